@@ -1,0 +1,122 @@
+# rasae: library, trainer, daemon. `make help` lists the targets.
+#
+#   make DEVELOPER=1                      warnings are errors
+#   make check SANITIZE=address,undefined the whole suite under sanitizers, in a build folder of its own
+#   make V=1                              show the commands
+#   make BUILD=/somewhere/else            another build folder
+
+CC        ?= gcc
+BUILD     ?= build
+SANITIZE  ?=
+DEVELOPER ?=
+V         ?=
+
+comma := ,
+OUT   := $(BUILD)$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
+Q     := $(if $(V),,@)
+say    = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+WARNINGS  := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wshadow -Wundef -Wpointer-arith -Wwrite-strings
+WARNINGS  += $(if $(DEVELOPER),-Wconversion -Wno-sign-conversion -Werror)
+OPTIMIZE  := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DRA_SANITIZE,-O3)
+CPPFLAGS  += -D_GNU_SOURCE -Ilib
+CFLAGS    += -std=gnu17 -g $(OPTIMIZE) -fno-math-errno -fvisibility=hidden $(WARNINGS) -MMD -MP -pthread
+LDFLAGS   += $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread
+LIBS      := -lopenblas -lcjson -ldl -lm
+
+# ---- sources, by layer: lower layers first; lib/README.md has the rules ------------------------------------------------
+LAYERS   := base tensor io backend dictionary sae model train metrics
+LIB_SRC  := $(foreach layer,$(LAYERS),$(sort $(wildcard lib/$(layer)/*.c)))
+TRAINER_SRC := $(sort $(wildcard trainer/*.c))
+SERVER_SRC  := $(sort $(wildcard server/*.c server/*/*.c))
+UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
+
+object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
+LIBRASAE := $(OUT)/librasae.a
+PROGRAMS := $(OUT)/rasae $(OUT)/rasaed
+UNIT     := $(OUT)/tests/unit
+# What the unit tests of the server look at: all of it but main().
+SERVER_PARTS := $(filter-out $(OUT)/obj/server/main.o,$(call object,$(SERVER_SRC)))
+# Stand-ins for an accelerator's plugin, each from tests/plugin/example.c.
+PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-idle)
+PLUGIN_FLAGS_example-old  := -DEXAMPLE_VERSION=0
+PLUGIN_FLAGS_example-idle := -DEXAMPLE_PROBE='"the example has no device"'
+
+.PHONY: all demo check check-fast asan tsan fuzz bench layers format format-check install-deps clean help
+.DEFAULT_GOAL := all
+
+all: $(PROGRAMS) $(LIBRASAE) ## build the library and both programs
+
+$(LIBRASAE): $(call object,$(LIB_SRC))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(OUT)/rasae: $(call object,$(TRAINER_SRC)) $(LIBRASAE)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(LIBRASAE)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd $(LIBS)
+
+$(UNIT): $(call object,$(UNIT_SRC)) $(SERVER_PARTS) $(LIBRASAE) | $(PLUGINS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd $(LIBS) $$(pkg-config --libs check)
+
+$(OUT)/tests/librasae-%.so: tests/plugin/example.c lib/ra_backend.h
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(PLUGIN_FLAGS_$*) $(LDFLAGS) -fPIC -shared -o $@ $<
+
+$(OUT)/obj/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CPPFLAGS_$(firstword $(subst /, ,$<))) $(CFLAGS) -c -o $@ $<
+
+CPPFLAGS_server := -Iserver
+CPPFLAGS_tests  := -Iserver -Itests/unit
+
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(TRAINER_SRC) $(SERVER_SRC) $(UNIT_SRC)))
+
+# ---- tests -------------------------------------------------------------------------------------------------------------
+# One thread in OpenBLAS itself (ours are above it), so that a forked test starts from a single-threaded process.
+TEST_ENV := RASAE_BUILD=$(OUT) OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
+
+check: install-deps ## every test; ends with Check's summary
+	$(Q)$(MAKE) --no-print-directory check-built
+
+.PHONY: check-built
+check-built: all $(UNIT) layers
+	$(Q)$(TEST_ENV) $(UNIT)
+
+check-fast: $(UNIT) layers ## the unit tests alone
+	$(Q)$(TEST_ENV) $(UNIT) --fast
+
+asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(Q)$(MAKE) --no-print-directory check SANITIZE=address,undefined
+
+tsan: ## the whole suite under ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory check SANITIZE=thread
+
+layers: ## the include rules of ARCHITECTURE: who may see whom
+	$(Q)sh tests/layers.sh
+	$(Q)sh tests/test_layers.sh
+
+format: ## clang-format over every source
+	$(Q)clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
+
+format-check:
+	$(Q)if command -v clang-format >/dev/null; then \
+	  clang-format --dry-run --Werror $$(git ls-files -co --exclude-standard '*.c' '*.h'); fi
+
+# ---- the rest ----------------------------------------------------------------------------------------------------------
+install-deps:
+	$(Q)sh deploy/install-deps
+
+demo: install-deps ## train on real word embeddings, serve the result, print three curl lines
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)bash deploy/demo $(OUT)
+
+clean: ## remove everything built
+	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile

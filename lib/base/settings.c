@@ -1,0 +1,151 @@
+#include "ra_settings.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int ra_setting_by_key(const ra_settings_table *table, const char *key) {
+    for (size_t i = 0; i < table->count; i++)
+        if (strcmp(table->rows[i].key, key) == 0) return (int)i;
+    return -1;
+}
+
+int ra_setting_by_flag(const ra_settings_table *table, const char *flag) {
+    for (size_t i = 0; i < table->count; i++)
+        if (table->rows[i].flag && strcmp(table->rows[i].flag, flag) == 0) return (int)i;
+    return -1;
+}
+
+static uint32_t *known_bits(void *settings) {
+    return settings; /* the first member, by convention */
+}
+
+bool ra_setting_known(const void *settings, size_t i) {
+    return *(const uint32_t *)settings >> i & 1;
+}
+
+/* "relu, topk, batchtopk or jumprelu" */
+static const char *list_names(const char *const *names, char *buffer, size_t size) {
+    size_t used = 0;
+    buffer[0] = '\0';
+    for (size_t i = 0; names[i] && used < size; i++) {
+        const char *before = i == 0 ? "" : names[i + 1] ? ", " : " or ";
+        int n = snprintf(buffer + used, size - used, "%s%s", before, names[i]);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return buffer;
+}
+
+static ra_status parse_count(const ra_setting *row, const char *text, size_t *value, const char *where,
+                             ra_error *err) {
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || errno || (double)number < row->min ||
+        (double)number > row->max)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected a whole number from %.0f to %.0f", where, text,
+                row->min, row->max);
+    *value = (size_t)number;
+    return RA_OK;
+}
+
+static ra_status parse_real(const ra_setting *row, const char *text, double *value, const char *where,
+                            ra_error *err) {
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || *end || !isfinite(number) || number < row->min || number > row->max)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected a number from %g to %g", where, text, row->min,
+                row->max);
+    *value = number;
+    return RA_OK;
+}
+
+ra_status ra_setting_parse(const ra_settings_table *table, size_t i, void *settings, const char *text,
+                           const char *where, ra_error *err) {
+    const ra_setting *row = &table->rows[i];
+    char *place = (char *)settings + row->offset, names[256];
+    switch (row->type) {
+    case RA_SETTING_COUNT:
+        RA_TRY(parse_count(row, text, (size_t *)(void *)place, where, err));
+        break;
+    case RA_SETTING_REAL:
+        RA_TRY(parse_real(row, text, (double *)(void *)place, where, err));
+        break;
+    case RA_SETTING_BOOL:
+        if (strcasecmp(text, "true") != 0 && strcasecmp(text, "false") != 0)
+            RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected true or false", where, text);
+        *(bool *)(void *)place = strcasecmp(text, "true") == 0;
+        break;
+    case RA_SETTING_NAME: {
+        int found = -1;
+        for (int n = 0; row->names[n]; n++)
+            if (strcmp(row->names[n], text) == 0) found = n;
+        if (found < 0)
+            RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected %s", where, text,
+                    list_names(row->names, names, sizeof names));
+        *(int *)(void *)place = found;
+        break;
+    }
+    }
+    *known_bits(settings) |= (uint32_t)1 << i;
+    return RA_OK;
+}
+
+/* The fewest digits that read back to the same double: 0.9, not 0.90000000000000002. */
+static void print_real(double value, char *buffer, size_t size) {
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(buffer, size, "%.*g", digits, value);
+        if (strtod(buffer, NULL) == value) return;
+    }
+}
+
+const char *ra_setting_print(const ra_settings_table *table, size_t i, const void *settings, char *buffer,
+                             size_t size) {
+    const ra_setting *row = &table->rows[i];
+    const char *place = (const char *)settings + row->offset;
+    switch (row->type) {
+    case RA_SETTING_COUNT:
+        snprintf(buffer, size, "%zu", *(const size_t *)(const void *)place);
+        break;
+    case RA_SETTING_REAL:
+        print_real(*(const double *)(const void *)place, buffer, size);
+        break;
+    case RA_SETTING_BOOL:
+        snprintf(buffer, size, "%s", *(const bool *)(const void *)place ? "true" : "false");
+        break;
+    case RA_SETTING_NAME:
+        snprintf(buffer, size, "%s", row->names[*(const int *)(const void *)place]);
+        break;
+    }
+    return buffer;
+}
+
+static size_t value_size(ra_setting_type type) {
+    static const size_t sizes[] = {
+        [RA_SETTING_COUNT] = sizeof(size_t),
+        [RA_SETTING_REAL] = sizeof(double),
+        [RA_SETTING_BOOL] = sizeof(bool),
+        [RA_SETTING_NAME] = sizeof(int),
+    };
+    return sizes[type];
+}
+
+static void copy_known(const ra_settings_table *table, void *to, const void *from, bool replace) {
+    for (size_t i = 0; i < table->count; i++) {
+        if (!ra_setting_known(from, i) || (!replace && ra_setting_known(to, i))) continue;
+        size_t offset = table->rows[i].offset;
+        memcpy((char *)to + offset, (const char *)from + offset, value_size(table->rows[i].type));
+        *known_bits(to) |= (uint32_t)1 << i;
+    }
+}
+
+void ra_settings_fill(const ra_settings_table *table, void *to, const void *from) {
+    copy_known(table, to, from, false);
+}
+
+void ra_settings_override(const ra_settings_table *table, void *to, const void *from) {
+    copy_known(table, to, from, true);
+}

@@ -1,0 +1,79 @@
+/* ra_status.h - how the library says what went wrong, and where its log lines go.
+ *
+ * Every function that can fail returns a ra_status and takes a `ra_error *err` as its last argument. On
+ * failure `err` holds the same code and one complete sentence for a person: what, where (file, tensor, row),
+ * expected and actual. On success `err` is not touched. `err` may be NULL when the caller wants the code
+ * only.
+ *
+ *     ra_error err;
+ *     ra_model *model = NULL;
+ *     if (ra_model_open("words.safetensors", NULL, &model, &err) != RA_OK)
+ *         fprintf(stderr, "rasae: %s\n", err.message);
+ *
+ * Thread safety: a ra_error belongs to its caller. ra_log_set_sink() is called once, before other threads
+ * start.
+ */
+#ifndef RA_STATUS_H
+#define RA_STATUS_H
+
+#include <stdarg.h>
+
+/* One row a status: name, stable text. The HTTP status of each is derived in one place, in server/. */
+#define RA_STATUS_LIST(X)                                                                                    \
+    X(OK, "ok")                                                                                              \
+    X(ERR_ARGUMENT, "invalid argument")        /* a value the caller passed is out of its range */           \
+    X(ERR_SETTING, "missing setting")          /* a setting that the file does not hold has to be given */   \
+    X(ERR_SHAPE, "wrong shape")                /* sizes that do not fit together */                          \
+    X(ERR_DTYPE, "wrong data type")            /* an element type that is not accepted here */               \
+    X(ERR_FORMAT, "malformed data")            /* a file or a message that breaks its format */              \
+    X(ERR_NOT_FINITE, "not finite")            /* NaN or infinity where a number is needed */                \
+    X(ERR_NOT_FOUND, "not found")              /* no such file, tensor, dictionary, atom */                  \
+    X(ERR_STATE, "not possible in this state") /* the object lacks what the call needs (no encoder, ...) */  \
+    X(ERR_UNSUPPORTED, "not supported")        /* understood, but not built or not offered */                \
+    X(ERR_TOO_LARGE, "too large")              /* over a limit that was set */                               \
+    X(ERR_MEMORY, "out of memory")                                                                           \
+    X(ERR_IO, "input or output failed") /* the operating system refused: errno's text is in the message */   \
+    X(ERR_DEVICE, "device failed")      /* the accelerator, its driver or its plugin */                      \
+    X(ERR_CANCELLED, "cancelled")       /* stopped because the caller asked for it */                        \
+    X(ERR_INTERNAL, "internal error")   /* a defect of ours */
+
+typedef enum ra_status {
+#define X(name, text) RA_##name,
+    RA_STATUS_LIST(X)
+#undef X
+        RA_STATUS_COUNT
+} ra_status;
+
+enum { RA_ERROR_MESSAGE_SIZE = 512 };
+
+typedef struct ra_error {
+    ra_status code;
+    char message[RA_ERROR_MESSAGE_SIZE]; /* one sentence, no newline, always terminated */
+} ra_error;
+
+/* The stable text of a status ("out of memory"); "unknown status" for a value outside the list. */
+const char *ra_status_text(ra_status status);
+
+/* Its stable name in lower case ("err_memory"), for logs and machine-readable replies. */
+const char *ra_status_name(ra_status status);
+
+/* Fills *err (if not NULL) and returns `code`, so that `return ra_error_set(...)` is the whole failure path.
+ * A message longer than the buffer is cut at the end. */
+ra_status ra_error_set(ra_error *err, ra_status code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- log
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+typedef enum ra_log_level { RA_LOG_DEBUG, RA_LOG_INFO, RA_LOG_WARNING, RA_LOG_ERROR } ra_log_level;
+
+/* Receives one line without newline. Called from any thread, possibly from several at once. */
+typedef void ra_log_sink(void *context, ra_log_level level, const char *line);
+
+/* Installs the program's sink; NULL (the start) drops every line. The library never prints by itself. */
+void ra_log_set_sink(ra_log_sink *sink, void *context);
+
+void ra_log(ra_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,103 @@
+/* ra_tensor.h - element types, views and owners of numbers.
+ *
+ * Arithmetic in this library is float32 (sums that matter run in float64). Files may hold float16 and
+ * bfloat16 too; ra_convert_*() are the only places where the widths meet, rounding to nearest, ties to even.
+ *
+ * Two types make ownership visible: a ra_tensor never owns its memory (it points into a mapped file or into
+ * another object), a ra_matrix always does. Kernels take plain pointers with the shape in the comment above
+ * them; everything is dense and row-major.
+ *
+ * Thread safety: plain data, no hidden state.
+ */
+#ifndef RA_TENSOR_H
+#define RA_TENSOR_H
+
+#include "ra_status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One row a type: name, bytes, safetensors spelling. */
+#define RA_DTYPE_LIST(X)                                                                                     \
+    X(F32, 4, "F32")                                                                                         \
+    X(F16, 2, "F16")                                                                                         \
+    X(BF16, 2, "BF16")                                                                                       \
+    X(F64, 8, "F64")                                                                                         \
+    X(I64, 8, "I64")                                                                                         \
+    X(I32, 4, "I32")                                                                                         \
+    X(U8, 1, "U8")
+
+typedef enum ra_dtype {
+#define X(name, bytes, text) RA_##name,
+    RA_DTYPE_LIST(X)
+#undef X
+        RA_DTYPE_COUNT
+} ra_dtype;
+
+size_t ra_dtype_size(ra_dtype dtype);                       /* bytes of one element */
+const char *ra_dtype_name(ra_dtype dtype);                  /* "F32" */
+bool ra_dtype_from_name(const char *name, ra_dtype *dtype); /* "F32" or "f32" */
+bool ra_dtype_is_float(ra_dtype dtype); /* F32, F16 or BF16: what activations and atoms may be */
+
+enum { RA_MAX_RANK = 8 };
+
+/* A typed, read-only n-dimensional view. rank 0 is a scalar. */
+typedef struct ra_tensor {
+    ra_dtype dtype;
+    int rank;
+    size_t shape[RA_MAX_RANK];
+    const void *data; /* not owned; aligned to the element size */
+} ra_tensor;
+
+size_t ra_tensor_elements(const ra_tensor *tensor); /* product of the shape; 1 for a scalar */
+size_t ra_tensor_bytes(const ra_tensor *tensor);
+ra_tensor ra_tensor_1d(ra_dtype dtype, const void *data, size_t n);
+ra_tensor ra_tensor_2d(ra_dtype dtype, const void *data, size_t rows, size_t cols);
+
+/* "[3, 4]" for messages; writes at most `size` bytes, always terminated; returns `buffer`. */
+const char *ra_shape_text(int rank, const size_t *shape, char *buffer, size_t size);
+
+/* n elements of a float type (F32, F16, BF16; F64 too when reading) to and from float32. */
+void ra_convert_to_f32(ra_dtype dtype, const void *source, float *target, size_t n);
+void ra_convert_from_f32(ra_dtype dtype, const float *source, void *target, size_t n);
+
+/* Index of the first NaN or infinity among n, or n when there is none. */
+size_t ra_find_not_finite(const float *values, size_t n);
+
+/* ---- owners
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* A float32 matrix [rows, cols] that owns its memory. {0} is a valid, empty one. */
+typedef struct ra_matrix {
+    float *data;
+    size_t rows, cols;
+} ra_matrix;
+
+ra_status ra_matrix_init(ra_matrix *matrix, size_t rows, size_t cols, ra_error *err); /* zeroed */
+void ra_matrix_release(ra_matrix *matrix);                                            /* leaves {0} */
+float *ra_matrix_row(const ra_matrix *matrix, size_t row);
+
+/* Sparse codes of a batch in compressed rows: row b has the latents index[start[b] .. start[b+1]), ascending,
+ * each with its value. This is what every activation produces and what decoding takes: with 50 of 10,000
+ * latents active, the dense form is 200 times larger and slower. Owns its memory and keeps it when reused.
+ * {0} is a valid, empty one. */
+typedef struct ra_codes {
+    size_t rows;    /* B */
+    size_t latents; /* K: every index is below it */
+    size_t *start;  /* [rows + 1], start[0] = 0 */
+    int32_t *index; /* [start[rows]] */
+    float *value;   /* [start[rows]] */
+    size_t row_capacity, entry_capacity;
+} ra_codes;
+
+/* Makes room for `rows` rows and `entries` entries, keeping nothing; sets rows and latents, start[0] = 0. */
+ra_status ra_codes_reserve(ra_codes *codes, size_t rows, size_t latents, size_t entries, ra_error *err);
+void ra_codes_release(ra_codes *codes); /* leaves {0} */
+size_t ra_codes_entries(const ra_codes *codes);
+
+/* Codes of the nonzero entries of z [rows, latents]. */
+ra_status ra_codes_from_dense(ra_codes *codes, const float *z, size_t rows, size_t latents, ra_error *err);
+void ra_codes_to_dense(const ra_codes *codes, float *z /* [rows, latents], overwritten */);
+
+#endif

@@ -1,0 +1,67 @@
+#include "ra_tensor.h"
+#include "base/error.h"
+
+#include <string.h>
+
+ra_status ra_codes_reserve(ra_codes *codes, size_t rows, size_t latents, size_t entries, ra_error *err) {
+    if (rows + 1 > codes->row_capacity) {
+        size_t *start = ra_malloc(rows + 1, sizeof *start);
+        if (!start) RA_FAIL_MEMORY(err, "sparse codes", (rows + 1) * sizeof *start);
+        ra_free(codes->start);
+        codes->start = start;
+        codes->row_capacity = rows + 1;
+    }
+    if (entries > codes->entry_capacity) {
+        int32_t *index = ra_malloc(entries, sizeof *index);
+        float *value = ra_malloc(entries, sizeof *value);
+        if (!index || !value) {
+            ra_free(index);
+            ra_free(value);
+            RA_FAIL_MEMORY(err, "sparse codes", entries * (sizeof *index + sizeof *value));
+        }
+        ra_free(codes->index);
+        ra_free(codes->value);
+        codes->index = index;
+        codes->value = value;
+        codes->entry_capacity = entries;
+    }
+    codes->rows = rows;
+    codes->latents = latents;
+    codes->start[0] = 0;
+    return RA_OK;
+}
+
+void ra_codes_release(ra_codes *codes) {
+    ra_free(codes->start);
+    ra_free(codes->index);
+    ra_free(codes->value);
+    *codes = (ra_codes){0};
+}
+
+size_t ra_codes_entries(const ra_codes *codes) {
+    return codes->rows ? codes->start[codes->rows] : 0;
+}
+
+ra_status ra_codes_from_dense(ra_codes *codes, const float *z, size_t rows, size_t latents, ra_error *err) {
+    size_t entries = 0;
+    for (size_t i = 0; i < rows * latents; i++) entries += z[i] != 0.0f;
+    RA_TRY(ra_codes_reserve(codes, rows, latents, entries, err));
+    size_t used = 0;
+    for (size_t b = 0; b < rows; b++) {
+        const float *row = z + b * latents;
+        for (size_t k = 0; k < latents; k++) {
+            if (row[k] == 0.0f) continue;
+            codes->index[used] = (int32_t)k;
+            codes->value[used++] = row[k];
+        }
+        codes->start[b + 1] = used;
+    }
+    return RA_OK;
+}
+
+void ra_codes_to_dense(const ra_codes *codes, float *z) {
+    memset(z, 0, codes->rows * codes->latents * sizeof *z);
+    for (size_t b = 0; b < codes->rows; b++)
+        for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++)
+            z[b * codes->latents + (size_t)codes->index[e]] = codes->value[e];
+}

@@ -1,0 +1,71 @@
+/* float16 and bfloat16 <-> float32. The compiler's _Float16 gives the hardware instruction where there is one
+ * (F16C) and a correctly rounded routine elsewhere; bfloat16 is the upper half of a float32, rounded to
+ * nearest even. */
+#include "ra_tensor.h"
+#include "base/multiversion.h"
+
+#include <math.h>
+#include <string.h>
+
+RA_MULTIVERSION static void f16_to_f32(const _Float16 *restrict source, float *restrict target, size_t n) {
+    for (size_t i = 0; i < n; i++) target[i] = (float)source[i];
+}
+
+RA_MULTIVERSION static void f32_to_f16(const float *restrict source, _Float16 *restrict target, size_t n) {
+    for (size_t i = 0; i < n; i++) target[i] = (_Float16)source[i];
+}
+
+RA_MULTIVERSION static void bf16_to_f32(const uint16_t *restrict source, float *restrict target, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)source[i] << 16;
+        memcpy(&target[i], &bits, sizeof bits);
+    }
+}
+
+RA_MULTIVERSION static void f32_to_bf16(const float *restrict source, uint16_t *restrict target, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &source[i], sizeof bits);
+        uint32_t rounded = bits + 0x7fff + ((bits >> 16) & 1);
+        uint32_t quiet = (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : rounded; /* NaN stays NaN */
+        target[i] = (uint16_t)(quiet >> 16);
+    }
+}
+
+RA_MULTIVERSION static void f64_to_f32(const double *restrict source, float *restrict target, size_t n) {
+    for (size_t i = 0; i < n; i++) target[i] = (float)source[i];
+}
+
+void ra_convert_to_f32(ra_dtype dtype, const void *source, float *target, size_t n) {
+    if (dtype == RA_F32) memcpy(target, source, n * sizeof *target);
+    if (dtype == RA_F16) f16_to_f32(source, target, n);
+    if (dtype == RA_BF16) bf16_to_f32(source, target, n);
+    if (dtype == RA_F64) f64_to_f32(source, target, n);
+}
+
+void ra_convert_from_f32(ra_dtype dtype, const float *source, void *target, size_t n) {
+    if (dtype == RA_F32) memcpy(target, source, n * sizeof *source);
+    if (dtype == RA_F16) f32_to_f16(source, target, n);
+    if (dtype == RA_BF16) f32_to_bf16(source, target, n);
+}
+
+RA_MULTIVERSION static uint32_t any_not_finite(const float *values, size_t n) {
+    uint32_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        found |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    return found;
+}
+
+size_t ra_find_not_finite(const float *values, size_t n) {
+    enum { BLOCK = 4096 }; /* whole blocks without a branch inside, then the place */
+    for (size_t from = 0; from < n; from += BLOCK) {
+        size_t count = n - from < BLOCK ? n - from : BLOCK;
+        if (!any_not_finite(values + from, count)) continue;
+        for (size_t i = from; i < from + count; i++)
+            if (!isfinite(values[i])) return i;
+    }
+    return n;
+}

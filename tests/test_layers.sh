@@ -1,0 +1,150 @@
+#!/bin/sh
+# test_layers.sh - proves that tests/layers.sh sees what it is there for: plants one violation at a time in a
+# small copy of the tree and expects it to be reported at its line, and nothing else; and plants what only
+# looks like one, or is allowed, and expects nothing.
+set -eu
+
+cd "$(dirname "$0")/.."
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+trap 'exit 1' HUP INT TERM
+
+mkdir -p "$copy/lib/base" "$copy/server" "$copy/trainer" "$copy/tests/unit"
+cp Makefile "$copy"
+cp lib/ra_*.h "$copy/lib"
+echo '#include "ra_memory.h"' >"$copy/lib/base/clean.c"
+
+passed=0
+failed=0
+
+report() { # ok 0 or 1, what
+    if [ "$1" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf 'FAILED: %s\n%s\n' "$2" "$output"
+    fi
+}
+
+check() { # sets output and status
+    status=0
+    output=$(sh tests/layers.sh "$copy" 2>&1) || status=$?
+}
+
+plant() { # file, its second line
+    mkdir -p "$copy/$(dirname "$1")"
+    printf '#include <stddef.h>\n%s\nint after;\n' "$2" >"$copy/$1"
+}
+
+caught() { # file, its second line, a piece of the rule
+    plant "$1" "$2"
+    check
+    rm "$copy/$1"
+    wanted=1
+    if [ "$status" -eq 1 ]; then
+        case $output in "$1:$4: "*"$3"*"rules broken: 1") wanted=0 ;; esac
+    fi
+    report "$wanted" "$1 with '$2' is reported at line $4 with '$3'"
+}
+
+at_line() { caught "$1" "$2" "$3" 2; }
+at_top() { caught "$1" 'int here;' "$2" 1; }
+
+allowed() { # file, its second line
+    plant "$1" "$2"
+    check
+    rm "$copy/$1"
+    report "$status" "$1 with '$2' is accepted"
+}
+
+check
+report "$status" "the copy without a violation is accepted"
+case $output in "layers: "*" files, all rules kept") clean=0 ;; *) clean=1 ;; esac
+report "$clean" "one line says that all rules are kept"
+
+# ---- layers
+at_line lib/base/a.c '#include "ra_tensor.h"' 'lib/base may not use tensor'
+at_line lib/tensor/a.c '#include "ra_io.h"' 'lib/tensor may not use io'
+at_line lib/io/a.c '#include "backend/blas.h"' 'lib/io may not use backend'
+at_line lib/backend/a.c '#  include "io/json.h"' 'lib/backend may not use io'
+at_line lib/backend/cuda/a.cu '#include "ra_sae.h"' 'lib/backend may not use sae'
+at_line lib/dictionary/a.c '#include "sae/encoder.h"' 'lib/dictionary may not use sae'
+at_line lib/sae/a.h '#include "ra_train.h"' 'lib/sae may not use train'
+at_line lib/model/a.c '#include "ra_train.h"' 'lib/model may not use train'
+at_line lib/train/a.c '#include "model/model.h"' 'lib/train may not use model'
+at_line lib/train/a.c '#include "ra_metrics.h"' 'lib/train may not use metrics'
+at_line lib/metrics/a.c '#include "train/adam.h"' 'lib/metrics may not use train'
+at_line lib/sae/a.c '#include "ra.h"' 'lib/sae may not use all'
+at_line lib/ra_io.h '#include "ra_model.h"' 'lib/io may not use model'
+at_line lib/ra_io.h '#include "base/error.h"' 'public headers only'
+cp lib/ra_io.h "$copy/lib"
+at_line lib/io/a.c '#include "ra_unheard_of.h"' 'no layer yet'
+at_top lib/ra_unheard_of.h 'no layer yet'
+at_line lib/io/a.c '#include "server/codec/text.h"' 'its own headers'
+at_line lib/io/a.c '#include "../base/error.h"' 'no include path goes up'
+at_line lib/io/a.c '#include <ra_tensor.h>' 'with quotes'
+allowed lib/metrics/a.c '#include "model/model.h"'
+allowed lib/train/a.c '#include "sae/encoder.h"'
+allowed lib/io/a.c '#include "base/error.h" /* RA_TRY */'
+allowed lib/io/a.c '#include "extent.h"'
+allowed lib/ra.h '#include "ra_metrics.h"'
+
+# ---- programs
+at_line server/api/a.c '#include "model/model.h"' 'public headers of lib only'
+at_line server/api/a.c '#include "trainer/command.h"' 'never include each other'
+at_line trainer/a.c '#include "server/settings.h"' 'never include each other'
+at_line trainer/a.c '#include "base/pool.h"' 'public headers of lib only'
+at_line trainer/a.c '#include "../lib/base/pool.h"' 'no include path goes up'
+allowed server/api/a.c '#include "codec/text.h"'
+allowed server/api/a.c '#include "ra_model.h"'
+allowed trainer/a.c '#include "ra_train.h"'
+
+# ---- foreign libraries, by header and by name
+at_line server/api/a.c '#include <cjson/cJSON.h>' 'cJSON only in'
+at_line server/engine/a.h 'typedef struct cJSON cJSON;' 'cJSON only in'
+at_line lib/sae/a.c '#include <cjson/cJSON.h>' 'cJSON only in'
+at_line server/api/a.c '#include <microhttpd.h>' 'libmicrohttpd only in'
+at_line server/engine/a.c 'struct MHD_Connection *connection;' 'libmicrohttpd only in'
+at_line lib/sae/a.c '#include <cblas.h>' 'BLAS only in'
+at_line trainer/a.c 'void f(void) { openblas_set_num_threads(1); }' 'BLAS only in'
+at_line lib/backend/a.c '#include <cuda_runtime.h>' 'CUDA only in'
+at_line lib/backend/a.c 'void f(void) { cudaMalloc(0, 1); }' 'CUDA only in'
+allowed lib/io/a.c '#include <cjson/cJSON.h>'
+allowed server/codec/a.c '#include <cjson/cJSON.h>'
+allowed server/http/a.c '#include <microhttpd.h>'
+allowed lib/backend/a.c '#include <cblas.h>'
+allowed lib/backend/cuda/a.cu '#include <cuda_runtime.h>'
+allowed trainer/json.c '#include <cjson/cJSON.h>'
+echo '#include <cjson/cJSON.h>' >"$copy/trainer/json.c"
+at_line trainer/second.c '#include <cjson/cJSON.h>' 'server/codec and trainer/json.c'
+rm "$copy/trainer/json.c"
+
+# ---- functions
+for call in 'printf("x")' 'puts("x")' 'perror("x")' 'exit(1)' 'abort()' 'getenv("HOME")' \
+    'fprintf(stderr, "x")' 'fflush(stdout)'; do
+    at_line lib/sae/a.c "void f(void) { $call; }" 'the library never prints'
+    allowed trainer/a.c "void f(void) { $call; }"
+done
+for name in strcpy strcat sprintf vsprintf atoi atof gets strtok; do
+    at_line lib/sae/a.c "void f(void) { $name (x); }" 'banned'
+    at_line server/api/a.c "int y = $name(x);" 'banned'
+    at_line trainer/a.c "int y = !$name(x);" 'banned'
+    at_line tests/unit/a.c "int y = /* a */ $name(x); // b" 'banned'
+done
+allowed lib/sae/a.c '/* atoi(x) would abort() */ int x; // strcpy(a, b), printf("x")'
+allowed lib/sae/a.c "char s[] = \"a \\\" printf(x) strcpy(y) // /*\", c = '\"', d = '\\''; int x;"
+allowed lib/sae/a.c 'void f(int, const char *, ...) __attribute__((format(printf, 2, 3)));'
+allowed lib/sae/a.c 'void f(void) { snprintf(a, 1, b); fprintf(file, b); strtok_r(a, b, c); }'
+allowed lib/sae/a.c 'void f(void) { x->exit(1); y.abort(); reprintf(z); }'
+allowed lib/sae/a.c "$(printf '/* a comment\n * of several lines: exit(1)\n */')"
+at_line lib/sae/a.c '/* a comment */ char c = "/* none"[0]; void f(void) { exit(1); }' 'never prints'
+
+# ---- folders
+at_top lib/novel/a.c 'lib/novel is no layer yet'
+rmdir "$copy/lib/novel"
+at_top lib/sae/deeper/a.c 'nothing deeper'
+sed 's/^LAYERS.*/LAYERS := base tensor io/' Makefile >"$copy/Makefile"
+at_top lib/sae/a.c 'lib/sae is not in LAYERS of the Makefile'
+
+printf 'test_layers: %d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

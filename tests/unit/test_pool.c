@@ -1,0 +1,43 @@
+#include "harness.h"
+#include "base/pool.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+static void count_part(void *context, size_t part) {
+    atomic_int *seen = context;
+    atomic_fetch_add(&seen[part], 1);
+}
+
+START_TEST(test_every_part_runs_exactly_once) {
+    enum { PARTS = 1000 };
+    static atomic_int seen[PARTS];
+    for (size_t threads = 1; threads <= 5; threads++) {
+        ra_pool *pool = NULL;
+        ra_ok(ra_pool_new(threads, &pool, &err));
+        ck_assert_uint_eq(ra_pool_threads(pool), threads);
+        for (int i = 0; i < PARTS; i++) atomic_store(&seen[i], 0);
+        for (int run = 0; run < 20; run++) ra_pool_run(pool, PARTS, count_part, seen);
+        for (int i = 0; i < PARTS; i++) ck_assert_int_eq(atomic_load(&seen[i]), 20);
+        ra_pool_free(pool);
+    }
+}
+END_TEST
+
+START_TEST(test_zero_threads_means_the_cores) {
+    ra_pool *pool = NULL;
+    ra_ok(ra_pool_new(0, &pool, &err));
+    ck_assert_uint_ge(ra_pool_threads(pool), 1);
+    ra_pool_free(pool);
+}
+END_TEST
+
+START_TEST(test_refuses_absurd_thread_counts) {
+    ra_pool *pool = NULL;
+    ra_fails(ra_pool_new(1000000, &pool, &err), RA_ERR_ARGUMENT, "1000000");
+    ck_assert_ptr_null(pool);
+}
+END_TEST
+
+TEST_CASES(pool, test_every_part_runs_exactly_once, test_zero_threads_means_the_cores,
+           test_refuses_absurd_thread_counts)

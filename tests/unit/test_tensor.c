@@ -1,0 +1,137 @@
+/* Element types, conversions, sparse codes. */
+#include "harness.h"
+#include "ra_memory.h"
+#include "ra_tensor.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+START_TEST(test_dtype_names) {
+    ra_dtype dtype;
+    ck_assert(ra_dtype_from_name("bf16", &dtype) && dtype == RA_BF16);
+    ck_assert(ra_dtype_from_name("F32", &dtype) && dtype == RA_F32);
+    ck_assert(!ra_dtype_from_name("F8", &dtype));
+    for (int i = 0; i < RA_DTYPE_COUNT; i++) {
+        ck_assert(ra_dtype_from_name(ra_dtype_name((ra_dtype)i), &dtype));
+        ck_assert_int_eq(dtype, i);
+    }
+}
+END_TEST
+
+/* Every 16-bit pattern goes to float32 and back unchanged (a NaN stays a NaN). */
+START_TEST(test_narrow_types_round_trip_over_all_patterns) {
+    uint16_t *patterns = ra_malloc(65536, sizeof *patterns), *back = ra_malloc(65536, sizeof *back);
+    float *wide = ra_malloc(65536, sizeof *wide);
+    for (uint32_t i = 0; i < 65536; i++) patterns[i] = (uint16_t)i;
+    for (ra_dtype dtype = RA_F16; dtype <= RA_BF16; dtype++) {
+        ra_convert_to_f32(dtype, patterns, wide, 65536);
+        ra_convert_from_f32(dtype, wide, back, 65536);
+        for (uint32_t i = 0; i < 65536; i++)
+            if (isnan(wide[i])) {
+                float again;
+                ra_convert_to_f32(dtype, &back[i], &again, 1);
+                ck_assert(isnan(again));
+            } else
+                ck_assert_uint_eq(back[i], patterns[i]);
+    }
+    ra_free(patterns);
+    ra_free(back);
+    ra_free(wide);
+}
+END_TEST
+
+START_TEST(test_rounding_is_to_nearest_even) {
+    static const struct {
+        ra_dtype dtype;
+        float value;
+        uint16_t expected;
+    } table[] = {
+        {RA_F16, 1.0f + 0x1p-11f, 0x3c00},     /* halfway: to even, down */
+        {RA_F16, 1.0f + 3 * 0x1p-11f, 0x3c02}, /* halfway: to even, up */
+        {RA_F16, 1.0f + 0x1p-11f + 0x1p-20f, 0x3c01},
+        {RA_F16, 65504, 0x7bff},
+        {RA_F16, 65520, 0x7c00},    /* overflows */
+        {RA_F16, 0x1p-25f, 0x0000}, /* half of the smallest subnormal: to even */
+        {RA_BF16, 1.0f + 0x1p-8f, 0x3f80},
+        {RA_BF16, 1.0f + 3 * 0x1p-8f, 0x3f82},
+        {RA_BF16, -0.0f, 0x8000},
+        {RA_BF16, INFINITY, 0x7f80},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        uint16_t bits;
+        ra_convert_from_f32(table[i].dtype, &table[i].value, &bits, 1);
+        ck_assert_uint_eq(bits, table[i].expected);
+    }
+}
+END_TEST
+
+START_TEST(test_finds_the_first_value_that_is_not_finite) {
+    enum { COUNT = 10000 };
+    float *values = ra_calloc(COUNT, sizeof *values);
+    ck_assert_uint_eq(ra_find_not_finite(values, COUNT), COUNT);
+    static const size_t places[] = {0, 1, 4095, 4096, 9999};
+    for (size_t i = 0; i < 5; i++) {
+        values[places[i]] = i % 2 ? NAN : -INFINITY;
+        ck_assert_uint_eq(ra_find_not_finite(values, COUNT), places[i]);
+        values[places[i]] = 3e38f;
+    }
+    ra_free(values);
+}
+END_TEST
+
+START_TEST(test_codes_to_dense_and_back) {
+    static const float z[2 * 4] = {0, 1, 0, -2, 0, 0, 0, 0};
+    float back[8];
+    ra_codes codes = {0};
+    ra_ok(ra_codes_from_dense(&codes, z, 2, 4, &err));
+    ck_assert_uint_eq(ra_codes_entries(&codes), 2);
+    ck_assert_int_eq(codes.index[1], 3);
+    ck_assert_uint_eq(codes.start[2], 2);
+    ra_codes_to_dense(&codes, back);
+    ck_assert_mem_eq(back, z, sizeof z);
+    ra_codes_release(&codes);
+}
+END_TEST
+
+START_TEST(test_shapes_as_text) {
+    char buffer[32];
+    ck_assert_str_eq(ra_shape_text(2, (size_t[]){3, 4}, buffer, sizeof buffer), "[3, 4]");
+    ck_assert_str_eq(ra_shape_text(0, NULL, buffer, sizeof buffer), "[]");
+    ck_assert_str_eq(ra_shape_text(2, (size_t[]){3, 4}, buffer, 5), "[3, ");
+}
+END_TEST
+
+START_TEST(test_the_allocator_checks_sizes_and_aligns) {
+    ck_assert_ptr_null(ra_malloc(SIZE_MAX / 2, 4));
+    ck_assert_ptr_null(ra_malloc(SIZE_MAX, 1));
+    for (size_t size = 0; size < 300; size += 37) {
+        char *block = ra_malloc(size, 1);
+        ck_assert_uint_eq((uintptr_t)block % RA_MEMORY_ALIGNMENT, 0);
+        memset(block, 1, size);
+        block = ra_realloc(block, size + 5, 1);
+        for (size_t i = 0; i < size; i++) ck_assert_int_eq(block[i], 1);
+        ra_free(block);
+    }
+    ra_free(NULL);
+    ra_memory_fail_at(2);
+    void *first = ra_malloc(1, 1);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_null(ra_calloc(1, 1));
+    ck_assert_uint_eq(ra_memory_fail_at(0), 2);
+    ra_free(first);
+}
+END_TEST
+
+START_TEST(test_a_large_matrix_is_refused_not_wrapped) {
+    ra_matrix matrix;
+    ra_fails(ra_matrix_init(&matrix, SIZE_MAX / 2, 3, &err), RA_ERR_TOO_LARGE, "too large");
+    ra_fails(ra_matrix_init(&matrix, SIZE_MAX / 16, 8, &err), RA_ERR_MEMORY, "out of memory");
+    ck_assert_ptr_null(matrix.data);
+}
+END_TEST
+
+TEST_CASES(tensor, test_dtype_names, test_narrow_types_round_trip_over_all_patterns,
+           test_rounding_is_to_nearest_even, test_finds_the_first_value_that_is_not_finite,
+           test_codes_to_dense_and_back, test_shapes_as_text, test_the_allocator_checks_sizes_and_aligns,
+           test_a_large_matrix_is_refused_not_wrapped)
