@@ -1,0 +1,91 @@
+/* Labels are kept as one copy of the text, its line ends replaced by terminators, and the place of each line.
+ */
+#include "ra_io.h"
+#include "base/error.h"
+
+#include <string.h>
+
+struct ra_labels {
+    char *text;
+    size_t *start; /* [count] */
+    size_t count;
+};
+
+static size_t count_lines(const char *text, size_t size) {
+    size_t lines = 0;
+    for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
+    return lines + (size > 0 && text[size - 1] != '\n');
+}
+
+static ra_status check_text(const char *text, size_t size, const char *where, ra_error *err) {
+    const char *zero = size ? memchr(text, '\0', size) : NULL;
+    if (zero)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: labels are text, but byte %zu is a NUL", where,
+                (size_t)(zero - text));
+    size_t line = 1;
+    for (size_t i = 0; i < size; line++) { /* by lines, so that the message can say which one is bad */
+        const char *newline = memchr(text + i, '\n', size - i);
+        size_t length = newline ? (size_t)(newline - (text + i)) : size - i;
+        if (!ra_utf8_valid(text + i, length))
+            RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu is not valid UTF-8", where, line);
+        i += length + (newline != NULL);
+    }
+    return RA_OK;
+}
+
+static void split(ra_labels *labels, size_t size) {
+    char *at = labels->text, *end = labels->text + size;
+    *end = '\0';
+    for (size_t line = 0; at < end; line++) {
+        labels->start[line] = (size_t)(at - labels->text);
+        char *newline = memchr(at, '\n', (size_t)(end - at));
+        if (!newline) return; /* the last line ends where the text does */
+        *newline = '\0';
+        if (newline > at && newline[-1] == '\r') newline[-1] = '\0';
+        at = newline + 1;
+    }
+}
+
+ra_status ra_labels_parse(const void *bytes, size_t size, const char *where, ra_labels **out, ra_error *err) {
+    static const char mark[] = "\xef\xbb\xbf"; /* editors on Windows write it in front; it is no text */
+    const char *text = bytes;
+    if (size >= 3 && memcmp(text, mark, 3) == 0) text += 3, size -= 3;
+    RA_TRY(check_text(text, size, where, err));
+    ra_labels *labels = ra_calloc(1, sizeof *labels);
+    if (!labels) RA_FAIL_MEMORY(err, "labels", sizeof *labels);
+    labels->count = count_lines(text, size);
+    labels->text = ra_malloc(size + 1, 1);
+    labels->start = ra_malloc(labels->count, sizeof *labels->start);
+    if (!labels->text || !labels->start) {
+        size_t needed = size + 1 + labels->count * sizeof *labels->start;
+        ra_labels_free(labels);
+        RA_FAIL_MEMORY(err, "labels", needed);
+    }
+    if (size) memcpy(labels->text, text, size);
+    split(labels, size);
+    *out = labels;
+    return RA_OK;
+}
+
+ra_status ra_labels_open(const char *path, ra_labels **labels, ra_error *err) {
+    ra_mapping mapping;
+    RA_TRY(ra_mapping_open(path, &mapping, err));
+    ra_status status = ra_labels_parse(mapping.data, mapping.size, path, labels, err);
+    ra_mapping_close(&mapping);
+    return status;
+}
+
+void ra_labels_free(ra_labels *labels) {
+    if (!labels) return;
+    ra_free(labels->start);
+    ra_free(labels->text);
+    ra_free(labels);
+}
+
+size_t ra_labels_count(const ra_labels *labels) {
+    return labels->count;
+}
+
+const char *ra_labels_at(const ra_labels *labels, size_t i) {
+    return i < labels->count ? labels->text + labels->start[i] : NULL;
+}
