@@ -1,0 +1,167 @@
+/* Opening a backend by name. The built-in ones are a table; any other name is a plugin, librasae-NAME.so,
+ * loaded when it is asked for, so that the programs themselves depend on no accelerator's libraries. */
+#include "backend/backend.h"
+#include "base/error.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct ra_backend {
+    const ra_backend_ops *ops;
+    void *self;
+    void *library; /* dlopen handle of a plugin */
+    atomic_size_t references;
+};
+
+static const ra_backend_ops *const built_in[] = {&ra_backend_cpu, &ra_backend_reference};
+
+/* ---- plugins
+ * ------------------------------------------------------------------------------------------------------ */
+
+typedef const ra_backend_ops *plugin_ops(void);
+typedef const char *plugin_probe(void);
+
+/* Beside the running program first: a build folder and an installed prefix both work without configuration.
+ */
+static void *load_library(const char *name, char *file, size_t size) {
+    char program[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length > 0) {
+        program[length] = '\0';
+        char *slash = strrchr(program, '/');
+        if (slash) *slash = '\0';
+        snprintf(file, size, "%s/librasae-%s.so", program, name);
+        void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+        if (library || access(file, F_OK) == 0) return library;
+    }
+    snprintf(file, size, "librasae-%s.so", name);
+    return dlopen(file, RTLD_NOW | RTLD_LOCAL);
+}
+
+static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void **library, ra_error *err) {
+    for (const char *c = name; *c; c++)
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '-') || c - name > 31)
+            RA_FAIL(
+                err, RA_ERR_ARGUMENT,
+                "unknown device \"%s\": expected auto, cpu, reference, or the name of a plugin such as cuda",
+                name);
+    char file[PATH_MAX + 64];
+    *library = load_library(name, file, sizeof file);
+    if (!*library)
+        RA_FAIL(err, RA_ERR_DEVICE, "the device %s needs the plugin librasae-%s.so, which did not load: %s",
+                name, name, dlerror());
+    ra_status status = RA_OK;
+    /* POSIX gives function pointers as void *; copying the bytes keeps ISO C happy */
+    plugin_ops *get_ops = NULL;
+    plugin_probe *probe = NULL;
+    void *symbol = dlsym(*library, RA_BACKEND_PLUGIN_OPS);
+    memcpy(&get_ops, &symbol, sizeof symbol);
+    symbol = dlsym(*library, RA_BACKEND_PLUGIN_PROBE);
+    memcpy(&probe, &symbol, sizeof symbol);
+    const char *reason = probe ? probe() : NULL;
+    if (!get_ops || !probe)
+        status = ra_error_set(err, RA_ERR_DEVICE, "%s is not a rasae plugin: it exports no %s", file,
+                              get_ops ? RA_BACKEND_PLUGIN_PROBE : RA_BACKEND_PLUGIN_OPS);
+    else if (reason)
+        status = ra_error_set(err, RA_ERR_DEVICE, "the device %s cannot be used: %s", name, reason);
+    else {
+        *ops = get_ops();
+        if ((*ops)->api_version != RA_BACKEND_API_VERSION)
+            status =
+                ra_error_set(err, RA_ERR_DEVICE, "%s speaks version %u of the plugin interface, expected %d",
+                             file, (unsigned)(*ops)->api_version, RA_BACKEND_API_VERSION);
+    }
+    if (status != RA_OK) {
+        dlclose(*library);
+        *library = NULL;
+    }
+    return status;
+}
+
+/* ---- opening
+ * ------------------------------------------------------------------------------------------------------ */
+
+static ra_status open_named(const char *name, const ra_backend_options *options, ra_backend **out,
+                            ra_error *err) {
+    const ra_backend_ops *ops = NULL;
+    void *library = NULL, *self = NULL;
+    for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
+        if (strcmp(name, built_in[i]->name) == 0) ops = built_in[i];
+    if (!ops) RA_TRY(load_plugin(name, &ops, &library, err));
+    ra_status status = ops->open(options, &self, err);
+    ra_backend *backend = status == RA_OK ? ra_calloc(1, sizeof *backend) : NULL;
+    if (!backend) {
+        if (status == RA_OK) {
+            ops->close(self);
+            status =
+                ra_error_set(err, RA_ERR_MEMORY, "out of memory: a backend needs %zu bytes", sizeof *backend);
+        }
+        if (library) dlclose(library);
+        return status;
+    }
+    *backend = (ra_backend){.ops = ops, .self = self, .library = library};
+    atomic_init(&backend->references, 1);
+    *out = backend;
+    return RA_OK;
+}
+
+ra_status ra_backend_open(const char *device, const ra_backend_options *options, ra_backend **backend,
+                          ra_error *err) {
+    ra_backend_options chosen = options ? *options : (ra_backend_options){0};
+    if (strcmp(device, "auto") == 0) {
+        ra_error reason;
+        if (open_named("cuda", &chosen, backend, &reason) == RA_OK) return RA_OK;
+        ra_log(RA_LOG_INFO, "using the CPU: %s", reason.message);
+        device = "cpu";
+    }
+    char name[64];
+    const char *colon = strchr(device, ':');
+    size_t length = colon ? (size_t)(colon - device) : strlen(device);
+    if (length == 0 || length >= sizeof name)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "unknown device \"%s\": expected auto, cpu, reference, or cuda",
+                device);
+    memcpy(name, device, length);
+    name[length] = '\0';
+    if (colon) {
+        char *end;
+        long ordinal = strtol(colon + 1, &end, 10);
+        if (end == colon + 1 || *end || ordinal < 0 || ordinal > 1023)
+            RA_FAIL(err, RA_ERR_ARGUMENT,
+                    "unknown device \"%s\": expected a number from 0 to 1023 after the colon", device);
+        chosen.ordinal = (int)ordinal;
+    }
+    return open_named(name, &chosen, backend, err);
+}
+
+ra_backend *ra_backend_retain(ra_backend *backend) {
+    atomic_fetch_add_explicit(&backend->references, 1, memory_order_relaxed);
+    return backend;
+}
+
+void ra_backend_release(ra_backend *backend) {
+    if (!backend || atomic_fetch_sub_explicit(&backend->references, 1, memory_order_acq_rel) != 1) return;
+    backend->ops->close(backend->self);
+    if (backend->library) dlclose(backend->library);
+    ra_free(backend);
+}
+
+const char *ra_backend_name(const ra_backend *backend) {
+    return backend->ops->name;
+}
+
+const ra_backend_ops *ra_backend_operations(const ra_backend *backend) {
+    return backend->ops;
+}
+
+void *ra_backend_self(const ra_backend *backend) {
+    return backend->self;
+}
+
+ra_pool *ra_backend_pool(const ra_backend *backend) {
+    return backend->ops == &ra_backend_cpu ? ra_backend_cpu_pool(backend->self) : NULL;
+}

@@ -1,0 +1,203 @@
+/* Operations that go over rows or over everything once: projections, the fuse's last step, Adam. */
+#include "backend/cpu.h"
+#include "base/multiversion.h"
+
+#include <math.h>
+#include <stddef.h>
+
+enum {
+    ROWS_PER_PART = 32,
+    BLOCK = 1 << 16, /* elements of one part of an elementwise loop */
+    LANES = 16,      /* partial sums kept side by side, so that the compiler may vectorise a reduction */
+};
+
+static size_t parts_of(size_t n, size_t size) {
+    return (n + size - 1) / size;
+}
+
+static size_t part_count(size_t n, size_t size, size_t part) {
+    size_t from = part * size;
+    return n - from < size ? n - from : size;
+}
+
+/* ---- projections
+ * -------------------------------------------------------------------------------------------------- */
+
+typedef struct rows_job {
+    float *data;
+    size_t rows, n;
+    float radius;
+} rows_job;
+
+RA_MULTIVERSION static void simplex_row(float *restrict row, size_t n) {
+    double lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++) {
+            float positive = row[i + l] > 0 ? row[i + l] : 0;
+            row[i + l] = positive;
+            lane[l] += (double)positive;
+        }
+    for (; i < n; i++) {
+        row[i] = row[i] > 0 ? row[i] : 0;
+        sum += (double)row[i];
+    }
+    for (size_t l = 0; l < LANES; l++) sum += lane[l];
+    float scale = (float)(1.0 / (sum + 1e-8));
+    for (i = 0; i < n; i++) row[i] *= scale;
+}
+
+/* No restrict: x and y may be the same. */
+RA_MULTIVERSION static double dot(const float *x, const float *y, size_t n) {
+    double lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++) lane[l] += (double)x[i + l] * (double)y[i + l];
+    for (; i < n; i++) sum += (double)x[i] * (double)y[i];
+    for (size_t l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
+
+static void simplex_part(void *context, size_t part) {
+    const rows_job *job = context;
+    size_t count = part_count(job->rows, ROWS_PER_PART, part);
+    for (size_t i = 0; i < count; i++) simplex_row(job->data + (part * ROWS_PER_PART + i) * job->n, job->n);
+}
+
+ra_status cpu_project_simplex(void *self, ra_backend_stream *stream, float *W, size_t rows, size_t n,
+                              ra_error *err) {
+    (void)stream, (void)err;
+    rows_job job = {W, rows, n, 0};
+    ra_pool_run(((cpu_context *)self)->pool, parts_of(rows, ROWS_PER_PART), simplex_part, &job);
+    return RA_OK;
+}
+
+static void ball_part(void *context, size_t part) {
+    const rows_job *job = context;
+    size_t count = part_count(job->rows, ROWS_PER_PART, part);
+    for (size_t i = 0; i < count; i++) {
+        float *row = job->data + (part * ROWS_PER_PART + i) * job->n;
+        double norm = sqrt(dot(row, row, job->n));
+        if (norm <= (double)job->radius) continue;
+        float scale = (float)((double)job->radius / norm);
+        for (size_t j = 0; j < job->n; j++) row[j] *= scale;
+    }
+}
+
+ra_status cpu_project_ball(void *self, ra_backend_stream *stream, float *R, size_t rows, size_t n,
+                           float radius, ra_error *err) {
+    (void)stream, (void)err;
+    rows_job job = {R, rows, n, radius};
+    ra_pool_run(((cpu_context *)self)->pool, parts_of(rows, ROWS_PER_PART), ball_part, &job);
+    return RA_OK;
+}
+
+/* ---- elementwise
+ * -------------------------------------------------------------------------------------------------- */
+
+typedef struct combine_job {
+    float alpha;
+    const float *x;
+    float beta;
+    float *y;
+    size_t n;
+} combine_job;
+
+RA_MULTIVERSION static void combine_block(float alpha, const float *restrict x, float beta, float *restrict y,
+                                          size_t n) {
+    if (alpha == 0 && beta == 0)
+        for (size_t i = 0; i < n; i++) y[i] = 0;
+    else if (alpha == 0)
+        for (size_t i = 0; i < n; i++) y[i] *= beta;
+    else if (beta == 0)
+        for (size_t i = 0; i < n; i++) y[i] = alpha * x[i];
+    else
+        for (size_t i = 0; i < n; i++) y[i] = alpha * x[i] + beta * y[i];
+}
+
+static void combine_part(void *context, size_t part) {
+    const combine_job *job = context;
+    size_t from = part * BLOCK;
+    const float *x = job->alpha != 0 ? job->x + from : NULL;
+    combine_block(job->alpha, x, job->beta, job->y + from, part_count(job->n, BLOCK, part));
+}
+
+ra_status cpu_combine(void *self, ra_backend_stream *stream, float alpha, const float *x, float beta,
+                      float *y, size_t n, ra_error *err) {
+    (void)stream, (void)err;
+    combine_job job = {alpha, x, beta, y, n};
+    ra_pool_run(((cpu_context *)self)->pool, parts_of(n, BLOCK), combine_part, &job);
+    return RA_OK;
+}
+
+/* Partial sums by block are added in their order, whoever computed them. One run has at most MAX_SUMS blocks.
+ */
+enum { MAX_SUMS = 256 };
+
+typedef struct sum_job {
+    const float *x, *y;
+    size_t n, block;
+    double sums[MAX_SUMS];
+} sum_job;
+
+static void sum_part(void *context, size_t part) {
+    sum_job *job = context;
+    size_t from = part * job->block;
+    job->sums[part] = dot(job->x + from, job->y + from, part_count(job->n, job->block, part));
+}
+
+ra_status cpu_dot(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
+                  double *sum, ra_error *err) {
+    (void)stream, (void)err;
+    sum_job job = {.x = x, .y = y, .n = n, .block = BLOCK};
+    while (parts_of(n, job.block) > MAX_SUMS) job.block *= 2;
+    size_t parts = parts_of(n, job.block);
+    ra_pool_run(((cpu_context *)self)->pool, parts, sum_part, &job);
+    *sum = 0;
+    for (size_t i = 0; i < parts; i++) *sum += job.sums[i];
+    return RA_OK;
+}
+
+/* ---- Adam
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct adam_job {
+    const ra_adam_step *step;
+    float *parameter;
+    const float *gradient;
+    float *first, *second;
+    size_t n;
+} adam_job;
+
+RA_MULTIVERSION static void adam_block(const ra_adam_step *s, float *restrict parameter,
+                                       const float *restrict gradient, float *restrict first,
+                                       float *restrict second, size_t n) {
+    /* in the order of torch.optim.Adam: denominator sqrt(v) / sqrt(bias2) + eps, step lr / bias1 */
+    const float beta2 = (float)s->beta2, scale = (float)s->grad_scale, epsilon = (float)s->epsilon;
+    const float rest1 = (float)(1 - s->beta1), rest2 = (float)(1 - s->beta2);
+    const float rate = (float)(s->lr / s->bias1), root = (float)(1 / sqrt(s->bias2));
+    for (size_t i = 0; i < n; i++) {
+        float g = gradient[i] * scale;
+        float m = first[i] + rest1 * (g - first[i]);
+        float v = beta2 * second[i] + rest2 * g * g;
+        first[i] = m;
+        second[i] = v;
+        parameter[i] -= rate * m / (sqrtf(v) * root + epsilon);
+    }
+}
+
+static void adam_part(void *context, size_t part) {
+    const adam_job *job = context;
+    size_t from = part * BLOCK;
+    adam_block(job->step, job->parameter + from, job->gradient + from, job->first + from, job->second + from,
+               part_count(job->n, BLOCK, part));
+}
+
+ra_status cpu_adam(void *self, ra_backend_stream *stream, const ra_adam_step *step, float *parameter,
+                   const float *gradient, float *first, float *second, size_t n, ra_error *err) {
+    (void)stream, (void)err;
+    adam_job job = {step, parameter, gradient, first, second, n};
+    ra_pool_run(((cpu_context *)self)->pool, parts_of(n, BLOCK), adam_part, &job);
+    return RA_OK;
+}

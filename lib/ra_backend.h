@@ -1,0 +1,139 @@
+/* ra_backend.h - where the arithmetic runs.
+ *
+ * A backend is a table of operations (a vtable) and a context. Two are built in: `reference`, plain loops on
+ * one thread, for ever the oracle that every other backend is tested against; and `cpu`, OpenBLAS and
+ * vectorised loops over a thread pool. Others are plugins: `--device NAME` loads librasae-NAME.so, which
+ * exports two C symbols (RA_BACKEND_PLUGIN_*). The table is shaped for accelerators: memory of the device's
+ * own, streams, asynchronous copies. On the CPU a stream is NULL, a copy is memcpy, and everything is done
+ * when the call returns.
+ *
+ *     ra_backend *backend = NULL;
+ *     RA_TRY(ra_backend_open("cpu", &(ra_backend_options){.threads = 2}, &backend, err));
+ *     RA_TRY(ra_backend_gemm(backend, ...));
+ *     ra_backend_release(backend);
+ *
+ * Results of the built-in backends do not depend on the number of threads: work is cut by shape, never by
+ * thread count. Pointers given to compute operations are backend memory, dense, row-major; shapes stand
+ * beside each operation.
+ *
+ * Thread safety: a backend may be used from several threads; each uses a stream of its own. Calls on one
+ * stream run in their order. Operations that can fail say so in a status; on the CPU only those that allocate
+ * can.
+ */
+#ifndef RA_BACKEND_H
+#define RA_BACKEND_H
+
+#include "ra_tensor.h"
+
+enum { RA_BACKEND_API_VERSION = 1 };
+
+typedef struct ra_backend ra_backend;
+typedef struct ra_backend_stream ra_backend_stream; /* opaque; NULL is the default stream */
+
+typedef struct ra_backend_options {
+    size_t threads; /* CPU threads, the caller's included; 0: one a core */
+    int ordinal;    /* which device of its kind ("cuda:1") */
+} ra_backend_options;
+
+/* One row of Adam's work (Kingma and Ba 2015), as torch.optim.Adam computes it. */
+typedef struct ra_adam_step {
+    double lr, beta1, beta2, epsilon;
+    double bias1, bias2; /* 1 - beta^t for this step t = 1, 2, ... */
+    double grad_scale;   /* multiplies the gradient first (clipping) */
+} ra_adam_step;
+
+/* The table. A plugin fills all of it. `self` is the context that open() made. */
+typedef struct ra_backend_ops {
+    uint32_t api_version; /* RA_BACKEND_API_VERSION; a plugin with another one is refused */
+    const char *name;
+    bool host_memory; /* true: backend memory is ordinary memory, and host code may touch it directly */
+
+    ra_status (*open)(const ra_backend_options *options, void **self, ra_error *err);
+    void (*close)(void *self);
+
+    /* memory and streams. Copies are asynchronous on a stream; synchronize() waits for it and reports its
+     * errors. */
+    ra_status (*allocate)(void *self, size_t bytes, void **block, ra_error *err); /* zeroed */
+    void (*deallocate)(void *self, void *block);
+    ra_status (*upload)(void *self, ra_backend_stream *stream, void *device, const void *host, size_t bytes,
+                        ra_error *err);
+    ra_status (*download)(void *self, ra_backend_stream *stream, void *host, const void *device, size_t bytes,
+                          ra_error *err);
+    ra_status (*stream_new)(void *self, ra_backend_stream **stream, ra_error *err);
+    void (*stream_free)(void *self, ra_backend_stream *stream);
+    ra_status (*synchronize)(void *self, ra_backend_stream *stream, ra_error *err);
+
+    /* C [m,n] <- alpha op(A) op(B) + beta C, op(A) [m,k], op(B) [k,n]; lda, ldb, ldc: row lengths in memory.
+     */
+    ra_status (*gemm)(void *self, ra_backend_stream *stream, bool transpose_a, bool transpose_b, size_t m,
+                      size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
+                      float beta, float *c, size_t ldc, ra_error *err);
+
+    /* each row of W [rows, n] <- relu(row) / (sum + 1e-8): nonnegative, summing to one */
+    ra_status (*project_simplex)(void *self, ra_backend_stream *stream, float *W, size_t rows, size_t n,
+                                 ra_error *err);
+
+    /* each row of R [rows, n] <- row * min(1, radius / ||row||); radius 0 gives zeros, a zero row stays */
+    ra_status (*project_ball)(void *self, ra_backend_stream *stream, float *R, size_t rows, size_t n,
+                              float radius, ra_error *err);
+
+    /* y [n] <- alpha x + beta y; a factor of 0 leaves its operand unread (x may be NULL, y hold anything) */
+    ra_status (*combine)(void *self, ra_backend_stream *stream, float alpha, const float *x, float beta,
+                         float *y, size_t n, ra_error *err);
+
+    /* x_hat [B,d] <- codes [B,K] D [K,d]; D in f32, f16 or bf16, sums in f32 */
+    ra_status (*decode)(void *self, ra_backend_stream *stream, const ra_codes *codes, ra_dtype dtype,
+                        const void *D, size_t d, float *x_hat, ra_error *err);
+
+    /* dvalue [entries] <- for each entry (b, k) of codes: g[b] . D[k]; g [B,d], D [K,d] */
+    ra_status (*decode_gradient)(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *g,
+                                 const float *D, size_t d, float *dvalue, ra_error *err);
+
+    /* out [K,d] += sum over entries (b, k): value[entry] x[b]; x [B,d]. This is codes^T x without the zeros.
+     */
+    ra_status (*accumulate)(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *value,
+                            const float *x, size_t d, float *out, ra_error *err);
+
+    /* codes <- per row of scores [rows, n] the k largest that are > above; of equals the lower index wins */
+    ra_status (*top_k)(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
+                       size_t k, float above, ra_codes *codes, ra_error *err);
+
+    /* codes <- the scores > 0 that are >= thresholds[latent] (thresholds NULL: >= threshold) */
+    ra_status (*threshold)(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
+                           const float *thresholds, float threshold, ra_codes *codes, ra_error *err);
+
+    /* *value <- the k-th largest of the n scores, negative ones counted as 0; 1 <= k <= n */
+    ra_status (*kth_largest)(void *self, ra_backend_stream *stream, const float *scores, size_t n, size_t k,
+                             float *value, ra_error *err);
+
+    /* *sum <- x . y, both [n], in float64 */
+    ra_status (*dot)(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
+                     double *sum, ra_error *err);
+
+    ra_status (*adam)(void *self, ra_backend_stream *stream, const ra_adam_step *step, float *parameter,
+                      const float *gradient, float *first, float *second, size_t n, ra_error *err);
+} ra_backend_ops;
+
+/* What a plugin exports: its table, and a probe that says in one sentence why it cannot work here (NULL: it
+ * can). */
+#define RA_BACKEND_PLUGIN_OPS "ra_backend_plugin_ops"     /* const ra_backend_ops *(void) */
+#define RA_BACKEND_PLUGIN_PROBE "ra_backend_plugin_probe" /* const char *(void) */
+
+/* device: "cpu", "reference", "auto", or a plugin's name, with an ordinal if it has several ("cuda:1").
+ * `auto` takes the CUDA plugin when it is there and works, else the CPU, and logs one line saying why. A
+ * plugin is looked for beside the running program and then on the loader's path. options may be NULL. */
+ra_status ra_backend_open(const char *device, const ra_backend_options *options, ra_backend **backend,
+                          ra_error *err);
+
+/* Reference counted: models and dictionaries keep the backend they were made with. */
+ra_backend *ra_backend_retain(ra_backend *backend);
+void ra_backend_release(ra_backend *backend);
+
+const char *ra_backend_name(const ra_backend *backend);
+const ra_backend_ops *ra_backend_operations(const ra_backend *backend);
+void *ra_backend_self(const ra_backend *backend);
+
+/* The thread pool of a CPU backend for host loops over its memory; NULL elsewhere and for `reference`. */
+struct ra_pool *ra_backend_pool(const ra_backend *backend);
+
+#endif
