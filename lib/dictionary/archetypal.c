@@ -1,0 +1,92 @@
+/* The relaxed archetypal dictionary, D = e^m (W C + Relax), as it is trained (overcomplete 0.3.0,
+ * sae/archetypal_dictionary.py; Fel et al. 2025, eq. 4).
+ *
+ * Reading D projects W onto rows that are nonnegative and sum to one, and every row of Relax into the ball of
+ * radius delta, in place. The projection is not part of the graph: with D = e^m (W C + Relax),
+ *
+ *     dW = e^m dD C^T        dRelax = e^m dD        dm = sum(dD * D)
+ *
+ * hold for the projected parameters, also for entries that were clipped to zero, which is how they can come
+ * back. */
+#include "dictionary/dictionary.h"
+#include "base/error.h"
+
+#include <limits.h>
+#include <math.h>
+
+enum { W, RELAX, MULTIPLIER, C };
+
+static ra_status compose(ra_dictionary *dictionary, float *D, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
+    void *self = ra_backend_self(dictionary->backend);
+    const ra_parameter *p = dictionary->parameters;
+    size_t K = dictionary->concepts, N = dictionary->points, d = dictionary->dimensions;
+    float scale;
+    RA_TRY(ops->project_simplex(self, NULL, p[W].value, K, N, err));
+    RA_TRY(ops->project_ball(self, NULL, p[RELAX].value, K, d, dictionary->delta, err));
+    RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
+    RA_TRY(ops->combine(self, NULL, scale, p[RELAX].value, 0, D, K * d, err));
+    return ops->gemm(self, NULL, false, false, K, d, N, scale, p[W].value, N, p[C].value, d, 1, D, d, err);
+}
+
+static ra_status backward(ra_dictionary *dictionary, const float *dD, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
+    void *self = ra_backend_self(dictionary->backend);
+    const ra_parameter *p = dictionary->parameters;
+    size_t K = dictionary->concepts, N = dictionary->points, d = dictionary->dimensions;
+    float scale;
+    RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
+    RA_TRY(
+        ops->gemm(self, NULL, false, true, K, N, d, scale, dD, d, p[C].value, d, 0, p[W].gradient, N, err));
+    RA_TRY(ops->combine(self, NULL, scale, dD, 0, p[RELAX].gradient, K * d, err));
+    return ra_dictionary_multiplier_gradient(dictionary, MULTIPLIER, dD, err);
+}
+
+static const ra_dictionary_type archetypal = {compose, backward};
+
+/* W <- eye(K, N): atom k starts as point k. */
+static ra_status start_at_points(ra_dictionary *dictionary, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
+    void *self = ra_backend_self(dictionary->backend);
+    size_t K = dictionary->concepts, N = dictionary->points;
+    const float one = 1;
+    for (size_t k = 0; k < K && k < N; k++)
+        RA_TRY(ops->upload(self, NULL, dictionary->parameters[W].value + k * N + k, &one, sizeof one, err));
+    return ops->synchronize(self, NULL, err);
+}
+
+ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
+                                       const ra_tensor *points, float delta, bool use_multiplier,
+                                       ra_dictionary **out, ra_error *err) {
+    char shape[128];
+    if (!(delta >= 0) || isinf(delta))
+        RA_FAIL(err, RA_ERR_ARGUMENT, "delta is %g, expected a finite number of at least 0", (double)delta);
+    if (!ra_dtype_is_float(points->dtype))
+        RA_FAIL(err, RA_ERR_DTYPE, "the points are %s, expected F32, F16 or BF16",
+                ra_dtype_name(points->dtype));
+    if (points->rank != 2 || points->shape[1] != in_dimensions || points->shape[0] == 0 ||
+        points->shape[0] > INT_MAX)
+        RA_FAIL(err, RA_ERR_SHAPE, "the points have shape %s, expected [N, %zu] with N from 1 to %d",
+                ra_shape_text(points->rank, points->shape, shape, sizeof shape), in_dimensions, INT_MAX);
+    ra_dictionary *dictionary = NULL;
+    RA_TRY(ra_dictionary_make(backend, &archetypal, RA_DICTIONARY_ARCHETYPAL, nb_concepts, in_dimensions,
+                              &dictionary, err));
+    size_t N = dictionary->points = points->shape[0];
+    dictionary->delta = delta;
+    if (nb_concepts > N)
+        ra_log(RA_LOG_WARNING, "%zu concepts start from %zu points: the last %zu atoms start as zeros",
+               nb_concepts, N, nb_concepts - N);
+    ra_status status;
+    RA_TRY_OUT(status, ra_dictionary_add(dictionary, "dictionary.W", true, nb_concepts, N, err));
+    RA_TRY_OUT(status,
+               ra_dictionary_add(dictionary, "dictionary.Relax", true, nb_concepts, in_dimensions, err));
+    RA_TRY_OUT(status, ra_dictionary_add(dictionary, "dictionary.multiplier", use_multiplier, 0, 0, err));
+    RA_TRY_OUT(status, ra_dictionary_add(dictionary, "dictionary.C", false, N, in_dimensions, err));
+    RA_TRY_OUT(status, ra_parameter_upload(backend, &dictionary->parameters[C], points, err));
+    RA_TRY_OUT(status, start_at_points(dictionary, err));
+    *out = dictionary;
+    return RA_OK;
+out:
+    ra_dictionary_free(dictionary);
+    return status;
+}

@@ -1,0 +1,184 @@
+#include "dictionary/dictionary.h"
+#include "base/error.h"
+
+#include <limits.h>
+#include <math.h>
+
+size_t ra_parameter_size(const ra_parameter *parameter) {
+    size_t size = 1;
+    for (int i = 0; i < parameter->rank; i++) size *= parameter->shape[i];
+    return size;
+}
+
+ra_status ra_dictionary_make(ra_backend *backend, const ra_dictionary_type *type, ra_dictionary_kind kind,
+                             size_t concepts, size_t dimensions, ra_dictionary **out, ra_error *err) {
+    if (concepts == 0 || concepts > INT_MAX)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the number of concepts is %zu, expected 1 to %d", concepts, INT_MAX);
+    if (dimensions == 0 || dimensions > INT_MAX)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the number of dimensions is %zu, expected 1 to %d", dimensions,
+                INT_MAX);
+    ra_dictionary *dictionary = ra_calloc(1, sizeof *dictionary);
+    if (!dictionary) RA_FAIL_MEMORY(err, "a dictionary", sizeof *dictionary);
+    *dictionary = (ra_dictionary){.type = type,
+                                  .kind = kind,
+                                  .backend = ra_backend_retain(backend),
+                                  .concepts = concepts,
+                                  .dimensions = dimensions,
+                                  .training = true};
+    void *D = NULL;
+    ra_status status = ra_backend_operations(backend)->allocate(
+        ra_backend_self(backend), concepts * dimensions * sizeof(float), &D, err);
+    if (status != RA_OK) {
+        ra_dictionary_free(dictionary);
+        return status;
+    }
+    dictionary->D = D;
+    *out = dictionary;
+    return RA_OK;
+}
+
+ra_status ra_dictionary_add(ra_dictionary *dictionary, const char *name, bool trained, size_t rows,
+                            size_t cols, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
+    void *self = ra_backend_self(dictionary->backend), *block = NULL;
+    ra_parameter *parameter = &dictionary->parameters[dictionary->count];
+    *parameter = (ra_parameter){.name = name, .rank = rows ? cols ? 2 : 1 : 0, .shape = {rows, cols}};
+    size_t bytes;
+    if (__builtin_mul_overflow(ra_parameter_size(parameter), sizeof(float), &bytes) ||
+        (rows && cols && SIZE_MAX / rows / sizeof(float) < cols))
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "%s of %zu x %zu numbers is too large", name, rows, cols);
+    RA_TRY(ops->allocate(self, bytes, &block, err));
+    parameter->value = block;
+    dictionary->count++; /* from here on ra_dictionary_free() knows it */
+    if (trained) {
+        RA_TRY(ops->allocate(self, bytes, &block, err));
+        parameter->gradient = block;
+    }
+    return RA_OK;
+}
+
+void ra_dictionary_free(ra_dictionary *dictionary) {
+    if (!dictionary) return;
+    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
+    void *self = ra_backend_self(dictionary->backend);
+    for (size_t i = 0; i < dictionary->count; i++) {
+        ops->deallocate(self, dictionary->parameters[i].value);
+        ops->deallocate(self, dictionary->parameters[i].gradient);
+    }
+    ops->deallocate(self, dictionary->D);
+    ra_backend_release(dictionary->backend);
+    ra_free(dictionary);
+}
+
+ra_status ra_parameter_upload(ra_backend *backend, const ra_parameter *parameter, const ra_tensor *values,
+                              ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend);
+    size_t n = ra_parameter_size(parameter);
+    const void *host = values->data;
+    float *converted = NULL;
+    if (values->dtype != RA_F32) {
+        converted = ra_malloc(n, sizeof *converted);
+        if (!converted) RA_FAIL_MEMORY(err, parameter->name, n * sizeof *converted);
+        ra_convert_to_f32(values->dtype, values->data, converted, n);
+        host = converted;
+    }
+    ra_status status = ops->upload(self, NULL, parameter->value, host, n * sizeof(float), err);
+    if (status == RA_OK) status = ops->synchronize(self, NULL, err);
+    ra_free(converted);
+    return status;
+}
+
+/* ---- reading
+ * ------------------------------------------------------------------------------------------------------ */
+
+ra_dictionary_kind ra_dictionary_get_kind(const ra_dictionary *dictionary) {
+    return dictionary->kind;
+}
+
+size_t ra_dictionary_concepts(const ra_dictionary *dictionary) {
+    return dictionary->concepts;
+}
+
+size_t ra_dictionary_dimensions(const ra_dictionary *dictionary) {
+    return dictionary->dimensions;
+}
+
+ra_backend *ra_dictionary_backend(const ra_dictionary *dictionary) {
+    return dictionary->backend;
+}
+
+const ra_parameter *ra_dictionary_parameters(const ra_dictionary *dictionary, size_t *count) {
+    *count = dictionary->count;
+    return dictionary->parameters;
+}
+
+void ra_dictionary_changed(ra_dictionary *dictionary) {
+    dictionary->fresh = false;
+}
+
+void ra_dictionary_set_training(ra_dictionary *dictionary, bool training) {
+    if (dictionary->training != training) dictionary->fresh = false;
+    dictionary->training = training;
+}
+
+/* Both modes give the D of the parameters as they are; a second read of unchanged parameters costs nothing.
+ * The reference's evaluation mode can be stale after a change, ours never is. */
+ra_status ra_dictionary_get(ra_dictionary *dictionary, const float **D, ra_error *err) {
+    if (!dictionary->fresh) {
+        RA_TRY(dictionary->type->compose(dictionary, dictionary->D, err));
+        dictionary->fresh = true;
+    }
+    *D = dictionary->D;
+    return RA_OK;
+}
+
+ra_status ra_dictionary_forward(ra_dictionary *dictionary, const ra_codes *z, float *x_hat, ra_error *err) {
+    const float *D;
+    if (z->latents != dictionary->concepts)
+        RA_FAIL(err, RA_ERR_SHAPE, "the codes have %zu latents, but the dictionary has %zu concepts",
+                z->latents, dictionary->concepts);
+    RA_TRY(ra_dictionary_get(dictionary, &D, err));
+    return ra_backend_operations(dictionary->backend)
+        ->decode(ra_backend_self(dictionary->backend), NULL, z, RA_F32, D, dictionary->dimensions, x_hat,
+                 err);
+}
+
+ra_status ra_dictionary_forward_dense(ra_dictionary *dictionary, const float *z, size_t rows, float *x_hat,
+                                      ra_error *err) {
+    const float *D;
+    size_t K = dictionary->concepts, d = dictionary->dimensions;
+    RA_TRY(ra_dictionary_get(dictionary, &D, err));
+    return ra_backend_operations(dictionary->backend)
+        ->gemm(ra_backend_self(dictionary->backend), NULL, false, false, rows, d, K, 1, z, K, D, d, 0, x_hat,
+               d, err);
+}
+
+ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_error *err) {
+    return dictionary->type->backward(dictionary, dD, err);
+}
+
+/* ---- multiplier
+ * --------------------------------------------------------------------------------------------------- */
+
+ra_status ra_dictionary_scale(const ra_dictionary *dictionary, size_t i, float *scale, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
+    void *self = ra_backend_self(dictionary->backend);
+    float multiplier = 0;
+    RA_TRY(ops->download(self, NULL, &multiplier, dictionary->parameters[i].value, sizeof multiplier, err));
+    RA_TRY(ops->synchronize(self, NULL, err));
+    *scale = expf(multiplier);
+    return RA_OK;
+}
+
+ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, size_t i, const float *dD,
+                                            ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
+    void *self = ra_backend_self(dictionary->backend);
+    if (!dictionary->parameters[i].gradient) return RA_OK;
+    double sum;
+    RA_TRY(ops->dot(self, NULL, dD, dictionary->D, dictionary->concepts * dictionary->dimensions, &sum, err));
+    float gradient = (float)sum;
+    RA_TRY(ops->upload(self, NULL, dictionary->parameters[i].gradient, &gradient, sizeof gradient, err));
+    return ops->synchronize(self, NULL, err);
+}

@@ -1,0 +1,109 @@
+/* ra_dictionary.h - the dictionary layer: the relaxed archetypal one, and the plain one it is compared with.
+ *
+ *     D = (W C + Relax) exp(multiplier)          Fel et al. 2025 (arXiv 2502.12892), eq. 4
+ *
+ * C [N,d] candidate points (real data or k-means centroids), fixed. W [K,N] is row-stochastic: each atom
+ * starts as a convex combination of points. Relax [K,d] lets it leave their hull by at most delta. The
+ * multiplier [] scales all atoms.
+ *
+ * In training mode every read of D first projects W and Relax in place (overcomplete 0.3.0,
+ * archetypal_dictionary.py); gradients then flow to the projected parameters as if nothing had been
+ * projected. In evaluation mode D is fused once and reused, and always fresh: ra_dictionary_changed(), or a
+ * switch of the mode, makes the next read fuse anew.
+ *
+ * The plain dictionary keeps D's own weights [K,d] and normalises them in place on each training-mode read.
+ * Both sit behind one interface, so that any SAE takes either.
+ *
+ *     ra_dictionary *dictionary = NULL;
+ *     RA_TRY(ra_archetypal_dictionary_new(backend, d, K, &points, 1.0f, true, &dictionary, err));
+ *     RA_TRY(ra_dictionary_forward(dictionary, &codes, x_hat, err));
+ *     ra_dictionary_free(dictionary);
+ *
+ * Thread safety: one thread at a time. Pointers are memory of the backend.
+ */
+#ifndef RA_DICTIONARY_H
+#define RA_DICTIONARY_H
+
+#include "ra_backend.h"
+
+/* The values of the setting `dictionary`. */
+typedef enum ra_dictionary_kind {
+    RA_DICTIONARY_ARCHETYPAL,
+    RA_DICTIONARY_L2,       /* rows / (||row||_2 + 1e-8) */
+    RA_DICTIONARY_MAX_L2,   /* all / the largest row norm */
+    RA_DICTIONARY_L1,       /* the same two with ||row||_1 */
+    RA_DICTIONARY_MAX_L1,   /* */
+    RA_DICTIONARY_IDENTITY, /* as it is */
+} ra_dictionary_kind;
+
+/* One named array of a model: a trained parameter with its gradient, or a buffer that is only saved. */
+typedef struct ra_parameter {
+    const char *name; /* as in the reference's state dict: "dictionary.W" */
+    float *value;     /* backend memory, f32 */
+    float *gradient;  /* the same size; NULL when it is not trained */
+    int rank;
+    size_t shape[2];
+} ra_parameter;
+
+size_t ra_parameter_size(const ra_parameter *parameter); /* number of elements */
+
+typedef struct ra_dictionary ra_dictionary;
+
+/* points: C [N,d] in any float type, copied. W = eye(K,N), Relax = 0, multiplier = 0. delta >= 0; 0 is the
+ * pure archetypal SAE. With K > N the last K-N atoms start as zeros: allowed, with a warning in the log. */
+ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
+                                       const ra_tensor *points, float delta, bool use_multiplier,
+                                       ra_dictionary **dictionary, ra_error *err);
+
+/* kind: one of the normalisations. weights [K,d] in any float type, or NULL: Xavier-uniform from `seed`. */
+ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
+                                  ra_dictionary_kind kind, const ra_tensor *weights, bool use_multiplier,
+                                  uint64_t seed, ra_dictionary **dictionary, ra_error *err);
+
+void ra_dictionary_free(ra_dictionary *dictionary);
+
+ra_dictionary_kind ra_dictionary_get_kind(const ra_dictionary *dictionary);
+size_t ra_dictionary_concepts(const ra_dictionary *dictionary);   /* K */
+size_t ra_dictionary_dimensions(const ra_dictionary *dictionary); /* d */
+ra_backend *ra_dictionary_backend(const ra_dictionary *dictionary);
+
+/* W, Relax, multiplier and C, or _weights and multiplier. After writing to a value call
+ * ra_dictionary_changed(). */
+const ra_parameter *ra_dictionary_parameters(const ra_dictionary *dictionary, size_t *count);
+void ra_dictionary_changed(ra_dictionary *dictionary);
+
+/* Starts in training mode. */
+void ra_dictionary_set_training(ra_dictionary *dictionary, bool training);
+
+/* get_dictionary of the reference: *D [K,d], owned by the dictionary, valid until the next call or change. */
+ra_status ra_dictionary_get(ra_dictionary *dictionary, const float **D, ra_error *err);
+
+/* x_hat [B,d] <- z D, sparse and dense z. */
+ra_status ra_dictionary_forward(ra_dictionary *dictionary, const ra_codes *z, float *x_hat, ra_error *err);
+ra_status ra_dictionary_forward_dense(ra_dictionary *dictionary, const float *z, size_t rows, float *x_hat,
+                                      ra_error *err);
+
+/* From dD [K,d], the gradient of the loss with respect to D as last read in training mode, writes the
+ * parameters' gradients: dW = e^m dD C^T, dRelax = e^m dD, dmultiplier = sum(dD * D). */
+ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_error *err);
+
+/* ---- the eval-mode fuse alone, straight from file views
+ * ---------------------------------------------------------------- */
+
+/* What the fuse reports of each atom besides D: its largest convex weights, and how far the relaxation took
+ * it. */
+typedef struct ra_provenance {
+    size_t count;           /* T: weights kept an atom */
+    int32_t *index;         /* [K,T] points, by falling weight; -1 behind the last positive one */
+    float *weight;          /* [K,T] of the projected row; 0 where index is -1 */
+    float *relaxation_norm; /* [K] ||projected row of Relax||, before the multiplier */
+} ra_provenance;
+
+/* D [K,d] <- fuse of W [K,N], C [N,d], Relax [K,d] in any float types, unprojected as they may be. Works
+ * through W in blocks of rows, so that a W larger than memory can be fused from its mapping. provenance may
+ * be NULL. Host memory. */
+ra_status ra_dictionary_fuse(ra_backend *backend, const ra_tensor *W, const ra_tensor *C,
+                             const ra_tensor *Relax, float multiplier, float delta, float *D,
+                             ra_provenance *provenance, ra_error *err);
+
+#endif
