@@ -1,0 +1,59 @@
+#include "sae/activation.h"
+#include "base/error.h"
+
+#include <math.h>
+
+/* relu has nothing of its own but this: every positive pre-code is a code. */
+static ra_status relu_evaluate(const ra_activation *activation, ra_backend *backend, const float *pre,
+                               size_t rows, size_t concepts, ra_codes *codes, ra_error *err) {
+    (void)activation;
+    return ra_backend_operations(backend)->threshold(ra_backend_self(backend), NULL, pre, rows, concepts,
+                                                     NULL, 0, codes, err);
+}
+
+const ra_activation_type ra_activation_relu = {.name = "relu", .evaluate = relu_evaluate};
+
+const ra_activation_type *const ra_activation_types[RA_SAE_KIND_COUNT] = {
+    [RA_SAE_RELU] = &ra_activation_relu,
+    [RA_SAE_TOPK] = &ra_activation_topk,
+    [RA_SAE_BATCHTOPK] = &ra_activation_batchtopk,
+    [RA_SAE_JUMPRELU] = &ra_activation_jumprelu,
+};
+
+static ra_status need(const ra_sae_settings *settings, enum ra_sae_setting setting, const char *why,
+                      const char *where, ra_error *err) {
+    if (ra_setting_known(settings, setting)) return RA_OK;
+    const ra_setting *row = &ra_sae_settings_table()->rows[setting];
+    RA_FAIL(err, RA_ERR_SETTING, "%s: the setting %s is missing, which %s needs; give it with --%s", where,
+            row->key, why, row->flag);
+}
+
+ra_status ra_activation_init(ra_activation *activation, const ra_sae_settings *settings, size_t concepts,
+                             bool training, const char *where, ra_error *err) {
+    RA_TRY(need(settings, RA_SET_SAE, "an encoder", where, err));
+    const ra_activation_type *type = ra_activation_types[settings->sae];
+    if (type->needs_top_k && (training || settings->sae == RA_SAE_TOPK))
+        RA_TRY(need(settings, RA_SET_TOP_K, type->name, where, err));
+    if (!training && settings->sae == RA_SAE_BATCHTOPK)
+        RA_TRY(need(settings, RA_SET_RUNNING_THRESHOLD, type->name, where, err));
+    if (type->needs_top_k && ra_setting_known(settings, RA_SET_TOP_K) && settings->top_k > concepts)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s: top_k is %zu, but there are only %zu concepts", where,
+                settings->top_k, concepts);
+    *activation = (ra_activation){
+        .kind = (ra_sae_kind)settings->sae,
+        .top_k = settings->top_k,
+        .running_threshold = (float)settings->running_threshold,
+        .has_running_threshold = ra_setting_known(settings, RA_SET_RUNNING_THRESHOLD),
+        .threshold_momentum = ra_setting_known(settings, RA_SET_THRESHOLD_MOMENTUM)
+                                  ? (float)settings->threshold_momentum
+                                  : 0.9f,
+        .bandwidth = ra_setting_known(settings, RA_SET_BANDWIDTH) ? (float)settings->bandwidth : 1e-3f,
+        .kernel =
+            ra_setting_known(settings, RA_SET_KERNEL) ? (ra_kernel)settings->kernel : RA_KERNEL_SILVERMAN,
+    };
+    return RA_OK;
+}
+
+void ra_activation_thresholds(const float *theta, float *thresholds, size_t concepts) {
+    for (size_t k = 0; k < concepts; k++) thresholds[k] = expf(theta[k]);
+}

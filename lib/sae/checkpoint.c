@@ -1,0 +1,165 @@
+/* Checkpoints: an autoencoder to and from a safetensors file with the reference's state-dict names.
+ * proto/artifact.md has the format. */
+#include "sae/sae.h"
+#include "dictionary/dictionary.h"
+#include "base/error.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char batches_name[] = "encoder.final_block.1.num_batches_tracked";
+
+/* ---- reading
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+static ra_status get_float(const ra_safetensors *file, const char *name, int rank, ra_tensor *tensor,
+                           ra_error *err) {
+    char shape[128];
+    RA_TRY(ra_safetensors_get(file, name, tensor, err));
+    if (!ra_dtype_is_float(tensor->dtype))
+        RA_FAIL(err, RA_ERR_DTYPE, "%s: %s is %s, expected F32, F16 or BF16", ra_safetensors_path(file), name,
+                ra_dtype_name(tensor->dtype));
+    if (tensor->rank != rank)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s has shape %s, expected %d dimensions", ra_safetensors_path(file),
+                name, ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape), rank);
+    return RA_OK;
+}
+
+static ra_status need(const ra_safetensors *file, const ra_sae_settings *settings,
+                      enum ra_sae_setting setting, const char *why, ra_error *err) {
+    if (ra_setting_known(settings, setting)) return RA_OK;
+    const ra_setting *row = &ra_sae_settings_table()->rows[setting];
+    RA_FAIL(err, RA_ERR_SETTING,
+            "%s: the setting %s is missing from its metadata, which %s needs; give it with --%s",
+            ra_safetensors_path(file), row->key, why, row->flag);
+}
+
+/* Copies one tensor of the file into a parameter of the same name and shape. */
+static ra_status load(const ra_safetensors *file, ra_backend *backend, const ra_parameter *parameter,
+                      ra_error *err) {
+    char shape[128], expected[128];
+    ra_tensor tensor;
+    RA_TRY(ra_safetensors_get(file, parameter->name, &tensor, err));
+    bool same = tensor.rank == parameter->rank;
+    for (int i = 0; same && i < tensor.rank; i++) same = tensor.shape[i] == parameter->shape[i];
+    if (!same || !ra_dtype_is_float(tensor.dtype))
+        RA_FAIL(err, same ? RA_ERR_DTYPE : RA_ERR_SHAPE, "%s: %s is %s %s, expected F32, F16 or BF16 %s",
+                ra_safetensors_path(file), parameter->name, ra_dtype_name(tensor.dtype),
+                ra_shape_text(tensor.rank, tensor.shape, shape, sizeof shape),
+                ra_shape_text(parameter->rank, parameter->shape, expected, sizeof expected));
+    RA_TRY(ra_parameter_upload(backend, parameter, &tensor, err));
+    size_t n = ra_parameter_size(parameter), bad = ra_find_not_finite(parameter->value, n);
+    if (bad < n)
+        RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: %s holds %g at element %zu, expected finite numbers",
+                ra_safetensors_path(file), parameter->name, (double)parameter->value[bad], bad);
+    return RA_OK;
+}
+
+static ra_status make_dictionary(const ra_safetensors *file, const ra_sae_settings *settings,
+                                 ra_backend *backend, ra_dictionary **dictionary, ra_error *err) {
+    ra_tensor W, C, weights;
+    if (ra_safetensors_find(file, "dictionary._weights")) {
+        RA_TRY(get_float(file, "dictionary._weights", 2, &weights, err));
+        RA_TRY(need(file, settings, RA_SET_DICTIONARY, "a plain dictionary", err));
+        return ra_plain_dictionary_new(backend, weights.shape[1], weights.shape[0],
+                                       (ra_dictionary_kind)settings->dictionary, &weights,
+                                       settings->use_multiplier, 0, dictionary, err);
+    }
+    if (!ra_safetensors_find(file, "dictionary.W"))
+        RA_FAIL(err, RA_ERR_FORMAT,
+                "%s is not a checkpoint: it holds neither dictionary.W nor dictionary._weights",
+                ra_safetensors_path(file));
+    RA_TRY(get_float(file, "dictionary.W", 2, &W, err));
+    RA_TRY(get_float(file, "dictionary.C", 2, &C, err));
+    RA_TRY(need(file, settings, RA_SET_DELTA, "an archetypal dictionary", err));
+    return ra_archetypal_dictionary_new(backend, C.shape[1], W.shape[0], &C, (float)settings->delta,
+                                        settings->use_multiplier, dictionary, err);
+}
+
+static ra_status read_settings(const ra_safetensors *file, const ra_sae_settings *overrides,
+                               ra_sae_settings *settings, ra_error *err) {
+    const ra_settings_table *table = ra_sae_settings_table();
+    RA_TRY(ra_sae_settings_read(file, settings, err));
+    if (overrides) ra_settings_override(table, settings, overrides);
+    if (!ra_encoder_in(file))
+        RA_FAIL(err, RA_ERR_STATE,
+                "%s holds a dictionary without an encoder, which is not enough to train on",
+                ra_safetensors_path(file));
+    if (!ra_setting_known(settings, RA_SET_ENCODER)) {
+        settings->encoder = ra_encoder_kind_of(file);
+        settings->known |= 1u << RA_SET_ENCODER;
+    }
+    RA_TRY(need(file, settings, RA_SET_SAE, "an encoder", err));
+    if (ra_activation_types[settings->sae]->needs_top_k)
+        RA_TRY(need(file, settings, RA_SET_TOP_K, ra_activation_types[settings->sae]->name, err));
+    bool plain = ra_safetensors_find(file, "dictionary._weights") != NULL,
+         named = ra_setting_known(settings, RA_SET_DICTIONARY);
+    if (named && plain != (settings->dictionary != RA_DICTIONARY_ARCHETYPAL))
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s: the setting dictionary is %s, but the file holds %s",
+                ra_safetensors_path(file), table->rows[RA_SET_DICTIONARY].names[settings->dictionary],
+                plain ? "dictionary._weights" : "dictionary.W");
+    if (!plain || named)
+        ra_sae_settings_defaults(settings); /* a plain dictionary has to name its kind first */
+    return RA_OK;
+}
+
+static ra_status open_file(const ra_safetensors *file, const ra_sae_settings *overrides, ra_backend *backend,
+                           ra_sae **out, ra_error *err) {
+    ra_sae_settings settings;
+    ra_dictionary *dictionary = NULL;
+    ra_sae *sae = NULL;
+    RA_TRY(read_settings(file, overrides, &settings, err));
+    RA_TRY(make_dictionary(file, &settings, backend, &dictionary, err));
+    RA_TRY(ra_sae_new(&settings, dictionary, 0, &sae, err));
+    ra_status status = RA_OK;
+    for (size_t i = 0; i < sae->count; i++) RA_TRY_OUT(status, load(file, backend, &sae->parameters[i], err));
+    const ra_tensor *batches = ra_safetensors_find(file, batches_name);
+    if (batches && batches->dtype == RA_I64 && batches->rank == 0)
+        memcpy(&sae->encoder.batches, batches->data, sizeof(int64_t));
+    ra_sae_changed(sae);
+    *out = sae;
+    return RA_OK;
+out:
+    ra_sae_free(sae);
+    return status;
+}
+
+ra_status ra_sae_open(const char *path, const ra_sae_settings *overrides, ra_backend *backend, ra_sae **sae,
+                      ra_error *err) {
+    ra_safetensors *file = NULL;
+    RA_TRY(ra_safetensors_open(path, &file, err));
+    ra_status status = open_file(file, overrides, backend, sae, err);
+    ra_safetensors_free(file);
+    return status;
+}
+
+/* ---- writing
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err) {
+    const ra_settings_table *table = ra_sae_settings_table();
+    const float *D;
+    RA_TRY(
+        ra_dictionary_get(sae->dictionary, &D, err)); /* projects: a checkpoint holds projected parameters */
+    for (size_t i = 0; i < sae->count; i++) {
+        const ra_parameter *parameter = &sae->parameters[i];
+        ra_tensor tensor = {.dtype = RA_F32,
+                            .rank = parameter->rank,
+                            .shape = {parameter->shape[0], parameter->shape[1]},
+                            .data = parameter->value};
+        RA_TRY(ra_safetensors_writer_tensor(writer, parameter->name, &tensor, err));
+    }
+    if (sae->encoder.kind == RA_ENCODER_MLP_BN_1) {
+        ra_tensor batches = {.dtype = RA_I64, .rank = 0, .data = &sae->encoder.batches};
+        RA_TRY(ra_safetensors_writer_tensor(writer, batches_name, &batches, err));
+    }
+    for (size_t i = 0; i < table->count; i++) {
+        if (!ra_setting_known(&sae->settings, i)) continue;
+        ra_setting_print(table, i, &sae->settings, sae->texts[i], sizeof sae->texts[i]);
+        RA_TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, sae->texts[i], err));
+    }
+    return RA_OK;
+}

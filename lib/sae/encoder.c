@@ -1,0 +1,121 @@
+#include "sae/encoder.h"
+#include "base/error.h"
+#include "base/multiversion.h"
+#include "base/pool.h"
+
+#include <math.h>
+
+static const double NORM_EPSILON = 1e-5; /* of torch.nn.LayerNorm and BatchNorm1d */
+enum { ROWS_PER_PART = 16 };
+
+const char *const ra_encoder_tensor_names[RA_ENCODER_TENSORS] = {
+    [RA_ENCODER_WEIGHT] = "encoder.final_block.0.weight",
+    [RA_ENCODER_BIAS] = "encoder.final_block.0.bias",
+    [RA_ENCODER_NORM_WEIGHT] = "encoder.final_block.1.weight",
+    [RA_ENCODER_NORM_BIAS] = "encoder.final_block.1.bias",
+    [RA_ENCODER_RUNNING_MEAN] = "encoder.final_block.1.running_mean",
+    [RA_ENCODER_RUNNING_VAR] = "encoder.final_block.1.running_var",
+};
+
+size_t ra_encoder_tensor_count(ra_encoder_kind kind) {
+    static const size_t counts[] = {
+        [RA_ENCODER_LINEAR] = RA_ENCODER_NORM_WEIGHT,
+        [RA_ENCODER_MLP_LN_1] = RA_ENCODER_RUNNING_MEAN,
+        [RA_ENCODER_MLP_BN_1] = RA_ENCODER_TENSORS,
+    };
+    return counts[kind];
+}
+
+bool ra_encoder_in(const ra_safetensors *file) {
+    return ra_safetensors_find(file, ra_encoder_tensor_names[RA_ENCODER_WEIGHT]) != NULL;
+}
+
+ra_encoder_kind ra_encoder_kind_of(const ra_safetensors *file) {
+    if (ra_safetensors_find(file, ra_encoder_tensor_names[RA_ENCODER_RUNNING_MEAN]))
+        return RA_ENCODER_MLP_BN_1;
+    if (ra_safetensors_find(file, ra_encoder_tensor_names[RA_ENCODER_NORM_WEIGHT]))
+        return RA_ENCODER_MLP_LN_1;
+    return RA_ENCODER_LINEAR;
+}
+
+ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind, size_t i, size_t concepts,
+                                size_t dimensions, ra_tensor *tensor, ra_error *err) {
+    const char *name = ra_encoder_tensor_names[i];
+    char shape[128], expected[64];
+    if (i >= ra_encoder_tensor_count(kind))
+        RA_FAIL(err, RA_ERR_INTERNAL, "this encoder has no tensor %s", name);
+    RA_TRY(ra_safetensors_get(file, name, tensor, err));
+    if (!ra_dtype_is_float(tensor->dtype))
+        RA_FAIL(err, RA_ERR_DTYPE, "%s: %s is %s, expected F32, F16 or BF16", ra_safetensors_path(file), name,
+                ra_dtype_name(tensor->dtype));
+    int rank = i == RA_ENCODER_WEIGHT ? 2 : 1;
+    if (tensor->rank != rank || tensor->shape[0] != concepts || (rank == 2 && tensor->shape[1] != dimensions))
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s has shape %s, expected %s", ra_safetensors_path(file), name,
+                ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape),
+                ra_shape_text(rank, (const size_t[]){concepts, dimensions}, expected, sizeof expected));
+    return RA_OK;
+}
+
+/* ---- the linear part and the norms' application
+ * --------------------------------------------------------------------- */
+
+typedef struct norm_job {
+    const ra_encoder_weights *weights;
+    float *values; /* [B,K]: the bias is written, or the norm applied, in place */
+    size_t rows;
+} norm_job;
+
+static void bias_part(void *context, size_t part) {
+    const norm_job *job = context;
+    size_t K = job->weights->concepts;
+    const float *bias = job->weights->tensor[RA_ENCODER_BIAS];
+    for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->rows; b++)
+        for (size_t k = 0; k < K; k++) job->values[b * K + k] = bias[k];
+}
+
+RA_MULTIVERSION static void layer_norm_row(float *restrict row, const float *restrict gamma,
+                                           const float *restrict beta, size_t K) {
+    double sum = 0, squares = 0;
+    for (size_t k = 0; k < K; k++) sum += (double)row[k];
+    double mean = sum / (double)K;
+    for (size_t k = 0; k < K; k++) squares += ((double)row[k] - mean) * ((double)row[k] - mean);
+    double rstd = 1 / sqrt(squares / (double)K + NORM_EPSILON);
+    for (size_t k = 0; k < K; k++) row[k] = (float)(((double)row[k] - mean) * rstd) * gamma[k] + beta[k];
+}
+
+static void layer_norm_part(void *context, size_t part) {
+    const norm_job *job = context;
+    size_t K = job->weights->concepts;
+    for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->rows; b++)
+        layer_norm_row(job->values + b * K, job->weights->tensor[RA_ENCODER_NORM_WEIGHT],
+                       job->weights->tensor[RA_ENCODER_NORM_BIAS], K);
+}
+
+static void batch_norm_part(void *context, size_t part) {
+    const norm_job *job = context;
+    const ra_encoder_weights *w = job->weights;
+    size_t K = w->concepts;
+    const float *gamma = w->tensor[RA_ENCODER_NORM_WEIGHT], *beta = w->tensor[RA_ENCODER_NORM_BIAS];
+    const float *mean = w->tensor[RA_ENCODER_RUNNING_MEAN], *var = w->tensor[RA_ENCODER_RUNNING_VAR];
+    for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->rows; b++)
+        for (size_t k = 0; k < K; k++) {
+            float rstd = (float)(1 / sqrt((double)var[k] + NORM_EPSILON));
+            float *value = &job->values[b * K + k];
+            *value = (*value - mean[k]) * rstd * gamma[k] + beta[k];
+        }
+}
+
+ra_status ra_encoder_evaluate(ra_backend *backend, const ra_encoder_weights *weights, const float *x,
+                              size_t rows, float *pre, ra_error *err) {
+    static ra_pool_part *const norms[] = {[RA_ENCODER_LINEAR] = NULL,
+                                          [RA_ENCODER_MLP_LN_1] = layer_norm_part,
+                                          [RA_ENCODER_MLP_BN_1] = batch_norm_part};
+    ra_pool *pool = ra_backend_pool(backend);
+    size_t K = weights->concepts, d = weights->dimensions, parts = (rows + ROWS_PER_PART - 1) / ROWS_PER_PART;
+    norm_job job = {weights, pre, rows};
+    ra_pool_run(pool, parts, bias_part, &job);
+    RA_TRY(ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, false, true, rows, K, d, 1, x,
+                                                d, weights->tensor[RA_ENCODER_WEIGHT], d, 1, pre, K, err));
+    if (norms[weights->kind]) ra_pool_run(pool, parts, norms[weights->kind], &job);
+    return RA_OK;
+}

@@ -1,0 +1,77 @@
+/* encoder.h - x [B,d] -> pre-codes [B,K].
+ *
+ * linear:   pre = x E^T + b
+ * mlp_ln_1: pre = LayerNorm(x E^T + b) over the K latents of a row
+ * mlp_bn_1: pre = BatchNorm(x E^T + b), each latent over the batch in training, by running statistics in
+ * evaluation Both norms: eps 1e-5, then an affine gamma, beta per latent (torch.nn.LayerNorm,
+ * torch.nn.BatchNorm1d).
+ */
+#ifndef RA_SAE_ENCODER_H
+#define RA_SAE_ENCODER_H
+
+#include "ra_sae.h"
+
+/* State-dict names; the order is that of ra_encoder_weights.tensor. */
+typedef enum ra_encoder_tensor {
+    RA_ENCODER_WEIGHT,       /* encoder.final_block.0.weight [K,d] */
+    RA_ENCODER_BIAS,         /* encoder.final_block.0.bias [K] */
+    RA_ENCODER_NORM_WEIGHT,  /* encoder.final_block.1.weight [K], gamma */
+    RA_ENCODER_NORM_BIAS,    /* encoder.final_block.1.bias [K], beta */
+    RA_ENCODER_RUNNING_MEAN, /* encoder.final_block.1.running_mean [K] */
+    RA_ENCODER_RUNNING_VAR,  /* encoder.final_block.1.running_var [K] */
+    RA_ENCODER_TENSORS
+} ra_encoder_tensor;
+
+extern const char *const ra_encoder_tensor_names[RA_ENCODER_TENSORS];
+
+/* How many of the tensors an encoder of this kind has (a prefix of the list). */
+size_t ra_encoder_tensor_count(ra_encoder_kind kind);
+
+/* Views; backend memory. Members past the kind's count are NULL. */
+typedef struct ra_encoder_weights {
+    ra_encoder_kind kind;
+    size_t concepts, dimensions; /* K, d */
+    const float *tensor[RA_ENCODER_TENSORS];
+} ra_encoder_weights;
+
+/* The kind that the tensors of a file imply (running_mean: mlp_bn_1; a norm weight: mlp_ln_1; else linear).
+ */
+ra_encoder_kind ra_encoder_kind_of(const ra_safetensors *file);
+
+/* True when the file holds an encoder at all. */
+bool ra_encoder_in(const ra_safetensors *file);
+
+/* Checks presence, type and shape of tensor i of the file; *tensor is a view into the file. */
+ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind, size_t i, size_t concepts,
+                                size_t dimensions, ra_tensor *tensor, ra_error *err);
+
+/* Evaluation mode: pre [B,K] <- x [B,d]. */
+ra_status ra_encoder_evaluate(ra_backend *backend, const ra_encoder_weights *weights, const float *x,
+                              size_t rows, float *pre, ra_error *err);
+
+/* ---- training
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* The trainable encoder: parameters in the order of ra_encoder_tensor, owned by the SAE. */
+typedef struct ra_encoder {
+    ra_encoder_kind kind;
+    size_t concepts, dimensions;
+    const ra_parameter *parameters;
+    int64_t batches; /* mlp_bn_1: num_batches_tracked */
+} ra_encoder;
+
+/* The weights as they are, for ra_encoder_evaluate(). */
+ra_encoder_weights ra_encoder_view(const ra_encoder *encoder);
+
+/* Training mode: pass->pre <- pre-codes of x [B,d]; keeps in the pass what the backward pass needs, and moves
+ * BatchNorm's running statistics. The pass has room for B rows. */
+ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const float *x, size_t rows,
+                             ra_sae_pass *pass, ra_error *err);
+
+/* Gradients of the encoder's parameters from that of the pre-codes: dpre [B,K], which is overwritten; or, for
+ * a linear encoder only and with dpre NULL, pass->dvalue on the entries of pass->codes and nothing elsewhere.
+ */
+ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
+                              float *dpre, ra_error *err);
+
+#endif

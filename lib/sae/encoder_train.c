@@ -1,0 +1,206 @@
+/* Training mode of the encoders: forward that remembers, and backward.
+ *
+ * Both norms are y = gamma xhat + beta with xhat = (u - mean) rstd; LayerNorm takes mean and variance over
+ * the K latents of a row, BatchNorm over the B rows of a latent. With dxhat = gamma dy and averages over the
+ * same set, du = rstd (dxhat - avg(dxhat) - xhat avg(dxhat xhat)),   dgamma = sum_b dy xhat,   dbeta = sum_b
+ * dy. */
+#include "sae/encoder.h"
+#include "base/error.h"
+#include "base/pool.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double NORM_EPSILON = 1e-5, MOMENTUM = 0.1; /* of torch.nn.BatchNorm1d */
+enum { ROWS_PER_PART = 16, LATENTS_PER_PART = 64 };
+
+typedef struct train_job {
+    ra_encoder *encoder;
+    ra_sae_pass *pass;
+    float *dpre; /* [B,K] dy; becomes du */
+} train_job;
+
+ra_encoder_weights ra_encoder_view(const ra_encoder *encoder) {
+    ra_encoder_weights view = {.kind = encoder->kind,
+                               .concepts = encoder->concepts,
+                               .dimensions = encoder->dimensions,
+                               .tensor = {NULL}};
+    for (size_t i = 0; i < ra_encoder_tensor_count(encoder->kind); i++)
+        view.tensor[i] = encoder->parameters[i].value;
+    return view;
+}
+
+static size_t parts_of(size_t n, size_t size) {
+    return (n + size - 1) / size;
+}
+
+static size_t end_of(size_t part, size_t size, size_t n) {
+    return (part + 1) * size < n ? (part + 1) * size : n;
+}
+
+/* ---- statistics
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void row_statistics_part(void *context, size_t part) {
+    const train_job *job = context;
+    size_t K = job->encoder->concepts;
+    for (size_t b = part * ROWS_PER_PART; b < end_of(part, ROWS_PER_PART, job->pass->rows); b++) {
+        const float *row = job->pass->linear + b * K;
+        double sum = 0, squares = 0;
+        for (size_t k = 0; k < K; k++) sum += (double)row[k];
+        double mean = sum / (double)K;
+        for (size_t k = 0; k < K; k++) squares += ((double)row[k] - mean) * ((double)row[k] - mean);
+        job->pass->mean[b] = (float)mean;
+        job->pass->rstd[b] = (float)(1 / sqrt(squares / (double)K + NORM_EPSILON));
+    }
+}
+
+static void latent_statistics_part(void *context, size_t part) {
+    const train_job *job = context;
+    size_t K = job->encoder->concepts, B = job->pass->rows;
+    size_t first = part * LATENTS_PER_PART, count = end_of(part, LATENTS_PER_PART, K) - first;
+    double sums[LATENTS_PER_PART] = {0}, squares[LATENTS_PER_PART] = {0};
+    const float *values = job->pass->linear + first;
+    float *running_mean = job->encoder->parameters[RA_ENCODER_RUNNING_MEAN].value + first;
+    float *running_var = job->encoder->parameters[RA_ENCODER_RUNNING_VAR].value + first;
+    for (size_t b = 0; b < B; b++)
+        for (size_t k = 0; k < count; k++) sums[k] += (double)values[b * K + k];
+    for (size_t k = 0; k < count; k++) sums[k] /= (double)B;
+    for (size_t b = 0; b < B; b++)
+        for (size_t k = 0; k < count; k++) {
+            double gap = (double)values[b * K + k] - sums[k];
+            squares[k] += gap * gap;
+        }
+    for (size_t k = 0; k < count; k++) {
+        double unbiased = squares[k] / (double)(B > 1 ? B - 1 : 1);
+        job->pass->mean[first + k] = (float)sums[k];
+        job->pass->rstd[first + k] = (float)(1 / sqrt(squares[k] / (double)B + NORM_EPSILON));
+        running_mean[k] = (float)((1 - MOMENTUM) * (double)running_mean[k] + MOMENTUM * sums[k]);
+        running_var[k] = (float)((1 - MOMENTUM) * (double)running_var[k] + MOMENTUM * unbiased);
+    }
+}
+
+/* xhat of entry (b, k) */
+static float normalised(const train_job *job, size_t b, size_t k) {
+    const ra_sae_pass *pass = job->pass;
+    size_t i = job->encoder->kind == RA_ENCODER_MLP_LN_1 ? b : k;
+    return (pass->linear[b * job->encoder->concepts + k] - pass->mean[i]) * pass->rstd[i];
+}
+
+static void apply_part(void *context, size_t part) {
+    const train_job *job = context;
+    size_t K = job->encoder->concepts;
+    const float *gamma = job->encoder->parameters[RA_ENCODER_NORM_WEIGHT].value;
+    const float *beta = job->encoder->parameters[RA_ENCODER_NORM_BIAS].value;
+    for (size_t b = part * ROWS_PER_PART; b < end_of(part, ROWS_PER_PART, job->pass->rows); b++)
+        for (size_t k = 0; k < K; k++) job->pass->pre[b * K + k] = normalised(job, b, k) * gamma[k] + beta[k];
+}
+
+ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const float *x, size_t rows,
+                             ra_sae_pass *pass, ra_error *err) {
+    ra_encoder_weights linear = ra_encoder_view(encoder);
+    linear.kind = RA_ENCODER_LINEAR;
+    bool norm = encoder->kind != RA_ENCODER_LINEAR;
+    RA_TRY(ra_encoder_evaluate(backend, &linear, x, rows, norm ? pass->linear : pass->pre, err));
+    if (!norm) return RA_OK;
+    ra_pool *pool = ra_backend_pool(backend);
+    train_job job = {encoder, pass, NULL};
+    if (encoder->kind == RA_ENCODER_MLP_LN_1)
+        ra_pool_run(pool, parts_of(rows, ROWS_PER_PART), row_statistics_part, &job);
+    else {
+        ra_pool_run(pool, parts_of(encoder->concepts, LATENTS_PER_PART), latent_statistics_part, &job);
+        encoder->batches++;
+    }
+    ra_pool_run(pool, parts_of(rows, ROWS_PER_PART), apply_part, &job);
+    return RA_OK;
+}
+
+/* ---- backward
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+/* dgamma, dbeta of some latents; for BatchNorm, whose averages run over the same rows, du as well. */
+static void affine_part(void *context, size_t part) {
+    const train_job *job = context;
+    size_t K = job->encoder->concepts, B = job->pass->rows;
+    size_t first = part * LATENTS_PER_PART, last = end_of(part, LATENTS_PER_PART, K);
+    const ra_parameter *p = job->encoder->parameters;
+    double dgamma[LATENTS_PER_PART] = {0}, dbeta[LATENTS_PER_PART] = {0};
+    for (size_t b = 0; b < B; b++)
+        for (size_t k = first; k < last; k++) {
+            double dy = (double)job->dpre[b * K + k];
+            dgamma[k - first] += dy * (double)normalised(job, b, k);
+            dbeta[k - first] += dy;
+        }
+    for (size_t k = first; k < last; k++) {
+        p[RA_ENCODER_NORM_WEIGHT].gradient[k] = (float)dgamma[k - first];
+        p[RA_ENCODER_NORM_BIAS].gradient[k] = (float)dbeta[k - first];
+    }
+    if (job->encoder->kind != RA_ENCODER_MLP_BN_1) return;
+    for (size_t b = 0; b < B; b++)
+        for (size_t k = first; k < last; k++) {
+            float *dy = &job->dpre[b * K + k];
+            double centred = (double)*dy - dbeta[k - first] / (double)B -
+                             (double)normalised(job, b, k) * dgamma[k - first] / (double)B;
+            *dy = (float)((double)p[RA_ENCODER_NORM_WEIGHT].value[k] * (double)job->pass->rstd[k] * centred);
+        }
+}
+
+static void layer_norm_backward_part(void *context, size_t part) {
+    const train_job *job = context;
+    size_t K = job->encoder->concepts;
+    const float *gamma = job->encoder->parameters[RA_ENCODER_NORM_WEIGHT].value;
+    for (size_t b = part * ROWS_PER_PART; b < end_of(part, ROWS_PER_PART, job->pass->rows); b++) {
+        float *row = job->dpre + b * K;
+        double sum = 0, product = 0;
+        for (size_t k = 0; k < K; k++) {
+            double dxhat = (double)gamma[k] * (double)row[k];
+            sum += dxhat;
+            product += dxhat * (double)normalised(job, b, k);
+        }
+        for (size_t k = 0; k < K; k++)
+            row[k] =
+                (float)((double)job->pass->rstd[b] * ((double)gamma[k] * (double)row[k] - sum / (double)K -
+                                                      (double)normalised(job, b, k) * product / (double)K));
+    }
+}
+
+static void bias_part(void *context, size_t part) {
+    const train_job *job = context;
+    size_t K = job->encoder->concepts, first = part * LATENTS_PER_PART,
+           count = end_of(part, LATENTS_PER_PART, K) - first;
+    double sums[LATENTS_PER_PART] = {0};
+    for (size_t b = 0; b < job->pass->rows; b++)
+        for (size_t k = 0; k < count; k++) sums[k] += (double)job->dpre[b * K + first + k];
+    for (size_t k = 0; k < count; k++)
+        job->encoder->parameters[RA_ENCODER_BIAS].gradient[first + k] = (float)sums[k];
+}
+
+static ra_status backward_sparse(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
+                                 ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend);
+    size_t K = encoder->concepts, d = encoder->dimensions;
+    float *weight = encoder->parameters[RA_ENCODER_WEIGHT].gradient,
+          *bias = encoder->parameters[RA_ENCODER_BIAS].gradient;
+    RA_TRY(ops->combine(self, NULL, 0, NULL, 0, weight, K * d, err));
+    memset(bias, 0, K * sizeof *bias);
+    for (size_t e = 0; e < ra_codes_entries(&pass->codes); e++) bias[pass->codes.index[e]] += pass->dvalue[e];
+    return ops->accumulate(self, NULL, &pass->codes, pass->dvalue, x, d, weight, err);
+}
+
+ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
+                              float *dpre, ra_error *err) {
+    if (!dpre) return backward_sparse(encoder, backend, x, pass, err);
+    size_t K = encoder->concepts, d = encoder->dimensions, B = pass->rows;
+    ra_pool *pool = ra_backend_pool(backend);
+    train_job job = {encoder, pass, dpre};
+    if (encoder->kind != RA_ENCODER_LINEAR)
+        ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), affine_part, &job);
+    if (encoder->kind == RA_ENCODER_MLP_LN_1)
+        ra_pool_run(pool, parts_of(B, ROWS_PER_PART), layer_norm_backward_part, &job);
+    ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), bias_part, &job);
+    return ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, true, false, K, d, B, 1, dpre,
+                                                K, x, d, 0, encoder->parameters[RA_ENCODER_WEIGHT].gradient,
+                                                d, err);
+}

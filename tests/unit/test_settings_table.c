@@ -1,0 +1,117 @@
+/* Settings as tables: parsing, printing, ranges, precedence; and the SAE's and the trainer's own tables. */
+#include "harness.h"
+#include "ra_sae.h"
+#include "ra_train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static ra_status parse(ra_sae_settings *settings, const char *key, const char *text, ra_error *err) {
+    const ra_settings_table *table = ra_sae_settings_table();
+    int row = ra_setting_by_key(table, key);
+    ck_assert_int_ge(row, 0);
+    return ra_setting_parse(table, (size_t)row, settings, text, key, err);
+}
+
+START_TEST(test_parses_every_type) {
+    ra_sae_settings s = {0};
+    ra_ok(parse(&s, "sae", "jumprelu", &err));
+    ra_ok(parse(&s, "top_k", "32", &err));
+    ra_ok(parse(&s, "delta", "0.25", &err));
+    ra_ok(parse(&s, "use_multiplier", "False", &err)); /* as Python's str() writes it */
+    ck_assert_int_eq(s.sae, RA_SAE_JUMPRELU);
+    ck_assert_uint_eq(s.top_k, 32);
+    ck_assert_double_eq(s.delta, 0.25);
+    ck_assert(!s.use_multiplier);
+    ck_assert_uint_eq(s.known, 1u << RA_SET_SAE | 1u << RA_SET_TOP_K | 1u << RA_SET_DELTA |
+                                   1u << RA_SET_USE_MULTIPLIER);
+}
+END_TEST
+
+START_TEST(test_refuses_with_expected_and_actual) {
+    static const struct {
+        const char *key, *text, *expected;
+    } table[] = {
+        {"sae", "gated", "expected relu, topk, batchtopk or jumprelu"},
+        {"sae", "", "expected relu"},
+        {"top_k", "0", "whole number from 1"},
+        {"top_k", "-3", "whole number from 1"},
+        {"top_k", "3.5", "whole number from 1"},
+        {"top_k", "99999999999999999999", "whole number from 1"},
+        {"top_k", " 3", "whole number from 1"},
+        {"delta", "-0.5", "number from 0"},
+        {"delta", "nan", "number from 0"},
+        {"delta", "inf", "number from 0"},
+        {"delta", "1x", "number from 0"},
+        {"use_multiplier", "yes", "true or false"},
+        {"kernel", "box", "rectangle"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        ra_sae_settings s = {0};
+        ra_fails(parse(&s, table[i].key, table[i].text, &err), RA_ERR_ARGUMENT, table[i].expected);
+        ck_assert_uint_eq(s.known, 0);
+    }
+}
+END_TEST
+
+START_TEST(test_prints_what_it_reads_back) {
+    static const double values[] = {0, 0.1, 1.0 / 3, 1e-5, 0.829, 123456789.125, 0.8290000200271606};
+    const ra_settings_table *table = ra_sae_settings_table();
+    char text[64];
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        ra_sae_settings s = {.delta = values[i]}, back = {0};
+        ra_setting_print(table, RA_SET_DELTA, &s, text, sizeof text);
+        ra_ok(ra_setting_parse(table, RA_SET_DELTA, &back, text, "delta", &err));
+        ck_assert(back.delta == values[i]);
+    }
+    ra_sae_settings s = {.threshold_momentum = 0.9};
+    ck_assert_str_eq(ra_setting_print(table, RA_SET_THRESHOLD_MOMENTUM, &s, text, sizeof text), "0.9");
+}
+END_TEST
+
+START_TEST(test_fill_and_override) {
+    ra_sae_settings file = {.known = 1u << RA_SET_DELTA, .delta = 1},
+                    flags = {.known = 1u << RA_SET_DELTA, .delta = 2};
+    ra_sae_settings filled = file, replaced = file;
+    ra_settings_fill(ra_sae_settings_table(), &filled, &flags);
+    ra_settings_override(ra_sae_settings_table(), &replaced, &flags);
+    ck_assert_double_eq(filled.delta, 1);
+    ck_assert_double_eq(replaced.delta, 2);
+}
+END_TEST
+
+START_TEST(test_tables_are_well_formed) {
+    const ra_settings_table *tables[] = {ra_sae_settings_table(), ra_train_settings_table()};
+    for (size_t t = 0; t < 2; t++) {
+        ck_assert_uint_le(tables[t]->count, 32);
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            const ra_setting *row = &tables[t]->rows[i];
+            ck_assert_ptr_nonnull(row->key);
+            ck_assert_ptr_nonnull(row->help);
+            ck_assert_int_eq(ra_setting_by_key(tables[t], row->key), (int)i);
+            ck_assert_int_eq(ra_setting_by_flag(tables[t], row->flag), (int)i);
+            ck_assert(row->type != RA_SETTING_NAME || row->names);
+            ck_assert(row->type == RA_SETTING_NAME || row->type == RA_SETTING_BOOL || row->min < row->max);
+        }
+    }
+    ck_assert_int_eq(ra_setting_by_key(tables[0], "nosuch"), -1);
+}
+END_TEST
+
+START_TEST(test_training_defaults_follow_the_loss) {
+    ra_train_settings s = {0}, auxk = {0};
+    ra_train_settings_defaults(&s);
+    ck_assert_uint_eq(s.batch_size, 1024);
+    ck_assert_double_eq(s.lr_final, s.lr / 100);
+    ck_assert(s.shuffle);
+    auxk.known = 1u << ra_setting_by_key(ra_train_settings_table(), "loss");
+    auxk.loss = RA_LOSS_AUXK;
+    ra_train_settings_defaults(&auxk);
+    ck_assert_double_eq(auxk.penalty, 0.1);
+}
+END_TEST
+
+TEST_CASES(settings_table, test_parses_every_type, test_refuses_with_expected_and_actual,
+           test_prints_what_it_reads_back, test_fill_and_override, test_tables_are_well_formed,
+           test_training_defaults_follow_the_loss)
