@@ -5,6 +5,8 @@
 #include "backend/cpu.h"
 #include "base/error.h"
 #include "base/multiversion.h"
+#include "tensor/dot.h"
+#include "tensor/half.h"
 
 #include <string.h>
 
@@ -39,28 +41,12 @@ RA_MULTIVERSION static void add_row(float *restrict y, const float *restrict x, 
     for (size_t i = 0; i < n; i++) y[i] += v * x[i];
 }
 
-RA_MULTIVERSION static void add_row_f16(float *restrict y, const _Float16 *restrict x, float v, size_t n) {
-    for (size_t i = 0; i < n; i++) y[i] += v * (float)x[i];
+RA_MULTIVERSION static void add_row_f16(float *restrict y, const uint16_t *restrict x, float v, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] += v * ra_f16_to_f32(x[i]);
 }
 
 RA_MULTIVERSION static void add_row_bf16(float *restrict y, const uint16_t *restrict x, float v, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = (uint32_t)x[i] << 16;
-        float value;
-        memcpy(&value, &bits, sizeof value);
-        y[i] += v * value;
-    }
-}
-
-RA_MULTIVERSION static float dot(const float *restrict a, const float *restrict b, size_t n) {
-    enum { LANES = 32 };
-    float lane[LANES] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) lane[l] += a[i + l] * b[i + l];
-    for (; i < n; i++) sum += a[i] * b[i];
-    for (size_t l = 0; l < LANES; l++) sum += lane[l];
-    return sum;
+    for (size_t i = 0; i < n; i++) y[i] += v * ra_bf16_to_f32(x[i]);
 }
 
 /* ---- dense blocks of codes
@@ -128,8 +114,7 @@ static void decode_part(void *context, size_t part) {
         for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
             const uint16_t *atom = (const uint16_t *)job->D + (size_t)codes->index[e] * job->d;
             if (job->dtype == RA_F16)
-                add_row_f16(job->x_hat + b * job->d, (const _Float16 *)(const void *)atom, codes->value[e],
-                            job->d);
+                add_row_f16(job->x_hat + b * job->d, atom, codes->value[e], job->d);
             else
                 add_row_bf16(job->x_hat + b * job->d, atom, codes->value[e], job->d);
         }
@@ -171,7 +156,8 @@ static void gradient_part(void *context, size_t part) {
     size_t first = part * ROWS_PER_PART, last = first + ROWS_PER_PART;
     for (size_t b = first; b < last && b < job->codes->rows; b++)
         for (size_t e = job->codes->start[b]; e < job->codes->start[b + 1]; e++)
-            job->dvalue[e] = dot(job->g + b * job->d, job->D + (size_t)job->codes->index[e] * job->d, job->d);
+            job->dvalue[e] =
+                ra_dot_f32(job->g + b * job->d, job->D + (size_t)job->codes->index[e] * job->d, job->d);
 }
 
 ra_status cpu_decode_gradient(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *g,

@@ -3,6 +3,7 @@
  * cores without OpenBLAS's global lock, and keeps every thread in sight of ThreadSanitizer. Each tile packs
  * its own operands; with tiles of 256 rows or more that costs a few per cent. */
 #include "backend/cpu.h"
+#include "tensor/dot.h"
 
 #include <cblas.h>
 #include <pthread.h>
@@ -10,7 +11,8 @@
 enum {
     TILE = 256,     /* tiles are not cut below this ... */
     MAX_SPLIT = 8,  /* ... and a side is cut into at most this many */
-    ROW_PART = 256, /* outputs of one part of a matrix-vector product */
+    ROW_PART = 256, /* outputs of one part of a product with few rows */
+    FEW_ROWS = 8,
 };
 
 static void one_thread(void) {
@@ -53,18 +55,25 @@ static void tile(void *context, size_t part) {
                 p->alpha, a, (int)p->lda, b, (int)p->ldb, p->beta, p->c + m0 * p->ldc + n0, (int)p->ldc);
 }
 
-/* One row of A: sgemm would pack all of B for it, sgemv reads B once. op(A) is [1,k], its elements step
- * apart. */
+/* Few rows times a transposed B (a query against all atoms, one input through the encoder): sgemm would first
+ * pack all of B. Reading each row of B once and taking dot products with the few rows runs at the speed of
+ * memory. */
+static void dots_part(void *context, size_t part) {
+    const product *p = context;
+    size_t from = part * ROW_PART, to = from + ROW_PART < p->n ? from + ROW_PART : p->n;
+    for (size_t j = from; j < to; j++)
+        for (size_t i = 0; i < p->m; i++) {
+            float *c = p->c + i * p->ldc + j, old = p->beta != 0 ? p->beta * *c : 0;
+            *c = p->alpha * ra_dot_f32(p->a + i * p->lda, p->b + j * p->ldb, p->k) + old;
+        }
+}
+
+/* One row times B as it is. op(A) is [1,k], its elements step apart. */
 static void vector_part(void *context, size_t part) {
     const product *p = context;
     size_t from = part * ROW_PART, count = p->n - from < ROW_PART ? p->n - from : ROW_PART;
-    int step = p->transpose_a ? (int)p->lda : 1;
-    if (p->transpose_b)
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)count, (int)p->k, p->alpha, p->b + from * p->ldb,
-                    (int)p->ldb, p->a, step, p->beta, p->c + from, 1);
-    else
-        cblas_sgemv(CblasRowMajor, CblasTrans, (int)p->k, (int)count, p->alpha, p->b + from, (int)p->ldb,
-                    p->a, step, p->beta, p->c + from, 1);
+    cblas_sgemv(CblasRowMajor, CblasTrans, (int)p->k, (int)count, p->alpha, p->b + from, (int)p->ldb, p->a,
+                p->transpose_a ? (int)p->lda : 1, p->beta, p->c + from, 1);
 }
 
 ra_status cpu_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool transpose_b, size_t m,
@@ -74,8 +83,11 @@ ra_status cpu_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool
     if (m == 0 || n == 0) return RA_OK;
     ra_pool *pool = ((cpu_context *)self)->pool;
     product p = {transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, split(m), split(n)};
-    if (m == 1)
-        ra_pool_run(pool, (n + ROW_PART - 1) / ROW_PART, vector_part, &p);
+    size_t row_parts = (n + ROW_PART - 1) / ROW_PART;
+    if (m <= FEW_ROWS && transpose_b && !transpose_a)
+        ra_pool_run(pool, row_parts, dots_part, &p);
+    else if (m == 1 && !transpose_b)
+        ra_pool_run(pool, row_parts, vector_part, &p);
     else
         ra_pool_run(pool, p.parts_m * p.parts_n, tile, &p);
     return RA_OK;

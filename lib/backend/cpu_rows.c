@@ -1,6 +1,7 @@
 /* Operations that go over rows or over everything once: projections, the fuse's last step, Adam. */
 #include "backend/cpu.h"
 #include "base/multiversion.h"
+#include "tensor/dot.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -47,17 +48,6 @@ RA_MULTIVERSION static void simplex_row(float *restrict row, size_t n) {
     for (i = 0; i < n; i++) row[i] *= scale;
 }
 
-/* No restrict: x and y may be the same. */
-RA_MULTIVERSION static double dot(const float *x, const float *y, size_t n) {
-    double lane[LANES] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) lane[l] += (double)x[i + l] * (double)y[i + l];
-    for (; i < n; i++) sum += (double)x[i] * (double)y[i];
-    for (size_t l = 0; l < LANES; l++) sum += lane[l];
-    return sum;
-}
-
 static void simplex_part(void *context, size_t part) {
     const rows_job *job = context;
     size_t count = part_count(job->rows, ROWS_PER_PART, part);
@@ -77,7 +67,7 @@ static void ball_part(void *context, size_t part) {
     size_t count = part_count(job->rows, ROWS_PER_PART, part);
     for (size_t i = 0; i < count; i++) {
         float *row = job->data + (part * ROWS_PER_PART + i) * job->n;
-        double norm = sqrt(dot(row, row, job->n));
+        double norm = sqrt(ra_dot_f64(row, row, job->n));
         if (norm <= (double)job->radius) continue;
         float scale = (float)((double)job->radius / norm);
         for (size_t j = 0; j < job->n; j++) row[j] *= scale;
@@ -143,7 +133,7 @@ typedef struct sum_job {
 static void sum_part(void *context, size_t part) {
     sum_job *job = context;
     size_t from = part * job->block;
-    job->sums[part] = dot(job->x + from, job->y + from, part_count(job->n, job->block, part));
+    job->sums[part] = ra_dot_f64(job->x + from, job->y + from, part_count(job->n, job->block, part));
 }
 
 ra_status cpu_dot(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,

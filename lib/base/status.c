@@ -1,6 +1,7 @@
 #include "ra_status.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct {
     const char *name, *text;
@@ -18,6 +19,16 @@ const char *ra_status_name(ra_status status) {
     return (unsigned)status < RA_STATUS_COUNT ? statuses[status].name : "unknown";
 }
 
+/* A message cut by its buffer may end within a UTF-8 character; replies and logs want whole ones. */
+static void trim_partial_character(char *message) {
+    size_t length = strlen(message), tail = 0;
+    if (length < RA_ERROR_MESSAGE_SIZE - 1) return;
+    while (tail < 3 && tail < length && ((unsigned char)message[length - 1 - tail] & 0xc0) == 0x80) tail++;
+    unsigned char lead = (unsigned char)message[length - 1 - tail];
+    size_t needed = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
+    if (tail < needed) message[length - 1 - tail] = '\0';
+}
+
 ra_status ra_error_set(ra_error *err, ra_status code, const char *format, ...) {
     if (err) {
         err->code = code;
@@ -25,6 +36,7 @@ ra_status ra_error_set(ra_error *err, ra_status code, const char *format, ...) {
         va_start(args, format);
         vsnprintf(err->message, sizeof err->message, format, args);
         va_end(args);
+        trim_partial_character(err->message);
         /* A name from a file or a request may hold control characters; a message is one line. */
         for (char *c = err->message; *c; c++)
             if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';

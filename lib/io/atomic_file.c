@@ -10,8 +10,7 @@
  * cannot read without changing it for all threads. Everything is relative to a descriptor of the folder, so a
  * change of the working directory between begin and commit does no harm.
  *
- * A target that is a symbolic link to a file is followed: the file it points to is replaced, the link stays.
- */
+ * A target that is a symbolic link to a file is followed: that file is replaced, the link stays. */
 #include "ra_io.h"
 #include "base/error.h"
 

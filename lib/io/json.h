@@ -26,9 +26,7 @@ typedef struct ra_json_span {
     size_t size;
 } ra_json_span;
 
-/* Called for each member in order. `name` is decoded and lives during the call; `value` has passed the
- * grammar.
- */
+/* Called for each member in order. `name` is decoded, for this call only; `value` has passed the grammar. */
 typedef ra_status ra_json_member(void *context, const char *name, ra_json_span value, ra_error *err);
 
 /* Walks the members of `object`, a part of `header` (or all of it, with white space after it). `header` is

@@ -1,5 +1,4 @@
-/* Labels are kept as one copy of the text, its line ends replaced by terminators, and the place of each line.
- */
+/* Labels are one copy of the text, its line ends replaced by terminators, and the place of each line. */
 #include "ra_io.h"
 #include "base/error.h"
 

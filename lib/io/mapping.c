@@ -1,7 +1,6 @@
 /* Files mapped for reading. The descriptor is closed at once: the mapping alone keeps the file's content
  * alive, even when a new file is renamed over its name. That is why writers must replace files and never
- * shorten them in place: touching a page that is gone ends the process, as for every program that maps files.
- */
+ * shorten them in place: touching a page that is gone ends the process, as it does for whoever maps files. */
 #include "ra_io.h"
 #include "base/error.h"
 

@@ -37,9 +37,8 @@ struct ra_safetensors {
     ra_safetensors_place *names, *keys; /* of entries [count] and of texts [text_count] */
 };
 
-/* Reads the header, adding entries and texts. Each entry is complete and fits its own shape and type; whether
- * names repeat and where the bytes lie is for the caller to check. On failure the lists hold what was read.
- */
+/* Reads the header, adding entries and texts. Each entry is whole and fits its own shape and type; whether
+ * names repeat and where the bytes lie is for the caller. On failure the lists keep what was read. */
 ra_status ra_safetensors_parse_header(ra_safetensors *file, ra_json_span header, ra_error *err);
 
 #endif

@@ -37,11 +37,10 @@ static ra_status find_header(const ra_safetensors *file, ra_json_span *header, r
     uint64_t length = 0;
     for (int i = PREFIX - 1; i >= 0; i--) length = length << 8 | bytes[i];
     if (length > size - PREFIX)
-        RA_FAIL(
-            err, RA_ERR_FORMAT,
-            "%s announces a header of %llu bytes, but only %zu follow: it is truncated or not a safetensors "
-            "file",
-            file->path, (unsigned long long)length, size - PREFIX);
+        RA_FAIL(err, RA_ERR_FORMAT,
+                "%s announces a header of %llu bytes, but only %zu follow: "
+                "it is truncated or not a safetensors file",
+                file->path, (unsigned long long)length, size - PREFIX);
     if (length > MOST_HEADER)
         RA_FAIL(err, RA_ERR_FORMAT, "%s has a header of %llu bytes, but at most %d are possible", file->path,
                 (unsigned long long)length, MOST_HEADER);

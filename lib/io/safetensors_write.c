@@ -79,8 +79,9 @@ ra_status ra_safetensors_writer_tensor(ra_safetensors_writer *writer, const char
         RA_FAIL(err, RA_ERR_DTYPE, "tensor \"%s\" has the unknown type %d", name, (int)tensor->dtype);
     for (int i = 0; i < tensor->rank; i++)
         if (tensor->shape[i] >= number_limit)
-            RA_FAIL(err, RA_ERR_TOO_LARGE, "tensor \"%s\" has a size of %zu, but at most 2^53 is possible",
-                    name, tensor->shape[i]);
+            RA_FAIL(err, RA_ERR_TOO_LARGE,
+                    "tensor \"%s\" has a size of %zu, but only sizes below 2^53 are possible", name,
+                    tensor->shape[i]);
     if (!ra_extent_bytes(tensor, &bytes))
         RA_FAIL(err, RA_ERR_TOO_LARGE, "tensor \"%s\" is larger than memory can address", name);
     if (bytes > 0 && !tensor->data) RA_FAIL(err, RA_ERR_ARGUMENT, "tensor \"%s\" has no data", name);

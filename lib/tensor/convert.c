@@ -1,14 +1,14 @@
-/* float16 and bfloat16 <-> float32. The compiler's _Float16 gives the hardware instruction where there is one
- * (F16C) and a correctly rounded routine elsewhere; bfloat16 is the upper half of a float32, rounded to
- * nearest even. */
+/* float16 and bfloat16 <-> float32. Widening is half.h's; narrowing to float16 is the compiler's _Float16,
+ * correctly rounded; bfloat16 is the upper half of a float32, rounded to nearest even. */
 #include "ra_tensor.h"
 #include "base/multiversion.h"
+#include "tensor/half.h"
 
 #include <math.h>
 #include <string.h>
 
-RA_MULTIVERSION static void f16_to_f32(const _Float16 *restrict source, float *restrict target, size_t n) {
-    for (size_t i = 0; i < n; i++) target[i] = (float)source[i];
+RA_MULTIVERSION static void f16_to_f32(const uint16_t *restrict source, float *restrict target, size_t n) {
+    for (size_t i = 0; i < n; i++) target[i] = ra_f16_to_f32(source[i]);
 }
 
 RA_MULTIVERSION static void f32_to_f16(const float *restrict source, _Float16 *restrict target, size_t n) {
@@ -16,17 +16,12 @@ RA_MULTIVERSION static void f32_to_f16(const float *restrict source, _Float16 *r
 }
 
 RA_MULTIVERSION static void bf16_to_f32(const uint16_t *restrict source, float *restrict target, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = (uint32_t)source[i] << 16;
-        memcpy(&target[i], &bits, sizeof bits);
-    }
+    for (size_t i = 0; i < n; i++) target[i] = ra_bf16_to_f32(source[i]);
 }
 
 RA_MULTIVERSION static void f32_to_bf16(const float *restrict source, uint16_t *restrict target, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &source[i], sizeof bits);
-        uint32_t rounded = bits + 0x7fff + ((bits >> 16) & 1);
+        uint32_t bits = ra_bits_of_float(source[i]), rounded = bits + 0x7fff + ((bits >> 16) & 1);
         uint32_t quiet = (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : rounded; /* NaN stays NaN */
         target[i] = (uint16_t)(quiet >> 16);
     }
@@ -51,11 +46,7 @@ void ra_convert_from_f32(ra_dtype dtype, const float *source, void *target, size
 
 RA_MULTIVERSION static uint32_t any_not_finite(const float *values, size_t n) {
     uint32_t found = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        found |= (bits & 0x7f800000u) == 0x7f800000u;
-    }
+    for (size_t i = 0; i < n; i++) { found |= (ra_bits_of_float(values[i]) & 0x7f800000u) == 0x7f800000u; }
     return found;
 }
 

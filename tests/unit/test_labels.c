@@ -93,9 +93,10 @@ START_TEST(test_utf8_accepts_every_character_and_no_surrogate) {
         unsigned char bytes[12] = "abcdefgh"; /* in front: the path that takes eight bytes at once */
         size_t length = encode(c, bytes + 8);
         bool expected = c <= 0x10ffff && (c < 0xd800 || c > 0xdfff);
-        ck_assert_msg(ra_utf8_valid(bytes + 8, length) == expected, "U+%04X", c);
-        ck_assert_msg(ra_utf8_valid(bytes, 8 + length) == expected, "U+%04X after text", c);
-        if (length > 1) ck_assert_msg(!ra_utf8_valid(bytes, 7 + length), "U+%04X, cut", c);
+        bool right = ra_utf8_valid(bytes + 8, length) == expected &&
+                     ra_utf8_valid(bytes, 8 + length) == expected &&
+                     (length == 1 || !ra_utf8_valid(bytes, 7 + length)); /* cut */
+        if (!right) ck_abort_msg("U+%04X", c); /* a check that passes costs Check a note, a million times */
     }
 }
 END_TEST
