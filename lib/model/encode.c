@@ -1,0 +1,85 @@
+/* Activations to codes, in blocks of rows: pre-codes are dense, [rows, K], and for a batch of thousands
+ * against tens of thousands of atoms they would not fit anywhere. Nothing in evaluation mode looks across
+ * rows, so the blocks are independent. */
+#include "model/model.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { PRE_BYTES = 64 << 20 };
+
+/* Room for `rows` rows and `entries` entries in all, keeping what is there. */
+static ra_status grow(ra_codes *all, size_t rows, size_t entries, ra_error *err) {
+    if (rows + 1 > all->row_capacity) {
+        size_t *start = ra_realloc(all->start, rows + 1, sizeof *start);
+        if (!start) RA_FAIL_MEMORY(err, "sparse codes", (rows + 1) * sizeof *start);
+        all->start = start;
+        all->row_capacity = rows + 1;
+    }
+    if (entries > all->entry_capacity) {
+        size_t capacity = entries + entries / 2;
+        int32_t *index = ra_realloc(all->index, capacity, sizeof *index);
+        if (!index) RA_FAIL_MEMORY(err, "sparse codes", capacity * sizeof *index);
+        all->index = index;
+        float *value = ra_realloc(all->value, capacity, sizeof *value);
+        if (!value) RA_FAIL_MEMORY(err, "sparse codes", capacity * sizeof *value);
+        all->value = value;
+        all->entry_capacity = capacity;
+    }
+    return RA_OK;
+}
+
+static ra_status append(ra_codes *all, const ra_codes *block, ra_error *err) {
+    size_t used = ra_codes_entries(all), entries = ra_codes_entries(block);
+    RA_TRY(grow(all, all->rows + block->rows, used + entries, err));
+    if (entries) {
+        memcpy(all->index + used, block->index, entries * sizeof *block->index);
+        memcpy(all->value + used, block->value, entries * sizeof *block->value);
+    }
+    for (size_t b = 0; b < block->rows; b++) all->start[all->rows + b + 1] = used + block->start[b + 1];
+    all->rows += block->rows;
+    return RA_OK;
+}
+
+static ra_status encode_block(const ra_model *model, const float *x, size_t rows, float *pre, ra_codes *codes,
+                              ra_error *err) {
+    RA_TRY(ra_encoder_evaluate(model->backend, &model->encoder, x, rows, pre, err));
+    return ra_activation_types[model->activation.kind]->evaluate(&model->activation, model->backend, pre,
+                                                                 rows, model->info.concepts, codes, err);
+}
+
+/* Finite inputs of absurd size may still overflow on their way. */
+static ra_status check_values(const ra_codes *codes, ra_error *err) {
+    size_t entries = ra_codes_entries(codes), bad = ra_find_not_finite(codes->value, entries), row = 0;
+    if (bad == entries) return RA_OK;
+    while (codes->start[row + 1] <= bad) row++;
+    RA_FAIL(err, RA_ERR_NOT_FINITE,
+            "the code of latent %d for input %zu is not finite: the input is too large", codes->index[bad],
+            row);
+}
+
+ra_status ra_model_encode(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                          ra_codes *codes, ra_error *err) {
+    size_t concepts = model->info.concepts, d = model->info.dimensions;
+    if (!model->info.has_encoder)
+        RA_FAIL(err, RA_ERR_STATE, "%s holds no encoder: it serves everything but encode and explain",
+                model->info.path);
+    RA_TRY(ra_model_check_rows("input", x, rows, d, err));
+    RA_TRY(ra_codes_reserve(codes, 0, concepts, 0, err));
+    if (rows == 0) return RA_OK;
+    size_t block = PRE_BYTES / sizeof(float) / concepts;
+    if (block < 1) block = 1;
+    if (block > rows) block = rows;
+    void *pre = NULL;
+    RA_TRY(ra_scratch_reserve(&workspace->pre, "pre-codes", block * concepts, sizeof(float), &pre, err));
+    if (block == rows) {
+        RA_TRY(encode_block(model, x, rows, pre, codes, err));
+        return check_values(codes, err);
+    }
+    for (size_t from = 0; from < rows; from += block) {
+        size_t count = rows - from < block ? rows - from : block;
+        RA_TRY(encode_block(model, x + from * d, count, pre, &workspace->block, err));
+        RA_TRY(append(codes, &workspace->block, err));
+    }
+    return check_values(codes, err);
+}

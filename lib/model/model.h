@@ -1,0 +1,156 @@
+/* model.h - the inside of a model and of a workspace, and what the files of this folder share.
+ *
+ *   open.c             which kind of file it is, settings, the parts in their order; retain, release, info
+ *   open_artifact.c    a fused file: views into its mapping, every number of it checked
+ *   open_checkpoint.c  the eval-mode fuse of a checkpoint, or a plain dictionary
+ *   open_encoder.c     encoder and activation, the same for both
+ *   open_points.c      what is known of the candidate points, the same for both
+ *   labels.c           texts of points, rows and atoms; the ones that are made up from others
+ *   provenance.c       atoms, points, and the way back from a point to its atoms
+ *   reconstruct.c encode.c search.c search_score.c explain.c   the computations; workspace.c is their scratch
+ *   vectors.c ranking.c                         float64 dot products; order by falling key
+ *   save.c             the artifact that open_artifact.c reads: proto/artifact.md
+ *
+ * A model is filled by one thread in ra_model_open() and constant afterwards. What it points at lies either
+ * in the mapping of its file or in one of its blocks; both go when the last reference does.
+ *
+ * Host memory: the backends so far compute in ordinary memory, and ra_model_open() refuses one that does not.
+ */
+#ifndef RA_MODEL_MODEL_H
+#define RA_MODEL_MODEL_H
+
+#include "ra_model.h"
+#include "base/error.h"
+#include "model/ranking.h"
+#include "sae/activation.h"
+#include "sae/encoder.h"
+
+#include <stdatomic.h>
+
+enum { RA_MODEL_BLOCKS = 32 };
+
+/* The value of `format` in the metadata of a fused artifact. */
+#define RA_MODEL_FORMAT "rasae.fused.v1"
+
+struct ra_model {
+    atomic_size_t references;
+    ra_backend *backend;
+    ra_safetensors *file; /* an artifact, mapped; NULL once a checkpoint is fused */
+    ra_model_info info;   /* info.path is the model's own copy */
+    void *blocks[RA_MODEL_BLOCKS];
+    size_t block_count;
+
+    ra_tensor dictionary; /* D [K,d], F32, F16 or BF16 */
+    double *norm;         /* [K] of its rows */
+    double largest_norm;
+
+    /* with an encoder */
+    ra_encoder_weights encoder;
+    ra_activation activation;
+
+    /* where atoms come from; NULL when the file does not say */
+    const int32_t *archetype_index; /* [K,T]; -1 behind the last of an atom */
+    const float *archetype_weight;  /* [K,T], falling */
+    const float *relaxation_norm;   /* [K] */
+    size_t *use_start;              /* [N+1]: the atoms of point j are use[use_start[j] .. use_start[j+1]) */
+    ra_ranked *use;                 /* key: weight, falling; id: atom */
+    ra_labels *atom_labels;         /* K lines */
+    bool atom_labels_are_given;     /* by the file; else made up from the points' */
+
+    /* the candidate points */
+    ra_tensor point_vectors;         /* [N,d]; data is NULL when they are not held */
+    size_t point_row_count;          /* R: data rows kept for a point */
+    const int32_t *point_row;        /* [N,R]; -1 behind the last of a point */
+    const float *point_row_distance; /* [N,R] */
+    ra_labels *point_row_labels;     /* N * R lines */
+    ra_labels *point_labels;         /* N lines */
+    bool point_labels_are_given;
+};
+
+/* ---- memory (open.c). Blocks are counted in info.bytes and freed with the model. ---------------------- */
+
+ra_status ra_model_allocate(ra_model *model, const char *what, size_t count, size_t size, void **block,
+                            ra_error *err);
+
+/* *kept <- the tensor where it stays valid: as it is in the mapping of an artifact, else in a block. */
+ra_status ra_model_keep(ra_model *model, const char *what, const ra_tensor *tensor, ra_tensor *kept,
+                        ra_error *err);
+
+/* The same in f32. */
+ra_status ra_model_keep_f32(ra_model *model, const char *what, const ra_tensor *tensor, const float **values,
+                            ra_error *err);
+
+/* ---- checks (open_checks.c). A failure names file and tensor, what is expected and what is there. ------ */
+
+enum { RA_MODEL_ANY_FLOAT = RA_DTYPE_COUNT }; /* in place of a ra_dtype: F32, F16 or BF16 */
+
+/* tensor: of `name` in the file, rank and sizes as given; a size of 0 takes any that is at least 1. */
+ra_status ra_model_check_tensor(const char *path, const char *name, const ra_tensor *tensor, int dtype,
+                                int rank, size_t rows, size_t cols, ra_error *err);
+
+/* No NaN or infinity in a float tensor; in parallel. */
+ra_status ra_model_check_finite(const ra_model *model, const char *name, const ra_tensor *tensor,
+                                ra_error *err);
+
+/* Fails unless the setting is known, naming it and its flag. */
+ra_status ra_model_need_setting(const ra_model *model, enum ra_sae_setting setting, ra_error *err);
+
+/* ---- the parts of opening. Those that read both kinds of file find D's sizes in info. ----------------- */
+
+ra_status ra_model_open_artifact(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_checkpoint(ra_model *model, const ra_safetensors *file, size_t archetypes,
+                                   ra_error *err);
+ra_status ra_model_open_encoder(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_points(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_index_points(ra_model *model, ra_error *err);
+
+/* ---- texts (labels.c) --------------------------------------------------------------------------------- */
+
+/* Text that grows. {0} is empty; release with ra_free(text.data). */
+typedef struct ra_model_text {
+    char *data;
+    size_t size, capacity;
+} ra_model_text;
+
+ra_status ra_model_text_add(ra_model_text *text, const char *piece, ra_error *err);
+
+/* Line i, NULL when there are no labels or the line is empty. */
+const char *ra_model_label(const ra_labels *labels, size_t i);
+
+/* ---- scratch (workspace.c) ---------------------------------------------------------------------------- */
+
+/* A block that grows and stays; its content is lost when it grows. */
+typedef struct ra_scratch {
+    void *data;
+    size_t bytes;
+} ra_scratch;
+
+struct ra_workspace {
+    ra_scratch pre;      /* encode: [block,K] pre-codes */
+    ra_scratch query;    /* search: [block,d] unit queries */
+    ra_scratch atoms;    /* search: [block,d] atoms in f32, when D is narrower */
+    ra_scratch neighbor; /* neighbors: [d] the atom */
+    ra_scratch scores;   /* search: [block,K] */
+    ra_scratch ranked;   /* search: [K]; explain: [entries] */
+    ra_scratch x_hat;    /* explain: [B,d] */
+    ra_scratch share;    /* explain: [entries] contributions */
+    ra_codes block;      /* encode: the codes of one block of rows */
+    ra_codes codes;      /* explain */
+};
+
+/* *values <- room for count elements of `size` bytes. */
+ra_status ra_scratch_reserve(ra_scratch *scratch, const char *what, size_t count, size_t size, void **values,
+                             ra_error *err);
+
+/* ---- shared by the computations ----------------------------------------------------------------------- */
+
+/* RA_ERR_NOT_FINITE, naming row and column, unless x [rows, d] is finite throughout. `what` is "input",
+ * "query". */
+ra_status ra_model_check_rows(const char *what, const float *x, size_t rows, size_t d, ra_error *err);
+
+/* scores [count,K] <- queries [count,d] D^T, rounded in float32 as it comes (search_score.c). */
+ra_status ra_model_score(const ra_model *model, ra_workspace *workspace, const float *queries, size_t count,
+                         float *scores, ra_error *err);
+
+#endif

@@ -1,0 +1,197 @@
+/* Opening a model: what kind of file it is, which settings hold, then the parts in an order in which each
+ * finds what it builds on: the dictionary and the encoder (one function for each kind of file), the points,
+ * the texts, the index back from points to atoms. A model that fails anywhere is released as it stands: every
+ * part leaves it consistent.
+ *
+ * An artifact stays mapped and is served from the mapping; of a checkpoint everything that is kept is copied,
+ * and its mapping (gigabytes of W) is closed before the model is handed out. */
+#include "model/model.h"
+#include "model/vectors.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- memory ------------------------------------------------------------------------------------------- */
+
+ra_status ra_model_allocate(ra_model *model, const char *what, size_t count, size_t size, void **block,
+                            ra_error *err) {
+    if (model->block_count == RA_MODEL_BLOCKS)
+        RA_FAIL(err, RA_ERR_INTERNAL, "a model has no place for another block (%s)", what);
+    void *fresh = ra_malloc(count, size);
+    if (!fresh) RA_FAIL_MEMORY(err, what, count * size);
+    model->blocks[model->block_count++] = fresh;
+    model->info.bytes += count * size;
+    *block = fresh;
+    return RA_OK;
+}
+
+ra_status ra_model_keep(ra_model *model, const char *what, const ra_tensor *tensor, ra_tensor *kept,
+                        ra_error *err) {
+    ra_tensor copy = *tensor;
+    if (!model->file) {
+        void *block = NULL;
+        RA_TRY(ra_model_allocate(model, what, ra_tensor_bytes(tensor), 1, &block, err));
+        memcpy(block, tensor->data, ra_tensor_bytes(tensor));
+        copy.data = block;
+    }
+    *kept = copy;
+    return RA_OK;
+}
+
+ra_status ra_model_keep_f32(ra_model *model, const char *what, const ra_tensor *tensor, const float **values,
+                            ra_error *err) {
+    if (model->file && tensor->dtype == RA_F32) {
+        *values = tensor->data;
+        return RA_OK;
+    }
+    void *block = NULL;
+    size_t elements = ra_tensor_elements(tensor);
+    RA_TRY(ra_model_allocate(model, what, elements, sizeof(float), &block, err));
+    ra_convert_to_f32(tensor->dtype, tensor->data, block, elements);
+    *values = block;
+    return RA_OK;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------ */
+
+static ra_status neither_kind(const ra_safetensors *file, ra_error *err) {
+    char names[256] = "nothing";
+    size_t used = 0, count = ra_safetensors_count(file);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = ra_safetensors_name(file, i);
+        if (i == 8 || used + strlen(name) + 8 > sizeof names) {
+            snprintf(names + used, sizeof names - used, ", ...");
+            break;
+        }
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", name);
+    }
+    RA_FAIL(err, RA_ERR_FORMAT,
+            "%s is neither a fused artifact (a tensor `dictionary`) nor a checkpoint (`dictionary.W` or "
+            "`dictionary._weights`); it holds %s",
+            ra_safetensors_path(file), names);
+}
+
+static ra_status read_settings(ra_model *model, const ra_safetensors *file, const ra_model_options *options,
+                               ra_error *err) {
+    ra_sae_settings *settings = &model->info.settings;
+    RA_TRY(ra_sae_settings_read(file, settings, err));
+    ra_settings_override(ra_sae_settings_table(), settings, &options->settings);
+    return RA_OK;
+}
+
+/* The norms, in the one pass over D that also finds what is not finite: such a row has no finite norm. */
+static ra_status measure_dictionary(ra_model *model, ra_error *err) {
+    const ra_tensor *D = &model->dictionary;
+    void *block = NULL;
+    RA_TRY(ra_model_allocate(model, "the norms of the atoms", D->shape[0], sizeof *model->norm, &block, err));
+    model->norm = block;
+    ra_tensor_row_norms(D, ra_backend_pool(model->backend), model->norm);
+    for (size_t k = 0; k < D->shape[0]; k++) {
+        if (!isfinite(model->norm[k])) return ra_model_check_finite(model, "dictionary", D, err);
+        if (model->norm[k] > model->largest_norm) model->largest_norm = model->norm[k];
+    }
+    return RA_OK;
+}
+
+static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_model_options *options,
+                            ra_error *err) {
+    RA_TRY(read_settings(model, file, options, err));
+    if (model->file)
+        RA_TRY(ra_model_open_artifact(model, file, err));
+    else
+        RA_TRY(ra_model_open_checkpoint(model, file, options->archetypes, err));
+    RA_TRY(measure_dictionary(model, err));
+    RA_TRY(ra_model_open_points(model, file, err));
+    RA_TRY(ra_model_open_labels(model, file, err));
+    return ra_model_index_points(model, err);
+}
+
+static ra_status open_file(ra_model *model, const char *path, const ra_model_options *options,
+                           ra_error *err) {
+    ra_safetensors *file = NULL;
+    RA_TRY(ra_safetensors_open(path, &file, err));
+    bool fused = ra_safetensors_find(file, "dictionary") != NULL;
+    bool checkpoint =
+        ra_safetensors_find(file, "dictionary.W") || ra_safetensors_find(file, "dictionary._weights");
+    ra_status status = fused || checkpoint ? RA_OK : neither_kind(file, err);
+    if (fused) {
+        model->file = file; /* and the model frees it */
+        for (size_t i = 0; i < ra_safetensors_count(file); i++)
+            model->info.bytes += ra_tensor_bytes(ra_safetensors_at(file, i));
+    }
+    model->info.from_checkpoint = !fused;
+    if (status == RA_OK) status = open_parts(model, file, options, err);
+    if (!fused) ra_safetensors_free(file);
+    return status;
+}
+
+static void complete_info(ra_model *model) {
+    ra_model_info *info = &model->info;
+    info->dtype = model->dictionary.dtype;
+    info->has_relaxation = model->relaxation_norm != NULL;
+    info->has_atom_labels = model->atom_labels != NULL;
+    info->has_point_labels = model->point_labels != NULL;
+    info->has_point_vectors = model->point_vectors.data != NULL;
+    info->device = ra_backend_name(model->backend);
+}
+
+static ra_status choose_backend(ra_model *model, ra_backend *given, ra_error *err) {
+    if (given)
+        model->backend = ra_backend_retain(given);
+    else
+        RA_TRY(ra_backend_open("cpu", &(ra_backend_options){.threads = 1}, &model->backend, err));
+    if (!ra_backend_operations(model->backend)->host_memory)
+        RA_FAIL(err, RA_ERR_UNSUPPORTED,
+                "models are served from ordinary memory, and the device %s has memory of its own",
+                ra_backend_name(model->backend));
+    return RA_OK;
+}
+
+ra_status ra_model_open(const char *path, const ra_model_options *options, ra_model **out, ra_error *err) {
+    static const ra_model_options none = {0};
+    if (!options) options = &none;
+    ra_model *model = ra_calloc(1, sizeof *model);
+    if (!model) RA_FAIL_MEMORY(err, "a model", sizeof *model);
+    atomic_init(&model->references, 1);
+    ra_status status = RA_OK;
+    model->info.path = ra_strdup(path);
+    if (!model->info.path)
+        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: a path needs %zu bytes", strlen(path) + 1);
+    if (status == RA_OK) status = choose_backend(model, options->backend, err);
+    if (status == RA_OK) status = open_file(model, path, options, err);
+    if (status != RA_OK) {
+        ra_model_release(model);
+        return status;
+    }
+    complete_info(model);
+    *out = model;
+    return RA_OK;
+}
+
+/* ---- life --------------------------------------------------------------------------------------------- */
+
+ra_model *ra_model_retain(ra_model *model) {
+    atomic_fetch_add_explicit(&model->references, 1, memory_order_relaxed);
+    return model;
+}
+
+void ra_model_release(ra_model *model) {
+    if (!model || atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) != 1) return;
+    for (size_t i = 0; i < model->block_count; i++) ra_free(model->blocks[i]);
+    ra_labels_free(model->atom_labels);
+    ra_labels_free(model->point_labels);
+    ra_labels_free(model->point_row_labels);
+    ra_safetensors_free(model->file);
+    ra_backend_release(model->backend);
+    ra_free((char *)model->info.path);
+    ra_free(model);
+}
+
+const ra_model_info *ra_model_get_info(const ra_model *model) {
+    return &model->info;
+}
+
+const ra_tensor *ra_model_dictionary(const ra_model *model) {
+    return &model->dictionary;
+}

@@ -1,0 +1,175 @@
+/* A checkpoint: the parameters as they are trained. Served is D alone, fused here in evaluation mode, which
+ * projects W and Relax first (a file written right after an optimizer step is not projected) and reads W
+ * once, block by block: of a W of gigabytes only what is in use needs to be in memory. With D come the
+ * largest convex weights of every atom and the norm of its relaxation, which are what is left of W and Relax
+ * afterwards.
+ *
+ * The points C stay with the model when they are small: at most as large as D, or SMALL_POINTS bytes. With
+ * the 32,000 points of the published models they are as large as D itself; larger ones would be most of what
+ * is served, to answer one route. */
+#include "model/model.h"
+
+#include <string.h>
+
+enum { SMALL_POINTS = 16 << 20 };
+
+/* ---- the multiplier ----------------------------------------------------------------------------------- */
+
+static ra_status read_multiplier(const ra_model *model, const ra_tensor *tensor, float *multiplier,
+                                 ra_error *err) {
+    const char *path = model->info.path;
+    char shape[64];
+    if (!ra_dtype_is_float(tensor->dtype))
+        RA_FAIL(err, RA_ERR_DTYPE, "%s: dictionary.multiplier has the type %s; expected F32, F16 or BF16",
+                path, ra_dtype_name(tensor->dtype));
+    if (ra_tensor_elements(tensor) != 1)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: dictionary.multiplier has the shape %s; expected one number, []",
+                path, ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape));
+    ra_convert_to_f32(tensor->dtype, tensor->data, multiplier, 1);
+    if (ra_find_not_finite(multiplier, 1) == 0)
+        RA_FAIL(err, RA_ERR_NOT_FINITE,
+                "%s: dictionary.multiplier is NaN or infinite; expected a finite number", path);
+    return RA_OK;
+}
+
+/* D's memory, once its sizes are known. */
+static ra_status allocate_dictionary(ra_model *model, size_t concepts, size_t dimensions, float **D,
+                                     ra_error *err) {
+    void *block = NULL;
+    size_t elements;
+    if (__builtin_mul_overflow(concepts, dimensions, &elements))
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "%s: a dictionary of %zu x %zu numbers is too large", model->info.path,
+                concepts, dimensions);
+    RA_TRY(ra_model_allocate(model, "the fused dictionary", elements, sizeof(float), &block, err));
+    *D = block;
+    model->info.concepts = concepts;
+    model->info.dimensions = dimensions;
+    model->dictionary = ra_tensor_2d(RA_F32, block, concepts, dimensions);
+    return RA_OK;
+}
+
+/* The setting `dictionary`, if it is known, agrees with the tensors; then it is. */
+static ra_status settle_kind(ra_model *model, const char *tensor, bool archetypal, ra_error *err) {
+    ra_sae_settings *settings = &model->info.settings;
+    if (!ra_setting_known(settings, RA_SET_DICTIONARY)) {
+        if (!archetypal) return ra_model_need_setting(model, RA_SET_DICTIONARY, err);
+        settings->dictionary = RA_DICTIONARY_ARCHETYPAL;
+        settings->known |= UINT32_C(1) << RA_SET_DICTIONARY;
+    }
+    if ((settings->dictionary == RA_DICTIONARY_ARCHETYPAL) != archetypal)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: the setting dictionary is %s, but the file holds %s, %s",
+                model->info.path,
+                ra_sae_settings_table()->rows[RA_SET_DICTIONARY].names[settings->dictionary], tensor,
+                archetypal ? "which makes it archetypal" : "the weights of a plain dictionary");
+    return RA_OK;
+}
+
+/* ---- the archetypal dictionary ------------------------------------------------------------------------ */
+
+typedef struct parameters {
+    ra_tensor W, C, Relax; /* [K,N], [N,d], [K,d] */
+    float multiplier;
+} parameters;
+
+static ra_status read_parameters(const ra_model *model, const ra_safetensors *file, parameters *p,
+                                 ra_error *err) {
+    const char *path = model->info.path;
+    ra_tensor multiplier;
+    RA_TRY(ra_safetensors_get(file, "dictionary.W", &p->W, err));
+    RA_TRY(ra_safetensors_get(file, "dictionary.C", &p->C, err));
+    RA_TRY(ra_safetensors_get(file, "dictionary.Relax", &p->Relax, err));
+    RA_TRY(ra_safetensors_get(file, "dictionary.multiplier", &multiplier, err));
+    RA_TRY(ra_model_check_tensor(path, "dictionary.W", &p->W, RA_MODEL_ANY_FLOAT, 2, 0, 0, err));
+    RA_TRY(ra_model_check_tensor(path, "dictionary.C", &p->C, RA_MODEL_ANY_FLOAT, 2, p->W.shape[1], 0, err));
+    RA_TRY(ra_model_check_tensor(path, "dictionary.Relax", &p->Relax, RA_MODEL_ANY_FLOAT, 2, p->W.shape[0],
+                                 p->C.shape[1], err));
+    return read_multiplier(model, &multiplier, &p->multiplier, err);
+}
+
+static ra_status check_parameters(const ra_model *model, const parameters *p, ra_error *err) {
+    RA_TRY(ra_model_check_finite(model, "dictionary.W", &p->W, err));
+    RA_TRY(ra_model_check_finite(model, "dictionary.C", &p->C, err));
+    return ra_model_check_finite(model, "dictionary.Relax", &p->Relax, err);
+}
+
+static ra_status allocate_provenance(ra_model *model, size_t concepts, size_t count,
+                                     ra_provenance *provenance, ra_error *err) {
+    void *block = NULL;
+    provenance->count = count;
+    RA_TRY(ra_model_allocate(model, "the archetypes", concepts * count, sizeof(int32_t), &block, err));
+    provenance->index = block;
+    RA_TRY(ra_model_allocate(model, "the archetypes", concepts * count, sizeof(float), &block, err));
+    provenance->weight = block;
+    RA_TRY(ra_model_allocate(model, "the relaxation norms", concepts, sizeof(float), &block, err));
+    provenance->relaxation_norm = block;
+    return RA_OK;
+}
+
+static ra_status fuse(ra_model *model, const ra_safetensors *file, size_t archetypes, ra_error *err) {
+    parameters p;
+    RA_TRY(settle_kind(model, "dictionary.W", true, err));
+    RA_TRY(ra_model_need_setting(model, RA_SET_DELTA, err));
+    RA_TRY(read_parameters(model, file, &p, err));
+    size_t concepts = p.W.shape[0], points = p.W.shape[1], dimensions = p.C.shape[1];
+    if (archetypes == 0) archetypes = RA_ARCHETYPES_DEFAULT;
+    if (archetypes > points) archetypes = points;
+    float *D = NULL;
+    ra_provenance provenance = {0};
+    RA_TRY(allocate_dictionary(model, concepts, dimensions, &D, err));
+    RA_TRY(ra_model_open_encoder(model, file, err)); /* what it lacks is said before the long work begins */
+    RA_TRY(check_parameters(model, &p, err));
+    RA_TRY(allocate_provenance(model, concepts, archetypes, &provenance, err));
+    RA_TRY(ra_dictionary_fuse(model->backend, &p.W, &p.C, &p.Relax, p.multiplier,
+                              (float)model->info.settings.delta, D, &provenance, err));
+    model->info.points = points;
+    model->info.archetypes = archetypes;
+    model->archetype_index = provenance.index;
+    model->archetype_weight = provenance.weight;
+    model->relaxation_norm = provenance.relaxation_norm;
+    size_t bytes = ra_tensor_bytes(&p.C);
+    if (bytes <= SMALL_POINTS || bytes <= ra_tensor_bytes(&model->dictionary))
+        RA_TRY(ra_model_keep(model, "the points", &p.C, &model->point_vectors, err));
+    return RA_OK;
+}
+
+/* ---- the plain dictionary ----------------------------------------------------------------------------- */
+
+static void set_multiplier(ra_dictionary *dictionary, float multiplier) {
+    size_t count = 0;
+    const ra_parameter *list = ra_dictionary_parameters(dictionary, &count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i].name, "dictionary.multiplier") == 0) *list[i].value = multiplier;
+    ra_dictionary_changed(dictionary);
+}
+
+static ra_status normalise(ra_model *model, const ra_safetensors *file, ra_error *err) {
+    ra_tensor weights;
+    float multiplier = 0, *D = NULL;
+    RA_TRY(settle_kind(model, "dictionary._weights", false, err));
+    RA_TRY(ra_safetensors_get(file, "dictionary._weights", &weights, err));
+    RA_TRY(ra_model_check_tensor(model->info.path, "dictionary._weights", &weights, RA_MODEL_ANY_FLOAT, 2, 0,
+                                 0, err));
+    RA_TRY(ra_model_check_finite(model, "dictionary._weights", &weights, err));
+    const ra_tensor *scale =
+        ra_safetensors_find(file, "dictionary.multiplier"); /* not all of them have one */
+    if (scale) RA_TRY(read_multiplier(model, scale, &multiplier, err));
+    RA_TRY(allocate_dictionary(model, weights.shape[0], weights.shape[1], &D, err));
+    RA_TRY(ra_model_open_encoder(model, file, err));
+    ra_dictionary *dictionary = NULL;
+    RA_TRY(ra_plain_dictionary_new(model->backend, weights.shape[1], weights.shape[0],
+                                   (ra_dictionary_kind)model->info.settings.dictionary, &weights, true, 0,
+                                   &dictionary, err));
+    set_multiplier(dictionary, multiplier);
+    ra_dictionary_set_training(dictionary, false);
+    const float *normalised = NULL;
+    ra_status status = ra_dictionary_get(dictionary, &normalised, err);
+    if (status == RA_OK) memcpy(D, normalised, ra_tensor_bytes(&model->dictionary));
+    ra_dictionary_free(dictionary);
+    return status;
+}
+
+ra_status ra_model_open_checkpoint(ra_model *model, const ra_safetensors *file, size_t archetypes,
+                                   ra_error *err) {
+    if (ra_safetensors_find(file, "dictionary.W")) return fuse(model, file, archetypes, err);
+    return normalise(model, file, err);
+}

@@ -1,0 +1,88 @@
+/* Encoder and activation of either kind of file. A file without an encoder is a bare dictionary: complete,
+ * but for encode and explain. A file with tensors of an encoder that is not one of ours is refused, rather
+ * than served without the part that is not understood. */
+#include "model/model.h"
+
+#include <string.h>
+
+/* Counts batches in training; evaluation has no use for it. */
+static const char batch_counter[] = "encoder.final_block.1.num_batches_tracked";
+
+static ra_status refuse_unknown(const ra_safetensors *file, ra_error *err) {
+    for (size_t i = 0; i < ra_safetensors_count(file); i++) {
+        const char *name = ra_safetensors_name(file, i);
+        bool known = strncmp(name, "encoder.", 8) != 0 || strcmp(name, batch_counter) == 0;
+        for (size_t j = 0; !known && j < RA_ENCODER_TENSORS; j++)
+            known = strcmp(name, ra_encoder_tensor_names[j]) == 0;
+        if (!known)
+            RA_FAIL(err, RA_ERR_UNSUPPORTED,
+                    "%s: the tensor %s belongs to an encoder that is not supported; expected one of linear, "
+                    "mlp_ln_1, mlp_bn_1",
+                    ra_safetensors_path(file), name);
+    }
+    return RA_OK;
+}
+
+/* What the tensors are; what a setting says of them has to agree. */
+static ra_status settle_kind(ra_model *model, const ra_safetensors *file, ra_error *err) {
+    ra_sae_settings *settings = &model->info.settings;
+    const char *const *names = ra_sae_settings_table()->rows[RA_SET_ENCODER].names;
+    ra_encoder_kind kind = ra_encoder_kind_of(file);
+    if (ra_setting_known(settings, RA_SET_ENCODER) && settings->encoder != (int)kind)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: the setting encoder is %s, but the tensors are those of %s",
+                model->info.path, names[settings->encoder], names[kind]);
+    settings->encoder = (int)kind;
+    settings->known |= UINT32_C(1) << RA_SET_ENCODER;
+    model->encoder.kind = kind;
+    model->encoder.concepts = model->info.concepts;
+    model->encoder.dimensions = model->info.dimensions;
+    return RA_OK;
+}
+
+static ra_status open_weights(ra_model *model, const ra_safetensors *file, ra_error *err) {
+    ra_encoder_weights *encoder = &model->encoder;
+    for (size_t i = 0; i < ra_encoder_tensor_count(encoder->kind); i++) {
+        ra_tensor tensor;
+        RA_TRY(ra_encoder_tensor_get(file, encoder->kind, i, encoder->concepts, encoder->dimensions, &tensor,
+                                     err));
+        RA_TRY(ra_model_check_finite(model, ra_encoder_tensor_names[i], &tensor, err));
+        RA_TRY(ra_model_keep_f32(model, "the encoder", &tensor, &encoder->tensor[i], err));
+    }
+    const float *variance = encoder->tensor[RA_ENCODER_RUNNING_VAR];
+    for (size_t k = 0; variance && k < encoder->concepts; k++)
+        if (variance[k] < 0)
+            RA_FAIL(err, RA_ERR_FORMAT, "%s: %s holds %g at [%zu]; expected variances of at least 0",
+                    model->info.path, ra_encoder_tensor_names[RA_ENCODER_RUNNING_VAR], (double)variance[k],
+                    k);
+    return RA_OK;
+}
+
+/* jumprelu: theta as the file holds it, and the thresholds exp(theta) that evaluation compares with. */
+static ra_status open_thresholds(ra_model *model, const ra_safetensors *file, ra_error *err) {
+    ra_tensor theta;
+    void *block = NULL;
+    size_t concepts = model->info.concepts;
+    RA_TRY(ra_safetensors_get(file, "thresholds", &theta, err));
+    RA_TRY(ra_model_check_tensor(model->info.path, "thresholds", &theta, RA_MODEL_ANY_FLOAT, 1, concepts, 0,
+                                 err));
+    RA_TRY(ra_model_check_finite(model, "thresholds", &theta, err));
+    RA_TRY(ra_model_keep_f32(model, "the thresholds", &theta, &model->activation.theta, err));
+    RA_TRY(ra_model_allocate(model, "the thresholds", concepts, sizeof(float), &block, err));
+    ra_activation_thresholds(model->activation.theta, block, concepts);
+    model->activation.thresholds = block;
+    return RA_OK;
+}
+
+ra_status ra_model_open_encoder(ra_model *model, const ra_safetensors *file, ra_error *err) {
+    RA_TRY(refuse_unknown(file, err));
+    if (!ra_encoder_in(file)) return RA_OK;
+    RA_TRY(ra_model_need_setting(model, RA_SET_SAE, err));
+    RA_TRY(settle_kind(model, file, err));
+    RA_TRY(ra_activation_init(&model->activation, &model->info.settings, model->info.concepts, false,
+                              model->info.path, err));
+    RA_TRY(open_weights(model, file, err));
+    if (ra_activation_types[model->activation.kind]->has_thresholds)
+        RA_TRY(open_thresholds(model, file, err));
+    model->info.has_encoder = true;
+    return RA_OK;
+}

@@ -1,0 +1,116 @@
+/* Atoms and points, and what connects them: an atom's archetypes are a row of the file; the atoms of a point
+ * are the same entries sorted the other way, once, when the model is opened. */
+#include "model/model.h"
+#include "model/vectors.h"
+
+#include <math.h>
+#include <string.h>
+
+/* How many archetypes an atom has: up to a -1, or to a weight of zero, which says the same. */
+static size_t archetype_count(const ra_model *model, size_t atom) {
+    const int32_t *index = model->archetype_index + atom * model->info.archetypes;
+    const float *weight = model->archetype_weight + atom * model->info.archetypes;
+    size_t count = 0;
+    while (count < model->info.archetypes && index[count] >= 0 && weight[count] > 0) count++;
+    return count;
+}
+
+/* A counting sort of all (atom, point) pairs by point, then of each point's atoms by weight. */
+ra_status ra_model_index_points(ra_model *model, ra_error *err) {
+    size_t concepts = model->info.concepts, points = model->info.points, width = model->info.archetypes;
+    void *block = NULL;
+    if (!model->archetype_index) return RA_OK;
+    RA_TRY(ra_model_allocate(model, "the index of the points", points + 1, sizeof(size_t), &block, err));
+    size_t *start = memset(block, 0, (points + 1) * sizeof(size_t)), entries = 0;
+    for (size_t k = 0; k < concepts; k++) {
+        size_t count = archetype_count(model, k);
+        for (size_t t = 0; t < count; t++) start[(size_t)model->archetype_index[k * width + t] + 1]++;
+        entries += count;
+    }
+    RA_TRY(ra_model_allocate(model, "the index of the points", entries, sizeof(ra_ranked), &block, err));
+    ra_ranked *use = block;
+    for (size_t j = 0; j < points; j++) start[j + 1] += start[j];
+    for (size_t k = 0; k < concepts;
+         k++) /* start[j + 1] is where point j ends, and comes down to its begin */
+        for (size_t t = 0, count = archetype_count(model, k); t < count; t++) {
+            size_t point = (size_t)model->archetype_index[k * width + t];
+            use[--start[point + 1]] = (ra_ranked){model->archetype_weight[k * width + t], (uint32_t)k};
+        }
+    memmove(start, start + 1, points * sizeof *start);
+    start[points] = entries;
+    for (size_t j = 0; j < points; j++) ra_ranking_sort(use + start[j], start[j + 1] - start[j]);
+    model->use_start = start;
+    model->use = use;
+    return RA_OK;
+}
+
+/* ---- atoms -------------------------------------------------------------------------------------------- */
+
+ra_status ra_model_atom(const ra_model *model, size_t atom, float *vector, ra_error *err) {
+    const ra_tensor *D = &model->dictionary;
+    if (atom >= D->shape[0])
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no atom %zu: %s has %zu atoms, from 0 on", atom,
+                model->info.path, D->shape[0]);
+    ra_convert_to_f32(D->dtype, ra_tensor_row(D, atom), vector, D->shape[1]);
+    return RA_OK;
+}
+
+float ra_model_atom_norm(const ra_model *model, size_t atom) {
+    return (float)model->norm[atom];
+}
+
+float ra_model_atom_relaxation(const ra_model *model, size_t atom) {
+    return model->relaxation_norm ? model->relaxation_norm[atom] : NAN;
+}
+
+const char *ra_model_atom_label(const ra_model *model, size_t atom) {
+    return ra_model_label(model->atom_labels, atom);
+}
+
+size_t ra_model_atom_archetypes(const ra_model *model, size_t atom, ra_archetype *archetypes,
+                                size_t capacity) {
+    if (!model->archetype_index) return 0;
+    size_t count = archetype_count(model, atom), first = atom * model->info.archetypes;
+    if (count > capacity) count = capacity;
+    for (size_t t = 0; t < count; t++) {
+        size_t point = (size_t)model->archetype_index[first + t];
+        archetypes[t] = (ra_archetype){point, model->archetype_weight[first + t],
+                                       ra_model_label(model->point_labels, point)};
+    }
+    return count;
+}
+
+/* ---- points ------------------------------------------------------------------------------------------- */
+
+const char *ra_model_point_label(const ra_model *model, size_t point) {
+    return ra_model_label(model->point_labels, point);
+}
+
+size_t ra_model_point_atoms(const ra_model *model, size_t point, ra_point_use *uses, size_t capacity) {
+    if (!model->use) return 0;
+    const ra_ranked *use = model->use + model->use_start[point];
+    size_t count = model->use_start[point + 1] - model->use_start[point];
+    for (size_t i = 0; i < count && i < capacity; i++) uses[i] = (ra_point_use){use[i].id, use[i].key};
+    return count;
+}
+
+size_t ra_model_point_rows(const ra_model *model, size_t point, ra_point_row *rows, size_t capacity) {
+    size_t first = point * model->point_row_count, count = 0;
+    for (; count < model->point_row_count && model->point_row[first + count] >= 0 && count < capacity;
+         count++)
+        rows[count] =
+            (ra_point_row){(size_t)model->point_row[first + count], model->point_row_distance[first + count],
+                           ra_model_label(model->point_row_labels, first + count)};
+    return count;
+}
+
+ra_status ra_model_point(const ra_model *model, size_t point, float *vector, ra_error *err) {
+    const ra_tensor *vectors = &model->point_vectors;
+    if (point >= model->info.points)
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no point %zu: %s has %zu points, from 0 on", point,
+                model->info.path, model->info.points);
+    if (!vectors->data)
+        RA_FAIL(err, RA_ERR_STATE, "%s does not hold the vectors of its points", model->info.path);
+    ra_convert_to_f32(vectors->dtype, ra_tensor_row(vectors, point), vector, vectors->shape[1]);
+    return RA_OK;
+}

@@ -1,0 +1,168 @@
+/* The fused artifact, proto/artifact.md: a list of tensors and a list of strings, in a fixed order, so that
+ * the same model gives the same bytes. D may change its type on the way; everything else is written as it is
+ * held. */
+#include "model/model.h"
+#include "model/vectors.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_TENSORS = 24, MAX_SETTINGS = 32, SETTING_TEXT = 64 };
+
+typedef struct artifact {
+    struct {
+        const char *name;
+        ra_tensor tensor;
+    } tensors[MAX_TENSORS];
+    size_t count;
+    char settings[MAX_SETTINGS][SETTING_TEXT];
+    char points[24];
+    void *dictionary; /* D in another type than the model's; owned */
+    ra_model_text atom_labels, point_labels, row_labels;
+} artifact;
+
+static void add(artifact *a, const char *name, ra_tensor tensor) {
+    a->tensors[a->count].name = name;
+    a->tensors[a->count++].tensor = tensor;
+}
+
+static void release(artifact *a) {
+    ra_free(a->dictionary);
+    ra_free(a->atom_labels.data);
+    ra_free(a->point_labels.data);
+    ra_free(a->row_labels.data);
+}
+
+/* ---- the dictionary ----------------------------------------------------------------------------------- */
+
+/* D in another type, row by row through float32. */
+static ra_status convert(const ra_model *model, ra_dtype dtype, artifact *a, ra_error *err) {
+    const ra_tensor *D = &model->dictionary;
+    size_t concepts = D->shape[0], d = D->shape[1], row_bytes = d * ra_dtype_size(dtype);
+    float *row = ra_malloc(d, sizeof *row);
+    a->dictionary = ra_malloc(concepts, row_bytes);
+    for (size_t k = 0; row && a->dictionary && k < concepts; k++) {
+        ra_convert_to_f32(D->dtype, ra_tensor_row(D, k), row, d);
+        ra_convert_from_f32(dtype, row, (char *)a->dictionary + k * row_bytes, d);
+    }
+    ra_free(row);
+    if (!row || !a->dictionary) RA_FAIL_MEMORY(err, "the converted dictionary", concepts * row_bytes);
+    return RA_OK;
+}
+
+static ra_status add_dictionary(const ra_model *model, ra_dtype dtype, artifact *a, ra_error *err) {
+    ra_tensor D = model->dictionary;
+    if (dtype != D.dtype) {
+        RA_TRY(convert(model, dtype, a, err));
+        D = ra_tensor_2d(dtype, a->dictionary, D.shape[0], D.shape[1]);
+        size_t bad = ra_tensor_find_not_finite(&D, ra_backend_pool(model->backend));
+        if (bad < ra_tensor_elements(&D))
+            RA_FAIL(err, RA_ERR_ARGUMENT,
+                    "%s: atom %zu has a number too large for %s at position %zu; save it as F32 or BF16",
+                    model->info.path, bad / D.shape[1], ra_dtype_name(dtype), bad % D.shape[1]);
+    }
+    add(a, "dictionary", D);
+    return RA_OK;
+}
+
+/* ---- what stands beside it ---------------------------------------------------------------------------- */
+
+static void add_encoder(const ra_model *model, artifact *a) {
+    const ra_encoder_weights *encoder = &model->encoder;
+    size_t concepts = model->info.concepts;
+    if (!model->info.has_encoder) return;
+    add(a, ra_encoder_tensor_names[RA_ENCODER_WEIGHT],
+        ra_tensor_2d(RA_F32, encoder->tensor[RA_ENCODER_WEIGHT], concepts, model->info.dimensions));
+    for (size_t i = RA_ENCODER_WEIGHT + 1; i < ra_encoder_tensor_count(encoder->kind); i++)
+        add(a, ra_encoder_tensor_names[i], ra_tensor_1d(RA_F32, encoder->tensor[i], concepts));
+    if (model->activation.theta)
+        add(a, "thresholds", ra_tensor_1d(RA_F32, model->activation.theta, concepts));
+}
+
+static void add_provenance(const ra_model *model, artifact *a) {
+    const ra_model_info *info = &model->info;
+    if (model->archetype_index) {
+        add(a, "archetypes.index",
+            ra_tensor_2d(RA_I32, model->archetype_index, info->concepts, info->archetypes));
+        add(a, "archetypes.weight",
+            ra_tensor_2d(RA_F32, model->archetype_weight, info->concepts, info->archetypes));
+    }
+    if (model->relaxation_norm)
+        add(a, "relaxation.norm", ra_tensor_1d(RA_F32, model->relaxation_norm, info->concepts));
+    if (model->point_row) {
+        add(a, "points.rows", ra_tensor_2d(RA_I32, model->point_row, info->points, model->point_row_count));
+        add(a, "points.row_distance",
+            ra_tensor_2d(RA_F32, model->point_row_distance, info->points, model->point_row_count));
+    }
+    if (model->point_vectors.data) add(a, "points.vectors", model->point_vectors);
+}
+
+/* The lines of labels [lines * width] as text, `width` of them joined by tabs on a line. */
+static ra_status add_labels(const ra_labels *labels, const char *name, size_t lines, size_t width,
+                            ra_model_text *text, artifact *a, ra_error *err) {
+    for (size_t i = 0; i < lines * width; i++) {
+        RA_TRY(ra_model_text_add(text, ra_labels_at(labels, i), err));
+        RA_TRY(ra_model_text_add(text, (i + 1) % width ? "\t" : "\n", err));
+    }
+    add(a, name, ra_tensor_1d(RA_U8, text->data, text->size));
+    return RA_OK;
+}
+
+static ra_status add_texts(const ra_model *model, artifact *a, ra_error *err) {
+    const ra_model_info *info = &model->info;
+    if (model->point_labels_are_given)
+        RA_TRY(add_labels(model->point_labels, "points.labels", info->points, 1, &a->point_labels, a, err));
+    if (model->point_row_labels)
+        RA_TRY(add_labels(model->point_row_labels, "points.row_labels", info->points, model->point_row_count,
+                          &a->row_labels, a, err));
+    if (model->atom_labels_are_given)
+        RA_TRY(add_labels(model->atom_labels, "atoms.labels", info->concepts, 1, &a->atom_labels, a, err));
+    return RA_OK;
+}
+
+/* ---- the file ----------------------------------------------------------------------------------------- */
+
+static ra_status write_metadata(const ra_model *model, artifact *a, ra_safetensors_writer *writer,
+                                ra_error *err) {
+    const ra_settings_table *table = ra_sae_settings_table();
+    RA_TRY(ra_safetensors_writer_metadata(writer, "format", RA_MODEL_FORMAT, err));
+    for (size_t i = 0; i < table->count; i++) {
+        if (!ra_setting_known(&model->info.settings, i)) continue;
+        const char *text =
+            ra_setting_print(table, i, &model->info.settings, a->settings[i], sizeof a->settings[i]);
+        RA_TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, text, err));
+    }
+    if (!model->info.points) return RA_OK;
+    snprintf(a->points, sizeof a->points, "%zu", model->info.points);
+    return ra_safetensors_writer_metadata(writer, "points", a->points, err);
+}
+
+static ra_status write_file(const ra_model *model, artifact *a, const char *path, ra_error *err) {
+    ra_safetensors_writer *writer = NULL;
+    ra_status status;
+    RA_TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
+    RA_TRY_OUT(status, write_metadata(model, a, writer, err));
+    for (size_t i = 0; i < a->count; i++)
+        RA_TRY_OUT(status,
+                   ra_safetensors_writer_tensor(writer, a->tensors[i].name, &a->tensors[i].tensor, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_write(writer, path, err));
+out:
+    ra_safetensors_writer_free(writer);
+    return status;
+}
+
+ra_status ra_model_save(const ra_model *model, const char *path, ra_dtype dtype, ra_error *err) {
+    if (!ra_dtype_is_float(dtype))
+        RA_FAIL(err, RA_ERR_DTYPE, "a dictionary cannot be saved as %s; expected F32, F16 or BF16",
+                ra_dtype_name(dtype));
+    artifact a = {.count = 0};
+    ra_status status = add_dictionary(model, dtype, &a, err);
+    if (status == RA_OK) {
+        add_encoder(model, &a);
+        add_provenance(model, &a);
+        status = add_texts(model, &a, err);
+    }
+    if (status == RA_OK) status = write_file(model, &a, path, err);
+    release(&a);
+    return status;
+}

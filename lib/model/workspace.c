@@ -1,0 +1,34 @@
+#include "model/model.h"
+
+ra_status ra_workspace_new(ra_workspace **workspace, ra_error *err) {
+    ra_workspace *fresh = ra_calloc(1, sizeof *fresh);
+    if (!fresh) RA_FAIL_MEMORY(err, "a workspace", sizeof *fresh);
+    *workspace = fresh;
+    return RA_OK;
+}
+
+void ra_workspace_free(ra_workspace *workspace) {
+    if (!workspace) return;
+    ra_scratch *const scratches[] = {&workspace->pre,    &workspace->query,   &workspace->atoms,
+                                     &workspace->scores, &workspace->ranked,  &workspace->x_hat,
+                                     &workspace->share,  &workspace->neighbor};
+    for (size_t i = 0; i < sizeof scratches / sizeof *scratches; i++) ra_free(scratches[i]->data);
+    ra_codes_release(&workspace->block);
+    ra_codes_release(&workspace->codes);
+    ra_free(workspace);
+}
+
+ra_status ra_scratch_reserve(ra_scratch *scratch, const char *what, size_t count, size_t size, void **values,
+                             ra_error *err) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "%s: %zu elements of %zu bytes are too many", what, count, size);
+    if (!scratch->data || bytes > scratch->bytes) {
+        void *fresh = ra_malloc(bytes, 1);
+        if (!fresh) RA_FAIL_MEMORY(err, what, bytes);
+        ra_free(scratch->data);
+        *scratch = (ra_scratch){fresh, bytes};
+    }
+    *values = scratch->data;
+    return RA_OK;
+}

@@ -1,0 +1,177 @@
+/* ra_model.h - what is served: a fused, immutable dictionary with its encoder and its provenance.
+ *
+ * A model is opened from a fused artifact (served straight from the mapped file) or from a checkpoint, which
+ * is fused in evaluation mode while it loads. It never changes afterwards. The daemon and the offline
+ * commands call these functions.
+ *
+ *     ra_model *model = NULL;
+ *     ra_workspace *workspace = NULL;
+ *     RA_TRY(ra_model_open("words.safetensors", &(ra_model_options){.backend = backend}, &model, err));
+ *     RA_TRY(ra_workspace_new(&workspace, err));
+ *     RA_TRY(ra_model_reconstruct(model, workspace, &codes, x_hat, err));
+ *     ra_workspace_free(workspace);
+ *     ra_model_release(model);
+ *
+ * Symbols: K concepts (atoms), d dimensions, N candidate points, B rows of a batch, T archetypes kept an
+ * atom. Thread safety: a model may be used from any number of threads at once, each with a workspace of its
+ * own; retain and release are atomic. In steady state no call allocates for its arithmetic: workspaces grow
+ * to what is needed and stay.
+ */
+#ifndef RA_MODEL_H
+#define RA_MODEL_H
+
+#include "ra_sae.h"
+
+typedef struct ra_model ra_model;
+typedef struct ra_workspace ra_workspace;
+
+ra_status ra_workspace_new(ra_workspace **workspace, ra_error *err);
+void ra_workspace_free(ra_workspace *workspace);
+
+/* ---- open, save --------------------------------------------------------------------------------------- */
+
+enum { RA_ARCHETYPES_DEFAULT = 16 };
+
+typedef struct ra_model_options {
+    ra_backend *backend;      /* NULL: the CPU with one thread. Retained. */
+    ra_sae_settings settings; /* take the place of, or add to, what the file's metadata says; {0}: nothing */
+    size_t archetypes;        /* T kept when a checkpoint is fused; 0: RA_ARCHETYPES_DEFAULT */
+} ra_model_options;
+
+/* options may be NULL. proto/artifact.md specifies both kinds of file. A file that lacks a setting it needs
+ * fails with RA_ERR_SETTING, naming the setting and the flag that gives it; an archetypal checkpoint needs
+ * delta, one with an encoder also sae and what that kind needs in evaluation. NaN or infinity in any
+ * parameter is RA_ERR_NOT_FINITE. The file may be replaced (not rewritten in place) while the model lives.
+ * The backend computes in ordinary memory, or opening fails with RA_ERR_UNSUPPORTED. */
+ra_status ra_model_open(const char *path, const ra_model_options *options, ra_model **model, ra_error *err);
+
+ra_model *ra_model_retain(ra_model *model);
+void ra_model_release(ra_model *model); /* NULL is fine */
+
+/* Writes the fused artifact: `dictionary` in dtype (F32, F16, BF16), the rest as it is. The same model gives
+ * the same bytes; opened again, in F32, the same answers. An atom with a number too large for dtype is
+ * RA_ERR_ARGUMENT. */
+ra_status ra_model_save(const ra_model *model, const char *path, ra_dtype dtype, ra_error *err);
+
+/* ---- what it is --------------------------------------------------------------------------------------- */
+
+typedef struct ra_model_info {
+    const char *path;
+    size_t concepts;   /* K */
+    size_t dimensions; /* d */
+    size_t points;     /* N; 0 when the file does not say */
+    size_t archetypes; /* T; 0 when atoms have no provenance (a plain dictionary) */
+    ra_dtype dtype;    /* of the dictionary as it is held */
+    bool from_checkpoint;
+    bool has_encoder; /* encode and explain work */
+    bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
+    size_t bytes; /* of memory and mapping that it keeps */
+    ra_sae_settings settings;
+    const char *device; /* name of its backend */
+} ra_model_info;
+
+const ra_model_info *ra_model_get_info(const ra_model *model); /* lives as long as the model */
+
+/* The dictionary [K,d] as it is held, for serving without a copy. */
+const ra_tensor *ra_model_dictionary(const ra_model *model);
+
+/* ---- atoms and points --------------------------------------------------------------------------------- */
+
+/* Labels come from the file, or are made up from others when it has none:
+ *   a point's from its nearest rows: their first three different labels, "cat, dog, cow";
+ *   an atom's from its archetypes: the first three different names in the order of their weights, none
+ *   lighter than a tenth of the heaviest, "cat + purr". The name of a point is its label in the file, else
+ *   the label of its nearest labelled row.
+ * An empty label is no label: NULL. */
+
+/* A point's share in an atom. */
+typedef struct ra_archetype {
+    size_t point;      /* row of C */
+    float weight;      /* convex weight, in (0, 1] */
+    const char *label; /* of the point, NULL without labels; lives as long as the model */
+} ra_archetype;
+
+/* vector [d] <- atom, in f32. RA_ERR_NOT_FOUND when atom >= K. */
+ra_status ra_model_atom(const ra_model *model, size_t atom, float *vector, ra_error *err);
+
+/* The following take atom < K. */
+float ra_model_atom_norm(const ra_model *model, size_t atom);        /* ||D_k||, computed once at load */
+float ra_model_atom_relaxation(const ra_model *model, size_t atom);  /* ||Relax_k||; NaN when unknown */
+const char *ra_model_atom_label(const ra_model *model, size_t atom); /* NULL when it has none */
+/* Fills at most `capacity` archetypes by falling weight; returns how many. */
+size_t ra_model_atom_archetypes(const ra_model *model, size_t atom, ra_archetype *archetypes,
+                                size_t capacity);
+
+/* An atom built from a point, the reverse of the above. */
+typedef struct ra_point_use {
+    size_t atom;
+    float weight;
+} ra_point_use;
+
+/* Rows of the training data nearest to a point (points that are k-means centroids keep them). */
+typedef struct ra_point_row {
+    size_t row;
+    float distance;
+    const char *label; /* NULL without labels */
+} ra_point_row;
+
+/* A candidate point: label, atoms it is among the T archetypes of (by falling weight; returns how many there
+ * are, fills at most `capacity`), and nearest rows. RA_ERR_NOT_FOUND for point >= N is up to the caller. */
+const char *ra_model_point_label(const ra_model *model, size_t point);
+size_t ra_model_point_atoms(const ra_model *model, size_t point, ra_point_use *uses, size_t capacity);
+size_t ra_model_point_rows(const ra_model *model, size_t point, ra_point_row *rows, size_t capacity);
+/* vector [d] of the point; RA_ERR_STATE when the file does not hold the points (fused artifacts may leave
+ * them out). */
+ra_status ra_model_point(const ra_model *model, size_t point, float *vector, ra_error *err);
+
+/* ---- computing ---------------------------------------------------------------------------------------- */
+
+/* x_hat [B,d] <- codes [B,K] D. codes->latents must be K (RA_ERR_SHAPE); an index out of range is
+ * RA_ERR_ARGUMENT, a value that is not finite RA_ERR_NOT_FINITE. */
+ra_status ra_model_reconstruct(const ra_model *model, ra_workspace *workspace, const ra_codes *codes,
+                               float *x_hat, ra_error *err);
+
+/* codes <- evaluation-mode encode of x [B,d]. RA_ERR_STATE without an encoder; RA_ERR_NOT_FINITE for NaN or
+ * infinity. */
+ra_status ra_model_encode(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                          ra_codes *codes, ra_error *err);
+
+typedef enum ra_metric { RA_METRIC_COSINE, RA_METRIC_DOT } ra_metric;
+
+/* ids, scores [Q,k] <- for each query [Q,d] the k atoms of largest cosine or dot product, best first, ties by
+ * lower index. Exact: scores are computed in float64 and rounded once, so that they depend neither on the
+ * backend nor on the other queries of the call. The cosine with a zero atom or a zero query is 0.
+ * 1 <= k <= K. */
+ra_status ra_model_search(const ra_model *model, ra_workspace *workspace, const float *queries, size_t count,
+                          size_t k, ra_metric metric, size_t *ids, float *scores, ra_error *err);
+
+/* The same for an atom, which is left out of its own list; 1 <= k <= K-1. */
+ra_status ra_model_neighbors(const ra_model *model, ra_workspace *workspace, size_t atom, size_t k,
+                             ra_metric metric, size_t *ids, float *scores, ra_error *err);
+
+/* Why a reconstruction looks as it does. For row b the entries start[b] .. start[b+1], by falling
+ * |contribution|. */
+typedef struct ra_contribution {
+    size_t atom;
+    float code; /* z_k */
+    float
+        contribution; /* z_k (D_k . x) / ||x||^2; over all k they sum to (x_hat . x) / ||x||^2; 0 for x = 0 */
+} ra_contribution;
+
+typedef struct ra_explanation {
+    size_t rows;
+    size_t *start;            /* [rows + 1] */
+    ra_contribution *entries; /* [start[rows]] */
+    float *residual_norm;     /* [rows] ||x - x_hat|| */
+    float *input_norm;        /* [rows] ||x|| */
+    float *r2; /* [rows] 1 - ||x - x_hat||^2 / ||x - mean(x)||^2, the mean over the row's d values; NaN when
+                * they are all equal */
+} ra_explanation;
+
+/* Encodes and explains x [B,d]. What *explanation held before is ignored; it is the caller's to release, and
+ * {0} after a failure. Errors as of ra_model_encode(). */
+ra_status ra_model_explain(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                           ra_explanation *explanation, ra_error *err);
+void ra_explanation_release(ra_explanation *explanation);
+
+#endif

@@ -1,0 +1,500 @@
+/* What ra_model_open() takes and refuses: every way to spoil a file is one row, and every refusal names the
+ * file, the tensor or setting, and what was expected. */
+#include "test_model_files.h"
+
+#include "ra_memory.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum damage { DROP, SHAPE, TYPE, SET, LINES, META } damage;
+
+typedef struct spoilt {
+    damage damage;
+    const char *name; /* of the tensor, or the key of the metadata */
+    const char *text; /* LINES, META (NULL: none) */
+    size_t a, b;      /* SHAPE: sizes, b = 0 for rank 1; SET: the element; TYPE: the ra_dtype */
+    double value;     /* SET */
+    ra_status status;
+    const char *says[2];
+} spoilt;
+
+static void spoil(model_file *file, const spoilt *row) {
+    static const float zeros[256] = {0};
+    switch (row->damage) {
+    case DROP:
+        model_file_drop(file, row->name);
+        break;
+    case SHAPE: {
+        ra_dtype dtype =
+            strcmp(row->name, "archetypes.index") && strcmp(row->name, "points.rows") ? RA_F32 : RA_I32;
+        model_file_put(file, row->name, dtype, row->b ? 2 : 1, row->a, row->b, row->a ? zeros : NULL);
+        break;
+    }
+    case TYPE:
+        model_file_put(file, row->name, (ra_dtype)row->a, 2, FILE_K, FILE_D, NULL);
+        break;
+    case SET:
+        model_file_set(file, row->name, row->a, row->value);
+        break;
+    case LINES:
+        model_file_put_text(file, row->name, row->text);
+        break;
+    case META:
+        model_file_text(file, row->name, row->text);
+        break;
+    }
+}
+
+static void check_refused(void (*make)(model_file *), const spoilt *row) {
+    model_file file = {0};
+    ra_model *model = NULL;
+    make(&file);
+    spoil(&file, row);
+    const char *path = model_file_write(&file, "spoilt.safetensors");
+    for (size_t i = 0; i < 2 && row->says[i]; i++)
+        ra_fails(ra_model_open(path, NULL, &model, &err), row->status, row->says[i]);
+    ra_fails(ra_model_open(path, NULL, &model, &err), row->status, "spoilt.safetensors");
+    ck_assert_ptr_null(model);
+    ck_assert_int_eq(ra_model_open(path, NULL, &model, NULL), row->status); /* without an error to fill */
+    model_file_release(&file);
+}
+
+/* ---- artifacts ----------------------------------------------------------------------------------------- */
+
+static const spoilt artifacts[] = {
+    {TYPE,
+     "dictionary",
+     NULL,
+     RA_I32,
+     0,
+     0,
+     RA_ERR_DTYPE,
+     {"dictionary has the type I32", "F32, F16 or BF16"}},
+    {TYPE, "dictionary", NULL, RA_F64, 0, 0, RA_ERR_DTYPE, {"F64", NULL}},
+    {SHAPE, "dictionary", NULL, 24, 0, 0, RA_ERR_SHAPE, {"dictionary has the shape [24]", "[any, any]"}},
+    {SHAPE, "dictionary", NULL, 0, 4, 0, RA_ERR_SHAPE, {"[0, 4]", "sizes from 1"}},
+    {SET, "dictionary", NULL, 7, 0, NAN, RA_ERR_NOT_FINITE, {"dictionary holds", "[1, 3]"}},
+    {SET, "dictionary", NULL, 8, 0, INFINITY, RA_ERR_NOT_FINITE, {"dictionary", "[2, 0]"}},
+    {META, "format", "rasae.fused.v2", 0, 0, 0, RA_ERR_UNSUPPORTED, {"rasae.fused.v2", "rasae.fused.v1"}},
+    {META, "points", "-5", 0, 0, 0, RA_ERR_FORMAT, {"\"-5\"", "1 to"}},
+    {META, "points", "5x", 0, 0, 0, RA_ERR_FORMAT, {"\"5x\"", NULL}},
+    {META, "points", "0", 0, 0, 0, RA_ERR_FORMAT, {"\"0\"", NULL}},
+    {META, "points", "99999999999999999999", 0, 0, 0, RA_ERR_FORMAT, {"999999", NULL}},
+    {META, "points", "4", 0, 0, 0, RA_ERR_FORMAT, {"archetypes.index holds 4 at [2, 2]", "below 4"}},
+    {META, "sae", "sparse", 0, 0, 0, RA_ERR_ARGUMENT, {"sae", "sparse"}},
+    {META, "encoder", "mlp_ln_1", 0, 0, 0, RA_ERR_FORMAT, {"mlp_ln_1", "linear"}},
+    {META, "sae", NULL, 0, 0, 0, RA_ERR_SETTING, {"the setting sae is missing", "--sae"}},
+    {DROP, "thresholds", NULL, 0, 0, 0, RA_ERR_NOT_FOUND, {"thresholds", NULL}},
+    {SHAPE, "thresholds", NULL, 5, 0, 0, RA_ERR_SHAPE, {"thresholds has the shape [5]", "[6]"}},
+    {SET, "thresholds", NULL, 2, 0, NAN, RA_ERR_NOT_FINITE, {"thresholds", "[2]"}},
+    {DROP,
+     "encoder.final_block.0.bias",
+     NULL,
+     0,
+     0,
+     0,
+     RA_ERR_NOT_FOUND,
+     {"encoder.final_block.0.bias", NULL}},
+    {SHAPE, "encoder.final_block.0.weight", NULL, 6, 5, 0, RA_ERR_SHAPE, {"[6, 5]", "[6, 4]"}},
+    {SET, "encoder.final_block.0.weight", NULL, 5, 0, NAN, RA_ERR_NOT_FINITE, {"0.weight", "[1, 1]"}},
+    {SET, "encoder.final_block.0.bias", NULL, 5, 0, INFINITY, RA_ERR_NOT_FINITE, {"0.bias", "[5]"}},
+    {SHAPE,
+     "encoder.mlp_blocks.0.weight",
+     NULL,
+     4,
+     4,
+     0,
+     RA_ERR_UNSUPPORTED,
+     {"encoder.mlp_blocks", "mlp_bn_1"}},
+    {DROP, "archetypes.weight", NULL, 0, 0, 0, RA_ERR_FORMAT, {"archetypes.index without archetypes.weight"}},
+    {DROP, "archetypes.index", NULL, 0, 0, 0, RA_ERR_FORMAT, {"archetypes.weight without archetypes.index"}},
+    {SHAPE,
+     "archetypes.index",
+     NULL,
+     5,
+     3,
+     0,
+     RA_ERR_SHAPE,
+     {"archetypes.index has the shape [5, 3]", "[6, any]"}},
+    {SHAPE,
+     "archetypes.weight",
+     NULL,
+     6,
+     2,
+     0,
+     RA_ERR_SHAPE,
+     {"archetypes.weight has the shape [6, 2]", "[6, 3]"}},
+    {TYPE,
+     "archetypes.index",
+     NULL,
+     RA_I64,
+     0,
+     0,
+     RA_ERR_DTYPE,
+     {"archetypes.index has the type I64", "I32"}},
+    {SET, "archetypes.index", NULL, 1, 0, 5, RA_ERR_FORMAT, {"holds 5 at [0, 1]", "below 5"}},
+    {SET, "archetypes.index", NULL, 1, 0, -2, RA_ERR_FORMAT, {"holds -2 at [0, 1]", NULL}},
+    {SET, "archetypes.index", NULL, 5, 0, 3, RA_ERR_FORMAT, {"holds 3 at [1, 2]", "behind a -1"}},
+    {SET, "archetypes.weight", NULL, 2, 0, NAN, RA_ERR_NOT_FINITE, {"archetypes.weight", "[0, 2]"}},
+    {SET,
+     "archetypes.weight",
+     NULL,
+     2,
+     0,
+     0.3,
+     RA_ERR_FORMAT,
+     {"holds 0.3 at [0, 2]", "largest of an atom first"}},
+    {SET, "archetypes.weight", NULL, 2, 0, -0.5, RA_ERR_FORMAT, {"holds -0.5 at [0, 2]", "from 0 to 1"}},
+    {SET, "archetypes.weight", NULL, 0, 0, 1.5, RA_ERR_FORMAT, {"holds 1.5 at [0, 0]", NULL}},
+    {SHAPE, "relaxation.norm", NULL, 7, 0, 0, RA_ERR_SHAPE, {"relaxation.norm has the shape [7]", "[6]"}},
+    {SET, "relaxation.norm", NULL, 3, 0, NAN, RA_ERR_NOT_FINITE, {"relaxation.norm", "[3]"}},
+    {SHAPE, "points.vectors", NULL, 4, 4, 0, RA_ERR_SHAPE, {"points.vectors has the shape [4, 4]", "[5, 4]"}},
+    {SET, "points.vectors", NULL, 19, 0, NAN, RA_ERR_NOT_FINITE, {"points.vectors", "[4, 3]"}},
+    {SHAPE,
+     "points.rows",
+     NULL,
+     5,
+     3,
+     0,
+     RA_ERR_SHAPE,
+     {"points.row_distance has the shape [5, 2]", "[5, 3]"}},
+    {SET, "points.rows", NULL, 0, 0, -7, RA_ERR_FORMAT, {"points.rows holds -7 at [0, 0]", NULL}},
+    {SET, "points.rows", NULL, 0, 0, -1, RA_ERR_FORMAT, {"points.rows holds 2 at [0, 1]", "only -1"}},
+    {SET, "points.row_distance", NULL, 1, 0, NAN, RA_ERR_NOT_FINITE, {"points.row_distance", "[0, 1]"}},
+    {DROP, "points.rows", NULL, 0, 0, 0, RA_ERR_FORMAT, {"points.row_distance without points.rows", NULL}},
+    {DROP,
+     "points.row_distance",
+     NULL,
+     0,
+     0,
+     0,
+     RA_ERR_FORMAT,
+     {"points.rows without points.row_distance", NULL}},
+    {LINES,
+     "points.labels",
+     "a\nb\n",
+     0,
+     0,
+     0,
+     RA_ERR_SHAPE,
+     {"points.labels has 2 lines", "5, one for each point"}},
+    {LINES, "points.labels", "a\nb\nc\nd\n\xff\n", 0, 0, 0, RA_ERR_FORMAT, {"points.labels", "UTF-8"}},
+    {LINES, "points.row_labels", "a\tb\n", 0, 0, 0, RA_ERR_SHAPE, {"points.row_labels has 1 lines", NULL}},
+    {LINES,
+     "points.row_labels",
+     "a\tb\na\tb\na\tb\na\na\tb\n",
+     0,
+     0,
+     0,
+     RA_ERR_SHAPE,
+     {"line 4", "expected 2"}},
+    {LINES, "atoms.labels", "a\nb\nc\nd\ne\nf\ng", 0, 0, 0, RA_ERR_SHAPE, {"atoms.labels has 7 lines", "6"}},
+    {SHAPE, "atoms.labels", NULL, 6, 0, 0, RA_ERR_DTYPE, {"atoms.labels has the type F32", "U8"}},
+};
+
+START_TEST(test_refuses_artifacts_that_break_the_format) {
+    check_refused(model_file_artifact, &artifacts[_i]);
+}
+END_TEST
+
+START_TEST(test_the_artifact_as_it_is_opens) {
+    model_file file = {0};
+    model_file_artifact(&file);
+    ra_model *model = model_open(model_file_write(&file, "good.safetensors"));
+    const ra_model_info *info = ra_model_get_info(model);
+    ck_assert_uint_eq(info->concepts, FILE_K);
+    ck_assert_uint_eq(info->dimensions, FILE_D);
+    ck_assert_uint_eq(info->points, FILE_N);
+    ck_assert_uint_eq(info->archetypes, FILE_T);
+    ck_assert_int_eq(info->dtype, RA_F32);
+    ck_assert(info->has_encoder && info->has_relaxation && info->has_atom_labels && info->has_point_labels &&
+              info->has_point_vectors && !info->from_checkpoint);
+    ck_assert_int_eq(info->settings.sae, RA_SAE_JUMPRELU);
+    ck_assert_str_eq(info->device, "cpu");
+    ck_assert_str_eq(strrchr(info->path, '/'), "/good.safetensors");
+    ck_assert_uint_gt(info->bytes, FILE_K * FILE_D * sizeof(float) * 2);
+    ra_model_release(model);
+    model_file_release(&file);
+}
+END_TEST
+
+/* Nothing but D is needed, and what there is of the points says how many they are. */
+START_TEST(test_artifacts_made_by_hand_open) {
+    static const struct {
+        const char *drop[4];
+        size_t points;
+    } steps[] = {
+        {{"encoder.final_block.0.weight", "encoder.final_block.0.bias", "thresholds"}, 5},
+        {{"points.row_labels", "points.vectors"}, 5},
+        {{"points.rows", "points.row_distance"}, 5},
+        {{"archetypes.index", "archetypes.weight"}, 0},
+        {{"relaxation.norm"}, 0},
+    };
+    static const char *const keys[] = {"format", "points", "sae", "delta", "encoder"};
+    model_file file = {0};
+    model_file_artifact(&file);
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) model_file_text(&file, keys[k], NULL);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        for (size_t t = 0; steps[i].drop[t]; t++) model_file_drop(&file, steps[i].drop[t]);
+        ra_model *model = model_open(model_file_write(&file, "by-hand.safetensors"));
+        ck_assert(!ra_model_get_info(model)->has_encoder);
+        ck_assert_uint_eq(ra_model_get_info(model)->points, steps[i].points);
+        ra_model_release(model);
+    }
+    model_file_put_text(&file, "points.labels", "a\nb\nc\nd\ne\nf\ng");
+    ra_model *model = model_open(model_file_write(&file, "labelled.safetensors"));
+    ck_assert_uint_eq(ra_model_get_info(model)->points, 7);
+    ck_assert_str_eq(ra_model_point_label(model, 6), "g");
+    ra_model_release(model);
+    model_file_release(&file);
+}
+END_TEST
+
+START_TEST(test_encoder_tensors_of_any_float_type_open) {
+    static const char *const names[] = {"dictionary", "encoder.final_block.0.weight",
+                                        "encoder.final_block.0.bias", "thresholds", "points.vectors"};
+    model_file file = {0};
+    model_file_artifact(&file);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        model_file_convert(&file, names[i], i % 2 ? RA_F16 : RA_BF16);
+    ra_model *model = model_open(model_file_write(&file, "half.safetensors"));
+    ck_assert_int_eq(ra_model_get_info(model)->dtype, RA_BF16);
+    ck_assert(ra_model_get_info(model)->has_encoder && ra_model_get_info(model)->has_point_vectors);
+    ra_model_release(model);
+    model_file_release(&file);
+}
+END_TEST
+
+START_TEST(test_refuses_negative_variances) {
+    static const char *const names[] = {"weight", "bias", "running_mean", "running_var"};
+    static const float ones[FILE_K] = {1, 1, 1, 1, 1, 1};
+    static char full[4][64];
+    model_file file = {0};
+    ra_model *model = NULL;
+    model_file_artifact(&file);
+    model_file_text(&file, "encoder", NULL);
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(full[i], sizeof full[i], "encoder.final_block.1.%s", names[i]);
+        model_file_put(&file, full[i], RA_F32, 1, FILE_K, 0, ones);
+    }
+    model = model_open(model_file_write(&file, "bn.safetensors"));
+    ck_assert_int_eq(ra_model_get_info(model)->settings.encoder,
+                     RA_ENCODER_MLP_BN_1); /* the tensors say it */
+    ra_model_release(model);
+    model_file_set(&file, full[3], 4, -0.5);
+    ra_fails(ra_model_open(model_file_write(&file, "bn.safetensors"), NULL, &model, &err), RA_ERR_FORMAT,
+             "running_var holds -0.5 at [4]");
+    model_file_release(&file);
+}
+END_TEST
+
+/* ---- checkpoints --------------------------------------------------------------------------------------- */
+
+static const spoilt checkpoints[] = {
+    {META, "delta", NULL, 0, 0, 0, RA_ERR_SETTING, {"setting delta is missing from its metadata", "--delta"}},
+    {META, "sae", NULL, 0, 0, 0, RA_ERR_SETTING, {"setting sae is missing", "--sae"}},
+    {META, "sae", "topk", 0, 0, 0, RA_ERR_SETTING, {"top_k", "--top-k"}},
+    {META, "sae", "batchtopk", 0, 0, 0, RA_ERR_SETTING, {"running_threshold", "--running-threshold"}},
+    {META, "dictionary", "l2", 0, 0, 0, RA_ERR_FORMAT, {"dictionary is l2", "dictionary.W"}},
+    {META, "delta", "wide", 0, 0, 0, RA_ERR_ARGUMENT, {"delta", "wide"}},
+    {META, "delta", "-1", 0, 0, 0, RA_ERR_ARGUMENT, {"delta", "-1"}},
+    {DROP, "thresholds", NULL, 0, 0, 0, RA_ERR_NOT_FOUND, {"thresholds", NULL}},
+    {DROP, "dictionary.C", NULL, 0, 0, 0, RA_ERR_NOT_FOUND, {"dictionary.C", NULL}},
+    {DROP, "dictionary.Relax", NULL, 0, 0, 0, RA_ERR_NOT_FOUND, {"dictionary.Relax", NULL}},
+    {DROP, "dictionary.multiplier", NULL, 0, 0, 0, RA_ERR_NOT_FOUND, {"dictionary.multiplier", NULL}},
+    {SHAPE, "dictionary.C", NULL, 6, 4, 0, RA_ERR_SHAPE, {"dictionary.C has the shape [6, 4]", "[5, any]"}},
+    {SHAPE,
+     "dictionary.Relax",
+     NULL,
+     6,
+     3,
+     0,
+     RA_ERR_SHAPE,
+     {"dictionary.Relax has the shape [6, 3]", "[6, 4]"}},
+    {SHAPE, "dictionary.W", NULL, 6, 0, 0, RA_ERR_SHAPE, {"dictionary.W has the shape [6]", "[any, any]"}},
+    {SHAPE,
+     "dictionary.multiplier",
+     NULL,
+     2,
+     0,
+     0,
+     RA_ERR_SHAPE,
+     {"dictionary.multiplier has the shape [2]", "[]"}},
+    {TYPE, "dictionary.multiplier", NULL, RA_I32, 0, 0, RA_ERR_DTYPE, {"dictionary.multiplier", "I32"}},
+    {TYPE, "dictionary.W", NULL, RA_I64, 0, 0, RA_ERR_DTYPE, {"dictionary.W has the type I64", NULL}},
+    {SET, "dictionary.W", NULL, 11, 0, NAN, RA_ERR_NOT_FINITE, {"dictionary.W", "[2, 1]"}},
+    {SET, "dictionary.C", NULL, 6, 0, INFINITY, RA_ERR_NOT_FINITE, {"dictionary.C", "[1, 2]"}},
+    {SET, "dictionary.Relax", NULL, 23, 0, -INFINITY, RA_ERR_NOT_FINITE, {"dictionary.Relax", "[5, 3]"}},
+    {SET, "dictionary.multiplier", NULL, 0, 0, NAN, RA_ERR_NOT_FINITE, {"dictionary.multiplier", NULL}},
+    {SET, "dictionary.multiplier", NULL, 0, 0, 200, RA_ERR_NOT_FINITE, {"dictionary holds", NULL}},
+    {LINES, "points.labels", "a\nb\n", 0, 0, 0, RA_ERR_SHAPE, {"points.labels has 2 lines", "5"}},
+};
+
+START_TEST(test_refuses_checkpoints_that_cannot_be_fused) {
+    check_refused(model_file_checkpoint, &checkpoints[_i]);
+}
+END_TEST
+
+/* What a file lacks the caller can give, and what is given wins over the file. */
+START_TEST(test_settings_given_stand_in_for_missing_ones) {
+    static const struct {
+        const char *sae, *given;
+        ra_status status;
+    } rows[] = {
+        {"topk", "top_k=3", RA_OK},
+        {"topk", "top_k=7", RA_ERR_ARGUMENT}, /* more than there are atoms */
+        {"batchtopk", "running_threshold=0.5", RA_OK},
+        {NULL, "sae=relu", RA_OK},
+        {NULL, "sae=topk top_k=6", RA_OK},
+        {"nonsense", "sae=relu", RA_ERR_ARGUMENT}, /* a file that is wrong stays wrong */
+        {"topk", "sae=relu", RA_OK},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        model_file file = {0};
+        model_file_checkpoint(&file);
+        model_file_text(&file, "sae", rows[i].sae);
+        model_file_text(&file, "delta", NULL);
+        char given[64];
+        snprintf(given, sizeof given, "delta=0.5 %s", rows[i].given);
+        ra_model_options options = {.settings = model_settings(given), .archetypes = 2};
+        ra_model *model = NULL;
+        ra_error err = {0};
+        ra_status status =
+            ra_model_open(model_file_write(&file, "lacking.safetensors"), &options, &model, &err);
+        ck_assert_msg(status == rows[i].status, "row %zu: %s", i, err.message);
+        if (status == RA_OK) {
+            ck_assert(fabs(ra_model_get_info(model)->settings.delta - 0.5) < 1e-12);
+            ck_assert_uint_eq(ra_model_get_info(model)->archetypes, 2);
+        }
+        ra_model_release(model);
+        model_file_release(&file);
+    }
+}
+END_TEST
+
+START_TEST(test_a_bare_dictionary_serves_all_but_encode_and_explain) {
+    model_file file = {0};
+    model_file_checkpoint(&file);
+    static const char *const encoder[] = {"encoder.final_block.0.weight", "encoder.final_block.0.bias",
+                                          "thresholds"};
+    for (size_t i = 0; i < 3; i++) model_file_drop(&file, encoder[i]);
+    model_file_text(&file, "sae", NULL);
+    model_file_text(&file, "encoder", NULL);
+    ra_model *model = model_open(model_file_write(&file, "bare.safetensors"));
+    ra_workspace *workspace = NULL;
+    ra_codes codes = {0};
+    ra_explanation explanation;
+    float x[FILE_D] = {1, 2, 3, 4}, z[FILE_K] = {0, 1}, atom[FILE_D], scores[2];
+    size_t ids[2];
+    ra_ok(ra_workspace_new(&workspace, &err));
+    ck_assert(!ra_model_get_info(model)->has_encoder);
+    ra_fails(ra_model_encode(model, workspace, x, 1, &codes, &err), RA_ERR_STATE, "holds no encoder");
+    ra_fails(ra_model_explain(model, workspace, x, 1, &explanation, &err), RA_ERR_STATE, "holds no encoder");
+    ra_explanation_release(&explanation);
+    ra_ok(ra_codes_from_dense(&codes, z, 1, FILE_K, &err));
+    ra_ok(ra_model_reconstruct(model, workspace, &codes, x, &err));
+    ra_ok(ra_model_atom(model, 1, atom, &err));
+    ck_assert_mem_eq(x, atom, sizeof x);
+    ra_ok(ra_model_search(model, workspace, atom, 1, 2, RA_METRIC_COSINE, ids, scores, &err));
+    ck_assert_uint_eq(ids[0], 1);
+    ra_codes_release(&codes);
+    ra_workspace_free(workspace);
+    ra_model_release(model);
+    model_file_release(&file);
+}
+END_TEST
+
+START_TEST(test_parameters_of_any_float_type_fuse) {
+    static const char *const names[] = {"dictionary.W", "dictionary.C", "dictionary.Relax",
+                                        "dictionary.multiplier"};
+    model_file file = {0};
+    model_file_checkpoint(&file);
+    ra_model *whole = model_open(model_file_write(&file, "whole.safetensors"));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) model_file_convert(&file, names[i], RA_F16);
+    ra_model *half = model_open(model_file_write(&file, "half.safetensors"));
+    assert_close((const float *)ra_model_dictionary(half)->data,
+                 (const float *)ra_model_dictionary(whole)->data, FILE_K * FILE_D, 2e-3);
+    ra_model_release(whole);
+    ra_model_release(half);
+    model_file_release(&file);
+}
+END_TEST
+
+START_TEST(test_plain_dictionaries_are_normalised_and_scaled) {
+    static const float weights[] = {3, 4, 0, 0, 0, 2}, multiplier[] = {0.5f};
+    static const struct {
+        const char *kind;
+        float expected[6];
+    } rows[] = {
+        {"l2", {0.6f, 0.8f, 0, 0, 0, 1}},         {"max_l2", {0.6f, 0.8f, 0, 0, 0, 0.4f}},
+        {"l1", {3 / 7.0f, 4 / 7.0f, 0, 0, 0, 1}}, {"max_l1", {3 / 7.0f, 4 / 7.0f, 0, 0, 0, 2 / 7.0f}},
+        {"identity", {3, 4, 0, 0, 0, 2}},
+    };
+    ra_model *model = NULL;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int scaled = 0; scaled < 2; scaled++) {
+            model_file file = {0};
+            float expected[6];
+            model_file_put(&file, "dictionary._weights", RA_F32, 2, 3, 2, weights);
+            if (scaled) model_file_put(&file, "dictionary.multiplier", RA_F32, 0, 1, 1, multiplier);
+            model_file_text(&file, "dictionary", rows[i].kind);
+            model = model_open(model_file_write(&file, "plain.safetensors"));
+            for (size_t e = 0; e < 6; e++) expected[e] = rows[i].expected[e] * (scaled ? expf(0.5f) : 1);
+            assert_close((const float *)ra_model_dictionary(model)->data, expected, 6, 1e-6);
+            ck_assert_uint_eq(ra_model_get_info(model)->archetypes, 0);
+            ck_assert(!ra_model_get_info(model)->has_relaxation && isnan(ra_model_atom_relaxation(model, 0)));
+            ra_model_release(model);
+            model_file_release(&file);
+        }
+    model_file file = {0};
+    model_file_put(&file, "dictionary._weights", RA_F32, 2, 3, 2, weights);
+    ra_fails(ra_model_open(model_file_write(&file, "p.safetensors"), NULL, &model, &err), RA_ERR_SETTING,
+             "--dictionary");
+    model_file_text(&file, "dictionary", "archetypal");
+    ra_fails(ra_model_open(model_file_write(&file, "p.safetensors"), NULL, &model, &err), RA_ERR_FORMAT,
+             "dictionary._weights");
+    model_file_release(&file);
+}
+END_TEST
+
+/* ---- neither ------------------------------------------------------------------------------------------- */
+
+START_TEST(test_refuses_what_is_neither_kind) {
+    model_file file = {0};
+    ra_model *model = NULL;
+    static const char *const names[] = {"W_enc", "b_enc", "W_dec", "b_dec"};
+    for (size_t i = 0; i < 4; i++) model_file_put(&file, names[i], RA_F32, 1, 4, 0, NULL);
+    const char *path = model_file_write(&file, "foreign.safetensors");
+    ra_fails(ra_model_open(path, NULL, &model, &err), RA_ERR_FORMAT, "it holds W_enc, b_enc, W_dec, b_dec");
+    ra_fails(ra_model_open(path, NULL, &model, &err), RA_ERR_FORMAT, "`dictionary.W`");
+    ra_fails(ra_model_open(test_path("absent"), NULL, &model, &err), RA_ERR_NOT_FOUND, "absent");
+    ra_fails(ra_model_open(test_folder(), NULL, &model, &err), RA_ERR_ARGUMENT, "rasae-test");
+    ra_fails(ra_model_open(test_write("text", "hello, world", 12), NULL, &model, &err), RA_ERR_FORMAT,
+             "text");
+    model_file_release(&file);
+    ra_fails(ra_model_open(model_file_write(&file, "none.safetensors"), NULL, &model, &err), RA_ERR_FORMAT,
+             "it holds nothing");
+    static char longer[20][64];
+    for (size_t i = 0; i < 20; i++) {
+        snprintf(longer[i], sizeof longer[i], "a.name.that.is.rather.long.and.says.nothing.%zu", i);
+        model_file_put(&file, longer[i], RA_F32, 1, 1, 0, NULL);
+    }
+    ra_fails(ra_model_open(model_file_write(&file, "many.safetensors"), NULL, &model, &err), RA_ERR_FORMAT,
+             "nothing.0, ");
+    model_file_release(&file);
+    ck_assert_ptr_null(model);
+}
+END_TEST
+
+TEST_CASES_LOOP(model_open_artifacts, 0, sizeof artifacts / sizeof *artifacts,
+                test_refuses_artifacts_that_break_the_format)
+TEST_CASES_LOOP(model_open_checkpoints, 0, sizeof checkpoints / sizeof *checkpoints,
+                test_refuses_checkpoints_that_cannot_be_fused)
+TEST_CASES(model_open, test_the_artifact_as_it_is_opens, test_artifacts_made_by_hand_open,
+           test_encoder_tensors_of_any_float_type_open, test_refuses_negative_variances,
+           test_settings_given_stand_in_for_missing_ones,
+           test_a_bare_dictionary_serves_all_but_encode_and_explain, test_parameters_of_any_float_type_fuse,
+           test_plain_dictionaries_are_normalised_and_scaled, test_refuses_what_is_neither_kind)
