@@ -1,0 +1,47 @@
+/* text.h - a growing byte buffer, the paper that replies are written on.
+ *
+ *     text reply = {0};
+ *     text_string(&reply, "{\"reconstructions\":");
+ *     text_f32_array(&reply, row, n);            (numbers.h)
+ *     text_string(&reply, "}");
+ *     if (reply.failed) ...                      one check, at the end
+ *     char *body = text_detach(&reply, &size);   the caller frees it with ra_free()
+ *
+ * Invariants: {0} is a valid, empty buffer. The first `size` bytes of `data` are the text; it is not
+ * terminated. Memory grows geometrically. When memory is short `failed` is set, and from then on every
+ * operation does nothing, so a text is written without looking at each step.
+ *
+ * Ownership: the buffer owns `data` until text_detach() or text_release(). Errors: `failed`, see above.
+ * Thread safety: a buffer belongs to one thread at a time.
+ */
+#ifndef RASAED_CODEC_TEXT_H
+#define RASAED_CODEC_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct text {
+    char *data;
+    size_t size, capacity;
+    bool failed;
+} text;
+
+/* Room for `more` bytes behind the text; returns where they go (then add what was written to `size`), or NULL
+ * when the buffer has failed. */
+char *text_reserve(text *buffer, size_t more);
+
+void text_append(text *buffer, const void *bytes, size_t n);
+void text_string(text *buffer, const char *string); /* up to its NUL */
+void text_format(text *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* s[0..n) as a JSON string: quoted, with quotes, backslashes and control characters escaped. Expects valid
+ * UTF-8, which is copied as it is. */
+void text_json_string(text *buffer, const char *s, size_t n);
+
+/* Hands the block over: `*size` (may be NULL) bytes of text, then a NUL; freed with ra_free(). NULL when the
+ * buffer has failed. Leaves {0} either way. */
+char *text_detach(text *buffer, size_t *size);
+
+void text_release(text *buffer); /* leaves {0} */
+
+#endif
