@@ -1,0 +1,66 @@
+/* api.h - what the endpoints have in common.
+ *
+ * A handler gets a call that is admitted, whose path, query names and dictionary are good, and whose body is
+ * complete. It fills call->response and returns RA_OK, or returns an error, which becomes a problem reply
+ * with the status of its code (http_status_of()). Sentences for clients never name files of the server.
+ *
+ * Thread safety: a call belongs to the I/O thread that serves it; all that handlers share is immutable.
+ */
+#ifndef RASAED_API_API_H
+#define RASAED_API_API_H
+
+#include "codec/json_replies.h"
+#include "engine/engine.h"
+#include "engine/scratch.h"
+#include "http/http.h"
+
+typedef struct api_call {
+    engine *engine;
+    const http_request *request;
+    http_response *response;
+    served *dictionary; /* {d} of the route, held for the length of the call; NULL without */
+    size_t index;       /* {i} of the route, not yet compared with anything */
+} api_call;
+
+typedef ra_status api_handler(api_call *call, ra_error *err);
+
+/* One family of endpoints a file; each route is described in server/README.md. */
+api_handler api_live, api_ready;                /* health.c */
+api_handler api_dictionaries, api_dictionary;   /* dictionaries.c */
+api_handler api_atoms, api_atom, api_neighbors; /* atoms.c */
+api_handler api_search;                         /* search.c */
+api_handler api_reconstruct;                    /* reconstruct.c */
+api_handler api_encode, api_explain;            /* encode.c */
+api_handler api_point;                          /* points.c */
+
+/* ---- what they share (api.c) --------------------------------------------------------------------------- */
+
+/* Marks the response as 200 with JSON and returns where to write it. */
+text *api_json(api_call *call);
+
+/* The model of call->dictionary and what is known of it. */
+const ra_model *api_model(const api_call *call);
+const ra_model_info *api_info(const api_call *call);
+
+/* *value <- the query parameter, a whole number from min to max, or `standard` when it is not given. */
+ra_status api_query_count(const api_call *call, const char *name, size_t standard, size_t min, size_t max,
+                          size_t *value, ra_error *err);
+
+/* The whole number digits .. end; RA_ERR_ARGUMENT, naming `what`. A number too large
+ * for size_t is SIZE_MAX: larger than any index. */
+ra_status api_parse_index(const char *digits, const char *end, const char *what, size_t *value,
+                          ra_error *err);
+
+/* RA_ERR_NOT_FOUND for an atom that there is not. */
+ra_status api_check_atom(const api_call *call, size_t atom, ra_error *err);
+
+/* RA_ERR_STATE, saying what to do, when the dictionary has no encoder. */
+ra_status api_need_encoder(const api_call *call, ra_error *err);
+
+/* RA_ERR_NOT_FINITE when a result left float32's range; `what` names the result. */
+ra_status api_check_finite(const char *what, const float *values, size_t n, ra_error *err);
+
+/* RA_ERR_TOO_LARGE when the reply has outgrown what one request may cost. Asked once an item. */
+ra_status api_check_reply(const api_call *call, ra_error *err);
+
+#endif

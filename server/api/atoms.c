@@ -1,0 +1,223 @@
+/* Atoms: one, a page of them, some by number, and the nearest of one. */
+#include "api/api.h"
+
+#include <string.h>
+
+enum { DEFAULT_LIMIT = 10, MAX_LIMIT = 1000, DEFAULT_NEIGHBORS = 10 };
+
+/* ---- which parts --------------------------------------------------------------------------------------- */
+
+static unsigned field_bit(const char *name, size_t size) {
+    static const char *const names[ATOM_FIELD_COUNT] = {
+#define X(id, name) [ATOM_FIELD_INDEX_##id] = name,
+        ATOM_FIELD_LIST(X)
+#undef X
+    };
+    for (int i = 0; i < ATOM_FIELD_COUNT; i++)
+        if (strlen(names[i]) == size && strncmp(names[i], name, size) == 0) return 1u << i;
+    return 0;
+}
+
+/* `fields=norm,label`; all of them when it is not given. */
+static ra_status query_fields(const api_call *call, unsigned *fields, ra_error *err) {
+    const char *name = http_target_parameter(&call->request->target, "fields");
+    *fields = name ? 0 : ATOM_ALL_FIELDS;
+    for (const char *end; name; name = *end ? end + 1 : NULL) {
+        end = strchrnul(name, ',');
+        unsigned bit = field_bit(name, (size_t)(end - name));
+        if (!bit)
+            return ra_error_set(
+                err, RA_ERR_ARGUMENT,
+                "fields has '%.*s', expected some of vector, norm, label, archetypes and relaxation",
+                (int)(end - name < 64 ? end - name : 64), name);
+        *fields |= bit;
+    }
+    return RA_OK;
+}
+
+/* ---- one atom ------------------------------------------------------------------------------------------ */
+
+/* What atoms are read into, one after another. */
+typedef struct atom_reader {
+    const ra_model *model;
+    const ra_model_info *info;
+    unsigned fields;
+    float *vector;
+    ra_archetype *archetypes;
+} atom_reader;
+
+static ra_status reader_start(const api_call *call, atom_reader *reader, ra_error *err) {
+    scratch *mine = NULL;
+    void *vector = NULL, *archetypes = NULL;
+    *reader = (atom_reader){.model = api_model(call), .info = api_info(call)};
+    ra_status status = query_fields(call, &reader->fields, err);
+    if (status == RA_OK) status = scratch_get(&mine, err);
+    if (status == RA_OK)
+        status =
+            scratch_reserve(mine, SCRATCH_NUMBERS, reader->info->dimensions, sizeof(float), &vector, err);
+    if (status == RA_OK)
+        status = scratch_reserve(mine, SCRATCH_ARCHETYPES, reader->info->archetypes, sizeof(ra_archetype),
+                                 &archetypes, err);
+    reader->vector = vector;
+    reader->archetypes = archetypes;
+    return status;
+}
+
+/* atom < K */
+static ra_status write_atom(const atom_reader *reader, size_t atom, text *out, ra_error *err) {
+    const ra_model *model = reader->model;
+    if (reader->fields & ATOM_VECTOR) {
+        ra_status status = ra_model_atom(model, atom, reader->vector, err);
+        if (status != RA_OK) return status;
+    }
+    json_atom(out, &(atom_reply){.atom = atom,
+                                 .fields = reader->fields,
+                                 .norm = ra_model_atom_norm(model, atom),
+                                 .label = ra_model_atom_label(model, atom),
+                                 .archetypes = reader->archetypes,
+                                 .archetype_count = ra_model_atom_archetypes(model, atom, reader->archetypes,
+                                                                             reader->info->archetypes),
+                                 .relaxation = ra_model_atom_relaxation(model, atom),
+                                 .vector = reader->vector,
+                                 .dimensions = reader->info->dimensions});
+    return RA_OK;
+}
+
+ra_status api_atom(api_call *call, ra_error *err) {
+    atom_reader reader;
+    ra_status status = api_check_atom(call, call->index, err);
+    if (status == RA_OK) status = reader_start(call, &reader, err);
+    return status == RA_OK ? write_atom(&reader, call->index, api_json(call), err) : status;
+}
+
+/* ---- several ------------------------------------------------------------------------------------------- */
+
+static text *open_list(api_call *call) {
+    text *out = api_json(call);
+    put_open(out, '{');
+    put_key(out, "atoms");
+    put_open(out, '[');
+    return out;
+}
+
+/* `ids=1,5,9`, checked before anything is written. */
+static ra_status query_ids(const api_call *call, const char *list, size_t **ids, size_t *count,
+                           ra_error *err) {
+    scratch *mine = NULL;
+    void *block = NULL;
+    ra_status status = scratch_get(&mine, err);
+    if (status == RA_OK) status = scratch_reserve(mine, SCRATCH_IDS, MAX_LIMIT, sizeof(size_t), &block, err);
+    *ids = block;
+    *count = 0;
+    for (const char *end; status == RA_OK && list; list = *end ? end + 1 : NULL) {
+        end = strchrnul(list, ',');
+        if (*count == MAX_LIMIT)
+            return ra_error_set(err, RA_ERR_ARGUMENT, "ids has more than %d numbers", MAX_LIMIT);
+        size_t *id = &(*ids)[*count];
+        status = api_parse_index(list, end, "ids", id, err);
+        if (status == RA_OK) status = api_check_atom(call, *id, err);
+        *count += 1;
+    }
+    return status;
+}
+
+static ra_status atoms_by_ids(api_call *call, const atom_reader *reader, const char *list, ra_error *err) {
+    size_t *ids, count;
+    if (http_target_parameter(&call->request->target, "offset") ||
+        http_target_parameter(&call->request->target, "limit"))
+        return ra_error_set(err, RA_ERR_ARGUMENT, "ids stands beside offset or limit; give one or the other");
+    ra_status status = query_ids(call, list, &ids, &count, err);
+    if (status != RA_OK) return status;
+    text *out = open_list(call);
+    for (size_t i = 0; i < count && status == RA_OK; i++) {
+        status = write_atom(reader, ids[i], out, err);
+        if (status == RA_OK) status = api_check_reply(call, err);
+    }
+    put_close(out, ']');
+    put_close(out, '}');
+    return status;
+}
+
+static ra_status atoms_by_page(api_call *call, const atom_reader *reader, ra_error *err) {
+    size_t offset = 0, limit = 0, total = reader->info->concepts;
+    ra_status status = api_query_count(call, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT, &limit, err);
+    if (status == RA_OK) status = api_query_count(call, "offset", 0, 0, SIZE_MAX, &offset, err);
+    if (status != RA_OK) return status;
+    if (offset >= total)
+        return ra_error_set(err, RA_ERR_NOT_FOUND, "offset is %zu, but dictionary %s has %zu atoms", offset,
+                            call->dictionary->name, total);
+    size_t end = limit < total - offset ? offset + limit : total;
+    text *out = open_list(call);
+    for (size_t atom = offset; atom < end && status == RA_OK; atom++) {
+        status = write_atom(reader, atom, out, err);
+        if (status == RA_OK) status = api_check_reply(call, err);
+    }
+    put_close(out, ']');
+    put_key(out, "offset");
+    put_size(out, offset);
+    put_key(out, "limit");
+    put_size(out, limit);
+    put_key(out, "total");
+    put_size(out, total);
+    put_close(out, '}');
+    return status;
+}
+
+ra_status api_atoms(api_call *call, ra_error *err) {
+    atom_reader reader;
+    const char *ids = http_target_parameter(&call->request->target, "ids");
+    ra_status status = reader_start(call, &reader, err);
+    if (status != RA_OK) return status;
+    return ids ? atoms_by_ids(call, &reader, ids, err) : atoms_by_page(call, &reader, err);
+}
+
+/* ---- neighbours ---------------------------------------------------------------------------------------- */
+
+static ra_status query_metric(const api_call *call, ra_metric *metric, ra_error *err) {
+    const char *name = http_target_parameter(&call->request->target, "metric");
+    *metric = RA_METRIC_COSINE;
+    if (!name || strcmp(name, metric_name(RA_METRIC_COSINE)) == 0) return RA_OK;
+    *metric = RA_METRIC_DOT;
+    if (strcmp(name, metric_name(RA_METRIC_DOT)) == 0) return RA_OK;
+    return ra_error_set(err, RA_ERR_ARGUMENT, "metric is '%.64s', expected cosine or dot", name);
+}
+
+static ra_status find_neighbors(const api_call *call, size_t k, ra_metric metric, size_t **ids,
+                                float **scores, ra_error *err) {
+    scratch *mine = NULL;
+    void *id_block = NULL, *score_block = NULL;
+    ra_status status = scratch_get(&mine, err);
+    if (status == RA_OK) status = scratch_reserve(mine, SCRATCH_IDS, k, sizeof(size_t), &id_block, err);
+    if (status == RA_OK) status = scratch_reserve(mine, SCRATCH_NUMBERS, k, sizeof(float), &score_block, err);
+    *ids = id_block;
+    *scores = score_block;
+    if (status != RA_OK || k == 0) return status;
+    status = ra_model_neighbors(api_model(call), mine->workspace, call->index, k, metric, *ids, *scores, err);
+    return status == RA_OK ? api_check_finite("neighbors", *scores, k, err) : status;
+}
+
+ra_status api_neighbors(api_call *call, ra_error *err) {
+    ra_status status = api_check_atom(call, call->index, err);
+    if (status != RA_OK) return status;
+    size_t others = api_info(call)->concepts - 1, *ids, k;
+    size_t standard = others < DEFAULT_NEIGHBORS ? others : DEFAULT_NEIGHBORS;
+    ra_metric metric;
+    float *scores;
+    status = api_query_count(call, "k", standard, 1, others, &k, err);
+    if (status == RA_OK) status = query_metric(call, &metric, err);
+    if (status == RA_OK) status = find_neighbors(call, k, metric, &ids, &scores, err);
+    if (status != RA_OK) return status;
+    text *out = api_json(call);
+    put_open(out, '{');
+    put_key(out, "atom");
+    put_size(out, call->index);
+    put_key(out, "metric");
+    put_string(out, metric_name(metric));
+    put_key(out, "neighbors");
+    put_open(out, '[');
+    for (size_t i = 0; i < k; i++)
+        json_match(out, ids[i], scores[i], ra_model_atom_label(api_model(call), ids[i]));
+    put_close(out, ']');
+    put_close(out, '}');
+    return RA_OK;
+}

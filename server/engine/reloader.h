@@ -1,0 +1,22 @@
+/* reloader.h - reloads all dictionaries on a thread of its own, so that whoever asks need not wait.
+ *
+ * Fusing a large checkpoint takes a while; the main thread meanwhile has signals to answer. Requests that
+ * come while a reload runs become one more reload after it: the files may have changed since they were read.
+ *
+ * Thread safety: any thread may ask; start and stop belong to one.
+ */
+#ifndef RASAED_ENGINE_RELOADER_H
+#define RASAED_ENGINE_RELOADER_H
+
+#include "engine/registry.h"
+
+typedef struct reloader reloader;
+
+ra_status reloader_start(registry *dictionaries, reloader **out, ra_error *err);
+void reloader_ask(reloader *worker);
+
+/* Frees it once the reload that runs is over. False when that is not within `seconds`: then the thread, and
+ * what it uses, must be left to the end of the process. NULL is fine. */
+bool reloader_stop(reloader *worker, unsigned seconds);
+
+#endif

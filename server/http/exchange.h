@@ -1,0 +1,69 @@
+/* exchange.h - one request and its answer, from the first line to the last byte, without a socket in sight.
+ *
+ *     http_exchange *exchange = http_exchange_take("/v1/dictionaries");
+ *     http_exchange_begin(exchange, service, "GET", &headers, &err or NULL);   header read: admit or refuse
+ *     while (exchange->step == HTTP_RECEIVING) http_exchange_receive(exchange, bytes, n);
+ *     http_exchange_finish(exchange, service);                                 body read: answer
+ *     ... send exchange->response ...
+ *     http_exchange_give(exchange);
+ *
+ * A refusal costs the client as little as possible: what breaks HTTP, or announces a body over the limit, is
+ * answered at once and ends the connection; any other refusal lets a small body pass by unread, so that the
+ * connection can go on.
+ *
+ * A finished exchange is kept by its thread for the next one: in steady state its buffers, for the body and
+ * for the reply, are those of the requests before it.
+ *
+ * Thread safety: an exchange belongs to one thread at a time.
+ */
+#ifndef RASAED_HTTP_EXCHANGE_H
+#define RASAED_HTTP_EXCHANGE_H
+
+#include "http/headers.h"
+#include "http/http.h"
+
+/* What stands behind the sockets: routes.h. Every function is called from any of the I/O threads. */
+typedef struct http_service {
+    void *context;
+    /* The header is read. Chooses the route and sets *max_body, or fills the response to refuse. */
+    void (*admit)(void *context, http_request *request, http_response *response, size_t *max_body);
+    /* The body is read. Fills the response. */
+    void (*answer)(void *context, http_request *request, http_response *response);
+    /* The response is on its way, or lost: microseconds since the first line. May be NULL. */
+    void (*done)(void *context, const http_request *request, const http_response *response,
+                 uint64_t microseconds);
+} http_service;
+
+typedef enum http_step {
+    HTTP_RECEIVING, /* the body, if there is one, comes next */
+    HTTP_PASSING,   /* the response is ready; what is left of the body passes by */
+    HTTP_READY,     /* the response is ready to be sent now */
+    HTTP_GONE       /* the client sends on and on after a refusal: cut the connection */
+} http_step;
+
+typedef struct http_exchange {
+    http_step step;
+    http_request request;
+    http_response response;
+    bool begun;
+    size_t pass_left; /* bytes that may still pass by */
+    /* private */
+    char *raw_target;
+    char *body;
+    size_t body_size, body_capacity, max_body, announced;
+    uint64_t started;
+} http_exchange;
+
+/* NULL when memory is short. The raw target is copied. */
+http_exchange *http_exchange_take(const char *raw_target);
+void http_exchange_give(http_exchange *exchange);
+
+/* header_error: what the headers were refused for, NULL when they are fine. */
+void http_exchange_begin(http_exchange *exchange, const http_service *service, const char *method,
+                         const http_headers *headers, const ra_error *header_error);
+void http_exchange_receive(http_exchange *exchange, const void *bytes, size_t n);
+void http_exchange_finish(http_exchange *exchange, const http_service *service);
+
+uint64_t http_exchange_microseconds(const http_exchange *exchange); /* since it was taken */
+
+#endif

@@ -1,0 +1,90 @@
+#include "http/headers.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *const wanted[HTTP_HEADER_COUNT] = {
+#define X(id, name) [HTTP_##id] = name,
+    HTTP_HEADER_LIST(X)
+#undef X
+};
+
+static bool is_letter_or_digit(unsigned char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_token(const char *name, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)name[i];
+        if (!is_letter_or_digit(c) && (!c || !strchr("!#$%&'*+-.^_`|~", c))) return false;
+    }
+    return size > 0;
+}
+
+static bool has_control(const char *value, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f) return true;
+    }
+    return false;
+}
+
+static bool is_name(const char *name, size_t size, const char *expected) {
+    return strlen(expected) == size && strncasecmp(name, expected, size) == 0;
+}
+
+static ra_status once(bool *seen, const char *name, ra_error *err) {
+    if (*seen) return ra_error_set(err, RA_ERR_FORMAT, "the header %s appears twice", name);
+    *seen = true;
+    return RA_OK;
+}
+
+/* A length beyond 64 bits stays at the largest: it is over every limit anyway. */
+static bool parse_length(const char *value, size_t size, uint64_t *length) {
+    *length = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (value[i] < '0' || value[i] > '9') return false;
+        bool full = *length > (UINT64_MAX - 9) / 10;
+        *length = full ? UINT64_MAX : *length * 10 + (uint64_t)(value[i] - '0');
+    }
+    return size > 0;
+}
+
+static ra_status add_length(http_headers *headers, const char *value, size_t size, ra_error *err) {
+    ra_status status = once(&headers->has_length, "Content-Length", err);
+    if (status == RA_OK && !parse_length(value, size, &headers->length))
+        return ra_error_set(err, RA_ERR_FORMAT, "the header Content-Length is not a whole number");
+    return status;
+}
+
+static ra_status add_encoding(http_headers *headers, const char *value, size_t size, ra_error *err) {
+    ra_status status = once(&headers->chunked, "Transfer-Encoding", err);
+    if (status == RA_OK && !is_name(value, size, "chunked"))
+        return ra_error_set(err, RA_ERR_FORMAT, "the only transfer encoding that is taken is chunked");
+    return status;
+}
+
+ra_status http_headers_add(http_headers *headers, const char *name, size_t name_size, const char *value,
+                           size_t value_size, ra_error *err) {
+    if (!is_token(name, name_size))
+        return ra_error_set(err, RA_ERR_FORMAT, "a header name holds a character that names must not hold");
+    if (has_control(value, value_size))
+        return ra_error_set(err, RA_ERR_FORMAT, "the header %.*s holds a control character",
+                            (int)(name_size < 64 ? name_size : 64), name);
+    if (is_name(name, name_size, "Host")) return once(&headers->has_host, "Host", err);
+    if (is_name(name, name_size, "Content-Length")) return add_length(headers, value, value_size, err);
+    if (is_name(name, name_size, "Transfer-Encoding")) return add_encoding(headers, value, value_size, err);
+    for (int i = 0; i < HTTP_HEADER_COUNT; i++)
+        if (is_name(name, name_size, wanted[i]) && !headers->values[i]) headers->values[i] = value;
+    return RA_OK;
+}
+
+ra_status http_headers_finish(const http_headers *headers, bool version_1_1, ra_error *err) {
+    if (headers->has_length && headers->chunked)
+        return ra_error_set(err, RA_ERR_FORMAT, "the request has both Content-Length and Transfer-Encoding");
+    if (headers->chunked && !version_1_1)
+        return ra_error_set(err, RA_ERR_FORMAT, "an HTTP/1.0 request cannot be chunked");
+    if (!headers->has_host && version_1_1)
+        return ra_error_set(err, RA_ERR_FORMAT, "the header Host is missing");
+    return RA_OK;
+}

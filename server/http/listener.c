@@ -1,0 +1,85 @@
+#include "http/listener.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static bool is_port(const char *text) {
+    size_t digits = strspn(text, "0123456789");
+    return digits >= 1 && digits <= 5 && !text[digits] && strtoul(text, NULL, 10) <= 65535;
+}
+
+ra_status http_address_parse(const char *text, http_address *address, ra_error *err) {
+    const char *colon = strrchr(text, ':');
+    if (!colon)
+        return ra_error_set(err, RA_ERR_ARGUMENT, "the address '%s' has no port: it is written HOST:PORT",
+                            text);
+    if (!is_port(colon + 1))
+        return ra_error_set(err, RA_ERR_ARGUMENT,
+                            "the port of the address '%s' is not a number from 0 to 65535", text);
+    const char *host = text;
+    size_t size = (size_t)(colon - text);
+    if (size >= 2 && text[0] == '[' && colon[-1] == ']') {
+        host = text + 1;
+        size -= 2;
+    } else if (memchr(text, ':', size)) {
+        return ra_error_set(err, RA_ERR_ARGUMENT,
+                            "the address '%s' has several colons: an IPv6 address is written [ADDRESS]:PORT",
+                            text);
+    }
+    if (size >= sizeof address->host)
+        return ra_error_set(err, RA_ERR_ARGUMENT, "the host of the address is longer than %zu characters",
+                            sizeof address->host - 1);
+    snprintf(address->host, sizeof address->host, "%.*s", (int)size, host);
+    snprintf(address->port, sizeof address->port, "%s", colon + 1);
+    return RA_OK;
+}
+
+static int bind_one(const struct addrinfo *info) {
+    int descriptor =
+        socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, info->ai_protocol);
+    if (descriptor < 0) return -1;
+    int yes = 1;
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes); /* a restart need not wait */
+    if (bind(descriptor, info->ai_addr, info->ai_addrlen) == 0) return descriptor;
+    int reason = errno;
+    close(descriptor);
+    errno = reason;
+    return -1;
+}
+
+static void write_url(int descriptor, char *url) {
+    struct sockaddr_storage bound;
+    socklen_t size = sizeof bound;
+    char host[HTTP_HOST_SIZE] = "?", port[8] = "?";
+    if (getsockname(descriptor, (struct sockaddr *)&bound, &size) == 0)
+        (void)getnameinfo((struct sockaddr *)&bound, size, host, sizeof host, port, sizeof port,
+                          NI_NUMERICHOST | NI_NUMERICSERV);
+    bool bracket = strchr(host, ':') != NULL;
+    snprintf(url, HTTP_ADDRESS_SIZE, bracket ? "http://[%s]:%s" : "http://%s:%s", host, port);
+}
+
+ra_status http_listener_open(const http_address *address, int *descriptor, char *url, ra_error *err) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    const char *host = address->host[0] ? address->host : NULL;
+    int failure = getaddrinfo(host, address->port, &hints, &found);
+    if (failure)
+        return ra_error_set(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port,
+                            failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
+    int bound = -1;
+    for (const struct addrinfo *info = found; info && bound < 0; info = info->ai_next) bound = bind_one(info);
+    int reason = errno;
+    freeaddrinfo(found);
+    if (bound < 0)
+        return ra_error_set(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port,
+                            strerror(reason));
+    write_url(bound, url);
+    *descriptor = bound;
+    return RA_OK;
+}

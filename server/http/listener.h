@@ -1,0 +1,26 @@
+/* listener.h - the address the server listens on: "127.0.0.1:8080", "localhost:0", "[::1]:8080", ":8080".
+ *
+ * An empty host means every address of the machine; port 0 lets the system choose a free one. Opening binds
+ * the address, so that a port in use is known early, but nobody can connect before the server starts.
+ *
+ * Ownership: the caller owns the descriptor until http_server_start() takes it.
+ */
+#ifndef RASAED_HTTP_LISTENER_H
+#define RASAED_HTTP_LISTENER_H
+
+#include "ra_status.h"
+
+enum { HTTP_HOST_SIZE = 256, HTTP_ADDRESS_SIZE = 320 };
+
+typedef struct http_address {
+    char host[HTTP_HOST_SIZE]; /* without brackets; "" for every address */
+    char port[6];
+} http_address;
+
+/* RA_ERR_ARGUMENT, naming what is wrong with the text. */
+ra_status http_address_parse(const char *text, http_address *address, ra_error *err);
+
+/* *descriptor <- a bound TCP socket; url[HTTP_ADDRESS_SIZE] <- "http://127.0.0.1:8080" with the real port. */
+ra_status http_listener_open(const http_address *address, int *descriptor, char *url, ra_error *err);
+
+#endif

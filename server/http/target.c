@@ -1,0 +1,121 @@
+/* One block holds two copies of the target: the first keeps the path as it was sent, the second is cut and
+ * decoded in place (decoding never makes a text longer). */
+#include "http/target.h"
+#include "ra_io.h"
+#include "ra_memory.h"
+
+#include <string.h>
+#include <strings.h>
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+/* Decodes a terminated string in place. */
+static ra_status decode(char *text, ra_error *err) {
+    char *to = text;
+    for (const char *from = text; *from; from++) {
+        if (*from != '%') {
+            *to++ = *from;
+            continue;
+        }
+        int high = hex_digit(from[1]), low = high < 0 ? -1 : hex_digit(from[2]);
+        if (low < 0)
+            return ra_error_set(err, RA_ERR_FORMAT,
+                                "the request target has a '%%' that two hexadecimal digits do not follow");
+        if (high == 0 && low == 0)
+            return ra_error_set(err, RA_ERR_FORMAT, "the request target holds a NUL character (%%00)");
+        *to++ = (char)(high * 16 + low);
+        from += 2;
+    }
+    *to = '\0';
+    if (!ra_utf8_valid(text, (size_t)(to - text)))
+        return ra_error_set(err, RA_ERR_FORMAT, "the request target is not UTF-8 once it is decoded");
+    return RA_OK;
+}
+
+/* Ends the string at the first `separator`; returns what follows it, NULL when there is none. */
+static char *cut(char *text, char separator) {
+    char *at = strchr(text, separator);
+    if (!at) return NULL;
+    *at = '\0';
+    return at + 1;
+}
+
+static ra_status split_path(http_target *target, char *path, ra_error *err) {
+    for (char *segment = path + 1, *next; segment; segment = next) {
+        next = cut(segment, '/');
+        if (target->segment_count == HTTP_MAX_SEGMENTS)
+            return ra_error_set(err, RA_ERR_TOO_LARGE, "the path has more than %d segments",
+                                HTTP_MAX_SEGMENTS);
+        ra_status status = decode(segment, err);
+        if (status != RA_OK) return status;
+        target->segments[target->segment_count++] = segment;
+    }
+    return RA_OK;
+}
+
+static ra_status split_query(http_target *target, char *query, ra_error *err) {
+    for (char *name = query, *next; name; name = next) {
+        next = cut(name, '&');
+        if (!*name) continue;
+        if (target->parameter_count == HTTP_MAX_PARAMETERS)
+            return ra_error_set(err, RA_ERR_TOO_LARGE, "the query has more than %d parameters",
+                                HTTP_MAX_PARAMETERS);
+        char *value = cut(name, '=');
+        if (!value) value = name + strlen(name);
+        ra_status status = decode(name, err);
+        if (status == RA_OK) status = decode(value, err);
+        if (status != RA_OK) return status;
+        target->parameters[target->parameter_count++] = (http_parameter){name, value};
+    }
+    return RA_OK;
+}
+
+/* Behind "http://host" of the absolute form. */
+static const char *skip_authority(const char *raw) {
+    size_t scheme = strncasecmp(raw, "http://", 7) == 0 ? 7 : strncasecmp(raw, "https://", 8) == 0 ? 8 : 0;
+    if (!scheme) return raw;
+    const char *rest = raw + scheme + strcspn(raw + scheme, "/?");
+    return *rest == '/' ? rest : "/";
+}
+
+static ra_status fill(http_target *target, const char *raw, ra_error *err) {
+    for (const char *c = raw; *c; c++)
+        if (*c <= ' ' || *c > '~')
+            return ra_error_set(err, RA_ERR_FORMAT, "the request target holds a byte that must be encoded");
+    raw = skip_authority(raw);
+    if (*raw != '/') return ra_error_set(err, RA_ERR_FORMAT, "the request target does not start with '/'");
+    size_t size = strlen(raw) + 1;
+    target->storage = ra_malloc(2 * size, 1);
+    if (!target->storage) return ra_error_set(err, RA_ERR_MEMORY, "out of memory");
+    char *path = target->storage, *work = path + size;
+    memcpy(path, raw, size);
+    memcpy(work, raw, size);
+    cut(path, '?');
+    target->path = path;
+    char *query = cut(work, '?');
+    ra_status status = split_path(target, work, err);
+    return status == RA_OK ? split_query(target, query, err) : status;
+}
+
+ra_status http_target_parse(http_target *target, const char *raw, ra_error *err) {
+    *target = (http_target){.path = ""};
+    ra_status status = fill(target, raw, err);
+    if (status != RA_OK) target->segment_count = target->parameter_count = 0;
+    return status;
+}
+
+void http_target_release(http_target *target) {
+    ra_free(target->storage);
+    *target = (http_target){0};
+}
+
+const char *http_target_parameter(const http_target *target, const char *name) {
+    for (size_t i = 0; i < target->parameter_count; i++)
+        if (strcmp(target->parameters[i].name, name) == 0) return target->parameters[i].value;
+    return NULL;
+}

@@ -1,0 +1,244 @@
+"""Every endpoint answers what the reference implementation says, in the shape that server/README.md shows."""
+
+import array
+import struct
+import unittest
+
+from daemon import Daemon, dense, golden, read_safetensors, relative_error, rows
+
+BASIC, TOPK = "/v1/dictionaries/basic", "/v1/dictionaries/topk"
+
+
+def dot(a, b):
+    return sum(x * y for x, y in zip(a, b))
+
+
+def cosine(a, b):
+    return dot(a, b) / (dot(a, a) * dot(b, b)) ** 0.5
+
+
+class Endpoints(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.expected, _ = read_safetensors(golden("dict-basic.expected.safetensors"))
+        cls.checkpoint, _ = read_safetensors(golden("dict-basic.checkpoint.safetensors"))
+        cls.topk_expected, cls.topk_settings = read_safetensors(golden("topk-mse.expected.safetensors"))
+        cls.atoms = rows(cls.expected["fused"])
+        cls.daemon = Daemon("--dictionary", "basic=" + golden("dict-basic.checkpoint.safetensors"),
+                            "--dictionary", "topk=" + golden("topk-mse.final.safetensors"))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.__exit__(None, None, None)
+
+    def get(self, path):
+        reply = self.daemon.get(path)
+        self.assertEqual(reply.status, 200, reply.body)
+        self.assertEqual(reply.headers["Content-Type"], "application/json")
+        return reply.json
+
+    def post(self, path, value):
+        reply = self.daemon.post(path, value)
+        self.assertEqual(reply.status, 200, reply.body)
+        return reply.json
+
+    def close(self, got, expected, tolerance=1e-5):
+        self.assertLessEqual(relative_error(got, expected), tolerance)
+
+    # ---- health, dictionaries
+
+    def test_health(self):
+        self.assertEqual(self.get("/health/live"), {"status": "live"})
+        self.assertEqual(self.get("/health/ready"), {"status": "ready"})
+
+    def test_list_names_the_dictionaries_in_their_order(self):
+        listed = self.get("/v1/dictionaries")["dictionaries"]
+        self.assertEqual([one["name"] for one in listed], ["basic", "topk"])
+        self.assertNotIn("settings", listed[0])
+
+    def test_one_dictionary_is_described(self):
+        (concepts, points), _ = self.checkpoint["dictionary.W"]
+        one = self.get(BASIC)
+        for key, value in {"name": "basic", "concepts": concepts, "points": points, "dtype": "f32",
+                           "dimensions": self.expected["fused"][0][1], "sae": None, "encoder": None,
+                           "has_encoder": False, "has_relaxation": True, "has_atom_labels": False,
+                           "source": "checkpoint", "device": "cpu", "generation": 1}.items():
+            self.assertEqual(one[key], value, key)
+        self.assertGreater(one["bytes"], 0)
+        self.assertGreater(one["archetypes"], 0)
+        self.assertNotIn("file", one)
+
+    def test_settings_are_the_files(self):
+        one = self.get(TOPK)
+        self.assertEqual((one["sae"], one["encoder"], one["has_encoder"]), ("topk", "linear", True))
+        self.assertEqual(one["settings"]["top_k"], int(self.topk_settings["top_k"]))
+        self.assertEqual(one["settings"]["sae"], "topk")
+
+    def test_requests_are_counted_for_each_dictionary(self):
+        before = self.get(BASIC)["requests"]
+        self.get(BASIC + "/atoms/0")
+        self.assertGreaterEqual(self.get(BASIC)["requests"], before + 2)
+
+    # ---- atoms
+
+    def test_an_atom_is_the_row_of_the_fused_dictionary(self):
+        atom = self.get(BASIC + "/atoms/5")
+        self.close([atom["vector"]], [self.atoms[5]], 1e-6)
+        self.assertAlmostEqual(atom["norm"], dot(self.atoms[5], self.atoms[5]) ** 0.5, places=4)
+        relax = rows(self.expected["Relax_projected"])[5]
+        self.assertAlmostEqual(atom["relaxation"]["norm"], dot(relax, relax) ** 0.5, places=5)
+        self.assertIsNone(atom["label"])
+
+    def test_archetypes_are_the_largest_weights(self):
+        weights = rows(self.expected["W_projected"])[3]
+        order = sorted(range(len(weights)), key=lambda point: -weights[point])
+        archetypes = self.get(BASIC + "/atoms/3")["archetypes"]
+        self.assertEqual([one["point"] for one in archetypes], order[:len(archetypes)])
+        for one in archetypes:
+            self.assertAlmostEqual(one["weight"], weights[one["point"]], places=6)
+            self.assertIsNone(one["label"])
+
+    def test_a_page_of_atoms(self):
+        page = self.get(BASIC + "/atoms")
+        self.assertEqual((page["offset"], page["limit"], page["total"]), (0, 10, len(self.atoms)))
+        self.assertEqual([atom["atom"] for atom in page["atoms"]], list(range(10)))
+        self.close([atom["vector"] for atom in page["atoms"]], self.atoms[:10], 1e-6)
+
+    def test_pages_meet_and_the_last_is_short(self):
+        seen = []
+        for offset in range(0, len(self.atoms), 7):
+            page = self.get("%s/atoms?offset=%d&limit=7&fields=norm" % (BASIC, offset))
+            seen += [atom["atom"] for atom in page["atoms"]]
+        self.assertEqual(seen, list(range(len(self.atoms))))
+
+    def test_atoms_by_ids_keep_the_order_asked_for(self):
+        for ids in ("9,1,5", "9%2C1%2C5"):
+            reply = self.get(BASIC + "/atoms?ids=" + ids)
+            self.assertEqual([atom["atom"] for atom in reply["atoms"]], [9, 1, 5])
+            self.assertEqual(list(reply), ["atoms"])
+
+    def test_fields_choose_the_parts(self):
+        atom = self.get(BASIC + "/atoms/2?fields=norm,label")
+        self.assertEqual(sorted(atom), ["atom", "label", "norm"])
+        atom = self.get(BASIC + "/atoms?limit=1&fields=vector")["atoms"][0]
+        self.assertEqual(sorted(atom), ["atom", "vector"])
+        atom = self.get(BASIC + "/atoms?ids=1&fields=archetypes,relaxation")["atoms"][0]
+        self.assertEqual(sorted(atom), ["archetypes", "atom", "relaxation"])
+
+    # ---- neighbours and search
+
+    def check_ranking(self, found, vector, score, left_out=()):
+        scores = {i: score(vector, atom) for i, atom in enumerate(self.atoms) if i not in left_out}
+        order = sorted(scores, key=lambda i: -scores[i])
+        self.assertEqual([one["atom"] for one in found], order[:len(found)])
+        for one in found:
+            self.assertAlmostEqual(one["score"], scores[one["atom"]], places=4)
+            self.assertIn("label", one)
+
+    def test_neighbors(self):
+        for metric, score in (("cosine", cosine), ("dot", dot)):
+            reply = self.get("%s/atoms/5/neighbors?k=4&metric=%s" % (BASIC, metric))
+            self.assertEqual((reply["atom"], reply["metric"], len(reply["neighbors"])), (5, metric, 4))
+            self.check_ranking(reply["neighbors"], self.atoms[5], score, left_out=(5,))
+
+    def test_neighbors_are_ten_by_cosine_when_nothing_is_said(self):
+        reply = self.get(BASIC + "/atoms/0/neighbors")
+        self.assertEqual((reply["metric"], len(reply["neighbors"])), ("cosine", 10))
+        others = len(self.atoms) - 1
+        reply = self.get("%s/atoms/0/neighbors?k=%d" % (BASIC, others))
+        self.assertEqual(len(reply["neighbors"]), others)
+
+    def test_search_has_one_list_a_vector(self):
+        vectors = [self.atoms[3], [-x for x in self.atoms[8]], [1.0] * len(self.atoms[0])]
+        for metric, score in (("cosine", cosine), ("dot", dot)):
+            reply = self.post(BASIC + "/search", {"vectors": vectors, "k": 5, "metric": metric})
+            self.assertEqual(reply["metric"], metric)
+            self.assertEqual([len(found) for found in reply["results"]], [5, 5, 5])
+            for vector, found in zip(vectors, reply["results"]):
+                self.check_ranking(found, vector, score)
+
+    def test_search_of_an_atom_finds_it(self):
+        found = self.post(BASIC + "/search", {"vectors": [self.atoms[3]]})["results"][0]
+        self.assertEqual((found[0]["atom"], len(found)), (3, 10))
+        self.assertAlmostEqual(found[0]["score"], 1, places=5)
+
+    # ---- reconstruct, encode, explain
+
+    def test_reconstructions_are_the_references_dense_and_sparse(self):
+        latents, wanted = rows(self.expected["z"]), rows(self.expected["x_hat_eval"])
+        self.close(self.post(BASIC + "/reconstruct", {"latents": latents})["reconstructions"], wanted)
+        indices = [[i for i, value in enumerate(row) if value] for row in latents]
+        values = [[value for value in row if value] for row in latents]
+        sparse = {"latents": {"indices": indices, "values": values}}
+        self.close(self.post(BASIC + "/reconstruct", sparse)["reconstructions"], wanted)
+
+    def test_a_row_without_latents_reconstructs_to_zeros(self):
+        reply = self.post(BASIC + "/reconstruct", {"latents": {"indices": [[], [0]], "values": [[], [2]]}})
+        self.assertEqual(set(reply["reconstructions"][0]), {0})
+        self.close(reply["reconstructions"][1:], [[2 * x for x in self.atoms[0]]], 1e-6)
+
+    def first_batch(self):
+        codes = rows(self.topk_expected["eval.codes"])
+        with open(golden("topk-mse.x.npy"), "rb") as file:
+            data = file.read()
+        numbers = array.array("f", data[10 + struct.unpack("<H", data[8:10])[0]:]).tolist()
+        width = self.topk_expected["eval.x_hat"][0][1]
+        return [numbers[i * width:(i + 1) * width] for i in range(len(codes))], codes
+
+    def test_codes_are_the_references(self):
+        inputs, codes = self.first_batch()
+        reply = self.post(TOPK + "/encode", {"inputs": inputs})
+        for row in reply["indices"]:
+            self.assertEqual(row, sorted(set(row)))
+        self.close(dense(reply, len(codes[0])), codes)
+
+    def test_codes_go_back_to_the_references_reconstruction(self):
+        inputs, _ = self.first_batch()
+        codes = self.post(TOPK + "/encode", {"inputs": inputs})
+        reply = self.post(TOPK + "/reconstruct", {"latents": codes})
+        self.close(reply["reconstructions"], rows(self.topk_expected["eval.x_hat"]))
+
+    def test_explanations_add_up(self):
+        inputs, codes = self.first_batch()
+        x_hats = rows(self.topk_expected["eval.x_hat"])
+        reply = self.post(TOPK + "/explain", {"inputs": inputs})["explanations"]
+        self.assertEqual(len(reply), len(inputs))
+        for x, code, x_hat, one in zip(inputs, codes, x_hats, reply):
+            concepts = one["concepts"]
+            self.assertEqual({entry["atom"] for entry in concepts}, {i for i, z in enumerate(code) if z})
+            for entry in concepts:
+                self.assertAlmostEqual(entry["code"], code[entry["atom"]], places=4)
+                self.assertIsNone(entry["label"])
+                self.assertGreater(len(entry["archetypes"]), 0)
+            shares = [entry["contribution"] for entry in concepts]
+            self.assertEqual(shares, sorted(shares, key=lambda share: -abs(share)))
+            self.assertAlmostEqual(sum(shares), dot(x_hat, x) / dot(x, x), places=4)
+            residual = [a - b for a, b in zip(x, x_hat)]
+            self.assertAlmostEqual(one["residual"]["norm"], dot(residual, residual) ** 0.5, places=4)
+            self.assertAlmostEqual(one["input"]["norm"], dot(x, x) ** 0.5, places=4)
+            mean = sum(x) / len(x)
+            around = [a - mean for a in x]
+            self.assertAlmostEqual(one["r2"], 1 - dot(residual, residual) / dot(around, around), places=3)
+
+    def test_an_input_of_zeros_has_no_shares(self):
+        width = len(self.first_batch()[0][0])
+        one = self.post(TOPK + "/explain", {"inputs": [[0] * width]})["explanations"][0]
+        self.assertEqual(one["input"]["norm"], 0)
+        self.assertIsNone(one["r2"])  # nothing varies: not a number, and JSON has no NaN
+
+    # ---- points
+
+    def test_a_point_lists_its_atoms(self):
+        weights = rows(self.expected["W_projected"])
+        reply = self.get(BASIC + "/points/2")
+        self.assertEqual((reply["point"], reply["label"], reply["rows"]), (2, None, []))
+        self.close([reply["vector"]], [rows(self.checkpoint["dictionary.C"])[2]], 1e-6)
+        self.assertGreater(len(reply["atoms"]), 0)
+        shares = [use["weight"] for use in reply["atoms"]]
+        self.assertEqual(shares, sorted(shares, reverse=True))
+        for use in reply["atoms"]:
+            self.assertAlmostEqual(use["weight"], weights[use["atom"]][2], places=6)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,187 @@
+/* The life of a request without sockets, before a service that only records what it is asked. */
+#include "harness.h"
+#include "http/exchange.h"
+
+#include <string.h>
+
+typedef struct recorder {
+    size_t max_body;
+    bool refuses;
+    int admitted, answered;
+    char body[64];
+    size_t body_size;
+} recorder;
+
+static void admit(void *context, http_request *request, http_response *response, size_t *max_body) {
+    recorder *seen = context;
+    seen->admitted++;
+    *max_body = seen->max_body;
+    if (seen->refuses) http_problem(request, response, 404, "nothing here");
+}
+
+static void answer(void *context, http_request *request, http_response *response) {
+    recorder *seen = context;
+    seen->answered++;
+    seen->body_size = request->body_size;
+    size_t kept = request->body_size < sizeof seen->body ? request->body_size : sizeof seen->body;
+    if (kept) memcpy(seen->body, request->body, kept);
+    response->status = 200;
+    text_string(&response->body, "{}");
+}
+
+static http_exchange *begin(recorder *seen, const char *target, const http_headers *headers,
+                            const ra_error *header_error) {
+    http_service service = {.context = seen, .admit = admit, .answer = answer};
+    http_exchange *exchange = http_exchange_take(target);
+    ck_assert_ptr_nonnull(exchange);
+    http_exchange_begin(exchange, &service, "POST", headers, header_error);
+    return exchange;
+}
+
+static void finish(http_exchange *exchange, recorder *seen) {
+    http_service service = {.context = seen, .admit = admit, .answer = answer};
+    http_exchange_finish(exchange, &service);
+    ck_assert_int_eq(exchange->step, HTTP_READY);
+}
+
+START_TEST(test_pieces_become_the_body) {
+    recorder seen = {.max_body = 1 << 20};
+    http_exchange *exchange = begin(&seen, "/a", &(http_headers){.length = 9}, NULL);
+    ck_assert_int_eq(exchange->step, HTTP_RECEIVING);
+    http_exchange_receive(exchange, "abc", 3);
+    http_exchange_receive(exchange, "d", 1);
+    http_exchange_receive(exchange, "efghi", 5);
+    finish(exchange, &seen);
+    ck_assert_uint_eq(seen.body_size, 9);
+    ck_assert_mem_eq(seen.body, "abcdefghi", 9);
+    ck_assert_int_eq(exchange->response.status, 200);
+    ck_assert(!exchange->response.close);
+    http_exchange_give(exchange);
+}
+END_TEST
+
+START_TEST(test_buffers_are_kept_for_the_next_request_and_contents_are_not) {
+    recorder seen = {.max_body = 100};
+    http_exchange *first = begin(&seen, "/a", &(http_headers){.length = 3}, NULL);
+    http_exchange_receive(first, "abc", 3);
+    finish(first, &seen);
+    const char *body = first->body;
+    http_exchange_give(first);
+    http_exchange *second = begin(&seen, "/b", &(http_headers){0}, NULL);
+    ck_assert_ptr_eq(second->body, body);
+    finish(second, &seen);
+    ck_assert_uint_eq(seen.body_size, 0);
+    ck_assert_uint_eq(second->response.body.size, 2);
+    http_exchange_give(second);
+}
+END_TEST
+
+START_TEST(test_two_at_once_have_their_own) {
+    recorder seen = {.max_body = 100};
+    http_exchange *first = begin(&seen, "/a", &(http_headers){0}, NULL);
+    http_exchange *second = begin(&seen, "/b", &(http_headers){0}, NULL);
+    ck_assert_ptr_ne(first, second);
+    ck_assert_str_ne(first->request.id, second->request.id);
+    http_exchange_give(first);
+    http_exchange_give(second);
+    http_exchange_give(NULL);
+}
+END_TEST
+
+START_TEST(test_an_announced_excess_is_refused_at_once) {
+    recorder seen = {.max_body = 10};
+    http_exchange *exchange = begin(&seen, "/a", &(http_headers){.length = 11}, NULL);
+    ck_assert_int_eq(exchange->step, HTTP_READY);
+    ck_assert_int_eq(exchange->response.status, 413);
+    ck_assert(exchange->response.close);
+    ck_assert_int_eq(seen.answered, 0);
+    http_exchange_give(exchange);
+}
+END_TEST
+
+START_TEST(test_an_excess_that_was_not_announced_is_refused_when_it_comes) {
+    recorder seen = {.max_body = 10};
+    http_exchange *exchange = begin(&seen, "/a", &(http_headers){.chunked = true}, NULL);
+    http_exchange_receive(exchange, "0123456789", 10);
+    ck_assert_int_eq(exchange->step, HTTP_RECEIVING);
+    http_exchange_receive(exchange, "0", 1);
+    ck_assert_int_eq(exchange->step, HTTP_PASSING);
+    finish(exchange, &seen);
+    ck_assert_int_eq(exchange->response.status, 413);
+    ck_assert(exchange->response.close);
+    ck_assert_int_eq(seen.answered, 0);
+    http_exchange_give(exchange);
+}
+END_TEST
+
+START_TEST(test_who_sends_on_and_on_is_cut_off) {
+    static const char block[1 << 16];
+    recorder seen = {.max_body = 10};
+    http_exchange *exchange = begin(&seen, "/a", &(http_headers){.chunked = true}, NULL);
+    size_t sent = 0;
+    while (exchange->step != HTTP_GONE && sent < (64u << 20)) {
+        http_exchange_receive(exchange, block, sizeof block);
+        sent += sizeof block;
+    }
+    ck_assert_uint_lt(sent, 4u << 20);
+    http_exchange_give(exchange);
+}
+END_TEST
+
+START_TEST(test_a_small_body_of_a_refused_request_passes_by) {
+    recorder seen = {.refuses = true};
+    http_exchange *exchange = begin(&seen, "/a", &(http_headers){.length = 3}, NULL);
+    ck_assert_int_eq(exchange->step, HTTP_PASSING);
+    http_exchange_receive(exchange, "abc", 3);
+    finish(exchange, &seen);
+    ck_assert_int_eq(exchange->response.status, 404);
+    ck_assert(!exchange->response.close);
+    http_exchange_give(exchange);
+    exchange = begin(&seen, "/a", &(http_headers){.length = 50u << 20}, NULL);
+    ck_assert_int_eq(exchange->step, HTTP_READY);
+    ck_assert_int_eq(exchange->response.status, 404);
+    ck_assert(exchange->response.close);
+    http_exchange_give(exchange);
+}
+END_TEST
+
+START_TEST(test_broken_headers_and_targets_never_reach_the_service) {
+    recorder seen = {.max_body = 100};
+    ra_error broken = {RA_ERR_FORMAT, "broken"};
+    http_exchange *exchange = begin(&seen, "/a", &(http_headers){0}, &broken);
+    ck_assert_int_eq(exchange->step, HTTP_READY);
+    ck_assert_int_eq(exchange->response.status, 400);
+    ck_assert(exchange->response.close);
+    http_exchange_give(exchange);
+    exchange = begin(&seen, "/%00", &(http_headers){0}, NULL);
+    ck_assert_int_eq(exchange->response.status, 400);
+    ck_assert(exchange->response.close);
+    http_exchange_give(exchange);
+    ck_assert_int_eq(seen.admitted, 0);
+}
+END_TEST
+
+START_TEST(test_a_large_body_grows_through_many_pieces) {
+    enum { PIECE = 7919, PIECES = 300 };
+    static char piece[PIECE];
+    recorder seen = {.max_body = PIECE * PIECES};
+    http_exchange *exchange = begin(&seen, "/a", &(http_headers){.length = PIECE * PIECES}, NULL);
+    for (int i = 0; i < PIECES; i++) {
+        memset(piece, 'a' + i % 26, PIECE);
+        http_exchange_receive(exchange, piece, PIECE);
+    }
+    ck_assert_uint_eq(exchange->body_size, PIECE * PIECES);
+    for (int i = 0; i < PIECES; i++) ck_assert_int_eq(exchange->body[PIECE * i + 17], 'a' + i % 26);
+    finish(exchange, &seen);
+    ck_assert_int_eq(exchange->response.status, 200);
+    http_exchange_give(exchange);
+}
+END_TEST
+
+TEST_CASES(exchange, test_pieces_become_the_body,
+           test_buffers_are_kept_for_the_next_request_and_contents_are_not, test_two_at_once_have_their_own,
+           test_an_announced_excess_is_refused_at_once,
+           test_an_excess_that_was_not_announced_is_refused_when_it_comes,
+           test_who_sends_on_and_on_is_cut_off, test_a_small_body_of_a_refused_request_passes_by,
+           test_broken_headers_and_targets_never_reach_the_service,
+           test_a_large_body_grows_through_many_pieces)

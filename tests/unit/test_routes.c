@@ -1,0 +1,113 @@
+#include "harness.h"
+#include "routes.h"
+
+#include <string.h>
+
+static size_t row_count(void) {
+    size_t n = 0;
+    while (routes_table()[n].pattern) n++;
+    return n;
+}
+
+static route_match find(const char *path, http_method method) {
+    http_target target;
+    route_match match;
+    ra_ok(http_target_parse(&target, path, &err));
+    routes_find(&target, method, &match);
+    http_target_release(&target);
+    return match;
+}
+
+START_TEST(test_rows_are_complete_and_labels_differ) {
+    const route *table = routes_table();
+    for (size_t i = 0; i < row_count(); i++) {
+        ck_assert_int_lt(table[i].method, HTTP_OTHER);
+        ck_assert_int_eq(table[i].pattern[0], '/');
+        ck_assert_ptr_nonnull((void *)(uintptr_t)table[i].handler);
+        ck_assert_ptr_nonnull(table[i].query);
+        if (table[i].method == HTTP_GET) ck_assert_int_eq(table[i].body, ROUTE_NO_BODY);
+        for (size_t j = 0; j < i; j++) ck_assert_str_ne(table[i].label, table[j].label);
+    }
+    ck_assert_str_eq(table[row_count()].label, "unknown");
+}
+END_TEST
+
+/* "{d}" and "{i}" replaced by what could stand there. */
+static void example(const char *pattern, char *path) {
+    for (; *pattern; pattern++) {
+        if (*pattern != '{') {
+            *path++ = *pattern;
+            continue;
+        }
+        *path++ = pattern[1] == 'i' ? '7' : 'w';
+        pattern += 2;
+    }
+    *path = '\0';
+}
+
+START_TEST(test_every_row_is_found_by_its_own_path) {
+    for (size_t i = 0; i < row_count(); i++) {
+        const route *row = &routes_table()[i];
+        char path[128];
+        example(row->pattern, path);
+        route_match match = find(path, row->method);
+        ck_assert_msg(match.route == row, "%s leads to %s", path,
+                      match.route ? match.route->label : "nothing");
+        ck_assert(match.methods >> row->method & 1);
+    }
+}
+END_TEST
+
+START_TEST(test_captures_come_in_the_order_of_the_path) {
+    http_target target;
+    route_match match;
+    ra_ok(http_target_parse(&target, "/v1/dictionaries/words/atoms/12/neighbors", &err));
+    routes_find(&target, HTTP_GET, &match);
+    ck_assert_str_eq(match.route->label, "neighbors");
+    ck_assert_str_eq(match.captures[0], "words");
+    ck_assert_str_eq(match.captures[1], "12");
+    http_target_release(&target);
+}
+END_TEST
+
+START_TEST(test_head_takes_the_row_of_get) {
+    route_match match = find("/health/live", HTTP_HEAD);
+    ck_assert_str_eq(match.route->label, "live");
+    ck_assert_uint_eq(match.methods, 1u << HTTP_GET | 1u << HTTP_HEAD | 1u << HTTP_OPTIONS);
+}
+END_TEST
+
+START_TEST(test_a_known_path_with_another_method_has_methods_and_no_row) {
+    route_match match = find("/v1/dictionaries/words/search", HTTP_GET);
+    ck_assert_ptr_null(match.route);
+    ck_assert_uint_eq(match.methods, 1u << HTTP_POST | 1u << HTTP_OPTIONS);
+    match = find("/v1/dictionaries", HTTP_OTHER);
+    ck_assert_ptr_null(match.route);
+}
+END_TEST
+
+START_TEST(test_unknown_paths_lead_to_the_last_row) {
+    static const char *const paths[] = {"/",
+                                        "/v1",
+                                        "/v1/dictionaries/",
+                                        "/v1/dictionaries/words/",
+                                        "/v1/dictionaries//atoms",
+                                        "/v1/dictionaries/words/atoms/",
+                                        "/v1/dictionaries/words/atoms/1/2",
+                                        "/v1/dictionaries/words/atoms/1/neighbors/x",
+                                        "/V1/dictionaries",
+                                        "/v1/dictionarie",
+                                        "/v1/dictionariess",
+                                        "/%7Bd%7D"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        route_match match = find(paths[i], HTTP_GET);
+        ck_assert_msg(match.methods == 0, "%s is known", paths[i]);
+        ck_assert_str_eq(match.route->label, "unknown");
+    }
+}
+END_TEST
+
+TEST_CASES(routes, test_rows_are_complete_and_labels_differ, test_every_row_is_found_by_its_own_path,
+           test_captures_come_in_the_order_of_the_path, test_head_takes_the_row_of_get,
+           test_a_known_path_with_another_method_has_methods_and_no_row,
+           test_unknown_paths_lead_to_the_last_row)

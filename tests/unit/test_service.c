@@ -1,0 +1,145 @@
+/* The whole service without sockets: routes, handlers, codec, registry, model; and what happens to it when
+ * memory runs out at any point. */
+#include "harness.h"
+#include "ra_memory.h"
+#include "routes.h"
+#include "test_model_files.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static engine shared = {.max_body = 1 << 20, .max_rows = 16};
+static http_service service;
+
+static void start(void) {
+    model_file file = {0};
+    model_file_artifact(&file);
+    ra_ok(registry_new(&(registry_options){0}, &shared.dictionaries, &err));
+    ra_ok(registry_add(shared.dictionaries, "m", model_file_write(&file, "m.safetensors"), &err));
+    model_file_release(&file);
+    service = routes_service(&shared);
+}
+
+static void stop(void) {
+    registry_free(shared.dictionaries);
+}
+
+/* One request from its first line to its answer; the caller gives the exchange back. NULL: out of memory. */
+static http_exchange *ask(const char *method, const char *target, const char *body) {
+    size_t size = body ? strlen(body) : 0;
+    http_exchange *exchange = http_exchange_take(target);
+    if (!exchange) return NULL;
+    http_exchange_begin(exchange, &service, method, &(http_headers){.length = size}, NULL);
+    if (exchange->step == HTTP_RECEIVING && size) http_exchange_receive(exchange, body, size);
+    http_exchange_finish(exchange, &service);
+    service.done(service.context, &exchange->request, &exchange->response, 0);
+    return exchange;
+}
+
+static void expect(const char *method, const char *target, const char *body, int status, const char *part) {
+    http_exchange *exchange = ask(method, target, body);
+    ck_assert_ptr_nonnull(exchange);
+    text *reply = &exchange->response.body;
+    text_append(reply, "", 1);
+    ck_assert_msg(exchange->response.status == status, "%s %s: %d %s", method, target,
+                  exchange->response.status, reply->data);
+    ck_assert_msg(strstr(reply->data, part), "%s %s: \"%s\" is not in %s", method, target, part, reply->data);
+    http_exchange_give(exchange);
+}
+
+/* Sizes of the model: test_model_files.h. */
+static const struct {
+    const char *method, *target, *body, *part;
+} good[] = {
+    {"GET", "/health/live", NULL, "live"},
+    {"GET", "/v1/dictionaries", NULL, "\"dictionaries\":[{"},
+    {"GET", "/v1/dictionaries/m", NULL, "\"settings\":{"},
+    {"GET", "/v1/dictionaries/m/atoms?limit=3", NULL, "\"total\":6"},
+    {"GET", "/v1/dictionaries/m/atoms?ids=5,0", NULL, "{\"atoms\":[{\"atom\":5"},
+    {"GET", "/v1/dictionaries/m/atoms/2", NULL, "\"archetypes\":[{\"point\":"},
+    {"GET", "/v1/dictionaries/m/atoms/2/neighbors", NULL, "\"neighbors\":[{"},
+    {"POST", "/v1/dictionaries/m/search", "{\"vectors\":[[1,2,3,4]]}", "\"results\":[[{"},
+    {"POST", "/v1/dictionaries/m/reconstruct", "{\"latents\":[[1,0,0,2,0,0]]}", "\"reconstructions\":[["},
+    {"POST", "/v1/dictionaries/m/reconstruct", "{\"latents\":{\"indices\":[[5,1]],\"values\":[[1,2]]}}",
+     "\"reconstructions\":[["},
+    {"POST", "/v1/dictionaries/m/encode", "{\"inputs\":[[9,8,7,6],[1,2,3,4]]}", "\"indices\":[["},
+    {"POST", "/v1/dictionaries/m/explain", "{\"inputs\":[[9,8,7,6]]}", "\"explanations\":[{"},
+    {"GET", "/v1/dictionaries/m/points/1", NULL, "\"rows\":[{\"row\":"},
+    {"OPTIONS", "/v1/dictionaries/m", NULL, ""},
+};
+
+enum { GOOD = sizeof good / sizeof *good };
+
+START_TEST(test_every_route_answers) {
+    start();
+    for (size_t i = 0; i < GOOD; i++)
+        expect(good[i].method, good[i].target, good[i].body, good[i].method[0] == 'O' ? 204 : 200,
+               good[i].part);
+    stop();
+}
+END_TEST
+
+START_TEST(test_labels_come_through) {
+    start();
+    expect("GET", "/v1/dictionaries/m/points/0", NULL, 200, "\"label\":\"");
+    expect("GET", "/v1/dictionaries/m/atoms/0?fields=archetypes", NULL, 200, "\"label\":\"");
+    stop();
+}
+END_TEST
+
+START_TEST(test_a_draining_server_says_so_and_ends_connections) {
+    start();
+    atomic_store(&shared.draining, true);
+    http_exchange *exchange = ask("GET", "/health/ready", NULL);
+    ck_assert_int_eq(exchange->response.status, 503);
+    ck_assert(exchange->response.close);
+    http_exchange_give(exchange);
+    exchange = ask("GET", "/v1/dictionaries/m", NULL);
+    ck_assert_int_eq(exchange->response.status, 200);
+    ck_assert(exchange->response.close);
+    http_exchange_give(exchange);
+    atomic_store(&shared.draining, false);
+    stop();
+}
+END_TEST
+
+START_TEST(test_k_is_clamped_only_when_nobody_asked_for_it) {
+    start();
+    expect("GET", "/v1/dictionaries/m/atoms/0/neighbors?k=5", NULL, 200, "neighbors");
+    expect("GET", "/v1/dictionaries/m/atoms/0/neighbors?k=6", NULL, 400, "from 1 to 5");
+    expect("POST", "/v1/dictionaries/m/search", "{\"vectors\":[[1,2,3,4]],\"k\":6}", 200, "results");
+    expect("POST", "/v1/dictionaries/m/search", "{\"vectors\":[[1,2,3,4]],\"k\":7}", 400, "6 atoms");
+    stop();
+}
+END_TEST
+
+/* Every allocation of every request fails once: the answer is the right one or a 503, never anything else,
+ * and the next request works. */
+START_TEST(test_any_allocation_may_fail) {
+    start();
+    expect(good[_i].method, good[_i].target, good[_i].body, good[_i].method[0] == 'O' ? 204 : 200,
+           good[_i].part);
+    size_t failed = 0;
+    for (size_t n = 1; n < 500; n++) {
+        ra_memory_fail_at(n);
+        http_exchange *exchange = ask(good[_i].method, good[_i].target, good[_i].body);
+        size_t asked = ra_memory_fail_at(0);
+        int status = exchange ? exchange->response.status : 503;
+        ck_assert_msg(status == 200 || status == 204 || status == 503, "%s, allocation %zu: %d",
+                      good[_i].target, n, status);
+        if (exchange) http_exchange_give(exchange);
+        failed += status == 503;
+        if (asked < n) break;
+        ck_assert_uint_lt(n, 499);
+    }
+    ck_assert_uint_gt(failed, 0);
+    expect(good[_i].method, good[_i].target, good[_i].body, good[_i].method[0] == 'O' ? 204 : 200,
+           good[_i].part);
+    stop();
+}
+END_TEST
+
+TEST_CASES(service, test_every_route_answers, test_labels_come_through,
+           test_a_draining_server_says_so_and_ends_connections,
+           test_k_is_clamped_only_when_nobody_asked_for_it)
+TEST_CASES_LOOP(service_memory, 30, GOOD, test_any_allocation_may_fail)

@@ -1,0 +1,103 @@
+#include "harness.h"
+#include "http/target.h"
+
+#include <stdio.h>
+#include <string.h>
+
+START_TEST(test_splits_and_decodes) {
+    http_target target;
+    ra_ok(http_target_parse(&target, "/v1/a%2Fb/%C3%A9+x?k=5&metric=dot%26&empty=&bare&&a%3Db=c=d", &err));
+    ck_assert_str_eq(target.path, "/v1/a%2Fb/%C3%A9+x");
+    ck_assert_uint_eq(target.segment_count, 3);
+    ck_assert_str_eq(target.segments[0], "v1");
+    ck_assert_str_eq(target.segments[1], "a/b");
+    ck_assert_str_eq(target.segments[2], "\xc3\xa9+x");
+    ck_assert_uint_eq(target.parameter_count, 5);
+    ck_assert_str_eq(http_target_parameter(&target, "k"), "5");
+    ck_assert_str_eq(http_target_parameter(&target, "metric"), "dot&");
+    ck_assert_str_eq(http_target_parameter(&target, "empty"), "");
+    ck_assert_str_eq(http_target_parameter(&target, "bare"), "");
+    ck_assert_str_eq(http_target_parameter(&target, "a=b"), "c=d");
+    ck_assert_ptr_null(http_target_parameter(&target, "K"));
+    http_target_release(&target);
+}
+END_TEST
+
+START_TEST(test_empty_segments_count) {
+    static const struct {
+        const char *raw;
+        size_t segments;
+    } table[] = {{"/", 1},        {"/a", 1},           {"/a/", 2},    {"//", 2},
+                 {"/a//b", 3},    {"/?x=/y/z", 1},     {"/a?b?c", 1}, {"http://host/a/b", 2},
+                 {"HTTP://h", 1}, {"https://h?x=1", 1}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        http_target target;
+        ra_ok(http_target_parse(&target, table[i].raw, &err));
+        ck_assert_msg(target.segment_count == table[i].segments, "%s has %zu segments", table[i].raw,
+                      target.segment_count);
+        http_target_release(&target);
+    }
+}
+END_TEST
+
+START_TEST(test_the_first_of_equal_parameters_is_found) {
+    http_target target;
+    ra_ok(http_target_parse(&target, "/?a=1&a=2", &err));
+    ck_assert_str_eq(http_target_parameter(&target, "a"), "1");
+    ck_assert_uint_eq(target.parameter_count, 2);
+    http_target_release(&target);
+}
+END_TEST
+
+START_TEST(test_refuses_what_is_malformed) {
+    static const struct {
+        const char *raw, *expected;
+    } table[] = {
+        {"", "'/'"},
+        {"*", "'/'"},
+        {"a/b", "'/'"},
+        {"/%", "hexadecimal"},
+        {"/%4", "hexadecimal"},
+        {"/%4g", "hexadecimal"},
+        {"/?a=%", "hexadecimal"},
+        {"/?%=a", "hexadecimal"},
+        {"/%00", "NUL"},
+        {"/a?b=%00", "NUL"},
+        {"/%ff", "UTF-8"},
+        {"/%c0%80", "UTF-8"},
+        {"/%ed%a0%80", "UTF-8"},
+        {"/a b", "encoded"},
+        {"/a\tb", "encoded"},
+        {"/\x7f", "encoded"},
+        {"/\xc3\xa9", "encoded"},
+        {"/a%2", "hexadecimal"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        http_target target;
+        ra_fails(http_target_parse(&target, table[i].raw, &err), RA_ERR_FORMAT, table[i].expected);
+        ck_assert_uint_eq(target.segment_count + target.parameter_count, 0);
+        http_target_release(&target);
+    }
+}
+END_TEST
+
+START_TEST(test_refuses_more_than_there_is_room_for) {
+    char raw[512] = "", *end = raw;
+    for (int i = 0; i <= HTTP_MAX_SEGMENTS; i++) end += snprintf(end, 8, "/a");
+    http_target target;
+    ra_fails(http_target_parse(&target, raw, &err), RA_ERR_TOO_LARGE, "16 segments");
+    http_target_release(&target);
+    end = raw + snprintf(raw, sizeof raw, "/?");
+    for (int i = 0; i <= HTTP_MAX_PARAMETERS; i++) end += snprintf(end, 8, "a=b&");
+    ra_fails(http_target_parse(&target, raw, &err), RA_ERR_TOO_LARGE, "32 parameters");
+    http_target_release(&target);
+    end[-4] = '\0'; /* one parameter less */
+    ra_ok(http_target_parse(&target, raw, &err));
+    ck_assert_uint_eq(target.parameter_count, HTTP_MAX_PARAMETERS);
+    http_target_release(&target);
+}
+END_TEST
+
+TEST_CASES(target, test_splits_and_decodes, test_empty_segments_count,
+           test_the_first_of_equal_parameters_is_found, test_refuses_what_is_malformed,
+           test_refuses_more_than_there_is_room_for)
