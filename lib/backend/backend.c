@@ -52,9 +52,13 @@ static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void 
                 name);
     char file[PATH_MAX + 64];
     *library = load_library(name, file, sizeof file);
-    if (!*library)
+    const char *why = *library ? NULL : dlerror();
+    if (why && strstr(why, "No such file")) /* dlopen has no code for it */
+        RA_FAIL(err, RA_ERR_DEVICE, "the device %s needs the plugin librasae-%s.so, which is not installed",
+                name, name);
+    if (why)
         RA_FAIL(err, RA_ERR_DEVICE, "the device %s needs the plugin librasae-%s.so, which did not load: %s",
-                name, name, dlerror());
+                name, name, why);
     ra_status status = RA_OK;
     /* POSIX gives function pointers as void *; copying the bytes keeps ISO C happy */
     plugin_ops *get_ops = NULL;

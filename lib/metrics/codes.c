@@ -1,0 +1,110 @@
+/* What codes say of their latents: the energy each brings, and whether two of them go together.
+ *
+ * Correlations are taken from the sparse form: latent i meets only the latents that are active where it is,
+ * so all products of a batch with k active latents a row are B k^2, not B K^2. One row of the matrix is alive
+ * at a time. */
+#include "ra_metrics.h"
+#include "base/error.h"
+#include "tensor/dot.h"
+
+#include <math.h>
+#include <string.h>
+
+void ra_metric_energy(const ra_codes *codes, const float *D, size_t d, double *values) {
+    memset(values, 0, codes->latents * sizeof *values);
+    size_t entries = ra_codes_entries(codes);
+    for (size_t e = 0; e < entries; e++) values[codes->index[e]] += (double)codes->value[e];
+    for (size_t k = 0; k < codes->latents; k++) {
+        double mean = codes->rows ? values[k] / (double)codes->rows : 0;
+        values[k] = fabs(mean) * sqrt(ra_dot_f64(D + k * d, D + k * d, d));
+    }
+}
+
+/* ---- correlation -------------------------------------------------------------------------------------- */
+
+typedef struct correlation {
+    const ra_codes *codes;
+    size_t *start;   /* [K+1] places of each latent in row and value */
+    size_t *row;     /* [entries] */
+    float *value;    /* [entries] */
+    double *mean;    /* [K] */
+    double *std;     /* [K] */
+    double *product; /* [K] sum over rows of z_i z_k, for the latent i at hand */
+} correlation;
+
+static void sort_by_latent(correlation *c) {
+    const ra_codes *codes = c->codes;
+    size_t K = codes->latents, entries = ra_codes_entries(codes);
+    for (size_t e = 0; e < entries; e++) c->start[codes->index[e] + 1]++;
+    for (size_t k = 0; k < K; k++) c->start[k + 1] += c->start[k];
+    for (size_t b = 0; b < codes->rows; b++)
+        for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
+            size_t place = c->start[codes->index[e]]++;
+            c->row[place] = b;
+            c->value[place] = codes->value[e];
+        }
+    memmove(c->start + 1, c->start, K * sizeof *c->start); /* undo the ++ */
+    c->start[0] = 0;
+}
+
+static void measure(correlation *c) {
+    double rows = (double)c->codes->rows;
+    for (size_t k = 0; k < c->codes->latents; k++) {
+        double sum = 0, squares = 0;
+        size_t active = c->start[k + 1] - c->start[k];
+        for (size_t p = c->start[k]; p < c->start[k + 1]; p++) sum += (double)c->value[p];
+        c->mean[k] = sum / rows;
+        for (size_t p = c->start[k]; p < c->start[k + 1]; p++) {
+            double gap = (double)c->value[p] - c->mean[k];
+            squares += gap * gap;
+        }
+        squares += (rows - (double)active) * c->mean[k] * c->mean[k]; /* the rows where it is zero */
+        c->std[k] = sqrt(squares / (rows - 1));
+    }
+}
+
+/* The largest |correlation| of latent i with a later one. */
+static double strongest(const correlation *c, size_t i) {
+    const ra_codes *codes = c->codes;
+    size_t K = codes->latents;
+    double rows = (double)codes->rows, largest = 0;
+    memset(c->product, 0, K * sizeof *c->product);
+    for (size_t p = c->start[i]; p < c->start[i + 1]; p++)
+        for (size_t e = codes->start[c->row[p]]; e < codes->start[c->row[p] + 1]; e++)
+            c->product[codes->index[e]] += (double)c->value[p] * (double)codes->value[e];
+    for (size_t k = i + 1; k < K; k++) {
+        double covariance = (c->product[k] - rows * c->mean[i] * c->mean[k]) / (rows - 1);
+        largest = fmax(largest, fabs(covariance) / (c->std[i] * c->std[k] + 1e-6));
+    }
+    return largest;
+}
+
+ra_status ra_metric_max_correlation(const ra_codes *codes, double *value, ra_error *err) {
+    size_t K = codes->latents, entries = ra_codes_entries(codes);
+    if (codes->rows < 2)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the correlation of latents needs at least two rows, got %zu",
+                codes->rows);
+    correlation c = {.codes = codes};
+    c.start = ra_calloc(K + 1, sizeof *c.start);
+    c.row = ra_malloc(entries, sizeof *c.row);
+    c.value = ra_malloc(entries, sizeof *c.value);
+    c.mean = ra_malloc(K, sizeof *c.mean);
+    c.std = ra_malloc(K, sizeof *c.std);
+    c.product = ra_malloc(K, sizeof *c.product);
+    bool complete = c.start && c.row && c.value && c.mean && c.std && c.product;
+    if (complete) {
+        sort_by_latent(&c);
+        measure(&c);
+        double largest = 0;
+        for (size_t i = 0; i < K; i++) largest = fmax(largest, strongest(&c, i));
+        *value = largest;
+    }
+    ra_free(c.start);
+    ra_free(c.row);
+    ra_free(c.value);
+    ra_free(c.mean);
+    ra_free(c.std);
+    ra_free(c.product);
+    if (complete) return RA_OK;
+    RA_FAIL_MEMORY(err, "the correlation of latents", entries * (sizeof(size_t) + sizeof(float)));
+}

@@ -1,0 +1,20 @@
+/* sparsity.h - how sparse one row of codes is. */
+#ifndef RA_METRICS_SPARSITY_H
+#define RA_METRICS_SPARSITY_H
+
+#include "ra_tensor.h"
+
+/* Sums over the entries of row b. */
+typedef struct ra_row_sums {
+    size_t active; /* entries other than zero */
+    double l1;     /* sum |z| */
+    double square, fourth;
+} ra_row_sums;
+
+ra_row_sums ra_codes_row_sums(const ra_codes *codes, size_t b);
+
+double ra_l1_l2_of(const ra_row_sums *sums);
+double ra_hoyer_of(const ra_row_sums *sums, size_t latents);
+double ra_kappa_4_of(const ra_row_sums *sums);
+
+#endif

@@ -1,0 +1,195 @@
+/* ra_train.h - training: data, candidate points, losses, the loop.
+ *
+ *     ra_data *data;  ra_points points = {0};  ra_sae *sae;
+ *     RA_TRY(ra_data_open(paths, 1, NULL, &data, err));
+ *     RA_TRY(ra_points_kmeans(backend, data, &(ra_kmeans_options){.clusters = 1000, .seed = 1}, &points,
+ * err));
+ *     ... ra_archetypal_dictionary_new(points.vectors), ra_sae_new() ...
+ *     RA_TRY(ra_train(sae, data, &settings, on_step, NULL, err));
+ *
+ * The same data, settings and seed give the same bytes, whatever the number of threads.
+ * Thread safety: one training run at a time for each SAE; data and points may be shared once they are
+ * complete.
+ */
+#ifndef RA_TRAIN_H
+#define RA_TRAIN_H
+
+#include "ra_sae.h"
+
+/* ---- data
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+/* Rows of activations in one or more mapped files, f32, f16 or bf16 [rows, d]; rows number on from file to
+ * file. */
+typedef struct ra_data ra_data;
+
+/* tensor_name: for .safetensors files with several tensors; NULL otherwise. Refuses files whose d differ, and
+ * NaN or infinity anywhere (names file, row and column). */
+ra_status ra_data_open(const char *const *paths, size_t count, const char *tensor_name, ra_data **data,
+                       ra_error *err);
+void ra_data_free(ra_data *data);
+size_t ra_data_rows(const ra_data *data);
+size_t ra_data_dimensions(const ra_data *data);
+
+/* out [n,d] <- the rows with these numbers, or n rows in order from `first`. */
+void ra_data_gather(const ra_data *data, const uint64_t *rows, size_t n, float *out);
+void ra_data_read(const ra_data *data, size_t first, size_t n, float *out);
+
+/* ---- candidate points
+ * ----------------------------------------------------------------------------------------------- */
+
+/* C with what ties each point to data: its R nearest rows, nearest first, of equally near ones the lower. Owner;
+ * {0} is a valid, empty one. */
+typedef struct ra_points {
+    ra_matrix vectors;   /* C [N,d] */
+    size_t nearest;      /* R; 0 for given points without data */
+    int32_t *row;        /* [N,R] row numbers of the data; -1 where there are fewer */
+    float *row_distance; /* [N,R] Euclidean, exact; 0 where there is no row */
+    size_t iterations;   /* of k-means; 0 for given points */
+    double inertia;      /* of k-means: sum over rows of the squared distance to the nearest point */
+} ra_points;
+
+void ra_points_release(ra_points *points);
+
+enum { RA_POINT_ROWS_DEFAULT = 5 };
+
+typedef struct ra_kmeans_options {
+    size_t clusters;       /* N, 1 <= N <= rows */
+    size_t max_iterations; /* 0: 100 */
+    double tolerance; /* stop when the centroids move less than this share of the data's variance; 0: 1e-4 */
+    uint64_t seed;
+    size_t nearest; /* R; 0: RA_POINT_ROWS_DEFAULT */
+    /* called after every iteration, and as iteration 0 while the seeds are chosen, with the inertia so far; false
+     * stops with RA_ERR_CANCELLED. May be NULL. */
+    bool (*progress)(void *context, size_t iteration, double inertia);
+    void *context;
+} ra_kmeans_options;
+
+/* Lloyd's algorithm from k-means++ seeds. A cluster that runs empty takes the row farthest from its centroid.
+ * Points are the means of their rows in the last iteration; with as many clusters as rows they are the rows.
+ * More clusters than rows: RA_ERR_ARGUMENT. The mean squared movement of a centroid is held against tolerance.
+ * *points is overwritten; on failure it is {0}. Needs a CPU backend. */
+ra_status ra_points_kmeans(ra_backend *backend, const ra_data *data, const ra_kmeans_options *options,
+                           ra_points *points, ra_error *err);
+
+/* Given vectors [N,d] in any float type become points; their `nearest` (0: RA_POINT_ROWS_DEFAULT) rows are
+ * found (data may be NULL: no rows). Copies the vectors. *points is overwritten; on failure it is {0}. */
+ra_status ra_points_from(ra_backend *backend, const ra_tensor *vectors, const ra_data *data, size_t nearest,
+                         ra_points *points, ra_error *err);
+
+/* Adds points.rows, points.row_distance and, with labels (one a data row; may be NULL), points.row_labels to
+ * a checkpoint; nothing for points without rows. *text receives a block (or NULL) that must outlive the write and
+ * be freed with ra_free(). In row_labels each point has a line, its R labels with tabs between; tabs and line
+ * ends within a label become spaces. See proto/artifact.md. */
+ra_status ra_points_store(const ra_points *points, const ra_labels *labels, ra_safetensors_writer *writer,
+                          char **text, ra_error *err);
+
+/* ---- losses
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+typedef enum ra_loss { RA_LOSS_MSE, RA_LOSS_MSE_L1, RA_LOSS_AUXK, RA_LOSS_REANIMATE, RA_LOSS_COUNT } ra_loss;
+
+/* What a loss sees of one batch, and where it adds its gradients. */
+typedef struct ra_loss_batch {
+    ra_backend *backend;
+    size_t rows, dimensions, concepts; /* B, d, K */
+    const float *x, *x_hat;            /* [B,d] */
+    const float *pre;                  /* [B,K] */
+    const ra_codes *codes;
+    const float *D; /* [K,d] */
+    double penalty;
+} ra_loss_batch;
+
+/* Gradients, all overwritten. has_*: whether the array holds anything but zeros. Arrays grow and are kept.
+ * {0} is valid. */
+typedef struct ra_loss_gradients {
+    ra_matrix x_hat;      /* [B,d] */
+    ra_matrix pre, codes; /* [B,K] */
+    ra_matrix D;          /* [K,d] */
+    float *value;         /* one an entry of the codes */
+    size_t value_capacity;
+    bool has_value, has_pre, has_codes, has_D;
+    ra_matrix scratch_wide, scratch_narrow; /* [B,K], [B,d] */
+    ra_codes scratch_codes;
+} ra_loss_gradients;
+
+void ra_loss_gradients_release(ra_loss_gradients *gradients);
+
+/* The loss and its gradients. mse: mean((x - x_hat)^2). mse_l1: mse + penalty sum|z|. auxk: mse + penalty
+ * mean((r - top_half(relu(pre) - z) D)^2), r = x - x_hat, not detached. reanimate: mse - penalty sum(pre *
+ * dead) / (#dead + 1e-6), dead the latents silent in this batch. overcomplete 0.3.0, sae/losses.py. */
+ra_status ra_loss_evaluate(ra_loss loss, const ra_loss_batch *batch, double *value,
+                           ra_loss_gradients *gradients, ra_error *err);
+
+/* The reanimation term alone, without the mse, as the reference gives it. */
+ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
+                              ra_error *err);
+
+/* ---- schedules
+ * ------------------------------------------------------------------------------------------------------ */
+
+typedef enum ra_schedule { RA_SCHEDULE_CONSTANT, RA_SCHEDULE_COSINE } ra_schedule;
+
+typedef struct ra_schedule_options {
+    ra_schedule schedule;
+    double base, final, warmup_start; /* learning rates */
+    size_t total, warmup;             /* steps */
+} ra_schedule_options;
+
+/* Entry i of the schedule, i = 0 .. total-1; final beyond. The reference applies `base` at step 1 and entry i
+ * at step i + 1 (it advances its counter before it reads, so entry 0 is never used). */
+double ra_schedule_entry(const ra_schedule_options *options, size_t i);
+double ra_schedule_rate(const ra_schedule_options *options, size_t step /* 1, 2, ... */);
+
+/* ---- the loop
+ * ------------------------------------------------------------------------------------------------------- */
+
+typedef struct ra_train_settings {
+    uint32_t known;
+    size_t concepts;   /* K */
+    int loss;          /* ra_loss */
+    double penalty;    /* of the loss; each loss has its default (mse_l1 1e-3, auxk and reanimate 0.1) */
+    double lr;         /* 5e-4 */
+    int schedule;      /* ra_schedule */
+    double lr_final;   /* cosine ends here; lr / 100 */
+    size_t warmup;     /* steps */
+    size_t batch_size; /* 1024 */
+    size_t epochs;     /* 20 */
+    size_t steps;      /* takes the place of epochs when known */
+    double clip_grad;  /* largest gradient norm, over all parameters; 1; 0: no clipping */
+    bool shuffle;      /* true */
+    size_t seed;       /* 0 */
+} ra_train_settings;
+
+const ra_settings_table *ra_train_settings_table(void);
+
+/* Those found in a file's metadata (keys of the table; unknown keys are left alone). */
+ra_status ra_train_settings_read(const ra_safetensors *file, ra_train_settings *settings, ra_error *err);
+void ra_train_settings_defaults(ra_train_settings *settings); /* all but concepts and steps */
+
+typedef struct ra_train_progress {
+    size_t step, steps; /* 1 .. steps */
+    size_t epoch, epochs;
+    double loss; /* of this batch */
+    double r2;   /* of this batch; 1 - ||x - x_hat||^2 / (||x - mean||^2 + 1e-6), one scalar mean, as the
+                    reference */
+    double l0;   /* mean active latents a row */
+    double dead; /* share of latents not active during the last epoch's worth of steps */
+    double lr;
+    double grad_norm; /* before clipping */
+    size_t rows;      /* of this batch */
+} ra_train_progress;
+
+/* Called after every step; false stops the run with RA_ERR_CANCELLED, the SAE holding the parameters of that
+ * step. */
+typedef bool ra_train_callback(void *context, const ra_train_progress *progress);
+
+/* Trains in place; leaves the SAE in training mode with projected parameters. In a shuffled run the last,
+ * smaller batch of an epoch is used as well; with --no-shuffle batches follow the data's order and start over
+ * at its end. A loss that is not finite stops with RA_ERR_NOT_FINITE, naming step and learning rate. */
+ra_status ra_train(ra_sae *sae, const ra_data *data, const ra_train_settings *settings,
+                   ra_train_callback *callback, void *context, ra_error *err);
+
+#endif

@@ -1,0 +1,216 @@
+/* The losses and their gradients (overcomplete 0.3.0, sae/losses.py). All of them start from the mean squared
+ * error; each row of the table adds its own term. To add one: a function, a row, a value of ra_loss, a test
+ * in test_losses.c. */
+#include "ra_train.h"
+#include "base/error.h"
+#include "base/pool.h"
+
+#include <string.h>
+
+typedef ra_status loss_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
+                            ra_error *err);
+
+/* ---- gradients as memory
+ * ---------------------------------------------------------------------------------------------- */
+
+/* Makes room for rows x cols, keeping nothing; zeroed when asked. A matrix only ever grows. */
+static ra_status room(ra_matrix *matrix, size_t rows, size_t cols, bool zeroed, ra_error *err) {
+    if (rows * cols > matrix->rows * matrix->cols) {
+        ra_matrix_release(matrix);
+        return ra_matrix_init(matrix, rows, cols, err);
+    }
+    if (zeroed) memset(matrix->data, 0, rows * cols * sizeof *matrix->data);
+    return RA_OK;
+}
+
+static ra_status room_for_values(ra_loss_gradients *gradients, size_t entries, ra_error *err) {
+    if (entries <= gradients->value_capacity) return RA_OK;
+    ra_free(gradients->value);
+    gradients->value_capacity = 0;
+    gradients->value = ra_malloc(entries, sizeof *gradients->value);
+    if (!gradients->value)
+        RA_FAIL_MEMORY(err, "the gradient of the codes", entries * sizeof *gradients->value);
+    gradients->value_capacity = entries;
+    return RA_OK;
+}
+
+void ra_loss_gradients_release(ra_loss_gradients *gradients) {
+    ra_matrix_release(&gradients->x_hat);
+    ra_matrix_release(&gradients->pre);
+    ra_matrix_release(&gradients->codes);
+    ra_matrix_release(&gradients->D);
+    ra_matrix_release(&gradients->scratch_wide);
+    ra_matrix_release(&gradients->scratch_narrow);
+    ra_codes_release(&gradients->scratch_codes);
+    ra_free(gradients->value);
+    *gradients = (ra_loss_gradients){0};
+}
+
+/* ---- mse
+ * ------------------------------------------------------------------------------------------------------------------
+ */
+
+/* Writes the gradient with respect to x_hat; the terms below add to it. */
+static ra_status mse(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients, ra_error *err) {
+    size_t n = batch->rows * batch->dimensions;
+    RA_TRY(room(&gradients->x_hat, batch->rows, batch->dimensions, false, err));
+    float *g = gradients->x_hat.data;
+    double sum = 0, scale = 2.0 / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        double gap = (double)batch->x_hat[i] - (double)batch->x[i];
+        sum += gap * gap;
+        g[i] = (float)(scale * gap);
+    }
+    *value = sum / (double)n;
+    return RA_OK;
+}
+
+static ra_status no_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
+                         ra_error *err) {
+    (void)batch, (void)gradients, (void)err;
+    *value = 0;
+    return RA_OK;
+}
+
+/* ---- mse_l1: penalty sum |z| over batch and latents
+ * --------------------------------------------------------------------- */
+
+static ra_status l1_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
+                         ra_error *err) {
+    size_t entries = ra_codes_entries(batch->codes);
+    RA_TRY(room_for_values(gradients, entries, err));
+    double sum = 0;
+    for (size_t e = 0; e < entries; e++) {
+        float z = batch->codes->value[e];
+        sum += z < 0 ? -(double)z : (double)z;
+        gradients->value[e] = (float)(z < 0 ? -batch->penalty : batch->penalty);
+    }
+    gradients->has_value = entries > 0;
+    *value = batch->penalty * sum;
+    return RA_OK;
+}
+
+/* ---- auxk
+ * ------------------------------------------------------------------------------------------------------------------
+ */
+
+/* The codes that were not chosen, a = top_{K/2}(relu(pre) - z), predict what is left, r = x - x_hat:
+ *     penalty mean(e^2),  e = r - a D
+ * With g = 2 penalty / (B d) e:  dx_hat -= g,  da = -g D^T,  dD = -a^T g. da goes on to pre where pre > 0,
+ * and to z with the other sign. r is not detached. */
+typedef struct unchosen_job {
+    const ra_loss_batch *batch;
+    float *out; /* [B,K] relu(pre) - z */
+} unchosen_job;
+
+enum { ROWS_PER_PART = 16 };
+
+static void unchosen_part(void *context, size_t part) {
+    const unchosen_job *job = context;
+    const ra_codes *codes = job->batch->codes;
+    size_t K = job->batch->concepts;
+    for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->batch->rows; b++) {
+        const float *pre = job->batch->pre + b * K;
+        float *row = job->out + b * K;
+        for (size_t k = 0; k < K; k++) row[k] = pre[k] > 0 ? pre[k] : 0;
+        for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++)
+            row[codes->index[e]] -= codes->value[e];
+    }
+}
+
+static ra_status auxk_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
+                           ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(batch->backend);
+    void *self = ra_backend_self(batch->backend);
+    size_t B = batch->rows, d = batch->dimensions, K = batch->concepts, n = B * d;
+    ra_codes *a = &gradients->scratch_codes;
+    RA_TRY(room(&gradients->scratch_wide, B, K, false, err));
+    RA_TRY(room(&gradients->scratch_narrow, B, d, false, err));
+    RA_TRY(room(&gradients->pre, B, K, true, err));
+    RA_TRY(room(&gradients->codes, B, K, true, err));
+    RA_TRY(room(&gradients->D, K, d, true, err));
+    unchosen_job job = {batch, gradients->scratch_wide.data};
+    ra_pool_run(ra_backend_pool(batch->backend), (B + ROWS_PER_PART - 1) / ROWS_PER_PART, unchosen_part,
+                &job);
+    float *g = gradients->scratch_narrow.data, *dx_hat = gradients->x_hat.data;
+    *value = 0;
+    if (K / 2 > 0)
+        RA_TRY(ops->top_k(self, NULL, job.out, B, K, K / 2, 0, a, err));
+    else
+        RA_TRY(ra_codes_reserve(a, 0, K, 0, err));
+    if (a->rows == B)
+        RA_TRY(ops->decode(self, NULL, a, RA_F32, batch->D, d, g, err)); /* a D */
+    else
+        memset(g, 0, n * sizeof *g);
+    double sum = 0, scale = 2 * batch->penalty / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        double rest = (double)batch->x[i] - (double)batch->x_hat[i] - (double)g[i];
+        sum += rest * rest;
+        g[i] = (float)(-scale * rest); /* the gradient of a D */
+        dx_hat[i] += g[i];
+    }
+    *value = batch->penalty * sum / (double)n;
+    if (a->rows != B) return RA_OK;
+    RA_TRY(ops->accumulate(self, NULL, a, a->value, g, d, gradients->D.data, err));
+    size_t entries = ra_codes_entries(a);
+    RA_TRY(room_for_values(gradients, entries, err));
+    RA_TRY(ops->decode_gradient(self, NULL, a, g, batch->D, d, gradients->value,
+                                err)); /* da; `value` as scratch */
+    for (size_t b = 0; b < B; b++)
+        for (size_t e = a->start[b]; e < a->start[b + 1]; e++) {
+            size_t i = b * K + (size_t)a->index[e];
+            gradients->pre.data[i] = batch->pre[i] > 0 ? gradients->value[e] : 0;
+            gradients->codes.data[i] = -gradients->value[e];
+        }
+    gradients->has_pre = gradients->has_codes = gradients->has_D = true;
+    return RA_OK;
+}
+
+/* ---- reanimate
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
+                              ra_error *err) {
+    size_t B = batch->rows, K = batch->concepts;
+    RA_TRY(room(&gradients->pre, B, K, true, err));
+    RA_TRY(room(&gradients->scratch_wide, 1, K, true, err));
+    float *alive = gradients->scratch_wide.data;
+    size_t dead = K;
+    for (size_t e = 0; e < ra_codes_entries(batch->codes); e++) {
+        float *mark = &alive[batch->codes->index[e]];
+        dead -= *mark == 0;
+        *mark = 1;
+    }
+    double sum = 0, scale = -batch->penalty / ((double)dead + 1e-6);
+    for (size_t b = 0; b < B; b++)
+        for (size_t k = 0; k < K; k++) {
+            if (alive[k] != 0) continue;
+            sum += (double)batch->pre[b * K + k];
+            gradients->pre.data[b * K + k] = (float)scale;
+        }
+    gradients->has_pre = dead > 0;
+    *value = scale * sum;
+    return RA_OK;
+}
+
+/* ---- the table
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+static loss_term *const terms[RA_LOSS_COUNT] = {
+    [RA_LOSS_MSE] = no_term,
+    [RA_LOSS_MSE_L1] = l1_term,
+    [RA_LOSS_AUXK] = auxk_term,
+    [RA_LOSS_REANIMATE] = ra_loss_reanimation,
+};
+
+ra_status ra_loss_evaluate(ra_loss loss, const ra_loss_batch *batch, double *value,
+                           ra_loss_gradients *gradients, ra_error *err) {
+    double error, term;
+    gradients->has_value = gradients->has_pre = gradients->has_codes = gradients->has_D = false;
+    RA_TRY(mse(batch, &error, gradients, err));
+    RA_TRY(terms[loss](batch, &term, gradients, err));
+    *value = error + term;
+    return RA_OK;
+}

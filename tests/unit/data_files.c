@@ -1,0 +1,60 @@
+#include "data_files.h"
+
+#include "ra_io.h"
+#include "ra_memory.h"
+
+#include <math.h>
+
+const char *data_file_npy(const char *name, const float *values, size_t rows, size_t d) {
+    const char *path = test_path(name);
+    ra_tensor tensor = ra_tensor_2d(RA_F32, values, rows, d);
+    ra_ok(ra_npy_write(path, &tensor, &err));
+    return path;
+}
+
+const char *data_file_safetensors(const char *name, ra_dtype dtype, const float *values, size_t rows,
+                                  size_t d) {
+    const char *path = test_path(name);
+    void *narrow = ra_malloc(rows * d, ra_dtype_size(dtype));
+    ra_safetensors_writer *writer = NULL;
+    ck_assert_ptr_nonnull(narrow);
+    ra_convert_from_f32(dtype, values, narrow, rows * d);
+    ra_tensor tensor = ra_tensor_2d(dtype, narrow, rows, d);
+    ra_ok(ra_safetensors_writer_new(&writer, &err));
+    ra_ok(ra_safetensors_writer_tensor(writer, "x", &tensor, &err));
+    ra_ok(ra_safetensors_writer_write(writer, path, &err));
+    ra_safetensors_writer_free(writer);
+    ra_free(narrow);
+    return path;
+}
+
+ra_data *data_of(const float *values, size_t rows, size_t d) {
+    ra_data *data = NULL;
+    const char *path = data_file_npy("data.npy", values, rows, d);
+    ra_ok(ra_data_open(&path, 1, NULL, &data, &err));
+    return data;
+}
+
+ra_backend *backend_of(const char *device, size_t threads) {
+    ra_backend *backend = NULL;
+    ra_ok(ra_backend_open(device, &(ra_backend_options){.threads = threads}, &backend, &err));
+    return backend;
+}
+
+double squared_distance_of(const float *x, const float *y, size_t d) {
+    double sum = 0;
+    for (size_t j = 0; j < d; j++) sum += ((double)x[j] - (double)y[j]) * ((double)x[j] - (double)y[j]);
+    return sum;
+}
+
+void fill_blobs(float *values, size_t rows, size_t d, size_t groups, float spread, float radius,
+                uint64_t seed) {
+    float *centres = ra_malloc(groups * d, sizeof *centres);
+    ck_assert_ptr_nonnull(centres);
+    test_fill(centres, groups * d, seed);
+    test_fill(values, rows * d, seed + 1);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < d; j++)
+            values[i * d + j] = spread * centres[i % groups * d + j] + radius * values[i * d + j];
+    ra_free(centres);
+}

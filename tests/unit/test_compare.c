@@ -1,0 +1,211 @@
+#include "golden.h"
+
+#include "data_files.h"
+#include "ra_memory.h"
+#include "ra_metrics.h"
+
+#include "base/random.h"
+
+#include <math.h>
+#include <string.h>
+
+static ra_comparison compare(const float *A, const float *B, size_t K, size_t d) {
+    ra_backend *backend = backend_of("cpu", 2);
+    ra_comparison comparison;
+    ra_ok(ra_compare(backend, A, B, K, d, &comparison, &err));
+    ra_backend_release(backend);
+    ck_assert_uint_eq(comparison.concepts, K);
+    return comparison;
+}
+
+START_TEST(test_losses_match_the_reference) {
+    ra_safetensors *golden = golden_open("stability", ".safetensors");
+    size_t K = golden_rows(golden, "a"), d = golden_cols(golden, "a");
+    ra_comparison c = compare(golden_values(golden, "a", NULL), golden_values(golden, "b", NULL), K, d);
+    golden_close(&(float){(float)c.cosine_hungarian_loss}, golden, "cosine_hungarian_loss", 1e-6);
+    golden_close(&(float){(float)c.hungarian_loss}, golden, "hungarian_loss", 1e-6);
+    ck_assert_double_eq_tol(c.stability_unsigned, 1 - c.cosine_hungarian_loss / (double)K, 1e-12);
+    ck_assert_double_ge(c.stability, c.stability_unsigned); /* more permutations to choose from */
+    double sum = 0;
+    for (size_t i = 0; i < K; i++) sum += (double)c.match_cosine[i];
+    ck_assert_double_eq_tol(sum / (double)K, c.stability_unsigned, 1e-6);
+    ra_comparison_release(&c);
+    ra_safetensors_free(golden);
+}
+END_TEST
+
+/* The four figures against assignments over plain float64 matrices. */
+START_TEST(test_figures_equal_plain_loops) {
+    enum { K = 50, D = 7 };
+    static float A[K * D], B[K * D], cost[4][K * K];
+    double mean_a[D] = {0}, mean_b[D] = {0}, best[4];
+    int32_t match[K];
+    test_fill(A, K * D, (uint64_t)_i);
+    test_fill(B, K * D, (uint64_t)_i + 100);
+    for (size_t i = 0; i < K * D; i++) A[i] += 0.5f * (float)_i, B[i] += 0.5f * (float)_i;
+    for (size_t i = 0; i < K * D; i++) {
+        mean_a[i % D] += (double)A[i] / K;
+        mean_b[i % D] += (double)B[i] / K;
+    }
+    for (size_t i = 0; i < K; i++)
+        for (size_t j = 0; j < K; j++) {
+            double s[7] = {0};
+            for (size_t l = 0; l < D; l++) {
+                double a = (double)A[i * D + l], b = (double)B[j * D + l];
+                double p = a - mean_a[l], q = b - mean_b[l];
+                const double terms[] = {a * b, a * a, b * b, p * q, p * p, q * q, (a - b) * (a - b)};
+                for (size_t t = 0; t < 7; t++) s[t] += terms[t];
+            }
+            double cosine = s[0] / sqrt(s[1] * s[2]);
+            cost[0][i * K + j] = (float)(1 - cosine);
+            cost[1][i * K + j] = (float)(1 - fabs(cosine));
+            cost[2][i * K + j] = (float)(1 - s[3] / sqrt(s[4] * s[5]));
+            cost[3][i * K + j] = (float)sqrt(s[6]);
+        }
+    for (size_t f = 0; f < 4; f++) ra_ok(ra_assignment(cost[f], K, match, &best[f], &err));
+    ra_comparison c = compare(A, B, K, D);
+    ck_assert_double_eq_tol(c.cosine_hungarian_loss, best[0], 1e-5);
+    ck_assert_double_eq_tol(c.stability, 1 - best[1] / K, 1e-6);
+    ck_assert_double_eq_tol(c.stability_centred, 1 - best[2] / K, 1e-6);
+    ck_assert_double_eq_tol(c.hungarian_loss, best[3], 1e-5);
+    ra_comparison_release(&c);
+}
+END_TEST
+
+/* B: the atoms of A in another order, scaled, and every other one turned round when `turned`. */
+static void shuffle(const float *A, float *B, size_t K, size_t d, uint64_t *order, bool turned) {
+    ra_random random;
+    ra_random_seed(&random, 3);
+    ra_random_permutation(&random, order, K);
+    for (size_t i = 0; i < K; i++)
+        for (size_t j = 0; j < d; j++)
+            B[(size_t)order[i] * d + j] = A[i * d + j] * (turned && i % 2 ? -2 : 2);
+}
+
+START_TEST(test_finds_the_same_atoms_in_another_order) {
+    enum { K = 300, D = 24 };
+    static float A[K * D], B[K * D];
+    uint64_t order[K];
+    test_fill(A, K * D, 1);
+    shuffle(A, B, K, D, order, false);
+    ra_comparison c = compare(A, B, K, D);
+    for (size_t i = 0; i < K; i++) {
+        ck_assert_int_eq(c.match[i], (int32_t)order[i]);
+        ck_assert_float_eq_tol(c.match_cosine[i], 1, 1e-6f);
+    }
+    ck_assert_double_eq_tol(c.stability, 1, 1e-12);
+    ck_assert_double_eq_tol(c.stability_unsigned, 1, 1e-12);
+    ck_assert_double_eq_tol(c.stability_centred, 1, 1e-12);
+    ra_comparison_release(&c);
+
+    shuffle(A, B, K, D, order, true);
+    c = compare(A, B, K, D);
+    ck_assert_double_eq_tol(c.stability, 1, 1e-12); /* signs do not count for this one alone */
+    ck_assert_double_lt(c.stability_unsigned, 0.9);
+    ra_comparison_release(&c);
+}
+END_TEST
+
+START_TEST(test_a_dictionary_is_at_no_distance_from_itself) {
+    enum { K = 120, D = 40 };
+    static float A[K * D];
+    test_fill(A, K * D, 1);
+    ra_comparison c = compare(A, A, K, D);
+    ck_assert_double_eq(c.hungarian_loss, 0);
+    ck_assert_double_eq_tol(c.cosine_hungarian_loss, 0, 1e-12);
+    for (size_t i = 0; i < K; i++) ck_assert_int_eq(c.match[i], (int32_t)i);
+    ra_comparison_release(&c);
+
+    for (size_t i = 0; i < K * D; i++) A[i] = A[i] * 0.01f + 30; /* all close together, far from zero: */
+    c = compare(A, A, K, D);
+    ck_assert_double_eq(c.hungarian_loss, 0);
+    ck_assert_double_eq_tol(c.stability_centred, 1, 1e-12);
+    ck_assert_double_eq_tol(c.stability_unsigned, 1, 1e-7); /* cosines differ by no more than this */
+    ra_comparison_release(&c);
+}
+END_TEST
+
+START_TEST(test_centring_tells_atoms_apart_that_share_a_mean) {
+    enum { K = 60, D = 30 };
+    static float A[K * D], B[K * D];
+    test_fill(A, K * D, 1);
+    test_fill(B, K * D, 2);
+    for (size_t i = 0; i < K * D; i++) A[i] += 20, B[i] += 20;
+    ra_comparison c = compare(A, B, K, D);
+    ck_assert_double_gt(c.stability, 0.99);
+    ck_assert_double_lt(c.stability_centred, 0.6);
+    ra_comparison_release(&c);
+}
+END_TEST
+
+START_TEST(test_zero_atoms_have_cosine_zero) {
+    static const float A[] = {1, 0, 0, 0, 0, 0}, B[] = {0, 0, 5, 0, 0, 0}; /* [3,2] */
+    ra_comparison c = compare(A, B, 3, 2);
+    ck_assert_double_eq_tol(c.stability, 1.0 / 3, 1e-12);
+    ck_assert_int_eq(c.match[0], 1);
+    ck_assert_float_eq(c.match_cosine[1], 0);
+    ck_assert_float_eq(c.match_cosine[2], 0);
+    ra_comparison_release(&c);
+    static const float same[] = {0.1f, 0.3f, 0.1f, 0.3f, 0.1f, 0.3f}; /* nothing is left without the mean */
+    c = compare(same, same, 3, 2);
+    ck_assert_double_eq_tol(c.stability, 1, 1e-12);
+    ck_assert_double_eq(c.stability_centred, 0);
+    ra_comparison_release(&c);
+}
+END_TEST
+
+START_TEST(test_atoms_of_any_size) {
+    enum { K = 20, D = 6 };
+    static const float scales[] = {1e-30f, 1e-10f, 1e10f, 1e25f};
+    float A[K * D], B[K * D];
+    test_fill(A, K * D, 1);
+    test_fill(B, K * D, 2);
+    ra_comparison plain = compare(A, B, K, D);
+    for (size_t s = 0; s < 4; s++) {
+        float a[K * D], b[K * D];
+        for (size_t i = 0; i < K * D; i++) a[i] = A[i] * scales[s], b[i] = B[i] * scales[s];
+        ra_comparison c = compare(a, b, K, D);
+        ck_assert_double_eq_tol(c.stability, plain.stability, 1e-6);
+        ck_assert_double_eq_tol(c.stability_centred, plain.stability_centred, 1e-6);
+        ck_assert_double_eq_tol(c.hungarian_loss / (double)scales[s], plain.hungarian_loss, 1e-4);
+        ra_comparison_release(&c);
+    }
+    ra_comparison_release(&plain);
+}
+END_TEST
+
+START_TEST(test_refuses_what_cannot_be_compared) {
+    float A[] = {1, 2, 3, 4}, B[] = {1, 2, NAN, 4};
+    ra_backend *backend = backend_of("cpu", 1);
+    ra_comparison c;
+    ra_fails(ra_compare(backend, A, B, 2, 2, &c, &err), RA_ERR_NOT_FINITE,
+             "second dictionary holds a NaN or an infinity in atom 1, dimension 0");
+    ra_fails(ra_compare(backend, B, A, 2, 2, &c, &err), RA_ERR_NOT_FINITE, "first dictionary");
+    ra_fails(ra_compare(backend, A, B, 0, 2, &c, &err), RA_ERR_ARGUMENT, "[0, 2]");
+    ck_assert_ptr_null(c.match);
+    ra_backend_release(backend);
+}
+END_TEST
+
+static ra_status compare_and_release(ra_backend *backend, const float *A, const float *B, ra_error *err) {
+    ra_comparison c;
+    ra_status status = ra_compare(backend, A, B, 4, 3, &c, err);
+    ra_comparison_release(&c);
+    return status;
+}
+
+START_TEST(test_every_allocation_may_fail) {
+    float A[12], B[12];
+    test_fill(A, 12, 1);
+    test_fill(B, 12, 2);
+    ra_backend *backend = backend_of("cpu", 1);
+    fails_at_each_allocation(compare_and_release(backend, A, B, &err));
+    ra_backend_release(backend);
+}
+END_TEST
+
+TEST_CASES(compare, test_losses_match_the_reference, test_finds_the_same_atoms_in_another_order,
+           test_a_dictionary_is_at_no_distance_from_itself, test_centring_tells_atoms_apart_that_share_a_mean,
+           test_zero_atoms_have_cosine_zero, test_atoms_of_any_size, test_refuses_what_cannot_be_compared,
+           test_every_allocation_may_fail)
+TEST_CASES_LOOP(compare_figures, 0, 4, test_figures_equal_plain_loops)

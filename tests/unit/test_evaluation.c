@@ -1,0 +1,197 @@
+#include "golden.h"
+#include "test_model_files.h"
+
+#include "data_files.h"
+#include "ra_memory.h"
+#include "ra_metrics.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static ra_evaluation_result evaluate(ra_model *model, const float *x, size_t rows, size_t step) {
+    ra_evaluation *evaluation = NULL;
+    ra_evaluation_result result = {0};
+    size_t d = ra_model_get_info(model)->dimensions;
+    ra_ok(ra_evaluation_new(model, &evaluation, &err));
+    for (size_t from = 0; from < rows; from += step)
+        ra_ok(ra_evaluation_add(evaluation, x + from * d, rows - from < step ? rows - from : step, &err));
+    ra_ok(ra_evaluation_finish(evaluation, &result, &err));
+    ra_evaluation_free(evaluation);
+    return result;
+}
+
+/* ---- the reference's values --------------------------------------------------------------------------- */
+
+static const char *const runs[] = {"relu-mse_l1", "topk-mse",          "batchtopk-mse",    "jumprelu-mse_l1",
+                                   "topk-auxk",   "topk-mse-mlp_ln_1", "topk-mse-mlp_bn_1"};
+
+START_TEST(test_trained_models_match_the_reference) {
+    char name[64], given[64] = "";
+    ra_safetensors *golden = golden_open(runs[_i], ".expected.safetensors");
+    snprintf(name, sizeof name, "%s.final.safetensors", runs[_i]);
+    if (strstr(runs[_i], "batchtopk"))
+        snprintf(given, sizeof given, "running_threshold=%.9g",
+                 (double)golden_scalar(golden, "final.running_threshold"));
+    ra_model_options options = {.settings = model_settings(given)};
+    ra_model *model = NULL;
+    ra_ok(ra_model_open(test_golden(name), &options, &model, &err));
+    snprintf(name, sizeof name, "%s.x.npy", runs[_i]);
+    ra_npy *x = NULL;
+    ra_ok(ra_npy_open(test_golden(name), &x, &err));
+    size_t rows = golden_rows(golden, "eval.codes"); /* of the first batch */
+    ra_evaluation_result r = evaluate(model, ra_npy_tensor(x)->data, rows, rows);
+    const struct {
+        double value;
+        const char *name;
+    } cases[] = {{r.r2, "metrics.r2"},
+                 {r.l0, "metrics.l0"},
+                 {r.dead_ratio, "metrics.dead_ratio"},
+                 {r.collinearity, "metrics.collinearity"},
+                 {r.hoyer, "metrics.hoyer"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        golden_close(&(float){(float)cases[i].value}, golden, cases[i].name, 1e-4);
+    ck_assert_uint_eq(r.rows, rows);
+    ra_npy_free(x);
+    ra_model_release(model);
+    ra_safetensors_free(golden);
+}
+END_TEST
+
+/* ---- against plain loops ------------------------------------------------------------------------------ */
+
+static ra_model *small_model(ra_dtype dtype) {
+    model_file file = {0};
+    model_file_artifact(&file);
+    if (dtype != RA_F32) model_file_convert(&file, "dictionary", dtype);
+    ra_model *model = model_open(model_file_write(&file, "model.safetensors"));
+    model_file_release(&file);
+    return model;
+}
+
+static double cosine_of(const float *a, const float *b, size_t d) {
+    double aa = 0, bb = 0, ab = 0;
+    for (size_t j = 0; j < d; j++) {
+        aa += (double)a[j] * (double)a[j];
+        bb += (double)b[j] * (double)b[j];
+        ab += (double)a[j] * (double)b[j];
+    }
+    return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
+}
+
+START_TEST(test_dictionary_figures_equal_plain_loops) {
+    enum { ROWS = 2500 };
+    static const ra_dtype dtypes[] = {RA_F32, RA_F16, RA_BF16};
+    static float x[ROWS * FILE_D];
+    float D[FILE_K * FILE_D];
+    double best_sum = 0, collinearity = 0;
+    ra_model *model = small_model(dtypes[_i]);
+    test_fill(x, ROWS * FILE_D, 3);
+    for (size_t i = 0; i < ROWS; i++) /* few rows near any atom, the best of each in any block */
+        for (size_t j = 0; j < FILE_D; j++) x[i * FILE_D + j] = fabsf(x[i * FILE_D + j]) - (i % 700 == 3);
+    memset(x, 0, FILE_D * sizeof *x); /* a zero row has cosine 0 with everything */
+    for (size_t k = 0; k < FILE_K; k++) ra_ok(ra_model_atom(model, k, D + k * FILE_D, &err));
+    for (size_t k = 0; k < FILE_K; k++) {
+        double best = -1;
+        for (size_t i = 0; i < ROWS; i++)
+            best = fmax(best, cosine_of(x + i * FILE_D, D + k * FILE_D, FILE_D));
+        best_sum += best;
+        for (size_t l = 0; l < k; l++)
+            collinearity = fmax(collinearity, fabs(cosine_of(D + l * FILE_D, D + k * FILE_D, FILE_D)));
+    }
+    ra_evaluation_result r = evaluate(model, x, ROWS, 1100);
+    ck_assert_double_eq_tol(r.ood, 1 - best_sum / FILE_K, 1e-6);
+    ck_assert_double_eq_tol(r.collinearity, collinearity, 1e-5); /* norms + 1e-6 */
+    ck_assert(r.stable_rank >= 1 && r.stable_rank <= FILE_D);
+    ck_assert_uint_eq(r.rows, ROWS);
+    ra_model_release(model);
+}
+END_TEST
+
+START_TEST(test_any_number_of_calls_gives_the_same_result) {
+    enum { ROWS = 2100, FIGURES = 14 };
+    static float x[ROWS * FILE_D];
+    test_fill(x, ROWS * FILE_D, 3);
+    ra_model *model = small_model(RA_F32);
+    ra_evaluation_result whole = evaluate(model, x, ROWS, ROWS);
+    static const size_t steps[] = {1, 7, 1024, 1025, 2099};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        ra_evaluation_result pieces = evaluate(model, x, ROWS, steps[i]);
+        double a[FIGURES], b[FIGURES]; /* all figures behind `rows` */
+        memcpy(a, (const char *)&whole + offsetof(ra_evaluation_result, mse), sizeof a);
+        memcpy(b, (const char *)&pieces + offsetof(ra_evaluation_result, mse), sizeof b);
+        for (size_t f = 0; f < FIGURES; f++)
+            ck_assert_double_eq_tol(b[f], a[f], 1e-6); /* products may round */
+        ck_assert_uint_eq(pieces.rows, ROWS);
+        ck_assert_double_eq(pieces.dead_ratio, whole.dead_ratio);
+    }
+    ra_model_release(model);
+}
+END_TEST
+
+START_TEST(test_more_rows_may_follow_a_result) {
+    float x[20 * FILE_D];
+    test_fill(x, 20 * FILE_D, 3);
+    ra_model *model = small_model(RA_F32);
+    ra_evaluation *evaluation = NULL;
+    ra_evaluation_result half, both, at_once = evaluate(model, x, 20, 20);
+    ra_ok(ra_evaluation_new(model, &evaluation, &err));
+    ra_ok(ra_evaluation_add(evaluation, x, 10, &err));
+    ra_ok(ra_evaluation_finish(evaluation, &half, &err));
+    ra_ok(ra_evaluation_add(evaluation, x + 10 * FILE_D, 10, &err));
+    ra_ok(ra_evaluation_finish(evaluation, &both, &err));
+    ck_assert_uint_eq(half.rows, 10);
+    ck_assert_uint_eq(both.rows, 20);
+    ck_assert_double_eq_tol(both.mse, at_once.mse, 1e-6);
+    ra_evaluation_free(evaluation);
+    ra_model_release(model);
+}
+END_TEST
+
+/* ---- refusals ----------------------------------------------------------------------------------------- */
+
+START_TEST(test_needs_an_encoder_and_rows) {
+    static const float atoms[] = {1, 0, 0, 1};
+    model_file file = {0};
+    model_file_put(&file, "dictionary", RA_F32, 2, 2, 2, atoms);
+    model_file_text(&file, "format", "rasae.fused.v1");
+    model_file_text(&file, "delta", "1");
+    ra_model *bare = model_open(model_file_write(&file, "bare.safetensors")), *model = small_model(RA_F32);
+    ra_evaluation *evaluation = NULL;
+    ra_evaluation_result result;
+    ra_fails(ra_evaluation_new(bare, &evaluation, &err), RA_ERR_STATE, "bare.safetensors has no encoder");
+    ck_assert_ptr_null(evaluation);
+    ra_ok(ra_evaluation_new(model, &evaluation, &err));
+    ra_fails(ra_evaluation_finish(evaluation, &result, &err), RA_ERR_STATE, "at least one row");
+    ra_fails(ra_evaluation_add(evaluation, (float[]){1, 2, NAN, 4}, 1, &err), RA_ERR_NOT_FINITE, "");
+    ra_evaluation_free(evaluation);
+    ra_evaluation_free(NULL);
+    ra_model_release(model);
+    ra_model_release(bare);
+    model_file_release(&file);
+}
+END_TEST
+
+static ra_status whole_evaluation(ra_model *model, const float *x, size_t rows, ra_error *err) {
+    ra_evaluation *evaluation = NULL;
+    ra_evaluation_result result;
+    ra_status status = ra_evaluation_new(model, &evaluation, err);
+    if (status == RA_OK) status = ra_evaluation_add(evaluation, x, rows, err);
+    if (status == RA_OK) status = ra_evaluation_finish(evaluation, &result, err);
+    ra_evaluation_free(evaluation);
+    return status;
+}
+
+START_TEST(test_every_allocation_may_fail) {
+    float x[20 * FILE_D];
+    test_fill(x, 20 * FILE_D, 3);
+    ra_model *model = small_model(RA_F16);
+    fails_at_each_allocation(whole_evaluation(model, x, 20, &err));
+    ra_model_release(model);
+}
+END_TEST
+
+TEST_CASES(evaluation, test_any_number_of_calls_gives_the_same_result, test_more_rows_may_follow_a_result,
+           test_needs_an_encoder_and_rows, test_every_allocation_may_fail)
+TEST_CASES_LOOP(evaluation_golden, 0, sizeof runs / sizeof *runs, test_trained_models_match_the_reference)
+TEST_CASES_LOOP(evaluation_dtypes, 0, 3, test_dictionary_figures_equal_plain_loops)

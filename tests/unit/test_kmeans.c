@@ -1,0 +1,314 @@
+#include "data_files.h"
+
+#include "ra_memory.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Everything that a run returns, compared byte by byte. */
+static void assert_same_points(const ra_points *a, const ra_points *b) {
+    size_t values = a->vectors.rows * a->vectors.cols, entries = a->vectors.rows * a->nearest;
+    ck_assert_uint_eq(a->iterations, b->iterations);
+    ck_assert_mem_eq(&a->inertia, &b->inertia, sizeof a->inertia);
+    ck_assert_mem_eq(a->vectors.data, b->vectors.data, values * sizeof(float));
+    ck_assert_mem_eq(a->row, b->row, entries * sizeof(int32_t));
+    ck_assert_mem_eq(a->row_distance, b->row_distance, entries * sizeof(float));
+}
+
+/* Index of the nearest vector to a row, of equals the lower; its squared distance. */
+static size_t nearest_of(const float *row, const ra_matrix *vectors, double *distance) {
+    size_t best = 0;
+    *distance = INFINITY;
+    for (size_t c = 0; c < vectors->rows; c++) {
+        double here = squared_distance_of(row, ra_matrix_row(vectors, c), vectors->cols);
+        if (here >= *distance) continue;
+        *distance = here;
+        best = c;
+    }
+    return best;
+}
+
+static double inertia_of(const float *values, size_t rows, const ra_matrix *vectors) {
+    double sum = 0;
+    for (size_t i = 0; i < rows; i++) {
+        double distance;
+        (void)nearest_of(values + i * vectors->cols, vectors, &distance);
+        sum += distance;
+    }
+    return sum;
+}
+
+static void run(const float *values, size_t rows, size_t d, const ra_kmeans_options *options,
+                ra_points *points) {
+    ra_backend *backend = backend_of("cpu", 2);
+    ra_data *data = data_of(values, rows, d);
+    ra_ok(ra_points_kmeans(backend, data, options, points, &err));
+    ck_assert_uint_eq(points->vectors.rows, options->clusters);
+    ck_assert_uint_eq(points->vectors.cols, d);
+    ra_data_free(data);
+    ra_backend_release(backend);
+}
+
+START_TEST(test_finds_separated_blobs) {
+    enum { ROWS = 1500, D = 20, BLOBS = 12 };
+    static float values[ROWS * D];
+    fill_blobs(values, ROWS, D, BLOBS, 10, 0.3f, (uint64_t)_i);
+    ra_points points;
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = BLOBS, .seed = (uint64_t)_i}, &points);
+    size_t taken = 0;
+    for (size_t blob = 0; blob < BLOBS; blob++) { /* each has one point, at its mean */
+        double distance, mean[D] = {0};
+        size_t mine = nearest_of(values + blob * D, &points.vectors, &distance);
+        ck_assert_uint_eq(taken & (size_t)1 << mine, 0);
+        taken |= (size_t)1 << mine;
+        for (size_t i = blob; i < ROWS; i += BLOBS) {
+            ck_assert_uint_eq(nearest_of(values + i * D, &points.vectors, &distance), mine);
+            for (size_t j = 0; j < D; j++) mean[j] += (double)values[i * D + j] * BLOBS / ROWS;
+        }
+        for (size_t j = 0; j < D; j++)
+            ck_assert_double_eq_tol((double)ra_matrix_row(&points.vectors, mine)[j], mean[j], 1e-5);
+    }
+    ra_points_release(&points);
+}
+END_TEST
+
+START_TEST(test_the_number_of_threads_changes_nothing) {
+    enum { ROWS = 2500, D = 33, CLUSTERS = 90 };
+    static float values[ROWS * D];
+    static const struct {
+        const char *device;
+        size_t threads;
+    } backends[] = {{"cpu", 1}, {"cpu", 2}, {"cpu", 3}, {"reference", 1}};
+    ra_points points[4];
+    fill_blobs(values, ROWS, D, 40, 1, 0.5f, 3);
+    ra_data *data = data_of(values, ROWS, D);
+    for (size_t i = 0; i < 4; i++) {
+        ra_backend *backend = backend_of(backends[i].device, backends[i].threads);
+        ra_kmeans_options options = {.clusters = CLUSTERS, .seed = 5, .max_iterations = 7};
+        ra_ok(ra_points_kmeans(backend, data, &options, &points[i], &err));
+        ra_backend_release(backend);
+        /* the reference too: assignments are exact, whatever the rounding of the products */
+        assert_same_points(&points[0], &points[i]);
+    }
+    for (size_t i = 0; i < 4; i++) ra_points_release(&points[i]);
+    ra_data_free(data);
+}
+END_TEST
+
+START_TEST(test_seeds_differ_and_repeat) {
+    enum { ROWS = 400, D = 5 };
+    static float values[ROWS * D];
+    test_fill(values, ROWS * D, 8);
+    ra_points a, again, b;
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = 20, .seed = 1}, &a);
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = 20, .seed = 1}, &again);
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = 20, .seed = 2}, &b);
+    assert_same_points(&a, &again);
+    ck_assert_mem_ne(a.vectors.data, b.vectors.data, 20 * D * sizeof(float));
+    ra_points_release(&a);
+    ra_points_release(&again);
+    ra_points_release(&b);
+}
+END_TEST
+
+/* ---- inertia ------------------------------------------------------------------------------------------ */
+
+typedef struct history {
+    size_t calls, iterations, cancel_at;
+    double last;
+} history;
+
+static bool follow(void *context, size_t iteration, double inertia) {
+    history *h = context;
+    ck_assert_double_le(inertia, h->calls ? h->last * (1 + 1e-6) : INFINITY);
+    ck_assert(iteration == h->iterations || iteration == h->iterations + 1);
+    h->iterations = iteration;
+    h->last = inertia;
+    return ++h->calls != h->cancel_at;
+}
+
+START_TEST(test_inertia_falls_and_is_that_of_the_points) {
+    static const struct {
+        size_t rows, d, clusters;
+        float offset, scale;
+    } cases[] = {
+        {300, 2, 7, 0, 1},      {1100, 10, 50, 0, 1},   {2100, 64, 30, 0, 1},      {500, 1, 100, 0, 1},
+        {800, 16, 20, 1e4f, 1}, {200, 8, 5, 0, 1e-30f}, {200, 8, 5, 1e29f, 1e30f}, {5, 3, 4, 0, 1},
+    };
+    static float values[2100 * 64];
+    size_t rows = cases[_i].rows, d = cases[_i].d;
+    test_fill(values, rows * d, (uint64_t)_i);
+    for (size_t i = 0; i < rows * d; i++) values[i] = values[i] * cases[_i].scale + cases[_i].offset;
+    history seen = {0};
+    ra_points points;
+    ra_kmeans_options options = {
+        .clusters = cases[_i].clusters, .seed = 9, .progress = follow, .context = &seen};
+    run(values, rows, d, &options, &points);
+    double expected = inertia_of(values, rows, &points.vectors);
+    ck_assert_double_eq_tol(points.inertia / expected, 1, 1e-12);
+    ck_assert_double_eq(points.inertia, seen.last);
+    ck_assert_uint_eq(points.iterations, seen.iterations);
+    ra_points_release(&points);
+}
+END_TEST
+
+START_TEST(test_points_are_the_means_of_their_rows) {
+    enum { ROWS = 900, D = 6, CLUSTERS = 25 };
+    static float values[ROWS * D];
+    test_fill(values, ROWS * D, 4);
+    ra_points points;
+    /* so small a tolerance that only an assignment which repeats itself ends the run */
+    run(values, ROWS, D,
+        &(ra_kmeans_options){.clusters = CLUSTERS, .seed = 2, .tolerance = 1e-30, .max_iterations = 1000},
+        &points);
+    ck_assert_uint_lt(points.iterations, 1000);
+    double means[CLUSTERS * D] = {0}, distance;
+    size_t members[CLUSTERS] = {0};
+    for (size_t i = 0; i < ROWS; i++) {
+        size_t c = nearest_of(values + i * D, &points.vectors, &distance);
+        members[c]++;
+        for (size_t j = 0; j < D; j++) means[c * D + j] += (double)values[i * D + j];
+    }
+    for (size_t c = 0; c < CLUSTERS; c++)
+        for (size_t j = 0; j < D; j++) {
+            ck_assert_uint_gt(members[c], 0);
+            float mean = (float)(means[c * D + j] / (double)members[c]);
+            ck_assert_float_eq_tol(points.vectors.data[c * D + j], mean, 1e-7f);
+        }
+    ra_points_release(&points);
+}
+END_TEST
+
+/* ---- awkward data ------------------------------------------------------------------------------------- */
+
+START_TEST(test_no_cluster_stays_empty) {
+    /* half of the rows in one place and the rest spread out by powers: seeds often lose all their rows */
+    enum { ROWS = 60, D = 2, CLUSTERS = 24 };
+    float values[ROWS * D];
+    test_fill(values, ROWS * D, 100 + (uint64_t)_i);
+    for (size_t i = 0; i < ROWS * D; i++) values[i] *= i < ROWS ? 1e-3f : powf(1.2f, (float)i / D);
+    ra_points points;
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = CLUSTERS, .seed = (uint64_t)_i, .tolerance = 1e-30},
+        &points);
+    size_t members[CLUSTERS] = {0};
+    double distance;
+    for (size_t i = 0; i < ROWS; i++) members[nearest_of(values + i * D, &points.vectors, &distance)]++;
+    for (size_t c = 0; c < CLUSTERS; c++) ck_assert_uint_gt(members[c], 0);
+    ra_points_release(&points);
+}
+END_TEST
+
+START_TEST(test_fewer_different_rows_than_clusters) {
+    enum { ROWS = 50, D = 3 };
+    float values[ROWS * D];
+    for (size_t i = 0; i < ROWS; i++)
+        for (size_t j = 0; j < D; j++) values[i * D + j] = (float)(i % 3) + 0.1f * (float)j;
+    ra_points points;
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = 8, .seed = 1}, &points);
+    ck_assert_double_eq(points.inertia, 0);
+    ck_assert_uint_eq(ra_find_not_finite(points.vectors.data, 8 * D), 8 * D);
+    for (size_t c = 0; c < 8; c++) { /* every point is one of the rows, and its nearest rows say so */
+        ck_assert_float_eq(points.row_distance[c * points.nearest], 0);
+        ck_assert_int_eq(points.row[c * points.nearest] % 3, points.row[c * points.nearest]);
+    }
+    ra_points_release(&points);
+}
+END_TEST
+
+START_TEST(test_as_many_clusters_as_rows_are_the_rows) {
+    enum { ROWS = 30, D = 4 };
+    float values[ROWS * D];
+    test_fill(values, ROWS * D, 6);
+    memcpy(values + 7 * D, values + 3 * D, D * sizeof *values);
+    ra_points points;
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = ROWS, .nearest = 1}, &points);
+    ck_assert_mem_eq(points.vectors.data, values, sizeof values);
+    ck_assert_uint_eq(points.iterations, 0);
+    ck_assert_double_eq(points.inertia, 0);
+    for (int i = 0; i < ROWS; i++) ck_assert_int_eq(points.row[i], i == 7 ? 3 : i);
+    ra_points_release(&points);
+}
+END_TEST
+
+START_TEST(test_one_cluster_is_the_mean) {
+    enum { ROWS = 1030, D = 3 };
+    float values[ROWS * D];
+    double mean[D] = {0};
+    test_fill(values, ROWS * D, 6);
+    for (size_t i = 0; i < ROWS * D; i++) mean[i % D] += (double)values[i] / ROWS;
+    ra_points points;
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = 1}, &points);
+    for (size_t j = 0; j < D; j++) ck_assert_double_eq_tol((double)points.vectors.data[j], mean[j], 1e-7);
+    ra_points_release(&points);
+}
+END_TEST
+
+/* ---- refusals ----------------------------------------------------------------------------------------- */
+
+START_TEST(test_refuses_impossible_options) {
+    static const struct {
+        ra_kmeans_options options;
+        const char *text;
+    } cases[] = {
+        {{.clusters = 0}, "0 points"},
+        {{.clusters = 11}, "11 points, but the data have only 10 rows"},
+        {{.clusters = 2, .tolerance = -1}, "tolerance of k-means is -1"},
+        {{.clusters = 2, .tolerance = NAN}, "tolerance"},
+    };
+    float values[10] = {0};
+    ra_backend *backend = backend_of("cpu", 1);
+    ra_data *data = data_of(values, 10, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ra_points points;
+        ra_fails(ra_points_kmeans(backend, data, &cases[i].options, &points, &err), RA_ERR_ARGUMENT,
+                 cases[i].text);
+        ck_assert_ptr_null(points.vectors.data);
+    }
+    ra_data_free(data);
+    ra_backend_release(backend);
+}
+END_TEST
+
+START_TEST(test_stops_when_asked) {
+    enum { ROWS = 200, D = 2 };
+    float values[ROWS * D];
+    test_fill(values, ROWS * D, 3);
+    ra_backend *backend = backend_of("cpu", 1);
+    ra_data *data = data_of(values, ROWS, D);
+    for (size_t calls = 1; calls <= 12; calls++) { /* while it seeds, and while it iterates */
+        history seen = {.cancel_at = calls};
+        ra_kmeans_options options = {.clusters = 9, .progress = follow, .context = &seen, .tolerance = 1e-30};
+        ra_points points;
+        ra_fails(ra_points_kmeans(backend, data, &options, &points, &err), RA_ERR_CANCELLED, "stopped");
+        ck_assert_ptr_null(points.vectors.data);
+        ck_assert_uint_eq(seen.calls, calls);
+    }
+    ra_data_free(data);
+    ra_backend_release(backend);
+}
+END_TEST
+
+static ra_status make_and_release(ra_backend *backend, const ra_data *data, ra_error *err) {
+    ra_points points;
+    ra_status status = ra_points_kmeans(backend, data, &(ra_kmeans_options){.clusters = 5}, &points, err);
+    ra_points_release(&points);
+    return status;
+}
+
+START_TEST(test_every_allocation_may_fail) {
+    float values[40 * 3];
+    test_fill(values, 40 * 3, 3);
+    ra_backend *backend = backend_of("cpu", 2);
+    ra_data *data = data_of(values, 40, 3);
+    fails_at_each_allocation(make_and_release(backend, data, &err));
+    ra_data_free(data);
+    ra_backend_release(backend);
+}
+END_TEST
+
+TEST_CASES(kmeans, test_the_number_of_threads_changes_nothing, test_seeds_differ_and_repeat,
+           test_points_are_the_means_of_their_rows, test_fewer_different_rows_than_clusters,
+           test_as_many_clusters_as_rows_are_the_rows, test_one_cluster_is_the_mean,
+           test_refuses_impossible_options, test_stops_when_asked, test_every_allocation_may_fail)
+TEST_CASES_LOOP(kmeans_cases, 0, 8, test_finds_separated_blobs, test_inertia_falls_and_is_that_of_the_points,
+                test_no_cluster_stays_empty)

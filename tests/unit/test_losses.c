@@ -1,0 +1,268 @@
+/* The losses and their gradients, the kernels and the schedule, each alone against the reference; and every
+ * backward pass of the autoencoder against finite differences. */
+#include "golden.h"
+#include "ra_memory.h"
+#include "ra_train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct fixture {
+    ra_backend *backend;
+    ra_safetensors *file;
+    ra_codes codes;
+    ra_loss_batch batch;
+    ra_loss_gradients g;
+} fixture;
+
+static fixture open_case(double penalty) {
+    fixture f = {0};
+    ra_ok(ra_backend_open("cpu", NULL, &f.backend, &err));
+    f.file = golden_open("losses", ".safetensors");
+    size_t B = golden_rows(f.file, "x"), d = golden_cols(f.file, "x"), K = golden_cols(f.file, "codes");
+    ra_ok(ra_codes_from_dense(&f.codes, golden_values(f.file, "codes", NULL), B, K, &err));
+    f.batch = (ra_loss_batch){.backend = f.backend,
+                              .rows = B,
+                              .dimensions = d,
+                              .concepts = K,
+                              .x = golden_values(f.file, "x", NULL),
+                              .x_hat = golden_values(f.file, "x_hat", NULL),
+                              .pre = golden_values(f.file, "pre_codes", NULL),
+                              .D = golden_values(f.file, "dictionary", NULL),
+                              .penalty = penalty};
+    return f;
+}
+
+static void close_case(fixture *f) {
+    ra_loss_gradients_release(&f->g);
+    ra_codes_release(&f->codes);
+    ra_safetensors_free(f->file);
+    ra_backend_release(f->backend);
+}
+
+static double setting(const fixture *f, const char *key) {
+    return strtod(ra_safetensors_metadata(f->file, key), NULL);
+}
+
+/* The gradient with respect to all codes: what is kept for active ones plus the dense part. */
+static void assert_code_gradient(const fixture *f, const char *name) {
+    size_t n = f->batch.rows * f->batch.concepts;
+    float *all = ra_calloc(n, sizeof *all);
+    for (size_t b = 0; f->g.has_value && b < f->codes.rows; b++)
+        for (size_t e = f->codes.start[b]; e < f->codes.start[b + 1]; e++)
+            all[b * f->codes.latents + (size_t)f->codes.index[e]] = f->g.value[e];
+    for (size_t i = 0; f->g.has_codes && i < n; i++) all[i] += f->g.codes.data[i];
+    golden_close(all, f->file, name, 1e-6);
+    ra_free(all);
+}
+
+START_TEST(test_golden_mse_l1) {
+    fixture f = open_case(0);
+    double value;
+    f.batch.codes = &f.codes;
+    f.batch.penalty = setting(&f, "mse_l1_penalty");
+    ra_ok(ra_loss_evaluate(RA_LOSS_MSE_L1, &f.batch, &value, &f.g, &err));
+    ck_assert_double_eq_tol(value, (double)golden_scalar(f.file, "mse_l1.loss"), 1e-6 * value);
+    golden_close(f.g.x_hat.data, f.file, "mse_l1.grad.x_hat", 1e-6);
+    assert_code_gradient(&f, "mse_l1.grad.codes");
+    ck_assert(!f.g.has_pre && !f.g.has_D);
+    close_case(&f);
+}
+END_TEST
+
+START_TEST(test_golden_auxk) {
+    fixture f = open_case(0);
+    double value;
+    f.batch.codes = &f.codes;
+    f.batch.penalty = setting(&f, "auxk_penalty");
+    ra_ok(ra_loss_evaluate(RA_LOSS_AUXK, &f.batch, &value, &f.g, &err));
+    ck_assert_double_eq_tol(value, (double)golden_scalar(f.file, "auxk.loss"), 1e-6 * value);
+    golden_close(f.g.x_hat.data, f.file, "auxk.grad.x_hat", 1e-6);
+    golden_close(f.g.D.data, f.file, "auxk.grad.dictionary", 1e-6);
+    /* Among zeros of relu(pre) - z the reference picks by chance: held are the entries that were picked for
+     * their value, and everywhere what reaches the pre-codes in the end, directly and through an active code.
+     */
+    size_t n = f.batch.rows * f.batch.concepts, picked = 0;
+    const float *pre = golden_values(f.file, "auxk.grad.pre_codes", NULL),
+                *z = golden_values(f.file, "codes", NULL);
+    const float *codes = golden_values(f.file, "auxk.grad.codes", NULL);
+    float *ours = ra_calloc(2 * n, sizeof *ours), *theirs = ra_calloc(2 * n, sizeof *theirs);
+    for (size_t i = 0; i < n; i++) {
+        ours[i] = f.g.pre.data[i] + (z[i] > 0 ? f.g.codes.data[i] : 0);
+        theirs[i] = pre[i] + (z[i] > 0 ? codes[i] : 0);
+        if (!(f.batch.pre[i] > 0 && f.batch.pre[i] > z[i])) continue;
+        ours[n + i] = f.g.codes.data[i];
+        theirs[n + i] = codes[i];
+        picked++;
+    }
+    ck_assert_uint_gt(picked, 100);
+    assert_close(ours, theirs, 2 * n, 1e-6);
+    ra_free(ours);
+    ra_free(theirs);
+    close_case(&f);
+}
+END_TEST
+
+START_TEST(test_golden_reanimate) {
+    fixture f = open_case(0);
+    double value;
+    f.batch.codes = &f.codes;
+    f.batch.penalty = setting(&f, "reanimate_penalty");
+    ra_ok(ra_loss_reanimation(&f.batch, &value, &f.g, &err));
+    ck_assert_double_eq_tol(value, (double)golden_scalar(f.file, "reanimate.loss"), 1e-6 * fabs(value));
+    golden_close(f.g.pre.data, f.file, "reanimate.grad.pre_codes", 1e-6);
+    double mse, both;
+    ra_ok(ra_loss_evaluate(RA_LOSS_MSE, &f.batch, &mse, &f.g, &err));
+    ra_ok(ra_loss_evaluate(RA_LOSS_REANIMATE, &f.batch, &both, &f.g, &err));
+    ck_assert_double_eq_tol(both, mse + value, 1e-12);
+    close_case(&f);
+}
+END_TEST
+
+START_TEST(test_golden_kernels) {
+    static const char *const names[] = {"rectangle",    "gaussian", "triangular", "cosine",
+                                        "epanechnikov", "quartic",  "silverman",  "cauchy"};
+    ra_safetensors *file = golden_open("kernels", ".safetensors");
+    float bandwidth = strtof(ra_safetensors_metadata(file, "bandwidth"), NULL);
+    size_t n;
+    const float *x = golden_values(file, "x", &n);
+    float *y = ra_malloc(n, sizeof *y);
+    for (int kernel = 0; kernel < 8; kernel++) {
+        ra_kernel_evaluate((ra_kernel)kernel, bandwidth, x, y, n);
+        golden_close(y, file, names[kernel], 1e-6);
+    }
+    ra_free(y);
+    ra_safetensors_free(file);
+}
+END_TEST
+
+START_TEST(test_golden_schedule) {
+    ra_safetensors *file = golden_open("schedule", ".safetensors");
+    ra_schedule_options options = {
+        .schedule = RA_SCHEDULE_COSINE,
+        .base = strtod(ra_safetensors_metadata(file, "base_value"), NULL),
+        .final = strtod(ra_safetensors_metadata(file, "final_value"), NULL),
+        .warmup_start = strtod(ra_safetensors_metadata(file, "start_warmup_value"), NULL),
+        .total = (size_t)strtoul(ra_safetensors_metadata(file, "total_iters"), NULL, 10),
+        .warmup = (size_t)strtoul(ra_safetensors_metadata(file, "warmup_iters"), NULL, 10)};
+    size_t n, after;
+    const float *entries = golden_values(file, "schedule", &n),
+                *rates = golden_values(file, "lr_after_step", &after);
+    ck_assert_uint_eq(n, options.total);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_double_eq_tol(ra_schedule_entry(&options, i), (double)entries[i],
+                                1e-6 * (double)entries[i]);
+    ck_assert_double_eq(ra_schedule_rate(&options, 1), options.base);
+    for (size_t i = 0; i < after; i++) /* the rate after step i + 1 is that of step i + 2 */
+        ck_assert_double_eq_tol(ra_schedule_rate(&options, i + 2), (double)rates[i], 1e-6 * (double)rates[i]);
+    ck_assert_double_eq(ra_schedule_entry(&options, n), options.final);
+    ra_safetensors_free(file);
+}
+END_TEST
+
+/* ---- finite differences
+ * ----------------------------------------------------------------------------------------------- */
+
+/* sae, encoder, loss; the last column: what a threshold's pseudo-gradient is not, a derivative. */
+static const struct {
+    ra_sae_kind sae;
+    ra_encoder_kind encoder;
+    ra_loss loss;
+    ra_dictionary_kind dictionary;
+} runs[] = {
+    {RA_SAE_RELU, RA_ENCODER_LINEAR, RA_LOSS_MSE, RA_DICTIONARY_ARCHETYPAL},
+    {RA_SAE_RELU, RA_ENCODER_LINEAR, RA_LOSS_MSE_L1, RA_DICTIONARY_ARCHETYPAL},
+    {RA_SAE_RELU, RA_ENCODER_MLP_LN_1, RA_LOSS_MSE_L1, RA_DICTIONARY_ARCHETYPAL},
+    {RA_SAE_RELU, RA_ENCODER_MLP_BN_1, RA_LOSS_MSE, RA_DICTIONARY_ARCHETYPAL},
+    {RA_SAE_TOPK, RA_ENCODER_LINEAR, RA_LOSS_MSE, RA_DICTIONARY_ARCHETYPAL},
+    {RA_SAE_TOPK, RA_ENCODER_LINEAR, RA_LOSS_AUXK, RA_DICTIONARY_ARCHETYPAL},
+    {RA_SAE_TOPK, RA_ENCODER_LINEAR, RA_LOSS_REANIMATE, RA_DICTIONARY_ARCHETYPAL},
+    {RA_SAE_BATCHTOPK, RA_ENCODER_LINEAR, RA_LOSS_MSE, RA_DICTIONARY_ARCHETYPAL},
+    {RA_SAE_JUMPRELU, RA_ENCODER_LINEAR, RA_LOSS_MSE_L1, RA_DICTIONARY_ARCHETYPAL},
+    {RA_SAE_TOPK, RA_ENCODER_LINEAR, RA_LOSS_MSE, RA_DICTIONARY_IDENTITY},
+};
+
+enum { B = 6, K = 9, N = 12, D_ = 5 };
+
+typedef struct small {
+    ra_backend *backend;
+    ra_sae *sae;
+    ra_sae_pass pass;
+    ra_loss_gradients g;
+    float x[B * D_];
+    ra_loss loss;
+} small;
+
+static double loss_of(small *s) {
+    double value;
+    ra_sae_changed(s->sae);
+    ra_ok(ra_sae_forward(s->sae, s->x, B, &s->pass, &err));
+    ra_loss_batch batch = {s->backend,     B,         D_,  K, s->x, s->pass.x_hat, s->pass.pre,
+                           &s->pass.codes, s->pass.D, 0.05};
+    ra_ok(ra_loss_evaluate(s->loss, &batch, &value, &s->g, &err));
+    return value;
+}
+
+START_TEST(test_backward_matches_finite_differences) {
+    small s = {.loss = runs[_i].loss};
+    float points[N * D_];
+    test_fill(points, N * D_, 11);
+    test_fill(s.x, B * D_, 12);
+    ra_ok(ra_backend_open("reference", NULL, &s.backend, &err));
+    ra_sae_settings settings = {.known = 1u << RA_SET_SAE | 1u << RA_SET_ENCODER | 1u << RA_SET_TOP_K |
+                                         1u << RA_SET_BANDWIDTH,
+                                .sae = (int)runs[_i].sae,
+                                .encoder = (int)runs[_i].encoder,
+                                .top_k = 3,
+                                .bandwidth = 0.5};
+    ra_tensor view = ra_tensor_2d(RA_F32, points, N, D_);
+    ra_dictionary *dictionary = NULL;
+    if (runs[_i].dictionary == RA_DICTIONARY_ARCHETYPAL)
+        ra_ok(ra_archetypal_dictionary_new(s.backend, D_, K, &view, 10, true, &dictionary, &err));
+    else
+        ra_ok(ra_plain_dictionary_new(s.backend, D_, K, runs[_i].dictionary, NULL, true, 13, &dictionary,
+                                      &err));
+    ra_ok(ra_sae_new(&settings, dictionary, 14, &s.sae, &err));
+    loss_of(&s);
+    ra_sae_gradients gradients = {s.g.x_hat.data, s.g.has_value ? s.g.value : NULL,
+                                  s.g.has_codes ? s.g.codes.data : NULL, s.g.has_pre ? s.g.pre.data : NULL,
+                                  s.g.has_D ? s.g.D.data : NULL};
+    ra_ok(ra_sae_backward(s.sae, s.x, &s.pass, &gradients, &err));
+    size_t count, checked = 0, outliers = 0;
+    const ra_parameter *p = ra_sae_parameters(s.sae, &count);
+    for (size_t i = 0; i < count; i++) {
+        /* W is projected on every read, outside the graph: its gradient is held by test_dictionary.c and the
+         * golden cases; a threshold's gradient is not a derivative. */
+        if (!p[i].gradient || strcmp(p[i].name, "dictionary.W") == 0 || strcmp(p[i].name, "thresholds") == 0)
+            continue;
+        size_t n = ra_parameter_size(&p[i]);
+        float *gradient = ra_malloc(n, sizeof *gradient);
+        memcpy(gradient, p[i].gradient, n * sizeof *gradient);
+        for (size_t j = 0; j < n; j++) {
+            const float h = 2e-3f, kept = p[i].value[j];
+            p[i].value[j] = kept + h;
+            double up = loss_of(&s);
+            p[i].value[j] = kept - h;
+            double down = loss_of(&s);
+            p[i].value[j] = kept;
+            double slope = (up - down) / (double)(2 * h), gap = fabs(slope - (double)gradient[j]);
+            checked++;
+            outliers += gap > 2e-3 + 0.02 * fabs(slope); /* a step across a selection's edge */
+        }
+        ra_free(gradient);
+    }
+    ck_assert_uint_gt(checked, 50);
+    ck_assert_msg(outliers * 50 <= checked, "%zu of %zu differences disagree with the gradient", outliers,
+                  checked);
+    ra_sae_pass_release(&s.pass);
+    ra_loss_gradients_release(&s.g);
+    ra_sae_free(s.sae);
+    ra_backend_release(s.backend);
+}
+END_TEST
+
+TEST_CASES(losses, test_golden_mse_l1, test_golden_auxk, test_golden_reanimate, test_golden_kernels,
+           test_golden_schedule)
+TEST_CASES_LOOP(losses_finite_differences, 20, sizeof runs / sizeof *runs,
+                test_backward_matches_finite_differences)
