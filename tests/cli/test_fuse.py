@@ -1,0 +1,107 @@
+"""`rasae fuse`: dtypes, provenance, artifacts as input, and what it refuses. That D itself is right is in
+test_golden.py."""
+
+import os
+
+import support
+from support import Case, golden, read_safetensors
+
+CHECKPOINT = golden("topk-mse.final.safetensors")
+K, N, D = 48, 60, 16
+
+
+class Fuse(Case):
+    def fuse(self, source, *flags):
+        target = self.path("fused.safetensors")
+        self.good("fuse", source, "-o", target, *flags)
+        return read_safetensors(target)
+
+    def test_the_artifact_has_the_pinned_tensors(self):
+        tensors, metadata = self.fuse(CHECKPOINT)
+        for name, dtype, shape in [
+            ("dictionary", "F32", [K, D]),
+            ("encoder.final_block.0.weight", "F32", [K, D]),
+            ("encoder.final_block.0.bias", "F32", [K]),
+            ("archetypes.index", "I32", [K, 16]),
+            ("archetypes.weight", "F32", [K, 16]),
+            ("relaxation.norm", "F32", [K]),
+        ]:
+            self.assertEqual((tensors[name].dtype, tensors[name].shape), (dtype, shape), name)
+        self.assertNotIn("dictionary.W", tensors)
+        self.assertEqual((metadata["sae"], metadata["top_k"]), ("topk", "6"))
+
+    def test_archetypes_are_the_largest_weights_of_each_row(self):
+        W = read_safetensors(CHECKPOINT)[0]["dictionary.W"].values
+        tensors, _ = self.fuse(CHECKPOINT, "--archetypes", "5")
+        index, weight = tensors["archetypes.index"], tensors["archetypes.weight"]
+        self.assertEqual(index.shape, [K, 5])
+        for k in range(K):
+            row = [max(value, 0) for value in W[k * N : (k + 1) * N]]
+            largest = sorted(row, reverse=True)[:5]
+            total = sum(row)
+            self.assertClose(
+                weight.values[k * 5 : k * 5 + 5], [value / total for value in largest], 1e-5, "row %d" % k
+            )
+            self.assertEqual([row[j] for j in index.values[k * 5 : k * 5 + 5]], largest)
+
+    def test_halves_are_the_rounded_singles(self):
+        single = self.fuse(CHECKPOINT)[0]["dictionary"].values
+        for dtype, bits in [("f16", 11), ("bf16", 8)]:
+            half = self.fuse(CHECKPOINT, "--dtype", dtype)[0]["dictionary"]
+            self.assertEqual(half.dtype, dtype.upper())
+            for a, b in zip(half.values, single):
+                self.assertLessEqual(abs(a - b), abs(b) * 2.0**-bits + 1e-7)
+
+    def test_an_artifact_as_input_changes_its_dtype_only(self):
+        first = self.path("first.safetensors")
+        self.good("fuse", CHECKPOINT, "-o", first)
+        text = self.good("fuse", first, "-o", self.path("again.safetensors"))
+        self.assertIn("was fused before", text)
+        self.assertEqual(self.read("again.safetensors"), self.read("first.safetensors"))
+        self.assertEqual(self.fuse(first, "--dtype", "f16")[0]["dictionary"].dtype, "F16")
+        other = self.path("other.safetensors")
+        self.bad(1, ["16 archetypes", "--archetypes 3"], "fuse", first, "-o", other, "--archetypes", "3")
+
+    def test_a_missing_setting_is_asked_for_and_can_be_given(self):
+        tensors, metadata = read_safetensors(CHECKPOINT)
+        whole = self.fuse(CHECKPOINT)[0]["dictionary"].values
+        for key in ["delta", "sae", "top_k"]:
+            lacking = {other: value for other, value in metadata.items() if other != key}
+            path = support.write_safetensors(self.path("lacking"), tensors, lacking)
+            flag = "--" + key.replace("_", "-")
+            self.bad(1, [key, flag], "fuse", path, "-o", self.path("o"))
+            fused, after = self.fuse(path, flag, metadata[key])
+            self.assertEqual(fused["dictionary"].values, whole)
+            self.assertEqual(
+                float(after[key]) if key == "delta" else after[key], 1.0 if key == "delta" else metadata[key]
+            )
+
+    def test_a_prefix_of_data_parallel_training_is_accepted(self):
+        tensors, metadata = read_safetensors(CHECKPOINT)
+        prefixed = {"module." + name: tensor for name, tensor in tensors.items()}
+        path = support.write_safetensors(self.path("parallel"), prefixed, metadata)
+        self.assertEqual(
+            self.fuse(path)[0]["dictionary"].values, self.fuse(CHECKPOINT)[0]["dictionary"].values
+        )
+
+    def test_the_same_input_gives_the_same_bytes(self):
+        self.fuse(CHECKPOINT, "--threads", "1")
+        one = self.read("fused.safetensors")
+        self.fuse(CHECKPOINT, "--threads", "2")
+        self.assertEqual(self.read("fused.safetensors"), one)
+
+    def test_the_checkpoint_is_never_replaced(self):
+        path = support.write_safetensors(self.path("model"), *read_safetensors(CHECKPOINT))
+        os.symlink(path, self.path("link"))
+        self.bad(1, "would replace", "fuse", path, "-o", path)
+        self.bad(1, "would replace", "fuse", path, "-o", self.path("link"))
+
+    def test_a_full_disk_leaves_nothing(self):
+        self.bad(1, "fused", "fuse", CHECKPOINT, "-o", self.path("fused"), preexec_fn=support.disk_of(1024))
+
+    def test_quiet(self):
+        self.assertEqual(self.good("fuse", CHECKPOINT, "-o", self.path("o"), "--quiet"), "")
+
+
+if __name__ == "__main__":
+    support.main()

@@ -1,0 +1,464 @@
+"""`rasae train`: its defaults, where points and settings come from, determinism, and every way out."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import support
+from support import Case, Tensor, data, golden, read_safetensors, small_data
+
+
+class Train(Case):
+    def setUp(self):
+        super().setUp()
+        self.x = support.write_npy(self.path("x.npy"), small_data())
+        self.out = self.path("out.safetensors")
+
+    def train(self, *flags):
+        """Trains for a moment; returns (tensors, metadata)."""
+        steps = (
+            [] if any(str(flag).startswith(("--epochs", "--init")) for flag in flags) else ["--steps", "6"]
+        )
+        self.good("train", self.x, "-o", self.out, "--quiet", *steps, *flags)
+        return read_safetensors(self.out)
+
+    def refused(self, texts, *flags):
+        self.bad(1, texts, "train", self.x, "-o", self.out, *flags)
+
+
+class Defaults(Train):
+    def test_a_newcomer_gets_a_model_that_fits_the_data(self):
+        text = self.good("train", self.x, "-o", self.out)
+        tensors, metadata = read_safetensors(self.out)
+        # 5 d = 60 concepts; 96 rows are all points; k = least(60 / 10, 12 / 8)
+        self.assertEqual(tensors["dictionary.W"].shape, [60, 96])
+        self.assertEqual(tensors["dictionary.C"].values, small_data().values)
+        self.assertEqual(tensors["encoder.final_block.0.weight"].shape, [60, 12])
+        for key, value in {
+            "sae": "topk",
+            "top_k": "1",
+            "delta": "1",
+            "encoder": "linear",
+            "dictionary": "archetypal",
+            "loss": "mse",
+            "nb_concepts": "60",
+            "in_dimensions": "12",
+            "epochs": "20",
+            "batch_size": "64",
+            "seed": "0",
+        }.items():
+            self.assertEqual(metadata.get(key), value, key)
+        self.assertIn("out.safetensors: 60 concepts of 12 dimensions", text)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["out.safetensors", "x.npy"])
+
+    def test_kinds_without_a_bound_are_given_the_l1_term(self):
+        for sae in ["relu", "jumprelu"]:
+            metadata = self.train("--sae", sae)[1]
+            self.assertEqual(metadata["loss"], "mse_l1")
+            self.assertGreater(float(metadata["penalty"]), 0)
+            self.assertNotIn("top_k", metadata)
+
+    def test_the_checkpoint_is_projected_and_complete(self):
+        tensors, _ = self.train("--sae", "batchtopk", "--concepts", "20", "--points", "30", "--top-k", "3")
+        W, relax = tensors["dictionary.W"], tensors["dictionary.Relax"]
+        for k in range(20):
+            row = W.values[k * 30 : (k + 1) * 30]
+            self.assertGreaterEqual(min(row), 0)
+            self.assertAlmostEqual(sum(row), 1, places=5)
+            self.assertLessEqual(sum(v * v for v in relax.values[k * 12 : (k + 1) * 12]), 1 + 1e-5)
+        self.assertGreaterEqual(float(read_safetensors(self.out)[1]["running_threshold"]), 0)
+
+
+class Points(Train):
+    def test_a_number_asks_for_centroids(self):
+        tensors, _ = self.train("--points", "6")
+        self.assertEqual(tensors["dictionary.C"].shape, [6, 12])
+        self.assertEqual(tensors["points.rows"].shape, [6, 5])
+        # the data has six directions: k-means finds them, and the nearest rows are of one direction
+        for point in range(6):
+            rows = tensors["points.rows"].values[point * 5 : point * 5 + 5]
+            self.assertEqual(len({row % 6 for row in rows}), 1, rows)
+            distances = tensors["points.row_distance"].values[point * 5 : point * 5 + 5]
+            self.assertEqual(distances, sorted(distances))
+
+    def test_all_rows(self):
+        every = self.train("--points", "all")
+        self.assertEqual(every[0]["dictionary.C"].values, small_data().values)
+        self.assertEqual(every[0]["points.rows"].values[:: every[0]["points.rows"].shape[1]], list(range(96)))
+
+    def test_a_file(self):
+        given = Tensor("F32", [7, 12], support.Random(3).values(84))
+        single = support.decode("F32", support.encode("F32", given.values))
+        for name in ["p.npy", "7"]:  # with its folder in front, a name of digits is a file
+            path = support.write_npy(self.path(name), given)
+            self.assertEqual(
+                self.train("--points", path, "--concepts", "7")[0]["dictionary.C"].values, single
+            )
+        checkpoint = self.path("checkpoint")
+        os.rename(self.out, checkpoint)
+        self.assertEqual(self.train("--points", checkpoint, "--seed", "5")[0]["dictionary.C"].values, single)
+        path = support.write_safetensors(self.path("p.safetensors"), {"p": given})
+        self.assertEqual(self.train("--points", path)[0]["dictionary.C"].values, single)
+
+    def test_points_that_cannot_be(self):
+        self.refused(["--points is 97", "96 rows"], "--points", "97")
+        self.refused(["--points is 0", "96 rows"], "--points", "0")
+        self.refused("--points is 18446744073709551617", "--points", "18446744073709551617")
+        self.refused("nowhere.npy", "--points", self.path("nowhere.npy"))
+        other = support.write_npy(self.path("other.npy"), Tensor("F32", [4, 5], [1.0] * 20))
+        self.refused(["5", "12"], "--points", other)
+        nan = support.write_npy(self.path("nan.npy"), Tensor("F32", [1, 12], [float("nan")] * 12))
+        self.refused("NaN", "--points", nan)
+
+    def test_more_concepts_than_points_is_allowed_with_a_warning(self):
+        result = self.run_rasae(
+            "train", self.x, "-o", self.out, "--points", "6", "--concepts", "10", "--steps", "2", "--quiet"
+        )
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stderr.decode(), r"^rasae: warning: .*\n$")
+
+    def test_plain_dictionaries_have_none(self):
+        for kind in ["l2", "max_l2", "l1", "max_l1", "identity"]:
+            tensors, metadata = self.train("--dictionary", kind, "--concepts", "9")
+            self.assertEqual(metadata["dictionary"], kind)
+            self.assertEqual(tensors["dictionary._weights"].shape, [9, 12])
+            self.assertNotIn("points.rows", tensors)
+            self.assertNotIn("dictionary.C", tensors)
+
+    def test_labels_explain_the_points(self):
+        labels = self.write("labels.txt", "".join("group %d\n" % (row % 6) for row in range(96)).encode())
+        tensors, _ = self.train("--points", "6", "--labels", labels)
+        text = bytes(tensors["points.row_labels"].values).decode()
+        for point, line in enumerate(text.splitlines()):
+            row = tensors["points.rows"].values[point * 5]
+            self.assertEqual(line.split("\t"), ["group %d" % (row % 6)] * 5)
+        short = self.write("short.txt", b"one\ntwo\n")
+        self.bad(1, ["2 labels", "96 rows"], "train", self.x, "-o", self.path("o"), "--labels", short)
+
+
+class Settings(Train):
+    def test_flags_win_over_the_metadata_of_init_and_that_over_defaults(self):
+        self.train("--top-k", "2", "--concepts", "20", "--points", "30", "--delta", "0.5", "--lr", "0.01")
+        first = self.path("first.safetensors")
+        os.rename(self.out, first)
+        kept = self.train("--init", first)[1]
+        for key, value in {
+            "top_k": "2",
+            "delta": "0.5",
+            "lr": "0.01",
+            "steps": "6",
+            "nb_concepts": "20",
+        }.items():
+            self.assertEqual(kept[key], value)
+        changed = self.train("--init", first, "--top-k=3", "--lr=0.02", "--epochs", "2", "--loss", "auxk")[1]
+        for key, value in {
+            "top_k": "3",
+            "lr": "0.02",
+            "epochs": "2",
+            "loss": "auxk",
+            "penalty": "0.1",
+        }.items():
+            self.assertEqual(changed[key], value)
+        self.assertNotIn("steps", changed)
+
+    def test_no_multiplier_and_no_shuffle_hold_until_they_are_taken_back(self):
+        tensors, metadata = self.train("--no-multiplier", "--no-shuffle")
+        self.assertEqual((metadata["use_multiplier"], metadata["shuffle"]), ("false", "false"))
+        self.assertEqual(tensors["dictionary.multiplier"].values, [0.0])
+        first = self.path("first.safetensors")
+        os.rename(self.out, first)
+        self.assertEqual(self.train("--init", first)[1]["shuffle"], "false")
+        tensors, metadata = self.train("--init", first, "--multiplier", "--shuffle")
+        self.assertEqual((metadata["use_multiplier"], metadata["shuffle"]), ("true", "true"))
+        self.assertNotEqual(tensors["dictionary.multiplier"].values, [0.0])
+
+    def test_delta_zero_keeps_every_atom_in_the_hull(self):
+        tensors, _ = self.train("--delta", "0")
+        self.assertEqual(set(tensors["dictionary.Relax"].values), {0.0})
+
+    def test_what_cannot_work_is_refused_by_name(self):
+        self.refused(["top_k is 50", "40 concepts"], "--concepts", "40", "--top-k", "50")
+        self.refused(["2147483647 concepts", "memory"], "--concepts", "2147483647")
+        self.refused("--delta", "--init", self.lacking("delta"))
+        self.refused("--top-k", "--init", self.lacking("top_k"))
+        self.refused("--sae", "--init", self.lacking("sae"))
+        self.refused(["12 dimensions", "16"], "--init", golden("topk-mse.init.safetensors"))
+
+    def test_a_dictionary_without_encoder_is_no_start(self):
+        bare = golden("dict-basic.checkpoint.safetensors")
+        self.bad(1, "encoder", "train", golden("topk-mse.x.npy"), "--init", bare, "-o", self.out)
+
+    def lacking(self, key):
+        """A checkpoint for this data without one setting."""
+        path = self.path("lacks-%s.safetensors" % key)
+        self.good("train", self.x, "-o", path, "--steps", "1", "--quiet")
+        tensors, metadata = read_safetensors(path)
+        del metadata[key]
+        return support.write_safetensors(path, tensors, metadata)
+
+    def test_concepts_must_agree_with_init(self):
+        self.train("--concepts", "20")
+        other = self.path("other.safetensors")
+        self.bad(
+            1,
+            ["--concepts is 9", "has 20"],
+            "train",
+            self.x,
+            "--init",
+            self.out,
+            "-o",
+            other,
+            "--concepts",
+            "9",
+        )
+
+    def test_a_missing_setting_can_be_given_as_a_flag(self):
+        lacking = self.lacking("top_k")
+        self.assertEqual(self.train("--init", lacking, "--top-k", "2")[1]["top_k"], "2")
+
+
+class Data(Train):
+    def test_several_files_are_one_after_the_other(self):
+        whole = small_data()
+        half = len(whole.values) // 2
+        first = support.write_npy(self.path("1.npy"), Tensor("F32", [48, 12], whole.values[:half]))
+        second = support.write_safetensors(
+            self.path("2.safetensors"), {"acts": Tensor("F32", [48, 12], whole.values[half:])}
+        )
+        self.train()
+        together = self.path("together.safetensors")
+        self.good("train", first, second, "-o", together, "--quiet", "--steps", "6")
+        self.assertEqual(self.read("together.safetensors"), self.read("out.safetensors"))
+
+    def test_one_tensor_of_several(self):
+        two = {"a": small_data(), "b": Tensor("F32", [2, 2], [1.0] * 4)}
+        path = support.write_safetensors(self.path("two.safetensors"), two)
+        self.good("train", path, "--tensor", "a", "-o", self.out, "--steps", "2", "--quiet")
+        self.bad(1, ["two.safetensors", '"a", "b"'], "train", path, "-o", self.path("o"))
+        self.bad(1, '"c"', "train", path, "--tensor", "c", "-o", self.path("o"))
+
+    def test_half_precision(self):
+        exact = [round(value * 8) / 8 for value in small_data().values]
+        for dtype in ["F16", "BF16"]:
+            path = support.write_safetensors(self.path(dtype), {"x": Tensor(dtype, [96, 12], exact)})
+            self.good("train", path, "-o", self.path("half"), "--steps", "3", "--quiet")
+            path = support.write_safetensors(self.path("F32"), {"x": Tensor("F32", [96, 12], exact)})
+            self.good("train", path, "-o", self.path("single"), "--steps", "3", "--quiet")
+            self.assertEqual(self.read("half"), self.read("single"), dtype)
+
+
+class Determinism(Train):
+    def bytes_of(self, *flags):
+        self.good(
+            "train", data("digits.npy"), "-o", self.out, "--quiet", "--steps", "5", "--points", "50", *flags
+        )
+        return self.read("out.safetensors")
+
+    def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads(self):
+        for sae in ["topk", "batchtopk", "jumprelu"]:
+            one = self.bytes_of("--sae", sae, "--seed", "7")
+            self.assertEqual(self.bytes_of("--sae", sae, "--seed", "7"), one)
+            self.assertEqual(self.bytes_of("--sae", sae, "--seed", "7", "--threads", "1"), one)
+            self.assertEqual(self.bytes_of("--sae", sae, "--seed", "7", "--threads", "2"), one)
+
+    def test_another_seed_gives_others(self):
+        self.assertNotEqual(self.bytes_of("--seed", "1"), self.bytes_of("--seed", "2"))
+
+    def test_the_name_of_the_file_is_not_in_it(self):
+        one = self.bytes_of()
+        self.out = self.path("another name")
+        self.good("train", data("digits.npy"), "-o", self.out, "--quiet", "--steps", "5", "--points", "50")
+        self.assertEqual(self.read("another name"), one)
+
+
+class Output(Train):
+    def test_the_output_is_checked_before_anything_is_computed(self):
+        # were the data read first, its absence would be what is said
+        nowhere = self.path("no/such/folder/o")
+        self.bad(1, ["no/such/folder", "directory"], "train", self.path("nothing.npy"), "-o", nowhere)
+        self.bad(1, "directory", "train", self.x, "-o", self.folder)
+
+    def test_inputs_are_never_replaced(self):
+        labels = self.write("labels.txt", b"label\n" * 96)
+        link = self.path("link.npy")
+        os.link(self.x, link)
+        os.symlink(self.x, self.path("symbolic.npy"))
+        self.train()
+        for out, flags in [
+            (self.x, []),
+            (link, []),
+            (self.path("symbolic.npy"), []),
+            (labels, ["--labels", labels]),
+            (self.out, ["--init", self.out]),
+            (self.x, ["--points", self.x, "--log", self.path("log")]),
+        ]:
+            self.bad(1, "would replace", "train", self.x, "-o", out, *flags)
+        self.bad(1, "would replace", "train", self.x, "-o", self.path("o"), "--log", self.x)
+        self.bad(1, "would replace", "train", self.x, "-o", self.path("o"), "--log", self.path("o"))
+
+    def test_an_older_file_is_replaced_whole(self):
+        self.write("out.safetensors", b"old")
+        self.assertIn("dictionary.W", self.train()[0])
+
+    def test_a_full_disk_leaves_nothing(self):
+        self.bad(
+            1,
+            ["out.safetensors"],
+            "train",
+            self.x,
+            "-o",
+            self.out,
+            "--quiet",
+            "--steps",
+            "2",
+            preexec_fn=support.disk_of(4096),
+        )
+        self.write("out.safetensors", b"old")
+        self.bad(
+            1,
+            ["out.safetensors"],
+            "train",
+            self.x,
+            "-o",
+            self.out,
+            "--quiet",
+            "--steps",
+            "2",
+            preexec_fn=support.disk_of(4096),
+        )
+        self.assertEqual(self.read("out.safetensors"), b"old")
+
+    def test_a_log_that_cannot_be_written_is_said_and_costs_no_model(self):
+        result = self.run_rasae(
+            "train", self.x, "-o", self.out, "--steps", "3", "--quiet", "--log", "/dev/full"
+        )
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(
+            result.stderr.decode(), r"^rasae: the log /dev/full is incomplete .*No space left.*\n$"
+        )
+        self.assertIn("dictionary.W", read_safetensors(self.out)[0])
+        self.bad(1, "no/log", "train", self.x, "-o", self.path("o"), "--log", self.path("no/log"))
+
+    def test_a_loss_that_runs_away_stops_with_its_step_and_rate(self):
+        huge = support.write_npy(self.path("huge.npy"), Tensor("F32", [3, 12], [1e30] * 36))
+        flags = ["--points", huge, "--concepts", "3", "--top-k", "1", "--steps", "50", "--quiet"]
+        self.bad(1, ["at step", "rate", "--lr"], "train", self.x, "-o", self.out, *flags)
+
+
+class Reports(Train):
+    def test_plain_lines_without_a_terminal(self):
+        text = self.good("train", self.x, "-o", self.out, "--epochs", "3")
+        self.assertNotIn("\r", text)
+        self.assertNotIn("\x1b", text)
+        self.assertRegex(
+            text, r"training 100%  in 0:0\d  loss [\d.e+-]+  R2 -?[\d.]+  L0 [\d.]+  dead [\d.]+%"
+        )
+        self.assertLess(len(text.splitlines()), 10)
+
+    def test_quiet_prints_nothing(self):
+        self.assertEqual(self.good("train", self.x, "-o", self.out, "--steps", "2", "--quiet"), "")
+
+    def test_json_is_one_object(self):
+        summary = self.good_json(
+            "train", self.x, "-o", self.out, "--steps", "4", "--json", "--concepts", "10"
+        )
+        self.assertEqual((summary["steps"], summary["concepts"], summary["output"]), (4, 10, self.out))
+        for key in ["loss", "r2", "l0", "dead", "seconds"]:
+            self.assertIsInstance(summary[key], (int, float))
+
+    def test_the_log_has_one_object_a_step_with_exact_numbers(self):
+        self.train("--log", self.path("log"), "--lr", "0.001", "--schedule", "cosine", "--warmup", "2")
+        lines = [json.loads(line) for line in self.read("log").decode().splitlines()]
+        self.assertEqual([line["step"] for line in lines], [1, 2, 3, 4, 5, 6])
+        self.assertEqual(lines[0]["lr"], 0.001)
+        self.assertNotEqual(lines[3]["lr"], 0.001)
+        for line in self.read("log").decode().splitlines():
+            digits = re.search(r'"loss":([\d.]+)', line).group(1).replace(".", "").lstrip("0")
+            self.assertGreaterEqual(len(digits), 6, "the loss keeps its digits")
+
+    def on_a_terminal(self, columns, *flags):
+        """Everything that is shown on a terminal of that width."""
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = subprocess.Popen(
+            [support.RASAE, "train", self.x, "-o", self.out, *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=follower,
+            stderr=follower,
+            env={**os.environ, "TERM": "xterm"},
+        )
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                part = os.read(leader, 65536)
+            except OSError:  # how a pseudo-terminal says that the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        os.close(leader)
+        self.assertEqual(process.wait(timeout=support.TIMEOUT), 0)
+        return shown.decode()
+
+    def test_a_terminal_gets_a_bar_as_wide_as_it_is(self):
+        for columns in [40, 80, 200]:
+            shown = self.on_a_terminal(columns, "--steps", "300")
+            bars = re.findall(r"\r([^\r\n\x1b]+)\x1b\[K", shown)
+            self.assertTrue(any("%" in bar and "[" in bar for bar in bars), shown)
+            self.assertLessEqual(max(map(len, bars)), columns - 1)
+            self.assertTrue(shown.rstrip().endswith("out.safetensors: 60 concepts of 12 dimensions"), shown)
+        self.assertIn("ETA", shown)
+
+    def test_a_terminal_of_no_width_at_all_does_no_harm(self):
+        for columns in [1, 2, 7, 15, 25]:
+            self.on_a_terminal(columns, "--steps", "50")
+
+
+class Interrupted(Train):
+    def test_an_interrupt_ends_the_run_and_writes_nothing(self):
+        for sign in [signal.SIGINT, signal.SIGTERM]:
+            log = self.path("log")
+            process = subprocess.Popen(
+                [
+                    support.RASAE,
+                    "train",
+                    self.x,
+                    "-o",
+                    self.out,
+                    "--steps",
+                    "100000000",
+                    "--log",
+                    log,
+                    "--quiet",
+                ],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            try:
+                deadline = time.monotonic() + 60
+                while not (os.path.exists(log) and os.path.getsize(log)) and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                process.send_signal(sign)
+                _, errors = process.communicate(timeout=60)
+            finally:
+                process.kill()
+            self.assertEqual(process.returncode, 1)
+            self.assertRegex(
+                errors.decode(), r"^rasae: training was interrupted at step \d+ of 100000000; .*\n$"
+            )
+            self.assertEqual(sorted(os.listdir(self.folder)), ["log", "x.npy"])
+            lines = self.read("log").decode().splitlines()
+            self.assertEqual(json.loads(lines[-1])["step"], len(lines), "the log is complete up to there")
+            os.remove(log)
+
+
+if __name__ == "__main__":
+    support.main()

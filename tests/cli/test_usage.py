@@ -1,0 +1,134 @@
+"""The command line itself: help, and every way of writing it wrong."""
+
+import subprocess
+
+import support
+from support import Case
+
+COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "eval", "compare"]
+
+
+class Help(Case):
+    def test_the_program_lists_its_commands(self):
+        for words in [["--help"], ["-h"], ["help"]]:
+            text = self.good(*words)
+            for command in COMMANDS:
+                self.assertRegex(text, r"\n  %s +\w" % command)
+
+    def test_every_command_explains_itself_with_an_example(self):
+        for command in COMMANDS:
+            text = self.good(command, "--help")
+            self.assertTrue(text.startswith("Usage: rasae %s " % command), text)
+            self.assertIn("Example:\n  rasae %s " % command, text)
+            self.assertEqual(text, self.good("help", command))
+            self.assertLessEqual(max(len(line) for line in text.splitlines()), 110)
+
+    def test_help_is_found_behind_other_words(self):
+        self.assertIn("Usage:", self.good("train", "x.npy", "--epochs", "3", "--help"))
+
+    def test_train_names_every_pinned_flag(self):
+        text = self.good("train", "--help")
+        for flag in """--sae --encoder --concepts --top-k --points --delta --no-multiplier --loss --penalty
+                       --lr --schedule --bandwidth --kernel --threshold-momentum --batch-size --epochs --steps
+                       --clip-grad --seed --init --no-shuffle --threads --device --log --labels --tensor
+                       --output""".split():
+            self.assertIn(flag + " ", text)
+
+    def test_version(self):
+        self.assertRegex(self.good("--version"), r"^rasae \d+\.\d+\.\d+\n$")
+
+    def test_help_on_a_full_disk_is_a_failure(self):
+        with open("/dev/full", "wb") as full:
+            result = subprocess.run(
+                [support.RASAE, "--help"], stdout=full, stderr=subprocess.PIPE, timeout=60
+            )
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"No space left", result.stderr)
+
+
+class WrongUsage(Case):
+    def test_commands(self):
+        self.bad(2, "a command is missing")
+        self.bad(2, ['"tarin"', "did you mean train?"], "tarin")
+        self.bad(2, '"frobnicate"', "frobnicate")
+        self.bad(2, '"frobnicate"', "help", "frobnicate")
+
+    def test_unknown_flags_name_the_command_whose_help_to_read(self):
+        for command in COMMANDS:
+            self.bad(2, ["no flag --frob", "see rasae %s --help" % command], command, "a", "b", "--frob", "1")
+            self.bad(2, "no flag -q", command, "a", "b", "-q")
+            self.bad(2, "no flag --frob=1", command, "--frob=1")
+
+    def test_a_misspelt_flag_is_suggested(self):
+        self.bad(2, "did you mean --epochs?", "train", "x.npy", "--epoch", "3")
+        self.bad(2, "did you mean --top-k?", "train", "x.npy", "--topk=3")
+
+    def test_missing_values(self):
+        self.bad(2, "-o needs a value", "train", "x.npy", "-o")
+        self.bad(2, "--lr needs a value", "train", "x.npy", "--lr", "--seed", "1")
+        self.bad(2, "--init needs a value", "train", "x.npy", "--init=", "-o", self.path("o"))
+
+    def test_repeated_flags(self):
+        self.bad(2, "-o is given more than once", "train", "x", "-o", "a", "-o", "b")
+        self.bad(2, "-o is given more than once", "train", "x", "-o", "a", "--output=b")
+        self.bad(2, "--lr is given more than once", "train", "x", "--lr", "1", "--lr=1")
+        self.bad(2, "more than once", "train", "x", "--shuffle", "--no-shuffle")
+
+    def test_flags_without_a_value_take_none(self):
+        self.bad(2, "--quiet takes no value", "train", "x", "--quiet=yes")
+        self.bad(2, "--no-shuffle takes no value", "train", "x", "--no-shuffle=1")
+
+    def test_missing_and_stray_arguments(self):
+        out = self.path("o")
+        self.bad(2, ["-o", "missing"], "train", "x.npy")
+        self.bad(2, "needs DATA", "train", "-o", out)
+        self.bad(2, "-o", "fuse", "x")
+        self.bad(2, "one argument too many", "fuse", "a", "b", "-o", out)
+        self.bad(2, "needs MODEL and DATA", "encode", "a", "-o", out)
+        self.bad(2, ['"c" is one argument too many', "MODEL and DATA"], "encode", "a", "b", "c", "-o", out)
+        self.bad(2, "needs MODEL and CODES", "reconstruct", "-o", out)
+        self.bad(2, "needs one FILE", "inspect")
+        self.bad(2, "needs MODEL and DATA", "eval", "a")
+        self.bad(2, "needs two dictionaries", "compare", "a")
+
+    def test_values_out_of_their_range(self):
+        for flag, values in {
+            "--concepts": ["0", "-1", "4294967296", "99999999999999999999999", "1.5", "many", ""],
+            "--top-k": ["0", "3000000000"],
+            "--batch-size": ["0", "2147483648"],
+            "--epochs": ["0"],
+            "--steps": ["0"],
+            "--delta": ["-1", "nan", "inf", "1x"],
+            "--lr": ["-0.1", "nan"],
+            "--sae": ["gelu"],
+            "--encoder": ["mlp"],
+            "--loss": ["huber"],
+            "--kernel": ["box"],
+            "--schedule": ["step"],
+            "--threads": ["0", "100000", "two"],
+            "--seed": ["-1"],
+        }.items():
+            for value in values:
+                self.bad(2, flag, "train", "x.npy", "-o", self.path("o"), flag + "=" + value)
+        self.bad(2, ["f32, f16 or bf16", '"f64"'], "fuse", "x", "-o", self.path("o"), "--dtype", "f64")
+        self.bad(2, "--archetypes", "fuse", "x", "-o", self.path("o"), "--archetypes", "0")
+
+    def test_flags_that_contradict_each_other(self):
+        out = self.path("o")
+        self.bad(2, ["--epochs", "--steps"], "train", "x", "-o", out, "--epochs", "1", "--steps", "1")
+        self.bad(2, ["--points", "--init"], "train", "x", "-o", out, "--points", "9", "--init", "i")
+        self.bad(
+            2, ["--points", "--dictionary"], "train", "x", "-o", out, "--points", "9", "--dictionary", "l2"
+        )
+
+    def test_a_name_that_starts_with_dashes_comes_after_two_dashes(self):
+        self.bad(1, "--strange.npy", "inspect", "--", "--strange.npy")
+
+    def test_control_characters_do_not_reach_the_terminal(self):
+        sentence = self.bad(2, "no flag", "train", "--evil\x1b[31m\n")
+        self.assertNotIn("\x1b", sentence)
+        self.assertNotIn("\x1b", self.bad(1, "", "inspect", self.path("\x1b[2J")))
+
+
+if __name__ == "__main__":
+    support.main()

@@ -1,0 +1,247 @@
+/* Which settings hold.
+ *
+ * A flag wins over the metadata of --init, that over the defaults; but a flag that takes the place of another
+ * setting takes it away from the metadata too: --epochs beats a stored number of steps, another --loss does
+ * not inherit the penalty of the stored one, nor another --lr the end of its cosine.
+ *
+ * Defaults for a newcomer. The paper takes K = 5 d concepts, and each atom starts on a point of its own
+ * (W = eye), so K is not let above the number of points: atoms beyond it would start as zeros, and most would
+ * stay so. k is a tenth of K as in the reference, but at most 32, and at most an eighth of d: with more
+ * latents active than that a reconstruction is easy and its latents say little. Batches of 1024, as the
+ * authors take for millions of rows, would leave small data with a handful of steps: those get smaller ones.
+ * The l1 term is a sum over the batch while the mse is a mean, so that one penalty for all shapes would
+ * silence every latent of a large batch: ours is in units of the squared error of a row. */
+#include "train.h"
+
+#include "format.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    POINTS_DEFAULT = 1000,
+    CONCEPTS_A_DIMENSION = 5,
+    TOP_K_MOST = 32,
+    COUNT_MOST = 2147483647,
+    BATCH_MOST = 1024,
+    BATCH_LEAST = 64,
+    STEPS_AN_EPOCH = 32, /* at least, while batches are not smaller than BATCH_LEAST */
+};
+
+static const double L1_OF_A_ROW = 0.03;
+
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t most(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* ---- settings by their flag -------------------------------------------------------------------------- */
+
+static uint32_t train_bit(const char *flag) {
+    int row = ra_setting_by_flag(ra_train_settings_table(), flag);
+    return row < 0 ? 0 : (uint32_t)1 << row;
+}
+
+bool train_knows(const ra_train_settings *settings, const char *flag) {
+    return (settings->known & train_bit(flag)) != 0;
+}
+
+static bool sae_knows(const ra_sae_settings *settings, enum ra_sae_setting row) {
+    return ra_setting_known(settings, row);
+}
+
+bool sae_takes_top_k(const ra_sae_settings *settings) {
+    return sae_knows(settings, RA_SET_SAE) &&
+           (settings->sae == RA_SAE_TOPK || settings->sae == RA_SAE_BATCHTOPK);
+}
+
+/* Plain mse asks for no sparsity, so the kinds that do not bound the number of active latents need the l1
+ * term. */
+static int default_loss(const ra_sae_settings *sae) {
+    return sae_takes_top_k(sae) ? RA_LOSS_MSE : RA_LOSS_MSE_L1;
+}
+
+void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train) {
+    *sae = (ra_sae_settings){.known = 1u << RA_SET_SAE | 1u << RA_SET_DELTA, .sae = RA_SAE_TOPK, .delta = 1};
+    ra_sae_settings_defaults(sae);
+    *train = (ra_train_settings){0};
+    ra_train_settings_defaults(train);
+    /* these depend on others: --help explains them in words */
+    train->known &=
+        ~(train_bit("loss") | train_bit("penalty") | train_bit("batch-size") | train_bit("lr-final"));
+}
+
+/* Fills what neither a flag nor a file has said. */
+static void default_train(const ra_sae_settings *sae, const ra_data *data, ra_train_settings *train) {
+    size_t rows = ra_data_rows(data);
+    if (!train_knows(train, "loss") && sae_knows(sae, RA_SET_SAE)) {
+        train->loss = default_loss(sae);
+        train->known |= train_bit("loss");
+    }
+    if (!train_knows(train, "batch-size")) {
+        train->batch_size = least(rows, least(BATCH_MOST, most(BATCH_LEAST, rows / STEPS_AN_EPOCH)));
+        train->known |= train_bit("batch-size");
+    }
+    if (!train_knows(train, "penalty") && train->loss == RA_LOSS_MSE_L1) {
+        double numbers = (double)least(train->batch_size, rows) * (double)ra_data_dimensions(data);
+        train->penalty = L1_OF_A_ROW / numbers;
+        train->known |= train_bit("penalty");
+    }
+    ra_train_settings_defaults(train);
+}
+
+static ra_status resolve_train(const train_options *options, const train_inputs *inputs,
+                               const ra_sae_settings *sae, ra_train_settings *train, ra_error *err) {
+    const ra_train_settings *flags = &options->train;
+    ra_train_settings stored = {0};
+    if (inputs->init) TRY(ra_train_settings_read(inputs->init, &stored, err));
+    if (train_knows(flags, "epochs")) stored.known &= ~train_bit("steps");
+    if (train_knows(flags, "lr")) stored.known &= ~train_bit("lr-final");
+    if (train_knows(flags, "loss") && flags->loss != stored.loss) stored.known &= ~train_bit("penalty");
+    *train = *flags;
+    ra_settings_fill(ra_train_settings_table(), train, &stored);
+    default_train(sae, inputs->data, train);
+    return RA_OK;
+}
+
+/* ---- with --init ------------------------------------------------------------------------------------- */
+
+/* K, N and d are in the shapes. A file without those tensors is explained by the library when it opens it. */
+static ra_status plan_from_init(const train_options *options, const train_inputs *inputs, train_plan *plan,
+                                ra_error *err) {
+    const ra_tensor *W = ra_safetensors_find(inputs->init, "dictionary.W");
+    const ra_tensor *C = ra_safetensors_find(inputs->init, "dictionary.C");
+    const ra_tensor *weights = ra_safetensors_find(inputs->init, "dictionary._weights");
+    const ra_tensor *wide = C ? C : weights, *tall = W ? W : weights;
+    size_t d = ra_data_dimensions(inputs->data);
+    plan->source = weights ? POINTS_NONE : POINTS_INIT;
+    if (!wide || !tall || wide->rank != 2 || tall->rank != 2) return RA_OK;
+    plan->concepts = tall->shape[0];
+    plan->points = C ? C->shape[0] : 0;
+    if (wide->shape[1] != d)
+        return ra_error_set(err, RA_ERR_SHAPE, "the data %s has %zu dimensions a row, but --init %s has %zu",
+                            options->data[0], d, options->init, wide->shape[1]);
+    if (train_knows(&options->train, "concepts") && options->train.concepts != plan->concepts)
+        return ra_error_set(err, RA_ERR_ARGUMENT, "--concepts is %zu, but --init %s has %zu",
+                            options->train.concepts, options->init, plan->concepts);
+    return RA_OK;
+}
+
+/* ---- from the data ----------------------------------------------------------------------------------- */
+
+/* "1000" -> true; a file with such a name is written ./1000. */
+static bool parse_points(const char *text, size_t *count) {
+    size_t n = 0;
+    for (const char *c = text; *c; c++) {
+        if (*c < '0' || *c > '9') return false;
+        if (n <= COUNT_MOST) n = n * 10 + (size_t)(*c - '0'); /* beyond that it is too large anyway */
+    }
+    *count = n;
+    return true;
+}
+
+static ra_status plan_points(const train_options *options, const train_inputs *inputs, train_plan *plan,
+                             ra_error *err) {
+    size_t rows = ra_data_rows(inputs->data), count;
+    bool sized = train_knows(&options->train, "concepts");
+    plan->source = POINTS_KMEANS;
+    if (inputs->points) {
+        const ra_tensor *given = ra_array_tensor(inputs->points);
+        plan->source = POINTS_FILE;
+        plan->points =
+            given->rank == 2 ? given->shape[0] : 0; /* the library says what is wrong with others */
+        return RA_OK;
+    }
+    if (!options->points)
+        plan->points = least(rows, most(POINTS_DEFAULT, sized ? options->train.concepts : 0));
+    else if (strcmp(options->points, "all") == 0)
+        plan->points = rows;
+    else if (parse_points(options->points, &count)) {
+        if (count < 1 || count > rows)
+            return ra_error_set(err, RA_ERR_ARGUMENT,
+                                "--points is %s, but with %zu rows of data it can be 1 to %zu",
+                                options->points, rows, rows);
+        plan->points = count;
+    }
+    if (plan->points == rows) plan->source = POINTS_ROWS;
+    return RA_OK;
+}
+
+static ra_status plan_from_data(const train_options *options, const train_inputs *inputs, train_plan *plan,
+                                ra_error *err) {
+    size_t d = ra_data_dimensions(inputs->data), rows = ra_data_rows(inputs->data);
+    ra_sae_settings *sae = &plan->sae;
+    ra_sae_settings defaults;
+    ra_train_settings unused;
+    train_plan_defaults(&defaults, &unused);
+    ra_settings_fill(ra_sae_settings_table(), sae, &defaults);
+    if (sae->dictionary == RA_DICTIONARY_ARCHETYPAL) TRY(plan_points(options, inputs, plan, err));
+    size_t bound = plan->points ? plan->points : rows;
+    plan->concepts = train_knows(&options->train, "concepts") ? options->train.concepts
+                                                              : least(CONCEPTS_A_DIMENSION * d, bound);
+    if (!sae_knows(sae, RA_SET_TOP_K) && sae_takes_top_k(sae)) {
+        sae->top_k = most(1, least(TOP_K_MOST, least(plan->concepts / 10, d / 8)));
+        sae->known |= 1u << RA_SET_TOP_K;
+    }
+    return RA_OK;
+}
+
+/* ---- what cannot work -------------------------------------------------------------------------------- */
+
+/* Trained numbers are held four times (value, gradient, Adam's two moments); D and its gradient, and some
+ * matrices [B,K] of a batch come on top. A rough figure, but k-means does not have to run for hours first. */
+static double memory_needed(const train_plan *plan, size_t d, size_t rows) {
+    double K = (double)plan->concepts, N = (double)plan->points, width = (double)d;
+    double batch = (double)least(plan->train.batch_size, rows);
+    double trained = K * N + 2 * K * width + K;
+    return sizeof(float) * (4 * trained + N * width + 2 * K * width + 4 * batch * K);
+}
+
+static ra_status check_memory(const train_plan *plan, size_t d, size_t rows, ra_error *err) {
+    double needed = memory_needed(plan, d, rows);
+    double there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    if (there <= 0 || needed <= there) return RA_OK;
+    return ra_error_set(
+        err, RA_ERR_TOO_LARGE,
+        "%zu concepts on %zu points with batches of %zu need about %s of memory, but this machine "
+        "has %s; take fewer --concepts or --points, or a smaller --batch-size",
+        plan->concepts, plan->points, least(plan->train.batch_size, rows),
+        format_bytes((uint64_t)(needed < 1e19 ? needed : 1e19)).text, format_bytes((uint64_t)there).text);
+}
+
+static ra_status check_labels(const train_options *options, const train_inputs *inputs, ra_error *err) {
+    if (!inputs->labels || ra_labels_count(inputs->labels) == ra_data_rows(inputs->data)) return RA_OK;
+    return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu labels, but the data has %zu rows; expected one a row",
+                        options->labels, ra_labels_count(inputs->labels), ra_data_rows(inputs->data));
+}
+
+static ra_status check_top_k(const ra_sae_settings *sae, const train_plan *plan, ra_error *err) {
+    if (!sae_takes_top_k(sae) || !sae_knows(sae, RA_SET_TOP_K)) return RA_OK;
+    if (plan->concepts == 0 || sae->top_k <= plan->concepts) return RA_OK;
+    return ra_error_set(
+        err, RA_ERR_ARGUMENT,
+        "top_k is %zu, but there are %zu concepts; no more latents can be active than there are", sae->top_k,
+        plan->concepts);
+}
+
+ra_status train_plan_make(const train_options *options, const train_inputs *inputs, train_plan *plan,
+                          ra_error *err) {
+    *plan = (train_plan){.sae = options->model.settings};
+    size_t d = ra_data_dimensions(inputs->data), rows = ra_data_rows(inputs->data);
+    TRY(check_labels(options, inputs, err));
+    if (inputs->init)
+        TRY(plan_from_init(options, inputs, plan, err));
+    else
+        TRY(plan_from_data(options, inputs, plan, err));
+    ra_sae_settings sae = plan->sae, stored = {0}; /* all that will hold, as far as it is known here */
+    if (inputs->init) TRY(ra_sae_settings_read(inputs->init, &stored, err));
+    ra_settings_fill(ra_sae_settings_table(), &sae, &stored);
+    TRY(check_top_k(&sae, plan, err));
+    TRY(resolve_train(options, inputs, &sae, &plan->train, err));
+    plan->train.concepts = plan->concepts;
+    plan->train.known |= train_bit("concepts");
+    return check_memory(plan, d, rows, err);
+}
