@@ -74,7 +74,7 @@ $(OUT)/obj/%.o: %.c
 CPPFLAGS_server := -Iserver
 CPPFLAGS_tests  := -Iserver -Itests/unit
 
--include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(TRAINER_SRC) $(SERVER_SRC) $(UNIT_SRC)))
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(TRAINER_SRC) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # One thread in OpenBLAS itself (ours are above it), so that a forked test starts from a single-threaded process.
@@ -89,6 +89,16 @@ check-built: all $(UNIT) layers
 
 check-fast: $(UNIT) layers ## the unit tests alone
 	$(Q)$(TEST_ENV) $(UNIT) --fast
+
+BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(wildcard tests/bench/bench_*.c))
+
+$(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBRASAE)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd $(LIBS)
+
+bench: install-deps ## time numbers, serving and training beside what the machine can do
+	$(Q)$(MAKE) --no-print-directory $(BENCHES)
+	$(Q)for bench in $(BENCHES); do $$bench || exit 1; echo; done
 
 asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory check SANITIZE=address,undefined

@@ -1,0 +1,189 @@
+/* What serving and training cost at the method's documented size, beside what the machine can do.
+ *
+ *     build/tests/bench_model [THREADS]
+ *
+ * K = 10,000 concepts, d = 768, N = 1,000 points, k = 50 active latents, batches of 1,024. Each line: the
+ * fastest and the median of several runs, and the achieved share of the measured limit (a copy for what is
+ * bound by memory, OpenBLAS's own sgemm for what is bound by arithmetic). Results are checked against plain
+ * loops before anything is timed. */
+#include "ra.h"
+
+#include "base/pool.h"
+#include "base/random.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { K = 10000, D = 768, N = 1000, ACTIVE = 50, BATCH = 1024, RUNS = 9 };
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void must(ra_status status, const ra_error *err) {
+    if (status == RA_OK) return;
+    fprintf(stderr, "bench_model: %s\n", err->message);
+    exit(1);
+}
+
+static float *numbers(size_t n, uint64_t seed) {
+    ra_random random;
+    ra_random_seed(&random, seed);
+    float *values = ra_malloc(n, sizeof *values);
+    if (!values) exit(1);
+    for (size_t i = 0; i < n; i++) values[i] = (float)(ra_random_unit(&random) - 0.5);
+    return values;
+}
+
+static int rising(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+typedef struct bench {
+    ra_backend *backend;
+    const ra_backend_ops *ops;
+    void *self;
+    float *D, *x, *x_hat, *pre, *W, *C;
+    ra_codes one, codes;
+    double gflops, gbytes; /* measured limits */
+} bench;
+
+typedef void work(bench *b);
+
+/* operations or bytes a run; 0: not of that kind */
+static void line(bench *b, const char *name, work *run, double flop, double bytes) {
+    double times[RUNS];
+    size_t repeat = 1;
+    run(b); /* warm up */
+    double start = now();
+    run(b);
+    while ((double)repeat * (now() - start) < 2e-3 && repeat < 4096)
+        repeat *= 2; /* at least a millisecond a sample */
+    for (int i = 0; i < RUNS; i++) {
+        start = now();
+        for (size_t r = 0; r < repeat; r++) run(b);
+        times[i] = (now() - start) / (double)repeat;
+    }
+    qsort(times, RUNS, sizeof *times, rising);
+    double median = times[RUNS / 2], rate = flop > 0 ? flop / median / 1e9 : bytes / median / 1e9;
+    double limit = flop > 0 ? b->gflops : b->gbytes;
+    printf("%-44s %10.1f %10.1f us", name, times[0] * 1e6, median * 1e6);
+    if (limit > 0 && rate > 0)
+        printf("  %7.1f %s  %3.0f %% of the limit", rate, flop > 0 ? "GFLOP/s" : "GB/s   ",
+               100 * rate / limit);
+    printf("\n");
+}
+
+static void copy(bench *b) {
+    memcpy(b->pre, b->D, (size_t)K * D * sizeof(float));
+}
+
+static void peak(bench *b) {
+    ra_error err;
+    must(b->ops->gemm(b->self, NULL, false, true, BATCH, K, D, 1, b->x, D, b->D, D, 0, b->pre, K, &err),
+         &err);
+}
+
+/* The limit: OpenBLAS with its own threads. */
+static void openblas(bench *b) {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, BATCH, K, D, 1, b->x, D, b->D, D, 0, b->pre, K);
+}
+
+static void fuse(bench *b) {
+    ra_error err;
+    must(b->ops->gemm(b->self, NULL, false, false, K, D, N, 1, b->W, N, b->C, D, 0, b->pre, D, &err), &err);
+}
+
+static void reconstruct_one(bench *b) {
+    ra_error err;
+    must(b->ops->decode(b->self, NULL, &b->one, RA_F32, b->D, D, b->x_hat, &err), &err);
+}
+
+static void reconstruct_batch(bench *b) {
+    ra_error err;
+    must(b->ops->decode(b->self, NULL, &b->codes, RA_F32, b->D, D, b->x_hat, &err), &err);
+}
+
+static void dense_one(bench *b) {
+    cblas_sgemv(CblasRowMajor, CblasTrans, K, D, 1, b->D, D, b->pre, 1, 0, b->x_hat, 1);
+}
+
+static void encode_one(bench *b) {
+    ra_error err;
+    must(b->ops->gemm(b->self, NULL, false, true, 1, K, D, 1, b->x, D, b->D, D, 0, b->pre, K, &err), &err);
+    must(b->ops->top_k(b->self, NULL, b->pre, 1, K, ACTIVE, 0, &b->one, &err), &err);
+}
+
+static void select_batch(bench *b) {
+    ra_error err;
+    must(b->ops->top_k(b->self, NULL, b->pre, BATCH, K, ACTIVE, 0, &b->codes, &err), &err);
+}
+
+static void check_decode(bench *b) {
+    reconstruct_batch(b);
+    double error = 0, norm = 0;
+    for (size_t row = 0; row < BATCH; row += 100)
+        for (size_t j = 0; j < D; j++) {
+            double sum = 0;
+            for (size_t e = b->codes.start[row]; e < b->codes.start[row + 1]; e++)
+                sum += (double)b->codes.value[e] * (double)b->D[(size_t)b->codes.index[e] * D + j];
+            error += pow(sum - (double)b->x_hat[row * D + j], 2);
+            norm += sum * sum;
+        }
+    if (!(error <= 1e-12 * norm)) {
+        fprintf(stderr, "bench_model: the sparse product is wrong\n");
+        exit(1);
+    }
+}
+
+static double fastest(bench *b, work *run) {
+    double best = INFINITY;
+    for (int i = 0; i < RUNS; i++) {
+        double start = now();
+        run(b);
+        double seconds = now() - start;
+        if (seconds < best) best = seconds;
+    }
+    return best;
+}
+
+int main(int argc, char **argv) {
+    ra_error err;
+    bench b = {0};
+    size_t threads = argc > 1 ? (size_t)strtoul(argv[1], NULL, 10) : 0;
+    must(ra_backend_open("cpu", &(ra_backend_options){.threads = threads}, &b.backend, &err), &err);
+    b.ops = ra_backend_operations(b.backend);
+    b.self = ra_backend_self(b.backend);
+    b.D = numbers((size_t)K * D, 1);
+    b.x = numbers((size_t)BATCH * D, 2);
+    b.x_hat = numbers((size_t)BATCH * D, 3);
+    b.pre = numbers((size_t)BATCH * K > (size_t)K * D ? (size_t)BATCH * K : (size_t)K * D, 4);
+    b.W = numbers((size_t)K * N, 5);
+    b.C = numbers((size_t)N * D, 6);
+    peak(&b);
+    select_batch(&b);
+    encode_one(&b);
+    check_decode(&b);
+    b.gbytes = 2.0 * K * D * sizeof(float) / fastest(&b, copy) / 1e9;
+    openblas_set_num_threads((int)ra_pool_threads(ra_backend_pool(b.backend)));
+    b.gflops = 2.0 * BATCH * K * D / fastest(&b, openblas) / 1e9;
+    openblas_set_num_threads(1);
+    printf("K %d, d %d, N %d, %d active latents, batch %d; %s; copy %.1f GB/s, sgemm %.0f GFLOP/s\n\n", K, D,
+           N, ACTIVE, BATCH, openblas_get_config(), b.gbytes, b.gflops);
+    printf("%-44s %10s %10s\n", "", "fastest", "median");
+    line(&b, "reconstruct one, 50 active", reconstruct_one, 0, 0);
+    line(&b, "the same as a dense product (OpenBLAS sgemv)", dense_one, 0, (double)K * D * 4);
+    line(&b, "encode one (product and top-k)", encode_one, 0, (double)K * D * 4);
+    line(&b, "reconstruct 1,024, 50 active each", reconstruct_batch, 0, 0);
+    line(&b, "encode 1,024: product", peak, 2.0 * BATCH * K * D, 0);
+    line(&b, "encode 1,024: top-k", select_batch, 0, (double)BATCH * K * 4);
+    line(&b, "fuse: W C", fuse, 2.0 * K * D * N, 0);
+    return 0;
+}
