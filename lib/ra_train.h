@@ -16,9 +16,7 @@
 
 #include "ra_sae.h"
 
-/* ---- data
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- data --------------------------------------------------------------------------------------------- */
 
 /* Rows of activations in one or more mapped files, f32, f16 or bf16 [rows, d]; rows number on from file to
  * file. */
@@ -36,11 +34,10 @@ size_t ra_data_dimensions(const ra_data *data);
 void ra_data_gather(const ra_data *data, const uint64_t *rows, size_t n, float *out);
 void ra_data_read(const ra_data *data, size_t first, size_t n, float *out);
 
-/* ---- candidate points
- * ----------------------------------------------------------------------------------------------- */
+/* ---- candidate points --------------------------------------------------------------------------------- */
 
-/* C with what ties each point to data: its R nearest rows, nearest first, of equally near ones the lower. Owner;
- * {0} is a valid, empty one. */
+/* C with what ties each point to data: its R nearest rows, nearest first, of equally near ones the lower.
+ * Owner; {0} is a valid, empty one. */
 typedef struct ra_points {
     ra_matrix vectors;   /* C [N,d] */
     size_t nearest;      /* R; 0 for given points without data */
@@ -60,16 +57,16 @@ typedef struct ra_kmeans_options {
     double tolerance; /* stop when the centroids move less than this share of the data's variance; 0: 1e-4 */
     uint64_t seed;
     size_t nearest; /* R; 0: RA_POINT_ROWS_DEFAULT */
-    /* called after every iteration, and as iteration 0 while the seeds are chosen, with the inertia so far; false
-     * stops with RA_ERR_CANCELLED. May be NULL. */
+    /* called after every iteration, and as iteration 0 while the seeds are chosen, with the inertia so far;
+     * false stops with RA_ERR_CANCELLED. May be NULL. */
     bool (*progress)(void *context, size_t iteration, double inertia);
     void *context;
 } ra_kmeans_options;
 
 /* Lloyd's algorithm from k-means++ seeds. A cluster that runs empty takes the row farthest from its centroid.
  * Points are the means of their rows in the last iteration; with as many clusters as rows they are the rows.
- * More clusters than rows: RA_ERR_ARGUMENT. The mean squared movement of a centroid is held against tolerance.
- * *points is overwritten; on failure it is {0}. Needs a CPU backend. */
+ * More clusters than rows: RA_ERR_ARGUMENT. Held against the tolerance is the mean squared movement of a
+ * centroid. *points is overwritten; on failure it is {0}. Needs a CPU backend. */
 ra_status ra_points_kmeans(ra_backend *backend, const ra_data *data, const ra_kmeans_options *options,
                            ra_points *points, ra_error *err);
 
@@ -79,9 +76,9 @@ ra_status ra_points_from(ra_backend *backend, const ra_tensor *vectors, const ra
                          ra_points *points, ra_error *err);
 
 /* Adds points.rows, points.row_distance and, with labels (one a data row; may be NULL), points.row_labels to
- * a checkpoint; nothing for points without rows. *text receives a block (or NULL) that must outlive the write and
- * be freed with ra_free(). In row_labels each point has a line, its R labels with tabs between; tabs and line
- * ends within a label become spaces. See proto/artifact.md. */
+ * a checkpoint; nothing for points without rows. *text receives a block (or NULL) that must outlive the write
+ * and be freed with ra_free(). In row_labels each point has a line, its R labels with tabs between; tabs and
+ * line ends within a label become spaces. See proto/artifact.md. */
 ra_status ra_points_store(const ra_points *points, const ra_labels *labels, ra_safetensors_writer *writer,
                           char **text, ra_error *err);
 

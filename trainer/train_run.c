@@ -41,14 +41,14 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
     return status;
 }
 
-/* Every row is a point: what k-means would give for as many clusters as rows. */
+/* Every row is a point, and its own nearest row: its label is the row's. */
 static ra_status points_from_rows(train_run *run, ra_error *err) {
     const ra_data *data = run->inputs->data;
     ra_matrix vectors;
     TRY(ra_matrix_init(&vectors, ra_data_rows(data), ra_data_dimensions(data), err));
     ra_data_read(data, 0, vectors.rows, vectors.data);
     const ra_tensor all = ra_tensor_2d(RA_F32, vectors.data, vectors.rows, vectors.cols);
-    ra_status status = ra_points_from(run->backend, &all, data, RA_POINT_ROWS_DEFAULT, &run->points, err);
+    ra_status status = ra_points_from(run->backend, &all, data, 1, &run->points, err);
     ra_matrix_release(&vectors);
     return status;
 }
@@ -57,7 +57,8 @@ static ra_status find_points(train_run *run, ra_error *err) {
     const train_inputs *inputs = run->inputs;
     ra_tensor given;
     if (run->plan->source != POINTS_NONE && run->plan->source != POINTS_KMEANS)
-        progress_note(&run->progress, "looking for the rows nearest to %s points",
+        progress_note(&run->progress, run->plan->source == POINTS_ROWS ? "taking all %s rows as points"
+                                                                       : "looking for the rows nearest to %s points",
                       format_grouped(run->plan->points).text);
     switch (run->plan->source) {
     case POINTS_NONE:

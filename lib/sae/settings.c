@@ -34,7 +34,7 @@ static const ra_setting rows[] = {
                           "of jumprelu's kernel"},
     [RA_SET_KERNEL] = {"kernel", "kernel", RA_SETTING_NAME, AT(kernel), kernel_names, 0, 0, "NAME",
                        "of jumprelu's threshold gradient: silverman, gaussian, ..."},
-    [RA_SET_DICTIONARY] = {"dictionary", "dictionary", RA_SETTING_NAME, AT(dictionary), dictionary_names, 0,
+    [RA_SET_DICTIONARY] = {"dictionary", "dictionary-kind", RA_SETTING_NAME, AT(dictionary), dictionary_names, 0,
                            0, "KIND", "archetypal, or plain: l2, max_l2, l1, max_l1, identity"},
 };
 

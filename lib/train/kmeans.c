@@ -141,7 +141,7 @@ static bool any_empty(const ra_kmeans *run) {
     return false;
 }
 
-static ra_status iterate(ra_kmeans *run, size_t *iterations, ra_error *err) {
+ra_status ra_kmeans_iterate(ra_kmeans *run, size_t *iterations, ra_error *err) {
     size_t limit = run->options->max_iterations ? run->options->max_iterations : ITERATIONS_DEFAULT;
     double share = run->options->tolerance > 0 ? run->options->tolerance : tolerance_default;
     double tolerance = share * run->nearest.block.variance;
@@ -172,7 +172,29 @@ static ra_status check_options(const ra_kmeans_options *options, size_t rows, ra
     return RA_OK;
 }
 
-static void release(ra_kmeans *run) {
+ra_status ra_kmeans_init(ra_kmeans *run, ra_backend *backend, const ra_data *data,
+                         const ra_kmeans_options *options, float *centre, ra_error *err) {
+    size_t rows = ra_data_rows(data), d = ra_data_dimensions(data), values = options->clusters * d;
+    *run = (ra_kmeans){.data = data,
+                       .options = options,
+                       .rows = rows,
+                       .dimensions = d,
+                       .clusters = options->clusters,
+                       .centre = centre};
+    RA_TRY(ra_nearest_init(&run->nearest, backend, data, options->clusters, err));
+    run->label = ra_calloc(rows, sizeof *run->label);
+    run->distance = ra_malloc(rows, sizeof *run->distance);
+    run->sums = ra_malloc(values, sizeof *run->sums);
+    run->members = ra_malloc(options->clusters, sizeof *run->members);
+    run->row = ra_malloc(d, sizeof *run->row);
+    if (!run->label || !run->distance || !run->sums || !run->members || !run->row)
+        RA_FAIL_MEMORY(err, "k-means",
+                       rows * (sizeof *run->label + sizeof *run->distance) + values * sizeof *run->sums);
+    for (size_t i = 0; i < rows; i++) run->distance[i] = INFINITY;
+    return RA_OK;
+}
+
+void ra_kmeans_release(ra_kmeans *run) {
     ra_nearest_release(&run->nearest);
     ra_free(run->label);
     ra_free(run->distance);
@@ -181,40 +203,20 @@ static void release(ra_kmeans *run) {
     ra_free(run->row);
 }
 
-static ra_status prepare(ra_kmeans *run, ra_backend *backend, ra_error *err) {
-    size_t rows = run->rows, values = run->clusters * run->dimensions;
-    RA_TRY(ra_nearest_init(&run->nearest, backend, run->data, run->clusters, err));
-    run->label = ra_calloc(rows, sizeof *run->label);
-    run->distance = ra_malloc(rows, sizeof *run->distance);
-    run->sums = ra_malloc(values, sizeof *run->sums);
-    run->members = ra_malloc(run->clusters, sizeof *run->members);
-    run->row = ra_malloc(run->dimensions, sizeof *run->row);
-    if (!run->label || !run->distance || !run->sums || !run->members || !run->row)
-        RA_FAIL_MEMORY(err, "k-means",
-                       rows * (sizeof *run->label + sizeof *run->distance) + values * sizeof *run->sums);
-    for (size_t i = 0; i < rows; i++) run->distance[i] = INFINITY;
-    return RA_OK;
-}
-
 ra_status ra_kmeans_run(ra_backend *backend, const ra_data *data, const ra_kmeans_options *options,
                         ra_points *points, ra_error *err) {
-    size_t rows = ra_data_rows(data), d = ra_data_dimensions(data);
+    size_t rows = ra_data_rows(data);
     RA_TRY(check_options(options, rows, err));
-    RA_TRY(ra_matrix_init(&points->vectors, options->clusters, d, err));
+    RA_TRY(ra_matrix_init(&points->vectors, options->clusters, ra_data_dimensions(data), err));
     if (options->clusters == rows) { /* each row is its own centre */
         ra_data_read(data, 0, rows, points->vectors.data);
         return RA_OK;
     }
-    ra_kmeans run = {.data = data,
-                     .options = options,
-                     .rows = rows,
-                     .dimensions = d,
-                     .clusters = options->clusters,
-                     .centre = points->vectors.data};
-    ra_status status = prepare(&run, backend, err);
+    ra_kmeans run;
+    ra_status status = ra_kmeans_init(&run, backend, data, options, points->vectors.data, err);
     if (status == RA_OK) status = ra_kmeans_seed(&run, err);
-    if (status == RA_OK) status = iterate(&run, &points->iterations, err);
+    if (status == RA_OK) status = ra_kmeans_iterate(&run, &points->iterations, err);
     points->inertia = run.inertia;
-    release(&run);
+    ra_kmeans_release(&run);
     return status;
 }

@@ -126,7 +126,7 @@ class Points(Train):
 
     def test_plain_dictionaries_have_none(self):
         for kind in ["l2", "max_l2", "l1", "max_l1", "identity"]:
-            tensors, metadata = self.train("--dictionary", kind, "--concepts", "9")
+            tensors, metadata = self.train("--dictionary-kind", kind, "--concepts", "9")
             self.assertEqual(metadata["dictionary"], kind)
             self.assertEqual(tensors["dictionary._weights"].shape, [9, 12])
             self.assertNotIn("points.rows", tensors)

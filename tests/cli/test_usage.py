@@ -118,7 +118,7 @@ class WrongUsage(Case):
         self.bad(2, ["--epochs", "--steps"], "train", "x", "-o", out, "--epochs", "1", "--steps", "1")
         self.bad(2, ["--points", "--init"], "train", "x", "-o", out, "--points", "9", "--init", "i")
         self.bad(
-            2, ["--points", "--dictionary"], "train", "x", "-o", out, "--points", "9", "--dictionary", "l2"
+            2, ["--points", "--dictionary-kind"], "train", "x", "-o", out, "--points", "9", "--dictionary-kind", "l2"
         )
 
     def test_a_name_that_starts_with_dashes_comes_after_two_dashes(self):

@@ -2,6 +2,8 @@
 
 #include "ra_memory.h"
 
+#include "train/kmeans.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -181,20 +183,51 @@ END_TEST
 
 /* ---- awkward data ------------------------------------------------------------------------------------- */
 
+/* Runs from centres that a test has chosen, in the place of seeds. */
+static size_t run_from(const float *values, size_t rows, size_t d, float *centres, size_t clusters,
+                       size_t iterations) {
+    ra_kmeans_options options = {.clusters = clusters, .tolerance = 1e-30, .max_iterations = iterations};
+    ra_backend *backend = backend_of("cpu", 2);
+    ra_data *data = data_of(values, rows, d);
+    ra_kmeans run;
+    ra_ok(ra_kmeans_init(&run, backend, data, &options, centres, &err));
+    ra_ok(ra_kmeans_admit(&run, 0, clusters, &err));
+    ra_ok(ra_kmeans_iterate(&run, &iterations, &err));
+    ra_kmeans_release(&run);
+    ra_data_free(data);
+    ra_backend_release(backend);
+    return iterations;
+}
+
+START_TEST(test_an_empty_cluster_takes_the_farthest_row) {
+    /* two groups, a centre in each, one row far out in the second, and centres that no row is near */
+    const float values[] = {0, 1, 2, 100, 101, 102, 130};
+    float centres[] = {1, 101, -5000};
+    run_from(values, 7, 1, centres, 3, 1);
+    ck_assert_float_eq(centres[0], 1);
+    ck_assert_float_eq(centres[1], 101); /* the mean without the row that left */
+    ck_assert_float_eq(centres[2], 130);
+    float more[] = {-9000, -8000, 1, -7000, 101}; /* from the farthest on, each row once */
+    run_from(values, 7, 1, more, 5, 1);
+    ck_assert_float_eq(more[0], 130);
+    ck_assert_float_eq(more[1], 0); /* all others are at a distance of 1: the lowest row */
+    ck_assert_float_eq(more[2], 1);
+    ck_assert_float_eq(more[3], 2);
+}
+END_TEST
+
 START_TEST(test_no_cluster_stays_empty) {
-    /* half of the rows in one place and the rest spread out by powers: seeds often lose all their rows */
     enum { ROWS = 60, D = 2, CLUSTERS = 24 };
-    float values[ROWS * D];
+    float values[ROWS * D], centres[CLUSTERS * D];
     test_fill(values, ROWS * D, 100 + (uint64_t)_i);
-    for (size_t i = 0; i < ROWS * D; i++) values[i] *= i < ROWS ? 1e-3f : powf(1.2f, (float)i / D);
-    ra_points points;
-    run(values, ROWS, D, &(ra_kmeans_options){.clusters = CLUSTERS, .seed = (uint64_t)_i, .tolerance = 1e-30},
-        &points);
+    for (size_t i = 0; i < CLUSTERS * D; i++)
+        centres[i] = 5 + (float)(i / D); /* all but one far from the data */
+    ck_assert_uint_lt(run_from(values, ROWS, D, centres, CLUSTERS, 100), 100);
+    ra_matrix vectors = {centres, CLUSTERS, D};
     size_t members[CLUSTERS] = {0};
     double distance;
-    for (size_t i = 0; i < ROWS; i++) members[nearest_of(values + i * D, &points.vectors, &distance)]++;
+    for (size_t i = 0; i < ROWS; i++) members[nearest_of(values + i * D, &vectors, &distance)]++;
     for (size_t c = 0; c < CLUSTERS; c++) ck_assert_uint_gt(members[c], 0);
-    ra_points_release(&points);
 }
 END_TEST
 
@@ -307,8 +340,9 @@ START_TEST(test_every_allocation_may_fail) {
 END_TEST
 
 TEST_CASES(kmeans, test_the_number_of_threads_changes_nothing, test_seeds_differ_and_repeat,
-           test_points_are_the_means_of_their_rows, test_fewer_different_rows_than_clusters,
-           test_as_many_clusters_as_rows_are_the_rows, test_one_cluster_is_the_mean,
-           test_refuses_impossible_options, test_stops_when_asked, test_every_allocation_may_fail)
+           test_points_are_the_means_of_their_rows, test_an_empty_cluster_takes_the_farthest_row,
+           test_fewer_different_rows_than_clusters, test_as_many_clusters_as_rows_are_the_rows,
+           test_one_cluster_is_the_mean, test_refuses_impossible_options, test_stops_when_asked,
+           test_every_allocation_may_fail)
 TEST_CASES_LOOP(kmeans_cases, 0, 8, test_finds_separated_blobs, test_inertia_falls_and_is_that_of_the_points,
                 test_no_cluster_stays_empty)

@@ -318,6 +318,15 @@ START_TEST(test_eigenvalues_of_a_known_matrix) {
 }
 END_TEST
 
+START_TEST(test_eigenvalues_of_a_diagonal_matrix) {
+    double A[] = {3, 0, 0, 0, 1, 0, 0, 0, 2}, diagonal[3], beside[3]; /* 2 is where bisection looks first */
+    ra_tridiagonal t = {diagonal, beside, 0};
+    ra_tridiagonalize(A, 3, &t);
+    for (size_t k = 0; k < 3; k++)
+        ck_assert_double_eq_tol(ra_tridiagonal_eigenvalue(&t, k), (double)k + 1, 1e-14);
+}
+END_TEST
+
 /* ---- two samples -------------------------------------------------------------------------------------- */
 
 START_TEST(test_distances_of_a_sample_to_itself_and_to_a_moved_one) {
@@ -373,5 +382,5 @@ TEST_CASES(metrics, test_codes_match_the_reference, test_matrices_match_the_refe
            test_a_large_mean_does_not_cancel, test_two_kinds_of_r2, test_sparsity_of_extreme_rows,
            test_correlation_equals_the_dense_formula, test_collinearity_over_several_tiles,
            test_stable_rank_of_known_matrices, test_stable_rank_equals_that_of_the_whole_spectrum,
-           test_eigenvalues_of_a_known_matrix, test_distances_of_a_sample_to_itself_and_to_a_moved_one,
-           test_frechet_of_singular_covariances)
+           test_eigenvalues_of_a_known_matrix, test_eigenvalues_of_a_diagonal_matrix,
+           test_distances_of_a_sample_to_itself_and_to_a_moved_one, test_frechet_of_singular_covariances)
