@@ -84,7 +84,11 @@ class Readme(unittest.TestCase):
             self.assertEqual(len(reconstruction["reconstructions"][0]), 384)
         finally:
             status = demo.stop()
-        self.assertEqual(status, 0, "make demo after Ctrl-C")
+        # make itself ends by the signal once its commands have ended
+        self.assertIn(status, (0, -signal.SIGINT, 128 + signal.SIGINT), demo.output)
+        address = re.search(r"serves at (http://[^ ]+)\.", demo.output).group(1)
+        with self.assertRaises(OSError, msg="the daemon is still there"):
+            urllib.request.urlopen(address + "/health/live", timeout=5)
 
     def daemon(self, command, folder):
         daemon = Foreground(command, folder, "serving http://")
