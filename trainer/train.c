@@ -167,7 +167,8 @@ static int check_flags(const train_options *options) {
     if (options->points && options->init)
         return usage_error("train", "--points cannot be given with --init, which holds the points");
     if (options->points && plain)
-        return usage_error("train", "--points cannot be given with a plain --dictionary-kind, which has none");
+        return usage_error("train",
+                           "--points cannot be given with a plain --dictionary-kind, which has none");
     return EXIT_GOOD;
 }
 
