@@ -173,7 +173,7 @@ START_TEST(test_sparse_products) {
         }
         ra_ok(p.a->decode_gradient(p.self_a, NULL, &codes, g, D, d, v[0], &err));
         ra_ok(p.b->decode_gradient(p.self_b, NULL, &codes, g, D, d, v[1], &err));
-        assert_close(v[1], v[0], entries, 2e-6);
+        assert_close(v[1], v[0], entries, 2e-5); /* a few dot products may cancel */
         ra_ok(p.a->accumulate(p.self_a, NULL, &codes, v[0], g, d, out[0], &err));
         ra_ok(p.b->accumulate(p.self_b, NULL, &codes, v[0], g, d, out[1], &err));
         assert_close(out[1], out[0], K * d, 2e-6);
