@@ -21,6 +21,7 @@
 
 #include "ra_status.h"
 #include "ra_memory.h"
+#include "ra_digest.h"
 #include "ra_tensor.h"
 #include "ra_io.h"
 #include "ra_backend.h"

@@ -60,6 +60,12 @@ ra_status ra_npy_open(const char *path, ra_npy **npy, ra_error *err);
 void ra_npy_free(ra_npy *npy);
 const ra_tensor *ra_npy_tensor(const ra_npy *npy);
 
+/* The array at the start of `size` bytes of memory, under the same rules; `where` names them in messages
+ * ("the body"). *used <- how many bytes it takes; when used is NULL the array must be all that is there. The
+ * view points into the bytes, and its data are aligned only as the caller's bytes happen to be. */
+ra_status ra_npy_parse(const void *bytes, size_t size, const char *where, ra_tensor *tensor, size_t *used,
+                       ra_error *err);
+
 /* The 1.0 header (padded so that the data starts at a multiple of 64) for a tensor, into a block that the
  * caller frees with ra_free. */
 ra_status ra_npy_header(const ra_tensor *tensor, void **header, size_t *size, ra_error *err);

@@ -20,6 +20,7 @@
 #ifndef RA_MODEL_H
 #define RA_MODEL_H
 
+#include "ra_digest.h"
 #include "ra_sae.h"
 
 typedef struct ra_model ra_model;
@@ -67,7 +68,8 @@ typedef struct ra_model_info {
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
     size_t bytes; /* of memory and mapping that it keeps */
     ra_sae_settings settings;
-    const char *device; /* name of its backend */
+    const char *device;          /* name of its backend */
+    char digest[RA_DIGEST_SIZE]; /* of the numbers of the dictionary as they are held (ra_digest.h) */
 } ra_model_info;
 
 const ra_model_info *ra_model_get_info(const ra_model *model); /* lives as long as the model */
@@ -173,5 +175,21 @@ typedef struct ra_explanation {
 ra_status ra_model_explain(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                            ra_explanation *explanation, ra_error *err);
 void ra_explanation_release(ra_explanation *explanation);
+
+/* One push along an atom: scale * D_atom. */
+typedef struct ra_steer {
+    size_t atom;
+    float scale;
+} ra_steer;
+
+/* What the pushes are added to: x as it is, or what the dictionary makes of it, decode(encode(x)). */
+typedef enum ra_steer_base { RA_STEER_INPUT, RA_STEER_RECONSTRUCTION } ra_steer_base;
+
+/* out [B,d] <- base(x [B,d]) + sum over the pushes of scale * D_atom; the same sum, taken in float64, for all
+ * rows. An atom may be there several times, and no pushes give the base itself. out may be x.
+ * RA_ERR_ARGUMENT for an atom that there is not, RA_ERR_NOT_FINITE for a scale or a row that is not finite or
+ * a result beyond float32; on the reconstruction also the errors of ra_model_encode(). */
+ra_status ra_model_steer(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                         ra_steer_base base, const ra_steer *pushes, size_t count, float *out, ra_error *err);
 
 #endif

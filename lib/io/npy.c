@@ -190,10 +190,9 @@ static ra_status read_dtype(const header *h, const char *path, ra_dtype *dtype, 
             path, h->descr);
 }
 
-static ra_status read_header(ra_npy *npy, const char *path, ra_error *err) {
+static ra_status read_header(const ra_mapping *mapping, const char *path, ra_tensor *tensor, ra_error *err) {
     header h = {0};
-    ra_tensor *tensor = &npy->tensor;
-    RA_TRY(find_header(&npy->mapping, path, &h, err));
+    RA_TRY(find_header(mapping, path, &h, err));
     if (!read_dictionary(&h))
         RA_FAIL(err, RA_ERR_FORMAT, "%s: the npy header is malformed: %s", path, h.problem);
     RA_TRY(read_dtype(&h, path, &tensor->dtype, err));
@@ -210,20 +209,29 @@ static ra_status read_header(ra_npy *npy, const char *path, ra_error *err) {
     return RA_OK;
 }
 
-/* The data are what the header says: all of it there, nothing more, readable in place. */
-static ra_status check_data(const ra_npy *npy, const char *path, ra_error *err) {
-    const ra_tensor *tensor = &npy->tensor;
-    size_t offset = (size_t)((const char *)tensor->data - (const char *)npy->mapping.data);
-    size_t held = npy->mapping.size - offset, needed, unit = ra_dtype_size(tensor->dtype);
+/* The data are what the header says: all of it there, and nothing more unless `used` asks for the end. */
+static ra_status check_data(const ra_mapping *mapping, const char *path, const ra_tensor *tensor,
+                            size_t *used, ra_error *err) {
+    size_t offset = (size_t)((const char *)tensor->data - (const char *)mapping->data);
+    size_t held = mapping->size - offset, needed;
     char shape[RA_SHAPE_TEXT_SIZE];
     ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape);
     if (!ra_extent_bytes(tensor, &needed))
         RA_FAIL(err, RA_ERR_FORMAT, "%s has the shape %s, more than memory can address", path, shape);
-    if (held != needed)
+    if (held < needed || (held > needed && !used))
         RA_FAIL(err, RA_ERR_FORMAT, "%s is %s: shape %s of %s takes %zu bytes of data, but %zu are there",
                 path, held < needed ? "truncated" : "too long", shape, ra_dtype_name(tensor->dtype), needed,
                 held);
-    if (needed > 0 && offset % unit != 0)
+    if (used) *used = offset + needed;
+    return RA_OK;
+}
+
+/* What is mapped is read in place. */
+static ra_status check_alignment(const ra_npy *npy, const char *path, ra_error *err) {
+    const ra_tensor *tensor = &npy->tensor;
+    size_t offset = (size_t)((const char *)tensor->data - (const char *)npy->mapping.data);
+    size_t unit = ra_dtype_size(tensor->dtype);
+    if (ra_tensor_elements(tensor) > 0 && offset % unit != 0)
         RA_FAIL(
             err, RA_ERR_FORMAT,
             "%s is misaligned: its data begin at byte %zu, which is not a multiple of the %zu bytes of an "
@@ -236,8 +244,9 @@ ra_status ra_npy_open(const char *path, ra_npy **out, ra_error *err) {
     ra_npy *npy = ra_calloc(1, sizeof *npy);
     if (!npy) RA_FAIL_MEMORY(err, "an opened file", sizeof *npy);
     ra_status status = ra_mapping_open(path, &npy->mapping, err);
-    if (status == RA_OK) status = read_header(npy, path, err);
-    if (status == RA_OK) status = check_data(npy, path, err);
+    if (status == RA_OK) status = read_header(&npy->mapping, path, &npy->tensor, err);
+    if (status == RA_OK) status = check_data(&npy->mapping, path, &npy->tensor, NULL, err);
+    if (status == RA_OK) status = check_alignment(npy, path, err);
     if (status != RA_OK) {
         ra_npy_free(npy);
         return status;
@@ -245,6 +254,16 @@ ra_status ra_npy_open(const char *path, ra_npy **out, ra_error *err) {
     if (ra_tensor_elements(&npy->tensor) == 0)
         npy->tensor.data = npy->mapping.data; /* aligned, as promised */
     *out = npy;
+    return RA_OK;
+}
+
+ra_status ra_npy_parse(const void *bytes, size_t size, const char *where, ra_tensor *tensor, size_t *used,
+                       ra_error *err) {
+    ra_mapping mapping = {bytes, size};
+    ra_tensor found = {0};
+    RA_TRY(read_header(&mapping, where, &found, err));
+    RA_TRY(check_data(&mapping, where, &found, used, err));
+    *tensor = found;
     return RA_OK;
 }
 

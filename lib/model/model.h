@@ -7,7 +7,8 @@
  *   open_points.c      what is known of the candidate points, the same for both
  *   labels.c           texts of points, rows and atoms; the ones that are made up from others
  *   provenance.c       atoms, points, and the way back from a point to its atoms
- *   reconstruct.c encode.c search.c search_score.c explain.c   the computations; workspace.c is their scratch
+ *   reconstruct.c encode.c search.c search_score.c explain.c steer.c
+ *                      the computations; workspace.c is their scratch
  *   vectors.c ranking.c                         float64 dot products; order by falling key
  *   save.c             the artifact that open_artifact.c reads: proto/artifact.md
  *
@@ -135,8 +136,9 @@ struct ra_workspace {
     ra_scratch ranked;   /* search: [K]; explain: [entries] */
     ra_scratch x_hat;    /* explain: [B,d] */
     ra_scratch share;    /* explain: [entries] contributions */
+    ra_scratch shift;    /* steer: [d] the sum of the pushes, in float64, and [d] of an atom */
     ra_codes block;      /* encode: the codes of one block of rows */
-    ra_codes codes;      /* explain */
+    ra_codes codes;      /* explain, steer */
 };
 
 /* *values <- room for count elements of `size` bytes. */

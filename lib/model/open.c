@@ -134,6 +134,7 @@ static void complete_info(ra_model *model) {
     info->has_point_labels = model->point_labels != NULL;
     info->has_point_vectors = model->point_vectors.data != NULL;
     info->device = ra_backend_name(model->backend);
+    ra_digest(model->dictionary.data, ra_tensor_bytes(&model->dictionary), info->digest);
 }
 
 static ra_status choose_backend(ra_model *model, ra_backend *given, ra_error *err) {

@@ -1,0 +1,79 @@
+/* Steering: activations moved along atoms. What is added does not depend on the row, so the pushes are summed
+ * once, in float64, and the sum is added to each row with one rounding to float32: many small pushes are not
+ * lost beside a large one.
+ *
+ * On top of the reconstruction the rows are encoded and decoded in blocks: an SAE without a limit on its
+ * active latents may light up all of them. */
+#include "model/model.h"
+#include "model/vectors.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK = 256 };
+
+static ra_status check_pushes(const ra_model *model, const ra_steer *pushes, size_t count, ra_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        if (pushes[i].atom >= model->info.concepts)
+            RA_FAIL(err, RA_ERR_ARGUMENT, "push %zu is along atom %zu; expected 0 to %zu", i, pushes[i].atom,
+                    model->info.concepts - 1);
+        if (!isfinite(pushes[i].scale))
+            RA_FAIL(err, RA_ERR_NOT_FINITE, "push %zu, along atom %zu, has no finite scale", i,
+                    pushes[i].atom);
+    }
+    return RA_OK;
+}
+
+/* *shift [d] <- the sum of the pushes. */
+static ra_status sum_pushes(const ra_model *model, ra_workspace *workspace, const ra_steer *pushes,
+                            size_t count, const double **shift, ra_error *err) {
+    size_t d = model->info.dimensions;
+    void *block = NULL;
+    RA_TRY(ra_scratch_reserve(&workspace->shift, "pushes", d, sizeof(double) + sizeof(float), &block, err));
+    double *sum = block;
+    float *widened = (float *)(sum + d);
+    memset(sum, 0, d * sizeof *sum);
+    for (size_t i = 0; i < count; i++) {
+        const void *row = ra_tensor_row(&model->dictionary, pushes[i].atom);
+        const float *atom = ra_vector_widen(model->dictionary.dtype, row, 0, d, widened);
+        double scale = pushes[i].scale;
+        for (size_t j = 0; j < d; j++) sum[j] += scale * atom[j];
+    }
+    *shift = sum;
+    return RA_OK;
+}
+
+/* out [rows,d] <- decode(encode(x [rows,d])) */
+static ra_status reconstruct(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                             float *out, ra_error *err) {
+    size_t d = model->info.dimensions;
+    RA_TRY(ra_model_check_rows("input", x, rows, d, err)); /* of all rows, so that their numbers are right */
+    for (size_t from = 0; from < rows; from += BLOCK) {
+        size_t count = rows - from < BLOCK ? rows - from : BLOCK;
+        RA_TRY(ra_model_encode(model, workspace, x + from * d, count, &workspace->codes, err));
+        RA_TRY(ra_model_reconstruct(model, workspace, &workspace->codes, out + from * d, err));
+    }
+    return RA_OK;
+}
+
+ra_status ra_model_steer(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                         ra_steer_base base, const ra_steer *pushes, size_t count, float *out,
+                         ra_error *err) {
+    size_t d = model->info.dimensions, n = rows * d;
+    const double *shift = NULL;
+    RA_TRY(check_pushes(model, pushes, count, err));
+    RA_TRY(sum_pushes(model, workspace, pushes, count, &shift, err));
+    if (base == RA_STEER_RECONSTRUCTION) {
+        RA_TRY(reconstruct(model, workspace, x, rows, out, err));
+    } else {
+        RA_TRY(ra_model_check_rows("input", x, rows, d, err));
+        if (n && out != x) memmove(out, x, n * sizeof *out);
+    }
+    for (size_t row = 0; row < rows; row++)
+        for (size_t j = 0; j < d; j++) out[row * d + j] = (float)(out[row * d + j] + shift[j]);
+    size_t bad = ra_find_not_finite(out, n);
+    if (bad < n)
+        RA_FAIL(err, RA_ERR_NOT_FINITE, "the output for input %zu is beyond float32 at position %zu", bad / d,
+                bad % d);
+    return RA_OK;
+}
