@@ -22,7 +22,7 @@ OPTIMIZE  := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE)
 CPPFLAGS  += -D_GNU_SOURCE -Ilib
 CFLAGS    += -std=gnu17 -g $(OPTIMIZE) -fno-math-errno -fvisibility=hidden $(WARNINGS) -MMD -MP -pthread
 LDFLAGS   += $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread
-LIBS      := -lopenblas -lcjson -ldl -lm
+LIBS      := -lopenblas -lcjson -lxxhash -lz -ldl -lm
 
 # ---- sources, by layer: lower layers first; lib/README.md has the rules ------------------------------------------------
 LAYERS   := base tensor io backend dictionary sae model train metrics
@@ -32,11 +32,14 @@ SERVER_SRC  := $(sort $(wildcard server/*.c server/*/*.c))
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
 
 object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
+# Files that the daemon carries in itself (server/api/docs.c): asset_proto_openapi_json .. asset_..._end.
+ASSETS      := proto/openapi.json $(sort $(wildcard server/web/*))
+ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(ASSETS))
 LIBRASAE := $(OUT)/librasae.a
 PROGRAMS := $(OUT)/rasae $(OUT)/rasaed
 UNIT     := $(OUT)/tests/unit
 # What the unit tests of the server look at: all of it but main().
-SERVER_PARTS := $(filter-out $(OUT)/obj/server/main.o,$(call object,$(SERVER_SRC)))
+SERVER_PARTS := $(filter-out $(OUT)/obj/server/main.o,$(call object,$(SERVER_SRC))) $(ASSET_PARTS)
 # Stand-ins for an accelerator's plugin, each from tests/plugin/example.c.
 PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-idle)
 PLUGIN_FLAGS_example-old  := -DEXAMPLE_VERSION=0
@@ -55,13 +58,13 @@ $(OUT)/rasae: $(call object,$(TRAINER_SRC)) $(LIBRASAE)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(LIBRASAE)
+$(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(ASSET_PARTS) $(LIBRASAE)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS)
 
 $(UNIT): $(call object,$(UNIT_SRC)) $(SERVER_PARTS) $(LIBRASAE) | $(PLUGINS)
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd $(LIBS) $$(pkg-config --libs check)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS) $$(pkg-config --libs check)
 
 $(OUT)/tests/librasae-%.so: tests/plugin/example.c lib/ra_backend.h
 	$(call say,LINK,$@)
@@ -70,6 +73,14 @@ $(OUT)/tests/librasae-%.so: tests/plugin/example.c lib/ra_backend.h
 $(OUT)/obj/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CPPFLAGS_$(firstword $(subst /, ,$<))) $(CFLAGS) -c -o $@ $<
+
+# The bytes of a file between two symbols; a byte of zero behind them.
+asset_name = asset_$(subst /,_,$(subst .,_,$(subst -,_,$(1))))
+$(OUT)/obj/assets/%.o: %
+	$(call say,EMBED,$<)
+	$(Q)mkdir -p $(@D) && printf '%s\n' '.section .rodata' '.global $(call asset_name,$<), $(call asset_name,$<)_end' \
+	  '$(call asset_name,$<): .incbin "$<"' '$(call asset_name,$<)_end: .byte 0' \
+	  '.section .note.GNU-stack,"",%progbits' | $(CC) -c -x assembler -o $@ -
 
 CPPFLAGS_server := -Iserver
 CPPFLAGS_tests  := -Iserver -Itests/unit
@@ -94,7 +105,7 @@ BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(wildcard tests/bench/benc
 
 $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBRASAE)
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd $(LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS)
 
 bench: install-deps ## time numbers, serving and training beside what the machine can do
 	$(Q)$(MAKE) --no-print-directory $(BENCHES)

@@ -12,8 +12,12 @@
  */
 #include "engine/engine.h"
 #include "engine/log.h"
+#include "engine/metrics.h"
 #include "engine/reloader.h"
+#include "http/auth.h"
+#include "http/cors.h"
 #include "http/server.h"
+#include "observe.h"
 #include "ra.h"
 #include "routes.h"
 #include "settings.h"
@@ -26,6 +30,14 @@
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2 };
+
+enum {
+    THREADS_A_CORE = 4, /* for heavy requests */
+    LEAST_THREADS = 16,
+    PRODUCTS_AT_ONCE = 2, /* each spreads over the backend's threads; a second one keeps small from waiting */
+    ADMIN_CONNECTIONS = 64,
+    COMPUTE_END_SECONDS = 2 /* how long a stop waits for what nobody waits for any more */
+};
 
 /* ---- signals ------------------------------------------------------------------------------------------- */
 
@@ -78,15 +90,22 @@ static sigset_t stop_signals(void) {
 
 /* ---- the parts of the program -------------------------------------------------------------------------- */
 
+/* Where the server listens. */
+typedef struct address {
+    http_server *server;
+    int descriptor; /* bound, not yet the server's; -1 when there is none */
+    char url[HTTP_ADDRESS_SIZE];
+} address;
+
 typedef struct program {
     settings settings;
     ra_backend *backend;
     engine engine;
     reloader *reloader;
+    cors_policy cors;
     http_service service;
-    http_server *server;
-    int descriptor; /* bound, not yet the server's; -1 when there is none */
-    char url[HTTP_ADDRESS_SIZE];
+    http_tls tls;
+    address main, admin;
 } program;
 
 static size_t usable_cores(void) {
@@ -95,43 +114,130 @@ static size_t usable_cores(void) {
     return count > 0 ? (size_t)count : 1;
 }
 
+static void count_joined(void *context, size_t requests, size_t rows) {
+    (void)requests;
+    metrics_joined(context, rows);
+}
+
 static ra_status load(program *self, ra_error *err) {
     const settings *chosen = &self->settings;
     ra_backend_options options = {.threads = chosen->compute_threads};
     ra_status status = ra_backend_open(chosen->device, &options, &self->backend, err);
     if (status != RA_OK) return status;
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
-    registry_options from = {.backend = self->backend, .settings = chosen->sae};
+    registry_options from = {
+        .backend = self->backend, .settings = chosen->sae, .folder = chosen->dictionary_dir};
     status = registry_new(&from, &self->engine.dictionaries, err);
     for (size_t i = 0; i < chosen->dictionary_count && status == RA_OK; i++)
         status = registry_add(self->engine.dictionaries, chosen->dictionaries[i].name,
                               chosen->dictionaries[i].path, err);
+    if (status == RA_OK && chosen->dictionary_dir)
+        status = registry_add_folder(self->engine.dictionaries, err);
     return status;
 }
 
-/* The address is taken before the files are read, so that a port in use is known at once; connections are
- * accepted only when everything is loaded. */
-static ra_status start(program *self, ra_error *err) {
+/* Keys, origins, counters: what the routes look at before and after a request. */
+static ra_status prepare(program *self, ra_error *err) {
     const settings *chosen = &self->settings;
-    ra_status status = http_listener_open(&chosen->listen, &self->descriptor, self->url, err);
-    if (status == RA_OK) status = load(self, err);
-    if (status == RA_OK) status = reloader_start(self->engine.dictionaries, &self->reloader, err);
-    if (status != RA_OK) return status;
-    self->engine.max_body = chosen->max_body;
-    self->engine.max_rows = chosen->max_rows;
-    self->service = routes_service(&self->engine);
-    http_server_options options = {.descriptor = self->descriptor,
+    engine *shared = &self->engine;
+    ra_status status = observe_new_metrics(&shared->metrics, err);
+    if (status == RA_OK && chosen->keys) status = auth_open(chosen->keys, &shared->keys, err);
+    self->cors = (cors_policy){chosen->cors_origins, chosen->cors_origin_count};
+    shared->cors = &self->cors;
+    shared->metrics_access = chosen->metrics_access;
+    shared->max_body = chosen->max_body;
+    shared->max_rows = chosen->max_rows;
+    if (status == RA_OK && shared->keys)
+        ra_log(RA_LOG_INFO, "%zu keys from %s", auth_count(shared->keys), chosen->keys);
+    return status;
+}
+
+/* Threads for heavy requests. Many of them wait within a request, for their turn in the batcher. */
+static ra_status start_compute(program *self, ra_error *err) {
+    const settings *chosen = &self->settings;
+    engine *shared = &self->engine;
+    size_t threads = THREADS_A_CORE * usable_cores();
+    compute_options workers = {.threads = threads < LEAST_THREADS ? LEAST_THREADS : threads,
+                               .queue = chosen->max_queue};
+    batcher_options products = {.slots = PRODUCTS_AT_ONCE,
+                                .max_batch = chosen->max_batch,
+                                .delay_us = (unsigned)chosen->batch_delay_us,
+                                .joined = count_joined,
+                                .context = shared->metrics};
+    ra_status status = batcher_new(&products, &shared->batcher, err);
+    return status == RA_OK ? compute_start(&workers, &shared->compute, err) : status;
+}
+
+/* The addresses are taken before the files are read, so that a port in use is known at once; connections are
+ * accepted only when everything is loaded. */
+static ra_status listen_on(program *self, ra_error *err) {
+    http_address where = self->settings.listen, admin = self->settings.admin_listen;
+    where.secure = admin.secure = self->settings.tls_certificate != NULL;
+    ra_status status = http_listener_open(&where, &self->main.descriptor, self->main.url, err);
+    self->engine.has_admin = admin.port[0] != '\0';
+    if (status == RA_OK && self->engine.has_admin)
+        status = http_listener_open(&admin, &self->admin.descriptor, self->admin.url, err);
+    if (status == RA_OK && where.secure)
+        status =
+            http_tls_read(self->settings.tls_certificate, self->settings.tls_key, &self->tls, err);
+    return status;
+}
+
+static ra_status start_server(program *self, bool admin, ra_error *err) {
+    const settings *chosen = &self->settings;
+    address *at = admin ? &self->admin : &self->main;
+    http_server_options options = {.descriptor = at->descriptor,
                                    .threads = chosen->threads ? chosen->threads : usable_cores(),
                                    .idle_seconds = (unsigned)chosen->idle_seconds,
+                                   .header_seconds = (unsigned)chosen->header_seconds,
+                                   .deadline_ms = chosen->deadline_ms,
+                                   .max_connections = chosen->max_connections,
+                                   .max_per_address = chosen->max_connections_per_address,
+                                   .max_in_flight = chosen->max_in_flight,
+                                   .admin = admin,
+                                   .tls = &self->tls,
                                    .service = &self->service};
-    self->descriptor = -1;
-    signals_for_serving();
-    status = http_server_start(&options, &self->server, err);
+    if (admin) {
+        options.threads = 1;
+        options.max_connections = ADMIN_CONNECTIONS;
+        options.max_per_address = 0;
+    }
+    at->descriptor = -1;
+    ra_status status = http_server_start(&options, &at->server, err);
+    if (status == RA_OK)
+        ra_log(RA_LOG_INFO, "serving %s%s with %zu I/O threads", at->url, admin ? " for administration" : "",
+               options.threads);
+    return status;
+}
+
+static ra_status start(program *self, ra_error *err) {
+    const settings *chosen = &self->settings;
+    ra_status status = listen_on(self, err);
+    if (status == RA_OK) status = prepare(self, err);
+    if (status == RA_OK) status = load(self, err);
+    if (status == RA_OK)
+        status = reloader_start(self->engine.dictionaries, chosen->watch ? RELOADER_WATCH_MS : 0,
+                                &self->reloader, err);
     if (status != RA_OK) return status;
-    ra_log(RA_LOG_INFO, "serving %s with %zu I/O threads", self->url, options.threads);
-    printf("rasaed: serving %s\n", self->url);
+    signals_for_serving();
+    status = start_compute(self, err);
+    self->service = routes_service(&self->engine);
+    if (status == RA_OK && self->engine.has_admin) status = start_server(self, true, err);
+    if (status == RA_OK) status = start_server(self, false, err);
+    if (status != RA_OK) return status;
+    printf("rasaed: serving %s\n", self->main.url);
+    if (self->engine.has_admin) printf("rasaed: admin %s\n", self->admin.url);
     fflush(stdout);
     return RA_OK;
+}
+
+static void reload_keys(program *self) {
+    ra_error why = {0};
+    if (!self->engine.keys) return;
+    if (auth_reload(self->engine.keys, &why) == RA_OK)
+        ra_log(RA_LOG_INFO, "%zu keys from %s", auth_count(self->engine.keys), self->settings.keys);
+    else
+        ra_log(RA_LOG_ERROR, "the keys are not reloaded, the old ones stay in force: %s", why.message);
 }
 
 /* Until somebody asks for the end. */
@@ -146,6 +252,7 @@ static void serve(program *self) {
             return;
         }
         ra_log(RA_LOG_INFO, "SIGHUP: reloading");
+        reload_keys(self);
         reloader_ask(self->reloader);
     }
 }
@@ -158,8 +265,8 @@ static void drain(program *self) {
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += (time_t)self->settings.drain_seconds;
     atomic_store(&self->engine.draining, true);
-    http_server_refuse(self->server);
-    while (http_server_in_flight(self->server) > 0) {
+    http_server_refuse(self->main.server);
+    while (http_server_in_flight(self->main.server) > 0) {
         if (sigtimedwait(&set, NULL, &step) > 0) {
             ra_log(RA_LOG_WARNING, "a second signal: stopping at once");
             _exit(EXIT_FAILURE);
@@ -167,27 +274,35 @@ static void drain(program *self) {
         clock_gettime(CLOCK_MONOTONIC, &now);
         if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec)) {
             ra_log(RA_LOG_WARNING, "%zu requests were not done within %zu s",
-                   http_server_in_flight(self->server), self->settings.drain_seconds);
+                   http_server_in_flight(self->main.server), self->settings.drain_seconds);
             return;
         }
     }
 }
 
+/* The addresses first, then who works for them; what does not end in time is left to the end of the process. */
 static void stop(program *self) {
-    http_server_stop(self->server);
-    if (!reloader_stop(self->reloader, 1)) {
-        ra_log(RA_LOG_WARNING, "stopped in the middle of a reload");
+    http_server_stop(self->main.server);
+    http_server_stop(self->admin.server);
+    bool computed = compute_stop(self->engine.compute, COMPUTE_END_SECONDS);
+    if (!computed || !reloader_stop(self->reloader, 1)) {
+        ra_log(RA_LOG_WARNING, "stopped in the middle of a %s", computed ? "reload" : "computation");
         _exit(EXIT_SUCCESS);
     }
+    batcher_free(self->engine.batcher);
     registry_free(self->engine.dictionaries);
+    metrics_free(self->engine.metrics);
+    auth_free(self->engine.keys);
     ra_backend_release(self->backend);
-    if (self->descriptor >= 0) close(self->descriptor);
+    if (self->main.descriptor >= 0) close(self->main.descriptor);
+    if (self->admin.descriptor >= 0) close(self->admin.descriptor);
+    http_tls_release(&self->tls);
     settings_release(&self->settings);
 }
 
 static int run(program *self) {
     ra_error err = {0};
-    log_start((ra_log_level)self->settings.log_level);
+    log_start((ra_log_level)self->settings.log_level, (log_format)self->settings.log_format);
     signals_before_serving();
     ra_status status = start(self, &err);
     if (status == RA_OK) {
@@ -203,18 +318,35 @@ static int run(program *self) {
     return EXIT_FAILURE;
 }
 
+static int check_config(const settings *chosen) {
+    ra_error err = {0};
+    log_start(RA_LOG_WARNING, LOG_TEXT);
+    ra_status status = settings_check(chosen, &err);
+    if (status == RA_OK)
+        puts("OK");
+    else
+        fprintf(stderr, "rasaed: %s\n", err.message);
+    return status == RA_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv) {
-    program self = {.descriptor = -1};
+    program self = {.main = {.descriptor = -1}, .admin = {.descriptor = -1}};
     ra_error err = {0};
     if (settings_read(argc, argv, getenv, &self.settings, &err) != RA_OK) {
         fprintf(stderr, "rasaed: %s\n", err.message);
         return err.code == RA_ERR_NOT_FOUND || err.code == RA_ERR_IO ? EXIT_FAILURE : EXIT_USAGE;
     }
+    int code = EXIT_SUCCESS;
     if (self.settings.help)
         settings_help(stdout);
     else if (self.settings.version)
         printf("rasaed %s\n", RA_VERSION);
+    else if (self.settings.print_config)
+        settings_print(&self.settings, stdout);
+    else if (self.settings.check_config)
+        code = check_config(&self.settings);
     else
         return run(&self);
-    return EXIT_SUCCESS;
+    settings_release(&self.settings);
+    return code;
 }

@@ -27,6 +27,7 @@ layers='
 headers='
     ra_status.h:     base
     ra_memory.h:     base
+    ra_digest.h:     base
     ra_settings.h:   base
     ra_tensor.h:     tensor
     ra_io.h:         io
@@ -44,8 +45,11 @@ headers='
 foreign='
     cJSON          cjson/|cJSON        cJSON                 lib/io|server/codec
     libmicrohttpd  microhttpd          MHD_                  server/http
+    GnuTLS         gnutls              gnutls_               server/http
     BLAS           cblas|openblas      cblas_|openblas_      lib/backend
     CUDA           cuda|cublas|nvrtc   cuda[A-Z]|cublas|nvrtc lib/backend/cuda
+    xxHash         xxhash              XXH                   lib/base
+    zlib           zlib                z_stream|inflateInit|deflateInit server/codec
 '
 
 # Functions that nobody calls, and those that a program may call but the library may not. The library does

@@ -47,6 +47,15 @@ ra_status api_query_count(const api_call *call, const char *name, size_t standar
     return status;
 }
 
+ra_status api_query_metric(const api_call *call, ra_metric standard, ra_metric *metric, ra_error *err) {
+    const char *name = http_target_parameter(&call->request->target, "metric");
+    *metric = standard;
+    if (!name) return RA_OK;
+    for (*metric = RA_METRIC_COSINE; *metric <= RA_METRIC_DOT; ++*metric)
+        if (strcmp(name, metric_name(*metric)) == 0) return RA_OK;
+    return ra_error_set(err, RA_ERR_ARGUMENT, "metric is '%.64s', expected cosine or dot", name);
+}
+
 ra_status api_check_atom(const api_call *call, size_t atom, ra_error *err) {
     size_t concepts = api_info(call)->concepts;
     if (atom < concepts) return RA_OK;
@@ -71,7 +80,11 @@ ra_status api_check_finite(const char *what, const float *values, size_t n, ra_e
 }
 
 ra_status api_check_reply(const api_call *call, ra_error *err) {
-    if (call->response->body.size <= (size_t)MAX_REPLY_MIB << 20) return RA_OK;
+    return api_check_size(call->response->body.size, err);
+}
+
+ra_status api_check_size(size_t bytes, ra_error *err) {
+    if (bytes <= (size_t)MAX_REPLY_MIB << 20) return RA_OK;
     return ra_error_set(err, RA_ERR_TOO_LARGE, "the reply has more than %d MiB; ask for less at once",
                         MAX_REPLY_MIB);
 }

@@ -4,7 +4,8 @@
  * complete. It fills call->response and returns RA_OK, or returns an error, which becomes a problem reply
  * with the status of its code (http_status_of()). Sentences for clients never name files of the server.
  *
- * Thread safety: a call belongs to the I/O thread that serves it; all that handlers share is immutable.
+ * Thread safety: a call belongs to the thread that serves it, an I/O thread when it is light, else a compute
+ * thread (weight.h); all that handlers share is immutable.
  */
 #ifndef RASAED_API_API_H
 #define RASAED_API_API_H
@@ -26,17 +27,31 @@ typedef ra_status api_handler(api_call *call, ra_error *err);
 
 /* One family of endpoints a file; each route is described in server/README.md. */
 api_handler api_live, api_ready;                /* health.c */
+api_handler api_oip_server, api_oip_model, api_oip_config, api_oip_ready, api_oip_statistics,
+    api_oip_all_statistics;                              /* oip_metadata.c */
+api_handler api_oip_infer;                               /* oip_infer.c */
+api_handler api_oip_index, api_oip_load, api_oip_unload; /* oip_repository.c */
+api_handler api_metrics;                        /* metrics.c */
 api_handler api_dictionaries, api_dictionary;   /* dictionaries.c */
 api_handler api_atoms, api_atom, api_neighbors; /* atoms.c */
 api_handler api_search;                         /* search.c */
 api_handler api_reconstruct;                    /* reconstruct.c */
 api_handler api_encode, api_explain;            /* encode.c */
 api_handler api_point;                          /* points.c */
+api_handler api_steer;                          /* steer.c */
+api_handler api_dictionary_file;                /* dictionary_file.c */
+api_handler api_reload;                         /* reload.c */
+api_handler api_sae_vector, api_sae_topk;       /* neuronpedia.c */
+api_handler api_openapi, api_docs, api_docs_css, api_docs_js; /* docs.c */
 
 /* ---- what they share (api.c) --------------------------------------------------------------------------- */
 
 /* Marks the response as 200 with JSON and returns where to write it. */
 text *api_json(api_call *call);
+
+/* Fills in the model and computes: every handler's way to the model's arithmetic (compute.c). Long batches
+ * are computed in pieces, so that a request that nobody waits for any more ends between two of them. */
+ra_status api_compute(const api_call *call, product *wanted, ra_error *err);
 
 /* The model of call->dictionary and what is known of it. */
 const ra_model *api_model(const api_call *call);
@@ -45,6 +60,9 @@ const ra_model_info *api_info(const api_call *call);
 /* *value <- the query parameter, a whole number from min to max, or `standard` when it is not given. */
 ra_status api_query_count(const api_call *call, const char *name, size_t standard, size_t min, size_t max,
                           size_t *value, ra_error *err);
+
+/* *metric <- the query parameter `metric`, or `standard`. */
+ra_status api_query_metric(const api_call *call, ra_metric standard, ra_metric *metric, ra_error *err);
 
 /* The whole number digits .. end; RA_ERR_ARGUMENT, naming `what`. A number too large
  * for size_t is SIZE_MAX: larger than any index. */
@@ -62,5 +80,6 @@ ra_status api_check_finite(const char *what, const float *values, size_t n, ra_e
 
 /* RA_ERR_TOO_LARGE when the reply has outgrown what one request may cost. Asked once an item. */
 ra_status api_check_reply(const api_call *call, ra_error *err);
+ra_status api_check_size(size_t bytes, ra_error *err); /* the same for what is collected elsewhere */
 
 #endif

@@ -1,5 +1,6 @@
 /* Atoms: one, a page of them, some by number, and the nearest of one. */
-#include "api/api.h"
+#include "api/forms.h"
+#include "ra_memory.h"
 
 #include <string.h>
 
@@ -35,6 +36,14 @@ static ra_status query_fields(const api_call *call, unsigned *fields, ra_error *
     return RA_OK;
 }
 
+/* In binary there is nothing but the vectors. */
+static ra_status check_binary_fields(const api_call *call, unsigned fields, ra_error *err) {
+    if (call->request->reply_form == FORM_JSON || fields & ATOM_VECTOR) return RA_OK;
+    return ra_error_set(
+        err, RA_ERR_ARGUMENT,
+        "fields leaves out the vector, and the form asked for has nothing else; ask for JSON");
+}
+
 /* ---- one atom ------------------------------------------------------------------------------------------ */
 
 /* What atoms are read into, one after another. */
@@ -51,6 +60,7 @@ static ra_status reader_start(const api_call *call, atom_reader *reader, ra_erro
     void *vector = NULL, *archetypes = NULL;
     *reader = (atom_reader){.model = api_model(call), .info = api_info(call)};
     ra_status status = query_fields(call, &reader->fields, err);
+    if (status == RA_OK) status = check_binary_fields(call, reader->fields, err);
     if (status == RA_OK) status = scratch_get(&mine, err);
     if (status == RA_OK)
         status =
@@ -83,10 +93,36 @@ static ra_status write_atom(const atom_reader *reader, size_t atom, text *out, r
     return RA_OK;
 }
 
+/* count vectors from atom `first` on: from where they lie, when that is in f32. rank 1 is a single one. */
+static ra_status send_vectors(api_call *call, const atom_reader *reader, const size_t *ids, size_t first,
+                              size_t count, int rank, ra_error *err) {
+    const ra_tensor *D = ra_model_dictionary(reader->model);
+    size_t d = reader->info->dimensions;
+    ra_tensor vectors = ra_tensor_2d(RA_F32, NULL, count, d);
+    if (rank == 1) vectors = ra_tensor_1d(RA_F32, NULL, d);
+    if (D->dtype == RA_F32 && !ids) {
+        vectors.data = (const float *)D->data + first * d;
+        return forms_reply_in_place(call, &vectors, err);
+    }
+    float *copy = ra_malloc(count * d, sizeof *copy);
+    if (!copy) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu vectors", count);
+    ra_status status = RA_OK;
+    for (size_t i = 0; i < count && status == RA_OK; i++)
+        status = ra_model_atom(reader->model, ids ? ids[i] : first + i, copy + i * d, err);
+    vectors.data = copy;
+    tensor_list list = {1, {vectors}};
+    if (status == RA_OK) status = forms_reply_tensors(call, &list, err);
+    ra_free(copy);
+    return status;
+}
+
 ra_status api_atom(api_call *call, ra_error *err) {
     atom_reader reader;
     ra_status status = api_check_atom(call, call->index, err);
     if (status == RA_OK) status = reader_start(call, &reader, err);
+    call->response->lasting = true;
+    if (status == RA_OK && call->request->reply_form != FORM_JSON)
+        return send_vectors(call, &reader, NULL, call->index, 1, 1, err);
     return status == RA_OK ? write_atom(&reader, call->index, api_json(call), err) : status;
 }
 
@@ -128,6 +164,7 @@ static ra_status atoms_by_ids(api_call *call, const atom_reader *reader, const c
         return ra_error_set(err, RA_ERR_ARGUMENT, "ids stands beside offset or limit; give one or the other");
     ra_status status = query_ids(call, list, &ids, &count, err);
     if (status != RA_OK) return status;
+    if (call->request->reply_form != FORM_JSON) return send_vectors(call, reader, ids, 0, count, 2, err);
     text *out = open_list(call);
     for (size_t i = 0; i < count && status == RA_OK; i++) {
         status = write_atom(reader, ids[i], out, err);
@@ -136,6 +173,43 @@ static ra_status atoms_by_ids(api_call *call, const atom_reader *reader, const c
     put_close(out, ']');
     put_close(out, '}');
     return status;
+}
+
+/* ---- pages: Link names the ones around this one ----------------------------------------------------------
+ */
+
+typedef struct page {
+    size_t offset, limit, total;
+} page;
+
+static void add_link(const api_call *call, text *links, const char *relation, size_t offset, size_t limit) {
+    static const char *const kept[] = {"fields",
+                                       "format"}; /* checked by now: nothing in them needs encoding */
+    const http_target *target = &call->request->target;
+    text_format(links, "%s<%s?offset=%zu&limit=%zu", links->size ? ", " : "", target->path, offset, limit);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        const char *value = http_target_parameter(target, kept[i]);
+        if (value) text_format(links, "&%s=%s", kept[i], value);
+    }
+    text_format(links, ">; rel=\"%s\"", relation);
+}
+
+/* Pages are counted from this one, so that whoever walks along them meets each atom once. */
+static ra_status link_pages(api_call *call, const page *here, ra_error *err) {
+    text links = {0};
+    size_t left = here->total - here->offset, before = here->offset % here->limit;
+    size_t last = here->offset + (left - 1) / here->limit * here->limit;
+    add_link(call, &links, "first", 0, before && here->offset < here->limit ? before : here->limit);
+    if (here->offset > 0)
+        add_link(call, &links, "prev", here->offset > here->limit ? here->offset - here->limit : 0,
+                 here->offset < here->limit ? here->offset : here->limit);
+    if (left > here->limit) add_link(call, &links, "next", here->offset + here->limit, here->limit);
+    add_link(call, &links, "last", last, here->limit);
+    text_append(&links, "", 1);
+    bool failed = links.failed;
+    if (!failed) http_response_header(call->response, "Link", links.data);
+    text_release(&links);
+    return failed ? ra_error_set(err, RA_ERR_MEMORY, "out of memory: the links of a page") : RA_OK;
 }
 
 static ra_status atoms_by_page(api_call *call, const atom_reader *reader, ra_error *err) {
@@ -147,6 +221,9 @@ static ra_status atoms_by_page(api_call *call, const atom_reader *reader, ra_err
         return ra_error_set(err, RA_ERR_NOT_FOUND, "offset is %zu, but dictionary %s has %zu atoms", offset,
                             call->dictionary->name, total);
     size_t end = limit < total - offset ? offset + limit : total;
+    status = link_pages(call, &(page){offset, limit, total}, err);
+    if (status == RA_OK && call->request->reply_form != FORM_JSON)
+        return send_vectors(call, reader, NULL, offset, end - offset, 2, err);
     text *out = open_list(call);
     for (size_t atom = offset; atom < end && status == RA_OK; atom++) {
         status = write_atom(reader, atom, out, err);
@@ -168,19 +245,11 @@ ra_status api_atoms(api_call *call, ra_error *err) {
     const char *ids = http_target_parameter(&call->request->target, "ids");
     ra_status status = reader_start(call, &reader, err);
     if (status != RA_OK) return status;
+    call->response->lasting = true;
     return ids ? atoms_by_ids(call, &reader, ids, err) : atoms_by_page(call, &reader, err);
 }
 
 /* ---- neighbours ---------------------------------------------------------------------------------------- */
-
-static ra_status query_metric(const api_call *call, ra_metric *metric, ra_error *err) {
-    const char *name = http_target_parameter(&call->request->target, "metric");
-    *metric = RA_METRIC_COSINE;
-    if (!name || strcmp(name, metric_name(RA_METRIC_COSINE)) == 0) return RA_OK;
-    *metric = RA_METRIC_DOT;
-    if (strcmp(name, metric_name(RA_METRIC_DOT)) == 0) return RA_OK;
-    return ra_error_set(err, RA_ERR_ARGUMENT, "metric is '%.64s', expected cosine or dot", name);
-}
 
 static ra_status find_neighbors(const api_call *call, size_t k, ra_metric metric, size_t **ids,
                                 float **scores, ra_error *err) {
@@ -192,7 +261,13 @@ static ra_status find_neighbors(const api_call *call, size_t k, ra_metric metric
     *ids = id_block;
     *scores = score_block;
     if (status != RA_OK || k == 0) return status;
-    status = ra_model_neighbors(api_model(call), mine->workspace, call->index, k, metric, *ids, *scores, err);
+    product wanted = {.kind = PRODUCT_NEIGHBORS,
+                      .atom = call->index,
+                      .k = k,
+                      .metric = metric,
+                      .ids = *ids,
+                      .scores = *scores};
+    status = api_compute(call, &wanted, err);
     return status == RA_OK ? api_check_finite("neighbors", *scores, k, err) : status;
 }
 
@@ -204,10 +279,11 @@ ra_status api_neighbors(api_call *call, ra_error *err) {
     ra_metric metric;
     float *scores;
     status = api_query_count(call, "k", standard, 1, others, &k, err);
-    if (status == RA_OK) status = query_metric(call, &metric, err);
+    if (status == RA_OK) status = api_query_metric(call, RA_METRIC_COSINE, &metric, err);
     if (status == RA_OK) status = find_neighbors(call, k, metric, &ids, &scores, err);
     if (status != RA_OK) return status;
     text *out = api_json(call);
+    call->response->lasting = true;
     put_open(out, '{');
     put_key(out, "atom");
     put_size(out, call->index);

@@ -1,9 +1,12 @@
 #include "api/api.h"
+#include "ra_digest.h"
 
-static void write_one(text *out, const served *dictionary, bool with_settings) {
+#include <stdio.h>
+
+static void write_one(text *out, const served *dictionary, size_t requests, bool with_settings) {
     json_dictionary(out, &(dictionary_reply){.name = dictionary->name,
                                              .generation = dictionary->generation,
-                                             .requests = atomic_load(dictionary->requests),
+                                             .requests = requests,
                                              .info = ra_model_get_info(dictionary->model),
                                              .with_settings = with_settings});
 }
@@ -11,12 +14,14 @@ static void write_one(text *out, const served *dictionary, bool with_settings) {
 ra_status api_dictionaries(api_call *call, ra_error *err) {
     (void)err;
     text *out = api_json(call);
-    served *dictionary;
+    size_t count = registry_count(call->engine->dictionaries);
     put_open(out, '{');
     put_key(out, "dictionaries");
     put_open(out, '[');
-    for (size_t i = 0; (dictionary = registry_acquire_at(call->engine->dictionaries, i)); i++) {
-        write_one(out, dictionary, false);
+    for (size_t i = 0; i < count; i++) {
+        served *dictionary = registry_acquire_at(call->engine->dictionaries, i);
+        if (!dictionary) continue; /* known, but not loaded */
+        write_one(out, dictionary, atomic_load(dictionary->requests), false);
         served_release(dictionary);
     }
     put_close(out, ']');
@@ -24,8 +29,20 @@ ra_status api_dictionaries(api_call *call, ra_error *err) {
     return RA_OK;
 }
 
+/* A weak tag: two descriptions that differ in the counter alone are the same to whoever asks again. */
+static void set_tag(http_response *response, const served *dictionary) {
+    text still = {0};
+    char digest[RA_DIGEST_SIZE];
+    write_one(&still, dictionary, 0, true);
+    ra_digest(still.data, still.size, digest);
+    if (!still.failed) snprintf(response->tag, sizeof response->tag, "W/\"%s\"", digest);
+    response->lasting = !still.failed;
+    text_release(&still);
+}
+
 ra_status api_dictionary(api_call *call, ra_error *err) {
     (void)err;
-    write_one(api_json(call), call->dictionary, true);
+    set_tag(call->response, call->dictionary);
+    write_one(api_json(call), call->dictionary, atomic_load(call->dictionary->requests), true);
     return RA_OK;
 }

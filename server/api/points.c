@@ -1,4 +1,4 @@
-#include "api/api.h"
+#include "api/forms.h"
 
 enum { FIRST_CAPACITY = 64 };
 
@@ -46,12 +46,28 @@ static ra_status read_vector(const api_call *call, scratch *mine, point_reply *r
     return status;
 }
 
+static ra_status send_vector(api_call *call, const point_reply *reply, ra_error *err) {
+    if (!reply->vector)
+        return ra_error_set(
+            err, RA_ERR_STATE,
+            "dictionary %s does not hold the vectors of its points; the rest of a point can be "
+            "had as JSON",
+            call->dictionary->name);
+    tensor_list list = {1, {ra_tensor_1d(RA_F32, reply->vector, reply->dimensions)}};
+    return forms_reply_tensors(call, &list, err);
+}
+
 ra_status api_point(api_call *call, ra_error *err) {
     scratch *mine = NULL;
     ra_status status = check_point(call, err);
     if (status == RA_OK) status = scratch_get(&mine, err);
     if (status != RA_OK) return status;
     point_reply reply = {.point = call->index, .label = ra_model_point_label(api_model(call), call->index)};
+    call->response->lasting = true;
+    if (call->request->reply_form != FORM_JSON) {
+        status = read_vector(call, mine, &reply, err);
+        return status == RA_OK ? send_vector(call, &reply, err) : status;
+    }
     status = read_uses(call, mine, &reply, err);
     if (status == RA_OK) status = read_rows(call, mine, &reply, err);
     if (status == RA_OK) status = read_vector(call, mine, &reply, err);

@@ -1,5 +1,4 @@
-#include "api/api.h"
-#include "codec/json_requests.h"
+#include "api/forms.h"
 
 static ra_status run(api_call *call, const ra_codes *codes, ra_error *err) {
     scratch *mine = NULL;
@@ -9,26 +8,16 @@ static ra_status run(api_call *call, const ra_codes *codes, ra_error *err) {
     if (status == RA_OK)
         status = scratch_reserve(mine, SCRATCH_NUMBERS, codes->rows * d, sizeof(float), &block, err);
     float *x_hat = block;
-    if (status == RA_OK) status = ra_model_reconstruct(api_model(call), mine->workspace, codes, x_hat, err);
+    product wanted = {.kind = PRODUCT_RECONSTRUCT, .codes = codes, .x_hat = x_hat};
+    if (status == RA_OK) status = api_compute(call, &wanted, err);
     if (status == RA_OK) status = api_check_finite("reconstructions", x_hat, codes->rows * d, err);
     if (status != RA_OK) return status;
-    text *out = api_json(call);
-    put_open(out, '{');
-    put_key(out, "reconstructions");
-    put_open(out, '[');
-    for (size_t row = 0; row < codes->rows && status == RA_OK; row++) {
-        put_numbers(out, x_hat + row * d, d);
-        status = api_check_reply(call, err);
-    }
-    put_close(out, ']');
-    put_close(out, '}');
-    return status;
+    return forms_reply_matrix(call, "reconstructions", x_hat, codes->rows, d, err);
 }
 
 ra_status api_reconstruct(api_call *call, ra_error *err) {
     latents_request latents;
-    ra_status status = json_latents_parse(call->request->body, call->request->body_size,
-                                          api_info(call)->concepts, call->engine->max_rows, &latents, err);
+    ra_status status = forms_latents(call, &latents, err);
     if (status != RA_OK) return status;
     status = run(call, &latents.codes, err);
     latents_request_release(&latents);

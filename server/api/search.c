@@ -1,7 +1,10 @@
-#include "api/api.h"
-#include "codec/json_requests.h"
+#include "api/forms.h"
+#include "ra_memory.h"
 
-enum { MAX_RESULTS = 1 << 20 }; /* of all vectors of a request together */
+enum {
+    MAX_RESULTS = 1 << 20, /* of all vectors of a request together */
+    BLOCK = 256            /* vectors searched at a time */
+};
 
 static ra_status check_k(const api_call *call, search_request *search, ra_error *err) {
     size_t concepts = api_info(call)->concepts;
@@ -27,8 +30,16 @@ static ra_status run(const api_call *call, const search_request *search, size_t 
     if (status != RA_OK) return status;
     *ids = id_block;
     *scores = score_block;
-    status = ra_model_search(api_model(call), mine->workspace, search->vectors.data, rows, search->k,
-                             (ra_metric)search->metric, *ids, *scores, err);
+    for (size_t first = 0; first < rows && status == RA_OK; first += BLOCK) {
+        product wanted = {.kind = PRODUCT_SEARCH,
+                          .x = ra_matrix_row(&search->vectors, first),
+                          .rows = rows - first < BLOCK ? rows - first : BLOCK,
+                          .k = search->k,
+                          .metric = (ra_metric)search->metric,
+                          .ids = *ids + first * search->k,
+                          .scores = *scores + first * search->k};
+        status = api_compute(call, &wanted, err);
+    }
     return status == RA_OK ? api_check_finite("results", *scores, results, err) : status;
 }
 
@@ -50,16 +61,32 @@ static void write_results(api_call *call, const search_request *search, const si
     put_close(out, '}');
 }
 
+/* Two tensors [rows, k]: the atoms, and their scores. */
+static ra_status send_results(api_call *call, const search_request *search, const size_t *ids,
+                              const float *scores, ra_error *err) {
+    size_t rows = search->vectors.rows, n = rows * search->k;
+    int32_t *atoms = ra_malloc(n, sizeof *atoms);
+    if (!atoms) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu results", n);
+    for (size_t i = 0; i < n; i++) atoms[i] = (int32_t)ids[i];
+    tensor_list list = {
+        2, {ra_tensor_2d(RA_I32, atoms, rows, search->k), ra_tensor_2d(RA_F32, scores, rows, search->k)}};
+    ra_status status = forms_reply_tensors(call, &list, err);
+    ra_free(atoms);
+    return status;
+}
+
 ra_status api_search(api_call *call, ra_error *err) {
     search_request search;
     size_t *ids = NULL;
     float *scores = NULL;
-    ra_status status = json_search_parse(call->request->body, call->request->body_size,
-                                         api_info(call)->dimensions, call->engine->max_rows, &search, err);
+    ra_status status = forms_search(call, &search, err);
     if (status != RA_OK) return status;
     status = check_k(call, &search, err);
     if (status == RA_OK) status = run(call, &search, &ids, &scores, err);
-    if (status == RA_OK) write_results(call, &search, ids, scores);
+    if (status == RA_OK && call->request->reply_form == FORM_JSON)
+        write_results(call, &search, ids, scores);
+    else if (status == RA_OK)
+        status = send_results(call, &search, ids, scores, err);
     search_request_release(&search);
     return status;
 }

@@ -106,6 +106,8 @@ void json_dictionary(text *out, const dictionary_reply *dictionary) {
     put_string(out, info->from_checkpoint ? "checkpoint" : "artifact");
     put_key(out, "device");
     put_string(out, info->device);
+    put_key(out, "digest");
+    put_string(out, info->digest);
     put_key(out, "bytes");
     put_size(out, info->bytes);
     put_key(out, "generation");

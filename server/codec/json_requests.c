@@ -1,79 +1,14 @@
 /* Request bodies, read.
  *
- * Each body is described by a table of its members, each with the function that reads it; read_object() walks
- * an object by such a table and says what is unknown or missing. Numbers are stored where they will be used
- * while they are scanned: a matrix row by row, latents as sparse rows. The dense form of latents never exists
- * in memory: its zeros are passed over in the text.
- *
- * What is wrong is found as early as possible but said as late as necessary: a value that is of the wrong
- * type or not wanted is still read to its end first, since "not JSON, byte 17" is the better answer for a
- * body that was cut off.
+ * Each body is described by a table of its members, each with the function that reads it (json_object.h).
+ * Numbers are stored where they will be used while they are scanned: a matrix row by row, latents as sparse
+ * rows. The dense form of latents never exists in memory: its zeros are passed over in the text.
  */
 #include "codec/json_requests.h"
-#include "codec/json_scan.h"
+#include "codec/json_object.h"
+#include "codec/sort_row.h"
 #include "ra_memory.h"
 #include "ra_model.h"
-
-#include <stdio.h>
-
-/* ---- objects by table ------------------------------------------------------------------------------- */
-
-typedef struct member {
-    const char *name;
-    bool (*read)(json_scan *scan, void *request); /* passes the value; false when the walk has failed */
-    bool optional;
-} member;
-
-enum { MAX_MEMBERS = 4 };
-
-static const char *name_list(const member *members, size_t n, char *list, size_t size) {
-    size_t used = 0;
-    for (size_t i = 0; i < n && used < size; i++) {
-        int more = snprintf(list + used, size - used, "%s\"%s\"", i ? ", " : "", members[i].name);
-        used += more > 0 ? (size_t)more : 0;
-    }
-    return list;
-}
-
-static bool fail_unknown(json_scan *scan, const char *what, json_string key, const member *members,
-                         size_t n) {
-    char known[128];
-    if (!json_scan_skip(scan, NULL)) return false;
-    return json_scan_fail(scan, RA_ERR_FORMAT, "%s has an unknown member \"%.*s\"; known here: %s", what,
-                          json_string_shown(key), key.raw, name_list(members, n, known, sizeof known));
-}
-
-/* `what` names the object, `wanted` says what it should look like. */
-static bool read_object(json_scan *scan, const char *what, const char *wanted, const member *members,
-                        size_t n, void *request) {
-    bool seen[MAX_MEMBERS] = {false};
-    json_string key;
-    if (!json_scan_expect(scan, JSON_OBJECT, what, wanted)) return false;
-    json_scan_object(scan);
-    while (json_scan_member(scan, &key)) {
-        size_t i = 0;
-        while (i < n && !json_string_is(key, members[i].name)) i++;
-        if (i == n) return fail_unknown(scan, what, key, members, n);
-        if (!members[i].read(scan, request)) return false;
-        seen[i] = true;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (!seen[i] && !members[i].optional)
-            return json_scan_fail(scan, RA_ERR_FORMAT, "%s has no member \"%s\"; expected is %s", what,
-                                  members[i].name, wanted);
-    return scan->status == RA_OK;
-}
-
-static ra_status read_body(const char *body, size_t size, const char *wanted, const member *members, size_t n,
-                           void *request, ra_error *err) {
-    json_scan scan;
-    json_scan_begin(&scan, body, size, err);
-    if (size == 0)
-        json_scan_fail(&scan, RA_ERR_FORMAT, "the body is empty, but %s is expected", wanted);
-    else if (read_object(&scan, "the body", wanted, members, n, request))
-        json_scan_end(&scan);
-    return json_scan_close(&scan);
-}
 
 /* ---- rows of numbers -------------------------------------------------------------------------------- */
 
@@ -150,6 +85,9 @@ typedef struct matrix_request {
     size_t dimensions, max_rows;
     size_t k; /* search only */
     int metric;
+    ra_steer *pushes; /* steer only */
+    size_t push_count, push_capacity;
+    ra_steer_base base;
 } matrix_request;
 
 static bool read_matrix_row(json_scan *scan, json_place *place, void *target) {
@@ -200,9 +138,9 @@ static bool read_metric(json_scan *scan, void *target) {
 
 ra_status json_inputs_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
                             ra_matrix *inputs, ra_error *err) {
-    static const member members[] = {{"inputs", read_inputs, false}};
+    static const json_member members[] = {{"inputs", read_inputs, false}};
     matrix_request request = {.dimensions = dimensions, .max_rows = max_rows};
-    ra_status status = read_body(body, size, "{\"inputs\": [[...], ...]}", members, 1, &request, err);
+    ra_status status = json_body_read(body, size, "{\"inputs\": [[...], ...]}", members, 1, &request, err);
     if (status != RA_OK) ra_matrix_release(&request.matrix);
     *inputs = request.matrix;
     return status;
@@ -210,12 +148,13 @@ ra_status json_inputs_parse(const char *body, size_t size, size_t dimensions, si
 
 ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
                             search_request *out, ra_error *err) {
-    static const member members[] = {
+    static const json_member members[] = {
         {"vectors", read_vectors, false}, {"k", read_k, true}, {"metric", read_metric, true}};
     matrix_request request = {
         .dimensions = dimensions, .max_rows = max_rows, .k = SEARCH_DEFAULT_K, .metric = RA_METRIC_COSINE};
-    ra_status status = read_body(body, size, "{\"vectors\": [[...], ...], \"k\": 10, \"metric\": \"cosine\"}",
-                                 members, sizeof members / sizeof *members, &request, err);
+    ra_status status =
+        json_body_read(body, size, "{\"vectors\": [[...], ...], \"k\": 10, \"metric\": \"cosine\"}", members,
+                       sizeof members / sizeof *members, &request, err);
     *out = (search_request){request.matrix, request.k, request.metric};
     if (status != RA_OK) search_request_release(out);
     return status;
@@ -224,6 +163,79 @@ ra_status json_search_parse(const char *body, size_t size, size_t dimensions, si
 void search_request_release(search_request *request) {
     ra_matrix_release(&request->vectors);
     *request = (search_request){0};
+}
+
+/* ---- steer ------------------------------------------------------------------------------------------ */
+
+static bool read_atom(json_scan *scan, void *target) {
+    ra_steer *push = target;
+    int64_t atom = 0;
+    if (!json_scan_i64(scan, "atom", &atom)) return false;
+    if (atom < 0)
+        return json_scan_fail(scan, RA_ERR_ARGUMENT,
+                              "an atom to steer along is %lld, but they are numbered from 0",
+                              (long long)atom);
+    push->atom = (size_t)atom;
+    return true;
+}
+
+static bool read_scale(json_scan *scan, void *target) {
+    ra_steer *push = target;
+    return json_scan_f32(scan, "scale", &push->scale);
+}
+
+static bool read_pushes(json_scan *scan, void *target) {
+    static const json_member members[] = {{"atom", read_atom, false}, {"scale", read_scale, false}};
+    matrix_request *request = target;
+    if (!json_scan_expect(scan, JSON_ARRAY, "steer", "a list, [{\"atom\": 5, \"scale\": 2.0}, ...],"))
+        return false;
+    json_scan_array(scan);
+    while (json_scan_element(scan)) {
+        ra_steer *pushes =
+            grown(scan, request->pushes, &request->push_capacity, request->push_count + 1, sizeof *pushes);
+        if (!pushes) return false;
+        request->pushes = pushes;
+        if (request->push_count == STEER_MAX_PUSHES)
+            return json_scan_fail(scan, RA_ERR_TOO_LARGE, "steer has more than %d entries", STEER_MAX_PUSHES);
+        if (!json_object_read(scan, "an entry of steer", "{\"atom\": 5, \"scale\": 2.0}", members, 2,
+                              &pushes[request->push_count]))
+            return false;
+        request->push_count++;
+    }
+    return scan->status == RA_OK;
+}
+
+static bool read_base(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    json_string name;
+    if (!json_scan_string(scan, "on", &name)) return false;
+    bool input = json_string_is(name, "input");
+    if (!input && !json_string_is(name, "reconstruction"))
+        return json_scan_fail(scan, RA_ERR_ARGUMENT,
+                              "on is \"%.*s\", but must be \"input\" or \"reconstruction\"",
+                              json_string_shown(name), name.raw);
+    request->base = input ? RA_STEER_INPUT : RA_STEER_RECONSTRUCTION;
+    return true;
+}
+
+ra_status json_steer_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
+                           steer_request *out, ra_error *err) {
+    static const json_member members[] = {
+        {"inputs", read_inputs, false}, {"steer", read_pushes, true}, {"on", read_base, true}};
+    matrix_request request = {.dimensions = dimensions, .max_rows = max_rows, .base = RA_STEER_INPUT};
+    ra_status status = json_body_read(
+        body, size,
+        "{\"inputs\": [[...], ...], \"steer\": [{\"atom\": 5, \"scale\": 2.0}, ...], \"on\": \"input\"}",
+        members, sizeof members / sizeof *members, &request, err);
+    *out = (steer_request){request.matrix, request.pushes, request.push_count, request.base};
+    if (status != RA_OK) steer_request_release(out);
+    return status;
+}
+
+void steer_request_release(steer_request *request) {
+    ra_matrix_release(&request->inputs);
+    ra_free(request->pushes);
+    *request = (steer_request){0};
 }
 
 /* ---- latents: reconstruct --------------------------------------------------------------------------- */
@@ -330,56 +342,25 @@ static bool check_lengths(json_scan *scan, const ragged *indices, const ragged *
     return true;
 }
 
-/* Heap sort of a row by index: in place, and no order of the client's makes it slow. */
-static void sift_down(int32_t *index, float *value, size_t root, size_t n) {
-    int32_t moving = index[root];
-    float its_value = value[root];
-    for (size_t child; (child = 2 * root + 1) < n; root = child) {
-        if (child + 1 < n && index[child + 1] > index[child]) child++;
-        if (index[child] <= moving) break;
-        index[root] = index[child];
-        value[root] = value[child];
-    }
-    index[root] = moving;
-    value[root] = its_value;
-}
-
-static void sort_row(int32_t *index, float *value, size_t n) {
-    size_t ascending = 1;
-    while (ascending < n && index[ascending - 1] <= index[ascending]) ascending++;
-    if (ascending >= n) return; /* most clients send them so */
-    for (size_t root = n / 2; root-- > 0;) sift_down(index, value, root, n);
-    while (n-- > 1) {
-        int32_t largest = index[0];
-        float its_value = value[0];
-        index[0] = index[n];
-        value[0] = value[n];
-        index[n] = largest;
-        value[n] = its_value;
-        sift_down(index, value, 0, n);
-    }
-}
-
 /* Sorts the rows, refuses an index that stands twice, and closes the gaps that explicit zeros leave. */
 static bool normalise(json_scan *scan, latents_reader *reader) {
     int32_t *index = reader->indices.items;
     float *value = reader->values.items;
-    size_t *start = reader->indices.start, from = 0, kept = 0;
+    size_t *start = reader->indices.start, from = 0, total = 0;
     for (size_t row = 0; row < reader->indices.rows; row++) {
-        size_t end = start[row + 1];
-        if (end > from) sort_row(index + from, value + from, end - from);
-        for (int32_t previous = -1; from < end; from++) {
-            if (index[from] == previous)
+        size_t n = start[row + 1] - from, kept = 0;
+        if (n > 0) {
+            sort_row(index + from, value + from, n);
+            int32_t twice = compact_row(index + from, value + from, n, index + total, value + total, &kept);
+            if (twice >= 0)
                 return json_scan_fail(scan, RA_ERR_ARGUMENT, "latents.indices[%zu] holds the index %d twice",
-                                      row, previous);
-            previous = index[from];
-            if (value[from] == 0) continue;
-            index[kept] = index[from];
-            value[kept++] = value[from];
+                                      row, twice);
         }
-        start[row + 1] = kept;
+        from += n;
+        total += kept;
+        start[row + 1] = total;
     }
-    reader->indices.count = reader->values.count = kept;
+    reader->indices.count = reader->values.count = total;
     return true;
 }
 
@@ -388,21 +369,21 @@ static const char latents_wanted[] =
     "\"values\": [[...], ...]}}";
 
 static bool read_latents(json_scan *scan, void *target) {
-    static const member members[] = {{"indices", read_indices, false}, {"values", read_values, false}};
+    static const json_member members[] = {{"indices", read_indices, false}, {"values", read_values, false}};
     latents_reader *reader = target;
     json_type type = json_scan_peek(scan);
     reader->dense = type == JSON_ARRAY;
     if (reader->dense) return read_rows(scan, "latents", reader->max_rows, read_dense_row, reader);
-    return read_object(scan, "latents", latents_wanted, members, 2, reader) &&
+    return json_object_read(scan, "latents", latents_wanted, members, 2, reader) &&
            check_lengths(scan, &reader->indices, &reader->values) && normalise(scan, reader);
 }
 
 ra_status json_latents_parse(const char *body, size_t size, size_t latents, size_t max_rows,
                              latents_request *out, ra_error *err) {
-    static const member members[] = {{"latents", read_latents, false}};
+    static const json_member members[] = {{"latents", read_latents, false}};
     latents_reader reader = {.latents = latents, .max_rows = max_rows};
     ragged *indices = &reader.indices, *values = &reader.values;
-    ra_status status = read_body(body, size, latents_wanted, members, 1, &reader, err);
+    ra_status status = json_body_read(body, size, latents_wanted, members, 1, &reader, err);
     ra_free(values->start); /* the same as those of the indices */
     *out = (latents_request){0};
     if (status != RA_OK) {

@@ -18,6 +18,7 @@
  *   encode,       {"inputs": [[...], ...]}
  *   explain
  *   search        {"vectors": [[...], ...], "k": 10, "metric": "cosine"}      "cosine" | "dot"
+ *   steer         {"inputs": [[...], ...], "steer": [{"atom": 5, "scale": 2.0}, ...], "on": "input"}
  *
  * Ownership: `out` owns its memory; release it with the function beside it. Memory is bounded by a small
  * multiple of the body. Thread safety: no state.
@@ -25,10 +26,9 @@
 #ifndef RASAED_CODEC_JSON_REQUESTS_H
 #define RASAED_CODEC_JSON_REQUESTS_H
 
-#include "ra_status.h"
-#include "ra_tensor.h"
+#include "ra_model.h"
 
-enum { SEARCH_DEFAULT_K = 10 };
+enum { SEARCH_DEFAULT_K = 10, STEER_MAX_PUSHES = 4096 };
 
 /* Latents, whichever form they came in: rows sorted by index, without zeros. */
 typedef struct latents_request {
@@ -55,5 +55,16 @@ typedef struct search_request {
 ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
                             search_request *out, ra_error *err);
 void search_request_release(search_request *request); /* leaves {0} */
+
+typedef struct steer_request {
+    ra_matrix inputs; /* [rows, d] */
+    ra_steer *pushes; /* [count]; their atoms are the caller's to judge */
+    size_t count;
+    ra_steer_base base;
+} steer_request;
+
+ra_status json_steer_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
+                           steer_request *out, ra_error *err);
+void steer_request_release(steer_request *request); /* leaves {0} */
 
 #endif

@@ -338,6 +338,15 @@ static bool fail_number_at(json_scan *scan, const json_place *place, const char 
 
 static const char whole_number[] = "a whole number";
 
+bool json_scan_f32(json_scan *scan, const char *what, float *value) {
+    ra_status why;
+    if (json_scan_peek(scan) == JSON_INVALID && scan->status != RA_OK) return false;
+    const char *next = number_scan_f32(scan->at, scan->end, value, &why);
+    if (!next) return fail_number(scan, what, "a number", why);
+    scan->at = next;
+    return true;
+}
+
 bool json_scan_i64(json_scan *scan, const char *what, int64_t *value) {
     ra_status why;
     if (json_scan_peek(scan) == JSON_INVALID && scan->status != RA_OK) return false;

@@ -96,8 +96,9 @@ bool json_scan_skip(json_scan *scan, json_value *value);
 /* True when the next value is of this type; otherwise "<what> is a string, but <wanted> is expected". */
 bool json_scan_expect(json_scan *scan, json_type type, const char *what, const char *wanted);
 
-/* Passes a string, or a whole number; a value of another kind is RA_ERR_FORMAT and named `what`. */
+/* Passes a string, a number, a whole number; a value of another kind is RA_ERR_FORMAT and named `what`. */
 bool json_scan_string(json_scan *scan, const char *what, json_string *string);
+bool json_scan_f32(json_scan *scan, const char *what, float *value);
 bool json_scan_i64(json_scan *scan, const char *what, int64_t *value);
 
 /* The inside of an array of numbers, behind json_scan_array(): the next number. False at the end, the closing

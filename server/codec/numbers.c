@@ -334,7 +334,13 @@ const char *number_scan_i64(const char *p, const char *end, int64_t *value, ra_s
     *why = RA_ERR_FORMAT;
     p = scan_decimal(p, end, &number);
     if (!p) return NULL;
-    if (number.fraction || p != number.digits_end) return NULL;
+    if (p != number.digits_end) return NULL;
+    if (number.fraction) { /* 7.0 is whole, and some clients have no other way to write it */
+        const char *point = p - number.fraction - 1;
+        for (const char *c = point + 1; c < p; c++)
+            if (*c != '0') return NULL;
+        return number_scan_i64(number.digits - number.negative, point, value, why) ? p : NULL;
+    }
     *why = RA_ERR_ARGUMENT;
     uint64_t limit = (uint64_t)INT64_MAX + number.negative;
     if (number.digits_end - number.digits > 19 || number.w > limit) return NULL;

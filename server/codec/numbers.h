@@ -39,8 +39,8 @@ size_t number_print_f32(float v, char *out);
  * What is too small becomes a subnormal or a zero with its sign, as strtof has it. */
 const char *number_scan_f32(const char *p, const char *end, float *value, ra_status *why);
 
-/* The same for a whole number, without fraction or exponent.
- *   RA_ERR_FORMAT      not a number, or not written as a whole one ("1.0", "1e3")
+/* The same for a whole number, without exponent; "7.0" is one.
+ *   RA_ERR_FORMAT      not a number, or not written as a whole one ("1.5", "1e3")
  *   RA_ERR_ARGUMENT    outside int64 */
 const char *number_scan_i64(const char *p, const char *end, int64_t *value, ra_status *why);
 

@@ -4,13 +4,22 @@
 #ifndef RASAED_ENGINE_ENGINE_H
 #define RASAED_ENGINE_ENGINE_H
 
+#include "engine/batcher.h"
+#include "engine/compute.h"
 #include "engine/registry.h"
 
 typedef struct engine {
     registry *dictionaries;
-    size_t max_body;      /* bytes of a request body */
-    size_t max_rows;      /* rows of a batch */
-    atomic_bool draining; /* the server is about to stop: not ready, and connections end */
+    size_t max_body;                /* bytes of a request body */
+    size_t max_rows;                /* rows of a batch */
+    struct metrics *metrics;        /* metrics.h; NULL: nothing is counted */
+    struct auth_keys *keys;         /* http/auth.h; NULL: no keys are asked for */
+    const struct cors_policy *cors; /* http/cors.h; NULL: no page may read */
+    int metrics_access;             /* auth_scope of AUTH_METRICS */
+    compute *compute;               /* threads for heavy requests; NULL: all are answered in place */
+    batcher *batcher;               /* joins what they compute; NULL: each computes for itself */
+    bool has_admin;                 /* there is an address for administration: not on the main one then */
+    atomic_bool draining;           /* the server is about to stop: not ready, and connections end */
 } engine;
 
 #endif

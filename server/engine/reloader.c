@@ -1,3 +1,5 @@
+/* One thread, asleep on a condition: woken by who asks, and when it watches also by the clock. What it is
+ * asked while it works stays noted, so that nothing is lost and many questions become one reload. */
 #include "engine/reloader.h"
 #include "ra_memory.h"
 
@@ -7,36 +9,65 @@
 
 struct reloader {
     registry *dictionaries;
+    unsigned watch_ms;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool asked, stop;
 };
 
+/* With the lock held. */
+static void wait(reloader *worker) {
+    if (!worker->watch_ms) {
+        pthread_cond_wait(&worker->wake, &worker->lock);
+        return;
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += worker->watch_ms / 1000;
+    until.tv_nsec += (long)(worker->watch_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_cond_timedwait(&worker->wake, &worker->lock, &until);
+}
+
+static void reload(registry *dictionaries) {
+    size_t failed = registry_reload_all(dictionaries);
+    ra_log(RA_LOG_INFO, "reloaded, %zu of %zu failed", failed, registry_count(dictionaries));
+}
+
 static void *work(void *argument) {
     reloader *worker = argument;
     pthread_mutex_lock(&worker->lock);
     while (!worker->stop) {
-        if (!worker->asked) {
-            pthread_cond_wait(&worker->wake, &worker->lock);
-            continue;
-        }
+        if (!worker->asked) wait(worker);
+        bool asked = worker->asked;
+        if (worker->stop || (!asked && !worker->watch_ms)) continue;
         worker->asked = false;
         pthread_mutex_unlock(&worker->lock);
-        size_t failed = registry_reload_all(worker->dictionaries);
-        ra_log(RA_LOG_INFO, "reloaded, %zu of %zu failed", failed, registry_count(worker->dictionaries));
+        if (asked)
+            reload(worker->dictionaries);
+        else
+            registry_poll(worker->dictionaries);
         pthread_mutex_lock(&worker->lock);
     }
     pthread_mutex_unlock(&worker->lock);
     return NULL;
 }
 
-ra_status reloader_start(registry *dictionaries, reloader **out, ra_error *err) {
+ra_status reloader_start(registry *dictionaries, unsigned watch_ms, reloader **out, ra_error *err) {
     reloader *worker = ra_calloc(1, sizeof *worker);
     if (!worker) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the reloader");
     worker->dictionaries = dictionaries;
+    worker->watch_ms = watch_ms;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&worker->lock, NULL);
-    pthread_cond_init(&worker->wake, NULL);
+    pthread_cond_init(&worker->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     int failure = pthread_create(&worker->thread, NULL, work, worker);
     if (failure) {
         ra_free(worker);

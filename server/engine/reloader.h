@@ -1,4 +1,5 @@
-/* reloader.h - reloads all dictionaries on a thread of its own, so that whoever asks need not wait.
+/* reloader.h - reloads dictionaries on a thread of its own: when asked to, so that whoever asks need not
+ * wait, and, if it watches, when their files change.
  *
  * Fusing a large checkpoint takes a while; the main thread meanwhile has signals to answer. Requests that
  * come while a reload runs become one more reload after it: the files may have changed since they were read.
@@ -12,7 +13,11 @@
 
 typedef struct reloader reloader;
 
-ra_status reloader_start(registry *dictionaries, reloader **out, ra_error *err);
+/* How often a watching reloader looks at the files: a change is taken at the second look that finds it. */
+enum { RELOADER_WATCH_MS = 500 };
+
+/* watch_ms: between two looks at the files; 0: only when asked. */
+ra_status reloader_start(registry *dictionaries, unsigned watch_ms, reloader **out, ra_error *err);
 void reloader_ask(reloader *worker);
 
 /* Frees it once the reload that runs is over. False when that is not within `seconds`: then the thread, and

@@ -24,6 +24,7 @@ static bool spare_works;
 static void free_exchange(void *pointer) {
     http_exchange *exchange = pointer;
     http_response_release(&exchange->response);
+    http_response_release(&exchange->late);
     ra_free(exchange->body);
     ra_free(exchange);
 }
@@ -39,7 +40,7 @@ static http_exchange *take_spare(void) {
     return ra_calloc(1, sizeof *exchange);
 }
 
-static uint64_t now_microseconds(void) {
+uint64_t http_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
@@ -53,20 +54,33 @@ http_exchange *http_exchange_take(const char *raw_target) {
         return NULL;
     }
     http_response_reset(&exchange->response);
-    *exchange = (http_exchange){.response = exchange->response,
-                                .request = {.method_name = "", .target = {.path = ""}},
-                                .raw_target = copy,
-                                .body = exchange->body,
-                                .body_capacity = exchange->body_capacity,
-                                .started = now_microseconds()};
+    http_response_release(&exchange->late);
+    *exchange = (http_exchange){
+        .response = exchange->response,
+        .request = {.method_name = "", .target = {.path = ""}, .stages = {.started = http_now()}},
+        .raw_target = copy,
+        .body = exchange->body,
+        .body_capacity = exchange->body_capacity};
     return exchange;
+}
+
+static void empty(http_exchange *exchange) {
+    http_target_release(&exchange->request.target);
+    ra_free(exchange->raw_target);
+    ra_free(exchange->kept_headers);
+    exchange->raw_target = exchange->kept_headers = NULL;
+    http_response_reset(&exchange->response); /* what it sent from elsewhere is not held any longer */
+}
+
+void http_exchange_free(http_exchange *exchange) {
+    if (!exchange) return;
+    empty(exchange);
+    free_exchange(exchange);
 }
 
 void http_exchange_give(http_exchange *exchange) {
     if (!exchange) return;
-    http_target_release(&exchange->request.target);
-    ra_free(exchange->raw_target);
-    exchange->raw_target = NULL;
+    empty(exchange);
     bool large = exchange->body_capacity > KEPT_BUFFER || exchange->response.body.capacity > KEPT_BUFFER;
     if (large || !spare_works || pthread_getspecific(spare_key) ||
         pthread_setspecific(spare_key, exchange) != 0)
@@ -74,7 +88,7 @@ void http_exchange_give(http_exchange *exchange) {
 }
 
 uint64_t http_exchange_microseconds(const http_exchange *exchange) {
-    return now_microseconds() - exchange->started;
+    return http_now() - exchange->request.stages.started;
 }
 
 /* ---- the header ---------------------------------------------------------------------------------------- */
@@ -88,7 +102,7 @@ static bool usable_id(const char *id) {
 /* Sixteen hexadecimal digits: a random start a thread, then the steps of splitmix64. */
 static uint64_t next_id(void) {
     static _Thread_local uint64_t state;
-    if (!state && getrandom(&state, sizeof state, 0) != sizeof state) state = now_microseconds();
+    if (!state && getrandom(&state, sizeof state, 0) != sizeof state) state = http_now();
     uint64_t z = state += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
@@ -108,6 +122,11 @@ static void refuse(http_exchange *exchange, bool now, size_t may_pass) {
     exchange->step = now ? HTTP_READY : HTTP_PASSING;
     exchange->response.close |= now;
     exchange->pass_left = may_pass;
+}
+
+void http_exchange_overloaded(const http_request *request, http_response *response, const char *sentence) {
+    http_problem(request, response, 503, sentence);
+    http_response_header(response, "Retry-After", "1");
 }
 
 static void refuse_large(http_exchange *exchange, bool now) {
@@ -137,11 +156,14 @@ void http_exchange_begin(http_exchange *exchange, const http_service *service, c
     ra_status target = http_target_parse(&request->target, exchange->raw_target, &err);
     const ra_error *broken = header_error ? header_error : target != RA_OK ? &err : NULL;
     if (broken) {
-        http_problem(request, response, http_status_of(broken->code), broken->message);
+        int status = header_error && headers->status ? headers->status : http_status_of(broken->code);
+        http_problem(request, response, status, broken->message);
         refuse(exchange, true, 0);
         return;
     }
     service->admit(service->context, request, response, &exchange->max_body);
+    if (exchange->crowded && !request->vital && !response->status)
+        http_exchange_overloaded(request, response, "the server has too many requests at once");
     if (response->status) {
         refuse(exchange, headers->length > PASSING_LIMIT, PASSING_LIMIT);
     } else if (headers->length > exchange->max_body) {
@@ -189,14 +211,84 @@ void http_exchange_receive(http_exchange *exchange, const void *bytes, size_t n)
     pass(exchange, n);
 }
 
+/* The body as it was before the client packed it, in the place of what came. It is bounded by the same limit.
+ */
+static ra_status unpack(http_exchange *exchange, content_coding coding, ra_error *err) {
+    text plain = {0};
+    if (coding == CODING_IDENTITY) return RA_OK;
+    ra_status status =
+        content_unpack(coding, exchange->body, exchange->body_size, exchange->max_body, &plain, err);
+    if (status == RA_OK) {
+        ra_free(exchange->body);
+        exchange->body = plain.data;
+        exchange->body_size = plain.size;
+        exchange->body_capacity = plain.capacity;
+    } else {
+        text_release(&plain);
+    }
+    return status;
+}
+
+void http_exchange_received(http_exchange *exchange) {
+    exchange->request.stages.received = http_now();
+    exchange->request.body = exchange->body;
+    exchange->request.body_size = exchange->body_size;
+}
+
+void http_exchange_answer(http_exchange *exchange, http_request *request, const http_service *service) {
+    http_response *response = &exchange->response;
+    ra_error err = {0};
+    if (unpack(exchange, request->coding, &err) != RA_OK) {
+        http_fail(request, response, &err);
+        return;
+    }
+    request->body = exchange->body;
+    request->body_size = exchange->body_size;
+    service->answer(service->context, request, response);
+    if (response->body.failed)
+        http_problem(request, response, 503, "the server is out of memory for this request");
+}
+
 void http_exchange_finish(http_exchange *exchange, const http_service *service) {
     if (exchange->step == HTTP_RECEIVING) {
-        exchange->request.body = exchange->body;
-        exchange->request.body_size = exchange->body_size;
-        service->answer(service->context, &exchange->request, &exchange->response);
-        if (exchange->response.body.failed)
-            http_problem(&exchange->request, &exchange->response, 503,
-                         "the server is out of memory for this request");
+        http_exchange_received(exchange);
+        http_exchange_answer(exchange, &exchange->request, service);
     }
+    exchange->request.stages.answered = http_now();
     exchange->step = HTTP_READY;
+}
+
+/* ---- on another thread --------------------------------------------------------------------------------- */
+
+bool http_exchange_detach(http_exchange *exchange) {
+    http_request *request = &exchange->request;
+    size_t size = 0;
+    for (int i = 0; i < HTTP_HEADER_COUNT; i++)
+        if (request->headers[i]) size += strlen(request->headers[i]) + 1;
+    char *copy = ra_malloc(size, 1);
+    if (!copy) return false;
+    exchange->kept_headers = copy;
+    for (int i = 0; i < HTTP_HEADER_COUNT; i++) {
+        if (!request->headers[i]) continue;
+        size_t n = strlen(request->headers[i]) + 1;
+        request->headers[i] = memcpy(copy, request->headers[i], n);
+        copy += n;
+    }
+    if (request->method != HTTP_OTHER) request->method_name = http_method_name(request->method);
+    return true;
+}
+
+http_response *http_exchange_reply(http_exchange *exchange) {
+    const http_deferral *deferral = &exchange->deferral;
+    if (deferral->state != HTTP_SETTLED || deferral->outcome == HTTP_ANSWERED) return &exchange->response;
+    if (deferral->outcome == HTTP_LEFT) return NULL;
+    if (exchange->late.status == 0) {
+        bool stopped = deferral->outcome == HTTP_STOPPED;
+        http_exchange_overloaded(&exchange->request, &exchange->late,
+                                 stopped ? "the server is stopping"
+                                         : "the request was not done before its deadline; ask for less at "
+                                           "once, or again when the server has less to do");
+        exchange->late.close = stopped;
+    }
+    return &exchange->late;
 }

@@ -64,8 +64,31 @@ static ra_status add_encoding(http_headers *headers, const char *value, size_t s
     return status;
 }
 
+ra_status http_headers_first_line(http_headers *headers, const char *method, const char *target,
+                                  ra_error *err) {
+    if (!is_token(method, strlen(method)))
+        return ra_error_set(err, RA_ERR_FORMAT, "the method holds a character that methods must not hold");
+    size_t size = strlen(target);
+    if (size <= HTTP_MAX_TARGET) return RA_OK;
+    headers->status = 414;
+    return ra_error_set(err, RA_ERR_TOO_LARGE, "the request's target has %zu bytes, at most %d are taken",
+                        size, HTTP_MAX_TARGET);
+}
+
+static ra_status check_amount(http_headers *headers, size_t size, ra_error *err) {
+    headers->count++;
+    headers->bytes += size;
+    if (headers->count <= HTTP_MAX_HEADERS && headers->bytes <= HTTP_MAX_HEADER_BYTES) return RA_OK;
+    headers->status = 431;
+    return ra_error_set(err, RA_ERR_TOO_LARGE,
+                        "the request has more than %d headers or more than %d bytes of them",
+                        HTTP_MAX_HEADERS, HTTP_MAX_HEADER_BYTES);
+}
+
 ra_status http_headers_add(http_headers *headers, const char *name, size_t name_size, const char *value,
                            size_t value_size, ra_error *err) {
+    ra_status status = check_amount(headers, name_size + value_size, err);
+    if (status != RA_OK) return status;
     if (!is_token(name, name_size))
         return ra_error_set(err, RA_ERR_FORMAT, "a header name holds a character that names must not hold");
     if (has_control(value, value_size))

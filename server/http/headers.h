@@ -22,10 +22,19 @@ typedef struct http_headers {
     bool has_host, has_length, chunked;
     uint64_t length;                       /* Content-Length; 0 without */
     const char *values[HTTP_HEADER_COUNT]; /* of HTTP_HEADER_LIST, the first of each; not copied */
+    size_t count, bytes;                   /* of all headers, names and values */
+    int status;                            /* of a refusal that the error's code does not tell; else 0 */
 } http_headers;
+
+/* What may come before the body. The library has a limit of its own for all of it, 32 KiB. */
+enum { HTTP_MAX_TARGET = 8192, HTTP_MAX_HEADERS = 100, HTTP_MAX_HEADER_BYTES = 16384 };
 
 ra_status http_headers_add(http_headers *headers, const char *name, size_t name_size, const char *value,
                            size_t value_size, ra_error *err);
+
+/* The first line: the method must be a token, the target no longer than HTTP_MAX_TARGET (414). */
+ra_status http_headers_first_line(http_headers *headers, const char *method, const char *target,
+                                  ra_error *err);
 
 /* What only the whole can tell: a length beside chunks, chunks in HTTP/1.0, HTTP/1.1 without Host. */
 ra_status http_headers_finish(const http_headers *headers, bool version_1_1, ra_error *err);

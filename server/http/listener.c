@@ -54,7 +54,7 @@ static int bind_one(const struct addrinfo *info) {
     return -1;
 }
 
-static void write_url(int descriptor, char *url) {
+static void write_url(int descriptor, bool secure, char *url) {
     struct sockaddr_storage bound;
     socklen_t size = sizeof bound;
     char host[HTTP_HOST_SIZE] = "?", port[8] = "?";
@@ -62,7 +62,8 @@ static void write_url(int descriptor, char *url) {
         (void)getnameinfo((struct sockaddr *)&bound, size, host, sizeof host, port, sizeof port,
                           NI_NUMERICHOST | NI_NUMERICSERV);
     bool bracket = strchr(host, ':') != NULL;
-    snprintf(url, HTTP_ADDRESS_SIZE, bracket ? "http://[%s]:%s" : "http://%s:%s", host, port);
+    snprintf(url, HTTP_ADDRESS_SIZE, "%s://%s%s%s:%s", secure ? "https" : "http", bracket ? "[" : "", host,
+             bracket ? "]" : "", port);
 }
 
 ra_status http_listener_open(const http_address *address, int *descriptor, char *url, ra_error *err) {
@@ -79,7 +80,7 @@ ra_status http_listener_open(const http_address *address, int *descriptor, char 
     if (bound < 0)
         return ra_error_set(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port,
                             strerror(reason));
-    write_url(bound, url);
+    write_url(bound, address->secure, url);
     *descriptor = bound;
     return RA_OK;
 }

@@ -10,17 +10,21 @@
 
 #include "ra_status.h"
 
+#include <stdbool.h>
+
 enum { HTTP_HOST_SIZE = 256, HTTP_ADDRESS_SIZE = 320 };
 
 typedef struct http_address {
     char host[HTTP_HOST_SIZE]; /* without brackets; "" for every address */
     char port[6];
+    bool secure; /* https; not part of the text */
 } http_address;
 
 /* RA_ERR_ARGUMENT, naming what is wrong with the text. */
 ra_status http_address_parse(const char *text, http_address *address, ra_error *err);
 
-/* *descriptor <- a bound TCP socket; url[HTTP_ADDRESS_SIZE] <- "http://127.0.0.1:8080" with the real port. */
+/* *descriptor <- a bound TCP socket; url[HTTP_ADDRESS_SIZE] <- "http://127.0.0.1:8080" with the real port,
+ * or https. */
 ra_status http_listener_open(const http_address *address, int *descriptor, char *url, ra_error *err);
 
 #endif

@@ -1,6 +1,8 @@
 #include "http/http.h"
 #include "codec/json_replies.h"
+#include "codec/oip_reply.h"
 
+#include <stdint.h>
 #include <string.h>
 
 static const char *const methods[] = {
@@ -39,16 +41,59 @@ bool http_response_next_header(const http_response *response, size_t *position, 
     return true;
 }
 
+/* ---- what is sent -------------------------------------------------------------------------------------- */
+
+/* The part of a piece that lies in the window *skip .. *skip + *left, both counted from the piece's start and
+ * moved behind it. */
+static http_piece cut(const void *data, size_t size, size_t *skip, size_t *left) {
+    size_t from = *skip < size ? *skip : size, n = size - from < *left ? size - from : *left;
+    *skip -= from;
+    *left -= n;
+    return (http_piece){n ? (const char *)data + from : NULL, n};
+}
+
+size_t http_response_pieces(const http_response *response, http_piece pieces[HTTP_PIECES]) {
+    size_t skip = response->partial ? response->first : 0, count = 0;
+    size_t left = response->partial ? response->length : SIZE_MAX;
+    if (response->body.failed) return 0;
+    pieces[count] = cut(response->body.data, response->body.size, &skip, &left);
+    count += pieces[count].size > 0;
+    pieces[count] = cut(response->tail.data, response->tail.size, &skip, &left);
+    return count + (pieces[count].size > 0);
+}
+
+size_t http_response_size(const http_response *response) {
+    http_piece pieces[HTTP_PIECES];
+    size_t size = 0, count = response->status == 304 ? 0 : http_response_pieces(response, pieces);
+    for (size_t i = 0; i < count; i++) size += pieces[i].size;
+    return size;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
+static void release_tail(http_response *response) {
+    if (response->tail.release) response->tail.release(response->tail.owner);
+    response->tail = (http_tail){0};
+}
+
+static text emptied(text buffer) {
+    buffer.size = 0;
+    buffer.failed = false;
+    return buffer;
+}
+
 void http_response_reset(http_response *response) {
-    text body = response->body, headers = response->headers;
-    body.size = headers.size = 0;
-    body.failed = headers.failed = false;
-    *response = (http_response){.body = body, .headers = headers};
+    release_tail(response);
+    *response = (http_response){.body = emptied(response->body),
+                                .headers = emptied(response->headers),
+                                .spare = emptied(response->spare)};
 }
 
 void http_response_release(http_response *response) {
+    release_tail(response);
     text_release(&response->body);
     text_release(&response->headers);
+    text_release(&response->spare);
     *response = (http_response){0};
 }
 
@@ -60,12 +105,21 @@ const char *http_status_text(int status) {
         const char *text;
     } texts[] = {{200, "OK"},
                  {204, "No Content"},
+                 {206, "Partial Content"},
+                 {304, "Not Modified"},
                  {400, "Bad Request"},
+                 {401, "Unauthorized"},
+                 {403, "Forbidden"},
                  {404, "Not Found"},
                  {405, "Method Not Allowed"},
+                 {406, "Not Acceptable"},
                  {409, "Conflict"},
                  {413, "Content Too Large"},
+                 {414, "URI Too Long"},
                  {415, "Unsupported Media Type"},
+                 {416, "Range Not Satisfiable"},
+                 {422, "Unprocessable Content"},
+                 {431, "Request Header Fields Too Large"},
                  {500, "Internal Server Error"},
                  {501, "Not Implemented"},
                  {503, "Service Unavailable"}};
@@ -96,12 +150,24 @@ int http_status_of(ra_status status) {
     return (unsigned)status < RA_STATUS_COUNT && statuses[status] ? statuses[status] : 500;
 }
 
+/* The Open Inference Protocol has a form of its own for what went wrong. */
+static bool is_oip(const char *path) {
+    return strncmp(path, "/v2", 3) == 0 && (path[3] == '/' || !path[3]);
+}
+
 void http_problem(const http_request *request, http_response *response, int status, const char *sentence) {
+    release_tail(response);
     response->status = status;
-    response->content_type = "application/problem+json";
-    response->body.size = 0;
-    response->body.failed = false;
-    json_problem(&response->body, status, http_status_text(status), sentence, request->target.path);
+    response->body = emptied(response->body);
+    response->lasting = response->ranges = response->partial = false;
+    if (is_oip(request->target.path)) {
+        response->content_type = "application/json";
+        oip_put_error(&response->body, sentence);
+    } else {
+        response->content_type = "application/problem+json";
+        json_problem(&response->body, status, http_status_text(status), sentence, request->target.path);
+    }
+    text_append(&response->body, "\n", 1);
 }
 
 void http_fail(const http_request *request, http_response *response, const ra_error *err) {

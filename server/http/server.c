@@ -14,8 +14,19 @@
  *
  * A response queued before the body was read ends the connection; that is the library's rule for POST, and
  * exchange.c asks for it wherever a refusal leaves bytes on the line.
+ *
+ * An answer that takes long is made elsewhere (deferred.c): the connection is suspended, which means that the
+ * library forgets it, timeout and all, and when it is resumed on_request is called once more.
+ *
+ * The library answers some malformed heads itself, before it calls us. 0.9.75 then goes on as if nothing had
+ * happened, builds a second header and sends both. All we hear of it is a line for the log (on_complaint);
+ * that line comes from the thread that has just read the head, so when one connection of the thread has an
+ * unfinished head it is the one: it gets our answer and is closed for writing, and the library's goes
+ * nowhere. With several unfinished heads on a thread nobody can tell, and the library's answer goes out.
  */
 #include "http/server.h"
+#include "http/watchdog.h"
+#include "http/wire.h"
 #include "ra_memory.h"
 
 #include <errno.h>
@@ -23,24 +34,80 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { BACKLOG = 511 };
+enum {
+    BACKLOG = 511,
+    CONNECTION_MEMORY = 32 << 10, /* what comes before a body must fit, and so must a reply's header */
+    SPARE_DESCRIPTORS = 64,       /* for files, the log, the other address */
+    MOST_CONNECTIONS = 1 << 16    /* when nobody says how many */
+};
 
 struct http_server {
     struct MHD_Daemon *daemon;
-    const http_service *service;
-    atomic_size_t in_flight;
+    http_server_options options;
+    atomic_size_t in_flight; /* from the first line on */
+    atomic_size_t admitted;  /* those of them whose head is complete */
+    http_connections *connections;
+    http_deferrals *deferrals;
+    http_watchdog *watchdog;
+    int starter;         /* the thread that starts and stops it */
+    char complaint[256]; /* the library's last one on that thread: why it did not start */
+    MHD_socket refusing; /* the listening socket once it is not listened to any more */
+    bool secure, wire_is_known;
 };
+
+static int this_thread(void) {
+    static _Thread_local int number;
+    if (!number) number = (int)syscall(SYS_gettid);
+    return number;
+}
+
+/* ---- connections --------------------------------------------------------------------------------------- */
+
+static http_connection *of(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void enter(struct MHD_Connection *connection, http_phase phase) {
+    http_connection *watched = of(connection);
+    if (watched) http_connection_enter(watched, phase);
+}
+
+/* Without memory for the record the connection is served all the same, only nobody looks at its pace. */
+static void on_connection(void *context, struct MHD_Connection *connection, void **record,
+                          enum MHD_ConnectionNotificationCode what) {
+    http_server *server = context;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *record = info ? http_connections_add(server->connections, info->connect_fd, this_thread()) : NULL;
+    } else if (*record) {
+        http_connections_remove(server->connections, *record);
+        *record = NULL;
+    }
+}
 
 /* ---- from the library to the exchange ------------------------------------------------------------------ */
 
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection) {
-    (void)connection;
     http_server *server = context;
     http_exchange *exchange = http_exchange_take(target);
-    if (exchange) atomic_fetch_add(&server->in_flight, 1);
+    if (!exchange) return NULL;
+    http_connection *watched = of(connection);
+    if (watched) {
+        http_connection_enter(watched, PHASE_HEAD);
+        memcpy(exchange->request.client, watched->client, sizeof exchange->request.client);
+    }
+    exchange->request.admin = server->options.admin;
+    atomic_fetch_add(&server->in_flight, 1);
     return exchange;
 }
 
@@ -51,6 +118,8 @@ static size_t leave_encoded(void *context, struct MHD_Connection *connection, ch
 
 typedef struct header_walk {
     http_headers headers;
+    http_wire wire;
+    bool wired; /* the wire is looked at */
     ra_status status;
     ra_error err;
 } header_walk;
@@ -59,29 +128,54 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
                                  const char *value, size_t value_size) {
     (void)kind;
     header_walk *walk = context;
+    if (walk->wired) http_wire_header(&walk->wire, name, name_size, value ? value : "", value_size);
     walk->status =
         http_headers_add(&walk->headers, name, name_size, value ? value : "", value_size, &walk->err);
     return walk->status == RA_OK ? MHD_YES : MHD_NO;
 }
 
+static void check_head(const http_server *server, header_walk *walk, struct MHD_Connection *connection,
+                       const char *method, const char *url, const char *target, const char *version) {
+    walk->wired = server->wire_is_known;
+    if (walk->wired) http_wire_begin(&walk->wire, method, url, strlen(target), version);
+    walk->status = http_headers_first_line(&walk->headers, method, target, &walk->err);
+    if (walk->status != RA_OK) return;
+    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, walk);
+    if (walk->status != RA_OK) return;
+    if (walk->wired) http_wire_end(&walk->wire);
+    if (walk->wired && !walk->wire.good)
+        walk->status = ra_error_set(&walk->err, RA_ERR_FORMAT,
+                                    "the request's head has a folded header, a NUL, or a line that does not "
+                                    "end in CR LF");
+    else
+        walk->status =
+            http_headers_finish(&walk->headers, strcmp(version, MHD_HTTP_VERSION_1_1) == 0, &walk->err);
+}
+
 static void begin(http_server *server, http_exchange *exchange, struct MHD_Connection *connection,
-                  const char *method, const char *version) {
+                  const char *url, const char *method, const char *version) {
     header_walk walk = {0};
-    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, &walk);
-    if (walk.status == RA_OK)
-        walk.status =
-            http_headers_finish(&walk.headers, strcmp(version, MHD_HTTP_VERSION_1_1) == 0, &walk.err);
-    http_exchange_begin(exchange, server->service, method, &walk.headers,
+    check_head(server, &walk, connection, method, url, exchange->raw_target, version);
+    size_t before = atomic_fetch_add(&server->admitted, 1), most = server->options.max_in_flight;
+    exchange->crowded = most && before >= most;
+    http_exchange_begin(exchange, server->options.service, method, &walk.headers,
                         walk.status == RA_OK ? NULL : &walk.err);
 }
 
 /* ---- from the exchange to the library ------------------------------------------------------------------ */
 
 static enum MHD_Result send_response(http_exchange *exchange, struct MHD_Connection *connection) {
-    http_response *from = &exchange->response;
-    size_t size = from->body.failed ? 0 : from->body.size;
+    const http_response *from = http_exchange_reply(exchange);
+    if (!from) return MHD_NO;
+    enter(connection, PHASE_SENDING);
+    http_piece pieces[HTTP_PIECES];
+    struct MHD_IoVec parts[HTTP_PIECES];
+    size_t count = http_response_pieces(from, pieces), size = count ? pieces[0].size : 0;
+    for (size_t i = 0; i < count; i++) parts[i] = (struct MHD_IoVec){pieces[i].data, pieces[i].size};
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(size, size ? from->body.data : (char[]){0}, MHD_RESPMEM_PERSISTENT);
+        count > 1 ? MHD_create_response_from_iovec(parts, (unsigned)count, NULL, NULL)
+                  : MHD_create_response_from_buffer(
+                        size, size ? (void *)(uintptr_t)pieces[0].data : (char[]){0}, MHD_RESPMEM_PERSISTENT);
     if (!response) return MHD_NO;
     bool good = MHD_add_response_header(response, "X-Request-Id", exchange->request.id) == MHD_YES;
     if (from->content_type && size)
@@ -97,54 +191,195 @@ static enum MHD_Result send_response(http_exchange *exchange, struct MHD_Connect
     return result;
 }
 
+static void suspend(void *connection) {
+    MHD_suspend_connection(connection);
+}
+
+static void resume(void *connection) {
+    MHD_resume_connection(connection);
+}
+
+/* True: it is answered elsewhere, and the connection suspended until then. */
+static bool finish(http_server *server, http_exchange *exchange, struct MHD_Connection *connection) {
+    const http_service *service = server->options.service;
+    http_connection *watched = of(connection);
+    enter(connection, PHASE_ANSWER);
+    if (exchange->step == HTTP_RECEIVING && watched && service->is_heavy) {
+        http_exchange_received(exchange);
+        if (service->is_heavy(service->context, &exchange->request)) {
+            bool deferred = http_defer(server->deferrals, exchange, connection, watched->descriptor);
+            if (!deferred) exchange->step = HTTP_READY; /* the response says why */
+            return deferred;
+        }
+    }
+    http_exchange_finish(exchange, service);
+    return false;
+}
+
 /* MHD_NO cuts the connection. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *data_size, void **request) {
-    (void)url;
     http_server *server = context;
     http_exchange *exchange = *request;
     if (!exchange) return MHD_NO;
     if (!exchange->begun) {
-        begin(server, exchange, connection, method, version);
+        begin(server, exchange, connection, url, method, version);
+        enter(connection, PHASE_BODY);
         return exchange->step == HTTP_READY ? send_response(exchange, connection) : MHD_YES;
     }
     if (*data_size) {
+        http_connection *watched = of(connection);
+        if (watched) http_connection_received(watched, *data_size);
         http_exchange_receive(exchange, data, *data_size);
         *data_size = 0;
         return exchange->step == HTTP_GONE ? MHD_NO : MHD_YES;
     }
-    http_exchange_finish(exchange, server->service);
+    if (exchange->deferral.state == HTTP_NOT_DEFERRED && finish(server, exchange, connection)) return MHD_YES;
     return send_response(exchange, connection);
 }
 
 static void on_done(void *context, struct MHD_Connection *connection, void **request,
                     enum MHD_RequestTerminationCode why) {
-    (void)connection, (void)why;
+    (void)why;
+    static const http_response nothing;
     http_server *server = context;
     http_exchange *exchange = *request;
     if (!exchange) return;
-    const http_service *service = server->service;
+    const http_service *service = server->options.service;
+    const http_response *reply = http_exchange_reply(exchange);
     if (service->done)
-        service->done(service->context, &exchange->request, &exchange->response,
+        service->done(service->context, &exchange->request, reply ? reply : &nothing,
                       http_exchange_microseconds(exchange));
-    http_exchange_give(exchange);
+    if (exchange->begun) atomic_fetch_sub(&server->admitted, 1);
+    http_deferred_give(exchange);
     *request = NULL;
+    enter(connection, PHASE_IDLE);
     atomic_fetch_sub(&server->in_flight, 1);
+}
+
+/* ---- answers that the library makes itself --------------------------------------------------------------
+ */
+
+/* Sends the answer past the library and closes the connection for writing. */
+static void answer_malformed(const http_connection *connection, unsigned status) {
+    http_request request = {.target = {.path = ""}};
+    http_response response = {0};
+    http_problem(&request, &response, (int)status,
+                 status == 400 ? "the request is not HTTP as it should be: a header is malformed"
+                               : "the request is not one that this server takes");
+    char head[256];
+    int size =
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+                 status, http_status_text((int)status), response.content_type, response.body.size);
+    struct iovec parts[] = {{head, size < 0 ? 0 : (size_t)size}, {response.body.data, response.body.size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (!response.body.failed) (void)sendmsg(connection->descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)shutdown(connection->descriptor, SHUT_WR);
+    http_response_release(&response);
 }
 
 /* The library's own complaints: nearly all are about what a client did, so they are for debugging. */
 static void on_complaint(void *context, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 static void on_complaint(void *context, const char *format, va_list args) {
-    (void)context;
+    static const char error_answer[] = "Error processing request (HTTP response code is %u";
+    http_server *server = context;
     char line[512];
-    vsnprintf(line, sizeof line, format, args);
+    va_list copy;
+    va_copy(copy, args);
+    vsnprintf(line, sizeof line, format, copy);
+    va_end(copy);
     line[strcspn(line, "\r\n")] = '\0';
     ra_log(RA_LOG_DEBUG, "connection: %s", line);
+    if (this_thread() == server->starter) {
+        snprintf(server->complaint, sizeof server->complaint, "%.255s", line);
+    } else if (strncmp(format, error_answer, sizeof error_answer - 1) == 0 && !server->secure) {
+        http_connection *guilty = http_connections_lone_head(server->connections, this_thread());
+        if (guilty) answer_malformed(guilty, va_arg(args, unsigned));
+    }
 }
 
 /* ---- start and stop ------------------------------------------------------------------------------------ */
+
+/* As many connections as asked for, or as there can be: the soft limit of open files is raised for them as
+ * far as the system lets us. */
+static unsigned connection_limit(size_t wanted) {
+    struct rlimit files;
+    size_t most = wanted ? wanted : MOST_CONNECTIONS;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted ? (unsigned)wanted : 1000;
+    rlim_t needed = most + SPARE_DESCRIPTORS;
+    if (files.rlim_cur < needed) {
+        files.rlim_cur = files.rlim_max < needed ? files.rlim_max : needed;
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0) (void)getrlimit(RLIMIT_NOFILE, &files);
+    }
+    if (files.rlim_cur >= needed) return (unsigned)most;
+    size_t possible = files.rlim_cur > 2 * SPARE_DESCRIPTORS ? files.rlim_cur - SPARE_DESCRIPTORS
+                                                             : (files.rlim_cur + 1) / 2;
+    if (wanted)
+        ra_log(RA_LOG_WARNING, "%zu connections are allowed, but open files only for %zu of them", wanted,
+               possible);
+    return (unsigned)possible;
+}
+
+static ra_status start_daemon(http_server *server, const http_tls *tls, ra_error *err) {
+    const http_server_options *options = &server->options;
+    const char *certificate = tls ? tls->certificate : NULL;
+    unsigned limit = connection_limit(options->max_connections);
+    if (limit < options->threads) limit = (unsigned)options->threads; /* one a thread is the least */
+    if (certificate && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES) {
+        close(options->descriptor);
+        return ra_error_set(err, RA_ERR_UNSUPPORTED, "the HTTP library here is built without TLS");
+    }
+    struct MHD_OptionItem settings[] = {
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_complaint, server}, /* first, to hear of the others */
+        {MHD_OPTION_LISTEN_SOCKET, options->descriptor, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, limit, NULL},
+        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)options->max_per_address, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)options->idle_seconds, NULL},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_target, server},
+        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)leave_encoded, NULL},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_done, server},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    static const char tls_versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+    struct MHD_OptionItem secure[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? tls->key : NULL},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_versions},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    /* a pool of one thread is no pool, and the library complains about it */
+    struct MHD_OptionItem pool[] = {
+        {options->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)options->threads,
+         NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG |
+                     MHD_ALLOW_SUSPEND_RESUME | (certificate ? (unsigned)MHD_USE_TLS : 0);
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, settings, MHD_OPTION_ARRAY, pool,
+        certificate ? MHD_OPTION_ARRAY : MHD_OPTION_END, secure, MHD_OPTION_END);
+    if (!daemon && certificate)
+        return ra_error_set(err, RA_ERR_FORMAT, "https cannot be served with this certificate and key: %s",
+                            server->complaint);
+    if (!daemon) /* it has closed the socket */
+        return ra_error_set(err, RA_ERR_IO, "the HTTP library did not start with %zu threads: %s",
+                            options->threads, server->complaint);
+    server->daemon = daemon;
+    return RA_OK;
+}
+
+/* What was made before the daemon started, or outlives it. */
+static void release(http_server *server) {
+    http_watchdog_stop(server->watchdog);
+    http_connections_free(server->connections);
+    http_deferrals_release(server->deferrals);
+    ra_free(server);
+}
 
 ra_status http_server_start(const http_server_options *options, http_server **out, ra_error *err) {
     http_server *server = ra_calloc(1, sizeof *server);
@@ -154,43 +389,62 @@ ra_status http_server_start(const http_server_options *options, http_server **ou
         ra_free(server);
         return ra_error_set(err, RA_ERR_IO, "the server cannot listen: %s", reason);
     }
-    server->service = options->service;
-    struct MHD_OptionItem settings[] = {
-        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_complaint,
-         NULL}, /* first, so that it hears of the others */
-        {MHD_OPTION_LISTEN_SOCKET, options->descriptor, NULL},
-        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)options->idle_seconds, NULL},
-        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_target, server},
-        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)leave_encoded, NULL},
-        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_done, server},
-        /* a pool of one thread is no pool, and the library complains about it */
-        {options->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)options->threads,
-         NULL},
-        {MHD_OPTION_END, 0, NULL},
-    };
-    server->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-                         on_request, server, MHD_OPTION_ARRAY, settings, MHD_OPTION_END);
-    if (!server->daemon) { /* it has closed the socket */
-        ra_free(server);
-        return ra_error_set(err, RA_ERR_IO, "the HTTP library did not start with %zu threads",
-                            options->threads);
+    server->options = *options;
+    server->options.tls = NULL;
+    server->secure = options->tls && options->tls->certificate;
+    server->wire_is_known = http_wire_is_known(MHD_get_version());
+    server->starter = this_thread();
+    server->refusing = MHD_INVALID_SOCKET;
+    http_deferrals_options waiting = {.service = options->service,
+                                      .deadline = (uint64_t)options->deadline_ms * 1000,
+                                      .suspend = suspend,
+                                      .resume = resume};
+    server->connections = http_connections_new(options->header_seconds);
+    server->deferrals = http_deferrals_new(&waiting);
+    ra_status status =
+        server->connections && server->deferrals
+            ? http_watchdog_start(server->connections, server->deferrals, &server->watchdog, err)
+            : ra_error_set(err, RA_ERR_MEMORY, "out of memory: the server");
+    if (status != RA_OK)
+        close(options->descriptor);
+    else
+        status = start_daemon(server, options->tls, err);
+    if (status != RA_OK) {
+        release(server);
+        return status;
     }
     *out = server;
     return RA_OK;
 }
 
+/* Shut down and not closed: an I/O thread may be about to wait for it once more. */
 void http_server_refuse(http_server *server) {
-    MHD_socket descriptor = MHD_quiesce_daemon(server->daemon);
-    if (descriptor != MHD_INVALID_SOCKET) close(descriptor);
+    server->refusing = MHD_quiesce_daemon(server->daemon);
+    if (server->refusing != MHD_INVALID_SOCKET) (void)shutdown(server->refusing, SHUT_RDWR);
 }
 
 size_t http_server_in_flight(const http_server *server) {
     return atomic_load(&server->in_flight);
 }
 
+size_t http_server_connections(const http_server *server) {
+    return http_connections_count(server->connections);
+}
+
+/* Those whose request was just given up get a moment to be told so. */
+static void send_refusals(const http_server *server, size_t refused) {
+    enum { STEPS = 100, STEP_NANOSECONDS = 5000000 };
+    size_t before = atomic_load(&server->in_flight), others = before > refused ? before - refused : 0;
+    struct timespec step = {.tv_nsec = STEP_NANOSECONDS};
+    for (int i = 0; i < STEPS && refused && atomic_load(&server->in_flight) > others; i++)
+        nanosleep(&step, NULL);
+}
+
+/* A daemon must not be stopped while connections are suspended. */
 void http_server_stop(http_server *server) {
     if (!server) return;
+    send_refusals(server, http_deferrals_end(server->deferrals));
     MHD_stop_daemon(server->daemon);
-    ra_free(server);
+    if (server->refusing != MHD_INVALID_SOCKET) close(server->refusing);
+    release(server);
 }

@@ -8,20 +8,32 @@
  *     while (http_server_in_flight(server)) ...    let what has begun finish
  *     http_server_stop(server);
  *
+ * Requests that take long are answered on the threads of service->submit(), while their connections are
+ * suspended (deferred.h); what is too slow or too late is found by a thread of the server (watchdog.h).
+ *
  * Ownership: the server owns the socket from the call of start on, also when that fails; the service must
- * outlive it. Thread safety: any thread may ask in_flight; the others belong to the thread that started it.
+ * outlive it, and the jobs that it was given must be run or over before the service goes. Thread safety: any
+ * thread may ask in_flight; the others belong to the thread that started it.
  */
 #ifndef RASAED_HTTP_SERVER_H
 #define RASAED_HTTP_SERVER_H
 
 #include "http/exchange.h"
+#include "http/tls.h"
 
 typedef struct http_server http_server;
 
 typedef struct http_server_options {
-    int descriptor;        /* bound by http_listener_open() */
-    size_t threads;        /* I/O threads, at least 1 */
-    unsigned idle_seconds; /* a connection without traffic for so long is closed */
+    int descriptor;          /* bound by http_listener_open() */
+    size_t threads;          /* I/O threads, at least 1 */
+    unsigned idle_seconds;   /* a connection without traffic for so long is closed */
+    unsigned header_seconds; /* from the first byte of a request to the end of its head */
+    size_t deadline_ms;      /* from the last byte of a request to its answer, when that is deferred */
+    size_t max_connections;  /* 0: as many as there may be open files */
+    size_t max_per_address;  /* connections of one client; 0: no limit */
+    size_t max_in_flight;    /* requests at once that are not vital; 0: no limit */
+    bool admin;              /* the address for administration: requests are marked so */
+    const http_tls *tls;     /* NULL or without certificate: plain http; needed until the start is over */
     const http_service *service;
 } http_server_options;
 
@@ -29,6 +41,7 @@ ra_status http_server_start(const http_server_options *options, http_server **se
 
 void http_server_refuse(http_server *server);
 size_t http_server_in_flight(const http_server *server); /* requests begun and not yet answered in full */
-void http_server_stop(http_server *server);              /* ends every connection, frees; NULL is fine */
+size_t http_server_connections(const http_server *server);
+void http_server_stop(http_server *server); /* ends every connection, frees; NULL is fine */
 
 #endif

@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -72,11 +73,15 @@ class Daemon:
                                             env=environment(env), stdin=subprocess.DEVNULL,
                                             stdout=subprocess.PIPE, stderr=log)
         self.line = self.process.stdout.readline().decode()
-        match = re.fullmatch(r"rasaed: serving http://127\.0\.0\.1:(\d+)\n", self.line)
+        match = re.fullmatch(r"rasaed: serving (https?)://127\.0\.0\.1:(\d+)\n", self.line)
         if not match:
             self.kill()
             raise AssertionError("rasaed did not start: " + self.line + self.log())
-        self.address = ("127.0.0.1", int(match.group(1)))
+        self.secure = match.group(1) == "https"
+        self.address = ("127.0.0.1", int(match.group(2)))
+        self.admin_address = None
+        if "--admin-listen" in arguments:  # on 127.0.0.1:0 as well
+            self.admin_address = ("127.0.0.1", int(self.process.stdout.readline().decode().rsplit(":", 1)[1]))
 
     def __enter__(self):
         return self
@@ -111,8 +116,11 @@ class Daemon:
 
     # ---- talking
 
-    def connect(self):
-        return http.client.HTTPConnection(*self.address, timeout=PATIENCE)
+    def connect(self, address=None):
+        if self.secure:  # with whatever certificate the test has made
+            context = ssl._create_unverified_context()
+            return http.client.HTTPSConnection(*(address or self.address), timeout=PATIENCE, context=context)
+        return http.client.HTTPConnection(*(address or self.address), timeout=PATIENCE)
 
     def request(self, method, path, body=None, headers=(), connection=None):
         own = connection or self.connect()

@@ -43,7 +43,7 @@ class BadRequests(unittest.TestCase):
     # ---- paths
 
     def test_unknown_paths(self):
-        for path in ("/", "/v1", "/v2", "/health", "/health/live/", "/v1/dictionaries/", "/v1//dictionaries",
+        for path in ("/", "/v1", "/v3", "/health", "/health/live/", "/v1/dictionaries/", "/v1//dictionaries",
                      BASIC + "/", BASIC + "/atom", BASIC + "/atoms/", BASIC + "/atoms/1/2/3/4/5/6"):
             self.get(path, 404, path)
 
@@ -165,8 +165,9 @@ class BadRequests(unittest.TestCase):
 
     def test_types_and_encodings_that_are_not_taken(self):
         body = json.dumps({"latents": [[0] * K]})
-        for headers in ({"Content-Type": "application/octet-stream"}, {"Content-Type": "application/x-npy"},
-                        {"Content-Type": "application/json", "Content-Encoding": "gzip"}):
+        for headers in ({"Content-Type": "image/png"}, {"Content-Type": "multipart/form-data; boundary=x"},
+                        {"Content-Type": "application/json", "Content-Encoding": "br"},
+                        {"Content-Type": "application/x-npy", "Content-Encoding": "gzip, gzip"}):
             reply = self.daemon.request("POST", BASIC + "/reconstruct", body, headers)
             self.check(reply, 415)
         for kind in ("application/json", "application/json; charset=utf-8", "APPLICATION/JSON",

@@ -183,15 +183,6 @@ class Serving(unittest.TestCase):
                 connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
                 self.assertIn(b'"live"', read_all(connection))  # comes back: nobody asked for the close
 
-    def test_requests_are_logged_for_debugging_only(self):
-        with Daemon("--dictionary", GIVEN, "--log-level", "debug") as daemon:
-            daemon.get("/health/live", headers={"X-Request-Id": "find-me"})
-            wait_for(lambda: "find-me: GET /health/live (live) 200" in daemon.log(), "a line in the log")
-        with Daemon("--dictionary", GIVEN) as daemon:
-            daemon.get("/health/live", headers={"X-Request-Id": "find-me"})
-            self.assertEqual(daemon.stop(), 0)
-            self.assertNotIn("find-me", daemon.log())
-
 
 class Reload(unittest.TestCase):
     def setUp(self):

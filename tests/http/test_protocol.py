@@ -89,7 +89,7 @@ class Protocol(unittest.TestCase):
 
     def test_http_1_0(self):
         status, headers, body = self.raw("GET /health/live HTTP/1.0\n")
-        self.assertEqual((status, body), (200, b'{"status":"live"}'))
+        self.assertEqual((status, body), (200, b'{"status":"live"}\n'))
 
     def test_request_ids_are_echoed_or_made(self):
         reply = self.daemon.get("/health/live", headers={"X-Request-Id": "Abc-1_2.3"})
@@ -184,7 +184,7 @@ class Protocol(unittest.TestCase):
     def test_absolute_form(self):
         head = "GET http://example.com/health/live HTTP/1.1\nHost: x\nConnection: close\n"
         status, _, body = self.raw(head)
-        self.assertEqual((status, body), (200, b'{"status":"live"}'))
+        self.assertEqual((status, body), (200, b'{"status":"live"}\n'))
 
     # ---- requests that two servers in a row could read differently
 

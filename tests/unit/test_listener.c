@@ -46,7 +46,7 @@ END_TEST
 START_TEST(test_port_0_takes_a_free_one_and_says_which) {
     int first, second;
     char url[HTTP_ADDRESS_SIZE], again[HTTP_ADDRESS_SIZE];
-    http_address address = {"127.0.0.1", "0"};
+    http_address address = {.host = "127.0.0.1", .port = "0"};
     ra_ok(http_listener_open(&address, &first, url, &err));
     ra_ok(http_listener_open(&address, &second, again, &err));
     ck_assert_str_ne(url, again);
@@ -64,7 +64,7 @@ END_TEST
 START_TEST(test_an_address_of_another_machine) {
     int descriptor = -1;
     char url[HTTP_ADDRESS_SIZE];
-    http_address address = {"192.0.2.1", "0"}; /* set aside for documents: RFC 5737 */
+    http_address address = {.host = "192.0.2.1", .port = "0"}; /* set aside for documents: RFC 5737 */
     ra_fails(http_listener_open(&address, &descriptor, url, &err), RA_ERR_IO, "cannot listen on 192.0.2.1:0");
 }
 END_TEST

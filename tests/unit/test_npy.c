@@ -313,8 +313,39 @@ START_TEST(test_short_memory_is_an_error) {
 }
 END_TEST
 
-TEST_CASES_SLOW(npy, 30, test_round_trip_of_every_type_and_rank, test_round_trip_of_nothing,
-                test_the_header_is_what_numpy_writes, test_every_header_length_stays_aligned,
-                test_refuses_to_write_what_npy_cannot_hold, test_refuses_misaligned_data,
-                test_refuses_files_that_are_not_npy, test_refuses_truncation_at_every_length,
-                test_damaged_headers_never_crash, test_short_memory_is_an_error)
+/* What np.save() writes several times into one stream. */
+START_TEST(test_arrays_behind_each_other_in_memory) {
+    enum { ARRAYS = 3 };
+    char stream[4096];
+    size_t size = 0, at = 0, used;
+    ra_tensor found, sent[ARRAYS] = {make(RA_U8, 1), make(RA_F32, 2), make(RA_I64, 1)};
+    for (int i = 0; i < ARRAYS; i++) {
+        void *header = NULL;
+        size_t header_size = 0;
+        ra_ok(ra_npy_header(&sent[i], &header, &header_size, &err));
+        memcpy(stream + size, header, header_size);
+        memcpy(stream + size + header_size, sent[i].data, ra_tensor_bytes(&sent[i]));
+        size += header_size + ra_tensor_bytes(&sent[i]);
+        ra_free(header);
+    }
+    for (int i = 0; i < ARRAYS; i++, at += used) {
+        ra_ok(ra_npy_parse(stream + at, size - at, "the body", &found, &used, &err));
+        ck_assert_int_eq(found.dtype, sent[i].dtype);
+        ck_assert_int_eq(found.rank, sent[i].rank);
+        ck_assert_mem_eq(found.data, sent[i].data, ra_tensor_bytes(&sent[i]));
+    }
+    ck_assert_uint_eq(at, size);
+    ra_fails(ra_npy_parse(stream, size, "the body", &found, NULL, &err), RA_ERR_FORMAT,
+             "the body is too long");
+    ra_fails(ra_npy_parse(stream, 20, "the body", &found, &used, &err), RA_ERR_FORMAT,
+             "the body is truncated");
+    ra_fails(ra_npy_parse(NULL, 0, "the body", &found, &used, &err), RA_ERR_FORMAT, "the body is empty");
+}
+END_TEST
+
+TEST_CASES_SLOW(npy, 30, test_arrays_behind_each_other_in_memory, test_round_trip_of_every_type_and_rank,
+                test_round_trip_of_nothing, test_the_header_is_what_numpy_writes,
+                test_every_header_length_stays_aligned, test_refuses_to_write_what_npy_cannot_hold,
+                test_refuses_misaligned_data, test_refuses_files_that_are_not_npy,
+                test_refuses_truncation_at_every_length, test_damaged_headers_never_crash,
+                test_short_memory_is_an_error)

@@ -1,6 +1,7 @@
 #include "harness.h"
 #include "engine/registry.h"
 #include "engine/reloader.h"
+#include "ra_memory.h"
 #include "test_model_files.h"
 
 #include <pthread.h>
@@ -151,9 +152,159 @@ START_TEST(test_names_fit_into_a_url) {
 }
 END_TEST
 
+/* ---- unload, load, the folder -------------------------------------------------------------------------- */
+
+static registry_status status_of(registry *dictionaries, const char *name) {
+    registry_status status = {0};
+    ck_assert_msg(registry_status_of(dictionaries, name, &status), "%s is not known", name);
+    return status;
+}
+
+START_TEST(test_an_unloaded_dictionary_is_known_and_comes_back_by_load_alone) {
+    registry *dictionaries = with_one(write_model("a.safetensors", 1));
+    served *held = registry_acquire(dictionaries, "words");
+    ra_ok(registry_unload(dictionaries, "words", &err));
+    ra_ok(registry_unload(dictionaries, "words", &err));
+    ck_assert_ptr_null(registry_acquire(dictionaries, "words"));
+    ck_assert_ptr_null(registry_acquire_at(dictionaries, 0));
+    ck_assert_uint_eq(registry_count(dictionaries), 1);
+    ck_assert_float_eq(first_number(held), 1);
+    served_release(held);
+    registry_status status = status_of(dictionaries, "words");
+    ck_assert(!status.ready && status.unloaded && status.generation == 1);
+    ck_assert_str_eq(status.reason, "unloaded");
+    ra_fails(registry_reload(dictionaries, "words", &err), RA_ERR_STATE, "unloaded");
+    ck_assert_uint_eq(registry_reload_all(dictionaries), 0);
+    ck_assert_uint_eq(registry_poll(dictionaries), 0);
+    ck_assert(!status_of(dictionaries, "words").ready);
+    ra_ok(registry_load(dictionaries, "words", &err));
+    status = status_of(dictionaries, "words");
+    ck_assert(status.ready && !status.unloaded && status.generation == 2 && !status.reason[0]);
+    ra_fails(registry_unload(dictionaries, "other", &err), RA_ERR_NOT_FOUND, "'other'");
+    ra_fails(registry_load(dictionaries, "other", &err), RA_ERR_NOT_FOUND, "'other'");
+    ck_assert(!registry_status_of(dictionaries, "other", &status));
+    ck_assert(!registry_status_at(dictionaries, 1, &status));
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_why_a_load_failed_is_kept_without_the_folder) {
+    char path[512];
+    snprintf(path, sizeof path, "%s", write_model("a.safetensors", 1));
+    registry *dictionaries = with_one(path);
+    ck_assert_int_eq(rename(test_write("junk", "junk", 4), path), 0);
+    ra_fails(registry_load(dictionaries, "words", &err), RA_ERR_FORMAT, path);
+    registry_status status = status_of(dictionaries, "words");
+    ck_assert(status.ready);
+    ck_assert_uint_eq(status.failures, 1);
+    ck_assert_ptr_nonnull(strstr(status.reason, "a.safetensors"));
+    ck_assert_ptr_null(strchr(status.reason, '/'));
+    replace_model(path, 2);
+    ra_ok(registry_load(dictionaries, "words", &err));
+    status = status_of(dictionaries, "words");
+    ck_assert(!status.reason[0] && status.failures == 1 && status.generation == 2);
+    registry_free(dictionaries);
+}
+END_TEST
+
+/* Whichever allocation of a load fails: it is said, and the old generation goes on serving. */
+START_TEST(test_any_allocation_of_a_load_may_fail) {
+    registry *dictionaries = with_one(write_model("a.safetensors", 1));
+    size_t failed = 0;
+    for (size_t n = 1;; n++) {
+        ra_memory_fail_at(n);
+        ra_status status = registry_load(dictionaries, "words", NULL);
+        size_t asked = ra_memory_fail_at(0);
+        registry_status after = status_of(dictionaries, "words");
+        ck_assert(after.ready);
+        ck_assert_uint_eq(after.failures, failed += status != RA_OK);
+        if (asked < n) break;
+        ck_assert_int_eq(status, RA_ERR_MEMORY);
+        ck_assert_uint_lt(n, 1000);
+    }
+    ck_assert_uint_gt(failed, 3);
+    registry_free(dictionaries);
+}
+END_TEST
+
+static registry *with_folder(void) {
+    registry *dictionaries = NULL;
+    ra_ok(registry_new(&(registry_options){.folder = test_folder()}, &dictionaries, &err));
+    return dictionaries;
+}
+
+START_TEST(test_a_folder_serves_what_opens) {
+    registry *dictionaries = with_folder();
+    write_model("b.safetensors", 2);
+    write_model("a.safetensors", 1);
+    write_model(".hidden.safetensors", 1);
+    write_model("a b.safetensors", 1);
+    test_write("bad.safetensors", "junk", 4);
+    test_write("notes.txt", "junk", 4);
+    ra_ok(registry_add(dictionaries, "a", test_path("b.safetensors"), &err)); /* a name that is given wins */
+    ra_ok(registry_add_folder(dictionaries, &err));
+    ck_assert_uint_eq(registry_count(dictionaries), 3);
+    served *a = registry_acquire(dictionaries, "a"), *b = registry_acquire(dictionaries, "b");
+    ck_assert_float_eq(first_number(a), 2);
+    ck_assert_float_eq(first_number(b), 2);
+    served_release(a);
+    served_release(b);
+    registry_status bad = status_of(dictionaries, "bad");
+    ck_assert(!bad.ready && !bad.unloaded && bad.generation == 0 && bad.failures == 1);
+    replace_model(test_path("bad.safetensors"), 3);
+    write_model("late.safetensors", 4);
+    ck_assert_uint_eq(registry_reload_all(dictionaries), 0);
+    ck_assert_uint_eq(registry_count(dictionaries), 4);
+    ck_assert(status_of(dictionaries, "bad").ready && status_of(dictionaries, "late").ready);
+    write_model("later.safetensors", 5);
+    ra_ok(registry_load(dictionaries, "later", &err));
+    ra_fails(registry_load(dictionaries, "../later", &err), RA_ERR_NOT_FOUND, "no dictionary");
+    ra_fails(registry_load(dictionaries, "", &err), RA_ERR_NOT_FOUND, "no dictionary");
+    ra_fails(registry_load(dictionaries, ".hidden", &err), RA_ERR_NOT_FOUND, "no dictionary");
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_a_folder_that_serves_nothing_is_refused) {
+    registry *dictionaries = with_folder();
+    ra_ok(registry_add_folder(dictionaries, &err)); /* an empty one is not */
+    test_write("bad.safetensors", "junk", 4);
+    ra_fails(registry_add_folder(dictionaries, &err), RA_ERR_FORMAT, "bad.safetensors");
+    registry_free(dictionaries);
+    registry_options gone = {.folder = test_path("none")};
+    ra_ok(registry_new(&gone, &dictionaries, &err));
+    ra_fails(registry_add_folder(dictionaries, &err), RA_ERR_NOT_FOUND, "none");
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_a_changed_file_is_taken_at_the_second_look) {
+    registry *dictionaries = with_folder();
+    write_model("a.safetensors", 1);
+    ra_ok(registry_add_folder(dictionaries, &err));
+    ck_assert_uint_eq(registry_poll(dictionaries) + registry_poll(dictionaries), 0);
+    replace_model(test_path("a.safetensors"), 2);
+    write_model("late.safetensors", 3);
+    ck_assert_uint_eq(registry_poll(dictionaries), 0);
+    ck_assert_uint_eq(registry_poll(dictionaries), 2);
+    ck_assert_uint_eq(registry_poll(dictionaries), 0);
+    ck_assert_uint_eq(status_of(dictionaries, "a").generation, 2);
+    ck_assert_uint_eq(status_of(dictionaries, "late").generation, 1);
+    ck_assert_int_eq(rename(test_write("junk", "junk", 4), test_path("a.safetensors")), 0);
+    ck_assert_uint_eq(registry_poll(dictionaries), 0);
+    ck_assert_uint_eq(registry_poll(dictionaries), 1);
+    ck_assert_uint_eq(registry_poll(dictionaries) + registry_poll(dictionaries), 0); /* a bad one once */
+    ck_assert_uint_eq(status_of(dictionaries, "a").failures, 1);
+    ck_assert_int_eq(unlink(test_path("a.safetensors")), 0);
+    ck_assert_uint_eq(registry_poll(dictionaries) + registry_poll(dictionaries), 0);
+    ck_assert(status_of(dictionaries, "a").ready);
+    registry_free(dictionaries);
+}
+END_TEST
+
 /* ---- under threads ------------------------------------------------------------------------------------- */
 
-enum { READERS = 4, RELOADS = 30 };
+enum { READERS = 4, RELOADS = 50, READS = 10000 };
 
 typedef struct race {
     registry *dictionaries;
@@ -161,7 +312,7 @@ typedef struct race {
     atomic_size_t reads, faults;
 } race;
 
-/* Generation g has the number g in both places: what is read through one reference must agree. */
+/* Generation g has the number g in the model too: what is read through one reference must agree. */
 static void *read_on(void *argument) {
     race *shared = argument;
     size_t last = 0;
@@ -185,15 +336,16 @@ START_TEST(test_readers_see_whole_generations_while_it_reloads) {
     pthread_t readers[READERS];
     for (int i = 0; i < READERS; i++)
         ck_assert_int_eq(pthread_create(&readers[i], NULL, read_on, &shared), 0);
-    for (int generation = 2; generation <= RELOADS; generation++) {
+    for (int generation = 2; generation <= RELOADS + 1; generation++) {
         replace_model(path, (float)generation);
         ra_ok(registry_reload(shared.dictionaries, "words", &err));
         size_t before = atomic_load(&shared.reads);
-        while (atomic_load(&shared.reads) < before + READERS) sched_yield();
+        while (atomic_load(&shared.reads) < before + READS / RELOADS) sched_yield();
     }
     atomic_store(&shared.stop, true);
     for (int i = 0; i < READERS; i++) pthread_join(readers[i], NULL);
     ck_assert_uint_eq(atomic_load(&shared.faults), 0);
+    ck_assert_uint_ge(atomic_load(&shared.reads), READS);
     registry_free(shared.dictionaries);
 }
 END_TEST
@@ -201,7 +353,7 @@ END_TEST
 START_TEST(test_the_reloader_reloads_when_asked_and_stops) {
     registry *dictionaries = with_one(write_model("a.safetensors", 1));
     reloader *worker = NULL;
-    ra_ok(reloader_start(dictionaries, &worker, &err));
+    ra_ok(reloader_start(dictionaries, 0, &worker, &err));
     for (size_t wanted = 2; wanted <= 4; wanted++) {
         reloader_ask(worker);
         for (size_t seen = 0; seen < wanted;) {
@@ -217,9 +369,29 @@ START_TEST(test_the_reloader_reloads_when_asked_and_stops) {
 }
 END_TEST
 
+START_TEST(test_a_watching_reloader_takes_what_changes) {
+    char path[512];
+    snprintf(path, sizeof path, "%s", write_model("a.safetensors", 1));
+    registry *dictionaries = with_one(path);
+    reloader *worker = NULL;
+    ra_ok(reloader_start(dictionaries, 5, &worker, &err));
+    for (int generation = 2; generation <= 4; generation++) {
+        replace_model(path, (float)generation);
+        while (status_of(dictionaries, "words").generation < (size_t)generation) usleep(1000);
+    }
+    ck_assert(reloader_stop(worker, 30));
+    ck_assert_uint_eq(status_of(dictionaries, "words").generation, 4);
+    registry_free(dictionaries);
+}
+END_TEST
+
 TEST_CASES_SLOW(registry, 60, test_names_are_found_and_others_are_not, test_refuses_bad_names_and_bad_files,
                 test_a_reload_is_a_new_generation_and_the_old_one_lives_while_it_is_held,
                 test_a_bad_file_changes_nothing_and_says_why,
                 test_settings_complete_a_file_and_never_change_one, test_names_fit_into_a_url,
+                test_an_unloaded_dictionary_is_known_and_comes_back_by_load_alone,
+                test_why_a_load_failed_is_kept_without_the_folder, test_any_allocation_of_a_load_may_fail,
+                test_a_folder_serves_what_opens, test_a_folder_that_serves_nothing_is_refused,
+                test_a_changed_file_is_taken_at_the_second_look,
                 test_readers_see_whole_generations_while_it_reloads,
-                test_the_reloader_reloads_when_asked_and_stops)
+                test_a_watching_reloader_takes_what_changes, test_the_reloader_reloads_when_asked_and_stops)

@@ -25,10 +25,28 @@ START_TEST(test_rows_are_complete_and_labels_differ) {
         ck_assert_int_eq(table[i].pattern[0], '/');
         ck_assert_ptr_nonnull((void *)(uintptr_t)table[i].handler);
         ck_assert_ptr_nonnull(table[i].query);
-        if (table[i].method == HTTP_GET) ck_assert_int_eq(table[i].body, ROUTE_NO_BODY);
+        if (table[i].method == HTTP_GET) ck_assert(!route_takes_body(table[i].body));
         for (size_t j = 0; j < i; j++) ck_assert_str_ne(table[i].label, table[j].label);
     }
     ck_assert_str_eq(table[row_count()].label, "unknown");
+}
+END_TEST
+
+/* Whoever adds a row has to think about who may use it. */
+START_TEST(test_who_may_do_what) {
+    static const char *const changing[] = {"reload", "v2_load", "v2_unload"};
+    static const char *const open[] = {"live",    "ready", "v2_live",  "v2_ready",
+                                       "openapi", "docs",  "docs_css", "docs_js"};
+    for (size_t i = 0; i < row_count(); i++) {
+        const route *row = &routes_table()[i];
+        auth_scope expected = strcmp(row->label, "metrics") == 0 ? AUTH_METRICS : AUTH_READ;
+        for (size_t j = 0; j < sizeof changing / sizeof *changing; j++)
+            if (strcmp(row->label, changing[j]) == 0) expected = AUTH_ADMIN;
+        for (size_t j = 0; j < sizeof open / sizeof *open; j++)
+            if (strcmp(row->label, open[j]) == 0) expected = AUTH_OPEN;
+        ck_assert_msg(row->needs == expected, "%s asks for %d, expected %d", row->label, row->needs,
+                      expected);
+    }
 }
 END_TEST
 
@@ -107,7 +125,7 @@ START_TEST(test_unknown_paths_lead_to_the_last_row) {
 }
 END_TEST
 
-TEST_CASES(routes, test_rows_are_complete_and_labels_differ, test_every_row_is_found_by_its_own_path,
-           test_captures_come_in_the_order_of_the_path, test_head_takes_the_row_of_get,
-           test_a_known_path_with_another_method_has_methods_and_no_row,
+TEST_CASES(routes, test_rows_are_complete_and_labels_differ, test_who_may_do_what,
+           test_every_row_is_found_by_its_own_path, test_captures_come_in_the_order_of_the_path,
+           test_head_takes_the_row_of_get, test_a_known_path_with_another_method_has_methods_and_no_row,
            test_unknown_paths_lead_to_the_last_row)

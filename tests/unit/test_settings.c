@@ -1,4 +1,6 @@
 #include "harness.h"
+#include "engine/log.h"
+#include "ra_memory.h"
 #include "settings.h"
 
 #include <stdlib.h>
@@ -104,6 +106,88 @@ START_TEST(test_dictionaries_come_from_one_source) {
 }
 END_TEST
 
+START_TEST(test_switches_and_origins) {
+    static const char content[] = "watch = true\ncors_origin = https://a.org\ncors_origin = https://b.org\n";
+    const char *path = test_write("conf", content, strlen(content));
+    settings chosen;
+    ra_ok(READ(&chosen, "--config", path, "--dictionary-dir", "d"));
+    ck_assert(chosen.watch);
+    ck_assert_str_eq(chosen.dictionary_dir, "d");
+    ck_assert_uint_eq(chosen.cors_origin_count, 2);
+    ck_assert_str_eq(chosen.cors_origins[1], "https://b.org");
+    ck_assert_str_eq(chosen.admin_listen.port, "");
+    settings_release(&chosen);
+    ra_ok(READ(&chosen, "--config", path, "--dictionary-dir", "d", "--watch=false", "--cors-origin", "*",
+               "--admin-listen", ":9090"));
+    ck_assert(!chosen.watch);
+    ck_assert_uint_eq(chosen.cors_origin_count, 1);
+    ck_assert_str_eq(chosen.cors_origins[0], "*");
+    ck_assert_str_eq(chosen.admin_listen.port, "9090");
+    settings_release(&chosen);
+    ra_ok(READ(&chosen, "--watch", "--dictionary-dir", "d", "--log-format", "json"));
+    ck_assert(chosen.watch);
+    ck_assert_int_eq(chosen.log_format, LOG_JSON);
+    settings_release(&chosen);
+}
+END_TEST
+
+/* What settings_print() writes, read from a file again, prints the same. */
+static char *printed(const settings *chosen) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    settings_print(chosen, out);
+    fclose(out);
+    return text;
+}
+
+START_TEST(test_printed_settings_read_back) {
+    settings chosen;
+    ra_ok(READ(&chosen, "--dictionary", "a=x;b=y z", "--listen", "[::1]:0", "--max-rows", "9", "--watch",
+               "--cors-origin", "http://[::1]:3000", "--keys", "k", "--delta", "0.1", "--no-multiplier"));
+    char *first = printed(&chosen);
+    settings_release(&chosen);
+    ra_ok(READ(&chosen, "--config", test_write("conf", first, strlen(first))));
+    char *second = printed(&chosen);
+    ck_assert_str_eq(first, second);
+    ck_assert_str_eq(chosen.dictionaries[1].path, "y z");
+    ck_assert_str_eq(chosen.listen.host, "::1");
+    ck_assert(!chosen.sae.use_multiplier);
+    settings_release(&chosen);
+    free(first);
+    free(second);
+}
+END_TEST
+
+START_TEST(test_questions_stand_beside_settings) {
+    settings chosen;
+    ra_ok(READ(&chosen, "--print-config"));
+    ck_assert(chosen.print_config);
+    settings_release(&chosen);
+    ra_ok(READ(&chosen, "--dictionary=a=b", "--check-config", "--max-rows=3"));
+    ck_assert(chosen.check_config);
+    ck_assert_uint_eq(chosen.max_rows, 3);
+    settings_release(&chosen);
+    ra_fails(READ(&chosen, "--check-config"), RA_ERR_ARGUMENT, "no dictionary");
+    ra_fails(READ(&chosen, "--check-config=1", "--dictionary=a=b"), RA_ERR_ARGUMENT,
+             "no flag --check-config");
+}
+END_TEST
+
+START_TEST(test_memory_that_runs_out) {
+    ra_status status = RA_ERR_MEMORY;
+    for (size_t n = 1; status != RA_OK; n++) {
+        settings chosen;
+        ra_error err = {0};
+        ra_memory_fail_at(n);
+        status = READ(&chosen, "--dictionary", "a=x;b=y", "--cors-origin", "*", "--keys", "k");
+        ra_memory_fail_at(0);
+        ck_assert(status == RA_OK || status == RA_ERR_MEMORY);
+        if (status == RA_OK) settings_release(&chosen);
+    }
+}
+END_TEST
+
 START_TEST(test_refuses_wrong_flags) {
     static const struct {
         const char *flag, *value, *expected;
@@ -129,6 +213,12 @@ START_TEST(test_refuses_wrong_flags) {
         {"--dictionary", "a=b;a=c", "'a' is given twice"},
         {"--top-k", "-1", "--top-k"},
         {"--config", "/nonexistent/file", "/nonexistent/file"},
+        {"--watch=yes", NULL, "expected true or false"},
+        {"--log-format", "xml", "expected text or json"},
+        {"--metrics-access", "none", "expected open, read or admin"},
+        {"--cors-origin", "example.org", "--cors-origin is 'example.org'"},
+        {"--cors-origin", "*;https://x/", "'https://x/'"},
+        {"--admin-listen", "9090", "--admin-listen: "},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         settings chosen;
@@ -142,6 +232,10 @@ START_TEST(test_refuses_wrong_flags) {
     }
     settings chosen;
     ra_fails(READ(&chosen, "--threads=1"), RA_ERR_ARGUMENT, "no dictionary");
+    ra_fails(READ(&chosen, "--dictionary=a=b", "--tls-key=k"), RA_ERR_ARGUMENT,
+             "--tls-key is given without --tls-certificate");
+    ra_fails(READ(&chosen, "--dictionary=a=b", "--tls-certificate=c"), RA_ERR_ARGUMENT,
+             "--tls-certificate is given without --tls-key");
 }
 END_TEST
 
@@ -190,5 +284,6 @@ END_TEST
 
 TEST_CASES(settings, test_defaults, test_every_kind_of_flag,
            test_flag_over_environment_over_file_over_default, test_dictionaries_come_from_one_source,
-           test_refuses_wrong_flags, test_refuses_wrong_lines_of_a_file,
+           test_switches_and_origins, test_printed_settings_read_back, test_questions_stand_beside_settings,
+           test_memory_that_runs_out, test_refuses_wrong_flags, test_refuses_wrong_lines_of_a_file,
            test_help_names_every_setting_and_asks_for_nothing_else)

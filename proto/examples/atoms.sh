@@ -1,0 +1,26 @@
+#!/bin/sh
+# atoms.sh [URL [NAME]] - atoms, what they are made of, and their neighbours.
+set -eu
+url=${1:-http://127.0.0.1:8080} name=${2:-words}
+
+curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=norm,label,archetypes,relaxation"
+# {"atom": 5, "norm": 0.81, "label": "bound",
+#  "archetypes": [{"point": 5, "label": "bound, bounded, inequality", "weight": 0.99}, ...],
+#  "relaxation": {"norm": 0.49}}
+
+curl -fsS "$url/v1/dictionaries/$name/atoms?offset=10&limit=2&fields=label"
+# {"atoms": [{"atom": 10, "label": "..."}, {"atom": 11, "label": "..."}],
+#  "offset": 10, "limit": 2, "total": 1000}
+
+curl -fsS "$url/v1/dictionaries/$name/atoms?ids=9,1,5&fields=norm"
+# {"atoms": [{"atom": 9, "norm": 0.9}, {"atom": 1, "norm": 1.1}, {"atom": 5, "norm": 0.81}]}
+
+curl -fsS "$url/v1/dictionaries/$name/atoms/5/neighbors?k=3&metric=cosine"
+# {"atom": 5, "metric": "cosine", "neighbors": [{"atom": 377, "score": 0.31, "label": "norm"}, ...]}
+
+# The point that atom 5 is made of most, and the other atoms that it is part of.
+point=$(curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=archetypes" |
+    sed 's/.*"archetypes":\[{"point":\([0-9]*\).*/\1/')
+curl -fsS "$url/v1/dictionaries/$name/points/$point"
+# {"point": 5, "label": "bound, bounded, inequality", "atoms": [{"atom": 5, "weight": 0.99}, ...],
+#  "rows": [...], "vector": [0.02, ...]}

@@ -1,0 +1,23 @@
+#!/bin/sh
+# dictionaries.sh [URL [NAME]] - what is served, and all of a dictionary as a file.
+set -eu
+url=${1:-http://127.0.0.1:8080} name=${2:-words}
+temporary=$(mktemp -d)
+trap 'rm -r "$temporary"' EXIT
+
+curl -fsS "$url/v1/dictionaries"
+# {"dictionaries": [{"name": "words", "concepts": 1000, "dimensions": 384, "points": 1000, ...}, ...]}
+
+curl -fsS "$url/v1/dictionaries/$name"
+# {"name": "words", "concepts": 1000, "dimensions": 384, ..., "settings": {"sae": "topk", "top_k": 16, ...}}
+
+# All of D: safetensors, which can be served again; npy, for numpy.load(); or the bare bytes.
+curl -fsS "$url/v1/dictionaries/$name/dictionary" -o "$temporary/words.safetensors"
+curl -fsS "$url/v1/dictionaries/$name/dictionary?format=npy" -o "$temporary/words.npy"
+head -c 6 "$temporary/words.npy" | tail -c 5 && echo
+
+# A part of it, and nothing at all when it is still the same: the answers are 206 and 304.
+curl -fsS "$url/v1/dictionaries/$name/dictionary" -H 'Range: bytes=0-63' -o "$temporary/part" \
+    -w '%{http_code}\n'
+tag=$(curl -fsSI "$url/v1/dictionaries/$name/dictionary" | tr -d '\r' | sed -n 's/^ETag: //ip')
+curl -fsS "$url/v1/dictionaries/$name/dictionary" -H "If-None-Match: $tag" -w '%{http_code}\n'

@@ -1,0 +1,153 @@
+"""What the server tells about a dictionary, as plain records. None is what the server does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a dictionary is."""
+
+    name: str
+    concepts: int  #: K, the number of atoms
+    dimensions: int  #: d, the numbers of an atom
+    points: int | None  #: candidate points
+    archetypes: int | None  #: points kept for an atom
+    dtype: str  #: of the dictionary as the server holds it: "f32", "f16", "bf16"
+    sae: str | None
+    encoder: str | None
+    has_encoder: bool  #: encode and explain work
+    has_relaxation: bool
+    has_atom_labels: bool
+    has_point_labels: bool
+    has_point_vectors: bool
+    source: str
+    device: str
+    bytes: int
+    generation: int  #: 1 when first loaded, one more a reload
+    requests: int
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Info:
+        known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
+        return cls(**{"settings": {}, **known})
+
+
+@dataclass(frozen=True)
+class Archetype:
+    """A point's share in an atom."""
+
+    point: int
+    label: str | None
+    weight: float  #: convex: in (0, 1]
+
+
+@dataclass(frozen=True)
+class Atom:
+    """A row of the dictionary. Parts that were not asked for are None."""
+
+    atom: int
+    norm: float | None
+    label: str | None
+    archetypes: tuple[Archetype, ...] | None  #: by falling weight
+    relaxation: float | None  #: norm of the step from the archetypes' mixture to the atom
+    vector: NDArray[np.float32] | None  #: [d]
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Atom:
+        archetypes = value.get("archetypes")
+        return cls(value["atom"], value.get("norm"), value.get("label"),
+                   None if archetypes is None else every(Archetype, archetypes),
+                   (value.get("relaxation") or {}).get("norm"), vector_of(value))
+
+
+@dataclass(frozen=True)
+class Match:
+    """An atom that was found."""
+
+    atom: int
+    score: float
+    label: str | None
+
+
+@dataclass(frozen=True)
+class Concept:
+    """An atom's part in an input."""
+
+    atom: int
+    code: float
+    contribution: float  #: code * (D_k . x) / |x|^2
+    label: str | None
+    archetypes: tuple[Archetype, ...]
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Concept:
+        return cls(value["atom"], value["code"], value["contribution"], value["label"],
+                   every(Archetype, value["archetypes"]))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What an input is made of. Contributions sum to (x_hat . x) / |x|^2."""
+
+    concepts: tuple[Concept, ...]  #: by falling absolute contribution
+    residual: float  #: |x - x_hat|
+    input: float  #: |x|
+    r2: float | None  #: None when all numbers of the input are equal
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Explanation:
+        return cls(tuple(Concept.read(one) for one in value["concepts"]), value["residual"]["norm"],
+                   value["input"]["norm"], value["r2"])
+
+
+@dataclass(frozen=True)
+class Use:
+    """An atom that a point is an archetype of."""
+
+    atom: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the training data near a point."""
+
+    row: int
+    distance: float
+    label: str | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """A candidate point."""
+
+    point: int
+    label: str | None
+    atoms: tuple[Use, ...]  #: by falling weight
+    rows: tuple[Row, ...]  #: nearest first
+    vector: NDArray[np.float32] | None  #: [d]; None when the file does not hold the points
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Point:
+        return cls(value["point"], value["label"], every(Use, value["atoms"]), every(Row, value["rows"]),
+                   vector_of(value))
+
+
+def every(kind: type[T], values: Iterable[Mapping[str, Any]]) -> tuple[T, ...]:
+    """Records of a kind. Members that this version does not know are passed over."""
+    names = kind.__dataclass_fields__.keys()  # type: ignore[attr-defined]
+    return tuple(kind(**{name: value[name] for name in names}) for value in values)
+
+
+def vector_of(value: Mapping[str, Any]) -> NDArray[np.float32] | None:
+    return np.array(value["vector"], np.float32) if "vector" in value else None

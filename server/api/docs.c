@@ -1,0 +1,37 @@
+/* What the server carries in itself: the contract, and a page that shows it without anything from elsewhere.
+ *
+ * The files are those of proto/ and server/web/, put into the program when it is built (the Makefile's
+ * ASSETS). To add one: the file, a row of the list below, its handler in api.h and its row in routes.c.
+ *
+ * The page may load nothing but these files and talk to nothing but this server; its policy says so.
+ */
+#include "api/api.h"
+
+/* handler, the file as the Makefile names it, media type */
+#define DOCUMENT_LIST(X)                                                                                     \
+    X(api_openapi, proto_openapi_json, "application/json")                                                   \
+    X(api_docs, server_web_docs_html, "text/html; charset=utf-8")                                            \
+    X(api_docs_css, server_web_docs_css, "text/css; charset=utf-8")                                          \
+    X(api_docs_js, server_web_docs_js, "text/javascript; charset=utf-8")
+
+static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+                             "img-src data:; base-uri 'none'; form-action 'none'";
+
+static ra_status send(api_call *call, const char *content_type, const char *start, const char *end) {
+    call->response->status = 200;
+    call->response->content_type = content_type;
+    text_append(&call->response->body, start, (size_t)(end - start));
+    call->response->lasting = true;
+    http_response_header(call->response, "Content-Security-Policy", policy);
+    http_response_header(call->response, "X-Content-Type-Options", "nosniff");
+    return RA_OK;
+}
+
+#define X(handler, file, content_type)                                                                       \
+    extern const char asset_##file[], asset_##file##_end[];                                                  \
+    ra_status handler(api_call *call, ra_error *err) {                                                       \
+        (void)err;                                                                                           \
+        return send(call, content_type, asset_##file, asset_##file##_end);                                   \
+    }
+DOCUMENT_LIST(X)
+#undef X

@@ -1,0 +1,140 @@
+#include "api/forms.h"
+#include "ra_io.h"
+#include "ra_memory.h"
+
+#include <string.h>
+
+/* ---- bodies ---------------------------------------------------------------------------------------------
+ */
+
+ra_status forms_tensors(const api_call *call, size_t width, tensor_list *list, ra_error *err) {
+    const http_request *request = call->request;
+    if (request->body_form == FORM_NPY)
+        return tensors_parse_npy(request->body, request->body_size, list, err);
+    return tensors_parse_raw(request->body, request->body_size, request->headers[HTTP_TENSOR_SHAPE],
+                             request->headers[HTTP_TENSOR_DTYPE], width, list, err);
+}
+
+static ra_status binary_matrix(const api_call *call, const char *what, ra_matrix *matrix, ra_error *err) {
+    tensor_list list;
+    size_t d = api_info(call)->dimensions;
+    ra_status status = forms_tensors(call, d, &list, err);
+    if (status != RA_OK) return status;
+    return tensors_to_matrix(&list, what, d, "dimensions", call->engine->max_rows, matrix, err);
+}
+
+ra_status forms_inputs(const api_call *call, ra_matrix *inputs, ra_error *err) {
+    const http_request *request = call->request;
+    if (request->body_form != FORM_JSON) return binary_matrix(call, "inputs", inputs, err);
+    return json_inputs_parse(request->body, request->body_size, api_info(call)->dimensions,
+                             call->engine->max_rows, inputs, err);
+}
+
+ra_status forms_latents(const api_call *call, latents_request *latents, ra_error *err) {
+    const http_request *request = call->request;
+    size_t concepts = api_info(call)->concepts;
+    tensor_list list;
+    if (request->body_form == FORM_JSON)
+        return json_latents_parse(request->body, request->body_size, concepts, call->engine->max_rows,
+                                  latents, err);
+    ra_status status = forms_tensors(call, concepts, &list, err);
+    return status == RA_OK ? tensors_to_latents(&list, concepts, call->engine->max_rows, latents, err)
+                           : status;
+}
+
+ra_status forms_search(const api_call *call, search_request *search, ra_error *err) {
+    const http_request *request = call->request;
+    ra_status status;
+    *search = (search_request){.k = SEARCH_DEFAULT_K, .metric = RA_METRIC_COSINE};
+    if (request->body_form == FORM_JSON)
+        status = json_search_parse(request->body, request->body_size, api_info(call)->dimensions,
+                                   call->engine->max_rows, search, err);
+    else
+        status = binary_matrix(call, "vectors", &search->vectors, err);
+    if (status != RA_OK) return status;
+    ra_metric metric = (ra_metric)search->metric;
+    status = api_query_count(call, "k", search->k, 1, SIZE_MAX, &search->k, err);
+    if (status == RA_OK) status = api_query_metric(call, metric, &metric, err);
+    search->metric = metric;
+    if (status != RA_OK) search_request_release(search);
+    return status;
+}
+
+/* ---- replies --------------------------------------------------------------------------------------------
+ */
+
+static void begin(api_call *call) {
+    call->response->status = 200;
+    call->response->content_type = form_media_type(call->request->reply_form);
+}
+
+/* What npy says in its own header. */
+static void say_raw(api_call *call, const tensor_list *list) {
+    char shape[TENSORS_HEADER_SIZE], dtype[TENSORS_HEADER_SIZE];
+    tensors_headers(list, shape, dtype);
+    http_response_header(call->response, "X-Tensor-Shape", shape);
+    http_response_header(call->response, "X-Tensor-Dtype", dtype);
+}
+
+ra_status forms_reply_tensors(api_call *call, const tensor_list *list, ra_error *err) {
+    text *body = &call->response->body;
+    ra_status status = RA_OK;
+    begin(call);
+    if (call->request->reply_form == FORM_RAW) say_raw(call, list);
+    for (size_t i = 0; i < list->count && status == RA_OK; i++) {
+        if (call->request->reply_form == FORM_NPY)
+            status = tensors_append_npy(body, &list->at[i], err);
+        else
+            tensors_append_raw(body, &list->at[i]);
+        if (status == RA_OK) status = api_check_reply(call, err);
+    }
+    return status;
+}
+
+ra_status forms_reply_matrix(api_call *call, const char *key, const float *values, size_t rows, size_t cols,
+                             ra_error *err) {
+    if (call->request->reply_form != FORM_JSON) {
+        tensor_list list = {1, {ra_tensor_2d(RA_F32, values, rows, cols)}};
+        return forms_reply_tensors(call, &list, err);
+    }
+    ra_status status = RA_OK;
+    text *out = api_json(call);
+    put_open(out, '{');
+    put_key(out, key);
+    put_open(out, '[');
+    for (size_t row = 0; row < rows && status == RA_OK; row++) {
+        put_numbers(out, values + row * cols, cols);
+        status = api_check_reply(call, err);
+    }
+    put_close(out, ']');
+    put_close(out, '}');
+    return status;
+}
+
+static void release_model(void *model) {
+    ra_model_release(model);
+}
+
+void forms_reply_behind(api_call *call, const void *header, size_t size, const ra_tensor *tensor) {
+    begin(call);
+    text_append(&call->response->body, header, size);
+    call->response->tail = (http_tail){.data = tensor->data,
+                                       .size = ra_tensor_bytes(tensor),
+                                       .release = release_model,
+                                       .owner = ra_model_retain(call->dictionary->model)};
+}
+
+ra_status forms_reply_in_place(api_call *call, const ra_tensor *tensor, ra_error *err) {
+    void *header = NULL;
+    size_t size = 0;
+    tensor_list list = {1, {*tensor}};
+    if (call->request->reply_form == FORM_NPY) {
+        ra_status status = ra_npy_header(tensor, &header, &size, err);
+        if (status != RA_OK) return status;
+    } else {
+        say_raw(call, &list);
+    }
+    forms_reply_behind(call, header, size, tensor);
+    ra_free(header);
+    return RA_OK;
+}

@@ -1,0 +1,126 @@
+/* Two calls of Neuronpedia's inference server, for the tools that already speak to it: a feature's vector,
+ * and the features nearest to one by the cosine of their decoder vectors.
+ *
+ * Its `source` is the name of a dictionary here and its `index` an atom; `model`, the language model that the
+ * activations came from, is not known here and is given back as it came. A source that there is not is 400,
+ * as it is there. The nearest features include the feature itself, first. */
+#include "api/api.h"
+#include "codec/json_neuronpedia.h"
+
+enum { MAX_RESULTS = 1000 };
+
+/* Holds the dictionary for the length of the call, as a route with {d} does. */
+static ra_status find_source(api_call *call, const char *source, ra_error *err) {
+    call->dictionary = registry_acquire(call->engine->dictionaries, source);
+    if (!call->dictionary)
+        return ra_error_set(err, RA_ERR_ARGUMENT, "Invalid SAE ID or type: %.127s", source);
+    atomic_fetch_add(call->dictionary->requests, 1);
+    return RA_OK;
+}
+
+static ra_status check_index(const api_call *call, size_t index, ra_error *err) {
+    size_t concepts = api_info(call)->concepts;
+    if (index < concepts) return RA_OK;
+    return ra_error_set(err, RA_ERR_ARGUMENT,
+                        "Feature index %zu is out of range for %s, which has %zu features", index,
+                        call->dictionary->name, concepts);
+}
+
+static ra_status reserve(const api_call *call, scratch **mine, float **vector, ra_error *err) {
+    void *block = NULL;
+    ra_status status = scratch_get(mine, err);
+    if (status == RA_OK)
+        status =
+            scratch_reserve(*mine, SCRATCH_NUMBERS, api_info(call)->dimensions, sizeof(float), &block, err);
+    *vector = block;
+    return status;
+}
+
+ra_status api_sae_vector(api_call *call, ra_error *err) {
+    neuronpedia_request request;
+    scratch *mine = NULL;
+    float *vector = NULL;
+    ra_status status = json_sae_vector_parse(call->request->body, call->request->body_size, &request, err);
+    if (status == RA_OK) status = find_source(call, request.of.source, err);
+    if (status == RA_OK) status = check_index(call, request.of.index, err);
+    if (status == RA_OK) status = reserve(call, &mine, &vector, err);
+    if (status == RA_OK) status = ra_model_atom(api_model(call), request.of.index, vector, err);
+    if (status != RA_OK) return status;
+    text *out = api_json(call);
+    put_open(out, '{');
+    put_key(out, "vector");
+    put_numbers(out, vector, api_info(call)->dimensions);
+    put_close(out, '}');
+    return RA_OK;
+}
+
+/* ---- the nearest ----------------------------------------------------------------------------------------
+ */
+
+static ra_status read_query(const api_call *call, const neuronpedia_request *request, float *query,
+                            ra_error *err) {
+    size_t d = api_info(call)->dimensions;
+    if (request->has_feature) {
+        ra_status status = check_index(call, request->feature.index, err);
+        return status == RA_OK ? ra_model_atom(api_model(call), request->feature.index, query, err) : status;
+    }
+    if (request->dimensions != d)
+        return ra_error_set(err, RA_ERR_SHAPE,
+                            "vector has %zu numbers, but the dictionary has %zu dimensions",
+                            request->dimensions, d);
+    for (size_t i = 0; i < d; i++) query[i] = request->vector[i];
+    return RA_OK;
+}
+
+static void write_nearest(api_call *call, const neuronpedia_request *request, const size_t *ids,
+                          const float *scores, size_t count) {
+    bool camel = request->camel_case;
+    text *out = api_json(call);
+    put_open(out, '{');
+    put_key(out, "feature");
+    if (request->has_feature)
+        json_neuronpedia_feature(out, &request->feature);
+    else
+        put_raw(out, "null");
+    put_key(out, camel ? "topkDecoderCossimFeatures" : "topk_decoder_cossim_features");
+    put_open(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        neuronpedia_feature one = request->of;
+        one.index = ids[i];
+        put_open(out, '{');
+        put_key(out, "feature");
+        json_neuronpedia_feature(out, &one);
+        put_key(out, camel ? "cosineSimilarity" : "cosine_similarity");
+        put_number(out, scores[i]);
+        put_close(out, '}');
+    }
+    put_close(out, ']');
+    put_close(out, '}');
+}
+
+static ra_status answer_nearest(api_call *call, const neuronpedia_request *request, ra_error *err) {
+    scratch *mine = NULL;
+    float *query = NULL, scores[MAX_RESULTS];
+    void *ids = NULL;
+    size_t count = request->results < MAX_RESULTS ? request->results : MAX_RESULTS;
+    ra_status status = find_source(call, request->of.source, err);
+    if (status != RA_OK) return status;
+    if (count > api_info(call)->concepts) count = api_info(call)->concepts;
+    status = reserve(call, &mine, &query, err);
+    if (status == RA_OK) status = scratch_reserve(mine, SCRATCH_IDS, count, sizeof(size_t), &ids, err);
+    if (status == RA_OK) status = read_query(call, request, query, err);
+    if (status == RA_OK)
+        status = ra_model_search(api_model(call), mine->workspace, query, 1, count, RA_METRIC_COSINE, ids,
+                                 scores, err);
+    if (status == RA_OK) write_nearest(call, request, ids, scores, count);
+    return status;
+}
+
+ra_status api_sae_topk(api_call *call, ra_error *err) {
+    neuronpedia_request request;
+    ra_status status = json_sae_topk_parse(call->request->body, call->request->body_size, &request, err);
+    if (status != RA_OK) return status;
+    status = answer_nearest(call, &request, err);
+    neuronpedia_request_release(&request);
+    return status;
+}

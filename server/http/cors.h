@@ -1,0 +1,37 @@
+/* cors.h - which pages in a browser may read the replies: the Cross-Origin Resource Sharing of the Fetch
+ * standard, for a list of origins.
+ *
+ *     cors_policy policy = {origins, count};           nothing listed: no header is ever sent
+ *     cors_answer(&policy, request, response);         on every response
+ *     cors_preflight(&policy, request, response, "GET, HEAD, OPTIONS");      beside it, on the answer to
+ * OPTIONS
+ *
+ * With "*" any page may read; with a list the one that asks is named, and `Vary: Origin` keeps caches from
+ * giving its reply to another. Cookies and other credentials are never allowed; a bearer key that the page
+ * itself holds and sends works.
+ *
+ * Thread safety: the policy is constant.
+ */
+#ifndef RASAED_HTTP_CORS_H
+#define RASAED_HTTP_CORS_H
+
+#include "http/http.h"
+
+typedef struct cors_policy {
+    char *const *origins; /* each good; borrowed */
+    size_t count;
+} cors_policy;
+
+/* "*", or scheme://host with an optional port: what a browser sends as Origin. */
+bool cors_origin_is_good(const char *origin);
+
+/* NULL as a policy lists nothing. */
+
+/* The headers that let the page read this response and those of its headers that it may want. */
+void cors_answer(const cors_policy *policy, const http_request *request, http_response *response);
+
+/* What the page may send, when it asks first (OPTIONS with Access-Control-Request-Method). */
+void cors_preflight(const cors_policy *policy, const http_request *request, http_response *response,
+                    const char *methods);
+
+#endif

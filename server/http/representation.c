@@ -1,0 +1,137 @@
+/* The last step of a reply: from what a handler wrote to what is sent.
+ *
+ *     newline       JSON ends with one, for people with terminals
+ *     packing       JSON and text above a kilobyte are packed in gzip for who takes it; binary forms are not,
+ *                   their digits are noise
+ *     tag           what would be the same again gets a strong entity tag: a digest of its bytes, so that it
+ *                   is the same in every process that serves the same content, and another one for every form
+ *                   of it; the packed form has its own as well
+ *     condition     who names that tag in If-None-Match gets 304: the body stays, for Content-Length has to
+ * be that of a 200 (RFC 9110, section 8.6), and is not sent range         of what lies in a mapping, a part
+ * (206); packed replies have no parts
+ *
+ * The order matters: whether it will be packed decides the tag, the tag decides between 304 and a body, and
+ * only a body that is really sent is packed.
+ *
+ * Everything under /v2 is left as it is: the clients of that protocol do not expect any of this. */
+#include "http/conditions.h"
+#include "http/http.h"
+#include "ra_digest.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { LEAST_TO_PACK = 1024 };
+
+static bool starts_with(const char *string, const char *start) {
+    return strncmp(string, start, strlen(start)) == 0;
+}
+
+static bool is_json(const http_response *response) {
+    const char *type = response->content_type;
+    return type && (starts_with(type, "application/json") || starts_with(type, "application/problem+json"));
+}
+
+static bool is_text(const http_response *response) {
+    const char *type = response->content_type;
+    return is_json(response) || (type && starts_with(type, "text/"));
+}
+
+/* A handler that packed its reply itself has said so. */
+static bool has_header(const http_response *response, const char *wanted) {
+    const char *name, *value;
+    for (size_t at = 0; http_response_next_header(response, &at, &name, &value);)
+        if (strcmp(name, wanted) == 0) return true;
+    return false;
+}
+
+static void end_line(http_response *response) {
+    text *body = &response->body;
+    if (has_header(response, "Content-Encoding")) return;
+    if (is_json(response) && body->size && body->data[body->size - 1] != '\n') text_append(body, "\n", 1);
+}
+
+/* ---- packing ------------------------------------------------------------------------------------------- */
+
+static bool may_pack(const http_response *response) {
+    return is_text(response) && response->body.size > LEAST_TO_PACK && response->tail.size == 0 &&
+           !has_header(response, "Content-Encoding");
+}
+
+/* Without memory for it the reply goes out as it is. */
+static void pack(http_response *response) {
+    text plain = response->body;
+    if (content_pack(CODING_GZIP, plain.data, plain.size, &response->spare, NULL) != RA_OK) return;
+    response->body = response->spare;
+    response->spare = plain;
+    http_response_header(response, "Content-Encoding", "gzip");
+}
+
+/* ---- tag and condition --------------------------------------------------------------------------------- */
+
+static void make_tag(http_response *response, bool packed) {
+    char digest[RA_DIGEST_SIZE], both[2 * RA_DIGEST_SIZE];
+    if (!response->tag[0]) {
+        ra_digest(response->body.data, response->body.size, digest);
+        if (response->tail.size) {
+            memcpy(both, digest, sizeof digest);
+            ra_digest(response->tail.data, response->tail.size, both + RA_DIGEST_SIZE);
+            ra_digest(both, sizeof both, digest);
+        }
+        snprintf(response->tag, sizeof response->tag, "\"%s\"", digest);
+    }
+    size_t size = strlen(response->tag);
+    if (packed) snprintf(response->tag + size - 1, sizeof response->tag - size, "-gzip\"");
+}
+
+/* True when the client has it already. */
+static bool not_modified(const http_request *request, http_response *response, bool packed) {
+    const char *known = request->headers[HTTP_IF_NONE_MATCH];
+    make_tag(response, packed);
+    http_response_header(response, "ETag", response->tag);
+    http_response_header(response, "Cache-Control", "no-cache"); /* a reload may change it: ask again */
+    if (!known || !tag_list_holds(known, response->tag)) return false;
+    response->status = 304;
+    response->content_type = NULL;
+    return true;
+}
+
+/* ---- ranges -------------------------------------------------------------------------------------------- */
+
+static void cut_range(const http_request *request, http_response *response) {
+    const char *range = request->headers[HTTP_RANGE], *only_if = request->headers[HTTP_IF_RANGE];
+    size_t size = response->body.size + response->tail.size, first, length;
+    char content_range[96];
+    http_response_header(response, "Accept-Ranges", "bytes");
+    if (!range || request->method != HTTP_GET || (only_if && !tag_is_current(only_if, response->tag))) return;
+    range_outcome outcome = range_parse(range, size, &first, &length);
+    if (outcome == RANGE_PART) {
+        response->status = 206;
+        response->partial = true;
+        response->first = first;
+        response->length = length;
+        snprintf(content_range, sizeof content_range, "bytes %zu-%zu/%zu", first, first + length - 1, size);
+        http_response_header(response, "Content-Range", content_range);
+    } else if (outcome == RANGE_OUTSIDE) {
+        http_problem(request, response, 416, "the range asked for begins behind the end");
+        snprintf(content_range, sizeof content_range, "bytes */%zu", size);
+        http_response_header(response, "Content-Range", content_range);
+    }
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------------- */
+
+void http_response_finish(const http_request *request, http_response *response) {
+    bool get = request->method == HTTP_GET || request->method == HTTP_HEAD;
+    if (response->body.failed) return;
+    end_line(response);
+    if (response->body.failed || starts_with(request->target.path, "/v2")) return;
+    bool packable = may_pack(response);
+    bool packed = packable && accepts_gzip(request->headers[HTTP_ACCEPT_ENCODING]);
+    bool lasting = response->lasting && response->status == 200;
+    if (get) http_response_header(response, "Vary", "Accept, Accept-Encoding");
+    bool known = lasting && get && not_modified(request, response, packed);
+    if (packed) pack(response);
+    if (known) return;
+    if (response->ranges && response->status == 200) cut_range(request, response);
+}

@@ -1,0 +1,310 @@
+"""proto/openapi.json against a live daemon: it is valid OpenAPI; its examples are answered as it says; and
+so is one request for every status, form and header that it names. That routing table and document name the
+same routes is tests/unit/test_openapi.c's affair."""
+
+import environment
+
+environment.enter()
+
+import copy
+import gzip
+import json
+import os
+import re
+import struct
+import sys
+import unittest
+
+import jsonschema
+import openapi_spec_validator
+
+import contract
+
+D = "/v1/dictionaries/words"
+BATCH = {"inputs": [[1, 2, 3], [0.5, -1, 0]]}
+RAW = {"Content-Type": "application/octet-stream"}
+OIP_BODIES = ("/v2/models/words/infer", "/v2/models/words/versions/1/infer", "/v2/repository/index",
+              "/v2/repository/models/spare/load", "/v2/repository/models/spare/unload")
+UTILITIES = ("/v1/util/sae-vector", "/v1/util/sae-topk-by-decoder-cossim")
+GENERAL = {"Date", "Content-Length", "Content-Type", "Content-Encoding", "Connection", "Vary", "X-Request-Id"}
+
+
+def close_objects(schema):
+    """What a reply holds beyond the document is a fault of the document."""
+    if isinstance(schema, dict):
+        if "properties" in schema and isinstance(schema["properties"], dict):
+            schema.setdefault("additionalProperties", False)
+        for value in schema.values():
+            close_objects(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            close_objects(value)
+
+
+class Contract(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.document = contract.document()
+        cls.closed = copy.deepcopy(cls.document)
+        close_objects(cls.closed["components"]["schemas"])
+        cls.server = contract.Server()
+        cls.seen = set()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__(None, None, None)
+        if len(sys.argv) == 1:
+            cls.check_that_all_was_seen()
+
+    @classmethod
+    def check_that_all_was_seen(cls):
+        """Every status of every operation, but those that take a broken or overwhelmed server or client."""
+        spared = {"414", "431", "500", "503"}
+        missing = [(operation["operationId"], status) for _, _, operation in contract.operations(cls.document)
+                   for status in operation["responses"]
+                   if status not in spared and (operation["operationId"], status) not in cls.seen]
+        # sizes and settings of other tests
+        spared = [("atoms", "413"), ("metrics", "401"), ("metrics", "403")]
+        assert sorted(missing) == spared, "never seen: %s" % sorted(missing)
+
+    # ---- from a request to the operation that describes it, and the reply against it
+
+    def follow(self, item):
+        while "$ref" in item:
+            reference, item = item["$ref"], self.closed
+            for name in reference[2:].split("/"):
+                item = item[name]
+        return item
+
+    def operation_at(self, method, path):
+        found = []
+        for template, one, operation in contract.operations(self.closed):
+            if one == method.lower() and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+                found.append((template.count("{"), operation))
+        return min(found, key=lambda pair: pair[0])[1]
+
+    def check_schema(self, schema, value, document=None):
+        components = (document or self.closed)["components"]
+        jsonschema.Draft202012Validator({**schema, "components": components}).validate(value)
+
+    def check_reply(self, operation, reply, what):
+        described = operation["responses"].get(str(reply.status))
+        self.assertIsNotNone(described, "%s: the status %d is not described: %s" %
+                             (what, reply.status, reply.body[:300]))
+        described = self.follow(described)
+        headers = described.get("headers", {})
+        for name, header in headers.items():
+            header = self.follow(header)
+            if name in reply.headers:
+                self.check_schema(header["schema"], reply.headers[name])
+            else:
+                self.assertFalse(header.get("required"), "%s: no header %s" % (what, name))
+        for name in reply.headers:
+            self.assertIn(name, GENERAL | set(headers), what)
+        content = described.get("content", {})
+        if not reply.body:
+            return
+        media = reply.headers["Content-Type"].split(";")[0]
+        self.assertIn(media, content, what)
+        if media.endswith("json"):
+            packed = reply.headers.get("Content-Encoding") == "gzip"
+            value = json.loads(gzip.decompress(reply.body) if packed else reply.body)
+            self.check_schema(content[media]["schema"], value)
+
+    def call(self, method, target, body=None, headers=(), status=200, key=contract.ADMIN_KEY):
+        sent = dict(headers)
+        if key:
+            sent["Authorization"] = "Bearer " + key
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        reply = self.server.request(method, target, body, sent)
+        what = "%s %s" % (method, target)
+        self.assertEqual(reply.status, status, "%s: %s" % (what, reply.body[:300]))
+        operation = self.operation_at(method, target.split("?")[0])
+        self.check_reply(operation, reply, what)
+        self.seen.add((operation["operationId"], str(status)))
+        return reply
+
+    def get(self, target, status=200, **more):
+        return self.call("GET", target, status=status, **more)
+
+    def post(self, target, body=None, status=200, **more):
+        return self.call("POST", target, body, status=status, **more)
+
+    # ---- the document
+
+    def test_it_is_valid(self):
+        openapi_spec_validator.validate(self.document)
+
+    def test_it_is_what_the_server_serves(self):
+        self.assertEqual(self.get("/openapi.json").json, self.document)
+
+    def test_the_page_needs_nothing_from_elsewhere(self):
+        for target in ("/docs", "/docs/docs.css", "/docs/docs.js"):
+            reply = self.get(target)
+            self.assertNotRegex(reply.body.decode(), r"https?://|['\"(]//|@import")
+            self.assertIn("default-src 'none'", reply.headers["Content-Security-Policy"])
+            if target == "/docs":
+                for link in re.findall(r'(?:href|src)="([^"#:]+)"', reply.body.decode()):
+                    self.get("/" + link)
+
+    def test_its_examples_of_replies_fit_its_schemas(self):
+        for _, _, operation in contract.operations(self.closed):
+            for response in operation["responses"].values():
+                for media in self.follow(response).get("content", {}).values():
+                    if "example" in media:
+                        self.check_schema(media["schema"], media["example"])
+
+    def test_its_examples_of_requests_work(self):
+        for path, method, operation in contract.operations(self.closed):
+            parameters = [self.follow(one) for one in operation.get("parameters", [])]
+            examples = {one["name"]: one["example"] for one in parameters if one["in"] == "path"}
+            if operation["operationId"] in ("v2_load", "v2_unload"):
+                examples["model"] = "spare"
+            if operation["operationId"] == "reload":
+                examples["dictionary"] = "bare"
+            target = re.sub(r"\{(\w+)\}", lambda name: str(examples[name[1]]), path)
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            if "example" in content:
+                self.check_schema(content["schema"], content["example"], self.document)
+            with self.subTest(operation["operationId"]):
+                self.call(method.upper(), target, content.get("example"))
+
+    # ---- what else a route may be asked
+
+    def test_every_query_parameter(self):
+        for target in (D + "/atoms?offset=3&limit=2", D + "/atoms?ids=5,1", D + "/atoms?fields=norm,label",
+                       D + "/atoms/5?fields=vector", D + "/atoms/5/neighbors?k=3&metric=dot"):
+            self.get(target)
+        self.post(D + "/search?k=3&metric=dot", {"vectors": [[1, 2, 3]]})
+        self.post(D + "/steer?steer=5:2.0,7:-1e-1&on=reconstruction", {"inputs": [[1, 2, 3]]})
+
+    def test_every_form(self):
+        raw = struct.pack("<3f", 1, 2, 3)
+        for form in ("json", "raw", "npy"):
+            for target in (D + "/atoms?limit=2&format=", D + "/atoms/5?format=", D + "/points/12?format="):
+                self.get(target + form)
+            for route in ("encode", "search", "steer"):
+                query = "&steer=5:2" if route == "steer" else ""
+                self.post("%s/%s?format=%s%s" % (D, route, form, query), raw, headers=RAW)
+            self.post(D + "/reconstruct?format=" + form, struct.pack("<8f", *range(8)), headers=RAW)
+        self.post(D + "/explain?format=json", raw,
+                  headers={**RAW, "X-Tensor-Shape": "1, 3", "X-Tensor-Dtype": "F32"})
+        for form in ("safetensors", "raw", "npy"):
+            self.get(D + "/dictionary?format=" + form)
+        self.get(D + "/atoms/5", headers={"Accept": "application/x-npy"})
+
+    def test_what_the_client_has_already(self):
+        for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/points/12",
+                       D + "/dictionary",
+                       "/openapi.json", "/docs", "/docs/docs.css", "/docs/docs.js"):
+            tag = self.get(target).headers["ETag"]
+            self.get(target, status=304, headers={"If-None-Match": tag})
+        tag = self.get(D).headers["ETag"]
+        self.get(D, status=304, headers={"If-None-Match": tag})
+
+    def test_parts_of_the_dictionary(self):
+        whole = self.get(D + "/dictionary").body
+        self.assertEqual(self.get(D + "/dictionary", status=206,
+                         headers={"Range": "bytes=8-15"}).body, whole[8:16])
+        self.get(D + "/dictionary", status=416, headers={"Range": "bytes=1000000-"})
+
+    def test_packed_replies(self):
+        reply = self.get(D + "/atoms", headers={"Accept-Encoding": "gzip"})
+        self.assertEqual(reply.headers["Content-Encoding"], "gzip")
+
+    def test_inference_in_binary(self):
+        head = json.dumps({"inputs": [{"name": "latents", "datatype": "FP32", "shape": [1, 8],
+                                       "parameters": {"binary_data_size": 32}}],
+                           "parameters": {"binary_data_output": True}}).encode()
+        for route in ("/v2/models/words/infer", "/v2/models/words/versions/1/infer"):
+            reply = self.post(route, head + bytes(32),
+                              headers={**RAW, "Inference-Header-Content-Length": str(len(head))})
+            self.assertEqual(reply.headers["Content-Type"], "application/octet-stream")
+            self.post(route, bytes(32), headers={**RAW, "Inference-Header-Content-Length": "0"})
+
+    # ---- what goes wrong
+
+    def test_keys(self):
+        for path, method, operation in contract.operations(self.document):
+            target = re.sub(r"\{(?:dictionary|model)\}", "words",
+                            re.sub(r"\{(?:atom|point|version)\}", "1", path))
+            security = operation.get("security", self.document["security"])
+            if security and operation["operationId"] != "metrics":
+                self.call(method.upper(), target, status=401, key=None)
+                self.call(method.upper(), target, status=401, key="some-other-key-of-nobody")
+            if security == [{"admin": []}]:
+                self.call(method.upper(), target, status=403, key=contract.READ_KEY)
+
+    def test_what_there_is_not(self):
+        for target in ("/v1/dictionaries/none", D + "/atoms?offset=8", D + "/atoms/8",
+                       D + "/atoms/8/neighbors", D + "/points/16", "/v1/dictionaries/none/dictionary",
+                       "/v2/models/none", "/v2/models/none/ready",
+                       "/v2/models/none/config", "/v2/models/none/stats"):
+            self.get(target, status=404)
+        for target in ("", "/ready", "/config", "/stats"):
+            self.get("/v2/models/words/versions/9" + target, status=404)
+        for target in ("search", "reconstruct", "encode", "explain", "steer", "reload"):
+            self.post("/v1/dictionaries/none/" + target, status=404)
+        for target in ("/v2/models/none/infer", "/v2/models/words/versions/9/infer",
+                       "/v2/repository/models/none/load", "/v2/repository/models/none/unload"):
+            self.post(target, {}, status=404)
+
+    def test_what_is_malformed(self):
+        for path, method, operation in contract.operations(self.document):
+            target = re.sub(r"\{(?:dictionary|model)\}", "words",
+                            re.sub(r"\{(?:atom|point|version)\}", "1", path))
+            self.call(method.upper(), target + "?no=such", status=400)
+        for target in ("search", "reconstruct", "encode", "explain", "steer"):
+            for body in (b"", b"{", {}, {"no": 1}, {"inputs": [[1]]}, {"latents": [[1]]}, {"vectors": 3}):
+                self.post(D + "/" + target, body, status=400)
+        for target in ("/v2/models/words/infer",) + UTILITIES:
+            for body in (b"", b"{", {}, {"inputs": []}):
+                self.post(target, body, status=400)
+
+    def test_what_does_not_fit(self):
+        for target in ("search", "reconstruct", "encode", "explain", "steer"):
+            self.post(D + "/" + target, BATCH, status=415, headers={"Content-Type": "text/html"})
+            self.post(D + "/" + target, BATCH, status=406, headers={"Accept": "text/html"})
+        for target in ("/atoms", "/atoms/5", "/points/12", "/dictionary"):
+            self.get(D + target, status=406, headers={"Accept": "text/html"})
+        self.post("/v1/dictionaries/bare/encode", BATCH, status=409)
+        self.post("/v1/dictionaries/bare/explain", BATCH, status=409)
+        self.post("/v1/dictionaries/bare/steer?on=reconstruction&steer=5:1",
+                  {"inputs": [[1, 2, 3]]}, status=409)
+        for target in UTILITIES:
+            self.post(target, {}, status=415, headers={"Content-Type": "text/html"})
+        for target in OIP_BODIES:
+            self.post(target, {}, status=501, headers={"Content-Encoding": "br"})
+
+    def test_what_is_too_large(self):
+        with contract.Server("--max-body", "1000", "--max-rows", "1") as small:
+            everything, self.server = self.server, small
+            try:
+                for target in ("search", "reconstruct", "encode", "explain", "steer"):
+                    self.post(D + "/" + target, b" " * 1001, status=413)
+                self.post(D + "/encode", BATCH, status=413)
+                for target in OIP_BODIES + UTILITIES:
+                    self.post(target, b" " * 1001, status=413)
+            finally:
+                self.server = everything
+
+    def test_what_cannot_be_reloaded(self):
+        with contract.Server() as server:
+            everything, self.server = self.server, server
+            try:
+                self.assertEqual(self.post(D + "/reload").json["generation"], 2)
+                os.remove(server.file("words"))
+                self.post(D + "/reload", status=409)
+                with open(server.file("spare.new"), "wb") as file:
+                    file.write(b"no dictionary")
+                os.rename(server.file("spare.new"), server.file("spare"))
+                self.post("/v1/dictionaries/spare/reload", status=422)
+                self.post("/v2/repository/models/spare/load", {}, status=400)
+                self.assertEqual(self.get("/v1/dictionaries/spare").json["generation"], 1)
+            finally:
+                self.server = everything
+
+
+if __name__ == "__main__":
+    unittest.main()

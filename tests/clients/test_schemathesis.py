@@ -1,0 +1,117 @@
+"""schemathesis runs all its checks against the running daemon and finds nothing.
+
+It makes requests from the document. What the document cannot say, because it depends on the dictionary, is
+said here to a copy of it: the names there are, how long a vector is, how many atoms there are; what a JSON
+schema has no words for (rows of indices and values of one length, shapes that fit their data) is set to
+examples."""
+
+import environment
+
+environment.enter()
+
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+import contract
+
+SECONDS = 240
+
+# What schemathesis takes for a fault and is none: the operations, and why.
+CONFIGURATION = """
+[[operations]]
+include-operation-id = "atoms"      # ids stands beside offset or limit
+[operations.checks.positive_data_acceptance]
+expected-statuses = [200, 304, 400]
+
+[[operations]]
+include-tag = "inference"           # 501 is that protocol's word for what is not offered
+[operations.checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", 501]
+"""
+
+
+def tailored():
+    document = contract.document()
+    schemas, parameters = document["components"]["schemas"], document["components"]["parameters"]
+    atom = {"type": "integer", "minimum": 0, "maximum": contract.CONCEPTS - 1}
+    number = schemas["Float"]
+    schemas["Vector"].update(minItems=contract.DIMENSIONS, maxItems=contract.DIMENSIONS)
+    schemas["Feature"]["properties"]["index"] = atom
+    schemas["DenseLatents"]["items"].update(minItems=contract.CONCEPTS, maxItems=contract.CONCEPTS)
+    pair = {"minItems": 2, "maxItems": 2}
+    schemas["SparseLatents"]["properties"]["indices"].update(
+        maxItems=1, items={"type": "array", "items": atom, "uniqueItems": True, **pair})
+    schemas["SparseLatents"]["properties"]["values"].update(
+        maxItems=1, items={"type": "array", "items": number, **pair})
+    # A feature's own source only comes back, as its model does; what is asked is the request's.
+    whole = json.loads(json.dumps(schemas["Feature"]))
+    for name in ("TopkRequest", "TopkFeatures"):
+        text = json.dumps(schemas[name]).replace(
+            "#/components/schemas/Feature", "#/components/schemas/AnyFeature")
+        schemas[name] = json.loads(text)
+    schemas["AnyFeature"] = whole
+    for name in ("Feature", "TopkRequest"):
+        schemas[name]["properties"]["source"] = {"enum": ["words"]}
+    inputs = [[{"name": "latents", "datatype": "FP32", "shape": [1, contract.CONCEPTS],
+                "data": [0.5] * contract.CONCEPTS}],
+              [{"name": "indices", "datatype": "INT32", "shape": [2, 1], "data": [[5], [-1]]},
+               {"name": "values", "datatype": "FP64", "shape": [2, 1], "data": [[1], [2]]}]]
+    schemas["V2InferRequest"]["properties"]["inputs"] = {"enum": inputs}
+    for name in ("dictionary", "model"):
+        parameters[name]["schema"] = {"enum": ["words"]}
+    parameters["version"]["schema"] = {"enum": ["1"]}
+    parameters["atom"]["schema"] = atom
+    parameters["point"]["schema"]["maximum"] = contract.POINTS - 1
+    parameters["offset"]["schema"]["maximum"] = contract.CONCEPTS - 1
+    parameters["ids"]["schema"]["items"] = atom
+    parameters["k"]["schema"]["maximum"] = contract.CONCEPTS - 1
+    parameters["k_search"]["schema"]["maximum"] = contract.CONCEPTS
+    # These hold over the body's: always there, they leave the body free.
+    del schemas["SteerRequest"]["properties"]["steer"]["minItems"]
+    parameters["steer"].update(schema={"enum": ["5:2.0", "5:2,7:-1e-1"]}, required=True)
+    parameters["k_search"]["required"] = True
+    for path, name in (("/v2/repository/models/{model}/load", "spare"),
+                       ("/v2/repository/models/{model}/unload", "spare"),
+                       ("/v1/dictionaries/{dictionary}/reload", "bare")):
+        parameter, = document["paths"][path]["post"]["parameters"]
+        described = parameters[parameter.pop("$ref").split("/")[-1]]
+        parameter.update({**described, "schema": {"enum": [name]}, "example": name})
+    # The binary forms are tests/http's: no schema says what bytes fit.
+    for _, _, operation in contract.operations(document):
+        content = operation.get("requestBody", {}).get("content", {})
+        for media in set(content) - {"application/json"}:
+            del content[media]
+        given = [parameters.get(one.get("$ref", "").split("/")[-1], one)
+                 for one in operation.get("parameters", [])]
+        operation["parameters"] = [one for one in given if one["in"] != "header"]
+    return document
+
+
+class Schemathesis(unittest.TestCase):
+    def test_all_checks_find_nothing(self):
+        with contract.Server() as server:
+            for name, content in (("openapi.json", json.dumps(tailored())),
+                                  ("schemathesis.toml", CONFIGURATION)):
+                with open(server.file(name), "w", encoding="utf-8") as file:
+                    file.write(content)
+            program = os.path.join(os.path.dirname(sys.executable), "schemathesis")
+            ran = subprocess.run(
+                [program, "--config-file", server.file("schemathesis.toml"), "run",
+                 server.file("openapi.json"), "--url", server.url,
+                 "--header", "Authorization: Bearer " + contract.ADMIN_KEY,
+                 "--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "25",
+                 "--seed", "1", "--generation-database", "none", "--suppress-health-check", "all",
+                 "--no-color"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                timeout=SECONDS, cwd=server.files.name,
+                env={**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
+                     "PYTHONPATH": environment.FOLDER})
+            self.assertEqual(ran.returncode, 0, ran.stdout[-20000:])
+            self.assertEqual(server.get("/health/live").status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()

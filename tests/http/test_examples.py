@@ -1,0 +1,56 @@
+"""Every script of proto/examples runs against a live daemon, and prints what its comments show: each name of
+a member, of a header and of a metric in them is in the output."""
+
+import glob
+import os
+import re
+import subprocess
+import unittest
+
+from daemon import PATIENCE, TOP, Daemon, golden
+
+KEY = "an-admin-key-of-the-tests"
+SHOWN = re.compile(r'"(\w+)":|^# (X-[\w-]+):|^# (\w+)\{|^# ([A-Z]+)$', re.MULTILINE)
+
+
+class Examples(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        # Its archetypes, labels and encoder are those of a real file; the names in the comments are.
+        cls.daemon = Daemon("--dictionary", "words=" + golden("topk-mse.final.safetensors"))
+        keys = os.path.join(cls.daemon.folder, "keys")
+        with open(keys, "w", encoding="utf-8") as file:
+            file.write("admin %s\n" % KEY)
+        os.chmod(keys, 0o600)
+        cls.guarded = Daemon("--dictionary", "words=" + golden("topk-mse.final.safetensors"), "--keys", keys)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.guarded.__exit__(None, None, None)
+        cls.daemon.__exit__(None, None, None)
+
+    def run_example(self, path):
+        admin = os.path.basename(path) == "administer.sh"
+        server = self.guarded if admin else self.daemon
+        arguments = ["http://%s:%d" % server.address, "words"] + ([KEY] if admin else [])
+        ran = subprocess.run(["sh", path, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                             timeout=PATIENCE)
+        output = ran.stdout.decode("utf-8", "replace")
+        self.assertEqual(ran.returncode, 0, ran.stderr.decode() + output[-2000:])
+        return output
+
+    def test_all_of_them(self):
+        paths = sorted(glob.glob(os.path.join(TOP, "proto", "examples", "*.sh")))
+        self.assertGreater(len(paths), 7)
+        for path in paths:
+            with self.subTest(os.path.basename(path)):
+                output = self.run_example(path)
+                with open(path, encoding="utf-8") as file:
+                    comments = "".join(line for line in file if line.startswith("#"))
+                for found in SHOWN.finditer(comments):
+                    name = next(filter(None, found.groups()))
+                    self.assertIn(name, output, "the comments of %s show it" % os.path.basename(path))
+
+
+if __name__ == "__main__":
+    unittest.main()

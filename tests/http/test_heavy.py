@@ -1,0 +1,284 @@
+"""Requests that take long: off the I/O threads, joined, limited, with deadlines, and not for those who left."""
+
+import array
+import concurrent.futures
+import json
+import os
+import shutil
+import signal
+import struct
+import tempfile
+import threading
+import time
+import unittest
+
+from daemon import Daemon, read_all, wait_for
+
+K, D = 12000, 64
+SEARCH, ENCODE = "/v1/dictionaries/big/search", "/v1/dictionaries/big/encode"
+MOST, SHORT = 4096, 128  # rows: a search of as many as take a second or so, and a short one
+
+
+def write_artifact(path):
+    """A dictionary large enough to make a search take its time, with an encoder."""
+    row = [((i * 7919) % 1000) / 1000 - 0.5 for i in range(D * 7)]
+    atoms = (array.array("f", row).tobytes() * (K // 7 + 1))[:K * D * 4]
+    bias = array.array("f", [(i % 11) / 100 for i in range(K)]).tobytes()
+    header, data = {"__metadata__": {"sae": "topk", "top_k": "4", "encoder": "linear"}}, b""
+    for name, shape, part in (("dictionary", [K, D], atoms),
+                              ("encoder.final_block.0.weight", [K, D], atoms),
+                              ("encoder.final_block.0.bias", [K], bias)):
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(part)]}
+        data += part
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)
+
+
+def vectors(rows, seed=0):
+    return [[((seed + i) * 31 + j * 17) % 101 / 101 - 0.5 for j in range(D)] for i in range(rows)]
+
+
+def search_body(rows):
+    return json.dumps({"vectors": vectors(rows), "k": 1})
+
+
+class Heavy(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="rasaed-test-")
+        cls.path = os.path.join(cls.folder, "big.safetensors")
+        write_artifact(cls.path)
+        cls.short = search_body(SHORT)
+        with Daemon("--dictionary", "big=" + cls.path) as daemon:
+            start = time.monotonic()
+            daemon.post(SEARCH, cls.short)
+            seconds = time.monotonic() - start
+        rows = min(MOST, max(SHORT, int(SHORT * 1.5 / seconds)))
+        cls.long, cls.medium = search_body(rows), search_body(max(16, rows // 12))
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def start(self, *arguments):
+        return Daemon("--dictionary", "big=" + self.path, *arguments)
+
+    def begin(self, daemon, body=None, path=SEARCH):
+        """A connection whose request is on its way."""
+        connection = daemon.connect()
+        connection.request("POST", path, body or self.long)
+        return connection
+
+    def in_background(self, daemon, body, path=SEARCH):
+        result = []
+
+        def run():
+            reply = daemon.post(path, body)
+            result.append((reply.status, reply.headers, reply.body))
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread, result
+
+    def wait_until_busy(self, daemon):
+        """A request is at the compute threads."""
+        wait_for(lambda: b"rasaed_requests_in_flight 0\n" not in daemon.get("/metrics").body, "work")
+        time.sleep(0.1)
+
+    def test_light_requests_do_not_wait_for_heavy_ones(self):
+        with self.start("--threads", "1") as daemon:
+            thread, result = self.in_background(daemon, self.long)
+            longest, answered = 0, 0
+            while thread.is_alive():
+                start = time.monotonic()
+                self.assertEqual(daemon.get("/health/live").status, 200)
+                self.assertEqual(daemon.get("/v1/dictionaries/big/atoms/5").status, 200)
+                longest, answered = max(longest, time.monotonic() - start), answered + 1
+            thread.join()
+            self.assertEqual(result[0][0], 200)
+            self.assertGreater(answered, 3)
+            self.assertLess(longest, 0.7)
+
+    def test_requests_that_wait_are_joined_and_each_has_its_own_answer(self):
+        with self.start("--batch-delay-us", "50000") as daemon:
+            bodies = [json.dumps({"inputs": vectors(1 + i % 3, i)}) for i in range(24)]
+            alone = [daemon.post(ENCODE, body).json for body in bodies]
+            before = self.batches(daemon)
+            bad = json.dumps({"inputs": [[1.0] * (D - 1)]})
+            with concurrent.futures.ThreadPoolExecutor(25) as pool:
+                wrong = pool.submit(daemon.post, ENCODE, bad)
+                together = list(pool.map(lambda body: daemon.post(ENCODE, body), bodies))
+            self.assertEqual(wrong.result().status, 400)
+            for got, expected in zip(together, alone):
+                self.assertEqual(got.status, 200)
+                self.assertEqual(got.json["indices"], expected["indices"])
+                for row, wanted in zip(got.json["values"], expected["values"]):
+                    for one, other in zip(row, wanted):
+                        self.assertAlmostEqual(one, other, delta=1e-4)
+            self.assertLess(self.batches(daemon) - before, 24)
+
+    def batches(self, daemon):
+        for line in daemon.get("/metrics").body.decode().split("\n"):
+            if line.startswith("rasaed_batch_rows_count"):
+                return float(line.split()[-1])
+        self.fail("no rasaed_batch_rows_count")
+
+    def test_pipelined_requests_are_answered_in_order(self):
+        with self.start() as daemon:
+            data = b""
+            for i in range(6):
+                body = json.dumps({"vectors": vectors(SHORT if i % 2 else 1, i), "k": 1 + i}).encode()
+                data += ("POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n" % (
+                    SEARCH, "Connection: close\r\n" if i == 5 else "", len(body))).encode() + body
+            answers = daemon.raw(data).split(b"HTTP/1.1 200 OK\r\n")[1:]
+            counts = [len(json.loads(one.split(b"\r\n\r\n", 1)[1])["results"][0]) for one in answers]
+            self.assertEqual(counts, [1, 2, 3, 4, 5, 6])
+
+    def test_a_full_queue_says_when_to_come_back(self):
+        with self.start("--max-queue", "1") as daemon:
+            body = self.medium
+            with concurrent.futures.ThreadPoolExecutor(80) as pool:
+                replies = list(pool.map(lambda _: daemon.post(SEARCH, body), range(80)))
+            seen = {reply.status for reply in replies}
+            self.assertEqual(seen, {200, 503})
+            for reply in replies:
+                if reply.status == 503:
+                    self.assertEqual(reply.headers["Retry-After"], "1")
+                    self.assertIn("wait", reply.json["error"])
+            self.assertEqual(daemon.post(SEARCH, self.short).status, 200)
+
+    def test_a_deadline(self):
+        with self.start("--deadline-ms", "200") as daemon:
+            connection = daemon.connect()
+            start = time.monotonic()
+            reply = daemon.post(SEARCH, self.long, connection=connection)
+            self.assertEqual(reply.status, 503)
+            self.assertIn("deadline", reply.json["error"])
+            self.assertEqual(reply.headers["Retry-After"], "1")
+            self.assertLess(time.monotonic() - start, 5)
+            first = connection.sock
+            self.assertEqual(daemon.get("/health/live", connection=connection).status, 200)
+            self.assertIs(connection.sock, first)
+            connection.close()
+
+    def test_who_left_costs_no_computation(self):
+        with self.start() as daemon:
+            left = [self.begin(daemon) for _ in range(24)]
+            self.wait_until_busy(daemon)
+            for connection in left:
+                connection.close()
+            wait_for(lambda: daemon.log().count("status=499") == 24, "24 lines in the log")
+            start = time.monotonic()
+            self.assertEqual(daemon.post(SEARCH, self.short).status, 200)
+            computed_all = 24 * 0.2  # much less than they would have taken
+            self.assertLess(time.monotonic() - start, computed_all)
+            self.assertIn(b"rasaed_queue_length{for=\"thread\"} 0", daemon.get("/metrics").body)
+
+    def test_too_many_requests_at_once(self):
+        with self.start("--max-in-flight", "1") as daemon:
+            thread, result = self.in_background(daemon, self.long)
+            try:
+                wait_for(lambda: daemon.get("/v1/dictionaries").status == 503, "a refusal")
+                reply = daemon.get("/v1/dictionaries")
+                if reply.status == 503:
+                    self.assertEqual(reply.headers["Retry-After"], "1")
+                    self.assertIn("too many requests", reply.json["error"])
+                for path in ("/health/live", "/health/ready", "/metrics"):
+                    self.assertEqual(daemon.get(path).status, 200)
+            finally:
+                thread.join()
+            self.assertEqual(result[0][0], 200)
+            wait_for(lambda: daemon.get("/v1/dictionaries").status == 200, "room again")
+
+    # ---- the end
+
+    def test_a_stop_waits_for_what_has_begun(self):
+        with self.start() as daemon:
+            waiting = [self.in_background(daemon, self.long if i == 0 else self.medium) for i in range(4)]
+            self.wait_until_busy(daemon)
+            self.assertEqual(daemon.stop(), 0)
+            for thread, result in waiting:
+                thread.join()
+                self.assertEqual(result[0][0], 200)
+                self.assertEqual(result[0][1]["Connection"], "close")
+
+    def test_a_stop_that_does_not_wait_answers_503(self):
+        with self.start("--drain-seconds", "0") as daemon:
+            waiting = [self.in_background(daemon, self.long) for _ in range(4)]
+            self.wait_until_busy(daemon)
+            time.sleep(0.2)
+            self.assertEqual(daemon.stop(signal.SIGINT), 0)
+            for thread, result in waiting:
+                thread.join()
+                self.assertEqual(result[0][0], 503)
+                self.assertIn(b"stopping", result[0][2])
+
+    # ---- connections
+
+    def serves(self, connection):
+        connection.settimeout(1)
+        try:
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            return b'"live"' in connection.recv(65536)
+        except OSError:
+            return False
+
+    def test_connections_of_one_address(self):
+        with self.start("--max-connections-per-address", "3") as daemon:
+            few = [daemon.socket() for _ in range(3)]
+            self.assertTrue(all(self.serves(one) for one in few))
+            with daemon.socket() as more:
+                self.assertFalse(self.serves(more))
+            few.pop().close()
+            wait_for(lambda: self.opens(daemon), "room for another")
+            for one in few:
+                one.close()
+
+    def opens(self, daemon):
+        with daemon.socket() as one:
+            return self.serves(one)
+
+    def test_connections_in_all(self):
+        with self.start("--max-connections", "2", "--threads", "1") as daemon:
+            few = [daemon.socket() for _ in range(2)]
+            self.assertTrue(all(self.serves(one) for one in few))
+            with daemon.socket() as more:
+                self.assertFalse(self.serves(more))
+                few.pop().close()
+                self.assertIn(b'"live"', more.recv(65536))  # it only had to wait
+            few.pop().close()
+
+    # ---- the address for administration
+
+    def test_a_second_address(self):
+        with self.start("--admin-listen", "127.0.0.1:0", "--max-in-flight", "1") as daemon:
+            def ask(address, method, path):
+                connection = daemon.connect(address)
+                reply = daemon.request(method, path, connection=connection)
+                connection.close()
+                return reply
+            for path in ("/health/live", "/health/ready", "/metrics"):
+                for address in (daemon.address, daemon.admin_address):
+                    self.assertEqual(ask(address, "GET", path).status, 200)
+            self.assertEqual(ask(daemon.address, "GET", "/v1/dictionaries").status, 200)
+            self.assertEqual(ask(daemon.admin_address, "GET", "/v1/dictionaries").status, 404)
+            reload = "/v1/dictionaries/big/reload"
+            self.assertEqual(ask(daemon.address, "POST", reload).status, 404)
+            self.assertEqual(ask(daemon.admin_address, "POST", reload).status, 403)  # there are no keys
+
+    def test_the_second_address_drains_too(self):
+        with self.start("--admin-listen", "127.0.0.1:0") as daemon:
+            thread, result = self.in_background(daemon, self.long)
+            self.wait_until_busy(daemon)
+            daemon.send(signal.SIGTERM)
+            admin = daemon.connect(daemon.admin_address)
+            wait_for(lambda: daemon.get("/health/ready", connection=admin).status == 503, "draining")
+            admin.close()
+            thread.join()
+            self.assertEqual(result[0][0], 200)
+            self.assertEqual(daemon.process.wait(60), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

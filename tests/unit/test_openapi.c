@@ -1,0 +1,191 @@
+/* proto/openapi.json against the routing table, in both directions: every row is described, every operation
+ * that is described has its row, and the two agree on names, query parameters, bodies and keys. What the
+ * replies look like is compared over a socket, by tests/clients/test_openapi.py. */
+#include "harness.h"
+#include "routes.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static cJSON *document;
+
+static void read_document(void) {
+    static char buffer[1 << 20];
+    FILE *file = fopen("proto/openapi.json", "rb");
+    ck_assert_ptr_nonnull(file);
+    size_t size = fread(buffer, 1, sizeof buffer, file);
+    ck_assert(feof(file));
+    fclose(file);
+    document = cJSON_ParseWithLength(buffer, size);
+    ck_assert_ptr_nonnull(document);
+}
+
+static void release_document(void) {
+    cJSON_Delete(document);
+}
+
+static const cJSON *member(const cJSON *object, const char *name) {
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+#define EACH_ROW(row) for (const route *row = routes_table(); row->pattern; row++)
+#define EACH_OPERATION(path, method)                                                                         \
+    for (const cJSON *path = member(document, "paths")->child; path; path = path->next)                      \
+        for (const cJSON *method = path->child; method; method = method->next)
+
+static const char *string(const cJSON *object, const char *name) {
+    return cJSON_GetStringValue(member(object, name));
+}
+
+/* What a {"$ref": "#/components/parameters/k"} stands for; anything else stands for itself. */
+static const cJSON *follow(const cJSON *item) {
+    const char *reference = string(item, "$ref");
+    if (!reference) return item;
+    ck_assert(strncmp(reference, "#/", 2) == 0);
+    const cJSON *at = document;
+    char name[128];
+    for (const char *part = reference + 2; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL) {
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(part, "/"), part);
+        at = member(at, name);
+    }
+    ck_assert_msg(at, "%s leads nowhere", reference);
+    return at;
+}
+
+/* Both spell the open parts of a path with braces; what stands between them is the reader's affair. */
+static bool same_path(const char *a, const char *b) {
+    for (; *a && *a == *b; a++, b++) {
+        if (*a != '{') continue;
+        a = strchr(a, '}');
+        b = strchr(b, '}');
+    }
+    return *a == *b;
+}
+
+static const route *row_of(const char *path, const char *method) {
+    EACH_ROW(row) {
+        if (same_path(row->pattern, path) && strcasecmp(http_method_name(row->method), method) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+static const cJSON *operation_of(const route *row) {
+    EACH_OPERATION(path, method) {
+        if (same_path(row->pattern, path->string) &&
+            strcasecmp(method->string, http_method_name(row->method)) == 0)
+            return method;
+    }
+    return NULL;
+}
+
+/* The names of an operation's parameters that stand in the query, or in the path, with spaces between. */
+static void parameter_names(const cJSON *operation, const char *in, char *names, size_t size) {
+    size_t used = 0;
+    names[0] = '\0';
+    const cJSON *list = member(operation, "parameters");
+    for (const cJSON *item = list ? list->child : NULL; item; item = item->next) {
+        const cJSON *parameter = follow(item);
+        if (strcmp(string(parameter, "in"), in) != 0) continue;
+        used +=
+            (size_t)snprintf(names + used, size - used, "%s%s", used ? " " : "", string(parameter, "name"));
+    }
+}
+
+START_TEST(test_every_row_is_described) {
+    read_document();
+    EACH_ROW(row) {
+        const cJSON *operation = operation_of(row);
+        ck_assert_msg(operation, "%s %s is not in proto/openapi.json", http_method_name(row->method),
+                      row->pattern);
+        ck_assert_str_eq(string(operation, "operationId"), row->label);
+    }
+    release_document();
+}
+END_TEST
+
+START_TEST(test_everything_described_has_its_row) {
+    read_document();
+    EACH_OPERATION(path, method) {
+        ck_assert_msg(row_of(path->string, method->string), "%s %s has no row in server/routes.c",
+                      method->string, path->string);
+    }
+    release_document();
+}
+END_TEST
+
+START_TEST(test_query_parameters_are_those_of_the_row) {
+    read_document();
+    EACH_ROW(row) {
+        char names[256];
+        parameter_names(operation_of(row), "query", names, sizeof names);
+        ck_assert_msg(strcmp(names, row->query) == 0, "%s: the row knows '%s', the document '%s'", row->label,
+                      row->query, names);
+    }
+    release_document();
+}
+END_TEST
+
+START_TEST(test_path_parameters_are_described_in_their_order) {
+    read_document();
+    EACH_OPERATION(path, method) {
+        char names[256], expected[256] = "";
+        size_t used = 0;
+        parameter_names(method, "path", names, sizeof names);
+        for (const char *at = strchr(path->string, '{'); at; at = strchr(at + 1, '{'))
+            used += (size_t)snprintf(expected + used, sizeof expected - used, "%s%.*s", used ? " " : "",
+                                     (int)strcspn(at + 1, "}"), at + 1);
+        ck_assert_msg(strcmp(names, expected) == 0, "%s: '%s', not '%s'", path->string, names, expected);
+    }
+    release_document();
+}
+END_TEST
+
+START_TEST(test_bodies_are_those_of_the_row) {
+    read_document();
+    EACH_ROW(row) {
+        ck_assert_msg((member(operation_of(row), "requestBody") != NULL) == route_takes_body(row->body),
+                      "%s: row and document disagree about a body", row->label);
+    }
+    release_document();
+}
+END_TEST
+
+/* [] is open to everyone, [{"admin": []}] is the administrator's, and what says nothing needs a read key, or
+ * what a setting says. */
+static bool agrees(const cJSON *operation, auth_scope needs) {
+    const cJSON *security = member(operation, "security");
+    if (!security) return needs == AUTH_READ || needs == AUTH_METRICS;
+    if (!security->child) return needs == AUTH_OPEN;
+    return needs == AUTH_ADMIN && member(security->child, "admin") && !security->child->next;
+}
+
+START_TEST(test_keys_are_those_of_the_row) {
+    read_document();
+    EACH_ROW(row) {
+        ck_assert_msg(agrees(operation_of(row), row->needs), "%s: row and document disagree about the key",
+                      row->label);
+    }
+    release_document();
+}
+END_TEST
+
+static void check_references(const cJSON *item) {
+    if (cJSON_IsObject(item)) follow(item);
+    for (const cJSON *child = item->child; child; child = child->next) check_references(child);
+}
+
+START_TEST(test_every_reference_leads_somewhere) {
+    read_document();
+    check_references(document);
+    release_document();
+}
+END_TEST
+
+TEST_CASES(openapi, test_every_row_is_described, test_everything_described_has_its_row,
+           test_query_parameters_are_those_of_the_row, test_path_parameters_are_described_in_their_order,
+           test_bodies_are_those_of_the_row, test_keys_are_those_of_the_row,
+           test_every_reference_leads_somewhere)
