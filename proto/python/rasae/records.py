@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -60,7 +60,7 @@ class Atom:
     label: str | None
     archetypes: tuple[Archetype, ...] | None  #: by falling weight
     relaxation: float | None  #: norm of the step from the archetypes' mixture to the atom
-    vector: NDArray[np.float32] | None  #: [d]
+    vector: NDArray[np.float32] | None = field(repr=False, compare=False)  #: [d]
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Atom:
@@ -135,7 +135,7 @@ class Point:
     label: str | None
     atoms: tuple[Use, ...]  #: by falling weight
     rows: tuple[Row, ...]  #: nearest first
-    vector: NDArray[np.float32] | None  #: [d]; None when the file does not hold the points
+    vector: NDArray[np.float32] | None = field(repr=False, compare=False)  #: [d]; None when the file does not hold the points
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Point:
