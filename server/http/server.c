@@ -335,6 +335,9 @@ static ra_status start_daemon(http_server *server, const http_tls *tls, ra_error
     struct MHD_OptionItem settings[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_complaint, server}, /* first, to hear of the others */
         {MHD_OPTION_LISTEN_SOCKET, options->descriptor, NULL},
+#if MHD_VERSION >= 0x01000000
+        {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL}, /* bare line feeds and folds are refused there */
+#endif
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, limit, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)options->max_per_address, NULL},

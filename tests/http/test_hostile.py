@@ -28,9 +28,12 @@ class Hostile(unittest.TestCase):
     def tearDownClass(cls):
         cls.daemon.__exit__(None, None, None)
 
-    def refused(self, name, request, *allowed):
-        """The request and another behind it: one answer, no second, and the end of the connection."""
+    def refused(self, name, request, *allowed, silent=False):
+        """The request and another behind it: one answer, no second, and the end of the connection. `silent`:
+        libmicrohttpd from 1.0 on ends the connection without an answer."""
         answer = self.daemon.raw(request + FOLLOW)
+        if silent and not answer:
+            return b"", b""
         self.assertEqual(len(statuses(answer)), 1, (name, answer))
         self.assertIn(statuses(answer)[0], allowed or (400,), (name, answer))
         self.assertNotIn(b'"live"', answer, name)
@@ -72,7 +75,7 @@ class Hostile(unittest.TestCase):
             self.assertEqual(statuses(read_all(connection)), [400])
 
     def test_hosts(self):
-        self.problem("no host", GET + b"\r\n", 400, "Host")
+        self.refused("no host", GET + b"\r\n")
         self.problem("two hosts", GET + b"Host: x\r\nHost: y\r\n\r\n", 400, "Host")
         self.problem("one host twice", GET + b"Host: x\r\nHost: x\r\n\r\n", 400, "Host")
 
@@ -93,7 +96,7 @@ class Hostile(unittest.TestCase):
                               ("in the target, more", b"GET /health/live\0x HTTP/1.1\r\nHost: x\r\n\r\n"),
                               ("encoded", b"GET /health/live%00 HTTP/1.1\r\nHost: x\r\n\r\n"),
                               ("encoded in the query", b"GET /health/live?a=%00 HTTP/1.1\r\nHost: x\r\n\r\n")):
-            self.refused(name, request)
+            self.refused(name, request, silent="target" in name)
 
     def test_line_ends_and_folds(self):
         for name, request in (
