@@ -178,8 +178,7 @@ static ra_status listen_on(program *self, ra_error *err) {
     if (status == RA_OK && self->engine.has_admin)
         status = http_listener_open(&admin, &self->admin.descriptor, self->admin.url, err);
     if (status == RA_OK && where.secure)
-        status =
-            http_tls_read(self->settings.tls_certificate, self->settings.tls_key, &self->tls, err);
+        status = http_tls_read(self->settings.tls_certificate, self->settings.tls_key, &self->tls, err);
     return status;
 }
 
@@ -280,7 +279,8 @@ static void drain(program *self) {
     }
 }
 
-/* The addresses first, then who works for them; what does not end in time is left to the end of the process. */
+/* The addresses first, then who works for them; what does not end in time is left to the end of the process.
+ */
 static void stop(program *self) {
     http_server_stop(self->main.server);
     http_server_stop(self->admin.server);

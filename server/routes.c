@@ -9,8 +9,8 @@
  *
  * In a pattern `{d}` stands for the name of a dictionary, which is looked up and held for the handler, `{v}`
  * for the version it must have (the Open Inference Protocol's word for its generation), `{m}` for a name that
- * the handler looks up itself, and `{i}` for a whole number. Rows are compared in their order; HEAD, OPTIONS, 404 and 405 follow from the rows
- * and need none of their own.
+ * the handler looks up itself, and `{i}` for a whole number. Rows are compared in their order; HEAD, OPTIONS,
+ * 404 and 405 follow from the rows and need none of their own.
  */
 #include "routes.h"
 #include "http/cors.h"
@@ -182,8 +182,7 @@ static void choose_oip_body(http_request *request, http_response *response) {
     char sentence[256];
     const char *coding = request->headers[HTTP_CONTENT_ENCODING];
     if (content_coding_from_name(coding, &request->coding)) return;
-    snprintf(sentence, sizeof sentence, "the body's encoding is '%.64s'; taken are gzip and deflate",
-                 coding);
+    snprintf(sentence, sizeof sentence, "the body's encoding is '%.64s'; taken are gzip and deflate", coding);
     http_problem(request, response, 501, sentence);
 }
 
@@ -202,7 +201,8 @@ static void choose_body(http_request *request, http_response *response) {
                  form_names(taken, names, sizeof names));
         http_problem(request, response, 415, sentence);
     } else if (!content_coding_from_name(coding, &request->coding)) {
-        snprintf(sentence, sizeof sentence, "the body's encoding is '%.64s'; taken are gzip and deflate", coding);
+        snprintf(sentence, sizeof sentence, "the body's encoding is '%.64s'; taken are gzip and deflate",
+                 coding);
         http_problem(request, response, 415, sentence);
     }
 }

@@ -24,10 +24,17 @@ typedef struct weight {
 } weight;
 
 static const weight weights[] = {
-    {api_reconstruct, STEPS_ENTRIES, 0.3}, {api_oip_infer, STEPS_ENTRIES, 0.3}, {api_encode, STEPS_SCAN, 0.3},
-    {api_explain, STEPS_SCAN, 0.3},        {api_steer, STEPS_SCAN, 0.3},        {api_search, STEPS_SCAN, 0.5},
-    {api_neighbors, STEPS_SCAN, 0.5},      {api_sae_topk, STEPS_SCAN, 0.5},     {api_atoms, STEPS_ATOMS, 25},
-    {api_reload, STEPS_FILE, 0},           {api_oip_load, STEPS_FILE, 0},
+    {api_reconstruct, STEPS_ENTRIES, 0.3},
+    {api_oip_infer, STEPS_ENTRIES, 0.3},
+    {api_encode, STEPS_SCAN, 0.3},
+    {api_explain, STEPS_SCAN, 0.3},
+    {api_steer, STEPS_SCAN, 0.3},
+    {api_search, STEPS_SCAN, 0.5},
+    {api_neighbors, STEPS_SCAN, 0.5},
+    {api_sae_topk, STEPS_SCAN, 0.5},
+    {api_atoms, STEPS_ATOMS, 25},
+    {api_reload, STEPS_FILE, 0},
+    {api_oip_load, STEPS_FILE, 0},
     {api_oip_unload, STEPS_FILE, 0}, /* waits for a load that is under way */
 };
 

@@ -57,8 +57,9 @@ static ra_status find_points(train_run *run, ra_error *err) {
     const train_inputs *inputs = run->inputs;
     ra_tensor given;
     if (run->plan->source != POINTS_NONE && run->plan->source != POINTS_KMEANS)
-        progress_note(&run->progress, run->plan->source == POINTS_ROWS ? "taking all %s rows as points"
-                                                                       : "looking for the rows nearest to %s points",
+        progress_note(&run->progress,
+                      run->plan->source == POINTS_ROWS ? "taking all %s rows as points"
+                                                       : "looking for the rows nearest to %s points",
                       format_grouped(run->plan->points).text);
     switch (run->plan->source) {
     case POINTS_NONE:

@@ -34,8 +34,8 @@ static const ra_setting rows[] = {
                           "of jumprelu's kernel"},
     [RA_SET_KERNEL] = {"kernel", "kernel", RA_SETTING_NAME, AT(kernel), kernel_names, 0, 0, "NAME",
                        "of jumprelu's threshold gradient: silverman, gaussian, ..."},
-    [RA_SET_DICTIONARY] = {"dictionary", "dictionary-kind", RA_SETTING_NAME, AT(dictionary), dictionary_names, 0,
-                           0, "KIND", "archetypal, or plain: l2, max_l2, l1, max_l1, identity"},
+    [RA_SET_DICTIONARY] = {"dictionary", "dictionary-kind", RA_SETTING_NAME, AT(dictionary), dictionary_names,
+                           0, 0, "KIND", "archetypal, or plain: l2, max_l2, l1, max_l1, identity"},
 };
 
 const ra_settings_table *ra_sae_settings_table(void) {

@@ -81,13 +81,13 @@ typedef struct http_request {
     size_t body_size;
     content_coding coding;      /* what the body is packed in while it arrives; unpacked before answering */
     form body_form, reply_form; /* what it is written in, and what the reply shall be written in */
-    const struct route *route;           /* set when the request is admitted (routes.h) */
+    const struct route *route;  /* set when the request is admitted (routes.h) */
     const char *captures[HTTP_CAPTURES]; /* the segments that the route's pattern leaves open */
     char client[HTTP_CLIENT_SIZE];       /* its address in numbers, without the port; "" when unknown */
     http_stages stages;
     bool admitted; /* the service has seen its header */
-    bool admin; /* it came over the address for administration */
-    bool vital; /* set when it is admitted: answered even when there are too many requests */
+    bool admin;    /* it came over the address for administration */
+    bool vital;    /* set when it is admitted: answered even when there are too many requests */
     /* NULL on an I/O thread, which must never wait. On a compute thread: true when nobody wants the answer
      * any more. */
     const atomic_bool *cancelled;
