@@ -89,6 +89,36 @@ START_TEST(test_an_endless_length_is_over_every_limit) {
 }
 END_TEST
 
-TEST_CASES(headers, test_keeps_what_someone_looks_at, test_refuses_a_bad_header,
+START_TEST(test_refuses_too_many_headers_and_too_long_ones) {
+    http_headers many = {0}, large = {0};
+    static char value[HTTP_MAX_HEADER_BYTES];
+    for (int i = 0; i < HTTP_MAX_HEADERS; i++) ra_ok(add(&many, "X", "y", &err));
+    ck_assert_int_eq(many.status, 0);
+    ra_fails(add(&many, "X", "y", &err), RA_ERR_TOO_LARGE, "100 headers");
+    ck_assert_int_eq(many.status, 431);
+    memset(value, 'y', sizeof value);
+    ra_ok(http_headers_add(&large, "X", 1, value, sizeof value - 1, &err));
+    ra_fails(add(&large, "X", "", &err), RA_ERR_TOO_LARGE, "16384 bytes");
+    ck_assert_int_eq(large.status, 431);
+}
+END_TEST
+
+START_TEST(test_the_first_line) {
+    static const char *const bad[] = {"", "G@T", "G T", "GET/", "G\x80T", "\"GET\""};
+    http_headers headers = {0};
+    static char target[HTTP_MAX_TARGET + 2];
+    memset(target, '/', HTTP_MAX_TARGET);
+    ra_ok(http_headers_first_line(&headers, "M-SEARCH", target, &err));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ra_fails(http_headers_first_line(&headers, bad[i], "/", &err), RA_ERR_FORMAT, "method");
+    ck_assert_int_eq(headers.status, 0);
+    target[HTTP_MAX_TARGET] = '/';
+    ra_fails(http_headers_first_line(&headers, "GET", target, &err), RA_ERR_TOO_LARGE, "8193 bytes");
+    ck_assert_int_eq(headers.status, 414);
+}
+END_TEST
+
+TEST_CASES(headers, test_refuses_too_many_headers_and_too_long_ones, test_the_first_line,
+           test_keeps_what_someone_looks_at, test_refuses_a_bad_header,
            test_refuses_twice_what_may_stand_once, test_refuses_headers_that_contradict_each_other,
            test_an_endless_length_is_over_every_limit)
