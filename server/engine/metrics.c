@@ -125,7 +125,8 @@ static void add(counter *at, uint64_t n) {
 }
 
 /* in_flight() reads `ended` before `began`; a thread that sees the end of a request must see its beginning.
- */
+ * Requests that come and go between the two reads are counted as well: a scrape may see a few too many, never
+ * fewer than none. Limits do not use it; the server counts exactly for them. */
 void metrics_began(metrics *counted) {
     if (counted) atomic_fetch_add_explicit(own_set(counted) + BEGAN, 1, memory_order_release);
 }
