@@ -11,7 +11,9 @@
  *   ra_dictionary.h  D = (W C + Relax) exp(multiplier), and the plain dictionary
  *   ra_sae.h         encoder + activation + dictionary: forward, backward, checkpoints
  *   ra_model.h       what is served: fused, immutable; reconstruct, encode, explain, search
- *   ra_train.h       data, k-means points, losses, Adam, schedules, the loop
+ *   ra_data.h        activations: rows of mapped files
+ *   ra_points.h      candidate points: k-means, samples, given ones
+ *   ra_train.h       losses, Adam, schedules, the loop
  *   ra_metrics.h     evaluation, stability
  *
  * A complete user of the library is tests/unit/test_example.c. lib/README.md explains the rules.
@@ -29,6 +31,8 @@
 #include "ra_dictionary.h"
 #include "ra_sae.h"
 #include "ra_model.h"
+#include "ra_data.h"
+#include "ra_points.h"
 #include "ra_train.h"
 #include "ra_metrics.h"
 

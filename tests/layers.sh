@@ -35,6 +35,8 @@ headers='
     ra_dictionary.h: dictionary
     ra_sae.h:        sae
     ra_model.h:      model
+    ra_data.h:       train
+    ra_points.h:     train
     ra_train.h:      train
     ra_metrics.h:    metrics
     ra.h:            all
