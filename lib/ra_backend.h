@@ -133,6 +133,11 @@ const char *ra_backend_name(const ra_backend *backend);
 const ra_backend_ops *ra_backend_operations(const ra_backend *backend);
 void *ra_backend_self(const ra_backend *backend);
 
+/* OpenBLAS may have chosen kernels that leave this processor's vector units unused (backend/cpu_blas.c). The
+ * value of the environment variable OPENBLAS_CORETYPE that would make it use them, for a program to set
+ * before it starts itself again; NULL when there is nothing to correct. Static text. */
+const char *ra_backend_blas_core(void);
+
 /* The thread pool of a CPU backend for host loops over its memory; NULL elsewhere and for `reference`. */
 struct ra_pool *ra_backend_pool(const ra_backend *backend);
 
