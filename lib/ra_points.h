@@ -57,6 +57,10 @@ ra_status ra_points_kmeans(ra_backend *backend, const ra_data *data, const ra_km
 ra_status ra_points_from(ra_backend *backend, const ra_tensor *vectors, const ra_data *data, size_t nearest,
                          ra_points *points, ra_error *err);
 
+/* The points of a checkpoint with their rows, as ra_points_store() put them there. On failure *points is {0}.
+ */
+ra_status ra_points_load(const ra_safetensors *file, ra_points *points, ra_error *err);
+
 /* Adds points.rows, points.row_distance and, with labels (one a data row; may be NULL), points.row_labels to
  * a checkpoint; nothing for points without rows. *text receives a block (or NULL) that must outlive the write
  * and be freed with ra_free(). In row_labels each point has a line, its R labels with tabs between; tabs and

@@ -23,6 +23,7 @@ enum {
     CLIP_GRAD,
     SHUFFLE,
     SEED,
+    SHUFFLE_SEED,
 };
 
 static const ra_setting rows[] = {
@@ -51,6 +52,8 @@ static const ra_setting rows[] = {
                  "take the rows in their order"},
     [SEED] = {"seed", "seed", RA_SETTING_COUNT, AT(seed), NULL, 0, 9007199254740992.0, "N",
               "of every random choice"},
+    [SHUFFLE_SEED] = {"shuffle_seed", "shuffle-seed", RA_SETTING_COUNT, AT(shuffle_seed), NULL, 0,
+                      9007199254740992.0, "N", "of the order of the rows (--seed)"},
 };
 
 const ra_settings_table *ra_train_settings_table(void) {
@@ -83,12 +86,13 @@ void ra_train_settings_defaults(ra_train_settings *settings) {
         .shuffle = true,
     };
     const ra_settings_table *table = ra_train_settings_table();
-    defaults.known =
-        ((1u << table->count) - 1) & ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY | 1u << LR_FINAL);
+    defaults.known = ((1u << table->count) - 1) &
+                     ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY | 1u << LR_FINAL | 1u << SHUFFLE_SEED);
     ra_settings_fill(table, settings, &defaults);
-    /* two defaults follow from other settings */
+    /* some defaults follow from other settings */
     defaults.penalty = penalties[settings->loss];
     defaults.lr_final = settings->lr / 100;
-    defaults.known = 1u << PENALTY | 1u << LR_FINAL;
+    defaults.shuffle_seed = settings->seed;
+    defaults.known = 1u << PENALTY | 1u << LR_FINAL | 1u << SHUFFLE_SEED;
     ra_settings_fill(table, settings, &defaults);
 }
