@@ -46,7 +46,8 @@ typedef struct encoding {
 
 static ra_status open_all(encoding *e, const encode_options *options, ra_error *err) {
     TRY(model_choice_open(&options->model, options->model_path, 0, &e->model, err));
-    TRY(ra_data_open(&options->data_path, 1, options->tensor, &e->data, err));
+    TRY(ra_data_open(&options->data_path, 1, &(ra_data_options){.tensor_name = options->tensor}, &e->data,
+                     err));
     const ra_model_info *info = ra_model_get_info(e->model);
     size_t d = ra_data_dimensions(e->data);
     e->rows = ra_data_rows(e->data);

@@ -20,6 +20,10 @@ static const option file_options[] = {
      .offset = offsetof(train_options, tensor),
      .argument = "NAME",
      .help = "which tensor of the data files, when they hold several"},
+    {.name = "skip-bad-rows",
+     .type = OPTION_SWITCH,
+     .offset = offsetof(train_options, skip_bad_rows),
+     .help = "leave out rows that hold a NaN or an infinity"},
     {.name = "points",
      .type = OPTION_TEXT,
      .offset = offsetof(train_options, points),
@@ -116,7 +120,8 @@ static ra_status open_inputs(const train_options *options, train_inputs *inputs,
     if (options->labels) TRY(ra_labels_open(options->labels, &inputs->labels, err));
     if (options->init) TRY(ra_safetensors_open(options->init, &inputs->init, err));
     if (points_is_file(options->points)) TRY(open_points(options->points, &inputs->points, err));
-    return ra_data_open(options->data, options->data_count, options->tensor, &inputs->data, err);
+    const ra_data_options how = {.tensor_name = options->tensor, .skip_bad_rows = options->skip_bad_rows};
+    return ra_data_open(options->data, options->data_count, &how, &inputs->data, err);
 }
 
 static void close_inputs(train_inputs *inputs) {

@@ -20,7 +20,7 @@ typedef struct train_options {
     const char *const *data;
     size_t data_count;
     const char *output, *tensor, *points, *init, *labels, *log;
-    bool json, quiet;
+    bool json, quiet, skip_bad_rows;
     model_choice model; /* backend, and the SAE settings given as flags */
     ra_train_settings train;
 } train_options;

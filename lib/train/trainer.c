@@ -1,10 +1,10 @@
 /* The loop: gather a batch, forward, loss, backward, clip, Adam (overcomplete 0.3.0, sae/train.py).
  *
  * The dictionary is composed once a step; the loss reads the same D. Everything that depends on chance is the
- * order of the rows, drawn anew for each epoch from the seed. */
+ * order of the rows (order.h). */
 #include "ra_train.h"
 #include "base/error.h"
-#include "base/random.h"
+#include "train/order.h"
 
 #include <math.h>
 #include <string.h>
@@ -24,17 +24,15 @@ typedef struct trainer {
     size_t batch, steps, steps_per_epoch;
     moments *moments;
     size_t trained;
-    ra_random random;
-    uint64_t *order;       /* the rows of this epoch; NULL: their own order */
-    size_t position;       /* next row in it */
+    ra_order order;
+    uint64_t epoch;        /* 0, 1, ... */
+    size_t position;       /* next row in its order */
     size_t *last_active;   /* [K] step at which a latent was active last; 0: never */
     float *x;              /* [batch, d] */
     uint64_t *row_numbers; /* [batch] */
     ra_sae_pass pass;
     ra_loss_gradients gradients;
 } trainer;
-
-enum { ORDER_STREAM = 0x5eed0de7 }; /* keeps the order's random numbers apart from those of the start */
 
 static void release(trainer *t) {
     const ra_backend_ops *ops = ra_backend_operations(t->backend);
@@ -44,7 +42,7 @@ static void release(trainer *t) {
         ops->deallocate(self, t->moments[i].second);
     }
     ra_free(t->moments);
-    ra_free(t->order);
+    ra_order_release(&t->order);
     ra_free(t->last_active);
     ra_free(t->x);
     ra_free(t->row_numbers);
@@ -72,8 +70,7 @@ static ra_status prepare(trainer *t, ra_error *err) {
     t->last_active = ra_calloc(t->concepts, sizeof *t->last_active);
     t->x = ra_malloc(t->batch * t->dimensions, sizeof *t->x);
     t->row_numbers = ra_malloc(t->batch, sizeof *t->row_numbers);
-    if (t->settings->shuffle) t->order = ra_malloc(t->rows, sizeof *t->order);
-    if (!t->moments || !t->last_active || !t->x || !t->row_numbers || (t->settings->shuffle && !t->order))
+    if (!t->moments || !t->last_active || !t->x || !t->row_numbers)
         RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a batch of %zu x %zu numbers and its bookkeeping",
                 t->batch, t->dimensions);
     for (size_t i = 0; i < count; i++) {
@@ -87,21 +84,26 @@ static ra_status prepare(trainer *t, ra_error *err) {
         RA_TRY(ops->allocate(self, bytes, &block, err));
         m->second = block;
     }
-    ra_random_seed(&t->random, t->settings->seed ^ ORDER_STREAM);
-    t->position = t->rows; /* the first batch starts an epoch */
-    return RA_OK;
+    return ra_order_init(&t->order, t->rows, t->settings->shuffle, t->settings->seed, 0, err);
 }
 
-/* x <- the next rows; returns how many. */
-static size_t next_batch(trainer *t) {
-    if (t->position >= t->rows) {
-        t->position = 0;
-        if (t->order) ra_random_permutation(&t->random, t->order, t->rows);
-    }
+/* row_numbers <- the rows at `position`, up to the end of the epoch; returns how many. */
+static size_t look_up_batch(trainer *t) {
     size_t n = t->rows - t->position < t->batch ? t->rows - t->position : t->batch;
-    for (size_t i = 0; i < n; i++) t->row_numbers[i] = t->order ? t->order[t->position + i] : t->position + i;
+    ra_order_rows(&t->order, t->epoch, t->position, n, t->row_numbers);
+    return n;
+}
+
+/* x <- the next rows; returns how many. Those after them are fetched while these are computed with. */
+static size_t next_batch(trainer *t) {
+    size_t n = look_up_batch(t);
     ra_data_gather(t->data, t->row_numbers, n, t->x);
     t->position += n;
+    if (t->position == t->rows) {
+        t->position = 0;
+        t->epoch++;
+    }
+    ra_data_will_need(t->data, t->row_numbers, look_up_batch(t));
     return n;
 }
 
