@@ -57,10 +57,10 @@ ra_status ra_points_kmeans(ra_backend *backend, const ra_data *data, const ra_km
 ra_status ra_points_from(ra_backend *backend, const ra_tensor *vectors, const ra_data *data, size_t nearest,
                          ra_points *points, ra_error *err);
 
-/* Adds points.rows, points.row_distance and, with labels (one a row in the files; may be NULL), points.row_labels to
- * a checkpoint; nothing for points without rows. *text receives a block (or NULL) that must outlive the write
- * and be freed with ra_free(). In row_labels each point has a line, its R labels with tabs between; tabs and
- * line ends within a label become spaces. See proto/artifact.md. */
+/* Adds points.rows, points.row_distance and, with labels (one a row in the files; may be NULL),
+ * points.row_labels to a checkpoint; nothing for points without rows. *text receives a block (or NULL) that
+ * must outlive the write and be freed with ra_free(). In row_labels each point has a line, its R labels with
+ * tabs between; tabs and line ends within a label become spaces. See proto/artifact.md. */
 ra_status ra_points_store(const ra_points *points, const ra_labels *labels, ra_safetensors_writer *writer,
                           char **text, ra_error *err);
 
