@@ -94,6 +94,7 @@ typedef struct ra_train_settings {
     double clip_grad;  /* largest gradient norm, over all parameters; 1; 0: no clipping */
     bool shuffle;      /* true */
     size_t seed;       /* 0 */
+    int standardize; /* ra_standardize; none. What the data are set to: ra_train() takes them as they come */
 } ra_train_settings;
 
 const ra_settings_table *ra_train_settings_table(void);

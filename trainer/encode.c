@@ -119,10 +119,10 @@ int command_encode(int argc, char **argv) {
         .command = "encode",
         .usage = "MODEL DATA -o CODES",
         .about = "Encodes activations in evaluation mode. MODEL is a fused artifact or a checkpoint;\n"
-                 "DATA is .npy or .safetensors, [rows, d]. CODES.safetensors holds codes.start I64\n"
-                 "[rows+1], codes.index I32 and codes.value F32 (row b has the entries start[b] to\n"
-                 "start[b+1], latents ascending), and K as the metadata `latents`; CODES.npy holds the\n"
-                 "dense float32 [rows, K].\n",
+                 "DATA is .npy or .safetensors, [rows, d], [n, tokens, d] or [n, d, h, w].\n"
+                 "CODES.safetensors holds codes.start I64 [rows+1], codes.index I32 and\n"
+                 "codes.value F32 (row b has the entries start[b] to start[b+1], latents ascending), and\n"
+                 "K as the metadata `latents`; CODES.npy holds the dense float32 [rows, K].\n",
         .example = "  rasae encode words.safetensors acts.npy -o codes.safetensors\n",
         .groups = groups,
         .group_count = sizeof groups / sizeof *groups,

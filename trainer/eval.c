@@ -141,7 +141,8 @@ int command_eval(int argc, char **argv) {
         .usage = "MODEL DATA [--json]",
         .about = "Measures a model on activations: how much it explains, how sparse its codes are, how\n"
                  "its atoms lie. MODEL is a fused artifact or a checkpoint; DATA is .npy or\n"
-                 ".safetensors, [rows, d].\n",
+                 ".safetensors, [rows, d], [n, tokens, d] or [n, d, h, w]. A model that standardises its\n"
+                 "inputs is measured on standardised activations.\n",
         .example = "  rasae eval words.safetensors acts.npy\n"
                    "  rasae eval words.fused.safetensors acts.npy --json\n",
         .groups = groups,

@@ -56,10 +56,11 @@ static const option file_options[] = {
 
 static const char about[] =
     "Trains a sparse autoencoder whose atoms are convex mixtures of candidate points, each let\n"
-    "loose by at most delta. DATA: one or more .npy or .safetensors files, [rows, d], in f32, f16\n"
-    "or bf16. The same data, flags and seed give the same file. What a flag does not say is taken\n"
-    "from the metadata of --init, then from the defaults, in parentheses below; these depend on\n"
-    "other settings:\n"
+    "loose by at most delta. DATA: one or more .npy or .safetensors files, [rows, d],\n"
+    "[n, tokens, d] or [n, d, h, w] (a row a pixel), in f32, f16 or bf16. --standardize is kept in\n"
+    "the model, which then takes and gives activations in their own units. The same data, flags and\n"
+    "seed give the same file. What a flag does not say is taken from the metadata of --init, then\n"
+    "from the defaults, in parentheses below; these depend on other settings:\n"
     "  --points      1000, or the number of --concepts if that is larger; at most every row\n"
     "  --concepts    5 a dimension, at most the number of points\n"
     "  --top-k       a tenth of the concepts, at most 32, at most an eighth of the dimensions\n"

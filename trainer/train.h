@@ -3,6 +3,7 @@
  *     train.c         the command: flags, --help, which files are opened, the order of everything
  *     train_plan.c    which settings hold: flag, else metadata of --init, else default; what cannot work is
  *                     refused here, before anything is computed
+ *     train_standardize.c  mean and scale of the data, measured or taken from --init
  *     train_run.c     candidate points, the autoencoder, the loop with its progress and log
  *     train_save.c    the checkpoint and the closing summary
  *
@@ -57,6 +58,10 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train);
 ra_status train_plan_make(const train_options *options, const train_inputs *inputs, train_plan *plan,
                           ra_error *err);
 
+/* Settles what holds of --standardize and of the standardisation in --init, which must not disagree. */
+ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs, train_plan *plan,
+                                 ra_error *err);
+
 /* Whether the setting with this flag is known. */
 bool train_knows(const ra_train_settings *settings, const char *flag);
 
@@ -85,6 +90,14 @@ void train_run_release(train_run *run);
 
 /* Flushes and closes the log; fails when not all of it could be written. */
 ra_status train_run_close_log(train_run *run, ra_error *err);
+
+/* From here on the data give out standardised rows, if the plan says so. */
+ra_status train_standardize(train_run *run, ra_error *err);
+
+/* The vectors of --points FILE as points of these data: vectors of any file are in the units of the data, the
+ * points of a checkpoint in those of its own training. *given becomes a view of *copy where they have to
+ * change; the caller releases *copy, which is {0} before, in any case. */
+ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_matrix *copy, ra_error *err);
 
 ra_status train_save(const train_run *run, ra_error *err);
 void train_summary(const train_run *run);

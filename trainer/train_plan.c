@@ -244,5 +244,6 @@ ra_status train_plan_make(const train_options *options, const train_inputs *inpu
     TRY(resolve_train(options, inputs, &sae, &plan->train, err));
     plan->train.concepts = plan->concepts;
     plan->train.known |= train_bit("concepts");
+    TRY(train_plan_standardize(options, inputs, plan, err));
     return check_memory(plan, d, rows, err);
 }

@@ -53,6 +53,17 @@ static ra_status points_from_rows(train_run *run, ra_error *err) {
     return status;
 }
 
+static ra_status points_from_file(train_run *run, ra_error *err) {
+    ra_tensor given = *ra_array_tensor(run->inputs->points);
+    ra_matrix copy = {0};
+    ra_status status = train_standardize_points(run, &given, &copy, err);
+    if (status == RA_OK)
+        status =
+            ra_points_from(run->backend, &given, run->inputs->data, RA_POINT_ROWS_DEFAULT, &run->points, err);
+    ra_matrix_release(&copy);
+    return status;
+}
+
 static ra_status find_points(train_run *run, ra_error *err) {
     const train_inputs *inputs = run->inputs;
     ra_tensor given;
@@ -69,8 +80,7 @@ static ra_status find_points(train_run *run, ra_error *err) {
     case POINTS_KMEANS:
         return points_by_kmeans(run, err);
     case POINTS_FILE:
-        given = *ra_array_tensor(inputs->points);
-        break;
+        return points_from_file(run, err);
     case POINTS_INIT:
         TRY(ra_safetensors_get(inputs->init, "dictionary.C", &given, err));
         break;
@@ -226,6 +236,7 @@ ra_status train_run_all(train_run *run, ra_error *err) {
     if (options->init)
         TRY(ra_sae_open(options->init, &options->model.settings, run->backend, &run->sae, err));
     TRY(open_log(run, err));
+    TRY(train_standardize(run, err));
     TRY(find_points(run, err));
     TRY(command_check_interrupted(err));
     if (!run->sae) TRY(make_sae(run, err));

@@ -43,6 +43,7 @@ ra_status train_save(const train_run *run, ra_error *err) {
     TRY_OUT(status, ra_sae_store(run->sae, writer, err));
     if (run->points.vectors.rows)
         TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
+    TRY_OUT(status, ra_data_store_standardisation(run->inputs->data, writer, err));
     TRY_OUT(status, store_settings(run, &texts, writer, err));
     TRY_OUT(status, ra_safetensors_writer_write(writer, run->options->output, err));
 out:

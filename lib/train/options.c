@@ -6,6 +6,7 @@
 /* In the order of their enums. */
 static const char *const loss_names[] = {"mse", "mse_l1", "auxk", "reanimate", NULL};
 static const char *const schedule_names[] = {"constant", "cosine", NULL};
+static const char *const standardize_names[] = {"none", "element", "global", NULL};
 
 #define AT(member) offsetof(ra_train_settings, member)
 
@@ -23,6 +24,7 @@ enum {
     CLIP_GRAD,
     SHUFFLE,
     SEED,
+    STANDARDIZE,
 };
 
 static const ra_setting rows[] = {
@@ -51,6 +53,8 @@ static const ra_setting rows[] = {
                  "take the rows in their order"},
     [SEED] = {"seed", "seed", RA_SETTING_COUNT, AT(seed), NULL, 0, 9007199254740992.0, "N",
               "of every random choice"},
+    [STANDARDIZE] = {"standardize", "standardize", RA_SETTING_NAME, AT(standardize), standardize_names, 0, 0,
+                     "HOW", "none, element or global: subtract the mean, divide by the deviation"},
 };
 
 const ra_settings_table *ra_train_settings_table(void) {
