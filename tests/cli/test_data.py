@@ -100,9 +100,10 @@ class BadRows(Data):
             "train", *self.bad_x, "--skip-bad-rows", "--labels", labels, "-o", out, "--quiet", *flags
         )
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertRegex(result.stderr.decode(), r"^rasae: warning: 6 of the 96 rows .* 0, 17, 18, 60, 61, \.\.\.\n$")
+        warning = r"^rasae: warning: 6 of the 96 rows .* 0, 17, 18, 60, 61, \.\.\.\n$"
+        self.assertRegex(result.stderr.decode(), warning)
         self.good("train", self.good_x, "-o", self.path("clean.safetensors"), "--quiet", *flags)
-        skipped, clean = (read_safetensors(self.path(n))[0] for n in ["skipped.safetensors", "clean.safetensors"])
+        skipped, clean = (read_safetensors(self.path(n + ".safetensors"))[0] for n in ["skipped", "clean"])
         for name in clean:
             if name != "points.rows":
                 self.assertEqual(skipped[name].values, clean[name].values, name)
@@ -120,7 +121,8 @@ class BadRows(Data):
 
     def test_eval_leaves_them_out_and_encode_refuses_them(self):
         self.train("model.safetensors", self.good_x)
-        model, whole = self.path("model.safetensors"), self.npy("whole.npy", flat(map(self.read_rows, self.bad_x)))
+        model = self.path("model.safetensors")
+        whole = self.npy("whole.npy", flat(map(self.read_rows, self.bad_x)))
         clean = self.good("eval", model, self.good_x, "--json")
         self.assertEqual(self.good("eval", model, whole, "--json", "--skip-bad-rows"), clean)
         self.bad(1, ["whole.npy", "row 0", "6 of the 96"], "eval", model, whole)
@@ -176,7 +178,8 @@ class Standardised(Data):
         self.assertEqual(self.train("none.safetensors", self.x)[1]["standardize"], "none")
 
     def test_commands_take_and_give_activations_in_their_own_units(self):
-        checkpoint, fused, by_hand = (self.path(n + ".safetensors") for n in ["checkpoint", "fused", "by-hand"])
+        names = ["checkpoint", "fused", "by-hand"]
+        checkpoint, fused, by_hand = (self.path(name + ".safetensors") for name in names)
         tensors, _ = self.train("checkpoint.safetensors", self.x, "--standardize", "element")
         z = self.npy("z.npy", self.standardised(self.values, tensors))
         self.train("by-hand.safetensors", z)
@@ -218,12 +221,17 @@ class Standardised(Data):
         for name, tensor in by_hand.items():
             self.assertEqual(after[name].values, tensor.values, name)
 
-        for how, model, there in [("none", first, "element"), ("global", first, "element"), ("element", plain, "none")]:
+        for how, model, there in [
+            ("none", first, "element"),
+            ("global", first, "element"),
+            ("element", plain, "none"),
+        ]:
             command = ["train", self.x, "--init", model, "-o", self.path("out"), "--standardize", how]
             self.bad(1, ["--standardize is " + how, "trained with " + there], *command)
         half = dict(bare, **{"input.mean": tensors["input.mean"]})
         broken = support.write_safetensors(self.path("half.safetensors"), half, settings)
-        self.bad(1, "input.mean without input.scale", "train", self.x, "--init", broken, "-o", self.path("out"))
+        command = ["train", self.x, "--init", broken, "-o", self.path("out")]
+        self.bad(1, "input.mean without input.scale", *command)
 
     def test_points_of_a_file_are_in_the_units_of_the_data(self):
         some = self.npy("some.npy", self.values[: 25 * D])

@@ -1,5 +1,6 @@
-"""A dictionary that was trained on standardised activations, from the digits to the answers: trained, fused and
-served by the programs, and its codes and reconstructions computed again here from the numbers of the file."""
+"""A dictionary that was trained on standardised activations, from the digits to the answers: trained, fused
+and served by the programs, and its codes and reconstructions computed again here from the numbers of the
+file."""
 
 import json
 import math
@@ -45,8 +46,9 @@ class Standardized(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         checkpoint, fused = (os.path.join(cls.folder, n + ".safetensors") for n in ("checkpoint", "fused"))
         for command in (
-            ["train", DIGITS, "-o", checkpoint, "--standardize", "element", "--concepts", "96", "--points", "128",
-             "--top-k", str(TOP_K), "--epochs", "3", "--batch-size", "128", "--lr", "5e-3", "--seed", "1", "--quiet"],
+            ["train", DIGITS, "-o", checkpoint, "--standardize", "element", "--concepts", "96", "--points",
+             "128", "--top-k", str(TOP_K), "--epochs", "3", "--batch-size", "128", "--lr", "5e-3", "--seed",
+             "1", "--quiet"],
             ["fuse", checkpoint, "-o", fused],
         ):
             subprocess.run([RASAE, *command], check=True, stdout=subprocess.DEVNULL, timeout=daemon.PATIENCE)
@@ -119,8 +121,8 @@ class Standardized(unittest.TestCase):
         got = self.post(URL + "/reconstruct", {"latents": self.z})["reconstructions"]  # dense
         self.assertLess(relative_error(got, expected), 1e-5)
         flat = [value for row in self.z for value in row]
-        request = {"inputs": [{"name": "latents", "datatype": "FP32", "shape": [COUNT, len(self.D)], "data": flat}]}
-        output = self.post("/v2/models/digits/infer", request)["outputs"][0]
+        tensor = {"name": "latents", "datatype": "FP32", "shape": [COUNT, len(self.D)], "data": flat}
+        output = self.post("/v2/models/digits/infer", {"inputs": [tensor]})["outputs"][0]
         self.assertEqual(output["shape"], [COUNT, len(self.mean)])
         width = len(self.mean)
         got = [output["data"][i * width:(i + 1) * width] for i in range(COUNT)]
@@ -137,8 +139,10 @@ class Standardized(unittest.TestCase):
         body = struct.pack("<%df" % width, *self.x[0])
         headers = {"Content-Type": "application/octet-stream", "X-Tensor-Shape": "1,%d" % width,
                    "X-Tensor-Dtype": "F32"}
-        json_way = self.post(URL + "/steer", {"inputs": self.x[:1], "steer": [{"atom": 3, "scale": 0.5}], "on": "reconstruction"})
-        reply = self.daemon.request("POST", URL + "/steer?on=reconstruction&format=json&steer=3:0.5", body, headers)
+        push = [{"atom": 3, "scale": 0.5}]
+        json_way = self.post(URL + "/steer", {"inputs": self.x[:1], "steer": push, "on": "reconstruction"})
+        path = URL + "/steer?on=reconstruction&format=json&steer=3:0.5"
+        reply = self.daemon.request("POST", path, body, headers)
         self.assertEqual(reply.status, 200, reply.body)
         self.assertEqual(json.loads(reply.body)["outputs"], json_way["outputs"])
 
