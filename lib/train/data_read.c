@@ -10,6 +10,7 @@
  * advice. What it cannot know is which rows a shuffled order takes next; that is what ra_data_will_need() is
  * for. */
 #include "train/data.h"
+#include "tensor/half.h"
 #include "tensor/standardize.h"
 
 #include <stdlib.h>
@@ -31,9 +32,31 @@ static void read_tile(const ra_data_file *file, size_t element, size_t channels,
         for (size_t c = 0; c < channels; c++) out[p * d + c] = tile[c][p];
 }
 
+/* out [d] <- one pixel, `plane` numbers from channel to channel: every number is a cache line of its own, and
+ * a loop without calls has many of them on their way at once. */
+static void read_pixel(const ra_data_file *file, size_t element, size_t d, float *out) {
+    size_t plane = file->plane;
+    const float *wide = (const float *)(const void *)at(file, element);
+    const uint16_t *narrow = (const uint16_t *)(const void *)at(file, element);
+    switch (file->dtype) {
+    case RA_F32:
+        for (size_t c = 0; c < d; c++) out[c] = wide[c * plane];
+        break;
+    case RA_F16:
+        for (size_t c = 0; c < d; c++) out[c] = ra_f16_to_f32(narrow[c * plane]);
+        break;
+    default: /* RA_BF16 */
+        for (size_t c = 0; c < d; c++) out[c] = ra_bf16_to_f32(narrow[c * plane]);
+    }
+}
+
 /* out [n,d] <- n pixels of one image from `pixel` on. */
 static void read_image(const ra_data_file *file, size_t image, size_t pixel, size_t n, size_t d, float *out) {
     size_t start = image * d * file->plane + pixel;
+    if (n == 1) {
+        read_pixel(file, start, d, out);
+        return;
+    }
     for (size_t p = 0; p < n; p += TILE_PIXELS)
         for (size_t c = 0; c < d; c += TILE_CHANNELS) {
             size_t pixels = n - p < TILE_PIXELS ? n - p : TILE_PIXELS;
