@@ -45,8 +45,9 @@ typedef struct ra_evaluation_result {
 ra_status ra_evaluation_new(ra_model *model, ra_evaluation **evaluation, ra_error *err);
 void ra_evaluation_free(ra_evaluation *evaluation); /* NULL is fine */
 
-/* x [rows,d], rows in any number of calls. After a failure the evaluation holds a part of these rows and is
- * of no more use. */
+/* x [rows,d] as ra_model_encode() takes it, rows in any number of calls. For a model with a standardisation
+ * all figures are those of the standardised rows and their reconstructions, as the method measures them.
+ * After a failure the evaluation holds a part of these rows and is of no more use. */
 ra_status ra_evaluation_add(ra_evaluation *evaluation, const float *x, size_t rows, ra_error *err);
 
 /* Of the rows so far; more may be added afterwards. RA_ERR_STATE when there are none. */

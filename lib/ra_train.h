@@ -102,6 +102,7 @@ typedef struct ra_train_settings {
     bool shuffle;        /* true */
     size_t seed;         /* 0 */
     size_t shuffle_seed; /* of the order of the rows; seed */
+    int standardize;     /* ra_standardize; none. What the data are set to: trainers take them as they come */
 } ra_train_settings;
 
 const ra_settings_table *ra_train_settings_table(void);

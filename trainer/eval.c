@@ -8,7 +8,7 @@
 
 typedef struct eval_options {
     const char *model_path, *data_path, *tensor;
-    bool json;
+    bool json, skip_bad_rows;
     model_choice model;
 } eval_options;
 
@@ -18,6 +18,10 @@ static const option rows[] = {
      .offset = offsetof(eval_options, tensor),
      .argument = "NAME",
      .help = "which tensor of DATA, when it holds several"},
+    {.name = "skip-bad-rows",
+     .type = OPTION_SWITCH,
+     .offset = offsetof(eval_options, skip_bad_rows),
+     .help = "leave out rows that hold a NaN or an infinity"},
     {.name = "json",
      .type = OPTION_SWITCH,
      .offset = offsetof(eval_options, json),
@@ -110,9 +114,10 @@ static ra_status eval(const eval_options *options, ra_error *err) {
     ra_model *model = NULL;
     ra_data *data = NULL;
     ra_evaluation_result result;
+    const ra_data_options how = {.tensor_name = options->tensor, .skip_bad_rows = options->skip_bad_rows};
     ra_status status;
     TRY_OUT(status, model_choice_open(&options->model, options->model_path, 0, &model, err));
-    TRY_OUT(status, ra_data_open(&options->data_path, 1, options->tensor, &data, err));
+    TRY_OUT(status, ra_data_open(&options->data_path, 1, &how, &data, err));
     TRY_OUT(status, measure(options, model, data, &result, err));
     if (options->json)
         print_json(&result);
@@ -136,7 +141,8 @@ int command_eval(int argc, char **argv) {
         .usage = "MODEL DATA [--json]",
         .about = "Measures a model on activations: how much it explains, how sparse its codes are, how\n"
                  "its atoms lie. MODEL is a fused artifact or a checkpoint; DATA is .npy or\n"
-                 ".safetensors, [rows, d].\n",
+                 ".safetensors, [rows, d], [n, tokens, d] or [n, d, h, w]. A model that standardises its\n"
+                 "inputs is measured on standardised activations.\n",
         .example = "  rasae eval words.safetensors acts.npy\n"
                    "  rasae eval words.fused.safetensors acts.npy --json\n",
         .groups = groups,

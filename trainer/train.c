@@ -20,6 +20,10 @@ static const option file_options[] = {
      .offset = offsetof(train_options, tensor),
      .argument = "NAME",
      .help = "which tensor of the data files, when they hold several"},
+    {.name = "skip-bad-rows",
+     .type = OPTION_SWITCH,
+     .offset = offsetof(train_options, skip_bad_rows),
+     .help = "leave out rows that hold a NaN or an infinity"},
     {.name = "points",
      .type = OPTION_TEXT,
      .offset = offsetof(train_options, points),
@@ -78,10 +82,11 @@ static const option file_options[] = {
 
 static const char about[] =
     "Trains a sparse autoencoder whose atoms are convex mixtures of candidate points, each let\n"
-    "loose by at most delta. DATA: one or more .npy or .safetensors files, [rows, d], in f32, f16\n"
-    "or bf16. The same data, flags and seed give the same file. What a flag does not say is taken\n"
-    "from the metadata of --init, then from the defaults, in parentheses below; these depend on\n"
-    "other settings:\n"
+    "loose by at most delta. DATA: one or more .npy or .safetensors files, [rows, d],\n"
+    "[n, tokens, d] or [n, d, h, w] (a row a pixel), in f32, f16 or bf16. --standardize is kept in\n"
+    "the model, which then takes and gives activations in their own units. The same data, flags and\n"
+    "seed give the same file. What a flag does not say is taken from the metadata of --init, then\n"
+    "from the defaults, in parentheses below; these depend on other settings:\n"
     "  --points      1000, or the number of --concepts if that is larger; at most every row\n"
     "  --concepts    5 a dimension, at most the number of points\n"
     "  --top-k       a tenth of the concepts, at most 32, at most an eighth of the dimensions\n"
@@ -148,7 +153,8 @@ static ra_status open_inputs(const train_options *options, const char *resume, t
     if (options->labels) TRY(ra_labels_open(options->labels, &inputs->labels, err));
     if (init) TRY(ra_safetensors_open(init, &inputs->init, err));
     if (points_is_file(options->points)) TRY(open_points(options->points, &inputs->points, err));
-    return ra_data_open(options->data, options->data_count, options->tensor, &inputs->data, err);
+    const ra_data_options how = {.tensor_name = options->tensor, .skip_bad_rows = options->skip_bad_rows};
+    return ra_data_open(options->data, options->data_count, &how, &inputs->data, err);
 }
 
 static void close_inputs(train_inputs *inputs) {

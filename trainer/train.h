@@ -9,6 +9,7 @@
  *     train_history.c the course of a run, for its report
  *     train_save.c    checkpoints, and what a resumed run takes from them
  *     train_summary.c what is said at the end
+ *     train_standardize.c  mean and scale of the data, measured or taken from --init
  *
  * Thread safety: one thread.
  */
@@ -25,7 +26,7 @@ typedef struct train_options {
     size_t data_count;
     const char *output, *tensor, *points, *init, *resume, *seeds, *labels, *log;
     size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
-    bool no_state, json, quiet;
+    bool no_state, json, quiet, skip_bad_rows;
     model_choice model; /* backend, and the SAE settings given as flags */
     ra_train_settings train;
 } train_options;
@@ -62,6 +63,10 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train);
  * work, naming the flags. */
 ra_status train_plan_make(const train_options *options, const train_inputs *inputs, size_t models,
                           train_plan *plan, ra_error *err);
+
+/* Settles what holds of --standardize and of the standardisation in --init, which must not disagree. */
+ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs, train_plan *plan,
+                                 ra_error *err);
 
 /* Whether the setting with this flag is known. */
 bool train_knows(const ra_train_settings *settings, const char *flag);
@@ -153,6 +158,14 @@ ra_status train_restore(const train_run *run, train_model *model, ra_error *err)
 
 /* When enough steps or minutes have passed since the last one. */
 ra_status train_save_if_due(const train_run *run, train_model *model, ra_error *err);
+
+/* From here on the data give out standardised rows, if the plan says so. */
+ra_status train_standardize(train_run *run, ra_error *err);
+
+/* The vectors of --points FILE as points of these data: vectors of any file are in the units of the data, the
+ * points of a checkpoint in those of its own training. *given becomes a view of *copy where they have to
+ * change; the caller releases *copy, which is {0} before, in any case. */
+ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_matrix *copy, ra_error *err);
 
 void train_summary(const train_run *run);
 

@@ -214,9 +214,10 @@ static ra_status check_memory(const train_plan *plan, size_t d, size_t rows, siz
 }
 
 static ra_status check_labels(const train_options *options, const train_inputs *inputs, ra_error *err) {
-    if (!inputs->labels || ra_labels_count(inputs->labels) == ra_data_rows(inputs->data)) return RA_OK;
+    size_t rows = ra_data_source_rows(inputs->data); /* of the files: skipped rows have labels, too */
+    if (!inputs->labels || ra_labels_count(inputs->labels) == rows) return RA_OK;
     return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu labels, but the data has %zu rows; expected one a row",
-                        options->labels, ra_labels_count(inputs->labels), ra_data_rows(inputs->data));
+                        options->labels, ra_labels_count(inputs->labels), rows);
 }
 
 static ra_status check_top_k(const ra_sae_settings *sae, const train_plan *plan, ra_error *err) {
@@ -248,5 +249,6 @@ ra_status train_plan_make(const train_options *options, const train_inputs *inpu
         plan->train.shuffle_seed = plan->train.seed;
     plan->train.concepts = plan->concepts;
     plan->train.known |= train_bit("concepts");
+    TRY(train_plan_standardize(options, inputs, plan, err));
     return check_memory(plan, d, rows, models, err);
 }

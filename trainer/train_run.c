@@ -52,6 +52,17 @@ static ra_status points_from_rows(train_run *run, ra_error *err) {
     return status;
 }
 
+static ra_status points_from_file(train_run *run, ra_error *err) {
+    ra_tensor given = *ra_array_tensor(run->inputs->points);
+    ra_matrix copy = {0};
+    ra_status status = train_standardize_points(run, &given, &copy, err);
+    if (status == RA_OK)
+        status =
+            ra_points_from(run->backend, &given, run->inputs->data, RA_POINT_ROWS_DEFAULT, &run->points, err);
+    ra_matrix_release(&copy);
+    return status;
+}
+
 static ra_status find_points(train_run *run, ra_error *err) {
     const train_inputs *inputs = run->inputs;
     ra_tensor given;
@@ -68,8 +79,7 @@ static ra_status find_points(train_run *run, ra_error *err) {
     case POINTS_KMEANS:
         return points_by_kmeans(run, err);
     case POINTS_FILE:
-        given = *ra_array_tensor(inputs->points);
-        break;
+        return points_from_file(run, err);
     case POINTS_INIT:
         if (run->options->resume) return ra_points_load(inputs->init, &run->points, err);
         TRY(ra_safetensors_get(inputs->init, "dictionary.C", &given, err));
@@ -224,6 +234,7 @@ ra_status train_run_all(train_run *run, ra_error *err) {
         run->models[i].settings.seed = run->models[i].seed;
     }
     TRY(open_saes(run, err));
+    TRY(train_standardize(run, err));
     TRY(find_points(run, err));
     TRY(command_check_interrupted(err));
     TRY(make_trainers(run, err));

@@ -102,6 +102,7 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     if (run->points.vectors.rows)
         TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
     if (!labels) TRY_OUT(status, keep_labels(run, writer, err));
+    TRY_OUT(status, ra_data_store_standardisation(run->inputs->data, writer, err));
     TRY_OUT(status, store_settings(run, model, &texts, writer, err));
     TRY_OUT(status, ra_safetensors_writer_write(writer, model->output, err));
     model->saved_step = ra_trainer_done(model->trainer);
@@ -153,8 +154,7 @@ ra_status train_check_resume(const train_options *options, const train_inputs *i
     TRY(ra_sae_settings_read(inputs->init, &sae, err));
     TRY(ra_train_settings_read(inputs->init, &train, err));
     TRY(check_settings(ra_sae_settings_table(), &options->model.settings, &sae, path, err));
-    TRY(check_settings(ra_train_settings_table(), &options->train, &train, path, err));
-    return check_data(inputs->init, inputs->data, err);
+    return check_settings(ra_train_settings_table(), &options->train, &train, path, err);
 }
 
 ra_status train_restore(const train_run *run, train_model *model, ra_error *err) {

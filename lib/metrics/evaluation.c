@@ -1,5 +1,7 @@
 /* One pass of a model over data. Codes and reconstructions live for a block of rows only; what is kept is
- * sums (reconstruction.c) and each atom's best cosine (coverage.c), so data may be of any length. */
+ * sums (reconstruction.c) and each atom's best cosine (coverage.c), so data may be of any length. All of it
+ * in the space of the dictionary: there the loss was measured, and there cosines with atoms mean something.
+ */
 #include "ra_metrics.h"
 #include "base/error.h"
 #include "metrics/coverage.h"
@@ -59,10 +61,11 @@ ra_status ra_evaluation_add(ra_evaluation *evaluation, const float *x, size_t ro
     size_t d = evaluation->sums.dimensions;
     float *x_hat = evaluation->x_hat.data;
     for (size_t from = 0; from < rows; from += BLOCK_ROWS) {
-        const float *block = x + from * d;
+        const float *block;
         size_t count = rows - from < BLOCK_ROWS ? rows - from : BLOCK_ROWS;
-        RA_TRY(ra_model_encode(model, evaluation->workspace, block, count, &evaluation->codes, err));
-        RA_TRY(ra_model_reconstruct(model, evaluation->workspace, &evaluation->codes, x_hat, err));
+        RA_TRY(ra_model_take_inputs(model, evaluation->workspace, x + from * d, count, &block, err));
+        RA_TRY(ra_model_encode_inputs(model, evaluation->workspace, block, count, &evaluation->codes, err));
+        RA_TRY(ra_model_decode(model, &evaluation->codes, x_hat, err));
         RA_TRY(ra_coverage_add(&evaluation->coverage, block, count, err));
         ra_reconstruction_add(&evaluation->sums, block, x_hat, &evaluation->codes);
     }

@@ -1,23 +1,19 @@
 /* The loop: batches from the data, each to every trainer. */
 #include "ra_train.h"
 #include "base/error.h"
-#include "base/random.h"
+#include "train/order.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { ORDER_STREAM = 0x5eed0de7 }; /* keeps the order's random numbers apart from those of the start */
 
 typedef struct loop {
     const ra_data *data;
     const ra_group *group;
     size_t rows, batch, steps_per_epoch;
-    bool shuffle;
-    uint64_t seed, epoch; /* the epoch whose order is drawn; UINT64_MAX: none yet */
-    uint64_t *order;      /* [rows] */
-    uint64_t *numbers;    /* [batch] the rows of this member's slice */
-    float *x;             /* [batch, d] */
-    size_t count, total;  /* rows of the slice, of the batch */
+    ra_order order;
+    uint64_t *numbers;   /* [batch] the rows of this member's slice */
+    float *x;            /* [batch, d] */
+    size_t count, total; /* rows of the slice, of the batch */
 } loop;
 
 static ra_status prepare(loop *l, ra_trainer *const *trainers, size_t count, ra_error *err) {
@@ -27,9 +23,6 @@ static ra_status prepare(loop *l, ra_trainer *const *trainers, size_t count, ra_
     l->rows = ra_data_rows(l->data);
     l->batch = first->batch_size < l->rows ? first->batch_size : l->rows;
     l->steps_per_epoch = (l->rows + l->batch - 1) / l->batch;
-    l->shuffle = first->shuffle;
-    l->seed = first->shuffle_seed;
-    l->epoch = UINT64_MAX;
     if (d != ra_data_dimensions(l->data))
         RA_FAIL(err, RA_ERR_SHAPE, "the data has %zu dimensions, but the autoencoder has %zu",
                 ra_data_dimensions(l->data), d);
@@ -43,33 +36,32 @@ static ra_status prepare(loop *l, ra_trainer *const *trainers, size_t count, ra_
     }
     l->x = ra_malloc(l->batch * d, sizeof *l->x);
     l->numbers = ra_malloc(l->batch, sizeof *l->numbers);
-    if (l->shuffle) l->order = ra_malloc(l->rows, sizeof *l->order);
-    if (!l->x || !l->numbers || (l->shuffle && !l->order))
+    if (!l->x || !l->numbers)
         RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a batch of %zu x %zu numbers and its bookkeeping",
                 l->batch, d);
-    return RA_OK;
+    return ra_order_init(&l->order, l->rows, first->shuffle, first->shuffle_seed, 0, err);
 }
 
 static void release(loop *l) {
     ra_free(l->x);
     ra_free(l->numbers);
-    ra_free(l->order);
+    ra_order_release(&l->order);
 }
 
-/* x <- this member's slice of the batch of step 0, 1, ... */
-static void read_batch(loop *l, size_t step) {
-    uint64_t epoch = step / l->steps_per_epoch;
+/* numbers <- the rows of this member's slice of the batch of step 0, 1, ... */
+static void look_up_batch(loop *l, size_t step) {
     size_t position = step % l->steps_per_epoch * l->batch, first;
-    if (l->shuffle && epoch != l->epoch) {
-        ra_random random;
-        ra_random_seed(&random, (l->seed ^ ORDER_STREAM) + epoch * 0x9e3779b97f4a7c15u);
-        ra_random_permutation(&random, l->order, l->rows);
-        l->epoch = epoch;
-    }
     l->total = l->rows - position < l->batch ? l->rows - position : l->batch;
     l->count = ra_group_slice(l->group, l->total, &first);
-    for (size_t i = 0; i < l->count; i++)
-        l->numbers[i] = l->shuffle ? l->order[position + first + i] : position + first + i;
+    ra_order_rows(&l->order, step / l->steps_per_epoch, position + first, l->count, l->numbers);
+}
+
+/* x <- the slice. The rows of the next step are fetched while this one is computed; then `numbers` is put
+ * back, for messages. */
+static void read_batch(loop *l, size_t step) {
+    look_up_batch(l, step + 1);
+    ra_data_will_need(l->data, l->numbers, l->count);
+    look_up_batch(l, step);
     ra_data_gather(l->data, l->numbers, l->count, l->x);
 }
 

@@ -6,6 +6,7 @@
 /* In the order of their enums. */
 static const char *const loss_names[] = {"mse", "mse_l1", "auxk", "reanimate", NULL};
 static const char *const schedule_names[] = {"constant", "cosine", NULL};
+static const char *const standardize_names[] = {"none", "element", "global", NULL};
 
 #define AT(member) offsetof(ra_train_settings, member)
 
@@ -24,6 +25,7 @@ enum {
     SHUFFLE,
     SEED,
     SHUFFLE_SEED,
+    STANDARDIZE,
 };
 
 static const ra_setting rows[] = {
@@ -54,6 +56,8 @@ static const ra_setting rows[] = {
               "of every random choice"},
     [SHUFFLE_SEED] = {"shuffle_seed", "shuffle-seed", RA_SETTING_COUNT, AT(shuffle_seed), NULL, 0,
                       9007199254740992.0, "N", "of the order of the rows (--seed)"},
+    [STANDARDIZE] = {"standardize", "standardize", RA_SETTING_NAME, AT(standardize), standardize_names, 0, 0,
+                     "HOW", "none, element or global: subtract the mean, divide by the deviation"},
 };
 
 const ra_settings_table *ra_train_settings_table(void) {
