@@ -20,13 +20,13 @@ typedef struct train_job {
     float *dpre; /* [B,K] dy; becomes du */
 } train_job;
 
-ra_encoder_weights ra_encoder_view(const ra_encoder *encoder) {
+ra_encoder_weights ra_encoder_view(const ra_encoder *encoder, const float *D) {
     ra_encoder_weights view = {.kind = encoder->kind,
                                .concepts = encoder->concepts,
                                .dimensions = encoder->dimensions,
-                               .tensor = {NULL}};
-    for (size_t i = 0; i < ra_encoder_tensor_count(encoder->kind); i++)
-        view.tensor[i] = encoder->parameters[i].value;
+                               .tensor = {[RA_ENCODER_WEIGHT] = D}};
+    for (size_t i = 0; i < RA_ENCODER_TENSORS; i++)
+        if (encoder->tensor[i]) view.tensor[i] = encoder->tensor[i]->value;
     return view;
 }
 
@@ -61,8 +61,8 @@ static void latent_statistics_part(void *context, size_t part) {
     size_t first = part * LATENTS_PER_PART, count = end_of(part, LATENTS_PER_PART, K) - first;
     double sums[LATENTS_PER_PART] = {0}, squares[LATENTS_PER_PART] = {0};
     const float *values = job->pass->linear + first;
-    float *running_mean = job->encoder->parameters[RA_ENCODER_RUNNING_MEAN].value + first;
-    float *running_var = job->encoder->parameters[RA_ENCODER_RUNNING_VAR].value + first;
+    float *running_mean = job->encoder->tensor[RA_ENCODER_RUNNING_MEAN]->value + first;
+    float *running_var = job->encoder->tensor[RA_ENCODER_RUNNING_VAR]->value + first;
     for (size_t b = 0; b < B; b++)
         for (size_t k = 0; k < count; k++) sums[k] += (double)values[b * K + k];
     for (size_t k = 0; k < count; k++) sums[k] /= (double)B;
@@ -90,17 +90,17 @@ static float normalised(const train_job *job, size_t b, size_t k) {
 static void apply_part(void *context, size_t part) {
     const train_job *job = context;
     size_t K = job->encoder->concepts;
-    const float *gamma = job->encoder->parameters[RA_ENCODER_NORM_WEIGHT].value;
-    const float *beta = job->encoder->parameters[RA_ENCODER_NORM_BIAS].value;
+    const float *gamma = job->encoder->tensor[RA_ENCODER_NORM_WEIGHT]->value;
+    const float *beta = job->encoder->tensor[RA_ENCODER_NORM_BIAS]->value;
     for (size_t b = part * ROWS_PER_PART; b < end_of(part, ROWS_PER_PART, job->pass->rows); b++)
         for (size_t k = 0; k < K; k++) job->pass->pre[b * K + k] = normalised(job, b, k) * gamma[k] + beta[k];
 }
 
 ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const float *x, size_t rows,
                              ra_sae_pass *pass, ra_error *err) {
-    ra_encoder_weights linear = ra_encoder_view(encoder);
+    ra_encoder_weights linear = ra_encoder_view(encoder, pass->D);
     linear.kind = RA_ENCODER_LINEAR;
-    bool norm = encoder->kind != RA_ENCODER_LINEAR;
+    bool norm = ra_encoder_has_norm(encoder->kind);
     RA_TRY(ra_encoder_evaluate(backend, &linear, x, rows, norm ? pass->linear : pass->pre, err));
     if (!norm) return RA_OK;
     ra_pool *pool = ra_backend_pool(backend);
@@ -124,7 +124,7 @@ static void affine_part(void *context, size_t part) {
     const train_job *job = context;
     size_t K = job->encoder->concepts, B = job->pass->rows;
     size_t first = part * LATENTS_PER_PART, last = end_of(part, LATENTS_PER_PART, K);
-    const ra_parameter *p = job->encoder->parameters;
+    const ra_parameter *const *p = job->encoder->tensor;
     double dgamma[LATENTS_PER_PART] = {0}, dbeta[LATENTS_PER_PART] = {0};
     for (size_t b = 0; b < B; b++)
         for (size_t k = first; k < last; k++) {
@@ -133,8 +133,8 @@ static void affine_part(void *context, size_t part) {
             dbeta[k - first] += dy;
         }
     for (size_t k = first; k < last; k++) {
-        p[RA_ENCODER_NORM_WEIGHT].gradient[k] = (float)dgamma[k - first];
-        p[RA_ENCODER_NORM_BIAS].gradient[k] = (float)dbeta[k - first];
+        p[RA_ENCODER_NORM_WEIGHT]->gradient[k] = (float)dgamma[k - first];
+        p[RA_ENCODER_NORM_BIAS]->gradient[k] = (float)dbeta[k - first];
     }
     if (job->encoder->kind != RA_ENCODER_MLP_BN_1) return;
     for (size_t b = 0; b < B; b++)
@@ -142,14 +142,14 @@ static void affine_part(void *context, size_t part) {
             float *dy = &job->dpre[b * K + k];
             double centred = (double)*dy - dbeta[k - first] / (double)B -
                              (double)normalised(job, b, k) * dgamma[k - first] / (double)B;
-            *dy = (float)((double)p[RA_ENCODER_NORM_WEIGHT].value[k] * (double)job->pass->rstd[k] * centred);
+            *dy = (float)((double)p[RA_ENCODER_NORM_WEIGHT]->value[k] * (double)job->pass->rstd[k] * centred);
         }
 }
 
 static void layer_norm_backward_part(void *context, size_t part) {
     const train_job *job = context;
     size_t K = job->encoder->concepts;
-    const float *gamma = job->encoder->parameters[RA_ENCODER_NORM_WEIGHT].value;
+    const float *gamma = job->encoder->tensor[RA_ENCODER_NORM_WEIGHT]->value;
     for (size_t b = part * ROWS_PER_PART; b < end_of(part, ROWS_PER_PART, job->pass->rows); b++) {
         float *row = job->dpre + b * K;
         double sum = 0, product = 0;
@@ -173,34 +173,37 @@ static void bias_part(void *context, size_t part) {
     for (size_t b = 0; b < job->pass->rows; b++)
         for (size_t k = 0; k < count; k++) sums[k] += (double)job->dpre[b * K + first + k];
     for (size_t k = 0; k < count; k++)
-        job->encoder->parameters[RA_ENCODER_BIAS].gradient[first + k] = (float)sums[k];
+        job->encoder->tensor[RA_ENCODER_BIAS]->gradient[first + k] = (float)sums[k];
 }
 
 static ra_status backward_sparse(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
-                                 ra_error *err) {
+                                 float *dD, ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(backend);
     void *self = ra_backend_self(backend);
     size_t K = encoder->concepts, d = encoder->dimensions;
-    float *weight = encoder->parameters[RA_ENCODER_WEIGHT].gradient,
-          *bias = encoder->parameters[RA_ENCODER_BIAS].gradient;
-    RA_TRY(ops->combine(self, NULL, 0, NULL, 0, weight, K * d, err));
+    float *weight = dD, *bias = encoder->tensor[RA_ENCODER_BIAS]->gradient;
+    if (encoder->tensor[RA_ENCODER_WEIGHT]) {
+        weight = encoder->tensor[RA_ENCODER_WEIGHT]->gradient;
+        RA_TRY(ops->combine(self, NULL, 0, NULL, 0, weight, K * d, err));
+    }
     memset(bias, 0, K * sizeof *bias);
     for (size_t e = 0; e < ra_codes_entries(&pass->codes); e++) bias[pass->codes.index[e]] += pass->dvalue[e];
     return ops->accumulate(self, NULL, &pass->codes, pass->dvalue, x, d, weight, err);
 }
 
 ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
-                              float *dpre, ra_error *err) {
-    if (!dpre) return backward_sparse(encoder, backend, x, pass, err);
+                              float *dpre, float *dD, ra_error *err) {
+    if (!dpre) return backward_sparse(encoder, backend, x, pass, dD, err);
     size_t K = encoder->concepts, d = encoder->dimensions, B = pass->rows;
     ra_pool *pool = ra_backend_pool(backend);
     train_job job = {encoder, pass, dpre};
-    if (encoder->kind != RA_ENCODER_LINEAR)
+    if (ra_encoder_has_norm(encoder->kind))
         ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), affine_part, &job);
     if (encoder->kind == RA_ENCODER_MLP_LN_1)
         ra_pool_run(pool, parts_of(B, ROWS_PER_PART), layer_norm_backward_part, &job);
-    ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), bias_part, &job);
+    if (encoder->tensor[RA_ENCODER_BIAS])
+        ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), bias_part, &job);
+    const ra_parameter *own = encoder->tensor[RA_ENCODER_WEIGHT];
     return ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, true, false, K, d, B, 1, dpre,
-                                                K, x, d, 0, encoder->parameters[RA_ENCODER_WEIGHT].gradient,
-                                                d, err);
+                                                K, x, d, own ? 0 : 1, own ? own->gradient : dD, d, err);
 }

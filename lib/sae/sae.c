@@ -2,7 +2,10 @@
  *
  * Codes stay sparse all the way. Their gradient is needed only on active latents, with two exceptions that
  * make it dense: jumprelu, whose thresholds learn from inactive latents too, and encoders with a norm, where
- * every pre-code of a row or a batch moves all others. */
+ * every pre-code of a row or a batch moves all others.
+ *
+ * The dictionary is read before anything else: a tied encoder and the pursuit use it on the way in. So dD is
+ * complete, and handed on to the dictionary's parameters, only at the very end of the backward pass. */
 #include "sae/sae.h"
 #include "base/error.h"
 #include "base/random.h"
@@ -37,16 +40,18 @@ static void fill(const ra_parameter *parameter, float value) {
     for (size_t i = 0; i < ra_parameter_size(parameter); i++) parameter->value[i] = value;
 }
 
-/* torch.nn.Linear: weight and bias uniform in +-1/sqrt(d). Norms start as the identity. */
+/* torch.nn.Linear: weight and bias uniform in +-1/sqrt(d). Norms start as the identity, a tied encoder's bias
+ * at 0. */
 static void start_encoder(ra_sae *sae, uint64_t seed) {
     ra_random random;
     ra_random_seed(&random, seed);
     double bound = 1 / sqrt((double)sae->encoder.dimensions);
-    for (size_t i = RA_ENCODER_WEIGHT; i <= RA_ENCODER_BIAS; i++)
-        for (size_t j = 0; j < ra_parameter_size(&sae->parameters[i]); j++)
-            sae->parameters[i].value[j] = (float)(bound * (2 * ra_random_unit(&random) - 1));
-    for (size_t i = RA_ENCODER_NORM_WEIGHT; i < ra_encoder_tensor_count(sae->encoder.kind); i++)
-        fill(&sae->parameters[i], i == RA_ENCODER_NORM_WEIGHT || i == RA_ENCODER_RUNNING_VAR ? 1 : 0);
+    const ra_parameter *const *tensor = sae->encoder.tensor;
+    for (size_t i = RA_ENCODER_WEIGHT; i <= RA_ENCODER_BIAS && tensor[RA_ENCODER_WEIGHT]; i++)
+        for (size_t j = 0; j < ra_parameter_size(tensor[i]); j++)
+            tensor[i]->value[j] = (float)(bound * (2 * ra_random_unit(&random) - 1));
+    for (size_t i = RA_ENCODER_NORM_WEIGHT; i < RA_ENCODER_TENSORS; i++)
+        if (tensor[i]) fill(tensor[i], i == RA_ENCODER_NORM_WEIGHT || i == RA_ENCODER_RUNNING_VAR ? 1 : 0);
 }
 
 static ra_status make(ra_sae *sae, uint64_t seed, ra_error *err) {
@@ -55,11 +60,15 @@ static ra_status make(ra_sae *sae, uint64_t seed, ra_error *err) {
     if (!ra_backend_operations(sae->backend)->host_memory)
         RA_FAIL(err, RA_ERR_UNSUPPORTED, "training needs a CPU backend, got %s",
                 ra_backend_name(sae->backend));
+    RA_TRY(ra_sae_settings_check(&sae->settings, err));
     RA_TRY(ra_activation_init(&sae->activation, &sae->settings, K, true, "the autoencoder", err));
-    for (size_t i = 0; i < ra_encoder_tensor_count(kind); i++)
+    sae->encoder = (ra_encoder){.kind = kind, .concepts = K, .dimensions = d};
+    for (size_t i = 0; i < RA_ENCODER_TENSORS; i++) {
+        if (!ra_encoder_has_tensor(kind, i)) continue;
+        sae->encoder.tensor[i] = &sae->parameters[sae->count];
         RA_TRY(add_parameter(sae, ra_encoder_tensor_names[i], i < RA_ENCODER_RUNNING_MEAN, K,
                              i == RA_ENCODER_WEIGHT ? d : 0, err));
-    sae->encoder = (ra_encoder){.kind = kind, .concepts = K, .dimensions = d, .parameters = sae->parameters};
+    }
     start_encoder(sae, seed);
     if (ra_activation_types[sae->activation.kind]->has_thresholds) {
         RA_TRY(add_parameter(sae, theta_name, true, K, 0, err));
@@ -111,8 +120,8 @@ void ra_sae_free(ra_sae *sae) {
 }
 
 const ra_parameter *ra_sae_theta(const ra_sae *sae) {
-    const ra_parameter *last = &sae->parameters[sae->owned - 1];
-    return last->name == theta_name ? last : NULL;
+    const ra_parameter *last = sae->owned ? &sae->parameters[sae->owned - 1] : NULL;
+    return last && last->name == theta_name ? last : NULL;
 }
 
 void ra_sae_changed(ra_sae *sae) {
@@ -158,6 +167,8 @@ void ra_sae_pass_release(ra_sae_pass *pass) {
         for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ops->deallocate(self, blocks[i]);
         ra_backend_release(pass->backend);
     }
+    if (pass->pursuit) ra_pursuit_release(pass->pursuit);
+    ra_free(pass->pursuit);
     ra_codes_release(&pass->codes);
     *pass = (ra_sae_pass){0};
 }
@@ -179,35 +190,48 @@ static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_e
         RA_TRY(grow(pass, &pass->pre, rows * K, err));
         RA_TRY(grow(pass, &pass->scratch, rows * K, err));
         RA_TRY(grow(pass, &pass->x_hat, rows * d, err));
-        if (sae->encoder.kind != RA_ENCODER_LINEAR) {
+        if (ra_encoder_has_norm(sae->encoder.kind)) {
             RA_TRY(grow(pass, &pass->linear, rows * K, err));
             RA_TRY(grow(pass, &pass->mean, statistics, err));
             RA_TRY(grow(pass, &pass->rstd, statistics, err));
         }
         pass->row_capacity = rows;
     }
+    if (ra_activation_types[sae->activation.kind]->pursues && !pass->pursuit) {
+        pass->pursuit = ra_calloc(1, sizeof *pass->pursuit);
+        if (!pass->pursuit) RA_FAIL_MEMORY(err, "a pursuit", sizeof *pass->pursuit);
+    }
     pass->rows = rows;
     return RA_OK;
+}
+
+static ra_status pursue(ra_sae *sae, const float *x, ra_sae_pass *pass, ra_error *err) {
+    size_t K = sae->encoder.concepts;
+    memcpy(pass->scratch, pass->pre, pass->rows * K * sizeof *pass->pre);
+    return ra_pursuit_run(pass->pursuit, sae->backend, pass->D, K, sae->encoder.dimensions, x, pass->rows,
+                          sae->activation.top_k, sae->training, pass->scratch, &pass->codes, err);
 }
 
 ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *pass, ra_error *err) {
     const ra_activation_type *type = ra_activation_types[sae->activation.kind];
     size_t K = sae->encoder.concepts;
     RA_TRY(prepare(sae, pass, rows, err));
+    RA_TRY(ra_dictionary_get(sae->dictionary, &pass->D, err));
     if (sae->training) {
         RA_TRY(ra_encoder_forward(&sae->encoder, sae->backend, x, rows, pass, err));
     } else {
-        ra_encoder_weights weights = ra_encoder_view(&sae->encoder);
+        ra_encoder_weights weights = ra_encoder_view(&sae->encoder, pass->D);
         RA_TRY(ra_encoder_evaluate(sae->backend, &weights, x, rows, pass->pre, err));
     }
-    if (sae->training && type->train) {
+    if (type->pursues) {
+        RA_TRY(pursue(sae, x, pass, err));
+    } else if (sae->training && type->train) {
         RA_TRY(type->train(&sae->activation, sae->backend, pass->pre, rows, K, &pass->codes, err));
         sae->settings.running_threshold = (double)sae->activation.running_threshold;
         sae->settings.known |= 1u << RA_SET_RUNNING_THRESHOLD;
     } else {
         RA_TRY(type->evaluate(&sae->activation, sae->backend, pass->pre, rows, K, &pass->codes, err));
     }
-    RA_TRY(ra_dictionary_get(sae->dictionary, &pass->D, err));
     return ra_dictionary_forward(sae->dictionary, &pass->codes, pass->x_hat, err);
 }
 
@@ -215,8 +239,8 @@ ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *
  * ---------------------------------------------------------------------------------------------------------
  */
 
-/* dD = codes^T dx_hat (+ what the loss adds), then on to the dictionary's parameters. */
-static ra_status backward_dictionary(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
+/* dD <- codes^T dx_hat, plus what the loss adds. */
+static ra_status backward_decoding(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
                                      ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(sae->backend);
     void *self = ra_backend_self(sae->backend);
@@ -229,7 +253,7 @@ static ra_status backward_dictionary(ra_sae *sae, ra_sae_pass *pass, const ra_sa
     RA_TRY(ops->combine(self, NULL, g->D ? 1 : 0, g->D, 0, sae->dD, K * d, err));
     if (g->x_hat)
         RA_TRY(ops->accumulate(self, NULL, &pass->codes, pass->codes.value, g->x_hat, d, sae->dD, err));
-    return ra_dictionary_backward(sae->dictionary, sae->dD, err);
+    return RA_OK;
 }
 
 /* scratch [B,K] <- the gradient of all codes, active or not. */
@@ -268,40 +292,52 @@ static ra_status sparse_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_s
     return RA_OK;
 }
 
-/* scratch [B,K] <- the gradient of the pre-codes: that of the active codes, plus what the loss gives
- * directly. */
+/* scratch [B,K] <- the gradient of the pre-codes: what the loss gives directly, and that of the active codes,
+ * unless those came from a pursuit. */
 static ra_status dense_pre_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
                                     ra_error *err) {
     size_t K = sae->encoder.concepts;
     RA_TRY(ra_backend_operations(sae->backend)
                ->combine(ra_backend_self(sae->backend), NULL, g->pre ? 1 : 0, g->pre, 0, pass->scratch,
                          pass->rows * K, err));
+    if (ra_activation_types[sae->activation.kind]->pursues) return RA_OK;
     for (size_t b = 0; b < pass->rows; b++)
         for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
             pass->scratch[b * K + (size_t)pass->codes.index[e]] += pass->dvalue[e];
     return RA_OK;
 }
 
+/* pass->dvalue, and with it the gradient of the thresholds. */
+static ra_status backward_codes(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g, ra_error *err) {
+    const ra_activation_type *type = ra_activation_types[sae->activation.kind];
+    size_t K = sae->encoder.concepts;
+    if (!type->theta_gradient) return sparse_code_gradient(sae, pass, g, err);
+    RA_TRY(dense_code_gradient(sae, pass, g, err));
+    type->theta_gradient(&sae->activation, sae->backend, pass->pre, pass->scratch, g->active, pass->rows, K,
+                         ra_sae_theta(sae)->gradient);
+    for (size_t b = 0; b < pass->rows; b++)
+        for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
+            pass->dvalue[e] = pass->scratch[b * K + (size_t)pass->codes.index[e]];
+    return RA_OK;
+}
+
 ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const ra_sae_gradients *g,
                           ra_error *err) {
-    const ra_activation_type *type = ra_activation_types[sae->activation.kind];
-    size_t K = sae->encoder.concepts, entries = ra_codes_entries(&pass->codes);
+    bool pursues = ra_activation_types[sae->activation.kind]->pursues;
+    size_t entries = ra_codes_entries(&pass->codes);
     if (entries > pass->dvalue_capacity) {
         RA_TRY(grow(pass, &pass->dvalue, entries, err));
         pass->dvalue_capacity = entries;
     }
-    RA_TRY(backward_dictionary(sae, pass, g, err));
-    if (type->theta_gradient) {
-        RA_TRY(dense_code_gradient(sae, pass, g, err));
-        type->theta_gradient(&sae->activation, sae->backend, pass->pre, pass->scratch, pass->rows, K,
-                             ra_sae_theta(sae)->gradient);
-        for (size_t b = 0; b < pass->rows; b++)
-            for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
-                pass->dvalue[e] = pass->scratch[b * K + (size_t)pass->codes.index[e]];
-    } else {
-        RA_TRY(sparse_code_gradient(sae, pass, g, err));
-    }
-    bool dense = g->pre || sae->encoder.kind != RA_ENCODER_LINEAR;
+    RA_TRY(backward_decoding(sae, pass, g, err));
+    RA_TRY(backward_codes(sae, pass, g, err));
+    if (pursues)
+        RA_TRY(ra_pursuit_backward(pass->pursuit, sae->backend, pass->D, sae->encoder.dimensions,
+                                   &pass->codes, pass->dvalue, sae->dD, err));
+    bool dense = g->pre || ra_encoder_has_norm(sae->encoder.kind);
     if (dense) RA_TRY(dense_pre_gradient(sae, pass, g, err));
-    return ra_encoder_backward(&sae->encoder, sae->backend, x, pass, dense ? pass->scratch : NULL, err);
+    if (dense || !pursues)
+        RA_TRY(ra_encoder_backward(&sae->encoder, sae->backend, x, pass, dense ? pass->scratch : NULL,
+                                   sae->dD, err));
+    return ra_dictionary_backward(sae->dictionary, sae->dD, err);
 }
