@@ -25,7 +25,7 @@
 
 #include "ra_tensor.h"
 
-enum { RA_BACKEND_API_VERSION = 1 };
+enum { RA_BACKEND_API_VERSION = 2 };
 
 typedef struct ra_backend ra_backend;
 typedef struct ra_backend_stream ra_backend_stream; /* opaque; NULL is the default stream */
@@ -35,11 +35,12 @@ typedef struct ra_backend_options {
     int ordinal;    /* which device of its kind ("cuda:1") */
 } ra_backend_options;
 
-/* One row of Adam's work (Kingma and Ba 2015), as torch.optim.Adam computes it. */
+/* One step of Adam (Kingma and Ba 2015), as torch.optim.Adam computes it, and as AdamW does with a decay. */
 typedef struct ra_adam_step {
     double lr, beta1, beta2, epsilon;
     double bias1, bias2; /* 1 - beta^t for this step t = 1, 2, ... */
     double grad_scale;   /* multiplies the gradient first (clipping) */
+    double decay;        /* parameters are multiplied by 1 - lr decay before the step; 0: Adam */
 } ra_adam_step;
 
 /* The table. A plugin fills all of it. `self` is the context that open() made. */

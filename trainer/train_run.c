@@ -84,15 +84,23 @@ static ra_status make_sae(train_run *run, ra_error *err) {
     const ra_sae_settings *settings = &run->plan->sae;
     size_t d = ra_data_dimensions(run->inputs->data), K = run->plan->concepts;
     uint64_t seed = run->plan->train.seed;
+    const ra_matrix *C = &run->points.vectors;
+    const ra_tensor points = ra_tensor_2d(RA_F32, C->data, C->rows, C->cols);
+    ra_init init = (ra_init)run->plan->train.init;
     ra_dictionary *dictionary = NULL;
-    if (run->plan->source == POINTS_NONE) {
+    ra_status status = RA_OK;
+    if (settings->dictionary != RA_DICTIONARY_ARCHETYPAL) {
         TRY(ra_plain_dictionary_new(run->backend, d, K, (ra_dictionary_kind)settings->dictionary, NULL,
                                     settings->use_multiplier, seed, &dictionary, err));
+        if (init == RA_INIT_POINTS) status = ra_plain_dictionary_init(dictionary, &points, seed, err);
     } else {
-        const ra_matrix *C = &run->points.vectors;
-        const ra_tensor points = ra_tensor_2d(RA_F32, C->data, C->rows, C->cols);
         TRY(ra_archetypal_dictionary_new(run->backend, d, K, &points, (float)settings->delta,
                                          settings->use_multiplier, &dictionary, err));
+        status = ra_archetypal_dictionary_init(dictionary, init, seed, err);
+    }
+    if (status != RA_OK) {
+        ra_dictionary_free(dictionary);
+        return status;
     }
     return ra_sae_new(settings, dictionary, seed, &run->sae, err); /* takes the dictionary over */
 }
@@ -207,7 +215,7 @@ static void note_settings(train_run *run) {
     char sae[64], k[32] = "", delta[64] = "", loss[64];
     ra_setting_print(table, RA_SET_SAE, settings, sae, sizeof sae);
     if (sae_takes_top_k(settings)) snprintf(k, sizeof k, " (k = %zu)", settings->top_k);
-    if (run->plan->source != POINTS_NONE)
+    if (settings->dictionary == RA_DICTIONARY_ARCHETYPAL)
         snprintf(delta, sizeof delta, " on %s points, delta %g",
                  format_grouped(run->points.vectors.rows).text, settings->delta);
     int row = ra_setting_by_flag(ra_train_settings_table(), "loss");

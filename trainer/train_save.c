@@ -41,7 +41,8 @@ ra_status train_save(const train_run *run, ra_error *err) {
     ra_status status;
     TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
     TRY_OUT(status, ra_sae_store(run->sae, writer, err));
-    if (run->points.vectors.rows)
+    bool archetypal = ra_sae_get_settings(run->sae)->dictionary == RA_DICTIONARY_ARCHETYPAL;
+    if (archetypal && run->points.vectors.rows) /* of others they were only the start */
         TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
     TRY_OUT(status, store_settings(run, &texts, writer, err));
     TRY_OUT(status, ra_safetensors_writer_write(writer, run->options->output, err));

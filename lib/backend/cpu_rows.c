@@ -167,13 +167,14 @@ RA_MULTIVERSION static void adam_block(const ra_adam_step *s, float *restrict pa
     const float beta2 = (float)s->beta2, scale = (float)s->grad_scale, epsilon = (float)s->epsilon;
     const float rest1 = (float)(1 - s->beta1), rest2 = (float)(1 - s->beta2);
     const float rate = (float)(s->lr / s->bias1), root = (float)(1 / sqrt(s->bias2));
+    const float keep = (float)(1 - s->lr * s->decay);
     for (size_t i = 0; i < n; i++) {
         float g = gradient[i] * scale;
         float m = first[i] + rest1 * (g - first[i]);
         float v = beta2 * second[i] + rest2 * g * g;
         first[i] = m;
         second[i] = v;
-        parameter[i] -= rate * m / (sqrtf(v) * root + epsilon);
+        parameter[i] = keep * parameter[i] - rate * m / (sqrtf(v) * root + epsilon);
     }
 }
 

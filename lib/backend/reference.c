@@ -187,6 +187,7 @@ static ra_status adam(void *self, ra_backend_stream *stream, const ra_adam_step 
         double v = s->beta2 * second[i] + (1 - s->beta2) * g * g;
         first[i] = (float)m;
         second[i] = (float)v;
+        parameter[i] = (float)((1 - s->lr * s->decay) * parameter[i]);
         parameter[i] -= (float)(s->lr / s->bias1 * m / (sqrt(v / s->bias2) + s->epsilon));
     }
     return RA_OK;

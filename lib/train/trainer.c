@@ -133,13 +133,15 @@ static ra_status update(trainer *t, size_t step, double rate, double *norm, ra_e
                 step, rate);
     double clip = t->settings->clip_grad,
            scale = clip > 0 && clip / (*norm + 1e-6) < 1 ? clip / (*norm + 1e-6) : 1;
+    double beta1 = t->settings->beta1, beta2 = t->settings->beta2;
     ra_adam_step adam = {.lr = rate,
-                         .beta1 = 0.9,
-                         .beta2 = 0.999,
+                         .beta1 = beta1,
+                         .beta2 = beta2,
                          .epsilon = 1e-8,
-                         .bias1 = 1 - pow(0.9, (double)step),
-                         .bias2 = 1 - pow(0.999, (double)step),
-                         .grad_scale = scale};
+                         .bias1 = 1 - pow(beta1, (double)step),
+                         .bias2 = 1 - pow(beta2, (double)step),
+                         .grad_scale = scale,
+                         .decay = t->settings->weight_decay};
     for (size_t i = 0; i < t->trained; i++) {
         const moments *m = &t->moments[i];
         RA_TRY(ops->adam(ra_backend_self(t->backend), NULL, &adam, m->parameter->value,
@@ -190,11 +192,7 @@ static ra_status run_step(trainer *t, size_t step, double rate, ra_train_progres
     if (!isfinite(loss))
         RA_FAIL(err, RA_ERR_NOT_FINITE,
                 "the loss became %g at step %zu with learning rate %g; try a smaller --lr", loss, step, rate);
-    ra_sae_gradients gradients = {.x_hat = g->x_hat.data,
-                                  .value = g->has_value ? g->value : NULL,
-                                  .codes = g->has_codes ? g->codes.data : NULL,
-                                  .pre = g->has_pre ? g->pre.data : NULL,
-                                  .D = g->has_D ? g->D.data : NULL};
+    ra_sae_gradients gradients = ra_loss_sae_gradients(g);
     RA_TRY(ra_sae_backward(t->sae, t->x, &t->pass, &gradients, err));
     RA_TRY(update(t, step, rate, &norm, err));
     *progress = (ra_train_progress){.step = step,
@@ -212,6 +210,7 @@ static ra_status run_step(trainer *t, size_t step, double rate, ra_train_progres
 }
 
 static ra_status run(trainer *t, ra_train_callback *callback, void *context, ra_error *err) {
+    RA_TRY(ra_train_settings_check(t->settings, ra_sae_get_settings(t->sae), err));
     RA_TRY(prepare(t, err));
     ra_schedule_options schedule = {.schedule = (ra_schedule)t->settings->schedule,
                                     .base = t->settings->lr,

@@ -10,7 +10,8 @@
 #include <string.h>
 
 static const char *const cases[] = {"relu-mse_l1", "topk-mse",          "batchtopk-mse",    "jumprelu-mse_l1",
-                                    "topk-auxk",   "topk-mse-mlp_ln_1", "topk-mse-mlp_bn_1"};
+                                    "topk-auxk",   "topk-mse-mlp_ln_1", "topk-mse-mlp_bn_1", "topk-mse-tied",
+                                    "mp-mse",      "jumprelu-l0",       "topk-elastic-adamw"};
 static const char *const devices[] = {"reference", "cpu"};
 enum { CASES = sizeof cases / sizeof *cases, RUNS = 2 * CASES };
 
@@ -76,9 +77,7 @@ START_TEST(test_first_pass_and_gradients) {
     ra_loss_batch batch = {f->backend, f->batch, f->d,        f->K,   x,
                            pass.x_hat, pass.pre, &pass.codes, pass.D, f->settings.penalty};
     ra_ok(ra_loss_evaluate((ra_loss)f->settings.loss, &batch, &value, &g, &err));
-    ra_sae_gradients gradients = {g.x_hat.data, g.has_value ? g.value : NULL,
-                                  g.has_codes ? g.codes.data : NULL, g.has_pre ? g.pre.data : NULL,
-                                  g.has_D ? g.D.data : NULL};
+    ra_sae_gradients gradients = ra_loss_sae_gradients(&g);
     ra_ok(ra_sae_backward(f->sae, x, &pass, &gradients, &err));
     size_t count;
     const ra_parameter *p = ra_sae_parameters(f->sae, &count);
