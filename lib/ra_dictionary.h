@@ -71,8 +71,9 @@ ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, siz
                                   ra_dictionary_kind kind, const ra_tensor *weights, bool use_multiplier,
                                   uint64_t seed, ra_dictionary **dictionary, ra_error *err);
 
-/* W <- the start of that name (eye, permuted or random), from `seed`. eye with K > N is allowed, with a warning
- * in the log: the last K-N atoms stay zeros. RA_ERR_ARGUMENT for other names and for a plain dictionary. */
+/* W <- the start of that name (eye, permuted or random), from `seed`. eye with K > N is allowed, with a
+ * warning in the log: the last K-N atoms stay zeros. RA_ERR_ARGUMENT for other names and for a plain
+ * dictionary. */
 ra_status ra_archetypal_dictionary_init(ra_dictionary *dictionary, ra_init init, uint64_t seed,
                                         ra_error *err);
 
@@ -80,6 +81,10 @@ ra_status ra_archetypal_dictionary_init(ra_dictionary *dictionary, ra_init init,
  * with K > N all are drawn again. RA_ERR_ARGUMENT for an archetypal dictionary. */
 ra_status ra_plain_dictionary_init(ra_dictionary *dictionary, const ra_tensor *points, uint64_t seed,
                                    ra_error *err);
+
+/* Lowers the multiplier, if it has to, until no atom is longer than `limit`. A pursuit starts from atoms of
+ * at most unit length: those longer than sqrt(2) would add to what is left of an input. */
+ra_status ra_dictionary_limit_norms(ra_dictionary *dictionary, float limit, ra_error *err);
 
 void ra_dictionary_free(ra_dictionary *dictionary);
 

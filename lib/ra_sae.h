@@ -140,10 +140,10 @@ typedef struct ra_sae_pass {
     float *x_hat;   /* [B,d] */
     const float *D; /* [K,d] the dictionary this pass used; owned by the dictionary layer */
     /* private to the backward pass */
-    float *linear;      /* [B,K] before the norm; only encoders with one have it */
-    float *mean, *rstd; /* of the norm: per row (LayerNorm) or per latent (BatchNorm) */
-    float *scratch;     /* [B,K] */
-    float *dvalue;      /* one an entry of codes */
+    float *linear;              /* [B,K] before the norm; only encoders with one have it */
+    float *mean, *rstd;         /* of the norm: per row (LayerNorm) or per latent (BatchNorm) */
+    float *scratch;             /* [B,K] */
+    float *dvalue;              /* one an entry of codes */
     struct ra_pursuit *pursuit; /* mp: the way to the codes */
     size_t row_capacity, dvalue_capacity;
     ra_backend *backend;
@@ -160,8 +160,8 @@ typedef struct ra_sae_gradients {
     const float *codes; /* [B,K], for losses that reach latents which are not active */
     const float *pre;   /* [B,K] */
     const float *D;     /* [K,d] */
-    double active;      /* of every code's being active at all, the same for each: reaches jumprelu's thresholds
-                         * through their kernel, and nothing else */
+    double active; /* of every code's being active at all, the same for each: reaches jumprelu's thresholds
+                    * through their kernel, and nothing else */
 } ra_sae_gradients;
 
 /* Writes the gradient of every trained parameter (ra_parameter.gradient, overwritten). */

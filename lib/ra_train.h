@@ -54,7 +54,7 @@ typedef struct ra_loss_gradients {
     float *value;         /* one an entry of the codes */
     size_t value_capacity;
     bool has_value, has_pre, has_codes, has_D;
-    double active; /* of every code's being active; only of l0 */
+    double active;                          /* of every code's being active; only of l0 */
     ra_matrix scratch_wide, scratch_narrow; /* [B,K], [B,d] */
     ra_codes scratch_codes;
 } ra_loss_gradients;

@@ -154,8 +154,7 @@ static ra_status plan_init(const train_options *options, const ra_sae_settings *
     train->known |= train_bit("init-weights");
     bool plain_init = train->init == RA_INIT_XAVIER || train->init == RA_INIT_POINTS;
     if (archetypal != plain_init) return RA_OK;
-    return ra_error_set(err, RA_ERR_ARGUMENT,
-                        "--init-weights can be %s with %s dictionary",
+    return ra_error_set(err, RA_ERR_ARGUMENT, "--init-weights can be %s with %s dictionary",
                         archetypal ? "eye, permuted or random" : "xavier or points",
                         archetypal ? "an archetypal" : "a plain");
 }
@@ -174,8 +173,8 @@ static ra_status plan_points(const train_options *options, const train_inputs *i
     }
     bool archetypal = plan->sae.dictionary == RA_DICTIONARY_ARCHETYPAL;
     if (!options->points) /* a plain dictionary has no use for more points than atoms */
-        plan->points = least(rows, most(archetypal || !sized ? POINTS_DEFAULT : 0,
-                                        sized ? options->train.concepts : 0));
+        plan->points =
+            least(rows, most(archetypal || !sized ? POINTS_DEFAULT : 0, sized ? options->train.concepts : 0));
     else if (strcmp(options->points, "all") == 0)
         plan->points = rows;
     else if (parse_points(options->points, &count)) {

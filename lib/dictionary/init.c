@@ -3,6 +3,7 @@
 #include "dictionary/dictionary.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "tensor/dot.h"
 
 #include <math.h>
 #include <string.h>
@@ -78,8 +79,9 @@ ra_status ra_archetypal_dictionary_init(ra_dictionary *dictionary, ra_init init,
                                         ra_error *err) {
     size_t K = dictionary->concepts, N = dictionary->points;
     if (dictionary->kind != RA_DICTIONARY_ARCHETYPAL || (size_t)init >= sizeof starts / sizeof *starts)
-        RA_FAIL(err, RA_ERR_ARGUMENT,
-                "an archetypal dictionary starts as eye, permuted or random, a plain one as xavier or points");
+        RA_FAIL(
+            err, RA_ERR_ARGUMENT,
+            "an archetypal dictionary starts as eye, permuted or random, a plain one as xavier or points");
     float *W = ra_calloc(K * N, sizeof *W);
     if (!W) RA_FAIL_MEMORY(err, "the atoms' start", K * N * sizeof *W);
     ra_random random;
@@ -102,8 +104,8 @@ ra_status ra_plain_dictionary_init(ra_dictionary *dictionary, const ra_tensor *p
     if (!ra_dtype_is_float(points->dtype) || points->rank != 2 || points->shape[0] == 0 ||
         points->shape[1] != d)
         RA_FAIL(err, RA_ERR_SHAPE, "the points are %s %s, expected F32, F16 or BF16 [N, %zu]",
-                ra_dtype_name(points->dtype),
-                ra_shape_text(points->rank, points->shape, shape, sizeof shape), d);
+                ra_dtype_name(points->dtype), ra_shape_text(points->rank, points->shape, shape, sizeof shape),
+                d);
     size_t N = points->shape[0], row_bytes = d * ra_dtype_size(points->dtype);
     uint64_t *order = NULL;
     ra_random random;
@@ -120,4 +122,32 @@ ra_status ra_plain_dictionary_init(ra_dictionary *dictionary, const ra_tensor *p
     ra_free(atoms);
     ra_free(order);
     return status;
+}
+
+/* ---- the scale
+ * ------------------------------------------------------------------------------------------------------ */
+
+static const ra_parameter *multiplier_of(const ra_dictionary *dictionary) {
+    const ra_parameter *p = dictionary->parameters;
+    while (strcmp(p->name, "dictionary.multiplier") != 0) p++; /* both kinds have one */
+    return p;
+}
+
+ra_status ra_dictionary_limit_norms(ra_dictionary *dictionary, float limit, ra_error *err) {
+    const float *D;
+    size_t d = dictionary->dimensions;
+    double largest = 0;
+    if (!ra_backend_operations(dictionary->backend)->host_memory)
+        RA_FAIL(err, RA_ERR_UNSUPPORTED, "the atoms' lengths need a CPU backend, got %s",
+                ra_backend_name(dictionary->backend));
+    RA_TRY(ra_dictionary_get(dictionary, &D, err));
+    for (size_t k = 0; k < dictionary->concepts; k++) {
+        double square = ra_dot_f64(D + k * d, D + k * d, d);
+        largest = square > largest ? square : largest;
+    }
+    double factor = sqrt(largest) / (double)limit;
+    if (factor <= 1) return RA_OK;
+    *multiplier_of(dictionary)->value -= (float)log(factor);
+    ra_dictionary_changed(dictionary);
+    return RA_OK;
 }

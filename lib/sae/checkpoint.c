@@ -117,7 +117,8 @@ static ra_status open_file(const ra_safetensors *file, const ra_sae_settings *ov
     ra_status status = RA_OK;
     for (size_t i = 0; i < sae->count; i++) {
         const ra_parameter *parameter = &sae->parameters[i];
-        if (parameter == sae->encoder.tensor[RA_ENCODER_BIAS] && !ra_safetensors_find(file, parameter->name) &&
+        if (parameter == sae->encoder.tensor[RA_ENCODER_BIAS] &&
+            !ra_safetensors_find(file, parameter->name) &&
             ra_encoder_tensor_is_optional(sae->encoder.kind, RA_ENCODER_BIAS))
             continue;
         RA_TRY_OUT(status, load(file, backend, parameter, err));

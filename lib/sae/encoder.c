@@ -72,8 +72,10 @@ ra_status ra_encoder_find(const ra_safetensors *file, const ra_sae_settings *set
         RA_FAIL(err, RA_ERR_FORMAT, "%s: the setting encoder is %s, but the tensors are those of %s",
                 ra_safetensors_path(file), names[settings->encoder], names[*kind]);
     if (*found && mp)
-        RA_FAIL(err, RA_ERR_FORMAT, "%s: the setting sae is mp, which has no encoder, but the tensors are "
-                "those of %s", ra_safetensors_path(file), names[*kind]);
+        RA_FAIL(err, RA_ERR_FORMAT,
+                "%s: the setting sae is mp, which has no encoder, but the tensors are "
+                "those of %s",
+                ra_safetensors_path(file), names[*kind]);
     if (*found) return RA_OK;
     bool bare = named && (settings->encoder == RA_ENCODER_TIED || settings->encoder == RA_ENCODER_IDENTITY);
     *found = mp || bare;
@@ -91,8 +93,7 @@ ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind
                                 size_t dimensions, ra_tensor *tensor, ra_error *err) {
     const char *name = ra_encoder_tensor_names[i];
     char shape[128], expected[64];
-    if (!ra_encoder_has_tensor(kind, i))
-        RA_FAIL(err, RA_ERR_INTERNAL, "this encoder has no tensor %s", name);
+    if (!ra_encoder_has_tensor(kind, i)) RA_FAIL(err, RA_ERR_INTERNAL, "this encoder has no tensor %s", name);
     RA_TRY(ra_safetensors_get(file, name, tensor, err));
     if (!ra_dtype_is_float(tensor->dtype))
         RA_FAIL(err, RA_ERR_DTYPE, "%s: %s is %s, expected F32, F16 or BF16", ra_safetensors_path(file), name,

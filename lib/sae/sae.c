@@ -240,8 +240,7 @@ ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *
  */
 
 /* dD <- codes^T dx_hat, plus what the loss adds. */
-static ra_status backward_decoding(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
-                                     ra_error *err) {
+static ra_status backward_decoding(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g, ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(sae->backend);
     void *self = ra_backend_self(sae->backend);
     size_t K = sae->encoder.concepts, d = sae->encoder.dimensions;

@@ -255,8 +255,8 @@ static double kappa_score(const float *z, size_t count, size_t concepts, double 
     double below = squares * squares + SCORE_EPSILON;
     for (size_t i = 0; i < count; i++) {
         double value = (double)z[i];
-        gradient[i] = (float)(4 * scale * value *
-                              (value * value / below - fourth * squares / (below * below)));
+        gradient[i] =
+            (float)(4 * scale * value * (value * value / below - fourth * squares / (below * below)));
     }
     return fourth / below;
 }
@@ -303,14 +303,10 @@ static ra_status l0_term(const ra_loss_batch *batch, double *value, ra_loss_grad
  */
 
 static loss_term *const terms[RA_LOSS_COUNT] = {
-    [RA_LOSS_MSE] = no_term,
-    [RA_LOSS_MSE_L1] = l1_term,
-    [RA_LOSS_AUXK] = auxk_term,
-    [RA_LOSS_REANIMATE] = ra_loss_reanimation,
-    [RA_LOSS_ELASTIC] = elastic_term,
-    [RA_LOSS_HOYER] = hoyer_term,
-    [RA_LOSS_KAPPA_4] = kappa_term,
-    [RA_LOSS_L0] = l0_term,
+    [RA_LOSS_MSE] = no_term,          [RA_LOSS_MSE_L1] = l1_term,
+    [RA_LOSS_AUXK] = auxk_term,       [RA_LOSS_REANIMATE] = ra_loss_reanimation,
+    [RA_LOSS_ELASTIC] = elastic_term, [RA_LOSS_HOYER] = hoyer_term,
+    [RA_LOSS_KAPPA_4] = kappa_term,   [RA_LOSS_L0] = l0_term,
 };
 
 ra_status ra_loss_evaluate(ra_loss loss, const ra_loss_batch *batch, double *value,
@@ -335,13 +331,15 @@ ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *g) {
 
 ra_status ra_loss_check(ra_loss loss, double penalty, const ra_sae_settings *sae, ra_error *err) {
     if (loss == RA_LOSS_ELASTIC && penalty > 1)
-        RA_FAIL(err, RA_ERR_ARGUMENT,
-                "the penalty is %g, but with the loss elastic it is the share of the dictionary's term, 0 to 1",
-                penalty);
+        RA_FAIL(
+            err, RA_ERR_ARGUMENT,
+            "the penalty is %g, but with the loss elastic it is the share of the dictionary's term, 0 to 1",
+            penalty);
     if (penalty < 0 && loss != RA_LOSS_HOYER && loss != RA_LOSS_KAPPA_4)
-        RA_FAIL(err, RA_ERR_ARGUMENT,
-                "the penalty is %g, expected at least 0; only the losses hoyer and kappa_4 take a negative one",
-                penalty);
+        RA_FAIL(
+            err, RA_ERR_ARGUMENT,
+            "the penalty is %g, expected at least 0; only the losses hoyer and kappa_4 take a negative one",
+            penalty);
     if (loss == RA_LOSS_L0 && sae->sae != RA_SAE_JUMPRELU)
         RA_FAIL(err, RA_ERR_ARGUMENT,
                 "the loss l0 moves thresholds, which only jumprelu has, but the sae is %s",

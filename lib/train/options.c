@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 /* In the order of their enums. */
-static const char *const loss_names[] = {"mse", "mse_l1", "auxk",    "reanimate",
-                                         "elastic", "hoyer", "kappa_4", "l0", NULL};
+static const char *const loss_names[] = {"mse",   "mse_l1",  "auxk", "reanimate", "elastic",
+                                         "hoyer", "kappa_4", "l0",   NULL};
 static const char *const schedule_names[] = {"constant", "cosine", "linear", NULL};
 static const char *const optimizer_names[] = {"adam", "adamw", NULL};
 static const char *const init_names[] = {"eye", "permuted", "random", "xavier", "points", NULL};
@@ -90,8 +90,8 @@ ra_status ra_train_settings_read(const ra_safetensors *file, ra_train_settings *
 
 void ra_train_settings_defaults(ra_train_settings *settings) {
     static const double penalties[RA_LOSS_COUNT] = {
-        [RA_LOSS_MSE_L1] = 1e-3, [RA_LOSS_AUXK] = 0.1,    [RA_LOSS_REANIMATE] = 0.1,
-        [RA_LOSS_ELASTIC] = 0.5, [RA_LOSS_HOYER] = -0.1, [RA_LOSS_KAPPA_4] = -0.1, [RA_LOSS_L0] = 1e-3};
+        [RA_LOSS_MSE_L1] = 1e-3, [RA_LOSS_AUXK] = 0.1,     [RA_LOSS_REANIMATE] = 0.1, [RA_LOSS_ELASTIC] = 0.5,
+        [RA_LOSS_HOYER] = -0.1,  [RA_LOSS_KAPPA_4] = -0.1, [RA_LOSS_L0] = 1e-3};
     ra_train_settings defaults = {
         .loss = RA_LOSS_MSE,
         .lr = 5e-4,
@@ -105,9 +105,8 @@ void ra_train_settings_defaults(ra_train_settings *settings) {
         .beta2 = 0.999,
     };
     const ra_settings_table *table = ra_train_settings_table();
-    defaults.known =
-        ((1u << table->count) - 1) & ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY | 1u << LR_FINAL |
-                                                  1u << WEIGHT_DECAY | 1u << INIT);
+    defaults.known = ((1u << table->count) - 1) & ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY |
+                                                    1u << LR_FINAL | 1u << WEIGHT_DECAY | 1u << INIT);
     ra_settings_fill(table, settings, &defaults);
     /* these follow from other settings */
     defaults.penalty = penalties[settings->loss];

@@ -120,8 +120,8 @@ START_TEST(test_projections_combine_dot_and_adam) {
     float *first[2] = {ra_calloc(size, 4), ra_calloc(size, 4)},
           *second[2] = {ra_calloc(size, 4), ra_calloc(size, 4)};
     for (int step = 1; step <= 3; step++) {
-        ra_adam_step s = {1e-2, 0.9, 0.999, 1e-8, 1 - pow(0.9, step), 1 - pow(0.999, step), 0.7,
-                          step > 1 ? 0.5 : 0};
+        ra_adam_step s = {
+            1e-2, 0.9, 0.999, 1e-8, 1 - pow(0.9, step), 1 - pow(0.999, step), 0.7, step > 1 ? 0.5 : 0};
         ra_ok(p.a->adam(p.self_a, NULL, &s, x, z, first[0], second[0], size, &err));
         ra_ok(p.b->adam(p.self_b, NULL, &s, y, z, first[1], second[1], size, &err));
     }

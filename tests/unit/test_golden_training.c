@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const cases[] = {"relu-mse_l1", "topk-mse",          "batchtopk-mse",    "jumprelu-mse_l1",
-                                    "topk-auxk",   "topk-mse-mlp_ln_1", "topk-mse-mlp_bn_1", "topk-mse-tied",
-                                    "mp-mse",      "jumprelu-l0",       "topk-elastic-adamw"};
+static const char *const cases[] = {"relu-mse_l1",       "topk-mse",          "batchtopk-mse",
+                                    "jumprelu-mse_l1",   "topk-auxk",         "topk-mse-mlp_ln_1",
+                                    "topk-mse-mlp_bn_1", "topk-mse-tied",     "mp-mse",
+                                    "jumprelu-l0",       "topk-elastic-adamw"};
 static const char *const devices[] = {"reference", "cpu"};
 enum { CASES = sizeof cases / sizeof *cases, RUNS = 2 * CASES };
 

@@ -45,7 +45,8 @@ static ra_status use(const ra_model *model, ra_error *err) {
 }
 
 START_TEST(test_every_allocation_may_fail) {
-    void (*const make[])(model_file *) = {model_file_artifact, model_file_checkpoint, model_file_artifact};
+    void (*const make[])(model_file *) = {model_file_artifact, model_file_checkpoint, model_file_artifact,
+                                          model_file_artifact, model_file_checkpoint};
     model_file file = {0};
     make[_i](&file);
     if (_i == 2) { /* D and encoder that have to be widened, labels that are given */
@@ -53,6 +54,15 @@ START_TEST(test_every_allocation_may_fail) {
         model_file_convert(&file, "encoder.final_block.0.weight", RA_BF16);
         model_file_put_text(&file, "points.labels", "a\nb\nc\nd\ne");
         model_file_put_text(&file, "atoms.labels", "a\nb\nc\nd\ne\nf");
+    }
+    if (_i >= 3) { /* no weights but the dictionary's: a pursuit with a D to be widened, a tied encoder */
+        model_file_drop(&file, "encoder.final_block.0.weight");
+        model_file_drop(&file, "encoder.final_block.0.bias");
+        model_file_drop(&file, "thresholds");
+        model_file_text(&file, "sae", _i == 3 ? "mp" : "topk");
+        model_file_text(&file, "encoder", _i == 3 ? "identity" : "tied");
+        model_file_text(&file, "top_k", "3");
+        if (_i == 3) model_file_convert(&file, "dictionary", RA_F16);
     }
     const char *path = model_file_write(&file, "faults.safetensors"), *saved = test_path("saved.safetensors");
     ra_model *model = NULL;
@@ -176,6 +186,6 @@ START_TEST(test_many_threads_get_the_same_bytes) {
 }
 END_TEST
 
-TEST_CASES_LOOP(model_faults_kinds, 30, 3, test_every_allocation_may_fail)
+TEST_CASES_LOOP(model_faults_kinds, 30, 5, test_every_allocation_may_fail)
 TEST_CASES_SLOW(model_faults, 30, test_a_plain_dictionary_may_fail_anywhere,
                 test_steady_search_does_not_allocate, test_many_threads_get_the_same_bytes)
