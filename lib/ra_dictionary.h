@@ -82,8 +82,9 @@ ra_status ra_archetypal_dictionary_init(ra_dictionary *dictionary, ra_init init,
 ra_status ra_plain_dictionary_init(ra_dictionary *dictionary, const ra_tensor *points, uint64_t seed,
                                    ra_error *err);
 
-/* Lowers the multiplier, if it has to, until no atom is longer than `limit`. A pursuit starts from atoms of
- * at most unit length: those longer than sqrt(2) would add to what is left of an input. */
+/* Lowers the multiplier, if it has to, until no atom is longer than `limit`. What encodes with the dictionary
+ * (tied encoders, pursuits) starts from atoms of at most unit length: in a pursuit those longer than sqrt(2)
+ * would add to what is left of an input. Needs a CPU backend. */
 ra_status ra_dictionary_limit_norms(ra_dictionary *dictionary, float limit, ra_error *err);
 
 void ra_dictionary_free(ra_dictionary *dictionary);

@@ -67,7 +67,8 @@ static const char about[] =
     "  --weight-decay  adamw 0.01\n"
     "  --init-weights  eye: atom k on point k; permuted: on points drawn by the seed; random: mixtures of\n"
     "                8 points; a plain dictionary starts as xavier, or with points on points\n"
-    "  --encoder     linear; mp has none\n";
+    "  --encoder     linear; mp has none. With mp and tied, which encode with the dictionary, no atom\n"
+    "                starts longer than 1 (unless --no-multiplier)\n";
 
 static const char example[] =
     "  rasae train acts.npy -o model.safetensors --concepts 2000 --top-k 32 --points 4000 --seed 1\n"

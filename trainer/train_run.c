@@ -98,7 +98,10 @@ static ra_status make_sae(train_run *run, ra_error *err) {
                                          settings->use_multiplier, &dictionary, err));
         status = ra_archetypal_dictionary_init(dictionary, init, seed, err);
     }
-    if (status == RA_OK && settings->sae == RA_SAE_MP && settings->use_multiplier)
+    /* Where the dictionary encodes, its atoms' lengths count twice: points of raw data would start a run that
+     * never comes back. */
+    bool encodes = settings->sae == RA_SAE_MP || settings->encoder == RA_ENCODER_TIED;
+    if (status == RA_OK && encodes && settings->use_multiplier)
         status = ra_dictionary_limit_norms(dictionary, 1, err);
     if (status != RA_OK) {
         ra_dictionary_free(dictionary);
