@@ -201,7 +201,12 @@ ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const fl
         ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), affine_part, &job);
     if (encoder->kind == RA_ENCODER_MLP_LN_1)
         ra_pool_run(pool, parts_of(B, ROWS_PER_PART), layer_norm_backward_part, &job);
-    if (encoder->tensor[RA_ENCODER_BIAS]) ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), bias_part, &job);
+    const ra_parameter *bias = encoder->tensor[RA_ENCODER_BIAS];
+    if (bias && encoder->kind == RA_ENCODER_MLP_BN_1) /* BatchNorm takes it out again: its gradient is 0, and
+                                                       * a sum's rounding would become whole steps in Adam */
+        memset(bias->gradient, 0, K * sizeof *bias->gradient);
+    else if (bias)
+        ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), bias_part, &job);
     const ra_parameter *own = encoder->tensor[RA_ENCODER_WEIGHT];
     return ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, true, false, K, d, B, 1, dpre,
                                                 K, x, d, own ? 0 : 1, own ? own->gradient : dD, d, err);
