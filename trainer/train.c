@@ -91,9 +91,15 @@ static const char about[] =
     "  --concepts    5 a dimension, at most the number of points\n"
     "  --top-k       a tenth of the concepts, at most 32, at most an eighth of the dimensions\n"
     "  --loss        mse; for relu and jumprelu, which need something that asks for sparsity, mse_l1\n"
-    "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1\n"
+    "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1; elastic 0.5;\n"
+    "                hoyer and kappa_4 -0.1; l0 0.001\n"
     "  --batch-size  1024; a 32nd of the rows if that is less, but not under 64\n"
     "  --lr-final    a hundredth of --lr\n"
+    "  --weight-decay  adamw 0.01\n"
+    "  --init-weights  eye: atom k on point k; permuted: on points drawn by the seed; random: mixtures of\n"
+    "                8 points; a plain dictionary starts as xavier, or with points on points\n"
+    "  --encoder     linear; mp has none. With mp and tied, which encode with the dictionary, no atom\n"
+    "                starts longer than 1 (unless --no-multiplier)\n"
     "Ctrl-C (or SIGTERM) writes the checkpoint as it is and ends well; the same command with --resume\n"
     "OUT goes on from there to the same bytes. Of its settings only --steps or --epochs may change.\n"
     "With --seeds 1,2,3 OUT.safetensors becomes OUT.seed1.safetensors and so on; so do --log and\n"
@@ -214,9 +220,13 @@ static int check_flags(const train_options *options) {
                            "--checkpoint-steps");
     if (options->points && options->init)
         return usage_error("train", "--points cannot be given with --init, which holds the points");
-    if (options->points && plain)
-        return usage_error("train",
-                           "--points cannot be given with a plain --dictionary-kind, which has none");
+    bool starts_on_points =
+        train_knows(&options->train, "init-weights") && options->train.init == RA_INIT_POINTS;
+    if (options->points && plain && !starts_on_points)
+        return usage_error("train", "--points cannot be given with a plain --dictionary-kind, which has none "
+                                    "unless it starts there (--init-weights points)");
+    if (options->init && train_knows(&options->train, "init-weights"))
+        return usage_error("train", "--init-weights cannot be given with --init, which holds the weights");
     return EXIT_GOOD;
 }
 

@@ -40,7 +40,7 @@ typedef struct train_inputs {
 } train_inputs;
 
 typedef enum points_source {
-    POINTS_NONE,   /* a plain dictionary has none */
+    POINTS_NONE,   /* a plain dictionary has none, unless it starts on them */
     POINTS_INIT,   /* they are in the --init file */
     POINTS_FILE,   /* --points FILE */
     POINTS_ROWS,   /* every row of the data is one */

@@ -93,15 +93,28 @@ static ra_status find_points(train_run *run, ra_error *err) {
 static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
     const ra_sae_settings *settings = &run->plan->sae;
     size_t d = ra_data_dimensions(run->inputs->data), K = run->plan->concepts;
+    const ra_matrix *C = &run->points.vectors;
+    const ra_tensor points = ra_tensor_2d(RA_F32, C->data, C->rows, C->cols);
+    ra_init init = (ra_init)run->plan->train.init;
     ra_dictionary *dictionary = NULL;
-    if (run->plan->source == POINTS_NONE) {
+    ra_status status = RA_OK;
+    if (settings->dictionary != RA_DICTIONARY_ARCHETYPAL) {
         TRY(ra_plain_dictionary_new(run->backend, d, K, (ra_dictionary_kind)settings->dictionary, NULL,
                                     settings->use_multiplier, model->seed, &dictionary, err));
+        if (init == RA_INIT_POINTS) status = ra_plain_dictionary_init(dictionary, &points, model->seed, err);
     } else {
-        const ra_matrix *C = &run->points.vectors;
-        const ra_tensor points = ra_tensor_2d(RA_F32, C->data, C->rows, C->cols);
         TRY(ra_archetypal_dictionary_new(run->backend, d, K, &points, (float)settings->delta,
                                          settings->use_multiplier, &dictionary, err));
+        status = ra_archetypal_dictionary_init(dictionary, init, model->seed, err);
+    }
+    /* Where the dictionary encodes, its atoms' lengths count twice: points of raw data would start a run that
+     * never comes back. */
+    bool encodes = settings->sae == RA_SAE_MP || settings->encoder == RA_ENCODER_TIED;
+    if (status == RA_OK && encodes && settings->use_multiplier)
+        status = ra_dictionary_limit_norms(dictionary, 1, err);
+    if (status != RA_OK) {
+        ra_dictionary_free(dictionary);
+        return status;
     }
     return ra_sae_new(settings, dictionary, model->seed, &model->sae, err); /* takes the dictionary over */
 }
@@ -207,7 +220,7 @@ static void note_settings(train_run *run) {
     char sae[64], k[32] = "", delta[64] = "", loss[64], seeds[48] = "";
     ra_setting_print(table, RA_SET_SAE, settings, sae, sizeof sae);
     if (sae_takes_top_k(settings)) snprintf(k, sizeof k, " (k = %zu)", settings->top_k);
-    if (run->plan->source != POINTS_NONE)
+    if (settings->dictionary == RA_DICTIONARY_ARCHETYPAL)
         snprintf(delta, sizeof delta, " on %s points, delta %g",
                  format_grouped(run->points.vectors.rows).text, settings->delta);
     if (run->count > 1) snprintf(seeds, sizeof seeds, " from %zu seeds", run->count);
