@@ -87,23 +87,17 @@ static ra_status prepare(trainer *t, ra_error *err) {
     return ra_order_init(&t->order, t->rows, t->settings->shuffle, t->settings->seed, 0, err);
 }
 
-/* row_numbers <- the rows at `position`, up to the end of the epoch; returns how many. */
-static size_t look_up_batch(trainer *t) {
+/* x <- the next rows; returns how many. Others that will be needed are fetched while these are worked on. */
+static size_t next_batch(trainer *t) {
     size_t n = t->rows - t->position < t->batch ? t->rows - t->position : t->batch;
     ra_order_rows(&t->order, t->epoch, t->position, n, t->row_numbers);
-    return n;
-}
-
-/* x <- the next rows; returns how many. Those after them are fetched while these are computed with. */
-static size_t next_batch(trainer *t) {
-    size_t n = look_up_batch(t);
     ra_data_gather(t->data, t->row_numbers, n, t->x);
+    ra_data_will_need(t->data, t->row_numbers, ra_order_ahead(&t->order, t->position, n, t->row_numbers));
     t->position += n;
     if (t->position == t->rows) {
         t->position = 0;
         t->epoch++;
     }
-    ra_data_will_need(t->data, t->row_numbers, look_up_batch(t));
     return n;
 }
 
