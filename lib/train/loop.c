@@ -12,6 +12,7 @@ typedef struct loop {
     size_t rows, batch, steps_per_epoch;
     ra_order order;
     uint64_t *numbers; /* [batch] the rows of this member's slice */
+    uint64_t *ahead;   /* [batch] those to fetch */
     float *x;          /* [batch, d] */
     size_t count;      /* rows of the slice */
 } loop;
