@@ -40,6 +40,11 @@ static const option file_options[] = {
      .offset = offsetof(train_options, log),
      .argument = "FILE",
      .help = "one JSON object a step"},
+    {.name = "report",
+     .type = OPTION_TEXT,
+     .offset = offsetof(train_options, report),
+     .argument = "FILE",
+     .help = "a page of curves, the dictionary and its strongest atoms, a .html"},
     {.name = "json",
      .type = OPTION_SWITCH,
      .offset = offsetof(train_options, json),
@@ -88,15 +93,19 @@ static const char *input_named(const train_options *options, const char *path) {
 }
 
 static ra_status check_files(const train_options *options, ra_error *err) {
-    const char *const outputs[] = {options->output, options->log};
+    const struct {
+        const char *what, *path;
+    } outputs[] = {{"output", options->output}, {"log", options->log}, {"report", options->report}};
+    const char *const others[] = {options->log, options->report};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
-        const char *input = outputs[i] ? input_named(options, outputs[i]) : NULL;
+        const char *input = outputs[i].path ? input_named(options, outputs[i].path) : NULL;
         if (input)
             return ra_error_set(err, RA_ERR_ARGUMENT,
-                                "the %s %s would replace the input %s; give it another name",
-                                i == 0 ? "output" : "log", outputs[i], input);
+                                "the %s %s would replace the input %s; give it another name", outputs[i].what,
+                                outputs[i].path, input);
     }
-    return check_output(options->output, &options->log, 1, err);
+    if (options->report) TRY(check_output(options->report, &options->log, 1, err));
+    return check_output(options->output, others, sizeof others / sizeof *others, err);
 }
 
 /* An array of vectors, or a checkpoint, whose points are then taken. */
@@ -135,7 +144,8 @@ static ra_status run_and_save(train_run *run, ra_error *err) {
     progress_close(&run->progress);
     train_summary(run);
     /* Last: after hours of training a full disk for the log costs only the log. */
-    return train_run_close_log(run, err);
+    TRY(train_run_close_log(run, err));
+    return train_report(run, err);
 }
 
 static ra_status train(const train_options *options, ra_error *err) {

@@ -5,6 +5,7 @@
  *                     refused here, before anything is computed
  *     train_run.c     candidate points, the autoencoder, the loop with its progress and log
  *     train_save.c    the checkpoint and the closing summary
+ *     train_report.c  the page of --report
  *
  * Thread safety: one thread.
  */
@@ -14,12 +15,13 @@
 #include "command.h"
 #include "json.h"
 #include "progress.h"
+#include "report.h"
 
 /* The command line. */
 typedef struct train_options {
     const char *const *data;
     size_t data_count;
-    const char *output, *tensor, *points, *init, *labels, *log;
+    const char *output, *tensor, *points, *init, *labels, *log, *report;
     bool json, quiet;
     model_choice model; /* backend, and the SAE settings given as flags */
     ra_train_settings train;
@@ -73,7 +75,8 @@ typedef struct train_run {
     ra_points points;
     progress_meter progress;
     FILE *log;
-    json_writer json; /* of the log */
+    json_writer json;       /* of the log */
+    report_history history; /* empty without --report */
     ra_train_progress last;
     double loss, r2, l0, rows; /* sums over the last tenth of the steps, each weighted by its rows */
     double total_rows, seconds;
@@ -88,5 +91,8 @@ ra_status train_run_close_log(train_run *run, ra_error *err);
 
 ra_status train_save(const train_run *run, ra_error *err);
 void train_summary(const train_run *run);
+
+/* The page of --report; nothing without it. Needs the checkpoint that train_save() has written. */
+ra_status train_report(train_run *run, ra_error *err);
 
 #endif

@@ -161,6 +161,7 @@ static bool on_step(void *context, const ra_train_progress *step) {
     if (step->step == 1) run->progress.total = step->steps;
     add_to_summary(run, step);
     if (run->log) log_step(run, step);
+    if (run->options->report) report_history_add(&run->history, step);
     if (progress_due(&run->progress, step->step)) show_step(run, step);
     return !command_interrupted();
 }
@@ -226,6 +227,7 @@ ra_status train_run_all(train_run *run, ra_error *err) {
     if (options->init)
         TRY(ra_sae_open(options->init, &options->model.settings, run->backend, &run->sae, err));
     TRY(open_log(run, err));
+    if (options->report) TRY(report_history_init(&run->history, err));
     TRY(find_points(run, err));
     TRY(command_check_interrupted(err));
     if (!run->sae) TRY(make_sae(run, err));
@@ -239,5 +241,6 @@ void train_run_release(train_run *run) {
     train_run_close_log(run, &ignored);
     ra_sae_free(run->sae);
     ra_points_release(&run->points);
+    report_history_release(&run->history);
     ra_backend_release(run->backend);
 }
