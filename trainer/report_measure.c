@@ -57,7 +57,8 @@ static ra_status take_census(const ra_model *model, const ra_data *data, census 
         TRY(ra_model_encode(model, c->workspace, c->block.data, count, &c->codes, err));
         count_codes(&c->codes, c->fired, c->sum);
         *seen += count;
-        if (progress_due(progress, b + 1)) progress_show(progress, b + 1, (double)*seen, NULL, 0);
+        if (b + 1 < blocks && progress_due(progress, b + 1))
+            progress_show(progress, b + 1, (double)*seen, NULL, 0);
     }
     return RA_OK;
 }

@@ -141,11 +141,12 @@ static ra_status run_and_save(train_run *run, ra_error *err) {
     TRY(train_run_all(run, err));
     TRY(command_check_interrupted(err));
     TRY(train_save(run, err));
+    /* From here on the model is there. What fails now costs only itself, and is said last. */
+    ra_status reported = train_report(run, err);
     progress_close(&run->progress);
     train_summary(run);
-    /* Last: after hours of training a full disk for the log costs only the log. */
-    TRY(train_run_close_log(run, err));
-    return train_report(run, err);
+    TRY(reported);
+    return train_run_close_log(run, err);
 }
 
 static ra_status train(const train_options *options, ra_error *err) {

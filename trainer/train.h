@@ -77,6 +77,7 @@ typedef struct train_run {
     FILE *log;
     json_writer json;       /* of the log */
     report_history history; /* empty without --report */
+    bool reported;          /* the page is written */
     ra_train_progress last;
     double loss, r2, l0, rows; /* sums over the last tenth of the steps, each weighted by its rows */
     double total_rows, seconds;

@@ -86,5 +86,6 @@ ra_status train_report(train_run *run, ra_error *err) {
 out:
     report_measures_release(&measures);
     ra_model_release(model);
-    return status == RA_OK ? RA_OK : without_report(run, &cause, err);
+    run->reported = status == RA_OK;
+    return run->reported ? RA_OK : without_report(run, &cause, err);
 }

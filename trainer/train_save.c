@@ -57,6 +57,7 @@ static void summary_json(const train_run *run) {
     json_writer json = {.file = stdout};
     json_object(&json, NULL);
     json_text(&json, "output", run->options->output);
+    if (run->reported) json_text(&json, "report", run->options->report);
     json_count(&json, "concepts", run->plan->concepts);
     json_count(&json, "dimensions", ra_data_dimensions(run->inputs->data));
     json_count(&json, "points", run->points.vectors.rows);
@@ -86,4 +87,7 @@ void train_summary(const train_run *run) {
     print_clean(stdout, run->options->output);
     printf(": %s concepts of %zu dimensions\n", format_grouped(run->plan->concepts).text,
            ra_data_dimensions(run->inputs->data));
+    if (!run->reported) return;
+    print_clean(stdout, run->options->report);
+    printf(": how it went\n");
 }
