@@ -134,12 +134,11 @@ static void spectrum_figure(html_writer *html, const report_content *report) {
     const report_measures *first = report->runs[0].measures;
     if (report->run_count == 1) {
         snprintf(figure, sizeof figure, "effective rank %.1f", first->effective_rank);
-        snprintf(sentence, sizeof sentence,
-                 "singular values of D, both axes logarithmic; stable rank %.2f, effective rank %.1f, of %zu",
-                 first->stable_rank, first->effective_rank, first->singular_count);
+        snprintf(sentence, sizeof sentence, "of D, both axes logarithmic; %zu values, stable rank %.2f",
+                 first->singular_count, first->stable_rank);
     } else
         snprintf(sentence, sizeof sentence,
-                 "singular values of D, both axes logarithmic; the ranks stand in the table above");
+                 "of D, both axes logarithmic; the ranks stand in the table above");
     report_begin_figure(html, "Singular values", figure[0] ? figure : NULL, sentence);
     chart_begin(&c, "Singular values of the dictionary by their number");
     for (size_t r = 0; r < report->run_count; r++) draw_spectrum(&c, &report->runs[r], r);
