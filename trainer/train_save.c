@@ -89,5 +89,5 @@ void train_summary(const train_run *run) {
            ra_data_dimensions(run->inputs->data));
     if (!run->reported) return;
     print_clean(stdout, run->options->report);
-    printf(": how it went\n");
+    printf(": the report\n");
 }
