@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const double LOG_WORTH = 10;      /* ratio of largest to smallest */
-static const double UNIT_BELOW = 0.0099; /* linear labels would be long */
-static const double POWERS_BELOW = 0.00099;
+static const double LOG_WORTH = 10; /* ratio of largest to smallest */
+/* Beyond these, labels as they are would be long: of linear axes and of logarithmic ones. */
+static const double UNIT_BELOW = 0.0099, UNIT_ABOVE = 9.99e8;
+static const double POWERS_BELOW = 0.00099, POWERS_ABOVE = 1.01e7;
 
 double axis_share(const chart_axis *axis, double value) {
     if (axis->logarithmic) return log(value / axis->low) / log(axis->high / axis->low);
@@ -53,13 +54,14 @@ static void logarithmic_ticks(const chart_axis *axis, size_t wanted, axis_ticks 
 axis_ticks axis_make_ticks(const chart_axis *axis, size_t wanted) {
     axis_ticks ticks = {.count = 0};
     if (axis->logarithmic) logarithmic_ticks(axis, wanted, &ticks);
-    ticks.powers = ticks.count >= 2 && !axis->percent && ticks.at[0] < POWERS_BELOW;
+    ticks.powers = ticks.count >= 2 && !axis->percent &&
+                   (ticks.at[0] < POWERS_BELOW || ticks.at[ticks.count - 1] > POWERS_ABOVE);
     if (ticks.count < 2) {
         ticks.count = 0;
         linear_ticks(axis, wanted, &ticks);
     }
     double largest = fmax(fabs(axis->low), fabs(axis->high));
-    if (ticks.step > 0 && !axis->percent && largest < UNIT_BELOW)
+    if (ticks.step > 0 && !axis->percent && (largest < UNIT_BELOW || largest > UNIT_ABOVE))
         ticks.exponent = 3 * (int)floor(log10(largest) / 3 + 1e-9);
     return ticks;
 }

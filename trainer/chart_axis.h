@@ -21,7 +21,7 @@ typedef struct axis_ticks {
     size_t count;
     double step;  /* linear: between ticks */
     int exponent; /* labels are in units of ten to this power; 0: as they are */
-    bool powers;  /* logarithmic, and so far down that labels are powers of ten */
+    bool powers;  /* logarithmic, and so far from 1 that labels are powers of ten */
 } axis_ticks;
 
 typedef struct axis_text {
