@@ -54,8 +54,9 @@ typedef struct report_measures {
     double effective_rank; /* exp of the entropy of the singular values over their sum */
 } report_measures;
 
-/* Encodes at most REPORT_ROWS rows, spread over the data, and fewer of a large model (which would take
- * minutes); skips the spectrum when both sides of D are above REPORT_SPECTRUM. *measures is overwritten. */
+/* Encodes at most REPORT_ROWS rows, spread over the data (in the units that the model takes), and fewer of a
+ * large model (which would take minutes); skips the spectrum when both sides of D are above REPORT_SPECTRUM.
+ * *measures is overwritten. */
 enum { REPORT_ROWS = 100000, REPORT_SPECTRUM = 4096 };
 ra_status report_measure(ra_model *model, ra_backend *backend, const ra_data *data, progress_meter *progress,
                          report_measures *measures, ra_error *err);
