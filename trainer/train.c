@@ -4,6 +4,7 @@
 
 #include "files.h"
 #include "options.h"
+#include "ranks.h"
 
 #include <string.h>
 
@@ -192,10 +193,10 @@ static ra_status run_all(train_run *run, ra_error *err) {
     return RA_OK;
 }
 
-static ra_status train(const train_options *options, ra_error *err) {
+static ra_status train(const train_options *options, const ra_group *group, ra_error *err) {
     train_inputs inputs = {0};
     train_plan plan;
-    train_run run = {.options = options, .inputs = &inputs, .plan = &plan};
+    train_run run = {.options = options, .inputs = &inputs, .plan = &plan, .group = group};
     command_catch_interrupts();
     progress_open(&run.progress, options->quiet  ? PROGRESS_SILENT
                                  : options->json ? PROGRESS_BAR
@@ -241,7 +242,7 @@ static int check_flags(const train_options *options) {
     return EXIT_GOOD;
 }
 
-int command_train(int argc, char **argv) {
+static int train_command(int argc, char **argv, const ra_group *group) {
     train_options options = {.checkpoint_minutes = 10};
     ra_sae_settings sae_defaults;
     ra_train_settings train_defaults;
@@ -264,10 +265,29 @@ int command_train(int argc, char **argv) {
         .arguments = "DATA: at least one file",
     };
     ra_error err = {0};
+    ranks_hush(group, true); /* what is wrong with the command line, the first says */
     command_line_result parsed = command_line_parse(&line, &argc, argv);
+    if (parsed == LINE_GOOD && check_flags(&options) != EXIT_GOOD) parsed = LINE_WRONG;
+    ranks_hush(group, false);
+    if (parsed == LINE_WRONG) (void)ranks_may_speak(group);
     if (parsed != LINE_GOOD) return parsed == LINE_HELP ? EXIT_GOOD : EXIT_USAGE;
-    if (check_flags(&options) != EXIT_GOOD) return EXIT_USAGE;
     options.data = (const char *const *)argv;
     options.data_count = (size_t)argc;
-    return command_end(train(&options, &err), &err);
+    if (group && group->rank > 0) {
+        options.quiet = true;
+        options.json = false;
+    }
+    ra_status status = train(&options, group, &err);
+    if (status != RA_OK && !ranks_may_speak(group)) return EXIT_FAILED;
+    return command_end(status, &err);
+}
+
+int command_train(int argc, char **argv) {
+    const ra_group *group = NULL;
+    ra_error err = {0};
+    ra_status status = ranks_begin(&argc, &argv, &group, &err);
+    if (status != RA_OK) return command_end(status, &err);
+    int code = train_command(argc, argv, group);
+    ranks_end(group, code);
+    return code;
 }
