@@ -35,6 +35,8 @@ object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 # Files that the daemon carries in itself (server/api/docs.c): asset_proto_openapi_json .. asset_..._end.
 ASSETS      := proto/openapi.json $(sort $(wildcard server/web/*))
 ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(ASSETS))
+# Those that the trainer writes into its reports (trainer/report.c).
+TRAINER_ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(sort $(wildcard trainer/web/*)))
 LIBRASAE := $(OUT)/librasae.a
 PROGRAMS := $(OUT)/rasae $(OUT)/rasaed
 UNIT     := $(OUT)/tests/unit
@@ -54,7 +56,7 @@ $(LIBRASAE): $(call object,$(LIB_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(OUT)/rasae: $(call object,$(TRAINER_SRC)) $(LIBRASAE)
+$(OUT)/rasae: $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBRASAE)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 

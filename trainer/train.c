@@ -70,6 +70,11 @@ static const option file_options[] = {
      .offset = offsetof(train_options, log),
      .argument = "FILE",
      .help = "one JSON object a step"},
+    {.name = "report",
+     .type = OPTION_TEXT,
+     .offset = offsetof(train_options, report),
+     .argument = "FILE",
+     .help = "a page of curves, the dictionary and its strongest atoms, a .html"},
     {.name = "json",
      .type = OPTION_SWITCH,
      .offset = offsetof(train_options, json),
@@ -129,15 +134,19 @@ static const char *input_named(const train_options *options, const char *path) {
 }
 
 static ra_status check_files(const train_options *options, const train_model *model, ra_error *err) {
-    const char *const outputs[] = {model->output, model->log_path};
+    const struct {
+        const char *what, *path;
+    } outputs[] = {{"output", model->output}, {"log", model->log_path}, {"report", options->report}};
+    const char *const others[] = {model->log_path, options->report};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
-        const char *input = outputs[i] ? input_named(options, outputs[i]) : NULL;
+        const char *input = outputs[i].path ? input_named(options, outputs[i].path) : NULL;
         if (input)
             return ra_error_set(err, RA_ERR_ARGUMENT,
-                                "the %s %s would replace the input %s; give it another name",
-                                i == 0 ? "output" : "log", outputs[i], input);
+                                "the %s %s would replace the input %s; give it another name", outputs[i].what,
+                                outputs[i].path, input);
     }
-    return check_output(model->output, (const char *const *)&model->log_path, 1, err);
+    if (options->report) TRY(check_output(options->report, &others[0], 1, err));
+    return check_output(model->output, others, sizeof others / sizeof *others, err);
 }
 
 /* An array of vectors, or a checkpoint, whose points are then taken. */
@@ -174,9 +183,11 @@ static void close_inputs(train_inputs *inputs) {
 
 static ra_status run_all(train_run *run, ra_error *err) {
     TRY(train_run_all(run, err));
+    /* From here on the models are there. What fails now costs only itself, and is said last. */
+    ra_status reported = run->interrupted ? RA_OK : train_report(run, err);
     progress_close(&run->progress);
     train_summary(run);
-    /* Last: after hours of training a full disk for the log costs only the log. */
+    TRY(reported);
     for (size_t i = 0; i < run->count; i++) TRY(train_log_close(&run->models[i], err));
     return RA_OK;
 }

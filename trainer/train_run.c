@@ -132,6 +132,7 @@ static ra_status open_saes(train_run *run, ra_error *err) {
 static ra_status make_trainers(train_run *run, ra_error *err) {
     for (size_t i = 0; i < run->count; i++) {
         train_model *model = &run->models[i];
+        TRY(report_history_init(&model->history, err));
         if (!model->sae) TRY(make_sae(run, model, err));
         ra_sae_set_group(model->sae, run->group);
         TRY(ra_trainer_new(model->sae, &model->settings, ra_data_rows(run->inputs->data), &model->trainer,
@@ -188,7 +189,7 @@ static bool on_step(void *context, size_t which, const ra_train_progress *step) 
     if (run->progress.total == 0) run->progress.total = step->steps;
     add_to_summary(run, model, step);
     train_log_step(model, step);
-    train_history_add(&model->history, step);
+    report_history_add(&model->history, step);
     if (which == 0 && progress_due(&run->progress, step->step)) show_step(run, step);
     state->status = train_save_if_due(run, model, state->err);
     if (state->status != RA_OK) return false;
@@ -263,6 +264,7 @@ void train_run_release(train_run *run) {
     for (size_t i = 0; run->models && i < run->count; i++) {
         train_model *model = &run->models[i];
         train_log_close(model, &ignored);
+        report_history_release(&model->history);
         ra_trainer_free(model->trainer);
         ra_sae_free(model->sae);
         ra_free(model->output);
