@@ -14,12 +14,13 @@
 
 /* ---- candidate points -------------------------------------------------------------------------------- */
 
-static bool on_kmeans(void *context, size_t iteration, double inertia) {
+static bool on_kmeans(void *context, const ra_kmeans_progress *kmeans) {
     train_run *run = context;
+    size_t iteration = kmeans->iteration;
     if (progress_due(&run->progress, iteration)) {
         progress_field fields[2] = {{"drawing seeds"}}; /* which counts as iteration 0 */
         if (iteration) snprintf(fields[0].text, sizeof fields[0].text, "iteration %zu", iteration);
-        snprintf(fields[1].text, sizeof fields[1].text, "inertia %.6g", inertia);
+        snprintf(fields[1].text, sizeof fields[1].text, "inertia %.6g", kmeans->inertia);
         progress_show(&run->progress, iteration, 0, fields, 2);
     }
     return !command_interrupted();
