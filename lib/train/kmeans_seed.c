@@ -27,7 +27,9 @@
 #include <string.h>
 
 enum {
-    ROWS_A_CLUSTER = 16,      /* of the sample */
+    ROWS_A_CLUSTER = 64,      /* of the sample, ... */
+    ROWS_A_CLUSTER_LEAST = 8, /* ... and if that is more than ... */
+    SAMPLE_BYTES = 256 << 20, /* ... this, as many as fit, but not fewer than that */
     ROWS_LEAST = 4096,        /* of a sample */
     AHEAD = 4,                /* a product is for at most this part of the centres so far */
     CANDIDATES_MOST = 1024,   /* of a product */
@@ -60,6 +62,10 @@ static size_t parts_of(const seeding *s) {
 
 static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
+}
+
+static size_t most(size_t a, size_t b) {
+    return a > b ? a : b;
 }
 
 /* ---- one centre --------------------------------------------------------------------------------------- */
@@ -260,10 +266,15 @@ static void sample_part(void *context, size_t part) {
     }
 }
 
+static size_t sample_rows(const ra_kmeans *run) {
+    size_t fit = SAMPLE_BYTES / (run->dimensions * sizeof(float));
+    size_t rows = least(ROWS_A_CLUSTER * run->clusters, most(fit, ROWS_A_CLUSTER_LEAST * run->clusters));
+    return least(run->rows, most(rows, ROWS_LEAST));
+}
+
 ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err) {
     size_t N = run->clusters;
-    size_t wanted = N * ROWS_A_CLUSTER > ROWS_LEAST ? N * ROWS_A_CLUSTER : ROWS_LEAST;
-    seeding s = {.run = run, .d = run->dimensions, .rows = least(run->rows, wanted)};
+    seeding s = {.run = run, .d = run->dimensions, .rows = sample_rows(run)};
     s.tries = 2 + (size_t)log((double)N);
     s.capacity = least(CANDIDATES_MOST, DISTANCES_MOST / s.rows);
     if (s.capacity < s.tries) s.capacity = s.tries;
