@@ -3,7 +3,7 @@
  * somewhat above what Lloyd's algorithm reaches.
  *
  * The rows of a batch follow from the seed and the iteration's number, and whether to stop from how far the
- * centres went in this one: so centres, the rows that each has seen and the number are all there is to a run
+ * centres would go for it: so centres, the rows that each has seen and the number are all there is to a run
  * that is to be continued. The inertia reported on the way is that of the batch, scaled to all rows; the
  * one at the end is exact. */
 #include "train/kmeans.h"
@@ -61,8 +61,8 @@ static ra_status assign_batch(ra_kmeans *run, const uint64_t *row, size_t count,
     return RA_OK;
 }
 
-/* Centres take the batch in; returns the mean squared movement. */
-static double update_centres(ra_kmeans *run, const uint64_t *fresh) {
+/* Centres take the batch in, or with `move` false only would; returns the mean squared movement. */
+static double update_centres(ra_kmeans *run, const uint64_t *fresh, bool move) {
     size_t d = run->dimensions;
     double moved = 0;
     for (size_t c = 0; c < run->clusters; c++) {
@@ -74,19 +74,19 @@ static double update_centres(ra_kmeans *run, const uint64_t *fresh) {
             float mean = (float)((seen * (double)centre[j] + sums[j]) / all);
             double gap = (double)mean - (double)centre[j];
             moved += gap * gap;
-            centre[j] = mean;
+            if (move) centre[j] = mean;
         }
-        run->members[c] += fresh[c];
+        if (move) run->members[c] += fresh[c];
     }
     return moved / (double)run->clusters;
 }
 
 static ra_status iterate(ra_kmeans *run, uint64_t *row, size_t batch, uint64_t *fresh, ra_error *err) {
-    double moved = INFINITY;
-    while (run->iteration < run->options->max_iterations && moved > run->tolerance) {
+    while (run->iteration < run->options->max_iterations) {
         draw_batch(run, row, batch);
         RA_TRY(assign_batch(run, row, batch, fresh, err));
-        moved = update_centres(run, fresh);
+        if (update_centres(run, fresh, false) <= run->tolerance) break;
+        (void)update_centres(run, fresh, true);
         run->iteration++;
         RA_TRY(ra_kmeans_report(run, err));
     }
