@@ -33,6 +33,14 @@ void ra_points_release(ra_points *points);
 
 enum { RA_POINT_ROWS_DEFAULT = 5 };
 
+/* Where points come from when no file gives them. */
+typedef enum ra_points_method {
+    RA_POINTS_KMEANS, /* ra_points_kmeans() */
+    RA_POINTS_SAMPLE, /* ra_points_sample() */
+    RA_POINTS_ALL,    /* every row is a point */
+    RA_POINTS_METHOD_COUNT
+} ra_points_method;
+
 typedef enum ra_kmeans_method {
     RA_KMEANS_LLOYD,     /* all rows in every iteration */
     RA_KMEANS_MINIBATCH, /* random batches: for data of which a part says enough; some per cent more inertia

@@ -94,13 +94,20 @@ typedef struct ra_train_settings {
     double clip_grad;  /* largest gradient norm, over all parameters; 1; 0: no clipping */
     bool shuffle;      /* true */
     size_t seed;       /* 0 */
+    /* How points are made: none has a default here, since a run may need none of them. */
+    int points_method;        /* ra_points_method */
+    int kmeans;               /* ra_kmeans_method */
+    size_t points_rows;       /* k-means on a sample of so many rows */
+    size_t points_iterations; /* of k-means, at most */
+    size_t points_seed;       /* of the points */
 } ra_train_settings;
 
 const ra_settings_table *ra_train_settings_table(void);
 
 /* Those found in a file's metadata (keys of the table; unknown keys are left alone). */
 ra_status ra_train_settings_read(const ra_safetensors *file, ra_train_settings *settings, ra_error *err);
-void ra_train_settings_defaults(ra_train_settings *settings); /* all but concepts and steps */
+void ra_train_settings_defaults(
+    ra_train_settings *settings); /* all but concepts, steps and those of points */
 
 typedef struct ra_train_progress {
     size_t step, steps; /* 1 .. steps */

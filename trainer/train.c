@@ -23,8 +23,8 @@ static const option file_options[] = {
     {.name = "points",
      .type = OPTION_TEXT,
      .offset = offsetof(train_options, points),
-     .argument = "N|all|FILE",
-     .help = "candidate points: N k-means centroids, every row, or those in a file"},
+     .argument = "N|all|sample:N|FILE",
+     .help = "candidate points: N centroids, every row, N random rows, or those in a file"},
     {.name = "init",
      .type = OPTION_TEXT,
      .offset = offsetof(train_options, init),
@@ -62,7 +62,9 @@ static const char about[] =
     "  --loss        mse; for relu and jumprelu, which need something that asks for sparsity, mse_l1\n"
     "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1\n"
     "  --batch-size  1024; a 32nd of the rows if that is less, but not under 64\n"
-    "  --lr-final    a hundredth of --lr\n";
+    "  --lr-final    a hundredth of --lr\n"
+    "  --points-seed --seed; --kmeans is lloyd and --points-rows all unless given\n"
+    "  --points-iterations   100 of lloyd, 400 batches of minibatch\n";
 
 static const char example[] =
     "  rasae train acts.npy -o model.safetensors --concepts 2000 --top-k 32 --points 4000 --seed 1\n"
@@ -71,15 +73,10 @@ static const char example[] =
 
 /* ---- files ------------------------------------------------------------------------------------------- */
 
-/* --points is a number, `all`, or the name of a file. */
-static bool points_is_file(const char *points) {
-    return points && strcmp(points, "all") != 0 && strspn(points, "0123456789") != strlen(points);
-}
-
 /* The input that `path` names too, or NULL. */
 static const char *input_named(const train_options *options, const char *path) {
     const char *const inputs[] = {options->init, options->labels,
-                                  points_is_file(options->points) ? options->points : NULL};
+                                  train_points_is_file(options->points) ? options->points : NULL};
     for (size_t i = 0; i < options->data_count; i++)
         if (is_same_file(path, options->data[i])) return options->data[i];
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
@@ -115,7 +112,7 @@ static ra_status open_points(const char *path, ra_array **points, ra_error *err)
 static ra_status open_inputs(const train_options *options, train_inputs *inputs, ra_error *err) {
     if (options->labels) TRY(ra_labels_open(options->labels, &inputs->labels, err));
     if (options->init) TRY(ra_safetensors_open(options->init, &inputs->init, err));
-    if (points_is_file(options->points)) TRY(open_points(options->points, &inputs->points, err));
+    if (train_points_is_file(options->points)) TRY(open_points(options->points, &inputs->points, err));
     return ra_data_open(options->data, options->data_count, options->tensor, &inputs->data, err);
 }
 
@@ -164,11 +161,14 @@ static int check_flags(const train_options *options) {
     bool plain = ra_setting_known(sae, RA_SET_DICTIONARY) && sae->dictionary != RA_DICTIONARY_ARCHETYPAL;
     if (train_knows(&options->train, "epochs") && train_knows(&options->train, "steps"))
         return usage_error("train", "--epochs and --steps both say how long to train; give one of them");
-    if (options->points && options->init)
-        return usage_error("train", "--points cannot be given with --init, which holds the points");
-    if (options->points && plain)
-        return usage_error("train",
-                           "--points cannot be given with a plain --dictionary-kind, which has none");
+    const char *points = train_points_flag(options);
+    if (points && options->init)
+        return usage_error("train", "--%s cannot be given with --init, which holds the points", points);
+    if (points && plain)
+        return usage_error("train", "--%s cannot be given with a plain --dictionary-kind, which has none",
+                           points);
+    const char *contradiction = train_points_contradiction(options);
+    if (contradiction) return usage_error("train", "%s", contradiction);
     return EXIT_GOOD;
 }
 
