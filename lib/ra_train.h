@@ -144,13 +144,20 @@ typedef struct ra_train_settings {
     double weight_decay; /* adamw; 0.01, as in torch */
     double beta1, beta2; /* of the moments; 0.9, 0.999 */
     int init;            /* ra_init: where the atoms start; what each kind of dictionary has as its first */
+    /* How points are made: none has a default here, since a run may need none of them. */
+    int points_method;        /* ra_points_method */
+    int kmeans;               /* ra_kmeans_method */
+    size_t points_rows;       /* k-means on a sample of so many rows */
+    size_t points_iterations; /* of k-means, at most */
+    size_t points_seed;       /* of the points */
 } ra_train_settings;
 
 const ra_settings_table *ra_train_settings_table(void);
 
 /* Those found in a file's metadata (keys of the table; unknown keys are left alone). */
 ra_status ra_train_settings_read(const ra_safetensors *file, ra_train_settings *settings, ra_error *err);
-void ra_train_settings_defaults(ra_train_settings *settings); /* all but concepts, steps and init */
+void ra_train_settings_defaults(ra_train_settings *settings); /* all but concepts, steps, init and those of
+                                                                points */
 
 /* RA_ERR_ARGUMENT for complete settings that cannot work together: what ra_loss_check() says, and a weight
  * decay with adam, which has none. ra_train() asks this itself. */

@@ -28,8 +28,8 @@ static const option file_options[] = {
     {.name = "points",
      .type = OPTION_TEXT,
      .offset = offsetof(train_options, points),
-     .argument = "N|all|FILE",
-     .help = "candidate points: N k-means centroids, every row, or those in a file"},
+     .argument = "N|all|sample:N|FILE",
+     .help = "candidate points: N centroids, every row, N random rows, or those in a file"},
     {.name = "init",
      .type = OPTION_TEXT,
      .offset = offsetof(train_options, init),
@@ -101,6 +101,8 @@ static const char about[] =
     "                hoyer and kappa_4 -0.1; l0 0.001\n"
     "  --batch-size  1024; a 32nd of the rows if that is less, but not under 64\n"
     "  --lr-final    a hundredth of --lr\n"
+    "  --points-seed --seed; --kmeans is lloyd and --points-rows all unless given\n"
+    "  --points-iterations   100 of lloyd, 400 batches of minibatch\n"
     "  --weight-decay  adamw 0.01\n"
     "  --init-weights  eye: atom k on point k; permuted: on points drawn by the seed; random: mixtures of\n"
     "                8 points; a plain dictionary starts as xavier, or with points on points\n"
@@ -118,15 +120,10 @@ static const char example[] =
 
 /* ---- files ------------------------------------------------------------------------------------------- */
 
-/* --points is a number, `all`, or the name of a file. */
-static bool points_is_file(const char *points) {
-    return points && strcmp(points, "all") != 0 && strspn(points, "0123456789") != strlen(points);
-}
-
 /* The input that `path` names too, or NULL. */
 static const char *input_named(const train_options *options, const char *path) {
     const char *const inputs[] = {options->init, options->labels,
-                                  points_is_file(options->points) ? options->points : NULL};
+                                  train_points_is_file(options->points) ? options->points : NULL};
     for (size_t i = 0; i < options->data_count; i++)
         if (is_same_file(path, options->data[i])) return options->data[i];
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
@@ -168,7 +165,7 @@ static ra_status open_inputs(const train_options *options, const char *resume, t
     const char *init = resume ? resume : options->init;
     if (options->labels) TRY(ra_labels_open(options->labels, &inputs->labels, err));
     if (init) TRY(ra_safetensors_open(init, &inputs->init, err));
-    if (points_is_file(options->points)) TRY(open_points(options->points, &inputs->points, err));
+    if (train_points_is_file(options->points)) TRY(open_points(options->points, &inputs->points, err));
     const ra_data_options how = {.tensor_name = options->tensor, .skip_bad_rows = options->skip_bad_rows};
     return ra_data_open(options->data, options->data_count, &how, &inputs->data, err);
 }
@@ -230,15 +227,20 @@ static int check_flags(const train_options *options) {
         return usage_error("train",
                            "--no-state leaves nothing to resume; it cannot be given with --resume or "
                            "--checkpoint-steps");
-    if (options->points && options->init)
-        return usage_error("train", "--points cannot be given with --init, which holds the points");
+    const char *points = train_points_flag(options);
     bool starts_on_points =
         train_knows(&options->train, "init-weights") && options->train.init == RA_INIT_POINTS;
-    if (options->points && plain && !starts_on_points)
-        return usage_error("train", "--points cannot be given with a plain --dictionary-kind, which has none "
-                                    "unless it starts there (--init-weights points)");
+    if (points && options->init)
+        return usage_error("train", "--%s cannot be given with --init, which holds the points", points);
+    if (points && plain && !starts_on_points)
+        return usage_error("train",
+                           "--%s cannot be given with a plain --dictionary-kind, which has none "
+                           "unless it starts there (--init-weights points)",
+                           points);
     if (options->init && train_knows(&options->train, "init-weights"))
         return usage_error("train", "--init-weights cannot be given with --init, which holds the weights");
+    const char *contradiction = train_points_contradiction(options);
+    if (contradiction) return usage_error("train", "%s", contradiction);
     return EXIT_GOOD;
 }
 

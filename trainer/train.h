@@ -3,6 +3,7 @@
  *     train.c         the command: flags, --help, which files are opened, the order of everything
  *     train_plan.c    which settings hold: flag, else metadata of --init, else default; what cannot work is
  *                     refused here, before anything is computed
+ *     train_points.c  the part of that about candidate points
  *     train_run.c     candidate points, the autoencoders, the loop with its progress
  *     train_models.c  the models of a run by their seeds, the names of their files
  *     train_log.c     a line a step
@@ -46,6 +47,7 @@ typedef enum points_source {
     POINTS_INIT,   /* they are in the --init file */
     POINTS_FILE,   /* --points FILE */
     POINTS_ROWS,   /* every row of the data is one */
+    POINTS_SAMPLE, /* random rows */
     POINTS_KMEANS, /* centroids */
 } points_source;
 
@@ -58,6 +60,15 @@ typedef struct train_plan {
     size_t concepts, points; /* K, N */
 } train_plan;
 
+/* Whether --points (may be NULL) is the name of a file: it is no number, not `all` and not `sample:N`. */
+bool train_points_is_file(const char *points);
+
+/* The first flag about points that was given, without dashes; NULL: none was. */
+const char *train_points_flag(const train_options *options);
+
+/* What is wrong with the flags about points, or NULL: some contradict each other. */
+const char *train_points_contradiction(const train_options *options);
+
 /* Settings of which --help shows the defaults. */
 void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train);
 
@@ -69,6 +80,12 @@ ra_status train_plan_make(const train_options *options, const train_inputs *inpu
 /* Settles what holds of --standardize and of the standardisation in --init, which must not disagree. */
 ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs, train_plan *plan,
                                  ra_error *err);
+/* The part of train_plan_make() about points, where a dictionary needs them and there is no --init. */
+ra_status train_plan_points(const train_options *options, const train_inputs *inputs, train_plan *plan,
+                            ra_error *err);
+
+/* Completes the settings about points with those that the plan follows; takes away what it does not use. */
+void train_plan_points_settings(const train_plan *plan, ra_train_settings *settings);
 
 /* Whether the setting with this flag is known. */
 bool train_knows(const ra_train_settings *settings, const char *flag);

@@ -20,10 +20,8 @@
 #include <unistd.h>
 
 enum {
-    POINTS_DEFAULT = 1000,
     CONCEPTS_A_DIMENSION = 5,
     TOP_K_MOST = 32,
-    COUNT_MOST = 2147483647,
     BATCH_MOST = 1024,
     BATCH_LEAST = 64,
     STEPS_AN_EPOCH = 32, /* at least, while batches are not smaller than BATCH_LEAST */
@@ -135,17 +133,6 @@ static ra_status plan_from_init(const train_options *options, const train_inputs
 
 /* ---- from the data ----------------------------------------------------------------------------------- */
 
-/* "1000" -> true; a file with such a name is written ./1000. */
-static bool parse_points(const char *text, size_t *count) {
-    size_t n = 0;
-    for (const char *c = text; *c; c++) {
-        if (*c < '0' || *c > '9') return false;
-        if (n <= COUNT_MOST) n = n * 10 + (size_t)(*c - '0'); /* beyond that it is too large anyway */
-    }
-    *count = n;
-    return true;
-}
-
 /* Where the atoms start: a name that goes with the dictionary, by default what the reference does. */
 static ra_status plan_init(const train_options *options, const ra_sae_settings *sae, ra_train_settings *train,
                            ra_error *err) {
@@ -160,35 +147,6 @@ static ra_status plan_init(const train_options *options, const ra_sae_settings *
                         archetypal ? "an archetypal" : "a plain");
 }
 
-static ra_status plan_points(const train_options *options, const train_inputs *inputs, train_plan *plan,
-                             ra_error *err) {
-    size_t rows = ra_data_rows(inputs->data), count;
-    bool sized = train_knows(&options->train, "concepts");
-    plan->source = POINTS_KMEANS;
-    if (inputs->points) {
-        const ra_tensor *given = ra_array_tensor(inputs->points);
-        plan->source = POINTS_FILE;
-        plan->points =
-            given->rank == 2 ? given->shape[0] : 0; /* the library says what is wrong with others */
-        return RA_OK;
-    }
-    bool archetypal = plan->sae.dictionary == RA_DICTIONARY_ARCHETYPAL;
-    if (!options->points) /* a plain dictionary has no use for more points than atoms */
-        plan->points =
-            least(rows, most(archetypal || !sized ? POINTS_DEFAULT : 0, sized ? options->train.concepts : 0));
-    else if (strcmp(options->points, "all") == 0)
-        plan->points = rows;
-    else if (parse_points(options->points, &count)) {
-        if (count < 1 || count > rows)
-            return ra_error_set(err, RA_ERR_ARGUMENT,
-                                "--points is %s, but with %zu rows of data it can be 1 to %zu",
-                                options->points, rows, rows);
-        plan->points = count;
-    }
-    if (plan->points == rows) plan->source = POINTS_ROWS;
-    return RA_OK;
-}
-
 static ra_status plan_from_data(const train_options *options, const train_inputs *inputs, train_plan *plan,
                                 ra_error *err) {
     size_t d = ra_data_dimensions(inputs->data), rows = ra_data_rows(inputs->data);
@@ -201,7 +159,7 @@ static ra_status plan_from_data(const train_options *options, const train_inputs
     TRY(ra_sae_settings_check(sae, err));
     TRY(plan_init(options, sae, &plan->train, err));
     bool on_points = plan->train.init != RA_INIT_XAVIER;
-    if (on_points) TRY(plan_points(options, inputs, plan, err));
+    if (on_points) TRY(train_plan_points(options, inputs, plan, err));
     size_t bound = plan->points ? plan->points : rows;
     plan->concepts = train_knows(&options->train, "concepts") ? options->train.concepts
                                                               : least(CONCEPTS_A_DIMENSION * d, bound);
@@ -274,6 +232,7 @@ ra_status train_plan_make(const train_options *options, const train_inputs *inpu
     TRY(ra_train_settings_check(&plan->train, &sae, err));
     plan->train.concepts = plan->concepts;
     plan->train.known |= train_bit("concepts");
+    train_plan_points_settings(plan, &plan->train);
     TRY(train_plan_standardize(options, inputs, plan, err));
     return check_memory(plan, d, rows, models, err);
 }

@@ -13,20 +13,29 @@
 
 /* ---- candidate points -------------------------------------------------------------------------------- */
 
-static bool on_kmeans(void *context, size_t iteration, double inertia) {
+static bool on_kmeans(void *context, const ra_kmeans_progress *kmeans) {
     train_run *run = context;
+    size_t iteration = kmeans->iteration;
     if (progress_due(&run->progress, iteration)) {
         progress_field fields[2] = {{"drawing seeds"}}; /* which counts as iteration 0 */
         if (iteration) snprintf(fields[0].text, sizeof fields[0].text, "iteration %zu", iteration);
-        snprintf(fields[1].text, sizeof fields[1].text, "inertia %.6g", inertia);
+        snprintf(fields[1].text, sizeof fields[1].text, "inertia %.6g", kmeans->inertia);
         progress_show(&run->progress, iteration, 0, fields, 2);
     }
     return !command_interrupted();
 }
 
 static ra_status points_by_kmeans(train_run *run, ra_error *err) {
+    const ra_train_settings *settings = &run->plan->train; /* the plan has completed them */
     const ra_kmeans_options options = {
-        .clusters = run->plan->points, .seed = run->plan->train.seed, .progress = on_kmeans, .context = run};
+        .method = (ra_kmeans_method)settings->kmeans,
+        .clusters = run->plan->points,
+        .rows = train_knows(settings, "points-rows") ? settings->points_rows : 0,
+        .max_iterations = train_knows(settings, "points-iterations") ? settings->points_iterations : 0,
+        .seed = settings->points_seed,
+        .progress = on_kmeans,
+        .context = run,
+    };
     progress_note(&run->progress, "looking for %s points by k-means", format_grouped(options.clusters).text);
     progress_start(&run->progress, "k-means", 0);
     ra_status status = ra_points_kmeans(run->backend, run->inputs->data, &options, &run->points, err);
@@ -68,8 +77,9 @@ static ra_status find_points(train_run *run, ra_error *err) {
     ra_tensor given;
     if (run->plan->source != POINTS_NONE && run->plan->source != POINTS_KMEANS)
         progress_note(&run->progress,
-                      run->plan->source == POINTS_ROWS ? "taking all %s rows as points"
-                                                       : "looking for the rows nearest to %s points",
+                      run->plan->source == POINTS_ROWS     ? "taking all %s rows as points"
+                      : run->plan->source == POINTS_SAMPLE ? "taking %s random rows as points"
+                                                           : "looking for the rows nearest to %s points",
                       format_grouped(run->plan->points).text);
     switch (run->plan->source) {
     case POINTS_NONE:
@@ -78,6 +88,9 @@ static ra_status find_points(train_run *run, ra_error *err) {
         return points_from_rows(run, err);
     case POINTS_KMEANS:
         return points_by_kmeans(run, err);
+    case POINTS_SAMPLE:
+        return ra_points_sample(run->backend, inputs->data, run->plan->points, run->plan->train.points_seed,
+                                RA_POINT_ROWS_DEFAULT, &run->points, err);
     case POINTS_FILE:
         return points_from_file(run, err);
     case POINTS_INIT:

@@ -45,3 +45,9 @@ void ra_random_permutation(ra_random *random, uint64_t *order, size_t n) {
         order[j] = i;
     }
 }
+
+void ra_random_sample(ra_random *random, uint64_t n, uint64_t *chosen, size_t m) {
+    size_t taken = 0;
+    for (uint64_t i = 0; taken < m; i++)
+        if (ra_random_below(random, n - i) < m - taken) chosen[taken++] = i;
+}

@@ -20,4 +20,8 @@ double ra_random_unit(ra_random *random); /* uniform in [0, 1), 53 bits */
 /* order[0..n) <- a uniformly random permutation of 0..n-1 (Fisher and Yates). */
 void ra_random_permutation(ra_random *random, uint64_t *order, size_t n);
 
+/* chosen[0..m) <- m of the numbers 0..n-1, each set of m equally likely, rising; m <= n (Knuth, The Art of
+ * Computer Programming 3.4.2, algorithm S). */
+void ra_random_sample(ra_random *random, uint64_t n, uint64_t *chosen, size_t m);
+
 #endif

@@ -1,164 +1,36 @@
-/* Lloyd's algorithm. One pass over the data assigns every row to its nearest centre (exactly: nearest.h) and,
- * while the block is at hand, adds it to the sum of its cluster; the sums then give the next centres. So an
- * iteration reads the data once and in order, whether they fit in memory or not, at the price of float64 sums
- * of all centres beside the centres.
+/* One k-means run. A method is a row of the table below: a function that iterates from centres that are there
+ * to the end, and how many iterations it takes at most by default.
  *
- * Sums run in the order of the rows and nothing is cut by the number of threads, so a run depends on data and
- * seed alone. What it returns belongs together: inertia is that of an assignment to the centres returned, and
- * those are the means of the assignment before it. When the run stopped because no row changed its cluster,
- * the two are the same. */
+ * A run can be interrupted after any iteration and continued: centres, the iteration's number and, for
+ * mini-batches, the rows that each centre has seen are all its state. Everything else is either derived from
+ * these or only saves time, so a continued run gives the same bytes as one that was not interrupted. */
 #include "train/kmeans.h"
 #include "base/error.h"
+#include "base/random.h"
 
-#include <math.h>
 #include <string.h>
 
-enum { ITERATIONS_DEFAULT = 100 };
+typedef struct kmeans_method {
+    ra_status (*iterate)(ra_kmeans *run, ra_error *err);
+    size_t iterations; /* at most, by default */
+} kmeans_method;
+
+/* To add a method: its function, a row here, an enum value and its name in train/options.c. */
+static const kmeans_method methods[RA_KMEANS_METHOD_COUNT] = {
+    [RA_KMEANS_LLOYD] = {ra_kmeans_lloyd, 100},
+    [RA_KMEANS_MINIBATCH] = {ra_kmeans_minibatch, 400},
+};
 
 static const double tolerance_default = 1e-4;
+static const uint64_t sample_stream = 0x5bd1e9955bd1e995u; /* apart from the numbers that seeding draws */
 
-ra_status ra_kmeans_report(const ra_kmeans *run, size_t iteration, ra_error *err) {
+ra_status ra_kmeans_report(const ra_kmeans *run, ra_error *err) {
     const ra_kmeans_options *options = run->options;
-    if (!options->progress || options->progress(options->context, iteration, run->inertia)) return RA_OK;
-    RA_FAIL(err, RA_ERR_CANCELLED, "k-means was stopped in iteration %zu, as asked", iteration);
+    const ra_kmeans_progress progress = {run->iteration,  run->inertia, run->clusters,
+                                         run->dimensions, run->centre,  run->members};
+    if (!options->progress || options->progress(options->context, &progress)) return RA_OK;
+    RA_FAIL(err, RA_ERR_CANCELLED, "k-means was stopped in iteration %zu, as asked", run->iteration);
 }
-
-/* ---- passes over the data ----------------------------------------------------------------------------- */
-
-ra_status ra_kmeans_admit(ra_kmeans *run, size_t first, size_t count, ra_error *err) {
-    ra_row_block *block = &run->nearest.block;
-    ra_nearest_set(&run->nearest, run->centre, first, count);
-    run->inertia = 0;
-    for (size_t from = 0; from < run->rows; from += block->count) {
-        ra_row_block_load(block, from);
-        RA_TRY(ra_nearest_point(&run->nearest, first, count, run->label + from, run->distance + from, err));
-        for (size_t i = 0; i < block->count; i++) run->inertia += run->distance[from + i];
-    }
-    return RA_OK;
-}
-
-static void add_to_clusters(ra_kmeans *run) {
-    const ra_row_block *block = &run->nearest.block;
-    const int32_t *label = run->label + block->first;
-    ra_row_block_accumulate(block, label, run->sums);
-    for (size_t i = 0; i < block->count; i++) run->members[label[i]]++;
-}
-
-static void clear_clusters(ra_kmeans *run) {
-    memset(run->sums, 0, run->clusters * run->dimensions * sizeof *run->sums);
-    memset(run->members, 0, run->clusters * sizeof *run->members);
-}
-
-/* The clusters of the labels as they are. */
-static void sum_clusters(ra_kmeans *run) {
-    ra_row_block *block = &run->nearest.block;
-    clear_clusters(run);
-    for (size_t from = 0; from < run->rows; from += block->count) {
-        ra_row_block_load(block, from);
-        add_to_clusters(run);
-    }
-}
-
-/* Every row to its nearest centre; *changed <- rows that went to another cluster. */
-static ra_status assign(ra_kmeans *run, size_t *changed, ra_error *err) {
-    ra_row_block *block = &run->nearest.block;
-    int32_t before[RA_BLOCK_ROWS];
-    ra_nearest_set(&run->nearest, run->centre, 0, run->clusters);
-    clear_clusters(run);
-    run->inertia = 0;
-    *changed = 0;
-    for (size_t from = 0; from < run->rows; from += block->count) {
-        ra_row_block_load(block, from);
-        int32_t *label = run->label + from;
-        double *distance = run->distance + from;
-        memcpy(before, label, block->count * sizeof *label);
-        for (size_t i = 0; i < block->count; i++) distance[i] = INFINITY;
-        RA_TRY(ra_nearest_point(&run->nearest, 0, run->clusters, label, distance, err));
-        add_to_clusters(run);
-        for (size_t i = 0; i < block->count; i++) {
-            *changed += label[i] != before[i];
-            run->inertia += distance[i];
-        }
-    }
-    return RA_OK;
-}
-
-/* ---- new centres -------------------------------------------------------------------------------------- */
-
-/* The row farthest from its centre among those whose cluster has others; run->rows when all lie on theirs. */
-static size_t farthest_row(const ra_kmeans *run) {
-    size_t best = run->rows;
-    double farthest = 0;
-    for (size_t i = 0; i < run->rows; i++) {
-        if (!(run->distance[i] > farthest) || run->members[run->label[i]] < 2) continue;
-        farthest = run->distance[i];
-        best = i;
-    }
-    return best;
-}
-
-/* Gives each empty cluster a row. There may be fewer different rows than clusters: some then stay empty, and
- * their centres where they are. */
-static void fill_empty(ra_kmeans *run) {
-    size_t d = run->dimensions;
-    for (size_t c = 0; c < run->clusters; c++) {
-        if (run->members[c]) continue;
-        size_t row = farthest_row(run);
-        if (row == run->rows) return;
-        size_t donor = (size_t)run->label[row];
-        ra_data_read(run->data, row, 1, run->row);
-        for (size_t j = 0; j < d; j++) {
-            run->sums[donor * d + j] -= (double)run->row[j];
-            run->sums[c * d + j] = (double)run->row[j];
-        }
-        run->members[donor]--;
-        run->members[c] = 1;
-        run->label[row] = (int32_t)c;
-        run->distance[row] = 0;
-    }
-}
-
-/* Centres become means. Returns how far they moved: the mean squared distance. */
-static double move_centres(ra_kmeans *run) {
-    size_t d = run->dimensions;
-    double moved = 0;
-    for (size_t c = 0; c < run->clusters; c++) {
-        if (!run->members[c]) continue;
-        float *centre = run->centre + c * d;
-        for (size_t j = 0; j < d; j++) {
-            float mean = (float)(run->sums[c * d + j] / (double)run->members[c]);
-            double gap = (double)mean - (double)centre[j];
-            moved += gap * gap;
-            centre[j] = mean;
-        }
-    }
-    return moved / (double)run->clusters;
-}
-
-static bool any_empty(const ra_kmeans *run) {
-    for (size_t c = 0; c < run->clusters; c++)
-        if (!run->members[c]) return true;
-    return false;
-}
-
-ra_status ra_kmeans_iterate(ra_kmeans *run, size_t *iterations, ra_error *err) {
-    size_t limit = run->options->max_iterations ? run->options->max_iterations : ITERATIONS_DEFAULT;
-    double share = run->options->tolerance > 0 ? run->options->tolerance : tolerance_default;
-    double tolerance = share * run->nearest.block.variance;
-    sum_clusters(run);
-    for (size_t iteration = 1; iteration <= limit; iteration++) {
-        fill_empty(run);
-        double moved = move_centres(run);
-        size_t changed;
-        RA_TRY(assign(run, &changed, err));
-        *iterations = iteration;
-        RA_TRY(ra_kmeans_report(run, iteration, err));
-        if (changed == 0 || (moved <= tolerance && !any_empty(run))) break;
-    }
-    return RA_OK;
-}
-
-/* ---- the run ------------------------------------------------------------------------------------------ */
 
 static ra_status check_options(const ra_kmeans_options *options, size_t rows, ra_error *err) {
     if (options->clusters == 0)
@@ -166,56 +38,118 @@ static ra_status check_options(const ra_kmeans_options *options, size_t rows, ra
     if (options->clusters > rows)
         RA_FAIL(err, RA_ERR_ARGUMENT, "k-means was asked for %zu points, but the data have only %zu rows",
                 options->clusters, rows);
+    if (options->rows > rows || (options->rows && options->rows < options->clusters))
+        RA_FAIL(
+            err, RA_ERR_ARGUMENT,
+            "k-means was asked for %zu points from a sample of %zu rows; with %zu rows of data the sample "
+            "can be %zu to %zu",
+            options->clusters, options->rows, rows, options->clusters, rows);
     if (!(options->tolerance >= 0))
         RA_FAIL(err, RA_ERR_ARGUMENT, "the tolerance of k-means is %g; expected at least 0",
                 options->tolerance);
+    if ((unsigned)options->method >= RA_KMEANS_METHOD_COUNT)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "there is no method %d of k-means; expected 0 to %d",
+                (int)options->method, RA_KMEANS_METHOD_COUNT - 1);
+    if (options->start && options->method == RA_KMEANS_MINIBATCH && options->start_iteration &&
+        !options->start_members)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "k-means by mini-batches cannot go on from iteration %zu without the members of its clusters",
+                options->start_iteration);
     return RA_OK;
+}
+
+/* The rows that take part. */
+static ra_status draw_sample(ra_kmeans *run, const ra_data *data, ra_error *err) {
+    size_t rows = ra_data_rows(data), wanted = run->options->rows;
+    run->rows = rows;
+    if (wanted == 0 || wanted == rows) return RA_OK;
+    run->sample = ra_malloc(wanted, sizeof *run->sample);
+    if (!run->sample) RA_FAIL_MEMORY(err, "the sample for k-means", wanted * sizeof *run->sample);
+    ra_random random;
+    ra_random_seed(&random, run->options->seed ^ sample_stream);
+    ra_random_sample(&random, rows, run->sample, wanted);
+    run->rows = wanted;
+    return RA_OK;
+}
+
+static ra_status allocate(ra_kmeans *run, ra_error *err) {
+    size_t rows = run->rows, N = run->clusters, d = run->dimensions, block = run->nearest.block.capacity;
+    run->label = ra_calloc(rows, sizeof *run->label);
+    run->distance = ra_malloc(rows, sizeof *run->distance);
+    run->lower = ra_malloc(rows, sizeof *run->lower);
+    run->sums = ra_malloc(N * d, sizeof *run->sums);
+    run->members = ra_calloc(N, sizeof *run->members);
+    run->moved = ra_calloc(N, sizeof *run->moved);
+    run->step = ra_malloc(N, sizeof *run->step);
+    run->row = ra_malloc(d, sizeof *run->row);
+    run->order = ra_malloc(N, sizeof *run->order);
+    run->index = ra_malloc(N, sizeof *run->index);
+    run->fate = ra_malloc(block, sizeof *run->fate);
+    run->picked = ra_malloc(block, sizeof *run->picked);
+    if (run->label && run->distance && run->lower && run->sums && run->members && run->moved && run->step &&
+        run->row && run->order && run->index && run->fate && run->picked)
+        return ra_point_set_init(&run->fast, N / 2 + 1, d, N, err);
+    RA_FAIL_MEMORY(err, "k-means", rows * 16 + N * d * sizeof *run->sums);
 }
 
 ra_status ra_kmeans_init(ra_kmeans *run, ra_backend *backend, const ra_data *data,
                          const ra_kmeans_options *options, float *centre, ra_error *err) {
-    size_t rows = ra_data_rows(data), d = ra_data_dimensions(data), values = options->clusters * d;
-    *run = (ra_kmeans){.data = data,
-                       .options = options,
-                       .rows = rows,
-                       .dimensions = d,
+    *run = (ra_kmeans){.options = options,
+                       .dimensions = ra_data_dimensions(data),
                        .clusters = options->clusters,
                        .centre = centre};
-    RA_TRY(ra_nearest_init(&run->nearest, backend, data, options->clusters, err));
-    run->label = ra_calloc(rows, sizeof *run->label);
-    run->distance = ra_malloc(rows, sizeof *run->distance);
-    run->sums = ra_malloc(values, sizeof *run->sums);
-    run->members = ra_malloc(options->clusters, sizeof *run->members);
-    run->row = ra_malloc(d, sizeof *run->row);
-    if (!run->label || !run->distance || !run->sums || !run->members || !run->row)
-        RA_FAIL_MEMORY(err, "k-means",
-                       rows * (sizeof *run->label + sizeof *run->distance) + values * sizeof *run->sums);
-    for (size_t i = 0; i < rows; i++) run->distance[i] = INFINITY;
-    return RA_OK;
+    RA_TRY(draw_sample(run, data, err));
+    RA_TRY(ra_nearest_init(&run->nearest, backend, data, run->sample, run->rows, options->clusters, err));
+    run->tolerance =
+        (options->tolerance > 0 ? options->tolerance : tolerance_default) * run->nearest.block.variance;
+    return allocate(run, err);
 }
 
 void ra_kmeans_release(ra_kmeans *run) {
     ra_nearest_release(&run->nearest);
+    ra_point_set_release(&run->fast);
+    ra_free(run->sample);
     ra_free(run->label);
     ra_free(run->distance);
+    ra_free(run->lower);
     ra_free(run->sums);
     ra_free(run->members);
+    ra_free(run->moved);
+    ra_free(run->step);
     ra_free(run->row);
+    ra_free(run->order);
+    ra_free(run->index);
+    ra_free(run->fate);
+    ra_free(run->picked);
 }
 
-ra_status ra_kmeans_run(ra_backend *backend, const ra_data *data, const ra_kmeans_options *options,
+/* The centres to begin with: seeds, or those of a run that was interrupted. */
+static ra_status start(ra_kmeans *run, ra_error *err) {
+    const ra_kmeans_options *options = run->options;
+    if (!options->start) return ra_kmeans_seed(run, err);
+    memcpy(run->centre, options->start, run->clusters * run->dimensions * sizeof *run->centre);
+    run->iteration = options->start_iteration;
+    if (options->start_members)
+        memcpy(run->members, options->start_members, run->clusters * sizeof *run->members);
+    return RA_OK;
+}
+
+ra_status ra_kmeans_run(ra_backend *backend, const ra_data *data, const ra_kmeans_options *given,
                         ra_points *points, ra_error *err) {
     size_t rows = ra_data_rows(data);
-    RA_TRY(check_options(options, rows, err));
-    RA_TRY(ra_matrix_init(&points->vectors, options->clusters, ra_data_dimensions(data), err));
-    if (options->clusters == rows) { /* each row is its own centre */
+    RA_TRY(check_options(given, rows, err));
+    RA_TRY(ra_matrix_init(&points->vectors, given->clusters, ra_data_dimensions(data), err));
+    if (given->clusters == rows) { /* each row is its own centre */
         ra_data_read(data, 0, rows, points->vectors.data);
         return RA_OK;
     }
+    ra_kmeans_options options = *given;
+    if (!options.max_iterations) options.max_iterations = methods[options.method].iterations;
     ra_kmeans run;
-    ra_status status = ra_kmeans_init(&run, backend, data, options, points->vectors.data, err);
-    if (status == RA_OK) status = ra_kmeans_seed(&run, err);
-    if (status == RA_OK) status = ra_kmeans_iterate(&run, &points->iterations, err);
+    ra_status status = ra_kmeans_init(&run, backend, data, &options, points->vectors.data, err);
+    if (status == RA_OK) status = start(&run, err);
+    if (status == RA_OK) status = methods[options.method].iterate(&run, err);
+    points->iterations = run.iteration;
     points->inertia = run.inertia;
     ra_kmeans_release(&run);
     return status;

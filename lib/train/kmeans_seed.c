@@ -1,20 +1,151 @@
-/* k-means++ (Arthur and Vassilvitskii 2007): each centre is a row drawn with a probability proportional to
- * its squared distance to the centres so far. Taken literally that reads all data once a centre, 32,000 times
- * for a large set of points. Drawing several at once from the probabilities as they are would not be the
- * same: two of them may be neighbours.
+/* Greedy k-means++ (Arthur and Vassilvitskii 2007): each centre is a row drawn with a probability
+ * proportional to its squared distance to the centres so far; of 2 + ln N such candidates the one is taken
+ * that leaves the least sum of squared distances. On most data that ends several per cent below the plain
+ * method, which no number of Lloyd's iterations makes up for.
  *
- * So a batch is proposed from the distances as they were when it began, and each proposal is kept with the
- * probability (its distance now) / (its distance then), now being after those of the batch that were kept.
- * Distances only shrink, so this is rejection sampling: what is kept has exactly the distribution of the
- * sequential method. A batch is an eighth of the centres so far, few are rejected, and the data are read
- * about eight times for each doubling, each time as one matrix product. */
+ * Taken literally this reads all data once a centre. Two things make it cheap:
+ *
+ * - It runs on a sample of some rows a cluster, which is kept in memory: seeds say where the clusters are,
+ * and for that a few rows of each are enough.
+ * - Candidates of several centres are proposed at once, from the distances as they are, so that their
+ *   distances to the sample are one matrix product. When it is a candidate's turn, it is kept with the
+ *   probability (its distance now) / (its distance then), now being after the centres that were taken in
+ *   between. Distances only shrink, so this is rejection sampling: what is kept has exactly the distribution
+ *   of the sequential method; a centre may only have fewer candidates to choose from, and one that is left
+ *   without any waits for the next product.
+ *
+ * Distances that are kept, and with them the probabilities, are float64 from the vectors; the products only
+ * rank candidates and find the rows that a new centre may be nearer to. */
 #include "train/kmeans.h"
+#include "train/filter.h"
 #include "base/error.h"
+#include "base/multiversion.h"
 #include "base/random.h"
+#include "tensor/dot.h"
 
 #include <math.h>
+#include <string.h>
 
-enum { BATCH_SHARE = 8, BATCH_MAX = 512 };
+enum {
+    ROWS_A_CLUSTER = 64,      /* of the sample, ... */
+    ROWS_A_CLUSTER_LEAST = 8, /* ... and if that is more than ... */
+    SAMPLE_BYTES = 256 << 20, /* ... this, as many as fit, but not fewer than that */
+    ROWS_LEAST = 4096,        /* of a sample */
+    AHEAD = 4,                /* a product is for at most this part of the centres so far */
+    CANDIDATES_MOST = 1024,   /* of a product */
+    DISTANCES_MOST = 1 << 25, /* of a product */
+    PART_ROWS = 512,
+    LANES = 16,
+};
+
+typedef struct seeding {
+    ra_kmeans *run;
+    ra_random random;
+    size_t rows, d, tries;  /* S of the sample; candidates a centre */
+    uint64_t *row;          /* [S] their numbers */
+    float *vector;          /* [S,d] less the data's mean */
+    float *norm;            /* [S] */
+    double *distance;       /* [S] to the nearest centre so far, squared */
+    float *near;            /* [S] the same in float32 */
+    double *cumulative;     /* [S] */
+    size_t capacity, count; /* candidates of a product */
+    size_t *candidate;      /* [count] places in the sample */
+    double *then;           /* [count] their distance when they were drawn */
+    float *proposed;        /* [count,d] */
+    float *score;           /* [count,S] */
+    double *left;           /* [tries, parts] sums of what a candidate would leave */
+} seeding;
+
+static size_t parts_of(const seeding *s) {
+    return (s->rows + PART_ROWS - 1) / PART_ROWS;
+}
+
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t most(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* ---- one centre --------------------------------------------------------------------------------------- */
+
+/* Sum of the distances that would be left; base = squared norm of the candidate. */
+RA_MULTIVERSION static double sum_left(const float *restrict score, const float *restrict norm,
+                                       const float *restrict near, float base, size_t n) {
+    double lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++) {
+            float distance = norm[i + l] + base + score[i + l];
+            distance = distance > 0 ? distance : 0;
+            lane[l] += (double)(distance < near[i + l] ? distance : near[i + l]);
+        }
+    for (; i < n; i++) sum += (double)fminf(fmaxf(norm[i] + base + score[i], 0), near[i]);
+    for (size_t l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
+
+typedef struct left_job {
+    const seeding *s;
+    const size_t *kept; /* which candidates; part = candidate * parts_of() + part of the rows */
+} left_job;
+
+static void left_part(void *context, size_t part) {
+    const left_job *job = context;
+    const seeding *s = job->s;
+    size_t parts = parts_of(s), from = part % parts * PART_ROWS, c = job->kept[part / parts];
+    s->left[part] = sum_left(s->score + c * s->rows + from, s->norm + from, s->near + from,
+                             s->norm[s->candidate[c]], least(s->rows - from, PART_ROWS));
+}
+
+/* Of the candidates kept [count] the one that leaves least. */
+static size_t best_of(seeding *s, const size_t *kept, size_t count) {
+    size_t parts = parts_of(s), best = kept[0];
+    double least_left = INFINITY;
+    if (count == 1) return best;
+    ra_pool_run(s->run->nearest.block.pool, count * parts, left_part, &(left_job){s, kept});
+    for (size_t i = 0; i < count; i++) {
+        double left = 0;
+        for (size_t p = 0; p < parts; p++) left += s->left[i * parts + p];
+        if (!(left < least_left)) continue;
+        least_left = left;
+        best = kept[i];
+    }
+    return best;
+}
+
+typedef struct admit_job {
+    const seeding *s;
+    size_t place;       /* of the new centre in the sample */
+    const float *score; /* [S] or NULL: nothing is known yet */
+} admit_job;
+
+/* Distances to the new centre, where it may be the nearest. */
+static void admit_part(void *context, size_t part) {
+    const admit_job *job = context;
+    const seeding *s = job->s;
+    double share = ra_filter_share(s->d);
+    const float *centre = s->vector + job->place * s->d;
+    float base = s->norm[job->place];
+    for (size_t i = part * PART_ROWS; i < (part + 1) * PART_ROWS && i < s->rows; i++) {
+        float sum = s->norm[i] + base;
+        if (job->score && (double)sum + (double)job->score[i] - share * (double)sum > s->distance[i])
+            continue;
+        double distance = ra_squared_distance(s->vector + i * s->d, centre, s->d);
+        if (!(distance < s->distance[i])) continue;
+        s->distance[i] = distance;
+        s->near[i] = (float)distance;
+    }
+}
+
+static void admit(seeding *s, size_t place, const float *score, size_t centre) {
+    ra_kmeans *run = s->run;
+    ra_pool_run(run->nearest.block.pool, parts_of(s), admit_part, &(admit_job){s, place, score});
+    ra_row_block_read(&run->nearest.block, &s->row[place], 1, run->centre + centre * s->d);
+}
+
+/* ---- candidates --------------------------------------------------------------------------------------- */
 
 /* The first row whose cumulative weight is above `target`: rows of weight zero are never found. */
 static size_t find_row(const double *cumulative, size_t rows, double target) {
@@ -31,55 +162,129 @@ static size_t find_row(const double *cumulative, size_t rows, double target) {
     return low;
 }
 
-static float *take_row(const ra_kmeans *run, size_t row, size_t centre) {
-    float *vector = run->centre + centre * run->dimensions;
-    ra_data_read(run->data, row, 1, vector);
-    return vector;
-}
-
-/* Proposes `batch` rows as centres from `first` on; returns how many are kept, the first one always is. */
-static size_t draw(const ra_kmeans *run, const double *cumulative, size_t first, size_t batch,
-                   ra_random *random) {
-    size_t kept = 0, d = run->dimensions;
-    double total = cumulative[run->rows - 1];
-    for (size_t i = 0; i < batch; i++) {
-        size_t row = find_row(cumulative, run->rows, ra_random_unit(random) * total);
-        const float *vector = take_row(run, row, first + kept);
-        double then = run->distance[row], now = then;
-        for (size_t j = 0; j < kept; j++)
-            now = fmin(now, ra_squared_distance(vector, run->centre + (first + j) * d, d));
-        if (ra_random_unit(random) * then < now) kept++;
+/* Draws candidates for `centres` centres and multiplies them with the sample. */
+static ra_status propose(seeding *s, size_t centres, ra_error *err) {
+    const ra_kmeans *run = s->run;
+    const ra_backend_ops *ops = ra_backend_operations(run->nearest.backend);
+    s->count = centres * s->tries;
+    for (size_t c = 0; c < s->count; c++) {
+        double target = ra_random_unit(&s->random) * s->cumulative[s->rows - 1];
+        size_t place = find_row(s->cumulative, s->rows, target);
+        s->candidate[c] = place;
+        s->then[c] = s->distance[place];
+        memcpy(s->proposed + c * s->d, s->vector + place * s->d, s->d * sizeof *s->proposed);
     }
-    return kept;
+    return ops->gemm(ra_backend_self(run->nearest.backend), NULL, false, true, s->count, s->rows, s->d, -2,
+                     s->proposed, s->d, s->vector, s->d, 0, s->score, s->rows, err);
 }
 
-static ra_status seed_from(ra_kmeans *run, double *cumulative, ra_error *err) {
-    ra_random random;
-    ra_random_seed(&random, run->options->seed);
-    size_t count = 0, fresh = 1; /* centres that are taken into account, and new ones behind them */
-    take_row(run, (size_t)ra_random_below(&random, run->rows), 0);
-    for (;;) {
-        RA_TRY(ra_kmeans_admit(run, count, fresh, err));
-        RA_TRY(ra_kmeans_report(run, 0, err));
-        count += fresh;
-        if (count == run->clusters) return RA_OK;
+/* Takes centres from the candidates; returns how many, at least one. */
+static size_t take(seeding *s, size_t first, size_t *kept) {
+    size_t taken = 0;
+    for (size_t from = 0; from < s->count; from += s->tries) {
+        size_t count = 0;
+        for (size_t c = from; c < from + s->tries; c++)
+            if (ra_random_unit(&s->random) * s->then[c] < s->distance[s->candidate[c]]) kept[count++] = c;
+        if (count == 0) continue;
+        size_t best = best_of(s, kept, count);
+        admit(s, s->candidate[best], s->score + best * s->rows, first + taken);
+        taken++;
+    }
+    return taken;
+}
+
+/* ---- all of them -------------------------------------------------------------------------------------- */
+
+static void repeat_rows(seeding *s, size_t count) {
+    for (; count < s->run->clusters; count++) {
+        uint64_t row = ra_random_below(&s->random, s->run->rows);
+        ra_row_block_read(&s->run->nearest.block, &row, 1, s->run->centre + count * s->d);
+    }
+}
+
+static ra_status seed_all(seeding *s, ra_error *err) {
+    ra_kmeans *run = s->run;
+    size_t kept[64], count = 1;
+    admit(s, (size_t)ra_random_below(&s->random, s->rows), NULL, 0);
+    while (count < run->clusters) {
         double total = 0;
-        for (size_t i = 0; i < run->rows; i++) cumulative[i] = total += run->distance[i];
+        for (size_t i = 0; i < s->rows; i++) s->cumulative[i] = total += s->distance[i];
+        run->inertia = total * ((double)run->rows / (double)s->rows);
+        RA_TRY(ra_kmeans_report(run, err));
         if (!(total > 0)) break;
-        size_t batch = 1 + count / BATCH_SHARE, wanted = run->clusters - count;
-        batch = batch > BATCH_MAX ? BATCH_MAX : batch;
-        fresh = draw(run, cumulative, count, batch < wanted ? batch : wanted, &random);
+        size_t ahead = least(1 + count / AHEAD, s->capacity / s->tries);
+        RA_TRY(propose(s, least(ahead, run->clusters - count), err));
+        count += take(s, count, kept);
     }
-    /* Every row is a centre already: the rest can only repeat them. */
-    for (size_t i = count; i < run->clusters; i++)
-        take_row(run, (size_t)ra_random_below(&random, run->rows), i);
-    return ra_kmeans_admit(run, count, run->clusters - count, err);
+    repeat_rows(s, count); /* every row is a centre already: the rest can only repeat them */
+    return RA_OK;
+}
+
+static ra_status allocate(seeding *s, ra_error *err) {
+    s->row = ra_malloc(s->rows, sizeof *s->row);
+    s->vector = ra_malloc(s->rows * s->d, sizeof *s->vector);
+    s->norm = ra_malloc(s->rows, sizeof *s->norm);
+    s->distance = ra_malloc(s->rows, sizeof *s->distance);
+    s->near = ra_malloc(s->rows, sizeof *s->near);
+    s->cumulative = ra_malloc(s->rows, sizeof *s->cumulative);
+    s->candidate = ra_malloc(s->capacity, sizeof *s->candidate);
+    s->then = ra_malloc(s->capacity, sizeof *s->then);
+    s->proposed = ra_malloc(s->capacity * s->d, sizeof *s->proposed);
+    s->score = ra_malloc(s->capacity * s->rows, sizeof *s->score);
+    s->left = ra_malloc(s->tries * parts_of(s), sizeof *s->left);
+    if (s->row && s->vector && s->norm && s->distance && s->near && s->cumulative && s->candidate &&
+        s->then && s->proposed && s->score && s->left)
+        return RA_OK;
+    RA_FAIL_MEMORY(err, "the seeds of k-means",
+                   (s->rows * s->d + s->capacity * (s->d + s->rows)) * sizeof(float));
+}
+
+static void release(seeding *s) {
+    ra_free(s->row);
+    ra_free(s->vector);
+    ra_free(s->norm);
+    ra_free(s->distance);
+    ra_free(s->near);
+    ra_free(s->cumulative);
+    ra_free(s->candidate);
+    ra_free(s->then);
+    ra_free(s->proposed);
+    ra_free(s->score);
+    ra_free(s->left);
+}
+
+static void sample_part(void *context, size_t part) {
+    const seeding *s = context;
+    const ra_row_block *block = &s->run->nearest.block;
+    for (size_t i = part * PART_ROWS; i < (part + 1) * PART_ROWS && i < s->rows; i++) {
+        float *vector = s->vector + i * s->d;
+        ra_row_block_read(block, &s->row[i], 1, vector);
+        for (size_t j = 0; j < s->d; j++) vector[j] -= block->mean[j];
+        s->norm[i] = (float)ra_dot_f64(vector, vector, s->d);
+        s->distance[i] = INFINITY;
+        s->near[i] = INFINITY;
+    }
+}
+
+static size_t sample_rows(const ra_kmeans *run) {
+    size_t fit = SAMPLE_BYTES / (run->dimensions * sizeof(float));
+    size_t rows = least(ROWS_A_CLUSTER * run->clusters, most(fit, ROWS_A_CLUSTER_LEAST * run->clusters));
+    return least(run->rows, most(rows, ROWS_LEAST));
 }
 
 ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err) {
-    double *cumulative = ra_malloc(run->rows, sizeof *cumulative);
-    if (!cumulative) RA_FAIL_MEMORY(err, "the seeds of k-means", run->rows * sizeof *cumulative);
-    ra_status status = seed_from(run, cumulative, err);
-    ra_free(cumulative);
+    size_t N = run->clusters;
+    seeding s = {.run = run, .d = run->dimensions, .rows = sample_rows(run)};
+    s.tries = 2 + (size_t)log((double)N);
+    s.capacity = least(CANDIDATES_MOST, DISTANCES_MOST / s.rows);
+    if (s.capacity < s.tries) s.capacity = s.tries;
+    ra_random_seed(&s.random, run->options->seed);
+    ra_status status = allocate(&s, err);
+    if (status == RA_OK) {
+        ra_random_sample(&s.random, run->rows, s.row, s.rows);
+        ra_pool_run(run->nearest.block.pool, parts_of(&s), sample_part, &s);
+        status = seed_all(&s, err);
+    }
+    release(&s);
     return status;
 }

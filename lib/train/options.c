@@ -6,6 +6,8 @@
 /* In the order of their enums. */
 static const char *const loss_names[] = {"mse",   "mse_l1",  "auxk", "reanimate", "elastic",
                                          "hoyer", "kappa_4", "l0",   NULL};
+static const char *const points_method_names[] = {"kmeans", "sample", "all", NULL};
+static const char *const kmeans_names[] = {"lloyd", "minibatch", NULL};
 static const char *const schedule_names[] = {"constant", "cosine", "linear", NULL};
 static const char *const standardize_names[] = {"none", "element", "global", NULL};
 static const char *const optimizer_names[] = {"adam", "adamw", NULL};
@@ -34,6 +36,11 @@ enum {
     BETA1,
     BETA2,
     INIT,
+    POINTS_METHOD,
+    KMEANS,
+    POINTS_ROWS,
+    POINTS_ITERATIONS,
+    POINTS_SEED,
 };
 
 static const ra_setting rows[] = {
@@ -76,6 +83,16 @@ static const ra_setting rows[] = {
                "decay of its square's running mean"},
     [INIT] = {"init", "init-weights", RA_SETTING_NAME, AT(init), init_names, 0, 0, "NAME",
               "where atoms start: eye, permuted, random; plain ones: xavier, points"},
+    [POINTS_METHOD] = {"points_method", "points-method", RA_SETTING_NAME, AT(points_method),
+                       points_method_names, 0, 0, "NAME", "kmeans, sample (random rows) or all (every row)"},
+    [KMEANS] = {"kmeans", "kmeans", RA_SETTING_NAME, AT(kmeans), kmeans_names, 0, 0, "NAME",
+                "lloyd or minibatch"},
+    [POINTS_ROWS] = {"points_rows", "points-rows", RA_SETTING_COUNT, AT(points_rows), NULL, 1, 2147483647,
+                     "M", "k-means on a random sample of M rows"},
+    [POINTS_ITERATIONS] = {"points_iterations", "points-iterations", RA_SETTING_COUNT, AT(points_iterations),
+                           NULL, 1, 2147483647, "I", "iterations of k-means, at most"},
+    [POINTS_SEED] = {"points_seed", "points-seed", RA_SETTING_COUNT, AT(points_seed), NULL, 0,
+                     9007199254740992.0, "N", "of the points' random choices"},
 };
 
 const ra_settings_table *ra_train_settings_table(void) {
@@ -115,6 +132,8 @@ void ra_train_settings_defaults(ra_train_settings *settings) {
     defaults.known =
         ((1u << table->count) - 1) & ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY | 1u << LR_FINAL |
                                        1u << SHUFFLE_SEED | 1u << WEIGHT_DECAY | 1u << INIT);
+    defaults.known &= ~(1u << POINTS_METHOD | 1u << KMEANS | 1u << POINTS_ROWS | 1u << POINTS_ITERATIONS |
+                        1u << POINTS_SEED);
     ra_settings_fill(table, settings, &defaults);
     /* some defaults follow from other settings */
     defaults.penalty = penalties[settings->loss];

@@ -1,6 +1,7 @@
-/* Candidate points: from k-means or from a file, each with the data rows nearest to it. */
+/* Candidate points: from k-means, a random sample or a file, each with the data rows nearest to it. */
 #include "train/kmeans.h"
 #include "base/error.h"
+#include "base/random.h"
 
 #include <string.h>
 
@@ -32,8 +33,8 @@ static ra_status find_rows(ra_backend *backend, const ra_data *data, size_t want
     if (!points->row || !points->row_distance)
         RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu nearest rows of each of %zu points", R, N);
     ra_nearest nearest;
-    RA_TRY(ra_nearest_init(&nearest, backend, data, N, err));
-    ra_nearest_set(&nearest, points->vectors.data, 0, N);
+    RA_TRY(ra_nearest_init(&nearest, backend, data, NULL, 0, N, err));
+    ra_nearest_set(&nearest, points->vectors.data);
     ra_status status = ra_nearest_rows(&nearest, R, points->row, points->row_distance, err);
     ra_nearest_release(&nearest);
     if (status == RA_OK) status = number_by_source(data, points, err);
@@ -45,6 +46,36 @@ ra_status ra_points_kmeans(ra_backend *backend, const ra_data *data, const ra_km
     *points = (ra_points){0};
     ra_status status = ra_kmeans_run(backend, data, options, points, err);
     if (status == RA_OK) status = find_rows(backend, data, options->nearest, points, err);
+    if (status != RA_OK) ra_points_release(points);
+    return status;
+}
+
+/* ---- random rows -------------------------------------------------------------------------------------- */
+
+static ra_status take_rows(const ra_data *data, size_t count, uint64_t seed, ra_matrix *vectors,
+                           ra_error *err) {
+    size_t rows = ra_data_rows(data);
+    if (count < 1 || count > rows)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "%zu random rows were asked for as points; the data have %zu rows, "
+                "expected 1 to %zu",
+                count, rows, rows);
+    RA_TRY(ra_matrix_init(vectors, count, ra_data_dimensions(data), err));
+    uint64_t *chosen = ra_malloc(count, sizeof *chosen);
+    if (!chosen) RA_FAIL_MEMORY(err, "the numbers of random rows", count * sizeof *chosen);
+    ra_random random;
+    ra_random_seed(&random, seed);
+    ra_random_sample(&random, rows, chosen, count);
+    ra_data_gather(data, chosen, count, vectors->data);
+    ra_free(chosen);
+    return RA_OK;
+}
+
+ra_status ra_points_sample(ra_backend *backend, const ra_data *data, size_t count, uint64_t seed,
+                           size_t nearest, ra_points *points, ra_error *err) {
+    *points = (ra_points){0};
+    ra_status status = take_rows(data, count, seed, &points->vectors, err);
+    if (status == RA_OK) status = find_rows(backend, data, nearest, points, err);
     if (status != RA_OK) ra_points_release(points);
     return status;
 }

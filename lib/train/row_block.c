@@ -6,10 +6,15 @@
 #include "base/multiversion.h"
 #include "tensor/dot.h"
 
+#include <math.h>
+
 enum {
     LANES = 16,     /* partial sums side by side: vector registers, in an order that is the same everywhere */
     PART_ROWS = 32, /* rows loaded by one part */
-    PART_COLUMNS = 64 /* columns added up by one part */
+    PART_COLUMNS = 64,      /* columns added up by one part */
+    BLOCK_BYTES = 12 << 20, /* of a block: large enough that few of its rows fill a matrix product */
+    BLOCK_ROWS_LEAST = 256,
+    BLOCK_ROWS_MOST = 8192,
 };
 
 RA_MULTIVERSION double ra_squared_distance(const float *x, const float *y, size_t n) {
@@ -31,27 +36,81 @@ RA_MULTIVERSION double ra_squared_distance(const float *x, const float *y, size_
 
 /* ---- loading ------------------------------------------------------------------------------------------ */
 
-RA_MULTIVERSION static void subtract(const float *restrict x, const float *restrict y, float *restrict out,
-                                     size_t n) {
-    for (size_t i = 0; i < n; i++) out[i] = x[i] - y[i];
+void ra_row_block_read(const ra_row_block *block, const uint64_t *rows, size_t n, float *out) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t row = block->sample ? block->sample[rows[i]] : rows[i];
+        ra_data_gather(block->data, &row, 1, out + i * block->dimensions);
+    }
 }
 
+typedef struct load_job {
+    ra_row_block *block;
+    const uint64_t *rows; /* [count] or NULL: those from block->first on */
+} load_job;
+
 static void load_part(void *context, size_t part) {
-    ra_row_block *block = context;
-    size_t d = block->dimensions, from = part * PART_ROWS;
+    const load_job *job = context;
+    const ra_row_block *block = job->block;
+    size_t from = part * PART_ROWS, d = block->dimensions;
     size_t count = block->count - from < PART_ROWS ? block->count - from : PART_ROWS;
-    ra_data_read(block->data, block->first + from, count, block->raw + from * d);
-    for (size_t i = from; i < from + count; i++) {
-        subtract(block->raw + i * d, block->mean, block->centred + i * d, d);
-        block->norm[i] = ra_dot_f64(block->centred + i * d, block->centred + i * d, d);
-    }
+    float *out = block->raw + from * d;
+    if (job->rows)
+        ra_row_block_read(block, job->rows + from, count, out);
+    else if (block->sample)
+        ra_data_gather(block->data, block->sample + block->first + from, count, out);
+    else
+        ra_data_read(block->data, block->first + from, count, out);
+}
+
+static void load(load_job *job) {
+    ra_pool_run(job->block->pool, (job->block->count + PART_ROWS - 1) / PART_ROWS, load_part, job);
 }
 
 void ra_row_block_load(ra_row_block *block, size_t first) {
     size_t rest = block->rows - first;
     block->first = first;
-    block->count = rest < RA_BLOCK_ROWS ? rest : RA_BLOCK_ROWS;
-    ra_pool_run(block->pool, (block->count + PART_ROWS - 1) / PART_ROWS, load_part, block);
+    block->count = rest < block->capacity ? rest : block->capacity;
+    load(&(load_job){block, NULL});
+}
+
+void ra_row_block_gather(ra_row_block *block, const uint64_t *rows, size_t count) {
+    block->first = 0;
+    block->count = count;
+    load(&(load_job){block, rows});
+}
+
+/* ---- about the mean ----------------------------------------------------------------------------------- */
+
+RA_MULTIVERSION static void subtract(const float *restrict x, const float *restrict y, float *restrict out,
+                                     size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] = x[i] - y[i];
+}
+
+typedef struct centre_job {
+    const ra_row_block *block;
+    size_t from;
+    const int32_t *picked;
+    size_t count;
+    float *centred;
+    double *norm;
+} centre_job;
+
+static void centre_part(void *context, size_t part) {
+    const centre_job *job = context;
+    size_t from = part * PART_ROWS, d = job->block->dimensions;
+    size_t end = from + PART_ROWS < job->count ? from + PART_ROWS : job->count;
+    for (size_t i = from; i < end; i++) {
+        size_t row = job->picked ? (size_t)job->picked[job->from + i] : job->from + i;
+        float *centred = job->centred + i * d;
+        subtract(job->block->raw + row * d, job->block->mean, centred, d);
+        job->norm[i] = ra_dot_f64(centred, centred, d);
+    }
+}
+
+void ra_row_block_centre(const ra_row_block *block, size_t from, const int32_t *picked, size_t count,
+                         float *centred, double *norm) {
+    centre_job job = {block, from, picked, count, centred, norm};
+    ra_pool_run(block->pool, (count + PART_ROWS - 1) / PART_ROWS, centre_part, &job);
 }
 
 /* ---- adding up ---------------------------------------------------------------------------------------- */
@@ -70,10 +129,8 @@ static void sum_part(void *context, size_t part) {
     const sum_job *job = context;
     size_t d = job->block->dimensions, from = part * PART_COLUMNS;
     size_t columns = d - from < PART_COLUMNS ? d - from : PART_COLUMNS;
-    for (size_t i = 0; i < job->block->count; i++) {
-        size_t group = job->label ? (size_t)job->label[i] : 0;
-        add_columns(job->sums + group * d + from, job->block->raw + i * d + from, columns);
-    }
+    for (size_t i = 0; i < job->block->count; i++)
+        add_columns(job->sums + (size_t)job->label[i] * d + from, job->block->raw + i * d + from, columns);
 }
 
 void ra_row_block_accumulate(const ra_row_block *block, const int32_t *label, double *sums) {
@@ -81,44 +138,84 @@ void ra_row_block_accumulate(const ra_row_block *block, const int32_t *label, do
     ra_pool_run(block->pool, (block->dimensions + PART_COLUMNS - 1) / PART_COLUMNS, sum_part, &job);
 }
 
-/* ---- life --------------------------------------------------------------------------------------------- */
+/* ---- mean and variance -------------------------------------------------------------------------------- */
 
-/* `sums` [d] is scratch, zeroed. */
-static void measure(ra_row_block *block, double *sums) {
-    for (size_t first = 0; first < block->rows; first += block->count) {
-        ra_row_block_load(block, first);
-        ra_row_block_accumulate(block, NULL, sums);
+/* Sums about the first row, so that data far from zero lose nothing. */
+typedef struct moments_job {
+    const ra_row_block *block;
+    const float *origin;    /* [d] */
+    double *sums, *squares; /* [d] */
+} moments_job;
+
+RA_MULTIVERSION static void add_moments(const float *restrict x, const float *restrict origin,
+                                        double *restrict sums, double *restrict squares, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        double gap = (double)x[i] - (double)origin[i];
+        sums[i] += gap;
+        squares[i] += gap * gap;
     }
-    for (size_t j = 0; j < block->dimensions; j++) block->mean[j] = (float)(sums[j] / (double)block->rows);
-    double total = 0;
-    for (size_t first = 0; first < block->rows; first += block->count) {
-        ra_row_block_load(block, first);
-        for (size_t i = 0; i < block->count; i++) total += block->norm[i];
-    }
-    block->variance = total / (double)block->rows;
 }
 
-ra_status ra_row_block_init(ra_row_block *block, ra_pool *pool, const ra_data *data, ra_error *err) {
-    size_t rows = ra_data_rows(data), d = ra_data_dimensions(data);
-    size_t count = rows < RA_BLOCK_ROWS ? rows : RA_BLOCK_ROWS;
-    *block = (ra_row_block){.pool = pool, .data = data, .rows = rows, .dimensions = d};
-    double *sums = ra_calloc(d, sizeof *sums);
+static void moments_part(void *context, size_t part) {
+    const moments_job *job = context;
+    size_t d = job->block->dimensions, from = part * PART_COLUMNS;
+    size_t columns = d - from < PART_COLUMNS ? d - from : PART_COLUMNS;
+    for (size_t i = 0; i < job->block->count; i++)
+        add_moments(job->block->raw + i * d + from, job->origin + from, job->sums + from, job->squares + from,
+                    columns);
+}
+
+/* scratch [2 d], zeroed; mean holds the first row before. */
+static void measure(ra_row_block *block, double *scratch) {
+    size_t d = block->dimensions;
+    double rows = (double)block->rows;
+    moments_job job = {block, block->mean, scratch, scratch + d};
+    for (size_t first = 0; first < block->rows; first += block->count) {
+        ra_row_block_load(block, first);
+        ra_pool_run(block->pool, (d + PART_COLUMNS - 1) / PART_COLUMNS, moments_part, &job);
+    }
+    block->variance = 0;
+    for (size_t j = 0; j < d; j++) {
+        double gap = job.sums[j] / rows;
+        block->variance += fmax(0, job.squares[j] / rows - gap * gap);
+        block->mean[j] = (float)((double)block->mean[j] + gap);
+    }
+}
+
+/* ---- life --------------------------------------------------------------------------------------------- */
+
+static size_t block_rows(size_t rows, size_t d) {
+    size_t fit = BLOCK_BYTES / (d * sizeof(float));
+    fit = fit < BLOCK_ROWS_LEAST ? BLOCK_ROWS_LEAST : fit > BLOCK_ROWS_MOST ? BLOCK_ROWS_MOST : fit;
+    return rows < fit ? rows : fit;
+}
+
+ra_status ra_row_block_init(ra_row_block *block, ra_pool *pool, const ra_data *data, const uint64_t *sample,
+                            size_t count, ra_error *err) {
+    size_t rows = sample ? count : ra_data_rows(data), d = ra_data_dimensions(data);
+    *block = (ra_row_block){.pool = pool,
+                            .data = data,
+                            .sample = sample,
+                            .rows = rows,
+                            .dimensions = d,
+                            .capacity = block_rows(rows, d)};
+    double *scratch = ra_calloc(2 * d, sizeof *scratch);
     block->mean = ra_calloc(d, sizeof *block->mean);
-    block->raw = ra_malloc(count * d, sizeof *block->raw);
-    block->centred = ra_malloc(count * d, sizeof *block->centred);
-    block->norm = ra_malloc(count, sizeof *block->norm);
-    bool complete = sums && block->mean && block->raw && block->centred && block->norm;
-    if (complete) measure(block, sums);
-    ra_free(sums);
+    block->raw = ra_malloc(block->capacity * d, sizeof *block->raw);
+    bool complete = scratch && block->mean && block->raw;
+    if (complete) {
+        ra_row_block_read(block, &(uint64_t){0}, 1, block->mean);
+        measure(block, scratch);
+    }
+    ra_free(scratch);
     if (complete) return RA_OK;
+    size_t bytes = block->capacity * d * sizeof(float);
     ra_row_block_release(block);
-    RA_FAIL_MEMORY(err, "a block of rows", 2 * count * d * sizeof(float));
+    RA_FAIL_MEMORY(err, "a block of rows", bytes);
 }
 
 void ra_row_block_release(ra_row_block *block) {
     ra_free(block->mean);
     ra_free(block->raw);
-    ra_free(block->centred);
-    ra_free(block->norm);
     *block = (ra_row_block){0};
 }

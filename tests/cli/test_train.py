@@ -88,8 +88,69 @@ class Points(Train):
 
     def test_all_rows(self):
         every = self.train("--points", "all")
+        self.assertEqual(every[1]["points_method"], "all")
+        self.assertNotIn("points_seed", every[1])
+        method = self.train("--points-method", "all")
+        self.assertEqual(method[0]["dictionary.C"].values, every[0]["dictionary.C"].values)
         self.assertEqual(every[0]["dictionary.C"].values, small_data().values)
         self.assertEqual(every[0]["points.rows"].values[:: every[0]["points.rows"].shape[1]], list(range(96)))
+
+    def test_random_rows(self):
+        tensors, metadata = self.train("--points", "sample:20", "--seed", "3")
+        rows = tensors["points.rows"].values[::5]
+        values = support.decode("F32", support.encode("F32", small_data().values))
+        self.assertEqual(rows, sorted(set(rows)))
+        self.assertEqual(len(rows), 20)
+        self.assertNotEqual(rows, list(range(20)))
+        taken = [v for row in rows for v in values[row * 12 : row * 12 + 12]]
+        self.assertEqual(tensors["dictionary.C"].values, taken)
+        self.assertEqual(set(tensors["points.row_distance"].values[::5]), {0.0})
+        self.assertEqual((metadata["points_method"], metadata["points_seed"]), ("sample", "3"))
+        self.assertNotIn("kmeans", metadata)
+        same = self.train("--points", "20", "--points-method", "sample", "--points-seed", "3", "--seed", "4")
+        self.assertEqual(same[0]["dictionary.C"].values, taken)
+        other = self.train("--points", "sample:20", "--points-seed", "5", "--seed", "3")
+        self.assertNotEqual(other[0]["dictionary.C"].values, taken)
+
+    def test_the_seed_of_points_is_apart_from_that_of_the_run(self):
+        both = [self.train("--points", "9", "--points-seed", "2", "--seed", seed)[0] for seed in "56"]
+        self.assertEqual(both[0]["dictionary.C"].values, both[1]["dictionary.C"].values)
+        self.assertNotEqual(both[0]["dictionary.W"].values, both[1]["dictionary.W"].values)
+
+    def test_methods_of_k_means(self):
+        for flags, expected in [
+            ([], {"points_method": "kmeans", "kmeans": "lloyd", "points_seed": "0"}),
+            (["--kmeans", "minibatch", "--points-iterations", "30"], {"kmeans": "minibatch"}),
+            (["--points-rows", "60", "--points-method", "kmeans"], {"points_rows": "60", "kmeans": "lloyd"}),
+        ]:
+            tensors, metadata = self.train("--points", "6", *flags)
+            for key, value in expected.items():
+                self.assertEqual(metadata[key], value, flags)
+            self.assertEqual("points_rows" in metadata, "--points-rows" in flags)
+            for point in range(6):  # of the data's six directions each has a point
+                rows = tensors["points.rows"].values[point * 5 : point * 5 + 5]
+                self.assertEqual(len({row % 6 for row in rows}), 1, rows)
+
+    def test_ways_to_points_do_not_depend_on_threads(self):
+        for flags in [
+            ["--points", "7"],
+            ["--points", "7", "--kmeans", "minibatch"],
+            ["--points", "7", "--points-rows", "50"],
+            ["--points", "sample:7"],
+        ]:
+            files = []
+            for threads in "123":
+                self.train(*flags, "--threads", threads)
+                with open(self.out, "rb") as file:
+                    files.append(file.read())
+            self.assertEqual(len(set(files)), 1, flags)
+
+    def test_a_start_keeps_the_settings_of_its_points(self):
+        self.train("--points", "8", "--kmeans", "minibatch", "--points-seed", "4")
+        first = self.path("first.safetensors")
+        os.rename(self.out, first)
+        metadata = self.train("--init", first)[1]
+        self.assertEqual((metadata["kmeans"], metadata["points_seed"]), ("minibatch", "4"))
 
     def test_a_file(self):
         given = Tensor("F32", [7, 12], support.Random(3).values(84))
@@ -109,6 +170,11 @@ class Points(Train):
         self.refused(["--points is 97", "96 rows"], "--points", "97")
         self.refused(["--points is 0", "96 rows"], "--points", "0")
         self.refused("--points is 18446744073709551617", "--points", "18446744073709551617")
+        self.refused(["--points is sample:97", "sample:1 to sample:96"], "--points", "sample:97")
+        self.refused("--points is sample:0", "--points", "sample:0")
+        self.refused("sample:many", "--points", "sample:many")
+        self.refused(["--points-rows is 97", "9 to 96"], "--points", "9", "--points-rows", "97")
+        self.refused(["--points-rows is 8", "9 to 96"], "--points", "9", "--points-rows", "8")
         self.refused("nowhere.npy", "--points", self.path("nowhere.npy"))
         other = support.write_npy(self.path("other.npy"), Tensor("F32", [4, 5], [1.0] * 20))
         self.refused(["5", "12"], "--points", other)

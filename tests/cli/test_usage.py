@@ -121,6 +121,26 @@ class WrongUsage(Case):
             2, ["--points", "--dictionary-kind"], "train", "x", "-o", out, "--points", "9", "--dictionary-kind", "l2"
         )
 
+    def test_flags_about_points_that_contradict_each_other(self):
+        for texts, flags in [
+            (["--points-method", "file"], ["--points", "p.npy", "--points-method", "sample"]),
+            (["--points", "--points-method"], ["--points", "sample:9", "--points-method", "kmeans"]),
+            (["--points", "--points-method"], ["--points", "all", "--points-method", "sample"]),
+            (["every row", "number"], ["--points", "9", "--points-method", "all"]),
+            (["k-means"], ["--points", "sample:9", "--kmeans", "lloyd"]),
+            (["k-means"], ["--points", "all", "--points-rows", "9"]),
+            (["k-means"], ["--points", "p.npy", "--points-iterations", "9"]),
+            (["k-means"], ["--points", "9", "--points-method", "sample", "--kmeans", "minibatch"]),
+            (["--points-seed", "random"], ["--points", "all", "--points-seed", "1"]),
+            (["--points-seed", "random"], ["--points", "p.npy", "--points-seed", "1"]),
+            (["--kmeans", "--init"], ["--kmeans", "lloyd", "--init", "i"]),
+            (["--points-seed", "--init"], ["--points-seed", "1", "--init", "i"]),
+            (["--points-rows", "--dictionary-kind"], ["--points-rows", "9", "--dictionary-kind", "l2"]),
+        ]:
+            self.bad(2, texts, "train", "x", "-o", self.path("o"), *flags)
+        for flag, value in [("--kmeans", "elkan"), ("--points-method", "grid"), ("--points-rows", "0")]:
+            self.bad(2, flag, "train", "x", "-o", self.path("o"), flag, value)
+
     def test_a_name_that_starts_with_dashes_comes_after_two_dashes(self):
         self.bad(1, "--strange.npy", "inspect", "--", "--strange.npy")
 

@@ -2,8 +2,6 @@
 
 #include "ra_memory.h"
 
-#include "train/kmeans.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -89,7 +87,8 @@ START_TEST(test_the_number_of_threads_changes_nothing) {
         ra_kmeans_options options = {.clusters = CLUSTERS, .seed = 5, .max_iterations = 7};
         ra_ok(ra_points_kmeans(backend, data, &options, &points[i], &err));
         ra_backend_release(backend);
-        /* the reference too: assignments are exact, whatever the rounding of the products */
+        /* the reference too: assignments and seeds are exact, whatever the rounding of the products, but for
+         * near ties of candidates */
         assert_same_points(&points[0], &points[i]);
     }
     for (size_t i = 0; i < 4; i++) ra_points_release(&points[i]);
@@ -120,12 +119,12 @@ typedef struct history {
     double last;
 } history;
 
-static bool follow(void *context, size_t iteration, double inertia) {
+static bool follow(void *context, const ra_kmeans_progress *progress) {
     history *h = context;
-    ck_assert_double_le(inertia, h->calls ? h->last * (1 + 1e-6) : INFINITY);
-    ck_assert(iteration == h->iterations || iteration == h->iterations + 1);
-    h->iterations = iteration;
-    h->last = inertia;
+    ck_assert_double_le(progress->inertia, h->calls ? h->last * (1 + 1e-6) : INFINITY);
+    ck_assert(progress->iteration == h->iterations || progress->iteration == h->iterations + 1);
+    h->iterations = progress->iteration;
+    h->last = progress->inertia;
     return ++h->calls != h->cancel_at;
 }
 
@@ -136,6 +135,7 @@ START_TEST(test_inertia_falls_and_is_that_of_the_points) {
     } cases[] = {
         {300, 2, 7, 0, 1},      {1100, 10, 50, 0, 1},   {2100, 64, 30, 0, 1},      {500, 1, 100, 0, 1},
         {800, 16, 20, 1e4f, 1}, {200, 8, 5, 0, 1e-30f}, {200, 8, 5, 1e29f, 1e30f}, {5, 3, 4, 0, 1},
+        {5000, 2, 2100, 0, 1}, /* more clusters than a tile has */
     };
     static float values[2100 * 64];
     size_t rows = cases[_i].rows, d = cases[_i].d;
@@ -183,19 +183,16 @@ END_TEST
 
 /* ---- awkward data ------------------------------------------------------------------------------------- */
 
-/* Runs from centres that a test has chosen, in the place of seeds. */
+/* Runs from centres that a test has chosen, in the place of seeds; they are those of the end afterwards. */
 static size_t run_from(const float *values, size_t rows, size_t d, float *centres, size_t clusters,
                        size_t iterations) {
-    ra_kmeans_options options = {.clusters = clusters, .tolerance = 1e-30, .max_iterations = iterations};
-    ra_backend *backend = backend_of("cpu", 2);
-    ra_data *data = data_of(values, rows, d);
-    ra_kmeans run;
-    ra_ok(ra_kmeans_init(&run, backend, data, &options, centres, &err));
-    ra_ok(ra_kmeans_admit(&run, 0, clusters, &err));
-    ra_ok(ra_kmeans_iterate(&run, &iterations, &err));
-    ra_kmeans_release(&run);
-    ra_data_free(data);
-    ra_backend_release(backend);
+    ra_kmeans_options options = {
+        .clusters = clusters, .tolerance = 1e-30, .max_iterations = iterations, .start = centres};
+    ra_points points;
+    run(values, rows, d, &options, &points);
+    memcpy(centres, points.vectors.data, clusters * d * sizeof *centres);
+    iterations = points.iterations;
+    ra_points_release(&points);
     return iterations;
 }
 
@@ -276,9 +273,152 @@ START_TEST(test_one_cluster_is_the_mean) {
 }
 END_TEST
 
+/* ---- interrupted runs --------------------------------------------------------------------------------- */
+
+/* Copies the state of iteration `at` and stops there. */
+typedef struct snapshot {
+    size_t at, iteration, clusters;
+    float centres[60 * 6];
+    uint64_t members[60];
+} snapshot;
+
+static bool take_snapshot(void *context, const ra_kmeans_progress *progress) {
+    snapshot *shot = context;
+    if (progress->iteration < shot->at || progress->iteration == 0) return true;
+    shot->iteration = progress->iteration;
+    ck_assert_uint_eq(progress->clusters, shot->clusters);
+    ck_assert_uint_eq(progress->dimensions, 6);
+    memcpy(shot->centres, progress->centres, shot->clusters * 6 * sizeof(float));
+    memcpy(shot->members, progress->members, shot->clusters * sizeof(uint64_t));
+    return false;
+}
+
+/* A run that goes on knows nothing of the bounds that the first one had, so this holds them, too, against a
+ * search of everything. */
+static void assert_continues(ra_kmeans_options options) {
+    enum { ROWS = 9000, D = 6 };
+    static float values[ROWS * D];
+    fill_blobs(values, ROWS, D, 70, 1, 0.4f, 12);
+    ra_backend *backend = backend_of("cpu", 2);
+    ra_data *data = data_of(values, ROWS, D);
+    ra_points whole, rest;
+    ra_ok(ra_points_kmeans(backend, data, &options, &whole, &err));
+    ck_assert_uint_ge(whole.iterations, 10);
+    for (size_t at = 1; at <= whole.iterations; at++) {
+        snapshot shot = {.at = at, .clusters = options.clusters};
+        ra_kmeans_options first = options, second = options;
+        first.progress = take_snapshot;
+        first.context = &shot;
+        ra_fails(ra_points_kmeans(backend, data, &first, &rest, &err), RA_ERR_CANCELLED, "as asked");
+        ck_assert_uint_eq(shot.iteration, at);
+        second.start = shot.centres;
+        second.start_iteration = at;
+        second.start_members = shot.members;
+        second.seed = options.method == RA_KMEANS_LLOYD ? 999 : options.seed; /* Lloyd draws nothing more */
+        if (options.rows) second.seed = options.seed;
+        ra_ok(ra_points_kmeans(backend, data, &second, &rest, &err));
+        assert_same_points(&whole, &rest);
+        ra_points_release(&rest);
+    }
+    ra_points_release(&whole);
+    ra_data_free(data);
+    ra_backend_release(backend);
+}
+
+START_TEST(test_an_interrupted_run_continues_as_if_it_had_not_been) {
+    static const ra_kmeans_options cases[] = {
+        {.clusters = 60, .seed = 3, .tolerance = 1e-30},
+        {.clusters = 7, .seed = 3, .tolerance = 1e-6},
+        {.clusters = 60, .seed = 4, .rows = 3000, .tolerance = 1e-30, .max_iterations = 20},
+        {.clusters = 40, .seed = 5, .method = RA_KMEANS_MINIBATCH},
+        {.clusters = 40, .seed = 5, .method = RA_KMEANS_MINIBATCH, .max_iterations = 12, .rows = 2000},
+    };
+    assert_continues(cases[_i]);
+}
+END_TEST
+
+/* ---- mini-batches and samples ------------------------------------------------------------------------- */
+
+START_TEST(test_minibatches_find_separated_blobs) {
+    enum { ROWS = 6000, D = 20, BLOBS = 12 };
+    static float values[ROWS * D];
+    fill_blobs(values, ROWS, D, BLOBS, 10, 0.3f, 77);
+    ra_points points, lloyd;
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = BLOBS, .method = RA_KMEANS_MINIBATCH}, &points);
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = BLOBS}, &lloyd);
+    ck_assert_double_eq_tol(points.inertia / inertia_of(values, ROWS, &points.vectors), 1, 1e-12);
+    ck_assert_double_ge(points.inertia, lloyd.inertia * (1 - 1e-9));
+    ck_assert_double_le(points.inertia, lloyd.inertia * 1.02);
+    ra_points_release(&points);
+    ra_points_release(&lloyd);
+}
+END_TEST
+
+START_TEST(test_minibatches_do_not_depend_on_threads) {
+    enum { ROWS = 3000, D = 9 };
+    static float values[ROWS * D];
+    fill_blobs(values, ROWS, D, 30, 1, 0.5f, 3);
+    ra_kmeans_options options = {.clusters = 30, .seed = 5, .method = RA_KMEANS_MINIBATCH};
+    ra_data *data = data_of(values, ROWS, D);
+    ra_points points[3];
+    for (size_t i = 0; i < 3; i++) {
+        ra_backend *backend = backend_of("cpu", i + 1);
+        options.seed = i < 2 ? 5 : 6;
+        ra_ok(ra_points_kmeans(backend, data, &options, &points[i], &err));
+        ra_backend_release(backend);
+    }
+    assert_same_points(&points[0], &points[1]);
+    ck_assert_mem_ne(points[0].vectors.data, points[2].vectors.data, 30 * D * sizeof(float));
+    for (size_t i = 0; i < 3; i++) ra_points_release(&points[i]);
+    ra_data_free(data);
+}
+END_TEST
+
+/* Every row of the sample becomes a point, which shows the sample. */
+START_TEST(test_a_sample_is_of_different_rows_from_everywhere) {
+    enum { ROWS = 500, D = 3, SAMPLE = 50 };
+    static float values[ROWS * D];
+    static const ra_kmeans_method methods[] = {RA_KMEANS_LLOYD, RA_KMEANS_MINIBATCH};
+    test_fill(values, ROWS * D, 21);
+    for (size_t m = 0; m < 2; m++) {
+        ra_points points;
+        ra_kmeans_options options = {.clusters = SAMPLE, .rows = SAMPLE, .method = methods[m], .seed = 2};
+        run(values, ROWS, D, &options, &points);
+        bool seen[ROWS] = {0};
+        size_t high = 0;
+        ck_assert_double_eq(points.inertia, 0);
+        for (size_t p = 0; p < SAMPLE; p++) {
+            int32_t row = points.row[p * points.nearest];
+            ck_assert_float_eq(points.row_distance[p * points.nearest], 0);
+            ck_assert_mem_eq(ra_matrix_row(&points.vectors, p), values + (size_t)row * D, D * sizeof(float));
+            ck_assert(!seen[row]);
+            seen[row] = true;
+            high += row >= ROWS / 2;
+        }
+        ck_assert(high > 10 && high < 40);
+        ra_points_release(&points);
+    }
+}
+END_TEST
+
+START_TEST(test_a_sample_stands_for_the_data) {
+    enum { ROWS = 8000, D = 8 };
+    static float values[ROWS * D];
+    fill_blobs(values, ROWS, D, 20, 3, 0.3f, 5);
+    ra_points all, some;
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = 20}, &all);
+    run(values, ROWS, D, &(ra_kmeans_options){.clusters = 20, .rows = 1000}, &some);
+    ck_assert_double_le(inertia_of(values, ROWS, &some.vectors), 1.05 * all.inertia);
+    ck_assert_double_le(some.inertia, all.inertia * 1000 / ROWS * 1.05); /* over the sample */
+    ra_points_release(&all);
+    ra_points_release(&some);
+}
+END_TEST
+
 /* ---- refusals ----------------------------------------------------------------------------------------- */
 
 START_TEST(test_refuses_impossible_options) {
+    static const float start[1];
     static const struct {
         ra_kmeans_options options;
         const char *text;
@@ -287,6 +427,10 @@ START_TEST(test_refuses_impossible_options) {
         {{.clusters = 11}, "11 points, but the data have only 10 rows"},
         {{.clusters = 2, .tolerance = -1}, "tolerance of k-means is -1"},
         {{.clusters = 2, .tolerance = NAN}, "tolerance"},
+        {{.clusters = 2, .method = RA_KMEANS_METHOD_COUNT}, "no method 2 of k-means"},
+        {{.clusters = 2, .rows = 11}, "a sample of 11 rows; with 10 rows of data the sample can be 2 to 10"},
+        {{.clusters = 4, .rows = 3}, "a sample of 3 rows"},
+        {{.clusters = 1, .method = RA_KMEANS_MINIBATCH, .start = start, .start_iteration = 3}, "iteration 3"},
     };
     float values[10] = {0};
     ra_backend *backend = backend_of("cpu", 1);
@@ -321,9 +465,11 @@ START_TEST(test_stops_when_asked) {
 }
 END_TEST
 
-static ra_status make_and_release(ra_backend *backend, const ra_data *data, ra_error *err) {
+static ra_status make_and_release(ra_backend *backend, const ra_data *data, ra_kmeans_method method,
+                                  ra_error *err) {
     ra_points points;
-    ra_status status = ra_points_kmeans(backend, data, &(ra_kmeans_options){.clusters = 5}, &points, err);
+    ra_kmeans_options options = {.clusters = 5, .rows = 30, .method = method};
+    ra_status status = ra_points_kmeans(backend, data, &options, &points, err);
     ra_points_release(&points);
     return status;
 }
@@ -333,7 +479,8 @@ START_TEST(test_every_allocation_may_fail) {
     test_fill(values, 40 * 3, 3);
     ra_backend *backend = backend_of("cpu", 2);
     ra_data *data = data_of(values, 40, 3);
-    fails_at_each_allocation(make_and_release(backend, data, &err));
+    fails_at_each_allocation(make_and_release(backend, data, RA_KMEANS_LLOYD, &err));
+    fails_at_each_allocation(make_and_release(backend, data, RA_KMEANS_MINIBATCH, &err));
     ra_data_free(data);
     ra_backend_release(backend);
 }
@@ -342,7 +489,10 @@ END_TEST
 TEST_CASES(kmeans, test_the_number_of_threads_changes_nothing, test_seeds_differ_and_repeat,
            test_points_are_the_means_of_their_rows, test_an_empty_cluster_takes_the_farthest_row,
            test_fewer_different_rows_than_clusters, test_as_many_clusters_as_rows_are_the_rows,
-           test_one_cluster_is_the_mean, test_refuses_impossible_options, test_stops_when_asked,
+           test_one_cluster_is_the_mean, test_minibatches_find_separated_blobs,
+           test_minibatches_do_not_depend_on_threads, test_a_sample_is_of_different_rows_from_everywhere,
+           test_a_sample_stands_for_the_data, test_refuses_impossible_options, test_stops_when_asked,
            test_every_allocation_may_fail)
-TEST_CASES_LOOP(kmeans_cases, 0, 8, test_finds_separated_blobs, test_inertia_falls_and_is_that_of_the_points,
+TEST_CASES_LOOP(kmeans_cases, 0, 9, test_finds_separated_blobs, test_inertia_falls_and_is_that_of_the_points,
                 test_no_cluster_stays_empty)
+TEST_CASES_LOOP(kmeans_continued, 30, 5, test_an_interrupted_run_continues_as_if_it_had_not_been)

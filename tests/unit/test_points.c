@@ -88,6 +88,58 @@ START_TEST(test_more_points_than_one_tile) {
 }
 END_TEST
 
+/* ---- random rows -------------------------------------------------------------------------------------- */
+
+START_TEST(test_a_sample_is_rows_in_their_order) {
+    enum { ROWS = 300, D = 4, POINTS = 40 };
+    static float values[ROWS * D];
+    test_fill(values, ROWS * D, 9);
+    ra_data *data = data_of(values, ROWS, D);
+    ra_backend *backend = backend_of("cpu", 2);
+    ra_points points, again, other;
+    ra_ok(ra_points_sample(backend, data, POINTS, 1, 3, &points, &err));
+    ra_ok(ra_points_sample(backend, data, POINTS, 1, 3, &again, &err));
+    ra_ok(ra_points_sample(backend, data, POINTS, 2, 3, &other, &err));
+    assert_nearest_rows(&points, values, ROWS);
+    for (size_t p = 0; p < POINTS; p++) {
+        size_t row = (size_t)points.row[p * 3];
+        ck_assert_mem_eq(ra_matrix_row(&points.vectors, p), values + row * D, D * sizeof(float));
+        if (p) ck_assert_int_gt(points.row[p * 3], points.row[p * 3 - 3]);
+    }
+    ck_assert_mem_eq(points.vectors.data, again.vectors.data, POINTS * D * sizeof(float));
+    ck_assert_mem_ne(points.vectors.data, other.vectors.data, POINTS * D * sizeof(float));
+    ra_points_release(&points);
+    ra_points_release(&again);
+    ra_points_release(&other);
+    ra_ok(ra_points_sample(backend, data, ROWS, 5, 1, &points, &err));
+    ck_assert_mem_eq(points.vectors.data, values, sizeof values);
+    ra_points_release(&points);
+    ra_fails(ra_points_sample(backend, data, 0, 1, 1, &points, &err), RA_ERR_ARGUMENT, "0 random rows");
+    ra_fails(ra_points_sample(backend, data, ROWS + 1, 1, 1, &points, &err), RA_ERR_ARGUMENT,
+             "the data have 300 rows");
+    ck_assert_ptr_null(points.vectors.data);
+    ra_data_free(data);
+    ra_backend_release(backend);
+}
+END_TEST
+
+static ra_status sample_and_release(ra_backend *backend, const ra_data *data, ra_error *err) {
+    ra_points points;
+    ra_status status = ra_points_sample(backend, data, 2, 1, 1, &points, err);
+    ra_points_release(&points);
+    return status;
+}
+
+START_TEST(test_every_allocation_of_a_sample_may_fail) {
+    static const float values[] = {1, 2, 3, 4, 5, 6};
+    ra_backend *backend = backend_of("cpu", 1);
+    ra_data *data = data_of(values, 3, 2);
+    fails_at_each_allocation(sample_and_release(backend, data, &err));
+    ra_data_free(data);
+    ra_backend_release(backend);
+}
+END_TEST
+
 /* ---- given points ------------------------------------------------------------------------------------- */
 
 START_TEST(test_points_without_data_are_copied_and_have_no_rows) {
@@ -262,7 +314,8 @@ START_TEST(test_every_allocation_of_storing_may_fail) {
 }
 END_TEST
 
-TEST_CASES(points, test_more_points_than_one_tile, test_points_without_data_are_copied_and_have_no_rows,
+TEST_CASES(points, test_more_points_than_one_tile, test_a_sample_is_rows_in_their_order,
+           test_every_allocation_of_a_sample_may_fail, test_points_without_data_are_copied_and_have_no_rows,
            test_refuses_points_that_do_not_fit, test_every_allocation_may_fail,
            test_stores_rows_distances_and_labels, test_stores_nothing_that_is_not_known,
            test_refuses_too_few_labels, test_every_allocation_of_storing_may_fail)
