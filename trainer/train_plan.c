@@ -232,7 +232,8 @@ ra_status train_plan_make(const train_options *options, const train_inputs *inpu
     TRY(ra_train_settings_check(&plan->train, &sae, err));
     plan->train.concepts = plan->concepts;
     plan->train.known |= train_bit("concepts");
-    train_plan_points_settings(plan, &plan->train);
+    if (!inputs->init) /* else they tell how the points of that file were made */
+        train_plan_points_settings(plan, &plan->train);
     TRY(train_plan_standardize(options, inputs, plan, err));
     return check_memory(plan, d, rows, models, err);
 }

@@ -142,7 +142,6 @@ static uint32_t bit_of(const char *flag) {
 void train_plan_points_settings(const train_plan *plan, ra_train_settings *settings) {
     uint32_t kmeans = 0;
     for (size_t i = 0; i < KMEANS_FLAGS; i++) kmeans |= bit_of(kmeans_flags[i]);
-    if (plan->source == POINTS_INIT) return; /* they tell how the points of that file were made */
     if (plan->source != POINTS_KMEANS) settings->known &= ~kmeans;
     if (plan->source == POINTS_KMEANS && !train_knows(settings, "kmeans")) {
         settings->kmeans = RA_KMEANS_LLOYD;
