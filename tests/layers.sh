@@ -34,6 +34,7 @@ headers='
     ra_backend.h:    backend
     ra_dictionary.h: dictionary
     ra_sae.h:        sae
+    ra_latents.h:    model
     ra_model.h:      model
     ra_data.h:       train
     ra_points.h:     train

@@ -62,6 +62,7 @@ static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_mode
         RA_TRY(ra_model_open_checkpoint(model, file, options->archetypes, err));
     RA_TRY(measure_dictionary(model, err));
     RA_TRY(ra_model_open_points(model, file, err));
+    RA_TRY(ra_model_open_latents(model, file, err));
     RA_TRY(ra_model_open_labels(model, file, err));
     return ra_model_index_points(model, err);
 }
@@ -92,6 +93,8 @@ static void complete_info(ra_model *model) {
     info->has_atom_labels = model->atom_labels != NULL;
     info->has_point_labels = model->point_labels != NULL;
     info->has_point_vectors = model->point_vectors.data != NULL;
+    info->has_statistics = model->latents.rows > 0;
+    info->has_layout = model->layout != NULL;
     info->device = ra_backend_name(model->backend);
     ra_digest(model->dictionary.data, ra_tensor_bytes(&model->dictionary), info->digest);
 }
@@ -142,6 +145,7 @@ void ra_model_release(ra_model *model) {
     ra_labels_free(model->atom_labels);
     ra_labels_free(model->point_labels);
     ra_labels_free(model->point_row_labels);
+    ra_labels_free(model->example_labels);
     ra_safetensors_free(model->file);
     ra_backend_release(model->backend);
     ra_free((char *)model->info.path);

@@ -13,7 +13,7 @@ static ra_evaluation_result evaluate(ra_model *model, const float *x, size_t row
     ra_evaluation *evaluation = NULL;
     ra_evaluation_result result = {0};
     size_t d = ra_model_get_info(model)->dimensions;
-    ra_ok(ra_evaluation_new(model, &evaluation, &err));
+    ra_ok(ra_evaluation_new(model, NULL, &evaluation, &err));
     for (size_t from = 0; from < rows; from += step)
         ra_ok(ra_evaluation_add(evaluation, x + from * d, rows - from < step ? rows - from : step, &err));
     ra_ok(ra_evaluation_finish(evaluation, &result, &err));
@@ -135,7 +135,7 @@ START_TEST(test_more_rows_may_follow_a_result) {
     ra_model *model = small_model(RA_F32);
     ra_evaluation *evaluation = NULL;
     ra_evaluation_result half, both, at_once = evaluate(model, x, 20, 20);
-    ra_ok(ra_evaluation_new(model, &evaluation, &err));
+    ra_ok(ra_evaluation_new(model, NULL, &evaluation, &err));
     ra_ok(ra_evaluation_add(evaluation, x, 10, &err));
     ra_ok(ra_evaluation_finish(evaluation, &half, &err));
     ra_ok(ra_evaluation_add(evaluation, x + 10 * FILE_D, 10, &err));
@@ -159,9 +159,10 @@ START_TEST(test_needs_an_encoder_and_rows) {
     ra_model *bare = model_open(model_file_write(&file, "bare.safetensors")), *model = small_model(RA_F32);
     ra_evaluation *evaluation = NULL;
     ra_evaluation_result result;
-    ra_fails(ra_evaluation_new(bare, &evaluation, &err), RA_ERR_STATE, "bare.safetensors has no encoder");
+    ra_fails(ra_evaluation_new(bare, NULL, &evaluation, &err), RA_ERR_STATE,
+             "bare.safetensors has no encoder");
     ck_assert_ptr_null(evaluation);
-    ra_ok(ra_evaluation_new(model, &evaluation, &err));
+    ra_ok(ra_evaluation_new(model, NULL, &evaluation, &err));
     ra_fails(ra_evaluation_finish(evaluation, &result, &err), RA_ERR_STATE, "at least one row");
     ra_fails(ra_evaluation_add(evaluation, (float[]){1, 2, NAN, 4}, 1, &err), RA_ERR_NOT_FINITE, "");
     ra_evaluation_free(evaluation);
@@ -175,7 +176,7 @@ END_TEST
 static ra_status whole_evaluation(ra_model *model, const float *x, size_t rows, ra_error *err) {
     ra_evaluation *evaluation = NULL;
     ra_evaluation_result result;
-    ra_status status = ra_evaluation_new(model, &evaluation, err);
+    ra_status status = ra_evaluation_new(model, NULL, &evaluation, err);
     if (status == RA_OK) status = ra_evaluation_add(evaluation, x, rows, err);
     if (status == RA_OK) status = ra_evaluation_finish(evaluation, &result, err);
     ra_evaluation_free(evaluation);
