@@ -16,6 +16,7 @@
  *   ra_points.h      candidate points: k-means, samples, given ones
  *   ra_train.h       losses, Adam, schedules, the loop
  *   ra_metrics.h     evaluation, stability
+ *   ra_layout.h      places of atoms on a map
  *
  * A complete user of the library is tests/unit/test_example.c. lib/README.md explains the rules.
  */
@@ -37,6 +38,7 @@
 #include "ra_points.h"
 #include "ra_train.h"
 #include "ra_metrics.h"
+#include "ra_layout.h"
 
 #define RA_VERSION "0.1.0"
 

@@ -40,6 +40,7 @@ headers='
     ra_points.h:     train
     ra_train.h:      train
     ra_metrics.h:    metrics
+    ra_layout.h:     metrics
     ra.h:            all
 '
 
