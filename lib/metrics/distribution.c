@@ -174,11 +174,13 @@ ra_status ra_metric_frechet_distance(ra_backend *backend, const float *X, const 
                                      size_t d, double *value, ra_error *err) {
     RA_TRY(ra_need_host_backend(backend, "the Frechet distance", err));
     ra_moments x = {0}, y = {0};
-    ra_status status = ra_moments_init(&x, backend, d, err);
-    if (status == RA_OK) status = ra_moments_init(&y, backend, d, err);
-    if (status == RA_OK) status = ra_moments_add(&x, X, rows, err);
-    if (status == RA_OK) status = ra_moments_add(&y, Y, rows, err);
-    if (status == RA_OK) status = ra_moments_frechet(&x, &y, value, err);
+    ra_status status = ra_moments_init(&x, ra_backend_pool(backend), d, err);
+    if (status == RA_OK) status = ra_moments_init(&y, ra_backend_pool(backend), d, err);
+    if (status == RA_OK) {
+        ra_moments_add(&x, X, rows);
+        ra_moments_add(&y, Y, rows);
+        status = ra_moments_frechet(&x, &y, value, err);
+    }
     ra_moments_release(&x);
     ra_moments_release(&y);
     return status;

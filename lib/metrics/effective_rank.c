@@ -23,13 +23,14 @@ ra_status ra_metric_effective_rank(ra_backend *backend, const float *D, size_t K
                                    ra_error *err) {
     RA_TRY(ra_need_host_backend(backend, "effective rank", err));
     size_t n = K < d ? K : d, square, count;
-    bool fits = !__builtin_mul_overflow(n, n, &square) && !__builtin_add_overflow(square, 3 * n, &count);
+    bool fits = !__builtin_mul_overflow(n, n, &square) &&
+                !__builtin_add_overflow(square, (RA_GRAM_BLOCK + 3) * n, &count);
     double *gram = fits ? ra_malloc(count, sizeof *gram) : NULL;
     if (!gram) RA_FAIL_MEMORY(err, "the singular values of a dictionary", fits ? count * sizeof *gram : 0);
     if (K < d)
         ra_gram_of_rows(ra_backend_pool(backend), D, K, d, gram);
     else
-        ra_gram(ra_backend_pool(backend), D, K, d, gram);
+        ra_gram(ra_backend_pool(backend), D, K, d, gram + square + 3 * n, gram);
     ra_tridiagonal t = {.diagonal = gram + square, .beside = gram + square + n};
     double *singular = gram + square + 2 * n;
     ra_tridiagonalize(gram, n, &t);

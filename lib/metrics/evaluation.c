@@ -62,7 +62,7 @@ static bool wants_covariances(const ra_evaluation *evaluation) {
 static ra_status prepare_optional(ra_evaluation *evaluation, ra_error *err) {
     const ra_evaluation_options *options = &evaluation->options;
     const ra_model_info *info = ra_model_get_info(evaluation->model);
-    ra_backend *backend = evaluation->model->backend;
+    ra_pool *pool = ra_backend_pool(evaluation->model->backend);
     if (options->row_class)
         RA_TRY(ra_classes_init(&evaluation->classes, info->concepts, options->class_count,
                                options->memory / 16 * 3, err));
@@ -71,8 +71,8 @@ static ra_status prepare_optional(ra_evaluation *evaluation, ra_error *err) {
     ra_pairs_init(&evaluation->pairs, info->concepts, options->memory / 8 * 3);
     RA_TRY(ra_pairs_begin(&evaluation->pairs, err));
     if (!wants_covariances(evaluation)) return RA_OK;
-    RA_TRY(ra_moments_init(&evaluation->data, backend, info->dimensions, err));
-    return ra_moments_init(&evaluation->reconstructed, backend, info->dimensions, err);
+    RA_TRY(ra_moments_init(&evaluation->data, pool, info->dimensions, err));
+    return ra_moments_init(&evaluation->reconstructed, pool, info->dimensions, err);
 }
 
 static ra_status prepare(ra_evaluation *evaluation, ra_error *err) {
@@ -166,8 +166,8 @@ static ra_status add_to_sums(ra_evaluation *evaluation, const float *x, size_t r
     if (options->row_class)
         RA_TRY(ra_classes_add(&evaluation->classes, &evaluation->codes, options->row_class + first, err));
     if (evaluation->data.d) {
-        RA_TRY(ra_moments_add(&evaluation->data, x, rows, err));
-        RA_TRY(ra_moments_add(&evaluation->reconstructed, x_hat, rows, err));
+        ra_moments_add(&evaluation->data, x, rows);
+        ra_moments_add(&evaluation->reconstructed, x_hat, rows);
     }
     return options->basic ? RA_OK : ra_sample_add(&evaluation->sample, x, x_hat, rows, err);
 }

@@ -1,4 +1,4 @@
-/* gram.h - X^T X and X X^T of a float32 matrix, in float64.
+/* gram.h - X^T X and X X^T in float64.
  *
  * Thread safety: plain functions of their arguments; the same result for any number of threads.
  */
@@ -9,10 +9,17 @@
 
 #include <stddef.h>
 
-/* gram [d,d] <- X^T X for X [rows,d]. */
-void ra_gram(ra_pool *pool, const float *X, size_t rows, size_t d, double *gram);
+/* The upper triangle of gram [d,d] += that of X^T X for X [rows,d]. */
+void ra_gram_add(ra_pool *pool, const double *X, size_t rows, size_t d, double *gram);
+
+/* gram [d,d] <- X^T X for X [rows,d], both triangles. `block` [RA_GRAM_BLOCK,d] is scratch. */
+enum { RA_GRAM_BLOCK = 256 };
+void ra_gram(ra_pool *pool, const float *X, size_t rows, size_t d, double *block, double *gram);
 
 /* The same from the other side: gram [rows,rows] <- X X^T. */
 void ra_gram_of_rows(ra_pool *pool, const float *X, size_t rows, size_t d, double *gram);
+
+/* The lower triangle from the upper one. */
+void ra_gram_mirror(double *gram, size_t n);
 
 #endif

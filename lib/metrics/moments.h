@@ -5,25 +5,25 @@
 #ifndef RA_METRICS_MOMENTS_H
 #define RA_METRICS_MOMENTS_H
 
-#include "ra_backend.h"
+#include "ra_status.h"
+#include "base/pool.h"
 
 typedef struct ra_moments {
-    ra_backend *backend; /* not owned */
-    size_t rows, d;      /* so far */
-    size_t waiting;      /* rows in block, not yet in the sums */
-    float *block;        /* [MOMENTS_BLOCK,d] */
-    float *product;      /* [d,d] */
-    double *origin;      /* [d] mean of the first block, which rows are taken about */
-    double *sum;         /* [d] */
-    double *square;      /* [d,d] sum of products */
+    ra_pool *pool;  /* not owned */
+    size_t rows, d; /* so far */
+    size_t waiting; /* rows in block, not yet in the sums */
+    double *block;  /* [RA_GRAM_BLOCK,d] */
+    double *origin; /* [d] mean of the first block, which rows are taken about */
+    double *sum;    /* [d] */
+    double *square; /* [d,d] sum of products, the upper triangle */
 } ra_moments;
 
 /* On failure nothing is left behind. */
-ra_status ra_moments_init(ra_moments *moments, ra_backend *backend, size_t d, ra_error *err);
+ra_status ra_moments_init(ra_moments *moments, ra_pool *pool, size_t d, ra_error *err);
 void ra_moments_release(ra_moments *moments); /* leaves {0} */
 
 /* x [rows,d] */
-ra_status ra_moments_add(ra_moments *moments, const float *x, size_t rows, ra_error *err);
+void ra_moments_add(ra_moments *moments, const float *x, size_t rows);
 
 /* mean [d], covariance [d,d] (over rows - 1) of at least two rows. */
 ra_status ra_moments_covariance(const ra_moments *moments, double *mean, double *covariance, ra_error *err);
