@@ -5,8 +5,8 @@
  * `latents.*` (proto/artifact.md), and a model opened from that file hands it out again.
  *
  *     const ra_latents *latents = ra_model_latents(model);
- *     ra_latent_example examples[16];
- *     size_t count = latents ? ra_latents_examples(latents, 7, examples, 16) : 0;
+ *     ra_latent_example example;
+ *     for (size_t t = 0; latents && ra_latents_example(latents, 7, t, &example); t++) ...
  *
  * A latent is active in a row when its code there is not zero. Histograms are linear: `bins` equal bins from
  * 0 to histogram_top[k], which is the least power of two above the latent's largest value, so that the counts
@@ -42,8 +42,7 @@ typedef struct ra_latent_example {
     const char *label; /* of the row, NULL without one; lives as long as what the latents belong to */
 } ra_latent_example;
 
-/* Fills at most `capacity` examples of latent < K, largest value first; returns how many. */
-size_t ra_latents_examples(const ra_latents *latents, size_t latent, ra_latent_example *examples,
-                           size_t capacity);
+/* *example <- the t-th of latent < K, largest value first; false when it has no more. */
+bool ra_latents_example(const ra_latents *latents, size_t latent, size_t t, ra_latent_example *example);
 
 #endif

@@ -193,12 +193,10 @@ bool ra_model_atom_layout(const ra_model *model, size_t atom, float place[2]) {
     return true;
 }
 
-size_t ra_latents_examples(const ra_latents *latents, size_t latent, ra_latent_example *examples,
-                           size_t capacity) {
-    size_t first = latent * latents->examples, count = 0;
-    for (; count < latents->examples && count < capacity && latents->top_row[first + count] >= 0; count++)
-        examples[count] =
-            (ra_latent_example){(size_t)latents->top_row[first + count], latents->top_value[first + count],
-                                ra_model_label(latents->top_label, first + count)};
-    return count;
+bool ra_latents_example(const ra_latents *latents, size_t latent, size_t t, ra_latent_example *example) {
+    size_t place = latent * latents->examples + t;
+    if (t >= latents->examples || latents->top_row[place] < 0) return false;
+    *example = (ra_latent_example){(size_t)latents->top_row[place], latents->top_value[place],
+                                   ra_model_label(latents->top_label, place)};
+    return true;
 }
