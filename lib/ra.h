@@ -4,6 +4,7 @@
  *
  *   ra_status.h      status codes, error sentences, the log sink      every fallible function
  *   ra_memory.h      the one allocator
+ *   ra_group.h       several processes that train one model
  *   ra_tensor.h      element types, tensor views, matrices, sparse codes
  *   ra_io.h          mapped and atomic files, npy, safetensors, labels
  *   ra_backend.h     where arithmetic runs: reference, cpu, plugins
@@ -26,6 +27,7 @@
 #include "ra_status.h"
 #include "ra_memory.h"
 #include "ra_digest.h"
+#include "ra_group.h"
 #include "ra_tensor.h"
 #include "ra_io.h"
 #include "ra_backend.h"

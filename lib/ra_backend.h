@@ -25,7 +25,7 @@
 
 #include "ra_tensor.h"
 
-enum { RA_BACKEND_API_VERSION = 1 };
+enum { RA_BACKEND_API_VERSION = 2 };
 
 typedef struct ra_backend ra_backend;
 typedef struct ra_backend_stream ra_backend_stream; /* opaque; NULL is the default stream */
@@ -35,12 +35,19 @@ typedef struct ra_backend_options {
     int ordinal;    /* which device of its kind ("cuda:1") */
 } ra_backend_options;
 
-/* One row of Adam's work (Kingma and Ba 2015), as torch.optim.Adam computes it. */
+/* One step of Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019), as torch.optim computes it. */
 typedef struct ra_adam_step {
     double lr, beta1, beta2, epsilon;
     double bias1, bias2; /* 1 - beta^t for this step t = 1, 2, ... */
     double grad_scale;   /* multiplies the gradient first (clipping) */
+    double decay;        /* AdamW: the parameter is multiplied by 1 - lr decay first */
 } ra_adam_step;
+
+/* Where the gradient of a row is, for rows of which only some have one. */
+enum {
+    RA_ROW_STILL = -1,     /* no gradient in this step: zero */
+    RA_ROW_UNTOUCHED = -2, /* none in any step: its moments are zeros, too */
+};
 
 /* The table. A plugin fills all of it. `self` is the context that open() made. */
 typedef struct ra_backend_ops {
@@ -110,8 +117,15 @@ typedef struct ra_backend_ops {
     ra_status (*dot)(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
                      double *sum, ra_error *err);
 
+    /* target [count,n] <- the rows of source [*,n] with these numbers */
+    ra_status (*gather)(void *self, ra_backend_stream *stream, const float *source, const int32_t *rows,
+                        size_t count, size_t n, float *target, ra_error *err);
+
+    /* parameter, first, second [rows,n]; place [rows] says which row of gradient belongs to each, or one of
+     * RA_ROW_*; place NULL: gradient is [rows,n]. All pointers are backend memory. */
     ra_status (*adam)(void *self, ra_backend_stream *stream, const ra_adam_step *step, float *parameter,
-                      const float *gradient, float *first, float *second, size_t n, ra_error *err);
+                      const float *gradient, const int32_t *place, float *first, float *second, size_t rows,
+                      size_t n, ra_error *err);
 } ra_backend_ops;
 
 /* What a plugin exports: its table, and a probe that says in one sentence why it cannot work here (NULL: it
@@ -132,6 +146,11 @@ void ra_backend_release(ra_backend *backend);
 const char *ra_backend_name(const ra_backend *backend);
 const ra_backend_ops *ra_backend_operations(const ra_backend *backend);
 void *ra_backend_self(const ra_backend *backend);
+
+/* OpenBLAS may have chosen kernels that leave this processor's vector units unused (backend/cpu_blas.c). The
+ * value of the environment variable OPENBLAS_CORETYPE that would make it use them, for a program to set
+ * before it starts itself again; NULL when there is nothing to correct. Static text. */
+const char *ra_backend_blas_core(void);
 
 /* The thread pool of a CPU backend for host loops over its memory; NULL elsewhere and for `reference`. */
 struct ra_pool *ra_backend_pool(const ra_backend *backend);

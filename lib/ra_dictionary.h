@@ -72,20 +72,38 @@ ra_backend *ra_dictionary_backend(const ra_dictionary *dictionary);
 const ra_parameter *ra_dictionary_parameters(const ra_dictionary *dictionary, size_t *count);
 void ra_dictionary_changed(ra_dictionary *dictionary);
 
+/* Projects the parameters in place, unless they are as a projection left them. A checkpoint of a run holds
+ * them projected, and the run that continues from it says so with ra_dictionary_set_projected(): projecting
+ * twice would move the last bits. */
+ra_status ra_dictionary_project(ra_dictionary *dictionary, ra_error *err);
+void ra_dictionary_set_projected(ra_dictionary *dictionary);
+
 /* Starts in training mode. */
 void ra_dictionary_set_training(ra_dictionary *dictionary, bool training);
 
 /* get_dictionary of the reference: *D [K,d], owned by the dictionary, valid until the next call or change. */
 ra_status ra_dictionary_get(ra_dictionary *dictionary, const float **D, ra_error *err);
 
+/* The atoms of a batch: *D [count,d] <- the rows of D of these atoms (ascending), packed; owned by the
+ * dictionary, valid until the next call or change. atoms NULL: all K, as ra_dictionary_get(). With 50 latents
+ * active of 10,000 most atoms take no part in a batch, and their rows of W C need not be known. The backward
+ * pass that follows is about the same atoms. */
+ra_status ra_dictionary_select(ra_dictionary *dictionary, const int32_t *atoms, size_t count, const float **D,
+                               ra_error *err);
+
 /* x_hat [B,d] <- z D, sparse and dense z. */
 ra_status ra_dictionary_forward(ra_dictionary *dictionary, const ra_codes *z, float *x_hat, ra_error *err);
 ra_status ra_dictionary_forward_dense(ra_dictionary *dictionary, const float *z, size_t rows, float *x_hat,
                                       ra_error *err);
 
-/* From dD [K,d], the gradient of the loss with respect to D as last read in training mode, writes the
- * parameters' gradients: dW = e^m dD C^T, dRelax = e^m dD, dmultiplier = sum(dD * D). */
+/* From dD, the gradient of the loss with respect to D as last read ([K,d], or [count,d] of the atoms that
+ * were selected), writes the parameters' gradients: dW = e^m dD C^T, dRelax = e^m dD, dmultiplier = sum(dD *
+ * D). Those of W, Relax and _weights have the same rows as dD: packed when atoms were selected. dD may be
+ * ra_dictionary_gradient_room(), which then costs no copy. */
 ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_error *err);
+
+/* [K,d] of the dictionary's own memory to write dD to: the gradient of Relax or _weights. */
+float *ra_dictionary_gradient_room(ra_dictionary *dictionary);
 
 /* ---- the eval-mode fuse alone, straight from file views
  * ---------------------------------------------------------------- */

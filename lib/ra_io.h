@@ -37,6 +37,11 @@ typedef struct ra_mapping {
 ra_status ra_mapping_open(const char *path, ra_mapping *mapping, ra_error *err);
 void ra_mapping_close(ra_mapping *mapping); /* leaves {0} */
 
+/* How `size` bytes somewhere in a mapping will be read, for the system to read ahead by. SOON starts to read
+ * them from the disk and does not wait. A hint: it changes no result and does not fail. */
+typedef enum ra_access { RA_ACCESS_NORMAL, RA_ACCESS_SEQUENTIAL, RA_ACCESS_SOON } ra_access;
+void ra_mapping_advise(const void *data, size_t size, ra_access access);
+
 /* ---- atomic writing ----------------------------------------------------------------------------------- */
 
 /* The new content of `path`, being written to `.NAME.XXXXXX` in the same directory, with the permissions that

@@ -31,7 +31,8 @@ typedef struct ra_latents {
     const float *energy;        /* [K] ||E[z]_k D_k||, the mean over all rows */
     const float *histogram_top; /* [K] upper end of the last bin; 0 when it never is active */
     const int64_t *histogram;   /* [K,H] sums to count */
-    const int64_t *top_row;     /* [K,T] rows of its largest values, largest first; -1 behind the last */
+    const int64_t *top_row;     /* [K,T] rows of its largest values, as they number in the data's files,
+                                 * largest first; -1 behind the last */
     const float *top_value;     /* [K,T] */
     const ra_labels *top_label; /* K * T lines; NULL without labels */
 } ra_latents;

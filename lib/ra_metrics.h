@@ -42,6 +42,10 @@ typedef struct ra_evaluation_options {
     const int32_t *row_class; /* [class_rows] the class of each row, below class_count, for identifiability;
                                * not owned; NULL: none */
     size_t class_rows, class_count;
+    /* the number that a row has elsewhere, where examples and labels go by it; NULL: its place among the rows
+     * added, from 0 */
+    uint64_t (*row_number)(const void *context, uint64_t row);
+    const void *row_context;
 } ra_evaluation_options;
 
 /* What is not known is NaN, and `skips` says why. */
@@ -91,8 +95,10 @@ ra_status ra_evaluation_new(ra_model *model, const ra_evaluation_options *option
                             ra_error *err);
 void ra_evaluation_free(ra_evaluation *evaluation); /* NULL is fine */
 
-/* x [rows,d], rows in any number of calls. After a failure the evaluation holds a part of these rows and is
- * of no more use. RA_ERR_SHAPE for more rows than have a class. */
+/* x [rows,d] as ra_model_encode() takes it, rows in any number of calls. For a model with a standardisation
+ * all figures are those of the standardised rows and their reconstructions, as the method measures them.
+ * After a failure the evaluation holds a part of these rows and is of no more use. RA_ERR_SHAPE for more rows
+ * than have a class. */
 ra_status ra_evaluation_add(ra_evaluation *evaluation, const float *x, size_t rows, ra_error *err);
 
 /* After all rows were added. *again: memory does not hold all products of latents, and the next ones need the
@@ -104,7 +110,8 @@ ra_status ra_evaluation_next_pass(ra_evaluation *evaluation, bool *again, ra_err
 ra_status ra_evaluation_finish(ra_evaluation *evaluation, ra_evaluation_result *result, ra_error *err);
 
 /* Statistics of the latents on the rows so far, for ra_model_save_with(); live until the next call.
- * row_labels (may be NULL): a line for each row. RA_ERR_SHAPE when there are fewer lines than rows. */
+ * row_labels (may be NULL): line i is that of the row with number i. RA_ERR_SHAPE when there are fewer lines
+ * than rows (without row_number). */
 ra_status ra_evaluation_latents(ra_evaluation *evaluation, const ra_labels *row_labels, ra_latents *latents,
                                 ra_error *err);
 

@@ -12,6 +12,12 @@
  *     ra_workspace_free(workspace);
  *     ra_model_release(model);
  *
+ * A model that was trained on standardised activations carries their mean and scale [d], and has two spaces:
+ * that of the inputs, in the units of the data, and that of the dictionary, (x - mean) / scale. Encoding,
+ * explaining and steering take inputs as they are, reconstructing and steering return them; atoms and points,
+ * and with them search and neighbors, are in the space of the dictionary. Where nothing is standardised the
+ * two are one.
+ *
  * Symbols: K concepts (atoms), d dimensions, N candidate points, B rows of a batch, T archetypes kept an
  * atom. Thread safety: a model may be used from any number of threads at once, each with a workspace of its
  * own; retain and release are atomic. In steady state no call allocates for its arithmetic: workspaces grow
@@ -78,7 +84,8 @@ typedef struct ra_model_info {
     size_t archetypes; /* T; 0 when atoms have no provenance (a plain dictionary) */
     ra_dtype dtype;    /* of the dictionary as it is held */
     bool from_checkpoint;
-    bool has_encoder; /* encode and explain work */
+    bool has_encoder;         /* encode and explain work */
+    bool has_standardisation; /* of its inputs */
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
     bool has_statistics, has_layout;
     size_t bytes; /* of memory and mapping that it keeps */
@@ -149,22 +156,22 @@ ra_status ra_model_point(const ra_model *model, size_t point, float *vector, ra_
 
 /* ---- computing ---------------------------------------------------------------------------------------- */
 
-/* x_hat [B,d] <- codes [B,K] D. codes->latents must be K (RA_ERR_SHAPE); an index out of range is
- * RA_ERR_ARGUMENT, a value that is not finite RA_ERR_NOT_FINITE. */
+/* x_hat [B,d] <- codes [B,K] D, times scale plus mean if there are. codes->latents must be K (RA_ERR_SHAPE);
+ * an index out of range is RA_ERR_ARGUMENT, a value that is not finite RA_ERR_NOT_FINITE. */
 ra_status ra_model_reconstruct(const ra_model *model, ra_workspace *workspace, const ra_codes *codes,
                                float *x_hat, ra_error *err);
 
-/* codes <- evaluation-mode encode of x [B,d]. RA_ERR_STATE without an encoder; RA_ERR_NOT_FINITE for NaN or
- * infinity. */
+/* codes <- evaluation-mode encode of x [B,d], which is standardised first if the model says so. RA_ERR_STATE
+ * without an encoder; RA_ERR_NOT_FINITE for NaN or infinity. */
 ra_status ra_model_encode(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                           ra_codes *codes, ra_error *err);
 
 typedef enum ra_metric { RA_METRIC_COSINE, RA_METRIC_DOT } ra_metric;
 
-/* ids, scores [Q,k] <- for each query [Q,d] the k atoms of largest cosine or dot product, best first, ties by
- * lower index. Exact: scores are computed in float64 and rounded once, so that they depend neither on the
- * backend nor on the other queries of the call. The cosine with a zero atom or a zero query is 0.
- * 1 <= k <= K. */
+/* ids, scores [Q,k] <- for each query [Q,d], in the space of the dictionary, the k atoms of largest cosine or
+ * dot product, best first, ties by lower index. Exact: scores are computed in float64 and rounded once, so
+ * that they depend neither on the backend nor on the other queries of the call. The cosine with a zero atom
+ * or a zero query is 0. 1 <= k <= K. */
 ra_status ra_model_search(const ra_model *model, ra_workspace *workspace, const float *queries, size_t count,
                           size_t k, ra_metric metric, size_t *ids, float *scores, ra_error *err);
 
@@ -172,8 +179,8 @@ ra_status ra_model_search(const ra_model *model, ra_workspace *workspace, const 
 ra_status ra_model_neighbors(const ra_model *model, ra_workspace *workspace, size_t atom, size_t k,
                              ra_metric metric, size_t *ids, float *scores, ra_error *err);
 
-/* Why a reconstruction looks as it does. For row b the entries start[b] .. start[b+1], by falling
- * |contribution|. */
+/* Why a reconstruction looks as it does; x and x_hat here are in the space of the dictionary. For row b the
+ * entries start[b] .. start[b+1], by falling |contribution|. */
 typedef struct ra_contribution {
     size_t atom;
     float code; /* z_k */
@@ -197,7 +204,8 @@ ra_status ra_model_explain(const ra_model *model, ra_workspace *workspace, const
                            ra_explanation *explanation, ra_error *err);
 void ra_explanation_release(ra_explanation *explanation);
 
-/* One push along an atom: scale * D_atom. */
+/* One push along an atom: scale * D_atom, in the units of the inputs (with a standardisation, dimension j is
+ * multiplied by its scale). */
 typedef struct ra_steer {
     size_t atom;
     float scale;

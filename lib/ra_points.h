@@ -23,7 +23,7 @@
 typedef struct ra_points {
     ra_matrix vectors;   /* C [N,d] */
     size_t nearest;      /* R; 0 for given points without data */
-    int32_t *row;        /* [N,R] row numbers of the data; -1 where there are fewer */
+    int32_t *row;        /* [N,R] their numbers in the files (ra_data.h); -1: fewer */
     float *row_distance; /* [N,R] Euclidean, exact; 0 where there is no row */
     size_t iterations;   /* of k-means; 0 for given points */
     double inertia;      /* of k-means: sum over rows of the squared distance to the nearest point */
@@ -57,10 +57,14 @@ ra_status ra_points_kmeans(ra_backend *backend, const ra_data *data, const ra_km
 ra_status ra_points_from(ra_backend *backend, const ra_tensor *vectors, const ra_data *data, size_t nearest,
                          ra_points *points, ra_error *err);
 
-/* Adds points.rows, points.row_distance and, with labels (one a data row; may be NULL), points.row_labels to
- * a checkpoint; nothing for points without rows. *text receives a block (or NULL) that must outlive the write
- * and be freed with ra_free(). In row_labels each point has a line, its R labels with tabs between; tabs and
- * line ends within a label become spaces. See proto/artifact.md. */
+/* The points of a checkpoint with their rows, as ra_points_store() put them there. On failure *points is {0}.
+ */
+ra_status ra_points_load(const ra_safetensors *file, ra_points *points, ra_error *err);
+
+/* Adds points.rows, points.row_distance and, with labels (one a row in the files; may be NULL),
+ * points.row_labels to a checkpoint; nothing for points without rows. *text receives a block (or NULL) that
+ * must outlive the write and be freed with ra_free(). In row_labels each point has a line, its R labels with
+ * tabs between; tabs and line ends within a label become spaces. See proto/artifact.md. */
 ra_status ra_points_store(const ra_points *points, const ra_labels *labels, ra_safetensors_writer *writer,
                           char **text, ra_error *err);
 

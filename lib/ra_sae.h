@@ -16,6 +16,7 @@
 #define RA_SAE_H
 
 #include "ra_dictionary.h"
+#include "ra_group.h"
 #include "ra_io.h"
 #include "ra_settings.h"
 
@@ -103,6 +104,12 @@ ra_status ra_sae_open(const char *path, const ra_sae_settings *overrides, ra_bac
  * write. */
 ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err);
 
+/* The standardisation (x - mean) / scale that a checkpoint or an artifact was trained with, its tensors
+ * `input.mean` and `input.scale` [d] (proto/artifact.md): they point into the file, and are NULL when it has
+ * neither. One without the other, and numbers that cannot be, are refused. */
+ra_status ra_standardisation_find(const ra_safetensors *file, size_t d, const float **mean,
+                                  const float **scale, ra_error *err);
+
 const ra_sae_settings *ra_sae_get_settings(const ra_sae *sae); /* running_threshold is kept current */
 ra_dictionary *ra_sae_dictionary(ra_sae *sae);
 ra_backend *ra_sae_backend(const ra_sae *sae);
@@ -118,20 +125,36 @@ void ra_sae_changed(ra_sae *sae);
  * them. */
 ra_status ra_sae_set_training(ra_sae *sae, bool training, ra_error *err);
 
+/* In training, x is one slice of a batch that all members of the group share: statistics, selections over the
+ * whole batch and gradients are those of the whole. NULL: this process alone. Kept, not owned. */
+void ra_sae_set_group(ra_sae *sae, const ra_group *group);
+const ra_group *ra_sae_group(const ra_sae *sae);
+
 /* What a forward pass leaves for the loss and the backward pass; reused from batch to batch. {0} is valid.
  * Backend memory. */
 typedef struct ra_sae_pass {
+    bool all_atoms; /* set by the caller: D is to be whole, since the loss looks at atoms that are not active
+                     */
     size_t rows;    /* B */
-    float *pre;     /* [B,K] before the activation (after the norm) */
-    ra_codes codes; /* z */
-    float *x_hat;   /* [B,d] */
-    const float *D; /* [K,d] the dictionary this pass used; owned by the dictionary layer */
+    size_t total_rows; /* of the batch over all members of the group */
+    float *pre;        /* [B,K] before the activation (after the norm) */
+    ra_codes codes;    /* z */
+    float *x_hat;      /* [B,d] */
+    const float *D;    /* [atom_count,d] the dictionary this pass used; owned by the dictionary layer */
+    /* The atoms in D, ascending: those active in the batch. NULL: all K. */
+    int32_t *atoms;
+    size_t atom_count;
     /* private to the backward pass */
     float *linear;      /* [B,K] before the norm; only encoders with one have it */
     float *mean, *rstd; /* of the norm: per row (LayerNorm) or per latent (BatchNorm) */
     float *scratch;     /* [B,K] */
     float *dvalue;      /* one an entry of codes */
-    size_t row_capacity, dvalue_capacity;
+    double *sums;       /* [2,K] */
+    ra_codes
+        packed; /* the codes with their latents counted among `atoms`; index is its own, the rest shared */
+    int32_t *atom_list; /* [K]: what atoms points to */
+    uint8_t *active;    /* [K] 1 for a latent active in the batch; of training */
+    size_t row_capacity, dvalue_capacity, packed_capacity;
     ra_backend *backend;
 } ra_sae_pass;
 
@@ -148,8 +171,15 @@ typedef struct ra_sae_gradients {
     const float *D;     /* [K,d] */
 } ra_sae_gradients;
 
-/* Writes the gradient of every trained parameter (ra_parameter.gradient, overwritten). */
+/* Writes the gradient of every trained parameter (ra_parameter.gradient, overwritten). A gradient that is
+ * zero but for the rows of pass->atoms holds only those, packed: ra_sae_packed() tells which. */
 ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const ra_sae_gradients *gradients,
                           ra_error *err);
+
+/* Whether parameter i's gradient is packed after the last backward pass. */
+bool ra_sae_packed(const ra_sae *sae, size_t i);
+
+/* out <- the gradient of parameter i as a whole, zeros and all; for looking at it. */
+void ra_sae_gradient(const ra_sae *sae, const ra_sae_pass *pass, size_t i, float *out);
 
 #endif

@@ -44,7 +44,7 @@ typedef enum ra_status {
         RA_STATUS_COUNT
 } ra_status;
 
-enum { RA_ERROR_MESSAGE_SIZE = 512 };
+enum { RA_ERROR_MESSAGE_SIZE = 1024 };
 
 typedef struct ra_error {
     ra_status code;

@@ -27,11 +27,13 @@ typedef enum ra_loss { RA_LOSS_MSE, RA_LOSS_MSE_L1, RA_LOSS_AUXK, RA_LOSS_REANIM
 /* What a loss sees of one batch, and where it adds its gradients. */
 typedef struct ra_loss_batch {
     ra_backend *backend;
+    const ra_group *group;             /* the members that share the batch; NULL: this process alone */
     size_t rows, dimensions, concepts; /* B, d, K */
+    size_t total_rows;                 /* of the batch over all members; 0: rows */
     const float *x, *x_hat;            /* [B,d] */
     const float *pre;                  /* [B,K] */
     const ra_codes *codes;
-    const float *D; /* [K,d] */
+    const float *D; /* [K,d], where ra_loss_needs_all_atoms(); else unread */
     double penalty;
 } ra_loss_batch;
 
@@ -50,9 +52,14 @@ typedef struct ra_loss_gradients {
 
 void ra_loss_gradients_release(ra_loss_gradients *gradients);
 
-/* The loss and its gradients. mse: mean((x - x_hat)^2). mse_l1: mse + penalty sum|z|. auxk: mse + penalty
- * mean((r - top_half(relu(pre) - z) D)^2), r = x - x_hat, not detached. reanimate: mse - penalty sum(pre *
- * dead) / (#dead + 1e-6), dead the latents silent in this batch. overcomplete 0.3.0, sae/losses.py. */
+/* Whether a loss looks at atoms that are not active (ra_sae_pass.all_atoms). */
+bool ra_loss_needs_all_atoms(ra_loss loss);
+
+/* The loss and its gradients: this member's part of the batch's, means being over the rows of all members, so
+ * that the members' values and gradients add up. mse: mean((x - x_hat)^2). mse_l1: mse + penalty sum|z|.
+ * auxk: mse + penalty mean((r - top_half(relu(pre) - z) D)^2), r = x - x_hat, not detached. reanimate: mse -
+ * penalty sum(pre * dead) / (#dead + 1e-6), dead the latents silent in this batch. overcomplete 0.3.0,
+ * sae/losses.py. */
 ra_status ra_loss_evaluate(ra_loss loss, const ra_loss_batch *batch, double *value,
                            ra_loss_gradients *gradients, ra_error *err);
 
@@ -81,19 +88,21 @@ double ra_schedule_rate(const ra_schedule_options *options, size_t step /* 1, 2,
 
 typedef struct ra_train_settings {
     uint32_t known;
-    size_t concepts;   /* K */
-    int loss;          /* ra_loss */
-    double penalty;    /* of the loss; each loss has its default (mse_l1 1e-3, auxk and reanimate 0.1) */
-    double lr;         /* 5e-4 */
-    int schedule;      /* ra_schedule */
-    double lr_final;   /* cosine ends here; lr / 100 */
-    size_t warmup;     /* steps */
-    size_t batch_size; /* 1024 */
-    size_t epochs;     /* 20 */
-    size_t steps;      /* takes the place of epochs when known */
-    double clip_grad;  /* largest gradient norm, over all parameters; 1; 0: no clipping */
-    bool shuffle;      /* true */
-    size_t seed;       /* 0 */
+    size_t concepts;     /* K */
+    int loss;            /* ra_loss */
+    double penalty;      /* of the loss; each loss has its default (mse_l1 1e-3, auxk and reanimate 0.1) */
+    double lr;           /* 5e-4 */
+    int schedule;        /* ra_schedule */
+    double lr_final;     /* cosine ends here; lr / 100 */
+    size_t warmup;       /* steps */
+    size_t batch_size;   /* 1024 */
+    size_t epochs;       /* 20 */
+    size_t steps;        /* takes the place of epochs when known */
+    double clip_grad;    /* largest gradient norm, over all parameters; 1; 0: no clipping */
+    bool shuffle;        /* true */
+    size_t seed;         /* 0 */
+    size_t shuffle_seed; /* of the order of the rows; seed */
+    int standardize;     /* ra_standardize; none. What the data are set to: trainers take them as they come */
 } ra_train_settings;
 
 const ra_settings_table *ra_train_settings_table(void);
@@ -112,16 +121,59 @@ typedef struct ra_train_progress {
     double dead; /* share of latents not active during the last epoch's worth of steps */
     double lr;
     double grad_norm; /* before clipping */
-    size_t rows;      /* of this batch */
+    size_t rows;      /* of this batch, over all members of a group */
 } ra_train_progress;
 
-/* Called after every step; false stops the run with RA_ERR_CANCELLED, the SAE holding the parameters of that
- * step. */
-typedef bool ra_train_callback(void *context, const ra_train_progress *progress);
+/* ---- a run, step by step ------------------------------------------------------------------------------- */
 
-/* Trains in place; leaves the SAE in training mode with projected parameters. In a shuffled run the last,
- * smaller batch of an epoch is used as well; with --no-shuffle batches follow the data's order and start over
- * at its end. A loss that is not finite stops with RA_ERR_NOT_FINITE, naming step and learning rate. */
+/* The state of a run: an SAE, its optimizer, and how far it is. Everything that a run does next follows from
+ * this state, the settings and the data, bit for bit: a run that was stored and restored goes on as if
+ * nothing had happened. */
+typedef struct ra_trainer ra_trainer;
+
+/* rows: of the data, which decide how many steps an epoch has. The SAE is used, not owned; it is put into
+ * training mode. Settings are completed with their defaults and copied. */
+ra_status ra_trainer_new(ra_sae *sae, const ra_train_settings *settings, size_t rows, ra_trainer **trainer,
+                         ra_error *err);
+void ra_trainer_free(ra_trainer *trainer); /* NULL is fine */
+
+ra_sae *ra_trainer_sae(const ra_trainer *trainer);
+const ra_train_settings *ra_trainer_settings(const ra_trainer *trainer);
+size_t ra_trainer_done(const ra_trainer *trainer);  /* steps behind it */
+size_t ra_trainer_steps(const ra_trainer *trainer); /* steps of the whole run */
+
+/* One step on x [rows,d], this member's slice of the batch (ra_sae_set_group). A loss or a gradient that is
+ * not finite is RA_ERR_NOT_FINITE, naming the step, the learning rate and the norms of the parameters; the
+ * parameters stay as they were before the step. */
+ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_train_progress *progress,
+                          ra_error *err);
+
+/* The last step is followed by no loss that would show it: RA_ERR_NOT_FINITE when a parameter or the
+ * dictionary holds a NaN or an infinity. Projects the parameters. */
+ra_status ra_trainer_check(ra_trainer *trainer, ra_error *err);
+
+/* Adds the SAE (ra_sae_store) and the rest of the state to a checkpoint; what is added stays owned by the
+ * trainer and must outlive the write. With `state` false the SAE alone. proto/artifact.md has the names. */
+ra_status ra_trainer_store(ra_trainer *trainer, bool state, ra_safetensors_writer *writer, ra_error *err);
+
+/* A trainer just made of the SAE in this file takes over its state. RA_ERR_STATE for a file without one. */
+ra_status ra_trainer_restore(ra_trainer *trainer, const ra_safetensors *file, ra_error *err);
+
+/* ---- the loop ------------------------------------------------------------------------------------------ */
+
+/* Called after every step of every trainer, `which` being its position; false stops the run with
+ * RA_ERR_CANCELLED, the trainers holding the state of that step. */
+typedef bool ra_train_callback(void *context, size_t which, const ra_train_progress *progress);
+
+/* Runs trainers over one pass of the data: each batch is read once and given to all of them. Trainers that
+ * were restored at different steps wait for the last one. They have to agree in batch_size, shuffle and
+ * shuffle_seed (RA_ERR_ARGUMENT), and in the group, of which each member reads its slice. In a shuffled run
+ * the last, smaller batch of an epoch is used as well; with --no-shuffle batches follow the data's order and
+ * start over at its end. When a step fails, the error also names the rows of the batch. */
+ra_status ra_train_all(ra_trainer *const *trainers, size_t count, const ra_data *data,
+                       ra_train_callback *callback, void *context, ra_error *err);
+
+/* One SAE from the start to the end; leaves it in training mode with projected parameters. */
 ra_status ra_train(ra_sae *sae, const ra_data *data, const ra_train_settings *settings,
                    ra_train_callback *callback, void *context, ra_error *err);
 

@@ -28,6 +28,7 @@ headers='
     ra_status.h:     base
     ra_memory.h:     base
     ra_digest.h:     base
+    ra_group.h:      base
     ra_settings.h:   base
     ra_tensor.h:     tensor
     ra_io.h:         io

@@ -46,7 +46,8 @@ typedef struct encoding {
 
 static ra_status open_all(encoding *e, const encode_options *options, ra_error *err) {
     TRY(model_choice_open(&options->model, options->model_path, 0, &e->model, err));
-    TRY(ra_data_open(&options->data_path, 1, options->tensor, &e->data, err));
+    TRY(ra_data_open(&options->data_path, 1, &(ra_data_options){.tensor_name = options->tensor}, &e->data,
+                     err));
     const ra_model_info *info = ra_model_get_info(e->model);
     size_t d = ra_data_dimensions(e->data);
     e->rows = ra_data_rows(e->data);
@@ -118,10 +119,10 @@ int command_encode(int argc, char **argv) {
         .command = "encode",
         .usage = "MODEL DATA -o CODES",
         .about = "Encodes activations in evaluation mode. MODEL is a fused artifact or a checkpoint;\n"
-                 "DATA is .npy or .safetensors, [rows, d]. CODES.safetensors holds codes.start I64\n"
-                 "[rows+1], codes.index I32 and codes.value F32 (row b has the entries start[b] to\n"
-                 "start[b+1], latents ascending), and K as the metadata `latents`; CODES.npy holds the\n"
-                 "dense float32 [rows, K].\n",
+                 "DATA is .npy or .safetensors, [rows, d], [n, tokens, d] or [n, d, h, w].\n"
+                 "CODES.safetensors holds codes.start I64 [rows+1], codes.index I32 and\n"
+                 "codes.value F32 (row b has the entries start[b] to start[b+1], latents ascending), and\n"
+                 "K as the metadata `latents`; CODES.npy holds the dense float32 [rows, K].\n",
         .example = "  rasae encode words.safetensors acts.npy -o codes.safetensors\n",
         .groups = groups,
         .group_count = sizeof groups / sizeof *groups,

@@ -12,7 +12,7 @@ typedef struct eval_options {
     const char *model_path, *data_path, *tensor;
     const char *labels, *classes, *directions, *save;
     size_t memory, examples;
-    bool basic, json;
+    bool basic, json, skip_bad_rows;
     model_choice model;
 } eval_options;
 
@@ -22,6 +22,10 @@ static const option rows[] = {
      .offset = offsetof(eval_options, tensor),
      .argument = "NAME",
      .help = "which tensor of DATA, when it holds several"},
+    {.name = "skip-bad-rows",
+     .type = OPTION_SWITCH,
+     .offset = offsetof(eval_options, skip_bad_rows),
+     .help = "leaves out rows that hold a NaN or an infinity"},
     {.name = "save",
      .type = OPTION_TEXT,
      .offset = offsetof(eval_options, save),
@@ -107,16 +111,17 @@ static ra_status open_labels(eval_run *run, ra_error *err) {
     const char *path = run->options->labels;
     if (!path) return RA_OK;
     TRY(ra_labels_open(path, &run->labels, err));
-    if (ra_labels_count(run->labels) != ra_data_rows(run->data))
+    if (ra_labels_count(run->labels) != ra_data_source_rows(run->data))
         return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu lines; expected %zu, one for each data row", path,
-                            ra_labels_count(run->labels), ra_data_rows(run->data));
+                            ra_labels_count(run->labels), ra_data_source_rows(run->data));
     return RA_OK;
 }
 
 static ra_status open_inputs(eval_run *run, ra_error *err) {
     const eval_options *o = run->options;
+    const ra_data_options how = {.tensor_name = o->tensor, .skip_bad_rows = o->skip_bad_rows};
     TRY(model_choice_open(&o->model, o->model_path, 0, &run->model, err));
-    TRY(ra_data_open(&o->data_path, 1, o->tensor, &run->data, err));
+    TRY(ra_data_open(&o->data_path, 1, &how, &run->data, err));
     size_t d = ra_data_dimensions(run->data), wanted = ra_model_get_info(run->model)->dimensions;
     if (d != wanted)
         return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu",
@@ -124,7 +129,7 @@ static ra_status open_inputs(eval_run *run, ra_error *err) {
     TRY(check_save(run, err));
     TRY(open_directions(run, err));
     TRY(open_labels(run, err));
-    return o->classes ? row_classes_open(o->classes, ra_data_rows(run->data), &run->classes, err) : RA_OK;
+    return o->classes ? row_classes_open(o->classes, run->data, &run->classes, err) : RA_OK;
 }
 
 /* ---- the work ----------------------------------------------------------------------------------------- */
@@ -161,6 +166,10 @@ static ra_status all_passes(eval_run *run, ra_error *err) {
     return status;
 }
 
+static uint64_t number_in_files(const void *context, uint64_t row) {
+    return ra_data_source_row(context, row);
+}
+
 static ra_status measure(eval_run *run, ra_error *err) {
     const eval_options *o = run->options;
     const ra_evaluation_options options = {
@@ -172,6 +181,8 @@ static ra_status measure(eval_run *run, ra_error *err) {
         .row_class = o->classes ? run->classes.row_class : NULL,
         .class_rows = run->classes.rows,
         .class_count = run->classes.count,
+        .row_number = number_in_files,
+        .row_context = run->data,
     };
     eval_report *report = &run->report;
     TRY(ra_evaluation_new(run->model, &options, &run->evaluation, err));
@@ -234,7 +245,9 @@ int command_eval(int argc, char **argv) {
         .usage = "MODEL DATA [--save FILE] [--json]",
         .about = "Measures a model on activations: how much it explains, how sparse its codes are, how\n"
                  "its atoms lie, which latents are active together, and what each latent does. MODEL is\n"
-                 "a fused artifact or a checkpoint; DATA is .npy or .safetensors, [rows, d].\n"
+                 "a fused artifact or a checkpoint; DATA is .npy or .safetensors, [rows, d],\n"
+                 "[n, tokens, d] or [n, d, h, w]. A model that standardises its inputs is measured on\n"
+                 "standardised activations.\n"
                  "\n"
                  "--save writes the artifact with how often and how strongly each latent is active, a\n"
                  "histogram of its values and the rows where it is strongest; rasaed then serves them.\n"

@@ -12,13 +12,14 @@
 /* The classes of data rows, numbered in the order of their names. */
 typedef struct row_classes {
     ra_labels *lines;
-    int32_t *row_class; /* [rows] */
+    int32_t *row_class; /* [rows] of those that are used */
     const char **names; /* [count], of lines */
     size_t rows, count;
 } row_classes;
 
-/* One class a line, for each of `rows` rows. A failure leaves *classes to be released as well. */
-ra_status row_classes_open(const char *path, size_t rows, row_classes *classes, ra_error *err);
+/* One class a line, for each row in the files of the data. A failure leaves *classes to be released as well.
+ */
+ra_status row_classes_open(const char *path, const ra_data *data, row_classes *classes, ra_error *err);
 void row_classes_release(row_classes *classes);
 
 typedef struct eval_report {

@@ -20,7 +20,8 @@ static void number_names(row_classes *classes, size_t *order) {
     }
 }
 
-ra_status row_classes_open(const char *path, size_t rows, row_classes *classes, ra_error *err) {
+ra_status row_classes_open(const char *path, const ra_data *data, row_classes *classes, ra_error *err) {
+    size_t rows = ra_data_source_rows(data);
     TRY(ra_labels_open(path, &classes->lines, err));
     classes->rows = ra_labels_count(classes->lines);
     if (classes->rows != rows || rows > INT32_MAX)
@@ -34,7 +35,12 @@ ra_status row_classes_open(const char *path, size_t rows, row_classes *classes, 
     classes->names = ra_malloc(rows, sizeof *classes->names);
     size_t *order = ra_malloc(rows, sizeof *order);
     bool complete = classes->row_class && classes->names && order;
-    if (complete) number_names(classes, order);
+    if (complete) {
+        number_names(classes, order);
+        classes->rows = ra_data_rows(data);
+        for (size_t i = 0; i < classes->rows; i++) /* those of rows that are skipped fall out */
+            classes->row_class[i] = classes->row_class[ra_data_source_row(data, i)];
+    }
     ra_free(order);
     if (complete) return RA_OK;
     return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the classes of %zu rows", rows);

@@ -200,6 +200,7 @@ static void json_model(const inspection *in, json_writer *json) {
     json_text(json, "dtype", ra_dtype_name(info->dtype));
     json_bool(json, "from_checkpoint", info->from_checkpoint);
     json_bool(json, "has_encoder", info->has_encoder);
+    json_bool(json, "standardized", info->has_standardisation);
     json_bool(json, "has_point_labels", info->has_point_labels);
     json_bool(json, "has_atom_labels", info->has_atom_labels);
     json_count(json, "bytes", info->bytes);
@@ -298,6 +299,7 @@ static void print_model(const inspection *in) {
     printf("  %s concepts of %zu dimensions", format_grouped(info->concepts).text, info->dimensions);
     if (info->points) printf(" on %s points", format_grouped(info->points).text);
     printf(info->has_encoder ? "" : "; no encoder: it reconstructs, but does not encode");
+    printf(info->has_standardisation ? "; inputs are standardised" : "");
     putchar('\n');
 }
 

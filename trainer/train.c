@@ -20,6 +20,10 @@ static const option file_options[] = {
      .offset = offsetof(train_options, tensor),
      .argument = "NAME",
      .help = "which tensor of the data files, when they hold several"},
+    {.name = "skip-bad-rows",
+     .type = OPTION_SWITCH,
+     .offset = offsetof(train_options, skip_bad_rows),
+     .help = "leave out rows that hold a NaN or an infinity"},
     {.name = "points",
      .type = OPTION_TEXT,
      .offset = offsetof(train_options, points),
@@ -30,6 +34,32 @@ static const option file_options[] = {
      .offset = offsetof(train_options, init),
      .argument = "FILE",
      .help = "start from this checkpoint: its parameters, points and settings"},
+    {.name = "resume",
+     .type = OPTION_TEXT,
+     .offset = offsetof(train_options, resume),
+     .argument = "FILE",
+     .help = "go on with the run of this checkpoint, as if it had not stopped"},
+    {.name = "seeds",
+     .type = OPTION_TEXT,
+     .offset = offsetof(train_options, seeds),
+     .argument = "N,N,...",
+     .help = "a model from each seed, over the same points and batches"},
+    {.name = "checkpoint-steps",
+     .type = OPTION_COUNT,
+     .offset = offsetof(train_options, checkpoint_steps),
+     .max = 2147483647,
+     .argument = "S",
+     .help = "write a checkpoint every S steps; 0: not by steps (0)"},
+    {.name = "checkpoint-minutes",
+     .type = OPTION_COUNT,
+     .offset = offsetof(train_options, checkpoint_minutes),
+     .max = 100000,
+     .argument = "M",
+     .help = "and every M minutes; 0: not by time (10)"},
+    {.name = "no-state",
+     .type = OPTION_SWITCH,
+     .offset = offsetof(train_options, no_state),
+     .help = "leave out of OUT what --resume needs, two thirds of it"},
     {.name = "labels",
      .type = OPTION_TEXT,
      .offset = offsetof(train_options, labels),
@@ -52,17 +82,22 @@ static const option file_options[] = {
 
 static const char about[] =
     "Trains a sparse autoencoder whose atoms are convex mixtures of candidate points, each let\n"
-    "loose by at most delta. DATA: one or more .npy or .safetensors files, [rows, d], in f32, f16\n"
-    "or bf16. The same data, flags and seed give the same file. What a flag does not say is taken\n"
-    "from the metadata of --init, then from the defaults, in parentheses below; these depend on\n"
-    "other settings:\n"
+    "loose by at most delta. DATA: one or more .npy or .safetensors files, [rows, d],\n"
+    "[n, tokens, d] or [n, d, h, w] (a row a pixel), in f32, f16 or bf16. --standardize is kept in\n"
+    "the model, which then takes and gives activations in their own units. The same data, flags and\n"
+    "seed give the same file. What a flag does not say is taken from the metadata of --init, then\n"
+    "from the defaults, in parentheses below; these depend on other settings:\n"
     "  --points      1000, or the number of --concepts if that is larger; at most every row\n"
     "  --concepts    5 a dimension, at most the number of points\n"
     "  --top-k       a tenth of the concepts, at most 32, at most an eighth of the dimensions\n"
     "  --loss        mse; for relu and jumprelu, which need something that asks for sparsity, mse_l1\n"
     "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1\n"
     "  --batch-size  1024; a 32nd of the rows if that is less, but not under 64\n"
-    "  --lr-final    a hundredth of --lr\n";
+    "  --lr-final    a hundredth of --lr\n"
+    "Ctrl-C (or SIGTERM) writes the checkpoint as it is and ends well; the same command with --resume\n"
+    "OUT goes on from there to the same bytes. Of its settings only --steps or --epochs may change.\n"
+    "With --seeds 1,2,3 OUT.safetensors becomes OUT.seed1.safetensors and so on; so do --log and\n"
+    "--resume. Points and batches then follow the first seed.\n";
 
 static const char example[] =
     "  rasae train acts.npy -o model.safetensors --concepts 2000 --top-k 32 --points 4000 --seed 1\n"
@@ -87,8 +122,8 @@ static const char *input_named(const train_options *options, const char *path) {
     return NULL;
 }
 
-static ra_status check_files(const train_options *options, ra_error *err) {
-    const char *const outputs[] = {options->output, options->log};
+static ra_status check_files(const train_options *options, const train_model *model, ra_error *err) {
+    const char *const outputs[] = {model->output, model->log_path};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         const char *input = outputs[i] ? input_named(options, outputs[i]) : NULL;
         if (input)
@@ -96,7 +131,7 @@ static ra_status check_files(const train_options *options, ra_error *err) {
                                 "the %s %s would replace the input %s; give it another name",
                                 i == 0 ? "output" : "log", outputs[i], input);
     }
-    return check_output(options->output, &options->log, 1, err);
+    return check_output(model->output, (const char *const *)&model->log_path, 1, err);
 }
 
 /* An array of vectors, or a checkpoint, whose points are then taken. */
@@ -112,11 +147,14 @@ static ra_status open_points(const char *path, ra_array **points, ra_error *err)
     return ra_array_open(path, checkpoint ? name : NULL, points, err);
 }
 
-static ra_status open_inputs(const train_options *options, train_inputs *inputs, ra_error *err) {
+static ra_status open_inputs(const train_options *options, const char *resume, train_inputs *inputs,
+                             ra_error *err) {
+    const char *init = resume ? resume : options->init;
     if (options->labels) TRY(ra_labels_open(options->labels, &inputs->labels, err));
-    if (options->init) TRY(ra_safetensors_open(options->init, &inputs->init, err));
+    if (init) TRY(ra_safetensors_open(init, &inputs->init, err));
     if (points_is_file(options->points)) TRY(open_points(options->points, &inputs->points, err));
-    return ra_data_open(options->data, options->data_count, options->tensor, &inputs->data, err);
+    const ra_data_options how = {.tensor_name = options->tensor, .skip_bad_rows = options->skip_bad_rows};
+    return ra_data_open(options->data, options->data_count, &how, &inputs->data, err);
 }
 
 static void close_inputs(train_inputs *inputs) {
@@ -128,14 +166,13 @@ static void close_inputs(train_inputs *inputs) {
 
 /* ---- the order --------------------------------------------------------------------------------------- */
 
-static ra_status run_and_save(train_run *run, ra_error *err) {
+static ra_status run_all(train_run *run, ra_error *err) {
     TRY(train_run_all(run, err));
-    TRY(command_check_interrupted(err));
-    TRY(train_save(run, err));
     progress_close(&run->progress);
     train_summary(run);
     /* Last: after hours of training a full disk for the log costs only the log. */
-    return train_run_close_log(run, err);
+    for (size_t i = 0; i < run->count; i++) TRY(train_log_close(&run->models[i], err));
+    return RA_OK;
 }
 
 static ra_status train(const train_options *options, ra_error *err) {
@@ -146,10 +183,13 @@ static ra_status train(const train_options *options, ra_error *err) {
     progress_open(&run.progress, options->quiet  ? PROGRESS_SILENT
                                  : options->json ? PROGRESS_BAR
                                                  : PROGRESS_LINES);
-    ra_status status = check_files(options, err);
-    if (status == RA_OK) status = open_inputs(options, &inputs, err);
-    if (status == RA_OK) status = train_plan_make(options, &inputs, &plan, err);
-    if (status == RA_OK) status = run_and_save(&run, err);
+    ra_status status = train_models_name(&run, err);
+    for (size_t i = 0; i < run.count && status == RA_OK; i++)
+        status = check_files(options, &run.models[i], err);
+    if (status == RA_OK) status = open_inputs(options, run.models[0].resume, &inputs, err);
+    if (status == RA_OK && options->resume) status = train_check_resume(options, &inputs, err);
+    if (status == RA_OK) status = train_plan_make(options, &inputs, run.count, &plan, err);
+    if (status == RA_OK) status = run_all(&run, err);
     train_run_release(&run);
     close_inputs(&inputs);
     progress_close(&run.progress);
@@ -164,6 +204,14 @@ static int check_flags(const train_options *options) {
     bool plain = ra_setting_known(sae, RA_SET_DICTIONARY) && sae->dictionary != RA_DICTIONARY_ARCHETYPAL;
     if (train_knows(&options->train, "epochs") && train_knows(&options->train, "steps"))
         return usage_error("train", "--epochs and --steps both say how long to train; give one of them");
+    if (options->resume && options->init)
+        return usage_error("train", "--resume goes on with a run and --init starts one; give one of them");
+    if (options->seeds && train_knows(&options->train, "seed"))
+        return usage_error("train", "--seed and --seeds cannot be given together");
+    if (options->no_state && (options->resume || options->checkpoint_steps))
+        return usage_error("train",
+                           "--no-state leaves nothing to resume; it cannot be given with --resume or "
+                           "--checkpoint-steps");
     if (options->points && options->init)
         return usage_error("train", "--points cannot be given with --init, which holds the points");
     if (options->points && plain)
@@ -173,7 +221,7 @@ static int check_flags(const train_options *options) {
 }
 
 int command_train(int argc, char **argv) {
-    train_options options = {0};
+    train_options options = {.checkpoint_minutes = 10};
     ra_sae_settings sae_defaults;
     ra_train_settings train_defaults;
     train_plan_defaults(&sae_defaults, &train_defaults);

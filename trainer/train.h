@@ -3,8 +3,13 @@
  *     train.c         the command: flags, --help, which files are opened, the order of everything
  *     train_plan.c    which settings hold: flag, else metadata of --init, else default; what cannot work is
  *                     refused here, before anything is computed
- *     train_run.c     candidate points, the autoencoder, the loop with its progress and log
- *     train_save.c    the checkpoint and the closing summary
+ *     train_run.c     candidate points, the autoencoders, the loop with its progress
+ *     train_models.c  the models of a run by their seeds, the names of their files
+ *     train_log.c     a line a step
+ *     train_history.c the course of a run, for its report
+ *     train_save.c    checkpoints, and what a resumed run takes from them
+ *     train_summary.c what is said at the end
+ *     train_standardize.c  mean and scale of the data, measured or taken from --init
  *
  * Thread safety: one thread.
  */
@@ -19,8 +24,9 @@
 typedef struct train_options {
     const char *const *data;
     size_t data_count;
-    const char *output, *tensor, *points, *init, *labels, *log;
-    bool json, quiet;
+    const char *output, *tensor, *points, *init, *resume, *seeds, *labels, *log;
+    size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
+    bool no_state, json, quiet, skip_bad_rows;
     model_choice model; /* backend, and the SAE settings given as flags */
     ra_train_settings train;
 } train_options;
@@ -29,7 +35,7 @@ typedef struct train_options {
 typedef struct train_inputs {
     ra_data *data;
     ra_labels *labels;
-    ra_safetensors *init;
+    ra_safetensors *init; /* of --init, or of --resume and the first seed */
     ra_array *points;
 } train_inputs;
 
@@ -53,9 +59,14 @@ typedef struct train_plan {
 /* Settings of which --help shows the defaults. */
 void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train);
 
-/* RA_ERR_ARGUMENT, RA_ERR_SHAPE, RA_ERR_TOO_LARGE for what cannot work, naming the flags. */
-ra_status train_plan_make(const train_options *options, const train_inputs *inputs, train_plan *plan,
-                          ra_error *err);
+/* models: how many are trained side by side. RA_ERR_ARGUMENT, RA_ERR_SHAPE, RA_ERR_TOO_LARGE for what cannot
+ * work, naming the flags. */
+ra_status train_plan_make(const train_options *options, const train_inputs *inputs, size_t models,
+                          train_plan *plan, ra_error *err);
+
+/* Settles what holds of --standardize and of the standardisation in --init, which must not disagree. */
+ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs, train_plan *plan,
+                                 ra_error *err);
 
 /* Whether the setting with this flag is known. */
 bool train_knows(const ra_train_settings *settings, const char *flag);
@@ -63,30 +74,99 @@ bool train_knows(const ra_train_settings *settings, const char *flag);
 /* The kinds that keep at most top_k latents a row (batchtopk: on average). */
 bool sae_takes_top_k(const ra_sae_settings *settings);
 
-/* The run and what came out of it. */
+/* ---- one model of a run ------------------------------------------------------------------------------ */
+
+enum { TRAIN_HISTORY_BINS = 1024, TRAIN_SEEDS_MOST = 64 };
+
+/* The course of a run in at most TRAIN_HISTORY_BINS bins of `stride` steps: sums, so that a run that goes on
+ * adds to the last one. When all are full, pairs are joined. Kept in the checkpoint. */
+typedef struct train_bin {
+    double steps, loss, r2, l0, dead, lr, grad_norm; /* how many steps, and sums over them */
+} train_bin;
+
+typedef struct train_history {
+    size_t stride, count;
+    train_bin bins[TRAIN_HISTORY_BINS];
+    char stride_text[24]; /* as metadata, while a writer uses it */
+} train_history;
+
+void train_history_add(train_history *history, const ra_train_progress *step);
+ra_status train_history_store(train_history *history, ra_safetensors_writer *writer, ra_error *err);
+/* Leaves an empty history where the file has none. */
+void train_history_restore(train_history *history, const ra_safetensors *file);
+
+/* With --seeds there are several: they share the points and every batch. */
+typedef struct train_model {
+    uint64_t seed;
+    char *output, *resume, *log_path; /* owned; NULL where there is none */
+    ra_train_settings settings;       /* those of the plan, with this seed */
+    ra_sae *sae;
+    ra_trainer *trainer;
+    FILE *log;
+    int log_error;    /* errno of its first failure */
+    json_writer json; /* of the log */
+    train_history history;
+    ra_train_progress last;
+    double loss, r2, l0, rows; /* sums over the last tenth of the steps, each weighted by its rows */
+    size_t saved_step;         /* of the last checkpoint ... */
+    double saved_at;           /* ... and when, in seconds of the run */
+} train_model;
+
+/* ---- the run ----------------------------------------------------------------------------------------- */
+
 typedef struct train_run {
     const train_options *options;
     const train_inputs *inputs;
     const train_plan *plan;
+    const ra_group *group; /* NULL: one process */
     ra_backend *backend;
-    ra_sae *sae;
     ra_points points;
+    train_model *models; /* [count] */
+    size_t count;
     progress_meter progress;
-    FILE *log;
-    json_writer json; /* of the log */
-    ra_train_progress last;
-    double loss, r2, l0, rows; /* sums over the last tenth of the steps, each weighted by its rows */
     double total_rows, seconds;
+    bool interrupted; /* the models are saved as they are, for --resume */
 } train_run;
+
+/* The models of a command line, by their seeds, with the names of their files; nothing is opened. In a run of
+ * several seeds FILE.safetensors becomes FILE.seedN.safetensors. */
+ra_status train_models_name(train_run *run, ra_error *err);
+
+/* Only one process of a group writes and speaks. */
+bool train_run_speaks(const train_run *run);
 
 /* run holds options, inputs and plan; the caller ends it with train_run_release(), also when this fails. */
 ra_status train_run_all(train_run *run, ra_error *err);
 void train_run_release(train_run *run);
 
-/* Flushes and closes the log; fails when not all of it could be written. */
-ra_status train_run_close_log(train_run *run, ra_error *err);
+/* ---- files of a model -------------------------------------------------------------------------------- */
 
-ra_status train_save(const train_run *run, ra_error *err);
+/* A resumed run goes on with its settings: RA_ERR_ARGUMENT when a flag says otherwise. Only the length of the
+ * run may change. */
+ra_status train_check_resume(const train_options *options, const train_inputs *inputs, ra_error *err);
+
+/* The log is opened for writing; in a resumed run it is cut behind the step that the run goes on from. */
+ra_status train_log_open(train_model *model, ra_error *err);
+void train_log_step(train_model *model, const ra_train_progress *step);
+void train_log_flush(train_model *model);
+/* Flushes and closes the log; fails when not all of it could be written. */
+ra_status train_log_close(train_model *model, ra_error *err);
+
+/* The checkpoint, complete or not at all. */
+ra_status train_save(const train_run *run, train_model *model, ra_error *err);
+ra_status train_restore(const train_run *run, train_model *model, ra_error *err);
+
+/* When enough steps or minutes have passed since the last one. */
+ra_status train_save_if_due(const train_run *run, train_model *model, ra_error *err);
+
+/* From here on the data give out standardised rows, if the plan says so. */
+ra_status train_standardize(train_run *run, ra_error *err);
+
+/* The vectors of --points FILE as points of these data: vectors of any file are in the units of the data, the
+ * points of a checkpoint in those of its own training. *given becomes a view of *copy where they have to
+ * change; the caller releases *copy, which is {0} before, in any case. */
+ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_matrix *copy, ra_error *err);
+
 void train_summary(const train_run *run);
 
 #endif

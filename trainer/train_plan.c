@@ -15,6 +15,7 @@
 
 #include "format.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -200,8 +201,8 @@ static double memory_needed(const train_plan *plan, size_t d, size_t rows) {
     return sizeof(float) * (4 * trained + N * width + 2 * K * width + 4 * batch * K);
 }
 
-static ra_status check_memory(const train_plan *plan, size_t d, size_t rows, ra_error *err) {
-    double needed = memory_needed(plan, d, rows);
+static ra_status check_memory(const train_plan *plan, size_t d, size_t rows, size_t models, ra_error *err) {
+    double needed = (double)models * memory_needed(plan, d, rows);
     double there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     if (there <= 0 || needed <= there) return RA_OK;
     return ra_error_set(
@@ -213,9 +214,10 @@ static ra_status check_memory(const train_plan *plan, size_t d, size_t rows, ra_
 }
 
 static ra_status check_labels(const train_options *options, const train_inputs *inputs, ra_error *err) {
-    if (!inputs->labels || ra_labels_count(inputs->labels) == ra_data_rows(inputs->data)) return RA_OK;
+    size_t rows = ra_data_source_rows(inputs->data); /* of the files: skipped rows have labels, too */
+    if (!inputs->labels || ra_labels_count(inputs->labels) == rows) return RA_OK;
     return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu labels, but the data has %zu rows; expected one a row",
-                        options->labels, ra_labels_count(inputs->labels), ra_data_rows(inputs->data));
+                        options->labels, ra_labels_count(inputs->labels), rows);
 }
 
 static ra_status check_top_k(const ra_sae_settings *sae, const train_plan *plan, ra_error *err) {
@@ -227,8 +229,8 @@ static ra_status check_top_k(const ra_sae_settings *sae, const train_plan *plan,
         plan->concepts);
 }
 
-ra_status train_plan_make(const train_options *options, const train_inputs *inputs, train_plan *plan,
-                          ra_error *err) {
+ra_status train_plan_make(const train_options *options, const train_inputs *inputs, size_t models,
+                          train_plan *plan, ra_error *err) {
     *plan = (train_plan){.sae = options->model.settings};
     size_t d = ra_data_dimensions(inputs->data), rows = ra_data_rows(inputs->data);
     TRY(check_labels(options, inputs, err));
@@ -241,7 +243,12 @@ ra_status train_plan_make(const train_options *options, const train_inputs *inpu
     ra_settings_fill(ra_sae_settings_table(), &sae, &stored);
     TRY(check_top_k(&sae, plan, err));
     TRY(resolve_train(options, inputs, &sae, &plan->train, err));
+    if (options->seeds) plan->train.seed = strtoull(options->seeds, NULL, 10);
+    if (!train_knows(&options->train, "shuffle-seed") &&
+        (!inputs->init || options->seeds || train_knows(&options->train, "seed")))
+        plan->train.shuffle_seed = plan->train.seed;
     plan->train.concepts = plan->concepts;
     plan->train.known |= train_bit("concepts");
-    return check_memory(plan, d, rows, err);
+    TRY(train_plan_standardize(options, inputs, plan, err));
+    return check_memory(plan, d, rows, models, err);
 }

@@ -1,15 +1,14 @@
-/* The run: candidate points, the autoencoder around them, the loop.
+/* The run: candidate points, the autoencoders around them, the loop.
  *
- * The library's loop calls back after every step; here that becomes a line of the log, the bar, and the
- * averages of the closing summary. A single batch says little (the last one of an epoch may be a handful of
- * rows), so the summary is the mean over the last tenth of the steps.
+ * The library's loop calls back after every step; here that becomes a line of the log, the bar, now and then
+ * a checkpoint, and the averages of the closing summary. A single batch says little (the last one of an epoch
+ * may be a handful of rows), so the summary is the mean over the last tenth of the steps.
  *
- * Ctrl-C makes the callbacks return false; the library then stops, and nothing is written. */
+ * Ctrl-C makes the callbacks return false; the library then stops, and what is there is saved. */
 #include "train.h"
 
 #include "format.h"
 
-#include <errno.h>
 #include <string.h>
 
 /* ---- candidate points -------------------------------------------------------------------------------- */
@@ -53,6 +52,17 @@ static ra_status points_from_rows(train_run *run, ra_error *err) {
     return status;
 }
 
+static ra_status points_from_file(train_run *run, ra_error *err) {
+    ra_tensor given = *ra_array_tensor(run->inputs->points);
+    ra_matrix copy = {0};
+    ra_status status = train_standardize_points(run, &given, &copy, err);
+    if (status == RA_OK)
+        status =
+            ra_points_from(run->backend, &given, run->inputs->data, RA_POINT_ROWS_DEFAULT, &run->points, err);
+    ra_matrix_release(&copy);
+    return status;
+}
+
 static ra_status find_points(train_run *run, ra_error *err) {
     const train_inputs *inputs = run->inputs;
     ra_tensor given;
@@ -69,82 +79,69 @@ static ra_status find_points(train_run *run, ra_error *err) {
     case POINTS_KMEANS:
         return points_by_kmeans(run, err);
     case POINTS_FILE:
-        given = *ra_array_tensor(inputs->points);
-        break;
+        return points_from_file(run, err);
     case POINTS_INIT:
+        if (run->options->resume) return ra_points_load(inputs->init, &run->points, err);
         TRY(ra_safetensors_get(inputs->init, "dictionary.C", &given, err));
         break;
     }
     return ra_points_from(run->backend, &given, inputs->data, RA_POINT_ROWS_DEFAULT, &run->points, err);
 }
 
-/* ---- the autoencoder --------------------------------------------------------------------------------- */
+/* ---- the autoencoders -------------------------------------------------------------------------------- */
 
-static ra_status make_sae(train_run *run, ra_error *err) {
+static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
     const ra_sae_settings *settings = &run->plan->sae;
     size_t d = ra_data_dimensions(run->inputs->data), K = run->plan->concepts;
-    uint64_t seed = run->plan->train.seed;
     ra_dictionary *dictionary = NULL;
     if (run->plan->source == POINTS_NONE) {
         TRY(ra_plain_dictionary_new(run->backend, d, K, (ra_dictionary_kind)settings->dictionary, NULL,
-                                    settings->use_multiplier, seed, &dictionary, err));
+                                    settings->use_multiplier, model->seed, &dictionary, err));
     } else {
         const ra_matrix *C = &run->points.vectors;
         const ra_tensor points = ra_tensor_2d(RA_F32, C->data, C->rows, C->cols);
         TRY(ra_archetypal_dictionary_new(run->backend, d, K, &points, (float)settings->delta,
                                          settings->use_multiplier, &dictionary, err));
     }
-    return ra_sae_new(settings, dictionary, seed, &run->sae, err); /* takes the dictionary over */
+    return ra_sae_new(settings, dictionary, model->seed, &model->sae, err); /* takes the dictionary over */
 }
 
-/* ---- the log ----------------------------------------------------------------------------------------- */
-
-static ra_status open_log(train_run *run, ra_error *err) {
-    const char *path = run->options->log;
-    if (!path) return RA_OK;
-    run->log = fopen(path, "we");
-    if (!run->log) return ra_error_set(err, RA_ERR_IO, "cannot write the log %s: %s", path, strerror(errno));
-    run->json = (json_writer){.file = run->log};
+/* A bad --init or --resume is found before any computing. */
+static ra_status open_saes(train_run *run, ra_error *err) {
+    for (size_t i = 0; i < run->count; i++) {
+        train_model *model = &run->models[i];
+        const char *path = model->resume ? model->resume : run->options->init;
+        if (path) TRY(ra_sae_open(path, &run->options->model.settings, run->backend, &model->sae, err));
+    }
     return RA_OK;
 }
 
-static void log_step(train_run *run, const ra_train_progress *step) {
-    json_writer *json = &run->json;
-    json_object(json, NULL);
-    json_count(json, "step", step->step);
-    json_float(json, "loss", step->loss);
-    json_float(json, "r2", step->r2);
-    json_float(json, "l0", step->l0);
-    json_float(json, "dead", step->dead);
-    json_float(json, "lr", step->lr);
-    json_float(json, "grad_norm", step->grad_norm);
-    json_end(json);
-}
-
-ra_status train_run_close_log(train_run *run, ra_error *err) {
-    if (!run->log) return RA_OK;
-    errno = 0;
-    bool lost = ferror(run->log) != 0;
-    if (fclose(run->log) != 0) lost = true;
-    run->log = NULL;
-    if (!lost) return RA_OK;
-    return ra_error_set(err, RA_ERR_IO, "the log %s is incomplete (%s); the model %s is written",
-                        run->options->log, errno ? strerror(errno) : "an earlier write failed",
-                        run->options->output);
+static ra_status make_trainers(train_run *run, ra_error *err) {
+    for (size_t i = 0; i < run->count; i++) {
+        train_model *model = &run->models[i];
+        if (!model->sae) TRY(make_sae(run, model, err));
+        ra_sae_set_group(model->sae, run->group);
+        TRY(ra_trainer_new(model->sae, &model->settings, ra_data_rows(run->inputs->data), &model->trainer,
+                           err));
+        if (model->resume) TRY(train_restore(run, model, err));
+        model->saved_step = ra_trainer_done(model->trainer);
+        if (train_run_speaks(run)) TRY(train_log_open(model, err));
+    }
+    return RA_OK;
 }
 
 /* ---- the loop ---------------------------------------------------------------------------------------- */
 
-static void add_to_summary(train_run *run, const ra_train_progress *step) {
+static void add_to_summary(train_run *run, train_model *model, const ra_train_progress *step) {
     enum { LAST_SHARE = 10 };
     double rows = (double)step->rows;
     run->total_rows += rows;
-    run->last = *step;
+    model->last = *step;
     if (step->steps - step->step > step->steps / LAST_SHARE) return;
-    run->loss += rows * step->loss;
-    run->r2 += rows * step->r2;
-    run->l0 += rows * step->l0;
-    run->rows += rows;
+    model->loss += rows * step->loss;
+    model->r2 += rows * step->r2;
+    model->l0 += rows * step->l0;
+    model->rows += rows;
 }
 
 static void show_step(train_run *run, const ra_train_progress *step) {
@@ -156,45 +153,48 @@ static void show_step(train_run *run, const ra_train_progress *step) {
     progress_show(&run->progress, step->step, run->total_rows, fields, 4);
 }
 
-static bool on_step(void *context, const ra_train_progress *step) {
-    train_run *run = context;
-    if (step->step == 1) run->progress.total = step->steps;
-    add_to_summary(run, step);
-    if (run->log) log_step(run, step);
-    if (progress_due(&run->progress, step->step)) show_step(run, step);
-    return !command_interrupted();
+/* What the callback, which can only say stop, found wrong. */
+typedef struct loop_state {
+    train_run *run;
+    ra_status status;
+    ra_error *err;
+} loop_state;
+
+/* All members of a group stop after the same step, whoever was interrupted. */
+static bool is_time_to_stop(loop_state *state) {
+    uint8_t stop = command_interrupted();
+    ra_status status = ra_group_unite(state->run->group, &stop, 1, state->err);
+    if (status != RA_OK) state->status = status;
+    return stop || status != RA_OK;
+}
+
+static bool on_step(void *context, size_t which, const ra_train_progress *step) {
+    loop_state *state = context;
+    train_run *run = state->run;
+    train_model *model = &run->models[which];
+    if (run->progress.total == 0) run->progress.total = step->steps;
+    add_to_summary(run, model, step);
+    train_log_step(model, step);
+    train_history_add(&model->history, step);
+    if (which == 0 && progress_due(&run->progress, step->step)) show_step(run, step);
+    state->status = train_save_if_due(run, model, state->err);
+    if (state->status != RA_OK) return false;
+    if (which + 1 < run->count) return true;
+    run->interrupted = is_time_to_stop(state) && step->step < step->steps;
+    return !run->interrupted;
 }
 
 static ra_status train(train_run *run, ra_error *err) {
+    loop_state state = {run, RA_OK, err};
+    ra_error stopped = {0};
+    ra_trainer *trainers[TRAIN_SEEDS_MOST];
+    for (size_t i = 0; i < run->count; i++) trainers[i] = run->models[i].trainer;
     progress_start(&run->progress, "training", 0);
-    ra_status status = ra_train(run->sae, run->inputs->data, &run->plan->train, on_step, run, err);
+    ra_status status = ra_train_all(trainers, run->count, run->inputs->data, on_step, &state, &stopped);
     run->seconds = progress_elapsed(&run->progress);
-    if (status == RA_ERR_CANCELLED)
-        return ra_error_set(err, RA_ERR_CANCELLED,
-                            "training was interrupted at step %zu of %zu; nothing was written",
-                            run->last.step, run->last.steps);
-    return status;
-}
-
-/* The last step is followed by no loss that would show an overflow; nobody must find it in the file. */
-static ra_status check_result(train_run *run, ra_error *err) {
-    size_t count;
-    const float *D;
-    const ra_parameter *parameters = ra_sae_parameters(run->sae, &count);
-    ra_dictionary *dictionary = ra_sae_dictionary(run->sae);
-    if (!ra_backend_operations(run->backend)->host_memory) return RA_OK;
-    TRY(ra_dictionary_get(dictionary, &D, err));
-    size_t size = ra_dictionary_concepts(dictionary) * ra_dictionary_dimensions(dictionary);
-    const char *bad = ra_find_not_finite(D, size) < size ? "the dictionary" : NULL;
-    for (size_t i = 0; i < count && !bad; i++) {
-        size = ra_parameter_size(&parameters[i]);
-        if (ra_find_not_finite(parameters[i].value, size) < size) bad = parameters[i].name;
-    }
-    if (!bad) return RA_OK;
-    return ra_error_set(
-        err, RA_ERR_NOT_FINITE,
-        "%s holds a NaN or an infinity after step %zu with learning rate %g; try a smaller --lr", bad,
-        run->last.step, run->last.lr);
+    if (state.status != RA_OK) return state.status;
+    if (status == RA_OK || (status == RA_ERR_CANCELLED && run->interrupted)) return RA_OK;
+    return ra_error_set(err, status, "%s", stopped.message);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------- */
@@ -202,42 +202,61 @@ static ra_status check_result(train_run *run, ra_error *err) {
 /* The settings that matter, as a line to look at before the waiting starts. */
 static void note_settings(train_run *run) {
     const ra_settings_table *table = ra_sae_settings_table();
-    const ra_sae_settings *settings = ra_sae_get_settings(run->sae);
+    const ra_sae_settings *settings = ra_sae_get_settings(run->models[0].sae);
     const ra_train_settings *train = &run->plan->train;
-    char sae[64], k[32] = "", delta[64] = "", loss[64];
+    char sae[64], k[32] = "", delta[64] = "", loss[64], seeds[48] = "";
     ra_setting_print(table, RA_SET_SAE, settings, sae, sizeof sae);
     if (sae_takes_top_k(settings)) snprintf(k, sizeof k, " (k = %zu)", settings->top_k);
     if (run->plan->source != POINTS_NONE)
         snprintf(delta, sizeof delta, " on %s points, delta %g",
                  format_grouped(run->points.vectors.rows).text, settings->delta);
+    if (run->count > 1) snprintf(seeds, sizeof seeds, " from %zu seeds", run->count);
     int row = ra_setting_by_flag(ra_train_settings_table(), "loss");
     loss[0] = '\0';
     if (row >= 0) ra_setting_print(ra_train_settings_table(), (size_t)row, train, loss, sizeof loss);
-    progress_note(&run->progress, "%s%s, %s concepts of %zu dimensions%s; %s rows, batches of %zu, %s, lr %g",
-                  sae, k, format_grouped(run->plan->concepts).text, ra_data_dimensions(run->inputs->data),
-                  delta, format_grouped(ra_data_rows(run->inputs->data)).text, train->batch_size, loss,
-                  train->lr);
+    progress_note(
+        &run->progress, "%s%s, %s concepts of %zu dimensions%s%s; %s rows, batches of %zu, %s, lr %g", sae, k,
+        format_grouped(run->plan->concepts).text, ra_data_dimensions(run->inputs->data), delta, seeds,
+        format_grouped(ra_data_rows(run->inputs->data)).text, train->batch_size, loss, train->lr);
+    size_t done = ra_trainer_done(run->models[0].trainer);
+    if (done) progress_note(&run->progress, "going on from step %zu", done);
+}
+
+bool train_run_speaks(const train_run *run) {
+    return !run->group || run->group->rank == 0;
 }
 
 ra_status train_run_all(train_run *run, ra_error *err) {
-    const train_options *options = run->options;
-    TRY(model_choice_backend(&options->model, &run->backend, err));
-    /* A bad --init is found before the log is touched. */
-    if (options->init)
-        TRY(ra_sae_open(options->init, &options->model.settings, run->backend, &run->sae, err));
-    TRY(open_log(run, err));
+    TRY(model_choice_backend(&run->options->model, &run->backend, err));
+    for (size_t i = 0; i < run->count; i++) {
+        if (run->count == 1) run->models[i].seed = run->plan->train.seed;
+        run->models[i].settings = run->plan->train;
+        run->models[i].settings.seed = run->models[i].seed;
+    }
+    TRY(open_saes(run, err));
+    TRY(train_standardize(run, err));
     TRY(find_points(run, err));
     TRY(command_check_interrupted(err));
-    if (!run->sae) TRY(make_sae(run, err));
+    TRY(make_trainers(run, err));
     note_settings(run);
     TRY(train(run, err));
-    return check_result(run, err);
+    for (size_t i = 0; i < run->count; i++) TRY(ra_trainer_check(run->models[i].trainer, err));
+    for (size_t i = 0; i < run->count; i++) TRY(train_save(run, &run->models[i], err));
+    return RA_OK;
 }
 
 void train_run_release(train_run *run) {
     ra_error ignored;
-    train_run_close_log(run, &ignored);
-    ra_sae_free(run->sae);
+    for (size_t i = 0; run->models && i < run->count; i++) {
+        train_model *model = &run->models[i];
+        train_log_close(model, &ignored);
+        ra_trainer_free(model->trainer);
+        ra_sae_free(model->sae);
+        ra_free(model->output);
+        ra_free(model->resume);
+        ra_free(model->log_path);
+    }
+    ra_free(run->models);
     ra_points_release(&run->points);
     ra_backend_release(run->backend);
 }

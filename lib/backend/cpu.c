@@ -50,5 +50,6 @@ const ra_backend_ops ra_backend_cpu = {
     .threshold = cpu_threshold,
     .kth_largest = cpu_kth_largest,
     .dot = cpu_dot,
+    .gather = cpu_gather,
     .adam = cpu_adam,
 };

@@ -26,8 +26,13 @@ ra_status cpu_combine(void *self, ra_backend_stream *stream, float alpha, const 
                       float *y, size_t n, ra_error *err);
 ra_status cpu_dot(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
                   double *sum, ra_error *err);
+ra_status cpu_gather(void *self, ra_backend_stream *stream, const float *source, const int32_t *rows,
+                     size_t count, size_t n, float *target, ra_error *err);
+
+/* cpu_adam.c */
 ra_status cpu_adam(void *self, ra_backend_stream *stream, const ra_adam_step *step, float *parameter,
-                   const float *gradient, float *first, float *second, size_t n, ra_error *err);
+                   const float *gradient, const int32_t *place, float *first, float *second, size_t rows,
+                   size_t n, ra_error *err);
 
 /* cpu_codes.c */
 ra_status cpu_decode(void *self, ra_backend_stream *stream, const ra_codes *codes, ra_dtype dtype,

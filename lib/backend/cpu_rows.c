@@ -1,10 +1,11 @@
-/* Operations that go over rows or over everything once: projections, the fuse's last step, Adam. */
+/* Operations that go over rows or over everything once: projections, the fuse's last step, sums, copies. */
 #include "backend/cpu.h"
 #include "base/multiversion.h"
 #include "tensor/dot.h"
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 enum {
     ROWS_PER_PART = 32,
@@ -148,46 +149,28 @@ ra_status cpu_dot(void *self, ra_backend_stream *stream, const float *x, const f
     return RA_OK;
 }
 
-/* ---- Adam
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- copies
+ * ------------------------------------------------------------------------------------------------------- */
 
-typedef struct adam_job {
-    const ra_adam_step *step;
-    float *parameter;
-    const float *gradient;
-    float *first, *second;
-    size_t n;
-} adam_job;
+typedef struct gather_job {
+    const float *source;
+    const int32_t *rows;
+    size_t count, n;
+    float *target;
+} gather_job;
 
-RA_MULTIVERSION static void adam_block(const ra_adam_step *s, float *restrict parameter,
-                                       const float *restrict gradient, float *restrict first,
-                                       float *restrict second, size_t n) {
-    /* in the order of torch.optim.Adam: denominator sqrt(v) / sqrt(bias2) + eps, step lr / bias1 */
-    const float beta2 = (float)s->beta2, scale = (float)s->grad_scale, epsilon = (float)s->epsilon;
-    const float rest1 = (float)(1 - s->beta1), rest2 = (float)(1 - s->beta2);
-    const float rate = (float)(s->lr / s->bias1), root = (float)(1 / sqrt(s->bias2));
-    for (size_t i = 0; i < n; i++) {
-        float g = gradient[i] * scale;
-        float m = first[i] + rest1 * (g - first[i]);
-        float v = beta2 * second[i] + rest2 * g * g;
-        first[i] = m;
-        second[i] = v;
-        parameter[i] -= rate * m / (sqrtf(v) * root + epsilon);
-    }
+static void gather_part(void *context, size_t part) {
+    const gather_job *job = context;
+    size_t count = part_count(job->count, ROWS_PER_PART, part);
+    for (size_t i = part * ROWS_PER_PART; count > 0; i++, count--)
+        memcpy(job->target + i * job->n, job->source + (size_t)job->rows[i] * job->n,
+               job->n * sizeof *job->target);
 }
 
-static void adam_part(void *context, size_t part) {
-    const adam_job *job = context;
-    size_t from = part * BLOCK;
-    adam_block(job->step, job->parameter + from, job->gradient + from, job->first + from, job->second + from,
-               part_count(job->n, BLOCK, part));
-}
-
-ra_status cpu_adam(void *self, ra_backend_stream *stream, const ra_adam_step *step, float *parameter,
-                   const float *gradient, float *first, float *second, size_t n, ra_error *err) {
+ra_status cpu_gather(void *self, ra_backend_stream *stream, const float *source, const int32_t *rows,
+                     size_t count, size_t n, float *target, ra_error *err) {
     (void)stream, (void)err;
-    adam_job job = {step, parameter, gradient, first, second, n};
-    ra_pool_run(((cpu_context *)self)->pool, parts_of(n, BLOCK), adam_part, &job);
+    gather_job job = {source, rows, count, n, target};
+    ra_pool_run(((cpu_context *)self)->pool, parts_of(count, ROWS_PER_PART), gather_part, &job);
     return RA_OK;
 }

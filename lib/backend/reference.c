@@ -178,17 +178,30 @@ static ra_status dot(void *self, ra_backend_stream *stream, const float *x, cons
     return RA_OK;
 }
 
-static ra_status adam(void *self, ra_backend_stream *stream, const ra_adam_step *s, float *parameter,
-                      const float *gradient, float *first, float *second, size_t n, ra_error *err) {
+static ra_status gather(void *self, ra_backend_stream *stream, const float *source, const int32_t *rows,
+                        size_t count, size_t n, float *target, ra_error *err) {
     (void)self, (void)stream, (void)err;
-    for (size_t i = 0; i < n; i++) {
-        double g = gradient[i] * s->grad_scale;
-        double m = s->beta1 * first[i] + (1 - s->beta1) * g;
-        double v = s->beta2 * second[i] + (1 - s->beta2) * g * g;
-        first[i] = (float)m;
-        second[i] = (float)v;
-        parameter[i] -= (float)(s->lr / s->bias1 * m / (sqrt(v / s->bias2) + s->epsilon));
-    }
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < n; j++) target[i * n + j] = source[(size_t)rows[i] * n + j];
+    return RA_OK;
+}
+
+static ra_status adam(void *self, ra_backend_stream *stream, const ra_adam_step *s, float *parameter,
+                      const float *gradient, const int32_t *place, float *first, float *second, size_t rows,
+                      size_t n, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    for (size_t row = 0; row < rows; row++)
+        for (size_t j = 0; j < n; j++) {
+            size_t i = row * n + j;
+            int32_t from = place ? place[row] : (int32_t)row;
+            double g = from >= 0 ? gradient[(size_t)from * n + j] * s->grad_scale : 0;
+            double m = s->beta1 * first[i] + (1 - s->beta1) * g;
+            double v = s->beta2 * second[i] + (1 - s->beta2) * g * g;
+            first[i] = (float)m;
+            second[i] = (float)v;
+            parameter[i] = (float)(parameter[i] * (1 - s->lr * s->decay) -
+                                   s->lr / s->bias1 * m / (sqrt(v / s->bias2) + s->epsilon));
+        }
     return RA_OK;
 }
 
@@ -216,5 +229,6 @@ const ra_backend_ops ra_backend_reference = {
     .threshold = threshold_select,
     .kth_largest = kth_largest,
     .dot = dot,
+    .gather = gather,
     .adam = adam,
 };

@@ -24,6 +24,7 @@ ra_status ra_dictionary_make(ra_backend *backend, const ra_dictionary_type *type
                                   .backend = ra_backend_retain(backend),
                                   .concepts = concepts,
                                   .dimensions = dimensions,
+                                  .selected = concepts,
                                   .training = true};
     void *D = NULL;
     ra_status status = ra_backend_operations(backend)->allocate(
@@ -114,7 +115,18 @@ const ra_parameter *ra_dictionary_parameters(const ra_dictionary *dictionary, si
 }
 
 void ra_dictionary_changed(ra_dictionary *dictionary) {
-    dictionary->fresh = false;
+    dictionary->fresh = dictionary->projected = false;
+}
+
+void ra_dictionary_set_projected(ra_dictionary *dictionary) {
+    dictionary->projected = true;
+}
+
+ra_status ra_dictionary_project(ra_dictionary *dictionary, ra_error *err) {
+    if (dictionary->projected) return RA_OK;
+    RA_TRY(dictionary->type->project(dictionary, err));
+    dictionary->projected = true;
+    return RA_OK;
 }
 
 void ra_dictionary_set_training(ra_dictionary *dictionary, bool training) {
@@ -125,10 +137,23 @@ void ra_dictionary_set_training(ra_dictionary *dictionary, bool training) {
 /* Both modes give the D of the parameters as they are; a second read of unchanged parameters costs nothing.
  * The reference's evaluation mode can be stale after a change, ours never is. */
 ra_status ra_dictionary_get(ra_dictionary *dictionary, const float **D, ra_error *err) {
+    RA_TRY(ra_dictionary_project(dictionary, err));
     if (!dictionary->fresh) {
-        RA_TRY(dictionary->type->compose(dictionary, dictionary->D, err));
+        RA_TRY(dictionary->type->compose(dictionary, NULL, dictionary->concepts, dictionary->D, err));
         dictionary->fresh = true;
     }
+    dictionary->selected = dictionary->concepts;
+    *D = dictionary->D;
+    return RA_OK;
+}
+
+ra_status ra_dictionary_select(ra_dictionary *dictionary, const int32_t *atoms, size_t count, const float **D,
+                               ra_error *err) {
+    if (!atoms) return ra_dictionary_get(dictionary, D, err);
+    RA_TRY(ra_dictionary_project(dictionary, err));
+    dictionary->fresh = false;
+    RA_TRY(dictionary->type->compose(dictionary, atoms, count, dictionary->D, err));
+    dictionary->selected = count;
     *D = dictionary->D;
     return RA_OK;
 }
@@ -155,7 +180,11 @@ ra_status ra_dictionary_forward_dense(ra_dictionary *dictionary, const float *z,
 }
 
 ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_error *err) {
-    return dictionary->type->backward(dictionary, dD, err);
+    return dictionary->type->backward(dictionary, dD, dictionary->selected, err);
+}
+
+float *ra_dictionary_gradient_room(ra_dictionary *dictionary) {
+    return dictionary->parameters[dictionary->type->room].gradient;
 }
 
 /* ---- multiplier
@@ -172,12 +201,12 @@ ra_status ra_dictionary_scale(const ra_dictionary *dictionary, size_t i, float *
 }
 
 ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, size_t i, const float *dD,
-                                            ra_error *err) {
+                                            size_t count, ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
     void *self = ra_backend_self(dictionary->backend);
     if (!dictionary->parameters[i].gradient) return RA_OK;
     double sum;
-    RA_TRY(ops->dot(self, NULL, dD, dictionary->D, dictionary->concepts * dictionary->dimensions, &sum, err));
+    RA_TRY(ops->dot(self, NULL, dD, dictionary->D, count * dictionary->dimensions, &sum, err));
     float gradient = (float)sum;
     RA_TRY(ops->upload(self, NULL, dictionary->parameters[i].gradient, &gradient, sizeof gradient, err));
     return ops->synchronize(self, NULL, err);

@@ -7,10 +7,13 @@
 enum { RA_DICTIONARY_PARAMETERS = 4 };
 
 typedef struct ra_dictionary_type {
-    /* projects the parameters in place, then writes D [K,d] */
-    ra_status (*compose)(ra_dictionary *dictionary, float *D, ra_error *err);
-    /* dD [K,d] -> the gradients of the parameters; D is the one composed last */
-    ra_status (*backward)(ra_dictionary *dictionary, const float *dD, ra_error *err);
+    ra_status (*project)(ra_dictionary *dictionary, ra_error *err); /* the parameters, in place */
+    /* D [count,d] <- the rows of these atoms (NULL: all) of projected parameters */
+    ra_status (*compose)(ra_dictionary *dictionary, const int32_t *atoms, size_t count, float *D,
+                         ra_error *err);
+    /* dD [count,d] -> the gradients of the parameters; D holds the same atoms */
+    ra_status (*backward)(ra_dictionary *dictionary, const float *dD, size_t count, ra_error *err);
+    size_t room; /* the parameter whose gradient has the shape of dD */
 } ra_dictionary_type;
 
 struct ra_dictionary {
@@ -20,8 +23,10 @@ struct ra_dictionary {
     size_t concepts, dimensions, points; /* K, d, N (0 for a plain one) */
     float delta;
     bool training;
-    bool fresh; /* D belongs to the parameters as they are */
-    float *D;   /* [K,d] backend memory */
+    bool projected;  /* the parameters are as a projection left them */
+    bool fresh;      /* D belongs to the parameters as they are, all K rows */
+    size_t selected; /* rows of D as last read; K or those of a selection */
+    float *D;        /* [K,d] backend memory */
     ra_parameter parameters[RA_DICTIONARY_PARAMETERS];
     size_t count;
 };
@@ -42,8 +47,8 @@ ra_status ra_parameter_upload(ra_backend *backend, const ra_parameter *parameter
 /* e^multiplier, the multiplier being parameter i. */
 ra_status ra_dictionary_scale(const ra_dictionary *dictionary, size_t i, float *scale, ra_error *err);
 
-/* Writes the gradient of the multiplier, parameter i, when it is trained: sum(dD * D). */
+/* Writes the gradient of the multiplier, parameter i, when it is trained: sum(dD * D), both [count,d]. */
 ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, size_t i, const float *dD,
-                                            ra_error *err);
+                                            size_t count, ra_error *err);
 
 #endif

@@ -69,26 +69,35 @@ static ra_status normalise(ra_dictionary *dictionary, ra_error *err) {
     return RA_OK;
 }
 
-static ra_status compose(ra_dictionary *dictionary, float *D, ra_error *err) {
+static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t count, float *D,
+                         ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
+    void *self = ra_backend_self(dictionary->backend);
+    const ra_parameter *p = dictionary->parameters;
+    size_t d = dictionary->dimensions;
+    const float *weights = p[WEIGHTS].value;
     float scale;
-    RA_TRY(normalise(dictionary, err));
+    if (atoms) {
+        RA_TRY(ops->gather(self, NULL, weights, atoms, count, d, p[WEIGHTS].gradient, err));
+        weights = p[WEIGHTS].gradient;
+    }
     RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
-    return ra_backend_operations(dictionary->backend)
-        ->combine(ra_backend_self(dictionary->backend), NULL, scale, dictionary->parameters[WEIGHTS].value, 0,
-                  D, dictionary->concepts * dictionary->dimensions, err);
+    return ops->combine(self, NULL, scale, weights, 0, D, count * d, err);
 }
 
-static ra_status backward(ra_dictionary *dictionary, const float *dD, ra_error *err) {
-    float scale;
+/* dD may be the gradient of the weights itself. */
+static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t count, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
+    void *self = ra_backend_self(dictionary->backend);
+    float scale, *weights = dictionary->parameters[WEIGHTS].gradient;
+    size_t n = count * dictionary->dimensions;
+    RA_TRY(ra_dictionary_multiplier_gradient(dictionary, MULTIPLIER, dD, count, err));
     RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
-    RA_TRY(ra_backend_operations(dictionary->backend)
-               ->combine(ra_backend_self(dictionary->backend), NULL, scale, dD, 0,
-                         dictionary->parameters[WEIGHTS].gradient,
-                         dictionary->concepts * dictionary->dimensions, err));
-    return ra_dictionary_multiplier_gradient(dictionary, MULTIPLIER, dD, err);
+    if (dD == weights) return ops->combine(self, NULL, 0, NULL, scale, weights, n, err);
+    return ops->combine(self, NULL, scale, dD, 0, weights, n, err);
 }
 
-static const ra_dictionary_type plain = {compose, backward};
+static const ra_dictionary_type plain = {normalise, compose, backward, WEIGHTS};
 
 /* Xavier-uniform, as the reference starts: +-sqrt(6 / (K + d)). Host memory. */
 static void start_random(ra_dictionary *dictionary, uint64_t seed) {

@@ -51,3 +51,11 @@ void ra_mapping_close(ra_mapping *mapping) {
     if (mapping->data) munmap((void *)(uintptr_t)mapping->data, mapping->size);
     *mapping = (ra_mapping){0};
 }
+
+void ra_mapping_advise(const void *data, size_t size, ra_access access) {
+    static const int advice[] = {[RA_ACCESS_NORMAL] = MADV_NORMAL,
+                                 [RA_ACCESS_SEQUENTIAL] = MADV_SEQUENTIAL,
+                                 [RA_ACCESS_SOON] = MADV_WILLNEED};
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)data, first = start & ~(page - 1);
+    if (size) (void)madvise((void *)first, start + size - first, advice[access]);
+}

@@ -1,12 +1,17 @@
 /* A model over data, in one pass, or in several where pairs of latents do not fit in memory. Codes and
- * reconstructions live for a block of rows only; what is kept is in parts with files of their own:
+ * reconstructions live for a block of rows only, so data may be of any length; what is kept has files of its
+ * own:
  *
- *   reconstruction.c   sums over rows                    latents.c   counts, histograms, examples of each
- * latent coverage.c         each atom's best cosine           pairs.c     Z^T Z, a band at a time moments.c
- * means and covariances             sample.c    rows for the distance of distributions classes.c codes with
- * the class of their row
+ *   reconstruction.c   sums over rows
+ *   latents.c          counts, histograms and examples of each latent
+ *   coverage.c         each atom's best cosine
+ *   pairs.c            Z^T Z, a band at a time
+ *   moments.c          means and covariances
+ *   sample.c           rows for the distance of distributions
+ *   classes.c          codes with the class of their row
  *
- * A later pass encodes the data again, for the next band of pairs alone. */
+ * A later pass encodes the data again, for the next band of pairs alone. All of it happens in the space of
+ * the dictionary: there the loss was measured, and there cosines with atoms mean something. */
 #include "ra_metrics.h"
 #include "base/error.h"
 #include "metrics/classes.h"
@@ -159,7 +164,7 @@ static ra_status add_to_sums(ra_evaluation *evaluation, const float *x, size_t r
     if (options->row_class && first + rows > options->class_rows)
         RA_FAIL(err, RA_ERR_SHAPE, "there are classes of %zu rows, but at least %zu rows of data",
                 options->class_rows, first + rows);
-    RA_TRY(ra_model_reconstruct(evaluation->model, evaluation->workspace, &evaluation->codes, x_hat, err));
+    RA_TRY(ra_model_decode(evaluation->model, &evaluation->codes, x_hat, err));
     RA_TRY(ra_coverage_add(&evaluation->coverage, x, rows, err));
     ra_reconstruction_add(&evaluation->sums, x, x_hat, &evaluation->codes);
     ra_latent_sums_add(&evaluation->latents, &evaluation->codes);
@@ -173,12 +178,13 @@ static ra_status add_to_sums(ra_evaluation *evaluation, const float *x, size_t r
 }
 
 ra_status ra_evaluation_add(ra_evaluation *evaluation, const float *x, size_t rows, ra_error *err) {
+    const ra_model *model = evaluation->model;
     size_t d = evaluation->sums.dimensions;
     for (size_t from = 0; from < rows; from += BLOCK_ROWS) {
-        const float *block = x + from * d;
+        const float *block;
         size_t count = rows - from < BLOCK_ROWS ? rows - from : BLOCK_ROWS;
-        RA_TRY(
-            ra_model_encode(evaluation->model, evaluation->workspace, block, count, &evaluation->codes, err));
+        RA_TRY(ra_model_take_inputs(model, evaluation->workspace, x + from * d, count, &block, err));
+        RA_TRY(ra_model_encode_inputs(model, evaluation->workspace, block, count, &evaluation->codes, err));
         if (evaluation->pass == 0) RA_TRY(add_to_sums(evaluation, block, count, err));
         RA_TRY(add_pairs(evaluation, err));
         evaluation->pass_rows += count;
@@ -367,10 +373,11 @@ ra_status ra_evaluation_latents(ra_evaluation *evaluation, const ra_labels *row_
     size_t rows = evaluation->latents.rows;
     if (rows == 0)
         RA_FAIL(err, RA_ERR_STATE, "statistics of latents need at least one row of data, got none");
-    if (row_labels && ra_labels_count(row_labels) < rows)
+    if (row_labels && !evaluation->options.row_number && ra_labels_count(row_labels) < rows)
         RA_FAIL(err, RA_ERR_SHAPE, "there are %zu labels for %zu rows of data", ra_labels_count(row_labels),
                 rows);
-    return ra_latent_sums_view(&evaluation->latents, evaluation->model->norm, row_labels, latents, err);
+    ra_latent_rows of_rows = {evaluation->options.row_number, evaluation->options.row_context, row_labels};
+    return ra_latent_sums_view(&evaluation->latents, evaluation->model->norm, &of_rows, latents, err);
 }
 
 ra_status ra_evaluation_classes(ra_evaluation *evaluation, ra_class_detector *detectors, ra_error *err) {

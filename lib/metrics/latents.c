@@ -22,10 +22,12 @@ ra_status ra_latent_sums_init(ra_latent_sums *sums, size_t latents, size_t examp
     sums->histogram = ra_calloc(latents, BINS * sizeof *sums->histogram);
     sums->top_row = ra_malloc(latents, examples * sizeof *sums->top_row);
     sums->top_value = ra_calloc(latents, examples * sizeof *sums->top_value);
+    sums->number = ra_malloc(latents, examples * sizeof *sums->number);
     sums->mean = ra_calloc(latents, sizeof *sums->mean);
     sums->energy = ra_calloc(latents, sizeof *sums->energy);
     if (!sums->count || !sums->sum || !sums->square || !sums->max || !sums->histogram_top ||
-        !sums->histogram || !sums->top_row || !sums->top_value || !sums->mean || !sums->energy) {
+        !sums->histogram || !sums->top_row || !sums->top_value || !sums->number || !sums->mean ||
+        !sums->energy) {
         ra_latent_sums_release(sums);
         RA_FAIL_MEMORY(err, "the statistics of latents",
                        latents * (BINS * sizeof(int64_t) + examples * (sizeof(int64_t) + sizeof(float))));
@@ -43,6 +45,7 @@ void ra_latent_sums_release(ra_latent_sums *sums) {
     ra_free(sums->histogram);
     ra_free(sums->top_row);
     ra_free(sums->top_value);
+    ra_free(sums->number);
     ra_free(sums->mean);
     ra_free(sums->energy);
     ra_labels_free(sums->labels);
@@ -128,7 +131,7 @@ static ra_status label_examples(ra_latent_sums *sums, const ra_labels *row_label
     growing_text text = {0};
     ra_status status = RA_OK;
     for (size_t i = 0; i < count && status == RA_OK; i++) {
-        const char *label = sums->top_row[i] < 0 ? "" : ra_labels_at(row_labels, (size_t)sums->top_row[i]);
+        const char *label = sums->number[i] < 0 ? "" : ra_labels_at(row_labels, (size_t)sums->number[i]);
         status = append(&text, label ? label : "", err);
     }
     ra_labels_free(sums->labels);
@@ -139,13 +142,18 @@ static ra_status label_examples(ra_latent_sums *sums, const ra_labels *row_label
     return status;
 }
 
-ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra_labels *row_labels,
+ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra_latent_rows *rows,
                               ra_latents *view, ra_error *err) {
     for (size_t k = 0; k < sums->latents; k++) {
         sums->mean[k] = sums->count[k] ? (float)(sums->sum[k] / (double)sums->count[k]) : 0;
         sums->energy[k] = (float)(fabs(sums->sum[k]) / (double)sums->rows * norm[k]);
     }
-    if (row_labels) RA_TRY(label_examples(sums, row_labels, err));
+    for (size_t i = 0; i < sums->latents * sums->examples; i++) {
+        int64_t row = sums->top_row[i];
+        sums->number[i] =
+            row < 0 || !rows->number ? row : (int64_t)rows->number(rows->context, (uint64_t)row);
+    }
+    if (rows->labels) RA_TRY(label_examples(sums, rows->labels, err));
     *view = (ra_latents){.rows = sums->rows,
                          .concepts = sums->latents,
                          .bins = BINS,
@@ -156,8 +164,8 @@ ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra
                          .energy = sums->energy,
                          .histogram_top = sums->histogram_top,
                          .histogram = sums->histogram,
-                         .top_row = sums->top_row,
+                         .top_row = sums->number,
                          .top_value = sums->top_value,
-                         .top_label = row_labels ? sums->labels : NULL};
+                         .top_label = rows->labels ? sums->labels : NULL};
     return RA_OK;
 }

@@ -19,6 +19,7 @@ typedef struct ra_latent_sums {
     float *top_value;               /* [K,T] */
     /* of ra_latent_sums_view() */
     float *mean, *energy; /* [K] */
+    int64_t *number;      /* [K,T] top_row as rows are numbered elsewhere */
     ra_labels *labels;
 } ra_latent_sums;
 
@@ -27,9 +28,16 @@ void ra_latent_sums_release(ra_latent_sums *sums); /* leaves {0} */
 
 void ra_latent_sums_add(ra_latent_sums *sums, const ra_codes *codes);
 
+/* What is known of rows. */
+typedef struct ra_latent_rows {
+    uint64_t (*number)(const void *context, uint64_t row); /* NULL: the same */
+    const void *context;
+    const ra_labels *labels; /* by number; NULL: none */
+} ra_latent_rows;
+
 /* *view <- the statistics of the rows so far, in memory of `sums` until the next call. norm [K]: of the
- * atoms. row_labels (may be NULL): at least one line a row. */
-ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra_labels *row_labels,
+ * atoms. */
+ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra_latent_rows *rows,
                               ra_latents *view, ra_error *err);
 
 #endif

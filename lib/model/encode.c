@@ -58,13 +58,18 @@ static ra_status check_values(const ra_codes *codes, ra_error *err) {
             row);
 }
 
-ra_status ra_model_encode(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
-                          ra_codes *codes, ra_error *err) {
-    size_t concepts = model->info.concepts, d = model->info.dimensions;
+ra_status ra_model_take_inputs(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                               const float **inputs, ra_error *err) {
     if (!model->info.has_encoder)
         RA_FAIL(err, RA_ERR_STATE, "%s holds no encoder: it serves everything but encode and explain",
                 model->info.path);
-    RA_TRY(ra_model_check_rows("input", x, rows, d, err));
+    RA_TRY(ra_model_check_rows("input", x, rows, model->info.dimensions, err));
+    return ra_model_standardize(model, workspace, x, rows, inputs, err);
+}
+
+ra_status ra_model_encode_inputs(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                                 ra_codes *codes, ra_error *err) {
+    size_t concepts = model->info.concepts, d = model->info.dimensions;
     RA_TRY(ra_codes_reserve(codes, 0, concepts, 0, err));
     if (rows == 0) return RA_OK;
     size_t block = PRE_BYTES / sizeof(float) / concepts;
@@ -82,4 +87,11 @@ ra_status ra_model_encode(const ra_model *model, ra_workspace *workspace, const 
         RA_TRY(append(codes, &workspace->block, err));
     }
     return check_values(codes, err);
+}
+
+ra_status ra_model_encode(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                          ra_codes *codes, ra_error *err) {
+    const float *inputs;
+    RA_TRY(ra_model_take_inputs(model, workspace, x, rows, &inputs, err));
+    return ra_model_encode_inputs(model, workspace, inputs, rows, codes, err);
 }

@@ -35,7 +35,7 @@ void ra_explanation_release(ra_explanation *explanation) {
 typedef struct explain_job {
     const ra_model *model;
     const ra_codes *codes;
-    const float *x, *x_hat; /* [B,d] */
+    const float *x, *x_hat; /* [B,d] both in the space of the dictionary */
     ra_ranked *ranked;      /* [entries] */
     float *share;           /* [entries] */
     ra_explanation *out;
@@ -85,12 +85,13 @@ ra_status ra_model_explain(const ra_model *model, ra_workspace *workspace, const
     ra_codes *codes = &workspace->codes;
     void *x_hat = NULL, *ranked = NULL, *share = NULL;
     *explanation = (ra_explanation){0};
-    RA_TRY(ra_model_encode(model, workspace, x, rows, codes, err));
+    RA_TRY(ra_model_take_inputs(model, workspace, x, rows, &x, err));
+    RA_TRY(ra_model_encode_inputs(model, workspace, x, rows, codes, err));
     size_t entries = ra_codes_entries(codes), d = model->info.dimensions;
     RA_TRY(ra_scratch_reserve(&workspace->x_hat, "reconstructions", rows * d, sizeof(float), &x_hat, err));
     RA_TRY(ra_scratch_reserve(&workspace->ranked, "a ranking", entries, sizeof(ra_ranked), &ranked, err));
     RA_TRY(ra_scratch_reserve(&workspace->share, "contributions", entries, sizeof(float), &share, err));
-    RA_TRY(ra_model_reconstruct(model, workspace, codes, x_hat, err));
+    RA_TRY(ra_model_decode(model, codes, x_hat, err));
     RA_TRY(allocate(explanation, rows, entries, err));
     explain_job job = {model, codes, x, x_hat, ranked, share, explanation};
     explanation->start[0] = 0;

@@ -8,6 +8,7 @@
  *   open_latents.c     statistics of the latents and the layout of the atoms, of an artifact
  *   labels.c           texts of points, rows and atoms; the ones that are made up from others
  *   provenance.c       atoms, points, and the way back from a point to its atoms
+ *   standardize.c      into and out of standardised space, for models that were trained there
  *   reconstruct.c encode.c search.c search_score.c explain.c steer.c
  *                      the computations; workspace.c is their scratch
  *   vectors.c ranking.c                         float64 dot products; order by falling key
@@ -49,6 +50,9 @@ struct ra_model {
     /* with an encoder */
     ra_encoder_weights encoder;
     ra_activation activation;
+
+    /* of the inputs; NULL for a model that takes them as they are */
+    const float *input_mean, *input_scale; /* [d] */
 
     /* where atoms come from; NULL when the file does not say */
     const int32_t *archetype_index; /* [K,T]; -1 behind the last of an atom */
@@ -108,6 +112,7 @@ ra_status ra_model_open_artifact(ra_model *model, const ra_safetensors *file, ra
 ra_status ra_model_open_checkpoint(ra_model *model, const ra_safetensors *file, size_t archetypes,
                                    ra_error *err);
 ra_status ra_model_open_encoder(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_standardisation(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_points(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_latents(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
@@ -140,6 +145,7 @@ typedef struct ra_scratch {
 
 struct ra_workspace {
     ra_scratch pre;      /* encode: [block,K] pre-codes */
+    ra_scratch input;    /* encode: [B,d] standardised inputs */
     ra_scratch query;    /* search: [block,d] unit queries */
     ra_scratch atoms;    /* search: [block,d] atoms in f32, when D is narrower */
     ra_scratch neighbor; /* neighbors: [d] the atom */
@@ -161,6 +167,25 @@ ra_status ra_scratch_reserve(ra_scratch *scratch, const char *what, size_t count
 /* RA_ERR_NOT_FINITE, naming row and column, unless x [rows, d] is finite throughout. `what` is "input",
  * "query". */
 ra_status ra_model_check_rows(const char *what, const float *x, size_t rows, size_t d, ra_error *err);
+
+/* *standardised <- finite x [rows,d] in the space of the dictionary: x itself when that is the space of the
+ * inputs, else in workspace->input. RA_ERR_NOT_FINITE where that is beyond float32. */
+ra_status ra_model_standardize(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                               const float **standardised, ra_error *err);
+
+/* x [rows,d] <- back in the space of the inputs. */
+void ra_model_unstandardize(const ra_model *model, float *x, size_t rows);
+
+/* What ra_model_encode() does before it encodes: checks of model and x, and x in the space of the dictionary.
+ */
+ra_status ra_model_take_inputs(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                               const float **inputs, ra_error *err);
+
+/* ra_model_encode() of inputs as the above gives them, and ra_model_reconstruct(), both within the space of
+ * the dictionary. */
+ra_status ra_model_encode_inputs(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                                 ra_codes *codes, ra_error *err);
+ra_status ra_model_decode(const ra_model *model, const ra_codes *codes, float *x_hat, ra_error *err);
 
 /* scores [count,K] <- queries [count,d] D^T, rounded in float32 as it comes (search_score.c). */
 ra_status ra_model_score(const ra_model *model, ra_workspace *workspace, const float *queries, size_t count,

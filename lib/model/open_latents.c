@@ -65,11 +65,11 @@ static ra_status check_examples(const char *path, const ra_latents *latents, siz
     const int64_t *row = latents->top_row + k * latents->examples;
     const float *value = latents->top_value + k * latents->examples;
     for (size_t t = 0; t < latents->examples; t++) {
-        if (row[t] < -1 || row[t] >= (int64_t)latents->rows || (row[t] >= 0 && t > 0 && row[t - 1] < 0))
-            RA_FAIL(err, RA_ERR_FORMAT,
-                    "%s: latents.top_row holds %lld at [%zu, %zu]; expected data rows below %zu, then only "
-                    "-1",
-                    path, (long long)row[t], k, t, latents->rows);
+        if (row[t] < -1 || (row[t] >= 0 && t > 0 && row[t - 1] < 0))
+            RA_FAIL(
+                err, RA_ERR_FORMAT,
+                "%s: latents.top_row holds %lld at [%zu, %zu]; expected data rows from 0 on, then only -1",
+                path, (long long)row[t], k, t);
         if (row[t] < 0) continue;
         if ((int64_t)t >= latents->count[k])
             RA_FAIL(err, RA_ERR_FORMAT,

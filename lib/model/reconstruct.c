@@ -22,12 +22,18 @@ static ra_status check_codes(const ra_model *model, const ra_codes *codes, ra_er
     return RA_OK;
 }
 
-ra_status ra_model_reconstruct(const ra_model *model, ra_workspace *workspace, const ra_codes *codes,
-                               float *x_hat, ra_error *err) {
-    (void)workspace; /* decoding needs no scratch of ours */
+ra_status ra_model_decode(const ra_model *model, const ra_codes *codes, float *x_hat, ra_error *err) {
     RA_TRY(check_codes(model, codes, err));
     if (codes->rows == 0) return RA_OK;
     return ra_backend_operations(model->backend)
         ->decode(ra_backend_self(model->backend), NULL, codes, model->dictionary.dtype,
                  model->dictionary.data, model->info.dimensions, x_hat, err);
+}
+
+ra_status ra_model_reconstruct(const ra_model *model, ra_workspace *workspace, const ra_codes *codes,
+                               float *x_hat, ra_error *err) {
+    (void)workspace; /* decoding needs no scratch of ours */
+    RA_TRY(ra_model_decode(model, codes, x_hat, err));
+    ra_model_unstandardize(model, x_hat, codes->rows);
+    return RA_OK;
 }

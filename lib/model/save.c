@@ -81,6 +81,12 @@ static void add_encoder(const ra_model *model, artifact *a) {
         add(a, "thresholds", ra_tensor_1d(RA_F32, model->activation.theta, concepts));
 }
 
+static void add_standardisation(const ra_model *model, artifact *a) {
+    if (!model->input_mean) return;
+    add(a, "input.mean", ra_tensor_1d(RA_F32, model->input_mean, model->info.dimensions));
+    add(a, "input.scale", ra_tensor_1d(RA_F32, model->input_scale, model->info.dimensions));
+}
+
 static void add_provenance(const ra_model *model, artifact *a) {
     const ra_model_info *info = &model->info;
     if (model->archetype_index) {
@@ -185,6 +191,7 @@ ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *ad
     ra_status status = add_dictionary(model, dtype, &a, err);
     if (status == RA_OK) {
         add_encoder(model, &a);
+        add_standardisation(model, &a);
         add_provenance(model, &a);
         status = add_additions(model, additions, &a, err);
     }

@@ -24,7 +24,7 @@ static ra_status check_pushes(const ra_model *model, const ra_steer *pushes, siz
     return RA_OK;
 }
 
-/* *shift [d] <- the sum of the pushes. */
+/* *shift [d] <- the sum of the pushes, in the units of the inputs. */
 static ra_status sum_pushes(const ra_model *model, ra_workspace *workspace, const ra_steer *pushes,
                             size_t count, const double **shift, ra_error *err) {
     size_t d = model->info.dimensions;
@@ -39,6 +39,7 @@ static ra_status sum_pushes(const ra_model *model, ra_workspace *workspace, cons
         double scale = pushes[i].scale;
         for (size_t j = 0; j < d; j++) sum[j] += scale * atom[j];
     }
+    for (size_t j = 0; model->input_scale && j < d; j++) sum[j] *= (double)model->input_scale[j];
     *shift = sum;
     return RA_OK;
 }

@@ -20,6 +20,7 @@ typedef struct ra_activation {
     float threshold_momentum;
     float bandwidth;
     ra_kernel kernel;
+    const ra_group *group;   /* batchtopk selects over the batch of all members */
     const float *theta;      /* jumprelu [K]: log thresholds; backend memory */
     const float *thresholds; /* jumprelu [K]: exp(theta), kept by the owner with ra_activation_thresholds() */
 } ra_activation;

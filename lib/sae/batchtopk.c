@@ -5,6 +5,8 @@
 #include "sae/activation.h"
 #include "base/error.h"
 
+#include <string.h>
+
 static ra_status evaluate(const ra_activation *activation, ra_backend *backend, const float *pre, size_t rows,
                           size_t concepts, ra_codes *codes, ra_error *err) {
     if (!activation->has_running_threshold)
@@ -14,12 +16,46 @@ static ra_status evaluate(const ra_activation *activation, ra_backend *backend, 
                                                      NULL, activation->running_threshold, codes, err);
 }
 
+/* The k-th largest of all members' scores, negative ones counted as 0: the bits of a nonnegative float rank
+ * as it does, so the answer is found a byte at a time, from counts that are summed over the members. */
+static ra_status kth_of_group(const ra_group *group, const float *pre, size_t n, uint64_t k, float *value,
+                              ra_error *err) {
+    uint32_t prefix = 0, mask = 0;
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        uint64_t counts[256] = {0};
+        for (size_t i = 0; i < n; i++) {
+            float score = pre[i] > 0 ? pre[i] : 0;
+            uint32_t bits;
+            memcpy(&bits, &score, sizeof bits);
+            if ((bits & mask) == prefix) counts[bits >> shift & 0xff]++;
+        }
+        RA_TRY(ra_group_sum_u64(group, counts, 256, err));
+        uint32_t byte = 255;
+        for (; byte > 0 && counts[byte] < k; byte--) k -= counts[byte];
+        prefix |= byte << shift;
+        mask |= (uint32_t)0xff << shift;
+    }
+    memcpy(value, &prefix, sizeof *value);
+    return RA_OK;
+}
+
+static ra_status kth_of_batch(const ra_activation *activation, ra_backend *backend, const float *pre,
+                              size_t rows, size_t concepts, float *value, ra_error *err) {
+    size_t n = rows * concepts, k = rows * activation->top_k;
+    if (ra_group_size(activation->group) == 1)
+        return ra_backend_operations(backend)->kth_largest(ra_backend_self(backend), NULL, pre, n, k, value,
+                                                           err);
+    uint64_t wanted = k;
+    RA_TRY(ra_group_sum_u64(activation->group, &wanted, 1, err));
+    return kth_of_group(activation->group, pre, n, wanted, value, err);
+}
+
 static ra_status train(ra_activation *activation, ra_backend *backend, const float *pre, size_t rows,
                        size_t concepts, ra_codes *codes, ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(backend);
     void *self = ra_backend_self(backend);
     float last;
-    RA_TRY(ops->kth_largest(self, NULL, pre, rows * concepts, rows * activation->top_k, &last, err));
+    RA_TRY(kth_of_batch(activation, backend, pre, rows, concepts, &last, err));
     float momentum = activation->threshold_momentum;
     activation->running_threshold = activation->has_running_threshold
                                         ? momentum * activation->running_threshold + (1 - momentum) * last

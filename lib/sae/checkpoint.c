@@ -141,9 +141,7 @@ ra_status ra_sae_open(const char *path, const ra_sae_settings *overrides, ra_bac
 
 ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err) {
     const ra_settings_table *table = ra_sae_settings_table();
-    const float *D;
-    RA_TRY(
-        ra_dictionary_get(sae->dictionary, &D, err)); /* projects: a checkpoint holds projected parameters */
+    RA_TRY(ra_dictionary_project(sae->dictionary, err)); /* a checkpoint holds projected parameters */
     for (size_t i = 0; i < sae->count; i++) {
         const ra_parameter *parameter = &sae->parameters[i];
         ra_tensor tensor = {.dtype = RA_F32,

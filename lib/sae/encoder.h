@@ -57,7 +57,8 @@ typedef struct ra_encoder {
     ra_encoder_kind kind;
     size_t concepts, dimensions;
     const ra_parameter *parameters;
-    int64_t batches; /* mlp_bn_1: num_batches_tracked */
+    int64_t batches;       /* mlp_bn_1: num_batches_tracked */
+    const ra_group *group; /* mlp_bn_1 averages over the batch of all members */
 } ra_encoder;
 
 /* The weights as they are, for ra_encoder_evaluate(). */
@@ -69,8 +70,8 @@ ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const flo
                              ra_sae_pass *pass, ra_error *err);
 
 /* Gradients of the encoder's parameters from that of the pre-codes: dpre [B,K], which is overwritten; or, for
- * a linear encoder only and with dpre NULL, pass->dvalue on the entries of pass->codes and nothing elsewhere.
- */
+ * a linear encoder only and with dpre NULL, pass->dvalue on the entries of pass->codes and nothing elsewhere:
+ * the gradient of the weight then has the rows of pass->atoms. */
 ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
                               float *dpre, ra_error *err);
 

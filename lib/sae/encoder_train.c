@@ -4,7 +4,7 @@
  * the K latents of a row, BatchNorm over the B rows of a latent. With dxhat = gamma dy and averages over the
  * same set, du = rstd (dxhat - avg(dxhat) - xhat avg(dxhat xhat)),   dgamma = sum_b dy xhat,   dbeta = sum_b
  * dy. */
-#include "sae/encoder.h"
+#include "sae/sae.h"
 #include "base/error.h"
 #include "base/pool.h"
 
@@ -18,6 +18,7 @@ typedef struct train_job {
     ra_encoder *encoder;
     ra_sae_pass *pass;
     float *dpre; /* [B,K] dy; becomes du */
+    bool squares;
 } train_job;
 
 ra_encoder_weights ra_encoder_view(const ra_encoder *encoder) {
@@ -55,29 +56,47 @@ static void row_statistics_part(void *context, size_t part) {
     }
 }
 
-static void latent_statistics_part(void *context, size_t part) {
+/* pass->sums [K] <- sums over this member's rows of a latent: of its values, or of their squared distances to
+ * the means, which stand in sums [K..2K). */
+static void latent_sum_part(void *context, size_t part) {
     const train_job *job = context;
-    size_t K = job->encoder->concepts, B = job->pass->rows;
-    size_t first = part * LATENTS_PER_PART, count = end_of(part, LATENTS_PER_PART, K) - first;
-    double sums[LATENTS_PER_PART] = {0}, squares[LATENTS_PER_PART] = {0};
+    size_t K = job->encoder->concepts, first = part * LATENTS_PER_PART,
+           count = end_of(part, LATENTS_PER_PART, K) - first;
     const float *values = job->pass->linear + first;
-    float *running_mean = job->encoder->parameters[RA_ENCODER_RUNNING_MEAN].value + first;
-    float *running_var = job->encoder->parameters[RA_ENCODER_RUNNING_VAR].value + first;
-    for (size_t b = 0; b < B; b++)
-        for (size_t k = 0; k < count; k++) sums[k] += (double)values[b * K + k];
-    for (size_t k = 0; k < count; k++) sums[k] /= (double)B;
-    for (size_t b = 0; b < B; b++)
+    const double *means = job->pass->sums + K + first;
+    double *sums = job->pass->sums + first;
+    for (size_t k = 0; k < count; k++) sums[k] = 0;
+    for (size_t b = 0; b < job->pass->rows; b++)
         for (size_t k = 0; k < count; k++) {
-            double gap = (double)values[b * K + k] - sums[k];
-            squares[k] += gap * gap;
+            double value = (double)values[b * K + k];
+            sums[k] += job->squares ? (value - means[k]) * (value - means[k]) : value;
         }
-    for (size_t k = 0; k < count; k++) {
-        double unbiased = squares[k] / (double)(B > 1 ? B - 1 : 1);
-        job->pass->mean[first + k] = (float)sums[k];
-        job->pass->rstd[first + k] = (float)(1 / sqrt(squares[k] / (double)B + NORM_EPSILON));
-        running_mean[k] = (float)((1 - MOMENTUM) * (double)running_mean[k] + MOMENTUM * sums[k]);
+}
+
+/* Mean and variance of each latent over the batch of all members, and the running ones. */
+static ra_status latent_statistics(train_job *job, ra_pool *pool, ra_error *err) {
+    ra_encoder *encoder = job->encoder;
+    ra_sae_pass *pass = job->pass;
+    size_t K = encoder->concepts, parts = parts_of(K, LATENTS_PER_PART);
+    double *sums = pass->sums, *means = sums + K, B = (double)pass->total_rows;
+    float *running_mean = encoder->parameters[RA_ENCODER_RUNNING_MEAN].value;
+    float *running_var = encoder->parameters[RA_ENCODER_RUNNING_VAR].value;
+    job->squares = false;
+    ra_pool_run(pool, parts, latent_sum_part, job);
+    RA_TRY(ra_group_sum_f64(encoder->group, sums, K, err));
+    for (size_t k = 0; k < K; k++) means[k] = sums[k] / B;
+    job->squares = true;
+    ra_pool_run(pool, parts, latent_sum_part, job);
+    RA_TRY(ra_group_sum_f64(encoder->group, sums, K, err));
+    for (size_t k = 0; k < K; k++) {
+        double unbiased = sums[k] / (B > 1 ? B - 1 : 1);
+        pass->mean[k] = (float)means[k];
+        pass->rstd[k] = (float)(1 / sqrt(sums[k] / B + NORM_EPSILON));
+        running_mean[k] = (float)((1 - MOMENTUM) * (double)running_mean[k] + MOMENTUM * means[k]);
         running_var[k] = (float)((1 - MOMENTUM) * (double)running_var[k] + MOMENTUM * unbiased);
     }
+    encoder->batches++;
+    return RA_OK;
 }
 
 /* xhat of entry (b, k) */
@@ -104,13 +123,11 @@ ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const flo
     RA_TRY(ra_encoder_evaluate(backend, &linear, x, rows, norm ? pass->linear : pass->pre, err));
     if (!norm) return RA_OK;
     ra_pool *pool = ra_backend_pool(backend);
-    train_job job = {encoder, pass, NULL};
+    train_job job = {encoder, pass, NULL, false};
     if (encoder->kind == RA_ENCODER_MLP_LN_1)
         ra_pool_run(pool, parts_of(rows, ROWS_PER_PART), row_statistics_part, &job);
-    else {
-        ra_pool_run(pool, parts_of(encoder->concepts, LATENTS_PER_PART), latent_statistics_part, &job);
-        encoder->batches++;
-    }
+    else
+        RA_TRY(latent_statistics(&job, pool, err));
     ra_pool_run(pool, parts_of(rows, ROWS_PER_PART), apply_part, &job);
     return RA_OK;
 }
@@ -119,31 +136,49 @@ ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const flo
  * ---------------------------------------------------------------------------------------------------------
  */
 
-/* dgamma, dbeta of some latents; for BatchNorm, whose averages run over the same rows, du as well. */
+/* sums [2,K] <- dgamma, dbeta over this member's rows. */
 static void affine_part(void *context, size_t part) {
     const train_job *job = context;
-    size_t K = job->encoder->concepts, B = job->pass->rows;
-    size_t first = part * LATENTS_PER_PART, last = end_of(part, LATENTS_PER_PART, K);
-    const ra_parameter *p = job->encoder->parameters;
-    double dgamma[LATENTS_PER_PART] = {0}, dbeta[LATENTS_PER_PART] = {0};
-    for (size_t b = 0; b < B; b++)
+    size_t K = job->encoder->concepts, first = part * LATENTS_PER_PART,
+           last = end_of(part, LATENTS_PER_PART, K);
+    double *dgamma = job->pass->sums, *dbeta = dgamma + K;
+    for (size_t k = first; k < last; k++) dgamma[k] = dbeta[k] = 0;
+    for (size_t b = 0; b < job->pass->rows; b++)
         for (size_t k = first; k < last; k++) {
             double dy = (double)job->dpre[b * K + k];
-            dgamma[k - first] += dy * (double)normalised(job, b, k);
-            dbeta[k - first] += dy;
+            dgamma[k] += dy * (double)normalised(job, b, k);
+            dbeta[k] += dy;
         }
-    for (size_t k = first; k < last; k++) {
-        p[RA_ENCODER_NORM_WEIGHT].gradient[k] = (float)dgamma[k - first];
-        p[RA_ENCODER_NORM_BIAS].gradient[k] = (float)dbeta[k - first];
-    }
-    if (job->encoder->kind != RA_ENCODER_MLP_BN_1) return;
-    for (size_t b = 0; b < B; b++)
+}
+
+static void batch_norm_backward_part(void *context, size_t part) {
+    const train_job *job = context;
+    const ra_sae_pass *pass = job->pass;
+    size_t K = job->encoder->concepts, first = part * LATENTS_PER_PART,
+           last = end_of(part, LATENTS_PER_PART, K);
+    const float *gamma = job->encoder->parameters[RA_ENCODER_NORM_WEIGHT].value;
+    const double *dgamma = pass->sums, *dbeta = dgamma + K, B = (double)pass->total_rows;
+    for (size_t b = 0; b < pass->rows; b++)
         for (size_t k = first; k < last; k++) {
             float *dy = &job->dpre[b * K + k];
-            double centred = (double)*dy - dbeta[k - first] / (double)B -
-                             (double)normalised(job, b, k) * dgamma[k - first] / (double)B;
-            *dy = (float)((double)p[RA_ENCODER_NORM_WEIGHT].value[k] * (double)job->pass->rstd[k] * centred);
+            double centred = (double)*dy - dbeta[k] / B - (double)normalised(job, b, k) * dgamma[k] / B;
+            *dy = (float)((double)gamma[k] * (double)pass->rstd[k] * centred);
         }
+}
+
+/* dgamma and dbeta; for BatchNorm summed over the members, whose rows its averages run over. */
+static ra_status backward_affine(train_job *job, ra_pool *pool, ra_error *err) {
+    const ra_encoder *encoder = job->encoder;
+    const ra_parameter *p = encoder->parameters;
+    size_t K = encoder->concepts;
+    double *sums = job->pass->sums;
+    ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), affine_part, job);
+    if (encoder->kind == RA_ENCODER_MLP_BN_1) RA_TRY(ra_group_sum_f64(encoder->group, sums, 2 * K, err));
+    for (size_t k = 0; k < K; k++) {
+        p[RA_ENCODER_NORM_WEIGHT].gradient[k] = (float)sums[k];
+        p[RA_ENCODER_NORM_BIAS].gradient[k] = (float)sums[K + k];
+    }
+    return RA_OK;
 }
 
 static void layer_norm_backward_part(void *context, size_t part) {
@@ -180,13 +215,13 @@ static ra_status backward_sparse(ra_encoder *encoder, ra_backend *backend, const
                                  ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(backend);
     void *self = ra_backend_self(backend);
-    size_t K = encoder->concepts, d = encoder->dimensions;
+    size_t d = encoder->dimensions;
     float *weight = encoder->parameters[RA_ENCODER_WEIGHT].gradient,
           *bias = encoder->parameters[RA_ENCODER_BIAS].gradient;
-    RA_TRY(ops->combine(self, NULL, 0, NULL, 0, weight, K * d, err));
-    memset(bias, 0, K * sizeof *bias);
+    RA_TRY(ops->combine(self, NULL, 0, NULL, 0, weight, pass->atom_count * d, err));
+    memset(bias, 0, encoder->concepts * sizeof *bias);
     for (size_t e = 0; e < ra_codes_entries(&pass->codes); e++) bias[pass->codes.index[e]] += pass->dvalue[e];
-    return ops->accumulate(self, NULL, &pass->codes, pass->dvalue, x, d, weight, err);
+    return ops->accumulate(self, NULL, ra_sae_pass_codes(pass), pass->dvalue, x, d, weight, err);
 }
 
 ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
@@ -194,12 +229,17 @@ ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const fl
     if (!dpre) return backward_sparse(encoder, backend, x, pass, err);
     size_t K = encoder->concepts, d = encoder->dimensions, B = pass->rows;
     ra_pool *pool = ra_backend_pool(backend);
-    train_job job = {encoder, pass, dpre};
-    if (encoder->kind != RA_ENCODER_LINEAR)
-        ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), affine_part, &job);
+    train_job job = {encoder, pass, dpre, false};
+    if (encoder->kind != RA_ENCODER_LINEAR) RA_TRY(backward_affine(&job, pool, err));
+    if (encoder->kind == RA_ENCODER_MLP_BN_1)
+        ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), batch_norm_backward_part, &job);
     if (encoder->kind == RA_ENCODER_MLP_LN_1)
         ra_pool_run(pool, parts_of(B, ROWS_PER_PART), layer_norm_backward_part, &job);
-    ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), bias_part, &job);
+    if (encoder->kind == RA_ENCODER_MLP_BN_1) /* the mean takes the bias away again: sums that are zero but
+                                                 for rounding, which Adam would blow up to whole steps */
+        memset(encoder->parameters[RA_ENCODER_BIAS].gradient, 0, K * sizeof(float));
+    else
+        ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), bias_part, &job);
     return ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, true, false, K, d, B, 1, dpre,
                                                 K, x, d, 0, encoder->parameters[RA_ENCODER_WEIGHT].gradient,
                                                 d, err);

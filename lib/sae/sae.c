@@ -1,14 +1,9 @@
-/* The autoencoder: x -> pre-codes -> codes -> x_hat, and the gradient of every parameter.
- *
- * Codes stay sparse all the way. Their gradient is needed only on active latents, with two exceptions that
- * make it dense: jumprelu, whose thresholds learn from inactive latents too, and encoders with a norm, where
- * every pre-code of a row or a batch moves all others. */
+/* The autoencoder as an object: made, kept, given a group. Its passes are in forward.c and backward.c. */
 #include "sae/sae.h"
 #include "base/error.h"
 #include "base/random.h"
 
 #include <math.h>
-#include <string.h>
 
 static const char theta_name[] = "thresholds";
 static const float THETA_START = -3; /* exp(-3) = 0.05, as the reference starts */
@@ -104,7 +99,6 @@ void ra_sae_free(ra_sae *sae) {
         ops->deallocate(self, sae->parameters[i].value);
         ops->deallocate(self, sae->parameters[i].gradient);
     }
-    ops->deallocate(self, sae->dD);
     ra_free(sae->thresholds);
     ra_dictionary_free(sae->dictionary); /* keeps the backend until here */
     ra_free(sae);
@@ -133,6 +127,14 @@ ra_backend *ra_sae_backend(const ra_sae *sae) {
     return sae->backend;
 }
 
+void ra_sae_set_group(ra_sae *sae, const ra_group *group) {
+    sae->group = sae->encoder.group = sae->activation.group = group;
+}
+
+const ra_group *ra_sae_group(const ra_sae *sae) {
+    return sae->group;
+}
+
 const ra_parameter *ra_sae_parameters(ra_sae *sae, size_t *count) {
     *count = sae->count;
     return sae->parameters;
@@ -143,165 +145,4 @@ ra_status ra_sae_set_training(ra_sae *sae, bool training, ra_error *err) {
     sae->training = training;
     ra_dictionary_set_training(sae->dictionary, training);
     return RA_OK;
-}
-
-/* ---- passes
- * -------------------------------------------------------------------------------------------------------------
- */
-
-void ra_sae_pass_release(ra_sae_pass *pass) {
-    if (pass->backend) {
-        const ra_backend_ops *ops = ra_backend_operations(pass->backend);
-        void *self = ra_backend_self(pass->backend);
-        float *blocks[] = {pass->pre,  pass->x_hat,   pass->linear, pass->mean,
-                           pass->rstd, pass->scratch, pass->dvalue};
-        for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ops->deallocate(self, blocks[i]);
-        ra_backend_release(pass->backend);
-    }
-    ra_codes_release(&pass->codes);
-    *pass = (ra_sae_pass){0};
-}
-
-static ra_status grow(ra_sae_pass *pass, float **block, size_t n, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(pass->backend);
-    void *fresh = NULL;
-    RA_TRY(ops->allocate(ra_backend_self(pass->backend), n * sizeof(float), &fresh, err));
-    ops->deallocate(ra_backend_self(pass->backend), *block);
-    *block = fresh;
-    return RA_OK;
-}
-
-static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_error *err) {
-    size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, statistics = rows > K ? rows : K;
-    if (!pass->backend) pass->backend = ra_backend_retain(sae->backend);
-    if (rows > pass->row_capacity) {
-        pass->row_capacity = 0;
-        RA_TRY(grow(pass, &pass->pre, rows * K, err));
-        RA_TRY(grow(pass, &pass->scratch, rows * K, err));
-        RA_TRY(grow(pass, &pass->x_hat, rows * d, err));
-        if (sae->encoder.kind != RA_ENCODER_LINEAR) {
-            RA_TRY(grow(pass, &pass->linear, rows * K, err));
-            RA_TRY(grow(pass, &pass->mean, statistics, err));
-            RA_TRY(grow(pass, &pass->rstd, statistics, err));
-        }
-        pass->row_capacity = rows;
-    }
-    pass->rows = rows;
-    return RA_OK;
-}
-
-ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *pass, ra_error *err) {
-    const ra_activation_type *type = ra_activation_types[sae->activation.kind];
-    size_t K = sae->encoder.concepts;
-    RA_TRY(prepare(sae, pass, rows, err));
-    if (sae->training) {
-        RA_TRY(ra_encoder_forward(&sae->encoder, sae->backend, x, rows, pass, err));
-    } else {
-        ra_encoder_weights weights = ra_encoder_view(&sae->encoder);
-        RA_TRY(ra_encoder_evaluate(sae->backend, &weights, x, rows, pass->pre, err));
-    }
-    if (sae->training && type->train) {
-        RA_TRY(type->train(&sae->activation, sae->backend, pass->pre, rows, K, &pass->codes, err));
-        sae->settings.running_threshold = (double)sae->activation.running_threshold;
-        sae->settings.known |= 1u << RA_SET_RUNNING_THRESHOLD;
-    } else {
-        RA_TRY(type->evaluate(&sae->activation, sae->backend, pass->pre, rows, K, &pass->codes, err));
-    }
-    RA_TRY(ra_dictionary_get(sae->dictionary, &pass->D, err));
-    return ra_dictionary_forward(sae->dictionary, &pass->codes, pass->x_hat, err);
-}
-
-/* ---- backward
- * ---------------------------------------------------------------------------------------------------------
- */
-
-/* dD = codes^T dx_hat (+ what the loss adds), then on to the dictionary's parameters. */
-static ra_status backward_dictionary(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
-                                     ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
-    void *self = ra_backend_self(sae->backend);
-    size_t K = sae->encoder.concepts, d = sae->encoder.dimensions;
-    if (!sae->dD) {
-        void *block = NULL;
-        RA_TRY(ops->allocate(self, K * d * sizeof(float), &block, err));
-        sae->dD = block;
-    }
-    RA_TRY(ops->combine(self, NULL, g->D ? 1 : 0, g->D, 0, sae->dD, K * d, err));
-    if (g->x_hat)
-        RA_TRY(ops->accumulate(self, NULL, &pass->codes, pass->codes.value, g->x_hat, d, sae->dD, err));
-    return ra_dictionary_backward(sae->dictionary, sae->dD, err);
-}
-
-/* scratch [B,K] <- the gradient of all codes, active or not. */
-static ra_status dense_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
-                                     ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
-    void *self = ra_backend_self(sae->backend);
-    size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, B = pass->rows;
-    RA_TRY(ops->combine(self, NULL, g->codes ? 1 : 0, g->codes, 0, pass->scratch, B * K, err));
-    if (g->x_hat)
-        RA_TRY(ops->gemm(self, NULL, false, true, B, K, d, 1, g->x_hat, d, pass->D, d, 1, pass->scratch, K,
-                         err));
-    if (g->value)
-        for (size_t b = 0; b < B; b++)
-            for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
-                pass->scratch[b * K + (size_t)pass->codes.index[e]] += g->value[e];
-    return RA_OK;
-}
-
-/* pass->dvalue <- the gradient of the active codes. */
-static ra_status sparse_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
-                                      ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
-    size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, entries = ra_codes_entries(&pass->codes);
-    if (g->x_hat)
-        RA_TRY(ops->decode_gradient(ra_backend_self(sae->backend), NULL, &pass->codes, g->x_hat, pass->D, d,
-                                    pass->dvalue, err));
-    else
-        memset(pass->dvalue, 0, entries * sizeof *pass->dvalue);
-    if (g->value)
-        for (size_t e = 0; e < entries; e++) pass->dvalue[e] += g->value[e];
-    if (g->codes)
-        for (size_t b = 0; b < pass->rows; b++)
-            for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
-                pass->dvalue[e] += g->codes[b * K + (size_t)pass->codes.index[e]];
-    return RA_OK;
-}
-
-/* scratch [B,K] <- the gradient of the pre-codes: that of the active codes, plus what the loss gives
- * directly. */
-static ra_status dense_pre_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
-                                    ra_error *err) {
-    size_t K = sae->encoder.concepts;
-    RA_TRY(ra_backend_operations(sae->backend)
-               ->combine(ra_backend_self(sae->backend), NULL, g->pre ? 1 : 0, g->pre, 0, pass->scratch,
-                         pass->rows * K, err));
-    for (size_t b = 0; b < pass->rows; b++)
-        for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
-            pass->scratch[b * K + (size_t)pass->codes.index[e]] += pass->dvalue[e];
-    return RA_OK;
-}
-
-ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const ra_sae_gradients *g,
-                          ra_error *err) {
-    const ra_activation_type *type = ra_activation_types[sae->activation.kind];
-    size_t K = sae->encoder.concepts, entries = ra_codes_entries(&pass->codes);
-    if (entries > pass->dvalue_capacity) {
-        RA_TRY(grow(pass, &pass->dvalue, entries, err));
-        pass->dvalue_capacity = entries;
-    }
-    RA_TRY(backward_dictionary(sae, pass, g, err));
-    if (type->theta_gradient) {
-        RA_TRY(dense_code_gradient(sae, pass, g, err));
-        type->theta_gradient(&sae->activation, sae->backend, pass->pre, pass->scratch, pass->rows, K,
-                             ra_sae_theta(sae)->gradient);
-        for (size_t b = 0; b < pass->rows; b++)
-            for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
-                pass->dvalue[e] = pass->scratch[b * K + (size_t)pass->codes.index[e]];
-    } else {
-        RA_TRY(sparse_code_gradient(sae, pass, g, err));
-    }
-    bool dense = g->pre || sae->encoder.kind != RA_ENCODER_LINEAR;
-    if (dense) RA_TRY(dense_pre_gradient(sae, pass, g, err));
-    return ra_encoder_backward(&sae->encoder, sae->backend, x, pass, dense ? pass->scratch : NULL, err);
 }

@@ -13,14 +13,21 @@ struct ra_sae {
     ra_dictionary *dictionary;
     ra_encoder encoder;
     ra_activation activation;
+    const ra_group *group; /* not owned; NULL: alone */
     bool training;
     float *thresholds; /* jumprelu: exp(theta) [K] */
-    float *dD;         /* [K,d], made by the first backward pass */
     /* the encoder's tensors, then theta, then the dictionary's parameters (copies of its rows) */
     ra_parameter parameters[RA_SAE_PARAMETERS];
-    size_t count, owned; /* the first `owned` belong to the SAE, the rest to the dictionary */
+    size_t count, owned;            /* the first `owned` belong to the SAE, the rest to the dictionary */
+    bool packed[RA_SAE_PARAMETERS]; /* gradients that hold the rows of the active atoms only */
     char texts[RA_SAE_SETTING_TEXTS][40]; /* settings as metadata, while a writer uses them */
 };
+
+/* Makes room for n numbers of backend memory, keeping nothing. */
+ra_status ra_sae_pass_grow(ra_sae_pass *pass, float **block, size_t n, ra_error *err);
+
+/* The codes as the rows of pass->D are numbered. */
+const ra_codes *ra_sae_pass_codes(const ra_sae_pass *pass);
 
 /* The parameter named `thresholds`, NULL unless jumprelu. */
 const ra_parameter *ra_sae_theta(const ra_sae *sae);

@@ -10,6 +10,11 @@
 typedef ra_status loss_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                             ra_error *err);
 
+/* The numbers of the whole batch, which means are over. */
+static double batch_numbers(const ra_loss_batch *batch) {
+    return (double)(batch->total_rows ? batch->total_rows : batch->rows) * (double)batch->dimensions;
+}
+
 /* ---- gradients as memory
  * ---------------------------------------------------------------------------------------------- */
 
@@ -55,13 +60,13 @@ static ra_status mse(const ra_loss_batch *batch, double *value, ra_loss_gradient
     size_t n = batch->rows * batch->dimensions;
     RA_TRY(room(&gradients->x_hat, batch->rows, batch->dimensions, false, err));
     float *g = gradients->x_hat.data;
-    double sum = 0, scale = 2.0 / (double)n;
+    double sum = 0, all = batch_numbers(batch), scale = 2.0 / all;
     for (size_t i = 0; i < n; i++) {
         double gap = (double)batch->x_hat[i] - (double)batch->x[i];
         sum += gap * gap;
         g[i] = (float)(scale * gap);
     }
-    *value = sum / (double)n;
+    *value = sum / all;
     return RA_OK;
 }
 
@@ -142,14 +147,14 @@ static ra_status auxk_term(const ra_loss_batch *batch, double *value, ra_loss_gr
         RA_TRY(ops->decode(self, NULL, a, RA_F32, batch->D, d, g, err)); /* a D */
     else
         memset(g, 0, n * sizeof *g);
-    double sum = 0, scale = 2 * batch->penalty / (double)n;
+    double sum = 0, all = batch_numbers(batch), scale = 2 * batch->penalty / all;
     for (size_t i = 0; i < n; i++) {
         double rest = (double)batch->x[i] - (double)batch->x_hat[i] - (double)g[i];
         sum += rest * rest;
         g[i] = (float)(-scale * rest); /* the gradient of a D */
         dx_hat[i] += g[i];
     }
-    *value = batch->penalty * sum / (double)n;
+    *value = batch->penalty * sum / all;
     if (a->rows != B) return RA_OK;
     RA_TRY(ops->accumulate(self, NULL, a, a->value, g, d, gradients->D.data, err));
     size_t entries = ra_codes_entries(a);
@@ -174,18 +179,16 @@ ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss
                               ra_error *err) {
     size_t B = batch->rows, K = batch->concepts;
     RA_TRY(room(&gradients->pre, B, K, true, err));
-    RA_TRY(room(&gradients->scratch_wide, 1, K, true, err));
-    float *alive = gradients->scratch_wide.data;
-    size_t dead = K;
-    for (size_t e = 0; e < ra_codes_entries(batch->codes); e++) {
-        float *mark = &alive[batch->codes->index[e]];
-        dead -= *mark == 0;
-        *mark = 1;
-    }
+    RA_TRY(room(&gradients->scratch_wide, 1, K, true, err)); /* more than the K bytes that are needed */
+    uint8_t *alive = (uint8_t *)gradients->scratch_wide.data;
+    for (size_t e = 0; e < ra_codes_entries(batch->codes); e++) alive[batch->codes->index[e]] = 1;
+    RA_TRY(ra_group_unite(batch->group, alive, K, err));
+    size_t dead = 0;
+    for (size_t k = 0; k < K; k++) dead += !alive[k];
     double sum = 0, scale = -batch->penalty / ((double)dead + 1e-6);
-    for (size_t b = 0; b < B; b++)
+    for (size_t b = 0; b < B && dead > 0; b++)
         for (size_t k = 0; k < K; k++) {
-            if (alive[k] != 0) continue;
+            if (alive[k]) continue;
             sum += (double)batch->pre[b * K + k];
             gradients->pre.data[b * K + k] = (float)scale;
         }
@@ -198,19 +201,26 @@ ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss
  * ----------------------------------------------------------------------------------------------------------------
  */
 
-static loss_term *const terms[RA_LOSS_COUNT] = {
-    [RA_LOSS_MSE] = no_term,
-    [RA_LOSS_MSE_L1] = l1_term,
-    [RA_LOSS_AUXK] = auxk_term,
-    [RA_LOSS_REANIMATE] = ra_loss_reanimation,
+static const struct {
+    loss_term *term;
+    bool all_atoms; /* looks at atoms that are not active */
+} losses[RA_LOSS_COUNT] = {
+    [RA_LOSS_MSE] = {no_term, false},
+    [RA_LOSS_MSE_L1] = {l1_term, false},
+    [RA_LOSS_AUXK] = {auxk_term, true},
+    [RA_LOSS_REANIMATE] = {ra_loss_reanimation, false},
 };
+
+bool ra_loss_needs_all_atoms(ra_loss loss) {
+    return losses[loss].all_atoms;
+}
 
 ra_status ra_loss_evaluate(ra_loss loss, const ra_loss_batch *batch, double *value,
                            ra_loss_gradients *gradients, ra_error *err) {
     double error, term;
     gradients->has_value = gradients->has_pre = gradients->has_codes = gradients->has_D = false;
     RA_TRY(mse(batch, &error, gradients, err));
-    RA_TRY(terms[loss](batch, &term, gradients, err));
+    RA_TRY(losses[loss].term(batch, &term, gradients, err));
     *value = error + term;
     return RA_OK;
 }

@@ -6,6 +6,7 @@
 /* In the order of their enums. */
 static const char *const loss_names[] = {"mse", "mse_l1", "auxk", "reanimate", NULL};
 static const char *const schedule_names[] = {"constant", "cosine", NULL};
+static const char *const standardize_names[] = {"none", "element", "global", NULL};
 
 #define AT(member) offsetof(ra_train_settings, member)
 
@@ -23,6 +24,8 @@ enum {
     CLIP_GRAD,
     SHUFFLE,
     SEED,
+    SHUFFLE_SEED,
+    STANDARDIZE,
 };
 
 static const ra_setting rows[] = {
@@ -51,6 +54,10 @@ static const ra_setting rows[] = {
                  "take the rows in their order"},
     [SEED] = {"seed", "seed", RA_SETTING_COUNT, AT(seed), NULL, 0, 9007199254740992.0, "N",
               "of every random choice"},
+    [SHUFFLE_SEED] = {"shuffle_seed", "shuffle-seed", RA_SETTING_COUNT, AT(shuffle_seed), NULL, 0,
+                      9007199254740992.0, "N", "of the order of the rows (--seed)"},
+    [STANDARDIZE] = {"standardize", "standardize", RA_SETTING_NAME, AT(standardize), standardize_names, 0, 0,
+                     "HOW", "none, element or global: subtract the mean, divide by the deviation"},
 };
 
 const ra_settings_table *ra_train_settings_table(void) {
@@ -83,12 +90,13 @@ void ra_train_settings_defaults(ra_train_settings *settings) {
         .shuffle = true,
     };
     const ra_settings_table *table = ra_train_settings_table();
-    defaults.known =
-        ((1u << table->count) - 1) & ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY | 1u << LR_FINAL);
+    defaults.known = ((1u << table->count) - 1) &
+                     ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY | 1u << LR_FINAL | 1u << SHUFFLE_SEED);
     ra_settings_fill(table, settings, &defaults);
-    /* two defaults follow from other settings */
+    /* some defaults follow from other settings */
     defaults.penalty = penalties[settings->loss];
     defaults.lr_final = settings->lr / 100;
-    defaults.known = 1u << PENALTY | 1u << LR_FINAL;
+    defaults.shuffle_seed = settings->seed;
+    defaults.known = 1u << PENALTY | 1u << LR_FINAL | 1u << SHUFFLE_SEED;
     ra_settings_fill(table, settings, &defaults);
 }

@@ -11,6 +11,16 @@ void ra_points_release(ra_points *points) {
     *points = (ra_points){0};
 }
 
+/* Rows as the files count them, by which labels go. */
+static ra_status number_by_source(const ra_data *data, ra_points *points, ra_error *err) {
+    if (ra_data_source_rows(data) > INT32_MAX)
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "the data files have %zu rows; nearest rows can be kept of at most %d",
+                ra_data_source_rows(data), INT32_MAX);
+    for (size_t e = 0; e < points->vectors.rows * points->nearest; e++)
+        if (points->row[e] >= 0) points->row[e] = (int32_t)ra_data_source_row(data, (uint64_t)points->row[e]);
+    return RA_OK;
+}
+
 static ra_status find_rows(ra_backend *backend, const ra_data *data, size_t wanted, ra_points *points,
                            ra_error *err) {
     size_t N = points->vectors.rows, R = wanted ? wanted : RA_POINT_ROWS_DEFAULT, entries;
@@ -26,6 +36,7 @@ static ra_status find_rows(ra_backend *backend, const ra_data *data, size_t want
     ra_nearest_set(&nearest, points->vectors.data, 0, N);
     ra_status status = ra_nearest_rows(&nearest, R, points->row, points->row_distance, err);
     ra_nearest_release(&nearest);
+    if (status == RA_OK) status = number_by_source(data, points, err);
     return status;
 }
 

@@ -1,247 +1,280 @@
-/* The loop: gather a batch, forward, loss, backward, clip, Adam (overcomplete 0.3.0, sae/train.py).
- *
- * The dictionary is composed once a step; the loss reads the same D. Everything that depends on chance is the
- * order of the rows, drawn anew for each epoch from the seed. */
-#include "ra_train.h"
+/* One step of training: forward, loss, backward, clip, Adam (overcomplete 0.3.0, sae/train.py). The
+ * dictionary is composed once a step; the loss reads the same D. */
+#include "train/optimizer.h"
 #include "base/error.h"
-#include "base/random.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-/* Adam's moments of one parameter. */
-typedef struct moments {
-    const ra_parameter *parameter;
-    float *first, *second;
-} moments;
-
-typedef struct trainer {
-    ra_sae *sae;
-    ra_backend *backend;
-    const ra_data *data;
-    const ra_train_settings *settings;
-    size_t rows, dimensions, concepts; /* rows of the data */
-    size_t batch, steps, steps_per_epoch;
-    moments *moments;
-    size_t trained;
-    ra_random random;
-    uint64_t *order;       /* the rows of this epoch; NULL: their own order */
-    size_t position;       /* next row in it */
-    size_t *last_active;   /* [K] step at which a latent was active last; 0: never */
-    float *x;              /* [batch, d] */
-    uint64_t *row_numbers; /* [batch] */
+struct ra_trainer {
+    ra_sae *sae; /* not owned */
+    ra_train_settings settings;
+    ra_schedule_options schedule;
+    size_t dimensions, concepts;
+    size_t steps, steps_per_epoch, done;
+    ra_optimizer optimizer;
+    int64_t *last_active; /* [K] step at which a latent was active last; 0: never */
     ra_sae_pass pass;
     ra_loss_gradients gradients;
-} trainer;
+    char step_text[24]; /* `done` as metadata, while a writer uses it */
+};
 
-enum { ORDER_STREAM = 0x5eed0de7 }; /* keeps the order's random numbers apart from those of the start */
+static const char last_active_name[] = "train.last_active", step_key[] = "train.step";
 
-static void release(trainer *t) {
-    const ra_backend_ops *ops = ra_backend_operations(t->backend);
-    void *self = ra_backend_self(t->backend);
-    for (size_t i = 0; t->moments && i < t->trained; i++) {
-        ops->deallocate(self, t->moments[i].first);
-        ops->deallocate(self, t->moments[i].second);
-    }
-    ra_free(t->moments);
-    ra_free(t->order);
-    ra_free(t->last_active);
-    ra_free(t->x);
-    ra_free(t->row_numbers);
-    ra_sae_pass_release(&t->pass);
-    ra_loss_gradients_release(&t->gradients);
-}
-
-static ra_status prepare(trainer *t, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(t->backend);
-    void *self = ra_backend_self(t->backend);
-    size_t count;
-    const ra_parameter *parameters = ra_sae_parameters(t->sae, &count);
-    if (t->dimensions != ra_data_dimensions(t->data))
-        RA_FAIL(err, RA_ERR_SHAPE, "the data has %zu dimensions, but the autoencoder has %zu",
-                ra_data_dimensions(t->data), t->dimensions);
-    t->batch = t->settings->batch_size < t->rows ? t->settings->batch_size : t->rows;
-    t->steps_per_epoch = (t->rows + t->batch - 1) / t->batch;
-    bool by_steps =
-        ra_setting_known(t->settings, (size_t)ra_setting_by_key(ra_train_settings_table(), "steps"));
-    if (!by_steps && __builtin_mul_overflow(t->settings->epochs, t->steps_per_epoch, &t->steps))
-        RA_FAIL(err, RA_ERR_ARGUMENT, "%zu epochs of %zu steps are too many", t->settings->epochs,
-                t->steps_per_epoch);
-    if (by_steps) t->steps = t->settings->steps;
-    t->moments = ra_calloc(count, sizeof *t->moments);
-    t->last_active = ra_calloc(t->concepts, sizeof *t->last_active);
-    t->x = ra_malloc(t->batch * t->dimensions, sizeof *t->x);
-    t->row_numbers = ra_malloc(t->batch, sizeof *t->row_numbers);
-    if (t->settings->shuffle) t->order = ra_malloc(t->rows, sizeof *t->order);
-    if (!t->moments || !t->last_active || !t->x || !t->row_numbers || (t->settings->shuffle && !t->order))
-        RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a batch of %zu x %zu numbers and its bookkeeping",
-                t->batch, t->dimensions);
-    for (size_t i = 0; i < count; i++) {
-        if (!parameters[i].gradient) continue;
-        moments *m = &t->moments[t->trained++];
-        m->parameter = &parameters[i];
-        size_t bytes = ra_parameter_size(m->parameter) * sizeof(float);
-        void *block = NULL;
-        RA_TRY(ops->allocate(self, bytes, &block, err));
-        m->first = block;
-        RA_TRY(ops->allocate(self, bytes, &block, err));
-        m->second = block;
-    }
-    ra_random_seed(&t->random, t->settings->seed ^ ORDER_STREAM);
-    t->position = t->rows; /* the first batch starts an epoch */
+static ra_status count_steps(ra_trainer *trainer, size_t rows, ra_error *err) {
+    ra_train_settings *settings = &trainer->settings;
+    int row = ra_setting_by_key(ra_train_settings_table(), "steps");
+    size_t batch = settings->batch_size < rows ? settings->batch_size : rows;
+    settings->batch_size = batch;
+    trainer->steps_per_epoch = (rows + batch - 1) / batch;
+    trainer->steps = settings->steps;
+    if (!ra_setting_known(settings, (size_t)row) &&
+        __builtin_mul_overflow(settings->epochs, trainer->steps_per_epoch, &trainer->steps))
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%zu epochs of %zu steps are too many", settings->epochs,
+                trainer->steps_per_epoch);
+    trainer->schedule = (ra_schedule_options){.schedule = (ra_schedule)settings->schedule,
+                                              .base = settings->lr,
+                                              .final = settings->lr_final,
+                                              .total = trainer->steps,
+                                              .warmup = settings->warmup < trainer->steps ? settings->warmup
+                                                                                          : trainer->steps};
     return RA_OK;
 }
 
-/* x <- the next rows; returns how many. */
-static size_t next_batch(trainer *t) {
-    if (t->position >= t->rows) {
-        t->position = 0;
-        if (t->order) ra_random_permutation(&t->random, t->order, t->rows);
-    }
-    size_t n = t->rows - t->position < t->batch ? t->rows - t->position : t->batch;
-    for (size_t i = 0; i < n; i++) t->row_numbers[i] = t->order ? t->order[t->position + i] : t->position + i;
-    ra_data_gather(t->data, t->row_numbers, n, t->x);
-    t->position += n;
-    return n;
+static ra_status make(ra_trainer *trainer, size_t rows, ra_error *err) {
+    RA_TRY(count_steps(trainer, rows, err));
+    RA_TRY(ra_optimizer_init(&trainer->optimizer, trainer->sae, &trainer->settings, err));
+    trainer->last_active = ra_calloc(trainer->concepts, sizeof *trainer->last_active);
+    if (!trainer->last_active)
+        RA_FAIL_MEMORY(err, "the latents' last steps", trainer->concepts * sizeof *trainer->last_active);
+    return ra_sae_set_training(trainer->sae, true, err);
 }
 
-/* ---- one step
- * -----------------------------------------------------------------------------------------------------------
- */
-
-static ra_status gradient_norm(const trainer *t, double *norm, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(t->backend);
-    double total = 0;
-    for (size_t i = 0; i < t->trained; i++) {
-        const ra_parameter *p = t->moments[i].parameter;
-        double sum;
-        RA_TRY(ops->dot(ra_backend_self(t->backend), NULL, p->gradient, p->gradient, ra_parameter_size(p),
-                        &sum, err));
-        total += sum;
+ra_status ra_trainer_new(ra_sae *sae, const ra_train_settings *settings, size_t rows, ra_trainer **out,
+                         ra_error *err) {
+    if (rows == 0) RA_FAIL(err, RA_ERR_ARGUMENT, "there are no rows to train on");
+    ra_trainer *trainer = ra_calloc(1, sizeof *trainer);
+    if (!trainer) RA_FAIL_MEMORY(err, "a trainer", sizeof *trainer);
+    trainer->sae = sae;
+    trainer->settings = *settings;
+    ra_train_settings_defaults(&trainer->settings);
+    trainer->dimensions = ra_dictionary_dimensions(ra_sae_dictionary(sae));
+    trainer->concepts = ra_dictionary_concepts(ra_sae_dictionary(sae));
+    trainer->pass.all_atoms = ra_loss_needs_all_atoms((ra_loss)trainer->settings.loss);
+    ra_status status = make(trainer, rows, err);
+    if (status != RA_OK) {
+        ra_trainer_free(trainer);
+        return status;
     }
-    *norm = sqrt(total);
+    *out = trainer;
     return RA_OK;
 }
 
-static ra_status update(trainer *t, size_t step, double rate, double *norm, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(t->backend);
-    RA_TRY(gradient_norm(t, norm, err));
-    if (!isfinite(
-            *norm)) /* once in Adam's moments it would stay, and a sparse code may hide it from the loss */
-        RA_FAIL(err, RA_ERR_NOT_FINITE,
-                "the gradient became infinite or NaN at step %zu with learning rate %g; try a smaller --lr",
-                step, rate);
-    double clip = t->settings->clip_grad,
-           scale = clip > 0 && clip / (*norm + 1e-6) < 1 ? clip / (*norm + 1e-6) : 1;
-    ra_adam_step adam = {.lr = rate,
-                         .beta1 = 0.9,
-                         .beta2 = 0.999,
-                         .epsilon = 1e-8,
-                         .bias1 = 1 - pow(0.9, (double)step),
-                         .bias2 = 1 - pow(0.999, (double)step),
-                         .grad_scale = scale};
-    for (size_t i = 0; i < t->trained; i++) {
-        const moments *m = &t->moments[i];
-        RA_TRY(ops->adam(ra_backend_self(t->backend), NULL, &adam, m->parameter->value,
-                         m->parameter->gradient, m->first, m->second, ra_parameter_size(m->parameter), err));
-    }
-    ra_sae_changed(t->sae);
-    return RA_OK;
+void ra_trainer_free(ra_trainer *trainer) {
+    if (!trainer) return;
+    ra_optimizer_release(&trainer->optimizer);
+    ra_free(trainer->last_active);
+    ra_sae_pass_release(&trainer->pass);
+    ra_loss_gradients_release(&trainer->gradients);
+    ra_free(trainer);
 }
 
-static double r2_of(const float *x, const float *x_hat, size_t n) {
-    double mean = 0, residual = 0, total = 0;
-    for (size_t i = 0; i < n; i++) mean += (double)x[i];
-    mean /= (double)n;
+ra_sae *ra_trainer_sae(const ra_trainer *trainer) {
+    return trainer->sae;
+}
+
+const ra_train_settings *ra_trainer_settings(const ra_trainer *trainer) {
+    return &trainer->settings;
+}
+
+size_t ra_trainer_done(const ra_trainer *trainer) {
+    return trainer->done;
+}
+
+size_t ra_trainer_steps(const ra_trainer *trainer) {
+    return trainer->steps;
+}
+
+/* ---- what went wrong ----------------------------------------------------------------------------------- */
+
+static double norm_of(const float *values, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)values[i] * (double)values[i];
+    return sqrt(sum);
+}
+
+/* The parameters' norms tell a step that was too large from data that were. */
+static ra_status fail_not_finite(const ra_trainer *trainer, const char *what, double value, double rate,
+                                 ra_error *err) {
+    char norms[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < trainer->optimizer.count && used + 1 < sizeof norms; i++) {
+        const ra_parameter *p = trainer->optimizer.slots[i].parameter;
+        int wrote = snprintf(norms + used, sizeof norms - used, "%s%s %.4g", i ? ", " : "", p->name,
+                             norm_of(p->value, ra_parameter_size(p)));
+        used += wrote > 0 ? (size_t)wrote : 0;
+    }
+    RA_FAIL(
+        err, RA_ERR_NOT_FINITE,
+        "the %s became %g at step %zu with learning rate %g (norms: %s); try a smaller --lr, a --warmup, or "
+        "activations scaled to about unit size",
+        what, value, trainer->done + 1, rate, norms);
+}
+
+/* ---- one step ------------------------------------------------------------------------------------------ */
+
+/* What the members of a group add up about a batch; the first is the loss. */
+typedef struct batch_sums {
+    double loss, residual, x, squares, entries;
+} batch_sums;
+
+static ra_status sum_batch(const ra_trainer *trainer, const float *x, double loss, batch_sums *sums,
+                           ra_error *err) {
+    const ra_sae_pass *pass = &trainer->pass;
+    *sums = (batch_sums){.loss = loss, .entries = (double)ra_codes_entries(&pass->codes)};
+    size_t n = pass->rows * trainer->dimensions;
     for (size_t i = 0; i < n; i++) {
-        double gap = (double)x[i] - (double)x_hat[i], spread = (double)x[i] - mean;
-        residual += gap * gap;
-        total += spread * spread;
+        double value = (double)x[i], gap = value - (double)pass->x_hat[i];
+        sums->residual += gap * gap;
+        sums->x += value;
+        sums->squares += value * value;
     }
-    return 1 - residual / (total + 1e-6);
+    return ra_group_sum_f64(ra_sae_group(trainer->sae), &sums->loss, sizeof *sums / sizeof(double), err);
 }
 
 /* Marks the active latents; the share of those not seen for an epoch. */
-static double dead_share(trainer *t, size_t step) {
+static double dead_share(ra_trainer *trainer, size_t step) {
+    const ra_sae_pass *pass = &trainer->pass;
     size_t dead = 0;
-    for (size_t e = 0; e < ra_codes_entries(&t->pass.codes); e++)
-        t->last_active[t->pass.codes.index[e]] = step;
-    for (size_t k = 0; k < t->concepts; k++)
-        dead += t->last_active[k] == 0 || step - t->last_active[k] >= t->steps_per_epoch;
-    return (double)dead / (double)t->concepts;
+    for (size_t k = 0; k < trainer->concepts; k++) {
+        if (pass->active[k]) trainer->last_active[k] = (int64_t)step;
+        int64_t last = trainer->last_active[k];
+        dead += last == 0 || step - (size_t)last >= trainer->steps_per_epoch;
+    }
+    return (double)dead / (double)trainer->concepts;
 }
 
-static ra_status run_step(trainer *t, size_t step, double rate, ra_train_progress *progress, ra_error *err) {
-    size_t rows = next_batch(t);
-    RA_TRY(ra_sae_forward(t->sae, t->x, rows, &t->pass, err));
-    ra_loss_batch batch = {.backend = t->backend,
-                           .rows = rows,
-                           .dimensions = t->dimensions,
-                           .concepts = t->concepts,
-                           .x = t->x,
-                           .x_hat = t->pass.x_hat,
-                           .pre = t->pass.pre,
-                           .codes = &t->pass.codes,
-                           .D = t->pass.D,
-                           .penalty = t->settings->penalty};
-    double loss, norm;
-    ra_loss_gradients *g = &t->gradients;
-    RA_TRY(ra_loss_evaluate((ra_loss)t->settings->loss, &batch, &loss, g, err));
-    if (!isfinite(loss))
-        RA_FAIL(err, RA_ERR_NOT_FINITE,
-                "the loss became %g at step %zu with learning rate %g; try a smaller --lr", loss, step, rate);
-    ra_sae_gradients gradients = {.x_hat = g->x_hat.data,
-                                  .value = g->has_value ? g->value : NULL,
-                                  .codes = g->has_codes ? g->codes.data : NULL,
-                                  .pre = g->has_pre ? g->pre.data : NULL,
-                                  .D = g->has_D ? g->D.data : NULL};
-    RA_TRY(ra_sae_backward(t->sae, t->x, &t->pass, &gradients, err));
-    RA_TRY(update(t, step, rate, &norm, err));
-    *progress = (ra_train_progress){.step = step,
-                                    .steps = t->steps,
-                                    .epoch = (step - 1) / t->steps_per_epoch + 1,
-                                    .epochs = (t->steps + t->steps_per_epoch - 1) / t->steps_per_epoch,
-                                    .loss = loss,
-                                    .r2 = r2_of(t->x, t->pass.x_hat, rows * t->dimensions),
-                                    .l0 = (double)ra_codes_entries(&t->pass.codes) / (double)rows,
-                                    .dead = dead_share(t, step),
-                                    .lr = rate,
-                                    .grad_norm = norm,
-                                    .rows = rows};
+static ra_status evaluate_loss(ra_trainer *trainer, const float *x, double *loss, ra_error *err) {
+    const ra_sae_pass *pass = &trainer->pass;
+    const ra_loss_batch batch = {.backend = ra_sae_backend(trainer->sae),
+                                 .group = ra_sae_group(trainer->sae),
+                                 .rows = pass->rows,
+                                 .dimensions = trainer->dimensions,
+                                 .concepts = trainer->concepts,
+                                 .total_rows = pass->total_rows,
+                                 .x = x,
+                                 .x_hat = pass->x_hat,
+                                 .pre = pass->pre,
+                                 .codes = &pass->codes,
+                                 .D = pass->D,
+                                 .penalty = trainer->settings.penalty};
+    return ra_loss_evaluate((ra_loss)trainer->settings.loss, &batch, loss, &trainer->gradients, err);
+}
+
+ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_train_progress *progress,
+                          ra_error *err) {
+    size_t step = trainer->done + 1;
+    double rate = ra_schedule_rate(&trainer->schedule, step), loss, norm;
+    ra_sae_pass *pass = &trainer->pass;
+    const ra_loss_gradients *g = &trainer->gradients;
+    batch_sums sums;
+    RA_TRY(ra_sae_forward(trainer->sae, x, rows, pass, err));
+    RA_TRY(evaluate_loss(trainer, x, &loss, err));
+    RA_TRY(sum_batch(trainer, x, loss, &sums, err));
+    if (!isfinite(sums.loss)) return fail_not_finite(trainer, "loss", sums.loss, rate, err);
+    const ra_sae_gradients gradients = {.x_hat = g->x_hat.data,
+                                        .value = g->has_value ? g->value : NULL,
+                                        .codes = g->has_codes ? g->codes.data : NULL,
+                                        .pre = g->has_pre ? g->pre.data : NULL,
+                                        .D = g->has_D ? g->D.data : NULL};
+    RA_TRY(ra_sae_backward(trainer->sae, x, pass, &gradients, err));
+    RA_TRY(ra_optimizer_gradient_norm(&trainer->optimizer, pass, &norm, err));
+    if (!isfinite(
+            norm)) /* once in Adam's moments it would stay, and a sparse code may hide it from the loss */
+        return fail_not_finite(trainer, "gradient", norm, rate, err);
+    RA_TRY(ra_optimizer_step(&trainer->optimizer, pass, step, rate, norm, err));
+    trainer->done = step;
+    double numbers = (double)pass->total_rows * (double)trainer->dimensions;
+    *progress = (ra_train_progress){
+        .step = step,
+        .steps = trainer->steps,
+        .epoch = (step - 1) / trainer->steps_per_epoch + 1,
+        .epochs = (trainer->steps + trainer->steps_per_epoch - 1) / trainer->steps_per_epoch,
+        .loss = sums.loss,
+        .r2 = 1 - sums.residual / (fmax(sums.squares - sums.x * sums.x / numbers, 0) + 1e-6),
+        .l0 = sums.entries / (double)pass->total_rows,
+        .dead = dead_share(trainer, step),
+        .lr = rate,
+        .grad_norm = norm,
+        .rows = pass->total_rows};
     return RA_OK;
 }
 
-static ra_status run(trainer *t, ra_train_callback *callback, void *context, ra_error *err) {
-    RA_TRY(prepare(t, err));
-    ra_schedule_options schedule = {.schedule = (ra_schedule)t->settings->schedule,
-                                    .base = t->settings->lr,
-                                    .final = t->settings->lr_final,
-                                    .total = t->steps,
-                                    .warmup =
-                                        t->settings->warmup < t->steps ? t->settings->warmup : t->steps};
-    RA_TRY(ra_sae_set_training(t->sae, true, err));
-    for (size_t step = 1; step <= t->steps; step++) {
-        ra_train_progress progress;
-        RA_TRY(run_step(t, step, ra_schedule_rate(&schedule, step), &progress, err));
-        if (callback && !callback(context, &progress))
-            RA_FAIL(err, RA_ERR_CANCELLED, "training was stopped at step %zu of %zu", step, t->steps);
+ra_status ra_trainer_check(ra_trainer *trainer, ra_error *err) {
+    size_t count;
+    const float *D;
+    const ra_parameter *parameters = ra_sae_parameters(trainer->sae, &count);
+    RA_TRY(ra_dictionary_get(ra_sae_dictionary(trainer->sae), &D, err));
+    size_t size = trainer->concepts * trainer->dimensions;
+    const char *bad = ra_find_not_finite(D, size) < size ? "the dictionary" : NULL;
+    for (size_t i = 0; i < count && !bad; i++) {
+        size = ra_parameter_size(&parameters[i]);
+        if (ra_find_not_finite(parameters[i].value, size) < size) bad = parameters[i].name;
     }
-    const float *D; /* projects the parameters of the last step */
-    return ra_dictionary_get(ra_sae_dictionary(t->sae), &D, err);
+    if (!bad) return RA_OK;
+    RA_FAIL(err, RA_ERR_NOT_FINITE,
+            "%s holds a NaN or an infinity after step %zu with learning rate %g; try a smaller --lr", bad,
+            trainer->done, ra_schedule_rate(&trainer->schedule, trainer->done));
 }
 
-ra_status ra_train(ra_sae *sae, const ra_data *data, const ra_train_settings *settings,
-                   ra_train_callback *callback, void *context, ra_error *err) {
-    ra_train_settings complete = *settings;
-    ra_train_settings_defaults(&complete);
-    trainer t = {.sae = sae,
-                 .backend = ra_sae_backend(sae),
-                 .data = data,
-                 .settings = &complete,
-                 .rows = ra_data_rows(data),
-                 .dimensions = ra_dictionary_dimensions(ra_sae_dictionary(sae)),
-                 .concepts = ra_dictionary_concepts(ra_sae_dictionary(sae))};
-    ra_status status = run(&t, callback, context, err);
-    release(&t);
-    return status;
+/* ---- files --------------------------------------------------------------------------------------------- */
+
+ra_status ra_trainer_store(ra_trainer *trainer, bool state, ra_safetensors_writer *writer, ra_error *err) {
+    RA_TRY(ra_sae_store(trainer->sae, writer, err));
+    if (!state) return RA_OK;
+    const ra_tensor last_active = ra_tensor_1d(RA_I64, trainer->last_active, trainer->concepts);
+    snprintf(trainer->step_text, sizeof trainer->step_text, "%zu", trainer->done);
+    RA_TRY(ra_safetensors_writer_metadata(writer, step_key, trainer->step_text, err));
+    RA_TRY(ra_safetensors_writer_tensor(writer, last_active_name, &last_active, err));
+    return ra_optimizer_store(&trainer->optimizer, writer, err);
+}
+
+static ra_status read_step(const ra_safetensors *file, size_t *step, ra_error *err) {
+    const char *text = ra_safetensors_metadata(file, step_key);
+    if (!text)
+        RA_FAIL(err, RA_ERR_STATE,
+                "%s holds no state of training to continue from; start anew from it with --init",
+                ra_safetensors_path(file));
+    size_t n = 0;
+    bool good = *text != '\0';
+    for (const char *c = text; *c && good; c++)
+        good = *c >= '0' && *c <= '9' && !__builtin_mul_overflow(n, (size_t)10, &n) &&
+               !__builtin_add_overflow(n, (size_t)(*c - '0'), &n);
+    if (!good)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: %s is \"%s\", expected a number of steps", ra_safetensors_path(file),
+                step_key, text);
+    *step = n;
+    return RA_OK;
+}
+
+ra_status ra_trainer_restore(ra_trainer *trainer, const ra_safetensors *file, ra_error *err) {
+    size_t step = 0, K = trainer->concepts;
+    char shape[128];
+    ra_tensor last_active;
+    RA_TRY(read_step(file, &step, err));
+    RA_TRY(ra_safetensors_get(file, last_active_name, &last_active, err));
+    if (last_active.dtype != RA_I64 || last_active.rank != 1 || last_active.shape[0] != K)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s is %s %s, expected I64 [%zu]", ra_safetensors_path(file),
+                last_active_name, ra_dtype_name(last_active.dtype),
+                ra_shape_text(last_active.rank, last_active.shape, shape, sizeof shape), K);
+    memcpy(trainer->last_active, last_active.data, K * sizeof *trainer->last_active);
+    for (size_t k = 0; k < K; k++)
+        if (trainer->last_active[k] < 0 || (uint64_t)trainer->last_active[k] > step)
+            RA_FAIL(err, RA_ERR_FORMAT, "%s: %s holds %lld for latent %zu, expected a step from 0 to %zu",
+                    ra_safetensors_path(file), last_active_name, (long long)trainer->last_active[k], k, step);
+    RA_TRY(ra_optimizer_restore(&trainer->optimizer, file, err));
+    trainer->done = step;
+    ra_dictionary_set_projected(ra_sae_dictionary(trainer->sae)); /* as they were stored */
+    return RA_OK;
 }

@@ -99,6 +99,7 @@ void json_dictionary(text *out, const dictionary_reply *dictionary) {
     known_setting(out, RA_SET_SAE, &info->settings);
     known_setting(out, RA_SET_ENCODER, &info->settings);
     flag(out, "has_encoder", info->has_encoder);
+    flag(out, "standardized", info->has_standardisation);
     flag(out, "has_relaxation", info->has_relaxation);
     flag(out, "has_atom_labels", info->has_atom_labels);
     flag(out, "has_point_labels", info->has_point_labels);

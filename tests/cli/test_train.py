@@ -5,11 +5,9 @@ import json
 import os
 import pty
 import re
-import signal
 import struct
 import subprocess
 import termios
-import time
 
 import support
 from support import Case, Tensor, data, golden, read_safetensors, small_data
@@ -420,44 +418,6 @@ class Reports(Train):
     def test_a_terminal_of_no_width_at_all_does_no_harm(self):
         for columns in [1, 2, 7, 15, 25]:
             self.on_a_terminal(columns, "--steps", "50")
-
-
-class Interrupted(Train):
-    def test_an_interrupt_ends_the_run_and_writes_nothing(self):
-        for sign in [signal.SIGINT, signal.SIGTERM]:
-            log = self.path("log")
-            process = subprocess.Popen(
-                [
-                    support.RASAE,
-                    "train",
-                    self.x,
-                    "-o",
-                    self.out,
-                    "--steps",
-                    "100000000",
-                    "--log",
-                    log,
-                    "--quiet",
-                ],
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
-            try:
-                deadline = time.monotonic() + 60
-                while not (os.path.exists(log) and os.path.getsize(log)) and time.monotonic() < deadline:
-                    time.sleep(0.01)
-                process.send_signal(sign)
-                _, errors = process.communicate(timeout=60)
-            finally:
-                process.kill()
-            self.assertEqual(process.returncode, 1)
-            self.assertRegex(
-                errors.decode(), r"^rasae: training was interrupted at step \d+ of 100000000; .*\n$"
-            )
-            self.assertEqual(sorted(os.listdir(self.folder)), ["log", "x.npy"])
-            lines = self.read("log").decode().splitlines()
-            self.assertEqual(json.loads(lines[-1])["step"], len(lines), "the log is complete up to there")
-            os.remove(log)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ START_TEST(test_gemm_in_many_tiles) {
 }
 END_TEST
 
-START_TEST(test_projections_combine_dot_and_adam) {
+START_TEST(test_projections_combine_and_dot) {
     pair p = open_pair();
     size_t rows = sizes[_i % SIZES], n = sizes[_i / SIZES % SIZES], size = rows * n;
     float *x = numbers(size, 1), *y = numbers(size, 1), *z = numbers(size, 2);
@@ -117,12 +117,46 @@ START_TEST(test_projections_combine_dot_and_adam) {
     ra_ok(p.a->dot(p.self_a, NULL, z, z, size, &a, &err));
     ra_ok(p.b->dot(p.self_b, NULL, z, z, size, &b, &err));
     ck_assert_double_eq_tol(a, b, 1e-10 * a);
+    ra_free(x);
+    ra_free(y);
+    ra_free(z);
+    close_pair(&p);
+}
+END_TEST
+
+/* Three steps with a gradient for all rows, and three in which only every second row of the first half has
+ * one, packed; the other rows of that half go on by their momentum, the rest is untouched as long as its
+ * moments are zeros. */
+START_TEST(test_gather_and_adam) {
+    pair p = open_pair();
+    size_t rows = sizes[_i % SIZES], n = sizes[_i / SIZES % SIZES], size = rows * n, packed = 0;
+    float *x = numbers(size, 1), *y = numbers(size, 1), *z = numbers(size, 2), *some = numbers(size, 7);
     float *first[2] = {ra_calloc(size, 4), ra_calloc(size, 4)},
           *second[2] = {ra_calloc(size, 4), ra_calloc(size, 4)};
-    for (int step = 1; step <= 3; step++) {
-        ra_adam_step s = {1e-2, 0.9, 0.999, 1e-8, 1 - pow(0.9, step), 1 - pow(0.999, step), 0.7};
-        ra_ok(p.a->adam(p.self_a, NULL, &s, x, z, first[0], second[0], size, &err));
-        ra_ok(p.b->adam(p.self_b, NULL, &s, y, z, first[1], second[1], size, &err));
+    int32_t *place = ra_malloc(rows, sizeof *place), *chosen = ra_malloc(rows, sizeof *chosen);
+    for (size_t i = 0; i < rows; i++) {
+        place[i] = i > rows / 2 ? RA_ROW_UNTOUCHED : i % 2 ? RA_ROW_STILL : (int32_t)packed;
+        if (place[i] >= 0) chosen[packed++] = (int32_t)i;
+    }
+    ra_ok(p.a->gather(p.self_a, NULL, z, chosen, packed, n, some, &err));
+    for (size_t i = 0; i < packed; i++)
+        ck_assert_mem_eq(some + i * n, z + (size_t)chosen[i] * n, n * sizeof *z);
+    test_fill(some, size, 7);
+    ra_ok(p.b->gather(p.self_b, NULL, z, chosen, packed, n, some, &err));
+    for (size_t i = 0; i < packed; i++)
+        ck_assert_mem_eq(some + i * n, z + (size_t)chosen[i] * n, n * sizeof *z);
+    for (int step = 1; step <= 6; step++) {
+        ra_adam_step s = {1e-2, 0.9, 0.999, 1e-8, 1 - pow(0.9, step), 1 - pow(0.999, step), 0.7, 0};
+        s.decay = step % 2 ? 0 : 0.1;
+        const int32_t *where = step <= 3 ? place : NULL;
+        const float *g = where ? some : z;
+        ra_ok(p.a->adam(p.self_a, NULL, &s, x, g, where, first[0], second[0], rows, n, &err));
+        ra_ok(p.b->adam(p.self_b, NULL, &s, y, g, where, first[1], second[1], rows, n, &err));
+        if (step == 1 && rows > 2) { /* without decay an untouched row stays as it is */
+            float *start = numbers(size, 1);
+            ck_assert_mem_eq(y + (rows - 1) * n, start + (rows - 1) * n, n * sizeof *y);
+            ra_free(start);
+        }
     }
     assert_close(y, x, size, 1e-6);
     assert_close(first[1], first[0], size, 1e-6);
@@ -131,6 +165,9 @@ START_TEST(test_projections_combine_dot_and_adam) {
         ra_free(first[i]);
         ra_free(second[i]);
     }
+    ra_free(place);
+    ra_free(chosen);
+    ra_free(some);
     ra_free(x);
     ra_free(y);
     ra_free(z);
@@ -299,7 +336,7 @@ START_TEST(test_failing_allocations_are_reported) {
 END_TEST
 
 TEST_CASES_LOOP(backend, 60, GRID, test_gemm, test_sparse_products, test_selections)
-TEST_CASES_LOOP(backend_rows, 60, SIZES *SIZES, test_projections_combine_dot_and_adam)
+TEST_CASES_LOOP(backend_rows, 60, SIZES *SIZES, test_projections_combine_and_dot, test_gather_and_adam)
 TEST_CASES_SLOW(backend_whole, 60, test_gemm_in_many_tiles,
                 test_results_do_not_depend_on_the_number_of_threads, test_devices_by_name,
                 test_a_plugin_is_loaded_by_name, test_failing_allocations_are_reported)

@@ -51,10 +51,11 @@ END_TEST
 START_TEST(test_takes_a_tensor_by_name) {
     const char *path = data_file_safetensors("named.safetensors", RA_F32, first, 2, D);
     ra_data *data = NULL;
-    ra_ok(ra_data_open(&path, 1, "x", &data, &err));
+    ra_ok(ra_data_open(&path, 1, &(ra_data_options){.tensor_name = "x"}, &data, &err));
     ck_assert_uint_eq(ra_data_rows(data), 2);
     ra_data_free(data);
-    ra_fails(ra_data_open(&path, 1, "y", &data, &err), RA_ERR_NOT_FOUND, "named.safetensors");
+    ra_fails(ra_data_open(&path, 1, &(ra_data_options){.tensor_name = "y"}, &data, &err), RA_ERR_NOT_FOUND,
+             "named.safetensors");
 }
 END_TEST
 
@@ -67,7 +68,8 @@ static const char *write_tensor(const char *name, ra_tensor tensor) {
 START_TEST(test_refuses_what_is_no_activations) {
     static const double doubles[] = {1, 2, 3, 4};
     static const int32_t integers[] = {1, 2, 3, 4};
-    ra_tensor cube = {.dtype = RA_F32, .rank = 3, .shape = {1, 2, 3}, .data = first};
+    ra_tensor five = {.dtype = RA_F32, .rank = 5, .shape = {1, 1, 1, 2, 3}, .data = first};
+    ra_tensor no_pixel = {.dtype = RA_F32, .rank = 4, .shape = {1, 2, 3, 0}, .data = first};
     const struct {
         ra_tensor tensor;
         ra_status status;
@@ -76,7 +78,9 @@ START_TEST(test_refuses_what_is_no_activations) {
         {ra_tensor_2d(RA_F64, doubles, 2, 2), RA_ERR_DTYPE, "holds F64 numbers; expected activations in F32"},
         {ra_tensor_2d(RA_I32, integers, 2, 2), RA_ERR_DTYPE, "I32"},
         {ra_tensor_1d(RA_F32, first, 6), RA_ERR_SHAPE, "shape [6]; expected activations of shape [rows, d]"},
-        {cube, RA_ERR_SHAPE, "shape [1, 2, 3]"},
+        {five, RA_ERR_SHAPE,
+         "shape [1, 1, 1, 2, 3]; expected activations of shape [rows, d], [n, tokens, d] or"},
+        {no_pixel, RA_ERR_SHAPE, "shape [1, 2, 3, 0]"},
         {ra_tensor_2d(RA_F32, first, 0, 3), RA_ERR_SHAPE, "[0, 3]"},
         {ra_tensor_2d(RA_F32, first, 3, 0), RA_ERR_SHAPE, "at least one row"},
     };
@@ -94,7 +98,8 @@ START_TEST(test_refuses_files_that_differ_in_width) {
     const char *paths[] = {data_file_npy("wide.npy", first, 2, 3), data_file_npy("narrow.npy", first, 3, 2)};
     ra_data *data = NULL;
     ra_fails(ra_data_open(paths, 2, NULL, &data, &err), RA_ERR_SHAPE, "narrow.npy has the shape [3, 2]");
-    ra_fails(ra_data_open(paths, 2, NULL, &data, &err), RA_ERR_SHAPE, "expected [rows, 3], as ");
+    ra_fails(ra_data_open(paths, 2, NULL, &data, &err), RA_ERR_SHAPE,
+             "which is 2 dimensions a row; expected 3, as ");
     ra_fails(ra_data_open(paths, 2, NULL, &data, &err), RA_ERR_SHAPE, "wide.npy has");
 }
 END_TEST

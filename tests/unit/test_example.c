@@ -18,7 +18,8 @@ static ra_status write_data(const char *path, ra_error *err) {
     return ra_npy_write(path, &tensor, err);
 }
 
-static bool keep_last(void *context, const ra_train_progress *progress) {
+static bool keep_last(void *context, size_t which, const ra_train_progress *progress) {
+    (void)which;
     *(ra_train_progress *)context = *progress;
     return true;
 }

@@ -134,9 +134,9 @@ START_TEST(test_a_dictionary_never_names_its_file) {
     check(&out,
           "{\"name\":\"words\",\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,"
           "\"dtype\":\"bf16\",\"sae\":\"topk\",\"encoder\":null,\"has_encoder\":true,"
-          "\"has_relaxation\":false,\"has_atom_labels\":false,\"has_point_labels\":false,"
-          "\"has_point_vectors\":false,\"has_statistics\":false,\"has_layout\":false,\"source\":\"artifact\","
-          "\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
+          "\"standardized\":false,\"has_relaxation\":false,\"has_atom_labels\":false,\"has_point_labels\":"
+          "false,\"has_point_vectors\":false,\"has_statistics\":false,\"has_layout\":false,"
+          "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
           "123,"
           "\"generation\":2,\"requests\":7}");
     reply.with_settings = true;

@@ -65,7 +65,7 @@ START_TEST(test_statistics_equal_plain_loops) {
         ra_ok(ra_latent_sums_init(&sums, K, T, &err));
         for (size_t from = 0; from < ROWS; from += steps[s])
             add(&sums, z, from, from + steps[s] < ROWS ? from + steps[s] : ROWS);
-        ra_ok(ra_latent_sums_view(&sums, norm, NULL, &view, &err));
+        ra_ok(ra_latent_sums_view(&sums, norm, &(ra_latent_rows){0}, &view, &err));
         ck_assert_uint_eq(view.rows, ROWS);
         for (size_t k = 0; k < K; k++) {
             double sum = 0;
@@ -98,7 +98,7 @@ START_TEST(test_histograms_of_extreme_values) {
     ra_ok(ra_latent_sums_init(&sums, 1, 1, &err));
     ra_ok(ra_codes_from_dense(&codes, z, 5, 1, &err));
     ra_latent_sums_add(&sums, &codes);
-    ra_ok(ra_latent_sums_view(&sums, (double[]){1}, NULL, &view, &err));
+    ra_ok(ra_latent_sums_view(&sums, (double[]){1}, &(ra_latent_rows){0}, &view, &err));
     ck_assert_float_eq(view.histogram_top[0], 0x1p127f);
     ck_assert_int_eq(view.histogram[0], 4);
     ck_assert_int_eq(view.histogram[RA_LATENT_BINS - 1], 1);
@@ -120,8 +120,9 @@ START_TEST(test_examples_carry_labels) {
     ra_ok(ra_latent_sums_init(&sums, 2, 2, &err));
     ra_ok(ra_codes_from_dense(&codes, z, 3, 2, &err));
     ra_latent_sums_add(&sums, &codes);
+    const ra_latent_rows rows = {.labels = labels};
     for (int again = 0; again < 2; again++) {
-        ra_ok(ra_latent_sums_view(&sums, (double[]){1, 1}, labels, &view, &err));
+        ra_ok(ra_latent_sums_view(&sums, (double[]){1, 1}, &rows, &view, &err));
         ck_assert(ra_latents_example(&view, 0, 0, &one));
         ck_assert_uint_eq(one.row, 1);
         ck_assert_str_eq(one.label, "dog and more"); /* tabs part labels in a file */
@@ -130,10 +131,40 @@ START_TEST(test_examples_carry_labels) {
         ck_assert_ptr_null(one.label);
         ck_assert(!ra_latents_example(&view, 1, 1, &one));
     }
-    ra_ok(ra_latent_sums_view(&sums, (double[]){1, 1}, NULL, &view, &err));
+    ra_ok(ra_latent_sums_view(&sums, (double[]){1, 1}, &(ra_latent_rows){0}, &view, &err));
     ck_assert(ra_latents_example(&view, 0, 0, &one));
     ck_assert_ptr_null(one.label);
-    fails_at_each_allocation(ra_latent_sums_view(&sums, (double[]){1, 1}, labels, &view, &err));
+    fails_at_each_allocation(ra_latent_sums_view(&sums, (double[]){1, 1}, &rows, &view, &err));
+    ra_labels_free(labels);
+    ra_codes_release(&codes);
+    ra_latent_sums_release(&sums);
+}
+END_TEST
+
+static uint64_t backwards(const void *context, uint64_t row) {
+    return *(const uint64_t *)context - row;
+}
+
+START_TEST(test_rows_may_be_numbered_otherwise) {
+    static const float z[] = {1, 3, 2}; /* [3,1] */
+    static const char text[] = "\n\n\n\n\nfifth\n\n";
+    const uint64_t last = 6;
+    ra_latent_sums sums;
+    ra_latents view;
+    ra_codes codes = {0};
+    ra_labels *labels = NULL;
+    ra_latent_example one;
+    ra_ok(ra_labels_parse(text, strlen(text), "labels", &labels, &err));
+    ra_ok(ra_latent_sums_init(&sums, 1, 2, &err));
+    ra_ok(ra_codes_from_dense(&codes, z, 3, 1, &err));
+    ra_latent_sums_add(&sums, &codes);
+    ra_ok(
+        ra_latent_sums_view(&sums, (double[]){1}, &(ra_latent_rows){backwards, &last, labels}, &view, &err));
+    ck_assert(ra_latents_example(&view, 0, 0, &one));
+    ck_assert_uint_eq(one.row, 5);
+    ck_assert_str_eq(one.label, "fifth");
+    ck_assert(ra_latents_example(&view, 0, 1, &one));
+    ck_assert_uint_eq(one.row, 4);
     ra_labels_free(labels);
     ra_codes_release(&codes);
     ra_latent_sums_release(&sums);
@@ -153,4 +184,4 @@ START_TEST(test_every_allocation_may_fail) {
 END_TEST
 
 TEST_CASES(latents, test_statistics_equal_plain_loops, test_histograms_of_extreme_values,
-           test_examples_carry_labels, test_every_allocation_may_fail)
+           test_examples_carry_labels, test_rows_may_be_numbered_otherwise, test_every_allocation_may_fail)

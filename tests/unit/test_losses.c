@@ -197,9 +197,18 @@ typedef struct small {
 static double loss_of(small *s) {
     double value;
     ra_sae_changed(s->sae);
+    s->pass.all_atoms = ra_loss_needs_all_atoms(s->loss);
     ra_ok(ra_sae_forward(s->sae, s->x, B, &s->pass, &err));
-    ra_loss_batch batch = {s->backend,     B,         D_,  K, s->x, s->pass.x_hat, s->pass.pre,
-                           &s->pass.codes, s->pass.D, 0.05};
+    ra_loss_batch batch = {.backend = s->backend,
+                           .rows = B,
+                           .dimensions = D_,
+                           .concepts = K,
+                           .x = s->x,
+                           .x_hat = s->pass.x_hat,
+                           .pre = s->pass.pre,
+                           .codes = &s->pass.codes,
+                           .D = s->pass.D,
+                           .penalty = 0.05};
     ra_ok(ra_loss_evaluate(s->loss, &batch, &value, &s->g, &err));
     return value;
 }
@@ -224,11 +233,6 @@ START_TEST(test_backward_matches_finite_differences) {
         ra_ok(ra_plain_dictionary_new(s.backend, D_, K, runs[_i].dictionary, NULL, true, 13, &dictionary,
                                       &err));
     ra_ok(ra_sae_new(&settings, dictionary, 14, &s.sae, &err));
-    loss_of(&s);
-    ra_sae_gradients gradients = {s.g.x_hat.data, s.g.has_value ? s.g.value : NULL,
-                                  s.g.has_codes ? s.g.codes.data : NULL, s.g.has_pre ? s.g.pre.data : NULL,
-                                  s.g.has_D ? s.g.D.data : NULL};
-    ra_ok(ra_sae_backward(s.sae, s.x, &s.pass, &gradients, &err));
     size_t count, checked = 0, outliers = 0;
     const ra_parameter *p = ra_sae_parameters(s.sae, &count);
     for (size_t i = 0; i < count; i++) {
@@ -238,7 +242,12 @@ START_TEST(test_backward_matches_finite_differences) {
             continue;
         size_t n = ra_parameter_size(&p[i]);
         float *gradient = ra_malloc(n, sizeof *gradient);
-        memcpy(gradient, p[i].gradient, n * sizeof *gradient);
+        loss_of(&s);
+        ra_sae_gradients gradients = {s.g.x_hat.data, s.g.has_value ? s.g.value : NULL,
+                                      s.g.has_codes ? s.g.codes.data : NULL,
+                                      s.g.has_pre ? s.g.pre.data : NULL, s.g.has_D ? s.g.D.data : NULL};
+        ra_ok(ra_sae_backward(s.sae, s.x, &s.pass, &gradients, &err));
+        ra_sae_gradient(s.sae, &s.pass, i, gradient);
         for (size_t j = 0; j < n; j++) {
             const float h = 2e-3f, kept = p[i].value[j];
             p[i].value[j] = kept + h;

@@ -45,7 +45,8 @@ static ra_status use(const ra_model *model, ra_error *err) {
 }
 
 START_TEST(test_every_allocation_may_fail) {
-    void (*const make[])(model_file *) = {model_file_artifact, model_file_checkpoint, model_file_artifact};
+    void (*const make[])(model_file *) = {model_file_artifact, model_file_checkpoint, model_file_artifact,
+                                          model_file_checkpoint};
     model_file file = {0};
     make[_i](&file);
     if (_i == 2) { /* D and encoder that have to be widened, labels that are given */
@@ -53,6 +54,11 @@ START_TEST(test_every_allocation_may_fail) {
         model_file_convert(&file, "encoder.final_block.0.weight", RA_BF16);
         model_file_put_text(&file, "points.labels", "a\nb\nc\nd\ne");
         model_file_put_text(&file, "atoms.labels", "a\nb\nc\nd\ne\nf");
+    }
+    if (_i == 3) { /* inputs that have to be copied */
+        static const float mean[FILE_D] = {1, 2, 3, 4}, scale[FILE_D] = {4, 3, 2, 1};
+        model_file_put(&file, "input.mean", RA_F32, 1, FILE_D, 0, mean);
+        model_file_put(&file, "input.scale", RA_F32, 1, FILE_D, 0, scale);
     }
     const char *path = model_file_write(&file, "faults.safetensors"), *saved = test_path("saved.safetensors");
     ra_model *model = NULL;
@@ -176,6 +182,6 @@ START_TEST(test_many_threads_get_the_same_bytes) {
 }
 END_TEST
 
-TEST_CASES_LOOP(model_faults_kinds, 30, 3, test_every_allocation_may_fail)
+TEST_CASES_LOOP(model_faults_kinds, 30, 4, test_every_allocation_may_fail)
 TEST_CASES_SLOW(model_faults, 30, test_a_plain_dictionary_may_fail_anywhere,
                 test_steady_search_does_not_allocate, test_many_threads_get_the_same_bytes)

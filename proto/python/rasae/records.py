@@ -25,6 +25,7 @@ class Info:
     sae: str | None
     encoder: str | None
     has_encoder: bool  #: encode and explain work
+    standardized: bool  #: atoms are in units of (x - mean) / scale; inputs and reconstructions are not
     has_relaxation: bool
     has_atom_labels: bool
     has_point_labels: bool

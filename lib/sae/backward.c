@@ -1,0 +1,133 @@
+/* The gradient of every parameter.
+ *
+ * That of the codes is needed only on active latents, with two exceptions that make it dense: jumprelu, whose
+ * thresholds learn from inactive latents too, and encoders with a norm, where every pre-code of a row or a
+ * batch moves all others. */
+#include "sae/sae.h"
+#include "base/error.h"
+
+#include <string.h>
+
+/* dD = codes^T dx_hat (+ what the loss adds), then on to the dictionary's parameters. */
+static ra_status backward_dictionary(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
+                                     ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
+    void *self = ra_backend_self(sae->backend);
+    size_t d = sae->encoder.dimensions, n = pass->atom_count * d;
+    float *dD = ra_dictionary_gradient_room(sae->dictionary);
+    RA_TRY(ops->combine(self, NULL, g->D ? 1 : 0, g->D, 0, dD, n, err));
+    if (g->x_hat)
+        RA_TRY(ops->accumulate(self, NULL, ra_sae_pass_codes(pass), pass->codes.value, g->x_hat, d, dD, err));
+    RA_TRY(ra_group_sum_f32(sae->group, dD, n, err));
+    for (size_t i = sae->owned; i < sae->count; i++)
+        sae->packed[i] = pass->atoms && sae->parameters[i].rank == 2 && sae->parameters[i].gradient;
+    return ra_dictionary_backward(sae->dictionary, dD, err);
+}
+
+/* scratch [B,K] <- the gradient of all codes, active or not. */
+static ra_status dense_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
+                                     ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
+    void *self = ra_backend_self(sae->backend);
+    size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, B = pass->rows;
+    RA_TRY(ops->combine(self, NULL, g->codes ? 1 : 0, g->codes, 0, pass->scratch, B * K, err));
+    if (g->x_hat)
+        RA_TRY(ops->gemm(self, NULL, false, true, B, K, d, 1, g->x_hat, d, pass->D, d, 1, pass->scratch, K,
+                         err));
+    if (g->value)
+        for (size_t b = 0; b < B; b++)
+            for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
+                pass->scratch[b * K + (size_t)pass->codes.index[e]] += g->value[e];
+    return RA_OK;
+}
+
+/* pass->dvalue <- the gradient of the active codes. */
+static ra_status sparse_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
+                                      ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
+    size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, entries = ra_codes_entries(&pass->codes);
+    if (g->x_hat)
+        RA_TRY(ops->decode_gradient(ra_backend_self(sae->backend), NULL, ra_sae_pass_codes(pass), g->x_hat,
+                                    pass->D, d, pass->dvalue, err));
+    else
+        memset(pass->dvalue, 0, entries * sizeof *pass->dvalue);
+    if (g->value)
+        for (size_t e = 0; e < entries; e++) pass->dvalue[e] += g->value[e];
+    if (g->codes)
+        for (size_t b = 0; b < pass->rows; b++)
+            for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
+                pass->dvalue[e] += g->codes[b * K + (size_t)pass->codes.index[e]];
+    return RA_OK;
+}
+
+/* scratch [B,K] <- the gradient of the pre-codes: that of the active codes, plus what the loss gives
+ * directly. */
+static ra_status dense_pre_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
+                                    ra_error *err) {
+    size_t K = sae->encoder.concepts;
+    RA_TRY(ra_backend_operations(sae->backend)
+               ->combine(ra_backend_self(sae->backend), NULL, g->pre ? 1 : 0, g->pre, 0, pass->scratch,
+                         pass->rows * K, err));
+    for (size_t b = 0; b < pass->rows; b++)
+        for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
+            pass->scratch[b * K + (size_t)pass->codes.index[e]] += pass->dvalue[e];
+    return RA_OK;
+}
+
+/* The members' gradients of the encoder and the thresholds, added up. (Those of the dictionary follow from
+ * the sum of dD; BatchNorm's affine pair was summed on the way, since its input's gradient needs the sums.)
+ */
+static ra_status sum_gradients(const ra_sae *sae, const ra_sae_pass *pass, ra_error *err) {
+    for (size_t i = 0; i < sae->owned; i++) {
+        const ra_parameter *p = &sae->parameters[i];
+        bool summed = sae->encoder.kind == RA_ENCODER_MLP_BN_1 &&
+                      (i == RA_ENCODER_NORM_WEIGHT || i == RA_ENCODER_NORM_BIAS);
+        size_t n = sae->packed[i] ? pass->atom_count * p->shape[1] : ra_parameter_size(p);
+        if (p->gradient && !summed) RA_TRY(ra_group_sum_f32(sae->group, p->gradient, n, err));
+    }
+    return RA_OK;
+}
+
+ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const ra_sae_gradients *g,
+                          ra_error *err) {
+    const ra_activation_type *type = ra_activation_types[sae->activation.kind];
+    size_t K = sae->encoder.concepts, entries = ra_codes_entries(&pass->codes);
+    if (entries > pass->dvalue_capacity) {
+        RA_TRY(ra_sae_pass_grow(pass, &pass->dvalue, entries, err));
+        pass->dvalue_capacity = entries;
+    }
+    RA_TRY(backward_dictionary(sae, pass, g, err));
+    if (type->theta_gradient) {
+        RA_TRY(dense_code_gradient(sae, pass, g, err));
+        type->theta_gradient(&sae->activation, sae->backend, pass->pre, pass->scratch, pass->rows, K,
+                             ra_sae_theta(sae)->gradient);
+        for (size_t b = 0; b < pass->rows; b++)
+            for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
+                pass->dvalue[e] = pass->scratch[b * K + (size_t)pass->codes.index[e]];
+    } else {
+        RA_TRY(sparse_code_gradient(sae, pass, g, err));
+    }
+    bool dense = g->pre || sae->encoder.kind != RA_ENCODER_LINEAR;
+    if (dense) RA_TRY(dense_pre_gradient(sae, pass, g, err));
+    sae->packed[RA_ENCODER_WEIGHT] = pass->atoms && !dense;
+    RA_TRY(ra_encoder_backward(&sae->encoder, sae->backend, x, pass, dense ? pass->scratch : NULL, err));
+    return sum_gradients(sae, pass, err);
+}
+
+/* ---- gradients for others ------------------------------------------------------------------------------ */
+
+bool ra_sae_packed(const ra_sae *sae, size_t i) {
+    return sae->packed[i];
+}
+
+void ra_sae_gradient(const ra_sae *sae, const ra_sae_pass *pass, size_t i, float *out) {
+    const ra_parameter *parameter = &sae->parameters[i];
+    size_t n = parameter->shape[1];
+    if (!sae->packed[i]) {
+        memcpy(out, parameter->gradient, ra_parameter_size(parameter) * sizeof *out);
+        return;
+    }
+    memset(out, 0, ra_parameter_size(parameter) * sizeof *out);
+    for (size_t a = 0; a < pass->atom_count; a++)
+        memcpy(out + (size_t)pass->atoms[a] * n, parameter->gradient + a * n, n * sizeof *out);
+}

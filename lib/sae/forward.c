@@ -1,0 +1,137 @@
+/* x -> pre-codes -> codes -> x_hat.
+ *
+ * Codes stay sparse all the way. In training only the atoms that are active somewhere in the batch are read
+ * from the dictionary: the others change neither x_hat nor any gradient, and their rows of W C cost as much
+ * as those of the active ones. They make a dictionary of their own, packed, with the latents of the codes
+ * numbered anew; what looks at more (thresholds that learn from inactive latents, some losses) has all of it.
+ */
+#include "sae/sae.h"
+#include "base/error.h"
+
+#include <string.h>
+
+void ra_sae_pass_release(ra_sae_pass *pass) {
+    if (pass->backend) {
+        const ra_backend_ops *ops = ra_backend_operations(pass->backend);
+        void *self = ra_backend_self(pass->backend);
+        float *blocks[] = {pass->pre,  pass->x_hat,   pass->linear, pass->mean,
+                           pass->rstd, pass->scratch, pass->dvalue};
+        for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ops->deallocate(self, blocks[i]);
+        ra_backend_release(pass->backend);
+    }
+    ra_codes_release(&pass->codes);
+    ra_free(pass->sums);
+    ra_free(pass->packed.index);
+    ra_free(pass->atom_list);
+    ra_free(pass->active);
+    *pass = (ra_sae_pass){0};
+}
+
+ra_status ra_sae_pass_grow(ra_sae_pass *pass, float **block, size_t n, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(pass->backend);
+    void *fresh = NULL;
+    RA_TRY(ops->allocate(ra_backend_self(pass->backend), n * sizeof(float), &fresh, err));
+    ops->deallocate(ra_backend_self(pass->backend), *block);
+    *block = fresh;
+    return RA_OK;
+}
+
+static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_error *err) {
+    size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, statistics = rows > K ? rows : K;
+    bool norm = sae->encoder.kind != RA_ENCODER_LINEAR;
+    if (!pass->backend) pass->backend = ra_backend_retain(sae->backend);
+    if (!pass->active) pass->active = ra_malloc(K, sizeof *pass->active);
+    if (!pass->atom_list) pass->atom_list = ra_malloc(K, sizeof *pass->atom_list);
+    if (!pass->sums && norm) pass->sums = ra_malloc(2 * K, sizeof *pass->sums);
+    if (!pass->active || !pass->atom_list || (norm && !pass->sums))
+        RA_FAIL_MEMORY(err, "the bookkeeping of the active latents", K * sizeof *pass->atom_list);
+    if (rows > pass->row_capacity) {
+        pass->row_capacity = 0;
+        RA_TRY(ra_sae_pass_grow(pass, &pass->pre, rows * K, err));
+        RA_TRY(ra_sae_pass_grow(pass, &pass->scratch, rows * K, err));
+        RA_TRY(ra_sae_pass_grow(pass, &pass->x_hat, rows * d, err));
+        if (norm) {
+            RA_TRY(ra_sae_pass_grow(pass, &pass->linear, rows * K, err));
+            RA_TRY(ra_sae_pass_grow(pass, &pass->mean, statistics, err));
+            RA_TRY(ra_sae_pass_grow(pass, &pass->rstd, statistics, err));
+        }
+        pass->row_capacity = rows;
+    }
+    uint64_t total = rows;
+    if (sae->training) RA_TRY(ra_group_sum_u64(sae->group, &total, 1, err));
+    pass->rows = rows;
+    pass->total_rows = (size_t)total;
+    return RA_OK;
+}
+
+/* pass->atoms <- the latents active in the batch, over all members of the group. */
+static ra_status list_active(const ra_sae *sae, ra_sae_pass *pass, ra_error *err) {
+    size_t K = sae->encoder.concepts, entries = ra_codes_entries(&pass->codes);
+    memset(pass->active, 0, K);
+    for (size_t e = 0; e < entries; e++) pass->active[pass->codes.index[e]] = 1;
+    RA_TRY(ra_group_unite(sae->group, pass->active, K, err));
+    pass->atom_count = 0;
+    for (size_t k = 0; k < K; k++)
+        if (pass->active[k]) pass->atom_list[pass->atom_count++] = (int32_t)k;
+    return RA_OK;
+}
+
+/* pass->packed <- the codes, each latent as its position in the list. */
+static ra_status pack_codes(const ra_sae *sae, ra_sae_pass *pass, ra_error *err) {
+    size_t K = sae->encoder.concepts, entries = ra_codes_entries(&pass->codes);
+    int32_t *place = ra_malloc(K, sizeof *place), *index = pass->packed.index;
+    if (place && entries > pass->packed_capacity) {
+        index = ra_realloc(pass->packed.index, entries, sizeof *index);
+        if (index) pass->packed_capacity = entries;
+        if (index) pass->packed.index = index;
+    }
+    if (!place || (entries && !index)) {
+        ra_free(place);
+        RA_FAIL_MEMORY(err, "the codes of a batch", entries * sizeof *index);
+    }
+    for (size_t i = 0; i < pass->atom_count; i++) place[pass->atom_list[i]] = (int32_t)i;
+    for (size_t e = 0; e < entries; e++) index[e] = place[pass->codes.index[e]];
+    pass->packed = pass->codes;
+    pass->packed.index = index;
+    pass->packed.latents = pass->atom_count;
+    ra_free(place);
+    return RA_OK;
+}
+
+static ra_status read_dictionary(ra_sae *sae, ra_sae_pass *pass, ra_error *err) {
+    size_t K = sae->encoder.concepts;
+    bool all = !sae->training || pass->all_atoms ||
+               ra_activation_types[sae->activation.kind]->theta_gradient != NULL;
+    if (sae->training) RA_TRY(list_active(sae, pass, err));
+    if (all) pass->atom_count = K;
+    pass->atoms = pass->atom_count < K ? pass->atom_list : NULL;
+    if (pass->atoms) RA_TRY(pack_codes(sae, pass, err));
+    return ra_dictionary_select(sae->dictionary, pass->atoms, pass->atom_count, &pass->D, err);
+}
+
+const ra_codes *ra_sae_pass_codes(const ra_sae_pass *pass) {
+    return pass->atoms ? &pass->packed : &pass->codes;
+}
+
+ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *pass, ra_error *err) {
+    const ra_activation_type *type = ra_activation_types[sae->activation.kind];
+    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
+    size_t K = sae->encoder.concepts;
+    RA_TRY(prepare(sae, pass, rows, err));
+    if (sae->training) {
+        RA_TRY(ra_encoder_forward(&sae->encoder, sae->backend, x, rows, pass, err));
+    } else {
+        ra_encoder_weights weights = ra_encoder_view(&sae->encoder);
+        RA_TRY(ra_encoder_evaluate(sae->backend, &weights, x, rows, pass->pre, err));
+    }
+    if (sae->training && type->train) {
+        RA_TRY(type->train(&sae->activation, sae->backend, pass->pre, rows, K, &pass->codes, err));
+        sae->settings.running_threshold = (double)sae->activation.running_threshold;
+        sae->settings.known |= 1u << RA_SET_RUNNING_THRESHOLD;
+    } else {
+        RA_TRY(type->evaluate(&sae->activation, sae->backend, pass->pre, rows, K, &pass->codes, err));
+    }
+    RA_TRY(read_dictionary(sae, pass, err));
+    return ops->decode(ra_backend_self(sae->backend), NULL, ra_sae_pass_codes(pass), RA_F32, pass->D,
+                       sae->encoder.dimensions, pass->x_hat, err);
+}

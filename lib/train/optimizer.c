@@ -1,0 +1,163 @@
+/* Adam over parameters of which, in a batch, only some rows have a gradient.
+ *
+ * Gradients of the rows of active atoms come packed (ra_sae_packed). The other rows have a gradient of zero,
+ * not none: their moments decay and they move on by their momentum, exactly as with the zeros written out. */
+#include "train/optimizer.h"
+#include "base/error.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static ra_status add_slot(ra_optimizer *optimizer, const ra_parameter *parameter, size_t index,
+                          ra_error *err) {
+    ra_backend *backend = ra_sae_backend(optimizer->sae);
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend), *block = NULL;
+    size_t bytes = ra_parameter_size(parameter) * sizeof(float), rows = parameter->shape[0];
+    ra_optimizer_slot *slot = &optimizer->slots[optimizer->count++];
+    *slot = (ra_optimizer_slot){.index = index, .parameter = parameter};
+    snprintf(slot->names[0], RA_OPTIMIZER_NAME, "optimizer.%s.exp_avg", parameter->name);
+    snprintf(slot->names[1], RA_OPTIMIZER_NAME, "optimizer.%s.exp_avg_sq", parameter->name);
+    RA_TRY(ops->allocate(self, bytes, &block, err));
+    slot->first = block;
+    RA_TRY(ops->allocate(self, bytes, &block, err));
+    slot->second = block;
+    if (parameter->rank != 2) return RA_OK;
+    slot->touched = ra_calloc(rows, sizeof *slot->touched);
+    if (!slot->touched) RA_FAIL_MEMORY(err, "the optimizer's rows", rows);
+    return RA_OK;
+}
+
+ra_status ra_optimizer_init(ra_optimizer *optimizer, ra_sae *sae, const ra_train_settings *settings,
+                            ra_error *err) {
+    size_t count, K = ra_dictionary_concepts(ra_sae_dictionary(sae));
+    const ra_parameter *parameters = ra_sae_parameters(sae, &count);
+    *optimizer = (ra_optimizer){.sae = sae, .settings = settings};
+    optimizer->place = ra_malloc(K, sizeof *optimizer->place);
+    if (!optimizer->place) RA_FAIL_MEMORY(err, "the optimizer's rows", K * sizeof *optimizer->place);
+    for (size_t i = 0; i < count; i++)
+        if (parameters[i].gradient) RA_TRY(add_slot(optimizer, &parameters[i], i, err));
+    return RA_OK;
+}
+
+void ra_optimizer_release(ra_optimizer *optimizer) {
+    if (!optimizer->sae) return;
+    ra_backend *backend = ra_sae_backend(optimizer->sae);
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    for (size_t i = 0; i < optimizer->count; i++) {
+        ops->deallocate(ra_backend_self(backend), optimizer->slots[i].first);
+        ops->deallocate(ra_backend_self(backend), optimizer->slots[i].second);
+        ra_free(optimizer->slots[i].touched);
+    }
+    ra_free(optimizer->place);
+    *optimizer = (ra_optimizer){0};
+}
+
+/* ---- steps --------------------------------------------------------------------------------------------- */
+
+ra_status ra_optimizer_gradient_norm(const ra_optimizer *optimizer, const ra_sae_pass *pass, double *norm,
+                                     ra_error *err) {
+    ra_backend *backend = ra_sae_backend(optimizer->sae);
+    double total = 0;
+    for (size_t i = 0; i < optimizer->count; i++) {
+        const ra_parameter *p = optimizer->slots[i].parameter;
+        bool packed = ra_sae_packed(optimizer->sae, optimizer->slots[i].index);
+        size_t n = packed ? pass->atom_count * p->shape[1] : ra_parameter_size(p);
+        double sum;
+        RA_TRY(ra_backend_operations(backend)->dot(ra_backend_self(backend), NULL, p->gradient, p->gradient,
+                                                   n, &sum, err));
+        total += sum;
+    }
+    *norm = sqrt(total);
+    return RA_OK;
+}
+
+/* optimizer->place <- where each row of a packed gradient is. */
+static void place_rows(ra_optimizer *optimizer, ra_optimizer_slot *slot, const ra_sae_pass *pass) {
+    size_t rows = slot->parameter->shape[0];
+    for (size_t a = 0; a < pass->atom_count; a++) slot->touched[pass->atoms[a]] = 1;
+    for (size_t k = 0; k < rows; k++)
+        optimizer->place[k] = slot->touched[k] ? RA_ROW_STILL : RA_ROW_UNTOUCHED;
+    for (size_t a = 0; a < pass->atom_count; a++) optimizer->place[pass->atoms[a]] = (int32_t)a;
+}
+
+ra_status ra_optimizer_step(ra_optimizer *optimizer, const ra_sae_pass *pass, size_t step, double rate,
+                            double norm, ra_error *err) {
+    static const double BETA1 = 0.9, BETA2 = 0.999;
+    ra_backend *backend = ra_sae_backend(optimizer->sae);
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    double clip = optimizer->settings->clip_grad;
+    const ra_adam_step adam = {.lr = rate,
+                               .beta1 = BETA1,
+                               .beta2 = BETA2,
+                               .epsilon = 1e-8,
+                               .bias1 = 1 - pow(BETA1, (double)step),
+                               .bias2 = 1 - pow(BETA2, (double)step),
+                               .grad_scale = clip > 0 && clip / (norm + 1e-6) < 1 ? clip / (norm + 1e-6) : 1};
+    for (size_t i = 0; i < optimizer->count; i++) {
+        ra_optimizer_slot *slot = &optimizer->slots[i];
+        const ra_parameter *p = slot->parameter;
+        bool packed = ra_sae_packed(optimizer->sae, slot->index);
+        size_t n = p->rank == 2 ? p->shape[1] : 1, rows = ra_parameter_size(p) / n;
+        if (packed)
+            place_rows(optimizer, slot, pass);
+        else if (slot->touched)
+            memset(slot->touched, 1, rows);
+        RA_TRY(ops->adam(ra_backend_self(backend), NULL, &adam, p->value, p->gradient,
+                         packed ? optimizer->place : NULL, slot->first, slot->second, rows, n, err));
+    }
+    ra_sae_changed(optimizer->sae);
+    return RA_OK;
+}
+
+/* ---- files --------------------------------------------------------------------------------------------- */
+
+static ra_tensor moment(const ra_parameter *parameter, const float *values) {
+    return (ra_tensor){.dtype = RA_F32,
+                       .rank = parameter->rank,
+                       .shape = {parameter->shape[0], parameter->shape[1]},
+                       .data = values};
+}
+
+ra_status ra_optimizer_store(const ra_optimizer *optimizer, ra_safetensors_writer *writer, ra_error *err) {
+    for (size_t i = 0; i < optimizer->count; i++) {
+        const ra_optimizer_slot *slot = &optimizer->slots[i];
+        const ra_tensor first = moment(slot->parameter, slot->first),
+                        second = moment(slot->parameter, slot->second);
+        RA_TRY(ra_safetensors_writer_tensor(writer, slot->names[0], &first, err));
+        RA_TRY(ra_safetensors_writer_tensor(writer, slot->names[1], &second, err));
+    }
+    return RA_OK;
+}
+
+static ra_status restore(const ra_safetensors *file, const char *name, const ra_parameter *parameter,
+                         float *values, ra_error *err) {
+    char shape[128], expected[128];
+    ra_tensor tensor;
+    RA_TRY(ra_safetensors_get(file, name, &tensor, err));
+    bool same = tensor.rank == parameter->rank && tensor.dtype == RA_F32;
+    for (int i = 0; same && i < tensor.rank; i++) same = tensor.shape[i] == parameter->shape[i];
+    if (!same)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s is %s %s, expected F32 %s", ra_safetensors_path(file), name,
+                ra_dtype_name(tensor.dtype), ra_shape_text(tensor.rank, tensor.shape, shape, sizeof shape),
+                ra_shape_text(parameter->rank, parameter->shape, expected, sizeof expected));
+    size_t n = ra_parameter_size(parameter);
+    memcpy(values, tensor.data, n * sizeof *values);
+    size_t bad = ra_find_not_finite(values, n);
+    if (bad < n)
+        RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: %s holds %g at element %zu, expected finite numbers",
+                ra_safetensors_path(file), name, (double)values[bad], bad);
+    return RA_OK;
+}
+
+/* Which rows were never touched is not kept: taking all of them for touched costs time, not bits. */
+ra_status ra_optimizer_restore(ra_optimizer *optimizer, const ra_safetensors *file, ra_error *err) {
+    for (size_t i = 0; i < optimizer->count; i++) {
+        ra_optimizer_slot *slot = &optimizer->slots[i];
+        RA_TRY(restore(file, slot->names[0], slot->parameter, slot->first, err));
+        RA_TRY(restore(file, slot->names[1], slot->parameter, slot->second, err));
+        if (slot->touched) memset(slot->touched, 1, slot->parameter->shape[0]);
+    }
+    return RA_OK;
+}

@@ -1,0 +1,134 @@
+/* A shuffle in two stages, after the shuffle buffers of data loaders, but without their hidden state.
+ *
+ * The data are cut into blocks of 64 consecutive rows. An epoch permutes the blocks over all data, takes
+ * `window` rows' worth of them at a time, and permutes the rows of each such window among themselves. Each
+ * permutation is drawn from a seed of its own, mixed of the run's seed, the epoch and the window, so that any
+ * position can be computed without those before it.
+ *
+ * How good is it? With at most `window` rows (a million) it is a uniform permutation of all of them. With
+ * more, each row is still equally likely at every position: its block is, and within the window its place is.
+ * What is not independent is the company: the 63 other rows of its block are in the same window for sure,
+ * where under a uniform permutation each would be with probability window / rows. Within the window they lie
+ * anywhere: a batch of B rows holds a given neighbour of a row of its own with probability B / window instead
+ * of B / rows, which for a batch of 1,024 is one in a thousand. And since the cut into blocks is moved by a
+ * random offset every epoch, which rows share a block changes too.
+ *
+ * Why not a full permutation: 8 bytes a row is memory that grows with the data, and rows drawn from all of
+ * the data make a disk read each of them alone. A window's blocks are read in runs of 64 rows, once an epoch,
+ * while the window fits into the page cache. */
+#include "train/order.h"
+#include "base/error.h"
+#include "base/random.h"
+
+enum { BLOCK = RA_ORDER_BLOCK };
+
+static const uint64_t stream = 0x5eed0de7; /* keeps these numbers apart from those of the model's start */
+
+/* A seed for one permutation (the finaliser of splitmix64 over each part in its turn). */
+static uint64_t mix(uint64_t hash, uint64_t part) {
+    hash = (hash ^ part) + 0x9e3779b97f4a7c15u;
+    hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;
+    hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebu;
+    return hash ^ (hash >> 31);
+}
+
+/* which: 0 for the epoch itself, 1 + w for window w. */
+static void seed_random(const ra_order *order, uint64_t epoch, uint64_t which, ra_random *random) {
+    ra_random_seed(random, mix(mix(mix(stream, order->seed), epoch), which));
+}
+
+static size_t block_rows(const ra_order *order, uint64_t block) {
+    return block + 1 < order->blocks ? BLOCK : order->rows - (order->blocks - 1) * BLOCK;
+}
+
+/* ---- life --------------------------------------------------------------------------------------------- */
+
+ra_status ra_order_init(ra_order *order, size_t rows, bool shuffle, uint64_t seed, size_t window,
+                        ra_error *err) {
+    *order = (ra_order){.rows = rows, .shuffle = shuffle, .seed = seed};
+    if (!shuffle || rows == 0) return RA_OK;
+    if (window == 0) window = RA_ORDER_WINDOW;
+    order->blocks = (rows - 1) / BLOCK + 1;
+    order->window_blocks = (window - 1) / BLOCK + 1;
+    if (order->window_blocks > order->blocks) order->window_blocks = order->blocks;
+    bool several = order->window_blocks < order->blocks;
+    size_t held = several ? order->window_blocks * BLOCK : rows;
+    order->row = ra_malloc(held, sizeof *order->row);
+    if (several) order->block = ra_malloc(order->blocks, sizeof *order->block);
+    if (order->row && (order->block || !several)) return RA_OK;
+    size_t needed = (held + (several ? order->blocks : 0)) * sizeof(uint64_t);
+    ra_order_release(order);
+    RA_FAIL_MEMORY(err, "the order of the rows", needed);
+}
+
+void ra_order_release(ra_order *order) {
+    ra_free(order->block);
+    ra_free(order->row);
+    *order = (ra_order){0};
+}
+
+/* ---- drawing ------------------------------------------------------------------------------------------ */
+
+static void draw_epoch(ra_order *order, uint64_t epoch) {
+    ra_random random;
+    seed_random(order, epoch, 0, &random);
+    order->epoch = epoch;
+    order->turn = ra_random_below(&random, order->rows);
+    order->short_at = order->blocks - 1;
+    if (!order->block) return; /* one window: its own permutation does it all */
+    ra_random_permutation(&random, order->block, order->blocks);
+    for (size_t b = 0; b < order->blocks; b++)
+        if (order->block[b] == order->blocks - 1) order->short_at = b;
+}
+
+/* Position of the first row of a window: all blocks before it are full but for the short one. */
+static size_t window_start(const ra_order *order, size_t window) {
+    size_t before = window * order->window_blocks;
+    if (before >= order->blocks) return order->rows;
+    size_t lacking = order->short_at < before ? BLOCK - block_rows(order, order->blocks - 1) : 0;
+    return before * BLOCK - lacking;
+}
+
+static void draw_window(ra_order *order, size_t window) {
+    ra_random random;
+    size_t first = window * order->window_blocks, count = 0;
+    size_t last = order->blocks - first < order->window_blocks ? order->blocks : first + order->window_blocks;
+    seed_random(order, order->epoch, 1 + (uint64_t)window, &random);
+    for (size_t b = first; b < last; b++) {
+        uint64_t block = order->block ? order->block[b] : b;
+        for (size_t i = 0; i < block_rows(order, block); i++, count++) {
+            uint64_t row = block * BLOCK + i + order->turn;
+            if (row >= order->rows) row -= order->rows;
+            size_t j = (size_t)ra_random_below(&random, count + 1); /* Fisher and Yates, inside out */
+            order->row[count] = order->row[j];
+            order->row[j] = row;
+        }
+    }
+    order->window = window;
+    order->window_start = window_start(order, window);
+    order->window_rows = count;
+}
+
+/* Draws what holds this position, unless it is there. */
+static void draw(ra_order *order, uint64_t epoch, size_t position) {
+    bool same_epoch = order->drawn && order->epoch == epoch;
+    if (same_epoch && position >= order->window_start && position - order->window_start < order->window_rows)
+        return;
+    if (!same_epoch) draw_epoch(order, epoch);
+    /* A window is short by at most what one block lacks, so it is this one or the next. */
+    size_t window = position / (order->window_blocks * BLOCK);
+    if (position >= window_start(order, window + 1)) window++;
+    draw_window(order, window);
+    order->drawn = true;
+}
+
+void ra_order_rows(ra_order *order, uint64_t epoch, size_t position, size_t n, uint64_t *row) {
+    for (size_t i = 0; i < n; i++) {
+        if (!order->shuffle) {
+            row[i] = position + i;
+            continue;
+        }
+        draw(order, epoch, position + i);
+        row[i] = order->row[position + i - order->window_start];
+    }
+}
