@@ -90,6 +90,7 @@ typedef struct ra_model_info {
     bool has_statistics, has_layout;
     size_t bytes; /* of memory and mapping that it keeps */
     ra_sae_settings settings;
+    const char *init, *seed;     /* how its training began, as the file says; NULL: it does not */
     const char *device;          /* name of its backend */
     char digest[RA_DIGEST_SIZE]; /* of the numbers of the dictionary as they are held (ra_digest.h) */
 } ra_model_info;

@@ -78,6 +78,16 @@ struct ra_model {
     const float *layout;       /* [K,2]; NULL without one */
 };
 
+/* What the metadata say of how training began, kept through a fuse: key, and its place in info. */
+enum { RA_MODEL_ORIGINS = 2 };
+typedef struct ra_model_origin {
+    const char *key;
+    size_t offset; /* of a const char * in ra_model_info; its text is the model's own */
+} ra_model_origin;
+extern const ra_model_origin ra_model_origins[RA_MODEL_ORIGINS];
+
+const char *ra_model_origin_text(const ra_model *model, size_t i); /* NULL when it is not known */
+
 /* ---- memory (open.c). Blocks are counted in info.bytes and freed with the model. ---------------------- */
 
 ra_status ra_model_allocate(ra_model *model, const char *what, size_t count, size_t size, void **block,

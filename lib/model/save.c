@@ -159,6 +159,11 @@ static ra_status write_metadata(const ra_model *model, artifact *a, ra_safetenso
             ra_setting_print(table, i, &model->info.settings, a->settings[i], sizeof a->settings[i]);
         RA_TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, text, err));
     }
+    for (size_t i = 0; i < RA_MODEL_ORIGINS; i++) {
+        const char *key = ra_model_origins[i].key, *text = ra_model_origin_text(model, i);
+        if (text && ra_setting_by_key(table, key) < 0)
+            RA_TRY(ra_safetensors_writer_metadata(writer, key, text, err));
+    }
     if (a->latents.rows) {
         snprintf(a->latent_rows, sizeof a->latent_rows, "%zu", a->latents.rows);
         RA_TRY(ra_safetensors_writer_metadata(writer, "latents.rows", a->latent_rows, err));
