@@ -3,6 +3,7 @@
 #   make DEVELOPER=1                      warnings are errors
 #   make check SANITIZE=address,undefined the whole suite under sanitizers, in a build folder of its own
 #   make V=1                              show the commands
+#   make MPI=1                            a rasae that trains on several machines under mpirun
 #   make BUILD=/somewhere/else            another build folder
 
 CC        ?= gcc
@@ -10,6 +11,8 @@ BUILD     ?= build
 SANITIZE  ?=
 DEVELOPER ?=
 V         ?=
+MPI       ?=
+MPICC     ?= mpicc
 
 comma := ,
 OUT   := $(BUILD)$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
@@ -27,7 +30,9 @@ LIBS      := -lopenblas -lcjson -lxxhash -lz -ldl -lm
 # ---- sources, by layer: lower layers first; lib/README.md has the rules ------------------------------------------------
 LAYERS   := base tensor io backend dictionary sae model train metrics
 LIB_SRC  := $(foreach layer,$(LAYERS),$(sort $(wildcard lib/$(layer)/*.c)))
-TRAINER_SRC := $(sort $(wildcard trainer/*.c))
+# The processes of `rasae train`: alone, or those of an mpirun (make MPI=1).
+RANKS       := $(if $(MPI),mpi,alone)
+TRAINER_SRC := $(filter-out trainer/ranks_%,$(sort $(wildcard trainer/*.c)))
 SERVER_SRC  := $(sort $(wildcard server/*.c server/*/*.c))
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
 
@@ -35,6 +40,8 @@ object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 # Files that the daemon carries in itself (server/api/docs.c): asset_proto_openapi_json .. asset_..._end.
 ASSETS      := proto/openapi.json $(sort $(wildcard server/web/*))
 ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(ASSETS))
+# Those that the trainer writes into its reports (trainer/report.c).
+TRAINER_ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(sort $(wildcard trainer/web/*)))
 LIBRASAE := $(OUT)/librasae.a
 PROGRAMS := $(OUT)/rasae $(OUT)/rasaed
 UNIT     := $(OUT)/tests/unit
@@ -54,9 +61,24 @@ $(LIBRASAE): $(call object,$(LIB_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(OUT)/rasae: $(call object,$(TRAINER_SRC)) $(LIBRASAE)
+TRAINER_PARTS := $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBRASAE)
+
+# The stamp is another one when MPI is: then the program is linked again.
+$(OUT)/rasae: $(call object,trainer/ranks_$(RANKS).c) $(TRAINER_PARTS) | $(OUT)/obj/ranks-$(RANKS)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(if $(MPI),$(MPICC),$(CC)) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(OUT)/obj/ranks-$(RANKS):
+	$(Q)mkdir -p $(@D) && rm -f $(OUT)/obj/ranks-* $(OUT)/rasae && touch $@
+
+# For the tests, beside whatever rasae is.
+$(OUT)/tests/rasae-mpi: $(call object,trainer/ranks_mpi.c) $(TRAINER_PARTS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(MPICC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(OUT)/obj/trainer/ranks_mpi.o: trainer/ranks_mpi.c
+	$(call say,MPICC,$<)
+	$(Q)mkdir -p $(@D) && $(MPICC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(ASSET_PARTS) $(LIBRASAE)
 	$(call say,LINK,$@)
@@ -85,7 +107,7 @@ $(OUT)/obj/assets/%.o: %
 CPPFLAGS_server := -Iserver
 CPPFLAGS_tests  := -Iserver -Itests/unit
 
--include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(TRAINER_SRC) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)))
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(TRAINER_SRC) $(wildcard trainer/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # One thread in OpenBLAS itself (ours are above it), so that a forked test starts from a single-threaded process.
@@ -95,7 +117,7 @@ check: install-deps ## every test; ends with Check's summary
 	$(Q)$(MAKE) --no-print-directory check-built
 
 .PHONY: check-built
-check-built: all $(UNIT) layers
+check-built: all $(UNIT) $(OUT)/tests/rasae-mpi layers
 	$(Q)$(TEST_ENV) $(UNIT)
 
 check-fast: $(UNIT) layers ## the unit tests alone

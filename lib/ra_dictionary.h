@@ -36,6 +36,17 @@ typedef enum ra_dictionary_kind {
     RA_DICTIONARY_IDENTITY, /* as it is */
 } ra_dictionary_kind;
 
+/* Where the atoms start: the values of the setting `init`. */
+typedef enum ra_init {
+    RA_INIT_EYE,      /* archetypal: atom k on point k, as in the reference */
+    RA_INIT_PERMUTED, /* on points drawn without repetition; with K > N all are drawn again */
+    RA_INIT_RANDOM,   /* uniform on the simplex of RA_INIT_RANDOM_POINTS points, drawn for each atom */
+    RA_INIT_XAVIER,   /* plain: at random, as in the reference */
+    RA_INIT_POINTS,   /* plain: on points, drawn as for permuted */
+} ra_init;
+
+enum { RA_INIT_RANDOM_POINTS = 8 };
+
 /* One named array of a model: a trained parameter with its gradient, or a buffer that is only saved. */
 typedef struct ra_parameter {
     const char *name; /* as in the reference's state dict: "dictionary.W" */
@@ -50,7 +61,7 @@ size_t ra_parameter_size(const ra_parameter *parameter); /* number of elements *
 typedef struct ra_dictionary ra_dictionary;
 
 /* points: C [N,d] in any float type, copied. W = eye(K,N), Relax = 0, multiplier = 0. delta >= 0; 0 is the
- * pure archetypal SAE. With K > N the last K-N atoms start as zeros: allowed, with a warning in the log. */
+ * pure archetypal SAE. With K > N the last K-N atoms start as zeros. */
 ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
                                        const ra_tensor *points, float delta, bool use_multiplier,
                                        ra_dictionary **dictionary, ra_error *err);
@@ -59,6 +70,22 @@ ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions
 ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
                                   ra_dictionary_kind kind, const ra_tensor *weights, bool use_multiplier,
                                   uint64_t seed, ra_dictionary **dictionary, ra_error *err);
+
+/* W <- the start of that name (eye, permuted or random), from `seed`. eye with K > N is allowed, with a
+ * warning in the log: the last K-N atoms stay zeros. RA_ERR_ARGUMENT for other names and for a plain
+ * dictionary. */
+ra_status ra_archetypal_dictionary_init(ra_dictionary *dictionary, ra_init init, uint64_t seed,
+                                        ra_error *err);
+
+/* The atoms of a plain dictionary <- points [N,d] in any float type, drawn from `seed` without repetition;
+ * with K > N all are drawn again. RA_ERR_ARGUMENT for an archetypal dictionary. */
+ra_status ra_plain_dictionary_init(ra_dictionary *dictionary, const ra_tensor *points, uint64_t seed,
+                                   ra_error *err);
+
+/* Lowers the multiplier, if it has to, until no atom is longer than `limit`. What encodes with the dictionary
+ * (tied encoders, pursuits) starts from atoms of at most unit length: in a pursuit those longer than sqrt(2)
+ * would add to what is left of an input. Needs a CPU backend. */
+ra_status ra_dictionary_limit_norms(ra_dictionary *dictionary, float limit, ra_error *err);
 
 void ra_dictionary_free(ra_dictionary *dictionary);
 

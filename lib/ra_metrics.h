@@ -167,6 +167,11 @@ ra_status ra_metric_plausibility(ra_backend *backend, const float *D, size_t K, 
 ra_status ra_metric_stable_rank(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
                                 ra_error *err);
 
+/* values [min(K,d)] <- the singular values of D [K,d], largest first, each to 1e-8 of the largest. Takes
+ * memory for min(K,d)^2 numbers and time for K d min(K,d) products. */
+ra_status ra_metric_singular_values(ra_backend *backend, const float *D, size_t K, size_t d, double *values,
+                                    ra_error *err);
+
 /* ---- two samples of the same shape -------------------------------------------------------------------- */
 
 /* Mean absolute difference of X and Y [rows,d], the columns of each sorted. */

@@ -3,10 +3,12 @@
  * x [B,d] -> pre-codes [B,K] -> codes z (sparse) -> x_hat = z D [B,d]
  *
  * Encoders: `linear` pre = x E^T + b; `mlp_ln_1`, `mlp_bn_1`: the same followed by LayerNorm or BatchNorm
- * over the K latents. Activations, all after a ReLU: `relu` keeps what is positive; `topk` the k largest of a
- * row; `batchtopk` the k * B largest of a batch in training and what reaches the running threshold in
- * evaluation; `jumprelu` what reaches the latent's own threshold exp(theta). See REFERENCE for each
- * (overcomplete 0.3.0, sae/).
+ * over the K latents; `tied` pre = x D^T + b, with no weights but the dictionary's. Activations, all after a
+ * ReLU: `relu` keeps what is positive; `topk` the k largest of a row; `batchtopk` the k * B largest of a
+ * batch in training and what reaches the running threshold in evaluation; `jumprelu` what reaches the
+ * latent's own threshold exp(theta). `mp`, matching pursuit, has no encoder at all (its encoder is named
+ * `identity`): k times the atom of the largest dot product with what is left of x is taken away from it; its
+ * pre-codes are x D^T. See REFERENCE for each (overcomplete 0.3.0, sae/).
  *
  * A ra_sae is the trainable object. What is served is a ra_model (ra_model.h), made from the same parts.
  *
@@ -25,9 +27,16 @@ typedef enum ra_sae_kind {
     RA_SAE_TOPK,
     RA_SAE_BATCHTOPK,
     RA_SAE_JUMPRELU,
+    RA_SAE_MP,
     RA_SAE_KIND_COUNT
 } ra_sae_kind;
-typedef enum ra_encoder_kind { RA_ENCODER_LINEAR, RA_ENCODER_MLP_LN_1, RA_ENCODER_MLP_BN_1 } ra_encoder_kind;
+typedef enum ra_encoder_kind {
+    RA_ENCODER_LINEAR,
+    RA_ENCODER_MLP_LN_1,
+    RA_ENCODER_MLP_BN_1,
+    RA_ENCODER_TIED,
+    RA_ENCODER_IDENTITY, /* of mp, and of no other */
+} ra_encoder_kind;
 
 /* What a state dict does not hold and `__metadata__` therefore must. Values are meaningful when their bit in
  * `known` is set; the order of the bits is the order of ra_sae_setting. */
@@ -35,7 +44,7 @@ typedef struct ra_sae_settings {
     uint32_t known;
     int sae;                   /* ra_sae_kind */
     int encoder;               /* ra_encoder_kind */
-    size_t top_k;              /* k, per sample, for topk and batchtopk */
+    size_t top_k;              /* k, per sample, for topk, batchtopk and mp */
     double delta;              /* largest norm of a row of Relax */
     bool use_multiplier;       /* the multiplier is trained */
     double running_threshold;  /* batchtopk */
@@ -67,6 +76,9 @@ ra_status ra_sae_settings_read(const ra_safetensors *file, ra_sae_settings *sett
 /* Values of this setting have a default in the reference's constructors; fills those that are not known. */
 void ra_sae_settings_defaults(ra_sae_settings *settings);
 
+/* RA_ERR_ARGUMENT for settings that do not go together: mp has the encoder identity, and nothing else has. */
+ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err);
+
 /* ---- kernels of jumprelu's threshold gradient
  * ---------------------------------------------------------------------- */
 
@@ -89,8 +101,9 @@ void ra_kernel_evaluate(ra_kernel kernel, float bandwidth, const float *x, float
 
 typedef struct ra_sae ra_sae;
 
-/* Takes over the dictionary (also when it fails). Needed settings: `sae`, `encoder`, and top_k for topk and
- * batchtopk (at most K). The encoder starts as torch.nn.Linear does: uniform in +-1/sqrt(d), from `seed`. */
+/* Takes over the dictionary (also when it fails). Needed settings: `sae`, `encoder`, and top_k for topk,
+ * batchtopk and mp (at most K). The encoder starts as torch.nn.Linear does: uniform in +-1/sqrt(d), from
+ * `seed`; the bias of a tied one at 0. */
 ra_status ra_sae_new(const ra_sae_settings *settings, ra_dictionary *dictionary, uint64_t seed, ra_sae **sae,
                      ra_error *err);
 void ra_sae_free(ra_sae *sae);
@@ -152,8 +165,9 @@ typedef struct ra_sae_pass {
     double *sums;       /* [2,K] */
     ra_codes
         packed; /* the codes with their latents counted among `atoms`; index is its own, the rest shared */
-    int32_t *atom_list; /* [K]: what atoms points to */
-    uint8_t *active;    /* [K] 1 for a latent active in the batch; of training */
+    int32_t *atom_list;         /* [K]: what atoms points to */
+    struct ra_pursuit *pursuit; /* mp: the way to the codes */
+    uint8_t *active;            /* [K] 1 for a latent active in the batch; of training */
     size_t row_capacity, dvalue_capacity, packed_capacity;
     ra_backend *backend;
 } ra_sae_pass;
@@ -169,6 +183,8 @@ typedef struct ra_sae_gradients {
     const float *codes; /* [B,K], for losses that reach latents which are not active */
     const float *pre;   /* [B,K] */
     const float *D;     /* [K,d] */
+    double active; /* of every code's being active at all, the same for each: reaches jumprelu's thresholds
+                    * through their kernel, and nothing else */
 } ra_sae_gradients;
 
 /* Writes the gradient of every trained parameter (ra_parameter.gradient, overwritten). A gradient that is

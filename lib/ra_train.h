@@ -22,7 +22,17 @@
  * ---------------------------------------------------------------------------------------------------------
  */
 
-typedef enum ra_loss { RA_LOSS_MSE, RA_LOSS_MSE_L1, RA_LOSS_AUXK, RA_LOSS_REANIMATE, RA_LOSS_COUNT } ra_loss;
+typedef enum ra_loss {
+    RA_LOSS_MSE,
+    RA_LOSS_MSE_L1,
+    RA_LOSS_AUXK,
+    RA_LOSS_REANIMATE,
+    RA_LOSS_ELASTIC,
+    RA_LOSS_HOYER,
+    RA_LOSS_KAPPA_4,
+    RA_LOSS_L0,
+    RA_LOSS_COUNT
+} ra_loss;
 
 /* What a loss sees of one batch, and where it adds its gradients. */
 typedef struct ra_loss_batch {
@@ -46,6 +56,7 @@ typedef struct ra_loss_gradients {
     float *value;         /* one an entry of the codes */
     size_t value_capacity;
     bool has_value, has_pre, has_codes, has_D;
+    double active;                          /* of every code's being active; only of l0 */
     ra_matrix scratch_wide, scratch_narrow; /* [B,K], [B,d] */
     ra_codes scratch_codes;
 } ra_loss_gradients;
@@ -55,13 +66,25 @@ void ra_loss_gradients_release(ra_loss_gradients *gradients);
 /* Whether a loss looks at atoms that are not active (ra_sae_pass.all_atoms). */
 bool ra_loss_needs_all_atoms(ra_loss loss);
 
-/* The loss and its gradients: this member's part of the batch's, means being over the rows of all members, so
- * that the members' values and gradients add up. mse: mean((x - x_hat)^2). mse_l1: mse + penalty sum|z|.
- * auxk: mse + penalty mean((r - top_half(relu(pre) - z) D)^2), r = x - x_hat, not detached. reanimate: mse -
- * penalty sum(pre * dead) / (#dead + 1e-6), dead the latents silent in this batch. overcomplete 0.3.0,
- * sae/losses.py. */
+/* The loss and its gradients, overcomplete 0.3.0, sae/losses.py. They are this member's part of the batch's:
+ * means are over the rows of all members, so that the members' values and gradients add up. mse mean((x -
+ * x_hat)^2), to which each of the others adds its term mse_l1     penalty sum|z|, over batch and latents auxk
+ * penalty mean((r - top_half(relu(pre) - z) D)^2), r = x - x_hat, not detached reanimate  -penalty sum(pre *
+ * dead) / (#dead + 1e-6), dead the latents silent in this batch elastic    (1 - penalty) mean|z| + penalty
+ * mean(D^2); the penalty is its alpha, 0 to 1 hoyer      penalty mean over rows of (sqrt(K) - ||z||_1 /
+ * (||z||_2 + 1e-6)) / (sqrt(K) - 1) kappa_4    penalty mean over rows of sum(z^4) / (sum(z^2)^2 + 1e-6) l0
+ * penalty mean over rows of the active latents; its gradient reaches only jumprelu's thresholds, through
+ * their kernel (Rajamanoharan et al. 2024) hoyer and kappa_4 are 1 for the sparsest rows: a negative penalty
+ * asks for sparsity. */
 ra_status ra_loss_evaluate(ra_loss loss, const ra_loss_batch *batch, double *value,
                            ra_loss_gradients *gradients, ra_error *err);
+
+/* The same as the autoencoder's backward pass takes them; pointers into `gradients`. */
+ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *gradients);
+
+/* RA_ERR_ARGUMENT for what cannot work: elastic's alpha above 1, a negative penalty but for hoyer and
+ * kappa_4, l0 with another sae than jumprelu. */
+ra_status ra_loss_check(ra_loss loss, double penalty, const ra_sae_settings *sae, ra_error *err);
 
 /* The reanimation term alone, without the mse, as the reference gives it. */
 ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
@@ -70,7 +93,12 @@ ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss
 /* ---- schedules
  * ------------------------------------------------------------------------------------------------------ */
 
-typedef enum ra_schedule { RA_SCHEDULE_CONSTANT, RA_SCHEDULE_COSINE } ra_schedule;
+/* All of them may begin with a linear warm-up. */
+typedef enum ra_schedule {
+    RA_SCHEDULE_CONSTANT, /* base */
+    RA_SCHEDULE_COSINE,   /* base to final along half a cosine */
+    RA_SCHEDULE_LINEAR,   /* base to final along a line */
+} ra_schedule;
 
 typedef struct ra_schedule_options {
     ra_schedule schedule;
@@ -78,38 +106,56 @@ typedef struct ra_schedule_options {
     size_t total, warmup;             /* steps */
 } ra_schedule_options;
 
-/* Entry i of the schedule, i = 0 .. total-1; final beyond. The reference applies `base` at step 1 and entry i
- * at step i + 1 (it advances its counter before it reads, so entry 0 is never used). */
+/* Entry i of the schedule, i = 0 .. total-1; what it ends at beyond. Step i + 1 has entry i, but for step 1
+ * of the cosine, which has `base` as in the reference: that advances its counter before it reads, so that
+ * entry 0 is never used. */
 double ra_schedule_entry(const ra_schedule_options *options, size_t i);
 double ra_schedule_rate(const ra_schedule_options *options, size_t step /* 1, 2, ... */);
+
+/* ---- the optimizer
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* adamw (Loshchilov and Hutter 2019) as torch.optim.AdamW: every trained parameter is multiplied by
+ * 1 - lr weight_decay before Adam's step. */
+typedef enum ra_optimizer { RA_OPTIMIZER_ADAM, RA_OPTIMIZER_ADAMW } ra_optimizer;
 
 /* ---- the loop
  * ------------------------------------------------------------------------------------------------------- */
 
 typedef struct ra_train_settings {
     uint32_t known;
-    size_t concepts;     /* K */
-    int loss;            /* ra_loss */
-    double penalty;      /* of the loss; each loss has its default (mse_l1 1e-3, auxk and reanimate 0.1) */
-    double lr;           /* 5e-4 */
-    int schedule;        /* ra_schedule */
-    double lr_final;     /* cosine ends here; lr / 100 */
-    size_t warmup;       /* steps */
-    size_t batch_size;   /* 1024 */
-    size_t epochs;       /* 20 */
-    size_t steps;        /* takes the place of epochs when known */
-    double clip_grad;    /* largest gradient norm, over all parameters; 1; 0: no clipping */
-    bool shuffle;        /* true */
-    size_t seed;         /* 0 */
+    size_t concepts;   /* K */
+    int loss;          /* ra_loss */
+    double penalty;    /* of the loss; each has its default (mse_l1 1e-3, auxk and reanimate 0.1, elastic 0.5,
+                        * hoyer and kappa_4 -0.1, l0 1e-3) */
+    double lr;         /* 5e-4 */
+    int schedule;      /* ra_schedule */
+    double lr_final;   /* where cosine and linear end; lr / 100 */
+    size_t warmup;     /* steps */
+    size_t batch_size; /* 1024 */
+    size_t epochs;     /* 20 */
+    size_t steps;      /* takes the place of epochs when known */
+    double clip_grad;  /* largest gradient norm, over all parameters; 1; 0: no clipping */
+    bool shuffle;      /* true */
+    size_t seed;       /* 0 */
     size_t shuffle_seed; /* of the order of the rows; seed */
     int standardize;     /* ra_standardize; none. What the data are set to: trainers take them as they come */
+    int optimizer;       /* ra_optimizer; adam */
+    double weight_decay; /* adamw; 0.01, as in torch */
+    double beta1, beta2; /* of the moments; 0.9, 0.999 */
+    int init;            /* ra_init: where the atoms start; what each kind of dictionary has as its first */
 } ra_train_settings;
 
 const ra_settings_table *ra_train_settings_table(void);
 
 /* Those found in a file's metadata (keys of the table; unknown keys are left alone). */
 ra_status ra_train_settings_read(const ra_safetensors *file, ra_train_settings *settings, ra_error *err);
-void ra_train_settings_defaults(ra_train_settings *settings); /* all but concepts and steps */
+void ra_train_settings_defaults(ra_train_settings *settings); /* all but concepts, steps and init */
+
+/* RA_ERR_ARGUMENT for complete settings that cannot work together: what ra_loss_check() says, and a weight
+ * decay with adam, which has none. ra_train() asks this itself. */
+ra_status ra_train_settings_check(const ra_train_settings *settings, const ra_sae_settings *sae,
+                                  ra_error *err);
 
 typedef struct ra_train_progress {
     size_t step, steps; /* 1 .. steps */

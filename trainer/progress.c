@@ -148,7 +148,9 @@ static size_t draw_bar(char *to, size_t width, double share) {
 
 static void show_bar(progress_meter *progress, size_t done, const line_content *content) {
     char line[2 * WIDTH_MAX], percent[16] = "";
-    size_t width = terminal_width() - 1; /* the last column stays free: some terminals wrap there */
+    /* The last column stays free, since some terminals wrap there, and two more for the ^C that a terminal
+     * echoes: what wraps cannot be taken back. */
+    size_t columns = terminal_width(), width = columns > 3 ? columns - 3 : 0;
     double share = progress->total ? (double)done / (double)progress->total : 0;
     if (progress->total) snprintf(percent, sizeof percent, "%3.0f%% ", 100 * share);
     size_t bar = progress->total ? BAR_MIN : 0, length = strlen(percent) + bar, fields = 0;
@@ -156,8 +158,8 @@ static void show_bar(progress_meter *progress, size_t done, const line_content *
         length += 2 + strlen(content->fields[fields++].text);
     size_t name = strlen(progress->what) + 1; /* the first to go: a note has said what is being done */
     bool named = progress->total == 0 || (fields == content->count && length + name <= width);
-    size_t used =
-        (size_t)snprintf(line, 64, "%.40s%s%s", named ? progress->what : "", named ? " " : "", percent);
+    size_t used = (size_t)snprintf(line, 64, "%.40s%s%s", named ? progress->what : "",
+                                   named && percent[0] ? " " : "", percent);
     if (named) length += name;
     if (bar && length <= width) {
         size_t wide = bar + (width - length);

@@ -4,6 +4,7 @@
 
 #include "files.h"
 #include "options.h"
+#include "ranks.h"
 
 #include <string.h>
 
@@ -70,6 +71,11 @@ static const option file_options[] = {
      .offset = offsetof(train_options, log),
      .argument = "FILE",
      .help = "one JSON object a step"},
+    {.name = "report",
+     .type = OPTION_TEXT,
+     .offset = offsetof(train_options, report),
+     .argument = "FILE",
+     .help = "a page of curves, the dictionary and its strongest atoms, a .html"},
     {.name = "json",
      .type = OPTION_SWITCH,
      .offset = offsetof(train_options, json),
@@ -91,9 +97,15 @@ static const char about[] =
     "  --concepts    5 a dimension, at most the number of points\n"
     "  --top-k       a tenth of the concepts, at most 32, at most an eighth of the dimensions\n"
     "  --loss        mse; for relu and jumprelu, which need something that asks for sparsity, mse_l1\n"
-    "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1\n"
+    "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1; elastic 0.5;\n"
+    "                hoyer and kappa_4 -0.1; l0 0.001\n"
     "  --batch-size  1024; a 32nd of the rows if that is less, but not under 64\n"
     "  --lr-final    a hundredth of --lr\n"
+    "  --weight-decay  adamw 0.01\n"
+    "  --init-weights  eye: atom k on point k; permuted: on points drawn by the seed; random: mixtures of\n"
+    "                8 points; a plain dictionary starts as xavier, or with points on points\n"
+    "  --encoder     linear; mp has none. With mp and tied, which encode with the dictionary, no atom\n"
+    "                starts longer than 1 (unless --no-multiplier)\n"
     "Ctrl-C (or SIGTERM) writes the checkpoint as it is and ends well; the same command with --resume\n"
     "OUT goes on from there to the same bytes. Of its settings only --steps or --epochs may change.\n"
     "With --seeds 1,2,3 OUT.safetensors becomes OUT.seed1.safetensors and so on; so do --log and\n"
@@ -123,15 +135,19 @@ static const char *input_named(const train_options *options, const char *path) {
 }
 
 static ra_status check_files(const train_options *options, const train_model *model, ra_error *err) {
-    const char *const outputs[] = {model->output, model->log_path};
+    const struct {
+        const char *what, *path;
+    } outputs[] = {{"output", model->output}, {"log", model->log_path}, {"report", options->report}};
+    const char *const others[] = {model->log_path, options->report};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
-        const char *input = outputs[i] ? input_named(options, outputs[i]) : NULL;
+        const char *input = outputs[i].path ? input_named(options, outputs[i].path) : NULL;
         if (input)
             return ra_error_set(err, RA_ERR_ARGUMENT,
-                                "the %s %s would replace the input %s; give it another name",
-                                i == 0 ? "output" : "log", outputs[i], input);
+                                "the %s %s would replace the input %s; give it another name", outputs[i].what,
+                                outputs[i].path, input);
     }
-    return check_output(model->output, (const char *const *)&model->log_path, 1, err);
+    if (options->report) TRY(check_output(options->report, &others[0], 1, err));
+    return check_output(model->output, others, sizeof others / sizeof *others, err);
 }
 
 /* An array of vectors, or a checkpoint, whose points are then taken. */
@@ -168,17 +184,19 @@ static void close_inputs(train_inputs *inputs) {
 
 static ra_status run_all(train_run *run, ra_error *err) {
     TRY(train_run_all(run, err));
+    /* From here on the models are there. What fails now costs only itself, and is said last. */
+    ra_status reported = run->interrupted ? RA_OK : train_report(run, err);
     progress_close(&run->progress);
     train_summary(run);
-    /* Last: after hours of training a full disk for the log costs only the log. */
+    TRY(reported);
     for (size_t i = 0; i < run->count; i++) TRY(train_log_close(&run->models[i], err));
     return RA_OK;
 }
 
-static ra_status train(const train_options *options, ra_error *err) {
+static ra_status train(const train_options *options, const ra_group *group, ra_error *err) {
     train_inputs inputs = {0};
     train_plan plan;
-    train_run run = {.options = options, .inputs = &inputs, .plan = &plan};
+    train_run run = {.options = options, .inputs = &inputs, .plan = &plan, .group = group};
     command_catch_interrupts();
     progress_open(&run.progress, options->quiet  ? PROGRESS_SILENT
                                  : options->json ? PROGRESS_BAR
@@ -214,13 +232,17 @@ static int check_flags(const train_options *options) {
                            "--checkpoint-steps");
     if (options->points && options->init)
         return usage_error("train", "--points cannot be given with --init, which holds the points");
-    if (options->points && plain)
-        return usage_error("train",
-                           "--points cannot be given with a plain --dictionary-kind, which has none");
+    bool starts_on_points =
+        train_knows(&options->train, "init-weights") && options->train.init == RA_INIT_POINTS;
+    if (options->points && plain && !starts_on_points)
+        return usage_error("train", "--points cannot be given with a plain --dictionary-kind, which has none "
+                                    "unless it starts there (--init-weights points)");
+    if (options->init && train_knows(&options->train, "init-weights"))
+        return usage_error("train", "--init-weights cannot be given with --init, which holds the weights");
     return EXIT_GOOD;
 }
 
-int command_train(int argc, char **argv) {
+static int train_command(int argc, char **argv, const ra_group *group) {
     train_options options = {.checkpoint_minutes = 10};
     ra_sae_settings sae_defaults;
     ra_train_settings train_defaults;
@@ -243,10 +265,29 @@ int command_train(int argc, char **argv) {
         .arguments = "DATA: at least one file",
     };
     ra_error err = {0};
+    ranks_hush(group, true); /* what is wrong with the command line, the first says */
     command_line_result parsed = command_line_parse(&line, &argc, argv);
+    if (parsed == LINE_GOOD && check_flags(&options) != EXIT_GOOD) parsed = LINE_WRONG;
+    ranks_hush(group, false);
+    if (parsed == LINE_WRONG) (void)ranks_may_speak(group);
     if (parsed != LINE_GOOD) return parsed == LINE_HELP ? EXIT_GOOD : EXIT_USAGE;
-    if (check_flags(&options) != EXIT_GOOD) return EXIT_USAGE;
     options.data = (const char *const *)argv;
     options.data_count = (size_t)argc;
-    return command_end(train(&options, &err), &err);
+    if (group && group->rank > 0) {
+        options.quiet = true;
+        options.json = false;
+    }
+    ra_status status = train(&options, group, &err);
+    if (status != RA_OK && !ranks_may_speak(group)) return EXIT_FAILED;
+    return command_end(status, &err);
+}
+
+int command_train(int argc, char **argv) {
+    const ra_group *group = NULL;
+    ra_error err = {0};
+    ra_status status = ranks_begin(&argc, &argv, &group, &err);
+    if (status != RA_OK) return command_end(status, &err);
+    int code = train_command(argc, argv, group);
+    ranks_end(group, code);
+    return code;
 }

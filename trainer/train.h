@@ -6,10 +6,11 @@
  *     train_run.c     candidate points, the autoencoders, the loop with its progress
  *     train_models.c  the models of a run by their seeds, the names of their files
  *     train_log.c     a line a step
- *     train_history.c the course of a run, for its report
+ *     train_history.c the course of a run in its checkpoint, for the report of a resumed one
  *     train_save.c    checkpoints, and what a resumed run takes from them
  *     train_summary.c what is said at the end
  *     train_standardize.c  mean and scale of the data, measured or taken from --init
+ *     train_report.c  the page of --report
  *
  * Thread safety: one thread.
  */
@@ -19,12 +20,13 @@
 #include "command.h"
 #include "json.h"
 #include "progress.h"
+#include "report.h"
 
 /* The command line. */
 typedef struct train_options {
     const char *const *data;
     size_t data_count;
-    const char *output, *tensor, *points, *init, *resume, *seeds, *labels, *log;
+    const char *output, *tensor, *points, *init, *resume, *seeds, *labels, *log, *report;
     size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
     bool no_state, json, quiet, skip_bad_rows;
     model_choice model; /* backend, and the SAE settings given as flags */
@@ -40,7 +42,7 @@ typedef struct train_inputs {
 } train_inputs;
 
 typedef enum points_source {
-    POINTS_NONE,   /* a plain dictionary has none */
+    POINTS_NONE,   /* a plain dictionary has none, unless it starts on them */
     POINTS_INIT,   /* they are in the --init file */
     POINTS_FILE,   /* --points FILE */
     POINTS_ROWS,   /* every row of the data is one */
@@ -76,24 +78,7 @@ bool sae_takes_top_k(const ra_sae_settings *settings);
 
 /* ---- one model of a run ------------------------------------------------------------------------------ */
 
-enum { TRAIN_HISTORY_BINS = 1024, TRAIN_SEEDS_MOST = 64 };
-
-/* The course of a run in at most TRAIN_HISTORY_BINS bins of `stride` steps: sums, so that a run that goes on
- * adds to the last one. When all are full, pairs are joined. Kept in the checkpoint. */
-typedef struct train_bin {
-    double steps, loss, r2, l0, dead, lr, grad_norm; /* how many steps, and sums over them */
-} train_bin;
-
-typedef struct train_history {
-    size_t stride, count;
-    train_bin bins[TRAIN_HISTORY_BINS];
-    char stride_text[24]; /* as metadata, while a writer uses it */
-} train_history;
-
-void train_history_add(train_history *history, const ra_train_progress *step);
-ra_status train_history_store(train_history *history, ra_safetensors_writer *writer, ra_error *err);
-/* Leaves an empty history where the file has none. */
-void train_history_restore(train_history *history, const ra_safetensors *file);
+enum { TRAIN_SEEDS_MOST = 64 };
 
 /* With --seeds there are several: they share the points and every batch. */
 typedef struct train_model {
@@ -105,7 +90,8 @@ typedef struct train_model {
     FILE *log;
     int log_error;    /* errno of its first failure */
     json_writer json; /* of the log */
-    train_history history;
+    report_history history;
+    char history_texts[2][24]; /* as metadata, while a writer uses them */
     ra_train_progress last;
     double loss, r2, l0, rows; /* sums over the last tenth of the steps, each weighted by its rows */
     size_t saved_step;         /* of the last checkpoint ... */
@@ -125,6 +111,7 @@ typedef struct train_run {
     size_t count;
     progress_meter progress;
     double total_rows, seconds;
+    bool reported;    /* the page is written */
     bool interrupted; /* the models are saved as they are, for --resume */
 } train_run;
 
@@ -156,6 +143,10 @@ ra_status train_log_close(train_model *model, ra_error *err);
 ra_status train_save(const train_run *run, train_model *model, ra_error *err);
 ra_status train_restore(const train_run *run, train_model *model, ra_error *err);
 
+/* The history as a part of the checkpoint; it starts empty where a file has none. */
+ra_status train_history_store(train_model *model, ra_safetensors_writer *writer, ra_error *err);
+void train_history_restore(train_model *model, const ra_safetensors *file);
+
 /* When enough steps or minutes have passed since the last one. */
 ra_status train_save_if_due(const train_run *run, train_model *model, ra_error *err);
 
@@ -168,5 +159,9 @@ ra_status train_standardize(train_run *run, ra_error *err);
 ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_matrix *copy, ra_error *err);
 
 void train_summary(const train_run *run);
+
+/* The page of --report; nothing without it. Needs the checkpoints that train_save() has written. From here on
+ * the data give out their rows as they are in the files. */
+ra_status train_report(train_run *run, ra_error *err);
 
 #endif

@@ -56,7 +56,7 @@ static bool sae_knows(const ra_sae_settings *settings, enum ra_sae_setting row) 
 
 bool sae_takes_top_k(const ra_sae_settings *settings) {
     return sae_knows(settings, RA_SET_SAE) &&
-           (settings->sae == RA_SAE_TOPK || settings->sae == RA_SAE_BATCHTOPK);
+           (settings->sae == RA_SAE_TOPK || settings->sae == RA_SAE_BATCHTOPK || settings->sae == RA_SAE_MP);
 }
 
 /* Plain mse asks for no sparsity, so the kinds that do not bound the number of active latents need the l1
@@ -71,8 +71,8 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train) {
     *train = (ra_train_settings){0};
     ra_train_settings_defaults(train);
     /* these depend on others: --help explains them in words */
-    train->known &=
-        ~(train_bit("loss") | train_bit("penalty") | train_bit("batch-size") | train_bit("lr-final"));
+    train->known &= ~(train_bit("loss") | train_bit("penalty") | train_bit("batch-size") |
+                      train_bit("lr-final") | train_bit("weight-decay"));
 }
 
 /* Fills what neither a flag nor a file has said. */
@@ -102,6 +102,8 @@ static ra_status resolve_train(const train_options *options, const train_inputs 
     if (train_knows(flags, "epochs")) stored.known &= ~train_bit("steps");
     if (train_knows(flags, "lr")) stored.known &= ~train_bit("lr-final");
     if (train_knows(flags, "loss") && flags->loss != stored.loss) stored.known &= ~train_bit("penalty");
+    if (train_knows(flags, "optimizer") && flags->optimizer != stored.optimizer)
+        stored.known &= ~train_bit("weight-decay");
     *train = *flags;
     ra_settings_fill(ra_train_settings_table(), train, &stored);
     default_train(sae, inputs->data, train);
@@ -144,6 +146,20 @@ static bool parse_points(const char *text, size_t *count) {
     return true;
 }
 
+/* Where the atoms start: a name that goes with the dictionary, by default what the reference does. */
+static ra_status plan_init(const train_options *options, const ra_sae_settings *sae, ra_train_settings *train,
+                           ra_error *err) {
+    bool archetypal = sae->dictionary == RA_DICTIONARY_ARCHETYPAL;
+    train->init = archetypal ? RA_INIT_EYE : RA_INIT_XAVIER;
+    if (train_knows(&options->train, "init-weights")) train->init = options->train.init;
+    train->known |= train_bit("init-weights");
+    bool plain_init = train->init == RA_INIT_XAVIER || train->init == RA_INIT_POINTS;
+    if (archetypal != plain_init) return RA_OK;
+    return ra_error_set(err, RA_ERR_ARGUMENT, "--init-weights can be %s with %s dictionary",
+                        archetypal ? "eye, permuted or random" : "xavier or points",
+                        archetypal ? "an archetypal" : "a plain");
+}
+
 static ra_status plan_points(const train_options *options, const train_inputs *inputs, train_plan *plan,
                              ra_error *err) {
     size_t rows = ra_data_rows(inputs->data), count;
@@ -156,8 +172,10 @@ static ra_status plan_points(const train_options *options, const train_inputs *i
             given->rank == 2 ? given->shape[0] : 0; /* the library says what is wrong with others */
         return RA_OK;
     }
-    if (!options->points)
-        plan->points = least(rows, most(POINTS_DEFAULT, sized ? options->train.concepts : 0));
+    bool archetypal = plan->sae.dictionary == RA_DICTIONARY_ARCHETYPAL;
+    if (!options->points) /* a plain dictionary has no use for more points than atoms */
+        plan->points =
+            least(rows, most(archetypal || !sized ? POINTS_DEFAULT : 0, sized ? options->train.concepts : 0));
     else if (strcmp(options->points, "all") == 0)
         plan->points = rows;
     else if (parse_points(options->points, &count)) {
@@ -178,8 +196,12 @@ static ra_status plan_from_data(const train_options *options, const train_inputs
     ra_sae_settings defaults;
     ra_train_settings unused;
     train_plan_defaults(&defaults, &unused);
+    if (sae_knows(sae, RA_SET_SAE)) ra_sae_settings_defaults(sae); /* some depend on the kind */
     ra_settings_fill(ra_sae_settings_table(), sae, &defaults);
-    if (sae->dictionary == RA_DICTIONARY_ARCHETYPAL) TRY(plan_points(options, inputs, plan, err));
+    TRY(ra_sae_settings_check(sae, err));
+    TRY(plan_init(options, sae, &plan->train, err));
+    bool on_points = plan->train.init != RA_INIT_XAVIER;
+    if (on_points) TRY(plan_points(options, inputs, plan, err));
     size_t bound = plan->points ? plan->points : rows;
     plan->concepts = train_knows(&options->train, "concepts") ? options->train.concepts
                                                               : least(CONCEPTS_A_DIMENSION * d, bound);
@@ -242,11 +264,14 @@ ra_status train_plan_make(const train_options *options, const train_inputs *inpu
     if (inputs->init) TRY(ra_sae_settings_read(inputs->init, &stored, err));
     ra_settings_fill(ra_sae_settings_table(), &sae, &stored);
     TRY(check_top_k(&sae, plan, err));
+    ra_train_settings start = plan->train;
     TRY(resolve_train(options, inputs, &sae, &plan->train, err));
     if (options->seeds) plan->train.seed = strtoull(options->seeds, NULL, 10);
     if (!train_knows(&options->train, "shuffle-seed") &&
         (!inputs->init || options->seeds || train_knows(&options->train, "seed")))
         plan->train.shuffle_seed = plan->train.seed;
+    ra_settings_override(ra_train_settings_table(), &plan->train, &start);
+    TRY(ra_train_settings_check(&plan->train, &sae, err));
     plan->train.concepts = plan->concepts;
     plan->train.known |= train_bit("concepts");
     TRY(train_plan_standardize(options, inputs, plan, err));

@@ -93,15 +93,28 @@ static ra_status find_points(train_run *run, ra_error *err) {
 static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
     const ra_sae_settings *settings = &run->plan->sae;
     size_t d = ra_data_dimensions(run->inputs->data), K = run->plan->concepts;
+    const ra_matrix *C = &run->points.vectors;
+    const ra_tensor points = ra_tensor_2d(RA_F32, C->data, C->rows, C->cols);
+    ra_init init = (ra_init)run->plan->train.init;
     ra_dictionary *dictionary = NULL;
-    if (run->plan->source == POINTS_NONE) {
+    ra_status status = RA_OK;
+    if (settings->dictionary != RA_DICTIONARY_ARCHETYPAL) {
         TRY(ra_plain_dictionary_new(run->backend, d, K, (ra_dictionary_kind)settings->dictionary, NULL,
                                     settings->use_multiplier, model->seed, &dictionary, err));
+        if (init == RA_INIT_POINTS) status = ra_plain_dictionary_init(dictionary, &points, model->seed, err);
     } else {
-        const ra_matrix *C = &run->points.vectors;
-        const ra_tensor points = ra_tensor_2d(RA_F32, C->data, C->rows, C->cols);
         TRY(ra_archetypal_dictionary_new(run->backend, d, K, &points, (float)settings->delta,
                                          settings->use_multiplier, &dictionary, err));
+        status = ra_archetypal_dictionary_init(dictionary, init, model->seed, err);
+    }
+    /* Where the dictionary encodes, its atoms' lengths count twice: points of raw data would start a run that
+     * never comes back. */
+    bool encodes = settings->sae == RA_SAE_MP || settings->encoder == RA_ENCODER_TIED;
+    if (status == RA_OK && encodes && settings->use_multiplier)
+        status = ra_dictionary_limit_norms(dictionary, 1, err);
+    if (status != RA_OK) {
+        ra_dictionary_free(dictionary);
+        return status;
     }
     return ra_sae_new(settings, dictionary, model->seed, &model->sae, err); /* takes the dictionary over */
 }
@@ -119,6 +132,7 @@ static ra_status open_saes(train_run *run, ra_error *err) {
 static ra_status make_trainers(train_run *run, ra_error *err) {
     for (size_t i = 0; i < run->count; i++) {
         train_model *model = &run->models[i];
+        TRY(report_history_init(&model->history, err));
         if (!model->sae) TRY(make_sae(run, model, err));
         ra_sae_set_group(model->sae, run->group);
         TRY(ra_trainer_new(model->sae, &model->settings, ra_data_rows(run->inputs->data), &model->trainer,
@@ -175,7 +189,7 @@ static bool on_step(void *context, size_t which, const ra_train_progress *step) 
     if (run->progress.total == 0) run->progress.total = step->steps;
     add_to_summary(run, model, step);
     train_log_step(model, step);
-    train_history_add(&model->history, step);
+    report_history_add(&model->history, step);
     if (which == 0 && progress_due(&run->progress, step->step)) show_step(run, step);
     state->status = train_save_if_due(run, model, state->err);
     if (state->status != RA_OK) return false;
@@ -207,7 +221,7 @@ static void note_settings(train_run *run) {
     char sae[64], k[32] = "", delta[64] = "", loss[64], seeds[48] = "";
     ra_setting_print(table, RA_SET_SAE, settings, sae, sizeof sae);
     if (sae_takes_top_k(settings)) snprintf(k, sizeof k, " (k = %zu)", settings->top_k);
-    if (run->plan->source != POINTS_NONE)
+    if (settings->dictionary == RA_DICTIONARY_ARCHETYPAL)
         snprintf(delta, sizeof delta, " on %s points, delta %g",
                  format_grouped(run->points.vectors.rows).text, settings->delta);
     if (run->count > 1) snprintf(seeds, sizeof seeds, " from %zu seeds", run->count);
@@ -250,6 +264,7 @@ void train_run_release(train_run *run) {
     for (size_t i = 0; run->models && i < run->count; i++) {
         train_model *model = &run->models[i];
         train_log_close(model, &ignored);
+        report_history_release(&model->history);
         ra_trainer_free(model->trainer);
         ra_sae_free(model->sae);
         ra_free(model->output);

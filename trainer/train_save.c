@@ -97,11 +97,12 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     train_log_flush(model); /* it reaches as far as the checkpoint */
     TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
     TRY_OUT(status, ra_trainer_store(model->trainer, state, writer, err));
-    if (state) TRY_OUT(status, train_history_store(&model->history, writer, err));
+    if (state) TRY_OUT(status, train_history_store(model, writer, err));
     if (state) TRY_OUT(status, store_data(run, &texts, writer, err));
-    if (run->points.vectors.rows)
+    bool archetypal = ra_sae_get_settings(model->sae)->dictionary == RA_DICTIONARY_ARCHETYPAL;
+    if (archetypal && run->points.vectors.rows) /* of others they were only the start */
         TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
-    if (!labels) TRY_OUT(status, keep_labels(run, writer, err));
+    if (archetypal && !labels) TRY_OUT(status, keep_labels(run, writer, err));
     TRY_OUT(status, ra_data_store_standardisation(run->inputs->data, writer, err));
     TRY_OUT(status, store_settings(run, model, &texts, writer, err));
     TRY_OUT(status, ra_safetensors_writer_write(writer, model->output, err));
@@ -162,7 +163,7 @@ ra_status train_restore(const train_run *run, train_model *model, ra_error *err)
     TRY(ra_safetensors_open(model->resume, &file, err));
     ra_status status = check_data(file, run->inputs->data, err);
     if (status == RA_OK) status = ra_trainer_restore(model->trainer, file, err);
-    if (status == RA_OK) train_history_restore(&model->history, file);
+    if (status == RA_OK) train_history_restore(model, file);
     ra_safetensors_free(file);
     return status;
 }

@@ -9,6 +9,7 @@ static void summary_json(const train_run *run, const train_model *model) {
     json_writer json = {.file = stdout};
     json_object(&json, NULL);
     json_text(&json, "output", model->output);
+    if (run->reported) json_text(&json, "report", run->options->report);
     json_count(&json, "seed", model->seed);
     json_count(&json, "concepts", run->plan->concepts);
     json_count(&json, "dimensions", ra_data_dimensions(run->inputs->data));
@@ -51,4 +52,7 @@ void train_summary(const train_run *run) {
     if (run->options->quiet && !run->options->json) return;
     for (size_t i = 0; i < run->count; i++)
         (run->options->json ? summary_json : summary_text)(run, &run->models[i]);
+    if (run->options->json || !run->reported) return;
+    print_clean(stdout, run->options->report);
+    printf(": the report\n");
 }

@@ -92,9 +92,6 @@ ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions
                               &dictionary, err));
     size_t N = dictionary->points = points->shape[0];
     dictionary->delta = delta;
-    if (nb_concepts > N)
-        ra_log(RA_LOG_WARNING, "%zu concepts start from %zu points: the last %zu atoms start as zeros",
-               nb_concepts, N, nb_concepts - N);
     ra_status status;
     RA_TRY_OUT(status, ra_dictionary_add(dictionary, "dictionary.W", true, nb_concepts, N, err));
     RA_TRY_OUT(status,

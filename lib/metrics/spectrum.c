@@ -4,6 +4,7 @@
  * eigenvalues below x (Golub and Van Loan, section 8.4). It is slower than QL iterations but cannot fail to
  * converge, and gives the one eigenvalue that is wanted. */
 #include "metrics/spectrum.h"
+#include "base/multiversion.h"
 
 #include <float.h>
 #include <math.h>
@@ -45,10 +46,23 @@ double ra_tridiagonal_eigenvalue(const ra_tridiagonal *t, size_t k) {
 
 /* ---- Householder -------------------------------------------------------------------------------------- */
 
-static double dot(const double *x, const double *y, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += x[i] * y[i];
+enum { LANES = 16 };
+
+/* In lanes, which a compiler keeps in vector registers. */
+RA_MULTIVERSION static double dot(const double *restrict x, const double *restrict y, size_t n) {
+    double lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++) lane[l] += x[i + l] * y[i + l];
+    for (; i < n; i++) sum += x[i] * y[i];
+    for (size_t l = 0; l < LANES; l++) sum += lane[l];
     return sum;
+}
+
+/* row <- row - v_i w - w_i v */
+RA_MULTIVERSION static void subtract_outer(double *restrict row, const double *restrict v,
+                                           const double *restrict w, double vi, double wi, size_t n) {
+    for (size_t j = 0; j < n; j++) row[j] -= vi * w[j] + wi * v[j];
 }
 
 /* Step k makes column k zero below its second entry: with v the reflector of the m entries below the
@@ -72,10 +86,7 @@ void ra_tridiagonalize(double *A, size_t n, ra_tridiagonal *t) {
         for (size_t i = 0; i < m; i++) w[i] = dot(A + (k + 1 + i) * n + k + 1, v, m);
         double half = dot(v, w, m) / 2;
         for (size_t i = 0; i < m; i++) w[i] -= half * v[i];
-        for (size_t i = 0; i < m; i++) {
-            double *row = A + (k + 1 + i) * n + k + 1;
-            for (size_t j = 0; j < m; j++) row[j] -= v[i] * w[j] + w[i] * v[j];
-        }
+        for (size_t i = 0; i < m; i++) subtract_outer(A + (k + 1 + i) * n + k + 1, v, w, v[i], w[i], m);
     }
     if (n > 0) t->diagonal[n - 1] = A[n * n - 1];
 }

@@ -41,11 +41,16 @@ static ra_status append(ra_codes *all, const ra_codes *block, ra_error *err) {
     return RA_OK;
 }
 
-static ra_status encode_block(const ra_model *model, const float *x, size_t rows, float *pre, ra_codes *codes,
-                              ra_error *err) {
+static ra_status encode_block(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                              float *pre, ra_codes *codes, ra_error *err) {
+    const ra_activation_type *type = ra_activation_types[model->activation.kind];
+    size_t concepts = model->info.concepts;
     RA_TRY(ra_encoder_evaluate(model->backend, &model->encoder, x, rows, pre, err));
-    return ra_activation_types[model->activation.kind]->evaluate(&model->activation, model->backend, pre,
-                                                                 rows, model->info.concepts, codes, err);
+    if (type->pursues)
+        return ra_pursuit_run(&workspace->pursuit, model->backend, model->encoder.tensor[RA_ENCODER_WEIGHT],
+                              concepts, model->info.dimensions, x, rows, model->activation.top_k, false, pre,
+                              codes, err);
+    return type->evaluate(&model->activation, model->backend, pre, rows, concepts, codes, err);
 }
 
 /* Finite inputs of absurd size may still overflow on their way. */
@@ -78,12 +83,12 @@ ra_status ra_model_encode_inputs(const ra_model *model, ra_workspace *workspace,
     void *pre = NULL;
     RA_TRY(ra_scratch_reserve(&workspace->pre, "pre-codes", block * concepts, sizeof(float), &pre, err));
     if (block == rows) {
-        RA_TRY(encode_block(model, x, rows, pre, codes, err));
+        RA_TRY(encode_block(model, workspace, x, rows, pre, codes, err));
         return check_values(codes, err);
     }
     for (size_t from = 0; from < rows; from += block) {
         size_t count = rows - from < block ? rows - from : block;
-        RA_TRY(encode_block(model, x + from * d, count, pre, &workspace->block, err));
+        RA_TRY(encode_block(model, workspace, x + from * d, count, pre, &workspace->block, err));
         RA_TRY(append(codes, &workspace->block, err));
     }
     return check_values(codes, err);

@@ -27,6 +27,7 @@
 #include "model/ranking.h"
 #include "sae/activation.h"
 #include "sae/encoder.h"
+#include "sae/pursuit.h"
 
 #include <stdatomic.h>
 
@@ -165,6 +166,7 @@ struct ra_workspace {
     ra_scratch share;    /* explain: [entries] contributions */
     ra_scratch shift;    /* steer: [d] the sum of the pushes, in float64, and [d] of an atom */
     ra_codes block;      /* encode: the codes of one block of rows */
+    ra_pursuit pursuit;  /* encode: mp */
     ra_codes codes;      /* explain, steer */
 };
 

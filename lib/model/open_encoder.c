@@ -17,32 +17,52 @@ static ra_status refuse_unknown(const ra_safetensors *file, ra_error *err) {
         if (!known)
             RA_FAIL(err, RA_ERR_UNSUPPORTED,
                     "%s: the tensor %s belongs to an encoder that is not supported; expected one of linear, "
-                    "mlp_ln_1, mlp_bn_1",
+                    "mlp_ln_1, mlp_bn_1, tied",
                     ra_safetensors_path(file), name);
     }
     return RA_OK;
 }
 
-/* What the tensors are; what a setting says of them has to agree. */
-static ra_status settle_kind(ra_model *model, const ra_safetensors *file, ra_error *err) {
+static void settle_kind(ra_model *model, ra_encoder_kind kind) {
     ra_sae_settings *settings = &model->info.settings;
-    const char *const *names = ra_sae_settings_table()->rows[RA_SET_ENCODER].names;
-    ra_encoder_kind kind = ra_encoder_kind_of(file);
-    if (ra_setting_known(settings, RA_SET_ENCODER) && settings->encoder != (int)kind)
-        RA_FAIL(err, RA_ERR_FORMAT, "%s: the setting encoder is %s, but the tensors are those of %s",
-                model->info.path, names[settings->encoder], names[kind]);
     settings->encoder = (int)kind;
     settings->known |= UINT32_C(1) << RA_SET_ENCODER;
     model->encoder.kind = kind;
     model->encoder.concepts = model->info.concepts;
     model->encoder.dimensions = model->info.dimensions;
+}
+
+/* Tied encoders and pursuits encode with D, as f32 numbers: of a narrower artifact they are made here, once.
+ * A checkpoint's D is f32, and filled after this. */
+static ra_status use_dictionary(ra_model *model, ra_error *err) {
+    const float **weight = &model->encoder.tensor[RA_ENCODER_WEIGHT];
+    if (model->dictionary.dtype != RA_F32)
+        return ra_model_keep_f32(model, "the encoder", &model->dictionary, weight, err);
+    *weight = model->dictionary.data;
+    return RA_OK;
+}
+
+/* The bias that a tied encoder may leave out. */
+static ra_status zero_bias(ra_model *model, ra_error *err) {
+    void *block = NULL;
+    size_t concepts = model->info.concepts;
+    RA_TRY(ra_model_allocate(model, "the encoder", concepts, sizeof(float), &block, err));
+    memset(block, 0, concepts * sizeof(float));
+    model->encoder.tensor[RA_ENCODER_BIAS] = block;
     return RA_OK;
 }
 
 static ra_status open_weights(ra_model *model, const ra_safetensors *file, ra_error *err) {
     ra_encoder_weights *encoder = &model->encoder;
-    for (size_t i = 0; i < ra_encoder_tensor_count(encoder->kind); i++) {
+    if (!ra_encoder_has_tensor(encoder->kind, RA_ENCODER_WEIGHT)) RA_TRY(use_dictionary(model, err));
+    for (size_t i = 0; i < RA_ENCODER_TENSORS; i++) {
         ra_tensor tensor;
+        if (!ra_encoder_has_tensor(encoder->kind, i)) continue;
+        if (ra_encoder_tensor_is_optional(encoder->kind, i) &&
+            !ra_safetensors_find(file, ra_encoder_tensor_names[i])) {
+            RA_TRY(zero_bias(model, err));
+            continue;
+        }
         RA_TRY(ra_encoder_tensor_get(file, encoder->kind, i, encoder->concepts, encoder->dimensions, &tensor,
                                      err));
         RA_TRY(ra_model_check_finite(model, ra_encoder_tensor_names[i], &tensor, err));
@@ -75,9 +95,12 @@ static ra_status open_thresholds(ra_model *model, const ra_safetensors *file, ra
 
 ra_status ra_model_open_encoder(ra_model *model, const ra_safetensors *file, ra_error *err) {
     RA_TRY(refuse_unknown(file, err));
-    if (!ra_encoder_in(file)) return RA_OK;
+    bool found;
+    ra_encoder_kind kind;
+    RA_TRY(ra_encoder_find(file, &model->info.settings, &found, &kind, err));
+    if (!found) return RA_OK;
     RA_TRY(ra_model_need_setting(model, RA_SET_SAE, err));
-    RA_TRY(settle_kind(model, file, err));
+    settle_kind(model, kind);
     RA_TRY(ra_activation_init(&model->activation, &model->info.settings, model->info.concepts, false,
                               model->info.path, err));
     RA_TRY(open_weights(model, file, err));

@@ -73,10 +73,12 @@ static void add_encoder(const ra_model *model, artifact *a) {
     const ra_encoder_weights *encoder = &model->encoder;
     size_t concepts = model->info.concepts;
     if (!model->info.has_encoder) return;
-    add(a, ra_encoder_tensor_names[RA_ENCODER_WEIGHT],
-        ra_tensor_2d(RA_F32, encoder->tensor[RA_ENCODER_WEIGHT], concepts, model->info.dimensions));
-    for (size_t i = RA_ENCODER_WEIGHT + 1; i < ra_encoder_tensor_count(encoder->kind); i++)
-        add(a, ra_encoder_tensor_names[i], ra_tensor_1d(RA_F32, encoder->tensor[i], concepts));
+    if (ra_encoder_has_tensor(encoder->kind, RA_ENCODER_WEIGHT))
+        add(a, ra_encoder_tensor_names[RA_ENCODER_WEIGHT],
+            ra_tensor_2d(RA_F32, encoder->tensor[RA_ENCODER_WEIGHT], concepts, model->info.dimensions));
+    for (size_t i = RA_ENCODER_WEIGHT + 1; i < RA_ENCODER_TENSORS; i++)
+        if (ra_encoder_has_tensor(encoder->kind, i))
+            add(a, ra_encoder_tensor_names[i], ra_tensor_1d(RA_F32, encoder->tensor[i], concepts));
     if (model->activation.theta)
         add(a, "thresholds", ra_tensor_1d(RA_F32, model->activation.theta, concepts));
 }

@@ -13,6 +13,7 @@ void ra_workspace_free(ra_workspace *workspace) {
         &workspace->pre,    &workspace->input, &workspace->query, &workspace->atoms,    &workspace->scores,
         &workspace->ranked, &workspace->x_hat, &workspace->share, &workspace->neighbor, &workspace->shift};
     for (size_t i = 0; i < sizeof scratches / sizeof *scratches; i++) ra_free(scratches[i]->data);
+    ra_pursuit_release(&workspace->pursuit);
     ra_codes_release(&workspace->block);
     ra_codes_release(&workspace->codes);
     ra_free(workspace);

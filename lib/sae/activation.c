@@ -18,6 +18,7 @@ const ra_activation_type *const ra_activation_types[RA_SAE_KIND_COUNT] = {
     [RA_SAE_TOPK] = &ra_activation_topk,
     [RA_SAE_BATCHTOPK] = &ra_activation_batchtopk,
     [RA_SAE_JUMPRELU] = &ra_activation_jumprelu,
+    [RA_SAE_MP] = &ra_activation_mp,
 };
 
 static ra_status need(const ra_sae_settings *settings, enum ra_sae_setting setting, const char *why,
@@ -32,7 +33,7 @@ ra_status ra_activation_init(ra_activation *activation, const ra_sae_settings *s
                              bool training, const char *where, ra_error *err) {
     RA_TRY(need(settings, RA_SET_SAE, "an encoder", where, err));
     const ra_activation_type *type = ra_activation_types[settings->sae];
-    if (type->needs_top_k && (training || settings->sae == RA_SAE_TOPK))
+    if (training ? type->needs_top_k : type->evaluation_needs_top_k)
         RA_TRY(need(settings, RA_SET_TOP_K, type->name, where, err));
     if (!training && settings->sae == RA_SAE_BATCHTOPK)
         RA_TRY(need(settings, RA_SET_RUNNING_THRESHOLD, type->name, where, err));

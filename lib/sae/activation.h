@@ -1,7 +1,8 @@
 /* activation.h - pre-codes [B,K] -> sparse codes, and back.
  *
  * Every activation applies a ReLU first, so a selected entry has pre > 0 and its gradient passes unchanged;
- * all others have none. What differs is the selection, and (jumprelu) the gradient of the thresholds.
+ * all others have none. What differs is the selection, and (jumprelu) the gradient of the thresholds. mp does
+ * not select from pre-codes but works on the input itself: sae/pursuit.h.
  *
  * To add one: a file sae/<name>.c with a ra_activation_type, a value of ra_sae_kind (ra_sae.h), a row in
  * ra_activation_types (settings.c lists the names from here), a test in tests/unit/test_activation.c.
@@ -27,21 +28,22 @@ typedef struct ra_activation {
 
 typedef struct ra_activation_type {
     const char *name;
-    bool needs_top_k, has_thresholds;
+    bool needs_top_k, evaluation_needs_top_k, has_thresholds;
+    bool pursues; /* mp: codes come from ra_pursuit_run(), and the functions below are NULL */
     /* evaluation mode; does not change the activation */
     ra_status (*evaluate)(const ra_activation *activation, ra_backend *backend, const float *pre, size_t rows,
                           size_t concepts, ra_codes *codes, ra_error *err);
     /* training mode; NULL: the same as evaluation */
     ra_status (*train)(ra_activation *activation, ra_backend *backend, const float *pre, size_t rows,
                        size_t concepts, ra_codes *codes, ra_error *err);
-    /* dtheta [K] <- from g [B,K], the gradient with respect to the codes, all of them; NULL: no such
-     * parameter */
+    /* dtheta [K] <- from g [B,K], the gradient with respect to the codes, all of them, and `active`, that
+     * with respect to each code's being active; NULL: no such parameter */
     void (*theta_gradient)(const ra_activation *activation, ra_backend *backend, const float *pre,
-                           const float *g, size_t rows, size_t concepts, float *dtheta);
+                           const float *g, double active, size_t rows, size_t concepts, float *dtheta);
 } ra_activation_type;
 
 extern const ra_activation_type ra_activation_relu, ra_activation_topk, ra_activation_batchtopk,
-    ra_activation_jumprelu;
+    ra_activation_jumprelu, ra_activation_mp;
 
 /* By ra_sae_kind. */
 extern const ra_activation_type *const ra_activation_types[RA_SAE_KIND_COUNT];

@@ -1,4 +1,5 @@
-/* The gradient of every parameter.
+/* The gradient of every parameter. What encodes with the dictionary adds to dD on the way back, so that it is
+ * complete, and handed on, only at the end.
  *
  * That of the codes is needed only on active latents, with two exceptions that make it dense: jumprelu, whose
  * thresholds learn from inactive latents too, and encoders with a norm, where every pre-code of a row or a
@@ -8,20 +9,15 @@
 
 #include <string.h>
 
-/* dD = codes^T dx_hat (+ what the loss adds), then on to the dictionary's parameters. */
-static ra_status backward_dictionary(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
-                                     ra_error *err) {
+/* dD <- codes^T dx_hat, plus what the loss adds. */
+static ra_status backward_decoding(const ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g, float *dD,
+                                   ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(sae->backend);
     void *self = ra_backend_self(sae->backend);
     size_t d = sae->encoder.dimensions, n = pass->atom_count * d;
-    float *dD = ra_dictionary_gradient_room(sae->dictionary);
     RA_TRY(ops->combine(self, NULL, g->D ? 1 : 0, g->D, 0, dD, n, err));
-    if (g->x_hat)
-        RA_TRY(ops->accumulate(self, NULL, ra_sae_pass_codes(pass), pass->codes.value, g->x_hat, d, dD, err));
-    RA_TRY(ra_group_sum_f32(sae->group, dD, n, err));
-    for (size_t i = sae->owned; i < sae->count; i++)
-        sae->packed[i] = pass->atoms && sae->parameters[i].rank == 2 && sae->parameters[i].gradient;
-    return ra_dictionary_backward(sae->dictionary, dD, err);
+    if (!g->x_hat) return RA_OK;
+    return ops->accumulate(self, NULL, ra_sae_pass_codes(pass), pass->codes.value, g->x_hat, d, dD, err);
 }
 
 /* scratch [B,K] <- the gradient of all codes, active or not. */
@@ -60,17 +56,32 @@ static ra_status sparse_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_s
     return RA_OK;
 }
 
-/* scratch [B,K] <- the gradient of the pre-codes: that of the active codes, plus what the loss gives
- * directly. */
+/* scratch [B,K] <- the gradient of the pre-codes: what the loss gives directly, and that of the active codes,
+ * unless those came from a pursuit. */
 static ra_status dense_pre_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
                                     ra_error *err) {
     size_t K = sae->encoder.concepts;
     RA_TRY(ra_backend_operations(sae->backend)
                ->combine(ra_backend_self(sae->backend), NULL, g->pre ? 1 : 0, g->pre, 0, pass->scratch,
                          pass->rows * K, err));
+    if (ra_activation_types[sae->activation.kind]->pursues) return RA_OK;
     for (size_t b = 0; b < pass->rows; b++)
         for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
             pass->scratch[b * K + (size_t)pass->codes.index[e]] += pass->dvalue[e];
+    return RA_OK;
+}
+
+/* pass->dvalue, and with it the gradient of the thresholds. */
+static ra_status backward_codes(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g, ra_error *err) {
+    const ra_activation_type *type = ra_activation_types[sae->activation.kind];
+    size_t K = sae->encoder.concepts;
+    if (!type->theta_gradient) return sparse_code_gradient(sae, pass, g, err);
+    RA_TRY(dense_code_gradient(sae, pass, g, err));
+    type->theta_gradient(&sae->activation, sae->backend, pass->pre, pass->scratch, g->active, pass->rows, K,
+                         ra_sae_theta(sae)->gradient);
+    for (size_t b = 0; b < pass->rows; b++)
+        for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
+            pass->dvalue[e] = pass->scratch[b * K + (size_t)pass->codes.index[e]];
     return RA_OK;
 }
 
@@ -80,38 +91,47 @@ static ra_status dense_pre_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae
 static ra_status sum_gradients(const ra_sae *sae, const ra_sae_pass *pass, ra_error *err) {
     for (size_t i = 0; i < sae->owned; i++) {
         const ra_parameter *p = &sae->parameters[i];
-        bool summed = sae->encoder.kind == RA_ENCODER_MLP_BN_1 &&
-                      (i == RA_ENCODER_NORM_WEIGHT || i == RA_ENCODER_NORM_BIAS);
+        bool summed =
+            sae->encoder.kind == RA_ENCODER_MLP_BN_1 && (p == sae->encoder.tensor[RA_ENCODER_NORM_WEIGHT] ||
+                                                         p == sae->encoder.tensor[RA_ENCODER_NORM_BIAS]);
         size_t n = sae->packed[i] ? pass->atom_count * p->shape[1] : ra_parameter_size(p);
         if (p->gradient && !summed) RA_TRY(ra_group_sum_f32(sae->group, p->gradient, n, err));
     }
     return RA_OK;
 }
 
+/* dD, complete only now, is summed over the members and handed on to the dictionary's parameters. */
+static ra_status backward_dictionary(ra_sae *sae, const ra_sae_pass *pass, float *dD, ra_error *err) {
+    for (size_t i = sae->owned; i < sae->count; i++)
+        sae->packed[i] = pass->atoms && sae->parameters[i].rank == 2 && sae->parameters[i].gradient;
+    RA_TRY(ra_group_sum_f32(sae->group, dD, pass->atom_count * sae->encoder.dimensions, err));
+    return ra_dictionary_backward(sae->dictionary, dD, err);
+}
+
 ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const ra_sae_gradients *g,
                           ra_error *err) {
-    const ra_activation_type *type = ra_activation_types[sae->activation.kind];
-    size_t K = sae->encoder.concepts, entries = ra_codes_entries(&pass->codes);
+    bool pursues = ra_activation_types[sae->activation.kind]->pursues;
+    size_t entries = ra_codes_entries(&pass->codes);
+    float *dD = ra_dictionary_gradient_room(sae->dictionary);
     if (entries > pass->dvalue_capacity) {
         RA_TRY(ra_sae_pass_grow(pass, &pass->dvalue, entries, err));
         pass->dvalue_capacity = entries;
     }
-    RA_TRY(backward_dictionary(sae, pass, g, err));
-    if (type->theta_gradient) {
-        RA_TRY(dense_code_gradient(sae, pass, g, err));
-        type->theta_gradient(&sae->activation, sae->backend, pass->pre, pass->scratch, pass->rows, K,
-                             ra_sae_theta(sae)->gradient);
-        for (size_t b = 0; b < pass->rows; b++)
-            for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
-                pass->dvalue[e] = pass->scratch[b * K + (size_t)pass->codes.index[e]];
-    } else {
-        RA_TRY(sparse_code_gradient(sae, pass, g, err));
-    }
-    bool dense = g->pre || sae->encoder.kind != RA_ENCODER_LINEAR;
+    RA_TRY(backward_decoding(sae, pass, g, dD, err));
+    RA_TRY(backward_codes(sae, pass, g, err));
+    if (pursues)
+        RA_TRY(ra_pursuit_backward(pass->pursuit, sae->backend, pass->D, sae->encoder.dimensions,
+                                   &pass->codes, pass->dvalue, dD, err));
+    bool dense = g->pre || ra_encoder_has_norm(sae->encoder.kind);
     if (dense) RA_TRY(dense_pre_gradient(sae, pass, g, err));
-    sae->packed[RA_ENCODER_WEIGHT] = pass->atoms && !dense;
-    RA_TRY(ra_encoder_backward(&sae->encoder, sae->backend, x, pass, dense ? pass->scratch : NULL, err));
-    return sum_gradients(sae, pass, err);
+    for (size_t i = 0; i < sae->owned; i++)
+        sae->packed[i] =
+            pass->atoms && !dense && &sae->parameters[i] == sae->encoder.tensor[RA_ENCODER_WEIGHT];
+    if (dense || !pursues)
+        RA_TRY(
+            ra_encoder_backward(&sae->encoder, sae->backend, x, pass, dense ? pass->scratch : NULL, dD, err));
+    RA_TRY(sum_gradients(sae, pass, err));
+    return backward_dictionary(sae, pass, dD, err);
 }
 
 /* ---- gradients for others ------------------------------------------------------------------------------ */

@@ -83,14 +83,15 @@ static ra_status read_settings(const ra_safetensors *file, const ra_sae_settings
     const ra_settings_table *table = ra_sae_settings_table();
     RA_TRY(ra_sae_settings_read(file, settings, err));
     if (overrides) ra_settings_override(table, settings, overrides);
-    if (!ra_encoder_in(file))
+    bool found;
+    ra_encoder_kind kind;
+    RA_TRY(ra_encoder_find(file, settings, &found, &kind, err));
+    if (!found)
         RA_FAIL(err, RA_ERR_STATE,
                 "%s holds a dictionary without an encoder, which is not enough to train on",
                 ra_safetensors_path(file));
-    if (!ra_setting_known(settings, RA_SET_ENCODER)) {
-        settings->encoder = ra_encoder_kind_of(file);
-        settings->known |= 1u << RA_SET_ENCODER;
-    }
+    settings->encoder = (int)kind;
+    settings->known |= 1u << RA_SET_ENCODER;
     RA_TRY(need(file, settings, RA_SET_SAE, "an encoder", err));
     if (ra_activation_types[settings->sae]->needs_top_k)
         RA_TRY(need(file, settings, RA_SET_TOP_K, ra_activation_types[settings->sae]->name, err));
@@ -114,7 +115,14 @@ static ra_status open_file(const ra_safetensors *file, const ra_sae_settings *ov
     RA_TRY(make_dictionary(file, &settings, backend, &dictionary, err));
     RA_TRY(ra_sae_new(&settings, dictionary, 0, &sae, err));
     ra_status status = RA_OK;
-    for (size_t i = 0; i < sae->count; i++) RA_TRY_OUT(status, load(file, backend, &sae->parameters[i], err));
+    for (size_t i = 0; i < sae->count; i++) {
+        const ra_parameter *parameter = &sae->parameters[i];
+        if (parameter == sae->encoder.tensor[RA_ENCODER_BIAS] &&
+            !ra_safetensors_find(file, parameter->name) &&
+            ra_encoder_tensor_is_optional(sae->encoder.kind, RA_ENCODER_BIAS))
+            continue;
+        RA_TRY_OUT(status, load(file, backend, parameter, err));
+    }
     const ra_tensor *batches = ra_safetensors_find(file, batches_name);
     if (batches && batches->dtype == RA_I64 && batches->rank == 0)
         memcpy(&sae->encoder.batches, batches->data, sizeof(int64_t));

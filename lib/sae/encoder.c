@@ -17,33 +17,83 @@ const char *const ra_encoder_tensor_names[RA_ENCODER_TENSORS] = {
     [RA_ENCODER_RUNNING_VAR] = "encoder.final_block.1.running_var",
 };
 
-size_t ra_encoder_tensor_count(ra_encoder_kind kind) {
-    static const size_t counts[] = {
-        [RA_ENCODER_LINEAR] = RA_ENCODER_NORM_WEIGHT,
-        [RA_ENCODER_MLP_LN_1] = RA_ENCODER_RUNNING_MEAN,
-        [RA_ENCODER_MLP_BN_1] = RA_ENCODER_TENSORS,
+/* The range of tensors that a kind has: from `first` up to `end`. */
+static const struct {
+    size_t first, end;
+} ranges[] = {
+    [RA_ENCODER_LINEAR] = {RA_ENCODER_WEIGHT, RA_ENCODER_NORM_WEIGHT},
+    [RA_ENCODER_MLP_LN_1] = {RA_ENCODER_WEIGHT, RA_ENCODER_RUNNING_MEAN},
+    [RA_ENCODER_MLP_BN_1] = {RA_ENCODER_WEIGHT, RA_ENCODER_TENSORS},
+    [RA_ENCODER_TIED] = {RA_ENCODER_BIAS, RA_ENCODER_NORM_WEIGHT},
+    [RA_ENCODER_IDENTITY] = {RA_ENCODER_TENSORS, RA_ENCODER_TENSORS},
+};
+
+bool ra_encoder_has_tensor(ra_encoder_kind kind, size_t i) {
+    return i >= ranges[kind].first && i < ranges[kind].end;
+}
+
+bool ra_encoder_has_norm(ra_encoder_kind kind) {
+    return ra_encoder_has_tensor(kind, RA_ENCODER_NORM_WEIGHT);
+}
+
+bool ra_encoder_tensor_is_optional(ra_encoder_kind kind, size_t i) {
+    return kind == RA_ENCODER_TIED && i == RA_ENCODER_BIAS;
+}
+
+/* ---- in a file
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* The kind that the tensors imply: by the last of each kind, those with more tensors first. */
+static bool kind_of_tensors(const ra_safetensors *file, ra_encoder_kind *kind) {
+    static const struct {
+        ra_encoder_tensor tensor;
+        ra_encoder_kind kind;
+    } signs[] = {
+        {RA_ENCODER_RUNNING_MEAN, RA_ENCODER_MLP_BN_1},
+        {RA_ENCODER_NORM_WEIGHT, RA_ENCODER_MLP_LN_1},
+        {RA_ENCODER_WEIGHT, RA_ENCODER_LINEAR},
+        {RA_ENCODER_BIAS, RA_ENCODER_TIED},
     };
-    return counts[kind];
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+        if (!ra_safetensors_find(file, ra_encoder_tensor_names[signs[i].tensor])) continue;
+        *kind = signs[i].kind;
+        return true;
+    }
+    return false;
 }
 
-bool ra_encoder_in(const ra_safetensors *file) {
-    return ra_safetensors_find(file, ra_encoder_tensor_names[RA_ENCODER_WEIGHT]) != NULL;
-}
-
-ra_encoder_kind ra_encoder_kind_of(const ra_safetensors *file) {
-    if (ra_safetensors_find(file, ra_encoder_tensor_names[RA_ENCODER_RUNNING_MEAN]))
-        return RA_ENCODER_MLP_BN_1;
-    if (ra_safetensors_find(file, ra_encoder_tensor_names[RA_ENCODER_NORM_WEIGHT]))
-        return RA_ENCODER_MLP_LN_1;
-    return RA_ENCODER_LINEAR;
+ra_status ra_encoder_find(const ra_safetensors *file, const ra_sae_settings *settings, bool *found,
+                          ra_encoder_kind *kind, ra_error *err) {
+    const char *const *names = ra_sae_settings_table()->rows[RA_SET_ENCODER].names;
+    bool named = ra_setting_known(settings, RA_SET_ENCODER);
+    bool mp = ra_setting_known(settings, RA_SET_SAE) && settings->sae == RA_SAE_MP;
+    *found = kind_of_tensors(file, kind);
+    if (*found && named && settings->encoder != (int)*kind)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: the setting encoder is %s, but the tensors are those of %s",
+                ra_safetensors_path(file), names[settings->encoder], names[*kind]);
+    if (*found && mp)
+        RA_FAIL(err, RA_ERR_FORMAT,
+                "%s: the setting sae is mp, which has no encoder, but the tensors are "
+                "those of %s",
+                ra_safetensors_path(file), names[*kind]);
+    if (*found) return RA_OK;
+    bool bare = named && (settings->encoder == RA_ENCODER_TIED || settings->encoder == RA_ENCODER_IDENTITY);
+    *found = mp || bare;
+    if (*found) *kind = named ? (ra_encoder_kind)settings->encoder : RA_ENCODER_IDENTITY;
+    if (mp && *kind != RA_ENCODER_IDENTITY)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: the setting encoder is %s, but mp has the encoder identity",
+                ra_safetensors_path(file), names[*kind]);
+    if (*found && !mp && *kind == RA_ENCODER_IDENTITY && ra_setting_known(settings, RA_SET_SAE))
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: the setting encoder is identity, but only mp works without one",
+                ra_safetensors_path(file));
+    return RA_OK;
 }
 
 ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind, size_t i, size_t concepts,
                                 size_t dimensions, ra_tensor *tensor, ra_error *err) {
     const char *name = ra_encoder_tensor_names[i];
     char shape[128], expected[64];
-    if (i >= ra_encoder_tensor_count(kind))
-        RA_FAIL(err, RA_ERR_INTERNAL, "this encoder has no tensor %s", name);
+    if (!ra_encoder_has_tensor(kind, i)) RA_FAIL(err, RA_ERR_INTERNAL, "this encoder has no tensor %s", name);
     RA_TRY(ra_safetensors_get(file, name, tensor, err));
     if (!ra_dtype_is_float(tensor->dtype))
         RA_FAIL(err, RA_ERR_DTYPE, "%s: %s is %s, expected F32, F16 or BF16", ra_safetensors_path(file), name,
@@ -109,13 +159,16 @@ ra_status ra_encoder_evaluate(ra_backend *backend, const ra_encoder_weights *wei
                               size_t rows, float *pre, ra_error *err) {
     static ra_pool_part *const norms[] = {[RA_ENCODER_LINEAR] = NULL,
                                           [RA_ENCODER_MLP_LN_1] = layer_norm_part,
-                                          [RA_ENCODER_MLP_BN_1] = batch_norm_part};
+                                          [RA_ENCODER_MLP_BN_1] = batch_norm_part,
+                                          [RA_ENCODER_TIED] = NULL,
+                                          [RA_ENCODER_IDENTITY] = NULL};
     ra_pool *pool = ra_backend_pool(backend);
     size_t K = weights->concepts, d = weights->dimensions, parts = (rows + ROWS_PER_PART - 1) / ROWS_PER_PART;
     norm_job job = {weights, pre, rows};
-    ra_pool_run(pool, parts, bias_part, &job);
+    float beta = weights->tensor[RA_ENCODER_BIAS] ? 1 : 0;
+    if (weights->tensor[RA_ENCODER_BIAS]) ra_pool_run(pool, parts, bias_part, &job);
     RA_TRY(ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, false, true, rows, K, d, 1, x,
-                                                d, weights->tensor[RA_ENCODER_WEIGHT], d, 1, pre, K, err));
+                                                d, weights->tensor[RA_ENCODER_WEIGHT], d, beta, pre, K, err));
     if (norms[weights->kind]) ra_pool_run(pool, parts, norms[weights->kind], &job);
     return RA_OK;
 }

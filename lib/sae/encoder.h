@@ -3,8 +3,10 @@
  * linear:   pre = x E^T + b
  * mlp_ln_1: pre = LayerNorm(x E^T + b) over the K latents of a row
  * mlp_bn_1: pre = BatchNorm(x E^T + b), each latent over the batch in training, by running statistics in
- * evaluation Both norms: eps 1e-5, then an affine gamma, beta per latent (torch.nn.LayerNorm,
+ * evaluation. Both norms: eps 1e-5, then an affine gamma, beta per latent (torch.nn.LayerNorm,
  * torch.nn.BatchNorm1d).
+ * tied:     pre = x D^T + b, E being the dictionary, which gets the gradient of both
+ * identity: pre = x D^T, what mp starts from; no tensors
  */
 #ifndef RA_SAE_ENCODER_H
 #define RA_SAE_ENCODER_H
@@ -24,22 +26,25 @@ typedef enum ra_encoder_tensor {
 
 extern const char *const ra_encoder_tensor_names[RA_ENCODER_TENSORS];
 
-/* How many of the tensors an encoder of this kind has (a prefix of the list). */
-size_t ra_encoder_tensor_count(ra_encoder_kind kind);
+/* Whether an encoder of this kind has tensor i. What has no weight of its own uses the dictionary. */
+bool ra_encoder_has_tensor(ra_encoder_kind kind, size_t i);
+bool ra_encoder_has_norm(ra_encoder_kind kind);
 
-/* Views; backend memory. Members past the kind's count are NULL. */
+/* Views; backend memory. Members that the kind has not are NULL, but for the weight, which then is D. */
 typedef struct ra_encoder_weights {
     ra_encoder_kind kind;
     size_t concepts, dimensions; /* K, d */
     const float *tensor[RA_ENCODER_TENSORS];
 } ra_encoder_weights;
 
-/* The kind that the tensors of a file imply (running_mean: mlp_bn_1; a norm weight: mlp_ln_1; else linear).
- */
-ra_encoder_kind ra_encoder_kind_of(const ra_safetensors *file);
+/* Which encoder a file has, if any. Its tensors say it (running_mean: mlp_bn_1; a norm weight: mlp_ln_1; a
+ * weight: linear; a bias alone: tied); where there are none the settings do (`encoder` is tied or identity,
+ * or `sae` is mp). RA_ERR_FORMAT when they disagree. */
+ra_status ra_encoder_find(const ra_safetensors *file, const ra_sae_settings *settings, bool *found,
+                          ra_encoder_kind *kind, ra_error *err);
 
-/* True when the file holds an encoder at all. */
-bool ra_encoder_in(const ra_safetensors *file);
+/* A tied encoder may come without its bias, which then is 0. */
+bool ra_encoder_tensor_is_optional(ra_encoder_kind kind, size_t i);
 
 /* Checks presence, type and shape of tensor i of the file; *tensor is a view into the file. */
 ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind, size_t i, size_t concepts,
@@ -52,27 +57,29 @@ ra_status ra_encoder_evaluate(ra_backend *backend, const ra_encoder_weights *wei
 /* ---- training
  * ------------------------------------------------------------------------------------------------------ */
 
-/* The trainable encoder: parameters in the order of ra_encoder_tensor, owned by the SAE. */
+/* The trainable encoder; the parameters are the SAE's. */
 typedef struct ra_encoder {
     ra_encoder_kind kind;
     size_t concepts, dimensions;
-    const ra_parameter *parameters;
-    int64_t batches;       /* mlp_bn_1: num_batches_tracked */
-    const ra_group *group; /* mlp_bn_1 averages over the batch of all members */
+    const ra_parameter *tensor[RA_ENCODER_TENSORS]; /* NULL where the kind has none */
+    int64_t batches;                                /* mlp_bn_1: num_batches_tracked */
+    const ra_group *group;                          /* mlp_bn_1 averages over the batch of all members */
 } ra_encoder;
 
-/* The weights as they are, for ra_encoder_evaluate(). */
-ra_encoder_weights ra_encoder_view(const ra_encoder *encoder);
+/* The weights as they are, for ra_encoder_evaluate(); D [K,d] of the dictionary. */
+ra_encoder_weights ra_encoder_view(const ra_encoder *encoder, const float *D);
 
-/* Training mode: pass->pre <- pre-codes of x [B,d]; keeps in the pass what the backward pass needs, and moves
- * BatchNorm's running statistics. The pass has room for B rows. */
+/* Training mode: pass->pre <- pre-codes of x [B,d] (from pass->D for kinds without a weight); keeps in the
+ * pass what the backward pass needs, and moves BatchNorm's running statistics. The pass has room for B rows.
+ */
 ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const float *x, size_t rows,
                              ra_sae_pass *pass, ra_error *err);
 
 /* Gradients of the encoder's parameters from that of the pre-codes: dpre [B,K], which is overwritten; or, for
- * a linear encoder only and with dpre NULL, pass->dvalue on the entries of pass->codes and nothing elsewhere:
- * the gradient of the weight then has the rows of pass->atoms. */
+ * an encoder without a norm and with dpre NULL, pass->dvalue on the entries of pass->codes and nothing
+ * elsewhere: the gradient of the weight then has the rows of pass->atoms. What has no weight of its own adds
+ * that gradient to dD [K,d], the dictionary being whole. */
 ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
-                              float *dpre, ra_error *err);
+                              float *dpre, float *dD, ra_error *err);
 
 #endif

@@ -21,13 +21,13 @@ typedef struct train_job {
     bool squares;
 } train_job;
 
-ra_encoder_weights ra_encoder_view(const ra_encoder *encoder) {
+ra_encoder_weights ra_encoder_view(const ra_encoder *encoder, const float *D) {
     ra_encoder_weights view = {.kind = encoder->kind,
                                .concepts = encoder->concepts,
                                .dimensions = encoder->dimensions,
-                               .tensor = {NULL}};
-    for (size_t i = 0; i < ra_encoder_tensor_count(encoder->kind); i++)
-        view.tensor[i] = encoder->parameters[i].value;
+                               .tensor = {[RA_ENCODER_WEIGHT] = D}};
+    for (size_t i = 0; i < RA_ENCODER_TENSORS; i++)
+        if (encoder->tensor[i]) view.tensor[i] = encoder->tensor[i]->value;
     return view;
 }
 
@@ -79,8 +79,8 @@ static ra_status latent_statistics(train_job *job, ra_pool *pool, ra_error *err)
     ra_sae_pass *pass = job->pass;
     size_t K = encoder->concepts, parts = parts_of(K, LATENTS_PER_PART);
     double *sums = pass->sums, *means = sums + K, B = (double)pass->total_rows;
-    float *running_mean = encoder->parameters[RA_ENCODER_RUNNING_MEAN].value;
-    float *running_var = encoder->parameters[RA_ENCODER_RUNNING_VAR].value;
+    float *running_mean = encoder->tensor[RA_ENCODER_RUNNING_MEAN]->value;
+    float *running_var = encoder->tensor[RA_ENCODER_RUNNING_VAR]->value;
     job->squares = false;
     ra_pool_run(pool, parts, latent_sum_part, job);
     RA_TRY(ra_group_sum_f64(encoder->group, sums, K, err));
@@ -109,17 +109,17 @@ static float normalised(const train_job *job, size_t b, size_t k) {
 static void apply_part(void *context, size_t part) {
     const train_job *job = context;
     size_t K = job->encoder->concepts;
-    const float *gamma = job->encoder->parameters[RA_ENCODER_NORM_WEIGHT].value;
-    const float *beta = job->encoder->parameters[RA_ENCODER_NORM_BIAS].value;
+    const float *gamma = job->encoder->tensor[RA_ENCODER_NORM_WEIGHT]->value;
+    const float *beta = job->encoder->tensor[RA_ENCODER_NORM_BIAS]->value;
     for (size_t b = part * ROWS_PER_PART; b < end_of(part, ROWS_PER_PART, job->pass->rows); b++)
         for (size_t k = 0; k < K; k++) job->pass->pre[b * K + k] = normalised(job, b, k) * gamma[k] + beta[k];
 }
 
 ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const float *x, size_t rows,
                              ra_sae_pass *pass, ra_error *err) {
-    ra_encoder_weights linear = ra_encoder_view(encoder);
+    ra_encoder_weights linear = ra_encoder_view(encoder, pass->D);
     linear.kind = RA_ENCODER_LINEAR;
-    bool norm = encoder->kind != RA_ENCODER_LINEAR;
+    bool norm = ra_encoder_has_norm(encoder->kind);
     RA_TRY(ra_encoder_evaluate(backend, &linear, x, rows, norm ? pass->linear : pass->pre, err));
     if (!norm) return RA_OK;
     ra_pool *pool = ra_backend_pool(backend);
@@ -156,7 +156,7 @@ static void batch_norm_backward_part(void *context, size_t part) {
     const ra_sae_pass *pass = job->pass;
     size_t K = job->encoder->concepts, first = part * LATENTS_PER_PART,
            last = end_of(part, LATENTS_PER_PART, K);
-    const float *gamma = job->encoder->parameters[RA_ENCODER_NORM_WEIGHT].value;
+    const float *gamma = job->encoder->tensor[RA_ENCODER_NORM_WEIGHT]->value;
     const double *dgamma = pass->sums, *dbeta = dgamma + K, B = (double)pass->total_rows;
     for (size_t b = 0; b < pass->rows; b++)
         for (size_t k = first; k < last; k++) {
@@ -169,14 +169,14 @@ static void batch_norm_backward_part(void *context, size_t part) {
 /* dgamma and dbeta; for BatchNorm summed over the members, whose rows its averages run over. */
 static ra_status backward_affine(train_job *job, ra_pool *pool, ra_error *err) {
     const ra_encoder *encoder = job->encoder;
-    const ra_parameter *p = encoder->parameters;
+    const ra_parameter *const *p = encoder->tensor;
     size_t K = encoder->concepts;
     double *sums = job->pass->sums;
     ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), affine_part, job);
     if (encoder->kind == RA_ENCODER_MLP_BN_1) RA_TRY(ra_group_sum_f64(encoder->group, sums, 2 * K, err));
     for (size_t k = 0; k < K; k++) {
-        p[RA_ENCODER_NORM_WEIGHT].gradient[k] = (float)sums[k];
-        p[RA_ENCODER_NORM_BIAS].gradient[k] = (float)sums[K + k];
+        p[RA_ENCODER_NORM_WEIGHT]->gradient[k] = (float)sums[k];
+        p[RA_ENCODER_NORM_BIAS]->gradient[k] = (float)sums[K + k];
     }
     return RA_OK;
 }
@@ -184,7 +184,7 @@ static ra_status backward_affine(train_job *job, ra_pool *pool, ra_error *err) {
 static void layer_norm_backward_part(void *context, size_t part) {
     const train_job *job = context;
     size_t K = job->encoder->concepts;
-    const float *gamma = job->encoder->parameters[RA_ENCODER_NORM_WEIGHT].value;
+    const float *gamma = job->encoder->tensor[RA_ENCODER_NORM_WEIGHT]->value;
     for (size_t b = part * ROWS_PER_PART; b < end_of(part, ROWS_PER_PART, job->pass->rows); b++) {
         float *row = job->dpre + b * K;
         double sum = 0, product = 0;
@@ -208,39 +208,41 @@ static void bias_part(void *context, size_t part) {
     for (size_t b = 0; b < job->pass->rows; b++)
         for (size_t k = 0; k < count; k++) sums[k] += (double)job->dpre[b * K + first + k];
     for (size_t k = 0; k < count; k++)
-        job->encoder->parameters[RA_ENCODER_BIAS].gradient[first + k] = (float)sums[k];
+        job->encoder->tensor[RA_ENCODER_BIAS]->gradient[first + k] = (float)sums[k];
 }
 
 static ra_status backward_sparse(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
-                                 ra_error *err) {
+                                 float *dD, ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(backend);
     void *self = ra_backend_self(backend);
     size_t d = encoder->dimensions;
-    float *weight = encoder->parameters[RA_ENCODER_WEIGHT].gradient,
-          *bias = encoder->parameters[RA_ENCODER_BIAS].gradient;
-    RA_TRY(ops->combine(self, NULL, 0, NULL, 0, weight, pass->atom_count * d, err));
+    float *weight = dD, *bias = encoder->tensor[RA_ENCODER_BIAS]->gradient;
+    if (encoder->tensor[RA_ENCODER_WEIGHT]) {
+        weight = encoder->tensor[RA_ENCODER_WEIGHT]->gradient;
+        RA_TRY(ops->combine(self, NULL, 0, NULL, 0, weight, pass->atom_count * d, err));
+    }
     memset(bias, 0, encoder->concepts * sizeof *bias);
     for (size_t e = 0; e < ra_codes_entries(&pass->codes); e++) bias[pass->codes.index[e]] += pass->dvalue[e];
     return ops->accumulate(self, NULL, ra_sae_pass_codes(pass), pass->dvalue, x, d, weight, err);
 }
 
 ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
-                              float *dpre, ra_error *err) {
-    if (!dpre) return backward_sparse(encoder, backend, x, pass, err);
+                              float *dpre, float *dD, ra_error *err) {
+    if (!dpre) return backward_sparse(encoder, backend, x, pass, dD, err);
     size_t K = encoder->concepts, d = encoder->dimensions, B = pass->rows;
     ra_pool *pool = ra_backend_pool(backend);
     train_job job = {encoder, pass, dpre, false};
-    if (encoder->kind != RA_ENCODER_LINEAR) RA_TRY(backward_affine(&job, pool, err));
+    if (ra_encoder_has_norm(encoder->kind)) RA_TRY(backward_affine(&job, pool, err));
     if (encoder->kind == RA_ENCODER_MLP_BN_1)
         ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), batch_norm_backward_part, &job);
     if (encoder->kind == RA_ENCODER_MLP_LN_1)
         ra_pool_run(pool, parts_of(B, ROWS_PER_PART), layer_norm_backward_part, &job);
-    if (encoder->kind == RA_ENCODER_MLP_BN_1) /* the mean takes the bias away again: sums that are zero but
-                                                 for rounding, which Adam would blow up to whole steps */
-        memset(encoder->parameters[RA_ENCODER_BIAS].gradient, 0, K * sizeof(float));
-    else
+    const ra_parameter *bias = encoder->tensor[RA_ENCODER_BIAS], *own = encoder->tensor[RA_ENCODER_WEIGHT];
+    if (bias && encoder->kind == RA_ENCODER_MLP_BN_1) /* BatchNorm takes it out again: its gradient is 0, and
+                                                       * a sum's rounding would become whole steps in Adam */
+        memset(bias->gradient, 0, K * sizeof *bias->gradient);
+    else if (bias)
         ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), bias_part, &job);
     return ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, true, false, K, d, B, 1, dpre,
-                                                K, x, d, 0, encoder->parameters[RA_ENCODER_WEIGHT].gradient,
-                                                d, err);
+                                                K, x, d, own ? 0 : 1, own ? own->gradient : dD, d, err);
 }

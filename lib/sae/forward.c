@@ -19,6 +19,8 @@ void ra_sae_pass_release(ra_sae_pass *pass) {
         for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ops->deallocate(self, blocks[i]);
         ra_backend_release(pass->backend);
     }
+    if (pass->pursuit) ra_pursuit_release(pass->pursuit);
+    ra_free(pass->pursuit);
     ra_codes_release(&pass->codes);
     ra_free(pass->sums);
     ra_free(pass->packed.index);
@@ -38,7 +40,7 @@ ra_status ra_sae_pass_grow(ra_sae_pass *pass, float **block, size_t n, ra_error 
 
 static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_error *err) {
     size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, statistics = rows > K ? rows : K;
-    bool norm = sae->encoder.kind != RA_ENCODER_LINEAR;
+    bool norm = ra_encoder_has_norm(sae->encoder.kind);
     if (!pass->backend) pass->backend = ra_backend_retain(sae->backend);
     if (!pass->active) pass->active = ra_malloc(K, sizeof *pass->active);
     if (!pass->atom_list) pass->atom_list = ra_malloc(K, sizeof *pass->atom_list);
@@ -56,6 +58,10 @@ static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_e
             RA_TRY(ra_sae_pass_grow(pass, &pass->rstd, statistics, err));
         }
         pass->row_capacity = rows;
+    }
+    if (ra_activation_types[sae->activation.kind]->pursues && !pass->pursuit) {
+        pass->pursuit = ra_calloc(1, sizeof *pass->pursuit);
+        if (!pass->pursuit) RA_FAIL_MEMORY(err, "a pursuit", sizeof *pass->pursuit);
     }
     uint64_t total = rows;
     if (sae->training) RA_TRY(ra_group_sum_u64(sae->group, &total, 1, err));
@@ -98,9 +104,14 @@ static ra_status pack_codes(const ra_sae *sae, ra_sae_pass *pass, ra_error *err)
     return RA_OK;
 }
 
+/* Encoders without a weight of their own and the pursuit use the dictionary on the way in: all of it. */
+static bool encodes_with_dictionary(const ra_sae *sae) {
+    return ra_activation_types[sae->activation.kind]->pursues || !sae->encoder.tensor[RA_ENCODER_WEIGHT];
+}
+
 static ra_status read_dictionary(ra_sae *sae, ra_sae_pass *pass, ra_error *err) {
     size_t K = sae->encoder.concepts;
-    bool all = !sae->training || pass->all_atoms ||
+    bool all = !sae->training || pass->all_atoms || encodes_with_dictionary(sae) ||
                ra_activation_types[sae->activation.kind]->theta_gradient != NULL;
     if (sae->training) RA_TRY(list_active(sae, pass, err));
     if (all) pass->atom_count = K;
@@ -113,18 +124,29 @@ const ra_codes *ra_sae_pass_codes(const ra_sae_pass *pass) {
     return pass->atoms ? &pass->packed : &pass->codes;
 }
 
+static ra_status pursue(ra_sae *sae, const float *x, ra_sae_pass *pass, ra_error *err) {
+    size_t K = sae->encoder.concepts;
+    memcpy(pass->scratch, pass->pre, pass->rows * K * sizeof *pass->pre);
+    return ra_pursuit_run(pass->pursuit, sae->backend, pass->D, K, sae->encoder.dimensions, x, pass->rows,
+                          sae->activation.top_k, sae->training, pass->scratch, &pass->codes, err);
+}
+
 ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *pass, ra_error *err) {
     const ra_activation_type *type = ra_activation_types[sae->activation.kind];
     const ra_backend_ops *ops = ra_backend_operations(sae->backend);
     size_t K = sae->encoder.concepts;
     RA_TRY(prepare(sae, pass, rows, err));
+    pass->D = NULL;
+    if (encodes_with_dictionary(sae)) RA_TRY(ra_dictionary_get(sae->dictionary, &pass->D, err));
     if (sae->training) {
         RA_TRY(ra_encoder_forward(&sae->encoder, sae->backend, x, rows, pass, err));
     } else {
-        ra_encoder_weights weights = ra_encoder_view(&sae->encoder);
+        ra_encoder_weights weights = ra_encoder_view(&sae->encoder, pass->D);
         RA_TRY(ra_encoder_evaluate(sae->backend, &weights, x, rows, pass->pre, err));
     }
-    if (sae->training && type->train) {
+    if (type->pursues) {
+        RA_TRY(pursue(sae, x, pass, err));
+    } else if (sae->training && type->train) {
         RA_TRY(type->train(&sae->activation, sae->backend, pass->pre, rows, K, &pass->codes, err));
         sae->settings.running_threshold = (double)sae->activation.running_threshold;
         sae->settings.known |= 1u << RA_SET_RUNNING_THRESHOLD;

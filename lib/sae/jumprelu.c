@@ -3,7 +3,8 @@
  * The step has no gradient, so the threshold gets a pseudo-gradient, spread around the step by a kernel:
  *     dthreshold = -(threshold / bandwidth) sum over the batch of kernel(relu(pre) - threshold, bandwidth) g
  * with g the gradient with respect to the code, active or not; theta being its logarithm, one more factor
- * threshold. */
+ * threshold. A loss on the number of active codes reaches it through the step alone, with the same kernel:
+ *     dthreshold = -(1 / bandwidth) sum over the batch of kernel(relu(pre) - threshold, bandwidth) active */
 #include "sae/activation.h"
 #include "base/pool.h"
 
@@ -18,6 +19,7 @@ static ra_status evaluate(const ra_activation *activation, ra_backend *backend, 
 typedef struct theta_job {
     const ra_activation *activation;
     const float *pre, *g;
+    double active;
     size_t rows, concepts;
     float *dtheta;
 } theta_job;
@@ -27,7 +29,7 @@ static void theta_part(void *context, size_t part) {
     const ra_activation *activation = job->activation;
     size_t first = part * LATENTS_PER_PART, count = job->concepts - first;
     if (count > LATENTS_PER_PART) count = LATENTS_PER_PART;
-    double sums[LATENTS_PER_PART] = {0};
+    double sums[LATENTS_PER_PART] = {0}, steps[LATENTS_PER_PART] = {0};
     float x[LATENTS_PER_PART], kernel[LATENTS_PER_PART];
     const float *thresholds = activation->thresholds + first;
     for (size_t b = 0; b < job->rows; b++) {
@@ -35,16 +37,18 @@ static void theta_part(void *context, size_t part) {
         for (size_t k = 0; k < count; k++) x[k] = (pre[k] > 0 ? pre[k] : 0) - thresholds[k];
         ra_kernel_evaluate(activation->kernel, activation->bandwidth, x, kernel, count);
         for (size_t k = 0; k < count; k++) sums[k] += (double)kernel[k] * (double)g[k];
+        if (job->active != 0)
+            for (size_t k = 0; k < count; k++) steps[k] += (double)kernel[k];
     }
     for (size_t k = 0; k < count; k++) {
-        double threshold = (double)thresholds[k];
-        job->dtheta[first + k] = (float)(-threshold * threshold / (double)activation->bandwidth * sums[k]);
+        double threshold = (double)thresholds[k], share = -threshold / (double)activation->bandwidth;
+        job->dtheta[first + k] = (float)(share * (threshold * sums[k] + job->active * steps[k]));
     }
 }
 
 static void theta_gradient(const ra_activation *activation, ra_backend *backend, const float *pre,
-                           const float *g, size_t rows, size_t concepts, float *dtheta) {
-    theta_job job = {activation, pre, g, rows, concepts, dtheta};
+                           const float *g, double active, size_t rows, size_t concepts, float *dtheta) {
+    theta_job job = {activation, pre, g, active, rows, concepts, dtheta};
     ra_pool_run(ra_backend_pool(backend), (concepts + LATENTS_PER_PART - 1) / LATENTS_PER_PART, theta_part,
                 &job);
 }

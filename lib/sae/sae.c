@@ -32,16 +32,18 @@ static void fill(const ra_parameter *parameter, float value) {
     for (size_t i = 0; i < ra_parameter_size(parameter); i++) parameter->value[i] = value;
 }
 
-/* torch.nn.Linear: weight and bias uniform in +-1/sqrt(d). Norms start as the identity. */
+/* torch.nn.Linear: weight and bias uniform in +-1/sqrt(d). Norms start as the identity, a tied encoder's bias
+ * at 0. */
 static void start_encoder(ra_sae *sae, uint64_t seed) {
     ra_random random;
     ra_random_seed(&random, seed);
     double bound = 1 / sqrt((double)sae->encoder.dimensions);
-    for (size_t i = RA_ENCODER_WEIGHT; i <= RA_ENCODER_BIAS; i++)
-        for (size_t j = 0; j < ra_parameter_size(&sae->parameters[i]); j++)
-            sae->parameters[i].value[j] = (float)(bound * (2 * ra_random_unit(&random) - 1));
-    for (size_t i = RA_ENCODER_NORM_WEIGHT; i < ra_encoder_tensor_count(sae->encoder.kind); i++)
-        fill(&sae->parameters[i], i == RA_ENCODER_NORM_WEIGHT || i == RA_ENCODER_RUNNING_VAR ? 1 : 0);
+    const ra_parameter *const *tensor = sae->encoder.tensor;
+    for (size_t i = RA_ENCODER_WEIGHT; i <= RA_ENCODER_BIAS && tensor[RA_ENCODER_WEIGHT]; i++)
+        for (size_t j = 0; j < ra_parameter_size(tensor[i]); j++)
+            tensor[i]->value[j] = (float)(bound * (2 * ra_random_unit(&random) - 1));
+    for (size_t i = RA_ENCODER_NORM_WEIGHT; i < RA_ENCODER_TENSORS; i++)
+        if (tensor[i]) fill(tensor[i], i == RA_ENCODER_NORM_WEIGHT || i == RA_ENCODER_RUNNING_VAR ? 1 : 0);
 }
 
 static ra_status make(ra_sae *sae, uint64_t seed, ra_error *err) {
@@ -50,11 +52,15 @@ static ra_status make(ra_sae *sae, uint64_t seed, ra_error *err) {
     if (!ra_backend_operations(sae->backend)->host_memory)
         RA_FAIL(err, RA_ERR_UNSUPPORTED, "training needs a CPU backend, got %s",
                 ra_backend_name(sae->backend));
+    RA_TRY(ra_sae_settings_check(&sae->settings, err));
     RA_TRY(ra_activation_init(&sae->activation, &sae->settings, K, true, "the autoencoder", err));
-    for (size_t i = 0; i < ra_encoder_tensor_count(kind); i++)
+    sae->encoder = (ra_encoder){.kind = kind, .concepts = K, .dimensions = d};
+    for (size_t i = 0; i < RA_ENCODER_TENSORS; i++) {
+        if (!ra_encoder_has_tensor(kind, i)) continue;
+        sae->encoder.tensor[i] = &sae->parameters[sae->count];
         RA_TRY(add_parameter(sae, ra_encoder_tensor_names[i], i < RA_ENCODER_RUNNING_MEAN, K,
                              i == RA_ENCODER_WEIGHT ? d : 0, err));
-    sae->encoder = (ra_encoder){.kind = kind, .concepts = K, .dimensions = d, .parameters = sae->parameters};
+    }
     start_encoder(sae, seed);
     if (ra_activation_types[sae->activation.kind]->has_thresholds) {
         RA_TRY(add_parameter(sae, theta_name, true, K, 0, err));
@@ -105,8 +111,8 @@ void ra_sae_free(ra_sae *sae) {
 }
 
 const ra_parameter *ra_sae_theta(const ra_sae *sae) {
-    const ra_parameter *last = &sae->parameters[sae->owned - 1];
-    return last->name == theta_name ? last : NULL;
+    const ra_parameter *last = sae->owned ? &sae->parameters[sae->owned - 1] : NULL;
+    return last && last->name == theta_name ? last : NULL;
 }
 
 void ra_sae_changed(ra_sae *sae) {

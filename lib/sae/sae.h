@@ -4,6 +4,7 @@
 
 #include "sae/activation.h"
 #include "sae/encoder.h"
+#include "sae/pursuit.h"
 
 enum { RA_SAE_PARAMETERS = 16, RA_SAE_SETTING_TEXTS = 32 };
 

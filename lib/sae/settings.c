@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 /* In the order of their enums. */
-static const char *const sae_names[] = {"relu", "topk", "batchtopk", "jumprelu", NULL};
-static const char *const encoder_names[] = {"linear", "mlp_ln_1", "mlp_bn_1", NULL};
+static const char *const sae_names[] = {"relu", "topk", "batchtopk", "jumprelu", "mp", NULL};
+static const char *const encoder_names[] = {"linear", "mlp_ln_1", "mlp_bn_1", "tied", "identity", NULL};
 static const char *const kernel_names[] = {"rectangle", "gaussian",  "triangular", "cosine", "epanechnikov",
                                            "quartic",   "silverman", "cauchy",     NULL};
 static const char *const dictionary_names[] = {"archetypal", "l2",       "max_l2", "l1",
@@ -15,11 +15,11 @@ static const char *const dictionary_names[] = {"archetypal", "l2",       "max_l2
 
 static const ra_setting rows[] = {
     [RA_SET_SAE] = {"sae", "sae", RA_SETTING_NAME, AT(sae), sae_names, 0, 0, "KIND",
-                    "relu, topk, batchtopk or jumprelu"},
+                    "relu, topk, batchtopk, jumprelu or mp (matching pursuit)"},
     [RA_SET_ENCODER] = {"encoder", "encoder", RA_SETTING_NAME, AT(encoder), encoder_names, 0, 0, "KIND",
-                        "linear, mlp_ln_1 or mlp_bn_1"},
+                        "linear, mlp_ln_1, mlp_bn_1 or tied (to the dictionary)"},
     [RA_SET_TOP_K] = {"top_k", "top-k", RA_SETTING_COUNT, AT(top_k), NULL, 1, 2147483647, "k",
-                      "active latents a sample (topk, batchtopk)"},
+                      "active latents a sample (topk, batchtopk, mp)"},
     [RA_SET_DELTA] = {"delta", "delta", RA_SETTING_REAL, AT(delta), NULL, 0, 1e30, "X",
                       "largest norm of an atom's relaxation; 0: none"},
     [RA_SET_USE_MULTIPLIER] = {"use_multiplier", "no-multiplier", RA_SETTING_BOOL, AT(use_multiplier), NULL,
@@ -55,11 +55,22 @@ ra_status ra_sae_settings_read(const ra_safetensors *file, ra_sae_settings *sett
     return RA_OK;
 }
 
+ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err) {
+    bool mp = settings->sae == RA_SAE_MP, identity = settings->encoder == RA_ENCODER_IDENTITY;
+    if (ra_setting_known(settings, RA_SET_SAE) && ra_setting_known(settings, RA_SET_ENCODER) &&
+        mp != identity)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "the encoder %s does not go with the sae %s; mp has the encoder identity, and no other has",
+                encoder_names[settings->encoder], sae_names[settings->sae]);
+    return RA_OK;
+}
+
 void ra_sae_settings_defaults(ra_sae_settings *settings) {
+    bool mp = ra_setting_known(settings, RA_SET_SAE) && settings->sae == RA_SAE_MP;
     const ra_sae_settings defaults = {
         .known = 1u << RA_SET_ENCODER | 1u << RA_SET_USE_MULTIPLIER | 1u << RA_SET_THRESHOLD_MOMENTUM |
                  1u << RA_SET_BANDWIDTH | 1u << RA_SET_KERNEL | 1u << RA_SET_DICTIONARY,
-        .encoder = RA_ENCODER_LINEAR,
+        .encoder = mp ? RA_ENCODER_IDENTITY : RA_ENCODER_LINEAR,
         .use_multiplier = true,
         .threshold_momentum = 0.9,
         .bandwidth = 1e-3,

@@ -8,4 +8,5 @@ static ra_status evaluate(const ra_activation *activation, ra_backend *backend, 
                                                  activation->top_k, 0, codes, err);
 }
 
-const ra_activation_type ra_activation_topk = {.name = "topk", .needs_top_k = true, .evaluate = evaluate};
+const ra_activation_type ra_activation_topk = {
+    .name = "topk", .needs_top_k = true, .evaluation_needs_top_k = true, .evaluate = evaluate};

@@ -11,9 +11,10 @@ typedef struct loop {
     const ra_group *group;
     size_t rows, batch, steps_per_epoch;
     ra_order order;
-    uint64_t *numbers;   /* [batch] the rows of this member's slice */
-    float *x;            /* [batch, d] */
-    size_t count, total; /* rows of the slice, of the batch */
+    uint64_t *numbers; /* [batch] the rows of this member's slice */
+    uint64_t *ahead;   /* [batch] those to fetch */
+    float *x;          /* [batch, d] */
+    size_t count;      /* rows of the slice */
 } loop;
 
 static ra_status prepare(loop *l, ra_trainer *const *trainers, size_t count, ra_error *err) {
@@ -36,7 +37,8 @@ static ra_status prepare(loop *l, ra_trainer *const *trainers, size_t count, ra_
     }
     l->x = ra_malloc(l->batch * d, sizeof *l->x);
     l->numbers = ra_malloc(l->batch, sizeof *l->numbers);
-    if (!l->x || !l->numbers)
+    l->ahead = ra_malloc(l->batch, sizeof *l->ahead);
+    if (!l->x || !l->numbers || !l->ahead)
         RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a batch of %zu x %zu numbers and its bookkeeping",
                 l->batch, d);
     return ra_order_init(&l->order, l->rows, first->shuffle, first->shuffle_seed, 0, err);
@@ -45,24 +47,19 @@ static ra_status prepare(loop *l, ra_trainer *const *trainers, size_t count, ra_
 static void release(loop *l) {
     ra_free(l->x);
     ra_free(l->numbers);
+    ra_free(l->ahead);
     ra_order_release(&l->order);
 }
 
-/* numbers <- the rows of this member's slice of the batch of step 0, 1, ... */
-static void look_up_batch(loop *l, size_t step) {
-    size_t position = step % l->steps_per_epoch * l->batch, first;
-    l->total = l->rows - position < l->batch ? l->rows - position : l->batch;
-    l->count = ra_group_slice(l->group, l->total, &first);
-    ra_order_rows(&l->order, step / l->steps_per_epoch, position + first, l->count, l->numbers);
-}
-
-/* x <- the slice. The rows of the next step are fetched while this one is computed; then `numbers` is put
- * back, for messages. */
+/* x <- this member's slice of the batch of step 0, 1, ... What comes next is fetched while that is computed
+ * with. */
 static void read_batch(loop *l, size_t step) {
-    look_up_batch(l, step + 1);
-    ra_data_will_need(l->data, l->numbers, l->count);
-    look_up_batch(l, step);
+    size_t position = step % l->steps_per_epoch * l->batch, first;
+    size_t total = l->rows - position < l->batch ? l->rows - position : l->batch;
+    l->count = ra_group_slice(l->group, total, &first);
+    ra_order_rows(&l->order, step / l->steps_per_epoch, position + first, l->count, l->numbers);
     ra_data_gather(l->data, l->numbers, l->count, l->x);
+    ra_data_will_need(l->data, l->ahead, ra_order_ahead(&l->order, position + first, l->count, l->ahead));
 }
 
 /* Adds to the sentence which rows were at work. */

@@ -5,14 +5,19 @@
 #include "base/error.h"
 #include "base/pool.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef ra_status loss_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                             ra_error *err);
 
-/* The numbers of the whole batch, which means are over. */
+/* The rows and the numbers of the whole batch, which means are over. */
+static double batch_rows(const ra_loss_batch *batch) {
+    return (double)(batch->total_rows ? batch->total_rows : batch->rows);
+}
+
 static double batch_numbers(const ra_loss_batch *batch) {
-    return (double)(batch->total_rows ? batch->total_rows : batch->rows) * (double)batch->dimensions;
+    return batch_rows(batch) * (double)batch->dimensions;
 }
 
 /* ---- gradients as memory
@@ -197,6 +202,111 @@ ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss
     return RA_OK;
 }
 
+/* ---- elastic: (1 - alpha) mean|z| + alpha mean(D^2)
+ * ------------------------------------------------------------------------------------------------------ */
+
+static ra_status elastic_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
+                              ra_error *err) {
+    size_t K = batch->concepts, n = K * batch->dimensions, entries = ra_codes_entries(batch->codes);
+    double alpha = batch->penalty, l1 = (1 - alpha) / (batch_rows(batch) * (double)K);
+    double l2 =
+        alpha / (double)n / (double)ra_group_size(batch->group); /* a member's share of what all see */
+    double size = 0, squares = 0;
+    RA_TRY(room_for_values(gradients, entries, err));
+    RA_TRY(room(&gradients->D, K, batch->dimensions, false, err));
+    for (size_t e = 0; e < entries; e++) {
+        float z = batch->codes->value[e];
+        size += fabs((double)z);
+        gradients->value[e] = (float)(z < 0 ? -l1 : l1);
+    }
+    for (size_t i = 0; i < n; i++) {
+        squares += (double)batch->D[i] * (double)batch->D[i];
+        gradients->D.data[i] = (float)(2 * l2 * (double)batch->D[i]);
+    }
+    gradients->has_value = entries > 0;
+    gradients->has_D = true;
+    *value = l1 * size + l2 * squares;
+    return RA_OK;
+}
+
+/* ---- hoyer and kappa_4: the mean over rows of a score of each row's values
+ * ------------------------------------------------------------------------------------------------------ */
+
+static const double SCORE_EPSILON = 1e-6;
+
+typedef double row_score(const float *z, size_t count, size_t concepts, double scale, float *gradient);
+
+/* (sqrt(K) - l1 / (l2 + eps)) / (sqrt(K) - 1). A row of zeros has no direction and so no gradient. */
+static double hoyer_score(const float *z, size_t count, size_t concepts, double scale, float *gradient) {
+    double l1 = 0, squares = 0, root = sqrt((double)concepts);
+    for (size_t i = 0; i < count; i++) {
+        l1 += fabs((double)z[i]);
+        squares += (double)z[i] * (double)z[i];
+    }
+    double l2 = sqrt(squares), length = l2 + SCORE_EPSILON, factor = -scale / (root - 1);
+    for (size_t i = 0; i < count; i++) {
+        double along = l2 > 0 ? l1 * (double)z[i] / (l2 * length * length) : 0;
+        double sign = z[i] < 0 ? -1 : z[i] > 0;
+        gradient[i] = (float)(factor * (sign / length - along));
+    }
+    return (root - l1 / length) / (root - 1);
+}
+
+/* sum z^4 / ((sum z^2)^2 + eps) */
+static double kappa_score(const float *z, size_t count, size_t concepts, double scale, float *gradient) {
+    (void)concepts;
+    double fourth = 0, squares = 0;
+    for (size_t i = 0; i < count; i++) {
+        double square = (double)z[i] * (double)z[i];
+        squares += square;
+        fourth += square * square;
+    }
+    double below = squares * squares + SCORE_EPSILON;
+    for (size_t i = 0; i < count; i++) {
+        double value = (double)z[i];
+        gradient[i] =
+            (float)(4 * scale * value * (value * value / below - fourth * squares / (below * below)));
+    }
+    return fourth / below;
+}
+
+static ra_status score_rows(const ra_loss_batch *batch, row_score *score, double *value,
+                            ra_loss_gradients *gradients, ra_error *err) {
+    const ra_codes *codes = batch->codes;
+    double sum = 0, scale = batch->penalty / batch_rows(batch);
+    RA_TRY(room_for_values(gradients, ra_codes_entries(codes), err));
+    for (size_t b = 0; b < batch->rows; b++) {
+        size_t first = codes->start[b], count = codes->start[b + 1] - first;
+        sum += score(codes->value + first, count, batch->concepts, scale, gradients->value + first);
+    }
+    gradients->has_value = ra_codes_entries(codes) > 0;
+    *value = scale * sum;
+    return RA_OK;
+}
+
+static ra_status hoyer_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
+                            ra_error *err) {
+    if (batch->concepts < 2)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the loss hoyer compares latents, but there is only one concept");
+    return score_rows(batch, hoyer_score, value, gradients, err);
+}
+
+static ra_status kappa_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
+                            ra_error *err) {
+    return score_rows(batch, kappa_score, value, gradients, err);
+}
+
+/* ---- l0: penalty times the mean number of active latents
+ * ------------------------------------------------------------------------------------------------------ */
+
+static ra_status l0_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
+                         ra_error *err) {
+    (void)err;
+    gradients->active = batch->penalty / batch_rows(batch);
+    *value = gradients->active * (double)ra_codes_entries(batch->codes);
+    return RA_OK;
+}
+
 /* ---- the table
  * ----------------------------------------------------------------------------------------------------------------
  */
@@ -205,10 +315,10 @@ static const struct {
     loss_term *term;
     bool all_atoms; /* looks at atoms that are not active */
 } losses[RA_LOSS_COUNT] = {
-    [RA_LOSS_MSE] = {no_term, false},
-    [RA_LOSS_MSE_L1] = {l1_term, false},
-    [RA_LOSS_AUXK] = {auxk_term, true},
-    [RA_LOSS_REANIMATE] = {ra_loss_reanimation, false},
+    [RA_LOSS_MSE] = {no_term, false},         [RA_LOSS_MSE_L1] = {l1_term, false},
+    [RA_LOSS_AUXK] = {auxk_term, true},       [RA_LOSS_REANIMATE] = {ra_loss_reanimation, false},
+    [RA_LOSS_ELASTIC] = {elastic_term, true}, [RA_LOSS_HOYER] = {hoyer_term, false},
+    [RA_LOSS_KAPPA_4] = {kappa_term, false},  [RA_LOSS_L0] = {l0_term, false},
 };
 
 bool ra_loss_needs_all_atoms(ra_loss loss) {
@@ -219,8 +329,36 @@ ra_status ra_loss_evaluate(ra_loss loss, const ra_loss_batch *batch, double *val
                            ra_loss_gradients *gradients, ra_error *err) {
     double error, term;
     gradients->has_value = gradients->has_pre = gradients->has_codes = gradients->has_D = false;
+    gradients->active = 0;
     RA_TRY(mse(batch, &error, gradients, err));
     RA_TRY(losses[loss].term(batch, &term, gradients, err));
     *value = error + term;
+    return RA_OK;
+}
+
+ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *g) {
+    return (ra_sae_gradients){.x_hat = g->x_hat.data,
+                              .value = g->has_value ? g->value : NULL,
+                              .codes = g->has_codes ? g->codes.data : NULL,
+                              .pre = g->has_pre ? g->pre.data : NULL,
+                              .D = g->has_D ? g->D.data : NULL,
+                              .active = g->active};
+}
+
+ra_status ra_loss_check(ra_loss loss, double penalty, const ra_sae_settings *sae, ra_error *err) {
+    if (loss == RA_LOSS_ELASTIC && penalty > 1)
+        RA_FAIL(
+            err, RA_ERR_ARGUMENT,
+            "the penalty is %g, but with the loss elastic it is the share of the dictionary's term, 0 to 1",
+            penalty);
+    if (penalty < 0 && loss != RA_LOSS_HOYER && loss != RA_LOSS_KAPPA_4)
+        RA_FAIL(
+            err, RA_ERR_ARGUMENT,
+            "the penalty is %g, expected at least 0; only the losses hoyer and kappa_4 take a negative one",
+            penalty);
+    if (loss == RA_LOSS_L0 && sae->sae != RA_SAE_JUMPRELU)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "the loss l0 moves thresholds, which only jumprelu has, but the sae is %s",
+                ra_sae_settings_table()->rows[RA_SET_SAE].names[sae->sae]);
     return RA_OK;
 }

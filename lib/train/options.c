@@ -4,9 +4,12 @@
 #include <stdio.h>
 
 /* In the order of their enums. */
-static const char *const loss_names[] = {"mse", "mse_l1", "auxk", "reanimate", NULL};
-static const char *const schedule_names[] = {"constant", "cosine", NULL};
+static const char *const loss_names[] = {"mse",   "mse_l1",  "auxk", "reanimate", "elastic",
+                                         "hoyer", "kappa_4", "l0",   NULL};
+static const char *const schedule_names[] = {"constant", "cosine", "linear", NULL};
 static const char *const standardize_names[] = {"none", "element", "global", NULL};
+static const char *const optimizer_names[] = {"adam", "adamw", NULL};
+static const char *const init_names[] = {"eye", "permuted", "random", "xavier", "points", NULL};
 
 #define AT(member) offsetof(ra_train_settings, member)
 
@@ -26,22 +29,27 @@ enum {
     SEED,
     SHUFFLE_SEED,
     STANDARDIZE,
+    OPTIMIZER,
+    WEIGHT_DECAY,
+    BETA1,
+    BETA2,
+    INIT,
 };
 
 static const ra_setting rows[] = {
     [CONCEPTS] = {"nb_concepts", "concepts", RA_SETTING_COUNT, AT(concepts), NULL, 1, 2147483647, "K",
                   "atoms of the dictionary"},
     [LOSS] = {"loss", "loss", RA_SETTING_NAME, AT(loss), loss_names, 0, 0, "NAME",
-              "mse, mse_l1, auxk or reanimate"},
-    [PENALTY] = {"penalty", "penalty", RA_SETTING_REAL, AT(penalty), NULL, 0, 1e30, "X",
-                 "weight of the loss's second term"},
+              "mse, mse_l1, auxk, reanimate, elastic, hoyer, kappa_4 or l0 (jumprelu)"},
+    [PENALTY] = {"penalty", "penalty", RA_SETTING_REAL, AT(penalty), NULL, -1e30, 1e30, "X",
+                 "weight of the loss's second term; elastic: its alpha"},
     [LR] = {"lr", "lr", RA_SETTING_REAL, AT(lr), NULL, 0, 1e6, "X", "learning rate of Adam"},
     [SCHEDULE] = {"schedule", "schedule", RA_SETTING_NAME, AT(schedule), schedule_names, 0, 0, "NAME",
-                  "constant or cosine"},
+                  "constant, cosine or linear"},
     [LR_FINAL] = {"lr_final", "lr-final", RA_SETTING_REAL, AT(lr_final), NULL, 0, 1e6, "X",
-                  "where the cosine ends"},
+                  "where cosine and linear end"},
     [WARMUP] = {"warmup", "warmup", RA_SETTING_COUNT, AT(warmup), NULL, 0, 2147483647, "S",
-                "steps of linear warm-up (cosine)"},
+                "steps of linear warm-up"},
     [BATCH_SIZE] = {"batch_size", "batch-size", RA_SETTING_COUNT, AT(batch_size), NULL, 1, 2147483647, "B",
                     "rows a step"},
     [EPOCHS] = {"epochs", "epochs", RA_SETTING_COUNT, AT(epochs), NULL, 1, 2147483647, "E",
@@ -58,6 +66,16 @@ static const ra_setting rows[] = {
                       9007199254740992.0, "N", "of the order of the rows (--seed)"},
     [STANDARDIZE] = {"standardize", "standardize", RA_SETTING_NAME, AT(standardize), standardize_names, 0, 0,
                      "HOW", "none, element or global: subtract the mean, divide by the deviation"},
+    [OPTIMIZER] = {"optimizer", "optimizer", RA_SETTING_NAME, AT(optimizer), optimizer_names, 0, 0, "NAME",
+                   "adam or adamw"},
+    [WEIGHT_DECAY] = {"weight_decay", "weight-decay", RA_SETTING_REAL, AT(weight_decay), NULL, 0, 1e6, "X",
+                      "of adamw"},
+    [BETA1] = {"beta1", "beta1", RA_SETTING_REAL, AT(beta1), NULL, 0, 0.99999999, "X",
+               "decay of the gradient's running mean"},
+    [BETA2] = {"beta2", "beta2", RA_SETTING_REAL, AT(beta2), NULL, 0, 0.99999999, "X",
+               "decay of its square's running mean"},
+    [INIT] = {"init", "init-weights", RA_SETTING_NAME, AT(init), init_names, 0, 0, "NAME",
+              "where atoms start: eye, permuted, random; plain ones: xavier, points"},
 };
 
 const ra_settings_table *ra_train_settings_table(void) {
@@ -79,7 +97,8 @@ ra_status ra_train_settings_read(const ra_safetensors *file, ra_train_settings *
 
 void ra_train_settings_defaults(ra_train_settings *settings) {
     static const double penalties[RA_LOSS_COUNT] = {
-        [RA_LOSS_MSE_L1] = 1e-3, [RA_LOSS_AUXK] = 0.1, [RA_LOSS_REANIMATE] = 0.1};
+        [RA_LOSS_MSE_L1] = 1e-3, [RA_LOSS_AUXK] = 0.1,     [RA_LOSS_REANIMATE] = 0.1, [RA_LOSS_ELASTIC] = 0.5,
+        [RA_LOSS_HOYER] = -0.1,  [RA_LOSS_KAPPA_4] = -0.1, [RA_LOSS_L0] = 1e-3};
     ra_train_settings defaults = {
         .loss = RA_LOSS_MSE,
         .lr = 5e-4,
@@ -88,15 +107,28 @@ void ra_train_settings_defaults(ra_train_settings *settings) {
         .epochs = 20,
         .clip_grad = 1,
         .shuffle = true,
+        .optimizer = RA_OPTIMIZER_ADAM,
+        .beta1 = 0.9,
+        .beta2 = 0.999,
     };
     const ra_settings_table *table = ra_train_settings_table();
-    defaults.known = ((1u << table->count) - 1) &
-                     ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY | 1u << LR_FINAL | 1u << SHUFFLE_SEED);
+    defaults.known =
+        ((1u << table->count) - 1) & ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY | 1u << LR_FINAL |
+                                       1u << SHUFFLE_SEED | 1u << WEIGHT_DECAY | 1u << INIT);
     ra_settings_fill(table, settings, &defaults);
     /* some defaults follow from other settings */
     defaults.penalty = penalties[settings->loss];
     defaults.lr_final = settings->lr / 100;
     defaults.shuffle_seed = settings->seed;
-    defaults.known = 1u << PENALTY | 1u << LR_FINAL | 1u << SHUFFLE_SEED;
+    defaults.weight_decay = settings->optimizer == RA_OPTIMIZER_ADAMW ? 0.01 : 0;
+    defaults.known = 1u << PENALTY | 1u << LR_FINAL | 1u << SHUFFLE_SEED | 1u << WEIGHT_DECAY;
     ra_settings_fill(table, settings, &defaults);
+}
+
+ra_status ra_train_settings_check(const ra_train_settings *settings, const ra_sae_settings *sae,
+                                  ra_error *err) {
+    if (settings->weight_decay > 0 && settings->optimizer != RA_OPTIMIZER_ADAMW)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the weight decay is %g, but the optimizer %s has none; take adamw",
+                settings->weight_decay, optimizer_names[settings->optimizer]);
+    return ra_loss_check((ra_loss)settings->loss, settings->penalty, sae, err);
 }

@@ -15,7 +15,7 @@
  *
  * Why not a full permutation: 8 bytes a row is memory that grows with the data, and rows drawn from all of
  * the data make a disk read each of them alone. A window's blocks are read in runs of 64 rows, once an epoch,
- * while the window fits into the page cache. */
+ * and can be while the window before it is worked on, as long as two windows fit into the page cache. */
 #include "train/order.h"
 #include "base/error.h"
 #include "base/random.h"
@@ -89,6 +89,11 @@ static size_t window_start(const ra_order *order, size_t window) {
     return before * BLOCK - lacking;
 }
 
+static uint64_t row_of(const ra_order *order, uint64_t block, size_t i) {
+    uint64_t row = block * BLOCK + i + order->turn;
+    return row < order->rows ? row : row - order->rows;
+}
+
 static void draw_window(ra_order *order, size_t window) {
     ra_random random;
     size_t first = window * order->window_blocks, count = 0;
@@ -97,8 +102,7 @@ static void draw_window(ra_order *order, size_t window) {
     for (size_t b = first; b < last; b++) {
         uint64_t block = order->block ? order->block[b] : b;
         for (size_t i = 0; i < block_rows(order, block); i++, count++) {
-            uint64_t row = block * BLOCK + i + order->turn;
-            if (row >= order->rows) row -= order->rows;
+            uint64_t row = row_of(order, block, i);
             size_t j = (size_t)ra_random_below(&random, count + 1); /* Fisher and Yates, inside out */
             order->row[count] = order->row[j];
             order->row[j] = row;
@@ -131,4 +135,14 @@ void ra_order_rows(ra_order *order, uint64_t epoch, size_t position, size_t n, u
         draw(order, epoch, position + i);
         row[i] = order->row[position + i - order->window_start];
     }
+}
+
+size_t ra_order_ahead(const ra_order *order, size_t position, size_t n, uint64_t *row) {
+    size_t count = 0, from = position + order->window_blocks * BLOCK;
+    if (!order->drawn || !order->block) return 0;
+    for (size_t at = from; at < from + n && at / BLOCK < order->blocks; at++) {
+        uint64_t block = order->block[at / BLOCK];
+        if (at % BLOCK < block_rows(order, block)) row[count++] = row_of(order, block, at % BLOCK);
+    }
+    return count;
 }

@@ -47,4 +47,9 @@ void ra_order_release(ra_order *order); /* leaves {0} */
 /* row [n] <- the rows at `position` .. `position + n` of an epoch; position + n is at most the rows. */
 void ra_order_rows(ra_order *order, uint64_t epoch, size_t position, size_t n, uint64_t *row);
 
+/* row [n] <- what to fetch while the rows at `position` .. `position + n` are worked on: as many rows of the
+ * window after theirs, in runs of a block. Returns how many there are: less than n, and none, where the epoch
+ * or the blocks end. Of the epoch that ra_order_rows() was asked for last. */
+size_t ra_order_ahead(const ra_order *order, size_t position, size_t n, uint64_t *row);
+
 #endif

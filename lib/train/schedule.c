@@ -1,21 +1,45 @@
-/* Learning rates over a run (overcomplete 0.3.0, sae/optimizer.py): a linear warm-up, then a half cosine. The
- * reference keeps its schedule in float32, and so does ours, to the bit. */
+/* Learning rates over a run: a linear warm-up, then what each schedule does. The cosine is the reference's
+ * (overcomplete 0.3.0, sae/optimizer.py), which keeps its schedule in float32, and so does ours, to the bit.
+ */
 #include "ra_train.h"
 
 #include <math.h>
 
+/* Where a schedule is between final (0) and base (1) once `share` of what follows the warm-up is over. */
+static double constant(double share) {
+    (void)share;
+    return 1;
+}
+
+static double cosine(double share) {
+    return 0.5 * (1 + cos(M_PI * share));
+}
+
+static double linear(double share) {
+    return 1 - share;
+}
+
+static double (*const heights[])(double share) = {
+    [RA_SCHEDULE_CONSTANT] = constant,
+    [RA_SCHEDULE_COSINE] = cosine,
+    [RA_SCHEDULE_LINEAR] = linear,
+};
+
 double ra_schedule_entry(const ra_schedule_options *options, size_t i) {
-    if (options->schedule == RA_SCHEDULE_CONSTANT) return options->base;
-    if (i >= options->total) return options->final;
-    if (i < options->warmup) {
-        double share = options->warmup > 1 ? (double)i / (double)(options->warmup - 1) : 0;
-        return (double)(float)(options->warmup_start + share * (options->base - options->warmup_start));
+    double base = options->base, final = options->final;
+    if (i < options->warmup && i < options->total) {
+        /* the reference's begins with its start value; the others waste no step on that */
+        double skip = options->schedule == RA_SCHEDULE_COSINE ? 0 : 1, steps = (double)options->warmup - 1;
+        double share = steps + skip > 0 ? ((double)i + skip) / (steps + skip) : 0;
+        return (double)(float)(options->warmup_start + share * (base - options->warmup_start));
     }
-    double n = (double)(options->total - options->warmup), step = (double)(i - options->warmup);
-    return (double)(float)(options->final +
-                           0.5 * (options->base - options->final) * (1 + cos(M_PI * step / n)));
+    if (options->schedule == RA_SCHEDULE_CONSTANT) return base;
+    if (i >= options->total) return final;
+    double share = (double)(i - options->warmup) / (double)(options->total - options->warmup);
+    return (double)(float)(final + (base - final) * heights[options->schedule](share));
 }
 
 double ra_schedule_rate(const ra_schedule_options *options, size_t step) {
-    return step <= 1 ? options->base : ra_schedule_entry(options, step - 1);
+    if (options->schedule == RA_SCHEDULE_COSINE && step <= 1) return options->base;
+    return ra_schedule_entry(options, step - 1);
 }

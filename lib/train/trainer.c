@@ -1,6 +1,6 @@
 /* One step of training: forward, loss, backward, clip, Adam (overcomplete 0.3.0, sae/train.py). The
  * dictionary is composed once a step; the loss reads the same D. */
-#include "train/optimizer.h"
+#include "train/moments.h"
 #include "base/error.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@ struct ra_trainer {
     ra_schedule_options schedule;
     size_t dimensions, concepts;
     size_t steps, steps_per_epoch, done;
-    ra_optimizer optimizer;
+    ra_moments moments;
     int64_t *last_active; /* [K] step at which a latent was active last; 0: never */
     ra_sae_pass pass;
     ra_loss_gradients gradients;
@@ -43,8 +43,9 @@ static ra_status count_steps(ra_trainer *trainer, size_t rows, ra_error *err) {
 }
 
 static ra_status make(ra_trainer *trainer, size_t rows, ra_error *err) {
+    RA_TRY(ra_train_settings_check(&trainer->settings, ra_sae_get_settings(trainer->sae), err));
     RA_TRY(count_steps(trainer, rows, err));
-    RA_TRY(ra_optimizer_init(&trainer->optimizer, trainer->sae, &trainer->settings, err));
+    RA_TRY(ra_moments_init(&trainer->moments, trainer->sae, &trainer->settings, err));
     trainer->last_active = ra_calloc(trainer->concepts, sizeof *trainer->last_active);
     if (!trainer->last_active)
         RA_FAIL_MEMORY(err, "the latents' last steps", trainer->concepts * sizeof *trainer->last_active);
@@ -73,7 +74,7 @@ ra_status ra_trainer_new(ra_sae *sae, const ra_train_settings *settings, size_t 
 
 void ra_trainer_free(ra_trainer *trainer) {
     if (!trainer) return;
-    ra_optimizer_release(&trainer->optimizer);
+    ra_moments_release(&trainer->moments);
     ra_free(trainer->last_active);
     ra_sae_pass_release(&trainer->pass);
     ra_loss_gradients_release(&trainer->gradients);
@@ -109,8 +110,8 @@ static ra_status fail_not_finite(const ra_trainer *trainer, const char *what, do
                                  ra_error *err) {
     char norms[512] = "";
     size_t used = 0;
-    for (size_t i = 0; i < trainer->optimizer.count && used + 1 < sizeof norms; i++) {
-        const ra_parameter *p = trainer->optimizer.slots[i].parameter;
+    for (size_t i = 0; i < trainer->moments.count && used + 1 < sizeof norms; i++) {
+        const ra_parameter *p = trainer->moments.slots[i].parameter;
         int wrote = snprintf(norms + used, sizeof norms - used, "%s%s %.4g", i ? ", " : "", p->name,
                              norm_of(p->value, ra_parameter_size(p)));
         used += wrote > 0 ? (size_t)wrote : 0;
@@ -177,23 +178,18 @@ ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_t
     size_t step = trainer->done + 1;
     double rate = ra_schedule_rate(&trainer->schedule, step), loss, norm;
     ra_sae_pass *pass = &trainer->pass;
-    const ra_loss_gradients *g = &trainer->gradients;
     batch_sums sums;
     RA_TRY(ra_sae_forward(trainer->sae, x, rows, pass, err));
     RA_TRY(evaluate_loss(trainer, x, &loss, err));
     RA_TRY(sum_batch(trainer, x, loss, &sums, err));
     if (!isfinite(sums.loss)) return fail_not_finite(trainer, "loss", sums.loss, rate, err);
-    const ra_sae_gradients gradients = {.x_hat = g->x_hat.data,
-                                        .value = g->has_value ? g->value : NULL,
-                                        .codes = g->has_codes ? g->codes.data : NULL,
-                                        .pre = g->has_pre ? g->pre.data : NULL,
-                                        .D = g->has_D ? g->D.data : NULL};
+    const ra_sae_gradients gradients = ra_loss_sae_gradients(&trainer->gradients);
     RA_TRY(ra_sae_backward(trainer->sae, x, pass, &gradients, err));
-    RA_TRY(ra_optimizer_gradient_norm(&trainer->optimizer, pass, &norm, err));
+    RA_TRY(ra_moments_gradient_norm(&trainer->moments, pass, &norm, err));
     if (!isfinite(
             norm)) /* once in Adam's moments it would stay, and a sparse code may hide it from the loss */
         return fail_not_finite(trainer, "gradient", norm, rate, err);
-    RA_TRY(ra_optimizer_step(&trainer->optimizer, pass, step, rate, norm, err));
+    RA_TRY(ra_moments_step(&trainer->moments, pass, step, rate, norm, err));
     trainer->done = step;
     double numbers = (double)pass->total_rows * (double)trainer->dimensions;
     *progress = (ra_train_progress){
@@ -237,7 +233,7 @@ ra_status ra_trainer_store(ra_trainer *trainer, bool state, ra_safetensors_write
     snprintf(trainer->step_text, sizeof trainer->step_text, "%zu", trainer->done);
     RA_TRY(ra_safetensors_writer_metadata(writer, step_key, trainer->step_text, err));
     RA_TRY(ra_safetensors_writer_tensor(writer, last_active_name, &last_active, err));
-    return ra_optimizer_store(&trainer->optimizer, writer, err);
+    return ra_moments_store(&trainer->moments, writer, err);
 }
 
 static ra_status read_step(const ra_safetensors *file, size_t *step, ra_error *err) {
@@ -273,7 +269,7 @@ ra_status ra_trainer_restore(ra_trainer *trainer, const ra_safetensors *file, ra
         if (trainer->last_active[k] < 0 || (uint64_t)trainer->last_active[k] > step)
             RA_FAIL(err, RA_ERR_FORMAT, "%s: %s holds %lld for latent %zu, expected a step from 0 to %zu",
                     ra_safetensors_path(file), last_active_name, (long long)trainer->last_active[k], k, step);
-    RA_TRY(ra_optimizer_restore(&trainer->optimizer, file, err));
+    RA_TRY(ra_moments_restore(&trainer->moments, file, err));
     trainer->done = step;
     ra_dictionary_set_projected(ra_sae_dictionary(trainer->sae)); /* as they were stored */
     return RA_OK;

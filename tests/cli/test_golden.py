@@ -99,12 +99,31 @@ class Golden(Case):
     def test_topk_behind_a_layer_norm(self):
         self.check_run("topk-mse-mlp_ln_1")
 
+    def check_shorter_run(self, run):
+        """Of runs whose files hold no metrics."""
+        expected, checkpoint = self.train(run)
+        self.check_log(expected)
+        self.check_parameters(expected, checkpoint)
+        self.check_fuse(expected, checkpoint)
+
+    def test_topk_with_a_tied_encoder(self):
+        self.check_shorter_run("topk-mse-tied")
+
+    def test_matching_pursuit(self):
+        self.check_shorter_run("mp-mse")
+
+    def test_jumprelu_with_its_l0_term(self):
+        self.check_shorter_run("jumprelu-l0")
+
+    def test_elastic_with_adamw(self):
+        self.check_shorter_run("topk-elastic-adamw")
+
 
 class FinalStates(Case):
     """The reference's own state dicts after its run, opened as they stand."""
 
-    def test_normalised_encoders_encode_like_the_reference(self):
-        for run in ["topk-mse-mlp_ln_1", "topk-mse-mlp_bn_1"]:
+    def test_encoders_of_every_kind_encode_like_the_reference(self):
+        for run in ["topk-mse-mlp_ln_1", "topk-mse-mlp_bn_1", "topk-mse-tied", "mp-mse"]:
             expected = read_safetensors(golden(run + ".expected.safetensors"))[0]
             x = support.read_npy(golden(run + ".x.npy"))
             batch, d = expected["eval.x_hat"].shape

@@ -22,6 +22,13 @@ RUNS = {
     "a loss with all atoms": ["--loss", "auxk"],
     "a plain dictionary": ["--dictionary-kind", "l2"],
     "rows in their order": ["--no-shuffle"],
+    "matching pursuit": ["--sae", "mp", "--top-k", "3"],
+    "a tied encoder": ["--encoder", "tied", "--init-weights", "permuted"],
+    "thresholds pushed by their number": ["--sae", "jumprelu", "--bandwidth", "0.1", "--loss", "l0"],
+    "a decay, and a rate that falls": [
+        "--optimizer", "adamw", "--weight-decay", "0.5", "--beta1", "0.8", "--warmup", "5",
+    ],
+    "atoms at points": ["--dictionary-kind", "l2", "--init-weights", "points"],
     "no relaxation, no multiplier": ["--delta", "0", "--no-multiplier"],
 }
 

@@ -17,6 +17,13 @@ def cosine(a, b):
     return dot(a, b) / (dot(a, a) * dot(b, b)) ** 0.5
 
 
+def first_rows(name, count, width):
+    with open(golden(name), "rb") as file:
+        data = file.read()
+    numbers = array.array("f", data[10 + struct.unpack("<H", data[8:10])[0]:]).tolist()
+    return [numbers[i * width:(i + 1) * width] for i in range(count)]
+
+
 class Endpoints(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -25,7 +32,9 @@ class Endpoints(unittest.TestCase):
         cls.topk_expected, cls.topk_settings = read_safetensors(golden("topk-mse.expected.safetensors"))
         cls.atoms = rows(cls.expected["fused"])
         cls.daemon = Daemon("--dictionary", "basic=" + golden("dict-basic.checkpoint.safetensors"),
-                            "--dictionary", "topk=" + golden("topk-mse.final.safetensors"))
+                            "--dictionary", "topk=" + golden("topk-mse.final.safetensors"),
+                            "--dictionary", "mp=" + golden("mp-mse.final.safetensors"),
+                            "--dictionary", "tied=" + golden("topk-mse-tied.final.safetensors"))
 
     @classmethod
     def tearDownClass(cls):
@@ -53,7 +62,7 @@ class Endpoints(unittest.TestCase):
 
     def test_list_names_the_dictionaries_in_their_order(self):
         listed = self.get("/v1/dictionaries")["dictionaries"]
-        self.assertEqual([one["name"] for one in listed], ["basic", "topk"])
+        self.assertEqual([one["name"] for one in listed], ["basic", "topk", "mp", "tied"])
         self.assertNotIn("settings", listed[0])
 
     def test_one_dictionary_is_described(self):
@@ -179,11 +188,7 @@ class Endpoints(unittest.TestCase):
 
     def first_batch(self):
         codes = rows(self.topk_expected["eval.codes"])
-        with open(golden("topk-mse.x.npy"), "rb") as file:
-            data = file.read()
-        numbers = array.array("f", data[10 + struct.unpack("<H", data[8:10])[0]:]).tolist()
-        width = self.topk_expected["eval.x_hat"][0][1]
-        return [numbers[i * width:(i + 1) * width] for i in range(len(codes))], codes
+        return first_rows("topk-mse.x.npy", len(codes), self.topk_expected["eval.x_hat"][0][1]), codes
 
     def test_codes_are_the_references(self):
         inputs, codes = self.first_batch()
@@ -197,6 +202,19 @@ class Endpoints(unittest.TestCase):
         codes = self.post(TOPK + "/encode", {"inputs": inputs})
         reply = self.post(TOPK + "/reconstruct", {"latents": codes})
         self.close(reply["reconstructions"], rows(self.topk_expected["eval.x_hat"]))
+
+    def test_dictionaries_that_encode_by_themselves(self):
+        for name, run, sae, encoder in [("mp", "mp-mse", "mp", "identity"),
+                                        ("tied", "topk-mse-tied", "topk", "tied")]:
+            path, (expected, _) = "/v1/dictionaries/" + name, read_safetensors(golden(run + ".expected.safetensors"))
+            described, codes = self.get(path), rows(expected["eval.codes"])
+            self.assertEqual((described["sae"], described["encoder"], described["has_encoder"]),
+                             (sae, encoder, True))
+            inputs = first_rows(run + ".x.npy", len(codes), described["dimensions"])
+            reply = self.post(path + "/encode", {"inputs": inputs})
+            self.close(dense(reply, len(codes[0])), codes)
+            for one, code in zip(self.post(path + "/explain", {"inputs": inputs})["explanations"], codes):
+                self.assertEqual({entry["atom"] for entry in one["concepts"]}, {i for i, z in enumerate(code) if z})
 
     def test_explanations_add_up(self):
         inputs, codes = self.first_batch()

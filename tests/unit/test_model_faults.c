@@ -45,8 +45,9 @@ static ra_status use(const ra_model *model, ra_error *err) {
 }
 
 START_TEST(test_every_allocation_may_fail) {
-    void (*const make[])(model_file *) = {model_file_artifact, model_file_checkpoint, model_file_artifact,
-                                          model_file_checkpoint};
+    void (*const make[])(model_file *) = {model_file_artifact, model_file_checkpoint,
+                                          model_file_artifact, model_file_checkpoint,
+                                          model_file_artifact, model_file_checkpoint};
     model_file file = {0};
     make[_i](&file);
     if (_i == 2) { /* D and encoder that have to be widened, labels that are given */
@@ -59,6 +60,15 @@ START_TEST(test_every_allocation_may_fail) {
         static const float mean[FILE_D] = {1, 2, 3, 4}, scale[FILE_D] = {4, 3, 2, 1};
         model_file_put(&file, "input.mean", RA_F32, 1, FILE_D, 0, mean);
         model_file_put(&file, "input.scale", RA_F32, 1, FILE_D, 0, scale);
+    }
+    if (_i >= 4) { /* no weights but the dictionary's: a pursuit with a D to be widened, a tied encoder */
+        model_file_drop(&file, "encoder.final_block.0.weight");
+        model_file_drop(&file, "encoder.final_block.0.bias");
+        model_file_drop(&file, "thresholds");
+        model_file_text(&file, "sae", _i == 4 ? "mp" : "topk");
+        model_file_text(&file, "encoder", _i == 4 ? "identity" : "tied");
+        model_file_text(&file, "top_k", "3");
+        if (_i == 4) model_file_convert(&file, "dictionary", RA_F16);
     }
     const char *path = model_file_write(&file, "faults.safetensors"), *saved = test_path("saved.safetensors");
     ra_model *model = NULL;
@@ -106,7 +116,8 @@ START_TEST(test_steady_search_does_not_allocate) {
 }
 END_TEST
 
-/* ---- threads ------------------------------------------------------------------------------------------- */
+/* ---- threads
+ * ------------------------------------------------------------------------------------------- */
 
 enum { THREADS = 6, ROUNDS = 20, B = 32, D = 16, K = 48 };
 
@@ -182,6 +193,6 @@ START_TEST(test_many_threads_get_the_same_bytes) {
 }
 END_TEST
 
-TEST_CASES_LOOP(model_faults_kinds, 30, 4, test_every_allocation_may_fail)
+TEST_CASES_LOOP(model_faults_kinds, 30, 6, test_every_allocation_may_fail)
 TEST_CASES_SLOW(model_faults, 30, test_a_plain_dictionary_may_fail_anywhere,
                 test_steady_search_does_not_allocate, test_many_threads_get_the_same_bytes)

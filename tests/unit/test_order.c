@@ -233,6 +233,45 @@ START_TEST(test_needs_memory_for_a_window_and_the_blocks_only) {
 }
 END_TEST
 
+/* While a window is worked on, all rows of the one after it are fetched, each once and in runs. */
+START_TEST(test_the_next_window_is_fetched_in_runs) {
+    enum { ROWS = 5000, WIDE = 1024, BATCH = 100 };
+    uint64_t *seen = numbers(ROWS), row[WIDE], ahead[BATCH];
+    size_t fetched = 0, runs = 0;
+    ra_order order;
+    ra_ok(ra_order_init(&order, ROWS, true, 9, WIDE, &err));
+    ck_assert_uint_eq(ra_order_ahead(&order, 0, BATCH, ahead), 0); /* nothing is drawn yet */
+    ra_order_rows(&order, 3, 0, 1, row);
+    size_t first_window = order.window_rows;
+    ra_order_rows(&order, 3, 0, first_window, row);
+    for (size_t i = 0; i < first_window; i++) seen[row[i]]++;
+    for (size_t position = 0; position < ROWS; position += BATCH) {
+        ra_order_rows(&order, 3, position, BATCH, row);
+        size_t count = ra_order_ahead(&order, position, BATCH, ahead);
+        ck_assert_uint_le(count, BATCH);
+        fetched += count;
+        for (size_t i = 0; i < count; i++) {
+            ck_assert_uint_lt(ahead[i], ROWS);
+            ck_assert_uint_eq(seen[ahead[i]]++, 0); /* neither in the first window nor fetched before */
+            runs += i == 0 || ahead[i] != ahead[i - 1] + 1;
+        }
+    }
+    ck_assert_uint_eq(fetched, ROWS - first_window);
+    ck_assert_uint_lt(runs, ROWS / 25); /* of 64 rows, cut by the batches */
+    ra_order_release(&order);
+    ra_free(seen);
+
+    ra_ok(ra_order_init(&order, ROWS, true, 9, 0, &err)); /* one window: there is none after it */
+    ra_order_rows(&order, 0, 0, BATCH, row);
+    ck_assert_uint_eq(ra_order_ahead(&order, 0, BATCH, ahead), 0);
+    ra_order_release(&order);
+    ra_ok(ra_order_init(&order, ROWS, false, 9, 0, &err));
+    ra_order_rows(&order, 0, 0, BATCH, row);
+    ck_assert_uint_eq(ra_order_ahead(&order, 0, BATCH, ahead), 0);
+    ra_order_release(&order);
+}
+END_TEST
+
 static ra_status init_and_release(ra_error *err) {
     ra_order order;
     ra_status status = ra_order_init(&order, 1000, true, 1, 128, err);
@@ -251,4 +290,5 @@ TEST_CASES(order, test_every_row_comes_exactly_once_an_epoch,
            test_without_shuffle_rows_keep_their_order, test_few_rows_are_permuted_uniformly,
            test_a_shuffle_in_windows_is_a_good_one, test_the_measures_find_bad_shuffles,
            test_blocks_are_cut_at_other_places_every_epoch,
-           test_needs_memory_for_a_window_and_the_blocks_only, test_every_allocation_may_fail)
+           test_needs_memory_for_a_window_and_the_blocks_only, test_the_next_window_is_fetched_in_runs,
+           test_every_allocation_may_fail)

@@ -33,7 +33,7 @@ START_TEST(test_refuses_with_expected_and_actual) {
     static const struct {
         const char *key, *text, *expected;
     } table[] = {
-        {"sae", "gated", "expected relu, topk, batchtopk or jumprelu"},
+        {"sae", "gated", "expected relu, topk, batchtopk, jumprelu or mp"},
         {"sae", "", "expected relu"},
         {"top_k", "0", "whole number from 1"},
         {"top_k", "-3", "whole number from 1"},

@@ -2,23 +2,22 @@
  *
  * Gradients of the rows of active atoms come packed (ra_sae_packed). The other rows have a gradient of zero,
  * not none: their moments decay and they move on by their momentum, exactly as with the zeros written out. */
-#include "train/optimizer.h"
+#include "train/moments.h"
 #include "base/error.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static ra_status add_slot(ra_optimizer *optimizer, const ra_parameter *parameter, size_t index,
-                          ra_error *err) {
-    ra_backend *backend = ra_sae_backend(optimizer->sae);
+static ra_status add_slot(ra_moments *moments, const ra_parameter *parameter, size_t index, ra_error *err) {
+    ra_backend *backend = ra_sae_backend(moments->sae);
     const ra_backend_ops *ops = ra_backend_operations(backend);
     void *self = ra_backend_self(backend), *block = NULL;
     size_t bytes = ra_parameter_size(parameter) * sizeof(float), rows = parameter->shape[0];
-    ra_optimizer_slot *slot = &optimizer->slots[optimizer->count++];
-    *slot = (ra_optimizer_slot){.index = index, .parameter = parameter};
-    snprintf(slot->names[0], RA_OPTIMIZER_NAME, "optimizer.%s.exp_avg", parameter->name);
-    snprintf(slot->names[1], RA_OPTIMIZER_NAME, "optimizer.%s.exp_avg_sq", parameter->name);
+    ra_moments_slot *slot = &moments->slots[moments->count++];
+    *slot = (ra_moments_slot){.index = index, .parameter = parameter};
+    snprintf(slot->names[0], RA_MOMENTS_NAME, "optimizer.%s.exp_avg", parameter->name);
+    snprintf(slot->names[1], RA_MOMENTS_NAME, "optimizer.%s.exp_avg_sq", parameter->name);
     RA_TRY(ops->allocate(self, bytes, &block, err));
     slot->first = block;
     RA_TRY(ops->allocate(self, bytes, &block, err));
@@ -29,40 +28,40 @@ static ra_status add_slot(ra_optimizer *optimizer, const ra_parameter *parameter
     return RA_OK;
 }
 
-ra_status ra_optimizer_init(ra_optimizer *optimizer, ra_sae *sae, const ra_train_settings *settings,
-                            ra_error *err) {
+ra_status ra_moments_init(ra_moments *moments, ra_sae *sae, const ra_train_settings *settings,
+                          ra_error *err) {
     size_t count, K = ra_dictionary_concepts(ra_sae_dictionary(sae));
     const ra_parameter *parameters = ra_sae_parameters(sae, &count);
-    *optimizer = (ra_optimizer){.sae = sae, .settings = settings};
-    optimizer->place = ra_malloc(K, sizeof *optimizer->place);
-    if (!optimizer->place) RA_FAIL_MEMORY(err, "the optimizer's rows", K * sizeof *optimizer->place);
+    *moments = (ra_moments){.sae = sae, .settings = settings};
+    moments->place = ra_malloc(K, sizeof *moments->place);
+    if (!moments->place) RA_FAIL_MEMORY(err, "the optimizer's rows", K * sizeof *moments->place);
     for (size_t i = 0; i < count; i++)
-        if (parameters[i].gradient) RA_TRY(add_slot(optimizer, &parameters[i], i, err));
+        if (parameters[i].gradient) RA_TRY(add_slot(moments, &parameters[i], i, err));
     return RA_OK;
 }
 
-void ra_optimizer_release(ra_optimizer *optimizer) {
-    if (!optimizer->sae) return;
-    ra_backend *backend = ra_sae_backend(optimizer->sae);
+void ra_moments_release(ra_moments *moments) {
+    if (!moments->sae) return;
+    ra_backend *backend = ra_sae_backend(moments->sae);
     const ra_backend_ops *ops = ra_backend_operations(backend);
-    for (size_t i = 0; i < optimizer->count; i++) {
-        ops->deallocate(ra_backend_self(backend), optimizer->slots[i].first);
-        ops->deallocate(ra_backend_self(backend), optimizer->slots[i].second);
-        ra_free(optimizer->slots[i].touched);
+    for (size_t i = 0; i < moments->count; i++) {
+        ops->deallocate(ra_backend_self(backend), moments->slots[i].first);
+        ops->deallocate(ra_backend_self(backend), moments->slots[i].second);
+        ra_free(moments->slots[i].touched);
     }
-    ra_free(optimizer->place);
-    *optimizer = (ra_optimizer){0};
+    ra_free(moments->place);
+    *moments = (ra_moments){0};
 }
 
 /* ---- steps --------------------------------------------------------------------------------------------- */
 
-ra_status ra_optimizer_gradient_norm(const ra_optimizer *optimizer, const ra_sae_pass *pass, double *norm,
-                                     ra_error *err) {
-    ra_backend *backend = ra_sae_backend(optimizer->sae);
+ra_status ra_moments_gradient_norm(const ra_moments *moments, const ra_sae_pass *pass, double *norm,
+                                   ra_error *err) {
+    ra_backend *backend = ra_sae_backend(moments->sae);
     double total = 0;
-    for (size_t i = 0; i < optimizer->count; i++) {
-        const ra_parameter *p = optimizer->slots[i].parameter;
-        bool packed = ra_sae_packed(optimizer->sae, optimizer->slots[i].index);
+    for (size_t i = 0; i < moments->count; i++) {
+        const ra_parameter *p = moments->slots[i].parameter;
+        bool packed = ra_sae_packed(moments->sae, moments->slots[i].index);
         size_t n = packed ? pass->atom_count * p->shape[1] : ra_parameter_size(p);
         double sum;
         RA_TRY(ra_backend_operations(backend)->dot(ra_backend_self(backend), NULL, p->gradient, p->gradient,
@@ -73,41 +72,41 @@ ra_status ra_optimizer_gradient_norm(const ra_optimizer *optimizer, const ra_sae
     return RA_OK;
 }
 
-/* optimizer->place <- where each row of a packed gradient is. */
-static void place_rows(ra_optimizer *optimizer, ra_optimizer_slot *slot, const ra_sae_pass *pass) {
+/* moments->place <- where each row of a packed gradient is. */
+static void place_rows(ra_moments *moments, ra_moments_slot *slot, const ra_sae_pass *pass) {
     size_t rows = slot->parameter->shape[0];
     for (size_t a = 0; a < pass->atom_count; a++) slot->touched[pass->atoms[a]] = 1;
-    for (size_t k = 0; k < rows; k++)
-        optimizer->place[k] = slot->touched[k] ? RA_ROW_STILL : RA_ROW_UNTOUCHED;
-    for (size_t a = 0; a < pass->atom_count; a++) optimizer->place[pass->atoms[a]] = (int32_t)a;
+    for (size_t k = 0; k < rows; k++) moments->place[k] = slot->touched[k] ? RA_ROW_STILL : RA_ROW_UNTOUCHED;
+    for (size_t a = 0; a < pass->atom_count; a++) moments->place[pass->atoms[a]] = (int32_t)a;
 }
 
-ra_status ra_optimizer_step(ra_optimizer *optimizer, const ra_sae_pass *pass, size_t step, double rate,
-                            double norm, ra_error *err) {
-    static const double BETA1 = 0.9, BETA2 = 0.999;
-    ra_backend *backend = ra_sae_backend(optimizer->sae);
+ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t step, double rate, double norm,
+                          ra_error *err) {
+    ra_backend *backend = ra_sae_backend(moments->sae);
     const ra_backend_ops *ops = ra_backend_operations(backend);
-    double clip = optimizer->settings->clip_grad;
+    const ra_train_settings *settings = moments->settings;
+    double clip = settings->clip_grad;
     const ra_adam_step adam = {.lr = rate,
-                               .beta1 = BETA1,
-                               .beta2 = BETA2,
+                               .beta1 = settings->beta1,
+                               .beta2 = settings->beta2,
                                .epsilon = 1e-8,
-                               .bias1 = 1 - pow(BETA1, (double)step),
-                               .bias2 = 1 - pow(BETA2, (double)step),
-                               .grad_scale = clip > 0 && clip / (norm + 1e-6) < 1 ? clip / (norm + 1e-6) : 1};
-    for (size_t i = 0; i < optimizer->count; i++) {
-        ra_optimizer_slot *slot = &optimizer->slots[i];
+                               .bias1 = 1 - pow(settings->beta1, (double)step),
+                               .bias2 = 1 - pow(settings->beta2, (double)step),
+                               .grad_scale = clip > 0 && clip / (norm + 1e-6) < 1 ? clip / (norm + 1e-6) : 1,
+                               .decay = settings->weight_decay};
+    for (size_t i = 0; i < moments->count; i++) {
+        ra_moments_slot *slot = &moments->slots[i];
         const ra_parameter *p = slot->parameter;
-        bool packed = ra_sae_packed(optimizer->sae, slot->index);
+        bool packed = ra_sae_packed(moments->sae, slot->index);
         size_t n = p->rank == 2 ? p->shape[1] : 1, rows = ra_parameter_size(p) / n;
         if (packed)
-            place_rows(optimizer, slot, pass);
+            place_rows(moments, slot, pass);
         else if (slot->touched)
             memset(slot->touched, 1, rows);
         RA_TRY(ops->adam(ra_backend_self(backend), NULL, &adam, p->value, p->gradient,
-                         packed ? optimizer->place : NULL, slot->first, slot->second, rows, n, err));
+                         packed ? moments->place : NULL, slot->first, slot->second, rows, n, err));
     }
-    ra_sae_changed(optimizer->sae);
+    ra_sae_changed(moments->sae);
     return RA_OK;
 }
 
@@ -120,9 +119,9 @@ static ra_tensor moment(const ra_parameter *parameter, const float *values) {
                        .data = values};
 }
 
-ra_status ra_optimizer_store(const ra_optimizer *optimizer, ra_safetensors_writer *writer, ra_error *err) {
-    for (size_t i = 0; i < optimizer->count; i++) {
-        const ra_optimizer_slot *slot = &optimizer->slots[i];
+ra_status ra_moments_store(const ra_moments *moments, ra_safetensors_writer *writer, ra_error *err) {
+    for (size_t i = 0; i < moments->count; i++) {
+        const ra_moments_slot *slot = &moments->slots[i];
         const ra_tensor first = moment(slot->parameter, slot->first),
                         second = moment(slot->parameter, slot->second);
         RA_TRY(ra_safetensors_writer_tensor(writer, slot->names[0], &first, err));
@@ -152,9 +151,9 @@ static ra_status restore(const ra_safetensors *file, const char *name, const ra_
 }
 
 /* Which rows were never touched is not kept: taking all of them for touched costs time, not bits. */
-ra_status ra_optimizer_restore(ra_optimizer *optimizer, const ra_safetensors *file, ra_error *err) {
-    for (size_t i = 0; i < optimizer->count; i++) {
-        ra_optimizer_slot *slot = &optimizer->slots[i];
+ra_status ra_moments_restore(ra_moments *moments, const ra_safetensors *file, ra_error *err) {
+    for (size_t i = 0; i < moments->count; i++) {
+        ra_moments_slot *slot = &moments->slots[i];
         RA_TRY(restore(file, slot->names[0], slot->parameter, slot->first, err));
         RA_TRY(restore(file, slot->names[1], slot->parameter, slot->second, err));
         if (slot->touched) memset(slot->touched, 1, slot->parameter->shape[0]);

@@ -1,0 +1,32 @@
+/* Built without MPI. */
+#include "ranks.h"
+
+#include <stdlib.h>
+
+ra_status ranks_begin(int *argc, char ***argv, const ra_group **group, ra_error *err) {
+    (void)argc, (void)argv;
+    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}; /* of Open MPI, of MPICH */
+    *group = NULL;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const char *size = getenv(sizes[i]);
+        if (size && strtol(size, NULL, 10) > 1)
+            return ra_error_set(err, RA_ERR_UNSUPPORTED,
+                                "this is one of %s processes, but rasae was built without MPI; build it with "
+                                "make MPI=1",
+                                size);
+    }
+    return RA_OK;
+}
+
+void ranks_end(const ra_group *group, int code) {
+    (void)group, (void)code;
+}
+
+void ranks_hush(const ra_group *group, bool hush) {
+    (void)group, (void)hush;
+}
+
+bool ranks_may_speak(const ra_group *group) {
+    (void)group;
+    return true;
+}

@@ -1,0 +1,116 @@
+/* The group of an MPI job. Sums go to the first rank and from there to all: an all-reduce is free to add in
+ * another order on each rank, and then parameters would drift apart bit by bit. */
+#include "ranks.h"
+
+#include <fcntl.h>
+#include <mpi.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MOST = 1 << 28 }; /* numbers a message: MPI counts in int */
+
+static MPI_Comm failures; /* apart from the sums, which others may be at */
+
+static ra_status check(int code, const char *what, ra_error *err) {
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int length;
+    if (code == MPI_SUCCESS) return RA_OK;
+    MPI_Error_string(code, text, &length);
+    return ra_error_set(err, RA_ERR_IO, "the ranks lost each other while they %s: %s", what, text);
+}
+
+static ra_status reduce(char *values, size_t n, size_t size, MPI_Datatype type, MPI_Op op, ra_error *err) {
+    int rank;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    for (size_t from = 0; from < n; from += MOST) {
+        int count = n - from < MOST ? (int)(n - from) : MOST;
+        char *part = values + from * size;
+        ra_status status =
+            check(MPI_Reduce(rank == 0 ? MPI_IN_PLACE : part, part, count, type, op, 0, MPI_COMM_WORLD),
+                  "added up", err);
+        if (status == RA_OK)
+            status = check(MPI_Bcast(part, count, type, 0, MPI_COMM_WORLD), "shared a sum", err);
+        if (status != RA_OK) return status;
+    }
+    return RA_OK;
+}
+
+static ra_status sum_f32(void *context, float *values, size_t n, ra_error *err) {
+    (void)context;
+    return reduce((char *)values, n, sizeof *values, MPI_FLOAT, MPI_SUM, err);
+}
+
+static ra_status sum_f64(void *context, double *values, size_t n, ra_error *err) {
+    (void)context;
+    return reduce((char *)values, n, sizeof *values, MPI_DOUBLE, MPI_SUM, err);
+}
+
+static ra_status sum_u64(void *context, uint64_t *values, size_t n, ra_error *err) {
+    (void)context;
+    return reduce((char *)values, n, sizeof *values, MPI_UINT64_T, MPI_SUM, err);
+}
+
+static ra_status unite(void *context, uint8_t *flags, size_t n, ra_error *err) {
+    (void)context;
+    return reduce((char *)flags, n, sizeof *flags, MPI_UINT8_T, MPI_MAX, err);
+}
+
+ra_status ranks_begin(int *argc, char ***argv, const ra_group **out, ra_error *err) {
+    static ra_group group = {.sum_f32 = sum_f32, .sum_f64 = sum_f64, .sum_u64 = sum_u64, .unite = unite};
+    int provided, rank, size;
+    *out = NULL;
+    if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
+        return ra_error_set(err, RA_ERR_IO, "MPI does not start");
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    MPI_Comm_dup(MPI_COMM_WORLD, &failures);
+    group.rank = (size_t)rank;
+    group.size = (size_t)size;
+    if (size > 1) *out = &group;
+    return RA_OK;
+}
+
+/* Whoever failed comes to this barrier. When all do, they end in order; else the job is aborted. */
+static bool all_failed(void) {
+    enum { MOMENTS = 200 };
+    const struct timespec moment = {.tv_nsec = 10000000};
+    MPI_Request request;
+    int met = 0;
+    if (MPI_Ibarrier(failures, &request) != MPI_SUCCESS) return false;
+    for (int i = 0; i < MOMENTS && !met; i++) {
+        if (MPI_Test(&request, &met, MPI_STATUS_IGNORE) != MPI_SUCCESS) return false;
+        if (!met) nanosleep(&moment, NULL);
+    }
+    return met;
+}
+
+static bool together; /* all failed */
+
+bool ranks_may_speak(const ra_group *group) {
+    if (!group) return true;
+    together = all_failed();
+    return !together || group->rank == 0;
+}
+
+void ranks_end(const ra_group *group, int code) {
+    if (group && code != 0 && !together) MPI_Abort(MPI_COMM_WORLD, code);
+    MPI_Finalize();
+}
+
+void ranks_hush(const ra_group *group, bool hush) {
+    static int kept[2] = {-1, -1};
+    int null = -1;
+    if (!group || group->rank == 0) return;
+    fflush(stdout);
+    if (hush) null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+        int *keep = &kept[fd - STDOUT_FILENO];
+        if (hush) *keep = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (hush ? null >= 0 : *keep >= 0) dup2(hush ? null : *keep, fd);
+        if (!hush && *keep >= 0) close(*keep);
+    }
+    if (null >= 0) close(null);
+}

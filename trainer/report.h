@@ -1,0 +1,96 @@
+/* report.h - the page of `rasae train --report`: what a training did, in one file that needs nothing else.
+ *
+ *     report_history      gathers what the steps say; report_history.c
+ *     report_measure()    what only the finished model can say: how often latents fire, the spectrum;
+ *                         report_measure.c
+ *     report_write()      the page; report.c, and one file a part of it (report_page.h)
+ *
+ * A page shows one run or several (seeds) of the same settings, in charts laid over each other.
+ *
+ * Thread safety: one thread.
+ */
+#ifndef RASAE_REPORT_H
+#define RASAE_REPORT_H
+
+#include "progress.h"
+
+#include "ra.h"
+
+/* ---- what the steps say ------------------------------------------------------------------------------- */
+
+enum { REPORT_POINTS = 2048 };
+
+/* Some steps in a row. Loss, R2, L0 and the gradient norm are means over them, weighted by the rows of their
+ * batches; the rest is as of the last of them. */
+typedef struct report_point {
+    double step; /* the last one, from 1 */
+    double rows;
+    double loss, r2, l0, grad_norm;
+    double dead, lr;
+} report_point;
+
+/* At most REPORT_POINTS points; when there is no more room two become one, and from then on a point takes
+ * twice as many steps. {0} is valid: it holds nothing. */
+typedef struct report_history {
+    report_point *points;
+    size_t count;
+    size_t width; /* steps a point; the last one may have fewer */
+    size_t begun; /* steps in the last point */
+} report_history;
+
+ra_status report_history_init(report_history *history, ra_error *err);
+void report_history_release(report_history *history); /* leaves {0} */
+void report_history_add(report_history *history, const ra_train_progress *step);
+
+/* ---- what the model says ------------------------------------------------------------------------------ */
+
+typedef struct report_measures {
+    size_t rows;           /* that were encoded, in evaluation mode; 0: none */
+    float *density;        /* [K] share of these rows on which a latent is active */
+    float *mean;           /* [K] its mean over these rows */
+    double *singular;      /* [singular_count] singular values of D, largest first */
+    size_t singular_count; /* 0: not computed */
+    double stable_rank;    /* ||D||_F^2 / ||D||_2^2 */
+    double effective_rank; /* exp of the entropy of the singular values over their sum */
+} report_measures;
+
+/* Encodes at most REPORT_ROWS rows, spread over the data (in the units that the model takes), and fewer of a
+ * large model (which would take minutes); skips the spectrum when both sides of D are above REPORT_SPECTRUM.
+ * *measures is overwritten. */
+enum { REPORT_ROWS = 100000, REPORT_SPECTRUM = 4096 };
+ra_status report_measure(ra_model *model, ra_backend *backend, const ra_data *data, progress_meter *progress,
+                         report_measures *measures, ra_error *err);
+void report_measures_release(report_measures *measures); /* leaves {0} */
+
+/* ---- the page ----------------------------------------------------------------------------------------- */
+
+typedef struct report_setting {
+    const char *name, *value;
+} report_setting;
+
+typedef struct report_run {
+    const char *name;              /* in legends: "seed 1" */
+    const char *output;            /* the file that was written */
+    const report_history *history; /* of at least one step */
+    const report_measures *measures;
+    const ra_model *model; /* opened from output */
+    size_t steps;
+    double loss, r2, l0; /* over the last tenth of the steps */
+    double dead;         /* of the last step */
+    double seconds, rows_per_second;
+} report_run;
+
+typedef struct report_content {
+    const char *title;
+    const report_setting *settings; /* in the order of the table; values that differ between runs left out */
+    size_t setting_count;
+    const char *const *data; /* names of the files */
+    size_t data_count, rows, dimensions;
+    const report_run *runs;
+    size_t run_count;
+} report_content;
+
+/* Writes the page, whole or not at all. Everything is borrowed. The same report gives the same bytes. */
+ra_status report_write(const report_content *report, const char *path, ra_error *err);
+
+#endif
