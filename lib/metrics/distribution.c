@@ -8,7 +8,7 @@
  * nothing but rounding is left. */
 #include "ra_metrics.h"
 #include "base/error.h"
-#include "metrics/moments.h"
+#include "metrics/covariance.h"
 #include "metrics/spectrum.h"
 #include "metrics/unit.h"
 
@@ -148,7 +148,8 @@ static double trace_of_root(frechet *f) {
     return sum;
 }
 
-ra_status ra_moments_frechet(const ra_moments *X, const ra_moments *Y, double *value, ra_error *err) {
+ra_status ra_covariance_frechet(const ra_covariance *X, const ra_covariance *Y, double *value,
+                                ra_error *err) {
     size_t d = X->d, square = d * d, count = 5 * square + 4 * d;
     if (X->rows < 2)
         RA_FAIL(err, RA_ERR_ARGUMENT, "the Frechet distance needs at least two rows, got %zu", X->rows);
@@ -159,8 +160,8 @@ ra_status ra_moments_frechet(const ra_moments *X, const ra_moments *Y, double *v
     f.M = f.SL + square;
     double *mean = f.M + square;
     f.tridiagonal = (ra_tridiagonal){.diagonal = mean + 2 * d, .beside = mean + 3 * d};
-    ra_status status = ra_moments_covariance(X, mean, f.first, err);
-    if (status == RA_OK) status = ra_moments_covariance(Y, mean + d, f.second, err);
+    ra_status status = ra_covariance_measure(X, mean, f.first, err);
+    if (status == RA_OK) status = ra_covariance_measure(Y, mean + d, f.second, err);
     if (status == RA_OK) {
         double between = 0;
         for (size_t j = 0; j < d; j++) between += (mean[j] - mean[d + j]) * (mean[j] - mean[d + j]);
@@ -173,15 +174,15 @@ ra_status ra_moments_frechet(const ra_moments *X, const ra_moments *Y, double *v
 ra_status ra_metric_frechet_distance(ra_backend *backend, const float *X, const float *Y, size_t rows,
                                      size_t d, double *value, ra_error *err) {
     RA_TRY(ra_need_host_backend(backend, "the Frechet distance", err));
-    ra_moments x = {0}, y = {0};
-    ra_status status = ra_moments_init(&x, ra_backend_pool(backend), d, err);
-    if (status == RA_OK) status = ra_moments_init(&y, ra_backend_pool(backend), d, err);
+    ra_covariance x = {0}, y = {0};
+    ra_status status = ra_covariance_init(&x, ra_backend_pool(backend), d, err);
+    if (status == RA_OK) status = ra_covariance_init(&y, ra_backend_pool(backend), d, err);
     if (status == RA_OK) {
-        ra_moments_add(&x, X, rows);
-        ra_moments_add(&y, Y, rows);
-        status = ra_moments_frechet(&x, &y, value, err);
+        ra_covariance_add(&x, X, rows);
+        ra_covariance_add(&y, Y, rows);
+        status = ra_covariance_frechet(&x, &y, value, err);
     }
-    ra_moments_release(&x);
-    ra_moments_release(&y);
+    ra_covariance_release(&x);
+    ra_covariance_release(&y);
     return status;
 }

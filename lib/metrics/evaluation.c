@@ -6,7 +6,7 @@
  *   latents.c          counts, histograms and examples of each latent
  *   coverage.c         each atom's best cosine
  *   pairs.c            Z^T Z, a band at a time
- *   moments.c          means and covariances
+ *   covariance.c       means and covariances
  *   sample.c           rows for the distance of distributions
  *   classes.c          codes with the class of their row
  *
@@ -17,7 +17,7 @@
 #include "metrics/classes.h"
 #include "metrics/coverage.h"
 #include "metrics/latents.h"
-#include "metrics/moments.h"
+#include "metrics/covariance.h"
 #include "metrics/pairs.h"
 #include "metrics/reconstruction.h"
 #include "metrics/sample.h"
@@ -40,7 +40,7 @@ struct ra_evaluation {
     ra_reconstruction sums;
     ra_latent_sums latents;
     ra_coverage coverage;
-    ra_moments data, reconstructed; /* d is 0 when covariances do not fit */
+    ra_covariance data, reconstructed; /* d is 0 when covariances do not fit */
     ra_sample sample;
     ra_classes classes; /* classes is 0 without any */
     ra_pairs pairs;
@@ -76,8 +76,8 @@ static ra_status prepare_optional(ra_evaluation *evaluation, ra_error *err) {
     ra_pairs_init(&evaluation->pairs, info->concepts, options->memory / 8 * 3);
     RA_TRY(ra_pairs_begin(&evaluation->pairs, err));
     if (!wants_covariances(evaluation)) return RA_OK;
-    RA_TRY(ra_moments_init(&evaluation->data, pool, info->dimensions, err));
-    return ra_moments_init(&evaluation->reconstructed, pool, info->dimensions, err);
+    RA_TRY(ra_covariance_init(&evaluation->data, pool, info->dimensions, err));
+    return ra_covariance_init(&evaluation->reconstructed, pool, info->dimensions, err);
 }
 
 static ra_status prepare(ra_evaluation *evaluation, ra_error *err) {
@@ -135,8 +135,8 @@ void ra_evaluation_free(ra_evaluation *evaluation) {
     ra_pairs_release(&evaluation->pairs);
     ra_classes_release(&evaluation->classes);
     ra_sample_release(&evaluation->sample);
-    ra_moments_release(&evaluation->data);
-    ra_moments_release(&evaluation->reconstructed);
+    ra_covariance_release(&evaluation->data);
+    ra_covariance_release(&evaluation->reconstructed);
     ra_coverage_release(&evaluation->coverage);
     ra_latent_sums_release(&evaluation->latents);
     ra_reconstruction_release(&evaluation->sums);
@@ -171,8 +171,8 @@ static ra_status add_to_sums(ra_evaluation *evaluation, const float *x, size_t r
     if (options->row_class)
         RA_TRY(ra_classes_add(&evaluation->classes, &evaluation->codes, options->row_class + first, err));
     if (evaluation->data.d) {
-        ra_moments_add(&evaluation->data, x, rows);
-        ra_moments_add(&evaluation->reconstructed, x_hat, rows);
+        ra_covariance_add(&evaluation->data, x, rows);
+        ra_covariance_add(&evaluation->reconstructed, x_hat, rows);
     }
     return options->basic ? RA_OK : ra_sample_add(&evaluation->sample, x, x_hat, rows, err);
 }
@@ -270,8 +270,8 @@ static ra_status measure_distances(const ra_evaluation *evaluation, ra_evaluatio
         skip(result, "frechet_distance", "it needs %zu bytes, and memory gives it %zu",
              covariance_bytes(evaluation->sums.dimensions), options->memory / 8);
     else
-        return ra_moments_frechet(&evaluation->data, &evaluation->reconstructed, &result->frechet_distance,
-                                  err);
+        return ra_covariance_frechet(&evaluation->data, &evaluation->reconstructed, &result->frechet_distance,
+                                     err);
     return RA_OK;
 }
 

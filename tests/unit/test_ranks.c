@@ -2,7 +2,7 @@
 #include "golden.h"
 
 #include "data_files.h"
-#include "metrics/moments.h"
+#include "metrics/covariance.h"
 #include "metrics/sample.h"
 #include "ra_memory.h"
 #include "ra_metrics.h"
@@ -80,13 +80,12 @@ START_TEST(test_covariances_do_not_depend_on_the_calls) {
     for (size_t i = 0; i < ROWS * D; i++) x[i] += 1000;
     for (size_t i = 0; i < ROWS * D; i++) exact[i % D] += (double)x[i] / ROWS;
     for (size_t s = 0; s < sizeof steps / sizeof *steps; s++) {
-        ra_moments moments;
-        ra_ok(ra_moments_init(&moments, NULL, D, &err));
+        ra_covariance sums;
+        ra_ok(ra_covariance_init(&sums, NULL, D, &err));
         for (size_t from = 0; from < ROWS; from += steps[s])
-            ra_moments_add(&moments, x + from * D, ROWS - from < steps[s] ? ROWS - from : steps[s]);
-        for (int again = 0; again < 2; again++)
-            ra_ok(ra_moments_covariance(&moments, mean, covariance, &err));
-        ra_moments_release(&moments);
+            ra_covariance_add(&sums, x + from * D, ROWS - from < steps[s] ? ROWS - from : steps[s]);
+        for (int again = 0; again < 2; again++) ra_ok(ra_covariance_measure(&sums, mean, covariance, &err));
+        ra_covariance_release(&sums);
         if (s > 0) ck_assert_mem_eq(covariance, first, sizeof first);
         memcpy(first, covariance, sizeof first);
     }
