@@ -11,11 +11,13 @@
  *   ra_settings.h    settings as tables
  *   ra_dictionary.h  D = (W C + Relax) exp(multiplier), and the plain dictionary
  *   ra_sae.h         encoder + activation + dictionary: forward, backward, checkpoints
+ *   ra_latents.h     statistics of latents
  *   ra_model.h       what is served: fused, immutable; reconstruct, encode, explain, search
  *   ra_data.h        activations: rows of mapped files
  *   ra_points.h      candidate points: k-means, samples, given ones
  *   ra_train.h       losses, Adam, schedules, the loop
  *   ra_metrics.h     evaluation, stability
+ *   ra_layout.h      places of atoms on a map
  *
  * A complete user of the library is tests/unit/test_example.c. lib/README.md explains the rules.
  */
@@ -32,11 +34,13 @@
 #include "ra_settings.h"
 #include "ra_dictionary.h"
 #include "ra_sae.h"
+#include "ra_latents.h"
 #include "ra_model.h"
 #include "ra_data.h"
 #include "ra_points.h"
 #include "ra_train.h"
 #include "ra_metrics.h"
+#include "ra_layout.h"
 
 #define RA_VERSION "0.1.0"
 

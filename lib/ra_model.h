@@ -27,6 +27,7 @@
 #define RA_MODEL_H
 
 #include "ra_digest.h"
+#include "ra_latents.h"
 #include "ra_sae.h"
 
 typedef struct ra_model ra_model;
@@ -60,6 +61,19 @@ void ra_model_release(ra_model *model); /* NULL is fine */
  * RA_ERR_ARGUMENT. */
 ra_status ra_model_save(const ra_model *model, const char *path, ra_dtype dtype, ra_error *err);
 
+/* What an artifact can hold that is not part of a model as it was trained. Parts that are NULL are taken from
+ * the model, if it has them. */
+typedef struct ra_model_additions {
+    const ra_latents *latents; /* statistics of its K latents */
+    const float *layout;       /* [K,2] places of the atoms on a map, finite */
+} ra_model_additions;
+
+/* ra_model_save() with something added or replaced. path may be that of the file the model was opened from:
+ * it is replaced as a whole, and the model goes on living in the old one. RA_ERR_SHAPE for statistics of
+ * another number of latents. */
+ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *additions, const char *path,
+                             ra_dtype dtype, ra_error *err);
+
 /* ---- what it is --------------------------------------------------------------------------------------- */
 
 typedef struct ra_model_info {
@@ -73,8 +87,10 @@ typedef struct ra_model_info {
     bool has_encoder;         /* encode and explain work */
     bool has_standardisation; /* of its inputs */
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
+    bool has_statistics, has_layout;
     size_t bytes; /* of memory and mapping that it keeps */
     ra_sae_settings settings;
+    const char *init, *seed;     /* how its training began, as the file says; NULL: it does not */
     const char *device;          /* name of its backend */
     char digest[RA_DIGEST_SIZE]; /* of the numbers of the dictionary as they are held (ra_digest.h) */
 } ra_model_info;
@@ -110,6 +126,12 @@ const char *ra_model_atom_label(const ra_model *model, size_t atom); /* NULL whe
 /* Fills at most `capacity` archetypes by falling weight; returns how many. */
 size_t ra_model_atom_archetypes(const ra_model *model, size_t atom, ra_archetype *archetypes,
                                 size_t capacity);
+
+/* Statistics of the latents, NULL when the file holds none; live as long as the model. */
+const ra_latents *ra_model_latents(const ra_model *model);
+
+/* place <- x and y of atom < K on the map of all atoms; false when the file holds no layout. */
+bool ra_model_atom_layout(const ra_model *model, size_t atom, float place[2]);
 
 /* An atom built from a point, the reverse of the above. */
 typedef struct ra_point_use {

@@ -35,11 +35,13 @@ headers='
     ra_backend.h:    backend
     ra_dictionary.h: dictionary
     ra_sae.h:        sae
+    ra_latents.h:    model
     ra_model.h:      model
     ra_data.h:       train
     ra_points.h:     train
     ra_train.h:      train
     ra_metrics.h:    metrics
+    ra_layout.h:     metrics
     ra.h:            all
 '
 

@@ -23,6 +23,7 @@ int command_reconstruct(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_compare(int argc, char **argv);
+int command_layout(int argc, char **argv);
 
 /* Passes on a failure whose sentence is already in err. */
 #define TRY(call)                                                                                            \

@@ -1,14 +1,18 @@
-/* rasae eval: how well a model explains activations, streamed through it in evaluation mode. */
-#include "command.h"
+/* rasae eval: how well a model explains activations, streamed through it in evaluation mode, and what each of
+ * its latents does on them. */
+#include "eval.h"
 #include "files.h"
 #include "format.h"
-#include "json.h"
 #include "options.h"
 #include "progress.h"
 
+enum { MEMORY_DEFAULT = 1024, EXAMPLES_MOST = 1024 };
+
 typedef struct eval_options {
     const char *model_path, *data_path, *tensor;
-    bool json, skip_bad_rows;
+    const char *labels, *classes, *directions, *save;
+    size_t memory, examples;
+    bool basic, json, skip_bad_rows;
     model_choice model;
 } eval_options;
 
@@ -21,116 +25,216 @@ static const option rows[] = {
     {.name = "skip-bad-rows",
      .type = OPTION_SWITCH,
      .offset = offsetof(eval_options, skip_bad_rows),
-     .help = "leave out rows that hold a NaN or an infinity"},
+     .help = "leaves out rows that hold a NaN or an infinity"},
+    {.name = "save",
+     .type = OPTION_TEXT,
+     .offset = offsetof(eval_options, save),
+     .argument = "FILE",
+     .help = "writes the artifact with the statistics of its latents; may be MODEL"},
+    {.name = "labels",
+     .type = OPTION_TEXT,
+     .offset = offsetof(eval_options, labels),
+     .argument = "FILE",
+     .help = "one label a data row, saved with the top examples"},
+    {.name = "examples",
+     .type = OPTION_COUNT,
+     .offset = offsetof(eval_options, examples),
+     .min = 1,
+     .max = EXAMPLES_MOST,
+     .argument = "T",
+     .help = "rows of largest value kept for a latent (16)"},
+    {.name = "classes",
+     .type = OPTION_TEXT,
+     .offset = offsetof(eval_options, classes),
+     .argument = "FILE",
+     .help = "one class a data row, for identifiability"},
+    {.name = "directions",
+     .type = OPTION_TEXT,
+     .offset = offsetof(eval_options, directions),
+     .argument = "FILE",
+     .help = "directions of classifiers, [C, d], for plausibility"},
+    {.name = "memory",
+     .type = OPTION_COUNT,
+     .offset = offsetof(eval_options, memory),
+     .min = 1,
+     .max = (size_t)1 << 30,
+     .argument = "MIB",
+     .help = "for metrics over pairs of latents, covariances, samples (1024)"},
+    {.name = "basic",
+     .type = OPTION_SWITCH,
+     .offset = offsetof(eval_options, basic),
+     .help = "leaves those out"},
     {.name = "json",
      .type = OPTION_SWITCH,
      .offset = offsetof(eval_options, json),
      .help = "one JSON object"},
 };
 
-/* What is printed: the member's name, which is its key in JSON, and what it means. */
-static const struct metric_row {
-    const char *name;
-    size_t offset;
-    const char *meaning;
-} metrics[] = {
-#define ROW(member, text)                                                                                    \
-    { #member, offsetof(ra_evaluation_result, member), text }
-    ROW(mse, "mean squared error"),
-    ROW(r2, "share of the variance explained, about one mean of all numbers"),
-    ROW(r2_per_dimension, "the same, about each dimension's own mean"),
-    ROW(l0, "active latents a row"),
-    ROW(dead_ratio, "share of latents never active here"),
-    ROW(hoyer, "sparsity of the codes, 0 even to 1 a single latent"),
-    ROW(kappa_4, "peakedness of the codes"),
-    ROW(average_l1, "mean over rows of the l1 norm of the residual"),
-    ROW(average_l2, "the same with the l2 norm"),
-    ROW(relative_l1, "mean over rows of that l1 norm over the input's"),
-    ROW(relative_l2, "the same with the l2 norms"),
-    ROW(collinearity, "largest |cosine| between two atoms"),
-    ROW(stable_rank, "of the dictionary"),
-    ROW(ood, "1 - mean over atoms of the largest cosine with a row"),
-#undef ROW
-};
-enum { METRIC_COUNT = sizeof metrics / sizeof *metrics };
+typedef struct eval_run {
+    const eval_options *options;
+    ra_model *model;
+    ra_data *data;
+    ra_data *directions; /* NULL: none */
+    ra_matrix direction_rows;
+    ra_labels *labels; /* NULL: none */
+    row_classes classes;
+    ra_class_detector *detectors;
+    ra_evaluation *evaluation;
+    eval_report report;
+} eval_run;
 
-static double value_of(const ra_evaluation_result *result, size_t i) {
-    return *(const double *)(const void *)((const char *)result + metrics[i].offset);
+/* ---- before the work ---------------------------------------------------------------------------------- */
+
+/* The saved file may take the place of the artifact it is made from, of nothing else. */
+static ra_status check_save(const eval_run *run, ra_error *err) {
+    const eval_options *o = run->options;
+    bool artifact = !ra_model_get_info(run->model)->from_checkpoint;
+    const char *const others[] = {o->data_path, o->labels, o->classes, o->directions,
+                                  artifact ? NULL : o->model_path};
+    return o->save ? check_output(o->save, others, sizeof others / sizeof *others, err) : RA_OK;
 }
 
-static void print_json(const ra_evaluation_result *result) {
-    json_writer json = {.file = stdout};
-    json_object(&json, NULL);
-    json_count(&json, "rows", result->rows);
-    for (size_t i = 0; i < METRIC_COUNT; i++) json_real(&json, metrics[i].name, value_of(result, i));
-    json_end(&json);
+static ra_status open_directions(eval_run *run, ra_error *err) {
+    const char *path = run->options->directions;
+    size_t d = ra_model_get_info(run->model)->dimensions;
+    if (!path) return RA_OK;
+    TRY(ra_data_open(&path, 1, NULL, &run->directions, err));
+    if (ra_data_dimensions(run->directions) != d)
+        return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu", path,
+                            ra_data_dimensions(run->directions), run->options->model_path, d);
+    TRY(ra_matrix_init(&run->direction_rows, ra_data_rows(run->directions), d, err));
+    ra_data_read(run->directions, 0, run->direction_rows.rows, run->direction_rows.data);
+    return RA_OK;
 }
 
-static void print_table(const eval_options *options, const ra_evaluation_result *result) {
-    print_clean(stdout, options->model_path);
-    printf(" on %s rows of ", format_grouped(result->rows).text);
-    print_clean(stdout, options->data_path);
-    printf("\n\n");
-    for (size_t i = 0; i < METRIC_COUNT; i++)
-        printf("  %-17s %12.6g  %s\n", metrics[i].name, value_of(result, i), metrics[i].meaning);
+static ra_status open_labels(eval_run *run, ra_error *err) {
+    const char *path = run->options->labels;
+    if (!path) return RA_OK;
+    TRY(ra_labels_open(path, &run->labels, err));
+    if (ra_labels_count(run->labels) != ra_data_source_rows(run->data))
+        return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu lines; expected %zu, one for each data row", path,
+                            ra_labels_count(run->labels), ra_data_source_rows(run->data));
+    return RA_OK;
 }
 
-static ra_status evaluate(ra_evaluation *evaluation, const ra_data *data, size_t width, ra_error *err) {
-    size_t all = ra_data_rows(data), d = ra_data_dimensions(data);
+static ra_status open_inputs(eval_run *run, ra_error *err) {
+    const eval_options *o = run->options;
+    const ra_data_options how = {.tensor_name = o->tensor, .skip_bad_rows = o->skip_bad_rows};
+    TRY(model_choice_open(&o->model, o->model_path, 0, &run->model, err));
+    TRY(ra_data_open(&o->data_path, 1, &how, &run->data, err));
+    size_t d = ra_data_dimensions(run->data), wanted = ra_model_get_info(run->model)->dimensions;
+    if (d != wanted)
+        return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu",
+                            o->data_path, d, o->model_path, wanted);
+    TRY(check_save(run, err));
+    TRY(open_directions(run, err));
+    TRY(open_labels(run, err));
+    return o->classes ? row_classes_open(o->classes, run->data, &run->classes, err) : RA_OK;
+}
+
+/* ---- the work ----------------------------------------------------------------------------------------- */
+
+static ra_status one_pass(eval_run *run, const ra_matrix *block, const char *what, ra_error *err) {
+    size_t all = ra_data_rows(run->data);
     progress_meter progress;
-    ra_matrix block;
-    TRY(ra_matrix_init(&block, rows_per_block(width), d, err));
-    progress_open(&progress, PROGRESS_BAR);
-    progress_start(&progress, "evaluating", all);
     ra_status status = RA_OK;
-    for (size_t first = 0; first < all && status == RA_OK; first += block.rows) {
-        size_t count = all - first < block.rows ? all - first : block.rows;
-        ra_data_read(data, first, count, block.data);
-        status = ra_evaluation_add(evaluation, block.data, count, err);
+    progress_open(&progress, PROGRESS_BAR);
+    progress_start(&progress, what, all);
+    for (size_t first = 0; first < all && status == RA_OK; first += block->rows) {
+        size_t count = all - first < block->rows ? all - first : block->rows;
+        ra_data_read(run->data, first, count, block->data);
+        status = ra_evaluation_add(run->evaluation, block->data, count, err);
         if (progress_due(&progress, first + count))
             progress_show(&progress, first + count, (double)(first + count), NULL, 0);
     }
     progress_close(&progress);
+    return status;
+}
+
+static ra_status all_passes(eval_run *run, ra_error *err) {
+    const ra_model_info *info = ra_model_get_info(run->model);
+    size_t d = info->dimensions;
+    bool again = true;
+    ra_matrix block;
+    TRY(ra_matrix_init(&block, rows_per_block(d > info->concepts ? d : info->concepts), d, err));
+    ra_status status = RA_OK;
+    for (size_t pass = 0; again && status == RA_OK; pass++) {
+        status = one_pass(run, &block, pass ? "pairs of latents" : "evaluating", err);
+        if (status == RA_OK) status = ra_evaluation_next_pass(run->evaluation, &again, err);
+    }
     ra_matrix_release(&block);
     return status;
 }
 
-static ra_status measure(const eval_options *options, ra_model *model, const ra_data *data,
-                         ra_evaluation_result *result, ra_error *err) {
-    const ra_model_info *info = ra_model_get_info(model);
-    size_t d = ra_data_dimensions(data);
-    ra_evaluation *evaluation = NULL;
-    if (d != info->dimensions)
-        return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu",
-                            options->data_path, d, options->model_path, info->dimensions);
-    TRY(ra_evaluation_new(model, &evaluation, err));
-    ra_status status = evaluate(evaluation, data, d > info->concepts ? d : info->concepts, err);
-    if (status == RA_OK) status = ra_evaluation_finish(evaluation, result, err);
-    ra_evaluation_free(evaluation);
-    return status;
+static uint64_t number_in_files(const void *context, uint64_t row) {
+    return ra_data_source_row(context, row);
+}
+
+static ra_status measure(eval_run *run, ra_error *err) {
+    const eval_options *o = run->options;
+    const ra_evaluation_options options = {
+        .memory = o->memory << 20,
+        .examples = o->examples,
+        .basic = o->basic,
+        .directions = o->directions ? run->direction_rows.data : NULL,
+        .direction_count = run->direction_rows.rows,
+        .row_class = o->classes ? run->classes.row_class : NULL,
+        .class_rows = run->classes.rows,
+        .class_count = run->classes.count,
+        .row_number = number_in_files,
+        .row_context = run->data,
+    };
+    eval_report *report = &run->report;
+    TRY(ra_evaluation_new(run->model, &options, &run->evaluation, err));
+    TRY(all_passes(run, err));
+    TRY(ra_evaluation_finish(run->evaluation, &report->result, err));
+    if (o->classes && report->result.identifiability >= 0) { /* not NaN: there are detectors */
+        run->detectors = ra_malloc(run->classes.count, sizeof *run->detectors);
+        if (!run->detectors)
+            return ra_error_set(err, RA_ERR_MEMORY, "out of memory: detectors of %zu classes",
+                                run->classes.count);
+        TRY(ra_evaluation_classes(run->evaluation, run->detectors, err));
+    }
+    return ra_evaluation_latents(run->evaluation, run->labels, &report->latents, err);
+}
+
+static ra_status save(const eval_run *run, ra_error *err) {
+    if (!run->options->save) return RA_OK;
+    command_catch_interrupts(); /* a write that has begun is finished rather than left lying beside the target
+                                 */
+    return ra_model_save_with(run->model, &(ra_model_additions){.latents = &run->report.latents},
+                              run->options->save, ra_model_get_info(run->model)->dtype, err);
 }
 
 static ra_status eval(const eval_options *options, ra_error *err) {
-    ra_model *model = NULL;
-    ra_data *data = NULL;
-    ra_evaluation_result result;
-    const ra_data_options how = {.tensor_name = options->tensor, .skip_bad_rows = options->skip_bad_rows};
+    eval_run run = {.options = options};
     ra_status status;
-    TRY_OUT(status, model_choice_open(&options->model, options->model_path, 0, &model, err));
-    TRY_OUT(status, ra_data_open(&options->data_path, 1, &how, &data, err));
-    TRY_OUT(status, measure(options, model, data, &result, err));
+    TRY_OUT(status, open_inputs(&run, err));
+    TRY_OUT(status, measure(&run, err));
+    TRY_OUT(status, save(&run, err));
+    run.report.model_path = options->model_path;
+    run.report.data_path = options->data_path;
+    run.report.model = run.model;
+    run.report.classes = &run.classes;
+    run.report.detectors = run.detectors;
     if (options->json)
-        print_json(&result);
+        eval_print_json(&run.report);
     else
-        print_table(options, &result);
+        eval_print_table(&run.report);
 out:
-    ra_data_free(data);
-    ra_model_release(model);
+    ra_evaluation_free(run.evaluation);
+    ra_free(run.detectors);
+    row_classes_release(&run.classes);
+    ra_labels_free(run.labels);
+    ra_matrix_release(&run.direction_rows);
+    ra_data_free(run.directions);
+    ra_data_free(run.data);
+    ra_model_release(run.model);
     return status;
 }
 
 int command_eval(int argc, char **argv) {
-    eval_options options = {0};
+    eval_options options = {.memory = MEMORY_DEFAULT};
     const option_group groups[] = {
         {"Flags", rows, sizeof rows / sizeof *rows, NULL, &options, NULL},
         {NULL, model_options, MODEL_OPTION_COUNT, NULL, &options.model, NULL},
@@ -138,13 +242,22 @@ int command_eval(int argc, char **argv) {
     };
     const command_line line = {
         .command = "eval",
-        .usage = "MODEL DATA [--json]",
+        .usage = "MODEL DATA [--save FILE] [--json]",
         .about = "Measures a model on activations: how much it explains, how sparse its codes are, how\n"
-                 "its atoms lie. MODEL is a fused artifact or a checkpoint; DATA is .npy or\n"
-                 ".safetensors, [rows, d], [n, tokens, d] or [n, d, h, w]. A model that standardises its\n"
-                 "inputs is measured on standardised activations.\n",
+                 "its atoms lie, which latents are active together, and what each latent does. MODEL is\n"
+                 "a fused artifact or a checkpoint; DATA is .npy or .safetensors, [rows, d],\n"
+                 "[n, tokens, d] or [n, d, h, w]. A model that standardises its inputs is measured on\n"
+                 "standardised activations.\n"
+                 "\n"
+                 "--save writes the artifact with how often and how strongly each latent is active, a\n"
+                 "histogram of its values and the rows where it is strongest; rasaed then serves them.\n"
+                 "\n"
+                 "Where K^2 products of latents are more than --memory holds, the data are read again\n"
+                 "for the next part of them. What cannot be measured is said with its reason.\n",
         .example = "  rasae eval words.safetensors acts.npy\n"
-                   "  rasae eval words.fused.safetensors acts.npy --json\n",
+                   "  rasae eval words.fused.safetensors acts.npy --labels words.txt --save "
+                   "words.fused.safetensors\n"
+                   "  rasae eval digits.safetensors digits.npy --classes digits.txt --json\n",
         .groups = groups,
         .group_count = sizeof groups / sizeof *groups,
         .min_arguments = 2,

@@ -23,7 +23,8 @@ static const command_row commands[] = {
     {"reconstruct", command_reconstruct, "codes back to activations"},
     {"inspect", command_inspect, "what is in a file"},
     {"eval", command_eval, "how well a model explains activations"},
-    {"compare", command_compare, "how alike two dictionaries are"},
+    {"compare", command_compare, "how alike dictionaries are"},
+    {"layout", command_layout, "a place on a map for each atom"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

@@ -1,42 +1,80 @@
 /* Distances between two samples.
  *
+ * Wasserstein: in one dimension the best transport is that of sorted values, and floats sort by their bits.
+ *
  * Frechet: the trace of (S_X S_Y)^(1/2) is the sum of the square roots of the eigenvalues of S_X S_Y. That
  * product is not symmetric, but with S_X = L L^T it has the eigenvalues of the symmetric L^T S_Y L.
  * Covariances of few rows are singular, so L comes from Cholesky's method with pivots, which stops when
- * nothing but rounding is left. Covariances are made from products in float32 of a few hundred rows, added in
- * float64. */
+ * nothing but rounding is left. */
 #include "ra_metrics.h"
 #include "base/error.h"
+#include "metrics/covariance.h"
 #include "metrics/spectrum.h"
 #include "metrics/unit.h"
 
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Wasserstein -------------------------------------------------------------------------------------- */
 
-static int rising(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
+enum { COLUMNS = 16, DIGIT = 11, BUCKETS = 1 << DIGIT, PASSES = 3 };
+
+/* Bits in the order of the floats: of negative ones all turned, of others the sign. */
+static uint32_t key_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-static void sorted_column(const float *X, size_t rows, size_t d, size_t j, float *column) {
-    for (size_t i = 0; i < rows; i++) column[i] = X[i * d + j];
-    qsort(column, rows, sizeof *column, rising);
+static float value_of(uint32_t key) {
+    uint32_t bits = key & 0x80000000u ? key & 0x7fffffffu : ~key;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Sorts by digits, lowest first; three passes end in `other`, which is therefore returned. */
+static const uint32_t *sort_keys(uint32_t *keys, uint32_t *other, size_t n) {
+    for (int pass = 0; pass < PASSES; pass++) {
+        size_t place[BUCKETS] = {0}, sum = 0;
+        for (size_t i = 0; i < n; i++) place[keys[i] >> pass * DIGIT & (BUCKETS - 1)]++;
+        for (size_t b = 0; b < BUCKETS; b++) {
+            size_t count = place[b];
+            place[b] = sum;
+            sum += count;
+        }
+        for (size_t i = 0; i < n; i++) other[place[keys[i] >> pass * DIGIT & (BUCKETS - 1)]++] = keys[i];
+        uint32_t *sorted = other;
+        other = keys;
+        keys = sorted;
+    }
+    return keys;
+}
+
+/* keys [columns,rows] <- columns from j on: a few at a time, since a row is a cache line away from the next.
+ */
+static void gather(const float *X, size_t rows, size_t d, size_t j, size_t columns, uint32_t *keys) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t c = 0; c < columns; c++) keys[c * rows + i] = key_of(X[i * d + j + c]);
 }
 
 ra_status ra_metric_wasserstein_1d(const float *X, const float *Y, size_t rows, size_t d, double *value,
                                    ra_error *err) {
-    float *x = ra_malloc(2 * rows, sizeof *x);
-    if (!x) RA_FAIL_MEMORY(err, "the sorted columns of two samples", 2 * rows * sizeof *x);
-    float *y = x + rows;
+    size_t width = d < COLUMNS ? d : COLUMNS, count = (2 * width + 2) * rows;
+    uint32_t *x = ra_malloc(count, sizeof *x);
+    if (!x) RA_FAIL_MEMORY(err, "the sorted columns of two samples", count * sizeof *x);
+    uint32_t *y = x + width * rows, *spare_x = y + width * rows, *spare_y = spare_x + rows;
     double sum = 0;
-    for (size_t j = 0; j < d; j++) {
-        sorted_column(X, rows, d, j, x);
-        sorted_column(Y, rows, d, j, y);
-        for (size_t i = 0; i < rows; i++) sum += fabs((double)x[i] - (double)y[i]);
+    for (size_t j = 0; j < d; j += width) {
+        size_t columns = d - j < width ? d - j : width;
+        gather(X, rows, d, j, columns, x);
+        gather(Y, rows, d, j, columns, y);
+        for (size_t c = 0; c < columns; c++) {
+            const uint32_t *a = sort_keys(x + c * rows, spare_x, rows);
+            const uint32_t *b = sort_keys(y + c * rows, spare_y, rows);
+            for (size_t i = 0; i < rows; i++) sum += fabs((double)value_of(a[i]) - (double)value_of(b[i]));
+        }
     }
     ra_free(x);
     *value = rows && d ? sum / ((double)rows * (double)d) : 0;
@@ -45,41 +83,14 @@ ra_status ra_metric_wasserstein_1d(const float *X, const float *Y, size_t rows, 
 
 /* ---- Frechet ------------------------------------------------------------------------------------------ */
 
-enum { BLOCK_ROWS = 256 };
-
-typedef struct sample {
-    double *mean;       /* [d] */
-    double *covariance; /* [d,d] */
-} sample;
-
 typedef struct frechet {
-    ra_backend *backend;
-    size_t rows, d;
-    sample sample[2];
-    float *block;   /* [BLOCK_ROWS,d] rows less the mean */
-    float *product; /* [d,d] */
-    double *L;      /* [d,d] Cholesky factor of the first covariance, by columns: L[k*d+i] */
-    double *SL;     /* [d,d] second covariance times L, by columns */
-    double *M;      /* [d,d] L^T S_Y L, of which the first rank rows and columns are used */
+    size_t d;
+    double *first, *second; /* [d,d] the covariances */
+    double *L;              /* [d,d] Cholesky factor of the first, by columns: L[k*d+i] */
+    double *SL;             /* [d,d] second covariance times L, by columns */
+    double *M;              /* [d,d] L^T S_Y L, of which the first rank rows and columns are used */
     ra_tridiagonal tridiagonal;
 } frechet;
-
-static ra_status measure(frechet *f, const float *X, const sample *s, ra_error *err) {
-    size_t d = f->d;
-    for (size_t i = 0; i < f->rows; i++)
-        for (size_t j = 0; j < d; j++) s->mean[j] += (double)X[i * d + j] / (double)f->rows;
-    for (size_t from = 0; from < f->rows; from += BLOCK_ROWS) {
-        size_t count = f->rows - from < BLOCK_ROWS ? f->rows - from : BLOCK_ROWS;
-        for (size_t i = 0; i < count; i++)
-            for (size_t j = 0; j < d; j++)
-                f->block[i * d + j] = (float)((double)X[(from + i) * d + j] - s->mean[j]);
-        RA_TRY(ra_backend_operations(f->backend)
-                   ->gemm(ra_backend_self(f->backend), NULL, true, false, d, d, count, 1, f->block, d,
-                          f->block, d, 0, f->product, d, err));
-        for (size_t i = 0; i < d * d; i++) s->covariance[i] += (double)f->product[i] / (double)(f->rows - 1);
-    }
-    return RA_OK;
-}
 
 static double trace(const double *A, size_t n) {
     double sum = 0;
@@ -123,10 +134,9 @@ static size_t factorize(const double *S, size_t d, double *L, double *rest) {
 
 /* tr((S_X S_Y)^(1/2)) */
 static double trace_of_root(frechet *f) {
-    size_t d = f->d, rank = factorize(f->sample[0].covariance, d, f->L, f->tridiagonal.diagonal);
+    size_t d = f->d, rank = factorize(f->first, d, f->L, f->tridiagonal.diagonal);
     for (size_t k = 0; k < rank; k++)
-        for (size_t i = 0; i < d; i++)
-            f->SL[k * d + i] = dot(f->sample[1].covariance + i * d, f->L + k * d, d);
+        for (size_t i = 0; i < d; i++) f->SL[k * d + i] = dot(f->second + i * d, f->L + k * d, d);
     for (size_t k = 0; k < rank; k++)
         for (size_t l = 0; l < rank; l++) f->M[k * rank + l] = dot(f->L + k * d, f->SL + l * d, d);
     ra_tridiagonalize(f->M, rank, &f->tridiagonal);
@@ -138,40 +148,41 @@ static double trace_of_root(frechet *f) {
     return sum;
 }
 
+ra_status ra_covariance_frechet(const ra_covariance *X, const ra_covariance *Y, double *value,
+                                ra_error *err) {
+    size_t d = X->d, square = d * d, count = 5 * square + 4 * d;
+    if (X->rows < 2)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the Frechet distance needs at least two rows, got %zu", X->rows);
+    double *block = ra_calloc(count, sizeof *block);
+    if (!block) RA_FAIL_MEMORY(err, "the Frechet distance", count * sizeof *block);
+    frechet f = {.d = d, .first = block, .second = block + square, .L = block + 2 * square};
+    f.SL = f.L + square;
+    f.M = f.SL + square;
+    double *mean = f.M + square;
+    f.tridiagonal = (ra_tridiagonal){.diagonal = mean + 2 * d, .beside = mean + 3 * d};
+    ra_status status = ra_covariance_measure(X, mean, f.first, err);
+    if (status == RA_OK) status = ra_covariance_measure(Y, mean + d, f.second, err);
+    if (status == RA_OK) {
+        double between = 0;
+        for (size_t j = 0; j < d; j++) between += (mean[j] - mean[d + j]) * (mean[j] - mean[d + j]);
+        *value = between + trace(f.first, d) + trace(f.second, d) - 2 * trace_of_root(&f);
+    }
+    ra_free(block);
+    return status;
+}
+
 ra_status ra_metric_frechet_distance(ra_backend *backend, const float *X, const float *Y, size_t rows,
                                      size_t d, double *value, ra_error *err) {
     RA_TRY(ra_need_host_backend(backend, "the Frechet distance", err));
-    if (rows < 2)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "the Frechet distance needs at least two rows, got %zu", rows);
-    size_t square = d * d, count = 5 * square + 4 * d;
-    double *block = ra_calloc(count, sizeof *block);
-    frechet f = {.backend = backend, .rows = rows, .d = d};
-    f.block = ra_malloc(BLOCK_ROWS * d, sizeof *f.block);
-    f.product = ra_malloc(square, sizeof *f.product);
-    ra_status status = RA_OK;
-    if (!block || !f.block || !f.product) {
-        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the Frechet distance needs %zu bytes",
-                              count * sizeof *block + (BLOCK_ROWS * d + square) * sizeof *f.block);
-        goto out;
+    ra_covariance x = {0}, y = {0};
+    ra_status status = ra_covariance_init(&x, ra_backend_pool(backend), d, err);
+    if (status == RA_OK) status = ra_covariance_init(&y, ra_backend_pool(backend), d, err);
+    if (status == RA_OK) {
+        ra_covariance_add(&x, X, rows);
+        ra_covariance_add(&y, Y, rows);
+        status = ra_covariance_frechet(&x, &y, value, err);
     }
-    f.L = block;
-    f.SL = f.L + square;
-    f.M = f.SL + square;
-    f.sample[0] = (sample){.covariance = f.M + square, .mean = f.M + 3 * square};
-    f.sample[1] = (sample){.covariance = f.M + 2 * square, .mean = f.sample[0].mean + d};
-    f.tridiagonal = (ra_tridiagonal){.diagonal = f.sample[1].mean + d, .beside = f.sample[1].mean + 2 * d};
-    RA_TRY_OUT(status, measure(&f, X, &f.sample[0], err));
-    RA_TRY_OUT(status, measure(&f, Y, &f.sample[1], err));
-    double between = 0;
-    for (size_t j = 0; j < d; j++) {
-        double gap = f.sample[0].mean[j] - f.sample[1].mean[j];
-        between += gap * gap;
-    }
-    *value =
-        between + trace(f.sample[0].covariance, d) + trace(f.sample[1].covariance, d) - 2 * trace_of_root(&f);
-out:
-    ra_free(block);
-    ra_free(f.block);
-    ra_free(f.product);
+    ra_covariance_release(&x);
+    ra_covariance_release(&y);
     return status;
 }

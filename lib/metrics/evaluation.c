@@ -1,41 +1,126 @@
-/* One pass of a model over data. Codes and reconstructions live for a block of rows only; what is kept is
- * sums (reconstruction.c) and each atom's best cosine (coverage.c), so data may be of any length. All of it
- * in the space of the dictionary: there the loss was measured, and there cosines with atoms mean something.
- */
+/* A model over data, in one pass, or in several where pairs of latents do not fit in memory. Codes and
+ * reconstructions live for a block of rows only, so data may be of any length; what is kept has files of its
+ * own:
+ *
+ *   reconstruction.c   sums over rows
+ *   latents.c          counts, histograms and examples of each latent
+ *   coverage.c         each atom's best cosine
+ *   pairs.c            Z^T Z, a band at a time
+ *   covariance.c       means and covariances
+ *   sample.c           rows for the distance of distributions
+ *   classes.c          codes with the class of their row
+ *
+ * A later pass encodes the data again, for the next band of pairs alone. All of it happens in the space of
+ * the dictionary: there the loss was measured, and there cosines with atoms mean something. */
 #include "ra_metrics.h"
 #include "base/error.h"
+#include "metrics/classes.h"
 #include "metrics/coverage.h"
+#include "metrics/latents.h"
+#include "metrics/covariance.h"
+#include "metrics/pairs.h"
 #include "metrics/reconstruction.h"
+#include "metrics/sample.h"
 #include "model/model.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 enum { BLOCK_ROWS = 1024 };
 
 struct ra_evaluation {
     ra_model *model;
+    ra_evaluation_options options;
     ra_workspace *workspace;
     ra_codes codes;
     ra_matrix x_hat; /* [BLOCK_ROWS,d] */
+    const float *D;  /* [K,d] in float32: the model's own, or wide */
+    ra_matrix wide;
     ra_reconstruction sums;
+    ra_latent_sums latents;
     ra_coverage coverage;
+    ra_covariance data, reconstructed; /* d is 0 when covariances do not fit */
+    ra_sample sample;
+    ra_classes classes; /* classes is 0 without any */
+    ra_pairs pairs;
+    ra_pairs_result pair_sums; /* of the bands before the one at hand */
+    size_t pass, pass_rows;    /* from 0; added in this one */
 };
+
+/* What a covariance takes: two sums, and what the distance makes of them. */
+static size_t covariance_bytes(size_t d) {
+    enum { MATRICES = 8 };
+    size_t square;
+    return __builtin_mul_overflow(d, d, &square) ? SIZE_MAX
+           : square > SIZE_MAX / 64              ? SIZE_MAX
+                                                 : square * MATRICES * sizeof(double);
+}
+
+static bool wants_covariances(const ra_evaluation *evaluation) {
+    return !evaluation->options.basic &&
+           covariance_bytes(evaluation->model->info.dimensions) <= evaluation->options.memory / 8;
+}
+
+/* ---- life --------------------------------------------------------------------------------------------- */
+
+static ra_status prepare_optional(ra_evaluation *evaluation, ra_error *err) {
+    const ra_evaluation_options *options = &evaluation->options;
+    const ra_model_info *info = ra_model_get_info(evaluation->model);
+    ra_pool *pool = ra_backend_pool(evaluation->model->backend);
+    if (options->row_class)
+        RA_TRY(ra_classes_init(&evaluation->classes, info->concepts, options->class_count,
+                               options->memory / 16 * 3, err));
+    if (options->basic) return RA_OK;
+    ra_sample_init(&evaluation->sample, info->dimensions, options->memory / 8);
+    ra_pairs_init(&evaluation->pairs, info->concepts, options->memory / 8 * 3);
+    RA_TRY(ra_pairs_begin(&evaluation->pairs, err));
+    if (!wants_covariances(evaluation)) return RA_OK;
+    RA_TRY(ra_covariance_init(&evaluation->data, pool, info->dimensions, err));
+    return ra_covariance_init(&evaluation->reconstructed, pool, info->dimensions, err);
+}
 
 static ra_status prepare(ra_evaluation *evaluation, ra_error *err) {
     const ra_model_info *info = ra_model_get_info(evaluation->model);
+    const ra_tensor *D = ra_model_dictionary(evaluation->model);
+    evaluation->D = D->data;
+    if (D->dtype != RA_F32) {
+        RA_TRY(ra_matrix_init(&evaluation->wide, info->concepts, info->dimensions, err));
+        ra_convert_to_f32(D->dtype, D->data, evaluation->wide.data, ra_tensor_elements(D));
+        evaluation->D = evaluation->wide.data;
+    }
     RA_TRY(ra_workspace_new(&evaluation->workspace, err));
     RA_TRY(ra_matrix_init(&evaluation->x_hat, BLOCK_ROWS, info->dimensions, err));
     RA_TRY(ra_reconstruction_init(&evaluation->sums, info->dimensions, info->concepts, err));
-    return ra_coverage_init(&evaluation->coverage, evaluation->model->backend,
-                            ra_model_dictionary(evaluation->model), err);
+    RA_TRY(ra_latent_sums_init(&evaluation->latents, info->concepts, evaluation->options.examples, err));
+    RA_TRY(ra_coverage_init(&evaluation->coverage, evaluation->model->backend, D, err));
+    return prepare_optional(evaluation, err);
 }
 
-ra_status ra_evaluation_new(ra_model *model, ra_evaluation **out, ra_error *err) {
+static ra_status check_options(const ra_evaluation_options *options, ra_error *err) {
+    if (!options->row_class) return RA_OK;
+    for (size_t i = 0; i < options->class_rows; i++)
+        if (options->row_class[i] < 0 || (size_t)options->row_class[i] >= options->class_count)
+            RA_FAIL(err, RA_ERR_ARGUMENT, "the class of row %zu is %d; expected one below %zu", i,
+                    options->row_class[i], options->class_count);
+    return RA_OK;
+}
+
+ra_status ra_evaluation_new(ra_model *model, const ra_evaluation_options *options, ra_evaluation **out,
+                            ra_error *err) {
+    static const ra_evaluation_options none = {0};
     const ra_model_info *info = ra_model_get_info(model);
+    if (!options) options = &none;
     if (!info->has_encoder)
         RA_FAIL(err, RA_ERR_STATE, "%s has no encoder, so its reconstructions cannot be evaluated",
                 info->path);
+    RA_TRY(check_options(options, err));
     ra_evaluation *evaluation = ra_calloc(1, sizeof *evaluation);
     if (!evaluation) RA_FAIL_MEMORY(err, "an evaluation", sizeof *evaluation);
     evaluation->model = ra_model_retain(model);
+    evaluation->options = *options;
+    if (!options->memory) evaluation->options.memory = RA_EVALUATION_MEMORY;
+    if (!options->examples) evaluation->options.examples = RA_LATENT_EXAMPLES_DEFAULT;
     ra_status status = prepare(evaluation, err);
     if (status != RA_OK) {
         ra_evaluation_free(evaluation);
@@ -47,56 +132,259 @@ ra_status ra_evaluation_new(ra_model *model, ra_evaluation **out, ra_error *err)
 
 void ra_evaluation_free(ra_evaluation *evaluation) {
     if (!evaluation) return;
+    ra_pairs_release(&evaluation->pairs);
+    ra_classes_release(&evaluation->classes);
+    ra_sample_release(&evaluation->sample);
+    ra_covariance_release(&evaluation->data);
+    ra_covariance_release(&evaluation->reconstructed);
     ra_coverage_release(&evaluation->coverage);
+    ra_latent_sums_release(&evaluation->latents);
     ra_reconstruction_release(&evaluation->sums);
     ra_matrix_release(&evaluation->x_hat);
+    ra_matrix_release(&evaluation->wide);
     ra_codes_release(&evaluation->codes);
     ra_workspace_free(evaluation->workspace);
     ra_model_release(evaluation->model);
     ra_free(evaluation);
 }
 
+/* ---- rows --------------------------------------------------------------------------------------------- */
+
+static ra_status add_pairs(ra_evaluation *evaluation, ra_error *err) {
+    if (evaluation->options.basic) return RA_OK;
+    return ra_pairs_add(&evaluation->pairs, ra_backend_pool(evaluation->model->backend), &evaluation->codes,
+                        err);
+}
+
+/* What the first pass alone is for. */
+static ra_status add_to_sums(ra_evaluation *evaluation, const float *x, size_t rows, ra_error *err) {
+    const ra_evaluation_options *options = &evaluation->options;
+    float *x_hat = evaluation->x_hat.data;
+    size_t first = evaluation->sums.rows;
+    if (options->row_class && first + rows > options->class_rows)
+        RA_FAIL(err, RA_ERR_SHAPE, "there are classes of %zu rows, but at least %zu rows of data",
+                options->class_rows, first + rows);
+    RA_TRY(ra_model_decode(evaluation->model, &evaluation->codes, x_hat, err));
+    RA_TRY(ra_coverage_add(&evaluation->coverage, x, rows, err));
+    ra_reconstruction_add(&evaluation->sums, x, x_hat, &evaluation->codes);
+    ra_latent_sums_add(&evaluation->latents, &evaluation->codes);
+    if (options->row_class)
+        RA_TRY(ra_classes_add(&evaluation->classes, &evaluation->codes, options->row_class + first, err));
+    if (evaluation->data.d) {
+        ra_covariance_add(&evaluation->data, x, rows);
+        ra_covariance_add(&evaluation->reconstructed, x_hat, rows);
+    }
+    return options->basic ? RA_OK : ra_sample_add(&evaluation->sample, x, x_hat, rows, err);
+}
+
 ra_status ra_evaluation_add(ra_evaluation *evaluation, const float *x, size_t rows, ra_error *err) {
     const ra_model *model = evaluation->model;
     size_t d = evaluation->sums.dimensions;
-    float *x_hat = evaluation->x_hat.data;
     for (size_t from = 0; from < rows; from += BLOCK_ROWS) {
         const float *block;
         size_t count = rows - from < BLOCK_ROWS ? rows - from : BLOCK_ROWS;
         RA_TRY(ra_model_take_inputs(model, evaluation->workspace, x + from * d, count, &block, err));
         RA_TRY(ra_model_encode_inputs(model, evaluation->workspace, block, count, &evaluation->codes, err));
-        RA_TRY(ra_model_decode(model, &evaluation->codes, x_hat, err));
-        RA_TRY(ra_coverage_add(&evaluation->coverage, block, count, err));
-        ra_reconstruction_add(&evaluation->sums, block, x_hat, &evaluation->codes);
+        if (evaluation->pass == 0) RA_TRY(add_to_sums(evaluation, block, count, err));
+        RA_TRY(add_pairs(evaluation, err));
+        evaluation->pass_rows += count;
     }
     return RA_OK;
 }
 
-/* What is known without data, of D in float32. */
-static ra_status measure_dictionary(ra_backend *backend, const ra_tensor *D, ra_evaluation_result *result,
+static ra_status check_pass(const ra_evaluation *evaluation, ra_error *err) {
+    if (evaluation->sums.rows == 0)
+        RA_FAIL(err, RA_ERR_STATE, "an evaluation needs at least one row of data, got none");
+    if (evaluation->pass_rows != evaluation->sums.rows)
+        RA_FAIL(err, RA_ERR_STATE, "pass %zu of an evaluation got %zu rows; expected the same %zu as before",
+                evaluation->pass + 1, evaluation->pass_rows, evaluation->sums.rows);
+    return RA_OK;
+}
+
+ra_status ra_evaluation_next_pass(ra_evaluation *evaluation, bool *again, ra_error *err) {
+    RA_TRY(check_pass(evaluation, err));
+    *again = !evaluation->options.basic && evaluation->pairs.end < evaluation->pairs.latents;
+    if (!*again) return RA_OK;
+    RA_TRY(ra_pairs_measure(&evaluation->pairs, evaluation->model->backend, &evaluation->latents,
+                            evaluation->D, evaluation->sums.dimensions, NULL, &evaluation->pair_sums, err));
+    RA_TRY(ra_pairs_begin(&evaluation->pairs, err));
+    evaluation->pass++;
+    evaluation->pass_rows = 0;
+    return RA_OK;
+}
+
+/* ---- results ------------------------------------------------------------------------------------------ */
+
+static const char left_out[] = "only the basic metrics were asked for";
+
+__attribute__((format(printf, 3, 4))) static void skip(ra_evaluation_result *result, const char *metric,
+                                                       const char *format, ...) {
+    size_t i = result->skip_count++;
+    va_list arguments;
+    va_start(arguments, format);
+    result->skips[i].metric = metric;
+    vsnprintf(result->skips[i].reason, sizeof result->skips[i].reason, format, arguments);
+    va_end(arguments);
+}
+
+/* What is known without data. */
+static ra_status measure_dictionary(const ra_evaluation *evaluation, ra_evaluation_result *result,
                                     ra_error *err) {
-    size_t K = D->shape[0], d = D->shape[1];
-    ra_matrix wide = {0};
-    const float *atoms = D->data;
-    if (D->dtype != RA_F32) {
-        RA_TRY(ra_matrix_init(&wide, K, d, err));
-        ra_convert_to_f32(D->dtype, D->data, wide.data, K * d);
-        atoms = wide.data;
+    ra_backend *backend = evaluation->model->backend;
+    const ra_evaluation_options *options = &evaluation->options;
+    size_t K = evaluation->model->info.concepts, d = evaluation->model->info.dimensions;
+    size_t smaller = K < d ? K : d;
+    RA_TRY(ra_metric_collinearity(backend, evaluation->D, K, d, &result->collinearity, err));
+    RA_TRY(ra_metric_coherence(backend, evaluation->D, K, d, &result->coherence, err));
+    RA_TRY(ra_metric_stable_rank(backend, evaluation->D, K, d, &result->stable_rank, err));
+    if (options->basic)
+        skip(result, "effective_rank", "%s", left_out);
+    else if (smaller > options->memory / 8 / sizeof(double) / smaller)
+        skip(result, "effective_rank", "it needs %zu x %zu numbers of 8 bytes, and memory gives it %zu bytes",
+             smaller, smaller, options->memory / 8);
+    else
+        RA_TRY(ra_metric_effective_rank(backend, evaluation->D, K, d, &result->effective_rank, err));
+    if (!options->directions)
+        skip(result, "plausibility", "it needs directions of classifiers");
+    else
+        RA_TRY(ra_metric_plausibility(backend, evaluation->D, K, d, options->directions,
+                                      options->direction_count, &result->plausibility, err));
+    return RA_OK;
+}
+
+static ra_status measure_distances(const ra_evaluation *evaluation, ra_evaluation_result *result,
+                                   ra_error *err) {
+    const ra_sample *sample = &evaluation->sample;
+    const ra_evaluation_options *options = &evaluation->options;
+    if (options->basic) {
+        skip(result, "wasserstein_1d", "%s", left_out);
+        skip(result, "frechet_distance", "%s", left_out);
+        return RA_OK;
     }
-    ra_status status = ra_metric_collinearity(backend, atoms, K, d, &result->collinearity, err);
-    if (status == RA_OK) status = ra_metric_stable_rank(backend, atoms, K, d, &result->stable_rank, err);
-    ra_matrix_release(&wide);
+    RA_TRY(ra_metric_wasserstein_1d(sample->x, sample->x_hat, sample->kept, sample->d,
+                                    &result->wasserstein_1d, err));
+    result->wasserstein_rows = (double)sample->kept;
+    if (evaluation->sums.rows < 2)
+        skip(result, "frechet_distance", "it needs at least two rows");
+    else if (!evaluation->data.d)
+        skip(result, "frechet_distance", "it needs %zu bytes, and memory gives it %zu",
+             covariance_bytes(evaluation->sums.dimensions), options->memory / 8);
+    else
+        return ra_covariance_frechet(&evaluation->data, &evaluation->reconstructed, &result->frechet_distance,
+                                     err);
+    return RA_OK;
+}
+
+/* The matrix of interference, when all of Z^T Z is there at once, for its norm. */
+static ra_status measure_last_band(const ra_evaluation *evaluation, ra_pairs_result *sums, double *norm,
+                                   ra_error *err) {
+    const ra_pairs *pairs = &evaluation->pairs;
+    ra_backend *backend = evaluation->model->backend;
+    float *interference = NULL;
+    if (pairs->first == 0) {
+        size_t count = ra_pairs_triangle(pairs->latents);
+        interference = ra_malloc(count, sizeof *interference);
+        if (!interference) RA_FAIL_MEMORY(err, "the interference of latents", count * sizeof *interference);
+    }
+    ra_status status = ra_pairs_measure(pairs, backend, &evaluation->latents, evaluation->D,
+                                        evaluation->sums.dimensions, interference, sums, err);
+    if (status == RA_OK && interference)
+        status = ra_pairs_norm(ra_backend_pool(backend), interference, pairs->latents, norm, err);
+    ra_free(interference);
+    return status;
+}
+
+static ra_status measure_pairs(const ra_evaluation *evaluation, ra_evaluation_result *result, ra_error *err) {
+    ra_pairs_result sums = evaluation->pair_sums;
+    const ra_pairs *pairs = &evaluation->pairs;
+    double K = (double)evaluation->model->info.concepts;
+    if (evaluation->options.basic) {
+        static const char *const names[] = {"connectivity", "negative_interference", "max_correlation"};
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) skip(result, names[i], "%s", left_out);
+        return RA_OK;
+    }
+    if (pairs->end < pairs->latents)
+        RA_FAIL(err, RA_ERR_STATE,
+                "an evaluation of %zu latents is not complete: the products of latents from %zu on need "
+                "another pass over the data",
+                pairs->latents, pairs->end);
+    RA_TRY(measure_last_band(evaluation, &sums, &result->negative_interference, err));
+    if (pairs->first > 0)
+        skip(result, "negative_interference",
+             "its norm needs all %zu products of latents at once, and memory gives them %zu bytes",
+             ra_pairs_triangle(pairs->latents), pairs->bytes);
+    result->connectivity = 1 - sums.together / (K * K);
+    result->negative_interference_frobenius = sqrt(sums.interference_square);
+    if (evaluation->sums.rows < 2)
+        skip(result, "max_correlation", "it needs at least two rows");
+    else
+        result->max_correlation = sums.correlation;
+    return RA_OK;
+}
+
+static ra_status measure_classes(ra_evaluation *evaluation, ra_evaluation_result *result, ra_error *err) {
+    size_t count = evaluation->options.class_count;
+    if (!evaluation->options.row_class) {
+        skip(result, "identifiability", "it needs classes of the rows");
+        return RA_OK;
+    }
+    if (evaluation->classes.overflowed) {
+        skip(result, "identifiability", "there are more than %zu codes, and memory does not hold more",
+             evaluation->classes.most);
+        return RA_OK;
+    }
+    ra_class_detector *best = ra_malloc(count, sizeof *best);
+    if (!best) RA_FAIL_MEMORY(err, "the detectors of classes", count * sizeof *best);
+    ra_status status = ra_classes_best(&evaluation->classes, best, err);
+    if (status == RA_OK) {
+        result->identifiability = 0;
+        for (size_t c = 0; c < count; c++) result->identifiability += best[c].accuracy / (double)count;
+    }
+    ra_free(best);
     return status;
 }
 
 ra_status ra_evaluation_finish(ra_evaluation *evaluation, ra_evaluation_result *result, ra_error *err) {
-    if (evaluation->sums.rows == 0)
-        RA_FAIL(err, RA_ERR_STATE, "an evaluation needs at least one row of data, got none");
-    ra_evaluation_result found = {0};
-    RA_TRY(
-        measure_dictionary(evaluation->model->backend, ra_model_dictionary(evaluation->model), &found, err));
+    ra_evaluation_result found = {.effective_rank = NAN,
+                                  .wasserstein_1d = NAN,
+                                  .wasserstein_rows = NAN,
+                                  .frechet_distance = NAN,
+                                  .connectivity = NAN,
+                                  .negative_interference = NAN,
+                                  .negative_interference_frobenius = NAN,
+                                  .max_correlation = NAN,
+                                  .plausibility = NAN,
+                                  .identifiability = NAN};
+    RA_TRY(check_pass(evaluation, err));
     ra_reconstruction_result(&evaluation->sums, &found);
+    RA_TRY(measure_pairs(evaluation, &found, err));
+    RA_TRY(measure_distances(evaluation, &found, err));
+    RA_TRY(measure_dictionary(evaluation, &found, err));
+    RA_TRY(measure_classes(evaluation, &found, err));
     found.ood = ra_coverage_ood(&evaluation->coverage);
+    for (size_t k = 0; k < evaluation->latents.latents; k++)
+        found.energy += fabs(evaluation->latents.sum[k]) / (double)found.rows * evaluation->model->norm[k];
     *result = found;
     return RA_OK;
+}
+
+ra_status ra_evaluation_latents(ra_evaluation *evaluation, const ra_labels *row_labels, ra_latents *latents,
+                                ra_error *err) {
+    size_t rows = evaluation->latents.rows;
+    if (rows == 0)
+        RA_FAIL(err, RA_ERR_STATE, "statistics of latents need at least one row of data, got none");
+    if (row_labels && !evaluation->options.row_number && ra_labels_count(row_labels) < rows)
+        RA_FAIL(err, RA_ERR_SHAPE, "there are %zu labels for %zu rows of data", ra_labels_count(row_labels),
+                rows);
+    ra_latent_rows of_rows = {evaluation->options.row_number, evaluation->options.row_context, row_labels};
+    return ra_latent_sums_view(&evaluation->latents, evaluation->model->norm, &of_rows, latents, err);
+}
+
+ra_status ra_evaluation_classes(ra_evaluation *evaluation, ra_class_detector *detectors, ra_error *err) {
+    if (!evaluation->options.row_class || evaluation->sums.rows == 0)
+        RA_FAIL(err, RA_ERR_STATE, "detectors of classes need rows of data with their classes");
+    if (evaluation->classes.overflowed)
+        RA_FAIL(err, RA_ERR_STATE, "the codes of %zu rows are more than the memory of an evaluation holds",
+                evaluation->sums.rows);
+    return ra_classes_best(&evaluation->classes, detectors, err);
 }

@@ -1,19 +1,14 @@
 /* The shape of a dictionary.
  *
- * Collinearity is a maximum over K^2 cosines, taken a tile of the upper triangle at a time.
+ * Collinearity and coherence are a maximum over K^2 cosines, taken a tile of the upper triangle at a time.
  *
- * Stable rank needs the largest eigenvalue of D^T D. Power iteration finds it slowly when the next one is
- * close, as it is in a random dictionary. Lanczos' method costs one product with D and one with D^T a step as
- * well, but takes the best estimate from all steps so far: the largest eigenvalue of a small tridiagonal
- * matrix. Its residual bounds the error, so it is known when to stop. The products run in float64 straight
- * from D; neither D^T D nor a copy of D is formed. Without orthogonalisation against earlier vectors
- * eigenvalues that have been found may come up again; that does not hurt the largest one. */
+ * Stable rank needs the largest eigenvalue of D^T D, for which Lanczos' method (lanczos.c) multiplies by D
+ * and by D^T, in float64 straight from D: neither D^T D nor a copy of D is formed. */
 #include "ra_metrics.h"
 #include "base/error.h"
 #include "tensor/dot.h"
 #include "base/multiversion.h"
-#include "base/random.h"
-#include "metrics/spectrum.h"
+#include "metrics/lanczos.h"
 #include "metrics/unit.h"
 
 #include <math.h>
@@ -64,16 +59,15 @@ static float largest_of_tile(ra_pool *pool, const float *cosine, size_t rows, si
     return largest;
 }
 
-ra_status ra_metric_collinearity(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
-                                 ra_error *err) {
-    RA_TRY(ra_need_host_backend(backend, "collinearity", err));
+static ra_status largest_cosine(ra_backend *backend, const float *D, size_t K, size_t d, double guard,
+                                double *value, ra_error *err) {
     size_t tile = K < RA_TILE ? K : RA_TILE;
     ra_pool *pool = ra_backend_pool(backend);
     ra_matrix unit = {0}, cosine = {0};
     float largest = 0;
     ra_status status = ra_matrix_init(&unit, K, d, err);
     if (status == RA_OK) status = ra_matrix_init(&cosine, tile, tile, err);
-    if (status == RA_OK) ra_unit_rows(pool, D, K, d, 1e-6, unit.data);
+    if (status == RA_OK) ra_unit_rows(pool, D, K, d, guard, unit.data);
     for (size_t i = 0; i < K && status == RA_OK; i += RA_TILE) {
         size_t rows = K - i < RA_TILE ? K - i : RA_TILE;
         for (size_t j = i; j < K && status == RA_OK; j += RA_TILE) {
@@ -90,21 +84,30 @@ ra_status ra_metric_collinearity(ra_backend *backend, const float *D, size_t K, 
     return status;
 }
 
+ra_status ra_metric_collinearity(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
+                                 ra_error *err) {
+    RA_TRY(ra_need_host_backend(backend, "collinearity", err));
+    return largest_cosine(backend, D, K, d, 1e-6, value, err);
+}
+
+ra_status ra_metric_coherence(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
+                              ra_error *err) {
+    RA_TRY(ra_need_host_backend(backend, "coherence", err));
+    return largest_cosine(backend, D, K, d, 0, value, err);
+}
+
 /* ---- stable rank -------------------------------------------------------------------------------------- */
 
-enum { STEPS = 1000, STEPS_BETWEEN_CHECKS = 5, PART_COLUMNS = 64 };
+enum { PART_COLUMNS = 64 };
 
-static const double accuracy = 1e-7;
-
-typedef struct lanczos {
+typedef struct gram_product {
     ra_pool *pool;
     const float *D; /* [K,d] */
     size_t K, d;
-    double *v, *before;        /* [d] this step's vector of length one, and the last one's */
-    double *w;                 /* [d] D^T D v */
-    double *y;                 /* [K] D v */
-    double *diagonal, *beside; /* [STEPS] */
-} lanczos;
+    const double *v; /* [d] */
+    double *w;       /* [d] D^T D v */
+    double *y;       /* [K] D v */
+} gram_product;
 
 RA_MULTIVERSION static double dot_mixed(const float *restrict x, const double *restrict y, size_t n) {
     double lane[LANES] = {0}, sum = 0;
@@ -121,90 +124,36 @@ RA_MULTIVERSION static void add_scaled(double *restrict y, const float *restrict
 }
 
 static void multiply_part(void *context, size_t part) {
-    const lanczos *l = context;
+    const gram_product *g = context;
     size_t from = part * PART_ROWS;
-    for (size_t k = from; k < from + PART_ROWS && k < l->K; k++)
-        l->y[k] = dot_mixed(l->D + k * l->d, l->v, l->d);
+    for (size_t k = from; k < from + PART_ROWS && k < g->K; k++)
+        g->y[k] = dot_mixed(g->D + k * g->d, g->v, g->d);
 }
 
 static void multiply_back_part(void *context, size_t part) {
-    const lanczos *l = context;
-    size_t from = part * PART_COLUMNS, columns = l->d - from < PART_COLUMNS ? l->d - from : PART_COLUMNS;
-    memset(l->w + from, 0, columns * sizeof *l->w);
-    for (size_t k = 0; k < l->K; k++) add_scaled(l->w + from, l->D + k * l->d + from, l->y[k], columns);
+    const gram_product *g = context;
+    size_t from = part * PART_COLUMNS, columns = g->d - from < PART_COLUMNS ? g->d - from : PART_COLUMNS;
+    memset(g->w + from, 0, columns * sizeof *g->w);
+    for (size_t k = 0; k < g->K; k++) add_scaled(g->w + from, g->D + k * g->d + from, g->y[k], columns);
 }
 
-static double dot(const double *x, const double *y, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += x[i] * y[i];
-    return sum;
-}
-
-/* The last entry of the eigenvector (of length one) of `value`. Run backwards the recurrence grows towards
- * the large entries, which is the stable direction. */
-static double last_entry(const ra_tridiagonal *t, double value) {
-    double entry = 1, behind = 0, square = 1;
-    for (size_t i = t->n - 1; i > 0 && square < 1e200; i--) {
-        double beside = i + 1 < t->n ? t->beside[i] : 0;
-        double next = ((value - t->diagonal[i]) * entry - beside * behind) / t->beside[i - 1];
-        behind = entry;
-        entry = next;
-        square += entry * entry;
-    }
-    return 1 / sqrt(square);
-}
-
-/* The largest eigenvalue of D^T D. */
-static double largest_eigenvalue(lanczos *l) {
-    size_t d = l->d;
-    double value = 0, beside = 0;
-    for (size_t step = 0; step < STEPS; step++) {
-        ra_pool_run(l->pool, (l->K + PART_ROWS - 1) / PART_ROWS, multiply_part, l);
-        ra_pool_run(l->pool, (d + PART_COLUMNS - 1) / PART_COLUMNS, multiply_back_part, l);
-        double diagonal = dot(l->v, l->w, d);
-        for (size_t j = 0; j < d; j++) l->w[j] -= diagonal * l->v[j] + beside * l->before[j];
-        beside = sqrt(dot(l->w, l->w, d));
-        l->diagonal[step] = diagonal;
-        l->beside[step] = beside;
-        ra_tridiagonal t = {l->diagonal, l->beside, step + 1};
-        bool ends = !(beside > 1e-14 * diagonal) || step + 1 == STEPS; /* no further direction is left */
-        if (ends || step % STEPS_BETWEEN_CHECKS == 0) {
-            value = ra_tridiagonal_eigenvalue(&t, step);
-            if (ends || beside * last_entry(&t, value) <= accuracy * value) break;
-        }
-        double *oldest = l->before;
-        l->before = l->v;
-        l->v = oldest;
-        for (size_t j = 0; j < d; j++) l->v[j] = l->w[j] / beside;
-    }
-    return value;
-}
-
-/* Not a vector of ones: that may well be at right angles to the one that is sought. */
-static void start(lanczos *l) {
-    ra_random random;
-    ra_random_seed(&random, 1);
-    for (size_t j = 0; j < l->d; j++) l->v[j] = ra_random_unit(&random) - 0.5;
-    double length = sqrt(dot(l->v, l->v, l->d));
-    for (size_t j = 0; j < l->d; j++) l->v[j] /= length;
+static void multiply(void *context, const double *v, double *product) {
+    gram_product *g = context;
+    g->v = v;
+    g->w = product;
+    ra_pool_run(g->pool, (g->K + PART_ROWS - 1) / PART_ROWS, multiply_part, g);
+    ra_pool_run(g->pool, (g->d + PART_COLUMNS - 1) / PART_COLUMNS, multiply_back_part, g);
 }
 
 ra_status ra_metric_stable_rank(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
                                 ra_error *err) {
     RA_TRY(ra_need_host_backend(backend, "stable rank", err));
-    size_t count = 3 * d + K + 2 * STEPS;
-    double squares = 0, *block = ra_calloc(count, sizeof *block);
-    if (!block) RA_FAIL_MEMORY(err, "the stable rank", count * sizeof *block);
-    lanczos l = {.pool = ra_backend_pool(backend), .D = D, .K = K, .d = d};
-    l.v = block;
-    l.before = l.v + d;
-    l.w = l.before + d;
-    l.y = l.w + d;
-    l.diagonal = l.y + K;
-    l.beside = l.diagonal + STEPS;
-    start(&l);
+    double squares = 0, largest = 0, *y = ra_malloc(K, sizeof *y);
+    if (!y) RA_FAIL_MEMORY(err, "the stable rank", K * sizeof *y);
+    gram_product g = {.pool = ra_backend_pool(backend), .D = D, .K = K, .d = d, .y = y};
     for (size_t k = 0; k < K; k++) squares += ra_dot_f64(D + k * d, D + k * d, d);
-    *value = squares > 0 ? squares / largest_eigenvalue(&l) : 0;
-    ra_free(block);
-    return RA_OK;
+    ra_status status = squares > 0 ? ra_lanczos_largest(multiply, &g, d, &largest, err) : RA_OK;
+    ra_free(y);
+    if (status == RA_OK) *value = squares > 0 ? squares / largest : 0;
+    return status;
 }

@@ -56,6 +56,10 @@ static void add_codes(ra_reconstruction *sums, const ra_codes *codes, size_t b) 
     sums->active += (double)row.active;
     sums->hoyer += ra_hoyer_of(&row, sums->concepts);
     sums->kappa_4 += ra_kappa_4_of(&row);
+    sums->l1_l2 += ra_l1_l2_of(&row);
+    sums->codes_l1 += row.l1;
+    sums->codes_l2 += sqrt(row.square);
+    sums->codes_lp += row.root * row.root;
     for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++)
         if (codes->value[e] != 0) sums->used[codes->index[e]] = true;
 }
@@ -88,9 +92,14 @@ void ra_reconstruction_result(const ra_reconstruction *sums, ra_evaluation_resul
     result->r2 = 1 - result->mse / ((own + between) / values + epsilon);
     result->r2_per_dimension = 1 - result->mse / (own / values + epsilon);
     result->l0 = sums->active / rows;
+    result->l0_share = result->l0 / (double)sums->concepts;
     result->dead_ratio = (double)dead / (double)sums->concepts;
     result->hoyer = sums->hoyer / rows;
     result->kappa_4 = sums->kappa_4 / rows;
+    result->l1_l2_ratio = sums->l1_l2 / rows;
+    result->codes_l1 = sums->codes_l1 / rows;
+    result->codes_l2 = sums->codes_l2 / rows;
+    result->codes_lp = sums->codes_lp / rows;
     result->average_l1 = sums->l1 / rows;
     result->average_l2 = sums->l2 / rows;
     result->relative_l1 = sums->relative_l1 / rows;

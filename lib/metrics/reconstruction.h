@@ -13,7 +13,8 @@ typedef struct ra_reconstruction {
     double squares;                  /* ||x - x_hat||^2 */
     double l1, l2;                   /* ||x - x_hat|| */
     double relative_l1, relative_l2; /* ||x - x_hat|| / (||x|| + 1e-6) */
-    double active, hoyer, kappa_4;
+    double active, hoyer, kappa_4, l1_l2;
+    double codes_l1, codes_l2, codes_lp; /* ||z||, the last with p = 1/2 */
     /* of each dimension [d], about the first row: a large mean does not cancel the variance away */
     double *origin, *sum, *square;
     bool *used; /* [K] active at least once */

@@ -11,6 +11,7 @@ ra_row_sums ra_codes_row_sums(const ra_codes *codes, size_t b) {
         double z = (double)codes->value[e], square = z * z;
         sums.active += z != 0;
         sums.l1 += fabs(z);
+        sums.root += sqrt(fabs(z));
         sums.square += square;
         sums.fourth += square * square;
     }

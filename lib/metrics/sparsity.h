@@ -8,6 +8,7 @@
 typedef struct ra_row_sums {
     size_t active; /* entries other than zero */
     double l1;     /* sum |z| */
+    double root;   /* sum |z|^(1/2) */
     double square, fourth;
 } ra_row_sums;
 

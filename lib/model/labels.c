@@ -65,37 +65,43 @@ static ra_status read_labels(const ra_model *model, const ra_safetensors *file, 
             of_what);
 }
 
-/* points.row_labels has one line a point, its R labels between tabs: `flat` gets them as N * R lines. */
-static ra_status flatten_row_labels(const ra_model *model, const ra_labels *lines, ra_model_text *flat,
-                                    ra_error *err) {
-    for (size_t j = 0; j < model->info.points; j++) {
+/* Lists of labels: one line an owner, its `width` labels with tabs between. */
+typedef struct label_lists {
+    const char *name, *owner; /* "points.row_labels", "point" */
+    const char *beside;       /* the tensor that has as many numbers: "points.rows" */
+    size_t owners, width;     /* width 0: the tensor is not there */
+} label_lists;
+
+/* `flat` gets them as owners * width lines. */
+static ra_status flatten_lists(const ra_model *model, const label_lists *lists, const ra_labels *lines,
+                               ra_model_text *flat, ra_error *err) {
+    for (size_t j = 0; j < lists->owners; j++) {
         const char *line = ra_labels_at(lines, j);
         size_t from = flat->size, fields = 1;
         RA_TRY(ra_model_text_add(flat, line, err));
         RA_TRY(ra_model_text_add(flat, "\n", err));
         for (size_t i = from; i < flat->size; i++)
             if (flat->data[i] == '\t') flat->data[i] = '\n', fields++;
-        if (fields != model->point_row_count)
+        if (fields != lists->width)
             RA_FAIL(err, RA_ERR_SHAPE,
-                    "%s: line %zu of points.row_labels has %zu labels; expected %zu with tabs between, as "
-                    "many as points.rows has",
-                    model->info.path, j + 1, fields, model->point_row_count);
+                    "%s: line %zu of %s has %zu labels; expected %zu with tabs between, as many as %s has",
+                    model->info.path, j + 1, lists->name, fields, lists->width, lists->beside);
     }
     return RA_OK;
 }
 
-static ra_status read_row_labels(ra_model *model, const ra_safetensors *file, ra_error *err) {
-    static const char name[] = "points.row_labels";
+static ra_status read_lists(ra_model *model, const ra_safetensors *file, const label_lists *lists,
+                            ra_labels **labels, ra_error *err) {
     ra_labels *lines = NULL;
     ra_model_text flat = {0};
-    if (!ra_safetensors_find(file, name)) return RA_OK;
-    if (!model->point_row)
-        RA_FAIL(err, RA_ERR_FORMAT, "%s holds %s without points.rows, whose labels they are",
-                model->info.path, name);
-    RA_TRY(read_labels(model, file, name, model->info.points, "point", &lines, err));
-    ra_status status = flatten_row_labels(model, lines, &flat, err);
+    if (!ra_safetensors_find(file, lists->name)) return RA_OK;
+    if (!lists->width)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s holds %s without %s, whose labels they are", model->info.path,
+                lists->name, lists->beside);
+    RA_TRY(read_labels(model, file, lists->name, lists->owners, lists->owner, &lines, err));
+    ra_status status = flatten_lists(model, lists, lines, &flat, err);
     ra_labels_free(lines);
-    if (status == RA_OK) return take_text(model, &flat, &model->point_row_labels, err);
+    if (status == RA_OK) return take_text(model, &flat, labels, err);
     ra_free(flat.data);
     return status;
 }
@@ -169,9 +175,17 @@ ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_e
     size_t concepts = model->info.concepts, points = model->info.points;
     RA_TRY(read_labels(model, file, "atoms.labels", concepts, "atom", &model->atom_labels, err));
     model->atom_labels_are_given = model->atom_labels != NULL;
+    if (!model->info.from_checkpoint) {
+        const label_lists lists = {"latents.top_labels", "latent", "latents.top_row", concepts,
+                                   model->latents.examples};
+        RA_TRY(read_lists(model, file, &lists, &model->example_labels, err));
+        model->latents.top_label = model->example_labels;
+    }
     if (points) {
         RA_TRY(read_labels(model, file, "points.labels", points, "point", &model->point_labels, err));
-        RA_TRY(read_row_labels(model, file, err));
+        const label_lists lists = {"points.row_labels", "point", "points.rows", points,
+                                   model->point_row_count};
+        RA_TRY(read_lists(model, file, &lists, &model->point_row_labels, err));
         model->point_labels_are_given = model->point_labels != NULL;
     }
     if (!model->point_labels && model->point_row_labels)

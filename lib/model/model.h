@@ -5,6 +5,7 @@
  *   open_checkpoint.c  the eval-mode fuse of a checkpoint, or a plain dictionary
  *   open_encoder.c     encoder and activation, the same for both
  *   open_points.c      what is known of the candidate points, the same for both
+ *   open_latents.c     statistics of the latents and the layout of the atoms, of an artifact
  *   labels.c           texts of points, rows and atoms; the ones that are made up from others
  *   provenance.c       atoms, points, and the way back from a point to its atoms
  *   standardize.c      into and out of standardised space, for models that were trained there
@@ -71,7 +72,22 @@ struct ra_model {
     ra_labels *point_row_labels;     /* N * R lines */
     ra_labels *point_labels;         /* N lines */
     bool point_labels_are_given;
+
+    /* what was measured afterwards (open_latents.c) */
+    ra_latents latents;        /* rows is 0 when there are no statistics */
+    ra_labels *example_labels; /* K * T lines; latents.top_label */
+    const float *layout;       /* [K,2]; NULL without one */
 };
+
+/* What the metadata say of how training began, kept through a fuse: key, and its place in info. */
+enum { RA_MODEL_ORIGINS = 2 };
+typedef struct ra_model_origin {
+    const char *key;
+    size_t offset; /* of a const char * in ra_model_info; its text is the model's own */
+} ra_model_origin;
+extern const ra_model_origin ra_model_origins[RA_MODEL_ORIGINS];
+
+const char *ra_model_origin_text(const ra_model *model, size_t i); /* NULL when it is not known */
 
 /* ---- memory (open.c). Blocks are counted in info.bytes and freed with the model. ---------------------- */
 
@@ -109,8 +125,13 @@ ra_status ra_model_open_checkpoint(ra_model *model, const ra_safetensors *file, 
 ra_status ra_model_open_encoder(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_standardisation(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_points(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_latents(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_index_points(ra_model *model, ra_error *err);
+
+/* names, tensors [RA_MODEL_LATENT_TENSORS] <- how statistics lie in a file; returns how many. */
+enum { RA_MODEL_LATENT_TENSORS = 8 };
+size_t ra_model_latent_tensors(const ra_latents *latents, const char **names, ra_tensor *tensors);
 
 /* ---- texts (labels.c) --------------------------------------------------------------------------------- */
 

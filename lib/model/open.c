@@ -12,6 +12,33 @@
 #include <stdio.h>
 #include <string.h>
 
+/* ---- where it comes from ------------------------------------------------------------------------------ */
+
+const ra_model_origin ra_model_origins[RA_MODEL_ORIGINS] = {
+    {"init", offsetof(ra_model_info, init)},
+    {"seed", offsetof(ra_model_info, seed)},
+};
+
+static const char **origin_of(ra_model *model, size_t i) {
+    return (const char **)(void *)((char *)&model->info + ra_model_origins[i].offset);
+}
+
+const char *ra_model_origin_text(const ra_model *model, size_t i) {
+    return *(const char *const *)(const void *)((const char *)&model->info + ra_model_origins[i].offset);
+}
+
+static ra_status read_origins(ra_model *model, const ra_safetensors *file, ra_error *err) {
+    for (size_t i = 0; i < RA_MODEL_ORIGINS; i++) {
+        const char *text = ra_safetensors_metadata(file, ra_model_origins[i].key);
+        void *block = NULL;
+        if (!text) continue;
+        RA_TRY(ra_model_allocate(model, "the metadata", strlen(text) + 1, 1, &block, err));
+        memcpy(block, text, strlen(text) + 1);
+        *origin_of(model, i) = block;
+    }
+    return RA_OK;
+}
+
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
 static ra_status neither_kind(const ra_safetensors *file, ra_error *err) {
@@ -56,6 +83,7 @@ static ra_status measure_dictionary(ra_model *model, ra_error *err) {
 static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_model_options *options,
                             ra_error *err) {
     RA_TRY(read_settings(model, file, options, err));
+    RA_TRY(read_origins(model, file, err));
     if (model->file)
         RA_TRY(ra_model_open_artifact(model, file, err));
     else
@@ -63,6 +91,7 @@ static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_mode
     RA_TRY(measure_dictionary(model, err));
     RA_TRY(ra_model_open_standardisation(model, file, err));
     RA_TRY(ra_model_open_points(model, file, err));
+    RA_TRY(ra_model_open_latents(model, file, err));
     RA_TRY(ra_model_open_labels(model, file, err));
     return ra_model_index_points(model, err);
 }
@@ -94,6 +123,8 @@ static void complete_info(ra_model *model) {
     info->has_atom_labels = model->atom_labels != NULL;
     info->has_point_labels = model->point_labels != NULL;
     info->has_point_vectors = model->point_vectors.data != NULL;
+    info->has_statistics = model->latents.rows > 0;
+    info->has_layout = model->layout != NULL;
     info->device = ra_backend_name(model->backend);
     ra_digest(model->dictionary.data, ra_tensor_bytes(&model->dictionary), info->digest);
 }
@@ -144,6 +175,7 @@ void ra_model_release(ra_model *model) {
     ra_labels_free(model->atom_labels);
     ra_labels_free(model->point_labels);
     ra_labels_free(model->point_row_labels);
+    ra_labels_free(model->example_labels);
     ra_safetensors_free(model->file);
     ra_backend_release(model->backend);
     ra_free((char *)model->info.path);

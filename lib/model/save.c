@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_TENSORS = 24, MAX_SETTINGS = 32, SETTING_TEXT = 64 };
+enum { MAX_TENSORS = 40, MAX_SETTINGS = 32, SETTING_TEXT = 64 };
 
 typedef struct artifact {
     struct {
@@ -16,9 +16,10 @@ typedef struct artifact {
     } tensors[MAX_TENSORS];
     size_t count;
     char settings[MAX_SETTINGS][SETTING_TEXT];
-    char points[24];
-    void *dictionary; /* D in another type than the model's; owned */
-    ra_model_text atom_labels, point_labels, row_labels;
+    char points[24], latent_rows[24];
+    ra_latents latents; /* what is written; rows 0: none */
+    void *dictionary;   /* D in another type than the model's; owned */
+    ra_model_text atom_labels, point_labels, row_labels, example_labels;
 } artifact;
 
 static void add(artifact *a, const char *name, ra_tensor tensor) {
@@ -31,6 +32,7 @@ static void release(artifact *a) {
     ra_free(a->atom_labels.data);
     ra_free(a->point_labels.data);
     ra_free(a->row_labels.data);
+    ra_free(a->example_labels.data);
 }
 
 /* ---- the dictionary ----------------------------------------------------------------------------------- */
@@ -105,6 +107,22 @@ static void add_provenance(const ra_model *model, artifact *a) {
     if (model->point_vectors.data) add(a, "points.vectors", model->point_vectors);
 }
 
+/* Statistics and layout, the added ones before the model's own. */
+static ra_status add_additions(const ra_model *model, const ra_model_additions *additions, artifact *a,
+                               ra_error *err) {
+    const char *names[RA_MODEL_LATENT_TENSORS];
+    ra_tensor tensors[RA_MODEL_LATENT_TENSORS];
+    const float *layout = additions->layout ? additions->layout : model->layout;
+    a->latents = additions->latents ? *additions->latents : model->latents;
+    if (a->latents.rows && a->latents.concepts != model->info.concepts)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu latents; statistics of %zu cannot be saved with it",
+                model->info.path, model->info.concepts, a->latents.concepts);
+    size_t count = a->latents.rows ? ra_model_latent_tensors(&a->latents, names, tensors) : 0;
+    for (size_t i = 0; i < count; i++) add(a, names[i], tensors[i]);
+    if (layout) add(a, "atoms.layout", ra_tensor_2d(RA_F32, layout, model->info.concepts, 2));
+    return RA_OK;
+}
+
 /* The lines of labels [lines * width] as text, `width` of them joined by tabs on a line. */
 static ra_status add_labels(const ra_labels *labels, const char *name, size_t lines, size_t width,
                             ra_model_text *text, artifact *a, ra_error *err) {
@@ -125,6 +143,9 @@ static ra_status add_texts(const ra_model *model, artifact *a, ra_error *err) {
                           &a->row_labels, a, err));
     if (model->atom_labels_are_given)
         RA_TRY(add_labels(model->atom_labels, "atoms.labels", info->concepts, 1, &a->atom_labels, a, err));
+    if (a->latents.top_label)
+        RA_TRY(add_labels(a->latents.top_label, "latents.top_labels", info->concepts, a->latents.examples,
+                          &a->example_labels, a, err));
     return RA_OK;
 }
 
@@ -139,6 +160,15 @@ static ra_status write_metadata(const ra_model *model, artifact *a, ra_safetenso
         const char *text =
             ra_setting_print(table, i, &model->info.settings, a->settings[i], sizeof a->settings[i]);
         RA_TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, text, err));
+    }
+    for (size_t i = 0; i < RA_MODEL_ORIGINS; i++) {
+        const char *key = ra_model_origins[i].key, *text = ra_model_origin_text(model, i);
+        if (text && ra_setting_by_key(table, key) < 0)
+            RA_TRY(ra_safetensors_writer_metadata(writer, key, text, err));
+    }
+    if (a->latents.rows) {
+        snprintf(a->latent_rows, sizeof a->latent_rows, "%zu", a->latents.rows);
+        RA_TRY(ra_safetensors_writer_metadata(writer, "latents.rows", a->latent_rows, err));
     }
     if (!model->info.points) return RA_OK;
     snprintf(a->points, sizeof a->points, "%zu", model->info.points);
@@ -159,7 +189,8 @@ out:
     return status;
 }
 
-ra_status ra_model_save(const ra_model *model, const char *path, ra_dtype dtype, ra_error *err) {
+ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *additions, const char *path,
+                             ra_dtype dtype, ra_error *err) {
     if (!ra_dtype_is_float(dtype))
         RA_FAIL(err, RA_ERR_DTYPE, "a dictionary cannot be saved as %s; expected F32, F16 or BF16",
                 ra_dtype_name(dtype));
@@ -169,9 +200,14 @@ ra_status ra_model_save(const ra_model *model, const char *path, ra_dtype dtype,
         add_encoder(model, &a);
         add_standardisation(model, &a);
         add_provenance(model, &a);
-        status = add_texts(model, &a, err);
+        status = add_additions(model, additions, &a, err);
     }
+    if (status == RA_OK) status = add_texts(model, &a, err);
     if (status == RA_OK) status = write_file(model, &a, path, err);
     release(&a);
     return status;
+}
+
+ra_status ra_model_save(const ra_model *model, const char *path, ra_dtype dtype, ra_error *err) {
+    return ra_model_save_with(model, &(ra_model_additions){0}, path, dtype, err);
 }

@@ -29,7 +29,8 @@ static ra_status query_fields(const api_call *call, unsigned *fields, ra_error *
         if (!bit)
             return ra_error_set(
                 err, RA_ERR_ARGUMENT,
-                "fields has '%.*s', expected some of vector, norm, label, archetypes and relaxation",
+                "fields has '%.*s', expected some of vector, norm, label, archetypes, relaxation, "
+                "statistics and layout",
                 (int)(end - name < 64 ? end - name : 64), name);
         *fields |= bit;
     }
@@ -80,6 +81,8 @@ static ra_status write_atom(const atom_reader *reader, size_t atom, text *out, r
         ra_status status = ra_model_atom(model, atom, reader->vector, err);
         if (status != RA_OK) return status;
     }
+    float place[2];
+    bool placed = ra_model_atom_layout(model, atom, place);
     json_atom(out, &(atom_reply){.atom = atom,
                                  .fields = reader->fields,
                                  .norm = ra_model_atom_norm(model, atom),
@@ -88,6 +91,8 @@ static ra_status write_atom(const atom_reader *reader, size_t atom, text *out, r
                                  .archetype_count = ra_model_atom_archetypes(model, atom, reader->archetypes,
                                                                              reader->info->archetypes),
                                  .relaxation = ra_model_atom_relaxation(model, atom),
+                                 .latents = ra_model_latents(model),
+                                 .layout = placed ? place : NULL,
                                  .vector = reader->vector,
                                  .dimensions = reader->info->dimensions});
     return RA_OK;

@@ -1,4 +1,5 @@
 #include "codec/json_replies.h"
+#include "codec/json_latents.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -103,6 +104,8 @@ void json_dictionary(text *out, const dictionary_reply *dictionary) {
     flag(out, "has_atom_labels", info->has_atom_labels);
     flag(out, "has_point_labels", info->has_point_labels);
     flag(out, "has_point_vectors", info->has_point_vectors);
+    flag(out, "has_statistics", info->has_statistics);
+    flag(out, "has_layout", info->has_layout);
     put_key(out, "source");
     put_string(out, info->from_checkpoint ? "checkpoint" : "artifact");
     put_key(out, "device");
@@ -159,6 +162,8 @@ void json_atom(text *out, const atom_reply *atom) {
     }
     if (atom->fields & ATOM_ARCHETYPES) archetypes(out, atom->archetypes, atom->archetype_count);
     if (atom->fields & ATOM_RELAXATION) norm(out, "relaxation", atom->relaxation);
+    if (atom->fields & ATOM_STATISTICS) json_statistics(out, atom->latents, atom->atom);
+    if (atom->fields & ATOM_LAYOUT) json_layout(out, atom->layout);
     if (atom->fields & ATOM_VECTOR) {
         put_key(out, "vector");
         put_numbers(out, atom->vector, atom->dimensions);

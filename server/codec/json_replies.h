@@ -36,7 +36,9 @@ void json_dictionary(text *out, const dictionary_reply *dictionary);
  * json_atom(), and its value in api/atoms.c. */
 #define ATOM_FIELD_LIST(X)                                                                                   \
     X(VECTOR, "vector")                                                                                      \
-    X(NORM, "norm") X(LABEL, "label") X(ARCHETYPES, "archetypes") X(RELAXATION, "relaxation")
+    X(NORM, "norm")                                                                                          \
+    X(LABEL, "label")                                                                                        \
+    X(ARCHETYPES, "archetypes") X(RELAXATION, "relaxation") X(STATISTICS, "statistics") X(LAYOUT, "layout")
 
 enum atom_field_index {
 #define X(id, name) ATOM_FIELD_INDEX_##id,
@@ -59,8 +61,10 @@ typedef struct atom_reply {
     const char *label;
     const ra_archetype *archetypes;
     size_t archetype_count;
-    float relaxation;    /* NaN when unknown */
-    const float *vector; /* [dimensions] */
+    float relaxation;          /* NaN when unknown */
+    const ra_latents *latents; /* of all atoms; NULL when unknown */
+    const float *layout;       /* [2]; NULL when unknown */
+    const float *vector;       /* [dimensions] */
     size_t dimensions;
 } atom_reply;
 

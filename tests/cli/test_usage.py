@@ -5,7 +5,7 @@ import subprocess
 import support
 from support import Case
 
-COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "eval", "compare"]
+COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "eval", "compare", "layout"]
 
 
 class Help(Case):

@@ -16,7 +16,7 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(FOLDER))
 sys.path.insert(0, os.path.join(TOP, "tests", "http"))
 
-from daemon import PATIENCE, Daemon, golden  # noqa: E402,F401  (given on)
+from daemon import PATIENCE, PROGRAM, Daemon, golden  # noqa: E402,F401  (given on)
 
 
 def enter():

@@ -16,7 +16,7 @@ import unittest
 import numpy as np
 import scipy.sparse
 
-from environment import TOP, Daemon, golden
+from environment import PROGRAM, TOP, Daemon, golden
 
 PACKAGE = os.path.join(TOP, "proto", "python")
 sys.path.insert(0, PACKAGE)
@@ -48,6 +48,7 @@ class Calls(unittest.TestCase):
 
     def test_what_is_served(self):
         self.assertTrue(self.client.ready())
+        self.assertFalse(self.topk.info.has_statistics or self.topk.info.has_layout)
         self.assertEqual([one.name for one in self.client.dictionaries()], ["topk", "bare"])
         info = self.topk.info
         self.assertEqual((info.concepts, info.dimensions), self.D.shape)
@@ -182,6 +183,30 @@ class Calls(unittest.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual(failed, [])
+
+
+class Measured(unittest.TestCase):
+    def test_statistics_and_layout(self):
+        rasae = os.path.join(os.path.dirname(PROGRAM), "rasae")
+        x = golden("topk-mse.x.npy")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "measured.safetensors")
+            for command in (["fuse", golden("topk-mse.final.safetensors"), "-o", path],
+                            ["eval", path, x, "--save", path], ["layout", path, "-o", path]):
+                subprocess.run([rasae, *command], check=True, stdout=subprocess.DEVNULL)
+            with Daemon("--dictionary", "topk=" + path) as daemon:
+                topk = Client("http://%s:%d" % daemon.address).dictionary("topk")
+                self.assertTrue(topk.info.has_statistics and topk.info.has_layout)
+                codes = topk.encode(np.load(x)).to_dense()
+                for atom in topk.atoms(fields=["statistics", "layout"]):
+                    column = codes[:, atom.atom]
+                    self.assertEqual(atom.statistics.count, np.count_nonzero(column))
+                    self.assertEqual(sum(atom.statistics.histogram), atom.statistics.count)
+                    close(atom.statistics.max, column.max())
+                    close([example.value for example in atom.statistics.top],
+                          np.sort(column)[::-1][:len(atom.statistics.top)])
+                    self.assertEqual(len(atom.layout), 2)
+                    self.assertIsNone(atom.vector)
 
 
 class Connections(unittest.TestCase):

@@ -63,6 +63,21 @@ END_TEST
 
 START_TEST(test_an_atom_with_everything) {
     static const ra_archetype archetypes[] = {{12, 0.75f, "dog; puppy"}, {3, 0.25f, NULL}};
+    /* of latents 0 to 5, the last of which is looked at */
+    const ra_latents latents = {
+        .rows = 8,
+        .concepts = 6,
+        .bins = 2,
+        .examples = 3,
+        .count = (const int64_t[]){0, 0, 0, 0, 0, 2},
+        .mean = (const float[]){0, 0, 0, 0, 0, 1.5f},
+        .max = (const float[]){0, 0, 0, 0, 0, 2},
+        .energy = (const float[]){0, 0, 0, 0, 0, 0.375f},
+        .histogram_top = (const float[]){0, 0, 0, 0, 0, 4},
+        .histogram = (const int64_t[]){0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1},
+        .top_row = (const int64_t[]){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 7, 3, -1},
+        .top_value = (const float[]){0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0},
+    };
     text out = {0};
     json_atom(&out, &(atom_reply){.atom = 5,
                                   .fields = ATOM_ALL_FIELDS,
@@ -71,12 +86,18 @@ START_TEST(test_an_atom_with_everything) {
                                   .archetypes = archetypes,
                                   .archetype_count = 2,
                                   .relaxation = 0.5f,
+                                  .latents = &latents,
+                                  .layout = (float[]){0.5f, -1},
                                   .vector = (float[]){1, -2, 1e-7f},
                                   .dimensions = 3});
-    check(&out, "{\"atom\":5,\"norm\":2,\"label\":\"a \\\"dog\\\"\",\"archetypes\":["
-                "{\"point\":12,\"label\":\"dog; puppy\",\"weight\":0.75},"
-                "{\"point\":3,\"label\":null,\"weight\":0.25}],"
-                "\"relaxation\":{\"norm\":0.5},\"vector\":[1,-2,1e-7]}");
+    check(&out,
+          "{\"atom\":5,\"norm\":2,\"label\":\"a \\\"dog\\\"\",\"archetypes\":["
+          "{\"point\":12,\"label\":\"dog; puppy\",\"weight\":0.75},"
+          "{\"point\":3,\"label\":null,\"weight\":0.25}],"
+          "\"relaxation\":{\"norm\":0.5},\"statistics\":{\"rows\":8,\"count\":2,\"frequency\":0.25,"
+          "\"mean\":1.5,\"max\":2,\"energy\":0.375,\"histogram\":{\"low\":0,\"high\":4,\"counts\":[1,1]},"
+          "\"top\":[{\"row\":7,\"value\":2,\"label\":null},{\"row\":3,\"value\":1,\"label\":null}]},"
+          "\"layout\":[0.5,-1],\"vector\":[1,-2,1e-7]}");
 }
 END_TEST
 
@@ -86,6 +107,8 @@ START_TEST(test_an_atom_of_which_little_is_known_or_asked) {
                                   .fields = ATOM_LABEL | ATOM_ARCHETYPES | ATOM_RELAXATION,
                                   .relaxation = NAN});
     check(&out, "{\"atom\":1,\"label\":null,\"archetypes\":[],\"relaxation\":{\"norm\":null}}");
+    json_atom(&out, &(atom_reply){.atom = 1, .fields = ATOM_STATISTICS | ATOM_LAYOUT});
+    check(&out, "{\"atom\":1,\"statistics\":null,\"layout\":null}");
     json_atom(&out, &(atom_reply){.atom = 2});
     check(&out, "{\"atom\":2}");
 }
@@ -112,8 +135,8 @@ START_TEST(test_a_dictionary_never_names_its_file) {
           "{\"name\":\"words\",\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,"
           "\"dtype\":\"bf16\",\"sae\":\"topk\",\"encoder\":null,\"has_encoder\":true,"
           "\"standardized\":false,\"has_relaxation\":false,\"has_atom_labels\":false,\"has_point_labels\":"
-          "false,"
-          "\"has_point_vectors\":false,\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
+          "false,\"has_point_vectors\":false,\"has_statistics\":false,\"has_layout\":false,"
+          "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
           "123,"
           "\"generation\":2,\"requests\":7}");
     reply.with_settings = true;

@@ -47,6 +47,8 @@ void model_file_set(model_file *file, const char *name, size_t element, double v
     ck_assert_uint_lt(element, ra_tensor_elements(&file->tensors[i].tensor));
     if (file->tensors[i].tensor.dtype == RA_I32)
         ((int32_t *)file->tensors[i].data)[element] = (int32_t)value;
+    else if (file->tensors[i].tensor.dtype == RA_I64)
+        ((int64_t *)file->tensors[i].data)[element] = (int64_t)value;
     else
         ((float *)file->tensors[i].data)[element] = (float)value;
 }
@@ -132,6 +134,29 @@ void model_file_artifact(model_file *file) {
     put_common(file);
     model_file_text(file, "format", "rasae.fused.v1");
     model_file_text(file, "points", "5");
+}
+
+void model_file_measured(model_file *file) {
+    static const int64_t count[FILE_K] = {3, 0, 1, 10, 2, 1};
+    static const float mean[FILE_K] = {1.5f, 0, 0.5f, 2, 1, 3}, max[FILE_K] = {2.5f, 0, 0.5f, 3.5f, 1, 3};
+    static const float energy[FILE_K] = {0.5f, 0, 0.125f, 1, 0.25f, 0.75f}, top[FILE_K] = {4, 0, 1, 4, 2, 4};
+    static const int64_t histogram[FILE_K * FILE_BINS] = {1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0,
+                                                          4, 2, 0, 4, 0, 0, 2, 0, 0, 0, 0, 1};
+    static const int64_t row[FILE_K * FILE_EXAMPLES] = {9, 0, -1, -1, 4, -1, 2, 7, 3, 8, 5, -1};
+    static const float value[FILE_K * FILE_EXAMPLES] = {2.5f, 1, 0, 0, 0.5f, 0, 3.5f, 3.5f, 1, 1, 3, 0};
+    static const float layout[FILE_K * 2] = {0, 0.5f, -1, 0.25f, 1, -0.5f, 0.125f, 0, -0.25f, -1, 0.75f, 1};
+    model_file_artifact(file);
+    model_file_put(file, "latents.count", RA_I64, 1, FILE_K, 0, count);
+    model_file_put(file, "latents.mean", RA_F32, 1, FILE_K, 0, mean);
+    model_file_put(file, "latents.max", RA_F32, 1, FILE_K, 0, max);
+    model_file_put(file, "latents.energy", RA_F32, 1, FILE_K, 0, energy);
+    model_file_put(file, "latents.histogram_top", RA_F32, 1, FILE_K, 0, top);
+    model_file_put(file, "latents.histogram", RA_I64, 2, FILE_K, FILE_BINS, histogram);
+    model_file_put(file, "latents.top_row", RA_I64, 2, FILE_K, FILE_EXAMPLES, row);
+    model_file_put(file, "latents.top_value", RA_F32, 2, FILE_K, FILE_EXAMPLES, value);
+    model_file_put_text(file, "latents.top_labels", "cat\tdog\n\t\n\t\nowl\tfox\ncow\t\nhen\t\n");
+    model_file_put(file, "atoms.layout", RA_F32, 2, FILE_K, 2, layout);
+    model_file_text(file, "latents.rows", "10");
 }
 
 void model_file_checkpoint(model_file *file) {

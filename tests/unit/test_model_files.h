@@ -34,6 +34,10 @@ enum { FILE_K = 6, FILE_D = 4, FILE_N = 5, FILE_T = 3, FILE_R = 2 };
  * labels of rows, labels of neither points nor atoms. */
 void model_file_artifact(model_file *file);
 
+/* The same with statistics of its latents on 10 rows, labels of their examples, and a layout. */
+enum { FILE_ROWS = 10, FILE_BINS = 4, FILE_EXAMPLES = 2 };
+void model_file_measured(model_file *file);
+
 /* A complete checkpoint of the same sizes and kind. */
 void model_file_checkpoint(model_file *file);
 
@@ -43,7 +47,7 @@ void model_file_put(model_file *file, const char *name, ra_dtype dtype, int rank
 void model_file_put_text(model_file *file, const char *name, const char *text); /* U8 */
 void model_file_drop(model_file *file, const char *name);
 
-/* One element of an F32 or I32 tensor. */
+/* One element of an F32, I32 or I64 tensor. */
 void model_file_set(model_file *file, const char *name, size_t element, double value);
 
 /* An F32 tensor in another float type. */

@@ -151,7 +151,7 @@ static ra_evaluation_result evaluate(ra_model *model, const float *x) {
     ra_evaluation *evaluation = NULL;
     ra_evaluation_result result;
     memset(&result, 0, sizeof result); /* compared as bytes */
-    ra_ok(ra_evaluation_new(model, &evaluation, &err));
+    ra_ok(ra_evaluation_new(model, NULL, &evaluation, &err));
     ra_ok(ra_evaluation_add(evaluation, x, 100, &err));
     ra_ok(ra_evaluation_add(evaluation, x + 100 * D, B - 100, &err));
     ra_ok(ra_evaluation_finish(evaluation, &result, &err));

@@ -36,6 +36,8 @@ class Info:
     generation: int  #: 1 when first loaded, one more a reload
     requests: int
     settings: Mapping[str, Any]
+    has_statistics: bool = False  #: of its latents on data
+    has_layout: bool = False  #: atoms have places on a map
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Info:
@@ -53,6 +55,38 @@ class Archetype:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A row of the data on which a latent is strong."""
+
+    row: int
+    value: float
+    label: str | None
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """How often and how strongly a latent is active on data."""
+
+    rows: int  #: of the data
+    count: int  #: rows in which it is active
+    frequency: float  #: count / rows
+    mean: float  #: of its active values; 0 when it never is active
+    max: float
+    energy: float  #: norm of what it brings on average
+    histogram: tuple[int, ...]  #: active values in equal bins from `low` to `high`
+    low: float
+    high: float
+    top: tuple[Example, ...]  #: the strongest first
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Statistics:
+        bins = value["histogram"]
+        return cls(value["rows"], value["count"], value["frequency"], value["mean"], value["max"],
+                   value["energy"], tuple(bins["counts"]), bins["low"], bins["high"],
+                   every(Example, value["top"]))
+
+
+@dataclass(frozen=True)
 class Atom:
     """A row of the dictionary. Parts that were not asked for are None."""
 
@@ -62,13 +96,17 @@ class Atom:
     archetypes: tuple[Archetype, ...] | None  #: by falling weight
     relaxation: float | None  #: norm of the step from the archetypes' mixture to the atom
     vector: NDArray[np.float32] | None = field(repr=False, compare=False)  #: [d]
+    statistics: Statistics | None = field(default=None, repr=False)  #: None also when the file holds none
+    layout: tuple[float, float] | None = None  #: place on a map of all atoms; None also when the file holds none
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Atom:
-        archetypes = value.get("archetypes")
+        archetypes, statistics, layout = value.get("archetypes"), value.get("statistics"), value.get("layout")
         return cls(value["atom"], value.get("norm"), value.get("label"),
                    None if archetypes is None else every(Archetype, archetypes),
-                   (value.get("relaxation") or {}).get("norm"), vector_of(value))
+                   (value.get("relaxation") or {}).get("norm"), vector_of(value),
+                   None if statistics is None else Statistics.read(statistics),
+                   None if layout is None else (layout[0], layout[1]))
 
 
 @dataclass(frozen=True)

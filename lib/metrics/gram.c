@@ -1,0 +1,80 @@
+/* Products of a tall matrix with itself, in float64. Singular values, and the roots that distances are made
+ * of, are roots of eigenvalues, and a root turns an error of 1e-7 of the largest into one of 3e-4: float32
+ * will not do. Each part is a band of rows of the result, so parts need no sums of their own; eight rows of X
+ * are taken at a time, so that the band is read and written an eighth as often. */
+#include "metrics/gram.h"
+#include "base/multiversion.h"
+#include "tensor/dot.h"
+
+#include <string.h>
+
+enum { BAND = 8, TOGETHER = 8 };
+
+typedef struct gram_job {
+    const double *X; /* [rows,d] */
+    const float *narrow;
+    size_t rows, d;
+    double *gram;
+} gram_job;
+
+/* sum [n] += the sum over t of scale[t] x[t d + j] */
+RA_MULTIVERSION static void add_eight(double *restrict sum, const double *restrict x, size_t d,
+                                      const double *restrict scale, size_t n) {
+    for (size_t j = 0; j < n; j++)
+        sum[j] +=
+            ((scale[0] * x[j] + scale[1] * x[d + j]) + (scale[2] * x[2 * d + j] + scale[3] * x[3 * d + j])) +
+            ((scale[4] * x[4 * d + j] + scale[5] * x[5 * d + j]) +
+             (scale[6] * x[6 * d + j] + scale[7] * x[7 * d + j]));
+}
+
+RA_MULTIVERSION static void add_one(double *restrict sum, const double *restrict x, double scale, size_t n) {
+    for (size_t j = 0; j < n; j++) sum[j] += scale * x[j];
+}
+
+static void band_part(void *context, size_t part) {
+    const gram_job *job = context;
+    size_t d = job->d, from = part * BAND, end = from + BAND < d ? from + BAND : d, k = 0;
+    for (; k + TOGETHER <= job->rows; k += TOGETHER)
+        for (size_t i = from; i < end; i++) {
+            double scale[TOGETHER];
+            for (size_t t = 0; t < TOGETHER; t++) scale[t] = job->X[(k + t) * d + i];
+            add_eight(job->gram + i * d + i, job->X + k * d + i, d, scale, d - i);
+        }
+    for (; k < job->rows; k++)
+        for (size_t i = from; i < end; i++)
+            add_one(job->gram + i * d + i, job->X + k * d + i, job->X[k * d + i], d - i);
+}
+
+void ra_gram_add(ra_pool *pool, const double *X, size_t rows, size_t d, double *gram) {
+    gram_job job = {.X = X, .rows = rows, .d = d, .gram = gram};
+    ra_pool_run(pool, (d + BAND - 1) / BAND, band_part, &job);
+}
+
+void ra_gram(ra_pool *pool, const float *X, size_t rows, size_t d, double *block, double *gram) {
+    memset(gram, 0, d * d * sizeof *gram);
+    for (size_t from = 0; from < rows; from += RA_GRAM_BLOCK) {
+        size_t count = rows - from < RA_GRAM_BLOCK ? rows - from : RA_GRAM_BLOCK;
+        for (size_t i = 0; i < count * d; i++) block[i] = (double)X[from * d + i];
+        ra_gram_add(pool, block, count, d, gram);
+    }
+    ra_gram_mirror(gram, d);
+}
+
+static void rows_part(void *context, size_t part) {
+    const gram_job *job = context;
+    const float *X = job->narrow;
+    for (size_t i = part * BAND; i < (part + 1) * BAND && i < job->rows; i++)
+        for (size_t j = i; j < job->rows; j++)
+            job->gram[i * job->rows + j] = ra_dot_f64(X + i * job->d, X + j * job->d, job->d);
+}
+
+void ra_gram_of_rows(ra_pool *pool, const float *X, size_t rows, size_t d, double *gram) {
+    gram_job job = {.narrow = X, .rows = rows, .d = d, .gram = gram};
+    ra_pool_run(pool, (rows + BAND - 1) / BAND, rows_part, &job);
+    ra_gram_mirror(gram, rows);
+}
+
+void ra_gram_mirror(double *gram, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < i; j++) gram[i * n + j] = gram[j * n + i];
+}

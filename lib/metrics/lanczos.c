@@ -1,0 +1,94 @@
+/* The largest eigenvalue of a symmetric operator.
+ *
+ * Power iteration finds it slowly when the next one is close, as it is in a random dictionary. Lanczos'
+ * method costs one product a step as well, but takes the best estimate from all steps so far: the largest
+ * eigenvalue of a small tridiagonal matrix. Its residual bounds the error, so it is known when to stop.
+ * Without orthogonalisation against earlier vectors eigenvalues that have been found may come up again; that
+ * does not hurt the largest one. */
+#include "metrics/lanczos.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "metrics/spectrum.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+enum { STEPS = 1000, STEPS_BETWEEN_CHECKS = 5 };
+
+static const double accuracy = 1e-7;
+
+typedef struct lanczos {
+    size_t n;
+    double *v, *before;        /* [n] this step's vector of length one, and the last one's */
+    double *w;                 /* [n] A v */
+    double *diagonal, *beside; /* [STEPS] */
+} lanczos;
+
+static double dot(const double *x, const double *y, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += x[i] * y[i];
+    return sum;
+}
+
+/* The last entry of the eigenvector (of length one) of `value`. Run backwards the recurrence grows towards
+ * the large entries, which is the stable direction. */
+static double last_entry(const ra_tridiagonal *t, double value) {
+    double entry = 1, behind = 0, square = 1;
+    for (size_t i = t->n - 1; i > 0 && square < 1e200; i--) {
+        double beside = i + 1 < t->n ? t->beside[i] : 0;
+        double next = ((value - t->diagonal[i]) * entry - beside * behind) / t->beside[i - 1];
+        behind = entry;
+        entry = next;
+        square += entry * entry;
+    }
+    return 1 / sqrt(square);
+}
+
+static double largest_eigenvalue(lanczos *l, ra_multiply *multiply, void *context) {
+    size_t n = l->n;
+    double value = 0, beside = 0;
+    for (size_t step = 0; step < STEPS; step++) {
+        multiply(context, l->v, l->w);
+        double diagonal = dot(l->v, l->w, n);
+        for (size_t j = 0; j < n; j++) l->w[j] -= diagonal * l->v[j] + beside * l->before[j];
+        beside = sqrt(dot(l->w, l->w, n));
+        l->diagonal[step] = diagonal;
+        l->beside[step] = beside;
+        ra_tridiagonal t = {l->diagonal, l->beside, step + 1};
+        bool ends =
+            !(beside > 1e-14 * fabs(diagonal)) || step + 1 == STEPS; /* no further direction is left */
+        if (ends || step % STEPS_BETWEEN_CHECKS == 0) {
+            value = ra_tridiagonal_eigenvalue(&t, step);
+            if (ends || beside * last_entry(&t, value) <= accuracy * value) break;
+        }
+        double *oldest = l->before;
+        l->before = l->v;
+        l->v = oldest;
+        for (size_t j = 0; j < n; j++) l->v[j] = l->w[j] / beside;
+    }
+    return value;
+}
+
+/* Not a vector of ones: that may well be at right angles to the one that is sought. */
+static void start(lanczos *l) {
+    ra_random random;
+    ra_random_seed(&random, 1);
+    for (size_t j = 0; j < l->n; j++) l->v[j] = ra_random_unit(&random) - 0.5;
+    double length = sqrt(dot(l->v, l->v, l->n));
+    for (size_t j = 0; j < l->n; j++) l->v[j] /= length;
+}
+
+ra_status ra_lanczos_largest(ra_multiply *multiply, void *context, size_t n, double *value, ra_error *err) {
+    size_t count = 3 * n + 2 * STEPS;
+    double *block = ra_calloc(count, sizeof *block);
+    if (!block) RA_FAIL_MEMORY(err, "the largest eigenvalue", count * sizeof *block);
+    lanczos l = {.n = n, .v = block};
+    l.before = l.v + n;
+    l.w = l.before + n;
+    l.diagonal = l.w + n;
+    l.beside = l.diagonal + STEPS;
+    start(&l);
+    *value = largest_eigenvalue(&l, multiply, context);
+    ra_free(block);
+    return RA_OK;
+}

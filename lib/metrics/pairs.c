@@ -1,0 +1,276 @@
+/* Sums of products of pairs of latents.
+ *
+ * A row of codes with k active latents adds to k^2 / 2 places of a matrix that no cache holds. So a block of
+ * rows is sorted by latent first, and each latent's row of the matrix (80 kB for K = 10,000) takes all that
+ * the block has for it at once; rows of the matrix are independent, and threads share them.
+ *
+ * The interference of two atoms weighs their product by how strongly they are active together; D D^T is made
+ * a tile at a time beside the band. Its spectral norm is the largest eigenvalue (Perron and Frobenius: the
+ * matrix is symmetric and has no negative entry), which Lanczos' method finds. */
+#include "metrics/pairs.h"
+#include "base/error.h"
+#include "base/multiversion.h"
+#include "metrics/lanczos.h"
+#include "metrics/unit.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { PART_LATENTS = 16, TILE_ROWS = 256 };
+
+/* ---- memory ------------------------------------------------------------------------------------------- */
+
+void ra_pairs_init(ra_pairs *pairs, size_t latents, size_t bytes) {
+    *pairs = (ra_pairs){.latents = latents, .bytes = bytes};
+}
+
+void ra_pairs_release(ra_pairs *pairs) {
+    ra_free(pairs->value);
+    ra_free(pairs->start);
+    ra_free(pairs->row);
+    ra_free(pairs->entry);
+    *pairs = (ra_pairs){0};
+}
+
+/* Numbers in rows [first, i) of the triangle. */
+static size_t rows_before(size_t latents, size_t first, size_t i) {
+    return (i - first) * (latents - first) - (i - first) * (i - first > 0 ? i - first - 1 : 0) / 2;
+}
+
+size_t ra_pairs_triangle(size_t latents) {
+    size_t square;
+    return __builtin_mul_overflow(latents, latents + 1, &square) ? SIZE_MAX : square / 2;
+}
+
+static double *row_of(const ra_pairs *pairs, size_t i) {
+    return pairs->value + rows_before(pairs->latents, pairs->first, i);
+}
+
+ra_status ra_pairs_begin(ra_pairs *pairs, ra_error *err) {
+    size_t K = pairs->latents, most = pairs->bytes / sizeof *pairs->value, first = pairs->end;
+    size_t end = first, numbers = 0;
+    while (end < K && (end == first || numbers + (K - end) <= most)) numbers += K - end++;
+    pairs->first = first;
+    pairs->end = end;
+    if (numbers > pairs->capacity) {
+        ra_free(pairs->value);
+        pairs->capacity = 0;
+        pairs->value = ra_malloc(numbers, sizeof *pairs->value);
+        if (!pairs->value) RA_FAIL_MEMORY(err, "the products of latents", numbers * sizeof *pairs->value);
+        pairs->capacity = numbers;
+    }
+    if (!pairs->start) pairs->start = ra_malloc(K + 1, sizeof *pairs->start);
+    if (!pairs->start) RA_FAIL_MEMORY(err, "the order of latents", (K + 1) * sizeof *pairs->start);
+    memset(pairs->value, 0, numbers * sizeof *pairs->value);
+    return RA_OK;
+}
+
+static ra_status reserve(ra_pairs *pairs, size_t entries, ra_error *err) {
+    if (entries <= pairs->entry_capacity) return RA_OK;
+    size_t capacity = entries + entries / 2;
+    ra_free(pairs->row);
+    ra_free(pairs->entry);
+    pairs->entry_capacity = 0;
+    pairs->row = ra_malloc(capacity, sizeof *pairs->row);
+    pairs->entry = ra_malloc(capacity, sizeof *pairs->entry);
+    if (!pairs->row || !pairs->entry)
+        RA_FAIL_MEMORY(err, "codes by latent", capacity * (sizeof(size_t) + sizeof(float)));
+    pairs->entry_capacity = capacity;
+    return RA_OK;
+}
+
+/* ---- adding ------------------------------------------------------------------------------------------- */
+
+static void sort_by_latent(ra_pairs *pairs, const ra_codes *codes) {
+    size_t K = codes->latents, entries = ra_codes_entries(codes);
+    memset(pairs->start, 0, (K + 1) * sizeof *pairs->start);
+    for (size_t e = 0; e < entries; e++) pairs->start[codes->index[e] + 1]++;
+    for (size_t k = 0; k < K; k++) pairs->start[k + 1] += pairs->start[k];
+    for (size_t b = 0; b < codes->rows; b++)
+        for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
+            size_t place = pairs->start[codes->index[e]]++;
+            pairs->row[place] = b;
+            pairs->entry[place] = codes->value[e];
+        }
+    memmove(pairs->start + 1, pairs->start, K * sizeof *pairs->start); /* undo the ++ */
+    pairs->start[0] = 0;
+}
+
+typedef struct add_job {
+    ra_pairs *pairs;
+    const ra_codes *codes;
+} add_job;
+
+static void add_part(void *context, size_t part) {
+    const add_job *job = context;
+    const ra_pairs *pairs = job->pairs;
+    const ra_codes *codes = job->codes;
+    size_t from = pairs->first + part * PART_LATENTS;
+    for (size_t i = from; i < from + PART_LATENTS && i < pairs->end; i++) {
+        double *sum = row_of(pairs, i); /* from the diagonal on */
+        for (size_t p = pairs->start[i]; p < pairs->start[i + 1]; p++) {
+            double value = (double)pairs->entry[p];
+            size_t b = pairs->row[p];
+            for (size_t e = codes->start[b + 1]; e-- > codes->start[b] && (size_t)codes->index[e] >= i;)
+                sum[(size_t)codes->index[e] - i] += value * (double)codes->value[e];
+        }
+    }
+}
+
+ra_status ra_pairs_add(ra_pairs *pairs, ra_pool *pool, const ra_codes *codes, ra_error *err) {
+    RA_TRY(reserve(pairs, ra_codes_entries(codes), err));
+    sort_by_latent(pairs, codes);
+    add_job job = {pairs, codes};
+    ra_pool_run(pool, (pairs->end - pairs->first + PART_LATENTS - 1) / PART_LATENTS, add_part, &job);
+    return RA_OK;
+}
+
+/* ---- measuring ---------------------------------------------------------------------------------------- */
+
+typedef struct measure_job {
+    const ra_pairs *pairs;
+    const ra_latent_sums *sums;
+    const double *mean, *std; /* [K] */
+    const float *product;     /* [rows, columns] of D D^T: rows from i0 on, columns from j0 on */
+    size_t i0, rows, j0, columns;
+    float *interference;
+    ra_pairs_result part[TILE_ROWS];
+} measure_job;
+
+/* One row of a tile; what is left of the diagonal has been seen from the other side. */
+static void measure_row(void *context, size_t part) {
+    measure_job *job = context;
+    const ra_pairs *pairs = job->pairs;
+    size_t i = job->i0 + part, from = job->j0 > i ? job->j0 : i, end = job->j0 + job->columns;
+    double rows = (double)job->sums->rows;
+    const double *value = row_of(pairs, i);
+    ra_pairs_result sum = {0};
+    for (size_t j = from; j < end; j++) {
+        double together = value[j - i], twice = j == i ? 1 : 2;
+        double opposed = fmax(0, -together * (double)job->product[part * job->columns + (j - job->j0)]);
+        sum.together += together != 0 ? twice : 0;
+        sum.interference_square += twice * opposed * opposed;
+        if (job->interference)
+            job->interference[rows_before(pairs->latents, pairs->first, i) + (j - i)] = (float)opposed;
+        if (j == i || rows < 2) continue;
+        double covariance = (together - rows * job->mean[i] * job->mean[j]) / (rows - 1);
+        sum.correlation = fmax(sum.correlation, fabs(covariance) / (job->std[i] * job->std[j] + 1e-6));
+    }
+    job->part[part] = sum;
+}
+
+static ra_status measure_tile(measure_job *job, ra_backend *backend, const float *D, size_t d, float *product,
+                              ra_pairs_result *result, ra_error *err) {
+    RA_TRY(ra_products(backend, D + job->i0 * d, job->rows, D + job->j0 * d, job->columns, d, product, err));
+    ra_pool_run(ra_backend_pool(backend), job->rows, measure_row, job);
+    for (size_t r = 0; r < job->rows; r++) {
+        result->together += job->part[r].together;
+        result->interference_square += job->part[r].interference_square;
+        result->correlation = fmax(result->correlation, job->part[r].correlation);
+    }
+    return RA_OK;
+}
+
+static void fill_moments(const ra_latent_sums *sums, double *mean, double *std) {
+    double rows = (double)sums->rows;
+    for (size_t k = 0; k < sums->latents; k++) {
+        mean[k] = sums->sum[k] / rows;
+        std[k] = rows > 1 ? sqrt(fmax(0, sums->square[k] - rows * mean[k] * mean[k]) / (rows - 1)) : 0;
+    }
+}
+
+ra_status ra_pairs_measure(const ra_pairs *pairs, ra_backend *backend, const ra_latent_sums *sums,
+                           const float *D, size_t d, float *interference, ra_pairs_result *result,
+                           ra_error *err) {
+    size_t K = pairs->latents, tile = K < RA_TILE ? K : RA_TILE;
+    double *mean = ra_malloc(2 * K, sizeof *mean);
+    float *product = ra_malloc(TILE_ROWS * tile, sizeof *product);
+    measure_job *job = ra_calloc(1, sizeof *job);
+    ra_status status = RA_OK;
+    if (mean && product && job) {
+        fill_moments(sums, mean, mean + K);
+        *job = (measure_job){.pairs = pairs, .sums = sums, .mean = mean, .std = mean + K};
+        job->product = product;
+        job->interference = interference;
+        for (job->i0 = pairs->first; job->i0 < pairs->end && status == RA_OK; job->i0 += TILE_ROWS) {
+            job->rows = pairs->end - job->i0 < TILE_ROWS ? pairs->end - job->i0 : TILE_ROWS;
+            for (job->j0 = job->i0; job->j0 < K && status == RA_OK; job->j0 += tile) {
+                job->columns = K - job->j0 < tile ? K - job->j0 : tile;
+                status = measure_tile(job, backend, D, d, product, result, err);
+            }
+        }
+    } else {
+        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: measuring pairs of latents needs %zu bytes",
+                              2 * K * sizeof *mean + TILE_ROWS * tile * sizeof *product + sizeof *job);
+    }
+    ra_free(mean);
+    ra_free(product);
+    ra_free(job);
+    return status;
+}
+
+/* ---- the norm of the interference --------------------------------------------------------------------- */
+
+enum { NORM_PARTS = 16 };
+
+typedef struct norm_job {
+    const float *triangle;
+    size_t n;
+    const double *v;
+    double *partial; /* [NORM_PARTS,n] */
+} norm_job;
+
+RA_MULTIVERSION static double multiply_row(const float *restrict row, const double *restrict v, double scale,
+                                           double *restrict w, size_t n) {
+    double lane[16] = {0}, sum = 0;
+    size_t j = 0;
+    for (; j + 16 <= n; j += 16)
+        for (size_t l = 0; l < 16; l++) {
+            lane[l] += (double)row[j + l] * v[j + l];
+            w[j + l] += scale * (double)row[j + l];
+        }
+    for (; j < n; j++) {
+        sum += (double)row[j] * v[j];
+        w[j] += scale * (double)row[j];
+    }
+    for (size_t l = 0; l < 16; l++) sum += lane[l];
+    return sum;
+}
+
+/* Every NORM_PARTS-th row: their lengths fall, and so the parts are alike. */
+static void norm_part(void *context, size_t part) {
+    const norm_job *job = context;
+    size_t n = job->n;
+    double *w = job->partial + part * n;
+    memset(w, 0, n * sizeof *w);
+    for (size_t i = part; i < n; i += NORM_PARTS) {
+        const float *row = job->triangle + rows_before(n, 0, i);
+        w[i] += (double)row[0] * job->v[i];
+        if (i + 1 < n) w[i] += multiply_row(row + 1, job->v + i + 1, job->v[i], w + i + 1, n - i - 1);
+    }
+}
+
+typedef struct norm_context {
+    ra_pool *pool;
+    norm_job job;
+} norm_context;
+
+static void multiply(void *context, const double *v, double *product) {
+    norm_context *norm = context;
+    size_t n = norm->job.n;
+    norm->job.v = v;
+    ra_pool_run(norm->pool, NORM_PARTS, norm_part, &norm->job);
+    for (size_t i = 0; i < n; i++) {
+        product[i] = 0;
+        for (size_t p = 0; p < NORM_PARTS; p++) product[i] += norm->job.partial[p * n + i];
+    }
+}
+
+ra_status ra_pairs_norm(ra_pool *pool, const float *triangle, size_t n, double *value, ra_error *err) {
+    double *partial = ra_malloc(NORM_PARTS * n, sizeof *partial);
+    if (!partial) RA_FAIL_MEMORY(err, "the norm of the interference", NORM_PARTS * n * sizeof *partial);
+    norm_context norm = {pool, {.triangle = triangle, .n = n, .partial = partial}};
+    ra_status status = ra_lanczos_largest(multiply, &norm, n, value, err);
+    ra_free(partial);
+    return status;
+}
