@@ -52,7 +52,7 @@ PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-
 PLUGIN_FLAGS_example-old  := -DEXAMPLE_VERSION=0
 PLUGIN_FLAGS_example-idle := -DEXAMPLE_PROBE='"the example has no device"'
 
-.PHONY: all demo check check-fast asan tsan fuzz bench layers format format-check install-deps clean help
+.PHONY: all demo check check-fast asan tsan fuzz bench bench-kmeans layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRASAE) ## build the library and both programs
@@ -132,6 +132,18 @@ $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBRASA
 bench: install-deps ## time numbers, serving and training beside what the machine can do
 	$(Q)$(MAKE) --no-print-directory $(BENCHES)
 	$(Q)for bench in $(BENCHES); do $$bench || exit 1; echo; done
+
+# Other programs for the same: in an environment of their own.
+BENCH_VENV := $(BUILD)/bench-venv
+BENCH_VENV_PACKAGES := numpy==2.4.6 scikit-learn==1.9.1 faiss-cpu==1.15.1
+
+$(BENCH_VENV)/stamp: Makefile
+	$(call say,VENV,$(BENCH_VENV))
+	$(Q)python3 -m venv $(BENCH_VENV) && $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --no-input $(BENCH_VENV_PACKAGES) && touch $@
+
+bench-kmeans: $(OUT)/tests/bench_kmeans $(BENCH_VENV)/stamp ## time k-means beside scikit-learn's and faiss's (half an hour)
+	$(Q)$(BENCH_VENV)/bin/python tests/bench/kmeans_peers.py $(OUT)/tests/bench_kmeans
 
 asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory check SANITIZE=address,undefined

@@ -78,13 +78,14 @@ typedef struct ra_kmeans_options {
     void *context;
 } ra_kmeans_options;
 
-/* k-means from greedy k-means++ seeds, which are drawn from a sample of 16 rows a cluster (4,096 at least).
- * With Lloyd's method a cluster that runs empty takes the row farthest from its centroid, points are the
- * means of their rows in the last iteration, and inertia is exactly theirs; held against the tolerance is the
- * mean squared movement of a centroid. A mini-batch has 4 rows a cluster (1,024 at least), and the inertia is
- * that of the points at the end. With a sample, inertia is over its rows; nearest rows are found among all
- * data in any case. With as many clusters as rows of data they are the rows. More clusters than rows, or a
- * sample that cannot be: RA_ERR_ARGUMENT. *points is overwritten; on failure it is {0}. Needs a CPU backend.
+/* k-means from greedy k-means++ seeds, which are drawn from a sample of 64 rows a cluster (4,096 at least;
+ * fewer when they take more than 256 MiB). With Lloyd's method a cluster that runs empty takes the row
+ * farthest from its centroid, points are the means of their rows in the last iteration, and inertia is
+ * exactly theirs; held against the tolerance is the mean squared movement of a centroid. A mini-batch has 4
+ * rows a cluster (1,024 at least), and the inertia is that of the points at the end. With a sample, inertia
+ * is over its rows; nearest rows are found among all data in any case. With as many clusters as rows of data
+ * they are the rows. More clusters than rows, or a sample that cannot be: RA_ERR_ARGUMENT. *points is
+ * overwritten; on failure it is {0}. Needs a CPU backend.
  */
 ra_status ra_points_kmeans(ra_backend *backend, const ra_data *data, const ra_kmeans_options *options,
                            ra_points *points, ra_error *err);

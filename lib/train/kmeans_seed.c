@@ -3,12 +3,14 @@
  * that leaves the least sum of squared distances. On most data that ends several per cent below the plain
  * method, which no number of Lloyd's iterations makes up for.
  *
- * Taken literally this reads all data once a centre. Two things make it cheap:
+ * Taken literally this reads all data once a centre. Three things make it cheap:
  *
  * - It runs on a sample of some rows a cluster, which is kept in memory: seeds say where the clusters are,
  * and for that a few rows of each are enough.
+ * - Candidates are compared by a part of the sample, the jury. To tell which of two is better takes fewer
+ * rows than to find good ones.
  * - Candidates of several centres are proposed at once, from the distances as they are, so that their
- *   distances to the sample are one matrix product. When it is a candidate's turn, it is kept with the
+ *   distances to the jury are one matrix product. When it is a candidate's turn, it is kept with the
  *   probability (its distance now) / (its distance then), now being after the centres that were taken in
  *   between. Distances only shrink, so this is rejection sampling: what is kept has exactly the distribution
  *   of the sequential method; a centre may only have fewer candidates to choose from, and one that is left
@@ -30,10 +32,12 @@ enum {
     ROWS_A_CLUSTER = 64,      /* of the sample, ... */
     ROWS_A_CLUSTER_LEAST = 8, /* ... and if that is more than ... */
     SAMPLE_BYTES = 256 << 20, /* ... this, as many as fit, but not fewer than that */
+    JURY_A_CLUSTER = 16,      /* rows of the sample that compare candidates */
     ROWS_LEAST = 4096,        /* of a sample */
     AHEAD = 4,                /* a product is for at most this part of the centres so far */
     CANDIDATES_MOST = 1024,   /* of a product */
     DISTANCES_MOST = 1 << 25, /* of a product */
+    TRIES_MOST = 64,          /* 2 + ln N is less for every N */
     PART_ROWS = 512,
     LANES = 16,
 };
@@ -41,8 +45,9 @@ enum {
 typedef struct seeding {
     ra_kmeans *run;
     ra_random random;
-    size_t rows, d, tries;  /* S of the sample; candidates a centre */
-    uint64_t *row;          /* [S] their numbers */
+    size_t rows, jury;      /* S of the sample; J of them compare candidates */
+    size_t d, tries;        /* candidates a centre */
+    uint64_t *row;          /* [S] numbers of the rows, the jury first */
     float *vector;          /* [S,d] less the data's mean */
     float *norm;            /* [S] */
     double *distance;       /* [S] to the nearest centre so far, squared */
@@ -50,14 +55,14 @@ typedef struct seeding {
     double *cumulative;     /* [S] */
     size_t capacity, count; /* candidates of a product */
     size_t *candidate;      /* [count] places in the sample */
-    double *then;           /* [count] their distance when they were drawn */
+    size_t *taken;          /* places of the centres that came of them */
     float *proposed;        /* [count,d] */
-    float *score;           /* [count,S] */
+    float *score;           /* [count,J] of candidates, [taken,S] of centres */
     double *left;           /* [tries, parts] sums of what a candidate would leave */
 } seeding;
 
-static size_t parts_of(const seeding *s) {
-    return (s->rows + PART_ROWS - 1) / PART_ROWS;
+static size_t parts_of(size_t rows) {
+    return (rows + PART_ROWS - 1) / PART_ROWS;
 }
 
 static size_t least(size_t a, size_t b) {
@@ -88,20 +93,20 @@ RA_MULTIVERSION static double sum_left(const float *restrict score, const float 
 
 typedef struct left_job {
     const seeding *s;
-    const size_t *kept; /* which candidates; part = candidate * parts_of() + part of the rows */
+    const size_t *kept; /* which candidates; part = candidate * jury_parts() + part of the jury */
 } left_job;
 
 static void left_part(void *context, size_t part) {
     const left_job *job = context;
     const seeding *s = job->s;
-    size_t parts = parts_of(s), from = part % parts * PART_ROWS, c = job->kept[part / parts];
-    s->left[part] = sum_left(s->score + c * s->rows + from, s->norm + from, s->near + from,
-                             s->norm[s->candidate[c]], least(s->rows - from, PART_ROWS));
+    size_t parts = parts_of(s->jury), from = part % parts * PART_ROWS, c = job->kept[part / parts];
+    s->left[part] = sum_left(s->score + c * s->jury + from, s->norm + from, s->near + from,
+                             s->norm[s->candidate[c]], least(s->jury - from, PART_ROWS));
 }
 
-/* Of the candidates kept [count] the one that leaves least. */
+/* Of the candidates kept [count] the one that leaves the jury least. */
 static size_t best_of(seeding *s, const size_t *kept, size_t count) {
-    size_t parts = parts_of(s), best = kept[0];
+    size_t parts = parts_of(s->jury), best = kept[0];
     double least_left = INFINITY;
     if (count == 1) return best;
     ra_pool_run(s->run->nearest.block.pool, count * parts, left_part, &(left_job){s, kept});
@@ -115,34 +120,63 @@ static size_t best_of(seeding *s, const size_t *kept, size_t count) {
     return best;
 }
 
-typedef struct admit_job {
-    const seeding *s;
-    size_t place;       /* of the new centre in the sample */
-    const float *score; /* [S] or NULL: nothing is known yet */
-} admit_job;
-
-/* Distances to the new centre, where it may be the nearest. */
-static void admit_part(void *context, size_t part) {
-    const admit_job *job = context;
-    const seeding *s = job->s;
-    double share = ra_filter_share(s->d);
-    const float *centre = s->vector + job->place * s->d;
-    float base = s->norm[job->place];
-    for (size_t i = part * PART_ROWS; i < (part + 1) * PART_ROWS && i < s->rows; i++) {
-        float sum = s->norm[i] + base;
-        if (job->score && (double)sum + (double)job->score[i] - share * (double)sum > s->distance[i])
-            continue;
-        double distance = ra_squared_distance(s->vector + i * s->d, centre, s->d);
-        if (!(distance < s->distance[i])) continue;
-        s->distance[i] = distance;
-        s->near[i] = (float)distance;
+/* The jury sees a centre at once, by the products; admit() makes that exact. */
+RA_MULTIVERSION static void show(float *restrict near, const float *restrict score,
+                                 const float *restrict norm, float base, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float distance = norm[i] + base + score[i];
+        distance = distance > 0 ? distance : 0;
+        near[i] = distance < near[i] ? distance : near[i];
     }
 }
 
-static void admit(seeding *s, size_t place, const float *score, size_t centre) {
+/* ---- new centres -------------------------------------------------------------------------------------- */
+
+typedef struct admit_job {
+    const seeding *s;
+    size_t count; /* of s->taken; s->score is [count,S] */
+} admit_job;
+
+/* Distances of a row to the new centres, where one may be the nearest. */
+static void admit_row(const admit_job *job, size_t i, double share) {
+    const seeding *s = job->s;
+    double best = s->distance[i];
+    for (size_t t = 0; t < job->count; t++) {
+        size_t place = s->taken[t];
+        double norms = (double)s->norm[i] + (double)s->norm[place];
+        bool bounded = !ra_filter_wild(norms);
+        if (bounded && norms * (1 - share) + (double)s->score[t * s->rows + i] > best) continue;
+        double distance = ra_squared_distance(s->vector + i * s->d, s->vector + place * s->d, s->d);
+        best = distance < best ? distance : best;
+    }
+    s->distance[i] = best;
+    s->near[i] = (float)best;
+}
+
+static void admit_part(void *context, size_t part) {
+    const admit_job *job = context;
+    double share = ra_filter_share(job->s->d);
+    for (size_t i = part * PART_ROWS; i < (part + 1) * PART_ROWS && i < job->s->rows; i++)
+        admit_row(job, i, share);
+}
+
+static ra_status multiply(const seeding *s, const size_t *places, size_t count, size_t rows, ra_error *err) {
+    const ra_kmeans *run = s->run;
+    const ra_backend_ops *ops = ra_backend_operations(run->nearest.backend);
+    for (size_t c = 0; c < count; c++)
+        memcpy(s->proposed + c * s->d, s->vector + places[c] * s->d, s->d * sizeof *s->proposed);
+    return ops->gemm(ra_backend_self(run->nearest.backend), NULL, false, true, count, rows, s->d, -2,
+                     s->proposed, s->d, s->vector, s->d, 0, s->score, rows, err);
+}
+
+/* The rows taken [count] become the centres from `first` on. */
+static ra_status admit(seeding *s, size_t count, size_t first, ra_error *err) {
     ra_kmeans *run = s->run;
-    ra_pool_run(run->nearest.block.pool, parts_of(s), admit_part, &(admit_job){s, place, score});
-    ra_row_block_read(&run->nearest.block, &s->row[place], 1, run->centre + centre * s->d);
+    RA_TRY(multiply(s, s->taken, count, s->rows, err));
+    ra_pool_run(run->nearest.block.pool, parts_of(s->rows), admit_part, &(admit_job){s, count});
+    for (size_t t = 0; t < count; t++)
+        ra_row_block_read(&run->nearest.block, &s->row[s->taken[t]], 1, run->centre + (first + t) * s->d);
+    return RA_OK;
 }
 
 /* ---- candidates --------------------------------------------------------------------------------------- */
@@ -162,33 +196,36 @@ static size_t find_row(const double *cumulative, size_t rows, double target) {
     return low;
 }
 
-/* Draws candidates for `centres` centres and multiplies them with the sample. */
+/* Draws candidates for `centres` centres and shows them to the jury. */
 static ra_status propose(seeding *s, size_t centres, ra_error *err) {
-    const ra_kmeans *run = s->run;
-    const ra_backend_ops *ops = ra_backend_operations(run->nearest.backend);
     s->count = centres * s->tries;
     for (size_t c = 0; c < s->count; c++) {
         double target = ra_random_unit(&s->random) * s->cumulative[s->rows - 1];
-        size_t place = find_row(s->cumulative, s->rows, target);
-        s->candidate[c] = place;
-        s->then[c] = s->distance[place];
-        memcpy(s->proposed + c * s->d, s->vector + place * s->d, s->d * sizeof *s->proposed);
+        s->candidate[c] = find_row(s->cumulative, s->rows, target);
     }
-    return ops->gemm(ra_backend_self(run->nearest.backend), NULL, false, true, s->count, s->rows, s->d, -2,
-                     s->proposed, s->d, s->vector, s->d, 0, s->score, s->rows, err);
+    return multiply(s, s->candidate, s->count, s->jury, err);
+}
+
+/* Whether it is still as likely to be drawn, given the `taken` centres since. */
+static bool keep(seeding *s, size_t candidate, size_t taken) {
+    double then = s->distance[candidate], now = then;
+    for (size_t t = 0; t < taken; t++)
+        now = fmin(now,
+                   ra_squared_distance(s->vector + candidate * s->d, s->vector + s->taken[t] * s->d, s->d));
+    return ra_random_unit(&s->random) * then < now;
 }
 
 /* Takes centres from the candidates; returns how many, at least one. */
-static size_t take(seeding *s, size_t first, size_t *kept) {
+static size_t take(seeding *s, size_t *kept) {
     size_t taken = 0;
     for (size_t from = 0; from < s->count; from += s->tries) {
         size_t count = 0;
         for (size_t c = from; c < from + s->tries; c++)
-            if (ra_random_unit(&s->random) * s->then[c] < s->distance[s->candidate[c]]) kept[count++] = c;
+            if (keep(s, s->candidate[c], taken)) kept[count++] = c;
         if (count == 0) continue;
         size_t best = best_of(s, kept, count);
-        admit(s, s->candidate[best], s->score + best * s->rows, first + taken);
-        taken++;
+        s->taken[taken++] = s->candidate[best];
+        show(s->near, s->score + best * s->jury, s->norm, s->norm[s->candidate[best]], s->jury);
     }
     return taken;
 }
@@ -204,23 +241,26 @@ static void repeat_rows(seeding *s, size_t count) {
 
 static ra_status seed_all(seeding *s, ra_error *err) {
     ra_kmeans *run = s->run;
-    size_t kept[64], count = 1;
-    admit(s, (size_t)ra_random_below(&s->random, s->rows), NULL, 0);
-    while (count < run->clusters) {
+    size_t kept[TRIES_MOST], count = 0, fresh = 1;
+    s->taken[0] = (size_t)ra_random_below(&s->random, s->rows);
+    for (;;) {
+        RA_TRY(admit(s, fresh, count, err));
+        count += fresh;
         double total = 0;
         for (size_t i = 0; i < s->rows; i++) s->cumulative[i] = total += s->distance[i];
         run->inertia = total * ((double)run->rows / (double)s->rows);
         RA_TRY(ra_kmeans_report(run, err));
-        if (!(total > 0)) break;
+        if (count == run->clusters || !(total > 0)) break;
         size_t ahead = least(1 + count / AHEAD, s->capacity / s->tries);
         RA_TRY(propose(s, least(ahead, run->clusters - count), err));
-        count += take(s, count, kept);
+        fresh = take(s, kept);
     }
     repeat_rows(s, count); /* every row is a centre already: the rest can only repeat them */
     return RA_OK;
 }
 
 static ra_status allocate(seeding *s, ra_error *err) {
+    size_t scores = most(s->capacity * s->jury, s->capacity / s->tries * s->rows);
     s->row = ra_malloc(s->rows, sizeof *s->row);
     s->vector = ra_malloc(s->rows * s->d, sizeof *s->vector);
     s->norm = ra_malloc(s->rows, sizeof *s->norm);
@@ -228,15 +268,15 @@ static ra_status allocate(seeding *s, ra_error *err) {
     s->near = ra_malloc(s->rows, sizeof *s->near);
     s->cumulative = ra_malloc(s->rows, sizeof *s->cumulative);
     s->candidate = ra_malloc(s->capacity, sizeof *s->candidate);
-    s->then = ra_malloc(s->capacity, sizeof *s->then);
+    s->taken = ra_malloc(s->capacity, sizeof *s->taken);
     s->proposed = ra_malloc(s->capacity * s->d, sizeof *s->proposed);
-    s->score = ra_malloc(s->capacity * s->rows, sizeof *s->score);
-    s->left = ra_malloc(s->tries * parts_of(s), sizeof *s->left);
+    s->score = ra_malloc(scores, sizeof *s->score);
+    s->left = ra_malloc(s->tries * parts_of(s->jury), sizeof *s->left);
     if (s->row && s->vector && s->norm && s->distance && s->near && s->cumulative && s->candidate &&
-        s->then && s->proposed && s->score && s->left)
+        s->taken && s->proposed && s->score && s->left)
         return RA_OK;
     RA_FAIL_MEMORY(err, "the seeds of k-means",
-                   (s->rows * s->d + s->capacity * (s->d + s->rows)) * sizeof(float));
+                   (s->rows * s->d + s->capacity * s->d + scores) * sizeof(float));
 }
 
 static void release(seeding *s) {
@@ -247,7 +287,7 @@ static void release(seeding *s) {
     ra_free(s->near);
     ra_free(s->cumulative);
     ra_free(s->candidate);
-    ra_free(s->then);
+    ra_free(s->taken);
     ra_free(s->proposed);
     ra_free(s->score);
     ra_free(s->left);
@@ -272,17 +312,27 @@ static size_t sample_rows(const ra_kmeans *run) {
     return least(run->rows, most(rows, ROWS_LEAST));
 }
 
+/* In a random order, so that the first of them are a sample, too. */
+static void draw_rows(seeding *s) {
+    ra_random_sample(&s->random, s->run->rows, s->row, s->rows);
+    for (size_t i = s->rows; i > 1; i--) {
+        size_t j = (size_t)ra_random_below(&s->random, i);
+        uint64_t row = s->row[i - 1];
+        s->row[i - 1] = s->row[j];
+        s->row[j] = row;
+    }
+}
+
 ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err) {
-    size_t N = run->clusters;
     seeding s = {.run = run, .d = run->dimensions, .rows = sample_rows(run)};
-    s.tries = 2 + (size_t)log((double)N);
-    s.capacity = least(CANDIDATES_MOST, DISTANCES_MOST / s.rows);
-    if (s.capacity < s.tries) s.capacity = s.tries;
+    s.jury = least(s.rows, most(JURY_A_CLUSTER * run->clusters, ROWS_LEAST));
+    s.tries = 2 + (size_t)log((double)run->clusters);
+    s.capacity = most(least(CANDIDATES_MOST, DISTANCES_MOST / s.jury), s.tries);
     ra_random_seed(&s.random, run->options->seed);
     ra_status status = allocate(&s, err);
     if (status == RA_OK) {
-        ra_random_sample(&s.random, run->rows, s.row, s.rows);
-        ra_pool_run(run->nearest.block.pool, parts_of(&s), sample_part, &s);
+        draw_rows(&s);
+        ra_pool_run(run->nearest.block.pool, parts_of(s.rows), sample_part, &s);
         status = seed_all(&s, err);
     }
     release(&s);

@@ -25,16 +25,21 @@ typedef struct bench {
     ra_data *data;
     ra_backend *backend;
     ra_kmeans_options options;
-    double start, seeded, last;
-    size_t count; /* of the history: one entry an assignment */
+    double start, last;
+    double cpu_start, cpu; /* seconds of all threads */
+    size_t count;          /* of the history: one entry an assignment */
     size_t iteration[MOST];
     double seconds[MOST], inertia[MOST];
 } bench;
 
-static double now(void) {
+static double read_clock(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double now(void) {
+    return read_clock(CLOCK_MONOTONIC);
 }
 
 static void must(ra_status status, const ra_error *err) {
@@ -47,10 +52,8 @@ static void must(ra_status status, const ra_error *err) {
 static bool follow(void *context, const ra_kmeans_progress *progress) {
     bench *b = context;
     b->last = now();
-    if (progress->iteration == 0) {
-        b->seeded = b->last;
-        b->count = 0;
-    }
+    b->cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID) - b->cpu_start;
+    if (progress->iteration == 0) b->count = 0;
     if (b->count == MOST) return true;
     b->iteration[b->count] = progress->iteration;
     b->seconds[b->count] = b->last - b->start;
@@ -122,6 +125,7 @@ static void print(const bench *b, const ra_points *points, double end, double li
     double rows = (double)ra_data_rows(b->data), d = (double)points->vectors.cols;
     double pairs = (double)b->count * rows * (double)points->vectors.rows;
     printf("{\"rows\": %.0f, \"dimensions\": %.0f, \"clusters\": %zu, ", rows, d, points->vectors.rows);
+    printf("\"cpu_seconds\": %.4f, ", b->cpu);
     printf("\"seconds\": %.4f, \"seed_seconds\": %.4f, \"iterate_seconds\": %.4f, \"rows_seconds\": %.4f, ",
            b->last - b->start, b->seconds[0], b->last - b->start - b->seconds[0], end - b->last);
     printf("\"iterations\": %zu, \"inertia\": %.9g, \"pairs_gflops\": %.1f, \"rows_gflops\": %.1f, "
@@ -158,6 +162,7 @@ int main(int argc, char **argv) {
     check(&b);
     double limit = peak(machine.threads ? (int)machine.threads : openblas_get_num_procs());
     openblas_set_num_threads(1); /* as the backend has it */
+    b.cpu_start = read_clock(CLOCK_PROCESS_CPUTIME_ID);
     b.start = now();
     must(ra_points_kmeans(b.backend, b.data, &b.options, &points, &err), &err);
     print(&b, &points, now(), limit);
