@@ -79,21 +79,27 @@ double ra_schedule_rate(const ra_schedule_options *options, size_t step /* 1, 2,
 /* ---- the loop
  * ------------------------------------------------------------------------------------------------------- */
 
+/* Where an encoder starts: at random (torch.nn.Linear) or along the atoms (ra_sae_start_at_dictionary()).
+ * For whoever makes the SAE; the loop does not look at it. */
+typedef enum ra_encoder_start { RA_ENCODER_START_UNIFORM, RA_ENCODER_START_DICTIONARY } ra_encoder_start;
+
 typedef struct ra_train_settings {
     uint32_t known;
-    size_t concepts;   /* K */
-    int loss;          /* ra_loss */
-    double penalty;    /* of the loss; each loss has its default (mse_l1 1e-3, auxk and reanimate 0.1) */
-    double lr;         /* 5e-4 */
-    int schedule;      /* ra_schedule */
-    double lr_final;   /* cosine ends here; lr / 100 */
-    size_t warmup;     /* steps */
-    size_t batch_size; /* 1024 */
-    size_t epochs;     /* 20 */
-    size_t steps;      /* takes the place of epochs when known */
-    double clip_grad;  /* largest gradient norm, over all parameters; 1; 0: no clipping */
-    bool shuffle;      /* true */
-    size_t seed;       /* 0 */
+    size_t concepts;    /* K */
+    int loss;           /* ra_loss */
+    double penalty;     /* of the loss; each loss has its default (mse_l1 1e-3, auxk and reanimate 0.1) */
+    double lr;          /* 5e-4 */
+    int schedule;       /* ra_schedule */
+    double lr_final;    /* cosine ends here; lr / 100 */
+    size_t warmup;      /* steps */
+    size_t batch_size;  /* 1024 */
+    size_t epochs;      /* 20 */
+    size_t steps;       /* takes the place of epochs when known */
+    double clip_grad;   /* largest gradient norm, over all parameters; 1; 0: no clipping */
+    bool shuffle;       /* true */
+    size_t seed;        /* 0 */
+    int encoder_start;  /* ra_encoder_start; uniform */
+    size_t points_seed; /* 0; of k-means: runs of different `seed` share their points */
 } ra_train_settings;
 
 const ra_settings_table *ra_train_settings_table(void);

@@ -56,13 +56,14 @@ static const char about[] =
     "or bf16. The same data, flags and seed give the same file. What a flag does not say is taken\n"
     "from the metadata of --init, then from the defaults, in parentheses below; these depend on\n"
     "other settings:\n"
-    "  --points      1000, or the number of --concepts if that is larger; at most every row\n"
+    "  --points      as many as --concepts, without these 1000; at most every row\n"
     "  --concepts    5 a dimension, at most the number of points\n"
     "  --top-k       a tenth of the concepts, at most 32, at most an eighth of the dimensions\n"
     "  --loss        mse; for relu and jumprelu, which need something that asks for sparsity, mse_l1\n"
     "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1\n"
     "  --batch-size  1024; a 32nd of the rows if that is less, but not under 64\n"
-    "  --lr-final    a hundredth of --lr\n";
+    "  --lr-final    a hundredth of --lr\n"
+    "  --encoder-start  dictionary; for a plain dictionary, as in the reference, uniform\n";
 
 static const char example[] =
     "  rasae train acts.npy -o model.safetensors --concepts 2000 --top-k 32 --points 4000 --seed 1\n"

@@ -10,7 +10,13 @@
  * latents active than that a reconstruction is easy and its latents say little. Batches of 1024, as the
  * authors take for millions of rows, would leave small data with a handful of steps: those get smaller ones.
  * The l1 term is a sum over the batch while the mse is a mean, so that one penalty for all shapes would
- * silence every latent of a large batch: ours is in units of the squared error of a row. */
+ * silence every latent of a large batch: ours is in units of the squared error of a row.
+ *
+ * Where the reference starts its encoder at random and keeps the learning rate, an archetypal encoder starts
+ * along its atoms, takes small steps and lets them fade: runs that differ in --seed then end at nearly the
+ * same dictionary and explain more (`make study` has the figures). For the same reason k-means has a seed of
+ * its own, and finds one point a concept where --concepts is given: atoms that start at all of the points
+ * start alike in whatever order these come. */
 #include "train.h"
 
 #include "format.h"
@@ -28,7 +34,7 @@ enum {
     STEPS_AN_EPOCH = 32, /* at least, while batches are not smaller than BATCH_LEAST */
 };
 
-static const double L1_OF_A_ROW = 0.03;
+static const double L1_OF_A_ROW = 0.03, LEARNING_RATE = 1e-3;
 
 static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
@@ -64,14 +70,24 @@ static int default_loss(const ra_sae_settings *sae) {
     return sae_takes_top_k(sae) ? RA_LOSS_MSE : RA_LOSS_MSE_L1;
 }
 
+/* Of what has not been said: where the trainer takes another value than the library, whose defaults are the
+ * reference's. */
+static void prefer(ra_train_settings *train) {
+    const ra_train_settings preferred = {.known = train_bit("lr") | train_bit("schedule"),
+                                         .lr = LEARNING_RATE,
+                                         .schedule = RA_SCHEDULE_COSINE};
+    ra_settings_fill(ra_train_settings_table(), train, &preferred);
+}
+
 void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train) {
     *sae = (ra_sae_settings){.known = 1u << RA_SET_SAE | 1u << RA_SET_DELTA, .sae = RA_SAE_TOPK, .delta = 1};
     ra_sae_settings_defaults(sae);
     *train = (ra_train_settings){0};
+    prefer(train);
     ra_train_settings_defaults(train);
     /* these depend on others: --help explains them in words */
-    train->known &=
-        ~(train_bit("loss") | train_bit("penalty") | train_bit("batch-size") | train_bit("lr-final"));
+    train->known &= ~(train_bit("loss") | train_bit("penalty") | train_bit("batch-size") |
+                      train_bit("lr-final") | train_bit("encoder-start"));
 }
 
 /* Fills what neither a flag nor a file has said. */
@@ -80,6 +96,11 @@ static void default_train(const ra_sae_settings *sae, const ra_data *data, ra_tr
     if (!train_knows(train, "loss") && sae_knows(sae, RA_SET_SAE)) {
         train->loss = default_loss(sae);
         train->known |= train_bit("loss");
+    }
+    if (!train_knows(train, "encoder-start")) {
+        bool plain = sae_knows(sae, RA_SET_DICTIONARY) && sae->dictionary != RA_DICTIONARY_ARCHETYPAL;
+        train->encoder_start = plain ? RA_ENCODER_START_UNIFORM : RA_ENCODER_START_DICTIONARY;
+        train->known |= train_bit("encoder-start");
     }
     if (!train_knows(train, "batch-size")) {
         train->batch_size = least(rows, least(BATCH_MOST, most(BATCH_LEAST, rows / STEPS_AN_EPOCH)));
@@ -90,6 +111,7 @@ static void default_train(const ra_sae_settings *sae, const ra_data *data, ra_tr
         train->penalty = L1_OF_A_ROW / numbers;
         train->known |= train_bit("penalty");
     }
+    prefer(train);
     ra_train_settings_defaults(train);
 }
 
@@ -156,7 +178,7 @@ static ra_status plan_points(const train_options *options, const train_inputs *i
         return RA_OK;
     }
     if (!options->points)
-        plan->points = least(rows, most(POINTS_DEFAULT, sized ? options->train.concepts : 0));
+        plan->points = least(rows, sized ? options->train.concepts : POINTS_DEFAULT);
     else if (strcmp(options->points, "all") == 0)
         plan->points = rows;
     else if (parse_points(options->points, &count)) {

@@ -26,8 +26,10 @@ static bool on_kmeans(void *context, size_t iteration, double inertia) {
 }
 
 static ra_status points_by_kmeans(train_run *run, ra_error *err) {
-    const ra_kmeans_options options = {
-        .clusters = run->plan->points, .seed = run->plan->train.seed, .progress = on_kmeans, .context = run};
+    const ra_kmeans_options options = {.clusters = run->plan->points,
+                                       .seed = run->plan->train.points_seed,
+                                       .progress = on_kmeans,
+                                       .context = run};
     progress_note(&run->progress, "looking for %s points by k-means", format_grouped(options.clusters).text);
     progress_start(&run->progress, "k-means", 0);
     ra_status status = ra_points_kmeans(run->backend, run->inputs->data, &options, &run->points, err);
@@ -80,6 +82,21 @@ static ra_status find_points(train_run *run, ra_error *err) {
 
 /* ---- the autoencoder --------------------------------------------------------------------------------- */
 
+/* The encoder along the atoms, its length fitted to rows from all over the data. */
+static ra_status start_at_dictionary(train_run *run, ra_error *err) {
+    enum { SAMPLE = 256 };
+    const ra_data *data = run->inputs->data;
+    size_t all = ra_data_rows(data), count = all < SAMPLE ? all : SAMPLE;
+    uint64_t rows[SAMPLE];
+    ra_matrix x;
+    TRY(ra_matrix_init(&x, count, ra_data_dimensions(data), err));
+    for (size_t i = 0; i < count; i++) rows[i] = i * all / count;
+    ra_data_gather(data, rows, count, x.data);
+    ra_status status = ra_sae_start_at_dictionary(run->sae, x.data, count, err);
+    ra_matrix_release(&x);
+    return status;
+}
+
 static ra_status make_sae(train_run *run, ra_error *err) {
     const ra_sae_settings *settings = &run->plan->sae;
     size_t d = ra_data_dimensions(run->inputs->data), K = run->plan->concepts;
@@ -94,7 +111,9 @@ static ra_status make_sae(train_run *run, ra_error *err) {
         TRY(ra_archetypal_dictionary_new(run->backend, d, K, &points, (float)settings->delta,
                                          settings->use_multiplier, &dictionary, err));
     }
-    return ra_sae_new(settings, dictionary, seed, &run->sae, err); /* takes the dictionary over */
+    TRY(ra_sae_new(settings, dictionary, seed, &run->sae, err)); /* takes the dictionary over */
+    return run->plan->train.encoder_start == RA_ENCODER_START_DICTIONARY ? start_at_dictionary(run, err)
+                                                                         : RA_OK;
 }
 
 /* ---- the log ----------------------------------------------------------------------------------------- */

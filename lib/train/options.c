@@ -6,6 +6,7 @@
 /* In the order of their enums. */
 static const char *const loss_names[] = {"mse", "mse_l1", "auxk", "reanimate", NULL};
 static const char *const schedule_names[] = {"constant", "cosine", NULL};
+static const char *const start_names[] = {"uniform", "dictionary", NULL};
 
 #define AT(member) offsetof(ra_train_settings, member)
 
@@ -23,6 +24,8 @@ enum {
     CLIP_GRAD,
     SHUFFLE,
     SEED,
+    ENCODER_START,
+    POINTS_SEED,
 };
 
 static const ra_setting rows[] = {
@@ -50,7 +53,12 @@ static const ra_setting rows[] = {
     [SHUFFLE] = {"shuffle", "no-shuffle", RA_SETTING_BOOL, AT(shuffle), NULL, 0, 0, NULL,
                  "take the rows in their order"},
     [SEED] = {"seed", "seed", RA_SETTING_COUNT, AT(seed), NULL, 0, 9007199254740992.0, "N",
-              "of every random choice"},
+              "of every random choice but the points"},
+    [ENCODER_START] = {"encoder_start", "encoder-start", RA_SETTING_NAME, AT(encoder_start), start_names, 0,
+                       0, "NAME",
+                       "where the encoder starts: uniform (at random) or dictionary (along the atoms)"},
+    [POINTS_SEED] = {"points_seed", "points-seed", RA_SETTING_COUNT, AT(points_seed), NULL, 0,
+                     9007199254740992.0, "N", "of k-means"},
 };
 
 const ra_settings_table *ra_train_settings_table(void) {
