@@ -96,7 +96,7 @@ void ra_sae_free(ra_sae *sae);
 
 /* A new autoencoder's encoder <- its atoms: row k along D_k, biases 0. A linear encoder's rows get the one
  * length that explains x [rows,d], a sample of the data, best. Runs over the same points then end near each
- * other (README, "Runs that agree"). Not for a trained autoencoder. CPU backends only. */
+ * other. Not for a trained autoencoder. CPU backends only. */
 ra_status ra_sae_start_at_dictionary(ra_sae *sae, const float *x, size_t rows, ra_error *err);
 
 /* A checkpoint: the settings in its metadata, with `overrides` (may be NULL) taking their place where known.

@@ -62,6 +62,7 @@ static const char about[] =
     "  --loss        mse; for relu and jumprelu, which need something that asks for sparsity, mse_l1\n"
     "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1\n"
     "  --batch-size  1024; a 32nd of the rows if that is less, but not under 64\n"
+    "  --epochs      20; where the data is small, as many as make 2,000 steps\n"
     "  --lr-final    a hundredth of --lr\n"
     "  --encoder-start  dictionary; for a plain dictionary, as in the reference, uniform\n";
 

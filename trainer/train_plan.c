@@ -15,8 +15,9 @@
  * Where the reference starts its encoder at random and keeps the learning rate, an archetypal encoder starts
  * along its atoms, takes small steps and lets them fade: runs that differ in --seed then end at nearly the
  * same dictionary and explain more (`make study` has the figures). For the same reason k-means has a seed of
- * its own, and finds one point a concept where --concepts is given: atoms that start at all of the points
- * start alike in whatever order these come. */
+ * its own (so that seeds share their points), and finds one point a concept where --concepts is given: atoms
+ * that start at all of the points start alike in whatever order these come. Small steps need some number of
+ * them: small data is passed over more often. */
 #include "train.h"
 
 #include "format.h"
@@ -89,7 +90,7 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train) {
     ra_train_settings_defaults(train);
     /* these depend on others: --help explains them in words */
     train->known &= ~(train_bit("loss") | train_bit("penalty") | train_bit("batch-size") |
-                      train_bit("lr-final") | train_bit("encoder-start"));
+                      train_bit("lr-final") | train_bit("encoder-start") | train_bit("epochs"));
 }
 
 /* Fills what neither a flag nor a file has said. */
@@ -107,6 +108,11 @@ static void default_train(const ra_sae_settings *sae, const ra_data *data, ra_tr
     if (!train_knows(train, "batch-size")) {
         train->batch_size = least(rows, least(BATCH_MOST, most(BATCH_LEAST, rows / STEPS_AN_EPOCH)));
         train->known |= train_bit("batch-size");
+    }
+    if (!train_knows(train, "epochs") && !train_knows(train, "steps")) {
+        size_t batch = least(train->batch_size, rows), an_epoch = (rows + batch - 1) / batch;
+        train->epochs = most(EPOCHS_LEAST, (STEPS_LEAST + an_epoch - 1) / an_epoch);
+        train->known |= train_bit("epochs");
     }
     if (!train_knows(train, "penalty") && train->loss == RA_LOSS_MSE_L1) {
         double numbers = (double)least(train->batch_size, rows) * (double)ra_data_dimensions(data);

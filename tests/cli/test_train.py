@@ -50,13 +50,13 @@ class Defaults(Train):
             "loss": "mse",
             "nb_concepts": "60",
             "in_dimensions": "12",
-            "epochs": "20",
+            "epochs": "1000",  # 2,000 steps
             "batch_size": "64",
             "seed": "0",
             "points_seed": "0",
             "encoder_start": "dictionary",
             "schedule": "cosine",
-            "lr": "0.001",
+            "lr": "0.0007",
         }.items():
             self.assertEqual(metadata.get(key), value, key)
         self.assertIn("out.safetensors: 60 concepts of 12 dimensions", text)
