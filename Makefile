@@ -45,7 +45,7 @@ PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-
 PLUGIN_FLAGS_example-old  := -DEXAMPLE_VERSION=0
 PLUGIN_FLAGS_example-idle := -DEXAMPLE_PROBE='"the example has no device"'
 
-.PHONY: all demo check check-fast asan tsan fuzz bench layers format format-check install-deps clean help
+.PHONY: all demo check check-fast asan tsan fuzz bench bench-train study layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRASAE) ## build the library and both programs
@@ -110,6 +110,12 @@ $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBRASA
 bench: install-deps ## time numbers, serving and training beside what the machine can do
 	$(Q)$(MAKE) --no-print-directory $(BENCHES)
 	$(Q)for bench in $(BENCHES); do $$bench || exit 1; echo; done
+
+bench-train: all ## time a training step beside the reference's on torch (downloads torch)
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_train.py $(BENCH_TRAIN)
+
+study: all ## train each kind with several seeds on the test data; the table goes into the README
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/study/study.py --readme README.md
 
 asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory check SANITIZE=address,undefined
