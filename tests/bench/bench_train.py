@@ -151,14 +151,20 @@ def table(mine, reference, threads, blas):
     return "\n".join(lines)
 
 
-def replace_between(path, text):
+def around_block(path):
+    """What stands before and behind the block between the markers; called before the long work, too."""
     with open(path, encoding="utf-8") as file:
         whole = file.read()
     begin, end = whole.find(MARKERS[0]), whole.find(MARKERS[1])
     if begin < 0 or end < begin:
         sys.exit("%s has no %s followed by %s" % (path, *MARKERS))
+    return whole[:begin + len(MARKERS[0])], whole[end:]
+
+
+def replace_block(path, text):
+    before, behind = around_block(path)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(whole[:begin + len(MARKERS[0])] + "\n" + text + "\n" + whole[end:])
+        file.write(before + "\n" + text + "\n" + behind)
 
 
 def main():
@@ -168,6 +174,8 @@ def main():
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    if options.write:
+        around_block(options.write)
     os.makedirs(FOLDER, exist_ok=True)
     python = environment()
     x, points = inputs()
@@ -181,7 +189,7 @@ def main():
     text = table(mine, reference, options.threads, openblas_peak(options.threads))
     print(text)
     if options.write:
-        replace_between(options.write, text)
+        replace_block(options.write, text)
 
 
 if __name__ == "__main__":

@@ -204,14 +204,20 @@ def table(data, rows):
     return "\n".join(lines)
 
 
-def replace_between(path, text):
+def around_block(path):
+    """What stands before and behind the block between the markers; called before the long work, too."""
     with open(path, encoding="utf-8") as file:
         whole = file.read()
     begin, end = whole.find(MARKERS[0]), whole.find(MARKERS[1])
     if begin < 0 or end < begin:
         sys.exit("%s has no %s followed by %s" % (path, *MARKERS))
+    return whole[:begin + len(MARKERS[0])], whole[end:]
+
+
+def replace_block(path, text):
+    before, behind = around_block(path)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(whole[:begin + len(MARKERS[0])] + "\n" + text + "\n" + whole[end:])
+        file.write(before + "\n" + text + "\n" + behind)
 
 
 def main():
@@ -225,6 +231,8 @@ def main():
         parser.error("--seeds needs at least two: stability is between two runs")
     if options.readme and (options.only or seeds != SEEDS):
         parser.error("--readme goes with all of the data and all of the seeds")
+    if options.readme:
+        around_block(options.readme)
     os.makedirs(FOLDER, exist_ok=True)
     began, tables = time.monotonic(), []
     for data in [options.only] if options.only else DATA:
@@ -238,7 +246,7 @@ def main():
         len(seeds), STEPS, time.monotonic() - began, machine())
     print(text)
     if options.readme:
-        replace_between(options.readme, text)
+        replace_block(options.readme, text)
 
 
 if __name__ == "__main__":
