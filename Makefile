@@ -52,7 +52,7 @@ PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-
 PLUGIN_FLAGS_example-old  := -DEXAMPLE_VERSION=0
 PLUGIN_FLAGS_example-idle := -DEXAMPLE_PROBE='"the example has no device"'
 
-.PHONY: all demo check check-fast asan tsan fuzz bench bench-kmeans layers format format-check install-deps clean help
+.PHONY: all demo check check-fast asan tsan fuzz bench bench-kmeans bench-train study layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRASAE) ## build the library and both programs
@@ -144,6 +144,11 @@ $(BENCH_VENV)/stamp: Makefile
 
 bench-kmeans: $(OUT)/tests/bench_kmeans $(BENCH_VENV)/stamp ## time k-means beside scikit-learn's and faiss's (half an hour)
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/kmeans_peers.py $(OUT)/tests/bench_kmeans
+bench-train: all ## time a training step beside the reference's on torch (downloads torch)
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_train.py $(BENCH_TRAIN)
+
+study: all ## train each kind with several seeds on the test data; the table goes into the README
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/study/study.py --readme README.md
 
 asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory check SANITIZE=address,undefined

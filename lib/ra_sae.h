@@ -108,6 +108,11 @@ ra_status ra_sae_new(const ra_sae_settings *settings, ra_dictionary *dictionary,
                      ra_error *err);
 void ra_sae_free(ra_sae *sae);
 
+/* A new autoencoder's encoder <- its atoms: row k along D_k, biases 0. A linear encoder's rows get the one
+ * length that explains x [rows,d], a sample of the data, best. Runs over the same points then end near each
+ * other. Not for a trained autoencoder. CPU backends only. */
+ra_status ra_sae_start_at_dictionary(ra_sae *sae, const float *x, size_t rows, ra_error *err);
+
 /* A checkpoint: the settings in its metadata, with `overrides` (may be NULL) taking their place where known.
  */
 ra_status ra_sae_open(const char *path, const ra_sae_settings *overrides, ra_backend *backend, ra_sae **sae,

@@ -122,6 +122,10 @@ typedef enum ra_optimizer { RA_OPTIMIZER_ADAM, RA_OPTIMIZER_ADAMW } ra_optimizer
 /* ---- the loop
  * ------------------------------------------------------------------------------------------------------- */
 
+/* Where an encoder starts: at random (torch.nn.Linear) or along the atoms (ra_sae_start_at_dictionary()).
+ * For whoever makes the SAE; the loop does not look at it. */
+typedef enum ra_encoder_start { RA_ENCODER_START_UNIFORM, RA_ENCODER_START_DICTIONARY } ra_encoder_start;
+
 typedef struct ra_train_settings {
     uint32_t known;
     size_t concepts;   /* K */
@@ -149,7 +153,8 @@ typedef struct ra_train_settings {
     int kmeans;               /* ra_kmeans_method */
     size_t points_rows;       /* k-means on a sample of so many rows */
     size_t points_iterations; /* of k-means, at most */
-    size_t points_seed;       /* of the points */
+    size_t points_seed;       /* of the points; not `seed`, so that runs that differ in it share them */
+    int encoder_start;        /* ra_encoder_start; uniform */
 } ra_train_settings;
 
 const ra_settings_table *ra_train_settings_table(void);

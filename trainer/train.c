@@ -93,7 +93,7 @@ static const char about[] =
     "the model, which then takes and gives activations in their own units. The same data, flags and\n"
     "seed give the same file. What a flag does not say is taken from the metadata of --init, then\n"
     "from the defaults, in parentheses below; these depend on other settings:\n"
-    "  --points      1000, or the number of --concepts if that is larger; at most every row\n"
+    "  --points      as many as --concepts, without these 1000; at most every row\n"
     "  --concepts    5 a dimension, at most the number of points\n"
     "  --top-k       a tenth of the concepts, at most 32, at most an eighth of the dimensions\n"
     "  --loss        mse; for relu and jumprelu, which need something that asks for sparsity, mse_l1\n"
@@ -101,7 +101,10 @@ static const char about[] =
     "                hoyer and kappa_4 -0.1; l0 0.001\n"
     "  --batch-size  1024; a 32nd of the rows if that is less, but not under 64\n"
     "  --lr-final    a hundredth of --lr\n"
-    "  --points-seed --seed; --kmeans is lloyd and --points-rows all unless given\n"
+    "  --epochs      20; where the data is small, as many as make 2,000 steps\n"
+    "  --schedule    cosine; constant with --steps, since such a run may be continued\n"
+    "  --encoder-start  dictionary; for a plain dictionary, as in the reference, uniform\n"
+    "  --points-seed 0, whatever --seed is; --kmeans is lloyd and --points-rows all unless given\n"
     "  --points-iterations   100 of lloyd, 400 batches of minibatch\n"
     "  --weight-decay  adamw 0.01\n"
     "  --init-weights  eye: atom k on point k; permuted: on points drawn by the seed; random: mixtures of\n"
@@ -237,8 +240,11 @@ static int check_flags(const train_options *options) {
                            "--%s cannot be given with a plain --dictionary-kind, which has none "
                            "unless it starts there (--init-weights points)",
                            points);
-    if (options->init && train_knows(&options->train, "init-weights"))
-        return usage_error("train", "--init-weights cannot be given with --init, which holds the weights");
+    static const char *const starts[] = {"init-weights", "encoder-start"};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (options->init && train_knows(&options->train, starts[i]))
+            return usage_error("train", "--%s cannot be given with --init, which holds the weights",
+                               starts[i]);
     const char *contradiction = train_points_contradiction(options);
     if (contradiction) return usage_error("train", "%s", contradiction);
     return EXIT_GOOD;

@@ -10,7 +10,14 @@
  * latents active than that a reconstruction is easy and its latents say little. Batches of 1024, as the
  * authors take for millions of rows, would leave small data with a handful of steps: those get smaller ones.
  * The l1 term is a sum over the batch while the mse is a mean, so that one penalty for all shapes would
- * silence every latent of a large batch: ours is in units of the squared error of a row. */
+ * silence every latent of a large batch: ours is in units of the squared error of a row.
+ *
+ * Where the reference starts its encoder at random and keeps the learning rate, an archetypal encoder starts
+ * along its atoms, takes small steps and lets them fade: runs that differ in --seed then end at nearly the
+ * same dictionary and explain more (`make study` has the figures). For the same reason k-means has a seed of
+ * its own (so that seeds share their points), and finds one point a concept where --concepts is given: atoms
+ * that start at all of the points start alike in whatever order these come. Small steps need some number of
+ * them: small data is passed over more often. */
 #include "train.h"
 
 #include "format.h"
@@ -24,10 +31,12 @@ enum {
     TOP_K_MOST = 32,
     BATCH_MOST = 1024,
     BATCH_LEAST = 64,
+    EPOCHS_LEAST = 20,
+    STEPS_LEAST = 2000,
     STEPS_AN_EPOCH = 32, /* at least, while batches are not smaller than BATCH_LEAST */
 };
 
-static const double L1_OF_A_ROW = 0.03;
+static const double L1_OF_A_ROW = 0.03, LEARNING_RATE = 7e-4;
 
 static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
@@ -63,18 +72,32 @@ static int default_loss(const ra_sae_settings *sae) {
     return sae_takes_top_k(sae) ? RA_LOSS_MSE : RA_LOSS_MSE_L1;
 }
 
+/* Of what has not been said: where the trainer takes another value than the library, whose defaults are the
+ * reference's. A run whose length is a number of steps may be continued to a larger number, which a schedule
+ * over the whole length would not survive. */
+static void prefer(ra_train_settings *train) {
+    const ra_train_settings preferred = {.known = train_bit("lr") | train_bit("schedule"),
+                                         .lr = LEARNING_RATE,
+                                         .schedule = train_knows(train, "steps") ? RA_SCHEDULE_CONSTANT
+                                                                                 : RA_SCHEDULE_COSINE};
+    ra_settings_fill(ra_train_settings_table(), train, &preferred);
+}
+
 void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train) {
     *sae = (ra_sae_settings){.known = 1u << RA_SET_SAE | 1u << RA_SET_DELTA, .sae = RA_SAE_TOPK, .delta = 1};
     ra_sae_settings_defaults(sae);
     *train = (ra_train_settings){0};
+    prefer(train);
     ra_train_settings_defaults(train);
     /* these depend on others: --help explains them in words */
     train->known &= ~(train_bit("loss") | train_bit("penalty") | train_bit("batch-size") |
-                      train_bit("lr-final") | train_bit("weight-decay"));
+                      train_bit("lr-final") | train_bit("weight-decay") | train_bit("encoder-start") |
+                      train_bit("epochs") | train_bit("schedule"));
 }
 
 /* Fills what neither a flag nor a file has said. */
-static void default_train(const ra_sae_settings *sae, const ra_data *data, ra_train_settings *train) {
+static void default_train(const ra_sae_settings *sae, const train_inputs *inputs, ra_train_settings *train) {
+    const ra_data *data = inputs->data;
     size_t rows = ra_data_rows(data);
     if (!train_knows(train, "loss") && sae_knows(sae, RA_SET_SAE)) {
         train->loss = default_loss(sae);
@@ -84,11 +107,17 @@ static void default_train(const ra_sae_settings *sae, const ra_data *data, ra_tr
         train->batch_size = least(rows, least(BATCH_MOST, most(BATCH_LEAST, rows / STEPS_AN_EPOCH)));
         train->known |= train_bit("batch-size");
     }
+    if (!train_knows(train, "epochs") && !train_knows(train, "steps") && !inputs->init) {
+        size_t batch = least(train->batch_size, rows), an_epoch = (rows + batch - 1) / batch;
+        train->epochs = most(EPOCHS_LEAST, (STEPS_LEAST + an_epoch - 1) / an_epoch);
+        train->known |= train_bit("epochs");
+    }
     if (!train_knows(train, "penalty") && train->loss == RA_LOSS_MSE_L1) {
         double numbers = (double)least(train->batch_size, rows) * (double)ra_data_dimensions(data);
         train->penalty = L1_OF_A_ROW / numbers;
         train->known |= train_bit("penalty");
     }
+    if (!inputs->init) prefer(train); /* a checkpoint may be the reference's, which has not said all */
     ra_train_settings_defaults(train);
 }
 
@@ -104,7 +133,7 @@ static ra_status resolve_train(const train_options *options, const train_inputs 
         stored.known &= ~train_bit("weight-decay");
     *train = *flags;
     ra_settings_fill(ra_train_settings_table(), train, &stored);
-    default_train(sae, inputs->data, train);
+    default_train(sae, inputs, train);
     return RA_OK;
 }
 
@@ -133,13 +162,22 @@ static ra_status plan_from_init(const train_options *options, const train_inputs
 
 /* ---- from the data ----------------------------------------------------------------------------------- */
 
-/* Where the atoms start: a name that goes with the dictionary, by default what the reference does. */
+/* Where the atoms and the encoder start: names that go with the dictionary. */
 static ra_status plan_init(const train_options *options, const ra_sae_settings *sae, ra_train_settings *train,
                            ra_error *err) {
     bool archetypal = sae->dictionary == RA_DICTIONARY_ARCHETYPAL;
     train->init = archetypal ? RA_INIT_EYE : RA_INIT_XAVIER;
     if (train_knows(&options->train, "init-weights")) train->init = options->train.init;
     train->known |= train_bit("init-weights");
+    bool own = sae->sae != RA_SAE_MP && sae->encoder != RA_ENCODER_TIED; /* a weight of its own */
+    train->encoder_start = archetypal && own ? RA_ENCODER_START_DICTIONARY : RA_ENCODER_START_UNIFORM;
+    if (train_knows(&options->train, "encoder-start")) train->encoder_start = options->train.encoder_start;
+    train->known |= train_bit("encoder-start");
+    if (train->encoder_start == RA_ENCODER_START_DICTIONARY && !own)
+        return ra_error_set(
+            err, RA_ERR_ARGUMENT,
+            "--encoder-start dictionary needs an encoder with weights of its own; mp and tied "
+            "encode with the dictionary itself");
     bool plain_init = train->init == RA_INIT_XAVIER || train->init == RA_INIT_POINTS;
     if (archetypal != plain_init) return RA_OK;
     return ra_error_set(err, RA_ERR_ARGUMENT, "--init-weights can be %s with %s dictionary",

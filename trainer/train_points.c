@@ -115,10 +115,7 @@ ra_status train_plan_points(const train_options *options, const train_inputs *in
         return RA_OK;
     }
     if (word == WORD_NONE) {
-        count = train_knows(&options->train, "concepts") ? options->train.concepts : 0;
-        bool archetypal = plan->sae.dictionary == RA_DICTIONARY_ARCHETYPAL;
-        if (count < POINTS_DEFAULT && (archetypal || !count)) /* a plain one has no use for more than atoms */
-            count = POINTS_DEFAULT;
+        count = train_knows(&options->train, "concepts") ? options->train.concepts : POINTS_DEFAULT;
         if (count > rows) count = rows;
     } else if (word != WORD_ALL && (count < 1 || count > rows))
         return ra_error_set(err, RA_ERR_ARGUMENT,
@@ -158,7 +155,7 @@ void train_plan_points_settings(const train_plan *plan, ra_train_settings *setti
     if (plan->source == POINTS_ROWS)
         settings->known &= ~bit_of("points-seed");
     else if (!train_knows(settings, "points-seed")) {
-        settings->points_seed = settings->seed;
+        settings->points_seed = 0; /* whatever the seed is: runs that differ in it share their points */
         settings->known |= bit_of("points-seed");
     }
 }

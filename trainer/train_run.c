@@ -103,6 +103,21 @@ static ra_status find_points(train_run *run, ra_error *err) {
 
 /* ---- the autoencoders -------------------------------------------------------------------------------- */
 
+/* The encoder along the atoms, its length fitted to rows from all over the data. */
+static ra_status start_at_dictionary(const train_run *run, train_model *model, ra_error *err) {
+    enum { SAMPLE = 256 };
+    const ra_data *data = run->inputs->data;
+    size_t all = ra_data_rows(data), count = all < SAMPLE ? all : SAMPLE;
+    uint64_t rows[SAMPLE];
+    ra_matrix x;
+    TRY(ra_matrix_init(&x, count, ra_data_dimensions(data), err));
+    for (size_t i = 0; i < count; i++) rows[i] = i * all / count;
+    ra_data_gather(data, rows, count, x.data);
+    ra_status status = ra_sae_start_at_dictionary(model->sae, x.data, count, err);
+    ra_matrix_release(&x);
+    return status;
+}
+
 static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
     const ra_sae_settings *settings = &run->plan->sae;
     size_t d = ra_data_dimensions(run->inputs->data), K = run->plan->concepts;
@@ -129,7 +144,9 @@ static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
         ra_dictionary_free(dictionary);
         return status;
     }
-    return ra_sae_new(settings, dictionary, model->seed, &model->sae, err); /* takes the dictionary over */
+    TRY(ra_sae_new(settings, dictionary, model->seed, &model->sae, err)); /* takes the dictionary over */
+    bool along = run->plan->train.encoder_start == RA_ENCODER_START_DICTIONARY;
+    return along ? start_at_dictionary(run, model, err) : RA_OK;
 }
 
 /* A bad --init or --resume is found before any computing. */

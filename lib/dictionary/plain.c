@@ -99,10 +99,14 @@ static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t cou
 
 static const ra_dictionary_type plain = {normalise, compose, backward, WEIGHTS};
 
+/* Keeps these random numbers apart from the encoder's: drawn from the same seed in the same order, they would
+ * start every atom along its encoder row. */
+enum { DICTIONARY_STREAM = 0x0d1c7104 };
+
 /* Xavier-uniform, as the reference starts: +-sqrt(6 / (K + d)). Host memory. */
 static void start_random(ra_dictionary *dictionary, uint64_t seed) {
     ra_random random;
-    ra_random_seed(&random, seed);
+    ra_random_seed(&random, seed ^ DICTIONARY_STREAM);
     double bound = sqrt(6.0 / (double)(dictionary->concepts + dictionary->dimensions));
     float *weights = dictionary->parameters[WEIGHTS].value;
     for (size_t i = 0; i < dictionary->concepts * dictionary->dimensions; i++)

@@ -11,6 +11,7 @@ static const char *const kmeans_names[] = {"lloyd", "minibatch", NULL};
 static const char *const schedule_names[] = {"constant", "cosine", "linear", NULL};
 static const char *const standardize_names[] = {"none", "element", "global", NULL};
 static const char *const optimizer_names[] = {"adam", "adamw", NULL};
+static const char *const start_names[] = {"uniform", "dictionary", NULL};
 static const char *const init_names[] = {"eye", "permuted", "random", "xavier", "points", NULL};
 
 #define AT(member) offsetof(ra_train_settings, member)
@@ -41,6 +42,7 @@ enum {
     POINTS_ROWS,
     POINTS_ITERATIONS,
     POINTS_SEED,
+    ENCODER_START,
 };
 
 static const ra_setting rows[] = {
@@ -68,7 +70,7 @@ static const ra_setting rows[] = {
     [SHUFFLE] = {"shuffle", "no-shuffle", RA_SETTING_BOOL, AT(shuffle), NULL, 0, 0, NULL,
                  "take the rows in their order"},
     [SEED] = {"seed", "seed", RA_SETTING_COUNT, AT(seed), NULL, 0, 9007199254740992.0, "N",
-              "of every random choice"},
+              "of every random choice but the points"},
     [SHUFFLE_SEED] = {"shuffle_seed", "shuffle-seed", RA_SETTING_COUNT, AT(shuffle_seed), NULL, 0,
                       9007199254740992.0, "N", "of the order of the rows (--seed)"},
     [STANDARDIZE] = {"standardize", "standardize", RA_SETTING_NAME, AT(standardize), standardize_names, 0, 0,
@@ -92,7 +94,10 @@ static const ra_setting rows[] = {
     [POINTS_ITERATIONS] = {"points_iterations", "points-iterations", RA_SETTING_COUNT, AT(points_iterations),
                            NULL, 1, 2147483647, "I", "iterations of k-means, at most"},
     [POINTS_SEED] = {"points_seed", "points-seed", RA_SETTING_COUNT, AT(points_seed), NULL, 0,
-                     9007199254740992.0, "N", "of the points' random choices"},
+                     9007199254740992.0, "N", "of the points' random choices (0)"},
+    [ENCODER_START] = {"encoder_start", "encoder-start", RA_SETTING_NAME, AT(encoder_start), start_names, 0,
+                       0, "NAME",
+                       "where the encoder starts: uniform (at random) or dictionary (along the atoms)"},
 };
 
 const ra_settings_table *ra_train_settings_table(void) {

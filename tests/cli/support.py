@@ -173,6 +173,11 @@ def npy_bytes(tensor, fortran=False):
     )
 
 
+def cosine(a, b):
+    dot = sum(x * y for x, y in zip(a, b))
+    return dot / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+
 def write_npy(path, tensor):
     with open(path, "wb") as file:
         file.write(npy_bytes(tensor))

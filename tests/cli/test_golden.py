@@ -16,9 +16,8 @@ class Golden(Case):
         checkpoint = self.path("trained.safetensors")
         init = golden(run + ".init.safetensors")
         log = self.path("log.jsonl")
-        self.good(
-            "train", golden(run + ".x.npy"), "--init", init, "--no-shuffle", "--log", log, "-o", checkpoint
-        )
+        flags = ["--init", init, "--no-shuffle", "--schedule", "constant", "--log", log, "-o", checkpoint]
+        self.good("train", golden(run + ".x.npy"), *flags)
         return read_safetensors(golden(run + ".expected.safetensors"))[0], checkpoint
 
     def first_batch(self, run):

@@ -90,7 +90,7 @@ class Page(html.parser.HTMLParser):
         chart = next(self.figure(heading).all("svg", "chart"))
         left, top, width, height = map(float, chart.attributes["data-plot"].split())
         path = next(chart.all("path", "line")).attributes["d"]
-        self_contained = re.fullmatch(r"M\d+ \d+l0 0( ?-?\d+ ?-?\d+)*", path)
+        self_contained = re.fullmatch(r"M-?\d+ -?\d+l0 0( ?-?\d+ ?-?\d+)*", path)
         assert self_contained, path
         numbers = [int(n) for n in re.findall(r"-?\d+", path)]
         x = y = 0

@@ -48,9 +48,12 @@ class Defaults(Train):
             "loss": "mse",
             "nb_concepts": "60",
             "in_dimensions": "12",
-            "epochs": "20",
+            "epochs": "1000",  # 2,000 steps
             "batch_size": "64",
             "seed": "0",
+            "encoder_start": "dictionary",
+            "schedule": "cosine",
+            "lr": "0.0007",
         }.items():
             self.assertEqual(metadata.get(key), value, key)
         self.assertIn("out.safetensors: 60 concepts of 12 dimensions", text)
@@ -72,6 +75,29 @@ class Defaults(Train):
             self.assertAlmostEqual(sum(row), 1, places=5)
             self.assertLessEqual(sum(v * v for v in relax.values[k * 12 : (k + 1) * 12]), 1 + 1e-5)
         self.assertGreaterEqual(float(read_safetensors(self.out)[1]["running_threshold"]), 0)
+
+
+class Start(Train):
+    def encoder(self, *flags):
+        flags = ["--concepts", "6", "--top-k", "1", "--lr", "0"] + list(flags)
+        tensors, metadata = self.train(*flags)
+        return tensors, metadata, tensors["encoder.final_block.0.weight"].values
+
+    def cosines_with_the_points(self, *flags):
+        tensors, _, rows = self.encoder(*flags)
+        points = tensors["dictionary.C"].values
+        return [support.cosine(rows[k * 12 : k * 12 + 12], points[k * 12 : k * 12 + 12]) for k in range(6)]
+
+    def test_the_encoder_starts_along_the_atoms(self):
+        for cosine in self.cosines_with_the_points():
+            self.assertGreater(cosine, 1 - 1e-5)
+
+    def test_or_at_random(self):
+        self.assertLess(min(self.cosines_with_the_points("--encoder-start", "uniform")), 0.9)
+
+    def test_a_plain_dictionary_starts_as_the_reference_does(self):
+        metadata = self.encoder("--dictionary-kind", "l2")[1]
+        self.assertEqual(metadata["encoder_start"], "uniform")
 
 
 class Points(Train):
@@ -105,9 +131,9 @@ class Points(Train):
         taken = [v for row in rows for v in values[row * 12 : row * 12 + 12]]
         self.assertEqual(tensors["dictionary.C"].values, taken)
         self.assertEqual(set(tensors["points.row_distance"].values[::5]), {0.0})
-        self.assertEqual((metadata["points_method"], metadata["points_seed"]), ("sample", "3"))
+        self.assertEqual((metadata["points_method"], metadata["points_seed"]), ("sample", "0"))
         self.assertNotIn("kmeans", metadata)
-        same = self.train("--points", "20", "--points-method", "sample", "--points-seed", "3", "--seed", "4")
+        same = self.train("--points", "20", "--points-method", "sample", "--seed", "4")
         self.assertEqual(same[0]["dictionary.C"].values, taken)
         other = self.train("--points", "sample:20", "--points-seed", "5", "--seed", "3")
         self.assertNotEqual(other[0]["dictionary.C"].values, taken)
@@ -165,6 +191,15 @@ class Points(Train):
         self.assertEqual(self.train("--points", checkpoint, "--seed", "5")[0]["dictionary.C"].values, single)
         path = support.write_safetensors(self.path("p.safetensors"), {"p": given})
         self.assertEqual(self.train("--points", path)[0]["dictionary.C"].values, single)
+
+    def test_runs_of_different_seeds_share_their_points(self):
+        points = self.train("--points", "9", "--seed", "1")[0]["dictionary.C"].values
+        self.assertEqual(self.train("--points", "9", "--seed", "2")[0]["dictionary.C"].values, points)
+        other = self.train("--points", "9", "--seed", "1", "--points-seed", "2")[0]["dictionary.C"].values
+        self.assertNotEqual(other, points)
+
+    def test_one_point_a_concept_where_concepts_are_asked_for(self):
+        self.assertEqual(self.train("--concepts", "9")[0]["dictionary.W"].shape, [9, 9])
 
     def test_points_that_cannot_be(self):
         self.refused(["--points is 97", "96 rows"], "--points", "97")

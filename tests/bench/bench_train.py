@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""make bench-train: a step of `rasae train` beside a step of the reference's train_sae loop on torch.
+
+The same data and points, the method's documented size, the same threads; the two take turns, so that what else the
+machine does falls on both. The reference (overcomplete, torch) is installed into an environment of the benchmark's
+own, RASAE_BUILD/bench-venv: PyPI's torch brings its CUDA libraries along (5 GB on disk), which stay unused.
+
+    python3 tests/bench/bench_train.py [--write README.md] [--rounds 3] [--steps 16] [--threads 2]
+
+prints a table as Markdown; --write puts it between the two markers of that file, too. A step of ours is the time of
+the whole loop over its steps (--json), one of theirs the median time from batch to batch; of the rounds the fastest
+counts, on both sides, since what else the machine does can only slow a round down. Memory is the peak of the process
+(getrusage), the imports of torch included and named.
+"""
+import argparse
+import array
+import ctypes
+import json
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+import time
+import venv
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(TOP, os.environ.get("RASAE_BUILD", "build"))
+FOLDER = os.path.join(BUILD, "bench-train")
+VENV = os.path.join(BUILD, "bench-venv")
+THEIRS = os.path.join(TOP, "tests", "bench", "train_overcomplete.py")
+MARKERS = "<!-- bench-train -->", "<!-- /bench-train -->"
+
+PACKAGES = ["torch", "numpy", "scipy", "scikit-learn", "einops", "tqdm", "matplotlib"]
+REFERENCE = "overcomplete==0.3.0"
+
+DIMENSIONS, CONCEPTS, POINTS, ROWS, BATCH, TOP_K = 768, 10_000, 1_000, 8_192, 1_024, 50
+
+# The dense products of a step, 2 m n k each; what is sparse (decoding, both gradients of the codes) counts little.
+OURS_GFLOP = 2e-9 * DIMENSIONS * CONCEPTS * (BATCH + 2 * POINTS)  # x E^T, W C, dD C^T
+
+
+def environment():
+    """The benchmark's Python, made at the first call."""
+    python = os.path.join(VENV, "bin", "python")
+    if not os.path.exists(os.path.join(VENV, "complete")):
+        print("making %s" % VENV, file=sys.stderr, flush=True)
+        venv.create(VENV, with_pip=True, clear=True)
+        pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        subprocess.run(pip + PACKAGES, check=True)
+        subprocess.run(pip + ["--no-deps", REFERENCE], check=True)  # its models and plots are not needed
+        open(os.path.join(VENV, "complete"), "w").close()
+    return python
+
+
+def write_npy(path, values, width):
+    text = "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }" % (len(values) // width, width)
+    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode())
+        if sys.byteorder == "big":
+            values.byteswap()
+        file.write(values.tobytes())
+
+
+def inputs():
+    """8,192 rows, each a mixture of three points and noise, and those points."""
+    draw = random.Random(1)
+    points = [array.array("f", (draw.gauss(0, 1) for _ in range(DIMENSIONS))) for _ in range(POINTS)]
+    flat, rows = array.array("f"), array.array("f")
+    for point in points:
+        flat.extend(point)
+    for _ in range(ROWS):
+        mixed = [draw.gauss(0, 0.2) for _ in range(DIMENSIONS)]
+        for point in draw.sample(points, 3):
+            weight = draw.random()
+            mixed = [x + weight * p for x, p in zip(mixed, point)]
+        rows.extend(mixed)
+    paths = os.path.join(FOLDER, "x.npy"), os.path.join(FOLDER, "points.npy")
+    write_npy(paths[0], rows, DIMENSIONS)
+    write_npy(paths[1], flat, DIMENSIONS)
+    return paths
+
+
+def child(command, variables):
+    """What it prints, and the peak of its memory in MiB; the peak is that of this child alone."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **variables}, text=True)
+    out, errors = process.stdout.read(), process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit("%s\n%s" % (" ".join(command), errors))
+    return out, usage.ru_maxrss / 1024
+
+
+def ours(x, points, steps, threads):
+    out, peak = child([os.path.join(BUILD, "rasae"), "train", x, "--points", points, "-o", os.path.join(FOLDER, "ours.safetensors"),
+                       "--concepts", str(CONCEPTS), "--top-k", str(TOP_K), "--batch-size", str(BATCH), "--steps", str(steps),
+                       "--loss", "mse", "--lr", "5e-4", "--schedule", "constant", "--encoder-start", "uniform",
+                       "--threads", str(threads), "--json"], {})
+    summary = json.loads(out)
+    return {"seconds": summary["seconds"] / summary["steps"], "peak": peak, "loss": summary["loss"]}
+
+
+def theirs(python, x, points, steps, threads):
+    sizes = [str(n) for n in (CONCEPTS, TOP_K, BATCH, steps, threads)]
+    out, peak = child([python, THEIRS, x, points, *sizes], {"OMP_NUM_THREADS": str(threads)})
+    return {**json.loads(out.splitlines()[-1]), "peak": peak}
+
+
+def openblas_peak(threads):
+    """GFLOP/s of OpenBLAS's own sgemm, the best of some products of 2048; None where there is no OpenBLAS."""
+    try:
+        blas = ctypes.CDLL("libopenblas.so.0")
+    except OSError:
+        return None
+    n, best = 2048, 0.0
+    a, b, c = ((ctypes.c_float * (n * n))(*([0.5] * (n * n))) for _ in range(3))
+    blas.openblas_set_num_threads(threads)
+    for _ in range(8):
+        began = time.perf_counter()
+        blas.cblas_sgemm(101, 111, 111, n, n, n, ctypes.c_float(1), a, n, b, n, ctypes.c_float(0), c, n)
+        best = max(best, 2e-9 * n ** 3 / (time.perf_counter() - began))
+    return best
+
+
+def processor():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        found = re.search(r"model name\s*: (.*)", file.read())
+    return found.group(1) if found else "unknown processor"
+
+
+def table(mine, reference, threads, blas):
+    step = [min(run["seconds"] for run in runs) for runs in (mine, reference)]
+    peak = [max(run["peak"] for run in runs) for runs in (mine, reference)]
+    about = reference[0]
+    sgemm = max(filter(None, [blas, about["sgemm"]]))
+    lines = [
+        "| %s dimensions, %s concepts, %s points, top_k %d, batch %s, %d threads | a step | peak memory | of sgemm's peak |"
+        % (DIMENSIONS, format(CONCEPTS, ","), format(POINTS, ","), TOP_K, format(BATCH, ","), threads),
+        "|---|---|---|---|",
+        "| `rasae train` | %.2f s | %.0f MiB | %.0f of %.0f GFLOP/s |" % (step[0], peak[0], OURS_GFLOP / step[0], sgemm),
+        "| overcomplete 0.3.0, `train_sae`, torch %s | %.2f s | %.0f MiB (%.0f of it after the imports) | |"
+        % (about["torch"], step[1], peak[1], about["imports"]),
+        "| | %.1f times as fast | %.2f of the memory | |" % (step[1] / step[0], peak[0] / peak[1]),
+        "",
+        "The fastest of %d rounds each, taking turns, on %s. BLAS: ours OpenBLAS (sgemm %s), torch's %s (%.0f GFLOP/s)."
+        % (len(mine), processor(), "%.0f GFLOP/s" % blas if blas else "not found", about["blas"], about["sgemm"]),
+    ]
+    return "\n".join(lines)
+
+
+def around_block(path):
+    """What stands before and behind the block between the markers; called before the long work, too."""
+    with open(path, encoding="utf-8") as file:
+        whole = file.read()
+    begin, end = whole.find(MARKERS[0]), whole.find(MARKERS[1])
+    if begin < 0 or end < begin:
+        sys.exit("%s has no %s followed by %s" % (path, *MARKERS))
+    return whole[:begin + len(MARKERS[0])], whole[end:]
+
+
+def replace_block(path, text):
+    before, behind = around_block(path)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(before + "\n" + text + "\n" + behind)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Times a training step beside the reference's; see the head of this file.")
+    parser.add_argument("--write", metavar="README", help="put the table between the markers of this file, too")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    if options.write:
+        around_block(options.write)
+    os.makedirs(FOLDER, exist_ok=True)
+    python = environment()
+    x, points = inputs()
+    mine, reference = [], []
+    for number in range(options.rounds):
+        mine.append(ours(x, points, options.steps, options.threads))
+        reference.append(theirs(python, x, points, options.steps, options.threads))
+        print("round %d: %.2f s and %.2f s a step; loss %.4f and %.4f; load %.1f" % (
+            number + 1, mine[-1]["seconds"], reference[-1]["seconds"], mine[-1]["loss"], reference[-1]["loss"], os.getloadavg()[0]),
+            file=sys.stderr, flush=True)
+    text = table(mine, reference, options.threads, openblas_peak(options.threads))
+    print(text)
+    if options.write:
+        replace_block(options.write, text)
+
+
+if __name__ == "__main__":
+    main()

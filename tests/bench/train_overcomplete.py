@@ -1,0 +1,71 @@
+"""The reference's side of bench_train.py, run by its environment's Python:
+
+    train_overcomplete.py X POINTS CONCEPTS TOP_K BATCH STEPS THREADS
+
+prints one JSON object. The package's own __init__ imports vision models and plotting, which need more packages than
+its autoencoders do; an empty package in its place lets those alone be imported.
+"""
+import contextlib
+import importlib.util
+import io
+import json
+import re
+import resource
+import statistics
+import sys
+import time
+import types
+
+
+def import_reference():
+    package = types.ModuleType("overcomplete")
+    package.__path__ = list(importlib.util.find_spec("overcomplete").submodule_search_locations)
+    sys.modules["overcomplete"] = package
+    from overcomplete.sae import rasae, train
+    return rasae.RATopKSAE, train.train_sae
+
+
+def main():
+    x, points, *sizes = sys.argv[1:]
+    concepts, top_k, batch, steps, threads = map(int, sizes)
+    import numpy
+    import torch
+    torch.set_num_threads(threads)
+    model_class, train_sae = import_reference()
+    imports = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    torch.manual_seed(1)
+    rows, candidates = torch.from_numpy(numpy.load(x)), torch.from_numpy(numpy.load(points))
+    model = model_class(rows.shape[1], concepts, candidates, top_k=top_k)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(rows), batch_size=batch, shuffle=True)
+    began = []
+
+    class Clocked:
+        """The loader, noting when each batch is asked for: from one to the next is a step, all of it."""
+
+        def __iter__(self):
+            for item in loader:
+                began.append(time.perf_counter())
+                yield item
+            began.append(time.perf_counter())
+
+    def mse(x, x_hat, pre_codes, codes, dictionary):
+        return (x - x_hat).square().mean()
+
+    epochs = -(-steps * batch // len(rows))
+    with contextlib.redirect_stdout(io.StringIO()):
+        logs = train_sae(model, Clocked(), mse, torch.optim.Adam(model.parameters(), lr=5e-4), nb_epochs=epochs, clip_grad=1.0)
+    per_epoch = len(rows) // batch + 1  # the marks of an epoch: its steps and its end
+    times = [b - a for i, (a, b) in enumerate(zip(began, began[1:])) if (i + 1) % per_epoch != 0]
+    peak = 0.0
+    a, b = torch.full((2048, 2048), 0.5), torch.full((2048, 2048), 0.5)
+    for _ in range(8):
+        start = time.perf_counter()
+        a @ b
+        peak = max(peak, 2e-9 * 2048 ** 3 / (time.perf_counter() - start))
+    found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    print(json.dumps({"seconds": statistics.median(times[1:]), "loss": float(numpy.mean(logs["step_loss"][-2:])), "steps": len(times),
+                      "imports": imports, "torch": torch.__version__, "blas": found.group(1) if found else "unknown", "sgemm": peak}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""make study: how well and how reproducibly each kind of autoencoder explains the words and the digits.
+
+Every row of SETTINGS is trained on both data sets with the seeds SEEDS by `rasae train`, measured by `rasae eval`,
+and each pair of seeds by `rasae compare`; the table holds the means. The data is standardised element-wise first,
+constant columns dropped, as in Fel et al. 2025.
+
+    python3 tests/study/study.py [--readme README.md] [--only digits] [--seeds 1,2]
+
+prints the table as Markdown; with --readme it also takes the place of what stands between the two markers there.
+Python's standard library alone; RASAE_BUILD names the build folder (build). Model files go to RASAE_BUILD/study.
+
+The archetypal rows take the trainer's defaults but for delta, and differ in what their seeds share:
+
+    shared     the points; each seed starts W at eye (the reference's protocol): atom i at point i
+    permuted   the points, in another order for each seed, which is the same as permuting the columns of W
+    half       twice as many points as atoms, permuted: each seed starts at another half of them
+    resampled  nothing: k-means has another seed for each
+"""
+import argparse
+import array
+import itertools
+import json
+import math
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(TOP, os.environ.get("RASAE_BUILD", "build"))
+FOLDER = os.path.join(BUILD, "study")
+MARKERS = "<!-- study -->", "<!-- /study -->"
+
+SEEDS = [1, 2, 3, 4]
+STEPS = "2000"
+
+# name: file, concepts, active latents, penalty of reanimate (it is a sum over the batch), penalty of l1
+DATA = {
+    "words": ("words.safetensors", 400, 16, "5e-7", "6e-5"),
+    "digits": ("digits.npy", 128, 8, "5e-7", "6e-4"),
+}
+
+PLAIN = ["--dictionary-kind", "l2", "--no-multiplier"]
+
+AS_REFERENCE = ["--top-k", "{k}", "--delta", "0.1", "--encoder-start", "uniform", "--schedule", "constant", "--lr", "5e-3",
+                "--loss", "reanimate", "--penalty", "{reanimate}"]
+
+# name, what the seeds share, flags; {reanimate} and {l1} are of the data
+SETTINGS = [
+    ("TopK", "", PLAIN + ["--top-k", "{k}", "--loss", "reanimate", "--penalty", "{reanimate}", "--lr", "5e-3"]),
+    ("JumpReLU", "", PLAIN + ["--sae", "jumprelu", "--bandwidth", "0.01", "--penalty", "{l1}", "--lr", "5e-3"]),
+    ("RA, delta 0.1, the reference's training", "shared", AS_REFERENCE),
+    ("RA, delta 0.1, the reference's training", "resampled", AS_REFERENCE),
+    ("RA, delta 0", "shared", ["--top-k", "{k}", "--delta", "0"]),
+    ("RA, delta 0", "permuted", ["--top-k", "{k}", "--delta", "0"]),
+    ("RA, delta 0.1", "shared", ["--top-k", "{k}", "--delta", "0.1"]),
+    ("RA, delta 0.1", "permuted", ["--top-k", "{k}", "--delta", "0.1"]),
+    ("RA, delta 1", "shared", ["--top-k", "{k}", "--delta", "1"]),
+    ("RA, delta 1", "permuted", ["--top-k", "{k}", "--delta", "1"]),
+    ("RA, delta 1", "half", ["--top-k", "{k}", "--delta", "1"]),
+    ("RA, delta 1", "resampled", ["--top-k", "{k}", "--delta", "1"]),
+]
+
+# heading, the member's names in what `eval` prints (the first that is there), digits after the point
+COLUMNS = [
+    ("R²", ["r2"], 3),
+    ("L0", ["l0"], 1),
+    ("dead", ["dead_ratio"], 2),
+    ("stability", ["stability"], 3),
+    ("centred", ["stability_centred"], 3),
+    ("OOD", ["ood"], 3),
+    ("coherence", ["coherence", "collinearity"], 3),
+    ("stable rank", ["stable_rank"], 1),
+    ("effective rank", ["effective_rank"], 1),
+]
+
+
+# ---- files -------------------------------------------------------------------------------------------------
+
+def read_safetensors(path, name):
+    """A tensor of a file: its numbers and its shape."""
+    with open(path, "rb") as file:
+        blob = file.read()
+    length = struct.unpack("<Q", blob[:8])[0]
+    entry = json.loads(blob[8:8 + length])[name]
+    start, end = entry["data_offsets"]
+    code = {"F32": "f", "F16": "e"}[entry["dtype"]]
+    body = blob[8 + length + start:8 + length + end]
+    return struct.unpack("<%d%s" % (len(body) // struct.calcsize(code), code), body), entry["shape"]
+
+
+def read_npy(path):
+    with open(path, "rb") as file:
+        blob = file.read()
+    length = struct.unpack("<H", blob[8:10])[0]
+    shape = [int(n) for n in re.search(rb"'shape': \(([\d, ]+)\)", blob[10:10 + length]).group(1).split(b",") if n.strip()]
+    return struct.unpack("<%df" % math.prod(shape), blob[10 + length:]), shape
+
+
+def write_npy(path, rows):
+    text = "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }" % (len(rows), len(rows[0]))
+    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode())
+        for row in rows:
+            values = array.array("f", row)
+            if sys.byteorder == "big":
+                values.byteswap()
+            file.write(values.tobytes())
+
+
+def standardised(path):
+    """The rows with every column at mean 0 and variance 1; columns without variance are left out."""
+    values, (count, width) = read_npy(path) if path.endswith(".npy") else read_safetensors(path, "embeddings")
+    columns = []
+    for j in range(width):
+        column = values[j::width]
+        mean = math.fsum(column) / count
+        scale = math.sqrt(math.fsum((x - mean) ** 2 for x in column) / count)
+        if scale > 0:
+            columns.append([(x - mean) / scale for x in column])
+    return list(zip(*columns))
+
+
+# ---- runs --------------------------------------------------------------------------------------------------
+
+def rasae(*arguments):
+    done = subprocess.run([os.path.join(BUILD, "rasae"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit("rasae %s\n%s" % (" ".join(arguments), done.stderr))
+    return done.stdout
+
+
+def points_of(data, concepts, x):
+    """The vectors of as many k-means centroids, kept for all rows that share them."""
+    path = os.path.join(FOLDER, "%s.%d.points.safetensors" % (data, concepts))
+    rasae("train", x, "-o", path, "--concepts", str(concepts), "--top-k", "1", "--steps", "1", "--quiet")
+    values, (count, width) = read_safetensors(path, "dictionary.C")
+    return [values[i * width:(i + 1) * width] for i in range(count)]
+
+
+def start(share, data, concepts, seed, x, points):
+    """The flags that make the start of one seed."""
+    if share == "resampled":
+        return ["--points-seed", str(seed)]
+    if share not in ("permuted", "half"):
+        return []
+    count = 2 * concepts if share == "half" else concepts
+    if count not in points:
+        points[count] = points_of(data, count, x)
+    order = random.Random(seed).sample(range(count), count)
+    path = os.path.join(FOLDER, "%s.%s.%d.npy" % (data, share, seed))
+    write_npy(path, [points[count][i] for i in order])
+    return ["--points", path]
+
+
+def measure(data, x, name, share, flags, seeds, points):
+    """The means of every figure over the seeds and over their pairs."""
+    _, concepts, k, reanimate, l1 = DATA[data]
+    filled = [flag.format(k=k, reanimate=reanimate, l1=l1) for flag in flags]
+    models, results = [], []
+    for seed in seeds:
+        model = os.path.join(FOLDER, "%s.%s.%s.%d.safetensors" % (data, re.sub(r"\W+", "-", name), share or "own", seed))
+        rasae("train", x, "-o", model, "--concepts", str(concepts), "--steps", STEPS, "--seed", str(seed), "--quiet", *filled,
+              *start(share, data, concepts, seed, x, points))
+        models.append(model)
+        results.append(json.loads(rasae("eval", model, x, "--json")))
+    pairs = [json.loads(rasae("compare", a, b, "--json")) for a, b in itertools.combinations(models, 2)]
+    return {**means(results), **means(pairs)}
+
+
+def means(results):
+    names = [name for name, value in results[0].items() if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    return {name: math.fsum(result[name] for result in results) / len(results) for name in names}
+
+
+# ---- the table ---------------------------------------------------------------------------------------------
+
+def machine():
+    """The processor's name and the number of cores this process may use."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        found = re.search(r"model name\s*: (.*)", file.read())
+    return "%s, %d cores" % (found.group(1) if found else "unknown processor", len(os.sched_getaffinity(0)))
+
+
+def cell(figures, names, places):
+    for name in names:
+        if name in figures:
+            return "%.*f" % (places, figures[name])
+    return "-"
+
+
+def table(data, rows):
+    file, concepts, k, _, _ = DATA[data]
+    lines = ["| %s: %d concepts | seeds share | %s |" % (data, concepts, " | ".join(column[0] for column in COLUMNS)),
+             "|---|---|" + "---|" * len(COLUMNS)]
+    for name, share, figures in rows:
+        cells = " | ".join(cell(figures, names, places) for _, names, places in COLUMNS)
+        lines.append("| %s | %s | %s |" % (name, share or "nothing", cells))
+    return "\n".join(lines)
+
+
+def around_block(path):
+    """What stands before and behind the block between the markers; called before the long work, too."""
+    with open(path, encoding="utf-8") as file:
+        whole = file.read()
+    begin, end = whole.find(MARKERS[0]), whole.find(MARKERS[1])
+    if begin < 0 or end < begin:
+        sys.exit("%s has no %s followed by %s" % (path, *MARKERS))
+    return whole[:begin + len(MARKERS[0])], whole[end:]
+
+
+def replace_block(path, text):
+    before, behind = around_block(path)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(before + "\n" + text + "\n" + behind)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Trains and compares; see the head of this file.")
+    parser.add_argument("--readme", help="write the tables between the markers of this file, too")
+    parser.add_argument("--only", choices=sorted(DATA), help="one data set")
+    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="at least two, with commas between")
+    options = parser.parse_args()
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    if len(set(seeds)) < 2:
+        parser.error("--seeds needs at least two: stability is between two runs")
+    if options.readme and (options.only or seeds != SEEDS):
+        parser.error("--readme goes with all of the data and all of the seeds")
+    if options.readme:
+        around_block(options.readme)
+    os.makedirs(FOLDER, exist_ok=True)
+    began, tables = time.monotonic(), []
+    for data in [options.only] if options.only else DATA:
+        x, points, rows = os.path.join(FOLDER, data + ".npy"), {}, []
+        write_npy(x, standardised(os.path.join(TOP, "tests", "data", DATA[data][0])))
+        for name, share, flags in SETTINGS:
+            rows.append((name, share, measure(data, x, name, share, flags, seeds, points)))
+            print("%5.0f s  %s: %s %s" % (time.monotonic() - began, data, name, share), file=sys.stderr, flush=True)
+        tables.append(table(data, rows))
+    text = "\n\n".join(tables) + "\n\n%d seeds, %s steps; standardised data; %.0f s on %s." % (
+        len(seeds), STEPS, time.monotonic() - began, machine())
+    print(text)
+    if options.readme:
+        replace_block(options.readme, text)
+
+
+if __name__ == "__main__":
+    main()
