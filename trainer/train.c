@@ -177,6 +177,7 @@ static void close_inputs(train_inputs *inputs) {
     ra_data_free(inputs->data);
     ra_labels_free(inputs->labels);
     ra_safetensors_free(inputs->init);
+    ra_safetensors_free(inputs->begun);
     ra_array_free(inputs->points);
 }
 
@@ -193,7 +194,20 @@ static ra_status run_all(train_run *run, ra_error *err) {
     return RA_OK;
 }
 
-static ra_status train(const train_options *options, const ra_group *group, ra_error *err) {
+/* A run that was still looking for points has no model to go on with: it is planned anew, as it was. */
+static ra_status settle_begun(train_options *options, train_inputs *inputs, train_run *run, ra_error *err) {
+    TRY(train_check_resume(options, inputs, err));
+    if (!train_begun_is(inputs->init)) return RA_OK;
+    inputs->begun = inputs->init;
+    inputs->init = NULL;
+    for (size_t i = 0; i < run->count; i++) {
+        ra_free(run->models[i].resume);
+        run->models[i].resume = NULL;
+    }
+    return train_begun_settle(inputs->begun, options, err);
+}
+
+static ra_status train(train_options *options, const ra_group *group, ra_error *err) {
     train_inputs inputs = {0};
     train_plan plan;
     train_run run = {.options = options, .inputs = &inputs, .plan = &plan, .group = group};
@@ -205,7 +219,7 @@ static ra_status train(const train_options *options, const ra_group *group, ra_e
     for (size_t i = 0; i < run.count && status == RA_OK; i++)
         status = check_files(options, &run.models[i], err);
     if (status == RA_OK) status = open_inputs(options, run.models[0].resume, &inputs, err);
-    if (status == RA_OK && options->resume) status = train_check_resume(options, &inputs, err);
+    if (status == RA_OK && options->resume) status = settle_begun(options, &inputs, &run, err);
     if (status == RA_OK) status = train_plan_make(options, &inputs, run.count, &plan, err);
     if (status == RA_OK) status = run_all(&run, err);
     train_run_release(&run);

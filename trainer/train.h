@@ -9,6 +9,7 @@
  *     train_log.c     a line a step
  *     train_history.c the course of a run in its checkpoint, for the report of a resumed one
  *     train_save.c    checkpoints, and what a resumed run takes from them
+ *     train_begun.c   the same for a run that is still looking for points
  *     train_summary.c what is said at the end
  *     train_standardize.c  mean and scale of the data, measured or taken from --init
  *     train_report.c  the page of --report
@@ -38,7 +39,8 @@ typedef struct train_options {
 typedef struct train_inputs {
     ra_data *data;
     ra_labels *labels;
-    ra_safetensors *init; /* of --init, or of --resume and the first seed */
+    ra_safetensors *init;  /* of --init, or of --resume and the first seed */
+    ra_safetensors *begun; /* of --resume, for a run that was still looking for points */
     ra_array *points;
 } train_inputs;
 
@@ -128,8 +130,9 @@ typedef struct train_run {
     size_t count;
     progress_meter progress;
     double total_rows, seconds;
-    bool reported;    /* the page is written */
-    bool interrupted; /* the models are saved as they are, for --resume */
+    double points_saved_at; /* when the last file of k-means was written, in seconds of k-means */
+    bool reported;          /* the page is written */
+    bool interrupted;       /* what there is is saved as it is, for --resume */
 } train_run;
 
 /* The models of a command line, by their seeds, with the names of their files; nothing is opened. In a run of
@@ -164,8 +167,33 @@ ra_status train_restore(const train_run *run, train_model *model, ra_error *err)
 ra_status train_history_store(train_model *model, ra_safetensors_writer *writer, ra_error *err);
 void train_history_restore(train_model *model, const ra_safetensors *file);
 
+/* Texts that have to live until a file is written. */
+enum { TRAIN_METADATA_SETTINGS = 32, TRAIN_METADATA_TEXT = 64 };
+typedef struct train_metadata {
+    char settings[TRAIN_METADATA_SETTINGS][TRAIN_METADATA_TEXT];
+    char dimensions[TRAIN_METADATA_TEXT], rows[TRAIN_METADATA_TEXT];
+    char digest[RA_DIGEST_SIZE];
+} train_metadata;
+
+/* The settings of the training, and what tells its data from others. */
+ra_status train_save_settings(const train_run *run, const ra_train_settings *settings, train_metadata *texts,
+                              ra_safetensors_writer *writer, ra_error *err);
+ra_status train_save_data(const train_run *run, train_metadata *texts, ra_safetensors_writer *writer,
+                          ra_error *err);
+/* RA_ERR_ARGUMENT or RA_ERR_SHAPE when the data are not those that a file was trained on. */
+ra_status train_check_data(const ra_safetensors *file, const ra_data *data, ra_error *err);
+
 /* When enough steps or minutes have passed since the last one. */
 ra_status train_save_if_due(const train_run *run, train_model *model, ra_error *err);
+
+/* A run that is interrupted while it is looking for points leaves a file, too: its settings, and how far
+ * k-means is (kmeans NULL: not far enough to be kept). It is no model yet. */
+ra_status train_begun_save(const train_run *run, const ra_kmeans_progress *kmeans, ra_error *err);
+bool train_begun_is(const ra_safetensors *file);
+/* Gives the options what such a file knows and the command line has not said. */
+ra_status train_begun_settle(const ra_safetensors *file, train_options *options, ra_error *err);
+/* Where k-means goes on, or nothing. What it points to lives as long as the file. */
+ra_status train_begun_start(const ra_safetensors *file, ra_kmeans_options *options, ra_error *err);
 
 /* From here on the data give out standardised rows, if the plan says so. */
 ra_status train_standardize(train_run *run, ra_error *err);

@@ -13,8 +13,24 @@
 
 /* ---- candidate points -------------------------------------------------------------------------------- */
 
+/* What a callback, which can only say stop, found wrong. */
+typedef struct loop_state {
+    train_run *run;
+    ra_status status;
+    ra_error *err;
+} loop_state;
+
+/* All members of a group stop at the same moment, whoever was interrupted. */
+static bool is_time_to_stop(loop_state *state) {
+    uint8_t stop = command_interrupted();
+    ra_status status = ra_group_unite(state->run->group, &stop, 1, state->err);
+    if (status != RA_OK) state->status = status;
+    return stop || status != RA_OK;
+}
+
 static bool on_kmeans(void *context, const ra_kmeans_progress *kmeans) {
-    train_run *run = context;
+    loop_state *state = context;
+    train_run *run = state->run;
     size_t iteration = kmeans->iteration;
     if (progress_due(&run->progress, iteration)) {
         progress_field fields[2] = {{"drawing seeds"}}; /* which counts as iteration 0 */
@@ -22,31 +38,43 @@ static bool on_kmeans(void *context, const ra_kmeans_progress *kmeans) {
         snprintf(fields[1].text, sizeof fields[1].text, "inertia %.6g", kmeans->inertia);
         progress_show(&run->progress, iteration, 0, fields, 2);
     }
-    return !command_interrupted();
+    double minutes = (progress_elapsed(&run->progress) - run->points_saved_at) / 60;
+    bool due = run->options->checkpoint_minutes && minutes >= (double)run->options->checkpoint_minutes;
+    run->interrupted = is_time_to_stop(state);
+    if (state->status == RA_OK && (due || run->interrupted)) {
+        state->status = train_begun_save(run, kmeans, state->err);
+        run->points_saved_at = progress_elapsed(&run->progress);
+    }
+    return !run->interrupted && state->status == RA_OK;
 }
 
 static ra_status points_by_kmeans(train_run *run, ra_error *err) {
     const ra_train_settings *settings = &run->plan->train; /* the plan has completed them */
-    const ra_kmeans_options options = {
+    loop_state state = {run, RA_OK, err};
+    ra_error stopped = {0};
+    ra_kmeans_options options = {
         .method = (ra_kmeans_method)settings->kmeans,
         .clusters = run->plan->points,
         .rows = train_knows(settings, "points-rows") ? settings->points_rows : 0,
         .max_iterations = train_knows(settings, "points-iterations") ? settings->points_iterations : 0,
         .seed = settings->points_seed,
         .progress = on_kmeans,
-        .context = run,
+        .context = &state,
     };
+    if (run->inputs->begun) {
+        TRY(train_check_data(run->inputs->begun, run->inputs->data, err));
+        TRY(train_begun_start(run->inputs->begun, &options, err));
+    }
     progress_note(&run->progress, "looking for %s points by k-means", format_grouped(options.clusters).text);
+    if (options.start) progress_note(&run->progress, "going on from iteration %zu", options.start_iteration);
     progress_start(&run->progress, "k-means", 0);
-    ra_status status = ra_points_kmeans(run->backend, run->inputs->data, &options, &run->points, err);
-    if (status == RA_ERR_CANCELLED)
-        return ra_error_set(err, RA_ERR_CANCELLED,
-                            "interrupted while looking for points; nothing was written");
-    if (status == RA_OK)
-        progress_note(&run->progress, "found them in %zu iterations and %s, inertia %.6g",
-                      run->points.iterations, format_seconds(progress_elapsed(&run->progress)).text,
-                      run->points.inertia);
-    return status;
+    ra_status status = ra_points_kmeans(run->backend, run->inputs->data, &options, &run->points, &stopped);
+    if (state.status != RA_OK) return state.status;
+    if (status == RA_ERR_CANCELLED && run->interrupted) return RA_OK;
+    if (status != RA_OK) return ra_error_set(err, status, "%s", stopped.message);
+    progress_note(&run->progress, "found them in %zu iterations and %s, inertia %.6g", run->points.iterations,
+                  format_seconds(progress_elapsed(&run->progress)).text, run->points.inertia);
+    return RA_OK;
 }
 
 /* Every row is a point, and its own nearest row: its label is the row's. */
@@ -94,7 +122,7 @@ static ra_status find_points(train_run *run, ra_error *err) {
     case POINTS_FILE:
         return points_from_file(run, err);
     case POINTS_INIT:
-        if (run->options->resume) return ra_points_load(inputs->init, &run->points, err);
+        if (run->models[0].resume) return ra_points_load(inputs->init, &run->points, err);
         TRY(ra_safetensors_get(inputs->init, "dictionary.C", &given, err));
         break;
     }
@@ -197,21 +225,6 @@ static void show_step(train_run *run, const ra_train_progress *step) {
     progress_show(&run->progress, step->step, run->total_rows, fields, 4);
 }
 
-/* What the callback, which can only say stop, found wrong. */
-typedef struct loop_state {
-    train_run *run;
-    ra_status status;
-    ra_error *err;
-} loop_state;
-
-/* All members of a group stop after the same step, whoever was interrupted. */
-static bool is_time_to_stop(loop_state *state) {
-    uint8_t stop = command_interrupted();
-    ra_status status = ra_group_unite(state->run->group, &stop, 1, state->err);
-    if (status != RA_OK) state->status = status;
-    return stop || status != RA_OK;
-}
-
 static bool on_step(void *context, size_t which, const ra_train_progress *step) {
     loop_state *state = context;
     train_run *run = state->run;
@@ -280,7 +293,7 @@ ra_status train_run_all(train_run *run, ra_error *err) {
     TRY(open_saes(run, err));
     TRY(train_standardize(run, err));
     TRY(find_points(run, err));
-    TRY(command_check_interrupted(err));
+    if (run->interrupted) return RA_OK; /* and what k-means had is saved */
     TRY(make_trainers(run, err));
     note_settings(run);
     TRY(train(run, err));

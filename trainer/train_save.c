@@ -9,32 +9,21 @@
 
 #include <string.h>
 
-enum { MAX_SETTINGS = 32, TEXT_SIZE = 64, DIGEST_ROWS = 64 };
+enum { TEXT_SIZE = TRAIN_METADATA_TEXT, DIGEST_ROWS = 64 };
 
 static const char rows_key[] = "train.rows", digest_key[] = "train.data";
 
-/* Texts that have to live until the file is written. */
-typedef struct metadata_texts {
-    char settings[MAX_SETTINGS][TEXT_SIZE];
-    char concepts[TEXT_SIZE], dimensions[TEXT_SIZE], rows[TEXT_SIZE];
-    char digest[RA_DIGEST_SIZE];
-} metadata_texts;
-
-static ra_status store_settings(const train_run *run, const train_model *model, metadata_texts *texts,
-                                ra_safetensors_writer *writer, ra_error *err) {
+ra_status train_save_settings(const train_run *run, const ra_train_settings *settings, train_metadata *texts,
+                              ra_safetensors_writer *writer, ra_error *err) {
     const ra_settings_table *table = ra_train_settings_table();
-    const ra_train_settings *train = &model->settings;
     int epochs = ra_setting_by_flag(table, "epochs");
-    for (size_t i = 0; i < table->count && i < MAX_SETTINGS; i++) {
-        if (!ra_setting_known(train, i)) continue;
-        if ((int)i == epochs && train_knows(train, "steps")) continue; /* it was not what counted */
-        ra_setting_print(table, i, train, texts->settings[i], TEXT_SIZE);
+    for (size_t i = 0; i < table->count && i < TRAIN_METADATA_SETTINGS; i++) {
+        if (!ra_setting_known(settings, i)) continue;
+        if ((int)i == epochs && train_knows(settings, "steps")) continue; /* it was not what counted */
+        ra_setting_print(table, i, settings, texts->settings[i], TEXT_SIZE);
         TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, texts->settings[i], err));
     }
-    snprintf(texts->concepts, TEXT_SIZE, "%zu", run->plan->concepts);
     snprintf(texts->dimensions, TEXT_SIZE, "%zu", ra_data_dimensions(run->inputs->data));
-    if (ra_setting_by_key(table, "nb_concepts") < 0)
-        TRY(ra_safetensors_writer_metadata(writer, "nb_concepts", texts->concepts, err));
     return ra_safetensors_writer_metadata(writer, "in_dimensions", texts->dimensions, err);
 }
 
@@ -52,15 +41,15 @@ static ra_status digest_data(const ra_data *data, char digest[RA_DIGEST_SIZE], r
     return RA_OK;
 }
 
-static ra_status store_data(const train_run *run, metadata_texts *texts, ra_safetensors_writer *writer,
-                            ra_error *err) {
+ra_status train_save_data(const train_run *run, train_metadata *texts, ra_safetensors_writer *writer,
+                          ra_error *err) {
     TRY(digest_data(run->inputs->data, texts->digest, err));
     snprintf(texts->rows, TEXT_SIZE, "%zu", ra_data_rows(run->inputs->data));
     TRY(ra_safetensors_writer_metadata(writer, rows_key, texts->rows, err));
     return ra_safetensors_writer_metadata(writer, digest_key, texts->digest, err);
 }
 
-static ra_status check_data(const ra_safetensors *file, const ra_data *data, ra_error *err) {
+ra_status train_check_data(const ra_safetensors *file, const ra_data *data, ra_error *err) {
     const char *rows = ra_safetensors_metadata(file, rows_key),
                *known = ra_safetensors_metadata(file, digest_key);
     char text[TEXT_SIZE], digest[RA_DIGEST_SIZE];
@@ -79,16 +68,17 @@ static ra_status check_data(const ra_safetensors *file, const ra_data *data, ra_
 }
 
 /* Labels that were given when the run began need not be given again. */
-static ra_status keep_labels(const train_run *run, ra_safetensors_writer *writer, ra_error *err) {
+static ra_status keep_labels(const train_run *run, const train_model *model, ra_safetensors_writer *writer,
+                             ra_error *err) {
     static const char name[] = "points.row_labels";
-    const ra_tensor *lines = run->options->resume ? ra_safetensors_find(run->inputs->init, name) : NULL;
+    const ra_tensor *lines = model->resume ? ra_safetensors_find(run->inputs->init, name) : NULL;
     return lines ? ra_safetensors_writer_tensor(writer, name, lines, err) : RA_OK;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------- */
 
 ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
-    metadata_texts texts;
+    train_metadata texts;
     ra_safetensors_writer *writer = NULL;
     char *labels = NULL;
     ra_status status = RA_OK;
@@ -98,13 +88,13 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
     TRY_OUT(status, ra_trainer_store(model->trainer, state, writer, err));
     if (state) TRY_OUT(status, train_history_store(model, writer, err));
-    if (state) TRY_OUT(status, store_data(run, &texts, writer, err));
+    if (state) TRY_OUT(status, train_save_data(run, &texts, writer, err));
     bool archetypal = ra_sae_get_settings(model->sae)->dictionary == RA_DICTIONARY_ARCHETYPAL;
     if (archetypal && run->points.vectors.rows) /* of others they were only the start */
         TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
-    if (archetypal && !labels) TRY_OUT(status, keep_labels(run, writer, err));
+    if (archetypal && !labels) TRY_OUT(status, keep_labels(run, model, writer, err));
     TRY_OUT(status, ra_data_store_standardisation(run->inputs->data, writer, err));
-    TRY_OUT(status, store_settings(run, model, &texts, writer, err));
+    TRY_OUT(status, train_save_settings(run, &model->settings, &texts, writer, err));
     TRY_OUT(status, ra_safetensors_writer_write(writer, model->output, err));
     model->saved_step = ra_trainer_done(model->trainer);
     model->saved_at = progress_elapsed(&run->progress);
@@ -161,7 +151,7 @@ ra_status train_check_resume(const train_options *options, const train_inputs *i
 ra_status train_restore(const train_run *run, train_model *model, ra_error *err) {
     ra_safetensors *file = NULL;
     TRY(ra_safetensors_open(model->resume, &file, err));
-    ra_status status = check_data(file, run->inputs->data, err);
+    ra_status status = train_check_data(file, run->inputs->data, err);
     if (status == RA_OK) status = ra_trainer_restore(model->trainer, file, err);
     if (status == RA_OK) train_history_restore(model, file);
     ra_safetensors_free(file);

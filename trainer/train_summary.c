@@ -48,8 +48,28 @@ static void summary_text(const train_run *run, const train_model *model) {
            ra_data_dimensions(run->inputs->data));
 }
 
+/* There is no model yet. */
+static void summary_of_points(const train_run *run) {
+    json_writer json = {.file = stdout};
+    if (run->options->json) {
+        json_object(&json, NULL);
+        json_text(&json, "output", run->models[0].output);
+        json_count(&json, "steps", 0);
+        json_bool(&json, "finished", false);
+        json_end(&json);
+        return;
+    }
+    printf("interrupted while looking for points; to go on, give the same command with --resume ");
+    print_clean(stdout, run->options->output);
+    putchar('\n');
+}
+
 void train_summary(const train_run *run) {
     if (run->options->quiet && !run->options->json) return;
+    if (!run->models[0].trainer) {
+        summary_of_points(run);
+        return;
+    }
     for (size_t i = 0; i < run->count; i++)
         (run->options->json ? summary_json : summary_text)(run, &run->models[i]);
     if (run->options->json || !run->reported) return;

@@ -181,6 +181,57 @@ class Interrupted(Resume):
         self.assertRegex(output.decode(), r"interrupted at step \d+ of 100000000; .*--resume .*out.safetensors\n")
 
 
+class Points(Resume):
+    """Interrupted while k-means is at work, which is what may take hours."""
+
+    def setUp(self):
+        super().setUp()
+        values = support.Random(7).values(8000 * 12)
+        self.x = support.write_npy(self.path("x.npy"), Tensor("F32", [8000, 12], values))
+        self.points = ["--points", "400"]
+
+    def interrupted(self, *flags):
+        """The files that interrupts left after one more moment each, until training had begun."""
+        for tenths in range(1, 200):
+            process = self.start(*flags)
+            time.sleep(0.02 * tenths)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+            if process.returncode == -signal.SIGINT:
+                continue  # it had not begun to listen
+            self.assertEqual((process.returncode, errors), (0, b""))
+            tensors, metadata = read_safetensors(self.out)
+            yield tensors, metadata
+            if metadata.get("train.stage") != "points":
+                return
+
+    def test_k_means_goes_on_to_the_same_bytes(self):
+        whole = self.train("--steps", "30", out=self.path("whole.safetensors"))
+        iterations = set()
+        for tensors, metadata in self.interrupted("--steps", "30"):
+            if metadata.get("train.stage") == "points":
+                self.assertEqual(metadata["train.points"], "400")
+                iterations.add(metadata.get("train.kmeans.iteration"))
+            self.assertEqual(self.train("--steps", "30", "--resume", self.out), whole)
+            # and with nothing but the data and the file, which knows the rest
+            if "train.kmeans.iteration" in metadata and len(iterations) < 3:
+                support.write_safetensors(self.out, tensors, metadata)
+                again = self.path("again.safetensors")
+                self.good("train", self.x, "-o", again, "--quiet", "--resume", self.out)
+                self.assertEqual(self.read("again.safetensors"), whole)
+        self.assertGreater(len(iterations - {None}), 0, "k-means was never seen at work")
+
+    def test_it_is_no_model_and_other_settings_are_no_continuation(self):
+        for _, metadata in self.interrupted("--steps", "30"):
+            break
+        self.assertEqual(metadata["train.stage"], "points")
+        flags = ["--steps", "30", *self.flags, *self.points, "--resume", self.out]
+        self.bad(1, ["--lr", "--init"], "train", self.x, "-o", self.path("b"), *flags, "--lr", "0.3")
+        self.bad(1, "dictionary", "fuse", self.out, "-o", self.path("fused.safetensors"))
+        support.write_npy(self.x, small_data(rows=8000))
+        self.bad(1, "other data", "train", self.x, "-o", self.path("b"), *flags)
+
+
 class Seeds(Resume):
     def test_each_seed_is_the_run_it_would_be_alone(self):
         self.flags[self.flags.index("--seed") : self.flags.index("--seed") + 2] = []
