@@ -9,7 +9,9 @@
 #include <stdio.h>
 
 typedef struct encode_options {
-    const char *model_path, *data_path, *output, *tensor;
+    const char *model_path, *output, *tensor;
+    const char *const *data;
+    size_t data_count;
     bool quiet;
     model_choice model;
 } encode_options;
@@ -46,14 +48,14 @@ typedef struct encoding {
 
 static ra_status open_all(encoding *e, const encode_options *options, ra_error *err) {
     TRY(model_choice_open(&options->model, options->model_path, 0, &e->model, err));
-    TRY(ra_data_open(&options->data_path, 1, &(ra_data_options){.tensor_name = options->tensor}, &e->data,
-                     err));
+    TRY(ra_data_open(options->data, options->data_count, &(ra_data_options){.tensor_name = options->tensor},
+                     &e->data, err));
     const ra_model_info *info = ra_model_get_info(e->model);
     size_t d = ra_data_dimensions(e->data);
     e->rows = ra_data_rows(e->data);
     if (d != info->dimensions)
         return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu",
-                            options->data_path, d, options->model_path, info->dimensions);
+                            options->data[0], d, options->model_path, info->dimensions);
     TRY(ra_workspace_new(&e->workspace, err));
     size_t wider = d > info->concepts ? d : info->concepts;
     TRY(ra_matrix_init(&e->block, rows_per_block(wider), d, err));
@@ -87,8 +89,8 @@ static void close_all(encoding *e) {
 static ra_status encode(const encode_options *options, ra_error *err) {
     encoding e = {0};
     progress_meter progress;
-    const char *const inputs[] = {options->model_path, options->data_path};
-    TRY(check_output(options->output, inputs, 2, err));
+    TRY(check_output(options->output, &options->model_path, 1, err));
+    TRY(check_output(options->output, options->data, options->data_count, err));
     command_catch_interrupts();
     progress_open(&progress, options->quiet ? PROGRESS_SILENT : PROGRESS_BAR);
     ra_status status = open_all(&e, options, err);
@@ -117,9 +119,9 @@ int command_encode(int argc, char **argv) {
     };
     const command_line line = {
         .command = "encode",
-        .usage = "MODEL DATA -o CODES",
+        .usage = "MODEL DATA... -o CODES",
         .about = "Encodes activations in evaluation mode. MODEL is a fused artifact or a checkpoint;\n"
-                 "DATA is .npy or .safetensors, [rows, d], [n, tokens, d] or [n, d, h, w].\n"
+                 "DATA: one or more .npy or .safetensors, [rows, d], [n, tokens, d] or [n, d, h, w].\n"
                  "CODES.safetensors holds codes.start I64 [rows+1], codes.index I32 and\n"
                  "codes.value F32 (row b has the entries start[b] to start[b+1], latents ascending), and\n"
                  "K as the metadata `latents`; CODES.npy holds the dense float32 [rows, K].\n",
@@ -127,13 +129,14 @@ int command_encode(int argc, char **argv) {
         .groups = groups,
         .group_count = sizeof groups / sizeof *groups,
         .min_arguments = 2,
-        .max_arguments = 2,
-        .arguments = "MODEL and DATA",
+        .max_arguments = argc,
+        .arguments = "MODEL and DATA, at least one file",
     };
     ra_error err = {0};
     command_line_result parsed = command_line_parse(&line, &argc, argv);
     if (parsed != LINE_GOOD) return parsed == LINE_HELP ? EXIT_GOOD : EXIT_USAGE;
     options.model_path = argv[0];
-    options.data_path = argv[1];
+    options.data = (const char *const *)argv + 1;
+    options.data_count = (size_t)argc - 1;
     return command_end(encode(&options, &err), &err);
 }

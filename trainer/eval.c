@@ -9,7 +9,9 @@
 enum { MEMORY_DEFAULT = 1024, EXAMPLES_MOST = 1024 };
 
 typedef struct eval_options {
-    const char *model_path, *data_path, *tensor;
+    const char *model_path, *tensor;
+    const char *const *data;
+    size_t data_count;
     const char *labels, *classes, *directions, *save;
     size_t memory, examples;
     bool basic, json, skip_bad_rows;
@@ -89,9 +91,10 @@ typedef struct eval_run {
 static ra_status check_save(const eval_run *run, ra_error *err) {
     const eval_options *o = run->options;
     bool artifact = !ra_model_get_info(run->model)->from_checkpoint;
-    const char *const others[] = {o->data_path, o->labels, o->classes, o->directions,
-                                  artifact ? NULL : o->model_path};
-    return o->save ? check_output(o->save, others, sizeof others / sizeof *others, err) : RA_OK;
+    const char *const others[] = {o->labels, o->classes, o->directions, artifact ? NULL : o->model_path};
+    if (!o->save) return RA_OK;
+    TRY(check_output(o->save, o->data, o->data_count, err));
+    return check_output(o->save, others, sizeof others / sizeof *others, err);
 }
 
 static ra_status open_directions(eval_run *run, ra_error *err) {
@@ -121,11 +124,11 @@ static ra_status open_inputs(eval_run *run, ra_error *err) {
     const eval_options *o = run->options;
     const ra_data_options how = {.tensor_name = o->tensor, .skip_bad_rows = o->skip_bad_rows};
     TRY(model_choice_open(&o->model, o->model_path, 0, &run->model, err));
-    TRY(ra_data_open(&o->data_path, 1, &how, &run->data, err));
+    TRY(ra_data_open(o->data, o->data_count, &how, &run->data, err));
     size_t d = ra_data_dimensions(run->data), wanted = ra_model_get_info(run->model)->dimensions;
     if (d != wanted)
         return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu",
-                            o->data_path, d, o->model_path, wanted);
+                            o->data[0], d, o->model_path, wanted);
     TRY(check_save(run, err));
     TRY(open_directions(run, err));
     TRY(open_labels(run, err));
@@ -213,7 +216,8 @@ static ra_status eval(const eval_options *options, ra_error *err) {
     TRY_OUT(status, measure(&run, err));
     TRY_OUT(status, save(&run, err));
     run.report.model_path = options->model_path;
-    run.report.data_path = options->data_path;
+    run.report.data = options->data;
+    run.report.data_count = options->data_count;
     run.report.model = run.model;
     run.report.classes = &run.classes;
     run.report.detectors = run.detectors;
@@ -242,11 +246,12 @@ int command_eval(int argc, char **argv) {
     };
     const command_line line = {
         .command = "eval",
-        .usage = "MODEL DATA [--save FILE] [--json]",
+        .usage = "MODEL DATA... [--save FILE] [--json]",
         .about = "Measures a model on activations: how much it explains, how sparse its codes are, how\n"
                  "its atoms lie, which latents are active together, and what each latent does. MODEL is\n"
-                 "a fused artifact or a checkpoint; DATA is .npy or .safetensors, [rows, d],\n"
-                 "[n, tokens, d] or [n, d, h, w]. A model that standardises its inputs is measured on\n"
+                 "a fused artifact or a checkpoint; DATA: one or more .npy or .safetensors, [rows, d],\n"
+                 "[n, tokens, d] or [n, d, h, w], rows numbered on from file to file. A model that "
+                 "standardises its inputs is measured on\n"
                  "standardised activations.\n"
                  "\n"
                  "--save writes the artifact with how often and how strongly each latent is active, a\n"
@@ -261,13 +266,14 @@ int command_eval(int argc, char **argv) {
         .groups = groups,
         .group_count = sizeof groups / sizeof *groups,
         .min_arguments = 2,
-        .max_arguments = 2,
-        .arguments = "MODEL and DATA",
+        .max_arguments = argc,
+        .arguments = "MODEL and DATA, at least one file",
     };
     ra_error err = {0};
     command_line_result parsed = command_line_parse(&line, &argc, argv);
     if (parsed != LINE_GOOD) return parsed == LINE_HELP ? EXIT_GOOD : EXIT_USAGE;
     options.model_path = argv[0];
-    options.data_path = argv[1];
+    options.data = (const char *const *)argv + 1;
+    options.data_count = (size_t)argc - 1;
     return command_end(eval(&options, &err), &err);
 }

@@ -23,7 +23,9 @@ ra_status row_classes_open(const char *path, const ra_data *data, row_classes *c
 void row_classes_release(row_classes *classes);
 
 typedef struct eval_report {
-    const char *model_path, *data_path;
+    const char *model_path;
+    const char *const *data;
+    size_t data_count;
     const ra_model *model;
     ra_evaluation_result result;
     ra_latents latents;

@@ -163,7 +163,8 @@ void eval_print_table(const eval_report *report) {
     const ra_evaluation_result *result = &report->result;
     print_clean(stdout, report->model_path);
     printf(" on %s rows of ", format_grouped(result->rows).text);
-    print_clean(stdout, report->data_path);
+    print_clean(stdout, report->data[0]);
+    if (report->data_count > 1) printf(" and %zu more", report->data_count - 1);
     printf("\n\n");
     for (size_t i = 0; i < METRIC_COUNT; i++)
         if (!isnan(value_of(result, i)))

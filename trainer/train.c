@@ -114,7 +114,8 @@ static const char about[] =
     "Ctrl-C (or SIGTERM) writes the checkpoint as it is and ends well; the same command with --resume\n"
     "OUT goes on from there to the same bytes. Of its settings only --steps or --epochs may change.\n"
     "With --seeds 1,2,3 OUT.safetensors becomes OUT.seed1.safetensors and so on; so do --log and\n"
-    "--resume. Points and batches then follow the first seed.\n";
+    "--resume. Points and batches then follow the first seed.\n"
+    "Built with make MPI=1, `mpirun -np P rasae train ...` splits every batch over P processes.\n";
 
 static const char example[] =
     "  rasae train acts.npy -o model.safetensors --concepts 2000 --top-k 32 --points 4000 --seed 1\n"

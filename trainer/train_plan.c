@@ -92,7 +92,7 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train) {
     /* these depend on others: --help explains them in words */
     train->known &= ~(train_bit("loss") | train_bit("penalty") | train_bit("batch-size") |
                       train_bit("lr-final") | train_bit("weight-decay") | train_bit("encoder-start") |
-                      train_bit("epochs") | train_bit("schedule"));
+                      train_bit("epochs") | train_bit("schedule") | train_bit("shuffle-seed"));
 }
 
 /* Fills what neither a flag nor a file has said. */

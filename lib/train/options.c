@@ -96,8 +96,7 @@ static const ra_setting rows[] = {
     [POINTS_SEED] = {"points_seed", "points-seed", RA_SETTING_COUNT, AT(points_seed), NULL, 0,
                      9007199254740992.0, "N", "of the points' random choices (0)"},
     [ENCODER_START] = {"encoder_start", "encoder-start", RA_SETTING_NAME, AT(encoder_start), start_names, 0,
-                       0, "NAME",
-                       "where the encoder starts: uniform (at random) or dictionary (along the atoms)"},
+                       0, "NAME", "the encoder: uniform (at random) or dictionary (along the atoms)"},
 };
 
 const ra_settings_table *ra_train_settings_table(void) {

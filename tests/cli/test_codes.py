@@ -12,6 +12,21 @@ K, D = 48, 16
 
 
 class Encode(Case):
+    def test_rows_go_on_from_file_to_file(self):
+        data = support.read_npy(DATA)
+        rows, d = data.shape
+        cut = rows // 3
+        parts = [
+            support.write_npy(self.path("a.npy"), support.Tensor("F32", [cut, d], data.values[: cut * d])),
+            support.write_npy(self.path("b.npy"), support.Tensor("F32", [rows - cut, d], data.values[cut * d :])),
+        ]
+        self.good("encode", MODEL, DATA, "-o", self.path("whole.npy"))
+        self.good("encode", MODEL, *parts, "-o", self.path("parts.npy"))
+        self.assertEqual(self.read("parts.npy"), self.read("whole.npy"))
+        self.assertEqual(
+            self.good_json("eval", MODEL, *parts, "--json"), self.good_json("eval", MODEL, DATA, "--json")
+        )
+        self.bad(1, "would replace", "encode", MODEL, *parts, "-o", parts[1])
     def test_sparse_and_dense_codes_are_the_same(self):
         self.good("encode", MODEL, DATA, "-o", self.path("z.safetensors"))
         self.good("encode", MODEL, DATA, "-o", self.path("z.npy"))

@@ -85,7 +85,7 @@ class WrongUsage(Case):
         self.bad(2, "-o", "fuse", "x")
         self.bad(2, "one argument too many", "fuse", "a", "b", "-o", out)
         self.bad(2, "needs MODEL and DATA", "encode", "a", "-o", out)
-        self.bad(2, ['"c" is one argument too many', "MODEL and DATA"], "encode", "a", "b", "c", "-o", out)
+        self.bad(2, ['"c" is one argument too many', "MODEL and CODES"], "reconstruct", "a", "b", "c", "-o", out)
         self.bad(2, "needs MODEL and CODES", "reconstruct", "-o", out)
         self.bad(2, "needs one FILE", "inspect")
         self.bad(2, "needs MODEL and DATA", "eval", "a")
