@@ -13,8 +13,8 @@ Python's standard library alone; RASAE_BUILD names the build folder (build). Mod
 The archetypal rows take the trainer's defaults but for delta, and differ in what their seeds share:
 
     shared     the points; each seed starts W at eye (the reference's protocol): atom i at point i
-    permuted   the points, in another order for each seed, which is the same as permuting the columns of W
-    half       twice as many points as atoms, permuted: each seed starts at another half of them
+    permuted   the points; each seed starts its atoms on them in another order
+    half       twice as many points as atoms; each seed starts on another half of them
     resampled  nothing: k-means has another seed for each
 """
 import argparse
@@ -23,7 +23,6 @@ import itertools
 import json
 import math
 import os
-import random
 import re
 import struct
 import subprocess
@@ -135,38 +134,26 @@ def rasae(*arguments):
     return done.stdout
 
 
-def points_of(data, concepts, x):
-    """The vectors of as many k-means centroids, kept for all rows that share them."""
-    path = os.path.join(FOLDER, "%s.%d.points.safetensors" % (data, concepts))
-    rasae("train", x, "-o", path, "--concepts", str(concepts), "--top-k", "1", "--steps", "1", "--quiet")
-    values, (count, width) = read_safetensors(path, "dictionary.C")
-    return [values[i * width:(i + 1) * width] for i in range(count)]
+# What makes the start of one seed.
+STARTS = {
+    "": [],
+    "shared": [],
+    "permuted": ["--init-weights", "permuted"],
+    "half": ["--points", "{half}", "--init-weights", "permuted"],
+    "resampled": ["--points-seed", "{seed}"],
+}
 
 
-def start(share, data, concepts, seed, x, points):
-    """The flags that make the start of one seed."""
-    if share == "resampled":
-        return ["--points-seed", str(seed)]
-    if share not in ("permuted", "half"):
-        return []
-    count = 2 * concepts if share == "half" else concepts
-    if count not in points:
-        points[count] = points_of(data, count, x)
-    order = random.Random(seed).sample(range(count), count)
-    path = os.path.join(FOLDER, "%s.%s.%d.npy" % (data, share, seed))
-    write_npy(path, [points[count][i] for i in order])
-    return ["--points", path]
-
-
-def measure(data, x, name, share, flags, seeds, points):
+def measure(data, x, name, share, flags, seeds):
     """The means of every figure over the seeds and over their pairs."""
     _, concepts, k, reanimate, l1 = DATA[data]
-    filled = [flag.format(k=k, reanimate=reanimate, l1=l1) for flag in flags]
+    schedule = [] if "--schedule" in flags else ["--schedule", "cosine"]
     models, results = [], []
     for seed in seeds:
+        filled = [flag.format(k=k, reanimate=reanimate, l1=l1, seed=seed, half=2 * concepts)
+                  for flag in flags + schedule + STARTS[share]]
         model = os.path.join(FOLDER, "%s.%s.%s.%d.safetensors" % (data, re.sub(r"\W+", "-", name), share or "own", seed))
-        rasae("train", x, "-o", model, "--concepts", str(concepts), "--steps", STEPS, "--seed", str(seed), "--quiet", *filled,
-              *start(share, data, concepts, seed, x, points))
+        rasae("train", x, "-o", model, "--concepts", str(concepts), "--steps", STEPS, "--seed", str(seed), "--quiet", *filled)
         models.append(model)
         results.append(json.loads(rasae("eval", model, x, "--json")))
     pairs = [json.loads(rasae("compare", a, b, "--json")) for a, b in itertools.combinations(models, 2)]
@@ -236,10 +223,10 @@ def main():
     os.makedirs(FOLDER, exist_ok=True)
     began, tables = time.monotonic(), []
     for data in [options.only] if options.only else DATA:
-        x, points, rows = os.path.join(FOLDER, data + ".npy"), {}, []
+        x, rows = os.path.join(FOLDER, data + ".npy"), []
         write_npy(x, standardised(os.path.join(TOP, "tests", "data", DATA[data][0])))
         for name, share, flags in SETTINGS:
-            rows.append((name, share, measure(data, x, name, share, flags, seeds, points)))
+            rows.append((name, share, measure(data, x, name, share, flags, seeds)))
             print("%5.0f s  %s: %s %s" % (time.monotonic() - began, data, name, share), file=sys.stderr, flush=True)
         tables.append(table(data, rows))
     text = "\n\n".join(tables) + "\n\n%d seeds, %s steps; standardised data; %.0f s on %s." % (
