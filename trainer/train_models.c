@@ -61,3 +61,7 @@ ra_status train_models_name(train_run *run, ra_error *err) {
     }
     return RA_OK;
 }
+
+bool train_run_speaks(const train_run *run) {
+    return !run->group || run->group->rank == 0;
+}

@@ -279,10 +279,6 @@ static void note_settings(train_run *run) {
     if (done) progress_note(&run->progress, "going on from step %zu", done);
 }
 
-bool train_run_speaks(const train_run *run) {
-    return !run->group || run->group->rank == 0;
-}
-
 ra_status train_run_all(train_run *run, ra_error *err) {
     TRY(model_choice_backend(&run->options->model, &run->backend, err));
     for (size_t i = 0; i < run->count; i++) {

@@ -10,34 +10,6 @@
 
 #include <string.h>
 
-void ra_sae_pass_release(ra_sae_pass *pass) {
-    if (pass->backend) {
-        const ra_backend_ops *ops = ra_backend_operations(pass->backend);
-        void *self = ra_backend_self(pass->backend);
-        float *blocks[] = {pass->pre,  pass->x_hat,   pass->linear, pass->mean,
-                           pass->rstd, pass->scratch, pass->dvalue};
-        for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ops->deallocate(self, blocks[i]);
-        ra_backend_release(pass->backend);
-    }
-    if (pass->pursuit) ra_pursuit_release(pass->pursuit);
-    ra_free(pass->pursuit);
-    ra_codes_release(&pass->codes);
-    ra_free(pass->sums);
-    ra_free(pass->packed.index);
-    ra_free(pass->atom_list);
-    ra_free(pass->active);
-    *pass = (ra_sae_pass){0};
-}
-
-ra_status ra_sae_pass_grow(ra_sae_pass *pass, float **block, size_t n, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(pass->backend);
-    void *fresh = NULL;
-    RA_TRY(ops->allocate(ra_backend_self(pass->backend), n * sizeof(float), &fresh, err));
-    ops->deallocate(ra_backend_self(pass->backend), *block);
-    *block = fresh;
-    return RA_OK;
-}
-
 static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_error *err) {
     size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, statistics = rows > K ? rows : K;
     bool norm = ra_encoder_has_norm(sae->encoder.kind);
@@ -118,10 +90,6 @@ static ra_status read_dictionary(ra_sae *sae, ra_sae_pass *pass, ra_error *err) 
     pass->atoms = pass->atom_count < K ? pass->atom_list : NULL;
     if (pass->atoms) RA_TRY(pack_codes(sae, pass, err));
     return ra_dictionary_select(sae->dictionary, pass->atoms, pass->atom_count, &pass->D, err);
-}
-
-const ra_codes *ra_sae_pass_codes(const ra_sae_pass *pass) {
-    return pass->atoms ? &pass->packed : &pass->codes;
 }
 
 static ra_status pursue(ra_sae *sae, const float *x, ra_sae_pass *pass, ra_error *err) {

@@ -28,7 +28,7 @@ import venv
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, os.environ.get("RASAE_BUILD", "build"))
 FOLDER = os.path.join(BUILD, "bench-train")
-VENV = os.path.join(BUILD, "bench-venv")
+VENV = os.path.join(BUILD, "bench-train-venv")
 THEIRS = os.path.join(TOP, "tests", "bench", "train_overcomplete.py")
 MARKERS = "<!-- bench-train -->", "<!-- /bench-train -->"
 

@@ -1,0 +1,35 @@
+/* The memory of a pass: what the forward pass leaves for the backward one. */
+#include "sae/sae.h"
+#include "base/error.h"
+
+void ra_sae_pass_release(ra_sae_pass *pass) {
+    if (pass->backend) {
+        const ra_backend_ops *ops = ra_backend_operations(pass->backend);
+        void *self = ra_backend_self(pass->backend);
+        float *blocks[] = {pass->pre,  pass->x_hat,   pass->linear, pass->mean,
+                           pass->rstd, pass->scratch, pass->dvalue};
+        for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ops->deallocate(self, blocks[i]);
+        ra_backend_release(pass->backend);
+    }
+    if (pass->pursuit) ra_pursuit_release(pass->pursuit);
+    ra_free(pass->pursuit);
+    ra_codes_release(&pass->codes);
+    ra_free(pass->sums);
+    ra_free(pass->packed.index);
+    ra_free(pass->atom_list);
+    ra_free(pass->active);
+    *pass = (ra_sae_pass){0};
+}
+
+ra_status ra_sae_pass_grow(ra_sae_pass *pass, float **block, size_t n, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(pass->backend);
+    void *fresh = NULL;
+    RA_TRY(ops->allocate(ra_backend_self(pass->backend), n * sizeof(float), &fresh, err));
+    ops->deallocate(ra_backend_self(pass->backend), *block);
+    *block = fresh;
+    return RA_OK;
+}
+
+const ra_codes *ra_sae_pass_codes(const ra_sae_pass *pass) {
+    return pass->atoms ? &pass->packed : &pass->codes;
+}
