@@ -32,7 +32,7 @@ LAYERS   := base tensor io backend dictionary sae model train metrics
 LIB_SRC  := $(foreach layer,$(LAYERS),$(sort $(wildcard lib/$(layer)/*.c)))
 # The processes of `rasae train`: alone, or those of an mpirun (make MPI=1).
 RANKS       := $(if $(MPI),mpi,alone)
-TRAINER_SRC := $(filter-out trainer/ranks_%,$(sort $(wildcard trainer/*.c)))
+TRAINER_SRC := $(filter-out trainer/training/ranks_%,$(sort $(wildcard trainer/*.c trainer/*/*.c)))
 SERVER_SRC  := $(sort $(wildcard server/*.c server/*/*.c))
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
 
@@ -41,7 +41,7 @@ object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 ASSETS      := proto/openapi.json $(sort $(wildcard server/web/*))
 ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(ASSETS))
 # Those that the trainer writes into its reports (trainer/report.c).
-TRAINER_ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(sort $(wildcard trainer/web/*)))
+TRAINER_ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(sort $(wildcard trainer/report/*.css trainer/report/*.js)))
 LIBRASAE := $(OUT)/librasae.a
 PROGRAMS := $(OUT)/rasae $(OUT)/rasaed
 UNIT     := $(OUT)/tests/unit
@@ -64,7 +64,7 @@ $(LIBRASAE): $(call object,$(LIB_SRC))
 TRAINER_PARTS := $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBRASAE)
 
 # The stamp is another one when MPI is: then the program is linked again.
-$(OUT)/rasae: $(call object,trainer/ranks_$(RANKS).c) $(TRAINER_PARTS) | $(OUT)/obj/ranks-$(RANKS)
+$(OUT)/rasae: $(call object,trainer/training/ranks_$(RANKS).c) $(TRAINER_PARTS) | $(OUT)/obj/ranks-$(RANKS)
 	$(call say,LINK,$@)
 	$(Q)$(if $(MPI),$(MPICC),$(CC)) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -72,13 +72,13 @@ $(OUT)/obj/ranks-$(RANKS):
 	$(Q)mkdir -p $(@D) && rm -f $(OUT)/obj/ranks-* $(OUT)/rasae && touch $@
 
 # For the tests, beside whatever rasae is.
-$(OUT)/tests/rasae-mpi: $(call object,trainer/ranks_mpi.c) $(TRAINER_PARTS)
+$(OUT)/tests/rasae-mpi: $(call object,trainer/training/ranks_mpi.c) $(TRAINER_PARTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(MPICC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(OUT)/obj/trainer/ranks_mpi.o: trainer/ranks_mpi.c
+$(OUT)/obj/trainer/training/ranks_mpi.o: trainer/training/ranks_mpi.c
 	$(call say,MPICC,$<)
-	$(Q)mkdir -p $(@D) && $(MPICC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(MPICC) $(CPPFLAGS) $(CPPFLAGS_trainer) $(CFLAGS) -c -o $@ $<
 
 $(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(ASSET_PARTS) $(LIBRASAE)
 	$(call say,LINK,$@)
@@ -104,10 +104,11 @@ $(OUT)/obj/assets/%.o: %
 	  '$(call asset_name,$<): .incbin "$<"' '$(call asset_name,$<)_end: .byte 0' \
 	  '.section .note.GNU-stack,"",%progbits' | $(CC) -c -x assembler -o $@ -
 
-CPPFLAGS_server := -Iserver
+CPPFLAGS_server  := -Iserver
+CPPFLAGS_trainer := -Itrainer
 CPPFLAGS_tests  := -Iserver -Itests/unit
 
--include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(TRAINER_SRC) $(wildcard trainer/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)))
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # One thread in OpenBLAS itself (ours are above it), so that a forked test starts from a single-threaded process.

@@ -1,10 +1,10 @@
 /* rasae train: activations in, checkpoint out. train.h lists the parts; this file has the flags and the
  * order: everything that can be refused is refused before the first second of computing. */
-#include "train.h"
+#include "training/train.h"
 
 #include "files.h"
 #include "options.h"
-#include "ranks.h"
+#include "training/ranks.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* The course of a run in its checkpoint: a resumed run goes on with it, so that its report has the whole
  * curve. */
-#include "train.h"
+#include "training/train.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* What the page shows beside the curves. Training knows which latents fired, but on batches of weights that
  * changed under it; here the finished model is asked, as whoever uses the file will ask it. */
-#include "report.h"
+#include "report/report.h"
 
 #include "command.h"
 #include "files.h"

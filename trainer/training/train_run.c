@@ -5,7 +5,7 @@
  * may be a handful of rows), so the summary is the mean over the last tenth of the steps.
  *
  * Ctrl-C makes the callbacks return false; the library then stops, and what is there is saved. */
-#include "train.h"
+#include "training/train.h"
 
 #include "format.h"
 

@@ -4,7 +4,7 @@
  * and largest value of every column of pixels. At the start, where all is steep, the average takes no more
  * points behind than there are before, and begins on the first point; at the end, where all is noise, it
  * takes what there is. One row of the table is a chart. */
-#include "report_page.h"
+#include "report/report_page.h"
 
 #include "command.h"
 

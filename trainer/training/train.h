@@ -22,7 +22,7 @@
 #include "command.h"
 #include "json.h"
 #include "progress.h"
-#include "report.h"
+#include "report/report.h"
 
 /* The command line. */
 typedef struct train_options {

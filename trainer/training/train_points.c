@@ -3,7 +3,7 @@
  * --points says how many or which, --points-method how they are made, the rest is about k-means. What does
  * not fit together is refused before a file is opened; what the data cannot give, before anything is
  * computed. */
-#include "train.h"
+#include "training/train.h"
 
 #include <stdint.h>
 #include <string.h>

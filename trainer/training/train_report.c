@@ -1,6 +1,6 @@
 /* The page of --report: from the run to what report.h asks for. The model is opened from the checkpoint, so
  * that the page shows what is in the file. */
-#include "train.h"
+#include "training/train.h"
 
 #include "format.h"
 

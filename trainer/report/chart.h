@@ -1,5 +1,5 @@
 /* chart.h - a chart as inline SVG: axes, lines, bars. Colours and sizes of text are the style sheet's
- * (web/report.css), so that one picture serves light and dark, wide and narrow.
+ * (report.css), so that one picture serves light and dark, wide and narrow.
  *
  *     chart c = {.html = html, .x = x, .y = y};
  *     chart_begin(&c, "Loss by step, on a logarithmic axis");
@@ -14,8 +14,8 @@
 #ifndef RASAE_CHART_H
 #define RASAE_CHART_H
 
-#include "chart_axis.h"
-#include "html.h"
+#include "report/chart_axis.h"
+#include "report/html.h"
 
 typedef struct chart {
     html_writer *html;

@@ -1,6 +1,6 @@
 /* The models of a run. With --seeds 1,2,3 there are several: each starts from a seed of its own and writes
  * files of its own; points, data and the order of the rows are common to all. */
-#include "train.h"
+#include "training/train.h"
 
 #include "files.h"
 

@@ -2,7 +2,7 @@
  *
  * k-means over large data takes hours, and its state is small: the centres and how many rows each has. With
  * the settings they make a file from which --resume goes on, to the same bytes in the end. */
-#include "train.h"
+#include "training/train.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "chart_axis.h"
+#include "report/chart_axis.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* The finished model: how often its latents fire, and how much of the space its atoms span. */
-#include "report_page.h"
+#include "report/report_page.h"
 
 #include <math.h>
 

@@ -18,7 +18,7 @@
  * its own (so that seeds share their points), and finds one point a concept where --concepts is given: atoms
  * that start at all of the points start alike in whatever order these come. Small steps need some number of
  * them: small data is passed over more often. */
-#include "train.h"
+#include "training/train.h"
 
 #include "format.h"
 

@@ -3,7 +3,7 @@
  *
  * With the parameters and their settings go the settings of the training, so that the file can be an --init,
  * and the state of the run, so that it can be resumed to the same bytes; no time stamp and no host. */
-#include "train.h"
+#include "training/train.h"
 
 #include "format.h"
 

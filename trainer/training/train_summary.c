@@ -1,5 +1,5 @@
 /* What is said at the end of a run. */
-#include "train.h"
+#include "training/train.h"
 
 #include "format.h"
 

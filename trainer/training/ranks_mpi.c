@@ -1,6 +1,6 @@
 /* The group of an MPI job. Sums go to the first rank and from there to all: an all-reduce is free to add in
  * another order on each rank, and then parameters would drift apart bit by bit. */
-#include "ranks.h"
+#include "training/ranks.h"
 
 #include <fcntl.h>
 #include <mpi.h>

@@ -2,10 +2,10 @@
 #ifndef RASAE_REPORT_PAGE_H
 #define RASAE_REPORT_PAGE_H
 
-#include "chart.h"
+#include "report/chart.h"
 #include "format.h"
-#include "html.h"
-#include "report.h"
+#include "report/html.h"
+#include "report/report.h"
 
 /* What came out, as tiles and (of several runs) a table. */
 void report_page_results(html_writer *html, const report_content *report);

@@ -1,5 +1,5 @@
 /* Built without MPI. */
-#include "ranks.h"
+#include "training/ranks.h"
 
 #include <stdlib.h>
 

@@ -4,18 +4,18 @@
  * are carried in this program and written into the page. Its policy forbids everything else, and names the
  * script by its digest, so that a label that looks like markup could do nothing even if it were not escaped.
  */
-#include "report_page.h"
+#include "report/report_page.h"
 
 #include "command.h"
 
 #include <math.h>
 #include <stdio.h>
 
-/* web/report.css and web/report.js, between two symbols each; see ASSETS in the Makefile. */
-extern const char asset_trainer_web_report_css[], asset_trainer_web_report_css_end[];
-extern const char asset_trainer_web_report_js[], asset_trainer_web_report_js_end[];
+/* report.css and report.js, between two symbols each; see ASSETS in the Makefile. */
+extern const char asset_trainer_report_report_css[], asset_trainer_report_report_css_end[];
+extern const char asset_trainer_report_report_js[], asset_trainer_report_report_js_end[];
 
-/* SHA-256 of web/report.js in base64; tests/cli/test_report.py says what it should be. */
+/* SHA-256 of report.js in base64; tests/cli/test_report.py says what it should be. */
 #define SCRIPT_DIGEST "sha256-DT4MjWrIaCLlkaP5bU1Q4YkyS5CUxwOiddxxP3JqaAM="
 
 enum { NAME_MOST = 200 };
@@ -265,7 +265,7 @@ static void write_head(html_writer *html, const report_content *report) {
                    "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
     html_text(html, report->title, NAME_MOST);
     html_raw(html, "</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n");
-    write_asset(html, asset_trainer_web_report_css, asset_trainer_web_report_css_end);
+    write_asset(html, asset_trainer_report_report_css, asset_trainer_report_report_css_end);
     html_raw(html, "</style>\n</head>\n<body>\n<header>\n<h1><bdi>");
     html_text(html, report->title, NAME_MOST);
     html_raw(html, "</bdi></h1>\n<nav><a href=\"#results\">Results</a> <a href=\"#curves\">Training</a> <a "
@@ -275,7 +275,7 @@ static void write_head(html_writer *html, const report_content *report) {
 
 static void write_foot(html_writer *html) {
     html_raw(html, "</main>\n<footer>Written by <code>rasae train --report</code>.</footer>\n<script>");
-    write_asset(html, asset_trainer_web_report_js, asset_trainer_web_report_js_end);
+    write_asset(html, asset_trainer_report_report_js, asset_trainer_report_report_js_end);
     html_raw(html, "</script>\n</body>\n</html>\n");
 }
 

@@ -1,7 +1,7 @@
 /* Standardised training. Mean and scale are measured in one pass over the data, or are those of --init, since
  * its parameters mean something in that space only. From then on the data give out standardised rows: points,
  * k-means and the loop know nothing of it. */
-#include "train.h"
+#include "training/train.h"
 
 #include "files.h"
 

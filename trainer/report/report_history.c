@@ -1,5 +1,5 @@
 /* A run may have millions of steps, and a chart is some hundred pixels wide. */
-#include "report.h"
+#include "report/report.h"
 
 #include "command.h"
 

@@ -3,7 +3,7 @@
  * Strong is what carries much of the reconstructions: the length of the mean code times the atom, the
  * "energy" of the reference. Norms alone say little where the dictionary bounds them. Without an encoder
  * there are no codes, and the norm has to do. */
-#include "report_page.h"
+#include "report/report_page.h"
 
 #include "command.h"
 #include "format.h"

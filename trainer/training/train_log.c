@@ -2,7 +2,7 @@
  *
  * A run that was killed has logged steps that its checkpoint does not know and a resumed run makes again. So
  * the log is cut first: it holds each step once, whatever happened in between. */
-#include "train.h"
+#include "training/train.h"
 
 #include <errno.h>
 #include <stdlib.h>
