@@ -19,10 +19,6 @@ enum {
     COLUMNS = 512,         /* of a row of D kept in the first-level cache while atoms are added to it */
 };
 
-static size_t parts_of(size_t n, size_t size) {
-    return (n + size - 1) / size;
-}
-
 static bool is_dense(const ra_codes *codes) {
     return codes->rows >= DENSE_ROWS && ra_codes_entries(codes) > codes->rows * codes->latents / DENSE_SHARE;
 }
@@ -137,7 +133,7 @@ ra_status cpu_decode(void *self, ra_backend_stream *stream, const ra_codes *code
         return RA_OK;
     }
     decode_job job = {codes, dtype, D, d, x_hat};
-    ra_pool_run(((cpu_context *)self)->pool, parts_of(codes->rows, ROWS_PER_PART), decode_part, &job);
+    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(codes->rows, ROWS_PER_PART), decode_part, &job);
     return RA_OK;
 }
 
@@ -178,7 +174,7 @@ ra_status cpu_decode_gradient(void *self, ra_backend_stream *stream, const ra_co
         return RA_OK;
     }
     gradient_job job = {codes, g, D, d, dvalue};
-    ra_pool_run(((cpu_context *)self)->pool, parts_of(codes->rows, ROWS_PER_PART), gradient_part, &job);
+    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(codes->rows, ROWS_PER_PART), gradient_part, &job);
     return RA_OK;
 }
 
@@ -244,7 +240,7 @@ static ra_status accumulate_sparse(cpu_context *context, const ra_codes *codes, 
     sorted.row = (uint32_t *)(void *)(sorted.value + entries);
     sort_by_latent(codes, value, &sorted);
     accumulate_job job = {sorted, codes->latents, d, x, out};
-    ra_pool_run(context->pool, parts_of(codes->latents, ATOMS_PER_PART), accumulate_part, &job);
+    ra_pool_run(context->pool, ra_pool_parts(codes->latents, ATOMS_PER_PART), accumulate_part, &job);
     ra_free(block);
     return RA_OK;
 }

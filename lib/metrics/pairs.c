@@ -121,7 +121,7 @@ ra_status ra_pairs_add(ra_pairs *pairs, ra_pool *pool, const ra_codes *codes, ra
     RA_TRY(reserve(pairs, ra_codes_entries(codes), err));
     sort_by_latent(pairs, codes);
     add_job job = {pairs, codes};
-    ra_pool_run(pool, (pairs->end - pairs->first + PART_LATENTS - 1) / PART_LATENTS, add_part, &job);
+    ra_pool_run(pool, ra_pool_parts(pairs->end - pairs->first, PART_LATENTS), add_part, &job);
     return RA_OK;
 }
 
