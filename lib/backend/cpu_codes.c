@@ -5,6 +5,7 @@
 #include "backend/cpu.h"
 #include "base/error.h"
 #include "base/multiversion.h"
+#include "tensor/by_latent.h"
 #include "tensor/dot.h"
 #include "tensor/half.h"
 
@@ -212,22 +213,6 @@ static void accumulate_part(void *context, size_t part) {
     }
 }
 
-/* A counting sort of the entries by latent; within a latent the rows stay in order. */
-static void sort_by_latent(const ra_codes *codes, const float *value, by_latent *sorted) {
-    memset(sorted->start, 0, (codes->latents + 1) * sizeof *sorted->start);
-    size_t entries = ra_codes_entries(codes);
-    for (size_t e = 0; e < entries; e++) sorted->start[codes->index[e] + 1]++;
-    for (size_t k = 0; k < codes->latents; k++) sorted->start[k + 1] += sorted->start[k];
-    for (size_t b = 0; b < codes->rows; b++)
-        for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
-            size_t place = sorted->start[codes->index[e]]++;
-            sorted->row[place] = (uint32_t)b;
-            sorted->value[place] = value[e];
-        }
-    memmove(sorted->start + 1, sorted->start, codes->latents * sizeof *sorted->start); /* undo the ++ */
-    sorted->start[0] = 0;
-}
-
 static ra_status accumulate_sparse(cpu_context *context, const ra_codes *codes, const float *value,
                                    const float *x, size_t d, float *out, ra_error *err) {
     size_t entries = ra_codes_entries(codes);
@@ -238,7 +223,7 @@ static ra_status accumulate_sparse(cpu_context *context, const ra_codes *codes, 
     sorted.start = (size_t *)(void *)block;
     sorted.value = (float *)(void *)(sorted.start + codes->latents + 1);
     sorted.row = (uint32_t *)(void *)(sorted.value + entries);
-    sort_by_latent(codes, value, &sorted);
+    ra_codes_by_latent(codes, value, sorted.start, sorted.row, sorted.value);
     accumulate_job job = {sorted, codes->latents, d, x, out};
     ra_pool_run(context->pool, ra_pool_parts(codes->latents, ATOMS_PER_PART), accumulate_part, &job);
     ra_free(block);
