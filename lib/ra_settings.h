@@ -49,6 +49,10 @@ int ra_setting_by_flag(const ra_settings_table *table, const char *flag);
 ra_status ra_setting_parse(const ra_settings_table *table, size_t i, void *settings, const char *text,
                            const char *where, ra_error *err);
 
+/* "1000" -> 1000: true when text is decimal digits and nothing else. A number beyond size_t is SIZE_MAX, for
+ * the check of its range to refuse. */
+bool ra_count_parse(const char *text, size_t *count);
+
 /* The value of row i as text that ra_setting_parse() reads back exactly. Returns buffer. */
 const char *ra_setting_print(const ra_settings_table *table, size_t i, const void *settings, char *buffer,
                              size_t size);

@@ -185,12 +185,8 @@ static command_line_result unknown_flag(const command_line *line, const flag_wor
 /* ---- values ------------------------------------------------------------------------------------------ */
 
 static ra_status parse_count(const option *row, const char *text, size_t *value, ra_error *err) {
-    size_t n = 0;
-    bool good = *text != '\0';
-    for (const char *c = text; *c && good; c++)
-        good = *c >= '0' && *c <= '9' && !__builtin_mul_overflow(n, (size_t)10, &n) &&
-               !__builtin_add_overflow(n, (size_t)(*c - '0'), &n);
-    if (!good || n < row->min || n > row->max)
+    size_t n;
+    if (!ra_count_parse(text, &n) || n < row->min || n > row->max)
         return ra_error_set(err, RA_ERR_ARGUMENT, "--%s must be a whole number from %zu to %zu, not \"%s\"",
                             row->name, row->min, row->max, text);
     *value = n;

@@ -97,6 +97,6 @@ ra_status cpu_adam(void *self, ra_backend_stream *stream, const ra_adam_step *s,
     if (place)
         ra_pool_run(pool, (rows + job.rows_per_part - 1) / job.rows_per_part, rows_part, &job);
     else
-        ra_pool_run(pool, (rows * n + BLOCK - 1) / BLOCK, block_part, &job);
+        ra_pool_run(pool, ra_pool_parts(rows * n, BLOCK), block_part, &job);
     return RA_OK;
 }

@@ -5,6 +5,7 @@
 #include "backend/cpu.h"
 #include "base/error.h"
 #include "base/multiversion.h"
+#include "tensor/by_latent.h"
 #include "tensor/dot.h"
 #include "tensor/half.h"
 
@@ -18,10 +19,6 @@ enum {
     DENSE_BLOCK = 1 << 22, /* floats of the dense form at a time */
     COLUMNS = 512,         /* of a row of D kept in the first-level cache while atoms are added to it */
 };
-
-static size_t parts_of(size_t n, size_t size) {
-    return (n + size - 1) / size;
-}
 
 static bool is_dense(const ra_codes *codes) {
     return codes->rows >= DENSE_ROWS && ra_codes_entries(codes) > codes->rows * codes->latents / DENSE_SHARE;
@@ -137,7 +134,7 @@ ra_status cpu_decode(void *self, ra_backend_stream *stream, const ra_codes *code
         return RA_OK;
     }
     decode_job job = {codes, dtype, D, d, x_hat};
-    ra_pool_run(((cpu_context *)self)->pool, parts_of(codes->rows, ROWS_PER_PART), decode_part, &job);
+    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(codes->rows, ROWS_PER_PART), decode_part, &job);
     return RA_OK;
 }
 
@@ -178,7 +175,7 @@ ra_status cpu_decode_gradient(void *self, ra_backend_stream *stream, const ra_co
         return RA_OK;
     }
     gradient_job job = {codes, g, D, d, dvalue};
-    ra_pool_run(((cpu_context *)self)->pool, parts_of(codes->rows, ROWS_PER_PART), gradient_part, &job);
+    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(codes->rows, ROWS_PER_PART), gradient_part, &job);
     return RA_OK;
 }
 
@@ -216,22 +213,6 @@ static void accumulate_part(void *context, size_t part) {
     }
 }
 
-/* A counting sort of the entries by latent; within a latent the rows stay in order. */
-static void sort_by_latent(const ra_codes *codes, const float *value, by_latent *sorted) {
-    memset(sorted->start, 0, (codes->latents + 1) * sizeof *sorted->start);
-    size_t entries = ra_codes_entries(codes);
-    for (size_t e = 0; e < entries; e++) sorted->start[codes->index[e] + 1]++;
-    for (size_t k = 0; k < codes->latents; k++) sorted->start[k + 1] += sorted->start[k];
-    for (size_t b = 0; b < codes->rows; b++)
-        for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
-            size_t place = sorted->start[codes->index[e]]++;
-            sorted->row[place] = (uint32_t)b;
-            sorted->value[place] = value[e];
-        }
-    memmove(sorted->start + 1, sorted->start, codes->latents * sizeof *sorted->start); /* undo the ++ */
-    sorted->start[0] = 0;
-}
-
 static ra_status accumulate_sparse(cpu_context *context, const ra_codes *codes, const float *value,
                                    const float *x, size_t d, float *out, ra_error *err) {
     size_t entries = ra_codes_entries(codes);
@@ -242,9 +223,9 @@ static ra_status accumulate_sparse(cpu_context *context, const ra_codes *codes, 
     sorted.start = (size_t *)(void *)block;
     sorted.value = (float *)(void *)(sorted.start + codes->latents + 1);
     sorted.row = (uint32_t *)(void *)(sorted.value + entries);
-    sort_by_latent(codes, value, &sorted);
+    ra_codes_by_latent(codes, value, sorted.start, sorted.row, sorted.value);
     accumulate_job job = {sorted, codes->latents, d, x, out};
-    ra_pool_run(context->pool, parts_of(codes->latents, ATOMS_PER_PART), accumulate_part, &job);
+    ra_pool_run(context->pool, ra_pool_parts(codes->latents, ATOMS_PER_PART), accumulate_part, &job);
     ra_free(block);
     return RA_OK;
 }

@@ -83,7 +83,7 @@ ra_status cpu_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool
     if (m == 0 || n == 0) return RA_OK;
     ra_pool *pool = ((cpu_context *)self)->pool;
     product p = {transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, split(m), split(n)};
-    size_t row_parts = (n + ROW_PART - 1) / ROW_PART;
+    size_t row_parts = ra_pool_parts(n, ROW_PART);
     if (m <= FEW_ROWS && transpose_b && !transpose_a)
         ra_pool_run(pool, row_parts, dots_part, &p);
     else if (m == 1 && !transpose_b)

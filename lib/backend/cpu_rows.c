@@ -13,10 +13,6 @@ enum {
     LANES = 16,      /* partial sums kept side by side, so that the compiler may vectorise a reduction */
 };
 
-static size_t parts_of(size_t n, size_t size) {
-    return (n + size - 1) / size;
-}
-
 static size_t part_count(size_t n, size_t size, size_t part) {
     size_t from = part * size;
     return n - from < size ? n - from : size;
@@ -61,7 +57,7 @@ ra_status cpu_project_simplex(void *self, ra_backend_stream *stream, float *W, s
                               ra_error *err) {
     (void)stream, (void)err;
     rows_job job = {W, rows, n, 0};
-    ra_pool_run(((cpu_context *)self)->pool, parts_of(rows, ROWS_PER_PART), simplex_part, &job);
+    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(rows, ROWS_PER_PART), simplex_part, &job);
     return RA_OK;
 }
 
@@ -81,7 +77,7 @@ ra_status cpu_project_ball(void *self, ra_backend_stream *stream, float *R, size
                            float radius, ra_error *err) {
     (void)stream, (void)err;
     rows_job job = {R, rows, n, radius};
-    ra_pool_run(((cpu_context *)self)->pool, parts_of(rows, ROWS_PER_PART), ball_part, &job);
+    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(rows, ROWS_PER_PART), ball_part, &job);
     return RA_OK;
 }
 
@@ -119,7 +115,7 @@ ra_status cpu_combine(void *self, ra_backend_stream *stream, float alpha, const 
                       float *y, size_t n, ra_error *err) {
     (void)stream, (void)err;
     combine_job job = {alpha, x, beta, y, n};
-    ra_pool_run(((cpu_context *)self)->pool, parts_of(n, BLOCK), combine_part, &job);
+    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(n, BLOCK), combine_part, &job);
     return RA_OK;
 }
 
@@ -143,8 +139,8 @@ ra_status cpu_dot(void *self, ra_backend_stream *stream, const float *x, const f
                   double *sum, ra_error *err) {
     (void)stream, (void)err;
     sum_job job = {.x = x, .y = y, .n = n, .block = BLOCK};
-    while (parts_of(n, job.block) > MAX_SUMS) job.block *= 2;
-    size_t parts = parts_of(n, job.block);
+    while (ra_pool_parts(n, job.block) > MAX_SUMS) job.block *= 2;
+    size_t parts = ra_pool_parts(n, job.block);
     ra_pool_run(((cpu_context *)self)->pool, parts, sum_part, &job);
     *sum = 0;
     for (size_t i = 0; i < parts; i++) *sum += job.sums[i];
@@ -173,6 +169,6 @@ ra_status cpu_gather(void *self, ra_backend_stream *stream, const float *source,
                      size_t count, size_t n, float *target, ra_error *err) {
     (void)stream, (void)err;
     gather_job job = {source, rows, count, n, target};
-    ra_pool_run(((cpu_context *)self)->pool, parts_of(count, ROWS_PER_PART), gather_part, &job);
+    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(count, ROWS_PER_PART), gather_part, &job);
     return RA_OK;
 }

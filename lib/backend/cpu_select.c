@@ -132,7 +132,7 @@ ra_status cpu_top_k(void *self, ra_backend_stream *stream, const float *scores, 
     (void)stream;
     if (k > n) k = n;
     RA_TRY(ra_codes_reserve(codes, rows, n, rows * k, err));
-    size_t parts = (rows + ROWS_PER_PART - 1) / ROWS_PER_PART, capacity = 2 * k + SCAN;
+    size_t parts = ra_pool_parts(rows, ROWS_PER_PART), capacity = 2 * k + SCAN;
     candidate *buffers = capacity > SMALL ? ra_malloc(parts * capacity, sizeof *buffers) : NULL;
     if (capacity > SMALL && !buffers)
         RA_FAIL_MEMORY(err, "top-k buffers", parts * capacity * sizeof *buffers);
@@ -198,7 +198,7 @@ ra_status cpu_threshold(void *self, ra_backend_stream *stream, const float *scor
                         const float *thresholds, float threshold, ra_codes *codes, ra_error *err) {
     (void)stream;
     ra_pool *pool = ((cpu_context *)self)->pool;
-    size_t parts = (rows + ROWS_PER_PART - 1) / ROWS_PER_PART;
+    size_t parts = ra_pool_parts(rows, ROWS_PER_PART);
     RA_TRY(ra_codes_reserve(codes, rows, n, 0, err));
     threshold_job job = {scores, rows, n, thresholds, threshold, codes};
     ra_pool_run(pool, parts, count_part, &job);

@@ -27,4 +27,13 @@ size_t ra_pool_threads(const ra_pool *pool); /* 1 for NULL */
 /* A NULL pool runs the parts in order on the calling thread. */
 void ra_pool_run(ra_pool *pool, size_t parts, ra_pool_part *part, void *context);
 
+/* A loop over n in parts of `size`, the last one smaller: how many there are, and where each ends. */
+static inline size_t ra_pool_parts(size_t n, size_t size) {
+    return n / size + (n % size != 0);
+}
+
+static inline size_t ra_pool_part_end(size_t part, size_t size, size_t n) {
+    return (part + 1) * size < n ? (part + 1) * size : n;
+}
+
 #endif

@@ -1,7 +1,6 @@
 #include "ra_settings.h"
 #include "base/error.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,16 +38,25 @@ static const char *list_names(const char *const *names, char *buffer, size_t siz
     return buffer;
 }
 
+bool ra_count_parse(const char *text, size_t *count) {
+    size_t n = 0;
+    if (!*text) return false;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9') return false;
+        if (__builtin_mul_overflow(n, (size_t)10, &n) || __builtin_add_overflow(n, (size_t)(*text - '0'), &n))
+            n = SIZE_MAX; /* times ten it overflows again */
+    }
+    *count = n;
+    return true;
+}
+
 static ra_status parse_count(const ra_setting *row, const char *text, size_t *value, const char *where,
                              ra_error *err) {
-    char *end;
-    errno = 0;
-    unsigned long long number = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end || errno || (double)number < row->min ||
-        (double)number > row->max)
+    size_t number;
+    if (!ra_count_parse(text, &number) || (double)number < row->min || (double)number > row->max)
         RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected a whole number from %.0f to %.0f", where, text,
                 row->min, row->max);
-    *value = (size_t)number;
+    *value = number;
     return RA_OK;
 }
 

@@ -59,7 +59,7 @@ static ra_status normalise(ra_dictionary *dictionary, ra_error *err) {
     job.norms = ra_malloc(K, sizeof *job.norms);
     if (!job.norms) RA_FAIL_MEMORY(err, "the norms of a dictionary", K * sizeof *job.norms);
     ra_pool *pool = ra_backend_pool(dictionary->backend);
-    size_t parts = (K + ROWS_PER_PART - 1) / ROWS_PER_PART;
+    size_t parts = ra_pool_parts(K, ROWS_PER_PART);
     ra_pool_run(pool, parts, norm_part, &job);
     if (normalisations[dictionary->kind].largest)
         for (size_t i = 0; i < K; i++) job.divisor = job.norms[i] > job.divisor ? job.norms[i] : job.divisor;

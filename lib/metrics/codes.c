@@ -5,6 +5,7 @@
  * at a time. */
 #include "ra_metrics.h"
 #include "base/error.h"
+#include "tensor/by_latent.h"
 #include "tensor/dot.h"
 
 #include <math.h>
@@ -25,27 +26,12 @@ void ra_metric_energy(const ra_codes *codes, const float *D, size_t d, double *v
 typedef struct correlation {
     const ra_codes *codes;
     size_t *start;   /* [K+1] places of each latent in row and value */
-    size_t *row;     /* [entries] */
+    uint32_t *row;   /* [entries] */
     float *value;    /* [entries] */
     double *mean;    /* [K] */
     double *std;     /* [K] */
     double *product; /* [K] sum over rows of z_i z_k, for the latent i at hand */
 } correlation;
-
-static void sort_by_latent(correlation *c) {
-    const ra_codes *codes = c->codes;
-    size_t K = codes->latents, entries = ra_codes_entries(codes);
-    for (size_t e = 0; e < entries; e++) c->start[codes->index[e] + 1]++;
-    for (size_t k = 0; k < K; k++) c->start[k + 1] += c->start[k];
-    for (size_t b = 0; b < codes->rows; b++)
-        for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
-            size_t place = c->start[codes->index[e]]++;
-            c->row[place] = b;
-            c->value[place] = codes->value[e];
-        }
-    memmove(c->start + 1, c->start, K * sizeof *c->start); /* undo the ++ */
-    c->start[0] = 0;
-}
 
 static void measure(correlation *c) {
     double rows = (double)c->codes->rows;
@@ -81,11 +67,11 @@ static double strongest(const correlation *c, size_t i) {
 
 ra_status ra_metric_max_correlation(const ra_codes *codes, double *value, ra_error *err) {
     size_t K = codes->latents, entries = ra_codes_entries(codes);
-    if (codes->rows < 2)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "the correlation of latents needs at least two rows, got %zu",
+    if (codes->rows < 2 || codes->rows > UINT32_MAX)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the correlation of latents needs 2 to %u rows, got %zu", UINT32_MAX,
                 codes->rows);
     correlation c = {.codes = codes};
-    c.start = ra_calloc(K + 1, sizeof *c.start);
+    c.start = ra_malloc(K + 1, sizeof *c.start);
     c.row = ra_malloc(entries, sizeof *c.row);
     c.value = ra_malloc(entries, sizeof *c.value);
     c.mean = ra_malloc(K, sizeof *c.mean);
@@ -93,7 +79,7 @@ ra_status ra_metric_max_correlation(const ra_codes *codes, double *value, ra_err
     c.product = ra_malloc(K, sizeof *c.product);
     bool complete = c.start && c.row && c.value && c.mean && c.std && c.product;
     if (complete) {
-        sort_by_latent(&c);
+        ra_codes_by_latent(codes, codes->value, c.start, c.row, c.value);
         measure(&c);
         double largest = 0;
         for (size_t i = 0; i < K; i++) largest = fmax(largest, strongest(&c, i));
@@ -106,5 +92,5 @@ ra_status ra_metric_max_correlation(const ra_codes *codes, double *value, ra_err
     ra_free(c.std);
     ra_free(c.product);
     if (complete) return RA_OK;
-    RA_FAIL_MEMORY(err, "the correlation of latents", entries * (sizeof(size_t) + sizeof(float)));
+    RA_FAIL_MEMORY(err, "the correlation of latents", entries * (sizeof(uint32_t) + sizeof(float)));
 }

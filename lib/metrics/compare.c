@@ -109,23 +109,18 @@ static void fill_norms(const float *x, size_t K, size_t d, double *norm) {
 }
 
 static void over_rows(compare *c, ra_pool_part *part) {
-    ra_pool_run(c->pool, (c->K + PART_ROWS - 1) / PART_ROWS, part, c);
-}
-
-static size_t part_end(const compare *c, size_t part) {
-    size_t end = (part + 1) * PART_ROWS;
-    return end < c->K ? end : c->K;
+    ra_pool_run(c->pool, ra_pool_parts(c->K, PART_ROWS), part, c);
 }
 
 static void cosine_part(void *context, size_t part) {
     const compare *c = context;
-    size_t end = part_end(c, part) * c->K;
+    size_t end = ra_pool_part_end(part, PART_ROWS, c->K) * c->K;
     for (size_t i = part * PART_ROWS * c->K; i < end; i++) c->cost[i] = 1 - c->cost[i];
 }
 
 static void fold_part(void *context, size_t part) {
     const compare *c = context;
-    size_t end = part_end(c, part) * c->K;
+    size_t end = ra_pool_part_end(part, PART_ROWS, c->K) * c->K;
     for (size_t i = part * PART_ROWS * c->K; i < end; i++) c->cost[i] = 1 - fabsf(1 - c->cost[i]);
 }
 
@@ -133,7 +128,7 @@ static void euclidean_part(void *context, size_t part) {
     static const double close =
         1.0 / 32; /* products are right to about 1e-6 / 32 of the distance beyond it */
     const compare *c = context;
-    for (size_t i = part * PART_ROWS; i < part_end(c, part); i++)
+    for (size_t i = part * PART_ROWS; i < ra_pool_part_end(part, PART_ROWS, c->K); i++)
         for (size_t j = 0; j < c->K; j++) {
             float *cost = c->cost + i * c->K + j;
             double norms = c->norm_a[i] + c->norm_b[j], square = norms - 2 * (double)*cost;

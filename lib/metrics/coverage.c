@@ -66,7 +66,7 @@ static ra_status add_block(ra_coverage *coverage, const float *x, size_t rows, r
         RA_TRY(ra_products(coverage->backend, coverage->unit + first * d, atoms, coverage->rows, rows, d,
                            coverage->score, err));
         best_job job = {coverage->score, atoms, rows, coverage->best + first};
-        ra_pool_run(pool, (atoms + PART_ATOMS - 1) / PART_ATOMS, best_part, &job);
+        ra_pool_run(pool, ra_pool_parts(atoms, PART_ATOMS), best_part, &job);
     }
     return RA_OK;
 }

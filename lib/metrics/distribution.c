@@ -11,6 +11,7 @@
 #include "metrics/covariance.h"
 #include "metrics/spectrum.h"
 #include "metrics/unit.h"
+#include "tensor/dot.h"
 
 #include <float.h>
 #include <math.h>
@@ -98,12 +99,6 @@ static double trace(const double *A, size_t n) {
     return sum;
 }
 
-static double dot(const double *x, const double *y, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += x[i] * y[i];
-    return sum;
-}
-
 /* Columns L with S = sum of L_k L_k^T, the largest remaining variance first; returns how many. `rest` [d] is
  * scratch: what is left of the diagonal. */
 static size_t factorize(const double *S, size_t d, double *L, double *rest) {
@@ -136,9 +131,9 @@ static size_t factorize(const double *S, size_t d, double *L, double *rest) {
 static double trace_of_root(frechet *f) {
     size_t d = f->d, rank = factorize(f->first, d, f->L, f->tridiagonal.diagonal);
     for (size_t k = 0; k < rank; k++)
-        for (size_t i = 0; i < d; i++) f->SL[k * d + i] = dot(f->second + i * d, f->L + k * d, d);
+        for (size_t i = 0; i < d; i++) f->SL[k * d + i] = ra_dot_doubles(f->second + i * d, f->L + k * d, d);
     for (size_t k = 0; k < rank; k++)
-        for (size_t l = 0; l < rank; l++) f->M[k * rank + l] = dot(f->L + k * d, f->SL + l * d, d);
+        for (size_t l = 0; l < rank; l++) f->M[k * rank + l] = ra_dot_doubles(f->L + k * d, f->SL + l * d, d);
     ra_tridiagonalize(f->M, rank, &f->tridiagonal);
     double largest = rank ? ra_tridiagonal_eigenvalue(&f->tridiagonal, rank - 1) : 0, sum = 0;
     for (size_t k = 0; k < rank; k++) {

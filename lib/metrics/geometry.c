@@ -52,7 +52,7 @@ static void tile_part(void *context, size_t part) {
 
 static float largest_of_tile(ra_pool *pool, const float *cosine, size_t rows, size_t columns, bool diagonal) {
     tile_job job = {.cosine = cosine, .rows = rows, .columns = columns, .diagonal = diagonal};
-    size_t parts = (rows + PART_ROWS - 1) / PART_ROWS;
+    size_t parts = ra_pool_parts(rows, PART_ROWS);
     ra_pool_run(pool, parts, tile_part, &job);
     float largest = 0;
     for (size_t p = 0; p < parts; p++) largest = fmaxf(largest, job.largest[p]);
@@ -141,8 +141,8 @@ static void multiply(void *context, const double *v, double *product) {
     gram_product *g = context;
     g->v = v;
     g->w = product;
-    ra_pool_run(g->pool, (g->K + PART_ROWS - 1) / PART_ROWS, multiply_part, g);
-    ra_pool_run(g->pool, (g->d + PART_COLUMNS - 1) / PART_COLUMNS, multiply_back_part, g);
+    ra_pool_run(g->pool, ra_pool_parts(g->K, PART_ROWS), multiply_part, g);
+    ra_pool_run(g->pool, ra_pool_parts(g->d, PART_COLUMNS), multiply_back_part, g);
 }
 
 ra_status ra_metric_stable_rank(ra_backend *backend, const float *D, size_t K, size_t d, double *value,

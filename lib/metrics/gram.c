@@ -47,7 +47,7 @@ static void band_part(void *context, size_t part) {
 
 void ra_gram_add(ra_pool *pool, const double *X, size_t rows, size_t d, double *gram) {
     gram_job job = {.X = X, .rows = rows, .d = d, .gram = gram};
-    ra_pool_run(pool, (d + BAND - 1) / BAND, band_part, &job);
+    ra_pool_run(pool, ra_pool_parts(d, BAND), band_part, &job);
 }
 
 void ra_gram(ra_pool *pool, const float *X, size_t rows, size_t d, double *block, double *gram) {
@@ -70,7 +70,7 @@ static void rows_part(void *context, size_t part) {
 
 void ra_gram_of_rows(ra_pool *pool, const float *X, size_t rows, size_t d, double *gram) {
     gram_job job = {.narrow = X, .rows = rows, .d = d, .gram = gram};
-    ra_pool_run(pool, (rows + BAND - 1) / BAND, rows_part, &job);
+    ra_pool_run(pool, ra_pool_parts(rows, BAND), rows_part, &job);
     ra_gram_mirror(gram, rows);
 }
 

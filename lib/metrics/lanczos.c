@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "metrics/spectrum.h"
+#include "tensor/dot.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -23,12 +24,6 @@ typedef struct lanczos {
     double *w;                 /* [n] A v */
     double *diagonal, *beside; /* [STEPS] */
 } lanczos;
-
-static double dot(const double *x, const double *y, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += x[i] * y[i];
-    return sum;
-}
 
 /* The last entry of the eigenvector (of length one) of `value`. Run backwards the recurrence grows towards
  * the large entries, which is the stable direction. */
@@ -49,9 +44,9 @@ static double largest_eigenvalue(lanczos *l, ra_multiply *multiply, void *contex
     double value = 0, beside = 0;
     for (size_t step = 0; step < STEPS; step++) {
         multiply(context, l->v, l->w);
-        double diagonal = dot(l->v, l->w, n);
+        double diagonal = ra_dot_doubles(l->v, l->w, n);
         for (size_t j = 0; j < n; j++) l->w[j] -= diagonal * l->v[j] + beside * l->before[j];
-        beside = sqrt(dot(l->w, l->w, n));
+        beside = sqrt(ra_dot_doubles(l->w, l->w, n));
         l->diagonal[step] = diagonal;
         l->beside[step] = beside;
         ra_tridiagonal t = {l->diagonal, l->beside, step + 1};
@@ -74,7 +69,7 @@ static void start(lanczos *l) {
     ra_random random;
     ra_random_seed(&random, 1);
     for (size_t j = 0; j < l->n; j++) l->v[j] = ra_random_unit(&random) - 0.5;
-    double length = sqrt(dot(l->v, l->v, l->n));
+    double length = sqrt(ra_dot_doubles(l->v, l->v, l->n));
     for (size_t j = 0; j < l->n; j++) l->v[j] /= length;
 }
 

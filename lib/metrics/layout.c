@@ -108,7 +108,7 @@ ra_status ra_layout_preservation(ra_backend *backend, const float *D, size_t K, 
     if (status == RA_OK) status = ra_layout_nearest(backend, D, K, d, k, index, cosine, err);
     if (status == RA_OK) {
         keep_job job = {places, index, K, k, kept};
-        ra_pool_run(ra_backend_pool(backend), (K + PART_ATOMS - 1) / PART_ATOMS, keep_part, &job);
+        ra_pool_run(ra_backend_pool(backend), ra_pool_parts(K, PART_ATOMS), keep_part, &job);
         double sum = 0;
         for (size_t i = 0; i < K; i++) sum += (double)kept[i] / (double)k;
         *share = sum / (double)K;

@@ -5,6 +5,7 @@
 #include "metrics/layout.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "tensor/dot.h"
 
 #include <math.h>
 #include <string.h>
@@ -28,25 +29,19 @@ static void centre(const float *D, size_t K, size_t d, double *mean, float *X) {
         for (size_t j = 0; j < d; j++) X[k * d + j] = (float)((double)D[k * d + j] - mean[j]);
 }
 
-static double dot(const double *x, const double *y, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += x[i] * y[i];
-    return sum;
-}
-
 /* Gram and Schmidt, twice, which is enough; a column that is nothing but others becomes zero. */
 static void orthonormalize(pca *f) {
     for (size_t c = 0; c < f->p; c++)
         for (size_t j = 0; j < f->d; j++) f->column[c * f->d + j] = (double)f->Q[j * f->p + c];
     for (size_t c = 0; c < f->p; c++) {
-        double *x = f->column + c * f->d, before = sqrt(dot(x, x, f->d));
+        double *x = f->column + c * f->d, before = sqrt(ra_dot_doubles(x, x, f->d));
         for (int pass = 0; pass < 2; pass++)
             for (size_t b = 0; b < c; b++) {
                 const double *y = f->column + b * f->d;
-                double share = dot(x, y, f->d);
+                double share = ra_dot_doubles(x, y, f->d);
                 for (size_t j = 0; j < f->d; j++) x[j] -= share * y[j];
             }
-        double length = sqrt(dot(x, x, f->d)), scale = length > 1e-6 * before ? 1 / length : 0;
+        double length = sqrt(ra_dot_doubles(x, x, f->d)), scale = length > 1e-6 * before ? 1 / length : 0;
         for (size_t j = 0; j < f->d; j++) x[j] = before > 0 ? x[j] * scale : 0;
     }
     for (size_t c = 0; c < f->p; c++)

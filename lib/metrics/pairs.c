@@ -12,6 +12,7 @@
 #include "base/multiversion.h"
 #include "metrics/lanczos.h"
 #include "metrics/unit.h"
+#include "tensor/by_latent.h"
 
 #include <math.h>
 #include <string.h>
@@ -74,27 +75,12 @@ static ra_status reserve(ra_pairs *pairs, size_t entries, ra_error *err) {
     pairs->row = ra_malloc(capacity, sizeof *pairs->row);
     pairs->entry = ra_malloc(capacity, sizeof *pairs->entry);
     if (!pairs->row || !pairs->entry)
-        RA_FAIL_MEMORY(err, "codes by latent", capacity * (sizeof(size_t) + sizeof(float)));
+        RA_FAIL_MEMORY(err, "codes by latent", capacity * (sizeof(uint32_t) + sizeof(float)));
     pairs->entry_capacity = capacity;
     return RA_OK;
 }
 
 /* ---- adding ------------------------------------------------------------------------------------------- */
-
-static void sort_by_latent(ra_pairs *pairs, const ra_codes *codes) {
-    size_t K = codes->latents, entries = ra_codes_entries(codes);
-    memset(pairs->start, 0, (K + 1) * sizeof *pairs->start);
-    for (size_t e = 0; e < entries; e++) pairs->start[codes->index[e] + 1]++;
-    for (size_t k = 0; k < K; k++) pairs->start[k + 1] += pairs->start[k];
-    for (size_t b = 0; b < codes->rows; b++)
-        for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
-            size_t place = pairs->start[codes->index[e]]++;
-            pairs->row[place] = b;
-            pairs->entry[place] = codes->value[e];
-        }
-    memmove(pairs->start + 1, pairs->start, K * sizeof *pairs->start); /* undo the ++ */
-    pairs->start[0] = 0;
-}
 
 typedef struct add_job {
     ra_pairs *pairs;
@@ -119,9 +105,9 @@ static void add_part(void *context, size_t part) {
 
 ra_status ra_pairs_add(ra_pairs *pairs, ra_pool *pool, const ra_codes *codes, ra_error *err) {
     RA_TRY(reserve(pairs, ra_codes_entries(codes), err));
-    sort_by_latent(pairs, codes);
+    ra_codes_by_latent(codes, codes->value, pairs->start, pairs->row, pairs->entry);
     add_job job = {pairs, codes};
-    ra_pool_run(pool, (pairs->end - pairs->first + PART_LATENTS - 1) / PART_LATENTS, add_part, &job);
+    ra_pool_run(pool, ra_pool_parts(pairs->end - pairs->first, PART_LATENTS), add_part, &job);
     return RA_OK;
 }
 

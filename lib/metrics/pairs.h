@@ -28,7 +28,7 @@ typedef struct ra_pairs {
     size_t capacity;   /* of value, in numbers */
     /* codes of a block, by latent */
     size_t *start; /* [K + 1] */
-    size_t *row;   /* [entry_capacity] */
+    uint32_t *row; /* [entry_capacity] */
     float *entry;  /* [entry_capacity] */
     size_t entry_capacity;
 } ra_pairs;

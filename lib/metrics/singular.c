@@ -41,7 +41,7 @@ ra_status ra_metric_singular_values(ra_backend *backend, const float *D, size_t 
         ra_gram_of_rows(pool, D, K, d, block);
     job.tridiagonal = (ra_tridiagonal){.diagonal = block + n * n, .beside = block + n * n + n};
     ra_tridiagonalize(block, n, &job.tridiagonal);
-    ra_pool_run(pool, (n + PART_VALUES - 1) / PART_VALUES, value_part, &job);
+    ra_pool_run(pool, ra_pool_parts(n, PART_VALUES), value_part, &job);
     ra_free(block);
     return RA_OK;
 }

@@ -5,6 +5,7 @@
  * converge, and gives the one eigenvalue that is wanted. */
 #include "metrics/spectrum.h"
 #include "base/multiversion.h"
+#include "tensor/dot.h"
 
 #include <float.h>
 #include <math.h>
@@ -46,19 +47,6 @@ double ra_tridiagonal_eigenvalue(const ra_tridiagonal *t, size_t k) {
 
 /* ---- Householder -------------------------------------------------------------------------------------- */
 
-enum { LANES = 16 };
-
-/* In lanes, which a compiler keeps in vector registers. */
-RA_MULTIVERSION static double dot(const double *restrict x, const double *restrict y, size_t n) {
-    double lane[LANES] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) lane[l] += x[i + l] * y[i + l];
-    for (; i < n; i++) sum += x[i] * y[i];
-    for (size_t l = 0; l < LANES; l++) sum += lane[l];
-    return sum;
-}
-
 /* row <- row - v_i w - w_i v */
 RA_MULTIVERSION static void subtract_outer(double *restrict row, const double *restrict v,
                                            const double *restrict w, double vi, double wi, size_t n) {
@@ -71,8 +59,9 @@ void ra_tridiagonalize(double *A, size_t n, ra_tridiagonal *t) {
     t->n = n;
     for (size_t k = 0; k + 1 < n; k++) {
         size_t m = n - k - 1;
-        double *v = A + k * n + k + 1;                                /* row k: the matrix is symmetric */
-        double *w = t->diagonal + k + 1, length = sqrt(dot(v, v, m)); /* w borrows what is not yet known */
+        double *v = A + k * n + k + 1; /* row k: the matrix is symmetric */
+        double *w = t->diagonal + k + 1,
+               length = sqrt(ra_dot_doubles(v, v, m)); /* w borrows what is not yet known */
         t->diagonal[k] = A[k * n + k];
         double beside = v[0] > 0 ? -length : length;
         t->beside[k] = beside;
@@ -83,8 +72,8 @@ void ra_tridiagonalize(double *A, size_t n, ra_tridiagonal *t) {
         }
         v[0] -= beside;
         for (size_t i = 0; i < m; i++) v[i] *= 1 / scale;
-        for (size_t i = 0; i < m; i++) w[i] = dot(A + (k + 1 + i) * n + k + 1, v, m);
-        double half = dot(v, w, m) / 2;
+        for (size_t i = 0; i < m; i++) w[i] = ra_dot_doubles(A + (k + 1 + i) * n + k + 1, v, m);
+        double half = ra_dot_doubles(v, w, m) / 2;
         for (size_t i = 0; i < m; i++) w[i] -= half * v[i];
         for (size_t i = 0; i < m; i++) subtract_outer(A + (k + 1 + i) * n + k + 1, v, w, v[i], w[i], m);
     }

@@ -31,7 +31,7 @@ static void unit_part(void *context, size_t part) {
 
 void ra_unit_rows(ra_pool *pool, const float *x, size_t rows, size_t d, double guard, float *unit) {
     unit_job job = {x, rows, d, guard, unit};
-    ra_pool_run(pool, (rows + PART_ROWS - 1) / PART_ROWS, unit_part, &job);
+    ra_pool_run(pool, ra_pool_parts(rows, PART_ROWS), unit_part, &job);
 }
 
 ra_status ra_products(ra_backend *backend, const float *a, size_t m, const float *b, size_t n, size_t d,

@@ -2,9 +2,7 @@
  * is checked here, once: shapes against D's, indices against their ranges, weights against what they mean. */
 #include "model/model.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static ra_status check_format(const ra_model *model, const ra_safetensors *file, ra_error *err) {
@@ -26,14 +24,12 @@ static ra_status read_point_count(ra_model *model, const ra_safetensors *file, r
     static const char *const by_point[] = {"points.vectors", "points.rows"};
     const char *text = ra_safetensors_metadata(file, "points");
     if (text) {
-        char *end = NULL;
-        errno = 0;
-        unsigned long long count = strtoull(text, &end, 10);
-        if (text[0] < '0' || text[0] > '9' || *end || errno || count < 1 || count > INT32_MAX)
+        size_t count;
+        if (!ra_count_parse(text, &count) || count < 1 || count > INT32_MAX)
             RA_FAIL(err, RA_ERR_FORMAT,
                     "%s: the metadata say that points is \"%s\"; expected a number from 1 to %d",
                     model->info.path, text, INT32_MAX);
-        model->info.points = (size_t)count;
+        model->info.points = count;
         return RA_OK;
     }
     for (size_t i = 0; i < sizeof by_point / sizeof *by_point; i++) {

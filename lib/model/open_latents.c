@@ -3,9 +3,7 @@
  * histogram that does not add up, or an example beyond the data, is refused before anybody draws it. */
 #include "model/model.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The tensors that only make sense together, and how many numbers a latent has in each. */
@@ -33,13 +31,9 @@ static ra_status read_rows(const ra_model *model, const ra_safetensors *file, si
     if (!text)
         RA_FAIL(err, RA_ERR_FORMAT, "%s holds statistics of latents, but its metadata lack %s",
                 model->info.path, rows_key);
-    char *end = NULL;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end || errno || value < 1 || value > INT64_MAX)
+    if (!ra_count_parse(text, rows) || *rows < 1 || *rows > INT64_MAX)
         RA_FAIL(err, RA_ERR_FORMAT, "%s: the metadata say that %s is \"%s\"; expected a number from 1 on",
                 model->info.path, rows_key, text);
-    *rows = (size_t)value;
     return RA_OK;
 }
 

@@ -63,6 +63,6 @@ ra_status ra_model_score(const ra_model *model, ra_workspace *workspace, const f
                    0, scores, K, err);
     if (count > FEW) return score_widened(model, workspace, queries, count, scores, err);
     score_job job = {D, queries, count, scores};
-    ra_pool_run(ra_backend_pool(model->backend), (K + PART - 1) / PART, score_part, &job);
+    ra_pool_run(ra_backend_pool(model->backend), ra_pool_parts(K, PART), score_part, &job);
     return RA_OK;
 }

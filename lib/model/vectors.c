@@ -63,7 +63,7 @@ static void norms_part(void *context, size_t part) {
 void ra_tensor_row_norms(const ra_tensor *tensor, ra_pool *pool, double *norm) {
     size_t rows = tensor->shape[0], rows_per_part = PART / tensor->shape[1] + 1;
     norms_job job = {tensor, rows_per_part, norm};
-    ra_pool_run(pool, (rows + rows_per_part - 1) / rows_per_part, norms_part, &job);
+    ra_pool_run(pool, ra_pool_parts(rows, rows_per_part), norms_part, &job);
 }
 
 typedef struct finite_job {
@@ -90,6 +90,6 @@ static void finite_part(void *context, size_t part) {
 size_t ra_tensor_find_not_finite(const ra_tensor *tensor, ra_pool *pool) {
     finite_job job = {.tensor = tensor, .elements = ra_tensor_elements(tensor)};
     atomic_init(&job.found, job.elements);
-    ra_pool_run(pool, (job.elements + PART - 1) / PART, finite_part, &job);
+    ra_pool_run(pool, ra_pool_parts(job.elements, PART), finite_part, &job);
     return atomic_load(&job.found);
 }

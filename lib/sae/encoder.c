@@ -163,7 +163,7 @@ ra_status ra_encoder_evaluate(ra_backend *backend, const ra_encoder_weights *wei
                                           [RA_ENCODER_TIED] = NULL,
                                           [RA_ENCODER_IDENTITY] = NULL};
     ra_pool *pool = ra_backend_pool(backend);
-    size_t K = weights->concepts, d = weights->dimensions, parts = (rows + ROWS_PER_PART - 1) / ROWS_PER_PART;
+    size_t K = weights->concepts, d = weights->dimensions, parts = ra_pool_parts(rows, ROWS_PER_PART);
     norm_job job = {weights, pre, rows};
     float beta = weights->tensor[RA_ENCODER_BIAS] ? 1 : 0;
     if (weights->tensor[RA_ENCODER_BIAS]) ra_pool_run(pool, parts, bias_part, &job);

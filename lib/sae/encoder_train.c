@@ -31,21 +31,13 @@ ra_encoder_weights ra_encoder_view(const ra_encoder *encoder, const float *D) {
     return view;
 }
 
-static size_t parts_of(size_t n, size_t size) {
-    return (n + size - 1) / size;
-}
-
-static size_t end_of(size_t part, size_t size, size_t n) {
-    return (part + 1) * size < n ? (part + 1) * size : n;
-}
-
 /* ---- statistics
  * ----------------------------------------------------------------------------------------------------- */
 
 static void row_statistics_part(void *context, size_t part) {
     const train_job *job = context;
     size_t K = job->encoder->concepts;
-    for (size_t b = part * ROWS_PER_PART; b < end_of(part, ROWS_PER_PART, job->pass->rows); b++) {
+    for (size_t b = part * ROWS_PER_PART; b < ra_pool_part_end(part, ROWS_PER_PART, job->pass->rows); b++) {
         const float *row = job->pass->linear + b * K;
         double sum = 0, squares = 0;
         for (size_t k = 0; k < K; k++) sum += (double)row[k];
@@ -61,7 +53,7 @@ static void row_statistics_part(void *context, size_t part) {
 static void latent_sum_part(void *context, size_t part) {
     const train_job *job = context;
     size_t K = job->encoder->concepts, first = part * LATENTS_PER_PART,
-           count = end_of(part, LATENTS_PER_PART, K) - first;
+           count = ra_pool_part_end(part, LATENTS_PER_PART, K) - first;
     const float *values = job->pass->linear + first;
     const double *means = job->pass->sums + K + first;
     double *sums = job->pass->sums + first;
@@ -77,7 +69,7 @@ static void latent_sum_part(void *context, size_t part) {
 static ra_status latent_statistics(train_job *job, ra_pool *pool, ra_error *err) {
     ra_encoder *encoder = job->encoder;
     ra_sae_pass *pass = job->pass;
-    size_t K = encoder->concepts, parts = parts_of(K, LATENTS_PER_PART);
+    size_t K = encoder->concepts, parts = ra_pool_parts(K, LATENTS_PER_PART);
     double *sums = pass->sums, *means = sums + K, B = (double)pass->total_rows;
     float *running_mean = encoder->tensor[RA_ENCODER_RUNNING_MEAN]->value;
     float *running_var = encoder->tensor[RA_ENCODER_RUNNING_VAR]->value;
@@ -111,7 +103,7 @@ static void apply_part(void *context, size_t part) {
     size_t K = job->encoder->concepts;
     const float *gamma = job->encoder->tensor[RA_ENCODER_NORM_WEIGHT]->value;
     const float *beta = job->encoder->tensor[RA_ENCODER_NORM_BIAS]->value;
-    for (size_t b = part * ROWS_PER_PART; b < end_of(part, ROWS_PER_PART, job->pass->rows); b++)
+    for (size_t b = part * ROWS_PER_PART; b < ra_pool_part_end(part, ROWS_PER_PART, job->pass->rows); b++)
         for (size_t k = 0; k < K; k++) job->pass->pre[b * K + k] = normalised(job, b, k) * gamma[k] + beta[k];
 }
 
@@ -125,10 +117,10 @@ ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const flo
     ra_pool *pool = ra_backend_pool(backend);
     train_job job = {encoder, pass, NULL, false};
     if (encoder->kind == RA_ENCODER_MLP_LN_1)
-        ra_pool_run(pool, parts_of(rows, ROWS_PER_PART), row_statistics_part, &job);
+        ra_pool_run(pool, ra_pool_parts(rows, ROWS_PER_PART), row_statistics_part, &job);
     else
         RA_TRY(latent_statistics(&job, pool, err));
-    ra_pool_run(pool, parts_of(rows, ROWS_PER_PART), apply_part, &job);
+    ra_pool_run(pool, ra_pool_parts(rows, ROWS_PER_PART), apply_part, &job);
     return RA_OK;
 }
 
@@ -140,7 +132,7 @@ ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const flo
 static void affine_part(void *context, size_t part) {
     const train_job *job = context;
     size_t K = job->encoder->concepts, first = part * LATENTS_PER_PART,
-           last = end_of(part, LATENTS_PER_PART, K);
+           last = ra_pool_part_end(part, LATENTS_PER_PART, K);
     double *dgamma = job->pass->sums, *dbeta = dgamma + K;
     for (size_t k = first; k < last; k++) dgamma[k] = dbeta[k] = 0;
     for (size_t b = 0; b < job->pass->rows; b++)
@@ -155,7 +147,7 @@ static void batch_norm_backward_part(void *context, size_t part) {
     const train_job *job = context;
     const ra_sae_pass *pass = job->pass;
     size_t K = job->encoder->concepts, first = part * LATENTS_PER_PART,
-           last = end_of(part, LATENTS_PER_PART, K);
+           last = ra_pool_part_end(part, LATENTS_PER_PART, K);
     const float *gamma = job->encoder->tensor[RA_ENCODER_NORM_WEIGHT]->value;
     const double *dgamma = pass->sums, *dbeta = dgamma + K, B = (double)pass->total_rows;
     for (size_t b = 0; b < pass->rows; b++)
@@ -172,7 +164,7 @@ static ra_status backward_affine(train_job *job, ra_pool *pool, ra_error *err) {
     const ra_parameter *const *p = encoder->tensor;
     size_t K = encoder->concepts;
     double *sums = job->pass->sums;
-    ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), affine_part, job);
+    ra_pool_run(pool, ra_pool_parts(K, LATENTS_PER_PART), affine_part, job);
     if (encoder->kind == RA_ENCODER_MLP_BN_1) RA_TRY(ra_group_sum_f64(encoder->group, sums, 2 * K, err));
     for (size_t k = 0; k < K; k++) {
         p[RA_ENCODER_NORM_WEIGHT]->gradient[k] = (float)sums[k];
@@ -185,7 +177,7 @@ static void layer_norm_backward_part(void *context, size_t part) {
     const train_job *job = context;
     size_t K = job->encoder->concepts;
     const float *gamma = job->encoder->tensor[RA_ENCODER_NORM_WEIGHT]->value;
-    for (size_t b = part * ROWS_PER_PART; b < end_of(part, ROWS_PER_PART, job->pass->rows); b++) {
+    for (size_t b = part * ROWS_PER_PART; b < ra_pool_part_end(part, ROWS_PER_PART, job->pass->rows); b++) {
         float *row = job->dpre + b * K;
         double sum = 0, product = 0;
         for (size_t k = 0; k < K; k++) {
@@ -203,7 +195,7 @@ static void layer_norm_backward_part(void *context, size_t part) {
 static void bias_part(void *context, size_t part) {
     const train_job *job = context;
     size_t K = job->encoder->concepts, first = part * LATENTS_PER_PART,
-           count = end_of(part, LATENTS_PER_PART, K) - first;
+           count = ra_pool_part_end(part, LATENTS_PER_PART, K) - first;
     double sums[LATENTS_PER_PART] = {0};
     for (size_t b = 0; b < job->pass->rows; b++)
         for (size_t k = 0; k < count; k++) sums[k] += (double)job->dpre[b * K + first + k];
@@ -234,15 +226,15 @@ ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const fl
     train_job job = {encoder, pass, dpre, false};
     if (ra_encoder_has_norm(encoder->kind)) RA_TRY(backward_affine(&job, pool, err));
     if (encoder->kind == RA_ENCODER_MLP_BN_1)
-        ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), batch_norm_backward_part, &job);
+        ra_pool_run(pool, ra_pool_parts(K, LATENTS_PER_PART), batch_norm_backward_part, &job);
     if (encoder->kind == RA_ENCODER_MLP_LN_1)
-        ra_pool_run(pool, parts_of(B, ROWS_PER_PART), layer_norm_backward_part, &job);
+        ra_pool_run(pool, ra_pool_parts(B, ROWS_PER_PART), layer_norm_backward_part, &job);
     const ra_parameter *bias = encoder->tensor[RA_ENCODER_BIAS], *own = encoder->tensor[RA_ENCODER_WEIGHT];
     if (bias && encoder->kind == RA_ENCODER_MLP_BN_1) /* BatchNorm takes it out again: its gradient is 0, and
                                                        * a sum's rounding would become whole steps in Adam */
         memset(bias->gradient, 0, K * sizeof *bias->gradient);
     else if (bias)
-        ra_pool_run(pool, parts_of(K, LATENTS_PER_PART), bias_part, &job);
+        ra_pool_run(pool, ra_pool_parts(K, LATENTS_PER_PART), bias_part, &job);
     return ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, true, false, K, d, B, 1, dpre,
                                                 K, x, d, own ? 0 : 1, own ? own->gradient : dD, d, err);
 }

@@ -49,8 +49,7 @@ static void theta_part(void *context, size_t part) {
 static void theta_gradient(const ra_activation *activation, ra_backend *backend, const float *pre,
                            const float *g, double active, size_t rows, size_t concepts, float *dtheta) {
     theta_job job = {activation, pre, g, active, rows, concepts, dtheta};
-    ra_pool_run(ra_backend_pool(backend), (concepts + LATENTS_PER_PART - 1) / LATENTS_PER_PART, theta_part,
-                &job);
+    ra_pool_run(ra_backend_pool(backend), ra_pool_parts(concepts, LATENTS_PER_PART), theta_part, &job);
 }
 
 const ra_activation_type ra_activation_jumprelu = {

@@ -62,14 +62,6 @@ static ra_status grow_path(ra_pursuit *pursuit, size_t n, ra_error *err) {
     return RA_OK;
 }
 
-static size_t parts_of(size_t rows) {
-    return (rows + ROWS_PER_PART - 1) / ROWS_PER_PART;
-}
-
-static size_t end_of(size_t part, size_t rows) {
-    return (part + 1) * ROWS_PER_PART < rows ? (part + 1) * ROWS_PER_PART : rows;
-}
-
 /* ---- forward
  * ------------------------------------------------------------------------------------------------------ */
 
@@ -102,7 +94,7 @@ static void step_part(void *context, size_t part) {
     const step_job *job = context;
     ra_pursuit *p = job->pursuit;
     size_t K = job->concepts, d = job->dimensions;
-    for (size_t b = part * ROWS_PER_PART; b < end_of(part, p->rows); b++) {
+    for (size_t b = part * ROWS_PER_PART; b < ra_pool_part_end(part, ROWS_PER_PART, p->rows); b++) {
         float *scores = job->scores + b * K;
         size_t atom = largest(scores, K), place = b * p->steps + job->t;
         float value = scores[atom];
@@ -166,7 +158,7 @@ ra_status ra_pursuit_run(ra_pursuit *pursuit, ra_backend *backend, const float *
         if (job.t > 0 && !gram)
             RA_TRY(ops->gemm(self, NULL, false, true, rows, K, d, 1, pursuit->residual, d, D, d, 0, scores, K,
                              err));
-        ra_pool_run(ra_backend_pool(backend), parts_of(rows), step_part, &job);
+        ra_pool_run(ra_backend_pool(backend), ra_pool_parts(rows, ROWS_PER_PART), step_part, &job);
     }
     return collect(pursuit, K, training, codes, err);
 }
@@ -218,7 +210,8 @@ static void backward_row(const backward_job *job, size_t row) {
 
 static void backward_part(void *context, size_t part) {
     const backward_job *job = context;
-    for (size_t row = part * ROWS_PER_PART; row < end_of(part, job->rows); row++) backward_row(job, row);
+    for (size_t row = part * ROWS_PER_PART; row < ra_pool_part_end(part, ROWS_PER_PART, job->rows); row++)
+        backward_row(job, row);
 }
 
 ra_status ra_pursuit_backward(ra_pursuit *pursuit, ra_backend *backend, const float *D, size_t dimensions,
@@ -232,7 +225,7 @@ ra_status ra_pursuit_backward(ra_pursuit *pursuit, ra_backend *backend, const fl
         size_t rows = pursuit->rows - first < block ? pursuit->rows - first : block;
         RA_TRY(ra_codes_reserve(&pursuit->single, rows * steps, codes->latents, rows * steps, err));
         backward_job job = {pursuit, D, dvalue, codes, d, first, rows};
-        ra_pool_run(ra_backend_pool(backend), parts_of(rows), backward_part, &job);
+        ra_pool_run(ra_backend_pool(backend), ra_pool_parts(rows, ROWS_PER_PART), backward_part, &job);
         RA_TRY(ops->accumulate(ra_backend_self(backend), NULL, &pursuit->single, pursuit->single.value,
                                pursuit->push, d, dD, err));
     }

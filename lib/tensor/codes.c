@@ -1,4 +1,4 @@
-#include "ra_tensor.h"
+#include "tensor/by_latent.h"
 #include "base/error.h"
 
 #include <string.h>
@@ -64,4 +64,20 @@ void ra_codes_to_dense(const ra_codes *codes, float *z) {
     for (size_t b = 0; b < codes->rows; b++)
         for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++)
             z[b * codes->latents + (size_t)codes->index[e]] = codes->value[e];
+}
+
+void ra_codes_by_latent(const ra_codes *codes, const float *value, size_t *start, uint32_t *row,
+                        float *sorted) {
+    size_t K = codes->latents, entries = ra_codes_entries(codes);
+    memset(start, 0, (K + 1) * sizeof *start);
+    for (size_t e = 0; e < entries; e++) start[codes->index[e] + 1]++;
+    for (size_t k = 0; k < K; k++) start[k + 1] += start[k];
+    for (size_t b = 0; b < codes->rows; b++)
+        for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
+            size_t place = start[codes->index[e]]++;
+            row[place] = (uint32_t)b;
+            sorted[place] = value[e];
+        }
+    memmove(start + 1, start, K * sizeof *start); /* undo the ++ */
+    start[0] = 0;
 }

@@ -61,10 +61,10 @@ static void add_part(void *context, size_t part) {
 }
 
 static void measure_all(measure *m) {
-    size_t rows = m->data->rows, columns = (m->d + PART_COLUMNS - 1) / PART_COLUMNS;
+    size_t rows = m->data->rows, columns = ra_pool_parts(m->d, PART_COLUMNS);
     for (m->first = 0; m->first < rows; m->first += m->count) {
         m->count = rows - m->first < m->block_rows ? rows - m->first : m->block_rows;
-        ra_pool_run(m->pool, (m->count + PART_ROWS - 1) / PART_ROWS, load_part, m);
+        ra_pool_run(m->pool, ra_pool_parts(m->count, PART_ROWS), load_part, m);
         ra_pool_run(m->pool, columns, add_part, m);
     }
 }

@@ -160,7 +160,7 @@ ra_status ra_kmeans_assign(ra_kmeans *run, ra_error *err) {
     for (size_t from = 0; from < run->rows; from += block->count) {
         ra_row_block_load(block, from);
         if (run->bounded)
-            ra_pool_run(block->pool, (block->count + PART_ROWS - 1) / PART_ROWS, decide_part, &job);
+            ra_pool_run(block->pool, ra_pool_parts(block->count, PART_ROWS), decide_part, &job);
         else
             decide_afresh(run);
         RA_TRY(search(run, SEARCH_FAST, &run->fast, err));

@@ -85,7 +85,7 @@ static void mean_part(void *context, size_t part) {
 static double means(ra_kmeans *run, bool move) {
     mean_job job = {run, move};
     double total = 0;
-    ra_pool_run(run->nearest.block.pool, (run->clusters + PART_CENTRES - 1) / PART_CENTRES, mean_part, &job);
+    ra_pool_run(run->nearest.block.pool, ra_pool_parts(run->clusters, PART_CENTRES), mean_part, &job);
     for (size_t c = 0; c < run->clusters; c++) total += run->moved[c] * run->moved[c];
     return total / (double)run->clusters;
 }

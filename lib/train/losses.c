@@ -140,8 +140,7 @@ static ra_status auxk_term(const ra_loss_batch *batch, double *value, ra_loss_gr
     RA_TRY(room(&gradients->codes, B, K, true, err));
     RA_TRY(room(&gradients->D, K, d, true, err));
     unchosen_job job = {batch, gradients->scratch_wide.data};
-    ra_pool_run(ra_backend_pool(batch->backend), (B + ROWS_PER_PART - 1) / ROWS_PER_PART, unchosen_part,
-                &job);
+    ra_pool_run(ra_backend_pool(batch->backend), ra_pool_parts(B, ROWS_PER_PART), unchosen_part, &job);
     float *g = gradients->scratch_narrow.data, *dx_hat = gradients->x_hat.data;
     *value = 0;
     if (K / 2 > 0)

@@ -132,7 +132,7 @@ static ra_status search_tile(ra_nearest *nearest, point_job *job, ra_error *err)
     RA_TRY(ops->gemm(ra_backend_self(nearest->backend), NULL, false, true, job->rows, job->count, d, -2,
                      nearest->query, d, job->set->centred + job->first * d, d, 0, nearest->score, job->count,
                      err));
-    ra_pool_run(nearest->block.pool, (job->rows + PART_ROWS - 1) / PART_ROWS, point_part, job);
+    ra_pool_run(nearest->block.pool, ra_pool_parts(job->rows, PART_ROWS), point_part, job);
     return RA_OK;
 }
 

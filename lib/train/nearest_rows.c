@@ -72,7 +72,7 @@ static ra_status search_block(ra_nearest *nearest, rows_job *job, ra_error *err)
             RA_TRY(ops->gemm(ra_backend_self(nearest->backend), NULL, false, true, job->count, job->rows, d,
                              -2, nearest->points.centred + job->first * d, d, nearest->query, d, 0,
                              nearest->score, job->rows, err));
-            ra_pool_run(nearest->block.pool, (job->count + PART_POINTS - 1) / PART_POINTS, rows_part, job);
+            ra_pool_run(nearest->block.pool, ra_pool_parts(job->count, PART_POINTS), rows_part, job);
         }
     }
     return RA_OK;

@@ -64,7 +64,7 @@ void ra_point_set_fill(ra_point_set *set, ra_pool *pool, const float *vectors, s
     set->vector = vectors;
     set->count = count;
     fill_job job = {set, mean};
-    ra_pool_run(pool, (count + PART_POINTS - 1) / PART_POINTS, fill_part, &job);
+    ra_pool_run(pool, ra_pool_parts(count, PART_POINTS), fill_part, &job);
     find_wild(set);
 }
 

@@ -63,7 +63,7 @@ static void load_part(void *context, size_t part) {
 }
 
 static void load(load_job *job) {
-    ra_pool_run(job->block->pool, (job->block->count + PART_ROWS - 1) / PART_ROWS, load_part, job);
+    ra_pool_run(job->block->pool, ra_pool_parts(job->block->count, PART_ROWS), load_part, job);
 }
 
 void ra_row_block_load(ra_row_block *block, size_t first) {
@@ -110,7 +110,7 @@ static void centre_part(void *context, size_t part) {
 void ra_row_block_centre(const ra_row_block *block, size_t from, const int32_t *picked, size_t count,
                          float *centred, double *norm) {
     centre_job job = {block, from, picked, count, centred, norm};
-    ra_pool_run(block->pool, (count + PART_ROWS - 1) / PART_ROWS, centre_part, &job);
+    ra_pool_run(block->pool, ra_pool_parts(count, PART_ROWS), centre_part, &job);
 }
 
 /* ---- adding up ---------------------------------------------------------------------------------------- */
@@ -135,7 +135,7 @@ static void sum_part(void *context, size_t part) {
 
 void ra_row_block_accumulate(const ra_row_block *block, const int32_t *label, double *sums) {
     sum_job job = {block, label, sums};
-    ra_pool_run(block->pool, (block->dimensions + PART_COLUMNS - 1) / PART_COLUMNS, sum_part, &job);
+    ra_pool_run(block->pool, ra_pool_parts(block->dimensions, PART_COLUMNS), sum_part, &job);
 }
 
 /* ---- mean and variance -------------------------------------------------------------------------------- */
@@ -172,7 +172,7 @@ static void measure(ra_row_block *block, double *scratch) {
     moments_job job = {block, block->mean, scratch, scratch + d};
     for (size_t first = 0; first < block->rows; first += block->count) {
         ra_row_block_load(block, first);
-        ra_pool_run(block->pool, (d + PART_COLUMNS - 1) / PART_COLUMNS, moments_part, &job);
+        ra_pool_run(block->pool, ra_pool_parts(d, PART_COLUMNS), moments_part, &job);
     }
     block->variance = 0;
     for (size_t j = 0; j < d; j++) {

@@ -242,15 +242,9 @@ static ra_status read_step(const ra_safetensors *file, size_t *step, ra_error *e
         RA_FAIL(err, RA_ERR_STATE,
                 "%s holds no state of training to continue from; start anew from it with --init",
                 ra_safetensors_path(file));
-    size_t n = 0;
-    bool good = *text != '\0';
-    for (const char *c = text; *c && good; c++)
-        good = *c >= '0' && *c <= '9' && !__builtin_mul_overflow(n, (size_t)10, &n) &&
-               !__builtin_add_overflow(n, (size_t)(*c - '0'), &n);
-    if (!good)
+    if (!ra_count_parse(text, step) || *step > INT64_MAX)
         RA_FAIL(err, RA_ERR_FORMAT, "%s: %s is \"%s\", expected a number of steps", ra_safetensors_path(file),
                 step_key, text);
-    *step = n;
     return RA_OK;
 }
 

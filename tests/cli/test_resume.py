@@ -310,6 +310,9 @@ class Refused(Resume):
         tensors["train.last_active"].values[3] = 6
         support.write_safetensors(self.out, tensors, metadata)
         self.refused(["train.last_active", "latent 3", "0 to 5"])
+        for step in ["", "five", "-5", "99999999999999999999"]:
+            support.write_safetensors(self.out, tensors, dict(metadata, **{"train.step": step}))
+            self.refused(["train.step", '"%s"' % step, "a number of steps"])
 
     def test_contradicting_flags_are_usage_errors(self):
         self.bad(2, ["--resume", "--init"], "train", self.x, "-o", self.out, "--resume", self.out, "--init", self.out)

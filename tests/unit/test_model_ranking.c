@@ -54,13 +54,17 @@ END_TEST
 START_TEST(test_dots_are_exact_to_double_precision) {
     enum { N = 3001 };
     static float x[N], y[N];
+    static double x_wide[N], y_wide[N];
     static uint16_t half[N];
     test_fill(x, N, 1);
     test_fill(y, N, 2);
+    for (size_t i = 0; i < N; i++) x_wide[i] = (double)x[i];
+    for (size_t i = 0; i < N; i++) y_wide[i] = (double)y[i];
     for (size_t n = 0; n <= N; n += n < 70 ? 1 : 977) {
         double expected = 0;
         for (size_t i = 0; i < n; i++) expected += (double)x[i] * (double)y[i];
         ck_assert_double_eq_tol(ra_dot_f64(x, y, n), expected, 1e-12);
+        ck_assert_double_eq_tol(ra_dot_doubles(x_wide, y_wide, n), expected, 1e-12);
         ck_assert_double_eq_tol(ra_vector_dot_row(RA_F32, x, y, n), expected, 1e-12);
     }
     for (int dtype = RA_F16; dtype <= RA_BF16; dtype++) {

@@ -55,6 +55,36 @@ START_TEST(test_refuses_with_expected_and_actual) {
 }
 END_TEST
 
+START_TEST(test_counts_are_digits_alone) {
+    static const struct {
+        const char *text;
+        bool good;
+        size_t count;
+    } table[] = {
+        {"0", true, 0},
+        {"0042", true, 42},
+        {"18446744073709551614", true, SIZE_MAX - 1},
+        {"18446744073709551615", true, SIZE_MAX},
+        {"18446744073709551616", true, SIZE_MAX}, /* beyond size_t by one, by a digit, by many */
+        {"184467440737095516150", true, SIZE_MAX},
+        {"99999999999999999999999999999999999999990", true, SIZE_MAX},
+        {"", false, 7},
+        {"-1", false, 7},
+        {"+1", false, 7},
+        {" 1", false, 7},
+        {"1 ", false, 7},
+        {"1.0", false, 7},
+        {"0x1", false, 7},
+        {"99999999999999999999999x", false, 7},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        size_t count = 7; /* stays where the text is no count */
+        ck_assert_msg(ra_count_parse(table[i].text, &count) == table[i].good, "\"%s\"", table[i].text);
+        ck_assert_uint_eq(count, table[i].count);
+    }
+}
+END_TEST
+
 START_TEST(test_prints_what_it_reads_back) {
     static const double values[] = {0, 0.1, 1.0 / 3, 1e-5, 0.829, 123456789.125, 0.8290000200271606};
     const ra_settings_table *table = ra_sae_settings_table();
@@ -113,5 +143,5 @@ START_TEST(test_training_defaults_follow_the_loss) {
 END_TEST
 
 TEST_CASES(settings_table, test_parses_every_type, test_refuses_with_expected_and_actual,
-           test_prints_what_it_reads_back, test_fill_and_override, test_tables_are_well_formed,
-           test_training_defaults_follow_the_loss)
+           test_counts_are_digits_alone, test_prints_what_it_reads_back, test_fill_and_override,
+           test_tables_are_well_formed, test_training_defaults_follow_the_loss)

@@ -8,23 +8,11 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { POINTS_DEFAULT = 1000, COUNT_MOST = 2147483647 };
+enum { POINTS_DEFAULT = 1000 };
 
 /* ---- what --points says ------------------------------------------------------------------------------ */
 
 typedef enum points_word { WORD_NONE, WORD_COUNT, WORD_ALL, WORD_SAMPLE, WORD_FILE } points_word;
-
-/* "1000" -> true. Beyond COUNT_MOST it only has to stay too large. */
-static bool parse_count(const char *text, size_t *count) {
-    size_t n = 0;
-    if (!*text) return false;
-    for (const char *c = text; *c; c++) {
-        if (*c < '0' || *c > '9') return false;
-        if (n <= COUNT_MOST) n = n * 10 + (size_t)(*c - '0');
-    }
-    *count = n;
-    return true;
-}
 
 /* A file with a name of digits is written ./1000. */
 static points_word parse_points(const char *text, size_t *count) {
@@ -32,8 +20,8 @@ static points_word parse_points(const char *text, size_t *count) {
     *count = 0;
     if (!text) return WORD_NONE;
     if (strcmp(text, "all") == 0) return WORD_ALL;
-    if (parse_count(text, count)) return WORD_COUNT;
-    if (strncmp(text, sample, sizeof sample - 1) == 0 && parse_count(text + sizeof sample - 1, count))
+    if (ra_count_parse(text, count)) return WORD_COUNT;
+    if (strncmp(text, sample, sizeof sample - 1) == 0 && ra_count_parse(text + sizeof sample - 1, count))
         return WORD_SAMPLE;
     return WORD_FILE;
 }
