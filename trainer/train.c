@@ -63,8 +63,8 @@ static const char about[] =
     "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1\n"
     "  --batch-size  1024; a 32nd of the rows if that is less, but not under 64\n"
     "  --lr-final    a hundredth of --lr\n"
-    "  --points-seed --seed; --kmeans is lloyd and --points-rows all unless given\n"
-    "  --points-iterations   100 of lloyd, 400 batches of minibatch\n";
+    "  --points-seed --seed\n"
+    "  --kmeans      lloyd, on all rows, in at most 100 iterations; minibatch takes at most 400 batches\n";
 
 static const char example[] =
     "  rasae train acts.npy -o model.safetensors --concepts 2000 --top-k 32 --points 4000 --seed 1\n"
