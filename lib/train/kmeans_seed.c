@@ -14,7 +14,7 @@
  *   probability (its distance now) / (its distance then), now being after the centres that were taken in
  *   between. Distances only shrink, so this is rejection sampling: what is kept has exactly the distribution
  *   of the sequential method; a centre may only have fewer candidates to choose from, and one that is left
- *   without any waits for the next product.
+ *   with less than half of them waits, with all behind it, for the next product.
  *
  * Distances that are kept, and with them the probabilities, are float64 from the vectors; the products only
  * rank candidates and find the rows that a new centre may be nearer to. */
@@ -32,14 +32,15 @@ enum {
     ROWS_A_CLUSTER = 64,      /* of the sample, ... */
     ROWS_A_CLUSTER_LEAST = 8, /* ... and if that is more than ... */
     SAMPLE_BYTES = 256 << 20, /* ... this, as many as fit, but not fewer than that */
-    JURY_A_CLUSTER = 16,      /* rows of the sample that compare candidates */
+    JURY_A_CLUSTER = 32,      /* rows of the sample that compare candidates */
     ROWS_LEAST = 4096,        /* of a sample */
-    AHEAD = 4,                /* a product is for at most this part of the centres so far */
+    AHEAD = 8,                /* a product is for at most this part of the centres so far, ... */
+    AHEAD_LEAST = 8,          /* ... or so many */
     CANDIDATES_MOST = 1024,   /* of a product */
     DISTANCES_MOST = 1 << 25, /* of a product */
     TRIES_MOST = 64,          /* 2 + ln N is less for every N */
     PART_ROWS = 512,
-    LANES = 16,
+    LANES = 32,
 };
 
 typedef struct seeding {
@@ -75,18 +76,19 @@ static size_t most(size_t a, size_t b) {
 
 /* ---- one centre --------------------------------------------------------------------------------------- */
 
-/* Sum of the distances that would be left; base = squared norm of the candidate. */
-RA_MULTIVERSION static double sum_left(const float *restrict score, const float *restrict norm,
-                                       const float *restrict near, float base, size_t n) {
-    double lane[LANES] = {0}, sum = 0;
+/* Sum of the distances that would be left; base = squared norm of the candidate. At most PART_ROWS numbers,
+ * which float32 adds up well enough to rank candidates. */
+RA_MULTIVERSION static float sum_left(const float *restrict score, const float *restrict norm,
+                                      const float *restrict near, float base, size_t n) {
+    float lane[LANES] = {0}, sum = 0;
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (size_t l = 0; l < LANES; l++) {
             float distance = norm[i + l] + base + score[i + l];
             distance = distance > 0 ? distance : 0;
-            lane[l] += (double)(distance < near[i + l] ? distance : near[i + l]);
+            lane[l] += distance < near[i + l] ? distance : near[i + l];
         }
-    for (; i < n; i++) sum += (double)fminf(fmaxf(norm[i] + base + score[i], 0), near[i]);
+    for (; i < n; i++) sum += fminf(fmaxf(norm[i] + base + score[i], 0), near[i]);
     for (size_t l = 0; l < LANES; l++) sum += lane[l];
     return sum;
 }
@@ -100,8 +102,8 @@ static void left_part(void *context, size_t part) {
     const left_job *job = context;
     const seeding *s = job->s;
     size_t parts = parts_of(s->jury), from = part % parts * PART_ROWS, c = job->kept[part / parts];
-    s->left[part] = sum_left(s->score + c * s->jury + from, s->norm + from, s->near + from,
-                             s->norm[s->candidate[c]], least(s->jury - from, PART_ROWS));
+    s->left[part] = (double)sum_left(s->score + c * s->jury + from, s->norm + from, s->near + from,
+                                     s->norm[s->candidate[c]], least(s->jury - from, PART_ROWS));
 }
 
 /* Of the candidates kept [count] the one that leaves the jury least. */
@@ -172,7 +174,7 @@ static ra_status multiply(const seeding *s, const size_t *places, size_t count, 
 /* The rows taken [count] become the centres from `first` on. */
 static ra_status admit(seeding *s, size_t count, size_t first, ra_error *err) {
     ra_kmeans *run = s->run;
-    RA_TRY(multiply(s, s->taken, count, s->rows, err));
+    if (first == 0 || s->jury < s->rows) RA_TRY(multiply(s, s->taken, count, s->rows, err));
     ra_pool_run(run->nearest.block.pool, parts_of(s->rows), admit_part, &(admit_job){s, count});
     for (size_t t = 0; t < count; t++)
         ra_row_block_read(&run->nearest.block, &s->row[s->taken[t]], 1, run->centre + (first + t) * s->d);
@@ -215,17 +217,21 @@ static bool keep(seeding *s, size_t candidate, size_t taken) {
     return ra_random_unit(&s->random) * then < now;
 }
 
-/* Takes centres from the candidates; returns how many, at least one. */
+/* Takes centres from the candidates; returns how many, at least one. When the jury is all of the sample the
+ * products of those taken are what admit() needs: they are moved to the front, over candidates that are done
+ * with. */
 static size_t take(seeding *s, size_t *kept) {
     size_t taken = 0;
     for (size_t from = 0; from < s->count; from += s->tries) {
         size_t count = 0;
         for (size_t c = from; c < from + s->tries; c++)
             if (keep(s, s->candidate[c], taken)) kept[count++] = c;
-        if (count == 0) continue;
+        if (2 * count < s->tries) break; /* never the first, which loses none */
         size_t best = best_of(s, kept, count);
-        s->taken[taken++] = s->candidate[best];
         show(s->near, s->score + best * s->jury, s->norm, s->norm[s->candidate[best]], s->jury);
+        if (s->jury == s->rows)
+            memmove(s->score + taken * s->rows, s->score + best * s->rows, s->rows * sizeof *s->score);
+        s->taken[taken++] = s->candidate[best];
     }
     return taken;
 }
@@ -251,7 +257,7 @@ static ra_status seed_all(seeding *s, ra_error *err) {
         run->inertia = total * ((double)run->rows / (double)s->rows);
         RA_TRY(ra_kmeans_report(run, err));
         if (count == run->clusters || !(total > 0)) break;
-        size_t ahead = least(1 + count / AHEAD, s->capacity / s->tries);
+        size_t ahead = least(most(count / AHEAD, AHEAD_LEAST), s->capacity / s->tries);
         RA_TRY(propose(s, least(ahead, run->clusters - count), err));
         fresh = take(s, kept);
     }
