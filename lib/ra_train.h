@@ -143,6 +143,7 @@ typedef struct ra_train_settings {
     bool shuffle;      /* true */
     size_t seed;       /* 0 */
     size_t shuffle_seed; /* of the order of the rows; seed */
+    size_t window_seed;  /* of which of them are shuffled together (train/order.h); shuffle_seed */
     int standardize;     /* ra_standardize; none. What the data are set to: trainers take them as they come */
     int optimizer;       /* ra_optimizer; adam */
     double weight_decay; /* adamw; 0.01, as in torch */
@@ -223,11 +224,12 @@ ra_status ra_trainer_restore(ra_trainer *trainer, const ra_safetensors *file, ra
  * RA_ERR_CANCELLED, the trainers holding the state of that step. */
 typedef bool ra_train_callback(void *context, size_t which, const ra_train_progress *progress);
 
-/* Runs trainers over one pass of the data: each batch is read once and given to all of them. Trainers that
- * were restored at different steps wait for the last one. They have to agree in batch_size, shuffle and
- * shuffle_seed (RA_ERR_ARGUMENT), and in the group, of which each member reads its slice. In a shuffled run
- * the last, smaller batch of an epoch is used as well; with --no-shuffle batches follow the data's order and
- * start over at its end. When a step fails, the error also names the rows of the batch. */
+/* Runs trainers side by side over the data: runs of one shuffle_seed get the same batches, which are read
+ * once; runs of one window_seed read the same rows at about the same time, each in its own order. Trainers
+ * that were restored at different steps wait for the last one. They have to agree in batch_size and in the
+ * group, of which each member reads its slice (RA_ERR_ARGUMENT). In a shuffled run the last, smaller batch of
+ * an epoch is used as well; with --no-shuffle batches follow the data's order and start over at its end. When
+ * a step fails, the error also names the rows of the batch. */
 ra_status ra_train_all(ra_trainer *const *trainers, size_t count, const ra_data *data,
                        ra_train_callback *callback, void *context, ra_error *err);
 

@@ -44,7 +44,7 @@ static const option file_options[] = {
      .type = OPTION_TEXT,
      .offset = offsetof(train_options, seeds),
      .argument = "N,N,...",
-     .help = "a model from each seed, over the same points and batches"},
+     .help = "a model from each seed, side by side over the same points and data"},
     {.name = "checkpoint-steps",
      .type = OPTION_COUNT,
      .offset = offsetof(train_options, checkpoint_steps),
@@ -114,7 +114,8 @@ static const char about[] =
     "Ctrl-C (or SIGTERM) writes the checkpoint as it is and ends well; the same command with --resume\n"
     "OUT goes on from there to the same bytes. Of its settings only --steps or --epochs may change.\n"
     "With --seeds 1,2,3 OUT.safetensors becomes OUT.seed1.safetensors and so on; so do --log and\n"
-    "--resume. Points and batches then follow the first seed.\n"
+    "--resume. They have the points in common, and --window-seed, so that data larger than memory are\n"
+    "read once for all; with --shuffle-seed the batches, too.\n"
     "Built with make MPI=1, `mpirun -np P rasae train ...` splits every batch over P processes.\n";
 
 static const char example[] =

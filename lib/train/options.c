@@ -31,6 +31,7 @@ enum {
     SHUFFLE,
     SEED,
     SHUFFLE_SEED,
+    WINDOW_SEED,
     STANDARDIZE,
     OPTIMIZER,
     WEIGHT_DECAY,
@@ -73,6 +74,8 @@ static const ra_setting rows[] = {
               "of every random choice but the points"},
     [SHUFFLE_SEED] = {"shuffle_seed", "shuffle-seed", RA_SETTING_COUNT, AT(shuffle_seed), NULL, 0,
                       9007199254740992.0, "N", "of the order of the rows (--seed)"},
+    [WINDOW_SEED] = {"window_seed", "window-seed", RA_SETTING_COUNT, AT(window_seed), NULL, 0,
+                     9007199254740992.0, "N", "of which million rows are shuffled together (--shuffle-seed)"},
     [STANDARDIZE] = {"standardize", "standardize", RA_SETTING_NAME, AT(standardize), standardize_names, 0, 0,
                      "HOW", "none, element or global: subtract the mean, divide by the deviation"},
     [OPTIMIZER] = {"optimizer", "optimizer", RA_SETTING_NAME, AT(optimizer), optimizer_names, 0, 0, "NAME",
@@ -133,9 +136,9 @@ void ra_train_settings_defaults(ra_train_settings *settings) {
         .beta2 = 0.999,
     };
     const ra_settings_table *table = ra_train_settings_table();
-    defaults.known =
-        ((1u << table->count) - 1) & ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY | 1u << LR_FINAL |
-                                       1u << SHUFFLE_SEED | 1u << WEIGHT_DECAY | 1u << INIT);
+    defaults.known = ((1u << table->count) - 1) &
+                     ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY | 1u << LR_FINAL | 1u << SHUFFLE_SEED |
+                       1u << WINDOW_SEED | 1u << WEIGHT_DECAY | 1u << INIT);
     defaults.known &= ~(1u << POINTS_METHOD | 1u << KMEANS | 1u << POINTS_ROWS | 1u << POINTS_ITERATIONS |
                         1u << POINTS_SEED);
     ra_settings_fill(table, settings, &defaults);
@@ -145,6 +148,9 @@ void ra_train_settings_defaults(ra_train_settings *settings) {
     defaults.shuffle_seed = settings->seed;
     defaults.weight_decay = settings->optimizer == RA_OPTIMIZER_ADAMW ? 0.01 : 0;
     defaults.known = 1u << PENALTY | 1u << LR_FINAL | 1u << SHUFFLE_SEED | 1u << WEIGHT_DECAY;
+    ra_settings_fill(table, settings, &defaults);
+    defaults.window_seed = settings->shuffle_seed;
+    defaults.known = 1u << WINDOW_SEED;
     ra_settings_fill(table, settings, &defaults);
 }
 

@@ -34,7 +34,8 @@ static uint64_t mix(uint64_t hash, uint64_t part) {
 
 /* which: 0 for the epoch itself, 1 + w for window w. */
 static void seed_random(const ra_order *order, uint64_t epoch, uint64_t which, ra_random *random) {
-    ra_random_seed(random, mix(mix(mix(stream, order->seed), epoch), which));
+    uint64_t seed = which == 0 ? order->window_seed : order->seed;
+    ra_random_seed(random, mix(mix(mix(stream, seed), epoch), which));
 }
 
 static size_t block_rows(const ra_order *order, uint64_t block) {
@@ -45,7 +46,7 @@ static size_t block_rows(const ra_order *order, uint64_t block) {
 
 ra_status ra_order_init(ra_order *order, size_t rows, bool shuffle, uint64_t seed, size_t window,
                         ra_error *err) {
-    *order = (ra_order){.rows = rows, .shuffle = shuffle, .seed = seed};
+    *order = (ra_order){.rows = rows, .shuffle = shuffle, .seed = seed, .window_seed = seed};
     if (!shuffle || rows == 0) return RA_OK;
     if (window == 0) window = RA_ORDER_WINDOW;
     order->blocks = (rows - 1) / BLOCK + 1;
@@ -67,15 +68,20 @@ void ra_order_release(ra_order *order) {
     *order = (ra_order){0};
 }
 
+void ra_order_set_window_seed(ra_order *order, uint64_t window_seed) {
+    order->window_seed = window_seed;
+}
+
 /* ---- drawing ------------------------------------------------------------------------------------------ */
 
 static void draw_epoch(ra_order *order, uint64_t epoch) {
     ra_random random;
-    seed_random(order, epoch, 0, &random);
     order->epoch = epoch;
-    order->turn = ra_random_below(&random, order->rows);
+    order->turn = 0;
     order->short_at = order->blocks - 1;
     if (!order->block) return; /* one window: its own permutation does it all */
+    seed_random(order, epoch, 0, &random);
+    order->turn = ra_random_below(&random, order->rows);
     ra_random_permutation(&random, order->block, order->blocks);
     for (size_t b = 0; b < order->blocks; b++)
         if (order->block[b] == order->blocks - 1) order->short_at = b;

@@ -5,8 +5,9 @@
  *     ra_order_rows(&order, epoch, position, n, row_numbers);
  *     ra_order_release(&order);
  *
- * The order of an epoch is a function of (rows, seed, epoch, window) and of nothing else: neither of how it
- * is asked for nor of what was asked before. A run that resumes at a position goes on exactly.
+ * The order of an epoch is a function of (rows, seed, window seed, epoch, window) and of nothing else:
+ * neither of how it is asked for nor of what was asked before. A run that resumes at a position goes on
+ * exactly.
  *
  * Memory: 8 bytes a row of one window and 8 bytes a block of RA_ORDER_BLOCK rows; none without shuffling.
  * Thread safety: one thread at a time (what it holds is a cache of one window).
@@ -25,7 +26,7 @@ enum { RA_ORDER_BLOCK = 64, RA_ORDER_WINDOW = 1 << 20 };
 typedef struct ra_order {
     size_t rows;
     bool shuffle;
-    uint64_t seed;
+    uint64_t seed, window_seed;
     size_t blocks;        /* of RA_ORDER_BLOCK rows, the last one shorter where it has to be */
     size_t window_blocks; /* of one window; the last window has what is left */
     /* the epoch and the window that are drawn; members are valid when `drawn` */
@@ -43,6 +44,11 @@ typedef struct ra_order {
 ra_status ra_order_init(ra_order *order, size_t rows, bool shuffle, uint64_t seed, size_t window,
                         ra_error *err);
 void ra_order_release(ra_order *order); /* leaves {0} */
+
+/* Another seed for which blocks share a window: orders with the same one read the same windows one after the
+ * other, each in its own way, so that the data come from the disk once for all of them. To be called before
+ * any row is asked for; without it, it is the seed. */
+void ra_order_set_window_seed(ra_order *order, uint64_t window_seed);
 
 /* row [n] <- the rows at `position` .. `position + n` of an epoch; position + n is at most the rows. */
 void ra_order_rows(ra_order *order, uint64_t epoch, size_t position, size_t n, uint64_t *row);

@@ -248,13 +248,25 @@ class Seeds(Resume):
             alone = self.path("alone.safetensors")
             C = self.path("points.npy")
             support.write_npy(C, points["dictionary.C"])
-            self.good(
-                "train", self.x, "-o", alone, "--concepts", "16", "--batch-size", "24", "--quiet", "--steps", "20",
-                "--seed", seed, "--shuffle-seed", "5", "--points", C,
-            )
+            flags = ["--concepts", "16", "--batch-size", "24", "--quiet", "--steps", "20", "--points", C]
+            self.good("train", self.x, "-o", alone, "--seed", seed, *flags)
             tensors, _ = read_safetensors(alone)
             for name in ["dictionary.W", "dictionary.Relax", "encoder.final_block.0.weight"]:
                 self.assertEqual(tensors[name].values, together[name].values, name)
+
+    def test_seeds_have_orders_of_their_own_unless_they_are_given_one(self):
+        self.flags[self.flags.index("--seed") : self.flags.index("--seed") + 2] = []
+        relax = []
+        for flags in [[], ["--shuffle-seed", "4"]]:
+            self.good("train", self.x, "-o", self.out, *self.flags, "--steps", "20", "--seeds", "1,2", *flags)
+            for seed in "12":
+                tensors, metadata = read_safetensors(self.path(f"out.seed{seed}.safetensors"))
+                self.assertEqual(metadata["shuffle_seed"], flags[1] if flags else seed)
+                self.assertEqual(metadata["window_seed"], flags[1] if flags else "1")
+                relax.append(tensors["dictionary.Relax"].values)
+        self.assertNotEqual(relax[0], relax[1])
+        # all that could differ is the order: atoms and encoders start at the points
+        self.assertEqual(relax[2], relax[3])
 
     def test_several_seeds_go_on_together_from_different_steps(self):
         self.flags[self.flags.index("--seed") : self.flags.index("--seed") + 2] = []

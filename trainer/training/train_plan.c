@@ -90,9 +90,10 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train) {
     prefer(train);
     ra_train_settings_defaults(train);
     /* these depend on others: --help explains them in words */
-    train->known &= ~(train_bit("loss") | train_bit("penalty") | train_bit("batch-size") |
-                      train_bit("lr-final") | train_bit("weight-decay") | train_bit("encoder-start") |
-                      train_bit("epochs") | train_bit("schedule") | train_bit("shuffle-seed"));
+    train->known &=
+        ~(train_bit("loss") | train_bit("penalty") | train_bit("batch-size") | train_bit("lr-final") |
+          train_bit("weight-decay") | train_bit("encoder-start") | train_bit("epochs") |
+          train_bit("schedule") | train_bit("shuffle-seed") | train_bit("window-seed"));
 }
 
 /* Fills what neither a flag nor a file has said. */
@@ -266,6 +267,8 @@ ra_status train_plan_make(const train_options *options, const train_inputs *inpu
     if (!train_knows(&options->train, "shuffle-seed") &&
         (!inputs->init || options->seeds || train_knows(&options->train, "seed")))
         plan->train.shuffle_seed = plan->train.seed;
+    if (!train_knows(&options->train, "window-seed") && (!inputs->init || options->seeds))
+        plan->train.window_seed = plan->train.shuffle_seed;
     ra_settings_override(ra_train_settings_table(), &plan->train, &start);
     TRY(ra_train_settings_check(&plan->train, &sae, err));
     plan->train.concepts = plan->concepts;

@@ -279,13 +279,30 @@ static void note_settings(train_run *run) {
     if (done) progress_note(&run->progress, "going on from step %zu", done);
 }
 
+/* The plan's settings with the seeds of this model. Side by side, models of different seeds read the data
+ * window by window together, but each in an order of its own: runs that see the same batches are alike for
+ * that. */
+static ra_status settle_seeds(const train_run *run, train_model *model, ra_error *err) {
+    ra_safetensors *file = NULL;
+    ra_train_settings stored;
+    model->settings = run->plan->train;
+    if (run->count == 1) model->seed = model->settings.seed;
+    model->settings.seed = model->seed;
+    if (run->count > 1 && !train_knows(&run->options->train, "shuffle-seed"))
+        model->settings.shuffle_seed = model->seed;
+    if (!model->resume) return RA_OK;
+    TRY(ra_safetensors_open(model->resume, &file, err));
+    ra_status status = ra_train_settings_read(file, &stored, err);
+    ra_safetensors_free(file);
+    if (status != RA_OK) return status;
+    if (train_knows(&stored, "shuffle-seed")) model->settings.shuffle_seed = stored.shuffle_seed;
+    if (train_knows(&stored, "window-seed")) model->settings.window_seed = stored.window_seed;
+    return RA_OK;
+}
+
 ra_status train_run_all(train_run *run, ra_error *err) {
     TRY(model_choice_backend(&run->options->model, &run->backend, err));
-    for (size_t i = 0; i < run->count; i++) {
-        if (run->count == 1) run->models[i].seed = run->plan->train.seed;
-        run->models[i].settings = run->plan->train;
-        run->models[i].settings.seed = run->models[i].seed;
-    }
+    for (size_t i = 0; i < run->count; i++) TRY(settle_seeds(run, &run->models[i], err));
     TRY(open_saes(run, err));
     TRY(train_standardize(run, err));
     TRY(find_points(run, err));
