@@ -142,6 +142,7 @@ ra_status ra_labels_open(const char *path, ra_labels **labels, ra_error *err);
 /* From the bytes of a U8 tensor of an artifact; copies them. `where` names the source in messages. */
 ra_status ra_labels_parse(const void *text, size_t size, const char *where, ra_labels **labels,
                           ra_error *err);
+size_t ra_labels_lines(const char *text, size_t size); /* how many labels it would find */
 void ra_labels_free(ra_labels *labels);
 size_t ra_labels_count(const ra_labels *labels);
 const char *ra_labels_at(const ra_labels *labels, size_t i); /* NULL past the end */

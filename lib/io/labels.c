@@ -10,7 +10,7 @@ struct ra_labels {
     size_t count;
 };
 
-static size_t count_lines(const char *text, size_t size) {
+size_t ra_labels_lines(const char *text, size_t size) {
     size_t lines = 0;
     for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
     return lines + (size > 0 && text[size - 1] != '\n');
@@ -52,7 +52,7 @@ ra_status ra_labels_parse(const void *bytes, size_t size, const char *where, ra_
     RA_TRY(check_text(text, size, where, err));
     ra_labels *labels = ra_calloc(1, sizeof *labels);
     if (!labels) RA_FAIL_MEMORY(err, "labels", sizeof *labels);
-    labels->count = count_lines(text, size);
+    labels->count = ra_labels_lines(text, size);
     labels->text = ra_malloc(size + 1, 1);
     labels->start = ra_malloc(labels->count, sizeof *labels->start);
     if (!labels->text || !labels->start) {

@@ -13,12 +13,6 @@ static ra_status check_format(const ra_model *model, const ra_safetensors *file,
     return RA_OK;
 }
 
-static size_t count_lines(const char *text, size_t size) {
-    size_t lines = size > 0 && text[size - 1] != '\n';
-    for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
-    return lines;
-}
-
 /* N as the metadata say it, or as what the file holds of the points implies it; 0 when nothing does. */
 static ra_status read_point_count(ra_model *model, const ra_safetensors *file, ra_error *err) {
     static const char *const by_point[] = {"points.vectors", "points.rows"};
@@ -38,7 +32,7 @@ static ra_status read_point_count(ra_model *model, const ra_safetensors *file, r
     }
     const ra_tensor *labels = ra_safetensors_find(file, "points.labels");
     if (labels && labels->dtype == RA_U8 && !model->info.points)
-        model->info.points = count_lines(labels->data, ra_tensor_bytes(labels));
+        model->info.points = ra_labels_lines(labels->data, ra_tensor_bytes(labels));
     return RA_OK;
 }
 

@@ -1,5 +1,5 @@
-/* float16 and bfloat16 <-> float32. Widening is half.h's; narrowing to float16 is the compiler's _Float16,
- * correctly rounded; bfloat16 is the upper half of a float32, rounded to nearest even. */
+/* float16 and bfloat16 <-> float32. Widening is half.h's; narrowing rounds to nearest, ties to even, in
+ * integers for the same reason (and because not every compiler has _Float16). */
 #include "ra_tensor.h"
 #include "base/multiversion.h"
 #include "tensor/half.h"
@@ -11,8 +11,19 @@ RA_MULTIVERSION static void f16_to_f32(const uint16_t *restrict source, float *r
     for (size_t i = 0; i < n; i++) target[i] = ra_f16_to_f32(source[i]);
 }
 
-RA_MULTIVERSION static void f32_to_f16(const float *restrict source, _Float16 *restrict target, size_t n) {
-    for (size_t i = 0; i < n; i++) target[i] = (_Float16)source[i];
+/* Exponents differ by 112 and mantissas by 13 bits; a carry out of the mantissa is the next exponent, and out
+ * of the largest one infinity. Added to 0.5, whose last bit is 2^-24, a number below 2^-14 is rounded to a
+ * multiple of the smallest subnormal. */
+RA_MULTIVERSION static void f32_to_f16(const float *restrict source, uint16_t *restrict target, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = ra_bits_of_float(source[i]), size = bits & 0x7fffffff;
+        uint32_t normal = (size - (112u << 23) + 0xfff + ((size >> 13) & 1)) >> 13;
+        uint32_t subnormal = ra_bits_of_float(ra_float_of_bits(size) + 0.5f) - 0x3f000000;
+        uint32_t half = size < 0x38800000 ? subnormal : normal;
+        half = size < 0x47800000 ? half : 0x7c00;                          /* 2^16 */
+        half = size > 0x7f800000 ? 0x7e00 | ((size >> 13) & 0x3ff) : half; /* NaN stays NaN */
+        target[i] = (uint16_t)(half | (bits >> 16 & 0x8000));
+    }
 }
 
 RA_MULTIVERSION static void bf16_to_f32(const uint16_t *restrict source, float *restrict target, size_t n) {

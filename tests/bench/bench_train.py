@@ -26,6 +26,10 @@ import time
 import venv
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests"))
+
+import readme_block  # noqa: E402
+
 BUILD = os.path.join(TOP, os.environ.get("RASAE_BUILD", "build"))
 FOLDER = os.path.join(BUILD, "bench-train")
 VENV = os.path.join(BUILD, "bench-train-venv")
@@ -151,22 +155,6 @@ def table(mine, reference, threads, blas):
     return "\n".join(lines)
 
 
-def around_block(path):
-    """What stands before and behind the block between the markers; called before the long work, too."""
-    with open(path, encoding="utf-8") as file:
-        whole = file.read()
-    begin, end = whole.find(MARKERS[0]), whole.find(MARKERS[1])
-    if begin < 0 or end < begin:
-        sys.exit("%s has no %s followed by %s" % (path, *MARKERS))
-    return whole[:begin + len(MARKERS[0])], whole[end:]
-
-
-def replace_block(path, text):
-    before, behind = around_block(path)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(before + "\n" + text + "\n" + behind)
-
-
 def main():
     parser = argparse.ArgumentParser(description="Times a training step beside the reference's; see the head of this file.")
     parser.add_argument("--write", metavar="README", help="put the table between the markers of this file, too")
@@ -175,7 +163,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     if options.write:
-        around_block(options.write)
+        readme_block.around(options.write, MARKERS)
     os.makedirs(FOLDER, exist_ok=True)
     python = environment()
     x, points = inputs()
@@ -189,7 +177,7 @@ def main():
     text = table(mine, reference, options.threads, openblas_peak(options.threads))
     print(text)
     if options.write:
-        replace_block(options.write, text)
+        readme_block.replace(options.write, MARKERS, text)
 
 
 if __name__ == "__main__":

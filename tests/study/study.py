@@ -30,6 +30,10 @@ import sys
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests"))
+
+import readme_block  # noqa: E402
+
 BUILD = os.path.join(TOP, os.environ.get("RASAE_BUILD", "build"))
 FOLDER = os.path.join(BUILD, "study")
 MARKERS = "<!-- study -->", "<!-- /study -->"
@@ -216,22 +220,6 @@ def reproduction(x):
     return "\n".join(lines) + "\n\nOurs, in parentheses the reference's own: 3 seeds, 60 epochs, batches of 256."
 
 
-def around_block(path):
-    """What stands before and behind the block between the markers; called before the long work, too."""
-    with open(path, encoding="utf-8") as file:
-        whole = file.read()
-    begin, end = whole.find(MARKERS[0]), whole.find(MARKERS[1])
-    if begin < 0 or end < begin:
-        sys.exit("%s has no %s followed by %s" % (path, *MARKERS))
-    return whole[:begin + len(MARKERS[0])], whole[end:]
-
-
-def replace_block(path, text):
-    before, behind = around_block(path)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(before + "\n" + text + "\n" + behind)
-
-
 def main():
     parser = argparse.ArgumentParser(description="Trains and compares; see the head of this file.")
     parser.add_argument("--readme", help="write the tables between the markers of this file, too")
@@ -244,7 +232,7 @@ def main():
     if options.readme and (options.only or seeds != SEEDS):
         parser.error("--readme goes with all of the data and all of the seeds")
     if options.readme:
-        around_block(options.readme)
+        readme_block.around(options.readme, MARKERS)
     os.makedirs(FOLDER, exist_ok=True)
     began, tables = time.monotonic(), []
     for data in [options.only] if options.only else DATA:
@@ -260,7 +248,7 @@ def main():
         len(seeds), STEPS, time.monotonic() - began, machine())
     print(text)
     if options.readme:
-        replace_block(options.readme, text)
+        readme_block.replace(options.readme, MARKERS, text)
 
 
 if __name__ == "__main__":

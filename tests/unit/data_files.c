@@ -4,6 +4,7 @@
 #include "ra_memory.h"
 
 #include <math.h>
+#include <string.h>
 
 const char *data_file_npy(const char *name, const float *values, size_t rows, size_t d) {
     const char *path = test_path(name);
@@ -12,20 +13,28 @@ const char *data_file_npy(const char *name, const float *values, size_t rows, si
     return path;
 }
 
-const char *data_file_safetensors(const char *name, ra_dtype dtype, const float *values, size_t rows,
-                                  size_t d) {
+const char *data_file_tensor(const char *name, ra_dtype dtype, const float *values, int rank,
+                             const size_t *shape) {
     const char *path = test_path(name);
-    void *narrow = ra_malloc(rows * d, ra_dtype_size(dtype));
+    ra_tensor tensor = {.dtype = dtype, .rank = rank};
+    memcpy(tensor.shape, shape, (size_t)rank * sizeof *shape);
+    size_t n = ra_tensor_elements(&tensor);
+    void *narrow = ra_malloc(n + 1, ra_dtype_size(dtype));
     ra_safetensors_writer *writer = NULL;
     ck_assert_ptr_nonnull(narrow);
-    ra_convert_from_f32(dtype, values, narrow, rows * d);
-    ra_tensor tensor = ra_tensor_2d(dtype, narrow, rows, d);
+    ra_convert_from_f32(dtype, values, narrow, n);
+    tensor.data = narrow;
     ra_ok(ra_safetensors_writer_new(&writer, &err));
     ra_ok(ra_safetensors_writer_tensor(writer, "x", &tensor, &err));
     ra_ok(ra_safetensors_writer_write(writer, path, &err));
     ra_safetensors_writer_free(writer);
     ra_free(narrow);
     return path;
+}
+
+const char *data_file_safetensors(const char *name, ra_dtype dtype, const float *values, size_t rows,
+                                  size_t d) {
+    return data_file_tensor(name, dtype, values, 2, (const size_t[]){rows, d});
 }
 
 ra_data *data_of(const float *values, size_t rows, size_t d) {

@@ -8,7 +8,9 @@
 /* values [rows,d] as NAME.npy in the folder of this test; returns its path. */
 const char *data_file_npy(const char *name, const float *values, size_t rows, size_t d);
 
-/* The same as a safetensors file with one tensor "x" of any float type. */
+/* The same as a safetensors file with one tensor "x" of any float type; or one of any rank. */
+const char *data_file_tensor(const char *name, ra_dtype dtype, const float *values, int rank,
+                             const size_t *shape);
 const char *data_file_safetensors(const char *name, ra_dtype dtype, const float *values, size_t rows,
                                   size_t d);
 

@@ -22,7 +22,7 @@ typedef struct test_suite {
     const char *name;
     const TTest *const *tests;
     size_t count;
-    double timeout; /* seconds a test; 0: Check's default */
+    double timeout; /* seconds a test; at least those of main.c */
     int loops;      /* tests run with _i = 0..loops-1; 0: once */
     struct test_suite *next;
 } test_suite;

@@ -32,25 +32,6 @@ static float *small_integers(size_t n) {
     return values;
 }
 
-static const char *write_tensor(const char *name, ra_dtype dtype, const float *values, int rank,
-                                const size_t *shape) {
-    const char *path = test_path(name);
-    ra_tensor tensor = {.dtype = dtype, .rank = rank};
-    memcpy(tensor.shape, shape, (size_t)rank * sizeof *shape);
-    size_t n = ra_tensor_elements(&tensor);
-    void *narrow = ra_malloc(n + 1, ra_dtype_size(dtype));
-    ra_safetensors_writer *writer = NULL;
-    ck_assert_ptr_nonnull(narrow);
-    ra_convert_from_f32(dtype, values, narrow, n);
-    tensor.data = narrow;
-    ra_ok(ra_safetensors_writer_new(&writer, &err));
-    ra_ok(ra_safetensors_writer_tensor(writer, "x", &tensor, &err));
-    ra_ok(ra_safetensors_writer_write(writer, path, &err));
-    ra_safetensors_writer_free(writer);
-    ra_free(narrow);
-    return path;
-}
-
 /* rows [n h w, d] <- 'n d h w -> (n h w) d', number by number. */
 static void flatten(const image_case *c, const float *values, float *rows) {
     size_t plane = c->h * c->w;
@@ -75,7 +56,8 @@ START_TEST(test_pixels_of_images_are_rows) {
             float *values = small_integers(total), *expected = small_integers(total),
                   *out = small_integers(total);
             flatten(c, values, expected);
-            ra_data *data = open_one(write_tensor("images.safetensors", dtypes[t], values, 4, shape), false);
+            ra_data *data =
+                open_one(data_file_tensor("images.safetensors", dtypes[t], values, 4, shape), false);
             ck_assert_uint_eq(ra_data_rows(data), rows);
             ck_assert_uint_eq(ra_data_dimensions(data), c->d);
             ra_data_read(data, 0, rows, out);
@@ -104,9 +86,9 @@ START_TEST(test_tokens_are_rows_and_shapes_may_be_mixed) {
     float *values = small_integers(13 * D), expected[13 * D], out[13 * D];
     memcpy(expected, values, 9 * D * sizeof *expected);
     flatten(&image, values + 9 * D, expected + 9 * D);
-    const char *paths[] = {write_tensor("flat.safetensors", RA_F32, values, 2, flat),
-                           write_tensor("tokens.safetensors", RA_BF16, values + 3 * D, 3, tokens),
-                           write_tensor("pixels.safetensors", RA_F16, values + 9 * D, 4, pixels)};
+    const char *paths[] = {data_file_tensor("flat.safetensors", RA_F32, values, 2, flat),
+                           data_file_tensor("tokens.safetensors", RA_BF16, values + 3 * D, 3, tokens),
+                           data_file_tensor("pixels.safetensors", RA_F16, values + 9 * D, 4, pixels)};
     ra_data *data = NULL;
     ra_ok(ra_data_open(paths, 3, NULL, &data, &err));
     ck_assert_uint_eq(ra_data_rows(data), 13);
@@ -211,7 +193,7 @@ START_TEST(test_bad_pixels_are_rows) {
     values[30 + 0 * 10 + 7] = NAN;      /* image 1, channel 0, pixel 7: row 17 */
     values[30 + 2 * 10 + 4] = INFINITY; /* image 1, channel 2, pixel 4: row 14 */
     values[30 + 1 * 10 + 7] = NAN;      /* row 17 again */
-    const char *path = write_tensor("bad.safetensors", RA_F16, values, 4, shape);
+    const char *path = data_file_tensor("bad.safetensors", RA_F16, values, 4, shape);
     ra_data *data = NULL;
     ra_fails(ra_data_open(&path, 1, NULL, &data, &err), RA_ERR_NOT_FINITE,
              "in row 14, column 2 (counted from 0); such rows: 2 of the 20 in all files, with the numbers "
@@ -319,7 +301,7 @@ END_TEST
 START_TEST(test_ranges_of_images_are_whole_images) {
     static const size_t shape[] = {4, 512, 2, 2};
     float *values = small_integers(4 * 2048);
-    ra_data *data = open_one(write_tensor("images.safetensors", RA_F32, values, 4, shape), false);
+    ra_data *data = open_one(data_file_tensor("images.safetensors", RA_F32, values, 4, shape), false);
     ra_data_range ranges[3];
     const uint64_t rows[] = {1, 3, 12};
     ck_assert_uint_eq(ra_data_ranges(data, rows, 3, ranges), 2);

@@ -1,6 +1,6 @@
 /* What ra_model_open() takes and refuses: every way to spoil a file is one row, and every refusal names the
  * file, the tensor or setting, and what was expected. */
-#include "test_model_files.h"
+#include "spoilt_model.h"
 
 #include "ra_memory.h"
 
@@ -9,62 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum damage { DROP, SHAPE, TYPE, SET, LINES, META } damage;
-
-typedef struct spoilt {
-    damage damage;
-    const char *name; /* of the tensor, or the key of the metadata */
-    const char *text; /* LINES, META (NULL: none) */
-    size_t a, b;      /* SHAPE: sizes, b = 0 for rank 1; SET: the element; TYPE: the ra_dtype */
-    double value;     /* SET */
-    ra_status status;
-    const char *says[2];
-} spoilt;
-
-static void spoil(model_file *file, const spoilt *row) {
-    static const float zeros[256] = {0};
-    switch (row->damage) {
-    case DROP:
-        model_file_drop(file, row->name);
-        break;
-    case SHAPE: {
-        ra_dtype dtype =
-            strcmp(row->name, "archetypes.index") && strcmp(row->name, "points.rows") ? RA_F32 : RA_I32;
-        model_file_put(file, row->name, dtype, row->b ? 2 : 1, row->a, row->b, row->a ? zeros : NULL);
-        break;
-    }
-    case TYPE:
-        model_file_put(file, row->name, (ra_dtype)row->a, 2, FILE_K, FILE_D, NULL);
-        break;
-    case SET:
-        model_file_set(file, row->name, row->a, row->value);
-        break;
-    case LINES:
-        model_file_put_text(file, row->name, row->text);
-        break;
-    case META:
-        model_file_text(file, row->name, row->text);
-        break;
-    }
-}
-
-static void check_refused(void (*make)(model_file *), const spoilt *row) {
-    model_file file = {0};
-    ra_model *model = NULL;
-    make(&file);
-    spoil(&file, row);
-    const char *path = model_file_write(&file, "spoilt.safetensors");
-    for (size_t i = 0; i < 2 && row->says[i]; i++)
-        ra_fails(ra_model_open(path, NULL, &model, &err), row->status, row->says[i]);
-    ra_fails(ra_model_open(path, NULL, &model, &err), row->status, "spoilt.safetensors");
-    ck_assert_ptr_null(model);
-    ck_assert_int_eq(ra_model_open(path, NULL, &model, NULL), row->status); /* without an error to fill */
-    model_file_release(&file);
-}
-
 /* ---- artifacts ----------------------------------------------------------------------------------------- */
 
-static const spoilt artifacts[] = {
+static const spoilt_model artifacts[] = {
     {TYPE,
      "dictionary",
      NULL,
@@ -196,7 +143,7 @@ static const spoilt artifacts[] = {
 };
 
 START_TEST(test_refuses_artifacts_that_break_the_format) {
-    check_refused(model_file_artifact, &artifacts[_i]);
+    spoilt_model_is_refused(model_file_artifact, &artifacts[_i]);
 }
 END_TEST
 
@@ -293,7 +240,7 @@ END_TEST
 
 /* ---- checkpoints --------------------------------------------------------------------------------------- */
 
-static const spoilt checkpoints[] = {
+static const spoilt_model checkpoints[] = {
     {META, "delta", NULL, 0, 0, 0, RA_ERR_SETTING, {"setting delta is missing from its metadata", "--delta"}},
     {META, "sae", NULL, 0, 0, 0, RA_ERR_SETTING, {"setting sae is missing", "--sae"}},
     {META, "sae", "topk", 0, 0, 0, RA_ERR_SETTING, {"top_k", "--top-k"}},
@@ -334,7 +281,7 @@ static const spoilt checkpoints[] = {
 };
 
 START_TEST(test_refuses_checkpoints_that_cannot_be_fused) {
-    check_refused(model_file_checkpoint, &checkpoints[_i]);
+    spoilt_model_is_refused(model_file_checkpoint, &checkpoints[_i]);
 }
 END_TEST
 

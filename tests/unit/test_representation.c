@@ -22,7 +22,7 @@ static void make(const char *path, const char *type, size_t size) {
     response.status = 200;
     response.content_type = type;
     response.lasting = true;
-    for (size_t i = 0; i < size; i++) text_append(&response.body, "0123456789" + i % 10, 1);
+    for (size_t i = 0; i < size; i++) text_append(&response.body, &"0123456789"[i % 10], 1);
 }
 
 static void with_tail(const void *data, size_t size) {

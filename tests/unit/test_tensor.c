@@ -66,6 +66,26 @@ START_TEST(test_rounding_is_to_nearest_even) {
 }
 END_TEST
 
+/* Between two neighbours of float16, subnormals and infinity among them: halfway to the even one, a little
+ * less or more to the nearer one. */
+START_TEST(test_every_float16_is_rounded_to) {
+    for (uint32_t i = 0; i < 0x7c00; i++) {
+        uint16_t pattern[2] = {(uint16_t)i, (uint16_t)(i + 1)}, found[6];
+        float wide[2];
+        ra_convert_to_f32(RA_F16, pattern, wide, 2);
+        if (i + 1 == 0x7c00) wide[1] = 65536; /* where the next one would be */
+        float middle = (wide[0] + wide[1]) / 2;
+        const float values[6] = {nextafterf(middle, 0),  middle,  nextafterf(middle, INFINITY),
+                                 -nextafterf(middle, 0), -middle, -nextafterf(middle, INFINITY)};
+        ra_convert_from_f32(RA_F16, values, found, 6);
+        for (uint32_t j = 0; j < 6; j++) {
+            uint32_t up = j % 3 == 1 ? i & 1 : j % 3 == 2;
+            ck_assert_uint_eq(found[j], (i + up) | (j < 3 ? 0 : 0x8000));
+        }
+    }
+}
+END_TEST
+
 START_TEST(test_finds_the_first_value_that_is_not_finite) {
     enum { COUNT = 10000 };
     float *values = ra_calloc(COUNT, sizeof *values);
@@ -132,6 +152,6 @@ START_TEST(test_a_large_matrix_is_refused_not_wrapped) {
 END_TEST
 
 TEST_CASES(tensor, test_dtype_names, test_narrow_types_round_trip_over_all_patterns,
-           test_rounding_is_to_nearest_even, test_finds_the_first_value_that_is_not_finite,
-           test_codes_to_dense_and_back, test_shapes_as_text, test_the_allocator_checks_sizes_and_aligns,
-           test_a_large_matrix_is_refused_not_wrapped)
+           test_rounding_is_to_nearest_even, test_every_float16_is_rounded_to,
+           test_finds_the_first_value_that_is_not_finite, test_codes_to_dense_and_back, test_shapes_as_text,
+           test_the_allocator_checks_sizes_and_aligns, test_a_large_matrix_is_refused_not_wrapped)

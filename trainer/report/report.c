@@ -54,14 +54,19 @@ short_text report_number(double value, int decimals) {
     return out;
 }
 
+void report_run_name(html_writer *html, const report_content *report, size_t run) {
+    html_raw(html, "<span");
+    chart_run_class(html, "swatch", run);
+    html_raw(html, "></span> ");
+    html_text(html, report->runs[run].name, NAME_MOST);
+}
+
 void report_legend(html_writer *html, const report_content *report) {
     if (report->run_count < 2) return;
     html_raw(html, "<ul class=\"legend\">");
     for (size_t r = 0; r < report->run_count; r++) {
-        html_raw(html, "<li><span");
-        chart_run_class(html, "swatch", r);
-        html_raw(html, "></span> ");
-        html_text(html, report->runs[r].name, NAME_MOST);
+        html_raw(html, "<li>");
+        report_run_name(html, report, r);
         html_raw(html, "</li>");
     }
     html_raw(html, "</ul>\n");
@@ -177,10 +182,8 @@ static void write_table(html_writer *html, const report_content *report) {
     write_head_of_table(html);
     html_raw(html, "<tbody>\n");
     for (size_t r = 0; r < report->run_count; r++) {
-        html_raw(html, "<tr><th scope=\"row\"><span");
-        chart_run_class(html, "swatch", r);
-        html_raw(html, "></span> ");
-        html_text(html, report->runs[r].name, NAME_MOST);
+        html_raw(html, "<tr><th scope=\"row\">");
+        report_run_name(html, report, r);
         html_raw(html, "</th>");
         for (size_t i = 0; i < RESULT_COUNT; i++) {
             html_raw(html, "<td>");

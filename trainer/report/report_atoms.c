@@ -166,10 +166,8 @@ ra_status report_page_atoms(html_writer *html, const report_content *report, ra_
                                     : " A plain dictionary: its atoms are not made of points.</p>\n");
     for (size_t r = 0; r < runs; r++) {
         if (runs > 1) {
-            html_format(html, "<details%s><summary><span", r == 0 ? " open" : "");
-            chart_run_class(html, "swatch", r);
-            html_raw(html, "></span> ");
-            html_text(html, report->runs[r].name, LABEL_MOST);
+            html_format(html, "<details%s><summary>", r == 0 ? " open" : "");
+            report_run_name(html, report, r);
             html_raw(html, "</summary>\n");
         }
         TRY(write_run(html, &report->runs[r], each, err));

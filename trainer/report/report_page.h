@@ -33,5 +33,6 @@ short_text report_number(double value, int decimals);
 
 /* Which colour is which run; nothing when there is one. */
 void report_legend(html_writer *html, const report_content *report);
+void report_run_name(html_writer *html, const report_content *report, size_t run); /* behind its colour */
 
 #endif
