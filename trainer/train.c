@@ -101,7 +101,7 @@ static const char about[] =
     "                hoyer and kappa_4 -0.1; l0 0.001\n"
     "  --batch-size  1024; a 32nd of the rows if that is less, but not under 64\n"
     "  --lr-final    a hundredth of --lr\n"
-    "  --epochs      20; where the data is small, as many as make 2,000 steps\n"
+    "  --epochs      20; where the data is small, as many as make 4,000 steps\n"
     "  --schedule    cosine; constant with --steps, since such a run may be continued\n"
     "  --encoder-start  dictionary; for a plain dictionary, as in the reference, uniform\n"
     "  --points-seed 0, whatever --seed is\n"

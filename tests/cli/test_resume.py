@@ -291,7 +291,7 @@ class Refused(Resume):
 
     def test_other_settings_are_no_continuation(self):
         self.train("--steps", "5")
-        self.refused(["--lr", "0.1", "0.0007", "--init"], "--lr", "0.1")
+        self.refused(["--lr", "0.1", "0.0004", "--init"], "--lr", "0.1")
         self.refused(["--sae", "relu", "topk"], "--sae", "relu")
         self.refused(["--seed", "7", "3"], "--seed", "7")
 

@@ -48,12 +48,12 @@ class Defaults(Train):
             "loss": "mse",
             "nb_concepts": "60",
             "in_dimensions": "12",
-            "epochs": "1000",  # 2,000 steps
+            "epochs": "2000",  # 4,000 steps
             "batch_size": "64",
             "seed": "0",
             "encoder_start": "dictionary",
             "schedule": "cosine",
-            "lr": "0.0007",
+            "lr": "0.0004",
         }.items():
             self.assertEqual(metadata.get(key), value, key)
         self.assertIn("out.safetensors: 60 concepts of 12 dimensions", text)

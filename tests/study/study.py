@@ -39,7 +39,7 @@ FOLDER = os.path.join(BUILD, "study")
 MARKERS = "<!-- study -->", "<!-- /study -->"
 
 SEEDS = [1, 2, 3, 4]
-STEPS = "2000"
+STEPS = "4000"
 
 # name: file, concepts, active latents, penalty of reanimate (it is a sum over the batch), penalty of l1
 DATA = {

@@ -32,11 +32,11 @@ enum {
     BATCH_MOST = 1024,
     BATCH_LEAST = 64,
     EPOCHS_LEAST = 20,
-    STEPS_LEAST = 2000,
+    STEPS_LEAST = 4000,
     STEPS_AN_EPOCH = 32, /* at least, while batches are not smaller than BATCH_LEAST */
 };
 
-static const double L1_OF_A_ROW = 0.03, LEARNING_RATE = 7e-4;
+static const double L1_OF_A_ROW = 0.03, LEARNING_RATE = 4e-4;
 
 static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
