@@ -111,11 +111,11 @@ static ra_status backward_dictionary(ra_sae *sae, const ra_sae_pass *pass, float
 ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const ra_sae_gradients *g,
                           ra_error *err) {
     bool pursues = ra_activation_types[sae->activation.kind]->pursues;
-    size_t entries = ra_codes_entries(&pass->codes);
+    size_t entries = ra_codes_entries(&pass->codes), room = entries ? entries : 1;
     float *dD = ra_dictionary_gradient_room(sae->dictionary);
-    if (entries > pass->dvalue_capacity) {
-        RA_TRY(ra_sae_pass_grow(pass, &pass->dvalue, entries, err));
-        pass->dvalue_capacity = entries;
+    if (room > pass->dvalue_capacity) {
+        RA_TRY(ra_sae_pass_grow(pass, &pass->dvalue, room, err));
+        pass->dvalue_capacity = room;
     }
     RA_TRY(backward_decoding(sae, pass, g, dD, err));
     RA_TRY(backward_codes(sae, pass, g, err));

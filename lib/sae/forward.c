@@ -11,7 +11,9 @@
 #include <string.h>
 
 static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_error *err) {
-    size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, statistics = rows > K ? rows : K;
+    size_t K = sae->encoder.concepts, d = sae->encoder.dimensions;
+    size_t room = rows ? rows : 1; /* a member of a group may have no rows */
+    size_t statistics = room > K ? room : K;
     bool norm = ra_encoder_has_norm(sae->encoder.kind);
     if (!pass->backend) pass->backend = ra_backend_retain(sae->backend);
     if (!pass->active) pass->active = ra_malloc(K, sizeof *pass->active);
@@ -19,17 +21,17 @@ static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_e
     if (!pass->sums && norm) pass->sums = ra_malloc(2 * K, sizeof *pass->sums);
     if (!pass->active || !pass->atom_list || (norm && !pass->sums))
         RA_FAIL_MEMORY(err, "the bookkeeping of the active latents", K * sizeof *pass->atom_list);
-    if (rows > pass->row_capacity) {
+    if (room > pass->row_capacity) {
         pass->row_capacity = 0;
-        RA_TRY(ra_sae_pass_grow(pass, &pass->pre, rows * K, err));
-        RA_TRY(ra_sae_pass_grow(pass, &pass->scratch, rows * K, err));
-        RA_TRY(ra_sae_pass_grow(pass, &pass->x_hat, rows * d, err));
+        RA_TRY(ra_sae_pass_grow(pass, &pass->pre, room * K, err));
+        RA_TRY(ra_sae_pass_grow(pass, &pass->scratch, room * K, err));
+        RA_TRY(ra_sae_pass_grow(pass, &pass->x_hat, room * d, err));
         if (norm) {
-            RA_TRY(ra_sae_pass_grow(pass, &pass->linear, rows * K, err));
+            RA_TRY(ra_sae_pass_grow(pass, &pass->linear, room * K, err));
             RA_TRY(ra_sae_pass_grow(pass, &pass->mean, statistics, err));
             RA_TRY(ra_sae_pass_grow(pass, &pass->rstd, statistics, err));
         }
-        pass->row_capacity = rows;
+        pass->row_capacity = room;
     }
     if (ra_activation_types[sae->activation.kind]->pursues && !pass->pursuit) {
         pass->pursuit = ra_calloc(1, sizeof *pass->pursuit);

@@ -143,8 +143,9 @@ ra_status ra_pursuit_run(ra_pursuit *pursuit, ra_backend *backend, const float *
     const ra_backend_ops *ops = ra_backend_operations(backend);
     void *self = ra_backend_self(backend);
     size_t K = concepts, d = dimensions;
-    RA_TRY(grow_path(pursuit, rows * steps, err));
-    RA_TRY(grow(&pursuit->residual, &pursuit->residual_capacity, rows * d, "the residuals", err));
+    size_t room = rows ? rows : 1; /* a member of a group may have no rows */
+    RA_TRY(grow_path(pursuit, room * steps, err));
+    RA_TRY(grow(&pursuit->residual, &pursuit->residual_capacity, room * d, "the residuals", err));
     pursuit->rows = rows;
     pursuit->steps = steps;
     memcpy(pursuit->residual, x, rows * d * sizeof *x);

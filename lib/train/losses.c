@@ -23,8 +23,10 @@ static double batch_numbers(const ra_loss_batch *batch) {
 /* ---- gradients as memory
  * ---------------------------------------------------------------------------------------------- */
 
-/* Makes room for rows x cols, keeping nothing; zeroed when asked. A matrix only ever grows. */
+/* Makes room for rows x cols, keeping nothing; zeroed when asked. A matrix only ever grows; it has room for a
+ * row where a member of a group has none. */
 static ra_status room(ra_matrix *matrix, size_t rows, size_t cols, bool zeroed, ra_error *err) {
+    if (rows == 0) rows = 1;
     if (rows * cols > matrix->rows * matrix->cols) {
         ra_matrix_release(matrix);
         return ra_matrix_init(matrix, rows, cols, err);

@@ -130,11 +130,13 @@ static void run_members(member *members, size_t size, const ra_sae_settings *sae
 
 /* ---- the cases ----------------------------------------------------------------------------------------- */
 
-static const struct {
+typedef struct group_case {
     ra_sae_kind sae;
     ra_encoder_kind encoder;
     ra_loss loss;
-} cases[] = {
+} group_case;
+
+static const group_case cases[] = {
     {RA_SAE_RELU, RA_ENCODER_LINEAR, RA_LOSS_MSE_L1},
     {RA_SAE_TOPK, RA_ENCODER_LINEAR, RA_LOSS_MSE},
     {RA_SAE_TOPK, RA_ENCODER_LINEAR, RA_LOSS_REANIMATE},
@@ -155,21 +157,21 @@ static uint32_t known(const char *key) {
     return UINT32_C(1) << ra_setting_by_key(ra_train_settings_table(), key);
 }
 
-START_TEST(test_members_train_what_one_does) {
+static void check_members(const group_case *c, size_t batch_size) {
     static float x[ROWS * D_];
     test_fill(x, ROWS * D_, 33);
     const char *data = data_file_npy("x.npy", x, ROWS, D_);
     ra_sae_settings sae = {.known = 1u << RA_SET_SAE | 1u << RA_SET_ENCODER | 1u << RA_SET_TOP_K |
                                     1u << RA_SET_BANDWIDTH,
-                           .sae = (int)cases[_i].sae,
-                           .encoder = (int)cases[_i].encoder,
+                           .sae = (int)c->sae,
+                           .encoder = (int)c->encoder,
                            .top_k = 3,
                            .bandwidth = 0.2};
     ra_sae_settings_defaults(&sae);
     ra_train_settings train = {.known = known("loss") | known("steps") | known("batch_size") | known("lr"),
-                               .loss = (int)cases[_i].loss,
+                               .loss = (int)c->loss,
                                .steps = STEPS,
-                               .batch_size = 25, /* 25, 25, 8 rows an epoch: slices of different sizes */
+                               .batch_size = batch_size,
                                .lr = 5e-3};
     member alone, members[MEMBERS_MOST];
     run_members(&alone, 1, &sae, &train, data);
@@ -184,6 +186,17 @@ START_TEST(test_members_train_what_one_does) {
         for (size_t r = 0; r < size; r++) ra_free(members[r].parameters);
     }
     ra_free(alone.parameters);
+}
+
+/* 25, 25, 8 rows an epoch: slices of different sizes. */
+START_TEST(test_members_train_what_one_does) {
+    check_members(&cases[_i], 25);
+}
+END_TEST
+
+/* Some members never see a row, but take part in everything. */
+START_TEST(test_a_member_may_have_no_rows) {
+    check_members(&cases[_i], 2);
 }
 END_TEST
 
@@ -205,5 +218,6 @@ START_TEST(test_slices_cover_everything_once) {
 }
 END_TEST
 
-TEST_CASES_LOOP(group_training, 30, sizeof cases / sizeof *cases, test_members_train_what_one_does)
+TEST_CASES_LOOP(group_training, 30, sizeof cases / sizeof *cases, test_members_train_what_one_does,
+                test_a_member_may_have_no_rows)
 TEST_CASES(group, test_slices_cover_everything_once)
