@@ -47,15 +47,22 @@ PROGRAMS := $(OUT)/rasae $(OUT)/rasaed
 UNIT     := $(OUT)/tests/unit
 # What the unit tests of the server look at: all of it but main().
 SERVER_PARTS := $(filter-out $(OUT)/obj/server/main.o,$(call object,$(SERVER_SRC))) $(ASSET_PARTS)
-# Stand-ins for an accelerator's plugin, each from tests/plugin/example.c.
-PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-idle)
+# Stand-ins for an accelerator's plugin, each from tests/plugin/example.c; and CUDA's over an emulated device.
+PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-idle cuda-emulated)
 PLUGIN_FLAGS_example-old  := -DEXAMPLE_VERSION=0
 PLUGIN_FLAGS_example-idle := -DEXAMPLE_PROBE='"the example has no device"'
 
-.PHONY: all demo check check-fast asan tsan fuzz bench bench-kmeans bench-train study layers format format-check install-deps clean help
+# The CUDA plugin: host part, and what it needs of the library in position-independent form; kernels.
+CUDA_SRC  := $(sort $(wildcard lib/backend/cuda/*.c)) lib/base/memory.c lib/base/status.c lib/tensor/codes.c lib/tensor/tensor.c
+CUDA_KERNELS := $(sort $(wildcard lib/backend/cuda/*.cu))
+NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
+# cuBLAS has sizes of 64 bits since CUDA 12. Under sanitizers the emulated device is what is tested.
+CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
+
+.PHONY: all cuda demo check check-fast check-gpu asan tsan fuzz bench bench-kmeans bench-train study layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
-all: $(PROGRAMS) $(LIBRASAE) ## build the library and both programs
+all: $(PROGRAMS) $(LIBRASAE) $(CUDA) ## build the library and both programs, and the CUDA plugin where nvcc is
 
 $(LIBRASAE): $(call object,$(LIB_SRC))
 	$(call say,AR,$@)
@@ -92,6 +99,51 @@ $(OUT)/tests/librasae-%.so: tests/plugin/example.c lib/ra_backend.h
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(PLUGIN_FLAGS_$*) $(LDFLAGS) -fPIC -shared -o $@ $<
 
+# ---- CUDA --------------------------------------------------------------------------------------------------------------
+# Machine code for these generations, as far as nvcc knows them, and PTX of the oldest and the newest for those between
+# and after. CUDA's own libraries are found where this toolkit is, or on the loader's path.
+CUDA_HOME   = $(abspath $(dir $(realpath $(NVCC)))/..)
+CUDA_KNOWN  = $(filter 75 80 86 89 90 100 120,$(patsubst sm_%,%,$(shell $(NVCC) --list-gpu-code)))
+CUDA_CODE   = $(foreach n,$(CUDA_KNOWN),-gencode=arch=compute_$n,code=sm_$n) \
+  $(foreach n,$(firstword $(CUDA_KNOWN)) $(lastword $(CUDA_KNOWN)),-gencode=arch=compute_$n,code=compute_$n)
+CUDA_PARTS := $(patsubst %.c,$(OUT)/obj/cuda/%.o,$(CUDA_SRC)) $(patsubst %.cu,$(OUT)/obj/cuda/%.o,$(CUDA_KERNELS))
+
+cuda: $(CUDA) ## build the CUDA plugin alone; print what its kernels take
+	$(Q)$(if $(CUDA),awk -f lib/backend/cuda/registers.awk $(patsubst %.cu,$(OUT)/obj/cuda/%.txt,$(CUDA_KERNELS)),echo 'make cuda needs nvcc of CUDA 12 or later' >&2; false)
+
+$(OUT)/librasae-cuda.so: $(CUDA_PARTS)
+	$(call say,LINK,$@)
+	$(Q)$(NVCC) -shared -cudart static -Xlinker -rpath,$(CUDA_HOME)/lib64,--exclude-libs,ALL -o $@ $^
+
+$(OUT)/obj/cuda/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -isystem $(CUDA_HOME)/include $(CFLAGS) -fPIC -c -o $@ $<
+
+$(OUT)/obj/cuda/%.o: %.cu
+	$(call say,NVCC,$<)
+	$(Q)mkdir -p $(@D) && $(NVCC) -std=c++17 -O3 $(CUDA_CODE) -Ilib -MMD -MP -Xptxas -v -Werror all-warnings \
+	  -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra -c -o $@ $< 2>$(@:.o=.txt) || { cat $(@:.o=.txt); false; }
+
+# The same sources over tests/emulation in place of CUDA. Kernels and emulation are not sanitized: a sanitizer would not
+# follow the threads' stacks.
+EMULATION   := $(patsubst %.c,$(OUT)/obj/emulated/%.o,$(CUDA_SRC) $(sort $(wildcard tests/emulation/*.c))) \
+  $(patsubst %.cu,$(OUT)/obj/emulated/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
+$(OUT)/obj/emulated/tests/%: OPTIMIZE := -O2
+
+$(OUT)/tests/librasae-cuda-emulated.so: $(EMULATION)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -shared -Wl,-Bsymbolic,-soname,$(@F) -o $@ $^ -lopenblas -ldl
+	$(Q)ln -sf $(@F) $(OUT)/tests/librasae-cuda.so
+
+$(OUT)/obj/emulated/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests/emulation $(CFLAGS) -fPIC -c -o $@ $<
+
+$(OUT)/obj/emulated/%.o: %.cu
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS) -Itests/emulation -std=c++17 -g -O2 -Wall -Wextra -Wno-unknown-pragmas -fPIC \
+	  -fvisibility=hidden -fno-math-errno -MMD -MP -x c++ -c -o $@ $<
+
 $(OUT)/obj/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CPPFLAGS_$(firstword $(subst /, ,$<))) $(CFLAGS) -c -o $@ $<
@@ -106,9 +158,9 @@ $(OUT)/obj/assets/%.o: %
 
 CPPFLAGS_server  := -Iserver
 CPPFLAGS_trainer := -Itrainer
-CPPFLAGS_tests  := -Iserver -Itests/unit
+CPPFLAGS_tests   := -Iserver -Itests/unit -Itests
 
--include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)))
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # One thread in OpenBLAS itself (ours are above it), so that a forked test starts from a single-threaded process.
@@ -123,6 +175,11 @@ check-built: all $(UNIT) $(OUT)/tests/rasae-mpi layers
 
 check-fast: $(UNIT) layers ## the unit tests alone
 	$(Q)$(TEST_ENV) $(UNIT) --fast
+
+check-gpu: $(UNIT) $(CUDA) ## the tests of every operation on the GPU of this machine
+	$(Q)ln -sf ../librasae-cuda.so $(OUT)/tests/librasae-cuda-device.so
+	$(Q)for suite in backend backend_rows backend_whole; do \
+	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite $(UNIT) || exit 1; done
 
 BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(wildcard tests/bench/bench_*.c))
 
@@ -162,11 +219,11 @@ layers: ## the include rules of ARCHITECTURE: who may see whom
 	$(Q)sh tests/test_layers.sh
 
 format: ## clang-format over every source
-	$(Q)clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
+	$(Q)clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h' '*.cu' '*.cuh')
 
 format-check:
 	$(Q)if command -v clang-format >/dev/null; then \
-	  clang-format --dry-run --Werror $$(git ls-files -co --exclude-standard '*.c' '*.h'); fi
+	  clang-format --dry-run --Werror $$(git ls-files -co --exclude-standard '*.c' '*.h' '*.cu' '*.cuh'); fi
 
 # ---- the rest ----------------------------------------------------------------------------------------------------------
 install-deps:

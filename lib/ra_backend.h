@@ -16,6 +16,11 @@
  * thread count. Pointers given to compute operations are backend memory, dense, row-major; shapes stand
  * beside each operation.
  *
+ * Sparse codes are always the host's memory: start, index and value. An operation that takes codes has read
+ * them when it returns, so they may be changed at once; one that gives codes or a single number waits for its
+ * stream and returns with the result. All others may still be under way when they return. After a failure the
+ * contents of what was to be written are unknown, and codes that were to be given have no rows.
+ *
  * Thread safety: a backend may be used from several threads; each uses a stream of its own. Calls on one
  * stream run in their order. Operations that can fail say so in a status; on the CPU only those that allocate
  * can.
@@ -58,8 +63,8 @@ typedef struct ra_backend_ops {
     ra_status (*open)(const ra_backend_options *options, void **self, ra_error *err);
     void (*close)(void *self);
 
-    /* memory and streams. Copies are asynchronous on a stream; synchronize() waits for it and reports its
-     * errors. */
+    /* memory and streams. Copies are asynchronous on a stream: the host's memory stays as it is until
+     * synchronize(), which waits for the stream and reports its errors. */
     ra_status (*allocate)(void *self, size_t bytes, void **block, ra_error *err); /* zeroed */
     void (*deallocate)(void *self, void *block);
     ra_status (*upload)(void *self, ra_backend_stream *stream, void *device, const void *host, size_t bytes,
@@ -97,7 +102,7 @@ typedef struct ra_backend_ops {
                                  const float *D, size_t d, float *dvalue, ra_error *err);
 
     /* out [K,d] += sum over entries (b, k): value[entry] x[b]; x [B,d]. This is codes^T x without the zeros.
-     */
+     * value [entries]: backend memory, or codes->value itself, which is the host's. */
     ra_status (*accumulate)(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *value,
                             const float *x, size_t d, float *out, ra_error *err);
 
@@ -129,13 +134,16 @@ typedef struct ra_backend_ops {
 } ra_backend_ops;
 
 /* What a plugin exports: its table, and a probe that says in one sentence why it cannot work here (NULL: it
- * can). */
+ * can). A plugin links its own copy of the library functions that it calls (ra_codes_reserve(), ra_malloc());
+ * blocks of either allocator may be freed by the other, since api_version stands for the layout of all
+ * structs. */
 #define RA_BACKEND_PLUGIN_OPS "ra_backend_plugin_ops"     /* const ra_backend_ops *(void) */
 #define RA_BACKEND_PLUGIN_PROBE "ra_backend_plugin_probe" /* const char *(void) */
 
 /* device: "cpu", "reference", "auto", or a plugin's name, with an ordinal if it has several ("cuda:1").
- * `auto` takes the CUDA plugin when it is there and works, else the CPU, and logs one line saying why. A
- * plugin is looked for beside the running program and then on the loader's path. options may be NULL. */
+ * `auto` takes the CUDA plugin when it is there and works, else the CPU, and logs one line saying why. Models
+ * and training ask for a backend with host memory so far, so that for now it always ends at the CPU. A plugin
+ * is looked for beside the running program and then on the loader's path. options may be NULL. */
 ra_status ra_backend_open(const char *device, const ra_backend_options *options, ra_backend **backend,
                           ra_error *err);
 

@@ -53,7 +53,8 @@ static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void 
     char file[PATH_MAX + 64];
     *library = load_library(name, file, sizeof file);
     const char *why = *library ? NULL : dlerror();
-    if (why && strstr(why, "No such file")) /* dlopen has no code for it */
+    /* dlopen has no code for it, and says the same of a library that the plugin needs */
+    if (why && strstr(why, "No such file") && strncmp(why, file, strlen(file)) == 0)
         RA_FAIL(err, RA_ERR_DEVICE, "the device %s needs the plugin librasae-%s.so, which is not installed",
                 name, name);
     if (why)
@@ -119,7 +120,13 @@ ra_status ra_backend_open(const char *device, const ra_backend_options *options,
     ra_backend_options chosen = options ? *options : (ra_backend_options){0};
     if (strcmp(device, "auto") == 0) {
         ra_error reason;
-        if (open_named("cuda", &chosen, backend, &reason) == RA_OK) return RA_OK;
+        if (open_named("cuda", &chosen, backend, &reason) == RA_OK) {
+            if ((*backend)->ops->host_memory) return RA_OK;
+            ra_backend_release(*backend); /* models and training ask for host memory (lib/sae, lib/model) */
+            *backend = NULL;
+            (void)ra_error_set(&reason, RA_ERR_UNSUPPORTED,
+                               "the device cuda works, but models are served and trained in ordinary memory");
+        }
         ra_log(RA_LOG_INFO, "using the CPU: %s", reason.message);
         device = "cpu";
     }

@@ -1,0 +1,81 @@
+/* The device of a backend and its memory. */
+#include "backend/cuda/context.h"
+
+enum { LEAST_MAJOR = 7, LEAST_MINOR = 5 }; /* what the kernels are built for (Makefile) */
+
+static ra_status select_device(cuda_context *context, ra_error *err) {
+    int devices = 0, major = 0, minor = 0;
+    RA_TRY(cuda_check(context, cudaGetDeviceCount(&devices), "counting the GPUs", err));
+    if (context->ordinal >= devices)
+        RA_FAIL(err, RA_ERR_DEVICE, "there is no device cuda:%d: this machine has %d GPU%s, numbered from 0",
+                context->ordinal, devices, devices == 1 ? "" : "s");
+    RA_TRY(cuda_check(context, cudaSetDevice(context->ordinal), "selecting the GPU", err));
+    RA_TRY(cuda_check(context,
+                      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, context->ordinal),
+                      "asking for its generation", err));
+    RA_TRY(cuda_check(context,
+                      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, context->ordinal),
+                      "asking for its generation", err));
+    if (major < LEAST_MAJOR || (major == LEAST_MAJOR && minor < LEAST_MINOR))
+        RA_FAIL(err, RA_ERR_DEVICE,
+                "the device cuda:%d has compute capability %d.%d; at least %d.%d is needed", context->ordinal,
+                major, minor, LEAST_MAJOR, LEAST_MINOR);
+    return RA_OK;
+}
+
+ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *err) {
+    cuda_context *context = ra_calloc(1, sizeof *context);
+    if (!context) RA_FAIL_MEMORY(err, "the CUDA backend", sizeof *context);
+    context->ordinal = options ? options->ordinal : 0;
+    atomic_init(&context->lost, 0);
+    ra_status status = select_device(context, err);
+    if (status == RA_OK) status = cublas_open(&context->blas, err);
+    if (status == RA_OK) status = cuda_stream_new(context, &context->standard, err);
+    if (status != RA_OK) {
+        cublas_close(&context->blas);
+        ra_free(context);
+        return status;
+    }
+    *self = context;
+    return RA_OK;
+}
+
+void cuda_close(void *self) {
+    cuda_context *context = self;
+    cuda_stream_free(context, context->standard);
+    cublas_close(&context->blas);
+    ra_free(context);
+}
+
+ra_status cuda_allocate(void *self, size_t bytes, void **block, ra_error *err) {
+    cuda_context *context = self;
+    ra_backend_stream *s;
+    void *memory = NULL;
+    RA_TRY(cuda_enter(self, NULL, &s, err));
+    ra_status status = RA_OK;
+    /* "out of memory" is the one failure that a caller can do something about: it gets the size */
+    cudaError_t code = cudaMalloc(&memory, bytes ? bytes : 1);
+    if (code == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        status =
+            ra_error_set(err, RA_ERR_MEMORY, "out of memory: a block on the device cuda:%d needs %zu bytes",
+                         context->ordinal, bytes);
+    } else
+        status = cuda_check(context, code, "an allocation", err);
+    if (status == RA_OK && bytes)
+        status = cuda_check(context, cudaMemsetAsync(memory, 0, bytes, s->handle), "clearing a block", err);
+    if (status == RA_OK) status = cuda_wait(s, err); /* other streams may use it at once */
+    if (status == RA_OK)
+        *block = memory;
+    else if (memory)
+        (void)cudaFree(memory);
+    return cuda_leave(s, status);
+}
+
+/* What fails here has failed before and was reported then, or will be by the next operation. */
+void cuda_deallocate(void *self, void *block) {
+    cuda_context *context = self;
+    if (!block) return;
+    (void)cudaSetDevice(context->ordinal);
+    (void)cuda_check(context, cudaFree(block), "freeing a block", NULL);
+}

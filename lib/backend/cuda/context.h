@@ -1,0 +1,129 @@
+/* context.h - the host part of the CUDA backend: a device, its streams, and how their failures become
+ * sentences.
+ *
+ * Every operation of the table begins with cuda_enter() and ends with cuda_leave(). Between them the calling
+ * thread has the device selected (CUDA keeps that by thread) and the stream locked, so that the default
+ * stream (NULL) may be used by several threads at once; one after another then, which a stream of one's own
+ * avoids. */
+#ifndef RA_BACKEND_CUDA_CONTEXT_H
+#define RA_BACKEND_CUDA_CONTEXT_H
+
+#include "ra_backend.h"
+#include "base/error.h"
+#include "backend/cuda/blas.h"
+#include "backend/cuda/launch.h"
+
+#include <cuda_runtime_api.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+typedef struct cuda_context {
+    int ordinal;
+    atomic_int lost; /* the cudaError_t after which the device answers nothing any more; 0: none */
+    cublas_library blas;
+    ra_backend_stream *standard;
+} cuda_context;
+
+/* A piece of pinned memory on its way: see staging.c. */
+typedef struct staging_slot {
+    char *memory;
+    cudaEvent_t done; /* its copy */
+    bool busy;
+    void *target; /* of a download: where the bytes go when they are here; NULL for an upload */
+    size_t bytes;
+    size_t number; /* of the copy, counted by the stream */
+} staging_slot;
+
+enum { STAGING_SLOTS = 4, STAGING_BYTES = 1 << 20 };
+
+struct ra_backend_stream {
+    cuda_context *context;
+    cudaStream_t handle;
+    cublasHandle_t blas;
+    pthread_mutex_t lock;
+    staging_slot slots[STAGING_SLOTS];
+    unsigned next_slot;
+    size_t copies, copies_before; /* that went through slots: all, and before the operation that is in */
+    bool lost_downloads;          /* of an earlier operation, by a failure that was told to a later one */
+    void *scratch; /* device memory for one operation; calls on a stream run in order, so one is enough */
+    size_t scratch_bytes;
+};
+
+/* context.c */
+ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *err);
+void cuda_close(void *self);
+ra_status cuda_allocate(void *self, size_t bytes, void **block, ra_error *err);
+void cuda_deallocate(void *self, void *block);
+
+/* failure.c: the status and the sentence of a call that failed at `what` ("a copy to the device"); success
+ * is RA_OK. */
+ra_status cuda_check(cuda_context *context, cudaError_t code, const char *what, ra_error *err);
+ra_status cublas_check(cuda_context *context, cublasStatus_t code, const char *what, ra_error *err);
+ra_status cuda_check_lost(cuda_context *context, ra_error *err); /* did an earlier call lose the device? */
+
+/* stream.c */
+ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err);
+void cuda_stream_free(void *self, ra_backend_stream *stream);
+ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err);
+ra_status cuda_enter(void *self, ra_backend_stream *stream, ra_backend_stream **entered, ra_error *err);
+ra_status cuda_leave(ra_backend_stream *entered, ra_status status);
+ra_status cuda_wait(ra_backend_stream *entered, ra_error *err);
+/* At least `bytes` of device memory, uninitialised, until the next call on this stream. */
+ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **block, ra_error *err);
+
+/* staging.c: copies on an entered stream */
+typedef struct cuda_part {
+    const void *data;
+    size_t bytes;
+} cuda_part;
+ra_status
+cuda_upload_parts(ra_backend_stream *entered, void *device, const cuda_part *parts, size_t count,
+                  ra_error *err); /* one behind the other; the host memory has been read on return */
+ra_status cuda_download_bytes(ra_backend_stream *entered, void *host, const void *device, size_t bytes,
+                              ra_error *err);          /* in host memory after cuda_wait() */
+void cuda_staging_deliver(ra_backend_stream *entered); /* the copies are done */
+/* Downloads from this number on are not delivered any more: their operation has failed. */
+void cuda_staging_drop(ra_backend_stream *entered, size_t from);
+void cuda_staging_release(ra_backend_stream *stream);
+ra_status cuda_upload(void *self, ra_backend_stream *stream, void *device, const void *host, size_t bytes,
+                      ra_error *err);
+ra_status cuda_download(void *self, ra_backend_stream *stream, void *host, const void *device, size_t bytes,
+                        ra_error *err);
+
+/* gemm.c */
+ra_status cuda_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool transpose_b, size_t m,
+                    size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
+                    float beta, float *c, size_t ldc, ra_error *err);
+
+/* dense.c */
+ra_status cuda_project_simplex(void *self, ra_backend_stream *stream, float *W, size_t rows, size_t n,
+                               ra_error *err);
+ra_status cuda_project_ball(void *self, ra_backend_stream *stream, float *R, size_t rows, size_t n,
+                            float radius, ra_error *err);
+ra_status cuda_combine(void *self, ra_backend_stream *stream, float alpha, const float *x, float beta,
+                       float *y, size_t n, ra_error *err);
+ra_status cuda_dot(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
+                   double *sum, ra_error *err);
+ra_status cuda_gather(void *self, ra_backend_stream *stream, const float *source, const int32_t *rows,
+                      size_t count, size_t n, float *target, ra_error *err);
+ra_status cuda_adam_step(void *self, ra_backend_stream *stream, const ra_adam_step *step, float *parameter,
+                         const float *gradient, const int32_t *place, float *first, float *second,
+                         size_t rows, size_t n, ra_error *err);
+
+/* products.c */
+ra_status cuda_decode(void *self, ra_backend_stream *stream, const ra_codes *codes, ra_dtype dtype,
+                      const void *D, size_t d, float *x_hat, ra_error *err);
+ra_status cuda_decode_gradient(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *g,
+                               const float *D, size_t d, float *dvalue, ra_error *err);
+ra_status cuda_accumulate(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *value,
+                          const float *x, size_t d, float *out, ra_error *err);
+
+/* selections.c */
+ra_status cuda_top_k(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
+                     size_t k, float above, ra_codes *codes, ra_error *err);
+ra_status cuda_threshold(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
+                         const float *thresholds, float threshold, ra_codes *codes, ra_error *err);
+ra_status cuda_kth_largest(void *self, ra_backend_stream *stream, const float *scores, size_t n, size_t k,
+                           float *value, ra_error *err);
+
+#endif

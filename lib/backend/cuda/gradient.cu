@@ -1,0 +1,93 @@
+/* The two products of the backward pass that have sparse codes in them. */
+#include "backend/cuda/kernel.cuh"
+
+enum { WARPS = ROW_THREADS / WARP, MOST_PARTS = 64, THREADS = 128, PACK = 4 };
+
+/* dvalue [entries] <- g[b] . D[k] for each entry (b, k). A warp has an entry, a block one row of the batch,
+ * whose g it finds in the cache. Sums in float32: one a lane, added as a tree.
+ *
+ * 4 d + 8 bytes an entry and 4 d a row of the batch, 2 d operations an entry: half an operation a byte, bound
+ * by memory. */
+template <int width>
+static __device__ void gradient(const cuda_codes &codes, const float *g, const float *D, size_t d,
+                                float *dvalue) {
+    unsigned lane = threadIdx.x % WARP, warp = blockIdx.y * WARPS + threadIdx.x / WARP;
+    for (size_t b = blockIdx.x; b < codes.rows; b += gridDim.x) {
+        const float *row = g + b * d;
+        for (uint64_t e = codes.start[b] + warp; e < codes.start[b + 1]; e += gridDim.y * WARPS) {
+            const float *atom = D + (size_t)codes.index[e] * d;
+            float sum = 0;
+            for (size_t j = lane * width; j < d; j += WARP * width) {
+                pack<float, width> x = load<float, width>(row + j), y = load<float, width>(atom + j);
+#pragma unroll
+                for (int c = 0; c < width; c++) sum += x.element[c] * y.element[c];
+            }
+            for (int step = WARP / 2; step; step /= 2) sum += __shfl_xor_sync(ALL_LANES, sum, step);
+            if (lane == 0) dvalue[e] = sum;
+        }
+    }
+}
+
+extern "C" __global__ void ra_decode_gradient(cuda_codes codes, const float *g, const float *D, size_t d,
+                                              float *dvalue) {
+    gradient<PACK>(codes, g, D, d, dvalue);
+}
+extern "C" __global__ void ra_decode_gradient_narrow(cuda_codes codes, const float *g, const float *D,
+                                                     size_t d, float *dvalue) {
+    gradient<1>(codes, g, D, d, dvalue);
+}
+
+cudaError_t ra_cuda_decode_gradient(cudaStream_t stream, cuda_codes codes, const float *g, const float *D,
+                                    size_t d, float *dvalue) {
+    if (codes.rows == 0 || codes.longest == 0) return cudaSuccess;
+    bool wide = is_wide(g, d * sizeof *g) && is_wide(D, 0);
+    dim3 grid(blocks_for(codes.rows, MOST_BLOCKS),
+              blocks_for((codes.longest + WARPS - 1) / WARPS, MOST_PARTS));
+    return start(stream, grid, ROW_THREADS, wide ? ra_decode_gradient : ra_decode_gradient_narrow, codes, g,
+                 D, d, dvalue);
+}
+
+/* out [K,d] += value[entry] x[b] for the entries (b, k) of each latent k. A block has one latent and a tile
+ * of columns; nobody else writes there, so that no atomic addition makes the order of a sum a matter of
+ * chance.
+ *
+ * 4 d + 12 bytes an entry and 8 d a latent that has entries, 2 d operations an entry: bound by memory, and by
+ * the cache where the batch fits it (B d floats). */
+template <int width>
+static __device__ void accumulate(const cuda_by_latent &codes, const float *value, const float *x, size_t d,
+                                  float *out) {
+    size_t column = ((size_t)blockIdx.y * blockDim.x + threadIdx.x) * width;
+    if (column >= d) return;
+    for (size_t l = blockIdx.x; l < codes.latents; l += gridDim.x) {
+        float *row = out + (size_t)codes.latent[l] * d + column;
+        pack<float, width> sum = load<float, width>(row);
+#pragma unroll 4
+        for (uint64_t e = codes.start[l]; e < codes.start[l + 1]; e++) {
+            pack<float, width> input = load<float, width>(x + (size_t)codes.row[e] * d + column);
+            float factor = value[codes.entry[e]];
+#pragma unroll
+            for (int c = 0; c < width; c++) sum.element[c] += factor * input.element[c];
+        }
+        store<float, width>(row, sum);
+    }
+}
+
+extern "C" __global__ void ra_accumulate(cuda_by_latent codes, const float *value, const float *x, size_t d,
+                                         float *out) {
+    accumulate<PACK>(codes, value, x, d, out);
+}
+extern "C" __global__ void ra_accumulate_narrow(cuda_by_latent codes, const float *value, const float *x,
+                                                size_t d, float *out) {
+    accumulate<1>(codes, value, x, d, out);
+}
+
+cudaError_t ra_cuda_accumulate(cudaStream_t stream, cuda_by_latent codes, const float *value, const float *x,
+                               size_t d, float *out) {
+    if (codes.latents == 0 || d == 0) return cudaSuccess;
+    bool wide = is_wide(x, d * sizeof *x) && is_wide(out, 0);
+    size_t columns = wide ? d / PACK : d, tiles = (columns + THREADS - 1) / THREADS;
+    unsigned threads = columns < THREADS ? threads_for(columns) : (unsigned)THREADS;
+    if (tiles > MOST_TILES) return cudaErrorInvalidConfiguration;
+    return start(stream, dim3(blocks_for(codes.latents, MOST_BLOCKS), (unsigned)tiles), threads,
+                 wide ? ra_accumulate : ra_accumulate_narrow, codes, value, x, d, out);
+}

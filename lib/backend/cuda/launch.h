@@ -1,0 +1,95 @@
+/* launch.h - what the host part asks of the device part: each function starts the kernels of one operation on
+ * a stream and returns the status of the launch; none waits. All pointers are device memory. Plain C towards
+ * the host part (*.c); the definitions are in the *.cu file named above each group.
+ *
+ * Each kernel's head comment says how many bytes it moves and how many operations it does for them: the
+ * larger of bytes over the device's bandwidth and operations over its rate is the time that it cannot go
+ * below. */
+#ifndef RA_BACKEND_CUDA_LAUNCH_H
+#define RA_BACKEND_CUDA_LAUNCH_H
+
+#include <cuda_runtime_api.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Sparse codes as the kernels see them: ra_codes, uploaded. */
+typedef struct cuda_codes {
+    const uint64_t *start; /* [rows + 1] */
+    const int32_t *index;
+    const float *value;
+    size_t rows;
+    size_t longest; /* entries of the longest row */
+} cuda_codes;
+
+/* The same entries by latent, those latents only that have some; within a latent in the order of the rows. */
+typedef struct cuda_by_latent {
+    const uint64_t *start; /* [latents + 1] */
+    const int32_t *latent; /* [latents] which one */
+    const uint32_t *row;   /* [entries] of the batch */
+    const uint32_t *entry; /* [entries] where its value stands */
+    size_t latents;
+} cuda_by_latent;
+
+typedef enum cuda_width { CUDA_WIDTH_F32, CUDA_WIDTH_F16, CUDA_WIDTH_BF16 } cuda_width;
+
+/* elementwise.cu */
+cudaError_t ra_cuda_combine(cudaStream_t stream, float alpha, const float *x, float beta, float *y, size_t n);
+cudaError_t ra_cuda_gather(cudaStream_t stream, const float *source, const int32_t *rows, size_t count,
+                           size_t n, float *target);
+
+/* rows.cu */
+cudaError_t ra_cuda_project_simplex(cudaStream_t stream, float *W, size_t rows, size_t n);
+cudaError_t ra_cuda_project_ball(cudaStream_t stream, float *R, size_t rows, size_t n, float radius);
+
+/* dot.cu: sum[0] <- x . y; partial has room for RA_CUDA_DOT_PARTS numbers */
+enum { RA_CUDA_DOT_PARTS = 1024 };
+cudaError_t ra_cuda_dot(cudaStream_t stream, const float *x, const float *y, size_t n, double *partial,
+                        double *sum);
+
+/* adam.cu; place as in ra_backend.h */
+enum { RA_CUDA_ROW_STILL = -1 };
+typedef struct cuda_adam {
+    float scale, rest1, beta2, rest2, rate, root, epsilon, keep; /* as in backend/cpu_adam.c */
+} cuda_adam;
+cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam step, float *parameter, const float *gradient,
+                         const int32_t *place, float *first, float *second, size_t rows, size_t n);
+
+/* decode.cu */
+cudaError_t ra_cuda_decode(cudaStream_t stream, cuda_codes codes, cuda_width width, const void *D, size_t d,
+                           float *x_hat);
+
+/* gradient.cu */
+cudaError_t ra_cuda_decode_gradient(cudaStream_t stream, cuda_codes codes, const float *g, const float *D,
+                                    size_t d, float *dvalue);
+cudaError_t ra_cuda_accumulate(cudaStream_t stream, cuda_by_latent codes, const float *value, const float *x,
+                               size_t d, float *out);
+
+/* top_k.cu: row b of index and value [rows, k] gets count[b] entries */
+cudaError_t ra_cuda_top_k(cudaStream_t stream, const float *scores, size_t rows, size_t n, size_t k,
+                          float above, int32_t *index, float *value, uint32_t *count);
+
+/* threshold.cu: count [rows]; then, with start [rows + 1] made of the counts, the entries themselves */
+cudaError_t ra_cuda_threshold_count(cudaStream_t stream, const float *scores, size_t rows, size_t n,
+                                    const float *thresholds, float threshold, uint32_t *count);
+cudaError_t ra_cuda_threshold_fill(cudaStream_t stream, const float *scores, size_t rows, size_t n,
+                                   const float *thresholds, float threshold, const uint64_t *start,
+                                   int32_t *index, float *value);
+
+/* kth_largest.cu: the bits of the value come first in *work */
+typedef struct cuda_kth {
+    uint32_t bits, known; /* of the value: those that are known, and which they are */
+    uint64_t left;        /* how many are still to be counted off */
+    unsigned long long bins[2048];
+} cuda_kth;
+cudaError_t ra_cuda_kth_largest(cudaStream_t stream, const float *scores, size_t n, size_t k, cuda_kth *work);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,138 @@
+/* Selections: the device finds, the host gets sparse codes. Each waits for its results, since the caller goes
+ * on with them. A failure leaves codes without rows. */
+#include "backend/cuda/context.h"
+
+#include <string.h>
+
+static ra_status check_size(const char *what, size_t rows, size_t n, ra_error *err) {
+    if (n > INT32_MAX)
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "%s over [%zu, %zu] scores: a row has at most %d", what, rows, n,
+                INT32_MAX);
+    return RA_OK;
+}
+
+/* ---- the k largest
+ * --------------------------------------------------------------------------------------------------- */
+
+/* Row b has count[b] entries at b k; closes the gaps. */
+static void close_up(ra_codes *codes, const uint32_t *count, size_t k) {
+    size_t used = 0;
+    for (size_t b = 0; b < codes->rows; b++) {
+        if (used != b * k) {
+            memmove(codes->index + used, codes->index + b * k, count[b] * sizeof *codes->index);
+            memmove(codes->value + used, codes->value + b * k, count[b] * sizeof *codes->value);
+        }
+        used += count[b];
+        codes->start[b + 1] = used;
+    }
+}
+
+static ra_status top_k(ra_backend_stream *s, const float *scores, size_t rows, size_t n, size_t k,
+                       float above, ra_codes *codes, uint32_t *count, ra_error *err) {
+    size_t entries = rows * k;
+    void *scratch;
+    RA_TRY(ra_codes_reserve(codes, rows, n, entries, err));
+    RA_TRY(
+        cuda_scratch(s, entries * (sizeof(int32_t) + sizeof(float)) + rows * sizeof *count, &scratch, err));
+    int32_t *index = scratch;
+    float *value = (float *)(void *)(index + entries);
+    uint32_t *counts = (uint32_t *)(void *)(value + entries);
+    RA_TRY(cuda_check(s->context, ra_cuda_top_k(s->handle, scores, rows, n, k, above, index, value, counts),
+                      "a selection of the largest", err));
+    RA_TRY(cuda_download_bytes(s, codes->index, index, entries * sizeof *index, err));
+    RA_TRY(cuda_download_bytes(s, codes->value, value, entries * sizeof *value, err));
+    RA_TRY(cuda_download_bytes(s, count, counts, rows * sizeof *count, err));
+    RA_TRY(cuda_wait(s, err));
+    close_up(codes, count, k);
+    return RA_OK;
+}
+
+ra_status cuda_top_k(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
+                     size_t k, float above, ra_codes *codes, ra_error *err) {
+    ra_backend_stream *s;
+    if (k > n) k = n;
+    RA_TRY(check_size("the largest", rows, n, err));
+    if (rows == 0) return ra_codes_reserve(codes, 0, n, 0, err);
+    uint32_t *count = ra_malloc(rows, sizeof *count);
+    if (!count) RA_FAIL_MEMORY(err, "the counts of a selection", rows * sizeof *count);
+    ra_status status = cuda_enter(self, stream, &s, err);
+    if (status == RA_OK) status = cuda_leave(s, top_k(s, scores, rows, n, k, above, codes, count, err));
+    ra_free(count);
+    if (status != RA_OK) codes->rows = 0;
+    return status;
+}
+
+/* ---- thresholds
+ * --------------------------------------------------------------------------------------------------- */
+
+/* Counts into start[1..rows], then added up. */
+static ra_status count_above(ra_backend_stream *s, const float *scores, size_t rows, size_t n,
+                             const float *thresholds, float threshold, uint32_t *count, ra_error *err) {
+    void *scratch;
+    RA_TRY(cuda_scratch(s, rows * sizeof *count, &scratch, err));
+    RA_TRY(cuda_check(s->context,
+                      ra_cuda_threshold_count(s->handle, scores, rows, n, thresholds, threshold, scratch),
+                      "a count of scores", err));
+    RA_TRY(cuda_download_bytes(s, count, scratch, rows * sizeof *count, err));
+    return cuda_wait(s, err);
+}
+
+static ra_status threshold_select(ra_backend_stream *s, const float *scores, size_t rows, size_t n,
+                                  const float *thresholds, float threshold, ra_codes *codes, uint32_t *count,
+                                  ra_error *err) {
+    size_t entries = 0, starts = (rows + 1) * sizeof *codes->start;
+    void *scratch;
+    RA_TRY(count_above(s, scores, rows, n, thresholds, threshold, count, err));
+    for (size_t b = 0; b < rows; b++) entries += count[b];
+    RA_TRY(ra_codes_reserve(codes, rows, n, entries, err));
+    for (size_t b = 0; b < rows; b++) codes->start[b + 1] = codes->start[b] + count[b];
+    if (entries == 0) return RA_OK;
+    RA_TRY(cuda_scratch(s, starts + entries * (sizeof(int32_t) + sizeof(float)), &scratch, err));
+    RA_TRY(cuda_upload_parts(s, scratch, &(cuda_part){codes->start, starts}, 1, err));
+    int32_t *index = (int32_t *)(void *)((char *)scratch + starts);
+    float *value = (float *)(void *)(index + entries);
+    RA_TRY(cuda_check(
+        s->context,
+        ra_cuda_threshold_fill(s->handle, scores, rows, n, thresholds, threshold, scratch, index, value),
+        "a selection by threshold", err));
+    RA_TRY(cuda_download_bytes(s, codes->index, index, entries * sizeof *index, err));
+    RA_TRY(cuda_download_bytes(s, codes->value, value, entries * sizeof *value, err));
+    return cuda_wait(s, err);
+}
+
+ra_status cuda_threshold(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
+                         const float *thresholds, float threshold, ra_codes *codes, ra_error *err) {
+    ra_backend_stream *s;
+    RA_TRY(check_size("a threshold", rows, n, err));
+    if (rows == 0) return ra_codes_reserve(codes, 0, n, 0, err);
+    uint32_t *count = ra_malloc(rows, sizeof *count);
+    if (!count) RA_FAIL_MEMORY(err, "the counts of a selection", rows * sizeof *count);
+    ra_status status = cuda_enter(self, stream, &s, err);
+    if (status == RA_OK)
+        status =
+            cuda_leave(s, threshold_select(s, scores, rows, n, thresholds, threshold, codes, count, err));
+    ra_free(count);
+    if (status != RA_OK) codes->rows = 0;
+    return status;
+}
+
+/* ---- the k-th largest
+ * ------------------------------------------------------------------------------------------------ */
+
+static ra_status kth_largest(ra_backend_stream *s, const float *scores, size_t n, size_t k, float *value,
+                             ra_error *err) {
+    void *scratch;
+    RA_TRY(cuda_scratch(s, sizeof(cuda_kth), &scratch, err));
+    cuda_kth *work = scratch;
+    RA_TRY(cuda_check(s->context, ra_cuda_kth_largest(s->handle, scores, n, k, work),
+                      "the k-th largest score", err));
+    RA_TRY(cuda_download_bytes(s, value, &work->bits, sizeof *value, err));
+    return cuda_wait(s, err);
+}
+
+ra_status cuda_kth_largest(void *self, ra_backend_stream *stream, const float *scores, size_t n, size_t k,
+                           float *value, ra_error *err) {
+    ra_backend_stream *s;
+    RA_TRY(cuda_enter(self, stream, &s, err));
+    return cuda_leave(s, kth_largest(s, scores, n, k, value, err));
+}

@@ -1,0 +1,149 @@
+/* Copies between the device and ordinary memory. The device copies asynchronously only from and to pinned
+ * memory, and the caller's is not; so each stream has a few pinned slots and copies go through them in turn,
+ * a slot at a time: while the device moves one, the host fills or empties another.
+ *
+ * A slot is busy from the start of its copy until its event has passed. An upload leaves it so. A download,
+ * too, and remembers where its bytes have to go: they are delivered when the slot is needed again, or by the
+ * wait for the stream. A stream's downloads are delivered in the order in which they were asked for. */
+#include "backend/cuda/context.h"
+
+#include <string.h>
+
+/* The bytes of a finished copy go where they were wanted. */
+static void deliver(staging_slot *slot) {
+    if (slot->target) memcpy(slot->target, slot->memory, slot->bytes);
+    slot->target = NULL;
+    slot->busy = false;
+}
+
+static ra_status take_slot(ra_backend_stream *stream, staging_slot **taken, ra_error *err) {
+    cuda_context *context = stream->context;
+    staging_slot *slot = &stream->slots[stream->next_slot];
+    if (!slot->memory) {
+        void *memory = NULL;
+        RA_TRY(cuda_check(context, cudaMallocHost(&memory, STAGING_BYTES), "making a staging buffer", err));
+        slot->memory = memory;
+    }
+    if (!slot->done)
+        RA_TRY(cuda_check(context, cudaEventCreateWithFlags(&slot->done, cudaEventDisableTiming),
+                          "making an event", err));
+    if (slot->busy) {
+        RA_TRY(cuda_check(context, cudaEventSynchronize(slot->done), "waiting for a copy", err));
+        deliver(slot);
+    }
+    stream->next_slot = (stream->next_slot + 1) % STAGING_SLOTS;
+    *taken = slot;
+    return RA_OK;
+}
+
+/* A copy that was started without its event cannot be waited for alone: then the whole stream is. */
+static ra_status start_copy(ra_backend_stream *stream, staging_slot *slot, void *to, const void *from,
+                            size_t bytes, enum cudaMemcpyKind kind, ra_error *err) {
+    cuda_context *context = stream->context;
+    const char *what = kind == cudaMemcpyHostToDevice ? "a copy to the device" : "a copy from the device";
+    RA_TRY(cuda_check(context, cudaMemcpyAsync(to, from, bytes, kind, stream->handle), what, err));
+    cudaError_t code = cudaEventRecord(slot->done, stream->handle);
+    if (code != cudaSuccess) (void)cudaStreamSynchronize(stream->handle);
+    RA_TRY(cuda_check(context, code, what, err));
+    slot->busy = true;
+    slot->number = stream->copies++;
+    return RA_OK;
+}
+
+ra_status cuda_upload_parts(ra_backend_stream *stream, void *device, const cuda_part *parts, size_t count,
+                            ra_error *err) {
+    size_t part = 0, offset = 0; /* how far into which part */
+    char *to = device;
+    while (part < count) {
+        staging_slot *slot;
+        size_t filled = 0;
+        RA_TRY(take_slot(stream, &slot, err));
+        while (part < count && filled < STAGING_BYTES) {
+            size_t left = parts[part].bytes - offset, room = STAGING_BYTES - filled,
+                   bytes = left < room ? left : room;
+            if (bytes) memcpy(slot->memory + filled, (const char *)parts[part].data + offset, bytes);
+            filled += bytes;
+            offset += bytes;
+            if (offset == parts[part].bytes) {
+                part++;
+                offset = 0;
+            }
+        }
+        if (filled) RA_TRY(start_copy(stream, slot, to, slot->memory, filled, cudaMemcpyHostToDevice, err));
+        to += filled;
+    }
+    return RA_OK;
+}
+
+ra_status cuda_download_bytes(ra_backend_stream *stream, void *host, const void *device, size_t bytes,
+                              ra_error *err) {
+    for (size_t offset = 0; offset < bytes; offset += STAGING_BYTES) {
+        size_t size = bytes - offset < STAGING_BYTES ? bytes - offset : STAGING_BYTES;
+        staging_slot *slot;
+        RA_TRY(take_slot(stream, &slot, err));
+        RA_TRY(start_copy(stream, slot, slot->memory, (const char *)device + offset, size,
+                          cudaMemcpyDeviceToHost, err));
+        slot->target = (char *)host + offset;
+        slot->bytes = size;
+    }
+    return RA_OK;
+}
+
+void cuda_staging_deliver(ra_backend_stream *stream) {
+    for (unsigned i = 0; i < STAGING_SLOTS; i++) { /* the oldest first */
+        staging_slot *slot = &stream->slots[(stream->next_slot + i) % STAGING_SLOTS];
+        if (slot->busy) deliver(slot);
+    }
+}
+
+void cuda_staging_drop(ra_backend_stream *stream, size_t from) {
+    for (unsigned i = 0; i < STAGING_SLOTS; i++) {
+        staging_slot *slot = &stream->slots[i];
+        if (!slot->busy || !slot->target || slot->number < from) continue;
+        if (slot->number < stream->copies_before) stream->lost_downloads = true;
+        slot->target = NULL;
+    }
+}
+
+void cuda_staging_release(ra_backend_stream *stream) {
+    for (unsigned i = 0; i < STAGING_SLOTS; i++) {
+        if (stream->slots[i].done) (void)cudaEventDestroy(stream->slots[i].done);
+        if (stream->slots[i].memory) (void)cudaFreeHost(stream->slots[i].memory);
+    }
+}
+
+/* Memory that is pinned already (cudaMallocHost of the caller's) is copied as it is. */
+static bool is_pinned(const void *host) {
+    struct cudaPointerAttributes about;
+    if (cudaPointerGetAttributes(&about, host) != cudaSuccess) {
+        (void)cudaGetLastError();
+        return false;
+    }
+    return about.type == cudaMemoryTypeHost;
+}
+
+ra_status cuda_upload(void *self, ra_backend_stream *stream, void *device, const void *host, size_t bytes,
+                      ra_error *err) {
+    ra_backend_stream *s;
+    if (!bytes) return RA_OK;
+    RA_TRY(cuda_enter(self, stream, &s, err));
+    ra_status status =
+        is_pinned(host)
+            ? cuda_check(s->context, cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, s->handle),
+                         "a copy to the device", err)
+            : cuda_upload_parts(s, device, &(cuda_part){host, bytes}, 1, err);
+    return cuda_leave(s, status);
+}
+
+ra_status cuda_download(void *self, ra_backend_stream *stream, void *host, const void *device, size_t bytes,
+                        ra_error *err) {
+    ra_backend_stream *s;
+    if (!bytes) return RA_OK;
+    RA_TRY(cuda_enter(self, stream, &s, err));
+    ra_status status =
+        is_pinned(host)
+            ? cuda_check(s->context, cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, s->handle),
+                         "a copy from the device", err)
+            : cuda_download_bytes(s, host, device, bytes, err);
+    return cuda_leave(s, status);
+}

@@ -1,0 +1,102 @@
+/* Streams: a CUDA stream, a cuBLAS handle (whose work area makes products on one stream run in order), the
+ * staging slots of its copies, and scratch memory. */
+#include "backend/cuda/context.h"
+
+static void dispose(ra_backend_stream *stream) {
+    if (stream->handle) (void)cudaStreamSynchronize(stream->handle); /* nothing may still use the rest */
+    cuda_staging_release(stream);
+    if (stream->scratch) (void)cudaFree(stream->scratch);
+    if (stream->blas) (void)stream->context->blas.destroy(stream->blas);
+    if (stream->handle) (void)cudaStreamDestroy(stream->handle);
+    (void)cudaGetLastError();
+    pthread_mutex_destroy(&stream->lock);
+    ra_free(stream);
+}
+
+static ra_status prepare(ra_backend_stream *stream, ra_error *err) {
+    cuda_context *context = stream->context;
+    RA_TRY(cuda_check_lost(context, err));
+    RA_TRY(cuda_check(context, cudaSetDevice(context->ordinal), "selecting the GPU", err));
+    RA_TRY(cuda_check(context, cudaStreamCreateWithFlags(&stream->handle, cudaStreamNonBlocking),
+                      "making a stream", err));
+    RA_TRY(cublas_check(context, context->blas.create(&stream->blas), "starting cuBLAS", err));
+    return cublas_check(context, context->blas.set_stream(stream->blas, stream->handle), "starting cuBLAS",
+                        err);
+}
+
+ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err) {
+    ra_backend_stream *made = ra_calloc(1, sizeof *made);
+    if (!made) RA_FAIL_MEMORY(err, "a stream of the device", sizeof *made);
+    made->context = self;
+    pthread_mutex_init(&made->lock, NULL);
+    ra_status status = prepare(made, err);
+    if (status == RA_OK)
+        *stream = made;
+    else
+        dispose(made);
+    return status;
+}
+
+void cuda_stream_free(void *self, ra_backend_stream *stream) {
+    cuda_context *context = self;
+    if (!stream) return;
+    (void)cudaSetDevice(context->ordinal);
+    dispose(stream);
+}
+
+ra_status cuda_enter(void *self, ra_backend_stream *stream, ra_backend_stream **entered, ra_error *err) {
+    cuda_context *context = self;
+    RA_TRY(cuda_check_lost(context, err));
+    RA_TRY(cuda_check(context, cudaSetDevice(context->ordinal), "selecting the GPU", err));
+    *entered = stream ? stream : context->standard;
+    pthread_mutex_lock(&(*entered)->lock);
+    (*entered)->copies_before = (*entered)->copies;
+    return RA_OK;
+}
+
+/* The memory that a failed operation wanted its results in may be gone when they arrive. */
+ra_status cuda_leave(ra_backend_stream *entered, ra_status status) {
+    if (status != RA_OK) cuda_staging_drop(entered, entered->copies_before);
+    pthread_mutex_unlock(&entered->lock);
+    return status;
+}
+
+/* After a failure nobody knows what has arrived. Downloads of earlier operations are lost, too, and whoever
+ * asked for them is told at the next synchronize(). */
+ra_status cuda_wait(ra_backend_stream *entered, ra_error *err) {
+    ra_status status =
+        cuda_check(entered->context, cudaStreamSynchronize(entered->handle), "waiting for a stream", err);
+    if (status == RA_OK)
+        cuda_staging_deliver(entered);
+    else
+        cuda_staging_drop(entered, 0);
+    return status;
+}
+
+ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err) {
+    ra_backend_stream *s;
+    RA_TRY(cuda_enter(self, stream, &s, err));
+    ra_status status = cuda_wait(s, err);
+    bool lost = s->lost_downloads;
+    s->lost_downloads = false;
+    if (status == RA_OK && lost)
+        status = ra_error_set(err, RA_ERR_DEVICE,
+                              "a copy from the device cuda:%d was lost when an operation failed",
+                              s->context->ordinal);
+    return cuda_leave(s, status);
+}
+
+/* Grows to what is needed and stays. Operations that were started may still use the old block. */
+ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **block, ra_error *err) {
+    if (bytes > entered->scratch_bytes) {
+        RA_TRY(cuda_wait(entered, err));
+        void *old = entered->scratch;
+        entered->scratch = NULL;
+        entered->scratch_bytes = 0;
+        if (old) RA_TRY(cuda_check(entered->context, cudaFree(old), "freeing a work area", err));
+        RA_TRY(cuda_check(entered->context, cudaMalloc(&entered->scratch, bytes), "making a work area", err));
+        entered->scratch_bytes = bytes;
+    }
+    *block = entered->scratch;
+    return RA_OK;
+}

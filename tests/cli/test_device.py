@@ -1,0 +1,59 @@
+"""--device: what is said when there is no device to compute on, and that the CPU takes over when asked for either.
+
+A plugin is looked for beside the program, so each case has a folder of its own with a copy of the program: alone, with
+the CUDA plugin over an emulated device (tests/emulation), and with the real one where it has been built."""
+
+import os
+import shutil
+import unittest
+
+import support
+from support import Case, golden
+
+EMULATED = os.path.join(support.BUILD, "tests", "librasae-cuda-emulated.so")
+REAL = os.path.join(support.BUILD, "librasae-cuda.so")
+WORDS = ["encode", golden("topk-mse.final.safetensors"), golden("topk-mse.x.npy")]
+
+
+class Device(Case):
+    def program_with(self, plugin):
+        folder = self.path("bin")
+        os.mkdir(folder)
+        program = shutil.copy2(support.RASAE, folder)
+        if plugin:
+            os.symlink(plugin, os.path.join(folder, "librasae-cuda.so"))
+        original, support.RASAE = support.RASAE, program
+        self.addCleanup(setattr, support, "RASAE", original)
+
+    def encode(self, device):
+        target = self.path(device + ".npy")
+        self.good(*WORDS, "--device", device, "--output", target)
+        return self.read(target)
+
+    def check_auto_is_the_cpu(self):
+        self.assertEqual(self.encode("auto"), self.encode("cpu"))
+
+    def test_without_the_plugin(self):
+        self.program_with(None)
+        self.bad(1, "the device cuda needs the plugin librasae-cuda.so, which is not installed",
+                 *WORDS, "--device", "cuda", "--output", self.path("x.npy"))
+        self.check_auto_is_the_cpu()
+
+    def test_with_a_device_whose_memory_is_its_own(self):
+        self.program_with(EMULATED)
+        self.bad(1, "the device cuda has memory of its own",
+                 *WORDS, "--device", "cuda", "--output", self.path("x.npy"))
+        self.bad(1, "there is no device cuda:4: this machine has 1 GPU, numbered from 0",
+                 *WORDS, "--device", "cuda:4", "--output", self.path("x.npy"))
+        self.check_auto_is_the_cpu()
+
+    @unittest.skipUnless(os.path.exists(REAL), "built without nvcc")
+    def test_with_the_plugin(self):
+        self.program_with(REAL)
+        sentence = self.bad(1, "cuda", *WORDS, "--device", "cuda", "--output", self.path("x.npy"))
+        self.assertRegex(sentence, "no NVIDIA driver|no GPU that it can use|the NVIDIA driver supports|ordinary memory")
+        self.check_auto_is_the_cpu()
+
+
+if __name__ == "__main__":
+    support.main()

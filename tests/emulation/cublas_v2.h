@@ -1,0 +1,39 @@
+/* cublas_v2.h - exactly those calls of cuBLAS that lib/backend/cuda uses (blas.c). */
+#ifndef RA_EMULATION_CUBLAS_V2_H
+#define RA_EMULATION_CUBLAS_V2_H
+
+#include "cuda_runtime_api.h"
+
+#include <stdint.h>
+
+typedef struct emulation_blas *cublasHandle_t;
+
+typedef enum cublasStatus {
+    CUBLAS_STATUS_SUCCESS = 0,
+    CUBLAS_STATUS_ALLOC_FAILED = 3,
+    CUBLAS_STATUS_INVALID_VALUE = 7,
+    CUBLAS_STATUS_EXECUTION_FAILED = 13,
+} cublasStatus_t;
+typedef enum cublasOperation { CUBLAS_OP_N, CUBLAS_OP_T } cublasOperation_t;
+
+/* What is loaded as cuBLAS: the emulated plugin itself. */
+#define CUBLAS_LIBRARY_NAME "librasae-cuda-emulated.so"
+
+/* The names that cuBLAS exports. */
+#define cublasCreate cublasCreate_v2
+#define cublasDestroy cublasDestroy_v2
+#define cublasSetStream cublasSetStream_v2
+#define cublasSgemm_64 cublasSgemm_v2_64
+
+#pragma GCC visibility push(default)
+const char *cublasGetStatusString(cublasStatus_t status);
+cublasStatus_t cublasCreate(cublasHandle_t *handle);
+cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream);
+cublasStatus_t cublasDestroy(cublasHandle_t handle);
+cublasStatus_t cublasSgemm_64(cublasHandle_t handle, cublasOperation_t transpose_a,
+                              cublasOperation_t transpose_b, int64_t m, int64_t n, int64_t k,
+                              const float *alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
+                              const float *beta, float *c, int64_t ldc);
+#pragma GCC visibility pop
+
+#endif

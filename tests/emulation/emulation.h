@@ -1,0 +1,45 @@
+/* emulation.h - what a test may ask of the emulated device. The plugin that is built over it
+ * (librasae-cuda-emulated.so, device "cuda-emulated") exports these; a test looks them up by name.
+ *
+ * Mistakes that the emulation finds end the process with SIGABRT and a line "emulation: ..." on standard
+ * error. */
+#ifndef RA_EMULATION_H
+#define RA_EMULATION_H
+
+#include <stddef.h>
+
+/* The call-th call of the runtime or of cuBLAS from now fails with this error of CUDA (1: the next; 0: none
+ * does, and what has failed is forgotten). An error after which a real device is lost makes all later calls
+ * fail, too. Calls that free do so even when they report a failure. */
+typedef void emulation_fail_at_fn(size_t call, int error);
+#define EMULATION_FAIL_AT "emulation_fail_at"
+
+/* How many calls there have been since the last emulation_fail_at(). */
+typedef size_t emulation_calls_fn(void);
+#define EMULATION_CALLS "emulation_calls"
+
+/* What has not been freed yet; returns how much, and says what in a static text. */
+typedef size_t emulation_live_fn(const char **text);
+#define EMULATION_LIVE "emulation_live"
+
+/* What the machine has: the CUDA version that its driver supports (0: no driver), GPUs, and their generation
+ * * 10. */
+typedef void emulation_machine_fn(int driver, int devices, int generation);
+#define EMULATION_MACHINE "emulation_machine"
+
+/* Whether every kernel runs twice, in opposite orders of its blocks and threads, and has to give the same
+ * bytes (it does at the start). */
+typedef void emulation_run_twice_fn(int twice);
+#define EMULATION_RUN_TWICE "emulation_run_twice"
+
+/* The n-th allocation of host memory by the plugin from now fails, and all later ones (ra_memory_fail_at(),
+ * of which a plugin has its own). */
+typedef size_t emulation_fail_memory_fn(size_t n);
+#define EMULATION_FAIL_MEMORY "emulation_fail_memory"
+
+/* Makes one of the mistakes that the emulation has to find (faults.cu); returns 0 when there is none of this
+ * name. */
+typedef int emulation_plant_fn(const char *fault);
+#define EMULATION_PLANT "emulation_plant"
+
+#endif

@@ -1,0 +1,221 @@
+/* Mistakes on purpose, one a name: each is what a bug in a backend would do, and the emulation has to find it
+ * (tests/unit/test_emulation.c). What is planted by name is made with the same calls that the backend uses.
+ */
+#include <cuda_runtime.h>
+
+#include "emulation.h"
+
+extern "C" __attribute__((visibility("default"))) int emulation_plant(const char *fault);
+
+enum { THREADS = 64, BYTES = THREADS * sizeof(float) };
+
+/* What the mistakes are made with. */
+struct scene {
+    cudaStream_t stream;
+    float *device, *pinned;
+    float ordinary[THREADS];
+};
+
+template <typename... P>
+static void start(const scene *s, unsigned blocks, unsigned threads, void (*kernel)(P...), P... p) {
+    cudaLaunchConfig_t config = {};
+    config.gridDim = dim3(blocks);
+    config.blockDim = dim3(threads);
+    config.stream = s->stream;
+    (void)cudaLaunchKernelEx(&config, kernel, p...);
+}
+
+/* ---- kernels
+ * ------------------------------------------------------------------------------------------------------- */
+
+extern "C" __global__ void plant_write_at(float *x, int place) {
+    if (threadIdx.x == 0) x[place] = 1;
+}
+
+extern "C" __global__ void plant_read_at(const float *x, int place, float *y) {
+    if (threadIdx.x == 0) y[0] = x[place];
+}
+
+/* Each thread takes its neighbour's number from shared memory; `barrier` says whether it waits for it first.
+ */
+extern "C" __global__ void plant_rotate(float *x, bool barrier) {
+    __shared__ float held[THREADS];
+    held[threadIdx.x] = x[threadIdx.x];
+    if (barrier) __syncthreads();
+    x[threadIdx.x] = held[(threadIdx.x + 1) % THREADS];
+}
+
+extern "C" __global__ void plant_same_place(float *x) {
+    x[0] = (float)(blockIdx.x * blockDim.x + threadIdx.x);
+}
+
+extern "C" __global__ void plant_half_a_barrier() {
+    if (threadIdx.x < THREADS / 2) __syncthreads();
+}
+
+extern "C" __global__ void plant_half_an_exchange(float *x) {
+    if (threadIdx.x % 2) x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, 1.0f, 1);
+}
+
+/* ---- mistakes
+ * ------------------------------------------------------------------------------------------------------- */
+
+static void wait(const scene *s) {
+    (void)cudaStreamSynchronize(s->stream);
+}
+
+static void write_behind(scene *s) {
+    start(s, 1, 1, plant_write_at, s->device, (int)THREADS);
+    wait(s);
+}
+static void write_before(scene *s) {
+    start(s, 1, 1, plant_write_at, s->device, -1);
+    wait(s);
+}
+static void write_beside(scene *s) { /* a block of 4 bytes: the next 12 are its own for the hardware only */
+    float *small = NULL;
+    (void)cudaMalloc((void **)&small, sizeof *small);
+    start(s, 1, 1, plant_write_at, small, 1);
+    wait(s);
+}
+static void read_behind(scene *s) {
+    start(s, 1, 1, plant_read_at, (const float *)s->device, (int)THREADS, s->device);
+    wait(s);
+}
+static void use_after_free(scene *s) {
+    float *kept = s->device + 1;
+    (void)cudaFree(s->device);
+    kept[0] = 1;
+}
+static void kernel_after_free(scene *s) {
+    float *kept = s->device;
+    (void)cudaFree(s->device);
+    start(s, 1, 1, plant_write_at, kept, 0);
+}
+static void host_write(scene *s) {
+    s->device[3] = 1;
+}
+static void host_read(scene *s) {
+    s->ordinary[0] = s->device[3];
+}
+static void host_address(scene *s) {
+    start(s, 1, 1, plant_write_at, (float *)s->ordinary, 0);
+}
+static void double_free(scene *s) {
+    (void)cudaFree(s->device);
+    (void)cudaFree(s->device);
+}
+static void free_as_pinned(scene *s) {
+    (void)cudaFreeHost(s->device);
+}
+static void wrong_direction(scene *s) {
+    (void)cudaMemcpyAsync(s->pinned, s->device, BYTES, cudaMemcpyHostToDevice, s->stream);
+}
+static void pageable_copy(scene *s) {
+    (void)cudaMemcpyAsync(s->device, s->ordinary, BYTES, cudaMemcpyHostToDevice, s->stream);
+}
+static void copy_too_long(scene *s) {
+    (void)cudaMemcpyAsync(s->device, s->pinned, BYTES + 1, cudaMemcpyHostToDevice, s->stream);
+}
+static void source_reused(scene *s) {
+    s->pinned[0] = 1;
+    (void)cudaMemcpyAsync(s->device, s->pinned, BYTES, cudaMemcpyHostToDevice, s->stream);
+    s->pinned[0] = 2;
+    wait(s);
+}
+static void missing_barrier(scene *s) {
+    (void)cudaMemsetAsync(s->device, 0, BYTES, s->stream);
+    start(s, 1, THREADS, plant_rotate, s->device, false);
+    wait(s);
+}
+static void race_of_blocks(scene *s) {
+    start(s, 4, THREADS, plant_same_place, s->device);
+    wait(s);
+}
+static void divergent_barrier(scene *s) {
+    start(s, 1, THREADS, plant_half_a_barrier);
+    wait(s);
+}
+static void divergent_exchange(scene *s) {
+    start(s, 1, THREADS, plant_half_an_exchange, s->device);
+    wait(s);
+}
+static void stream_destroyed(scene *s) {
+    (void)cudaStreamDestroy(s->stream);
+    wait(s);
+}
+static void leak(scene *s) { /* found when the program ends */
+    (void)s;
+    exit(0);
+}
+
+/* Not mistakes: what a program does right must pass. */
+static bool download(scene *s, bool waits, bool barrier, float *first) {
+    for (int i = 0; i < THREADS; i++) s->pinned[i] = (float)i;
+    (void)cudaMemcpyAsync(s->device, s->pinned, BYTES, cudaMemcpyHostToDevice, s->stream);
+    wait(s);
+    start(s, 1, THREADS, plant_rotate, s->device, barrier);
+    (void)cudaMemcpyAsync(s->pinned, s->device, BYTES, cudaMemcpyDeviceToHost, s->stream);
+    if (waits) wait(s);
+    *first = s->pinned[0];
+    wait(s);
+    return true;
+}
+static void nothing_wrong(scene *s) {
+    float first;
+    download(s, true, true, &first);
+    if (first != 1 || s->pinned[THREADS - 1] != 0) emulation_fault("a right program got a wrong answer");
+}
+/* Nothing has happened without a wait: NaN. */
+static void missing_wait(scene *s) {
+    float first;
+    download(s, false, true, &first);
+    if (first == 1) return;
+    if (first == first) emulation_fault("a stale answer that is a number: %g", (double)first);
+    emulation_fault("an answer that nobody waited for");
+}
+
+static const struct {
+    const char *name;
+    void (*make)(scene *);
+} faults[] = {
+    {"write behind", write_behind},
+    {"write before", write_before},
+    {"write beside", write_beside},
+    {"read behind", read_behind},
+    {"use after free", use_after_free},
+    {"kernel after free", kernel_after_free},
+    {"host write", host_write},
+    {"host read", host_read},
+    {"host address", host_address},
+    {"double free", double_free},
+    {"free as pinned", free_as_pinned},
+    {"wrong direction", wrong_direction},
+    {"pageable copy", pageable_copy},
+    {"copy too long", copy_too_long},
+    {"source reused", source_reused},
+    {"missing barrier", missing_barrier},
+    {"race of blocks", race_of_blocks},
+    {"divergent barrier", divergent_barrier},
+    {"divergent exchange", divergent_exchange},
+    {"stream destroyed", stream_destroyed},
+    {"leak", leak},
+    {"missing wait", missing_wait},
+    {"nothing wrong", nothing_wrong},
+};
+
+int emulation_plant(const char *fault) {
+    for (const auto &known : faults) {
+        if (strcmp(known.name, fault) != 0) continue;
+        scene s = {};
+        (void)cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking);
+        (void)cudaMalloc((void **)&s.device, BYTES);
+        (void)cudaMallocHost((void **)&s.pinned, BYTES);
+        known.make(&s);
+        (void)cudaFree(s.device);
+        (void)cudaFreeHost(s.pinned);
+        (void)cudaStreamDestroy(s.stream);
+        return 1;
+    }
+    return 0;
+}

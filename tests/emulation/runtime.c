@@ -1,0 +1,160 @@
+/* The machine that is emulated, its errors, and calls that are made to fail. One lock holds for the whole
+ * device. */
+#include "device.h"
+#include "emulation.h"
+#include "ra_memory.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define EXPORTED __attribute__((visibility("default")))
+EXPORTED emulation_fail_at_fn emulation_fail_at;
+EXPORTED emulation_calls_fn emulation_calls;
+EXPORTED emulation_live_fn emulation_live;
+EXPORTED emulation_machine_fn emulation_machine;
+EXPORTED emulation_fail_memory_fn emulation_fail_memory;
+
+size_t emulation_blas_live(void);
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static size_t calls, fail_at;
+static cudaError_t fail_with, last_error, lost;
+static int driver = CUDART_VERSION, devices = 1, generation = 90;
+
+void emulation_fault(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("emulation: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    abort();
+}
+
+/* Those after which a real device answers nothing any more. */
+static bool is_last(cudaError_t code) {
+    return code == cudaErrorECCUncorrectable || code == cudaErrorUnknown ||
+           (code >= cudaErrorIllegalAddress && code <= cudaErrorLaunchFailure);
+}
+
+cudaError_t emulation_begin(void) {
+    pthread_mutex_lock(&lock);
+    calls++;
+    if (lost == cudaSuccess && fail_at && calls == fail_at) {
+        last_error = fail_with;
+        if (is_last(fail_with)) lost = fail_with;
+        return fail_with;
+    }
+    return lost;
+}
+
+cudaError_t emulation_end(cudaError_t code) {
+    if (code != cudaSuccess) last_error = code;
+    pthread_mutex_unlock(&lock);
+    return code;
+}
+
+void emulation_fail_at(size_t call, int error) {
+    pthread_mutex_lock(&lock);
+    calls = 0;
+    fail_at = call;
+    fail_with = (cudaError_t)error;
+    lost = last_error = cudaSuccess;
+    pthread_mutex_unlock(&lock);
+}
+
+size_t emulation_calls(void) {
+    return calls;
+}
+
+size_t emulation_live(const char **text) {
+    static char buffer[200];
+    size_t device, pinned, streams, events,
+        handles = emulation_blas_live(),
+        total = emulation_memory_live(&device, &pinned) + emulation_queue_live(&streams, &events) + handles;
+    snprintf(buffer, sizeof buffer,
+             "%zu blocks of device memory, %zu of pinned memory, %zu streams, %zu events, %zu cuBLAS handles",
+             device, pinned, streams, events, handles);
+    if (text) *text = buffer;
+    return total;
+}
+
+/* When the plugin is unloaded or the program ends, everything has to have been freed. */
+__attribute__((destructor)) static void check_leaks(void) {
+    const char *text;
+    if (emulation_live(&text)) emulation_fault("not freed: %s", text);
+    emulation_memory_end();
+}
+
+void emulation_machine(int driver_version, int device_count, int device_generation) {
+    driver = driver_version;
+    devices = device_count;
+    generation = device_generation;
+}
+
+size_t emulation_fail_memory(size_t n) {
+    return ra_memory_fail_at(n);
+}
+
+/* ---- the runtime's
+ * ------------------------------------------------------------------------------------------------------- */
+
+const char *cudaGetErrorName(cudaError_t code) {
+    switch (code) {
+#define X(name, value, text)                                                                                 \
+    case name:                                                                                               \
+        return #name;
+        EMULATION_ERRORS(X)
+#undef X
+    }
+    return "cudaErrorUnknown";
+}
+
+const char *cudaGetErrorString(cudaError_t code) {
+    switch (code) {
+#define X(name, value, text)                                                                                 \
+    case name:                                                                                               \
+        return text;
+        EMULATION_ERRORS(X)
+#undef X
+    }
+    return "unknown error";
+}
+
+cudaError_t cudaGetLastError(void) {
+    pthread_mutex_lock(&lock);
+    cudaError_t code = last_error;
+    last_error = lost;
+    pthread_mutex_unlock(&lock);
+    return code;
+}
+
+cudaError_t cudaDriverGetVersion(int *version) {
+    *version = driver;
+    return emulation_end(emulation_begin());
+}
+
+cudaError_t cudaGetDeviceCount(int *count) {
+    cudaError_t code = emulation_begin();
+    *count = devices;
+    if (code == cudaSuccess && driver < CUDART_VERSION) code = cudaErrorInsufficientDriver;
+    if (code == cudaSuccess && devices == 0) code = cudaErrorNoDevice;
+    return emulation_end(code);
+}
+
+cudaError_t cudaSetDevice(int device) {
+    cudaError_t code = emulation_begin();
+    return emulation_end(code != cudaSuccess ? code
+                         : device < devices  ? cudaSuccess
+                                             : cudaErrorInvalidDevice);
+}
+
+cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device) {
+    cudaError_t code = emulation_begin();
+    *value = attribute == cudaDevAttrComputeCapabilityMajor ? generation / 10 : generation % 10;
+    return emulation_end(code != cudaSuccess ? code
+                         : device < devices  ? cudaSuccess
+                                             : cudaErrorInvalidDevice);
+}

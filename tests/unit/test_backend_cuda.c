@@ -1,0 +1,438 @@
+/* What is the CUDA plugin's own, over an emulated device: why it cannot be used, copies through staging
+ * buffers, streams and threads, numbers that are none, and failures of every call in turn. Its arithmetic is
+ * tested beside the CPU's (test_backend.c). */
+#include "emulated.h"
+#include "harness.h"
+#include "ra_backend.h"
+#include "ra_memory.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEVICE "cuda-emulated"
+
+static ra_backend *open_device(void) {
+    ra_backend *backend = NULL;
+    ra_ok(ra_backend_open(DEVICE, NULL, &backend, &err));
+    return backend;
+}
+
+/* ---- what is missing
+ * ------------------------------------------------------------------------------------------------------- */
+
+START_TEST(test_says_what_is_missing) {
+    emulated device = emulated_open();
+    ra_backend *backend = NULL;
+    device.machine(0, 0, 0);
+    ra_fails(ra_backend_open(DEVICE, NULL, &backend, &err), RA_ERR_DEVICE,
+             "the device cuda-emulated cannot be used: this machine has no NVIDIA driver (libcuda.so.1)");
+    device.machine(12020, 1, 90);
+    ra_fails(ra_backend_open(DEVICE, NULL, &backend, &err), RA_ERR_DEVICE,
+             "the NVIDIA driver supports CUDA 12.2 at most, CUDA 13.0 is needed");
+    device.machine(13000, 0, 90);
+    ra_fails(ra_backend_open(DEVICE, NULL, &backend, &err), RA_ERR_DEVICE,
+             "this machine has an NVIDIA driver, but no GPU that it can use");
+    device.machine(13000, 1, 90);
+    ra_fails(ra_backend_open(DEVICE ":1", NULL, &backend, &err), RA_ERR_DEVICE,
+             "there is no device cuda:1: this machine has 1 GPU, numbered from 0");
+    device.machine(13000, 2, 61);
+    ra_fails(ra_backend_open(DEVICE ":1", NULL, &backend, &err), RA_ERR_DEVICE,
+             "the device cuda:1 has compute capability 6.1; at least 7.5 is needed");
+    device.machine(13000, 2, 75);
+    ra_ok(ra_backend_open(DEVICE ":1", NULL, &backend, &err));
+    ck_assert_str_eq(ra_backend_name(backend), "cuda");
+    ck_assert(!ra_backend_operations(backend)->host_memory);
+    ra_backend_release(backend);
+    emulated_close(&device);
+}
+END_TEST
+
+static void keep_line(void *context, ra_log_level level, const char *line) {
+    (void)level;
+    snprintf(context, 512, "%s", line);
+}
+
+/* The emulated plugin stands beside the test program under the name of the real one, too. */
+START_TEST(test_auto_says_why_it_uses_the_cpu) {
+    char line[512] = "";
+    emulated device = emulated_open();
+    ra_backend *backend = NULL;
+    ra_log_set_sink(keep_line, line);
+    device.machine(0, 0, 0);
+    ra_ok(ra_backend_open("auto", NULL, &backend, &err));
+    ck_assert_str_eq(ra_backend_name(backend), "cpu");
+    ra_backend_release(backend);
+    ck_assert_str_eq(line, "using the CPU: the device cuda cannot be used: this machine has no NVIDIA driver "
+                           "(libcuda.so.1)");
+    device.machine(13000, 1, 90);
+    ra_ok(ra_backend_open("auto", NULL, &backend, &err));
+    ck_assert_str_eq(ra_backend_name(backend), "cpu");
+    ra_backend_release(backend);
+    ck_assert_str_eq(
+        line, "using the CPU: the device cuda works, but models are served and trained in ordinary memory");
+    ra_log_set_sink(NULL, NULL);
+    emulated_close(&device);
+}
+END_TEST
+
+/* ---- copies
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* Of several staging buffers' size, with more of them than there are; sources are overwritten at once. */
+START_TEST(test_copies_of_any_size) {
+    ra_backend *backend = open_device();
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend);
+    static const size_t lengths[] = {1, 4096, (1 << 20) - 1, (1 << 20) + 1, (6 << 20) + 12345};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        size_t length = lengths[i];
+        unsigned char *sent = ra_malloc(length, 1), *back = ra_malloc(length, 2),
+                      *expected = ra_calloc(length, 2); /* allocation is zeroed */
+        for (size_t j = 0; j < length; j++) sent[j] = expected[j] = (unsigned char)(j * 7 + j / 251);
+        void *block = NULL, *clear = NULL;
+        ra_ok(ops->allocate(self, length, &block, &err));
+        ra_ok(ops->allocate(self, length, &clear, &err));
+        ra_ok(ops->upload(self, NULL, block, sent, length, &err));
+        memset(sent, 0xee, length);
+        /* two downloads under way at once */
+        memset(back, 1, 2 * length);
+        ra_ok(ops->download(self, NULL, back, block, length, &err));
+        ra_ok(ops->download(self, NULL, back + length, clear, length, &err));
+        ra_ok(ops->synchronize(self, NULL, &err));
+        ck_assert(memcmp(back, expected, 2 * length) == 0);
+        ops->deallocate(self, block);
+        ops->deallocate(self, clear);
+        ra_free(expected);
+        ra_free(sent);
+        ra_free(back);
+    }
+    ops->deallocate(self, NULL);
+    ra_backend_release(backend);
+}
+END_TEST
+
+/* A download is there after the wait, not before, and calls on one stream run in their order. */
+START_TEST(test_a_stream_runs_in_order_and_only_when_waited_for) {
+    ra_backend *backend = open_device();
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend);
+    ra_backend_stream *stream = NULL;
+    float x[3] = {1, 2, 3}, got[3] = {0};
+    void *block = NULL;
+    ra_ok(ops->stream_new(self, &stream, &err));
+    ra_ok(ops->allocate(self, sizeof x, &block, &err));
+    for (int i = 0; i < 20; i++) { /* more copies than staging buffers */
+        ra_ok(ops->upload(self, stream, block, x, sizeof x, &err));
+        ra_ok(ops->combine(self, stream, 0, NULL, 2, block, 3, &err));
+        ra_ok(ops->download(self, stream, x, block, sizeof x, &err));
+        ra_ok(ops->synchronize(self, stream, &err));
+        for (int j = 0; j < 3; j++) ck_assert(x[j] == (float)(j + 1) * ldexpf(1, i + 1));
+    }
+    ra_ok(ops->download(self, stream, got, block, sizeof got, &err));
+    ck_assert(got[0] == 0);
+    ra_ok(ops->synchronize(self, stream, &err));
+    ck_assert(got[0] == x[0]);
+    ops->deallocate(self, block);
+    ops->stream_free(self, stream);
+    ra_backend_release(backend);
+}
+END_TEST
+
+typedef struct worker {
+    ra_backend *backend;
+    bool own_stream;
+    double sum;
+    ra_status status;
+} worker;
+
+static void *sum_many(void *context) {
+    worker *w = context;
+    const ra_backend_ops *ops = ra_backend_operations(w->backend);
+    void *self = ra_backend_self(w->backend), *block = NULL;
+    ra_backend_stream *stream = NULL;
+    float x[100];
+    for (int i = 0; i < 100; i++) x[i] = (float)i;
+    w->status = w->own_stream ? ops->stream_new(self, &stream, NULL) : RA_OK;
+    if (w->status == RA_OK) w->status = ops->allocate(self, sizeof x, &block, NULL);
+    for (int i = 0; i < 20 && w->status == RA_OK; i++) {
+        double sum = 0;
+        w->status = ops->upload(self, stream, block, x, sizeof x, NULL);
+        if (w->status == RA_OK) w->status = ops->dot(self, stream, block, block, 100, &sum, NULL);
+        w->sum += sum;
+    }
+    ops->deallocate(self, block);
+    ops->stream_free(self, stream);
+    return NULL;
+}
+
+START_TEST(test_threads_share_a_device) {
+    ra_backend *backend = open_device();
+    worker workers[4];
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) {
+        workers[i] = (worker){.backend = backend, .own_stream = i % 2};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, sum_many, &workers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_int_eq(workers[i].status, RA_OK);
+        ck_assert_double_eq(workers[i].sum, 20 * 328350.0);
+    }
+    ra_backend_release(backend);
+}
+END_TEST
+
+/* ---- numbers that are none
+ * ------------------------------------------------------------------------------------------------------- */
+
+START_TEST(test_selections_of_special_numbers) {
+    ra_backend *backend = open_device(), *oracle = NULL;
+    ra_ok(ra_backend_open("reference", NULL, &oracle, &err));
+    const ra_backend_ops *ops = ra_backend_operations(backend), *plain = ra_backend_operations(oracle);
+    void *self = ra_backend_self(backend), *block = NULL;
+    const float scores[] = {NAN, -0.0f, 0.0f,     INFINITY, 1e-45f, 1,     -INFINITY, 1,
+                            -1,  NAN,   INFINITY, 1,        0.0f,   -0.0f, 3e38f};
+    enum { N = sizeof scores / sizeof *scores };
+    ra_ok(ops->allocate(self, sizeof scores, &block, &err));
+    ra_ok(ops->upload(self, NULL, block, scores, sizeof scores, &err));
+    static const float bars[] = {-INFINITY, -0.5f, 0, INFINITY};
+    for (size_t k = 1; k <= N; k++) {
+        ra_codes a = {0}, b = {0};
+        for (size_t i = 0; i < sizeof bars / sizeof *bars; i++) {
+            ra_ok(plain->top_k(NULL, NULL, scores, 1, N, k, bars[i], &a, &err));
+            ra_ok(ops->top_k(self, NULL, block, 1, N, k, bars[i], &b, &err));
+            ck_assert_uint_eq(ra_codes_entries(&a), ra_codes_entries(&b));
+            ck_assert(memcmp(a.index, b.index, ra_codes_entries(&a) * sizeof *a.index) == 0);
+            ck_assert(memcmp(a.value, b.value, ra_codes_entries(&a) * sizeof *a.value) == 0);
+        }
+        float x, y;
+        ra_ok(plain->kth_largest(NULL, NULL, scores, N, k, &x, &err));
+        ra_ok(ops->kth_largest(self, NULL, block, N, k, &y, &err));
+        ck_assert(x == y);
+        ra_codes_release(&a);
+        ra_codes_release(&b);
+    }
+    ops->deallocate(self, block);
+    ra_backend_release(oracle);
+    ra_backend_release(backend);
+}
+END_TEST
+
+START_TEST(test_atoms_of_another_type_are_refused) {
+    ra_backend *backend = open_device();
+    ra_codes codes = {0};
+    ra_ok(ra_codes_from_dense(&codes, (const float[]){1, 2}, 1, 2, &err));
+    ra_fails(ra_backend_operations(backend)->decode(ra_backend_self(backend), NULL, &codes, RA_F64, NULL, 2,
+                                                    NULL, &err),
+             RA_ERR_DTYPE, "atoms of type F64");
+    ra_codes_release(&codes);
+    ra_backend_release(backend);
+}
+END_TEST
+
+/* ---- failures
+ * ------------------------------------------------------------------------------------------------------- */
+
+enum { ROWS = 5, LATENTS = 12, D_ = 8, LARGE = 300000, RESULTS = 7 };
+
+/* Something of everything. results: sums over what came back, the same every time. Gives up at the first
+ * failure and frees what there is. */
+typedef struct run {
+    ra_backend *backend;
+    ra_backend_stream *stream;
+    void *blocks[6];
+    ra_codes top, over;
+    float *large;
+    double results[RESULTS];
+} run;
+
+static double total(const float *x, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)(i + 1);
+    return sum;
+}
+
+static ra_status work(run *r, ra_error *err) {
+    float scores[ROWS * LATENTS], atoms[LATENTS * D_], x[ROWS * D_], values[ROWS * LATENTS];
+    test_fill(scores, ROWS * LATENTS, 1);
+    test_fill(atoms, LATENTS * D_, 2);
+    test_fill(x, ROWS * D_, 3);
+#define STEP(call)                                                                                           \
+    do {                                                                                                     \
+        ra_status step_status_ = (call);                                                                     \
+        if (step_status_ != RA_OK) return step_status_;                                                      \
+    } while (0)
+    STEP(ra_backend_open(DEVICE, NULL, &r->backend, err));
+    const ra_backend_ops *ops = ra_backend_operations(r->backend);
+    void *self = ra_backend_self(r->backend);
+    STEP(ops->stream_new(self, &r->stream, err));
+    static const size_t sizes[] = {sizeof scores, sizeof atoms,  sizeof x,
+                                   sizeof x,      sizeof values, LARGE * sizeof(float)};
+    for (int i = 0; i < 6; i++) STEP(ops->allocate(self, sizes[i], &r->blocks[i], err));
+    float *s = r->blocks[0], *D = r->blocks[1], *g = r->blocks[2], *y = r->blocks[3], *v = r->blocks[4],
+          *large = r->blocks[5];
+    STEP(ops->upload(self, r->stream, s, scores, sizeof scores, err));
+    STEP(ops->upload(self, r->stream, D, atoms, sizeof atoms, err));
+    STEP(ops->upload(self, r->stream, g, x, sizeof x, err));
+    STEP(ops->top_k(self, r->stream, s, ROWS, LATENTS, 3, 0, &r->top, err));
+    r->results[0] = total(r->top.value, ra_codes_entries(&r->top));
+    STEP(ops->threshold(self, r->stream, s, ROWS, LATENTS, NULL, 0.25f, &r->over, err));
+    r->results[1] = total(r->over.value, ra_codes_entries(&r->over));
+    float kth;
+    STEP(ops->kth_largest(self, r->stream, s, ROWS * LATENTS, 7, &kth, err));
+    r->results[2] = (double)kth;
+    STEP(ops->decode(self, r->stream, &r->top, RA_F32, D, D_, y, err));
+    STEP(ops->decode_gradient(self, r->stream, &r->top, g, D, D_, v, err));
+    STEP(ops->accumulate(self, r->stream, &r->top, v, g, D_, D, err));
+    STEP(ops->accumulate(self, r->stream, &r->top, r->top.value, y, D_, D, err));
+    STEP(ops->gemm(self, r->stream, false, true, ROWS, LATENTS, D_, 1, g, D_, D, D_, 0, s, LATENTS, err));
+    STEP(ops->project_simplex(self, r->stream, s, ROWS, LATENTS, err));
+    STEP(ops->project_ball(self, r->stream, D, LATENTS, D_, 0.5f, err));
+    STEP(ops->combine(self, r->stream, 0.5f, y, 2, g, ROWS * D_, err));
+    STEP(ops->dot(self, r->stream, g, y, ROWS * D_, &r->results[3], err));
+    STEP(ops->download(self, r->stream, scores, s, sizeof scores, err));
+    STEP(ops->download(self, r->stream, atoms, D, sizeof atoms, err));
+    STEP(ops->download(self, r->stream, x, g, sizeof x, err));
+    STEP(ops->synchronize(self, r->stream, err));
+    r->results[4] = total(scores, ROWS * LATENTS) + total(atoms, LATENTS * D_) + total(x, ROWS * D_);
+    STEP(ops->upload(self, NULL, large, r->large, LARGE * sizeof(float), err));
+    const ra_adam_step step = {1e-2, 0.9, 0.999, 1e-8, 0.1, 0.001, 1, 0};
+    STEP(ops->adam(self, NULL, &step, large, large + LARGE / 4, NULL, large + LARGE / 2,
+                   large + LARGE / 4 * 3, 1, 4, err));
+    STEP(ops->download(self, NULL, r->large, large, LARGE * sizeof(float), err));
+    STEP(ops->synchronize(self, NULL, err));
+    r->results[5] = total(r->large, LARGE);
+    return RA_OK;
+}
+
+static void clean_up(run *r) {
+    if (r->backend) {
+        const ra_backend_ops *ops = ra_backend_operations(r->backend);
+        void *self = ra_backend_self(r->backend);
+        for (int i = 0; i < 6; i++) ops->deallocate(self, r->blocks[i]);
+        ops->stream_free(self, r->stream);
+        ra_backend_release(r->backend);
+    }
+    ra_codes_release(&r->top);
+    ra_codes_release(&r->over);
+    ra_free(r->large);
+}
+
+static ra_status work_once(run *r, ra_error *err) {
+    *r = (run){.large = ra_malloc(LARGE, sizeof(float))};
+    test_fill(r->large, LARGE, 4);
+    for (int i = LARGE / 4 * 3; i < LARGE; i++) r->large[i] = 1;
+    *err = (ra_error){0};
+    ra_status status = work(r, err);
+    clean_up(r);
+    return status;
+}
+
+static void expect_good_or_told(const emulated *device, ra_status status, const run *r, const run *good,
+                                const ra_error *err, size_t n) {
+    const char *text;
+    ck_assert_msg(device->live(&text) == 0, "failure %zu: not freed: %s", n, text);
+    if (status == RA_OK)
+        ck_assert_msg(memcmp(r->results, good->results, sizeof r->results) == 0,
+                      "failure %zu: a wrong answer", n);
+    else {
+        ck_assert_msg(err->code == status && *err->message, "failure %zu: no sentence", n);
+        ck_assert_ptr_null(strchr(err->message, '\n'));
+    }
+}
+
+/* Out of memory, a wrong call, and two after which a real device is lost. */
+static const struct {
+    int error;
+    ra_status status;
+} errors[] = {{2, RA_ERR_MEMORY}, {1, RA_ERR_INTERNAL}, {719, RA_ERR_DEVICE}, {214, RA_ERR_DEVICE}};
+enum { ERRORS = sizeof errors / sizeof *errors };
+
+START_TEST(test_every_call_may_fail) {
+    emulated device = emulated_open();
+    run good, r;
+    ra_error err;
+    device.run_twice(false); /* several hundred runs; once in order has been enough for each kernel */
+    device.fail_at(0, 0);
+    ck_assert_msg(work_once(&good, &err) == RA_OK, "%s", err.message);
+    size_t calls = device.calls(), told = 0;
+    ck_assert_uint_gt(calls, 100);
+    for (size_t n = 1; n <= calls; n++) {
+        device.fail_at(n, errors[_i].error);
+        ra_status status = work_once(&r, &err);
+        device.fail_at(0, 0);
+        expect_good_or_told(&device, status, &r, &good, &err, n);
+        if (status == RA_OK) continue;
+        told++;
+        /* cuBLAS knows fewer kinds of failures, and the probe says that the device cannot be used at all */
+        ck_assert_msg(status == errors[_i].status || status == RA_ERR_DEVICE, "failure %zu: %s", n,
+                      err.message);
+    }
+    /* all but those that free something, and the question what kind of memory it is */
+    ck_assert_msg(told > calls / 2, "only %zu of %zu failures were told", told, calls);
+    ck_assert_int_eq(work_once(&r, &err), RA_OK);
+    emulated_close(&device);
+}
+END_TEST
+
+START_TEST(test_every_allocation_may_fail) {
+    emulated device = emulated_open();
+    run good, r;
+    ra_error err;
+    size_t told = 0;
+    device.run_twice(false);
+    ck_assert_int_eq(work_once(&good, &err), RA_OK);
+    for (size_t n = 1;; n++) {
+        ck_assert_uint_lt(n, 100);
+        device.fail_memory(n);
+        ra_status status = work_once(&r, &err);
+        size_t asked = device.fail_memory(0);
+        expect_good_or_told(&device, status, &r, &good, &err, n);
+        if (status == RA_OK) {
+            ck_assert_uint_lt(asked, n);
+            break;
+        }
+        ck_assert_msg(status == RA_ERR_MEMORY, "%s", err.message);
+        told++;
+    }
+    ck_assert_uint_gt(told, 5);
+    emulated_close(&device);
+}
+END_TEST
+
+/* Lost: every later operation says so at once, without asking the device again. */
+START_TEST(test_a_lost_device_stays_lost) {
+    emulated device = emulated_open();
+    ra_backend *backend = open_device();
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend), *block = NULL, *other = NULL;
+    ra_backend_stream *stream = NULL;
+    double sum;
+    ra_ok(ops->allocate(self, 400, &block, &err));
+    ra_ok(ops->dot(self, NULL, block, block, 100, &sum, &err));
+    device.fail_at(2, 700); /* the first selects the device */
+    ra_fails(ops->dot(self, NULL, block, block, 100, &sum, &err), RA_ERR_DEVICE,
+             "the device cuda:0 failed at a dot product and answers nothing until the program is started "
+             "again: an "
+             "illegal memory access was encountered (cudaErrorIllegalAddress)");
+    device.fail_at(0, 0);
+    ra_fails(ops->combine(self, NULL, 0, NULL, 0, block, 100, &err), RA_ERR_DEVICE,
+             "failed at an earlier call");
+    ra_fails(ops->allocate(self, 4, &other, &err), RA_ERR_DEVICE, "failed at an earlier call");
+    ra_fails(ops->stream_new(self, &stream, &err), RA_ERR_DEVICE, "failed at an earlier call");
+    ra_fails(ops->synchronize(self, NULL, &err), RA_ERR_DEVICE, "failed at an earlier call");
+    ck_assert_uint_eq(device.calls(), 0);
+    ops->deallocate(self, block);
+    ra_backend_release(backend);
+    emulated_close(&device);
+}
+END_TEST
+
+TEST_CASES_SLOW(backend_cuda, 30, test_says_what_is_missing, test_auto_says_why_it_uses_the_cpu,
+                test_copies_of_any_size, test_a_stream_runs_in_order_and_only_when_waited_for,
+                test_threads_share_a_device, test_selections_of_special_numbers,
+                test_atoms_of_another_type_are_refused, test_every_allocation_may_fail,
+                test_a_lost_device_stays_lost)
+TEST_CASES_LOOP(backend_cuda_failures, 60, ERRORS, test_every_call_may_fail)
