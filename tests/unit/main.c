@@ -12,8 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Every test has so long: what takes a second may take many under a sanitizer on a busy machine. */
+/* Every test has so long: what takes a second may take many on a busy machine, and more under a sanitizer. */
 enum { SECONDS_LEAST = 60 };
+#ifdef RA_SANITIZE
+enum { SLOWER = 5 };
+#else
+enum { SLOWER = 1 };
+#endif
 
 static test_suite *suites;
 
@@ -99,7 +104,7 @@ const char *test_golden(const char *name) {
 static Suite *make_suite(const test_suite *from) {
     Suite *suite = suite_create(from->name);
     TCase *tcase = tcase_create(from->name);
-    tcase_set_timeout(tcase, fmax(from->timeout, SECONDS_LEAST));
+    tcase_set_timeout(tcase, SLOWER * fmax(from->timeout, SECONDS_LEAST));
     for (size_t i = 0; i < from->count; i++) {
         if (from->loops)
             tcase_add_loop_test(tcase, from->tests[i], 0, from->loops);

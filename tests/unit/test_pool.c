@@ -39,5 +39,20 @@ START_TEST(test_refuses_absurd_thread_counts) {
 }
 END_TEST
 
+START_TEST(test_parts_cover_a_loop) {
+    for (size_t n = 0; n < 40; n++)
+        for (size_t size = 1; size < 45; size++) {
+            size_t parts = ra_pool_parts(n, size), next = 0;
+            for (size_t part = 0; part < parts; part++) {
+                ck_assert_uint_eq(part * size, next);
+                next = ra_pool_part_end(part, size, n);
+                ck_assert(part + 1 < parts ? next == (part + 1) * size : next > part * size);
+            }
+            ck_assert_uint_eq(next, n);
+        }
+    ck_assert_uint_eq(ra_pool_parts(SIZE_MAX, 2), SIZE_MAX / 2 + 1);
+}
+END_TEST
+
 TEST_CASES(pool, test_every_part_runs_exactly_once, test_zero_threads_means_the_cores,
-           test_refuses_absurd_thread_counts)
+           test_refuses_absurd_thread_counts, test_parts_cover_a_loop)

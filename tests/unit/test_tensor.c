@@ -3,6 +3,8 @@
 #include "ra_memory.h"
 #include "ra_tensor.h"
 
+#include "tensor/by_latent.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +124,25 @@ START_TEST(test_shapes_as_text) {
 }
 END_TEST
 
+START_TEST(test_codes_by_latent_are_the_transposed_matrix) {
+    static const float z[3 * 4] = {0, 1, 0, -2, /**/ 0, 0, 0, 0, /**/ 5, 3, 0, 4};
+    static const float others[5] = {10, 20, 30, 40, 50};
+    size_t start[5] = {9, 9, 9, 9, 9};
+    uint32_t row[5];
+    float sorted[5];
+    ra_codes codes = {0};
+    ra_ok(ra_codes_from_dense(&codes, z, 3, 4, &err));
+    ra_codes_by_latent(&codes, codes.value, start, row, sorted);
+    ck_assert_mem_eq(start, ((const size_t[5]){0, 1, 3, 3, 5}), sizeof start);
+    ck_assert_mem_eq(row, ((const uint32_t[5]){2, 0, 2, 0, 2}), sizeof row);
+    ck_assert_mem_eq(sorted, ((const float[5]){5, 1, 3, -2, 4}), sizeof sorted);
+    ra_codes_by_latent(&codes, others, start, row, sorted);
+    ck_assert_mem_eq(start, ((const size_t[5]){0, 1, 3, 3, 5}), sizeof start);
+    ck_assert_mem_eq(sorted, ((const float[5]){30, 10, 40, 20, 50}), sizeof sorted);
+    ra_codes_release(&codes);
+}
+END_TEST
+
 START_TEST(test_the_allocator_checks_sizes_and_aligns) {
     ck_assert_ptr_null(ra_malloc(SIZE_MAX / 2, 4));
     ck_assert_ptr_null(ra_malloc(SIZE_MAX, 1));
@@ -153,5 +174,6 @@ END_TEST
 
 TEST_CASES(tensor, test_dtype_names, test_narrow_types_round_trip_over_all_patterns,
            test_rounding_is_to_nearest_even, test_every_float16_is_rounded_to,
-           test_finds_the_first_value_that_is_not_finite, test_codes_to_dense_and_back, test_shapes_as_text,
+           test_finds_the_first_value_that_is_not_finite, test_codes_to_dense_and_back,
+           test_codes_by_latent_are_the_transposed_matrix, test_shapes_as_text,
            test_the_allocator_checks_sizes_and_aligns, test_a_large_matrix_is_refused_not_wrapped)
