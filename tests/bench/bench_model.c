@@ -11,13 +11,14 @@
 #include "base/pool.h"
 #include "base/random.h"
 
+#include "bench/vector_units.h"
+
 #include <cblas.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { K = 10000, D = 768, N = 1000, ACTIVE = 50, BATCH = 1024, RUNS = 9 };
 
@@ -153,13 +154,6 @@ static double fastest(bench *b, work *run) {
         if (seconds < best) best = seconds;
     }
     return best;
-}
-
-/* As the programs do it: see ra_backend_blas_core(). */
-static void use_vector_units(char **argv) {
-    const char *core = ra_backend_blas_core();
-    if (core && !getenv("OPENBLAS_CORETYPE") && setenv("OPENBLAS_CORETYPE", core, 0) == 0)
-        execv("/proc/self/exe", argv);
 }
 
 int main(int argc, char **argv) {
