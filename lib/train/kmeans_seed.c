@@ -62,10 +62,6 @@ typedef struct seeding {
     double *left;           /* [tries, parts] sums of what a candidate would leave */
 } seeding;
 
-static size_t parts_of(size_t rows) {
-    return (rows + PART_ROWS - 1) / PART_ROWS;
-}
-
 static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
@@ -101,14 +97,15 @@ typedef struct left_job {
 static void left_part(void *context, size_t part) {
     const left_job *job = context;
     const seeding *s = job->s;
-    size_t parts = parts_of(s->jury), from = part % parts * PART_ROWS, c = job->kept[part / parts];
+    size_t parts = ra_pool_parts(s->jury, PART_ROWS), from = part % parts * PART_ROWS,
+           c = job->kept[part / parts];
     s->left[part] = (double)sum_left(s->score + c * s->jury + from, s->norm + from, s->near + from,
                                      s->norm[s->candidate[c]], least(s->jury - from, PART_ROWS));
 }
 
 /* Of the candidates kept [count] the one that leaves the jury least. */
 static size_t best_of(seeding *s, const size_t *kept, size_t count) {
-    size_t parts = parts_of(s->jury), best = kept[0];
+    size_t parts = ra_pool_parts(s->jury, PART_ROWS), best = kept[0];
     double least_left = INFINITY;
     if (count == 1) return best;
     ra_pool_run(s->run->nearest.block.pool, count * parts, left_part, &(left_job){s, kept});
@@ -175,7 +172,8 @@ static ra_status multiply(const seeding *s, const size_t *places, size_t count, 
 static ra_status admit(seeding *s, size_t count, size_t first, ra_error *err) {
     ra_kmeans *run = s->run;
     if (first == 0 || s->jury < s->rows) RA_TRY(multiply(s, s->taken, count, s->rows, err));
-    ra_pool_run(run->nearest.block.pool, parts_of(s->rows), admit_part, &(admit_job){s, count});
+    ra_pool_run(run->nearest.block.pool, ra_pool_parts(s->rows, PART_ROWS), admit_part,
+                &(admit_job){s, count});
     for (size_t t = 0; t < count; t++)
         ra_row_block_read(&run->nearest.block, &s->row[s->taken[t]], 1, run->centre + (first + t) * s->d);
     return RA_OK;
@@ -277,7 +275,7 @@ static ra_status allocate(seeding *s, ra_error *err) {
     s->taken = ra_malloc(s->capacity, sizeof *s->taken);
     s->proposed = ra_malloc(s->capacity * s->d, sizeof *s->proposed);
     s->score = ra_malloc(scores, sizeof *s->score);
-    s->left = ra_malloc(s->tries * parts_of(s->jury), sizeof *s->left);
+    s->left = ra_malloc(s->tries * ra_pool_parts(s->jury, PART_ROWS), sizeof *s->left);
     if (s->row && s->vector && s->norm && s->distance && s->near && s->cumulative && s->candidate &&
         s->taken && s->proposed && s->score && s->left)
         return RA_OK;
@@ -338,7 +336,7 @@ ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err) {
     ra_status status = allocate(&s, err);
     if (status == RA_OK) {
         draw_rows(&s);
-        ra_pool_run(run->nearest.block.pool, parts_of(s.rows), sample_part, &s);
+        ra_pool_run(run->nearest.block.pool, ra_pool_parts(s.rows, PART_ROWS), sample_part, &s);
         status = seed_all(&s, err);
     }
     release(&s);
