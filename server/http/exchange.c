@@ -141,6 +141,22 @@ static void refuse_large(http_exchange *exchange, bool now) {
     refuse(exchange, now, exchange->max_body > PASSING_LIMIT ? exchange->max_body : PASSING_LIMIT);
 }
 
+static bool take_place(http_exchange *exchange) {
+    http_places *places = exchange->places;
+    if (!places) return true;
+    size_t taken = atomic_load(&places->taken);
+    do
+        if (places->most && taken >= places->most) return false;
+    while (!atomic_compare_exchange_weak(&places->taken, &taken, taken + 1));
+    exchange->has_place = true;
+    return true;
+}
+
+void http_exchange_leave_place(http_exchange *exchange) {
+    if (exchange->has_place) atomic_fetch_sub(&exchange->places->taken, 1);
+    exchange->has_place = false;
+}
+
 void http_exchange_begin(http_exchange *exchange, const http_service *service, const char *method,
                          const http_headers *headers, const ra_error *header_error) {
     http_request *request = &exchange->request;
@@ -162,7 +178,7 @@ void http_exchange_begin(http_exchange *exchange, const http_service *service, c
         return;
     }
     service->admit(service->context, request, response, &exchange->max_body);
-    if (exchange->crowded && !request->vital && !response->status)
+    if (!response->status && !request->vital && !take_place(exchange))
         http_exchange_overloaded(request, response, "the server has too many requests at once");
     if (response->status) {
         refuse(exchange, headers->length > PASSING_LIMIT, PASSING_LIMIT);

@@ -42,6 +42,13 @@ typedef struct http_service {
                  uint64_t microseconds);
 } http_service;
 
+/* Requests that may be under way at once. Those that are vital, or refused for another reason, take no place.
+ */
+typedef struct http_places {
+    atomic_size_t taken;
+    size_t most; /* 0: no limit */
+} http_places;
+
 typedef enum http_step {
     HTTP_RECEIVING, /* the body, if there is one, comes next */
     HTTP_PASSING,   /* the response is ready; what is left of the body passes by */
@@ -80,7 +87,8 @@ typedef struct http_exchange {
     http_request request;
     http_response response;
     bool begun;
-    bool crowded;     /* set before begin: there are too many requests; what is not vital is refused */
+    http_places *places; /* set before begin; NULL: no limit */
+    bool has_place;
     size_t pass_left; /* bytes that may still pass by */
     /* private */
     char *raw_target;
@@ -114,6 +122,9 @@ void http_exchange_free(http_exchange *exchange);
 
 /* What is to be sent; NULL: nothing, the connection is to be cut. */
 http_response *http_exchange_reply(http_exchange *exchange);
+
+/* The request is over: its place, if it has one, is another's. */
+void http_exchange_leave_place(http_exchange *exchange);
 
 /* A 503 that says when to come back. */
 void http_exchange_overloaded(const http_request *request, http_response *response, const char *sentence);

@@ -52,7 +52,7 @@ struct http_server {
     struct MHD_Daemon *daemon;
     http_server_options options;
     atomic_size_t in_flight; /* from the first line on */
-    atomic_size_t admitted;  /* those of them whose head is complete */
+    http_places places;
     http_connections *connections;
     http_deferrals *deferrals;
     http_watchdog *watchdog;
@@ -156,8 +156,7 @@ static void begin(http_server *server, http_exchange *exchange, struct MHD_Conne
                   const char *url, const char *method, const char *version) {
     header_walk walk = {0};
     check_head(server, &walk, connection, method, url, exchange->raw_target, version);
-    size_t before = atomic_fetch_add(&server->admitted, 1), most = server->options.max_in_flight;
-    exchange->crowded = most && before >= most;
+    exchange->places = &server->places;
     http_exchange_begin(exchange, server->options.service, method, &walk.headers,
                         walk.status == RA_OK ? NULL : &walk.err);
 }
@@ -251,7 +250,7 @@ static void on_done(void *context, struct MHD_Connection *connection, void **req
     if (service->done)
         service->done(service->context, &exchange->request, reply ? reply : &nothing,
                       http_exchange_microseconds(exchange));
-    if (exchange->begun) atomic_fetch_sub(&server->admitted, 1);
+    http_exchange_leave_place(exchange);
     http_deferred_give(exchange);
     *request = NULL;
     enter(connection, PHASE_IDLE);
@@ -393,6 +392,7 @@ ra_status http_server_start(const http_server_options *options, http_server **ou
         return ra_error_set(err, RA_ERR_IO, "the server cannot listen: %s", reason);
     }
     server->options = *options;
+    server->places.most = options->max_in_flight;
     server->options.tls = NULL;
     server->secure = options->tls && options->tls->certificate;
     server->wire_is_known = http_wire_is_known(MHD_get_version());
