@@ -16,10 +16,11 @@
  * thread count. Pointers given to compute operations are backend memory, dense, row-major; shapes stand
  * beside each operation.
  *
- * Sparse codes are always the host's memory: start, index and value. An operation that takes codes has read
- * them when it returns, so they may be changed at once; one that gives codes or a single number waits for its
- * stream and returns with the result. All others may still be under way when they return. After a failure the
- * contents of what was to be written are unknown, and codes that were to be given have no rows.
+ * Sparse codes are always the host's memory: start, index and value; and so is what has the type double. An
+ * operation that takes something of the host's has read it when it returns, so it may be changed at once; one
+ * that gives codes or doubles waits for its stream and returns with the result. All others may still be under
+ * way when they return. After a failure the contents of what was to be written are unknown, and codes that
+ * were to be given have no rows.
  *
  * Thread safety: a backend may be used from several threads; each uses a stream of its own. Calls on one
  * stream run in their order. Operations that can fail say so in a status; on the CPU only those that allocate
@@ -30,7 +31,7 @@
 
 #include "ra_tensor.h"
 
-enum { RA_BACKEND_API_VERSION = 2 };
+enum { RA_BACKEND_API_VERSION = 3 };
 
 typedef struct ra_backend ra_backend;
 typedef struct ra_backend_stream ra_backend_stream; /* opaque; NULL is the default stream */
@@ -38,6 +39,8 @@ typedef struct ra_backend_stream ra_backend_stream; /* opaque; NULL is the defau
 typedef struct ra_backend_options {
     size_t threads; /* CPU threads, the caller's included; 0: one a core */
     int ordinal;    /* which device of its kind ("cuda:1") */
+    bool tf32;      /* products of float32 may round their factors to 10 bits of mantissa, where the device is
+                     * faster so (cuBLAS: TF32). Off: full float32 */
 } ra_backend_options;
 
 /* One step of Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019), as torch.optim computes it. */
@@ -53,6 +56,38 @@ enum {
     RA_ROW_STILL = -1,     /* no gradient in this step: zero */
     RA_ROW_UNTOUCHED = -2, /* none in any step: its moments are zeros, too */
 };
+
+/* How a LayerNorm or a BatchNorm maps u [rows,n] to y: (u - mean) rstd gamma + beta. Backend memory. */
+typedef struct ra_norm {
+    bool by_row;               /* LayerNorm: mean and rstd [rows]; else BatchNorm: [n] */
+    const float *mean, *rstd;  /* rstd: 1 / sqrt(variance + epsilon) */
+    const float *gamma, *beta; /* [n]; beta is not read on the way back */
+} ra_norm;
+
+/* Kernels of the gradient of a step (jumprelu's thresholds; REFERENCE section 2, "JumpReLU"). */
+typedef enum ra_kernel {
+    RA_KERNEL_RECTANGLE,
+    RA_KERNEL_GAUSSIAN,
+    RA_KERNEL_TRIANGULAR,
+    RA_KERNEL_COSINE,
+    RA_KERNEL_EPANECHNIKOV,
+    RA_KERNEL_QUARTIC,
+    RA_KERNEL_SILVERMAN,
+    RA_KERNEL_CAUCHY,
+    RA_KERNEL_COUNT
+} ra_kernel;
+
+/* y[i] <- kernel(x[i]), bandwidth > 0; host memory. */
+void ra_kernel_evaluate(ra_kernel kernel, float bandwidth, const float *x, float *y, size_t n);
+
+/* Matching pursuit of rows x [B,d] in k steps: what its operations share. Backend memory. */
+typedef struct ra_pursuit_path {
+    size_t rows, steps, dimensions, concepts; /* B, k, d, K */
+    const float *D;                           /* [K,d] */
+    int32_t *atom;                            /* [B,k] in the order in which they were taken */
+    float *value;                             /* [B,k] */
+    float *residual;                          /* [B,d] */
+} ra_pursuit_path;
 
 /* The table. A plugin fills all of it. `self` is the context that open() made. */
 typedef struct ra_backend_ops {
@@ -75,6 +110,10 @@ typedef struct ra_backend_ops {
     void (*stream_free)(void *self, ra_backend_stream *stream);
     ra_status (*synchronize)(void *self, ra_backend_stream *stream, ra_error *err);
 
+    /* *available <- how many bytes could be allocated now, *total <- how many there are in all; SIZE_MAX for
+     * both where memory is the host's */
+    ra_status (*memory)(void *self, size_t *available, size_t *total, ra_error *err);
+
     /* C [m,n] <- alpha op(A) op(B) + beta C, op(A) [m,k], op(B) [k,n]; lda, ldb, ldc: row lengths in memory.
      */
     ra_status (*gemm)(void *self, ra_backend_stream *stream, bool transpose_a, bool transpose_b, size_t m,
@@ -93,6 +132,60 @@ typedef struct ra_backend_ops {
     ra_status (*combine)(void *self, ra_backend_stream *stream, float alpha, const float *x, float beta,
                          float *y, size_t n, ra_error *err);
 
+    /* target [n] <- source [n] in F32, F16 or BF16 */
+    ra_status (*widen)(void *self, ra_backend_stream *stream, ra_dtype dtype, const void *source,
+                       float *target, size_t n, ra_error *err);
+
+    /* every row of y [rows,n] <- row [n] */
+    ra_status (*spread)(void *self, ra_backend_stream *stream, const float *row, float *y, size_t rows,
+                        size_t n, ra_error *err);
+
+    /* y [n] <- max(x, 0); y may be x */
+    ra_status (*relu)(void *self, ra_backend_stream *stream, const float *x, float *y, size_t n,
+                      ra_error *err);
+
+    /* g [n] <- scale (a - b), computed in float64 and rounded once; *sum <- ||a - b||^2. g may be a or b. */
+    ra_status (*squared_error)(void *self, ra_backend_stream *stream, const float *a, const float *b,
+                               size_t n, double scale, float *g, double *sum, ra_error *err);
+
+    /* sums [n] <- over the rows of x [rows,n], in float64: x, or (x - centre)^2 where centre [n] is given */
+    ra_status (*column_sums)(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
+                             const double *centre, double *sums, ra_error *err);
+
+    /* norms [rows] <- of each row of x [rows,n], in float64: sum |x|, or with l1 false sqrt(sum x^2) */
+    ra_status (*row_norms)(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
+                           bool l1, double *norms, ra_error *err);
+
+    /* each row of x [rows,n] *= (float)factor of the row */
+    ra_status (*scale_rows)(void *self, ra_backend_stream *stream, const double *factor, float *x,
+                            size_t rows, size_t n, ra_error *err);
+
+    /* mean, rstd [rows] <- of each row of u [rows,n], sums in float64: the mean, 1 / sqrt(variance + epsilon)
+     */
+    ra_status (*row_statistics)(void *self, ra_backend_stream *stream, const float *u, size_t rows, size_t n,
+                                double epsilon, float *mean, float *rstd, ra_error *err);
+
+    /* y [rows,n] <- norm of u [rows,n]; y may be u */
+    ra_status (*normalise)(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
+                           float *y, size_t rows, size_t n, ra_error *err);
+
+    /* sums [2,n] <- over the rows, in float64: dy (u - mean) rstd, and dy; that is dgamma and dbeta */
+    ra_status (*norm_sums)(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
+                           const float *dy, size_t rows, size_t n, double *sums, ra_error *err);
+
+    /* dy [rows,n] <- the gradient of u from that of y. Averages are over the row; or, not by row, sums /
+     * count with the sums [2,n] that norm_sums gives, which may be over more rows than these (by row: NULL,
+     * 0). */
+    ra_status (*norm_backward)(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
+                               const double *sums, double count, float *dy, size_t rows, size_t n,
+                               ra_error *err);
+
+    /* sums [2,n] <- over the rows, in float64, with kappa = kernel(max(pre, 0) - threshold): kappa g, and
+     * kappa; pre, g [rows,n], thresholds [n] */
+    ra_status (*kernel_sums)(void *self, ra_backend_stream *stream, ra_kernel kernel, float bandwidth,
+                             const float *pre, const float *g, const float *thresholds, size_t rows, size_t n,
+                             double *sums, ra_error *err);
+
     /* x_hat [B,d] <- codes [B,K] D [K,d]; D in f32, f16 or bf16, sums in f32 */
     ra_status (*decode)(void *self, ra_backend_stream *stream, const ra_codes *codes, ra_dtype dtype,
                         const void *D, size_t d, float *x_hat, ra_error *err);
@@ -106,6 +199,19 @@ typedef struct ra_backend_ops {
     ra_status (*accumulate)(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *value,
                             const float *x, size_t d, float *out, ra_error *err);
 
+    /* out [K] <- sum over entries (b, k): value[entry]; value as for accumulate. accumulate with x = 1. */
+    ra_status (*latent_sums)(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *value,
+                             float *out, ra_error *err);
+
+    /* value [entries] <- for each entry (b, k): dense[b, k] + beta value, dense [B,K]; with beta 0 value may
+     * hold anything */
+    ra_status (*pick)(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *dense,
+                      float beta, float *value, ra_error *err);
+
+    /* dense [B,K] += alpha value at each entry (b, k); value as for accumulate */
+    ra_status (*put)(void *self, ra_backend_stream *stream, const ra_codes *codes, float alpha,
+                     const float *value, float *dense, ra_error *err);
+
     /* codes <- per row of scores [rows, n] the k largest that are > above; of equals the lower index wins */
     ra_status (*top_k)(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
                        size_t k, float above, ra_codes *codes, ra_error *err);
@@ -113,6 +219,19 @@ typedef struct ra_backend_ops {
     /* codes <- the scores > 0 that are >= thresholds[latent] (thresholds NULL: >= threshold) */
     ra_status (*threshold)(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
                            const float *thresholds, float threshold, ra_codes *codes, ra_error *err);
+
+    /* Step t of a pursuit, for every row: atom[t] <- the first of the largest of the row's scores [B,K],
+     * value[t] <- that score; residual -= value D[atom]; and, with gram [K,K] = D D^T given, scores -= value
+     * gram[atom] */
+    ra_status (*pursue)(void *self, ra_backend_stream *stream, const ra_pursuit_path *path, const float *gram,
+                        size_t t, float *scores, ra_error *err);
+
+    /* Back along `rows` rows of a path from row `first` on. g [B,k]: the gradient of the code that each step
+     * added to. push [rows,k,d] <- what each step adds to the gradient of its atom (sae/pursuit.c); room
+     * [rows,2,d] is scratch */
+    ra_status (*pursue_back)(void *self, ra_backend_stream *stream, const ra_pursuit_path *path,
+                             const float *g, size_t first, size_t rows, float *room, float *push,
+                             ra_error *err);
 
     /* *value <- the k-th largest of the n scores, negative ones counted as 0; 1 <= k <= n */
     ra_status (*kth_largest)(void *self, ra_backend_stream *stream, const float *scores, size_t n, size_t k,
@@ -160,7 +279,7 @@ void *ra_backend_self(const ra_backend *backend);
  * before it starts itself again; NULL when there is nothing to correct. Static text. */
 const char *ra_backend_blas_core(void);
 
-/* The thread pool of a CPU backend for host loops over its memory; NULL elsewhere and for `reference`. */
+/* A thread pool for host loops: that of the CPU backend, or one beside a device; NULL for `reference`. */
 struct ra_pool *ra_backend_pool(const ra_backend *backend);
 
 #endif

@@ -79,23 +79,6 @@ void ra_sae_settings_defaults(ra_sae_settings *settings);
 /* RA_ERR_ARGUMENT for settings that do not go together: mp has the encoder identity, and nothing else has. */
 ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err);
 
-/* ---- kernels of jumprelu's threshold gradient
- * ---------------------------------------------------------------------- */
-
-typedef enum ra_kernel {
-    RA_KERNEL_RECTANGLE,
-    RA_KERNEL_GAUSSIAN,
-    RA_KERNEL_TRIANGULAR,
-    RA_KERNEL_COSINE,
-    RA_KERNEL_EPANECHNIKOV,
-    RA_KERNEL_QUARTIC,
-    RA_KERNEL_SILVERMAN,
-    RA_KERNEL_CAUCHY,
-} ra_kernel;
-
-/* y[i] <- kernel(x[i]), bandwidth > 0. REFERENCE section 2, "JumpReLU". */
-void ra_kernel_evaluate(ra_kernel kernel, float bandwidth, const float *x, float *y, size_t n);
-
 /* ---- the autoencoder
  * ------------------------------------------------------------------------------------------------ */
 

@@ -15,6 +15,7 @@ struct ra_backend {
     const ra_backend_ops *ops;
     void *self;
     void *library; /* dlopen handle of a plugin */
+    ra_pool *pool; /* beside a device; the CPU backend has its own */
     atomic_size_t references;
 };
 
@@ -98,7 +99,9 @@ static ra_status open_named(const char *name, const ra_backend_options *options,
     for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
         if (strcmp(name, built_in[i]->name) == 0) ops = built_in[i];
     if (!ops) RA_TRY(load_plugin(name, &ops, &library, err));
-    ra_status status = ops->open(options, &self, err);
+    ra_pool *pool = NULL;
+    ra_status status = ops->host_memory ? RA_OK : ra_pool_new(options->threads, &pool, err);
+    if (status == RA_OK) status = ops->open(options, &self, err);
     ra_backend *backend = status == RA_OK ? ra_calloc(1, sizeof *backend) : NULL;
     if (!backend) {
         if (status == RA_OK) {
@@ -106,10 +109,11 @@ static ra_status open_named(const char *name, const ra_backend_options *options,
             status =
                 ra_error_set(err, RA_ERR_MEMORY, "out of memory: a backend needs %zu bytes", sizeof *backend);
         }
+        ra_pool_free(pool);
         if (library) dlclose(library);
         return status;
     }
-    *backend = (ra_backend){.ops = ops, .self = self, .library = library};
+    *backend = (ra_backend){.ops = ops, .self = self, .library = library, .pool = pool};
     atomic_init(&backend->references, 1);
     *out = backend;
     return RA_OK;
@@ -157,6 +161,7 @@ ra_backend *ra_backend_retain(ra_backend *backend) {
 void ra_backend_release(ra_backend *backend) {
     if (!backend || atomic_fetch_sub_explicit(&backend->references, 1, memory_order_acq_rel) != 1) return;
     backend->ops->close(backend->self);
+    ra_pool_free(backend->pool);
     if (backend->library) dlclose(backend->library);
     ra_free(backend);
 }
@@ -174,5 +179,5 @@ void *ra_backend_self(const ra_backend *backend) {
 }
 
 ra_pool *ra_backend_pool(const ra_backend *backend) {
-    return backend->ops == &ra_backend_cpu ? ra_backend_cpu_pool(backend->self) : NULL;
+    return backend->ops == &ra_backend_cpu ? ra_backend_cpu_pool(backend->self) : backend->pool;
 }

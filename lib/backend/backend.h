@@ -17,5 +17,6 @@ ra_status ra_host_copy(void *self, ra_backend_stream *stream, void *target, cons
 ra_status ra_host_stream_new(void *self, ra_backend_stream **stream, ra_error *err);
 void ra_host_stream_free(void *self, ra_backend_stream *stream);
 ra_status ra_host_synchronize(void *self, ra_backend_stream *stream, ra_error *err);
+ra_status ra_host_memory(void *self, size_t *available, size_t *total, ra_error *err);
 
 #endif

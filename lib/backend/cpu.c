@@ -39,6 +39,7 @@ const ra_backend_ops ra_backend_cpu = {
     .stream_new = ra_host_stream_new,
     .stream_free = ra_host_stream_free,
     .synchronize = ra_host_synchronize,
+    .memory = ra_host_memory,
     .gemm = cpu_gemm,
     .project_simplex = cpu_project_simplex,
     .project_ball = cpu_project_ball,

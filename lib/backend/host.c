@@ -36,3 +36,9 @@ ra_status ra_host_synchronize(void *self, ra_backend_stream *stream, ra_error *e
     (void)self, (void)stream, (void)err;
     return RA_OK;
 }
+
+ra_status ra_host_memory(void *self, size_t *available, size_t *total, ra_error *err) {
+    (void)self, (void)err;
+    *available = *total = SIZE_MAX;
+    return RA_OK;
+}

@@ -218,6 +218,7 @@ const ra_backend_ops ra_backend_reference = {
     .stream_new = ra_host_stream_new,
     .stream_free = ra_host_stream_free,
     .synchronize = ra_host_synchronize,
+    .memory = ra_host_memory,
     .gemm = gemm,
     .project_simplex = project_simplex,
     .project_ball = project_ball,

@@ -1,6 +1,6 @@
 /* The kernels of jumprelu's threshold gradient (overcomplete 0.3.0, sae/kernels.py; REFERENCE section 2). h
  * is half the bandwidth. They are scaled as the reference scales them: cosine has no factor 1 / bandwidth. */
-#include "ra_sae.h"
+#include "ra_backend.h"
 
 #include <math.h>
 
