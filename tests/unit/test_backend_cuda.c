@@ -140,6 +140,39 @@ START_TEST(test_a_stream_runs_in_order_and_only_when_waited_for) {
 }
 END_TEST
 
+/* ---- memory
+ * ------------------------------------------------------------------------------------------------------- */
+
+START_TEST(test_memory_that_is_left) {
+    enum { ALL = 1 << 20, PART = ALL / 4 };
+    emulated device = emulated_open();
+    device.set_memory(ALL);
+    ra_backend *backend = open_device();
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend), *block = NULL, *other = NULL;
+    size_t before, available, total;
+    ra_ok(ops->memory(self, &before, &total, &err));
+    ck_assert_uint_eq(total, ALL);
+    ck_assert_uint_le(before, ALL);
+    ra_ok(ops->allocate(self, PART, &block, &err));
+    ra_ok(ops->memory(self, &available, &total, &err));
+    ck_assert_uint_eq(available, before - PART);
+    ra_fails(ops->allocate(self, available + 1, &other, &err), RA_ERR_MEMORY,
+             "out of memory: a block on the device cuda:0 needs");
+    ck_assert_ptr_null(other);
+    ra_ok(ops->allocate(self, available, &other, &err));
+    ops->deallocate(self, other);
+    ops->deallocate(self, block);
+    ra_ok(ops->memory(self, &available, &total, &err));
+    ck_assert_uint_eq(available, before);
+    ra_backend_release(backend);
+    emulated_close(&device);
+}
+END_TEST
+
+/* ---- threads
+ * ------------------------------------------------------------------------------------------------------- */
+
 typedef struct worker {
     ra_backend *backend;
     bool own_stream;
@@ -267,6 +300,8 @@ static ra_status work(run *r, ra_error *err) {
     STEP(ra_backend_open(DEVICE, NULL, &r->backend, err));
     const ra_backend_ops *ops = ra_backend_operations(r->backend);
     void *self = ra_backend_self(r->backend);
+    size_t available, all;
+    STEP(ops->memory(self, &available, &all, err));
     STEP(ops->stream_new(self, &r->stream, err));
     static const size_t sizes[] = {sizeof scores, sizeof atoms,  sizeof x,
                                    sizeof x,      sizeof values, LARGE * sizeof(float)};
@@ -432,7 +467,7 @@ END_TEST
 
 TEST_CASES_SLOW(backend_cuda, 30, test_says_what_is_missing, test_auto_says_why_it_uses_the_cpu,
                 test_copies_of_any_size, test_a_stream_runs_in_order_and_only_when_waited_for,
-                test_threads_share_a_device, test_selections_of_special_numbers,
+                test_memory_that_is_left, test_threads_share_a_device, test_selections_of_special_numbers,
                 test_atoms_of_another_type_are_refused, test_every_allocation_may_fail,
                 test_a_lost_device_stays_lost)
 TEST_CASES_LOOP(backend_cuda_failures, 60, ERRORS, test_every_call_may_fail)

@@ -79,3 +79,14 @@ void cuda_deallocate(void *self, void *block) {
     (void)cudaSetDevice(context->ordinal);
     (void)cuda_check(context, cudaFree(block), "freeing a block", NULL);
 }
+
+/* What other programs on the same device take is counted: it cannot be had either. */
+ra_status cuda_memory(void *self, size_t *available, size_t *total, ra_error *err) {
+    cuda_context *context = self;
+    size_t left = 0, all = 0;
+    RA_TRY(cuda_select(context, err));
+    RA_TRY(cuda_check(context, cudaMemGetInfo(&left, &all), "asking for its memory", err));
+    *available = left;
+    *total = all;
+    return RA_OK;
+}

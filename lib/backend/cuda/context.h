@@ -54,6 +54,7 @@ ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *er
 void cuda_close(void *self);
 ra_status cuda_allocate(void *self, size_t bytes, void **block, ra_error *err);
 void cuda_deallocate(void *self, void *block);
+ra_status cuda_memory(void *self, size_t *available, size_t *total, ra_error *err);
 
 /* failure.c: the status and the sentence of a call that failed at `what` ("a copy to the device"); success
  * is RA_OK. */
@@ -62,6 +63,7 @@ ra_status cublas_check(cuda_context *context, cublasStatus_t code, const char *w
 ra_status cuda_check_lost(cuda_context *context, ra_error *err); /* did an earlier call lose the device? */
 
 /* stream.c */
+ra_status cuda_select(cuda_context *context, ra_error *err); /* the device, for the calling thread */
 ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err);
 void cuda_stream_free(void *self, ra_backend_stream *stream);
 ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err);

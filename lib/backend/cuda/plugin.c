@@ -24,6 +24,7 @@ const ra_backend_ops *ra_backend_plugin_ops(void) {
         .stream_new = cuda_stream_new,
         .stream_free = cuda_stream_free,
         .synchronize = cuda_synchronize,
+        .memory = cuda_memory,
         .gemm = cuda_gemm,
         .project_simplex = cuda_project_simplex,
         .project_ball = cuda_project_ball,

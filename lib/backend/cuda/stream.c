@@ -13,10 +13,14 @@ static void dispose(ra_backend_stream *stream) {
     ra_free(stream);
 }
 
+ra_status cuda_select(cuda_context *context, ra_error *err) {
+    RA_TRY(cuda_check_lost(context, err));
+    return cuda_check(context, cudaSetDevice(context->ordinal), "selecting the GPU", err);
+}
+
 static ra_status prepare(ra_backend_stream *stream, ra_error *err) {
     cuda_context *context = stream->context;
-    RA_TRY(cuda_check_lost(context, err));
-    RA_TRY(cuda_check(context, cudaSetDevice(context->ordinal), "selecting the GPU", err));
+    RA_TRY(cuda_select(context, err));
     RA_TRY(cuda_check(context, cudaStreamCreateWithFlags(&stream->handle, cudaStreamNonBlocking),
                       "making a stream", err));
     RA_TRY(cublas_check(context, context->blas.create(&stream->blas), "starting cuBLAS", err));
@@ -46,8 +50,7 @@ void cuda_stream_free(void *self, ra_backend_stream *stream) {
 
 ra_status cuda_enter(void *self, ra_backend_stream *stream, ra_backend_stream **entered, ra_error *err) {
     cuda_context *context = self;
-    RA_TRY(cuda_check_lost(context, err));
-    RA_TRY(cuda_check(context, cudaSetDevice(context->ordinal), "selecting the GPU", err));
+    RA_TRY(cuda_select(context, err));
     *entered = stream ? stream : context->standard;
     pthread_mutex_lock(&(*entered)->lock);
     (*entered)->copies_before = (*entered)->copies;
