@@ -5,7 +5,7 @@
  *
  * 2 m n k operations for 4 (m k + k n + 2 m n) bytes: bound by the arithmetic as soon as all of m, n and k
  * are some hundreds. */
-#include "backend/cuda/context.h"
+#include "backend/cuda/operations.h"
 
 #include <limits.h>
 

@@ -1,7 +1,7 @@
 /* Products with sparse codes. Codes are host memory: they go into the stream's scratch memory in one piece,
  * through its pinned slots, in front of the kernel that reads them. Nothing is waited for; the next
  * operation's codes follow this kernel in the order of the stream. */
-#include "backend/cuda/context.h"
+#include "backend/cuda/operations.h"
 
 #include <string.h>
 
@@ -37,10 +37,10 @@ static ra_status upload_codes(ra_backend_stream *s, const ra_codes *codes, cuda_
 
 static ra_status decode(ra_backend_stream *s, const ra_codes *codes, ra_dtype dtype, const void *D, size_t d,
                         float *x_hat, ra_error *err) {
-    cuda_width width = dtype == RA_F32 ? CUDA_WIDTH_F32 : dtype == RA_F16 ? CUDA_WIDTH_F16 : CUDA_WIDTH_BF16;
     cuda_codes on_device;
     RA_TRY(upload_codes(s, codes, &on_device, err));
-    return cuda_check(s->context, ra_cuda_decode(s->handle, on_device, width, D, d, x_hat), "decoding", err);
+    return cuda_check(s->context, ra_cuda_decode(s->handle, on_device, cuda_width_of(dtype), D, d, x_hat),
+                      "decoding", err);
 }
 
 ra_status cuda_decode(void *self, ra_backend_stream *stream, const ra_codes *codes, ra_dtype dtype,
