@@ -285,6 +285,27 @@ void *ra_backend_self(const ra_backend *backend);
  * before it starts itself again; NULL when there is nothing to correct. Static text. */
 const char *ra_backend_blas_core(void);
 
+/* The table's copies, complete when they return. */
+ra_status ra_backend_write(ra_backend *backend, ra_backend_stream *stream, void *block, const void *host,
+                           size_t bytes, ra_error *err);
+ra_status ra_backend_read(ra_backend *backend, ra_backend_stream *stream, void *host, const void *block,
+                          size_t bytes, ra_error *err);
+
+/* block [n] <- the host's values [n], rounded; on the default stream, complete when it returns. */
+ra_status ra_backend_write_doubles(ra_backend *backend, float *block, const double *values, size_t n,
+                                   ra_error *err);
+
+/* Numbers in backend memory that grow and stay; what was in them is lost when they grow. {0} is valid. */
+typedef struct ra_block {
+    ra_backend *backend; /* whose memory it is; kept until the release */
+    float *data;
+    size_t capacity;
+} ra_block;
+
+/* Room for n numbers of this backend; of another one than before it is made anew. */
+ra_status ra_block_reserve(ra_block *block, ra_backend *backend, size_t n, ra_error *err);
+void ra_block_release(ra_block *block); /* leaves {0} */
+
 /* A thread pool for host loops: that of the CPU backend, or one beside a device; NULL for `reference`. */
 struct ra_pool *ra_backend_pool(const ra_backend *backend);
 

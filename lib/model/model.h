@@ -39,8 +39,6 @@ enum { RA_MODEL_BLOCKS = 32 };
 /* The value of `format` in the metadata of a fused artifact. */
 #define RA_MODEL_FORMAT "rasae.fused.v1"
 
-#define RA_ENCODER_NORM_EPSILON 1e-5 /* of torch.nn.LayerNorm and BatchNorm1d */
-
 /* Products of a query with an atom that is shorter may vanish: they say nothing of its cosine. */
 #define RA_MODEL_SMALLEST_NORM 0x1p-96
 
@@ -60,7 +58,6 @@ struct ra_model {
 
     /* with an encoder */
     ra_encoder_weights encoder;
-    const float *rstd; /* mlp_bn_1 [K]: 1 / sqrt(running variance + epsilon) */
     ra_activation activation;
 
     ra_resident resident;

@@ -3,7 +3,6 @@
  * than served without the part that is not understood. */
 #include "model/model.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Counts batches in training; evaluation has no use for it. */
@@ -53,21 +52,12 @@ static ra_status zero_bias(ra_model *model, ra_error *err) {
     return RA_OK;
 }
 
-/* mlp_bn_1: what a row is scaled by, of the running variances. */
-static ra_status find_roots(ra_model *model, ra_error *err) {
-    const ra_encoder_weights *encoder = &model->encoder;
-    const float *variance = encoder->tensor[RA_ENCODER_RUNNING_VAR];
+static ra_status keep_rstd(ra_model *model, const float *variance, ra_error *err) {
     void *block = NULL;
-    RA_TRY(ra_model_allocate(model, "the encoder", encoder->concepts, sizeof(float), &block, err));
-    float *rstd = block;
-    for (size_t k = 0; k < encoder->concepts; k++) {
-        if (variance[k] < 0)
-            RA_FAIL(err, RA_ERR_FORMAT, "%s: %s holds %g at [%zu]; expected variances of at least 0",
-                    model->info.path, ra_encoder_tensor_names[RA_ENCODER_RUNNING_VAR], (double)variance[k],
-                    k);
-        rstd[k] = (float)(1 / sqrt((double)variance[k] + RA_ENCODER_NORM_EPSILON));
-    }
-    model->rstd = rstd;
+    size_t concepts = model->info.concepts;
+    RA_TRY(ra_model_allocate(model, "the encoder", concepts, sizeof(float), &block, err));
+    ra_encoder_rstd(variance, block, concepts);
+    model->encoder.rstd = block;
     return RA_OK;
 }
 
@@ -87,8 +77,13 @@ static ra_status open_weights(ra_model *model, const ra_safetensors *file, ra_er
         RA_TRY(ra_model_check_finite(model, ra_encoder_tensor_names[i], &tensor, err));
         RA_TRY(ra_model_keep_f32(model, "the encoder", &tensor, &encoder->tensor[i], err));
     }
-    if (encoder->tensor[RA_ENCODER_RUNNING_VAR]) RA_TRY(find_roots(model, err));
-    return RA_OK;
+    const float *variance = encoder->tensor[RA_ENCODER_RUNNING_VAR];
+    for (size_t k = 0; variance && k < encoder->concepts; k++)
+        if (variance[k] < 0)
+            RA_FAIL(err, RA_ERR_FORMAT, "%s: %s holds %g at [%zu]; expected variances of at least 0",
+                    model->info.path, ra_encoder_tensor_names[RA_ENCODER_RUNNING_VAR], (double)variance[k],
+                    k);
+    return variance ? keep_rstd(model, variance, err) : RA_OK;
 }
 
 /* jumprelu: theta as the file holds it, and the thresholds exp(theta) that evaluation compares with. */

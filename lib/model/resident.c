@@ -31,7 +31,7 @@ static void add_encoder(const ra_model *model, ra_resident *resident, parts *lis
         if (host->tensor[i] && !is_dictionary && i != RA_ENCODER_RUNNING_VAR)
             add(list, &resident->encoder.tensor[i], host->tensor[i], n, counted_as);
     }
-    if (model->rstd) add(list, &resident->rstd, model->rstd, host->concepts, counted_as);
+    if (host->rstd) add(list, &resident->encoder.rstd, host->rstd, host->concepts, counted_as);
 }
 
 /* columns [3,K]: zeros, ones, inverse norms; not read where parts are only counted. */
@@ -45,7 +45,7 @@ static void list_parts(const ra_model *model, const float *columns, ra_resident 
                                 &sums->dictionary}};
     if (model->info.has_encoder) add_encoder(model, resident, list, &sums->encoder);
     if (model->activation.thresholds)
-        add(list, &resident->thresholds, model->activation.thresholds, K, &sums->thresholds);
+        add(list, &resident->activation.thresholds, model->activation.thresholds, K, &sums->thresholds);
     const float **const wanted[] = {&resident->zeros, &resident->ones, &resident->inverse_norm};
     for (size_t i = 0; i < 3; i++) add(list, wanted[i], columns ? columns + i * K : NULL, K, &sums->search);
 }
@@ -121,10 +121,7 @@ static ra_status copy_to_device(ra_model *model, ra_error *err) {
 
 ra_status ra_model_make_resident(ra_model *model, ra_error *err) {
     ra_resident *resident = &model->resident;
-    *resident = (ra_resident){.dictionary = model->dictionary.data,
-                              .encoder = model->encoder,
-                              .rstd = model->rstd,
-                              .thresholds = model->activation.thresholds};
+    *resident = (ra_resident){model->dictionary.data, model->encoder, .activation = model->activation};
     if (ra_backend_operations(model->backend)->host_memory) return RA_OK;
     RA_TRY(copy_to_device(model, err));
     if (model->encoder.tensor[RA_ENCODER_WEIGHT] == model->dictionary.data)

@@ -7,13 +7,13 @@
 #define RA_MODEL_RESIDENT_H
 
 #include "ra_model.h"
+#include "sae/activation.h"
 #include "sae/encoder.h"
 
 typedef struct ra_resident {
     const void *dictionary; /* D [K,d] as the model holds it */
     ra_encoder_weights encoder;
-    const float *rstd;       /* mlp_bn_1 [K] */
-    const float *thresholds; /* jumprelu [K] */
+    ra_activation activation;
     /* on a device, for a search by cosine: columns of scores over the norms of the atoms */
     const float *zeros, *ones, *inverse_norm; /* [K] */
     void *block;

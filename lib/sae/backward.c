@@ -77,8 +77,8 @@ static ra_status backward_codes(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gra
     size_t K = sae->encoder.concepts;
     if (!type->theta_gradient) return sparse_code_gradient(sae, pass, g, err);
     RA_TRY(dense_code_gradient(sae, pass, g, err));
-    type->theta_gradient(&sae->activation, sae->backend, pass->pre, pass->scratch, g->active, pass->rows, K,
-                         ra_sae_theta(sae)->gradient);
+    RA_TRY(type->theta_gradient(&sae->activation, sae->backend, pass->pre, pass->scratch, g->active,
+                                pass->rows, K, ra_sae_theta(sae)->gradient, err));
     for (size_t b = 0; b < pass->rows; b++)
         for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
             pass->dvalue[e] = pass->scratch[b * K + (size_t)pass->codes.index[e]];

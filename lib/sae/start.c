@@ -51,7 +51,7 @@ static ra_status residual(sample *s, float length, double *sum, ra_error *err) {
     if (type->train)
         RA_TRY(type->train(&activation, s->sae->backend, s->scaled, s->rows, K, &s->codes, err));
     else
-        RA_TRY(type->evaluate(&activation, s->sae->backend, s->scaled, s->rows, K, &s->codes, err));
+        RA_TRY(type->evaluate(&activation, s->sae->backend, NULL, s->scaled, s->rows, K, &s->codes, err));
     RA_TRY(ops->decode(self, NULL, &s->codes, RA_F32, s->D, d, s->x_hat, err));
     *sum = 0;
     for (size_t i = 0; i < s->rows * d; i++) {

@@ -60,7 +60,7 @@ static void assert_code_gradient(const fixture *f, const char *name) {
     }
     for (size_t b = 0; f->g.has_value && b < f->codes.rows; b++)
         for (size_t e = f->codes.start[b]; e < f->codes.start[b + 1]; e++)
-            all[b * f->codes.latents + (size_t)f->codes.index[e]] = f->g.value[e];
+            all[b * f->codes.latents + (size_t)f->codes.index[e]] = f->g.value.data[e];
     for (size_t i = 0; f->g.has_codes && i < n; i++) all[i] += f->g.codes.data[i];
     assert_close(all, expected, n, 1e-6);
     ra_free(expected);
