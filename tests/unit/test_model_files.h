@@ -62,7 +62,7 @@ void model_file_release(model_file *file);
 
 /* Tests that compute are loops over cases and devices: test i * MODEL_DEVICES + j is case i on device j.
  * Where the models of this process are opened from now on; at first the CPU. */
-enum { MODEL_DEVICES = 1 };
+enum { MODEL_DEVICES = 2 };
 const char *model_on_device(int test); /* its name */
 
 /* The model in a file, which must open, there; and the same with settings given on top, "top_k=3 delta=1". */
