@@ -69,6 +69,7 @@ void registry_free(registry *dictionaries) {
     for (size_t i = 0; i < dictionaries->count; i++) registry_entry_free(dictionaries->entries[i]);
     ra_free(dictionaries->entries);
     ra_free(dictionaries->folder);
+    ra_backend_release(dictionaries->cpu);
     ra_backend_release(dictionaries->backend);
     pthread_mutex_destroy(&dictionaries->loading);
     pthread_mutex_destroy(&dictionaries->lock);
@@ -146,7 +147,8 @@ static bool describe(const entry *item, registry_status *status) {
                                 .ready = item->current != NULL,
                                 .unloaded = item->unloaded,
                                 .generation = item->generation,
-                                .failures = item->failures};
+                                .failures = item->failures,
+                                .fallbacks = item->fallbacks};
     memcpy(status->reason, item->reason, sizeof status->reason);
     return true;
 }
