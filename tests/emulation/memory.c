@@ -3,8 +3,8 @@
  * A block of the device ends at the end of a page, and a page that nobody may touch stands before and behind
  * it: reading or writing past its end is a fault at once. Its pages are closed to the host (PROT_NONE) except
  * while a copy or a kernel runs. It begins as NaN in every byte, and so do the bytes before it in its first
- * page and the up to 15 behind it; those are looked at after each kernel. A freed block stays closed for
- * ever, so that a later use of it is found. */
+ * page and the up to 15 behind it; those are looked at after each kernel. A freed block stays closed
+ * until hundreds of others have been freed, so that a later use of it is found. */
 #include "device.h"
 #include "emulation.h"
 
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PAGE = 4096, ALIGNMENT = 16, FILL = 0xff };
+enum { PAGE = 4096, ALIGNMENT = 16, FILL = 0xff, MOST_FREED = 400 };
 
 typedef struct block {
     struct block *next;
@@ -133,6 +133,26 @@ static void check_edges(const block *b, const char *after) {
     }
 }
 
+static void unmap(block *b) {
+    munmap(b->pages - PAGE, b->page_bytes + 2 * PAGE);
+    free(b);
+}
+
+/* The oldest of those that are freed goes: every look at an address goes through them all. */
+static void forget_one(void) {
+    block **oldest = NULL;
+    size_t freed = 0;
+    for (block **place = &blocks; *place; place = &(*place)->next)
+        if ((*place)->freed) {
+            freed++;
+            oldest = place;
+        }
+    if (freed <= MOST_FREED) return;
+    block *gone = *oldest;
+    *oldest = gone->next;
+    unmap(gone);
+}
+
 static cudaError_t block_free(void *address, enum cudaMemoryType kind) {
     cudaError_t code = emulation_begin();
     if (!address) return emulation_end(code);
@@ -147,6 +167,7 @@ static cudaError_t block_free(void *address, enum cudaMemoryType kind) {
     madvise(b->pages, b->page_bytes, MADV_DONTNEED);
     b->freed = true;
     if (kind == cudaMemoryTypeDevice) used -= b->bytes;
+    forget_one();
     return emulation_end(code);
 }
 
@@ -263,7 +284,6 @@ void emulation_memory_end(void) {
     while (blocks) {
         block *b = blocks;
         blocks = b->next;
-        munmap(b->pages - PAGE, b->page_bytes + 2 * PAGE);
-        free(b);
+        unmap(b);
     }
 }

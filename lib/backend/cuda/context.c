@@ -27,6 +27,7 @@ ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *er
     cuda_context *context = ra_calloc(1, sizeof *context);
     if (!context) RA_FAIL_MEMORY(err, "the CUDA backend", sizeof *context);
     context->ordinal = options ? options->ordinal : 0;
+    context->tf32 = options && options->tf32;
     atomic_init(&context->lost, 0);
     ra_status status = select_device(context, err);
     if (status == RA_OK) status = cublas_open(&context->blas, err);

@@ -19,6 +19,7 @@
 
 typedef struct cuda_context {
     int ordinal;
+    bool tf32;       /* products round their factors to 10 bits of mantissa */
     atomic_int lost; /* the cudaError_t after which the device answers nothing any more; 0: none */
     cublas_library blas;
     ra_backend_stream *standard;

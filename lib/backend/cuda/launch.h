@@ -104,6 +104,24 @@ cudaError_t ra_cuda_decode_gradient(cudaStream_t stream, cuda_codes codes, const
 cudaError_t ra_cuda_accumulate(cudaStream_t stream, cuda_by_latent codes, const float *value, const float *x,
                                size_t d, float *out);
 
+/* entries.cu; latents: K, the length of the dense rows. put adds codes.value. */
+cudaError_t ra_cuda_pick(cudaStream_t stream, cuda_codes codes, size_t latents, const float *dense,
+                         float beta, float *value);
+cudaError_t ra_cuda_put(cudaStream_t stream, cuda_codes codes, size_t latents, float alpha, float *dense);
+/* of those latents that have entries */
+cudaError_t ra_cuda_latent_sums(cudaStream_t stream, cuda_by_latent codes, const float *value, float *out);
+
+/* pursuit.cu: ra_pursuit_path; a step forward, and the gradient of `rows` rows from `first` on */
+typedef struct cuda_path {
+    size_t rows, steps, dimensions, concepts;
+    const float *D;
+    int32_t *atom;
+    float *value, *residual;
+} cuda_path;
+cudaError_t ra_cuda_pursue(cudaStream_t stream, cuda_path path, const float *gram, size_t t, float *scores);
+cudaError_t ra_cuda_pursue_back(cudaStream_t stream, cuda_path path, const float *g, size_t first,
+                                size_t rows, float *room, float *push);
+
 /* top_k.cu: row b of index and value [rows, k] gets count[b] entries */
 cudaError_t ra_cuda_top_k(cudaStream_t stream, const float *scores, size_t rows, size_t n, size_t k,
                           float above, int32_t *index, float *value, uint32_t *count);

@@ -4,7 +4,14 @@
 
 #include "backend/cuda/context.h"
 
-/* gemm.c */
+/* gemm.c: cuda_product() is cuda_gemm() on an entered stream */
+typedef struct cuda_factor {
+    const float *numbers;
+    size_t ld; /* length of its rows in memory */
+    bool transposed;
+} cuda_factor;
+ra_status cuda_product(ra_backend_stream *entered, const cuda_factor *a, const cuda_factor *b, size_t m,
+                       size_t n, size_t k, float alpha, float beta, float *c, size_t ldc, ra_error *err);
 ra_status cuda_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool transpose_b, size_t m,
                     size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
                     float beta, float *c, size_t ldc, ra_error *err);
@@ -63,6 +70,20 @@ ra_status cuda_decode_gradient(void *self, ra_backend_stream *stream, const ra_c
                                const float *D, size_t d, float *dvalue, ra_error *err);
 ra_status cuda_accumulate(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *value,
                           const float *x, size_t d, float *out, ra_error *err);
+
+/* entries.c */
+ra_status cuda_latent_sums(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *value,
+                           float *out, ra_error *err);
+ra_status cuda_pick(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *dense,
+                    float beta, float *value, ra_error *err);
+ra_status cuda_put(void *self, ra_backend_stream *stream, const ra_codes *codes, float alpha,
+                   const float *value, float *dense, ra_error *err);
+
+/* pursuit.c */
+ra_status cuda_pursue(void *self, ra_backend_stream *stream, const ra_pursuit_path *path, const float *gram,
+                      size_t t, float *scores, ra_error *err);
+ra_status cuda_pursue_back(void *self, ra_backend_stream *stream, const ra_pursuit_path *path, const float *g,
+                           size_t first, size_t rows, float *room, float *push, ra_error *err);
 
 /* selections.c */
 ra_status cuda_top_k(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,

@@ -24,8 +24,11 @@ static ra_status prepare(ra_backend_stream *stream, ra_error *err) {
     RA_TRY(cuda_check(context, cudaStreamCreateWithFlags(&stream->handle, cudaStreamNonBlocking),
                       "making a stream", err));
     RA_TRY(cublas_check(context, context->blas.create(&stream->blas), "starting cuBLAS", err));
-    return cublas_check(context, context->blas.set_stream(stream->blas, stream->handle), "starting cuBLAS",
-                        err);
+    RA_TRY(cublas_check(context, context->blas.set_stream(stream->blas, stream->handle), "starting cuBLAS",
+                        err));
+    if (!context->tf32) return RA_OK; /* what cuBLAS begins with: float32 throughout */
+    return cublas_check(context, context->blas.set_math_mode(stream->blas, CUBLAS_TF32_TENSOR_OP_MATH),
+                        "starting cuBLAS", err);
 }
 
 ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err) {
