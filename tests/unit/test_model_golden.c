@@ -40,8 +40,9 @@ START_TEST(test_dictionaries_equal_the_reference) {
 }
 END_TEST
 
-static const char *const runs[] = {"relu-mse_l1", "topk-mse",          "batchtopk-mse",     "jumprelu-mse_l1",
-                                   "topk-auxk",   "topk-mse-mlp_ln_1", "topk-mse-mlp_bn_1", "topk-mse-tied"};
+static const char *const runs[] = {"relu-mse_l1",       "topk-mse",      "batchtopk-mse",
+                                   "jumprelu-mse_l1",   "topk-auxk",     "topk-mse-mlp_ln_1",
+                                   "topk-mse-mlp_bn_1", "topk-mse-tied", "mp-mse"};
 
 START_TEST(test_trained_models_encode_as_the_reference) {
     char checkpoint[64], expected[64], data[64], given[64] = "";
