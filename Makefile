@@ -176,9 +176,13 @@ check-built: all $(UNIT) $(OUT)/tests/rasae-mpi layers
 check-fast: $(UNIT) layers ## the unit tests alone
 	$(Q)$(TEST_ENV) $(UNIT) --fast
 
-check-gpu: $(UNIT) $(CUDA) ## the tests of every operation on the GPU of this machine
+# Suites that take their last device from RASAE_TEST_DEVICE.
+GPU_SUITES := backend $(addprefix backend,_rows _whole _sums _norms _entries _pursuit) batcher_devices \
+  $(addprefix model_,golden_dictionaries golden_runs tied_runs search_shapes search_devices explain standardized steer_sums)
+
+check-gpu: $(UNIT) $(CUDA) ## the tests of every operation, and of models, on the GPU of this machine
 	$(Q)ln -sf ../librasae-cuda.so $(OUT)/tests/librasae-cuda-device.so
-	$(Q)for suite in backend backend_rows backend_whole backend_sums backend_norms backend_entries backend_pursuit; do \
+	$(Q)for suite in $(GPU_SUITES); do \
 	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite $(UNIT) || exit 1; done
 
 BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(wildcard tests/bench/bench_*.c))

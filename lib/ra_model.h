@@ -45,14 +45,15 @@ typedef struct ra_model_options {
     ra_backend *backend;      /* NULL: the CPU with one thread. Retained. */
     ra_sae_settings settings; /* take the place of, or add to, what the file's metadata says; {0}: nothing */
     size_t archetypes;        /* T kept when a checkpoint is fused; 0: RA_ARCHETYPES_DEFAULT */
+    size_t workspaces; /* that will compute with it at once: a device has to have memory for them; 0: 1 */
 } ra_model_options;
 
 /* options may be NULL. proto/artifact.md specifies both kinds of file. A file that lacks a setting it needs
  * fails with RA_ERR_SETTING, naming the setting and the flag that gives it; an archetypal checkpoint needs
  * delta, one with an encoder also sae and what that kind needs in evaluation. NaN or infinity in any
  * parameter is RA_ERR_NOT_FINITE. The file may be replaced (not rewritten in place) while the model lives.
- * On a device with memory of its own the model has copies of what is computed with there; when they and one
- * workspace do not fit into what is left of it, opening fails with RA_ERR_MEMORY before any is taken. */
+ * On a device with memory of its own the model has copies of what is computed with there; when they and the
+ * workspaces do not fit into what is left of it, opening fails with RA_ERR_MEMORY before any is taken. */
 ra_status ra_model_open(const char *path, const ra_model_options *options, ra_model **model, ra_error *err);
 
 ra_model *ra_model_retain(ra_model *model);
@@ -90,7 +91,8 @@ typedef struct ra_model_info {
     bool has_standardisation; /* of its inputs */
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
     bool has_statistics, has_layout;
-    size_t bytes; /* of memory and mapping that it keeps */
+    size_t bytes;        /* of memory and mapping that it keeps */
+    size_t device_bytes; /* of a device's own memory that it keeps; 0 where that is ordinary memory */
     ra_sae_settings settings;
     const char *init, *seed;     /* how its training began, as the file says; NULL: it does not */
     const char *device;          /* name of its backend */

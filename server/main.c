@@ -34,7 +34,8 @@ enum { EXIT_USAGE = 2, EXIT_DEVICE = 3 };
 enum {
     THREADS_A_CORE = 4, /* for heavy requests */
     LEAST_THREADS = 16,
-    PRODUCTS_AT_ONCE = 2, /* each spreads over the backend's threads; a second one keeps small from waiting */
+    PRODUCTS_AT_ONCE = 2, /* each spreads over the backend's threads, or has a stream of a device; a second
+                           * one keeps small from waiting */
     ADMIN_CONNECTIONS = 64,
     COMPUTE_END_SECONDS = 2 /* how long a stop waits for what nobody waits for any more */
 };
@@ -132,8 +133,10 @@ static ra_status load(program *self, ra_error *err) {
     if (status != RA_OK) return status;
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
     device_watch_init(&self->engine.device, self->backend, end_without_device, NULL);
-    registry_options from = {
-        .backend = self->backend, .settings = chosen->sae, .folder = chosen->dictionary_dir};
+    registry_options from = {.backend = self->backend,
+                             .workspaces = PRODUCTS_AT_ONCE,
+                             .settings = chosen->sae,
+                             .folder = chosen->dictionary_dir};
     status = registry_new(&from, &self->engine.dictionaries, err);
     for (size_t i = 0; i < chosen->dictionary_count && status == RA_OK; i++)
         status = registry_add(self->engine.dictionaries, chosen->dictionaries[i].name,

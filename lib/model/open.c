@@ -97,7 +97,7 @@ static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_mode
     RA_TRY(ra_model_open_latents(model, file, err));
     RA_TRY(ra_model_open_labels(model, file, err));
     RA_TRY(ra_model_index_points(model, err));
-    return ra_model_make_resident(model, err);
+    return ra_model_make_resident(model, options->workspaces, err);
 }
 
 static ra_status open_file(ra_model *model, const char *path, const ra_model_options *options,

@@ -70,8 +70,8 @@ ra_model_memory ra_model_device_memory(const ra_model *model, size_t threads) {
 
 /* ---- on a device -------------------------------------------------------------------------------------- */
 
-static ra_status check_memory(const ra_model *model, ra_error *err) {
-    size_t available = 0, total = 0, needed = ra_model_device_memory(model, 1).total;
+static ra_status check_memory(const ra_model *model, size_t workspaces, ra_error *err) {
+    size_t available = 0, total = 0, needed = ra_model_device_memory(model, workspaces).total;
     RA_TRY(ra_backend_operations(model->backend)
                ->memory(ra_backend_self(model->backend), &available, &total, err));
     if (needed > available)
@@ -88,6 +88,7 @@ static ra_status fill(ra_model *model, parts *list, ra_error *err) {
     size_t bytes = 0;
     for (size_t i = 0; i < list->count; i++) bytes += ra_rooms_bytes(&list->part[i].room, 1);
     RA_TRY(ops->allocate(self, bytes, &model->resident.block, err));
+    model->info.device_bytes = bytes;
     char *at = model->resident.block;
     ra_status status = RA_OK;
     for (size_t i = 0; i < list->count && status == RA_OK; i++) {
@@ -100,11 +101,11 @@ static ra_status fill(ra_model *model, parts *list, ra_error *err) {
     return status == RA_OK ? waited : status;
 }
 
-static ra_status copy_to_device(ra_model *model, ra_error *err) {
+static ra_status copy_to_device(ra_model *model, size_t workspaces, ra_error *err) {
     size_t K = model->info.concepts;
     ra_model_memory unused = {0};
     parts list;
-    RA_TRY(check_memory(model, err));
+    RA_TRY(check_memory(model, workspaces, err));
     float *columns = ra_calloc(3 * K, sizeof *columns);
     if (!columns) RA_FAIL_MEMORY(err, "the norms for a device", 3 * K * sizeof *columns);
     for (size_t k = 0; k < K; k++) {
@@ -119,11 +120,11 @@ static ra_status copy_to_device(ra_model *model, ra_error *err) {
 
 /* ---- wherever it is ----------------------------------------------------------------------------------- */
 
-ra_status ra_model_make_resident(ra_model *model, ra_error *err) {
+ra_status ra_model_make_resident(ra_model *model, size_t workspaces, ra_error *err) {
     ra_resident *resident = &model->resident;
     *resident = (ra_resident){model->dictionary.data, model->encoder, .activation = model->activation};
     if (ra_backend_operations(model->backend)->host_memory) return RA_OK;
-    RA_TRY(copy_to_device(model, err));
+    RA_TRY(copy_to_device(model, workspaces ? workspaces : 1, err));
     if (model->encoder.tensor[RA_ENCODER_WEIGHT] == model->dictionary.data)
         resident->encoder.tensor[RA_ENCODER_WEIGHT] = resident->dictionary;
     return RA_OK;

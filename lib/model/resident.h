@@ -20,8 +20,8 @@ typedef struct ra_resident {
 } ra_resident;
 
 /* Of a model that is complete. Fails with RA_ERR_MEMORY, before anything is allocated, when the device lacks
- * the memory for the model and one thread that computes with it. */
-ra_status ra_model_make_resident(ra_model *model, ra_error *err);
+ * the memory for the model and the workspaces that compute with it. */
+ra_status ra_model_make_resident(ra_model *model, size_t workspaces, ra_error *err);
 void ra_model_release_resident(ra_model *model);
 
 #endif

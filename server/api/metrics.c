@@ -172,6 +172,11 @@ static double bytes_of(const registry_status *status, const served *dictionary) 
     return dictionary ? (double)ra_model_get_info(dictionary->model)->bytes : 0;
 }
 
+static double device_bytes_of(const registry_status *status, const served *dictionary) {
+    (void)status;
+    return dictionary ? (double)ra_model_get_info(dictionary->model)->device_bytes : 0;
+}
+
 static void put_all_dictionaries(text *out, registry *dictionaries) {
     put_dictionaries(out, dictionaries, "rasaed_dictionary_ready", "gauge",
                      "Whether the dictionary is loaded and answers requests.", ready_of);
@@ -187,6 +192,8 @@ static void put_all_dictionaries(text *out, registry *dictionaries) {
                      "Whether the last load or reload failed.", failing_of);
     put_dictionaries(out, dictionaries, "rasaed_dictionary_size_bytes", "gauge",
                      "Memory that the dictionary takes, mapped files included.", bytes_of);
+    put_dictionaries(out, dictionaries, "rasaed_dictionary_device_bytes", "gauge",
+                     "Memory that the dictionary takes on a device.", device_bytes_of);
 }
 
 /* ---- the process --------------------------------------------------------------------------------------- */

@@ -56,6 +56,7 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
         return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the registry");
     }
     dictionaries->backend = options->backend ? ra_backend_retain(options->backend) : NULL;
+    dictionaries->workspaces = options->workspaces;
     dictionaries->settings = options->settings;
     dictionaries->folder = folder;
     pthread_mutex_init(&dictionaries->lock, NULL);

@@ -48,6 +48,7 @@ typedef struct served {
 
 typedef struct registry_options {
     ra_backend *backend;      /* retained; NULL: the CPU with one thread */
+    size_t workspaces;        /* of ra_model_options */
     ra_sae_settings settings; /* for files whose metadata lacks them; a setting that a file has is its own */
     const char *folder;       /* copied; every NAME.safetensors in it may be served. NULL: none */
 } registry_options;

@@ -89,7 +89,7 @@ static ra_status open_model(registry *dictionaries, const entry *item, ra_model_
 }
 
 static ra_status open_generation(registry *dictionaries, entry *item, served **out, ra_error *err) {
-    ra_model_options options = {.backend = dictionaries->backend};
+    ra_model_options options = {.backend = dictionaries->backend, .workspaces = dictionaries->workspaces};
     uint64_t before = statistics_now(), took;
     ra_status status = missing_settings(dictionaries, item->path, &options.settings, err);
     if (status != RA_OK) return status;

@@ -78,6 +78,7 @@ START_TEST(test_memory_is_known_before_it_is_taken) {
     const ra_model_options options = {.backend = backend};
     ra_ok(ra_model_open(path, &options, &model, &err));
     ck_assert_uint_eq(before - available(backend), model_bytes);
+    ck_assert_uint_eq(ra_model_get_info(model)->device_bytes, model_bytes);
     ra_model_release(model);
     ck_assert_uint_eq(before, available(backend));
 
@@ -89,6 +90,8 @@ START_TEST(test_memory_is_known_before_it_is_taken) {
     ra_fails(ra_model_open(path, &options, &model, &err), RA_ERR_MEMORY, left);
     ck_assert_uint_eq(available(backend), memory.total - 1); /* nothing was taken */
     device.set_memory(memory.total);
+    const ra_model_options busy = {.backend = backend, .workspaces = 3};
+    ra_fails(ra_model_open(path, &busy, &model, &err), RA_ERR_MEMORY, "bytes left");
     ra_ok(ra_model_open(path, &options, &model, &err));
     ra_model_release(model);
     ra_backend_release(backend);
