@@ -274,6 +274,20 @@ const char *ra_backend_name(const ra_backend *backend);
 const ra_backend_ops *ra_backend_operations(const ra_backend *backend);
 void *ra_backend_self(const ra_backend *backend);
 
+/* ---- copies that are over when the call returns: for what is rare or small ----------------------------- */
+
+ra_status ra_backend_put(ra_backend *backend, void *block, const void *host, size_t bytes, ra_error *err);
+ra_status ra_backend_get(ra_backend *backend, void *host, const void *block, size_t bytes, ra_error *err);
+
+/* *host <- the bytes of a block where the host can read them: the block itself, or, when the host cannot touch
+ * it, a copy in *mirror, which is grown as needed and is the caller's to ra_free(). */
+ra_status ra_backend_view(ra_backend *backend, const void *block, size_t bytes, void **mirror,
+                          const void **host, ra_error *err);
+
+/* *block <- a block of at least `bytes`: as it is when it is large enough, else a new one, zeroed. {NULL, 0}
+ * to start with; the caller deallocates it. */
+ra_status ra_backend_grow(ra_backend *backend, void **block, size_t *capacity, size_t bytes, ra_error *err);
+
 /* OpenBLAS may have chosen kernels that leave this processor's vector units unused (backend/cpu_blas.c). The
  * value of the environment variable OPENBLAS_CORETYPE that would make it use them, for a program to set
  * before it starts itself again; NULL when there is nothing to correct. Static text. */
