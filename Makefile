@@ -178,7 +178,7 @@ check-fast: $(UNIT) layers ## the unit tests alone
 
 check-gpu: $(UNIT) $(CUDA) ## the tests of every operation on the GPU of this machine
 	$(Q)ln -sf ../librasae-cuda.so $(OUT)/tests/librasae-cuda-device.so
-	$(Q)for suite in backend backend_rows backend_whole; do \
+	$(Q)for suite in backend backend_rows backend_whole backend_sums backend_norms backend_entries backend_pursuit; do \
 	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite $(UNIT) || exit 1; done
 
 BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(wildcard tests/bench/bench_*.c))

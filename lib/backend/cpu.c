@@ -26,8 +26,11 @@ ra_pool *ra_backend_cpu_pool(void *self) {
     return ((cpu_context *)self)->pool;
 }
 
+#define X(member) .member = cpu_##member,
 const ra_backend_ops ra_backend_cpu = {
-    .api_version = RA_BACKEND_API_VERSION,
+    RA_BACKEND_COMPUTES(X)
+        /* and what is beside them */
+        .api_version = RA_BACKEND_API_VERSION,
     .name = "cpu",
     .host_memory = true,
     .open = open_cpu,
@@ -40,17 +43,5 @@ const ra_backend_ops ra_backend_cpu = {
     .stream_free = ra_host_stream_free,
     .synchronize = ra_host_synchronize,
     .memory = ra_host_memory,
-    .gemm = cpu_gemm,
-    .project_simplex = cpu_project_simplex,
-    .project_ball = cpu_project_ball,
-    .combine = cpu_combine,
-    .decode = cpu_decode,
-    .decode_gradient = cpu_decode_gradient,
-    .accumulate = cpu_accumulate,
-    .top_k = cpu_top_k,
-    .threshold = cpu_threshold,
-    .kth_largest = cpu_kth_largest,
-    .dot = cpu_dot,
-    .gather = cpu_gather,
-    .adam = cpu_adam,
 };
+#undef X

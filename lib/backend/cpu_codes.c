@@ -134,7 +134,7 @@ ra_status cpu_decode(void *self, ra_backend_stream *stream, const ra_codes *code
         return RA_OK;
     }
     decode_job job = {codes, dtype, D, d, x_hat};
-    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(codes->rows, ROWS_PER_PART), decode_part, &job);
+    ra_pool_run(cpu_pool(self), ra_pool_parts(codes->rows, ROWS_PER_PART), decode_part, &job);
     return RA_OK;
 }
 
@@ -175,7 +175,7 @@ ra_status cpu_decode_gradient(void *self, ra_backend_stream *stream, const ra_co
         return RA_OK;
     }
     gradient_job job = {codes, g, D, d, dvalue};
-    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(codes->rows, ROWS_PER_PART), gradient_part, &job);
+    ra_pool_run(cpu_pool(self), ra_pool_parts(codes->rows, ROWS_PER_PART), gradient_part, &job);
     return RA_OK;
 }
 

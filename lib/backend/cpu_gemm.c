@@ -81,7 +81,7 @@ ra_status cpu_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool
                    float beta, float *c, size_t ldc, ra_error *err) {
     (void)stream, (void)err;
     if (m == 0 || n == 0) return RA_OK;
-    ra_pool *pool = ((cpu_context *)self)->pool;
+    ra_pool *pool = cpu_pool(self);
     product p = {transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, split(m), split(n)};
     size_t row_parts = ra_pool_parts(n, ROW_PART);
     if (m <= FEW_ROWS && transpose_b && !transpose_a)

@@ -1,4 +1,4 @@
-/* Operations that go over rows or over everything once: projections, the fuse's last step, sums, copies. */
+/* Operations that go over rows or over everything once and sum nothing: projections, elementwise, copies. */
 #include "backend/cpu.h"
 #include "base/multiversion.h"
 #include "tensor/dot.h"
@@ -57,7 +57,7 @@ ra_status cpu_project_simplex(void *self, ra_backend_stream *stream, float *W, s
                               ra_error *err) {
     (void)stream, (void)err;
     rows_job job = {W, rows, n, 0};
-    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(rows, ROWS_PER_PART), simplex_part, &job);
+    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), simplex_part, &job);
     return RA_OK;
 }
 
@@ -77,7 +77,7 @@ ra_status cpu_project_ball(void *self, ra_backend_stream *stream, float *R, size
                            float radius, ra_error *err) {
     (void)stream, (void)err;
     rows_job job = {R, rows, n, radius};
-    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(rows, ROWS_PER_PART), ball_part, &job);
+    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), ball_part, &job);
     return RA_OK;
 }
 
@@ -115,35 +115,73 @@ ra_status cpu_combine(void *self, ra_backend_stream *stream, float alpha, const 
                       float *y, size_t n, ra_error *err) {
     (void)stream, (void)err;
     combine_job job = {alpha, x, beta, y, n};
-    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(n, BLOCK), combine_part, &job);
+    ra_pool_run(cpu_pool(self), ra_pool_parts(n, BLOCK), combine_part, &job);
     return RA_OK;
 }
 
-/* Partial sums by block are added in their order, whoever computed them. One run has at most MAX_SUMS blocks.
- */
-enum { MAX_SUMS = 256 };
+typedef struct elements_job {
+    ra_dtype dtype;
+    const void *source;
+    float *target;
+    size_t n;
+} elements_job;
 
-typedef struct sum_job {
-    const float *x, *y;
-    size_t n, block;
-    double sums[MAX_SUMS];
-} sum_job;
-
-static void sum_part(void *context, size_t part) {
-    sum_job *job = context;
-    size_t from = part * job->block;
-    job->sums[part] = ra_dot_f64(job->x + from, job->y + from, part_count(job->n, job->block, part));
+static void widen_part(void *context, size_t part) {
+    const elements_job *job = context;
+    size_t from = part * BLOCK;
+    ra_convert_to_f32(job->dtype, (const char *)job->source + from * ra_dtype_size(job->dtype),
+                      job->target + from, part_count(job->n, BLOCK, part));
 }
 
-ra_status cpu_dot(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
-                  double *sum, ra_error *err) {
+ra_status cpu_widen(void *self, ra_backend_stream *stream, ra_dtype dtype, const void *source, float *target,
+                    size_t n, ra_error *err) {
     (void)stream, (void)err;
-    sum_job job = {.x = x, .y = y, .n = n, .block = BLOCK};
-    while (ra_pool_parts(n, job.block) > MAX_SUMS) job.block *= 2;
-    size_t parts = ra_pool_parts(n, job.block);
-    ra_pool_run(((cpu_context *)self)->pool, parts, sum_part, &job);
-    *sum = 0;
-    for (size_t i = 0; i < parts; i++) *sum += job.sums[i];
+    elements_job job = {dtype, source, target, n};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(n, BLOCK), widen_part, &job);
+    return RA_OK;
+}
+
+RA_MULTIVERSION static void relu_in_place(float *y, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] = y[i] > 0 ? y[i] : 0;
+}
+
+static void relu_part(void *context, size_t part) {
+    const elements_job *job = context;
+    size_t from = part * BLOCK, count = part_count(job->n, BLOCK, part);
+    const float *x = (const float *)job->source + from;
+    float *y = job->target + from;
+    if (y != x) memcpy(y, x, count * sizeof *y);
+    relu_in_place(y, count);
+}
+
+ra_status cpu_relu(void *self, ra_backend_stream *stream, const float *x, float *y, size_t n, ra_error *err) {
+    (void)stream, (void)err;
+    elements_job job = {RA_F32, x, y, n};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(n, BLOCK), relu_part, &job);
+    return RA_OK;
+}
+
+typedef struct factors_job {
+    const double *factor;
+    float *x;
+    size_t rows, n;
+} factors_job;
+
+RA_MULTIVERSION static void scale(float *x, float factor, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] *= factor;
+}
+
+static void scale_part(void *context, size_t part) {
+    const factors_job *job = context;
+    for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++)
+        scale(job->x + i * job->n, (float)job->factor[i], job->n);
+}
+
+ra_status cpu_scale_rows(void *self, ra_backend_stream *stream, const double *factor, float *x, size_t rows,
+                         size_t n, ra_error *err) {
+    (void)stream, (void)err;
+    factors_job job = {factor, x, rows, n};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), scale_part, &job);
     return RA_OK;
 }
 
@@ -169,6 +207,26 @@ ra_status cpu_gather(void *self, ra_backend_stream *stream, const float *source,
                      size_t count, size_t n, float *target, ra_error *err) {
     (void)stream, (void)err;
     gather_job job = {source, rows, count, n, target};
-    ra_pool_run(((cpu_context *)self)->pool, ra_pool_parts(count, ROWS_PER_PART), gather_part, &job);
+    ra_pool_run(cpu_pool(self), ra_pool_parts(count, ROWS_PER_PART), gather_part, &job);
+    return RA_OK;
+}
+
+typedef struct spread_job {
+    const float *row;
+    float *y;
+    size_t rows, n;
+} spread_job;
+
+static void spread_part(void *context, size_t part) {
+    const spread_job *job = context;
+    for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++)
+        memcpy(job->y + i * job->n, job->row, job->n * sizeof *job->y);
+}
+
+ra_status cpu_spread(void *self, ra_backend_stream *stream, const float *row, float *y, size_t rows, size_t n,
+                     ra_error *err) {
+    (void)stream, (void)err;
+    spread_job job = {row, y, rows, n};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), spread_part, &job);
     return RA_OK;
 }

@@ -1,0 +1,146 @@
+/* What goes over the entries of codes once, and the steps of a pursuit, of every backend against the
+ * reference. */
+#include "backend_pair.h"
+
+#include <math.h>
+#include <string.h>
+
+START_TEST(test_entries) {
+    shape s = shape_of_case(_i);
+    if (s.device >= COMPLETE_DEVICES) return;
+    pair p = pair_open(s.device);
+    size_t rows = s.first, K = s.second, bytes = rows * K * sizeof(float);
+    float *dense = numbers(rows * K, 1), *out = numbers(rows * K, 2),
+          *sums[2] = {numbers(K, 3), numbers(K, 4)};
+    float *on_dense = pair_put(&p, dense, bytes), *on_sums = pair_put(&p, sums[1], K * 4);
+    static const float shares[] = {0, 0.05f, 0.6f, 1.1f};
+    for (size_t i = 0; i < 4; i++) {
+        ra_codes codes = some_codes(rows, K, shares[i], i);
+        size_t entries = ra_codes_entries(&codes), size = entries * sizeof(float);
+        float *value = numbers(entries, 5), *other = numbers(entries, 6);
+        if (entries) value[0] = NAN; /* beta 0 must not read it */
+        float *on_value = pair_put(&p, value, size);
+        for (int step = 0; step < 2; step++) {
+            float beta = step ? -0.5f : 0;
+            PAIR_RUN(p, pick, (&codes, dense, beta, value), (&codes, on_dense, beta, on_value));
+            pair_get(&p, other, on_value, size);
+            assert_close(other, value, entries, 1e-7);
+        }
+        /* values from the backend, and the codes' own, which are the host's */
+        pair_set(&p, on_value, value, size);
+        PAIR_RUN(p, put, (&codes, 0.75f, value, dense), (&codes, 0.75f, on_value, on_dense));
+        PAIR_RUN(p, put, (&codes, -1, codes.value, dense), (&codes, -1, codes.value, on_dense));
+        pair_get(&p, out, on_dense, bytes);
+        assert_close(out, dense, rows * K, 1e-6);
+        for (int own = 0; own < 2; own++) {
+            PAIR_RUN(p, latent_sums, (&codes, own ? codes.value : value, sums[0]),
+                     (&codes, own ? codes.value : on_value, on_sums));
+            pair_get(&p, sums[1], on_sums, K * 4);
+            assert_close(sums[1], sums[0], K, 5e-5); /* one sum of 300 numbers may cancel */
+        }
+        pair_drop(&p, BLOCKS(on_value));
+        forget(BLOCKS(value, other));
+        ra_codes_release(&codes);
+    }
+    pair_drop(&p, BLOCKS(on_dense, on_sums));
+    forget(BLOCKS(dense, out, sums[0], sums[1]));
+    pair_close(&p);
+}
+END_TEST
+
+/* ---- pursuits ------------------------------------------------------------------------------------------ */
+
+enum { STEPS = 3 };
+
+typedef struct pursuit {
+    pair p;
+    size_t rows, K, d;
+    float *D, *gram, *scores, *value, *residual;
+    int32_t *atom;
+    float *on_D, *on_gram, *on_scores, *on_value, *on_residual;
+    int32_t *on_atom;
+    ra_pursuit_path a, b;
+} pursuit;
+
+static pursuit make(const shape *s) {
+    pursuit f = {.p = pair_open(s->device), .rows = s->first, .K = s->second, .d = s->third};
+    size_t path = f.rows * STEPS;
+    f.D = numbers(f.K * f.d, 1);
+    f.gram = numbers(f.K * f.K, 2);
+    f.scores = numbers(f.rows * f.K, 3);
+    f.residual = numbers(f.rows * f.d, 4);
+    f.value = ra_calloc(path, sizeof *f.value);
+    f.atom = ra_calloc(path, sizeof *f.atom);
+    /* coarse, so that of equals the first has to be found */
+    for (size_t i = 0; i < f.rows * f.K; i++) f.scores[i] = roundf(f.scores[i] * 4) / 4;
+    f.on_D = pair_put(&f.p, f.D, f.K * f.d * 4);
+    f.on_gram = pair_put(&f.p, f.gram, f.K * f.K * 4);
+    f.on_scores = pair_put(&f.p, f.scores, f.rows * f.K * 4);
+    f.on_residual = pair_put(&f.p, f.residual, f.rows * f.d * 4);
+    f.on_value = pair_put(&f.p, f.value, path * 4);
+    f.on_atom = pair_put(&f.p, f.atom, path * 4);
+    f.a = (ra_pursuit_path){f.rows, STEPS, f.d, f.K, f.D, f.atom, f.value, f.residual};
+    f.b = (ra_pursuit_path){f.rows, STEPS, f.d, f.K, f.on_D, f.on_atom, f.on_value, f.on_residual};
+    return f;
+}
+
+static void release(pursuit *f) {
+    pair_drop(&f->p, BLOCKS(f->on_D, f->on_gram, f->on_scores, f->on_value, f->on_residual, f->on_atom));
+    forget(BLOCKS(f->D, f->gram, f->scores, f->value, f->residual, f->atom));
+    pair_close(&f->p);
+}
+
+/* Both begin each step with the same scores: rounding must not decide which atom is the larger one. */
+START_TEST(test_pursue) {
+    shape s = shape_of_case(_i);
+    if (s.device >= COMPLETE_DEVICES) return;
+    pursuit f = make(&s);
+    size_t path = f.rows * STEPS;
+    float *scores = numbers(f.rows * f.K, 5), *residual = numbers(f.rows * f.d, 6), *value = numbers(path, 7);
+    int32_t *atom = ra_malloc(path, sizeof *atom);
+    for (size_t t = 0; t < STEPS; t++) {
+        bool with = t != 1;
+        PAIR_RUN(f.p, pursue, (&f.a, with ? f.gram : NULL, t, f.scores),
+                 (&f.b, with ? f.on_gram : NULL, t, f.on_scores));
+        pair_get(&f.p, scores, f.on_scores, f.rows * f.K * 4);
+        assert_close(scores, f.scores, f.rows * f.K, 1e-6);
+        pair_set(&f.p, f.on_scores, f.scores, f.rows * f.K * 4);
+    }
+    pair_get(&f.p, residual, f.on_residual, f.rows * f.d * 4);
+    assert_close(residual, f.residual, f.rows * f.d, 1e-6);
+    pair_get(&f.p, atom, f.on_atom, path * 4);
+    ck_assert_mem_eq(atom, f.atom, path * 4);
+    pair_get(&f.p, value, f.on_value, path * 4);
+    ck_assert_mem_eq(value, f.value, path * 4);
+    forget(BLOCKS(scores, residual, value, atom));
+    release(&f);
+}
+END_TEST
+
+START_TEST(test_pursue_back) {
+    shape s = shape_of_case(_i);
+    if (s.device >= COMPLETE_DEVICES) return;
+    pursuit f = make(&s);
+    size_t path = f.rows * STEPS, first = f.rows / 2, rows = f.rows - first;
+    for (size_t t = 0; t < STEPS; t++)
+        ra_ok(f.p.a->pursue(f.p.self_a, NULL, &f.a, f.gram, t, f.scores, &err));
+    for (size_t i = 0; i < path; i++) f.value[i] /= 1 + fabsf(f.value[i]);
+    pair_set(&f.p, f.on_residual, f.residual, f.rows * f.d * 4);
+    pair_set(&f.p, f.on_atom, f.atom, path * 4);
+    pair_set(&f.p, f.on_value, f.value, path * 4);
+    float *g = numbers(path, 5), *on_g = pair_put(&f.p, g, path * 4);
+    float *room = numbers(rows * 2 * f.d, 6), *on_room = pair_put(&f.p, room, rows * 2 * f.d * 4);
+    size_t pushes = rows * STEPS * f.d;
+    float *push = numbers(pushes, 7), *out = numbers(pushes, 8), *on_push = pair_put(&f.p, push, pushes * 4);
+    PAIR_RUN(f.p, pursue_back, (&f.a, g, first, rows, room, push),
+             (&f.b, on_g, first, rows, on_room, on_push));
+    pair_get(&f.p, out, on_push, pushes * 4);
+    assert_close(out, push, pushes, 1e-5);
+    pair_drop(&f.p, BLOCKS(on_g, on_room, on_push));
+    forget(BLOCKS(g, room, push, out));
+    release(&f);
+}
+END_TEST
+
+TEST_CASES_LOOP(backend_entries, 60, CASES, test_entries)
+TEST_CASES_LOOP(backend_pursuit, 60, CASES, test_pursue, test_pursue_back)
