@@ -279,8 +279,8 @@ void *ra_backend_self(const ra_backend *backend);
 ra_status ra_backend_put(ra_backend *backend, void *block, const void *host, size_t bytes, ra_error *err);
 ra_status ra_backend_get(ra_backend *backend, void *host, const void *block, size_t bytes, ra_error *err);
 
-/* *host <- the bytes of a block where the host can read them: the block itself, or, when the host cannot touch
- * it, a copy in *mirror, which is grown as needed and is the caller's to ra_free(). */
+/* *host <- the bytes of a block where the host can read them: the block itself, or, when the host cannot
+ * touch it, a copy in *mirror, which is grown as needed and is the caller's to ra_free(). */
 ra_status ra_backend_view(ra_backend *backend, const void *block, size_t bytes, void **mirror,
                           const void **host, ra_error *err);
 

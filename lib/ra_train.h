@@ -57,6 +57,7 @@ typedef struct ra_loss_gradients {
     size_t value_capacity;
     bool has_value, has_pre, has_codes, has_D;
     double active;                          /* of every code's being active; only of l0 */
+    double residual;                        /* ||x - x_hat||^2 of these rows */
     ra_matrix scratch_wide, scratch_narrow; /* [B,K], [B,d] */
     ra_codes scratch_codes;
 } ra_loss_gradients;
@@ -201,9 +202,9 @@ const ra_train_settings *ra_trainer_settings(const ra_trainer *trainer);
 size_t ra_trainer_done(const ra_trainer *trainer);  /* steps behind it */
 size_t ra_trainer_steps(const ra_trainer *trainer); /* steps of the whole run */
 
-/* One step on x [rows,d], this member's slice of the batch (ra_sae_set_group). A loss or a gradient that is
- * not finite is RA_ERR_NOT_FINITE, naming the step, the learning rate and the norms of the parameters; the
- * parameters stay as they were before the step. */
+/* One step on x [rows,d], host memory: this member's slice of the batch (ra_sae_set_group). A loss or a
+ * gradient that is not finite is RA_ERR_NOT_FINITE, naming the step, the learning rate and the norms of the
+ * parameters; the parameters stay as they were before the step. */
 ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_train_progress *progress,
                           ra_error *err);
 
