@@ -274,24 +274,36 @@ const char *ra_backend_name(const ra_backend *backend);
 const ra_backend_ops *ra_backend_operations(const ra_backend *backend);
 void *ra_backend_self(const ra_backend *backend);
 
-/* ---- copies that are over when the call returns: for what is rare or small ----------------------------- */
+/* OpenBLAS may have chosen kernels that leave this processor's vector units unused (backend/cpu_blas.c). The
+ * value of the environment variable OPENBLAS_CORETYPE that would make it use them, for a program to set
+ * before it starts itself again; NULL when there is nothing to correct. Static text. */
+const char *ra_backend_blas_core(void);
 
-ra_status ra_backend_put(ra_backend *backend, void *block, const void *host, size_t bytes, ra_error *err);
-ra_status ra_backend_get(ra_backend *backend, void *host, const void *block, size_t bytes, ra_error *err);
+/* The table's copies, complete when they return. */
+ra_status ra_backend_write(ra_backend *backend, ra_backend_stream *stream, void *block, const void *host,
+                           size_t bytes, ra_error *err);
+ra_status ra_backend_read(ra_backend *backend, ra_backend_stream *stream, void *host, const void *block,
+                          size_t bytes, ra_error *err);
+
+/* block [n] <- the host's values [n], rounded; on the default stream, complete when it returns. */
+ra_status ra_backend_write_doubles(ra_backend *backend, float *block, const double *values, size_t n,
+                                   ra_error *err);
 
 /* *host <- the bytes of a block where the host can read them: the block itself, or, when the host cannot
  * touch it, a copy in *mirror, which is grown as needed and is the caller's to ra_free(). */
 ra_status ra_backend_view(ra_backend *backend, const void *block, size_t bytes, void **mirror,
                           const void **host, ra_error *err);
 
-/* *block <- a block of at least `bytes`: as it is when it is large enough, else a new one, zeroed. {NULL, 0}
- * to start with; the caller deallocates it. */
-ra_status ra_backend_grow(ra_backend *backend, void **block, size_t *capacity, size_t bytes, ra_error *err);
+/* Numbers in backend memory that grow and stay; what was in them is lost when they grow. {0} is valid. */
+typedef struct ra_block {
+    ra_backend *backend; /* whose memory it is; kept until the release */
+    float *data;
+    size_t capacity;
+} ra_block;
 
-/* OpenBLAS may have chosen kernels that leave this processor's vector units unused (backend/cpu_blas.c). The
- * value of the environment variable OPENBLAS_CORETYPE that would make it use them, for a program to set
- * before it starts itself again; NULL when there is nothing to correct. Static text. */
-const char *ra_backend_blas_core(void);
+/* Room for n numbers of this backend; of another one than before it is made anew. */
+ra_status ra_block_reserve(ra_block *block, ra_backend *backend, size_t n, ra_error *err);
+void ra_block_release(ra_block *block); /* leaves {0} */
 
 /* A thread pool for host loops: that of the CPU backend, or one beside a device; NULL for `reference`. */
 struct ra_pool *ra_backend_pool(const ra_backend *backend);

@@ -34,7 +34,7 @@ typedef enum ra_loss {
     RA_LOSS_COUNT
 } ra_loss;
 
-/* What a loss sees of one batch, and where it adds its gradients. */
+/* What a loss sees of one batch, in backend memory but for the codes. */
 typedef struct ra_loss_batch {
     ra_backend *backend;
     const ra_group *group;             /* the members that share the batch; NULL: this process alone */
@@ -47,19 +47,20 @@ typedef struct ra_loss_batch {
     double penalty;
 } ra_loss_batch;
 
-/* Gradients, all overwritten. has_*: whether the array holds anything but zeros. Arrays grow and are kept.
- * {0} is valid. */
+/* Gradients, all overwritten, in backend memory. has_*: whether the block holds anything but zeros. Blocks
+ * grow and are kept. {0} is valid. */
 typedef struct ra_loss_gradients {
-    ra_matrix x_hat;      /* [B,d] */
-    ra_matrix pre, codes; /* [B,K] */
-    ra_matrix D;          /* [K,d] */
-    float *value;         /* one an entry of the codes */
-    size_t value_capacity;
+    ra_block x_hat;      /* [B,d] */
+    ra_block pre, codes; /* [B,K] */
+    ra_block D;          /* [K,d] */
+    ra_block value;      /* one an entry of the codes */
     bool has_value, has_pre, has_codes, has_D;
-    double active;                          /* of every code's being active; only of l0 */
-    double residual;                        /* ||x - x_hat||^2 of these rows */
-    ra_matrix scratch_wide, scratch_narrow; /* [B,K], [B,d] */
+    double active;                                       /* of every code's being active; only of l0 */
+    double residual;                                     /* not a gradient: ||x - x_hat||^2 over these rows */
+    ra_block scratch_wide, scratch_narrow, scratch_rest; /* [B,K], [B,d], [B,d] */
     ra_codes scratch_codes;
+    float *entries; /* the host's side of `value` */
+    size_t entry_capacity;
 } ra_loss_gradients;
 
 void ra_loss_gradients_release(ra_loss_gradients *gradients);

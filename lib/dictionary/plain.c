@@ -3,11 +3,9 @@
  * dD. */
 #include "dictionary/dictionary.h"
 #include "base/error.h"
-#include "base/pool.h"
 #include "base/random.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { WEIGHTS, MULTIPLIER };
 
@@ -21,52 +19,29 @@ static const struct {
     [RA_DICTIONARY_IDENTITY] = {false, false, false},
 };
 
-enum { ROWS_PER_PART = 64 };
-
-typedef struct normalise_job {
-    float *weights;
-    size_t rows, n;
-    bool l1;
-    double *norms;  /* [rows] */
-    double divisor; /* 0: the row's own norm */
-} normalise_job;
-
-static void norm_part(void *context, size_t part) {
-    const normalise_job *job = context;
-    for (size_t i = part * ROWS_PER_PART; i < (part + 1) * ROWS_PER_PART && i < job->rows; i++) {
-        const float *row = job->weights + i * job->n;
-        double sum = 0;
-        for (size_t j = 0; j < job->n; j++)
-            sum += job->l1 ? fabs((double)row[j]) : (double)row[j] * (double)row[j];
-        job->norms[i] = job->l1 ? sum : sqrt(sum);
-    }
-}
-
-static void divide_part(void *context, size_t part) {
-    const normalise_job *job = context;
-    for (size_t i = part * ROWS_PER_PART; i < (part + 1) * ROWS_PER_PART && i < job->rows; i++) {
-        float *row = job->weights + i * job->n;
-        float scale = (float)(1 / (job->divisor > 0 ? job->divisor : job->norms[i] + 1e-8));
-        for (size_t j = 0; j < job->n; j++) row[j] *= scale;
-    }
+/* norms [K] <- what each row is multiplied by; false: all zeros, with nothing to divide by. */
+static bool factors_of(double *norms, size_t rows, bool largest) {
+    double divisor = 0;
+    for (size_t i = 0; i < rows && largest; i++) divisor = norms[i] > divisor ? norms[i] : divisor;
+    if (largest && divisor == 0) return false;
+    for (size_t i = 0; i < rows; i++) norms[i] = 1 / (largest ? divisor : norms[i] + 1e-8);
+    return true;
 }
 
 static ra_status normalise(ra_dictionary *dictionary, ra_error *err) {
     if (!normalisations[dictionary->kind].divide) return RA_OK;
-    size_t K = dictionary->concepts;
-    normalise_job job = {dictionary->parameters[WEIGHTS].value, K,    dictionary->dimensions,
-                         normalisations[dictionary->kind].l1,   NULL, 0};
-    job.norms = ra_malloc(K, sizeof *job.norms);
-    if (!job.norms) RA_FAIL_MEMORY(err, "the norms of a dictionary", K * sizeof *job.norms);
-    ra_pool *pool = ra_backend_pool(dictionary->backend);
-    size_t parts = ra_pool_parts(K, ROWS_PER_PART);
-    ra_pool_run(pool, parts, norm_part, &job);
-    if (normalisations[dictionary->kind].largest)
-        for (size_t i = 0; i < K; i++) job.divisor = job.norms[i] > job.divisor ? job.norms[i] : job.divisor;
-    if (!normalisations[dictionary->kind].largest || job.divisor > 0) /* all zeros: nothing to divide by */
-        ra_pool_run(pool, parts, divide_part, &job);
-    ra_free(job.norms);
-    return RA_OK;
+    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
+    void *self = ra_backend_self(dictionary->backend);
+    float *weights = dictionary->parameters[WEIGHTS].value;
+    size_t K = dictionary->concepts, d = dictionary->dimensions;
+    double *norms = ra_malloc(K, sizeof *norms);
+    if (!norms) RA_FAIL_MEMORY(err, "the norms of a dictionary", K * sizeof *norms);
+    ra_status status =
+        ops->row_norms(self, NULL, weights, K, d, normalisations[dictionary->kind].l1, norms, err);
+    if (status == RA_OK && factors_of(norms, K, normalisations[dictionary->kind].largest))
+        status = ops->scale_rows(self, NULL, norms, weights, K, d, err);
+    ra_free(norms);
+    return status;
 }
 
 static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t count, float *D,
@@ -103,14 +78,20 @@ static const ra_dictionary_type plain = {normalise, compose, backward, WEIGHTS};
  * start every atom along its encoder row. */
 enum { DICTIONARY_STREAM = 0x0d1c7104 };
 
-/* Xavier-uniform, as the reference starts: +-sqrt(6 / (K + d)). Host memory. */
-static void start_random(ra_dictionary *dictionary, uint64_t seed) {
+/* Xavier-uniform, as the reference starts: +-sqrt(6 / (K + d)). */
+static ra_status start_random(ra_dictionary *dictionary, uint64_t seed, ra_error *err) {
+    size_t K = dictionary->concepts, d = dictionary->dimensions;
+    double bound = sqrt(6.0 / (double)(K + d));
+    float *weights = ra_malloc(K * d, sizeof *weights);
+    if (!weights) RA_FAIL_MEMORY(err, "the start of a dictionary", K * d * sizeof *weights);
     ra_random random;
     ra_random_seed(&random, seed ^ DICTIONARY_STREAM);
-    double bound = sqrt(6.0 / (double)(dictionary->concepts + dictionary->dimensions));
-    float *weights = dictionary->parameters[WEIGHTS].value;
-    for (size_t i = 0; i < dictionary->concepts * dictionary->dimensions; i++)
-        weights[i] = (float)(bound * (2 * ra_random_unit(&random) - 1));
+    for (size_t i = 0; i < K * d; i++) weights[i] = (float)(bound * (2 * ra_random_unit(&random) - 1));
+    const ra_tensor start = ra_tensor_2d(RA_F32, weights, K, d);
+    ra_status status =
+        ra_parameter_upload(dictionary->backend, &dictionary->parameters[WEIGHTS], &start, err);
+    ra_free(weights);
+    return status;
 }
 
 ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
@@ -119,9 +100,6 @@ ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, siz
     char shape[128];
     if (kind == RA_DICTIONARY_ARCHETYPAL || (size_t)kind >= sizeof normalisations / sizeof *normalisations)
         RA_FAIL(err, RA_ERR_ARGUMENT, "dictionary kind %d is not a plain one", (int)kind);
-    if (!ra_backend_operations(backend)->host_memory)
-        RA_FAIL(err, RA_ERR_UNSUPPORTED, "a plain dictionary needs a CPU backend, got %s",
-                ra_backend_name(backend));
     if (weights && (!ra_dtype_is_float(weights->dtype) || weights->rank != 2 ||
                     weights->shape[0] != nb_concepts || weights->shape[1] != in_dimensions))
         RA_FAIL(err, RA_ERR_SHAPE, "the dictionary's weights are %s %s, expected F32, F16 or BF16 [%zu, %zu]",
@@ -137,7 +115,7 @@ ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, siz
     if (weights)
         RA_TRY_OUT(status, ra_parameter_upload(backend, &dictionary->parameters[WEIGHTS], weights, err));
     else
-        start_random(dictionary, seed);
+        RA_TRY_OUT(status, start_random(dictionary, seed, err));
     *out = dictionary;
     return RA_OK;
 out:

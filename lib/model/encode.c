@@ -45,12 +45,15 @@ static ra_status encode_block(const ra_model *model, ra_workspace *workspace, co
                               float *pre, ra_codes *codes, ra_error *err) {
     const ra_activation_type *type = ra_activation_types[model->activation.kind];
     size_t concepts = model->info.concepts;
-    RA_TRY(ra_encoder_evaluate(model->backend, &model->encoder, x, rows, pre, err));
+    void *room = NULL;
+    RA_TRY(ra_scratch_reserve(&workspace->room, "the statistics of pre-codes", 2 * rows, sizeof(float), &room,
+                              err));
+    RA_TRY(ra_encoder_evaluate(model->backend, NULL, &model->encoder, x, rows, room, pre, err));
     if (type->pursues)
-        return ra_pursuit_run(&workspace->pursuit, model->backend, model->encoder.tensor[RA_ENCODER_WEIGHT],
-                              concepts, model->info.dimensions, x, rows, model->activation.top_k, false, pre,
-                              codes, err);
-    return type->evaluate(&model->activation, model->backend, pre, rows, concepts, codes, err);
+        return ra_pursuit_run(&workspace->pursuit, model->backend, NULL,
+                              model->encoder.tensor[RA_ENCODER_WEIGHT], concepts, model->info.dimensions, x,
+                              rows, model->activation.top_k, false, pre, codes, err);
+    return type->evaluate(&model->activation, model->backend, NULL, pre, rows, concepts, codes, err);
 }
 
 /* Finite inputs of absurd size may still overflow on their way. */

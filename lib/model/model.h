@@ -156,6 +156,7 @@ typedef struct ra_scratch {
 
 struct ra_workspace {
     ra_scratch pre;      /* encode: [block,K] pre-codes */
+    ra_scratch room;     /* encode: [2,block] statistics of the rows, of mlp_ln_1 */
     ra_scratch input;    /* encode: [B,d] standardised inputs */
     ra_scratch query;    /* search: [block,d] unit queries */
     ra_scratch atoms;    /* search: [block,d] atoms in f32, when D is narrower */

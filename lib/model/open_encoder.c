@@ -52,6 +52,15 @@ static ra_status zero_bias(ra_model *model, ra_error *err) {
     return RA_OK;
 }
 
+static ra_status keep_rstd(ra_model *model, const float *variance, ra_error *err) {
+    void *block = NULL;
+    size_t concepts = model->info.concepts;
+    RA_TRY(ra_model_allocate(model, "the encoder", concepts, sizeof(float), &block, err));
+    ra_encoder_rstd(variance, block, concepts);
+    model->encoder.rstd = block;
+    return RA_OK;
+}
+
 static ra_status open_weights(ra_model *model, const ra_safetensors *file, ra_error *err) {
     ra_encoder_weights *encoder = &model->encoder;
     if (!ra_encoder_has_tensor(encoder->kind, RA_ENCODER_WEIGHT)) RA_TRY(use_dictionary(model, err));
@@ -74,7 +83,7 @@ static ra_status open_weights(ra_model *model, const ra_safetensors *file, ra_er
             RA_FAIL(err, RA_ERR_FORMAT, "%s: %s holds %g at [%zu]; expected variances of at least 0",
                     model->info.path, ra_encoder_tensor_names[RA_ENCODER_RUNNING_VAR], (double)variance[k],
                     k);
-    return RA_OK;
+    return variance ? keep_rstd(model, variance, err) : RA_OK;
 }
 
 /* jumprelu: theta as the file holds it, and the thresholds exp(theta) that evaluation compares with. */

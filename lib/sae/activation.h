@@ -21,9 +21,10 @@ typedef struct ra_activation {
     float threshold_momentum;
     float bandwidth;
     ra_kernel kernel;
-    const ra_group *group;   /* batchtopk selects over the batch of all members */
-    const float *theta;      /* jumprelu [K]: log thresholds; backend memory */
-    const float *thresholds; /* jumprelu [K]: exp(theta), kept by the owner with ra_activation_thresholds() */
+    const ra_group *group; /* batchtopk selects over the batch of all members */
+    /* jumprelu [K], both backend memory: log thresholds, and exp(theta), kept by the owner, who computes it
+     * with ra_activation_thresholds() */
+    const float *theta, *thresholds;
 } ra_activation;
 
 typedef struct ra_activation_type {
@@ -31,15 +32,16 @@ typedef struct ra_activation_type {
     bool needs_top_k, evaluation_needs_top_k, has_thresholds;
     bool pursues; /* mp: codes come from ra_pursuit_run(), and the functions below are NULL */
     /* evaluation mode; does not change the activation */
-    ra_status (*evaluate)(const ra_activation *activation, ra_backend *backend, const float *pre, size_t rows,
-                          size_t concepts, ra_codes *codes, ra_error *err);
-    /* training mode; NULL: the same as evaluation */
+    ra_status (*evaluate)(const ra_activation *activation, ra_backend *backend, ra_backend_stream *stream,
+                          const float *pre, size_t rows, size_t concepts, ra_codes *codes, ra_error *err);
+    /* training mode, on the default stream; NULL: the same as evaluation */
     ra_status (*train)(ra_activation *activation, ra_backend *backend, const float *pre, size_t rows,
                        size_t concepts, ra_codes *codes, ra_error *err);
     /* dtheta [K] <- from g [B,K], the gradient with respect to the codes, all of them, and `active`, that
      * with respect to each code's being active; NULL: no such parameter */
-    void (*theta_gradient)(const ra_activation *activation, ra_backend *backend, const float *pre,
-                           const float *g, double active, size_t rows, size_t concepts, float *dtheta);
+    ra_status (*theta_gradient)(const ra_activation *activation, ra_backend *backend, const float *pre,
+                                const float *g, double active, size_t rows, size_t concepts, float *dtheta,
+                                ra_error *err);
 } ra_activation_type;
 
 extern const ra_activation_type ra_activation_relu, ra_activation_topk, ra_activation_batchtopk,
@@ -53,7 +55,7 @@ extern const ra_activation_type *const ra_activation_types[RA_SAE_KIND_COUNT];
 ra_status ra_activation_init(ra_activation *activation, const ra_sae_settings *settings, size_t concepts,
                              bool training, const char *where, ra_error *err);
 
-/* thresholds [K] <- exp(theta). */
+/* thresholds [K] <- exp(theta); host memory. */
 void ra_activation_thresholds(const float *theta, float *thresholds, size_t concepts);
 
 #endif

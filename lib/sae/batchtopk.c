@@ -7,12 +7,12 @@
 
 #include <string.h>
 
-static ra_status evaluate(const ra_activation *activation, ra_backend *backend, const float *pre, size_t rows,
-                          size_t concepts, ra_codes *codes, ra_error *err) {
+static ra_status evaluate(const ra_activation *activation, ra_backend *backend, ra_backend_stream *stream,
+                          const float *pre, size_t rows, size_t concepts, ra_codes *codes, ra_error *err) {
     if (!activation->has_running_threshold)
         RA_FAIL(err, RA_ERR_STATE,
                 "batchtopk has no running threshold yet: train it first, or give running_threshold");
-    return ra_backend_operations(backend)->threshold(ra_backend_self(backend), NULL, pre, rows, concepts,
+    return ra_backend_operations(backend)->threshold(ra_backend_self(backend), stream, pre, rows, concepts,
                                                      NULL, activation->running_threshold, codes, err);
 }
 

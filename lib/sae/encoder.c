@@ -1,12 +1,7 @@
 #include "sae/encoder.h"
 #include "base/error.h"
-#include "base/multiversion.h"
-#include "base/pool.h"
 
 #include <math.h>
-
-static const double NORM_EPSILON = 1e-5; /* of torch.nn.LayerNorm and BatchNorm1d */
-enum { ROWS_PER_PART = 16 };
 
 const char *const ra_encoder_tensor_names[RA_ENCODER_TENSORS] = {
     [RA_ENCODER_WEIGHT] = "encoder.final_block.0.weight",
@@ -106,69 +101,38 @@ ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind
     return RA_OK;
 }
 
-/* ---- the linear part and the norms' application
- * --------------------------------------------------------------------- */
+/* ---- evaluation --------------------------------------------------------------------------------------- */
 
-typedef struct norm_job {
-    const ra_encoder_weights *weights;
-    float *values; /* [B,K]: the bias is written, or the norm applied, in place */
-    size_t rows;
-} norm_job;
-
-static void bias_part(void *context, size_t part) {
-    const norm_job *job = context;
-    size_t K = job->weights->concepts;
-    const float *bias = job->weights->tensor[RA_ENCODER_BIAS];
-    for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->rows; b++)
-        for (size_t k = 0; k < K; k++) job->values[b * K + k] = bias[k];
+void ra_encoder_rstd(const float *variance, float *rstd, size_t concepts) {
+    for (size_t k = 0; k < concepts; k++) rstd[k] = (float)(1 / sqrt((double)variance[k] + RA_NORM_EPSILON));
 }
 
-RA_MULTIVERSION static void layer_norm_row(float *restrict row, const float *restrict gamma,
-                                           const float *restrict beta, size_t K) {
-    double sum = 0, squares = 0;
-    for (size_t k = 0; k < K; k++) sum += (double)row[k];
-    double mean = sum / (double)K;
-    for (size_t k = 0; k < K; k++) squares += ((double)row[k] - mean) * ((double)row[k] - mean);
-    double rstd = 1 / sqrt(squares / (double)K + NORM_EPSILON);
-    for (size_t k = 0; k < K; k++) row[k] = (float)(((double)row[k] - mean) * rstd) * gamma[k] + beta[k];
+ra_status ra_encoder_linear(ra_backend *backend, ra_backend_stream *stream, const ra_encoder_weights *weights,
+                            const float *x, size_t rows, float *linear, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend);
+    size_t K = weights->concepts, d = weights->dimensions;
+    const float *bias = weights->tensor[RA_ENCODER_BIAS];
+    if (bias) RA_TRY(ops->spread(self, stream, bias, linear, rows, K, err));
+    return ops->gemm(self, stream, false, true, rows, K, d, 1, x, d, weights->tensor[RA_ENCODER_WEIGHT], d,
+                     bias ? 1 : 0, linear, K, err);
 }
 
-static void layer_norm_part(void *context, size_t part) {
-    const norm_job *job = context;
-    size_t K = job->weights->concepts;
-    for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->rows; b++)
-        layer_norm_row(job->values + b * K, job->weights->tensor[RA_ENCODER_NORM_WEIGHT],
-                       job->weights->tensor[RA_ENCODER_NORM_BIAS], K);
-}
-
-static void batch_norm_part(void *context, size_t part) {
-    const norm_job *job = context;
-    const ra_encoder_weights *w = job->weights;
-    size_t K = w->concepts;
-    const float *gamma = w->tensor[RA_ENCODER_NORM_WEIGHT], *beta = w->tensor[RA_ENCODER_NORM_BIAS];
-    const float *mean = w->tensor[RA_ENCODER_RUNNING_MEAN], *var = w->tensor[RA_ENCODER_RUNNING_VAR];
-    for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->rows; b++)
-        for (size_t k = 0; k < K; k++) {
-            float rstd = (float)(1 / sqrt((double)var[k] + NORM_EPSILON));
-            float *value = &job->values[b * K + k];
-            *value = (*value - mean[k]) * rstd * gamma[k] + beta[k];
-        }
-}
-
-ra_status ra_encoder_evaluate(ra_backend *backend, const ra_encoder_weights *weights, const float *x,
-                              size_t rows, float *pre, ra_error *err) {
-    static ra_pool_part *const norms[] = {[RA_ENCODER_LINEAR] = NULL,
-                                          [RA_ENCODER_MLP_LN_1] = layer_norm_part,
-                                          [RA_ENCODER_MLP_BN_1] = batch_norm_part,
-                                          [RA_ENCODER_TIED] = NULL,
-                                          [RA_ENCODER_IDENTITY] = NULL};
-    ra_pool *pool = ra_backend_pool(backend);
-    size_t K = weights->concepts, d = weights->dimensions, parts = ra_pool_parts(rows, ROWS_PER_PART);
-    norm_job job = {weights, pre, rows};
-    float beta = weights->tensor[RA_ENCODER_BIAS] ? 1 : 0;
-    if (weights->tensor[RA_ENCODER_BIAS]) ra_pool_run(pool, parts, bias_part, &job);
-    RA_TRY(ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, false, true, rows, K, d, 1, x,
-                                                d, weights->tensor[RA_ENCODER_WEIGHT], d, beta, pre, K, err));
-    if (norms[weights->kind]) ra_pool_run(pool, parts, norms[weights->kind], &job);
-    return RA_OK;
+ra_status ra_encoder_evaluate(ra_backend *backend, ra_backend_stream *stream,
+                              const ra_encoder_weights *weights, const float *x, size_t rows, float *room,
+                              float *pre, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend);
+    size_t K = weights->concepts;
+    bool by_row = weights->kind == RA_ENCODER_MLP_LN_1;
+    RA_TRY(ra_encoder_linear(backend, stream, weights, x, rows, pre, err));
+    if (!ra_encoder_has_norm(weights->kind)) return RA_OK;
+    if (by_row)
+        RA_TRY(ops->row_statistics(self, stream, pre, rows, K, RA_NORM_EPSILON, room, room + rows, err));
+    const ra_norm norm = {.by_row = by_row,
+                          .mean = by_row ? room : weights->tensor[RA_ENCODER_RUNNING_MEAN],
+                          .rstd = by_row ? room + rows : weights->rstd,
+                          .gamma = weights->tensor[RA_ENCODER_NORM_WEIGHT],
+                          .beta = weights->tensor[RA_ENCODER_NORM_BIAS]};
+    return ops->normalise(self, stream, &norm, pre, pre, rows, K, err);
 }

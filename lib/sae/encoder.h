@@ -35,6 +35,7 @@ typedef struct ra_encoder_weights {
     ra_encoder_kind kind;
     size_t concepts, dimensions; /* K, d */
     const float *tensor[RA_ENCODER_TENSORS];
+    const float *rstd; /* mlp_bn_1 [K]: of the running variances, ra_encoder_rstd() */
 } ra_encoder_weights;
 
 /* Which encoder a file has, if any. Its tensors say it (running_mean: mlp_bn_1; a norm weight: mlp_ln_1; a
@@ -50,9 +51,20 @@ bool ra_encoder_tensor_is_optional(ra_encoder_kind kind, size_t i);
 ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind, size_t i, size_t concepts,
                                 size_t dimensions, ra_tensor *tensor, ra_error *err);
 
-/* Evaluation mode: pre [B,K] <- x [B,d]. */
-ra_status ra_encoder_evaluate(ra_backend *backend, const ra_encoder_weights *weights, const float *x,
-                              size_t rows, float *pre, ra_error *err);
+#define RA_NORM_EPSILON 1e-5 /* of torch.nn.LayerNorm and BatchNorm1d */
+
+/* rstd [K] <- 1 / sqrt(variance + epsilon); host memory. */
+void ra_encoder_rstd(const float *variance, float *rstd, size_t concepts);
+
+/* The part without a norm: linear [B,K] <- x E^T + b, x [B,d]. */
+ra_status ra_encoder_linear(ra_backend *backend, ra_backend_stream *stream, const ra_encoder_weights *weights,
+                            const float *x, size_t rows, float *linear, ra_error *err);
+
+/* Evaluation mode: pre [B,K] <- x [B,d]. room [2,B]: scratch of mlp_ln_1; others leave it alone. Everything
+ * is backend memory. */
+ra_status ra_encoder_evaluate(ra_backend *backend, ra_backend_stream *stream,
+                              const ra_encoder_weights *weights, const float *x, size_t rows, float *room,
+                              float *pre, ra_error *err);
 
 /* ---- training
  * ------------------------------------------------------------------------------------------------------ */
@@ -66,14 +78,11 @@ typedef struct ra_encoder {
     const ra_group *group;                          /* mlp_bn_1 averages over the batch of all members */
 } ra_encoder;
 
-/* The weights as they are, for ra_encoder_evaluate(); D [K,d] of the dictionary. */
-ra_encoder_weights ra_encoder_view(const ra_encoder *encoder, const float *D);
-
-/* Training mode: pass->pre <- pre-codes of x [B,d] (from pass->D for kinds without a weight); keeps in the
- * pass what the backward pass needs, and moves BatchNorm's running statistics. The pass has room for B rows.
- */
+/* pass->pre <- pre-codes of x [B,d] (from pass->D for kinds without a weight); keeps in the pass what the
+ * backward pass needs. Training mode takes BatchNorm's statistics from the batch and moves the running ones,
+ * which evaluation takes. The pass has room for B rows. */
 ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const float *x, size_t rows,
-                             ra_sae_pass *pass, ra_error *err);
+                             bool training, ra_sae_pass *pass, ra_error *err);
 
 /* Gradients of the encoder's parameters from that of the pre-codes: dpre [B,K], which is overwritten; or, for
  * an encoder without a norm and with dpre NULL, pass->dvalue on the entries of pass->codes and nothing

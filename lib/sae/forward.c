@@ -99,8 +99,8 @@ static ra_status pursue(ra_sae *sae, const float *x, ra_sae_pass *pass, ra_error
     RA_TRY(ra_backend_operations(sae->backend)
                ->combine(ra_backend_self(sae->backend), NULL, 1, pass->pre, 0, pass->scratch, pass->rows * K,
                          err));
-    return ra_pursuit_run(pass->pursuit, sae->backend, pass->D, K, sae->encoder.dimensions, x, pass->rows,
-                          sae->activation.top_k, sae->training, pass->scratch, &pass->codes, err);
+    return ra_pursuit_run(pass->pursuit, sae->backend, NULL, pass->D, K, sae->encoder.dimensions, x,
+                          pass->rows, sae->activation.top_k, sae->training, pass->scratch, &pass->codes, err);
 }
 
 ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *pass, ra_error *err) {
@@ -111,12 +111,7 @@ ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *
     RA_TRY(ra_sae_thresholds(sae, err));
     pass->D = NULL;
     if (encodes_with_dictionary(sae)) RA_TRY(ra_dictionary_get(sae->dictionary, &pass->D, err));
-    if (sae->training) {
-        RA_TRY(ra_encoder_forward(&sae->encoder, sae->backend, x, rows, pass, err));
-    } else {
-        ra_encoder_weights weights = ra_encoder_view(&sae->encoder, pass->D);
-        RA_TRY(ra_encoder_evaluate(sae->backend, &weights, x, rows, pass->pre, err));
-    }
+    RA_TRY(ra_encoder_forward(&sae->encoder, sae->backend, x, rows, sae->training, pass, err));
     if (type->pursues) {
         RA_TRY(pursue(sae, x, pass, err));
     } else if (sae->training && type->train) {
@@ -124,7 +119,7 @@ ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *
         sae->settings.running_threshold = (double)sae->activation.running_threshold;
         sae->settings.known |= 1u << RA_SET_RUNNING_THRESHOLD;
     } else {
-        RA_TRY(type->evaluate(&sae->activation, sae->backend, pass->pre, rows, K, &pass->codes, err));
+        RA_TRY(type->evaluate(&sae->activation, sae->backend, NULL, pass->pre, rows, K, &pass->codes, err));
     }
     RA_TRY(read_dictionary(sae, pass, err));
     return ops->decode(ra_backend_self(sae->backend), NULL, ra_sae_pass_codes(pass), RA_F32, pass->D,

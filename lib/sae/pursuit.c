@@ -9,19 +9,18 @@
  *     rho_k = 0;  dv_t = a_t - rho_t . D_j;  dD_j += dv_t r_{t-1} - v_t rho_t;  rho_{t-1} = rho_t + dv_t D_j
  * and r_{t-1} = r_t + v_t D_j, backwards from the residual that was kept. Rows are independent but for their
  * sums into dD: every step writes its vector, blocks of rows at a time, and the backend's sparse product adds
- * them up in an order that does not depend on the threads. */
+ * them up in an order that does not depend on the threads.
+ *
+ * Scores, residuals and vectors stay in backend memory. What each row took comes to the host: sparse codes
+ * are the host's, and which entry a step added to is looked up there. */
 #include "sae/activation.h"
 #include "sae/pursuit.h"
 #include "base/error.h"
-#include "base/multiversion.h"
-#include "base/pool.h"
-#include "tensor/dot.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum {
-    ROWS_PER_PART = 4,
-    LANES = 16,
     GRAM_FLOATS = 1 << 28, /* 1 GiB */
     BLOCK_FLOATS = 1 << 22,
 };
@@ -30,80 +29,55 @@ const ra_activation_type ra_activation_mp = {
     .name = "mp", .needs_top_k = true, .evaluation_needs_top_k = true, .pursues = true};
 
 void ra_pursuit_release(ra_pursuit *pursuit) {
-    ra_free(pursuit->atom);
-    ra_free(pursuit->value);
-    ra_free(pursuit->residual);
-    ra_free(pursuit->gram);
-    ra_free(pursuit->push);
-    ra_free(pursuit->carried);
+    ra_block *const blocks[] = {&pursuit->atom,  &pursuit->value,    &pursuit->residual, &pursuit->gram,
+                                &pursuit->entry, &pursuit->gradient, &pursuit->push,     &pursuit->room};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_block_release(blocks[i]);
     ra_codes_release(&pursuit->single);
+    ra_free(pursuit->taken);
+    ra_free(pursuit->added);
     *pursuit = (ra_pursuit){0};
 }
 
-static ra_status grow(float **block, size_t *capacity, size_t n, const char *what, ra_error *err) {
-    if (n <= *capacity) return RA_OK;
-    ra_free(*block);
-    *capacity = 0;
-    *block = ra_malloc(n, sizeof **block);
-    if (!*block) RA_FAIL_MEMORY(err, what, n * sizeof **block);
-    *capacity = n;
+_Static_assert(sizeof(int32_t) == sizeof(float), "a block of floats holds as many numbers of atoms");
+
+static int32_t *integers(const ra_block *block) {
+    return (int32_t *)(void *)block->data;
+}
+
+/* Room for the path, and for the host's copy of it. */
+static ra_status reserve_path(ra_pursuit *p, ra_backend *backend, size_t rows, size_t steps, size_t d,
+                              ra_error *err) {
+    size_t n = rows * steps;
+    if (rows > INT_MAX / steps) /* entries are counted in int32 on the way back */
+        RA_FAIL(err, RA_ERR_TOO_LARGE,
+                "a pursuit of %zu rows in %zu steps is too large, expected at most %d in all", rows, steps,
+                INT_MAX);
+    RA_TRY(ra_block_reserve(&p->atom, backend, n, err));
+    RA_TRY(ra_block_reserve(&p->value, backend, n, err));
+    RA_TRY(ra_block_reserve(&p->residual, backend, rows * d, err));
+    if (n <= p->capacity && p->taken) return RA_OK;
+    ra_free(p->taken);
+    ra_free(p->added);
+    p->capacity = 0;
+    p->taken = ra_malloc(n, sizeof *p->taken);
+    p->added = ra_malloc(n, sizeof *p->added);
+    if (!p->taken || !p->added) RA_FAIL_MEMORY(err, "a pursuit", n * sizeof *p->taken);
+    p->capacity = n;
     return RA_OK;
 }
 
-static ra_status grow_path(ra_pursuit *pursuit, size_t n, ra_error *err) {
-    if (n <= pursuit->path_capacity) return RA_OK;
-    size_t none = 0;
-    ra_free(pursuit->atom);
-    pursuit->path_capacity = 0;
-    pursuit->atom = ra_malloc(n, sizeof *pursuit->atom);
-    if (!pursuit->atom) RA_FAIL_MEMORY(err, "a pursuit", n * sizeof *pursuit->atom);
-    RA_TRY(grow(&pursuit->value, &none, n, "a pursuit", err));
-    pursuit->path_capacity = n;
-    return RA_OK;
+static ra_pursuit_path path_of(const ra_pursuit *p, const float *D, size_t concepts, size_t dimensions) {
+    return (ra_pursuit_path){.rows = p->rows,
+                             .steps = p->steps,
+                             .dimensions = dimensions,
+                             .concepts = concepts,
+                             .D = D,
+                             .atom = integers(&p->atom),
+                             .value = p->value.data,
+                             .residual = p->residual.data};
 }
 
-/* ---- forward
- * ------------------------------------------------------------------------------------------------------ */
-
-typedef struct step_job {
-    ra_pursuit *pursuit;
-    const float *D, *gram; /* gram NULL: scores are computed anew */
-    size_t concepts, dimensions, t;
-    float *scores;
-} step_job;
-
-/* The first of the largest. */
-RA_MULTIVERSION static size_t largest(const float *restrict scores, size_t n) {
-    float lane[LANES], best = scores[0];
-    size_t i = 0;
-    for (size_t l = 0; l < LANES; l++) lane[l] = scores[0];
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) lane[l] = scores[i + l] > lane[l] ? scores[i + l] : lane[l];
-    for (; i < n; i++) best = scores[i] > best ? scores[i] : best;
-    for (size_t l = 0; l < LANES; l++) best = lane[l] > best ? lane[l] : best;
-    for (i = 0; i < n; i++)
-        if (scores[i] == best) return i;
-    return 0; /* not a number: the codes then are none either, and that is found */
-}
-
-RA_MULTIVERSION static void subtract(float *restrict y, float factor, const float *restrict x, size_t n) {
-    for (size_t i = 0; i < n; i++) y[i] -= factor * x[i];
-}
-
-static void step_part(void *context, size_t part) {
-    const step_job *job = context;
-    ra_pursuit *p = job->pursuit;
-    size_t K = job->concepts, d = job->dimensions;
-    for (size_t b = part * ROWS_PER_PART; b < ra_pool_part_end(part, ROWS_PER_PART, p->rows); b++) {
-        float *scores = job->scores + b * K;
-        size_t atom = largest(scores, K), place = b * p->steps + job->t;
-        float value = scores[atom];
-        p->atom[place] = (int32_t)atom;
-        p->value[place] = value;
-        subtract(p->residual + b * d, value, job->D + atom * d, d);
-        if (job->gram) subtract(scores, value, job->gram + atom * K, K);
-    }
-}
+/* ---- forward ------------------------------------------------------------------------------------------- */
 
 /* The values of each row summed by atom, atoms rising. */
 static ra_status collect(const ra_pursuit *p, size_t concepts, bool keep_zeros, ra_codes *codes,
@@ -116,15 +90,15 @@ static ra_status collect(const ra_pursuit *p, size_t concepts, bool keep_zeros, 
         size_t count = 0, kept = 0;
         for (size_t t = b * p->steps; t < (b + 1) * p->steps; t++) {
             size_t i = count;
-            while (i > 0 && index[i - 1] > p->atom[t]) i--;
-            if (i > 0 && index[i - 1] == p->atom[t]) {
-                value[i - 1] += p->value[t];
+            while (i > 0 && index[i - 1] > p->taken[t]) i--;
+            if (i > 0 && index[i - 1] == p->taken[t]) {
+                value[i - 1] += p->added[t];
                 continue;
             }
             memmove(index + i + 1, index + i, (count - i) * sizeof *index);
             memmove(value + i + 1, value + i, (count - i) * sizeof *value);
-            index[i] = p->atom[t];
-            value[i] = p->value[t];
+            index[i] = p->taken[t];
+            value[i] = p->added[t];
             count++;
         }
         for (size_t i = 0; i < count; i++) {
@@ -137,98 +111,94 @@ static ra_status collect(const ra_pursuit *p, size_t concepts, bool keep_zeros, 
     return RA_OK;
 }
 
-ra_status ra_pursuit_run(ra_pursuit *pursuit, ra_backend *backend, const float *D, size_t concepts,
-                         size_t dimensions, const float *x, size_t rows, size_t steps, bool training,
-                         float *scores, ra_codes *codes, ra_error *err) {
+ra_status ra_pursuit_run(ra_pursuit *pursuit, ra_backend *backend, ra_backend_stream *stream, const float *D,
+                         size_t concepts, size_t dimensions, const float *x, size_t rows, size_t steps,
+                         bool training, float *scores, ra_codes *codes, ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(backend);
     void *self = ra_backend_self(backend);
-    size_t K = concepts, d = dimensions;
-    size_t room = rows ? rows : 1; /* a member of a group may have no rows */
-    RA_TRY(grow_path(pursuit, room * steps, err));
-    RA_TRY(grow(&pursuit->residual, &pursuit->residual_capacity, room * d, "the residuals", err));
+    size_t K = concepts, d = dimensions, n = rows * steps;
+    RA_TRY(reserve_path(pursuit, backend, rows, steps, d, err));
     pursuit->rows = rows;
     pursuit->steps = steps;
-    memcpy(pursuit->residual, x, rows * d * sizeof *x);
-    bool gram = training && K < (steps - 1) * rows && K <= GRAM_FLOATS / K;
-    if (gram) {
-        RA_TRY(grow(&pursuit->gram, &pursuit->gram_capacity, K * K, "the atoms' dot products", err));
-        RA_TRY(ops->gemm(self, NULL, false, true, K, K, d, 1, D, d, D, d, 0, pursuit->gram, K, err));
+    const ra_pursuit_path path = path_of(pursuit, D, K, d);
+    const float *gram = NULL;
+    if (training && K < (steps - 1) * rows && K <= GRAM_FLOATS / K) {
+        RA_TRY(ra_block_reserve(&pursuit->gram, backend, K * K, err));
+        gram = pursuit->gram.data;
+        RA_TRY(ops->gemm(self, stream, false, true, K, K, d, 1, D, d, D, d, 0, pursuit->gram.data, K, err));
     }
-    step_job job = {pursuit, D, gram ? pursuit->gram : NULL, K, d, 0, scores};
-    for (job.t = 0; job.t < steps; job.t++) {
-        if (job.t > 0 && !gram)
-            RA_TRY(ops->gemm(self, NULL, false, true, rows, K, d, 1, pursuit->residual, d, D, d, 0, scores, K,
+    RA_TRY(ops->combine(self, stream, 1, x, 0, path.residual, rows * d, err));
+    for (size_t t = 0; t < steps; t++) {
+        if (t > 0 && !gram)
+            RA_TRY(ops->gemm(self, stream, false, true, rows, K, d, 1, path.residual, d, D, d, 0, scores, K,
                              err));
-        ra_pool_run(ra_backend_pool(backend), ra_pool_parts(rows, ROWS_PER_PART), step_part, &job);
+        RA_TRY(ops->pursue(self, stream, &path, gram, t, scores, err));
     }
+    RA_TRY(ops->download(self, stream, pursuit->taken, path.atom, n * sizeof *path.atom, err));
+    RA_TRY(ra_backend_read(backend, stream, pursuit->added, path.value, n * sizeof *path.value, err));
     return collect(pursuit, K, training, codes, err);
 }
 
-/* ---- backward
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- backward ------------------------------------------------------------------------------------------ */
 
-typedef struct backward_job {
-    ra_pursuit *pursuit;
-    const float *D, *dvalue;
-    const ra_codes *codes;
-    size_t dimensions, first, rows; /* the block: rows first .. first + rows */
-} backward_job;
-
-/* dvalue of the entry of row b for this atom, which is there. */
-static float gradient_of(const backward_job *job, size_t b, int32_t atom) {
-    size_t low = job->codes->start[b], high = job->codes->start[b + 1];
+/* The entry of row b for this atom, which is there. */
+static size_t entry_of(const ra_codes *codes, size_t b, int32_t atom) {
+    size_t low = codes->start[b], high = codes->start[b + 1];
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (job->codes->index[middle] <= atom)
+        if (codes->index[middle] <= atom)
             low = middle;
         else
             high = middle;
     }
-    return job->dvalue[low];
+    return low;
 }
 
-static void backward_row(const backward_job *job, size_t row) {
-    const ra_pursuit *p = job->pursuit;
-    size_t d = job->dimensions, b = job->first + row;
-    float *r = p->carried + row * 2 * d, *rho = r + d;
-    memcpy(r, p->residual + b * d, d * sizeof *r);
-    memset(rho, 0, d * sizeof *rho);
-    for (size_t t = p->steps; t-- > 0;) {
-        int32_t atom = p->atom[b * p->steps + t];
-        float v = p->value[b * p->steps + t], *push = p->push + (row * p->steps + t) * d;
-        const float *D = job->D + (size_t)atom * d;
-        float dv = (float)((double)gradient_of(job, b, atom) - ra_dot_f64(rho, D, d));
-        for (size_t i = 0; i < d; i++) {
-            r[i] += v * D[i];
-            push[i] = dv * r[i] - v * rho[i];
-            rho[i] += dv * D[i];
-        }
-        p->single.index[row * p->steps + t] = atom;
-        p->single.value[row * p->steps + t] = 1;
-        p->single.start[row * p->steps + t + 1] = row * p->steps + t + 1;
+/* pursuit->gradient <- that of the code that each step added to. */
+static ra_status spread_gradient(ra_pursuit *p, ra_backend *backend, const ra_codes *codes,
+                                 const float *dvalue, ra_error *err) {
+    size_t n = p->rows * p->steps, bytes = n * sizeof(int32_t);
+    RA_TRY(ra_block_reserve(&p->entry, backend, n, err));
+    RA_TRY(ra_block_reserve(&p->gradient, backend, n, err));
+    int32_t *entry = ra_malloc(n, sizeof *entry);
+    if (!entry) RA_FAIL_MEMORY(err, "the entries of a pursuit", bytes);
+    for (size_t i = 0; i < n; i++) entry[i] = (int32_t)entry_of(codes, i / p->steps, p->taken[i]);
+    ra_status status = ra_backend_write(backend, NULL, integers(&p->entry), entry, bytes, err);
+    ra_free(entry);
+    RA_TRY(status);
+    return ra_backend_operations(backend)->gather(ra_backend_self(backend), NULL, dvalue, integers(&p->entry),
+                                                  n, 1, p->gradient.data, err);
+}
+
+/* pursuit->single <- the steps of these rows, each a row of its own whose one entry is 1. */
+static ra_status steps_as_codes(ra_pursuit *p, size_t concepts, size_t first, size_t rows, ra_error *err) {
+    size_t n = rows * p->steps;
+    RA_TRY(ra_codes_reserve(&p->single, n, concepts, n, err));
+    for (size_t i = 0; i < n; i++) {
+        p->single.index[i] = p->taken[first * p->steps + i];
+        p->single.value[i] = 1;
+        p->single.start[i + 1] = i + 1;
     }
-}
-
-static void backward_part(void *context, size_t part) {
-    const backward_job *job = context;
-    for (size_t row = part * ROWS_PER_PART; row < ra_pool_part_end(part, ROWS_PER_PART, job->rows); row++)
-        backward_row(job, row);
+    return RA_OK;
 }
 
 ra_status ra_pursuit_backward(ra_pursuit *pursuit, ra_backend *backend, const float *D, size_t dimensions,
                               const ra_codes *codes, const float *dvalue, float *dD, ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend);
+    const ra_pursuit_path path = path_of(pursuit, D, codes->latents, dimensions);
     size_t d = dimensions, steps = pursuit->steps, block = BLOCK_FLOATS / d / steps;
     block = block < 1 ? 1 : block > pursuit->rows ? pursuit->rows : block;
-    RA_TRY(grow(&pursuit->push, &pursuit->push_capacity, block * steps * d, "a pursuit's gradient", err));
-    RA_TRY(grow(&pursuit->carried, &pursuit->carried_capacity, block * 2 * d, "a pursuit's gradient", err));
+    RA_TRY(spread_gradient(pursuit, backend, codes, dvalue, err));
+    RA_TRY(ra_block_reserve(&pursuit->push, backend, block * steps * d, err));
+    RA_TRY(ra_block_reserve(&pursuit->room, backend, block * 2 * d, err));
     for (size_t first = 0; first < pursuit->rows; first += block) {
         size_t rows = pursuit->rows - first < block ? pursuit->rows - first : block;
-        RA_TRY(ra_codes_reserve(&pursuit->single, rows * steps, codes->latents, rows * steps, err));
-        backward_job job = {pursuit, D, dvalue, codes, d, first, rows};
-        ra_pool_run(ra_backend_pool(backend), ra_pool_parts(rows, ROWS_PER_PART), backward_part, &job);
-        RA_TRY(ops->accumulate(ra_backend_self(backend), NULL, &pursuit->single, pursuit->single.value,
-                               pursuit->push, d, dD, err));
+        RA_TRY(steps_as_codes(pursuit, codes->latents, first, rows, err));
+        RA_TRY(ops->pursue_back(self, NULL, &path, pursuit->gradient.data, first, rows, pursuit->room.data,
+                                pursuit->push.data, err));
+        RA_TRY(ops->accumulate(self, NULL, &pursuit->single, pursuit->single.value, pursuit->push.data, d, dD,
+                               err));
     }
     return RA_OK;
 }

@@ -10,17 +10,17 @@
 enum { SLOTS = 2 };
 
 /* What is known of a trainer's place in the run. */
-typedef struct lane {
+typedef struct batch_lane {
     ra_order order;
     size_t same_as;    /* the first lane with the same order, whose batch is this one's, too */
     size_t from, till; /* the steps that it takes */
-} lane;
+} batch_lane;
 
 struct ra_batches {
     const ra_data *data;
     const ra_group *group;
     size_t rows, batch, steps_per_epoch;
-    lane *lanes;
+    batch_lane *lanes;
     size_t lane_count, drawn; /* orders that are to be released */
     ra_batch slots[SLOTS];
     uint64_t *numbers; /* [SLOTS + 1, batch]; the last row: those to fetch */
@@ -41,7 +41,7 @@ struct ra_batches {
 /* ---- which batch comes next --------------------------------------------------------------------------- */
 
 bool ra_batches_has(const ra_batches *batches, size_t trainer, size_t step) {
-    const lane *lane = &batches->lanes[trainer];
+    const batch_lane *lane = &batches->lanes[trainer];
     return step >= lane->from && step < lane->till;
 }
 
@@ -119,7 +119,7 @@ static bool same_order(const ra_train_settings *a, const ra_train_settings *b) {
 
 static ra_status open_lane(ra_batches *b, ra_trainer *const *trainers, size_t i, ra_error *err) {
     const ra_train_settings *settings = ra_trainer_settings(trainers[i]);
-    lane *lane = &b->lanes[i];
+    batch_lane *lane = &b->lanes[i];
     lane->from = ra_trainer_done(trainers[i]);
     lane->till = ra_trainer_steps(trainers[i]);
     if (i == 0 || lane->from < b->step) b->step = lane->from;

@@ -61,7 +61,7 @@ typedef struct seeding {
     float *score;           /* [count,J] of candidates, [taken,S] of centres */
     double *left;           /* [tries, parts] sums of what a candidate would leave */
     ra_held sample, asked;  /* `vector` and `proposed`, where products are computed */
-    ra_held room;           /* of scores there */
+    ra_block room;          /* for scores there */
 } seeding;
 
 static size_t least(size_t a, size_t b) {
@@ -166,8 +166,8 @@ static ra_status multiply(seeding *s, const size_t *places, size_t count, size_t
     for (size_t c = 0; c < count; c++)
         memcpy(s->proposed + c * s->d, s->vector + places[c] * s->d, s->d * sizeof *s->proposed);
     RA_TRY(ra_held_set(&s->asked, backend, s->proposed, count * s->d, err));
-    return ra_products(&s->room, backend, s->asked.vectors, count, s->sample.vectors, rows, s->d, s->score,
-                       err);
+    return ra_score_products(&s->room, backend, s->asked.vectors, count, s->sample.vectors, rows, s->d,
+                             s->score, err);
 }
 
 /* The rows taken [count] become the centres from `first` on. */
@@ -297,9 +297,9 @@ static void release(seeding *s) {
     ra_free(s->proposed);
     ra_free(s->score);
     ra_free(s->left);
-    ra_held_release(&s->sample);
-    ra_held_release(&s->asked);
-    ra_held_release(&s->room);
+    ra_block_release(&s->sample.block);
+    ra_block_release(&s->asked.block);
+    ra_block_release(&s->room);
 }
 
 static void sample_part(void *context, size_t part) {

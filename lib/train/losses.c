@@ -1,9 +1,11 @@
 /* The losses and their gradients (overcomplete 0.3.0, sae/losses.py). All of them start from the mean squared
  * error; each row of the table adds its own term. To add one: a function, a row, a value of ra_loss, a test
- * in test_losses.c. */
+ * in test_losses.c.
+ *
+ * What a batch holds lies in backend memory, where the operations of the table work on it. The codes are the
+ * host's: a term of theirs alone is computed here, and its gradient goes up. */
 #include "ra_train.h"
 #include "base/error.h"
-#include "base/pool.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,60 +22,58 @@ static double batch_numbers(const ra_loss_batch *batch) {
     return batch_rows(batch) * (double)batch->dimensions;
 }
 
-/* ---- gradients as memory
- * ---------------------------------------------------------------------------------------------- */
+/* ---- gradients as memory ------------------------------------------------------------------------------- */
 
-/* Makes room for rows x cols, keeping nothing; zeroed when asked. A matrix only ever grows; it has room for a
- * row where a member of a group has none. */
-static ra_status room(ra_matrix *matrix, size_t rows, size_t cols, bool zeroed, ra_error *err) {
-    if (rows == 0) rows = 1;
-    if (rows * cols > matrix->rows * matrix->cols) {
-        ra_matrix_release(matrix);
-        return ra_matrix_init(matrix, rows, cols, err);
-    }
-    if (zeroed) memset(matrix->data, 0, rows * cols * sizeof *matrix->data);
+/* block [n] <- zeros */
+static ra_status zeros(const ra_loss_batch *batch, ra_block *block, size_t n, ra_error *err) {
+    RA_TRY(ra_block_reserve(block, batch->backend, n, err));
+    return ra_backend_operations(batch->backend)
+        ->combine(ra_backend_self(batch->backend), NULL, 0, NULL, 0, block->data, n, err);
+}
+
+/* gradients->entries: the host's numbers, one an entry. */
+static ra_status reserve_entries(ra_loss_gradients *gradients, size_t entries, ra_error *err) {
+    if (entries <= gradients->entry_capacity) return RA_OK;
+    ra_free(gradients->entries);
+    gradients->entry_capacity = 0;
+    gradients->entries = ra_malloc(entries, sizeof *gradients->entries);
+    if (!gradients->entries)
+        RA_FAIL_MEMORY(err, "the gradient of the codes", entries * sizeof *gradients->entries);
+    gradients->entry_capacity = entries;
     return RA_OK;
 }
 
-static ra_status room_for_values(ra_loss_gradients *gradients, size_t entries, ra_error *err) {
-    if (entries <= gradients->value_capacity) return RA_OK;
-    ra_free(gradients->value);
-    gradients->value_capacity = 0;
-    gradients->value = ra_malloc(entries, sizeof *gradients->value);
-    if (!gradients->value)
-        RA_FAIL_MEMORY(err, "the gradient of the codes", entries * sizeof *gradients->value);
-    gradients->value_capacity = entries;
-    return RA_OK;
+/* gradients->value <- those numbers. */
+static ra_status send_entries(const ra_loss_batch *batch, ra_loss_gradients *gradients, ra_error *err) {
+    size_t entries = ra_codes_entries(batch->codes);
+    gradients->has_value = entries > 0;
+    if (entries == 0) return RA_OK;
+    RA_TRY(ra_block_reserve(&gradients->value, batch->backend, entries, err));
+    return ra_backend_write(batch->backend, NULL, gradients->value.data, gradients->entries,
+                            entries * sizeof *gradients->entries, err);
 }
 
 void ra_loss_gradients_release(ra_loss_gradients *gradients) {
-    ra_matrix_release(&gradients->x_hat);
-    ra_matrix_release(&gradients->pre);
-    ra_matrix_release(&gradients->codes);
-    ra_matrix_release(&gradients->D);
-    ra_matrix_release(&gradients->scratch_wide);
-    ra_matrix_release(&gradients->scratch_narrow);
+    ra_block *const blocks[] = {
+        &gradients->x_hat, &gradients->pre,          &gradients->codes,          &gradients->D,
+        &gradients->value, &gradients->scratch_wide, &gradients->scratch_narrow, &gradients->scratch_rest};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_block_release(blocks[i]);
     ra_codes_release(&gradients->scratch_codes);
-    ra_free(gradients->value);
+    ra_free(gradients->entries);
     *gradients = (ra_loss_gradients){0};
 }
 
-/* ---- mse
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- mse ----------------------------------------------------------------------------------------------- */
 
 /* Writes the gradient with respect to x_hat; the terms below add to it. */
 static ra_status mse(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients, ra_error *err) {
     size_t n = batch->rows * batch->dimensions;
-    RA_TRY(room(&gradients->x_hat, batch->rows, batch->dimensions, false, err));
-    float *g = gradients->x_hat.data;
-    double sum = 0, all = batch_numbers(batch), scale = 2.0 / all;
-    for (size_t i = 0; i < n; i++) {
-        double gap = (double)batch->x_hat[i] - (double)batch->x[i];
-        sum += gap * gap;
-        g[i] = (float)(scale * gap);
-    }
-    *value = sum / all;
+    double all = batch_numbers(batch);
+    RA_TRY(ra_block_reserve(&gradients->x_hat, batch->backend, n, err));
+    RA_TRY(ra_backend_operations(batch->backend)
+               ->squared_error(ra_backend_self(batch->backend), NULL, batch->x_hat, batch->x, n, 2 / all,
+                               gradients->x_hat.data, &gradients->residual, err));
+    *value = gradients->residual / all;
     return RA_OK;
 }
 
@@ -90,16 +90,15 @@ static ra_status no_term(const ra_loss_batch *batch, double *value, ra_loss_grad
 static ra_status l1_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                          ra_error *err) {
     size_t entries = ra_codes_entries(batch->codes);
-    RA_TRY(room_for_values(gradients, entries, err));
+    RA_TRY(reserve_entries(gradients, entries, err));
     double sum = 0;
     for (size_t e = 0; e < entries; e++) {
         float z = batch->codes->value[e];
         sum += z < 0 ? -(double)z : (double)z;
-        gradients->value[e] = (float)(z < 0 ? -batch->penalty : batch->penalty);
+        gradients->entries[e] = (float)(z < 0 ? -batch->penalty : batch->penalty);
     }
-    gradients->has_value = entries > 0;
     *value = batch->penalty * sum;
-    return RA_OK;
+    return send_entries(batch, gradients, err);
 }
 
 /* ---- auxk
@@ -110,97 +109,131 @@ static ra_status l1_term(const ra_loss_batch *batch, double *value, ra_loss_grad
  *     penalty mean(e^2),  e = r - a D
  * With g = 2 penalty / (B d) e:  dx_hat -= g,  da = -g D^T,  dD = -a^T g. da goes on to pre where pre > 0,
  * and to z with the other sign. r is not detached. */
-typedef struct unchosen_job {
-    const ra_loss_batch *batch;
-    float *out; /* [B,K] relu(pre) - z */
-} unchosen_job;
-
-enum { ROWS_PER_PART = 16 };
-
-static void unchosen_part(void *context, size_t part) {
-    const unchosen_job *job = context;
-    const ra_codes *codes = job->batch->codes;
-    size_t K = job->batch->concepts;
-    for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->batch->rows; b++) {
-        const float *pre = job->batch->pre + b * K;
-        float *row = job->out + b * K;
-        for (size_t k = 0; k < K; k++) row[k] = pre[k] > 0 ? pre[k] : 0;
-        for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++)
-            row[codes->index[e]] -= codes->value[e];
+static ra_status choose_rest(const ra_loss_batch *batch, ra_loss_gradients *gradients, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(batch->backend);
+    void *self = ra_backend_self(batch->backend);
+    size_t B = batch->rows, K = batch->concepts;
+    ra_codes *a = &gradients->scratch_codes;
+    if (K / 2 == 0) { /* none are chosen */
+        RA_TRY(ra_codes_reserve(a, B, K, 0, err));
+        memset(a->start, 0, (B + 1) * sizeof *a->start);
+        return RA_OK;
     }
+    float *rest = gradients->scratch_wide.data;
+    RA_TRY(ops->relu(self, NULL, batch->pre, rest, B * K, err));
+    RA_TRY(ops->put(self, NULL, batch->codes, -1, batch->codes->value, rest, err));
+    return ops->top_k(self, NULL, rest, B, K, K / 2, 0, a, err);
+}
+
+/* scratch_narrow <- g, and with it dx_hat and the sum of e^2. */
+static ra_status predict_rest(const ra_loss_batch *batch, double scale, double *sum,
+                              ra_loss_gradients *gradients, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(batch->backend);
+    void *self = ra_backend_self(batch->backend);
+    size_t d = batch->dimensions, n = batch->rows * d;
+    float *g = gradients->scratch_narrow.data, *r = gradients->scratch_rest.data;
+    RA_TRY(ops->combine(self, NULL, 1, batch->x, 0, r, n, err));
+    RA_TRY(ops->combine(self, NULL, -1, batch->x_hat, 1, r, n, err));
+    RA_TRY(ops->decode(self, NULL, &gradients->scratch_codes, RA_F32, batch->D, d, g, err));
+    RA_TRY(ops->squared_error(self, NULL, g, r, n, scale, g, sum, err)); /* the gradient of a D: -g */
+    return ops->combine(self, NULL, 1, g, 1, gradients->x_hat.data, n, err);
+}
+
+/* What is chosen has pre > z, so that only below a negative code, which a pursuit gives, pre may be negative,
+ * too: then a's values, which nobody needs any more, become da without those. */
+static ra_status mask_negative(const ra_loss_batch *batch, ra_loss_gradients *gradients, bool *masked,
+                               ra_error *err) {
+    ra_codes *a = &gradients->scratch_codes;
+    size_t entries = ra_codes_entries(a), bytes = entries * sizeof(float);
+    *masked = false;
+    for (size_t e = 0; e < ra_codes_entries(batch->codes) && !*masked; e++)
+        *masked = batch->codes->value[e] < 0;
+    if (!*masked) return RA_OK;
+    float *block = gradients->value.data;
+    RA_TRY(reserve_entries(gradients, entries, err));
+    RA_TRY(ra_backend_read(batch->backend, NULL, a->value, block, bytes, err));
+    RA_TRY(ra_backend_operations(batch->backend)
+               ->pick(ra_backend_self(batch->backend), NULL, a, batch->pre, 0, block, err));
+    RA_TRY(ra_backend_read(batch->backend, NULL, gradients->entries, block, bytes, err));
+    for (size_t e = 0; e < entries; e++)
+        if (!(gradients->entries[e] > 0)) a->value[e] = 0;
+    return RA_OK;
 }
 
 static ra_status auxk_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                            ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(batch->backend);
     void *self = ra_backend_self(batch->backend);
-    size_t B = batch->rows, d = batch->dimensions, K = batch->concepts, n = B * d;
-    ra_codes *a = &gradients->scratch_codes;
-    RA_TRY(room(&gradients->scratch_wide, B, K, false, err));
-    RA_TRY(room(&gradients->scratch_narrow, B, d, false, err));
-    RA_TRY(room(&gradients->pre, B, K, true, err));
-    RA_TRY(room(&gradients->codes, B, K, true, err));
-    RA_TRY(room(&gradients->D, K, d, true, err));
-    unchosen_job job = {batch, gradients->scratch_wide.data};
-    ra_pool_run(ra_backend_pool(batch->backend), ra_pool_parts(B, ROWS_PER_PART), unchosen_part, &job);
-    float *g = gradients->scratch_narrow.data, *dx_hat = gradients->x_hat.data;
-    *value = 0;
-    if (K / 2 > 0)
-        RA_TRY(ops->top_k(self, NULL, job.out, B, K, K / 2, 0, a, err));
-    else
-        RA_TRY(ra_codes_reserve(a, 0, K, 0, err));
-    if (a->rows == B)
-        RA_TRY(ops->decode(self, NULL, a, RA_F32, batch->D, d, g, err)); /* a D */
-    else
-        memset(g, 0, n * sizeof *g);
-    double sum = 0, all = batch_numbers(batch), scale = 2 * batch->penalty / all;
-    for (size_t i = 0; i < n; i++) {
-        double rest = (double)batch->x[i] - (double)batch->x_hat[i] - (double)g[i];
-        sum += rest * rest;
-        g[i] = (float)(-scale * rest); /* the gradient of a D */
-        dx_hat[i] += g[i];
-    }
+    size_t B = batch->rows, d = batch->dimensions, K = batch->concepts;
+    const ra_codes *a = &gradients->scratch_codes;
+    double sum, all = batch_numbers(batch);
+    bool masked;
+    RA_TRY(ra_block_reserve(&gradients->scratch_wide, batch->backend, B * K, err));
+    RA_TRY(ra_block_reserve(&gradients->scratch_narrow, batch->backend, B * d, err));
+    RA_TRY(ra_block_reserve(&gradients->scratch_rest, batch->backend, B * d, err));
+    RA_TRY(zeros(batch, &gradients->pre, B * K, err));
+    RA_TRY(zeros(batch, &gradients->codes, B * K, err));
+    RA_TRY(zeros(batch, &gradients->D, K * d, err));
+    RA_TRY(choose_rest(batch, gradients, err));
+    RA_TRY(predict_rest(batch, 2 * batch->penalty / all, &sum, gradients, err));
     *value = batch->penalty * sum / all;
-    if (a->rows != B) return RA_OK;
+    const float *g = gradients->scratch_narrow.data;
     RA_TRY(ops->accumulate(self, NULL, a, a->value, g, d, gradients->D.data, err));
-    size_t entries = ra_codes_entries(a);
-    RA_TRY(room_for_values(gradients, entries, err));
-    RA_TRY(ops->decode_gradient(self, NULL, a, g, batch->D, d, gradients->value,
-                                err)); /* da; `value` as scratch */
-    for (size_t b = 0; b < B; b++)
-        for (size_t e = a->start[b]; e < a->start[b + 1]; e++) {
-            size_t i = b * K + (size_t)a->index[e];
-            gradients->pre.data[i] = batch->pre[i] > 0 ? gradients->value[e] : 0;
-            gradients->codes.data[i] = -gradients->value[e];
-        }
+    RA_TRY(ra_block_reserve(&gradients->value, batch->backend, ra_codes_entries(a), err));
+    float *da = gradients->value.data; /* as scratch */
+    RA_TRY(ops->decode_gradient(self, NULL, a, g, batch->D, d, da, err));
+    RA_TRY(ops->put(self, NULL, a, -1, da, gradients->codes.data, err));
+    RA_TRY(mask_negative(batch, gradients, &masked, err));
+    RA_TRY(ops->put(self, NULL, a, 1, masked ? a->value : da, gradients->pre.data, err));
     gradients->has_pre = gradients->has_codes = gradients->has_D = true;
     return RA_OK;
 }
 
-/* ---- reanimate
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- reanimate ----------------------------------------------------------------------------------------- */
+
+/* alive [K] <- 1 for a latent active in the batch of all members. */
+static ra_status find_alive(const ra_loss_batch *batch, uint8_t *alive, ra_error *err) {
+    memset(alive, 0, batch->concepts);
+    for (size_t e = 0; e < ra_codes_entries(batch->codes); e++) alive[batch->codes->index[e]] = 1;
+    return ra_group_unite(batch->group, alive, batch->concepts, err);
+}
+
+/* sums [K]: those of pre over the rows; they become the gradient of a row, the same for each. */
+static ra_status reanimate(const ra_loss_batch *batch, const uint8_t *alive, double *sums, double *value,
+                           ra_loss_gradients *gradients, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(batch->backend);
+    void *self = ra_backend_self(batch->backend);
+    size_t B = batch->rows, K = batch->concepts, dead = 0;
+    for (size_t k = 0; k < K; k++) dead += !alive[k];
+    gradients->has_pre = dead > 0;
+    *value = 0;
+    if (dead == 0) return RA_OK;
+    double sum = 0, scale = -batch->penalty / ((double)dead + 1e-6);
+    RA_TRY(ra_block_reserve(&gradients->pre, batch->backend, B * K, err));
+    RA_TRY(ra_block_reserve(&gradients->scratch_wide, batch->backend, K, err));
+    RA_TRY(ops->column_sums(self, NULL, batch->pre, B, K, NULL, sums, err));
+    for (size_t k = 0; k < K; k++) {
+        sum += alive[k] ? 0 : sums[k];
+        sums[k] = alive[k] ? 0 : scale;
+    }
+    *value = scale * sum;
+    RA_TRY(ra_backend_write_doubles(batch->backend, gradients->scratch_wide.data, sums, K, err));
+    return ops->spread(self, NULL, gradients->scratch_wide.data, gradients->pre.data, B, K, err);
+}
 
 ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                               ra_error *err) {
-    size_t B = batch->rows, K = batch->concepts;
-    RA_TRY(room(&gradients->pre, B, K, true, err));
-    RA_TRY(room(&gradients->scratch_wide, 1, K, true, err)); /* more than the K bytes that are needed */
-    uint8_t *alive = (uint8_t *)gradients->scratch_wide.data;
-    for (size_t e = 0; e < ra_codes_entries(batch->codes); e++) alive[batch->codes->index[e]] = 1;
-    RA_TRY(ra_group_unite(batch->group, alive, K, err));
-    size_t dead = 0;
-    for (size_t k = 0; k < K; k++) dead += !alive[k];
-    double sum = 0, scale = -batch->penalty / ((double)dead + 1e-6);
-    for (size_t b = 0; b < B && dead > 0; b++)
-        for (size_t k = 0; k < K; k++) {
-            if (alive[k]) continue;
-            sum += (double)batch->pre[b * K + k];
-            gradients->pre.data[b * K + k] = (float)scale;
-        }
-    gradients->has_pre = dead > 0;
-    *value = scale * sum;
-    return RA_OK;
+    size_t K = batch->concepts;
+    double *sums = ra_malloc(K, sizeof *sums);
+    uint8_t *alive = ra_malloc(K, sizeof *alive);
+    ra_status status = RA_OK;
+    if (!sums || !alive)
+        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the reanimation of %zu latents", K);
+    if (status == RA_OK) status = find_alive(batch, alive, err);
+    if (status == RA_OK) status = reanimate(batch, alive, sums, value, gradients, err);
+    ra_free(sums);
+    ra_free(alive);
+    return status;
 }
 
 /* ---- elastic: (1 - alpha) mean|z| + alpha mean(D^2)
@@ -208,26 +241,25 @@ ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss
 
 static ra_status elastic_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                               ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(batch->backend);
+    void *self = ra_backend_self(batch->backend);
     size_t K = batch->concepts, n = K * batch->dimensions, entries = ra_codes_entries(batch->codes);
     double alpha = batch->penalty, l1 = (1 - alpha) / (batch_rows(batch) * (double)K);
     double l2 =
         alpha / (double)n / (double)ra_group_size(batch->group); /* a member's share of what all see */
-    double size = 0, squares = 0;
-    RA_TRY(room_for_values(gradients, entries, err));
-    RA_TRY(room(&gradients->D, K, batch->dimensions, false, err));
+    double size = 0, squares;
+    RA_TRY(reserve_entries(gradients, entries, err));
+    RA_TRY(ra_block_reserve(&gradients->D, batch->backend, n, err));
     for (size_t e = 0; e < entries; e++) {
         float z = batch->codes->value[e];
         size += fabs((double)z);
-        gradients->value[e] = (float)(z < 0 ? -l1 : l1);
+        gradients->entries[e] = (float)(z < 0 ? -l1 : l1);
     }
-    for (size_t i = 0; i < n; i++) {
-        squares += (double)batch->D[i] * (double)batch->D[i];
-        gradients->D.data[i] = (float)(2 * l2 * (double)batch->D[i]);
-    }
-    gradients->has_value = entries > 0;
+    RA_TRY(ops->dot(self, NULL, batch->D, batch->D, n, &squares, err));
+    RA_TRY(ops->combine(self, NULL, (float)(2 * l2), batch->D, 0, gradients->D.data, n, err));
     gradients->has_D = true;
     *value = l1 * size + l2 * squares;
-    return RA_OK;
+    return send_entries(batch, gradients, err);
 }
 
 /* ---- hoyer and kappa_4: the mean over rows of a score of each row's values
@@ -275,14 +307,13 @@ static ra_status score_rows(const ra_loss_batch *batch, row_score *score, double
                             ra_loss_gradients *gradients, ra_error *err) {
     const ra_codes *codes = batch->codes;
     double sum = 0, scale = batch->penalty / batch_rows(batch);
-    RA_TRY(room_for_values(gradients, ra_codes_entries(codes), err));
+    RA_TRY(reserve_entries(gradients, ra_codes_entries(codes), err));
     for (size_t b = 0; b < batch->rows; b++) {
         size_t first = codes->start[b], count = codes->start[b + 1] - first;
-        sum += score(codes->value + first, count, batch->concepts, scale, gradients->value + first);
+        sum += score(codes->value + first, count, batch->concepts, scale, gradients->entries + first);
     }
-    gradients->has_value = ra_codes_entries(codes) > 0;
     *value = scale * sum;
-    return RA_OK;
+    return send_entries(batch, gradients, err);
 }
 
 static ra_status hoyer_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
@@ -339,7 +370,7 @@ ra_status ra_loss_evaluate(ra_loss loss, const ra_loss_batch *batch, double *val
 
 ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *g) {
     return (ra_sae_gradients){.x_hat = g->x_hat.data,
-                              .value = g->has_value ? g->value : NULL,
+                              .value = g->has_value ? g->value.data : NULL,
                               .codes = g->has_codes ? g->codes.data : NULL,
                               .pre = g->has_pre ? g->pre.data : NULL,
                               .D = g->has_D ? g->D.data : NULL,

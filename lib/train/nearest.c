@@ -53,8 +53,8 @@ void ra_nearest_release(ra_nearest *nearest) {
     ra_free(nearest->query_norm);
     ra_free(nearest->query_low);
     ra_free(nearest->score);
-    ra_held_release(&nearest->asked);
-    ra_held_release(&nearest->room);
+    ra_block_release(&nearest->asked.block);
+    ra_block_release(&nearest->room);
     *nearest = (ra_nearest){0};
 }
 
@@ -127,8 +127,8 @@ static void point_part(void *context, size_t part) {
 
 static ra_status search_tile(ra_nearest *nearest, point_job *job, const float *points, ra_error *err) {
     size_t d = job->set->dimensions;
-    RA_TRY(ra_products(&nearest->room, nearest->backend, nearest->asked.vectors, job->rows,
-                       points + job->first * d, job->count, d, nearest->score, err));
+    RA_TRY(ra_score_products(&nearest->room, nearest->backend, nearest->asked.vectors, job->rows,
+                             points + job->first * d, job->count, d, nearest->score, err));
     ra_pool_run(nearest->block.pool, ra_pool_parts(job->rows, PART_ROWS), point_part, job);
     return RA_OK;
 }

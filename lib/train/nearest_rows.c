@@ -71,8 +71,8 @@ static ra_status search_block(ra_nearest *nearest, rows_job *job, ra_error *err)
         RA_TRY(ra_held_set(&nearest->asked, nearest->backend, nearest->query, job->rows * d, err));
         for (job->first = 0; job->first < nearest->points.count; job->first += job->count) {
             job->count = least(nearest->points.count - job->first, RA_NEAREST_TILE_POINTS);
-            RA_TRY(ra_products(&nearest->room, nearest->backend, points + job->first * d, job->count,
-                               nearest->asked.vectors, job->rows, d, nearest->score, err));
+            RA_TRY(ra_score_products(&nearest->room, nearest->backend, points + job->first * d, job->count,
+                                     nearest->asked.vectors, job->rows, d, nearest->score, err));
             ra_pool_run(nearest->block.pool, ra_pool_parts(job->count, PART_POINTS), rows_part, job);
         }
     }

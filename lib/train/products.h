@@ -12,18 +12,16 @@
 
 /* Vectors where the backend can read them. {0} holds nothing. */
 typedef struct ra_held {
-    ra_backend *backend;  /* not owned */
-    const float *vectors; /* backend memory: the host's own, or `block` */
-    void *block;
-    size_t bytes;
+    const float *vectors; /* backend memory: the host's own, or the block's */
+    ra_block block;
 } ra_held;
 
-/* Holds n numbers of the host's, which must stay as they are while they are held. */
+/* Holds n numbers of the host's, which must stay as they are while they are held. Released with
+ * ra_block_release() of its block. */
 ra_status ra_held_set(ra_held *held, ra_backend *backend, const float *host, size_t n, ra_error *err);
-void ra_held_release(ra_held *held); /* leaves {0} */
 
-/* score [m,n], host memory <- -2 a b^T, a [m,d] and b [n,d] backend memory. room: of a device's scores. */
-ra_status ra_products(ra_held *room, ra_backend *backend, const float *a, size_t m, const float *b, size_t n,
-                      size_t d, float *score, ra_error *err);
+/* score [m,n], host memory <- -2 a b^T, a [m,d] and b [n,d] backend memory. room: for scores on a device. */
+ra_status ra_score_products(ra_block *room, ra_backend *backend, const float *a, size_t m, const float *b,
+                            size_t n, size_t d, float *score, ra_error *err);
 
 #endif

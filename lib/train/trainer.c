@@ -17,8 +17,7 @@ struct ra_trainer {
     int64_t *last_active; /* [K] step at which a latent was active last; 0: never */
     ra_sae_pass pass;
     ra_loss_gradients gradients;
-    void *x; /* the batch in backend memory; NULL where the host's is that */
-    size_t x_bytes;
+    ra_block x;         /* the batch on a device */
     char step_text[24]; /* `done` as metadata, while a writer uses it */
 };
 
@@ -105,8 +104,7 @@ void ra_trainer_free(ra_trainer *trainer) {
     if (!trainer) return;
     ra_moments_release(&trainer->moments);
     ra_free(trainer->last_active);
-    ra_backend *backend = ra_sae_backend(trainer->sae);
-    ra_backend_operations(backend)->deallocate(ra_backend_self(backend), trainer->x);
+    ra_block_release(&trainer->x);
     ra_sae_pass_release(&trainer->pass);
     ra_loss_gradients_release(&trainer->gradients);
     ra_free(trainer);
@@ -214,12 +212,12 @@ static ra_status evaluate_loss(ra_trainer *trainer, const float *x, double *loss
 static ra_status take_batch(ra_trainer *trainer, const float *host, size_t rows, const float **x,
                             ra_error *err) {
     ra_backend *backend = ra_sae_backend(trainer->sae);
-    size_t bytes = rows * trainer->dimensions * sizeof *host;
+    size_t n = rows * trainer->dimensions;
     *x = host;
     if (ra_backend_operations(backend)->host_memory) return RA_OK;
-    RA_TRY(ra_backend_grow(backend, &trainer->x, &trainer->x_bytes, bytes, err));
-    *x = trainer->x;
-    return ra_backend_put(backend, trainer->x, host, bytes, err);
+    RA_TRY(ra_block_reserve(&trainer->x, backend, n, err));
+    *x = trainer->x.data;
+    return ra_backend_write(backend, NULL, trainer->x.data, host, n * sizeof *host, err);
 }
 
 ra_status ra_trainer_step(ra_trainer *trainer, const float *host, size_t rows, ra_train_progress *progress,

@@ -60,7 +60,7 @@ static void assert_code_gradient(const fixture *f, const char *name) {
     }
     for (size_t b = 0; f->g.has_value && b < f->codes.rows; b++)
         for (size_t e = f->codes.start[b]; e < f->codes.start[b + 1]; e++)
-            all[b * f->codes.latents + (size_t)f->codes.index[e]] = f->g.value[e];
+            all[b * f->codes.latents + (size_t)f->codes.index[e]] = f->g.value.data[e];
     for (size_t i = 0; f->g.has_codes && i < n; i++) all[i] += f->g.codes.data[i];
     assert_close(all, expected, n, 1e-6);
     ra_free(expected);
@@ -381,7 +381,7 @@ START_TEST(test_backward_matches_finite_differences) {
         loss_of(&s);
         ra_sae_gradients gradients = ra_loss_sae_gradients(&s.g);
         ra_ok(ra_sae_backward(s.sae, s.x, &s.pass, &gradients, &err));
-        ra_sae_gradient(s.sae, &s.pass, i, gradient);
+        ra_ok(ra_sae_gradient(s.sae, &s.pass, i, gradient, &err));
         for (size_t j = 0; j < n; j++) {
             const float h = 2e-3f, kept = p[i].value[j];
             p[i].value[j] = kept + h;
