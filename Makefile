@@ -106,10 +106,10 @@ CUDA_HOME   = $(abspath $(dir $(realpath $(NVCC)))/..)
 CUDA_KNOWN  = $(filter 75 80 86 89 90 100 120,$(patsubst sm_%,%,$(shell $(NVCC) --list-gpu-code)))
 CUDA_CODE   = $(foreach n,$(CUDA_KNOWN),-gencode=arch=compute_$n,code=sm_$n) \
   $(foreach n,$(firstword $(CUDA_KNOWN)) $(lastword $(CUDA_KNOWN)),-gencode=arch=compute_$n,code=compute_$n)
-CUDA_PARTS := $(patsubst %.c,$(OUT)/obj/cuda/%.o,$(CUDA_SRC)) $(patsubst %.cu,$(OUT)/obj/cuda/%.o,$(CUDA_KERNELS))
+CUDA_PARTS := $(patsubst %.c,$(OUT)/obj/cuda/%.o,$(CUDA_SRC)) $(patsubst %,$(OUT)/obj/cuda/%.o,$(CUDA_KERNELS))
 
 cuda: $(CUDA) ## build the CUDA plugin alone; print what its kernels take
-	$(Q)$(if $(CUDA),awk -f lib/backend/cuda/registers.awk $(patsubst %.cu,$(OUT)/obj/cuda/%.txt,$(CUDA_KERNELS)),echo 'make cuda needs nvcc of CUDA 12 or later' >&2; false)
+	$(Q)$(if $(CUDA),awk -f lib/backend/cuda/registers.awk $(patsubst %,$(OUT)/obj/cuda/%.txt,$(CUDA_KERNELS)),echo 'make cuda needs nvcc of CUDA 12 or later' >&2; false)
 
 $(OUT)/librasae-cuda.so: $(CUDA_PARTS)
 	$(call say,LINK,$@)
@@ -119,7 +119,7 @@ $(OUT)/obj/cuda/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -isystem $(CUDA_HOME)/include $(CFLAGS) -fPIC -c -o $@ $<
 
-$(OUT)/obj/cuda/%.o: %.cu
+$(OUT)/obj/cuda/%.cu.o: %.cu
 	$(call say,NVCC,$<)
 	$(Q)mkdir -p $(@D) && $(NVCC) -std=c++17 -O3 $(CUDA_CODE) -Ilib -MMD -MP -Xptxas -v -Werror all-warnings \
 	  -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra -c -o $@ $< 2>$(@:.o=.txt) || { cat $(@:.o=.txt); false; }
@@ -127,7 +127,7 @@ $(OUT)/obj/cuda/%.o: %.cu
 # The same sources over tests/emulation in place of CUDA. Kernels and emulation are not sanitized: a sanitizer would not
 # follow the threads' stacks.
 EMULATION   := $(patsubst %.c,$(OUT)/obj/emulated/%.o,$(CUDA_SRC) $(sort $(wildcard tests/emulation/*.c))) \
-  $(patsubst %.cu,$(OUT)/obj/emulated/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
+  $(patsubst %,$(OUT)/obj/emulated/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
 $(OUT)/obj/emulated/tests/%: OPTIMIZE := -O2
 
 $(OUT)/tests/librasae-cuda-emulated.so: $(EMULATION)
@@ -139,7 +139,7 @@ $(OUT)/obj/emulated/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests/emulation $(CFLAGS) -fPIC -c -o $@ $<
 
-$(OUT)/obj/emulated/%.o: %.cu
+$(OUT)/obj/emulated/%.cu.o: %.cu
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS) -Itests/emulation -std=c++17 -g -O2 -Wall -Wextra -Wno-unknown-pragmas -fPIC \
 	  -fvisibility=hidden -fno-math-errno -MMD -MP -x c++ -c -o $@ $<

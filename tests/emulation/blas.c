@@ -4,9 +4,11 @@
 
 #include <cblas.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct emulation_blas {
     cudaStream_t stream;
+    cublasMath_t mode;
 };
 
 static size_t live;
@@ -61,27 +63,47 @@ cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream) {
     return blas_end(code);
 }
 
+cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMath_t mode) {
+    cudaError_t code = emulation_begin();
+    if (code == cudaSuccess) handle->mode = mode;
+    return blas_end(code);
+}
+
 typedef struct gemm_task {
     emulation_task task;
     enum CBLAS_TRANSPOSE transpose_a, transpose_b;
     blasint m, n, k, lda, ldb, ldc;
     float alpha, beta;
     const float *a, *b;
+    size_t bytes_a, bytes_b;
     float *c;
+    bool tf32;
 } gemm_task;
-
-static void run_gemm(emulation_task *task) {
-    gemm_task *g = (gemm_task *)(void *)task;
-    emulation_unlock_memory();
-    cblas_sgemm(CblasColMajor, g->transpose_a, g->transpose_b, g->m, g->n, g->k, g->alpha, g->a, g->lda, g->b,
-                g->ldb, g->beta, g->c, g->ldc);
-    emulation_lock_memory("a matrix product");
-    free(g);
-}
 
 /* The bytes from the first to the last element of a matrix by columns. */
 static size_t extent(int64_t rows, int64_t columns, int64_t ld) {
     return columns ? (size_t)((columns - 1) * ld + rows) * sizeof(float) : 0;
+}
+
+/* TF32: a float32 with the upper 10 bits of its mantissa, rounded to the nearest. */
+static float *rounded(const float *x, size_t bytes) {
+    uint32_t *copy = malloc(bytes ? bytes : 1);
+    if (!copy) emulation_fault("no memory for the factors of a matrix product");
+    memcpy(copy, x, bytes);
+    for (size_t i = 0; i < bytes / sizeof *copy; i++) copy[i] = (copy[i] + 0x1000u) & ~0x1fffu;
+    return (float *)(void *)copy;
+}
+
+static void run_gemm(emulation_task *task) {
+    gemm_task *g = (gemm_task *)(void *)task;
+    emulation_unlock_memory();
+    float *a = g->tf32 ? rounded(g->a, g->bytes_a) : NULL, *b = g->tf32 ? rounded(g->b, g->bytes_b) : NULL;
+    cblas_sgemm(CblasColMajor, g->transpose_a, g->transpose_b, g->m, g->n, g->k, g->alpha, a ? a : g->a,
+                g->lda, b ? b : g->b, g->ldb, g->beta, g->c, g->ldc);
+    free(a);
+    free(b);
+    emulation_lock_memory("a matrix product");
+    free(g);
 }
 
 cublasStatus_t cublasSgemm_64(cublasHandle_t handle, cublasOperation_t transpose_a,
@@ -119,7 +141,10 @@ cublasStatus_t cublasSgemm_64(cublasHandle_t handle, cublasOperation_t transpose
                      .beta = *beta,
                      .a = a,
                      .b = b,
-                     .c = c};
+                     .bytes_a = k ? extent(rows_a, columns_a, lda) : 0,
+                     .bytes_b = k ? extent(rows_b, columns_b, ldb) : 0,
+                     .c = c,
+                     .tf32 = handle->mode == CUBLAS_TF32_TENSOR_OP_MATH};
     emulation_submit(handle->stream, &g->task);
     return blas_end(cudaSuccess);
 }

@@ -70,6 +70,7 @@ struct cudaPointerAttributes {
     enum cudaMemoryType type;
 };
 cudaError_t cudaMalloc(void **block, size_t bytes);
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total);
 cudaError_t cudaFree(void *block);
 cudaError_t cudaMallocHost(void **block, size_t bytes);
 cudaError_t cudaFreeHost(void *block);

@@ -27,6 +27,12 @@ typedef size_t emulation_live_fn(const char **text);
 typedef void emulation_machine_fn(int driver, int devices, int generation);
 #define EMULATION_MACHINE "emulation_machine"
 
+/* How many bytes of device memory there are (at the start 16 GiB, or what the environment variable
+ * EMULATION_MEMORY says, for programs that a test cannot reach into). An allocation beyond it fails with
+ * cudaErrorMemoryAllocation. */
+typedef void emulation_set_memory_fn(size_t bytes);
+#define EMULATION_SET_MEMORY "emulation_set_memory"
+
 /* Whether every kernel runs twice, in opposite orders of its blocks and threads, and has to give the same
  * bytes (it does at the start). */
 typedef void emulation_run_twice_fn(int twice);

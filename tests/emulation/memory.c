@@ -3,9 +3,10 @@
  * A block of the device ends at the end of a page, and a page that nobody may touch stands before and behind
  * it: reading or writing past its end is a fault at once. Its pages are closed to the host (PROT_NONE) except
  * while a copy or a kernel runs. It begins as NaN in every byte, and so do the bytes before it in its first
- * page and the up to 15 behind it; those are looked at after each kernel. A freed block stays closed for
- * ever, so that a later use of it is found. */
+ * page and the up to 15 behind it; those are looked at after each kernel. A freed block stays closed
+ * until hundreds of others have been freed, so that a later use of it is found. */
 #include "device.h"
+#include "emulation.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PAGE = 4096, ALIGNMENT = 16, FILL = 0xff };
+enum { PAGE = 4096, ALIGNMENT = 16, FILL = 0xff, MOST_FREED = 400 };
 
 typedef struct block {
     struct block *next;
@@ -26,6 +27,23 @@ typedef struct block {
 } block;
 
 static block *blocks;
+static size_t limit = (size_t)16 << 30, used; /* bytes of device memory: all, and those of live blocks */
+
+__attribute__((visibility("default"))) emulation_set_memory_fn emulation_set_memory;
+
+void emulation_set_memory(size_t bytes) {
+    limit = bytes;
+}
+
+static size_t left(void) {
+    return used < limit ? limit - used : 0;
+}
+
+/* For a program that a test cannot reach into. */
+__attribute__((constructor)) static void read_limit(void) {
+    const char *bytes = getenv("EMULATION_MEMORY");
+    if (bytes) limit = strtoull(bytes, NULL, 10);
+}
 
 static const char *const kind_names[] = {"ordinary memory", "pinned memory", "device memory"};
 
@@ -81,12 +99,13 @@ static cudaError_t block_new(void **place, size_t bytes, enum cudaMemoryType kin
     cudaError_t code = emulation_begin();
     if (code != cudaSuccess) return emulation_end(code);
     if (bytes == 0) emulation_fault("an allocation of no bytes");
+    if (bytes > (kind == cudaMemoryTypeDevice ? left() : (size_t)1 << 40))
+        return emulation_end(cudaErrorMemoryAllocation);
     size_t padded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT,
            page_bytes = (padded + PAGE - 1) / PAGE * PAGE;
     block *b = calloc(1, sizeof *b);
-    char *mapped = bytes > (size_t)1 << 40 ? MAP_FAILED
-                                           : mmap(NULL, page_bytes + 2 * PAGE, PROT_NONE,
-                                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *mapped =
+        mmap(NULL, page_bytes + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (!b || mapped == MAP_FAILED) {
         free(b);
         return emulation_end(cudaErrorMemoryAllocation);
@@ -96,7 +115,10 @@ static cudaError_t block_new(void **place, size_t bytes, enum cudaMemoryType kin
     b->data = b->pages + page_bytes - padded;
     protect(b, PROT_READ | PROT_WRITE);
     memset(b->pages, FILL, page_bytes);
-    if (kind == cudaMemoryTypeDevice) protect(b, PROT_NONE);
+    if (kind == cudaMemoryTypeDevice) {
+        protect(b, PROT_NONE);
+        used += bytes;
+    }
     blocks = b;
     *place = b->data;
     return emulation_end(cudaSuccess);
@@ -109,6 +131,26 @@ static void check_edges(const block *b, const char *after) {
             emulation_fault("%s wrote byte %ld of a block of %zu bytes of %s", after, (long)(c - b->data),
                             b->bytes, kind_names[b->kind]);
     }
+}
+
+static void unmap(block *b) {
+    munmap(b->pages - PAGE, b->page_bytes + 2 * PAGE);
+    free(b);
+}
+
+/* The oldest of those that are freed goes: every look at an address goes through them all. */
+static void forget_one(void) {
+    block **oldest = NULL;
+    size_t freed = 0;
+    for (block **place = &blocks; *place; place = &(*place)->next)
+        if ((*place)->freed) {
+            freed++;
+            oldest = place;
+        }
+    if (freed <= MOST_FREED) return;
+    block *gone = *oldest;
+    *oldest = gone->next;
+    unmap(gone);
 }
 
 static cudaError_t block_free(void *address, enum cudaMemoryType kind) {
@@ -124,11 +166,20 @@ static cudaError_t block_free(void *address, enum cudaMemoryType kind) {
     protect(b, PROT_NONE);
     madvise(b->pages, b->page_bytes, MADV_DONTNEED);
     b->freed = true;
+    if (kind == cudaMemoryTypeDevice) used -= b->bytes;
+    forget_one();
     return emulation_end(code);
 }
 
 cudaError_t cudaMalloc(void **place, size_t bytes) {
     return block_new(place, bytes, cudaMemoryTypeDevice);
+}
+
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
+    cudaError_t code = emulation_begin();
+    *available = left();
+    *total = limit;
+    return emulation_end(code);
 }
 
 cudaError_t cudaFree(void *address) {
@@ -233,7 +284,6 @@ void emulation_memory_end(void) {
     while (blocks) {
         block *b = blocks;
         blocks = b->next;
-        munmap(b->pages - PAGE, b->page_bytes + 2 * PAGE);
-        free(b);
+        unmap(b);
     }
 }

@@ -26,6 +26,7 @@ emulated emulated_open(void) {
     find(device.library, EMULATION_CALLS, &device.calls);
     find(device.library, EMULATION_LIVE, &device.live);
     find(device.library, EMULATION_MACHINE, &device.machine);
+    find(device.library, EMULATION_SET_MEMORY, &device.set_memory);
     find(device.library, EMULATION_RUN_TWICE, &device.run_twice);
     find(device.library, EMULATION_FAIL_MEMORY, &device.fail_memory);
     find(device.library, EMULATION_PLANT, &device.plant);

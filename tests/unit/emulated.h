@@ -11,6 +11,7 @@ typedef struct emulated {
     emulation_calls_fn *calls;
     emulation_live_fn *live;
     emulation_machine_fn *machine;
+    emulation_set_memory_fn *set_memory;
     emulation_run_twice_fn *run_twice;
     emulation_fail_memory_fn *fail_memory;
     emulation_plant_fn *plant;

@@ -1,5 +1,5 @@
 /* What is the CUDA plugin's own, over an emulated device: why it cannot be used, copies through staging
- * buffers, streams and threads, numbers that are none, and failures of every call in turn. Its arithmetic is
+ * buffers, streams and threads, numbers that are none, and a device that is gone. Its arithmetic is
  * tested beside the CPU's (test_backend.c). */
 #include "emulated.h"
 #include "harness.h"
@@ -140,6 +140,39 @@ START_TEST(test_a_stream_runs_in_order_and_only_when_waited_for) {
 }
 END_TEST
 
+/* ---- memory
+ * ------------------------------------------------------------------------------------------------------- */
+
+START_TEST(test_memory_that_is_left) {
+    enum { ALL = 1 << 20, PART = ALL / 4 };
+    emulated device = emulated_open();
+    device.set_memory(ALL);
+    ra_backend *backend = open_device();
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend), *block = NULL, *other = NULL;
+    size_t before, available, total;
+    ra_ok(ops->memory(self, &before, &total, &err));
+    ck_assert_uint_eq(total, ALL);
+    ck_assert_uint_le(before, ALL);
+    ra_ok(ops->allocate(self, PART, &block, &err));
+    ra_ok(ops->memory(self, &available, &total, &err));
+    ck_assert_uint_eq(available, before - PART);
+    ra_fails(ops->allocate(self, available + 1, &other, &err), RA_ERR_MEMORY,
+             "out of memory: a block on the device cuda:0 needs");
+    ck_assert_ptr_null(other);
+    ra_ok(ops->allocate(self, available, &other, &err));
+    ops->deallocate(self, other);
+    ops->deallocate(self, block);
+    ra_ok(ops->memory(self, &available, &total, &err));
+    ck_assert_uint_eq(available, before);
+    ra_backend_release(backend);
+    emulated_close(&device);
+}
+END_TEST
+
+/* ---- threads
+ * ------------------------------------------------------------------------------------------------------- */
+
 typedef struct worker {
     ra_backend *backend;
     bool own_stream;
@@ -232,175 +265,8 @@ START_TEST(test_atoms_of_another_type_are_refused) {
 }
 END_TEST
 
-/* ---- failures
+/* ---- a device that is gone
  * ------------------------------------------------------------------------------------------------------- */
-
-enum { ROWS = 5, LATENTS = 12, D_ = 8, LARGE = 300000, RESULTS = 7 };
-
-/* Something of everything. results: sums over what came back, the same every time. Gives up at the first
- * failure and frees what there is. */
-typedef struct run {
-    ra_backend *backend;
-    ra_backend_stream *stream;
-    void *blocks[6];
-    ra_codes top, over;
-    float *large;
-    double results[RESULTS];
-} run;
-
-static double total(const float *x, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)(i + 1);
-    return sum;
-}
-
-static ra_status work(run *r, ra_error *err) {
-    float scores[ROWS * LATENTS], atoms[LATENTS * D_], x[ROWS * D_], values[ROWS * LATENTS];
-    test_fill(scores, ROWS * LATENTS, 1);
-    test_fill(atoms, LATENTS * D_, 2);
-    test_fill(x, ROWS * D_, 3);
-#define STEP(call)                                                                                           \
-    do {                                                                                                     \
-        ra_status step_status_ = (call);                                                                     \
-        if (step_status_ != RA_OK) return step_status_;                                                      \
-    } while (0)
-    STEP(ra_backend_open(DEVICE, NULL, &r->backend, err));
-    const ra_backend_ops *ops = ra_backend_operations(r->backend);
-    void *self = ra_backend_self(r->backend);
-    STEP(ops->stream_new(self, &r->stream, err));
-    static const size_t sizes[] = {sizeof scores, sizeof atoms,  sizeof x,
-                                   sizeof x,      sizeof values, LARGE * sizeof(float)};
-    for (int i = 0; i < 6; i++) STEP(ops->allocate(self, sizes[i], &r->blocks[i], err));
-    float *s = r->blocks[0], *D = r->blocks[1], *g = r->blocks[2], *y = r->blocks[3], *v = r->blocks[4],
-          *large = r->blocks[5];
-    STEP(ops->upload(self, r->stream, s, scores, sizeof scores, err));
-    STEP(ops->upload(self, r->stream, D, atoms, sizeof atoms, err));
-    STEP(ops->upload(self, r->stream, g, x, sizeof x, err));
-    STEP(ops->top_k(self, r->stream, s, ROWS, LATENTS, 3, 0, &r->top, err));
-    r->results[0] = total(r->top.value, ra_codes_entries(&r->top));
-    STEP(ops->threshold(self, r->stream, s, ROWS, LATENTS, NULL, 0.25f, &r->over, err));
-    r->results[1] = total(r->over.value, ra_codes_entries(&r->over));
-    float kth;
-    STEP(ops->kth_largest(self, r->stream, s, ROWS * LATENTS, 7, &kth, err));
-    r->results[2] = (double)kth;
-    STEP(ops->decode(self, r->stream, &r->top, RA_F32, D, D_, y, err));
-    STEP(ops->decode_gradient(self, r->stream, &r->top, g, D, D_, v, err));
-    STEP(ops->accumulate(self, r->stream, &r->top, v, g, D_, D, err));
-    STEP(ops->accumulate(self, r->stream, &r->top, r->top.value, y, D_, D, err));
-    STEP(ops->gemm(self, r->stream, false, true, ROWS, LATENTS, D_, 1, g, D_, D, D_, 0, s, LATENTS, err));
-    STEP(ops->project_simplex(self, r->stream, s, ROWS, LATENTS, err));
-    STEP(ops->project_ball(self, r->stream, D, LATENTS, D_, 0.5f, err));
-    STEP(ops->combine(self, r->stream, 0.5f, y, 2, g, ROWS * D_, err));
-    STEP(ops->dot(self, r->stream, g, y, ROWS * D_, &r->results[3], err));
-    STEP(ops->download(self, r->stream, scores, s, sizeof scores, err));
-    STEP(ops->download(self, r->stream, atoms, D, sizeof atoms, err));
-    STEP(ops->download(self, r->stream, x, g, sizeof x, err));
-    STEP(ops->synchronize(self, r->stream, err));
-    r->results[4] = total(scores, ROWS * LATENTS) + total(atoms, LATENTS * D_) + total(x, ROWS * D_);
-    STEP(ops->upload(self, NULL, large, r->large, LARGE * sizeof(float), err));
-    const ra_adam_step step = {1e-2, 0.9, 0.999, 1e-8, 0.1, 0.001, 1, 0};
-    STEP(ops->adam(self, NULL, &step, large, large + LARGE / 4, NULL, large + LARGE / 2,
-                   large + LARGE / 4 * 3, 1, 4, err));
-    STEP(ops->download(self, NULL, r->large, large, LARGE * sizeof(float), err));
-    STEP(ops->synchronize(self, NULL, err));
-    r->results[5] = total(r->large, LARGE);
-    return RA_OK;
-}
-
-static void clean_up(run *r) {
-    if (r->backend) {
-        const ra_backend_ops *ops = ra_backend_operations(r->backend);
-        void *self = ra_backend_self(r->backend);
-        for (int i = 0; i < 6; i++) ops->deallocate(self, r->blocks[i]);
-        ops->stream_free(self, r->stream);
-        ra_backend_release(r->backend);
-    }
-    ra_codes_release(&r->top);
-    ra_codes_release(&r->over);
-    ra_free(r->large);
-}
-
-static ra_status work_once(run *r, ra_error *err) {
-    *r = (run){.large = ra_malloc(LARGE, sizeof(float))};
-    test_fill(r->large, LARGE, 4);
-    for (int i = LARGE / 4 * 3; i < LARGE; i++) r->large[i] = 1;
-    *err = (ra_error){0};
-    ra_status status = work(r, err);
-    clean_up(r);
-    return status;
-}
-
-static void expect_good_or_told(const emulated *device, ra_status status, const run *r, const run *good,
-                                const ra_error *err, size_t n) {
-    const char *text;
-    ck_assert_msg(device->live(&text) == 0, "failure %zu: not freed: %s", n, text);
-    if (status == RA_OK)
-        ck_assert_msg(memcmp(r->results, good->results, sizeof r->results) == 0,
-                      "failure %zu: a wrong answer", n);
-    else {
-        ck_assert_msg(err->code == status && *err->message, "failure %zu: no sentence", n);
-        ck_assert_ptr_null(strchr(err->message, '\n'));
-    }
-}
-
-/* Out of memory, a wrong call, and two after which a real device is lost. */
-static const struct {
-    int error;
-    ra_status status;
-} errors[] = {{2, RA_ERR_MEMORY}, {1, RA_ERR_INTERNAL}, {719, RA_ERR_DEVICE}, {214, RA_ERR_DEVICE}};
-enum { ERRORS = sizeof errors / sizeof *errors };
-
-START_TEST(test_every_call_may_fail) {
-    emulated device = emulated_open();
-    run good, r;
-    ra_error err;
-    device.run_twice(false); /* several hundred runs; once in order has been enough for each kernel */
-    device.fail_at(0, 0);
-    ck_assert_msg(work_once(&good, &err) == RA_OK, "%s", err.message);
-    size_t calls = device.calls(), told = 0;
-    ck_assert_uint_gt(calls, 100);
-    for (size_t n = 1; n <= calls; n++) {
-        device.fail_at(n, errors[_i].error);
-        ra_status status = work_once(&r, &err);
-        device.fail_at(0, 0);
-        expect_good_or_told(&device, status, &r, &good, &err, n);
-        if (status == RA_OK) continue;
-        told++;
-        /* cuBLAS knows fewer kinds of failures, and the probe says that the device cannot be used at all */
-        ck_assert_msg(status == errors[_i].status || status == RA_ERR_DEVICE, "failure %zu: %s", n,
-                      err.message);
-    }
-    /* all but those that free something, and the question what kind of memory it is */
-    ck_assert_msg(told > calls / 2, "only %zu of %zu failures were told", told, calls);
-    ck_assert_int_eq(work_once(&r, &err), RA_OK);
-    emulated_close(&device);
-}
-END_TEST
-
-START_TEST(test_every_allocation_may_fail) {
-    emulated device = emulated_open();
-    run good, r;
-    ra_error err;
-    size_t told = 0;
-    device.run_twice(false);
-    ck_assert_int_eq(work_once(&good, &err), RA_OK);
-    for (size_t n = 1;; n++) {
-        ck_assert_uint_lt(n, 100);
-        device.fail_memory(n);
-        ra_status status = work_once(&r, &err);
-        size_t asked = device.fail_memory(0);
-        expect_good_or_told(&device, status, &r, &good, &err, n);
-        if (status == RA_OK) {
-            ck_assert_uint_lt(asked, n);
-            break;
-        }
-        ck_assert_msg(status == RA_ERR_MEMORY, "%s", err.message);
-        told++;
-    }
-    ck_assert_uint_gt(told, 5);
-    emulated_close(&device);
-}
-END_TEST
 
 /* Lost: every later operation says so at once, without asking the device again. */
 START_TEST(test_a_lost_device_stays_lost) {
@@ -432,7 +298,5 @@ END_TEST
 
 TEST_CASES_SLOW(backend_cuda, 30, test_says_what_is_missing, test_auto_says_why_it_uses_the_cpu,
                 test_copies_of_any_size, test_a_stream_runs_in_order_and_only_when_waited_for,
-                test_threads_share_a_device, test_selections_of_special_numbers,
-                test_atoms_of_another_type_are_refused, test_every_allocation_may_fail,
-                test_a_lost_device_stays_lost)
-TEST_CASES_LOOP(backend_cuda_failures, 60, ERRORS, test_every_call_may_fail)
+                test_memory_that_is_left, test_threads_share_a_device, test_selections_of_special_numbers,
+                test_atoms_of_another_type_are_refused, test_a_lost_device_stays_lost)

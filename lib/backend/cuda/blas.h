@@ -15,6 +15,7 @@
     X(create, cublasCreate_v2)                                                                               \
     X(destroy, cublasDestroy_v2)                                                                             \
     X(set_stream, cublasSetStream_v2)                                                                        \
+    X(set_math_mode, cublasSetMathMode)                                                                      \
     X(sgemm, cublasSgemm_v2_64)                                                                              \
     X(status_text, cublasGetStatusString)
 

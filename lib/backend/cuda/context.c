@@ -27,6 +27,7 @@ ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *er
     cuda_context *context = ra_calloc(1, sizeof *context);
     if (!context) RA_FAIL_MEMORY(err, "the CUDA backend", sizeof *context);
     context->ordinal = options ? options->ordinal : 0;
+    context->tf32 = options && options->tf32;
     atomic_init(&context->lost, 0);
     ra_status status = select_device(context, err);
     if (status == RA_OK) status = cublas_open(&context->blas, err);
@@ -78,4 +79,15 @@ void cuda_deallocate(void *self, void *block) {
     if (!block) return;
     (void)cudaSetDevice(context->ordinal);
     (void)cuda_check(context, cudaFree(block), "freeing a block", NULL);
+}
+
+/* What other programs on the same device take is counted: it cannot be had either. */
+ra_status cuda_memory(void *self, size_t *available, size_t *total, ra_error *err) {
+    cuda_context *context = self;
+    size_t left = 0, all = 0;
+    RA_TRY(cuda_select(context, err));
+    RA_TRY(cuda_check(context, cudaMemGetInfo(&left, &all), "asking for its memory", err));
+    *available = left;
+    *total = all;
+    return RA_OK;
 }

@@ -19,6 +19,7 @@
 
 typedef struct cuda_context {
     int ordinal;
+    bool tf32;       /* products round their factors to 10 bits of mantissa */
     atomic_int lost; /* the cudaError_t after which the device answers nothing any more; 0: none */
     cublas_library blas;
     ra_backend_stream *standard;
@@ -54,6 +55,7 @@ ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *er
 void cuda_close(void *self);
 ra_status cuda_allocate(void *self, size_t bytes, void **block, ra_error *err);
 void cuda_deallocate(void *self, void *block);
+ra_status cuda_memory(void *self, size_t *available, size_t *total, ra_error *err);
 
 /* failure.c: the status and the sentence of a call that failed at `what` ("a copy to the device"); success
  * is RA_OK. */
@@ -62,6 +64,7 @@ ra_status cublas_check(cuda_context *context, cublasStatus_t code, const char *w
 ra_status cuda_check_lost(cuda_context *context, ra_error *err); /* did an earlier call lose the device? */
 
 /* stream.c */
+ra_status cuda_select(cuda_context *context, ra_error *err); /* the device, for the calling thread */
 ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err);
 void cuda_stream_free(void *self, ra_backend_stream *stream);
 ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err);
@@ -90,40 +93,8 @@ ra_status cuda_upload(void *self, ra_backend_stream *stream, void *device, const
 ra_status cuda_download(void *self, ra_backend_stream *stream, void *host, const void *device, size_t bytes,
                         ra_error *err);
 
-/* gemm.c */
-ra_status cuda_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool transpose_b, size_t m,
-                    size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
-                    float beta, float *c, size_t ldc, ra_error *err);
-
-/* dense.c */
-ra_status cuda_project_simplex(void *self, ra_backend_stream *stream, float *W, size_t rows, size_t n,
-                               ra_error *err);
-ra_status cuda_project_ball(void *self, ra_backend_stream *stream, float *R, size_t rows, size_t n,
-                            float radius, ra_error *err);
-ra_status cuda_combine(void *self, ra_backend_stream *stream, float alpha, const float *x, float beta,
-                       float *y, size_t n, ra_error *err);
-ra_status cuda_dot(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
-                   double *sum, ra_error *err);
-ra_status cuda_gather(void *self, ra_backend_stream *stream, const float *source, const int32_t *rows,
-                      size_t count, size_t n, float *target, ra_error *err);
-ra_status cuda_adam_step(void *self, ra_backend_stream *stream, const ra_adam_step *step, float *parameter,
-                         const float *gradient, const int32_t *place, float *first, float *second,
-                         size_t rows, size_t n, ra_error *err);
-
-/* products.c */
-ra_status cuda_decode(void *self, ra_backend_stream *stream, const ra_codes *codes, ra_dtype dtype,
-                      const void *D, size_t d, float *x_hat, ra_error *err);
-ra_status cuda_decode_gradient(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *g,
-                               const float *D, size_t d, float *dvalue, ra_error *err);
-ra_status cuda_accumulate(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *value,
-                          const float *x, size_t d, float *out, ra_error *err);
-
-/* selections.c */
-ra_status cuda_top_k(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
-                     size_t k, float above, ra_codes *codes, ra_error *err);
-ra_status cuda_threshold(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
-                         const float *thresholds, float threshold, ra_codes *codes, ra_error *err);
-ra_status cuda_kth_largest(void *self, ra_backend_stream *stream, const float *scores, size_t n, size_t k,
-                           float *value, ra_error *err);
+/* sums.c: n doubles of the device in the host's memory; waits */
+ra_status cuda_take_doubles(ra_backend_stream *entered, double *host, const double *device, size_t n,
+                            ra_error *err);
 
 #endif

@@ -1,5 +1,6 @@
-/* The operations on dense memory: each is a launch (rows.cu, elementwise.cu, dot.cu, adam.cu). */
-#include "backend/cuda/context.h"
+/* The operations on dense memory that give nothing to the host: each is a launch (rows.cu, elementwise.cu,
+ * adam.cu). */
+#include "backend/cuda/operations.h"
 
 #include <math.h>
 
@@ -7,6 +8,10 @@ _Static_assert((int)RA_CUDA_ROW_STILL == (int)RA_ROW_STILL, "launch.h repeats it
 
 static ra_status finish(ra_backend_stream *entered, cudaError_t code, const char *what, ra_error *err) {
     return cuda_leave(entered, cuda_check(entered->context, code, what, err));
+}
+
+cuda_width cuda_width_of(ra_dtype dtype) {
+    return dtype == RA_F32 ? CUDA_WIDTH_F32 : dtype == RA_F16 ? CUDA_WIDTH_F16 : CUDA_WIDTH_BF16;
 }
 
 ra_status cuda_project_simplex(void *self, ra_backend_stream *stream, float *W, size_t rows, size_t n,
@@ -28,6 +33,30 @@ ra_status cuda_combine(void *self, ra_backend_stream *stream, float alpha, const
     ra_backend_stream *s;
     RA_TRY(cuda_enter(self, stream, &s, err));
     return finish(s, ra_cuda_combine(s->handle, alpha, x, beta, y, n), "a sum of blocks", err);
+}
+
+ra_status cuda_relu(void *self, ra_backend_stream *stream, const float *x, float *y, size_t n,
+                    ra_error *err) {
+    ra_backend_stream *s;
+    RA_TRY(cuda_enter(self, stream, &s, err));
+    return finish(s, ra_cuda_relu(s->handle, x, y, n), "a relu", err);
+}
+
+ra_status cuda_widen(void *self, ra_backend_stream *stream, ra_dtype dtype, const void *source, float *target,
+                     size_t n, ra_error *err) {
+    ra_backend_stream *s;
+    if (!ra_dtype_is_float(dtype))
+        RA_FAIL(err, RA_ERR_DTYPE, "numbers of type %s cannot be widened: expected F32, F16 or BF16",
+                ra_dtype_name(dtype));
+    RA_TRY(cuda_enter(self, stream, &s, err));
+    return finish(s, ra_cuda_widen(s->handle, cuda_width_of(dtype), source, target, n), "a conversion", err);
+}
+
+ra_status cuda_spread(void *self, ra_backend_stream *stream, const float *row, float *y, size_t rows,
+                      size_t n, ra_error *err) {
+    ra_backend_stream *s;
+    RA_TRY(cuda_enter(self, stream, &s, err));
+    return finish(s, ra_cuda_spread(s->handle, row, y, rows, n), "copies of a row", err);
 }
 
 ra_status cuda_gather(void *self, ra_backend_stream *stream, const float *source, const int32_t *rows,
@@ -52,21 +81,4 @@ ra_status cuda_adam_step(void *self, ra_backend_stream *stream, const ra_adam_st
     RA_TRY(cuda_enter(self, stream, &s, err));
     return finish(s, ra_cuda_adam(s->handle, factors, parameter, gradient, place, first, second, rows, n),
                   "a step of Adam", err);
-}
-
-static ra_status dot(ra_backend_stream *s, const float *x, const float *y, size_t n, double *sum,
-                     ra_error *err) {
-    void *scratch;
-    RA_TRY(cuda_scratch(s, (1 + RA_CUDA_DOT_PARTS) * sizeof *sum, &scratch, err));
-    double *total = scratch;
-    RA_TRY(cuda_check(s->context, ra_cuda_dot(s->handle, x, y, n, total + 1, total), "a dot product", err));
-    RA_TRY(cuda_download_bytes(s, sum, total, sizeof *sum, err));
-    return cuda_wait(s, err);
-}
-
-ra_status cuda_dot(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
-                   double *sum, ra_error *err) {
-    ra_backend_stream *s;
-    RA_TRY(cuda_enter(self, stream, &s, err));
-    return cuda_leave(s, dot(s, x, y, n, sum, err));
 }

@@ -1,16 +1,42 @@
-/* Operations that touch every number once: y = alpha x + beta y, and copies of rows. */
-#include "backend/cuda/kernel.cuh"
+/* Operations that touch every number once: sums, relu and other types of the same numbers, then copies of
+ * rows and factors by row. */
+#include "backend/cuda/half.cuh"
 
 enum { PACK = 4, THREADS = 256 };
+
+/* Calls each(i) for the first of every `width` of the numbers from .. n. */
+template <int width, typename Each>
+static __device__ inline void for_packs(size_t from, size_t n, const Each &each) {
+    size_t stride = (size_t)gridDim.x * blockDim.x * width;
+    for (size_t i = from + ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * width; i + width <= n;
+         i += stride)
+        each(i);
+}
+
+template <typename... Parameters, typename... Arguments>
+static inline cudaError_t start_streaming(cudaStream_t stream, size_t n, void (*kernel)(Parameters...),
+                                          Arguments... arguments) {
+    if (n == 0) return cudaSuccess;
+    unsigned blocks = blocks_for((n + THREADS * PACK - 1) / (THREADS * PACK), STREAMING_BLOCKS);
+    return start(stream, dim3(blocks), threads_for(n), kernel, arguments..., n);
+}
+
+/* A kernel over n numbers: by packs, and those that are left (or, where pointers are not aligned, all) one by
+ * one.
+ */
+#define FOR_ALL(operation, wide, n, ...)                                                                     \
+    do {                                                                                                     \
+        size_t whole_ = (wide) ? (n) / PACK * PACK : 0;                                                      \
+        operation<PACK>(0, whole_, __VA_ARGS__);                                                             \
+        operation<1>(whole_, n, __VA_ARGS__);                                                                \
+    } while (0)
 
 /* y [n] <- alpha x + beta y. A factor of 0 leaves its operand unread.
  *
  * 12 bytes and 3 operations a number (8 bytes when one factor is 0): bound by memory. */
 template <int width>
-static __device__ void combine(float alpha, const float *x, float beta, float *y, size_t from, size_t n) {
-    size_t stride = (size_t)gridDim.x * blockDim.x * width;
-    for (size_t i = from + ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * width; i + width <= n;
-         i += stride) {
+static __device__ void combine(size_t from, size_t n, float alpha, const float *x, float beta, float *y) {
+    for_packs<width>(from, n, [=](size_t i) {
         pack<float, width> result = {}, a = {}, b = {};
         if (alpha != 0) a = load<float, width>(x + i);
         if (beta != 0) b = load<float, width>(y + i);
@@ -18,22 +44,63 @@ static __device__ void combine(float alpha, const float *x, float beta, float *y
             result.element[c] =
                 (alpha != 0 ? alpha * a.element[c] : 0) + (beta != 0 ? beta * b.element[c] : 0);
         store<float, width>(y + i, result);
-    }
+    });
 }
 
-extern "C" __global__ void ra_combine(float alpha, const float *x, float beta, float *y, size_t n,
-                                      bool wide) {
-    size_t whole = wide ? n / PACK * PACK : 0;
-    combine<PACK>(alpha, x, beta, y, 0, whole);
-    combine<1>(alpha, x, beta, y, whole, n);
+extern "C" __global__ void ra_combine(bool wide, float alpha, const float *x, float beta, float *y,
+                                      size_t n) {
+    FOR_ALL(combine, wide, n, alpha, x, beta, y);
 }
 
 cudaError_t ra_cuda_combine(cudaStream_t stream, float alpha, const float *x, float beta, float *y,
                             size_t n) {
-    if (n == 0) return cudaSuccess;
-    bool wide = is_wide(y, 0) && is_wide(x, 0);
-    unsigned blocks = blocks_for((n + THREADS * PACK - 1) / (THREADS * PACK), STREAMING_BLOCKS);
-    return start(stream, dim3(blocks), threads_for(n), ra_combine, alpha, x, beta, y, n, wide);
+    return start_streaming(stream, n, ra_combine, is_wide(y, 0) && is_wide(x, 0), alpha, x, beta, y);
+}
+
+/* y [n] <- max(x, 0); y may be x.
+ *
+ * 8 bytes and one comparison a number: bound by memory. */
+template <int width> static __device__ void relu(size_t from, size_t n, const float *x, float *y) {
+    for_packs<width>(from, n, [=](size_t i) {
+        pack<float, width> a = load<float, width>(x + i);
+        for (int c = 0; c < width; c++) a.element[c] = a.element[c] > 0 ? a.element[c] : 0;
+        store<float, width>(y + i, a);
+    });
+}
+
+extern "C" __global__ void ra_relu(bool wide, const float *x, float *y, size_t n) {
+    FOR_ALL(relu, wide, n, x, y);
+}
+
+cudaError_t ra_cuda_relu(cudaStream_t stream, const float *x, float *y, size_t n) {
+    return start_streaming(stream, n, ra_relu, is_wide(y, 0) && is_wide(x, 0), x, y);
+}
+
+/* target [n] <- source [n], numbers of 16 bits.
+ *
+ * 6 bytes and a conversion a number: bound by memory. */
+template <int width, typename T>
+static __device__ void widen_all(size_t from, size_t n, const T *source, float *target) {
+    for_packs<width>(from, n, [=](size_t i) {
+        pack<T, width> a = load<T, width>(source + i);
+        pack<float, width> b;
+        for (int c = 0; c < width; c++) b.element[c] = widen(a.element[c]);
+        store<float, width>(target + i, b);
+    });
+}
+
+extern "C" __global__ void ra_widen_f16(bool wide, const void *source, float *target, size_t n) {
+    FOR_ALL(widen_all, wide, n, (const f16 *)source, target);
+}
+extern "C" __global__ void ra_widen_bf16(bool wide, const void *source, float *target, size_t n) {
+    FOR_ALL(widen_all, wide, n, (const bf16 *)source, target);
+}
+
+cudaError_t ra_cuda_widen(cudaStream_t stream, cuda_width width, const void *source, float *target,
+                          size_t n) {
+    if (width == CUDA_WIDTH_F32) return ra_cuda_combine(stream, 1, (const float *)source, 0, target, n);
+    return start_streaming(stream, n, width == CUDA_WIDTH_F16 ? ra_widen_f16 : ra_widen_bf16,
+                           is_wide(target, 0) && is_wide(source, 0), source, target);
 }
 
 /* target [count,n] <- the rows of source with these numbers. One block a row.
@@ -62,4 +129,38 @@ cudaError_t ra_cuda_gather(cudaStream_t stream, const float *source, const int32
     bool wide = is_wide(source, n * sizeof *source) && is_wide(target, 0);
     return start(stream, dim3(blocks_for(count, MOST_BLOCKS)), threads_for(wide ? n / PACK : n), ra_gather,
                  source, rows, count, n, target, wide);
+}
+
+/* Every row of y [rows,n] <- row [n]. One block a row.
+ *
+ * 4 n bytes a row (what is copied comes from the cache), no operations: bound by memory. */
+extern "C" __global__ void ra_spread(const float *row, float *y, size_t rows, size_t n, bool wide) {
+    for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
+        if (wide)
+            copy_row<PACK>(row, y + i * n, 0, n);
+        else
+            copy_row<1>(row, y + i * n, 0, n);
+}
+
+cudaError_t ra_cuda_spread(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n) {
+    if (rows == 0 || n == 0) return cudaSuccess;
+    bool wide = is_wide(row, 0) && is_wide(y, n * sizeof *y);
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(wide ? n / PACK : n), ra_spread,
+                 row, y, rows, n, wide);
+}
+
+/* Each row of x [rows,n] *= its factor. One block a row.
+ *
+ * 8 n + 8 bytes and n operations a row: bound by memory. */
+extern "C" __global__ void ra_scale_rows(const double *factor, float *x, size_t rows, size_t n) {
+    for (size_t i = blockIdx.x; i < rows; i += gridDim.x) {
+        float scale = (float)factor[i];
+        for (size_t j = threadIdx.x; j < n; j += blockDim.x) x[i * n + j] *= scale;
+    }
+}
+
+cudaError_t ra_cuda_scale_rows(cudaStream_t stream, const double *factor, float *x, size_t rows, size_t n) {
+    if (rows == 0 || n == 0) return cudaSuccess;
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_scale_rows, factor, x, rows,
+                 n);
 }

@@ -40,17 +40,51 @@ typedef enum cuda_width { CUDA_WIDTH_F32, CUDA_WIDTH_F16, CUDA_WIDTH_BF16 } cuda
 
 /* elementwise.cu */
 cudaError_t ra_cuda_combine(cudaStream_t stream, float alpha, const float *x, float beta, float *y, size_t n);
+cudaError_t ra_cuda_relu(cudaStream_t stream, const float *x, float *y, size_t n);
+cudaError_t ra_cuda_widen(cudaStream_t stream, cuda_width width, const void *source, float *target, size_t n);
 cudaError_t ra_cuda_gather(cudaStream_t stream, const float *source, const int32_t *rows, size_t count,
                            size_t n, float *target);
+cudaError_t ra_cuda_spread(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n);
+cudaError_t ra_cuda_scale_rows(cudaStream_t stream, const double *factor, float *x, size_t rows, size_t n);
 
 /* rows.cu */
 cudaError_t ra_cuda_project_simplex(cudaStream_t stream, float *W, size_t rows, size_t n);
 cudaError_t ra_cuda_project_ball(cudaStream_t stream, float *R, size_t rows, size_t n, float radius);
 
-/* dot.cu: sum[0] <- x . y; partial has room for RA_CUDA_DOT_PARTS numbers */
-enum { RA_CUDA_DOT_PARTS = 1024 };
+cudaError_t ra_cuda_row_norms(cudaStream_t stream, const float *x, size_t rows, size_t n, bool l1,
+                              double *norms);
+
+/* sums.cu: sum[0] <- x . y, ||a - b||^2; partial has room for RA_CUDA_SUM_PARTS numbers */
+enum { RA_CUDA_SUM_PARTS = 1024 };
 cudaError_t ra_cuda_dot(cudaStream_t stream, const float *x, const float *y, size_t n, double *partial,
                         double *sum);
+cudaError_t ra_cuda_squared_error(cudaStream_t stream, const float *a, const float *b, size_t n, double scale,
+                                  float *g, double *partial, double *sum);
+
+/* Sums over the rows, total [1 or 2, n]; partial has room for as many times that as there are parts.
+ * columns.cu */
+size_t ra_cuda_column_parts(size_t rows, size_t n);
+cudaError_t ra_cuda_column_sums(cudaStream_t stream, const float *x, size_t rows, size_t n,
+                                const double *centre, double *partial, double *total);
+
+/* norms.cu: ra_norm without its first member */
+typedef struct cuda_norm {
+    const float *mean, *rstd, *gamma, *beta;
+} cuda_norm;
+cudaError_t ra_cuda_row_statistics(cudaStream_t stream, const float *u, size_t rows, size_t n, double epsilon,
+                                   float *mean, float *rstd);
+cudaError_t ra_cuda_normalise(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u, float *y,
+                              size_t rows, size_t n);
+cudaError_t ra_cuda_norm_sums(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u,
+                              const float *dy, size_t rows, size_t n, double *partial, double *total);
+cudaError_t ra_cuda_norm_backward(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u,
+                                  const double *sums, double count, float *dy, size_t rows, size_t n);
+
+/* step_kernels.cu: one of them, in the order of ra_kernel */
+enum { RA_CUDA_STEP_KERNELS = 8 };
+cudaError_t ra_cuda_kernel_sums(cudaStream_t stream, int kernel, float bandwidth, const float *pre,
+                                const float *g, const float *thresholds, size_t rows, size_t n,
+                                double *partial, double *total);
 
 /* adam.cu; place as in ra_backend.h */
 enum { RA_CUDA_ROW_STILL = -1 };
@@ -69,6 +103,24 @@ cudaError_t ra_cuda_decode_gradient(cudaStream_t stream, cuda_codes codes, const
                                     size_t d, float *dvalue);
 cudaError_t ra_cuda_accumulate(cudaStream_t stream, cuda_by_latent codes, const float *value, const float *x,
                                size_t d, float *out);
+
+/* entries.cu; latents: K, the length of the dense rows. put adds codes.value. */
+cudaError_t ra_cuda_pick(cudaStream_t stream, cuda_codes codes, size_t latents, const float *dense,
+                         float beta, float *value);
+cudaError_t ra_cuda_put(cudaStream_t stream, cuda_codes codes, size_t latents, float alpha, float *dense);
+/* of those latents that have entries */
+cudaError_t ra_cuda_latent_sums(cudaStream_t stream, cuda_by_latent codes, const float *value, float *out);
+
+/* pursuit.cu: ra_pursuit_path; a step forward, and the gradient of `rows` rows from `first` on */
+typedef struct cuda_path {
+    size_t rows, steps, dimensions, concepts;
+    const float *D;
+    int32_t *atom;
+    float *value, *residual;
+} cuda_path;
+cudaError_t ra_cuda_pursue(cudaStream_t stream, cuda_path path, const float *gram, size_t t, float *scores);
+cudaError_t ra_cuda_pursue_back(cudaStream_t stream, cuda_path path, const float *g, size_t first,
+                                size_t rows, float *room, float *push);
 
 /* top_k.cu: row b of index and value [rows, k] gets count[b] entries */
 cudaError_t ra_cuda_top_k(cudaStream_t stream, const float *scores, size_t rows, size_t n, size_t k,

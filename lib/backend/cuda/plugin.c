@@ -3,7 +3,7 @@
  *
  * A plugin has its own copy of the few library functions that it calls (the allocator, codes, error
  * sentences): it shares only the structs of the public headers with the program that loads it. */
-#include "backend/cuda/context.h"
+#include "backend/cuda/operations.h"
 
 #include <stdio.h>
 
@@ -24,15 +24,33 @@ const ra_backend_ops *ra_backend_plugin_ops(void) {
         .stream_new = cuda_stream_new,
         .stream_free = cuda_stream_free,
         .synchronize = cuda_synchronize,
+        .memory = cuda_memory,
         .gemm = cuda_gemm,
         .project_simplex = cuda_project_simplex,
         .project_ball = cuda_project_ball,
         .combine = cuda_combine,
+        .widen = cuda_widen,
+        .spread = cuda_spread,
+        .relu = cuda_relu,
+        .squared_error = cuda_squared_error,
+        .column_sums = cuda_column_sums,
+        .row_norms = cuda_row_norms,
+        .scale_rows = cuda_scale_rows,
+        .row_statistics = cuda_row_statistics,
+        .normalise = cuda_normalise,
+        .norm_sums = cuda_norm_sums,
+        .norm_backward = cuda_norm_backward,
+        .kernel_sums = cuda_kernel_sums,
         .decode = cuda_decode,
         .decode_gradient = cuda_decode_gradient,
         .accumulate = cuda_accumulate,
+        .latent_sums = cuda_latent_sums,
+        .pick = cuda_pick,
+        .put = cuda_put,
         .top_k = cuda_top_k,
         .threshold = cuda_threshold,
+        .pursue = cuda_pursue,
+        .pursue_back = cuda_pursue_back,
         .kth_largest = cuda_kth_largest,
         .dot = cuda_dot,
         .gather = cuda_gather,

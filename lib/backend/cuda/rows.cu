@@ -1,8 +1,9 @@
-/* Projections of rows: one block a row, a sum over it in float64, then a scaling of it.
+/* Norms of rows and projections by them: one block a row, a sum over it in float64, then a scaling of it.
  *
- * Each moves 8 bytes a number from and to memory (the second reading of a row comes from the cache), and does
- * one or two operations in float64 and one in float32 for them. A consumer's GPU does 1 float64 operation for
- * 64 in float32; that is still more than one a number read at its bandwidth: bound by memory. */
+ * A norm moves 4 bytes a number, a projection 8 bytes a number from and to memory (the second reading of a
+ * row comes from the cache), and does one or two operations in float64 and one in float32 for them. A
+ * consumer's GPU does 1 float64 operation for 64 in float32; that is still more than one a number read at its
+ * bandwidth: bound by memory. */
 #include "backend/cuda/kernel.cuh"
 
 /* each row of W [rows, n] <- relu(row) / (sum + 1e-8) */
@@ -40,4 +41,24 @@ cudaError_t ra_cuda_project_ball(cudaStream_t stream, float *R, size_t rows, siz
     if (rows == 0 || n == 0) return cudaSuccess;
     return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_project_ball, R, rows, n,
                  radius);
+}
+
+/* norms [rows] <- sum |x| (l1), or sqrt(sum x^2), of each row of x [rows, n] */
+extern "C" __global__ void ra_row_norms(const float *x, size_t rows, size_t n, bool l1, double *norms) {
+    __shared__ double warps[MOST_WARPS];
+    for (size_t i = blockIdx.x; i < rows; i += gridDim.x) {
+        const float *row = x + i * n;
+        double sum = 0;
+        for (size_t j = threadIdx.x; j < n; j += blockDim.x)
+            sum += l1 ? fabs((double)row[j]) : (double)row[j] * row[j];
+        sum = block_sum(sum, warps);
+        if (threadIdx.x == 0) norms[i] = l1 ? sum : sqrt(sum);
+    }
+}
+
+cudaError_t ra_cuda_row_norms(cudaStream_t stream, const float *x, size_t rows, size_t n, bool l1,
+                              double *norms) {
+    if (rows == 0) return cudaSuccess;
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_row_norms, x, rows, n, l1,
+                 norms);
 }

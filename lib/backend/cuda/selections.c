@@ -1,6 +1,6 @@
 /* Selections: the device finds, the host gets sparse codes. Each waits for its results, since the caller goes
  * on with them. A failure leaves codes without rows. */
-#include "backend/cuda/context.h"
+#include "backend/cuda/operations.h"
 
 #include <string.h>
 

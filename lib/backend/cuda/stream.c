@@ -13,15 +13,22 @@ static void dispose(ra_backend_stream *stream) {
     ra_free(stream);
 }
 
+ra_status cuda_select(cuda_context *context, ra_error *err) {
+    RA_TRY(cuda_check_lost(context, err));
+    return cuda_check(context, cudaSetDevice(context->ordinal), "selecting the GPU", err);
+}
+
 static ra_status prepare(ra_backend_stream *stream, ra_error *err) {
     cuda_context *context = stream->context;
-    RA_TRY(cuda_check_lost(context, err));
-    RA_TRY(cuda_check(context, cudaSetDevice(context->ordinal), "selecting the GPU", err));
+    RA_TRY(cuda_select(context, err));
     RA_TRY(cuda_check(context, cudaStreamCreateWithFlags(&stream->handle, cudaStreamNonBlocking),
                       "making a stream", err));
     RA_TRY(cublas_check(context, context->blas.create(&stream->blas), "starting cuBLAS", err));
-    return cublas_check(context, context->blas.set_stream(stream->blas, stream->handle), "starting cuBLAS",
-                        err);
+    RA_TRY(cublas_check(context, context->blas.set_stream(stream->blas, stream->handle), "starting cuBLAS",
+                        err));
+    if (!context->tf32) return RA_OK; /* what cuBLAS begins with: float32 throughout */
+    return cublas_check(context, context->blas.set_math_mode(stream->blas, CUBLAS_TF32_TENSOR_OP_MATH),
+                        "starting cuBLAS", err);
 }
 
 ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err) {
@@ -46,8 +53,7 @@ void cuda_stream_free(void *self, ra_backend_stream *stream) {
 
 ra_status cuda_enter(void *self, ra_backend_stream *stream, ra_backend_stream **entered, ra_error *err) {
     cuda_context *context = self;
-    RA_TRY(cuda_check_lost(context, err));
-    RA_TRY(cuda_check(context, cudaSetDevice(context->ordinal), "selecting the GPU", err));
+    RA_TRY(cuda_select(context, err));
     *entered = stream ? stream : context->standard;
     pthread_mutex_lock(&(*entered)->lock);
     (*entered)->copies_before = (*entered)->copies;

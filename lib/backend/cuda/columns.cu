@@ -1,0 +1,47 @@
+/* Sums of columns. */
+#include "backend/cuda/columns.cuh"
+
+enum { LEAST_ROWS = 8 * COLUMN_WARPS, ENOUGH_BLOCKS = 1024 };
+
+/* Into as many parts as make ENOUGH_BLOCKS with the tiles of columns, unless that leaves a warp few rows. */
+size_t ra_cuda_column_parts(size_t rows, size_t n) {
+    size_t tiles = (n + WARP - 1) / WARP, wanted = tiles ? (ENOUGH_BLOCKS + tiles - 1) / tiles : 1,
+           most = rows / LEAST_ROWS;
+    return most < 1 ? 1 : wanted < most ? wanted : most;
+}
+
+/* total [n] <- over the parts of partial [parts, n]. 8 bytes and an addition a number; some thousands of
+ * them. */
+extern "C" __global__ void ra_column_parts(const double *partial, size_t parts, size_t n, double *total) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    double sum = 0;
+    for (size_t part = 0; part < parts; part++) sum += partial[part * n + i];
+    total[i] = sum;
+}
+
+cudaError_t add_column_parts(cudaStream_t stream, const double *partial, size_t parts, size_t n,
+                             double *total) {
+    return start(stream, dim3(blocks_for((n + ROW_THREADS - 1) / ROW_THREADS, MOST_BLOCKS)), ROW_THREADS,
+                 ra_column_parts, partial, parts, n, total);
+}
+
+/* x, or (x - centre)^2
+ *
+ * 4 bytes a number for one to three operations in float64 and a conversion: bound by memory, but on GPUs with
+ * 1 float64 unit for 64 by those. */
+extern "C" __global__ void ra_column_sums(const float *x, size_t rows, size_t n, const double *centre,
+                                          double *out) {
+    __shared__ column_memory held;
+    size_t column = column_of_thread();
+    double middle = centre && column < n ? centre[column] : 0;
+    sum_columns<1>(rows, n, out, held, [=](size_t row, double *sum) {
+        double value = x[row * n + column] - middle;
+        sum[0] += centre ? value * value : value;
+    });
+}
+
+cudaError_t ra_cuda_column_sums(cudaStream_t stream, const float *x, size_t rows, size_t n,
+                                const double *centre, double *partial, double *total) {
+    return start_columns<1>(stream, rows, n, partial, total, ra_column_sums, x, rows, n, centre);
+}

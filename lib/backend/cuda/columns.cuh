@@ -1,0 +1,58 @@
+/* columns.cuh - sums over the rows of a matrix, in float64, the same bits each time.
+ *
+ * A block has a tile of 32 columns and a part of the rows; a warp reads 128 bytes of a row, its lanes add up
+ * a column each, and the warps' sums are added at the end, in their order. The parts, as many as keep a large
+ * device busy, are added by a second kernel. How the work is cut follows from the shape alone. */
+#ifndef RA_BACKEND_CUDA_COLUMNS_CUH
+#define RA_BACKEND_CUDA_COLUMNS_CUH
+
+#include "backend/cuda/kernel.cuh"
+
+enum { COLUMN_WARPS = ROW_THREADS / WARP, COLUMN_SUMS = 2 };
+
+/* A block's shared memory: the sums by warp and lane. */
+typedef double column_memory[COLUMN_SUMS][COLUMN_WARPS][WARP];
+
+static __device__ inline size_t column_of_thread() {
+    return (size_t)blockIdx.x * WARP + threadIdx.x % WARP;
+}
+
+/* out [parts, sums, n] <- of each part the sums that `add(row, sum)` adds to, for the thread's column */
+template <int sums, typename Add>
+static __device__ inline void sum_columns(size_t rows, size_t n, double *out, column_memory &held,
+                                          const Add &add) {
+    unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    size_t column = column_of_thread(), part_rows = (rows + gridDim.y - 1) / gridDim.y,
+           first = blockIdx.y * part_rows, last = first + part_rows < rows ? first + part_rows : rows;
+    double sum[sums] = {};
+    if (column < n) {
+#pragma unroll 4
+        for (size_t row = first + warp; row < last; row += COLUMN_WARPS) add(row, sum);
+    }
+    for (int s = 0; s < sums; s++) held[s][warp][lane] = sum[s];
+    __syncthreads();
+    if (warp >= sums || column >= n) return;
+    double total = 0;
+    for (unsigned w = 0; w < COLUMN_WARPS; w++) total += held[warp][w][lane];
+    out[((size_t)blockIdx.y * sums + warp) * n + column] = total;
+}
+
+/* Starts a kernel that calls sum_columns() and, where there are several parts, the one that adds them; `out`
+ * is the last of the kernel's parameters. columns.cu */
+cudaError_t add_column_parts(cudaStream_t stream, const double *partial, size_t parts, size_t n,
+                             double *total);
+
+template <int sums, typename... Parameters, typename... Arguments>
+static inline cudaError_t start_columns(cudaStream_t stream, size_t rows, size_t n, double *partial,
+                                        double *total, void (*kernel)(Parameters...),
+                                        Arguments... arguments) {
+    size_t parts = ra_cuda_column_parts(rows, n), tiles = (n + WARP - 1) / WARP;
+    if (n == 0) return cudaSuccess;
+    if (tiles > MOST_BLOCKS) return cudaErrorInvalidConfiguration;
+    cudaError_t status = start(stream, dim3((unsigned)tiles, (unsigned)parts), ROW_THREADS, kernel,
+                               arguments..., parts > 1 ? partial : total);
+    if (status != cudaSuccess || parts == 1) return status;
+    return add_column_parts(stream, partial, parts, sums * n, total);
+}
+
+#endif

@@ -1,0 +1,68 @@
+/* Entries of sparse codes one by one: from and into dense scores, and their sums by latent. */
+#include "backend/cuda/kernel.cuh"
+
+enum { WARPS = ROW_THREADS / WARP, MOST_PARTS = 64 };
+
+/* value [entries] <- dense [B,K] at each entry + beta value. One block a part of a row's entries.
+ *
+ * 12 bytes an entry (4 more with beta), of which 4 come in pieces of 32: bound by memory. */
+extern "C" __global__ void ra_pick(cuda_codes codes, size_t latents, const float *dense, float beta,
+                                   float *value) {
+    for (size_t b = blockIdx.x; b < codes.rows; b += gridDim.x) {
+        const float *row = dense + b * latents;
+        for (uint64_t e = codes.start[b] + (uint64_t)blockIdx.y * blockDim.x + threadIdx.x;
+             e < codes.start[b + 1]; e += (uint64_t)gridDim.y * blockDim.x)
+            value[e] = row[codes.index[e]] + (beta != 0 ? beta * value[e] : 0);
+    }
+}
+
+/* dense [B,K] += alpha value at each entry; a row names a latent once.
+ *
+ * 16 bytes an entry, of which 8 come and go in pieces of 32: bound by memory. */
+extern "C" __global__ void ra_put(cuda_codes codes, size_t latents, float alpha, float *dense) {
+    for (size_t b = blockIdx.x; b < codes.rows; b += gridDim.x) {
+        float *row = dense + b * latents;
+        for (uint64_t e = codes.start[b] + (uint64_t)blockIdx.y * blockDim.x + threadIdx.x;
+             e < codes.start[b + 1]; e += (uint64_t)gridDim.y * blockDim.x)
+            row[codes.index[e]] += alpha * codes.value[e];
+    }
+}
+
+static dim3 grid_over(const cuda_codes &codes, unsigned threads) {
+    return dim3(blocks_for(codes.rows, MOST_BLOCKS),
+                blocks_for((codes.longest + threads - 1) / threads, MOST_PARTS));
+}
+
+cudaError_t ra_cuda_pick(cudaStream_t stream, cuda_codes codes, size_t latents, const float *dense,
+                         float beta, float *value) {
+    if (codes.rows == 0 || codes.longest == 0) return cudaSuccess;
+    unsigned threads = threads_for(codes.longest);
+    return start(stream, grid_over(codes, threads), threads, ra_pick, codes, latents, dense, beta, value);
+}
+
+cudaError_t ra_cuda_put(cudaStream_t stream, cuda_codes codes, size_t latents, float alpha, float *dense) {
+    if (codes.rows == 0 || codes.longest == 0) return cudaSuccess;
+    unsigned threads = threads_for(codes.longest);
+    return start(stream, grid_over(codes, threads), threads, ra_put, codes, latents, alpha, dense);
+}
+
+/* out [K] <- sum of value[entry] over the entries of each latent that has some. A warp has a latent; one sum
+ * a lane, added as a tree.
+ *
+ * 8 bytes an entry (its value in a piece of 32) and 16 a latent, one addition an entry: bound by memory. */
+extern "C" __global__ void ra_latent_sums(cuda_by_latent codes, const float *value, float *out) {
+    unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    for (size_t l = (size_t)blockIdx.x * WARPS + warp; l < codes.latents; l += (size_t)gridDim.x * WARPS) {
+        float sum = 0;
+        for (uint64_t e = codes.start[l] + lane; e < codes.start[l + 1]; e += WARP)
+            sum += value[codes.entry[e]];
+        for (int step = WARP / 2; step; step /= 2) sum += __shfl_xor_sync(ALL_LANES, sum, step);
+        if (lane == 0) out[codes.latent[l]] = sum;
+    }
+}
+
+cudaError_t ra_cuda_latent_sums(cudaStream_t stream, cuda_by_latent codes, const float *value, float *out) {
+    if (codes.latents == 0) return cudaSuccess;
+    return start(stream, dim3(blocks_for((codes.latents + WARPS - 1) / WARPS, MOST_BLOCKS)), ROW_THREADS,
+                 ra_latent_sums, codes, value, out);
+}

@@ -1,0 +1,26 @@
+/* half.cuh - numbers of 16 bits, each a type of its own, so that loads and templates know what they hold. */
+#ifndef RA_BACKEND_CUDA_HALF_CUH
+#define RA_BACKEND_CUDA_HALF_CUH
+
+#include "backend/cuda/kernel.cuh"
+
+#include <cuda_fp16.h>
+
+struct f16 {
+    uint16_t bits;
+};
+struct bf16 {
+    uint16_t bits;
+};
+
+static __device__ inline float widen(float x) {
+    return x;
+}
+static __device__ inline float widen(f16 x) {
+    return __half2float(__ushort_as_half(x.bits));
+}
+static __device__ inline float widen(bf16 x) {
+    return __uint_as_float((uint32_t)x.bits << 16);
+}
+
+#endif

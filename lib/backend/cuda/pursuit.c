@@ -1,0 +1,29 @@
+/* Steps of a matching pursuit (pursuit.cu). */
+#include "backend/cuda/operations.h"
+
+static cuda_path on_device(const ra_pursuit_path *path) {
+    return (cuda_path){.rows = path->rows,
+                       .steps = path->steps,
+                       .dimensions = path->dimensions,
+                       .concepts = path->concepts,
+                       .D = path->D,
+                       .atom = path->atom,
+                       .value = path->value,
+                       .residual = path->residual};
+}
+
+ra_status cuda_pursue(void *self, ra_backend_stream *stream, const ra_pursuit_path *path, const float *gram,
+                      size_t t, float *scores, ra_error *err) {
+    ra_backend_stream *s;
+    RA_TRY(cuda_enter(self, stream, &s, err));
+    cudaError_t code = ra_cuda_pursue(s->handle, on_device(path), gram, t, scores);
+    return cuda_leave(s, cuda_check(s->context, code, "a step of a pursuit", err));
+}
+
+ra_status cuda_pursue_back(void *self, ra_backend_stream *stream, const ra_pursuit_path *path, const float *g,
+                           size_t first, size_t rows, float *room, float *push, ra_error *err) {
+    ra_backend_stream *s;
+    RA_TRY(cuda_enter(self, stream, &s, err));
+    cudaError_t code = ra_cuda_pursue_back(s->handle, on_device(path), g, first, rows, room, push);
+    return cuda_leave(s, cuda_check(s->context, code, "the gradient of a pursuit", err));
+}

@@ -1,0 +1,65 @@
+/* Sums over everything, in float64: partial sums by block, and one block that adds them. How the work is cut
+ * follows from n alone and every sum has one order, so the result is the same bits each time. */
+#include "backend/cuda/kernel.cuh"
+
+enum { PAIRS_PER_BLOCK = 4096 };
+
+static unsigned parts_of(size_t n) {
+    return blocks_for((n + PAIRS_PER_BLOCK - 1) / PAIRS_PER_BLOCK, RA_CUDA_SUM_PARTS);
+}
+
+extern "C" __global__ void ra_sum_parts(const double *partial, unsigned parts, double *total) {
+    __shared__ double warps[MOST_WARPS];
+    double sum = 0;
+    for (unsigned i = threadIdx.x; i < parts; i += blockDim.x) sum += partial[i];
+    sum = block_sum(sum, warps);
+    if (threadIdx.x == 0) *total = sum;
+}
+
+/* x . y
+ *
+ * 8 bytes and one float64 multiplication and addition a pair: bound by memory, but on GPUs with 1 float64
+ * unit for 64 it comes near their limit. */
+extern "C" __global__ void ra_dot_parts(const float *x, const float *y, size_t n, double *partial) {
+    __shared__ double warps[MOST_WARPS];
+    double sum = 0;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x)
+        sum += (double)x[i] * y[i];
+    sum = block_sum(sum, warps);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+cudaError_t ra_cuda_dot(cudaStream_t stream, const float *x, const float *y, size_t n, double *partial,
+                        double *sum) {
+    unsigned parts = parts_of(n);
+    cudaError_t status = start(stream, dim3(parts), ROW_THREADS, ra_dot_parts, x, y, n, partial);
+    if (status != cudaSuccess) return status;
+    return start(stream, dim3(1), threads_for(parts), ra_sum_parts, partial, parts, sum);
+}
+
+/* g [n] <- scale (a - b), in float64 and rounded once; ||a - b||^2. g may be a or b.
+ *
+ * 12 bytes and four operations in float64 a number, two conversions among them: bound by memory where the
+ * float64 units are half as many as the others, by those where they are few. */
+extern "C" __global__ void ra_squared_error_parts(const float *a, const float *b, size_t n, double scale,
+                                                  float *g, double *partial) {
+    __shared__ double warps[MOST_WARPS];
+    double sum = 0;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n;
+         i += (size_t)gridDim.x * blockDim.x) {
+        double gap = (double)a[i] - (double)b[i];
+        sum += gap * gap;
+        g[i] = (float)(scale * gap);
+    }
+    sum = block_sum(sum, warps);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+cudaError_t ra_cuda_squared_error(cudaStream_t stream, const float *a, const float *b, size_t n, double scale,
+                                  float *g, double *partial, double *sum) {
+    unsigned parts = parts_of(n);
+    cudaError_t status =
+        start(stream, dim3(parts), ROW_THREADS, ra_squared_error_parts, a, b, n, scale, g, partial);
+    if (status != cudaSuccess) return status;
+    return start(stream, dim3(1), threads_for(parts), ra_sum_parts, partial, parts, sum);
+}

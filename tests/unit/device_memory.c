@@ -1,0 +1,46 @@
+#include "device_memory.h"
+#include "harness.h"
+#include "ra_memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+test_device test_device_open(const ra_backend_options *options) {
+    test_device device = {0};
+    const char *name = getenv("RASAE_TEST_DEVICE");
+    ra_ok(ra_backend_open(name ? name : "cuda-emulated", options, &device.backend, &err));
+    device.ops = ra_backend_operations(device.backend);
+    device.self = ra_backend_self(device.backend);
+    return device;
+}
+
+void test_device_close(test_device *device) {
+    while (device->count) device->ops->deallocate(device->self, device->blocks[--device->count]);
+    ra_backend_release(device->backend);
+}
+
+void *test_device_put(test_device *device, const void *host, size_t bytes) {
+    void *block = NULL;
+    ck_assert_uint_lt(device->count, sizeof device->blocks / sizeof *device->blocks);
+    ra_ok(device->ops->allocate(device->self, bytes, &block, &err));
+    if (host) ra_ok(device->ops->upload(device->self, NULL, block, host, bytes, &err));
+    return device->blocks[device->count++] = block;
+}
+
+const float *test_device_get(test_device *device, const float *block, size_t n) {
+    static float *kept[8];
+    static unsigned next;
+    float **place = &kept[next++ % 8];
+    ra_free(*place);
+    *place = ra_malloc(n, sizeof **place);
+    ck_assert_ptr_nonnull(*place);
+    ra_ok(device->ops->download(device->self, NULL, *place, block, n * sizeof **place, &err));
+    ra_ok(device->ops->synchronize(device->self, NULL, &err));
+    return *place;
+}
+
+void test_assert_near(const char *what, const float *a, const double *b, size_t n, double tolerance) {
+    for (size_t i = 0; i < n; i++)
+        ck_assert_msg(fabs((double)a[i] - b[i]) <= tolerance * (1 + fabs(b[i])),
+                      "%s: number %zu of %zu is %.9g, expected %.9g", what, i, n, (double)a[i], b[i]);
+}

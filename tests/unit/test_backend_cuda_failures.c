@@ -1,0 +1,273 @@
+/* Every call of the runtime and of cuBLAS, and every allocation of the plugin, fails in turn, while all
+ * operations run: nothing is leaked, and the answer is right or the failure is told in a sentence. */
+#include "emulated.h"
+#include "harness.h"
+#include "ra_backend.h"
+#include "ra_memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DEVICE "cuda-emulated"
+
+enum { ROWS = 5, LATENTS = 12, D_ = 8, MANY = 16, LARGE = 300000, BLOCKS = 6, RESULTS = 7 };
+
+/* Something of everything. results: sums over what came back, the same every time. Gives up at the first
+ * failure and frees what there is. */
+typedef struct run {
+    ra_backend *backend;
+    ra_backend_stream *stream;
+    void *blocks[BLOCKS];
+    size_t block_count;
+    ra_codes top, over, dense;
+    float *large;
+    double results[RESULTS];
+} run;
+
+static double total(const float *x, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)(i + 1);
+    return sum;
+}
+
+#define STEP(call)                                                                                           \
+    do {                                                                                                     \
+        ra_status step_status_ = (call);                                                                     \
+        if (step_status_ != RA_OK) return step_status_;                                                      \
+    } while (0)
+
+/* A block with these numbers; zeros where there are none. */
+static ra_status put(run *r, const float *numbers, size_t n, float **block, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(r->backend);
+    void *self = ra_backend_self(r->backend);
+    STEP(ops->allocate(self, n * sizeof *numbers, &r->blocks[r->block_count], err));
+    *block = r->blocks[r->block_count++];
+    return numbers ? ops->upload(self, r->stream, *block, numbers, n * sizeof *numbers, err) : RA_OK;
+}
+
+/* What serving needs, and the dense side of a training step. */
+static ra_status products(run *r, ra_error *err) {
+    float scores[ROWS * LATENTS], atoms[LATENTS * D_], x[ROWS * D_];
+    test_fill(scores, ROWS * LATENTS, 1);
+    test_fill(atoms, LATENTS * D_, 2);
+    test_fill(x, ROWS * D_, 3);
+    const ra_backend_ops *ops = ra_backend_operations(r->backend);
+    void *self = ra_backend_self(r->backend);
+    float *s, *D, *g, *y, *v, *large;
+    STEP(put(r, scores, ROWS * LATENTS, &s, err));
+    STEP(put(r, atoms, LATENTS * D_, &D, err));
+    STEP(put(r, x, ROWS * D_, &g, err));
+    STEP(put(r, NULL, ROWS * D_, &y, err));
+    STEP(put(r, NULL, ROWS * LATENTS, &v, err));
+    STEP(put(r, NULL, LARGE, &large, err));
+    STEP(ops->top_k(self, r->stream, s, ROWS, LATENTS, 3, 0, &r->top, err));
+    r->results[0] = total(r->top.value, ra_codes_entries(&r->top));
+    STEP(ops->threshold(self, r->stream, s, ROWS, LATENTS, NULL, 0.25f, &r->over, err));
+    r->results[1] = total(r->over.value, ra_codes_entries(&r->over));
+    float kth;
+    STEP(ops->kth_largest(self, r->stream, s, ROWS * LATENTS, 7, &kth, err));
+    r->results[2] = (double)kth;
+    STEP(ops->decode(self, r->stream, &r->top, RA_F32, D, D_, y, err));
+    STEP(ops->decode_gradient(self, r->stream, &r->top, g, D, D_, v, err));
+    STEP(ops->accumulate(self, r->stream, &r->top, v, g, D_, D, err));
+    STEP(ops->accumulate(self, r->stream, &r->top, r->top.value, y, D_, D, err));
+    STEP(ops->gemm(self, r->stream, false, true, ROWS, LATENTS, D_, 1, g, D_, D, D_, 0, s, LATENTS, err));
+    STEP(ops->project_simplex(self, r->stream, s, ROWS, LATENTS, err));
+    STEP(ops->project_ball(self, r->stream, D, LATENTS, D_, 0.5f, err));
+    STEP(ops->combine(self, r->stream, 0.5f, y, 2, g, ROWS * D_, err));
+    STEP(ops->dot(self, r->stream, g, y, ROWS * D_, &r->results[3], err));
+    STEP(ops->download(self, r->stream, scores, s, sizeof scores, err));
+    STEP(ops->download(self, r->stream, atoms, D, sizeof atoms, err));
+    STEP(ops->download(self, r->stream, x, g, sizeof x, err));
+    STEP(ops->synchronize(self, r->stream, err));
+    r->results[4] = total(scores, ROWS * LATENTS) + total(atoms, LATENTS * D_) + total(x, ROWS * D_);
+    STEP(ops->upload(self, NULL, large, r->large, LARGE * sizeof(float), err));
+    const ra_adam_step step = {1e-2, 0.9, 0.999, 1e-8, 0.1, 0.001, 1, 0};
+    STEP(ops->adam(self, NULL, &step, large, large + LARGE / 4, NULL, large + LARGE / 2,
+                   large + LARGE / 4 * 3, 1, 4, err));
+    STEP(ops->download(self, NULL, r->large, large, LARGE * sizeof(float), err));
+    STEP(ops->synchronize(self, NULL, err));
+    r->results[5] = total(r->large, LARGE);
+    return RA_OK;
+}
+
+/* Norms, sums, entries, a pursuit; a decode of many entries, whose numbers are whole: multiplied or, when
+ * there is no memory for it, gathered, it gives the same. */
+static ra_status training(run *r, ra_error *err) {
+    float scores[MANY * LATENTS], small[LATENTS], atoms[LATENTS * D_];
+    double sums[2 * LATENTS], norms[MANY], error;
+    size_t n = MANY * LATENTS;
+    const ra_backend_ops *ops = ra_backend_operations(r->backend);
+    void *self = ra_backend_self(r->backend);
+    float *u, *dy, *row, *mean, *rstd, *path;
+    test_fill(scores, n, 5);
+    test_fill(small, LATENTS, 6);
+    for (size_t i = 0; i < LATENTS * D_; i++) atoms[i] = (float)(i % 7);
+    STEP(put(r, scores, n, &u, err));
+    STEP(put(r, scores, n, &dy, err));
+    STEP(put(r, small, LATENTS, &row, err));
+    STEP(put(r, NULL, MANY, &mean, err));
+    STEP(put(r, NULL, MANY, &rstd, err));
+    STEP(put(r, NULL, 4 * n, &path, err));
+    const ra_norm by_row = {true, mean, rstd, row, row}, by_column = {false, row, row, row, row};
+    STEP(ops->top_k(self, r->stream, u, ROWS, LATENTS, 3, 0, &r->top, err));
+    STEP(ops->row_statistics(self, r->stream, u, MANY, LATENTS, 1e-5, mean, rstd, err));
+    STEP(ops->normalise(self, r->stream, &by_row, u, u, MANY, LATENTS, err));
+    STEP(ops->norm_sums(self, r->stream, &by_row, u, dy, MANY, LATENTS, sums, err));
+    STEP(ops->norm_backward(self, r->stream, &by_row, u, NULL, 0, dy, MANY, LATENTS, err));
+    STEP(ops->norm_backward(self, r->stream, &by_column, u, sums, MANY, dy, MANY, LATENTS, err));
+    STEP(ops->column_sums(self, r->stream, dy, MANY, LATENTS, sums, sums, err));
+    r->results[6] += sums[1];
+    STEP(ops->kernel_sums(self, r->stream, RA_KERNEL_SILVERMAN, 1, u, dy, row, MANY, LATENTS, sums, err));
+    r->results[6] += sums[LATENTS];
+    STEP(ops->row_norms(self, r->stream, u, MANY, LATENTS, true, norms, err));
+    STEP(ops->scale_rows(self, r->stream, norms, u, MANY, LATENTS, err));
+    STEP(ops->relu(self, r->stream, u, u, n, err));
+    STEP(ops->squared_error(self, r->stream, u, dy, n, 0.5, u, &error, err));
+    r->results[6] += error + norms[2];
+    STEP(ops->spread(self, r->stream, row, dy, MANY, LATENTS, err));
+    STEP(ops->widen(self, r->stream, RA_BF16, dy, u, n, err));
+    STEP(ops->put(self, r->stream, &r->top, 2, r->top.value, dy, err));
+    STEP(ops->pick(self, r->stream, &r->top, dy, 0, u, err));
+    STEP(ops->latent_sums(self, r->stream, &r->top, u, row, err));
+    const ra_pursuit_path steps = {.rows = 2,
+                                   .steps = 2,
+                                   .dimensions = LATENTS,
+                                   .concepts = 3,
+                                   .D = dy,
+                                   .atom = (int32_t *)(void *)path,
+                                   .value = path + 4,
+                                   .residual = path + 8};
+    STEP(ops->pursue(self, r->stream, &steps, NULL, 0, u, err));
+    STEP(ops->pursue(self, r->stream, &steps, dy, 1, u, err));
+    STEP(ops->pursue_back(self, r->stream, &steps, row, 0, 2, path + n, path + 2 * n, err));
+    STEP(ops->download(self, r->stream, scores, path + 2 * n, 4 * LATENTS * sizeof *scores, err));
+    STEP(ops->download(self, r->stream, small, row, sizeof small, err));
+    STEP(ops->synchronize(self, r->stream, err));
+    r->results[6] += total(scores, 4 * LATENTS) + total(small, LATENTS);
+
+    for (size_t i = 0; i < n; i++) scores[i] = (float)(i % 3);
+    STEP(ra_codes_from_dense(&r->dense, scores, MANY, LATENTS, err));
+    STEP(ops->upload(self, r->stream, u, atoms, sizeof atoms, err));
+    STEP(ops->decode(self, r->stream, &r->dense, RA_F32, u, D_, dy, err));
+    STEP(ops->decode(self, r->stream, &r->dense, RA_F16, u, D_, dy, err));
+    STEP(ops->download(self, r->stream, scores, dy, MANY * D_ * sizeof *scores, err));
+    STEP(ops->synchronize(self, r->stream, err));
+    r->results[6] += total(scores, MANY * D_);
+    return RA_OK;
+}
+
+typedef ra_status part(run *r, ra_error *err);
+static part *const parts[] = {products, training};
+enum { PARTS = sizeof parts / sizeof *parts };
+
+static ra_status work(run *r, part *chosen, ra_error *err) {
+    size_t available, all;
+    STEP(ra_backend_open(DEVICE, NULL, &r->backend, err));
+    const ra_backend_ops *ops = ra_backend_operations(r->backend);
+    void *self = ra_backend_self(r->backend);
+    STEP(ops->memory(self, &available, &all, err));
+    STEP(ops->stream_new(self, &r->stream, err));
+    return chosen(r, err);
+}
+
+static void clean_up(run *r) {
+    if (r->backend) {
+        const ra_backend_ops *ops = ra_backend_operations(r->backend);
+        void *self = ra_backend_self(r->backend);
+        for (size_t i = 0; i < r->block_count; i++) ops->deallocate(self, r->blocks[i]);
+        ops->stream_free(self, r->stream);
+        ra_backend_release(r->backend);
+    }
+    ra_codes_release(&r->top);
+    ra_codes_release(&r->over);
+    ra_codes_release(&r->dense);
+    ra_free(r->large);
+}
+
+static ra_status work_once(run *r, int which, ra_error *err) {
+    *r = (run){.large = ra_malloc(LARGE, sizeof(float))};
+    test_fill(r->large, LARGE, 4);
+    for (int i = LARGE / 4 * 3; i < LARGE; i++) r->large[i] = 1;
+    *err = (ra_error){0};
+    ra_status status = work(r, parts[which], err);
+    clean_up(r);
+    return status;
+}
+
+static void expect_good_or_told(const emulated *device, ra_status status, const run *r, const run *good,
+                                const ra_error *err, size_t n) {
+    const char *text;
+    ck_assert_msg(device->live(&text) == 0, "failure %zu: not freed: %s", n, text);
+    if (status == RA_OK)
+        ck_assert_msg(memcmp(r->results, good->results, sizeof r->results) == 0,
+                      "failure %zu: a wrong answer", n);
+    else {
+        ck_assert_msg(err->code == status && *err->message, "failure %zu: no sentence", n);
+        ck_assert_ptr_null(strchr(err->message, '\n'));
+    }
+}
+
+/* Out of memory, a wrong call, and two after which a real device is lost. */
+static const struct {
+    int error;
+    ra_status status;
+} errors[] = {{2, RA_ERR_MEMORY}, {1, RA_ERR_INTERNAL}, {719, RA_ERR_DEVICE}, {214, RA_ERR_DEVICE}};
+enum { ERRORS = sizeof errors / sizeof *errors };
+
+START_TEST(test_every_call_may_fail) {
+    emulated device = emulated_open();
+    run good, r;
+    ra_error err;
+    int which = _i / ERRORS;
+    ra_status expected = errors[_i % ERRORS].status;
+    device.run_twice(false); /* several hundred runs; once in order has been enough for each kernel */
+    device.fail_at(0, 0);
+    ck_assert_msg(work_once(&good, which, &err) == RA_OK, "%s", err.message);
+    size_t calls = device.calls(), told = 0;
+    ck_assert_uint_gt(calls, 100);
+    for (size_t n = 1; n <= calls; n++) {
+        device.fail_at(n, errors[_i % ERRORS].error);
+        ra_status status = work_once(&r, which, &err);
+        device.fail_at(0, 0);
+        expect_good_or_told(&device, status, &r, &good, &err, n);
+        if (status == RA_OK) continue;
+        told++;
+        /* cuBLAS knows fewer kinds of failures, and the probe says that the device cannot be used at all */
+        ck_assert_msg(status == expected || status == RA_ERR_DEVICE, "failure %zu: %s", n, err.message);
+    }
+    /* all but those that free something, and the question what kind of memory it is */
+    ck_assert_msg(told > calls / 2, "only %zu of %zu failures were told", told, calls);
+    ck_assert_int_eq(work_once(&r, which, &err), RA_OK);
+    emulated_close(&device);
+}
+END_TEST
+
+START_TEST(test_every_allocation_may_fail) {
+    emulated device = emulated_open();
+    run good, r;
+    ra_error err;
+    int which = _i;
+    size_t told = 0;
+    device.run_twice(false);
+    ck_assert_int_eq(work_once(&good, which, &err), RA_OK);
+    for (size_t n = 1;; n++) {
+        ck_assert_uint_lt(n, 100);
+        device.fail_memory(n);
+        ra_status status = work_once(&r, which, &err);
+        size_t asked = device.fail_memory(0);
+        expect_good_or_told(&device, status, &r, &good, &err, n);
+        if (status == RA_OK) {
+            ck_assert_uint_lt(asked, n);
+            break;
+        }
+        ck_assert_msg(status == RA_ERR_MEMORY, "%s", err.message);
+        told++;
+    }
+    ck_assert_uint_gt(told, 5);
+    emulated_close(&device);
+}
+END_TEST
+
+TEST_CASES_LOOP(backend_cuda_failures, 60, ERRORS *PARTS, test_every_call_may_fail)
+TEST_CASES_LOOP(backend_cuda_allocations, 60, PARTS, test_every_allocation_may_fail)

@@ -1,0 +1,101 @@
+/* The option tf32, over the emulated device: products round their factors to 10 bits of mantissa. And what it
+ * makes visible: which decodes are products, and which gather. */
+#include "emulated.h"
+#include "device_memory.h"
+#include "harness.h"
+
+enum { ROWS = 16, LATENTS = 8 };
+static const float fine = 1 + 0x1p-12f; /* 1 in TF32 */
+
+START_TEST(test_factors_are_rounded_only_when_asked) {
+    for (int tf32 = 0; tf32 < 2; tf32++) {
+        ra_backend *backend = NULL;
+        ra_ok(ra_backend_open("cuda-emulated", &(ra_backend_options){.tf32 = tf32}, &backend, &err));
+        test_device device = {
+            .backend = backend, .ops = ra_backend_operations(backend), .self = ra_backend_self(backend)};
+        ra_backend_stream *stream = NULL;
+        const float factors[2] = {fine, 2};
+        float *on_device = test_device_put(&device, factors, sizeof factors),
+              *product = test_device_put(&device, NULL, sizeof *product);
+        ra_ok(device.ops->stream_new(device.self, &stream, &err));
+        for (int own = 0; own < 2; own++) { /* the default stream, and another */
+            ra_ok(device.ops->gemm(device.self, own ? stream : NULL, false, false, 1, 1, 1, 1, on_device, 1,
+                                   on_device + 1, 1, 0, product, 1, &err));
+            ra_ok(device.ops->synchronize(device.self, own ? stream : NULL, &err));
+            ck_assert(*test_device_get(&device, product, 1) == (tf32 ? 2 : 2 * fine));
+        }
+        device.ops->stream_free(device.self, stream);
+        test_device_close(&device);
+    }
+}
+END_TEST
+
+/* Row b has its first `length` latents. */
+static ra_codes some(size_t rows, size_t length) {
+    ra_codes codes = {0};
+    ra_ok(ra_codes_reserve(&codes, rows, LATENTS, rows * length, &err));
+    for (size_t e = 0; e < rows * length; e++) {
+        codes.index[e] = (int32_t)(e % length);
+        codes.value[e] = fine;
+    }
+    for (size_t b = 0; b < rows; b++) codes.start[b + 1] = (b + 1) * length;
+    return codes;
+}
+
+START_TEST(test_many_entries_are_multiplied) {
+    static const struct {
+        size_t rows, length, memory; /* memory: bytes that are left; 0: enough */
+        bool product;
+    } cases[] = {
+        {ROWS, LATENTS, 0, true},
+        {ROWS, 1, 0, true},
+        {ROWS - 1, LATENTS, 0, false}, /* too few rows */
+        {ROWS, LATENTS, 1400, false},  /* room for the codes, but not for their dense form */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        emulated emulation = emulated_open();
+        ra_backend *backend = NULL;
+        ra_ok(ra_backend_open("cuda-emulated", &(ra_backend_options){.tf32 = true}, &backend, &err));
+        test_device device = {
+            .backend = backend, .ops = ra_backend_operations(backend), .self = ra_backend_self(backend)};
+        ra_codes codes = some(cases[i].rows, cases[i].length);
+        float D[LATENTS];
+        for (size_t k = 0; k < LATENTS; k++) D[k] = 1;
+        float *on_D = test_device_put(&device, D, sizeof D),
+              *x_hat = test_device_put(&device, NULL, ROWS * sizeof *x_hat);
+        size_t available, total;
+        ra_ok(device.ops->memory(device.self, &available, &total, &err));
+        if (cases[i].memory) emulation.set_memory(total - available + cases[i].memory);
+        ra_ok(device.ops->decode(device.self, NULL, &codes, RA_F32, on_D, 1, x_hat, &err));
+        const float *got = test_device_get(&device, x_hat, cases[i].rows);
+        for (size_t b = 0; b < cases[i].rows; b++)
+            ck_assert_msg(got[b] == (float)cases[i].length * (cases[i].product ? 1 : fine),
+                          "case %zu, row %zu: %.9g", i, b, (double)got[b]);
+        ra_codes_release(&codes);
+        test_device_close(&device);
+        emulated_close(&emulation);
+    }
+}
+END_TEST
+
+/* Nor for the codes: that is told. */
+START_TEST(test_decode_without_memory) {
+    emulated emulation = emulated_open();
+    ra_backend *backend = NULL;
+    ra_ok(ra_backend_open("cuda-emulated", NULL, &backend, &err));
+    test_device device = {
+        .backend = backend, .ops = ra_backend_operations(backend), .self = ra_backend_self(backend)};
+    ra_codes codes = some(ROWS, LATENTS);
+    float *D = test_device_put(&device, NULL, LATENTS * sizeof *D),
+          *x_hat = test_device_put(&device, NULL, ROWS * sizeof *x_hat);
+    emulation.set_memory(0);
+    ra_fails(device.ops->decode(device.self, NULL, &codes, RA_F32, D, 1, x_hat, &err), RA_ERR_MEMORY,
+             "the device cuda:0 failed at making a work area: out of memory");
+    ra_codes_release(&codes);
+    test_device_close(&device);
+    emulated_close(&emulation);
+}
+END_TEST
+
+TEST_CASES(backend_cuda_tf32, test_factors_are_rounded_only_when_asked, test_many_entries_are_multiplied,
+           test_decode_without_memory)
