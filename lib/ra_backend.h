@@ -274,25 +274,24 @@ const char *ra_backend_name(const ra_backend *backend);
 const ra_backend_ops *ra_backend_operations(const ra_backend *backend);
 void *ra_backend_self(const ra_backend *backend);
 
-/* OpenBLAS may have chosen kernels that leave this processor's vector units unused (backend/cpu_blas.c). The
- * value of the environment variable OPENBLAS_CORETYPE that would make it use them, for a program to set
- * before it starts itself again; NULL when there is nothing to correct. Static text. */
-const char *ra_backend_blas_core(void);
+/* ---- copies that are over when the call returns: for what is rare or small ----------------------------- */
 
-/* The table's copies, complete when they return. */
-ra_status ra_backend_write(ra_backend *backend, ra_backend_stream *stream, void *block, const void *host,
-                           size_t bytes, ra_error *err);
-ra_status ra_backend_read(ra_backend *backend, ra_backend_stream *stream, void *host, const void *block,
-                          size_t bytes, ra_error *err);
+ra_status ra_backend_put(ra_backend *backend, void *block, const void *host, size_t bytes, ra_error *err);
+ra_status ra_backend_get(ra_backend *backend, void *host, const void *block, size_t bytes, ra_error *err);
 
-/* block [n] <- the host's values [n], rounded; on the default stream, complete when it returns. */
-ra_status ra_backend_write_doubles(ra_backend *backend, float *block, const double *values, size_t n,
-                                   ra_error *err);
+/* block [n] <- the host's values [n], rounded. */
+ra_status ra_backend_put_doubles(ra_backend *backend, float *block, const double *values, size_t n,
+                                 ra_error *err);
 
 /* *host <- the bytes of a block where the host can read them: the block itself, or, when the host cannot
  * touch it, a copy in *mirror, which is grown as needed and is the caller's to ra_free(). */
 ra_status ra_backend_view(ra_backend *backend, const void *block, size_t bytes, void **mirror,
                           const void **host, ra_error *err);
+
+/* OpenBLAS may have chosen kernels that leave this processor's vector units unused (backend/cpu_blas.c). The
+ * value of the environment variable OPENBLAS_CORETYPE that would make it use them, for a program to set
+ * before it starts itself again; NULL when there is nothing to correct. Static text. */
+const char *ra_backend_blas_core(void);
 
 /* Numbers in backend memory that grow and stay; what was in them is lost when they grow. {0} is valid. */
 typedef struct ra_block {

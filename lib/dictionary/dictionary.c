@@ -85,7 +85,7 @@ ra_status ra_parameter_upload(ra_backend *backend, const ra_parameter *parameter
         ra_convert_to_f32(values->dtype, values->data, converted, n);
         host = converted;
     }
-    ra_status status = ra_backend_write(backend, NULL, parameter->value, host, n * sizeof(float), err);
+    ra_status status = ra_backend_put(backend, parameter->value, host, n * sizeof(float), err);
     ra_free(converted);
     return status;
 }
@@ -152,7 +152,7 @@ ra_status ra_dictionary_select(ra_dictionary *dictionary, const int32_t *atoms, 
     if (!atoms) return ra_dictionary_get(dictionary, D, err);
     RA_TRY(ra_dictionary_project(dictionary, err));
     dictionary->fresh = false;
-    RA_TRY(ra_backend_write(dictionary->backend, NULL, dictionary->atoms, atoms, count * sizeof *atoms, err));
+    RA_TRY(ra_backend_put(dictionary->backend, dictionary->atoms, atoms, count * sizeof *atoms, err));
     RA_TRY(dictionary->type->compose(dictionary, dictionary->atoms, count, dictionary->D, err));
     dictionary->selected = count;
     *D = dictionary->D;
@@ -193,8 +193,8 @@ float *ra_dictionary_gradient_room(ra_dictionary *dictionary) {
 
 ra_status ra_dictionary_scale(const ra_dictionary *dictionary, size_t i, float *scale, ra_error *err) {
     float multiplier = 0;
-    RA_TRY(ra_backend_read(dictionary->backend, NULL, &multiplier, dictionary->parameters[i].value,
-                           sizeof multiplier, err));
+    RA_TRY(ra_backend_get(dictionary->backend, &multiplier, dictionary->parameters[i].value,
+                          sizeof multiplier, err));
     *scale = expf(multiplier);
     return RA_OK;
 }
@@ -207,6 +207,6 @@ ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, size_t i,
     double sum;
     RA_TRY(ops->dot(self, NULL, dD, dictionary->D, count * dictionary->dimensions, &sum, err));
     float gradient = (float)sum;
-    return ra_backend_write(dictionary->backend, NULL, dictionary->parameters[i].gradient, &gradient,
-                            sizeof gradient, err);
+    return ra_backend_put(dictionary->backend, dictionary->parameters[i].gradient, &gradient, sizeof gradient,
+                          err);
 }

@@ -110,7 +110,7 @@ static ra_status load(const fuse *f, const ra_tensor *tensor, size_t first, size
         ra_convert_to_f32(tensor->dtype, source, target, n);
         return RA_OK;
     }
-    return ra_backend_write(f->backend, NULL, target, source, n * sizeof *target, err);
+    return ra_backend_put(f->backend, target, source, n * sizeof *target, err);
 }
 
 static ra_status load_points(const fuse *f, const ra_tensor *C, float *target, ra_error *err) {
@@ -139,8 +139,7 @@ static ra_status fuse_block(fuse *f, const ra_tensor *W, const ra_tensor *Relax,
     }
     RA_TRY(ops->gemm(self, NULL, false, false, rows, d, N, scale, f->weights, N, f->points, d, scale, out, d,
                      err));
-    return f->atoms ? ra_backend_read(f->backend, NULL, D + first * d, out, rows * d * sizeof *D, err)
-                    : RA_OK;
+    return f->atoms ? ra_backend_get(f->backend, D + first * d, out, rows * d * sizeof *D, err) : RA_OK;
 }
 
 ra_status ra_dictionary_fuse(ra_backend *backend, const ra_tensor *W, const ra_tensor *C,

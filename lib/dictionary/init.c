@@ -146,11 +146,9 @@ ra_status ra_dictionary_limit_norms(ra_dictionary *dictionary, float limit, ra_e
                    ->row_norms(ra_backend_self(dictionary->backend), NULL, D, K, d, false, norms, err));
     for (size_t k = 0; k < K; k++) largest = norms[k] > largest ? norms[k] : largest;
     if (largest <= (double)limit) goto out;
-    RA_TRY_OUT(status,
-               ra_backend_read(dictionary->backend, NULL, &multiplier, value, sizeof multiplier, err));
+    RA_TRY_OUT(status, ra_backend_get(dictionary->backend, &multiplier, value, sizeof multiplier, err));
     multiplier -= (float)log(largest / (double)limit);
-    RA_TRY_OUT(status,
-               ra_backend_write(dictionary->backend, NULL, value, &multiplier, sizeof multiplier, err));
+    RA_TRY_OUT(status, ra_backend_put(dictionary->backend, value, &multiplier, sizeof multiplier, err));
     ra_dictionary_changed(dictionary);
 out:
     ra_free(norms);

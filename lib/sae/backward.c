@@ -80,7 +80,7 @@ static ra_status sum_block(const ra_sae *sae, float *block, size_t n, ra_error *
     if (ra_backend_operations(sae->backend)->host_memory) return ra_group_sum_f32(sae->group, block, n, err);
     ra_status status = ra_backend_view(sae->backend, block, n * sizeof *block, &mirror, &seen, err);
     if (status == RA_OK) status = ra_group_sum_f32(sae->group, mirror, n, err);
-    if (status == RA_OK) status = ra_backend_write(sae->backend, NULL, block, mirror, n * sizeof *block, err);
+    if (status == RA_OK) status = ra_backend_put(sae->backend, block, mirror, n * sizeof *block, err);
     ra_free(mirror);
     return status;
 }
@@ -144,9 +144,9 @@ ra_status ra_sae_gradient(const ra_sae *sae, const ra_sae_pass *pass, size_t i, 
     const ra_parameter *parameter = &sae->parameters[i];
     size_t n = parameter->shape[1], rows = pass->atom_count, end = parameter->shape[0];
     if (!sae->packed[i])
-        return ra_backend_read(sae->backend, NULL, out, parameter->gradient,
-                               ra_parameter_size(parameter) * sizeof *out, err);
-    RA_TRY(ra_backend_read(sae->backend, NULL, out, parameter->gradient, rows * n * sizeof *out, err));
+        return ra_backend_get(sae->backend, out, parameter->gradient,
+                              ra_parameter_size(parameter) * sizeof *out, err);
+    RA_TRY(ra_backend_get(sae->backend, out, parameter->gradient, rows * n * sizeof *out, err));
     /* atoms ascend, so that no row goes over one that has not moved yet when the last goes first */
     for (size_t a = rows; a-- > 0;) {
         size_t atom = (size_t)pass->atoms[a];

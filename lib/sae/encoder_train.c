@@ -67,11 +67,11 @@ static ra_status take_batch(ra_encoder *encoder, ra_backend *backend, ra_sae_pas
     float *running_mean = encoder->tensor[RA_ENCODER_RUNNING_MEAN]->value;
     float *running_var = encoder->tensor[RA_ENCODER_RUNNING_VAR]->value;
     RA_TRY(sum_latents(encoder, backend, pass, err));
-    RA_TRY(ra_backend_read(backend, NULL, s->running_mean, running_mean, bytes, err));
-    RA_TRY(ra_backend_read(backend, NULL, s->running_var, running_var, bytes, err));
+    RA_TRY(ra_backend_get(backend, s->running_mean, running_mean, bytes, err));
+    RA_TRY(ra_backend_get(backend, s->running_var, running_var, bytes, err));
     complete(encoder, pass->sums, (double)pass->total_rows, s);
-    RA_TRY(ra_backend_write(backend, NULL, running_mean, s->running_mean, bytes, err));
-    RA_TRY(ra_backend_write(backend, NULL, running_var, s->running_var, bytes, err));
+    RA_TRY(ra_backend_put(backend, running_mean, s->running_mean, bytes, err));
+    RA_TRY(ra_backend_put(backend, running_var, s->running_var, bytes, err));
     encoder->batches++;
     return RA_OK;
 }
@@ -80,9 +80,8 @@ static ra_status take_running(const ra_encoder *encoder, ra_backend *backend, la
                               ra_error *err) {
     size_t K = encoder->concepts, bytes = K * sizeof(float);
     const float *running_var = encoder->tensor[RA_ENCODER_RUNNING_VAR]->value;
-    RA_TRY(
-        ra_backend_read(backend, NULL, s->mean, encoder->tensor[RA_ENCODER_RUNNING_MEAN]->value, bytes, err));
-    RA_TRY(ra_backend_read(backend, NULL, s->running_var, running_var, bytes, err));
+    RA_TRY(ra_backend_get(backend, s->mean, encoder->tensor[RA_ENCODER_RUNNING_MEAN]->value, bytes, err));
+    RA_TRY(ra_backend_get(backend, s->running_var, running_var, bytes, err));
     ra_encoder_rstd(s->running_var, s->rstd, K);
     return RA_OK;
 }
@@ -99,8 +98,8 @@ static ra_status latents_statistics(ra_encoder *encoder, ra_backend *backend, bo
         RA_TRY_OUT(status, take_batch(encoder, backend, pass, &s, err));
     else
         RA_TRY_OUT(status, take_running(encoder, backend, &s, err));
-    RA_TRY_OUT(status, ra_backend_write(backend, NULL, pass->mean, s.mean, bytes, err));
-    RA_TRY_OUT(status, ra_backend_write(backend, NULL, pass->rstd, s.rstd, bytes, err));
+    RA_TRY_OUT(status, ra_backend_put(backend, pass->mean, s.mean, bytes, err));
+    RA_TRY_OUT(status, ra_backend_put(backend, pass->rstd, s.rstd, bytes, err));
 out:
     ra_free(room);
     return status;
@@ -139,10 +138,9 @@ static ra_status backward_norm(ra_encoder *encoder, ra_backend *backend, ra_sae_
     double *sums = pass->sums;
     RA_TRY(ops->norm_sums(self, NULL, &norm, pass->linear, dpre, pass->rows, K, sums, err));
     if (!norm.by_row) RA_TRY(ra_group_sum_f64(encoder->group, sums, 2 * K, err));
+    RA_TRY(ra_backend_put_doubles(backend, encoder->tensor[RA_ENCODER_NORM_WEIGHT]->gradient, sums, K, err));
     RA_TRY(
-        ra_backend_write_doubles(backend, encoder->tensor[RA_ENCODER_NORM_WEIGHT]->gradient, sums, K, err));
-    RA_TRY(
-        ra_backend_write_doubles(backend, encoder->tensor[RA_ENCODER_NORM_BIAS]->gradient, sums + K, K, err));
+        ra_backend_put_doubles(backend, encoder->tensor[RA_ENCODER_NORM_BIAS]->gradient, sums + K, K, err));
     return ops->norm_backward(self, NULL, &norm, pass->linear, norm.by_row ? NULL : sums,
                               norm.by_row ? 0 : (double)pass->total_rows, dpre, pass->rows, K, err);
 }
@@ -159,7 +157,7 @@ static ra_status backward_bias(ra_encoder *encoder, ra_backend *backend, ra_sae_
     double *sums = ra_malloc(K, sizeof *sums);
     if (!sums) RA_FAIL_MEMORY(err, "the gradient of the encoder's bias", K * sizeof *sums);
     ra_status status = ops->column_sums(self, NULL, dpre, pass->rows, K, NULL, sums, err);
-    if (status == RA_OK) status = ra_backend_write_doubles(backend, gradient, sums, K, err);
+    if (status == RA_OK) status = ra_backend_put_doubles(backend, gradient, sums, K, err);
     ra_free(sums);
     return status;
 }

@@ -17,8 +17,7 @@ static ra_status evaluate(const ra_activation *activation, ra_backend *backend, 
 /* sums [2,K] of kernel g, and of the kernel; those of g become the gradients. */
 static ra_status complete(const ra_activation *activation, ra_backend *backend, double active,
                           size_t concepts, double *sums, float *thresholds, ra_error *err) {
-    RA_TRY(ra_backend_read(backend, NULL, thresholds, activation->thresholds, concepts * sizeof *thresholds,
-                           err));
+    RA_TRY(ra_backend_get(backend, thresholds, activation->thresholds, concepts * sizeof *thresholds, err));
     for (size_t k = 0; k < concepts; k++) {
         double threshold = (double)thresholds[k], share = -threshold / (double)activation->bandwidth;
         sums[k] = share * (threshold * sums[k] + active * sums[concepts + k]);
@@ -39,7 +38,7 @@ static ra_status theta_gradient(const ra_activation *activation, ra_backend *bac
                            ra_backend_self(backend), NULL, activation->kernel, activation->bandwidth, pre, g,
                            activation->thresholds, rows, concepts, sums, err));
     RA_TRY_OUT(status, complete(activation, backend, active, concepts, sums, thresholds, err));
-    RA_TRY_OUT(status, ra_backend_write_doubles(backend, dtheta, sums, concepts, err));
+    RA_TRY_OUT(status, ra_backend_put_doubles(backend, dtheta, sums, concepts, err));
 out:
     ra_free(sums);
     ra_free(thresholds);

@@ -135,7 +135,8 @@ ra_status ra_pursuit_run(ra_pursuit *pursuit, ra_backend *backend, ra_backend_st
         RA_TRY(ops->pursue(self, stream, &path, gram, t, scores, err));
     }
     RA_TRY(ops->download(self, stream, pursuit->taken, path.atom, n * sizeof *path.atom, err));
-    RA_TRY(ra_backend_read(backend, stream, pursuit->added, path.value, n * sizeof *path.value, err));
+    RA_TRY(ops->download(self, stream, pursuit->added, path.value, n * sizeof *path.value, err));
+    RA_TRY(ops->synchronize(self, stream, err));
     return collect(pursuit, K, training, codes, err);
 }
 
@@ -163,7 +164,7 @@ static ra_status spread_gradient(ra_pursuit *p, ra_backend *backend, const ra_co
     int32_t *entry = ra_malloc(n, sizeof *entry);
     if (!entry) RA_FAIL_MEMORY(err, "the entries of a pursuit", bytes);
     for (size_t i = 0; i < n; i++) entry[i] = (int32_t)entry_of(codes, i / p->steps, p->taken[i]);
-    ra_status status = ra_backend_write(backend, NULL, integers(&p->entry), entry, bytes, err);
+    ra_status status = ra_backend_put(backend, integers(&p->entry), entry, bytes, err);
     ra_free(entry);
     RA_TRY(status);
     return ra_backend_operations(backend)->gather(ra_backend_self(backend), NULL, dvalue, integers(&p->entry),

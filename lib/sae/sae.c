@@ -36,7 +36,7 @@ static ra_status fill(const ra_sae *sae, const ra_parameter *parameter, double c
     if (!values) RA_FAIL_MEMORY(err, parameter->name, bytes);
     for (size_t i = 0; i < n; i++)
         values[i] = (float)(random ? centre + bound * (2 * ra_random_unit(random) - 1) : centre);
-    ra_status status = ra_backend_write(sae->backend, NULL, parameter->value, values, bytes, err);
+    ra_status status = ra_backend_put(sae->backend, parameter->value, values, bytes, err);
     ra_free(values);
     return status;
 }
@@ -135,10 +135,10 @@ ra_status ra_sae_thresholds(ra_sae *sae, ra_error *err) {
     if (!sae->thresholds || sae->thresholds_known) return RA_OK;
     float *values = ra_malloc(K, sizeof *values);
     if (!values) RA_FAIL_MEMORY(err, "the thresholds", bytes);
-    ra_status status = ra_backend_read(sae->backend, NULL, values, sae->activation.theta, bytes, err);
+    ra_status status = ra_backend_get(sae->backend, values, sae->activation.theta, bytes, err);
     if (status == RA_OK) {
         ra_activation_thresholds(values, values, K);
-        status = ra_backend_write(sae->backend, NULL, sae->thresholds, values, bytes, err);
+        status = ra_backend_put(sae->backend, sae->thresholds, values, bytes, err);
     }
     ra_free(values);
     sae->thresholds_known = status == RA_OK;

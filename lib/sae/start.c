@@ -48,10 +48,10 @@ static ra_status aim_encoder(ra_sae *sae, const ra_parameter *weight, const floa
     float *rows = ra_malloc(n, sizeof *rows);
     if (!rows) RA_FAIL_MEMORY(err, "the encoder's start", bytes);
     ra_status status = ra_backend_view(sae->backend, D, bytes, &mirror, &atoms, err);
-    if (status == RA_OK) status = ra_backend_read(sae->backend, NULL, rows, weight->value, bytes, err);
+    if (status == RA_OK) status = ra_backend_get(sae->backend, rows, weight->value, bytes, err);
     if (status == RA_OK) {
         aim(rows, atoms, weight->shape[0], weight->shape[1]);
-        status = ra_backend_write(sae->backend, NULL, weight->value, rows, bytes, err);
+        status = ra_backend_put(sae->backend, weight->value, rows, bytes, err);
     }
     ra_free(mirror);
     ra_free(rows);
@@ -105,7 +105,7 @@ static ra_status fit_length(ra_sae *sae, const float *x, size_t rows, const floa
     for (size_t i = 0; i < 4; i++)
         RA_TRY_OUT(status, ops->allocate(self, sizes[i] * sizeof(float), &blocks[i], err));
     s.pre = blocks[0], s.scaled = blocks[1], s.x_hat = blocks[2], s.x = blocks[3];
-    RA_TRY_OUT(status, ra_backend_write(sae->backend, NULL, blocks[3], x, rows * d * sizeof *x, err));
+    RA_TRY_OUT(status, ra_backend_put(sae->backend, blocks[3], x, rows * d * sizeof *x, err));
     RA_TRY_OUT(status, best_length(&s, &length, err));
     RA_TRY_OUT(status, ops->combine(self, NULL, 0, NULL, length, weight->value, K * d, err));
 out:

@@ -49,8 +49,8 @@ static ra_status send_entries(const ra_loss_batch *batch, ra_loss_gradients *gra
     gradients->has_value = entries > 0;
     if (entries == 0) return RA_OK;
     RA_TRY(ra_block_reserve(&gradients->value, batch->backend, entries, err));
-    return ra_backend_write(batch->backend, NULL, gradients->value.data, gradients->entries,
-                            entries * sizeof *gradients->entries, err);
+    return ra_backend_put(batch->backend, gradients->value.data, gradients->entries,
+                          entries * sizeof *gradients->entries, err);
 }
 
 void ra_loss_gradients_release(ra_loss_gradients *gradients) {
@@ -151,10 +151,10 @@ static ra_status mask_negative(const ra_loss_batch *batch, ra_loss_gradients *gr
     if (!*masked) return RA_OK;
     float *block = gradients->value.data;
     RA_TRY(reserve_entries(gradients, entries, err));
-    RA_TRY(ra_backend_read(batch->backend, NULL, a->value, block, bytes, err));
+    RA_TRY(ra_backend_get(batch->backend, a->value, block, bytes, err));
     RA_TRY(ra_backend_operations(batch->backend)
                ->pick(ra_backend_self(batch->backend), NULL, a, batch->pre, 0, block, err));
-    RA_TRY(ra_backend_read(batch->backend, NULL, gradients->entries, block, bytes, err));
+    RA_TRY(ra_backend_get(batch->backend, gradients->entries, block, bytes, err));
     for (size_t e = 0; e < entries; e++)
         if (!(gradients->entries[e] > 0)) a->value[e] = 0;
     return RA_OK;
@@ -217,7 +217,7 @@ static ra_status reanimate(const ra_loss_batch *batch, const uint8_t *alive, dou
         sums[k] = alive[k] ? 0 : scale;
     }
     *value = scale * sum;
-    RA_TRY(ra_backend_write_doubles(batch->backend, gradients->scratch_wide.data, sums, K, err));
+    RA_TRY(ra_backend_put_doubles(batch->backend, gradients->scratch_wide.data, sums, K, err));
     return ops->spread(self, NULL, gradients->scratch_wide.data, gradients->pre.data, B, K, err);
 }
 

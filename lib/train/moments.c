@@ -87,8 +87,8 @@ static ra_status place_rows(ra_moments *moments, ra_moments_slot *slot, const ra
     for (size_t a = 0; a < pass->atom_count; a++) slot->touched[pass->atoms[a]] = 1;
     for (size_t k = 0; k < rows; k++) moments->place[k] = slot->touched[k] ? RA_ROW_STILL : RA_ROW_UNTOUCHED;
     for (size_t a = 0; a < pass->atom_count; a++) moments->place[pass->atoms[a]] = (int32_t)a;
-    return ra_backend_write(ra_sae_backend(moments->sae), NULL, moments->place_block, moments->place,
-                            rows * sizeof *moments->place, err);
+    return ra_backend_put(ra_sae_backend(moments->sae), moments->place_block, moments->place,
+                          rows * sizeof *moments->place, err);
 }
 
 ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t step, double rate, double norm,
@@ -156,7 +156,7 @@ static ra_status restore(ra_backend *backend, const ra_safetensors *file, const 
     if (bad < n)
         RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: %s holds %g at element %zu, expected finite numbers",
                 ra_safetensors_path(file), name, (double)values[bad], bad);
-    return ra_backend_write(backend, NULL, block, values, n * sizeof *values, err);
+    return ra_backend_put(backend, block, values, n * sizeof *values, err);
 }
 
 /* Which rows were never touched is not kept: taking all of them for touched costs time, not bits. */

@@ -6,7 +6,7 @@ ra_status ra_held_set(ra_held *held, ra_backend *backend, const float *host, siz
     if (ra_backend_operations(backend)->host_memory) return RA_OK;
     RA_TRY(ra_block_reserve(&held->block, backend, n, err));
     held->vectors = held->block.data;
-    return ra_backend_write(backend, NULL, held->block.data, host, n * sizeof *host, err);
+    return ra_backend_put(backend, held->block.data, host, n * sizeof *host, err);
 }
 
 ra_status ra_score_products(ra_block *room, ra_backend *backend, const float *a, size_t m, const float *b,
@@ -18,5 +18,5 @@ ra_status ra_score_products(ra_block *room, ra_backend *backend, const float *a,
         out = room->data;
     }
     RA_TRY(ops->gemm(ra_backend_self(backend), NULL, false, true, m, n, d, -2, a, d, b, d, 0, out, n, err));
-    return out == score ? RA_OK : ra_backend_read(backend, NULL, score, out, m * n * sizeof *score, err);
+    return out == score ? RA_OK : ra_backend_get(backend, score, out, m * n * sizeof *score, err);
 }

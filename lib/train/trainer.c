@@ -217,7 +217,7 @@ static ra_status take_batch(ra_trainer *trainer, const float *host, size_t rows,
     if (ra_backend_operations(backend)->host_memory) return RA_OK;
     RA_TRY(ra_block_reserve(&trainer->x, backend, n, err));
     *x = trainer->x.data;
-    return ra_backend_write(backend, NULL, trainer->x.data, host, n * sizeof *host, err);
+    return ra_backend_put(backend, trainer->x.data, host, n * sizeof *host, err);
 }
 
 ra_status ra_trainer_step(ra_trainer *trainer, const float *host, size_t rows, ra_train_progress *progress,

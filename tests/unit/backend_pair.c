@@ -1,9 +1,7 @@
 #include "backend_pair.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-static const char *const devices[DEVICES] = {"cpu", "cuda-emulated"};
 const size_t backend_sizes[SIZES] = {1, 2, 3, 15, 64, 67, 300};
 static const size_t emulated_sizes[EMULATED_SIZES] = {1, 3, 64, 67};
 static const shape large[LARGE] = {{3, 700, 40, 0}, {2, 1029, 300, 0}, {5, 9, 1100, 0}, {3, 40, 1300, 0}};
@@ -22,9 +20,8 @@ shape shape_of_case(int i) {
 
 pair pair_open(int device) {
     pair p = {0};
-    ra_ok(ra_backend_open("reference", NULL, &p.oracle, &err));
-    const char *instead = getenv("RASAE_TEST_DEVICE"), *name = device && instead ? instead : devices[device];
-    ra_ok(ra_backend_open(name, &(ra_backend_options){.threads = 2}, &p.tested, &err));
+    p.oracle = device_open(DEVICE_REFERENCE, 1);
+    p.tested = device_open(DEVICE_CPU + device, 2);
     p.a = ra_backend_operations(p.oracle);
     p.b = ra_backend_operations(p.tested);
     p.self_a = ra_backend_self(p.oracle);

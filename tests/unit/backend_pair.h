@@ -11,15 +11,13 @@
 #ifndef RA_TEST_BACKEND_PAIR_H
 #define RA_TEST_BACKEND_PAIR_H
 
-#include "harness.h"
-#include "ra_backend.h"
+#include "devices.h"
 #include "ra_memory.h"
 
-/* What is tested. The second is the CUDA plugin over an emulated device (tests/emulation/), whose memory the
- * host cannot touch; every thread of its kernels is run on its own, twice, so its grid is smaller. Another
- * one takes its place when RASAE_TEST_DEVICE names it (make check-gpu). The first COMPLETE_DEVICES of them
- * have the whole table, the others no operation that came with version 3 of it. */
-enum { DEVICES = 2, COMPLETE_DEVICES = 1 };
+/* What is tested beside the reference: the CPU, and the emulated device, whose every thread is run on its
+ * own, twice, so that its grid is smaller. The first COMPLETE_DEVICES of them have the whole table, the
+ * others no operation that came with version 3 of it. */
+enum { TESTED_DEVICES = 2, COMPLETE_DEVICES = DEVICES - DEVICE_CPU };
 
 enum {
     SIZES = 7, /* of a side */
@@ -27,7 +25,7 @@ enum {
     EMULATED_SIZES = 4,
     EMULATED_GRID = EMULATED_SIZES * EMULATED_SIZES * EMULATED_SIZES,
     LARGE = 4, /* shapes on which a kernel's block goes over a row in several tiles, or shares it */
-    CASES = GRID + EMULATED_GRID + LARGE * DEVICES,
+    CASES = GRID + EMULATED_GRID + LARGE * TESTED_DEVICES,
 };
 
 typedef struct shape {

@@ -1,4 +1,6 @@
 #include "golden.h"
+#include "devices.h"
+#include "ra_memory.h"
 
 #include <stdio.h>
 
@@ -41,4 +43,13 @@ void golden_close(const float *values, const ra_safetensors *file, const char *n
     double error = test_relative_error(values, expected, n);
     ck_assert_msg(error <= tolerance, "%s of %s: relative error %.3g, at most %.3g is allowed", name,
                   ra_safetensors_path(file), error, tolerance);
+}
+
+void golden_close_on(ra_backend *backend, const float *block, const ra_safetensors *file, const char *name,
+                     double tolerance) {
+    size_t n;
+    golden_values(file, name, &n);
+    float *values = device_numbers(backend, block, n);
+    golden_close(values, file, name, tolerance);
+    ra_free(values);
 }

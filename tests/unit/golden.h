@@ -3,6 +3,7 @@
 #define RA_TEST_GOLDEN_H
 
 #include "harness.h"
+#include "ra_backend.h"
 #include "ra_io.h"
 
 /* Opens tests/golden/<case><suffix>; fails the test when it cannot. The caller frees it. */
@@ -16,5 +17,9 @@ size_t golden_cols(const ra_safetensors *file, const char *name);
 
 /* assert_close against the tensor `name`. */
 void golden_close(const float *values, const ra_safetensors *file, const char *name, double tolerance);
+
+/* The same of backend memory. */
+void golden_close_on(ra_backend *backend, const float *block, const ra_safetensors *file, const char *name,
+                     double tolerance);
 
 #endif

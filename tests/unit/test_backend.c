@@ -42,7 +42,7 @@ START_TEST(test_gemm) {
 END_TEST
 
 START_TEST(test_gemm_in_many_tiles) {
-    for (int device = 0; device < DEVICES; device++) {
+    for (int device = 0; device < TESTED_DEVICES; device++) {
         pair p = pair_open(device);
         enum { M = 700, N = 1100, K = 33 };
         float *a = numbers(M * K, 1), *b = numbers(K * N, 2), *c = numbers(M * N, 3), *d = numbers(M * N, 3);
@@ -323,7 +323,7 @@ START_TEST(test_failing_allocations_are_reported) {
 END_TEST
 
 TEST_CASES_LOOP(backend, 60, CASES, test_gemm, test_sparse_products, test_selections)
-TEST_CASES_LOOP(backend_rows, 60, SIZES *SIZES *DEVICES, test_projections_combine_and_dot,
+TEST_CASES_LOOP(backend_rows, 60, SIZES *SIZES *TESTED_DEVICES, test_projections_combine_and_dot,
                 test_gather_and_adam)
 TEST_CASES_SLOW(backend_whole, 60, test_gemm_in_many_tiles,
                 test_results_do_not_depend_on_the_number_of_threads, test_devices_by_name,

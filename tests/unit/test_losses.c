@@ -1,5 +1,6 @@
 /* The losses and their gradients, the kernels and the schedule, each alone against the reference; and every
  * backward pass of the autoencoder against finite differences. */
+#include "devices.h"
 #include "golden.h"
 #include "ra_memory.h"
 #include "ra_train.h"
@@ -12,13 +13,20 @@ typedef struct fixture {
     ra_backend *backend;
     ra_safetensors *file;
     ra_codes codes;
+    ra_block blocks[4]; /* x, x_hat, pre, D */
     ra_loss_batch batch;
     ra_loss_gradients g;
 } fixture;
 
-static fixture open_case(double penalty) {
+static const float *put(fixture *f, size_t i, const char *name) {
+    size_t n;
+    const float *values = golden_values(f->file, name, &n);
+    return device_put(&f->blocks[i], f->backend, values, n);
+}
+
+static fixture open_case(int device, double penalty) {
     fixture f = {0};
-    ra_ok(ra_backend_open("cpu", NULL, &f.backend, &err));
+    f.backend = device_open(device, 2);
     f.file = golden_open("losses", ".safetensors");
     size_t B = golden_rows(f.file, "x"), d = golden_cols(f.file, "x"), K = golden_cols(f.file, "codes");
     ra_ok(ra_codes_from_dense(&f.codes, golden_values(f.file, "codes", NULL), B, K, &err));
@@ -26,15 +34,16 @@ static fixture open_case(double penalty) {
                               .rows = B,
                               .dimensions = d,
                               .concepts = K,
-                              .x = golden_values(f.file, "x", NULL),
-                              .x_hat = golden_values(f.file, "x_hat", NULL),
-                              .pre = golden_values(f.file, "pre_codes", NULL),
-                              .D = golden_values(f.file, "dictionary", NULL),
+                              .x = put(&f, 0, "x"),
+                              .x_hat = put(&f, 1, "x_hat"),
+                              .pre = put(&f, 2, "pre_codes"),
+                              .D = put(&f, 3, "dictionary"),
                               .penalty = penalty};
     return f;
 }
 
 static void close_case(fixture *f) {
+    for (size_t i = 0; i < 4; i++) ra_block_release(&f->blocks[i]);
     ra_loss_gradients_release(&f->g);
     ra_codes_release(&f->codes);
     ra_safetensors_free(f->file);
@@ -58,23 +67,31 @@ static void assert_code_gradient(const fixture *f, const char *name) {
             *value = isnan(*value) ? 0 : *value;
         }
     }
-    for (size_t b = 0; f->g.has_value && b < f->codes.rows; b++)
-        for (size_t e = f->codes.start[b]; e < f->codes.start[b + 1]; e++)
-            all[b * f->codes.latents + (size_t)f->codes.index[e]] = f->g.value.data[e];
-    for (size_t i = 0; f->g.has_codes && i < n; i++) all[i] += f->g.codes.data[i];
+    if (f->g.has_value) {
+        float *value = device_numbers(f->backend, f->g.value.data, ra_codes_entries(&f->codes));
+        for (size_t b = 0; b < f->codes.rows; b++)
+            for (size_t e = f->codes.start[b]; e < f->codes.start[b + 1]; e++)
+                all[b * f->codes.latents + (size_t)f->codes.index[e]] = value[e];
+        ra_free(value);
+    }
+    if (f->g.has_codes) {
+        float *codes = device_numbers(f->backend, f->g.codes.data, n);
+        for (size_t i = 0; i < n; i++) all[i] += codes[i];
+        ra_free(codes);
+    }
     assert_close(all, expected, n, 1e-6);
     ra_free(expected);
     ra_free(all);
 }
 
 START_TEST(test_golden_mse_l1) {
-    fixture f = open_case(0);
+    fixture f = open_case(_i, 0);
     double value;
     f.batch.codes = &f.codes;
     f.batch.penalty = setting(&f, "mse_l1_penalty");
     ra_ok(ra_loss_evaluate(RA_LOSS_MSE_L1, &f.batch, &value, &f.g, &err));
     ck_assert_double_eq_tol(value, (double)golden_scalar(f.file, "mse_l1.loss"), 1e-6 * value);
-    golden_close(f.g.x_hat.data, f.file, "mse_l1.grad.x_hat", 1e-6);
+    golden_close_on(f.backend, f.g.x_hat.data, f.file, "mse_l1.grad.x_hat", 1e-6);
     assert_code_gradient(&f, "mse_l1.grad.codes");
     ck_assert(!f.g.has_pre && !f.g.has_D);
     close_case(&f);
@@ -82,14 +99,14 @@ START_TEST(test_golden_mse_l1) {
 END_TEST
 
 START_TEST(test_golden_auxk) {
-    fixture f = open_case(0);
+    fixture f = open_case(_i, 0);
     double value;
     f.batch.codes = &f.codes;
     f.batch.penalty = setting(&f, "auxk_penalty");
     ra_ok(ra_loss_evaluate(RA_LOSS_AUXK, &f.batch, &value, &f.g, &err));
     ck_assert_double_eq_tol(value, (double)golden_scalar(f.file, "auxk.loss"), 1e-6 * value);
-    golden_close(f.g.x_hat.data, f.file, "auxk.grad.x_hat", 1e-6);
-    golden_close(f.g.D.data, f.file, "auxk.grad.dictionary", 1e-6);
+    golden_close_on(f.backend, f.g.x_hat.data, f.file, "auxk.grad.x_hat", 1e-6);
+    golden_close_on(f.backend, f.g.D.data, f.file, "auxk.grad.dictionary", 1e-6);
     /* Among zeros of relu(pre) - z the reference picks by chance: held are the entries that were picked for
      * their value, and everywhere what reaches the pre-codes in the end, directly and through an active code.
      */
@@ -98,11 +115,14 @@ START_TEST(test_golden_auxk) {
                 *z = golden_values(f.file, "codes", NULL);
     const float *codes = golden_values(f.file, "auxk.grad.codes", NULL);
     float *ours = ra_calloc(2 * n, sizeof *ours), *theirs = ra_calloc(2 * n, sizeof *theirs);
+    float *our_pre = device_numbers(f.backend, f.g.pre.data, n),
+          *our_codes = device_numbers(f.backend, f.g.codes.data, n);
+    const float *at = golden_values(f.file, "pre_codes", NULL);
     for (size_t i = 0; i < n; i++) {
-        ours[i] = f.g.pre.data[i] + (z[i] > 0 ? f.g.codes.data[i] : 0);
+        ours[i] = our_pre[i] + (z[i] > 0 ? our_codes[i] : 0);
         theirs[i] = pre[i] + (z[i] > 0 ? codes[i] : 0);
-        if (!(f.batch.pre[i] > 0 && f.batch.pre[i] > z[i])) continue;
-        ours[n + i] = f.g.codes.data[i];
+        if (!(at[i] > 0 && at[i] > z[i])) continue;
+        ours[n + i] = our_codes[i];
         theirs[n + i] = codes[i];
         picked++;
     }
@@ -110,18 +130,20 @@ START_TEST(test_golden_auxk) {
     assert_close(ours, theirs, 2 * n, 1e-6);
     ra_free(ours);
     ra_free(theirs);
+    ra_free(our_pre);
+    ra_free(our_codes);
     close_case(&f);
 }
 END_TEST
 
 START_TEST(test_golden_reanimate) {
-    fixture f = open_case(0);
+    fixture f = open_case(_i, 0);
     double value;
     f.batch.codes = &f.codes;
     f.batch.penalty = setting(&f, "reanimate_penalty");
     ra_ok(ra_loss_reanimation(&f.batch, &value, &f.g, &err));
     ck_assert_double_eq_tol(value, (double)golden_scalar(f.file, "reanimate.loss"), 1e-6 * fabs(value));
-    golden_close(f.g.pre.data, f.file, "reanimate.grad.pre_codes", 1e-6);
+    golden_close_on(f.backend, f.g.pre.data, f.file, "reanimate.grad.pre_codes", 1e-6);
     double mse, both;
     ra_ok(ra_loss_evaluate(RA_LOSS_MSE, &f.batch, &mse, &f.g, &err));
     ra_ok(ra_loss_evaluate(RA_LOSS_REANIMATE, &f.batch, &both, &f.g, &err));
@@ -131,14 +153,14 @@ START_TEST(test_golden_reanimate) {
 END_TEST
 
 START_TEST(test_golden_elastic) {
-    fixture f = open_case(0);
+    fixture f = open_case(_i, 0);
     double value;
     f.batch.codes = &f.codes;
     f.batch.penalty = setting(&f, "elastic_alpha");
     ra_ok(ra_loss_evaluate(RA_LOSS_ELASTIC, &f.batch, &value, &f.g, &err));
     ck_assert_double_eq_tol(value, (double)golden_scalar(f.file, "elastic.loss"), 1e-6 * value);
-    golden_close(f.g.x_hat.data, f.file, "elastic.grad.x_hat", 1e-6);
-    golden_close(f.g.D.data, f.file, "elastic.grad.dictionary", 1e-6);
+    golden_close_on(f.backend, f.g.x_hat.data, f.file, "elastic.grad.x_hat", 1e-6);
+    golden_close_on(f.backend, f.g.D.data, f.file, "elastic.grad.dictionary", 1e-6);
     assert_code_gradient(&f, "elastic.grad.codes");
     close_case(&f);
 }
@@ -153,13 +175,13 @@ START_TEST(test_golden_scores_of_rows) {
         {RA_LOSS_KAPPA_4, "kappa_4_penalty", "kappa_4.loss", "kappa_4.grad.x_hat", "kappa_4.grad.codes"},
     };
     for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
-        fixture f = open_case(0);
+        fixture f = open_case(_i, 0);
         double value;
         f.batch.codes = &f.codes;
         f.batch.penalty = setting(&f, scores[i].penalty);
         ra_ok(ra_loss_evaluate(scores[i].loss, &f.batch, &value, &f.g, &err));
         ck_assert_double_eq_tol(value, (double)golden_scalar(f.file, scores[i].value), 1e-6 * value);
-        golden_close(f.g.x_hat.data, f.file, scores[i].x_hat, 1e-6);
+        golden_close_on(f.backend, f.g.x_hat.data, f.file, scores[i].x_hat, 1e-6);
         assert_code_gradient(&f, scores[i].codes);
         close_case(&f);
     }
@@ -168,7 +190,7 @@ END_TEST
 
 /* A batch without a single code: the scores are those of rows of zeros, and no gradient is made up. */
 START_TEST(test_scores_of_silent_rows) {
-    fixture f = open_case(0.5);
+    fixture f = open_case(_i, 0.5);
     ra_codes none = {0};
     double mse, value;
     ra_ok(ra_codes_reserve(&none, f.batch.rows, f.batch.concepts, 0, &err));
@@ -190,7 +212,7 @@ START_TEST(test_scores_of_silent_rows) {
 END_TEST
 
 START_TEST(test_l0_counts_and_reaches_thresholds_alone) {
-    fixture f = open_case(0.25);
+    fixture f = open_case(_i, 0.25);
     double mse, value;
     f.batch.codes = &f.codes;
     ra_ok(ra_loss_evaluate(RA_LOSS_MSE, &f.batch, &mse, &f.g, &err));
@@ -405,9 +427,10 @@ START_TEST(test_backward_matches_finite_differences) {
 }
 END_TEST
 
-TEST_CASES(losses, test_golden_mse_l1, test_golden_auxk, test_golden_reanimate, test_golden_kernels,
-           test_golden_schedule, test_schedules, test_golden_elastic, test_golden_scores_of_rows,
-           test_scores_of_silent_rows, test_l0_counts_and_reaches_thresholds_alone,
+TEST_CASES(losses, test_golden_kernels, test_golden_schedule, test_schedules,
            test_what_cannot_be_a_loss_is_refused)
+TEST_CASES_LOOP(losses_golden, 0, DEVICES, test_golden_mse_l1, test_golden_auxk, test_golden_reanimate,
+                test_golden_elastic, test_golden_scores_of_rows, test_scores_of_silent_rows,
+                test_l0_counts_and_reaches_thresholds_alone)
 TEST_CASES_LOOP(losses_finite_differences, 20, sizeof runs / sizeof *runs,
                 test_backward_matches_finite_differences)
