@@ -294,10 +294,6 @@ ra_status ra_backend_put_doubles(ra_backend *backend, float *block, const double
 ra_status ra_backend_view(ra_backend *backend, const void *block, size_t bytes, void **mirror,
                           const void **host, ra_error *err);
 
-/* *block <- a block of at least `bytes`: as it is when it is large enough, else a new one, zeroed. {NULL, 0}
- * to start with; the caller deallocates it. */
-ra_status ra_backend_grow(ra_backend *backend, void **block, size_t *capacity, size_t bytes, ra_error *err);
-
 /* OpenBLAS may have chosen kernels that leave this processor's vector units unused (backend/cpu_blas.c). The
  * value of the environment variable OPENBLAS_CORETYPE that would make it use them, for a program to set
  * before it starts itself again; NULL when there is nothing to correct. Static text. */

@@ -84,7 +84,7 @@ ra_status ra_plain_dictionary_init(ra_dictionary *dictionary, const ra_tensor *p
 
 /* Lowers the multiplier, if it has to, until no atom is longer than `limit`. What encodes with the dictionary
  * (tied encoders, pursuits) starts from atoms of at most unit length: in a pursuit those longer than sqrt(2)
- * would add to what is left of an input. Needs a CPU backend. */
+ * would add to what is left of an input. */
 ra_status ra_dictionary_limit_norms(ra_dictionary *dictionary, float limit, ra_error *err);
 
 void ra_dictionary_free(ra_dictionary *dictionary);
@@ -146,7 +146,7 @@ typedef struct ra_provenance {
 
 /* D [K,d] <- fuse of W [K,N], C [N,d], Relax [K,d] in any float types, unprojected as they may be. Works
  * through W in blocks of rows, so that a W larger than memory can be fused from its mapping. provenance may
- * be NULL. Host memory. */
+ * be NULL. D and the provenance are host memory, whatever the backend computes in. */
 ra_status ra_dictionary_fuse(ra_backend *backend, const ra_tensor *W, const ra_tensor *C,
                              const ra_tensor *Relax, float multiplier, float delta, float *D,
                              ra_provenance *provenance, ra_error *err);

@@ -85,14 +85,14 @@ typedef struct ra_kmeans_options {
  * rows a cluster (1,024 at least), and the inertia is that of the points at the end. With a sample, inertia
  * is over its rows; nearest rows are found among all data in any case. With as many clusters as rows of data
  * they are the rows. More clusters than rows, or a sample that cannot be: RA_ERR_ARGUMENT. *points is
- * overwritten; on failure it is {0}. Needs a CPU backend.
+ * overwritten; on failure it is {0}.
  */
 ra_status ra_points_kmeans(ra_backend *backend, const ra_data *data, const ra_kmeans_options *options,
                            ra_points *points, ra_error *err);
 
 /* `count` random rows (without replacement, in their order) become points, with their `nearest` (0:
  * RA_POINT_ROWS_DEFAULT) rows. RA_ERR_ARGUMENT for 0 points or more than rows. *points is overwritten; on
- * failure it is {0}. Needs a CPU backend. */
+ * failure it is {0}. */
 ra_status ra_points_sample(ra_backend *backend, const ra_data *data, size_t count, uint64_t seed,
                            size_t nearest, ra_points *points, ra_error *err);
 

@@ -93,7 +93,7 @@ void ra_sae_free(ra_sae *sae);
 
 /* A new autoencoder's encoder <- its atoms: row k along D_k, biases 0. A linear encoder's rows get the one
  * length that explains x [rows,d], a sample of the data, best. Runs over the same points then end near each
- * other. Not for a trained autoencoder. CPU backends only. */
+ * other. Not for a trained autoencoder. x is host memory. */
 ra_status ra_sae_start_at_dictionary(ra_sae *sae, const float *x, size_t rows, ra_error *err);
 
 /* A checkpoint: the settings in its metadata, with `overrides` (may be NULL) taking their place where known.
@@ -183,7 +183,7 @@ ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const 
 /* Whether parameter i's gradient is packed after the last backward pass. */
 bool ra_sae_packed(const ra_sae *sae, size_t i);
 
-/* out <- the gradient of parameter i as a whole, zeros and all; for looking at it. */
-void ra_sae_gradient(const ra_sae *sae, const ra_sae_pass *pass, size_t i, float *out);
+/* out <- the gradient of parameter i as a whole, zeros and all, in host memory; for looking at it. */
+ra_status ra_sae_gradient(const ra_sae *sae, const ra_sae_pass *pass, size_t i, float *out, ra_error *err);
 
 #endif

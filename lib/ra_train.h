@@ -203,9 +203,9 @@ const ra_train_settings *ra_trainer_settings(const ra_trainer *trainer);
 size_t ra_trainer_done(const ra_trainer *trainer);  /* steps behind it */
 size_t ra_trainer_steps(const ra_trainer *trainer); /* steps of the whole run */
 
-/* One step on x [rows,d], this member's slice of the batch (ra_sae_set_group). A loss or a gradient that is
- * not finite is RA_ERR_NOT_FINITE, naming the step, the learning rate and the norms of the parameters; the
- * parameters stay as they were before the step. */
+/* One step on x [rows,d], host memory: this member's slice of the batch (ra_sae_set_group). A loss or a
+ * gradient that is not finite is RA_ERR_NOT_FINITE, naming the step, the learning rate and the norms of the
+ * parameters; the parameters stay as they were before the step. */
 ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_train_progress *progress,
                           ra_error *err);
 

@@ -36,16 +36,3 @@ ra_status ra_backend_view(ra_backend *backend, const void *block, size_t bytes, 
     *host = *mirror = room;
     return ra_backend_get(backend, room, block, bytes, err);
 }
-
-ra_status ra_backend_grow(ra_backend *backend, void **block, size_t *capacity, size_t bytes, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend), *fresh = NULL;
-    if (*block && bytes <= *capacity) return RA_OK;
-    ops->deallocate(self, *block); /* first: the two may not fit together */
-    *block = NULL;
-    *capacity = 0;
-    RA_TRY(ops->allocate(self, bytes, &fresh, err));
-    *block = fresh;
-    *capacity = bytes;
-    return RA_OK;
-}

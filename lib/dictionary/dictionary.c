@@ -26,14 +26,16 @@ ra_status ra_dictionary_make(ra_backend *backend, const ra_dictionary_type *type
                                   .dimensions = dimensions,
                                   .selected = concepts,
                                   .training = true};
-    void *D = NULL;
-    ra_status status = ra_backend_operations(backend)->allocate(
-        ra_backend_self(backend), concepts * dimensions * sizeof(float), &D, err);
+    const ra_backend_ops *ops = ra_backend_operations(backend);
+    void *self = ra_backend_self(backend), *block = NULL;
+    ra_status status = ops->allocate(self, concepts * dimensions * sizeof(float), &block, err);
+    dictionary->D = block;
+    if (status == RA_OK) status = ops->allocate(self, concepts * sizeof(int32_t), &block, err);
     if (status != RA_OK) {
         ra_dictionary_free(dictionary);
         return status;
     }
-    dictionary->D = D;
+    dictionary->atoms = block;
     *out = dictionary;
     return RA_OK;
 }
@@ -67,14 +69,13 @@ void ra_dictionary_free(ra_dictionary *dictionary) {
         ops->deallocate(self, dictionary->parameters[i].gradient);
     }
     ops->deallocate(self, dictionary->D);
+    ops->deallocate(self, dictionary->atoms);
     ra_backend_release(dictionary->backend);
     ra_free(dictionary);
 }
 
 ra_status ra_parameter_upload(ra_backend *backend, const ra_parameter *parameter, const ra_tensor *values,
                               ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
     size_t n = ra_parameter_size(parameter);
     const void *host = values->data;
     float *converted = NULL;
@@ -84,8 +85,7 @@ ra_status ra_parameter_upload(ra_backend *backend, const ra_parameter *parameter
         ra_convert_to_f32(values->dtype, values->data, converted, n);
         host = converted;
     }
-    ra_status status = ops->upload(self, NULL, parameter->value, host, n * sizeof(float), err);
-    if (status == RA_OK) status = ops->synchronize(self, NULL, err);
+    ra_status status = ra_backend_put(backend, parameter->value, host, n * sizeof(float), err);
     ra_free(converted);
     return status;
 }
@@ -152,7 +152,8 @@ ra_status ra_dictionary_select(ra_dictionary *dictionary, const int32_t *atoms, 
     if (!atoms) return ra_dictionary_get(dictionary, D, err);
     RA_TRY(ra_dictionary_project(dictionary, err));
     dictionary->fresh = false;
-    RA_TRY(dictionary->type->compose(dictionary, atoms, count, dictionary->D, err));
+    RA_TRY(ra_backend_put(dictionary->backend, dictionary->atoms, atoms, count * sizeof *atoms, err));
+    RA_TRY(dictionary->type->compose(dictionary, dictionary->atoms, count, dictionary->D, err));
     dictionary->selected = count;
     *D = dictionary->D;
     return RA_OK;
@@ -191,11 +192,9 @@ float *ra_dictionary_gradient_room(ra_dictionary *dictionary) {
  * --------------------------------------------------------------------------------------------------- */
 
 ra_status ra_dictionary_scale(const ra_dictionary *dictionary, size_t i, float *scale, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
-    void *self = ra_backend_self(dictionary->backend);
     float multiplier = 0;
-    RA_TRY(ops->download(self, NULL, &multiplier, dictionary->parameters[i].value, sizeof multiplier, err));
-    RA_TRY(ops->synchronize(self, NULL, err));
+    RA_TRY(ra_backend_get(dictionary->backend, &multiplier, dictionary->parameters[i].value,
+                          sizeof multiplier, err));
     *scale = expf(multiplier);
     return RA_OK;
 }
@@ -208,6 +207,6 @@ ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, size_t i,
     double sum;
     RA_TRY(ops->dot(self, NULL, dD, dictionary->D, count * dictionary->dimensions, &sum, err));
     float gradient = (float)sum;
-    RA_TRY(ops->upload(self, NULL, dictionary->parameters[i].gradient, &gradient, sizeof gradient, err));
-    return ops->synchronize(self, NULL, err);
+    return ra_backend_put(dictionary->backend, dictionary->parameters[i].gradient, &gradient, sizeof gradient,
+                          err);
 }

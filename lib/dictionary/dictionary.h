@@ -8,7 +8,7 @@ enum { RA_DICTIONARY_PARAMETERS = 4 };
 
 typedef struct ra_dictionary_type {
     ra_status (*project)(ra_dictionary *dictionary, ra_error *err); /* the parameters, in place */
-    /* D [count,d] <- the rows of these atoms (NULL: all) of projected parameters */
+    /* D [count,d] <- the rows of these atoms (backend memory; NULL: all) of projected parameters */
     ra_status (*compose)(ra_dictionary *dictionary, const int32_t *atoms, size_t count, float *D,
                          ra_error *err);
     /* dD [count,d] -> the gradients of the parameters; D holds the same atoms */
@@ -27,6 +27,7 @@ struct ra_dictionary {
     bool fresh;      /* D belongs to the parameters as they are, all K rows */
     size_t selected; /* rows of D as last read; K or those of a selection */
     float *D;        /* [K,d] backend memory */
+    int32_t *atoms;  /* [K] backend memory: those of a selection */
     ra_parameter parameters[RA_DICTIONARY_PARAMETERS];
     size_t count;
 };

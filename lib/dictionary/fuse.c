@@ -8,7 +8,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { BLOCK_FLOATS = 1 << 24, BLOCK_ROWS = 2048 };
 
@@ -42,12 +41,6 @@ static ra_status note_archetypes(ra_backend *backend, const float *W, size_t row
     return RA_OK;
 }
 
-static double row_norm(const float *row, size_t n) {
-    double sum = 0;
-    for (size_t j = 0; j < n; j++) sum += (double)row[j] * (double)row[j];
-    return sqrt(sum);
-}
-
 static ra_status check_shapes(const ra_tensor *W, const ra_tensor *C, const ra_tensor *Relax, ra_error *err) {
     char w[64], c[64], r[64];
     if (W->rank != 2 || C->rank != 2 || Relax->rank != 2 || W->shape[1] != C->shape[0] ||
@@ -59,53 +52,110 @@ static ra_status check_shapes(const ra_tensor *W, const ra_tensor *C, const ra_t
     return RA_OK;
 }
 
+/* Backend memory; on the CPU points and atoms are the caller's own. */
+typedef struct fuse {
+    ra_backend *backend;
+    size_t N, d, block;
+    const float *points; /* [N,d] */
+    float *weights;      /* [block,N] */
+    float *atoms;        /* [block,d]: Relax, then D */
+    float *host;         /* [block, N or d] to convert in, where that is not the backend's memory */
+    double *norms;       /* [block] */
+    share *shares;       /* [T] */
+    ra_codes codes;
+    void *blocks[3];
+} fuse;
+
+static ra_status reserve(fuse *f, const ra_tensor *C, size_t T, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(f->backend);
+    void *self = ra_backend_self(f->backend);
+    size_t numbers = f->block * (f->N > f->d ? f->N : f->d);
+    f->shares = ra_malloc(T, sizeof *f->shares);
+    f->norms = ra_malloc(f->block, sizeof *f->norms);
+    if (!ops->host_memory) f->host = ra_malloc(numbers, sizeof *f->host);
+    if (!f->shares || !f->norms || (!ops->host_memory && !f->host))
+        RA_FAIL_MEMORY(err, "blocks to fuse in", numbers * sizeof *f->host);
+    RA_TRY(ops->allocate(self, f->block * f->N * sizeof(float), &f->blocks[0], err));
+    f->weights = f->blocks[0];
+    if (ops->host_memory && C->dtype == RA_F32) {
+        f->points = C->data;
+        return RA_OK;
+    }
+    RA_TRY(ops->allocate(self, f->N * f->d * sizeof(float), &f->blocks[1], err));
+    if (!ops->host_memory) RA_TRY(ops->allocate(self, f->block * f->d * sizeof(float), &f->blocks[2], err));
+    f->points = f->blocks[1];
+    f->atoms = f->blocks[2];
+    return RA_OK;
+}
+
+static void release(fuse *f) {
+    const ra_backend_ops *ops = ra_backend_operations(f->backend);
+    for (size_t i = 0; i < sizeof f->blocks / sizeof *f->blocks; i++)
+        ops->deallocate(ra_backend_self(f->backend), f->blocks[i]);
+    ra_codes_release(&f->codes);
+    ra_free(f->shares);
+    ra_free(f->norms);
+    ra_free(f->host);
+}
+
+/* target <- rows of a tensor in any float type, at most a block of them. */
+static ra_status load(const fuse *f, const ra_tensor *tensor, size_t first, size_t rows, float *target,
+                      ra_error *err) {
+    size_t n = tensor->shape[1] * rows;
+    const void *source = (const char *)tensor->data + first * tensor->shape[1] * ra_dtype_size(tensor->dtype);
+    if (f->host && tensor->dtype != RA_F32) {
+        ra_convert_to_f32(tensor->dtype, source, f->host, n);
+        source = f->host;
+    } else if (!f->host) {
+        ra_convert_to_f32(tensor->dtype, source, target, n);
+        return RA_OK;
+    }
+    return ra_backend_put(f->backend, target, source, n * sizeof *target, err);
+}
+
+static ra_status load_points(const fuse *f, const ra_tensor *C, float *target, ra_error *err) {
+    for (size_t first = 0; first < f->N; first += f->block) {
+        size_t rows = f->N - first < f->block ? f->N - first : f->block;
+        RA_TRY(load(f, C, first, rows, target + first * f->d, err));
+    }
+    return RA_OK;
+}
+
+static ra_status fuse_block(fuse *f, const ra_tensor *W, const ra_tensor *Relax, float scale, float delta,
+                            size_t first, size_t rows, float *D, ra_provenance *provenance, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(f->backend);
+    void *self = ra_backend_self(f->backend);
+    size_t N = f->N, d = f->d;
+    float *out = f->atoms ? f->atoms : D + first * d;
+    RA_TRY(load(f, W, first, rows, f->weights, err));
+    RA_TRY(load(f, Relax, first, rows, out, err));
+    RA_TRY(ops->project_simplex(self, NULL, f->weights, rows, N, err));
+    RA_TRY(ops->project_ball(self, NULL, out, rows, d, delta, err));
+    if (provenance) {
+        RA_TRY(ops->row_norms(self, NULL, out, rows, d, false, f->norms, err));
+        for (size_t i = 0; i < rows; i++) provenance->relaxation_norm[first + i] = (float)f->norms[i];
+        RA_TRY(
+            note_archetypes(f->backend, f->weights, rows, N, first, provenance, &f->codes, f->shares, err));
+    }
+    RA_TRY(ops->gemm(self, NULL, false, false, rows, d, N, scale, f->weights, N, f->points, d, scale, out, d,
+                     err));
+    return f->atoms ? ra_backend_get(f->backend, D + first * d, out, rows * d * sizeof *D, err) : RA_OK;
+}
+
 ra_status ra_dictionary_fuse(ra_backend *backend, const ra_tensor *W, const ra_tensor *C,
                              const ra_tensor *Relax, float multiplier, float delta, float *D,
                              ra_provenance *provenance, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
     RA_TRY(check_shapes(W, C, Relax, err));
-    if (!ops->host_memory)
-        RA_FAIL(err, RA_ERR_UNSUPPORTED, "fusing from a file needs a CPU backend, got %s", ops->name);
     if (!(delta >= 0)) RA_FAIL(err, RA_ERR_ARGUMENT, "delta is %g, expected at least 0", (double)delta);
-    size_t K = W->shape[0], N = W->shape[1], d = C->shape[1], T = provenance ? provenance->count : 0;
-    size_t block = BLOCK_FLOATS / (N ? N : 1);
+    size_t K = W->shape[0], N = W->shape[1], block = BLOCK_FLOATS / (N ? N : 1);
     block = block < 1 ? 1 : block > BLOCK_ROWS ? BLOCK_ROWS : block;
-    block = block > K ? K : block;
-    float scale = expf(multiplier), *weights = ra_malloc(block * N, sizeof *weights), *points = NULL;
-    share *shares = ra_malloc(T, sizeof *shares);
-    ra_codes codes = {0};
-    ra_status status = RA_OK;
-    if (C->dtype != RA_F32) points = ra_malloc(N * d, sizeof *points);
-    if (!weights || !shares || (C->dtype != RA_F32 && !points)) {
-        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: fusing needs blocks of %zu bytes",
-                              block * N * sizeof(float));
-        goto out;
+    fuse f = {.backend = backend, .N = N, .d = C->shape[1], .block = block > K ? K : block};
+    ra_status status = reserve(&f, C, provenance ? provenance->count : 0, err);
+    if (status == RA_OK && f.blocks[1]) status = load_points(&f, C, f.blocks[1], err);
+    for (size_t first = 0; first < K && status == RA_OK; first += f.block) {
+        size_t rows = K - first < f.block ? K - first : f.block;
+        status = fuse_block(&f, W, Relax, expf(multiplier), delta, first, rows, D, provenance, err);
     }
-    if (points) ra_convert_to_f32(C->dtype, C->data, points, N * d);
-    const float *c = points ? points : C->data;
-    for (size_t first = 0; first < K; first += block) {
-        size_t rows = K - first < block ? K - first : block;
-        float *out = D + first * d;
-        ra_convert_to_f32(W->dtype, (const char *)W->data + first * N * ra_dtype_size(W->dtype), weights,
-                          rows * N);
-        ra_convert_to_f32(Relax->dtype, (const char *)Relax->data + first * d * ra_dtype_size(Relax->dtype),
-                          out, rows * d);
-        RA_TRY_OUT(status, ops->project_simplex(self, NULL, weights, rows, N, err));
-        RA_TRY_OUT(status, ops->project_ball(self, NULL, out, rows, d, delta, err));
-        if (provenance) {
-            for (size_t i = 0; i < rows; i++)
-                provenance->relaxation_norm[first + i] = (float)row_norm(out + i * d, d);
-            RA_TRY_OUT(status,
-                       note_archetypes(backend, weights, rows, N, first, provenance, &codes, shares, err));
-        }
-        RA_TRY_OUT(status, ops->gemm(self, NULL, false, false, rows, d, N, scale, weights, N, c, d, scale,
-                                     out, d, err));
-    }
-out:
-    ra_codes_release(&codes);
-    ra_free(shares);
-    ra_free(points);
-    ra_free(weights);
+    release(&f);
     return status;
 }

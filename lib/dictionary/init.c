@@ -135,19 +135,22 @@ static const ra_parameter *multiplier_of(const ra_dictionary *dictionary) {
 
 ra_status ra_dictionary_limit_norms(ra_dictionary *dictionary, float limit, ra_error *err) {
     const float *D;
-    size_t d = dictionary->dimensions;
-    double largest = 0;
-    if (!ra_backend_operations(dictionary->backend)->host_memory)
-        RA_FAIL(err, RA_ERR_UNSUPPORTED, "the atoms' lengths need a CPU backend, got %s",
-                ra_backend_name(dictionary->backend));
-    RA_TRY(ra_dictionary_get(dictionary, &D, err));
-    for (size_t k = 0; k < dictionary->concepts; k++) {
-        double square = ra_dot_f64(D + k * d, D + k * d, d);
-        largest = square > largest ? square : largest;
-    }
-    double factor = sqrt(largest) / (double)limit;
-    if (factor <= 1) return RA_OK;
-    *multiplier_of(dictionary)->value -= (float)log(factor);
+    size_t K = dictionary->concepts, d = dictionary->dimensions;
+    double largest = 0, *norms = ra_malloc(K, sizeof *norms);
+    float *value = multiplier_of(dictionary)->value, multiplier = 0;
+    ra_status status = RA_OK;
+    if (!norms) RA_FAIL_MEMORY(err, "the atoms' lengths", K * sizeof *norms);
+    RA_TRY_OUT(status, ra_dictionary_get(dictionary, &D, err));
+    RA_TRY_OUT(status,
+               ra_backend_operations(dictionary->backend)
+                   ->row_norms(ra_backend_self(dictionary->backend), NULL, D, K, d, false, norms, err));
+    for (size_t k = 0; k < K; k++) largest = norms[k] > largest ? norms[k] : largest;
+    if (largest <= (double)limit) goto out;
+    RA_TRY_OUT(status, ra_backend_get(dictionary->backend, &multiplier, value, sizeof multiplier, err));
+    multiplier -= (float)log(largest / (double)limit);
+    RA_TRY_OUT(status, ra_backend_put(dictionary->backend, value, &multiplier, sizeof multiplier, err));
     ra_dictionary_changed(dictionary);
-    return RA_OK;
+out:
+    ra_free(norms);
+    return status;
 }

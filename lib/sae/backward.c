@@ -30,45 +30,34 @@ static ra_status dense_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sa
     if (g->x_hat)
         RA_TRY(ops->gemm(self, NULL, false, true, B, K, d, 1, g->x_hat, d, pass->D, d, 1, pass->scratch, K,
                          err));
-    if (g->value)
-        for (size_t b = 0; b < B; b++)
-            for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
-                pass->scratch[b * K + (size_t)pass->codes.index[e]] += g->value[e];
-    return RA_OK;
+    return g->value ? ops->put(self, NULL, &pass->codes, 1, g->value, pass->scratch, err) : RA_OK;
 }
 
 /* pass->dvalue <- the gradient of the active codes. */
 static ra_status sparse_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
                                       ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(sae->backend);
-    size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, entries = ra_codes_entries(&pass->codes);
+    void *self = ra_backend_self(sae->backend);
+    size_t d = sae->encoder.dimensions, entries = ra_codes_entries(&pass->codes);
     if (g->x_hat)
-        RA_TRY(ops->decode_gradient(ra_backend_self(sae->backend), NULL, ra_sae_pass_codes(pass), g->x_hat,
-                                    pass->D, d, pass->dvalue, err));
-    else
-        memset(pass->dvalue, 0, entries * sizeof *pass->dvalue);
-    if (g->value)
-        for (size_t e = 0; e < entries; e++) pass->dvalue[e] += g->value[e];
-    if (g->codes)
-        for (size_t b = 0; b < pass->rows; b++)
-            for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
-                pass->dvalue[e] += g->codes[b * K + (size_t)pass->codes.index[e]];
-    return RA_OK;
+        RA_TRY(ops->decode_gradient(self, NULL, ra_sae_pass_codes(pass), g->x_hat, pass->D, d, pass->dvalue,
+                                    err));
+    if (g->value || !g->x_hat)
+        RA_TRY(ops->combine(self, NULL, g->value ? 1 : 0, g->value, g->x_hat ? 1 : 0, pass->dvalue, entries,
+                            err));
+    return g->codes ? ops->pick(self, NULL, &pass->codes, g->codes, 1, pass->dvalue, err) : RA_OK;
 }
 
 /* scratch [B,K] <- the gradient of the pre-codes: what the loss gives directly, and that of the active codes,
  * unless those came from a pursuit. */
 static ra_status dense_pre_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
                                     ra_error *err) {
-    size_t K = sae->encoder.concepts;
-    RA_TRY(ra_backend_operations(sae->backend)
-               ->combine(ra_backend_self(sae->backend), NULL, g->pre ? 1 : 0, g->pre, 0, pass->scratch,
-                         pass->rows * K, err));
+    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
+    void *self = ra_backend_self(sae->backend);
+    size_t n = pass->rows * sae->encoder.concepts;
+    RA_TRY(ops->combine(self, NULL, g->pre ? 1 : 0, g->pre, 0, pass->scratch, n, err));
     if (ra_activation_types[sae->activation.kind]->pursues) return RA_OK;
-    for (size_t b = 0; b < pass->rows; b++)
-        for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
-            pass->scratch[b * K + (size_t)pass->codes.index[e]] += pass->dvalue[e];
-    return RA_OK;
+    return ops->put(self, NULL, &pass->codes, 1, pass->dvalue, pass->scratch, err);
 }
 
 /* pass->dvalue, and with it the gradient of the thresholds. */
@@ -79,10 +68,21 @@ static ra_status backward_codes(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gra
     RA_TRY(dense_code_gradient(sae, pass, g, err));
     RA_TRY(type->theta_gradient(&sae->activation, sae->backend, pass->pre, pass->scratch, g->active,
                                 pass->rows, K, ra_sae_theta(sae)->gradient, err));
-    for (size_t b = 0; b < pass->rows; b++)
-        for (size_t e = pass->codes.start[b]; e < pass->codes.start[b + 1]; e++)
-            pass->dvalue[e] = pass->scratch[b * K + (size_t)pass->codes.index[e]];
-    return RA_OK;
+    return ra_backend_operations(sae->backend)
+        ->pick(ra_backend_self(sae->backend), NULL, &pass->codes, pass->scratch, 0, pass->dvalue, err);
+}
+
+/* block [n] <- its sum over the members, who exchange host memory. */
+static ra_status sum_block(const ra_sae *sae, float *block, size_t n, ra_error *err) {
+    void *mirror = NULL;
+    const void *seen = NULL;
+    if (ra_group_size(sae->group) == 1) return RA_OK;
+    if (ra_backend_operations(sae->backend)->host_memory) return ra_group_sum_f32(sae->group, block, n, err);
+    ra_status status = ra_backend_view(sae->backend, block, n * sizeof *block, &mirror, &seen, err);
+    if (status == RA_OK) status = ra_group_sum_f32(sae->group, mirror, n, err);
+    if (status == RA_OK) status = ra_backend_put(sae->backend, block, mirror, n * sizeof *block, err);
+    ra_free(mirror);
+    return status;
 }
 
 /* The members' gradients of the encoder and the thresholds, added up. (Those of the dictionary follow from
@@ -95,7 +95,7 @@ static ra_status sum_gradients(const ra_sae *sae, const ra_sae_pass *pass, ra_er
             sae->encoder.kind == RA_ENCODER_MLP_BN_1 && (p == sae->encoder.tensor[RA_ENCODER_NORM_WEIGHT] ||
                                                          p == sae->encoder.tensor[RA_ENCODER_NORM_BIAS]);
         size_t n = sae->packed[i] ? pass->atom_count * p->shape[1] : ra_parameter_size(p);
-        if (p->gradient && !summed) RA_TRY(ra_group_sum_f32(sae->group, p->gradient, n, err));
+        if (p->gradient && !summed) RA_TRY(sum_block(sae, p->gradient, n, err));
     }
     return RA_OK;
 }
@@ -104,7 +104,7 @@ static ra_status sum_gradients(const ra_sae *sae, const ra_sae_pass *pass, ra_er
 static ra_status backward_dictionary(ra_sae *sae, const ra_sae_pass *pass, float *dD, ra_error *err) {
     for (size_t i = sae->owned; i < sae->count; i++)
         sae->packed[i] = pass->atoms && sae->parameters[i].rank == 2 && sae->parameters[i].gradient;
-    RA_TRY(ra_group_sum_f32(sae->group, dD, pass->atom_count * sae->encoder.dimensions, err));
+    RA_TRY(sum_block(sae, dD, pass->atom_count * sae->encoder.dimensions, err));
     return ra_dictionary_backward(sae->dictionary, dD, err);
 }
 
@@ -140,14 +140,20 @@ bool ra_sae_packed(const ra_sae *sae, size_t i) {
     return sae->packed[i];
 }
 
-void ra_sae_gradient(const ra_sae *sae, const ra_sae_pass *pass, size_t i, float *out) {
+ra_status ra_sae_gradient(const ra_sae *sae, const ra_sae_pass *pass, size_t i, float *out, ra_error *err) {
     const ra_parameter *parameter = &sae->parameters[i];
-    size_t n = parameter->shape[1];
-    if (!sae->packed[i]) {
-        memcpy(out, parameter->gradient, ra_parameter_size(parameter) * sizeof *out);
-        return;
+    size_t n = parameter->shape[1], rows = pass->atom_count, end = parameter->shape[0];
+    if (!sae->packed[i])
+        return ra_backend_get(sae->backend, out, parameter->gradient,
+                              ra_parameter_size(parameter) * sizeof *out, err);
+    RA_TRY(ra_backend_get(sae->backend, out, parameter->gradient, rows * n * sizeof *out, err));
+    /* atoms ascend, so that no row goes over one that has not moved yet when the last goes first */
+    for (size_t a = rows; a-- > 0;) {
+        size_t atom = (size_t)pass->atoms[a];
+        memmove(out + atom * n, out + a * n, n * sizeof *out);
+        memset(out + (atom + 1) * n, 0, (end - atom - 1) * n * sizeof *out);
+        end = atom;
     }
-    memset(out, 0, ra_parameter_size(parameter) * sizeof *out);
-    for (size_t a = 0; a < pass->atom_count; a++)
-        memcpy(out + (size_t)pass->atoms[a] * n, parameter->gradient + a * n, n * sizeof *out);
+    memset(out, 0, end * n * sizeof *out);
+    return RA_OK;
 }

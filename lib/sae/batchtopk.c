@@ -46,8 +46,13 @@ static ra_status kth_of_batch(const ra_activation *activation, ra_backend *backe
         return ra_backend_operations(backend)->kth_largest(ra_backend_self(backend), NULL, pre, n, k, value,
                                                            err);
     uint64_t wanted = k;
+    void *mirror = NULL;
+    const void *seen = NULL;
     RA_TRY(ra_group_sum_u64(activation->group, &wanted, 1, err));
-    return kth_of_group(activation->group, pre, n, wanted, value, err);
+    ra_status status = ra_backend_view(backend, pre, n * sizeof *pre, &mirror, &seen, err);
+    if (status == RA_OK) status = kth_of_group(activation->group, seen, n, wanted, value, err);
+    ra_free(mirror);
+    return status;
 }
 
 static ra_status train(ra_activation *activation, ra_backend *backend, const float *pre, size_t rows,

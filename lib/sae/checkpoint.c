@@ -36,6 +36,23 @@ static ra_status need(const ra_safetensors *file, const ra_sae_settings *setting
             ra_safetensors_path(file), row->key, why, row->flag);
 }
 
+static ra_status check_finite(const ra_safetensors *file, const char *name, const ra_tensor *tensor,
+                              ra_error *err) {
+    enum { CHUNK = 4096 };
+    float values[CHUNK];
+    size_t n = ra_tensor_elements(tensor);
+    for (size_t from = 0; from < n; from += CHUNK) {
+        size_t count = n - from < CHUNK ? n - from : CHUNK;
+        ra_convert_to_f32(tensor->dtype, (const char *)tensor->data + from * ra_dtype_size(tensor->dtype),
+                          values, count);
+        size_t bad = ra_find_not_finite(values, count);
+        if (bad < count)
+            RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: %s holds %g at element %zu, expected finite numbers",
+                    ra_safetensors_path(file), name, (double)values[bad], from + bad);
+    }
+    return RA_OK;
+}
+
 /* Copies one tensor of the file into a parameter of the same name and shape. */
 static ra_status load(const ra_safetensors *file, ra_backend *backend, const ra_parameter *parameter,
                       ra_error *err) {
@@ -49,12 +66,8 @@ static ra_status load(const ra_safetensors *file, ra_backend *backend, const ra_
                 ra_safetensors_path(file), parameter->name, ra_dtype_name(tensor.dtype),
                 ra_shape_text(tensor.rank, tensor.shape, shape, sizeof shape),
                 ra_shape_text(parameter->rank, parameter->shape, expected, sizeof expected));
-    RA_TRY(ra_parameter_upload(backend, parameter, &tensor, err));
-    size_t n = ra_parameter_size(parameter), bad = ra_find_not_finite(parameter->value, n);
-    if (bad < n)
-        RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: %s holds %g at element %zu, expected finite numbers",
-                ra_safetensors_path(file), parameter->name, (double)parameter->value[bad], bad);
-    return RA_OK;
+    RA_TRY(check_finite(file, parameter->name, &tensor, err));
+    return ra_parameter_upload(backend, parameter, &tensor, err);
 }
 
 static ra_status make_dictionary(const ra_safetensors *file, const ra_sae_settings *settings,
@@ -152,10 +165,10 @@ ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err
     RA_TRY(ra_dictionary_project(sae->dictionary, err)); /* a checkpoint holds projected parameters */
     for (size_t i = 0; i < sae->count; i++) {
         const ra_parameter *parameter = &sae->parameters[i];
-        ra_tensor tensor = {.dtype = RA_F32,
-                            .rank = parameter->rank,
-                            .shape = {parameter->shape[0], parameter->shape[1]},
-                            .data = parameter->value};
+        ra_tensor tensor = {
+            .dtype = RA_F32, .rank = parameter->rank, .shape = {parameter->shape[0], parameter->shape[1]}};
+        RA_TRY(ra_backend_view(sae->backend, parameter->value, ra_parameter_size(parameter) * sizeof(float),
+                               &sae->mirrors[i], &tensor.data, err));
         RA_TRY(ra_safetensors_writer_tensor(writer, parameter->name, &tensor, err));
     }
     if (sae->encoder.kind == RA_ENCODER_MLP_BN_1) {

@@ -96,7 +96,9 @@ static ra_status read_dictionary(ra_sae *sae, ra_sae_pass *pass, ra_error *err) 
 
 static ra_status pursue(ra_sae *sae, const float *x, ra_sae_pass *pass, ra_error *err) {
     size_t K = sae->encoder.concepts;
-    memcpy(pass->scratch, pass->pre, pass->rows * K * sizeof *pass->pre);
+    RA_TRY(ra_backend_operations(sae->backend)
+               ->combine(ra_backend_self(sae->backend), NULL, 1, pass->pre, 0, pass->scratch, pass->rows * K,
+                         err));
     return ra_pursuit_run(pass->pursuit, sae->backend, NULL, pass->D, K, sae->encoder.dimensions, x,
                           pass->rows, sae->activation.top_k, sae->training, pass->scratch, &pass->codes, err);
 }
@@ -106,6 +108,7 @@ ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *
     const ra_backend_ops *ops = ra_backend_operations(sae->backend);
     size_t K = sae->encoder.concepts;
     RA_TRY(prepare(sae, pass, rows, err));
+    RA_TRY(ra_sae_thresholds(sae, err));
     pass->D = NULL;
     if (encodes_with_dictionary(sae)) RA_TRY(ra_dictionary_get(sae->dictionary, &pass->D, err));
     RA_TRY(ra_encoder_forward(&sae->encoder, sae->backend, x, rows, sae->training, pass, err));

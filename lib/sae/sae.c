@@ -6,7 +6,7 @@
 #include <math.h>
 
 static const char theta_name[] = "thresholds";
-static const float THETA_START = -3; /* exp(-3) = 0.05, as the reference starts */
+static const double THETA_START = -3; /* exp(-3) = 0.05, as the reference starts */
 
 /* ---- making one
  * ------------------------------------------------------------------------------------------------------- */
@@ -28,30 +28,38 @@ static ra_status add_parameter(ra_sae *sae, const char *name, bool trained, size
     return RA_OK;
 }
 
-static void fill(const ra_parameter *parameter, float value) {
-    for (size_t i = 0; i < ra_parameter_size(parameter); i++) parameter->value[i] = value;
+/* parameter <- uniform in +-bound around a centre; random NULL: the centre itself. */
+static ra_status fill(const ra_sae *sae, const ra_parameter *parameter, double centre, double bound,
+                      ra_random *random, ra_error *err) {
+    size_t n = ra_parameter_size(parameter), bytes = n * sizeof(float);
+    float *values = ra_malloc(n, sizeof *values);
+    if (!values) RA_FAIL_MEMORY(err, parameter->name, bytes);
+    for (size_t i = 0; i < n; i++)
+        values[i] = (float)(random ? centre + bound * (2 * ra_random_unit(random) - 1) : centre);
+    ra_status status = ra_backend_put(sae->backend, parameter->value, values, bytes, err);
+    ra_free(values);
+    return status;
 }
 
 /* torch.nn.Linear: weight and bias uniform in +-1/sqrt(d). Norms start as the identity, a tied encoder's bias
  * at 0. */
-static void start_encoder(ra_sae *sae, uint64_t seed) {
+static ra_status start_encoder(const ra_sae *sae, uint64_t seed, ra_error *err) {
     ra_random random;
     ra_random_seed(&random, seed);
     double bound = 1 / sqrt((double)sae->encoder.dimensions);
     const ra_parameter *const *tensor = sae->encoder.tensor;
     for (size_t i = RA_ENCODER_WEIGHT; i <= RA_ENCODER_BIAS && tensor[RA_ENCODER_WEIGHT]; i++)
-        for (size_t j = 0; j < ra_parameter_size(tensor[i]); j++)
-            tensor[i]->value[j] = (float)(bound * (2 * ra_random_unit(&random) - 1));
+        RA_TRY(fill(sae, tensor[i], 0, bound, &random, err));
     for (size_t i = RA_ENCODER_NORM_WEIGHT; i < RA_ENCODER_TENSORS; i++)
-        if (tensor[i]) fill(tensor[i], i == RA_ENCODER_NORM_WEIGHT || i == RA_ENCODER_RUNNING_VAR ? 1 : 0);
+        if (tensor[i])
+            RA_TRY(fill(sae, tensor[i], i == RA_ENCODER_NORM_WEIGHT || i == RA_ENCODER_RUNNING_VAR ? 1 : 0, 0,
+                        NULL, err));
+    return RA_OK;
 }
 
 static ra_status make(ra_sae *sae, uint64_t seed, ra_error *err) {
     size_t K = ra_dictionary_concepts(sae->dictionary), d = ra_dictionary_dimensions(sae->dictionary), count;
     ra_encoder_kind kind = (ra_encoder_kind)sae->settings.encoder;
-    if (!ra_backend_operations(sae->backend)->host_memory)
-        RA_FAIL(err, RA_ERR_UNSUPPORTED, "training needs a CPU backend, got %s",
-                ra_backend_name(sae->backend));
     RA_TRY(ra_sae_settings_check(&sae->settings, err));
     RA_TRY(ra_activation_init(&sae->activation, &sae->settings, K, true, "the autoencoder", err));
     sae->encoder = (ra_encoder){.kind = kind, .concepts = K, .dimensions = d};
@@ -61,14 +69,15 @@ static ra_status make(ra_sae *sae, uint64_t seed, ra_error *err) {
         RA_TRY(add_parameter(sae, ra_encoder_tensor_names[i], i < RA_ENCODER_RUNNING_MEAN, K,
                              i == RA_ENCODER_WEIGHT ? d : 0, err));
     }
-    start_encoder(sae, seed);
+    RA_TRY(start_encoder(sae, seed, err));
     if (ra_activation_types[sae->activation.kind]->has_thresholds) {
         RA_TRY(add_parameter(sae, theta_name, true, K, 0, err));
-        fill(&sae->parameters[sae->count - 1], THETA_START);
-        sae->thresholds = ra_malloc(K, sizeof *sae->thresholds);
-        if (!sae->thresholds) RA_FAIL_MEMORY(err, "the thresholds", K * sizeof *sae->thresholds);
+        void *block = NULL;
+        RA_TRY(fill(sae, &sae->parameters[sae->count - 1], THETA_START, 0, NULL, err));
+        RA_TRY(ra_backend_operations(sae->backend)
+                   ->allocate(ra_backend_self(sae->backend), K * sizeof *sae->thresholds, &block, err));
         sae->activation.theta = sae->parameters[sae->count - 1].value;
-        sae->activation.thresholds = sae->thresholds;
+        sae->activation.thresholds = sae->thresholds = block;
     }
     const ra_parameter *dictionary = ra_dictionary_parameters(sae->dictionary, &count);
     for (size_t i = 0; i < count; i++) sae->parameters[sae->count++] = dictionary[i];
@@ -105,7 +114,8 @@ void ra_sae_free(ra_sae *sae) {
         ops->deallocate(self, sae->parameters[i].value);
         ops->deallocate(self, sae->parameters[i].gradient);
     }
-    ra_free(sae->thresholds);
+    ops->deallocate(self, sae->thresholds);
+    for (size_t i = 0; i < RA_SAE_PARAMETERS; i++) ra_free(sae->mirrors[i]);
     ra_dictionary_free(sae->dictionary); /* keeps the backend until here */
     ra_free(sae);
 }
@@ -117,8 +127,22 @@ const ra_parameter *ra_sae_theta(const ra_sae *sae) {
 
 void ra_sae_changed(ra_sae *sae) {
     ra_dictionary_changed(sae->dictionary);
-    if (sae->thresholds)
-        ra_activation_thresholds(sae->activation.theta, sae->thresholds, sae->encoder.concepts);
+    sae->thresholds_known = false;
+}
+
+ra_status ra_sae_thresholds(ra_sae *sae, ra_error *err) {
+    size_t K = sae->encoder.concepts, bytes = K * sizeof *sae->thresholds;
+    if (!sae->thresholds || sae->thresholds_known) return RA_OK;
+    float *values = ra_malloc(K, sizeof *values);
+    if (!values) RA_FAIL_MEMORY(err, "the thresholds", bytes);
+    ra_status status = ra_backend_get(sae->backend, values, sae->activation.theta, bytes, err);
+    if (status == RA_OK) {
+        ra_activation_thresholds(values, values, K);
+        status = ra_backend_put(sae->backend, sae->thresholds, values, bytes, err);
+    }
+    ra_free(values);
+    sae->thresholds_known = status == RA_OK;
+    return status;
 }
 
 const ra_sae_settings *ra_sae_get_settings(const ra_sae *sae) {

@@ -12,32 +12,50 @@
  * the encoder is computed once. Encoders with a norm do not depend on the length; theirs stays one. */
 #include "sae/sae.h"
 #include "base/error.h"
+#include "tensor/dot.h"
 
 #include <math.h>
 
 enum { SHORTEST = -24, LONGEST = 8 }; /* exponents of sqrt(2) */
 
+/* Backend memory. */
 typedef struct sample {
     ra_sae *sae;
     const float *x; /* [rows,d] */
     size_t rows;
     const float *D;
-    float *pre;    /* [rows,K] of atoms of length one */
+    float *pre;    /* [rows,K] of encoder rows of length one */
     float *scaled; /* [rows,K] */
     float *x_hat;  /* [rows,d] */
     ra_codes codes;
 } sample;
 
-static void aim(const ra_parameter *weight, const float *D) {
-    size_t K = weight->shape[0], d = weight->shape[1];
+/* An atom without a point keeps the row that was drawn for it, so that it can wake. */
+static void aim(float *weight, const float *D, size_t K, size_t d) {
     for (size_t k = 0; k < K; k++) {
-        double square = 0;
-        for (size_t j = 0; j < d; j++) square += (double)D[k * d + j] * (double)D[k * d + j];
-        if (square == 0)
-            continue; /* an atom without a point: its row stays as it was drawn, so that it can wake */
+        double square = ra_dot_f64(D + k * d, D + k * d, d);
+        if (square == 0) continue;
         double scale = 1 / sqrt(square);
-        for (size_t j = 0; j < d; j++) weight->value[k * d + j] = (float)(scale * (double)D[k * d + j]);
+        for (size_t j = 0; j < d; j++) weight[k * d + j] = (float)(scale * (double)D[k * d + j]);
     }
+}
+
+/* The weight <- its rows along those of D, where the host can do it. */
+static ra_status aim_encoder(ra_sae *sae, const ra_parameter *weight, const float *D, ra_error *err) {
+    size_t n = ra_parameter_size(weight), bytes = n * sizeof(float);
+    void *mirror = NULL;
+    const void *atoms = NULL;
+    float *rows = ra_malloc(n, sizeof *rows);
+    if (!rows) RA_FAIL_MEMORY(err, "the encoder's start", bytes);
+    ra_status status = ra_backend_view(sae->backend, D, bytes, &mirror, &atoms, err);
+    if (status == RA_OK) status = ra_backend_get(sae->backend, rows, weight->value, bytes, err);
+    if (status == RA_OK) {
+        aim(rows, atoms, weight->shape[0], weight->shape[1]);
+        status = ra_backend_put(sae->backend, weight->value, rows, bytes, err);
+    }
+    ra_free(mirror);
+    ra_free(rows);
+    return status;
 }
 
 /* ||x - x_hat||^2 with encoder rows of this length. */
@@ -53,21 +71,15 @@ static ra_status residual(sample *s, float length, double *sum, ra_error *err) {
     else
         RA_TRY(type->evaluate(&activation, s->sae->backend, NULL, s->scaled, s->rows, K, &s->codes, err));
     RA_TRY(ops->decode(self, NULL, &s->codes, RA_F32, s->D, d, s->x_hat, err));
-    *sum = 0;
-    for (size_t i = 0; i < s->rows * d; i++) {
-        double gap = (double)s->x[i] - (double)s->x_hat[i];
-        *sum += gap * gap;
-    }
-    return RA_OK;
+    return ops->squared_error(self, NULL, s->x, s->x_hat, s->rows * d, 1, s->x_hat, sum, err);
 }
 
 static ra_status best_length(sample *s, float *best, ra_error *err) {
     double least = INFINITY;
+    size_t K = s->sae->encoder.concepts, d = s->sae->encoder.dimensions;
     RA_TRY(ra_backend_operations(s->sae->backend)
-               ->gemm(ra_backend_self(s->sae->backend), NULL, false, true, s->rows, s->sae->encoder.concepts,
-                      s->sae->encoder.dimensions, 1, s->x, s->sae->encoder.dimensions,
-                      s->sae->encoder.tensor[RA_ENCODER_WEIGHT]->value, s->sae->encoder.dimensions, 0, s->pre,
-                      s->sae->encoder.concepts, err));
+               ->gemm(ra_backend_self(s->sae->backend), NULL, false, true, s->rows, K, d, 1, s->x, d,
+                      s->sae->encoder.tensor[RA_ENCODER_WEIGHT]->value, d, 0, s->pre, K, err));
     *best = 1;
     for (int exponent = SHORTEST; exponent <= LONGEST; exponent++) {
         double sum;
@@ -82,23 +94,22 @@ static ra_status best_length(sample *s, float *best, ra_error *err) {
 }
 
 static ra_status fit_length(ra_sae *sae, const float *x, size_t rows, const float *D, ra_error *err) {
+    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
+    void *self = ra_backend_self(sae->backend), *blocks[4] = {NULL};
     size_t K = sae->encoder.concepts, d = sae->encoder.dimensions;
+    const size_t sizes[] = {rows * K, rows * K, rows * d, rows * d};
     const ra_parameter *weight = sae->encoder.tensor[RA_ENCODER_WEIGHT];
-    sample s = {.sae = sae, .x = x, .rows = rows, .D = D};
+    sample s = {.sae = sae, .rows = rows, .D = D};
     float length = 1;
-    s.pre = ra_malloc(rows * K, sizeof *s.pre);
-    s.scaled = ra_malloc(rows * K, sizeof *s.scaled);
-    s.x_hat = ra_malloc(rows * d, sizeof *s.x_hat);
     ra_status status = RA_OK;
-    if (!s.pre || !s.scaled || !s.x_hat)
-        status = ra_error_set(err, RA_ERR_MEMORY,
-                              "out of memory: the codes of %zu rows for the encoder's start", rows);
-    if (status == RA_OK) status = best_length(&s, &length, err);
-    if (status == RA_OK)
-        for (size_t i = 0; i < K * d; i++) weight->value[i] *= length;
-    ra_free(s.pre);
-    ra_free(s.scaled);
-    ra_free(s.x_hat);
+    for (size_t i = 0; i < 4; i++)
+        RA_TRY_OUT(status, ops->allocate(self, sizes[i] * sizeof(float), &blocks[i], err));
+    s.pre = blocks[0], s.scaled = blocks[1], s.x_hat = blocks[2], s.x = blocks[3];
+    RA_TRY_OUT(status, ra_backend_put(sae->backend, blocks[3], x, rows * d * sizeof *x, err));
+    RA_TRY_OUT(status, best_length(&s, &length, err));
+    RA_TRY_OUT(status, ops->combine(self, NULL, 0, NULL, length, weight->value, K * d, err));
+out:
+    for (size_t i = 0; i < 4; i++) ops->deallocate(self, blocks[i]);
     ra_codes_release(&s.codes);
     return status;
 }
@@ -109,9 +120,12 @@ ra_status ra_sae_start_at_dictionary(ra_sae *sae, const float *x, size_t rows, r
                        *bias = sae->encoder.tensor[RA_ENCODER_BIAS];
     if (!weight)
         RA_FAIL(err, RA_ERR_STATE, "this encoder has no weights of its own to start along the atoms");
+    RA_TRY(ra_sae_thresholds(sae, err));
     RA_TRY(ra_dictionary_get(sae->dictionary, &D, err));
-    aim(weight, D);
-    for (size_t k = 0; k < sae->encoder.concepts; k++) bias->value[k] = 0;
+    RA_TRY(aim_encoder(sae, weight, D, err));
+    RA_TRY(ra_backend_operations(sae->backend)
+               ->combine(ra_backend_self(sae->backend), NULL, 0, NULL, 0, bias->value, sae->encoder.concepts,
+                         err));
     if (sae->encoder.kind == RA_ENCODER_LINEAR && rows > 0) RA_TRY(fit_length(sae, x, rows, D, err));
     ra_sae_changed(sae);
     return RA_OK;

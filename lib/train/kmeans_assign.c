@@ -128,7 +128,7 @@ static void decide_afresh(ra_kmeans *run) {
     memset(run->fate, SEARCH_ALL, block->count);
 }
 
-static ra_status search(ra_kmeans *run, enum fate fate, const ra_point_set *set, ra_error *err) {
+static ra_status search(ra_kmeans *run, enum fate fate, ra_point_set *set, ra_error *err) {
     const ra_row_block *block = &run->nearest.block;
     size_t count = 0;
     for (size_t i = 0; i < block->count; i++)

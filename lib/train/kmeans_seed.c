@@ -60,6 +60,8 @@ typedef struct seeding {
     float *proposed;        /* [count,d] */
     float *score;           /* [count,J] of candidates, [taken,S] of centres */
     double *left;           /* [tries, parts] sums of what a candidate would leave */
+    ra_held sample, asked;  /* `vector` and `proposed`, where products are computed */
+    ra_block room;          /* for scores there */
 } seeding;
 
 static size_t least(size_t a, size_t b) {
@@ -159,13 +161,13 @@ static void admit_part(void *context, size_t part) {
         admit_row(job, i, share);
 }
 
-static ra_status multiply(const seeding *s, const size_t *places, size_t count, size_t rows, ra_error *err) {
-    const ra_kmeans *run = s->run;
-    const ra_backend_ops *ops = ra_backend_operations(run->nearest.backend);
+static ra_status multiply(seeding *s, const size_t *places, size_t count, size_t rows, ra_error *err) {
+    ra_backend *backend = s->run->nearest.backend;
     for (size_t c = 0; c < count; c++)
         memcpy(s->proposed + c * s->d, s->vector + places[c] * s->d, s->d * sizeof *s->proposed);
-    return ops->gemm(ra_backend_self(run->nearest.backend), NULL, false, true, count, rows, s->d, -2,
-                     s->proposed, s->d, s->vector, s->d, 0, s->score, rows, err);
+    RA_TRY(ra_held_set(&s->asked, backend, s->proposed, count * s->d, err));
+    return ra_score_products(&s->room, backend, s->asked.vectors, count, s->sample.vectors, rows, s->d,
+                             s->score, err);
 }
 
 /* The rows taken [count] become the centres from `first` on. */
@@ -295,6 +297,9 @@ static void release(seeding *s) {
     ra_free(s->proposed);
     ra_free(s->score);
     ra_free(s->left);
+    ra_block_release(&s->sample.block);
+    ra_block_release(&s->asked.block);
+    ra_block_release(&s->room);
 }
 
 static void sample_part(void *context, size_t part) {
@@ -337,8 +342,9 @@ ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err) {
     if (status == RA_OK) {
         draw_rows(&s);
         ra_pool_run(run->nearest.block.pool, ra_pool_parts(s.rows, PART_ROWS), sample_part, &s);
-        status = seed_all(&s, err);
+        status = ra_held_set(&s.sample, run->nearest.backend, s.vector, s.rows * s.d, err);
     }
+    if (status == RA_OK) status = seed_all(&s, err);
     release(&s);
     return status;
 }

@@ -35,6 +35,11 @@ ra_status ra_moments_init(ra_moments *moments, ra_sae *sae, const ra_train_setti
     *moments = (ra_moments){.sae = sae, .settings = settings};
     moments->place = ra_malloc(K, sizeof *moments->place);
     if (!moments->place) RA_FAIL_MEMORY(err, "the optimizer's rows", K * sizeof *moments->place);
+    ra_backend *backend = ra_sae_backend(sae);
+    void *block = NULL;
+    RA_TRY(ra_backend_operations(backend)->allocate(ra_backend_self(backend), K * sizeof *moments->place,
+                                                    &block, err));
+    moments->place_block = block;
     for (size_t i = 0; i < count; i++)
         if (parameters[i].gradient) RA_TRY(add_slot(moments, &parameters[i], i, err));
     return RA_OK;
@@ -48,7 +53,10 @@ void ra_moments_release(ra_moments *moments) {
         ops->deallocate(ra_backend_self(backend), moments->slots[i].first);
         ops->deallocate(ra_backend_self(backend), moments->slots[i].second);
         ra_free(moments->slots[i].touched);
+        ra_free(moments->slots[i].mirrors[0]);
+        ra_free(moments->slots[i].mirrors[1]);
     }
+    ops->deallocate(ra_backend_self(backend), moments->place_block);
     ra_free(moments->place);
     *moments = (ra_moments){0};
 }
@@ -73,11 +81,14 @@ ra_status ra_moments_gradient_norm(const ra_moments *moments, const ra_sae_pass 
 }
 
 /* moments->place <- where each row of a packed gradient is. */
-static void place_rows(ra_moments *moments, ra_moments_slot *slot, const ra_sae_pass *pass) {
+static ra_status place_rows(ra_moments *moments, ra_moments_slot *slot, const ra_sae_pass *pass,
+                            ra_error *err) {
     size_t rows = slot->parameter->shape[0];
     for (size_t a = 0; a < pass->atom_count; a++) slot->touched[pass->atoms[a]] = 1;
     for (size_t k = 0; k < rows; k++) moments->place[k] = slot->touched[k] ? RA_ROW_STILL : RA_ROW_UNTOUCHED;
     for (size_t a = 0; a < pass->atom_count; a++) moments->place[pass->atoms[a]] = (int32_t)a;
+    return ra_backend_put(ra_sae_backend(moments->sae), moments->place_block, moments->place,
+                          rows * sizeof *moments->place, err);
 }
 
 ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t step, double rate, double norm,
@@ -100,11 +111,11 @@ ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t s
         bool packed = ra_sae_packed(moments->sae, slot->index);
         size_t n = p->rank == 2 ? p->shape[1] : 1, rows = ra_parameter_size(p) / n;
         if (packed)
-            place_rows(moments, slot, pass);
+            RA_TRY(place_rows(moments, slot, pass, err));
         else if (slot->touched)
             memset(slot->touched, 1, rows);
         RA_TRY(ops->adam(ra_backend_self(backend), NULL, &adam, p->value, p->gradient,
-                         packed ? moments->place : NULL, slot->first, slot->second, rows, n, err));
+                         packed ? moments->place_block : NULL, slot->first, slot->second, rows, n, err));
     }
     ra_sae_changed(moments->sae);
     return RA_OK;
@@ -112,26 +123,24 @@ ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t s
 
 /* ---- files --------------------------------------------------------------------------------------------- */
 
-static ra_tensor moment(const ra_parameter *parameter, const float *values) {
-    return (ra_tensor){.dtype = RA_F32,
-                       .rank = parameter->rank,
-                       .shape = {parameter->shape[0], parameter->shape[1]},
-                       .data = values};
-}
-
-ra_status ra_moments_store(const ra_moments *moments, ra_safetensors_writer *writer, ra_error *err) {
+ra_status ra_moments_store(ra_moments *moments, ra_safetensors_writer *writer, ra_error *err) {
     for (size_t i = 0; i < moments->count; i++) {
-        const ra_moments_slot *slot = &moments->slots[i];
-        const ra_tensor first = moment(slot->parameter, slot->first),
-                        second = moment(slot->parameter, slot->second);
-        RA_TRY(ra_safetensors_writer_tensor(writer, slot->names[0], &first, err));
-        RA_TRY(ra_safetensors_writer_tensor(writer, slot->names[1], &second, err));
+        ra_moments_slot *slot = &moments->slots[i];
+        const float *const values[] = {slot->first, slot->second};
+        for (size_t j = 0; j < 2; j++) {
+            const ra_parameter *p = slot->parameter;
+            ra_tensor tensor = {.dtype = RA_F32, .rank = p->rank, .shape = {p->shape[0], p->shape[1]}};
+            RA_TRY(ra_backend_view(ra_sae_backend(moments->sae), values[j],
+                                   ra_parameter_size(p) * sizeof(float), &slot->mirrors[j], &tensor.data,
+                                   err));
+            RA_TRY(ra_safetensors_writer_tensor(writer, slot->names[j], &tensor, err));
+        }
     }
     return RA_OK;
 }
 
-static ra_status restore(const ra_safetensors *file, const char *name, const ra_parameter *parameter,
-                         float *values, ra_error *err) {
+static ra_status restore(ra_backend *backend, const ra_safetensors *file, const char *name,
+                         const ra_parameter *parameter, float *block, ra_error *err) {
     char shape[128], expected[128];
     ra_tensor tensor;
     RA_TRY(ra_safetensors_get(file, name, &tensor, err));
@@ -142,20 +151,21 @@ static ra_status restore(const ra_safetensors *file, const char *name, const ra_
                 ra_dtype_name(tensor.dtype), ra_shape_text(tensor.rank, tensor.shape, shape, sizeof shape),
                 ra_shape_text(parameter->rank, parameter->shape, expected, sizeof expected));
     size_t n = ra_parameter_size(parameter);
-    memcpy(values, tensor.data, n * sizeof *values);
+    const float *values = tensor.data;
     size_t bad = ra_find_not_finite(values, n);
     if (bad < n)
         RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: %s holds %g at element %zu, expected finite numbers",
                 ra_safetensors_path(file), name, (double)values[bad], bad);
-    return RA_OK;
+    return ra_backend_put(backend, block, values, n * sizeof *values, err);
 }
 
 /* Which rows were never touched is not kept: taking all of them for touched costs time, not bits. */
 ra_status ra_moments_restore(ra_moments *moments, const ra_safetensors *file, ra_error *err) {
+    ra_backend *backend = ra_sae_backend(moments->sae);
     for (size_t i = 0; i < moments->count; i++) {
         ra_moments_slot *slot = &moments->slots[i];
-        RA_TRY(restore(file, slot->names[0], slot->parameter, slot->first, err));
-        RA_TRY(restore(file, slot->names[1], slot->parameter, slot->second, err));
+        RA_TRY(restore(backend, file, slot->names[0], slot->parameter, slot->first, err));
+        RA_TRY(restore(backend, file, slot->names[1], slot->parameter, slot->second, err));
         if (slot->touched) memset(slot->touched, 1, slot->parameter->shape[0]);
     }
     return RA_OK;

@@ -13,7 +13,8 @@ enum { RA_MOMENTS_SLOTS = 16, RA_MOMENTS_NAME = 80 };
 typedef struct ra_moments_slot {
     size_t index; /* among ra_sae_parameters() */
     const ra_parameter *parameter;
-    float *first, *second; /* the moments, of the parameter's size */
+    float *first, *second; /* the moments, of the parameter's size; backend memory */
+    void *mirrors[2];      /* of them, while a writer reads them */
     uint8_t *touched;      /* [rows] of a matrix: whether a row ever had a gradient; NULL: a vector */
     char names[2][RA_MOMENTS_NAME]; /* of the moments in a file */
 } ra_moments_slot;
@@ -23,7 +24,8 @@ typedef struct ra_moments {
     const ra_train_settings *settings; /* not owned */
     size_t count;
     ra_moments_slot slots[RA_MOMENTS_SLOTS];
-    int32_t *place; /* [K] where the gradient of an atom's row is in this step */
+    int32_t *place;       /* [K] where the gradient of an atom's row is in this step */
+    int32_t *place_block; /* the same in backend memory */
 } ra_moments;
 
 /* Moments of zero. On failure ra_moments_release() still has to follow. */
@@ -40,7 +42,7 @@ ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t s
                           ra_error *err);
 
 /* The moments to and from a file: `optimizer.PARAMETER.exp_avg` and `.exp_avg_sq`, as torch calls them. */
-ra_status ra_moments_store(const ra_moments *moments, ra_safetensors_writer *writer, ra_error *err);
+ra_status ra_moments_store(ra_moments *moments, ra_safetensors_writer *writer, ra_error *err);
 ra_status ra_moments_restore(ra_moments *moments, const ra_safetensors *file, ra_error *err);
 
 #endif

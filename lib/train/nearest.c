@@ -35,9 +35,6 @@ ra_status ra_nearest_init(ra_nearest *nearest, ra_backend *backend, const ra_dat
                           const uint64_t *sample, size_t count, size_t points, ra_error *err) {
     size_t rows = ra_data_rows(data);
     *nearest = (ra_nearest){.backend = backend};
-    if (!ra_backend_operations(backend)->host_memory)
-        RA_FAIL(err, RA_ERR_UNSUPPORTED, "searching nearest rows needs a CPU backend, got %s",
-                ra_backend_name(backend));
     if (rows > INT32_MAX || points > INT32_MAX)
         RA_FAIL(
             err, RA_ERR_TOO_LARGE,
@@ -56,6 +53,8 @@ void ra_nearest_release(ra_nearest *nearest) {
     ra_free(nearest->query_norm);
     ra_free(nearest->query_low);
     ra_free(nearest->score);
+    ra_block_release(&nearest->asked.block);
+    ra_block_release(&nearest->room);
     *nearest = (ra_nearest){0};
 }
 
@@ -126,27 +125,29 @@ static void point_part(void *context, size_t part) {
     for (size_t i = from; i < from + PART_ROWS && i < job->rows; i++) search_row(job, i);
 }
 
-static ra_status search_tile(ra_nearest *nearest, point_job *job, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(nearest->backend);
+static ra_status search_tile(ra_nearest *nearest, point_job *job, const float *points, ra_error *err) {
     size_t d = job->set->dimensions;
-    RA_TRY(ops->gemm(ra_backend_self(nearest->backend), NULL, false, true, job->rows, job->count, d, -2,
-                     nearest->query, d, job->set->centred + job->first * d, d, 0, nearest->score, job->count,
-                     err));
+    RA_TRY(ra_score_products(&nearest->room, nearest->backend, nearest->asked.vectors, job->rows,
+                             points + job->first * d, job->count, d, nearest->score, err));
     ra_pool_run(nearest->block.pool, ra_pool_parts(job->rows, PART_ROWS), point_part, job);
     return RA_OK;
 }
 
-ra_status ra_nearest_point(ra_nearest *nearest, const ra_point_set *set, const int32_t *picked, size_t count,
+ra_status ra_nearest_point(ra_nearest *nearest, ra_point_set *set, const int32_t *picked, size_t count,
                            const ra_nearest_state *state, ra_error *err) {
     point_job job = {.nearest = nearest, .set = set, .state = state};
+    const float *points = NULL;
     if (!picked) count = nearest->block.count;
+    if (count) RA_TRY(ra_point_set_hold(set, nearest->backend, &points, err));
     for (job.row = 0; job.row < count; job.row += job.rows) {
         job.rows = least(count - job.row, RA_NEAREST_TILE_ROWS);
         job.picked = picked;
         ra_row_block_centre(&nearest->block, job.row, picked, job.rows, nearest->query, nearest->query_norm);
+        RA_TRY(
+            ra_held_set(&nearest->asked, nearest->backend, nearest->query, job.rows * set->dimensions, err));
         for (job.first = 0; job.first < set->count; job.first += job.count) {
             job.count = least(set->count - job.first, RA_NEAREST_TILE_POINTS);
-            RA_TRY(search_tile(nearest, &job, err));
+            RA_TRY(search_tile(nearest, &job, points, err));
         }
     }
     return RA_OK;

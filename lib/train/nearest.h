@@ -32,10 +32,12 @@ typedef struct ra_nearest {
     double *query_norm;
     float *query_low; /* bounds that stand for the norms of rows in a score */
     float *score;     /* of one tile of pairs */
+    ra_held asked;    /* `query`, where products are computed */
+    ra_block room;    /* for scores there */
 } ra_nearest;
 
-/* sample, count: as for a row block; points: N. Needs a CPU backend, else RA_ERR_UNSUPPORTED; at most
- * INT32_MAX rows and points, else RA_ERR_TOO_LARGE. On failure nothing is left behind. */
+/* sample, count: as for a row block; points: N; at most INT32_MAX rows and points, else
+ * RA_ERR_TOO_LARGE. On failure nothing is left behind. */
 ra_status ra_nearest_init(ra_nearest *nearest, ra_backend *backend, const ra_data *data,
                           const uint64_t *sample, size_t count, size_t points, ra_error *err);
 void ra_nearest_release(ra_nearest *nearest); /* leaves {0} */
@@ -53,7 +55,7 @@ typedef struct ra_nearest_state {
 
 /* Searches `set` (of this search's points, or some of them) for the rows of the loaded block whose places are
  * in picked [count] (NULL: all). */
-ra_status ra_nearest_point(ra_nearest *nearest, const ra_point_set *set, const int32_t *picked, size_t count,
+ra_status ra_nearest_point(ra_nearest *nearest, ra_point_set *set, const int32_t *picked, size_t count,
                            const ra_nearest_state *state, ra_error *err);
 
 /* row, distance [N,R] <- the rows nearest to each point, nearest first, with their Euclidean distance; -1 and

@@ -59,19 +59,20 @@ static void rows_part(void *context, size_t part) {
 }
 
 static ra_status search_block(ra_nearest *nearest, rows_job *job, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(nearest->backend);
     size_t d = nearest->block.dimensions;
     double share = ra_filter_share(d);
+    const float *points;
+    RA_TRY(ra_point_set_hold(&nearest->points, nearest->backend, &points, err));
     for (job->row = 0; job->row < nearest->block.count; job->row += job->rows) {
         job->rows = least(nearest->block.count - job->row, RA_NEAREST_TILE_ROWS);
         ra_row_block_centre(&nearest->block, job->row, NULL, job->rows, nearest->query, nearest->query_norm);
         for (size_t i = 0; i < job->rows; i++)
             nearest->query_low[i] = ra_filter_low(nearest->query_norm[i], share);
+        RA_TRY(ra_held_set(&nearest->asked, nearest->backend, nearest->query, job->rows * d, err));
         for (job->first = 0; job->first < nearest->points.count; job->first += job->count) {
             job->count = least(nearest->points.count - job->first, RA_NEAREST_TILE_POINTS);
-            RA_TRY(ops->gemm(ra_backend_self(nearest->backend), NULL, false, true, job->count, job->rows, d,
-                             -2, nearest->points.centred + job->first * d, d, nearest->query, d, 0,
-                             nearest->score, job->rows, err));
+            RA_TRY(ra_score_products(&nearest->room, nearest->backend, points + job->first * d, job->count,
+                                     nearest->asked.vectors, job->rows, d, nearest->score, err));
             ra_pool_run(nearest->block.pool, ra_pool_parts(job->count, PART_POINTS), rows_part, job);
         }
     }

@@ -32,6 +32,7 @@ void ra_point_set_release(ra_point_set *set) {
     ra_free(set->norm);
     ra_free(set->low);
     ra_free(set->high);
+    ra_block_release(&set->held.block);
     *set = (ra_point_set){0};
 }
 
@@ -54,8 +55,9 @@ static void fill_part(void *context, size_t part) {
     }
 }
 
+/* The last of what is new about a set. */
 static void find_wild(ra_point_set *set) {
-    set->wild = false;
+    set->wild = set->is_held = false;
     for (size_t p = 0; p < set->count && !set->wild; p++) set->wild = ra_filter_wild(set->norm[p]);
 }
 
@@ -83,4 +85,12 @@ void ra_point_set_select(ra_point_set *set, const ra_point_set *all, const int32
         set->high[i] = all->high[p];
     }
     find_wild(set);
+}
+
+ra_status ra_point_set_hold(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err) {
+    if (!set->is_held)
+        RA_TRY(ra_held_set(&set->held, backend, set->centred, set->count * set->dimensions, err));
+    set->is_held = true;
+    *vectors = set->held.vectors;
+    return RA_OK;
 }

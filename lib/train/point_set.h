@@ -11,6 +11,7 @@
 
 #include "ra_status.h"
 #include "base/pool.h"
+#include "train/products.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,8 @@ typedef struct ra_point_set {
     float *centred;      /* [count,d] less the mean */
     double *norm;        /* [count] squared, of `centred` */
     float *low, *high;   /* [count] bounds that stand for the norm in a score: filter.h */
+    ra_held held;        /* `centred`, where products are computed; see ra_point_set_hold() */
+    bool is_held;        /* it is as `centred` is */
     bool wild;           /* some norm is beyond bounds: no lower bounds can be given */
 } ra_point_set;
 
@@ -37,6 +40,9 @@ void ra_point_set_fill(ra_point_set *set, ra_pool *pool, const float *vectors, s
 
 /* Some of the points that `all` holds: index [count], rising. */
 void ra_point_set_select(ra_point_set *set, const ra_point_set *all, const int32_t *index, size_t count);
+
+/* *vectors [count,d] <- the centred points in backend memory, until they change. */
+ra_status ra_point_set_hold(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err);
 
 /* Where a point stands in the set; -1: it is not in it. */
 static inline int32_t ra_point_set_place(const ra_point_set *set, int32_t point) {

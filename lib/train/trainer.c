@@ -17,6 +17,7 @@ struct ra_trainer {
     int64_t *last_active; /* [K] step at which a latent was active last; 0: never */
     ra_sae_pass pass;
     ra_loss_gradients gradients;
+    ra_block x;         /* the batch on a device */
     char step_text[24]; /* `done` as metadata, while a writer uses it */
 };
 
@@ -42,9 +43,36 @@ static ra_status count_steps(ra_trainer *trainer, size_t rows, ra_error *err) {
     return RA_OK;
 }
 
+/* Of backend memory, beyond the autoencoder itself. Numbers of a step: the batch and its reconstruction with
+ * their gradients, pre-codes, theirs and room for one more of the kind; some losses look at all codes and
+ * atoms besides. */
+static double bytes_to_train(const ra_trainer *trainer) {
+    size_t count, K = trainer->concepts, d = trainer->dimensions, B = trainer->settings.batch_size;
+    const ra_parameter *parameters = ra_sae_parameters(trainer->sae, &count);
+    double numbers = 3 * (double)B * (double)(K + d);
+    if (trainer->pass.all_atoms) numbers += 3 * (double)B * (double)K + (double)K * (double)d;
+    for (size_t i = 0; i < count; i++)
+        if (parameters[i].gradient) numbers += 2 * (double)ra_parameter_size(&parameters[i]);
+    return numbers * sizeof(float);
+}
+
+static ra_status check_memory(const ra_trainer *trainer, ra_error *err) {
+    ra_backend *backend = ra_sae_backend(trainer->sae);
+    size_t available, total;
+    double needed = bytes_to_train(trainer);
+    RA_TRY(ra_backend_operations(backend)->memory(ra_backend_self(backend), &available, &total, err));
+    if (needed <= (double)available) return RA_OK;
+    RA_FAIL(err, RA_ERR_MEMORY,
+            "training needs %.0f MiB more on the device %s, which has %.0f MiB left of %.0f; a smaller "
+            "--batch-size (now %zu) needs less",
+            needed / 0x1p20, ra_backend_name(backend), (double)available / 0x1p20, (double)total / 0x1p20,
+            trainer->settings.batch_size);
+}
+
 static ra_status make(ra_trainer *trainer, size_t rows, ra_error *err) {
     RA_TRY(ra_train_settings_check(&trainer->settings, ra_sae_get_settings(trainer->sae), err));
     RA_TRY(count_steps(trainer, rows, err));
+    RA_TRY(check_memory(trainer, err));
     RA_TRY(ra_moments_init(&trainer->moments, trainer->sae, &trainer->settings, err));
     trainer->last_active = ra_calloc(trainer->concepts, sizeof *trainer->last_active);
     if (!trainer->last_active)
@@ -76,6 +104,7 @@ void ra_trainer_free(ra_trainer *trainer) {
     if (!trainer) return;
     ra_moments_release(&trainer->moments);
     ra_free(trainer->last_active);
+    ra_block_release(&trainer->x);
     ra_sae_pass_release(&trainer->pass);
     ra_loss_gradients_release(&trainer->gradients);
     ra_free(trainer);
@@ -99,10 +128,14 @@ size_t ra_trainer_steps(const ra_trainer *trainer) {
 
 /* ---- what went wrong ----------------------------------------------------------------------------------- */
 
-static double norm_of(const float *values, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (double)values[i] * (double)values[i];
-    return sqrt(sum);
+/* Squares of float32 cannot overflow a float64: the norm is finite when all values are. */
+static ra_status norm_of(const ra_trainer *trainer, const float *values, size_t n, double *norm,
+                         ra_error *err) {
+    double sum;
+    ra_backend *backend = ra_sae_backend(trainer->sae);
+    RA_TRY(ra_backend_operations(backend)->dot(ra_backend_self(backend), NULL, values, values, n, &sum, err));
+    *norm = sqrt(sum);
+    return RA_OK;
 }
 
 /* The parameters' norms tell a step that was too large from data that were. */
@@ -112,8 +145,9 @@ static ra_status fail_not_finite(const ra_trainer *trainer, const char *what, do
     size_t used = 0;
     for (size_t i = 0; i < trainer->moments.count && used + 1 < sizeof norms; i++) {
         const ra_parameter *p = trainer->moments.slots[i].parameter;
-        int wrote = snprintf(norms + used, sizeof norms - used, "%s%s %.4g", i ? ", " : "", p->name,
-                             norm_of(p->value, ra_parameter_size(p)));
+        double norm;
+        RA_TRY(norm_of(trainer, p->value, ra_parameter_size(p), &norm, err));
+        int wrote = snprintf(norms + used, sizeof norms - used, "%s%s %.4g", i ? ", " : "", p->name, norm);
         used += wrote > 0 ? (size_t)wrote : 0;
     }
     RA_FAIL(
@@ -133,11 +167,12 @@ typedef struct batch_sums {
 static ra_status sum_batch(const ra_trainer *trainer, const float *x, double loss, batch_sums *sums,
                            ra_error *err) {
     const ra_sae_pass *pass = &trainer->pass;
-    *sums = (batch_sums){.loss = loss, .entries = (double)ra_codes_entries(&pass->codes)};
+    *sums = (batch_sums){.loss = loss,
+                         .residual = trainer->gradients.residual,
+                         .entries = (double)ra_codes_entries(&pass->codes)};
     size_t n = pass->rows * trainer->dimensions;
     for (size_t i = 0; i < n; i++) {
-        double value = (double)x[i], gap = value - (double)pass->x_hat[i];
-        sums->residual += gap * gap;
+        double value = (double)x[i];
         sums->x += value;
         sums->squares += value * value;
     }
@@ -173,15 +208,29 @@ static ra_status evaluate_loss(ra_trainer *trainer, const float *x, double *loss
     return ra_loss_evaluate((ra_loss)trainer->settings.loss, &batch, loss, &trainer->gradients, err);
 }
 
-ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_train_progress *progress,
+/* *x <- the batch in backend memory. */
+static ra_status take_batch(ra_trainer *trainer, const float *host, size_t rows, const float **x,
+                            ra_error *err) {
+    ra_backend *backend = ra_sae_backend(trainer->sae);
+    size_t n = rows * trainer->dimensions;
+    *x = host;
+    if (ra_backend_operations(backend)->host_memory) return RA_OK;
+    RA_TRY(ra_block_reserve(&trainer->x, backend, n, err));
+    *x = trainer->x.data;
+    return ra_backend_put(backend, trainer->x.data, host, n * sizeof *host, err);
+}
+
+ra_status ra_trainer_step(ra_trainer *trainer, const float *host, size_t rows, ra_train_progress *progress,
                           ra_error *err) {
     size_t step = trainer->done + 1;
     double rate = ra_schedule_rate(&trainer->schedule, step), loss, norm;
     ra_sae_pass *pass = &trainer->pass;
     batch_sums sums;
+    const float *x;
+    RA_TRY(take_batch(trainer, host, rows, &x, err));
     RA_TRY(ra_sae_forward(trainer->sae, x, rows, pass, err));
     RA_TRY(evaluate_loss(trainer, x, &loss, err));
-    RA_TRY(sum_batch(trainer, x, loss, &sums, err));
+    RA_TRY(sum_batch(trainer, host, loss, &sums, err));
     if (!isfinite(sums.loss)) return fail_not_finite(trainer, "loss", sums.loss, rate, err);
     const ra_sae_gradients gradients = ra_loss_sae_gradients(&trainer->gradients);
     RA_TRY(ra_sae_backward(trainer->sae, x, pass, &gradients, err));
@@ -212,13 +261,14 @@ ra_status ra_trainer_check(ra_trainer *trainer, ra_error *err) {
     const float *D;
     const ra_parameter *parameters = ra_sae_parameters(trainer->sae, &count);
     RA_TRY(ra_dictionary_get(ra_sae_dictionary(trainer->sae), &D, err));
-    size_t size = trainer->concepts * trainer->dimensions;
-    const char *bad = ra_find_not_finite(D, size) < size ? "the dictionary" : NULL;
-    for (size_t i = 0; i < count && !bad; i++) {
-        size = ra_parameter_size(&parameters[i]);
-        if (ra_find_not_finite(parameters[i].value, size) < size) bad = parameters[i].name;
+    const char *bad = "the dictionary";
+    double norm;
+    RA_TRY(norm_of(trainer, D, trainer->concepts * trainer->dimensions, &norm, err));
+    for (size_t i = 0; i < count && isfinite(norm); i++) {
+        bad = parameters[i].name;
+        RA_TRY(norm_of(trainer, parameters[i].value, ra_parameter_size(&parameters[i]), &norm, err));
     }
-    if (!bad) return RA_OK;
+    if (isfinite(norm)) return RA_OK;
     RA_FAIL(err, RA_ERR_NOT_FINITE,
             "%s holds a NaN or an infinity after step %zu with learning rate %g; try a smaller --lr", bad,
             trainer->done, ra_schedule_rate(&trainer->schedule, trainer->done));

@@ -53,15 +53,20 @@ class Encode(Case):
         self.good("encode", fused, DATA, "-o", self.path("b"))
         self.assertEqual(self.read("a"), self.read("b"))
 
+    def assert_near(self, some, others):
+        """To the last bits, which follow a row's place in a product: OpenBLAS has kernels for the edges."""
+        self.assertEqual(len(some), len(others))
+        self.assertLess(max(abs(a - b) for a, b in zip(some, others)), 2e-6)
+
     def test_blocks_leave_no_seam(self):
         x = read_npy(DATA)
         many = Tensor("F32", [3000, D], (x.values * 3)[: 3000 * D])
         self.good("encode", MODEL, support.write_npy(self.path("x.npy"), many), "-o", self.path("z.npy"))
         z = read_npy(self.path("z.npy")).values
-        self.assertEqual(z[: 1280 * K], z[1280 * K : 2560 * K])
+        self.assert_near(z[: 1280 * K], z[1280 * K : 2560 * K])
         self.good("reconstruct", MODEL, self.path("z.npy"), "-o", self.path("x_hat.npy"))
         x_hat = read_npy(self.path("x_hat.npy")).values
-        self.assertEqual(x_hat[: 1280 * D], x_hat[1280 * D : 2560 * D])
+        self.assert_near(x_hat[: 1280 * D], x_hat[1280 * D : 2560 * D])
 
     def test_what_does_not_fit(self):
         narrow = support.write_npy(self.path("narrow.npy"), Tensor("F32", [2, 3], [1.0] * 6))

@@ -15,9 +15,8 @@
 #include "ra_memory.h"
 
 /* What is tested beside the reference: the CPU, and the emulated device, whose every thread is run on its
- * own, twice, so that its grid is smaller. The first COMPLETE_DEVICES of them have the whole table, the
- * others no operation that came with version 3 of it. */
-enum { TESTED_DEVICES = 2, COMPLETE_DEVICES = DEVICES - DEVICE_CPU };
+ * own, twice, so that its grid is smaller. */
+enum { TESTED_DEVICES = DEVICES - DEVICE_CPU };
 
 enum {
     SIZES = 7, /* of a side */

@@ -403,7 +403,7 @@ START_TEST(test_backward_matches_finite_differences) {
         loss_of(&s);
         ra_sae_gradients gradients = ra_loss_sae_gradients(&s.g);
         ra_ok(ra_sae_backward(s.sae, s.x, &s.pass, &gradients, &err));
-        ra_sae_gradient(s.sae, &s.pass, i, gradient);
+        ra_ok(ra_sae_gradient(s.sae, &s.pass, i, gradient, &err));
         for (size_t j = 0; j < n; j++) {
             const float h = 2e-3f, kept = p[i].value[j];
             p[i].value[j] = kept + h;

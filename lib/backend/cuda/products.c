@@ -77,6 +77,9 @@ static ra_status decode(ra_backend_stream *s, const ra_codes *codes, ra_dtype dt
                         float *x_hat, ra_error *err) {
     ra_error reason;
     ra_status status = RA_ERR_MEMORY;
+    if (ra_codes_entries(codes) == 0)
+        return cuda_check(s->context, cudaMemsetAsync(x_hat, 0, codes->rows * d * sizeof *x_hat, s->handle),
+                          "decoding nothing", err);
     if (is_dense(codes, dtype)) status = decode_dense(s, codes, dtype, D, d, x_hat, &reason);
     if (status == RA_ERR_MEMORY) return decode_sparse(s, codes, dtype, D, d, x_hat, err);
     if (status != RA_OK && err) *err = reason;
@@ -105,7 +108,7 @@ static ra_status gradient(ra_backend_stream *s, const ra_codes *codes, const flo
 ra_status cuda_decode_gradient(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *g,
                                const float *D, size_t d, float *dvalue, ra_error *err) {
     ra_backend_stream *s;
-    if (codes->rows == 0) return RA_OK;
+    if (ra_codes_entries(codes) == 0) return RA_OK;
     RA_TRY(cuda_enter(self, stream, &s, err));
     return cuda_leave(s, gradient(s, codes, g, D, d, dvalue, err));
 }

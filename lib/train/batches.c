@@ -1,0 +1,200 @@
+/* Two batches: one is with the trainers, the other is being read or waits for them. The reader stops when
+ * both are full, and at the end of the run. */
+#include "train/batches.h"
+#include "base/error.h"
+#include "train/order.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum { SLOTS = 2 };
+
+/* What is known of a trainer's place in the run. */
+typedef struct batch_lane {
+    ra_order order;
+    size_t same_as;    /* the first lane with the same order, whose batch is this one's, too */
+    size_t from, till; /* the steps that it takes */
+} batch_lane;
+
+struct ra_batches {
+    const ra_data *data;
+    const ra_group *group;
+    size_t rows, batch, steps_per_epoch;
+    batch_lane *lanes;
+    size_t lane_count, drawn; /* orders that are to be released */
+    ra_batch slots[SLOTS];
+    uint64_t *numbers; /* [SLOTS + 1, batch]; the last row: those to fetch */
+    float *x;          /* [SLOTS, batch, d] */
+
+    /* the reader's place: the trainer to look at next, and its step */
+    size_t at, step, last_step;
+
+    pthread_t reader;
+    bool reading, stop;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t read, returned; /* batches so far */
+    bool out;              /* the one behind those returned is with the caller */
+    bool ended;            /* there is none behind those that were read */
+};
+
+/* ---- which batch comes next --------------------------------------------------------------------------- */
+
+bool ra_batches_has(const ra_batches *batches, size_t trainer, size_t step) {
+    const batch_lane *lane = &batches->lanes[trainer];
+    return step >= lane->from && step < lane->till;
+}
+
+/* Trainers that follow each other and take the same rows share a batch. */
+static bool advance(ra_batches *b, ra_batch *batch) {
+    for (; b->step < b->last_step; b->step++, b->at = 0)
+        while (b->at < b->lane_count) {
+            size_t first = b->at++;
+            if (!ra_batches_has(b, first, b->step)) continue;
+            while (b->at < b->lane_count &&
+                   (b->lanes[b->at].same_as == b->lanes[first].same_as || !ra_batches_has(b, b->at, b->step)))
+                b->at++;
+            batch->first = first;
+            batch->end = b->at;
+            batch->step = b->step;
+            return true;
+        }
+    return false;
+}
+
+static void read_batch(ra_batches *b, ra_batch *batch) {
+    ra_order *order = &b->lanes[b->lanes[batch->first].same_as].order;
+    size_t epoch = batch->step / b->steps_per_epoch, position = batch->step % b->steps_per_epoch * b->batch;
+    size_t total = b->rows - position < b->batch ? b->rows - position : b->batch, first;
+    uint64_t *ahead = b->numbers + SLOTS * b->batch;
+    batch->count = ra_group_slice(b->group, total, &first);
+    ra_order_rows(order, epoch, position + first, batch->count, batch->numbers);
+    ra_data_gather(b->data, batch->numbers, batch->count, batch->x);
+    ra_data_will_need(b->data, ahead, ra_order_ahead(order, position + first, batch->count, ahead));
+}
+
+/* ---- the reader --------------------------------------------------------------------------------------- */
+
+static void *read_all(void *context) {
+    ra_batches *b = context;
+    pthread_mutex_lock(&b->lock);
+    for (;;) {
+        while (!b->stop && b->read - b->returned == SLOTS) pthread_cond_wait(&b->changed, &b->lock);
+        if (b->stop) break;
+        ra_batch *batch = &b->slots[b->read % SLOTS];
+        pthread_mutex_unlock(&b->lock);
+        bool another = advance(b, batch);
+        if (another) read_batch(b, batch);
+        pthread_mutex_lock(&b->lock);
+        if (another)
+            b->read++;
+        else
+            b->ended = true;
+        pthread_cond_broadcast(&b->changed);
+        if (!another) break;
+    }
+    pthread_mutex_unlock(&b->lock);
+    return NULL;
+}
+
+const ra_batch *ra_batches_next(ra_batches *b) {
+    pthread_mutex_lock(&b->lock);
+    if (b->out) { /* asking for the next one returns it */
+        b->returned++;
+        pthread_cond_broadcast(&b->changed);
+    }
+    while (b->read == b->returned && !b->ended) pthread_cond_wait(&b->changed, &b->lock);
+    b->out = b->read > b->returned;
+    const ra_batch *batch = b->out ? &b->slots[b->returned % SLOTS] : NULL;
+    pthread_mutex_unlock(&b->lock);
+    return batch;
+}
+
+/* ---- life --------------------------------------------------------------------------------------------- */
+
+static bool same_order(const ra_train_settings *a, const ra_train_settings *b) {
+    if (a->shuffle != b->shuffle) return false;
+    return !a->shuffle || (a->shuffle_seed == b->shuffle_seed && a->window_seed == b->window_seed);
+}
+
+static ra_status open_lane(ra_batches *b, ra_trainer *const *trainers, size_t i, ra_error *err) {
+    const ra_train_settings *settings = ra_trainer_settings(trainers[i]);
+    batch_lane *lane = &b->lanes[i];
+    lane->from = ra_trainer_done(trainers[i]);
+    lane->till = ra_trainer_steps(trainers[i]);
+    if (i == 0 || lane->from < b->step) b->step = lane->from;
+    if (lane->till > b->last_step) b->last_step = lane->till;
+    lane->same_as = i;
+    for (size_t j = 0; j < i && lane->same_as == i; j++)
+        if (same_order(settings, ra_trainer_settings(trainers[j]))) lane->same_as = j;
+    if (ra_trainer_settings(trainers[0])->batch_size != settings->batch_size)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "runs side by side need the same batch_size, got %zu and %zu",
+                ra_trainer_settings(trainers[0])->batch_size, settings->batch_size);
+    RA_TRY(ra_order_init(&lane->order, b->rows, settings->shuffle, settings->shuffle_seed, 0, err));
+    b->drawn++;
+    ra_order_set_window_seed(&lane->order, settings->window_seed);
+    return RA_OK;
+}
+
+static ra_status prepare(ra_batches *b, ra_trainer *const *trainers, size_t count, ra_error *err) {
+    size_t d = ra_dictionary_dimensions(ra_sae_dictionary(ra_trainer_sae(trainers[0])));
+    size_t batch = ra_trainer_settings(trainers[0])->batch_size;
+    b->group = ra_sae_group(ra_trainer_sae(trainers[0]));
+    b->rows = ra_data_rows(b->data);
+    b->batch = batch < b->rows ? batch : b->rows;
+    b->steps_per_epoch = (b->rows + b->batch - 1) / b->batch;
+    b->lane_count = count;
+    if (d != ra_data_dimensions(b->data))
+        RA_FAIL(err, RA_ERR_SHAPE, "the data has %zu dimensions, but the autoencoder has %zu",
+                ra_data_dimensions(b->data), d);
+    b->x = ra_malloc(SLOTS * b->batch * d, sizeof *b->x);
+    b->numbers = ra_malloc((SLOTS + 1) * b->batch, sizeof *b->numbers);
+    b->lanes = ra_calloc(count, sizeof *b->lanes);
+    if (!b->x || !b->numbers || !b->lanes)
+        RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %d batches of %zu x %zu numbers and their bookkeeping",
+                SLOTS, b->batch, d);
+    for (size_t i = 0; i < SLOTS; i++)
+        b->slots[i] = (ra_batch){.numbers = b->numbers + i * b->batch, .x = b->x + i * b->batch * d};
+    for (size_t i = 0; i < count; i++) RA_TRY(open_lane(b, trainers, i, err));
+    int failure = pthread_create(&b->reader, NULL, read_all, b);
+    if (failure) RA_FAIL(err, RA_ERR_INTERNAL, "no thread to read the data with: %s", strerror(failure));
+    b->reading = true;
+    return RA_OK;
+}
+
+ra_status ra_batches_open(const ra_data *data, ra_trainer *const *trainers, size_t count, ra_batches **out,
+                          ra_error *err) {
+    if (count == 0) RA_FAIL(err, RA_ERR_ARGUMENT, "there is nothing to train; expected at least one trainer");
+    ra_batches *b = ra_calloc(1, sizeof *b);
+    if (!b) RA_FAIL_MEMORY(err, "the batches of a run", sizeof *b);
+    b->data = data;
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->changed, NULL);
+    ra_status status = prepare(b, trainers, count, err);
+    if (status != RA_OK) {
+        ra_batches_close(b);
+        return status;
+    }
+    *out = b;
+    return RA_OK;
+}
+
+void ra_batches_close(ra_batches *b) {
+    if (!b) return;
+    pthread_mutex_lock(&b->lock);
+    b->stop = true;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+    if (b->reading) pthread_join(b->reader, NULL);
+    pthread_mutex_destroy(&b->lock);
+    pthread_cond_destroy(&b->changed);
+    for (size_t i = 0; i < b->drawn; i++) ra_order_release(&b->lanes[i].order);
+    ra_free(b->lanes);
+    ra_free(b->x);
+    ra_free(b->numbers);
+    ra_free(b);
+}
+
+size_t ra_batches_steps_per_epoch(const ra_batches *batches) {
+    return batches->steps_per_epoch;
+}
