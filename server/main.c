@@ -132,9 +132,9 @@ static ra_status load(program *self, ra_error *err) {
     ra_status status = ra_backend_open(chosen->device, &options, &self->backend, err);
     if (status != RA_OK) return status;
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
-    device_watch_init(&self->engine.device, self->backend, end_without_device, NULL);
     registry_options from = {.backend = self->backend,
                              .workspaces = PRODUCTS_AT_ONCE,
+                             .device = &self->engine.device,
                              .settings = chosen->sae,
                              .folder = chosen->dictionary_dir};
     status = registry_new(&from, &self->engine.dictionaries, err);
@@ -224,12 +224,12 @@ static ra_status start(program *self, ra_error *err) {
     ra_status status = listen_on(self, err);
     if (status == RA_OK) status = prepare(self, err);
     if (status == RA_OK) status = load(self, err);
-    if (status == RA_OK)
-        status = reloader_start(self->engine.dictionaries, chosen->watch ? RELOADER_WATCH_MS : 0,
-                                &self->reloader, err);
     if (status != RA_OK) return status;
     signals_for_serving();
-    status = start_compute(self, err);
+    device_watch_init(&self->engine.device, self->backend, end_without_device, NULL);
+    status = reloader_start(self->engine.dictionaries, chosen->watch ? RELOADER_WATCH_MS : 0, &self->reloader,
+                            err);
+    if (status == RA_OK) status = start_compute(self, err);
     self->service = routes_service(&self->engine);
     if (status == RA_OK && self->engine.has_admin) status = start_server(self, true, err);
     if (status == RA_OK) status = start_server(self, false, err);

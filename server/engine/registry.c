@@ -57,6 +57,7 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
     }
     dictionaries->backend = options->backend ? ra_backend_retain(options->backend) : NULL;
     dictionaries->workspaces = options->workspaces;
+    dictionaries->device = options->device;
     dictionaries->settings = options->settings;
     dictionaries->folder = folder;
     pthread_mutex_init(&dictionaries->lock, NULL);

@@ -29,6 +29,7 @@
 #ifndef RASAED_ENGINE_REGISTRY_H
 #define RASAED_ENGINE_REGISTRY_H
 
+#include "engine/device.h"
 #include "engine/statistics.h"
 #include "ra_model.h"
 
@@ -49,6 +50,7 @@ typedef struct served {
 typedef struct registry_options {
     ra_backend *backend;      /* retained; NULL: the CPU with one thread */
     size_t workspaces;        /* of ra_model_options */
+    device_watch *device;     /* told of loads that the device failed at; NULL: nobody is */
     ra_sae_settings settings; /* for files whose metadata lacks them; a setting that a file has is its own */
     const char *folder;       /* copied; every NAME.safetensors in it may be served. NULL: none */
 } registry_options;

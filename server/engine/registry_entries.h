@@ -40,6 +40,7 @@ struct registry {
     ra_backend *backend;
     ra_backend *cpu; /* under `loading`: beside a device, once a dictionary did not fit there */
     size_t workspaces;
+    device_watch *device;
     ra_sae_settings settings;
     char *folder;
     bool folder_failed; /* under `loading`: the last look at it failed, and the log says so */

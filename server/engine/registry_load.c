@@ -157,6 +157,7 @@ static ra_status renew(registry *dictionaries, entry *item, ra_error *err) {
     ra_status status = open_generation(dictionaries, item, &fresh, &why);
     if (status != RA_OK) {
         note_failure(dictionaries, item, why.message);
+        if (status == RA_ERR_DEVICE && dictionaries->device) device_watch_failed(dictionaries->device);
         return ra_error_set(err, status, "%s", why.message);
     }
     put_in_place(dictionaries, item, fresh);

@@ -3,6 +3,7 @@ then and logs why. What a device that is there does: answers as the CPU, diction
 
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import unittest
@@ -126,6 +127,16 @@ class Device(unittest.TestCase):
             begun.close()
             self.assertIn("the device is lost: the device cuda:0 failed at", served.log())
             self.assertEqual(served.log().count("the device is lost"), 1)
+
+    def test_a_reload_finds_a_lost_device(self):
+        self.program_with(EMULATED)
+        lost = os.path.join(os.path.dirname(daemon.PROGRAM), "lost")
+        with Daemon(*WORDS, "--device", "cuda", env={"EMULATION_LOST": lost}) as served:
+            open(lost, "wb").close()
+            served.send(signal.SIGHUP)
+            self.assertEqual(served.process.wait(PATIENCE), EXIT_DEVICE)
+            self.assertIn("dictionary words: not reloaded, generation 1 goes on serving: the device cuda:0 failed",
+                          served.log())
 
     def admin(self, served, path):
         connection = served.connect(served.admin_address)
