@@ -59,7 +59,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has sizes of 64 bits since CUDA 12. Under sanitizers the emulated device is what is tested.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-fast check-gpu asan tsan fuzz bench bench-kmeans bench-train study layers format format-check install-deps clean help
+.PHONY: all cuda demo check check-fast check-gpu asan tsan fuzz bench bench-gpu bench-kmeans bench-train study layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRASAE) $(CUDA) ## build the library and both programs, and the CUDA plugin where nvcc is
@@ -170,18 +170,27 @@ check: install-deps ## every test; ends with Check's summary
 	$(Q)$(MAKE) --no-print-directory check-built
 
 .PHONY: check-built
-check-built: all $(UNIT) $(OUT)/tests/rasae-mpi layers
+check-built: all $(UNIT) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers
 	$(Q)$(TEST_ENV) $(UNIT)
 
 check-fast: $(UNIT) layers ## the unit tests alone
 	$(Q)$(TEST_ENV) $(UNIT) --fast
 
-check-gpu: $(UNIT) $(CUDA) ## the tests of every operation on the GPU of this machine
-	$(Q)ln -sf ../librasae-cuda.so $(OUT)/tests/librasae-cuda-device.so
-	$(Q)for suite in backend backend_rows backend_whole backend_sums backend_norms backend_entries backend_pursuit; do \
+# The real plugin under another name: beside the tests, librasae-cuda.so is the emulated one.
+GPU_PLUGIN := $(if $(CUDA),$(OUT)/tests/librasae-cuda-device.so)
+
+$(OUT)/tests/librasae-cuda-device.so: $(CUDA)
+	$(Q)mkdir -p $(@D) && ln -sf ../$(notdir $<) $@
+
+# Of those test files that open their device through one of these, and are not the emulation's alone.
+GPU_SUITES = $(shell sed -n 's/^TEST_CASES[A-Z_]*.\([a-z_]*\),.*/\1/p' \
+  $$(grep -LF '"emulated.h"' $$(grep -lE 'RASAE_TEST_DEVICE|"(devices|device_memory|backend_pair)\.h"' $(filter tests/unit/test_%,$(UNIT_SRC)))))
+
+check-gpu: $(UNIT) $(GPU_PLUGIN) ## the tests of every operation on the GPU of this machine
+	$(Q)for suite in $(GPU_SUITES); do \
 	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite $(UNIT) || exit 1; done
 
-BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(wildcard tests/bench/bench_*.c))
+BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(filter-out %/bench_gpu.c,$(wildcard tests/bench/bench_*.c)))
 
 $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBRASAE)
 	$(call say,LINK,$@)
@@ -199,6 +208,9 @@ $(BENCH_VENV)/stamp: Makefile
 	$(call say,VENV,$(BENCH_VENV))
 	$(Q)python3 -m venv $(BENCH_VENV) && $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --no-input $(BENCH_VENV_PACKAGES) && touch $@
+
+bench-gpu: $(OUT)/tests/bench_gpu $(GPU_PLUGIN) ## time every operation on the GPU of this machine beside its limits
+	$(Q)$(OUT)/tests/bench_gpu
 
 bench-kmeans: $(OUT)/tests/bench_kmeans $(BENCH_VENV)/stamp ## time k-means beside scikit-learn's and faiss's (half an hour)
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/kmeans_peers.py $(OUT)/tests/bench_kmeans

@@ -259,6 +259,10 @@ typedef struct ra_backend_ops {
 #define RA_BACKEND_PLUGIN_OPS "ra_backend_plugin_ops"     /* const ra_backend_ops *(void) */
 #define RA_BACKEND_PLUGIN_PROBE "ra_backend_plugin_probe" /* const char *(void) */
 
+/* It may export a third: text [size] <- a line about the device of this context, for a person. */
+#define RA_BACKEND_PLUGIN_DESCRIBE "ra_backend_plugin_describe"
+typedef void ra_backend_describe_fn(void *self, char *text, size_t size);
+
 /* device: "cpu", "reference", "auto", or a plugin's name, with an ordinal if it has several ("cuda:1").
  * `auto` takes the CUDA plugin when it is there and works, else the CPU, and logs one line saying why. Models
  * and training ask for a backend with host memory so far, so that for now it always ends at the CPU. A plugin

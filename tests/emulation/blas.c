@@ -69,6 +69,13 @@ cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMath_t mode) {
     return blas_end(code);
 }
 
+cublasStatus_t cublasGetVersion(cublasHandle_t handle, int *version) {
+    cudaError_t code = emulation_begin();
+    (void)handle;
+    *version = CUDART_VERSION / 1000 * 10000;
+    return blas_end(code);
+}
+
 typedef struct gemm_task {
     emulation_task task;
     enum CBLAS_TRANSPOSE transpose_a, transpose_b;

@@ -36,6 +36,7 @@ void emulation_lock_memory(const char *after);
 void *emulation_snapshot(void);
 void emulation_restore(const void *snapshot);
 bool emulation_equals(const void *snapshot);
+size_t emulation_memory_total(void); /* bytes */
 /* How many blocks of each are live; the total. */
 size_t emulation_memory_live(size_t *device, size_t *pinned);
 void emulation_memory_end(void); /* when nothing is live: forgets the freed blocks, too */

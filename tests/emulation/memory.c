@@ -35,6 +35,10 @@ void emulation_set_memory(size_t bytes) {
     limit = bytes;
 }
 
+size_t emulation_memory_total(void) {
+    return limit;
+}
+
 static size_t left(void) {
     return used < limit ? limit - used : 0;
 }

@@ -158,3 +158,15 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
                          : device < devices  ? cudaSuccess
                                              : cudaErrorInvalidDevice);
 }
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *about, int device) {
+    cudaError_t code = emulation_begin();
+    *about = (struct cudaDeviceProp){.name = "an emulated device",
+                                     .totalGlobalMem = emulation_memory_total(),
+                                     .major = generation / 10,
+                                     .minor = generation % 10,
+                                     .multiProcessorCount = 1};
+    return emulation_end(code != cudaSuccess ? code
+                         : device < devices  ? cudaSuccess
+                                             : cudaErrorInvalidDevice);
+}

@@ -6,6 +6,7 @@
 #include "ra_backend.h"
 #include "ra_memory.h"
 
+#include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -44,6 +45,30 @@ START_TEST(test_says_what_is_missing) {
     ra_ok(ra_backend_open(DEVICE ":1", NULL, &backend, &err));
     ck_assert_str_eq(ra_backend_name(backend), "cuda");
     ck_assert(!ra_backend_operations(backend)->host_memory);
+    ra_backend_release(backend);
+    emulated_close(&device);
+}
+END_TEST
+
+START_TEST(test_a_device_describes_itself) {
+    emulated device = emulated_open();
+    ra_backend *backend = open_device();
+    void *symbol = dlsym(device.library, RA_BACKEND_PLUGIN_DESCRIBE);
+    ra_backend_describe_fn *describe;
+    char text[256];
+    ck_assert_ptr_nonnull(symbol);
+    memcpy(&describe, &symbol, sizeof describe);
+    describe(ra_backend_self(backend), text, sizeof text);
+    ck_assert_msg(strstr(text, "an emulated device, compute capability 9.0, 1 multiprocessors, 16.0 GiB") ==
+                      text,
+                  "%s", text);
+    ck_assert_msg(strstr(text, "driver for CUDA 13.0, runtime 13.0, cuBLAS 130000"), "%s", text);
+    for (size_t call = 1; call <= 3; call++) {
+        device.fail_at(call, 1);
+        describe(ra_backend_self(backend), text, sizeof text);
+        ck_assert_str_eq(text, "cuda:0, which does not answer");
+    }
+    device.fail_at(0, 0);
     ra_backend_release(backend);
     emulated_close(&device);
 }
@@ -296,7 +321,8 @@ START_TEST(test_a_lost_device_stays_lost) {
 }
 END_TEST
 
-TEST_CASES_SLOW(backend_cuda, 30, test_says_what_is_missing, test_auto_says_why_it_uses_the_cpu,
-                test_copies_of_any_size, test_a_stream_runs_in_order_and_only_when_waited_for,
-                test_memory_that_is_left, test_threads_share_a_device, test_selections_of_special_numbers,
+TEST_CASES_SLOW(backend_cuda, 30, test_says_what_is_missing, test_a_device_describes_itself,
+                test_auto_says_why_it_uses_the_cpu, test_copies_of_any_size,
+                test_a_stream_runs_in_order_and_only_when_waited_for, test_memory_that_is_left,
+                test_threads_share_a_device, test_selections_of_special_numbers,
                 test_atoms_of_another_type_are_refused, test_a_lost_device_stays_lost)

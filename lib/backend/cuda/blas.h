@@ -17,6 +17,7 @@
     X(set_stream, cublasSetStream_v2)                                                                        \
     X(set_math_mode, cublasSetMathMode)                                                                      \
     X(sgemm, cublasSgemm_v2_64)                                                                              \
+    X(version, cublasGetVersion_v2)                                                                          \
     X(status_text, cublasGetStatusString)
 
 typedef struct cublas_library {
