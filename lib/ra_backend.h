@@ -264,17 +264,23 @@ typedef struct ra_backend_ops {
 typedef void ra_backend_describe_fn(void *self, char *text, size_t size);
 
 /* device: "cpu", "reference", "auto", or a plugin's name, with an ordinal if it has several ("cuda:1").
- * `auto` takes the CUDA plugin when it is there and works, else the CPU, and logs one line saying why. Models
- * and training ask for a backend with host memory so far, so that for now it always ends at the CPU. A plugin
- * is looked for beside the running program and then on the loader's path. options may be NULL. */
+ * `auto` takes the CUDA plugin when it is there and works, else the CPU, and logs one line saying why. A
+ * plugin is looked for beside the running program and then on the loader's path. options may be NULL. */
 ra_status ra_backend_open(const char *device, const ra_backend_options *options, ra_backend **backend,
                           ra_error *err);
+
+/* *host <- a backend that computes in ordinary memory: this one, retained, or the CPU beside a device, with
+ * as many threads. */
+ra_status ra_backend_beside(ra_backend *backend, ra_backend **host, ra_error *err);
 
 /* Reference counted: models and dictionaries keep the backend they were made with. */
 ra_backend *ra_backend_retain(ra_backend *backend);
 void ra_backend_release(ra_backend *backend);
 
 const char *ra_backend_name(const ra_backend *backend);
+
+/* Whether its products may round their factors: tf32 was asked for, of a device. */
+bool ra_backend_tf32(const ra_backend *backend);
 const ra_backend_ops *ra_backend_operations(const ra_backend *backend);
 void *ra_backend_self(const ra_backend *backend);
 

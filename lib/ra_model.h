@@ -21,7 +21,8 @@
  * Symbols: K concepts (atoms), d dimensions, N candidate points, B rows of a batch, T archetypes kept an
  * atom. Thread safety: a model may be used from any number of threads at once, each with a workspace of its
  * own; retain and release are atomic. In steady state no call allocates for its arithmetic: workspaces grow
- * to what is needed and stay.
+ * to what is needed and stay. A workspace may be used with any model; on a device it has a stream of its own,
+ * and it keeps the backend of the device that it was last used with.
  */
 #ifndef RA_MODEL_H
 #define RA_MODEL_H
@@ -44,13 +45,15 @@ typedef struct ra_model_options {
     ra_backend *backend;      /* NULL: the CPU with one thread. Retained. */
     ra_sae_settings settings; /* take the place of, or add to, what the file's metadata says; {0}: nothing */
     size_t archetypes;        /* T kept when a checkpoint is fused; 0: RA_ARCHETYPES_DEFAULT */
+    size_t workspaces; /* that will compute with it at once: a device has to have memory for them; 0: 1 */
 } ra_model_options;
 
 /* options may be NULL. proto/artifact.md specifies both kinds of file. A file that lacks a setting it needs
  * fails with RA_ERR_SETTING, naming the setting and the flag that gives it; an archetypal checkpoint needs
  * delta, one with an encoder also sae and what that kind needs in evaluation. NaN or infinity in any
  * parameter is RA_ERR_NOT_FINITE. The file may be replaced (not rewritten in place) while the model lives.
- * The backend computes in ordinary memory, or opening fails with RA_ERR_UNSUPPORTED. */
+ * On a device with memory of its own the model has copies of what is computed with there; when they and the
+ * workspaces do not fit into what is left of it, opening fails with RA_ERR_MEMORY before any is taken. */
 ra_status ra_model_open(const char *path, const ra_model_options *options, ra_model **model, ra_error *err);
 
 ra_model *ra_model_retain(ra_model *model);
@@ -88,7 +91,8 @@ typedef struct ra_model_info {
     bool has_standardisation; /* of its inputs */
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
     bool has_statistics, has_layout;
-    size_t bytes; /* of memory and mapping that it keeps */
+    size_t bytes;        /* of memory and mapping that it keeps */
+    size_t device_bytes; /* of a device's own memory that it keeps; 0 where that is ordinary memory */
     ra_sae_settings settings;
     const char *init, *seed;     /* how its training began, as the file says; NULL: it does not */
     const char *device;          /* name of its backend */
@@ -96,6 +100,18 @@ typedef struct ra_model_info {
 } ra_model_info;
 
 const ra_model_info *ra_model_get_info(const ra_model *model); /* lives as long as the model */
+
+/* The bytes that a model takes on a device with memory of its own. Not in them: what the device's libraries
+ * take for themselves, and codes on their way. */
+typedef struct ra_model_memory {
+    size_t dictionary, encoder, thresholds;
+    size_t search;  /* inverse norms of the atoms, and what goes with them */
+    size_t scratch; /* the most that a workspace takes, one for each thread that computes */
+    size_t total;   /* with a workspace for each of the threads */
+} ra_model_memory;
+
+/* Whatever device the model is on. */
+ra_model_memory ra_model_device_memory(const ra_model *model, size_t threads);
 
 /* The dictionary [K,d] as it is held, for serving without a copy. */
 const ra_tensor *ra_model_dictionary(const ra_model *model);

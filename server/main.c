@@ -29,12 +29,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, EXIT_DEVICE = 3 };
 
 enum {
     THREADS_A_CORE = 4, /* for heavy requests */
     LEAST_THREADS = 16,
-    PRODUCTS_AT_ONCE = 2, /* each spreads over the backend's threads; a second one keeps small from waiting */
+    PRODUCTS_AT_ONCE = 2, /* each spreads over the backend's threads, or has a stream of a device; a second
+                           * one keeps small from waiting */
     ADMIN_CONNECTIONS = 64,
     COMPUTE_END_SECONDS = 2 /* how long a stop waits for what nobody waits for any more */
 };
@@ -64,6 +65,12 @@ static void hold(int signal) {
     sigaddset(&set, signal);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     handle(signal, pass_on);
+}
+
+/* The device answers nothing any more: stop as for a signal. */
+static void end_without_device(void *context) {
+    (void)context;
+    pthread_kill(main_thread, SIGTERM);
 }
 
 /* While loading. The first process of a container has no default actions, so the end is a handler too. */
@@ -121,12 +128,15 @@ static void count_joined(void *context, size_t requests, size_t rows) {
 
 static ra_status load(program *self, ra_error *err) {
     const settings *chosen = &self->settings;
-    ra_backend_options options = {.threads = chosen->compute_threads};
+    ra_backend_options options = {.threads = chosen->compute_threads, .tf32 = chosen->tf32};
     ra_status status = ra_backend_open(chosen->device, &options, &self->backend, err);
     if (status != RA_OK) return status;
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
-    registry_options from = {
-        .backend = self->backend, .settings = chosen->sae, .folder = chosen->dictionary_dir};
+    device_watch_init(&self->engine.device, self->backend, end_without_device, NULL);
+    registry_options from = {.backend = self->backend,
+                             .workspaces = PRODUCTS_AT_ONCE,
+                             .settings = chosen->sae,
+                             .folder = chosen->dictionary_dir};
     status = registry_new(&from, &self->engine.dictionaries, err);
     for (size_t i = 0; i < chosen->dictionary_count && status == RA_OK; i++)
         status = registry_add(self->engine.dictionaries, chosen->dictionaries[i].name,
@@ -239,6 +249,11 @@ static void reload_keys(program *self) {
         ra_log(RA_LOG_ERROR, "the keys are not reloaded, the old ones stay in force: %s", why.message);
 }
 
+static const char *reason_to_stop(const program *self, int signal) {
+    if (device_watch_reason(&self->engine.device)) return "no device";
+    return signal == SIGTERM ? "SIGTERM" : "SIGINT";
+}
+
 /* Until somebody asks for the end. */
 static void serve(program *self) {
     sigset_t set = stop_signals();
@@ -247,7 +262,7 @@ static void serve(program *self) {
         int signal = 0;
         if (sigwait(&set, &signal) != 0) continue;
         if (signal != SIGHUP) {
-            ra_log(RA_LOG_INFO, "%s: draining", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+            ra_log(RA_LOG_INFO, "%s: draining", reason_to_stop(self, signal));
             return;
         }
         ra_log(RA_LOG_INFO, "SIGHUP: reloading");
@@ -279,6 +294,11 @@ static void drain(program *self) {
     }
 }
 
+/* After serving. A lost device asks for a new process. */
+static int exit_code(const program *self) {
+    return device_watch_reason(&self->engine.device) ? EXIT_DEVICE : EXIT_SUCCESS;
+}
+
 /* The addresses first, then who works for them; what does not end in time is left to the end of the process.
  */
 static void stop(program *self) {
@@ -287,7 +307,7 @@ static void stop(program *self) {
     bool computed = compute_stop(self->engine.compute, COMPUTE_END_SECONDS);
     if (!computed || !reloader_stop(self->reloader, 1)) {
         ra_log(RA_LOG_WARNING, "stopped in the middle of a %s", computed ? "reload" : "computation");
-        _exit(EXIT_SUCCESS);
+        _exit(exit_code(self));
     }
     batcher_free(self->engine.batcher);
     registry_free(self->engine.dictionaries);
@@ -312,7 +332,7 @@ static int run(program *self) {
     stop(self);
     if (status == RA_OK) {
         ra_log(RA_LOG_INFO, "stopped");
-        return EXIT_SUCCESS;
+        return exit_code(self);
     }
     fprintf(stderr, "rasaed: %s\n", err.message);
     return EXIT_FAILURE;

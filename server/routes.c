@@ -321,6 +321,7 @@ static void answer(void *context, http_request *request, http_response *response
     ra_status status = resolve(&call, &err);
     if (status == RA_OK) status = request->route->handler(&call, &err);
     if (status != RA_OK) http_fail(request, response, &err);
+    if (status == RA_ERR_DEVICE) device_watch_failed(&call.engine->device);
     http_response_finish(request, response);
     response->close |= atomic_load(&call.engine->draining);
     served_release(call.dictionary);

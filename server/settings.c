@@ -43,6 +43,8 @@ static const setting_row rows[] = {
     {"watch", SETTING_SWITCH, AT(watch), "false", 0, 0, NULL, NULL,
      "reloads a dictionary when its file changes"},
     {"device", SETTING_TEXT, AT(device), "auto", 0, 0, NULL, "NAME", "auto, cpu, reference or cuda"},
+    {"tf32", SETTING_SWITCH, AT(tf32), "false", 0, 0, NULL, NULL,
+     "lets a device round the factors of its products to 10 bits (TF32), which is faster"},
     {"threads", SETTING_COUNT, AT(threads), "0", 0, 1024, NULL, "N", "I/O threads; 0: one a core"},
     {"compute_threads", SETTING_COUNT, AT(compute_threads), "0", 0, 1024, NULL, "N",
      "threads for one large computation; 0: one a core"},

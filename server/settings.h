@@ -36,6 +36,7 @@ typedef struct settings {
     char *dictionary_dir; /* NULL: none */
     bool watch;           /* reload a dictionary when its file changes */
     char *device;
+    bool tf32;
     char *config;           /* NULL: none */
     size_t threads;         /* I/O threads; 0: one a core */
     size_t compute_threads; /* 0: one a core */

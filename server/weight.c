@@ -82,8 +82,15 @@ static served *acquire(engine *shared, const http_request *request) {
                  : registry_acquire_at(shared->dictionaries, 0);
 }
 
+/* What a device computes goes there in turn, however little it is: the batcher joins it with what others
+ * want, and only its few workspaces take memory there. */
+static bool is_for_device(const weight *row, const ra_model_info *info) {
+    return row->steps != STEPS_ATOMS && info->device_bytes > 0;
+}
+
 bool weight_is_heavy(engine *shared, const http_request *request) {
     const weight *row = find(request);
+    bool for_device = false;
     if (!row) return false;
     if (row->steps == STEPS_FILE) return true;
     double bytes = (double)request->body_size * (request->coding == CODING_IDENTITY ? 1 : PACKED);
@@ -91,8 +98,9 @@ bool weight_is_heavy(engine *shared, const http_request *request) {
     served *dictionary = acquire(shared, request);
     if (dictionary) {
         const ra_model_info *info = ra_model_get_info(dictionary->model);
+        for_device = is_for_device(row, info);
         cost += count_steps(row, request, numbers_of(request, bytes), info) * row->nanoseconds;
         served_release(dictionary);
     }
-    return cost > HEAVY_NANOSECONDS;
+    return for_device || cost > HEAVY_NANOSECONDS;
 }

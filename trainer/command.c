@@ -52,6 +52,14 @@ ra_status model_choice_backend(const model_choice *choice, ra_backend **backend,
     return ra_backend_open(choice->device ? choice->device : "auto", &options, backend, err);
 }
 
+ra_status model_choice_host_backend(const model_choice *choice, ra_backend **backend, ra_error *err) {
+    ra_backend *chosen = NULL;
+    TRY(model_choice_backend(choice, &chosen, err));
+    ra_status status = ra_backend_beside(chosen, backend, err);
+    ra_backend_release(chosen);
+    return status;
+}
+
 ra_status model_choice_open(const model_choice *choice, const char *path, size_t archetypes, ra_model **model,
                             ra_error *err) {
     ra_backend *backend = NULL;

@@ -67,6 +67,9 @@ typedef struct model_choice {
 
 ra_status model_choice_backend(const model_choice *choice, ra_backend **backend, ra_error *err);
 
+/* The same, or the CPU beside it where it is a device: for what measures dictionaries. */
+ra_status model_choice_host_backend(const model_choice *choice, ra_backend **backend, ra_error *err);
+
 /* Opens the model with these settings on a backend that it keeps. archetypes 0: the default. */
 ra_status model_choice_open(const model_choice *choice, const char *path, size_t archetypes, ra_model **model,
                             ra_error *err);

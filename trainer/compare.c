@@ -62,7 +62,7 @@ static ra_status compute(const compare_options *options, comparison *c, ra_error
     c->pairs = ra_calloc(count * (count - 1) / 2, sizeof *c->pairs);
     if (!c->pairs) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: pairs of %zu models", count);
     ra_backend *backend = NULL;
-    TRY(model_choice_backend(&options->model, &backend, err));
+    TRY(model_choice_host_backend(&options->model, &backend, err));
     ra_status status = RA_OK;
     for (size_t a = 0; a < count; a++)
         for (size_t b = a + 1; b < count && status == RA_OK; b++)

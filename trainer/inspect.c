@@ -5,6 +5,7 @@
  * all the same, since that is what one needs to look at. A checkpoint whose fuse would take long is not fused
  * just for a look. */
 #include "command.h"
+#include "device_memory.h"
 #include "files.h"
 #include "format.h"
 #include "json.h"
@@ -19,7 +20,7 @@ static const double SLOW_FUSE = 2e11; /* multiplications, K N d: some seconds */
 typedef struct inspect_options {
     const char *path;
     size_t atoms;
-    bool json;
+    bool json, device_memory;
     model_choice model;
 } inspect_options;
 
@@ -34,6 +35,10 @@ static const option rows[] = {
      .type = OPTION_SWITCH,
      .offset = offsetof(inspect_options, json),
      .help = "one JSON object"},
+    {.name = "device-memory",
+     .type = OPTION_SWITCH,
+     .offset = offsetof(inspect_options, device_memory),
+     .help = "says what a device needs to serve it, with --threads (1)"},
 };
 
 typedef struct inspection {
@@ -219,6 +224,8 @@ static void print_json(const inspection *in) {
     json_tensors(in, &json);
     json_metadata(in, &json);
     if (in->model) json_model(in, &json);
+    if (in->model && in->options->device_memory)
+        json_device_memory(&json, in->model, in->options->model.threads);
     if (in->problem.code != RA_OK) json_text(&json, "problem", in->problem.message);
     json_end(&json);
 }
@@ -308,6 +315,7 @@ static void print_text(const inspection *in) {
     printf(": %s, %s\n", in->kind, format_bytes(in->bytes).text);
     if (in->model) print_model(in);
     if (in->problem.code != RA_OK) printf("  not opened as a model: %s\n", in->problem.message);
+    if (in->model && in->options->device_memory) print_device_memory(in->model, in->options->model.threads);
     print_tensors(in);
     print_metadata(in);
     if (in->shown) printf("\nAtoms of the largest norm\n");
@@ -336,7 +344,7 @@ static ra_status inspect(const inspect_options *options, ra_error *err) {
 }
 
 int command_inspect(int argc, char **argv) {
-    inspect_options options = {.atoms = ATOMS_DEFAULT};
+    inspect_options options = {.atoms = ATOMS_DEFAULT, .model.device = "cpu"}; /* a look takes no device */
     const option_group groups[] = {
         {"Flags", rows, sizeof rows / sizeof *rows, NULL, &options, NULL},
         {NULL, model_options, MODEL_OPTION_COUNT, NULL, &options.model, NULL},
@@ -344,12 +352,14 @@ int command_inspect(int argc, char **argv) {
     };
     const command_line line = {
         .command = "inspect",
-        .usage = "FILE [--json]",
+        .usage = "FILE [--json] [--device-memory]",
         .about = "Says what a .safetensors or .npy file is and holds. Of a model it shows the atoms of\n"
                  "the largest norm with the points they are made of, in the words of the training data\n"
-                 "when there were --labels.\n",
+                 "when there were --labels. With --device-memory also what it takes of a device that\n"
+                 "serves it, beside what the device's own libraries take.\n",
         .example = "  rasae inspect words.safetensors\n"
-                   "  rasae inspect words.safetensors --atoms 20 --json\n",
+                   "  rasae inspect words.safetensors --atoms 20 --json\n"
+                   "  rasae inspect words.safetensors --device-memory --threads 4\n",
         .groups = groups,
         .group_count = sizeof groups / sizeof *groups,
         .min_arguments = 1,

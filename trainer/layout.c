@@ -73,7 +73,7 @@ static ra_status compute(const layout_options *options, layout_run *run, ra_erro
                                       .epochs = options->epochs,
                                       .seed = options->seed};
     const ra_tensor *D = ra_model_dictionary(run->model);
-    TRY(model_choice_backend(&options->model, &run->backend, err));
+    TRY(model_choice_host_backend(&options->model, &run->backend, err));
     TRY(ra_matrix_init(&run->D, D->shape[0], D->shape[1], err));
     TRY(ra_matrix_init(&run->places, D->shape[0], 2, err));
     ra_convert_to_f32(D->dtype, D->data, run->D.data, ra_tensor_elements(D));

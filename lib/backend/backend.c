@@ -16,6 +16,7 @@ struct ra_backend {
     void *self;
     void *library; /* dlopen handle of a plugin */
     ra_pool *pool; /* beside a device; the CPU backend has its own */
+    bool tf32;
     atomic_size_t references;
 };
 
@@ -114,6 +115,7 @@ static ra_status open_named(const char *name, const ra_backend_options *options,
         return status;
     }
     *backend = (ra_backend){.ops = ops, .self = self, .library = library, .pool = pool};
+    backend->tf32 = options->tf32 && !ops->host_memory;
     atomic_init(&backend->references, 1);
     *out = backend;
     return RA_OK;
@@ -124,13 +126,7 @@ ra_status ra_backend_open(const char *device, const ra_backend_options *options,
     ra_backend_options chosen = options ? *options : (ra_backend_options){0};
     if (strcmp(device, "auto") == 0) {
         ra_error reason;
-        if (open_named("cuda", &chosen, backend, &reason) == RA_OK) {
-            if ((*backend)->ops->host_memory) return RA_OK;
-            ra_backend_release(*backend); /* models and training ask for host memory (lib/sae, lib/model) */
-            *backend = NULL;
-            (void)ra_error_set(&reason, RA_ERR_UNSUPPORTED,
-                               "the device cuda works, but models are served and trained in ordinary memory");
-        }
+        if (open_named("cuda", &chosen, backend, &reason) == RA_OK) return RA_OK;
         ra_log(RA_LOG_INFO, "using the CPU: %s", reason.message);
         device = "cpu";
     }
@@ -153,6 +149,14 @@ ra_status ra_backend_open(const char *device, const ra_backend_options *options,
     return open_named(name, &chosen, backend, err);
 }
 
+ra_status ra_backend_beside(ra_backend *backend, ra_backend **host, ra_error *err) {
+    if (!backend->ops->host_memory)
+        return ra_backend_open("cpu", &(ra_backend_options){.threads = ra_pool_threads(backend->pool)}, host,
+                               err);
+    *host = ra_backend_retain(backend);
+    return RA_OK;
+}
+
 ra_backend *ra_backend_retain(ra_backend *backend) {
     atomic_fetch_add_explicit(&backend->references, 1, memory_order_relaxed);
     return backend;
@@ -168,6 +172,10 @@ void ra_backend_release(ra_backend *backend) {
 
 const char *ra_backend_name(const ra_backend *backend) {
     return backend->ops->name;
+}
+
+bool ra_backend_tf32(const ra_backend *backend) {
+    return backend->tf32;
 }
 
 const ra_backend_ops *ra_backend_operations(const ra_backend *backend) {

@@ -31,6 +31,7 @@ enum { BLOCK_ROWS = 1024 };
 
 struct ra_evaluation {
     ra_model *model;
+    ra_backend *host; /* for what is measured here; the model encodes and decodes on its own */
     ra_evaluation_options options;
     ra_workspace *workspace;
     ra_codes codes;
@@ -67,7 +68,7 @@ static bool wants_covariances(const ra_evaluation *evaluation) {
 static ra_status prepare_optional(ra_evaluation *evaluation, ra_error *err) {
     const ra_evaluation_options *options = &evaluation->options;
     const ra_model_info *info = ra_model_get_info(evaluation->model);
-    ra_pool *pool = ra_backend_pool(evaluation->model->backend);
+    ra_pool *pool = ra_backend_pool(evaluation->host);
     if (options->row_class)
         RA_TRY(ra_classes_init(&evaluation->classes, info->concepts, options->class_count,
                                options->memory / 16 * 3, err));
@@ -89,11 +90,12 @@ static ra_status prepare(ra_evaluation *evaluation, ra_error *err) {
         ra_convert_to_f32(D->dtype, D->data, evaluation->wide.data, ra_tensor_elements(D));
         evaluation->D = evaluation->wide.data;
     }
+    RA_TRY(ra_backend_beside(evaluation->model->backend, &evaluation->host, err));
     RA_TRY(ra_workspace_new(&evaluation->workspace, err));
     RA_TRY(ra_matrix_init(&evaluation->x_hat, BLOCK_ROWS, info->dimensions, err));
     RA_TRY(ra_reconstruction_init(&evaluation->sums, info->dimensions, info->concepts, err));
     RA_TRY(ra_latent_sums_init(&evaluation->latents, info->concepts, evaluation->options.examples, err));
-    RA_TRY(ra_coverage_init(&evaluation->coverage, evaluation->model->backend, D, err));
+    RA_TRY(ra_coverage_init(&evaluation->coverage, evaluation->host, D, err));
     return prepare_optional(evaluation, err);
 }
 
@@ -144,6 +146,7 @@ void ra_evaluation_free(ra_evaluation *evaluation) {
     ra_matrix_release(&evaluation->wide);
     ra_codes_release(&evaluation->codes);
     ra_workspace_free(evaluation->workspace);
+    ra_backend_release(evaluation->host);
     ra_model_release(evaluation->model);
     ra_free(evaluation);
 }
@@ -152,8 +155,7 @@ void ra_evaluation_free(ra_evaluation *evaluation) {
 
 static ra_status add_pairs(ra_evaluation *evaluation, ra_error *err) {
     if (evaluation->options.basic) return RA_OK;
-    return ra_pairs_add(&evaluation->pairs, ra_backend_pool(evaluation->model->backend), &evaluation->codes,
-                        err);
+    return ra_pairs_add(&evaluation->pairs, ra_backend_pool(evaluation->host), &evaluation->codes, err);
 }
 
 /* What the first pass alone is for. */
@@ -164,7 +166,7 @@ static ra_status add_to_sums(ra_evaluation *evaluation, const float *x, size_t r
     if (options->row_class && first + rows > options->class_rows)
         RA_FAIL(err, RA_ERR_SHAPE, "there are classes of %zu rows, but at least %zu rows of data",
                 options->class_rows, first + rows);
-    RA_TRY(ra_model_decode(evaluation->model, &evaluation->codes, x_hat, err));
+    RA_TRY(ra_model_decode(evaluation->model, evaluation->workspace, &evaluation->codes, x_hat, err));
     RA_TRY(ra_coverage_add(&evaluation->coverage, x, rows, err));
     ra_reconstruction_add(&evaluation->sums, x, x_hat, &evaluation->codes);
     ra_latent_sums_add(&evaluation->latents, &evaluation->codes);
@@ -205,8 +207,8 @@ ra_status ra_evaluation_next_pass(ra_evaluation *evaluation, bool *again, ra_err
     RA_TRY(check_pass(evaluation, err));
     *again = !evaluation->options.basic && evaluation->pairs.end < evaluation->pairs.latents;
     if (!*again) return RA_OK;
-    RA_TRY(ra_pairs_measure(&evaluation->pairs, evaluation->model->backend, &evaluation->latents,
-                            evaluation->D, evaluation->sums.dimensions, NULL, &evaluation->pair_sums, err));
+    RA_TRY(ra_pairs_measure(&evaluation->pairs, evaluation->host, &evaluation->latents, evaluation->D,
+                            evaluation->sums.dimensions, NULL, &evaluation->pair_sums, err));
     RA_TRY(ra_pairs_begin(&evaluation->pairs, err));
     evaluation->pass++;
     evaluation->pass_rows = 0;
@@ -230,7 +232,7 @@ __attribute__((format(printf, 3, 4))) static void skip(ra_evaluation_result *res
 /* What is known without data. */
 static ra_status measure_dictionary(const ra_evaluation *evaluation, ra_evaluation_result *result,
                                     ra_error *err) {
-    ra_backend *backend = evaluation->model->backend;
+    ra_backend *backend = evaluation->host;
     const ra_evaluation_options *options = &evaluation->options;
     size_t K = evaluation->model->info.concepts, d = evaluation->model->info.dimensions;
     size_t smaller = K < d ? K : d;
@@ -279,7 +281,7 @@ static ra_status measure_distances(const ra_evaluation *evaluation, ra_evaluatio
 static ra_status measure_last_band(const ra_evaluation *evaluation, ra_pairs_result *sums, double *norm,
                                    ra_error *err) {
     const ra_pairs *pairs = &evaluation->pairs;
-    ra_backend *backend = evaluation->model->backend;
+    ra_backend *backend = evaluation->host;
     float *interference = NULL;
     if (pairs->first == 0) {
         size_t count = ra_pairs_triangle(pairs->latents);

@@ -6,8 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { PRE_BYTES = 64 << 20 };
-
 /* Room for `rows` rows and `entries` entries in all, keeping what is there. */
 static ra_status grow(ra_codes *all, size_t rows, size_t entries, ra_error *err) {
     if (rows + 1 > all->row_capacity) {
@@ -41,21 +39,6 @@ static ra_status append(ra_codes *all, const ra_codes *block, ra_error *err) {
     return RA_OK;
 }
 
-static ra_status encode_block(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
-                              float *pre, ra_codes *codes, ra_error *err) {
-    const ra_activation_type *type = ra_activation_types[model->activation.kind];
-    size_t concepts = model->info.concepts;
-    void *room = NULL;
-    RA_TRY(ra_scratch_reserve(&workspace->room, "the statistics of pre-codes", 2 * rows, sizeof(float), &room,
-                              err));
-    RA_TRY(ra_encoder_evaluate(model->backend, NULL, &model->encoder, x, rows, room, pre, err));
-    if (type->pursues)
-        return ra_pursuit_run(&workspace->pursuit, model->backend, NULL,
-                              model->encoder.tensor[RA_ENCODER_WEIGHT], concepts, model->info.dimensions, x,
-                              rows, model->activation.top_k, false, pre, codes, err);
-    return type->evaluate(&model->activation, model->backend, NULL, pre, rows, concepts, codes, err);
-}
-
 /* Finite inputs of absurd size may still overflow on their way. */
 static ra_status check_values(const ra_codes *codes, ra_error *err) {
     size_t entries = ra_codes_entries(codes), bad = ra_find_not_finite(codes->value, entries), row = 0;
@@ -80,20 +63,18 @@ ra_status ra_model_encode_inputs(const ra_model *model, ra_workspace *workspace,
     size_t concepts = model->info.concepts, d = model->info.dimensions;
     RA_TRY(ra_codes_reserve(codes, 0, concepts, 0, err));
     if (rows == 0) return RA_OK;
-    size_t block = PRE_BYTES / sizeof(float) / concepts;
-    if (block < 1) block = 1;
-    if (block > rows) block = rows;
-    void *pre = NULL;
-    RA_TRY(ra_scratch_reserve(&workspace->pre, "pre-codes", block * concepts, sizeof(float), &pre, err));
-    if (block == rows) {
-        RA_TRY(encode_block(model, workspace, x, rows, pre, codes, err));
-        return check_values(codes, err);
+    ra_lane *lane = NULL;
+    RA_TRY(ra_lane_open(workspace, model, &lane, err));
+    size_t block = ra_model_encode_block_rows(model, rows);
+    ra_status status = RA_OK;
+    for (size_t from = 0; from < rows && status == RA_OK; from += block) {
+        bool whole = block == rows;
+        ra_codes *part = whole ? codes : &workspace->block;
+        status = ra_model_encode_block(model, workspace, lane, x + from * d,
+                                       rows - from < block ? rows - from : block, part, err);
+        if (status == RA_OK && !whole) status = append(codes, part, err);
     }
-    for (size_t from = 0; from < rows; from += block) {
-        size_t count = rows - from < block ? rows - from : block;
-        RA_TRY(encode_block(model, workspace, x + from * d, count, pre, &workspace->block, err));
-        RA_TRY(append(codes, &workspace->block, err));
-    }
+    RA_TRY(ra_lane_leave(lane, status));
     return check_values(codes, err);
 }
 

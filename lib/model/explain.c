@@ -91,7 +91,7 @@ ra_status ra_model_explain(const ra_model *model, ra_workspace *workspace, const
     RA_TRY(ra_scratch_reserve(&workspace->x_hat, "reconstructions", rows * d, sizeof(float), &x_hat, err));
     RA_TRY(ra_scratch_reserve(&workspace->ranked, "a ranking", entries, sizeof(ra_ranked), &ranked, err));
     RA_TRY(ra_scratch_reserve(&workspace->share, "contributions", entries, sizeof(float), &share, err));
-    RA_TRY(ra_model_decode(model, codes, x_hat, err));
+    RA_TRY(ra_model_decode(model, workspace, codes, x_hat, err));
     RA_TRY(allocate(explanation, rows, entries, err));
     explain_job job = {model, codes, x, x_hat, ranked, share, explanation};
     explanation->start[0] = 0;

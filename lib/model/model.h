@@ -9,22 +9,25 @@
  *   labels.c           texts of points, rows and atoms; the ones that are made up from others
  *   provenance.c       atoms, points, and the way back from a point to its atoms
  *   standardize.c      into and out of standardised space, for models that were trained there
- *   reconstruct.c encode.c search.c search_score.c explain.c steer.c
- *                      the computations; workspace.c is their scratch
+ *   resident.c         what of this a device has a copy of; the memory that takes
+ *   reconstruct.c encode.c encode_block.c search.c search_score.c explain.c steer.c
+ *                      the computations; workspace.c is their scratch, lane.c where they run
  *   vectors.c ranking.c                         float64 dot products; order by falling key
  *   save.c             the artifact that open_artifact.c reads: proto/artifact.md
  *
  * A model is filled by one thread in ra_model_open() and constant afterwards. What it points at lies either
  * in the mapping of its file or in one of its blocks; both go when the last reference does.
  *
- * Host memory: the backends so far compute in ordinary memory, and ra_model_open() refuses one that does not.
+ * Everything here is ordinary memory, but for what `resident` points to, which is the backend's.
  */
 #ifndef RA_MODEL_MODEL_H
 #define RA_MODEL_MODEL_H
 
 #include "ra_model.h"
 #include "base/error.h"
+#include "model/lane.h"
 #include "model/ranking.h"
+#include "model/resident.h"
 #include "sae/activation.h"
 #include "sae/encoder.h"
 #include "sae/pursuit.h"
@@ -35,6 +38,9 @@ enum { RA_MODEL_BLOCKS = 32 };
 
 /* The value of `format` in the metadata of a fused artifact. */
 #define RA_MODEL_FORMAT "rasae.fused.v1"
+
+/* Products of a query with an atom that is shorter may vanish: they say nothing of its cosine. */
+#define RA_MODEL_SMALLEST_NORM 0x1p-96
 
 struct ra_model {
     atomic_size_t references;
@@ -47,10 +53,14 @@ struct ra_model {
     ra_tensor dictionary; /* D [K,d], F32, F16 or BF16 */
     double *norm;         /* [K] of its rows */
     double largest_norm;
+    bool plain_norms; /* each is 0 or so far from the ends of float32 that scores are finite and mean
+                         something */
 
     /* with an encoder */
     ra_encoder_weights encoder;
     ra_activation activation;
+
+    ra_resident resident;
 
     /* of the inputs; NULL for a model that takes them as they are */
     const float *input_mean, *input_scale; /* [d] */
@@ -155,20 +165,19 @@ typedef struct ra_scratch {
 } ra_scratch;
 
 struct ra_workspace {
-    ra_scratch pre;      /* encode: [block,K] pre-codes */
-    ra_scratch room;     /* encode: [2,block] statistics of the rows, of mlp_ln_1 */
-    ra_scratch input;    /* encode: [B,d] standardised inputs */
-    ra_scratch query;    /* search: [block,d] unit queries */
-    ra_scratch atoms;    /* search: [block,d] atoms in f32, when D is narrower */
-    ra_scratch neighbor; /* neighbors: [d] the atom */
-    ra_scratch scores;   /* search: [block,K] */
-    ra_scratch ranked;   /* search: [K]; explain: [entries] */
-    ra_scratch x_hat;    /* explain: [B,d] */
-    ra_scratch share;    /* explain: [entries] contributions */
-    ra_scratch shift;    /* steer: [d] the sum of the pushes, in float64, and [d] of an atom */
-    ra_codes block;      /* encode: the codes of one block of rows */
-    ra_pursuit pursuit;  /* encode: mp */
-    ra_codes codes;      /* explain, steer */
+    ra_lane host, device; /* where the arithmetic of a backend works */
+    ra_scratch input;     /* encode: [B,d] standardised inputs */
+    ra_scratch start;     /* reconstruct: where the rows of a block of codes start */
+    ra_scratch query;     /* search: [block,d] unit queries */
+    ra_scratch neighbor;  /* neighbors: [d] the atom */
+    ra_scratch scores;    /* search: [K], of a device */
+    ra_scratch ranked;    /* search: [K]; explain: [entries] */
+    ra_scratch x_hat;     /* explain: [B,d] */
+    ra_scratch share;     /* explain: [entries] contributions */
+    ra_scratch shift;     /* steer: [d] the sum of the pushes, in float64, and [d] of an atom */
+    ra_codes block;       /* encode: the codes of one block of rows; search: the best of each query */
+    ra_pursuit pursuit;   /* encode: mp */
+    ra_codes codes;       /* explain, steer */
 };
 
 /* *values <- room for count elements of `size` bytes. */
@@ -198,10 +207,23 @@ ra_status ra_model_take_inputs(const ra_model *model, ra_workspace *workspace, c
  * the dictionary. */
 ra_status ra_model_encode_inputs(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                                  ra_codes *codes, ra_error *err);
-ra_status ra_model_decode(const ra_model *model, const ra_codes *codes, float *x_hat, ra_error *err);
+ra_status ra_model_decode(const ra_model *model, ra_workspace *workspace, const ra_codes *codes, float *x_hat,
+                          ra_error *err);
 
-/* scores [count,K] <- queries [count,d] D^T, rounded in float32 as it comes (search_score.c). */
-ra_status ra_model_score(const ra_model *model, ra_workspace *workspace, const float *queries, size_t count,
-                         float *scores, ra_error *err);
+/* codes <- those of a block of at most block_rows() of `rows` rows (encode_block.c). */
+size_t ra_model_encode_block_rows(const ra_model *model, size_t rows);
+ra_status ra_model_encode_block(const ra_model *model, ra_workspace *workspace, ra_lane *lane, const float *x,
+                                size_t rows, ra_codes *codes, ra_error *err);
+
+/* scores [count,K] <- queries [count,d] D^T, rounded in float32 as it comes; both, and `atoms`, in the memory
+ * of the lane (search_score.c). atoms has score_room() bytes, for D in float32. */
+size_t ra_model_score_room(const ra_model *model, const ra_lane *lane, size_t count);
+ra_status ra_model_score(const ra_model *model, const ra_lane *lane, const float *queries, size_t count,
+                         float *atoms, float *scores, ra_error *err);
+
+/* The most memory that a lane on a device takes for these. */
+size_t ra_model_encode_scratch(const ra_model *model);
+size_t ra_model_reconstruct_scratch(const ra_model *model);
+size_t ra_model_search_scratch(const ra_model *model);
 
 #endif

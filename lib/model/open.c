@@ -70,13 +70,16 @@ static ra_status read_settings(ra_model *model, const ra_safetensors *file, cons
 static ra_status measure_dictionary(ra_model *model, ra_error *err) {
     const ra_tensor *D = &model->dictionary;
     void *block = NULL;
+    bool small = false;
     RA_TRY(ra_model_allocate(model, "the norms of the atoms", D->shape[0], sizeof *model->norm, &block, err));
     model->norm = block;
     ra_tensor_row_norms(D, ra_backend_pool(model->backend), model->norm);
     for (size_t k = 0; k < D->shape[0]; k++) {
         if (!isfinite(model->norm[k])) return ra_model_check_finite(model, "dictionary", D, err);
         if (model->norm[k] > model->largest_norm) model->largest_norm = model->norm[k];
+        if (model->norm[k] > 0 && model->norm[k] < RA_MODEL_SMALLEST_NORM) small = true;
     }
+    model->plain_norms = !small && model->largest_norm < 0x1p96;
     return RA_OK;
 }
 
@@ -93,7 +96,8 @@ static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_mode
     RA_TRY(ra_model_open_points(model, file, err));
     RA_TRY(ra_model_open_latents(model, file, err));
     RA_TRY(ra_model_open_labels(model, file, err));
-    return ra_model_index_points(model, err);
+    RA_TRY(ra_model_index_points(model, err));
+    return ra_model_make_resident(model, options->workspaces, err);
 }
 
 static ra_status open_file(ra_model *model, const char *path, const ra_model_options *options,
@@ -134,10 +138,6 @@ static ra_status choose_backend(ra_model *model, ra_backend *given, ra_error *er
         model->backend = ra_backend_retain(given);
     else
         RA_TRY(ra_backend_open("cpu", &(ra_backend_options){.threads = 1}, &model->backend, err));
-    if (!ra_backend_operations(model->backend)->host_memory)
-        RA_FAIL(err, RA_ERR_UNSUPPORTED,
-                "models are served from ordinary memory, and the device %s has memory of its own",
-                ra_backend_name(model->backend));
     return RA_OK;
 }
 
@@ -171,6 +171,7 @@ ra_model *ra_model_retain(ra_model *model) {
 
 void ra_model_release(ra_model *model) {
     if (!model || atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) != 1) return;
+    ra_model_release_resident(model);
     for (size_t i = 0; i < model->block_count; i++) ra_free(model->blocks[i]);
     ra_labels_free(model->atom_labels);
     ra_labels_free(model->point_labels);

@@ -119,8 +119,12 @@ static ra_status fuse(ra_model *model, const ra_safetensors *file, size_t archet
     RA_TRY(ra_model_open_encoder(model, file, err)); /* what it lacks is said before the long work begins */
     RA_TRY(check_parameters(model, &p, err));
     RA_TRY(allocate_provenance(model, concepts, archetypes, &provenance, err));
-    RA_TRY(ra_dictionary_fuse(model->backend, &p.W, &p.C, &p.Relax, p.multiplier,
-                              (float)model->info.settings.delta, D, &provenance, err));
+    ra_backend *host = NULL;
+    RA_TRY(ra_backend_beside(model->backend, &host, err));
+    ra_status status = ra_dictionary_fuse(host, &p.W, &p.C, &p.Relax, p.multiplier,
+                                          (float)model->info.settings.delta, D, &provenance, err);
+    ra_backend_release(host);
+    RA_TRY(status);
     model->info.points = points;
     model->info.archetypes = archetypes;
     model->archetype_index = provenance.index;
@@ -155,16 +159,21 @@ static ra_status normalise(ra_model *model, const ra_safetensors *file, ra_error
     if (scale) RA_TRY(read_multiplier(model, scale, &multiplier, err));
     RA_TRY(allocate_dictionary(model, weights.shape[0], weights.shape[1], &D, err));
     RA_TRY(ra_model_open_encoder(model, file, err));
+    ra_backend *host = NULL;
     ra_dictionary *dictionary = NULL;
-    RA_TRY(ra_plain_dictionary_new(model->backend, weights.shape[1], weights.shape[0],
-                                   (ra_dictionary_kind)model->info.settings.dictionary, &weights, true, 0,
-                                   &dictionary, err));
+    const float *normalised = NULL;
+    ra_status status;
+    RA_TRY_OUT(status, ra_backend_beside(model->backend, &host, err));
+    RA_TRY_OUT(status, ra_plain_dictionary_new(host, weights.shape[1], weights.shape[0],
+                                               (ra_dictionary_kind)model->info.settings.dictionary, &weights,
+                                               true, 0, &dictionary, err));
     set_multiplier(dictionary, multiplier);
     ra_dictionary_set_training(dictionary, false);
-    const float *normalised = NULL;
-    ra_status status = ra_dictionary_get(dictionary, &normalised, err);
-    if (status == RA_OK) memcpy(D, normalised, ra_tensor_bytes(&model->dictionary));
+    RA_TRY_OUT(status, ra_dictionary_get(dictionary, &normalised, err));
+    memcpy(D, normalised, ra_tensor_bytes(&model->dictionary));
+out:
     ra_dictionary_free(dictionary);
+    ra_backend_release(host);
     return status;
 }
 

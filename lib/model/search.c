@@ -19,7 +19,10 @@
 enum {
     SCORES = 4 << 20, /* floats of scores at a time: blocks of queries */
     MOST_QUERIES = 256,
+    SPARE = 32, /* how many more than k a device is asked for */
 };
+
+enum { QUERIES, PRODUCTS, ATOMS, ROOMS };
 
 static const size_t nobody = SIZE_MAX;
 
@@ -27,11 +30,40 @@ typedef struct search {
     const ra_model *model;
     size_t k;
     ra_metric metric;
-    size_t except;     /* an atom that must not be found, or nobody */
-    float *unit;       /* [block,d] */
-    float *scores;     /* [block,K] */
+    size_t except; /* an atom that must not be found, or nobody */
+    ra_lane *lane;
+    float *unit; /* [block,d] */
+    ra_room rooms[ROOMS];
+    float *row;        /* [K] the scores of one query, from a device */
     ra_ranked *ranked; /* [K] */
+    ra_codes *best;    /* of each query, by a device */
 } search;
+
+/* Scores of atoms for one query: of those that are named, or of all. */
+typedef struct list {
+    const int32_t *id; /* NULL: 0, 1, 2, ... */
+    float *score;
+    size_t count;
+    bool are_keys; /* of the metric, finite; else products */
+} list;
+
+static size_t queries_at_a_time(const ra_model *model, size_t count) {
+    size_t block = SCORES / model->info.concepts < 1 ? 1 : SCORES / model->info.concepts;
+    if (block > MOST_QUERIES) block = MOST_QUERIES;
+    return block < count ? block : count;
+}
+
+static void measure_rooms(const ra_model *model, const ra_lane *lane, size_t block, ra_room *rooms) {
+    rooms[QUERIES] = (ra_room){.bytes = lane->remote ? block * model->info.dimensions * sizeof(float) : 0};
+    rooms[PRODUCTS] = (ra_room){.bytes = block * model->info.concepts * sizeof(float)};
+    rooms[ATOMS] = (ra_room){.bytes = ra_model_score_room(model, lane, block)};
+}
+
+size_t ra_model_search_scratch(const ra_model *model) {
+    ra_room rooms[ROOMS];
+    measure_rooms(model, &(ra_lane){.remote = true}, queries_at_a_time(model, SIZE_MAX), rooms);
+    return ra_rooms_bytes(rooms, ROOMS);
+}
 
 static ra_status reserve(search *s, ra_workspace *workspace, size_t block, ra_error *err) {
     const ra_model *model = s->model;
@@ -39,19 +71,23 @@ static ra_status reserve(search *s, ra_workspace *workspace, size_t block, ra_er
     void *values = NULL;
     RA_TRY(ra_scratch_reserve(&workspace->query, "unit queries", block * d, sizeof(float), &values, err));
     s->unit = values;
-    RA_TRY(ra_scratch_reserve(&workspace->scores, "scores", block * concepts, sizeof(float), &values, err));
-    s->scores = values;
     RA_TRY(ra_scratch_reserve(&workspace->ranked, "a ranking", concepts, sizeof(ra_ranked), &values, err));
     s->ranked = values;
-    return RA_OK;
+    s->best = &workspace->block;
+    RA_TRY(ra_lane_open(workspace, model, &s->lane, err));
+    if (s->lane->remote) {
+        RA_TRY(ra_scratch_reserve(&workspace->scores, "scores", concepts, sizeof(float), &values, err));
+        s->row = values;
+    }
+    measure_rooms(model, s->lane, block, s->rooms);
+    return ra_lane_reserve(s->lane, "scores", s->rooms, ROOMS, err);
 }
 
 /* The score by the metric that a float32 product with a unit query stands for; false when it stands for
  * nothing, because it overflowed, or because the atom is so small that products vanished. */
 static bool rough(const search *s, float product, size_t k, float *key) {
-    static const double smallest = 0x1p-96;
     double scale = s->metric == RA_METRIC_DOT ? s->model->largest_norm : s->model->norm[k];
-    if (!isfinite(product) || (scale > 0 && scale < smallest)) return false;
+    if (!isfinite(product) || (scale > 0 && scale < RA_MODEL_SMALLEST_NORM)) return false;
     *key = s->metric == RA_METRIC_DOT || scale == 0 ? product : (float)(product / scale);
     return true;
 }
@@ -65,35 +101,46 @@ static float precise(const search *s, const float *query, double length, size_t 
 }
 
 /* How far two rough scores in the right order can be apart the wrong way round: the bound of float32 sums of
- * d products, for both of them, with a little for the rounding of the query and of the answer, which loses
- * more when a tiny query makes it a subnormal number. */
+ * d products, for both of them, with a little for the rounding of the query, of the norm and of the answer,
+ * which loses more when a tiny query makes it a subnormal number. TF32 keeps 10 bits of each factor. */
 static float slack(const search *s, double length) {
     double unit = 0x1p-24 * (double)(s->model->info.dimensions + 16);
+    if (ra_backend_tf32(s->model->backend)) unit += 0x1p-9;
     if (s->metric == RA_METRIC_COSINE) return (float)(2 * unit);
     return (float)(2 * unit * s->model->largest_norm + 0x1p-148 / length);
 }
 
-/* ranked <- all atoms that can be among the best k; how many, at least k. Overwrites the scores. Atoms whose
- * rough score says nothing stay in the race, and say nothing about the others. */
-static size_t candidates(const search *s, double length, float *scores) {
-    size_t concepts = s->model->info.concepts, n = 0, kept = 0;
-    for (size_t k = 0; k < concepts; k++) {
+/* ranked <- all atoms that can be among the best k; *found <- how many, at least k. Turns the scores into
+ * keys. Atoms whose rough score says nothing stay in the race, and say nothing about the others. False when
+ * atoms that the list does not name can be among them, too: its lowest is not low enough. */
+static bool candidates(const search *s, double length, const list *from, size_t *found) {
+    size_t n = 0, kept = 0;
+    float lowest = INFINITY, *score = from->score;
+    for (size_t i = 0; i < from->count; i++) {
+        size_t k = from->id ? (size_t)from->id[i] : i;
+        if (score[i] < lowest) lowest = score[i];
         if (k == s->except) continue;
-        if (!rough(s, scores[k], k, &scores[k]))
-            scores[k] = INFINITY;
-        else if (kept < s->k || scores[k] > s->ranked[0].key)
-            ra_ranking_offer(s->ranked, &kept, s->k, (ra_ranked){scores[k], (uint32_t)k});
+        if (!from->are_keys && !rough(s, score[i], k, &score[i]))
+            score[i] = INFINITY;
+        else if (kept < s->k || score[i] > s->ranked[0].key)
+            ra_ranking_offer(s->ranked, &kept, s->k, (ra_ranked){score[i], (uint32_t)k});
     }
     float least = kept < s->k ? -INFINITY : s->ranked[0].key - slack(s, length);
-    for (size_t k = 0; k < concepts; k++)
-        if (scores[k] >= least && k != s->except) s->ranked[n++].id = (uint32_t)k;
-    return n;
+    if (from->id && !(lowest < least)) return false;
+    for (size_t i = 0; i < from->count; i++) {
+        size_t k = from->id ? (size_t)from->id[i] : i;
+        if (score[i] >= least && k != s->except) s->ranked[n++].id = (uint32_t)k;
+    }
+    *found = n;
+    return true;
 }
 
-static void answer(const search *s, const float *query, double length, float *scores, size_t *ids,
+/* False when the list is not enough for an answer. */
+static bool answer(const search *s, const float *query, double length, const list *from, size_t *ids,
                    float *found) {
     if (length > 0) {
-        size_t n = candidates(s, length, scores);
+        size_t n = 0;
+        if (!candidates(s, length, from, &n)) return false;
         for (size_t i = 0; i < n; i++) s->ranked[i].key = precise(s, query, length, s->ranked[i].id);
         ra_ranking_sort(s->ranked, n);
     } else { /* everything is equally far from nothing */
@@ -103,34 +150,92 @@ static void answer(const search *s, const float *query, double length, float *sc
         ids[i] = s->ranked[i].id;
         found[i] = s->ranked[i].key;
     }
+    return true;
 }
 
 static double length_of(const float *query, size_t d) {
     return sqrt(ra_dot_f64(query, query, d));
 }
 
-static ra_status run(search *s, ra_workspace *workspace, const float *queries, size_t count, size_t *ids,
-                     float *found, ra_error *err) {
+/* ---- where the scores are ------------------------------------------------------------------------------ */
+
+static ra_status answer_here(const search *s, const float *queries, size_t n, size_t *ids, float *found,
+                             ra_error *err) {
     size_t concepts = s->model->info.concepts, d = s->model->info.dimensions;
-    size_t block = SCORES / concepts < 1 ? 1 : SCORES / concepts;
-    if (block > MOST_QUERIES) block = MOST_QUERIES;
-    if (block > count) block = count;
-    RA_TRY(reserve(s, workspace, block, err));
-    for (size_t from = 0; from < count; from += block) {
-        size_t n = count - from < block ? count - from : block;
-        for (size_t q = 0; q < n; q++) {
-            const float *query = queries + (from + q) * d;
-            double length = length_of(query, d), scale = length > 0 ? 1 / length : 0;
-            for (size_t i = 0; i < d; i++) s->unit[q * d + i] = (float)(query[i] * scale);
-        }
-        RA_TRY(ra_model_score(s->model, workspace, s->unit, n, s->scores, err));
-        for (size_t q = 0; q < n; q++) {
-            const float *query = queries + (from + q) * d;
-            answer(s, query, length_of(query, d), s->scores + q * concepts, ids + (from + q) * s->k,
-                   found + (from + q) * s->k);
-        }
+    (void)err;
+    for (size_t q = 0; q < n; q++) {
+        const float *query = queries + q * d;
+        const list all = {.score = (float *)s->rooms[PRODUCTS].at + q * concepts, .count = concepts};
+        answer(s, query, length_of(query, d), &all, ids + q * s->k, found + q * s->k);
     }
     return RA_OK;
+}
+
+/* Products by the metric, where they are: over the norms for a cosine. */
+static ra_status make_keys(const search *s, size_t n, ra_error *err) {
+    const ra_lane *lane = s->lane;
+    const ra_resident *on_device = &s->model->resident;
+    if (s->metric == RA_METRIC_DOT) return RA_OK;
+    const ra_norm over_norms = {.mean = on_device->zeros,
+                                .rstd = on_device->inverse_norm,
+                                .gamma = on_device->ones,
+                                .beta = on_device->zeros};
+    return lane->ops->normalise(lane->self, lane->stream, &over_norms, s->rooms[PRODUCTS].at,
+                                s->rooms[PRODUCTS].at, n, s->model->info.concepts, err);
+}
+
+static list best_of(const search *s, size_t q) {
+    size_t from = s->best->start[q];
+    return (list){s->best->index + from, s->best->value + from, s->best->start[q + 1] - from, true};
+}
+
+/* The scores stay on the device, which finds a few more than k of the best of each query; where those do not
+ * settle it, many atoms being as good as the last, the scores of that query are fetched. So are those of a
+ * dictionary whose scores say little (plain_norms), and when it is a good part of all that is asked for. */
+static ra_status answer_there(const search *s, const float *queries, size_t n, size_t *ids, float *found,
+                              ra_error *err) {
+    ra_lane *lane = s->lane;
+    size_t concepts = s->model->info.concepts, d = s->model->info.dimensions;
+    size_t few = s->k + SPARE + (s->except != nobody);
+    const float *scores = s->rooms[PRODUCTS].at;
+    bool keys = s->model->plain_norms, select = keys && few <= concepts / 2;
+    if (keys) RA_TRY(make_keys(s, n, err));
+    if (select)
+        RA_TRY(lane->ops->top_k(lane->self, lane->stream, scores, n, concepts, few, -INFINITY, s->best, err));
+    for (size_t q = 0; q < n; q++) {
+        const float *query = queries + q * d;
+        double length = length_of(query, d);
+        const list best = select ? best_of(s, q) : (list){0}, all = {NULL, s->row, concepts, keys};
+        if (select && answer(s, query, length, &best, ids + q * s->k, found + q * s->k)) continue;
+        RA_TRY(ra_lane_give(lane, scores + q * concepts, s->row, concepts, err));
+        answer(s, query, length, &all, ids + q * s->k, found + q * s->k);
+    }
+    return RA_OK;
+}
+
+static ra_status answer_block(search *s, const float *queries, size_t n, size_t *ids, float *found,
+                              ra_error *err) {
+    size_t d = s->model->info.dimensions;
+    const float *unit = NULL;
+    for (size_t q = 0; q < n; q++) {
+        const float *query = queries + q * d;
+        double length = length_of(query, d), scale = length > 0 ? 1 / length : 0;
+        for (size_t i = 0; i < d; i++) s->unit[q * d + i] = (float)(query[i] * scale);
+    }
+    RA_TRY(ra_lane_take(s->lane, s->unit, n * d, &s->rooms[QUERIES], &unit, err));
+    RA_TRY(ra_model_score(s->model, s->lane, unit, n, s->rooms[ATOMS].at, s->rooms[PRODUCTS].at, err));
+    return (s->lane->remote ? answer_there : answer_here)(s, queries, n, ids, found, err);
+}
+
+static ra_status run(search *s, ra_workspace *workspace, const float *queries, size_t count, size_t *ids,
+                     float *found, ra_error *err) {
+    size_t block = queries_at_a_time(s->model, count), d = s->model->info.dimensions;
+    RA_TRY(reserve(s, workspace, block, err));
+    ra_status status = RA_OK;
+    for (size_t from = 0; from < count && status == RA_OK; from += block)
+        status = answer_block(s, queries + from * d, count - from < block ? count - from : block,
+                              ids + from * s->k, found + from * s->k, err);
+    return ra_lane_leave(s->lane, status);
 }
 
 static ra_status check_metric(ra_metric metric, ra_error *err) {

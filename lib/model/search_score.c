@@ -36,33 +36,43 @@ static void score_part(void *context, size_t part) {
     }
 }
 
-/* A half-precision D and many queries. */
-static ra_status score_widened(const ra_model *model, ra_workspace *workspace, const float *queries,
-                               size_t count, float *scores, ra_error *err) {
-    const ra_tensor *D = &model->dictionary;
-    const ra_backend_ops *ops = ra_backend_operations(model->backend);
-    void *self = ra_backend_self(model->backend), *atoms = NULL;
-    size_t K = D->shape[0], d = D->shape[1], block = WIDENED / d + 1 < K ? WIDENED / d + 1 : K;
-    RA_TRY(ra_scratch_reserve(&workspace->atoms, "widened atoms", block * d, sizeof(float), &atoms, err));
+/* Whether atoms are widened for a matrix product: on a device always. */
+static bool widens(const ra_model *model, const ra_lane *lane, size_t count) {
+    return model->dictionary.dtype != RA_F32 && (lane->remote || count > FEW);
+}
+
+static size_t atoms_at_a_time(const ra_model *model) {
+    size_t K = model->info.concepts, atoms = WIDENED / model->info.dimensions + 1;
+    return atoms < K ? atoms : K;
+}
+
+size_t ra_model_score_room(const ra_model *model, const ra_lane *lane, size_t count) {
+    if (!widens(model, lane, count)) return 0;
+    return atoms_at_a_time(model) * model->info.dimensions * sizeof(float);
+}
+
+static ra_status score_widened(const ra_model *model, const ra_lane *lane, const float *queries, size_t count,
+                               float *atoms, float *scores, ra_error *err) {
+    size_t K = model->info.concepts, d = model->info.dimensions, block = atoms_at_a_time(model);
+    ra_dtype dtype = model->dictionary.dtype;
     for (size_t from = 0; from < K; from += block) {
         size_t rows = K - from < block ? K - from : block;
-        ra_convert_to_f32(D->dtype, ra_tensor_row(D, from), atoms, rows * d);
-        RA_TRY(ops->gemm(self, NULL, false, true, count, rows, d, 1, queries, d, atoms, d, 0, scores + from,
-                         K, err));
+        const char *source = (const char *)model->resident.dictionary + from * d * ra_dtype_size(dtype);
+        RA_TRY(lane->ops->widen(lane->self, lane->stream, dtype, source, atoms, rows * d, err));
+        RA_TRY(lane->ops->gemm(lane->self, lane->stream, false, true, count, rows, d, 1, queries, d, atoms, d,
+                               0, scores + from, K, err));
     }
     return RA_OK;
 }
 
-ra_status ra_model_score(const ra_model *model, ra_workspace *workspace, const float *queries, size_t count,
-                         float *scores, ra_error *err) {
-    const ra_tensor *D = &model->dictionary;
-    size_t K = D->shape[0], d = D->shape[1];
-    if (D->dtype == RA_F32)
-        return ra_backend_operations(model->backend)
-            ->gemm(ra_backend_self(model->backend), NULL, false, true, count, K, d, 1, queries, d, D->data, d,
-                   0, scores, K, err);
-    if (count > FEW) return score_widened(model, workspace, queries, count, scores, err);
-    score_job job = {D, queries, count, scores};
+ra_status ra_model_score(const ra_model *model, const ra_lane *lane, const float *queries, size_t count,
+                         float *atoms, float *scores, ra_error *err) {
+    size_t K = model->info.concepts, d = model->info.dimensions;
+    if (model->dictionary.dtype == RA_F32)
+        return lane->ops->gemm(lane->self, lane->stream, false, true, count, K, d, 1, queries, d,
+                               model->resident.dictionary, d, 0, scores, K, err);
+    if (widens(model, lane, count)) return score_widened(model, lane, queries, count, atoms, scores, err);
+    score_job job = {&model->dictionary, queries, count, scores};
     ra_pool_run(ra_backend_pool(model->backend), ra_pool_parts(K, PART), score_part, &job);
     return RA_OK;
 }

@@ -157,6 +157,11 @@ static double failures_of(const registry_status *status, const served *dictionar
     return (double)status->failures;
 }
 
+static double fallbacks_of(const registry_status *status, const served *dictionary) {
+    (void)dictionary;
+    return (double)status->fallbacks;
+}
+
 static double failing_of(const registry_status *status, const served *dictionary) {
     (void)dictionary;
     return status->reason[0] != '\0';
@@ -165,6 +170,11 @@ static double failing_of(const registry_status *status, const served *dictionary
 static double bytes_of(const registry_status *status, const served *dictionary) {
     (void)status;
     return dictionary ? (double)ra_model_get_info(dictionary->model)->bytes : 0;
+}
+
+static double device_bytes_of(const registry_status *status, const served *dictionary) {
+    (void)status;
+    return dictionary ? (double)ra_model_get_info(dictionary->model)->device_bytes : 0;
 }
 
 static void put_all_dictionaries(text *out, registry *dictionaries) {
@@ -176,10 +186,14 @@ static void put_all_dictionaries(text *out, registry *dictionaries) {
                      "Loads and reloads that worked.", generation_of);
     put_dictionaries(out, dictionaries, "rasaed_dictionary_load_failures_total", "counter",
                      "Loads and reloads that failed; the old generation goes on serving.", failures_of);
+    put_dictionaries(out, dictionaries, "rasaed_dictionary_device_fallbacks_total", "counter",
+                     "Loads for which the device had no memory, so that the CPU serves.", fallbacks_of);
     put_dictionaries(out, dictionaries, "rasaed_dictionary_last_load_failed", "gauge",
                      "Whether the last load or reload failed.", failing_of);
     put_dictionaries(out, dictionaries, "rasaed_dictionary_size_bytes", "gauge",
                      "Memory that the dictionary takes, mapped files included.", bytes_of);
+    put_dictionaries(out, dictionaries, "rasaed_dictionary_device_bytes", "gauge",
+                     "Memory that the dictionary takes on a device.", device_bytes_of);
 }
 
 /* ---- the process --------------------------------------------------------------------------------------- */

@@ -110,8 +110,15 @@ static ra_status answer_nearest(api_call *call, const neuronpedia_request *reque
     if (status == RA_OK) status = scratch_reserve(mine, SCRATCH_IDS, count, sizeof(size_t), &ids, err);
     if (status == RA_OK) status = read_query(call, request, query, err);
     if (status == RA_OK)
-        status = ra_model_search(api_model(call), mine->workspace, query, 1, count, RA_METRIC_COSINE, ids,
-                                 scores, err);
+        status = api_compute(call,
+                             &(product){.kind = PRODUCT_SEARCH,
+                                        .x = query,
+                                        .rows = 1,
+                                        .k = count,
+                                        .metric = RA_METRIC_COSINE,
+                                        .ids = ids,
+                                        .scores = scores},
+                             err);
     if (status == RA_OK) write_nearest(call, request, ids, scores, count);
     return status;
 }

@@ -22,10 +22,14 @@ void json_problem(text *out, int status, const char *title, const char *sentence
     put_close(out, '}');
 }
 
-void json_state(text *out, const char *state) {
+void json_state(text *out, const char *state, const char *reason) {
     put_open(out, '{');
     put_key(out, "status");
     put_string(out, state);
+    if (reason) {
+        put_key(out, "reason");
+        put_string(out, reason);
+    }
     put_close(out, '}');
 }
 

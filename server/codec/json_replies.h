@@ -15,8 +15,8 @@
 /* RFC 9457, and the sentence once more as `error`, where clients of other servers look for it. */
 void json_problem(text *out, int status, const char *title, const char *sentence, const char *instance);
 
-/* {"status": "live"} */
-void json_state(text *out, const char *state);
+/* {"status": "live"}; with a reason, unless that is NULL */
+void json_state(text *out, const char *state, const char *reason);
 
 /* ---- dictionaries -------------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 
 #include "engine/batcher.h"
 #include "engine/compute.h"
+#include "engine/device.h"
 #include "engine/registry.h"
 
 typedef struct engine {
@@ -18,6 +19,7 @@ typedef struct engine {
     int metrics_access;             /* auth_scope of AUTH_METRICS */
     compute *compute;               /* threads for heavy requests; NULL: all are answered in place */
     batcher *batcher;               /* joins what they compute; NULL: each computes for itself */
+    device_watch device;            /* that of the dictionaries */
     bool has_admin;                 /* there is an address for administration: not on the main one then */
     atomic_bool draining;           /* the server is about to stop: not ready, and connections end */
 } engine;

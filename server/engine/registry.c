@@ -56,6 +56,7 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
         return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the registry");
     }
     dictionaries->backend = options->backend ? ra_backend_retain(options->backend) : NULL;
+    dictionaries->workspaces = options->workspaces;
     dictionaries->settings = options->settings;
     dictionaries->folder = folder;
     pthread_mutex_init(&dictionaries->lock, NULL);
@@ -69,6 +70,7 @@ void registry_free(registry *dictionaries) {
     for (size_t i = 0; i < dictionaries->count; i++) registry_entry_free(dictionaries->entries[i]);
     ra_free(dictionaries->entries);
     ra_free(dictionaries->folder);
+    ra_backend_release(dictionaries->cpu);
     ra_backend_release(dictionaries->backend);
     pthread_mutex_destroy(&dictionaries->loading);
     pthread_mutex_destroy(&dictionaries->lock);
@@ -146,7 +148,8 @@ static bool describe(const entry *item, registry_status *status) {
                                 .ready = item->current != NULL,
                                 .unloaded = item->unloaded,
                                 .generation = item->generation,
-                                .failures = item->failures};
+                                .failures = item->failures,
+                                .fallbacks = item->fallbacks};
     memcpy(status->reason, item->reason, sizeof status->reason);
     return true;
 }

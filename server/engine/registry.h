@@ -19,6 +19,10 @@
  * No path ever comes from outside: a name leads to the file that the operator gave, or, with a folder, to
  * FOLDER/NAME.safetensors; names have no slashes.
  *
+ * A dictionary for which the device of the options has no memory is served by the CPU beside it, unless its
+ * generation before is on the device: that one then goes on serving, as after any load that fails. While it
+ * is loaded a new generation lies beside the old one.
+ *
  * Thread safety: any thread may call any of these at any time, but for new and free; loads run one after
  * another, and acquiring never waits for one.
  */
@@ -36,6 +40,7 @@ typedef struct served {
     const char *name;
     size_t generation; /* 1 when first loaded, one more a reload */
     ra_model *model;
+    bool beside;              /* on the CPU, because the device had no memory for it */
     atomic_size_t *requests;  /* of the dictionary, over all generations */
     statistics *inference;    /* likewise */
     atomic_size_t references; /* private */
@@ -43,6 +48,7 @@ typedef struct served {
 
 typedef struct registry_options {
     ra_backend *backend;      /* retained; NULL: the CPU with one thread */
+    size_t workspaces;        /* of ra_model_options */
     ra_sae_settings settings; /* for files whose metadata lacks them; a setting that a file has is its own */
     const char *folder;       /* copied; every NAME.safetensors in it may be served. NULL: none */
 } registry_options;
@@ -80,6 +86,7 @@ typedef struct registry_status {
     bool unloaded;                     /* taken out on purpose; only a load brings it back */
     size_t generation;                 /* the last one that was loaded; 0: none yet */
     size_t failures;                   /* loads that failed */
+    size_t fallbacks;                  /* loads for which the device had no memory, so that the CPU serves */
     char reason[REGISTRY_REASON_SIZE]; /* why the last load failed, with the file's name but not its folder;
                                         * "" when it worked */
 } registry_status;

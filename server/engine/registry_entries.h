@@ -26,7 +26,7 @@ typedef struct entry {
     /* under `lock` */
     served *current; /* NULL: unavailable */
     bool unloaded;
-    size_t generation, failures;
+    size_t generation, failures, fallbacks;
     char reason[REGISTRY_REASON_SIZE];
     /* under `loading` */
     file_stamp opened; /* as the file was when it was last opened, well or not */
@@ -38,6 +38,8 @@ typedef struct entry {
 
 struct registry {
     ra_backend *backend;
+    ra_backend *cpu; /* under `loading`: beside a device, once a dictionary did not fit there */
+    size_t workspaces;
     ra_sae_settings settings;
     char *folder;
     bool folder_failed; /* under `loading`: the last look at it failed, and the log says so */

@@ -61,14 +61,41 @@ static ra_status missing_settings(const registry *dictionaries, const char *path
     return status;
 }
 
-static ra_status open_generation(const registry *dictionaries, entry *item, served **out, ra_error *err) {
-    ra_model_options options = {.backend = dictionaries->backend};
+/* Whether the CPU may serve what the device has no memory for. */
+static bool may_fall_back(const registry *dictionaries, const entry *item) {
+    bool on_device = dictionaries->backend && !ra_backend_operations(dictionaries->backend)->host_memory;
+    return on_device && (!item->current || item->current->beside);
+}
+
+static ra_status open_beside(registry *dictionaries, const entry *item, ra_model_options *options,
+                             const char *why, ra_model **model, ra_error *err) {
+    ra_status status =
+        dictionaries->cpu ? RA_OK : ra_backend_beside(dictionaries->backend, &dictionaries->cpu, err);
+    options->backend = dictionaries->cpu;
+    if (status == RA_OK) status = ra_model_open(item->path, options, model, err);
+    if (status == RA_OK) ra_log(RA_LOG_WARNING, "dictionary %s: served by the CPU: %s", item->name, why);
+    return status;
+}
+
+static ra_status open_model(registry *dictionaries, const entry *item, ra_model_options *options,
+                            served *loaded, ra_error *err) {
+    ra_error why = {0};
+    ra_status status = ra_model_open(item->path, options, &loaded->model, &why);
+    if (status == RA_ERR_MEMORY && may_fall_back(dictionaries, item)) {
+        loaded->beside = true;
+        return open_beside(dictionaries, item, options, why.message, &loaded->model, err);
+    }
+    return status == RA_OK ? RA_OK : ra_error_set(err, status, "%s", why.message);
+}
+
+static ra_status open_generation(registry *dictionaries, entry *item, served **out, ra_error *err) {
+    ra_model_options options = {.backend = dictionaries->backend, .workspaces = dictionaries->workspaces};
     uint64_t before = statistics_now(), took;
     ra_status status = missing_settings(dictionaries, item->path, &options.settings, err);
     if (status != RA_OK) return status;
     served *loaded = ra_calloc(1, sizeof *loaded);
     if (!loaded) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a dictionary's entry");
-    status = ra_model_open(item->path, &options, &loaded->model, err);
+    status = open_model(dictionaries, item, &options, loaded, err);
     if (status != RA_OK) {
         ra_free(loaded);
         return status;
@@ -117,6 +144,7 @@ static void put_in_place(registry *dictionaries, entry *item, served *fresh) {
     item->unloaded = !fresh;
     snprintf(item->reason, sizeof item->reason, "%s", fresh ? "" : "unloaded");
     if (fresh) item->generation = fresh->generation;
+    if (fresh && fresh->beside) item->fallbacks++;
     pthread_mutex_unlock(&dictionaries->lock);
     served_release(old);
 }

@@ -39,19 +39,35 @@ class Device(Case):
                  *WORDS, "--device", "cuda", "--output", self.path("x.npy"))
         self.check_auto_is_the_cpu()
 
-    def test_with_a_device_whose_memory_is_its_own(self):
+    def codes(self, device):
+        target = self.path(device + ".safetensors")
+        self.good(*WORDS, "--device", device, "--output", target)
+        return support.read_safetensors(target)[0]
+
+    def test_with_an_emulated_device(self):
         self.program_with(EMULATED)
-        self.bad(1, "the device cuda has memory of its own",
-                 *WORDS, "--device", "cuda", "--output", self.path("x.npy"))
         self.bad(1, "there is no device cuda:4: this machine has 1 GPU, numbered from 0",
                  *WORDS, "--device", "cuda:4", "--output", self.path("x.npy"))
-        self.check_auto_is_the_cpu()
+        on_cpu = self.codes("cpu")
+        for device in ["cuda", "auto"]:
+            got = self.codes(device)
+            self.assertEqual([got[part].values for part in ["codes.start", "codes.index"]],
+                             [on_cpu[part].values for part in ["codes.start", "codes.index"]])
+            for value, expected in zip(got["codes.value"].values, on_cpu["codes.value"].values, strict=True):
+                self.assertAlmostEqual(value, expected, places=5)
+
+    def test_measures_on_a_device(self):
+        self.program_with(EMULATED)
+        both = [self.good_json("eval", WORDS[1], WORDS[2], "--json", "--device", device) for device in ["cpu", "cuda"]]
+        self.assertAlmostEqual(both[0]["r2"], both[1]["r2"], places=5)
+        self.assertEqual(self.good("compare", WORDS[1], WORDS[1], "--json", "--device", "cuda"),
+                         self.good("compare", WORDS[1], WORDS[1], "--json", "--device", "cpu"))
 
     @unittest.skipUnless(os.path.exists(REAL), "built without nvcc")
     def test_with_the_plugin(self):
         self.program_with(REAL)
         sentence = self.bad(1, "cuda", *WORDS, "--device", "cuda", "--output", self.path("x.npy"))
-        self.assertRegex(sentence, "no NVIDIA driver|no GPU that it can use|the NVIDIA driver supports|ordinary memory")
+        self.assertRegex(sentence, "no NVIDIA driver|no GPU that it can use|the NVIDIA driver supports")
         self.check_auto_is_the_cpu()
 
 

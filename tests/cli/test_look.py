@@ -31,6 +31,23 @@ class Inspect(Case):
         )
         self.assertEqual(report["metadata"], metadata)
 
+    def test_what_a_device_needs_for_it(self):
+        model = golden("jumprelu-l0.final.safetensors")
+        self.assertNotIn("device_memory", self.good_json("inspect", model, "--json"))
+        one, three = [
+            self.good_json("inspect", model, "--json", "--device-memory", "--threads", threads)["device_memory"]
+            for threads in ["1", "3"]
+        ]
+        self.assertEqual([one["threads"], three["threads"]], [1, 3])
+        # each part at a multiple of 256 bytes: D [48,16], the weight [48,16] and bias [48], thresholds [48]
+        self.assertEqual([one[key] for key in ["dictionary", "encoder", "thresholds"]], [3072, 3072 + 256, 256])
+        self.assertGreater(one["scratch"], 4096 * 48 * 4)
+        self.assertEqual(three["total"] - one["total"], 2 * one["scratch"])
+        parts = ["dictionary", "encoder", "thresholds", "search", "scratch"]
+        self.assertEqual(one["total"], sum(one[part] for part in parts))
+        text = self.good("inspect", model, "--device-memory", "--threads", "3")
+        self.assertRegex(text, "Memory of a device, with 3 threads\n +dictionary +3.07 kB\n")
+
     def test_the_atoms_of_the_largest_norm_come_first(self):
         report = self.good_json("inspect", CHECKPOINT, "--json", "--atoms", "48")
         norms = [atom["norm"] for atom in report["atoms"]]

@@ -14,6 +14,9 @@
 typedef void emulation_fail_at_fn(size_t call, int error);
 #define EMULATION_FAIL_AT "emulation_fail_at"
 
+/* A program that a test cannot reach into loses its device when there comes to be a file of the name that the
+ * environment variable EMULATION_LOST says. */
+
 /* How many calls there have been since the last emulation_fail_at(). */
 typedef size_t emulation_calls_fn(void);
 #define EMULATION_CALLS "emulation_calls"

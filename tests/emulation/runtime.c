@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define EXPORTED __attribute__((visibility("default")))
 EXPORTED emulation_fail_at_fn emulation_fail_at;
@@ -21,6 +22,7 @@ size_t emulation_blas_live(void);
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t calls, fail_at;
 static cudaError_t fail_with, last_error, lost;
+static const char *lost_file; /* EMULATION_LOST */
 static int driver = CUDART_VERSION, devices = 1, generation = 90;
 
 void emulation_fault(const char *format, ...) {
@@ -39,9 +41,14 @@ static bool is_last(cudaError_t code) {
            (code >= cudaErrorIllegalAddress && code <= cudaErrorLaunchFailure);
 }
 
+__attribute__((constructor)) static void read_lost_file(void) {
+    lost_file = getenv("EMULATION_LOST");
+}
+
 cudaError_t emulation_begin(void) {
     pthread_mutex_lock(&lock);
     calls++;
+    if (lost == cudaSuccess && lost_file && access(lost_file, F_OK) == 0) lost = cudaErrorLaunchFailure;
     if (lost == cudaSuccess && fail_at && calls == fail_at) {
         last_error = fail_with;
         if (is_last(fail_with)) lost = fail_with;

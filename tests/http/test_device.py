@@ -1,16 +1,20 @@
 """--device: rasaed ends with one sentence when the device that it is told to use is not there; `auto` serves on the CPU
-and logs why."""
+then and logs why. What a device that is there does: answers as the CPU, dictionaries that do not fit, and its end."""
 
 import os
 import shutil
 import tempfile
+import threading
 import unittest
 
 import daemon
-from daemon import Daemon, golden
+from daemon import PATIENCE, Daemon, golden, relative_error, wait_for
 
 EMULATED = os.path.join(os.path.dirname(daemon.PROGRAM), "tests", "librasae-cuda-emulated.so")
 GIVEN = ["--dictionary", "given=" + golden("dict-basic.checkpoint.safetensors")]
+WORDS = ["--dictionary", "words=" + golden("topk-mse.final.safetensors")]
+INPUTS = [[((7 * row + 3 * column) % 11 - 5) / 4 for column in range(16)] for row in range(6)]
+EXIT_DEVICE = 3
 
 
 class Device(unittest.TestCase):
@@ -23,24 +27,112 @@ class Device(unittest.TestCase):
         original, daemon.PROGRAM = daemon.PROGRAM, program
         self.addCleanup(setattr, daemon, "PROGRAM", original)
 
-    def check(self, refusal, reason):
-        ended = daemon.run("--listen", "127.0.0.1:0", *GIVEN, "--device", "cuda")
-        self.assertNotEqual(ended.returncode, 0)
-        self.assertRegex(ended.stderr.splitlines()[-1], "^rasaed: .*" + refusal)
-        with Daemon(*GIVEN, "--device", "auto") as served:
-            reply = served.get("/v1/dictionaries/given")
-            self.assertEqual((reply.status, reply.json["device"]), (200, "cpu"))
-            self.assertEqual([line.count(reason) for line in served.log().splitlines() if "using the CPU" in line], [1])
-
     def test_without_the_plugin(self):
         missing = "the device cuda needs the plugin librasae-cuda.so, which is not installed"
         self.program_with(None)
-        self.check(missing, "using the CPU: " + missing)
+        ended = daemon.run("--listen", "127.0.0.1:0", *GIVEN, "--device", "cuda")
+        self.assertNotEqual(ended.returncode, 0)
+        self.assertRegex(ended.stderr.splitlines()[-1], "^rasaed: .*" + missing)
+        with Daemon(*GIVEN, "--device", "auto") as served:
+            reply = served.get("/v1/dictionaries/given")
+            self.assertEqual((reply.status, reply.json["device"]), (200, "cpu"))
+            lines = [line for line in served.log().splitlines() if "using the CPU: " + missing in line]
+            self.assertEqual(len(lines), 1)
 
-    def test_with_a_device_whose_memory_is_its_own(self):
+    # ---- with a device: the plugin over an emulated one (tests/emulation)
+
+    def ask(self, served):
+        """Everything that computes, of many rows at once."""
+        base = "/v1/dictionaries/words/"
+        codes = served.post(base + "encode", {"inputs": INPUTS}).json
+        latents = {"latents": {key: codes[key] for key in ["indices", "values"]}}
+        return {
+            "device": served.get("/v1/dictionaries/words").json["device"],
+            "codes": codes,
+            "x_hat": served.post(base + "reconstruct", latents).json["reconstructions"],
+            "steered": served.post(base + "steer", {"inputs": INPUTS, "steer": [{"atom": 3, "scale": 2}],
+                                                    "on": "reconstruction"}).json["outputs"],
+            "explained": served.post(base + "explain", {"inputs": INPUTS}).json["explanations"],
+            "found": served.post(base + "search", {"vectors": INPUTS, "k": 5}).json,
+            "near": served.get(base + "atoms/7/neighbors?k=9&metric=dot").json,
+        }
+
+    def assert_same(self, got, expected):
+        self.assertEqual(got["codes"]["indices"], expected["codes"]["indices"])
+        for numbers in ["x_hat", "steered"]:
+            self.assertLess(relative_error(got[numbers], expected[numbers]), 1e-5)
+        for one, other in zip(got["explained"], expected["explained"], strict=True):
+            self.assertEqual({entry["atom"] for entry in one["concepts"]}, {entry["atom"] for entry in other["concepts"]})
+        self.assertEqual([got["found"], got["near"]], [expected["found"], expected["near"]])
+
+    def test_answers_are_those_of_the_cpu(self):
         self.program_with(EMULATED)
-        self.check("the device cuda has memory of its own",
-                   "using the CPU: the device cuda works, but models are served and trained in ordinary memory")
+        with Daemon(*WORDS, "--device", "cpu") as served:
+            expected = self.ask(served)
+        for device in [["--device", "cuda"], ["--device", "auto"]]:
+            with Daemon(*WORDS, *device) as served:
+                got = self.ask(served)
+                self.assertEqual(got["device"], "cuda")
+                self.assert_same(got, expected)
+                wrong = []
+
+                def client():
+                    try:
+                        for _ in range(3):
+                            self.assert_same(self.ask(served), expected)
+                    except AssertionError as error:
+                        wrong.append(error)
+
+                threads = [threading.Thread(target=client) for _ in range(4)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                self.assertEqual(wrong, [])
+                self.assertNotIn("using the CPU", served.log())
+                metrics = served.get("/metrics").body.decode()  # every product has taken its turn
+                self.assertNotIn("rasaed_batch_rows_count 0\n", metrics)
+                self.assertNotIn('rasaed_dictionary_device_bytes{dictionary="words"} 0\n', metrics)
+
+    def test_what_does_not_fit_is_served_by_the_cpu(self):
+        self.program_with(EMULATED)
+        with Daemon(*GIVEN, *WORDS, "--device", "cuda", env={"EMULATION_MEMORY": "1000"}) as served:
+            for name in ["given", "words"]:
+                self.assertEqual(served.get("/v1/dictionaries/" + name).json["device"], "cpu")
+                self.assertIn('rasaed_dictionary_device_fallbacks_total{dictionary="%s"} 1\n' % name,
+                              served.get("/metrics").body.decode())
+            self.assertRegex(served.log(), r"dictionary words: served by the CPU: out of memory: \S+ needs \d+ bytes on "
+                                           r"the device cuda, which has 1000 of its 1000 bytes left")
+            self.assertEqual(served.get("/health/ready").status, 200)
+
+    def test_a_lost_device_ends_the_program(self):
+        self.program_with(EMULATED)
+        lost = os.path.join(os.path.dirname(daemon.PROGRAM), "lost")
+        with Daemon(*WORDS, "--device", "cuda", "--admin-listen", "127.0.0.1:0", "--drain-seconds", str(PATIENCE),
+                    env={"EMULATION_LOST": lost}) as served:
+            begun = served.socket()  # a request that has begun, so that the drain waits for its end
+            begun.sendall(b"POST /v1/dictionaries/words/search HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{")
+            wait_for(lambda: b"rasaed_requests_in_flight 2" in self.admin(served, "/metrics").body, "the request")
+            self.assertEqual(self.admin(served, "/health/ready").status, 200)
+            open(lost, "wb").close()
+            reply = served.post("/v1/dictionaries/words/encode", {"inputs": INPUTS})
+            self.assertEqual(reply.status, 500)
+            ready = self.admin(served, "/health/ready")
+            self.assertEqual((ready.status, ready.json["status"]), (503, "failed"))
+            self.assertIn("answers nothing until the program is started again", ready.json["reason"])
+            self.assertEqual(self.admin(served, "/health/live").status, 200)
+            begun.sendall(b"}")
+            self.assertEqual(served.process.wait(PATIENCE), EXIT_DEVICE)
+            begun.close()
+            self.assertIn("the device is lost: the device cuda:0 failed at", served.log())
+            self.assertEqual(served.log().count("the device is lost"), 1)
+
+    def admin(self, served, path):
+        connection = served.connect(served.admin_address)
+        try:
+            return served.request("GET", path, connection=connection)
+        finally:
+            connection.close()
 
 
 if __name__ == "__main__":

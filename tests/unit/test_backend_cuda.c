@@ -80,7 +80,7 @@ static void keep_line(void *context, ra_log_level level, const char *line) {
 }
 
 /* The emulated plugin stands beside the test program under the name of the real one, too. */
-START_TEST(test_auto_says_why_it_uses_the_cpu) {
+START_TEST(test_auto_takes_the_device_or_says_why_not) {
     char line[512] = "";
     emulated device = emulated_open();
     ra_backend *backend = NULL;
@@ -91,12 +91,21 @@ START_TEST(test_auto_says_why_it_uses_the_cpu) {
     ra_backend_release(backend);
     ck_assert_str_eq(line, "using the CPU: the device cuda cannot be used: this machine has no NVIDIA driver "
                            "(libcuda.so.1)");
+    line[0] = '\0';
     device.machine(13000, 1, 90);
-    ra_ok(ra_backend_open("auto", NULL, &backend, &err));
-    ck_assert_str_eq(ra_backend_name(backend), "cpu");
+    ra_ok(ra_backend_open("auto", &(ra_backend_options){.tf32 = true}, &backend, &err));
+    ck_assert_str_eq(ra_backend_name(backend), "cuda");
+    ck_assert(ra_backend_tf32(backend));
+    ra_backend *beside = NULL;
+    ra_ok(ra_backend_beside(backend, &beside, &err));
+    ck_assert_str_eq(ra_backend_name(beside), "cpu");
+    ck_assert(!ra_backend_tf32(beside));
     ra_backend_release(backend);
-    ck_assert_str_eq(
-        line, "using the CPU: the device cuda works, but models are served and trained in ordinary memory");
+    ra_ok(ra_backend_beside(beside, &backend, &err)); /* ordinary memory already */
+    ck_assert_ptr_eq(backend, beside);
+    ra_backend_release(backend);
+    ra_backend_release(beside);
+    ck_assert_str_eq(line, ""); /* nothing to explain */
     ra_log_set_sink(NULL, NULL);
     emulated_close(&device);
 }
@@ -322,7 +331,7 @@ START_TEST(test_a_lost_device_stays_lost) {
 END_TEST
 
 TEST_CASES_SLOW(backend_cuda, 30, test_says_what_is_missing, test_a_device_describes_itself,
-                test_auto_says_why_it_uses_the_cpu, test_copies_of_any_size,
+                test_auto_takes_the_device_or_says_why_not, test_copies_of_any_size,
                 test_a_stream_runs_in_order_and_only_when_waited_for, test_memory_that_is_left,
                 test_threads_share_a_device, test_selections_of_special_numbers,
                 test_atoms_of_another_type_are_refused, test_a_lost_device_stays_lost)

@@ -26,9 +26,8 @@ static void note(void *context, size_t requests, size_t rows) {
 
 static ra_model *open_model(void) {
     model_file file = {0};
-    ra_model *opened = NULL;
     model_file_artifact(&file);
-    ra_ok(ra_model_open(model_file_write(&file, "m.safetensors"), NULL, &opened, &err));
+    ra_model *opened = model_open(model_file_write(&file, "m.safetensors"));
     model_file_release(&file);
     return opened;
 }
@@ -93,10 +92,12 @@ static void run_clients(void *(*client)(void *)) {
 }
 
 START_TEST(test_everyone_gets_their_own_part) {
-    start(64, _i ? 300 : 0);
+    bool waits = _i / MODEL_DEVICES;
+    (void)model_on_device(_i);
+    start(64, waits ? 300 : 0);
     run_clients(work);
     ck_assert_uint_ge(atomic_load(&computations), 1);
-    if (_i) ck_assert_uint_gt(atomic_load(&most_requests), 1);
+    if (waits) ck_assert_uint_gt(atomic_load(&most_requests), 1);
     stop();
 }
 END_TEST
@@ -166,6 +167,7 @@ static void *work_alone(void *argument) {
 }
 
 START_TEST(test_what_cannot_be_joined_takes_its_turn) {
+    (void)model_on_device(_i);
     start(64, 300);
     run_clients(work_alone);
     ck_assert_uint_eq(atomic_load(&most_requests), 1);
@@ -221,6 +223,8 @@ START_TEST(test_turns_of_cancelled_requests_go_on) {
 }
 END_TEST
 
-TEST_CASES_LOOP(batcher, 60, 2, test_everyone_gets_their_own_part, test_no_batch_is_larger_than_allowed,
-                test_errors_stay_with_those_who_made_them, test_what_cannot_be_joined_takes_its_turn,
-                test_a_cancelled_request_is_not_computed, test_turns_of_cancelled_requests_go_on)
+TEST_CASES_LOOP(batcher, 60, 2, test_no_batch_is_larger_than_allowed,
+                test_errors_stay_with_those_who_made_them, test_a_cancelled_request_is_not_computed,
+                test_turns_of_cancelled_requests_go_on)
+TEST_CASES_LOOP(batcher_devices, 60, 2 * MODEL_DEVICES, test_everyone_gets_their_own_part,
+                test_what_cannot_be_joined_takes_its_turn)

@@ -27,16 +27,16 @@ static const char *const runs[] = {"relu-mse_l1", "topk-mse",          "batchtop
                                    "topk-auxk",   "topk-mse-mlp_ln_1", "topk-mse-mlp_bn_1"};
 
 START_TEST(test_trained_models_match_the_reference) {
+    const char *run = runs[_i / MODEL_DEVICES];
+    (void)model_on_device(_i);
     char name[64], given[64] = "";
-    ra_safetensors *golden = golden_open(runs[_i], ".expected.safetensors");
-    snprintf(name, sizeof name, "%s.final.safetensors", runs[_i]);
-    if (strstr(runs[_i], "batchtopk"))
+    ra_safetensors *golden = golden_open(run, ".expected.safetensors");
+    snprintf(name, sizeof name, "%s.final.safetensors", run);
+    if (strstr(run, "batchtopk"))
         snprintf(given, sizeof given, "running_threshold=%.9g",
                  (double)golden_scalar(golden, "final.running_threshold"));
-    ra_model_options options = {.settings = model_settings(given)};
-    ra_model *model = NULL;
-    ra_ok(ra_model_open(test_golden(name), &options, &model, &err));
-    snprintf(name, sizeof name, "%s.x.npy", runs[_i]);
+    ra_model *model = model_open_with(test_golden(name), given);
+    snprintf(name, sizeof name, "%s.x.npy", run);
     ra_npy *x = NULL;
     ra_ok(ra_npy_open(test_golden(name), &x, &err));
     size_t rows = golden_rows(golden, "eval.codes"); /* of the first batch */
@@ -367,5 +367,6 @@ TEST_CASES(evaluation, test_any_number_of_calls_gives_the_same_result, test_more
            test_what_is_left_out_is_said, test_classes_and_directions,
            test_statistics_of_latents_are_those_of_the_codes, test_a_pass_needs_all_rows,
            test_every_allocation_may_fail)
-TEST_CASES_LOOP(evaluation_golden, 0, sizeof runs / sizeof *runs, test_trained_models_match_the_reference)
+TEST_CASES_LOOP(evaluation_golden, 0, MODEL_DEVICES * sizeof runs / sizeof *runs,
+                test_trained_models_match_the_reference)
 TEST_CASES_LOOP(evaluation_dtypes, 0, 3, test_dictionary_figures_equal_plain_loops)

@@ -96,8 +96,9 @@ static const char *const runs[] = {"topk-mse", "relu-mse_l1", "jumprelu-mse_l1",
 /* Every number of an explanation from its definition, and the shares add up to what is reconstructed. */
 START_TEST(test_explanations_add_up) {
     char checkpoint[64], data[64];
-    snprintf(checkpoint, sizeof checkpoint, "%s.final.safetensors", runs[_i]);
-    snprintf(data, sizeof data, "%s.x.npy", runs[_i]);
+    (void)model_on_device(_i);
+    snprintf(checkpoint, sizeof checkpoint, "%s.final.safetensors", runs[_i / MODEL_DEVICES]);
+    snprintf(data, sizeof data, "%s.x.npy", runs[_i / MODEL_DEVICES]);
     ra_model *model = open_golden(checkpoint);
     ra_npy *npy = NULL;
     ra_workspace *workspace = NULL;
@@ -169,4 +170,4 @@ END_TEST
 
 TEST_CASES_SLOW(model_encode, 30, test_blocks_of_rows_are_joined,
                 test_refuses_inputs_and_codes_that_make_no_sense, test_explains_zero_and_constant_inputs)
-TEST_CASES_LOOP(model_explain, 0, sizeof runs / sizeof *runs, test_explanations_add_up)
+TEST_CASES_LOOP(model_explain, 0, MODEL_DEVICES * sizeof runs / sizeof *runs, test_explanations_add_up)

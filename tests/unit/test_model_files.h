@@ -60,8 +60,14 @@ void model_file_text(model_file *file, const char *key, const char *text);
 const char *model_file_write(const model_file *file, const char *name);
 void model_file_release(model_file *file);
 
-/* The model in a file, which must open; and the same with settings given on top, "top_k=3 delta=1". */
+/* Tests that compute are loops over cases and devices: test i * MODEL_DEVICES + j is case i on device j.
+ * Where the models of this process are opened from now on; at first the CPU. */
+enum { MODEL_DEVICES = 2 };
+const char *model_on_device(int test); /* its name */
+
+/* The model in a file, which must open, there; and the same with settings given on top, "top_k=3 delta=1". */
 ra_model *model_open(const char *path);
+ra_model *model_open_with(const char *path, const char *settings);
 ra_sae_settings model_settings(const char *text);
 
 /* A tensor of a golden file as f32 (freed with ra_free), its shape in rows and cols, which may be NULL. */

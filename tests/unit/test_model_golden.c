@@ -11,8 +11,9 @@ static const char *const dictionaries[] = {"dict-basic", "dict-one", "dict-tight
 
 START_TEST(test_dictionaries_equal_the_reference) {
     char checkpoint[64], expected[64];
-    snprintf(checkpoint, sizeof checkpoint, "%s.checkpoint.safetensors", dictionaries[_i]);
-    snprintf(expected, sizeof expected, "%s.expected.safetensors", dictionaries[_i]);
+    const char *name = dictionaries[_i / MODEL_DEVICES], *device = model_on_device(_i);
+    snprintf(checkpoint, sizeof checkpoint, "%s.checkpoint.safetensors", name);
+    snprintf(expected, sizeof expected, "%s.expected.safetensors", name);
     size_t B, K, d;
     float *fused = golden_tensor(expected, "fused", &K, &d), *z = golden_tensor(expected, "z", &B, NULL);
     float *x_hat = golden_tensor(expected, "x_hat_eval", NULL, NULL);
@@ -22,6 +23,7 @@ START_TEST(test_dictionaries_equal_the_reference) {
     ck_assert_uint_eq(info->concepts, K);
     ck_assert_uint_eq(info->dimensions, d);
     ck_assert(info->from_checkpoint && !info->has_encoder && info->has_relaxation);
+    ck_assert_int_eq(strncmp(device, info->device, strlen(info->device)), 0);
     assert_close((const float *)ra_model_dictionary(model)->data, fused, K * d, 1e-6);
 
     ra_codes codes = {0};
@@ -38,26 +40,27 @@ START_TEST(test_dictionaries_equal_the_reference) {
 }
 END_TEST
 
-static const char *const runs[] = {"relu-mse_l1", "topk-mse",          "batchtopk-mse",    "jumprelu-mse_l1",
-                                   "topk-auxk",   "topk-mse-mlp_ln_1", "topk-mse-mlp_bn_1"};
+static const char *const runs[] = {"relu-mse_l1",       "topk-mse",      "batchtopk-mse",
+                                   "jumprelu-mse_l1",   "topk-auxk",     "topk-mse-mlp_ln_1",
+                                   "topk-mse-mlp_bn_1", "topk-mse-tied", "mp-mse"};
 
 START_TEST(test_trained_models_encode_as_the_reference) {
     char checkpoint[64], expected[64], data[64], given[64] = "";
-    snprintf(checkpoint, sizeof checkpoint, "%s.final.safetensors", runs[_i]);
-    snprintf(expected, sizeof expected, "%s.expected.safetensors", runs[_i]);
-    snprintf(data, sizeof data, "%s.x.npy", runs[_i]);
+    const char *run = runs[_i / MODEL_DEVICES];
+    (void)model_on_device(_i);
+    snprintf(checkpoint, sizeof checkpoint, "%s.final.safetensors", run);
+    snprintf(expected, sizeof expected, "%s.expected.safetensors", run);
+    snprintf(data, sizeof data, "%s.x.npy", run);
     size_t B, K, d;
     float *codes = golden_tensor(expected, "eval.codes", &B, &K);
     float *x_hat = golden_tensor(expected, "eval.x_hat", NULL, &d);
     float *fused = golden_tensor(expected, "fused", NULL, NULL);
-    if (strncmp(runs[_i], "batchtopk", 9) == 0) {
+    if (strncmp(run, "batchtopk", 9) == 0) {
         float *threshold = golden_tensor(expected, "final.running_threshold", NULL, NULL);
         snprintf(given, sizeof given, "running_threshold=%.9g", (double)*threshold);
         ra_free(threshold);
     }
-    ra_model_options options = {.settings = model_settings(given)};
-    ra_model *model = NULL;
-    ra_ok(ra_model_open(test_golden(checkpoint), &options, &model, &err));
+    ra_model *model = model_open_with(test_golden(checkpoint), given);
     assert_close((const float *)ra_model_dictionary(model)->data, fused, K * d, 1e-5);
 
     ra_npy *x = NULL;
@@ -80,6 +83,7 @@ START_TEST(test_trained_models_encode_as_the_reference) {
 }
 END_TEST
 
-TEST_CASES_LOOP(model_golden_dictionaries, 0, sizeof dictionaries / sizeof *dictionaries,
+TEST_CASES_LOOP(model_golden_dictionaries, 0, MODEL_DEVICES * sizeof dictionaries / sizeof *dictionaries,
                 test_dictionaries_equal_the_reference)
-TEST_CASES_LOOP(model_golden_runs, 0, sizeof runs / sizeof *runs, test_trained_models_encode_as_the_reference)
+TEST_CASES_LOOP(model_golden_runs, 0, MODEL_DEVICES * sizeof runs / sizeof *runs,
+                test_trained_models_encode_as_the_reference)

@@ -48,7 +48,9 @@ static ra_model *open_kind(int kind, bool standardised) {
     return model_open(path);
 }
 
-static void set_up(fixture *f, int kind) {
+static void set_up(fixture *f, int test) {
+    int kind = test / MODEL_DEVICES;
+    (void)model_on_device(test);
     f->plain = open_kind(kind, false);
     f->model = open_kind(kind, true);
     f->workspace = NULL;
@@ -244,8 +246,9 @@ START_TEST(test_refuses_a_broken_standardisation) {
 }
 END_TEST
 
-TEST_CASES_LOOP(model_standardized, 10, KINDS, test_encode_takes_inputs_and_reconstruct_gives_them,
-                test_explains_in_standardised_space, test_steers_in_the_units_of_the_inputs,
-                test_search_stays_in_the_space_of_the_dictionary, test_measures_in_standardised_space)
+TEST_CASES_LOOP(model_standardized, 10, MODEL_DEVICES *KINDS,
+                test_encode_takes_inputs_and_reconstruct_gives_them, test_explains_in_standardised_space,
+                test_steers_in_the_units_of_the_inputs, test_search_stays_in_the_space_of_the_dictionary,
+                test_measures_in_standardised_space)
 TEST_CASES(model_standardized_inputs, test_what_standardises_beyond_float32_is_refused)
 TEST_CASES_LOOP(model_standardized_files, 10, BAD, test_refuses_a_broken_standardisation)

@@ -42,7 +42,8 @@ START_TEST(test_pushes_are_added) {
     enum { ROWS = 300 }; /* more than a block */
     static float x[ROWS * D], out[ROWS * D], base[ROWS * D];
     static const ra_steer pushes[] = {{5, 2.0f}, {0, -0.25f}, {47, 1e-3f}, {5, 0.5f}};
-    ra_model *model = open_as(_i);
+    (void)model_on_device(_i);
+    ra_model *model = open_as(_i / MODEL_DEVICES);
     ra_workspace *workspace = NULL;
     ra_codes codes = {0};
     ra_ok(ra_workspace_new(&workspace, &err));
@@ -128,5 +129,5 @@ START_TEST(test_a_digest_names_the_numbers) {
 }
 END_TEST
 
-TEST_CASES_LOOP(model_steer_sums, 30, 2, test_pushes_are_added)
+TEST_CASES_LOOP(model_steer_sums, 30, 2 * MODEL_DEVICES, test_pushes_are_added)
 TEST_CASES(model_steer, test_refusals, test_memory_may_run_out, test_a_digest_names_the_numbers)

@@ -44,13 +44,15 @@ static ra_model *open_final(const char *run) {
 }
 
 START_TEST(test_a_checkpoint_answers_as_the_reference) {
+    int run = _i / MODEL_DEVICES;
+    (void)model_on_device(_i);
     ra_npy *npy = NULL;
-    const float *x = first_batch(runs[_i], &npy);
-    ra_safetensors *expected = golden_open(runs[_i], ".expected.safetensors");
-    ra_model *model = open_final(runs[_i]);
+    const float *x = first_batch(runs[run], &npy);
+    ra_safetensors *expected = golden_open(runs[run], ".expected.safetensors");
+    ra_model *model = open_final(runs[run]);
     answers a;
     ck_assert(ra_model_get_info(model)->has_encoder);
-    ck_assert_int_eq(ra_model_get_info(model)->settings.encoder, _i ? RA_ENCODER_TIED : RA_ENCODER_IDENTITY);
+    ck_assert_int_eq(ra_model_get_info(model)->settings.encoder, run ? RA_ENCODER_TIED : RA_ENCODER_IDENTITY);
     ask(model, x, &a);
     golden_close(a.z, expected, "eval.codes", 1e-5);
     golden_close(a.x_hat, expected, "eval.x_hat", 1e-5);
@@ -63,9 +65,11 @@ END_TEST
 /* A saved model holds no copy of D as its encoder. In F32 it answers bit for bit; in a narrower type it
  * encodes with the rounded D, exactly as an F32 file of the rounded numbers does. */
 START_TEST(test_artifacts_encode_with_their_own_dictionary) {
+    int run = _i / MODEL_DEVICES;
+    (void)model_on_device(_i);
     ra_npy *npy = NULL;
-    const float *x = first_batch(runs[_i], &npy);
-    ra_model *model = open_final(runs[_i]);
+    const float *x = first_batch(runs[run], &npy);
+    ra_model *model = open_final(runs[run]);
     answers from_checkpoint, narrow, wide;
     ask(model, x, &from_checkpoint);
     for (int dtype = RA_F32; dtype <= RA_BF16; dtype++) {
@@ -74,8 +78,8 @@ START_TEST(test_artifacts_encode_with_their_own_dictionary) {
         ra_safetensors *file = NULL;
         ra_ok(ra_safetensors_open(path, &file, &err));
         ck_assert_ptr_null(ra_safetensors_find(file, "encoder.final_block.0.weight"));
-        ck_assert(!ra_safetensors_find(file, "encoder.final_block.0.bias") == (_i == 0));
-        ck_assert_str_eq(ra_safetensors_metadata(file, "encoder"), _i ? "tied" : "identity");
+        ck_assert(!ra_safetensors_find(file, "encoder.final_block.0.bias") == (run == 0));
+        ck_assert_str_eq(ra_safetensors_metadata(file, "encoder"), run ? "tied" : "identity");
         ra_safetensors_free(file);
         ra_model *saved = model_open(path), *widened;
         ask(saved, x, &narrow);
@@ -190,7 +194,7 @@ START_TEST(test_parts_that_do_not_go_together) {
 }
 END_TEST
 
-TEST_CASES_LOOP(model_tied_runs, 0, 2, test_a_checkpoint_answers_as_the_reference,
+TEST_CASES_LOOP(model_tied_runs, 0, 2 * MODEL_DEVICES, test_a_checkpoint_answers_as_the_reference,
                 test_artifacts_encode_with_their_own_dictionary)
 TEST_CASES_LOOP(model_tied_mismatches, 0, sizeof mismatches / sizeof *mismatches,
                 test_parts_that_do_not_go_together)

@@ -1,3 +1,4 @@
+#include "emulated.h"
 #include "harness.h"
 #include "engine/registry.h"
 #include "engine/reloader.h"
@@ -227,6 +228,79 @@ START_TEST(test_any_allocation_of_a_load_may_fail) {
 }
 END_TEST
 
+/* ---- a device -------------------------------------------------------------------------------------------
+ */
+
+static registry *on_device(void) {
+    registry *dictionaries = NULL;
+    ra_backend *backend = NULL;
+    ra_ok(ra_backend_open("cuda-emulated", &(ra_backend_options){.threads = 1}, &backend, &err));
+    ra_ok(registry_new(&(registry_options){.backend = backend}, &dictionaries, &err));
+    ra_backend_release(backend);
+    return dictionaries;
+}
+
+/* Which device serves a name, and with which generation. */
+static void assert_served(registry *dictionaries, const char *name, const char *device, size_t generation) {
+    served *dictionary = registry_acquire(dictionaries, name);
+    ck_assert_ptr_nonnull(dictionary);
+    ck_assert_str_eq(ra_model_get_info(dictionary->model)->device, device);
+    ck_assert_uint_eq(dictionary->generation, generation);
+    served_release(dictionary);
+}
+
+START_TEST(test_what_does_not_fit_on_the_device_is_served_by_the_cpu) {
+    emulated device = emulated_open();
+    const char *path = write_model("a.safetensors", 1);
+    ra_model *model = model_open(path);
+    size_t needed = ra_model_device_memory(model, 1).total;
+    ra_model_release(model);
+    registry *dictionaries = on_device();
+    device.set_memory(needed - 1);
+    ra_ok(registry_add(dictionaries, "words", path, &err));
+    assert_served(dictionaries, "words", "cpu", 1);
+    ck_assert_uint_eq(status_of(dictionaries, "words").fallbacks, 1);
+    ra_ok(registry_reload(dictionaries, "words", &err)); /* once more */
+    assert_served(dictionaries, "words", "cpu", 2);
+    ck_assert_uint_eq(status_of(dictionaries, "words").fallbacks, 2);
+    ck_assert_uint_eq(status_of(dictionaries, "words").failures, 0);
+    device.set_memory(needed); /* now there is room */
+    ra_ok(registry_reload(dictionaries, "words", &err));
+    assert_served(dictionaries, "words", "cuda", 3);
+    ck_assert_uint_eq(status_of(dictionaries, "words").fallbacks, 2);
+    registry_free(dictionaries);
+    emulated_close(&device);
+}
+END_TEST
+
+START_TEST(test_a_reload_for_which_the_device_has_no_memory_changes_nothing) {
+    emulated device = emulated_open();
+    const char *path = write_model("a.safetensors", 1);
+    ra_model *model = model_open(path);
+    size_t needed = ra_model_device_memory(model, 1).total;
+    ra_model_release(model);
+    registry *dictionaries = on_device();
+    device.set_memory(needed);
+    ra_ok(registry_add(dictionaries, "words", path, &err));
+    assert_served(dictionaries, "words", "cuda", 1);
+    replace_model(path, 7);
+    ra_fails(registry_reload(dictionaries, "words", &err), RA_ERR_MEMORY, "on the device cuda, which has");
+    assert_served(dictionaries, "words", "cuda", 1);
+    registry_status status = status_of(dictionaries, "words");
+    ck_assert_uint_eq(status.failures, 1);
+    ck_assert_uint_eq(status.fallbacks, 0);
+    ck_assert_ptr_nonnull(strstr(status.reason, "a.safetensors needs"));
+    served *dictionary = registry_acquire(dictionaries, "words");
+    ck_assert(first_number(dictionary) == 1);
+    served_release(dictionary);
+    device.set_memory(2 * needed);
+    ra_ok(registry_reload(dictionaries, "words", &err));
+    assert_served(dictionaries, "words", "cuda", 2);
+    registry_free(dictionaries);
+    emulated_close(&device);
+}
+END_TEST
+
 static registry *with_folder(void) {
     registry *dictionaries = NULL;
     ra_ok(registry_new(&(registry_options){.folder = test_folder()}, &dictionaries, &err));
@@ -395,3 +469,5 @@ TEST_CASES_SLOW(registry, 60, test_names_are_found_and_others_are_not, test_refu
                 test_a_changed_file_is_taken_at_the_second_look,
                 test_readers_see_whole_generations_while_it_reloads,
                 test_a_watching_reloader_takes_what_changes, test_the_reloader_reloads_when_asked_and_stops)
+TEST_CASES(registry_device, test_what_does_not_fit_on_the_device_is_served_by_the_cpu,
+           test_a_reload_for_which_the_device_has_no_memory_changes_nothing)

@@ -1,5 +1,6 @@
 /* The whole service without sockets: routes, handlers, codec, registry, model; and what happens to it when
  * memory runs out at any point. */
+#include "emulated.h"
 #include "harness.h"
 #include "ra_memory.h"
 #include "routes.h"
@@ -136,6 +137,30 @@ START_TEST(test_a_draining_server_says_so_and_ends_connections) {
 }
 END_TEST
 
+/* What the emulation's device says when it is asked after its end. */
+START_TEST(test_a_lost_device_is_no_longer_ready) {
+    enum { LAUNCH_FAILURE = 719 };
+    emulated device = emulated_open();
+    ra_backend *backend = NULL;
+    start();
+    ra_ok(ra_backend_open("cuda-emulated", NULL, &backend, &err));
+    device_watch_init(&shared.device, backend, NULL, NULL);
+    device_watch_failed(&shared.device);
+    expect("GET", "/health/ready", NULL, 200, "{\"status\":\"ready\"}");
+    device.fail_at(1, LAUNCH_FAILURE);
+    device_watch_failed(&shared.device);
+    expect("GET", "/health/ready", NULL, 503,
+           "{\"status\":\"failed\",\"reason\":\"the device cuda:0 failed at");
+    expect("GET", "/v2/health/ready", NULL, 503, "unspecified launch failure");
+    expect("GET", "/health/live", NULL, 200, "{\"status\":\"live\"}");
+    device_watch_init(&shared.device, NULL, NULL, NULL);
+    ra_backend_release(backend);
+    stop();
+    device.fail_at(0, 0);
+    emulated_close(&device);
+}
+END_TEST
+
 START_TEST(test_k_is_clamped_only_when_nobody_asked_for_it) {
     start();
     expect("GET", "/v1/dictionaries/m/atoms/0/neighbors?k=5", NULL, 200, "neighbors");
@@ -173,6 +198,6 @@ START_TEST(test_any_allocation_may_fail) {
 END_TEST
 
 TEST_CASES(service, test_every_route_answers, test_labels_come_through,
-           test_a_draining_server_says_so_and_ends_connections,
+           test_a_draining_server_says_so_and_ends_connections, test_a_lost_device_is_no_longer_ready,
            test_k_is_clamped_only_when_nobody_asked_for_it)
 TEST_CASES_LOOP(service_memory, 30, GOOD, test_any_allocation_may_fail)

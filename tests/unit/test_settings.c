@@ -31,6 +31,7 @@ START_TEST(test_defaults) {
     ck_assert_str_eq(chosen.listen.host, "127.0.0.1");
     ck_assert_str_eq(chosen.listen.port, "8080");
     ck_assert_str_eq(chosen.device, "auto");
+    ck_assert(!chosen.tf32);
     ck_assert_uint_eq(chosen.max_body, 64u << 20);
     ck_assert_uint_eq(chosen.threads, 0);
     ck_assert_int_eq(chosen.log_level, RA_LOG_INFO);
@@ -124,8 +125,9 @@ START_TEST(test_switches_and_origins) {
     ck_assert_str_eq(chosen.cors_origins[0], "*");
     ck_assert_str_eq(chosen.admin_listen.port, "9090");
     settings_release(&chosen);
-    ra_ok(READ(&chosen, "--watch", "--dictionary-dir", "d", "--log-format", "json"));
+    ra_ok(READ(&chosen, "--watch", "--dictionary-dir", "d", "--log-format", "json", "--tf32"));
     ck_assert(chosen.watch);
+    ck_assert(chosen.tf32);
     ck_assert_int_eq(chosen.log_format, LOG_JSON);
     settings_release(&chosen);
 }
@@ -144,7 +146,8 @@ static char *printed(const settings *chosen) {
 START_TEST(test_printed_settings_read_back) {
     settings chosen;
     ra_ok(READ(&chosen, "--dictionary", "a=x;b=y z", "--listen", "[::1]:0", "--max-rows", "9", "--watch",
-               "--cors-origin", "http://[::1]:3000", "--keys", "k", "--delta", "0.1", "--no-multiplier"));
+               "--tf32", "--cors-origin", "http://[::1]:3000", "--keys", "k", "--delta", "0.1",
+               "--no-multiplier"));
     char *first = printed(&chosen);
     settings_release(&chosen);
     ra_ok(READ(&chosen, "--config", test_write("conf", first, strlen(first))));

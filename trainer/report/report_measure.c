@@ -118,7 +118,11 @@ static ra_status measure_spectrum(const ra_model *model, ra_backend *backend, re
     if (!measures->singular) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu singular values", n);
     TRY(ra_matrix_init(&vectors, K, d, err));
     ra_convert_to_f32(D->dtype, D->data, vectors.data, K * d);
-    ra_status status = ra_metric_singular_values(backend, vectors.data, K, d, measures->singular, err);
+    ra_backend *host = NULL;
+    ra_status status = ra_backend_beside(backend, &host, err);
+    if (status == RA_OK)
+        status = ra_metric_singular_values(host, vectors.data, K, d, measures->singular, err);
+    ra_backend_release(host);
     ra_matrix_release(&vectors);
     TRY(status);
     measures->singular_count = n;
