@@ -5,6 +5,8 @@ The device is CUDA's plugin over an emulated one (tests/emulation), whose memory
 import json
 import os
 import shutil
+import subprocess
+import time
 
 import support
 from support import Case, read_safetensors, relative_error, small_data
@@ -90,6 +92,25 @@ class Parity(Device):
             fused[device] = read_safetensors(self.path(device))[0]
         self.assertEqual(fused["cuda"]["archetypes.index"].values, fused["cpu"]["archetypes.index"].values)
         self.assertClose(fused["cuda"]["dictionary"].values, fused["cpu"]["dictionary"].values, 1e-6, "D")
+
+
+class Loss(Device):
+    def test_a_device_that_is_lost_ends_the_run_and_the_checkpoint_goes_on_elsewhere(self):
+        lost = self.path("lost")
+        process = subprocess.Popen(
+            [support.RASAE, *self.arguments("cuda", "out", ["--steps", "100000", "--checkpoint-steps", "1"])],
+            env={**os.environ, "EMULATION_LOST": lost}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while not os.path.exists(self.path("out")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        open(lost, "wb").close()
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1)
+        self.assertRegex(errors.decode(), "^rasae: the device cuda:0 failed at .*\n$")
+        done = int(read_safetensors(self.path("out"))[1]["train.step"])
+        self.assertGreater(done, 0)
+        self.good(*self.arguments("cpu", "out", ["--steps", str(done + 5), "--resume", self.path("out")]))
+        self.assertEqual(int(read_safetensors(self.path("out"))[1]["train.step"]), done + 5)
 
 
 class Memory(Device):
