@@ -209,6 +209,8 @@ $(BENCH_VENV)/stamp: Makefile
 	$(Q)python3 -m venv $(BENCH_VENV) && $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --no-input $(BENCH_VENV_PACKAGES) && touch $@
 
+$(OUT)/tests/bench_gpu: $(call object,$(wildcard tests/bench/gpu_*.c))
+
 bench-gpu: $(OUT)/tests/bench_gpu $(GPU_PLUGIN) ## time every operation on the GPU of this machine beside its limits
 	$(Q)$(OUT)/tests/bench_gpu
 
