@@ -184,9 +184,9 @@ $(OUT)/tests/librasae-cuda-device.so: $(CUDA)
 
 # Of those test files that open their device through one of these, and are not the emulation's alone.
 GPU_SUITES = $(shell sed -n 's/^TEST_CASES[A-Z_]*.\([a-z_]*\),.*/\1/p' \
-  $$(grep -LF '"emulated.h"' $$(grep -lE 'RASAE_TEST_DEVICE|"(devices|device_memory|backend_pair|test_model_files)\.h"' $(filter tests/unit/test_%,$(UNIT_SRC)))))
+  $$(grep -LF '"emulated.h"' $$(grep -lE 'RASAE_TEST_DEVICE|model_on_device|"(devices|device_memory|backend_pair)\.h"' $(filter tests/unit/test_%,$(UNIT_SRC)))))
 
-check-gpu: $(UNIT) $(GPU_PLUGIN) ## the tests of every operation on the GPU of this machine
+check-gpu: $(UNIT) $(GPU_PLUGIN) ## the tests of operations, models and training on the GPU of this machine
 	$(Q)for suite in $(GPU_SUITES); do \
 	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite $(UNIT) || exit 1; done
 

@@ -20,18 +20,18 @@ static void measure_rooms(const ra_model *model, bool remote, size_t rows, ra_ro
     rooms[STATISTICS] = (ra_room){.bytes = by_row ? 2 * rows * sizeof(float) : 0};
 }
 
-/* What a pursuit has of its own: atoms, values and residuals. */
-static size_t path_bytes(const ra_model *model, size_t rows) {
-    if (!ra_activation_types[model->activation.kind]->pursues) return 0;
-    return rows * (2 * model->activation.top_k + model->info.dimensions) * sizeof(float);
-}
-
 size_t ra_model_encode_scratch(const ra_model *model) {
     ra_room rooms[ROOMS];
     if (!model->info.has_encoder) return 0;
+    measure_rooms(model, true, ra_model_encode_block_rows(model, MOST_ROWS), rooms);
+    return ra_rooms_bytes(rooms, ROOMS);
+}
+
+/* Atoms, values and residuals. */
+size_t ra_model_pursuit_scratch(const ra_model *model) {
+    if (!model->info.has_encoder || !ra_activation_types[model->activation.kind]->pursues) return 0;
     size_t rows = ra_model_encode_block_rows(model, MOST_ROWS);
-    measure_rooms(model, true, rows, rooms);
-    return ra_rooms_bytes(rooms, ROOMS) + path_bytes(model, rows);
+    return rows * (2 * model->activation.top_k + model->info.dimensions) * sizeof(float);
 }
 
 ra_status ra_model_encode_block(const ra_model *model, ra_workspace *workspace, ra_lane *lane, const float *x,

@@ -225,5 +225,6 @@ ra_status ra_model_score(const ra_model *model, const ra_lane *lane, const float
 size_t ra_model_encode_scratch(const ra_model *model);
 size_t ra_model_reconstruct_scratch(const ra_model *model);
 size_t ra_model_search_scratch(const ra_model *model);
+size_t ra_model_pursuit_scratch(const ra_model *model); /* beside the lane's */
 
 #endif

@@ -4,6 +4,9 @@
  * largest convex weights of every atom and the norm of its relaxation, which are what is left of W and Relax
  * afterwards.
  *
+ * The CPU fuses, whatever device computes with D later: so the same file gives the same numbers everywhere,
+ * and the same digest, by which replicas and caches know them.
+ *
  * The points C stay with the model when they are small: at most as large as D, or SMALL_POINTS bytes. With
  * the 32,000 points of the published models they are as large as D itself; larger ones would be most of what
  * is served, to answer one route. */

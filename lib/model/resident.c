@@ -64,6 +64,7 @@ ra_model_memory ra_model_device_memory(const ra_model *model, size_t threads) {
                                    ra_model_search_scratch(model)};
     for (size_t i = 0; i < sizeof computations / sizeof *computations; i++)
         if (computations[i] > sums.scratch) sums.scratch = computations[i];
+    sums.scratch += ra_model_pursuit_scratch(model);
     sums.total += threads * sums.scratch;
     return sums;
 }

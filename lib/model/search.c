@@ -8,6 +8,8 @@
  * depend on the backend, on how many queries were asked together, or on where in D an atom stands, and atoms
  * that are equal come in the order of their index.
  *
+ * On a device the scores stay there, and it finds a few more than k of the best; the answer is the same.
+ *
  * Queries are scaled to length one first: neither their size nor the metric's division by it changes the
  * order, and products of very large or very small queries stay in range. */
 #include "model/model.h"

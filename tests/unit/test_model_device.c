@@ -4,6 +4,7 @@
 #include "test_model_files.h"
 
 #include "ra_memory.h"
+#include "model/model.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -161,7 +162,7 @@ START_TEST(test_a_workspace_serves_models_of_several_devices) {
 }
 END_TEST
 
-/* More rows than a block of either has. */
+/* More rows than a block of either has; and the memory of a block is what was said before. */
 START_TEST(test_blocks_of_many_rows) {
     enum { ROWS = 4096 + 100 };
     static float x[ROWS * FILE_D], x_hat[2][ROWS * FILE_D];
@@ -176,6 +177,7 @@ START_TEST(test_blocks_of_many_rows) {
         ra_ok(ra_workspace_new(&workspace, &err));
         ra_ok(ra_model_encode(model, workspace, x, ROWS, &codes[i], &err));
         ra_ok(ra_model_reconstruct(model, workspace, &codes[0], x_hat[i], &err));
+        if (i) ck_assert_uint_eq(workspace->device.bytes, ra_model_device_memory(model, 1).scratch);
         ra_workspace_free(workspace);
         ra_model_release(model);
     }
