@@ -186,7 +186,7 @@ $(OUT)/tests/librasae-cuda-device.so: $(CUDA)
 GPU_SUITES = $(shell sed -n 's/^TEST_CASES[A-Z_]*.\([a-z_]*\),.*/\1/p' \
   $$(grep -LF '"emulated.h"' $$(grep -lE 'RASAE_TEST_DEVICE|model_on_device|"(devices|device_memory|backend_pair)\.h"' $(filter tests/unit/test_%,$(UNIT_SRC)))))
 
-check-gpu: $(UNIT) $(GPU_PLUGIN) ## the tests of every operation, and of models, on the GPU of this machine
+check-gpu: $(UNIT) $(GPU_PLUGIN) ## the tests of operations, models and training on the GPU of this machine
 	$(Q)for suite in $(GPU_SUITES); do \
 	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite $(UNIT) || exit 1; done
 
@@ -208,6 +208,8 @@ $(BENCH_VENV)/stamp: Makefile
 	$(call say,VENV,$(BENCH_VENV))
 	$(Q)python3 -m venv $(BENCH_VENV) && $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --no-input $(BENCH_VENV_PACKAGES) && touch $@
+
+$(OUT)/tests/bench_gpu: $(call object,$(wildcard tests/bench/gpu_*.c))
 
 bench-gpu: $(OUT)/tests/bench_gpu $(GPU_PLUGIN) ## time every operation on the GPU of this machine beside its limits
 	$(Q)$(OUT)/tests/bench_gpu

@@ -1,0 +1,125 @@
+"""`rasae train --device`: the same options as on the CPU, the same numbers, and the same bytes when a run is cut in two.
+
+The device is CUDA's plugin over an emulated one (tests/emulation), whose memory stops a program that touches it."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import support
+from support import Case, read_safetensors, relative_error, small_data
+from test_resume import RUNS
+
+EMULATED = os.path.join(support.BUILD, "tests", "librasae-cuda-emulated.so")
+PARITY = 1e-4
+
+# What is left over to try on a device, beyond what a run may be made of.
+MORE = {
+    "batches shared by the whole of them": ["--sae", "batchtopk", "--top-k", "3", "--encoder", "mlp_ln_1"],
+    "all that is positive": ["--sae", "relu", "--loss", "mse_l1"],
+    "scores of rows": ["--loss", "hoyer"],
+    "fourth moments": ["--loss", "kappa_4"],
+    "a penalty on the dictionary": ["--loss", "elastic"],
+    "atoms of one length": ["--dictionary-kind", "max_l1"],
+    "an encoder drawn at random": ["--encoder-start", "uniform", "--init-weights", "random"],
+    "points by mini-batches": ["--kmeans", "minibatch"],
+    "random rows as points": ["--points-method", "sample"],
+    "standardised rows": ["--standardize", "element"],
+}
+
+
+class Device(Case):
+    def setUp(self):
+        super().setUp()
+        folder = self.path("bin")
+        os.mkdir(folder)
+        program = shutil.copy2(support.RASAE, folder)
+        os.symlink(EMULATED, os.path.join(folder, "librasae-cuda.so"))
+        original, support.RASAE = support.RASAE, program
+        self.addCleanup(setattr, support, "RASAE", original)
+        self.x = support.write_npy(self.path("x.npy"), small_data(rows=60))
+
+    def arguments(self, device, name, flags):
+        points = [] if "--dictionary-kind" in flags else ["--points", "14"]
+        return ["train", self.x, "-o", self.path(name), "--concepts", "12", "--batch-size", "24", "--seed", "3",
+                "--quiet", "--device", device, "--log", self.path(name + ".log"), *points, *flags]
+
+    def train(self, device, *flags, name="out", **options):
+        self.good(*self.arguments(device, name, flags), **options)
+        return self.read(name)
+
+    def losses(self, name):
+        with open(self.path(name + ".log"), encoding="utf-8") as file:
+            return [json.loads(line)["loss"] for line in file]
+
+
+class Parity(Device):
+    def test_every_option_gives_what_it_gives_on_the_cpu(self):
+        for name, flags in {**RUNS, **MORE}.items():
+            with self.subTest(name):
+                self.train("cpu", *flags, "--steps", "6", name="cpu")
+                self.train("cuda", *flags, "--steps", "6", name="cuda")
+                self.assertEqual(len(self.losses("cuda")), 6)
+                self.assertLess(relative_error(self.losses("cuda"), self.losses("cpu")), PARITY)
+                expected, _ = read_safetensors(self.path("cpu"))
+                found, _ = read_safetensors(self.path("cuda"))
+                self.assertEqual(sorted(found), sorted(expected))
+                for tensor in expected:
+                    if expected[tensor].dtype == "F32" and not tensor.startswith("optimizer."):
+                        self.assertClose(found[tensor].values, expected[tensor].values, PARITY, tensor)
+
+    def test_a_run_in_two_parts_is_the_run_in_one(self):
+        for name in ("topk", "jumprelu", "a norm keeps its statistics", "a loss with all atoms", "matching pursuit"):
+            with self.subTest(name):
+                whole = self.train("cuda", *RUNS[name], "--steps", "9")
+                self.train("cuda", *RUNS[name], "--steps", "4")
+                again = self.train("cuda", *RUNS[name], "--steps", "9", "--resume", self.path("out"))
+                self.assertEqual(again, whole)
+
+    def test_a_run_may_change_devices(self):
+        self.train("cpu", "--steps", "9", name="whole")
+        self.train("cuda", "--steps", "4")
+        self.train("cpu", "--steps", "9", "--resume", self.path("out"))
+        self.assertLess(relative_error(self.losses("out"), self.losses("whole")), PARITY)
+
+    def test_a_checkpoint_fused_there_is_the_one_fused_here(self):
+        self.train("cpu", "--steps", "4")
+        fused = {}
+        for device in ("cpu", "cuda"):
+            self.good("fuse", self.path("out"), "-o", self.path(device), "--device", device)
+            fused[device] = read_safetensors(self.path(device))[0]
+        self.assertEqual(fused["cuda"]["archetypes.index"].values, fused["cpu"]["archetypes.index"].values)
+        self.assertClose(fused["cuda"]["dictionary"].values, fused["cpu"]["dictionary"].values, 1e-6, "D")
+
+
+class Loss(Device):
+    def test_a_device_that_is_lost_ends_the_run_and_the_checkpoint_goes_on_elsewhere(self):
+        lost = self.path("lost")
+        process = subprocess.Popen(
+            [support.RASAE, *self.arguments("cuda", "out", ["--steps", "100000", "--checkpoint-steps", "1"])],
+            env={**os.environ, "EMULATION_LOST": lost}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while not os.path.exists(self.path("out")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        open(lost, "wb").close()
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1)
+        self.assertRegex(errors.decode(), "^rasae: the device cuda:0 failed at .*\n$")
+        done = int(read_safetensors(self.path("out"))[1]["train.step"])
+        self.assertGreater(done, 0)
+        self.good(*self.arguments("cpu", "out", ["--steps", str(done + 5), "--resume", self.path("out")]))
+        self.assertEqual(int(read_safetensors(self.path("out"))[1]["train.step"]), done + 5)
+
+
+class Memory(Device):
+    def test_a_run_that_does_not_fit_says_so_and_leaves_nothing(self):
+        flags = self.arguments("cuda", "out", ["--steps", "3"])
+        flags.remove("--log"), flags.remove(self.path("out.log"))
+        little = {**os.environ, "EMULATION_MEMORY": "16000"}
+        self.bad(1, ["on the device cuda"], *flags, env=little)
+
+
+if __name__ == "__main__":
+    support.main()
