@@ -41,6 +41,7 @@ class Mpi(Case):
         # rows and batches that no number of processes divides
         self.x = support.write_npy(self.path("x.npy"), small_data(rows=203))
         self.flags = ["--concepts", "16", "--batch-size", "27", "--seed", "3", "--steps", "25", "--threads", "1"]
+        self.flags += ["--device", "cpu"]  # the emulated plugin lies beside this program, and auto would take it
 
     def mpirun(self, processes, *arguments, expect=0):
         command = [*MPIRUN, "-np", str(processes), RASAE_MPI, "train", self.x, *map(str, arguments)]
