@@ -16,7 +16,7 @@ import unittest
 
 from daemon import Daemon, read_all, wait_for
 
-K, D = 12000, 64
+K, D = 60000, 64  # large enough that the most rows of a request take a while on a fast machine, too
 SEARCH, ENCODE = "/v1/dictionaries/big/search", "/v1/dictionaries/big/encode"
 MOST, SHORT = 4096, 128  # rows: a search of as many as take a second or so, and a short one
 
