@@ -4,8 +4,8 @@
  * largest convex weights of every atom and the norm of its relaxation, which are what is left of W and Relax
  * afterwards.
  *
- * The CPU fuses, whatever device computes with D later: so the same file gives the same numbers everywhere,
- * and the same digest, by which replicas and caches know them.
+ * The model's backend fuses, so that the last bits of D, and with them its digest, follow the processor.
+ * Where replicas are to agree to the bit, they are given a fused artifact.
  *
  * The points C stay with the model when they are small: at most as large as D, or SMALL_POINTS bytes. With
  * the 32,000 points of the published models they are as large as D itself; larger ones would be most of what
@@ -108,6 +108,28 @@ static ra_status allocate_provenance(ra_model *model, size_t concepts, size_t co
     return RA_OK;
 }
 
+/* By the model's backend; by the CPU where a device has no room for it, or would round to TF32 what is kept.
+ */
+static ra_status fuse_parameters(const ra_model *model, const parameters *p, float *D,
+                                 ra_provenance *provenance, ra_error *err) {
+    ra_error reason = {0};
+    float delta = (float)model->info.settings.delta;
+    ra_status status = RA_ERR_MEMORY;
+    bool device = !ra_backend_operations(model->backend)->host_memory;
+    if (!device || !ra_backend_tf32(model->backend))
+        status = ra_dictionary_fuse(model->backend, &p->W, &p->C, &p->Relax, p->multiplier, delta, D,
+                                    provenance, &reason);
+    if (status == RA_ERR_MEMORY && device) {
+        ra_backend *host = NULL;
+        RA_TRY(ra_backend_beside(model->backend, &host, err));
+        status =
+            ra_dictionary_fuse(host, &p->W, &p->C, &p->Relax, p->multiplier, delta, D, provenance, &reason);
+        ra_backend_release(host);
+    }
+    if (status != RA_OK && err) *err = reason;
+    return status;
+}
+
 static ra_status fuse(ra_model *model, const ra_safetensors *file, size_t archetypes, ra_error *err) {
     parameters p;
     RA_TRY(settle_kind(model, "dictionary.W", true, err));
@@ -122,12 +144,7 @@ static ra_status fuse(ra_model *model, const ra_safetensors *file, size_t archet
     RA_TRY(ra_model_open_encoder(model, file, err)); /* what it lacks is said before the long work begins */
     RA_TRY(check_parameters(model, &p, err));
     RA_TRY(allocate_provenance(model, concepts, archetypes, &provenance, err));
-    ra_backend *host = NULL;
-    RA_TRY(ra_backend_beside(model->backend, &host, err));
-    ra_status status = ra_dictionary_fuse(host, &p.W, &p.C, &p.Relax, p.multiplier,
-                                          (float)model->info.settings.delta, D, &provenance, err);
-    ra_backend_release(host);
-    RA_TRY(status);
+    RA_TRY(fuse_parameters(model, &p, D, &provenance, err));
     model->info.points = points;
     model->info.archetypes = archetypes;
     model->archetype_index = provenance.index;
