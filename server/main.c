@@ -256,22 +256,40 @@ static void serve(program *self) {
     }
 }
 
-/* Waits for the requests that have begun, not longer than was set. A second signal ends everything. */
-static void drain(program *self) {
+static struct timespec in_seconds(size_t seconds) {
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += (time_t)seconds;
+    return end;
+}
+
+static bool is_over(const struct timespec *end) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec > end->tv_sec || (now.tv_sec == end->tv_sec && now.tv_nsec >= end->tv_nsec);
+}
+
+/* A moment of a stop. A second signal ends everything. */
+static void pause_stop(void) {
     enum { STEP_NANOSECONDS = 10000000 };
     sigset_t set = stop_signals();
-    struct timespec step = {.tv_nsec = STEP_NANOSECONDS}, end, now;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += (time_t)self->settings.drain_seconds;
+    struct timespec step = {.tv_nsec = STEP_NANOSECONDS};
+    if (sigtimedwait(&set, NULL, &step) <= 0) return;
+    ra_log(RA_LOG_WARNING, "a second signal: stopping at once");
+    _exit(EXIT_FAILURE);
+}
+
+/* Two waits, each as long as was set: in the first whoever sends requests here has the time to notice that
+ * this process is not ready any more, and that every reply ends its connection; in the second the requests
+ * that have begun are finished. */
+static void drain(program *self) {
     atomic_store(&self->engine.draining, true);
+    for (struct timespec end = in_seconds(self->settings.drain_delay_seconds); !is_over(&end);) pause_stop();
     http_server_refuse(self->main.server);
+    struct timespec end = in_seconds(self->settings.drain_seconds);
     while (http_server_in_flight(self->main.server) > 0) {
-        if (sigtimedwait(&set, NULL, &step) > 0) {
-            ra_log(RA_LOG_WARNING, "a second signal: stopping at once");
-            _exit(EXIT_FAILURE);
-        }
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec)) {
+        pause_stop();
+        if (is_over(&end)) {
             ra_log(RA_LOG_WARNING, "%zu requests were not done within %zu s",
                    http_server_in_flight(self->main.server), self->settings.drain_seconds);
             return;

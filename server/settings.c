@@ -67,6 +67,8 @@ static const setting_row rows[] = {
      "longest time a request's header may take to arrive"},
     {"idle_seconds", SETTING_COUNT, AT(idle_seconds), "60", 1, 86400, NULL, "N",
      "a connection without traffic for so long is closed"},
+    {"drain_delay_seconds", SETTING_COUNT, AT(drain_delay_seconds), "0", 0, 86400, NULL, "N",
+     "how long a stop, not ready any more, still takes connections before it drains"},
     {"drain_seconds", SETTING_COUNT, AT(drain_seconds), "20", 0, 86400, NULL, "N",
      "how long a stop waits for the requests that have begun"},
     {"tls_certificate", SETTING_TEXT, AT(tls_certificate), NULL, 0, 0, NULL, "FILE",
