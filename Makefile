@@ -59,7 +59,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has sizes of 64 bits since CUDA 12. Under sanitizers the emulated device is what is tested.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-fast check-deploy check-gpu asan tsan fuzz bench bench-kmeans bench-train study layers format format-check install-deps clean help
+.PHONY: all cuda demo check check-fast check-deploy check-gpu asan tsan fuzz bench bench-kmeans bench-serve bench-train study layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRASAE) $(CUDA) ## build the library and both programs, and the CUDA plugin where nvcc is
@@ -176,11 +176,9 @@ check-built: all $(UNIT) $(OUT)/tests/rasae-mpi layers
 check-fast: $(UNIT) layers ## the unit tests alone
 	$(Q)$(TEST_ENV) $(UNIT) --fast
 
-# The quick ones, test_*, are among those of `check`; live_* start real proxies and a real Prometheus.
-DEPLOY_TESTS := $(sort $(wildcard tests/deploy/test_*.py) $(wildcard tests/deploy/live_*.py))
-
+# The quick ones, test_*, are among those of `check`; check_* start real proxies and a real Prometheus.
 check-deploy: all ## what deploy/ holds: manifests and rules, and behind real proxies and a real Prometheus
-	$(Q)for test in $(DEPLOY_TESTS); do echo "$$test"; $(TEST_ENV) python3 $$test || exit 1; done
+	$(Q)for test in tests/deploy/test_*.py tests/deploy/check_*.py; do $(TEST_ENV) python3 $$test || exit 1; done
 
 check-gpu: $(UNIT) $(CUDA) ## the tests of every operation on the GPU of this machine
 	$(Q)ln -sf ../librasae-cuda.so $(OUT)/tests/librasae-cuda-device.so
@@ -208,6 +206,8 @@ $(BENCH_VENV)/stamp: Makefile
 
 bench-kmeans: $(OUT)/tests/bench_kmeans $(BENCH_VENV)/stamp ## time k-means beside scikit-learn's and faiss's (half an hour)
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/kmeans_peers.py $(OUT)/tests/bench_kmeans
+bench-serve: all ## how many requests a core serves, asked by wrk (Debian's package, fetched)
+	$(Q)RASAE_BUILD=$(OUT) python3 tests/bench/bench_serve.py
 bench-train: all ## time a training step beside the reference's on torch (downloads torch)
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_train.py $(BENCH_TRAIN)
 

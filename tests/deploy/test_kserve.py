@@ -12,16 +12,16 @@ import tempfile
 import unittest
 import urllib.request
 
-import support
+import cluster
 
-support.enter()
+cluster.enter()
 
 import numpy as np  # noqa: E402
 from httpx import HTTPStatusError  # noqa: E402
 from kserve import InferInput, InferRequest, InferenceRESTClient, RESTConfig, models  # noqa: E402
 from kserve.protocol.infer_type import RequestedOutput  # noqa: E402
 from kubernetes import client as core  # noqa: E402
-from support import PATIENCE, PROGRAM, golden  # noqa: E402
+from cluster import PATIENCE, PROGRAM, golden  # noqa: E402
 
 SCALARS = {"str": str, "bool": bool, "int": int, "float": (int, float), "object": object}
 
@@ -65,8 +65,8 @@ def validate(value):
 class Manifests(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.runtime, = support.load("kserve", "runtime.yaml")
-        cls.service, = support.load("kserve", "words.yaml")
+        cls.runtime, = cluster.load("kserve", "runtime.yaml")
+        cls.service, = cluster.load("kserve", "words.yaml")
 
     def test_they_are_as_the_sdk_knows_them(self):
         validate(self.runtime)
@@ -110,8 +110,8 @@ class Serving(unittest.TestCase):
     def setUpClass(cls):
         folder = tempfile.mkdtemp(prefix="rasaed-test-")
         cls.addClassCleanup(shutil.rmtree, folder)
-        runtime, = support.load("kserve", "runtime.yaml")
-        service, = support.load("kserve", "words.yaml")
+        runtime, = cluster.load("kserve", "runtime.yaml")
+        service, = cluster.load("kserve", "words.yaml")
         cls.container, = runtime["spec"]["containers"]
         cls.name = service["metadata"]["name"]
         shutil.copy(golden("dict-basic.checkpoint.safetensors"), os.path.join(folder, cls.name + ".safetensors"))

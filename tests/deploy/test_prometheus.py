@@ -7,12 +7,12 @@ import os
 import re
 import unittest
 
-import support
+import cluster
 
-support.enter()
+cluster.enter()
 
 import yaml  # noqa: E402
-from support import DEPLOY, FOLDER, Daemon, golden  # noqa: E402
+from cluster import DEPLOY, FOLDER, Daemon, golden  # noqa: E402
 
 RULES = os.path.join(DEPLOY, "prometheus", "rules.yml")
 UNIT_TESTS = os.path.join(FOLDER, "rules.yml")
@@ -20,7 +20,7 @@ METRIC = re.compile(r"(?<![:\w])(?:rasaed|process)_\w+(?![:\w])")
 
 
 def rules():
-    return [rule for group in support.load("prometheus", "rules.yml")[0]["groups"] for rule in group["rules"]]
+    return [rule for group in cluster.load("prometheus", "rules.yml")[0]["groups"] for rule in group["rules"]]
 
 
 def dashboard():
@@ -30,7 +30,7 @@ def dashboard():
 
 class Promtool(unittest.TestCase):
     def good(self, *arguments):
-        done = support.run("promtool", *arguments)
+        done = cluster.run("promtool", *arguments)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout
 
@@ -45,14 +45,14 @@ class Promtool(unittest.TestCase):
     def test_the_daemons_metrics(self):
         with Daemon("--dictionary", "basic=" + golden("dict-basic.checkpoint.safetensors")) as daemon:
             daemon.get("/v1/dictionaries")
-            done = support.run("promtool", "check", "metrics", input=daemon.get("/metrics").body.decode())
+            done = cluster.run("promtool", "check", "metrics", input=daemon.get("/metrics").body.decode())
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
 class Rules(unittest.TestCase):
     def test_the_operators_form_is_the_same(self):
-        rule, = support.load("kubernetes", "components", "monitoring", "rules.yaml")
-        self.assertEqual(rule["spec"], support.load("prometheus", "rules.yml")[0])
+        rule, = cluster.load("kubernetes", "components", "monitoring", "rules.yaml")
+        self.assertEqual(rule["spec"], cluster.load("prometheus", "rules.yml")[0])
 
     def test_every_alert_is_seen_firing_and_silent(self):
         with open(UNIT_TESTS, encoding="utf-8") as file:

@@ -15,8 +15,8 @@ import threading
 import time
 import unittest
 
-import support
-from support import DEPLOY, PATIENCE, PROGRAM, golden
+import cluster
+from cluster import DEPLOY, PATIENCE, PROGRAM, golden
 
 CLIENTS = 6
 SMALL = json.dumps({"latents": {"indices": [[0]], "values": [[1]]}})
@@ -131,7 +131,7 @@ class Behind:
         return path
 
     def start(self, name, *arguments):
-        path, environment = support.tool(name)
+        path, environment = cluster.tool(name)
         with open(os.path.join(self.folder, "proxy.log"), "wb") as log:
             self.proxy = subprocess.Popen([path, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=log,
                                           stderr=log)
@@ -200,7 +200,7 @@ class Haproxy(Behind, unittest.TestCase):
             self.assertEqual(text.count(old), 1)
             text = text.replace(old, new)
         path = self.write("haproxy.cfg", text)
-        done = support.run("haproxy", "-c", "-f", path)
+        done = cluster.run("haproxy", "-c", "-f", path)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotRegex(done.stderr, "WARNING|ALERT")
         self.start("haproxy", "-db", "-f", path)
@@ -228,7 +228,7 @@ http {
         self.assertEqual(text.count("listen 80;"), 1)
         self.write("rasaed.conf", text.replace("listen 80;", "listen 127.0.0.1:%d;" % self.port))
         path = self.write("nginx.conf", ("user root;\n" if os.getuid() == 0 else "") + self.AROUND)
-        done = support.run("nginx", "-t", "-p", self.folder, "-c", path, "-e", "stderr")
+        done = cluster.run("nginx", "-t", "-p", self.folder, "-c", path, "-e", "stderr")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn("[warn]", done.stderr)
         self.start("nginx", "-p", self.folder, "-c", path, "-e", "stderr")

@@ -17,12 +17,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-import support
+import cluster
 
-support.enter()
+cluster.enter()
 
 from environment import Daemon, golden  # noqa: E402
-from support import DEPLOY, PATIENCE  # noqa: E402
+from cluster import DEPLOY, PATIENCE  # noqa: E402
 
 RATE_INTERVAL = "10s"
 VARIABLES = {"$__rate_interval": RATE_INTERVAL, "$job": "rasaed", "$instance": ".*"}
@@ -57,7 +57,7 @@ class Prometheus:
         config = os.path.join(folder, "prometheus.yml")
         with open(config, "w", encoding="utf-8") as file:
             file.write(text)
-        path, environment = support.tool("prometheus")
+        path, environment = cluster.tool("prometheus")
         port = free_port()
         self.url = "http://127.0.0.1:%d/api/v1/" % port
         self.log_path = os.path.join(folder, "prometheus.log")

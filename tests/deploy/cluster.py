@@ -1,10 +1,10 @@
 """What the tests of this folder share: the Python packages and the daemon of tests/clients, Debian's programs, and the
 manifests as a cluster would get them.
 
-    import support
-    support.enter()             # from here on the packages of tests/clients/requirements.txt are there
-    support.build("overlays/cpu")
-    support.run("promtool", "--version")
+    import cluster
+    cluster.enter()             # from here on the packages of tests/clients/requirements.txt are there
+    cluster.build("overlays/cpu")
+    cluster.run("promtool", "--version")
 
 Each test still stands alone: `python3 tests/deploy/test_kubernetes.py`.
 """
@@ -55,7 +55,7 @@ def pod_specs(value):
 
 # ---- Debian's programs
 
-PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "haproxy": "haproxy", "nginx": "nginx"}
+PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "haproxy": "haproxy", "nginx": "nginx", "wrk": "wrk"}
 
 
 def tool(name):
