@@ -206,8 +206,8 @@ $(BENCH_VENV)/stamp: Makefile
 
 bench-kmeans: $(OUT)/tests/bench_kmeans $(BENCH_VENV)/stamp ## time k-means beside scikit-learn's and faiss's (half an hour)
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/kmeans_peers.py $(OUT)/tests/bench_kmeans
-bench-serve: all ## how many requests a core serves, asked by wrk (Debian's package, fetched)
-	$(Q)RASAE_BUILD=$(OUT) python3 tests/bench/bench_serve.py
+bench-serve: all ## how many requests a core serves, asked by Debian's wrk; the table goes into deploy/README.md
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_serve.py --readme deploy/README.md
 bench-train: all ## time a training step beside the reference's on torch (downloads torch)
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_train.py $(BENCH_TRAIN)
 

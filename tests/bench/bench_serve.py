@@ -3,7 +3,7 @@
 the method's documented size. `make bench-serve`; the table is in deploy/README.md.
 
 A request's cost is counted in seconds of CPU that the daemon took, which other programs on the machine change less than
-they change the time on the clock; both are printed. Every kind of request is checked once before it is timed."""
+they change the time on the clock. Every kind of request is checked once before it is timed."""
 
 import array
 import http.client
@@ -17,10 +17,11 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "deploy"))
+sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "deploy")]
 sys.dont_write_bytecode = True
 
 import cluster  # noqa: E402
+import readme_block  # noqa: E402
 
 K, D, ACTIVE, CONNECTIONS, SECONDS = 10000, 768, 50, 8, int(os.environ.get("BENCH_SECONDS", "5"))
 DICTIONARY, MODEL = "/v1/dictionaries/bench", "/v2/models/bench"
@@ -96,21 +97,20 @@ def ask(daemon, method, path, body, headers):
 
 
 def measure(daemon, folder, method, path, body, headers):
-    """(requests a second of CPU, requests a second on the clock, the slowest hundredth)"""
+    """Seconds of the daemon's CPU that a request takes."""
     ask(daemon, method, path, body, headers)
     script = os.path.join(folder, "request.lua")
     with open(script, "w", encoding="ascii") as file:
         file.write(lua(method, body, headers))
     wrk, environment = cluster.tool("wrk")
     before = cpu_seconds(daemon)
-    done = subprocess.run([wrk, "-t1", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "--latency", "-s", script,
+    done = subprocess.run([wrk, "-t1", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "-s", script,
                            "http://%s:%d%s" % (*daemon.address, path)], env=environment, capture_output=True, text=True,
                           check=True)
     took = cpu_seconds(daemon) - before
     assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
     count = int(re.search(r"(\d+) requests in", done.stdout).group(1))
-    rate = float(re.search(r"Requests/sec:\s+(\S+)", done.stdout).group(1))
-    return count / took, rate, re.search(r"99%\s+(\S+)", done.stdout).group(1)
+    return took / count
 
 
 def cpu_name():
@@ -118,7 +118,8 @@ def cpu_name():
         return re.search(r"model name\s*:\s*(.*)", file.read()).group(1)
 
 
-def main():
+def rows():
+    """The lines of the table, each as soon as it is known."""
     random.seed(1)
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="rasaed-bench-") as folder:
@@ -127,15 +128,24 @@ def main():
         os.sched_setaffinity(0, cores[:1])  # inherited by the daemon; wrk gets the others
         with cluster.Daemon("--dictionary", "bench=" + path, "--log-level", "warning") as daemon:
             os.sched_setaffinity(0, cores[1:] or cores)
-            print("| %s concepts of %d dimensions, %d connections | a core serves | on the clock | 99 of 100 within |" % (
-                format(K, ","), D, CONNECTIONS))
-            print("|---|---|---|---|")
+            yield "| %s concepts of %d dimensions | a core serves | a request takes |" % (format(K, ","), D)
+            yield "|---|---|---|"
             for what, method, path, body, media_type, more in requests():
                 headers = {**({"Content-Type": media_type} if body else {}), **more}
-                of_cpu, on_clock, slowest = measure(daemon, folder, method, path, body, headers)
-                print("| %s | %s a second | %s | %s |" % (what, format(round(of_cpu), ","), format(round(on_clock), ","),
-                                                           slowest), flush=True)
-    print("\n%s; load of the machine meanwhile %.1f on %d cores." % (cpu_name(), os.getloadavg()[0], len(cores)))
+                seconds = measure(daemon, folder, method, path, body, headers)
+                rate = round(1 / seconds, -2 if seconds < 1e-4 else -1)
+                yield "| %s | %s a second | %.0f µs |" % (what, format(rate, ",.0f"), seconds * 1e6)
+    yield "\n%d connections at once. %s, %d cores; load of the machine meanwhile %.0f." % (
+        CONNECTIONS, cpu_name(), len(cores), os.getloadavg()[0])
+
+
+def main():
+    lines = []
+    for line in rows():
+        print(line, flush=True)
+        lines.append(line)
+    if sys.argv[1:2] == ["--readme"]:
+        readme_block.replace(sys.argv[2], ("<!-- bench-serve -->", "<!-- /bench-serve -->"), "\n".join(lines))
 
 
 if __name__ == "__main__":
