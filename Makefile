@@ -177,7 +177,7 @@ check-fast: $(UNIT) layers ## the unit tests alone
 	$(Q)$(TEST_ENV) $(UNIT) --fast
 
 # The quick ones, test_*, are among those of `check`; check_* start real proxies and a real Prometheus.
-check-deploy: all ## what deploy/ holds: manifests and rules, and behind real proxies and a real Prometheus
+check-deploy: all $(OUT)/tests/rasae-mpi ## what deploy/ holds: manifests and rules, and behind real proxies and a real Prometheus
 	$(Q)for test in tests/deploy/test_*.py tests/deploy/check_*.py; do $(TEST_ENV) python3 $$test || exit 1; done
 
 check-gpu: $(UNIT) $(CUDA) ## the tests of every operation on the GPU of this machine
