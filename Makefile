@@ -176,10 +176,6 @@ check-built: all $(UNIT) $(OUT)/tests/rasae-mpi layers
 check-fast: $(UNIT) layers ## the unit tests alone
 	$(Q)$(TEST_ENV) $(UNIT) --fast
 
-# The quick ones, test_*, are among those of `check`; check_* start real proxies and a real Prometheus.
-check-deploy: all $(OUT)/tests/rasae-mpi ## what deploy/ holds: manifests and rules, and behind real proxies and a real Prometheus
-	$(Q)for test in tests/deploy/test_*.py tests/deploy/check_*.py; do $(TEST_ENV) python3 $$test || exit 1; done
-
 check-gpu: $(UNIT) $(CUDA) ## the tests of every operation on the GPU of this machine
 	$(Q)ln -sf ../librasae-cuda.so $(OUT)/tests/librasae-cuda-device.so
 	$(Q)for suite in backend backend_rows backend_whole; do \
@@ -230,6 +226,11 @@ format: ## clang-format over every source
 format-check:
 	$(Q)if command -v clang-format >/dev/null; then \
 	  clang-format --dry-run --Werror $$(git ls-files -co --exclude-standard '*.c' '*.h' '*.cu' '*.cuh'); fi
+
+# ---- deployment ---------------------------------------------------------------------------------------------------------
+# The quick ones, test_*, are among those of `check`; check_* start real proxies and a real Prometheus.
+check-deploy: all $(OUT)/tests/rasae-mpi ## what deploy/ holds: manifests and rules, and behind real proxies and a real Prometheus
+	$(Q)for test in tests/deploy/test_*.py tests/deploy/check_*.py; do $(TEST_ENV) python3 $$test || exit 1; done
 
 # ---- the rest ----------------------------------------------------------------------------------------------------------
 install-deps:
