@@ -280,7 +280,7 @@ deb: ## the Debian packages, in build/deb
 	$(Q)sh deploy/install-deps --deploy
 	$(Q)sh deploy/make-deb $(BUILD)/deb
 
-# What needs tools that nothing else needs, or minutes; tests/deploy/README.md says which does what.
+# What needs tools that nothing else needs, or minutes; deploy/README.md says what each proves.
 DEPLOY_VENV := $(BUILD)/deploy-venv
 $(DEPLOY_VENV)/stamp:
 	$(call say,VENV,$(DEPLOY_VENV))

@@ -94,9 +94,6 @@ class Image:
         said, _ = process.communicate(timeout=10 * MINUTES)
         return process.returncode, said
 
-    def remove(self):
-        buildah("rm", self.container)
-
 
 class Images(unittest.TestCase):
     @classmethod
@@ -109,8 +106,10 @@ class Images(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         shutil.rmtree(cls.folder)
-        cls.rasaed.remove()
-        cls.trainer.remove()
+        for image in (cls.rasaed, cls.trainer):
+            buildah("rm", image.container)
+            buildah("rmi", image.name)
+        buildah("rmi", "--prune", "--force")  # layers of other days' sources; the base stays, by its name
 
     def test_configuration(self):
         for image, program in ((self.rasaed, "rasaed"), (self.trainer, "rasae")):

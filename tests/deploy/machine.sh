@@ -11,9 +11,9 @@ eventually() { # within a minute
     return 1
 }
 show() { systemctl show --value -p "$1" rasaed@digits.service; }
-ask() { # PATH
-    exec 9<>/dev/tcp/127.0.0.1/8080
-    printf 'GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' "$1" >&9
+ask() { # PATH [METHOD PORT HEADER]
+    exec 9<>"/dev/tcp/127.0.0.1/${3:-8080}"
+    printf '%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n%b\r\n' "${2:-GET}" "$1" "${4:-}" >&9
     timeout 60 cat <&9
     exec 9>&-
 }
@@ -72,6 +72,33 @@ systemctl stop rasaed@digits.service
 [[ $(show Result) == success && $(show ExecMainStatus) == 0 ]]
 well # the socket is there still
 proved "a stop is a stop, and the socket starts it again"
+
+cat >/etc/systemd/system/rasaed@digits.service.d/keys.conf <<'UNIT'
+[Service]
+LoadCredential=keys:/etc/rasaed/digits.keys
+Environment=RASAED_KEYS=%d/keys
+UNIT
+cat >/etc/systemd/system/rasaed-admin@.socket <<'UNIT'
+[Socket]
+ListenStream=127.0.0.1:9090
+FileDescriptorName=admin
+Service=rasaed@%i.service
+
+[Install]
+WantedBy=sockets.target
+UNIT
+printf 'read %032d\nadmin %032d\n' 1 2 >/etc/rasaed/digits.keys
+chmod 600 /etc/rasaed/digits.keys
+systemctl stop rasaed@digits.socket rasaed@digits.service
+systemctl daemon-reload
+systemctl enable --now rasaed-admin@digits.socket rasaed@digits.service
+atom=/v1/dictionaries/digits/atoms/1 reload=/v1/dictionaries/digits/reload
+key() { printf 'Authorization: Bearer %032d\\r\\n' "$1"; }
+ask $atom | grep -q '^HTTP/1.1 401'
+ask $atom GET 8080 "$(key 1)" | grep -q '^HTTP/1.1 200'
+ask $reload POST 8080 "$(key 2)" | grep -q '^HTTP/1.1 404'
+ask $reload POST 9090 "$(key 2)" | grep -q '"generation":2'
+proved "keys come as a credential, and a second socket is for administration"
 
 apt-get -qq purge -y rasaed rasae librasae-dev >/dev/null
 [[ $(systemctl is-active rasaed@digits.service) != active ]]
