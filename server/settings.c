@@ -269,6 +269,21 @@ static bool asks(int argc, char **argv, const char *flag) {
     return false;
 }
 
+/* --probe URL or --probe=URL. NULL: not asked for. */
+static ra_status find_probe(int argc, char **argv, const char **url, ra_error *err) {
+    static const char flag[] = "--probe";
+    *url = NULL;
+    for (int i = 1; i < argc && !*url; i++) {
+        if (strncmp(argv[i], flag, sizeof flag - 1) != 0) continue;
+        const char *rest = argv[i] + sizeof flag - 1;
+        if (*rest == '=') *url = rest + 1;
+        if (*rest) continue;
+        if (i + 1 == argc) return ra_error_set(err, RA_ERR_ARGUMENT, "%s needs a URL", flag);
+        *url = argv[i + 1];
+    }
+    return RA_OK;
+}
+
 /* What no single setting can tell. */
 static ra_status check_together(const settings *read, ra_error *err) {
     if (!read->tls_certificate != !read->tls_key)
@@ -300,7 +315,9 @@ ra_status settings_read(int argc, char **argv, settings_lookup *environment, set
                       .check_config = asks(argc, argv, "--check-config"),
                       .print_config = asks(argc, argv, "--print-config")};
     if (out->help || out->version) return RA_OK;
-    ra_status status = read_all(out, argc, argv, environment, err);
+    ra_status status = find_probe(argc, argv, &out->probe, err);
+    if (status != RA_OK || out->probe) return status;
+    status = read_all(out, argc, argv, environment, err);
     if (status != RA_OK) settings_release(out);
     return status;
 }

@@ -27,6 +27,7 @@ typedef struct dictionary_setting {
 
 typedef struct settings {
     bool help, version;              /* asked for: nothing else is checked */
+    const char *probe;               /* a URL to ask, of argv: likewise; NULL: none */
     bool check_config, print_config; /* asked for beside everything else */
     http_address listen;
     http_address
