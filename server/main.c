@@ -14,13 +14,16 @@
 #include "engine/log.h"
 #include "engine/metrics.h"
 #include "engine/reloader.h"
+#include "heartbeat.h"
 #include "http/auth.h"
 #include "http/cors.h"
+#include "http/probe.h"
 #include "http/server.h"
 #include "observe.h"
 #include "ra.h"
 #include "routes.h"
 #include "settings.h"
+#include "supervise.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -37,7 +40,8 @@ enum {
     PRODUCTS_AT_ONCE = 2, /* each spreads over the backend's threads, or has a stream of a device; a second
                            * one keeps small from waiting */
     ADMIN_CONNECTIONS = 64,
-    COMPUTE_END_SECONDS = 2 /* how long a stop waits for what nobody waits for any more */
+    COMPUTE_END_SECONDS = 2, /* how long a stop waits for what nobody waits for any more */
+    PROBE_SECONDS = 5
 };
 
 /* ---- signals ------------------------------------------------------------------------------------------- */
@@ -101,6 +105,7 @@ static sigset_t stop_signals(void) {
 typedef struct address {
     http_server *server;
     int descriptor; /* bound, not yet the server's; -1 when there is none */
+    bool shared;    /* the service manager's as well */
     char url[HTTP_ADDRESS_SIZE];
 } address;
 
@@ -113,6 +118,8 @@ typedef struct program {
     http_service service;
     http_tls tls;
     address main, admin;
+    supervised manager; /* what it handed over and wants to hear */
+    heartbeat *heartbeat;
 } program;
 
 static size_t usable_cores(void) {
@@ -178,15 +185,23 @@ static ra_status start_compute(program *self, ra_error *err) {
     return status == RA_OK ? compute_start(&workers, &shared->compute, err) : status;
 }
 
+static ra_status take(address *at, int handed_over, const http_address *where, ra_error *err) {
+    at->shared = handed_over >= 0;
+    if (!at->shared) return http_listener_open(where, &at->descriptor, at->url, err);
+    at->descriptor = handed_over;
+    return http_listener_adopt(handed_over, where->secure, at->url, err);
+}
+
 /* The addresses are taken before the files are read, so that a port in use is known at once; connections are
  * accepted only when everything is loaded. */
 static ra_status listen_on(program *self, ra_error *err) {
     http_address where = self->settings.listen, admin = self->settings.admin_listen;
     where.secure = admin.secure = self->settings.tls_certificate != NULL;
-    ra_status status = http_listener_open(&where, &self->main.descriptor, self->main.url, err);
-    self->engine.has_admin = admin.port[0] != '\0';
+    ra_status status = supervise_start(getenv, &self->manager, err);
+    if (status == RA_OK) status = take(&self->main, self->manager.main, &where, err);
+    self->engine.has_admin = admin.port[0] != '\0' || self->manager.admin >= 0;
     if (status == RA_OK && self->engine.has_admin)
-        status = http_listener_open(&admin, &self->admin.descriptor, self->admin.url, err);
+        status = take(&self->admin, self->manager.admin, &admin, err);
     if (status == RA_OK && where.secure)
         status = http_tls_read(self->settings.tls_certificate, self->settings.tls_key, &self->tls, err);
     return status;
@@ -196,6 +211,7 @@ static ra_status start_server(program *self, bool admin, ra_error *err) {
     const settings *chosen = &self->settings;
     address *at = admin ? &self->admin : &self->main;
     http_server_options options = {.descriptor = at->descriptor,
+                                   .shared = at->shared,
                                    .threads = chosen->threads ? chosen->threads : usable_cores(),
                                    .idle_seconds = (unsigned)chosen->idle_seconds,
                                    .header_seconds = (unsigned)chosen->header_seconds,
@@ -219,21 +235,39 @@ static ra_status start_server(program *self, bool admin, ra_error *err) {
     return status;
 }
 
+static void tell_reloading(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    supervise_tell("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+static void tell_reloaded(size_t failed, size_t count) {
+    supervise_tell("READY=1\nSTATUS=reloaded, %zu of %zu dictionaries failed", failed, count);
+}
+
+static ra_status start_reloader(program *self, ra_error *err) {
+    reloader_options options = {.watch_ms = self->settings.watch ? RELOADER_WATCH_MS : 0,
+                                .begins = tell_reloading,
+                                .ends = tell_reloaded};
+    return reloader_start(self->engine.dictionaries, &options, &self->reloader, err);
+}
+
 static ra_status start(program *self, ra_error *err) {
-    const settings *chosen = &self->settings;
     ra_status status = listen_on(self, err);
     if (status == RA_OK) status = prepare(self, err);
     if (status == RA_OK) status = load(self, err);
     if (status != RA_OK) return status;
     signals_for_serving();
     device_watch_init(&self->engine.device, self->backend, end_without_device, NULL);
-    status = reloader_start(self->engine.dictionaries, chosen->watch ? RELOADER_WATCH_MS : 0, &self->reloader,
-                            err);
+    status = start_reloader(self, err);
     if (status == RA_OK) status = start_compute(self, err);
     self->service = routes_service(&self->engine);
     if (status == RA_OK && self->engine.has_admin) status = start_server(self, true, err);
     if (status == RA_OK) status = start_server(self, false, err);
+    if (status == RA_OK)
+        status = heartbeat_start(self->main.server, self->manager.watchdog_us, &self->heartbeat, err);
     if (status != RA_OK) return status;
+    supervise_tell("READY=1\nSTATUS=serving %zu dictionaries", registry_count(self->engine.dictionaries));
     printf("rasaed: serving %s\n", self->main.url);
     if (self->engine.has_admin) printf("rasaed: admin %s\n", self->admin.url);
     fflush(stdout);
@@ -271,22 +305,41 @@ static void serve(program *self) {
     }
 }
 
-/* Waits for the requests that have begun, not longer than was set. A second signal ends everything. */
-static void drain(program *self) {
+static struct timespec in_seconds(size_t seconds) {
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += (time_t)seconds;
+    return end;
+}
+
+static bool is_over(const struct timespec *end) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec > end->tv_sec || (now.tv_sec == end->tv_sec && now.tv_nsec >= end->tv_nsec);
+}
+
+/* A moment of a stop. A second signal ends everything. */
+static void pause_stop(void) {
     enum { STEP_NANOSECONDS = 10000000 };
     sigset_t set = stop_signals();
-    struct timespec step = {.tv_nsec = STEP_NANOSECONDS}, end, now;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += (time_t)self->settings.drain_seconds;
+    struct timespec step = {.tv_nsec = STEP_NANOSECONDS};
+    if (sigtimedwait(&set, NULL, &step) <= 0) return;
+    ra_log(RA_LOG_WARNING, "a second signal: stopping at once");
+    _exit(EXIT_FAILURE);
+}
+
+/* Two waits, each as long as was set: in the first whoever sends requests here has the time to notice that
+ * this process is not ready any more, and that every reply ends its connection; in the second the requests
+ * that have begun are finished. */
+static void drain(program *self) {
+    supervise_tell("STOPPING=1\nSTATUS=draining");
     atomic_store(&self->engine.draining, true);
+    for (struct timespec end = in_seconds(self->settings.drain_delay_seconds); !is_over(&end);) pause_stop();
     http_server_refuse(self->main.server);
+    struct timespec end = in_seconds(self->settings.drain_seconds);
     while (http_server_in_flight(self->main.server) > 0) {
-        if (sigtimedwait(&set, NULL, &step) > 0) {
-            ra_log(RA_LOG_WARNING, "a second signal: stopping at once");
-            _exit(EXIT_FAILURE);
-        }
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec)) {
+        pause_stop();
+        if (is_over(&end)) {
             ra_log(RA_LOG_WARNING, "%zu requests were not done within %zu s",
                    http_server_in_flight(self->main.server), self->settings.drain_seconds);
             return;
@@ -302,6 +355,7 @@ static int exit_code(const program *self) {
 /* The addresses first, then who works for them; what does not end in time is left to the end of the process.
  */
 static void stop(program *self) {
+    heartbeat_stop(self->heartbeat);
     http_server_stop(self->main.server);
     http_server_stop(self->admin.server);
     bool computed = compute_stop(self->engine.compute, COMPUTE_END_SECONDS);
@@ -349,6 +403,16 @@ static int check_config(const settings *chosen) {
     return status == RA_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int probe(const char *url) {
+    ra_error err = {0};
+    ra_status status = http_probe(url, PROBE_SECONDS, &err);
+    if (status == RA_OK)
+        printf("rasaed: %s is well\n", url);
+    else
+        fprintf(stderr, "rasaed: %s\n", err.message);
+    return status == RA_OK ? EXIT_SUCCESS : status == RA_ERR_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE;
+}
+
 /* Starts this program again where that makes OpenBLAS several times faster (ra_backend_blas_core). What was
  * set on purpose stands; a start that fails costs no more than the speed. By its own name, not as
  * /proc/self/exe, which is what ps would show. */
@@ -373,6 +437,8 @@ int main(int argc, char **argv) {
     int code = EXIT_SUCCESS;
     if (self.settings.help)
         settings_help(stdout);
+    else if (self.settings.probe)
+        code = probe(self.settings.probe);
     else if (self.settings.version)
         printf("rasaed %s\n", RA_VERSION);
     else if (self.settings.print_config)

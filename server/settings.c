@@ -69,6 +69,8 @@ static const setting_row rows[] = {
      "longest time a request's header may take to arrive"},
     {"idle_seconds", SETTING_COUNT, AT(idle_seconds), "60", 1, 86400, NULL, "N",
      "a connection without traffic for so long is closed"},
+    {"drain_delay_seconds", SETTING_COUNT, AT(drain_delay_seconds), "0", 0, 86400, NULL, "N",
+     "how long a stop, not ready any more, still takes connections before it drains"},
     {"drain_seconds", SETTING_COUNT, AT(drain_seconds), "20", 0, 86400, NULL, "N",
      "how long a stop waits for the requests that have begun"},
     {"tls_certificate", SETTING_TEXT, AT(tls_certificate), NULL, 0, 0, NULL, "FILE",
@@ -269,6 +271,21 @@ static bool asks(int argc, char **argv, const char *flag) {
     return false;
 }
 
+/* --probe URL or --probe=URL. NULL: not asked for. */
+static ra_status find_probe(int argc, char **argv, const char **url, ra_error *err) {
+    static const char flag[] = "--probe";
+    *url = NULL;
+    for (int i = 1; i < argc && !*url; i++) {
+        if (strncmp(argv[i], flag, sizeof flag - 1) != 0) continue;
+        const char *rest = argv[i] + sizeof flag - 1;
+        if (*rest == '=') *url = rest + 1;
+        if (*rest) continue;
+        if (i + 1 == argc) return ra_error_set(err, RA_ERR_ARGUMENT, "%s needs a URL", flag);
+        *url = argv[i + 1];
+    }
+    return RA_OK;
+}
+
 /* What no single setting can tell. */
 static ra_status check_together(const settings *read, ra_error *err) {
     if (!read->tls_certificate != !read->tls_key)
@@ -300,7 +317,9 @@ ra_status settings_read(int argc, char **argv, settings_lookup *environment, set
                       .check_config = asks(argc, argv, "--check-config"),
                       .print_config = asks(argc, argv, "--print-config")};
     if (out->help || out->version) return RA_OK;
-    ra_status status = read_all(out, argc, argv, environment, err);
+    ra_status status = find_probe(argc, argv, &out->probe, err);
+    if (status != RA_OK || out->probe) return status;
+    status = read_all(out, argc, argv, environment, err);
     if (status != RA_OK) settings_release(out);
     return status;
 }

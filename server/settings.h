@@ -27,6 +27,7 @@ typedef struct dictionary_setting {
 
 typedef struct settings {
     bool help, version;              /* asked for: nothing else is checked */
+    const char *probe;               /* a URL to ask, of argv: likewise; NULL: none */
     bool check_config, print_config; /* asked for beside everything else */
     http_address listen;
     http_address
@@ -42,7 +43,8 @@ typedef struct settings {
     size_t compute_threads; /* 0: one a core */
     size_t max_body;        /* bytes */
     size_t max_rows;
-    size_t drain_seconds, idle_seconds;
+    size_t drain_delay_seconds, drain_seconds; /* taking connections still; then finishing requests */
+    size_t idle_seconds;
     size_t header_seconds;              /* from the first byte of a request to the end of its header */
     size_t max_connections;             /* 0: as many as there are descriptors for */
     size_t max_connections_per_address; /* 0: no limit */

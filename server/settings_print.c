@@ -29,6 +29,9 @@ void settings_help(FILE *out) {
           "                             wrong, and ends\n"
           "  --print-config             prints a complete file for --config with the values in force, and "
           "ends\n"
+          "  --probe URL                asks a running server, as health checks do (/health/ready when URL "
+          "has\n"
+          "                             no path); the exit status is 0 when it answers 200, else 1\n"
           "  --help                     prints this\n"
           "  --version                  prints the version\n\n"
           "For files that lack them (a file's own settings are never changed):\n",
@@ -40,7 +43,9 @@ void settings_help(FILE *out) {
         "list with ';' between them) and in the file of --config (max_body = 1048576). A flag wins over the\n"
         "environment, the environment over the file.\n\n"
         "SIGHUP reloads all dictionaries and the key file; SIGTERM and SIGINT let the running requests\n"
-        "finish, then stop. Exit status: 0 stopped as asked, 1 failed, 2 wrong usage.\n",
+        "finish, then stop. A socket that a service manager hands over (LISTEN_FDS) takes the place of "
+        "--listen.\n"
+        " Exit status: 0 stopped as asked, 1 failed, 2 wrong usage.\n",
         out);
 }
 

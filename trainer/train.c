@@ -40,6 +40,10 @@ static const option file_options[] = {
      .offset = offsetof(train_options, resume),
      .argument = "FILE",
      .help = "go on with the run of this checkpoint, as if it had not stopped"},
+    {.name = "auto-resume",
+     .type = OPTION_SWITCH,
+     .offset = offsetof(train_options, auto_resume),
+     .help = "--resume OUT where OUT is there, a run from the start where it is not"},
     {.name = "seeds",
      .type = OPTION_TEXT,
      .offset = offsetof(train_options, seeds),
@@ -113,6 +117,7 @@ static const char about[] =
     "                starts longer than 1 (unless --no-multiplier)\n"
     "Ctrl-C (or SIGTERM) writes the checkpoint as it is and ends well; the same command with --resume\n"
     "OUT goes on from there to the same bytes. Of its settings only --steps or --epochs may change.\n"
+    "Whoever starts it again and again, a Job of Kubernetes or systemd, gives --auto-resume.\n"
     "With --seeds 1,2,3 OUT.safetensors becomes OUT.seed1.safetensors and so on; so do --log and\n"
     "--resume. They have the points in common, and --window-seed, so that data larger than memory are\n"
     "read once for all; with --shuffle-seed the batches, too.\n"
@@ -217,7 +222,7 @@ static ra_status train(train_options *options, const ra_group *group, ra_error *
     progress_open(&run.progress, options->quiet  ? PROGRESS_SILENT
                                  : options->json ? PROGRESS_BAR
                                                  : PROGRESS_LINES);
-    ra_status status = train_models_name(&run, err);
+    ra_status status = train_models_name(&run, options, err);
     for (size_t i = 0; i < run.count && status == RA_OK; i++)
         status = check_files(options, &run.models[i], err);
     if (status == RA_OK) status = open_inputs(options, run.models[0].resume, &inputs, err);
@@ -240,12 +245,13 @@ static int check_flags(const train_options *options) {
         return usage_error("train", "--epochs and --steps both say how long to train; give one of them");
     if (options->resume && options->init)
         return usage_error("train", "--resume goes on with a run and --init starts one; give one of them");
+    if (options->resume && options->auto_resume)
+        return usage_error("train", "--resume and --auto-resume both say where to go on; give one of them");
     if (options->seeds && train_knows(&options->train, "seed"))
         return usage_error("train", "--seed and --seeds cannot be given together");
-    if (options->no_state && (options->resume || options->checkpoint_steps))
-        return usage_error("train",
-                           "--no-state leaves nothing to resume; it cannot be given with --resume or "
-                           "--checkpoint-steps");
+    if (options->no_state && (options->resume || options->auto_resume || options->checkpoint_steps))
+        return usage_error("train", "--no-state leaves nothing to resume; it cannot be given with --resume, "
+                                    "--auto-resume or --checkpoint-steps");
     const char *points = train_points_flag(options);
     bool starts_on_points =
         train_knows(&options->train, "init-weights") && options->train.init == RA_INIT_POINTS;

@@ -27,8 +27,8 @@ typedef ra_status api_handler(api_call *call, ra_error *err);
 
 /* One family of endpoints a file; each route is described in server/README.md. */
 api_handler api_live, api_ready; /* health.c */
-api_handler api_oip_server, api_oip_model, api_oip_config, api_oip_ready, api_oip_statistics,
-    api_oip_all_statistics;                                   /* oip_metadata.c */
+api_handler api_oip_live, api_oip_server_ready, api_oip_server, api_oip_model, api_oip_config, api_oip_ready,
+    api_oip_statistics, api_oip_all_statistics;               /* oip_metadata.c */
 api_handler api_oip_infer;                                    /* oip_infer.c */
 api_handler api_oip_index, api_oip_load, api_oip_unload;      /* oip_repository.c */
 api_handler api_metrics;                                      /* metrics.c */

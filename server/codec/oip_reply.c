@@ -34,6 +34,13 @@ void oip_put_error(text *out, const char *sentence) {
     put_close(out, '}');
 }
 
+void oip_put_health(text *out, const char *name, bool value) {
+    put_open(out, '{');
+    put_key(out, name);
+    put_bool(out, value);
+    put_close(out, '}');
+}
+
 void oip_put_server(text *out, const char *release) {
     static const char *const extensions[] = {"binary_tensor_data", "model_repository", "statistics",
                                              "parameters", "model_configuration"};

@@ -18,6 +18,9 @@
 /* {"error": "..."} */
 void oip_put_error(text *out, const char *sentence);
 
+/* {"live": true} */
+void oip_put_health(text *out, const char *name, bool value);
+
 /* {"name": "rasaed", "version": "...", "extensions": [...]} */
 void oip_put_server(text *out, const char *version);
 

@@ -1,6 +1,7 @@
 #include "engine/process.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -11,6 +12,15 @@ static double seconds_of(clockid_t clock) {
     struct timespec now = {0};
     clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* When the system started, since the epoch. Two clocks cannot be read at the same moment, and one of them may
+ * be set: found once, so that a process does not seem to have started anew. */
+static double booted;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void find_booted(void) {
+    booted = seconds_of(CLOCK_REALTIME) - seconds_of(CLOCK_BOOTTIME);
 }
 
 /* The fields of /proc/self/stat behind the name, which may hold spaces and brackets: "R 1 2 ...". */
@@ -28,7 +38,7 @@ static void read_stat(process_use *use) {
                " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu %llu %ld",
                &threads, &ticks, &bytes, &pages) != 4)
         return;
-    double booted = seconds_of(CLOCK_REALTIME) - seconds_of(CLOCK_BOOTTIME);
+    pthread_once(&once, find_booted);
     use->start_seconds = booted + (double)ticks / (double)sysconf(_SC_CLK_TCK);
     use->threads = (size_t)threads;
     use->virtual_bytes = (double)bytes;

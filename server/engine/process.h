@@ -1,6 +1,6 @@
 /* process.h - what the operating system says of this process: time, memory, descriptors.
  *
- * Source: proc(5). What cannot be read is zero. Thread safety: no state.
+ * Source: proc(5). What cannot be read is zero. Thread safety: any thread.
  */
 #ifndef RASAED_ENGINE_PROCESS_H
 #define RASAED_ENGINE_PROCESS_H

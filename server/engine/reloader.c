@@ -9,7 +9,7 @@
 
 struct reloader {
     registry *dictionaries;
-    unsigned watch_ms;
+    reloader_options options;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -18,14 +18,14 @@ struct reloader {
 
 /* With the lock held. */
 static void wait(reloader *worker) {
-    if (!worker->watch_ms) {
+    if (!worker->options.watch_ms) {
         pthread_cond_wait(&worker->wake, &worker->lock);
         return;
     }
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += worker->watch_ms / 1000;
-    until.tv_nsec += (long)(worker->watch_ms % 1000) * 1000000;
+    until.tv_sec += worker->options.watch_ms / 1000;
+    until.tv_nsec += (long)(worker->options.watch_ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) {
         until.tv_nsec -= 1000000000;
         until.tv_sec++;
@@ -33,9 +33,11 @@ static void wait(reloader *worker) {
     pthread_cond_timedwait(&worker->wake, &worker->lock, &until);
 }
 
-static void reload(registry *dictionaries) {
-    size_t failed = registry_reload_all(dictionaries);
-    ra_log(RA_LOG_INFO, "reloaded, %zu of %zu failed", failed, registry_count(dictionaries));
+static void reload(const reloader *worker) {
+    if (worker->options.begins) worker->options.begins();
+    size_t failed = registry_reload_all(worker->dictionaries), count = registry_count(worker->dictionaries);
+    ra_log(RA_LOG_INFO, "reloaded, %zu of %zu failed", failed, count);
+    if (worker->options.ends) worker->options.ends(failed, count);
 }
 
 static void *work(void *argument) {
@@ -44,11 +46,11 @@ static void *work(void *argument) {
     while (!worker->stop) {
         if (!worker->asked) wait(worker);
         bool asked = worker->asked;
-        if (worker->stop || (!asked && !worker->watch_ms)) continue;
+        if (worker->stop || (!asked && !worker->options.watch_ms)) continue;
         worker->asked = false;
         pthread_mutex_unlock(&worker->lock);
         if (asked)
-            reload(worker->dictionaries);
+            reload(worker);
         else
             registry_poll(worker->dictionaries);
         pthread_mutex_lock(&worker->lock);
@@ -57,11 +59,12 @@ static void *work(void *argument) {
     return NULL;
 }
 
-ra_status reloader_start(registry *dictionaries, unsigned watch_ms, reloader **out, ra_error *err) {
+ra_status reloader_start(registry *dictionaries, const reloader_options *options, reloader **out,
+                         ra_error *err) {
     reloader *worker = ra_calloc(1, sizeof *worker);
     if (!worker) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the reloader");
     worker->dictionaries = dictionaries;
-    worker->watch_ms = watch_ms;
+    worker->options = *options;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

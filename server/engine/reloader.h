@@ -16,8 +16,15 @@ typedef struct reloader reloader;
 /* How often a watching reloader looks at the files: a change is taken at the second look that finds it. */
 enum { RELOADER_WATCH_MS = 500 };
 
-/* watch_ms: between two looks at the files; 0: only when asked. */
-ra_status reloader_start(registry *dictionaries, unsigned watch_ms, reloader **out, ra_error *err);
+typedef struct reloader_options {
+    unsigned watch_ms; /* between two looks at the files; 0: only when asked */
+    void (*begins)(
+        void); /* before what was asked for, on the reloader's thread; NULL: nobody wants to know */
+    void (*ends)(size_t failed, size_t count); /* and after it */
+} reloader_options;
+
+ra_status reloader_start(registry *dictionaries, const reloader_options *options, reloader **out,
+                         ra_error *err);
 void reloader_ask(reloader *worker);
 
 /* Frees it once the reload that runs is over. False when that is not within `seconds`: then the thread, and

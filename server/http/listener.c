@@ -1,6 +1,7 @@
 #include "http/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -82,5 +83,25 @@ ra_status http_listener_open(const http_address *address, int *descriptor, char 
                             strerror(reason));
     write_url(bound, address->secure, url);
     *descriptor = bound;
+    return RA_OK;
+}
+
+static int option_of(int descriptor, int option) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    return getsockopt(descriptor, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+ra_status http_listener_adopt(int descriptor, bool secure, char *url, ra_error *err) {
+    int flags = fcntl(descriptor, F_GETFL);
+    if (option_of(descriptor, SO_ACCEPTCONN) != 1 || option_of(descriptor, SO_PROTOCOL) != IPPROTO_TCP)
+        return ra_error_set(err, RA_ERR_STATE,
+                            "the descriptor %d that was handed over is not a TCP socket that listens",
+                            descriptor);
+    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0)
+        return ra_error_set(err, RA_ERR_IO, "the socket that was handed over cannot be used: %s",
+                            strerror(errno));
+    write_url(descriptor, secure, url);
     return RA_OK;
 }

@@ -27,4 +27,7 @@ ra_status http_address_parse(const char *text, http_address *address, ra_error *
  * or https. */
 ra_status http_listener_open(const http_address *address, int *descriptor, char *url, ra_error *err);
 
+/* The same for a TCP socket that somebody else has bound and listens on. RA_ERR_STATE when it is not one. */
+ra_status http_listener_adopt(int descriptor, bool secure, char *url, ra_error *err);
+
 #endif

@@ -30,6 +30,7 @@
 #include "ra_memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -422,8 +424,26 @@ ra_status http_server_start(const http_server_options *options, http_server **ou
 
 /* Shut down and not closed: an I/O thread may be about to wait for it once more. */
 void http_server_refuse(http_server *server) {
+    if (server->refusing != MHD_INVALID_SOCKET) return;
     server->refusing = MHD_quiesce_daemon(server->daemon);
-    if (server->refusing != MHD_INVALID_SOCKET) (void)shutdown(server->refusing, SHUT_RDWR);
+    if (server->refusing != MHD_INVALID_SOCKET && !server->options.shared)
+        (void)shutdown(server->refusing, SHUT_RDWR);
+}
+
+/* The library says that it is full with ENFILE, and closes its side whenever it fails. */
+int http_server_join(http_server *server, bool *secure) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return -1;
+    struct sockaddr_un nameless = {.sun_family = AF_UNIX};
+    *secure = server->secure;
+    (void)fcntl(pair[1], F_SETFL, O_NONBLOCK);
+    if (MHD_add_connection(server->daemon, pair[1], (struct sockaddr *)&nameless,
+                           sizeof nameless.sun_family) == MHD_YES)
+        return pair[0];
+    int reason = errno;
+    close(pair[0]);
+    errno = reason;
+    return -1;
 }
 
 size_t http_server_in_flight(const http_server *server) {
@@ -446,6 +466,7 @@ static void send_refusals(const http_server *server, size_t refused) {
 /* A daemon must not be stopped while connections are suspended. */
 void http_server_stop(http_server *server) {
     if (!server) return;
+    if (server->options.shared) http_server_refuse(server); /* the library might shut it down */
     send_refusals(server, http_deferrals_end(server->deferrals));
     MHD_stop_daemon(server->daemon);
     if (server->refusing != MHD_INVALID_SOCKET) close(server->refusing);

@@ -24,7 +24,8 @@
 typedef struct http_server http_server;
 
 typedef struct http_server_options {
-    int descriptor;          /* bound by http_listener_open() */
+    int descriptor;          /* bound by http_listener_open(), or from http_listener_adopt() */
+    bool shared;             /* others have the socket, too: refusing leaves it listening, for them */
     size_t threads;          /* I/O threads, at least 1 */
     unsigned idle_seconds;   /* a connection without traffic for so long is closed */
     unsigned header_seconds; /* from the first byte of a request to the end of its head */
@@ -39,7 +40,12 @@ typedef struct http_server_options {
 
 ra_status http_server_start(const http_server_options *options, http_server **server, ra_error *err);
 
+/* A shared socket's new connections then wait for whoever listens on it next. */
 void http_server_refuse(http_server *server);
+
+/* A connection that comes from this process, past the socket: our side of it, which the caller closes, and
+ * whether it speaks TLS. -1 with errno; ENFILE: it has all the connections that it may have. */
+int http_server_join(http_server *server, bool *secure);
 size_t http_server_in_flight(const http_server *server); /* requests begun and not yet answered in full */
 size_t http_server_connections(const http_server *server);
 void http_server_stop(http_server *server); /* ends every connection, frees; NULL is fine */

@@ -111,6 +111,16 @@ class Mpi(Case):
         a, b = (read_safetensors(self.path(name))[0] for name in ("other.safetensors", "whole.safetensors"))
         self.assertClose(a["dictionary.W"].values, b["dictionary.W"].values, 1e-5)
 
+    def test_auto_resume_begins_and_goes_on(self):
+        out, whole = self.path("out.safetensors"), self.path("whole.safetensors")
+        self.mpirun(2, "-o", whole, "--quiet", *self.flags)
+        flags = [*self.flags, "--quiet", "--auto-resume"]
+        flags[flags.index("25")] = "11"
+        self.mpirun(2, "-o", out, *flags)
+        flags[flags.index("11")] = "25"
+        self.mpirun(2, "-o", out, *flags)
+        self.assertEqual(self.read("out.safetensors"), self.read("whole.safetensors"))
+
     def test_a_signal_saves_what_all_have(self):
         log, out = self.path("log"), self.path("out.safetensors")
         self.flags[self.flags.index("25")] = "100000000"

@@ -63,6 +63,22 @@ class SameBytes(Resume):
                 again = self.train(*flags, "--steps", "41", "--resume", self.out)
                 self.assertEqual(again, whole)
 
+    def test_auto_resume_begins_and_goes_on_with_one_command(self):
+        whole = self.train("--steps", "41")
+        os.remove(self.out)
+        self.train("--steps", "17", "--auto-resume")
+        self.assertEqual(self.train("--steps", "41", "--auto-resume"), whole)
+        self.assertEqual(self.train("--steps", "41", "--auto-resume"), whole)
+
+    def test_auto_resume_leaves_init_to_the_first_start(self):
+        init = self.path("init.safetensors")
+        self.train("--steps", "5", out=init)
+        self.points = []
+        whole = self.train("--steps", "41", "--init", init, "--auto-resume")
+        os.remove(self.out)
+        self.train("--steps", "17", "--init", init, "--auto-resume")
+        self.assertEqual(self.train("--steps", "41", "--init", init, "--auto-resume"), whole)
+
     def test_a_schedule_goes_on_where_it_was(self):
         # it spans the whole run, so the first part is what a checkpoint holds, not a shorter run
         flags = ["--schedule", "cosine", "--warmup", "7", "--steps", "3000"]
@@ -268,6 +284,18 @@ class Seeds(Resume):
         # all that could differ is the order: atoms and encoders start at the points
         self.assertEqual(relax[2], relax[3])
 
+    def test_auto_resume_goes_on_only_when_all_seeds_are_there(self):
+        self.flags[self.flags.index("--seed") : self.flags.index("--seed") + 2] = []
+        command = ["train", self.x, "-o", self.out, *self.flags, *self.points, "--seeds", "5,2", "--auto-resume"]
+        names = ["out.seed5.safetensors", "out.seed2.safetensors"]
+        self.good(*command, "--steps", "30")
+        whole = [self.read(name) for name in names]
+        self.good(*command, "--steps", "30")
+        self.assertEqual([self.read(name) for name in names], whole)
+        os.remove(self.path(names[1]))
+        self.good(*command, "--steps", "30")
+        self.assertEqual([self.read(name) for name in names], whole)
+
     def test_several_seeds_go_on_together_from_different_steps(self):
         self.flags[self.flags.index("--seed") : self.flags.index("--seed") + 2] = []
         seeds = ["--seeds", "1,2"]
@@ -330,6 +358,8 @@ class Refused(Resume):
         self.bad(2, ["--resume", "--init"], "train", self.x, "-o", self.out, "--resume", self.out, "--init", self.out)
         self.bad(2, ["--seed", "--seeds"], "train", self.x, "-o", self.out, "--seed", "1", "--seeds", "1,2")
         self.bad(2, ["--no-state"], "train", self.x, "-o", self.out, "--no-state", "--checkpoint-steps", "5")
+        self.bad(2, ["--no-state"], "train", self.x, "-o", self.out, "--no-state", "--auto-resume")
+        self.bad(2, ["--resume"], "train", self.x, "-o", self.out, "--resume", self.out, "--auto-resume")
 
 
 class NotFinite(Resume):

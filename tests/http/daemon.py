@@ -64,14 +64,27 @@ class Reply:
         return json.loads(self.body)
 
 
+def handing_over(sockets, names=""):
+    """The start of a command line that makes its end a process with these sockets from descriptor 3 on, as a
+    service manager does it; pass the sockets' numbers as pass_fds."""
+    numbers = [one.fileno() for one in sockets]
+    moves = ["exec %d<&%d" % (100 + i, number) for i, number in enumerate(numbers)]  # none overwrites another
+    moves += ["exec %d<&%d %d<&-" % (3 + i, 100 + i, 100 + i) for i in range(len(numbers))]
+    script = "; ".join(moves + ["export LISTEN_FDS=%d LISTEN_PID=$$ LISTEN_FDNAMES=%s" % (len(numbers), names),
+                                'exec "$0" "$@"'])
+    return ["bash", "-c", script]
+
+
 class Daemon:
-    def __init__(self, *arguments, env=()):
+    def __init__(self, *arguments, env=(), sockets=(), names=""):
         self.folder = tempfile.mkdtemp(prefix="rasaed-test-")
         self.log_path = os.path.join(self.folder, "log")
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([PROGRAM, "--listen", "127.0.0.1:0", *arguments],
+            self.process = subprocess.Popen([*(handing_over(sockets, names) if sockets else ()),
+                                             PROGRAM, "--listen", "127.0.0.1:0", *arguments],
                                             env=environment(env), stdin=subprocess.DEVNULL,
-                                            stdout=subprocess.PIPE, stderr=log)
+                                            stdout=subprocess.PIPE, stderr=log,
+                                            pass_fds=[one.fileno() for one in sockets])
         self.line = self.process.stdout.readline().decode()
         match = re.fullmatch(r"rasaed: serving (https?)://127\.0\.0\.1:(\d+)\n", self.line)
         if not match:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 from daemon import (PROGRAM, Daemon, environment, golden, read_all, read_safetensors, relative_error, rows,
@@ -309,6 +310,20 @@ class Stop(unittest.TestCase):
                 self.assertIn(b"HTTP/1.1 200 OK", answer)
                 self.assertIn(b"reconstructions", answer)
             self.assertEqual(daemon.process.wait(60), 0)
+
+    def test_connections_are_taken_until_the_delay_is_over(self):
+        with Daemon("--dictionary", GIVEN, "--drain-delay-seconds", "600") as daemon:
+            daemon.send(signal.SIGTERM)
+            wait_for(lambda: "draining" in daemon.log(), "the log")
+            reply = daemon.get("/health/ready")
+            self.assertEqual((reply.status, reply.json), (503, {"status": "draining"}))
+            reply = daemon.post(RECONSTRUCT, BODY)
+            self.assertEqual((reply.status, reply.headers["Connection"].lower()), (200, "close"))
+            self.assertEqual(daemon.stop(), 1)  # a second signal ends it at once
+        with Daemon("--dictionary", GIVEN, "--drain-delay-seconds", "1") as daemon:
+            begun = time.monotonic()
+            self.assertEqual(daemon.stop(), 0)
+            self.assertGreaterEqual(time.monotonic() - begun, 1)
 
     def test_the_wait_is_limited(self):
         with Daemon("--dictionary", GIVEN, "--drain-seconds", "1") as daemon:

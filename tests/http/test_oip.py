@@ -101,8 +101,10 @@ class Served(unittest.TestCase):
 
 class Metadata(Served):
     def test_health(self):
-        for path in ("/v2/health/live", "/v2/health/ready", MODEL + "/ready", MODEL + "/versions/1/ready"):
-            self.get(path)
+        self.assertEqual(self.get("/v2/health/live").json, {"live": True})
+        self.assertEqual(self.get("/v2/health/ready").json, {"ready": True})
+        for path in (MODEL + "/ready", MODEL + "/versions/1/ready"):
+            self.assertEqual(self.get(path).body, b"")
 
     def test_server(self):
         server = self.get("/v2").json

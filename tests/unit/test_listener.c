@@ -1,6 +1,7 @@
 #include "harness.h"
 #include "http/listener.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -69,5 +70,26 @@ START_TEST(test_an_address_of_another_machine) {
 }
 END_TEST
 
+START_TEST(test_a_socket_that_is_handed_over) {
+    int ours, deaf = socket(AF_INET, SOCK_STREAM, 0);
+    char url[HTTP_ADDRESS_SIZE], adopted[HTTP_ADDRESS_SIZE];
+    http_address address = {.host = "127.0.0.1", .port = "0"};
+    ra_ok(http_listener_open(&address, &ours, url, &err));
+    ra_fails(http_listener_adopt(ours, false, adopted, &err), RA_ERR_STATE, "not a TCP socket that listens");
+    ck_assert_int_eq(listen(ours, 1), 0);
+    ck_assert_int_eq(fcntl(ours, F_SETFL, 0), 0);
+    ck_assert_int_eq(fcntl(ours, F_SETFD, 0), 0);
+    ra_ok(http_listener_adopt(ours, false, adopted, &err));
+    ck_assert_str_eq(adopted, url);
+    ck_assert(fcntl(ours, F_GETFL) & O_NONBLOCK);
+    ck_assert(fcntl(ours, F_GETFD) & FD_CLOEXEC);
+    ra_fails(http_listener_adopt(deaf, false, adopted, &err), RA_ERR_STATE, "not a TCP socket that listens");
+    ra_fails(http_listener_adopt(-1, false, adopted, &err), RA_ERR_STATE, "not a TCP socket that listens");
+    close(ours);
+    close(deaf);
+}
+END_TEST
+
 TEST_CASES(listener, test_addresses_are_host_and_port, test_refuses_other_addresses,
-           test_port_0_takes_a_free_one_and_says_which, test_an_address_of_another_machine)
+           test_port_0_takes_a_free_one_and_says_which, test_an_address_of_another_machine,
+           test_a_socket_that_is_handed_over)

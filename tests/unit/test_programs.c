@@ -45,9 +45,9 @@ START_TEST(test_script) {
 END_TEST
 
 __attribute__((constructor)) static void find_scripts(void) {
-    static const char *const patterns[] = {"tests/cli/test_*.py", "tests/http/test_*.py",
+    static const char *const patterns[] = {"tests/cli/test_*.py",     "tests/http/test_*.py",
                                            "tests/clients/test_*.py", "tests/docs/test_*.py",
-                                           "tests/bench/test_*.py"};
+                                           "tests/bench/test_*.py",   "tests/deploy/test_*.py"};
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
         (void)glob(patterns[i], i ? GLOB_APPEND : 0, NULL, &scripts);
     static const TTest *tests[1];

@@ -427,7 +427,7 @@ END_TEST
 START_TEST(test_the_reloader_reloads_when_asked_and_stops) {
     registry *dictionaries = with_one(write_model("a.safetensors", 1));
     reloader *worker = NULL;
-    ra_ok(reloader_start(dictionaries, 0, &worker, &err));
+    ra_ok(reloader_start(dictionaries, &(reloader_options){0}, &worker, &err));
     for (size_t wanted = 2; wanted <= 4; wanted++) {
         reloader_ask(worker);
         for (size_t seen = 0; seen < wanted;) {
@@ -448,7 +448,7 @@ START_TEST(test_a_watching_reloader_takes_what_changes) {
     snprintf(path, sizeof path, "%s", write_model("a.safetensors", 1));
     registry *dictionaries = with_one(path);
     reloader *worker = NULL;
-    ra_ok(reloader_start(dictionaries, 5, &worker, &err));
+    ra_ok(reloader_start(dictionaries, &(reloader_options){.watch_ms = 5}, &worker, &err));
     for (int generation = 2; generation <= 4; generation++) {
         replace_model(path, (float)generation);
         while (status_of(dictionaries, "words").generation < (size_t)generation) usleep(1000);

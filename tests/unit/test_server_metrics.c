@@ -178,7 +178,14 @@ START_TEST(test_the_process_is_seen) {
 }
 END_TEST
 
+/* A start that moves looks like one start after another. */
+START_TEST(test_the_start_stays_where_it_was) {
+    double first = process_look().start_seconds;
+    for (int i = 0; i < 1000; i++) ck_assert(process_look().start_seconds == first);
+}
+END_TEST
+
 TEST_CASES(server_metrics, test_statuses_ascend, test_requests_are_told_apart,
            test_bounds_belong_to_their_bucket, test_in_flight, test_null_counts_nothing,
            test_threads_lose_nothing, test_memory_that_runs_out, test_prometheus_text,
-           test_the_process_is_seen)
+           test_the_process_is_seen, test_the_start_stays_where_it_was)

@@ -84,7 +84,8 @@ static const struct {
      "{\"model\":\"x\",\"source\":\"m\",\"vector\":[1,2,3,4],\"numResults\":2}", "\"cosineSimilarity\":"},
     {"OPTIONS", "/v1/dictionaries/m", NULL, ""},
     {"GET", "/v2", NULL, "\"extensions\":["},
-    {"GET", "/v2/health/ready", NULL, "ready"},
+    {"GET", "/v2/health/live", NULL, "{\"live\":true}"},
+    {"GET", "/v2/health/ready", NULL, "{\"ready\":true}"},
     {"GET", "/v2/models/stats", NULL, "{\"model_stats\":[{\"name\":\"m\""},
     {"GET", "/v2/models/m/versions/1", NULL, "\"versions\":[\"1\"]"},
     {"GET", "/v2/models/m/config", NULL, "\"max_batch_size\":16"},
@@ -127,6 +128,10 @@ START_TEST(test_a_draining_server_says_so_and_ends_connections) {
     http_exchange *exchange = ask("GET", "/health/ready", NULL);
     ck_assert_int_eq(exchange->response.status, 503);
     ck_assert(exchange->response.close);
+    http_exchange_give(exchange);
+    exchange = ask("GET", "/v2/health/ready", NULL);
+    ck_assert_int_eq(exchange->response.status, 503);
+    ck_assert_ptr_nonnull(strstr(exchange->response.body.data, "{\"ready\":false}"));
     http_exchange_give(exchange);
     exchange = ask("GET", "/v1/dictionaries/m", NULL);
     ck_assert_int_eq(exchange->response.status, 200);

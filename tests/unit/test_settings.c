@@ -242,6 +242,17 @@ START_TEST(test_refuses_wrong_flags) {
 }
 END_TEST
 
+START_TEST(test_a_probe_looks_at_nothing_else) {
+    settings chosen;
+    ra_ok(READ(&chosen, "--probe", "http://h/", "--bogus"));
+    ck_assert_str_eq(chosen.probe, "http://h/");
+    ra_ok(READ(&chosen, "--bogus", "--probe=http://h/"));
+    ck_assert_str_eq(chosen.probe, "http://h/");
+    ra_fails(READ(&chosen, "--probe"), RA_ERR_ARGUMENT, "--probe needs a URL");
+    ra_fails(READ(&chosen, "--probed", "x"), RA_ERR_ARGUMENT, "no flag --probed");
+}
+END_TEST
+
 START_TEST(test_refuses_wrong_lines_of_a_file) {
     static const struct {
         const char *content, *expected;
@@ -289,4 +300,4 @@ TEST_CASES(settings, test_defaults, test_every_kind_of_flag,
            test_flag_over_environment_over_file_over_default, test_dictionaries_come_from_one_source,
            test_switches_and_origins, test_printed_settings_read_back, test_questions_stand_beside_settings,
            test_memory_that_runs_out, test_refuses_wrong_flags, test_refuses_wrong_lines_of_a_file,
-           test_help_names_every_setting_and_asks_for_nothing_else)
+           test_help_names_every_setting_and_asks_for_nothing_else, test_a_probe_looks_at_nothing_else)

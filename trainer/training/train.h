@@ -30,7 +30,7 @@ typedef struct train_options {
     size_t data_count;
     const char *output, *tensor, *points, *init, *resume, *seeds, *labels, *log, *report;
     size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
-    bool no_state, json, quiet, skip_bad_rows;
+    bool auto_resume, no_state, json, quiet, skip_bad_rows;
     model_choice model; /* backend, and the SAE settings given as flags */
     ra_train_settings train;
 } train_options;
@@ -137,7 +137,7 @@ typedef struct train_run {
 
 /* The models of a command line, by their seeds, with the names of their files; nothing is opened. In a run of
  * several seeds FILE.safetensors becomes FILE.seedN.safetensors. */
-ra_status train_models_name(train_run *run, ra_error *err);
+ra_status train_models_name(train_run *run, train_options *options, ra_error *err);
 
 /* Only one process of a group writes and speaks. */
 bool train_run_speaks(const train_run *run);

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const double LARGEST_SEED = 9007199254740992.0; /* as --seed */
 
@@ -44,8 +45,19 @@ static ra_status name_for_seed(const char *path, bool several, uint64_t seed, ch
     return RA_OK;
 }
 
-ra_status train_models_name(train_run *run, ra_error *err) {
-    const train_options *options = run->options;
+/* --auto-resume is --resume OUT when OUT is there: of every seed, and for every process of the group, lest
+ * some begin and others go on. What --init says is in the checkpoint then. */
+static ra_status settle_auto_resume(train_run *run, train_options *options, ra_error *err) {
+    uint64_t absent = 0;
+    for (size_t i = 0; i < run->count; i++) absent += access(run->models[i].output, F_OK) != 0;
+    TRY(ra_group_sum_u64(run->group, &absent, 1, err));
+    if (absent) return RA_OK;
+    options->resume = options->output;
+    options->init = NULL;
+    return RA_OK;
+}
+
+ra_status train_models_name(train_run *run, train_options *options, ra_error *err) {
     uint64_t seeds[TRAIN_SEEDS_MOST] = {options->train.seed};
     run->count = 1;
     if (options->seeds) TRY(parse_seeds(options->seeds, seeds, &run->count, err));
@@ -56,9 +68,11 @@ ra_status train_models_name(train_run *run, ra_error *err) {
         bool several = run->count > 1;
         model->seed = seeds[i];
         TRY(name_for_seed(options->output, several, model->seed, &model->output, err));
-        TRY(name_for_seed(options->resume, several, model->seed, &model->resume, err));
         TRY(name_for_seed(options->log, several, model->seed, &model->log_path, err));
     }
+    if (options->auto_resume) TRY(settle_auto_resume(run, options, err));
+    for (size_t i = 0; i < run->count; i++)
+        TRY(name_for_seed(options->resume, run->count > 1, seeds[i], &run->models[i].resume, err));
     return RA_OK;
 }
 

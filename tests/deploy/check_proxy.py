@@ -1,0 +1,238 @@
+"""Three daemons behind a real HAProxy and a real nginx with the configurations of deploy/proxy (addresses alone are
+others). Under load, one daemon after another is restarted, and one is killed: no request is lost, and each daemon gets
+its share again."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+import cluster
+from cluster import DEPLOY, PATIENCE, PROGRAM, golden
+
+CLIENTS = 6
+SMALL = json.dumps({"latents": {"indices": [[0]], "values": [[1]]}})
+LARGE = SMALL + " " * 100000  # more than a proxy keeps in one buffer
+
+
+def free_ports(count):
+    """Ports that nobody uses now; what restarts needs the same again."""
+    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in taken]
+    for one in taken:
+        one.close()
+    return ports
+
+
+class Replica:
+    """A daemon on a port of its own that can be started again."""
+
+    def __init__(self, port):
+        self.port = port
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [PROGRAM, "--listen=127.0.0.1:%d" % self.port, "--drain-delay-seconds=2", "--drain-seconds=20",
+             "--dictionary=words=" + golden("dict-basic.checkpoint.safetensors")],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert b"serving" in self.process.stdout.readline()
+
+    def stop(self, number):
+        self.process.send_signal(number)
+        status = self.process.wait(PATIENCE)
+        self.process.stdout.close()
+        return status
+
+    def answered(self):
+        """How many requests it has reconstructed."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        found = re.search(r'^rasaed_requests_total\{route="reconstruct",method="POST",status="200"\} (\d+)$', text, re.M)
+        return int(found.group(1)) if found else 0
+
+
+class Load:
+    """Clients that ask until they are stopped, and write down what did not go well."""
+
+    def __init__(self, port, tenth):
+        self.port, self.tenth, self.over, self.done, self.lost = port, tenth, threading.Event(), 0, []
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.client, args=(i,)) for i in range(CLIENTS)]
+        for one in self.threads:
+            one.start()
+
+    def client(self, number):
+        """Even ones keep their connection, odd ones take a new one each time; every tenth request has another body."""
+        connection = None
+        for i in range(10**6):
+            if self.over.is_set():
+                break
+            try:
+                if connection is None or number % 2:
+                    connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+                connection.request("POST", "/v1/dictionaries/words/reconstruct", self.tenth if i % 10 == 9 else SMALL)
+                reply = connection.getresponse()
+                body = reply.read()
+                fault = None if reply.status == 200 and b"reconstructions" in body else (reply.status, body[:200])
+                if number % 2:
+                    connection.close()
+            except (OSError, http.client.HTTPException) as error:
+                fault, connection = repr(error), None
+            with self.lock:
+                self.done += 1
+                if fault:
+                    self.lost.append(fault)
+            self.over.wait(0.002)
+        if connection:
+            connection.close()
+
+    def stop(self):
+        self.over.set()
+        for one in self.threads:
+            one.join()
+
+
+class Behind:
+    """The tests; a proxy is a class below."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="rasaed-test-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.port, *ports = free_ports(4)
+        self.replicas = [Replica(port) for port in ports]
+        for one in self.replicas:
+            self.addCleanup(lambda one=one: one.process.poll() is None and one.stop(signal.SIGKILL))
+        self.start_proxy(["127.0.0.1:%d" % port for port in ports])
+        self.wait_until(lambda: self.get("/health/ready") == 200, "the proxy")
+
+    def configuration(self, name, addresses):
+        with open(os.path.join(DEPLOY, "proxy", name), encoding="utf-8") as file:
+            text = file.read()
+        for i, address in enumerate(addresses):
+            self.assertEqual(text.count("192.0.2.%d:8080" % (i + 1)), 1)
+            text = text.replace("192.0.2.%d:8080" % (i + 1), address)
+        return text
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def start(self, name, *arguments):
+        path, environment = cluster.tool(name)
+        with open(os.path.join(self.folder, "proxy.log"), "wb") as log:
+            self.proxy = subprocess.Popen([path, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                                          stderr=log)
+        self.addCleanup(self.proxy.wait, PATIENCE)
+        self.addCleanup(self.proxy.terminate)
+
+    def get(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except OSError:
+            with open(os.path.join(self.folder, "proxy.log"), encoding="utf-8") as file:
+                self.assertIsNone(self.proxy.poll(), file.read())
+            return None
+        finally:
+            connection.close()
+
+    def wait_until(self, condition, what):
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), end, "waited in vain for " + what)
+            time.sleep(0.05)
+
+    def every_replica_gets_a_share(self):
+        before = [one.answered() for one in self.replicas]
+        self.wait_until(lambda: all(one.answered() > start + 20 for one, start in zip(self.replicas, before)),
+                        "a share for each")
+
+    def test_a_rolling_restart_loses_no_request(self):
+        load = Load(self.port, tenth=LARGE)
+        try:
+            self.every_replica_gets_a_share()
+            for one in self.replicas:
+                self.assertEqual(one.stop(signal.SIGTERM), 0)
+                one.start()
+                self.every_replica_gets_a_share()
+        finally:
+            load.stop()
+        self.assertEqual(load.lost, [], "of %d" % load.done)
+        self.assertGreater(load.done, 500)
+
+    def test_the_end_of_one_loses_no_small_request(self):
+        """Killed, without a drain. What does not fit a proxy's buffer cannot be asked again."""
+        load = Load(self.port, tenth=SMALL)
+        try:
+            self.every_replica_gets_a_share()
+            self.replicas[1].stop(signal.SIGKILL)
+            done = load.done
+            self.wait_until(lambda: load.done > done + 200, "200 requests")
+            self.replicas[1].start()
+            self.every_replica_gets_a_share()
+        finally:
+            load.stop()
+        self.assertEqual(load.lost, [], "of %d" % load.done)
+
+    def test_metrics_are_not_for_everybody(self):
+        self.assertEqual(self.get("/metrics"), 404)
+
+
+class Haproxy(Behind, unittest.TestCase):
+    def start_proxy(self, addresses):
+        text = self.configuration("haproxy.cfg", addresses)
+        for old, new in (("bind :80\n", "bind 127.0.0.1:%d\n" % self.port),
+                         ("log /dev/log local0\n", "log stderr format raw local0\n")):
+            self.assertEqual(text.count(old), 1)
+            text = text.replace(old, new)
+        path = self.write("haproxy.cfg", text)
+        done = cluster.run("haproxy", "-c", "-f", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotRegex(done.stderr, "WARNING|ALERT")
+        self.start("haproxy", "-db", "-f", path)
+
+
+class Nginx(Behind, unittest.TestCase):
+    # What Debian's nginx.conf has around conf.d, without its paths and its user.
+    AROUND = """daemon off;
+pid nginx.pid;
+error_log stderr;
+events {}
+http {
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    include rasaed.conf;
+}
+"""
+
+    def start_proxy(self, addresses):
+        text = self.configuration("nginx.conf", addresses)
+        self.assertEqual(text.count("listen 80;"), 1)
+        self.write("rasaed.conf", text.replace("listen 80;", "listen 127.0.0.1:%d;" % self.port))
+        path = self.write("nginx.conf", ("user root;\n" if os.getuid() == 0 else "") + self.AROUND)
+        done = cluster.run("nginx", "-t", "-p", self.folder, "-c", path, "-e", "stderr")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("[warn]", done.stderr)
+        self.start("nginx", "-p", self.folder, "-c", path, "-e", "stderr")
+
+
+if __name__ == "__main__":
+    unittest.main()

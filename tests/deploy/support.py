@@ -1,0 +1,78 @@
+"""What the tests of this folder share: an installation into a folder of its own, and processes with bounds.
+
+    with Installation() as there:
+        there.path("bin/rasae"), there.run("rasae", "--version").stdout
+
+RASAE_BUILD names the folder that holds the programs (default: build). Standard library only.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("RASAE_BUILD", "build")
+PROGRAMS = os.path.join(TOP, BUILD)
+SECONDS = 300
+SANITIZED = "sanitize" in BUILD  # what is installed is built without sanitizers
+
+
+def environment(**more):
+    """Without what a make around this one says, which is not for ours."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    kept.update(more)
+    return kept
+
+
+def run(*command, check=True, cwd=TOP, seconds=SECONDS, env=None, **more):
+    done = subprocess.run(command, cwd=cwd, env=env or environment(), stdin=subprocess.DEVNULL, timeout=seconds,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+    if check and done.returncode != 0:
+        raise AssertionError("%s ended with %d\n%s" % (" ".join(command), done.returncode, done.stdout))
+    return done
+
+
+def version():
+    with open(os.path.join(TOP, "lib", "ra.h"), encoding="utf-8") as file:
+        return re.search(r'#define RA_VERSION "([^"]+)"', file.read()).group(1)
+
+
+def commands():
+    """Those of rasae, from its help."""
+    listed = run(os.path.join(PROGRAMS, "rasae"), "--help").stdout
+    return re.findall(r"^  ([a-z]+)  +\w", listed.split("Commands:")[1].split("\n\n")[0], re.M)
+
+
+def flags(*command):
+    """What a program's help says it takes, in its order, once each."""
+    program, *rest = command
+    text = run(os.path.join(PROGRAMS, program), *rest, "--help").stdout
+    return list(dict.fromkeys(re.findall(r"^ +(?:-[a-z], )?(--[a-z][a-z0-9-]*)", text, re.M)))
+
+
+class Installation:
+    """`make install` into a temporary folder, as prefix or, with a destdir, below one."""
+
+    def __init__(self, prefix=None):
+        self.folder = tempfile.mkdtemp(prefix="rasae-install-")
+        self.destdir = self.folder if prefix else ""
+        self.prefix = prefix or self.folder
+
+    def __enter__(self):
+        self.make("install")
+        return self
+
+    def __exit__(self, *why):
+        shutil.rmtree(self.folder)
+
+    def make(self, target):
+        run("make", target, "BUILD=" + BUILD, "DESTDIR=" + self.destdir, "prefix=" + self.prefix)
+
+    def path(self, *parts):
+        return os.path.join(self.destdir + self.prefix, *parts)
+
+    def files(self):
+        return sorted(os.path.relpath(os.path.join(where, name), self.path())
+                      for where, _, names in os.walk(self.path()) for name in names)
