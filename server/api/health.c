@@ -1,6 +1,8 @@
 #include "api/api.h"
 #include "codec/oip_reply.h"
 
+#include <string.h>
+
 /* The process runs and answers. */
 ra_status api_live(api_call *call, ra_error *err) {
     (void)err;
@@ -9,17 +11,22 @@ ra_status api_live(api_call *call, ra_error *err) {
 }
 
 /* Requests are welcome: all dictionaries are loaded (nothing is answered before), no stop is under way, and
- * the device answers. */
+ * the device answers. Sets the status; *reason <- why it failed, or NULL. */
+static const char *readiness(api_call *call, const char **reason) {
+    *reason = device_watch_reason(&call->engine->device);
+    const char *state = *reason ? "failed" : atomic_load(&call->engine->draining) ? "draining" : "ready";
+    if (strcmp(state, "ready") != 0) call->response->status = 503;
+    return state;
+}
+
 ra_status api_ready(api_call *call, ra_error *err) {
     (void)err;
-    const char *lost = device_watch_reason(&call->engine->device);
-    bool draining = atomic_load(&call->engine->draining);
-    json_state(api_json(call), lost ? "failed" : draining ? "draining" : "ready", lost);
-    if (lost || draining) call->response->status = 503;
+    const char *reason, *state = readiness(call, &reason);
+    json_state(api_json(call), state, reason);
     return RA_OK;
 }
 
-/* ---- the same for the Open Inference Protocol, whose clients look for a truth value -----------------------
+/* ---- the same for the Open Inference Protocol, whose clients look for a truth value ---------------------
  */
 
 ra_status api_oip_live(api_call *call, ra_error *err) {
@@ -29,9 +36,8 @@ ra_status api_oip_live(api_call *call, ra_error *err) {
 }
 
 ra_status api_oip_server_ready(api_call *call, ra_error *err) {
-    ra_status status = api_ready(call, err);
-    text *out = &call->response->body;
-    text_release(out);
-    oip_put_health(out, "ready", call->response->status == 200);
-    return status;
+    (void)err;
+    const char *reason, *state = readiness(call, &reason);
+    oip_put_health(api_json(call), "ready", strcmp(state, "ready") == 0);
+    return RA_OK;
 }

@@ -156,7 +156,7 @@ START_TEST(test_a_lost_device_is_no_longer_ready) {
     device_watch_failed(&shared.device);
     expect("GET", "/health/ready", NULL, 503,
            "{\"status\":\"failed\",\"reason\":\"the device cuda:0 failed at");
-    expect("GET", "/v2/health/ready", NULL, 503, "unspecified launch failure");
+    expect("GET", "/v2/health/ready", NULL, 503, "{\"ready\":false}");
     expect("GET", "/health/live", NULL, 200, "{\"status\":\"live\"}");
     device_watch_init(&shared.device, NULL, NULL, NULL);
     ra_backend_release(backend);
