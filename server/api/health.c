@@ -11,18 +11,21 @@ ra_status api_live(api_call *call, ra_error *err) {
 }
 
 /* Requests are welcome: all dictionaries are loaded (nothing is answered before), no stop is under way, and
- * the device answers. Sets the status; *reason <- why it failed, or NULL. */
-static const char *readiness(api_call *call, const char **reason) {
+ * the device answers. *reason <- why it failed, or NULL. */
+static const char *readiness(const api_call *call, const char **reason) {
     *reason = device_watch_reason(&call->engine->device);
-    const char *state = *reason ? "failed" : atomic_load(&call->engine->draining) ? "draining" : "ready";
-    if (strcmp(state, "ready") != 0) call->response->status = 503;
-    return state;
+    return *reason ? "failed" : atomic_load(&call->engine->draining) ? "draining" : "ready";
+}
+
+static bool is_ready(const char *state) {
+    return strcmp(state, "ready") == 0;
 }
 
 ra_status api_ready(api_call *call, ra_error *err) {
     (void)err;
     const char *reason, *state = readiness(call, &reason);
     json_state(api_json(call), state, reason);
+    if (!is_ready(state)) call->response->status = 503;
     return RA_OK;
 }
 
@@ -38,6 +41,7 @@ ra_status api_oip_live(api_call *call, ra_error *err) {
 ra_status api_oip_server_ready(api_call *call, ra_error *err) {
     (void)err;
     const char *reason, *state = readiness(call, &reason);
-    oip_put_health(api_json(call), "ready", strcmp(state, "ready") == 0);
+    oip_put_health(api_json(call), "ready", is_ready(state));
+    if (!is_ready(state)) call->response->status = 503;
     return RA_OK;
 }

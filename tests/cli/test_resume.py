@@ -202,8 +202,10 @@ class Points(Resume):
 
     def setUp(self):
         super().setUp()
-        values = support.Random(7).values(8000 * 12)
-        self.x = support.write_npy(self.path("x.npy"), Tensor("F32", [8000, 12], values))
+        values = support.Random(7).values(8000 * 12) * 4
+        for i in range(len(values)):  # no row is there twice
+            values[i] += (i // (8000 * 12)) * (0.01 + i % 7 / 1000)
+        self.x = support.write_npy(self.path("x.npy"), Tensor("F32", [32000, 12], values))
         self.points = ["--points", "400"]
 
     def interrupted(self, *flags):
@@ -244,7 +246,7 @@ class Points(Resume):
         flags = ["--steps", "30", *self.flags, *self.points, "--resume", self.out]
         self.bad(1, ["--lr", "--init"], "train", self.x, "-o", self.path("b"), *flags, "--lr", "0.3")
         self.bad(1, "dictionary", "fuse", self.out, "-o", self.path("fused.safetensors"))
-        support.write_npy(self.x, small_data(rows=8000))
+        support.write_npy(self.x, small_data(rows=32000))
         self.bad(1, "other data", "train", self.x, "-o", self.path("b"), *flags)
 
 
