@@ -235,20 +235,10 @@ static ra_status start_server(program *self, bool admin, ra_error *err) {
     return status;
 }
 
-static void tell_reloading(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    supervise_tell("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
-}
-
-static void tell_reloaded(size_t failed, size_t count) {
-    supervise_tell("READY=1\nSTATUS=reloaded, %zu of %zu dictionaries failed", failed, count);
-}
-
 static ra_status start_reloader(program *self, ra_error *err) {
     reloader_options options = {.watch_ms = self->settings.watch ? RELOADER_WATCH_MS : 0,
-                                .begins = tell_reloading,
-                                .ends = tell_reloaded};
+                                .begins = supervise_reloading,
+                                .ends = supervise_reloaded};
     return reloader_start(self->engine.dictionaries, &options, &self->reloader, err);
 }
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { FIRST_DESCRIPTOR = 3, MOST_SOCKETS = 2 };
@@ -100,4 +101,15 @@ void supervise_tell(const char *format, ...) {
     size_t sent = (size_t)size < sizeof message ? (size_t)size : sizeof message - 1;
     (void)sendto(descriptor, message, sent, MSG_NOSIGNAL, (struct sockaddr *)&manager, manager_size);
     close(descriptor);
+}
+
+/* With the time, by which a manager knows that it is the reload that it has asked for. */
+void supervise_reloading(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    supervise_tell("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+void supervise_reloaded(size_t failed, size_t count) {
+    supervise_tell("READY=1\nSTATUS=reloaded, %zu of %zu dictionaries failed", failed, count);
 }

@@ -29,4 +29,8 @@ ra_status supervise_start(settings_lookup *environment, supervised *out, ra_erro
 /* "READY=1", "STOPPING=1", "WATCHDOG=1", "STATUS=...": lines. Lost when the manager does not listen. */
 void supervise_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Around a reload, as the reloader tells of it. */
+void supervise_reloading(void);
+void supervise_reloaded(size_t failed, size_t count);
+
 #endif

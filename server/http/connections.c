@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum { PHASE_BITS = 3, PHASE_MASK = (1 << PHASE_BITS) - 1 };
@@ -55,6 +56,7 @@ http_connection *http_connections_add(http_connections *table, int descriptor, i
     if (!connection) return NULL;
     connection->descriptor = descriptor;
     connection->thread = thread;
+    connection->made = http_now();
     read_client(connection);
     pthread_mutex_lock(&table->lock);
     connection->after = table->first;
@@ -80,6 +82,22 @@ void http_connections_remove(http_connections *table, http_connection *connectio
 size_t http_connections_count(http_connections *table) {
     pthread_mutex_lock(&table->lock);
     size_t count = table->count;
+    pthread_mutex_unlock(&table->lock);
+    return count;
+}
+
+static bool is_expecting(const http_connection *connection, uint64_t now) {
+    unsigned turn = atomic_load_explicit(&connection->turn, memory_order_relaxed);
+    int unread = 0;
+    if ((turn & PHASE_MASK) != PHASE_IDLE) return false;
+    if (turn == 0 && now < connection->made + HTTP_FIRST_REQUEST_US) return true;
+    return ioctl(connection->descriptor, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+size_t http_connections_expecting(http_connections *table, uint64_t now) {
+    size_t count = 0;
+    pthread_mutex_lock(&table->lock);
+    for (const http_connection *one = table->first; one; one = one->after) count += is_expecting(one, now);
     pthread_mutex_unlock(&table->lock);
     return count;
 }

@@ -21,7 +21,7 @@
 
 #include "http/http.h"
 
-enum { HTTP_LEAST_RATE = 512 };
+enum { HTTP_LEAST_RATE = 512, HTTP_FIRST_REQUEST_US = 1000000 };
 
 typedef enum http_phase { PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_ANSWER, PHASE_SENDING } http_phase;
 
@@ -34,6 +34,7 @@ typedef struct http_connection {
     /* private */
     atomic_uint turn; /* which phase, and the how many-th: grows with every change */
     atomic_size_t received;
+    uint64_t made;       /* when it was added */
     unsigned seen;       /* the turn that the clock below belongs to */
     uint64_t since;      /* when the clock was started, 0: it is not running */
     uint64_t head_since; /* the same for the head, which begins in PHASE_IDLE */
@@ -58,5 +59,10 @@ http_connection *http_connections_lone_head(http_connections *table, int thread)
 /* Cuts the late ones; returns how many. `now` is http_now(). */
 size_t http_connections_check(http_connections *table, uint64_t now);
 size_t http_connections_count(http_connections *table);
+
+/* Those whose next request is under way: bytes have come that nobody has read yet, or the connection was made
+ * so short a time ago (HTTP_FIRST_REQUEST_US) that its first must be. To close these would lose a request
+ * whose client was let in. */
+size_t http_connections_expecting(http_connections *table, uint64_t now);
 
 #endif

@@ -447,7 +447,7 @@ int http_server_join(http_server *server, bool *secure) {
 }
 
 size_t http_server_in_flight(const http_server *server) {
-    return atomic_load(&server->in_flight);
+    return atomic_load(&server->in_flight) + http_connections_expecting(server->connections, http_now());
 }
 
 size_t http_server_connections(const http_server *server) {

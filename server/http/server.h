@@ -46,7 +46,10 @@ void http_server_refuse(http_server *server);
 /* A connection that comes from this process, past the socket: our side of it, which the caller closes, and
  * whether it speaks TLS. -1 with errno; ENFILE: it has all the connections that it may have. */
 int http_server_join(http_server *server, bool *secure);
-size_t http_server_in_flight(const http_server *server); /* requests begun and not yet answered in full */
+
+/* Requests begun and not yet answered in full, and those that are on their way on connections that were let
+ * in (http_connections_expecting()). */
+size_t http_server_in_flight(const http_server *server);
 size_t http_server_connections(const http_server *server);
 void http_server_stop(http_server *server); /* ends every connection, frees; NULL is fine */
 

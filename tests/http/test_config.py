@@ -98,7 +98,7 @@ class Print(Folder):
         flags = [line.split()[0][2:].replace("-", "_") for line in run("--help").stdout.splitlines()
                  if line.startswith("  --")]
         for key in flags:
-            if key in ("config", "check_config", "print_config", "help", "version"):
+            if key in ("config", "check_config", "print_config", "probe", "help", "version"):
                 continue
             key = {"no_multiplier": "use_multiplier"}.get(key, key)
             self.assertIn("%s = " % key, result.stdout)

@@ -325,6 +325,16 @@ class Stop(unittest.TestCase):
             self.assertEqual(daemon.stop(), 0)
             self.assertGreaterEqual(time.monotonic() - begun, 1)
 
+    def test_a_connection_that_was_just_let_in_gets_its_answer(self):
+        with Daemon("--dictionary", GIVEN, "--threads", "1") as daemon:
+            with daemon.socket() as new:
+                self.assertEqual(daemon.get("/health/live").status, 200)  # made later: the other is let in as well
+                daemon.send(signal.SIGTERM)
+                wait_for(lambda: "draining" in daemon.log(), "the log")
+                new.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertIn(b'"live"', read_all(new))
+            self.assertEqual(daemon.process.wait(60), 0)
+
     def test_the_wait_is_limited(self):
         with Daemon("--dictionary", GIVEN, "--drain-seconds", "1") as daemon:
             with self.begin(daemon):

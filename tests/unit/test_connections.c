@@ -1,6 +1,7 @@
 /* The clocks of connections, over real sockets and with a time of the test's own. */
 #include "harness.h"
 #include "http/connections.h"
+#include "http/exchange.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -166,8 +167,32 @@ START_TEST(test_the_lone_head_of_a_thread) {
 }
 END_TEST
 
+START_TEST(test_a_request_that_is_on_its_way_is_expected) {
+    uint64_t before = http_now();
+    start();
+    uint64_t later = http_now() + 2 * (uint64_t)HTTP_FIRST_REQUEST_US;
+    ck_assert_uint_eq(http_connections_expecting(table, before), 1); /* it was just made */
+    ck_assert_uint_eq(http_connections_expecting(table, later), 0);
+    ck_assert_int_eq(send(client, "G", 1, 0), 1);
+    char byte;
+    ck_assert_int_eq(recv(server, &byte, 1, MSG_PEEK), 1); /* it is there, unread */
+    ck_assert_uint_eq(http_connections_expecting(table, later), 1);
+    ck_assert_int_eq(recv(server, &byte, 1, 0), 1);
+    ck_assert_uint_eq(http_connections_expecting(table, later), 0);
+    http_connection_enter(watched, PHASE_BODY); /* is one that has begun, which others count */
+    ck_assert_int_eq(send(client, "B", 1, 0), 1);
+    ck_assert_int_eq(recv(server, &byte, 1, MSG_PEEK), 1);
+    ck_assert_uint_eq(http_connections_expecting(table, before), 0);
+    http_connection_enter(watched, PHASE_IDLE); /* had its first: only bytes count */
+    ck_assert_uint_eq(http_connections_expecting(table, before), 1);
+    ck_assert_int_eq(recv(server, &byte, 1, 0), 1);
+    ck_assert_uint_eq(http_connections_expecting(table, before), 0);
+    stop();
+}
+END_TEST
+
 TEST_CASES(connections, test_a_client_has_an_address, test_silence_is_no_head,
            test_the_first_byte_starts_the_clock_of_a_head, test_more_bytes_and_a_first_line_give_no_more_time,
            test_a_request_that_was_quick_is_forgotten, test_a_body_has_a_least_rate,
            test_the_servers_own_time_is_not_the_clients, test_a_reply_that_nobody_reads_is_cut,
-           test_the_lone_head_of_a_thread)
+           test_the_lone_head_of_a_thread, test_a_request_that_is_on_its_way_is_expected)
