@@ -6,6 +6,7 @@ MPIJob alone has no schema that a package brings. Its own members are compared w
 from the types of kubeflow.org/v2beta1; the pods within it are validated as any others."""
 
 import copy
+import json
 import os
 import re
 import shutil
@@ -133,7 +134,9 @@ def every_build():
             yield "%s with %s" % (overlay, ", ".join(names)), with_components(overlay, names)
     yield "train", build("train")
     yield "train-mpi", build("train-mpi")
-    yield "upload", cluster.load("kubernetes", "upload.yaml")
+    pod = cluster.load("kubernetes", "upload.yaml")
+    yield "upload", pod
+    yield "upload, for the other claim", json.loads(json.dumps(pod).replace("models", "activations"))
 
 
 class Schemas(unittest.TestCase):
@@ -212,8 +215,12 @@ class Schemas(unittest.TestCase):
             self.assertFalse([port for port in container.get("ports", []) if "hostPort" in port])
 
     def test_what_is_mounted_and_referred_to_is_there(self):
+        def claims_of(objects):
+            return {one["metadata"]["name"] for one in objects if one["kind"] == "PersistentVolumeClaim"}
+
+        every = set().union(*(claims_of(objects) for _, objects in self.builds))
         for what, objects in self.builds:
-            claims = {one["metadata"]["name"] for one in objects if one["kind"] == "PersistentVolumeClaim"}
+            claims = claims_of(objects) if what.startswith("overlays") else every
             maps = {one["metadata"]["name"] for one in objects if one["kind"] == "ConfigMap"}
             for one in objects:
                 for spec in pod_specs(one):
@@ -224,10 +231,9 @@ class Schemas(unittest.TestCase):
                             for variable in container.get("env", []):
                                 source = variable.get("valueFrom", {}).get("configMapKeyRef")
                                 self.assertTrue(source is None or source["name"] in maps)
-                        if what.startswith("overlays"):
-                            self.assertLessEqual({volume["persistentVolumeClaim"]["claimName"]
-                                                  for volume in spec["volumes"] if "persistentVolumeClaim" in volume},
-                                                 claims)
+                        self.assertLessEqual({volume["persistentVolumeClaim"]["claimName"]
+                                              for volume in spec["volumes"] if "persistentVolumeClaim" in volume},
+                                             claims)
 
 
 class Together(unittest.TestCase):
