@@ -208,7 +208,8 @@ static ra_status evaluate_loss(ra_trainer *trainer, const float *x, double *loss
     return ra_loss_evaluate((ra_loss)trainer->settings.loss, &batch, loss, &trainer->gradients, err);
 }
 
-/* *x <- the batch in backend memory. */
+/* *x <- the batch in backend memory, or under way to it: the step waits for it where it needs it, and long
+ * before it ends, until which the host's stays. */
 static ra_status take_batch(ra_trainer *trainer, const float *host, size_t rows, const float **x,
                             ra_error *err) {
     ra_backend *backend = ra_sae_backend(trainer->sae);
@@ -217,10 +218,11 @@ static ra_status take_batch(ra_trainer *trainer, const float *host, size_t rows,
     if (ra_backend_operations(backend)->host_memory) return RA_OK;
     RA_TRY(ra_block_reserve(&trainer->x, backend, n, err));
     *x = trainer->x.data;
-    return ra_backend_put(backend, trainer->x.data, host, n * sizeof *host, err);
+    return ra_backend_operations(backend)->upload(ra_backend_self(backend), NULL, trainer->x.data, host,
+                                                  n * sizeof *host, err);
 }
 
-ra_status ra_trainer_step(ra_trainer *trainer, const float *host, size_t rows, ra_train_progress *progress,
+static ra_status run_step(ra_trainer *trainer, const float *host, size_t rows, ra_train_progress *progress,
                           ra_error *err) {
     size_t step = trainer->done + 1;
     double rate = ra_schedule_rate(&trainer->schedule, step), loss, norm;
@@ -254,6 +256,16 @@ ra_status ra_trainer_step(ra_trainer *trainer, const float *host, size_t rows, r
         .grad_norm = norm,
         .rows = pass->total_rows};
     return RA_OK;
+}
+
+/* A step that fails must not leave the batch under way. */
+ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_train_progress *progress,
+                          ra_error *err) {
+    ra_backend *backend = ra_sae_backend(trainer->sae);
+    ra_status status = run_step(trainer, x, rows, progress, err);
+    if (status != RA_OK)
+        (void)ra_backend_operations(backend)->synchronize(ra_backend_self(backend), NULL, NULL);
+    return status;
 }
 
 ra_status ra_trainer_check(ra_trainer *trainer, ra_error *err) {
