@@ -202,19 +202,24 @@ class Points(Resume):
 
     def setUp(self):
         super().setUp()
-        values = support.Random(7).values(8000 * 12) * 4
+        values = support.Random(7).values(8000 * 12) * 2
         for i in range(len(values)):  # no row is there twice
             values[i] += (i // (8000 * 12)) * (0.01 + i % 7 / 1000)
-        self.x = support.write_npy(self.path("x.npy"), Tensor("F32", [32000, 12], values))
+        self.x = support.write_npy(self.path("x.npy"), Tensor("F32", [16000, 12], values))
         self.points = ["--points", "400"]
 
     def interrupted(self, *flags):
-        """The files that interrupts left after one more moment each, until training had begun."""
-        for tenths in range(1, 200):
+        """The files that interrupts left, each after one more part of the time that a run takes, until training had
+        begun."""
+        parts = 12
+        started = time.monotonic()
+        self.train(*flags, out=self.path("timed.safetensors"))
+        length = time.monotonic() - started
+        for part in range(1, 2 * parts):
             process = self.start(*flags)
-            time.sleep(0.02 * tenths)
+            time.sleep(length * part / parts)
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=support.TIMEOUT)
             if process.returncode == -signal.SIGINT:
                 continue  # it had not begun to listen
             self.assertEqual((process.returncode, errors), (0, b""))
@@ -246,7 +251,7 @@ class Points(Resume):
         flags = ["--steps", "30", *self.flags, *self.points, "--resume", self.out]
         self.bad(1, ["--lr", "--init"], "train", self.x, "-o", self.path("b"), *flags, "--lr", "0.3")
         self.bad(1, "dictionary", "fuse", self.out, "-o", self.path("fused.safetensors"))
-        support.write_npy(self.x, small_data(rows=32000))
+        support.write_npy(self.x, small_data(rows=16000))
         self.bad(1, "other data", "train", self.x, "-o", self.path("b"), *flags)
 
 
