@@ -1,5 +1,6 @@
 /* The dictionary layer against the reference: projection, fuse, forward, gradients, and that the fuse is
  * always fresh. */
+#include "devices.h"
 #include "golden.h"
 #include "ra_dictionary.h"
 #include "ra_memory.h"
@@ -9,8 +10,7 @@
 #include <string.h>
 
 static const char *const cases[] = {"dict-basic", "dict-one", "dict-tight"};
-static const char *const devices[] = {"reference", "cpu"};
-enum { CASES = sizeof cases / sizeof *cases, RUNS = 2 * CASES };
+enum { CASES = sizeof cases / sizeof *cases, RUNS = DEVICES * CASES };
 
 typedef struct fixture {
     ra_backend *backend;
@@ -24,7 +24,8 @@ static void copy(const ra_dictionary *dictionary, const char *name, const float 
     const ra_parameter *p = ra_dictionary_parameters(dictionary, &count);
     for (size_t i = 0; i < count; i++)
         if (strcmp(p[i].name, name) == 0) {
-            memcpy(p[i].value, values, ra_parameter_size(&p[i]) * sizeof(float));
+            ra_ok(ra_backend_put(ra_dictionary_backend(dictionary), p[i].value, values,
+                                 ra_parameter_size(&p[i]) * sizeof(float), &err));
             return;
         }
     ck_abort_msg("no parameter %s", name);
@@ -42,7 +43,7 @@ static const ra_parameter *parameter(const ra_dictionary *dictionary, const char
 static fixture open_case(int run) {
     fixture f = {0};
     const char *name = cases[run % CASES];
-    ra_ok(ra_backend_open(devices[run / CASES], &(ra_backend_options){.threads = 2}, &f.backend, &err));
+    f.backend = device_open(run / CASES, 2);
     f.checkpoint = golden_open(name, ".checkpoint.safetensors");
     f.expected = golden_open(name, ".expected.safetensors");
     f.K = golden_rows(f.checkpoint, "dictionary.W");
@@ -65,27 +66,43 @@ static void close_case(fixture *f) {
     ra_backend_release(f->backend);
 }
 
+/* n numbers of backend memory against the reference's. */
+static void block_close(const fixture *f, const float *block, size_t n, const char *name, double tolerance) {
+    float *values = device_numbers(f->backend, block, n);
+    golden_close(values, f->expected, name, tolerance);
+    ra_free(values);
+}
+
+static void parameter_close(const fixture *f, const char *parameter_name, bool gradient, const char *name,
+                            double tolerance) {
+    const ra_parameter *p = parameter(f->dictionary, parameter_name);
+    block_close(f, gradient ? p->gradient : p->value, ra_parameter_size(p), name, tolerance);
+}
+
 START_TEST(test_golden_projection_fuse_and_forward) {
     fixture f = open_case(_i);
-    size_t rows = golden_rows(f.expected, "z");
+    size_t rows = golden_rows(f.expected, "z"), n = rows * f.d;
     const float *z = golden_values(f.expected, "z", NULL), *D;
-    float *x_hat = ra_malloc(rows * f.d, sizeof *x_hat);
+    ra_block x_hat = {0}, dense = {0};
     ra_codes codes = {0};
+    ra_ok(ra_block_reserve(&x_hat, f.backend, n, &err));
     ra_ok(ra_codes_from_dense(&codes, z, rows, f.K, &err));
 
-    ra_ok(ra_dictionary_forward(f.dictionary, &codes, x_hat, &err));
-    golden_close(x_hat, f.expected, "x_hat_train", 1e-6);
-    golden_close(parameter(f.dictionary, "dictionary.W")->value, f.expected, "W_projected", 1e-6);
-    golden_close(parameter(f.dictionary, "dictionary.Relax")->value, f.expected, "Relax_projected", 1e-6);
+    ra_ok(ra_dictionary_forward(f.dictionary, &codes, x_hat.data, &err));
+    block_close(&f, x_hat.data, n, "x_hat_train", 1e-6);
+    parameter_close(&f, "dictionary.W", false, "W_projected", 1e-6);
+    parameter_close(&f, "dictionary.Relax", false, "Relax_projected", 1e-6);
 
     ra_dictionary_set_training(f.dictionary, false);
     ra_ok(ra_dictionary_get(f.dictionary, &D, &err));
-    golden_close(D, f.expected, "fused", 1e-6);
-    ra_ok(ra_dictionary_forward_dense(f.dictionary, z, rows, x_hat, &err));
-    golden_close(x_hat, f.expected, "x_hat_eval", 1e-6);
+    block_close(&f, D, f.K * f.d, "fused", 1e-6);
+    ra_ok(ra_dictionary_forward_dense(f.dictionary, device_put(&dense, f.backend, z, rows * f.K), rows,
+                                      x_hat.data, &err));
+    block_close(&f, x_hat.data, n, "x_hat_eval", 1e-6);
 
     ra_codes_release(&codes);
-    ra_free(x_hat);
+    ra_block_release(&x_hat);
+    ra_block_release(&dense);
     close_case(&f);
 }
 END_TEST
@@ -93,24 +110,28 @@ END_TEST
 START_TEST(test_golden_gradients) {
     fixture f = open_case(_i);
     const ra_backend_ops *ops = ra_backend_operations(f.backend);
-    size_t rows = golden_rows(f.expected, "z");
-    const float *z = golden_values(f.expected, "z", NULL),
-                *target = golden_values(f.expected, "target", NULL);
-    float *g = ra_malloc(rows * f.d, sizeof *g), *dD = ra_calloc(f.K * f.d, sizeof *dD);
-    ra_ok(ra_dictionary_forward_dense(f.dictionary, z, rows, g, &err));
-    for (size_t i = 0; i < rows * f.d; i++) g[i] = 2.0f / (float)(rows * f.d) * (g[i] - target[i]);
-    ra_ok(ops->gemm(ra_backend_self(f.backend), NULL, true, false, f.K, f.d, rows, 1, z, f.K, g, f.d, 0, dD,
-                    f.d, &err));
-    ra_ok(ra_dictionary_backward(f.dictionary, dD, &err));
-    golden_close(parameter(f.dictionary, "dictionary.W")->gradient, f.expected, "grad.W", 1e-5);
-    golden_close(parameter(f.dictionary, "dictionary.Relax")->gradient, f.expected, "grad.Relax", 1e-5);
-    const ra_parameter *multiplier = parameter(f.dictionary, "dictionary.multiplier");
-    if (multiplier->gradient)
-        golden_close(multiplier->gradient, f.expected, "grad.multiplier", 1e-5);
+    size_t rows = golden_rows(f.expected, "z"), n = rows * f.d;
+    const float *target = golden_values(f.expected, "target", NULL);
+    ra_block z = {0}, g = {0}, dD = {0}, wanted = {0};
+    double error;
+    device_put(&z, f.backend, golden_values(f.expected, "z", NULL), rows * f.K);
+    device_put(&wanted, f.backend, target, n);
+    ra_ok(ra_block_reserve(&g, f.backend, n, &err));
+    ra_ok(ra_block_reserve(&dD, f.backend, f.K * f.d, &err));
+    ra_ok(ra_dictionary_forward_dense(f.dictionary, z.data, rows, g.data, &err));
+    ra_ok(ops->squared_error(ra_backend_self(f.backend), NULL, g.data, wanted.data, n, 2.0 / (double)n,
+                             g.data, &error, &err));
+    ra_ok(ops->gemm(ra_backend_self(f.backend), NULL, true, false, f.K, f.d, rows, 1, z.data, f.K, g.data,
+                    f.d, 0, dD.data, f.d, &err));
+    ra_ok(ra_dictionary_backward(f.dictionary, dD.data, &err));
+    parameter_close(&f, "dictionary.W", true, "grad.W", 1e-5);
+    parameter_close(&f, "dictionary.Relax", true, "grad.Relax", 1e-5);
+    if (parameter(f.dictionary, "dictionary.multiplier")->gradient)
+        parameter_close(&f, "dictionary.multiplier", true, "grad.multiplier", 1e-5);
     else
         ck_assert_ptr_null(ra_safetensors_find(f.expected, "grad.multiplier"));
-    ra_free(g);
-    ra_free(dD);
+    ra_block *const blocks[] = {&z, &g, &dD, &wanted};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_block_release(blocks[i]);
     close_case(&f);
 }
 END_TEST
@@ -155,13 +176,18 @@ END_TEST
 START_TEST(test_the_fuse_is_fresh_after_every_change) {
     fixture f = open_case(_i);
     const float *D;
+    float before, after, multiplier;
+    float *block = parameter(f.dictionary, "dictionary.multiplier")->value;
     ra_dictionary_set_training(f.dictionary, false);
     ra_ok(ra_dictionary_get(f.dictionary, &D, &err));
-    float before = D[0];
-    parameter(f.dictionary, "dictionary.multiplier")->value[0] += 1;
+    ra_ok(ra_backend_get(f.backend, &before, D, sizeof before, &err));
+    ra_ok(ra_backend_get(f.backend, &multiplier, block, sizeof multiplier, &err));
+    multiplier += 1;
+    ra_ok(ra_backend_put(f.backend, block, &multiplier, sizeof multiplier, &err));
     ra_dictionary_changed(f.dictionary);
     ra_ok(ra_dictionary_get(f.dictionary, &D, &err));
-    ck_assert_float_eq_tol(D[0], before * expf(1), 1e-5f * fabsf(before) + 1e-12f);
+    ra_ok(ra_backend_get(f.backend, &after, D, sizeof after, &err));
+    ck_assert_float_eq_tol(after, before * expf(1), 1e-5f * fabsf(before) + 1e-12f);
     close_case(&f);
 }
 END_TEST
@@ -169,8 +195,7 @@ END_TEST
 /* The loss sum(G * D) has dD = G, so a step along one parameter must change it by its gradient. */
 START_TEST(test_finite_differences) {
     enum { K = 5, N = 7, D_ = 4 };
-    ra_backend *backend = NULL;
-    ra_ok(ra_backend_open(devices[_i % 2], NULL, &backend, &err));
+    ra_backend *backend = device_open(_i % 2, 1); /* one whose memory the host may touch */
     float C[N * D_], G[K * D_];
     test_fill(C, N * D_, 1);
     test_fill(G, K * D_, 2);
@@ -229,12 +254,11 @@ END_TEST
 START_TEST(test_delta_zero_is_the_pure_archetypal_dictionary) {
     enum { K = 3, N = 3, D_ = 2 };
     static const float C[N * D_] = {1, 2, 3, 4, 5, 6};
-    ra_backend *backend = NULL;
+    ra_backend *backend = device_open(_i % 2, 1);
     ra_dictionary *dictionary = NULL;
     ra_tensor points = ra_tensor_2d(RA_F32, C, N, D_);
     const float *D;
     size_t count;
-    ra_ok(ra_backend_open(devices[_i % 2], NULL, &backend, &err));
     ra_ok(ra_archetypal_dictionary_new(backend, D_, K, &points, 0, true, &dictionary, &err));
     ra_dictionary_parameters(dictionary, &count)[1].value[2] =
         9; /* Relax: one row moves, the others stay zero */
@@ -259,15 +283,16 @@ START_TEST(test_plain_normalisations) {
         {RA_DICTIONARY_IDENTITY, {3, 4, 0, 2}},
     };
     static const float weights[4] = {3, 4, 0, 2};
-    ra_backend *backend = NULL;
-    ra_ok(ra_backend_open(devices[_i % 2], NULL, &backend, &err));
+    ra_backend *backend = device_open(_i, 1);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         ra_dictionary *dictionary = NULL;
         ra_tensor view = ra_tensor_2d(RA_F32, weights, 2, 2);
         const float *D;
         ra_ok(ra_plain_dictionary_new(backend, 2, 2, table[i].kind, &view, false, 0, &dictionary, &err));
         ra_ok(ra_dictionary_get(dictionary, &D, &err));
-        assert_close(D, table[i].expected, 4, 1e-6);
+        float *values = device_numbers(backend, D, 4);
+        assert_close(values, table[i].expected, 4, 1e-6);
+        ra_free(values);
         ra_dictionary_free(dictionary);
     }
     ra_backend_release(backend);
@@ -331,6 +356,7 @@ END_TEST
 TEST_CASES_LOOP(dictionary, 20, RUNS, test_golden_projection_fuse_and_forward, test_golden_gradients,
                 test_golden_fuse_from_file_views, test_the_fuse_is_fresh_after_every_change)
 TEST_CASES_LOOP(dictionary_kinds, 0, 4, test_finite_differences,
-                test_delta_zero_is_the_pure_archetypal_dictionary, test_plain_normalisations)
+                test_delta_zero_is_the_pure_archetypal_dictionary)
+TEST_CASES_LOOP(dictionary_plain, 20, DEVICES, test_plain_normalisations)
 TEST_CASES(dictionary_edges, test_refuses_what_does_not_fit,
            test_every_failing_allocation_leaves_nothing_behind)

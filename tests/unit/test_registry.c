@@ -249,12 +249,17 @@ static void assert_served(registry *dictionaries, const char *name, const char *
     served_release(dictionary);
 }
 
-START_TEST(test_what_does_not_fit_on_the_device_is_served_by_the_cpu) {
-    emulated device = emulated_open();
-    const char *path = write_model("a.safetensors", 1);
+static size_t needed_on_a_device(const char *path) {
     ra_model *model = model_open(path);
     size_t needed = ra_model_device_memory(model, 1).total;
     ra_model_release(model);
+    return needed;
+}
+
+START_TEST(test_what_does_not_fit_on_the_device_is_served_by_the_cpu) {
+    emulated device = emulated_open();
+    const char *path = write_model("a.safetensors", 1);
+    size_t needed = needed_on_a_device(path);
     registry *dictionaries = on_device();
     device.set_memory(needed - 1);
     ra_ok(registry_add(dictionaries, "words", path, &err));
@@ -276,9 +281,7 @@ END_TEST
 START_TEST(test_a_reload_for_which_the_device_has_no_memory_changes_nothing) {
     emulated device = emulated_open();
     const char *path = write_model("a.safetensors", 1);
-    ra_model *model = model_open(path);
-    size_t needed = ra_model_device_memory(model, 1).total;
-    ra_model_release(model);
+    size_t needed = needed_on_a_device(path);
     registry *dictionaries = on_device();
     device.set_memory(needed);
     ra_ok(registry_add(dictionaries, "words", path, &err));
