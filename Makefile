@@ -31,19 +31,21 @@ LDFLAGS   += $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread
 LIBS      := -lopenblas -lcjson -lxxhash -lz -ldl -lm
 
 # ---- sources, by layer: lower layers first; lib/README.md has the rules ------------------------------------------------
-LAYERS   := base tensor io backend dictionary sae model train metrics
-LIB_SRC  := $(foreach layer,$(LAYERS),$(sort $(wildcard lib/$(layer)/*.c)))
+LAYERS   := base tensor io backend data dictionary sae points model train metrics
+c_files   = $(sort $(shell find $(1) -name '*.c'))
+# lib/backend/cuda is a plugin of its own.
+LIB_SRC  := $(filter-out lib/backend/cuda/%,$(foreach layer,$(LAYERS),$(call c_files,lib/$(layer))))
 # The processes of `rasae train`: alone, or those of an mpirun (make MPI=1).
 RANKS       := $(if $(MPI),mpi,alone)
-TRAINER_SRC := $(filter-out trainer/training/ranks_%,$(sort $(wildcard trainer/*.c trainer/*/*.c)))
-SERVER_SRC  := $(sort $(wildcard server/*.c server/*/*.c))
-UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
+TRAINER_SRC := $(filter-out trainer/training/ranks_%,$(call c_files,trainer))
+SERVER_SRC  := $(call c_files,server)
+UNIT_SRC    := $(call c_files,tests/unit)
 
 object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 # Files that the daemon carries in itself (server/api/docs.c): asset_proto_openapi_json .. asset_..._end.
 ASSETS      := proto/openapi.json $(sort $(wildcard server/web/*))
 ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(ASSETS))
-# Those that the trainer writes into its reports (trainer/report.c).
+# Those that the trainer writes into its reports (trainer/report/report.c).
 TRAINER_ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(sort $(wildcard trainer/report/*.css trainer/report/*.js)))
 LIBRASAE := $(OUT)/librasae.a
 PROGRAMS := $(OUT)/rasae $(OUT)/rasaed
@@ -187,7 +189,7 @@ $(OUT)/tests/librasae-cuda-device.so: $(CUDA)
 
 # Of those test files that open their device through one of these, and are not the emulation's alone.
 GPU_SUITES = $(shell sed -n 's/^TEST_CASES[A-Z_]*.\([a-z_]*\),.*/\1/p' \
-  $$(grep -LF '"emulated.h"' $$(grep -lE 'RASAE_TEST_DEVICE|model_on_device|"(devices|device_memory|backend_pair)\.h"' $(filter tests/unit/test_%,$(UNIT_SRC)))))
+  $$(grep -LF '"emulated.h"' $$(grep -lE 'RASAE_TEST_DEVICE|model_on_device|"(devices|device_memory|backend_pair)\.h"' $(call c_files,tests/unit -name 'test_*'))))
 
 check-gpu: $(UNIT) $(GPU_PLUGIN) ## the tests of operations, models and training on the GPU of this machine
 	$(Q)for suite in $(GPU_SUITES); do \

@@ -298,7 +298,7 @@ ra_status ra_backend_put_doubles(ra_backend *backend, float *block, const double
 ra_status ra_backend_view(ra_backend *backend, const void *block, size_t bytes, void **mirror,
                           const void **host, ra_error *err);
 
-/* OpenBLAS may have chosen kernels that leave this processor's vector units unused (backend/cpu_blas.c). The
+/* OpenBLAS may have chosen kernels that leave this processor's vector units unused (backend/cpu/blas.c). The
  * value of the environment variable OPENBLAS_CORETYPE that would make it use them, for a program to set
  * before it starts itself again; NULL when there is nothing to correct. Static text. */
 const char *ra_backend_blas_core(void);

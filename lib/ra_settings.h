@@ -2,7 +2,7 @@
  * --help.
  *
  * A settings struct starts with `uint32_t known`, a bit a row that was set; the rest are values at the rows'
- * offsets. To add a setting: a member in its struct, a row in its table (sae/settings.c, train/options.c).
+ * offsets. To add a setting: a member in its struct, a row in its table (sae/settings.c, train/settings.c).
  * Nothing else.
  *
  * Thread safety: tables are constant; a struct belongs to its owner.

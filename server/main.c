@@ -1,7 +1,7 @@
 /* rasaed: serves dictionaries over HTTP.
  *
  * The main thread loads the dictionaries, starts the server, and from then on only waits for signals; the
- * requests run on the I/O threads (http/server.c), reloads on a thread of their own (engine/reloader.c).
+ * requests run on the I/O threads (http/server.c), reloads on a thread of their own (serving/reloader.c).
  *
  * Signals are blocked here and taken out of the queue by sigwait(), so that answering one is ordinary code.
  * Libraries may have started threads before main() that do not block them; should the system hand a signal
@@ -10,19 +10,19 @@
  * Until the server listens SIGTERM and SIGINT simply end the process: nothing is under way that could be
  * lost, and a large checkpoint takes its time to load.
  */
-#include "engine/engine.h"
-#include "engine/log.h"
-#include "engine/metrics.h"
-#include "engine/reloader.h"
+#include "rasaed.h"
+#include "telemetry/log.h"
+#include "telemetry/metrics.h"
+#include "serving/reloader.h"
 #include "heartbeat.h"
 #include "http/auth.h"
 #include "http/cors.h"
 #include "http/probe.h"
 #include "http/server.h"
-#include "observe.h"
+#include "telemetry/observe.h"
 #include "ra.h"
 #include "routes.h"
-#include "settings.h"
+#include "settings/settings.h"
 #include "supervise.h"
 
 #include <pthread.h>

@@ -3,7 +3,7 @@
  * To add an endpoint:
  *   1. write its handler in the file of its family under api/, and declare it in api/api.h
  *   2. add its row to the table below: the parameters of its query are named there, every other is refused
- *   3. write its reply in codec/json_replies.c, show it in server/README.md, and describe it in
+ *   3. write its reply in codec/json/replies.c, show it in server/README.md, and describe it in
  *      proto/openapi.json, which tests compare with this table and with real replies
  *   4. add its tests to tests/http/
  *
@@ -14,8 +14,8 @@
  */
 #include "routes.h"
 #include "http/cors.h"
-#include "observe.h"
-#include "weight.h"
+#include "telemetry/observe.h"
+#include "cost.h"
 
 #include <stdio.h>
 #include <string.h>

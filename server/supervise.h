@@ -15,7 +15,7 @@
 #define RASAED_SUPERVISE_H
 
 #include "ra_status.h"
-#include "settings.h"
+#include "settings/settings.h"
 
 typedef struct supervised {
     int main, admin;      /* listening sockets, ours to close; -1: none was handed over */

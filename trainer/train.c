@@ -1,6 +1,6 @@
 /* rasae train: activations in, checkpoint out. train.h lists the parts; this file has the flags and the
  * order: everything that can be refused is refused before the first second of computing. */
-#include "training/train.h"
+#include "training/training.h"
 
 #include "files.h"
 #include "options.h"

@@ -1,6 +1,6 @@
 /* The encoders as they are trained: forward that remembers, and backward.
  *
- * Both norms are y = gamma xhat + beta with xhat = (u - mean) rstd (backend/reference_norms.c has the
+ * Both norms are y = gamma xhat + beta with xhat = (u - mean) rstd (backend/reference/norms.c has the
  * gradient); LayerNorm takes mean and variance over the K latents of a row, BatchNorm over the rows of a
  * latent: in training those of the batch, over all members of the group, in evaluation the running ones. */
 #include "sae/sae.h"

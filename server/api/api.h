@@ -10,9 +10,9 @@
 #ifndef RASAED_API_API_H
 #define RASAED_API_API_H
 
-#include "codec/json_replies.h"
-#include "engine/engine.h"
-#include "engine/scratch.h"
+#include "codec/json/replies.h"
+#include "rasaed.h"
+#include "serving/scratch.h"
 #include "http/http.h"
 
 typedef struct api_call {

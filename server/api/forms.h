@@ -9,8 +9,8 @@
 #define RASAED_API_FORMS_H
 
 #include "api/api.h"
-#include "codec/json_requests.h"
-#include "codec/tensors.h"
+#include "codec/json/requests.h"
+#include "codec/binary/tensors.h"
 
 /* ---- bodies. Errors as of json_requests.h and tensors.h. ------------------------------------------------
  */

@@ -1,5 +1,5 @@
 #include "api/api.h"
-#include "codec/oip_reply.h"
+#include "codec/oip/reply.h"
 
 #include <string.h>
 

@@ -1,12 +1,12 @@
-/* GET /metrics: the counters of engine/metrics.c, the dictionaries and the process, for Prometheus.
+/* GET /metrics: the counters of telemetry/metrics.c, the dictionaries and the process, for Prometheus.
  *
  * A series appears with the first request that it counts, so that a server with many routes that serves a few
  * of them does not send thousands of zeros. Dictionaries are always there.
  */
-#include "engine/metrics.h"
+#include "telemetry/metrics.h"
 #include "api/api.h"
 #include "codec/prometheus.h"
-#include "engine/process.h"
+#include "telemetry/process.h"
 #include "ra.h"
 #include "routes.h"
 

@@ -5,7 +5,7 @@
  * activations came from, is not known here and is given back as it came. A source that there is not is 400,
  * as it is there. The nearest features include the feature itself, first. */
 #include "api/api.h"
-#include "codec/json_neuronpedia.h"
+#include "codec/json/neuronpedia.h"
 
 enum { MAX_RESULTS = 1000 };
 

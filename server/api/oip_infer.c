@@ -3,8 +3,8 @@
  * The reply is packed only when the client asks, in gzip or zlib's deflate, the two that its clients unpack;
  * the header says where the JSON ends before packing. */
 #include "api/api.h"
-#include "codec/oip_reply.h"
-#include "codec/oip_request.h"
+#include "codec/oip/reply.h"
+#include "codec/oip/request.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* The Open Inference Protocol's questions: the server, a dictionary, its configuration, its statistics. */
 #include "api/api.h"
-#include "codec/oip_reply.h"
+#include "codec/oip/reply.h"
 #include "ra.h"
 
 ra_status api_oip_server(api_call *call, ra_error *err) {

@@ -1,8 +1,8 @@
 /* The Open Inference Protocol's model repository: what there is, load, unload. Its clients take any status
  * but 200 for a failure. */
 #include "api/api.h"
-#include "codec/oip_reply.h"
-#include "codec/oip_request.h"
+#include "codec/oip/reply.h"
+#include "codec/oip/request.h"
 
 /* Every dictionary that is known, with the version that answers: a generation that was replaced is gone. */
 ra_status api_oip_index(api_call *call, ra_error *err) {

@@ -1,6 +1,6 @@
 #include "http/http.h"
-#include "codec/json_replies.h"
-#include "codec/oip_reply.h"
+#include "codec/json/replies.h"
+#include "codec/oip/reply.h"
 
 #include <stdint.h>
 #include <string.h>

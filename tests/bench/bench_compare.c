@@ -4,7 +4,7 @@
  *     build/tests/bench_compare [THREADS]
  *
  * K = 10,000 concepts, d = 768. The hidden permutation of the noisy copy has to be found before its time is
- * printed; that the assignments are optimal is what tests/unit/test_assignment.c is about. */
+ * printed; that the assignments are optimal is what tests/unit/lib/metrics/test_assignment.c is about. */
 #include "ra.h"
 
 #include "base/random.h"

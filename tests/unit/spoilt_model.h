@@ -2,7 +2,7 @@
 #ifndef RA_TEST_SPOILT_MODEL_H
 #define RA_TEST_SPOILT_MODEL_H
 
-#include "test_model_files.h"
+#include "model_files.h"
 
 typedef enum damage { DROP, SHAPE, TYPE, SET, LINES, META } damage;
 

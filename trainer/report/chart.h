@@ -11,10 +11,10 @@
  *
  * Thread safety: a chart belongs to one thread.
  */
-#ifndef RASAE_CHART_H
-#define RASAE_CHART_H
+#ifndef RASAE_REPORT_CHART_H
+#define RASAE_REPORT_CHART_H
 
-#include "report/chart_axis.h"
+#include "report/axis.h"
 #include "report/html.h"
 
 typedef struct chart {

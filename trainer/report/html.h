@@ -12,8 +12,8 @@
  *
  * Thread safety: a writer belongs to one thread.
  */
-#ifndef RASAE_HTML_H
-#define RASAE_HTML_H
+#ifndef RASAE_REPORT_HTML_H
+#define RASAE_REPORT_HTML_H
 
 #include "ra_io.h"
 

@@ -4,7 +4,7 @@
  * are carried in this program and written into the page. Its policy forbids everything else, and names the
  * script by its digest, so that a label that looks like markup could do nothing even if it were not escaped.
  */
-#include "report/report_page.h"
+#include "report/page.h"
 
 #include "command.h"
 

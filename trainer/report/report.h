@@ -9,8 +9,8 @@
  *
  * Thread safety: one thread.
  */
-#ifndef RASAE_REPORT_H
-#define RASAE_REPORT_H
+#ifndef RASAE_REPORT_REPORT_H
+#define RASAE_REPORT_REPORT_H
 
 #include "progress.h"
 

@@ -5,8 +5,8 @@
  *
  * Thread safety: one thread.
  */
-#ifndef RASAE_RANKS_H
-#define RASAE_RANKS_H
+#ifndef RASAE_TRAINING_RANKS_H
+#define RASAE_TRAINING_RANKS_H
 
 #include "ra.h"
 

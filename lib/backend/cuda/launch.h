@@ -89,7 +89,7 @@ cudaError_t ra_cuda_kernel_sums(cudaStream_t stream, int kernel, float bandwidth
 /* adam.cu; place as in ra_backend.h */
 enum { RA_CUDA_ROW_STILL = -1 };
 typedef struct cuda_adam {
-    float scale, rest1, beta2, rest2, rate, root, epsilon, keep; /* as in backend/cpu_adam.c */
+    float scale, rest1, beta2, rest2, rate, root, epsilon, keep; /* as in backend/cpu/adam.c */
 } cuda_adam;
 cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam step, float *parameter, const float *gradient,
                          const int32_t *place, float *first, float *second, size_t rows, size_t n);

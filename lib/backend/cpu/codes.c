@@ -1,0 +1,247 @@
+/* Products with sparse codes. Few active latents: gather the atoms' rows, one part a few rows of the batch,
+ * no product with a zero. Many (a relu SAE early in training, half the latents of auxk): write the codes out
+ * densely, a block of rows at a time, and let OpenBLAS do it; past one entry in DENSE_SHARE it is faster on
+ * every machine measured. */
+#include "backend/cpu/cpu.h"
+#include "base/error.h"
+#include "base/multiversion.h"
+#include "tensor/by_latent.h"
+#include "tensor/dot.h"
+#include "tensor/half.h"
+
+#include <string.h>
+
+enum {
+    ROWS_PER_PART = 8,
+    ATOMS_PER_PART = 64,
+    DENSE_SHARE = 8,       /* dense when entries * DENSE_SHARE > rows * latents ... */
+    DENSE_ROWS = 16,       /* ... and there are rows enough for a matrix product */
+    DENSE_BLOCK = 1 << 22, /* floats of the dense form at a time */
+    COLUMNS = 512,         /* of a row of D kept in the first-level cache while atoms are added to it */
+};
+
+static bool is_dense(const ra_codes *codes) {
+    return codes->rows >= DENSE_ROWS && ra_codes_entries(codes) > codes->rows * codes->latents / DENSE_SHARE;
+}
+
+/* ---- rows as vectors
+ * ---------------------------------------------------------------------------------------------- */
+
+/* y [n] += sum over four rows of x; four at a time, so that y is loaded and stored once for four. */
+RA_MULTIVERSION static void add_rows_4(float *restrict y, const float *const x[4], const float *v, size_t n) {
+    const float *restrict a = x[0], *restrict b = x[1], *restrict c = x[2], *restrict d = x[3];
+    const float s = v[0], t = v[1], u = v[2], w = v[3];
+    for (size_t i = 0; i < n; i++) y[i] += s * a[i] + t * b[i] + u * c[i] + w * d[i];
+}
+
+RA_MULTIVERSION static void add_row(float *restrict y, const float *restrict x, float v, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] += v * x[i];
+}
+
+RA_MULTIVERSION static void add_row_f16(float *restrict y, const uint16_t *restrict x, float v, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] += v * ra_f16_to_f32(x[i]);
+}
+
+RA_MULTIVERSION static void add_row_bf16(float *restrict y, const uint16_t *restrict x, float v, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] += v * ra_bf16_to_f32(x[i]);
+}
+
+/* ---- dense blocks of codes
+ * ---------------------------------------------------------------------------------------- */
+
+static size_t dense_block_rows(const ra_codes *codes) {
+    size_t rows = DENSE_BLOCK / codes->latents;
+    return rows < DENSE_ROWS ? DENSE_ROWS : rows > codes->rows ? codes->rows : rows;
+}
+
+static float *dense_block_new(const ra_codes *codes, size_t rows, ra_error *err) {
+    float *block = ra_malloc(rows * codes->latents, sizeof *block);
+    if (!block)
+        (void)ra_error_set(err, RA_ERR_MEMORY, "out of memory: a block of dense codes needs %zu bytes",
+                           rows * codes->latents * sizeof *block);
+    return block;
+}
+
+static void dense_block_fill(const ra_codes *codes, const float *value, size_t from, size_t rows,
+                             float *block) {
+    memset(block, 0, rows * codes->latents * sizeof *block);
+    for (size_t b = 0; b < rows; b++)
+        for (size_t e = codes->start[from + b]; e < codes->start[from + b + 1]; e++)
+            block[b * codes->latents + (size_t)codes->index[e]] = value[e];
+}
+
+/* ---- decode
+ * ------------------------------------------------------------------------------------------------------- */
+
+typedef struct decode_job {
+    const ra_codes *codes;
+    ra_dtype dtype;
+    const void *D;
+    size_t d;
+    float *x_hat;
+} decode_job;
+
+static void decode_row_f32(const decode_job *job, size_t b) {
+    const ra_codes *codes = job->codes;
+    const float *D = job->D;
+    float *row = job->x_hat + b * job->d;
+    size_t end = codes->start[b + 1];
+    for (size_t column = 0; column < job->d; column += COLUMNS) {
+        size_t n = job->d - column < COLUMNS ? job->d - column : COLUMNS, e = codes->start[b];
+        for (; e + 4 <= end; e += 4) {
+            const float *atoms[4];
+            for (size_t i = 0; i < 4; i++) atoms[i] = D + (size_t)codes->index[e + i] * job->d + column;
+            add_rows_4(row + column, atoms, codes->value + e, n);
+        }
+        for (; e < end; e++)
+            add_row(row + column, D + (size_t)codes->index[e] * job->d + column, codes->value[e], n);
+    }
+}
+
+static void decode_part(void *context, size_t part) {
+    const decode_job *job = context;
+    const ra_codes *codes = job->codes;
+    size_t first = part * ROWS_PER_PART, last = first + ROWS_PER_PART;
+    for (size_t b = first; b < last && b < codes->rows; b++) {
+        memset(job->x_hat + b * job->d, 0, job->d * sizeof *job->x_hat);
+        if (job->dtype == RA_F32) {
+            decode_row_f32(job, b);
+            continue;
+        }
+        for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
+            const uint16_t *atom = (const uint16_t *)job->D + (size_t)codes->index[e] * job->d;
+            if (job->dtype == RA_F16)
+                add_row_f16(job->x_hat + b * job->d, atom, codes->value[e], job->d);
+            else
+                add_row_bf16(job->x_hat + b * job->d, atom, codes->value[e], job->d);
+        }
+    }
+}
+
+ra_status cpu_decode(void *self, ra_backend_stream *stream, const ra_codes *codes, ra_dtype dtype,
+                     const void *D, size_t d, float *x_hat, ra_error *err) {
+    if (dtype == RA_F32 && is_dense(codes)) {
+        size_t rows = dense_block_rows(codes);
+        float *block = dense_block_new(codes, rows, err);
+        if (!block) return RA_ERR_MEMORY;
+        for (size_t from = 0; from < codes->rows; from += rows) {
+            size_t count = codes->rows - from < rows ? codes->rows - from : rows;
+            dense_block_fill(codes, codes->value, from, count, block);
+            (void)cpu_gemm(self, stream, false, false, count, d, codes->latents, 1, block, codes->latents, D,
+                           d, 0, x_hat + from * d, d, err);
+        }
+        ra_free(block);
+        return RA_OK;
+    }
+    decode_job job = {codes, dtype, D, d, x_hat};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(codes->rows, ROWS_PER_PART), decode_part, &job);
+    return RA_OK;
+}
+
+/* ---- gradient of the values
+ * ----------------------------------------------------------------------------------------- */
+
+typedef struct gradient_job {
+    const ra_codes *codes;
+    const float *g, *D;
+    size_t d;
+    float *dvalue;
+} gradient_job;
+
+static void gradient_part(void *context, size_t part) {
+    const gradient_job *job = context;
+    size_t first = part * ROWS_PER_PART, last = first + ROWS_PER_PART;
+    for (size_t b = first; b < last && b < job->codes->rows; b++)
+        for (size_t e = job->codes->start[b]; e < job->codes->start[b + 1]; e++)
+            job->dvalue[e] =
+                ra_dot_f32(job->g + b * job->d, job->D + (size_t)job->codes->index[e] * job->d, job->d);
+}
+
+ra_status cpu_decode_gradient(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *g,
+                              const float *D, size_t d, float *dvalue, ra_error *err) {
+    if (is_dense(codes)) {
+        size_t rows = dense_block_rows(codes);
+        float *block = dense_block_new(codes, rows, err);
+        if (!block) return RA_ERR_MEMORY;
+        for (size_t from = 0; from < codes->rows; from += rows) {
+            size_t count = codes->rows - from < rows ? codes->rows - from : rows;
+            (void)cpu_gemm(self, stream, false, true, count, codes->latents, d, 1, g + from * d, d, D, d, 0,
+                           block, codes->latents, err);
+            for (size_t b = 0; b < count; b++)
+                for (size_t e = codes->start[from + b]; e < codes->start[from + b + 1]; e++)
+                    dvalue[e] = block[b * codes->latents + (size_t)codes->index[e]];
+        }
+        ra_free(block);
+        return RA_OK;
+    }
+    gradient_job job = {codes, g, D, d, dvalue};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(codes->rows, ROWS_PER_PART), gradient_part, &job);
+    return RA_OK;
+}
+
+/* ---- codes^T x
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* The entries of each latent, by row: a part then owns some latents, and no two parts write the same row of
+ * out. */
+typedef struct by_latent {
+    size_t *start; /* [latents + 1] */
+    uint32_t *row; /* [entries] */
+    float *value;  /* [entries] */
+} by_latent;
+
+typedef struct accumulate_job {
+    by_latent entries;
+    size_t latents, d;
+    const float *x;
+    float *out;
+} accumulate_job;
+
+static void accumulate_part(void *context, size_t part) {
+    const accumulate_job *job = context;
+    const by_latent *entries = &job->entries;
+    size_t first = part * ATOMS_PER_PART, last = first + ATOMS_PER_PART;
+    for (size_t k = first; k < last && k < job->latents; k++) {
+        float *row = job->out + k * job->d;
+        size_t e = entries->start[k], end = entries->start[k + 1];
+        for (; e + 4 <= end; e += 4) {
+            const float *inputs[4];
+            for (size_t i = 0; i < 4; i++) inputs[i] = job->x + entries->row[e + i] * job->d;
+            add_rows_4(row, inputs, entries->value + e, job->d);
+        }
+        for (; e < end; e++) add_row(row, job->x + entries->row[e] * job->d, entries->value[e], job->d);
+    }
+}
+
+static ra_status accumulate_sparse(cpu_context *context, const ra_codes *codes, const float *value,
+                                   const float *x, size_t d, float *out, ra_error *err) {
+    size_t entries = ra_codes_entries(codes);
+    size_t bytes = (codes->latents + 1) * sizeof(size_t) + entries * (sizeof(uint32_t) + sizeof(float));
+    char *block = ra_malloc(bytes, 1);
+    if (!block) RA_FAIL_MEMORY(err, "the transposed codes", bytes);
+    by_latent sorted;
+    sorted.start = (size_t *)(void *)block;
+    sorted.value = (float *)(void *)(sorted.start + codes->latents + 1);
+    sorted.row = (uint32_t *)(void *)(sorted.value + entries);
+    ra_codes_by_latent(codes, value, sorted.start, sorted.row, sorted.value);
+    accumulate_job job = {sorted, codes->latents, d, x, out};
+    ra_pool_run(context->pool, ra_pool_parts(codes->latents, ATOMS_PER_PART), accumulate_part, &job);
+    ra_free(block);
+    return RA_OK;
+}
+
+ra_status cpu_accumulate(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *value,
+                         const float *x, size_t d, float *out, ra_error *err) {
+    if (!is_dense(codes)) return accumulate_sparse(self, codes, value, x, d, out, err);
+    size_t rows = dense_block_rows(codes);
+    float *block = dense_block_new(codes, rows, err);
+    if (!block) return RA_ERR_MEMORY;
+    for (size_t from = 0; from < codes->rows; from += rows) {
+        size_t count = codes->rows - from < rows ? codes->rows - from : rows;
+        dense_block_fill(codes, value, from, count, block);
+        (void)cpu_gemm(self, stream, true, false, codes->latents, d, count, 1, block, codes->latents,
+                       x + from * d, d, 1, out, d, err);
+    }
+    ra_free(block);
+    return RA_OK;
+}

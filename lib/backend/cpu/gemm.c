@@ -1,0 +1,94 @@
+/* Dense products. OpenBLAS itself runs on one thread; the pool is ours: C is cut into tiles by its shape,
+ * each tile one call. That keeps results independent of the number of threads, lets several callers share the
+ * cores without OpenBLAS's global lock, and keeps every thread in sight of ThreadSanitizer. Each tile packs
+ * its own operands; with tiles of 256 rows or more that costs a few per cent. */
+#include "backend/cpu/cpu.h"
+#include "tensor/dot.h"
+
+#include <cblas.h>
+#include <pthread.h>
+
+enum {
+    TILE = 256,     /* tiles are not cut below this ... */
+    MAX_SPLIT = 8,  /* ... and a side is cut into at most this many */
+    ROW_PART = 256, /* outputs of one part of a product with few rows */
+    FEW_ROWS = 8,
+};
+
+static void one_thread(void) {
+    openblas_set_num_threads(1);
+}
+
+void cpu_gemm_prepare(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, one_thread);
+}
+
+typedef struct product {
+    bool transpose_a, transpose_b;
+    size_t m, n, k;
+    float alpha;
+    const float *a;
+    size_t lda;
+    const float *b;
+    size_t ldb;
+    float beta;
+    float *c;
+    size_t ldc;
+    size_t parts_m, parts_n;
+} product;
+
+static size_t split(size_t length) {
+    size_t parts = length / TILE;
+    return parts < 1 ? 1 : parts > MAX_SPLIT ? MAX_SPLIT : parts;
+}
+
+static void tile(void *context, size_t part) {
+    const product *p = context;
+    size_t i = part / p->parts_n, j = part % p->parts_n;
+    size_t m0 = p->m * i / p->parts_m, m1 = p->m * (i + 1) / p->parts_m;
+    size_t n0 = p->n * j / p->parts_n, n1 = p->n * (j + 1) / p->parts_n;
+    const float *a = p->a + (p->transpose_a ? m0 : m0 * p->lda);
+    const float *b = p->b + (p->transpose_b ? n0 * p->ldb : n0);
+    cblas_sgemm(CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans,
+                p->transpose_b ? CblasTrans : CblasNoTrans, (int)(m1 - m0), (int)(n1 - n0), (int)p->k,
+                p->alpha, a, (int)p->lda, b, (int)p->ldb, p->beta, p->c + m0 * p->ldc + n0, (int)p->ldc);
+}
+
+/* Few rows times a transposed B (a query against all atoms, one input through the encoder): sgemm would first
+ * pack all of B. Reading each row of B once and taking dot products with the few rows runs at the speed of
+ * memory. */
+static void dots_part(void *context, size_t part) {
+    const product *p = context;
+    size_t from = part * ROW_PART, to = from + ROW_PART < p->n ? from + ROW_PART : p->n;
+    for (size_t j = from; j < to; j++)
+        for (size_t i = 0; i < p->m; i++) {
+            float *c = p->c + i * p->ldc + j, old = p->beta != 0 ? p->beta * *c : 0;
+            *c = p->alpha * ra_dot_f32(p->a + i * p->lda, p->b + j * p->ldb, p->k) + old;
+        }
+}
+
+/* One row times B as it is. op(A) is [1,k], its elements step apart. */
+static void vector_part(void *context, size_t part) {
+    const product *p = context;
+    size_t from = part * ROW_PART, count = p->n - from < ROW_PART ? p->n - from : ROW_PART;
+    cblas_sgemv(CblasRowMajor, CblasTrans, (int)p->k, (int)count, p->alpha, p->b + from, (int)p->ldb, p->a,
+                p->transpose_a ? (int)p->lda : 1, p->beta, p->c + from, 1);
+}
+
+ra_status cpu_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool transpose_b, size_t m,
+                   size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
+                   float beta, float *c, size_t ldc, ra_error *err) {
+    (void)stream, (void)err;
+    if (m == 0 || n == 0) return RA_OK;
+    ra_pool *pool = cpu_pool(self);
+    product p = {transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, split(m), split(n)};
+    size_t row_parts = ra_pool_parts(n, ROW_PART);
+    if (m <= FEW_ROWS && transpose_b && !transpose_a)
+        ra_pool_run(pool, row_parts, dots_part, &p);
+    else if (m == 1 && !transpose_b)
+        ra_pool_run(pool, row_parts, vector_part, &p);
+    else
+        ra_pool_run(pool, p.parts_m * p.parts_n, tile, &p);
+    return RA_OK;
+}

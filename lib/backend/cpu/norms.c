@@ -1,0 +1,199 @@
+/* LayerNorm and BatchNorm, forward and back; reference_norms.c derives the gradient. What belongs to a row is
+ * cut by rows, what sums over the rows of a column by columns. */
+#include "backend/cpu/cpu.h"
+#include "base/multiversion.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { ROWS_PER_PART = 16, COLUMNS_PER_PART = 64, LANES = 16 };
+
+typedef struct norm_job {
+    const ra_norm *norm;
+    const float *u;
+    size_t rows, n;
+    float *y;         /* normalise: y; norm_backward: dy, which becomes du */
+    const float *dy;  /* norm_sums */
+    double *sums_out; /* norm_sums */
+    const double *sums;
+    double count;
+} norm_job;
+
+/* ---- statistics of rows -------------------------------------------------------------------------------- */
+
+typedef struct statistics_job {
+    const float *u;
+    size_t rows, n;
+    double epsilon;
+    float *mean, *rstd;
+} statistics_job;
+
+/* sum (x - centre), or of its square */
+RA_MULTIVERSION static double moment(const float *x, double centre, bool squared, size_t n) {
+    double lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n && squared; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            lane[l] += ((double)x[i + l] - centre) * ((double)x[i + l] - centre);
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++) lane[l] += (double)x[i + l] - centre;
+    for (; i < n; i++) {
+        double gap = (double)x[i] - centre;
+        sum += squared ? gap * gap : gap;
+    }
+    for (size_t l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
+
+static void row_statistics_part(void *context, size_t part) {
+    const statistics_job *job = context;
+    for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++) {
+        const float *row = job->u + i * job->n;
+        double mean = moment(row, 0, false, job->n) / (double)job->n;
+        double variance = moment(row, mean, true, job->n) / (double)job->n;
+        job->mean[i] = (float)mean;
+        job->rstd[i] = (float)(1 / sqrt(variance + job->epsilon));
+    }
+}
+
+ra_status cpu_row_statistics(void *self, ra_backend_stream *stream, const float *u, size_t rows, size_t n,
+                             double epsilon, float *mean, float *rstd, ra_error *err) {
+    (void)stream, (void)err;
+    statistics_job job = {u, rows, n, epsilon, mean, rstd};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), row_statistics_part, &job);
+    return RA_OK;
+}
+
+/* ---- forward ------------------------------------------------------------------------------------------- */
+
+RA_MULTIVERSION static void normalise_by_row(float *restrict y, float mean, float rstd,
+                                             const float *restrict gamma, const float *restrict beta,
+                                             size_t n) {
+    for (size_t j = 0; j < n; j++) y[j] = (y[j] - mean) * rstd * gamma[j] + beta[j];
+}
+
+RA_MULTIVERSION static void normalise_by_column(float *restrict y, const float *restrict mean,
+                                                const float *restrict rstd, const float *restrict gamma,
+                                                const float *restrict beta, size_t n) {
+    for (size_t j = 0; j < n; j++) y[j] = (y[j] - mean[j]) * rstd[j] * gamma[j] + beta[j];
+}
+
+static void normalise_part(void *context, size_t part) {
+    const norm_job *job = context;
+    const ra_norm *norm = job->norm;
+    for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++) {
+        const float *u = job->u + i * job->n;
+        float *y = job->y + i * job->n;
+        if (y != u) memcpy(y, u, job->n * sizeof *y);
+        if (norm->by_row)
+            normalise_by_row(y, norm->mean[i], norm->rstd[i], norm->gamma, norm->beta, job->n);
+        else
+            normalise_by_column(y, norm->mean, norm->rstd, norm->gamma, norm->beta, job->n);
+    }
+}
+
+ra_status cpu_normalise(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u, float *y,
+                        size_t rows, size_t n, ra_error *err) {
+    (void)stream, (void)err;
+    norm_job job = {.norm = norm, .u = u, .rows = rows, .n = n, .y = y};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), normalise_part, &job);
+    return RA_OK;
+}
+
+/* ---- back ---------------------------------------------------------------------------------------------- */
+
+RA_MULTIVERSION static void sum_columns(const norm_job *job, size_t first, size_t count, double *dgamma,
+                                        double *dbeta) {
+    const ra_norm *norm = job->norm;
+    const float *mean = norm->by_row ? NULL : norm->mean + first,
+                *rstd = norm->by_row ? NULL : norm->rstd + first;
+    float xhat[COLUMNS_PER_PART];
+    for (size_t i = 0; i < job->rows; i++) {
+        const float *u = job->u + i * job->n + first, *dy = job->dy + i * job->n + first;
+        if (norm->by_row)
+            for (size_t j = 0; j < count; j++) xhat[j] = (u[j] - norm->mean[i]) * norm->rstd[i];
+        else
+            for (size_t j = 0; j < count; j++) xhat[j] = (u[j] - mean[j]) * rstd[j];
+        for (size_t j = 0; j < count; j++) dgamma[j] += (double)dy[j] * (double)xhat[j];
+        for (size_t j = 0; j < count; j++) dbeta[j] += (double)dy[j];
+    }
+}
+
+static void norm_sums_part(void *context, size_t part) {
+    const norm_job *job = context;
+    size_t first = part * COLUMNS_PER_PART, count = ra_pool_part_end(part, COLUMNS_PER_PART, job->n) - first;
+    double dgamma[COLUMNS_PER_PART] = {0}, dbeta[COLUMNS_PER_PART] = {0};
+    sum_columns(job, first, count, dgamma, dbeta);
+    memcpy(job->sums_out + first, dgamma, count * sizeof *dgamma);
+    memcpy(job->sums_out + job->n + first, dbeta, count * sizeof *dbeta);
+}
+
+ra_status cpu_norm_sums(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
+                        const float *dy, size_t rows, size_t n, double *sums, ra_error *err) {
+    (void)stream, (void)err;
+    norm_job job = {.norm = norm, .u = u, .rows = rows, .n = n, .dy = dy, .sums_out = sums};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(n, COLUMNS_PER_PART), norm_sums_part, &job);
+    return RA_OK;
+}
+
+RA_MULTIVERSION static void backward_by_row(float *restrict dy, const float *restrict u, float mean,
+                                            float rstd, const float *restrict gamma, size_t n) {
+    double sums[LANES] = {0}, products[LANES] = {0}, sum = 0, product = 0;
+    for (size_t j = 0; j < n; j += LANES)
+        for (size_t l = 0; l < LANES && j + l < n; l++) {
+            double dxhat = (double)gamma[j + l] * (double)dy[j + l];
+            sums[l] += dxhat;
+            products[l] += dxhat * (double)((u[j + l] - mean) * rstd);
+        }
+    for (size_t l = 0; l < LANES; l++) {
+        sum += sums[l] / (double)n;
+        product += products[l] / (double)n;
+    }
+    for (size_t j = 0; j < n; j++)
+        dy[j] = (float)((double)rstd *
+                        ((double)gamma[j] * (double)dy[j] - sum - (double)((u[j] - mean) * rstd) * product));
+}
+
+static void backward_by_row_part(void *context, size_t part) {
+    const norm_job *job = context;
+    const ra_norm *norm = job->norm;
+    for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++)
+        backward_by_row(job->y + i * job->n, job->u + i * job->n, norm->mean[i], norm->rstd[i], norm->gamma,
+                        job->n);
+}
+
+RA_MULTIVERSION static void backward_by_column(const norm_job *job, size_t first, size_t count) {
+    const float *restrict mean = job->norm->mean + first, *restrict rstd = job->norm->rstd + first,
+                          *restrict gamma = job->norm->gamma + first;
+    double dgamma[COLUMNS_PER_PART], dbeta[COLUMNS_PER_PART];
+    for (size_t j = 0; j < count; j++) {
+        dgamma[j] = job->sums[first + j] / job->count;
+        dbeta[j] = job->sums[job->n + first + j] / job->count;
+    }
+    for (size_t i = 0; i < job->rows; i++) {
+        const float *restrict u = job->u + i * job->n + first;
+        float *restrict dy = job->y + i * job->n + first;
+        for (size_t j = 0; j < count; j++) {
+            double centred = (double)dy[j] - dbeta[j] - (double)((u[j] - mean[j]) * rstd[j]) * dgamma[j];
+            dy[j] = (float)((double)gamma[j] * (double)rstd[j] * centred);
+        }
+    }
+}
+
+static void backward_by_column_part(void *context, size_t part) {
+    const norm_job *job = context;
+    size_t first = part * COLUMNS_PER_PART;
+    backward_by_column(job, first, ra_pool_part_end(part, COLUMNS_PER_PART, job->n) - first);
+}
+
+ra_status cpu_norm_backward(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
+                            const double *sums, double count, float *dy, size_t rows, size_t n,
+                            ra_error *err) {
+    (void)stream, (void)err;
+    norm_job job = {.norm = norm, .u = u, .rows = rows, .n = n, .y = dy, .sums = sums, .count = count};
+    if (norm->by_row)
+        ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), backward_by_row_part, &job);
+    else
+        ra_pool_run(cpu_pool(self), ra_pool_parts(n, COLUMNS_PER_PART), backward_by_column_part, &job);
+    return RA_OK;
+}

@@ -1,0 +1,276 @@
+/* Selections: the k largest of a row, what reaches a threshold, the k-th largest of everything. All exact.
+ *
+ * Top-k keeps a buffer of candidates and the score that a newcomer must beat. A row is scanned in blocks that
+ * the compiler vectorises ("is anything here above the bar?"), almost all of which hold nothing; when the
+ * buffer is full, a quickselect keeps the best k and raises the bar. For a row of n random scores about k
+ * ln(n/k) candidates pass. */
+#include "backend/cpu/cpu.h"
+#include "base/error.h"
+#include "base/multiversion.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SCAN = 64,
+    ROWS_PER_PART = 4,
+    SMALL = 512, /* candidates that fit the stack: serving then allocates nothing */
+};
+
+typedef struct candidate {
+    float score;
+    int32_t index;
+} candidate;
+
+RA_MULTIVERSION static bool any_above(const float *restrict scores, float bar) {
+    uint32_t found = 0;
+    for (size_t i = 0; i < SCAN; i++) found |= scores[i] > bar;
+    return found;
+}
+
+static bool better(candidate a, candidate b) {
+    return a.score > b.score || (a.score == b.score && a.index < b.index);
+}
+
+static void swap(candidate *a, candidate *b) {
+    candidate held = *a;
+    *a = *b;
+    *b = held;
+}
+
+/* Moves the median of first, middle and last to the front, where Hoare's partition needs its pivot. */
+static candidate take_pivot(candidate *c, size_t n) {
+    candidate *x = &c[0], *y = &c[n / 2], *z = &c[n - 1];
+    candidate *median = better(*x, *y) ? (better(*y, *z)   ? y
+                                          : better(*x, *z) ? z
+                                                           : x)
+                                       : (better(*x, *z)   ? x
+                                          : better(*y, *z) ? z
+                                                           : y);
+    swap(x, median);
+    return *x;
+}
+
+/* Puts the k best of n candidates into c[0..k), in no order. Candidates are all different (by index). */
+static void keep_best(candidate *c, size_t n, size_t k) {
+    size_t low = 0, high = n; /* c[0..low) are in, c[high..n) are out */
+    while (low < k && k < high) {
+        candidate pivot = take_pivot(c + low, high - low);
+        size_t i = low, j = high - 1;
+        for (;;) { /* [low, j] no worse than the pivot, (j, high) no better */
+            while (better(c[i], pivot)) i++;
+            while (better(pivot, c[j])) j--;
+            if (i >= j) break;
+            swap(&c[i++], &c[j--]);
+        }
+        if (j + 1 <= k)
+            low = j + 1;
+        else
+            high = j + 1;
+    }
+}
+
+static int by_index(const void *a, const void *b) {
+    int32_t x = ((const candidate *)a)->index, y = ((const candidate *)b)->index;
+    return (x > y) - (x < y);
+}
+
+/* out: room for `capacity` candidates, capacity >= 2k. Returns how many (at most k) stand in out, by rising
+ * index. */
+static size_t select_row(const float *scores, size_t n, size_t k, float above, candidate *out,
+                         size_t capacity) {
+    size_t count = 0;
+    float bar = above;
+    for (size_t from = 0; from < n; from += SCAN) {
+        size_t block = n - from < SCAN ? n - from : SCAN;
+        if (block == SCAN && !any_above(scores + from, bar)) continue;
+        for (size_t i = from; i < from + block; i++) {
+            if (!(scores[i] > bar)) continue;
+            out[count++] = (candidate){scores[i], (int32_t)i};
+            if (count < capacity) continue;
+            keep_best(out, count, k);
+            count = k;
+            bar =
+                out[0]
+                    .score; /* later ones must beat the worst that is kept: equal ones have a higher index */
+            for (size_t j = 1; j < k; j++) bar = out[j].score < bar ? out[j].score : bar;
+        }
+    }
+    if (count > k) {
+        keep_best(out, count, k);
+        count = k;
+    }
+    qsort(out, count, sizeof *out, by_index);
+    return count;
+}
+
+typedef struct top_k_job {
+    const float *scores;
+    size_t rows, n, k, capacity;
+    float above;
+    candidate *buffers; /* [parts, capacity]; NULL when capacity <= SMALL */
+    ra_codes *codes;    /* row b is written at b * k, its count at start[b + 1] */
+} top_k_job;
+
+static void top_k_part(void *context, size_t part) {
+    const top_k_job *job = context;
+    candidate small[SMALL], *buffer = job->buffers ? job->buffers + part * job->capacity : small;
+    for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->rows; b++) {
+        size_t count =
+            select_row(job->scores + b * job->n, job->n, job->k, job->above, buffer, job->capacity);
+        for (size_t i = 0; i < count; i++) {
+            job->codes->index[b * job->k + i] = buffer[i].index;
+            job->codes->value[b * job->k + i] = buffer[i].score;
+        }
+        job->codes->start[b + 1] = count;
+    }
+}
+
+ra_status cpu_top_k(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
+                    size_t k, float above, ra_codes *codes, ra_error *err) {
+    (void)stream;
+    if (k > n) k = n;
+    RA_TRY(ra_codes_reserve(codes, rows, n, rows * k, err));
+    size_t parts = ra_pool_parts(rows, ROWS_PER_PART), capacity = 2 * k + SCAN;
+    candidate *buffers = capacity > SMALL ? ra_malloc(parts * capacity, sizeof *buffers) : NULL;
+    if (capacity > SMALL && !buffers)
+        RA_FAIL_MEMORY(err, "top-k buffers", parts * capacity * sizeof *buffers);
+    top_k_job job = {scores, rows, n, k, capacity, above, buffers, codes};
+    ra_pool_run(cpu_pool(self), parts, top_k_part, &job);
+    ra_free(buffers);
+    size_t used = 0;
+    for (size_t b = 0; b < rows; b++) { /* close the gaps that rows with fewer than k entries left */
+        size_t count = codes->start[b + 1];
+        if (used != b * k) {
+            memmove(codes->index + used, codes->index + b * k, count * sizeof *codes->index);
+            memmove(codes->value + used, codes->value + b * k, count * sizeof *codes->value);
+        }
+        used += count;
+        codes->start[b + 1] = used;
+    }
+    return RA_OK;
+}
+
+/* ---- thresholds
+ * --------------------------------------------------------------------------------------------------- */
+
+typedef struct threshold_job {
+    const float *scores;
+    size_t rows, n;
+    const float *thresholds;
+    float threshold;
+    ra_codes *codes;
+} threshold_job;
+
+RA_MULTIVERSION static size_t count_row(const float *restrict scores, size_t n,
+                                        const float *restrict thresholds, float threshold) {
+    uint32_t count = 0;
+    if (thresholds)
+        for (size_t i = 0; i < n; i++) count += (scores[i] > 0) & (scores[i] >= thresholds[i]);
+    else
+        for (size_t i = 0; i < n; i++) count += (scores[i] > 0) & (scores[i] >= threshold);
+    return count;
+}
+
+static void count_part(void *context, size_t part) {
+    const threshold_job *job = context;
+    for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->rows; b++)
+        job->codes->start[b + 1] =
+            count_row(job->scores + b * job->n, job->n, job->thresholds, job->threshold);
+}
+
+static void fill_part(void *context, size_t part) {
+    const threshold_job *job = context;
+    ra_codes *codes = job->codes;
+    for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->rows; b++) {
+        const float *row = job->scores + b * job->n;
+        size_t e = codes->start[b], end = codes->start[b + 1];
+        for (size_t i = 0; i < job->n && e < end; i++) {
+            if (!(row[i] > 0 && row[i] >= (job->thresholds ? job->thresholds[i] : job->threshold))) continue;
+            codes->index[e] = (int32_t)i;
+            codes->value[e++] = row[i];
+        }
+    }
+}
+
+ra_status cpu_threshold(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
+                        const float *thresholds, float threshold, ra_codes *codes, ra_error *err) {
+    (void)stream;
+    ra_pool *pool = cpu_pool(self);
+    size_t parts = ra_pool_parts(rows, ROWS_PER_PART);
+    RA_TRY(ra_codes_reserve(codes, rows, n, 0, err));
+    threshold_job job = {scores, rows, n, thresholds, threshold, codes};
+    ra_pool_run(pool, parts, count_part, &job);
+    size_t entries = 0;
+    for (size_t b = 0; b < rows; b++) entries += codes->start[b + 1];
+    if (entries > codes->entry_capacity) { /* growing forgets the counts; count again */
+        RA_TRY(ra_codes_reserve(codes, rows, n, entries, err));
+        ra_pool_run(pool, parts, count_part, &job);
+    }
+    for (size_t b = 0; b < rows; b++) codes->start[b + 1] += codes->start[b];
+    ra_pool_run(pool, parts, fill_part, &job);
+    return RA_OK;
+}
+
+/* ---- k-th largest
+ * --------------------------------------------------------------------------------------------------- */
+
+/* Positive floats order as their bits do. Three passes of counting by 11, 11 and 10 bits, most significant
+ * first, find the bits of the k-th largest without moving anything. */
+enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, CHUNKS = 16 };
+
+typedef struct radix_job {
+    const float *scores;
+    size_t n;
+    uint32_t prefix, prefix_mask; /* bits that are known already */
+    int shift;
+    uint32_t digit_mask;
+    size_t (*counts)[DIGITS]; /* [CHUNKS] */
+} radix_job;
+
+static uint32_t positive_bits(float score) {
+    uint32_t bits = 0;
+    if (score > 0) memcpy(&bits, &score, sizeof bits);
+    return bits;
+}
+
+static void radix_part(void *context, size_t part) {
+    const radix_job *job = context;
+    size_t *counts = job->counts[part];
+    memset(counts, 0, sizeof job->counts[part]);
+    size_t from = job->n * part / CHUNKS, to = job->n * (part + 1) / CHUNKS;
+    for (size_t i = from; i < to; i++) {
+        uint32_t bits = positive_bits(job->scores[i]);
+        if ((bits & job->prefix_mask) == job->prefix) counts[(bits >> job->shift) & job->digit_mask]++;
+    }
+}
+
+ra_status cpu_kth_largest(void *self, ra_backend_stream *stream, const float *scores, size_t n, size_t k,
+                          float *value, ra_error *err) {
+    (void)stream;
+    static const struct {
+        int shift;
+        uint32_t mask;
+    } passes[] = {{21, 0x7ff}, {10, 0x7ff}, {0, 0x3ff}};
+    size_t(*counts)[DIGITS] = ra_malloc(CHUNKS, sizeof *counts);
+    if (!counts) RA_FAIL_MEMORY(err, "the k-th largest score", CHUNKS * sizeof *counts);
+    radix_job job = {.scores = scores, .n = n, .counts = counts};
+    for (size_t pass = 0; pass < sizeof passes / sizeof *passes; pass++) {
+        job.shift = passes[pass].shift;
+        job.digit_mask = passes[pass].mask;
+        ra_pool_run(cpu_pool(self), CHUNKS, radix_part, &job);
+        uint32_t digit = job.digit_mask;
+        for (;; digit--) { /* from the largest digit down until k of them are covered */
+            size_t here = 0;
+            for (size_t chunk = 0; chunk < CHUNKS; chunk++) here += counts[chunk][digit];
+            if (here >= k || digit == 0) break;
+            k -= here;
+        }
+        job.prefix |= digit << job.shift;
+        job.prefix_mask |= job.digit_mask << job.shift;
+    }
+    ra_free(counts);
+    memcpy(value, &job.prefix, sizeof *value);
+    return RA_OK;
+}

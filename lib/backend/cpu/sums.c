@@ -1,0 +1,201 @@
+/* Sums in float64: over everything, over columns, over rows.
+ *
+ * Those over everything are cut into blocks whose partial sums are added in their order, whoever computed
+ * them. Those over columns are cut by columns: a part goes down all rows with the sums of its few columns in
+ * registers or in the first-level cache. */
+#include "backend/cpu/cpu.h"
+#include "base/multiversion.h"
+#include "tensor/dot.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    BLOCK = 1 << 16, /* elements of one part ... */
+    MAX_SUMS = 256,  /* ... or more, where there would be more parts than this */
+    LANES = 16,      /* partial sums kept side by side, so that the compiler may vectorise a reduction */
+    COLUMNS_PER_PART = 64,
+    ROWS_PER_PART = 32,
+};
+
+/* ---- over everything ----------------------------------------------------------------------------------- */
+
+typedef struct sum_job {
+    const float *x, *y;
+    size_t n, block;
+    double scale; /* squared_error */
+    float *g;
+    double sums[MAX_SUMS];
+} sum_job;
+
+static double sum_of_parts(void *self, ra_pool_part *part, sum_job *job) {
+    job->block = BLOCK;
+    while (ra_pool_parts(job->n, job->block) > MAX_SUMS) job->block *= 2;
+    size_t parts = ra_pool_parts(job->n, job->block);
+    ra_pool_run(cpu_pool(self), parts, part, job);
+    double sum = 0;
+    for (size_t i = 0; i < parts; i++) sum += job->sums[i];
+    return sum;
+}
+
+static void dot_part(void *context, size_t part) {
+    sum_job *job = context;
+    size_t from = part * job->block, count = ra_pool_part_end(part, job->block, job->n) - from;
+    job->sums[part] = ra_dot_f64(job->x + from, job->y + from, count);
+}
+
+ra_status cpu_dot(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
+                  double *sum, ra_error *err) {
+    (void)stream, (void)err;
+    sum_job job = {.x = x, .y = y, .n = n};
+    *sum = sum_of_parts(self, dot_part, &job);
+    return RA_OK;
+}
+
+/* g may be a or b: a lane's worth of both is read before any of it is written. */
+RA_MULTIVERSION static double squared_error(const float *a, const float *b, double scale, float *g,
+                                            size_t n) {
+    double lane[LANES] = {0}, gap[LANES], sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t l = 0; l < LANES; l++) gap[l] = (double)a[i + l] - (double)b[i + l];
+        for (size_t l = 0; l < LANES; l++) lane[l] += gap[l] * gap[l];
+        for (size_t l = 0; l < LANES; l++) g[i + l] = (float)(scale * gap[l]);
+    }
+    for (; i < n; i++) {
+        double rest = (double)a[i] - (double)b[i];
+        sum += rest * rest;
+        g[i] = (float)(scale * rest);
+    }
+    for (size_t l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
+
+static void squared_error_part(void *context, size_t part) {
+    sum_job *job = context;
+    size_t from = part * job->block, count = ra_pool_part_end(part, job->block, job->n) - from;
+    job->sums[part] = squared_error(job->x + from, job->y + from, job->scale, job->g + from, count);
+}
+
+ra_status cpu_squared_error(void *self, ra_backend_stream *stream, const float *a, const float *b, size_t n,
+                            double scale, float *g, double *sum, ra_error *err) {
+    (void)stream, (void)err;
+    sum_job job = {.x = a, .y = b, .n = n, .scale = scale, .g = g};
+    *sum = sum_of_parts(self, squared_error_part, &job);
+    return RA_OK;
+}
+
+/* ---- over columns -------------------------------------------------------------------------------------- */
+
+typedef struct columns_job {
+    const float *x;
+    size_t rows, n;
+    const double *centre;
+    double *sums;
+    /* kernel_sums */
+    ra_kernel kernel;
+    float bandwidth;
+    const float *g, *thresholds;
+} columns_job;
+
+RA_MULTIVERSION static void add_column_values(const float *restrict x, size_t rows, size_t n, size_t count,
+                                              double *restrict sums) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < count; j++) sums[j] += (double)x[i * n + j];
+}
+
+RA_MULTIVERSION static void add_column_squares(const float *restrict x, size_t rows, size_t n, size_t count,
+                                               const double *restrict centre, double *restrict sums) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < count; j++) {
+            double gap = (double)x[i * n + j] - centre[j];
+            sums[j] += gap * gap;
+        }
+}
+
+static void column_sums_part(void *context, size_t part) {
+    const columns_job *job = context;
+    size_t first = part * COLUMNS_PER_PART, count = ra_pool_part_end(part, COLUMNS_PER_PART, job->n) - first;
+    double *sums = job->sums + first;
+    memset(sums, 0, count * sizeof *sums);
+    if (job->centre)
+        add_column_squares(job->x + first, job->rows, job->n, count, job->centre + first, sums);
+    else
+        add_column_values(job->x + first, job->rows, job->n, count, sums);
+}
+
+ra_status cpu_column_sums(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
+                          const double *centre, double *sums, ra_error *err) {
+    (void)stream, (void)err;
+    columns_job job = {.x = x, .rows = rows, .n = n, .centre = centre, .sums = sums};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(n, COLUMNS_PER_PART), column_sums_part, &job);
+    return RA_OK;
+}
+
+static void kernel_sums_part(void *context, size_t part) {
+    const columns_job *job = context;
+    size_t first = part * COLUMNS_PER_PART, count = ra_pool_part_end(part, COLUMNS_PER_PART, job->n) - first;
+    float x[COLUMNS_PER_PART], kappa[COLUMNS_PER_PART];
+    double *products = job->sums + first, *values = products + job->n;
+    const float *thresholds = job->thresholds + first;
+    memset(products, 0, count * sizeof *products);
+    memset(values, 0, count * sizeof *values);
+    for (size_t i = 0; i < job->rows; i++) {
+        const float *pre = job->x + i * job->n + first, *g = job->g + i * job->n + first;
+        for (size_t j = 0; j < count; j++) x[j] = (pre[j] > 0 ? pre[j] : 0) - thresholds[j];
+        ra_kernel_evaluate(job->kernel, job->bandwidth, x, kappa, count);
+        for (size_t j = 0; j < count; j++) products[j] += (double)kappa[j] * (double)g[j];
+        for (size_t j = 0; j < count; j++) values[j] += (double)kappa[j];
+    }
+}
+
+ra_status cpu_kernel_sums(void *self, ra_backend_stream *stream, ra_kernel kernel, float bandwidth,
+                          const float *pre, const float *g, const float *thresholds, size_t rows, size_t n,
+                          double *sums, ra_error *err) {
+    (void)stream, (void)err;
+    columns_job job = {.x = pre,
+                       .rows = rows,
+                       .n = n,
+                       .sums = sums,
+                       .kernel = kernel,
+                       .bandwidth = bandwidth,
+                       .g = g,
+                       .thresholds = thresholds};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(n, COLUMNS_PER_PART), kernel_sums_part, &job);
+    return RA_OK;
+}
+
+/* ---- over rows ----------------------------------------------------------------------------------------- */
+
+typedef struct norms_job {
+    const float *x;
+    size_t rows, n;
+    bool l1;
+    double *norms;
+} norms_job;
+
+RA_MULTIVERSION static double absolute_sum(const float *x, size_t n) {
+    double lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++) lane[l] += fabs((double)x[i + l]);
+    for (; i < n; i++) sum += fabs((double)x[i]);
+    for (size_t l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
+
+static void row_norms_part(void *context, size_t part) {
+    const norms_job *job = context;
+    for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++) {
+        const float *row = job->x + i * job->n;
+        job->norms[i] = job->l1 ? absolute_sum(row, job->n) : sqrt(ra_dot_f64(row, row, job->n));
+    }
+}
+
+ra_status cpu_row_norms(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n, bool l1,
+                        double *norms, ra_error *err) {
+    (void)stream, (void)err;
+    norms_job job = {x, rows, n, l1, norms};
+    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), row_norms_part, &job);
+    return RA_OK;
+}

@@ -1,0 +1,81 @@
+/* LayerNorm and BatchNorm of the reference backend. Both are y = gamma xhat + beta with xhat = (u - mean)
+ * rstd; LayerNorm takes mean and variance over a row, BatchNorm over the rows of a column. With dxhat = gamma
+ * dy and averages over the same set, du = rstd (dxhat - avg(dxhat) - xhat avg(dxhat xhat)),   dgamma = sum
+ * over the rows of dy xhat,   dbeta = that of dy. */
+#include "backend/reference/reference.h"
+
+#include <math.h>
+
+ra_status reference_row_statistics(void *self, ra_backend_stream *stream, const float *u, size_t rows,
+                                   size_t n, double epsilon, float *mean, float *rstd, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    for (size_t i = 0; i < rows; i++) {
+        double sum = 0, squares = 0;
+        for (size_t j = 0; j < n; j++) sum += u[i * n + j];
+        double average = sum / (double)n;
+        for (size_t j = 0; j < n; j++) squares += (u[i * n + j] - average) * (u[i * n + j] - average);
+        mean[i] = (float)average;
+        rstd[i] = (float)(1 / sqrt(squares / (double)n + epsilon));
+    }
+    return RA_OK;
+}
+
+/* xhat of element (i, j), u being its value before the norm */
+static double standard(const ra_norm *norm, float u, size_t i, size_t j) {
+    size_t place = norm->by_row ? i : j;
+    return ((double)u - norm->mean[place]) * norm->rstd[place];
+}
+
+ra_status reference_normalise(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
+                              float *y, size_t rows, size_t n, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < n; j++)
+            y[i * n + j] = (float)(standard(norm, u[i * n + j], i, j) * norm->gamma[j] + norm->beta[j]);
+    return RA_OK;
+}
+
+ra_status reference_norm_sums(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
+                              const float *dy, size_t rows, size_t n, double *sums, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    for (size_t j = 0; j < n; j++) {
+        sums[j] = sums[n + j] = 0;
+        for (size_t i = 0; i < rows; i++) {
+            sums[j] += dy[i * n + j] * standard(norm, u[i * n + j], i, j);
+            sums[n + j] += dy[i * n + j];
+        }
+    }
+    return RA_OK;
+}
+
+static void row_backward(const ra_norm *norm, const float *u, float *dy, size_t i, size_t n) {
+    double sum = 0, product = 0;
+    for (size_t j = 0; j < n; j++) {
+        double dxhat = (double)norm->gamma[j] * dy[j];
+        sum += dxhat;
+        product += dxhat * standard(norm, u[j], i, j);
+    }
+    for (size_t j = 0; j < n; j++) {
+        double dxhat = (double)norm->gamma[j] * dy[j];
+        dy[j] = (float)(norm->rstd[i] *
+                        (dxhat - sum / (double)n - standard(norm, u[j], i, j) * product / (double)n));
+    }
+}
+
+ra_status reference_norm_backward(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
+                                  const double *sums, double count, float *dy, size_t rows, size_t n,
+                                  ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    for (size_t i = 0; i < rows; i++) {
+        if (norm->by_row) {
+            row_backward(norm, u + i * n, dy + i * n, i, n);
+            continue;
+        }
+        for (size_t j = 0; j < n; j++) {
+            double xhat = standard(norm, u[i * n + j], i, j);
+            double centred = dy[i * n + j] - sums[n + j] / count - xhat * sums[j] / count;
+            dy[i * n + j] = (float)((double)norm->gamma[j] * norm->rstd[j] * centred);
+        }
+    }
+    return RA_OK;
+}

@@ -1,0 +1,67 @@
+/* Sums of the reference backend: over everything, over columns, over rows. */
+#include "backend/reference/reference.h"
+
+#include <math.h>
+
+ra_status reference_dot(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
+                        double *sum, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    *sum = 0;
+    for (size_t i = 0; i < n; i++) *sum += (double)x[i] * y[i];
+    return RA_OK;
+}
+
+ra_status reference_squared_error(void *self, ra_backend_stream *stream, const float *a, const float *b,
+                                  size_t n, double scale, float *g, double *sum, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    *sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        double gap = (double)a[i] - b[i];
+        *sum += gap * gap;
+        g[i] = (float)(scale * gap);
+    }
+    return RA_OK;
+}
+
+ra_status reference_column_sums(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
+                                const double *centre, double *sums, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    for (size_t j = 0; j < n; j++) {
+        sums[j] = 0;
+        for (size_t i = 0; i < rows; i++) {
+            double value = x[i * n + j];
+            sums[j] += centre ? (value - centre[j]) * (value - centre[j]) : value;
+        }
+    }
+    return RA_OK;
+}
+
+ra_status reference_row_norms(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
+                              bool l1, double *norms, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    for (size_t i = 0; i < rows; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < n; j++) {
+            double value = x[i * n + j];
+            sum += l1 ? fabs(value) : value * value;
+        }
+        norms[i] = l1 ? sum : sqrt(sum);
+    }
+    return RA_OK;
+}
+
+ra_status reference_kernel_sums(void *self, ra_backend_stream *stream, ra_kernel kernel, float bandwidth,
+                                const float *pre, const float *g, const float *thresholds, size_t rows,
+                                size_t n, double *sums, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    for (size_t j = 0; j < n; j++) {
+        sums[j] = sums[n + j] = 0;
+        for (size_t i = 0; i < rows; i++) {
+            float code = pre[i * n + j] > 0 ? pre[i * n + j] : 0, x = code - thresholds[j], kappa;
+            ra_kernel_evaluate(kernel, bandwidth, &x, &kappa, 1);
+            sums[j] += (double)kappa * g[i * n + j];
+            sums[n + j] += kappa;
+        }
+    }
+    return RA_OK;
+}

@@ -1,0 +1,196 @@
+/* The JSON of a safetensors header:
+ *
+ *     {"__metadata__": {"delta": "1.0"},
+ *      "dictionary.C": {"dtype": "F32", "shape": [32000, 768], "data_offsets": [0, 98304000]}, ...}
+ *
+ * A tensor whose type (BOOL, F8_E4M3, ...) or rank has no place in a ra_tensor must not make its neighbours
+ * unreadable, so it is kept as a line of text for messages. Its range is still checked with all others;
+ * whether the range fits the shape is not, since the size of its elements is not known here. Members of a
+ * tensor other than the three above are ignored, as by the reference implementation. */
+#include "io/safetensors/safetensors.h"
+#include "io/extent.h"
+#include "base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    LONGEST_DESCRIPTION = 1 << 16, /* of one tensor: bounds what its tree takes; real ones have 100 bytes */
+    LONGEST_DTYPE = 32,
+};
+
+static const double two_to_53 = 9007199254740992.0; /* from here on a double skips integers */
+
+/* ---- one tensor ---------------------------------------------------------------------------------------- */
+
+/* One tensor while it is read. */
+typedef struct description {
+    const char *path, *name;
+    const cJSON *dtype, *shape, *offsets;
+} description;
+
+/* "file: tensor "name" " before what is wrong with it. */
+#define FAIL_TENSOR(d, err, format, ...)                                                                     \
+    RA_FAIL(err, RA_ERR_FORMAT, "%s: tensor \"%s\" " format, (d)->path, (d)->name, ##__VA_ARGS__)
+
+/* Finds the three members, each exactly once. */
+static ra_status pick_members(description *d, const cJSON *tree, ra_error *err) {
+    const struct {
+        const char *name;
+        const cJSON **place;
+    } members[] = {{"dtype", &d->dtype}, {"shape", &d->shape}, {"data_offsets", &d->offsets}};
+    for (size_t m = 0; m < sizeof members / sizeof *members; m++) {
+        for (const cJSON *child = tree->child; child; child = child->next) {
+            if (strcmp(child->string, members[m].name) != 0) continue;
+            if (*members[m].place) FAIL_TENSOR(d, err, "has two members \"%s\"", members[m].name);
+            *members[m].place = child;
+        }
+        if (!*members[m].place) FAIL_TENSOR(d, err, "has no member \"%s\"", members[m].name);
+    }
+    return RA_OK;
+}
+
+/* An array of sizes: all are checked and counted, the first `room` are kept. */
+static ra_status read_sizes(const description *d, const cJSON *array, size_t *sizes, size_t room,
+                            size_t *count, ra_error *err) {
+    *count = 0;
+    if (!cJSON_IsArray(array))
+        FAIL_TENSOR(d, err, "has a \"%s\" that is not an array of numbers", array->string);
+    for (const cJSON *item = array->child; item; item = item->next) {
+        if (!cJSON_IsNumber(item))
+            FAIL_TENSOR(d, err, "has something other than a number in its \"%s\"", array->string);
+        if (!(item->valuedouble >= 0 && item->valuedouble < two_to_53))
+            FAIL_TENSOR(d, err, "has the number %.0f in its \"%s\", but only numbers below 2^53 are possible",
+                        item->valuedouble, array->string);
+        if (*count < room) sizes[*count] = (size_t)item->valuedouble;
+        ++*count;
+    }
+    return RA_OK;
+}
+
+static ra_status read_range(const description *d, ra_safetensors_entry *entry, ra_error *err) {
+    size_t offsets[2], count;
+    RA_TRY(read_sizes(d, d->offsets, offsets, 2, &count, err));
+    if (count != 2) FAIL_TENSOR(d, err, "has %zu data_offsets, but two are needed", count);
+    if (offsets[1] < offsets[0])
+        FAIL_TENSOR(d, err, "begins at byte %zu of the data but ends at byte %zu", offsets[0], offsets[1]);
+    entry->begin = offsets[0];
+    entry->end = offsets[1];
+    return RA_OK;
+}
+
+/* The tensor is one that no ra_tensor describes: notes what it is. */
+static ra_status note_foreign(ra_safetensors_entry *entry, const char *dtype, size_t rank, ra_error *err) {
+    char text[LONGEST_DTYPE + RA_SHAPE_TEXT_SIZE + 32], shape[RA_SHAPE_TEXT_SIZE];
+    entry->refusal = rank <= RA_MAX_RANK ? RA_ERR_DTYPE : RA_ERR_SHAPE;
+    if (rank <= RA_MAX_RANK)
+        snprintf(text, sizeof text, "%s %s", dtype,
+                 ra_shape_text((int)rank, entry->tensor.shape, shape, sizeof shape));
+    else
+        snprintf(text, sizeof text, "%s with %zu dimensions", dtype, rank);
+    entry->foreign = ra_strdup(text);
+    if (!entry->foreign) RA_FAIL_MEMORY(err, "the description of a tensor", strlen(text) + 1);
+    return RA_OK;
+}
+
+static ra_status read_type_and_shape(const description *d, ra_safetensors_entry *entry, ra_error *err) {
+    ra_tensor *tensor = &entry->tensor;
+    const char *dtype = cJSON_GetStringValue(d->dtype);
+    if (!dtype) FAIL_TENSOR(d, err, "has a \"dtype\" that is not a string");
+    if (strlen(dtype) > LONGEST_DTYPE)
+        FAIL_TENSOR(d, err, "has a dtype of %zu characters, which no type has", strlen(dtype));
+    size_t rank;
+    RA_TRY(read_sizes(d, d->shape, tensor->shape, RA_MAX_RANK, &rank, err));
+    bool known = ra_dtype_from_name(dtype, &tensor->dtype) &&
+                 strcmp(dtype, ra_dtype_name(tensor->dtype)) == 0; /* the format's names are in capitals */
+    if (!known || rank > RA_MAX_RANK) return note_foreign(entry, dtype, rank, err);
+    tensor->rank = (int)rank;
+
+    size_t bytes, held = entry->end - entry->begin;
+    char shape[RA_SHAPE_TEXT_SIZE];
+    ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape);
+    if (!ra_extent_bytes(tensor, &bytes))
+        FAIL_TENSOR(d, err, "has the shape %s, more than memory can address", shape);
+    if (bytes != held)
+        FAIL_TENSOR(d, err, "is %s of shape %s, which takes %zu bytes, but its data_offsets span %zu", dtype,
+                    shape, bytes, held);
+    return RA_OK;
+}
+
+/* ---- the lists ----------------------------------------------------------------------------------------- */
+
+/* Room for one more item of `size` bytes; the list as it is now, or NULL. */
+static void *grow(void *items, size_t count, size_t *capacity, size_t size) {
+    if (count < *capacity) return items;
+    size_t wanted = *capacity ? 2 * *capacity : 16;
+    void *grown = ra_realloc(items, wanted, size);
+    if (grown) *capacity = wanted;
+    return grown;
+}
+
+static ra_status add_entry(ra_safetensors *file, const char *name, ra_safetensors_entry **out,
+                           ra_error *err) {
+    static const char parallel[] = "module."; /* put in front of every name by data-parallel training */
+    size_t prefix = strncmp(name, parallel, sizeof parallel - 1) == 0 ? sizeof parallel - 1 : 0;
+    void *grown = grow(file->entries, file->count, &file->entry_capacity, sizeof *file->entries);
+    if (!grown) RA_FAIL_MEMORY(err, "the list of tensors", 2 * file->count * sizeof *file->entries);
+    file->entries = grown;
+    char *copy = ra_strdup(name + prefix);
+    if (!copy) RA_FAIL_MEMORY(err, "the name of a tensor", strlen(name) + 1);
+    *out = &file->entries[file->count];
+    **out = (ra_safetensors_entry){.name = copy, .position = file->count};
+    file->count++;
+    return RA_OK;
+}
+
+static ra_status on_tensor(ra_safetensors *file, const char *name, ra_json_span value, ra_error *err) {
+    description d = {.path = file->path, .name = name};
+    if (value.text[0] != '{') FAIL_TENSOR(&d, err, "is not described by an object");
+    if (value.size > LONGEST_DESCRIPTION)
+        FAIL_TENSOR(&d, err, "is described by %zu bytes, but at most %d are possible", value.size,
+                    LONGEST_DESCRIPTION);
+    ra_safetensors_entry *entry = NULL;
+    cJSON *tree = NULL;
+    RA_TRY(add_entry(file, name, &entry, err));
+    RA_TRY(ra_json_tree(value, &tree, err));
+    ra_status status = pick_members(&d, tree, err);
+    if (status == RA_OK) status = read_range(&d, entry, err);
+    if (status == RA_OK) status = read_type_and_shape(&d, entry, err);
+    cJSON_Delete(tree);
+    return status;
+}
+
+static ra_status on_text(void *context, const char *key, ra_json_span value, ra_error *err) {
+    ra_safetensors *file = context;
+    if (value.text[0] != '"')
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: \"%s\" in __metadata__ is not a string", file->path, key);
+    void *grown = grow(file->texts, file->text_count, &file->text_capacity, sizeof *file->texts);
+    if (!grown) RA_FAIL_MEMORY(err, "the metadata", 2 * file->text_count * sizeof *file->texts);
+    file->texts = grown;
+    ra_safetensors_text *text = &file->texts[file->text_count];
+    *text = (ra_safetensors_text){.key = ra_strdup(key)};
+    if (!text->key) RA_FAIL_MEMORY(err, "the name of a setting", strlen(key) + 1);
+    file->text_count++; /* from here on the file's to free */
+    return ra_json_string(value, &text->text, err);
+}
+
+/* What the walk over the members of the header carries. */
+typedef struct walk {
+    ra_safetensors *file;
+    ra_json_span header;
+} walk;
+
+static ra_status on_member(void *context, const char *name, ra_json_span value, ra_error *err) {
+    const walk *w = context;
+    if (strcmp(name, "__metadata__") != 0) return on_tensor(w->file, name, value, err);
+    if (w->file->has_metadata)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: the header has two members __metadata__", w->file->path);
+    if (value.text[0] != '{')
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: __metadata__ is not an object of strings", w->file->path);
+    w->file->has_metadata = true;
+    return ra_json_each_member(w->file->path, w->header, value, on_text, w->file, err);
+}
+
+ra_status ra_safetensors_parse_header(ra_safetensors *file, ra_json_span header, ra_error *err) {
+    return ra_json_each_member(file->path, header, header, on_member, &(walk){file, header}, err);
+}

@@ -1,0 +1,104 @@
+/* Lloyd's algorithm (1982): every row to its nearest centre, every centre to the mean of its rows.
+ *
+ * What a run returns belongs together: the inertia is that of the centres returned, and those are the means
+ * of the assignment before. Whether to stop is decided before centres move, from how far they would: so it
+ * follows from the centres alone, and a run that is continued stops where it would have stopped. Sums run in
+ * the order of the rows and nothing is cut by the number of threads. */
+#include "points/kmeans/kmeans.h"
+#include "base/error.h"
+
+#include <math.h>
+
+enum { PART_CENTRES = 16 };
+
+/* The row farthest from its centre among those whose cluster has others; run->rows when all lie on theirs. */
+static size_t farthest_row(const ra_kmeans *run) {
+    size_t best = run->rows;
+    double farthest = 0;
+    for (size_t i = 0; i < run->rows; i++) {
+        if (!(run->distance[i] > farthest) || run->members[run->label[i]] < 2) continue;
+        farthest = run->distance[i];
+        best = i;
+    }
+    return best;
+}
+
+/* Moves a row to an empty cluster. What is known of its bounds was about another centre. */
+static void move_row(ra_kmeans *run, size_t row, size_t to) {
+    size_t d = run->dimensions, donor = (size_t)run->label[row];
+    double *sums = run->sums + to * d, *rest = run->sums + donor * d;
+    ra_row_block_read(&run->nearest.block, &(uint64_t){row}, 1, run->row);
+    for (size_t j = 0; j < d; j++) {
+        sums[j] = (double)run->row[j];
+        rest[j] -= (double)run->row[j];
+    }
+    run->members[donor]--;
+    run->members[to] = 1;
+    run->label[row] = (int32_t)to;
+    run->distance[row] = 0;
+    run->lower[row] = 0;
+}
+
+/* Gives each empty cluster a row; returns how many. There may be fewer different rows than clusters: some
+ * then stay empty, and their centres where they are. */
+static size_t fill_empty(ra_kmeans *run) {
+    size_t filled = 0;
+    for (size_t c = 0; c < run->clusters; c++) {
+        if (run->members[c]) continue;
+        size_t row = farthest_row(run);
+        if (row == run->rows) break;
+        move_row(run, row, c);
+        filled++;
+    }
+    return filled;
+}
+
+/* What is done to the centres of one part: `move` or only look. */
+typedef struct mean_job {
+    ra_kmeans *run;
+    bool move;
+} mean_job;
+
+/* One centre and the mean of its rows; an empty cluster has none, and its centre stays. */
+static void take_mean(const mean_job *job, size_t c) {
+    ra_kmeans *run = job->run;
+    size_t d = run->dimensions;
+    const double *sums = run->sums + c * d;
+    float *centre = run->centre + c * d;
+    double members = (double)run->members[c], squared = 0;
+    for (size_t j = 0; run->members[c] && j < d; j++) {
+        float mean = (float)(sums[j] / members);
+        double gap = (double)mean - (double)centre[j];
+        squared += gap * gap;
+        if (job->move) centre[j] = mean;
+    }
+    run->moved[c] = sqrt(squared);
+}
+
+static void mean_part(void *context, size_t part) {
+    const mean_job *job = context;
+    for (size_t c = part * PART_CENTRES; c < (part + 1) * PART_CENTRES && c < job->run->clusters; c++)
+        take_mean(job, c);
+}
+
+/* moved <- how far each centre is from the mean of its rows. Returns the mean square. */
+static double means(ra_kmeans *run, bool move) {
+    mean_job job = {run, move};
+    double total = 0;
+    ra_pool_run(run->nearest.block.pool, ra_pool_parts(run->clusters, PART_CENTRES), mean_part, &job);
+    for (size_t c = 0; c < run->clusters; c++) total += run->moved[c] * run->moved[c];
+    return total / (double)run->clusters;
+}
+
+ra_status ra_kmeans_lloyd(ra_kmeans *run, ra_error *err) {
+    for (;;) {
+        RA_TRY(ra_kmeans_assign(run, err));
+        RA_TRY(ra_kmeans_report(run, err));
+        if (run->iteration >= run->options->max_iterations) return RA_OK;
+        size_t filled = fill_empty(run);
+        double movement = means(run, false);
+        if (movement == 0 || (movement <= run->tolerance && !filled)) return RA_OK;
+        (void)means(run, true);
+        run->iteration++;
+    }
+}

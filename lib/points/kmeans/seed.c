@@ -1,0 +1,350 @@
+/* Greedy k-means++ (Arthur and Vassilvitskii 2007): each centre is a row drawn with a probability
+ * proportional to its squared distance to the centres so far; of 2 + ln N such candidates the one is taken
+ * that leaves the least sum of squared distances. On most data that ends several per cent below the plain
+ * method, which no number of Lloyd's iterations makes up for.
+ *
+ * Taken literally this reads all data once a centre. Three things make it cheap:
+ *
+ * - It runs on a sample of some rows a cluster, which is kept in memory: seeds say where the clusters are,
+ * and for that a few rows of each are enough.
+ * - Candidates are compared by a part of the sample, the jury. To tell which of two is better takes fewer
+ * rows than to find good ones.
+ * - Candidates of several centres are proposed at once, from the distances as they are, so that their
+ *   distances to the jury are one matrix product. When it is a candidate's turn, it is kept with the
+ *   probability (its distance now) / (its distance then), now being after the centres that were taken in
+ *   between. Distances only shrink, so this is rejection sampling: what is kept has exactly the distribution
+ *   of the sequential method; a centre may only have fewer candidates to choose from, and one that is left
+ *   with less than half of them waits, with all behind it, for the next product.
+ *
+ * Distances that are kept, and with them the probabilities, are float64 from the vectors; the products only
+ * rank candidates and find the rows that a new centre may be nearer to. */
+#include "points/kmeans/kmeans.h"
+#include "points/filter.h"
+#include "base/error.h"
+#include "base/multiversion.h"
+#include "base/random.h"
+#include "tensor/dot.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    ROWS_A_CLUSTER = 64,      /* of the sample, ... */
+    ROWS_A_CLUSTER_LEAST = 8, /* ... and if that is more than ... */
+    SAMPLE_BYTES = 256 << 20, /* ... this, as many as fit, but not fewer than that */
+    JURY_A_CLUSTER = 32,      /* rows of the sample that compare candidates */
+    ROWS_LEAST = 4096,        /* of a sample */
+    AHEAD = 8,                /* a product is for at most this part of the centres so far, ... */
+    AHEAD_LEAST = 8,          /* ... or so many */
+    CANDIDATES_MOST = 1024,   /* of a product */
+    DISTANCES_MOST = 1 << 25, /* of a product */
+    TRIES_MOST = 64,          /* 2 + ln N is less for every N */
+    PART_ROWS = 512,
+    LANES = 32,
+};
+
+typedef struct seeding {
+    ra_kmeans *run;
+    ra_random random;
+    size_t rows, jury;      /* S of the sample; J of them compare candidates */
+    size_t d, tries;        /* candidates a centre */
+    uint64_t *row;          /* [S] numbers of the rows, the jury first */
+    float *vector;          /* [S,d] less the data's mean */
+    float *norm;            /* [S] */
+    double *distance;       /* [S] to the nearest centre so far, squared */
+    float *near;            /* [S] the same in float32 */
+    double *cumulative;     /* [S] */
+    size_t capacity, count; /* candidates of a product */
+    size_t *candidate;      /* [count] places in the sample */
+    size_t *taken;          /* places of the centres that came of them */
+    float *proposed;        /* [count,d] */
+    float *score;           /* [count,J] of candidates, [taken,S] of centres */
+    double *left;           /* [tries, parts] sums of what a candidate would leave */
+    ra_held sample, asked;  /* `vector` and `proposed`, where products are computed */
+    ra_block room;          /* for scores there */
+} seeding;
+
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t most(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* ---- one centre --------------------------------------------------------------------------------------- */
+
+/* Sum of the distances that would be left; base = squared norm of the candidate. At most PART_ROWS numbers,
+ * which float32 adds up well enough to rank candidates. */
+RA_MULTIVERSION static float sum_left(const float *restrict score, const float *restrict norm,
+                                      const float *restrict near, float base, size_t n) {
+    float lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++) {
+            float distance = norm[i + l] + base + score[i + l];
+            distance = distance > 0 ? distance : 0;
+            lane[l] += distance < near[i + l] ? distance : near[i + l];
+        }
+    for (; i < n; i++) sum += fminf(fmaxf(norm[i] + base + score[i], 0), near[i]);
+    for (size_t l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
+
+typedef struct left_job {
+    const seeding *s;
+    const size_t *kept; /* which candidates; part = candidate * jury_parts() + part of the jury */
+} left_job;
+
+static void left_part(void *context, size_t part) {
+    const left_job *job = context;
+    const seeding *s = job->s;
+    size_t parts = ra_pool_parts(s->jury, PART_ROWS), from = part % parts * PART_ROWS,
+           c = job->kept[part / parts];
+    s->left[part] = (double)sum_left(s->score + c * s->jury + from, s->norm + from, s->near + from,
+                                     s->norm[s->candidate[c]], least(s->jury - from, PART_ROWS));
+}
+
+/* Of the candidates kept [count] the one that leaves the jury least. */
+static size_t best_of(seeding *s, const size_t *kept, size_t count) {
+    size_t parts = ra_pool_parts(s->jury, PART_ROWS), best = kept[0];
+    double least_left = INFINITY;
+    if (count == 1) return best;
+    ra_pool_run(s->run->nearest.block.pool, count * parts, left_part, &(left_job){s, kept});
+    for (size_t i = 0; i < count; i++) {
+        double left = 0;
+        for (size_t p = 0; p < parts; p++) left += s->left[i * parts + p];
+        if (!(left < least_left)) continue;
+        least_left = left;
+        best = kept[i];
+    }
+    return best;
+}
+
+/* The jury sees a centre at once, by the products; admit() makes that exact. */
+RA_MULTIVERSION static void show(float *restrict near, const float *restrict score,
+                                 const float *restrict norm, float base, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float distance = norm[i] + base + score[i];
+        distance = distance > 0 ? distance : 0;
+        near[i] = distance < near[i] ? distance : near[i];
+    }
+}
+
+/* ---- new centres -------------------------------------------------------------------------------------- */
+
+typedef struct admit_job {
+    const seeding *s;
+    size_t count; /* of s->taken; s->score is [count,S] */
+} admit_job;
+
+/* Distances of a row to the new centres, where one may be the nearest. */
+static void admit_row(const admit_job *job, size_t i, double share) {
+    const seeding *s = job->s;
+    double best = s->distance[i];
+    for (size_t t = 0; t < job->count; t++) {
+        size_t place = s->taken[t];
+        double norms = (double)s->norm[i] + (double)s->norm[place];
+        bool bounded = !ra_filter_wild(norms);
+        if (bounded && norms * (1 - share) + (double)s->score[t * s->rows + i] > best) continue;
+        double distance = ra_squared_distance(s->vector + i * s->d, s->vector + place * s->d, s->d);
+        best = distance < best ? distance : best;
+    }
+    s->distance[i] = best;
+    s->near[i] = (float)best;
+}
+
+static void admit_part(void *context, size_t part) {
+    const admit_job *job = context;
+    double share = ra_filter_share(job->s->d);
+    for (size_t i = part * PART_ROWS; i < (part + 1) * PART_ROWS && i < job->s->rows; i++)
+        admit_row(job, i, share);
+}
+
+static ra_status multiply(seeding *s, const size_t *places, size_t count, size_t rows, ra_error *err) {
+    ra_backend *backend = s->run->nearest.backend;
+    for (size_t c = 0; c < count; c++)
+        memcpy(s->proposed + c * s->d, s->vector + places[c] * s->d, s->d * sizeof *s->proposed);
+    RA_TRY(ra_held_set(&s->asked, backend, s->proposed, count * s->d, err));
+    return ra_score_products(&s->room, backend, s->asked.vectors, count, s->sample.vectors, rows, s->d,
+                             s->score, err);
+}
+
+/* The rows taken [count] become the centres from `first` on. */
+static ra_status admit(seeding *s, size_t count, size_t first, ra_error *err) {
+    ra_kmeans *run = s->run;
+    if (first == 0 || s->jury < s->rows) RA_TRY(multiply(s, s->taken, count, s->rows, err));
+    ra_pool_run(run->nearest.block.pool, ra_pool_parts(s->rows, PART_ROWS), admit_part,
+                &(admit_job){s, count});
+    for (size_t t = 0; t < count; t++)
+        ra_row_block_read(&run->nearest.block, &s->row[s->taken[t]], 1, run->centre + (first + t) * s->d);
+    return RA_OK;
+}
+
+/* ---- candidates --------------------------------------------------------------------------------------- */
+
+/* The first row whose cumulative weight is above `target`: rows of weight zero are never found. */
+static size_t find_row(const double *cumulative, size_t rows, double target) {
+    size_t low = 0, high = rows - 1;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (cumulative[middle] > target)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    /* rounding may put the target at the total: then the last row that has a weight */
+    while (low > 0 && !(cumulative[low] > cumulative[low - 1])) low--;
+    return low;
+}
+
+/* Draws candidates for `centres` centres and shows them to the jury. */
+static ra_status propose(seeding *s, size_t centres, ra_error *err) {
+    s->count = centres * s->tries;
+    for (size_t c = 0; c < s->count; c++) {
+        double target = ra_random_unit(&s->random) * s->cumulative[s->rows - 1];
+        s->candidate[c] = find_row(s->cumulative, s->rows, target);
+    }
+    return multiply(s, s->candidate, s->count, s->jury, err);
+}
+
+/* Whether it is still as likely to be drawn, given the `taken` centres since. */
+static bool keep(seeding *s, size_t candidate, size_t taken) {
+    double then = s->distance[candidate], now = then;
+    for (size_t t = 0; t < taken; t++)
+        now = fmin(now,
+                   ra_squared_distance(s->vector + candidate * s->d, s->vector + s->taken[t] * s->d, s->d));
+    return ra_random_unit(&s->random) * then < now;
+}
+
+/* Takes centres from the candidates; returns how many, at least one. When the jury is all of the sample the
+ * products of those taken are what admit() needs: they are moved to the front, over candidates that are done
+ * with. */
+static size_t take(seeding *s, size_t *kept) {
+    size_t taken = 0;
+    for (size_t from = 0; from < s->count; from += s->tries) {
+        size_t count = 0;
+        for (size_t c = from; c < from + s->tries; c++)
+            if (keep(s, s->candidate[c], taken)) kept[count++] = c;
+        if (2 * count < s->tries) break; /* never the first, which loses none */
+        size_t best = best_of(s, kept, count);
+        show(s->near, s->score + best * s->jury, s->norm, s->norm[s->candidate[best]], s->jury);
+        if (s->jury == s->rows)
+            memmove(s->score + taken * s->rows, s->score + best * s->rows, s->rows * sizeof *s->score);
+        s->taken[taken++] = s->candidate[best];
+    }
+    return taken;
+}
+
+/* ---- all of them -------------------------------------------------------------------------------------- */
+
+static void repeat_rows(seeding *s, size_t count) {
+    for (; count < s->run->clusters; count++) {
+        uint64_t row = ra_random_below(&s->random, s->run->rows);
+        ra_row_block_read(&s->run->nearest.block, &row, 1, s->run->centre + count * s->d);
+    }
+}
+
+static ra_status seed_all(seeding *s, ra_error *err) {
+    ra_kmeans *run = s->run;
+    size_t kept[TRIES_MOST], count = 0, fresh = 1;
+    s->taken[0] = (size_t)ra_random_below(&s->random, s->rows);
+    for (;;) {
+        RA_TRY(admit(s, fresh, count, err));
+        count += fresh;
+        double total = 0;
+        for (size_t i = 0; i < s->rows; i++) s->cumulative[i] = total += s->distance[i];
+        run->inertia = total * ((double)run->rows / (double)s->rows);
+        RA_TRY(ra_kmeans_report(run, err));
+        if (count == run->clusters || !(total > 0)) break;
+        size_t ahead = least(most(count / AHEAD, AHEAD_LEAST), s->capacity / s->tries);
+        RA_TRY(propose(s, least(ahead, run->clusters - count), err));
+        fresh = take(s, kept);
+    }
+    repeat_rows(s, count); /* every row is a centre already: the rest can only repeat them */
+    return RA_OK;
+}
+
+static ra_status allocate(seeding *s, ra_error *err) {
+    size_t scores = most(s->capacity * s->jury, s->capacity / s->tries * s->rows);
+    s->row = ra_malloc(s->rows, sizeof *s->row);
+    s->vector = ra_malloc(s->rows * s->d, sizeof *s->vector);
+    s->norm = ra_malloc(s->rows, sizeof *s->norm);
+    s->distance = ra_malloc(s->rows, sizeof *s->distance);
+    s->near = ra_malloc(s->rows, sizeof *s->near);
+    s->cumulative = ra_malloc(s->rows, sizeof *s->cumulative);
+    s->candidate = ra_malloc(s->capacity, sizeof *s->candidate);
+    s->taken = ra_malloc(s->capacity, sizeof *s->taken);
+    s->proposed = ra_malloc(s->capacity * s->d, sizeof *s->proposed);
+    s->score = ra_malloc(scores, sizeof *s->score);
+    s->left = ra_malloc(s->tries * ra_pool_parts(s->jury, PART_ROWS), sizeof *s->left);
+    if (s->row && s->vector && s->norm && s->distance && s->near && s->cumulative && s->candidate &&
+        s->taken && s->proposed && s->score && s->left)
+        return RA_OK;
+    RA_FAIL_MEMORY(err, "the seeds of k-means",
+                   (s->rows * s->d + s->capacity * s->d + scores) * sizeof(float));
+}
+
+static void release(seeding *s) {
+    ra_free(s->row);
+    ra_free(s->vector);
+    ra_free(s->norm);
+    ra_free(s->distance);
+    ra_free(s->near);
+    ra_free(s->cumulative);
+    ra_free(s->candidate);
+    ra_free(s->taken);
+    ra_free(s->proposed);
+    ra_free(s->score);
+    ra_free(s->left);
+    ra_block_release(&s->sample.block);
+    ra_block_release(&s->asked.block);
+    ra_block_release(&s->room);
+}
+
+static void sample_part(void *context, size_t part) {
+    const seeding *s = context;
+    const ra_row_block *block = &s->run->nearest.block;
+    for (size_t i = part * PART_ROWS; i < (part + 1) * PART_ROWS && i < s->rows; i++) {
+        float *vector = s->vector + i * s->d;
+        ra_row_block_read(block, &s->row[i], 1, vector);
+        for (size_t j = 0; j < s->d; j++) vector[j] -= block->mean[j];
+        s->norm[i] = (float)ra_dot_f64(vector, vector, s->d);
+        s->distance[i] = INFINITY;
+        s->near[i] = INFINITY;
+    }
+}
+
+static size_t sample_rows(const ra_kmeans *run) {
+    size_t fit = SAMPLE_BYTES / (run->dimensions * sizeof(float));
+    size_t rows = least(ROWS_A_CLUSTER * run->clusters, most(fit, ROWS_A_CLUSTER_LEAST * run->clusters));
+    return least(run->rows, most(rows, ROWS_LEAST));
+}
+
+/* In a random order, so that the first of them are a sample, too. */
+static void draw_rows(seeding *s) {
+    ra_random_sample(&s->random, s->run->rows, s->row, s->rows);
+    for (size_t i = s->rows; i > 1; i--) {
+        size_t j = (size_t)ra_random_below(&s->random, i);
+        uint64_t row = s->row[i - 1];
+        s->row[i - 1] = s->row[j];
+        s->row[j] = row;
+    }
+}
+
+ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err) {
+    seeding s = {.run = run, .d = run->dimensions, .rows = sample_rows(run)};
+    s.jury = least(s.rows, most(JURY_A_CLUSTER * run->clusters, ROWS_LEAST));
+    s.tries = 2 + (size_t)log((double)run->clusters);
+    s.capacity = most(least(CANDIDATES_MOST, DISTANCES_MOST / s.jury), s.tries);
+    ra_random_seed(&s.random, run->options->seed);
+    ra_status status = allocate(&s, err);
+    if (status == RA_OK) {
+        draw_rows(&s);
+        ra_pool_run(run->nearest.block.pool, ra_pool_parts(s.rows, PART_ROWS), sample_part, &s);
+        status = ra_held_set(&s.sample, run->nearest.backend, s.vector, s.rows * s.d, err);
+    }
+    if (status == RA_OK) status = seed_all(&s, err);
+    release(&s);
+    return status;
+}

@@ -1,0 +1,154 @@
+/* Nearest neighbours at the speed of matrix products, exactly: filter.h says how products become bounds. A
+ * pair whose lower bound is above the least upper bound cannot win; the others, one or two of a thousand, are
+ * computed in float64 from the vectors as they are.
+ *
+ * All products are taken about the mean of the data: distances do not change, but norms, and with them the
+ * bound, become as small as they can. Scores are made and looked at a tile at a time, so that they are read
+ * from the cache they were written to. */
+#include "points/nearest.h"
+#include "points/filter.h"
+#include "base/error.h"
+
+#include <math.h>
+
+enum { PART_ROWS = 16 };
+
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* ---- life --------------------------------------------------------------------------------------------- */
+
+static ra_status allocate(ra_nearest *nearest, size_t points, ra_error *err) {
+    size_t d = nearest->block.dimensions, rows = least(nearest->block.rows, RA_NEAREST_TILE_ROWS);
+    size_t tile = rows * least(points, RA_NEAREST_TILE_POINTS);
+    RA_TRY(ra_point_set_init(&nearest->points, points, d, 0, err));
+    nearest->query = ra_malloc(rows * d, sizeof *nearest->query);
+    nearest->query_norm = ra_malloc(rows, sizeof *nearest->query_norm);
+    nearest->query_low = ra_malloc(rows, sizeof *nearest->query_low);
+    nearest->score = ra_malloc(tile, sizeof *nearest->score);
+    if (nearest->query && nearest->query_norm && nearest->query_low && nearest->score) return RA_OK;
+    RA_FAIL_MEMORY(err, "the search for nearest rows", (rows * d + tile) * sizeof(float));
+}
+
+ra_status ra_nearest_init(ra_nearest *nearest, ra_backend *backend, const ra_data *data,
+                          const uint64_t *sample, size_t count, size_t points, ra_error *err) {
+    size_t rows = ra_data_rows(data);
+    *nearest = (ra_nearest){.backend = backend};
+    if (rows > INT32_MAX || points > INT32_MAX)
+        RA_FAIL(
+            err, RA_ERR_TOO_LARGE,
+            "the data have %zu rows and %zu points are wanted; nearest rows can be found among at most %d",
+            rows, points, INT32_MAX);
+    ra_status status = ra_row_block_init(&nearest->block, ra_backend_pool(backend), data, sample, count, err);
+    if (status == RA_OK) status = allocate(nearest, points, err);
+    if (status != RA_OK) ra_nearest_release(nearest);
+    return status;
+}
+
+void ra_nearest_release(ra_nearest *nearest) {
+    ra_row_block_release(&nearest->block);
+    ra_point_set_release(&nearest->points);
+    ra_free(nearest->query);
+    ra_free(nearest->query_norm);
+    ra_free(nearest->query_low);
+    ra_free(nearest->score);
+    ra_block_release(&nearest->asked.block);
+    ra_block_release(&nearest->room);
+    *nearest = (ra_nearest){0};
+}
+
+void ra_nearest_set(ra_nearest *nearest, const float *vectors) {
+    ra_point_set_fill(&nearest->points, nearest->block.pool, vectors, nearest->points.capacity,
+                      nearest->block.mean);
+}
+
+/* ---- the nearest point of each row -------------------------------------------------------------------- */
+
+typedef struct point_job {
+    const ra_nearest *nearest;
+    const ra_point_set *set;
+    const int32_t *picked; /* [rows] or NULL */
+    size_t row, rows;      /* the tile: picked rows from `row` on ... */
+    size_t first, count;   /* ... and points of the set; score is [rows, count] */
+    const ra_nearest_state *state;
+} point_job;
+
+/* No point of the tile but the row's own is nearer than this. */
+static float lower_bound(const point_job *job, ra_filter_least least, const float *score, double norm,
+                         int32_t label) {
+    double share = ra_filter_share(job->set->dimensions);
+    size_t own = (size_t)ra_point_set_place(job->set, label) - job->first; /* wraps when it is not in it */
+    float low = least.low;
+    if (job->set->wild || ra_filter_wild(norm)) return 0;
+    if (own < job->count && score[own] + job->set->low[job->first + own] <= low) low = least.second_low;
+    double squared = norm * (1 - share) + (double)low;
+    return squared > 0 ? nextafterf((float)sqrt(squared), 0) : 0;
+}
+
+static void search_row(const point_job *job, size_t i) {
+    const ra_nearest *nearest = job->nearest;
+    const ra_point_set *set = job->set;
+    const ra_nearest_state *state = job->state;
+    size_t row = job->picked ? (size_t)job->picked[job->row + i] : job->row + i, n = job->count;
+    size_t d = set->dimensions;
+    double share = ra_filter_share(d), norm = nearest->query_norm[i], best = state->distance[row];
+    const float *score = nearest->score + i * n, *low = set->low + job->first;
+    int32_t label = state->label[row];
+    float lower = INFINITY;
+    ra_filter_least least = ra_filter_scan(score, low, set->high + job->first, n);
+    /* some point is no farther than this, so none that is farther can win */
+    double reached = norm * (1 + share) + (double)least.high;
+    float limit = ra_filter_limit(reached < best ? reached : best, norm, share);
+    bool only = !set->wild && least.second_low > limit; /* one at most can */
+    for (size_t p = ra_filter_next(score, low, 0, n, limit); p < n;
+         p = only ? n : ra_filter_next(score, low, p + 1, n, limit)) {
+        int32_t point = set->index ? set->index[job->first + p] : (int32_t)(job->first + p);
+        if (point == label) continue;
+        double distance =
+            ra_squared_distance(nearest->block.raw + row * d, set->vector + (size_t)point * d, d);
+        if (distance > best || (distance == best && point > label)) continue;
+        lower = fminf(lower, nextafterf((float)sqrt(best), 0)); /* the one before is another now */
+        best = distance;
+        label = point;
+    }
+    state->label[row] = label;
+    state->distance[row] = best;
+    if (!state->lower) return;
+    lower = fminf(lower, lower_bound(job, least, score, norm, label));
+    state->lower[row] = fminf(state->lower[row], lower);
+}
+
+static void point_part(void *context, size_t part) {
+    const point_job *job = context;
+    size_t from = part * PART_ROWS;
+    for (size_t i = from; i < from + PART_ROWS && i < job->rows; i++) search_row(job, i);
+}
+
+static ra_status search_tile(ra_nearest *nearest, point_job *job, const float *points, ra_error *err) {
+    size_t d = job->set->dimensions;
+    RA_TRY(ra_score_products(&nearest->room, nearest->backend, nearest->asked.vectors, job->rows,
+                             points + job->first * d, job->count, d, nearest->score, err));
+    ra_pool_run(nearest->block.pool, ra_pool_parts(job->rows, PART_ROWS), point_part, job);
+    return RA_OK;
+}
+
+ra_status ra_nearest_point(ra_nearest *nearest, ra_point_set *set, const int32_t *picked, size_t count,
+                           const ra_nearest_state *state, ra_error *err) {
+    point_job job = {.nearest = nearest, .set = set, .state = state};
+    const float *points = NULL;
+    if (!picked) count = nearest->block.count;
+    if (count) RA_TRY(ra_point_set_hold(set, nearest->backend, &points, err));
+    for (job.row = 0; job.row < count; job.row += job.rows) {
+        job.rows = least(count - job.row, RA_NEAREST_TILE_ROWS);
+        job.picked = picked;
+        ra_row_block_centre(&nearest->block, job.row, picked, job.rows, nearest->query, nearest->query_norm);
+        RA_TRY(
+            ra_held_set(&nearest->asked, nearest->backend, nearest->query, job.rows * set->dimensions, err));
+        for (job.first = 0; job.first < set->count; job.first += job.count) {
+            job.count = least(set->count - job.first, RA_NEAREST_TILE_POINTS);
+            RA_TRY(search_tile(nearest, &job, points, err));
+        }
+    }
+    return RA_OK;
+}

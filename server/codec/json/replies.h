@@ -1,0 +1,103 @@
+/* json_replies.h - what the server answers, as JSON.
+ *
+ * One function a shape; server/README.md shows them all. Lists are opened and closed by the handler
+ * (json_writer.h), which fills one of these structs after the other: no reply exists twice in memory.
+ *
+ * Everything the library does not know (a label, a norm) is null; a member is never missing for that reason,
+ * only when the request did not ask for it. Labels are UTF-8. Thread safety: a text belongs to one thread.
+ */
+#ifndef RASAED_CODEC_JSON_REPLIES_H
+#define RASAED_CODEC_JSON_REPLIES_H
+
+#include "codec/json/writer.h"
+#include "ra_model.h"
+
+/* RFC 9457, and the sentence once more as `error`, where clients of other servers look for it. */
+void json_problem(text *out, int status, const char *title, const char *sentence, const char *instance);
+
+/* {"status": "live"}; with a reason, unless that is NULL */
+void json_state(text *out, const char *state, const char *reason);
+
+/* ---- dictionaries -------------------------------------------------------------------------------------- */
+
+typedef struct dictionary_reply {
+    const char *name;
+    size_t generation; /* 1 when first loaded, one more a reload */
+    size_t requests;   /* answered from it, of all generations */
+    const ra_model_info *info;
+    bool with_settings; /* leaves `settings` out otherwise */
+} dictionary_reply;
+
+void json_dictionary(text *out, const dictionary_reply *dictionary);
+
+/* ---- atoms --------------------------------------------------------------------------------------------- */
+
+/* The parts of an atom that `fields=` chooses from. To add one: a row here, a member below, a line in
+ * json_atom(), and its value in api/atoms.c. */
+#define ATOM_FIELD_LIST(X)                                                                                   \
+    X(VECTOR, "vector")                                                                                      \
+    X(NORM, "norm")                                                                                          \
+    X(LABEL, "label")                                                                                        \
+    X(ARCHETYPES, "archetypes") X(RELAXATION, "relaxation") X(STATISTICS, "statistics") X(LAYOUT, "layout")
+
+enum atom_field_index {
+#define X(id, name) ATOM_FIELD_INDEX_##id,
+    ATOM_FIELD_LIST(X)
+#undef X
+        ATOM_FIELD_COUNT
+};
+
+enum atom_field {
+#define X(id, name) ATOM_##id = 1 << ATOM_FIELD_INDEX_##id,
+    ATOM_FIELD_LIST(X)
+#undef X
+        ATOM_ALL_FIELDS = (1 << ATOM_FIELD_COUNT) - 1
+};
+
+typedef struct atom_reply {
+    size_t atom;
+    unsigned fields; /* of enum atom_field; the rest need not be set */
+    float norm;
+    const char *label;
+    const ra_archetype *archetypes;
+    size_t archetype_count;
+    float relaxation;          /* NaN when unknown */
+    const ra_latents *latents; /* of all atoms; NULL when unknown */
+    const float *layout;       /* [2]; NULL when unknown */
+    const float *vector;       /* [dimensions] */
+    size_t dimensions;
+} atom_reply;
+
+void json_atom(text *out, const atom_reply *atom);
+
+/* One entry of `neighbors` and of a list of `results`: {"atom":7,"score":0.93,"label":"..."} */
+void json_match(text *out, size_t atom, float score, const char *label);
+
+/* "cosine" or "dot" */
+const char *metric_name(ra_metric metric);
+
+/* ---- explanations -------------------------------------------------------------------------------------- */
+
+/* One entry of `concepts`. */
+void json_concept(text *out, const ra_contribution *contribution, const char *label,
+                  const ra_archetype *archetypes, size_t archetype_count);
+
+/* What stands behind `concepts` in an explanation: "residual", "input", "r2". */
+void json_fit(text *out, float residual_norm, float input_norm, float r2);
+
+/* ---- points -------------------------------------------------------------------------------------------- */
+
+typedef struct point_reply {
+    size_t point;
+    const char *label;
+    const ra_point_use *uses;
+    size_t use_count;
+    const ra_point_row *rows;
+    size_t row_count;
+    const float *vector; /* [dimensions]; NULL when the points are not held, and then left out */
+    size_t dimensions;
+} point_reply;
+
+void json_point(text *out, const point_reply *point);
+
+#endif

@@ -1,0 +1,412 @@
+/* Request bodies, read.
+ *
+ * Each body is described by a table of its members, each with the function that reads it (json_object.h).
+ * Numbers are stored where they will be used while they are scanned: a matrix row by row, latents as sparse
+ * rows. The dense form of latents never exists in memory: its zeros are passed over in the text.
+ */
+#include "codec/json/requests.h"
+#include "codec/json/object.h"
+#include "codec/sort_row.h"
+#include "ra_memory.h"
+#include "ra_model.h"
+
+/* ---- rows of numbers -------------------------------------------------------------------------------- */
+
+/* A block with room for `needed` items, grown geometrically; NULL, the old block kept, when memory is short.
+ */
+static void *grown(json_scan *scan, void *block, size_t *capacity, size_t needed, size_t item) {
+    enum { LEAST = 16 };
+    if (block && needed <= *capacity) return block;
+    size_t wanted = 2 * *capacity > LEAST ? 2 * *capacity : LEAST;
+    if (wanted < needed) wanted = needed;
+    void *larger = ra_realloc(block, wanted, item);
+    if (larger)
+        *capacity = wanted;
+    else
+        json_scan_fail(scan, RA_ERR_MEMORY, "out of memory: the request needs room for %zu numbers", wanted);
+    return larger;
+}
+
+static bool fail_not_a_row(json_scan *scan, const json_place *place) {
+    json_type type = json_scan_peek(scan);
+    if (!json_scan_skip(scan, NULL)) return false;
+    if (type == JSON_NUMBER && place->row == 0)
+        return json_scan_fail(
+            scan, RA_ERR_SHAPE,
+            "%s is a flat list of numbers, but a list of rows is expected: write [[...]], also "
+            "for a single row",
+            place->name);
+    return json_scan_fail(scan, RA_ERR_FORMAT, "%s[%zu] is %s, but a row, an array of numbers, is expected",
+                          place->name, place->row, json_type_name(type));
+}
+
+/* In front of one row more than is accepted: counts them all, for the message. */
+static bool fail_too_many(json_scan *scan, const json_place *place) {
+    size_t rows = place->row;
+    do {
+        json_scan_skip(scan, NULL);
+        rows++;
+    } while (json_scan_element(scan));
+    return json_scan_fail(scan, RA_ERR_TOO_LARGE, "%s has %zu rows, but a request may have at most %zu",
+                          place->name, rows, place->row);
+}
+
+static bool fail_width(json_scan *scan, const json_place *place, size_t width, const char *unit) {
+    return json_scan_fail(scan, RA_ERR_SHAPE, "%s[%zu] has %zu numbers, but the dictionary has %zu %s",
+                          place->name, place->row, place->column, width, unit);
+}
+
+/* Reads the inside of one row, counting its numbers in place->column. */
+typedef bool row_reader(json_scan *scan, json_place *place, void *target);
+
+static bool read_rows(json_scan *scan, const char *name, size_t max_rows, row_reader *read_row,
+                      void *target) {
+    json_place place = {.name = name};
+    if (!json_scan_expect(scan, JSON_ARRAY, name, "a list of rows, [[...], ...],")) return false;
+    json_scan_array(scan);
+    while (json_scan_element(scan)) {
+        if (json_scan_peek(scan) != JSON_ARRAY) return fail_not_a_row(scan, &place);
+        if (place.row == max_rows) return fail_too_many(scan, &place);
+        json_scan_array(scan);
+        place.column = 0;
+        if (!read_row(scan, &place, target)) return false;
+        place.row++;
+    }
+    if (place.row == 0)
+        json_scan_fail(scan, RA_ERR_SHAPE, "%s is empty, but at least one row is expected", name);
+    return scan->status == RA_OK;
+}
+
+/* ---- matrices: encode, explain, search -------------------------------------------------------------- */
+
+typedef struct matrix_request {
+    ra_matrix matrix;
+    size_t capacity; /* numbers that matrix.data has room for */
+    size_t dimensions, max_rows;
+    size_t k; /* search only */
+    int metric;
+    ra_steer *pushes; /* steer only */
+    size_t push_count, push_capacity;
+    ra_steer_base base;
+} matrix_request;
+
+static bool read_matrix_row(json_scan *scan, json_place *place, void *target) {
+    matrix_request *request = target;
+    size_t width = request->dimensions;
+    float *data =
+        grown(scan, request->matrix.data, &request->capacity, (place->row + 1) * width, sizeof *data);
+    if (!data) return false;
+    request->matrix = (ra_matrix){data, place->row + 1, width};
+    float *row = data + place->row * width, value;
+    for (; json_scan_next_f32(scan, place, &value); place->column++)
+        if (place->column < width) row[place->column] = value;
+    if (place->column != width) return fail_width(scan, place, width, "dimensions");
+    return scan->status == RA_OK;
+}
+
+static bool read_inputs(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    return read_rows(scan, "inputs", request->max_rows, read_matrix_row, request);
+}
+
+static bool read_vectors(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    return read_rows(scan, "vectors", request->max_rows, read_matrix_row, request);
+}
+
+static bool read_k(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    int64_t k = 0;
+    if (!json_scan_i64(scan, "k", &k)) return false;
+    if (k < 1)
+        return json_scan_fail(scan, RA_ERR_ARGUMENT, "k is %lld, but must be at least 1", (long long)k);
+    request->k = (size_t)k;
+    return true;
+}
+
+static bool read_metric(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    json_string name;
+    if (!json_scan_string(scan, "metric", &name)) return false;
+    bool cosine = json_string_is(name, "cosine");
+    if (!cosine && !json_string_is(name, "dot"))
+        return json_scan_fail(scan, RA_ERR_ARGUMENT, "metric is \"%.*s\", but must be \"cosine\" or \"dot\"",
+                              json_string_shown(name), name.raw);
+    request->metric = cosine ? RA_METRIC_COSINE : RA_METRIC_DOT;
+    return true;
+}
+
+ra_status json_inputs_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
+                            ra_matrix *inputs, ra_error *err) {
+    static const json_member members[] = {{"inputs", read_inputs, false}};
+    matrix_request request = {.dimensions = dimensions, .max_rows = max_rows};
+    ra_status status = json_body_read(body, size, "{\"inputs\": [[...], ...]}", members, 1, &request, err);
+    if (status != RA_OK) ra_matrix_release(&request.matrix);
+    *inputs = request.matrix;
+    return status;
+}
+
+ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
+                            search_request *out, ra_error *err) {
+    static const json_member members[] = {
+        {"vectors", read_vectors, false}, {"k", read_k, true}, {"metric", read_metric, true}};
+    matrix_request request = {
+        .dimensions = dimensions, .max_rows = max_rows, .k = SEARCH_DEFAULT_K, .metric = RA_METRIC_COSINE};
+    ra_status status =
+        json_body_read(body, size, "{\"vectors\": [[...], ...], \"k\": 10, \"metric\": \"cosine\"}", members,
+                       sizeof members / sizeof *members, &request, err);
+    *out = (search_request){request.matrix, request.k, request.metric};
+    if (status != RA_OK) search_request_release(out);
+    return status;
+}
+
+void search_request_release(search_request *request) {
+    ra_matrix_release(&request->vectors);
+    *request = (search_request){0};
+}
+
+/* ---- steer ------------------------------------------------------------------------------------------ */
+
+static bool read_atom(json_scan *scan, void *target) {
+    ra_steer *push = target;
+    int64_t atom = 0;
+    if (!json_scan_i64(scan, "atom", &atom)) return false;
+    if (atom < 0)
+        return json_scan_fail(scan, RA_ERR_ARGUMENT,
+                              "an atom to steer along is %lld, but they are numbered from 0",
+                              (long long)atom);
+    push->atom = (size_t)atom;
+    return true;
+}
+
+static bool read_scale(json_scan *scan, void *target) {
+    ra_steer *push = target;
+    return json_scan_f32(scan, "scale", &push->scale);
+}
+
+static bool read_pushes(json_scan *scan, void *target) {
+    static const json_member members[] = {{"atom", read_atom, false}, {"scale", read_scale, false}};
+    matrix_request *request = target;
+    if (!json_scan_expect(scan, JSON_ARRAY, "steer", "a list, [{\"atom\": 5, \"scale\": 2.0}, ...],"))
+        return false;
+    json_scan_array(scan);
+    while (json_scan_element(scan)) {
+        ra_steer *pushes =
+            grown(scan, request->pushes, &request->push_capacity, request->push_count + 1, sizeof *pushes);
+        if (!pushes) return false;
+        request->pushes = pushes;
+        if (request->push_count == STEER_MAX_PUSHES)
+            return json_scan_fail(scan, RA_ERR_TOO_LARGE, "steer has more than %d entries", STEER_MAX_PUSHES);
+        if (!json_object_read(scan, "an entry of steer", "{\"atom\": 5, \"scale\": 2.0}", members, 2,
+                              &pushes[request->push_count]))
+            return false;
+        request->push_count++;
+    }
+    return scan->status == RA_OK;
+}
+
+static bool read_base(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    json_string name;
+    if (!json_scan_string(scan, "on", &name)) return false;
+    bool input = json_string_is(name, "input");
+    if (!input && !json_string_is(name, "reconstruction"))
+        return json_scan_fail(scan, RA_ERR_ARGUMENT,
+                              "on is \"%.*s\", but must be \"input\" or \"reconstruction\"",
+                              json_string_shown(name), name.raw);
+    request->base = input ? RA_STEER_INPUT : RA_STEER_RECONSTRUCTION;
+    return true;
+}
+
+ra_status json_steer_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
+                           steer_request *out, ra_error *err) {
+    static const json_member members[] = {
+        {"inputs", read_inputs, false}, {"steer", read_pushes, true}, {"on", read_base, true}};
+    matrix_request request = {.dimensions = dimensions, .max_rows = max_rows, .base = RA_STEER_INPUT};
+    ra_status status = json_body_read(
+        body, size,
+        "{\"inputs\": [[...], ...], \"steer\": [{\"atom\": 5, \"scale\": 2.0}, ...], \"on\": \"input\"}",
+        members, sizeof members / sizeof *members, &request, err);
+    *out = (steer_request){request.matrix, request.pushes, request.push_count, request.base};
+    if (status != RA_OK) steer_request_release(out);
+    return status;
+}
+
+void steer_request_release(steer_request *request) {
+    ra_matrix_release(&request->inputs);
+    ra_free(request->pushes);
+    *request = (steer_request){0};
+}
+
+/* ---- latents: reconstruct --------------------------------------------------------------------------- */
+
+/* Rows of different lengths. Items have four bytes: int32 indices or float32 values. */
+typedef struct ragged {
+    void *items; /* [count] */
+    size_t count, capacity;
+    size_t *start; /* [rows + 1] */
+    size_t rows, start_capacity;
+} ragged;
+
+typedef struct latents_reader {
+    size_t latents, max_rows;
+    bool dense;
+    ragged indices, values; /* the dense form keeps its rows in indices alone */
+} latents_reader;
+
+static bool ragged_reserve(json_scan *scan, ragged *list) {
+    void *items = grown(scan, list->items, &list->capacity, list->count + 1, 4);
+    if (items) list->items = items;
+    return items != NULL;
+}
+
+static bool ragged_end_row(json_scan *scan, ragged *list) {
+    size_t *start = grown(scan, list->start, &list->start_capacity, list->rows + 2, sizeof *start);
+    if (!start) return false;
+    list->start = start;
+    start[0] = 0;
+    start[++list->rows] = list->count;
+    return true;
+}
+
+static bool push_index(json_scan *scan, ragged *list, size_t index) {
+    if (list->count == list->capacity && !ragged_reserve(scan, list)) return false;
+    ((int32_t *)list->items)[list->count++] = (int32_t)index;
+    return true;
+}
+
+static bool push_value(json_scan *scan, ragged *list, float value) {
+    if (list->count == list->capacity && !ragged_reserve(scan, list)) return false;
+    ((float *)list->items)[list->count++] = value;
+    return true;
+}
+
+static bool read_dense_row(json_scan *scan, json_place *place, void *target) {
+    latents_reader *reader = target;
+    float value;
+    while (json_scan_next_f32(scan, place, &value)) {
+        size_t column = place->column++;
+        if (value == 0)
+            place->column += json_scan_zeros(scan);
+        else if (column < reader->latents &&
+                 !(push_index(scan, &reader->indices, column) && push_value(scan, &reader->values, value)))
+            return false;
+    }
+    if (place->column != reader->latents) return fail_width(scan, place, reader->latents, "latents");
+    return scan->status == RA_OK && ragged_end_row(scan, &reader->indices);
+}
+
+static bool read_index_row(json_scan *scan, json_place *place, void *target) {
+    latents_reader *reader = target;
+    int64_t index;
+    for (; json_scan_next_i64(scan, place, &index); place->column++) {
+        if (index < 0 || (uint64_t)index >= reader->latents)
+            return json_scan_fail(scan, RA_ERR_ARGUMENT,
+                                  "%s[%zu][%zu] is %lld, but the dictionary has %zu latents, numbered from 0",
+                                  place->name, place->row, place->column, (long long)index, reader->latents);
+        if (!push_index(scan, &reader->indices, (size_t)index)) return false;
+    }
+    return scan->status == RA_OK && ragged_end_row(scan, &reader->indices);
+}
+
+static bool read_value_row(json_scan *scan, json_place *place, void *target) {
+    latents_reader *reader = target;
+    float value;
+    for (; json_scan_next_f32(scan, place, &value); place->column++)
+        if (!push_value(scan, &reader->values, value)) return false;
+    return scan->status == RA_OK && ragged_end_row(scan, &reader->values);
+}
+
+static bool read_indices(json_scan *scan, void *target) {
+    latents_reader *reader = target;
+    return read_rows(scan, "latents.indices", reader->max_rows, read_index_row, reader);
+}
+
+static bool read_values(json_scan *scan, void *target) {
+    latents_reader *reader = target;
+    return read_rows(scan, "latents.values", reader->max_rows, read_value_row, reader);
+}
+
+static bool check_lengths(json_scan *scan, const ragged *indices, const ragged *values) {
+    if (indices->rows != values->rows)
+        return json_scan_fail(scan, RA_ERR_SHAPE, "latents.indices has %zu rows, but latents.values has %zu",
+                              indices->rows, values->rows);
+    for (size_t row = 0; row < indices->rows; row++) {
+        size_t left = indices->start[row + 1] - indices->start[row];
+        size_t right = values->start[row + 1] - values->start[row];
+        if (left != right)
+            return json_scan_fail(scan, RA_ERR_SHAPE,
+                                  "latents.indices[%zu] has %zu numbers, but latents.values[%zu] has %zu",
+                                  row, left, row, right);
+    }
+    return true;
+}
+
+/* Sorts the rows, refuses an index that stands twice, and closes the gaps that explicit zeros leave. */
+static bool normalise(json_scan *scan, latents_reader *reader) {
+    int32_t *index = reader->indices.items;
+    float *value = reader->values.items;
+    size_t *start = reader->indices.start, from = 0, total = 0;
+    for (size_t row = 0; row < reader->indices.rows; row++) {
+        size_t n = start[row + 1] - from, kept = 0;
+        if (n > 0) {
+            sort_row(index + from, value + from, n);
+            int32_t twice = compact_row(index + from, value + from, n, index + total, value + total, &kept);
+            if (twice >= 0)
+                return json_scan_fail(scan, RA_ERR_ARGUMENT, "latents.indices[%zu] holds the index %d twice",
+                                      row, twice);
+        }
+        from += n;
+        total += kept;
+        start[row + 1] = total;
+    }
+    reader->indices.count = reader->values.count = total;
+    return true;
+}
+
+static const char latents_wanted[] =
+    "{\"latents\": [[...], ...]} or {\"latents\": {\"indices\": [[...], ...], "
+    "\"values\": [[...], ...]}}";
+
+static bool read_latents(json_scan *scan, void *target) {
+    static const json_member members[] = {{"indices", read_indices, false}, {"values", read_values, false}};
+    latents_reader *reader = target;
+    json_type type = json_scan_peek(scan);
+    reader->dense = type == JSON_ARRAY;
+    if (reader->dense) return read_rows(scan, "latents", reader->max_rows, read_dense_row, reader);
+    return json_object_read(scan, "latents", latents_wanted, members, 2, reader) &&
+           check_lengths(scan, &reader->indices, &reader->values) && normalise(scan, reader);
+}
+
+ra_status json_latents_parse(const char *body, size_t size, size_t latents, size_t max_rows,
+                             latents_request *out, ra_error *err) {
+    static const json_member members[] = {{"latents", read_latents, false}};
+    latents_reader reader = {.latents = latents, .max_rows = max_rows};
+    ragged *indices = &reader.indices, *values = &reader.values;
+    ra_status status = json_body_read(body, size, latents_wanted, members, 1, &reader, err);
+    ra_free(values->start); /* the same as those of the indices */
+    *out = (latents_request){0};
+    if (status != RA_OK) {
+        ra_free(indices->start);
+        ra_free(indices->items);
+        ra_free(values->items);
+        return status;
+    }
+    out->rows = indices->rows;
+    out->dense_entries = reader.dense ? indices->rows * latents : 0;
+    out->codes = (ra_codes){
+        .rows = indices->rows,
+        .latents = latents,
+        .start = indices->start,
+        .index = indices->items,
+        .value = values->items,
+        .row_capacity = indices->start_capacity,
+        .entry_capacity = indices->capacity < values->capacity ? indices->capacity : values->capacity,
+    };
+    return RA_OK;
+}
+
+void latents_request_release(latents_request *request) {
+    ra_codes_release(&request->codes);
+    *request = (latents_request){0};
+}

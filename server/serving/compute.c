@@ -1,0 +1,117 @@
+/* A ring of jobs under one lock, and threads that take them out. A job costs far more than the lock, so there
+ * is nothing to be won by anything more clever. */
+#include "serving/compute.h"
+#include "ra_memory.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NICENESS = 5 };
+
+typedef struct queued_job {
+    compute_job *job;
+    void *argument;
+} queued_job;
+
+struct compute {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    queued_job *ring;
+    size_t capacity, first, count;
+    bool stop;
+    pthread_t *threads;
+    size_t started;
+};
+
+static void *work(void *argument) {
+    compute *workers = argument;
+    /* On Linux a priority is a thread's own. Without the right to it nothing is lost. */
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
+    pthread_mutex_lock(&workers->lock);
+    for (;;) {
+        while (workers->count == 0 && !workers->stop) pthread_cond_wait(&workers->wake, &workers->lock);
+        if (workers->count == 0) break;
+        queued_job next = workers->ring[workers->first];
+        workers->first = (workers->first + 1) % workers->capacity;
+        workers->count--;
+        pthread_mutex_unlock(&workers->lock);
+        next.job(next.argument);
+        pthread_mutex_lock(&workers->lock);
+    }
+    pthread_mutex_unlock(&workers->lock);
+    return NULL;
+}
+
+static void release(compute *workers) {
+    pthread_cond_destroy(&workers->wake);
+    pthread_mutex_destroy(&workers->lock);
+    ra_free(workers->ring);
+    ra_free(workers->threads);
+    ra_free(workers);
+}
+
+static void ask_to_stop(compute *workers) {
+    pthread_mutex_lock(&workers->lock);
+    workers->stop = true;
+    pthread_cond_broadcast(&workers->wake);
+    pthread_mutex_unlock(&workers->lock);
+}
+
+ra_status compute_start(const compute_options *options, compute **out, ra_error *err) {
+    compute *workers = ra_calloc(1, sizeof *workers);
+    if (!workers) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the compute threads");
+    pthread_mutex_init(&workers->lock, NULL);
+    pthread_cond_init(&workers->wake, NULL);
+    workers->capacity = options->queue;
+    workers->ring = ra_calloc(options->queue, sizeof *workers->ring);
+    workers->threads = ra_calloc(options->threads, sizeof *workers->threads);
+    if (!workers->ring || !workers->threads) {
+        release(workers);
+        return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the queue of the compute threads");
+    }
+    for (; workers->started < options->threads; workers->started++) {
+        int failure = pthread_create(&workers->threads[workers->started], NULL, work, workers);
+        if (!failure) continue;
+        size_t got = workers->started;
+        compute_stop(workers, 1);
+        return ra_error_set(err, RA_ERR_MEMORY, "%zu of %zu compute threads did start, then: %s", got,
+                            options->threads, strerror(failure));
+    }
+    *out = workers;
+    return RA_OK;
+}
+
+bool compute_submit(compute *workers, compute_job *job, void *argument) {
+    pthread_mutex_lock(&workers->lock);
+    bool room = workers->count < workers->capacity && !workers->stop;
+    if (room) {
+        workers->ring[(workers->first + workers->count) % workers->capacity] = (queued_job){job, argument};
+        workers->count++;
+        pthread_cond_signal(&workers->wake);
+    }
+    pthread_mutex_unlock(&workers->lock);
+    return room;
+}
+
+size_t compute_waiting(compute *workers) {
+    pthread_mutex_lock(&workers->lock);
+    size_t waiting = workers->count;
+    pthread_mutex_unlock(&workers->lock);
+    return waiting;
+}
+
+bool compute_stop(compute *workers, unsigned seconds) {
+    if (!workers) return true;
+    ask_to_stop(workers);
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += seconds;
+    for (size_t i = 0; i < workers->started; i++)
+        if (pthread_timedjoin_np(workers->threads[i], NULL, &until) != 0) return false;
+    release(workers);
+    return true;
+}

@@ -1,0 +1,43 @@
+/* compute.h - threads for work that takes too long for an I/O thread, and the bounded queue before them.
+ *
+ *     compute *workers = NULL;
+ *     RA_TRY(compute_start(&(compute_options){.threads = 16, .queue = 1024}, &workers, err));
+ *     if (!compute_submit(workers, run, argument)) ... the queue is full: say so to the client ...
+ *     compute_stop(workers, 5);
+ *
+ * Jobs are started in the order in which they came. The queue never grows: who comes when it is full is told
+ * at once, so that waiting stays short and memory bounded.
+ *
+ * There are more threads than cores, because many of them wait within a job, for their turn in a joined
+ * product (batcher.h). They have a lower priority than the I/O threads, which only pass bytes on.
+ *
+ * Thread safety: any thread may submit and ask; start and stop belong to one.
+ */
+#ifndef RASAED_SERVING_COMPUTE_H
+#define RASAED_SERVING_COMPUTE_H
+
+#include "ra_status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct compute compute;
+typedef void compute_job(void *argument);
+
+typedef struct compute_options {
+    size_t threads; /* at least 1 */
+    size_t queue;   /* jobs that may wait, at least 1 */
+} compute_options;
+
+ra_status compute_start(const compute_options *options, compute **workers, ra_error *err);
+
+/* False, and the job is not taken, when the queue is full or the threads are being stopped. */
+bool compute_submit(compute *workers, compute_job *job, void *argument);
+
+size_t compute_waiting(compute *workers); /* jobs not yet started */
+
+/* Runs what waits and frees. False when a job is not over within `seconds`: then the threads, and what they
+ * use, must be left to the end of the process. NULL is fine. */
+bool compute_stop(compute *workers, unsigned seconds);
+
+#endif

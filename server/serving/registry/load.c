@@ -1,0 +1,369 @@
+/* Opening files, first and again, while requests run.
+ *
+ * Every change is made by whoever holds `loading`: the new generation is opened and checked with no other
+ * lock, then put in place of the old one under `lock`, in a few instructions. The old one is released behind
+ * that, since unmapping a large file takes its time.
+ *
+ * Watching is by comparing what stat() says, not by inotify: it works on network file systems, through the
+ * symbolic links that Kubernetes swaps, and on a folder whose files come and go; a call a file and second
+ * costs nothing. A changed file is opened only when two looks in a row agree, so that a copy that is under
+ * way is left alone, and once: one that does not open waits for its next change.
+ */
+#include "serving/registry/registry.h"
+#include "serving/registry/entries.h"
+#include "ra_memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char suffix[] = ".safetensors";
+
+/* ---- files ----------------------------------------------------------------------------------------------
+ */
+
+static file_stamp stamp_of(const char *path) {
+    struct stat about;
+    if (stat(path, &about) != 0) return (file_stamp){0};
+    return (file_stamp){.device = about.st_dev,
+                        .inode = about.st_ino,
+                        .size = about.st_size,
+                        .modified = about.st_mtim,
+                        .changed = about.st_ctim};
+}
+
+static bool same_time(struct timespec a, struct timespec b) {
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool same_file(const file_stamp *a, const file_stamp *b) {
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
+}
+
+/* ---- one generation -------------------------------------------------------------------------------------
+ */
+
+/* The operator's settings without those that the file states itself: `--top-k` completes a file and never
+ * changes one. A file that cannot be read keeps them all; opening it will say what is wrong. */
+static ra_status missing_settings(const registry *dictionaries, const char *path, ra_sae_settings *missing,
+                                  ra_error *err) {
+    ra_safetensors *file = NULL;
+    ra_sae_settings stated = {0};
+    *missing = dictionaries->settings;
+    if (!missing->known || ra_safetensors_open(path, &file, NULL) != RA_OK) return RA_OK;
+    ra_status status = ra_sae_settings_read(file, &stated, err);
+    ra_safetensors_free(file);
+    missing->known &= ~stated.known;
+    return status;
+}
+
+/* Whether the CPU may serve what the device has no memory for. */
+static bool may_fall_back(const registry *dictionaries, const entry *item) {
+    bool on_device = dictionaries->backend && !ra_backend_operations(dictionaries->backend)->host_memory;
+    return on_device && (!item->current || item->current->beside);
+}
+
+static ra_status open_beside(registry *dictionaries, const entry *item, ra_model_options *options,
+                             const char *why, ra_model **model, ra_error *err) {
+    ra_status status =
+        dictionaries->cpu ? RA_OK : ra_backend_beside(dictionaries->backend, &dictionaries->cpu, err);
+    options->backend = dictionaries->cpu;
+    if (status == RA_OK) status = ra_model_open(item->path, options, model, err);
+    if (status == RA_OK) ra_log(RA_LOG_WARNING, "dictionary %s: served by the CPU: %s", item->name, why);
+    return status;
+}
+
+static ra_status open_model(registry *dictionaries, const entry *item, ra_model_options *options,
+                            served *loaded, ra_error *err) {
+    ra_error why = {0};
+    ra_status status = ra_model_open(item->path, options, &loaded->model, &why);
+    if (status == RA_ERR_MEMORY && may_fall_back(dictionaries, item)) {
+        loaded->beside = true;
+        return open_beside(dictionaries, item, options, why.message, &loaded->model, err);
+    }
+    return status == RA_OK ? RA_OK : ra_error_set(err, status, "%s", why.message);
+}
+
+static ra_status open_generation(registry *dictionaries, entry *item, served **out, ra_error *err) {
+    ra_model_options options = {.backend = dictionaries->backend, .workspaces = dictionaries->workspaces};
+    uint64_t before = statistics_now(), took;
+    ra_status status = missing_settings(dictionaries, item->path, &options.settings, err);
+    if (status != RA_OK) return status;
+    served *loaded = ra_calloc(1, sizeof *loaded);
+    if (!loaded) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a dictionary's entry");
+    status = open_model(dictionaries, item, &options, loaded, err);
+    if (status != RA_OK) {
+        ra_free(loaded);
+        return status;
+    }
+    statistics_lap(before, &took);
+    loaded->name = item->name;
+    loaded->generation = item->generation + 1;
+    loaded->requests = &item->requests;
+    loaded->inference = &item->inference;
+    atomic_init(&loaded->references, 1);
+    const ra_model_info *info = ra_model_get_info(loaded->model);
+    ra_log(RA_LOG_INFO,
+           "dictionary %s: generation %zu, %zu atoms of %zu dimensions from the %s %s, in %.3f s", item->name,
+           loaded->generation, info->concepts, info->dimensions,
+           info->from_checkpoint ? "checkpoint" : "artifact", item->path, (double)took / 1e9);
+    *out = loaded;
+    return RA_OK;
+}
+
+/* The sentence as others than the operator may read it: the file's name without its folders. */
+static void shorten(char *to, size_t size, const char *message, const char *path) {
+    const char *slash = strrchr(path, '/'), *at = strstr(message, path);
+    if (at && slash)
+        snprintf(to, size, "%.*s%s", (int)(at - message), message, at + (slash + 1 - path));
+    else
+        snprintf(to, size, "%s", message);
+}
+
+static void note_failure(registry *dictionaries, entry *item, const char *message) {
+    if (item->current)
+        ra_log(RA_LOG_ERROR, "dictionary %s: not reloaded, generation %zu goes on serving: %s", item->name,
+               item->generation, message);
+    else
+        ra_log(RA_LOG_ERROR, "dictionary %s: not loaded: %s", item->name, message);
+    pthread_mutex_lock(&dictionaries->lock);
+    item->failures++;
+    shorten(item->reason, sizeof item->reason, message, item->path);
+    pthread_mutex_unlock(&dictionaries->lock);
+}
+
+/* fresh: NULL unloads. */
+static void put_in_place(registry *dictionaries, entry *item, served *fresh) {
+    pthread_mutex_lock(&dictionaries->lock);
+    served *old = item->current;
+    item->current = fresh;
+    item->unloaded = !fresh;
+    snprintf(item->reason, sizeof item->reason, "%s", fresh ? "" : "unloaded");
+    if (fresh) item->generation = fresh->generation;
+    if (fresh && fresh->beside) item->fallbacks++;
+    pthread_mutex_unlock(&dictionaries->lock);
+    served_release(old);
+}
+
+/* Opens the file of an entry; it may be in the table already, or not yet. */
+static ra_status renew(registry *dictionaries, entry *item, ra_error *err) {
+    served *fresh = NULL;
+    ra_error why = {0};
+    item->opened = item->seen = stamp_of(item->path); /* before: a change while it is read shows later */
+    ra_status status = open_generation(dictionaries, item, &fresh, &why);
+    if (status != RA_OK) {
+        note_failure(dictionaries, item, why.message);
+        if (status == RA_ERR_DEVICE && dictionaries->device) device_watch_failed(dictionaries->device);
+        return ra_error_set(err, status, "%s", why.message);
+    }
+    put_in_place(dictionaries, item, fresh);
+    return RA_OK;
+}
+
+/* ---- adding ---------------------------------------------------------------------------------------------
+ */
+
+static ra_status fail_memory(ra_error *err) {
+    return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a dictionary's entry");
+}
+
+static ra_status add(registry *dictionaries, const char *name, const char *path, ra_error *err) {
+    if (!registry_name_is_good(name))
+        return ra_error_set(err, RA_ERR_ARGUMENT,
+                            "the dictionary name '%s' is not 1 to 64 letters, digits, '.', '-' and '_'",
+                            name);
+    if (registry_find(dictionaries, name))
+        return ra_error_set(err, RA_ERR_ARGUMENT, "the dictionary name '%s' is given twice", name);
+    entry *item = registry_entry_new(name, path);
+    if (!item) return fail_memory(err);
+    ra_status status = renew(dictionaries, item, err);
+    if (status == RA_OK && !registry_append(dictionaries, item)) status = fail_memory(err);
+    if (status != RA_OK) registry_entry_free(item);
+    return status;
+}
+
+ra_status registry_add(registry *dictionaries, const char *name, const char *path, ra_error *err) {
+    pthread_mutex_lock(&dictionaries->loading);
+    ra_status status = add(dictionaries, name, path, err);
+    pthread_mutex_unlock(&dictionaries->loading);
+    return status;
+}
+
+/* ---- the folder -----------------------------------------------------------------------------------------
+ */
+
+/* name[65] <- of the file, when it is one that can be served. Hidden files are being written. */
+static bool name_of_file(const char *file, char *name) {
+    size_t size = strlen(file), end = sizeof suffix - 1;
+    if (size <= end || size - end > 64 || file[0] == '.' || strcmp(file + size - end, suffix) != 0)
+        return false;
+    memcpy(name, file, size - end);
+    name[size - end] = '\0';
+    return registry_name_is_good(name);
+}
+
+static int is_wanted(const struct dirent *item) {
+    char name[65];
+    return name_of_file(item->d_name, name);
+}
+
+/* Makes the name known, unavailable, with nothing opened. *out <- NULL when memory is short. */
+static ra_status know(registry *dictionaries, const char *name, entry **out, ra_error *err) {
+    size_t size = strlen(dictionaries->folder) + 1 + strlen(name) + sizeof suffix;
+    char *path = ra_malloc(size, 1);
+    if (!path) return fail_memory(err);
+    snprintf(path, size, "%s/%s%s", dictionaries->folder, name, suffix);
+    entry *item = registry_entry_new(name, path);
+    ra_free(path);
+    if (!item) return fail_memory(err);
+    snprintf(item->reason, sizeof item->reason, "%s%s was not opened yet", name, suffix);
+    if (!registry_append(dictionaries, item)) {
+        registry_entry_free(item);
+        return fail_memory(err);
+    }
+    *out = item;
+    return RA_OK;
+}
+
+/* Makes all names of the folder known; *found <- how many files it has. */
+static ra_status scan(registry *dictionaries, size_t *found, ra_error *err) {
+    struct dirent **list = NULL;
+    *found = 0;
+    if (!dictionaries->folder) return RA_OK;
+    int count = scandir(dictionaries->folder, &list, is_wanted, alphasort);
+    if (count < 0)
+        return ra_error_set(err, errno == ENOENT ? RA_ERR_NOT_FOUND : RA_ERR_IO,
+                            "%s: the folder of dictionaries cannot be read: %s", dictionaries->folder,
+                            strerror(errno));
+    ra_status status = RA_OK;
+    for (int i = 0; i < count; i++) {
+        char name[65];
+        entry *item;
+        if (status == RA_OK && name_of_file(list[i]->d_name, name) && !registry_find(dictionaries, name))
+            status = know(dictionaries, name, &item, err);
+        free(list[i]); /* scandir()'s own, not our allocator's */
+    }
+    free(list);
+    *found = (size_t)count;
+    return status;
+}
+
+ra_status registry_add_folder(registry *dictionaries, ra_error *err) {
+    size_t found, opened = 0;
+    ra_error first = {0};
+    pthread_mutex_lock(&dictionaries->loading);
+    ra_status status = scan(dictionaries, &found, err);
+    for (size_t i = 0; status == RA_OK && i < registry_count(dictionaries); i++) {
+        entry *item = registry_entry_at(dictionaries, i);
+        opened += item->current || renew(dictionaries, item, first.code ? NULL : &first) == RA_OK;
+    }
+    pthread_mutex_unlock(&dictionaries->loading);
+    if (status == RA_OK && found && !opened) return ra_error_set(err, first.code, "%s", first.message);
+    return status;
+}
+
+/* ---- load, reload, unload -------------------------------------------------------------------------------
+ */
+
+static ra_status fail_unknown(const char *name, ra_error *err) {
+    return ra_error_set(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
+}
+
+/* The entry of a name, which a file that is new in the folder may give it. */
+static ra_status look_up(registry *dictionaries, const char *name, entry **out, ra_error *err) {
+    *out = registry_find(dictionaries, name);
+    if (*out) return RA_OK;
+    char file[64 + sizeof suffix], clean[65];
+    size_t found;
+    snprintf(file, sizeof file, "%.64s%s", name, suffix);
+    if (!dictionaries->folder || !registry_name_is_good(name) || !name_of_file(file, clean))
+        return fail_unknown(name, err);
+    ra_status status = scan(dictionaries, &found, err);
+    *out = registry_find(dictionaries, name);
+    return status != RA_OK || *out ? status : fail_unknown(name, err);
+}
+
+ra_status registry_load(registry *dictionaries, const char *name, ra_error *err) {
+    entry *item = NULL;
+    pthread_mutex_lock(&dictionaries->loading);
+    ra_status status = look_up(dictionaries, name, &item, err);
+    if (status == RA_OK) status = renew(dictionaries, item, err);
+    pthread_mutex_unlock(&dictionaries->loading);
+    return status;
+}
+
+ra_status registry_reload(registry *dictionaries, const char *name, ra_error *err) {
+    pthread_mutex_lock(&dictionaries->loading);
+    entry *item = registry_find(dictionaries, name);
+    ra_status status;
+    if (!item)
+        status = fail_unknown(name, err);
+    else if (item->unloaded)
+        status = ra_error_set(err, RA_ERR_STATE, "dictionary %s was unloaded; load it instead", item->name);
+    else
+        status = renew(dictionaries, item, err);
+    pthread_mutex_unlock(&dictionaries->loading);
+    return status;
+}
+
+ra_status registry_unload(registry *dictionaries, const char *name, ra_error *err) {
+    pthread_mutex_lock(&dictionaries->loading);
+    entry *item = registry_find(dictionaries, name);
+    if (item) {
+        put_in_place(dictionaries, item, NULL);
+        ra_log(RA_LOG_INFO, "dictionary %s: unloaded", item->name);
+    }
+    pthread_mutex_unlock(&dictionaries->loading);
+    return item ? RA_OK : fail_unknown(name, err);
+}
+
+/* ---- all of them ----------------------------------------------------------------------------------------
+ */
+
+/* A folder that is gone is said once, not at every look. */
+static void scan_or_log(registry *dictionaries) {
+    ra_error err = {0};
+    size_t found;
+    bool failed = scan(dictionaries, &found, &err) != RA_OK;
+    if (failed && !dictionaries->folder_failed) ra_log(RA_LOG_ERROR, "%s", err.message);
+    dictionaries->folder_failed = failed;
+}
+
+size_t registry_reload_all(registry *dictionaries) {
+    size_t failed = 0;
+    pthread_mutex_lock(&dictionaries->loading);
+    scan_or_log(dictionaries);
+    for (size_t i = 0; i < registry_count(dictionaries); i++) {
+        entry *item = registry_entry_at(dictionaries, i);
+        if (!item->unloaded) failed += renew(dictionaries, item, NULL) != RA_OK;
+    }
+    pthread_mutex_unlock(&dictionaries->loading);
+    return failed;
+}
+
+/* True when the file is another than the one that was opened, there, and has come to rest. */
+static bool has_changed(entry *item) {
+    static const file_stamp none;
+    file_stamp now = stamp_of(item->path);
+    bool rests = same_file(&now, &item->seen);
+    item->seen = now;
+    return rests && !same_file(&now, &item->opened) && !same_file(&now, &none);
+}
+
+size_t registry_poll(registry *dictionaries) {
+    size_t opened = 0;
+    pthread_mutex_lock(&dictionaries->loading);
+    scan_or_log(dictionaries);
+    for (size_t i = 0; i < registry_count(dictionaries); i++) {
+        entry *item = registry_entry_at(dictionaries, i);
+        if (item->unloaded || !has_changed(item)) continue;
+        renew(dictionaries, item, NULL);
+        opened++;
+    }
+    pthread_mutex_unlock(&dictionaries->loading);
+    return opened;
+}

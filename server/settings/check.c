@@ -1,0 +1,81 @@
+/* --check-config: what a start would trip over, found without serving. The addresses are resolved, not taken:
+ * the daemon that this configuration is for may be running on them. */
+#include "http/auth.h"
+#include "http/tls.h"
+#include "settings/settings.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static ra_status check_address(const http_address *address, ra_error *err) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    if (!address->port[0]) return RA_OK;
+    int failure = getaddrinfo(address->host[0] ? address->host : NULL, address->port, &hints, &found);
+    if (failure)
+        return ra_error_set(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port,
+                            failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
+    freeaddrinfo(found);
+    return RA_OK;
+}
+
+static ra_status check_addresses(const settings *chosen, ra_error *err) {
+    ra_status status = check_address(&chosen->listen, err);
+    return status == RA_OK ? check_address(&chosen->admin_listen, err) : status;
+}
+
+static ra_status check_device(const settings *chosen, ra_error *err) {
+    ra_backend *backend = NULL;
+    ra_status status = ra_backend_open(chosen->device, &(ra_backend_options){.threads = 1}, &backend, err);
+    ra_backend_release(backend);
+    return status;
+}
+
+/* The whole header of each file, which says what its tensors are; the numbers are left to the start. */
+static ra_status check_dictionaries(const settings *chosen, ra_error *err) {
+    ra_status status = RA_OK;
+    for (size_t i = 0; i < chosen->dictionary_count && status == RA_OK; i++) {
+        ra_safetensors *file = NULL;
+        status = ra_safetensors_open(chosen->dictionaries[i].path, &file, err);
+        ra_safetensors_free(file);
+    }
+    return status;
+}
+
+static ra_status check_dictionary_dir(const settings *chosen, ra_error *err) {
+    if (!chosen->dictionary_dir) return RA_OK;
+    DIR *folder = opendir(chosen->dictionary_dir);
+    if (!folder)
+        return ra_error_set(err, errno == ENOENT ? RA_ERR_NOT_FOUND : RA_ERR_IO,
+                            "the directory %s cannot be read: %s", chosen->dictionary_dir, strerror(errno));
+    closedir(folder);
+    return RA_OK;
+}
+
+static ra_status check_keys(const settings *chosen, ra_error *err) {
+    auth_keys *keys = NULL;
+    if (!chosen->keys) return RA_OK;
+    ra_status status = auth_open(chosen->keys, &keys, err);
+    auth_free(keys);
+    return status;
+}
+
+static ra_status check_tls(const settings *chosen, ra_error *err) {
+    http_tls tls = {0};
+    if (!chosen->tls_certificate) return RA_OK;
+    ra_status status = http_tls_read(chosen->tls_certificate, chosen->tls_key, &tls, err);
+    http_tls_release(&tls);
+    return status;
+}
+
+ra_status settings_check(const settings *chosen, ra_error *err) {
+    typedef ra_status check(const settings *chosen, ra_error *err);
+    static check *const checks[] = {check_addresses, check_device,       check_keys,
+                                    check_tls,       check_dictionaries, check_dictionary_dir};
+    ra_status status = RA_OK;
+    for (size_t i = 0; i < sizeof checks / sizeof *checks && status == RA_OK; i++)
+        status = checks[i](chosen, err);
+    return status;
+}

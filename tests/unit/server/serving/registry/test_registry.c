@@ -1,0 +1,476 @@
+#include "emulated.h"
+#include "harness.h"
+#include "serving/registry/registry.h"
+#include "serving/reloader.h"
+#include "ra_memory.h"
+#include "model_files.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *write_model(const char *name, float first) {
+    model_file file = {0};
+    model_file_artifact(&file);
+    model_file_set(&file, "dictionary", 0, first);
+    const char *path = model_file_write(&file, name);
+    model_file_release(&file);
+    return path;
+}
+
+/* Under the served name there is always a complete file. */
+static void replace_model(const char *path, float first) {
+    char fresh[512];
+    snprintf(fresh, sizeof fresh, "%s", write_model("fresh.safetensors", first));
+    ck_assert_int_eq(rename(fresh, path), 0);
+}
+
+static registry *with_one(const char *path) {
+    registry *dictionaries = NULL;
+    ra_ok(registry_new(&(registry_options){0}, &dictionaries, &err));
+    ra_ok(registry_add(dictionaries, "words", path, &err));
+    return dictionaries;
+}
+
+static float first_number(const served *dictionary) {
+    float vector[FILE_D] = {0};
+    ra_ok(ra_model_atom(dictionary->model, 0, vector, &err));
+    return vector[0];
+}
+
+START_TEST(test_names_are_found_and_others_are_not) {
+    const char *path = write_model("a.safetensors", 1);
+    registry *dictionaries = with_one(path);
+    ra_ok(registry_add(dictionaries, "digits", path, &err));
+    ck_assert_uint_eq(registry_count(dictionaries), 2);
+    served *words = registry_acquire(dictionaries, "words"), *second = registry_acquire_at(dictionaries, 1);
+    ck_assert_str_eq(words->name, "words");
+    ck_assert_str_eq(second->name, "digits");
+    ck_assert_uint_eq(words->generation, 1);
+    ck_assert_ptr_null(registry_acquire(dictionaries, "word"));
+    ck_assert_ptr_null(registry_acquire_at(dictionaries, 2));
+    served_release(words);
+    served_release(second);
+    served_release(NULL);
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_refuses_bad_names_and_bad_files) {
+    const char *path = write_model("a.safetensors", 1);
+    registry *dictionaries = with_one(path);
+    ra_fails(registry_add(dictionaries, "words", path, &err), RA_ERR_ARGUMENT, "twice");
+    ra_fails(registry_add(dictionaries, "a/b", path, &err), RA_ERR_ARGUMENT, "'a/b'");
+    ra_fails(registry_add(dictionaries, "", path, &err), RA_ERR_ARGUMENT, "''");
+    ra_fails(registry_add(dictionaries, "none", test_path("none"), &err), RA_ERR_NOT_FOUND, "none");
+    ra_fails(registry_add(dictionaries, "junk", test_write("junk", "junk", 4), &err), RA_ERR_FORMAT, "junk");
+    ck_assert_uint_eq(registry_count(dictionaries), 1);
+    registry_free(dictionaries);
+    registry_free(NULL);
+}
+END_TEST
+
+START_TEST(test_a_reload_is_a_new_generation_and_the_old_one_lives_while_it_is_held) {
+    char path[512];
+    snprintf(path, sizeof path, "%s", write_model("a.safetensors", 1));
+    registry *dictionaries = with_one(path);
+    served *old = registry_acquire(dictionaries, "words");
+    replace_model(path, 2);
+    ra_ok(registry_reload(dictionaries, "words", &err));
+    served *fresh = registry_acquire(dictionaries, "words");
+    ck_assert_uint_eq(old->generation, 1);
+    ck_assert_uint_eq(fresh->generation, 2);
+    ck_assert_float_eq(first_number(old), 1);
+    ck_assert_float_eq(first_number(fresh), 2);
+    ck_assert_ptr_eq(old->requests, fresh->requests);
+    served_release(fresh);
+    registry_free(dictionaries);
+    ck_assert_float_eq(first_number(old), 1);
+    served_release(old);
+}
+END_TEST
+
+START_TEST(test_a_bad_file_changes_nothing_and_says_why) {
+    char path[512];
+    snprintf(path, sizeof path, "%s", write_model("a.safetensors", 1));
+    registry *dictionaries = with_one(path);
+    ck_assert_int_eq(rename(test_write("junk", "junk", 4), path), 0);
+    ra_fails(registry_reload(dictionaries, "words", &err), RA_ERR_FORMAT, path);
+    ck_assert_uint_eq(registry_reload_all(dictionaries), 1);
+    ck_assert_int_eq(unlink(path), 0);
+    ra_fails(registry_reload(dictionaries, "words", &err), RA_ERR_NOT_FOUND, path);
+    ra_fails(registry_reload(dictionaries, "other", &err), RA_ERR_NOT_FOUND, "'other'");
+    served *still = registry_acquire(dictionaries, "words");
+    ck_assert_uint_eq(still->generation, 1);
+    ck_assert_float_eq(first_number(still), 1);
+    served_release(still);
+    replace_model(path, 3);
+    ck_assert_uint_eq(registry_reload_all(dictionaries), 0);
+    served *fresh = registry_acquire(dictionaries, "words");
+    ck_assert_uint_eq(fresh->generation, 2);
+    served_release(fresh);
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_settings_complete_a_file_and_never_change_one) {
+    model_file file = {0};
+    model_file_checkpoint(&file);
+    model_file_text(&file, "delta", "0.25");
+    char complete[512], bare[512];
+    snprintf(complete, sizeof complete, "%s", model_file_write(&file, "complete.safetensors"));
+    model_file_text(&file, "delta", NULL);
+    snprintf(bare, sizeof bare, "%s", model_file_write(&file, "bare.safetensors"));
+    model_file_release(&file);
+    registry *dictionaries = NULL;
+    ra_ok(registry_new(&(registry_options){0}, &dictionaries, &err));
+    ra_fails(registry_add(dictionaries, "bare", bare, &err), RA_ERR_SETTING, "delta");
+    registry_free(dictionaries);
+    registry_options options = {.settings = {.known = 1u << RA_SET_DELTA, .delta = 8}};
+    ra_ok(registry_new(&options, &dictionaries, &err));
+    ra_ok(registry_add(dictionaries, "bare", bare, &err));
+    ra_ok(registry_add(dictionaries, "complete", complete, &err));
+    for (size_t i = 0; i < 2; i++) {
+        served *dictionary = registry_acquire_at(dictionaries, i);
+        ck_assert_double_eq(ra_model_get_info(dictionary->model)->settings.delta, i == 0 ? 8 : 0.25);
+        served_release(dictionary);
+    }
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_names_fit_into_a_url) {
+    static const char *const good[] = {"a", "A.b-c_9", "..", "-"};
+    static const char *const bad[] = {"", "a/b", "a b", "\xc3\xa9", "a%", "a\n"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) ck_assert(registry_name_is_good(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert(!registry_name_is_good(bad[i]));
+    char name[66] = "";
+    memset(name, 'a', 64);
+    ck_assert(registry_name_is_good(name));
+    name[64] = 'a';
+    ck_assert(!registry_name_is_good(name));
+}
+END_TEST
+
+/* ---- unload, load, the folder -------------------------------------------------------------------------- */
+
+static registry_status status_of(registry *dictionaries, const char *name) {
+    registry_status status = {0};
+    ck_assert_msg(registry_status_of(dictionaries, name, &status), "%s is not known", name);
+    return status;
+}
+
+START_TEST(test_an_unloaded_dictionary_is_known_and_comes_back_by_load_alone) {
+    registry *dictionaries = with_one(write_model("a.safetensors", 1));
+    served *held = registry_acquire(dictionaries, "words");
+    ra_ok(registry_unload(dictionaries, "words", &err));
+    ra_ok(registry_unload(dictionaries, "words", &err));
+    ck_assert_ptr_null(registry_acquire(dictionaries, "words"));
+    ck_assert_ptr_null(registry_acquire_at(dictionaries, 0));
+    ck_assert_uint_eq(registry_count(dictionaries), 1);
+    ck_assert_float_eq(first_number(held), 1);
+    served_release(held);
+    registry_status status = status_of(dictionaries, "words");
+    ck_assert(!status.ready && status.unloaded && status.generation == 1);
+    ck_assert_str_eq(status.reason, "unloaded");
+    ra_fails(registry_reload(dictionaries, "words", &err), RA_ERR_STATE, "unloaded");
+    ck_assert_uint_eq(registry_reload_all(dictionaries), 0);
+    ck_assert_uint_eq(registry_poll(dictionaries), 0);
+    ck_assert(!status_of(dictionaries, "words").ready);
+    ra_ok(registry_load(dictionaries, "words", &err));
+    status = status_of(dictionaries, "words");
+    ck_assert(status.ready && !status.unloaded && status.generation == 2 && !status.reason[0]);
+    ra_fails(registry_unload(dictionaries, "other", &err), RA_ERR_NOT_FOUND, "'other'");
+    ra_fails(registry_load(dictionaries, "other", &err), RA_ERR_NOT_FOUND, "'other'");
+    ck_assert(!registry_status_of(dictionaries, "other", &status));
+    ck_assert(!registry_status_at(dictionaries, 1, &status));
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_why_a_load_failed_is_kept_without_the_folder) {
+    char path[512];
+    snprintf(path, sizeof path, "%s", write_model("a.safetensors", 1));
+    registry *dictionaries = with_one(path);
+    ck_assert_int_eq(rename(test_write("junk", "junk", 4), path), 0);
+    ra_fails(registry_load(dictionaries, "words", &err), RA_ERR_FORMAT, path);
+    registry_status status = status_of(dictionaries, "words");
+    ck_assert(status.ready);
+    ck_assert_uint_eq(status.failures, 1);
+    ck_assert_ptr_nonnull(strstr(status.reason, "a.safetensors"));
+    ck_assert_ptr_null(strchr(status.reason, '/'));
+    replace_model(path, 2);
+    ra_ok(registry_load(dictionaries, "words", &err));
+    status = status_of(dictionaries, "words");
+    ck_assert(!status.reason[0] && status.failures == 1 && status.generation == 2);
+    registry_free(dictionaries);
+}
+END_TEST
+
+/* Whichever allocation of a load fails: it is said, and the old generation goes on serving. */
+START_TEST(test_any_allocation_of_a_load_may_fail) {
+    registry *dictionaries = with_one(write_model("a.safetensors", 1));
+    size_t failed = 0;
+    for (size_t n = 1;; n++) {
+        ra_memory_fail_at(n);
+        ra_status status = registry_load(dictionaries, "words", NULL);
+        size_t asked = ra_memory_fail_at(0);
+        registry_status after = status_of(dictionaries, "words");
+        ck_assert(after.ready);
+        ck_assert_uint_eq(after.failures, failed += status != RA_OK);
+        if (asked < n) break;
+        ck_assert_int_eq(status, RA_ERR_MEMORY);
+        ck_assert_uint_lt(n, 1000);
+    }
+    ck_assert_uint_gt(failed, 3);
+    registry_free(dictionaries);
+}
+END_TEST
+
+/* ---- a device -------------------------------------------------------------------------------------------
+ */
+
+static registry *on_device(void) {
+    registry *dictionaries = NULL;
+    ra_backend *backend = NULL;
+    ra_ok(ra_backend_open("cuda-emulated", &(ra_backend_options){.threads = 1}, &backend, &err));
+    ra_ok(registry_new(&(registry_options){.backend = backend}, &dictionaries, &err));
+    ra_backend_release(backend);
+    return dictionaries;
+}
+
+/* Which device serves a name, and with which generation. */
+static void assert_served(registry *dictionaries, const char *name, const char *device, size_t generation) {
+    served *dictionary = registry_acquire(dictionaries, name);
+    ck_assert_ptr_nonnull(dictionary);
+    ck_assert_str_eq(ra_model_get_info(dictionary->model)->device, device);
+    ck_assert_uint_eq(dictionary->generation, generation);
+    served_release(dictionary);
+}
+
+static size_t needed_on_a_device(const char *path) {
+    ra_model *model = model_open(path);
+    size_t needed = ra_model_device_memory(model, 1).total;
+    ra_model_release(model);
+    return needed;
+}
+
+START_TEST(test_what_does_not_fit_on_the_device_is_served_by_the_cpu) {
+    emulated device = emulated_open();
+    const char *path = write_model("a.safetensors", 1);
+    size_t needed = needed_on_a_device(path);
+    registry *dictionaries = on_device();
+    device.set_memory(needed - 1);
+    ra_ok(registry_add(dictionaries, "words", path, &err));
+    assert_served(dictionaries, "words", "cpu", 1);
+    ck_assert_uint_eq(status_of(dictionaries, "words").fallbacks, 1);
+    ra_ok(registry_reload(dictionaries, "words", &err)); /* once more */
+    assert_served(dictionaries, "words", "cpu", 2);
+    ck_assert_uint_eq(status_of(dictionaries, "words").fallbacks, 2);
+    ck_assert_uint_eq(status_of(dictionaries, "words").failures, 0);
+    device.set_memory(needed); /* now there is room */
+    ra_ok(registry_reload(dictionaries, "words", &err));
+    assert_served(dictionaries, "words", "cuda", 3);
+    ck_assert_uint_eq(status_of(dictionaries, "words").fallbacks, 2);
+    registry_free(dictionaries);
+    emulated_close(&device);
+}
+END_TEST
+
+START_TEST(test_a_reload_for_which_the_device_has_no_memory_changes_nothing) {
+    emulated device = emulated_open();
+    const char *path = write_model("a.safetensors", 1);
+    size_t needed = needed_on_a_device(path);
+    registry *dictionaries = on_device();
+    device.set_memory(needed);
+    ra_ok(registry_add(dictionaries, "words", path, &err));
+    assert_served(dictionaries, "words", "cuda", 1);
+    replace_model(path, 7);
+    ra_fails(registry_reload(dictionaries, "words", &err), RA_ERR_MEMORY, "on the device cuda, which has");
+    assert_served(dictionaries, "words", "cuda", 1);
+    registry_status status = status_of(dictionaries, "words");
+    ck_assert_uint_eq(status.failures, 1);
+    ck_assert_uint_eq(status.fallbacks, 0);
+    ck_assert_ptr_nonnull(strstr(status.reason, "a.safetensors needs"));
+    served *dictionary = registry_acquire(dictionaries, "words");
+    ck_assert(first_number(dictionary) == 1);
+    served_release(dictionary);
+    device.set_memory(2 * needed);
+    ra_ok(registry_reload(dictionaries, "words", &err));
+    assert_served(dictionaries, "words", "cuda", 2);
+    registry_free(dictionaries);
+    emulated_close(&device);
+}
+END_TEST
+
+static registry *with_folder(void) {
+    registry *dictionaries = NULL;
+    ra_ok(registry_new(&(registry_options){.folder = test_folder()}, &dictionaries, &err));
+    return dictionaries;
+}
+
+START_TEST(test_a_folder_serves_what_opens) {
+    registry *dictionaries = with_folder();
+    write_model("b.safetensors", 2);
+    write_model("a.safetensors", 1);
+    write_model(".hidden.safetensors", 1);
+    write_model("a b.safetensors", 1);
+    test_write("bad.safetensors", "junk", 4);
+    test_write("notes.txt", "junk", 4);
+    ra_ok(registry_add(dictionaries, "a", test_path("b.safetensors"), &err)); /* a name that is given wins */
+    ra_ok(registry_add_folder(dictionaries, &err));
+    ck_assert_uint_eq(registry_count(dictionaries), 3);
+    served *a = registry_acquire(dictionaries, "a"), *b = registry_acquire(dictionaries, "b");
+    ck_assert_float_eq(first_number(a), 2);
+    ck_assert_float_eq(first_number(b), 2);
+    served_release(a);
+    served_release(b);
+    registry_status bad = status_of(dictionaries, "bad");
+    ck_assert(!bad.ready && !bad.unloaded && bad.generation == 0 && bad.failures == 1);
+    replace_model(test_path("bad.safetensors"), 3);
+    write_model("late.safetensors", 4);
+    ck_assert_uint_eq(registry_reload_all(dictionaries), 0);
+    ck_assert_uint_eq(registry_count(dictionaries), 4);
+    ck_assert(status_of(dictionaries, "bad").ready && status_of(dictionaries, "late").ready);
+    write_model("later.safetensors", 5);
+    ra_ok(registry_load(dictionaries, "later", &err));
+    ra_fails(registry_load(dictionaries, "../later", &err), RA_ERR_NOT_FOUND, "no dictionary");
+    ra_fails(registry_load(dictionaries, "", &err), RA_ERR_NOT_FOUND, "no dictionary");
+    ra_fails(registry_load(dictionaries, ".hidden", &err), RA_ERR_NOT_FOUND, "no dictionary");
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_a_folder_that_serves_nothing_is_refused) {
+    registry *dictionaries = with_folder();
+    ra_ok(registry_add_folder(dictionaries, &err)); /* an empty one is not */
+    test_write("bad.safetensors", "junk", 4);
+    ra_fails(registry_add_folder(dictionaries, &err), RA_ERR_FORMAT, "bad.safetensors");
+    registry_free(dictionaries);
+    registry_options gone = {.folder = test_path("none")};
+    ra_ok(registry_new(&gone, &dictionaries, &err));
+    ra_fails(registry_add_folder(dictionaries, &err), RA_ERR_NOT_FOUND, "none");
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_a_changed_file_is_taken_at_the_second_look) {
+    registry *dictionaries = with_folder();
+    write_model("a.safetensors", 1);
+    ra_ok(registry_add_folder(dictionaries, &err));
+    ck_assert_uint_eq(registry_poll(dictionaries) + registry_poll(dictionaries), 0);
+    replace_model(test_path("a.safetensors"), 2);
+    write_model("late.safetensors", 3);
+    ck_assert_uint_eq(registry_poll(dictionaries), 0);
+    ck_assert_uint_eq(registry_poll(dictionaries), 2);
+    ck_assert_uint_eq(registry_poll(dictionaries), 0);
+    ck_assert_uint_eq(status_of(dictionaries, "a").generation, 2);
+    ck_assert_uint_eq(status_of(dictionaries, "late").generation, 1);
+    ck_assert_int_eq(rename(test_write("junk", "junk", 4), test_path("a.safetensors")), 0);
+    ck_assert_uint_eq(registry_poll(dictionaries), 0);
+    ck_assert_uint_eq(registry_poll(dictionaries), 1);
+    ck_assert_uint_eq(registry_poll(dictionaries) + registry_poll(dictionaries), 0); /* a bad one once */
+    ck_assert_uint_eq(status_of(dictionaries, "a").failures, 1);
+    ck_assert_int_eq(unlink(test_path("a.safetensors")), 0);
+    ck_assert_uint_eq(registry_poll(dictionaries) + registry_poll(dictionaries), 0);
+    ck_assert(status_of(dictionaries, "a").ready);
+    registry_free(dictionaries);
+}
+END_TEST
+
+/* ---- under threads ------------------------------------------------------------------------------------- */
+
+enum { READERS = 4, RELOADS = 50, READS = 10000 };
+
+typedef struct race {
+    registry *dictionaries;
+    atomic_bool stop;
+    atomic_size_t reads, faults;
+} race;
+
+/* Generation g has the number g in the model too: what is read through one reference must agree. */
+static void *read_on(void *argument) {
+    race *shared = argument;
+    size_t last = 0;
+    while (!atomic_load(&shared->stop)) {
+        served *dictionary = registry_acquire(shared->dictionaries, "words");
+        float vector[FILE_D] = {0};
+        bool good = dictionary && ra_model_atom(dictionary->model, 0, vector, NULL) == RA_OK &&
+                    vector[0] == (float)dictionary->generation && dictionary->generation >= last;
+        if (dictionary) last = dictionary->generation;
+        if (!good) atomic_fetch_add(&shared->faults, 1);
+        served_release(dictionary);
+        atomic_fetch_add(&shared->reads, 1);
+    }
+    return NULL;
+}
+
+START_TEST(test_readers_see_whole_generations_while_it_reloads) {
+    char path[512];
+    snprintf(path, sizeof path, "%s", write_model("a.safetensors", 1));
+    race shared = {.dictionaries = with_one(path)};
+    pthread_t readers[READERS];
+    for (int i = 0; i < READERS; i++)
+        ck_assert_int_eq(pthread_create(&readers[i], NULL, read_on, &shared), 0);
+    for (int generation = 2; generation <= RELOADS + 1; generation++) {
+        replace_model(path, (float)generation);
+        ra_ok(registry_reload(shared.dictionaries, "words", &err));
+        size_t before = atomic_load(&shared.reads);
+        while (atomic_load(&shared.reads) < before + READS / RELOADS) sched_yield();
+    }
+    atomic_store(&shared.stop, true);
+    for (int i = 0; i < READERS; i++) pthread_join(readers[i], NULL);
+    ck_assert_uint_eq(atomic_load(&shared.faults), 0);
+    ck_assert_uint_ge(atomic_load(&shared.reads), READS);
+    registry_free(shared.dictionaries);
+}
+END_TEST
+
+START_TEST(test_the_reloader_reloads_when_asked_and_stops) {
+    registry *dictionaries = with_one(write_model("a.safetensors", 1));
+    reloader *worker = NULL;
+    ra_ok(reloader_start(dictionaries, &(reloader_options){0}, &worker, &err));
+    for (size_t wanted = 2; wanted <= 4; wanted++) {
+        reloader_ask(worker);
+        for (size_t seen = 0; seen < wanted;) {
+            served *dictionary = registry_acquire(dictionaries, "words");
+            seen = dictionary->generation;
+            served_release(dictionary);
+            if (seen < wanted) usleep(1000);
+        }
+    }
+    ck_assert(reloader_stop(worker, 30));
+    ck_assert(reloader_stop(NULL, 0));
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_a_watching_reloader_takes_what_changes) {
+    char path[512];
+    snprintf(path, sizeof path, "%s", write_model("a.safetensors", 1));
+    registry *dictionaries = with_one(path);
+    reloader *worker = NULL;
+    ra_ok(reloader_start(dictionaries, &(reloader_options){.watch_ms = 5}, &worker, &err));
+    for (int generation = 2; generation <= 4; generation++) {
+        replace_model(path, (float)generation);
+        while (status_of(dictionaries, "words").generation < (size_t)generation) usleep(1000);
+    }
+    ck_assert(reloader_stop(worker, 30));
+    ck_assert_uint_eq(status_of(dictionaries, "words").generation, 4);
+    registry_free(dictionaries);
+}
+END_TEST
+
+TEST_CASES_SLOW(registry, 60, test_names_are_found_and_others_are_not, test_refuses_bad_names_and_bad_files,
+                test_a_reload_is_a_new_generation_and_the_old_one_lives_while_it_is_held,
+                test_a_bad_file_changes_nothing_and_says_why,
+                test_settings_complete_a_file_and_never_change_one, test_names_fit_into_a_url,
+                test_an_unloaded_dictionary_is_known_and_comes_back_by_load_alone,
+                test_why_a_load_failed_is_kept_without_the_folder, test_any_allocation_of_a_load_may_fail,
+                test_a_folder_serves_what_opens, test_a_folder_that_serves_nothing_is_refused,
+                test_a_changed_file_is_taken_at_the_second_look,
+                test_readers_see_whole_generations_while_it_reloads,
+                test_a_watching_reloader_takes_what_changes, test_the_reloader_reloads_when_asked_and_stops)
+TEST_CASES(registry_device, test_what_does_not_fit_on_the_device_is_served_by_the_cpu,
+           test_a_reload_for_which_the_device_has_no_memory_changes_nothing)

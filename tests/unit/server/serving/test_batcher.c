@@ -1,0 +1,230 @@
+/* Joined computations: everyone gets what they would have had alone, results and errors, whoever else asks.
+ */
+#include "serving/batcher.h"
+#include "harness.h"
+#include "model_files.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+enum { CONCEPTS = 6, WIDTH = 4, CLIENTS = 8, ROUNDS = 40 };
+
+static ra_model *model;
+static batcher *shared;
+static atomic_size_t computations, most_requests, most_rows;
+
+static void note(void *context, size_t requests, size_t rows) {
+    (void)context;
+    atomic_fetch_add(&computations, 1);
+    for (size_t seen = atomic_load(&most_requests); requests > seen;)
+        if (atomic_compare_exchange_weak(&most_requests, &seen, requests)) break;
+    for (size_t seen = atomic_load(&most_rows); rows > seen;)
+        if (atomic_compare_exchange_weak(&most_rows, &seen, rows)) break;
+}
+
+static ra_model *open_model(void) {
+    model_file file = {0};
+    model_file_artifact(&file);
+    ra_model *opened = model_open(model_file_write(&file, "m.safetensors"));
+    model_file_release(&file);
+    return opened;
+}
+
+static void start(size_t max_batch, unsigned delay_us) {
+    model = open_model();
+    ck_assert_uint_eq(ra_model_get_info(model)->concepts, CONCEPTS);
+    ck_assert_uint_eq(ra_model_get_info(model)->dimensions, WIDTH);
+    batcher_options options = {.slots = 2, .max_batch = max_batch, .delay_us = delay_us, .joined = note};
+    ra_ok(batcher_new(&options, &shared, &err));
+    atomic_store(&computations, 0);
+    atomic_store(&most_requests, 0);
+    atomic_store(&most_rows, 0);
+}
+
+static void stop(void) {
+    ck_assert_uint_eq(batcher_waiting(shared), 0);
+    batcher_free(shared);
+    ra_model_release(model);
+}
+
+static void assert_same_codes(const ra_codes *got, const ra_codes *expected) {
+    ck_assert_uint_eq(got->rows, expected->rows);
+    ck_assert_uint_eq(got->latents, expected->latents);
+    ck_assert_mem_eq(got->start, expected->start, (got->rows + 1) * sizeof *got->start);
+    size_t entries = ra_codes_entries(got);
+    if (!entries) return; /* nothing was ever allocated, perhaps */
+    ck_assert_mem_eq(got->index, expected->index, entries * sizeof *got->index);
+    assert_close(got->value, expected->value, entries, 1e-5);
+}
+
+/* One client: rows of its own, encoded and reconstructed again and again, compared with what it gets alone.
+ */
+static void *work(void *argument) {
+    size_t number = (size_t)(uintptr_t)argument, rows = 1 + number % 3;
+    float x[3 * WIDTH], x_hat[3 * WIDTH], expected_x[3 * WIDTH];
+    ra_workspace *own = NULL;
+    ra_codes codes = {0}, expected = {0};
+    ra_ok(ra_workspace_new(&own, &err));
+    for (size_t round = 0; round < ROUNDS; round++) {
+        test_fill(x, rows * WIDTH, 1000 * number + round);
+        product encode = {.kind = PRODUCT_ENCODE, .model = model, .x = x, .rows = rows, .codes_out = &codes};
+        ra_ok(batcher_run(shared, &encode, &err));
+        ra_ok(ra_model_encode(model, own, x, rows, &expected, &err));
+        assert_same_codes(&codes, &expected);
+        product decode = {.kind = PRODUCT_RECONSTRUCT, .model = model, .codes = &expected, .x_hat = x_hat};
+        ra_ok(batcher_run(shared, &decode, &err));
+        ra_ok(ra_model_reconstruct(model, own, &expected, expected_x, &err));
+        ck_assert_mem_eq(x_hat, expected_x, rows * WIDTH * sizeof *x_hat);
+    }
+    ra_codes_release(&codes);
+    ra_codes_release(&expected);
+    ra_workspace_free(own);
+    return NULL;
+}
+
+static void run_clients(void *(*client)(void *)) {
+    pthread_t threads[CLIENTS];
+    for (size_t i = 0; i < CLIENTS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, client, (void *)(uintptr_t)i), 0);
+    for (size_t i = 0; i < CLIENTS; i++) pthread_join(threads[i], NULL);
+}
+
+START_TEST(test_everyone_gets_their_own_part) {
+    bool waits = _i / MODEL_DEVICES;
+    (void)model_on_device(_i);
+    start(64, waits ? 300 : 0);
+    run_clients(work);
+    ck_assert_uint_ge(atomic_load(&computations), 1);
+    if (waits) ck_assert_uint_gt(atomic_load(&most_requests), 1);
+    stop();
+}
+END_TEST
+
+START_TEST(test_no_batch_is_larger_than_allowed) {
+    start(4, 300);
+    run_clients(work);
+    ck_assert_uint_le(atomic_load(&most_rows), 4);
+    stop();
+}
+END_TEST
+
+/* Half of them send what cannot be encoded: their own error, and nobody else's. */
+static void *work_with_errors(void *argument) {
+    size_t number = (size_t)(uintptr_t)argument;
+    float x[2 * WIDTH];
+    ra_codes codes = {0};
+    for (size_t round = 0; round < ROUNDS; round++) {
+        test_fill(x, 2 * WIDTH, number);
+        if (number % 2) x[WIDTH + 1] = NAN;
+        product encode = {.kind = PRODUCT_ENCODE, .model = model, .x = x, .rows = 2, .codes_out = &codes};
+        if (number % 2) {
+            ra_fails(batcher_run(shared, &encode, &err), RA_ERR_NOT_FINITE, "1");
+        } else {
+            ra_ok(batcher_run(shared, &encode, &err));
+            ck_assert_uint_eq(codes.rows, 2);
+        }
+    }
+    ra_codes_release(&codes);
+    return NULL;
+}
+
+START_TEST(test_errors_stay_with_those_who_made_them) {
+    start(64, 300);
+    run_clients(work_with_errors);
+    stop();
+}
+END_TEST
+
+static void *work_alone(void *argument) {
+    size_t number = (size_t)(uintptr_t)argument, ids[2 * 3], expected_ids[2 * 3];
+    float x[2 * WIDTH], scores[2 * 3], expected[2 * 3];
+    ra_workspace *own = NULL;
+    ra_ok(ra_workspace_new(&own, &err));
+    test_fill(x, 2 * WIDTH, number);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        product search = {.kind = PRODUCT_SEARCH,
+                          .model = model,
+                          .x = x,
+                          .rows = 2,
+                          .k = 3,
+                          .metric = RA_METRIC_DOT,
+                          .ids = ids,
+                          .scores = scores};
+        ra_ok(batcher_run(shared, &search, &err));
+        ra_ok(ra_model_search(model, own, x, 2, 3, RA_METRIC_DOT, expected_ids, expected, &err));
+        ck_assert_mem_eq(ids, expected_ids, sizeof ids);
+        ck_assert_mem_eq(scores, expected, sizeof scores);
+        ra_explanation why = {0};
+        product explain = {.kind = PRODUCT_EXPLAIN, .model = model, .x = x, .rows = 2, .explanation = &why};
+        ra_ok(batcher_run(shared, &explain, &err));
+        ck_assert_uint_eq(why.rows, 2);
+        ra_explanation_release(&why);
+    }
+    ra_workspace_free(own);
+    return NULL;
+}
+
+START_TEST(test_what_cannot_be_joined_takes_its_turn) {
+    (void)model_on_device(_i);
+    start(64, 300);
+    run_clients(work_alone);
+    ck_assert_uint_eq(atomic_load(&most_requests), 1);
+    stop();
+}
+END_TEST
+
+START_TEST(test_a_cancelled_request_is_not_computed) {
+    start(64, 0);
+    atomic_bool cancelled = true;
+    float x[WIDTH] = {1, 2, 3, 4};
+    ra_codes codes = {0};
+    product encode = {.kind = PRODUCT_ENCODE,
+                      .model = model,
+                      .x = x,
+                      .rows = 1,
+                      .codes_out = &codes,
+                      .cancelled = &cancelled};
+    ra_fails(batcher_run(shared, &encode, &err), RA_ERR_CANCELLED, "given up");
+    ck_assert_uint_eq(atomic_load(&computations), 0);
+    atomic_store(&cancelled, false);
+    ra_ok(batcher_run(shared, &encode, &err));
+    ra_codes_release(&codes);
+    stop();
+}
+END_TEST
+
+/* Requests are cancelled while others wait: every turn goes on to someone, nobody hangs. */
+static void *work_and_cancel(void *argument) {
+    size_t number = (size_t)(uintptr_t)argument;
+    float x[WIDTH];
+    ra_codes codes = {0};
+    for (size_t round = 0; round < ROUNDS; round++) {
+        atomic_bool cancelled = (number + round) % 3 == 0;
+        test_fill(x, WIDTH, round);
+        product encode = {.kind = PRODUCT_ENCODE,
+                          .model = model,
+                          .x = x,
+                          .rows = 1,
+                          .codes_out = &codes,
+                          .cancelled = &cancelled};
+        ra_status status = batcher_run(shared, &encode, NULL);
+        ck_assert_int_eq(status, (number + round) % 3 == 0 ? RA_ERR_CANCELLED : RA_OK);
+    }
+    ra_codes_release(&codes);
+    return NULL;
+}
+
+START_TEST(test_turns_of_cancelled_requests_go_on) {
+    start(2, _i ? 100 : 0);
+    run_clients(work_and_cancel);
+    stop();
+}
+END_TEST
+
+TEST_CASES_LOOP(batcher, 60, 2, test_no_batch_is_larger_than_allowed,
+                test_errors_stay_with_those_who_made_them, test_a_cancelled_request_is_not_computed,
+                test_turns_of_cancelled_requests_go_on)
+TEST_CASES_LOOP(batcher_devices, 60, 2 * MODEL_DEVICES, test_everyone_gets_their_own_part,
+                test_what_cannot_be_joined_takes_its_turn)

@@ -1,0 +1,303 @@
+#include "harness.h"
+#include "telemetry/log.h"
+#include "ra_memory.h"
+#include "settings/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- an environment of our own ------------------------------------------------------------------------- */
+
+static const char *variables[16][2];
+
+static char *lookup(const char *name) {
+    for (size_t i = 0; i < 16 && variables[i][0]; i++)
+        if (strcmp(variables[i][0], name) == 0) return (char *)(uintptr_t)variables[i][1];
+    return NULL;
+}
+
+/* main() gets its arguments without const and settings_read() takes them as they come. */
+static ra_status read_list(settings *chosen, const char *const *argv, ra_error *err) {
+    int argc = 0;
+    while (argv[argc]) argc++;
+    return settings_read(argc, (char **)(uintptr_t)argv, lookup, chosen, err);
+}
+
+#define READ(chosen, ...) read_list((chosen), (const char *[]){"rasaed", __VA_ARGS__, NULL}, &err)
+
+START_TEST(test_defaults) {
+    settings chosen;
+    ra_ok(READ(&chosen, "--dictionary", "words=w.safetensors"));
+    ck_assert_str_eq(chosen.listen.host, "127.0.0.1");
+    ck_assert_str_eq(chosen.listen.port, "8080");
+    ck_assert_str_eq(chosen.device, "auto");
+    ck_assert(!chosen.tf32);
+    ck_assert_uint_eq(chosen.max_body, 64u << 20);
+    ck_assert_uint_eq(chosen.threads, 0);
+    ck_assert_int_eq(chosen.log_level, RA_LOG_INFO);
+    ck_assert_uint_eq(chosen.sae.known, 0);
+    ck_assert_uint_eq(chosen.dictionary_count, 1);
+    ck_assert_str_eq(chosen.dictionaries[0].name, "words");
+    ck_assert_str_eq(chosen.dictionaries[0].path, "w.safetensors");
+    settings_release(&chosen);
+}
+END_TEST
+
+START_TEST(test_every_kind_of_flag) {
+    settings chosen;
+    ra_ok(READ(&chosen, "--dictionary=a=x=y", "--threads=3", "--max-rows", "7", "--log-level=error",
+               "--device=reference", "--top-k", "5", "--delta=0.5", "--no-multiplier", "--dictionary-kind=l2",
+               "--max-rows=9", "--listen", "[::1]:0"));
+    ck_assert_str_eq(chosen.dictionaries[0].path, "x=y");
+    ck_assert_uint_eq(chosen.threads, 3);
+    ck_assert_uint_eq(chosen.max_rows, 9); /* the last one counts */
+    ck_assert_int_eq(chosen.log_level, RA_LOG_ERROR);
+    ck_assert_str_eq(chosen.device, "reference");
+    ck_assert_str_eq(chosen.listen.host, "::1");
+    ck_assert_uint_eq(chosen.sae.top_k, 5);
+    ck_assert_double_eq(chosen.sae.delta, 0.5);
+    ck_assert(!chosen.sae.use_multiplier);
+    ck_assert_int_eq(chosen.sae.dictionary, RA_DICTIONARY_L2);
+    ck_assert_uint_eq(chosen.sae.known, 1u << RA_SET_TOP_K | 1u << RA_SET_DELTA |
+                                            1u << RA_SET_USE_MULTIPLIER | 1u << RA_SET_DICTIONARY);
+    settings_release(&chosen);
+}
+END_TEST
+
+START_TEST(test_flag_over_environment_over_file_over_default) {
+    static const char content[] = "# settings\n\n  threads = 4\r\nmax_rows=4\nmax_body = 4\n"
+                                  "dictionary = a=file\ndictionary = b=file\ntop_k = 4\ndelta=4";
+    const char *path = test_write("conf", content, strlen(content));
+    static const char *const given[][2] = {{"RASAED_MAX_ROWS", "3"},
+                                           {"RASAED_MAX_BODY", "3"},
+                                           {"RASAED_TOP_K", "3"},
+                                           {"RASAED_PORT", "tcp://10.0.0.1:80"}};
+    memcpy(variables, given, sizeof given);
+    settings chosen;
+    ra_ok(READ(&chosen, "--max-body", "2", "--config", path));
+    ck_assert_uint_eq(chosen.max_body, 2);
+    ck_assert_uint_eq(chosen.max_rows, 3);
+    ck_assert_uint_eq(chosen.threads, 4);
+    ck_assert_uint_eq(chosen.idle_seconds, 60);
+    ck_assert_uint_eq(chosen.sae.top_k, 3);
+    ck_assert_double_eq(chosen.sae.delta, 4);
+    ck_assert_uint_eq(chosen.dictionary_count, 2);
+    settings_release(&chosen);
+}
+END_TEST
+
+START_TEST(test_dictionaries_come_from_one_source) {
+    static const char content[] = "dictionary = f=file\n";
+    static const char *const given[][2] = {{"RASAED_DICTIONARY", "a=1;b=2"}, {"RASAED_CONFIG", NULL}};
+    memcpy(variables, given, sizeof given);
+    variables[1][1] = test_write("conf", content, strlen(content));
+    settings chosen;
+    ra_ok(READ(&chosen, "--threads", "1"));
+    ck_assert_uint_eq(chosen.dictionary_count, 2);
+    ck_assert_str_eq(chosen.dictionaries[1].name, "b");
+    settings_release(&chosen);
+    ra_ok(READ(&chosen, "--dictionary", "c=3"));
+    ck_assert_uint_eq(chosen.dictionary_count, 1);
+    ck_assert_str_eq(chosen.dictionaries[0].name, "c");
+    settings_release(&chosen);
+    variables[0][0] = "OTHER";
+    ra_ok(READ(&chosen, "--threads", "1"));
+    ck_assert_str_eq(chosen.dictionaries[0].name, "f");
+    settings_release(&chosen);
+}
+END_TEST
+
+START_TEST(test_switches_and_origins) {
+    static const char content[] = "watch = true\ncors_origin = https://a.org\ncors_origin = https://b.org\n";
+    const char *path = test_write("conf", content, strlen(content));
+    settings chosen;
+    ra_ok(READ(&chosen, "--config", path, "--dictionary-dir", "d"));
+    ck_assert(chosen.watch);
+    ck_assert_str_eq(chosen.dictionary_dir, "d");
+    ck_assert_uint_eq(chosen.cors_origin_count, 2);
+    ck_assert_str_eq(chosen.cors_origins[1], "https://b.org");
+    ck_assert_str_eq(chosen.admin_listen.port, "");
+    settings_release(&chosen);
+    ra_ok(READ(&chosen, "--config", path, "--dictionary-dir", "d", "--watch=false", "--cors-origin", "*",
+               "--admin-listen", ":9090"));
+    ck_assert(!chosen.watch);
+    ck_assert_uint_eq(chosen.cors_origin_count, 1);
+    ck_assert_str_eq(chosen.cors_origins[0], "*");
+    ck_assert_str_eq(chosen.admin_listen.port, "9090");
+    settings_release(&chosen);
+    ra_ok(READ(&chosen, "--watch", "--dictionary-dir", "d", "--log-format", "json", "--tf32"));
+    ck_assert(chosen.watch);
+    ck_assert(chosen.tf32);
+    ck_assert_int_eq(chosen.log_format, LOG_JSON);
+    settings_release(&chosen);
+}
+END_TEST
+
+/* What settings_print() writes, read from a file again, prints the same. */
+static char *printed(const settings *chosen) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    settings_print(chosen, out);
+    fclose(out);
+    return text;
+}
+
+START_TEST(test_printed_settings_read_back) {
+    settings chosen;
+    ra_ok(READ(&chosen, "--dictionary", "a=x;b=y z", "--listen", "[::1]:0", "--max-rows", "9", "--watch",
+               "--tf32", "--cors-origin", "http://[::1]:3000", "--keys", "k", "--delta", "0.1",
+               "--no-multiplier"));
+    char *first = printed(&chosen);
+    settings_release(&chosen);
+    ra_ok(READ(&chosen, "--config", test_write("conf", first, strlen(first))));
+    char *second = printed(&chosen);
+    ck_assert_str_eq(first, second);
+    ck_assert_str_eq(chosen.dictionaries[1].path, "y z");
+    ck_assert_str_eq(chosen.listen.host, "::1");
+    ck_assert(!chosen.sae.use_multiplier);
+    settings_release(&chosen);
+    free(first);
+    free(second);
+}
+END_TEST
+
+START_TEST(test_questions_stand_beside_settings) {
+    settings chosen;
+    ra_ok(READ(&chosen, "--print-config"));
+    ck_assert(chosen.print_config);
+    settings_release(&chosen);
+    ra_ok(READ(&chosen, "--dictionary=a=b", "--check-config", "--max-rows=3"));
+    ck_assert(chosen.check_config);
+    ck_assert_uint_eq(chosen.max_rows, 3);
+    settings_release(&chosen);
+    ra_fails(READ(&chosen, "--check-config"), RA_ERR_ARGUMENT, "no dictionary");
+    ra_fails(READ(&chosen, "--check-config=1", "--dictionary=a=b"), RA_ERR_ARGUMENT,
+             "no flag --check-config");
+}
+END_TEST
+
+START_TEST(test_memory_that_runs_out) {
+    ra_status status = RA_ERR_MEMORY;
+    for (size_t n = 1; status != RA_OK; n++) {
+        settings chosen;
+        ra_error err = {0};
+        ra_memory_fail_at(n);
+        status = READ(&chosen, "--dictionary", "a=x;b=y", "--cors-origin", "*", "--keys", "k");
+        ra_memory_fail_at(0);
+        ck_assert(status == RA_OK || status == RA_ERR_MEMORY);
+        if (status == RA_OK) settings_release(&chosen);
+    }
+}
+END_TEST
+
+START_TEST(test_refuses_wrong_flags) {
+    static const struct {
+        const char *flag, *value, *expected;
+    } table[] = {
+        {"--bogus", "1", "there is no flag --bogus"},
+        {"--", NULL, "there is no flag --"},
+        {"--max_rows", "1", "--max_rows"}, /* keys are spelled with dashes here */
+        {"file", NULL, "--dictionary NAME=FILE"},
+        {"-v", NULL, "'-v'"},
+        {"--threads", NULL, "--threads needs a value"},
+        {"--threads", "--max-rows", "--threads needs a value"},
+        {"--threads", "", "whole number from 0 to 1024"},
+        {"--threads", "1025", "whole number from 0 to 1024"},
+        {"--max-rows", "0", "from 1"},
+        {"--max-body", "99999999999999999999", "whole number"},
+        {"--no-multiplier=x", NULL, "takes no value"},
+        {"--log-level", "all", "debug"},
+        {"--device=", NULL, "--device is empty"},
+        {"--listen", "8080", "--listen: "},
+        {"--dictionary", "x", "expected NAME=FILE"},
+        {"--dictionary", "a=;b=c", "expected NAME=FILE"},
+        {"--dictionary", "a b=c", "'a b'"},
+        {"--dictionary", "a=b;a=c", "'a' is given twice"},
+        {"--top-k", "-1", "--top-k"},
+        {"--config", "/nonexistent/file", "/nonexistent/file"},
+        {"--watch=yes", NULL, "expected true or false"},
+        {"--log-format", "xml", "expected text or json"},
+        {"--metrics-access", "none", "expected open, read or admin"},
+        {"--cors-origin", "example.org", "--cors-origin is 'example.org'"},
+        {"--cors-origin", "*;https://x/", "'https://x/'"},
+        {"--admin-listen", "9090", "--admin-listen: "},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        settings chosen;
+        ra_error err = {0};
+        ra_status status =
+            read_list(&chosen, (const char *[]){"rasaed", table[i].flag, table[i].value, NULL}, &err);
+        ck_assert_msg(status != RA_OK, "%s is accepted", table[i].flag);
+        ck_assert_msg(strstr(err.message, table[i].expected), "\"%s\" is not in \"%s\"", table[i].expected,
+                      err.message);
+        ck_assert_ptr_null(chosen.dictionaries); /* released */
+    }
+    settings chosen;
+    ra_fails(READ(&chosen, "--threads=1"), RA_ERR_ARGUMENT, "no dictionary");
+    ra_fails(READ(&chosen, "--dictionary=a=b", "--tls-key=k"), RA_ERR_ARGUMENT,
+             "--tls-key is given without --tls-certificate");
+    ra_fails(READ(&chosen, "--dictionary=a=b", "--tls-certificate=c"), RA_ERR_ARGUMENT,
+             "--tls-certificate is given without --tls-key");
+}
+END_TEST
+
+START_TEST(test_a_probe_looks_at_nothing_else) {
+    settings chosen;
+    ra_ok(READ(&chosen, "--probe", "http://h/", "--bogus"));
+    ck_assert_str_eq(chosen.probe, "http://h/");
+    ra_ok(READ(&chosen, "--bogus", "--probe=http://h/"));
+    ck_assert_str_eq(chosen.probe, "http://h/");
+    ra_fails(READ(&chosen, "--probe"), RA_ERR_ARGUMENT, "--probe needs a URL");
+    ra_fails(READ(&chosen, "--probed", "x"), RA_ERR_ARGUMENT, "no flag --probed");
+}
+END_TEST
+
+START_TEST(test_refuses_wrong_lines_of_a_file) {
+    static const struct {
+        const char *content, *expected;
+        size_t size; /* 0: up to the NUL */
+        ra_status code;
+    } table[] = {
+        {"\n\nbogus = 1\n", "line 3: there is no setting 'bogus'", 0, RA_ERR_FORMAT},
+        {"max-rows = 1\n", "there is no setting 'max-rows'", 0, RA_ERR_FORMAT},
+        {"max_rows\n", "not written key = value", 0, RA_ERR_FORMAT},
+        {"= 1\n", "there is no setting ''", 0, RA_ERR_FORMAT},
+        {"config = other\n", "there is no setting 'config'", 0, RA_ERR_FORMAT},
+        {"max_rows = x\n", "line 1: max_rows is 'x'", 0, RA_ERR_ARGUMENT},
+        {"a\0b", "not a text file", 3, RA_ERR_FORMAT},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const char *path =
+            test_write("conf", table[i].content, table[i].size ? table[i].size : strlen(table[i].content));
+        settings chosen;
+        ra_fails(READ(&chosen, "--dictionary", "a=b", "--config", path), table[i].code, table[i].expected);
+    }
+}
+END_TEST
+
+START_TEST(test_help_names_every_setting_and_asks_for_nothing_else) {
+    settings chosen;
+    ra_ok(READ(&chosen, "--bogus", "--help"));
+    ck_assert(chosen.help);
+    ra_ok(READ(&chosen, "--version"));
+    ck_assert(chosen.version);
+    char *help = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&help, &size);
+    settings_help(out);
+    fclose(out);
+    static const char *const flags[] = {
+        "--listen HOST:PORT", "--dictionary NAME=FILE", "--config FILE",       "--top-k k",
+        "--no-multiplier",    "--dictionary-kind KIND", "--running-threshold", "RASAED_MAX_BODY"};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        ck_assert_msg(strstr(help, flags[i]), "%s is not in the help", flags[i]);
+    free(help);
+}
+END_TEST
+
+TEST_CASES(settings, test_defaults, test_every_kind_of_flag,
+           test_flag_over_environment_over_file_over_default, test_dictionaries_come_from_one_source,
+           test_switches_and_origins, test_printed_settings_read_back, test_questions_stand_beside_settings,
+           test_memory_that_runs_out, test_refuses_wrong_flags, test_refuses_wrong_lines_of_a_file,
+           test_help_names_every_setting_and_asks_for_nothing_else, test_a_probe_looks_at_nothing_else)

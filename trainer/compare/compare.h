@@ -1,0 +1,39 @@
+/* compare.h - what the files of `rasae compare` share.
+ *
+ *   compare.c          flags, the models, every pair of them
+ *   compare_points.c   which candidate points two models share
+ *   compare_print.c    the tables and the JSON
+ */
+#ifndef RASAE_COMPARE_COMPARE_H
+#define RASAE_COMPARE_COMPARE_H
+
+#include "command.h"
+
+/* What is known of the points of two models. */
+typedef struct shared_points {
+    bool known;
+    size_t equal;  /* the same in both, by position */
+    size_t common; /* the same in both, wherever they stand */
+    size_t of;     /* of how many: of the model that has fewer */
+} shared_points;
+
+ra_status count_shared_points(const ra_model *a, const ra_model *b, shared_points *points, ra_error *err);
+
+typedef struct compared_pair {
+    size_t a, b; /* which models, a < b */
+    ra_comparison result;
+    shared_points points;
+} compared_pair;
+
+typedef struct compare_report {
+    const char *const *path; /* [model_count] */
+    ra_model *const *model;
+    size_t model_count;
+    const compared_pair *pairs; /* (0,1), (0,2), ..., (1,2), ... */
+    size_t pair_count;
+} compare_report;
+
+void compare_print_json(const compare_report *report);
+void compare_print_text(const compare_report *report);
+
+#endif

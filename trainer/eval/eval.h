@@ -1,0 +1,39 @@
+/* eval.h - what the files of `rasae eval` share.
+ *
+ *   eval.c         flags, the passes over the data, saving
+ *   eval_print.c   the table and the JSON
+ *   eval_classes.c a file of classes, one a data row
+ */
+#ifndef RASAE_EVAL_EVAL_H
+#define RASAE_EVAL_EVAL_H
+
+#include "command.h"
+
+/* The classes of data rows, numbered in the order of their names. */
+typedef struct row_classes {
+    ra_labels *lines;
+    int32_t *row_class; /* [rows] of those that are used */
+    const char **names; /* [count], of lines */
+    size_t rows, count;
+} row_classes;
+
+/* One class a line, for each row in the files of the data. A failure leaves *classes to be released as well.
+ */
+ra_status row_classes_open(const char *path, const ra_data *data, row_classes *classes, ra_error *err);
+void row_classes_release(row_classes *classes);
+
+typedef struct eval_report {
+    const char *model_path;
+    const char *const *data;
+    size_t data_count;
+    const ra_model *model;
+    ra_evaluation_result result;
+    ra_latents latents;
+    const row_classes *classes;         /* count 0: none */
+    const ra_class_detector *detectors; /* [classes->count]; NULL when they are not known */
+} eval_report;
+
+void eval_print_json(const eval_report *report);
+void eval_print_table(const eval_report *report);
+
+#endif

@@ -1,0 +1,176 @@
+#include "eval/eval.h"
+#include "format.h"
+#include "json.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { STRONGEST = 10 };
+
+/* What is printed: the member's name, which is its key in JSON, and what it means. */
+static const struct metric_row {
+    const char *name;
+    size_t offset;
+    const char *meaning;
+} metrics[] = {
+#define ROW(member, text)                                                                                    \
+    { #member, offsetof(ra_evaluation_result, member), text }
+    ROW(mse, "mean squared error"),
+    ROW(r2, "share of the variance explained, about one mean of all numbers"),
+    ROW(r2_per_dimension, "the same, about each dimension's own mean"),
+    ROW(l0, "active latents a row"),
+    ROW(l0_share, "the same as a share of all latents"),
+    ROW(dead_ratio, "share of latents never active here"),
+    ROW(hoyer, "sparsity of the codes, 0 even to 1 a single latent"),
+    ROW(kappa_4, "peakedness of the codes"),
+    ROW(l1_l2_ratio, "mean over rows of the l1 norm of the codes over their l2 norm"),
+    ROW(codes_l1, "mean over rows of the l1 norm of the codes"),
+    ROW(codes_l2, "the same with the l2 norm"),
+    ROW(codes_lp, "the same with p = 1/2"),
+    ROW(average_l1, "mean over rows of the l1 norm of the residual"),
+    ROW(average_l2, "the same with the l2 norm"),
+    ROW(relative_l1, "mean over rows of that l1 norm over the input's"),
+    ROW(relative_l2, "the same with the l2 norms"),
+    ROW(wasserstein_1d, "distance of sorted columns, data and reconstructions"),
+    ROW(wasserstein_rows, "rows it was taken from"),
+    ROW(frechet_distance, "of data and reconstructions as normal distributions"),
+    ROW(connectivity, "share of pairs of latents never active together"),
+    ROW(negative_interference, "largest singular value of relu(-(Z'Z) * (DD'))"),
+    ROW(negative_interference_frobenius, "its Frobenius norm"),
+    ROW(max_correlation, "largest |correlation| between two latents"),
+    ROW(collinearity, "largest |cosine| between two atoms, norms + 1e-6"),
+    ROW(coherence, "the same of exact unit atoms"),
+    ROW(stable_rank, "of the dictionary"),
+    ROW(effective_rank, "exp of the entropy of its singular values"),
+    ROW(ood, "1 - mean over atoms of the largest cosine with a row"),
+    ROW(energy, "sum over latents of the norm of what each brings on average"),
+    ROW(plausibility, "mean over directions of the largest cosine with an atom"),
+    ROW(identifiability, "mean over classes of the best single latent's accuracy"),
+#undef ROW
+};
+enum { METRIC_COUNT = sizeof metrics / sizeof *metrics };
+
+static double value_of(const ra_evaluation_result *result, size_t i) {
+    return *(const double *)(const void *)((const char *)result + metrics[i].offset);
+}
+
+/* ---- the latents that bring most ---------------------------------------------------------------------- */
+
+typedef struct strongest {
+    size_t latent[STRONGEST], count;
+} strongest;
+
+/* By falling energy, of equals the lower number first; none that is never active. */
+static strongest find_strongest(const ra_latents *latents) {
+    strongest found = {.count = 0};
+    for (size_t k = 0; k < latents->concepts; k++) {
+        size_t at = found.count;
+        if (latents->count[k] == 0) continue;
+        while (at > 0 && latents->energy[found.latent[at - 1]] < latents->energy[k]) at--;
+        if (at == STRONGEST) continue;
+        if (found.count < STRONGEST) found.count++;
+        for (size_t i = found.count - 1; i > at; i--) found.latent[i] = found.latent[i - 1];
+        found.latent[at] = k;
+    }
+    return found;
+}
+
+static double frequency_of(const ra_latents *latents, size_t k) {
+    return (double)latents->count[k] / (double)latents->rows;
+}
+
+/* ---- JSON --------------------------------------------------------------------------------------------- */
+
+static void json_strongest(const eval_report *report, json_writer *json) {
+    const ra_latents *latents = &report->latents;
+    strongest found = find_strongest(latents);
+    json_array(json, "strongest");
+    for (size_t i = 0; i < found.count; i++) {
+        size_t k = found.latent[i];
+        json_object(json, NULL);
+        json_count(json, "latent", k);
+        json_float(json, "energy", (double)latents->energy[k]);
+        json_real(json, "frequency", frequency_of(latents, k));
+        json_float(json, "mean", (double)latents->mean[k]);
+        json_float(json, "max", (double)latents->max[k]);
+        json_text(json, "label", ra_model_atom_label(report->model, k));
+        json_end(json);
+    }
+    json_end(json);
+}
+
+static void json_classes(const eval_report *report, json_writer *json) {
+    json_array(json, "classes");
+    for (size_t c = 0; report->detectors && c < report->classes->count; c++) {
+        const ra_class_detector *detector = &report->detectors[c];
+        json_object(json, NULL);
+        json_text(json, "class", report->classes->names[c]);
+        json_real(json, "accuracy", detector->accuracy);
+        json_count(json, "latent", detector->latent);
+        json_float(json, "threshold", (double)detector->threshold);
+        json_end(json);
+    }
+    json_end(json);
+}
+
+void eval_print_json(const eval_report *report) {
+    const ra_evaluation_result *result = &report->result;
+    json_writer json = {.file = stdout};
+    json_object(&json, NULL);
+    json_count(&json, "rows", result->rows);
+    for (size_t i = 0; i < METRIC_COUNT; i++) json_real(&json, metrics[i].name, value_of(result, i));
+    json_object(&json, "skipped");
+    for (size_t i = 0; i < result->skip_count; i++)
+        json_text(&json, result->skips[i].metric, result->skips[i].reason);
+    json_end(&json);
+    json_strongest(report, &json);
+    json_classes(report, &json);
+    json_end(&json);
+}
+
+/* ---- text --------------------------------------------------------------------------------------------- */
+
+static void print_strongest(const eval_report *report) {
+    const ra_latents *latents = &report->latents;
+    strongest found = find_strongest(latents);
+    if (found.count) printf("\nLatents that bring most\n");
+    for (size_t i = 0; i < found.count; i++) {
+        size_t k = found.latent[i];
+        const char *label = ra_model_atom_label(report->model, k);
+        printf("  latent %-6zu energy %-10.4g in %6.2f %% of the rows, mean %-8.4g ", k,
+               (double)latents->energy[k], 100 * frequency_of(latents, k), (double)latents->mean[k]);
+        if (label) print_clean(stdout, label);
+        putchar('\n');
+    }
+}
+
+static void print_classes(const eval_report *report) {
+    if (!report->detectors) return;
+    printf("\nClasses\n");
+    for (size_t c = 0; c < report->classes->count; c++) {
+        const ra_class_detector *detector = &report->detectors[c];
+        printf("  ");
+        print_clean(stdout, report->classes->names[c]);
+        printf(": %.4f of the rows told right ", detector->accuracy);
+        if (isfinite(detector->threshold))
+            printf("by latent %zu above %.6g\n", detector->latent, (double)detector->threshold);
+        else
+            printf("by no latent: %s row is taken for it\n", detector->threshold > 0 ? "no" : "every");
+    }
+}
+
+void eval_print_table(const eval_report *report) {
+    const ra_evaluation_result *result = &report->result;
+    print_clean(stdout, report->model_path);
+    printf(" on %s rows of ", format_grouped(result->rows).text);
+    print_clean(stdout, report->data[0]);
+    if (report->data_count > 1) printf(" and %zu more", report->data_count - 1);
+    printf("\n\n");
+    for (size_t i = 0; i < METRIC_COUNT; i++)
+        if (!isnan(value_of(result, i)))
+            printf("  %-31s %12.6g  %s\n", metrics[i].name, value_of(result, i), metrics[i].meaning);
+    for (size_t i = 0; i < result->skip_count; i++)
+        printf("  %-31s      skipped  %s\n", result->skips[i].metric, result->skips[i].reason);
+    print_strongest(report);
+    print_classes(report);
+}

@@ -1,0 +1,76 @@
+/* --log: one JSON object a step.
+ *
+ * A run that was killed has logged steps that its checkpoint does not know and a resumed run makes again. So
+ * the log is cut first: it holds each step once, whatever happened in between. */
+#include "training/training.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where the line of the first step behind `last` begins; lines are in order. */
+static ra_status find_cut(FILE *log, size_t last, long *cut, ra_error *err) {
+    static const char start[] = "{\"step\":";
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t length;
+    *cut = 0;
+    while ((length = getline(&line, &room, log)) > 0) {
+        bool whole = line[length - 1] == '\n' && strncmp(line, start, sizeof start - 1) == 0;
+        if (!whole || strtoull(line + sizeof start - 1, NULL, 10) > last) break;
+        *cut += length;
+    }
+    free(line);
+    return ferror(log) ? ra_error_set(err, RA_ERR_IO, "cannot read the log: %s", strerror(errno)) : RA_OK;
+}
+
+static ra_status reopen(train_model *model, ra_error *err) {
+    long cut;
+    model->log = fopen(model->log_path, "r+e");
+    if (!model->log) return RA_OK; /* a new one, then */
+    TRY(find_cut(model->log, ra_trainer_done(model->trainer), &cut, err));
+    if (fseek(model->log, cut, SEEK_SET) == 0 && ftruncate(fileno(model->log), cut) == 0) return RA_OK;
+    return ra_error_set(err, RA_ERR_IO, "cannot shorten the log %s: %s", model->log_path, strerror(errno));
+}
+
+ra_status train_log_open(train_model *model, ra_error *err) {
+    if (!model->log_path) return RA_OK;
+    if (model->resume) TRY(reopen(model, err));
+    if (!model->log) model->log = fopen(model->log_path, "we");
+    if (!model->log)
+        return ra_error_set(err, RA_ERR_IO, "cannot write the log %s: %s", model->log_path, strerror(errno));
+    model->json = (json_writer){.file = model->log};
+    return RA_OK;
+}
+
+void train_log_step(train_model *model, const ra_train_progress *step) {
+    json_writer *json = &model->json;
+    if (!model->log) return;
+    json_object(json, NULL);
+    json_count(json, "step", step->step);
+    json_float(json, "loss", step->loss);
+    json_float(json, "r2", step->r2);
+    json_float(json, "l0", step->l0);
+    json_float(json, "dead", step->dead);
+    json_float(json, "lr", step->lr);
+    json_float(json, "grad_norm", step->grad_norm);
+    json_end(json);
+}
+
+void train_log_flush(train_model *model) {
+    errno = 0;
+    if (model->log && fflush(model->log) != 0 && !model->log_error) model->log_error = errno;
+}
+
+ra_status train_log_close(train_model *model, ra_error *err) {
+    if (!model->log) return RA_OK;
+    train_log_flush(model);
+    bool lost = ferror(model->log) != 0;
+    if (fclose(model->log) != 0) lost = true;
+    model->log = NULL;
+    if (!lost) return RA_OK;
+    return ra_error_set(
+        err, RA_ERR_IO, "the log %s is incomplete (%s); the model %s is written", model->log_path,
+        model->log_error ? strerror(model->log_error) : "an earlier write failed", model->output);
+}

@@ -1,0 +1,78 @@
+/* What is said at the end of a run. */
+#include "training/training.h"
+
+#include "format.h"
+
+#include <math.h>
+
+static void summary_json(const train_run *run, const train_model *model) {
+    json_writer json = {.file = stdout};
+    json_object(&json, NULL);
+    json_text(&json, "output", model->output);
+    if (run->reported) json_text(&json, "report", run->options->report);
+    json_count(&json, "seed", model->seed);
+    json_count(&json, "concepts", run->plan->concepts);
+    json_count(&json, "dimensions", ra_data_dimensions(run->inputs->data));
+    json_count(&json, "points", run->points.vectors.rows);
+    json_count(&json, "steps", ra_trainer_done(model->trainer));
+    json_bool(&json, "finished", ra_trainer_done(model->trainer) >= ra_trainer_steps(model->trainer));
+    json_real(&json, "loss", model->loss / model->rows);
+    json_real(&json, "r2", model->r2 / model->rows);
+    json_real(&json, "l0", model->l0 / model->rows);
+    json_real(&json, "dead", model->last.dead);
+    json_real(&json, "seconds", run->seconds);
+    json_real(&json, "rows_per_second", run->seconds > 0 ? run->total_rows / run->seconds : NAN);
+    json_end(&json);
+}
+
+static void summary_text(const train_run *run, const train_model *model) {
+    size_t done = ra_trainer_done(model->trainer), steps = ra_trainer_steps(model->trainer);
+    if (run->interrupted) {
+        printf("training was interrupted at step %zu of %zu; to go on, give the same command with --resume ",
+               done, steps);
+        print_clean(stdout, run->options->output);
+        putchar('\n');
+    } else if (model->rows > 0) {
+        printf("%zu steps in %s; over the last tenth: loss %.6g, R2 %.4f, L0 %.1f, dead %.1f%%\n", done,
+               format_seconds(run->seconds).text, model->loss / model->rows, model->r2 / model->rows,
+               model->l0 / model->rows, 100 * model->last.dead);
+    } else {
+        printf("all %zu steps were done before\n", done);
+    }
+    if (model->rows > 0 && model->r2 < 0)
+        printf("an R2 below 0 is worse than the mean of the data: try more --epochs, another --lr, or "
+               "activations "
+               "scaled to rows of about unit length\n");
+    print_clean(stdout, model->output);
+    printf(": %s concepts of %zu dimensions\n", format_grouped(run->plan->concepts).text,
+           ra_data_dimensions(run->inputs->data));
+}
+
+/* There is no model yet. */
+static void summary_of_points(const train_run *run) {
+    json_writer json = {.file = stdout};
+    if (run->options->json) {
+        json_object(&json, NULL);
+        json_text(&json, "output", run->models[0].output);
+        json_count(&json, "steps", 0);
+        json_bool(&json, "finished", false);
+        json_end(&json);
+        return;
+    }
+    printf("interrupted while looking for points; to go on, give the same command with --resume ");
+    print_clean(stdout, run->options->output);
+    putchar('\n');
+}
+
+void train_summary(const train_run *run) {
+    if (run->options->quiet && !run->options->json) return;
+    if (!run->models[0].trainer) {
+        summary_of_points(run);
+        return;
+    }
+    for (size_t i = 0; i < run->count; i++)
+        (run->options->json ? summary_json : summary_text)(run, &run->models[i]);
+    if (run->options->json || !run->reported) return;
+    print_clean(stdout, run->options->report);
+    printf(": the report\n");
+}

@@ -1,0 +1,212 @@
+/* train.h - the parts of `rasae train`, in the order in which they run.
+ *
+ *     train.c         the command: flags, --help, which files are opened, the order of everything
+ *     train_plan.c    which settings hold: flag, else metadata of --init, else default; what cannot work is
+ *                     refused here, before anything is computed
+ *     train_points.c  the part of that about candidate points
+ *     train_run.c     candidate points, the autoencoders, the loop with its progress
+ *     train_models.c  the models of a run by their seeds, the names of their files
+ *     train_log.c     a line a step
+ *     train_history.c the course of a run in its checkpoint, for the report of a resumed one
+ *     train_save.c    checkpoints, and what a resumed run takes from them
+ *     train_begun.c   the same for a run that is still looking for points
+ *     train_summary.c what is said at the end
+ *     train_standardize.c  mean and scale of the data, measured or taken from --init
+ *     train_report.c  the page of --report
+ *
+ * Thread safety: one thread.
+ */
+#ifndef RASAE_TRAINING_TRAINING_H
+#define RASAE_TRAINING_TRAINING_H
+
+#include "command.h"
+#include "json.h"
+#include "progress.h"
+#include "report/report.h"
+
+/* The command line. */
+typedef struct train_options {
+    const char *const *data;
+    size_t data_count;
+    const char *output, *tensor, *points, *init, *resume, *seeds, *labels, *log, *report;
+    size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
+    bool auto_resume, no_state, json, quiet, skip_bad_rows;
+    model_choice model; /* backend, and the SAE settings given as flags */
+    ra_train_settings train;
+} train_options;
+
+/* What is read before anything is computed; files that were not named are NULL. */
+typedef struct train_inputs {
+    ra_data *data;
+    ra_labels *labels;
+    ra_safetensors *init;  /* of --init, or of --resume and the first seed */
+    ra_safetensors *begun; /* of --resume, for a run that was still looking for points */
+    ra_array *points;
+} train_inputs;
+
+typedef enum points_source {
+    POINTS_NONE,   /* a plain dictionary has none, unless it starts on them */
+    POINTS_INIT,   /* they are in the --init file */
+    POINTS_FILE,   /* --points FILE */
+    POINTS_ROWS,   /* every row of the data is one */
+    POINTS_SAMPLE, /* random rows */
+    POINTS_KMEANS, /* centroids */
+} points_source;
+
+/* What will be done: complete settings. With --init `sae` holds only what the flags say, since the rest is in
+ * the file that the library opens. */
+typedef struct train_plan {
+    ra_sae_settings sae;
+    ra_train_settings train;
+    points_source source;
+    size_t concepts, points; /* K, N */
+} train_plan;
+
+/* Whether --points (may be NULL) is the name of a file: it is no number, not `all` and not `sample:N`. */
+bool train_points_is_file(const char *points);
+
+/* The first flag about points that was given, without dashes; NULL: none was. */
+const char *train_points_flag(const train_options *options);
+
+/* What is wrong with the flags about points, or NULL: some contradict each other. */
+const char *train_points_contradiction(const train_options *options);
+
+/* Settings of which --help shows the defaults. */
+void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train);
+
+/* models: how many are trained side by side. RA_ERR_ARGUMENT, RA_ERR_SHAPE, RA_ERR_TOO_LARGE for what cannot
+ * work, naming the flags. */
+ra_status train_plan_make(const train_options *options, const train_inputs *inputs, size_t models,
+                          train_plan *plan, ra_error *err);
+
+/* Settles what holds of --standardize and of the standardisation in --init, which must not disagree. */
+ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs, train_plan *plan,
+                                 ra_error *err);
+/* The part of train_plan_make() about points, where a dictionary needs them and there is no --init. */
+ra_status train_plan_points(const train_options *options, const train_inputs *inputs, train_plan *plan,
+                            ra_error *err);
+
+/* Completes the settings about points with those that the plan follows; takes away what it does not use. */
+void train_plan_points_settings(const train_plan *plan, ra_train_settings *settings);
+
+/* Whether the setting with this flag is known. */
+bool train_knows(const ra_train_settings *settings, const char *flag);
+
+/* The kinds that keep at most top_k latents a row (batchtopk: on average). */
+bool sae_takes_top_k(const ra_sae_settings *settings);
+
+/* ---- one model of a run ------------------------------------------------------------------------------ */
+
+enum { TRAIN_SEEDS_MOST = 64 };
+
+/* With --seeds there are several: they share the points and every batch. */
+typedef struct train_model {
+    uint64_t seed;
+    char *output, *resume, *log_path; /* owned; NULL where there is none */
+    ra_train_settings settings;       /* those of the plan, with this seed */
+    ra_sae *sae;
+    ra_trainer *trainer;
+    FILE *log;
+    int log_error;    /* errno of its first failure */
+    json_writer json; /* of the log */
+    report_history history;
+    char history_texts[2][24]; /* as metadata, while a writer uses them */
+    ra_train_progress last;
+    double loss, r2, l0, rows; /* sums over the last tenth of the steps, each weighted by its rows */
+    size_t saved_step;         /* of the last checkpoint ... */
+    double saved_at;           /* ... and when, in seconds of the run */
+} train_model;
+
+/* ---- the run ----------------------------------------------------------------------------------------- */
+
+typedef struct train_run {
+    const train_options *options;
+    const train_inputs *inputs;
+    const train_plan *plan;
+    const ra_group *group; /* NULL: one process */
+    ra_backend *backend;
+    ra_points points;
+    train_model *models; /* [count] */
+    size_t count;
+    progress_meter progress;
+    double total_rows, seconds;
+    double points_saved_at; /* when the last file of k-means was written, in seconds of k-means */
+    bool reported;          /* the page is written */
+    bool interrupted;       /* what there is is saved as it is, for --resume */
+} train_run;
+
+/* The models of a command line, by their seeds, with the names of their files; nothing is opened. In a run of
+ * several seeds FILE.safetensors becomes FILE.seedN.safetensors. */
+ra_status train_models_name(train_run *run, train_options *options, ra_error *err);
+
+/* Only one process of a group writes and speaks. */
+bool train_run_speaks(const train_run *run);
+
+/* run holds options, inputs and plan; the caller ends it with train_run_release(), also when this fails. */
+ra_status train_run_all(train_run *run, ra_error *err);
+void train_run_release(train_run *run);
+
+/* ---- files of a model -------------------------------------------------------------------------------- */
+
+/* A resumed run goes on with its settings: RA_ERR_ARGUMENT when a flag says otherwise. Only the length of the
+ * run may change. */
+ra_status train_check_resume(const train_options *options, const train_inputs *inputs, ra_error *err);
+
+/* The log is opened for writing; in a resumed run it is cut behind the step that the run goes on from. */
+ra_status train_log_open(train_model *model, ra_error *err);
+void train_log_step(train_model *model, const ra_train_progress *step);
+void train_log_flush(train_model *model);
+/* Flushes and closes the log; fails when not all of it could be written. */
+ra_status train_log_close(train_model *model, ra_error *err);
+
+/* The checkpoint, complete or not at all. */
+ra_status train_save(const train_run *run, train_model *model, ra_error *err);
+ra_status train_restore(const train_run *run, train_model *model, ra_error *err);
+
+/* The history as a part of the checkpoint; it starts empty where a file has none. */
+ra_status train_history_store(train_model *model, ra_safetensors_writer *writer, ra_error *err);
+void train_history_restore(train_model *model, const ra_safetensors *file);
+
+/* Texts that have to live until a file is written. */
+enum { TRAIN_METADATA_SETTINGS = 32, TRAIN_METADATA_TEXT = 64 };
+typedef struct train_metadata {
+    char settings[TRAIN_METADATA_SETTINGS][TRAIN_METADATA_TEXT];
+    char dimensions[TRAIN_METADATA_TEXT], rows[TRAIN_METADATA_TEXT];
+    char digest[RA_DIGEST_SIZE];
+} train_metadata;
+
+/* The settings of the training, and what tells its data from others. */
+ra_status train_save_settings(const train_run *run, const ra_train_settings *settings, train_metadata *texts,
+                              ra_safetensors_writer *writer, ra_error *err);
+ra_status train_save_data(const train_run *run, train_metadata *texts, ra_safetensors_writer *writer,
+                          ra_error *err);
+/* RA_ERR_ARGUMENT or RA_ERR_SHAPE when the data are not those that a file was trained on. */
+ra_status train_check_data(const ra_safetensors *file, const ra_data *data, ra_error *err);
+
+/* When enough steps or minutes have passed since the last one. */
+ra_status train_save_if_due(const train_run *run, train_model *model, ra_error *err);
+
+/* A run that is interrupted while it is looking for points leaves a file, too: its settings, and how far
+ * k-means is (kmeans NULL: not far enough to be kept). It is no model yet. */
+ra_status train_begun_save(const train_run *run, const ra_kmeans_progress *kmeans, ra_error *err);
+bool train_begun_is(const ra_safetensors *file);
+/* Gives the options what such a file knows and the command line has not said. */
+ra_status train_begun_settle(const ra_safetensors *file, train_options *options, ra_error *err);
+/* Where k-means goes on, or nothing. What it points to lives as long as the file. */
+ra_status train_begun_start(const ra_safetensors *file, ra_kmeans_options *options, ra_error *err);
+
+/* From here on the data give out standardised rows, if the plan says so. */
+ra_status train_standardize(train_run *run, ra_error *err);
+
+/* The vectors of --points FILE as points of these data: vectors of any file are in the units of the data, the
+ * points of a checkpoint in those of its own training. *given becomes a view of *copy where they have to
+ * change; the caller releases *copy, which is {0} before, in any case. */
+ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_matrix *copy, ra_error *err);
+
+void train_summary(const train_run *run);
+
+/* The page of --report; nothing without it. Needs the checkpoints that train_save() has written. From here on
+ * the data give out their rows as they are in the files. */
+ra_status train_report(train_run *run, ra_error *err);
+
+#endif
