@@ -114,8 +114,8 @@ typedef struct ra_backend_ops {
      * both where memory is the host's */
     ra_status (*memory)(void *self, size_t *available, size_t *total, ra_error *err);
 
-    /* C [m,n] <- alpha op(A) op(B) + beta C, op(A) [m,k], op(B) [k,n]; lda, ldb, ldc: row lengths in memory.
-     */
+    /* C [m,n] <- alpha op(A) op(B) + beta C, op(A) [m,k], op(B) [k,n]; lda, ldb, ldc: row
+     * lengths in memory. */
     ra_status (*gemm)(void *self, ra_backend_stream *stream, bool transpose_a, bool transpose_b, size_t m,
                       size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
                       float beta, float *c, size_t ldc, ra_error *err);
@@ -160,8 +160,8 @@ typedef struct ra_backend_ops {
     ra_status (*scale_rows)(void *self, ra_backend_stream *stream, const double *factor, float *x,
                             size_t rows, size_t n, ra_error *err);
 
-    /* mean, rstd [rows] <- of each row of u [rows,n], sums in float64: the mean, 1 / sqrt(variance + epsilon)
-     */
+    /* mean, rstd [rows] <- of each row of u [rows,n], sums in float64: the mean, 1 /
+     * sqrt(variance + epsilon) */
     ra_status (*row_statistics)(void *self, ra_backend_stream *stream, const float *u, size_t rows, size_t n,
                                 double epsilon, float *mean, float *rstd, ra_error *err);
 

@@ -132,8 +132,7 @@ ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_
 /* [K,d] of the dictionary's own memory to write dD to: the gradient of Relax or _weights. */
 float *ra_dictionary_gradient_room(ra_dictionary *dictionary);
 
-/* ---- the eval-mode fuse alone, straight from file views
- * ---------------------------------------------------------------- */
+/* ---- the eval-mode fuse alone, straight from file views ------------------------------------------------ */
 
 /* What the fuse reports of each atom besides D: its largest convex weights, and how far the relaxation took
  * it. */

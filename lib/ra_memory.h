@@ -31,8 +31,8 @@ char *ra_strdup(const char *text) __attribute__((malloc));
 void ra_free(void *block);
 
 /* For tests: the n-th allocation from now (1 = the next) returns NULL, and so does every later one until the
- * call with 0, which switches failing off. Returns how many allocations were asked for since the last call.
- */
+ * call with 0, which switches failing off. Returns how many allocations were asked for since
+ * the last call. */
 size_t ra_memory_fail_at(size_t n);
 
 #endif

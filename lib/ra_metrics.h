@@ -141,8 +141,8 @@ void ra_metric_kappa_4(const ra_codes *codes, double *values /* [B] */);
 /* ||E[z]_k D_k|| of each latent; D [K,d]. */
 void ra_metric_energy(const ra_codes *codes, const float *D, size_t d, double *values /* [K] */);
 
-/* The largest |covariance / (std std + 1e-6)| between two latents; 0 when there is one. 2 to 2^32 - 1 rows.
- */
+/* The largest |covariance / (std std + 1e-6)| between two latents; 0 when there is one. 2 to 2^32
+ * - 1 rows. */
 ra_status ra_metric_max_correlation(const ra_codes *codes, double *value, ra_error *err);
 
 /* ---- dictionaries ------------------------------------------------------------------------------------- */

@@ -43,8 +43,8 @@ typedef enum ra_points_method {
 
 typedef enum ra_kmeans_method {
     RA_KMEANS_LLOYD,     /* all rows in every iteration */
-    RA_KMEANS_MINIBATCH, /* random batches: for data of which a part says enough; some per cent more inertia
-                          */
+    RA_KMEANS_MINIBATCH, /* random batches: for data of which a part says enough; some per
+                          * cent more inertia */
     RA_KMEANS_METHOD_COUNT
 } ra_kmeans_method;
 
@@ -101,8 +101,8 @@ ra_status ra_points_sample(ra_backend *backend, const ra_data *data, size_t coun
 ra_status ra_points_from(ra_backend *backend, const ra_tensor *vectors, const ra_data *data, size_t nearest,
                          ra_points *points, ra_error *err);
 
-/* The points of a checkpoint with their rows, as ra_points_store() put them there. On failure *points is {0}.
- */
+/* The points of a checkpoint with their rows, as ra_points_store() put them there. On failure
+ * *points is {0}. */
 ra_status ra_points_load(const ra_safetensors *file, ra_points *points, ra_error *err);
 
 /* Adds points.rows, points.row_distance and, with labels (one a row in the files; may be NULL),

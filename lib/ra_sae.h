@@ -79,8 +79,7 @@ void ra_sae_settings_defaults(ra_sae_settings *settings);
 /* RA_ERR_ARGUMENT for settings that do not go together: mp has the encoder identity, and nothing else has. */
 ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err);
 
-/* ---- the autoencoder
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the autoencoder ----------------------------------------------------------------------------------- */
 
 typedef struct ra_sae ra_sae;
 
@@ -96,8 +95,8 @@ void ra_sae_free(ra_sae *sae);
  * other. Not for a trained autoencoder. x is host memory. */
 ra_status ra_sae_start_at_dictionary(ra_sae *sae, const float *x, size_t rows, ra_error *err);
 
-/* A checkpoint: the settings in its metadata, with `overrides` (may be NULL) taking their place where known.
- */
+/* A checkpoint: the settings in its metadata, with `overrides` (may be NULL) taking their
+ * place where known. */
 ra_status ra_sae_open(const char *path, const ra_sae_settings *overrides, ra_backend *backend, ra_sae **sae,
                       ra_error *err);
 
@@ -118,8 +117,8 @@ ra_backend *ra_sae_backend(const ra_sae *sae);
 /* Every trained parameter and every buffer, under its state-dict name. The array lives as long as the SAE. */
 const ra_parameter *ra_sae_parameters(ra_sae *sae, size_t *count);
 
-/* To be called after writing to parameter values: the dictionary and the thresholds follow at the next read.
- */
+/* To be called after writing to parameter values: the dictionary and the thresholds follow at
+ * the next read. */
 void ra_sae_changed(ra_sae *sae);
 
 /* Training mode updates running statistics and thresholds and projects the dictionary; evaluation mode uses
@@ -134,9 +133,9 @@ const ra_group *ra_sae_group(const ra_sae *sae);
 /* What a forward pass leaves for the loss and the backward pass; reused from batch to batch. {0} is valid.
  * Backend memory. */
 typedef struct ra_sae_pass {
-    bool all_atoms; /* set by the caller: D is to be whole, since the loss looks at atoms that are not active
-                     */
-    size_t rows;    /* B */
+    bool all_atoms;    /* set by the caller: D is to be whole, since the loss looks at atoms that
+                     * are not active */
+    size_t rows;       /* B */
     size_t total_rows; /* of the batch over all members of the group */
     float *pre;        /* [B,K] before the activation (after the norm) */
     ra_codes codes;    /* z */

@@ -62,9 +62,7 @@ const char *ra_status_name(ra_status status);
 ra_status ra_error_set(ra_error *err, ra_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- log
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- log ----------------------------------------------------------------------------------------------- */
 
 typedef enum ra_log_level { RA_LOG_DEBUG, RA_LOG_INFO, RA_LOG_WARNING, RA_LOG_ERROR } ra_log_level;
 

@@ -65,8 +65,7 @@ void ra_convert_from_f32(ra_dtype dtype, const float *source, void *target, size
 /* Index of the first NaN or infinity among n, or n when there is none. */
 size_t ra_find_not_finite(const float *values, size_t n);
 
-/* ---- owners
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- owners -------------------------------------------------------------------------------------------- */
 
 /* A float32 matrix [rows, cols] that owns its memory. {0} is a valid, empty one. */
 typedef struct ra_matrix {

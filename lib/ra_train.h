@@ -18,9 +18,7 @@
 #include "ra_points.h"
 #include "ra_sae.h"
 
-/* ---- losses
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- losses -------------------------------------------------------------------------------------------- */
 
 typedef enum ra_loss {
     RA_LOSS_MSE,
@@ -92,8 +90,7 @@ ra_status ra_loss_check(ra_loss loss, double penalty, const ra_sae_settings *sae
 ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                               ra_error *err);
 
-/* ---- schedules
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- schedules ----------------------------------------------------------------------------------------- */
 
 /* All of them may begin with a linear warm-up. */
 typedef enum ra_schedule {
@@ -114,15 +111,13 @@ typedef struct ra_schedule_options {
 double ra_schedule_entry(const ra_schedule_options *options, size_t i);
 double ra_schedule_rate(const ra_schedule_options *options, size_t step /* 1, 2, ... */);
 
-/* ---- the optimizer
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the optimizer ------------------------------------------------------------------------------------- */
 
 /* adamw (Loshchilov and Hutter 2019) as torch.optim.AdamW: every trained parameter is multiplied by
  * 1 - lr weight_decay before Adam's step. */
 typedef enum ra_optimizer { RA_OPTIMIZER_ADAM, RA_OPTIMIZER_ADAMW } ra_optimizer;
 
-/* ---- the loop
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------------------------ */
 
 /* Where an encoder starts: at random (torch.nn.Linear) or along the atoms (ra_sae_start_at_dictionary()).
  * For whoever makes the SAE; the loop does not look at it. */

@@ -11,8 +11,8 @@
 
 typedef struct heartbeat heartbeat;
 
-/* A beat every third of `within_us`, so that one may be late; 0 starts nothing. The server must outlive it.
- */
+/* A beat every third of `within_us`, so that one may be late; 0 starts nothing. The server
+ * must outlive it. */
 ra_status heartbeat_start(http_server *server, uint64_t within_us, heartbeat **out, ra_error *err);
 void heartbeat_stop(heartbeat *beating); /* NULL is fine */
 

@@ -342,8 +342,8 @@ static int exit_code(const program *self) {
     return device_watch_reason(&self->engine.device) ? EXIT_DEVICE : EXIT_SUCCESS;
 }
 
-/* The addresses first, then who works for them; what does not end in time is left to the end of the process.
- */
+/* The addresses first, then who works for them; what does not end in time is left to the end
+ * of the process. */
 static void stop(program *self) {
     heartbeat_stop(self->heartbeat);
     http_server_stop(self->main.server);

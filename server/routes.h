@@ -45,8 +45,8 @@ typedef struct route_match {
 void routes_find(const http_target *target, http_method method, route_match *match);
 
 /* Where a row is served when there is an address for administration beside the main one: health and metrics
- * on both, what changes anything there alone, all else on the main one alone. Without one, all on the main.
- */
+ * on both, what changes anything there alone, all else on the main one alone. Without one, all
+ * on the main. */
 typedef enum route_place { ROUTE_MAIN, ROUTE_BOTH, ROUTE_ADMIN } route_place;
 route_place route_where(const route *row);
 

@@ -9,8 +9,8 @@
 
 bool has_suffix(const char *path, const char *suffix);
 
-/* Whether the file starts as an npy file does; what is neither that nor safetensors is reported when opened.
- */
+/* Whether the file starts as an npy file does; what is neither that nor safetensors is
+ * reported when opened. */
 ra_status file_is_npy(const char *path, bool *npy, ra_error *err);
 
 /* Hours of work must not end in "permission denied", nor replace what they were made from: fails when

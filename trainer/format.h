@@ -16,8 +16,8 @@ short_text format_quantity(double n);      /* "850", "12.3k", "1.8M" */
 short_text format_seconds(double seconds); /* "0:42", "3:04:10" */
 short_text format_grouped(uint64_t n);     /* "32,000" */
 
-/* Names and labels come from files; control characters in them must not reach a terminal. Those become '?'.
- */
+/* Names and labels come from files; control characters in them must not reach a terminal.
+ * Those become '?'. */
 void print_clean(FILE *file, const char *text);
 
 #endif

@@ -105,8 +105,8 @@ static ra_status layout(const layout_options *options, ra_error *err) {
     const ra_model_info *info = ra_model_get_info(run.model);
     TRY_OUT(status, check_output(options->output, &options->input, info->from_checkpoint, err));
     TRY_OUT(status, compute(options, &run, err));
-    command_catch_interrupts(); /* a write that has begun is finished rather than left lying beside the target
-                                 */
+    command_catch_interrupts(); /* a write that has begun is finished rather than left lying
+                                 * beside the target */
     TRY_OUT(status, ra_model_save_with(run.model, &(ra_model_additions){.layout = run.places.data},
                                        options->output, info->dtype, err));
     print_result(options, &run);

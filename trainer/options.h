@@ -75,8 +75,8 @@ int usage_error(const char *command, const char *format, ...) __attribute__((for
 const char *nearest_name(const char *text, size_t count, const char *(*name)(const void *context, size_t i),
                          const void *context);
 
-/* The rows "threads" and "device" of a model_choice (command.h), and the title of the group of its settings.
- */
+/* The rows "threads" and "device" of a model_choice (command.h), and the title of the group
+ * of its settings. */
 #define MODEL_SETTINGS_TITLE "Settings that a checkpoint's metadata lacks, or other values for them"
 extern const option model_options[];
 enum { MODEL_OPTION_COUNT = 2 };

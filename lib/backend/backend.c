@@ -22,14 +22,13 @@ struct ra_backend {
 
 static const ra_backend_ops *const built_in[] = {&ra_backend_cpu, &ra_backend_reference};
 
-/* ---- plugins
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- plugins ------------------------------------------------------------------------------------------- */
 
 typedef const ra_backend_ops *plugin_ops(void);
 typedef const char *plugin_probe(void);
 
-/* Beside the running program first: a build folder and an installed prefix both work without configuration.
- */
+/* Beside the running program first: a build folder and an installed prefix both
+ * work without configuration. */
 static void *load_library(const char *name, char *file, size_t size) {
     char program[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
@@ -90,8 +89,7 @@ static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void 
     return status;
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------------------------------------- */
 
 static ra_status open_named(const char *name, const ra_backend_options *options, ra_backend **out,
                             ra_error *err) {

@@ -90,8 +90,7 @@ ra_status ra_parameter_upload(ra_backend *backend, const ra_parameter *parameter
     return status;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 ra_dictionary_kind ra_dictionary_get_kind(const ra_dictionary *dictionary) {
     return dictionary->kind;
@@ -188,8 +187,7 @@ float *ra_dictionary_gradient_room(ra_dictionary *dictionary) {
     return dictionary->parameters[dictionary->type->room].gradient;
 }
 
-/* ---- multiplier
- * --------------------------------------------------------------------------------------------------- */
+/* ---- multiplier ---------------------------------------------------------------------------------------- */
 
 ra_status ra_dictionary_scale(const ra_dictionary *dictionary, size_t i, float *scale, ra_error *err) {
     float multiplier = 0;

@@ -19,8 +19,7 @@ static ra_status draw_points(ra_random *random, size_t count, size_t N, uint64_t
     return RA_OK;
 }
 
-/* ---- archetypal: rows of W
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- archetypal: rows of W ----------------------------------------------------------------------------- */
 
 static ra_status start_eye(ra_random *random, float *W, size_t K, size_t N, ra_error *err) {
     (void)random, (void)err;
@@ -92,8 +91,7 @@ ra_status ra_archetypal_dictionary_init(ra_dictionary *dictionary, ra_init init,
     return status;
 }
 
-/* ---- plain: atoms on points
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- plain: atoms on points ---------------------------------------------------------------------------- */
 
 ra_status ra_plain_dictionary_init(ra_dictionary *dictionary, const ra_tensor *points, uint64_t seed,
                                    ra_error *err) {
@@ -124,8 +122,7 @@ ra_status ra_plain_dictionary_init(ra_dictionary *dictionary, const ra_tensor *p
     return status;
 }
 
-/* ---- the scale
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the scale ----------------------------------------------------------------------------------------- */
 
 static const ra_parameter *multiplier_of(const ra_dictionary *dictionary) {
     const ra_parameter *p = dictionary->parameters;

@@ -9,8 +9,8 @@
  * The matrices come from products in float32, which are right to about 1e-7 for a cosine: good enough to
  * choose by. The sums are made of the float64 values of the chosen pairs, so a dictionary compared with
  * itself has a loss of zero, not of K rounding errors. For Euclidean costs products cancel where two atoms
- * are close, and close pairs are the ones that get chosen, so those are computed from the atoms themselves.
- */
+ * are close, and close pairs are the ones that get chosen, so those are computed from
+ * the atoms themselves. */
 #include "ra_metrics.h"
 #include "base/error.h"
 #include "metrics/unit.h"

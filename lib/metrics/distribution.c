@@ -53,8 +53,8 @@ static const uint32_t *sort_keys(uint32_t *keys, uint32_t *other, size_t n) {
     return keys;
 }
 
-/* keys [columns,rows] <- columns from j on: a few at a time, since a row is a cache line away from the next.
- */
+/* keys [columns,rows] <- columns from j on: a few at a time, since a row is a cache line away
+ * from the next. */
 static void gather(const float *X, size_t rows, size_t d, size_t j, size_t columns, uint32_t *keys) {
     for (size_t i = 0; i < rows; i++)
         for (size_t c = 0; c < columns; c++) keys[c * rows + i] = key_of(X[i * d + j + c]);

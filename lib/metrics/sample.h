@@ -1,6 +1,6 @@
 /* sample.h - as many rows of data and reconstructions as memory is given for: all of them while they fit,
- * else a uniform sample (Vitter's algorithm R, seeded: the same rows in the same order give the same sample).
- */
+ * else a uniform sample (Vitter's algorithm R, seeded: the same rows in the same order give
+ * the same sample). */
 #ifndef RA_METRICS_SAMPLE_H
 #define RA_METRICS_SAMPLE_H
 

@@ -198,8 +198,8 @@ ra_status ra_model_standardize(const ra_model *model, ra_workspace *workspace, c
 /* x [rows,d] <- back in the space of the inputs. */
 void ra_model_unstandardize(const ra_model *model, float *x, size_t rows);
 
-/* What ra_model_encode() does before it encodes: checks of model and x, and x in the space of the dictionary.
- */
+/* What ra_model_encode() does before it encodes: checks of model and x, and x in the space
+ * of the dictionary. */
 ra_status ra_model_take_inputs(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                                const float **inputs, ra_error *err);
 

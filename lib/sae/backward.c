@@ -86,8 +86,8 @@ static ra_status sum_block(const ra_sae *sae, float *block, size_t n, ra_error *
 }
 
 /* The members' gradients of the encoder and the thresholds, added up. (Those of the dictionary follow from
- * the sum of dD; BatchNorm's affine pair was summed on the way, since its input's gradient needs the sums.)
- */
+ * the sum of dD; BatchNorm's affine pair was summed on the way, since its input's gradient
+ * needs the sums.) */
 static ra_status sum_gradients(const ra_sae *sae, const ra_sae_pass *pass, ra_error *err) {
     for (size_t i = 0; i < sae->owned; i++) {
         const ra_parameter *p = &sae->parameters[i];

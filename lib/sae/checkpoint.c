@@ -10,9 +10,7 @@
 
 static const char batches_name[] = "encoder.final_block.1.num_batches_tracked";
 
-/* ---- reading
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 static ra_status get_float(const ra_safetensors *file, const char *name, int rank, ra_tensor *tensor,
                            ra_error *err) {
@@ -156,9 +154,7 @@ ra_status ra_sae_open(const char *path, const ra_sae_settings *overrides, ra_bac
     return status;
 }
 
-/* ---- writing
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ------------------------------------------------------------------------------------------- */
 
 ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err) {
     const ra_settings_table *table = ra_sae_settings_table();

@@ -35,8 +35,7 @@ bool ra_encoder_tensor_is_optional(ra_encoder_kind kind, size_t i) {
     return kind == RA_ENCODER_TIED && i == RA_ENCODER_BIAS;
 }
 
-/* ---- in a file
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- in a file ----------------------------------------------------------------------------------------- */
 
 /* The kind that the tensors imply: by the last of each kind, those with more tensors first. */
 static bool kind_of_tensors(const ra_safetensors *file, ra_encoder_kind *kind) {

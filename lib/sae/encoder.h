@@ -66,8 +66,7 @@ ra_status ra_encoder_evaluate(ra_backend *backend, ra_backend_stream *stream,
                               const ra_encoder_weights *weights, const float *x, size_t rows, float *room,
                               float *pre, ra_error *err);
 
-/* ---- training
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- training ------------------------------------------------------------------------------------------ */
 
 /* The trainable encoder; the parameters are the SAE's. */
 typedef struct ra_encoder {

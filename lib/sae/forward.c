@@ -3,8 +3,8 @@
  * Codes stay sparse all the way. In training only the atoms that are active somewhere in the batch are read
  * from the dictionary: the others change neither x_hat nor any gradient, and their rows of W C cost as much
  * as those of the active ones. They make a dictionary of their own, packed, with the latents of the codes
- * numbered anew; what looks at more (thresholds that learn from inactive latents, some losses) has all of it.
- */
+ * numbered anew; what looks at more (thresholds that learn from inactive latents, some losses) has
+ * all of it. */
 #include "sae/sae.h"
 #include "base/error.h"
 

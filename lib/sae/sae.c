@@ -8,8 +8,7 @@
 static const char theta_name[] = "thresholds";
 static const double THETA_START = -3; /* exp(-3) = 0.05, as the reference starts */
 
-/* ---- making one
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- making one ---------------------------------------------------------------------------------------- */
 
 static ra_status add_parameter(ra_sae *sae, const char *name, bool trained, size_t rows, size_t cols,
                                ra_error *err) {

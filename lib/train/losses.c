@@ -84,8 +84,7 @@ static ra_status no_term(const ra_loss_batch *batch, double *value, ra_loss_grad
     return RA_OK;
 }
 
-/* ---- mse_l1: penalty sum |z| over batch and latents
- * --------------------------------------------------------------------- */
+/* ---- mse_l1: penalty sum |z| over batch and latents ---------------------------------------------------- */
 
 static ra_status l1_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                          ra_error *err) {
@@ -101,9 +100,7 @@ static ra_status l1_term(const ra_loss_batch *batch, double *value, ra_loss_grad
     return send_entries(batch, gradients, err);
 }
 
-/* ---- auxk
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- auxk ---------------------------------------------------------------------------------------------- */
 
 /* The codes that were not chosen, a = top_{K/2}(relu(pre) - z), predict what is left, r = x - x_hat:
  *     penalty mean(e^2),  e = r - a D
@@ -236,8 +233,7 @@ ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss
     return status;
 }
 
-/* ---- elastic: (1 - alpha) mean|z| + alpha mean(D^2)
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- elastic: (1 - alpha) mean|z| + alpha mean(D^2) ---------------------------------------------------- */
 
 static ra_status elastic_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                               ra_error *err) {
@@ -262,8 +258,7 @@ static ra_status elastic_term(const ra_loss_batch *batch, double *value, ra_loss
     return send_entries(batch, gradients, err);
 }
 
-/* ---- hoyer and kappa_4: the mean over rows of a score of each row's values
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- hoyer and kappa_4: the mean over rows of a score of each row's values ----------------------------- */
 
 static const double SCORE_EPSILON = 1e-6;
 
@@ -328,8 +323,7 @@ static ra_status kappa_term(const ra_loss_batch *batch, double *value, ra_loss_g
     return score_rows(batch, kappa_score, value, gradients, err);
 }
 
-/* ---- l0: penalty times the mean number of active latents
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- l0: penalty times the mean number of active latents ----------------------------------------------- */
 
 static ra_status l0_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                          ra_error *err) {
@@ -339,9 +333,7 @@ static ra_status l0_term(const ra_loss_batch *batch, double *value, ra_loss_grad
     return RA_OK;
 }
 
-/* ---- the table
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- the table ----------------------------------------------------------------------------------------- */
 
 static const struct {
     loss_term *term;

@@ -1,6 +1,6 @@
 /* Learning rates over a run: a linear warm-up, then what each schedule does. The cosine is the reference's
- * (overcomplete 0.3.0, sae/optimizer.py), which keeps its schedule in float32, and so does ours, to the bit.
- */
+ * (overcomplete 0.3.0, sae/optimizer.py), which keeps its schedule in float32, and so does ours,
+ * to the bit. */
 #include "ra_train.h"
 
 #include <math.h>

@@ -180,8 +180,8 @@ static ra_status atoms_by_ids(api_call *call, const atom_reader *reader, const c
     return status;
 }
 
-/* ---- pages: Link names the ones around this one ----------------------------------------------------------
- */
+/* ---- pages: Link names the ones around
+ * this one ---------------------------------------------------------- */
 
 typedef struct page {
     size_t offset, limit, total;

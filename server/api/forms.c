@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-/* ---- bodies ---------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- bodies --------------------------------------------------------------------------------------------- */
 
 ra_status forms_tensors(const api_call *call, size_t width, tensor_list *list, ra_error *err) {
     const http_request *request = call->request;
@@ -60,8 +60,8 @@ ra_status forms_search(const api_call *call, search_request *search, ra_error *e
     return status;
 }
 
-/* ---- replies --------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- replies -------------------------------------------------------------------------------------------- */
 
 static void begin(api_call *call) {
     call->response->status = 200;

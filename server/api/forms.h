@@ -12,8 +12,8 @@
 #include "codec/json/requests.h"
 #include "codec/binary/tensors.h"
 
-/* ---- bodies. Errors as of json_requests.h and tensors.h. ------------------------------------------------
- */
+/* ---- bodies. Errors as of json_requests.h
+ * and tensors.h. ------------------------------------------------ */
 
 /* inputs [rows, d], released with ra_matrix_release(). */
 ra_status forms_inputs(const api_call *call, ra_matrix *inputs, ra_error *err);
@@ -25,8 +25,8 @@ ra_status forms_search(const api_call *call, search_request *search, ra_error *e
 /* The tensors of a body that is not JSON; width: of a row, when no header says so. */
 ra_status forms_tensors(const api_call *call, size_t width, tensor_list *list, ra_error *err);
 
-/* ---- replies --------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- replies -------------------------------------------------------------------------------------------- */
 
 /* {"<key>":[[...], ...]} or one tensor [rows, cols]. RA_ERR_TOO_LARGE, see api_check_reply(). */
 ra_status forms_reply_matrix(api_call *call, const char *key, const float *values, size_t rows, size_t cols,

@@ -29,8 +29,8 @@ ra_status api_ready(api_call *call, ra_error *err) {
     return RA_OK;
 }
 
-/* ---- the same for the Open Inference Protocol, whose clients look for a truth value ---------------------
- */
+/* ---- the same for the Open Inference Protocol, whose clients look for a
+ * truth value --------------------- */
 
 ra_status api_oip_live(api_call *call, ra_error *err) {
     (void)err;

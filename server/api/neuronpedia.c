@@ -54,8 +54,8 @@ ra_status api_sae_vector(api_call *call, ra_error *err) {
     return RA_OK;
 }
 
-/* ---- the nearest ----------------------------------------------------------------------------------------
- */
+/* ----
+ * the nearest ---------------------------------------------------------------------------------------- */
 
 static ra_status read_query(const api_call *call, const neuronpedia_request *request, float *query,
                             ra_error *err) {

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* What scripts may read of a reply beyond the few headers every page may: those that server/README.md names.
- */
+/* What scripts may read of a reply beyond the few headers every page may: those
+ * that server/README.md names. */
 static const char exposed[] = "ETag, Link, Retry-After, Content-Range, X-Request-Id, X-Tensor-Shape, "
                               "X-Tensor-Dtype, Inference-Header-Content-Length, Traceparent";
 

@@ -227,8 +227,8 @@ void http_exchange_receive(http_exchange *exchange, const void *bytes, size_t n)
     pass(exchange, n);
 }
 
-/* The body as it was before the client packed it, in the place of what came. It is bounded by the same limit.
- */
+/* The body as it was before the client packed it, in the place of what came. It is bounded by
+ * the same limit. */
 static ra_status unpack(http_exchange *exchange, content_coding coding, ra_error *err) {
     text plain = {0};
     if (coding == CODING_IDENTITY) return RA_OK;

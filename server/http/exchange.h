@@ -42,8 +42,8 @@ typedef struct http_service {
                  uint64_t microseconds);
 } http_service;
 
-/* Requests that may be under way at once. Those that are vital, or refused for another reason, take no place.
- */
+/* Requests that may be under way at once. Those that are vital, or refused for another reason,
+ * take no place. */
 typedef struct http_places {
     atomic_size_t taken;
     size_t most; /* 0: no limit */

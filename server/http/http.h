@@ -5,8 +5,8 @@
  * takes care of the rest (length, date, request id).
  *
  * Ownership: a request's strings belong to its exchange (exchange.h) and live until the response is sent. A
- * response owns its body and its headers. Thread safety: both belong to the thread that serves the request.
- */
+ * response owns its body and its headers. Thread safety: both belong to the thread that
+ * serves the request. */
 #ifndef RASAED_HTTP_HTTP_H
 #define RASAED_HTTP_HTTP_H
 

@@ -94,8 +94,8 @@ static ra_status connect_to(const http_address *address, const char *name, unsig
     return RA_OK;
 }
 
-/* ---- plain or TLS ---------------------------------------------------------------------------------------
- */
+/* ---- plain
+ * or TLS --------------------------------------------------------------------------------------- */
 
 static const char *no_answer(void) {
     return errno == EAGAIN ? "not in time" : strerror(errno);

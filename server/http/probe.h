@@ -18,8 +18,8 @@
 /* A URL without a path asks for /health/ready, one without a port for that of its scheme. */
 ra_status http_probe(const char *url, unsigned seconds, ra_error *err);
 
-/* Over a connected stream socket, which it closes; `name` is that of the server in the sentence of a failure.
- */
+/* Over a connected stream socket, which it closes; `name` is that of the server in the sentence
+ * of a failure. */
 ra_status http_probe_over(int descriptor, bool secure, const char *name, const char *path, unsigned seconds,
                           ra_error *err);
 

@@ -259,8 +259,8 @@ static void on_done(void *context, struct MHD_Connection *connection, void **req
     atomic_fetch_sub(&server->in_flight, 1);
 }
 
-/* ---- answers that the library makes itself --------------------------------------------------------------
- */
+/* ---- answers that the library
+ * makes itself -------------------------------------------------------------- */
 
 /* Sends the answer past the library and closes the connection for writing. */
 static void answer_malformed(const http_connection *connection, unsigned status) {

@@ -11,8 +11,8 @@
  * reading beside requests may see one of its numbers a request ahead of another; requests in flight are never
  * below zero.
  *
- * Thread safety: any thread may count and read at any time; new and free belong to one. NULL counts nothing.
- */
+ * Thread safety: any thread may count and read at any time; new and free belong to one.
+ * NULL counts nothing. */
 #ifndef RASAED_TELEMETRY_METRICS_H
 #define RASAED_TELEMETRY_METRICS_H
 

@@ -18,8 +18,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- what is on the device
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- what is on the device ----------------------------------------------------------------------------- */
 
 static void *device_block(bench *b, size_t bytes) {
     void *block = NULL;

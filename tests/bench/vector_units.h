@@ -1,5 +1,5 @@
-/* vector_units.h - a benchmark runs with the kernels that the programs run with: see ra_backend_blas_core().
- */
+/* vector_units.h - a benchmark runs with the kernels that the programs run
+ * with: see ra_backend_blas_core(). */
 #ifndef TESTS_BENCH_VECTOR_UNITS_H
 #define TESTS_BENCH_VECTOR_UNITS_H
 

@@ -32,8 +32,7 @@ void emulation_run_twice(int twice) {
 
 typedef enum state { AT_START, READY, AT_BARRIER, AT_EXCHANGE, DONE } state;
 
-/* ---- fibers
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- fibers -------------------------------------------------------------------------------------------- */
 
 /* swapcontext() asks the system for the signal mask twice a switch, which would take most of the time: on
  * x86-64 the registers that a call keeps are put on the stack, and the stack is changed. */
@@ -93,8 +92,7 @@ static fiber scheduler, *fibers[MOST_THREADS], *current;
 static fiber *idle[MOST_THREADS]; /* whose thread has ended */
 static unsigned fiber_count, idle_count;
 
-/* ---- a block
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- a block ------------------------------------------------------------------------------------------- */
 
 static const emulation_kernel *kernel;
 static const char *kernel_name;
@@ -220,8 +218,7 @@ const uint64_t *emulation_exchange(unsigned mask, uint64_t value) {
     return &exchanged[side][thread / LANES * LANES];
 }
 
-/* ---- a grid
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- a grid -------------------------------------------------------------------------------------------- */
 
 static void run_grid(const emulation_kernel *which, bool in_reverse) {
     kernel = which;

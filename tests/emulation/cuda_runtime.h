@@ -33,8 +33,7 @@ struct cudaLaunchConfig_t {
     cudaStream_t stream;
 };
 
-/* ---- launching
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- launching ----------------------------------------------------------------------------------------- */
 
 /* Addresses among the parameters have to be the device's: a pointer is one, and of a struct every word that
  * looks like one is taken for one. */
@@ -81,8 +80,7 @@ static inline cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *config, v
     return emulation_launch(config->stream, &call->common, sound);
 }
 
-/* ---- inside a kernel
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- inside a kernel ----------------------------------------------------------------------------------- */
 
 static inline void __syncthreads() {
     emulation_barrier();

@@ -20,8 +20,7 @@ void emulation_fault(const char *format, ...) __attribute__((format(printf, 1, 2
 cudaError_t emulation_begin(void);
 cudaError_t emulation_end(cudaError_t code);
 
-/* ---- memory.c
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- memory.c ------------------------------------------------------------------------------------------ */
 
 bool emulation_is_device(const void *address); /* within a live block, or right behind it */
 static inline bool emulation_looks_like_address(uintptr_t word) {
@@ -41,8 +40,7 @@ size_t emulation_memory_total(void); /* bytes */
 size_t emulation_memory_live(size_t *device, size_t *pinned);
 void emulation_memory_end(void); /* when nothing is live: forgets the freed blocks, too */
 
-/* ---- queue.c
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- queue.c ------------------------------------------------------------------------------------------- */
 
 typedef struct emulation_task {
     struct emulation_task *next;
@@ -53,8 +51,7 @@ void emulation_submit(cudaStream_t stream, emulation_task *task);
 void emulation_run_all(void); /* what cudaFree() does on the way */
 size_t emulation_queue_live(size_t *streams, size_t *events);
 
-/* ---- block.c
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- block.c ------------------------------------------------------------------------------------------- */
 
 typedef struct emulation_size {
     unsigned x, y, z;

@@ -1,6 +1,6 @@
 /* Mistakes on purpose, one a name: each is what a bug in a backend would do, and the emulation has to find it
- * (tests/unit/test_emulation.c). What is planted by name is made with the same calls that the backend uses.
- */
+ * (tests/unit/test_emulation.c). What is planted by name is made with the same calls that
+ * the backend uses. */
 #include <cuda_runtime.h>
 
 #include "emulation.h"
@@ -25,8 +25,7 @@ static void start(const scene *s, unsigned blocks, unsigned threads, void (*kern
     (void)cudaLaunchKernelEx(&config, kernel, p...);
 }
 
-/* ---- kernels
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- kernels ------------------------------------------------------------------------------------------- */
 
 extern "C" __global__ void plant_write_at(float *x, int place) {
     if (threadIdx.x == 0) x[place] = 1;
@@ -36,8 +35,8 @@ extern "C" __global__ void plant_read_at(const float *x, int place, float *y) {
     if (threadIdx.x == 0) y[0] = x[place];
 }
 
-/* Each thread takes its neighbour's number from shared memory; `barrier` says whether it waits for it first.
- */
+/* Each thread takes its neighbour's number from shared memory; `barrier` says whether it waits
+ * for it first. */
 extern "C" __global__ void plant_rotate(float *x, bool barrier) {
     __shared__ float held[THREADS];
     held[threadIdx.x] = x[threadIdx.x];
@@ -57,8 +56,7 @@ extern "C" __global__ void plant_half_an_exchange(float *x) {
     if (threadIdx.x % 2) x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, 1.0f, 1);
 }
 
-/* ---- mistakes
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- mistakes ------------------------------------------------------------------------------------------ */
 
 static void wait(const scene *s) {
     (void)cudaStreamSynchronize(s->stream);

@@ -63,8 +63,7 @@ static void protect(const block *b, int protection) {
     if (mprotect(b->pages, b->page_bytes, protection) != 0) emulation_fault("mprotect failed");
 }
 
-/* ---- the host's hand on the device's memory
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the host's hand on the device's memory ------------------------------------------------------------ */
 
 static void on_fault(int number, siginfo_t *info, void *machine) {
     (void)machine;
@@ -94,8 +93,7 @@ static void install_handler(void) {
     installed = true;
 }
 
-/* ---- blocks
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- blocks -------------------------------------------------------------------------------------------- */
 
 static cudaError_t block_new(void **place, size_t bytes, enum cudaMemoryType kind) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -205,8 +203,7 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attributes, c
     return emulation_end(code);
 }
 
-/* ---- for the other parts
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- for the other parts ------------------------------------------------------------------------------- */
 
 bool emulation_is_device(const void *address) {
     const block *b = find(address);

@@ -3,8 +3,8 @@
  * lack of a wait shows. Streams know no order among each other.
  *
  * An asynchronous copy wants pinned memory on the host's side. Until it has happened, the target of a
- * download holds NaN, and the source of an upload may not change: its bytes are compared with what they were.
- */
+ * download holds NaN, and the source of an upload may not change: its bytes are compared with
+ * what they were. */
 #include "device.h"
 
 #include <stdlib.h>
@@ -138,8 +138,7 @@ size_t emulation_queue_live(size_t *stream_count, size_t *event_count) {
     return *stream_count + *event_count;
 }
 
-/* ---- copies
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- copies -------------------------------------------------------------------------------------------- */
 
 typedef struct copy_task {
     emulation_task task;

@@ -105,8 +105,7 @@ size_t emulation_fail_memory(size_t n) {
     return ra_memory_fail_at(n);
 }
 
-/* ---- the runtime's
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the runtime's ------------------------------------------------------------------------------------- */
 
 const char *cudaGetErrorName(cudaError_t code) {
     switch (code) {

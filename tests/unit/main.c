@@ -46,8 +46,7 @@ void test_fill(float *values, size_t n, uint64_t seed) {
     for (size_t i = 0; i < n; i++) values[i] = (float)(2 * ra_random_unit(&random) - 1);
 }
 
-/* ---- files of a test
- * ---------------------------------------------------------------------------------------------- */
+/* ---- files of a test ----------------------------------------------------------------------------------- */
 
 static char folder[256];
 static pid_t folder_owner;
@@ -97,9 +96,7 @@ const char *test_golden(const char *name) {
     return slot("tests/golden", name);
 }
 
-/* ---- runner
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- runner -------------------------------------------------------------------------------------------- */
 
 static Suite *make_suite(const test_suite *from) {
     Suite *suite = suite_create(from->name);

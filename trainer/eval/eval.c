@@ -203,8 +203,8 @@ static ra_status measure(eval_run *run, ra_error *err) {
 
 static ra_status save(const eval_run *run, ra_error *err) {
     if (!run->options->save) return RA_OK;
-    command_catch_interrupts(); /* a write that has begun is finished rather than left lying beside the target
-                                 */
+    command_catch_interrupts(); /* a write that has begun is finished rather than left lying
+                                 * beside the target */
     return ra_model_save_with(run->model, &(ra_model_additions){.latents = &run->report.latents},
                               run->options->save, ra_model_get_info(run->model)->dtype, err);
 }

@@ -2,8 +2,8 @@
  *
  * One file that is whole by itself: style sheet and script (which only reads values off under the pointer)
  * are carried in this program and written into the page. Its policy forbids everything else, and names the
- * script by its digest, so that a label that looks like markup could do nothing even if it were not escaped.
- */
+ * script by its digest, so that a label that looks like markup could do nothing even if it
+ * were not escaped. */
 #include "report/page.h"
 
 #include "command.h"

@@ -24,8 +24,7 @@ static bool is_dense(const ra_codes *codes) {
     return codes->rows >= DENSE_ROWS && ra_codes_entries(codes) > codes->rows * codes->latents / DENSE_SHARE;
 }
 
-/* ---- rows as vectors
- * ---------------------------------------------------------------------------------------------- */
+/* ---- rows as vectors ----------------------------------------------------------------------------------- */
 
 /* y [n] += sum over four rows of x; four at a time, so that y is loaded and stored once for four. */
 RA_MULTIVERSION static void add_rows_4(float *restrict y, const float *const x[4], const float *v, size_t n) {
@@ -46,8 +45,7 @@ RA_MULTIVERSION static void add_row_bf16(float *restrict y, const uint16_t *rest
     for (size_t i = 0; i < n; i++) y[i] += v * ra_bf16_to_f32(x[i]);
 }
 
-/* ---- dense blocks of codes
- * ---------------------------------------------------------------------------------------- */
+/* ---- dense blocks of codes ----------------------------------------------------------------------------- */
 
 static size_t dense_block_rows(const ra_codes *codes) {
     size_t rows = DENSE_BLOCK / codes->latents;
@@ -70,8 +68,7 @@ static void dense_block_fill(const ra_codes *codes, const float *value, size_t f
             block[b * codes->latents + (size_t)codes->index[e]] = value[e];
 }
 
-/* ---- decode
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- decode -------------------------------------------------------------------------------------------- */
 
 typedef struct decode_job {
     const ra_codes *codes;
@@ -138,8 +135,7 @@ ra_status cpu_decode(void *self, ra_backend_stream *stream, const ra_codes *code
     return RA_OK;
 }
 
-/* ---- gradient of the values
- * ----------------------------------------------------------------------------------------- */
+/* ---- gradient of the values ---------------------------------------------------------------------------- */
 
 typedef struct gradient_job {
     const ra_codes *codes;
@@ -179,8 +175,7 @@ ra_status cpu_decode_gradient(void *self, ra_backend_stream *stream, const ra_co
     return RA_OK;
 }
 
-/* ---- codes^T x
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- codes^T x ----------------------------------------------------------------------------------------- */
 
 /* The entries of each latent, by row: a part then owns some latents, and no two parts write the same row of
  * out. */

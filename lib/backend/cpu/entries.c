@@ -1,5 +1,5 @@
-/* What goes over the entries of sparse codes once: between them and a dense matrix, and their sums by latent.
- */
+/* What goes over the entries of sparse codes once: between them and a dense matrix, and their
+ * sums by latent. */
 #include "backend/cpu/cpu.h"
 
 #include <string.h>

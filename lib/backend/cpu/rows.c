@@ -18,8 +18,7 @@ static size_t part_count(size_t n, size_t size, size_t part) {
     return n - from < size ? n - from : size;
 }
 
-/* ---- projections
- * -------------------------------------------------------------------------------------------------- */
+/* ---- projections --------------------------------------------------------------------------------------- */
 
 typedef struct rows_job {
     float *data;
@@ -81,8 +80,7 @@ ra_status cpu_project_ball(void *self, ra_backend_stream *stream, float *R, size
     return RA_OK;
 }
 
-/* ---- elementwise
- * -------------------------------------------------------------------------------------------------- */
+/* ---- elementwise --------------------------------------------------------------------------------------- */
 
 typedef struct combine_job {
     float alpha;
@@ -185,8 +183,7 @@ ra_status cpu_scale_rows(void *self, ra_backend_stream *stream, const double *fa
     return RA_OK;
 }
 
-/* ---- copies
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- copies -------------------------------------------------------------------------------------------- */
 
 typedef struct gather_job {
     const float *source;

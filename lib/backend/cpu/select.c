@@ -152,8 +152,7 @@ ra_status cpu_top_k(void *self, ra_backend_stream *stream, const float *scores, 
     return RA_OK;
 }
 
-/* ---- thresholds
- * --------------------------------------------------------------------------------------------------- */
+/* ---- thresholds ---------------------------------------------------------------------------------------- */
 
 typedef struct threshold_job {
     const float *scores;
@@ -213,8 +212,7 @@ ra_status cpu_threshold(void *self, ra_backend_stream *stream, const float *scor
     return RA_OK;
 }
 
-/* ---- k-th largest
- * --------------------------------------------------------------------------------------------------- */
+/* ---- k-th largest -------------------------------------------------------------------------------------- */
 
 /* Positive floats order as their bits do. Three passes of counting by 11, 11 and 10 bits, most significant
  * first, find the bits of the k-th largest without moving anything. */

@@ -1,8 +1,8 @@
 /* blas.h - cuBLAS, loaded when a device is opened.
  *
  * It is some hundreds of megabytes, and the loader takes a fifth of a second for them: too long for each
- * start of a program that finds out next that there is no GPU. And when it is not there, a sentence says so.
- */
+ * start of a program that finds out next that there is no GPU. And when it is not there, a
+ * sentence says so. */
 #ifndef RA_BACKEND_CUDA_BLAS_H
 #define RA_BACKEND_CUDA_BLAS_H
 

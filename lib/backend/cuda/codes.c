@@ -41,8 +41,7 @@ ra_status cuda_codes_upload(ra_backend_stream *s, const ra_codes *codes, const f
     return RA_OK;
 }
 
-/* ---- by latent
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- by latent ----------------------------------------------------------------------------------------- */
 
 /* The entries by latent, in one block that is laid out as the device gets it. */
 typedef struct transposed {

@@ -11,8 +11,7 @@ static ra_status check_size(const char *what, size_t rows, size_t n, ra_error *e
     return RA_OK;
 }
 
-/* ---- the k largest
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the k largest ------------------------------------------------------------------------------------- */
 
 /* Row b has count[b] entries at b k; closes the gaps. */
 static void close_up(ra_codes *codes, const uint32_t *count, size_t k) {
@@ -62,8 +61,7 @@ ra_status cuda_top_k(void *self, ra_backend_stream *stream, const float *scores,
     return status;
 }
 
-/* ---- thresholds
- * --------------------------------------------------------------------------------------------------- */
+/* ---- thresholds ---------------------------------------------------------------------------------------- */
 
 /* Counts into start[1..rows], then added up. */
 static ra_status count_above(ra_backend_stream *s, const float *scores, size_t rows, size_t n,
@@ -116,8 +114,7 @@ ra_status cuda_threshold(void *self, ra_backend_stream *stream, const float *sco
     return status;
 }
 
-/* ---- the k-th largest
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the k-th largest ---------------------------------------------------------------------------------- */
 
 static ra_status kth_largest(ra_backend_stream *s, const float *scores, size_t n, size_t k, float *value,
                              ra_error *err) {

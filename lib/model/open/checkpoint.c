@@ -108,8 +108,8 @@ static ra_status allocate_provenance(ra_model *model, size_t concepts, size_t co
     return RA_OK;
 }
 
-/* By the model's backend; by the CPU where a device has no room for it, or would round to TF32 what is kept.
- */
+/* By the model's backend; by the CPU where a device has no room for it, or would round to TF32
+ * what is kept. */
 static ra_status fuse_parameters(const ra_model *model, const parameters *p, float *D,
                                  ra_provenance *provenance, ra_error *err) {
     ra_error reason = {0};

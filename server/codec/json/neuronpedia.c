@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* ---- members --------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- members -------------------------------------------------------------------------------------------- */
 
 static bool read_name(json_scan *scan, const char *what, char name[NEURONPEDIA_NAME_SIZE]) {
     json_string string;
@@ -97,8 +97,8 @@ static bool read_camel_results(json_scan *scan, void *target) {
     return read_whole(scan, "numResults", 1, &((neuronpedia_request *)target)->results);
 }
 
-/* ---- bodies ---------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- bodies --------------------------------------------------------------------------------------------- */
 
 ra_status json_sae_vector_parse(const char *body, size_t size, neuronpedia_request *out, ra_error *err) {
     *out = (neuronpedia_request){0};

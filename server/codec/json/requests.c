@@ -12,8 +12,8 @@
 
 /* ---- rows of numbers -------------------------------------------------------------------------------- */
 
-/* A block with room for `needed` items, grown geometrically; NULL, the old block kept, when memory is short.
- */
+/* A block with room for `needed` items, grown geometrically; NULL, the old block kept, when
+ * memory is short. */
 static void *grown(json_scan *scan, void *block, size_t *capacity, size_t needed, size_t item) {
     enum { LEAST = 16 };
     if (block && needed <= *capacity) return block;

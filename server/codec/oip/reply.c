@@ -54,8 +54,8 @@ void oip_put_server(text *out, const char *release) {
     put_close(out, '}');
 }
 
-/* ---- models ---------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- models --------------------------------------------------------------------------------------------- */
 
 typedef enum width { WIDTH_LATENTS, WIDTH_DIMENSIONS, WIDTH_ANY } width;
 
@@ -171,8 +171,8 @@ void oip_put_config(text *out, const oip_model *model) {
     put_close(out, '}');
 }
 
-/* ---- statistics and index -------------------------------------------------------------------------------
- */
+/* ---- statistics
+ * and index ------------------------------------------------------------------------------- */
 
 static uint64_t value_of(_Atomic uint64_t *from) {
     return atomic_load_explicit(from, memory_order_relaxed);
@@ -216,8 +216,8 @@ void oip_put_index_entry(text *out, const char *name, size_t generation, bool re
     put_close(out, '}');
 }
 
-/* ---- infer ----------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- infer ---------------------------------------------------------------------------------------------- */
 
 /* All numbers as one flat array. */
 static void put_data(text *out, const oip_infer_reply *reply) {

@@ -23,8 +23,8 @@ typedef struct infer_reader {
     ra_error *err;
 } infer_reader;
 
-/* ---- members in general ---------------------------------------------------------------------------------
- */
+/* ---- members
+ * in general --------------------------------------------------------------------------------- */
 
 /* Reads the value of one member; false when the walk has failed. */
 typedef bool member_reader(json_scan *scan, void *target);
@@ -88,8 +88,8 @@ static bool read_bool(json_scan *scan, const char *what, bool *value) {
     return true;
 }
 
-/* ---- one input ------------------------------------------------------------------------------------------
- */
+/* ----
+ * one input ------------------------------------------------------------------------------------------ */
 
 typedef struct input_reader {
     infer_reader *all;
@@ -242,8 +242,8 @@ static bool read_inputs(json_scan *scan, void *target) {
     return scan->status == RA_OK;
 }
 
-/* ---- outputs, parameters, id ----------------------------------------------------------------------------
- */
+/* ---- outputs,
+ * parameters, id ---------------------------------------------------------------------------- */
 
 static bool read_output_name(json_scan *scan, void *target) {
     infer_reader *all = target;
@@ -310,8 +310,8 @@ static bool read_id(json_scan *scan, void *target) {
     return json_scan_string(scan, "id", &all->request->id);
 }
 
-/* ---- infer ----------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- infer ---------------------------------------------------------------------------------------------- */
 
 static ra_status parse_json(infer_reader *all, const char *body, size_t json_size, ra_error *err) {
     static const member members[] = {{"id", read_id},
@@ -390,8 +390,8 @@ ra_status oip_json_size(const char *header, size_t body_size, size_t *json_size,
     return RA_OK;
 }
 
-/* ---- the repository -------------------------------------------------------------------------------------
- */
+/* ----
+ * the repository ------------------------------------------------------------------------------------- */
 
 /* Nothing, or an object by a table. */
 static ra_status parse_small(const char *body, size_t size, const member *members, void *target,

@@ -44,8 +44,8 @@ void oip_infer_request_release(oip_infer_request *request); /* leaves {0} */
 /* *ready_only <- whether only those that are ready are asked for. */
 ra_status oip_index_parse(const char *body, size_t size, bool *ready_only, ra_error *err);
 
-/* Load and unload. There is nothing that may be chosen; a configuration or files of the client's are refused.
- */
+/* Load and unload. There is nothing that may be chosen; a configuration or files of the
+ * client's are refused. */
 ra_status oip_control_check(const char *body, size_t size, ra_error *err);
 
 #endif

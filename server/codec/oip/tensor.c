@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- names ----------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- names ---------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name, *datatypes;
@@ -57,8 +57,8 @@ static bool is_binary_only(ra_dtype dtype) {
     return false;
 }
 
-/* ---- the description ------------------------------------------------------------------------------------
- */
+/* ----
+ * the description ------------------------------------------------------------------------------------ */
 
 ra_status oip_spec_check(const oip_spec *spec, const oip_limits *limits, ra_error *err) {
     const char *name = inputs[spec->input].name;
@@ -92,8 +92,8 @@ static size_t elements_of(const oip_tensor *tensor) {
     return tensor->spec.shape[0] * tensor->spec.shape[1];
 }
 
-/* ---- storing --------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- storing -------------------------------------------------------------------------------------------- */
 
 static ra_status fail_memory(ra_error *err) {
     return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the tensors of the request");
@@ -155,8 +155,8 @@ static void index_sentence(char *sentence, size_t size, size_t row, size_t colum
              row, column, (long long)index, limits->latents);
 }
 
-/* ---- from JSON ------------------------------------------------------------------------------------------
- */
+/* ----
+ * from JSON ------------------------------------------------------------------------------------------ */
 
 typedef struct reader {
     oip_tensor *tensor;
@@ -279,8 +279,8 @@ bool oip_tensor_scan(oip_tensor *tensor, const oip_limits *limits, json_scan *sc
     return good;
 }
 
-/* ---- from bytes -----------------------------------------------------------------------------------------
- */
+/* ----
+ * from bytes ----------------------------------------------------------------------------------------- */
 
 enum { BLOCK = 512 }; /* numbers widened at once */
 
@@ -365,8 +365,8 @@ ra_status oip_tensor_take(oip_tensor *tensor, const oip_limits *limits, const ch
     }
 }
 
-/* ---- joining --------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- joining -------------------------------------------------------------------------------------------- */
 
 /* One row of both, without its padding, at the end of what is kept; *total grows by it. */
 static ra_status join_row(oip_tensor *indices, oip_tensor *values, size_t row, size_t *total, ra_error *err) {

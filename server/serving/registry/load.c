@@ -22,8 +22,8 @@
 
 static const char suffix[] = ".safetensors";
 
-/* ---- files ----------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- files ---------------------------------------------------------------------------------------------- */
 
 static file_stamp stamp_of(const char *path) {
     struct stat about;
@@ -44,8 +44,8 @@ static bool same_file(const file_stamp *a, const file_stamp *b) {
            same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
 }
 
-/* ---- one generation -------------------------------------------------------------------------------------
- */
+/* ----
+ * one generation ------------------------------------------------------------------------------------- */
 
 /* The operator's settings without those that the file states itself: `--top-k` completes a file and never
  * changes one. A file that cannot be read keeps them all; opening it will say what is wrong. */
@@ -164,8 +164,8 @@ static ra_status renew(registry *dictionaries, entry *item, ra_error *err) {
     return RA_OK;
 }
 
-/* ---- adding ---------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- adding --------------------------------------------------------------------------------------------- */
 
 static ra_status fail_memory(ra_error *err) {
     return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a dictionary's entry");
@@ -193,8 +193,8 @@ ra_status registry_add(registry *dictionaries, const char *name, const char *pat
     return status;
 }
 
-/* ---- the folder -----------------------------------------------------------------------------------------
- */
+/* ----
+ * the folder ----------------------------------------------------------------------------------------- */
 
 /* name[65] <- of the file, when it is one that can be served. Hidden files are being written. */
 static bool name_of_file(const char *file, char *name) {
@@ -266,8 +266,8 @@ ra_status registry_add_folder(registry *dictionaries, ra_error *err) {
     return status;
 }
 
-/* ---- load, reload, unload -------------------------------------------------------------------------------
- */
+/* ---- load,
+ * reload, unload ------------------------------------------------------------------------------- */
 
 static ra_status fail_unknown(const char *name, ra_error *err) {
     return ra_error_set(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
@@ -321,8 +321,8 @@ ra_status registry_unload(registry *dictionaries, const char *name, ra_error *er
     return item ? RA_OK : fail_unknown(name, err);
 }
 
-/* ---- all of them ----------------------------------------------------------------------------------------
- */
+/* ---- all
+ * of them ---------------------------------------------------------------------------------------- */
 
 /* A folder that is gone is said once, not at every look. */
 static void scan_or_log(registry *dictionaries) {

@@ -67,8 +67,8 @@ ra_status registry_add(registry *dictionaries, const char *name, const char *pat
  * in the log; it is a failure when the folder cannot be read, or has files and not one of them opens. */
 ra_status registry_add_folder(registry *dictionaries, ra_error *err);
 
-/* ---- using ----------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- using ---------------------------------------------------------------------------------------------- */
 
 /* One reference for the caller; NULL when there is no such name or it is not loaded. The other goes by
  * position, in the order of adding: NULL for one that is not loaded, and past the end. */
@@ -97,8 +97,8 @@ typedef struct registry_status {
 bool registry_status_of(registry *dictionaries, const char *name, registry_status *status);
 bool registry_status_at(registry *dictionaries, size_t i, registry_status *status);
 
-/* ---- changing -------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- changing ------------------------------------------------------------------------------------------- */
 
 /* Opens the file of a name anew, whether it is loaded or not; a name that is not known is looked for in the
  * folder. RA_ERR_NOT_FOUND for a name that leads to no file; other failures are those of the file. The

@@ -10,8 +10,8 @@
 
 enum { ROWS = 300, K = 7, T = 5 };
 
-/* Values from 1e-3 to 1e3; latent 2 never is active, latent 3 has equal values, latent 4 negative ones too.
- */
+/* Values from 1e-3 to 1e3; latent 2 never is active, latent 3 has equal values, latent 4
+ * negative ones too. */
 static void fill(float *z) {
     test_fill(z, ROWS * K, 11);
     for (size_t i = 0; i < ROWS * K; i++) {

@@ -163,8 +163,8 @@ START_TEST(test_the_sign_counts) {
 }
 END_TEST
 
-/* Of nothing there are no codes; in training the atoms that were asked for it stay, since they get gradients.
- */
+/* Of nothing there are no codes; in training the atoms that were asked for it stay, since
+ * they get gradients. */
 START_TEST(test_an_input_of_zeros) {
     problem p = make(DEVICE_CPU, 1, 4, 3, 2, 3);
     memset(p.x, 0, p.B * p.d * sizeof *p.x);

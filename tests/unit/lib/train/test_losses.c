@@ -108,8 +108,8 @@ START_TEST(test_golden_auxk) {
     golden_close_on(f.backend, f.g.x_hat.data, f.file, "auxk.grad.x_hat", 1e-6);
     golden_close_on(f.backend, f.g.D.data, f.file, "auxk.grad.dictionary", 1e-6);
     /* Among zeros of relu(pre) - z the reference picks by chance: held are the entries that were picked for
-     * their value, and everywhere what reaches the pre-codes in the end, directly and through an active code.
-     */
+     * their value, and everywhere what reaches the pre-codes in the end, directly and through
+     * an active code. */
     size_t n = f.batch.rows * f.batch.concepts, picked = 0;
     const float *pre = golden_values(f.file, "auxk.grad.pre_codes", NULL),
                 *z = golden_values(f.file, "codes", NULL);
@@ -308,8 +308,7 @@ START_TEST(test_golden_schedule) {
 }
 END_TEST
 
-/* ---- finite differences
- * ----------------------------------------------------------------------------------------------- */
+/* ---- finite differences -------------------------------------------------------------------------------- */
 
 /* sae, encoder, loss; the last column: what a threshold's pseudo-gradient is not, a derivative. */
 static const struct {

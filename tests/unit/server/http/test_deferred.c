@@ -206,8 +206,8 @@ START_TEST(test_the_end_leaves_nobody_waiting) {
 }
 END_TEST
 
-/* ---- all of it at once -----------------------------------------------------------------------------------
- */
+/* ---- all of it
+ * at once ----------------------------------------------------------------------------------- */
 
 static void quick_answer(void *context, http_request *request, http_response *response) {
     (void)context, (void)request;
@@ -233,8 +233,8 @@ static void *check_for_ever(void *argument) {
     return NULL;
 }
 
-/* Deadlines so short that answer and deadline race; each is settled once and nothing leaks or is used late.
- */
+/* Deadlines so short that answer and deadline race; each is settled once and nothing leaks or
+ * is used late. */
 START_TEST(test_answers_race_with_deadlines) {
     enum { REQUESTS = 300 };
     pthread_t job, watchdog;

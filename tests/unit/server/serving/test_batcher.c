@@ -1,5 +1,5 @@
-/* Joined computations: everyone gets what they would have had alone, results and errors, whoever else asks.
- */
+/* Joined computations: everyone gets what they would have had alone, results and errors,
+ * whoever else asks. */
 #include "serving/batcher.h"
 #include "harness.h"
 #include "model_files.h"
@@ -59,8 +59,8 @@ static void assert_same_codes(const ra_codes *got, const ra_codes *expected) {
     assert_close(got->value, expected->value, entries, 1e-5);
 }
 
-/* One client: rows of its own, encoded and reconstructed again and again, compared with what it gets alone.
- */
+/* One client: rows of its own, encoded and reconstructed again and again, compared with what
+ * it gets alone. */
 static void *work(void *argument) {
     size_t number = (size_t)(uintptr_t)argument, rows = 1 + number % 3;
     float x[3 * WIDTH], x_hat[3 * WIDTH], expected_x[3 * WIDTH];

@@ -1,5 +1,5 @@
-/* What the grid of test_backend.c does not reach on a device: nothing to do, both ways to decode, in blocks.
- */
+/* What the grid of test_backend.c does not reach on a device: nothing to do, both ways to
+ * decode, in blocks. */
 #include "device_memory.h"
 #include "harness.h"
 #include "ra_memory.h"
@@ -75,8 +75,7 @@ START_TEST(test_sums_over_nothing) {
 }
 END_TEST
 
-/* ---- decoding
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- decoding ------------------------------------------------------------------------------------------ */
 
 static double *decoded(const ra_codes *codes, const float *D, size_t d) {
     double *x_hat = zeros(codes->rows * d);

@@ -20,8 +20,7 @@ static ra_backend *open_device(void) {
     return backend;
 }
 
-/* ---- what is missing
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- what is missing ----------------------------------------------------------------------------------- */
 
 START_TEST(test_says_what_is_missing) {
     emulated device = emulated_open();
@@ -111,8 +110,7 @@ START_TEST(test_auto_takes_the_device_or_says_why_not) {
 }
 END_TEST
 
-/* ---- copies
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- copies -------------------------------------------------------------------------------------------- */
 
 /* Of several staging buffers' size, with more of them than there are; sources are overwritten at once. */
 START_TEST(test_copies_of_any_size) {
@@ -174,8 +172,7 @@ START_TEST(test_a_stream_runs_in_order_and_only_when_waited_for) {
 }
 END_TEST
 
-/* ---- memory
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------------- */
 
 START_TEST(test_memory_that_is_left) {
     enum { ALL = 1 << 20, PART = ALL / 4 };
@@ -204,8 +201,7 @@ START_TEST(test_memory_that_is_left) {
 }
 END_TEST
 
-/* ---- threads
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------------------------------------- */
 
 typedef struct worker {
     ra_backend *backend;
@@ -251,8 +247,7 @@ START_TEST(test_threads_share_a_device) {
 }
 END_TEST
 
-/* ---- numbers that are none
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers that are none ----------------------------------------------------------------------------- */
 
 START_TEST(test_selections_of_special_numbers) {
     ra_backend *backend = open_device(), *oracle = NULL;
@@ -299,8 +294,7 @@ START_TEST(test_atoms_of_another_type_are_refused) {
 }
 END_TEST
 
-/* ---- a device that is gone
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- a device that is gone ----------------------------------------------------------------------------- */
 
 /* Lost: every later operation says so at once, without asking the device again. */
 START_TEST(test_a_lost_device_stays_lost) {

@@ -1,5 +1,5 @@
-/* Requests of the Open Inference Protocol: what is read from which body, and the sentence for each bad one.
- */
+/* Requests of the Open Inference Protocol: what is read from which body, and the sentence for
+ * each bad one. */
 #include "harness.h"
 #include "codec/oip/request.h"
 #include "ra_memory.h"
@@ -28,8 +28,8 @@ static const char *show(const ra_codes *codes) {
     return line;
 }
 
-/* ---- JSON -----------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- JSON ----------------------------------------------------------------------------------------------- */
 
 #define LATENTS(shape, data)                                                                                 \
     "{\"inputs\":[{\"name\":\"latents\",\"datatype\":\"FP32\",\"shape\":" shape ",\"data\":" data "}]}"
@@ -197,8 +197,8 @@ START_TEST(test_the_output_is_binary_when_asked) {
 }
 END_TEST
 
-/* ---- bytes ----------------------------------------------------------------------------------------------
- */
+/* 
+ * ---- bytes ---------------------------------------------------------------------------------------------- */
 
 /* A body of JSON with bytes behind; returns its size, *json_size <- of the JSON. */
 static size_t join(char *body, int *json_size, const char *json, const void *bytes, size_t size) {
@@ -321,8 +321,8 @@ START_TEST(test_the_length_of_the_json) {
 }
 END_TEST
 
-/* ---- the repository, memory, mutations ------------------------------------------------------------------
- */
+/* ---- the repository,
+ * memory, mutations ------------------------------------------------------------------ */
 
 START_TEST(test_repository_bodies) {
     bool ready = true;

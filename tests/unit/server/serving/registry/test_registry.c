@@ -228,8 +228,8 @@ START_TEST(test_any_allocation_of_a_load_may_fail) {
 }
 END_TEST
 
-/* ---- a device -------------------------------------------------------------------------------------------
- */
+/* ----
+ * a device ------------------------------------------------------------------------------------------- */
 
 static registry *on_device(void) {
     registry *dictionaries = NULL;
