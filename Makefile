@@ -21,6 +21,7 @@ Q     := $(if $(V),,@)
 say    = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 WARNINGS  := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wshadow -Wundef -Wpointer-arith -Wwrite-strings
+WARNINGS  += -Werror=implicit-function-declaration -Werror=int-conversion
 WARNINGS  += $(if $(DEVELOPER),-Wconversion -Wno-sign-conversion -Werror)
 OPTIMIZE  := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DRA_SANITIZE,-O3)
 CPPFLAGS  += -D_GNU_SOURCE -Ilib

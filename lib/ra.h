@@ -11,7 +11,7 @@
  *   ra_settings.h    settings as tables
  *   ra_dictionary.h  D = (W C + Relax) exp(multiplier), and the plain dictionary
  *   ra_sae.h         encoder + activation + dictionary: forward, backward, checkpoints
- *   ra_latents.h     statistics of latents
+ *   ra_latent_statistics.h     statistics of latents
  *   ra_model.h       what is served: fused, immutable; reconstruct, encode, explain, search
  *   ra_data.h        activations: rows of mapped files
  *   ra_points.h      candidate points: k-means, samples, given ones
@@ -34,7 +34,7 @@
 #include "ra_settings.h"
 #include "ra_dictionary.h"
 #include "ra_sae.h"
-#include "ra_latents.h"
+#include "ra_latent_statistics.h"
 #include "ra_model.h"
 #include "ra_data.h"
 #include "ra_points.h"

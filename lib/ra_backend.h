@@ -2,7 +2,7 @@
  *
  * A backend is a table of operations (a vtable) and a context. Two are built in: `reference`, plain loops on
  * one thread, for ever the oracle that every other backend is tested against; and `cpu`, OpenBLAS and
- * vectorised loops over a thread pool. Others are plugins: `--device NAME` loads librasae-NAME.so, which
+ * vectorized loops over a thread pool. Others are plugins: `--device NAME` loads librasae-NAME.so, which
  * exports two C symbols (RA_BACKEND_PLUGIN_*). The table is shaped for accelerators: memory of the device's
  * own, streams, asynchronous copies. On the CPU a stream is NULL, a copy is memcpy, and everything is done
  * when the call returns.
@@ -148,9 +148,9 @@ typedef struct ra_backend_ops {
     ra_status (*squared_error)(void *self, ra_backend_stream *stream, const float *a, const float *b,
                                size_t n, double scale, float *g, double *sum, ra_error *err);
 
-    /* sums [n] <- over the rows of x [rows,n], in float64: x, or (x - centre)^2 where centre [n] is given */
+    /* sums [n] <- over the rows of x [rows,n], in float64: x, or (x - center)^2 where center [n] is given */
     ra_status (*column_sums)(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
-                             const double *centre, double *sums, ra_error *err);
+                             const double *center, double *sums, ra_error *err);
 
     /* norms [rows] <- of each row of x [rows,n], in float64: sum |x|, or with l1 false sqrt(sum x^2) */
     ra_status (*row_norms)(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
@@ -166,7 +166,7 @@ typedef struct ra_backend_ops {
                                 double epsilon, float *mean, float *rstd, ra_error *err);
 
     /* y [rows,n] <- norm of u [rows,n]; y may be u */
-    ra_status (*normalise)(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
+    ra_status (*normalize)(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
                            float *y, size_t rows, size_t n, ra_error *err);
 
     /* sums [2,n] <- over the rows, in float64: dy (u - mean) rstd, and dy; that is dgamma and dbeta */

@@ -20,7 +20,7 @@
  * first: ra_data_source_row() leads there.
  *
  * Symbols: d dimensions.
- * Thread safety: opened data may be read from any thread; standardisation is set before that.
+ * Thread safety: opened data may be read from any thread; standardization is set before that.
  */
 #ifndef RA_DATA_H
 #define RA_DATA_H
@@ -55,7 +55,7 @@ const uint64_t *ra_data_skipped(const ra_data *data, size_t *count);
 
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
-/* out [n,d] <- the rows with these numbers, or n rows in order from `first`; standardised, if that is set. */
+/* out [n,d] <- the rows with these numbers, or n rows in order from `first`; standardized, if that is set. */
 void ra_data_gather(const ra_data *data, const uint64_t *rows, size_t n, float *out);
 void ra_data_read(const ra_data *data, size_t first, size_t n, float *out);
 
@@ -63,7 +63,7 @@ void ra_data_read(const ra_data *data, size_t first, size_t n, float *out);
  * disk works while the caller computes. Returns at once; changes no result. */
 void ra_data_will_need(const ra_data *data, const uint64_t *rows, size_t n);
 
-/* ---- standardisation: (x - mean) / scale -------------------------------------------------------------- */
+/* ---- standardization: (x - mean) / scale -------------------------------------------------------------- */
 
 typedef enum ra_standardize {
     RA_STANDARDIZE_NONE,
@@ -77,18 +77,18 @@ typedef enum ra_standardize {
 ra_status ra_data_measure(const ra_data *data, ra_backend *backend, ra_standardize how, float *mean,
                           float *scale, ra_error *err);
 
-/* From here on rows are given out standardised. Copies mean and scale [d]; both NULL: as they are again. A
+/* From here on rows are given out standardized. Copies mean and scale [d]; both NULL: as they are again. A
  * mean that is not finite or a scale that is not a finite number above 0 is refused. */
-ra_status ra_data_set_standardisation(ra_data *data, const float *mean, const float *scale, ra_error *err);
+ra_status ra_data_set_standardization(ra_data *data, const float *mean, const float *scale, ra_error *err);
 
 /* What is set: *mean, *scale [d] live as long as the setting; false and NULL when nothing is. */
-bool ra_data_standardisation(const ra_data *data, const float **mean, const float **scale);
+bool ra_data_standardization(const ra_data *data, const float **mean, const float **scale);
 
-/* x [n,d] in the units of the files becomes what rows are: standardised if that is set, else left alone. */
+/* x [n,d] in the units of the files becomes what rows are: standardized if that is set, else left alone. */
 void ra_data_standardize(const ra_data *data, float *x, size_t n);
 
 /* Adds the tensors `input.mean` and `input.scale` to a checkpoint (proto/artifact.md), from which
- * ra_standardisation_find() reads them; nothing when nothing is set. The data must outlive the write. */
-ra_status ra_data_store_standardisation(const ra_data *data, ra_safetensors_writer *writer, ra_error *err);
+ * ra_standardization_find() reads them; nothing when nothing is set. The data must outlive the write. */
+ra_status ra_data_store_standardization(const ra_data *data, ra_safetensors_writer *writer, ra_error *err);
 
 #endif

@@ -11,7 +11,7 @@
  * projected. In evaluation mode D is fused once and reused, and always fresh: ra_dictionary_changed(), or a
  * switch of the mode, makes the next read fuse anew.
  *
- * The plain dictionary keeps D's own weights [K,d] and normalises them in place on each training-mode read.
+ * The plain dictionary keeps D's own weights [K,d] and normalizes them in place on each training-mode read.
  * Both sit behind one interface, so that any SAE takes either.
  *
  *     ra_dictionary *dictionary = NULL;
@@ -66,7 +66,7 @@ ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions
                                        const ra_tensor *points, float delta, bool use_multiplier,
                                        ra_dictionary **dictionary, ra_error *err);
 
-/* kind: one of the normalisations. weights [K,d] in any float type, or NULL: Xavier-uniform from `seed`. */
+/* kind: one of the normalizations. weights [K,d] in any float type, or NULL: Xavier-uniform from `seed`. */
 ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
                                   ra_dictionary_kind kind, const ra_tensor *weights, bool use_multiplier,
                                   uint64_t seed, ra_dictionary **dictionary, ra_error *err);

@@ -2,14 +2,14 @@
  *
  * Two methods. `pca` projects the atoms on their two strongest directions: fast, linear, and near atoms may
  * land anywhere along what is left out. `neighbors` places each atom close to the atoms of largest cosine: an
- * embedding of the exact graph of nearest neighbours by stochastic gradients, attraction along its edges and
+ * embedding of the exact graph of nearest neighbors by stochastic gradients, attraction along its edges and
  * repulsion from random atoms (McInnes, Healy and Melville 2018, "UMAP"; with the kernel 1 / (1 + distance^2)
  * of t-SNE).
  *
  *     RA_TRY(ra_layout(backend, D, K, d, &(ra_layout_options){0}, places, err));
  *     RA_TRY(ra_layout_preservation(backend, D, K, d, places, 10, &share, err));
  *
- * Places are centred on 0, and the largest coordinate is 1 in magnitude. The same seed gives the same places,
+ * Places are centered on 0, and the largest coordinate is 1 in magnitude. The same seed gives the same places,
  * bit for bit, for any number of threads.
  *
  * Symbols: K atoms, d dimensions. Functions need a CPU backend (else RA_ERR_UNSUPPORTED).

@@ -14,7 +14,7 @@
 
 enum { RA_MEMORY_ALIGNMENT = 64 };
 
-/* count * size bytes, uninitialised; NULL when that overflows or memory is short. Zero bytes give a valid
+/* count * size bytes, uninitialized; NULL when that overflows or memory is short. Zero bytes give a valid
  * block. */
 void *ra_malloc(size_t count, size_t size) __attribute__((malloc));
 

@@ -95,8 +95,8 @@ ra_status ra_evaluation_new(ra_model *model, const ra_evaluation_options *option
                             ra_error *err);
 void ra_evaluation_free(ra_evaluation *evaluation); /* NULL is fine */
 
-/* x [rows,d] as ra_model_encode() takes it, rows in any number of calls. For a model with a standardisation
- * all figures are those of the standardised rows and their reconstructions, as the method measures them.
+/* x [rows,d] as ra_model_encode() takes it, rows in any number of calls. For a model with a standardization
+ * all figures are those of the standardized rows and their reconstructions, as the method measures them.
  * After a failure the evaluation holds a part of these rows and is of no more use. RA_ERR_SHAPE for more rows
  * than have a class. */
 ra_status ra_evaluation_add(ra_evaluation *evaluation, const float *x, size_t rows, ra_error *err);
@@ -112,8 +112,8 @@ ra_status ra_evaluation_finish(ra_evaluation *evaluation, ra_evaluation_result *
 /* Statistics of the latents on the rows so far, for ra_model_save_with(); live until the next call.
  * row_labels (may be NULL): line i is that of the row with number i. RA_ERR_SHAPE when there are fewer lines
  * than rows (without row_number). */
-ra_status ra_evaluation_latents(ra_evaluation *evaluation, const ra_labels *row_labels, ra_latents *latents,
-                                ra_error *err);
+ra_status ra_evaluation_latents(ra_evaluation *evaluation, const ra_labels *row_labels,
+                                ra_latent_statistics *latents, ra_error *err);
 
 /* The best single latent for a class: rows with z_latent > threshold are taken for the class. */
 typedef struct ra_class_detector {
@@ -194,7 +194,7 @@ typedef struct ra_comparison {
     size_t concepts;
     double stability;             /* (1/K) max over signed permutations of tr(A^T P B), unit atoms */
     double stability_unsigned;    /* 1 - cosine_hungarian_loss / K: the reference's, signs kept */
-    double stability_centred;     /* of atoms less the mean atom of their dictionary, signs kept */
+    double stability_centered;    /* of atoms less the mean atom of their dictionary, signs kept */
     double cosine_hungarian_loss; /* sum of cosine distances, the reference's */
     double hungarian_loss;        /* sum of Euclidean distances, the reference's */
     int32_t *match;               /* [K] of stability_unsigned: atom i of A goes with match[i] of B */

@@ -12,10 +12,10 @@
  *     ra_workspace_free(workspace);
  *     ra_model_release(model);
  *
- * A model that was trained on standardised activations carries their mean and scale [d], and has two spaces:
+ * A model that was trained on standardized activations carries their mean and scale [d], and has two spaces:
  * that of the inputs, in the units of the data, and that of the dictionary, (x - mean) / scale. Encoding,
  * explaining and steering take inputs as they are, reconstructing and steering return them; atoms and points,
- * and with them search and neighbors, are in the space of the dictionary. Where nothing is standardised the
+ * and with them search and neighbors, are in the space of the dictionary. Where nothing is standardized the
  * two are one.
  *
  * Symbols: K concepts (atoms), d dimensions, N candidate points, B rows of a batch, T archetypes kept an
@@ -28,7 +28,7 @@
 #define RA_MODEL_H
 
 #include "ra_digest.h"
-#include "ra_latents.h"
+#include "ra_latent_statistics.h"
 #include "ra_sae.h"
 
 typedef struct ra_model ra_model;
@@ -67,8 +67,8 @@ ra_status ra_model_save(const ra_model *model, const char *path, ra_dtype dtype,
 /* What an artifact can hold that is not part of a model as it was trained. Parts that are NULL are taken from
  * the model, if it has them. */
 typedef struct ra_model_additions {
-    const ra_latents *latents; /* statistics of its K latents */
-    const float *layout;       /* [K,2] places of the atoms on a map, finite */
+    const ra_latent_statistics *latents; /* statistics of its K latents */
+    const float *layout;                 /* [K,2] places of the atoms on a map, finite */
 } ra_model_additions;
 
 /* ra_model_save() with something added or replaced. path may be that of the file the model was opened from:
@@ -88,7 +88,7 @@ typedef struct ra_model_info {
     ra_dtype dtype;    /* of the dictionary as it is held */
     bool from_checkpoint;
     bool has_encoder;         /* encode and explain work */
-    bool has_standardisation; /* of its inputs */
+    bool has_standardization; /* of its inputs */
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
     bool has_statistics, has_layout;
     size_t bytes;        /* of memory and mapping that it keeps */
@@ -122,7 +122,7 @@ const ra_tensor *ra_model_dictionary(const ra_model *model);
  *   a point's from its nearest rows: their first three different labels, "cat, dog, cow";
  *   an atom's from its archetypes: the first three different names in the order of their weights, none
  *   lighter than a tenth of the heaviest, "cat + purr". The name of a point is its label in the file, else
- *   the label of its nearest labelled row.
+ *   the label of its nearest labeled row.
  * An empty label is no label: NULL. */
 
 /* A point's share in an atom. */
@@ -144,7 +144,7 @@ size_t ra_model_atom_archetypes(const ra_model *model, size_t atom, ra_archetype
                                 size_t capacity);
 
 /* Statistics of the latents, NULL when the file holds none; live as long as the model. */
-const ra_latents *ra_model_latents(const ra_model *model);
+const ra_latent_statistics *ra_model_latent_statistics(const ra_model *model);
 
 /* place <- x and y of atom < K on the map of all atoms; false when the file holds no layout. */
 bool ra_model_atom_layout(const ra_model *model, size_t atom, float place[2]);
@@ -178,23 +178,23 @@ ra_status ra_model_point(const ra_model *model, size_t point, float *vector, ra_
 ra_status ra_model_reconstruct(const ra_model *model, ra_workspace *workspace, const ra_codes *codes,
                                float *x_hat, ra_error *err);
 
-/* codes <- evaluation-mode encode of x [B,d], which is standardised first if the model says so. RA_ERR_STATE
+/* codes <- evaluation-mode encode of x [B,d], which is standardized first if the model says so. RA_ERR_STATE
  * without an encoder; RA_ERR_NOT_FINITE for NaN or infinity. */
 ra_status ra_model_encode(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                           ra_codes *codes, ra_error *err);
 
-typedef enum ra_metric { RA_METRIC_COSINE, RA_METRIC_DOT } ra_metric;
+typedef enum ra_similarity { RA_SIMILARITY_COSINE, RA_SIMILARITY_DOT } ra_similarity;
 
 /* ids, scores [Q,k] <- for each query [Q,d], in the space of the dictionary, the k atoms of largest cosine or
  * dot product, best first, ties by lower index. Exact: scores are computed in float64 and rounded once, so
  * that they depend neither on the backend nor on the other queries of the call. The cosine with a zero atom
  * or a zero query is 0. 1 <= k <= K. */
 ra_status ra_model_search(const ra_model *model, ra_workspace *workspace, const float *queries, size_t count,
-                          size_t k, ra_metric metric, size_t *ids, float *scores, ra_error *err);
+                          size_t k, ra_similarity metric, size_t *ids, float *scores, ra_error *err);
 
 /* The same for an atom, which is left out of its own list; 1 <= k <= K-1. */
 ra_status ra_model_neighbors(const ra_model *model, ra_workspace *workspace, size_t atom, size_t k,
-                             ra_metric metric, size_t *ids, float *scores, ra_error *err);
+                             ra_similarity metric, size_t *ids, float *scores, ra_error *err);
 
 /* Why a reconstruction looks as it does; x and x_hat here are in the space of the dictionary. For row b the
  * entries start[b] .. start[b+1], by falling |contribution|. */
@@ -221,7 +221,7 @@ ra_status ra_model_explain(const ra_model *model, ra_workspace *workspace, const
                            ra_explanation *explanation, ra_error *err);
 void ra_explanation_release(ra_explanation *explanation);
 
-/* One push along an atom: scale * D_atom, in the units of the inputs (with a standardisation, dimension j is
+/* One push along an atom: scale * D_atom, in the units of the inputs (with a standardization, dimension j is
  * multiplied by its scale). */
 typedef struct ra_steer {
     size_t atom;

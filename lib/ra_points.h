@@ -54,7 +54,7 @@ typedef struct ra_kmeans_progress {
     size_t iteration; /* 0 while seeds are chosen, and when these have been assigned */
     double inertia;   /* so far; of mini-batches that of the last batch, scaled to all rows */
     size_t clusters, dimensions;
-    const float *centres;    /* [N,d] */
+    const float *centers;    /* [N,d] */
     const uint64_t *members; /* [N] rows of each cluster; of mini-batches all that it has seen */
 } ra_kmeans_progress;
 
@@ -66,14 +66,14 @@ typedef struct ra_kmeans_options {
     double tolerance; /* stop when the centroids move less than this share of the data's variance; 0: 1e-4 */
     uint64_t seed;
     size_t nearest; /* R; 0: RA_POINT_ROWS_DEFAULT */
-    /* A run that was interrupted goes on from these, in the place of seeds: centres [N,d], iteration and (for
+    /* A run that was interrupted goes on from these, in the place of seeds: centers [N,d], iteration and (for
      * mini-batches) members [N] as the progress function saw them last in an iteration above 0, with the same
      * data and options. It ends with the bytes of a run that was not interrupted. NULL: from the start. */
     const float *start;
     size_t start_iteration;
     const uint64_t *start_members;
     /* called after every iteration, and as iteration 0 while the seeds are chosen; false stops with
-     * RA_ERR_CANCELLED. May be NULL. */
+     * RA_ERR_CANCELED. May be NULL. */
     bool (*progress)(void *context, const ra_kmeans_progress *progress);
     void *context;
 } ra_kmeans_options;

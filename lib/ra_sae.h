@@ -104,10 +104,10 @@ ra_status ra_sae_open(const char *path, const ra_sae_settings *overrides, ra_bac
  * write. */
 ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err);
 
-/* The standardisation (x - mean) / scale that a checkpoint or an artifact was trained with, its tensors
+/* The standardization (x - mean) / scale that a checkpoint or an artifact was trained with, its tensors
  * `input.mean` and `input.scale` [d] (proto/artifact.md): they point into the file, and are NULL when it has
  * neither. One without the other, and numbers that cannot be, are refused. */
-ra_status ra_standardisation_find(const ra_safetensors *file, size_t d, const float **mean,
+ra_status ra_standardization_find(const ra_safetensors *file, size_t d, const float **mean,
                                   const float **scale, ra_error *err);
 
 const ra_sae_settings *ra_sae_get_settings(const ra_sae *sae); /* running_threshold is kept current */

@@ -10,6 +10,9 @@
  *     if (ra_model_open("words.safetensors", NULL, &model, &err) != RA_OK)
  *         fprintf(stderr, "rasae: %s\n", err.message);
  *
+ * A function that itself returns a ra_status passes failures on with RA_TRY() and states its own with
+ * RA_FAIL().
+ *
  * Thread safety: a ra_error belongs to its caller. ra_log_set_sink() is called once, before other threads
  * start.
  */
@@ -17,6 +20,7 @@
 #define RA_STATUS_H
 
 #include <stdarg.h>
+#include <stddef.h>
 
 /* One row a status: name, stable text. The HTTP status of each is derived in one place, in server/. */
 #define RA_STATUS_LIST(X)                                                                                    \
@@ -34,7 +38,7 @@
     X(ERR_MEMORY, "out of memory")                                                                           \
     X(ERR_IO, "input or output failed") /* the operating system refused: errno's text is in the message */   \
     X(ERR_DEVICE, "device failed")      /* the accelerator, its driver or its plugin */                      \
-    X(ERR_CANCELLED, "cancelled")       /* stopped because the caller asked for it */                        \
+    X(ERR_CANCELED, "canceled")         /* stopped because the caller asked for it */                        \
     X(ERR_INTERNAL, "internal error")   /* a defect of ours */
 
 typedef enum ra_status {
@@ -61,6 +65,28 @@ const char *ra_status_name(ra_status status);
  * A message longer than the buffer is cut at the end. */
 ra_status ra_error_set(ra_error *err, ra_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Fails: leaves the function with `code` and a sentence. */
+#define RA_FAIL(err, code, ...) return ra_error_set((err), (code), __VA_ARGS__)
+
+/* Passes a failure on: leaves the function when `call` fails, whose message already says what happened. */
+#define RA_TRY(call)                                                                                         \
+    do {                                                                                                     \
+        ra_status ra_try_status_ = (call);                                                                   \
+        if (ra_try_status_ != RA_OK) return ra_try_status_;                                                  \
+    } while (0)
+
+/* The same in a function that owns resources: sets its `status` and jumps to its one label `out`, where all
+ * of them are released (their pointers start as NULL). */
+#define RA_TRY_OUT(status, call)                                                                             \
+    do {                                                                                                     \
+        (status) = (call);                                                                                   \
+        if ((status) != RA_OK) goto out;                                                                     \
+    } while (0)
+
+/* Fails because an allocation of `bytes` for `what` returned NULL. */
+#define RA_FAIL_MEMORY(err, what, bytes)                                                                     \
+    RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %s needs %zu bytes", (what), (size_t)(bytes))
 
 /* ---- log ----------------------------------------------------------------------------------------------- */
 

@@ -218,7 +218,7 @@ ra_status ra_trainer_restore(ra_trainer *trainer, const ra_safetensors *file, ra
 /* ---- the loop ------------------------------------------------------------------------------------------ */
 
 /* Called after every step of every trainer, `which` being its position; false stops the run with
- * RA_ERR_CANCELLED, the trainers holding the state of that step. */
+ * RA_ERR_CANCELED, the trainers holding the state of that step. */
 typedef bool ra_train_callback(void *context, size_t which, const ra_train_progress *progress);
 
 /* Runs trainers side by side over the data: runs of one shuffle_seed get the same batches, which are read

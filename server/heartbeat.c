@@ -25,7 +25,7 @@ static ra_status ask(const heartbeat *beating, ra_error *err) {
     bool secure;
     int descriptor = http_server_join(beating->server, &secure);
     if (descriptor < 0 && errno == ENFILE) return RA_OK;
-    if (descriptor < 0) return ra_error_set(err, RA_ERR_IO, "no connection: %s", strerror(errno));
+    if (descriptor < 0) RA_FAIL(err, RA_ERR_IO, "no connection: %s", strerror(errno));
     return http_probe_over(descriptor, secure, "the server", "/health/live",
                            seconds < 1               ? 1
                            : seconds > LONGEST_PROBE ? LONGEST_PROBE
@@ -76,7 +76,7 @@ static void release(heartbeat *beating) {
 ra_status heartbeat_start(http_server *server, uint64_t within_us, heartbeat **out, ra_error *err) {
     if (!within_us) return RA_OK;
     heartbeat *beating = ra_calloc(1, sizeof *beating);
-    if (!beating) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the heartbeat");
+    if (!beating) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the heartbeat");
     beating->server = server;
     beating->every_us = within_us / BEATS > LEAST_US ? within_us / BEATS : LEAST_US;
     pthread_condattr_t monotonic;
@@ -88,8 +88,7 @@ ra_status heartbeat_start(http_server *server, uint64_t within_us, heartbeat **o
     int failure = pthread_create(&beating->thread, NULL, work, beating);
     if (failure) {
         release(beating);
-        return ra_error_set(err, RA_ERR_MEMORY, "the heartbeat's thread did not start: %s",
-                            strerror(failure));
+        RA_FAIL(err, RA_ERR_MEMORY, "the heartbeat's thread did not start: %s", strerror(failure));
     }
     *out = beating;
     return RA_OK;

@@ -146,10 +146,10 @@ static ra_status check_query(const http_target *target, const route *row, ra_err
     for (size_t i = 0; i < target->parameter_count; i++) {
         const http_parameter *parameter = &target->parameters[i];
         if (!is_listed(row->query, parameter->name))
-            return ra_error_set(err, RA_ERR_ARGUMENT, "there is no parameter '%.64s' here; known: %s",
-                                parameter->name, *row->query ? row->query : "none");
+            RA_FAIL(err, RA_ERR_ARGUMENT, "there is no parameter '%.64s' here; known: %s", parameter->name,
+                    *row->query ? row->query : "none");
         if (http_target_parameter(target, parameter->name) != parameter->value)
-            return ra_error_set(err, RA_ERR_ARGUMENT, "the parameter %s is given twice", parameter->name);
+            RA_FAIL(err, RA_ERR_ARGUMENT, "the parameter %s is given twice", parameter->name);
     }
     return RA_OK;
 }
@@ -287,15 +287,15 @@ static ra_status check_version(const served *dictionary, const char *given, ra_e
     char current[24];
     snprintf(current, sizeof current, "%zu", dictionary->generation);
     if (strcmp(given, current) == 0) return RA_OK;
-    return ra_error_set(err, RA_ERR_NOT_FOUND, "there is no version '%.32s' of dictionary %s; it is at %s",
-                        given, dictionary->name, current);
+    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no version '%.32s' of dictionary %s; it is at %s", given,
+            dictionary->name, current);
 }
 
 static ra_status fail_not_served(const api_call *call, const char *name, ra_error *err) {
     registry_status known;
     if (registry_status_of(call->engine->dictionaries, name, &known))
-        return ra_error_set(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
-    return ra_error_set(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
+    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
 }
 
 /* Turns what the pattern captured into what the handler wants: `{d}` comes before `{v}` and `{i}`. */

@@ -34,7 +34,7 @@ static ra_status take_count(settings_lookup *environment, const char *name, cons
     const char *value = environment(name);
     *count = 0;
     if (!value || !is_for_us(pid) || ra_count_parse(value, count)) return RA_OK;
-    return ra_error_set(err, RA_ERR_FORMAT, "the variable %s is '%s', expected a whole number", name, value);
+    RA_FAIL(err, RA_ERR_FORMAT, "the variable %s is '%s', expected a whole number", name, value);
 }
 
 static ra_status take_sockets(settings_lookup *environment, supervised *out, ra_error *err) {
@@ -43,17 +43,16 @@ static ra_status take_sockets(settings_lookup *environment, supervised *out, ra_
     const char *name = environment("LISTEN_FDNAMES");
     if (status != RA_OK) return status;
     if (count > MOST_SOCKETS)
-        return ra_error_set(err, RA_ERR_FORMAT,
-                            "the service manager hands over %zu sockets, expected one, and one named admin",
-                            count);
+        RA_FAIL(err, RA_ERR_FORMAT,
+                "the service manager hands over %zu sockets, expected one, and one named admin", count);
     for (size_t i = 0; i < count; i++) {
         size_t size = name ? strcspn(name, ":") : 0;
         int *place = size == 5 && memcmp(name, "admin", 5) == 0 ? &out->admin : &out->main;
         if (*place >= 0)
-            return ra_error_set(err, RA_ERR_FORMAT,
-                                "the service manager hands over two sockets%s, expected one, and one named "
-                                "admin",
-                                place == &out->admin ? " named admin" : "");
+            RA_FAIL(err, RA_ERR_FORMAT,
+                    "the service manager hands over two sockets%s, expected one, and one named "
+                    "admin",
+                    place == &out->admin ? " named admin" : "");
         *place = FIRST_DESCRIPTOR + (int)i;
         if (name) name += name[size] ? size + 1 : size;
     }
@@ -65,10 +64,10 @@ static ra_status take_manager(const char *path, ra_error *err) {
     if (!path) return RA_OK;
     size_t size = strlen(path);
     if ((*path != '/' && *path != '@') || size >= sizeof manager.sun_path)
-        return ra_error_set(err, RA_ERR_FORMAT,
-                            "the variable NOTIFY_SOCKET is '%s', expected a path or a name after @, of less "
-                            "than %zu bytes",
-                            path, sizeof manager.sun_path);
+        RA_FAIL(err, RA_ERR_FORMAT,
+                "the variable NOTIFY_SOCKET is '%s', expected a path or a name after @, of less "
+                "than %zu bytes",
+                path, sizeof manager.sun_path);
     manager = (struct sockaddr_un){.sun_family = AF_UNIX};
     memcpy(manager.sun_path, path, size);
     if (*path == '@') manager.sun_path[0] = '\0';

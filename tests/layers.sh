@@ -37,7 +37,7 @@ headers='
     ra_backend.h:    backend
     ra_dictionary.h: dictionary
     ra_sae.h:        sae
-    ra_latents.h:    model
+    ra_latent_statistics.h:    model
     ra_model.h:      model
     ra_data.h:       data
     ra_points.h:     points

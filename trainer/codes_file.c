@@ -28,26 +28,26 @@ struct codes_reader {
 static ra_status get_vector(const codes_reader *reader, const char *name, ra_dtype dtype, ra_tensor *tensor,
                             ra_error *err) {
     char shape[128];
-    TRY(ra_safetensors_get(reader->file, name, tensor, err));
+    RA_TRY(ra_safetensors_get(reader->file, name, tensor, err));
     if (tensor->dtype == dtype && tensor->rank == 1) return RA_OK;
-    return ra_error_set(
-        err, tensor->rank == 1 ? RA_ERR_DTYPE : RA_ERR_SHAPE,
-        "%s: %s is %s %s, expected %s with one dimension", reader->path, name, ra_dtype_name(tensor->dtype),
-        ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape), ra_dtype_name(dtype));
+    RA_FAIL(err, tensor->rank == 1 ? RA_ERR_DTYPE : RA_ERR_SHAPE,
+            "%s: %s is %s %s, expected %s with one dimension", reader->path, name,
+            ra_dtype_name(tensor->dtype), ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape),
+            ra_dtype_name(dtype));
 }
 
 static ra_status check_starts(const codes_reader *reader, size_t entries, ra_error *err) {
     const int64_t *start = reader->start;
     if (start[0] != 0)
-        return ra_error_set(err, RA_ERR_FORMAT, "%s: codes.start begins with %lld, expected 0", reader->path,
-                            (long long)start[0]);
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: codes.start begins with %lld, expected 0", reader->path,
+                (long long)start[0]);
     for (size_t b = 0; b < reader->rows; b++)
         if (start[b + 1] < start[b])
-            return ra_error_set(err, RA_ERR_FORMAT, "%s: codes.start falls from %lld to %lld at row %zu",
-                                reader->path, (long long)start[b], (long long)start[b + 1], b);
+            RA_FAIL(err, RA_ERR_FORMAT, "%s: codes.start falls from %lld to %lld at row %zu", reader->path,
+                    (long long)start[b], (long long)start[b + 1], b);
     if ((uint64_t)start[reader->rows] != entries)
-        return ra_error_set(err, RA_ERR_FORMAT, "%s: codes.start ends with %lld, but there are %zu entries",
-                            reader->path, (long long)start[reader->rows], entries);
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: codes.start ends with %lld, but there are %zu entries", reader->path,
+                (long long)start[reader->rows], entries);
     return RA_OK;
 }
 
@@ -55,17 +55,15 @@ static ra_status check_row(const codes_reader *reader, size_t b, ra_error *err) 
     for (size_t e = (size_t)reader->start[b]; e < (size_t)reader->start[b + 1]; e++) {
         int32_t k = reader->index[e];
         if (k < 0 || (size_t)k >= reader->latents)
-            return ra_error_set(err, RA_ERR_ARGUMENT,
-                                "%s: row %zu has the latent %d, but the model has %zu (0 to %zu)",
-                                reader->path, b, k, reader->latents, reader->latents - 1);
+            RA_FAIL(err, RA_ERR_ARGUMENT, "%s: row %zu has the latent %d, but the model has %zu (0 to %zu)",
+                    reader->path, b, k, reader->latents, reader->latents - 1);
         bool first = e == (size_t)reader->start[b];
         if (!first && k <= reader->index[e - 1])
-            return ra_error_set(err, RA_ERR_FORMAT,
-                                "%s: row %zu has the latent %d %s; expected ascending indices", reader->path,
-                                b, k, k == reader->index[e - 1] ? "twice" : "out of order");
+            RA_FAIL(err, RA_ERR_FORMAT, "%s: row %zu has the latent %d %s; expected ascending indices",
+                    reader->path, b, k, k == reader->index[e - 1] ? "twice" : "out of order");
         if (!isfinite(reader->value[e]))
-            return ra_error_set(err, RA_ERR_NOT_FINITE, "%s: row %zu has the value %g for the latent %d",
-                                reader->path, b, (double)reader->value[e], k);
+            RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: row %zu has the value %g for the latent %d", reader->path, b,
+                    (double)reader->value[e], k);
     }
     return RA_OK;
 }
@@ -76,28 +74,28 @@ static ra_status check_latents(const codes_reader *reader, ra_error *err) {
     const char *latents = ra_safetensors_metadata(reader->file, "latents");
     snprintf(expected, sizeof expected, "%zu", reader->latents);
     if (!latents || strcmp(latents, expected) == 0) return RA_OK;
-    return ra_error_set(err, RA_ERR_SHAPE, "%s holds codes of %s latents, but the model has %s", reader->path,
-                        latents, expected);
+    RA_FAIL(err, RA_ERR_SHAPE, "%s holds codes of %s latents, but the model has %s", reader->path, latents,
+            expected);
 }
 
 static ra_status open_sparse(codes_reader *reader, ra_error *err) {
     ra_tensor start, index, value;
-    TRY(get_vector(reader, "codes.start", RA_I64, &start, err));
-    TRY(get_vector(reader, "codes.index", RA_I32, &index, err));
-    TRY(get_vector(reader, "codes.value", RA_F32, &value, err));
-    TRY(check_latents(reader, err));
+    RA_TRY(get_vector(reader, "codes.start", RA_I64, &start, err));
+    RA_TRY(get_vector(reader, "codes.index", RA_I32, &index, err));
+    RA_TRY(get_vector(reader, "codes.value", RA_F32, &value, err));
+    RA_TRY(check_latents(reader, err));
     if (index.shape[0] != value.shape[0])
-        return ra_error_set(err, RA_ERR_SHAPE, "%s: codes.index has %zu entries and codes.value %zu",
-                            reader->path, index.shape[0], value.shape[0]);
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: codes.index has %zu entries and codes.value %zu", reader->path,
+                index.shape[0], value.shape[0]);
     if (start.shape[0] == 0)
-        return ra_error_set(err, RA_ERR_SHAPE, "%s: codes.start is empty, expected one number more than rows",
-                            reader->path);
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: codes.start is empty, expected one number more than rows",
+                reader->path);
     reader->rows = start.shape[0] - 1;
     reader->start = start.data;
     reader->index = index.data;
     reader->value = value.data;
-    TRY(check_starts(reader, index.shape[0], err));
-    for (size_t b = 0; b < reader->rows; b++) TRY(check_row(reader, b, err));
+    RA_TRY(check_starts(reader, index.shape[0], err));
+    for (size_t b = 0; b < reader->rows; b++) RA_TRY(check_row(reader, b, err));
     return RA_OK;
 }
 
@@ -106,7 +104,7 @@ static ra_status read_sparse(const codes_reader *reader, size_t first, size_t co
                              ra_error *err) {
     const int64_t *start = reader->start + first;
     size_t entries = (size_t)(start[count] - start[0]);
-    TRY(ra_codes_reserve(codes, count, reader->latents, entries, err));
+    RA_TRY(ra_codes_reserve(codes, count, reader->latents, entries, err));
     for (size_t b = 0; b <= count; b++) codes->start[b] = (size_t)(start[b] - start[0]);
     if (entries) {
         memcpy(codes->index, reader->index + start[0], entries * sizeof *codes->index);
@@ -119,14 +117,14 @@ static ra_status read_sparse(const codes_reader *reader, size_t first, size_t co
 
 static ra_status open_dense(codes_reader *reader, const char *tensor_name, ra_error *err) {
     char shape[128];
-    TRY(ra_array_open(reader->path, tensor_name, &reader->dense, err));
+    RA_TRY(ra_array_open(reader->path, tensor_name, &reader->dense, err));
     const ra_tensor *z = ra_array_tensor(reader->dense);
     if (!ra_dtype_is_float(z->dtype))
-        return ra_error_set(err, RA_ERR_DTYPE, "%s holds %s, expected codes in F32, F16 or BF16",
-                            reader->path, ra_dtype_name(z->dtype));
+        RA_FAIL(err, RA_ERR_DTYPE, "%s holds %s, expected codes in F32, F16 or BF16", reader->path,
+                ra_dtype_name(z->dtype));
     if (z->rank != 2 || z->shape[1] != reader->latents)
-        return ra_error_set(err, RA_ERR_SHAPE, "%s has shape %s, expected codes [rows, %zu]", reader->path,
-                            ra_shape_text(z->rank, z->shape, shape, sizeof shape), reader->latents);
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has shape %s, expected codes [rows, %zu]", reader->path,
+                ra_shape_text(z->rank, z->shape, shape, sizeof shape), reader->latents);
     reader->rows = z->shape[0];
     return RA_OK;
 }
@@ -138,8 +136,8 @@ static ra_status read_dense(codes_reader *reader, size_t first, size_t count, ra
     if (count > reader->block_rows) {
         float *block = ra_realloc(reader->block, count * K, sizeof *block);
         if (!block)
-            return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu rows of codes need %zu bytes", count,
-                                count * K * sizeof *block);
+            RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu rows of codes need %zu bytes", count,
+                    count * K * sizeof *block);
         reader->block = block;
         reader->block_rows = count;
     }
@@ -147,8 +145,8 @@ static ra_status read_dense(codes_reader *reader, size_t first, size_t count, ra
     ra_convert_to_f32(z->dtype, source, reader->block, count * K);
     size_t bad = ra_find_not_finite(reader->block, count * K);
     if (bad < count * K)
-        return ra_error_set(err, RA_ERR_NOT_FINITE, "%s: row %zu has the value %g for the latent %zu",
-                            reader->path, first + bad / K, (double)reader->block[bad], bad % K);
+        RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: row %zu has the value %g for the latent %zu", reader->path,
+                first + bad / K, (double)reader->block[bad], bad % K);
     return ra_codes_from_dense(codes, reader->block, count, K, err);
 }
 
@@ -156,9 +154,9 @@ static ra_status read_dense(codes_reader *reader, size_t first, size_t count, ra
 
 static ra_status open_either(codes_reader *reader, const char *tensor_name, ra_error *err) {
     bool npy;
-    TRY(file_is_npy(reader->path, &npy, err));
+    RA_TRY(file_is_npy(reader->path, &npy, err));
     if (npy || tensor_name) return open_dense(reader, tensor_name, err);
-    TRY(ra_safetensors_open(reader->path, &reader->file, err));
+    RA_TRY(ra_safetensors_open(reader->path, &reader->file, err));
     if (ra_safetensors_find(reader->file, "codes.start")) return open_sparse(reader, err);
     return open_dense(reader, NULL, err);
 }
@@ -166,7 +164,7 @@ static ra_status open_either(codes_reader *reader, const char *tensor_name, ra_e
 ra_status codes_reader_open(const char *path, const char *tensor_name, size_t latents, codes_reader **out,
                             ra_error *err) {
     codes_reader *reader = ra_calloc(1, sizeof *reader);
-    if (!reader) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a reader for %s", path);
+    if (!reader) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a reader for %s", path);
     reader->path = path;
     reader->latents = latents;
     ra_status status = open_either(reader, tensor_name, err);
@@ -213,7 +211,7 @@ struct codes_writer {
 ra_status codes_writer_begin(const char *path, size_t rows, size_t latents, codes_writer **out,
                              ra_error *err) {
     codes_writer *writer = ra_calloc(1, sizeof *writer);
-    if (!writer) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a writer for %s", path);
+    if (!writer) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a writer for %s", path);
     *writer = (codes_writer){.path = path, .rows = rows, .latents = latents};
     ra_status status = RA_OK;
     if (has_suffix(path, ".npy"))
@@ -234,7 +232,7 @@ static ra_status grow_entries(codes_writer *writer, size_t needed, ra_error *err
     int32_t *index = ra_realloc(writer->index, capacity, sizeof *index);
     if (index) writer->index = index;
     float *value = index ? ra_realloc(writer->value, capacity, sizeof *value) : NULL;
-    if (!value) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu entries of codes", capacity);
+    if (!value) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu entries of codes", capacity);
     writer->value = value;
     writer->capacity = capacity;
     return RA_OK;
@@ -242,7 +240,7 @@ static ra_status grow_entries(codes_writer *writer, size_t needed, ra_error *err
 
 static ra_status add_sparse(codes_writer *writer, const ra_codes *codes, ra_error *err) {
     size_t count = ra_codes_entries(codes);
-    TRY(grow_entries(writer, writer->entries + count, err));
+    RA_TRY(grow_entries(writer, writer->entries + count, err));
     for (size_t b = 1; b <= codes->rows; b++)
         writer->start[writer->done + b] = (int64_t)(writer->entries + codes->start[b]);
     if (count) {
@@ -256,7 +254,7 @@ static ra_status add_sparse(codes_writer *writer, const ra_codes *codes, ra_erro
 static ra_status add_dense(codes_writer *writer, const ra_codes *codes, ra_error *err) {
     if (codes->rows > writer->block_rows) {
         float *block = ra_realloc(writer->block, codes->rows * writer->latents, sizeof *block);
-        if (!block) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu rows of codes", codes->rows);
+        if (!block) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu rows of codes", codes->rows);
         writer->block = block;
         writer->block_rows = codes->rows;
     }
@@ -265,7 +263,7 @@ static ra_status add_dense(codes_writer *writer, const ra_codes *codes, ra_error
 }
 
 ra_status codes_writer_add(codes_writer *writer, const ra_codes *codes, ra_error *err) {
-    TRY(writer->dense ? add_dense(writer, codes, err) : add_sparse(writer, codes, err));
+    RA_TRY(writer->dense ? add_dense(writer, codes, err) : add_sparse(writer, codes, err));
     writer->done += codes->rows;
     return RA_OK;
 }
@@ -278,12 +276,12 @@ static ra_status write_sparse(const codes_writer *writer, ra_error *err) {
     snprintf(latents, sizeof latents, "%zu", writer->latents);
     ra_safetensors_writer *file = NULL;
     ra_status status;
-    TRY_OUT(status, ra_safetensors_writer_new(&file, err));
-    TRY_OUT(status, ra_safetensors_writer_metadata(file, "latents", latents, err));
-    TRY_OUT(status, ra_safetensors_writer_tensor(file, "codes.start", &start, err));
-    TRY_OUT(status, ra_safetensors_writer_tensor(file, "codes.index", &index, err));
-    TRY_OUT(status, ra_safetensors_writer_tensor(file, "codes.value", &value, err));
-    TRY_OUT(status, ra_safetensors_writer_write(file, writer->path, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_new(&file, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_metadata(file, "latents", latents, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_tensor(file, "codes.start", &start, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_tensor(file, "codes.index", &index, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_tensor(file, "codes.value", &value, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_write(file, writer->path, err));
 out:
     ra_safetensors_writer_free(file);
     return status;

@@ -42,7 +42,7 @@ bool command_interrupted(void) {
 
 ra_status command_check_interrupted(ra_error *err) {
     if (!interrupted) return RA_OK;
-    return ra_error_set(err, RA_ERR_CANCELLED, "interrupted; nothing was written");
+    RA_FAIL(err, RA_ERR_CANCELED, "interrupted; nothing was written");
 }
 
 /* ---- the model --------------------------------------------------------------------------------------- */
@@ -54,7 +54,7 @@ ra_status model_choice_backend(const model_choice *choice, ra_backend **backend,
 
 ra_status model_choice_host_backend(const model_choice *choice, ra_backend **backend, ra_error *err) {
     ra_backend *chosen = NULL;
-    TRY(model_choice_backend(choice, &chosen, err));
+    RA_TRY(model_choice_backend(choice, &chosen, err));
     ra_status status = ra_backend_beside(chosen, backend, err);
     ra_backend_release(chosen);
     return status;
@@ -63,7 +63,7 @@ ra_status model_choice_host_backend(const model_choice *choice, ra_backend **bac
 ra_status model_choice_open(const model_choice *choice, const char *path, size_t archetypes, ra_model **model,
                             ra_error *err) {
     ra_backend *backend = NULL;
-    TRY(model_choice_backend(choice, &backend, err));
+    RA_TRY(model_choice_backend(choice, &backend, err));
     const ra_model_options options = {
         .backend = backend, .settings = choice->settings, .archetypes = archetypes};
     ra_status status = ra_model_open(path, &options, model, err);

@@ -25,20 +25,6 @@ int command_eval(int argc, char **argv);
 int command_compare(int argc, char **argv);
 int command_layout(int argc, char **argv);
 
-/* Passes on a failure whose sentence is already in err. */
-#define TRY(call)                                                                                            \
-    do {                                                                                                     \
-        ra_status try_status_ = (call);                                                                      \
-        if (try_status_ != RA_OK) return try_status_;                                                        \
-    } while (0)
-
-/* The same in functions that own something: sets `status` and jumps to the one label `out`. */
-#define TRY_OUT(status, call)                                                                                \
-    do {                                                                                                     \
-        (status) = (call);                                                                                   \
-        if ((status) != RA_OK) goto out;                                                                     \
-    } while (0)
-
 /* The exit code of a command, its failure printed as one line on stderr. */
 int command_end(ra_status status, const ra_error *err);
 
@@ -52,7 +38,7 @@ void command_log(void *context, ra_log_level level, const char *line);
 void command_catch_interrupts(void);
 bool command_interrupted(void);
 
-/* RA_ERR_CANCELLED with "interrupted; nothing was written" when it is time to leave. */
+/* RA_ERR_CANCELED with "interrupted; nothing was written" when it is time to leave. */
 ra_status command_check_interrupted(ra_error *err);
 
 /* ---- the model that most commands take --------------------------------------------------------------- */

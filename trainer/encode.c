@@ -47,18 +47,18 @@ typedef struct encoding {
 } encoding;
 
 static ra_status open_all(encoding *e, const encode_options *options, ra_error *err) {
-    TRY(model_choice_open(&options->model, options->model_path, 0, &e->model, err));
-    TRY(ra_data_open(options->data, options->data_count, &(ra_data_options){.tensor_name = options->tensor},
-                     &e->data, err));
+    RA_TRY(model_choice_open(&options->model, options->model_path, 0, &e->model, err));
+    RA_TRY(ra_data_open(options->data, options->data_count,
+                        &(ra_data_options){.tensor_name = options->tensor}, &e->data, err));
     const ra_model_info *info = ra_model_get_info(e->model);
     size_t d = ra_data_dimensions(e->data);
     e->rows = ra_data_rows(e->data);
     if (d != info->dimensions)
-        return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu",
-                            options->data[0], d, options->model_path, info->dimensions);
-    TRY(ra_workspace_new(&e->workspace, err));
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu", options->data[0],
+                d, options->model_path, info->dimensions);
+    RA_TRY(ra_workspace_new(&e->workspace, err));
     size_t wider = d > info->concepts ? d : info->concepts;
-    TRY(ra_matrix_init(&e->block, rows_per_block(wider), d, err));
+    RA_TRY(ra_matrix_init(&e->block, rows_per_block(wider), d, err));
     return codes_writer_begin(options->output, e->rows, info->concepts, &e->writer, err);
 }
 
@@ -66,10 +66,10 @@ static ra_status encode_blocks(encoding *e, progress_meter *progress, ra_error *
     progress_start(progress, "encoding", e->rows);
     for (size_t first = 0; first < e->rows; first += e->block.rows) {
         size_t count = e->rows - first < e->block.rows ? e->rows - first : e->block.rows;
-        TRY(command_check_interrupted(err));
+        RA_TRY(command_check_interrupted(err));
         ra_data_read(e->data, first, count, e->block.data);
-        TRY(ra_model_encode(e->model, e->workspace, e->block.data, count, &e->codes, err));
-        TRY(codes_writer_add(e->writer, &e->codes, err));
+        RA_TRY(ra_model_encode(e->model, e->workspace, e->block.data, count, &e->codes, err));
+        RA_TRY(codes_writer_add(e->writer, &e->codes, err));
         e->entries += ra_codes_entries(&e->codes);
         if (progress_due(progress, first + count))
             progress_show(progress, first + count, (double)(first + count), NULL, 0);
@@ -89,8 +89,8 @@ static void close_all(encoding *e) {
 static ra_status encode(const encode_options *options, ra_error *err) {
     encoding e = {0};
     progress_meter progress;
-    TRY(check_output(options->output, &options->model_path, 1, err));
-    TRY(check_output(options->output, options->data, options->data_count, err));
+    RA_TRY(check_output(options->output, &options->model_path, 1, err));
+    RA_TRY(check_output(options->output, options->data, options->data_count, err));
     command_catch_interrupts();
     progress_open(&progress, options->quiet ? PROGRESS_SILENT : PROGRESS_BAR);
     ra_status status = open_all(&e, options, err);

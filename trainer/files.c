@@ -12,7 +12,7 @@ bool has_suffix(const char *path, const char *suffix) {
 ra_status file_is_npy(const char *path, bool *npy, ra_error *err) {
     static const char magic[6] = "\x93NUMPY";
     ra_mapping mapping;
-    TRY(ra_mapping_open(path, &mapping, err));
+    RA_TRY(ra_mapping_open(path, &mapping, err));
     *npy = mapping.size >= sizeof magic && memcmp(mapping.data, magic, sizeof magic) == 0;
     ra_mapping_close(&mapping);
     return RA_OK;
@@ -28,10 +28,10 @@ bool is_same_file(const char *a, const char *b) {
 ra_status check_output(const char *output, const char *const *others, size_t count, ra_error *err) {
     for (size_t i = 0; i < count; i++)
         if (others[i] && is_same_file(output, others[i]))
-            return ra_error_set(err, RA_ERR_ARGUMENT, "the output %s would replace %s; give it another name",
-                                output, others[i]);
+            RA_FAIL(err, RA_ERR_ARGUMENT, "the output %s would replace %s; give it another name", output,
+                    others[i]);
     ra_atomic_file *probe = NULL;
-    TRY(ra_atomic_file_begin(output, &probe, err));
+    RA_TRY(ra_atomic_file_begin(output, &probe, err));
     ra_atomic_file_abort(probe);
     return RA_OK;
 }
@@ -55,7 +55,7 @@ static ra_status begin_npy(array_writer *writer, size_t rows, ra_error *err) {
     const ra_tensor shape = ra_tensor_2d(RA_F32, NULL, rows, writer->cols);
     void *header = NULL;
     size_t size = 0;
-    TRY(ra_npy_header(&shape, &header, &size, err));
+    RA_TRY(ra_npy_header(&shape, &header, &size, err));
     ra_status status = ra_atomic_file_begin(writer->path, &writer->npy, err);
     if (status == RA_OK) status = ra_atomic_file_write(writer->npy, header, size, err);
     ra_free(header);
@@ -65,7 +65,7 @@ static ra_status begin_npy(array_writer *writer, size_t rows, ra_error *err) {
 ra_status array_writer_begin(const char *path, const char *tensor_name, size_t rows, size_t cols,
                              array_writer **out, ra_error *err) {
     array_writer *writer = ra_calloc(1, sizeof *writer);
-    if (!writer) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a writer for %s", path);
+    if (!writer) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a writer for %s", path);
     *writer = (array_writer){.path = path, .tensor_name = tensor_name, .cols = cols};
     ra_status status = has_suffix(path, ".npy") ? begin_npy(writer, rows, err)
                                                 : ra_matrix_init(&writer->gathered, rows, cols, err);
@@ -89,7 +89,7 @@ static ra_status write_gathered(const array_writer *writer, ra_error *err) {
     const ra_matrix *m = &writer->gathered;
     const ra_tensor tensor = ra_tensor_2d(RA_F32, m->data, m->rows, m->cols);
     ra_safetensors_writer *file = NULL;
-    TRY(ra_safetensors_writer_new(&file, err));
+    RA_TRY(ra_safetensors_writer_new(&file, err));
     ra_status status = ra_safetensors_writer_tensor(file, writer->tensor_name, &tensor, err);
     if (status == RA_OK) status = ra_safetensors_writer_write(file, writer->path, err);
     ra_safetensors_writer_free(file);

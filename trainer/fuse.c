@@ -58,8 +58,8 @@ static void print_result(const ra_model *model, const fuse_options *options) {
 
 static ra_status fuse(const fuse_options *options, ra_error *err) {
     ra_model *model = NULL;
-    TRY(check_output(options->output, &options->input, 1, err));
-    TRY(model_choice_open(&options->model, options->input, options->archetypes, &model, err));
+    RA_TRY(check_output(options->output, &options->input, 1, err));
+    RA_TRY(model_choice_open(&options->model, options->input, options->archetypes, &model, err));
     const ra_model_info *info = ra_model_get_info(model);
     ra_status status;
     if (!info->from_checkpoint && options->archetypes && options->archetypes != info->archetypes)

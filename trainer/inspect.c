@@ -89,7 +89,7 @@ static int by_norm(const void *a, const void *b, void *context) {
 static ra_status rank_atoms(inspection *in, ra_error *err) {
     size_t K = ra_model_get_info(in->model)->concepts;
     in->strongest = ra_malloc(K, sizeof *in->strongest);
-    if (!in->strongest) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: an order of %zu atoms", K);
+    if (!in->strongest) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: an order of %zu atoms", K);
     for (size_t k = 0; k < K; k++) in->strongest[k] = k;
     qsort_r(in->strongest, K, sizeof *in->strongest, by_norm, in->model);
     in->shown = in->options->atoms < K ? in->options->atoms : K;
@@ -111,15 +111,15 @@ static ra_status look(inspection *in, ra_error *err) {
     const char *path = in->options->path;
     ra_mapping mapping;
     bool npy;
-    TRY(ra_mapping_open(path, &mapping, err));
+    RA_TRY(ra_mapping_open(path, &mapping, err));
     in->bytes = mapping.size;
     ra_mapping_close(&mapping);
-    TRY(file_is_npy(path, &npy, err));
+    RA_TRY(file_is_npy(path, &npy, err));
     if (npy) {
         in->kind = "npy array";
         return ra_npy_open(path, &in->npy, err);
     }
-    TRY(ra_safetensors_open(path, &in->file, err));
+    RA_TRY(ra_safetensors_open(path, &in->file, err));
     const struct kind_row *kind = kind_of(in->file);
     in->kind = kind->kind;
     return kind->model ? open_model(in, err) : RA_OK;
@@ -205,7 +205,7 @@ static void json_model(const inspection *in, json_writer *json) {
     json_text(json, "dtype", ra_dtype_name(info->dtype));
     json_bool(json, "from_checkpoint", info->from_checkpoint);
     json_bool(json, "has_encoder", info->has_encoder);
-    json_bool(json, "standardized", info->has_standardisation);
+    json_bool(json, "standardized", info->has_standardization);
     json_bool(json, "has_point_labels", info->has_point_labels);
     json_bool(json, "has_atom_labels", info->has_atom_labels);
     json_count(json, "bytes", info->bytes);
@@ -306,7 +306,7 @@ static void print_model(const inspection *in) {
     printf("  %s concepts of %zu dimensions", format_grouped(info->concepts).text, info->dimensions);
     if (info->points) printf(" on %s points", format_grouped(info->points).text);
     printf(info->has_encoder ? "" : "; no encoder: it reconstructs, but does not encode");
-    printf(info->has_standardisation ? "; inputs are standardised" : "");
+    printf(info->has_standardization ? "; inputs are standardized" : "");
     putchar('\n');
 }
 

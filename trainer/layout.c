@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { COUNTED = 10 }; /* neighbours that the figure looks at */
+enum { COUNTED = 10 }; /* neighbors that the figure looks at */
 
 typedef struct layout_options {
     const char *input, *output;
@@ -73,11 +73,11 @@ static ra_status compute(const layout_options *options, layout_run *run, ra_erro
                                       .epochs = options->epochs,
                                       .seed = options->seed};
     const ra_tensor *D = ra_model_dictionary(run->model);
-    TRY(model_choice_host_backend(&options->model, &run->backend, err));
-    TRY(ra_matrix_init(&run->D, D->shape[0], D->shape[1], err));
-    TRY(ra_matrix_init(&run->places, D->shape[0], 2, err));
+    RA_TRY(model_choice_host_backend(&options->model, &run->backend, err));
+    RA_TRY(ra_matrix_init(&run->D, D->shape[0], D->shape[1], err));
+    RA_TRY(ra_matrix_init(&run->places, D->shape[0], 2, err));
     ra_convert_to_f32(D->dtype, D->data, run->D.data, ra_tensor_elements(D));
-    TRY(ra_layout(run->backend, run->D.data, run->D.rows, run->D.cols, &wanted, run->places.data, err));
+    RA_TRY(ra_layout(run->backend, run->D.data, run->D.rows, run->D.cols, &wanted, run->places.data, err));
     return ra_layout_preservation(run->backend, run->D.data, run->D.rows, run->D.cols, run->places.data,
                                   COUNTED, &run->preserved, err);
 }
@@ -101,14 +101,14 @@ static void print_result(const layout_options *options, const layout_run *run) {
 static ra_status layout(const layout_options *options, ra_error *err) {
     layout_run run = {0};
     ra_status status;
-    TRY_OUT(status, model_choice_open(&options->model, options->input, 0, &run.model, err));
+    RA_TRY_OUT(status, model_choice_open(&options->model, options->input, 0, &run.model, err));
     const ra_model_info *info = ra_model_get_info(run.model);
-    TRY_OUT(status, check_output(options->output, &options->input, info->from_checkpoint, err));
-    TRY_OUT(status, compute(options, &run, err));
+    RA_TRY_OUT(status, check_output(options->output, &options->input, info->from_checkpoint, err));
+    RA_TRY_OUT(status, compute(options, &run, err));
     command_catch_interrupts(); /* a write that has begun is finished rather than left lying
                                  * beside the target */
-    TRY_OUT(status, ra_model_save_with(run.model, &(ra_model_additions){.layout = run.places.data},
-                                       options->output, info->dtype, err));
+    RA_TRY_OUT(status, ra_model_save_with(run.model, &(ra_model_additions){.layout = run.places.data},
+                                          options->output, info->dtype, err));
     print_result(options, &run);
 out:
     ra_matrix_release(&run.places);

@@ -1,7 +1,7 @@
 /* Parsing flags from tables.
  *
  * Rows of both kinds (our options, the library's settings) are seen through one small view, `flag`, found by
- * walking the groups; parsing, the list in --help and the suggestion for a misspelt name all stand on that
+ * walking the groups; parsing, the list in --help and the suggestion for a misspelled name all stand on that
  * walk. Walking it anew for each word of the command line costs nothing and needs no index.
  *
  * Which flags were seen is a bit set by position in the walk: that is how a repeated flag is noticed, and how
@@ -81,12 +81,12 @@ typedef struct flag_text {
 } flag_text;
 
 static flag_text spelling(const flag_row *flag) {
-    flag_text spelt;
+    flag_text spelled;
     if (flag->letter)
-        snprintf(spelt.text, sizeof spelt.text, "-%c", flag->letter);
+        snprintf(spelled.text, sizeof spelled.text, "-%c", flag->letter);
     else
-        snprintf(spelt.text, sizeof spelt.text, "--%s", flag->name);
-    return spelt;
+        snprintf(spelled.text, sizeof spelled.text, "--%s", flag->name);
+    return spelled;
 }
 
 /* What was written on the command line, cut into its parts. */
@@ -187,8 +187,8 @@ static command_line_result unknown_flag(const command_line *line, const flag_wor
 static ra_status parse_count(const option *row, const char *text, size_t *value, ra_error *err) {
     size_t n;
     if (!ra_count_parse(text, &n) || n < row->min || n > row->max)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "--%s must be a whole number from %zu to %zu, not \"%s\"",
-                            row->name, row->min, row->max, text);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--%s must be a whole number from %zu to %zu, not \"%s\"", row->name,
+                row->min, row->max, text);
     *value = n;
     return RA_OK;
 }
@@ -204,7 +204,7 @@ static ra_status parse_name(const option *row, const char *text, int *value, ra_
         const char *before = i == 0 ? "" : row->names[i + 1] ? ", " : " or ";
         snprintf(list + used, sizeof list - used, "%s%s", before, row->names[i]);
     }
-    return ra_error_set(err, RA_ERR_ARGUMENT, "--%s must be %s, not \"%s\"", row->name, list, text);
+    RA_FAIL(err, RA_ERR_ARGUMENT, "--%s must be %s, not \"%s\"", row->name, list, text);
 }
 
 static ra_status set_value(const flag_row *flag, const char *text, bool positive, ra_error *err) {
@@ -220,7 +220,7 @@ static ra_status set_value(const flag_row *flag, const char *text, bool positive
         *(bool *)place = true;
         return RA_OK;
     case OPTION_TEXT:
-        if (!*text) return ra_error_set(err, RA_ERR_ARGUMENT, "--%s needs a value, not \"\"", flag->name);
+        if (!*text) RA_FAIL(err, RA_ERR_ARGUMENT, "--%s needs a value, not \"\"", flag->name);
         *(const char **)place = text;
         return RA_OK;
     case OPTION_COUNT:
@@ -228,7 +228,7 @@ static ra_status set_value(const flag_row *flag, const char *text, bool positive
     case OPTION_NAME:
         return parse_name(flag->own, text, place, err);
     }
-    return ra_error_set(err, RA_ERR_INTERNAL, "the table row of --%s has no type", flag->name);
+    RA_FAIL(err, RA_ERR_INTERNAL, "the table row of --%s has no type", flag->name);
 }
 
 /* ---- help -------------------------------------------------------------------------------------------- */

@@ -45,13 +45,13 @@ typedef struct reconstruction {
 } reconstruction;
 
 static ra_status open_all(reconstruction *r, const reconstruct_options *options, ra_error *err) {
-    TRY(model_choice_open(&options->model, options->model_path, 0, &r->model, err));
+    RA_TRY(model_choice_open(&options->model, options->model_path, 0, &r->model, err));
     const ra_model_info *info = ra_model_get_info(r->model);
     size_t K = info->concepts, d = info->dimensions;
-    TRY(codes_reader_open(options->codes_path, options->tensor, K, &r->reader, err));
+    RA_TRY(codes_reader_open(options->codes_path, options->tensor, K, &r->reader, err));
     r->rows = codes_reader_rows(r->reader);
-    TRY(ra_workspace_new(&r->workspace, err));
-    TRY(ra_matrix_init(&r->block, rows_per_block(d > K ? d : K), d, err));
+    RA_TRY(ra_workspace_new(&r->workspace, err));
+    RA_TRY(ra_matrix_init(&r->block, rows_per_block(d > K ? d : K), d, err));
     return array_writer_begin(options->output, "x_hat", r->rows, d, &r->writer, err);
 }
 
@@ -59,10 +59,10 @@ static ra_status reconstruct_blocks(reconstruction *r, progress_meter *progress,
     progress_start(progress, "reconstructing", r->rows);
     for (size_t first = 0; first < r->rows; first += r->block.rows) {
         size_t count = r->rows - first < r->block.rows ? r->rows - first : r->block.rows;
-        TRY(command_check_interrupted(err));
-        TRY(codes_reader_read(r->reader, first, count, &r->codes, err));
-        TRY(ra_model_reconstruct(r->model, r->workspace, &r->codes, r->block.data, err));
-        TRY(array_writer_add(r->writer, r->block.data, count, err));
+        RA_TRY(command_check_interrupted(err));
+        RA_TRY(codes_reader_read(r->reader, first, count, &r->codes, err));
+        RA_TRY(ra_model_reconstruct(r->model, r->workspace, &r->codes, r->block.data, err));
+        RA_TRY(array_writer_add(r->writer, r->block.data, count, err));
         if (progress_due(progress, first + count))
             progress_show(progress, first + count, (double)(first + count), NULL, 0);
     }
@@ -82,7 +82,7 @@ static ra_status reconstruct(const reconstruct_options *options, ra_error *err) 
     reconstruction r = {0};
     progress_meter progress;
     const char *const inputs[] = {options->model_path, options->codes_path};
-    TRY(check_output(options->output, inputs, 2, err));
+    RA_TRY(check_output(options->output, inputs, 2, err));
     command_catch_interrupts();
     progress_open(&progress, options->quiet ? PROGRESS_SILENT : PROGRESS_BAR);
     ra_status status = open_all(&r, options, err);

@@ -149,11 +149,10 @@ static ra_status check_files(const train_options *options, const train_model *mo
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         const char *input = outputs[i].path ? input_named(options, outputs[i].path) : NULL;
         if (input)
-            return ra_error_set(err, RA_ERR_ARGUMENT,
-                                "the %s %s would replace the input %s; give it another name", outputs[i].what,
-                                outputs[i].path, input);
+            RA_FAIL(err, RA_ERR_ARGUMENT, "the %s %s would replace the input %s; give it another name",
+                    outputs[i].what, outputs[i].path, input);
     }
-    if (options->report) TRY(check_output(options->report, &others[0], 1, err));
+    if (options->report) RA_TRY(check_output(options->report, &others[0], 1, err));
     return check_output(model->output, others, sizeof others / sizeof *others, err);
 }
 
@@ -162,9 +161,9 @@ static ra_status open_points(const char *path, ra_array **points, ra_error *err)
     static const char name[] = "dictionary.C";
     ra_safetensors *file = NULL;
     bool npy;
-    TRY(file_is_npy(path, &npy, err));
+    RA_TRY(file_is_npy(path, &npy, err));
     if (npy) return ra_array_open(path, NULL, points, err);
-    TRY(ra_safetensors_open(path, &file, err));
+    RA_TRY(ra_safetensors_open(path, &file, err));
     bool checkpoint = ra_safetensors_find(file, name) != NULL;
     ra_safetensors_free(file);
     return ra_array_open(path, checkpoint ? name : NULL, points, err);
@@ -173,9 +172,9 @@ static ra_status open_points(const char *path, ra_array **points, ra_error *err)
 static ra_status open_inputs(const train_options *options, const char *resume, train_inputs *inputs,
                              ra_error *err) {
     const char *init = resume ? resume : options->init;
-    if (options->labels) TRY(ra_labels_open(options->labels, &inputs->labels, err));
-    if (init) TRY(ra_safetensors_open(init, &inputs->init, err));
-    if (train_points_is_file(options->points)) TRY(open_points(options->points, &inputs->points, err));
+    if (options->labels) RA_TRY(ra_labels_open(options->labels, &inputs->labels, err));
+    if (init) RA_TRY(ra_safetensors_open(init, &inputs->init, err));
+    if (train_points_is_file(options->points)) RA_TRY(open_points(options->points, &inputs->points, err));
     const ra_data_options how = {.tensor_name = options->tensor, .skip_bad_rows = options->skip_bad_rows};
     return ra_data_open(options->data, options->data_count, &how, &inputs->data, err);
 }
@@ -191,19 +190,19 @@ static void close_inputs(train_inputs *inputs) {
 /* ---- the order --------------------------------------------------------------------------------------- */
 
 static ra_status run_all(train_run *run, ra_error *err) {
-    TRY(train_run_all(run, err));
+    RA_TRY(train_run_all(run, err));
     /* From here on the models are there. What fails now costs only itself, and is said last. */
     ra_status reported = run->interrupted ? RA_OK : train_report(run, err);
     progress_close(&run->progress);
     train_summary(run);
-    TRY(reported);
-    for (size_t i = 0; i < run->count; i++) TRY(train_log_close(&run->models[i], err));
+    RA_TRY(reported);
+    for (size_t i = 0; i < run->count; i++) RA_TRY(train_log_close(&run->models[i], err));
     return RA_OK;
 }
 
 /* A run that was still looking for points has no model to go on with: it is planned anew, as it was. */
 static ra_status settle_begun(train_options *options, train_inputs *inputs, train_run *run, ra_error *err) {
-    TRY(train_check_resume(options, inputs, err));
+    RA_TRY(train_check_resume(options, inputs, err));
     if (!train_begun_is(inputs->init)) return RA_OK;
     inputs->begun = inputs->init;
     inputs->init = NULL;

@@ -1,7 +1,7 @@
 /* Opening a backend by name. The built-in ones are a table; any other name is a plugin, librasae-NAME.so,
  * loaded when it is asked for, so that the programs themselves depend on no accelerator's libraries. */
 #include "backend/backend.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <dlfcn.h>
 #include <limits.h>

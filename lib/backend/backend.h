@@ -25,7 +25,7 @@ ra_pool *ra_backend_cpu_pool(void *self);
     X(row_norms)                                                                                             \
     X(scale_rows)                                                                                            \
     X(row_statistics)                                                                                        \
-    X(normalise)                                                                                             \
+    X(normalize)                                                                                             \
     X(norm_sums)                                                                                             \
     X(norm_backward)                                                                                         \
     X(kernel_sums)                                                                                           \

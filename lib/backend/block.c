@@ -1,5 +1,4 @@
 #include "ra_backend.h"
-#include "base/error.h"
 
 ra_status ra_block_reserve(ra_block *block, ra_backend *backend, size_t n, ra_error *err) {
     void *fresh = NULL;

@@ -1,7 +1,7 @@
 /* Copies between backend memory and the host's that are over when the call returns: for what is rare or
  * small. On the CPU the two are one memory, and a view costs nothing. */
 #include "backend/backend.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 ra_status ra_backend_put(ra_backend *backend, void *block, const void *host, size_t bytes, ra_error *err) {
     const ra_backend_ops *ops = ra_backend_operations(backend);

@@ -1,5 +1,5 @@
 #include "backend/backend.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 #include "base/pool.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <pthread.h>
 #include <sched.h>

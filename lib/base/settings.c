@@ -1,5 +1,4 @@
 #include "ra_settings.h"
-#include "base/error.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
  * Rows that are skipped are a sorted list, and few; the rows that are used are numbered without them, so that
  * nobody else has to know. Going from a number to its place in the files is a binary search in that list. */
 #include "data/data.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "tensor/standardize.h"
 
 #include <math.h>
@@ -142,13 +142,13 @@ const ra_data_file *ra_data_file_of(const ra_data *data, uint64_t source_row) {
     return &data->files[low];
 }
 
-/* ---- standardisation ---------------------------------------------------------------------------------- */
+/* ---- standardization ---------------------------------------------------------------------------------- */
 
-ra_status ra_data_set_standardisation(ra_data *data, const float *mean, const float *scale, ra_error *err) {
+ra_status ra_data_set_standardization(ra_data *data, const float *mean, const float *scale, ra_error *err) {
     size_t d = data->dimensions;
     float *copy = NULL;
     if (!mean != !scale)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "a standardisation was given a %s alone; expected mean and scale",
+        RA_FAIL(err, RA_ERR_ARGUMENT, "a standardization was given a %s alone; expected mean and scale",
                 mean ? "mean" : "scale");
     for (size_t j = 0; mean && j < d; j++)
         if (!isfinite(mean[j]) || !isfinite(scale[j]) || !(scale[j] > 0))
@@ -158,7 +158,7 @@ ra_status ra_data_set_standardisation(ra_data *data, const float *mean, const fl
                 j, (double)mean[j], (double)scale[j]);
     if (mean) {
         copy = ra_malloc(2 * d, sizeof *copy);
-        if (!copy) RA_FAIL_MEMORY(err, "a standardisation", 2 * d * sizeof *copy);
+        if (!copy) RA_FAIL_MEMORY(err, "a standardization", 2 * d * sizeof *copy);
         memcpy(copy, mean, d * sizeof *copy);
         memcpy(copy + d, scale, d * sizeof *copy);
     }
@@ -168,7 +168,7 @@ ra_status ra_data_set_standardisation(ra_data *data, const float *mean, const fl
     return RA_OK;
 }
 
-bool ra_data_standardisation(const ra_data *data, const float **mean, const float **scale) {
+bool ra_data_standardization(const ra_data *data, const float **mean, const float **scale) {
     *mean = data->mean;
     *scale = data->scale;
     return data->mean != NULL;
@@ -178,7 +178,7 @@ void ra_data_standardize(const ra_data *data, float *x, size_t n) {
     if (data->mean) ra_standardize_rows(x, n, data->dimensions, data->mean, data->scale);
 }
 
-ra_status ra_data_store_standardisation(const ra_data *data, ra_safetensors_writer *writer, ra_error *err) {
+ra_status ra_data_store_standardization(const ra_data *data, ra_safetensors_writer *writer, ra_error *err) {
     if (!data->mean) return RA_OK;
     ra_tensor mean = ra_tensor_1d(RA_F32, data->mean, data->dimensions);
     ra_tensor scale = ra_tensor_1d(RA_F32, data->scale, data->dimensions);

@@ -1,6 +1,6 @@
 /* data.h - the inside of opened data, and what its files share.
  *
- *   data.c         opening, the two countings of rows, standardisation
+ *   data.c         opening, the two countings of rows, standardization
  *   data_scan.c    the one pass that looks for rows which are not finite
  *   data_read.c    rows out of the files, whatever their shape; prefetching
  *   data_measure.c mean and scale

@@ -6,7 +6,7 @@
  * Reading is cut into groups of rows, adding up into groups of columns, so that nothing depends on the number
  * of threads. */
 #include "data/data.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/multiversion.h"
 #include "base/pool.h"
 
@@ -76,15 +76,15 @@ static float scale_of(double variance) {
 }
 
 static void write_result(const measure *m, ra_standardize how, float *mean, float *scale) {
-    double rows = (double)m->data->rows, d = (double)m->d, centre = 0, variance = 0;
-    for (size_t j = 0; j < m->d; j++) centre += m->mean[j] / d;
+    double rows = (double)m->data->rows, d = (double)m->d, center = 0, variance = 0;
+    for (size_t j = 0; j < m->d; j++) center += m->mean[j] / d;
     for (size_t j = 0; j < m->d; j++) {
-        double gap = m->mean[j] - centre;
+        double gap = m->mean[j] - center;
         variance += (m->moment[j] / rows + gap * gap) / d;
     }
     for (size_t j = 0; j < m->d; j++) {
         bool element = how == RA_STANDARDIZE_ELEMENT;
-        mean[j] = (float)(element ? m->mean[j] : centre);
+        mean[j] = (float)(element ? m->mean[j] : center);
         scale[j] = scale_of(element ? m->moment[j] / rows : variance);
     }
 }

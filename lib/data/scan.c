@@ -2,7 +2,7 @@
  * looked at where they lie, as bit patterns whose exponent is all ones, and many at a time without a branch.
  * Only in a piece that holds such a number rows are looked at one by one. */
 #include "data/data.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/multiversion.h"
 #include "tensor/half.h"
 

@@ -9,7 +9,6 @@
  * hold for the projected parameters, also for entries that were clipped to zero, which is how they can come
  * back. */
 #include "dictionary/dictionary.h"
-#include "base/error.h"
 
 #include <limits.h>
 #include <math.h>

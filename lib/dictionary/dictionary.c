@@ -1,5 +1,5 @@
 #include "dictionary/dictionary.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <limits.h>
 #include <math.h>

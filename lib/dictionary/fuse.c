@@ -4,7 +4,7 @@
  * W is the large one: [32000, 32000] is 4 GB in a published checkpoint, of which people keep only D. It is
  * read once, a block of rows at a time, straight from the mapping; no copy of it is ever whole. */
 #include "ra_dictionary.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <math.h>
 #include <stdlib.h>

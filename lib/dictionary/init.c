@@ -1,7 +1,7 @@
 /* Where the atoms start. That all seeds of the reference start with atom k on point k is part of why its runs
  * agree with each other; the seeded starts here show what a method does without that help. */
 #include "dictionary/dictionary.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/random.h"
 #include "tensor/dot.h"
 

@@ -1,8 +1,8 @@
-/* The plain dictionary, D = e^m normalise(weights), for runs to compare with (overcomplete 0.3.0,
- * sae/dictionary.py). As there, normalisation happens in place on reading, outside the graph: dweights = e^m
+/* The plain dictionary, D = e^m normalize(weights), for runs to compare with (overcomplete 0.3.0,
+ * sae/dictionary.py). As there, normalization happens in place on reading, outside the graph: dweights = e^m
  * dD. */
 #include "dictionary/dictionary.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/random.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@ enum { WEIGHTS, MULTIPLIER };
  * row's own. */
 static const struct {
     bool divide, largest, l1;
-} normalisations[] = {
+} normalizations[] = {
     [RA_DICTIONARY_L2] = {true, false, false},        [RA_DICTIONARY_MAX_L2] = {true, true, false},
     [RA_DICTIONARY_L1] = {true, false, true},         [RA_DICTIONARY_MAX_L1] = {true, true, true},
     [RA_DICTIONARY_IDENTITY] = {false, false, false},
@@ -28,8 +28,8 @@ static bool factors_of(double *norms, size_t rows, bool largest) {
     return true;
 }
 
-static ra_status normalise(ra_dictionary *dictionary, ra_error *err) {
-    if (!normalisations[dictionary->kind].divide) return RA_OK;
+static ra_status normalize(ra_dictionary *dictionary, ra_error *err) {
+    if (!normalizations[dictionary->kind].divide) return RA_OK;
     const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
     void *self = ra_backend_self(dictionary->backend);
     float *weights = dictionary->parameters[WEIGHTS].value;
@@ -37,8 +37,8 @@ static ra_status normalise(ra_dictionary *dictionary, ra_error *err) {
     double *norms = ra_malloc(K, sizeof *norms);
     if (!norms) RA_FAIL_MEMORY(err, "the norms of a dictionary", K * sizeof *norms);
     ra_status status =
-        ops->row_norms(self, NULL, weights, K, d, normalisations[dictionary->kind].l1, norms, err);
-    if (status == RA_OK && factors_of(norms, K, normalisations[dictionary->kind].largest))
+        ops->row_norms(self, NULL, weights, K, d, normalizations[dictionary->kind].l1, norms, err);
+    if (status == RA_OK && factors_of(norms, K, normalizations[dictionary->kind].largest))
         status = ops->scale_rows(self, NULL, norms, weights, K, d, err);
     ra_free(norms);
     return status;
@@ -72,7 +72,7 @@ static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t cou
     return ops->combine(self, NULL, scale, dD, 0, weights, n, err);
 }
 
-static const ra_dictionary_type plain = {normalise, compose, backward, WEIGHTS};
+static const ra_dictionary_type plain = {normalize, compose, backward, WEIGHTS};
 
 /* Keeps these random numbers apart from the encoder's: drawn from the same seed in the same order, they would
  * start every atom along its encoder row. */
@@ -98,7 +98,7 @@ ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, siz
                                   ra_dictionary_kind kind, const ra_tensor *weights, bool use_multiplier,
                                   uint64_t seed, ra_dictionary **out, ra_error *err) {
     char shape[128];
-    if (kind == RA_DICTIONARY_ARCHETYPAL || (size_t)kind >= sizeof normalisations / sizeof *normalisations)
+    if (kind == RA_DICTIONARY_ARCHETYPAL || (size_t)kind >= sizeof normalizations / sizeof *normalizations)
         RA_FAIL(err, RA_ERR_ARGUMENT, "dictionary kind %d is not a plain one", (int)kind);
     if (weights && (!ra_dtype_is_float(weights->dtype) || weights->rank != 2 ||
                     weights->shape[0] != nb_concepts || weights->shape[1] != in_dimensions))

@@ -1,7 +1,7 @@
 /* One array from a file of either kind. The kind is told by the first bytes, not by the name: an npy file
  * begins with its magic, a safetensors file has a brace after eight bytes of length. */
 #include "ra_io.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <string.h>
 

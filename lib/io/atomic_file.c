@@ -12,7 +12,7 @@
  *
  * A target that is a symbolic link to a file is followed: that file is replaced, the link stays. */
 #include "ra_io.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 #include "io/json.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <stdbool.h>
 #include <string.h>

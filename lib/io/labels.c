@@ -1,6 +1,6 @@
 /* Labels are one copy of the text, its line ends replaced by terminators, and the place of each line. */
 #include "ra_io.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <string.h>
 

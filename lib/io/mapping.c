@@ -2,7 +2,6 @@
  * alive, even when a new file is renamed over its name. That is why writers must replace files and never
  * shorten them in place: touching a page that is gone ends the process, as it does for whoever maps files. */
 #include "ra_io.h"
-#include "base/error.h"
 
 #include <errno.h>
 #include <fcntl.h>

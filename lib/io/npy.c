@@ -9,7 +9,7 @@
  * because a header misread is a matrix misread. */
 #include "ra_io.h"
 #include "io/extent.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <stdio.h>
 #include <string.h>

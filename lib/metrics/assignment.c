@@ -17,7 +17,7 @@
  * rounding is what keeps the row reduction from going in circles: a step that cannot lower the price puts its
  * row off. */
 #include "ra_metrics.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/multiversion.h"
 
 #include <math.h>

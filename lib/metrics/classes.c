@@ -4,7 +4,7 @@
  * on one side of any threshold and are taken together. Before the first value nothing is told (a threshold of
  * infinity), and below zero everything is (a negative one). */
 #include "metrics/classes.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * so all products of a batch with k active latents a row are B k^2, not B K^2. One row of the matrix is alive
  * at a time. */
 #include "ra_metrics.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "tensor/by_latent.h"
 #include "tensor/dot.h"
 

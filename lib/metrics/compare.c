@@ -3,7 +3,7 @@
  *
  *   cosine      1 - cos                  its sum is the reference's cosine_hungarian_loss
  *   signed      1 - |cos|                an atom and its opposite span the same line
- *   centred     1 - cos, means removed   atoms that share a large mean look alike whatever else they do
+ *   centered     1 - cos, means removed   atoms that share a large mean look alike whatever else they do
  *   Euclidean   ||a - b||                its sum is the reference's hungarian_loss
  *
  * The matrices come from products in float32, which are right to about 1e-7 for a cosine: good enough to
@@ -12,7 +12,7 @@
  * are close, and close pairs are the ones that get chosen, so those are computed from
  * the atoms themselves. */
 #include "ra_metrics.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "metrics/unit.h"
 
 #include <math.h>
@@ -71,7 +71,7 @@ static double signed_cost(const compare *c, size_t i, size_t j) {
     return 1 - fabs(cosine_about(c->A + i * c->d, c->zero, c->B + j * c->d, c->zero, c->d));
 }
 
-static double centred_cost(const compare *c, size_t i, size_t j) {
+static double centered_cost(const compare *c, size_t i, size_t j) {
     return 1 - cosine_about(c->A + i * c->d, c->mean_A, c->B + j * c->d, c->mean_B, c->d);
 }
 
@@ -171,7 +171,7 @@ static ra_status solve(const compare *c, pair_cost *exact, int32_t *match, doubl
 }
 
 static ra_status measure(compare *c, ra_comparison *comparison, ra_error *err) {
-    double K = (double)c->K, signed_sum, centred_sum;
+    double K = (double)c->K, signed_sum, centered_sum;
     RA_TRY(fill_cosines(c, c->zero, c->zero, err));
     RA_TRY(solve(c, cosine_cost, comparison->match, &comparison->cosine_hungarian_loss, err));
     for (size_t i = 0; i < c->K; i++)
@@ -179,12 +179,12 @@ static ra_status measure(compare *c, ra_comparison *comparison, ra_error *err) {
     over_rows(c, fold_part);
     RA_TRY(solve(c, signed_cost, c->match, &signed_sum, err));
     RA_TRY(fill_cosines(c, c->mean_A, c->mean_B, err));
-    RA_TRY(solve(c, centred_cost, c->match, &centred_sum, err));
+    RA_TRY(solve(c, centered_cost, c->match, &centered_sum, err));
     RA_TRY(fill_distances(c, err));
     RA_TRY(solve(c, euclidean_cost, c->match, &comparison->hungarian_loss, err));
     comparison->stability = 1 - signed_sum / K;
     comparison->stability_unsigned = 1 - comparison->cosine_hungarian_loss / K;
-    comparison->stability_centred = 1 - centred_sum / K;
+    comparison->stability_centered = 1 - centered_sum / K;
     return RA_OK;
 }
 

@@ -1,7 +1,7 @@
 /* Products are taken about the mean of the first block, so that a large mean does not cancel the variance
  * away, and in float64 (gram.c). */
 #include "metrics/covariance.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "metrics/gram.h"
 
 #include <string.h>

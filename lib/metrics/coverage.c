@@ -1,6 +1,6 @@
 /* Products of unit atoms with unit rows, a tile at a time; each atom keeps its maximum. */
 #include "metrics/coverage.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/multiversion.h"
 #include "metrics/unit.h"
 

@@ -7,7 +7,7 @@
  * Covariances of few rows are singular, so L comes from Cholesky's method with pivots, which stops when
  * nothing but rounding is left. */
 #include "ra_metrics.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "metrics/covariance.h"
 #include "metrics/spectrum.h"
 #include "metrics/unit.h"

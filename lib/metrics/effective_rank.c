@@ -1,7 +1,7 @@
 /* How many directions a dictionary really uses: the exponential of the entropy of its singular values, as if
  * they were probabilities (Roy and Vetterli 2007). */
 #include "ra_metrics.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <float.h>
 #include <math.h>

@@ -13,7 +13,7 @@
  * A later pass encodes the data again, for the next band of pairs alone. All of it happens in the space of
  * the dictionary: there the loss was measured, and there cosines with atoms mean something. */
 #include "ra_metrics.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "metrics/classes.h"
 #include "metrics/coverage.h"
 #include "metrics/latents.h"
@@ -370,8 +370,8 @@ ra_status ra_evaluation_finish(ra_evaluation *evaluation, ra_evaluation_result *
     return RA_OK;
 }
 
-ra_status ra_evaluation_latents(ra_evaluation *evaluation, const ra_labels *row_labels, ra_latents *latents,
-                                ra_error *err) {
+ra_status ra_evaluation_latents(ra_evaluation *evaluation, const ra_labels *row_labels,
+                                ra_latent_statistics *latents, ra_error *err) {
     size_t rows = evaluation->latents.rows;
     if (rows == 0)
         RA_FAIL(err, RA_ERR_STATE, "statistics of latents need at least one row of data, got none");

@@ -5,7 +5,7 @@
  * Stable rank needs the largest eigenvalue of D^T D, for which Lanczos' method (lanczos.c) multiplies by D
  * and by D^T, in float64 straight from D: neither D^T D nor a copy of D is formed. */
 #include "ra_metrics.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "tensor/dot.h"
 #include "base/multiversion.h"
 #include "metrics/lanczos.h"

@@ -3,10 +3,10 @@
  * Power iteration finds it slowly when the next one is close, as it is in a random dictionary. Lanczos'
  * method costs one product a step as well, but takes the best estimate from all steps so far: the largest
  * eigenvalue of a small tridiagonal matrix. Its residual bounds the error, so it is known when to stop.
- * Without orthogonalisation against earlier vectors eigenvalues that have been found may come up again; that
+ * Without orthogonalization against earlier vectors eigenvalues that have been found may come up again; that
  * does not hurt the largest one. */
 #include "metrics/lanczos.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/random.h"
 #include "metrics/spectrum.h"
 #include "tensor/dot.h"

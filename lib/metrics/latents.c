@@ -5,7 +5,7 @@
  * reaches that, the end doubles and pairs of bins become one. Bins nest exactly, since multiplying by 50 and
  * by powers of two is exact in float64: the counts are those of one pass with the final range. */
 #include "metrics/latents.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <math.h>
 #include <string.h>
@@ -143,7 +143,7 @@ static ra_status label_examples(ra_latent_sums *sums, const ra_labels *row_label
 }
 
 ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra_latent_rows *rows,
-                              ra_latents *view, ra_error *err) {
+                              ra_latent_statistics *view, ra_error *err) {
     for (size_t k = 0; k < sums->latents; k++) {
         sums->mean[k] = sums->count[k] ? (float)(sums->sum[k] / (double)sums->count[k]) : 0;
         sums->energy[k] = (float)(fabs(sums->sum[k]) / (double)sums->rows * norm[k]);
@@ -154,18 +154,18 @@ ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra
             row < 0 || !rows->number ? row : (int64_t)rows->number(rows->context, (uint64_t)row);
     }
     if (rows->labels) RA_TRY(label_examples(sums, rows->labels, err));
-    *view = (ra_latents){.rows = sums->rows,
-                         .concepts = sums->latents,
-                         .bins = BINS,
-                         .examples = sums->examples,
-                         .count = sums->count,
-                         .mean = sums->mean,
-                         .max = sums->max,
-                         .energy = sums->energy,
-                         .histogram_top = sums->histogram_top,
-                         .histogram = sums->histogram,
-                         .top_row = sums->number,
-                         .top_value = sums->top_value,
-                         .top_label = rows->labels ? sums->labels : NULL};
+    *view = (ra_latent_statistics){.rows = sums->rows,
+                                   .concepts = sums->latents,
+                                   .bins = BINS,
+                                   .examples = sums->examples,
+                                   .count = sums->count,
+                                   .mean = sums->mean,
+                                   .max = sums->max,
+                                   .energy = sums->energy,
+                                   .histogram_top = sums->histogram_top,
+                                   .histogram = sums->histogram,
+                                   .top_row = sums->number,
+                                   .top_value = sums->top_value,
+                                   .top_label = rows->labels ? sums->labels : NULL};
     return RA_OK;
 }

@@ -6,7 +6,7 @@
 #ifndef RA_METRICS_LATENTS_H
 #define RA_METRICS_LATENTS_H
 
-#include "ra_latents.h"
+#include "ra_latent_statistics.h"
 
 typedef struct ra_latent_sums {
     size_t rows, latents, examples; /* so far; K, T */
@@ -38,6 +38,6 @@ typedef struct ra_latent_rows {
 /* *view <- the statistics of the rows so far, in memory of `sums` until the next call. norm [K]: of the
  * atoms. */
 ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra_latent_rows *rows,
-                              ra_latents *view, ra_error *err);
+                              ra_latent_statistics *view, ra_error *err);
 
 #endif

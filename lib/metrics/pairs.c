@@ -8,7 +8,7 @@
  * a tile at a time beside the band. Its spectral norm is the largest eigenvalue (Perron and Frobenius: the
  * matrix is symmetric and has no negative entry), which Lanczos' method finds. */
 #include "metrics/pairs.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/multiversion.h"
 #include "metrics/lanczos.h"
 #include "metrics/unit.h"

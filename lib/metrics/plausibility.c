@@ -1,6 +1,5 @@
 /* How near the atoms come to directions that are known to mean something. */
 #include "ra_metrics.h"
-#include "base/error.h"
 #include "metrics/coverage.h"
 #include "metrics/unit.h"
 

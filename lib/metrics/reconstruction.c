@@ -1,5 +1,5 @@
 #include "metrics/reconstruction.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/multiversion.h"
 #include "metrics/sparsity.h"
 

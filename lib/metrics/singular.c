@@ -4,7 +4,7 @@
  * float32 numbers of D hold no more themselves, so nothing that was there is lost; a float32 product, as the
  * backend has it, would lose everything below 3e-4 (gram.c). */
 #include "ra_metrics.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "metrics/gram.h"
 #include "metrics/spectrum.h"
 #include "metrics/unit.h"

@@ -36,7 +36,7 @@ double ra_tridiagonal_eigenvalue(const ra_tridiagonal *t, size_t k) {
     double resolution = DBL_EPSILON * fmax(fabs(low), fabs(high));
     while (high - low > resolution) {
         double middle = low + (high - low) / 2;
-        if (middle <= low || middle >= high) break; /* neighbours in float64 */
+        if (middle <= low || middle >= high) break; /* neighbors in float64 */
         if (count_below(t, middle) > k)
             high = middle;
         else

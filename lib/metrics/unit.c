@@ -1,5 +1,4 @@
 #include "metrics/unit.h"
-#include "base/error.h"
 #include "tensor/dot.h"
 
 #include <math.h>

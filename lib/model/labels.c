@@ -1,12 +1,12 @@
 /* Texts of points, of their nearest rows, and of atoms.
  *
  * What a file says is taken as it is. What it does not say is made up, so that a dictionary trained on
- * labelled data explains itself:
+ * labeled data explains itself:
  *
  *   a point without a label   the first LABELS_OF_A_POINT different labels of its nearest rows, "cat, dog,
  * cow" an atom without labels    the first LABELS_OF_AN_ATOM different names of its archetypes, in the order
  * of their weights and no lighter than a tenth of the heaviest, "cat + purr"; the name of a point is its
- * given label, else the label of its nearest labelled row
+ * given label, else the label of its nearest labeled row
  *
  * Labels that are made up are made up again on each load and never saved. An empty line is no label. */
 #include "model/model.h"

@@ -8,7 +8,7 @@
  *   open_latents.c     statistics of the latents and the layout of the atoms, of an artifact
  *   labels.c           texts of points, rows and atoms; the ones that are made up from others
  *   provenance.c       atoms, points, and the way back from a point to its atoms
- *   standardize.c      into and out of standardised space, for models that were trained there
+ *   standardize.c      into and out of standardized space, for models that were trained there
  *   resident.c         what of this a device has a copy of; the memory that takes
  *   reconstruct.c encode.c encode_block.c search.c search_score.c explain.c steer.c
  *                      the computations; workspace.c is their scratch, lane.c where they run
@@ -24,7 +24,7 @@
 #define RA_MODEL_MODEL_H
 
 #include "ra_model.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "model/lane.h"
 #include "model/ranking.h"
 #include "model/resident.h"
@@ -84,9 +84,9 @@ struct ra_model {
     bool point_labels_are_given;
 
     /* what was measured afterwards (open_latents.c) */
-    ra_latents latents;        /* rows is 0 when there are no statistics */
-    ra_labels *example_labels; /* K * T lines; latents.top_label */
-    const float *layout;       /* [K,2]; NULL without one */
+    ra_latent_statistics latents; /* rows is 0 when there are no statistics */
+    ra_labels *example_labels;    /* K * T lines; latents.top_label */
+    const float *layout;          /* [K,2]; NULL without one */
 };
 
 /* What the metadata say of how training began, kept through a fuse: key, and its place in info. */
@@ -133,7 +133,7 @@ ra_status ra_model_open_artifact(ra_model *model, const ra_safetensors *file, ra
 ra_status ra_model_open_checkpoint(ra_model *model, const ra_safetensors *file, size_t archetypes,
                                    ra_error *err);
 ra_status ra_model_open_encoder(ra_model *model, const ra_safetensors *file, ra_error *err);
-ra_status ra_model_open_standardisation(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_standardization(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_points(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_latents(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
@@ -141,7 +141,7 @@ ra_status ra_model_index_points(ra_model *model, ra_error *err);
 
 /* names, tensors [RA_MODEL_LATENT_TENSORS] <- how statistics lie in a file; returns how many. */
 enum { RA_MODEL_LATENT_TENSORS = 8 };
-size_t ra_model_latent_tensors(const ra_latents *latents, const char **names, ra_tensor *tensors);
+size_t ra_model_latent_tensors(const ra_latent_statistics *latents, const char **names, ra_tensor *tensors);
 
 /* ---- texts (labels.c) --------------------------------------------------------------------------------- */
 
@@ -166,7 +166,7 @@ typedef struct ra_scratch {
 
 struct ra_workspace {
     ra_lane host, device; /* where the arithmetic of a backend works */
-    ra_scratch input;     /* encode: [B,d] standardised inputs */
+    ra_scratch input;     /* encode: [B,d] standardized inputs */
     ra_scratch start;     /* reconstruct: where the rows of a block of codes start */
     ra_scratch query;     /* search: [block,d] unit queries */
     ra_scratch neighbor;  /* neighbors: [d] the atom */
@@ -190,10 +190,10 @@ ra_status ra_scratch_reserve(ra_scratch *scratch, const char *what, size_t count
  * "query". */
 ra_status ra_model_check_rows(const char *what, const float *x, size_t rows, size_t d, ra_error *err);
 
-/* *standardised <- finite x [rows,d] in the space of the dictionary: x itself when that is the space of the
+/* *standardized <- finite x [rows,d] in the space of the dictionary: x itself when that is the space of the
  * inputs, else in workspace->input. RA_ERR_NOT_FINITE where that is beyond float32. */
 ra_status ra_model_standardize(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
-                               const float **standardised, ra_error *err);
+                               const float **standardized, ra_error *err);
 
 /* x [rows,d] <- back in the space of the inputs. */
 void ra_model_unstandardize(const ra_model *model, float *x, size_t rows);

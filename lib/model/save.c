@@ -17,8 +17,8 @@ typedef struct artifact {
     size_t count;
     char settings[MAX_SETTINGS][SETTING_TEXT];
     char points[24], latent_rows[24];
-    ra_latents latents; /* what is written; rows 0: none */
-    void *dictionary;   /* D in another type than the model's; owned */
+    ra_latent_statistics latents; /* what is written; rows 0: none */
+    void *dictionary;             /* D in another type than the model's; owned */
     ra_model_text atom_labels, point_labels, row_labels, example_labels;
 } artifact;
 
@@ -83,7 +83,7 @@ static void add_encoder(const ra_model *model, artifact *a) {
         add(a, "thresholds", ra_tensor_1d(RA_F32, model->activation.theta, concepts));
 }
 
-static void add_standardisation(const ra_model *model, artifact *a) {
+static void add_standardization(const ra_model *model, artifact *a) {
     if (!model->input_mean) return;
     add(a, "input.mean", ra_tensor_1d(RA_F32, model->input_mean, model->info.dimensions));
     add(a, "input.scale", ra_tensor_1d(RA_F32, model->input_scale, model->info.dimensions));
@@ -198,7 +198,7 @@ ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *ad
     ra_status status = add_dictionary(model, dtype, &a, err);
     if (status == RA_OK) {
         add_encoder(model, &a);
-        add_standardisation(model, &a);
+        add_standardization(model, &a);
         add_provenance(model, &a);
         status = add_additions(model, additions, &a, err);
     }

@@ -31,7 +31,7 @@ static const size_t nobody = SIZE_MAX;
 typedef struct search {
     const ra_model *model;
     size_t k;
-    ra_metric metric;
+    ra_similarity metric;
     size_t except; /* an atom that must not be found, or nobody */
     ra_lane *lane;
     float *unit; /* [block,d] */
@@ -88,9 +88,9 @@ static ra_status reserve(search *s, ra_workspace *workspace, size_t block, ra_er
 /* The score by the metric that a float32 product with a unit query stands for; false when it stands for
  * nothing, because it overflowed, or because the atom is so small that products vanished. */
 static bool rough(const search *s, float product, size_t k, float *key) {
-    double scale = s->metric == RA_METRIC_DOT ? s->model->largest_norm : s->model->norm[k];
+    double scale = s->metric == RA_SIMILARITY_DOT ? s->model->largest_norm : s->model->norm[k];
     if (!isfinite(product) || (scale > 0 && scale < RA_MODEL_SMALLEST_NORM)) return false;
-    *key = s->metric == RA_METRIC_DOT || scale == 0 ? product : (float)(product / scale);
+    *key = s->metric == RA_SIMILARITY_DOT || scale == 0 ? product : (float)(product / scale);
     return true;
 }
 
@@ -98,7 +98,7 @@ static bool rough(const search *s, float product, size_t k, float *key) {
 static float precise(const search *s, const float *query, double length, size_t k) {
     const ra_tensor *D = &s->model->dictionary;
     double dot = ra_vector_dot_row(D->dtype, ra_tensor_row(D, k), query, D->shape[1]);
-    double scale = s->metric == RA_METRIC_DOT ? 1 : length * s->model->norm[k];
+    double scale = s->metric == RA_SIMILARITY_DOT ? 1 : length * s->model->norm[k];
     return (scale > 0 ? (float)(dot / scale) : 0.0f) + 0.0f;
 }
 
@@ -108,7 +108,7 @@ static float precise(const search *s, const float *query, double length, size_t 
 static float slack(const search *s, double length) {
     double unit = 0x1p-24 * (double)(s->model->info.dimensions + 16);
     if (ra_backend_tf32(s->model->backend)) unit += 0x1p-9;
-    if (s->metric == RA_METRIC_COSINE) return (float)(2 * unit);
+    if (s->metric == RA_SIMILARITY_COSINE) return (float)(2 * unit);
     return (float)(2 * unit * s->model->largest_norm + 0x1p-148 / length);
 }
 
@@ -177,12 +177,12 @@ static ra_status answer_here(const search *s, const float *queries, size_t n, si
 static ra_status make_keys(const search *s, size_t n, ra_error *err) {
     const ra_lane *lane = s->lane;
     const ra_resident *on_device = &s->model->resident;
-    if (s->metric == RA_METRIC_DOT) return RA_OK;
+    if (s->metric == RA_SIMILARITY_DOT) return RA_OK;
     const ra_norm over_norms = {.mean = on_device->zeros,
                                 .rstd = on_device->inverse_norm,
                                 .gamma = on_device->ones,
                                 .beta = on_device->zeros};
-    return lane->ops->normalise(lane->self, lane->stream, &over_norms, s->rooms[PRODUCTS].at,
+    return lane->ops->normalize(lane->self, lane->stream, &over_norms, s->rooms[PRODUCTS].at,
                                 s->rooms[PRODUCTS].at, n, s->model->info.concepts, err);
 }
 
@@ -240,13 +240,14 @@ static ra_status run(search *s, ra_workspace *workspace, const float *queries, s
     return ra_lane_leave(s->lane, status);
 }
 
-static ra_status check_metric(ra_metric metric, ra_error *err) {
-    if (metric == RA_METRIC_COSINE || metric == RA_METRIC_DOT) return RA_OK;
-    RA_FAIL(err, RA_ERR_ARGUMENT, "%d is no metric; expected RA_METRIC_COSINE or RA_METRIC_DOT", (int)metric);
+static ra_status check_metric(ra_similarity metric, ra_error *err) {
+    if (metric == RA_SIMILARITY_COSINE || metric == RA_SIMILARITY_DOT) return RA_OK;
+    RA_FAIL(err, RA_ERR_ARGUMENT, "%d is no metric; expected RA_SIMILARITY_COSINE or RA_SIMILARITY_DOT",
+            (int)metric);
 }
 
 ra_status ra_model_search(const ra_model *model, ra_workspace *workspace, const float *queries, size_t count,
-                          size_t k, ra_metric metric, size_t *ids, float *scores, ra_error *err) {
+                          size_t k, ra_similarity metric, size_t *ids, float *scores, ra_error *err) {
     RA_TRY(check_metric(metric, err));
     if (k < 1 || k > model->info.concepts)
         RA_FAIL(err, RA_ERR_ARGUMENT, "k is %zu; expected 1 to %zu, the number of atoms", k,
@@ -258,7 +259,7 @@ ra_status ra_model_search(const ra_model *model, ra_workspace *workspace, const 
 }
 
 ra_status ra_model_neighbors(const ra_model *model, ra_workspace *workspace, size_t atom, size_t k,
-                             ra_metric metric, size_t *ids, float *scores, ra_error *err) {
+                             ra_similarity metric, size_t *ids, float *scores, ra_error *err) {
     RA_TRY(check_metric(metric, err));
     if (atom >= model->info.concepts)
         RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no atom %zu: %s has %zu atoms, from 0 on", atom,

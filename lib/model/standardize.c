@@ -1,35 +1,35 @@
-/* The two spaces of a model that was trained on standardised activations. Encoder and dictionary live in the
- * standardised one; inputs come, and reconstructions leave, in the units of the data. Everything that goes
- * through the door does it here. A model without a standardisation has one space, and nothing is copied. */
+/* The two spaces of a model that was trained on standardized activations. Encoder and dictionary live in the
+ * standardized one; inputs come, and reconstructions leave, in the units of the data. Everything that goes
+ * through the door does it here. A model without a standardization has one space, and nothing is copied. */
 #include "model/model.h"
 #include "tensor/standardize.h"
 
 #include <string.h>
 
-ra_status ra_model_open_standardisation(ra_model *model, const ra_safetensors *file, ra_error *err) {
+ra_status ra_model_open_standardization(ra_model *model, const ra_safetensors *file, ra_error *err) {
     const float *mean, *scale;
     size_t d = model->info.dimensions;
-    RA_TRY(ra_standardisation_find(file, d, &mean, &scale, err));
+    RA_TRY(ra_standardization_find(file, d, &mean, &scale, err));
     if (!mean) return RA_OK;
     const ra_tensor tensors[] = {ra_tensor_1d(RA_F32, mean, d), ra_tensor_1d(RA_F32, scale, d)};
-    RA_TRY(ra_model_keep_f32(model, "the standardisation", &tensors[0], &model->input_mean, err));
-    return ra_model_keep_f32(model, "the standardisation", &tensors[1], &model->input_scale, err);
+    RA_TRY(ra_model_keep_f32(model, "the standardization", &tensors[0], &model->input_mean, err));
+    return ra_model_keep_f32(model, "the standardization", &tensors[1], &model->input_scale, err);
 }
 
 ra_status ra_model_standardize(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
-                               const float **standardised, ra_error *err) {
+                               const float **standardized, ra_error *err) {
     size_t d = model->info.dimensions, n = rows * d;
     void *values = NULL;
-    *standardised = x;
+    *standardized = x;
     if (!model->input_mean || rows == 0) return RA_OK;
-    RA_TRY(ra_scratch_reserve(&workspace->input, "standardised inputs", n, sizeof(float), &values, err));
+    RA_TRY(ra_scratch_reserve(&workspace->input, "standardized inputs", n, sizeof(float), &values, err));
     memcpy(values, x, n * sizeof(float));
     ra_standardize_rows(values, rows, d, model->input_mean, model->input_scale);
     size_t bad = ra_find_not_finite(values, n);
     if (bad < n)
-        RA_FAIL(err, RA_ERR_NOT_FINITE, "input %zu is beyond float32 at position %zu once it is standardised",
+        RA_FAIL(err, RA_ERR_NOT_FINITE, "input %zu is beyond float32 at position %zu once it is standardized",
                 bad / d, bad % d);
-    *standardised = values;
+    *standardized = values;
     return RA_OK;
 }
 

@@ -1,6 +1,6 @@
 /* Candidate points as a checkpoint holds them, for the run that goes on with it. */
 #include "ra_points.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <string.h>
 

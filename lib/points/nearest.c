@@ -1,4 +1,4 @@
-/* Nearest neighbours at the speed of matrix products, exactly: filter.h says how products become bounds. A
+/* Nearest neighbors at the speed of matrix products, exactly: filter.h says how products become bounds. A
  * pair whose lower bound is above the least upper bound cannot win; the others, one or two of a thousand, are
  * computed in float64 from the vectors as they are.
  *
@@ -7,7 +7,7 @@
  * from the cache they were written to. */
 #include "points/nearest.h"
 #include "points/filter.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <math.h>
 
@@ -142,7 +142,7 @@ ra_status ra_nearest_point(ra_nearest *nearest, ra_point_set *set, const int32_t
     for (job.row = 0; job.row < count; job.row += job.rows) {
         job.rows = least(count - job.row, RA_NEAREST_TILE_ROWS);
         job.picked = picked;
-        ra_row_block_centre(&nearest->block, job.row, picked, job.rows, nearest->query, nearest->query_norm);
+        ra_row_block_center(&nearest->block, job.row, picked, job.rows, nearest->query, nearest->query_norm);
         RA_TRY(
             ra_held_set(&nearest->asked, nearest->backend, nearest->query, job.rows * set->dimensions, err));
         for (job.first = 0; job.first < set->count; job.first += job.count) {

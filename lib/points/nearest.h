@@ -1,4 +1,4 @@
-/* nearest.h - exact nearest neighbours between the rows of a data source and a set of points.
+/* nearest.h - exact nearest neighbors between the rows of a data source and a set of points.
  *
  * "Exact": by the float64 distance between the float32 vectors as they are; of equal distances the lower
  * index wins. Matrix products only decide which pairs are worth that computation (filter.h).

@@ -2,7 +2,7 @@
  * far, and the worst of these is the bar for what is worth computing (filter.h). */
 #include "points/nearest.h"
 #include "points/filter.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <float.h>
 #include <math.h>
@@ -65,7 +65,7 @@ static ra_status search_block(ra_nearest *nearest, rows_job *job, ra_error *err)
     RA_TRY(ra_point_set_hold(&nearest->points, nearest->backend, &points, err));
     for (job->row = 0; job->row < nearest->block.count; job->row += job->rows) {
         job->rows = least(nearest->block.count - job->row, RA_NEAREST_TILE_ROWS);
-        ra_row_block_centre(&nearest->block, job->row, NULL, job->rows, nearest->query, nearest->query_norm);
+        ra_row_block_center(&nearest->block, job->row, NULL, job->rows, nearest->query, nearest->query_norm);
         for (size_t i = 0; i < job->rows; i++)
             nearest->query_low[i] = ra_filter_low(nearest->query_norm[i], share);
         RA_TRY(ra_held_set(&nearest->asked, nearest->backend, nearest->query, job->rows * d, err));

@@ -1,6 +1,6 @@
 #include "points/point_set.h"
 #include "points/filter.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "tensor/dot.h"
 
 #include <string.h>
@@ -9,11 +9,11 @@ enum { PART_POINTS = 64 };
 
 ra_status ra_point_set_init(ra_point_set *set, size_t capacity, size_t d, size_t of, ra_error *err) {
     *set = (ra_point_set){.capacity = capacity, .dimensions = d};
-    set->centred = ra_malloc(capacity * d, sizeof *set->centred);
+    set->centered = ra_malloc(capacity * d, sizeof *set->centered);
     set->norm = ra_malloc(capacity, sizeof *set->norm);
     set->low = ra_malloc(capacity, sizeof *set->low);
     set->high = ra_malloc(capacity, sizeof *set->high);
-    bool complete = set->centred && set->norm && set->low && set->high;
+    bool complete = set->centered && set->norm && set->low && set->high;
     if (of) {
         set->index = ra_malloc(capacity, sizeof *set->index);
         set->place = ra_malloc(of, sizeof *set->place);
@@ -28,7 +28,7 @@ ra_status ra_point_set_init(ra_point_set *set, size_t capacity, size_t d, size_t
 void ra_point_set_release(ra_point_set *set) {
     ra_free(set->index);
     ra_free(set->place);
-    ra_free(set->centred);
+    ra_free(set->centered);
     ra_free(set->norm);
     ra_free(set->low);
     ra_free(set->high);
@@ -47,9 +47,9 @@ static void fill_part(void *context, size_t part) {
     size_t d = set->dimensions, from = part * PART_POINTS;
     double share = ra_filter_share(d);
     for (size_t p = from; p < from + PART_POINTS && p < set->count; p++) {
-        float *centred = set->centred + p * d;
-        for (size_t j = 0; j < d; j++) centred[j] = set->vector[p * d + j] - job->mean[j];
-        set->norm[p] = ra_dot_f64(centred, centred, d);
+        float *centered = set->centered + p * d;
+        for (size_t j = 0; j < d; j++) centered[j] = set->vector[p * d + j] - job->mean[j];
+        set->norm[p] = ra_dot_f64(centered, centered, d);
         set->low[p] = ra_filter_low(set->norm[p], share);
         set->high[p] = ra_filter_high(set->norm[p], share);
     }
@@ -79,7 +79,7 @@ void ra_point_set_select(ra_point_set *set, const ra_point_set *all, const int32
         size_t p = (size_t)index[i];
         set->index[i] = index[i];
         set->place[p] = (int32_t)i;
-        memcpy(set->centred + i * d, all->centred + p * d, d * sizeof *set->centred);
+        memcpy(set->centered + i * d, all->centered + p * d, d * sizeof *set->centered);
         set->norm[i] = all->norm[p];
         set->low[i] = all->low[p];
         set->high[i] = all->high[p];
@@ -89,7 +89,7 @@ void ra_point_set_select(ra_point_set *set, const ra_point_set *all, const int32
 
 ra_status ra_point_set_hold(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err) {
     if (!set->is_held)
-        RA_TRY(ra_held_set(&set->held, backend, set->centred, set->count * set->dimensions, err));
+        RA_TRY(ra_held_set(&set->held, backend, set->centered, set->count * set->dimensions, err));
     set->is_held = true;
     *vectors = set->held.vectors;
     return RA_OK;

@@ -21,11 +21,11 @@ typedef struct ra_point_set {
     const float *vector; /* [N,d] the points as they are, the caller's */
     int32_t *index;      /* [count] which points, rising; NULL: all, in order */
     int32_t *place;      /* [N] of each point in the set, -1: not in it; NULL: all are */
-    float *centred;      /* [count,d] less the mean */
-    double *norm;        /* [count] squared, of `centred` */
+    float *centered;     /* [count,d] less the mean */
+    double *norm;        /* [count] squared, of `centered` */
     float *low, *high;   /* [count] bounds that stand for the norm in a score: filter.h */
-    ra_held held;        /* `centred`, where products are computed; see ra_point_set_hold() */
-    bool is_held;        /* it is as `centred` is */
+    ra_held held;        /* `centered`, where products are computed; see ra_point_set_hold() */
+    bool is_held;        /* it is as `centered` is */
     bool wild;           /* some norm is beyond bounds: no lower bounds can be given */
 } ra_point_set;
 
@@ -41,7 +41,7 @@ void ra_point_set_fill(ra_point_set *set, ra_pool *pool, const float *vectors, s
 /* Some of the points that `all` holds: index [count], rising. */
 void ra_point_set_select(ra_point_set *set, const ra_point_set *all, const int32_t *index, size_t count);
 
-/* *vectors [count,d] <- the centred points in backend memory, until they change. */
+/* *vectors [count,d] <- the centered points in backend memory, until they change. */
 ra_status ra_point_set_hold(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err);
 
 /* Where a point stands in the set; -1: it is not in it. */

@@ -1,6 +1,6 @@
 /* Candidate points: from k-means, a random sample or a file, each with the data rows nearest to it. */
 #include "points/kmeans/kmeans.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/random.h"
 
 #include <string.h>

@@ -1,5 +1,4 @@
 #include "points/products.h"
-#include "base/error.h"
 
 ra_status ra_held_set(ra_held *held, ra_backend *backend, const float *host, size_t n, ra_error *err) {
     held->vectors = host;

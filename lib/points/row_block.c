@@ -2,7 +2,7 @@
  * into groups of rows, which are independent; adding up is cut into groups of columns, so that each sum
  * belongs to one thread and sees the rows in their order. */
 #include "points/row_block.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/multiversion.h"
 #include "tensor/dot.h"
 
@@ -86,31 +86,31 @@ RA_MULTIVERSION static void subtract(const float *restrict x, const float *restr
     for (size_t i = 0; i < n; i++) out[i] = x[i] - y[i];
 }
 
-typedef struct centre_job {
+typedef struct center_job {
     const ra_row_block *block;
     size_t from;
     const int32_t *picked;
     size_t count;
-    float *centred;
+    float *centered;
     double *norm;
-} centre_job;
+} center_job;
 
-static void centre_part(void *context, size_t part) {
-    const centre_job *job = context;
+static void center_part(void *context, size_t part) {
+    const center_job *job = context;
     size_t from = part * PART_ROWS, d = job->block->dimensions;
     size_t end = from + PART_ROWS < job->count ? from + PART_ROWS : job->count;
     for (size_t i = from; i < end; i++) {
         size_t row = job->picked ? (size_t)job->picked[job->from + i] : job->from + i;
-        float *centred = job->centred + i * d;
-        subtract(job->block->raw + row * d, job->block->mean, centred, d);
-        job->norm[i] = ra_dot_f64(centred, centred, d);
+        float *centered = job->centered + i * d;
+        subtract(job->block->raw + row * d, job->block->mean, centered, d);
+        job->norm[i] = ra_dot_f64(centered, centered, d);
     }
 }
 
-void ra_row_block_centre(const ra_row_block *block, size_t from, const int32_t *picked, size_t count,
-                         float *centred, double *norm) {
-    centre_job job = {block, from, picked, count, centred, norm};
-    ra_pool_run(block->pool, ra_pool_parts(count, PART_ROWS), centre_part, &job);
+void ra_row_block_center(const ra_row_block *block, size_t from, const int32_t *picked, size_t count,
+                         float *centered, double *norm) {
+    center_job job = {block, from, picked, count, centered, norm};
+    ra_pool_run(block->pool, ra_pool_parts(count, PART_ROWS), center_part, &job);
 }
 
 /* ---- adding up ---------------------------------------------------------------------------------------- */

@@ -46,10 +46,10 @@ void ra_row_block_gather(ra_row_block *block, const uint64_t *rows, size_t count
 /* out [n,d] <- single rows, not through the block. */
 void ra_row_block_read(const ra_row_block *block, const uint64_t *rows, size_t n, float *out);
 
-/* centred [count,d], norm [count] <- rows of the loaded block less the mean, and their squared norms: those
+/* centered [count,d], norm [count] <- rows of the loaded block less the mean, and their squared norms: those
  * whose places are in picked [from .. from + count), or with NULL the places themselves. */
-void ra_row_block_centre(const ra_row_block *block, size_t from, const int32_t *picked, size_t count,
-                         float *centred, double *norm);
+void ra_row_block_center(const ra_row_block *block, size_t from, const int32_t *picked, size_t count,
+                         float *centered, double *norm);
 
 /* sums [groups, d] += raw, each row to the group that its label names, in the order of the rows. */
 void ra_row_block_accumulate(const ra_row_block *block, const int32_t *label, double *sums);

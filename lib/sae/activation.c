@@ -1,5 +1,4 @@
 #include "sae/activation.h"
-#include "base/error.h"
 
 #include <math.h>
 

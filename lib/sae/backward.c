@@ -5,7 +5,7 @@
  * thresholds learn from inactive latents too, and encoders with a norm, where every pre-code of a row or a
  * batch moves all others. */
 #include "sae/sae.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * average of the training batches' last codes. The reference's top_k counts the whole batch, ours a sample,
  * as the paper's does. */
 #include "sae/activation.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <string.h>
 

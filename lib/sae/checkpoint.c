@@ -2,7 +2,6 @@
  * proto/artifact.md has the format. */
 #include "sae/sae.h"
 #include "dictionary/dictionary.h"
-#include "base/error.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,4 @@
 #include "sae/encoder.h"
-#include "base/error.h"
 
 #include <math.h>
 
@@ -133,5 +132,5 @@ ra_status ra_encoder_evaluate(ra_backend *backend, ra_backend_stream *stream,
                           .rstd = by_row ? room + rows : weights->rstd,
                           .gamma = weights->tensor[RA_ENCODER_NORM_WEIGHT],
                           .beta = weights->tensor[RA_ENCODER_NORM_BIAS]};
-    return ops->normalise(self, stream, &norm, pre, pre, rows, K, err);
+    return ops->normalize(self, stream, &norm, pre, pre, rows, K, err);
 }

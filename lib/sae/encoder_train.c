@@ -4,7 +4,7 @@
  * gradient); LayerNorm takes mean and variance over the K latents of a row, BatchNorm over the rows of a
  * latent: in training those of the batch, over all members of the group, in evaluation the running ones. */
 #include "sae/sae.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <math.h>
 
@@ -122,7 +122,7 @@ ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const flo
     else
         RA_TRY(latents_statistics(encoder, backend, training, pass, err));
     const ra_norm norm = norm_of(encoder, pass);
-    return ops->normalise(self, NULL, &norm, pass->linear, pass->pre, rows, K, err);
+    return ops->normalize(self, NULL, &norm, pass->linear, pass->pre, rows, K, err);
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------ */

@@ -6,7 +6,7 @@
  * numbered anew; what looks at more (thresholds that learn from inactive latents, some losses) has
  * all of it. */
 #include "sae/sae.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
  * threshold. A loss on the number of active codes reaches it through the step alone, with the same kernel:
  *     dthreshold = -(1 / bandwidth) sum over the batch of kernel(relu(pre) - threshold, bandwidth) active */
 #include "sae/activation.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 static ra_status evaluate(const ra_activation *activation, ra_backend *backend, ra_backend_stream *stream,
                           const float *pre, size_t rows, size_t concepts, ra_codes *codes, ra_error *err) {

@@ -1,6 +1,6 @@
 /* The memory of a pass: what the forward pass leaves for the backward one. */
 #include "sae/sae.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 void ra_sae_pass_release(ra_sae_pass *pass) {
     if (pass->backend) {

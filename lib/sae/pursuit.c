@@ -15,7 +15,7 @@
  * are the host's, and which entry a step added to is looked up there. */
 #include "sae/activation.h"
 #include "sae/pursuit.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <limits.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  *     r <- x;  k times:  j <- argmax r . D_j,  v <- r . D_j,  z_j += v,  r <- r - v D_j
  *
  * The largest dot product counts, not the largest absolute one; an atom may be taken again; atoms are taken
- * as they are, not normalised. v is negative when every dot product is.
+ * as they are, not normalized. v is negative when every dot product is.
  */
 #ifndef RA_SAE_PURSUIT_H
 #define RA_SAE_PURSUIT_H

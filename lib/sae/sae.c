@@ -1,6 +1,6 @@
 /* The autoencoder as an object: made, kept, given a group. Its passes are in forward.c and backward.c. */
 #include "sae/sae.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/random.h"
 
 #include <math.h>
@@ -27,14 +27,14 @@ static ra_status add_parameter(ra_sae *sae, const char *name, bool trained, size
     return RA_OK;
 }
 
-/* parameter <- uniform in +-bound around a centre; random NULL: the centre itself. */
-static ra_status fill(const ra_sae *sae, const ra_parameter *parameter, double centre, double bound,
+/* parameter <- uniform in +-bound around a center; random NULL: the center itself. */
+static ra_status fill(const ra_sae *sae, const ra_parameter *parameter, double center, double bound,
                       ra_random *random, ra_error *err) {
     size_t n = ra_parameter_size(parameter), bytes = n * sizeof(float);
     float *values = ra_malloc(n, sizeof *values);
     if (!values) RA_FAIL_MEMORY(err, parameter->name, bytes);
     for (size_t i = 0; i < n; i++)
-        values[i] = (float)(random ? centre + bound * (2 * ra_random_unit(random) - 1) : centre);
+        values[i] = (float)(random ? center + bound * (2 * ra_random_unit(random) - 1) : center);
     ra_status status = ra_backend_put(sae->backend, parameter->value, values, bytes, err);
     ra_free(values);
     return status;

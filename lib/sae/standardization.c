@@ -1,6 +1,5 @@
-/* The standardisation that a file carries: what its inputs have to go through before its encoder. */
+/* The standardization that a file carries: what its inputs have to go through before its encoder. */
 #include "ra_sae.h"
-#include "base/error.h"
 
 #include <math.h>
 
@@ -32,7 +31,7 @@ static ra_status find(const ra_safetensors *file, const char *name, size_t d, fl
     return RA_OK;
 }
 
-ra_status ra_standardisation_find(const ra_safetensors *file, size_t d, const float **mean,
+ra_status ra_standardization_find(const ra_safetensors *file, size_t d, const float **mean,
                                   const float **scale, ra_error *err) {
     static const char mean_name[] = "input.mean", scale_name[] = "input.scale";
     bool has_mean = ra_safetensors_find(file, mean_name), has_scale = ra_safetensors_find(file, scale_name);

@@ -11,7 +11,7 @@
  * depend on it. With a bias of zero the pre-codes are proportional to the length, so that the product with
  * the encoder is computed once. Encoders with a norm do not depend on the length; theirs stays one. */
 #include "sae/sae.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "tensor/dot.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 #include "tensor/by_latent.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* half.h - one float16 or bfloat16 number as float32, in integer arithmetic that a compiler vectorises (its
+/* half.h - one float16 or bfloat16 number as float32, in integer arithmetic that a compiler vectorizes (its
  * own conversion becomes one instruction a number at best). Exact for every pattern, subnormals, infinities
  * and NaN included. */
 #ifndef RA_TENSOR_HALF_H

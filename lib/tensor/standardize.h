@@ -1,4 +1,4 @@
-/* standardize.h - rows in and out of standardised space. Training reads its data and a model its inputs
+/* standardize.h - rows in and out of standardized space. Training reads its data and a model its inputs
  * through the same function, so that both see the same bits. */
 #ifndef RA_TENSOR_STANDARDIZE_H
 #define RA_TENSOR_STANDARDIZE_H

@@ -1,5 +1,5 @@
 #include "ra_tensor.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <math.h>
 #include <stdio.h>

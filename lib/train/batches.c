@@ -1,7 +1,7 @@
 /* Two batches: one is with the trainers, the other is being read or waits for them. The reader stops when
  * both are full, and at the end of the run. */
 #include "train/batches.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "train/order.h"
 
 #include <pthread.h>

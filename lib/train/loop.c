@@ -1,6 +1,5 @@
 /* The loop: batches, each to its trainers. */
 #include "train/batches.h"
-#include "base/error.h"
 
 #include <stdio.h>
 
@@ -17,9 +16,9 @@ static ra_status name_batch(const ra_batches *batches, const ra_data *data, cons
         used += wrote > 0 ? (size_t)wrote : 0;
     }
     ra_error said = *err;
-    return ra_error_set(err, status, "%s; the batch was rows %s%s of the data (batch %zu of epoch %zu)",
-                        said.message, rows, batch->count > NAMED ? ", ..." : "",
-                        batch->step % steps_per_epoch + 1, batch->step / steps_per_epoch + 1);
+    RA_FAIL(err, status, "%s; the batch was rows %s%s of the data (batch %zu of epoch %zu)", said.message,
+            rows, batch->count > NAMED ? ", ..." : "", batch->step % steps_per_epoch + 1,
+            batch->step / steps_per_epoch + 1);
 }
 
 static ra_status run(ra_batches *batches, ra_trainer *const *trainers, size_t count, const ra_data *data,
@@ -43,7 +42,7 @@ static ra_status run(ra_batches *batches, ra_trainer *const *trainers, size_t co
     size_t last = 0;
     for (size_t i = 0; i < count; i++)
         if (ra_trainer_steps(trainers[i]) > last) last = ra_trainer_steps(trainers[i]);
-    RA_FAIL(err, RA_ERR_CANCELLED, "training was stopped at step %zu of %zu", step + 1, last);
+    RA_FAIL(err, RA_ERR_CANCELED, "training was stopped at step %zu of %zu", step + 1, last);
 }
 
 ra_status ra_train_all(ra_trainer *const *trainers, size_t count, const ra_data *data,

@@ -5,7 +5,7 @@
  * What a batch holds lies in backend memory, where the operations of the table work on it. The codes are the
  * host's: a term of theirs alone is computed here, and its gradient goes up. */
 #include "ra_train.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <math.h>
 #include <string.h>

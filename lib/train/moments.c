@@ -3,7 +3,7 @@
  * Gradients of the rows of active atoms come packed (ra_sae_packed). The other rows have a gradient of zero,
  * not none: their moments decay and they move on by their momentum, exactly as with the zeros written out. */
 #include "train/moments.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
  * more, each row is still equally likely at every position: its block is, and within the window its place is.
  * What is not independent is the company: the 63 other rows of its block are in the same window for sure,
  * where under a uniform permutation each would be with probability window / rows. Within the window they lie
- * anywhere: a batch of B rows holds a given neighbour of a row of its own with probability B / window instead
+ * anywhere: a batch of B rows holds a given neighbor of a row of its own with probability B / window instead
  * of B / rows, which for a batch of 1,024 is one in a thousand. And since the cut into blocks is moved by a
  * random offset every epoch, which rows share a block changes too.
  *
@@ -17,14 +17,14 @@
  * the data make a disk read each of them alone. A window's blocks are read in runs of 64 rows, once an epoch,
  * and can be while the window before it is worked on, as long as two windows fit into the page cache. */
 #include "train/order.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/random.h"
 
 enum { BLOCK = RA_ORDER_BLOCK };
 
 static const uint64_t stream = 0x5eed0de7; /* keeps these numbers apart from those of the model's start */
 
-/* A seed for one permutation (the finaliser of splitmix64 over each part in its turn). */
+/* A seed for one permutation (the finalizer of splitmix64 over each part in its turn). */
 static uint64_t mix(uint64_t hash, uint64_t part) {
     hash = (hash ^ part) + 0x9e3779b97f4a7c15u;
     hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;

@@ -1,5 +1,4 @@
 #include "ra_train.h"
-#include "base/error.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* One step of training: forward, loss, backward, clip, Adam (overcomplete 0.3.0, sae/train.py). The
  * dictionary is composed once a step; the loss reads the same D. */
 #include "train/moments.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <math.h>
 #include <stdio.h>

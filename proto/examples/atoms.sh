@@ -1,5 +1,5 @@
 #!/bin/sh
-# atoms.sh [URL [NAME]] - atoms, what they are made of, and their neighbours.
+# atoms.sh [URL [NAME]] - atoms, what they are made of, and their neighbors.
 set -eu
 url=${1:-http://127.0.0.1:8080} name=${2:-words}
 

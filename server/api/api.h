@@ -62,7 +62,8 @@ ra_status api_query_count(const api_call *call, const char *name, size_t standar
                           size_t *value, ra_error *err);
 
 /* *metric <- the query parameter `metric`, or `standard`. */
-ra_status api_query_metric(const api_call *call, ra_metric standard, ra_metric *metric, ra_error *err);
+ra_status api_query_metric(const api_call *call, ra_similarity standard, ra_similarity *metric,
+                           ra_error *err);
 
 /* The whole number digits .. end; RA_ERR_ARGUMENT, naming `what`. A number too large
  * for size_t is SIZE_MAX: larger than any index. */

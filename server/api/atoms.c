@@ -27,11 +27,10 @@ static ra_status query_fields(const api_call *call, unsigned *fields, ra_error *
         end = strchrnul(name, ',');
         unsigned bit = field_bit(name, (size_t)(end - name));
         if (!bit)
-            return ra_error_set(
-                err, RA_ERR_ARGUMENT,
-                "fields has '%.*s', expected some of vector, norm, label, archetypes, relaxation, "
-                "statistics and layout",
-                (int)(end - name < 64 ? end - name : 64), name);
+            RA_FAIL(err, RA_ERR_ARGUMENT,
+                    "fields has '%.*s', expected some of vector, norm, label, archetypes, relaxation, "
+                    "statistics and layout",
+                    (int)(end - name < 64 ? end - name : 64), name);
         *fields |= bit;
     }
     return RA_OK;
@@ -40,9 +39,8 @@ static ra_status query_fields(const api_call *call, unsigned *fields, ra_error *
 /* In binary there is nothing but the vectors. */
 static ra_status check_binary_fields(const api_call *call, unsigned fields, ra_error *err) {
     if (call->request->reply_form == FORM_JSON || fields & ATOM_VECTOR) return RA_OK;
-    return ra_error_set(
-        err, RA_ERR_ARGUMENT,
-        "fields leaves out the vector, and the form asked for has nothing else; ask for JSON");
+    RA_FAIL(err, RA_ERR_ARGUMENT,
+            "fields leaves out the vector, and the form asked for has nothing else; ask for JSON");
 }
 
 /* ---- one atom ------------------------------------------------------------------------------------------ */
@@ -91,7 +89,7 @@ static ra_status write_atom(const atom_reader *reader, size_t atom, text *out, r
                                  .archetype_count = ra_model_atom_archetypes(model, atom, reader->archetypes,
                                                                              reader->info->archetypes),
                                  .relaxation = ra_model_atom_relaxation(model, atom),
-                                 .latents = ra_model_latents(model),
+                                 .latents = ra_model_latent_statistics(model),
                                  .layout = placed ? place : NULL,
                                  .vector = reader->vector,
                                  .dimensions = reader->info->dimensions});
@@ -110,7 +108,7 @@ static ra_status send_vectors(api_call *call, const atom_reader *reader, const s
         return forms_reply_in_place(call, &vectors, err);
     }
     float *copy = ra_malloc(count * d, sizeof *copy);
-    if (!copy) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu vectors", count);
+    if (!copy) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu vectors", count);
     ra_status status = RA_OK;
     for (size_t i = 0; i < count && status == RA_OK; i++)
         status = ra_model_atom(reader->model, ids ? ids[i] : first + i, copy + i * d, err);
@@ -152,8 +150,7 @@ static ra_status query_ids(const api_call *call, const char *list, size_t **ids,
     *count = 0;
     for (const char *end; status == RA_OK && list; list = *end ? end + 1 : NULL) {
         end = strchrnul(list, ',');
-        if (*count == MAX_LIMIT)
-            return ra_error_set(err, RA_ERR_ARGUMENT, "ids has more than %d numbers", MAX_LIMIT);
+        if (*count == MAX_LIMIT) RA_FAIL(err, RA_ERR_ARGUMENT, "ids has more than %d numbers", MAX_LIMIT);
         size_t *id = &(*ids)[*count];
         status = api_parse_index(list, end, "ids", id, err);
         if (status == RA_OK) status = api_check_atom(call, *id, err);
@@ -166,7 +163,7 @@ static ra_status atoms_by_ids(api_call *call, const atom_reader *reader, const c
     size_t *ids, count;
     if (http_target_parameter(&call->request->target, "offset") ||
         http_target_parameter(&call->request->target, "limit"))
-        return ra_error_set(err, RA_ERR_ARGUMENT, "ids stands beside offset or limit; give one or the other");
+        RA_FAIL(err, RA_ERR_ARGUMENT, "ids stands beside offset or limit; give one or the other");
     ra_status status = query_ids(call, list, &ids, &count, err);
     if (status != RA_OK) return status;
     if (call->request->reply_form != FORM_JSON) return send_vectors(call, reader, ids, 0, count, 2, err);
@@ -223,8 +220,8 @@ static ra_status atoms_by_page(api_call *call, const atom_reader *reader, ra_err
     if (status == RA_OK) status = api_query_count(call, "offset", 0, 0, SIZE_MAX, &offset, err);
     if (status != RA_OK) return status;
     if (offset >= total)
-        return ra_error_set(err, RA_ERR_NOT_FOUND, "offset is %zu, but dictionary %s has %zu atoms", offset,
-                            call->dictionary->name, total);
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "offset is %zu, but dictionary %s has %zu atoms", offset,
+                call->dictionary->name, total);
     size_t end = limit < total - offset ? offset + limit : total;
     status = link_pages(call, &(page){offset, limit, total}, err);
     if (status == RA_OK && call->request->reply_form != FORM_JSON)
@@ -254,9 +251,9 @@ ra_status api_atoms(api_call *call, ra_error *err) {
     return ids ? atoms_by_ids(call, &reader, ids, err) : atoms_by_page(call, &reader, err);
 }
 
-/* ---- neighbours ---------------------------------------------------------------------------------------- */
+/* ---- neighbors ---------------------------------------------------------------------------------------- */
 
-static ra_status find_neighbors(const api_call *call, size_t k, ra_metric metric, size_t **ids,
+static ra_status find_neighbors(const api_call *call, size_t k, ra_similarity metric, size_t **ids,
                                 float **scores, ra_error *err) {
     scratch *mine = NULL;
     void *id_block = NULL, *score_block = NULL;
@@ -281,10 +278,10 @@ ra_status api_neighbors(api_call *call, ra_error *err) {
     if (status != RA_OK) return status;
     size_t others = api_info(call)->concepts - 1, *ids, k;
     size_t standard = others < DEFAULT_NEIGHBORS ? others : DEFAULT_NEIGHBORS;
-    ra_metric metric;
+    ra_similarity metric;
     float *scores;
     status = api_query_count(call, "k", standard, 1, others, &k, err);
-    if (status == RA_OK) status = api_query_metric(call, RA_METRIC_COSINE, &metric, err);
+    if (status == RA_OK) status = api_query_metric(call, RA_SIMILARITY_COSINE, &metric, err);
     if (status == RA_OK) status = find_neighbors(call, k, metric, &ids, &scores, err);
     if (status != RA_OK) return status;
     text *out = api_json(call);

@@ -4,8 +4,8 @@
 
 ra_status api_compute(const api_call *call, product *wanted, ra_error *err) {
     wanted->model = api_model(call);
-    wanted->cancelled = call->request->cancelled;
-    if (wanted->cancelled && call->engine->batcher) return batcher_run(call->engine->batcher, wanted, err);
+    wanted->canceled = call->request->canceled;
+    if (wanted->canceled && call->engine->batcher) return batcher_run(call->engine->batcher, wanted, err);
     scratch *mine = NULL;
     ra_status status = scratch_get(&mine, err);
     return status == RA_OK ? product_run(wanted, mine->workspace, err) : status;

@@ -90,7 +90,7 @@ static ra_status reply_binary(api_call *call, const ra_matrix *inputs, code_text
     ra_status status = encode_rows(call, inputs, texts, err);
     if (status != RA_OK) return status;
     if (texts->start.failed || texts->index.failed || texts->value.failed)
-        return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the codes of a reply");
+        RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the codes of a reply");
     size_t entries = texts->index.size / sizeof(int32_t);
     tensor_list list = {3,
                         {ra_tensor_1d(RA_I64, texts->start.data, inputs->rows + 1),

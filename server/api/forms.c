@@ -45,14 +45,14 @@ ra_status forms_latents(const api_call *call, latents_request *latents, ra_error
 ra_status forms_search(const api_call *call, search_request *search, ra_error *err) {
     const http_request *request = call->request;
     ra_status status;
-    *search = (search_request){.k = SEARCH_DEFAULT_K, .metric = RA_METRIC_COSINE};
+    *search = (search_request){.k = SEARCH_DEFAULT_K, .metric = RA_SIMILARITY_COSINE};
     if (request->body_form == FORM_JSON)
         status = json_search_parse(request->body, request->body_size, api_info(call)->dimensions,
                                    call->engine->max_rows, search, err);
     else
         status = binary_matrix(call, "vectors", &search->vectors, err);
     if (status != RA_OK) return status;
-    ra_metric metric = (ra_metric)search->metric;
+    ra_similarity metric = (ra_similarity)search->metric;
     status = api_query_count(call, "k", search->k, 1, SIZE_MAX, &search->k, err);
     if (status == RA_OK) status = api_query_metric(call, metric, &metric, err);
     search->metric = metric;

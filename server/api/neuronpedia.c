@@ -12,8 +12,7 @@ enum { MAX_RESULTS = 1000 };
 /* Holds the dictionary for the length of the call, as a route with {d} does. */
 static ra_status find_source(api_call *call, const char *source, ra_error *err) {
     call->dictionary = registry_acquire(call->engine->dictionaries, source);
-    if (!call->dictionary)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "Invalid SAE ID or type: %.127s", source);
+    if (!call->dictionary) RA_FAIL(err, RA_ERR_ARGUMENT, "Invalid SAE ID or type: %.127s", source);
     atomic_fetch_add(call->dictionary->requests, 1);
     return RA_OK;
 }
@@ -21,9 +20,8 @@ static ra_status find_source(api_call *call, const char *source, ra_error *err) 
 static ra_status check_index(const api_call *call, size_t index, ra_error *err) {
     size_t concepts = api_info(call)->concepts;
     if (index < concepts) return RA_OK;
-    return ra_error_set(err, RA_ERR_ARGUMENT,
-                        "Feature index %zu is out of range for %s, which has %zu features", index,
-                        call->dictionary->name, concepts);
+    RA_FAIL(err, RA_ERR_ARGUMENT, "Feature index %zu is out of range for %s, which has %zu features", index,
+            call->dictionary->name, concepts);
 }
 
 static ra_status reserve(const api_call *call, scratch **mine, float **vector, ra_error *err) {
@@ -65,9 +63,8 @@ static ra_status read_query(const api_call *call, const neuronpedia_request *req
         return status == RA_OK ? ra_model_atom(api_model(call), request->feature.index, query, err) : status;
     }
     if (request->dimensions != d)
-        return ra_error_set(err, RA_ERR_SHAPE,
-                            "vector has %zu numbers, but the dictionary has %zu dimensions",
-                            request->dimensions, d);
+        RA_FAIL(err, RA_ERR_SHAPE, "vector has %zu numbers, but the dictionary has %zu dimensions",
+                request->dimensions, d);
     for (size_t i = 0; i < d; i++) query[i] = request->vector[i];
     return RA_OK;
 }
@@ -115,7 +112,7 @@ static ra_status answer_nearest(api_call *call, const neuronpedia_request *reque
                                         .x = query,
                                         .rows = 1,
                                         .k = count,
-                                        .metric = RA_METRIC_COSINE,
+                                        .metric = RA_SIMILARITY_COSINE,
                                         .ids = ids,
                                         .scores = scores},
                              err);

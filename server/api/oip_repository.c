@@ -25,9 +25,9 @@ static ra_status fail_load(api_call *call, const char *name, ra_error *err) {
     if (err->code == RA_ERR_MEMORY || !registry_status_of(call->engine->dictionaries, name, &known))
         return err->code;
     if (!known.ready)
-        return ra_error_set(err, RA_ERR_FORMAT, "dictionary %s was not loaded: %s", known.name, known.reason);
-    return ra_error_set(err, RA_ERR_FORMAT, "dictionary %s was not loaded, version %zu goes on serving: %s",
-                        known.name, known.generation, known.reason);
+        RA_FAIL(err, RA_ERR_FORMAT, "dictionary %s was not loaded: %s", known.name, known.reason);
+    RA_FAIL(err, RA_ERR_FORMAT, "dictionary %s was not loaded, version %zu goes on serving: %s", known.name,
+            known.generation, known.reason);
 }
 
 ra_status api_oip_load(api_call *call, ra_error *err) {

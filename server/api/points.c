@@ -6,11 +6,10 @@ static ra_status check_point(const api_call *call, ra_error *err) {
     size_t points = api_info(call)->points;
     if (call->index < points) return RA_OK;
     if (points == 0)
-        return ra_error_set(err, RA_ERR_NOT_FOUND, "dictionary %s does not know the points it was made from",
-                            call->dictionary->name);
-    return ra_error_set(err, RA_ERR_NOT_FOUND,
-                        "there is no point %zu: dictionary %s has %zu, numbered from 0", call->index,
-                        call->dictionary->name, points);
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s does not know the points it was made from",
+                call->dictionary->name);
+    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no point %zu: dictionary %s has %zu, numbered from 0",
+            call->index, call->dictionary->name, points);
 }
 
 /* Both lists of a point are asked for with room to spare, and again with more when all of it was used. */
@@ -48,11 +47,10 @@ static ra_status read_vector(const api_call *call, scratch *mine, point_reply *r
 
 static ra_status send_vector(api_call *call, const point_reply *reply, ra_error *err) {
     if (!reply->vector)
-        return ra_error_set(
-            err, RA_ERR_STATE,
-            "dictionary %s does not hold the vectors of its points; the rest of a point can be "
-            "had as JSON",
-            call->dictionary->name);
+        RA_FAIL(err, RA_ERR_STATE,
+                "dictionary %s does not hold the vectors of its points; the rest of a point can be "
+                "had as JSON",
+                call->dictionary->name);
     tensor_list list = {1, {ra_tensor_1d(RA_F32, reply->vector, reply->dimensions)}};
     return forms_reply_tensors(call, &list, err);
 }

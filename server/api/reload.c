@@ -32,8 +32,7 @@ ra_status api_reload(api_call *call, ra_error *err) {
     ra_status status = registry_reload(call->engine->dictionaries, name, &why);
     if (status == RA_OK) {
         served *fresh = registry_acquire(call->engine->dictionaries, name);
-        if (!fresh)
-            return ra_error_set(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%s' any more", name);
+        if (!fresh) RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%s' any more", name);
         json_dictionary(api_json(call), &(dictionary_reply){.name = fresh->name,
                                                             .generation = fresh->generation,
                                                             .requests = atomic_load(fresh->requests),
@@ -42,7 +41,7 @@ ra_status api_reload(api_call *call, ra_error *err) {
         served_release(fresh);
         return RA_OK;
     }
-    if (!status_of(status)) return ra_error_set(err, status, "%s", why.message);
+    if (!status_of(status)) RA_FAIL(err, status, "%s", why.message);
     registry_status_of(call->engine->dictionaries, name, &kept);
     snprintf(sentence, sizeof sentence, "dictionary %s was not reloaded and goes on serving: %s", name,
              kept.reason);

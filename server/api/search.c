@@ -10,11 +10,11 @@ static ra_status check_k(const api_call *call, search_request *search, ra_error 
     size_t concepts = api_info(call)->concepts;
     if (search->k > concepts && search->k == SEARCH_DEFAULT_K) search->k = concepts; /* nobody asked for it */
     if (search->k > concepts)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "k is %zu, but dictionary %s has %zu atoms", search->k,
-                            call->dictionary->name, concepts);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "k is %zu, but dictionary %s has %zu atoms", search->k,
+                call->dictionary->name, concepts);
     if (search->k > MAX_RESULTS / search->vectors.rows)
-        return ra_error_set(err, RA_ERR_TOO_LARGE, "%zu vectors with k %zu ask for more than %d results",
-                            search->vectors.rows, search->k, MAX_RESULTS);
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "%zu vectors with k %zu ask for more than %d results",
+                search->vectors.rows, search->k, MAX_RESULTS);
     return RA_OK;
 }
 
@@ -35,7 +35,7 @@ static ra_status run(const api_call *call, const search_request *search, size_t 
                           .x = ra_matrix_row(&search->vectors, first),
                           .rows = rows - first < BLOCK ? rows - first : BLOCK,
                           .k = search->k,
-                          .metric = (ra_metric)search->metric,
+                          .metric = (ra_similarity)search->metric,
                           .ids = *ids + first * search->k,
                           .scores = *scores + first * search->k};
         status = api_compute(call, &wanted, err);
@@ -48,7 +48,7 @@ static void write_results(api_call *call, const search_request *search, const si
     text *out = api_json(call);
     put_open(out, '{');
     put_key(out, "metric");
-    put_string(out, metric_name((ra_metric)search->metric));
+    put_string(out, metric_name((ra_similarity)search->metric));
     put_key(out, "results");
     put_open(out, '[');
     for (size_t row = 0, i = 0; row < search->vectors.rows; row++) {
@@ -66,7 +66,7 @@ static ra_status send_results(api_call *call, const search_request *search, cons
                               const float *scores, ra_error *err) {
     size_t rows = search->vectors.rows, n = rows * search->k;
     int32_t *atoms = ra_malloc(n, sizeof *atoms);
-    if (!atoms) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu results", n);
+    if (!atoms) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu results", n);
     for (size_t i = 0; i < n; i++) atoms[i] = (int32_t)ids[i];
     tensor_list list = {
         2, {ra_tensor_2d(RA_I32, atoms, rows, search->k), ra_tensor_2d(RA_F32, scores, rows, search->k)}};

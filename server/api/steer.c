@@ -13,9 +13,9 @@ static ra_status parse_push(const char *from, const char *end, ra_steer *push, r
     ra_status why = RA_ERR_FORMAT;
     if (colon) rest = number_scan_f32(colon + 1, end, &push->scale, &why);
     if (!colon || rest != end)
-        return ra_error_set(err, why == RA_ERR_NOT_FINITE ? why : RA_ERR_ARGUMENT,
-                            "steer has '%.*s', expected an atom, a colon and a number: 5:2.0",
-                            (int)(end - from < 64 ? end - from : 64), from);
+        RA_FAIL(err, why == RA_ERR_NOT_FINITE ? why : RA_ERR_ARGUMENT,
+                "steer has '%.*s', expected an atom, a colon and a number: 5:2.0",
+                (int)(end - from < 64 ? end - from : 64), from);
     return api_parse_index(from, colon, "the atom in steer", &push->atom, err);
 }
 
@@ -25,9 +25,9 @@ static ra_status query_pushes(const api_call *call, steer_request *request, ra_e
     size_t count = 1;
     for (const char *c = list; *c; c++) count += *c == ',';
     if (count > STEER_MAX_PUSHES)
-        return ra_error_set(err, RA_ERR_TOO_LARGE, "steer has more than %d entries", STEER_MAX_PUSHES);
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "steer has more than %d entries", STEER_MAX_PUSHES);
     ra_steer *pushes = ra_malloc(count, sizeof *pushes);
-    if (!pushes) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu pushes", count);
+    if (!pushes) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu pushes", count);
     ra_free(request->pushes);
     request->pushes = pushes;
     request->count = count;
@@ -45,7 +45,7 @@ static ra_status query_base(const api_call *call, steer_request *request, ra_err
     if (!name) return RA_OK;
     bool input = strcmp(name, "input") == 0;
     if (!input && strcmp(name, "reconstruction") != 0)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "on is '%.64s', expected input or reconstruction", name);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "on is '%.64s', expected input or reconstruction", name);
     request->base = input ? RA_STEER_INPUT : RA_STEER_RECONSTRUCTION;
     return RA_OK;
 }
@@ -65,9 +65,9 @@ static ra_status parse(const api_call *call, steer_request *request, ra_error *e
 static ra_status check(const api_call *call, const steer_request *request, ra_error *err) {
     ra_status status = RA_OK;
     if (request->count == 0)
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "nothing says along which atoms to steer; expected \"steer\": [{\"atom\": 5, "
-                            "\"scale\": 2.0}, ...] in a JSON body, or steer=5:2.0 in the query");
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "nothing says along which atoms to steer; expected \"steer\": [{\"atom\": 5, "
+                "\"scale\": 2.0}, ...] in a JSON body, or steer=5:2.0 in the query");
     for (size_t i = 0; i < request->count && status == RA_OK; i++)
         status = api_check_atom(call, request->pushes[i].atom, err);
     if (status == RA_OK && request->base == RA_STEER_RECONSTRUCTION) status = api_need_encoder(call, err);

@@ -66,7 +66,7 @@ static int window(content_coding coding) {
 
 static ra_status out_of_memory(text *out, const char *what, ra_error *err) {
     out->size = 0;
-    return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %s a body", what);
+    RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %s a body", what);
 }
 
 static void clear(text *out) {
@@ -93,13 +93,12 @@ static void feed(z_stream *stream, const unsigned char **at, size_t *left) {
 
 static ra_status fail_format(content_coding coding, text *plain, const char *how, ra_error *err) {
     plain->size = 0;
-    return ra_error_set(err, RA_ERR_FORMAT, "the body says Content-Encoding: %s, but %s", names[coding], how);
+    RA_FAIL(err, RA_ERR_FORMAT, "the body says Content-Encoding: %s, but %s", names[coding], how);
 }
 
 static ra_status fail_size(text *plain, size_t limit, ra_error *err) {
     plain->size = 0;
-    return ra_error_set(err, RA_ERR_TOO_LARGE, "the unpacked body has more than the %zu bytes that are taken",
-                        limit);
+    RA_FAIL(err, RA_ERR_TOO_LARGE, "the unpacked body has more than the %zu bytes that are taken", limit);
 }
 
 /* Room for one piece more, never for more than one byte beyond the limit. */

@@ -12,7 +12,7 @@
  * is exact and slow and which hardly any number needs. Digits beyond the 19 that fit w widen the error by one
  * more unit of w, nothing else.
  *
- * Printing. A float32 v = c * 2^q owns the interval halfway to its neighbours; every decimal in it reads back
+ * Printing. A float32 v = c * 2^q owns the interval halfway to its neighbors; every decimal in it reads back
  * as v (its ends belong to it when c is even, since ties go to even). With 10^k <= width < 10^(k+1) the
  * interval holds at least one multiple of 10^k and at most one of 10^(k+1). So: the multiple of 10^(k+1) if
  * it is inside, otherwise of the two multiples of 10^k around v the one inside, or the nearer one. No search,
@@ -105,7 +105,7 @@ static inline void store8(char *p, uint64_t word) {
 
 static const uint64_t ASCII_ZEROS = 0x3030303030303030;
 
-/* Digits 0..9 a byte, the first one in the lowest: their number. Neighbours are joined to pairs, the pairs to
+/* Digits 0..9 a byte, the first one in the lowest: their number. Neighbors are joined to pairs, the pairs to
  * fours, the fours to eight; each multiplication adds ten times (a hundred times, ...) the lower lane to the
  * upper one. */
 static inline uint64_t join_digits(uint64_t digits) {
@@ -272,7 +272,7 @@ static inline bool round_decimal(uint64_t w, int64_t q, bool more, uint32_t *bit
         if (exponent < -150) return exponent < -151 || top < UINT64_MAX - SLACK; /* below half of the least */
         drop += -126 - exponent;
     }
-    /* What is dropped, against one half. The table errs by less than one unit, which the normalisation
+    /* What is dropped, against one half. The table errs by less than one unit, which the normalization
      * doubles, and `more` by less than one unit of w, which stands at most 2^5 units high, since w has 19
      * digits then. */
     uint64_t dropped = top & (UINT64_MAX >> (64 - drop)), half = UINT64_C(1) << (drop - 1);
@@ -369,7 +369,7 @@ static inline short_decimal shortest(uint32_t bits) {
     uint32_t fraction = bits & 0x7fffff, biased = bits >> 23;
     uint32_t c = biased ? fraction | 0x800000 : fraction;
     int q = (int)(biased ? biased : 1) - 150;
-    /* At a power of two the neighbour below is half as far as the one above. */
+    /* At a power of two the neighbor below is half as far as the one above. */
     bool uneven = fraction == 0 && biased > 1;
     int k = uneven ? log10_of_three_quarters_of_2(q) : log10_of_2(q);
 

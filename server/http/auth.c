@@ -43,7 +43,7 @@ struct auth_keys {
 
 static ra_status fail_errno(const char *path, ra_error *err) {
     ra_status status = errno == ENOENT ? RA_ERR_NOT_FOUND : RA_ERR_IO;
-    return ra_error_set(err, status, "%s: the key file cannot be read: %s", path, strerror(errno));
+    RA_FAIL(err, status, "%s: the key file cannot be read: %s", path, strerror(errno));
 }
 
 static ra_status read_whole(int file, const char *path, char *content, size_t capacity, ra_error *err) {
@@ -54,11 +54,10 @@ static ra_status read_whole(int file, const char *path, char *content, size_t ca
         if (n < 0) return fail_errno(path, err);
         used += (size_t)n;
         if (used == capacity - 1)
-            return ra_error_set(err, RA_ERR_TOO_LARGE, "%s: the key file grew while it was read", path);
+            RA_FAIL(err, RA_ERR_TOO_LARGE, "%s: the key file grew while it was read", path);
     }
     content[used] = '\0';
-    if (strlen(content) != used)
-        return ra_error_set(err, RA_ERR_FORMAT, "%s: the key file is not a text file", path);
+    if (strlen(content) != used) RA_FAIL(err, RA_ERR_FORMAT, "%s: the key file is not a text file", path);
     return RA_OK;
 }
 
@@ -119,14 +118,14 @@ static ra_status add_key(key_set *set, const char *path, size_t line, auth_scope
     key *added = &set->keys[set->count];
     *added = (key){.scope = scope, .line = line};
     if (size < SHORTEST_KEY || size > LONGEST_KEY)
-        return ra_error_set(err, RA_ERR_FORMAT, "%s, line %zu: the key has %zu characters, expected %d to %d",
-                            path, line, size, SHORTEST_KEY, LONGEST_KEY);
+        RA_FAIL(err, RA_ERR_FORMAT, "%s, line %zu: the key has %zu characters, expected %d to %d", path, line,
+                size, SHORTEST_KEY, LONGEST_KEY);
     if (!hash(string, size, added->digest))
-        return ra_error_set(err, RA_ERR_INTERNAL, "%s, line %zu: the key cannot be hashed", path, line);
+        RA_FAIL(err, RA_ERR_INTERNAL, "%s, line %zu: the key cannot be hashed", path, line);
     for (size_t i = 0; i < set->count; i++)
         if (gnutls_memcmp(set->keys[i].digest, added->digest, DIGEST) == 0)
-            return ra_error_set(err, RA_ERR_FORMAT, "%s, line %zu: the key is that of line %zu again", path,
-                                line, set->keys[i].line);
+            RA_FAIL(err, RA_ERR_FORMAT, "%s, line %zu: the key is that of line %zu again", path, line,
+                    set->keys[i].line);
     set->count++;
     return RA_OK;
 }
@@ -138,15 +137,14 @@ static ra_status parse_line(key_set *set, const char *path, size_t number, const
     if (!*line || *line == '#') return RA_OK;
     size_t word = strcspn(line, blanks);
     if (scope_of(line, word, &scope) != RA_OK)
-        return ra_error_set(err, RA_ERR_FORMAT, "%s, line %zu: expected \"read KEY\" or \"admin KEY\"", path,
-                            number);
+        RA_FAIL(err, RA_ERR_FORMAT, "%s, line %zu: expected \"read KEY\" or \"admin KEY\"", path, number);
     const char *string = line + word + strspn(line + word, blanks);
     size_t size = token_size(string);
     if (string[size + strspn(string + size, blanks)])
-        return ra_error_set(err, RA_ERR_FORMAT,
-                            "%s, line %zu: the key holds a character that a key must not hold; expected "
-                            "letters, digits, - . _ ~ + / and = at the end",
-                            path, number);
+        RA_FAIL(err, RA_ERR_FORMAT,
+                "%s, line %zu: the key holds a character that a key must not hold; expected "
+                "letters, digits, - . _ ~ + / and = at the end",
+                path, number);
     return add_key(set, path, number, scope, string, size, err);
 }
 
@@ -158,7 +156,7 @@ static size_t count_lines(const char *content) {
 
 static ra_status parse(const char *path, char *content, key_set **out, ra_error *err) {
     key_set *set = ra_calloc(1, sizeof *set + count_lines(content) * sizeof *set->keys);
-    if (!set) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the keys");
+    if (!set) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the keys");
     ra_status status = RA_OK;
     size_t number = 1;
     for (char *line = content, *next; line && status == RA_OK; line = next, number++) {
@@ -199,7 +197,7 @@ ra_status auth_open(const char *path, auth_keys **out, ra_error *err) {
         ra_free(set);
         ra_free(copy);
         ra_free(keys);
-        return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the keys");
+        RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the keys");
     }
     keys->path = copy;
     keys->set = set;

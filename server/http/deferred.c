@@ -59,7 +59,7 @@ static void settle(http_exchange *exchange, http_outcome outcome) {
     deferral->state = HTTP_SETTLED;
     deferral->outcome = outcome;
     exchange->request.stages.answered = http_now();
-    if (outcome != HTTP_ANSWERED) atomic_store(&deferral->cancelled, true);
+    if (outcome != HTTP_ANSWERED) atomic_store(&deferral->canceled, true);
 }
 
 static bool has_hung_up(int descriptor) {
@@ -123,7 +123,7 @@ static void run(void *argument) {
 /* The exchange was not taken: undoes what was prepared. */
 static bool refuse(http_deferrals *waiting, http_exchange *exchange, const char *sentence) {
     exchange->deferral.state = HTTP_NOT_DEFERRED;
-    exchange->request.cancelled = NULL;
+    exchange->request.canceled = NULL;
     exchange->request.stages.queued = 0;
     http_deferrals_release(waiting);
     http_exchange_overloaded(&exchange->request, &exchange->response, sentence);
@@ -144,9 +144,9 @@ bool http_defer(http_deferrals *waiting, http_exchange *exchange, void *connecti
                                 .descriptor = descriptor,
                                 .deadline = now + waiting->options.deadline,
                                 .among = waiting};
-    atomic_init(&deferral->cancelled, false);
+    atomic_init(&deferral->canceled, false);
     atomic_init(&deferral->holders, 2);
-    exchange->request.cancelled = &deferral->cancelled;
+    exchange->request.canceled = &deferral->canceled;
     exchange->request.stages.queued = now;
 
     /* Listed, suspended and queued in one go: the job may run, and be settled, before this function ends. */

@@ -73,7 +73,7 @@ typedef enum http_outcome {
 typedef struct http_deferral {
     http_deferral_state state;
     http_outcome outcome; /* when settled */
-    atomic_bool cancelled;
+    atomic_bool canceled;
     atomic_int holders; /* of the exchange: its connection, and the compute thread */
     void *connection;
     int descriptor;

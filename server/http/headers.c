@@ -34,7 +34,7 @@ static bool is_name(const char *name, size_t size, const char *expected) {
 }
 
 static ra_status once(bool *seen, const char *name, ra_error *err) {
-    if (*seen) return ra_error_set(err, RA_ERR_FORMAT, "the header %s appears twice", name);
+    if (*seen) RA_FAIL(err, RA_ERR_FORMAT, "the header %s appears twice", name);
     *seen = true;
     return RA_OK;
 }
@@ -53,26 +53,26 @@ static bool parse_length(const char *value, size_t size, uint64_t *length) {
 static ra_status add_length(http_headers *headers, const char *value, size_t size, ra_error *err) {
     ra_status status = once(&headers->has_length, "Content-Length", err);
     if (status == RA_OK && !parse_length(value, size, &headers->length))
-        return ra_error_set(err, RA_ERR_FORMAT, "the header Content-Length is not a whole number");
+        RA_FAIL(err, RA_ERR_FORMAT, "the header Content-Length is not a whole number");
     return status;
 }
 
 static ra_status add_encoding(http_headers *headers, const char *value, size_t size, ra_error *err) {
     ra_status status = once(&headers->chunked, "Transfer-Encoding", err);
     if (status == RA_OK && !is_name(value, size, "chunked"))
-        return ra_error_set(err, RA_ERR_FORMAT, "the only transfer encoding that is taken is chunked");
+        RA_FAIL(err, RA_ERR_FORMAT, "the only transfer encoding that is taken is chunked");
     return status;
 }
 
 ra_status http_headers_first_line(http_headers *headers, const char *method, const char *target,
                                   ra_error *err) {
     if (!is_token(method, strlen(method)))
-        return ra_error_set(err, RA_ERR_FORMAT, "the method holds a character that methods must not hold");
+        RA_FAIL(err, RA_ERR_FORMAT, "the method holds a character that methods must not hold");
     size_t size = strlen(target);
     if (size <= HTTP_MAX_TARGET) return RA_OK;
     headers->status = 414;
-    return ra_error_set(err, RA_ERR_TOO_LARGE, "the request's target has %zu bytes, at most %d are taken",
-                        size, HTTP_MAX_TARGET);
+    RA_FAIL(err, RA_ERR_TOO_LARGE, "the request's target has %zu bytes, at most %d are taken", size,
+            HTTP_MAX_TARGET);
 }
 
 static ra_status check_amount(http_headers *headers, size_t size, ra_error *err) {
@@ -80,9 +80,8 @@ static ra_status check_amount(http_headers *headers, size_t size, ra_error *err)
     headers->bytes += size;
     if (headers->count <= HTTP_MAX_HEADERS && headers->bytes <= HTTP_MAX_HEADER_BYTES) return RA_OK;
     headers->status = 431;
-    return ra_error_set(err, RA_ERR_TOO_LARGE,
-                        "the request has more than %d headers or more than %d bytes of them",
-                        HTTP_MAX_HEADERS, HTTP_MAX_HEADER_BYTES);
+    RA_FAIL(err, RA_ERR_TOO_LARGE, "the request has more than %d headers or more than %d bytes of them",
+            HTTP_MAX_HEADERS, HTTP_MAX_HEADER_BYTES);
 }
 
 ra_status http_headers_add(http_headers *headers, const char *name, size_t name_size, const char *value,
@@ -90,10 +89,10 @@ ra_status http_headers_add(http_headers *headers, const char *name, size_t name_
     ra_status status = check_amount(headers, name_size + value_size, err);
     if (status != RA_OK) return status;
     if (!is_token(name, name_size))
-        return ra_error_set(err, RA_ERR_FORMAT, "a header name holds a character that names must not hold");
+        RA_FAIL(err, RA_ERR_FORMAT, "a header name holds a character that names must not hold");
     if (has_control(value, value_size))
-        return ra_error_set(err, RA_ERR_FORMAT, "the header %.*s holds a control character",
-                            (int)(name_size < 64 ? name_size : 64), name);
+        RA_FAIL(err, RA_ERR_FORMAT, "the header %.*s holds a control character",
+                (int)(name_size < 64 ? name_size : 64), name);
     if (is_name(name, name_size, "Host")) return once(&headers->has_host, "Host", err);
     if (is_name(name, name_size, "Content-Length")) return add_length(headers, value, value_size, err);
     if (is_name(name, name_size, "Transfer-Encoding")) return add_encoding(headers, value, value_size, err);
@@ -104,10 +103,9 @@ ra_status http_headers_add(http_headers *headers, const char *name, size_t name_
 
 ra_status http_headers_finish(const http_headers *headers, bool version_1_1, ra_error *err) {
     if (headers->has_length && headers->chunked)
-        return ra_error_set(err, RA_ERR_FORMAT, "the request has both Content-Length and Transfer-Encoding");
+        RA_FAIL(err, RA_ERR_FORMAT, "the request has both Content-Length and Transfer-Encoding");
     if (headers->chunked && !version_1_1)
-        return ra_error_set(err, RA_ERR_FORMAT, "an HTTP/1.0 request cannot be chunked");
-    if (!headers->has_host && version_1_1)
-        return ra_error_set(err, RA_ERR_FORMAT, "the header Host is missing");
+        RA_FAIL(err, RA_ERR_FORMAT, "an HTTP/1.0 request cannot be chunked");
+    if (!headers->has_host && version_1_1) RA_FAIL(err, RA_ERR_FORMAT, "the header Host is missing");
     return RA_OK;
 }

@@ -90,7 +90,7 @@ typedef struct http_request {
     bool vital;    /* set when it is admitted: answered even when there are too many requests */
     /* NULL on an I/O thread, which must never wait. On a compute thread: true when nobody wants the answer
      * any more. */
-    const atomic_bool *cancelled;
+    const atomic_bool *canceled;
 } http_request;
 
 /* Bytes that are sent behind the body from where they lie, without a copy. release(owner) is called once they

@@ -18,25 +18,21 @@ static bool is_port(const char *text) {
 
 ra_status http_address_parse(const char *text, http_address *address, ra_error *err) {
     const char *colon = strrchr(text, ':');
-    if (!colon)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "the address '%s' has no port: it is written HOST:PORT",
-                            text);
+    if (!colon) RA_FAIL(err, RA_ERR_ARGUMENT, "the address '%s' has no port: it is written HOST:PORT", text);
     if (!is_port(colon + 1))
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "the port of the address '%s' is not a number from 0 to 65535", text);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the port of the address '%s' is not a number from 0 to 65535", text);
     const char *host = text;
     size_t size = (size_t)(colon - text);
     if (size >= 2 && text[0] == '[' && colon[-1] == ']') {
         host = text + 1;
         size -= 2;
     } else if (memchr(text, ':', size)) {
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "the address '%s' has several colons: an IPv6 address is written [ADDRESS]:PORT",
-                            text);
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "the address '%s' has several colons: an IPv6 address is written [ADDRESS]:PORT", text);
     }
     if (size >= sizeof address->host)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "the host of the address is longer than %zu characters",
-                            sizeof address->host - 1);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the host of the address is longer than %zu characters",
+                sizeof address->host - 1);
     snprintf(address->host, sizeof address->host, "%.*s", (int)size, host);
     snprintf(address->port, sizeof address->port, "%s", colon + 1);
     return RA_OK;
@@ -72,15 +68,14 @@ ra_status http_listener_open(const http_address *address, int *descriptor, char 
     const char *host = address->host[0] ? address->host : NULL;
     int failure = getaddrinfo(host, address->port, &hints, &found);
     if (failure)
-        return ra_error_set(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port,
-                            failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
+        RA_FAIL(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port,
+                failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
     int bound = -1;
     for (const struct addrinfo *info = found; info && bound < 0; info = info->ai_next) bound = bind_one(info);
     int reason = errno;
     freeaddrinfo(found);
     if (bound < 0)
-        return ra_error_set(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port,
-                            strerror(reason));
+        RA_FAIL(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port, strerror(reason));
     write_url(bound, address->secure, url);
     *descriptor = bound;
     return RA_OK;
@@ -95,13 +90,11 @@ static int option_of(int descriptor, int option) {
 ra_status http_listener_adopt(int descriptor, bool secure, char *url, ra_error *err) {
     int flags = fcntl(descriptor, F_GETFL);
     if (option_of(descriptor, SO_ACCEPTCONN) != 1 || option_of(descriptor, SO_PROTOCOL) != IPPROTO_TCP)
-        return ra_error_set(err, RA_ERR_STATE,
-                            "the descriptor %d that was handed over is not a TCP socket that listens",
-                            descriptor);
+        RA_FAIL(err, RA_ERR_STATE, "the descriptor %d that was handed over is not a TCP socket that listens",
+                descriptor);
     if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0 ||
         fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0)
-        return ra_error_set(err, RA_ERR_IO, "the socket that was handed over cannot be used: %s",
-                            strerror(errno));
+        RA_FAIL(err, RA_ERR_IO, "the socket that was handed over cannot be used: %s", strerror(errno));
     write_url(descriptor, secure, url);
     return RA_OK;
 }

@@ -52,9 +52,8 @@ static ra_status parse(const char *text, url *out, ra_error *err) {
         out->address.secure = schemes[i].secure;
         return status;
     }
-    return ra_error_set(err, RA_ERR_ARGUMENT,
-                        "'%s' is no URL to probe, expected one like http://127.0.0.1:8080/health/ready",
-                        text);
+    RA_FAIL(err, RA_ERR_ARGUMENT,
+            "'%s' is no URL to probe, expected one like http://127.0.0.1:8080/health/ready", text);
 }
 
 /* ---- the connection ------------------------------------------------------------------------------------ */
@@ -77,8 +76,8 @@ static ra_status connect_to(const http_address *address, const char *name, unsig
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
     int failure = getaddrinfo(address->host, address->port, &hints, &found);
     if (failure)
-        return ra_error_set(err, RA_ERR_IO, "%s cannot be found: %s", name,
-                            failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
+        RA_FAIL(err, RA_ERR_IO, "%s cannot be found: %s", name,
+                failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
     int connected = -1, reason = 0;
     for (const struct addrinfo *at = found; at && connected < 0; at = at->ai_next) {
         connected = socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC, at->ai_protocol);
@@ -89,7 +88,7 @@ static ra_status connect_to(const http_address *address, const char *name, unsig
         connected = -1;
     }
     freeaddrinfo(found);
-    if (connected < 0) return ra_error_set(err, RA_ERR_IO, "%s does not answer: %s", name, strerror(reason));
+    if (connected < 0) RA_FAIL(err, RA_ERR_IO, "%s does not answer: %s", name, strerror(reason));
     *descriptor = connected;
     return RA_OK;
 }
@@ -156,13 +155,12 @@ static ra_status ask(channel *to, bool secure, const char *path, ra_error *err) 
                         path);
     if ((secure && !secure_channel(to)) || !send_all(to, request, (size_t)size) ||
         !receive_line(to, line, sizeof line))
-        return ra_error_set(err, RA_ERR_IO, "%s does not answer: %s", to->name, to->reason);
+        RA_FAIL(err, RA_ERR_IO, "%s does not answer: %s", to->name, to->reason);
     unsigned status = 0;
     if (sscanf(line, "HTTP/1.%*1u %3u", &status) != 1)
-        return ra_error_set(err, RA_ERR_IO, "%s does not answer in HTTP", to->name);
+        RA_FAIL(err, RA_ERR_IO, "%s does not answer in HTTP", to->name);
     if (status != 200)
-        return ra_error_set(err, RA_ERR_STATE, "%s is not well: it answers %u, expected 200", to->name,
-                            status);
+        RA_FAIL(err, RA_ERR_STATE, "%s is not well: it answers %u, expected 200", to->name, status);
     return RA_OK;
 }
 

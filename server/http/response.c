@@ -142,7 +142,7 @@ int http_status_of(ra_status status) {
         [RA_ERR_TOO_LARGE] = 413,
         [RA_ERR_UNSUPPORTED] = 501,
         [RA_ERR_MEMORY] = 503,
-        [RA_ERR_CANCELLED] = 503,
+        [RA_ERR_CANCELED] = 503,
         [RA_ERR_IO] = 500,
         [RA_ERR_DEVICE] = 500,
         [RA_ERR_INTERNAL] = 500,

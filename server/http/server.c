@@ -331,7 +331,7 @@ static ra_status start_daemon(http_server *server, const http_tls *tls, ra_error
     if (limit < options->threads) limit = (unsigned)options->threads; /* one a thread is the least */
     if (certificate && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES) {
         close(options->descriptor);
-        return ra_error_set(err, RA_ERR_UNSUPPORTED, "the HTTP library here is built without TLS");
+        RA_FAIL(err, RA_ERR_UNSUPPORTED, "the HTTP library here is built without TLS");
     }
     struct MHD_OptionItem settings[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_complaint, server}, /* first, to hear of the others */
@@ -368,11 +368,11 @@ static ra_status start_daemon(http_server *server, const http_tls *tls, ra_error
         flags, 0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, settings, MHD_OPTION_ARRAY, pool,
         certificate ? MHD_OPTION_ARRAY : MHD_OPTION_END, secure, MHD_OPTION_END);
     if (!daemon && certificate)
-        return ra_error_set(err, RA_ERR_FORMAT, "https cannot be served with this certificate and key: %s",
-                            server->complaint);
+        RA_FAIL(err, RA_ERR_FORMAT, "https cannot be served with this certificate and key: %s",
+                server->complaint);
     if (!daemon) /* it has closed the socket */
-        return ra_error_set(err, RA_ERR_IO, "the HTTP library did not start with %zu threads: %s",
-                            options->threads, server->complaint);
+        RA_FAIL(err, RA_ERR_IO, "the HTTP library did not start with %zu threads: %s", options->threads,
+                server->complaint);
     server->daemon = daemon;
     return RA_OK;
 }
@@ -391,7 +391,7 @@ ra_status http_server_start(const http_server_options *options, http_server **ou
         const char *reason = server ? strerror(errno) : "out of memory";
         close(options->descriptor);
         ra_free(server);
-        return ra_error_set(err, RA_ERR_IO, "the server cannot listen: %s", reason);
+        RA_FAIL(err, RA_ERR_IO, "the server cannot listen: %s", reason);
     }
     server->options = *options;
     server->places.most = options->max_in_flight;

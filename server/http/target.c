@@ -24,16 +24,16 @@ static ra_status decode(char *text, ra_error *err) {
         }
         int high = hex_digit(from[1]), low = high < 0 ? -1 : hex_digit(from[2]);
         if (low < 0)
-            return ra_error_set(err, RA_ERR_FORMAT,
-                                "the request target has a '%%' that two hexadecimal digits do not follow");
+            RA_FAIL(err, RA_ERR_FORMAT,
+                    "the request target has a '%%' that two hexadecimal digits do not follow");
         if (high == 0 && low == 0)
-            return ra_error_set(err, RA_ERR_FORMAT, "the request target holds a NUL character (%%00)");
+            RA_FAIL(err, RA_ERR_FORMAT, "the request target holds a NUL character (%%00)");
         *to++ = (char)(high * 16 + low);
         from += 2;
     }
     *to = '\0';
     if (!ra_utf8_valid(text, (size_t)(to - text)))
-        return ra_error_set(err, RA_ERR_FORMAT, "the request target is not UTF-8 once it is decoded");
+        RA_FAIL(err, RA_ERR_FORMAT, "the request target is not UTF-8 once it is decoded");
     return RA_OK;
 }
 
@@ -49,8 +49,7 @@ static ra_status split_path(http_target *target, char *path, ra_error *err) {
     for (char *segment = path + 1, *next; segment; segment = next) {
         next = cut(segment, '/');
         if (target->segment_count == HTTP_MAX_SEGMENTS)
-            return ra_error_set(err, RA_ERR_TOO_LARGE, "the path has more than %d segments",
-                                HTTP_MAX_SEGMENTS);
+            RA_FAIL(err, RA_ERR_TOO_LARGE, "the path has more than %d segments", HTTP_MAX_SEGMENTS);
         ra_status status = decode(segment, err);
         if (status != RA_OK) return status;
         target->segments[target->segment_count++] = segment;
@@ -63,8 +62,7 @@ static ra_status split_query(http_target *target, char *query, ra_error *err) {
         next = cut(name, '&');
         if (!*name) continue;
         if (target->parameter_count == HTTP_MAX_PARAMETERS)
-            return ra_error_set(err, RA_ERR_TOO_LARGE, "the query has more than %d parameters",
-                                HTTP_MAX_PARAMETERS);
+            RA_FAIL(err, RA_ERR_TOO_LARGE, "the query has more than %d parameters", HTTP_MAX_PARAMETERS);
         char *value = cut(name, '=');
         if (!value) value = name + strlen(name);
         ra_status status = decode(name, err);
@@ -86,12 +84,12 @@ static const char *skip_authority(const char *raw) {
 static ra_status fill(http_target *target, const char *raw, ra_error *err) {
     for (const char *c = raw; *c; c++)
         if (*c <= ' ' || *c > '~')
-            return ra_error_set(err, RA_ERR_FORMAT, "the request target holds a byte that must be encoded");
+            RA_FAIL(err, RA_ERR_FORMAT, "the request target holds a byte that must be encoded");
     raw = skip_authority(raw);
-    if (*raw != '/') return ra_error_set(err, RA_ERR_FORMAT, "the request target does not start with '/'");
+    if (*raw != '/') RA_FAIL(err, RA_ERR_FORMAT, "the request target does not start with '/'");
     size_t size = strlen(raw) + 1;
     target->storage = ra_malloc(2 * size, 1);
-    if (!target->storage) return ra_error_set(err, RA_ERR_MEMORY, "out of memory");
+    if (!target->storage) RA_FAIL(err, RA_ERR_MEMORY, "out of memory");
     char *path = target->storage, *work = path + size;
     memcpy(path, raw, size);
     memcpy(work, raw, size);

@@ -15,11 +15,10 @@ static ra_status read_pem(const char *path, const char *what, char **out, ra_err
         copy[file.size] = '\0';
     }
     ra_mapping_close(&file);
-    if (!copy) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the TLS %s", what);
+    if (!copy) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the TLS %s", what);
     if (!strstr(copy, "-----BEGIN ")) {
         ra_free(copy);
-        return ra_error_set(err, RA_ERR_FORMAT, "%s is no TLS %s: expected PEM, text with \"-----BEGIN\"",
-                            path, what);
+        RA_FAIL(err, RA_ERR_FORMAT, "%s is no TLS %s: expected PEM, text with \"-----BEGIN\"", path, what);
     }
     *out = copy;
     return RA_OK;
@@ -35,12 +34,12 @@ static ra_status check_pair(const http_tls *tls, const char *certificate_path, c
     gnutls_certificate_credentials_t credentials;
     gnutls_datum_t certificate = datum_of(tls->certificate), key = datum_of(tls->key);
     int failure = gnutls_certificate_allocate_credentials(&credentials);
-    if (failure) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the TLS certificate");
+    if (failure) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the TLS certificate");
     failure = gnutls_certificate_set_x509_key_mem(credentials, &certificate, &key, GNUTLS_X509_FMT_PEM);
     gnutls_certificate_free_credentials(credentials);
     if (failure >= 0) return RA_OK;
-    return ra_error_set(err, RA_ERR_FORMAT, "%s and %s cannot be used as TLS certificate and key: %s",
-                        certificate_path, key_path, gnutls_strerror(failure));
+    RA_FAIL(err, RA_ERR_FORMAT, "%s and %s cannot be used as TLS certificate and key: %s", certificate_path,
+            key_path, gnutls_strerror(failure));
 }
 
 ra_status http_tls_read(const char *certificate_path, const char *key_path, http_tls *tls, ra_error *err) {

@@ -51,7 +51,7 @@ static void release(http_watchdog *watchdog) {
 ra_status http_watchdog_start(http_connections *connections, http_deferrals *deferrals, http_watchdog **out,
                               ra_error *err) {
     http_watchdog *watchdog = ra_calloc(1, sizeof *watchdog);
-    if (!watchdog) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the watchdog");
+    if (!watchdog) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the watchdog");
     watchdog->connections = connections;
     watchdog->deferrals = deferrals;
     pthread_mutex_init(&watchdog->lock, NULL);
@@ -63,7 +63,7 @@ ra_status http_watchdog_start(http_connections *connections, http_deferrals *def
     int failure = pthread_create(&watchdog->thread, NULL, watch, watchdog);
     if (failure) {
         release(watchdog);
-        return ra_error_set(err, RA_ERR_MEMORY, "the watchdog's thread did not start: %s", strerror(failure));
+        RA_FAIL(err, RA_ERR_MEMORY, "the watchdog's thread did not start: %s", strerror(failure));
     }
     *out = watchdog;
     return RA_OK;

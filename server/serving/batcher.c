@@ -94,7 +94,7 @@ static size_t rows_of(const product *wanted) {
 static ra_status reserve(slot *mine, size_t count, ra_error *err) {
     if (count <= mine->capacity) return RA_OK;
     float *grown = ra_malloc(count, sizeof *grown);
-    if (!grown) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu joined numbers", count);
+    if (!grown) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu joined numbers", count);
     ra_free(mine->numbers);
     mine->numbers = grown;
     mine->capacity = count;
@@ -217,8 +217,8 @@ static entry *take_out(batcher *shared, entry *before) {
     return one;
 }
 
-static bool is_cancelled(const product *wanted) {
-    return wanted->cancelled && atomic_load(wanted->cancelled);
+static bool is_canceled(const product *wanted) {
+    return wanted->canceled && atomic_load(wanted->canceled);
 }
 
 static void finish(entry *one) {
@@ -246,7 +246,7 @@ static void collect(batcher *shared, group *all) {
         bool fits = wanted->kind == lead->kind && wanted->model == lead->model &&
                     rows_of(wanted) <= shared->options.max_batch - all->rows &&
                     (!lead->codes || wanted->codes->latents == lead->codes->latents);
-        if (is_cancelled(wanted)) {
+        if (is_canceled(wanted)) {
             finish(take_out(shared, before));
         } else if (fits) {
             add(all, take_out(shared, before));
@@ -302,12 +302,12 @@ static entry *before_of(batcher *shared, const entry *one) {
 }
 
 ra_status batcher_run(batcher *shared, const product *wanted, ra_error *err) {
-    entry mine = {.wanted = wanted, .status = RA_ERR_CANCELLED, .err = err};
+    entry mine = {.wanted = wanted, .status = RA_ERR_CANCELED, .err = err};
     pthread_cond_init(&mine.turn, NULL);
     pthread_mutex_lock(&shared->lock);
     append(shared, &mine);
     while (mine.state != DONE) {
-        if (mine.state == WAITING && is_cancelled(wanted)) {
+        if (mine.state == WAITING && is_canceled(wanted)) {
             take_out(shared, before_of(shared, &mine));
             break;
         }
@@ -316,12 +316,12 @@ ra_status batcher_run(batcher *shared, const product *wanted, ra_error *err) {
         else
             pthread_cond_wait(&mine.turn, &shared->lock);
     }
-    if (mine.status == RA_ERR_CANCELLED && shared->oldest && shared->free)
+    if (mine.status == RA_ERR_CANCELED && shared->oldest && shared->free)
         pthread_cond_signal(&shared->oldest->turn); /* the turn that was ours */
     pthread_mutex_unlock(&shared->lock);
     pthread_cond_destroy(&mine.turn);
-    if (mine.status == RA_ERR_CANCELLED)
-        return ra_error_set(err, RA_ERR_CANCELLED, "the request was given up before it was computed");
+    if (mine.status == RA_ERR_CANCELED)
+        RA_FAIL(err, RA_ERR_CANCELED, "the request was given up before it was computed");
     return mine.status;
 }
 
@@ -336,7 +336,7 @@ size_t batcher_waiting(batcher *shared) {
 
 ra_status batcher_new(const batcher_options *options, batcher **out, ra_error *err) {
     batcher *shared = ra_calloc(1, sizeof *shared);
-    if (!shared) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the batcher");
+    if (!shared) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the batcher");
     shared->options = *options;
     pthread_condattr_t clock;
     pthread_condattr_init(&clock);

@@ -42,16 +42,16 @@ typedef struct product {
     size_t rows;    /* of x; for reconstruct codes->rows counts */
     const ra_codes *codes;
     size_t atom, k;
-    ra_metric metric;
+    ra_similarity metric;
     ra_steer_base base;
     const ra_steer *pushes; /* [push_count] */
     size_t push_count;
-    ra_codes *codes_out;          /* its memory is reused */
-    float *x_hat;                 /* [codes->rows, d] */
-    ra_explanation *explanation;  /* to be released by the caller */
-    size_t *ids;                  /* [rows, k] */
-    float *scores;                /* [rows, k] */
-    const atomic_bool *cancelled; /* NULL or: true when nobody wants the result any more */
+    ra_codes *codes_out;         /* its memory is reused */
+    float *x_hat;                /* [codes->rows, d] */
+    ra_explanation *explanation; /* to be released by the caller */
+    size_t *ids;                 /* [rows, k] */
+    float *scores;               /* [rows, k] */
+    const atomic_bool *canceled; /* NULL or: true when nobody wants the result any more */
 } product;
 
 /* Computes it on the calling thread. */
@@ -71,7 +71,7 @@ typedef struct batcher_options {
 ra_status batcher_new(const batcher_options *options, batcher **out, ra_error *err);
 void batcher_free(batcher *shared); /* when nobody is in batcher_run() any more; NULL is fine */
 
-/* Computes it when its turn has come, with others where that can be. RA_ERR_CANCELLED when it was cancelled
+/* Computes it when its turn has come, with others where that can be. RA_ERR_CANCELED when it was canceled
  * before it began. */
 ra_status batcher_run(batcher *shared, const product *wanted, ra_error *err);
 

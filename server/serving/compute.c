@@ -63,7 +63,7 @@ static void ask_to_stop(compute *workers) {
 
 ra_status compute_start(const compute_options *options, compute **out, ra_error *err) {
     compute *workers = ra_calloc(1, sizeof *workers);
-    if (!workers) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the compute threads");
+    if (!workers) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the compute threads");
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->wake, NULL);
     workers->capacity = options->queue;
@@ -71,15 +71,15 @@ ra_status compute_start(const compute_options *options, compute **out, ra_error 
     workers->threads = ra_calloc(options->threads, sizeof *workers->threads);
     if (!workers->ring || !workers->threads) {
         release(workers);
-        return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the queue of the compute threads");
+        RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the queue of the compute threads");
     }
     for (; workers->started < options->threads; workers->started++) {
         int failure = pthread_create(&workers->threads[workers->started], NULL, work, workers);
         if (!failure) continue;
         size_t got = workers->started;
         compute_stop(workers, 1);
-        return ra_error_set(err, RA_ERR_MEMORY, "%zu of %zu compute threads did start, then: %s", got,
-                            options->threads, strerror(failure));
+        RA_FAIL(err, RA_ERR_MEMORY, "%zu of %zu compute threads did start, then: %s", got, options->threads,
+                strerror(failure));
     }
     *out = workers;
     return RA_OK;

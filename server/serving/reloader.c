@@ -62,7 +62,7 @@ static void *work(void *argument) {
 ra_status reloader_start(registry *dictionaries, const reloader_options *options, reloader **out,
                          ra_error *err) {
     reloader *worker = ra_calloc(1, sizeof *worker);
-    if (!worker) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the reloader");
+    if (!worker) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the reloader");
     worker->dictionaries = dictionaries;
     worker->options = *options;
     pthread_condattr_t monotonic;
@@ -74,7 +74,7 @@ ra_status reloader_start(registry *dictionaries, const reloader_options *options
     int failure = pthread_create(&worker->thread, NULL, work, worker);
     if (failure) {
         ra_free(worker);
-        return ra_error_set(err, RA_ERR_MEMORY, "the reloader's thread did not start: %s", strerror(failure));
+        RA_FAIL(err, RA_ERR_MEMORY, "the reloader's thread did not start: %s", strerror(failure));
     }
     *out = worker;
     return RA_OK;

@@ -36,7 +36,7 @@ ra_status scratch_get(scratch **out, ra_error *err) {
             mine = NULL;
         }
     }
-    if (!mine) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a thread's scratch");
+    if (!mine) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a thread's scratch");
     *out = mine;
     return RA_OK;
 }
@@ -45,10 +45,10 @@ ra_status scratch_reserve(scratch *mine, scratch_block which, size_t count, size
                           ra_error *err) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
-        return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu items of %zu bytes", count, size);
+        RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu items of %zu bytes", count, size);
     if (bytes > mine->bytes[which] || !mine->blocks[which]) {
         void *grown = ra_malloc(bytes, 1);
-        if (!grown) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu bytes of scratch", bytes);
+        if (!grown) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu bytes of scratch", bytes);
         ra_free(mine->blocks[which]);
         mine->blocks[which] = grown;
         mine->bytes[which] = bytes;

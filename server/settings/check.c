@@ -15,8 +15,8 @@ static ra_status check_address(const http_address *address, ra_error *err) {
     if (!address->port[0]) return RA_OK;
     int failure = getaddrinfo(address->host[0] ? address->host : NULL, address->port, &hints, &found);
     if (failure)
-        return ra_error_set(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port,
-                            failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
+        RA_FAIL(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port,
+                failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
     freeaddrinfo(found);
     return RA_OK;
 }
@@ -48,8 +48,8 @@ static ra_status check_dictionary_dir(const settings *chosen, ra_error *err) {
     if (!chosen->dictionary_dir) return RA_OK;
     DIR *folder = opendir(chosen->dictionary_dir);
     if (!folder)
-        return ra_error_set(err, errno == ENOENT ? RA_ERR_NOT_FOUND : RA_ERR_IO,
-                            "the directory %s cannot be read: %s", chosen->dictionary_dir, strerror(errno));
+        RA_FAIL(err, errno == ENOENT ? RA_ERR_NOT_FOUND : RA_ERR_IO, "the directory %s cannot be read: %s",
+                chosen->dictionary_dir, strerror(errno));
     closedir(folder);
     return RA_OK;
 }

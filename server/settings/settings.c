@@ -102,7 +102,7 @@ const setting_row *setting_get(size_t i) {
     return i < ROWS ? &rows[i] : NULL;
 }
 
-/* The library's `dictionary` says how a plain dictionary is normalised; here that word is taken. */
+/* The library's `dictionary` says how a plain dictionary is normalized; here that word is taken. */
 const char *setting_key(size_t i) {
     if (i < ROWS) return rows[i].key;
     return i == ROWS + RA_SET_DICTIONARY ? "dictionary_kind" : ra_sae_settings_table()->rows[i - ROWS].key;
@@ -164,20 +164,19 @@ static ra_status read_line(settings *to, char *line, const char *path, size_t nu
     if (!*key || *key == '#') return RA_OK;
     char *equals = strchr(key, '=');
     if (!equals)
-        return ra_error_set(err, RA_ERR_FORMAT, "%s, line %zu: '%s' is not written key = value", path, number,
-                            key);
+        RA_FAIL(err, RA_ERR_FORMAT, "%s, line %zu: '%s' is not written key = value", path, number, key);
     *equals = '\0';
     key = trim(key);
     size_t i = find(key, strlen(key), false);
     if (i == setting_count() || strcmp(key, "config") == 0)
-        return ra_error_set(err, RA_ERR_FORMAT, "%s, line %zu: there is no setting '%s'", path, number, key);
+        RA_FAIL(err, RA_ERR_FORMAT, "%s, line %zu: there is no setting '%s'", path, number, key);
     snprintf(where, sizeof where, "%s, line %zu: %s", path, number, key);
     return setting_set(to, i, trim(equals + 1), where, FROM_FILE, err);
 }
 
 static ra_status copy_text(const ra_mapping *file, char **content, ra_error *err) {
     *content = ra_malloc(file->size + 1, 1);
-    if (!*content) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the settings");
+    if (!*content) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the settings");
     if (file->size) memcpy(*content, file->data, file->size);
     (*content)[file->size] = '\0';
     return RA_OK;
@@ -235,21 +234,20 @@ static ra_status read_flag(int argc, char **argv, int *at, flag_given *given, ra
     given->i = setting_count();
     if (is_question(flag)) return RA_OK;
     if (strncmp(flag, "--", 2) != 0)
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "'%s' is not a flag; a file is given as --dictionary NAME=FILE", flag);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "'%s' is not a flag; a file is given as --dictionary NAME=FILE", flag);
     size_t size = strcspn(flag, "=");
     given->i = find(flag + 2, size - 2, true);
     given->text = flag[size] ? flag + size + 1 : NULL;
     snprintf(given->where, sizeof given->where, "%.*s", (int)(size < 100 ? size : 100), flag);
     if (given->i == setting_count())
-        return ra_error_set(err, RA_ERR_ARGUMENT, "there is no flag %s; --help lists them", given->where);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "there is no flag %s; --help lists them", given->where);
     if (is_switch(given->i)) {
         if (given->text && is_library_switch(given->i))
-            return ra_error_set(err, RA_ERR_ARGUMENT, "%s takes no value", given->where);
+            RA_FAIL(err, RA_ERR_ARGUMENT, "%s takes no value", given->where);
         if (!given->text) given->text = strncmp(flag, "--no-", 5) == 0 ? "false" : "true";
     }
     if (!given->text && *at < argc && strncmp(argv[*at], "--", 2) != 0) given->text = argv[(*at)++];
-    if (!given->text) return ra_error_set(err, RA_ERR_ARGUMENT, "%s needs a value", given->where);
+    if (!given->text) RA_FAIL(err, RA_ERR_ARGUMENT, "%s needs a value", given->where);
     return RA_OK;
 }
 
@@ -280,7 +278,7 @@ static ra_status find_probe(int argc, char **argv, const char **url, ra_error *e
         const char *rest = argv[i] + sizeof flag - 1;
         if (*rest == '=') *url = rest + 1;
         if (*rest) continue;
-        if (i + 1 == argc) return ra_error_set(err, RA_ERR_ARGUMENT, "%s needs a URL", flag);
+        if (i + 1 == argc) RA_FAIL(err, RA_ERR_ARGUMENT, "%s needs a URL", flag);
         *url = argv[i + 1];
     }
     return RA_OK;
@@ -289,12 +287,12 @@ static ra_status find_probe(int argc, char **argv, const char **url, ra_error *e
 /* What no single setting can tell. */
 static ra_status check_together(const settings *read, ra_error *err) {
     if (!read->tls_certificate != !read->tls_key)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "%s is given without %s: https needs both",
-                            read->tls_key ? "--tls-key" : "--tls-certificate",
-                            read->tls_key ? "--tls-certificate" : "--tls-key");
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is given without %s: https needs both",
+                read->tls_key ? "--tls-key" : "--tls-certificate",
+                read->tls_key ? "--tls-certificate" : "--tls-key");
     if (read->dictionary_count == 0 && !read->dictionary_dir && !read->print_config)
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "no dictionary is given: say --dictionary NAME=FILE or --dictionary-dir DIR");
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "no dictionary is given: say --dictionary NAME=FILE or --dictionary-dir DIR");
     return RA_OK;
 }
 

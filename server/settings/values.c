@@ -32,7 +32,7 @@ static size_t count_one(const settings *from, const setting_row *row) {
 
 static ra_status set_string(char **place, const char *string, size_t size, ra_error *err) {
     char *copy = ra_malloc(size + 1, 1);
-    if (!copy) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the settings");
+    if (!copy) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the settings");
     memcpy(copy, string, size);
     copy[size] = '\0';
     ra_free(*place);
@@ -44,7 +44,7 @@ static ra_status set_string(char **place, const char *string, size_t size, ra_er
 
 static ra_status set_text(settings *to, const setting_row *row, const char *string, const char *where,
                           ra_error *err) {
-    if (!*string) return ra_error_set(err, RA_ERR_ARGUMENT, "%s is empty", where);
+    if (!*string) RA_FAIL(err, RA_ERR_ARGUMENT, "%s is empty", where);
     return set_string(place_of(to, row), string, strlen(string), err);
 }
 
@@ -73,8 +73,8 @@ static ra_status set_count(settings *to, const setting_row *row, const char *str
         good = *c >= '0' && *c <= '9' && !__builtin_mul_overflow(value, 10, &value) &&
                !__builtin_add_overflow(value, (size_t)(*c - '0'), &value);
     if (!good || value < row->min || value > row->max)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "%s is '%s', expected a whole number from %zu to %zu",
-                            where, string, row->min, row->max);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is '%s', expected a whole number from %zu to %zu", where, string,
+                row->min, row->max);
     *(size_t *)place_of(to, row) = value;
     return RA_OK;
 }
@@ -97,7 +97,7 @@ static ra_status set_name(settings *to, const setting_row *row, const char *stri
         const char *before = i == 0 ? "" : row->names[i + 1] ? ", " : " or ";
         used += snprintf(known + used, sizeof known - (size_t)used, "%s%s", before, row->names[i]);
     }
-    return ra_error_set(err, RA_ERR_ARGUMENT, "%s is '%s', expected %s", where, string, known);
+    RA_FAIL(err, RA_ERR_ARGUMENT, "%s is '%s', expected %s", where, string, known);
 }
 
 static void print_name(const settings *from, const setting_row *row, size_t n, FILE *out) {
@@ -109,7 +109,7 @@ static ra_status set_switch(settings *to, const setting_row *row, const char *st
                             ra_error *err) {
     bool yes = strcmp(string, "true") == 0;
     if (!yes && strcmp(string, "false") != 0)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "%s is '%s', expected true or false", where, string);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is '%s', expected true or false", where, string);
     *(bool *)place_of(to, row) = yes;
     return RA_OK;
 }
@@ -143,12 +143,11 @@ static void print_address(const settings *from, const setting_row *row, size_t n
 static ra_status check_dictionary_name(const settings *from, const char *name, const char *where,
                                        ra_error *err) {
     if (!registry_name_is_good(name))
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "%s: the name '%s' is not 1 to 64 letters, digits, '.', '-' and '_'", where,
-                            name);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s: the name '%s' is not 1 to 64 letters, digits, '.', '-' and '_'",
+                where, name);
     for (size_t i = 0; i + 1 < from->dictionary_count; i++)
         if (strcmp(from->dictionaries[i].name, name) == 0)
-            return ra_error_set(err, RA_ERR_ARGUMENT, "%s: the name '%s' is given twice", where, name);
+            RA_FAIL(err, RA_ERR_ARGUMENT, "%s: the name '%s' is given twice", where, name);
     return RA_OK;
 }
 
@@ -156,10 +155,9 @@ static ra_status add_dictionary(settings *to, const char *string, size_t size, c
                                 ra_error *err) {
     const char *equals = memchr(string, '=', size);
     if (!equals || equals == string + size - 1)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "%s is '%.*s', expected NAME=FILE", where, (int)size,
-                            string);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is '%.*s', expected NAME=FILE", where, (int)size, string);
     dictionary_setting *grown = ra_realloc(to->dictionaries, to->dictionary_count + 1, sizeof *grown);
-    if (!grown) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the settings");
+    if (!grown) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the settings");
     to->dictionaries = grown;
     dictionary_setting *added = &grown[to->dictionary_count++];
     *added = (dictionary_setting){0};
@@ -205,16 +203,16 @@ static void clear_dictionaries(settings *from, const setting_row *row) {
 
 static ra_status add_origin(settings *to, const char *string, size_t size, const char *where, ra_error *err) {
     char **grown = ra_realloc(to->cors_origins, to->cors_origin_count + 1, sizeof *grown);
-    if (!grown) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the settings");
+    if (!grown) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the settings");
     to->cors_origins = grown;
     char **added = &grown[to->cors_origin_count++];
     *added = NULL;
     ra_status status = set_string(added, string, size, err);
     if (status == RA_OK && !cors_origin_is_good(*added))
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "%s is '%s', expected an origin such as https://example.org or "
-                            "http://localhost:3000, without a path, or *",
-                            where, *added);
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "%s is '%s', expected an origin such as https://example.org or "
+                "http://localhost:3000, without a path, or *",
+                where, *added);
     return status;
 }
 

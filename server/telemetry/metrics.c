@@ -98,7 +98,7 @@ ra_status metrics_new(const metrics_options *options, metrics **out, ra_error *e
     }
     if (!good) {
         metrics_free(made);
-        return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the counters");
+        RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the counters");
     }
     *out = made;
     return RA_OK;

@@ -66,14 +66,14 @@ static void noisy_copy(pair *p, ra_random *random) {
 
 /* Both from the same few directions, so that fifty atoms of either suit each other. */
 static void grouped(pair *p, ra_random *random) {
-    float *centre = room((size_t)GROUPS * D, sizeof *centre);
-    for (size_t i = 0; i < (size_t)GROUPS * D; i++) centre[i] = normal(random);
+    float *center = room((size_t)GROUPS * D, sizeof *center);
+    for (size_t i = 0; i < (size_t)GROUPS * D; i++) center[i] = normal(random);
     for (size_t k = 0; k < K; k++)
         for (size_t j = 0; j < D; j++) {
-            p->A[k * D + j] = centre[k % GROUPS * D + j] + normal(random) / 2;
-            p->B[k * D + j] = centre[k % GROUPS * D + j] + normal(random) / 2;
+            p->A[k * D + j] = center[k % GROUPS * D + j] + normal(random) / 2;
+            p->B[k * D + j] = center[k % GROUPS * D + j] + normal(random) / 2;
         }
-    ra_free(centre);
+    ra_free(center);
 }
 
 static const struct kind {

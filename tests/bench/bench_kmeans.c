@@ -6,7 +6,7 @@
  * for the default of a number. Before anything is timed, the inertia of a first run is held against one that
  * is computed row by row. Then one JSON object: the times of seeding, iterating and searching the nearest
  * rows of the points, the inertia after each iteration with the seconds until then, and GFLOP/s.
- * "pairs_gflops" is what the iterations would need if every row were held against every centre, so it may
+ * "pairs_gflops" is what the iterations would need if every row were held against every center, so it may
  * exceed the peak: most pairs are skipped. kmeans_peers.py runs this beside other programs. */
 #include "ra.h"
 

@@ -141,9 +141,9 @@ static void row_statistics(bench *b) {
 static ra_norm norm(bench *b, bool by_row) {
     return (ra_norm){by_row, by_row ? b->one : b->latent, by_row ? b->one : b->latent, b->latent, b->latent};
 }
-static void normalise(bench *b) {
+static void normalize(bench *b) {
     ra_norm by_row = norm(b, true);
-    CALL(b, normalise, &by_row, b->pre, b->g, b->rows, b->K);
+    CALL(b, normalize, &by_row, b->pre, b->g, b->rows, b->K);
 }
 static void norm_sums(bench *b) {
     ra_norm by_column = norm(b, false);
@@ -237,7 +237,7 @@ void print_table(bench *b) {
         {"column_sums", column_sums, 4 * BK, 0},
         {"scale_rows", scale_rows, 8 * BK, 0},
         {"row_statistics", row_statistics, 4 * BK, 0},
-        {"normalise", normalise, 8 * BK, 0},
+        {"normalize", normalize, 8 * BK, 0},
         {"norm_sums", norm_sums, 8 * BK, 0},
         {"norm_backward, LayerNorm", layer_norm_backward, 12 * BK, 0},
         {"norm_backward, BatchNorm", batch_norm_backward, 12 * BK, 0},

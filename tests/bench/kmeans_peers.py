@@ -9,7 +9,7 @@ numbers from a mixture of 1,000 Gaussians of the same width with a hundredth of 
 Every program chooses its seeds in its own way and stops when it thinks it is done. Then it is asked how long it took
 to come within 1 % of the best inertia that any of them reached ("never" when it did not), and how long ours took to come
 within 1 % of its own inertia, beside the time that it took itself. Inertias of others are computed here from their
-centres; bench_kmeans checks its own. Times of ours are without the search for the points' nearest rows, which the
+centers; bench_kmeans checks its own. Times of ours are without the search for the points' nearest rows, which the
 others do not do.
 
 Each program runs in a process of its own, one after the other, `repeat` times in turn, and the fastest counts.
@@ -43,24 +43,24 @@ def mixture(rows=100_000, d=768, groups=1000, seed=0):
     import numpy
 
     random = numpy.random.default_rng(seed)
-    centres = random.standard_normal((groups, d), dtype=numpy.float32)
-    x = centres[random.integers(0, groups, rows)] + random.standard_normal((rows, d), dtype=numpy.float32)
+    centers = random.standard_normal((groups, d), dtype=numpy.float32)
+    x = centers[random.integers(0, groups, rows)] + random.standard_normal((rows, d), dtype=numpy.float32)
     noise = random.choice(rows, rows // 100, replace=False)
     x[noise] = numpy.sqrt(numpy.float32(2)) * random.standard_normal((len(noise), d), dtype=numpy.float32)
     return x
 
 
-def inertia(x, centres):
+def inertia(x, centers):
     import faiss
     import numpy
 
     index = faiss.IndexFlatL2(x.shape[1])
-    index.add(numpy.ascontiguousarray(centres, dtype=numpy.float32))
+    index.add(numpy.ascontiguousarray(centers, dtype=numpy.float32))
     total = 0.0
     for first in range(0, len(x), 8192):
         part = x[first : first + 8192]
         nearest = index.search(part, 1)[1][:, 0]
-        total += float(((part.astype(numpy.float64) - centres[nearest]) ** 2).sum())
+        total += float(((part.astype(numpy.float64) - centers[nearest]) ** 2).sum())
     return total
 
 
@@ -112,10 +112,10 @@ def peer(arguments):
     path, threads, name, iterations = arguments
     x = numpy.load(path)
     if name == "faiss":
-        clocks, centres = run_faiss(x, int(threads), int(iterations))
+        clocks, centers = run_faiss(x, int(threads), int(iterations))
     else:
-        clocks, centres = run_sklearn(x, int(threads), name, int(iterations))
-    print(json.dumps([clocks[0], inertia(x, centres), clocks[1]]))
+        clocks, centers = run_sklearn(x, int(threads), name, int(iterations))
+    print(json.dumps([clocks[0], inertia(x, centers), clocks[1]]))
 
 
 # ---- side by side --------------------------------------------------------------------------------------------------

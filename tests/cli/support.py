@@ -261,10 +261,10 @@ class Case(unittest.TestCase):
 def small_data(rows=96, d=12, seed=1):
     """Rows close to six directions, as activations are: row r belongs to direction r % 6."""
     random = Random(seed)
-    centres = [random.values(d) for _ in range(6)]
+    centers = [random.values(d) for _ in range(6)]
     values = []
     for row in range(rows):
-        values += [c + 0.05 * (2 * random.unit() - 1) for c in centres[row % 6]]
+        values += [c + 0.05 * (2 * random.unit() - 1) for c in centers[row % 6]]
     return Tensor("F32", [rows, d], decode("F32", encode("F32", values)))
 
 

@@ -1,4 +1,4 @@
-"""The data of `rasae`: several files, images as rows, rows that are not finite, standardised training."""
+"""The data of `rasae`: several files, images as rows, rows that are not finite, standardized training."""
 
 import math
 
@@ -137,8 +137,8 @@ class BadRows(Data):
         return support.read_npy(path).values
 
 
-class Standardised(Data):
-    """Training on standardised data is training on data that were standardised beforehand."""
+class Standardized(Data):
+    """Training on standardized data is training on data that were standardized beforehand."""
 
     def setUp(self):
         super().setUp()
@@ -156,7 +156,7 @@ class Standardised(Data):
         scale = [math.sqrt(math.fsum((x - m) ** 2 for x in c) / len(c)) for c, m in zip(columns, mean)]
         return mean, [s if s > 0 else 1.0 for s in scale]
 
-    def standardised(self, values, tensors):
+    def standardized(self, values, tensors):
         """As the library rounds it: to float32 after each of the two operations."""
         mean, scale = tensors["input.mean"].values, tensors["input.scale"].values
         shifted = f32([x - mean[i % D] for i, x in enumerate(values)])
@@ -170,7 +170,7 @@ class Standardised(Data):
             self.assertEqual(tensors["input.mean"].shape, [D])
             self.assertClose(tensors["input.mean"].values, mean, 1e-6, "mean")
             self.assertClose(tensors["input.scale"].values, scale, 1e-6, "scale")
-            z = self.npy(how + ".npy", self.standardised(self.values, tensors))
+            z = self.npy(how + ".npy", self.standardized(self.values, tensors))
             by_hand, _ = self.train("by-hand.safetensors", z)
             self.assertNotIn("input.mean", by_hand)
             for name, tensor in by_hand.items():
@@ -181,14 +181,14 @@ class Standardised(Data):
         names = ["checkpoint", "fused", "by-hand"]
         checkpoint, fused, by_hand = (self.path(name + ".safetensors") for name in names)
         tensors, _ = self.train("checkpoint.safetensors", self.x, "--standardize", "element")
-        z = self.npy("z.npy", self.standardised(self.values, tensors))
+        z = self.npy("z.npy", self.standardized(self.values, tensors))
         self.train("by-hand.safetensors", z)
         self.good("fuse", checkpoint, "-o", fused)
         kept = read_safetensors(fused)[0]
         self.assertEqual(kept["input.mean"].values, tensors["input.mean"].values)
         self.assertEqual(kept["input.scale"].values, tensors["input.scale"].values)
         self.assertTrue(self.good_json("inspect", fused, "--json")["model"]["standardized"])
-        self.assertIn("inputs are standardised", self.good("inspect", fused))
+        self.assertIn("inputs are standardized", self.good("inspect", fused))
 
         self.good("encode", by_hand, z, "-o", self.path("expected.npy"))
         self.good("reconstruct", by_hand, self.path("expected.npy"), "-o", self.path("z_hat.npy"))
@@ -213,7 +213,7 @@ class Standardised(Data):
         self.assertEqual(metadata["standardize"], "element")
         self.train("named.safetensors", other, "--init", first, "--standardize", "element")
         self.assertEqual(self.read("named.safetensors"), self.read("after.safetensors"))
-        z = self.npy("z.npy", self.standardised(support.read_npy(other).values, tensors))
+        z = self.npy("z.npy", self.standardized(support.read_npy(other).values, tensors))
         bare = {name: tensor for name, tensor in tensors.items() if not name.startswith("input.")}
         settings = {k: v for k, v in read_safetensors(first)[1].items() if k != "standardize"}
         plain = support.write_safetensors(self.path("plain.safetensors"), bare, settings)
@@ -238,19 +238,19 @@ class Standardised(Data):
         flags = ["--standardize", "element", "--concepts", "9", "--points"]
         tensors, _ = self.train("points.safetensors", self.x, *flags, some)
         points = tensors["dictionary.C"].values
-        self.assertEqual(points, self.standardised(self.values[: 25 * D], tensors))
+        self.assertEqual(points, self.standardized(self.values[: 25 * D], tensors))
         # those of a checkpoint in the units of its own training: nothing changes between equals,
         checkpoint = self.path("points.safetensors")
         again, _ = self.train("again.safetensors", self.x, *flags, checkpoint)
         self.assertEqual(again["dictionary.C"].values, points)
-        # they are what they were without a standardisation,
+        # they are what they were without a standardization,
         plain, _ = self.train("plain.safetensors", self.x, "--concepts", "9", "--points", checkpoint)
         self.assertClose(plain["dictionary.C"].values, self.values[: 25 * D], 1e-6)
         # and change from one to the other.
         other, _ = self.train(
             "other.safetensors", self.x, "--standardize", "global", "--concepts", "9", "--points", checkpoint
         )
-        self.assertClose(other["dictionary.C"].values, self.standardised(self.values[: 25 * D], other), 1e-6)
+        self.assertClose(other["dictionary.C"].values, self.standardized(self.values[: 25 * D], other), 1e-6)
 
 
 if __name__ == "__main__":

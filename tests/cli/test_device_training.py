@@ -26,7 +26,7 @@ MORE = {
     "an encoder drawn at random": ["--encoder-start", "uniform", "--init-weights", "random"],
     "points by mini-batches": ["--kmeans", "minibatch"],
     "random rows as points": ["--points-method", "sample"],
-    "standardised rows": ["--standardize", "element"],
+    "standardized rows": ["--standardize", "element"],
 }
 
 

@@ -165,7 +165,7 @@ class Compare(Case):
     def test_a_dictionary_is_itself(self):
         self.good("fuse", CHECKPOINT, "-o", self.path("fused"))
         result = self.good_json("compare", CHECKPOINT, self.path("fused"), "--json")
-        for name in ["stability", "stability_unsigned", "stability_centred"]:
+        for name in ["stability", "stability_unsigned", "stability_centered"]:
             self.assertAlmostEqual(result[name], 1, places=5)
         self.assertEqual(result["match"], list(range(48)))
         self.assertClose(result["match_cosine"], [1.0] * 48, 1e-5)
@@ -189,7 +189,7 @@ class Compare(Case):
         for part in [
             "W = eye",
             "shared points",
-            "stability_centred",
+            "stability_centered",
             "60 of 60 candidate points are the same",
         ]:
             self.assertIn(part, text.replace("\n  ", " "))

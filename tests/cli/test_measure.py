@@ -210,7 +210,7 @@ class Layout(Saved):
         self.assertEqual(tensors["atoms.layout"].shape, [K, 2])
         return tensors["atoms.layout"].values
 
-    def test_neighbours_and_pca(self):
+    def test_neighbors_and_pca(self):
         for method in "neighbors", "pca":
             text = self.good("layout", self.model, "-o", self.path(method), "--method", method)
             self.assertIn("48 atoms placed by " + method, text)
@@ -234,7 +234,7 @@ class Layout(Saved):
         self.assertIn("latents.count", tensors)
         self.assertIn("atoms.layout", tensors)
 
-    def test_words_keep_their_neighbours_better_than_in_a_projection(self):
+    def test_words_keep_their_neighbors_better_than_in_a_projection(self):
         self.good("train", data("words.safetensors"), "--concepts", 400, "--points", 400, "--top-k", 16, "--steps",
                   20, "--delta", 1, "--quiet", "--seed", 1, "-o", self.path("words"))
         kept = {}
@@ -263,7 +263,7 @@ class Compare(Case):
         report = self.good_json("compare", *paths, "--json")
         pairs = [(0, 1), (0, 2), (1, 2)]
         self.assertEqual([(pair["a"], pair["b"]) for pair in report["pairs"]], pairs)
-        for name in "stability", "stability_unsigned", "stability_centred":
+        for name in "stability", "stability_unsigned", "stability_centered":
             values = []
             for pair, (a, b) in zip(report["pairs"], pairs):
                 two = self.good_json("compare", paths[a], paths[b], "--json")

@@ -34,7 +34,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from tokenizers import Tokenizer
 
 COUNT = 7400
-SAME_MEANING = 0.75  # cosine from which an inflection is dropped in favour of its base form
+SAME_MEANING = 0.75  # cosine from which an inflection is dropped in favor of its base form
 BATCH_TOKENS = 4096
 
 # scikit-learn's stop list is broad: these have a meaning of their own.
@@ -136,9 +136,9 @@ class Encoder:
         return x @ self.weights[name + ".weight"].T + self.weights[name + ".bias"]
 
     def _norm(self, name, x):
-        centred = x - x.mean(axis=-1, keepdims=True)
-        variance = (centred**2).mean(axis=-1, keepdims=True)
-        scaled = centred / np.sqrt(variance + self.config["layer_norm_eps"])
+        centered = x - x.mean(axis=-1, keepdims=True)
+        variance = (centered**2).mean(axis=-1, keepdims=True)
+        scaled = centered / np.sqrt(variance + self.config["layer_norm_eps"])
         return scaled * self.weights[name + ".weight"] + self.weights[name + ".bias"]
 
 

@@ -132,9 +132,9 @@ class Images(unittest.TestCase):
                 self.assertRegex(inside, r"^/usr/bin/%s$|^/(usr/)?lib[^ ]*\.so[.\d]*$|^/etc/(passwd|group)$|^/usr/share/doc/"
                                          r"[^/]*/copyright$|^/var/lib/dpkg/status\.d/" % program)
             packages = {os.path.basename(path) for path in image.files if "/status.d/" in path}
-            licences = {path.split("/")[-2] for path in image.files if path.endswith("/copyright")}
+            licenses = {path.split("/")[-2] for path in image.files if path.endswith("/copyright")}
             self.assertIn("libopenblas0-pthread", packages)
-            self.assertEqual(packages, licences)
+            self.assertEqual(packages, licenses)
 
     def test_trained_in_one_served_in_the_other(self):
         models, data = os.path.join(self.folder, "models"), os.path.join(self.folder, "data")

@@ -35,7 +35,7 @@ extern "C" __global__ void plant_read_at(const float *x, int place, float *y) {
     if (threadIdx.x == 0) y[0] = x[place];
 }
 
-/* Each thread takes its neighbour's number from shared memory; `barrier` says whether it waits
+/* Each thread takes its neighbor's number from shared memory; `barrier` says whether it waits
  * for it first. */
 extern "C" __global__ void plant_rotate(float *x, bool barrier) {
     __shared__ float held[THREADS];

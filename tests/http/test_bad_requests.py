@@ -80,7 +80,7 @@ class BadRequests(unittest.TestCase):
         self.get(BASIC + "/atoms?ids=" + ",".join(["1"] * 1001), 400, "1000")
 
     def test_fields(self):
-        for fields in ("colour", "norm,", "", "Norm", "norm,colour"):
+        for fields in ("color", "norm,", "", "Norm", "norm,color"):
             self.get(BASIC + "/atoms?fields=" + fields, 400, "fields", "vector, norm, label")
 
     def test_unknown_and_repeated_parameters(self):

@@ -134,7 +134,7 @@ class Endpoints(unittest.TestCase):
         atom = self.get(BASIC + "/atoms?ids=1&fields=archetypes,relaxation")["atoms"][0]
         self.assertEqual(sorted(atom), ["archetypes", "atom", "relaxation"])
 
-    # ---- neighbours and search
+    # ---- neighbors and search
 
     def check_ranking(self, found, vector, score, left_out=()):
         scores = {i: score(vector, atom) for i, atom in enumerate(self.atoms) if i not in left_out}

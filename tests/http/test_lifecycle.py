@@ -76,8 +76,8 @@ class Settings(unittest.TestCase):
 
     def test_environment_and_file_are_checked_too(self):
         self.refused(2, ["--dictionary", GIVEN], "RASAED_THREADS is 'x'", env={"RASAED_THREADS": "x"})
-        path = self.file("conf", "# a comment\n\nthreads = 2\ncolour = red\n")
-        self.refused(2, ["--dictionary", GIVEN, "--config", path], path, "line 4", "'colour'")
+        path = self.file("conf", "# a comment\n\nthreads = 2\ncolor = red\n")
+        self.refused(2, ["--dictionary", GIVEN, "--config", path], path, "line 4", "'color'")
         self.refused(2, ["--config", self.file("conf", "threads 2\n")], "line 1", "key = value")
         self.refused(2, ["--config", self.file("conf", "config = x\n")], "line 1", "'config'")
         self.refused(1, ["--config", os.path.join(self.folder, "none")], "none")

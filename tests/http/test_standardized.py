@@ -1,4 +1,4 @@
-"""A dictionary that was trained on standardised activations, from the digits to the answers: trained, fused
+"""A dictionary that was trained on standardized activations, from the digits to the answers: trained, fused
 and served by the programs, and its codes and reconstructions computed again here from the numbers of the
 file."""
 
@@ -66,12 +66,12 @@ class Standardized(unittest.TestCase):
     # ---- the method, number by number
 
     @classmethod
-    def standardise(cls, x):
+    def standardize(cls, x):
         return [(a - m) / s for a, m, s in zip(x, cls.mean, cls.scale)]
 
     @classmethod
     def encode(cls, x):
-        pre = [max(a + b, 0) for a, b in zip(product(cls.E, cls.standardise(x)), cls.bias)]
+        pre = [max(a + b, 0) for a, b in zip(product(cls.E, cls.standardize(x)), cls.bias)]
         kept = sorted(range(len(pre)), key=lambda k: (-pre[k], k))[:TOP_K]
         return [value if k in kept else 0.0 for k, value in enumerate(pre)]
 
@@ -109,7 +109,7 @@ class Standardized(unittest.TestCase):
 
     # ---- the answers
 
-    def test_codes_are_those_of_standardised_inputs(self):
+    def test_codes_are_those_of_standardized_inputs(self):
         reply = self.post(URL + "/encode", {"inputs": self.x})
         self.assertLess(relative_error(dense(reply, len(self.D)), self.z), 1e-5)
 
@@ -146,13 +146,13 @@ class Standardized(unittest.TestCase):
         self.assertEqual(reply.status, 200, reply.body)
         self.assertEqual(json.loads(reply.body)["outputs"], json_way["outputs"])
 
-    def test_explanations_are_in_standardised_space(self):
+    def test_explanations_are_in_standardized_space(self):
         reply = self.post(URL + "/explain", {"inputs": self.x})["explanations"]
         for x, z, one in zip(self.x, self.z, reply):
-            x = self.standardise(x)
+            x = self.standardize(x)
             residual = [a - b for a, b in zip(x, self.decode(z))]
-            centre = sum(x) / len(x)
-            r2 = 1 - norm(residual) ** 2 / norm([a - centre for a in x]) ** 2
+            center = sum(x) / len(x)
+            r2 = 1 - norm(residual) ** 2 / norm([a - center for a in x]) ** 2
             self.assertAlmostEqual(one["input"]["norm"], norm(x), places=4)
             self.assertAlmostEqual(one["residual"]["norm"], norm(residual), places=4)
             self.assertAlmostEqual(one["r2"], r2, places=4)

@@ -2,7 +2,7 @@
 """make study: how well and how reproducibly each kind of autoencoder explains the words and the digits.
 
 Every row of SETTINGS is trained on both data sets with the seeds SEEDS by `rasae train`, measured by `rasae eval`,
-and each pair of seeds by `rasae compare`; the table holds the means. The data is standardised element-wise first,
+and each pair of seeds by `rasae compare`; the table holds the means. The data is standardized element-wise first,
 constant columns dropped, as in Fel et al. 2025.
 
     python3 tests/study/study.py [--readme README.md] [--only digits] [--seeds 1,2]
@@ -87,7 +87,7 @@ COLUMNS = [
     ("L0", ["l0"], 1),
     ("dead", ["dead_ratio"], 2),
     ("stability", ["stability"], 3),
-    ("centred", ["stability_centred"], 3),
+    ("centered", ["stability_centered"], 3),
     ("OOD", ["ood"], 3),
     ("coherence", ["coherence", "collinearity"], 3),
     ("stable rank", ["stable_rank"], 1),
@@ -129,7 +129,7 @@ def write_npy(path, rows):
             file.write(values.tobytes())
 
 
-def standardised(path):
+def standardized(path):
     """The rows with every column at mean 0 and variance 1; columns without variance are left out."""
     values, (count, width) = read_npy(path) if path.endswith(".npy") else read_safetensors(path, "embeddings")
     columns = []
@@ -237,14 +237,14 @@ def main():
     began, tables = time.monotonic(), []
     for data in [options.only] if options.only else DATA:
         x, rows = os.path.join(FOLDER, data + ".npy"), []
-        write_npy(x, standardised(os.path.join(TOP, "tests", "data", DATA[data][0])))
+        write_npy(x, standardized(os.path.join(TOP, "tests", "data", DATA[data][0])))
         for name, share, flags in SETTINGS:
             rows.append((name, share, measure(data, x, name, share, flags, seeds)))
             print("%5.0f s  %s: %s %s" % (time.monotonic() - began, data, name, share), file=sys.stderr, flush=True)
         tables.append(table(data, rows))
         if data == "digits":
             tables.append(reproduction(x))
-    text = "\n\n".join(tables) + "\n\n%d seeds, %s steps; standardised data; %.0f s on %s." % (
+    text = "\n\n".join(tables) + "\n\n%d seeds, %s steps; standardized data; %.0f s on %s." % (
         len(seeds), STEPS, time.monotonic() - began, machine())
     print(text)
     if options.readme:

@@ -58,12 +58,12 @@ double squared_distance_of(const float *x, const float *y, size_t d) {
 
 void fill_blobs(float *values, size_t rows, size_t d, size_t groups, float spread, float radius,
                 uint64_t seed) {
-    float *centres = ra_malloc(groups * d, sizeof *centres);
-    ck_assert_ptr_nonnull(centres);
-    test_fill(centres, groups * d, seed);
+    float *centers = ra_malloc(groups * d, sizeof *centers);
+    ck_assert_ptr_nonnull(centers);
+    test_fill(centers, groups * d, seed);
     test_fill(values, rows * d, seed + 1);
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < d; j++)
-            values[i * d + j] = spread * centres[i % groups * d + j] + radius * values[i * d + j];
-    ra_free(centres);
+            values[i * d + j] = spread * centers[i % groups * d + j] + radius * values[i * d + j];
+    ra_free(centers);
 }

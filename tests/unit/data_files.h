@@ -23,7 +23,7 @@ ra_backend *backend_of(const char *device, size_t threads);
 /* ||x - y||^2 in float64, term by term. */
 double squared_distance_of(const float *x, const float *y, size_t d);
 
-/* `groups` clouds of points of this radius about random centres in [-1,1)^d times `spread`; row i belongs to
+/* `groups` clouds of points of this radius about random centers in [-1,1)^d times `spread`; row i belongs to
  * group i % groups. */
 void fill_blobs(float *values, size_t rows, size_t d, size_t groups, float spread, float radius,
                 uint64_t seed);

@@ -3,7 +3,7 @@
  * A number for stability means little without knowing how the runs began. Archetypal dictionaries that start
  * at W = eye and Relax = 0 whatever the seed, over the same points, begin as the same dictionary, and much of
  * what they share at the end can be that. So the report says how each model began, as far as its file does,
- * and how many points two models share; the centred figure stands beside the plain one, and the caveat is
+ * and how many points two models share; the centered figure stands beside the plain one, and the caveat is
  * always printed. */
 #include "compare/compare.h"
 #include "options.h"
@@ -32,17 +32,16 @@ typedef struct comparison {
 } comparison;
 
 static ra_status open_dictionary(const compare_options *options, comparison *c, size_t i, ra_error *err) {
-    TRY(model_choice_open(&options->model, options->path[i], 0, &c->model[i], err));
+    RA_TRY(model_choice_open(&options->model, options->path[i], 0, &c->model[i], err));
     const ra_tensor *D = ra_model_dictionary(c->model[i]);
-    TRY(ra_matrix_init(&c->D[i], D->shape[0], D->shape[1], err));
+    RA_TRY(ra_matrix_init(&c->D[i], D->shape[0], D->shape[1], err));
     ra_convert_to_f32(D->dtype, D->data, c->D[i].data, ra_tensor_elements(D));
     const ra_matrix *A = &c->D[0], *B = &c->D[i];
     if (A->rows != B->rows || A->cols != B->cols)
-        return ra_error_set(
-            err, RA_ERR_SHAPE,
-            "%s has %zu atoms of %zu dimensions, but %s has %zu of %zu; only dictionaries of the "
-            "same shape can be compared",
-            options->path[0], A->rows, A->cols, options->path[i], B->rows, B->cols);
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "%s has %zu atoms of %zu dimensions, but %s has %zu of %zu; only dictionaries of the "
+                "same shape can be compared",
+                options->path[0], A->rows, A->cols, options->path[i], B->rows, B->cols);
     return RA_OK;
 }
 
@@ -50,19 +49,19 @@ static ra_status compare_pair(comparison *c, ra_backend *backend, size_t a, size
     compared_pair *pair = &c->pairs[c->pair_count];
     const ra_matrix *A = &c->D[a], *B = &c->D[b];
     *pair = (compared_pair){.a = a, .b = b};
-    TRY(count_shared_points(c->model[a], c->model[b], &pair->points, err));
-    TRY(ra_compare(backend, A->data, B->data, A->rows, A->cols, &pair->result, err));
+    RA_TRY(count_shared_points(c->model[a], c->model[b], &pair->points, err));
+    RA_TRY(ra_compare(backend, A->data, B->data, A->rows, A->cols, &pair->result, err));
     c->pair_count++;
     return RA_OK;
 }
 
 static ra_status compute(const compare_options *options, comparison *c, ra_error *err) {
     size_t count = options->count;
-    for (size_t i = 0; i < count; i++) TRY(open_dictionary(options, c, i, err));
+    for (size_t i = 0; i < count; i++) RA_TRY(open_dictionary(options, c, i, err));
     c->pairs = ra_calloc(count * (count - 1) / 2, sizeof *c->pairs);
-    if (!c->pairs) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: pairs of %zu models", count);
+    if (!c->pairs) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: pairs of %zu models", count);
     ra_backend *backend = NULL;
-    TRY(model_choice_host_backend(&options->model, &backend, err));
+    RA_TRY(model_choice_host_backend(&options->model, &backend, err));
     ra_status status = RA_OK;
     for (size_t a = 0; a < count; a++)
         for (size_t b = a + 1; b < count && status == RA_OK; b++)

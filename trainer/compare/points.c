@@ -18,12 +18,12 @@ static int by_bytes(const void *a, const void *b, void *context) {
 
 static ra_status read_points(const ra_model *model, point_list *list, ra_error *err) {
     const ra_model_info *info = ra_model_get_info(model);
-    TRY(ra_matrix_init(&list->rows, info->points, info->dimensions, err));
+    RA_TRY(ra_matrix_init(&list->rows, info->points, info->dimensions, err));
     list->order = ra_malloc(info->points, sizeof *list->order);
-    if (!list->order) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu points", info->points);
+    if (!list->order) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu points", info->points);
     for (size_t j = 0; j < info->points; j++) {
         list->order[j] = j;
-        TRY(ra_model_point(model, j, ra_matrix_row(&list->rows, j), err));
+        RA_TRY(ra_model_point(model, j, ra_matrix_row(&list->rows, j), err));
     }
     qsort_r(list->order, info->points, sizeof *list->order, by_bytes, &list->rows);
     return RA_OK;

@@ -8,7 +8,7 @@
 static const char caveat[] =
     "stability is measured on the fused atoms, scaled to unit length and matched one to one (exact "
     "assignment). Archetypal dictionaries start at W = eye, Relax = 0 for every seed unless told otherwise, "
-    "so a shared start and shared points can account for much of it; read it beside the centred figure and "
+    "so a shared start and shared points can account for much of it; read it beside the centered figure and "
     "beside runs on other points.";
 
 static const struct figure {
@@ -21,7 +21,7 @@ static const struct figure {
     { #member, offsetof(ra_comparison, member), similarity, text }
     ROW(stability, true, "best signed match, 1 is the same dictionary"),
     ROW(stability_unsigned, true, "signs kept"),
-    ROW(stability_centred, true, "of the atoms less their mean"),
+    ROW(stability_centered, true, "of the atoms less their mean"),
     ROW(cosine_hungarian_loss, false, "sum of cosine distances"),
     ROW(hungarian_loss, false, "sum of Euclidean distances"),
 #undef ROW

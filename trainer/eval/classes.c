@@ -22,15 +22,15 @@ static void number_names(row_classes *classes, size_t *order) {
 
 ra_status row_classes_open(const char *path, const ra_data *data, row_classes *classes, ra_error *err) {
     size_t rows = ra_data_source_rows(data);
-    TRY(ra_labels_open(path, &classes->lines, err));
+    RA_TRY(ra_labels_open(path, &classes->lines, err));
     classes->rows = ra_labels_count(classes->lines);
     if (classes->rows != rows || rows > INT32_MAX)
-        return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu lines; expected %zu, one class for each data row",
-                            path, classes->rows, rows);
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu lines; expected %zu, one class for each data row", path,
+                classes->rows, rows);
     for (size_t i = 0; i < rows; i++)
         if (!*ra_labels_at(classes->lines, i))
-            return ra_error_set(err, RA_ERR_FORMAT, "%s: line %zu is empty; expected the class of row %zu",
-                                path, i + 1, i);
+            RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu is empty; expected the class of row %zu", path, i + 1,
+                    i);
     classes->row_class = ra_malloc(rows, sizeof *classes->row_class);
     classes->names = ra_malloc(rows, sizeof *classes->names);
     size_t *order = ra_malloc(rows, sizeof *order);
@@ -43,7 +43,7 @@ ra_status row_classes_open(const char *path, const ra_data *data, row_classes *c
     }
     ra_free(order);
     if (complete) return RA_OK;
-    return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the classes of %zu rows", rows);
+    RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the classes of %zu rows", rows);
 }
 
 void row_classes_release(row_classes *classes) {

@@ -93,7 +93,7 @@ static ra_status check_save(const eval_run *run, ra_error *err) {
     bool artifact = !ra_model_get_info(run->model)->from_checkpoint;
     const char *const others[] = {o->labels, o->classes, o->directions, artifact ? NULL : o->model_path};
     if (!o->save) return RA_OK;
-    TRY(check_output(o->save, o->data, o->data_count, err));
+    RA_TRY(check_output(o->save, o->data, o->data_count, err));
     return check_output(o->save, others, sizeof others / sizeof *others, err);
 }
 
@@ -101,11 +101,11 @@ static ra_status open_directions(eval_run *run, ra_error *err) {
     const char *path = run->options->directions;
     size_t d = ra_model_get_info(run->model)->dimensions;
     if (!path) return RA_OK;
-    TRY(ra_data_open(&path, 1, NULL, &run->directions, err));
+    RA_TRY(ra_data_open(&path, 1, NULL, &run->directions, err));
     if (ra_data_dimensions(run->directions) != d)
-        return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu", path,
-                            ra_data_dimensions(run->directions), run->options->model_path, d);
-    TRY(ra_matrix_init(&run->direction_rows, ra_data_rows(run->directions), d, err));
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu", path,
+                ra_data_dimensions(run->directions), run->options->model_path, d);
+    RA_TRY(ra_matrix_init(&run->direction_rows, ra_data_rows(run->directions), d, err));
     ra_data_read(run->directions, 0, run->direction_rows.rows, run->direction_rows.data);
     return RA_OK;
 }
@@ -113,25 +113,25 @@ static ra_status open_directions(eval_run *run, ra_error *err) {
 static ra_status open_labels(eval_run *run, ra_error *err) {
     const char *path = run->options->labels;
     if (!path) return RA_OK;
-    TRY(ra_labels_open(path, &run->labels, err));
+    RA_TRY(ra_labels_open(path, &run->labels, err));
     if (ra_labels_count(run->labels) != ra_data_source_rows(run->data))
-        return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu lines; expected %zu, one for each data row", path,
-                            ra_labels_count(run->labels), ra_data_source_rows(run->data));
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu lines; expected %zu, one for each data row", path,
+                ra_labels_count(run->labels), ra_data_source_rows(run->data));
     return RA_OK;
 }
 
 static ra_status open_inputs(eval_run *run, ra_error *err) {
     const eval_options *o = run->options;
     const ra_data_options how = {.tensor_name = o->tensor, .skip_bad_rows = o->skip_bad_rows};
-    TRY(model_choice_open(&o->model, o->model_path, 0, &run->model, err));
-    TRY(ra_data_open(o->data, o->data_count, &how, &run->data, err));
+    RA_TRY(model_choice_open(&o->model, o->model_path, 0, &run->model, err));
+    RA_TRY(ra_data_open(o->data, o->data_count, &how, &run->data, err));
     size_t d = ra_data_dimensions(run->data), wanted = ra_model_get_info(run->model)->dimensions;
     if (d != wanted)
-        return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu",
-                            o->data[0], d, o->model_path, wanted);
-    TRY(check_save(run, err));
-    TRY(open_directions(run, err));
-    TRY(open_labels(run, err));
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu dimensions a row, but the model %s has %zu", o->data[0], d,
+                o->model_path, wanted);
+    RA_TRY(check_save(run, err));
+    RA_TRY(open_directions(run, err));
+    RA_TRY(open_labels(run, err));
     return o->classes ? row_classes_open(o->classes, run->data, &run->classes, err) : RA_OK;
 }
 
@@ -159,7 +159,7 @@ static ra_status all_passes(eval_run *run, ra_error *err) {
     size_t d = info->dimensions;
     bool again = true;
     ra_matrix block;
-    TRY(ra_matrix_init(&block, rows_per_block(d > info->concepts ? d : info->concepts), d, err));
+    RA_TRY(ra_matrix_init(&block, rows_per_block(d > info->concepts ? d : info->concepts), d, err));
     ra_status status = RA_OK;
     for (size_t pass = 0; again && status == RA_OK; pass++) {
         status = one_pass(run, &block, pass ? "pairs of latents" : "evaluating", err);
@@ -188,15 +188,14 @@ static ra_status measure(eval_run *run, ra_error *err) {
         .row_context = run->data,
     };
     eval_report *report = &run->report;
-    TRY(ra_evaluation_new(run->model, &options, &run->evaluation, err));
-    TRY(all_passes(run, err));
-    TRY(ra_evaluation_finish(run->evaluation, &report->result, err));
+    RA_TRY(ra_evaluation_new(run->model, &options, &run->evaluation, err));
+    RA_TRY(all_passes(run, err));
+    RA_TRY(ra_evaluation_finish(run->evaluation, &report->result, err));
     if (o->classes && report->result.identifiability >= 0) { /* not NaN: there are detectors */
         run->detectors = ra_malloc(run->classes.count, sizeof *run->detectors);
         if (!run->detectors)
-            return ra_error_set(err, RA_ERR_MEMORY, "out of memory: detectors of %zu classes",
-                                run->classes.count);
-        TRY(ra_evaluation_classes(run->evaluation, run->detectors, err));
+            RA_FAIL(err, RA_ERR_MEMORY, "out of memory: detectors of %zu classes", run->classes.count);
+        RA_TRY(ra_evaluation_classes(run->evaluation, run->detectors, err));
     }
     return ra_evaluation_latents(run->evaluation, run->labels, &report->latents, err);
 }
@@ -212,9 +211,9 @@ static ra_status save(const eval_run *run, ra_error *err) {
 static ra_status eval(const eval_options *options, ra_error *err) {
     eval_run run = {.options = options};
     ra_status status;
-    TRY_OUT(status, open_inputs(&run, err));
-    TRY_OUT(status, measure(&run, err));
-    TRY_OUT(status, save(&run, err));
+    RA_TRY_OUT(status, open_inputs(&run, err));
+    RA_TRY_OUT(status, measure(&run, err));
+    RA_TRY_OUT(status, save(&run, err));
     run.report.model_path = options->model_path;
     run.report.data = options->data;
     run.report.data_count = options->data_count;
@@ -251,7 +250,7 @@ int command_eval(int argc, char **argv) {
                  "its atoms lie, which latents are active together, and what each latent does. MODEL is\n"
                  "a fused artifact or a checkpoint; DATA: one or more .npy or .safetensors, [rows, d],\n"
                  "[n, tokens, d] or [n, d, h, w], rows numbered on from file to file. A model that\n"
-                 "standardises its inputs is measured on standardised activations.\n"
+                 "standardizes its inputs is measured on standardized activations.\n"
                  "\n"
                  "--save writes the artifact with how often and how strongly each latent is active, a\n"
                  "histogram of its values and the rows where it is strongest; rasaed then serves them.\n"

@@ -28,7 +28,7 @@ typedef struct eval_report {
     size_t data_count;
     const ra_model *model;
     ra_evaluation_result result;
-    ra_latents latents;
+    ra_latent_statistics latents;
     const row_classes *classes;         /* count 0: none */
     const ra_class_detector *detectors; /* [classes->count]; NULL when they are not known */
 } eval_report;

@@ -61,7 +61,7 @@ typedef struct strongest {
 } strongest;
 
 /* By falling energy, of equals the lower number first; none that is never active. */
-static strongest find_strongest(const ra_latents *latents) {
+static strongest find_strongest(const ra_latent_statistics *latents) {
     strongest found = {.count = 0};
     for (size_t k = 0; k < latents->concepts; k++) {
         size_t at = found.count;
@@ -75,14 +75,14 @@ static strongest find_strongest(const ra_latents *latents) {
     return found;
 }
 
-static double frequency_of(const ra_latents *latents, size_t k) {
+static double frequency_of(const ra_latent_statistics *latents, size_t k) {
     return (double)latents->count[k] / (double)latents->rows;
 }
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
 
 static void json_strongest(const eval_report *report, json_writer *json) {
-    const ra_latents *latents = &report->latents;
+    const ra_latent_statistics *latents = &report->latents;
     strongest found = find_strongest(latents);
     json_array(json, "strongest");
     for (size_t i = 0; i < found.count; i++) {
@@ -131,7 +131,7 @@ void eval_print_json(const eval_report *report) {
 /* ---- text --------------------------------------------------------------------------------------------- */
 
 static void print_strongest(const eval_report *report) {
-    const ra_latents *latents = &report->latents;
+    const ra_latent_statistics *latents = &report->latents;
     strongest found = find_strongest(latents);
     if (found.count) printf("\nLatents that bring most\n");
     for (size_t i = 0; i < found.count; i++) {

@@ -38,7 +38,7 @@ static int by_strength(const void *a, const void *b) {
 static ra_status rank_atoms(const report_run *run, ranked_atom **ranked, ra_error *err) {
     size_t K = ra_model_get_info(run->model)->concepts;
     *ranked = ra_malloc(K, sizeof **ranked);
-    if (!*ranked) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: an order of %zu atoms", K);
+    if (!*ranked) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: an order of %zu atoms", K);
     for (size_t k = 0; k < K; k++) {
         double norm = (double)ra_model_atom_norm(run->model, k);
         (*ranked)[k] = (ranked_atom){run->measures->rows ? norm * (double)run->measures->mean[k] : norm, k};
@@ -143,7 +143,7 @@ static void write_atom(html_writer *html, const report_run *run, size_t atom) {
 static ra_status write_run(html_writer *html, const report_run *run, size_t most, ra_error *err) {
     size_t K = ra_model_get_info(run->model)->concepts;
     ranked_atom *ranked = NULL;
-    TRY(rank_atoms(run, &ranked, err));
+    RA_TRY(rank_atoms(run, &ranked, err));
     html_raw(html, "<div class=\"atoms\">\n");
     for (size_t i = 0; i < K && i < most && ranked[i].strength > 0; i++)
         write_atom(html, run, ranked[i].atom);
@@ -170,7 +170,7 @@ ra_status report_page_atoms(html_writer *html, const report_content *report, ra_
             report_run_name(html, report, r);
             html_raw(html, "</summary>\n");
         }
-        TRY(write_run(html, &report->runs[r], each, err));
+        RA_TRY(write_run(html, &report->runs[r], each, err));
         if (runs > 1) html_raw(html, "</details>\n");
     }
     html_raw(html, "</section>\n");

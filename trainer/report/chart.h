@@ -1,4 +1,4 @@
-/* chart.h - a chart as inline SVG: axes, lines, bars. Colours and sizes of text are the style sheet's
+/* chart.h - a chart as inline SVG: axes, lines, bars. Colors and sizes of text are the style sheet's
  * (report.css), so that one picture serves light and dark, wide and narrow.
  *
  *     chart c = {.html = html, .x = x, .y = y};
@@ -32,14 +32,14 @@ enum chart_stroke {
 /* Where the name stands in the strip: clear of the tick at its right end. */
 static const double CHART_STRIP_MIDDLE = 0.3;
 
-/* Colours repeat after this many runs; the next ones are dashed. */
+/* Colors repeat after this many runs; the next ones are dashed. */
 enum { CHART_COLOURS = 8 };
 
 void chart_begin(const chart *c, const char *description);
 void chart_end(const chart *c);
 
 /* Points that are not finite, or not positive on a logarithmic axis, interrupt the line. `run` chooses the
- * colour. */
+ * color. */
 void chart_line(const chart *c, size_t run, enum chart_stroke stroke, const double *x, const double *y,
                 size_t n);
 
@@ -47,7 +47,7 @@ void chart_line(const chart *c, size_t run, enum chart_stroke stroke, const doub
  * other. */
 void chart_bars(const chart *c, size_t run, bool outline, const double *edge, const double *height, size_t n);
 
-/* ` class="run3"`, and dashes for runs beyond the colours. */
+/* ` class="run3"`, and dashes for runs beyond the colors. */
 void chart_run_class(html_writer *html, const char *more, size_t run);
 
 #endif

@@ -50,7 +50,7 @@ static const struct curve_row {
     bool exact;   /* drawn as it is: not a measurement */
     int decimals; /* of the closing value; 0: significant digits */
 } curves[] = {
-    {"Loss", "what is minimised, a mean over each batch", loss_of, {.logarithmic = true}, false, 0},
+    {"Loss", "what is minimized, a mean over each batch", loss_of, {.logarithmic = true}, false, 0},
     {"R\u00b2", "share of the variance that is reconstructed, of each batch", r2_of, {.most = 1}, false, 4},
     {"L0", "active latents a row, a mean over each batch", l0_of, {.from_zero = true}, false, 0},
     {"Dead latents",
@@ -184,7 +184,7 @@ ra_status report_page_curves(html_writer *html, const report_content *report, ra
     size_t points = 0;
     for (size_t r = 0; r < report->run_count; r++) points += report->runs[r].history->count;
     double *block = ra_malloc(points + 5 * EACH, sizeof *block);
-    if (!block) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the curves of a report");
+    if (!block) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the curves of a report");
     curve_scratch s = {block, block + points, NULL, NULL, NULL, NULL};
     s.y = s.x + EACH;
     s.smooth = s.y + EACH;

@@ -6,7 +6,7 @@
 ra_status report_history_init(report_history *history, ra_error *err) {
     *history = (report_history){.points = ra_malloc(REPORT_POINTS, sizeof *history->points), .width = 1};
     if (history->points) return RA_OK;
-    return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the history of a report");
+    RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the history of a report");
 }
 
 void report_history_release(report_history *history) {

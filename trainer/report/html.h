@@ -1,7 +1,7 @@
 /* html.h - a page, written as it is made into an atomic file.
  *
  *     html_writer html;
- *     TRY(html_begin(&html, path, err));
+ *     RA_TRY(html_begin(&html, path, err));
  *     html_raw(&html, "<p>");
  *     html_text(&html, label, 80);
  *     html_format(&html, " %.3g</p>\n", weight);

@@ -52,9 +52,9 @@ static ra_status take_census(const ra_model *model, const ra_data *data, census 
         size_t first = blocks * size >= all ? b * size : (size_t)((double)b / (double)blocks * (double)all);
         size_t count = all - first < size ? all - first : size;
         if (command_interrupted())
-            return ra_error_set(err, RA_ERR_CANCELLED, "interrupted while measuring for the report");
+            RA_FAIL(err, RA_ERR_CANCELED, "interrupted while measuring for the report");
         ra_data_read(data, first, count, c->block.data);
-        TRY(ra_model_encode(model, c->workspace, c->block.data, count, &c->codes, err));
+        RA_TRY(ra_model_encode(model, c->workspace, c->block.data, count, &c->codes, err));
         count_codes(&c->codes, c->fired, c->sum);
         *seen += count;
         if (b + 1 < blocks && progress_due(progress, b + 1))
@@ -75,9 +75,9 @@ static ra_status measure_latents(const ra_model *model, const ra_data *data, pro
         status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: counts of %zu latents", K);
         goto out;
     }
-    TRY_OUT(status, ra_workspace_new(&c.workspace, err));
-    TRY_OUT(status, ra_matrix_init(&c.block, rows_per_block(d > K ? d : K), d, err));
-    TRY_OUT(status, take_census(model, data, &c, progress, &measures->rows, err));
+    RA_TRY_OUT(status, ra_workspace_new(&c.workspace, err));
+    RA_TRY_OUT(status, ra_matrix_init(&c.block, rows_per_block(d > K ? d : K), d, err));
+    RA_TRY_OUT(status, take_census(model, data, &c, progress, &measures->rows, err));
     for (size_t k = 0; k < K; k++) {
         measures->density[k] = (float)((double)c.fired[k] / (double)measures->rows);
         measures->mean[k] = (float)(c.sum[k] / (double)measures->rows);
@@ -115,8 +115,8 @@ static ra_status measure_spectrum(const ra_model *model, ra_backend *backend, re
     if (n > REPORT_SPECTRUM) return RA_OK;
     ra_matrix vectors;
     measures->singular = ra_malloc(n, sizeof *measures->singular);
-    if (!measures->singular) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu singular values", n);
-    TRY(ra_matrix_init(&vectors, K, d, err));
+    if (!measures->singular) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu singular values", n);
+    RA_TRY(ra_matrix_init(&vectors, K, d, err));
     ra_convert_to_f32(D->dtype, D->data, vectors.data, K * d);
     ra_backend *host = NULL;
     ra_status status = ra_backend_beside(backend, &host, err);
@@ -124,7 +124,7 @@ static ra_status measure_spectrum(const ra_model *model, ra_backend *backend, re
         status = ra_metric_singular_values(host, vectors.data, K, d, measures->singular, err);
     ra_backend_release(host);
     ra_matrix_release(&vectors);
-    TRY(status);
+    RA_TRY(status);
     measures->singular_count = n;
     measure_ranks(measures);
     return RA_OK;

@@ -31,8 +31,8 @@ void report_end_figure(html_writer *html);
 /* A number for people: with `decimals`, or (0) with four significant digits; "7.246e-4" when it is small. */
 short_text report_number(double value, int decimals);
 
-/* Which colour is which run; nothing when there is one. */
+/* Which color is which run; nothing when there is one. */
 void report_legend(html_writer *html, const report_content *report);
-void report_run_name(html_writer *html, const report_content *report, size_t run); /* behind its colour */
+void report_run_name(html_writer *html, const report_content *report, size_t run); /* behind its color */
 
 #endif

@@ -285,9 +285,9 @@ static void write_foot(html_writer *html) {
 static ra_status write_parts(html_writer *html, const report_content *report, ra_error *err) {
     write_head(html, report);
     report_page_results(html, report);
-    TRY(report_page_curves(html, report, err));
+    RA_TRY(report_page_curves(html, report, err));
     report_page_shape(html, report);
-    TRY(report_page_atoms(html, report, err));
+    RA_TRY(report_page_atoms(html, report, err));
     report_page_settings(html, report);
     write_foot(html);
     return RA_OK;
@@ -295,7 +295,7 @@ static ra_status write_parts(html_writer *html, const report_content *report, ra
 
 ra_status report_write(const report_content *report, const char *path, ra_error *err) {
     html_writer html;
-    TRY(html_begin(&html, path, err));
+    RA_TRY(html_begin(&html, path, err));
     ra_status status = write_parts(&html, report, err);
     if (status == RA_OK) return html_end(&html);
     html.status = status;

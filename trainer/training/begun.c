@@ -1,6 +1,6 @@
 /* A run that was interrupted while it was looking for points.
  *
- * k-means over large data takes hours, and its state is small: the centres and how many rows each has. With
+ * k-means over large data takes hours, and its state is small: the centers and how many rows each has. With
  * the settings they make a file from which --resume goes on, to the same bytes in the end. */
 #include "training/training.h"
 
@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const char stage_key[] = "train.stage", stage[] = "points", points_key[] = "train.points",
-                  iteration_key[] = "train.kmeans.iteration", centres_name[] = "train.kmeans.centres",
+                  iteration_key[] = "train.kmeans.iteration", centers_name[] = "train.kmeans.centers",
                   members_name[] = "train.kmeans.members";
 
 static ra_status store_sae_settings(const ra_sae_settings *settings,
@@ -18,18 +18,18 @@ static ra_status store_sae_settings(const ra_sae_settings *settings,
     for (size_t i = 0; i < table->count && i < TRAIN_METADATA_SETTINGS; i++) {
         if (!ra_setting_known(settings, i)) continue;
         ra_setting_print(table, i, settings, texts[i], TRAIN_METADATA_TEXT);
-        TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, texts[i], err));
+        RA_TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, texts[i], err));
     }
     return RA_OK;
 }
 
 static ra_status store_kmeans(const ra_kmeans_progress *kmeans, char text[TRAIN_METADATA_TEXT],
                               ra_safetensors_writer *writer, ra_error *err) {
-    const ra_tensor centres = ra_tensor_2d(RA_F32, kmeans->centres, kmeans->clusters, kmeans->dimensions),
+    const ra_tensor centers = ra_tensor_2d(RA_F32, kmeans->centers, kmeans->clusters, kmeans->dimensions),
                     members = ra_tensor_1d(RA_I64, kmeans->members, kmeans->clusters);
     snprintf(text, TRAIN_METADATA_TEXT, "%zu", kmeans->iteration);
-    TRY(ra_safetensors_writer_metadata(writer, iteration_key, text, err));
-    TRY(ra_safetensors_writer_tensor(writer, centres_name, &centres, err));
+    RA_TRY(ra_safetensors_writer_metadata(writer, iteration_key, text, err));
+    RA_TRY(ra_safetensors_writer_tensor(writer, centers_name, &centers, err));
     return ra_safetensors_writer_tensor(writer, members_name, &members, err);
 }
 
@@ -41,14 +41,14 @@ ra_status train_begun_save(const train_run *run, const ra_kmeans_progress *kmean
     ra_status status;
     if (!train_run_speaks(run)) return RA_OK;
     snprintf(points, sizeof points, "%zu", run->plan->points);
-    TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
-    TRY_OUT(status, ra_safetensors_writer_metadata(writer, stage_key, stage, err));
-    TRY_OUT(status, ra_safetensors_writer_metadata(writer, points_key, points, err));
-    TRY_OUT(status, store_sae_settings(&run->plan->sae, sae_texts, writer, err));
-    TRY_OUT(status, train_save_settings(run, &run->plan->train, &train_texts, writer, err));
-    TRY_OUT(status, train_save_data(run, &train_texts, writer, err));
-    if (kmeans && kmeans->iteration > 0) TRY_OUT(status, store_kmeans(kmeans, iteration, writer, err));
-    TRY_OUT(status, ra_safetensors_writer_write(writer, run->models[0].output, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_metadata(writer, stage_key, stage, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_metadata(writer, points_key, points, err));
+    RA_TRY_OUT(status, store_sae_settings(&run->plan->sae, sae_texts, writer, err));
+    RA_TRY_OUT(status, train_save_settings(run, &run->plan->train, &train_texts, writer, err));
+    RA_TRY_OUT(status, train_save_data(run, &train_texts, writer, err));
+    if (kmeans && kmeans->iteration > 0) RA_TRY_OUT(status, store_kmeans(kmeans, iteration, writer, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_write(writer, run->models[0].output, err));
 out:
     ra_safetensors_writer_free(writer);
     return status;
@@ -64,8 +64,8 @@ bool train_begun_is(const ra_safetensors *file) {
 ra_status train_begun_settle(const ra_safetensors *file, train_options *options, ra_error *err) {
     ra_sae_settings sae;
     ra_train_settings train;
-    TRY(ra_sae_settings_read(file, &sae, err));
-    TRY(ra_train_settings_read(file, &train, err));
+    RA_TRY(ra_sae_settings_read(file, &sae, err));
+    RA_TRY(ra_train_settings_read(file, &train, err));
     ra_settings_fill(ra_sae_settings_table(), &options->model.settings, &sae);
     ra_settings_fill(ra_train_settings_table(), &options->train, &train);
     if (!options->points) options->points = ra_safetensors_metadata(file, points_key);
@@ -74,17 +74,16 @@ ra_status train_begun_settle(const ra_safetensors *file, train_options *options,
 
 ra_status train_begun_start(const ra_safetensors *file, ra_kmeans_options *options, ra_error *err) {
     const char *iteration = ra_safetensors_metadata(file, iteration_key);
-    ra_tensor centres, members;
+    ra_tensor centers, members;
     if (!iteration) return RA_OK;
-    TRY(ra_safetensors_get(file, centres_name, &centres, err));
-    TRY(ra_safetensors_get(file, members_name, &members, err));
-    if (centres.dtype != RA_F32 || centres.rank != 2 || centres.shape[0] != options->clusters ||
+    RA_TRY(ra_safetensors_get(file, centers_name, &centers, err));
+    RA_TRY(ra_safetensors_get(file, members_name, &members, err));
+    if (centers.dtype != RA_F32 || centers.rank != 2 || centers.shape[0] != options->clusters ||
         members.dtype != RA_I64 || members.rank != 1 || members.shape[0] != options->clusters)
-        return ra_error_set(
-            err, RA_ERR_SHAPE,
-            "%s: %s and %s have to be F32 [%zu, d] and I64 [%zu], as there are points to be found",
-            ra_safetensors_path(file), centres_name, members_name, options->clusters, options->clusters);
-    options->start = centres.data;
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "%s: %s and %s have to be F32 [%zu, d] and I64 [%zu], as there are points to be found",
+                ra_safetensors_path(file), centers_name, members_name, options->clusters, options->clusters);
+    options->start = centers.data;
     options->start_members = members.data;
     options->start_iteration = strtoull(iteration, NULL, 10);
     return RA_OK;

@@ -17,7 +17,7 @@ ra_status train_history_store(train_model *model, ra_safetensors_writer *writer,
     if (history->count == 0) return RA_OK;
     for (size_t i = 0; i < 2; i++) {
         snprintf(model->history_texts[i], sizeof model->history_texts[i], "%zu", values[i]);
-        TRY(ra_safetensors_writer_metadata(writer, keys[i], model->history_texts[i], err));
+        RA_TRY(ra_safetensors_writer_metadata(writer, keys[i], model->history_texts[i], err));
     }
     const ra_tensor points = ra_tensor_2d(RA_F64, history->points, history->count, COLUMNS);
     return ra_safetensors_writer_tensor(writer, tensor_name, &points, err);

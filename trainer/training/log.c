@@ -29,17 +29,16 @@ static ra_status reopen(train_model *model, ra_error *err) {
     long cut;
     model->log = fopen(model->log_path, "r+e");
     if (!model->log) return RA_OK; /* a new one, then */
-    TRY(find_cut(model->log, ra_trainer_done(model->trainer), &cut, err));
+    RA_TRY(find_cut(model->log, ra_trainer_done(model->trainer), &cut, err));
     if (fseek(model->log, cut, SEEK_SET) == 0 && ftruncate(fileno(model->log), cut) == 0) return RA_OK;
-    return ra_error_set(err, RA_ERR_IO, "cannot shorten the log %s: %s", model->log_path, strerror(errno));
+    RA_FAIL(err, RA_ERR_IO, "cannot shorten the log %s: %s", model->log_path, strerror(errno));
 }
 
 ra_status train_log_open(train_model *model, ra_error *err) {
     if (!model->log_path) return RA_OK;
-    if (model->resume) TRY(reopen(model, err));
+    if (model->resume) RA_TRY(reopen(model, err));
     if (!model->log) model->log = fopen(model->log_path, "we");
-    if (!model->log)
-        return ra_error_set(err, RA_ERR_IO, "cannot write the log %s: %s", model->log_path, strerror(errno));
+    if (!model->log) RA_FAIL(err, RA_ERR_IO, "cannot write the log %s: %s", model->log_path, strerror(errno));
     model->json = (json_writer){.file = model->log};
     return RA_OK;
 }
@@ -70,7 +69,6 @@ ra_status train_log_close(train_model *model, ra_error *err) {
     if (fclose(model->log) != 0) lost = true;
     model->log = NULL;
     if (!lost) return RA_OK;
-    return ra_error_set(
-        err, RA_ERR_IO, "the log %s is incomplete (%s); the model %s is written", model->log_path,
-        model->log_error ? strerror(model->log_error) : "an earlier write failed", model->output);
+    RA_FAIL(err, RA_ERR_IO, "the log %s is incomplete (%s); the model %s is written", model->log_path,
+            model->log_error ? strerror(model->log_error) : "an earlier write failed", model->output);
 }

@@ -16,14 +16,13 @@ static ra_status parse_seeds(const char *text, uint64_t *seeds, size_t *count, r
         char *end;
         uint64_t seed = strtoull(at, &end, 10);
         if (*at < '0' || *at > '9' || (*end && *end != ',') || (double)seed > LARGEST_SEED)
-            return ra_error_set(err, RA_ERR_ARGUMENT,
-                                "--seeds must be whole numbers with commas between, as in 1,2,3, not \"%s\"",
-                                text);
+            RA_FAIL(err, RA_ERR_ARGUMENT,
+                    "--seeds must be whole numbers with commas between, as in 1,2,3, not \"%s\"", text);
         if (*count == TRAIN_SEEDS_MOST)
-            return ra_error_set(err, RA_ERR_ARGUMENT, "--seeds can be at most %d numbers", TRAIN_SEEDS_MOST);
+            RA_FAIL(err, RA_ERR_ARGUMENT, "--seeds can be at most %d numbers", TRAIN_SEEDS_MOST);
         for (size_t i = 0; i < *count; i++)
             if (seeds[i] == seed)
-                return ra_error_set(err, RA_ERR_ARGUMENT, "--seeds has %llu twice", (unsigned long long)seed);
+                RA_FAIL(err, RA_ERR_ARGUMENT, "--seeds has %llu twice", (unsigned long long)seed);
         seeds[(*count)++] = seed;
         at = end;
         if (!*at) return RA_OK;
@@ -37,7 +36,7 @@ static ra_status name_for_seed(const char *path, bool several, uint64_t seed, ch
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
     size_t length = strlen(path), stem = dot ? (size_t)(dot - path) : length, size = length + 40;
     *out = ra_malloc(size, 1);
-    if (!*out) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a file's name");
+    if (!*out) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a file's name");
     if (several)
         snprintf(*out, size, "%.*s.seed%llu%s", (int)stem, path, (unsigned long long)seed, path + stem);
     else
@@ -50,7 +49,7 @@ static ra_status name_for_seed(const char *path, bool several, uint64_t seed, ch
 static ra_status settle_auto_resume(train_run *run, train_options *options, ra_error *err) {
     uint64_t absent = 0;
     for (size_t i = 0; i < run->count; i++) absent += access(run->models[i].output, F_OK) != 0;
-    TRY(ra_group_sum_u64(run->group, &absent, 1, err));
+    RA_TRY(ra_group_sum_u64(run->group, &absent, 1, err));
     if (absent) return RA_OK;
     options->resume = options->output;
     options->init = NULL;
@@ -60,19 +59,19 @@ static ra_status settle_auto_resume(train_run *run, train_options *options, ra_e
 ra_status train_models_name(train_run *run, train_options *options, ra_error *err) {
     uint64_t seeds[TRAIN_SEEDS_MOST] = {options->train.seed};
     run->count = 1;
-    if (options->seeds) TRY(parse_seeds(options->seeds, seeds, &run->count, err));
+    if (options->seeds) RA_TRY(parse_seeds(options->seeds, seeds, &run->count, err));
     run->models = ra_calloc(run->count, sizeof *run->models);
-    if (!run->models) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu models", run->count);
+    if (!run->models) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu models", run->count);
     for (size_t i = 0; i < run->count; i++) {
         train_model *model = &run->models[i];
         bool several = run->count > 1;
         model->seed = seeds[i];
-        TRY(name_for_seed(options->output, several, model->seed, &model->output, err));
-        TRY(name_for_seed(options->log, several, model->seed, &model->log_path, err));
+        RA_TRY(name_for_seed(options->output, several, model->seed, &model->output, err));
+        RA_TRY(name_for_seed(options->log, several, model->seed, &model->log_path, err));
     }
-    if (options->auto_resume) TRY(settle_auto_resume(run, options, err));
+    if (options->auto_resume) RA_TRY(settle_auto_resume(run, options, err));
     for (size_t i = 0; i < run->count; i++)
-        TRY(name_for_seed(options->resume, run->count > 1, seeds[i], &run->models[i].resume, err));
+        RA_TRY(name_for_seed(options->resume, run->count > 1, seeds[i], &run->models[i].resume, err));
     return RA_OK;
 }
 

@@ -126,7 +126,7 @@ static ra_status resolve_train(const train_options *options, const train_inputs 
                                const ra_sae_settings *sae, ra_train_settings *train, ra_error *err) {
     const ra_train_settings *flags = &options->train;
     ra_train_settings stored = {0};
-    if (inputs->init) TRY(ra_train_settings_read(inputs->init, &stored, err));
+    if (inputs->init) RA_TRY(ra_train_settings_read(inputs->init, &stored, err));
     if (train_knows(flags, "epochs")) stored.known &= ~train_bit("steps");
     if (train_knows(flags, "lr")) stored.known &= ~train_bit("lr-final");
     if (train_knows(flags, "loss") && flags->loss != stored.loss) stored.known &= ~train_bit("penalty");
@@ -153,11 +153,11 @@ static ra_status plan_from_init(const train_options *options, const train_inputs
     plan->concepts = tall->shape[0];
     plan->points = C ? C->shape[0] : 0;
     if (wide->shape[1] != d)
-        return ra_error_set(err, RA_ERR_SHAPE, "the data %s has %zu dimensions a row, but --init %s has %zu",
-                            options->data[0], d, options->init, wide->shape[1]);
+        RA_FAIL(err, RA_ERR_SHAPE, "the data %s has %zu dimensions a row, but --init %s has %zu",
+                options->data[0], d, options->init, wide->shape[1]);
     if (train_knows(&options->train, "concepts") && options->train.concepts != plan->concepts)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "--concepts is %zu, but --init %s has %zu",
-                            options->train.concepts, options->init, plan->concepts);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--concepts is %zu, but --init %s has %zu", options->train.concepts,
+                options->init, plan->concepts);
     return RA_OK;
 }
 
@@ -175,15 +175,14 @@ static ra_status plan_init(const train_options *options, const ra_sae_settings *
     if (train_knows(&options->train, "encoder-start")) train->encoder_start = options->train.encoder_start;
     train->known |= train_bit("encoder-start");
     if (train->encoder_start == RA_ENCODER_START_DICTIONARY && !own)
-        return ra_error_set(
-            err, RA_ERR_ARGUMENT,
-            "--encoder-start dictionary needs an encoder with weights of its own; mp and tied "
-            "encode with the dictionary itself");
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--encoder-start dictionary needs an encoder with weights of its own; mp and tied "
+                "encode with the dictionary itself");
     bool plain_init = train->init == RA_INIT_XAVIER || train->init == RA_INIT_POINTS;
     if (archetypal != plain_init) return RA_OK;
-    return ra_error_set(err, RA_ERR_ARGUMENT, "--init-weights can be %s with %s dictionary",
-                        archetypal ? "eye, permuted or random" : "xavier or points",
-                        archetypal ? "an archetypal" : "a plain");
+    RA_FAIL(err, RA_ERR_ARGUMENT, "--init-weights can be %s with %s dictionary",
+            archetypal ? "eye, permuted or random" : "xavier or points",
+            archetypal ? "an archetypal" : "a plain");
 }
 
 static ra_status plan_from_data(const train_options *options, const train_inputs *inputs, train_plan *plan,
@@ -195,10 +194,10 @@ static ra_status plan_from_data(const train_options *options, const train_inputs
     train_plan_defaults(&defaults, &unused);
     if (sae_knows(sae, RA_SET_SAE)) ra_sae_settings_defaults(sae); /* some depend on the kind */
     ra_settings_fill(ra_sae_settings_table(), sae, &defaults);
-    TRY(ra_sae_settings_check(sae, err));
-    TRY(plan_init(options, sae, &plan->train, err));
+    RA_TRY(ra_sae_settings_check(sae, err));
+    RA_TRY(plan_init(options, sae, &plan->train, err));
     bool on_points = plan->train.init != RA_INIT_XAVIER;
-    if (on_points) TRY(train_plan_points(options, inputs, plan, err));
+    if (on_points) RA_TRY(train_plan_points(options, inputs, plan, err));
     size_t bound = plan->points ? plan->points : rows;
     plan->concepts = train_knows(&options->train, "concepts") ? options->train.concepts
                                                               : least(CONCEPTS_A_DIMENSION * d, bound);
@@ -224,45 +223,43 @@ static ra_status check_memory(const train_plan *plan, size_t d, size_t rows, siz
     double needed = (double)models * memory_needed(plan, d, rows);
     double there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     if (there <= 0 || needed <= there) return RA_OK;
-    return ra_error_set(
-        err, RA_ERR_TOO_LARGE,
-        "%zu concepts on %zu points with batches of %zu need about %s of memory, but this machine "
-        "has %s; take fewer --concepts or --points, or a smaller --batch-size",
-        plan->concepts, plan->points, least(plan->train.batch_size, rows),
-        format_bytes((uint64_t)(needed < 1e19 ? needed : 1e19)).text, format_bytes((uint64_t)there).text);
+    RA_FAIL(err, RA_ERR_TOO_LARGE,
+            "%zu concepts on %zu points with batches of %zu need about %s of memory, but this machine "
+            "has %s; take fewer --concepts or --points, or a smaller --batch-size",
+            plan->concepts, plan->points, least(plan->train.batch_size, rows),
+            format_bytes((uint64_t)(needed < 1e19 ? needed : 1e19)).text, format_bytes((uint64_t)there).text);
 }
 
 static ra_status check_labels(const train_options *options, const train_inputs *inputs, ra_error *err) {
     size_t rows = ra_data_source_rows(inputs->data); /* of the files: skipped rows have labels, too */
     if (!inputs->labels || ra_labels_count(inputs->labels) == rows) return RA_OK;
-    return ra_error_set(err, RA_ERR_SHAPE, "%s has %zu labels, but the data has %zu rows; expected one a row",
-                        options->labels, ra_labels_count(inputs->labels), rows);
+    RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu labels, but the data has %zu rows; expected one a row",
+            options->labels, ra_labels_count(inputs->labels), rows);
 }
 
 static ra_status check_top_k(const ra_sae_settings *sae, const train_plan *plan, ra_error *err) {
     if (!sae_takes_top_k(sae) || !sae_knows(sae, RA_SET_TOP_K)) return RA_OK;
     if (plan->concepts == 0 || sae->top_k <= plan->concepts) return RA_OK;
-    return ra_error_set(
-        err, RA_ERR_ARGUMENT,
-        "top_k is %zu, but there are %zu concepts; no more latents can be active than there are", sae->top_k,
-        plan->concepts);
+    RA_FAIL(err, RA_ERR_ARGUMENT,
+            "top_k is %zu, but there are %zu concepts; no more latents can be active than there are",
+            sae->top_k, plan->concepts);
 }
 
 ra_status train_plan_make(const train_options *options, const train_inputs *inputs, size_t models,
                           train_plan *plan, ra_error *err) {
     *plan = (train_plan){.sae = options->model.settings};
     size_t d = ra_data_dimensions(inputs->data), rows = ra_data_rows(inputs->data);
-    TRY(check_labels(options, inputs, err));
+    RA_TRY(check_labels(options, inputs, err));
     if (inputs->init)
-        TRY(plan_from_init(options, inputs, plan, err));
+        RA_TRY(plan_from_init(options, inputs, plan, err));
     else
-        TRY(plan_from_data(options, inputs, plan, err));
+        RA_TRY(plan_from_data(options, inputs, plan, err));
     ra_sae_settings sae = plan->sae, stored = {0}; /* all that will hold, as far as it is known here */
-    if (inputs->init) TRY(ra_sae_settings_read(inputs->init, &stored, err));
+    if (inputs->init) RA_TRY(ra_sae_settings_read(inputs->init, &stored, err));
     ra_settings_fill(ra_sae_settings_table(), &sae, &stored);
-    TRY(check_top_k(&sae, plan, err));
+    RA_TRY(check_top_k(&sae, plan, err));
     ra_train_settings start = plan->train;
-    TRY(resolve_train(options, inputs, &sae, &plan->train, err));
+    RA_TRY(resolve_train(options, inputs, &sae, &plan->train, err));
     if (options->seeds) plan->train.seed = strtoull(options->seeds, NULL, 10);
     if (!train_knows(&options->train, "shuffle-seed") &&
         (!inputs->init || options->seeds || train_knows(&options->train, "seed")))
@@ -270,11 +267,11 @@ ra_status train_plan_make(const train_options *options, const train_inputs *inpu
     if (!train_knows(&options->train, "window-seed") && (!inputs->init || options->seeds))
         plan->train.window_seed = plan->train.shuffle_seed;
     ra_settings_override(ra_train_settings_table(), &plan->train, &start);
-    TRY(ra_train_settings_check(&plan->train, &sae, err));
+    RA_TRY(ra_train_settings_check(&plan->train, &sae, err));
     plan->train.concepts = plan->concepts;
     plan->train.known |= train_bit("concepts");
     if (!inputs->init) /* else they tell how the points of that file were made */
         train_plan_points_settings(plan, &plan->train);
-    TRY(train_plan_standardize(options, inputs, plan, err));
+    RA_TRY(train_plan_standardize(options, inputs, plan, err));
     return check_memory(plan, d, rows, models, err);
 }

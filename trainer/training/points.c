@@ -85,9 +85,9 @@ static ra_status check_counts(const train_options *options, const train_plan *pl
     const ra_train_settings *train = &options->train;
     if (!train_knows(train, "points-rows") || plan->source == POINTS_ROWS) return RA_OK;
     if (train->points_rows >= plan->points && train->points_rows <= rows) return RA_OK;
-    return ra_error_set(err, RA_ERR_ARGUMENT,
-                        "--points-rows is %zu, but for %zu points from %zu rows of data it can be %zu to %zu",
-                        train->points_rows, plan->points, rows, plan->points, rows);
+    RA_FAIL(err, RA_ERR_ARGUMENT,
+            "--points-rows is %zu, but for %zu points from %zu rows of data it can be %zu to %zu",
+            train->points_rows, plan->points, rows, plan->points, rows);
 }
 
 ra_status train_plan_points(const train_options *options, const train_inputs *inputs, train_plan *plan,
@@ -106,10 +106,9 @@ ra_status train_plan_points(const train_options *options, const train_inputs *in
         count = train_knows(&options->train, "concepts") ? options->train.concepts : POINTS_DEFAULT;
         if (count > rows) count = rows;
     } else if (word != WORD_ALL && (count < 1 || count > rows))
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "--points is %s, but with %zu rows of data it can be %s1 to %s%zu",
-                            options->points, rows, word == WORD_SAMPLE ? "sample:" : "",
-                            word == WORD_SAMPLE ? "sample:" : "", rows);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--points is %s, but with %zu rows of data it can be %s1 to %s%zu",
+                options->points, rows, word == WORD_SAMPLE ? "sample:" : "",
+                word == WORD_SAMPLE ? "sample:" : "", rows);
     plan->points = method == RA_POINTS_ALL ? rows : count;
     plan->source = plan->points == rows         ? POINTS_ROWS
                    : method == RA_POINTS_SAMPLE ? POINTS_SAMPLE

@@ -10,10 +10,10 @@ ra_status ranks_begin(int *argc, char ***argv, const ra_group **group, ra_error 
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const char *size = getenv(sizes[i]);
         if (size && strtol(size, NULL, 10) > 1)
-            return ra_error_set(err, RA_ERR_UNSUPPORTED,
-                                "this is one of %s processes, but rasae was built without MPI; build it with "
-                                "make MPI=1",
-                                size);
+            RA_FAIL(err, RA_ERR_UNSUPPORTED,
+                    "this is one of %s processes, but rasae was built without MPI; build it with "
+                    "make MPI=1",
+                    size);
     }
     return RA_OK;
 }

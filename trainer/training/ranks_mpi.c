@@ -18,7 +18,7 @@ static ra_status check(int code, const char *what, ra_error *err) {
     int length;
     if (code == MPI_SUCCESS) return RA_OK;
     MPI_Error_string(code, text, &length);
-    return ra_error_set(err, RA_ERR_IO, "the ranks lost each other while they %s: %s", what, text);
+    RA_FAIL(err, RA_ERR_IO, "the ranks lost each other while they %s: %s", what, text);
 }
 
 static ra_status reduce(char *values, size_t n, size_t size, MPI_Datatype type, MPI_Op op, ra_error *err) {
@@ -62,7 +62,7 @@ ra_status ranks_begin(int *argc, char ***argv, const ra_group **out, ra_error *e
     int provided, rank, size;
     *out = NULL;
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
-        return ra_error_set(err, RA_ERR_IO, "MPI does not start");
+        RA_FAIL(err, RA_ERR_IO, "MPI does not start");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);

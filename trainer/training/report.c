@@ -83,14 +83,14 @@ static ra_status write_report(const train_run *run, reported_model *models, ra_e
     return report_write(&page, run->options->report, err);
 }
 
-/* Models take inputs as they are in the files and standardise them themselves. */
+/* Models take inputs as they are in the files and standardize them themselves. */
 static ra_status measure_models(train_run *run, reported_model *models, ra_error *err) {
     const ra_model_options options = {.backend = run->backend};
-    TRY(ra_data_set_standardisation(run->inputs->data, NULL, NULL, err));
+    RA_TRY(ra_data_set_standardization(run->inputs->data, NULL, NULL, err));
     for (size_t i = 0; i < run->count; i++) {
-        TRY(ra_model_open(run->models[i].output, &options, &models[i].model, err));
-        TRY(report_measure(models[i].model, run->backend, run->inputs->data, &run->progress,
-                           &models[i].measures, err));
+        RA_TRY(ra_model_open(run->models[i].output, &options, &models[i].model, err));
+        RA_TRY(report_measure(models[i].model, run->backend, run->inputs->data, &run->progress,
+                              &models[i].measures, err));
     }
     return RA_OK;
 }
@@ -99,7 +99,7 @@ ra_status train_report(train_run *run, ra_error *err) {
     if (!run->options->report || !train_run_speaks(run)) return RA_OK;
     ra_error cause = {0};
     reported_model *models = ra_calloc(run->count, sizeof *models);
-    if (!models) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a report of %zu models", run->count);
+    if (!models) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a report of %zu models", run->count);
     ra_status status = measure_models(run, models, &cause);
     if (status == RA_OK) status = write_report(run, models, &cause);
     for (size_t i = 0; i < run->count; i++) {
@@ -109,7 +109,6 @@ ra_status train_report(train_run *run, ra_error *err) {
     ra_free(models);
     run->reported = status == RA_OK;
     if (run->reported) return RA_OK;
-    return ra_error_set(err, status,
-                        "there is no report %s (%.300s); the model %s is written", /* as of the log */
-                        run->options->report, cause.message, run->models[0].output);
+    RA_FAIL(err, status, "there is no report %s (%.300s); the model %s is written", /* as of the log */
+            run->options->report, cause.message, run->models[0].output);
 }

@@ -62,16 +62,16 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
         .context = &state,
     };
     if (run->inputs->begun) {
-        TRY(train_check_data(run->inputs->begun, run->inputs->data, err));
-        TRY(train_begun_start(run->inputs->begun, &options, err));
+        RA_TRY(train_check_data(run->inputs->begun, run->inputs->data, err));
+        RA_TRY(train_begun_start(run->inputs->begun, &options, err));
     }
     progress_note(&run->progress, "looking for %s points by k-means", format_grouped(options.clusters).text);
     if (options.start) progress_note(&run->progress, "going on from iteration %zu", options.start_iteration);
     progress_start(&run->progress, "k-means", 0);
     ra_status status = ra_points_kmeans(run->backend, run->inputs->data, &options, &run->points, &stopped);
     if (state.status != RA_OK) return state.status;
-    if (status == RA_ERR_CANCELLED && run->interrupted) return RA_OK;
-    if (status != RA_OK) return ra_error_set(err, status, "%s", stopped.message);
+    if (status == RA_ERR_CANCELED && run->interrupted) return RA_OK;
+    if (status != RA_OK) RA_FAIL(err, status, "%s", stopped.message);
     progress_note(&run->progress, "found them in %zu iterations and %s, inertia %.6g", run->points.iterations,
                   format_seconds(progress_elapsed(&run->progress)).text, run->points.inertia);
     return RA_OK;
@@ -81,7 +81,7 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
 static ra_status points_from_rows(train_run *run, ra_error *err) {
     const ra_data *data = run->inputs->data;
     ra_matrix vectors;
-    TRY(ra_matrix_init(&vectors, ra_data_rows(data), ra_data_dimensions(data), err));
+    RA_TRY(ra_matrix_init(&vectors, ra_data_rows(data), ra_data_dimensions(data), err));
     ra_data_read(data, 0, vectors.rows, vectors.data);
     const ra_tensor all = ra_tensor_2d(RA_F32, vectors.data, vectors.rows, vectors.cols);
     ra_status status = ra_points_from(run->backend, &all, data, 1, &run->points, err);
@@ -123,7 +123,7 @@ static ra_status find_points(train_run *run, ra_error *err) {
         return points_from_file(run, err);
     case POINTS_INIT:
         if (run->models[0].resume) return ra_points_load(inputs->init, &run->points, err);
-        TRY(ra_safetensors_get(inputs->init, "dictionary.C", &given, err));
+        RA_TRY(ra_safetensors_get(inputs->init, "dictionary.C", &given, err));
         break;
     }
     return ra_points_from(run->backend, &given, inputs->data, RA_POINT_ROWS_DEFAULT, &run->points, err);
@@ -138,7 +138,7 @@ static ra_status start_at_dictionary(const train_run *run, train_model *model, r
     size_t all = ra_data_rows(data), count = all < SAMPLE ? all : SAMPLE;
     uint64_t rows[SAMPLE];
     ra_matrix x;
-    TRY(ra_matrix_init(&x, count, ra_data_dimensions(data), err));
+    RA_TRY(ra_matrix_init(&x, count, ra_data_dimensions(data), err));
     for (size_t i = 0; i < count; i++) rows[i] = i * all / count;
     ra_data_gather(data, rows, count, x.data);
     ra_status status = ra_sae_start_at_dictionary(model->sae, x.data, count, err);
@@ -155,12 +155,12 @@ static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
     ra_dictionary *dictionary = NULL;
     ra_status status = RA_OK;
     if (settings->dictionary != RA_DICTIONARY_ARCHETYPAL) {
-        TRY(ra_plain_dictionary_new(run->backend, d, K, (ra_dictionary_kind)settings->dictionary, NULL,
-                                    settings->use_multiplier, model->seed, &dictionary, err));
+        RA_TRY(ra_plain_dictionary_new(run->backend, d, K, (ra_dictionary_kind)settings->dictionary, NULL,
+                                       settings->use_multiplier, model->seed, &dictionary, err));
         if (init == RA_INIT_POINTS) status = ra_plain_dictionary_init(dictionary, &points, model->seed, err);
     } else {
-        TRY(ra_archetypal_dictionary_new(run->backend, d, K, &points, (float)settings->delta,
-                                         settings->use_multiplier, &dictionary, err));
+        RA_TRY(ra_archetypal_dictionary_new(run->backend, d, K, &points, (float)settings->delta,
+                                            settings->use_multiplier, &dictionary, err));
         status = ra_archetypal_dictionary_init(dictionary, init, model->seed, err);
     }
     /* Where the dictionary encodes, its atoms' lengths count twice: points of raw data would start a run that
@@ -172,7 +172,7 @@ static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
         ra_dictionary_free(dictionary);
         return status;
     }
-    TRY(ra_sae_new(settings, dictionary, model->seed, &model->sae, err)); /* takes the dictionary over */
+    RA_TRY(ra_sae_new(settings, dictionary, model->seed, &model->sae, err)); /* takes the dictionary over */
     bool along = run->plan->train.encoder_start == RA_ENCODER_START_DICTIONARY;
     return along ? start_at_dictionary(run, model, err) : RA_OK;
 }
@@ -182,7 +182,7 @@ static ra_status open_saes(train_run *run, ra_error *err) {
     for (size_t i = 0; i < run->count; i++) {
         train_model *model = &run->models[i];
         const char *path = model->resume ? model->resume : run->options->init;
-        if (path) TRY(ra_sae_open(path, &run->options->model.settings, run->backend, &model->sae, err));
+        if (path) RA_TRY(ra_sae_open(path, &run->options->model.settings, run->backend, &model->sae, err));
     }
     return RA_OK;
 }
@@ -190,14 +190,14 @@ static ra_status open_saes(train_run *run, ra_error *err) {
 static ra_status make_trainers(train_run *run, ra_error *err) {
     for (size_t i = 0; i < run->count; i++) {
         train_model *model = &run->models[i];
-        TRY(report_history_init(&model->history, err));
-        if (!model->sae) TRY(make_sae(run, model, err));
+        RA_TRY(report_history_init(&model->history, err));
+        if (!model->sae) RA_TRY(make_sae(run, model, err));
         ra_sae_set_group(model->sae, run->group);
-        TRY(ra_trainer_new(model->sae, &model->settings, ra_data_rows(run->inputs->data), &model->trainer,
-                           err));
-        if (model->resume) TRY(train_restore(run, model, err));
+        RA_TRY(ra_trainer_new(model->sae, &model->settings, ra_data_rows(run->inputs->data), &model->trainer,
+                              err));
+        if (model->resume) RA_TRY(train_restore(run, model, err));
         model->saved_step = ra_trainer_done(model->trainer);
-        if (train_run_speaks(run)) TRY(train_log_open(model, err));
+        if (train_run_speaks(run)) RA_TRY(train_log_open(model, err));
     }
     return RA_OK;
 }
@@ -250,8 +250,8 @@ static ra_status train(train_run *run, ra_error *err) {
     ra_status status = ra_train_all(trainers, run->count, run->inputs->data, on_step, &state, &stopped);
     run->seconds = progress_elapsed(&run->progress);
     if (state.status != RA_OK) return state.status;
-    if (status == RA_OK || (status == RA_ERR_CANCELLED && run->interrupted)) return RA_OK;
-    return ra_error_set(err, status, "%s", stopped.message);
+    if (status == RA_OK || (status == RA_ERR_CANCELED && run->interrupted)) return RA_OK;
+    RA_FAIL(err, status, "%s", stopped.message);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------- */
@@ -291,7 +291,7 @@ static ra_status settle_seeds(const train_run *run, train_model *model, ra_error
     if (run->count > 1 && !train_knows(&run->options->train, "shuffle-seed"))
         model->settings.shuffle_seed = model->seed;
     if (!model->resume) return RA_OK;
-    TRY(ra_safetensors_open(model->resume, &file, err));
+    RA_TRY(ra_safetensors_open(model->resume, &file, err));
     ra_status status = ra_train_settings_read(file, &stored, err);
     ra_safetensors_free(file);
     if (status != RA_OK) return status;
@@ -301,17 +301,17 @@ static ra_status settle_seeds(const train_run *run, train_model *model, ra_error
 }
 
 ra_status train_run_all(train_run *run, ra_error *err) {
-    TRY(model_choice_backend(&run->options->model, &run->backend, err));
-    for (size_t i = 0; i < run->count; i++) TRY(settle_seeds(run, &run->models[i], err));
-    TRY(open_saes(run, err));
-    TRY(train_standardize(run, err));
-    TRY(find_points(run, err));
+    RA_TRY(model_choice_backend(&run->options->model, &run->backend, err));
+    for (size_t i = 0; i < run->count; i++) RA_TRY(settle_seeds(run, &run->models[i], err));
+    RA_TRY(open_saes(run, err));
+    RA_TRY(train_standardize(run, err));
+    RA_TRY(find_points(run, err));
     if (run->interrupted) return RA_OK; /* and what k-means had is saved */
-    TRY(make_trainers(run, err));
+    RA_TRY(make_trainers(run, err));
     note_settings(run);
-    TRY(train(run, err));
-    for (size_t i = 0; i < run->count; i++) TRY(ra_trainer_check(run->models[i].trainer, err));
-    for (size_t i = 0; i < run->count; i++) TRY(train_save(run, &run->models[i], err));
+    RA_TRY(train(run, err));
+    for (size_t i = 0; i < run->count; i++) RA_TRY(ra_trainer_check(run->models[i].trainer, err));
+    for (size_t i = 0; i < run->count; i++) RA_TRY(train_save(run, &run->models[i], err));
     return RA_OK;
 }
 

@@ -21,7 +21,7 @@ ra_status train_save_settings(const train_run *run, const ra_train_settings *set
         if (!ra_setting_known(settings, i)) continue;
         if ((int)i == epochs && train_knows(settings, "steps")) continue; /* it was not what counted */
         ra_setting_print(table, i, settings, texts->settings[i], TEXT_SIZE);
-        TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, texts->settings[i], err));
+        RA_TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, texts->settings[i], err));
     }
     snprintf(texts->dimensions, TEXT_SIZE, "%zu", ra_data_dimensions(run->inputs->data));
     return ra_safetensors_writer_metadata(writer, "in_dimensions", texts->dimensions, err);
@@ -34,7 +34,7 @@ static ra_status digest_data(const ra_data *data, char digest[RA_DIGEST_SIZE], r
     size_t rows = ra_data_rows(data), d = ra_data_dimensions(data),
            count = rows < DIGEST_ROWS ? rows : DIGEST_ROWS;
     ra_matrix sample;
-    TRY(ra_matrix_init(&sample, count, d, err));
+    RA_TRY(ra_matrix_init(&sample, count, d, err));
     for (size_t i = 0; i < count; i++) ra_data_read(data, rows / count * i, 1, ra_matrix_row(&sample, i));
     ra_digest(sample.data, count * d * sizeof(float), digest);
     ra_matrix_release(&sample);
@@ -43,9 +43,9 @@ static ra_status digest_data(const ra_data *data, char digest[RA_DIGEST_SIZE], r
 
 ra_status train_save_data(const train_run *run, train_metadata *texts, ra_safetensors_writer *writer,
                           ra_error *err) {
-    TRY(digest_data(run->inputs->data, texts->digest, err));
+    RA_TRY(digest_data(run->inputs->data, texts->digest, err));
     snprintf(texts->rows, TEXT_SIZE, "%zu", ra_data_rows(run->inputs->data));
-    TRY(ra_safetensors_writer_metadata(writer, rows_key, texts->rows, err));
+    RA_TRY(ra_safetensors_writer_metadata(writer, rows_key, texts->rows, err));
     return ra_safetensors_writer_metadata(writer, digest_key, texts->digest, err);
 }
 
@@ -55,13 +55,12 @@ ra_status train_check_data(const ra_safetensors *file, const ra_data *data, ra_e
     char text[TEXT_SIZE], digest[RA_DIGEST_SIZE];
     snprintf(text, sizeof text, "%zu", ra_data_rows(data));
     if (rows && strcmp(rows, text) != 0)
-        return ra_error_set(
-            err, RA_ERR_SHAPE,
-            "%s was trained on %s rows, but the data has %s; a resumed run needs the same data",
-            ra_safetensors_path(file), rows, text);
-    TRY(digest_data(data, digest, err));
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "%s was trained on %s rows, but the data has %s; a resumed run needs the same data",
+                ra_safetensors_path(file), rows, text);
+    RA_TRY(digest_data(data, digest, err));
     if (!known || strcmp(known, digest) == 0) return RA_OK;
-    return ra_error_set(
+    RA_FAIL(
         err, RA_ERR_ARGUMENT,
         "%s was trained on other data of the same size; a resumed run needs the same data in the same order",
         ra_safetensors_path(file));
@@ -85,17 +84,17 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     bool state = !run->options->no_state;
     if (!train_run_speaks(run)) return RA_OK;
     train_log_flush(model); /* it reaches as far as the checkpoint */
-    TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
-    TRY_OUT(status, ra_trainer_store(model->trainer, state, writer, err));
-    if (state) TRY_OUT(status, train_history_store(model, writer, err));
-    if (state) TRY_OUT(status, train_save_data(run, &texts, writer, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
+    RA_TRY_OUT(status, ra_trainer_store(model->trainer, state, writer, err));
+    if (state) RA_TRY_OUT(status, train_history_store(model, writer, err));
+    if (state) RA_TRY_OUT(status, train_save_data(run, &texts, writer, err));
     bool archetypal = ra_sae_get_settings(model->sae)->dictionary == RA_DICTIONARY_ARCHETYPAL;
     if (archetypal && run->points.vectors.rows) /* of others they were only the start */
-        TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
-    if (archetypal && !labels) TRY_OUT(status, keep_labels(run, model, writer, err));
-    TRY_OUT(status, ra_data_store_standardisation(run->inputs->data, writer, err));
-    TRY_OUT(status, train_save_settings(run, &model->settings, &texts, writer, err));
-    TRY_OUT(status, ra_safetensors_writer_write(writer, model->output, err));
+        RA_TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
+    if (archetypal && !labels) RA_TRY_OUT(status, keep_labels(run, model, writer, err));
+    RA_TRY_OUT(status, ra_data_store_standardization(run->inputs->data, writer, err));
+    RA_TRY_OUT(status, train_save_settings(run, &model->settings, &texts, writer, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_write(writer, model->output, err));
     model->saved_step = ra_trainer_done(model->trainer);
     model->saved_at = progress_elapsed(&run->progress);
 out:
@@ -129,11 +128,10 @@ static ra_status check_settings(const ra_settings_table *table, const void *flag
         ra_setting_print(table, i, flags, asked, sizeof asked);
         if (ra_setting_known(stored, i)) ra_setting_print(table, i, stored, kept, sizeof kept);
         if (strcmp(asked, kept) != 0)
-            return ra_error_set(
-                err, RA_ERR_ARGUMENT,
-                "--%s says %s, but the run in %s has %s; a resumed run keeps its settings (for "
-                "others, start anew with --init)",
-                table->rows[i].flag, asked, path, kept);
+            RA_FAIL(err, RA_ERR_ARGUMENT,
+                    "--%s says %s, but the run in %s has %s; a resumed run keeps its settings (for "
+                    "others, start anew with --init)",
+                    table->rows[i].flag, asked, path, kept);
     }
     return RA_OK;
 }
@@ -142,15 +140,15 @@ ra_status train_check_resume(const train_options *options, const train_inputs *i
     ra_sae_settings sae;
     ra_train_settings train;
     const char *path = ra_safetensors_path(inputs->init);
-    TRY(ra_sae_settings_read(inputs->init, &sae, err));
-    TRY(ra_train_settings_read(inputs->init, &train, err));
-    TRY(check_settings(ra_sae_settings_table(), &options->model.settings, &sae, path, err));
+    RA_TRY(ra_sae_settings_read(inputs->init, &sae, err));
+    RA_TRY(ra_train_settings_read(inputs->init, &train, err));
+    RA_TRY(check_settings(ra_sae_settings_table(), &options->model.settings, &sae, path, err));
     return check_settings(ra_train_settings_table(), &options->train, &train, path, err);
 }
 
 ra_status train_restore(const train_run *run, train_model *model, ra_error *err) {
     ra_safetensors *file = NULL;
-    TRY(ra_safetensors_open(model->resume, &file, err));
+    RA_TRY(ra_safetensors_open(model->resume, &file, err));
     ra_status status = train_check_data(file, run->inputs->data, err);
     if (status == RA_OK) status = ra_trainer_restore(model->trainer, file, err);
     if (status == RA_OK) train_history_restore(model, file);

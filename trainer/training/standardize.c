@@ -1,5 +1,5 @@
-/* Standardised training. Mean and scale are measured in one pass over the data, or are those of --init, since
- * its parameters mean something in that space only. From then on the data give out standardised rows: points,
+/* Standardized training. Mean and scale are measured in one pass over the data, or are those of --init, since
+ * its parameters mean something in that space only. From then on the data give out standardized rows: points,
  * k-means and the loop know nothing of it. */
 #include "training/training.h"
 
@@ -17,16 +17,16 @@ ra_status train_plan_standardize(const train_options *options, const train_input
     const float *mean, *scale;
     ra_train_settings stored;
     if (!inputs->init) return RA_OK;
-    TRY(ra_standardisation_find(inputs->init, ra_data_dimensions(inputs->data), &mean, &scale, err));
-    TRY(ra_train_settings_read(inputs->init, &stored, err));
+    RA_TRY(ra_standardization_find(inputs->init, ra_data_dimensions(inputs->data), &mean, &scale, err));
+    RA_TRY(ra_train_settings_read(inputs->init, &stored, err));
     bool asked = train_knows(&options->train, "standardize"), named = train_knows(&stored, "standardize");
     int wanted = plan->train.standardize, there = mean ? RA_STANDARDIZE_ELEMENT : RA_STANDARDIZE_NONE;
     if (mean && named && stored.standardize != RA_STANDARDIZE_NONE) there = stored.standardize;
     if (asked && wanted != there)
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "--standardize is %s, but %s was trained with %s, which its parameters "
-                            "cannot do without",
-                            name_of(wanted), ra_safetensors_path(inputs->init), name_of(there));
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--standardize is %s, but %s was trained with %s, which its parameters "
+                "cannot do without",
+                name_of(wanted), ra_safetensors_path(inputs->init), name_of(there));
     plan->train.standardize = there;
     return RA_OK;
 }
@@ -37,13 +37,13 @@ static ra_status measure(train_run *run, ra_error *err) {
     ra_data *data = run->inputs->data;
     ra_matrix moments = {0};
     ra_standardize how = (ra_standardize)run->plan->train.standardize;
-    TRY(ra_matrix_init(&moments, 2, ra_data_dimensions(data), err));
+    RA_TRY(ra_matrix_init(&moments, 2, ra_data_dimensions(data), err));
     progress_note(&run->progress, "measuring the data's %s",
                   how == RA_STANDARDIZE_GLOBAL ? "mean and deviation"
                                                : "mean and deviation in each dimension");
     float *mean = ra_matrix_row(&moments, 0), *scale = ra_matrix_row(&moments, 1);
     ra_status status = ra_data_measure(data, run->backend, how, mean, scale, err);
-    if (status == RA_OK) status = ra_data_set_standardisation(data, mean, scale, err);
+    if (status == RA_OK) status = ra_data_set_standardization(data, mean, scale, err);
     ra_matrix_release(&moments);
     return status;
 }
@@ -53,8 +53,8 @@ ra_status train_standardize(train_run *run, ra_error *err) {
     const float *mean, *scale;
     if (run->plan->train.standardize == RA_STANDARDIZE_NONE) return RA_OK;
     if (!run->inputs->init) return measure(run, err);
-    TRY(ra_standardisation_find(run->inputs->init, ra_data_dimensions(data), &mean, &scale, err));
-    return ra_data_set_standardisation(data, mean, scale, err);
+    RA_TRY(ra_standardization_find(run->inputs->init, ra_data_dimensions(data), &mean, &scale, err));
+    return ra_data_set_standardization(data, mean, scale, err);
 }
 
 /* ---- points from a file ------------------------------------------------------------------------------ */
@@ -75,10 +75,10 @@ static ra_status change_points(const ra_data *data, const float *mean, const flo
                                ra_matrix *copy, ra_error *err) {
     size_t d = ra_data_dimensions(data);
     const float *data_mean, *data_scale;
-    bool standardised = ra_data_standardisation(data, &data_mean, &data_scale);
-    if (!standardised && !mean) return RA_OK;
+    bool standardized = ra_data_standardization(data, &data_mean, &data_scale);
+    if (!standardized && !mean) return RA_OK;
     if (same_numbers(mean, data_mean, d) && same_numbers(scale, data_scale, d)) return RA_OK;
-    TRY(ra_matrix_init(copy, given->shape[0], d, err));
+    RA_TRY(ra_matrix_init(copy, given->shape[0], d, err));
     ra_convert_to_f32(given->dtype, given->data, copy->data, copy->rows * d);
     undo(copy, mean, scale);
     ra_data_standardize(data, copy->data, copy->rows);
@@ -94,9 +94,9 @@ ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_ma
     bool npy;
     if (given->rank != 2 || given->shape[1] != d || given->shape[0] == 0 || !ra_dtype_is_float(given->dtype))
         return RA_OK; /* refused by those who take them */
-    TRY(file_is_npy(path, &npy, err));
-    if (!npy) TRY(ra_safetensors_open(path, &file, err));
-    ra_status status = file ? ra_standardisation_find(file, d, &mean, &scale, err) : RA_OK;
+    RA_TRY(file_is_npy(path, &npy, err));
+    if (!npy) RA_TRY(ra_safetensors_open(path, &file, err));
+    ra_status status = file ? ra_standardization_find(file, d, &mean, &scale, err) : RA_OK;
     if (status == RA_OK) status = change_points(run->inputs->data, mean, scale, given, copy, err);
     ra_safetensors_free(file);
     return status;

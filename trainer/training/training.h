@@ -79,7 +79,7 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train);
 ra_status train_plan_make(const train_options *options, const train_inputs *inputs, size_t models,
                           train_plan *plan, ra_error *err);
 
-/* Settles what holds of --standardize and of the standardisation in --init, which must not disagree. */
+/* Settles what holds of --standardize and of the standardization in --init, which must not disagree. */
 ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs, train_plan *plan,
                                  ra_error *err);
 /* The part of train_plan_make() about points, where a dictionary needs them and there is no --init. */
@@ -195,7 +195,7 @@ ra_status train_begun_settle(const ra_safetensors *file, train_options *options,
 /* Where k-means goes on, or nothing. What it points to lives as long as the file. */
 ra_status train_begun_start(const ra_safetensors *file, ra_kmeans_options *options, ra_error *err);
 
-/* From here on the data give out standardised rows, if the plan says so. */
+/* From here on the data give out standardized rows, if the plan says so. */
 ra_status train_standardize(train_run *run, ra_error *err);
 
 /* The vectors of --points FILE as points of these data: vectors of any file are in the units of the data, the

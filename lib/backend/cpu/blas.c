@@ -12,7 +12,7 @@
 #if defined(__x86_64__)
 
 /* Cores whose kernels use AVX2 or more. */
-static bool is_vectorised(const char *core) {
+static bool is_vectorized(const char *core) {
     static const char *const names[] = {"Haswell",  "Zen",        "Excavator",
                                         "SkylakeX", "Cooperlake", "Sapphirerapids"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -21,7 +21,7 @@ static bool is_vectorised(const char *core) {
 }
 
 const char *ra_backend_blas_core(void) {
-    if (is_vectorised(openblas_get_corename())) return NULL;
+    if (is_vectorized(openblas_get_corename())) return NULL;
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))

@@ -3,7 +3,7 @@
  * densely, a block of rows at a time, and let OpenBLAS do it; past one entry in DENSE_SHARE it is faster on
  * every machine measured. */
 #include "backend/cpu/cpu.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/multiversion.h"
 #include "tensor/by_latent.h"
 #include "tensor/dot.h"

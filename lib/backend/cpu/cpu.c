@@ -1,7 +1,7 @@
-/* The CPU backend: OpenBLAS for dense products, loops vectorised by the compiler for the rest, one thread
+/* The CPU backend: OpenBLAS for dense products, loops vectorized by the compiler for the rest, one thread
  * pool. */
 #include "backend/cpu/cpu.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 static ra_status open_cpu(const ra_backend_options *options, void **self, ra_error *err) {
     cpu_context *context = ra_calloc(1, sizeof *context);

@@ -12,7 +12,7 @@ typedef struct norm_job {
     const ra_norm *norm;
     const float *u;
     size_t rows, n;
-    float *y;         /* normalise: y; norm_backward: dy, which becomes du */
+    float *y;         /* normalize: y; norm_backward: dy, which becomes du */
     const float *dy;  /* norm_sums */
     double *sums_out; /* norm_sums */
     const double *sums;
@@ -28,17 +28,17 @@ typedef struct statistics_job {
     float *mean, *rstd;
 } statistics_job;
 
-/* sum (x - centre), or of its square */
-RA_MULTIVERSION static double moment(const float *x, double centre, bool squared, size_t n) {
+/* sum (x - center), or of its square */
+RA_MULTIVERSION static double moment(const float *x, double center, bool squared, size_t n) {
     double lane[LANES] = {0}, sum = 0;
     size_t i = 0;
     for (; i + LANES <= n && squared; i += LANES)
         for (size_t l = 0; l < LANES; l++)
-            lane[l] += ((double)x[i + l] - centre) * ((double)x[i + l] - centre);
+            lane[l] += ((double)x[i + l] - center) * ((double)x[i + l] - center);
     for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) lane[l] += (double)x[i + l] - centre;
+        for (size_t l = 0; l < LANES; l++) lane[l] += (double)x[i + l] - center;
     for (; i < n; i++) {
-        double gap = (double)x[i] - centre;
+        double gap = (double)x[i] - center;
         sum += squared ? gap * gap : gap;
     }
     for (size_t l = 0; l < LANES; l++) sum += lane[l];
@@ -66,19 +66,19 @@ ra_status cpu_row_statistics(void *self, ra_backend_stream *stream, const float 
 
 /* ---- forward ------------------------------------------------------------------------------------------- */
 
-RA_MULTIVERSION static void normalise_by_row(float *restrict y, float mean, float rstd,
+RA_MULTIVERSION static void normalize_by_row(float *restrict y, float mean, float rstd,
                                              const float *restrict gamma, const float *restrict beta,
                                              size_t n) {
     for (size_t j = 0; j < n; j++) y[j] = (y[j] - mean) * rstd * gamma[j] + beta[j];
 }
 
-RA_MULTIVERSION static void normalise_by_column(float *restrict y, const float *restrict mean,
+RA_MULTIVERSION static void normalize_by_column(float *restrict y, const float *restrict mean,
                                                 const float *restrict rstd, const float *restrict gamma,
                                                 const float *restrict beta, size_t n) {
     for (size_t j = 0; j < n; j++) y[j] = (y[j] - mean[j]) * rstd[j] * gamma[j] + beta[j];
 }
 
-static void normalise_part(void *context, size_t part) {
+static void normalize_part(void *context, size_t part) {
     const norm_job *job = context;
     const ra_norm *norm = job->norm;
     for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++) {
@@ -86,17 +86,17 @@ static void normalise_part(void *context, size_t part) {
         float *y = job->y + i * job->n;
         if (y != u) memcpy(y, u, job->n * sizeof *y);
         if (norm->by_row)
-            normalise_by_row(y, norm->mean[i], norm->rstd[i], norm->gamma, norm->beta, job->n);
+            normalize_by_row(y, norm->mean[i], norm->rstd[i], norm->gamma, norm->beta, job->n);
         else
-            normalise_by_column(y, norm->mean, norm->rstd, norm->gamma, norm->beta, job->n);
+            normalize_by_column(y, norm->mean, norm->rstd, norm->gamma, norm->beta, job->n);
     }
 }
 
-ra_status cpu_normalise(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u, float *y,
+ra_status cpu_normalize(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u, float *y,
                         size_t rows, size_t n, ra_error *err) {
     (void)stream, (void)err;
     norm_job job = {.norm = norm, .u = u, .rows = rows, .n = n, .y = y};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), normalise_part, &job);
+    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), normalize_part, &job);
     return RA_OK;
 }
 
@@ -174,8 +174,8 @@ RA_MULTIVERSION static void backward_by_column(const norm_job *job, size_t first
         const float *restrict u = job->u + i * job->n + first;
         float *restrict dy = job->y + i * job->n + first;
         for (size_t j = 0; j < count; j++) {
-            double centred = (double)dy[j] - dbeta[j] - (double)((u[j] - mean[j]) * rstd[j]) * dgamma[j];
-            dy[j] = (float)((double)gamma[j] * (double)rstd[j] * centred);
+            double centered = (double)dy[j] - dbeta[j] - (double)((u[j] - mean[j]) * rstd[j]) * dgamma[j];
+            dy[j] = (float)((double)gamma[j] * (double)rstd[j] * centered);
         }
     }
 }

@@ -10,7 +10,7 @@
 enum {
     ROWS_PER_PART = 32,
     BLOCK = 1 << 16, /* elements of one part of an elementwise loop */
-    LANES = 16,      /* partial sums kept side by side, so that the compiler may vectorise a reduction */
+    LANES = 16,      /* partial sums kept side by side, so that the compiler may vectorize a reduction */
 };
 
 static size_t part_count(size_t n, size_t size, size_t part) {
@@ -26,7 +26,7 @@ typedef struct rows_job {
     float radius;
 } rows_job;
 
-/* Twice the sum of the positive ones, as x + |x|, which the compiler vectorises where it would branch over a
+/* Twice the sum of the positive ones, as x + |x|, which the compiler vectorizes where it would branch over a
  * choice. Reading only: what is negative goes when the row is scaled. */
 RA_MULTIVERSION static double twice_positive_sum(const float *restrict row, size_t n) {
     double lane[LANES] = {0}, sum = 0;

@@ -1,11 +1,11 @@
 /* Selections: the k largest of a row, what reaches a threshold, the k-th largest of everything. All exact.
  *
  * Top-k keeps a buffer of candidates and the score that a newcomer must beat. A row is scanned in blocks that
- * the compiler vectorises ("is anything here above the bar?"), almost all of which hold nothing; when the
+ * the compiler vectorizes ("is anything here above the bar?"), almost all of which hold nothing; when the
  * buffer is full, a quickselect keeps the best k and raises the bar. For a row of n random scores about k
  * ln(n/k) candidates pass. */
 #include "backend/cpu/cpu.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/multiversion.h"
 
 #include <math.h>

@@ -13,7 +13,7 @@
 enum {
     BLOCK = 1 << 16, /* elements of one part ... */
     MAX_SUMS = 256,  /* ... or more, where there would be more parts than this */
-    LANES = 16,      /* partial sums kept side by side, so that the compiler may vectorise a reduction */
+    LANES = 16,      /* partial sums kept side by side, so that the compiler may vectorize a reduction */
     COLUMNS_PER_PART = 64,
     ROWS_PER_PART = 32,
 };
@@ -90,7 +90,7 @@ ra_status cpu_squared_error(void *self, ra_backend_stream *stream, const float *
 typedef struct columns_job {
     const float *x;
     size_t rows, n;
-    const double *centre;
+    const double *center;
     double *sums;
     /* kernel_sums */
     ra_kernel kernel;
@@ -105,10 +105,10 @@ RA_MULTIVERSION static void add_column_values(const float *restrict x, size_t ro
 }
 
 RA_MULTIVERSION static void add_column_squares(const float *restrict x, size_t rows, size_t n, size_t count,
-                                               const double *restrict centre, double *restrict sums) {
+                                               const double *restrict center, double *restrict sums) {
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < count; j++) {
-            double gap = (double)x[i * n + j] - centre[j];
+            double gap = (double)x[i * n + j] - center[j];
             sums[j] += gap * gap;
         }
 }
@@ -118,16 +118,16 @@ static void column_sums_part(void *context, size_t part) {
     size_t first = part * COLUMNS_PER_PART, count = ra_pool_part_end(part, COLUMNS_PER_PART, job->n) - first;
     double *sums = job->sums + first;
     memset(sums, 0, count * sizeof *sums);
-    if (job->centre)
-        add_column_squares(job->x + first, job->rows, job->n, count, job->centre + first, sums);
+    if (job->center)
+        add_column_squares(job->x + first, job->rows, job->n, count, job->center + first, sums);
     else
         add_column_values(job->x + first, job->rows, job->n, count, sums);
 }
 
 ra_status cpu_column_sums(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
-                          const double *centre, double *sums, ra_error *err) {
+                          const double *center, double *sums, ra_error *err) {
     (void)stream, (void)err;
-    columns_job job = {.x = x, .rows = rows, .n = n, .centre = centre, .sums = sums};
+    columns_job job = {.x = x, .rows = rows, .n = n, .center = center, .sums = sums};
     ra_pool_run(cpu_pool(self), ra_pool_parts(n, COLUMNS_PER_PART), column_sums_part, &job);
     return RA_OK;
 }

@@ -1,5 +1,4 @@
 #include "backend/cuda/blas.h"
-#include "base/error.h"
 
 #include <dlfcn.h>
 #include <string.h>

@@ -27,23 +27,23 @@ static ra_status take(ra_backend_stream *s, const column_room *room, cudaError_t
 }
 
 static ra_status column_sums(ra_backend_stream *s, const float *x, size_t rows, size_t n,
-                             const double *centre, double *sums, ra_error *err) {
+                             const double *center, double *sums, ra_error *err) {
     column_room room;
     double *on_device;
-    RA_TRY(make_room(s, rows, n, 1, centre ? n : 0, &room, &on_device, err));
-    if (centre) RA_TRY(cuda_upload_parts(s, on_device, &(cuda_part){centre, n * sizeof *centre}, 1, err));
+    RA_TRY(make_room(s, rows, n, 1, center ? n : 0, &room, &on_device, err));
+    if (center) RA_TRY(cuda_upload_parts(s, on_device, &(cuda_part){center, n * sizeof *center}, 1, err));
     return take(
         s, &room,
-        ra_cuda_column_sums(s->handle, x, rows, n, centre ? on_device : NULL, room.partial, room.total), sums,
+        ra_cuda_column_sums(s->handle, x, rows, n, center ? on_device : NULL, room.partial, room.total), sums,
         err);
 }
 
 ra_status cuda_column_sums(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
-                           const double *centre, double *sums, ra_error *err) {
+                           const double *center, double *sums, ra_error *err) {
     ra_backend_stream *s;
     if (n == 0) return RA_OK;
     RA_TRY(cuda_enter(self, stream, &s, err));
-    return cuda_leave(s, column_sums(s, x, rows, n, centre, sums, err));
+    return cuda_leave(s, column_sums(s, x, rows, n, center, sums, err));
 }
 
 static ra_status norm_sums(ra_backend_stream *s, const ra_norm *norm, const float *u, const float *dy,

@@ -26,22 +26,22 @@ cudaError_t add_column_parts(cudaStream_t stream, const double *partial, size_t 
                  ra_column_parts, partial, parts, n, total);
 }
 
-/* x, or (x - centre)^2
+/* x, or (x - center)^2
  *
  * 4 bytes a number for one to three operations in float64 and a conversion: bound by memory, but on GPUs with
  * 1 float64 unit for 64 by those. */
-extern "C" __global__ void ra_column_sums(const float *x, size_t rows, size_t n, const double *centre,
+extern "C" __global__ void ra_column_sums(const float *x, size_t rows, size_t n, const double *center,
                                           double *out) {
     __shared__ column_memory held;
     size_t column = column_of_thread();
-    double middle = centre && column < n ? centre[column] : 0;
+    double middle = center && column < n ? center[column] : 0;
     sum_columns<1>(rows, n, out, held, [=](size_t row, double *sum) {
         double value = x[row * n + column] - middle;
-        sum[0] += centre ? value * value : value;
+        sum[0] += center ? value * value : value;
     });
 }
 
 cudaError_t ra_cuda_column_sums(cudaStream_t stream, const float *x, size_t rows, size_t n,
-                                const double *centre, double *partial, double *total) {
-    return start_columns<1>(stream, rows, n, partial, total, ra_column_sums, x, rows, n, centre);
+                                const double *center, double *partial, double *total) {
+    return start_columns<1>(stream, rows, n, partial, total, ra_column_sums, x, rows, n, center);
 }

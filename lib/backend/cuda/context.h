@@ -9,7 +9,7 @@
 #define RA_BACKEND_CUDA_CONTEXT_H
 
 #include "ra_backend.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "backend/cuda/blas.h"
 #include "backend/cuda/launch.h"
 
@@ -71,7 +71,7 @@ ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err)
 ra_status cuda_enter(void *self, ra_backend_stream *stream, ra_backend_stream **entered, ra_error *err);
 ra_status cuda_leave(ra_backend_stream *entered, ra_status status);
 ra_status cuda_wait(ra_backend_stream *entered, ra_error *err);
-/* At least `bytes` of device memory, uninitialised, until the next call on this stream. */
+/* At least `bytes` of device memory, uninitialized, until the next call on this stream. */
 ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **block, ra_error *err);
 
 /* staging.c: copies on an entered stream */

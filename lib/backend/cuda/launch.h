@@ -65,7 +65,7 @@ cudaError_t ra_cuda_squared_error(cudaStream_t stream, const float *a, const flo
  * columns.cu */
 size_t ra_cuda_column_parts(size_t rows, size_t n);
 cudaError_t ra_cuda_column_sums(cudaStream_t stream, const float *x, size_t rows, size_t n,
-                                const double *centre, double *partial, double *total);
+                                const double *center, double *partial, double *total);
 
 /* norms.cu: ra_norm without its first member */
 typedef struct cuda_norm {
@@ -73,7 +73,7 @@ typedef struct cuda_norm {
 } cuda_norm;
 cudaError_t ra_cuda_row_statistics(cudaStream_t stream, const float *u, size_t rows, size_t n, double epsilon,
                                    float *mean, float *rstd);
-cudaError_t ra_cuda_normalise(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u, float *y,
+cudaError_t ra_cuda_normalize(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u, float *y,
                               size_t rows, size_t n);
 cudaError_t ra_cuda_norm_sums(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u,
                               const float *dy, size_t rows, size_t n, double *partial, double *total);

@@ -13,11 +13,11 @@ ra_status cuda_row_statistics(void *self, ra_backend_stream *stream, const float
     return cuda_leave(s, cuda_check(s->context, code, "statistics of rows", err));
 }
 
-ra_status cuda_normalise(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u, float *y,
+ra_status cuda_normalize(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u, float *y,
                          size_t rows, size_t n, ra_error *err) {
     ra_backend_stream *s;
     RA_TRY(cuda_enter(self, stream, &s, err));
-    cudaError_t code = ra_cuda_normalise(s->handle, norm->by_row, on_device(norm), u, y, rows, n);
+    cudaError_t code = ra_cuda_normalize(s->handle, norm->by_row, on_device(norm), u, y, rows, n);
     return cuda_leave(s, cuda_check(s->context, code, "a norm", err));
 }
 

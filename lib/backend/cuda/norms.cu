@@ -4,7 +4,7 @@
  * torch.nn.BatchNorm1d). Sums in float64. */
 #include "backend/cuda/columns.cuh"
 
-static __device__ inline float normalised(const cuda_norm &norm, float u, size_t i) {
+static __device__ inline float normalized(const cuda_norm &norm, float u, size_t i) {
     return (u - norm.mean[i]) * norm.rstd[i];
 }
 
@@ -39,17 +39,17 @@ cudaError_t ra_cuda_row_statistics(cudaStream_t stream, const float *u, size_t r
  *
  * 8 bytes a number (a row's or a column's four factors come from the cache) for four operations: bound by
  * memory. */
-extern "C" __global__ void ra_normalise(bool by_row, cuda_norm norm, const float *u, float *y, size_t rows,
+extern "C" __global__ void ra_normalize(bool by_row, cuda_norm norm, const float *u, float *y, size_t rows,
                                         size_t n) {
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
         for (size_t j = threadIdx.x; j < n; j += blockDim.x)
-            y[i * n + j] = normalised(norm, u[i * n + j], by_row ? i : j) * norm.gamma[j] + norm.beta[j];
+            y[i * n + j] = normalized(norm, u[i * n + j], by_row ? i : j) * norm.gamma[j] + norm.beta[j];
 }
 
-cudaError_t ra_cuda_normalise(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u, float *y,
+cudaError_t ra_cuda_normalize(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u, float *y,
                               size_t rows, size_t n) {
     if (rows == 0 || n == 0) return cudaSuccess;
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_normalise, by_row, norm, u,
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_normalize, by_row, norm, u,
                  y, rows, n);
 }
 
@@ -64,7 +64,7 @@ extern "C" __global__ void ra_norm_sums(bool by_row, cuda_norm norm, const float
     sum_columns<2>(rows, n, out, held, [=](size_t row, double *sum) {
         size_t place = row * n + column;
         double gradient = dy[place];
-        sum[0] += gradient * normalised(norm, u[place], by_row ? row : column);
+        sum[0] += gradient * normalized(norm, u[place], by_row ? row : column);
         sum[1] += gradient;
     });
 }
@@ -88,13 +88,13 @@ extern "C" __global__ void ra_layer_norm_backward(cuda_norm norm, const float *u
         for (size_t j = threadIdx.x; j < n; j += blockDim.x) {
             double dxhat = (double)norm.gamma[j] * gradient[j];
             sum += dxhat;
-            product += dxhat * normalised(norm, row[j], i);
+            product += dxhat * normalized(norm, row[j], i);
         }
         sum = block_sum(sum, warps) / (double)n;
         product = block_sum(product, warps) / (double)n;
         for (size_t j = threadIdx.x; j < n; j += blockDim.x)
             gradient[j] = (float)(norm.rstd[i] * ((double)norm.gamma[j] * gradient[j] - sum -
-                                                  normalised(norm, row[j], i) * product));
+                                                  normalized(norm, row[j], i) * product));
     }
 }
 
@@ -104,9 +104,9 @@ extern "C" __global__ void ra_batch_norm_backward(cuda_norm norm, const float *u
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
         for (size_t j = threadIdx.x; j < n; j += blockDim.x) {
             size_t place = i * n + j;
-            double centred =
-                dy[place] - sums[n + j] / count - normalised(norm, u[place], j) * sums[j] / count;
-            dy[place] = (float)((double)norm.gamma[j] * norm.rstd[j] * centred);
+            double centered =
+                dy[place] - sums[n + j] / count - normalized(norm, u[place], j) * sums[j] / count;
+            dy[place] = (float)((double)norm.gamma[j] * norm.rstd[j] * centered);
         }
 }
 

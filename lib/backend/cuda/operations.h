@@ -47,7 +47,7 @@ ra_status cuda_scale_rows(void *self, ra_backend_stream *stream, const double *f
 
 /* columns.c */
 ra_status cuda_column_sums(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
-                           const double *centre, double *sums, ra_error *err);
+                           const double *center, double *sums, ra_error *err);
 ra_status cuda_norm_sums(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
                          const float *dy, size_t rows, size_t n, double *sums, ra_error *err);
 ra_status cuda_kernel_sums(void *self, ra_backend_stream *stream, ra_kernel kernel, float bandwidth,
@@ -57,7 +57,7 @@ ra_status cuda_kernel_sums(void *self, ra_backend_stream *stream, ra_kernel kern
 /* norms.c */
 ra_status cuda_row_statistics(void *self, ra_backend_stream *stream, const float *u, size_t rows, size_t n,
                               double epsilon, float *mean, float *rstd, ra_error *err);
-ra_status cuda_normalise(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u, float *y,
+ra_status cuda_normalize(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u, float *y,
                          size_t rows, size_t n, ra_error *err);
 ra_status cuda_norm_backward(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
                              const double *sums, double count, float *dy, size_t rows, size_t n,

@@ -37,7 +37,7 @@ const ra_backend_ops *ra_backend_plugin_ops(void) {
         .row_norms = cuda_row_norms,
         .scale_rows = cuda_scale_rows,
         .row_statistics = cuda_row_statistics,
-        .normalise = cuda_normalise,
+        .normalize = cuda_normalize,
         .norm_sums = cuda_norm_sums,
         .norm_backward = cuda_norm_backward,
         .kernel_sums = cuda_kernel_sums,

@@ -26,7 +26,7 @@ static double standard(const ra_norm *norm, float u, size_t i, size_t j) {
     return ((double)u - norm->mean[place]) * norm->rstd[place];
 }
 
-ra_status reference_normalise(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
+ra_status reference_normalize(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
                               float *y, size_t rows, size_t n, ra_error *err) {
     (void)self, (void)stream, (void)err;
     for (size_t i = 0; i < rows; i++)
@@ -73,8 +73,8 @@ ra_status reference_norm_backward(void *self, ra_backend_stream *stream, const r
         }
         for (size_t j = 0; j < n; j++) {
             double xhat = standard(norm, u[i * n + j], i, j);
-            double centred = dy[i * n + j] - sums[n + j] / count - xhat * sums[j] / count;
-            dy[i * n + j] = (float)((double)norm->gamma[j] * norm->rstd[j] * centred);
+            double centered = dy[i * n + j] - sums[n + j] / count - xhat * sums[j] / count;
+            dy[i * n + j] = (float)((double)norm->gamma[j] * norm->rstd[j] * centered);
         }
     }
     return RA_OK;

@@ -1,6 +1,6 @@
 /* Selections of the reference backend: which scores become codes. */
 #include "backend/reference/reference.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <stdlib.h>
 

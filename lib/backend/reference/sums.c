@@ -24,13 +24,13 @@ ra_status reference_squared_error(void *self, ra_backend_stream *stream, const f
 }
 
 ra_status reference_column_sums(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
-                                const double *centre, double *sums, ra_error *err) {
+                                const double *center, double *sums, ra_error *err) {
     (void)self, (void)stream, (void)err;
     for (size_t j = 0; j < n; j++) {
         sums[j] = 0;
         for (size_t i = 0; i < rows; i++) {
             double value = x[i * n + j];
-            sums[j] += centre ? (value - centre[j]) * (value - centre[j]) : value;
+            sums[j] += center ? (value - center[j]) * (value - center[j]) : value;
         }
     }
     return RA_OK;

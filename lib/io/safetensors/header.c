@@ -3,13 +3,13 @@
  *     {"__metadata__": {"delta": "1.0"},
  *      "dictionary.C": {"dtype": "F32", "shape": [32000, 768], "data_offsets": [0, 98304000]}, ...}
  *
- * A tensor whose type (BOOL, F8_E4M3, ...) or rank has no place in a ra_tensor must not make its neighbours
+ * A tensor whose type (BOOL, F8_E4M3, ...) or rank has no place in a ra_tensor must not make its neighbors
  * unreadable, so it is kept as a line of text for messages. Its range is still checked with all others;
  * whether the range fits the shape is not, since the size of its elements is not known here. Members of a
  * tensor other than the three above are ignored, as by the reference implementation. */
 #include "io/safetensors/safetensors.h"
 #include "io/extent.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -14,7 +14,7 @@
  * misaligned tensor refuses the file. */
 #include "io/safetensors/safetensors.h"
 #include "io/extent.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  * order too. */
 #include "ra_io.h"
 #include "io/extent.h"
-#include "base/error.h"
+#include "ra_memory.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  * One thread: updates read what the last ones wrote, and that is what makes it converge in few epochs and be
  * the same every time. K = 10,000 takes some seconds. */
 #include "metrics/layout/layout.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/random.h"
 
 #include <math.h>

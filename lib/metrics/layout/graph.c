@@ -7,7 +7,7 @@
  * atom's own: the one at which its edges weigh log2(k) together. So every atom is tied to its surroundings,
  * those of a dense region no more than a lonely one. An edge that both ends have weighs a + b - ab. */
 #include "metrics/layout/layout.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "metrics/unit.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 #include "metrics/layout/layout.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "metrics/unit.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@
 
 enum { NEIGHBORS = 15, EPOCHS = 500, EPOCHS_OF_MANY = 200, MANY = 10000, PART_ATOMS = 16, MOST_COUNTED = 64 };
 
-static void centre_and_scale(float *places, size_t K) {
+static void center_and_scale(float *places, size_t K) {
     double mean[2] = {0};
     float largest = 0;
     for (size_t k = 0; k < 2 * K; k++) mean[k % 2] += (double)places[k] / (double)K;
@@ -47,7 +47,7 @@ ra_status ra_layout(ra_backend *backend, const float *D, size_t K, size_t d, con
     RA_TRY(ra_layout_pca(backend, D, K, d, places, err));
     if (options->method == RA_LAYOUT_NEIGHBORS && K > 1)
         RA_TRY(pull_together(backend, D, K, d, options, places, err));
-    centre_and_scale(places, K);
+    center_and_scale(places, K);
     return RA_OK;
 }
 
@@ -95,7 +95,7 @@ ra_status ra_layout_preservation(ra_backend *backend, const float *D, size_t K, 
                                  size_t k, double *share, ra_error *err) {
     RA_TRY(ra_need_host_backend(backend, "a layout", err));
     if (k == 0 || k > MOST_COUNTED)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "%zu neighbours cannot be counted; expected 1 to %d", k, MOST_COUNTED);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%zu neighbors cannot be counted; expected 1 to %d", k, MOST_COUNTED);
     if (k > K - 1) k = K - 1;
     *share = 1;
     if (k == 0) return RA_OK;
@@ -104,7 +104,7 @@ ra_status ra_layout_preservation(ra_backend *backend, const float *D, size_t K, 
     size_t *kept = ra_malloc(K, sizeof *kept);
     ra_status status = RA_OK;
     if (!index || !cosine || !kept)
-        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the neighbours of %zu atoms", K);
+        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the neighbors of %zu atoms", K);
     if (status == RA_OK) status = ra_layout_nearest(backend, D, K, d, k, index, cosine, err);
     if (status == RA_OK) {
         keep_job job = {places, index, K, k, kept};

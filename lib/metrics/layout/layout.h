@@ -1,6 +1,6 @@
 /* layout.h - the parts of a layout.
  *
- *   layout.c           the two methods as one function, and how well places keep neighbours
+ *   layout.c           the two methods as one function, and how well places keep neighbors
  *   layout_pca.c       projection on the two strongest directions
  *   layout_graph.c     who is near whom, and how strongly each edge pulls
  *   layout_embed.c     the places that follow from the graph

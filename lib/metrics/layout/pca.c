@@ -3,7 +3,7 @@
  * Rayleigh-Ritz step then parts them (Golub and Van Loan, section 8.2). Each step is two thin products, where
  * a whole decomposition would take d^2 numbers and d^3 steps. */
 #include "metrics/layout/layout.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/random.h"
 #include "tensor/dot.h"
 
@@ -21,7 +21,7 @@ typedef struct pca {
     double *column; /* [p,d] the columns of Q, in float64 */
 } pca;
 
-static void centre(const float *D, size_t K, size_t d, double *mean, float *X) {
+static void center(const float *D, size_t K, size_t d, double *mean, float *X) {
     memset(mean, 0, d * sizeof *mean);
     for (size_t k = 0; k < K; k++)
         for (size_t j = 0; j < d; j++) mean[j] += (double)D[k * d + j] / (double)K;
@@ -128,7 +128,7 @@ ra_status ra_layout_pca(ra_backend *backend, const float *D, size_t K, size_t d,
     f.column = ra_malloc(d * f.p, sizeof *f.column);
     ra_status status;
     if (f.X && f.Q && f.Y && f.column) {
-        centre(D, K, d, f.column, f.X);
+        center(D, K, d, f.column, f.X);
         status = iterate(&f, err);
         if (status == RA_OK) project(&f, places);
     } else {

@@ -166,7 +166,7 @@ static void set_multiplier(ra_dictionary *dictionary, float multiplier) {
     ra_dictionary_changed(dictionary);
 }
 
-static ra_status normalise(ra_model *model, const ra_safetensors *file, ra_error *err) {
+static ra_status normalize(ra_model *model, const ra_safetensors *file, ra_error *err) {
     ra_tensor weights;
     float multiplier = 0, *D = NULL;
     RA_TRY(settle_kind(model, "dictionary._weights", false, err));
@@ -181,7 +181,7 @@ static ra_status normalise(ra_model *model, const ra_safetensors *file, ra_error
     RA_TRY(ra_model_open_encoder(model, file, err));
     ra_backend *host = NULL;
     ra_dictionary *dictionary = NULL;
-    const float *normalised = NULL;
+    const float *normalized = NULL;
     ra_status status;
     RA_TRY_OUT(status, ra_backend_beside(model->backend, &host, err));
     RA_TRY_OUT(status, ra_plain_dictionary_new(host, weights.shape[1], weights.shape[0],
@@ -189,8 +189,8 @@ static ra_status normalise(ra_model *model, const ra_safetensors *file, ra_error
                                                true, 0, &dictionary, err));
     set_multiplier(dictionary, multiplier);
     ra_dictionary_set_training(dictionary, false);
-    RA_TRY_OUT(status, ra_dictionary_get(dictionary, &normalised, err));
-    memcpy(D, normalised, ra_tensor_bytes(&model->dictionary));
+    RA_TRY_OUT(status, ra_dictionary_get(dictionary, &normalized, err));
+    memcpy(D, normalized, ra_tensor_bytes(&model->dictionary));
 out:
     ra_dictionary_free(dictionary);
     ra_backend_release(host);
@@ -200,5 +200,5 @@ out:
 ra_status ra_model_open_checkpoint(ra_model *model, const ra_safetensors *file, size_t archetypes,
                                    ra_error *err) {
     if (ra_safetensors_find(file, "dictionary.W")) return fuse(model, file, archetypes, err);
-    return normalise(model, file, err);
+    return normalize(model, file, err);
 }

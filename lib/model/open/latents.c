@@ -39,7 +39,8 @@ static ra_status read_rows(const ra_model *model, const ra_safetensors *file, si
 
 /* ---- what a latent's numbers have to be --------------------------------------------------------------- */
 
-static ra_status check_histogram(const char *path, const ra_latents *latents, size_t k, ra_error *err) {
+static ra_status check_histogram(const char *path, const ra_latent_statistics *latents, size_t k,
+                                 ra_error *err) {
     int64_t sum = 0, rows = (int64_t)latents->rows;
     for (size_t h = 0; h < latents->bins; h++) {
         int64_t bin = latents->histogram[k * latents->bins + h];
@@ -55,7 +56,8 @@ static ra_status check_histogram(const char *path, const ra_latents *latents, si
     return RA_OK;
 }
 
-static ra_status check_examples(const char *path, const ra_latents *latents, size_t k, ra_error *err) {
+static ra_status check_examples(const char *path, const ra_latent_statistics *latents, size_t k,
+                                ra_error *err) {
     const int64_t *row = latents->top_row + k * latents->examples;
     const float *value = latents->top_value + k * latents->examples;
     for (size_t t = 0; t < latents->examples; t++) {
@@ -77,7 +79,8 @@ static ra_status check_examples(const char *path, const ra_latents *latents, siz
     return RA_OK;
 }
 
-static ra_status check_latent(const char *path, const ra_latents *latents, size_t k, ra_error *err) {
+static ra_status check_latent(const char *path, const ra_latent_statistics *latents, size_t k,
+                              ra_error *err) {
     if (latents->count[k] < 0 || latents->count[k] > (int64_t)latents->rows)
         RA_FAIL(err, RA_ERR_FORMAT, "%s: latents.count holds %lld at [%zu]; expected 0 to %zu", path,
                 (long long)latents->count[k], k, latents->rows);
@@ -118,7 +121,7 @@ static ra_status open_tensors(const ra_model *model, const ra_safetensors *file,
 static ra_status open_statistics(ra_model *model, const ra_safetensors *file, ra_error *err) {
     ra_tensor tensors[TENSOR_COUNT];
     if (!has_statistics(file)) return RA_OK;
-    ra_latents latents = {.concepts = model->info.concepts};
+    ra_latent_statistics latents = {.concepts = model->info.concepts};
     RA_TRY(read_rows(model, file, &latents.rows, err));
     RA_TRY(open_tensors(model, file, tensors, err));
     latents.bins = tensors[HISTOGRAM].shape[1];
@@ -154,7 +157,7 @@ ra_status ra_model_open_latents(ra_model *model, const ra_safetensors *file, ra_
 
 /* ---- saving ------------------------------------------------------------------------------------------- */
 
-size_t ra_model_latent_tensors(const ra_latents *latents, const char **names, ra_tensor *tensors) {
+size_t ra_model_latent_tensors(const ra_latent_statistics *latents, const char **names, ra_tensor *tensors) {
     const void *const data[TENSOR_COUNT] = {
         [COUNT] = latents->count,
         [MEAN] = latents->mean,
@@ -177,7 +180,7 @@ size_t ra_model_latent_tensors(const ra_latents *latents, const char **names, ra
 
 /* ---- asking ------------------------------------------------------------------------------------------- */
 
-const ra_latents *ra_model_latents(const ra_model *model) {
+const ra_latent_statistics *ra_model_latent_statistics(const ra_model *model) {
     return model->latents.rows ? &model->latents : NULL;
 }
 
@@ -187,7 +190,8 @@ bool ra_model_atom_layout(const ra_model *model, size_t atom, float place[2]) {
     return true;
 }
 
-bool ra_latents_example(const ra_latents *latents, size_t latent, size_t t, ra_latent_example *example) {
+bool ra_latent_statistics_example(const ra_latent_statistics *latents, size_t latent, size_t t,
+                                  ra_latent_example *example) {
     size_t place = latent * latents->examples + t;
     if (t >= latents->examples || latents->top_row[place] < 0) return false;
     *example = (ra_latent_example){(size_t)latents->top_row[place], latents->top_value[place],

@@ -92,7 +92,7 @@ static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_mode
     else
         RA_TRY(ra_model_open_checkpoint(model, file, options->archetypes, err));
     RA_TRY(measure_dictionary(model, err));
-    RA_TRY(ra_model_open_standardisation(model, file, err));
+    RA_TRY(ra_model_open_standardization(model, file, err));
     RA_TRY(ra_model_open_points(model, file, err));
     RA_TRY(ra_model_open_latents(model, file, err));
     RA_TRY(ra_model_open_labels(model, file, err));
@@ -122,7 +122,7 @@ static ra_status open_file(ra_model *model, const char *path, const ra_model_opt
 static void complete_info(ra_model *model) {
     ra_model_info *info = &model->info;
     info->dtype = model->dictionary.dtype;
-    info->has_standardisation = model->input_mean != NULL;
+    info->has_standardization = model->input_mean != NULL;
     info->has_relaxation = model->relaxation_norm != NULL;
     info->has_atom_labels = model->atom_labels != NULL;
     info->has_point_labels = model->point_labels != NULL;

@@ -1,21 +1,20 @@
-/* Every row to its nearest centre, exactly, without looking at most pairs twice.
+/* Every row to its nearest center, exactly, without looking at most pairs twice.
  *
- * From the search before, a row knows its centre and a lower bound on its distance to any other. Centres have
+ * From the search before, a row knows its center and a lower bound on its distance to any other. Centers have
  * moved since: by the triangle inequality a bound shrinks by no more than the largest movement. The distance
- * to the row's own centre is computed (it is needed for the inertia anyway, and costs d operations in the
+ * to the row's own center is computed (it is needed for the inertia anyway, and costs d operations in the
  * place of N d). While it is below the bound nothing can have changed (Hamerly 2010).
  *
- * Late in a run most centres stand still while a few still travel, and the travel of those few would ruin the
- * bound for all rows. So the centres are parted anew before each pass: the slow ones take their largest
+ * Late in a run most centers stand still while a few still travel, and the travel of those few would ruin the
+ * bound for all rows. So the centers are parted anew before each pass: the slow ones take their largest
  * movement off the bound, and a row that passes is held against the fast ones alone. Where the cut is made
- * follows from the slack that the rows have: the cut with the fewest pairs to compute wins. With every centre
- * slow this is Hamerly's test; with every centre fast nothing is saved, and the first pass is like that.
+ * follows from the slack that the rows have: the cut with the fewest pairs to compute wins. With every center
+ * slow this is Hamerly's test; with every center fast nothing is saved, and the first pass is like that.
  *
  * A pass reads the data once, in order. Rows that need a search are gathered within a block, so that a search
  * stays one large product, and sums run over all rows in their order, whatever was skipped: what comes out
- * depends on the centres alone, not on the bounds. */
+ * depends on the centers alone, not on the bounds. */
 #include "points/kmeans/kmeans.h"
-#include "base/error.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,7 +22,7 @@
 
 enum {
     PART_ROWS = 64,
-    CUTS = 7, /* none of the centres fast, or 1/64, 1/32 ... 1/2 of them */
+    CUTS = 7, /* none of the centers fast, or 1/64, 1/32 ... 1/2 of them */
 };
 
 enum fate { KEEP, SEARCH_FAST, SEARCH_ALL };
@@ -39,7 +38,7 @@ static bool is_above(float bound, double distance) {
     return (double)bound > distance * (1 + 1e-12);
 }
 
-/* ---- fast and slow centres ---------------------------------------------------------------------------- */
+/* ---- fast and slow centers ---------------------------------------------------------------------------- */
 
 static int falling(const void *a, const void *b) {
     float x = *(const float *)a, y = *(const float *)b;
@@ -50,7 +49,7 @@ static float above(double value) {
     return nextafterf((float)value, INFINITY);
 }
 
-/* How many centres to call fast; *slowest <- a bound on the movement of the others. order: movements,
+/* How many centers to call fast; *slowest <- a bound on the movement of the others. order: movements,
  * falling.
  */
 static size_t choose_cut(const ra_kmeans *run, float *slowest) {
@@ -80,8 +79,8 @@ static size_t choose_cut(const ra_kmeans *run, float *slowest) {
     return fast[best];
 }
 
-/* Parts the centres by how far they went. */
-static void part_centres(ra_kmeans *run, float *slowest, float *fastest) {
+/* Parts the centers by how far they went. */
+static void part_centers(ra_kmeans *run, float *slowest, float *fastest) {
     size_t N = run->clusters, count = 0;
     for (size_t c = 0; c < N; c++) run->order[c] = run->step[c] = above(run->moved[c]);
     qsort(run->order, N, sizeof *run->order, falling);
@@ -103,8 +102,8 @@ static void decide(const fate_job *job, size_t i) {
     const ra_kmeans *run = job->run;
     const ra_row_block *block = &run->nearest.block;
     size_t row = block->first + i, d = run->dimensions;
-    const float *centre = run->centre + (size_t)run->label[row] * d;
-    double squared = ra_squared_distance(block->raw + i * d, centre, d), distance = sqrt(squared);
+    const float *center = run->center + (size_t)run->label[row] * d;
+    double squared = ra_squared_distance(block->raw + i * d, center, d), distance = sqrt(squared);
     float slow = shrink(run->lower[row], job->slowest), all = shrink(run->lower[row], job->fastest);
     run->distance[row] = squared;
     run->fate[i] = is_above(all, distance) ? KEEP : is_above(slow, distance) ? SEARCH_FAST : SEARCH_ALL;
@@ -151,8 +150,8 @@ static void add_to_clusters(ra_kmeans *run) {
 ra_status ra_kmeans_assign(ra_kmeans *run, ra_error *err) {
     ra_row_block *block = &run->nearest.block;
     float slowest = 0, fastest = 0;
-    ra_nearest_set(&run->nearest, run->centre);
-    if (run->bounded) part_centres(run, &slowest, &fastest);
+    ra_nearest_set(&run->nearest, run->center);
+    if (run->bounded) part_centers(run, &slowest, &fastest);
     memset(run->sums, 0, run->clusters * run->dimensions * sizeof *run->sums);
     memset(run->members, 0, run->clusters * sizeof *run->members);
     run->inertia = 0;

@@ -1,11 +1,11 @@
-/* One k-means run. A method is a row of the table below: a function that iterates from centres that are there
+/* One k-means run. A method is a row of the table below: a function that iterates from centers that are there
  * to the end, and how many iterations it takes at most by default.
  *
- * A run can be interrupted after any iteration and continued: centres, the iteration's number and, for
- * mini-batches, the rows that each centre has seen are all its state. Everything else is either derived from
+ * A run can be interrupted after any iteration and continued: centers, the iteration's number and, for
+ * mini-batches, the rows that each center has seen are all its state. Everything else is either derived from
  * these or only saves time, so a continued run gives the same bytes as one that was not interrupted. */
 #include "points/kmeans/kmeans.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/random.h"
 
 #include <string.h>
@@ -27,9 +27,9 @@ static const uint64_t sample_stream = 0x5bd1e9955bd1e995u; /* apart from the num
 ra_status ra_kmeans_report(const ra_kmeans *run, ra_error *err) {
     const ra_kmeans_options *options = run->options;
     const ra_kmeans_progress progress = {run->iteration,  run->inertia, run->clusters,
-                                         run->dimensions, run->centre,  run->members};
+                                         run->dimensions, run->center,  run->members};
     if (!options->progress || options->progress(options->context, &progress)) return RA_OK;
-    RA_FAIL(err, RA_ERR_CANCELLED, "k-means was stopped in iteration %zu, as asked", run->iteration);
+    RA_FAIL(err, RA_ERR_CANCELED, "k-means was stopped in iteration %zu, as asked", run->iteration);
 }
 
 static ra_status check_options(const ra_kmeans_options *options, size_t rows, ra_error *err) {
@@ -93,11 +93,11 @@ static ra_status allocate(ra_kmeans *run, ra_error *err) {
 }
 
 ra_status ra_kmeans_init(ra_kmeans *run, ra_backend *backend, const ra_data *data,
-                         const ra_kmeans_options *options, float *centre, ra_error *err) {
+                         const ra_kmeans_options *options, float *center, ra_error *err) {
     *run = (ra_kmeans){.options = options,
                        .dimensions = ra_data_dimensions(data),
                        .clusters = options->clusters,
-                       .centre = centre};
+                       .center = center};
     RA_TRY(draw_sample(run, data, err));
     RA_TRY(ra_nearest_init(&run->nearest, backend, data, run->sample, run->rows, options->clusters, err));
     run->tolerance =
@@ -123,11 +123,11 @@ void ra_kmeans_release(ra_kmeans *run) {
     ra_free(run->picked);
 }
 
-/* The centres to begin with: seeds, or those of a run that was interrupted. */
+/* The centers to begin with: seeds, or those of a run that was interrupted. */
 static ra_status start(ra_kmeans *run, ra_error *err) {
     const ra_kmeans_options *options = run->options;
     if (!options->start) return ra_kmeans_seed(run, err);
-    memcpy(run->centre, options->start, run->clusters * run->dimensions * sizeof *run->centre);
+    memcpy(run->center, options->start, run->clusters * run->dimensions * sizeof *run->center);
     run->iteration = options->start_iteration;
     if (options->start_members)
         memcpy(run->members, options->start_members, run->clusters * sizeof *run->members);
@@ -139,7 +139,7 @@ ra_status ra_kmeans_run(ra_backend *backend, const ra_data *data, const ra_kmean
     size_t rows = ra_data_rows(data);
     RA_TRY(check_options(given, rows, err));
     RA_TRY(ra_matrix_init(&points->vectors, given->clusters, ra_data_dimensions(data), err));
-    if (given->clusters == rows) { /* each row is its own centre */
+    if (given->clusters == rows) { /* each row is its own center */
         ra_data_read(data, 0, rows, points->vectors.data);
         return RA_OK;
     }

@@ -1,17 +1,16 @@
-/* Lloyd's algorithm (1982): every row to its nearest centre, every centre to the mean of its rows.
+/* Lloyd's algorithm (1982): every row to its nearest center, every center to the mean of its rows.
  *
- * What a run returns belongs together: the inertia is that of the centres returned, and those are the means
- * of the assignment before. Whether to stop is decided before centres move, from how far they would: so it
- * follows from the centres alone, and a run that is continued stops where it would have stopped. Sums run in
+ * What a run returns belongs together: the inertia is that of the centers returned, and those are the means
+ * of the assignment before. Whether to stop is decided before centers move, from how far they would: so it
+ * follows from the centers alone, and a run that is continued stops where it would have stopped. Sums run in
  * the order of the rows and nothing is cut by the number of threads. */
 #include "points/kmeans/kmeans.h"
-#include "base/error.h"
 
 #include <math.h>
 
 enum { PART_CENTRES = 16 };
 
-/* The row farthest from its centre among those whose cluster has others; run->rows when all lie on theirs. */
+/* The row farthest from its center among those whose cluster has others; run->rows when all lie on theirs. */
 static size_t farthest_row(const ra_kmeans *run) {
     size_t best = run->rows;
     double farthest = 0;
@@ -23,7 +22,7 @@ static size_t farthest_row(const ra_kmeans *run) {
     return best;
 }
 
-/* Moves a row to an empty cluster. What is known of its bounds was about another centre. */
+/* Moves a row to an empty cluster. What is known of its bounds was about another center. */
 static void move_row(ra_kmeans *run, size_t row, size_t to) {
     size_t d = run->dimensions, donor = (size_t)run->label[row];
     double *sums = run->sums + to * d, *rest = run->sums + donor * d;
@@ -40,7 +39,7 @@ static void move_row(ra_kmeans *run, size_t row, size_t to) {
 }
 
 /* Gives each empty cluster a row; returns how many. There may be fewer different rows than clusters: some
- * then stay empty, and their centres where they are. */
+ * then stay empty, and their centers where they are. */
 static size_t fill_empty(ra_kmeans *run) {
     size_t filled = 0;
     for (size_t c = 0; c < run->clusters; c++) {
@@ -53,24 +52,24 @@ static size_t fill_empty(ra_kmeans *run) {
     return filled;
 }
 
-/* What is done to the centres of one part: `move` or only look. */
+/* What is done to the centers of one part: `move` or only look. */
 typedef struct mean_job {
     ra_kmeans *run;
     bool move;
 } mean_job;
 
-/* One centre and the mean of its rows; an empty cluster has none, and its centre stays. */
+/* One center and the mean of its rows; an empty cluster has none, and its center stays. */
 static void take_mean(const mean_job *job, size_t c) {
     ra_kmeans *run = job->run;
     size_t d = run->dimensions;
     const double *sums = run->sums + c * d;
-    float *centre = run->centre + c * d;
+    float *center = run->center + c * d;
     double members = (double)run->members[c], squared = 0;
     for (size_t j = 0; run->members[c] && j < d; j++) {
         float mean = (float)(sums[j] / members);
-        double gap = (double)mean - (double)centre[j];
+        double gap = (double)mean - (double)center[j];
         squared += gap * gap;
-        if (job->move) centre[j] = mean;
+        if (job->move) center[j] = mean;
     }
     run->moved[c] = sqrt(squared);
 }
@@ -81,7 +80,7 @@ static void mean_part(void *context, size_t part) {
         take_mean(job, c);
 }
 
-/* moved <- how far each centre is from the mean of its rows. Returns the mean square. */
+/* moved <- how far each center is from the mean of its rows. Returns the mean square. */
 static double means(ra_kmeans *run, bool move) {
     mean_job job = {run, move};
     double total = 0;

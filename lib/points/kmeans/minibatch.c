@@ -1,13 +1,13 @@
-/* Mini-batch k-means (Sculley 2010): a batch of random rows goes to the nearest centres, and each centre
+/* Mini-batch k-means (Sculley 2010): a batch of random rows goes to the nearest centers, and each center
  * becomes the mean of all the rows it has been given so far. It reads a small part of large data, and ends
  * somewhat above what Lloyd's algorithm reaches.
  *
  * The rows of a batch follow from the seed and the iteration's number, and whether to stop from how far the
- * centres would go for it: so centres, the rows that each has seen and the number are all there is to a run
+ * centers would go for it: so centers, the rows that each has seen and the number are all there is to a run
  * that is to be continued. The inertia reported on the way is that of the batch, scaled to all rows; the
  * one at the end is exact. */
 #include "points/kmeans/kmeans.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/random.h"
 
 #include <math.h>
@@ -39,7 +39,7 @@ static ra_status assign_batch(ra_kmeans *run, const uint64_t *row, size_t count,
                               ra_error *err) {
     ra_row_block *block = &run->nearest.block;
     const ra_nearest_state state = {run->label, run->distance, NULL};
-    ra_nearest_set(&run->nearest, run->centre);
+    ra_nearest_set(&run->nearest, run->center);
     memset(run->sums, 0, run->clusters * run->dimensions * sizeof *run->sums);
     memset(fresh, 0, run->clusters * sizeof *fresh);
     double inertia = 0;
@@ -61,20 +61,20 @@ static ra_status assign_batch(ra_kmeans *run, const uint64_t *row, size_t count,
     return RA_OK;
 }
 
-/* Centres take the batch in, or with `move` false only would; returns the mean squared movement. */
-static double update_centres(ra_kmeans *run, const uint64_t *fresh, bool move) {
+/* Centers take the batch in, or with `move` false only would; returns the mean squared movement. */
+static double update_centers(ra_kmeans *run, const uint64_t *fresh, bool move) {
     size_t d = run->dimensions;
     double moved = 0;
     for (size_t c = 0; c < run->clusters; c++) {
         if (!fresh[c]) continue;
         double seen = (double)run->members[c], all = seen + (double)fresh[c];
-        float *centre = run->centre + c * d;
+        float *center = run->center + c * d;
         const double *sums = run->sums + c * d;
         for (size_t j = 0; j < d; j++) {
-            float mean = (float)((seen * (double)centre[j] + sums[j]) / all);
-            double gap = (double)mean - (double)centre[j];
+            float mean = (float)((seen * (double)center[j] + sums[j]) / all);
+            double gap = (double)mean - (double)center[j];
             moved += gap * gap;
-            if (move) centre[j] = mean;
+            if (move) center[j] = mean;
         }
         if (move) run->members[c] += fresh[c];
     }
@@ -85,8 +85,8 @@ static ra_status iterate(ra_kmeans *run, uint64_t *row, size_t batch, uint64_t *
     while (run->iteration < run->options->max_iterations) {
         draw_batch(run, row, batch);
         RA_TRY(assign_batch(run, row, batch, fresh, err));
-        if (update_centres(run, fresh, false) <= run->tolerance) break;
-        (void)update_centres(run, fresh, true);
+        if (update_centers(run, fresh, false) <= run->tolerance) break;
+        (void)update_centers(run, fresh, true);
         run->iteration++;
         RA_TRY(ra_kmeans_report(run, err));
     }

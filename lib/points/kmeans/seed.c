@@ -1,26 +1,26 @@
-/* Greedy k-means++ (Arthur and Vassilvitskii 2007): each centre is a row drawn with a probability
- * proportional to its squared distance to the centres so far; of 2 + ln N such candidates the one is taken
+/* Greedy k-means++ (Arthur and Vassilvitskii 2007): each center is a row drawn with a probability
+ * proportional to its squared distance to the centers so far; of 2 + ln N such candidates the one is taken
  * that leaves the least sum of squared distances. On most data that ends several per cent below the plain
  * method, which no number of Lloyd's iterations makes up for.
  *
- * Taken literally this reads all data once a centre. Three things make it cheap:
+ * Taken literally this reads all data once a center. Three things make it cheap:
  *
  * - It runs on a sample of some rows a cluster, which is kept in memory: seeds say where the clusters are,
  * and for that a few rows of each are enough.
  * - Candidates are compared by a part of the sample, the jury. To tell which of two is better takes fewer
  * rows than to find good ones.
- * - Candidates of several centres are proposed at once, from the distances as they are, so that their
+ * - Candidates of several centers are proposed at once, from the distances as they are, so that their
  *   distances to the jury are one matrix product. When it is a candidate's turn, it is kept with the
- *   probability (its distance now) / (its distance then), now being after the centres that were taken in
+ *   probability (its distance now) / (its distance then), now being after the centers that were taken in
  *   between. Distances only shrink, so this is rejection sampling: what is kept has exactly the distribution
- *   of the sequential method; a centre may only have fewer candidates to choose from, and one that is left
+ *   of the sequential method; a center may only have fewer candidates to choose from, and one that is left
  *   with less than half of them waits, with all behind it, for the next product.
  *
  * Distances that are kept, and with them the probabilities, are float64 from the vectors; the products only
- * rank candidates and find the rows that a new centre may be nearer to. */
+ * rank candidates and find the rows that a new center may be nearer to. */
 #include "points/kmeans/kmeans.h"
 #include "points/filter.h"
-#include "base/error.h"
+#include "ra_memory.h"
 #include "base/multiversion.h"
 #include "base/random.h"
 #include "tensor/dot.h"
@@ -34,7 +34,7 @@ enum {
     SAMPLE_BYTES = 256 << 20, /* ... this, as many as fit, but not fewer than that */
     JURY_A_CLUSTER = 32,      /* rows of the sample that compare candidates */
     ROWS_LEAST = 4096,        /* of a sample */
-    AHEAD = 8,                /* a product is for at most this part of the centres so far, ... */
+    AHEAD = 8,                /* a product is for at most this part of the centers so far, ... */
     AHEAD_LEAST = 8,          /* ... or so many */
     CANDIDATES_MOST = 1024,   /* of a product */
     DISTANCES_MOST = 1 << 25, /* of a product */
@@ -47,18 +47,18 @@ typedef struct seeding {
     ra_kmeans *run;
     ra_random random;
     size_t rows, jury;      /* S of the sample; J of them compare candidates */
-    size_t d, tries;        /* candidates a centre */
+    size_t d, tries;        /* candidates a center */
     uint64_t *row;          /* [S] numbers of the rows, the jury first */
     float *vector;          /* [S,d] less the data's mean */
     float *norm;            /* [S] */
-    double *distance;       /* [S] to the nearest centre so far, squared */
+    double *distance;       /* [S] to the nearest center so far, squared */
     float *near;            /* [S] the same in float32 */
     double *cumulative;     /* [S] */
     size_t capacity, count; /* candidates of a product */
     size_t *candidate;      /* [count] places in the sample */
-    size_t *taken;          /* places of the centres that came of them */
+    size_t *taken;          /* places of the centers that came of them */
     float *proposed;        /* [count,d] */
-    float *score;           /* [count,J] of candidates, [taken,S] of centres */
+    float *score;           /* [count,J] of candidates, [taken,S] of centers */
     double *left;           /* [tries, parts] sums of what a candidate would leave */
     ra_held sample, asked;  /* `vector` and `proposed`, where products are computed */
     ra_block room;          /* for scores there */
@@ -72,7 +72,7 @@ static size_t most(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-/* ---- one centre --------------------------------------------------------------------------------------- */
+/* ---- one center --------------------------------------------------------------------------------------- */
 
 /* Sum of the distances that would be left; base = squared norm of the candidate. At most PART_ROWS numbers,
  * which float32 adds up well enough to rank candidates. */
@@ -121,7 +121,7 @@ static size_t best_of(seeding *s, const size_t *kept, size_t count) {
     return best;
 }
 
-/* The jury sees a centre at once, by the products; admit() makes that exact. */
+/* The jury sees a center at once, by the products; admit() makes that exact. */
 RA_MULTIVERSION static void show(float *restrict near, const float *restrict score,
                                  const float *restrict norm, float base, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -131,14 +131,14 @@ RA_MULTIVERSION static void show(float *restrict near, const float *restrict sco
     }
 }
 
-/* ---- new centres -------------------------------------------------------------------------------------- */
+/* ---- new centers -------------------------------------------------------------------------------------- */
 
 typedef struct admit_job {
     const seeding *s;
     size_t count; /* of s->taken; s->score is [count,S] */
 } admit_job;
 
-/* Distances of a row to the new centres, where one may be the nearest. */
+/* Distances of a row to the new centers, where one may be the nearest. */
 static void admit_row(const admit_job *job, size_t i, double share) {
     const seeding *s = job->s;
     double best = s->distance[i];
@@ -170,14 +170,14 @@ static ra_status multiply(seeding *s, const size_t *places, size_t count, size_t
                              s->score, err);
 }
 
-/* The rows taken [count] become the centres from `first` on. */
+/* The rows taken [count] become the centers from `first` on. */
 static ra_status admit(seeding *s, size_t count, size_t first, ra_error *err) {
     ra_kmeans *run = s->run;
     if (first == 0 || s->jury < s->rows) RA_TRY(multiply(s, s->taken, count, s->rows, err));
     ra_pool_run(run->nearest.block.pool, ra_pool_parts(s->rows, PART_ROWS), admit_part,
                 &(admit_job){s, count});
     for (size_t t = 0; t < count; t++)
-        ra_row_block_read(&run->nearest.block, &s->row[s->taken[t]], 1, run->centre + (first + t) * s->d);
+        ra_row_block_read(&run->nearest.block, &s->row[s->taken[t]], 1, run->center + (first + t) * s->d);
     return RA_OK;
 }
 
@@ -198,9 +198,9 @@ static size_t find_row(const double *cumulative, size_t rows, double target) {
     return low;
 }
 
-/* Draws candidates for `centres` centres and shows them to the jury. */
-static ra_status propose(seeding *s, size_t centres, ra_error *err) {
-    s->count = centres * s->tries;
+/* Draws candidates for `centers` centers and shows them to the jury. */
+static ra_status propose(seeding *s, size_t centers, ra_error *err) {
+    s->count = centers * s->tries;
     for (size_t c = 0; c < s->count; c++) {
         double target = ra_random_unit(&s->random) * s->cumulative[s->rows - 1];
         s->candidate[c] = find_row(s->cumulative, s->rows, target);
@@ -208,7 +208,7 @@ static ra_status propose(seeding *s, size_t centres, ra_error *err) {
     return multiply(s, s->candidate, s->count, s->jury, err);
 }
 
-/* Whether it is still as likely to be drawn, given the `taken` centres since. */
+/* Whether it is still as likely to be drawn, given the `taken` centers since. */
 static bool keep(seeding *s, size_t candidate, size_t taken) {
     double then = s->distance[candidate], now = then;
     for (size_t t = 0; t < taken; t++)
@@ -217,7 +217,7 @@ static bool keep(seeding *s, size_t candidate, size_t taken) {
     return ra_random_unit(&s->random) * then < now;
 }
 
-/* Takes centres from the candidates; returns how many, at least one. When the jury is all of the sample the
+/* Takes centers from the candidates; returns how many, at least one. When the jury is all of the sample the
  * products of those taken are what admit() needs: they are moved to the front, over candidates that are done
  * with. */
 static size_t take(seeding *s, size_t *kept) {
@@ -241,7 +241,7 @@ static size_t take(seeding *s, size_t *kept) {
 static void repeat_rows(seeding *s, size_t count) {
     for (; count < s->run->clusters; count++) {
         uint64_t row = ra_random_below(&s->random, s->run->rows);
-        ra_row_block_read(&s->run->nearest.block, &row, 1, s->run->centre + count * s->d);
+        ra_row_block_read(&s->run->nearest.block, &row, 1, s->run->center + count * s->d);
     }
 }
 
@@ -261,7 +261,7 @@ static ra_status seed_all(seeding *s, ra_error *err) {
         RA_TRY(propose(s, least(ahead, run->clusters - count), err));
         fresh = take(s, kept);
     }
-    repeat_rows(s, count); /* every row is a centre already: the rest can only repeat them */
+    repeat_rows(s, count); /* every row is a center already: the rest can only repeat them */
     return RA_OK;
 }
 

@@ -49,18 +49,18 @@ static ra_status check_matrix(const ra_tensor *tensor, const char *what, size_t 
     char shape[128];
     ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape);
     if (!ra_dtype_is_float(tensor->dtype) && tensor->dtype != RA_F64)
-        return ra_error_set(err, RA_ERR_DTYPE, "%s are of type %s, expected F32, F16, BF16 or F64", what,
-                            ra_dtype_name(tensor->dtype));
+        RA_FAIL(err, RA_ERR_DTYPE, "%s are of type %s, expected F32, F16, BF16 or F64", what,
+                ra_dtype_name(tensor->dtype));
     if (tensor->rank != 2 || tensor->shape[1] != width)
-        return ra_error_set(err, RA_ERR_SHAPE,
-                            "%s have the shape %s, but [rows, %zu] is expected: the dictionary "
-                            "has %zu %s",
-                            what, shape, width, width, unit);
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "%s have the shape %s, but [rows, %zu] is expected: the dictionary "
+                "has %zu %s",
+                what, shape, width, width, unit);
     if (tensor->shape[0] == 0)
-        return ra_error_set(err, RA_ERR_SHAPE, "%s are empty, but at least one row is expected", what);
+        RA_FAIL(err, RA_ERR_SHAPE, "%s are empty, but at least one row is expected", what);
     if (tensor->shape[0] > max_rows)
-        return ra_error_set(err, RA_ERR_TOO_LARGE, "%s have %zu rows, but a request may have at most %zu",
-                            what, tensor->shape[0], max_rows);
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "%s have %zu rows, but a request may have at most %zu", what,
+                tensor->shape[0], max_rows);
     return RA_OK;
 }
 
@@ -68,21 +68,20 @@ ra_status tensors_to_matrix(const tensor_list *list, const char *what, size_t wi
                             size_t max_rows, ra_matrix *matrix, ra_error *err) {
     *matrix = (ra_matrix){0};
     if (list->count != 1)
-        return ra_error_set(err, RA_ERR_SHAPE, "the body has %zu tensors, but one, [rows, %zu], is expected",
-                            list->count, width);
+        RA_FAIL(err, RA_ERR_SHAPE, "the body has %zu tensors, but one, [rows, %zu], is expected", list->count,
+                width);
     const ra_tensor *tensor = &list->at[0];
     ra_status status = check_matrix(tensor, what, width, unit, max_rows, err);
     if (status != RA_OK) return status;
     size_t rows = tensor->shape[0], n = rows * width;
     float *values = ra_malloc(n, sizeof *values);
-    if (!values)
-        return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the request needs room for %zu numbers", n);
+    if (!values) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the request needs room for %zu numbers", n);
     read_floats(tensor, 0, n, values);
     size_t bad = ra_find_not_finite(values, n);
     if (bad < n) {
         ra_free(values);
-        return ra_error_set(err, RA_ERR_NOT_FINITE, "%s[%zu][%zu] is NaN, infinite or beyond float32", what,
-                            bad / width, bad % width);
+        RA_FAIL(err, RA_ERR_NOT_FINITE, "%s[%zu][%zu] is NaN, infinite or beyond float32", what, bad / width,
+                bad % width);
     }
     *matrix = (ra_matrix){values, rows, width};
     return RA_OK;
@@ -94,20 +93,18 @@ static ra_status check_sparse(const tensor_list *list, size_t max_rows, ra_error
     const ra_tensor *start = &list->at[0], *index = &list->at[1], *value = &list->at[2];
     if (start->rank != 1 || index->rank != 1 || value->rank != 1 || start->shape[0] < 2 ||
         index->shape[0] != value->shape[0])
-        return ra_error_set(err, RA_ERR_SHAPE,
-                            "sparse latents are three tensors: start [rows + 1] with at least one row, index "
-                            "[entries] and value [entries]");
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "sparse latents are three tensors: start [rows + 1] with at least one row, index "
+                "[entries] and value [entries]");
     if (!is_integer(start->dtype) || !is_integer(index->dtype) ||
         !(ra_dtype_is_float(value->dtype) || value->dtype == RA_F64))
-        return ra_error_set(
-            err, RA_ERR_DTYPE,
-            "sparse latents are of the types %s, %s and %s; expected I64 or I32 for start and "
-            "index, and F32, F16, BF16 or F64 for value",
-            ra_dtype_name(start->dtype), ra_dtype_name(index->dtype), ra_dtype_name(value->dtype));
+        RA_FAIL(err, RA_ERR_DTYPE,
+                "sparse latents are of the types %s, %s and %s; expected I64 or I32 for start and "
+                "index, and F32, F16, BF16 or F64 for value",
+                ra_dtype_name(start->dtype), ra_dtype_name(index->dtype), ra_dtype_name(value->dtype));
     if (start->shape[0] - 1 > max_rows)
-        return ra_error_set(err, RA_ERR_TOO_LARGE,
-                            "latents have %zu rows, but a request may have at most %zu", start->shape[0] - 1,
-                            max_rows);
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "latents have %zu rows, but a request may have at most %zu",
+                start->shape[0] - 1, max_rows);
     return RA_OK;
 }
 
@@ -118,17 +115,16 @@ static ra_status read_start(const ra_tensor *tensor, size_t entries, size_t *sta
     for (size_t row = 0; row <= rows; row++) {
         int64_t here = read_integer(tensor, row);
         if (here < previous || (uint64_t)here > entries || (row == 0 && here != 0))
-            return ra_error_set(
-                err, RA_ERR_ARGUMENT,
-                "start[%zu] is %lld, but it must begin with 0, never fall, and end with the %zu "
-                "entries",
-                row, (long long)here, entries);
+            RA_FAIL(err, RA_ERR_ARGUMENT,
+                    "start[%zu] is %lld, but it must begin with 0, never fall, and end with the %zu "
+                    "entries",
+                    row, (long long)here, entries);
         start[row] = (size_t)here;
         previous = here;
     }
     if (start[rows] != entries)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "start[%zu] is %zu, but there are %zu entries", rows,
-                            start[rows], entries);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "start[%zu] is %zu, but there are %zu entries", rows, start[rows],
+                entries);
     return RA_OK;
 }
 
@@ -136,9 +132,9 @@ static ra_status read_index(const ra_tensor *tensor, size_t latents, int32_t *in
     for (size_t i = 0; i < tensor->shape[0]; i++) {
         int64_t here = read_integer(tensor, i);
         if (here < 0 || (uint64_t)here >= latents)
-            return ra_error_set(err, RA_ERR_ARGUMENT,
-                                "index[%zu] is %lld, but the dictionary has %zu latents, numbered from 0", i,
-                                (long long)here, latents);
+            RA_FAIL(err, RA_ERR_ARGUMENT,
+                    "index[%zu] is %lld, but the dictionary has %zu latents, numbered from 0", i,
+                    (long long)here, latents);
         index[i] = (int32_t)here;
     }
     return RA_OK;
@@ -163,8 +159,7 @@ static ra_status put_in_order(ra_codes *codes, ra_error *err) {
             int32_t twice = compact_row(codes->index + from, codes->value + from, n, codes->index + total,
                                         codes->value + total, &kept);
             if (twice >= 0)
-                return ra_error_set(err, RA_ERR_ARGUMENT, "row %zu of the latents holds the index %d twice",
-                                    row, twice);
+                RA_FAIL(err, RA_ERR_ARGUMENT, "row %zu of the latents holds the index %d twice", row, twice);
         }
         from += n;
         total += kept;

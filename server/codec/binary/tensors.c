@@ -17,10 +17,10 @@ static const char *skip_space(const char *at) {
 /* ---- headers, read ------------------------------------------------------------------------------------- */
 
 static ra_status bad_shape(const char *shape, ra_error *err) {
-    return ra_error_set(err, RA_ERR_FORMAT,
-                        "the header X-Tensor-Shape is '%.64s', expected sizes with commas between them, and "
-                        "semicolons between tensors: '2, 768'",
-                        shape);
+    RA_FAIL(err, RA_ERR_FORMAT,
+            "the header X-Tensor-Shape is '%.64s', expected sizes with commas between them, and "
+            "semicolons between tensors: '2, 768'",
+            shape);
 }
 
 /* One tensor's sizes; moves *at behind them. */
@@ -57,14 +57,13 @@ static ra_status read_dtypes(const char *dtype, tensor_list *list, ra_error *err
         size_t size = strcspn(at = skip_space(at), " \t;");
         if (size < sizeof name) memcpy(name, at, size);
         if (!ra_dtype_from_name(name, &list->at[i].dtype))
-            return ra_error_set(
-                err, RA_ERR_DTYPE,
-                "the header X-Tensor-Dtype is '%.64s', expected F32, F16, BF16, F64, I32 or I64 "
-                "for each tensor, with semicolons between them",
-                dtype);
+            RA_FAIL(err, RA_ERR_DTYPE,
+                    "the header X-Tensor-Dtype is '%.64s', expected F32, F16, BF16, F64, I32 or I64 "
+                    "for each tensor, with semicolons between them",
+                    dtype);
         at = skip_space(at + size);
         if (*at != (i + 1 < list->count ? ';' : '\0'))
-            return ra_error_set(
+            RA_FAIL(
                 err, RA_ERR_FORMAT,
                 "the header X-Tensor-Dtype is '%.64s', but X-Tensor-Shape has %zu tensors, each of which has "
                 "one type",
@@ -90,13 +89,12 @@ static bool bytes_of(const ra_tensor *tensor, size_t *bytes) {
 /* Without a shape: rows of `width`, as many as there are. */
 static ra_status assume_rows(size_t size, size_t width, tensor_list *list, ra_error *err) {
     size_t row = width * ra_dtype_size(list->at[0].dtype);
-    if (size == 0) return ra_error_set(err, RA_ERR_FORMAT, "the body is empty, but tensors are expected");
+    if (size == 0) RA_FAIL(err, RA_ERR_FORMAT, "the body is empty, but tensors are expected");
     if (size % row != 0)
-        return ra_error_set(
-            err, RA_ERR_SHAPE,
-            "the body has %zu bytes, which is not a multiple of the %zu bytes of a row of %zu %s; "
-            "X-Tensor-Shape may say what it is",
-            size, row, width, ra_dtype_name(list->at[0].dtype));
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "the body has %zu bytes, which is not a multiple of the %zu bytes of a row of %zu %s; "
+                "X-Tensor-Shape may say what it is",
+                size, row, width, ra_dtype_name(list->at[0].dtype));
     list->at[0].rank = 2;
     list->at[0].shape[0] = size / row;
     list->at[0].shape[1] = width;
@@ -114,14 +112,12 @@ ra_status tensors_parse_raw(const void *body, size_t size, const char *shape, co
         size_t bytes;
         list->at[i].data = (const char *)body + total;
         if (!bytes_of(&list->at[i], &bytes) || __builtin_add_overflow(total, bytes, &total) || total > size)
-            return ra_error_set(err, RA_ERR_FORMAT,
-                                "the body has %zu bytes, fewer than X-Tensor-Shape '%.64s' needs", size,
-                                shape ? shape : "");
+            RA_FAIL(err, RA_ERR_FORMAT, "the body has %zu bytes, fewer than X-Tensor-Shape '%.64s' needs",
+                    size, shape ? shape : "");
     }
     if (status == RA_OK && total != size)
-        return ra_error_set(err, RA_ERR_FORMAT,
-                            "the body has %zu bytes, but X-Tensor-Shape '%.64s' takes %zu", size,
-                            shape ? shape : "", total);
+        RA_FAIL(err, RA_ERR_FORMAT, "the body has %zu bytes, but X-Tensor-Shape '%.64s' takes %zu", size,
+                shape ? shape : "", total);
     return status;
 }
 
@@ -129,7 +125,7 @@ ra_status tensors_parse_npy(const void *body, size_t size, tensor_list *list, ra
     *list = (tensor_list){0};
     for (size_t at = 0, used; at < size || list->count == 0; at += used) {
         if (list->count == TENSORS_MAX)
-            return ra_error_set(err, RA_ERR_FORMAT, "the body has more than %d npy arrays", TENSORS_MAX);
+            RA_FAIL(err, RA_ERR_FORMAT, "the body has more than %d npy arrays", TENSORS_MAX);
         ra_status status = ra_npy_parse((const char *)body + at, size - at, "the body",
                                         &list->at[list->count++], &used, err);
         if (status == RA_ERR_UNSUPPORTED) { /* what the library cannot read is the client's mistake here */

@@ -1,6 +1,6 @@
 #include "codec/json/latents.h"
 
-static void histogram(text *out, const ra_latents *latents, size_t latent) {
+static void histogram(text *out, const ra_latent_statistics *latents, size_t latent) {
     put_key(out, "histogram");
     put_open(out, '{');
     put_key(out, "low");
@@ -15,12 +15,12 @@ static void histogram(text *out, const ra_latents *latents, size_t latent) {
     put_close(out, '}');
 }
 
-static void examples(text *out, const ra_latents *latents, size_t latent) {
+static void examples(text *out, const ra_latent_statistics *latents, size_t latent) {
     put_key(out, "top");
     put_open(out, '[');
     for (size_t t = 0; t < latents->examples; t++) {
         ra_latent_example one;
-        if (!ra_latents_example(latents, latent, t, &one)) break;
+        if (!ra_latent_statistics_example(latents, latent, t, &one)) break;
         put_open(out, '{');
         put_key(out, "row");
         put_size(out, one.row);
@@ -38,7 +38,7 @@ static void number(text *out, const char *name, float value) {
     put_number(out, value);
 }
 
-void json_statistics(text *out, const ra_latents *latents, size_t latent) {
+void json_statistics(text *out, const ra_latent_statistics *latents, size_t latent) {
     put_key(out, "statistics");
     if (!latents) {
         put_raw(out, "null");

@@ -6,10 +6,10 @@
 #define RASAED_CODEC_JSON_LATENTS_H
 
 #include "codec/json/writer.h"
-#include "ra_latents.h"
+#include "ra_latent_statistics.h"
 
 /* The member `statistics` of an atom; null when there are none. */
-void json_statistics(text *out, const ra_latents *latents, size_t latent);
+void json_statistics(text *out, const ra_latent_statistics *latents, size_t latent);
 
 /* The member `layout`: [x,y]; null when it is not known. */
 void json_layout(text *out, const float *place);

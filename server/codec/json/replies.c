@@ -103,7 +103,7 @@ void json_dictionary(text *out, const dictionary_reply *dictionary) {
     known_setting(out, RA_SET_SAE, &info->settings);
     known_setting(out, RA_SET_ENCODER, &info->settings);
     flag(out, "has_encoder", info->has_encoder);
-    flag(out, "standardized", info->has_standardisation);
+    flag(out, "standardized", info->has_standardization);
     flag(out, "has_relaxation", info->has_relaxation);
     flag(out, "has_atom_labels", info->has_atom_labels);
     flag(out, "has_point_labels", info->has_point_labels);
@@ -186,8 +186,8 @@ void json_match(text *out, size_t atom, float score, const char *label) {
     put_close(out, '}');
 }
 
-const char *metric_name(ra_metric metric) {
-    return metric == RA_METRIC_DOT ? "dot" : "cosine";
+const char *metric_name(ra_similarity metric) {
+    return metric == RA_SIMILARITY_DOT ? "dot" : "cosine";
 }
 
 /* ---- explanations -------------------------------------------------------------------------------------- */

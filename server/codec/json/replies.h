@@ -61,10 +61,10 @@ typedef struct atom_reply {
     const char *label;
     const ra_archetype *archetypes;
     size_t archetype_count;
-    float relaxation;          /* NaN when unknown */
-    const ra_latents *latents; /* of all atoms; NULL when unknown */
-    const float *layout;       /* [2]; NULL when unknown */
-    const float *vector;       /* [dimensions] */
+    float relaxation;                    /* NaN when unknown */
+    const ra_latent_statistics *latents; /* of all atoms; NULL when unknown */
+    const float *layout;                 /* [2]; NULL when unknown */
+    const float *vector;                 /* [dimensions] */
     size_t dimensions;
 } atom_reply;
 
@@ -74,7 +74,7 @@ void json_atom(text *out, const atom_reply *atom);
 void json_match(text *out, size_t atom, float score, const char *label);
 
 /* "cosine" or "dot" */
-const char *metric_name(ra_metric metric);
+const char *metric_name(ra_similarity metric);
 
 /* ---- explanations -------------------------------------------------------------------------------------- */
 

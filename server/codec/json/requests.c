@@ -132,7 +132,7 @@ static bool read_metric(json_scan *scan, void *target) {
     if (!cosine && !json_string_is(name, "dot"))
         return json_scan_fail(scan, RA_ERR_ARGUMENT, "metric is \"%.*s\", but must be \"cosine\" or \"dot\"",
                               json_string_shown(name), name.raw);
-    request->metric = cosine ? RA_METRIC_COSINE : RA_METRIC_DOT;
+    request->metric = cosine ? RA_SIMILARITY_COSINE : RA_SIMILARITY_DOT;
     return true;
 }
 
@@ -150,8 +150,10 @@ ra_status json_search_parse(const char *body, size_t size, size_t dimensions, si
                             search_request *out, ra_error *err) {
     static const json_member members[] = {
         {"vectors", read_vectors, false}, {"k", read_k, true}, {"metric", read_metric, true}};
-    matrix_request request = {
-        .dimensions = dimensions, .max_rows = max_rows, .k = SEARCH_DEFAULT_K, .metric = RA_METRIC_COSINE};
+    matrix_request request = {.dimensions = dimensions,
+                              .max_rows = max_rows,
+                              .k = SEARCH_DEFAULT_K,
+                              .metric = RA_SIMILARITY_COSINE};
     ra_status status =
         json_body_read(body, size, "{\"vectors\": [[...], ...], \"k\": 10, \"metric\": \"cosine\"}", members,
                        sizeof members / sizeof *members, &request, err);
@@ -343,7 +345,7 @@ static bool check_lengths(json_scan *scan, const ragged *indices, const ragged *
 }
 
 /* Sorts the rows, refuses an index that stands twice, and closes the gaps that explicit zeros leave. */
-static bool normalise(json_scan *scan, latents_reader *reader) {
+static bool normalize(json_scan *scan, latents_reader *reader) {
     int32_t *index = reader->indices.items;
     float *value = reader->values.items;
     size_t *start = reader->indices.start, from = 0, total = 0;
@@ -375,7 +377,7 @@ static bool read_latents(json_scan *scan, void *target) {
     reader->dense = type == JSON_ARRAY;
     if (reader->dense) return read_rows(scan, "latents", reader->max_rows, read_dense_row, reader);
     return json_object_read(scan, "latents", latents_wanted, members, 2, reader) &&
-           check_lengths(scan, &reader->indices, &reader->values) && normalise(scan, reader);
+           check_lengths(scan, &reader->indices, &reader->values) && normalize(scan, reader);
 }
 
 ra_status json_latents_parse(const char *body, size_t size, size_t latents, size_t max_rows,

@@ -49,7 +49,7 @@ ra_status json_inputs_parse(const char *body, size_t size, size_t dimensions, si
 typedef struct search_request {
     ra_matrix vectors; /* [rows, d] */
     size_t k;          /* at least 1; more than there are atoms is the caller's to judge */
-    int metric;        /* RA_METRIC_COSINE or RA_METRIC_DOT of ra_model.h */
+    int metric;        /* RA_SIMILARITY_COSINE or RA_SIMILARITY_DOT of ra_model.h */
 } search_request;
 
 ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,

@@ -324,11 +324,10 @@ static ra_status parse_json(infer_reader *all, const char *body, size_t json_siz
     if (read_object(&scan, "the body", members, all)) json_scan_end(&scan);
     ra_status status = json_scan_close(&scan);
     if (status == RA_OK && all->bytes_left)
-        return ra_error_set(
-            err, RA_ERR_SHAPE,
-            "%zu bytes behind the JSON belong to no input; binary_data_size says how many each "
-            "takes",
-            all->bytes_left);
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "%zu bytes behind the JSON belong to no input; binary_data_size says how many each "
+                "takes",
+                all->bytes_left);
     return status;
 }
 
@@ -336,9 +335,9 @@ static ra_status parse_json(infer_reader *all, const char *body, size_t json_siz
 static ra_status parse_raw(infer_reader *all, const char *body, size_t size, ra_error *err) {
     size_t row = all->limits.latents * sizeof(float);
     if (size == 0 || size % row != 0)
-        return ra_error_set(err, RA_ERR_SHAPE,
-                            "the raw body has %zu bytes, expected rows of %zu FP32 latents, %zu bytes each",
-                            size, all->limits.latents, row);
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "the raw body has %zu bytes, expected rows of %zu FP32 latents, %zu bytes each", size,
+                all->limits.latents, row);
     oip_tensor *latents = &all->tensors[OIP_LATENTS];
     *latents = (oip_tensor){
         .given = true,
@@ -376,16 +375,15 @@ ra_status oip_json_size(const char *header, size_t body_size, size_t *json_size,
     *json_size = body_size;
     if (!header) {
         if (body_size) return RA_OK;
-        return ra_error_set(err, RA_ERR_FORMAT, "the body is empty, expected {\"inputs\": [...]}");
+        RA_FAIL(err, RA_ERR_FORMAT, "the body is empty, expected {\"inputs\": [...]}");
     }
     size_t digits = strspn(header, "0123456789");
     if (header[digits] || !number_scan_i64(header, header + digits, &value, &why) ||
         (uint64_t)value > body_size)
-        return ra_error_set(
-            err, RA_ERR_FORMAT,
-            "the header Inference-Header-Content-Length is '%.32s', expected a number from 0 to "
-            "the %zu bytes of the body",
-            header, body_size);
+        RA_FAIL(err, RA_ERR_FORMAT,
+                "the header Inference-Header-Content-Length is '%.32s', expected a number from 0 to "
+                "the %zu bytes of the body",
+                header, body_size);
     *json_size = (size_t)value;
     return RA_OK;
 }

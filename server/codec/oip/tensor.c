@@ -64,27 +64,22 @@ ra_status oip_spec_check(const oip_spec *spec, const oip_limits *limits, ra_erro
     const char *name = inputs[spec->input].name;
     size_t rows = spec->shape[0], width = spec->shape[1], elements;
     if (!(inputs[spec->input].accepted >> spec->dtype & 1))
-        return ra_error_set(err, RA_ERR_DTYPE,
-                            "the input %s has a datatype that it does not take; expected %s", name,
-                            inputs[spec->input].datatypes);
+        RA_FAIL(err, RA_ERR_DTYPE, "the input %s has a datatype that it does not take; expected %s", name,
+                inputs[spec->input].datatypes);
     if (spec->rank != 2)
-        return ra_error_set(err, RA_ERR_SHAPE,
-                            "the input %s has a shape of %zu numbers, expected two: rows and width", name,
-                            spec->rank);
+        RA_FAIL(err, RA_ERR_SHAPE, "the input %s has a shape of %zu numbers, expected two: rows and width",
+                name, spec->rank);
     if (spec->input == OIP_LATENTS && width != limits->latents)
-        return ra_error_set(err, RA_ERR_SHAPE,
-                            "the input %s has the shape [%zu, %zu], but the dictionary has %zu latents", name,
-                            rows, width, limits->latents);
-    if (rows == 0)
-        return ra_error_set(err, RA_ERR_SHAPE, "the input %s has no rows, expected at least one", name);
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "the input %s has the shape [%zu, %zu], but the dictionary has %zu latents", name, rows,
+                width, limits->latents);
+    if (rows == 0) RA_FAIL(err, RA_ERR_SHAPE, "the input %s has no rows, expected at least one", name);
     if (rows > limits->max_rows)
-        return ra_error_set(err, RA_ERR_TOO_LARGE,
-                            "the input %s has %zu rows, but a request may have at most %zu", name, rows,
-                            limits->max_rows);
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "the input %s has %zu rows, but a request may have at most %zu", name,
+                rows, limits->max_rows);
     if (__builtin_mul_overflow(rows, width, &elements) || elements > limits->max_elements)
-        return ra_error_set(err, RA_ERR_SHAPE,
-                            "the input %s has the shape [%zu, %zu], but less data than that", name, rows,
-                            width);
+        RA_FAIL(err, RA_ERR_SHAPE, "the input %s has the shape [%zu, %zu], but less data than that", name,
+                rows, width);
     return RA_OK;
 }
 
@@ -96,7 +91,7 @@ static size_t elements_of(const oip_tensor *tensor) {
  * ---- storing -------------------------------------------------------------------------------------------- */
 
 static ra_status fail_memory(ra_error *err) {
-    return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the tensors of the request");
+    RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the tensors of the request");
 }
 
 static bool prepare(oip_tensor *tensor) {
@@ -292,8 +287,8 @@ static ra_status widen(const oip_tensor *tensor, const char *bytes, size_t first
     ra_convert_to_f32(tensor->spec.dtype, raw, values, n);
     size_t bad = ra_find_not_finite(values, n), width = tensor->spec.shape[1];
     if (bad == n) return RA_OK;
-    return ra_error_set(err, RA_ERR_NOT_FINITE, "%s[%zu][%zu] is NaN, infinite or beyond float32",
-                        inputs[tensor->spec.input].name, (first + bad) / width, (first + bad) % width);
+    RA_FAIL(err, RA_ERR_NOT_FINITE, "%s[%zu][%zu] is NaN, infinite or beyond float32",
+            inputs[tensor->spec.input].name, (first + bad) / width, (first + bad) % width);
 }
 
 static ra_status take_latents(oip_tensor *tensor, const char *bytes, ra_error *err) {
@@ -340,7 +335,7 @@ static ra_status take_indices(oip_tensor *tensor, const oip_limits *limits, cons
         if (!fits_index(index, limits)) {
             char sentence[160];
             index_sentence(sentence, sizeof sentence, i / width, i % width, index, limits);
-            return ra_error_set(err, RA_ERR_ARGUMENT, "%s", sentence);
+            RA_FAIL(err, RA_ERR_ARGUMENT, "%s", sentence);
         }
         tensor->indices[i] = (int32_t)index;
     }
@@ -351,9 +346,8 @@ ra_status oip_tensor_take(oip_tensor *tensor, const oip_limits *limits, const ch
                           ra_error *err) {
     size_t wanted = elements_of(tensor) * ra_dtype_size(tensor->spec.dtype);
     if (size != wanted)
-        return ra_error_set(err, RA_ERR_SHAPE,
-                            "the input %s has %zu bytes of data, but its shape and datatype say %zu",
-                            inputs[tensor->spec.input].name, size, wanted);
+        RA_FAIL(err, RA_ERR_SHAPE, "the input %s has %zu bytes of data, but its shape and datatype say %zu",
+                inputs[tensor->spec.input].name, size, wanted);
     if (!prepare(tensor)) return fail_memory(err);
     switch (tensor->spec.input) {
     case OIP_INDICES:
@@ -381,8 +375,7 @@ static ra_status join_row(oip_tensor *indices, oip_tensor *values, size_t row, s
     if (n == 0) return RA_OK;
     sort_row(index, value, n);
     int32_t twice = compact_row(index, value, n, indices->indices + *total, values->values + *total, &kept);
-    if (twice >= 0)
-        return ra_error_set(err, RA_ERR_ARGUMENT, "indices[%zu] holds the index %d twice", row, twice);
+    if (twice >= 0) RA_FAIL(err, RA_ERR_ARGUMENT, "indices[%zu] holds the index %d twice", row, twice);
     *total += kept;
     return RA_OK;
 }
@@ -392,9 +385,9 @@ static ra_status join(oip_tensor *indices, oip_tensor *values, const oip_limits 
     const size_t *shape = indices->spec.shape, *other = values->spec.shape;
     size_t rows = shape[0], total = 0;
     if (rows != other[0] || shape[1] != other[1])
-        return ra_error_set(err, RA_ERR_SHAPE,
-                            "indices has the shape [%zu, %zu], but values has [%zu, %zu]; they must agree",
-                            shape[0], shape[1], other[0], other[1]);
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "indices has the shape [%zu, %zu], but values has [%zu, %zu]; they must agree", shape[0],
+                shape[1], other[0], other[1]);
     size_t *start = ra_calloc(rows + 1, sizeof *start);
     if (!start) return fail_memory(err);
     for (size_t row = 0; row < rows; row++) {
@@ -421,14 +414,13 @@ ra_status oip_tensors_join(oip_tensor *tensors, const oip_limits *limits, ra_cod
     bool latents = tensors[OIP_LATENTS].given, indices = tensors[OIP_INDICES].given,
          values = tensors[OIP_VALUES].given;
     if (latents && (indices || values))
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "the input latents stands beside indices or values; give one or the other");
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "the input latents stands beside indices or values; give one or the other");
     if (!latents && (!indices || !values))
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "the input %s is missing; expected are latents, or indices and values",
-                            values    ? "indices"
-                            : indices ? "values"
-                                      : "latents");
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the input %s is missing; expected are latents, or indices and values",
+                values    ? "indices"
+                : indices ? "values"
+                          : "latents");
     if (!latents) return join(&tensors[OIP_INDICES], &tensors[OIP_VALUES], limits, codes, err);
     *codes = tensors[OIP_LATENTS].codes;
     tensors[OIP_LATENTS].codes = (ra_codes){0};

@@ -94,7 +94,7 @@ static ra_status open_generation(registry *dictionaries, entry *item, served **o
     ra_status status = missing_settings(dictionaries, item->path, &options.settings, err);
     if (status != RA_OK) return status;
     served *loaded = ra_calloc(1, sizeof *loaded);
-    if (!loaded) return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a dictionary's entry");
+    if (!loaded) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a dictionary's entry");
     status = open_model(dictionaries, item, &options, loaded, err);
     if (status != RA_OK) {
         ra_free(loaded);
@@ -158,7 +158,7 @@ static ra_status renew(registry *dictionaries, entry *item, ra_error *err) {
     if (status != RA_OK) {
         note_failure(dictionaries, item, why.message);
         if (status == RA_ERR_DEVICE && dictionaries->device) device_watch_failed(dictionaries->device);
-        return ra_error_set(err, status, "%s", why.message);
+        RA_FAIL(err, status, "%s", why.message);
     }
     put_in_place(dictionaries, item, fresh);
     return RA_OK;
@@ -168,16 +168,15 @@ static ra_status renew(registry *dictionaries, entry *item, ra_error *err) {
  * ---- adding --------------------------------------------------------------------------------------------- */
 
 static ra_status fail_memory(ra_error *err) {
-    return ra_error_set(err, RA_ERR_MEMORY, "out of memory: a dictionary's entry");
+    RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a dictionary's entry");
 }
 
 static ra_status add(registry *dictionaries, const char *name, const char *path, ra_error *err) {
     if (!registry_name_is_good(name))
-        return ra_error_set(err, RA_ERR_ARGUMENT,
-                            "the dictionary name '%s' is not 1 to 64 letters, digits, '.', '-' and '_'",
-                            name);
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "the dictionary name '%s' is not 1 to 64 letters, digits, '.', '-' and '_'", name);
     if (registry_find(dictionaries, name))
-        return ra_error_set(err, RA_ERR_ARGUMENT, "the dictionary name '%s' is given twice", name);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the dictionary name '%s' is given twice", name);
     entry *item = registry_entry_new(name, path);
     if (!item) return fail_memory(err);
     ra_status status = renew(dictionaries, item, err);
@@ -236,9 +235,8 @@ static ra_status scan(registry *dictionaries, size_t *found, ra_error *err) {
     if (!dictionaries->folder) return RA_OK;
     int count = scandir(dictionaries->folder, &list, is_wanted, alphasort);
     if (count < 0)
-        return ra_error_set(err, errno == ENOENT ? RA_ERR_NOT_FOUND : RA_ERR_IO,
-                            "%s: the folder of dictionaries cannot be read: %s", dictionaries->folder,
-                            strerror(errno));
+        RA_FAIL(err, errno == ENOENT ? RA_ERR_NOT_FOUND : RA_ERR_IO,
+                "%s: the folder of dictionaries cannot be read: %s", dictionaries->folder, strerror(errno));
     ra_status status = RA_OK;
     for (int i = 0; i < count; i++) {
         char name[65];
@@ -262,7 +260,7 @@ ra_status registry_add_folder(registry *dictionaries, ra_error *err) {
         opened += item->current || renew(dictionaries, item, first.code ? NULL : &first) == RA_OK;
     }
     pthread_mutex_unlock(&dictionaries->loading);
-    if (status == RA_OK && found && !opened) return ra_error_set(err, first.code, "%s", first.message);
+    if (status == RA_OK && found && !opened) RA_FAIL(err, first.code, "%s", first.message);
     return status;
 }
 
@@ -270,7 +268,7 @@ ra_status registry_add_folder(registry *dictionaries, ra_error *err) {
  * reload, unload ------------------------------------------------------------------------------- */
 
 static ra_status fail_unknown(const char *name, ra_error *err) {
-    return ra_error_set(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
+    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
 }
 
 /* The entry of a name, which a file that is new in the folder may give it. */

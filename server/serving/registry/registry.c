@@ -53,7 +53,7 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
     if (!dictionaries || (options->folder && !folder)) {
         ra_free(dictionaries);
         ra_free(folder);
-        return ra_error_set(err, RA_ERR_MEMORY, "out of memory: the registry");
+        RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the registry");
     }
     dictionaries->backend = options->backend ? ra_backend_retain(options->backend) : NULL;
     dictionaries->workspaces = options->workspaces;

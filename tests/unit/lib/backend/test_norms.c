@@ -58,15 +58,15 @@ START_TEST(test_row_statistics) {
 }
 END_TEST
 
-START_TEST(test_normalise) {
+START_TEST(test_normalize) {
     shape s = shape_of_case(_i);
     for (int by_row = 0; by_row < 2; by_row++) {
         fixture f = make(&s, by_row);
         size_t size = f.rows * f.n;
-        PAIR_RUN(f.p, normalise, (&f.a, f.u, f.dy, f.rows, f.n), (&f.b, f.on_u, f.on_dy, f.rows, f.n));
+        PAIR_RUN(f.p, normalize, (&f.a, f.u, f.dy, f.rows, f.n), (&f.b, f.on_u, f.on_dy, f.rows, f.n));
         pair_get(&f.p, f.out, f.on_dy, size * 4);
         assert_close(f.out, f.dy, size, 1e-6);
-        ra_ok(f.p.b->normalise(f.p.self_b, NULL, &f.b, f.on_u, f.on_u, f.rows, f.n, &err));
+        ra_ok(f.p.b->normalize(f.p.self_b, NULL, &f.b, f.on_u, f.on_u, f.rows, f.n, &err));
         pair_get(&f.p, f.out, f.on_u, size * 4);
         assert_close(f.out, f.dy, size, 1e-6);
         release(&f);
@@ -98,4 +98,4 @@ START_TEST(test_norm_backward) {
 }
 END_TEST
 
-TEST_CASES_LOOP(backend_norms, 60, CASES, test_row_statistics, test_normalise, test_norm_backward)
+TEST_CASES_LOOP(backend_norms, 60, CASES, test_row_statistics, test_normalize, test_norm_backward)

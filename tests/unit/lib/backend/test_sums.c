@@ -78,18 +78,18 @@ START_TEST(test_sums_over_columns_and_rows) {
     pair p = pair_open(s.device);
     size_t rows = s.first, n = s.second, bytes = rows * n * sizeof(float), most = rows > n ? rows : n;
     float *x = numbers(rows * n, 1), *on_x = pair_put(&p, x, bytes);
-    double *a = ra_malloc(most, sizeof *a), *b = ra_malloc(most, sizeof *b), *centre = ra_malloc(n, 8);
+    double *a = ra_malloc(most, sizeof *a), *b = ra_malloc(most, sizeof *b), *center = ra_malloc(n, 8);
     PAIR_RUN(p, column_sums, (x, rows, n, NULL, a), (on_x, rows, n, NULL, b));
     assert_doubles_close(b, a, n, 1e-10);
-    for (size_t j = 0; j < n; j++) centre[j] = a[j] / (double)rows + 0.01;
-    PAIR_RUN(p, column_sums, (x, rows, n, centre, a), (on_x, rows, n, centre, b));
+    for (size_t j = 0; j < n; j++) center[j] = a[j] / (double)rows + 0.01;
+    PAIR_RUN(p, column_sums, (x, rows, n, center, a), (on_x, rows, n, center, b));
     assert_doubles_close(b, a, n, 1e-10);
     for (int l1 = 0; l1 < 2; l1++) {
         PAIR_RUN(p, row_norms, (x, rows, n, l1, a), (on_x, rows, n, l1, b));
         assert_doubles_close(b, a, rows, 1e-12);
     }
     pair_drop(&p, BLOCKS(on_x));
-    forget(BLOCKS(x, a, b, centre));
+    forget(BLOCKS(x, a, b, center));
     pair_close(&p);
 }
 END_TEST

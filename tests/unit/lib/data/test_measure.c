@@ -41,9 +41,9 @@ START_TEST(test_element_is_each_dimensions_own) {
     ra_data *data = data_of(values, ROWS, D);
     ra_ok(ra_data_measure(data, NULL, RA_STANDARDIZE_ELEMENT, mean, scale, &err));
     for (size_t j = 0; j < D; j++) {
-        double centre, deviation;
-        two_passes(values + j, ROWS, D, 1, &centre, &deviation);
-        ck_assert_double_le(fabs((double)mean[j] - centre), 1e-7 * (fabs(centre) + deviation));
+        double center, deviation;
+        two_passes(values + j, ROWS, D, 1, &center, &deviation);
+        ck_assert_double_le(fabs((double)mean[j] - center), 1e-7 * (fabs(center) + deviation));
         if (j != 7 && j != 0) ck_assert_double_le(fabs((double)scale[j] - deviation), 1e-6 * deviation);
     }
     ck_assert_float_eq(mean[7], 0.1f);
@@ -57,12 +57,12 @@ END_TEST
 
 START_TEST(test_global_is_one_of_all_numbers) {
     float *values = make_values(), mean[D], scale[D];
-    double centre, deviation;
+    double center, deviation;
     ra_data *data = data_of(values, ROWS, D);
-    two_passes(values, ROWS, D, D, &centre, &deviation);
+    two_passes(values, ROWS, D, D, &center, &deviation);
     ra_ok(ra_data_measure(data, NULL, RA_STANDARDIZE_GLOBAL, mean, scale, &err));
     for (size_t j = 0; j < D; j++) {
-        ck_assert_double_le(fabs((double)mean[j] - centre), 1e-6 * fabs(centre));
+        ck_assert_double_le(fabs((double)mean[j] - center), 1e-6 * fabs(center));
         ck_assert_double_le(fabs((double)scale[j] - deviation), 1e-6 * deviation);
     }
     ra_data_free(data);
@@ -98,14 +98,14 @@ START_TEST(test_threads_give_the_same_bits) {
 }
 END_TEST
 
-START_TEST(test_rows_come_out_standardised) {
+START_TEST(test_rows_come_out_standardized) {
     float *values = make_values(), mean[D], scale[D], row[3 * D];
     const float *set_mean, *set_scale;
     ra_data *data = data_of(values, ROWS, D);
-    ck_assert(!ra_data_standardisation(data, &set_mean, &set_scale) && !set_mean && !set_scale);
+    ck_assert(!ra_data_standardization(data, &set_mean, &set_scale) && !set_mean && !set_scale);
     ra_ok(ra_data_measure(data, NULL, RA_STANDARDIZE_ELEMENT, mean, scale, &err));
-    ra_ok(ra_data_set_standardisation(data, mean, scale, &err));
-    ck_assert(ra_data_standardisation(data, &set_mean, &set_scale));
+    ra_ok(ra_data_set_standardization(data, mean, scale, &err));
+    ck_assert(ra_data_standardization(data, &set_mean, &set_scale));
     ck_assert_mem_eq(set_mean, mean, sizeof mean);
     ck_assert_mem_eq(set_scale, scale, sizeof scale);
     const uint64_t wanted[] = {2000, 5, 6};
@@ -120,7 +120,7 @@ START_TEST(test_rows_come_out_standardised) {
     float again_mean[D], again_scale[D]; /* of the files, whatever is set */
     ra_ok(ra_data_measure(data, NULL, RA_STANDARDIZE_ELEMENT, again_mean, again_scale, &err));
     ck_assert_mem_eq(again_mean, mean, sizeof mean);
-    ra_ok(ra_data_set_standardisation(data, NULL, NULL, &err));
+    ra_ok(ra_data_set_standardization(data, NULL, NULL, &err));
     ra_data_read(data, 0, 3, row);
     ck_assert_mem_eq(row, values, sizeof row);
     ra_data_free(data);
@@ -141,7 +141,7 @@ START_TEST(test_skipped_rows_are_not_measured) {
 }
 END_TEST
 
-START_TEST(test_refuses_what_is_no_standardisation) {
+START_TEST(test_refuses_what_is_no_standardization) {
     const float values[] = {1, 2, 3, 4};
     float mean[2] = {0, 0}, scale[2] = {1, 1};
     ra_data *data = data_of(values, 2, 2);
@@ -151,9 +151,9 @@ START_TEST(test_refuses_what_is_no_standardisation) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mean[1] = cases[i].mean;
         scale[1] = cases[i].scale;
-        ra_fails(ra_data_set_standardisation(data, mean, scale, &err), RA_ERR_ARGUMENT, "dimension 1");
+        ra_fails(ra_data_set_standardization(data, mean, scale, &err), RA_ERR_ARGUMENT, "dimension 1");
     }
-    ra_fails(ra_data_set_standardisation(data, mean, NULL, &err), RA_ERR_ARGUMENT, "a mean alone");
+    ra_fails(ra_data_set_standardization(data, mean, NULL, &err), RA_ERR_ARGUMENT, "a mean alone");
     ra_data_free(data);
 }
 END_TEST
@@ -161,7 +161,7 @@ END_TEST
 static ra_status measure_and_set(ra_data *data, ra_error *err) {
     float mean[2], scale[2];
     ra_status status = ra_data_measure(data, NULL, RA_STANDARDIZE_ELEMENT, mean, scale, err);
-    if (status == RA_OK) status = ra_data_set_standardisation(data, mean, scale, err);
+    if (status == RA_OK) status = ra_data_set_standardization(data, mean, scale, err);
     return status;
 }
 
@@ -175,5 +175,5 @@ END_TEST
 
 TEST_CASES(data_measure, test_element_is_each_dimensions_own, test_global_is_one_of_all_numbers,
            test_none_and_a_constant_change_nothing, test_threads_give_the_same_bits,
-           test_rows_come_out_standardised, test_skipped_rows_are_not_measured,
-           test_refuses_what_is_no_standardisation, test_every_allocation_may_fail)
+           test_rows_come_out_standardized, test_skipped_rows_are_not_measured,
+           test_refuses_what_is_no_standardization, test_every_allocation_may_fail)

@@ -271,7 +271,7 @@ START_TEST(test_delta_zero_is_the_pure_archetypal_dictionary) {
 }
 END_TEST
 
-START_TEST(test_plain_normalisations) {
+START_TEST(test_plain_normalizations) {
     static const struct {
         ra_dictionary_kind kind;
         float expected[4];
@@ -357,6 +357,6 @@ TEST_CASES_LOOP(dictionary, 20, RUNS, test_golden_projection_fuse_and_forward, t
                 test_golden_fuse_from_file_views, test_the_fuse_is_fresh_after_every_change)
 TEST_CASES_LOOP(dictionary_kinds, 0, 4, test_finite_differences,
                 test_delta_zero_is_the_pure_archetypal_dictionary)
-TEST_CASES_LOOP(dictionary_plain, 20, DEVICES, test_plain_normalisations)
+TEST_CASES_LOOP(dictionary_plain, 20, DEVICES, test_plain_normalizations)
 TEST_CASES(dictionary_edges, test_refuses_what_does_not_fit,
            test_every_failing_allocation_leaves_nothing_behind)

@@ -66,7 +66,7 @@ START_TEST(test_figures_equal_plain_loops) {
     ra_comparison c = compare(A, B, K, D);
     ck_assert_double_eq_tol(c.cosine_hungarian_loss, best[0], 1e-5);
     ck_assert_double_eq_tol(c.stability, 1 - best[1] / K, 1e-6);
-    ck_assert_double_eq_tol(c.stability_centred, 1 - best[2] / K, 1e-6);
+    ck_assert_double_eq_tol(c.stability_centered, 1 - best[2] / K, 1e-6);
     ck_assert_double_eq_tol(c.hungarian_loss, best[3], 1e-5);
     ra_comparison_release(&c);
 }
@@ -95,7 +95,7 @@ START_TEST(test_finds_the_same_atoms_in_another_order) {
     }
     ck_assert_double_eq_tol(c.stability, 1, 1e-12);
     ck_assert_double_eq_tol(c.stability_unsigned, 1, 1e-12);
-    ck_assert_double_eq_tol(c.stability_centred, 1, 1e-12);
+    ck_assert_double_eq_tol(c.stability_centered, 1, 1e-12);
     ra_comparison_release(&c);
 
     shuffle(A, B, K, D, order, true);
@@ -119,13 +119,13 @@ START_TEST(test_a_dictionary_is_at_no_distance_from_itself) {
     for (size_t i = 0; i < K * D; i++) A[i] = A[i] * 0.01f + 30; /* all close together, far from zero: */
     c = compare(A, A, K, D);
     ck_assert_double_eq(c.hungarian_loss, 0);
-    ck_assert_double_eq_tol(c.stability_centred, 1, 1e-12);
+    ck_assert_double_eq_tol(c.stability_centered, 1, 1e-12);
     ck_assert_double_eq_tol(c.stability_unsigned, 1, 1e-7); /* cosines differ by no more than this */
     ra_comparison_release(&c);
 }
 END_TEST
 
-START_TEST(test_centring_tells_atoms_apart_that_share_a_mean) {
+START_TEST(test_centering_tells_atoms_apart_that_share_a_mean) {
     enum { K = 60, D = 30 };
     static float A[K * D], B[K * D];
     test_fill(A, K * D, 1);
@@ -133,7 +133,7 @@ START_TEST(test_centring_tells_atoms_apart_that_share_a_mean) {
     for (size_t i = 0; i < K * D; i++) A[i] += 20, B[i] += 20;
     ra_comparison c = compare(A, B, K, D);
     ck_assert_double_gt(c.stability, 0.99);
-    ck_assert_double_lt(c.stability_centred, 0.6);
+    ck_assert_double_lt(c.stability_centered, 0.6);
     ra_comparison_release(&c);
 }
 END_TEST
@@ -149,7 +149,7 @@ START_TEST(test_zero_atoms_have_cosine_zero) {
     static const float same[] = {0.1f, 0.3f, 0.1f, 0.3f, 0.1f, 0.3f}; /* nothing is left without the mean */
     c = compare(same, same, 3, 2);
     ck_assert_double_eq_tol(c.stability, 1, 1e-12);
-    ck_assert_double_eq(c.stability_centred, 0);
+    ck_assert_double_eq(c.stability_centered, 0);
     ra_comparison_release(&c);
 }
 END_TEST
@@ -166,7 +166,7 @@ START_TEST(test_atoms_of_any_size) {
         for (size_t i = 0; i < K * D; i++) a[i] = A[i] * scales[s], b[i] = B[i] * scales[s];
         ra_comparison c = compare(a, b, K, D);
         ck_assert_double_eq_tol(c.stability, plain.stability, 1e-6);
-        ck_assert_double_eq_tol(c.stability_centred, plain.stability_centred, 1e-6);
+        ck_assert_double_eq_tol(c.stability_centered, plain.stability_centered, 1e-6);
         ck_assert_double_eq_tol(c.hungarian_loss / (double)scales[s], plain.hungarian_loss, 1e-4);
         ra_comparison_release(&c);
     }
@@ -205,7 +205,7 @@ START_TEST(test_every_allocation_may_fail) {
 END_TEST
 
 TEST_CASES(compare, test_losses_match_the_reference, test_finds_the_same_atoms_in_another_order,
-           test_a_dictionary_is_at_no_distance_from_itself, test_centring_tells_atoms_apart_that_share_a_mean,
-           test_zero_atoms_have_cosine_zero, test_atoms_of_any_size, test_refuses_what_cannot_be_compared,
-           test_every_allocation_may_fail)
+           test_a_dictionary_is_at_no_distance_from_itself,
+           test_centering_tells_atoms_apart_that_share_a_mean, test_zero_atoms_have_cosine_zero,
+           test_atoms_of_any_size, test_refuses_what_cannot_be_compared, test_every_allocation_may_fail)
 TEST_CASES_LOOP(compare_figures, 0, 4, test_figures_equal_plain_loops)

@@ -260,7 +260,7 @@ START_TEST(test_statistics_of_latents_are_those_of_the_codes) {
     ra_workspace *workspace = NULL;
     ra_codes codes = {0};
     ra_evaluation *evaluation = NULL;
-    ra_latents latents;
+    ra_latent_statistics latents;
     ra_labels *labels = NULL;
     test_fill(x, FEW * FILE_D, 3);
     ra_ok(ra_workspace_new(&workspace, &err));
@@ -287,7 +287,7 @@ START_TEST(test_statistics_of_latents_are_those_of_the_codes) {
     ra_ok(
         ra_model_save_with(model, &(ra_model_additions){.latents = &latents}, test_path("s"), RA_F32, &err));
     ra_model *saved = model_open(test_path("s"));
-    ck_assert_mem_eq(ra_model_latents(saved)->count, latents.count, FILE_K * sizeof *latents.count);
+    ck_assert_mem_eq(ra_model_latent_statistics(saved)->count, latents.count, FILE_K * sizeof *latents.count);
     ra_model_release(saved);
     ra_labels_free(labels);
     ra_evaluation_free(evaluation);

@@ -29,7 +29,7 @@ static void add(ra_latent_sums *sums, const float *z, size_t from, size_t to) {
     ra_codes_release(&codes);
 }
 
-static void check_histogram(const ra_latents *view, size_t k, const float *z) {
+static void check_histogram(const ra_latent_statistics *view, size_t k, const float *z) {
     int64_t bins[RA_LATENT_BINS] = {0};
     float top = view->histogram_top[k], largest = 0;
     for (size_t b = 0; b < ROWS; b++) largest = fmaxf(largest, z[b * K + k]);
@@ -41,7 +41,7 @@ static void check_histogram(const ra_latents *view, size_t k, const float *z) {
     ck_assert_mem_eq(bins, view->histogram + k * RA_LATENT_BINS, sizeof bins);
 }
 
-static void check_examples(const ra_latents *view, size_t k, const float *z) {
+static void check_examples(const ra_latent_statistics *view, size_t k, const float *z) {
     bool taken[ROWS] = {false};
     for (size_t t = 0; t < T; t++) {
         size_t best = ROWS;
@@ -61,7 +61,7 @@ START_TEST(test_statistics_equal_plain_loops) {
     fill(z);
     for (size_t s = 0; s < 4; s++) {
         ra_latent_sums sums;
-        ra_latents view;
+        ra_latent_statistics view;
         ra_ok(ra_latent_sums_init(&sums, K, T, &err));
         for (size_t from = 0; from < ROWS; from += steps[s])
             add(&sums, z, from, from + steps[s] < ROWS ? from + steps[s] : ROWS);
@@ -93,7 +93,7 @@ END_TEST
 START_TEST(test_histograms_of_extreme_values) {
     static const float z[] = {1e-38f, 3e38f, 1e-45f, 2, -1};
     ra_latent_sums sums;
-    ra_latents view;
+    ra_latent_statistics view;
     ra_codes codes = {0};
     ra_ok(ra_latent_sums_init(&sums, 1, 1, &err));
     ra_ok(ra_codes_from_dense(&codes, z, 5, 1, &err));
@@ -112,7 +112,7 @@ START_TEST(test_examples_carry_labels) {
     static const float z[] = {1, 0, 3, 0, 2, 5}; /* [3,2] */
     static const char text[] = "cat\ndog\tand more\n\n";
     ra_latent_sums sums;
-    ra_latents view;
+    ra_latent_statistics view;
     ra_codes codes = {0};
     ra_labels *labels = NULL;
     ra_latent_example one;
@@ -123,16 +123,16 @@ START_TEST(test_examples_carry_labels) {
     const ra_latent_rows rows = {.labels = labels};
     for (int again = 0; again < 2; again++) {
         ra_ok(ra_latent_sums_view(&sums, (double[]){1, 1}, &rows, &view, &err));
-        ck_assert(ra_latents_example(&view, 0, 0, &one));
+        ck_assert(ra_latent_statistics_example(&view, 0, 0, &one));
         ck_assert_uint_eq(one.row, 1);
         ck_assert_str_eq(one.label, "dog and more"); /* tabs part labels in a file */
-        ck_assert(ra_latents_example(&view, 0, 1, &one));
+        ck_assert(ra_latent_statistics_example(&view, 0, 1, &one));
         ck_assert_uint_eq(one.row, 2);
         ck_assert_ptr_null(one.label);
-        ck_assert(!ra_latents_example(&view, 1, 1, &one));
+        ck_assert(!ra_latent_statistics_example(&view, 1, 1, &one));
     }
     ra_ok(ra_latent_sums_view(&sums, (double[]){1, 1}, &(ra_latent_rows){0}, &view, &err));
-    ck_assert(ra_latents_example(&view, 0, 0, &one));
+    ck_assert(ra_latent_statistics_example(&view, 0, 0, &one));
     ck_assert_ptr_null(one.label);
     fails_at_each_allocation(ra_latent_sums_view(&sums, (double[]){1, 1}, &rows, &view, &err));
     ra_labels_free(labels);
@@ -150,7 +150,7 @@ START_TEST(test_rows_may_be_numbered_otherwise) {
     static const char text[] = "\n\n\n\n\nfifth\n\n";
     const uint64_t last = 6;
     ra_latent_sums sums;
-    ra_latents view;
+    ra_latent_statistics view;
     ra_codes codes = {0};
     ra_labels *labels = NULL;
     ra_latent_example one;
@@ -160,10 +160,10 @@ START_TEST(test_rows_may_be_numbered_otherwise) {
     ra_latent_sums_add(&sums, &codes);
     ra_ok(
         ra_latent_sums_view(&sums, (double[]){1}, &(ra_latent_rows){backwards, &last, labels}, &view, &err));
-    ck_assert(ra_latents_example(&view, 0, 0, &one));
+    ck_assert(ra_latent_statistics_example(&view, 0, 0, &one));
     ck_assert_uint_eq(one.row, 5);
     ck_assert_str_eq(one.label, "fifth");
-    ck_assert(ra_latents_example(&view, 0, 1, &one));
+    ck_assert(ra_latent_statistics_example(&view, 0, 1, &one));
     ck_assert_uint_eq(one.row, 4);
     ra_labels_free(labels);
     ra_codes_release(&codes);

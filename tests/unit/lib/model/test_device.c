@@ -117,7 +117,8 @@ static ra_status ask(const ra_model *model, ra_workspace *workspace, answers *a,
     test_fill(x, B * FILE_D, 4);
     ra_status status = ra_model_encode(model, workspace, x, B, &a->codes, err);
     if (status == RA_OK) status = ra_model_reconstruct(model, workspace, &a->codes, a->x_hat, err);
-    for (ra_metric metric = RA_METRIC_COSINE; metric <= RA_METRIC_DOT && status == RA_OK; metric++)
+    for (ra_similarity metric = RA_SIMILARITY_COSINE; metric <= RA_SIMILARITY_DOT && status == RA_OK;
+         metric++)
         status = ra_model_search(model, workspace, x, B, BEST, metric, a->ids + metric * B * BEST,
                                  a->scores + metric * B * BEST, err);
     if (status == RA_OK) status = ra_model_explain(model, workspace, x, B, &explanation, err);
@@ -227,7 +228,7 @@ START_TEST(test_a_search_gives_the_bytes_of_the_cpu) {
                           open_on(DEVICE, &(ra_backend_options){.tf32 = true}, path)};
     ra_workspace *workspace = NULL;
     ra_ok(ra_workspace_new(&workspace, &err));
-    for (ra_metric metric = RA_METRIC_COSINE; metric <= RA_METRIC_DOT; metric++) {
+    for (ra_similarity metric = RA_SIMILARITY_COSINE; metric <= RA_SIMILARITY_DOT; metric++) {
         for (size_t i = 0; i < 3; i++) {
             ra_ok(ra_model_search(models[i], workspace, queries, QUERIES, FOUND, metric, ids[i], scores[i],
                                   &err));

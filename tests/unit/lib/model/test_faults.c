@@ -35,8 +35,9 @@ static ra_status use(const ra_model *model, ra_error *err) {
     if (status == RA_OK) status = ra_model_encode(model, workspace, x, 2, &codes, err);
     if (status == RA_OK) status = ra_model_reconstruct(model, workspace, &codes, x_hat, err);
     if (status == RA_OK)
-        status = ra_model_search(model, workspace, x, 2, 2, RA_METRIC_COSINE, ids, scores, err);
-    if (status == RA_OK) status = ra_model_neighbors(model, workspace, 1, 2, RA_METRIC_DOT, ids, scores, err);
+        status = ra_model_search(model, workspace, x, 2, 2, RA_SIMILARITY_COSINE, ids, scores, err);
+    if (status == RA_OK)
+        status = ra_model_neighbors(model, workspace, 1, 2, RA_SIMILARITY_DOT, ids, scores, err);
     if (status == RA_OK) status = ra_model_explain(model, workspace, x, 2, &explanation, err);
     ra_explanation_release(&explanation);
     ra_codes_release(&codes);
@@ -105,10 +106,10 @@ START_TEST(test_steady_search_does_not_allocate) {
     size_t ids[12];
     test_fill(x, 2 * FILE_D, 5);
     ra_ok(ra_workspace_new(&workspace, &err));
-    ra_ok(ra_model_search(model, workspace, x, 2, 6, RA_METRIC_COSINE, ids, scores, &err));
+    ra_ok(ra_model_search(model, workspace, x, 2, 6, RA_SIMILARITY_COSINE, ids, scores, &err));
     (void)ra_memory_fail_at(1);
-    ra_ok(ra_model_search(model, workspace, x, 2, 6, RA_METRIC_COSINE, ids, scores, &err));
-    ra_ok(ra_model_search(model, workspace, x, 1, 3, RA_METRIC_DOT, ids, scores, &err));
+    ra_ok(ra_model_search(model, workspace, x, 2, 6, RA_SIMILARITY_COSINE, ids, scores, &err));
+    ra_ok(ra_model_search(model, workspace, x, 1, 3, RA_SIMILARITY_DOT, ids, scores, &err));
     (void)ra_memory_fail_at(0);
     ra_workspace_free(workspace);
     ra_model_release(model);
@@ -144,7 +145,7 @@ static void *visit(void *context) {
         uint64_t hash = UINT64_C(0xcbf29ce484222325);
         if (ra_workspace_new(&workspace, NULL) || ra_model_encode(model, workspace, v->x, B, &codes, NULL) ||
             ra_model_reconstruct(model, workspace, &codes, x_hat, NULL) ||
-            ra_model_search(model, workspace, v->x, B, 3, RA_METRIC_COSINE, ids, scores, NULL) ||
+            ra_model_search(model, workspace, v->x, B, 3, RA_SIMILARITY_COSINE, ids, scores, NULL) ||
             ra_model_explain(model, workspace, v->x, B, &explanation, NULL))
             return v;
         hash = mix(hash, codes.value, ra_codes_entries(&codes) * sizeof *codes.value);

@@ -22,7 +22,7 @@ static answers *ask(const ra_model *model, const float *x) {
     ra_ok(ra_workspace_new(&workspace, &err));
     ra_ok(ra_model_encode(model, workspace, x, B, &a->codes, &err));
     ra_ok(ra_model_reconstruct(model, workspace, &a->codes, a->x_hat, &err));
-    ra_ok(ra_model_search(model, workspace, x, B, 5, RA_METRIC_COSINE, a->ids, a->found, &err));
+    ra_ok(ra_model_search(model, workspace, x, B, 5, RA_SIMILARITY_COSINE, a->ids, a->found, &err));
     for (size_t k = 0; k < 48; k++) a->norm[k] = ra_model_atom_norm(model, k);
     ra_workspace_free(workspace);
     return a;

@@ -20,7 +20,7 @@ static int best_first(const void *a, const void *b) {
 }
 
 /* all [K] <- every atom with its score, best first. */
-static void expect(const ra_model *model, const float *query, ra_metric metric, size_t except,
+static void expect(const ra_model *model, const float *query, ra_similarity metric, size_t except,
                    expectation *all) {
     size_t K = ra_model_get_info(model)->concepts, d = ra_model_get_info(model)->dimensions, n = 0;
     float *atom = ra_calloc(d, sizeof *atom);
@@ -32,7 +32,7 @@ static void expect(const ra_model *model, const float *query, ra_metric metric, 
             norm += (double)atom[i] * atom[i];
             length += (double)query[i] * query[i];
         }
-        double scale = metric == RA_METRIC_DOT ? 1 : sqrt(norm) * sqrt(length);
+        double scale = metric == RA_SIMILARITY_DOT ? 1 : sqrt(norm) * sqrt(length);
         if (k != except) all[n++] = (expectation){scale > 0 ? (float)(dot / scale) : 0, k};
     }
     qsort(all, n, sizeof *all, best_first);
@@ -90,7 +90,7 @@ START_TEST(test_search_equals_the_plain_loop) {
     for (size_t i = 0; i < d; i++) queries[2 * d + i] *= 1e20f;  /* a very large one */
     memset(queries + 3 * d, 0, d * sizeof *queries);             /* nothing */
     const size_t counts[] = {1, K < 10 ? K : 10, K};
-    for (ra_metric metric = RA_METRIC_COSINE; metric <= RA_METRIC_DOT; metric++)
+    for (ra_similarity metric = RA_SIMILARITY_COSINE; metric <= RA_SIMILARITY_DOT; metric++)
         for (size_t c = 0; c < 3; c++) {
             size_t k = counts[c];
             ra_ok(ra_model_search(model, workspace, queries, QUERIES, k, metric, ids, scores, &err));
@@ -111,7 +111,7 @@ START_TEST(test_search_equals_the_plain_loop) {
 }
 END_TEST
 
-/* Plain loops, a vectorised pass over D, a matrix product in tiles: the same bytes. */
+/* Plain loops, a vectorized pass over D, a matrix product in tiles: the same bytes. */
 START_TEST(test_answers_do_not_depend_on_what_computed_them) {
     enum { K = 1200, D = 70, MANY = 20, BEST = 30 };
     static float queries[MANY * D], scores[2 + MODEL_DEVICES][MANY * BEST];
@@ -131,7 +131,7 @@ START_TEST(test_answers_do_not_depend_on_what_computed_them) {
             size_t step = i == 1 ? 3 : MANY; /* a few at a time, and many */
             for (size_t from = 0; from < MANY; from += step)
                 ra_ok(ra_model_search(model, workspace, queries + from * D,
-                                      MANY - from < step ? MANY - from : step, BEST, RA_METRIC_COSINE,
+                                      MANY - from < step ? MANY - from : step, BEST, RA_SIMILARITY_COSINE,
                                       ids[i] + from * BEST, scores[i] + from * BEST, &err));
             ck_assert_mem_eq(ids[i], ids[0], sizeof ids[0]);
             ck_assert_mem_eq(scores[i], scores[0], sizeof scores[0]);
@@ -153,19 +153,19 @@ START_TEST(test_neighbors_leave_the_atom_itself_out) {
     size_t ids[K];
     float scores[K], atom[D];
     for (size_t a = 0; a < K; a += 3)
-        for (ra_metric metric = RA_METRIC_COSINE; metric <= RA_METRIC_DOT; metric++)
+        for (ra_similarity metric = RA_SIMILARITY_COSINE; metric <= RA_SIMILARITY_DOT; metric++)
             for (size_t k = 1; k < K; k += 29) {
                 ra_ok(ra_model_neighbors(model, workspace, a, k, metric, ids, scores, &err));
                 ra_ok(ra_model_atom(model, a, atom, &err));
                 expect(model, atom, metric, a, expected);
                 check_found(expected, ids, scores, k);
             }
-    ra_fails(ra_model_neighbors(model, workspace, K, 1, RA_METRIC_DOT, ids, scores, &err), RA_ERR_NOT_FOUND,
-             "no atom 150");
-    ra_fails(ra_model_neighbors(model, workspace, 0, K, RA_METRIC_DOT, ids, scores, &err), RA_ERR_ARGUMENT,
-             "k is 150; expected 1 to 149");
-    ra_fails(ra_model_neighbors(model, workspace, 0, 0, RA_METRIC_DOT, ids, scores, &err), RA_ERR_ARGUMENT,
-             "k is 0");
+    ra_fails(ra_model_neighbors(model, workspace, K, 1, RA_SIMILARITY_DOT, ids, scores, &err),
+             RA_ERR_NOT_FOUND, "no atom 150");
+    ra_fails(ra_model_neighbors(model, workspace, 0, K, RA_SIMILARITY_DOT, ids, scores, &err),
+             RA_ERR_ARGUMENT, "k is 150; expected 1 to 149");
+    ra_fails(ra_model_neighbors(model, workspace, 0, 0, RA_SIMILARITY_DOT, ids, scores, &err),
+             RA_ERR_ARGUMENT, "k is 0");
     ra_workspace_free(workspace);
     ra_model_release(model);
 }
@@ -178,15 +178,16 @@ START_TEST(test_refuses_queries_that_make_no_sense) {
     float queries[2 * D] = {0, 1, 2, 3, 4, 5, NAN, 7}, scores[K];
     size_t ids[K];
     ra_ok(ra_workspace_new(&workspace, &err));
-    ra_fails(ra_model_search(model, workspace, queries, 2, 1, RA_METRIC_DOT, ids, scores, &err),
+    ra_fails(ra_model_search(model, workspace, queries, 2, 1, RA_SIMILARITY_DOT, ids, scores, &err),
              RA_ERR_NOT_FINITE, "query 1 holds a NaN or an infinity at position 2");
-    ra_fails(ra_model_search(model, workspace, queries, 1, 0, RA_METRIC_DOT, ids, scores, &err),
+    ra_fails(ra_model_search(model, workspace, queries, 1, 0, RA_SIMILARITY_DOT, ids, scores, &err),
              RA_ERR_ARGUMENT, "k is 0; expected 1 to 6");
-    ra_fails(ra_model_search(model, workspace, queries, 1, 7, RA_METRIC_DOT, ids, scores, &err),
+    ra_fails(ra_model_search(model, workspace, queries, 1, 7, RA_SIMILARITY_DOT, ids, scores, &err),
              RA_ERR_ARGUMENT, "k is 7");
-    ra_fails(ra_model_search(model, workspace, queries, 1, 1, (ra_metric)9, ids, scores, &err),
+    ra_fails(ra_model_search(model, workspace, queries, 1, 1, (ra_similarity)9, ids, scores, &err),
              RA_ERR_ARGUMENT, "metric");
-    ra_ok(ra_model_search(model, workspace, queries, 0, 1, RA_METRIC_DOT, ids, scores, &err)); /* no query */
+    ra_ok(ra_model_search(model, workspace, queries, 0, 1, RA_SIMILARITY_DOT, ids, scores,
+                          &err)); /* no query */
     ra_workspace_free(workspace);
     ra_model_release(model);
 }
@@ -204,12 +205,12 @@ START_TEST(test_atoms_at_the_edge_of_float32_are_ranked) {
     const float query[] = {3, 3};
     size_t ids[4];
     float scores[4];
-    ra_ok(ra_model_search(model, workspace, query, 1, 4, RA_METRIC_COSINE, ids, scores, &err));
+    ra_ok(ra_model_search(model, workspace, query, 1, 4, RA_SIMILARITY_COSINE, ids, scores, &err));
     static const size_t order[] = {0, 2, 1, 3};
     ck_assert_mem_eq(ids, order, sizeof order);
     ck_assert_float_eq_tol(scores[0], 1, 1e-6f);
     ck_assert_float_eq_tol(scores[3], -1, 1e-6f);
-    ra_ok(ra_model_search(model, workspace, query, 1, 4, RA_METRIC_DOT, ids, scores, &err));
+    ra_ok(ra_model_search(model, workspace, query, 1, 4, RA_SIMILARITY_DOT, ids, scores, &err));
     ck_assert_mem_eq(ids, order, sizeof order);
     ra_workspace_free(workspace);
     ra_model_release(model);

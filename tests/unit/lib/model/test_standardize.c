@@ -1,5 +1,5 @@
-/* A model that was trained on standardised activations, held against the same model without: what one does
- * with an input, the other does with the input that was standardised by hand. */
+/* A model that was trained on standardized activations, held against the same model without: what one does
+ * with an input, the other does with the input that was standardized by hand. */
 #include "model_files.h"
 
 #include "ra_memory.h"
@@ -15,7 +15,7 @@ static const float mean[D] = {-3, 0.5f, 100, 0}, scale[D] = {2, 0.25f, 40, 1};
 typedef struct fixture {
     ra_model *plain, *model; /* without and with */
     ra_workspace *workspace;
-    float raw[B * D], x[B * D]; /* inputs, and standardised */
+    float raw[B * D], x[B * D]; /* inputs, and standardized */
 } fixture;
 
 static const struct {
@@ -30,19 +30,19 @@ static const struct {
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-static ra_model *open_kind(int kind, bool standardised) {
+static ra_model *open_kind(int kind, bool standardized) {
     model_file file = {0};
     kinds[kind].make(&file);
     if (kinds[kind].dtype != RA_F32) model_file_convert(&file, "dictionary", kinds[kind].dtype);
-    if (standardised) {
+    if (standardized) {
         model_file_put(&file, "input.mean", RA_F32, 1, D, 0, mean);
         model_file_put(&file, "input.scale", RA_F32, 1, D, 0, scale);
     }
     ra_model *model =
-        model_open(model_file_write(&file, standardised ? "with.safetensors" : "without.safetensors"));
+        model_open(model_file_write(&file, standardized ? "with.safetensors" : "without.safetensors"));
     model_file_release(&file);
     if (!kinds[kind].saved) return model;
-    const char *path = test_path(standardised ? "with.fused.safetensors" : "without.fused.safetensors");
+    const char *path = test_path(standardized ? "with.fused.safetensors" : "without.fused.safetensors");
     ra_ok(ra_model_save(model, path, RA_F32, &err));
     ra_model_release(model);
     return model_open(path);
@@ -80,8 +80,8 @@ START_TEST(test_encode_takes_inputs_and_reconstruct_gives_them) {
     float x_hat[B * D], expected[B * D];
     ra_codes codes = {0}, plain = {0};
     set_up(&f, _i);
-    ck_assert(ra_model_get_info(f.model)->has_standardisation);
-    ck_assert(!ra_model_get_info(f.plain)->has_standardisation);
+    ck_assert(ra_model_get_info(f.model)->has_standardization);
+    ck_assert(!ra_model_get_info(f.plain)->has_standardization);
     ra_ok(ra_model_encode(f.model, f.workspace, f.raw, B, &codes, &err));
     ra_ok(ra_model_encode(f.plain, f.workspace, f.x, B, &plain, &err));
     ck_assert_uint_gt(ra_codes_entries(&codes), B / 2);
@@ -97,7 +97,7 @@ START_TEST(test_encode_takes_inputs_and_reconstruct_gives_them) {
 }
 END_TEST
 
-START_TEST(test_explains_in_standardised_space) {
+START_TEST(test_explains_in_standardized_space) {
     fixture f;
     ra_explanation got, expected;
     set_up(&f, _i);
@@ -140,8 +140,8 @@ START_TEST(test_search_stays_in_the_space_of_the_dictionary) {
     size_t ids[2 * 3], other[2 * 3];
     float scores[2 * 3], expected[2 * 3];
     set_up(&f, _i);
-    ra_ok(ra_model_search(f.model, f.workspace, f.x, 2, 3, RA_METRIC_COSINE, ids, scores, &err));
-    ra_ok(ra_model_search(f.plain, f.workspace, f.x, 2, 3, RA_METRIC_COSINE, other, expected, &err));
+    ra_ok(ra_model_search(f.model, f.workspace, f.x, 2, 3, RA_SIMILARITY_COSINE, ids, scores, &err));
+    ra_ok(ra_model_search(f.plain, f.workspace, f.x, 2, 3, RA_SIMILARITY_COSINE, other, expected, &err));
     ck_assert_mem_eq(ids, other, sizeof ids);
     ck_assert_mem_eq(scores, expected, sizeof scores);
     ck_assert_str_eq(ra_model_get_info(f.model)->digest, ra_model_get_info(f.plain)->digest);
@@ -161,7 +161,7 @@ static ra_evaluation_result evaluate(ra_model *model, const float *x) {
     return result;
 }
 
-START_TEST(test_measures_in_standardised_space) {
+START_TEST(test_measures_in_standardized_space) {
     fixture f;
     set_up(&f, _i);
     ra_evaluation_result got = evaluate(f.model, f.raw), expected = evaluate(f.plain, f.x);
@@ -176,7 +176,7 @@ START_TEST(test_measures_in_standardised_space) {
 }
 END_TEST
 
-START_TEST(test_what_standardises_beyond_float32_is_refused) {
+START_TEST(test_what_standardizes_beyond_float32_is_refused) {
     static const float tiny[D] = {1e-30f, 1, 1, 1};
     float x[2 * D] = {0, 1, 2, 3, 1e20f, 1, 2, 3};
     model_file file = {0};
@@ -188,7 +188,7 @@ START_TEST(test_what_standardises_beyond_float32_is_refused) {
     ra_model *model = model_open(model_file_write(&file, "tiny.safetensors"));
     ra_ok(ra_workspace_new(&workspace, &err));
     ra_fails(ra_model_encode(model, workspace, x, 2, &codes, &err), RA_ERR_NOT_FINITE,
-             "input 1 is beyond float32 at position 0 once it is standardised");
+             "input 1 is beyond float32 at position 0 once it is standardized");
     x[D] = NAN;
     ra_fails(ra_model_encode(model, workspace, x, 2, &codes, &err), RA_ERR_NOT_FINITE, "input 1 holds a NaN");
     ra_codes_release(&codes);
@@ -223,7 +223,7 @@ static const struct {
 };
 enum { BAD = sizeof bad / sizeof *bad };
 
-START_TEST(test_refuses_a_broken_standardisation) {
+START_TEST(test_refuses_a_broken_standardization) {
     void (*const make[])(model_file *) = {model_file_artifact, model_file_checkpoint};
     for (size_t kind = 0; kind < 2; kind++) {
         float values[D + 1] = {1, 1, 1, 1, 1};
@@ -247,8 +247,8 @@ START_TEST(test_refuses_a_broken_standardisation) {
 END_TEST
 
 TEST_CASES_LOOP(model_standardized, 10, MODEL_DEVICES *KINDS,
-                test_encode_takes_inputs_and_reconstruct_gives_them, test_explains_in_standardised_space,
+                test_encode_takes_inputs_and_reconstruct_gives_them, test_explains_in_standardized_space,
                 test_steers_in_the_units_of_the_inputs, test_search_stays_in_the_space_of_the_dictionary,
-                test_measures_in_standardised_space)
-TEST_CASES(model_standardized_inputs, test_what_standardises_beyond_float32_is_refused)
-TEST_CASES_LOOP(model_standardized_files, 10, BAD, test_refuses_a_broken_standardisation)
+                test_measures_in_standardized_space)
+TEST_CASES(model_standardized_inputs, test_what_standardizes_beyond_float32_is_refused)
+TEST_CASES_LOOP(model_standardized_files, 10, BAD, test_refuses_a_broken_standardization)

@@ -68,7 +68,7 @@ START_TEST(test_rounding_is_to_nearest_even) {
 }
 END_TEST
 
-/* Between two neighbours of float16, subnormals and infinity among them: halfway to the even one, a little
+/* Between two neighbors of float16, subnormals and infinity among them: halfway to the even one, a little
  * less or more to the nearer one. */
 START_TEST(test_every_float16_is_rounded_to) {
     for (uint32_t i = 0; i < 0x7c00; i++) {

@@ -151,9 +151,9 @@ static double inner_score(const uint64_t *row) {
     return (chi - freedom) / sqrt(2 * freedom);
 }
 
-/* Neighbours in the output that share a block of the data, against what is expected when the 63 companions of
+/* Neighbors in the output that share a block of the data, against what is expected when the 63 companions of
  * a row are anywhere in its window: as a z score. */
-static double neighbour_score(const uint64_t *row, uint64_t turn) {
+static double neighbor_score(const uint64_t *row, uint64_t turn) {
     double expected = (double)(MANY - 1) * (PIECE - 1) / (WINDOW - 1), found = 0;
     for (size_t i = 0; i + 1 < MANY; i++)
         found += (row[i] + MANY - turn) % MANY / PIECE == (row[i + 1] + MANY - turn) % MANY / PIECE;
@@ -166,10 +166,10 @@ START_TEST(test_a_shuffle_in_windows_is_a_good_one) {
         uint64_t *row = numbers(MANY);
         ra_ok(ra_order_init(&order, MANY, true, 5, WINDOW, &err));
         ra_order_rows(&order, epoch, 0, MANY, row);
-        double place = place_score(row), inner = inner_score(row), near = neighbour_score(row, order.turn);
+        double place = place_score(row), inner = inner_score(row), near = neighbor_score(row, order.turn);
         ck_assert_msg(fabs(place) < 5, "epoch %d: place %g", (int)epoch, place);
         ck_assert_msg(fabs(inner) < 5, "epoch %d: inner %g", (int)epoch, inner);
-        ck_assert_msg(fabs(near) < 5, "epoch %d: neighbours %g", (int)epoch, near);
+        ck_assert_msg(fabs(near) < 5, "epoch %d: neighbors %g", (int)epoch, near);
         ra_order_release(&order);
         ra_free(row);
     }
@@ -186,11 +186,10 @@ START_TEST(test_the_measures_find_bad_shuffles) {
         local[i] = i / WINDOW * WINDOW + window[i % WINDOW];
         blocks[i] = block[i / PIECE] * PIECE + i % PIECE;
     }
-    ck_assert(place_score(identity) > 100 && inner_score(identity) < -5 &&
-              neighbour_score(identity, 0) > 100);
-    ck_assert(place_score(local) > 100 && fabs(neighbour_score(local, 0)) < 5);
+    ck_assert(place_score(identity) > 100 && inner_score(identity) < -5 && neighbor_score(identity, 0) > 100);
+    ck_assert(place_score(local) > 100 && fabs(neighbor_score(local, 0)) < 5);
     ck_assert(fabs(place_score(blocks)) < 5 && fabs(inner_score(blocks)) > 5);
-    ck_assert(neighbour_score(blocks, 0) > 100);
+    ck_assert(neighbor_score(blocks, 0) > 100);
     ra_free(identity);
     ra_free(local);
     ra_free(blocks);

@@ -50,7 +50,7 @@ static void check_like_strtof(const char *written) {
         ck_abort_msg("%s: %a instead of %a", written, value, expected);
 }
 
-/* v and its neighbourhood, written in ways that are easy and hard to round. */
+/* v and its neighborhood, written in ways that are easy and hard to round. */
 static void check_around(float v) {
     static const char *const formats[] = {"%.0e",  "%.3e",  "%.6e",  "%.8e",  "%.16e",
                                           "%.17e", "%.18e", "%.19e", "%.25e", "%.160e"};
@@ -336,7 +336,7 @@ START_TEST(test_two_million_random_floats_read_back) {
 }
 END_TEST
 
-START_TEST(test_powers_of_two_and_their_neighbours) {
+START_TEST(test_powers_of_two_and_their_neighbors) {
     char out[NUMBER_F32_MAX];
     for (int e = -149; e <= 127; e++) {
         float power = ldexpf(1, e);
@@ -486,7 +486,7 @@ TEST_CASES_SLOW(numbers, 60, test_scans_like_strtof_at_every_exponent, test_scan
                 test_ties_go_to_even, test_scans_any_number_of_digits,
                 test_refuses_what_is_too_large_and_keeps_what_is_tiny, test_the_grammar_is_that_of_json,
                 test_looks_at_nothing_beyond_the_end, test_whole_numbers,
-                test_two_million_random_floats_read_back, test_powers_of_two_and_their_neighbours,
+                test_two_million_random_floats_read_back, test_powers_of_two_and_their_neighbors,
                 test_small_whole_numbers_and_short_fractions, test_notation,
                 test_numbers_and_arrays_in_a_text, test_integers_of_every_length, test_long_arrays_read_back,
                 test_short_memory_fails_the_text)

@@ -31,7 +31,7 @@ static bool submit(void *context, void (*run)(void *), void *argument) {
 static void answer(void *context, http_request *request, http_response *response) {
     desk *own = context;
     own->answered++;
-    ck_assert_ptr_nonnull(request->cancelled);
+    ck_assert_ptr_nonnull(request->canceled);
     ck_assert_str_eq(request->headers[HTTP_CONTENT_TYPE], "application/json");
     response->status = 200;
     text_string(&response->body, "{}");

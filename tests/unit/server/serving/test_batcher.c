@@ -149,11 +149,11 @@ static void *work_alone(void *argument) {
                           .x = x,
                           .rows = 2,
                           .k = 3,
-                          .metric = RA_METRIC_DOT,
+                          .metric = RA_SIMILARITY_DOT,
                           .ids = ids,
                           .scores = scores};
         ra_ok(batcher_run(shared, &search, &err));
-        ra_ok(ra_model_search(model, own, x, 2, 3, RA_METRIC_DOT, expected_ids, expected, &err));
+        ra_ok(ra_model_search(model, own, x, 2, 3, RA_SIMILARITY_DOT, expected_ids, expected, &err));
         ck_assert_mem_eq(ids, expected_ids, sizeof ids);
         ck_assert_mem_eq(scores, expected, sizeof scores);
         ra_explanation why = {0};
@@ -175,9 +175,9 @@ START_TEST(test_what_cannot_be_joined_takes_its_turn) {
 }
 END_TEST
 
-START_TEST(test_a_cancelled_request_is_not_computed) {
+START_TEST(test_a_canceled_request_is_not_computed) {
     start(64, 0);
-    atomic_bool cancelled = true;
+    atomic_bool canceled = true;
     float x[WIDTH] = {1, 2, 3, 4};
     ra_codes codes = {0};
     product encode = {.kind = PRODUCT_ENCODE,
@@ -185,38 +185,38 @@ START_TEST(test_a_cancelled_request_is_not_computed) {
                       .x = x,
                       .rows = 1,
                       .codes_out = &codes,
-                      .cancelled = &cancelled};
-    ra_fails(batcher_run(shared, &encode, &err), RA_ERR_CANCELLED, "given up");
+                      .canceled = &canceled};
+    ra_fails(batcher_run(shared, &encode, &err), RA_ERR_CANCELED, "given up");
     ck_assert_uint_eq(atomic_load(&computations), 0);
-    atomic_store(&cancelled, false);
+    atomic_store(&canceled, false);
     ra_ok(batcher_run(shared, &encode, &err));
     ra_codes_release(&codes);
     stop();
 }
 END_TEST
 
-/* Requests are cancelled while others wait: every turn goes on to someone, nobody hangs. */
+/* Requests are canceled while others wait: every turn goes on to someone, nobody hangs. */
 static void *work_and_cancel(void *argument) {
     size_t number = (size_t)(uintptr_t)argument;
     float x[WIDTH];
     ra_codes codes = {0};
     for (size_t round = 0; round < ROUNDS; round++) {
-        atomic_bool cancelled = (number + round) % 3 == 0;
+        atomic_bool canceled = (number + round) % 3 == 0;
         test_fill(x, WIDTH, round);
         product encode = {.kind = PRODUCT_ENCODE,
                           .model = model,
                           .x = x,
                           .rows = 1,
                           .codes_out = &codes,
-                          .cancelled = &cancelled};
+                          .canceled = &canceled};
         ra_status status = batcher_run(shared, &encode, NULL);
-        ck_assert_int_eq(status, (number + round) % 3 == 0 ? RA_ERR_CANCELLED : RA_OK);
+        ck_assert_int_eq(status, (number + round) % 3 == 0 ? RA_ERR_CANCELED : RA_OK);
     }
     ra_codes_release(&codes);
     return NULL;
 }
 
-START_TEST(test_turns_of_cancelled_requests_go_on) {
+START_TEST(test_turns_of_canceled_requests_go_on) {
     start(2, _i ? 100 : 0);
     run_clients(work_and_cancel);
     stop();
@@ -224,7 +224,7 @@ START_TEST(test_turns_of_cancelled_requests_go_on) {
 END_TEST
 
 TEST_CASES_LOOP(batcher, 60, 2, test_no_batch_is_larger_than_allowed,
-                test_errors_stay_with_those_who_made_them, test_a_cancelled_request_is_not_computed,
-                test_turns_of_cancelled_requests_go_on)
+                test_errors_stay_with_those_who_made_them, test_a_canceled_request_is_not_computed,
+                test_turns_of_canceled_requests_go_on)
 TEST_CASES_LOOP(batcher_devices, 60, 2 * MODEL_DEVICES, test_everyone_gets_their_own_part,
                 test_what_cannot_be_joined_takes_its_turn)

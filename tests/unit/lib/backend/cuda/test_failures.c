@@ -112,7 +112,7 @@ static ra_status training(run *r, ra_error *err) {
     const ra_norm by_row = {true, mean, rstd, row, row}, by_column = {false, row, row, row, row};
     STEP(ops->top_k(self, r->stream, u, ROWS, LATENTS, 3, 0, &r->top, err));
     STEP(ops->row_statistics(self, r->stream, u, MANY, LATENTS, 1e-5, mean, rstd, err));
-    STEP(ops->normalise(self, r->stream, &by_row, u, u, MANY, LATENTS, err));
+    STEP(ops->normalize(self, r->stream, &by_row, u, u, MANY, LATENTS, err));
     STEP(ops->norm_sums(self, r->stream, &by_row, u, dy, MANY, LATENTS, sums, err));
     STEP(ops->norm_backward(self, r->stream, &by_row, u, NULL, 0, dy, MANY, LATENTS, err));
     STEP(ops->norm_backward(self, r->stream, &by_column, u, sums, MANY, dy, MANY, LATENTS, err));

@@ -115,7 +115,7 @@ START_TEST(test_pca_finds_the_plane_that_atoms_lie_in) {
 }
 END_TEST
 
-START_TEST(test_neighbours_stay_together_better_than_in_a_projection) {
+START_TEST(test_neighbors_stay_together_better_than_in_a_projection) {
     enum { K = 300, D = 30 };
     static float atoms[K * D], embedded[K * 2], projected[K * 2];
     fill_blobs(atoms, K, D, 25, 1, 0.3f, 5);
@@ -123,7 +123,7 @@ START_TEST(test_neighbours_stay_together_better_than_in_a_projection) {
     place(atoms, K, D, (ra_layout_options){.method = RA_LAYOUT_PCA}, projected);
     double neighbors = preservation(atoms, K, D, embedded, 10),
            pca = preservation(atoms, K, D, projected, 10);
-    ck_assert_msg(neighbors > 0.6 && neighbors > 1.5 * pca, "%.3f of the neighbours kept, %.3f by pca",
+    ck_assert_msg(neighbors > 0.6 && neighbors > 1.5 * pca, "%.3f of the neighbors kept, %.3f by pca",
                   neighbors, pca);
 }
 END_TEST
@@ -187,6 +187,6 @@ END_TEST
 
 TEST_CASES(layout, test_nearest_equal_plain_loops, test_edges_stand_once_and_pull_as_both_ends_say,
            test_pca_finds_the_plane_that_atoms_lie_in,
-           test_neighbours_stay_together_better_than_in_a_projection,
+           test_neighbors_stay_together_better_than_in_a_projection,
            test_a_seed_gives_the_same_places_with_any_threads, test_dictionaries_that_leave_nothing_to_place,
            test_every_allocation_may_fail)

@@ -67,7 +67,7 @@ START_TEST(test_refuses_statistics_that_break_the_format) {
 END_TEST
 
 static void check_measured(const ra_model *model) {
-    const ra_latents *latents = ra_model_latents(model);
+    const ra_latent_statistics *latents = ra_model_latent_statistics(model);
     ra_latent_example one;
     float place[2];
     ck_assert(ra_model_get_info(model)->has_statistics && ra_model_get_info(model)->has_layout);
@@ -78,13 +78,13 @@ static void check_measured(const ra_model *model) {
     ck_assert_int_eq(latents->count[3], 10);
     ck_assert_float_eq(latents->energy[5], 0.75f);
     ck_assert_int_eq(latents->histogram[3 * FILE_BINS + 3], 4);
-    ck_assert(ra_latents_example(latents, 3, 1, &one));
+    ck_assert(ra_latent_statistics_example(latents, 3, 1, &one));
     ck_assert_uint_eq(one.row, 7);
     ck_assert_float_eq(one.value, 3.5f);
     ck_assert_str_eq(one.label, "fox");
-    ck_assert(!ra_latents_example(latents, 3, 2, &one));
-    ck_assert(!ra_latents_example(latents, 1, 0, &one));
-    ck_assert(ra_latents_example(latents, 4, 1, &one));
+    ck_assert(!ra_latent_statistics_example(latents, 3, 2, &one));
+    ck_assert(!ra_latent_statistics_example(latents, 1, 0, &one));
+    ck_assert(ra_latent_statistics_example(latents, 4, 1, &one));
     ck_assert_ptr_null(one.label); /* an empty label is none */
     ck_assert(ra_model_atom_layout(model, 4, place));
     ck_assert_float_eq(place[0], -0.25f);
@@ -110,7 +110,7 @@ START_TEST(test_a_model_without_them_says_so) {
     float place[2];
     model_file_artifact(&file);
     ra_model *model = model_open(model_file_write(&file, "plain.safetensors"));
-    ck_assert_ptr_null(ra_model_latents(model));
+    ck_assert_ptr_null(ra_model_latent_statistics(model));
     ck_assert(!ra_model_atom_layout(model, 0, place));
     ck_assert(!ra_model_get_info(model)->has_statistics && !ra_model_get_info(model)->has_layout);
     ra_model_release(model);
@@ -142,7 +142,7 @@ START_TEST(test_additions_take_the_place_of_what_is_there) {
     model_file_measured(&file);
     const char *path = model_file_write(&file, "measured.safetensors");
     ra_model *model = model_open(path);
-    ra_latents fewer = *ra_model_latents(model);
+    ra_latent_statistics fewer = *ra_model_latent_statistics(model);
     fewer.concepts = FILE_K - 1;
     ra_fails(ra_model_save_with(model, &(ra_model_additions){.latents = &fewer}, path, RA_F32, &err),
              RA_ERR_SHAPE, "6 latents; statistics of 5");
@@ -151,7 +151,7 @@ START_TEST(test_additions_take_the_place_of_what_is_there) {
     ra_model *changed = model_open(path);
     ck_assert(ra_model_atom_layout(changed, 0, place));
     ck_assert_float_eq(place[1], -1);
-    ck_assert_int_eq(ra_model_latents(changed)->count[3], 10);
+    ck_assert_int_eq(ra_model_latent_statistics(changed)->count[3], 10);
     ra_model_release(changed);
     ra_model_release(model);
     model_file_release(&file);

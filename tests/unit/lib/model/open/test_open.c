@@ -192,7 +192,7 @@ START_TEST(test_artifacts_made_by_hand_open) {
         ra_model_release(model);
     }
     model_file_put_text(&file, "points.labels", "a\nb\nc\nd\ne\nf\ng");
-    ra_model *model = model_open(model_file_write(&file, "labelled.safetensors"));
+    ra_model *model = model_open(model_file_write(&file, "labeled.safetensors"));
     ck_assert_uint_eq(ra_model_get_info(model)->points, 7);
     ck_assert_str_eq(ra_model_point_label(model, 6), "g");
     ra_model_release(model);
@@ -345,7 +345,7 @@ START_TEST(test_a_bare_dictionary_serves_all_but_encode_and_explain) {
     ra_ok(ra_model_reconstruct(model, workspace, &codes, x, &err));
     ra_ok(ra_model_atom(model, 1, atom, &err));
     ck_assert_mem_eq(x, atom, sizeof x);
-    ra_ok(ra_model_search(model, workspace, atom, 1, 2, RA_METRIC_COSINE, ids, scores, &err));
+    ra_ok(ra_model_search(model, workspace, atom, 1, 2, RA_SIMILARITY_COSINE, ids, scores, &err));
     ck_assert_uint_eq(ids[0], 1);
     ra_codes_release(&codes);
     ra_workspace_free(workspace);
@@ -370,7 +370,7 @@ START_TEST(test_parameters_of_any_float_type_fuse) {
 }
 END_TEST
 
-START_TEST(test_plain_dictionaries_are_normalised_and_scaled) {
+START_TEST(test_plain_dictionaries_are_normalized_and_scaled) {
     static const float weights[] = {3, 4, 0, 0, 0, 2}, multiplier[] = {0.5f};
     static const struct {
         const char *kind;
@@ -444,4 +444,4 @@ TEST_CASES(model_open, test_the_artifact_as_it_is_opens, test_artifacts_made_by_
            test_encoder_tensors_of_any_float_type_open, test_refuses_negative_variances,
            test_settings_given_stand_in_for_missing_ones,
            test_a_bare_dictionary_serves_all_but_encode_and_explain, test_parameters_of_any_float_type_fuse,
-           test_plain_dictionaries_are_normalised_and_scaled, test_refuses_what_is_neither_kind)
+           test_plain_dictionaries_are_normalized_and_scaled, test_refuses_what_is_neither_kind)

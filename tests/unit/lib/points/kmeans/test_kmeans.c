@@ -183,27 +183,27 @@ END_TEST
 
 /* ---- awkward data ------------------------------------------------------------------------------------- */
 
-/* Runs from centres that a test has chosen, in the place of seeds; they are those of the end afterwards. */
-static size_t run_from(const float *values, size_t rows, size_t d, float *centres, size_t clusters,
+/* Runs from centers that a test has chosen, in the place of seeds; they are those of the end afterwards. */
+static size_t run_from(const float *values, size_t rows, size_t d, float *centers, size_t clusters,
                        size_t iterations) {
     ra_kmeans_options options = {
-        .clusters = clusters, .tolerance = 1e-30, .max_iterations = iterations, .start = centres};
+        .clusters = clusters, .tolerance = 1e-30, .max_iterations = iterations, .start = centers};
     ra_points points;
     run(values, rows, d, &options, &points);
-    memcpy(centres, points.vectors.data, clusters * d * sizeof *centres);
+    memcpy(centers, points.vectors.data, clusters * d * sizeof *centers);
     iterations = points.iterations;
     ra_points_release(&points);
     return iterations;
 }
 
 START_TEST(test_an_empty_cluster_takes_the_farthest_row) {
-    /* two groups, a centre in each, one row far out in the second, and centres that no row is near */
+    /* two groups, a center in each, one row far out in the second, and centers that no row is near */
     const float values[] = {0, 1, 2, 100, 101, 102, 130};
-    float centres[] = {1, 101, -5000};
-    run_from(values, 7, 1, centres, 3, 1);
-    ck_assert_float_eq(centres[0], 1);
-    ck_assert_float_eq(centres[1], 101); /* the mean without the row that left */
-    ck_assert_float_eq(centres[2], 130);
+    float centers[] = {1, 101, -5000};
+    run_from(values, 7, 1, centers, 3, 1);
+    ck_assert_float_eq(centers[0], 1);
+    ck_assert_float_eq(centers[1], 101); /* the mean without the row that left */
+    ck_assert_float_eq(centers[2], 130);
     float more[] = {-9000, -8000, 1, -7000, 101}; /* from the farthest on, each row once */
     run_from(values, 7, 1, more, 5, 1);
     ck_assert_float_eq(more[0], 130);
@@ -215,12 +215,12 @@ END_TEST
 
 START_TEST(test_no_cluster_stays_empty) {
     enum { ROWS = 60, D = 2, CLUSTERS = 24 };
-    float values[ROWS * D], centres[CLUSTERS * D];
+    float values[ROWS * D], centers[CLUSTERS * D];
     test_fill(values, ROWS * D, 100 + (uint64_t)_i);
     for (size_t i = 0; i < CLUSTERS * D; i++)
-        centres[i] = 5 + (float)(i / D); /* all but one far from the data */
-    ck_assert_uint_lt(run_from(values, ROWS, D, centres, CLUSTERS, 100), 100);
-    ra_matrix vectors = {centres, CLUSTERS, D};
+        centers[i] = 5 + (float)(i / D); /* all but one far from the data */
+    ck_assert_uint_lt(run_from(values, ROWS, D, centers, CLUSTERS, 100), 100);
+    ra_matrix vectors = {centers, CLUSTERS, D};
     size_t members[CLUSTERS] = {0};
     double distance;
     for (size_t i = 0; i < ROWS; i++) members[nearest_of(values + i * D, &vectors, &distance)]++;
@@ -278,7 +278,7 @@ END_TEST
 /* Copies the state of iteration `at` and stops there. */
 typedef struct snapshot {
     size_t at, iteration, clusters;
-    float centres[60 * 6];
+    float centers[60 * 6];
     uint64_t members[60];
 } snapshot;
 
@@ -288,7 +288,7 @@ static bool take_snapshot(void *context, const ra_kmeans_progress *progress) {
     shot->iteration = progress->iteration;
     ck_assert_uint_eq(progress->clusters, shot->clusters);
     ck_assert_uint_eq(progress->dimensions, 6);
-    memcpy(shot->centres, progress->centres, shot->clusters * 6 * sizeof(float));
+    memcpy(shot->centers, progress->centers, shot->clusters * 6 * sizeof(float));
     memcpy(shot->members, progress->members, shot->clusters * sizeof(uint64_t));
     return false;
 }
@@ -309,9 +309,9 @@ static void assert_continues(ra_kmeans_options options) {
         ra_kmeans_options first = options, second = options;
         first.progress = take_snapshot;
         first.context = &shot;
-        ra_fails(ra_points_kmeans(backend, data, &first, &rest, &err), RA_ERR_CANCELLED, "as asked");
+        ra_fails(ra_points_kmeans(backend, data, &first, &rest, &err), RA_ERR_CANCELED, "as asked");
         ck_assert_uint_eq(shot.iteration, at);
-        second.start = shot.centres;
+        second.start = shot.centers;
         second.start_iteration = at;
         second.start_members = shot.members;
         second.seed = options.method == RA_KMEANS_LLOYD ? 999 : options.seed; /* Lloyd draws nothing more */
@@ -457,7 +457,7 @@ START_TEST(test_stops_when_asked) {
         history seen = {.cancel_at = calls};
         ra_kmeans_options options = {.clusters = 9, .progress = follow, .context = &seen, .tolerance = 1e-30};
         ra_points points;
-        ra_fails(ra_points_kmeans(backend, data, &options, &points, &err), RA_ERR_CANCELLED, "stopped");
+        ra_fails(ra_points_kmeans(backend, data, &options, &points, &err), RA_ERR_CANCELED, "stopped");
         ck_assert_ptr_null(points.vectors.data);
         ck_assert_uint_eq(seen.calls, calls);
         if (calls == 1) ck_assert_uint_eq(seen.iterations, 0);

@@ -64,7 +64,7 @@ END_TEST
 START_TEST(test_an_atom_with_everything) {
     static const ra_archetype archetypes[] = {{12, 0.75f, "dog; puppy"}, {3, 0.25f, NULL}};
     /* of latents 0 to 5, the last of which is looked at */
-    const ra_latents latents = {
+    const ra_latent_statistics latents = {
         .rows = 8,
         .concepts = 6,
         .bins = 2,
@@ -158,8 +158,8 @@ START_TEST(test_matches_concepts_and_fits) {
                 "\"archetypes\":[{\"point\":1,\"label\":\"x\",\"weight\":1}]}");
     json_fit(&out, 0.5f, 2, -INFINITY);
     check(&out, "\"residual\":{\"norm\":0.5},\"input\":{\"norm\":2},\"r2\":null");
-    ck_assert_str_eq(metric_name(RA_METRIC_COSINE), "cosine");
-    ck_assert_str_eq(metric_name(RA_METRIC_DOT), "dot");
+    ck_assert_str_eq(metric_name(RA_SIMILARITY_COSINE), "cosine");
+    ck_assert_str_eq(metric_name(RA_SIMILARITY_DOT), "dot");
 }
 END_TEST
 

@@ -164,9 +164,9 @@ START_TEST(test_search_has_defaults) {
         size_t k;
         int metric;
     } cases[] = {
-        {"{\"vectors\":[[1,2,3]]}", 10, RA_METRIC_COSINE},
-        {"{\"k\":3,\"metric\":\"dot\",\"vectors\":[[1,2,3]]}", 3, RA_METRIC_DOT},
-        {"{\"vectors\":[[1,2,3]],\"metric\":\"cos\\u0069ne\",\"k\":1}", 1, RA_METRIC_COSINE},
+        {"{\"vectors\":[[1,2,3]]}", 10, RA_SIMILARITY_COSINE},
+        {"{\"k\":3,\"metric\":\"dot\",\"vectors\":[[1,2,3]]}", 3, RA_SIMILARITY_DOT},
+        {"{\"vectors\":[[1,2,3]],\"metric\":\"cos\\u0069ne\",\"k\":1}", 1, RA_SIMILARITY_COSINE},
     };
     static const float vector[] = {1, 2, 3};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

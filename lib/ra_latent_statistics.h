@@ -1,12 +1,12 @@
-/* ra_latents.h - what is known of each latent from data it was measured on: how often it is active, how
+/* ra_latent_statistics.h - what is known of each latent from data it was measured on: how often it is active, how
  * strongly, on which rows.
  *
  * ra_evaluation (ra_metrics.h) measures it, ra_model_save_with() writes it into an artifact as the tensors
  * `latents.*` (proto/artifact.md), and a model opened from that file hands it out again.
  *
- *     const ra_latents *latents = ra_model_latents(model);
+ *     const ra_latent_statistics *latents = ra_model_latent_statistics(model);
  *     ra_latent_example example;
- *     for (size_t t = 0; latents && ra_latents_example(latents, 7, t, &example); t++) ...
+ *     for (size_t t = 0; latents && ra_latent_statistics_example(latents, 7, t, &example); t++) ...
  *
  * A latent is active in a row when its code there is not zero. Histograms are linear: `bins` equal bins from
  * 0 to histogram_top[k], which is the least power of two above the latent's largest value, so that the counts
@@ -14,15 +14,15 @@
  *
  * Symbols: K latents, H bins, T examples kept a latent. Thread safety: plain, immutable data.
  */
-#ifndef RA_LATENTS_H
-#define RA_LATENTS_H
+#ifndef RA_LATENT_STATISTICS_H
+#define RA_LATENT_STATISTICS_H
 
 #include "ra_io.h"
 
 enum { RA_LATENT_BINS = 50, RA_LATENT_EXAMPLES_DEFAULT = 16 };
 
 /* A view; owned by the model or the evaluation it comes from. */
-typedef struct ra_latents {
+typedef struct ra_latent_statistics {
     size_t rows;                /* of data it was measured on */
     size_t concepts;            /* K */
     size_t bins, examples;      /* H, T */
@@ -35,7 +35,7 @@ typedef struct ra_latents {
                                  * largest first; -1 behind the last */
     const float *top_value;     /* [K,T] */
     const ra_labels *top_label; /* K * T lines; NULL without labels */
-} ra_latents;
+} ra_latent_statistics;
 
 typedef struct ra_latent_example {
     size_t row; /* of the data */
@@ -44,6 +44,7 @@ typedef struct ra_latent_example {
 } ra_latent_example;
 
 /* *example <- the t-th of latent < K, largest value first; false when it has no more. */
-bool ra_latents_example(const ra_latents *latents, size_t latent, size_t t, ra_latent_example *example);
+bool ra_latent_statistics_example(const ra_latent_statistics *latents, size_t latent, size_t t,
+                                  ra_latent_example *example);
 
 #endif
