@@ -35,6 +35,7 @@ headers='
     ra_tensor.h:     tensor
     ra_io.h:         io
     ra_backend.h:    backend
+    ra_backend_operations.h: backend
     ra_dictionary.h: dictionary
     ra_sae.h:        sae
     ra_latent_statistics.h:    model

@@ -50,7 +50,7 @@ static const char *write_pursuit(void) {
 
 static size_t available(ra_backend *backend) {
     size_t left = 0, total = 0;
-    ra_ok(ra_backend_operations(backend)->memory(ra_backend_self(backend), &left, &total, &err));
+    ra_ok(ra_backend_memory(backend, &left, &total, &err));
     return left;
 }
 
