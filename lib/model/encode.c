@@ -64,7 +64,7 @@ ra_status ra_model_encode_inputs(const ra_model *model, ra_workspace *workspace,
     RA_TRY(ra_codes_reserve(codes, 0, concepts, 0, err));
     if (rows == 0) return RA_OK;
     ra_execution *execution = NULL;
-    RA_TRY(ra_execution_open(workspace, model, &execution, err));
+    RA_TRY(ra_execution_open(&workspace->executions, model->backend, &execution, err));
     size_t block = ra_model_encode_block_rows(model, rows);
     ra_status status = RA_OK;
     for (size_t from = 0; from < rows && status == RA_OK; from += block) {

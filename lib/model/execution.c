@@ -1,5 +1,5 @@
 #include "model/execution.h"
-#include "model/model.h"
+#include "ra_memory.h"
 
 enum { ALIGNMENT = 256 }; /* of spans: what a device's vector loads and matrix products like best */
 
@@ -24,7 +24,7 @@ static void free_memory(ra_execution *execution) {
     execution->bytes = 0;
 }
 
-void ra_execution_release(ra_execution *execution) {
+static void release(ra_execution *execution) {
     free_memory(execution);
     if (execution->remote) {
         ra_stream_free(execution->stream);
@@ -35,23 +35,28 @@ void ra_execution_release(ra_execution *execution) {
 
 static ra_status move_to(ra_execution *execution, ra_backend *backend, ra_error *err) {
     ra_stream stream;
-    ra_execution_release(execution);
+    release(execution);
     RA_TRY(ra_stream_new(backend, &stream, err));
     ra_backend_retain(backend);
     *execution = (ra_execution){.stream = stream, .remote = true};
     return RA_OK;
 }
 
-ra_status ra_execution_open(ra_workspace *workspace, const ra_model *model, ra_execution **execution,
+void ra_executions_release(ra_executions *executions) {
+    release(&executions->host);
+    release(&executions->device);
+}
+
+ra_status ra_execution_open(ra_executions *executions, ra_backend *backend, ra_execution **execution,
                             ra_error *err) {
-    if (ra_backend_host_memory(model->backend)) {
-        *execution = &workspace->host;
-        workspace->host.stream = ra_backend_default_stream(model->backend);
+    if (ra_backend_host_memory(backend)) {
+        *execution = &executions->host;
+        executions->host.stream = ra_backend_default_stream(backend);
         return RA_OK;
     }
-    *execution = &workspace->device;
-    if (workspace->device.stream.backend == model->backend) return RA_OK;
-    return move_to(&workspace->device, model->backend, err);
+    *execution = &executions->device;
+    if (executions->device.stream.backend == backend) return RA_OK;
+    return move_to(&executions->device, backend, err);
 }
 
 /* ---- use ---------------------------------------------------------------------------------------------- */

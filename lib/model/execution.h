@@ -5,7 +5,7 @@
  * not wait for each other, and stays with the backend that it was last used with.
  *
  *     ra_span spans[] = {{.bytes = execution->remote ? n * sizeof(float) : 0}, {.bytes = m * sizeof(float)}};
- *     RA_TRY(ra_execution_open(workspace, model, &execution, err));
+ *     RA_TRY(ra_execution_open(&workspace->executions, model->backend, &execution, err));
  *     RA_TRY(ra_execution_reserve(execution, "scores", spans, 2, err));
  *     return ra_execution_finish(execution, compute(execution, spans, ...));
  *
@@ -16,7 +16,6 @@
 #define RA_MODEL_EXECUTION_H
 
 #include "ra_backend.h"
-#include "ra_model.h"
 
 typedef struct ra_execution {
     ra_stream stream; /* its backend is retained if remote, else that of the model in use */
@@ -24,6 +23,11 @@ typedef struct ra_execution {
     void *memory;
     size_t bytes;
 } ra_execution;
+
+/* The two of a workspace. {0} is valid. */
+typedef struct ra_executions {
+    ra_execution host, device;
+} ra_executions;
 
 /* A piece of an execution's memory. */
 typedef struct ra_span {
@@ -34,9 +38,10 @@ typedef struct ra_span {
 /* The bytes that spans take together, each at an address that suits any operation. */
 size_t ra_spans_bytes(const ra_span *spans, size_t count);
 
-ra_status ra_execution_open(ra_workspace *workspace, const ra_model *model, ra_execution **execution,
+/* *execution <- the one that computes on this backend. */
+ra_status ra_execution_open(ra_executions *executions, ra_backend *backend, ra_execution **execution,
                             ra_error *err);
-void ra_execution_release(ra_execution *execution);
+void ra_executions_release(ra_executions *executions);
 
 /* spans[i].at <- memory for its bytes; the previous contents are lost. */
 ra_status ra_execution_reserve(ra_execution *execution, const char *what, ra_span *spans, size_t count,

@@ -27,7 +27,6 @@
 #include "ra_memory.h"
 #include "model/execution.h"
 #include "model/ranking.h"
-#include "model/resident.h"
 #include "sae/activation.h"
 #include "sae/encoder.h"
 #include "sae/pursuit.h"
@@ -41,6 +40,20 @@ enum { RA_MODEL_BLOCKS = 32 };
 
 /* Products of a query with an atom that is shorter may vanish: they say nothing of its cosine. */
 #define RA_MODEL_SMALLEST_NORM 0x1p-96
+
+/* The parts of a model that computations read, in the memory of its backend.
+ *
+ * On the host these are the model's own tensors. On a device they are copies, in one allocation made when the
+ * model is opened; the model's own stay for what the host does: atoms, norms, provenance, and the scores that
+ * a search answers with. */
+typedef struct ra_resident {
+    const void *dictionary; /* D [K,d] as the model holds it */
+    ra_encoder_weights encoder;
+    ra_activation activation;
+    /* on a device, for a search by cosine: scores are divided by the norms of the atoms, column by column */
+    const float *zeros, *ones, *inverse_norm; /* [K] */
+    void *memory;
+} ra_resident;
 
 struct ra_model {
     atomic_size_t references;
@@ -143,6 +156,13 @@ ra_status ra_model_index_points(ra_model *model, ra_error *err);
 enum { RA_MODEL_LATENT_TENSORS = 8 };
 size_t ra_model_latent_tensors(const ra_latent_statistics *latents, const char **names, ra_tensor *tensors);
 
+/* ---- copies on a device (resident.c) ------------------------------------------------------------------ */
+
+/* For a complete model. Fails with RA_ERR_MEMORY, before it allocates anything, if the device lacks memory
+ * for the model and the workspaces that compute with it. */
+ra_status ra_model_make_resident(ra_model *model, size_t workspaces, ra_error *err);
+void ra_model_release_resident(ra_model *model);
+
 /* ---- texts (labels.c) --------------------------------------------------------------------------------- */
 
 /* Text that grows. {0} is empty; release with ra_free(text.data). */
@@ -165,19 +185,19 @@ typedef struct ra_scratch {
 } ra_scratch;
 
 struct ra_workspace {
-    ra_execution host, device; /* where the arithmetic of a backend works */
-    ra_scratch input;          /* encode: [B,d] standardized inputs */
-    ra_scratch start;          /* reconstruct: where the rows of a block of codes start */
-    ra_scratch query;          /* search: [block,d] unit queries */
-    ra_scratch neighbor;       /* neighbors: [d] the atom */
-    ra_scratch scores;         /* search: [K], of a device */
-    ra_scratch ranked;         /* search: [K]; explain: [entries] */
-    ra_scratch x_hat;          /* explain: [B,d] */
-    ra_scratch share;          /* explain: [entries] contributions */
-    ra_scratch shift;          /* steer: [d] the sum of the pushes, in float64, and [d] of an atom */
-    ra_codes block;            /* encode: the codes of one block of rows; search: the best of each query */
-    ra_pursuit pursuit;        /* encode: mp */
-    ra_codes codes;            /* explain, steer */
+    ra_executions executions; /* where the arithmetic of a backend runs */
+    ra_scratch input;         /* encode: [B,d] standardized inputs */
+    ra_scratch start;         /* reconstruct: where the rows of a block of codes start */
+    ra_scratch query;         /* search: [block,d] unit queries */
+    ra_scratch neighbor;      /* neighbors: [d] the atom */
+    ra_scratch scores;        /* search: [K], of a device */
+    ra_scratch ranked;        /* search: [K]; explain: [entries] */
+    ra_scratch x_hat;         /* explain: [B,d] */
+    ra_scratch share;         /* explain: [entries] contributions */
+    ra_scratch shift;         /* steer: [d] the sum of the pushes, in float64, and [d] of an atom */
+    ra_codes block;           /* encode: the codes of one block of rows; search: the best of each query */
+    ra_pursuit pursuit;       /* encode: mp */
+    ra_codes codes;           /* explain, steer */
 };
 
 /* *values <- room for count elements of `size` bytes. */

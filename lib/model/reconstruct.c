@@ -65,7 +65,7 @@ ra_status ra_model_decode(const ra_model *model, ra_workspace *workspace, const 
     size_t d = model->info.dimensions, rows = codes->rows, block = rows_at_a_time(model);
     RA_TRY(check_codes(model, codes, err));
     if (rows == 0) return RA_OK;
-    RA_TRY(ra_execution_open(workspace, model, &execution, err));
+    RA_TRY(ra_execution_open(&workspace->executions, model->backend, &execution, err));
     if (!execution->remote || block > rows) block = rows;
     ra_span room = {.bytes = execution->remote ? block * d * sizeof(float) : 0};
     RA_TRY(ra_execution_reserve(execution, "reconstructions", &room, 1, err));

@@ -1,6 +1,5 @@
 /* One list says what a device needs of a model; it is counted, placed and filled by going through it. */
 #include "model/model.h"
-#include "model/execution.h"
 
 enum { MOST_PARTS = RA_ENCODER_TENSORS + 6 };
 
@@ -85,9 +84,9 @@ static ra_status check_memory(const ra_model *model, size_t workspaces, ra_error
 static ra_status fill(ra_model *model, parts *list, ra_error *err) {
     size_t bytes = 0;
     for (size_t i = 0; i < list->count; i++) bytes += ra_spans_bytes(&list->part[i].room, 1);
-    RA_TRY(ra_backend_allocate(model->backend, bytes, &model->resident.block, err));
+    RA_TRY(ra_backend_allocate(model->backend, bytes, &model->resident.memory, err));
     model->info.device_bytes = bytes;
-    char *at = model->resident.block;
+    char *at = model->resident.memory;
     ra_status status = RA_OK;
     for (size_t i = 0; i < list->count && status == RA_OK; i++) {
         const part *one = &list->part[i];
@@ -129,5 +128,5 @@ ra_status ra_model_make_resident(ra_model *model, size_t workspaces, ra_error *e
 }
 
 void ra_model_release_resident(ra_model *model) {
-    if (model->resident.block) ra_backend_deallocate(model->backend, model->resident.block);
+    if (model->resident.memory) ra_backend_deallocate(model->backend, model->resident.memory);
 }

@@ -78,7 +78,7 @@ static ra_status reserve(search *s, ra_workspace *workspace, size_t block, ra_er
     RA_TRY(ra_scratch_reserve(&workspace->ranked, "a ranking", concepts, sizeof(ra_ranked), &values, err));
     s->ranked = values;
     s->best = &workspace->block;
-    RA_TRY(ra_execution_open(workspace, model, &s->execution, err));
+    RA_TRY(ra_execution_open(&workspace->executions, model->backend, &s->execution, err));
     if (s->execution->remote) {
         RA_TRY(ra_scratch_reserve(&workspace->scores, "scores", concepts, sizeof(float), &values, err));
         s->row = values;
