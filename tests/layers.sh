@@ -68,7 +68,6 @@ files='
     lib/ra_layout.h:     lib/metrics
     lib/ra.h:            all
 
-    server/rasaed.h:     server/api
     trainer/codes_file.c: trainer/shared
     trainer/codes_file.h: trainer/shared
     trainer/command.c:   trainer/shared
@@ -100,7 +99,7 @@ tolerated='
     server/serving/registry/registry.c serving/registry/entries.h
     server/settings/settings.c settings/table.h
     server/telemetry/observe.c routes.h
-    server/telemetry/observe.h rasaed.h
+    server/telemetry/observe.h api/rasaed.h
     trainer/report/report.c report/page.h
 '
 
