@@ -69,7 +69,6 @@ files='
     lib/ra_layout.h:     lib/metrics
     lib/ra.h:            all
 
-    server/rasaed.h:     server/api
     trainer/codes_file.c: trainer/shared
     trainer/codes_file.h: trainer/shared
     trainer/command.c:   trainer/shared
