@@ -25,6 +25,10 @@ layers='
     metrics:    base tensor io backend data dictionary sae points model
 '
 
+# Above them, below the programs: it sees what is public and itself, and may print and read the environment. It is
+# no part of librasae.
+app=app
+
 # Each public header's layer; `all` is above every layer.
 headers='
     ra_status.h:     base
@@ -48,9 +52,9 @@ headers='
 '
 
 # Each foreign library: what its headers begin with, what its names begin with (both extended regular
-# expressions), and the folders that alone may use it. JSON has one more place, `json_printer` below.
+# expressions), and the folders that alone may use it.
 foreign='
-    cJSON          cjson/|cJSON        cJSON                 lib/io|server/codec
+    cJSON          cjson/|cJSON        cJSON                 lib/io
     libmicrohttpd  microhttpd          MHD_                  server/http
     GnuTLS         gnutls              gnutls_               server/http
     BLAS           cblas|openblas      cblas_|openblas_      lib/backend
@@ -73,7 +77,7 @@ if [ -z "$sources" ]; then
     exit 1
 fi
 
-export layers headers foreign banned programs_only makefile_layers
+export app layers headers foreign banned programs_only makefile_layers
 # shellcheck disable=SC2086 # one word a file
 awk '
 function violation(rule) {
@@ -158,38 +162,34 @@ function check_include(target, quoted, folder, i) {
     }
     folder = target ~ /\// ? substr(target, 1, index(target, "/") - 1) : ""
 
-    if (part == "lib") {
+    if (part == "app" || part == "server" || part == "trainer") {
+        if (folder in below || folder == "lib")
+            violation(target ": " (part == "app" ? "lib/app includes" : "programs include") " public headers of lib only")
+        else if ((folder == "server" || folder == "trainer") && folder != part)
+            violation(target ": " (part == "app" ? "lib/app is below the programs" : "server and trainer never include each other"))
+    } else if (part == "lib") {
         if (target in header_layer) {
             if (!may_use(layer, header_layer[target]))
                 violation(target ": lib/" layer " may not use " header_layer[target])
         } else if (folder in below) {
             if (public_header) violation(target ": a public header includes public headers only")
             else if (!may_use(layer, folder)) violation(target ": lib/" layer " may not use " folder)
+        } else if (folder == app) {
+            violation(target ": the library does not see lib/app")
         } else if (folder == "server" || folder == "trainer" || folder == "lib") {
             violation(target ": the library includes its own headers, by their path below lib/")
         } else if (target ~ /^ra_/) {
             violation(target ": this public header has no layer yet (tests/layers.sh)")
         }
-    } else if (part == "server" || part == "trainer") {
-        if (folder in below || folder == "lib")
-            violation(target ": programs include public headers of lib only")
-        else if ((folder == "server" || folder == "trainer") && folder != part)
-            violation(target ": server and trainer never include each other")
     }
 }
 
 function foreign_allowed(i) {
-    if (part == "tests" || FILENAME ~ foreign_place[i]) return 1
-    # One file of the trainer prints JSON: the first that uses it is the one.
-    if (foreign_name[i] != "cJSON" || part != "trainer") return 0
-    if (json_printer == "") {
-        json_printer = FILENAME
-        foreign_rule[i] = foreign_rule[i] " and " FILENAME
-    }
-    return json_printer == FILENAME
+    return part == "tests" || FILENAME ~ foreign_place[i]
 }
 
 BEGIN {
+    app = ENVIRON["app"]
     read_table(ENVIRON["layers"], below)
     read_table(ENVIRON["headers"], header_layer)
     n = split(ENVIRON["foreign"], lines, "\n")
@@ -212,7 +212,7 @@ FNR == 1 {
     files++
     in_comment = 0
     split(FILENAME, path, "/")
-    part = path[1]
+    part = path[1] == "lib" && path[2] == app && path[3] != "" ? app : path[1]
     public_header = part == "lib" && path[3] == ""
     layer = public_header ? header_layer[path[2]] : path[2]
     if (public_header && layer == "")
