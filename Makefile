@@ -242,7 +242,7 @@ asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
 tsan: ## the whole suite under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory check SANITIZE=thread
 
-layers: ## the include rules of ARCHITECTURE: who may see whom
+layers: ## check who includes whom, and that no includes run in a circle
 	$(Q)sh tests/layers.sh
 	$(Q)sh tests/test_layers.sh
 

@@ -76,10 +76,10 @@ static double count_steps(const weight *row, const http_request *request, double
 }
 
 /* The dictionary of the path; of the others the body's size alone is known. */
-static served *acquire(engine *shared, const http_request *request) {
+static served *acquire(rasaed *server, const http_request *request) {
     bool named = strstr(request->route->pattern, "{d}") != NULL;
-    return named ? registry_acquire(shared->dictionaries, request->captures[0])
-                 : registry_acquire_at(shared->dictionaries, 0);
+    return named ? registry_acquire(server->dictionaries, request->captures[0])
+                 : registry_acquire_at(server->dictionaries, 0);
 }
 
 /* What a device computes goes there in turn, however little it is: the batcher joins it with what others
@@ -88,14 +88,14 @@ static bool is_for_device(const weight *row, const ra_model_info *info) {
     return row->steps != STEPS_ATOMS && info->device_bytes > 0;
 }
 
-bool weight_is_heavy(engine *shared, const http_request *request) {
+bool weight_is_heavy(rasaed *server, const http_request *request) {
     const weight *row = find(request);
     bool for_device = false;
     if (!row) return false;
     if (row->steps == STEPS_FILE) return true;
     double bytes = (double)request->body_size * (request->coding == CODING_IDENTITY ? 1 : PACKED);
     double cost = bytes * PARSE_NANOSECONDS;
-    served *dictionary = acquire(shared, request);
+    served *dictionary = acquire(server, request);
     if (dictionary) {
         const ra_model_info *info = ra_model_get_info(dictionary->model);
         for_device = is_for_device(row, info);

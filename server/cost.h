@@ -10,12 +10,12 @@
 #ifndef RASAED_COST_H
 #define RASAED_COST_H
 
-#include "rasaed.h"
+#include "api/rasaed.h"
 #include "http/http.h"
 
 enum { HEAVY_NANOSECONDS = 200000 };
 
 /* The request is admitted and its body complete. */
-bool weight_is_heavy(engine *shared, const http_request *request);
+bool weight_is_heavy(rasaed *server, const http_request *request);
 
 #endif

@@ -10,8 +10,8 @@
  * Until the server listens SIGTERM and SIGINT simply end the process: nothing is under way that could be
  * lost, and a large checkpoint takes its time to load.
  */
+#include "api/rasaed.h"
 #include "app/start.h"
-#include "rasaed.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
 #include "serving/reloader.h"
@@ -38,7 +38,8 @@ enum { EXIT_USAGE = 2, EXIT_DEVICE = 3 };
 enum {
     THREADS_A_CORE = 4, /* for heavy requests */
     LEAST_THREADS = 16,
-    PRODUCTS_AT_ONCE = 2, /* each spreads over the backend's threads, or has a stream of a device; a second
+    COMPUTATIONS_AT_ONCE =
+        2, /* each spreads over the backend's threads, or has a stream of a device; a second
                            * one keeps small from waiting */
     ADMIN_CONNECTIONS = 64,
     COMPUTE_END_SECONDS = 2, /* how long a stop waits for what nobody waits for any more */
@@ -113,7 +114,7 @@ typedef struct address {
 typedef struct program {
     settings settings;
     ra_backend *backend;
-    engine engine;
+    rasaed server;
     reloader *reloader;
     cors_policy cors;
     http_service service;
@@ -141,49 +142,49 @@ static ra_status load(program *self, ra_error *err) {
     if (status != RA_OK) return status;
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
     registry_options from = {.backend = self->backend,
-                             .workspaces = PRODUCTS_AT_ONCE,
-                             .device = &self->engine.device,
+                             .workspaces = COMPUTATIONS_AT_ONCE,
+                             .device = &self->server.device,
                              .settings = chosen->sae,
                              .folder = chosen->dictionary_dir};
-    status = registry_new(&from, &self->engine.dictionaries, err);
+    status = registry_new(&from, &self->server.dictionaries, err);
     for (size_t i = 0; i < chosen->dictionary_count && status == RA_OK; i++)
-        status = registry_add(self->engine.dictionaries, chosen->dictionaries[i].name,
+        status = registry_add(self->server.dictionaries, chosen->dictionaries[i].name,
                               chosen->dictionaries[i].path, err);
     if (status == RA_OK && chosen->dictionary_dir)
-        status = registry_add_folder(self->engine.dictionaries, err);
+        status = registry_add_folder(self->server.dictionaries, err);
     return status;
 }
 
 /* Keys, origins, counters: what the routes look at before and after a request. */
 static ra_status prepare(program *self, ra_error *err) {
     const settings *chosen = &self->settings;
-    engine *shared = &self->engine;
-    ra_status status = observe_new_metrics(&shared->metrics, err);
-    if (status == RA_OK && chosen->keys) status = auth_open(chosen->keys, &shared->keys, err);
+    rasaed *server = &self->server;
+    ra_status status = observe_new_metrics(&server->metrics, err);
+    if (status == RA_OK && chosen->keys) status = auth_open(chosen->keys, &server->keys, err);
     self->cors = (cors_policy){chosen->cors_origins, chosen->cors_origin_count};
-    shared->cors = &self->cors;
-    shared->metrics_access = chosen->metrics_access;
-    shared->max_body = chosen->max_body;
-    shared->max_rows = chosen->max_rows;
-    if (status == RA_OK && shared->keys)
-        ra_log(RA_LOG_INFO, "%zu keys from %s", auth_count(shared->keys), chosen->keys);
+    server->cors = &self->cors;
+    server->metrics_access = (auth_scope)chosen->metrics_access;
+    server->max_body = chosen->max_body;
+    server->max_rows = chosen->max_rows;
+    if (status == RA_OK && server->keys)
+        ra_log(RA_LOG_INFO, "%zu keys from %s", auth_count(server->keys), chosen->keys);
     return status;
 }
 
 /* Threads for heavy requests. Many of them wait within a request, for their turn in the batcher. */
 static ra_status start_compute(program *self, ra_error *err) {
     const settings *chosen = &self->settings;
-    engine *shared = &self->engine;
+    rasaed *server = &self->server;
     size_t threads = THREADS_A_CORE * usable_cores();
     compute_options workers = {.threads = threads < LEAST_THREADS ? LEAST_THREADS : threads,
                                .queue = chosen->max_queue};
-    batcher_options products = {.slots = PRODUCTS_AT_ONCE,
-                                .max_batch = chosen->max_batch,
-                                .delay_us = (unsigned)chosen->batch_delay_us,
-                                .joined = count_joined,
-                                .context = shared->metrics};
-    ra_status status = batcher_new(&products, &shared->batcher, err);
-    return status == RA_OK ? compute_start(&workers, &shared->compute, err) : status;
+    batcher_options joining = {.slots = COMPUTATIONS_AT_ONCE,
+                               .max_batch = chosen->max_batch,
+                               .delay_us = (unsigned)chosen->batch_delay_us,
+                               .joined = count_joined,
+                               .context = server->metrics};
+    ra_status status = batcher_new(&joining, &server->batcher, err);
+    return status == RA_OK ? compute_start(&workers, &server->compute, err) : status;
 }
 
 static ra_status take(address *at, int handed_over, const http_address *where, ra_error *err) {
@@ -200,8 +201,8 @@ static ra_status listen_on(program *self, ra_error *err) {
     where.secure = admin.secure = self->settings.tls_certificate != NULL;
     ra_status status = supervise_start(getenv, &self->manager, err);
     if (status == RA_OK) status = take(&self->main, self->manager.main, &where, err);
-    self->engine.has_admin = admin.port[0] != '\0' || self->manager.admin >= 0;
-    if (status == RA_OK && self->engine.has_admin)
+    self->server.has_admin = admin.port[0] != '\0' || self->manager.admin >= 0;
+    if (status == RA_OK && self->server.has_admin)
         status = take(&self->admin, self->manager.admin, &admin, err);
     if (status == RA_OK && where.secure)
         status = http_tls_read(self->settings.tls_certificate, self->settings.tls_key, &self->tls, err);
@@ -240,7 +241,7 @@ static ra_status start_reloader(program *self, ra_error *err) {
     reloader_options options = {.watch_ms = self->settings.watch ? RELOADER_WATCH_MS : 0,
                                 .begins = supervise_reloading,
                                 .ends = supervise_reloaded};
-    return reloader_start(self->engine.dictionaries, &options, &self->reloader, err);
+    return reloader_start(self->server.dictionaries, &options, &self->reloader, err);
 }
 
 static ra_status start(program *self, ra_error *err) {
@@ -249,33 +250,33 @@ static ra_status start(program *self, ra_error *err) {
     if (status == RA_OK) status = load(self, err);
     if (status != RA_OK) return status;
     signals_for_serving();
-    device_watch_init(&self->engine.device, self->backend, end_without_device, NULL);
+    device_watch_init(&self->server.device, self->backend, end_without_device, NULL);
     status = start_reloader(self, err);
     if (status == RA_OK) status = start_compute(self, err);
-    self->service = routes_service(&self->engine);
-    if (status == RA_OK && self->engine.has_admin) status = start_server(self, true, err);
+    self->service = routes_service(&self->server);
+    if (status == RA_OK && self->server.has_admin) status = start_server(self, true, err);
     if (status == RA_OK) status = start_server(self, false, err);
     if (status == RA_OK)
         status = heartbeat_start(self->main.server, self->manager.watchdog_us, &self->heartbeat, err);
     if (status != RA_OK) return status;
-    supervise_tell("READY=1\nSTATUS=serving %zu dictionaries", registry_count(self->engine.dictionaries));
+    supervise_tell("READY=1\nSTATUS=serving %zu dictionaries", registry_count(self->server.dictionaries));
     printf("rasaed: serving %s\n", self->main.url);
-    if (self->engine.has_admin) printf("rasaed: admin %s\n", self->admin.url);
+    if (self->server.has_admin) printf("rasaed: admin %s\n", self->admin.url);
     fflush(stdout);
     return RA_OK;
 }
 
 static void reload_keys(program *self) {
     ra_error why = {0};
-    if (!self->engine.keys) return;
-    if (auth_reload(self->engine.keys, &why) == RA_OK)
-        ra_log(RA_LOG_INFO, "%zu keys from %s", auth_count(self->engine.keys), self->settings.keys);
+    if (!self->server.keys) return;
+    if (auth_reload(self->server.keys, &why) == RA_OK)
+        ra_log(RA_LOG_INFO, "%zu keys from %s", auth_count(self->server.keys), self->settings.keys);
     else
         ra_log(RA_LOG_ERROR, "the keys are not reloaded, the old ones stay in force: %s", why.message);
 }
 
 static const char *reason_to_stop(const program *self, int signal) {
-    if (device_watch_reason(&self->engine.device)) return "no device";
+    if (device_watch_reason(&self->server.device)) return "no device";
     return signal == SIGTERM ? "SIGTERM" : "SIGINT";
 }
 
@@ -324,7 +325,7 @@ static void pause_stop(void) {
  * that have begun are finished. */
 static void drain(program *self) {
     supervise_tell("STOPPING=1\nSTATUS=draining");
-    atomic_store(&self->engine.draining, true);
+    atomic_store(&self->server.draining, true);
     for (struct timespec end = in_seconds(self->settings.drain_delay_seconds); !is_over(&end);) pause_stop();
     http_server_refuse(self->main.server);
     struct timespec end = in_seconds(self->settings.drain_seconds);
@@ -340,7 +341,7 @@ static void drain(program *self) {
 
 /* After serving. A lost device asks for a new process. */
 static int exit_code(const program *self) {
-    return device_watch_reason(&self->engine.device) ? EXIT_DEVICE : EXIT_SUCCESS;
+    return device_watch_reason(&self->server.device) ? EXIT_DEVICE : EXIT_SUCCESS;
 }
 
 /* The addresses first, then who works for them; what does not end in time is left to the end
@@ -349,15 +350,15 @@ static void stop(program *self) {
     heartbeat_stop(self->heartbeat);
     http_server_stop(self->main.server);
     http_server_stop(self->admin.server);
-    bool computed = compute_stop(self->engine.compute, COMPUTE_END_SECONDS);
+    bool computed = compute_stop(self->server.compute, COMPUTE_END_SECONDS);
     if (!computed || !reloader_stop(self->reloader, 1)) {
         ra_log(RA_LOG_WARNING, "stopped in the middle of a %s", computed ? "reload" : "computation");
         _exit(exit_code(self));
     }
-    batcher_free(self->engine.batcher);
-    registry_free(self->engine.dictionaries);
-    metrics_free(self->engine.metrics);
-    auth_free(self->engine.keys);
+    batcher_free(self->server.batcher);
+    registry_free(self->server.dictionaries);
+    metrics_free(self->server.metrics);
+    auth_free(self->server.keys);
     ra_backend_release(self->backend);
     if (self->main.descriptor >= 0) close(self->main.descriptor);
     if (self->admin.descriptor >= 0) close(self->admin.descriptor);

@@ -227,10 +227,10 @@ static void choose_reply(http_request *request, http_response *response) {
     }
 }
 
-static auth_verdict check_key(const engine *shared, const route *row, const http_request *request) {
+static auth_verdict check_key(const rasaed *server, const route *row, const http_request *request) {
     auth_scope needed = row->needs;
-    if (needed == AUTH_METRICS) needed = shared->keys ? (auth_scope)shared->metrics_access : AUTH_OPEN;
-    return auth_check(shared->keys, needed, request->headers[HTTP_AUTHORIZATION]);
+    if (needed == AUTH_METRICS) needed = server->keys ? (auth_scope)server->metrics_access : AUTH_OPEN;
+    return auth_check(server->keys, needed, request->headers[HTTP_AUTHORIZATION]);
 }
 
 route_place route_where(const route *row) {
@@ -238,43 +238,43 @@ route_place route_where(const route *row) {
     return both ? ROUTE_BOTH : row->needs == AUTH_ADMIN ? ROUTE_ADMIN : ROUTE_MAIN;
 }
 
-static bool is_served_here(const engine *shared, const route *row, const http_request *request) {
+static bool is_served_here(const rasaed *server, const route *row, const http_request *request) {
     route_place place = route_where(row);
-    if (!row->pattern || place == ROUTE_BOTH || !shared->has_admin) return true;
+    if (!row->pattern || place == ROUTE_BOTH || !server->has_admin) return true;
     return request->admin == (place == ROUTE_ADMIN);
 }
 
 static void admit(void *context, http_request *request, http_response *response, size_t *max_body) {
-    engine *shared = context;
+    rasaed *server = context;
     route_match match;
     ra_error err = {0};
     char sentence[256], methods[METHODS_SIZE];
     auth_verdict verdict;
     routes_find(&request->target, request->method, &match);
-    response->close = atomic_load(&shared->draining);
-    observe_began(shared, request, response);
-    cors_answer(shared->cors, request, response);
+    response->close = atomic_load(&server->draining);
+    observe_began(server, request, response);
+    cors_answer(server->cors, request, response);
     request->route = match.route;
     memcpy(request->captures, match.captures, sizeof request->captures);
     request->vital = request->admin || (match.route && route_where(match.route) == ROUTE_BOTH);
-    if (!match.methods || (match.route && !is_served_here(shared, match.route, request))) {
+    if (!match.methods || (match.route && !is_served_here(server, match.route, request))) {
         snprintf(sentence, sizeof sentence, "there is nothing at %.128s", request->target.path);
         http_problem(request, response, 404, sentence);
     } else if (request->method == HTTP_OPTIONS) {
         response->status = 204;
         add_allow(response, match.methods);
-        cors_preflight(shared->cors, request, response, list_methods(match.methods, methods));
+        cors_preflight(server->cors, request, response, list_methods(match.methods, methods));
     } else if (!match.route) {
         snprintf(sentence, sizeof sentence, "%.128s does not take %s; Allow says what it takes",
                  request->target.path, request->method_name);
         http_problem(request, response, 405, sentence);
         add_allow(response, match.methods);
-    } else if ((verdict = check_key(shared, match.route, request)) != AUTH_GRANTED) {
+    } else if ((verdict = check_key(server, match.route, request)) != AUTH_GRANTED) {
         auth_refuse(verdict, request, response);
     } else if (check_query(&request->target, match.route, &err) != RA_OK) {
         http_fail(request, response, &err);
     } else {
-        *max_body = route_takes_body(match.route->body) ? shared->max_body : 0;
+        *max_body = route_takes_body(match.route->body) ? server->max_body : 0;
         choose_body(request, response);
         if (!response->status) choose_reply(request, response);
     }
@@ -293,7 +293,7 @@ static ra_status check_version(const served *dictionary, const char *given, ra_e
 
 static ra_status fail_not_served(const api_call *call, const char *name, ra_error *err) {
     registry_status known;
-    if (registry_status_of(call->engine->dictionaries, name, &known))
+    if (registry_status_of(call->server->dictionaries, name, &known))
         RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
     RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
 }
@@ -303,7 +303,7 @@ static ra_status resolve(api_call *call, ra_error *err) {
     const http_request *request = call->request;
     const char *const *capture = request->captures;
     if (strstr(request->route->pattern, "{d}")) {
-        call->dictionary = registry_acquire(call->engine->dictionaries, *capture);
+        call->dictionary = registry_acquire(call->server->dictionaries, *capture);
         if (!call->dictionary) return fail_not_served(call, *capture, err);
         atomic_fetch_add(call->dictionary->requests, 1);
         capture++;
@@ -317,13 +317,13 @@ static ra_status resolve(api_call *call, ra_error *err) {
 
 static void answer(void *context, http_request *request, http_response *response) {
     ra_error err = {0};
-    api_call call = {.engine = context, .request = request, .response = response};
+    api_call call = {.server = context, .request = request, .response = response};
     ra_status status = resolve(&call, &err);
     if (status == RA_OK) status = request->route->handler(&call, &err);
     if (status != RA_OK) http_fail(request, response, &err);
-    if (status == RA_ERR_DEVICE) device_watch_failed(&call.engine->device);
+    if (status == RA_ERR_DEVICE) device_watch_failed(&call.server->device);
     http_response_finish(request, response);
-    response->close |= atomic_load(&call.engine->draining);
+    response->close |= atomic_load(&call.server->draining);
     served_release(call.dictionary);
     scratch_trim();
 }
@@ -338,16 +338,16 @@ static bool is_heavy(void *context, const http_request *request) {
 }
 
 static bool submit(void *context, void (*run)(void *argument), void *argument) {
-    engine *shared = context;
-    return compute_submit(shared->compute, run, argument);
+    rasaed *server = context;
+    return compute_submit(server->compute, run, argument);
 }
 
 /* Without compute threads nothing is too heavy. */
-http_service routes_service(engine *shared) {
-    return (http_service){.context = shared,
+http_service routes_service(rasaed *server) {
+    return (http_service){.context = server,
                           .admit = admit,
                           .answer = answer,
-                          .is_heavy = shared->compute ? is_heavy : NULL,
+                          .is_heavy = server->compute ? is_heavy : NULL,
                           .submit = submit,
                           .done = done};
 }

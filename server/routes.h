@@ -51,6 +51,6 @@ typedef enum route_place { ROUTE_MAIN, ROUTE_BOTH, ROUTE_ADMIN } route_place;
 route_place route_where(const route *row);
 
 /* What the HTTP side calls; *shared outlives it. */
-http_service routes_service(engine *shared);
+http_service routes_service(rasaed *server);
 
 #endif

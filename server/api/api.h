@@ -11,12 +11,12 @@
 #define RASAED_API_API_H
 
 #include "codec/json/replies.h"
-#include "rasaed.h"
+#include "api/rasaed.h"
 #include "serving/scratch.h"
 #include "http/http.h"
 
 typedef struct api_call {
-    engine *engine;
+    rasaed *server;
     const http_request *request;
     http_response *response;
     served *dictionary; /* {d} of the route, held for the length of the call; NULL without */
@@ -51,7 +51,7 @@ text *api_json(api_call *call);
 
 /* Fills in the model and computes: every handler's way to the model's arithmetic (compute.c). Long batches
  * are computed in pieces, so that a request that nobody waits for any more ends between two of them. */
-ra_status api_compute(const api_call *call, product *wanted, ra_error *err);
+ra_status api_compute(const api_call *call, computation *wanted, ra_error *err);
 
 /* The model of call->dictionary and what is known of it. */
 const ra_model *api_model(const api_call *call);

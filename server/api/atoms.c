@@ -123,7 +123,7 @@ ra_status api_atom(api_call *call, ra_error *err) {
     atom_reader reader;
     ra_status status = api_check_atom(call, call->index, err);
     if (status == RA_OK) status = reader_start(call, &reader, err);
-    call->response->lasting = true;
+    call->response->cacheable = true;
     if (status == RA_OK && call->request->reply_form != FORM_JSON)
         return send_vectors(call, &reader, NULL, call->index, 1, 1, err);
     return status == RA_OK ? write_atom(&reader, call->index, api_json(call), err) : status;
@@ -243,7 +243,7 @@ ra_status api_atoms(api_call *call, ra_error *err) {
     const char *ids = http_target_parameter(&call->request->target, "ids");
     ra_status status = reader_start(call, &reader, err);
     if (status != RA_OK) return status;
-    call->response->lasting = true;
+    call->response->cacheable = true;
     return ids ? atoms_by_ids(call, &reader, ids, err) : atoms_by_page(call, &reader, err);
 }
 
@@ -259,12 +259,12 @@ static ra_status find_neighbors(const api_call *call, size_t k, ra_similarity me
     *ids = id_block;
     *scores = score_block;
     if (status != RA_OK || k == 0) return status;
-    product wanted = {.kind = PRODUCT_NEIGHBORS,
-                      .atom = call->index,
-                      .k = k,
-                      .metric = metric,
-                      .ids = *ids,
-                      .scores = *scores};
+    computation wanted = {.kind = COMPUTE_NEIGHBORS,
+                          .atom = call->index,
+                          .k = k,
+                          .metric = metric,
+                          .ids = *ids,
+                          .scores = *scores};
     status = api_compute(call, &wanted, err);
     return status == RA_OK ? api_check_finite("neighbors", *scores, k, err) : status;
 }
@@ -281,7 +281,7 @@ ra_status api_neighbors(api_call *call, ra_error *err) {
     if (status == RA_OK) status = find_neighbors(call, k, metric, &ids, &scores, err);
     if (status != RA_OK) return status;
     text *out = api_json(call);
-    call->response->lasting = true;
+    call->response->cacheable = true;
     json_object(out, NULL);
     json_count(out, "atom", call->index);
     json_text(out, "metric", metric_name(metric));

@@ -14,11 +14,11 @@ static void write_one(text *out, const served *dictionary, size_t requests, bool
 ra_status api_dictionaries(api_call *call, ra_error *err) {
     (void)err;
     text *out = api_json(call);
-    size_t count = registry_count(call->engine->dictionaries);
+    size_t count = registry_count(call->server->dictionaries);
     json_object(out, NULL);
     json_array(out, "dictionaries");
     for (size_t i = 0; i < count; i++) {
-        served *dictionary = registry_acquire_at(call->engine->dictionaries, i);
+        served *dictionary = registry_acquire_at(call->server->dictionaries, i);
         if (!dictionary) continue; /* known, but not loaded */
         write_one(out, dictionary, atomic_load(dictionary->requests), false);
         served_release(dictionary);
@@ -35,7 +35,7 @@ static void set_tag(http_response *response, const served *dictionary) {
     write_one(&still, dictionary, 0, true);
     ra_digest(still.data, still.size, digest);
     if (!still.failed) snprintf(response->tag, sizeof response->tag, "W/\"%s\"", digest);
-    response->lasting = !still.failed;
+    response->cacheable = !still.failed;
     text_release(&still);
 }
 

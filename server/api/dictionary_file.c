@@ -62,7 +62,7 @@ ra_status api_dictionary_file(api_call *call, ra_error *err) {
     snprintf(disposition, sizeof disposition, "attachment; filename=\"%s.%s\"", call->dictionary->name,
              suffix[wanted]);
     http_response_header(call->response, "Content-Disposition", disposition);
-    call->response->lasting = call->response->ranges = true;
+    call->response->cacheable = call->response->ranges = true;
     set_tag(call);
     return RA_OK;
 }

@@ -21,7 +21,7 @@ static ra_status send(api_call *call, const char *content_type, const char *star
     call->response->status = 200;
     call->response->content_type = content_type;
     text_append(&call->response->body, start, (size_t)(end - start));
-    call->response->lasting = true;
+    call->response->cacheable = true;
     http_response_header(call->response, "Content-Security-Policy", policy);
     http_response_header(call->response, "X-Content-Type-Options", "nosniff");
     return RA_OK;

@@ -57,10 +57,10 @@ static ra_status encode_rows(api_call *call, const ra_matrix *inputs, code_texts
     ra_status status = scratch_get(&mine, err);
     for (size_t first = 0; first < inputs->rows && status == RA_OK; first += BLOCK) {
         ra_codes *codes = &mine->codes;
-        product wanted = {.kind = PRODUCT_ENCODE,
-                          .x = ra_matrix_row(inputs, first),
-                          .rows = block_rows(inputs, first),
-                          .codes_out = codes};
+        computation wanted = {.kind = COMPUTE_ENCODE,
+                              .x = ra_matrix_row(inputs, first),
+                              .rows = block_rows(inputs, first),
+                              .codes_out = codes};
         status = api_compute(call, &wanted, err);
         if (status == RA_OK) status = api_check_finite("codes", codes->value, ra_codes_entries(codes), err);
         if (status == RA_OK) status = (json ? add_json : add_binary)(call, codes, texts, err);
@@ -141,10 +141,10 @@ static ra_status explain_rows(api_call *call, const ra_matrix *inputs, ra_error 
     for (size_t first = 0; first < inputs->rows && status == RA_OK; first += BLOCK) {
         ra_explanation explanation = {0};
         size_t rows = block_rows(inputs, first);
-        product wanted = {.kind = PRODUCT_EXPLAIN,
-                          .x = ra_matrix_row(inputs, first),
-                          .rows = rows,
-                          .explanation = &explanation};
+        computation wanted = {.kind = COMPUTE_EXPLAIN,
+                              .x = ra_matrix_row(inputs, first),
+                              .rows = rows,
+                              .explanation = &explanation};
         status = api_compute(call, &wanted, err);
         for (size_t row = 0; row < rows && status == RA_OK; row++)
             status = write_explanation(call, &explanation, row, archetypes, err);

@@ -20,14 +20,14 @@ static ra_status binary_matrix(const api_call *call, const char *what, ra_matrix
     size_t d = api_info(call)->dimensions;
     ra_status status = forms_tensors(call, d, &list, err);
     if (status != RA_OK) return status;
-    return tensors_to_matrix(&list, what, d, "dimensions", call->engine->max_rows, matrix, err);
+    return tensors_to_matrix(&list, what, d, "dimensions", call->server->max_rows, matrix, err);
 }
 
 ra_status forms_inputs(const api_call *call, ra_matrix *inputs, ra_error *err) {
     const http_request *request = call->request;
     if (request->body_form != FORM_JSON) return binary_matrix(call, "inputs", inputs, err);
     return json_inputs_parse(request->body, request->body_size, api_info(call)->dimensions,
-                             call->engine->max_rows, inputs, err);
+                             call->server->max_rows, inputs, err);
 }
 
 ra_status forms_latents(const api_call *call, latents_request *latents, ra_error *err) {
@@ -35,10 +35,10 @@ ra_status forms_latents(const api_call *call, latents_request *latents, ra_error
     size_t concepts = api_info(call)->concepts;
     tensor_list list;
     if (request->body_form == FORM_JSON)
-        return json_latents_parse(request->body, request->body_size, concepts, call->engine->max_rows,
+        return json_latents_parse(request->body, request->body_size, concepts, call->server->max_rows,
                                   latents, err);
     ra_status status = forms_tensors(call, concepts, &list, err);
-    return status == RA_OK ? tensors_to_latents(&list, concepts, call->engine->max_rows, latents, err)
+    return status == RA_OK ? tensors_to_latents(&list, concepts, call->server->max_rows, latents, err)
                            : status;
 }
 
@@ -48,7 +48,7 @@ ra_status forms_search(const api_call *call, search_request *search, ra_error *e
     *search = (search_request){.k = SEARCH_DEFAULT_K, .metric = RA_SIMILARITY_COSINE};
     if (request->body_form == FORM_JSON)
         status = json_search_parse(request->body, request->body_size, api_info(call)->dimensions,
-                                   call->engine->max_rows, search, err);
+                                   call->server->max_rows, search, err);
     else
         status = binary_matrix(call, "vectors", &search->vectors, err);
     if (status != RA_OK) return status;

@@ -13,8 +13,8 @@ ra_status api_live(api_call *call, ra_error *err) {
 /* Requests are welcome: all dictionaries are loaded (nothing is answered before), no stop is under way, and
  * the device answers. *reason <- why it failed, or NULL. */
 static const char *readiness(const api_call *call, const char **reason) {
-    *reason = device_watch_reason(&call->engine->device);
-    return *reason ? "failed" : atomic_load(&call->engine->draining) ? "draining" : "ready";
+    *reason = device_watch_reason(&call->server->device);
+    return *reason ? "failed" : atomic_load(&call->server->draining) ? "draining" : "ready";
 }
 
 static bool is_ready(const char *state) {

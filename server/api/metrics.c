@@ -109,20 +109,20 @@ static void put_bytes(text *out, const metrics *counted) {
 
 /* ---- computing ----------------------------------------------------------------------------------------- */
 
-static void put_queues(text *out, const engine *shared) {
+static void put_queues(text *out, const rasaed *server) {
     prometheus_family(
         out, "rasaed_queue_length", "gauge",
-        "Requests that wait for a compute thread (thread) or for their turn in a product (product).");
+        "Requests that wait for a compute thread (thread) or for their turn in the batcher (batch).");
     prometheus_value(out, "rasaed_queue_length", (const char *const[LABELS]){"for", "thread"},
-                     shared->compute ? (double)compute_waiting(shared->compute) : 0);
-    prometheus_value(out, "rasaed_queue_length", (const char *const[LABELS]){"for", "product"},
-                     shared->batcher ? (double)batcher_waiting(shared->batcher) : 0);
+                     server->compute ? (double)compute_waiting(server->compute) : 0);
+    prometheus_value(out, "rasaed_queue_length", (const char *const[LABELS]){"for", "batch"},
+                     server->batcher ? (double)batcher_waiting(server->batcher) : 0);
 }
 
 static void put_batches(text *out, const metrics *counted) {
     metrics_histogram histogram = metrics_batches(counted);
     prometheus_family(out, "rasaed_batch_rows", "histogram",
-                      "Rows of waiting requests that were computed as one product.");
+                      "Rows of waiting requests that were computed together.");
     prometheus_histogram(out, "rasaed_batch_rows", NULL, histogram.bounds, histogram.counts, histogram.size,
                          histogram.sum, 1);
 }
@@ -226,20 +226,20 @@ static void put_build(text *out) {
 
 ra_status api_metrics(api_call *call, ra_error *err) {
     (void)err;
-    const engine *shared = call->engine;
+    const rasaed *server = call->server;
     text *out = &call->response->body;
     call->response->status = 200;
     call->response->content_type = PROMETHEUS_MEDIA_TYPE;
     put_build(out);
-    if (shared->metrics) {
-        put_requests(out, shared->metrics);
-        put_durations(out, shared->metrics);
-        put_stages(out, shared->metrics);
-        put_bytes(out, shared->metrics);
-        put_batches(out, shared->metrics);
+    if (server->metrics) {
+        put_requests(out, server->metrics);
+        put_durations(out, server->metrics);
+        put_stages(out, server->metrics);
+        put_bytes(out, server->metrics);
+        put_batches(out, server->metrics);
     }
-    put_queues(out, shared);
-    put_all_dictionaries(out, shared->dictionaries);
+    put_queues(out, server);
+    put_all_dictionaries(out, server->dictionaries);
     put_process(out);
     return RA_OK;
 }

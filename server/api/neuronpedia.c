@@ -11,7 +11,7 @@ enum { MAX_RESULTS = 1000 };
 
 /* Holds the dictionary for the length of the call, as a route with {d} does. */
 static ra_status find_source(api_call *call, const char *source, ra_error *err) {
-    call->dictionary = registry_acquire(call->engine->dictionaries, source);
+    call->dictionary = registry_acquire(call->server->dictionaries, source);
     if (!call->dictionary) RA_FAIL(err, RA_ERR_ARGUMENT, "Invalid SAE ID or type: %.127s", source);
     atomic_fetch_add(call->dictionary->requests, 1);
     return RA_OK;
@@ -103,13 +103,13 @@ static ra_status answer_nearest(api_call *call, const neuronpedia_request *reque
     if (status == RA_OK) status = read_query(call, request, query, err);
     if (status == RA_OK)
         status = api_compute(call,
-                             &(product){.kind = PRODUCT_SEARCH,
-                                        .x = query,
-                                        .rows = 1,
-                                        .k = count,
-                                        .metric = RA_SIMILARITY_COSINE,
-                                        .ids = ids,
-                                        .scores = scores},
+                             &(computation){.kind = COMPUTE_SEARCH,
+                                            .x = query,
+                                            .rows = 1,
+                                            .k = count,
+                                            .metric = RA_SIMILARITY_COSINE,
+                                            .ids = ids,
+                                            .scores = scores},
                              err);
     if (status == RA_OK) write_nearest(call, request, ids, scores, count);
     return status;

@@ -17,7 +17,7 @@ static ra_status parse(const api_call *call, oip_infer_request *infer, ra_error 
         oip_json_size(request->headers[HTTP_INFERENCE_LENGTH], request->body_size, &json_size, err);
     if (status != RA_OK) return status;
     return oip_infer_parse(request->body, request->body_size, json_size, api_info(call)->concepts,
-                           call->engine->max_rows, infer, err);
+                           call->server->max_rows, infer, err);
 }
 
 static ra_status reconstruct(const api_call *call, const ra_codes *codes, float **x_hat, ra_error *err) {
@@ -28,7 +28,7 @@ static ra_status reconstruct(const api_call *call, const ra_codes *codes, float 
     if (status == RA_OK) status = scratch_get(&mine, err);
     if (status == RA_OK) status = scratch_reserve(mine, SCRATCH_NUMBERS, numbers, sizeof(float), &block, err);
     *x_hat = block;
-    product wanted = {.kind = PRODUCT_RECONSTRUCT, .codes = codes, .x_hat = block};
+    computation wanted = {.kind = COMPUTE_RECONSTRUCT, .codes = codes, .x_hat = block};
     if (status == RA_OK) status = api_compute(call, &wanted, err);
     return status == RA_OK ? api_check_finite(OIP_OUTPUT_NAME, block, numbers, err) : status;
 }

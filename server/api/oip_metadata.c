@@ -13,7 +13,7 @@ static oip_model model_of(const api_call *call) {
     return (oip_model){.name = call->dictionary->name,
                        .generation = call->dictionary->generation,
                        .info = api_info(call),
-                       .max_rows = call->engine->max_rows};
+                       .max_rows = call->server->max_rows};
 }
 
 ra_status api_oip_model(api_call *call, ra_error *err) {
@@ -66,7 +66,7 @@ ra_status api_oip_statistics(api_call *call, ra_error *err) {
 
 ra_status api_oip_all_statistics(api_call *call, ra_error *err) {
     (void)err;
-    registry *dictionaries = call->engine->dictionaries;
+    registry *dictionaries = call->server->dictionaries;
     text *out = open_list(call);
     for (size_t i = 0, count = registry_count(dictionaries); i < count; i++) {
         served *dictionary = registry_acquire_at(dictionaries, i);

@@ -61,7 +61,7 @@ ra_status api_point(api_call *call, ra_error *err) {
     if (status == RA_OK) status = scratch_get(&mine, err);
     if (status != RA_OK) return status;
     point_reply reply = {.point = call->index, .label = ra_model_point_label(api_model(call), call->index)};
-    call->response->lasting = true;
+    call->response->cacheable = true;
     if (call->request->reply_form != FORM_JSON) {
         status = read_vector(call, mine, &reply, err);
         return status == RA_OK ? send_vector(call, &reply, err) : status;

@@ -8,7 +8,7 @@ static ra_status run(api_call *call, const ra_codes *codes, ra_error *err) {
     if (status == RA_OK)
         status = scratch_reserve(mine, SCRATCH_NUMBERS, codes->rows * d, sizeof(float), &block, err);
     float *x_hat = block;
-    product wanted = {.kind = PRODUCT_RECONSTRUCT, .codes = codes, .x_hat = x_hat};
+    computation wanted = {.kind = COMPUTE_RECONSTRUCT, .codes = codes, .x_hat = x_hat};
     if (status == RA_OK) status = api_compute(call, &wanted, err);
     if (status == RA_OK) status = api_check_finite("reconstructions", x_hat, codes->rows * d, err);
     if (status != RA_OK) return status;

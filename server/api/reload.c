@@ -29,9 +29,9 @@ ra_status api_reload(api_call *call, ra_error *err) {
     registry_status kept = {0};
     char sentence[RA_ERROR_MESSAGE_SIZE + 128];
     const char *name = call->dictionary->name;
-    ra_status status = registry_reload(call->engine->dictionaries, name, &why);
+    ra_status status = registry_reload(call->server->dictionaries, name, &why);
     if (status == RA_OK) {
-        served *fresh = registry_acquire(call->engine->dictionaries, name);
+        served *fresh = registry_acquire(call->server->dictionaries, name);
         if (!fresh) RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%s' any more", name);
         json_dictionary(api_json(call), &(dictionary_reply){.name = fresh->name,
                                                             .generation = fresh->generation,
@@ -42,7 +42,7 @@ ra_status api_reload(api_call *call, ra_error *err) {
         return RA_OK;
     }
     if (!status_of(status)) RA_FAIL(err, status, "%s", why.message);
-    registry_status_of(call->engine->dictionaries, name, &kept);
+    registry_status_of(call->server->dictionaries, name, &kept);
     snprintf(sentence, sizeof sentence, "dictionary %s was not reloaded and goes on serving: %s", name,
              kept.reason);
     http_problem(call->request, call->response, status_of(status), sentence);

@@ -31,13 +31,13 @@ static ra_status run(const api_call *call, const search_request *search, size_t 
     *ids = id_block;
     *scores = score_block;
     for (size_t first = 0; first < rows && status == RA_OK; first += BLOCK) {
-        product wanted = {.kind = PRODUCT_SEARCH,
-                          .x = ra_matrix_row(&search->vectors, first),
-                          .rows = rows - first < BLOCK ? rows - first : BLOCK,
-                          .k = search->k,
-                          .metric = (ra_similarity)search->metric,
-                          .ids = *ids + first * search->k,
-                          .scores = *scores + first * search->k};
+        computation wanted = {.kind = COMPUTE_SEARCH,
+                              .x = ra_matrix_row(&search->vectors, first),
+                              .rows = rows - first < BLOCK ? rows - first : BLOCK,
+                              .k = search->k,
+                              .metric = (ra_similarity)search->metric,
+                              .ids = *ids + first * search->k,
+                              .scores = *scores + first * search->k};
         status = api_compute(call, &wanted, err);
     }
     return status == RA_OK ? api_check_finite("results", *scores, results, err) : status;

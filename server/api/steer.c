@@ -55,7 +55,7 @@ static ra_status parse(const api_call *call, steer_request *request, ra_error *e
     *request = (steer_request){.base = RA_STEER_INPUT};
     if (call->request->body_form == FORM_JSON)
         status = json_steer_parse(call->request->body, call->request->body_size, api_info(call)->dimensions,
-                                  call->engine->max_rows, request, err);
+                                  call->server->max_rows, request, err);
     else
         status = forms_inputs(call, &request->inputs, err);
     if (status == RA_OK) status = query_pushes(call, request, err);
@@ -80,13 +80,13 @@ static ra_status run(api_call *call, const steer_request *request, ra_error *err
     size_t rows = request->inputs.rows, d = request->inputs.cols;
     ra_status status = scratch_get(&mine, err);
     if (status == RA_OK) status = scratch_reserve(mine, SCRATCH_NUMBERS, rows * d, sizeof(float), &out, err);
-    product wanted = {.kind = PRODUCT_STEER,
-                      .x = request->inputs.data,
-                      .rows = rows,
-                      .base = request->base,
-                      .pushes = request->pushes,
-                      .push_count = request->count,
-                      .x_hat = out};
+    computation wanted = {.kind = COMPUTE_STEER,
+                          .x = request->inputs.data,
+                          .rows = rows,
+                          .base = request->base,
+                          .pushes = request->pushes,
+                          .push_count = request->count,
+                          .x_hat = out};
     if (status == RA_OK) status = api_compute(call, &wanted, err);
     return status == RA_OK ? forms_reply_matrix(call, "outputs", out, rows, d, err) : status;
 }

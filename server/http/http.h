@@ -114,7 +114,7 @@ typedef struct http_response {
     const char *content_type; /* a constant; NULL without a body */
     text body;
     http_tail tail;
-    bool lasting;            /* asked again, it would be the same: it gets an entity tag */
+    bool cacheable;          /* asked again, it would be the same: it gets an entity tag */
     bool ranges;             /* parts of it may be asked for */
     char tag[HTTP_TAG_SIZE]; /* with its quotes; "": http_response_finish() makes it of the content */
     bool partial;            /* of body and tail, only `length` bytes from `first` on are sent */

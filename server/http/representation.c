@@ -128,9 +128,9 @@ void http_response_finish(const http_request *request, http_response *response) 
     if (response->body.failed || starts_with(request->target.path, "/v2")) return;
     bool packable = may_pack(response);
     bool packed = packable && accepts_gzip(request->headers[HTTP_ACCEPT_ENCODING]);
-    bool lasting = response->lasting && response->status == 200;
+    bool cacheable = response->cacheable && response->status == 200;
     if (get) http_response_header(response, "Vary", "Accept, Accept-Encoding");
-    bool known = lasting && get && not_modified(request, response, packed);
+    bool known = cacheable && get && not_modified(request, response, packed);
     if (packed) pack(response);
     if (known) return;
     if (response->ranges && response->status == 200) cut_range(request, response);

@@ -159,7 +159,7 @@ void http_problem(const http_request *request, http_response *response, int stat
     release_tail(response);
     response->status = status;
     response->body = emptied(response->body);
-    response->lasting = response->ranges = response->partial = false;
+    response->cacheable = response->ranges = response->partial = false;
     if (is_oip(request->target.path)) {
         response->content_type = "application/json";
         oip_put_error(&response->body, sentence);

@@ -23,7 +23,7 @@ enum { KEPT_BYTES = 16 << 20 }; /* of joined inputs; what is larger goes after u
 typedef enum entry_state { WAITING, TAKEN, DONE } entry_state;
 
 typedef struct entry {
-    const product *wanted;
+    const computation *wanted;
     entry_state state;
     ra_status status;
     ra_error *err;
@@ -58,37 +58,37 @@ struct batcher {
 
 /* ---- one product --------------------------------------------------------------------------------------- */
 
-static ra_status run_encode(const product *wanted, ra_workspace *workspace, ra_error *err) {
+static ra_status run_encode(const computation *wanted, ra_workspace *workspace, ra_error *err) {
     return ra_model_encode(wanted->model, workspace, wanted->x, wanted->rows, wanted->codes_out, err);
 }
 
-static ra_status run_reconstruct(const product *wanted, ra_workspace *workspace, ra_error *err) {
+static ra_status run_reconstruct(const computation *wanted, ra_workspace *workspace, ra_error *err) {
     return ra_model_reconstruct(wanted->model, workspace, wanted->codes, wanted->x_hat, err);
 }
 
-static ra_status run_explain(const product *wanted, ra_workspace *workspace, ra_error *err) {
+static ra_status run_explain(const computation *wanted, ra_workspace *workspace, ra_error *err) {
     return ra_model_explain(wanted->model, workspace, wanted->x, wanted->rows, wanted->explanation, err);
 }
 
-static ra_status run_search(const product *wanted, ra_workspace *workspace, ra_error *err) {
+static ra_status run_search(const computation *wanted, ra_workspace *workspace, ra_error *err) {
     return ra_model_search(wanted->model, workspace, wanted->x, wanted->rows, wanted->k, wanted->metric,
                            wanted->ids, wanted->scores, err);
 }
 
-static ra_status run_neighbors(const product *wanted, ra_workspace *workspace, ra_error *err) {
+static ra_status run_neighbors(const computation *wanted, ra_workspace *workspace, ra_error *err) {
     return ra_model_neighbors(wanted->model, workspace, wanted->atom, wanted->k, wanted->metric, wanted->ids,
                               wanted->scores, err);
 }
 
-static ra_status run_steer(const product *wanted, ra_workspace *workspace, ra_error *err) {
+static ra_status run_steer(const computation *wanted, ra_workspace *workspace, ra_error *err) {
     return ra_model_steer(wanted->model, workspace, wanted->x, wanted->rows, wanted->base, wanted->pushes,
                           wanted->push_count, wanted->x_hat, err);
 }
 
 /* ---- several as one ------------------------------------------------------------------------------------ */
 
-static size_t rows_of(const product *wanted) {
-    return wanted->kind == PRODUCT_RECONSTRUCT ? wanted->codes->rows : wanted->rows;
+static size_t rows_of(const computation *wanted) {
+    return wanted->kind == COMPUTE_RECONSTRUCT ? wanted->codes->rows : wanted->rows;
 }
 
 static ra_status reserve(slot *mine, size_t count, ra_error *err) {
@@ -174,22 +174,22 @@ static ra_status join_reconstruct(const group *all, slot *mine, ra_error *err) {
 }
 
 static const struct {
-    ra_status (*run)(const product *wanted, ra_workspace *workspace, ra_error *err);
+    ra_status (*run)(const computation *wanted, ra_workspace *workspace, ra_error *err);
     ra_status (*join)(const group *all, slot *mine, ra_error *err); /* NULL: each is computed alone */
-} kinds[PRODUCT_KINDS] = {
-    [PRODUCT_ENCODE] = {run_encode, join_encode}, [PRODUCT_RECONSTRUCT] = {run_reconstruct, join_reconstruct},
-    [PRODUCT_EXPLAIN] = {run_explain, NULL},      [PRODUCT_SEARCH] = {run_search, NULL},
-    [PRODUCT_NEIGHBORS] = {run_neighbors, NULL},  [PRODUCT_STEER] = {run_steer, NULL},
+} kinds[COMPUTATION_KINDS] = {
+    [COMPUTE_ENCODE] = {run_encode, join_encode}, [COMPUTE_RECONSTRUCT] = {run_reconstruct, join_reconstruct},
+    [COMPUTE_EXPLAIN] = {run_explain, NULL},      [COMPUTE_SEARCH] = {run_search, NULL},
+    [COMPUTE_NEIGHBORS] = {run_neighbors, NULL},  [COMPUTE_STEER] = {run_steer, NULL},
 };
 
-ra_status product_run(const product *wanted, ra_workspace *workspace, ra_error *err) {
+ra_status computation_run(const computation *wanted, ra_workspace *workspace, ra_error *err) {
     return kinds[wanted->kind].run(wanted, workspace, err);
 }
 
 static void compute_group(const group *all, slot *mine) {
     if (all->requests > 1 && kinds[all->first->wanted->kind].join(all, mine, NULL) == RA_OK) return;
     for (entry *one = all->first; one; one = one->next)
-        one->status = product_run(one->wanted, mine->workspace, one->err);
+        one->status = computation_run(one->wanted, mine->workspace, one->err);
 }
 
 /* ---- the list of those who wait; all of this with the lock held ---------------------------------------- */
@@ -217,7 +217,7 @@ static entry *take_out(batcher *shared, entry *before) {
     return one;
 }
 
-static bool is_canceled(const product *wanted) {
+static bool is_canceled(const computation *wanted) {
     return wanted->canceled && atomic_load(wanted->canceled);
 }
 
@@ -239,10 +239,10 @@ static void add(group *all, entry *one) {
 
 /* Takes in those that fit, in their order. */
 static void collect(batcher *shared, group *all) {
-    const product *lead = all->first->wanted;
+    const computation *lead = all->first->wanted;
     if (!kinds[lead->kind].join) return;
     for (entry *before = NULL, *one = shared->oldest; one; one = before ? before->next : shared->oldest) {
-        const product *wanted = one->wanted;
+        const computation *wanted = one->wanted;
         bool fits = wanted->kind == lead->kind && wanted->model == lead->model &&
                     rows_of(wanted) <= shared->options.max_batch - all->rows &&
                     (!lead->codes || wanted->codes->latents == lead->codes->latents);
@@ -301,7 +301,7 @@ static entry *before_of(batcher *shared, const entry *one) {
     return before;
 }
 
-ra_status batcher_run(batcher *shared, const product *wanted, ra_error *err) {
+ra_status batcher_run(batcher *shared, const computation *wanted, ra_error *err) {
     entry mine = {.wanted = wanted, .status = RA_ERR_CANCELED, .err = err};
     pthread_cond_init(&mine.turn, NULL);
     pthread_mutex_lock(&shared->lock);

@@ -5,9 +5,9 @@
  * generation of one dictionary, up to max_batch of them. Each gets its own part of the result and its own
  * error; nobody sees that others were there.
  *
- *     product wanted = {.kind = PRODUCT_ENCODE, .model = model, .x = inputs, .rows = 3, .codes_out = &codes};
+ *     computation wanted = {.kind = COMPUTE_ENCODE, .model = model, .x = inputs, .rows = 3, .codes_out = &codes};
  *     RA_TRY(batcher_run(shared->batcher, &wanted, err));              a compute thread: waits for its turn
- *     RA_TRY(product_run(&wanted, workspace, err));                    any thread: computes it here and now
+ *     RA_TRY(computation_run(&wanted, workspace, err));                    any thread: computes it here and now
  *
  * What cannot be joined (explain, search) takes its turn all the same: at most `slots` computations run at
  * once, each with a workspace that is kept from one to the next, so that memory does not grow with the
@@ -15,7 +15,7 @@
  *
  * Ownership: a product points at its caller's memory, which has to stay until the call returns; the caller
  * holds a reference to the model. Thread safety: any thread may run; it is blocked until its result is there,
- * so I/O threads use product_run() for work that is small. new and free belong to one thread.
+ * so I/O threads use computation_run() for work that is small. new and free belong to one thread.
  */
 #ifndef RASAED_SERVING_BATCHER_H
 #define RASAED_SERVING_BATCHER_H
@@ -24,19 +24,19 @@
 
 #include <stdatomic.h>
 
-typedef enum product_kind {
-    PRODUCT_ENCODE,      /* x, rows -> codes_out */
-    PRODUCT_RECONSTRUCT, /* codes -> x_hat */
-    PRODUCT_EXPLAIN,     /* x, rows -> explanation */
-    PRODUCT_SEARCH,      /* x, rows, k, metric -> ids, scores */
-    PRODUCT_NEIGHBORS,   /* atom, k, metric -> ids, scores */
-    PRODUCT_STEER,       /* x, rows, base, pushes -> x_hat */
-    PRODUCT_KINDS
-} product_kind;
+typedef enum computation_kind {
+    COMPUTE_ENCODE,      /* x, rows -> codes_out */
+    COMPUTE_RECONSTRUCT, /* codes -> x_hat */
+    COMPUTE_EXPLAIN,     /* x, rows -> explanation */
+    COMPUTE_SEARCH,      /* x, rows, k, metric -> ids, scores */
+    COMPUTE_NEIGHBORS,   /* atom, k, metric -> ids, scores */
+    COMPUTE_STEER,       /* x, rows, base, pushes -> x_hat */
+    COMPUTATION_KINDS
+} computation_kind;
 
 /* What is asked of a model: the arguments of the function of ra_model.h of the same name. */
-typedef struct product {
-    product_kind kind;
+typedef struct computation {
+    computation_kind kind;
     const ra_model *model;
     const float *x; /* [rows, d] */
     size_t rows;    /* of x; for reconstruct codes->rows counts */
@@ -52,10 +52,10 @@ typedef struct product {
     size_t *ids;                 /* [rows, k] */
     float *scores;               /* [rows, k] */
     const atomic_bool *canceled; /* NULL or: true when nobody wants the result any more */
-} product;
+} computation;
 
 /* Computes it on the calling thread. */
-ra_status product_run(const product *wanted, ra_workspace *workspace, ra_error *err);
+ra_status computation_run(const computation *wanted, ra_workspace *workspace, ra_error *err);
 
 typedef struct batcher batcher;
 
@@ -73,7 +73,7 @@ void batcher_free(batcher *shared); /* when nobody is in batcher_run() any more;
 
 /* Computes it when its turn has come, with others where that can be. RA_ERR_CANCELED when it was canceled
  * before it began. */
-ra_status batcher_run(batcher *shared, const product *wanted, ra_error *err);
+ra_status batcher_run(batcher *shared, const computation *wanted, ra_error *err);
 
 size_t batcher_waiting(batcher *shared); /* requests whose computation has not begun */
 

@@ -31,7 +31,7 @@ void metrics_free(metrics *counted);
 
 void metrics_began(metrics *counted);
 void metrics_ended(metrics *counted, size_t route, size_t method, const request_event *event);
-void metrics_joined(metrics *counted, size_t rows); /* rows of waiting requests computed as one product */
+void metrics_joined(metrics *counted, size_t rows); /* rows of waiting requests computed together */
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 

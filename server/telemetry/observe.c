@@ -15,14 +15,14 @@ static size_t route_count(void) {
     return (size_t)(row - routes_table()) + 1;
 }
 
-ra_status observe_new_metrics(struct metrics **out, ra_error *err) {
+ra_status observe_new_metrics(metrics **out, ra_error *err) {
     return metrics_new(&(metrics_options){.routes = route_count(), .methods = HTTP_OTHER + 1}, out, err);
 }
 
-void observe_began(const engine *shared, http_request *request, http_response *response) {
+void observe_began(const rasaed *server, http_request *request, http_response *response) {
     const char *parent = request->headers[HTTP_TRACEPARENT];
     request->admitted = true;
-    metrics_began(shared->metrics);
+    metrics_began(server->metrics);
     if (trace_parent_is_good(parent)) http_response_header(response, "Traceparent", parent);
 }
 
@@ -64,7 +64,7 @@ static const char *or_nothing(const char *string) {
     return string && *string ? string : NULL;
 }
 
-void observe_done(const engine *shared, const http_request *request, const http_response *response,
+void observe_done(const rasaed *server, const http_request *request, const http_response *response,
                   uint64_t microseconds) {
     char trace[TRACE_ID_SIZE];
     const route *row = row_of(request);
@@ -81,7 +81,7 @@ void observe_done(const engine *shared, const http_request *request, const http_
         .bytes_out = request->method == HTTP_HEAD ? 0 : http_response_size(response),
         .us = times_of(&request->stages, microseconds),
     };
-    if (!request->admitted) metrics_began(shared->metrics); /* its header was refused, so nobody counted it */
-    metrics_ended(shared->metrics, (size_t)(row - routes_table()), request->method, &event);
+    if (!request->admitted) metrics_began(server->metrics); /* its header was refused, so nobody counted it */
+    metrics_ended(server->metrics, (size_t)(row - routes_table()), request->method, &event);
     log_request(&event);
 }

@@ -5,17 +5,17 @@
 #ifndef RASAED_TELEMETRY_OBSERVE_H
 #define RASAED_TELEMETRY_OBSERVE_H
 
-#include "rasaed.h"
+#include "api/rasaed.h"
 #include "http/http.h"
 
-/* The counters for the routing table as it is; engine.metrics wants them. */
-ra_status observe_new_metrics(struct metrics **out, ra_error *err);
+/* The counters for the routing table as it is; rasaed.metrics wants them. */
+ra_status observe_new_metrics(metrics **out, ra_error *err);
 
 /* Its header is read: the request is in flight from now on. */
-void observe_began(const engine *shared, http_request *request, http_response *response);
+void observe_began(const rasaed *server, http_request *request, http_response *response);
 
 /* The response is sent, or lost. */
-void observe_done(const engine *shared, const http_request *request, const http_response *response,
+void observe_done(const rasaed *server, const http_request *request, const http_response *response,
                   uint64_t microseconds);
 
 #endif

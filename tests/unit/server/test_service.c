@@ -9,20 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static engine shared = {.max_body = 1 << 20, .max_rows = 16};
+static rasaed server = {.max_body = 1 << 20, .max_rows = 16};
 static http_service service;
 
 static void start(void) {
     model_file file = {0};
     model_file_artifact(&file);
-    ra_ok(registry_new(&(registry_options){0}, &shared.dictionaries, &err));
-    ra_ok(registry_add(shared.dictionaries, "m", model_file_write(&file, "m.safetensors"), &err));
+    ra_ok(registry_new(&(registry_options){0}, &server.dictionaries, &err));
+    ra_ok(registry_add(server.dictionaries, "m", model_file_write(&file, "m.safetensors"), &err));
     model_file_release(&file);
-    service = routes_service(&shared);
+    service = routes_service(&server);
 }
 
 static void stop(void) {
-    registry_free(shared.dictionaries);
+    registry_free(server.dictionaries);
 }
 
 /* One request from its first line to its answer; the caller gives the exchange back. NULL: out of memory. */
@@ -124,7 +124,7 @@ END_TEST
 
 START_TEST(test_a_draining_server_says_so_and_ends_connections) {
     start();
-    atomic_store(&shared.draining, true);
+    atomic_store(&server.draining, true);
     http_exchange *exchange = ask("GET", "/health/ready", NULL);
     ck_assert_int_eq(exchange->response.status, 503);
     ck_assert(exchange->response.close);
@@ -137,7 +137,7 @@ START_TEST(test_a_draining_server_says_so_and_ends_connections) {
     ck_assert_int_eq(exchange->response.status, 200);
     ck_assert(exchange->response.close);
     http_exchange_give(exchange);
-    atomic_store(&shared.draining, false);
+    atomic_store(&server.draining, false);
     stop();
 }
 END_TEST
@@ -149,16 +149,16 @@ START_TEST(test_a_lost_device_is_no_longer_ready) {
     ra_backend *backend = NULL;
     start();
     ra_ok(ra_backend_open("cuda-emulated", NULL, &backend, &err));
-    device_watch_init(&shared.device, backend, NULL, NULL);
-    device_watch_failed(&shared.device);
+    device_watch_init(&server.device, backend, NULL, NULL);
+    device_watch_failed(&server.device);
     expect("GET", "/health/ready", NULL, 200, "{\"status\":\"ready\"}");
     device.fail_at(1, LAUNCH_FAILURE);
-    device_watch_failed(&shared.device);
+    device_watch_failed(&server.device);
     expect("GET", "/health/ready", NULL, 503,
            "{\"status\":\"failed\",\"reason\":\"the device cuda:0 failed at");
     expect("GET", "/v2/health/ready", NULL, 503, "{\"ready\":false}");
     expect("GET", "/health/live", NULL, 200, "{\"status\":\"live\"}");
-    device_watch_init(&shared.device, NULL, NULL, NULL);
+    device_watch_init(&server.device, NULL, NULL, NULL);
     ra_backend_release(backend);
     stop();
     device.fail_at(0, 0);

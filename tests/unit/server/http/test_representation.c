@@ -21,7 +21,7 @@ static void make(const char *path, const char *type, size_t size) {
     request = (http_request){.method = HTTP_GET, .target = {.path = path}};
     response.status = 200;
     response.content_type = type;
-    response.lasting = true;
+    response.cacheable = true;
     for (size_t i = 0; i < size; i++) text_append(&response.body, &"0123456789"[i % 10], 1);
 }
 
@@ -83,7 +83,7 @@ START_TEST(test_tags_are_of_the_bytes) {
     http_response_finish(&request, &response);
     ck_assert_str_ne(header("ETag"), tail);
     make("/v1/x", "application/json", 10);
-    response.lasting = false;
+    response.cacheable = false;
     http_response_finish(&request, &response);
     ck_assert_ptr_null(header("ETag"));
     make("/v1/x", "application/json", 10);

@@ -69,11 +69,13 @@ static void *work(void *argument) {
     ra_ok(ra_workspace_new(&own, &err));
     for (size_t round = 0; round < ROUNDS; round++) {
         test_fill(x, rows * WIDTH, 1000 * number + round);
-        product encode = {.kind = PRODUCT_ENCODE, .model = model, .x = x, .rows = rows, .codes_out = &codes};
+        computation encode = {
+            .kind = COMPUTE_ENCODE, .model = model, .x = x, .rows = rows, .codes_out = &codes};
         ra_ok(batcher_run(shared, &encode, &err));
         ra_ok(ra_model_encode(model, own, x, rows, &expected, &err));
         assert_same_codes(&codes, &expected);
-        product decode = {.kind = PRODUCT_RECONSTRUCT, .model = model, .codes = &expected, .x_hat = x_hat};
+        computation decode = {
+            .kind = COMPUTE_RECONSTRUCT, .model = model, .codes = &expected, .x_hat = x_hat};
         ra_ok(batcher_run(shared, &decode, &err));
         ra_ok(ra_model_reconstruct(model, own, &expected, expected_x, &err));
         ck_assert_mem_eq(x_hat, expected_x, rows * WIDTH * sizeof *x_hat);
@@ -118,7 +120,7 @@ static void *work_with_errors(void *argument) {
     for (size_t round = 0; round < ROUNDS; round++) {
         test_fill(x, 2 * WIDTH, number);
         if (number % 2) x[WIDTH + 1] = NAN;
-        product encode = {.kind = PRODUCT_ENCODE, .model = model, .x = x, .rows = 2, .codes_out = &codes};
+        computation encode = {.kind = COMPUTE_ENCODE, .model = model, .x = x, .rows = 2, .codes_out = &codes};
         if (number % 2) {
             ra_fails(batcher_run(shared, &encode, &err), RA_ERR_NOT_FINITE, "1");
         } else {
@@ -144,20 +146,21 @@ static void *work_alone(void *argument) {
     ra_ok(ra_workspace_new(&own, &err));
     test_fill(x, 2 * WIDTH, number);
     for (size_t round = 0; round < ROUNDS; round++) {
-        product search = {.kind = PRODUCT_SEARCH,
-                          .model = model,
-                          .x = x,
-                          .rows = 2,
-                          .k = 3,
-                          .metric = RA_SIMILARITY_DOT,
-                          .ids = ids,
-                          .scores = scores};
+        computation search = {.kind = COMPUTE_SEARCH,
+                              .model = model,
+                              .x = x,
+                              .rows = 2,
+                              .k = 3,
+                              .metric = RA_SIMILARITY_DOT,
+                              .ids = ids,
+                              .scores = scores};
         ra_ok(batcher_run(shared, &search, &err));
         ra_ok(ra_model_search(model, own, x, 2, 3, RA_SIMILARITY_DOT, expected_ids, expected, &err));
         ck_assert_mem_eq(ids, expected_ids, sizeof ids);
         ck_assert_mem_eq(scores, expected, sizeof scores);
         ra_explanation why = {0};
-        product explain = {.kind = PRODUCT_EXPLAIN, .model = model, .x = x, .rows = 2, .explanation = &why};
+        computation explain = {
+            .kind = COMPUTE_EXPLAIN, .model = model, .x = x, .rows = 2, .explanation = &why};
         ra_ok(batcher_run(shared, &explain, &err));
         ck_assert_uint_eq(why.rows, 2);
         ra_explanation_release(&why);
@@ -180,12 +183,12 @@ START_TEST(test_a_canceled_request_is_not_computed) {
     atomic_bool canceled = true;
     float x[WIDTH] = {1, 2, 3, 4};
     ra_codes codes = {0};
-    product encode = {.kind = PRODUCT_ENCODE,
-                      .model = model,
-                      .x = x,
-                      .rows = 1,
-                      .codes_out = &codes,
-                      .canceled = &canceled};
+    computation encode = {.kind = COMPUTE_ENCODE,
+                          .model = model,
+                          .x = x,
+                          .rows = 1,
+                          .codes_out = &codes,
+                          .canceled = &canceled};
     ra_fails(batcher_run(shared, &encode, &err), RA_ERR_CANCELED, "given up");
     ck_assert_uint_eq(atomic_load(&computations), 0);
     atomic_store(&canceled, false);
@@ -203,12 +206,12 @@ static void *work_and_cancel(void *argument) {
     for (size_t round = 0; round < ROUNDS; round++) {
         atomic_bool canceled = (number + round) % 3 == 0;
         test_fill(x, WIDTH, round);
-        product encode = {.kind = PRODUCT_ENCODE,
-                          .model = model,
-                          .x = x,
-                          .rows = 1,
-                          .codes_out = &codes,
-                          .canceled = &canceled};
+        computation encode = {.kind = COMPUTE_ENCODE,
+                              .model = model,
+                              .x = x,
+                              .rows = 1,
+                              .codes_out = &codes,
+                              .canceled = &canceled};
         ra_status status = batcher_run(shared, &encode, NULL);
         ck_assert_int_eq(status, (number + round) % 3 == 0 ? RA_ERR_CANCELED : RA_OK);
     }

@@ -1,0 +1,31 @@
+/* rasaed.h - the state of the server: what every handler works with.
+ *
+ * main() owns it. While requests run it does not change, except for what is atomic.
+ */
+#ifndef RASAED_API_RASAED_H
+#define RASAED_API_RASAED_H
+
+#include "http/auth.h"
+#include "http/cors.h"
+#include "serving/batcher.h"
+#include "serving/compute.h"
+#include "serving/device.h"
+#include "serving/registry/registry.h"
+#include "telemetry/metrics.h"
+
+typedef struct rasaed {
+    registry *dictionaries;
+    size_t max_body;           /* bytes of a request body */
+    size_t max_rows;           /* rows of a batch */
+    metrics *metrics;          /* NULL: nothing is counted */
+    auth_keys *keys;           /* NULL: no key is required */
+    const cors_policy *cors;   /* NULL: no page of another origin may read replies */
+    auth_scope metrics_access; /* the key that AUTH_METRICS stands for */
+    compute *compute;          /* threads for heavy requests; NULL: I/O threads answer everything */
+    batcher *batcher;          /* joins the computations of several requests; NULL: nothing is joined */
+    device_watch device;       /* the device of the dictionaries */
+    bool has_admin;            /* there is a second address, for administration */
+    atomic_bool draining;      /* the server is about to stop: not ready, and replies end their connections */
+} rasaed;
+
+#endif
