@@ -68,8 +68,14 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has sizes of 64 bits since CUDA 12. Under sanitizers the emulated device is what is tested.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-fast check-gpu asan tsan fuzz bench bench-gpu bench-kmeans bench-serve bench-train study layers format format-check install-deps clean help
+.PHONY: all cuda demo check check-built check-fast check-gpu check-debian asan tsan bench bench-gpu bench-kmeans bench-serve \
+  bench-train study layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
+
+# Looked for once per build folder, before the first source is compiled.
+PACKAGES := $(OUT)/obj/packages-are-installed
+$(PACKAGES): deploy/install-deps
+	$(Q)CC='$(CC)' sh $< --missing && mkdir -p $(@D) && touch $@
 
 all: $(PROGRAMS) $(LIBRASAE) $(CUDA) ## build the library and both programs, and the CUDA plugin where nvcc is
 
@@ -156,13 +162,13 @@ $(OUT)/obj/emulated/%.cu.o: %.cu
 	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS) -Itests/emulation -std=c++17 -g -O2 -Wall -Wextra -Wno-unknown-pragmas -fPIC \
 	  -fvisibility=hidden -fno-math-errno -MMD -MP -x c++ -c -o $@ $<
 
-$(OUT)/obj/%.o: %.c
+$(OUT)/obj/%.o: %.c | $(PACKAGES)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CPPFLAGS_$(firstword $(subst /, ,$<))) $(CFLAGS) -c -o $@ $<
 
 # The bytes of a file between two symbols; a byte of zero behind them.
 asset_name = asset_$(subst /,_,$(subst .,_,$(subst -,_,$(1))))
-$(OUT)/obj/assets/%.o: %
+$(OUT)/obj/assets/%.o: % | $(PACKAGES)
 	$(call say,EMBED,$<)
 	$(Q)mkdir -p $(@D) && printf '%s\n' '.section .rodata' '.global $(call asset_name,$<), $(call asset_name,$<)_end' \
 	  '$(call asset_name,$<): .incbin "$<"' '$(call asset_name,$<)_end: .byte 0' \
@@ -181,8 +187,7 @@ TEST_ENV := RASAE_BUILD=$(OUT) OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 check: install-deps ## every test; ends with Check's summary
 	$(Q)$(MAKE) --no-print-directory check-built
 
-.PHONY: check-built
-check-built: all $(UNIT) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers
+check-built: all $(UNIT) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers format-check
 	$(Q)$(TEST_ENV) $(UNIT)
 
 check-fast: $(UNIT) layers ## the unit tests alone
@@ -246,12 +251,16 @@ layers: ## check who includes whom, and that no includes run in a circle
 	$(Q)sh tests/layers.sh
 	$(Q)sh tests/test_layers.sh
 
-format: ## clang-format over every source
-	$(Q)clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h' '*.cu' '*.cuh')
+# Other versions format some lines differently: the output of Debian 12's is the one that counts.
+CLANG_FORMAT = $(shell for name in clang-format-14 clang-format; do \
+  $$name --version 2>/dev/null | grep -q 'version 14[.]' && echo $$name && break; done)
+FORMATTED    = $(sort $(shell find lib server trainer tests -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh'))
 
-format-check:
-	$(Q)if command -v clang-format >/dev/null; then \
-	  clang-format --dry-run --Werror $$(git ls-files -co --exclude-standard '*.c' '*.h' '*.cu' '*.cuh'); fi
+format: ## format every source, with clang-format 14
+	$(Q)$(or $(CLANG_FORMAT),$(error make format needs clang-format 14, Debian 12's)) -i $(FORMATTED)
+
+format-check: ## check that every source is formatted, where clang-format 14 is installed
+	$(Q)$(if $(CLANG_FORMAT),$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED),echo 'format-check: skipped, there is no clang-format 14')
 
 # ---- install -----------------------------------------------------------------------------------------------------------
 prefix     ?= /usr/local
@@ -293,8 +302,10 @@ $(patsubst %,$(OUT)/install/%,$(PAGES)): $(OUT)/install/%: deploy/man/%.in $(wil
 	$(call say,MAN,$@)
 	$(Q)mkdir -p $(@D) && deploy/man/page $< $(OUT) >$@.new && mv $@.new $@
 
-# Where things are is written into these, so they are made anew each time: the last install may have been elsewhere.
+# These files say where things are installed, so they are made anew each time: the last install may have been elsewhere.
 .PHONY: always
+always:
+
 $(OUT)/install/rasaed@%: deploy/systemd/rasaed@% always
 	$(Q)mkdir -p $(@D) && sed 's|@bindir@|$(bindir)|' $< >$@
 
@@ -322,12 +333,17 @@ check-packages: ## the packages in a system of their own: installed, run by its 
 	$(Q)sh deploy/install-deps --deploy
 	$(Q)$(TEST_ENV) python3 tests/deploy/machine.py
 
+RELEASES ?= bookworm trixie
+check-debian: ## make check of the last commit in Debian 12 and 13, each in a chroot (root; an hour)
+	$(Q)sh deploy/install-deps --deploy
+	$(Q)for release in $(RELEASES); do BUILD='$(BUILD)' deploy/check-in-debian $$release || exit 1; done
+
 check-image: ## the images: built, run as their user on a read-only file system, asked, drained (minutes)
 	$(Q)sh deploy/install-deps --deploy
 	$(Q)$(TEST_ENV) python3 tests/deploy/image.py
 
 # ---- the rest ----------------------------------------------------------------------------------------------------------
-install-deps:
+install-deps: ## install the packages that the build and the tests need, on Debian 12 or 13
 	$(Q)sh deploy/install-deps
 
 demo: install-deps ## train on real word embeddings, serve the result, print three curl lines

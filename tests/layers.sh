@@ -57,6 +57,7 @@ files='
     lib/ra_tensor.h:     lib/tensor
     lib/ra_io.h:         lib/io
     lib/ra_backend.h:    lib/backend
+    lib/ra_backend_operations.h: lib/backend
     lib/ra_dictionary.h: lib/dictionary
     lib/ra_sae.h:        lib/sae
     lib/ra_latent_statistics.h: lib/model
@@ -85,8 +86,6 @@ files='
 # Includes that break a rule or close a circle and are tolerated until their code has moved. This list only
 # shrinks: a line that nothing needs any more is reported.
 tolerated='
-    lib/model/model.h model/lane.h
-    lib/model/model.h model/resident.h
     server/api/metrics.c routes.h
     server/codec/oip/reply.h telemetry/statistics.h
     server/http/response.c codec/json/replies.h

@@ -95,9 +95,7 @@ static void run(ra_backend *backend, const struct kind *kind, pair *p, float *co
     kind->fill(p, &random);
     unit_rows(p->A);
     unit_rows(p->B);
-    must(ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, false, true, K, K, D, -1, p->A,
-                                              D, p->B, D, 0, cost, K, &err),
-         &err);
+    must(ra_backend_gemm(backend, false, true, K, K, D, -1, p->A, D, p->B, D, 0, cost, K, &err), &err);
     start = now();
     must(ra_assignment(cost, K, match, &total, &err), &err);
     double assigned = now() - start;
