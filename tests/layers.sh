@@ -77,10 +77,6 @@ files='
     trainer/device_memory.h: trainer/shared
     trainer/files.c:     trainer/shared
     trainer/files.h:     trainer/shared
-    trainer/format.c:    trainer/shared
-    trainer/format.h:    trainer/shared
-    trainer/json.c:      trainer/shared
-    trainer/json.h:      trainer/shared
     trainer/options.c:   trainer/shared
     trainer/options.h:   trainer/shared
     trainer/progress.c:  trainer/shared

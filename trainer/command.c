@@ -1,6 +1,6 @@
 /* What the commands share. */
 #include "command.h"
-#include "format.h"
+#include "app/format.h"
 
 #include <signal.h>
 #include <stdio.h>
