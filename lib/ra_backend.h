@@ -90,6 +90,19 @@ typedef struct ra_pursuit_path {
     float *residual;                          /* [B,d] */
 } ra_pursuit_path;
 
+/* Atoms that are mixtures of a few points, and what is left of them: D_k = sum_t weight[k,t] C[index[k,t]] +
+ * relax[k], before the multiplier. Backend memory. */
+enum { RA_MIXTURE_MOST = 32 };
+
+typedef struct ra_mixture {
+    size_t atoms, most, points, dimensions; /* K; T, at most RA_MIXTURE_MOST; N; d */
+    const float *C;                         /* [N,d] */
+    int32_t *index;                         /* [K,T] the points of each atom; -1 behind the last */
+    float *weight;                          /* [K,T] nonnegative, summing to 1; 0 behind the last */
+    float *gram;                            /* [K,T,T] the dot products of an atom's points */
+    float *relax;                           /* [K,d] */
+} ra_mixture;
+
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
 typedef struct ra_backend_stream ra_backend_stream; /* defined by the backend; NULL is its default stream */

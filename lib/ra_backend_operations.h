@@ -157,6 +157,23 @@ RA_OPERATION(pursue_backward,
               float *push),
              (path, g, first, rows, scratch, push))
 
+/* gram of every atom <- from its points */
+RA_OPERATION(mixture_gram, (const ra_mixture *mixture), (mixture))
+
+/* weight of every atom <- the mixture of its points that is nearest to the atom (the projection onto their
+ * hull); relax <- the rest of the atom, times `keep` and then bounded by radius; share [K] <- the cosine
+ * between the mixture and the new atom (1 for an atom of zeros, 0 for one without points) */
+RA_OPERATION(mixture_fit, (const ra_mixture *mixture, float keep, float radius, float *share),
+             (mixture, keep, radius, share))
+
+/* For each of `count` different atoms: candidate, a point, takes an unused place, or else that of its point of
+ * the least weight, if the nearest mixture is then nearer to the atom by a share of 1e-4 of the squared
+ * distance; index, weight, gram and relax follow, and the atom stays as it is. A candidate that the atom has
+ * already, or of -1, changes nothing. atoms, candidate [count] */
+RA_OPERATION(mixture_exchange,
+             (const ra_mixture *mixture, const int32_t *atoms, const int32_t *candidate, size_t count),
+             (mixture, atoms, candidate, count))
+
 /* parameter, first, second [rows,n] <- after one step. gradient_row [rows] says which row of gradient belongs
  * to each, or one of RA_ROW_*; where it is NULL, gradient is [rows,n]. */
 RA_OPERATION(adam,

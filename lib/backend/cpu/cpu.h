@@ -8,6 +8,7 @@
  *   codes.c    products with sparse codes; entries.c: one pass over their entries
  *   select.c   which scores become codes
  *   pursuit.c  matching pursuit
+ *   mixture.c  atoms as mixtures of a few points
  *
  * Work is divided into parts by shape alone (ra_pool_run), so results are bit-identical for any number of
  * threads. */

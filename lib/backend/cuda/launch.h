@@ -123,6 +123,20 @@ cudaError_t ra_cuda_pursue(cudaStream_t stream, cuda_path path, const float *gra
 cudaError_t ra_cuda_pursue_backward(cudaStream_t stream, cuda_path path, const float *g, size_t first,
                                     size_t rows, float *room, float *push);
 
+/* mixture.cu: ra_mixture */
+enum { RA_CUDA_MIXTURE_MOST = 32 };
+typedef struct cuda_mixture {
+    size_t atoms, most, dimensions;
+    const float *C;
+    int32_t *index;
+    float *weight, *gram, *relax;
+} cuda_mixture;
+cudaError_t ra_cuda_mixture_gram(cudaStream_t stream, cuda_mixture mixture);
+cudaError_t ra_cuda_mixture_fit(cudaStream_t stream, cuda_mixture mixture, float keep, float radius,
+                                float *share);
+cudaError_t ra_cuda_mixture_exchange(cudaStream_t stream, cuda_mixture mixture, const int32_t *atoms,
+                                     const int32_t *candidate, size_t count);
+
 /* top_k.cu: row b of index and value [rows, k] gets count[b] entries */
 cudaError_t ra_cuda_top_k(cudaStream_t stream, const float *scores, size_t rows, size_t n, size_t k,
                           float above, int32_t *index, float *value, uint32_t *count);
