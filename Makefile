@@ -36,6 +36,8 @@ LAYERS   := base tensor io backend data dictionary sae points model train metric
 c_files   = $(sort $(shell find $(1) -name '*.c'))
 # lib/backend/cuda is a plugin of its own.
 LIB_SRC  := $(filter-out lib/backend/cuda/%,$(foreach layer,$(LAYERS),$(call c_files,lib/$(layer))))
+# Above the library and below the programs; not installed.
+APP_SRC  := $(call c_files,lib/app)
 # `rasae train` runs as one process, or as those of an mpirun (make MPI=1).
 RANKS       := $(if $(MPI),mpi,alone)
 TRAINER_SRC := $(filter-out trainer/training/ranks_%,$(call c_files,trainer))
@@ -49,6 +51,7 @@ ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(ASSETS))
 # And into the trainer, which writes them into its reports (trainer/report/report.c).
 TRAINER_ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(sort $(wildcard trainer/report/*.css trainer/report/*.js)))
 LIBRASAE := $(OUT)/librasae.a
+LIBAPP   := $(OUT)/obj/libapp.a
 PROGRAMS := $(OUT)/rasae $(OUT)/rasaed
 UNIT     := $(OUT)/tests/unit
 # The unit tests link all of the server but main().
@@ -84,10 +87,13 @@ demo: install-deps ## train on word embeddings, serve the result, print three cu
 	$(Q)bash deploy/demo $(OUT)
 
 $(LIBRASAE): $(call object,$(LIB_SRC))
+$(LIBAPP): $(call object,$(APP_SRC))
+
+$(LIBRASAE) $(LIBAPP):
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 
-TRAINER_PARTS := $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBRASAE)
+TRAINER_PARTS := $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBAPP) $(LIBRASAE)
 
 # With another value of MPI there is another stamp, and the program is linked again.
 $(OUT)/rasae: $(call object,trainer/training/ranks_$(RANKS).c) $(TRAINER_PARTS) | $(OUT)/obj/ranks-$(RANKS)
@@ -106,11 +112,11 @@ $(OUT)/obj/trainer/training/ranks_mpi.o: trainer/training/ranks_mpi.c
 	$(call say,MPICC,$<)
 	$(Q)mkdir -p $(@D) && $(MPICC) $(CPPFLAGS) $(CPPFLAGS_trainer) $(CFLAGS) -c -o $@ $<
 
-$(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(ASSET_PARTS) $(LIBRASAE)
+$(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(ASSET_PARTS) $(LIBAPP) $(LIBRASAE)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS)
 
-$(UNIT): $(call object,$(UNIT_SRC)) $(SERVER_PARTS) $(LIBRASAE) | $(PLUGINS)
+$(UNIT): $(call object,$(UNIT_SRC)) $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE) | $(PLUGINS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS) $$(pkg-config --libs check)
 
@@ -179,7 +185,7 @@ CPPFLAGS_server  := -Iserver
 CPPFLAGS_trainer := -Itrainer
 CPPFLAGS_tests   := -Iserver -Itests/unit -Itests
 
--include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION))
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(APP_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # OpenBLAS gets one thread (ours call it), so that each forked test starts from a single-threaded process.
@@ -210,7 +216,7 @@ check-gpu: $(UNIT) $(GPU_PLUGIN) ## run the tests of operations, models and trai
 
 BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(filter-out %/bench_gpu.c,$(wildcard tests/bench/bench_*.c)))
 
-$(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBRASAE)
+$(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS)
 

@@ -48,14 +48,14 @@ typedef struct ra_loss_batch {
 /* Gradients, all overwritten, in backend memory. has_*: whether the block holds anything but zeros. Blocks
  * grow and are kept. {0} is valid. */
 typedef struct ra_loss_gradients {
-    ra_block x_hat;      /* [B,d] */
-    ra_block pre, codes; /* [B,K] */
-    ra_block D;          /* [K,d] */
-    ra_block value;      /* one an entry of the codes */
+    ra_buffer x_hat;      /* [B,d] */
+    ra_buffer pre, codes; /* [B,K] */
+    ra_buffer D;          /* [K,d] */
+    ra_buffer value;      /* one an entry of the codes */
     bool has_value, has_pre, has_codes, has_D;
-    double active;                                       /* of every code's being active; only of l0 */
-    double residual;                                     /* not a gradient: ||x - x_hat||^2 over these rows */
-    ra_block scratch_wide, scratch_narrow, scratch_rest; /* [B,K], [B,d], [B,d] */
+    double active;   /* of every code's being active; only of l0 */
+    double residual; /* not a gradient: ||x - x_hat||^2 over these rows */
+    ra_buffer scratch_wide, scratch_narrow, scratch_rest; /* [B,K], [B,d], [B,d] */
     ra_codes scratch_codes;
     float *entries; /* the host's side of `value` */
     size_t entry_capacity;
@@ -166,6 +166,11 @@ void ra_train_settings_defaults(ra_train_settings *settings); /* all but concept
  * decay with adam, which has none. ra_train() asks this itself. */
 ra_status ra_train_settings_check(const ra_train_settings *settings, const ra_sae_settings *sae,
                                   ra_error *err);
+
+/* How many of the data's rows a batch has (batch_size, but not more than there are), and how many batches an
+ * epoch; the last one may be smaller. */
+size_t ra_train_batch_rows(const ra_train_settings *settings, size_t rows);
+size_t ra_train_steps_per_epoch(const ra_train_settings *settings, size_t rows);
 
 typedef struct ra_train_progress {
     size_t step, steps; /* 1 .. steps */

@@ -57,6 +57,7 @@ files='
     lib/ra_tensor.h:     lib/tensor
     lib/ra_io.h:         lib/io
     lib/ra_backend.h:    lib/backend
+    lib/ra_backend_operations.h: lib/backend
     lib/ra_dictionary.h: lib/dictionary
     lib/ra_sae.h:        lib/sae
     lib/ra_latent_statistics.h: lib/model
@@ -76,10 +77,6 @@ files='
     trainer/device_memory.h: trainer/shared
     trainer/files.c:     trainer/shared
     trainer/files.h:     trainer/shared
-    trainer/format.c:    trainer/shared
-    trainer/format.h:    trainer/shared
-    trainer/json.c:      trainer/shared
-    trainer/json.h:      trainer/shared
     trainer/options.c:   trainer/shared
     trainer/options.h:   trainer/shared
     trainer/progress.c:  trainer/shared
@@ -89,8 +86,6 @@ files='
 # Includes that break a rule or close a circle and are tolerated until their code has moved. This list only
 # shrinks: a line that nothing needs any more is reported.
 tolerated='
-    lib/model/model.h model/lane.h
-    lib/model/model.h model/resident.h
     server/api/metrics.c routes.h
     server/codec/oip/reply.h telemetry/statistics.h
     server/http/response.c codec/json/replies.h
@@ -110,6 +105,7 @@ foreign='
     libmicrohttpd  microhttpd          MHD_                  server/http
     GnuTLS         gnutls              gnutls_               server/http
     BLAS           cblas|openblas      cblas_|openblas_      lib/backend
+    LAPACK         lapack              (dsyev|dstebz)_       lib/backend/cpu
     CUDA           cuda|cublas|nvrtc   cuda[A-Z]|cublas|nvrtc lib/backend/cuda
     xxHash         xxhash              XXH                   lib/base
     zlib           zlib                z_stream|inflateInit|deflateInit server/codec

@@ -15,17 +15,16 @@ ra_status api_dictionaries(api_call *call, ra_error *err) {
     (void)err;
     text *out = api_json(call);
     size_t count = registry_count(call->server->dictionaries);
-    put_open(out, '{');
-    put_key(out, "dictionaries");
-    put_open(out, '[');
+    json_object(out, NULL);
+    json_array(out, "dictionaries");
     for (size_t i = 0; i < count; i++) {
         served *dictionary = registry_acquire_at(call->server->dictionaries, i);
         if (!dictionary) continue; /* known, but not loaded */
         write_one(out, dictionary, atomic_load(dictionary->requests), false);
         served_release(dictionary);
     }
-    put_close(out, ']');
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
     return RA_OK;
 }
 

@@ -32,8 +32,8 @@ static ra_status add_json(api_call *call, const ra_codes *codes, code_texts *tex
     ra_status status = RA_OK;
     for (size_t row = 0; status == RA_OK && row < codes->rows; row++) {
         size_t start = codes->start[row], count = codes->start[row + 1] - start;
-        put_indices(&call->response->body, codes->index + start, count);
-        put_numbers(&texts->value, codes->value + start, count);
+        json_indices(&call->response->body, NULL, codes->index + start, count);
+        json_floats(&texts->value, NULL, codes->value + start, count);
         status = api_check_reply(call, err);
     }
     return status;
@@ -70,16 +70,14 @@ static ra_status encode_rows(api_call *call, const ra_matrix *inputs, code_texts
 
 static ra_status reply_json(api_call *call, const ra_matrix *inputs, code_texts *texts, ra_error *err) {
     text *out = api_json(call), *values = &texts->value;
-    put_open(out, '{');
-    put_key(out, "indices");
-    put_open(out, '[');
-    put_open(values, '[');
+    json_object(out, NULL);
+    json_array(out, "indices");
     ra_status status = encode_rows(call, inputs, texts, err);
-    put_close(out, ']');
-    put_close(values, ']');
-    put_key(out, "values");
+    json_array_end(out);
+    json_array(out, "values");
     text_append(out, values->data, values->size);
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
     out->failed |= values->failed;
     return status;
 }
@@ -119,18 +117,17 @@ static ra_status write_explanation(api_call *call, const ra_explanation *all, si
     size_t width = api_info(call)->archetypes;
     text *out = &call->response->body;
     ra_status status = RA_OK;
-    put_open(out, '{');
-    put_key(out, "concepts");
-    put_open(out, '[');
+    json_object(out, NULL);
+    json_array(out, "concepts");
     for (size_t i = all->start[row]; i < all->start[row + 1] && status == RA_OK; i++) {
         const ra_contribution *entry = &all->entries[i];
         json_concept(out, entry, ra_model_atom_label(model, entry->atom), archetypes,
                      ra_model_atom_archetypes(model, entry->atom, archetypes, width));
         status = api_check_reply(call, err);
     }
-    put_close(out, ']');
+    json_array_end(out);
     json_fit(out, all->residual_norm[row], all->input_norm[row], all->r2[row]);
-    put_close(out, '}');
+    json_object_end(out);
     return status;
 }
 
@@ -160,12 +157,11 @@ ra_status api_explain(api_call *call, ra_error *err) {
     ra_matrix inputs = {0};
     text *out = api_json(call);
     ra_status status = parse_inputs(call, &inputs, err);
-    put_open(out, '{');
-    put_key(out, "explanations");
-    put_open(out, '[');
+    json_object(out, NULL);
+    json_array(out, "explanations");
     if (status == RA_OK) status = explain_rows(call, &inputs, err);
-    put_close(out, ']');
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
     ra_matrix_release(&inputs);
     return status;
 }

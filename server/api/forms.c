@@ -99,15 +99,14 @@ ra_status forms_reply_matrix(api_call *call, const char *key, const float *value
     }
     ra_status status = RA_OK;
     text *out = api_json(call);
-    put_open(out, '{');
-    put_key(out, key);
-    put_open(out, '[');
+    json_object(out, NULL);
+    json_array(out, key);
     for (size_t row = 0; row < rows && status == RA_OK; row++) {
-        put_numbers(out, values + row * cols, cols);
+        json_floats(out, NULL, values + row * cols, cols);
         status = api_check_reply(call, err);
     }
-    put_close(out, ']');
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
     return status;
 }
 

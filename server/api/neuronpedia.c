@@ -45,10 +45,9 @@ ra_status api_sae_vector(api_call *call, ra_error *err) {
     if (status == RA_OK) status = ra_model_atom(api_model(call), request.of.index, vector, err);
     if (status != RA_OK) return status;
     text *out = api_json(call);
-    put_open(out, '{');
-    put_key(out, "vector");
-    put_numbers(out, vector, api_info(call)->dimensions);
-    put_close(out, '}');
+    json_object(out, NULL);
+    json_floats(out, "vector", vector, api_info(call)->dimensions);
+    json_object_end(out);
     return RA_OK;
 }
 
@@ -73,26 +72,22 @@ static void write_nearest(api_call *call, const neuronpedia_request *request, co
                           const float *scores, size_t count) {
     bool camel = request->camel_case;
     text *out = api_json(call);
-    put_open(out, '{');
-    put_key(out, "feature");
+    json_object(out, NULL);
     if (request->has_feature)
-        json_neuronpedia_feature(out, &request->feature);
+        json_neuronpedia_feature(out, "feature", &request->feature);
     else
-        put_raw(out, "null");
-    put_key(out, camel ? "topkDecoderCossimFeatures" : "topk_decoder_cossim_features");
-    put_open(out, '[');
+        json_null(out, "feature");
+    json_array(out, camel ? "topkDecoderCossimFeatures" : "topk_decoder_cossim_features");
     for (size_t i = 0; i < count; i++) {
         neuronpedia_feature one = request->of;
         one.index = ids[i];
-        put_open(out, '{');
-        put_key(out, "feature");
-        json_neuronpedia_feature(out, &one);
-        put_key(out, camel ? "cosineSimilarity" : "cosine_similarity");
-        put_number(out, scores[i]);
-        put_close(out, '}');
+        json_object(out, NULL);
+        json_neuronpedia_feature(out, "feature", &one);
+        json_float(out, camel ? "cosineSimilarity" : "cosine_similarity", scores[i]);
+        json_object_end(out);
     }
-    put_close(out, ']');
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
 }
 
 static ra_status answer_nearest(api_call *call, const neuronpedia_request *request, ra_error *err) {

@@ -46,15 +46,14 @@ static void put_one(text *out, const served *dictionary) {
 
 static text *open_list(api_call *call) {
     text *out = api_json(call);
-    put_open(out, '{');
-    put_key(out, "model_stats");
-    put_open(out, '[');
+    json_object(out, NULL);
+    json_array(out, "model_stats");
     return out;
 }
 
 static void close_list(text *out) {
-    put_close(out, ']');
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
 }
 
 ra_status api_oip_statistics(api_call *call, ra_error *err) {

@@ -11,11 +11,11 @@ ra_status api_oip_index(api_call *call, ra_error *err) {
     ra_status status = oip_index_parse(call->request->body, call->request->body_size, &ready_only, err);
     if (status != RA_OK) return status;
     text *out = api_json(call);
-    put_open(out, '[');
+    json_array(out, NULL);
     for (size_t i = 0; registry_status_at(call->server->dictionaries, i, &known); i++)
         if (known.ready || !ready_only)
             oip_put_index_entry(out, known.name, known.generation, known.ready, known.reason);
-    put_close(out, ']');
+    json_array_end(out);
     return RA_OK;
 }
 

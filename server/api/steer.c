@@ -2,7 +2,7 @@
  * nothing but the inputs, the query says how: steer=5:2.0,9:-1&on=reconstruction; it holds over a JSON body
  * as well. */
 #include "api/forms.h"
-#include "codec/numbers.h"
+#include "app/numbers.h"
 #include "ra_memory.h"
 
 #include <string.h>

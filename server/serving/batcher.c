@@ -110,19 +110,6 @@ static void trim(slot *mine) {
     if (mine->codes.entry_capacity > KEPT_BYTES / sizeof(float)) ra_codes_release(&mine->codes);
 }
 
-/* Rows first .. first + rows of `all`. */
-static ra_status cut_codes(const ra_codes *all, size_t first, size_t rows, ra_codes *part, ra_error *err) {
-    size_t from = all->start[first], entries = all->start[first + rows] - from;
-    ra_status status = ra_codes_reserve(part, rows, all->latents, entries, err);
-    if (status != RA_OK) return status;
-    for (size_t b = 0; b <= rows; b++) part->start[b] = all->start[first + b] - from;
-    if (entries) {
-        memcpy(part->index, all->index + from, entries * sizeof *part->index);
-        memcpy(part->value, all->value + from, entries * sizeof *part->value);
-    }
-    return RA_OK;
-}
-
 static ra_status join_encode(const group *all, slot *mine, ra_error *err) {
     const ra_model *model = all->first->wanted->model;
     size_t d = ra_model_get_info(model)->dimensions, row = 0;
@@ -134,26 +121,15 @@ static ra_status join_encode(const group *all, slot *mine, ra_error *err) {
     status = ra_model_encode(model, mine->workspace, mine->numbers, all->rows, &mine->codes, err);
     row = 0;
     for (entry *one = all->first; one && status == RA_OK; row += one->wanted->rows, one = one->next)
-        one->status = cut_codes(&mine->codes, row, one->wanted->rows, one->wanted->codes_out, one->err);
+        one->status = ra_codes_slice(&mine->codes, row, one->wanted->rows, one->wanted->codes_out, one->err);
     return status;
 }
 
 /* *joined <- the codes of all, one below the other. */
 static ra_status append_codes(const group *all, ra_codes *joined, ra_error *err) {
-    size_t latents = all->first->wanted->codes->latents, entries = 0, row = 0;
-    for (const entry *one = all->first; one; one = one->next) entries += ra_codes_entries(one->wanted->codes);
-    ra_status status = ra_codes_reserve(joined, all->rows, latents, entries, err);
-    if (status != RA_OK) return status;
-    for (const entry *one = all->first; one; one = one->next) {
-        const ra_codes *from = one->wanted->codes;
-        size_t at = joined->start[row], count = ra_codes_entries(from);
-        for (size_t b = 0; b < from->rows; b++) joined->start[row + b + 1] = at + from->start[b + 1];
-        if (count) {
-            memcpy(joined->index + at, from->index, count * sizeof *joined->index);
-            memcpy(joined->value + at, from->value, count * sizeof *joined->value);
-        }
-        row += from->rows;
-    }
+    RA_TRY(ra_codes_reserve(joined, 0, all->first->wanted->codes->latents, 0, err));
+    for (const entry *one = all->first; one; one = one->next)
+        RA_TRY(ra_codes_append(joined, one->wanted->codes, err));
     return RA_OK;
 }
 

@@ -11,7 +11,7 @@
 #define RASAED_CODEC_OIP_REPLY_H
 
 #include "codec/json/string.h"
-#include "codec/json/writer.h"
+#include "app/json.h"
 #include "telemetry/statistics.h"
 #include "ra_model.h"
 

@@ -63,14 +63,14 @@ static ra_status missing_settings(const registry *dictionaries, const char *path
 
 /* Whether the CPU may serve what the device has no memory for. */
 static bool may_fall_back(const registry *dictionaries, const entry *item) {
-    bool on_device = dictionaries->backend && !ra_backend_operations(dictionaries->backend)->host_memory;
+    bool on_device = dictionaries->backend && !ra_backend_host_memory(dictionaries->backend);
     return on_device && (!item->current || item->current->beside);
 }
 
 static ra_status open_beside(registry *dictionaries, const entry *item, ra_model_options *options,
                              const char *why, ra_model **model, ra_error *err) {
     ra_status status =
-        dictionaries->cpu ? RA_OK : ra_backend_beside(dictionaries->backend, &dictionaries->cpu, err);
+        dictionaries->cpu ? RA_OK : ra_backend_open_host(dictionaries->backend, &dictionaries->cpu, err);
     options->backend = dictionaries->cpu;
     if (status == RA_OK) status = ra_model_open(item->path, options, model, err);
     if (status == RA_OK) ra_log(RA_LOG_WARNING, "dictionary %s: served by the CPU: %s", item->name, why);

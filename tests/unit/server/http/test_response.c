@@ -33,8 +33,8 @@ START_TEST(test_a_problem_says_it_twice_and_replaces_what_was_written) {
     text_append(&response.body, "", 1);
     ck_assert_str_eq(response.body.data,
                      "{\"type\":\"about:blank\",\"title\":\"Not Found\",\"status\":404,"
-                     "\"detail\":\"there is no \\\"x\\\" here: ???\",\"instance\":\"/v1/x\","
-                     "\"error\":\"there is no \\\"x\\\" here: ???\"}\n");
+                     "\"detail\":\"there is no \\\"x\\\" here: \uFFFD\uFFFD\uFFFD\",\"instance\":\"/v1/x\","
+                     "\"error\":\"there is no \\\"x\\\" here: \uFFFD\uFFFD\uFFFD\"}\n");
     ck_assert_int_eq(response.status, 404);
     ck_assert_str_eq(response.content_type, "application/problem+json");
     http_response_release(&response);

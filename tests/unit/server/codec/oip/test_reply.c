@@ -15,13 +15,13 @@ START_TEST(test_errors_and_index) {
     text out = {0};
     oip_put_error(&out, "a \"b\"");
     expect(&out, "{\"error\":\"a \\\"b\\\"\"}");
-    put_open(&out, '[');
+    json_array(&out, NULL);
     oip_put_index_entry(&out, "words", 12, true, "");
     oip_put_index_entry(&out, "late", 0, false, "late.safetensors is \xff junk");
-    put_close(&out, ']');
+    json_array_end(&out);
     expect(&out, "[{\"name\":\"words\",\"version\":\"12\",\"state\":\"READY\",\"reason\":\"\"},"
                  "{\"name\":\"late\",\"version\":\"\",\"state\":\"UNAVAILABLE\",\"reason\":"
-                 "\"late.safetensors is ? junk\"}]");
+                 "\"late.safetensors is \xEF\xBF\xBD junk\"}]");
 }
 END_TEST
 
