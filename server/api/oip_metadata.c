@@ -38,7 +38,8 @@ ra_status api_oip_ready(api_call *call, ra_error *err) {
 }
 
 /* 
- * ---- statistics ----------------------------------------------------------------------------------------- */
+ * ---- statistics
+ * ----------------------------------------------------------------------------------------- */
 
 static void put_one(text *out, const served *dictionary) {
     oip_put_statistics(out, dictionary->name, dictionary->generation, dictionary->inference);
