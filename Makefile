@@ -36,6 +36,8 @@ LAYERS   := base tensor io backend data dictionary sae points model train metric
 c_files   = $(sort $(shell find $(1) -name '*.c'))
 # lib/backend/cuda is a plugin of its own.
 LIB_SRC  := $(filter-out lib/backend/cuda/%,$(foreach layer,$(LAYERS),$(call c_files,lib/$(layer))))
+# Above the library and below the programs; not installed.
+APP_SRC  := $(call c_files,lib/app)
 # The processes of `rasae train`: alone, or those of an mpirun (make MPI=1).
 RANKS       := $(if $(MPI),mpi,alone)
 TRAINER_SRC := $(filter-out trainer/training/ranks_%,$(call c_files,trainer))
@@ -49,6 +51,7 @@ ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(ASSETS))
 # Those that the trainer writes into its reports (trainer/report/report.c).
 TRAINER_ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(sort $(wildcard trainer/report/*.css trainer/report/*.js)))
 LIBRASAE := $(OUT)/librasae.a
+LIBAPP   := $(OUT)/obj/libapp.a
 PROGRAMS := $(OUT)/rasae $(OUT)/rasaed
 UNIT     := $(OUT)/tests/unit
 # What the unit tests of the server look at: all of it but main().
@@ -65,16 +68,25 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has sizes of 64 bits since CUDA 12. Under sanitizers the emulated device is what is tested.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-fast check-gpu asan tsan fuzz bench bench-gpu bench-kmeans bench-serve bench-train study layers format format-check install-deps clean help
+.PHONY: all cuda demo check check-built check-fast check-gpu check-debian asan tsan bench bench-gpu bench-kmeans bench-serve \
+  bench-train study layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
+
+# Looked for once per build folder, before the first source is compiled.
+PACKAGES := $(OUT)/obj/packages-are-installed
+$(PACKAGES): deploy/install-deps
+	$(Q)CC='$(CC)' sh $< --missing && mkdir -p $(@D) && touch $@
 
 all: $(PROGRAMS) $(LIBRASAE) $(CUDA) ## build the library and both programs, and the CUDA plugin where nvcc is
 
 $(LIBRASAE): $(call object,$(LIB_SRC))
+$(LIBAPP): $(call object,$(APP_SRC))
+
+$(LIBRASAE) $(LIBAPP):
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 
-TRAINER_PARTS := $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBRASAE)
+TRAINER_PARTS := $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBAPP) $(LIBRASAE)
 
 # The stamp is another one when MPI is: then the program is linked again.
 $(OUT)/rasae: $(call object,trainer/training/ranks_$(RANKS).c) $(TRAINER_PARTS) | $(OUT)/obj/ranks-$(RANKS)
@@ -93,11 +105,11 @@ $(OUT)/obj/trainer/training/ranks_mpi.o: trainer/training/ranks_mpi.c
 	$(call say,MPICC,$<)
 	$(Q)mkdir -p $(@D) && $(MPICC) $(CPPFLAGS) $(CPPFLAGS_trainer) $(CFLAGS) -c -o $@ $<
 
-$(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(ASSET_PARTS) $(LIBRASAE)
+$(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(ASSET_PARTS) $(LIBAPP) $(LIBRASAE)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS)
 
-$(UNIT): $(call object,$(UNIT_SRC)) $(SERVER_PARTS) $(LIBRASAE) | $(PLUGINS)
+$(UNIT): $(call object,$(UNIT_SRC)) $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE) | $(PLUGINS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS) $$(pkg-config --libs check)
 
@@ -150,13 +162,13 @@ $(OUT)/obj/emulated/%.cu.o: %.cu
 	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS) -Itests/emulation -std=c++17 -g -O2 -Wall -Wextra -Wno-unknown-pragmas -fPIC \
 	  -fvisibility=hidden -fno-math-errno -MMD -MP -x c++ -c -o $@ $<
 
-$(OUT)/obj/%.o: %.c
+$(OUT)/obj/%.o: %.c | $(PACKAGES)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CPPFLAGS_$(firstword $(subst /, ,$<))) $(CFLAGS) -c -o $@ $<
 
 # The bytes of a file between two symbols; a byte of zero behind them.
 asset_name = asset_$(subst /,_,$(subst .,_,$(subst -,_,$(1))))
-$(OUT)/obj/assets/%.o: %
+$(OUT)/obj/assets/%.o: % | $(PACKAGES)
 	$(call say,EMBED,$<)
 	$(Q)mkdir -p $(@D) && printf '%s\n' '.section .rodata' '.global $(call asset_name,$<), $(call asset_name,$<)_end' \
 	  '$(call asset_name,$<): .incbin "$<"' '$(call asset_name,$<)_end: .byte 0' \
@@ -166,7 +178,7 @@ CPPFLAGS_server  := -Iserver
 CPPFLAGS_trainer := -Itrainer
 CPPFLAGS_tests   := -Iserver -Itests/unit -Itests
 
--include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION))
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(APP_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # One thread in OpenBLAS itself (ours are above it), so that a forked test starts from a single-threaded process.
@@ -175,8 +187,7 @@ TEST_ENV := RASAE_BUILD=$(OUT) OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 check: install-deps ## every test; ends with Check's summary
 	$(Q)$(MAKE) --no-print-directory check-built
 
-.PHONY: check-built
-check-built: all $(UNIT) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers
+check-built: all $(UNIT) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers format-check
 	$(Q)$(TEST_ENV) $(UNIT)
 
 check-fast: $(UNIT) layers ## the unit tests alone
@@ -198,7 +209,7 @@ check-gpu: $(UNIT) $(GPU_PLUGIN) ## the tests of operations, models and training
 
 BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(filter-out %/bench_gpu.c,$(wildcard tests/bench/bench_*.c)))
 
-$(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBRASAE)
+$(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS)
 
@@ -240,12 +251,16 @@ layers: ## check who includes whom, and that no includes run in a circle
 	$(Q)sh tests/layers.sh
 	$(Q)sh tests/test_layers.sh
 
-format: ## clang-format over every source
-	$(Q)clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h' '*.cu' '*.cuh')
+# Other versions format some lines differently: the output of Debian 12's is the one that counts.
+CLANG_FORMAT = $(shell for name in clang-format-14 clang-format; do \
+  $$name --version 2>/dev/null | grep -q 'version 14[.]' && echo $$name && break; done)
+FORMATTED    = $(sort $(shell find lib server trainer tests -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh'))
 
-format-check:
-	$(Q)if command -v clang-format >/dev/null; then \
-	  clang-format --dry-run --Werror $$(git ls-files -co --exclude-standard '*.c' '*.h' '*.cu' '*.cuh'); fi
+format: ## format every source, with clang-format 14
+	$(Q)$(or $(CLANG_FORMAT),$(error make format needs clang-format 14, Debian 12's)) -i $(FORMATTED)
+
+format-check: ## check that every source is formatted, where clang-format 14 is installed
+	$(Q)$(if $(CLANG_FORMAT),$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED),echo 'format-check: skipped, there is no clang-format 14')
 
 # ---- install -----------------------------------------------------------------------------------------------------------
 prefix     ?= /usr/local
@@ -287,8 +302,10 @@ $(patsubst %,$(OUT)/install/%,$(PAGES)): $(OUT)/install/%: deploy/man/%.in $(wil
 	$(call say,MAN,$@)
 	$(Q)mkdir -p $(@D) && deploy/man/page $< $(OUT) >$@.new && mv $@.new $@
 
-# Where things are is written into these, so they are made anew each time: the last install may have been elsewhere.
+# These files say where things are installed, so they are made anew each time: the last install may have been elsewhere.
 .PHONY: always
+always:
+
 $(OUT)/install/rasaed@%: deploy/systemd/rasaed@% always
 	$(Q)mkdir -p $(@D) && sed 's|@bindir@|$(bindir)|' $< >$@
 
@@ -316,12 +333,17 @@ check-packages: ## the packages in a system of their own: installed, run by its 
 	$(Q)sh deploy/install-deps --deploy
 	$(Q)$(TEST_ENV) python3 tests/deploy/machine.py
 
+RELEASES ?= bookworm trixie
+check-debian: ## make check of the last commit in Debian 12 and 13, each in a chroot (root; an hour)
+	$(Q)sh deploy/install-deps --deploy
+	$(Q)for release in $(RELEASES); do BUILD='$(BUILD)' deploy/check-in-debian $$release || exit 1; done
+
 check-image: ## the images: built, run as their user on a read-only file system, asked, drained (minutes)
 	$(Q)sh deploy/install-deps --deploy
 	$(Q)$(TEST_ENV) python3 tests/deploy/image.py
 
 # ---- the rest ----------------------------------------------------------------------------------------------------------
-install-deps:
+install-deps: ## install the packages that the build and the tests need, on Debian 12 or 13
 	$(Q)sh deploy/install-deps
 
 demo: install-deps ## train on real word embeddings, serve the result, print three curl lines

@@ -48,14 +48,14 @@ typedef struct ra_loss_batch {
 /* Gradients, all overwritten, in backend memory. has_*: whether the block holds anything but zeros. Blocks
  * grow and are kept. {0} is valid. */
 typedef struct ra_loss_gradients {
-    ra_block x_hat;      /* [B,d] */
-    ra_block pre, codes; /* [B,K] */
-    ra_block D;          /* [K,d] */
-    ra_block value;      /* one an entry of the codes */
+    ra_buffer x_hat;      /* [B,d] */
+    ra_buffer pre, codes; /* [B,K] */
+    ra_buffer D;          /* [K,d] */
+    ra_buffer value;      /* one an entry of the codes */
     bool has_value, has_pre, has_codes, has_D;
-    double active;                                       /* of every code's being active; only of l0 */
-    double residual;                                     /* not a gradient: ||x - x_hat||^2 over these rows */
-    ra_block scratch_wide, scratch_narrow, scratch_rest; /* [B,K], [B,d], [B,d] */
+    double active;   /* of every code's being active; only of l0 */
+    double residual; /* not a gradient: ||x - x_hat||^2 over these rows */
+    ra_buffer scratch_wide, scratch_narrow, scratch_rest; /* [B,K], [B,d], [B,d] */
     ra_codes scratch_codes;
     float *entries; /* the host's side of `value` */
     size_t entry_capacity;

@@ -11,6 +11,7 @@
  * lost, and a large checkpoint takes its time to load.
  */
 #include "api/rasaed.h"
+#include "app/start.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
 #include "serving/reloader.h"
@@ -406,21 +407,8 @@ static int probe(const char *url) {
     return status == RA_OK ? EXIT_SUCCESS : status == RA_ERR_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE;
 }
 
-/* Starts this program again where that makes OpenBLAS several times faster (ra_backend_blas_core). What was
- * set on purpose stands; a start that fails costs no more than the speed. By its own name, not as
- * /proc/self/exe, which is what ps would show. */
-static void use_vector_units(char **argv) {
-    const char *core = ra_backend_blas_core();
-    char path[4096];
-    if (!core || getenv("OPENBLAS_CORETYPE")) return;
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length <= 0 || setenv("OPENBLAS_CORETYPE", core, 0) != 0) return;
-    path[length] = '\0';
-    execv(path, argv);
-}
-
 int main(int argc, char **argv) {
-    use_vector_units(argv);
+    start_with_vector_units(argv);
     program self = {.main = {.descriptor = -1}, .admin = {.descriptor = -1}};
     ra_error err = {0};
     if (settings_read(argc, argv, getenv, &self.settings, &err) != RA_OK) {

@@ -57,6 +57,7 @@ files='
     lib/ra_tensor.h:     lib/tensor
     lib/ra_io.h:         lib/io
     lib/ra_backend.h:    lib/backend
+    lib/ra_backend_operations.h: lib/backend
     lib/ra_dictionary.h: lib/dictionary
     lib/ra_sae.h:        lib/sae
     lib/ra_latent_statistics.h: lib/model
@@ -68,7 +69,6 @@ files='
     lib/ra_layout.h:     lib/metrics
     lib/ra.h:            all
 
-    server/rasaed.h:     server/api
     trainer/codes_file.c: trainer/shared
     trainer/codes_file.h: trainer/shared
     trainer/command.c:   trainer/shared
@@ -77,10 +77,6 @@ files='
     trainer/device_memory.h: trainer/shared
     trainer/files.c:     trainer/shared
     trainer/files.h:     trainer/shared
-    trainer/format.c:    trainer/shared
-    trainer/format.h:    trainer/shared
-    trainer/json.c:      trainer/shared
-    trainer/json.h:      trainer/shared
     trainer/options.c:   trainer/shared
     trainer/options.h:   trainer/shared
     trainer/progress.c:  trainer/shared
@@ -90,17 +86,7 @@ files='
 # Includes that break a rule or close a circle and are tolerated until their code has moved. This list only
 # shrinks: a line that nothing needs any more is reported.
 tolerated='
-    lib/model/model.h model/lane.h
-    lib/model/model.h model/resident.h
-    server/api/metrics.c routes.h
-    server/codec/oip/reply.h telemetry/statistics.h
-    server/http/response.c codec/json/replies.h
-    server/http/response.c codec/oip/reply.h
-    server/routes.c cost.h
-    server/serving/registry/registry.c serving/registry/entries.h
     server/settings/settings.c settings/table.h
-    server/telemetry/observe.c routes.h
-    server/telemetry/observe.h rasaed.h
     trainer/report/report.c report/page.h
 '
 

@@ -1,6 +1,6 @@
 /* What the commands share. */
 #include "command.h"
-#include "format.h"
+#include "app/format.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -55,7 +55,7 @@ ra_status model_choice_backend(const model_choice *choice, ra_backend **backend,
 ra_status model_choice_host_backend(const model_choice *choice, ra_backend **backend, ra_error *err) {
     ra_backend *chosen = NULL;
     RA_TRY(model_choice_backend(choice, &chosen, err));
-    ra_status status = ra_backend_beside(chosen, backend, err);
+    ra_status status = ra_backend_open_host(chosen, backend, err);
     ra_backend_release(chosen);
     return status;
 }

@@ -1,5 +1,5 @@
 #include "device_memory.h"
-#include "format.h"
+#include "app/format.h"
 
 #include <stdio.h>
 
@@ -29,11 +29,11 @@ void print_device_memory(const ra_model *model, size_t threads) {
         printf("  %-30s %9s\n", rows[i].text, format_bytes(bytes_of(&memory, &rows[i])).text);
 }
 
-void json_device_memory(json_writer *json, const ra_model *model, size_t threads) {
+void json_device_memory(text *json, const ra_model *model, size_t threads) {
     if (threads == 0) threads = 1;
     ra_model_memory memory = ra_model_device_memory(model, threads);
     json_object(json, "device_memory");
     json_count(json, "threads", threads);
     for (size_t i = 0; i < ROWS; i++) json_count(json, rows[i].name, bytes_of(&memory, &rows[i]));
-    json_end(json);
+    json_object_end(json);
 }

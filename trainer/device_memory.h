@@ -2,11 +2,11 @@
 #ifndef RASAE_DEVICE_MEMORY_H
 #define RASAE_DEVICE_MEMORY_H
 
-#include "json.h"
+#include "app/json.h"
 #include "ra.h"
 
 /* threads: how many compute at once; 0 is 1. */
 void print_device_memory(const ra_model *model, size_t threads);
-void json_device_memory(json_writer *json, const ra_model *model, size_t threads);
+void json_device_memory(text *json, const ra_model *model, size_t threads);
 
 #endif

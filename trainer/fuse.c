@@ -2,7 +2,7 @@
  * as evaluation mode has it, with the largest convex weights of each atom kept as its provenance. */
 #include "command.h"
 #include "files.h"
-#include "format.h"
+#include "app/format.h"
 #include "options.h"
 
 #include <stdio.h>

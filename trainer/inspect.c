@@ -7,8 +7,8 @@
 #include "command.h"
 #include "device_memory.h"
 #include "files.h"
-#include "format.h"
-#include "json.h"
+#include "app/format.h"
+#include "app/json.h"
 #include "options.h"
 
 #include <stdlib.h>
@@ -136,7 +136,7 @@ static const ra_tensor *tensor_at(const inspection *in, size_t i, const char **n
 
 /* ---- JSON -------------------------------------------------------------------------------------------- */
 
-static void json_tensors(const inspection *in, json_writer *json) {
+static void json_tensors(const inspection *in, text *json) {
     json_array(json, "tensors");
     for (size_t i = 0; i < tensor_count(in); i++) {
         const char *name;
@@ -146,56 +146,56 @@ static void json_tensors(const inspection *in, json_writer *json) {
         json_text(json, "dtype", ra_dtype_name(tensor->dtype));
         json_array(json, "shape");
         for (int r = 0; r < tensor->rank; r++) json_count(json, NULL, tensor->shape[r]);
-        json_end(json);
+        json_array_end(json);
         json_count(json, "bytes", ra_tensor_bytes(tensor));
-        json_end(json);
+        json_object_end(json);
     }
-    json_end(json);
+    json_array_end(json);
 }
 
-static void json_metadata(const inspection *in, json_writer *json) {
+static void json_metadata(const inspection *in, text *json) {
     const char *key;
     json_object(json, "metadata");
     for (size_t i = 0; in->file && (key = ra_safetensors_metadata_key(in->file, i)); i++)
         json_text(json, key, ra_safetensors_metadata(in->file, key));
-    json_end(json);
+    json_object_end(json);
 }
 
-static void json_archetype(const ra_model *model, const ra_archetype *archetype, json_writer *json) {
+static void json_archetype(const ra_model *model, const ra_archetype *archetype, text *json) {
     ra_point_row near[ROWS_OF_A_POINT];
     size_t count = ra_model_point_rows(model, archetype->point, near, ROWS_OF_A_POINT);
     json_object(json, NULL);
     json_count(json, "point", archetype->point);
-    json_float(json, "weight", (double)archetype->weight);
+    json_float(json, "weight", archetype->weight);
     json_text(json, "label", archetype->label);
     json_array(json, "rows");
     for (size_t r = 0; r < count && r < ROWS_OF_A_POINT; r++) {
         json_object(json, NULL);
         json_count(json, "row", near[r].row);
-        json_float(json, "distance", (double)near[r].distance);
+        json_float(json, "distance", near[r].distance);
         json_text(json, "label", near[r].label);
-        json_end(json);
+        json_object_end(json);
     }
-    json_end(json);
-    json_end(json);
+    json_array_end(json);
+    json_object_end(json);
 }
 
-static void json_atom(const ra_model *model, size_t atom, json_writer *json) {
+static void json_atom(const ra_model *model, size_t atom, text *json) {
     ra_archetype archetypes[ARCHETYPES_OF_AN_ATOM];
     size_t count = ra_model_atom_archetypes(model, atom, archetypes, ARCHETYPES_OF_AN_ATOM);
     json_object(json, NULL);
     json_count(json, "atom", atom);
-    json_float(json, "norm", (double)ra_model_atom_norm(model, atom));
-    json_float(json, "relaxation", (double)ra_model_atom_relaxation(model, atom));
+    json_float(json, "norm", ra_model_atom_norm(model, atom));
+    json_float(json, "relaxation", ra_model_atom_relaxation(model, atom));
     json_text(json, "label", ra_model_atom_label(model, atom));
     json_array(json, "archetypes");
     for (size_t a = 0; a < count && a < ARCHETYPES_OF_AN_ATOM; a++)
         json_archetype(model, &archetypes[a], json);
-    json_end(json);
-    json_end(json);
+    json_array_end(json);
+    json_object_end(json);
 }
 
-static void json_model(const inspection *in, json_writer *json) {
+static void json_model(const inspection *in, text *json) {
     const ra_model_info *info = ra_model_get_info(in->model);
     json_object(json, "model");
     json_count(json, "concepts", info->concepts);
@@ -209,14 +209,14 @@ static void json_model(const inspection *in, json_writer *json) {
     json_bool(json, "has_point_labels", info->has_point_labels);
     json_bool(json, "has_atom_labels", info->has_atom_labels);
     json_count(json, "bytes", info->bytes);
-    json_end(json);
+    json_object_end(json);
     json_array(json, "atoms");
     for (size_t i = 0; i < in->shown; i++) json_atom(in->model, in->strongest[i], json);
-    json_end(json);
+    json_array_end(json);
 }
 
-static void print_json(const inspection *in) {
-    json_writer json = {.file = stdout};
+static ra_status print_json(const inspection *in, ra_error *err) {
+    text json = {0};
     json_object(&json, NULL);
     json_text(&json, "path", in->options->path);
     json_text(&json, "kind", in->kind);
@@ -227,7 +227,8 @@ static void print_json(const inspection *in) {
     if (in->model && in->options->device_memory)
         json_device_memory(&json, in->model, in->options->model.threads);
     if (in->problem.code != RA_OK) json_text(&json, "problem", in->problem.message);
-    json_end(&json);
+    json_object_end(&json);
+    return json_print(&json, stdout, err);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------- */
@@ -329,12 +330,12 @@ static ra_status inspect(const inspect_options *options, ra_error *err) {
     ra_status status = look(&in, err);
     if (status == RA_OK) {
         if (options->json)
-            print_json(&in);
+            status = print_json(&in, err);
         else
             print_text(&in);
         bool broken =
             in.problem.code != RA_OK && in.problem.code != RA_ERR_SETTING && in.problem.code != RA_ERR_STATE;
-        if (broken) status = ra_error_set(err, in.problem.code, "%s", in.problem.message);
+        if (broken && status == RA_OK) status = ra_error_set(err, in.problem.code, "%s", in.problem.message);
     }
     ra_free(in.strongest);
     ra_model_release(in.model);

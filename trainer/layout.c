@@ -1,8 +1,8 @@
 /* rasae layout: a place in the plane for each atom, stored in the artifact for maps. */
 #include "command.h"
 #include "files.h"
-#include "format.h"
-#include "json.h"
+#include "app/format.h"
+#include "app/json.h"
 #include "options.h"
 
 #include <stdio.h>
@@ -82,20 +82,21 @@ static ra_status compute(const layout_options *options, layout_run *run, ra_erro
                                   COUNTED, &run->preserved, err);
 }
 
-static void print_result(const layout_options *options, const layout_run *run) {
+static ra_status print_result(const layout_options *options, const layout_run *run, ra_error *err) {
     if (options->json) {
-        json_writer json = {.file = stdout};
+        text json = {0};
         json_object(&json, NULL);
         json_count(&json, "concepts", run->D.rows);
         json_text(&json, "method", method_names[options->method]);
         json_real(&json, "preserved_neighbors", run->preserved);
-        json_end(&json);
-        return;
+        json_object_end(&json);
+        return json_print(&json, stdout, err);
     }
     printf("%s atoms placed by %s into ", format_grouped(run->D.rows).text, method_names[options->method]);
     print_clean(stdout, options->output);
     printf(": %.1f %% of the %d nearest atoms are among the %d nearest places\n", 100 * run->preserved,
            COUNTED, COUNTED);
+    return RA_OK;
 }
 
 static ra_status layout(const layout_options *options, ra_error *err) {
@@ -109,7 +110,7 @@ static ra_status layout(const layout_options *options, ra_error *err) {
                                  * beside the target */
     RA_TRY_OUT(status, ra_model_save_with(run.model, &(ra_model_additions){.layout = run.places.data},
                                           options->output, info->dtype, err));
-    print_result(options, &run);
+    status = print_result(options, &run, err);
 out:
     ra_matrix_release(&run.places);
     ra_matrix_release(&run.D);

@@ -1,6 +1,7 @@
 /* rasae - trains Relaxed Archetypal SAE dictionaries and works with them offline. This file is the table of
  * commands; each has its own file. How to add one: command.h. */
 #include "command.h"
+#include "app/start.h"
 #include "options.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef struct command_row {
     const char *name;
@@ -89,21 +89,8 @@ static int run(int argc, char **argv) {
     return command ? command->run(argc - 1, argv + 1) : no_such_command(first);
 }
 
-/* Starts this program again where that makes OpenBLAS several times faster (ra_backend_blas_core). What was
- * set on purpose stands; a start that fails costs no more than the speed. By its own name, not as
- * /proc/self/exe, which is what ps would show. */
-static void use_vector_units(char **argv) {
-    const char *core = ra_backend_blas_core();
-    char path[4096];
-    if (!core || getenv("OPENBLAS_CORETYPE")) return;
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length <= 0 || setenv("OPENBLAS_CORETYPE", core, 0) != 0) return;
-    path[length] = '\0';
-    execv(path, argv);
-}
-
 int main(int argc, char **argv) {
-    use_vector_units(argv);
+    start_with_vector_units(argv);
     ra_log_set_sink(command_log, NULL);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is then an error like a full disk, which cleans up */
     int code = run(argc, argv);

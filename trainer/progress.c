@@ -5,7 +5,7 @@
  * What takes long asks progress_due() after every step and formats its figures only when it says yes. */
 #include "progress.h"
 #include "command.h"
-#include "format.h"
+#include "app/format.h"
 
 #include <stdarg.h>
 #include <stdio.h>

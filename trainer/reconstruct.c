@@ -2,7 +2,7 @@
 #include "codes_file.h"
 #include "command.h"
 #include "files.h"
-#include "format.h"
+#include "app/format.h"
 #include "options.h"
 #include "progress.h"
 

@@ -194,8 +194,10 @@ static ra_status run_all(train_run *run, ra_error *err) {
     /* From here on the models are there. What fails now costs only itself, and is said last. */
     ra_status reported = run->interrupted ? RA_OK : train_report(run, err);
     progress_close(&run->progress);
-    train_summary(run);
+    ra_error lost;
+    ra_status said = train_summary(run, &lost);
     RA_TRY(reported);
+    if (said != RA_OK) RA_FAIL(err, said, "%s", lost.message);
     for (size_t i = 0; i < run->count; i++) RA_TRY(train_log_close(&run->models[i], err));
     return RA_OK;
 }

@@ -1,5 +1,5 @@
 /* Opening a backend by name. The built-in ones are a table; any other name is a plugin, librasae-NAME.so,
- * loaded when it is asked for, so that the programs themselves depend on no accelerator's libraries. */
+ * loaded on request, so that the programs themselves do not depend on any accelerator's libraries. */
 #include "backend/backend.h"
 #include "ra_memory.h"
 
@@ -11,14 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
-struct ra_backend {
-    const ra_backend_ops *ops;
-    void *self;
-    void *library; /* dlopen handle of a plugin */
-    ra_pool *pool; /* beside a device; the CPU backend has its own */
+/* What stands behind a ra_backend *. */
+typedef struct open_backend {
+    ra_backend visible; /* first, so that a pointer to one is a pointer to the other */
+    void *library;      /* dlopen handle of a plugin */
+    ra_pool *pool;      /* for host loops, kept for a device; the CPU backend is one itself */
     bool tf32;
     atomic_size_t references;
-};
+} open_backend;
 
 static const ra_backend_ops *const built_in[] = {&ra_backend_cpu, &ra_backend_reference};
 
@@ -27,8 +27,8 @@ static const ra_backend_ops *const built_in[] = {&ra_backend_cpu, &ra_backend_re
 typedef const ra_backend_ops *plugin_ops(void);
 typedef const char *plugin_probe(void);
 
-/* Beside the running program first: a build folder and an installed prefix both
- * work without configuration. */
+/* Beside the running program first, so that a build folder and an installed prefix both work without
+ * configuration. */
 static void *load_library(const char *name, char *file, size_t size) {
     char program[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
@@ -54,7 +54,7 @@ static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void 
     char file[PATH_MAX + 64];
     *library = load_library(name, file, sizeof file);
     const char *why = *library ? NULL : dlerror();
-    /* dlopen has no code for it, and says the same of a library that the plugin needs */
+    /* dlopen has no error code for it, and reports a missing library that the plugin needs in the same way */
     if (why && strstr(why, "No such file") && strncmp(why, file, strlen(file)) == 0)
         RA_FAIL(err, RA_ERR_DEVICE, "the device %s needs the plugin librasae-%s.so, which is not installed",
                 name, name);
@@ -62,7 +62,7 @@ static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void 
         RA_FAIL(err, RA_ERR_DEVICE, "the device %s needs the plugin librasae-%s.so, which did not load: %s",
                 name, name, why);
     ra_status status = RA_OK;
-    /* POSIX gives function pointers as void *; copying the bytes keeps ISO C happy */
+    /* POSIX returns function pointers as void *; ISO C allows copying the bytes, but no cast */
     plugin_ops *get_ops = NULL;
     plugin_probe *probe = NULL;
     void *symbol = dlsym(*library, RA_BACKEND_PLUGIN_OPS);
@@ -71,7 +71,7 @@ static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void 
     memcpy(&probe, &symbol, sizeof symbol);
     const char *reason = probe ? probe() : NULL;
     if (!get_ops || !probe)
-        status = ra_error_set(err, RA_ERR_DEVICE, "%s is not a rasae plugin: it exports no %s", file,
+        status = ra_error_set(err, RA_ERR_DEVICE, "%s is not a rasae plugin: it does not export %s", file,
                               get_ops ? RA_BACKEND_PLUGIN_PROBE : RA_BACKEND_PLUGIN_OPS);
     else if (reason)
         status = ra_error_set(err, RA_ERR_DEVICE, "the device %s cannot be used: %s", name, reason);
@@ -79,7 +79,7 @@ static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void 
         *ops = get_ops();
         if ((*ops)->api_version != RA_BACKEND_API_VERSION)
             status =
-                ra_error_set(err, RA_ERR_DEVICE, "%s speaks version %u of the plugin interface, expected %d",
+                ra_error_set(err, RA_ERR_DEVICE, "%s has version %u of the plugin interface, expected %d",
                              file, (unsigned)(*ops)->api_version, RA_BACKEND_API_VERSION);
     }
     if (status != RA_OK) {
@@ -94,29 +94,24 @@ static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void 
 static ra_status open_named(const char *name, const ra_backend_options *options, ra_backend **out,
                             ra_error *err) {
     const ra_backend_ops *ops = NULL;
-    void *library = NULL, *self = NULL;
+    open_backend *opened = ra_calloc(1, sizeof *opened);
+    if (!opened) RA_FAIL_MEMORY(err, "a backend", sizeof *opened);
+    ra_status status = RA_OK;
     for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
         if (strcmp(name, built_in[i]->name) == 0) ops = built_in[i];
-    if (!ops) RA_TRY(load_plugin(name, &ops, &library, err));
-    ra_pool *pool = NULL;
-    ra_status status = ops->host_memory ? RA_OK : ra_pool_new(options->threads, &pool, err);
-    if (status == RA_OK) status = ops->open(options, &self, err);
-    ra_backend *backend = status == RA_OK ? ra_calloc(1, sizeof *backend) : NULL;
-    if (!backend) {
-        if (status == RA_OK) {
-            ops->close(self);
-            status =
-                ra_error_set(err, RA_ERR_MEMORY, "out of memory: a backend needs %zu bytes", sizeof *backend);
-        }
-        ra_pool_free(pool);
-        if (library) dlclose(library);
-        return status;
-    }
-    *backend = (ra_backend){.ops = ops, .self = self, .library = library, .pool = pool};
-    backend->tf32 = options->tf32 && !ops->host_memory;
-    atomic_init(&backend->references, 1);
-    *out = backend;
+    if (!ops) RA_TRY_OUT(status, load_plugin(name, &ops, &opened->library, err));
+    if (!ops->host_memory) RA_TRY_OUT(status, ra_pool_new(options->threads, &opened->pool, err));
+    RA_TRY_OUT(status, ops->open(options, &opened->visible.self, err));
+    opened->visible.ops = ops;
+    opened->tf32 = options->tf32 && !ops->host_memory;
+    atomic_init(&opened->references, 1);
+    *out = &opened->visible;
     return RA_OK;
+out:
+    ra_pool_free(opened->pool);
+    if (opened->library) dlclose(opened->library);
+    ra_free(opened);
+    return status;
 }
 
 ra_status ra_backend_open(const char *device, const ra_backend_options *options, ra_backend **backend,
@@ -147,43 +142,37 @@ ra_status ra_backend_open(const char *device, const ra_backend_options *options,
     return open_named(name, &chosen, backend, err);
 }
 
-ra_status ra_backend_beside(ra_backend *backend, ra_backend **host, ra_error *err) {
-    if (!backend->ops->host_memory)
-        return ra_backend_open("cpu", &(ra_backend_options){.threads = ra_pool_threads(backend->pool)}, host,
-                               err);
-    *host = ra_backend_retain(backend);
-    return RA_OK;
+static open_backend *behind(const ra_backend *backend) {
+    return (open_backend *)(uintptr_t)backend;
+}
+
+ra_status ra_backend_open_host(ra_backend *backend, ra_backend **host, ra_error *err) {
+    if (ra_backend_host_memory(backend)) {
+        *host = ra_backend_retain(backend);
+        return RA_OK;
+    }
+    const ra_backend_options options = {.threads = ra_pool_threads(behind(backend)->pool)};
+    return ra_backend_open("cpu", &options, host, err);
 }
 
 ra_backend *ra_backend_retain(ra_backend *backend) {
-    atomic_fetch_add_explicit(&backend->references, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&behind(backend)->references, 1, memory_order_relaxed);
     return backend;
 }
 
 void ra_backend_release(ra_backend *backend) {
-    if (!backend || atomic_fetch_sub_explicit(&backend->references, 1, memory_order_acq_rel) != 1) return;
+    open_backend *opened = behind(backend);
+    if (!opened || atomic_fetch_sub_explicit(&opened->references, 1, memory_order_acq_rel) != 1) return;
     backend->ops->close(backend->self);
-    ra_pool_free(backend->pool);
-    if (backend->library) dlclose(backend->library);
-    ra_free(backend);
-}
-
-const char *ra_backend_name(const ra_backend *backend) {
-    return backend->ops->name;
+    ra_pool_free(opened->pool);
+    if (opened->library) dlclose(opened->library);
+    ra_free(opened);
 }
 
 bool ra_backend_tf32(const ra_backend *backend) {
-    return backend->tf32;
-}
-
-const ra_backend_ops *ra_backend_operations(const ra_backend *backend) {
-    return backend->ops;
-}
-
-void *ra_backend_self(const ra_backend *backend) {
-    return backend->self;
+    return behind(backend)->tf32;
 }
 
 ra_pool *ra_backend_pool(const ra_backend *backend) {
-    return backend->ops == &ra_backend_cpu ? ra_backend_cpu_pool(backend->self) : backend->pool;
+    return backend->ops == &ra_backend_cpu ? backend->self : behind(backend)->pool;
 }

@@ -16,61 +16,56 @@
 enum { W, RELAX, MULTIPLIER, C };
 
 static ra_status project(ra_dictionary *dictionary, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
-    void *self = ra_backend_self(dictionary->backend);
     const ra_parameter *p = dictionary->parameters;
     size_t K = dictionary->concepts;
-    RA_TRY(ops->project_simplex(self, NULL, p[W].value, K, dictionary->points, err));
-    return ops->project_ball(self, NULL, p[RELAX].value, K, dictionary->dimensions, dictionary->delta, err);
+    RA_TRY(ra_backend_project_simplex(dictionary->backend, p[W].value, K, dictionary->points, err));
+    return ra_backend_project_ball(dictionary->backend, p[RELAX].value, K, dictionary->dimensions,
+                                   dictionary->delta, err);
 }
 
 /* The rows of W that are needed are brought together where its gradient will be written: memory that has no
  * other use until then. */
 static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t count, float *D,
                          ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
-    void *self = ra_backend_self(dictionary->backend);
     const ra_parameter *p = dictionary->parameters;
     size_t N = dictionary->points, d = dictionary->dimensions;
     const float *w = p[W].value, *relax = p[RELAX].value;
     float scale;
     if (atoms) {
-        RA_TRY(ops->gather(self, NULL, w, atoms, count, N, p[W].gradient, err));
-        RA_TRY(ops->gather(self, NULL, relax, atoms, count, d, p[RELAX].gradient, err));
+        RA_TRY(ra_backend_gather_rows(dictionary->backend, w, atoms, count, N, p[W].gradient, err));
+        RA_TRY(ra_backend_gather_rows(dictionary->backend, relax, atoms, count, d, p[RELAX].gradient, err));
         w = p[W].gradient;
         relax = p[RELAX].gradient;
     }
     RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
-    RA_TRY(ops->combine(self, NULL, scale, relax, 0, D, count * d, err));
-    return ops->gemm(self, NULL, false, false, count, d, N, scale, w, N, p[C].value, d, 1, D, d, err);
+    RA_TRY(ra_backend_axpby(dictionary->backend, scale, relax, 0, D, count * d, err));
+    return ra_backend_gemm(dictionary->backend, false, false, count, d, N, scale, w, N, p[C].value, d, 1, D,
+                           d, err);
 }
 
 /* dD may be the gradient of Relax itself, which is scaled last. */
 static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t count, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
-    void *self = ra_backend_self(dictionary->backend);
     const ra_parameter *p = dictionary->parameters;
     size_t N = dictionary->points, d = dictionary->dimensions;
     float scale, *relax = p[RELAX].gradient;
     RA_TRY(ra_dictionary_multiplier_gradient(dictionary, MULTIPLIER, dD, count, err));
     RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
-    RA_TRY(ops->gemm(self, NULL, false, true, count, N, d, scale, dD, d, p[C].value, d, 0, p[W].gradient, N,
-                     err));
-    if (dD == relax) return ops->combine(self, NULL, 0, NULL, scale, relax, count * d, err);
-    return ops->combine(self, NULL, scale, dD, 0, relax, count * d, err);
+    RA_TRY(ra_backend_gemm(dictionary->backend, false, true, count, N, d, scale, dD, d, p[C].value, d, 0,
+                           p[W].gradient, N, err));
+    if (dD == relax) return ra_backend_axpby(dictionary->backend, 0, NULL, scale, relax, count * d, err);
+    return ra_backend_axpby(dictionary->backend, scale, dD, 0, relax, count * d, err);
 }
 
 static const ra_dictionary_type archetypal = {project, compose, backward, RELAX};
 
 /* W <- eye(K, N): atom k starts as point k. */
 static ra_status start_at_points(ra_dictionary *dictionary, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
-    void *self = ra_backend_self(dictionary->backend);
     size_t K = dictionary->concepts, N = dictionary->points;
     const float one = 1;
     for (size_t k = 0; k < K && k < N; k++)
-        RA_TRY(ops->upload(self, NULL, dictionary->parameters[W].value + k * N + k, &one, sizeof one, err));
-    return ops->synchronize(self, NULL, err);
+        RA_TRY(ra_backend_upload(dictionary->backend, dictionary->parameters[W].value + k * N + k, &one,
+                                 sizeof one, err));
+    return ra_backend_synchronize(dictionary->backend, err);
 }
 
 ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,

@@ -26,50 +26,46 @@ ra_status ra_dictionary_make(ra_backend *backend, const ra_dictionary_type *type
                                   .dimensions = dimensions,
                                   .selected = concepts,
                                   .training = true};
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend), *block = NULL;
-    ra_status status = ops->allocate(self, concepts * dimensions * sizeof(float), &block, err);
-    dictionary->D = block;
-    if (status == RA_OK) status = ops->allocate(self, concepts * sizeof(int32_t), &block, err);
+    void *memory = NULL;
+    ra_status status = ra_backend_allocate(backend, concepts * dimensions * sizeof(float), &memory, err);
+    dictionary->D = memory;
+    if (status == RA_OK) status = ra_backend_allocate(backend, concepts * sizeof(int32_t), &memory, err);
     if (status != RA_OK) {
         ra_dictionary_free(dictionary);
         return status;
     }
-    dictionary->atoms = block;
+    dictionary->atoms = memory;
     *out = dictionary;
     return RA_OK;
 }
 
 ra_status ra_dictionary_add(ra_dictionary *dictionary, const char *name, bool trained, size_t rows,
                             size_t cols, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
-    void *self = ra_backend_self(dictionary->backend), *block = NULL;
+    void *memory = NULL;
     ra_parameter *parameter = &dictionary->parameters[dictionary->count];
     *parameter = (ra_parameter){.name = name, .rank = rows ? cols ? 2 : 1 : 0, .shape = {rows, cols}};
     size_t bytes;
     if (__builtin_mul_overflow(ra_parameter_size(parameter), sizeof(float), &bytes) ||
         (rows && cols && SIZE_MAX / rows / sizeof(float) < cols))
         RA_FAIL(err, RA_ERR_TOO_LARGE, "%s of %zu x %zu numbers is too large", name, rows, cols);
-    RA_TRY(ops->allocate(self, bytes, &block, err));
-    parameter->value = block;
+    RA_TRY(ra_backend_allocate(dictionary->backend, bytes, &memory, err));
+    parameter->value = memory;
     dictionary->count++; /* from here on ra_dictionary_free() knows it */
     if (trained) {
-        RA_TRY(ops->allocate(self, bytes, &block, err));
-        parameter->gradient = block;
+        RA_TRY(ra_backend_allocate(dictionary->backend, bytes, &memory, err));
+        parameter->gradient = memory;
     }
     return RA_OK;
 }
 
 void ra_dictionary_free(ra_dictionary *dictionary) {
     if (!dictionary) return;
-    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
-    void *self = ra_backend_self(dictionary->backend);
     for (size_t i = 0; i < dictionary->count; i++) {
-        ops->deallocate(self, dictionary->parameters[i].value);
-        ops->deallocate(self, dictionary->parameters[i].gradient);
+        ra_backend_deallocate(dictionary->backend, dictionary->parameters[i].value);
+        ra_backend_deallocate(dictionary->backend, dictionary->parameters[i].gradient);
     }
-    ops->deallocate(self, dictionary->D);
-    ops->deallocate(self, dictionary->atoms);
+    ra_backend_deallocate(dictionary->backend, dictionary->D);
+    ra_backend_deallocate(dictionary->backend, dictionary->atoms);
     ra_backend_release(dictionary->backend);
     ra_free(dictionary);
 }
@@ -164,9 +160,7 @@ ra_status ra_dictionary_forward(ra_dictionary *dictionary, const ra_codes *z, fl
         RA_FAIL(err, RA_ERR_SHAPE, "the codes have %zu latents, but the dictionary has %zu concepts",
                 z->latents, dictionary->concepts);
     RA_TRY(ra_dictionary_get(dictionary, &D, err));
-    return ra_backend_operations(dictionary->backend)
-        ->decode(ra_backend_self(dictionary->backend), NULL, z, RA_F32, D, dictionary->dimensions, x_hat,
-                 err);
+    return ra_backend_decode(dictionary->backend, z, RA_F32, D, dictionary->dimensions, x_hat, err);
 }
 
 ra_status ra_dictionary_forward_dense(ra_dictionary *dictionary, const float *z, size_t rows, float *x_hat,
@@ -174,9 +168,7 @@ ra_status ra_dictionary_forward_dense(ra_dictionary *dictionary, const float *z,
     const float *D;
     size_t K = dictionary->concepts, d = dictionary->dimensions;
     RA_TRY(ra_dictionary_get(dictionary, &D, err));
-    return ra_backend_operations(dictionary->backend)
-        ->gemm(ra_backend_self(dictionary->backend), NULL, false, false, rows, d, K, 1, z, K, D, d, 0, x_hat,
-               d, err);
+    return ra_backend_gemm(dictionary->backend, false, false, rows, d, K, 1, z, K, D, d, 0, x_hat, d, err);
 }
 
 ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_error *err) {
@@ -199,11 +191,9 @@ ra_status ra_dictionary_scale(const ra_dictionary *dictionary, size_t i, float *
 
 ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, size_t i, const float *dD,
                                             size_t count, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
-    void *self = ra_backend_self(dictionary->backend);
     if (!dictionary->parameters[i].gradient) return RA_OK;
     double sum;
-    RA_TRY(ops->dot(self, NULL, dD, dictionary->D, count * dictionary->dimensions, &sum, err));
+    RA_TRY(ra_backend_dot(dictionary->backend, dD, dictionary->D, count * dictionary->dimensions, &sum, err));
     float gradient = (float)sum;
     return ra_backend_put(dictionary->backend, dictionary->parameters[i].gradient, &gradient, sizeof gradient,
                           err);

@@ -26,8 +26,7 @@ static int by_falling_weight(const void *a, const void *b) {
 static ra_status note_archetypes(ra_backend *backend, const float *W, size_t rows, size_t N, size_t first,
                                  ra_provenance *provenance, ra_codes *codes, share *shares, ra_error *err) {
     size_t T = provenance->count;
-    RA_TRY(
-        ra_backend_operations(backend)->top_k(ra_backend_self(backend), NULL, W, rows, N, T, 0, codes, err));
+    RA_TRY(ra_backend_top_k(backend, W, rows, N, T, 0, codes, err));
     for (size_t i = 0; i < rows; i++) {
         size_t count = codes->start[i + 1] - codes->start[i];
         for (size_t t = 0; t < count; t++)
@@ -67,31 +66,29 @@ typedef struct fuse {
 } fuse;
 
 static ra_status reserve(fuse *f, const ra_tensor *C, size_t T, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(f->backend);
-    void *self = ra_backend_self(f->backend);
     size_t numbers = f->block * (f->N > f->d ? f->N : f->d);
     f->shares = ra_malloc(T, sizeof *f->shares);
     f->norms = ra_malloc(f->block, sizeof *f->norms);
-    if (!ops->host_memory) f->host = ra_malloc(numbers, sizeof *f->host);
-    if (!f->shares || !f->norms || (!ops->host_memory && !f->host))
+    if (!ra_backend_host_memory(f->backend)) f->host = ra_malloc(numbers, sizeof *f->host);
+    if (!f->shares || !f->norms || (!ra_backend_host_memory(f->backend) && !f->host))
         RA_FAIL_MEMORY(err, "blocks to fuse in", numbers * sizeof *f->host);
-    RA_TRY(ops->allocate(self, f->block * f->N * sizeof(float), &f->blocks[0], err));
+    RA_TRY(ra_backend_allocate(f->backend, f->block * f->N * sizeof(float), &f->blocks[0], err));
     f->weights = f->blocks[0];
-    if (ops->host_memory && C->dtype == RA_F32) {
+    if (ra_backend_host_memory(f->backend) && C->dtype == RA_F32) {
         f->points = C->data;
         return RA_OK;
     }
-    RA_TRY(ops->allocate(self, f->N * f->d * sizeof(float), &f->blocks[1], err));
-    if (!ops->host_memory) RA_TRY(ops->allocate(self, f->block * f->d * sizeof(float), &f->blocks[2], err));
+    RA_TRY(ra_backend_allocate(f->backend, f->N * f->d * sizeof(float), &f->blocks[1], err));
+    if (!ra_backend_host_memory(f->backend))
+        RA_TRY(ra_backend_allocate(f->backend, f->block * f->d * sizeof(float), &f->blocks[2], err));
     f->points = f->blocks[1];
     f->atoms = f->blocks[2];
     return RA_OK;
 }
 
 static void release(fuse *f) {
-    const ra_backend_ops *ops = ra_backend_operations(f->backend);
     for (size_t i = 0; i < sizeof f->blocks / sizeof *f->blocks; i++)
-        ops->deallocate(ra_backend_self(f->backend), f->blocks[i]);
+        ra_backend_deallocate(f->backend, f->blocks[i]);
     ra_codes_release(&f->codes);
     ra_free(f->shares);
     ra_free(f->norms);
@@ -123,22 +120,20 @@ static ra_status load_points(const fuse *f, const ra_tensor *C, float *target, r
 
 static ra_status fuse_block(fuse *f, const ra_tensor *W, const ra_tensor *Relax, float scale, float delta,
                             size_t first, size_t rows, float *D, ra_provenance *provenance, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(f->backend);
-    void *self = ra_backend_self(f->backend);
     size_t N = f->N, d = f->d;
     float *out = f->atoms ? f->atoms : D + first * d;
     RA_TRY(load(f, W, first, rows, f->weights, err));
     RA_TRY(load(f, Relax, first, rows, out, err));
-    RA_TRY(ops->project_simplex(self, NULL, f->weights, rows, N, err));
-    RA_TRY(ops->project_ball(self, NULL, out, rows, d, delta, err));
+    RA_TRY(ra_backend_project_simplex(f->backend, f->weights, rows, N, err));
+    RA_TRY(ra_backend_project_ball(f->backend, out, rows, d, delta, err));
     if (provenance) {
-        RA_TRY(ops->row_norms(self, NULL, out, rows, d, false, f->norms, err));
+        RA_TRY(ra_backend_row_norms(f->backend, out, rows, d, false, f->norms, err));
         for (size_t i = 0; i < rows; i++) provenance->relaxation_norm[first + i] = (float)f->norms[i];
         RA_TRY(
             note_archetypes(f->backend, f->weights, rows, N, first, provenance, &f->codes, f->shares, err));
     }
-    RA_TRY(ops->gemm(self, NULL, false, false, rows, d, N, scale, f->weights, N, f->points, d, scale, out, d,
-                     err));
+    RA_TRY(ra_backend_gemm(f->backend, false, false, rows, d, N, scale, f->weights, N, f->points, d, scale,
+                           out, d, err));
     return f->atoms ? ra_backend_get(f->backend, D + first * d, out, rows * d * sizeof *D, err) : RA_OK;
 }
 

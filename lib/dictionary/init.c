@@ -138,9 +138,7 @@ ra_status ra_dictionary_limit_norms(ra_dictionary *dictionary, float limit, ra_e
     ra_status status = RA_OK;
     if (!norms) RA_FAIL_MEMORY(err, "the atoms' lengths", K * sizeof *norms);
     RA_TRY_OUT(status, ra_dictionary_get(dictionary, &D, err));
-    RA_TRY_OUT(status,
-               ra_backend_operations(dictionary->backend)
-                   ->row_norms(ra_backend_self(dictionary->backend), NULL, D, K, d, false, norms, err));
+    RA_TRY_OUT(status, ra_backend_row_norms(dictionary->backend, D, K, d, false, norms, err));
     for (size_t k = 0; k < K; k++) largest = norms[k] > largest ? norms[k] : largest;
     if (largest <= (double)limit) goto out;
     RA_TRY_OUT(status, ra_backend_get(dictionary->backend, &multiplier, value, sizeof multiplier, err));

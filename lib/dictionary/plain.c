@@ -30,46 +30,41 @@ static bool factors_of(double *norms, size_t rows, bool largest) {
 
 static ra_status normalize(ra_dictionary *dictionary, ra_error *err) {
     if (!normalizations[dictionary->kind].divide) return RA_OK;
-    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
-    void *self = ra_backend_self(dictionary->backend);
     float *weights = dictionary->parameters[WEIGHTS].value;
     size_t K = dictionary->concepts, d = dictionary->dimensions;
     double *norms = ra_malloc(K, sizeof *norms);
     if (!norms) RA_FAIL_MEMORY(err, "the norms of a dictionary", K * sizeof *norms);
-    ra_status status =
-        ops->row_norms(self, NULL, weights, K, d, normalizations[dictionary->kind].l1, norms, err);
+    ra_status status = ra_backend_row_norms(dictionary->backend, weights, K, d,
+                                            normalizations[dictionary->kind].l1, norms, err);
     if (status == RA_OK && factors_of(norms, K, normalizations[dictionary->kind].largest))
-        status = ops->scale_rows(self, NULL, norms, weights, K, d, err);
+        status = ra_backend_scale_rows(dictionary->backend, norms, weights, K, d, err);
     ra_free(norms);
     return status;
 }
 
 static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t count, float *D,
                          ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
-    void *self = ra_backend_self(dictionary->backend);
     const ra_parameter *p = dictionary->parameters;
     size_t d = dictionary->dimensions;
     const float *weights = p[WEIGHTS].value;
     float scale;
     if (atoms) {
-        RA_TRY(ops->gather(self, NULL, weights, atoms, count, d, p[WEIGHTS].gradient, err));
+        RA_TRY(
+            ra_backend_gather_rows(dictionary->backend, weights, atoms, count, d, p[WEIGHTS].gradient, err));
         weights = p[WEIGHTS].gradient;
     }
     RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
-    return ops->combine(self, NULL, scale, weights, 0, D, count * d, err);
+    return ra_backend_axpby(dictionary->backend, scale, weights, 0, D, count * d, err);
 }
 
 /* dD may be the gradient of the weights itself. */
 static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t count, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(dictionary->backend);
-    void *self = ra_backend_self(dictionary->backend);
     float scale, *weights = dictionary->parameters[WEIGHTS].gradient;
     size_t n = count * dictionary->dimensions;
     RA_TRY(ra_dictionary_multiplier_gradient(dictionary, MULTIPLIER, dD, count, err));
     RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
-    if (dD == weights) return ops->combine(self, NULL, 0, NULL, scale, weights, n, err);
-    return ops->combine(self, NULL, scale, dD, 0, weights, n, err);
+    if (dD == weights) return ra_backend_axpby(dictionary->backend, 0, NULL, scale, weights, n, err);
+    return ra_backend_axpby(dictionary->backend, scale, dD, 0, weights, n, err);
 }
 
 static const ra_dictionary_type plain = {normalize, compose, backward, WEIGHTS};

@@ -90,7 +90,7 @@ static ra_status prepare(ra_evaluation *evaluation, ra_error *err) {
         ra_convert_to_f32(D->dtype, D->data, evaluation->wide.data, ra_tensor_elements(D));
         evaluation->D = evaluation->wide.data;
     }
-    RA_TRY(ra_backend_beside(evaluation->model->backend, &evaluation->host, err));
+    RA_TRY(ra_backend_open_host(evaluation->model->backend, &evaluation->host, err));
     RA_TRY(ra_workspace_new(&evaluation->workspace, err));
     RA_TRY(ra_matrix_init(&evaluation->x_hat, BLOCK_ROWS, info->dimensions, err));
     RA_TRY(ra_reconstruction_init(&evaluation->sums, info->dimensions, info->concepts, err));

@@ -6,7 +6,7 @@
 enum { PART_ROWS = 32 };
 
 ra_status ra_need_host_backend(const ra_backend *backend, const char *what, ra_error *err) {
-    if (!ra_backend_operations(backend)->host_memory)
+    if (!ra_backend_host_memory(backend))
         RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s needs a CPU backend, got %s", what, ra_backend_name(backend));
     return RA_OK;
 }
@@ -35,6 +35,5 @@ void ra_unit_rows(ra_pool *pool, const float *x, size_t rows, size_t d, double g
 
 ra_status ra_products(ra_backend *backend, const float *a, size_t m, const float *b, size_t n, size_t d,
                       float *product, ra_error *err) {
-    return ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, false, true, m, n, d, 1, a, d,
-                                                b, d, 0, product, n, err);
+    return ra_backend_gemm(backend, false, true, m, n, d, 1, a, d, b, d, 0, product, n, err);
 }

@@ -63,18 +63,18 @@ ra_status ra_model_encode_inputs(const ra_model *model, ra_workspace *workspace,
     size_t concepts = model->info.concepts, d = model->info.dimensions;
     RA_TRY(ra_codes_reserve(codes, 0, concepts, 0, err));
     if (rows == 0) return RA_OK;
-    ra_lane *lane = NULL;
-    RA_TRY(ra_lane_open(workspace, model, &lane, err));
+    ra_execution *execution = NULL;
+    RA_TRY(ra_execution_open(&workspace->executions, model->backend, &execution, err));
     size_t block = ra_model_encode_block_rows(model, rows);
     ra_status status = RA_OK;
     for (size_t from = 0; from < rows && status == RA_OK; from += block) {
         bool whole = block == rows;
         ra_codes *part = whole ? codes : &workspace->block;
-        status = ra_model_encode_block(model, workspace, lane, x + from * d,
+        status = ra_model_encode_block(model, workspace, execution, x + from * d,
                                        rows - from < block ? rows - from : block, part, err);
         if (status == RA_OK && !whole) status = append(codes, part, err);
     }
-    RA_TRY(ra_lane_leave(lane, status));
+    RA_TRY(ra_execution_finish(execution, status));
     return check_values(codes, err);
 }
 

@@ -11,7 +11,7 @@
  *   standardize.c      into and out of standardized space, for models that were trained there
  *   resident.c         what of this a device has a copy of; the memory that takes
  *   reconstruct.c encode.c encode_block.c search.c search_score.c explain.c steer.c
- *                      the computations; workspace.c is their scratch, lane.c where they run
+ *                      the computations; workspace.c is their scratch, execution.c where they run
  *   vectors.c ranking.c                         float64 dot products; order by falling key
  *   save.c             the artifact that open_artifact.c reads: proto/artifact.md
  *
@@ -25,9 +25,8 @@
 
 #include "ra_model.h"
 #include "ra_memory.h"
-#include "model/lane.h"
+#include "model/execution.h"
 #include "model/ranking.h"
-#include "model/resident.h"
 #include "sae/activation.h"
 #include "sae/encoder.h"
 #include "sae/pursuit.h"
@@ -41,6 +40,20 @@ enum { RA_MODEL_BLOCKS = 32 };
 
 /* Products of a query with an atom that is shorter may vanish: they say nothing of its cosine. */
 #define RA_MODEL_SMALLEST_NORM 0x1p-96
+
+/* The parts of a model that computations read, in the memory of its backend.
+ *
+ * On the host these are the model's own tensors. On a device they are copies, in one allocation made when the
+ * model is opened; the model's own stay for what the host does: atoms, norms, provenance, and the scores that
+ * a search answers with. */
+typedef struct ra_resident {
+    const void *dictionary; /* D [K,d] as the model holds it */
+    ra_encoder_weights encoder;
+    ra_activation activation;
+    /* on a device, for a search by cosine: scores are divided by the norms of the atoms, column by column */
+    const float *zeros, *ones, *inverse_norm; /* [K] */
+    void *memory;
+} ra_resident;
 
 struct ra_model {
     atomic_size_t references;
@@ -143,6 +156,13 @@ ra_status ra_model_index_points(ra_model *model, ra_error *err);
 enum { RA_MODEL_LATENT_TENSORS = 8 };
 size_t ra_model_latent_tensors(const ra_latent_statistics *latents, const char **names, ra_tensor *tensors);
 
+/* ---- copies on a device (resident.c) ------------------------------------------------------------------ */
+
+/* For a complete model. Fails with RA_ERR_MEMORY, before it allocates anything, if the device lacks memory
+ * for the model and the workspaces that compute with it. */
+ra_status ra_model_make_resident(ra_model *model, size_t workspaces, ra_error *err);
+void ra_model_release_resident(ra_model *model);
+
 /* ---- texts (labels.c) --------------------------------------------------------------------------------- */
 
 /* Text that grows. {0} is empty; release with ra_free(text.data). */
@@ -165,19 +185,19 @@ typedef struct ra_scratch {
 } ra_scratch;
 
 struct ra_workspace {
-    ra_lane host, device; /* where the arithmetic of a backend works */
-    ra_scratch input;     /* encode: [B,d] standardized inputs */
-    ra_scratch start;     /* reconstruct: where the rows of a block of codes start */
-    ra_scratch query;     /* search: [block,d] unit queries */
-    ra_scratch neighbor;  /* neighbors: [d] the atom */
-    ra_scratch scores;    /* search: [K], of a device */
-    ra_scratch ranked;    /* search: [K]; explain: [entries] */
-    ra_scratch x_hat;     /* explain: [B,d] */
-    ra_scratch share;     /* explain: [entries] contributions */
-    ra_scratch shift;     /* steer: [d] the sum of the pushes, in float64, and [d] of an atom */
-    ra_codes block;       /* encode: the codes of one block of rows; search: the best of each query */
-    ra_pursuit pursuit;   /* encode: mp */
-    ra_codes codes;       /* explain, steer */
+    ra_executions executions; /* where the arithmetic of a backend runs */
+    ra_scratch input;         /* encode: [B,d] standardized inputs */
+    ra_scratch start;         /* reconstruct: where the rows of a block of codes start */
+    ra_scratch query;         /* search: [block,d] unit queries */
+    ra_scratch neighbor;      /* neighbors: [d] the atom */
+    ra_scratch scores;        /* search: [K], of a device */
+    ra_scratch ranked;        /* search: [K]; explain: [entries] */
+    ra_scratch x_hat;         /* explain: [B,d] */
+    ra_scratch share;         /* explain: [entries] contributions */
+    ra_scratch shift;         /* steer: [d] the sum of the pushes, in float64, and [d] of an atom */
+    ra_codes block;           /* encode: the codes of one block of rows; search: the best of each query */
+    ra_pursuit pursuit;       /* encode: mp */
+    ra_codes codes;           /* explain, steer */
 };
 
 /* *values <- room for count elements of `size` bytes. */
@@ -212,19 +232,19 @@ ra_status ra_model_decode(const ra_model *model, ra_workspace *workspace, const 
 
 /* codes <- those of a block of at most block_rows() of `rows` rows (encode_block.c). */
 size_t ra_model_encode_block_rows(const ra_model *model, size_t rows);
-ra_status ra_model_encode_block(const ra_model *model, ra_workspace *workspace, ra_lane *lane, const float *x,
-                                size_t rows, ra_codes *codes, ra_error *err);
+ra_status ra_model_encode_block(const ra_model *model, ra_workspace *workspace, ra_execution *execution,
+                                const float *x, size_t rows, ra_codes *codes, ra_error *err);
 
 /* scores [count,K] <- queries [count,d] D^T, rounded in float32 as it comes; both, and `atoms`, in the memory
- * of the lane (search_score.c). atoms has score_room() bytes, for D in float32. */
-size_t ra_model_score_room(const ra_model *model, const ra_lane *lane, size_t count);
-ra_status ra_model_score(const ra_model *model, const ra_lane *lane, const float *queries, size_t count,
-                         float *atoms, float *scores, ra_error *err);
+ * of the execution (search_score.c). atoms has score_scratch() bytes, for D in float32. */
+size_t ra_model_score_scratch(const ra_model *model, const ra_execution *execution, size_t count);
+ra_status ra_model_score(const ra_model *model, const ra_execution *execution, const float *queries,
+                         size_t count, float *atoms, float *scores, ra_error *err);
 
-/* The most memory that a lane on a device takes for these. */
+/* The most memory that a execution on a device takes for these. */
 size_t ra_model_encode_scratch(const ra_model *model);
 size_t ra_model_reconstruct_scratch(const ra_model *model);
 size_t ra_model_search_scratch(const ra_model *model);
-size_t ra_model_pursuit_scratch(const ra_model *model); /* beside the lane's */
+size_t ra_model_pursuit_scratch(const ra_model *model); /* beside the execution's */
 
 #endif

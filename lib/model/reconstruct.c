@@ -30,7 +30,7 @@ static size_t rows_at_a_time(const ra_model *model) {
 }
 
 size_t ra_model_reconstruct_scratch(const ra_model *model) {
-    return ra_rooms_bytes(&(ra_room){.bytes = rows_at_a_time(model) * model->info.dimensions * sizeof(float)},
+    return ra_spans_bytes(&(ra_span){.bytes = rows_at_a_time(model) * model->info.dimensions * sizeof(float)},
                           1);
 }
 
@@ -49,33 +49,33 @@ static ra_status cut(ra_workspace *workspace, const ra_codes *all, size_t from, 
     return RA_OK;
 }
 
-static ra_status decode(const ra_model *model, ra_lane *lane, const ra_codes *codes, ra_room *room,
+static ra_status decode(const ra_model *model, ra_execution *execution, const ra_codes *codes, ra_span *room,
                         float *x_hat, ra_error *err) {
     size_t d = model->info.dimensions;
-    float *there = ra_lane_place(lane, x_hat, room);
-    RA_TRY(lane->ops->decode(lane->self, lane->stream, codes, model->info.dtype, model->resident.dictionary,
-                             d, there, err));
-    return ra_lane_give(lane, there, x_hat, codes->rows * d, err);
+    float *there = ra_execution_output(execution, x_hat, room);
+    RA_TRY(ra_stream_decode(execution->stream, codes, model->info.dtype, model->resident.dictionary, d, there,
+                            err));
+    return ra_execution_download(execution, there, x_hat, codes->rows * d, err);
 }
 
 /* On a device in blocks of rows, for whose x_hat it needs memory. */
 ra_status ra_model_decode(const ra_model *model, ra_workspace *workspace, const ra_codes *codes, float *x_hat,
                           ra_error *err) {
-    ra_lane *lane = NULL;
+    ra_execution *execution = NULL;
     size_t d = model->info.dimensions, rows = codes->rows, block = rows_at_a_time(model);
     RA_TRY(check_codes(model, codes, err));
     if (rows == 0) return RA_OK;
-    RA_TRY(ra_lane_open(workspace, model, &lane, err));
-    if (!lane->remote || block > rows) block = rows;
-    ra_room room = {.bytes = lane->remote ? block * d * sizeof(float) : 0};
-    RA_TRY(ra_lane_reserve(lane, "reconstructions", &room, 1, err));
+    RA_TRY(ra_execution_open(&workspace->executions, model->backend, &execution, err));
+    if (!execution->remote || block > rows) block = rows;
+    ra_span room = {.bytes = execution->remote ? block * d * sizeof(float) : 0};
+    RA_TRY(ra_execution_reserve(execution, "reconstructions", &room, 1, err));
     ra_status status = RA_OK;
     for (size_t from = 0; from < rows && status == RA_OK; from += block) {
         ra_codes part;
         status = cut(workspace, codes, from, rows - from < block ? rows - from : block, &part, err);
-        if (status == RA_OK) status = decode(model, lane, &part, &room, x_hat + from * d, err);
+        if (status == RA_OK) status = decode(model, execution, &part, &room, x_hat + from * d, err);
     }
-    return ra_lane_leave(lane, status);
+    return ra_execution_finish(execution, status);
 }
 
 ra_status ra_model_reconstruct(const ra_model *model, ra_workspace *workspace, const ra_codes *codes,

@@ -1,13 +1,12 @@
 /* One list says what a device needs of a model; it is counted, placed and filled by going through it. */
 #include "model/model.h"
-#include "model/lane.h"
 
 enum { MOST_PARTS = RA_ENCODER_TENSORS + 6 };
 
 typedef struct part {
     const void **place; /* in the resident */
     const void *host;
-    ra_room room;
+    ra_span room;
     size_t *counted_as;
 } part;
 
@@ -56,7 +55,7 @@ ra_model_memory ra_model_device_memory(const ra_model *model, size_t threads) {
     parts list;
     list_parts(model, NULL, &unused, &sums, &list);
     for (size_t i = 0; i < list.count; i++) {
-        size_t bytes = ra_rooms_bytes(&list.part[i].room, 1);
+        size_t bytes = ra_spans_bytes(&list.part[i].room, 1);
         *list.part[i].counted_as += bytes;
         sums.total += bytes;
     }
@@ -73,8 +72,7 @@ ra_model_memory ra_model_device_memory(const ra_model *model, size_t threads) {
 
 static ra_status check_memory(const ra_model *model, size_t workspaces, ra_error *err) {
     size_t available = 0, total = 0, needed = ra_model_device_memory(model, workspaces).total;
-    RA_TRY(ra_backend_operations(model->backend)
-               ->memory(ra_backend_self(model->backend), &available, &total, err));
+    RA_TRY(ra_backend_memory(model->backend, &available, &total, err));
     if (needed > available)
         RA_FAIL(err, RA_ERR_MEMORY,
                 "out of memory: %s needs %zu bytes on the device %s, which has %zu of its %zu bytes left",
@@ -84,21 +82,19 @@ static ra_status check_memory(const ra_model *model, size_t workspaces, ra_error
 
 /* Upload starts them all; one wait for all of them. */
 static ra_status fill(ra_model *model, parts *list, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(model->backend);
-    void *self = ra_backend_self(model->backend);
     size_t bytes = 0;
-    for (size_t i = 0; i < list->count; i++) bytes += ra_rooms_bytes(&list->part[i].room, 1);
-    RA_TRY(ops->allocate(self, bytes, &model->resident.block, err));
+    for (size_t i = 0; i < list->count; i++) bytes += ra_spans_bytes(&list->part[i].room, 1);
+    RA_TRY(ra_backend_allocate(model->backend, bytes, &model->resident.memory, err));
     model->info.device_bytes = bytes;
-    char *at = model->resident.block;
+    char *at = model->resident.memory;
     ra_status status = RA_OK;
     for (size_t i = 0; i < list->count && status == RA_OK; i++) {
         const part *one = &list->part[i];
         *one->place = at;
-        status = ops->upload(self, NULL, at, one->host, one->room.bytes, err);
-        at += ra_rooms_bytes(&one->room, 1);
+        status = ra_backend_upload(model->backend, at, one->host, one->room.bytes, err);
+        at += ra_spans_bytes(&one->room, 1);
     }
-    ra_status waited = ops->synchronize(self, NULL, status == RA_OK ? err : NULL);
+    ra_status waited = ra_backend_synchronize(model->backend, status == RA_OK ? err : NULL);
     return status == RA_OK ? waited : status;
 }
 
@@ -124,7 +120,7 @@ static ra_status copy_to_device(ra_model *model, size_t workspaces, ra_error *er
 ra_status ra_model_make_resident(ra_model *model, size_t workspaces, ra_error *err) {
     ra_resident *resident = &model->resident;
     *resident = (ra_resident){model->dictionary.data, model->encoder, .activation = model->activation};
-    if (ra_backend_operations(model->backend)->host_memory) return RA_OK;
+    if (ra_backend_host_memory(model->backend)) return RA_OK;
     RA_TRY(copy_to_device(model, workspaces ? workspaces : 1, err));
     if (model->encoder.tensor[RA_ENCODER_WEIGHT] == model->dictionary.data)
         resident->encoder.tensor[RA_ENCODER_WEIGHT] = resident->dictionary;
@@ -132,7 +128,5 @@ ra_status ra_model_make_resident(ra_model *model, size_t workspaces, ra_error *e
 }
 
 void ra_model_release_resident(ra_model *model) {
-    if (model->resident.block)
-        ra_backend_operations(model->backend)
-            ->deallocate(ra_backend_self(model->backend), model->resident.block);
+    if (model->resident.memory) ra_backend_deallocate(model->backend, model->resident.memory);
 }

@@ -24,7 +24,7 @@ enum {
     SPARE = 32, /* how many more than k a device is asked for */
 };
 
-enum { QUERIES, PRODUCTS, ATOMS, ROOMS };
+enum { QUERIES, PRODUCTS, ATOMS, SPANS };
 
 static const size_t nobody = SIZE_MAX;
 
@@ -33,9 +33,9 @@ typedef struct search {
     size_t k;
     ra_similarity metric;
     size_t except; /* an atom that must not be found, or nobody */
-    ra_lane *lane;
+    ra_execution *execution;
     float *unit; /* [block,d] */
-    ra_room rooms[ROOMS];
+    ra_span spans[SPANS];
     float *row;        /* [K] the scores of one query, from a device */
     ra_ranked *ranked; /* [K] */
     ra_codes *best;    /* of each query, by a device */
@@ -55,16 +55,18 @@ static size_t queries_at_a_time(const ra_model *model, size_t count) {
     return block < count ? block : count;
 }
 
-static void measure_rooms(const ra_model *model, const ra_lane *lane, size_t block, ra_room *rooms) {
-    rooms[QUERIES] = (ra_room){.bytes = lane->remote ? block * model->info.dimensions * sizeof(float) : 0};
-    rooms[PRODUCTS] = (ra_room){.bytes = block * model->info.concepts * sizeof(float)};
-    rooms[ATOMS] = (ra_room){.bytes = ra_model_score_room(model, lane, block)};
+static void measure_spans(const ra_model *model, const ra_execution *execution, size_t block,
+                          ra_span *spans) {
+    spans[QUERIES] =
+        (ra_span){.bytes = execution->remote ? block * model->info.dimensions * sizeof(float) : 0};
+    spans[PRODUCTS] = (ra_span){.bytes = block * model->info.concepts * sizeof(float)};
+    spans[ATOMS] = (ra_span){.bytes = ra_model_score_scratch(model, execution, block)};
 }
 
 size_t ra_model_search_scratch(const ra_model *model) {
-    ra_room rooms[ROOMS];
-    measure_rooms(model, &(ra_lane){.remote = true}, queries_at_a_time(model, SIZE_MAX), rooms);
-    return ra_rooms_bytes(rooms, ROOMS);
+    ra_span spans[SPANS];
+    measure_spans(model, &(ra_execution){.remote = true}, queries_at_a_time(model, SIZE_MAX), spans);
+    return ra_spans_bytes(spans, SPANS);
 }
 
 static ra_status reserve(search *s, ra_workspace *workspace, size_t block, ra_error *err) {
@@ -76,13 +78,13 @@ static ra_status reserve(search *s, ra_workspace *workspace, size_t block, ra_er
     RA_TRY(ra_scratch_reserve(&workspace->ranked, "a ranking", concepts, sizeof(ra_ranked), &values, err));
     s->ranked = values;
     s->best = &workspace->block;
-    RA_TRY(ra_lane_open(workspace, model, &s->lane, err));
-    if (s->lane->remote) {
+    RA_TRY(ra_execution_open(&workspace->executions, model->backend, &s->execution, err));
+    if (s->execution->remote) {
         RA_TRY(ra_scratch_reserve(&workspace->scores, "scores", concepts, sizeof(float), &values, err));
         s->row = values;
     }
-    measure_rooms(model, s->lane, block, s->rooms);
-    return ra_lane_reserve(s->lane, "scores", s->rooms, ROOMS, err);
+    measure_spans(model, s->execution, block, s->spans);
+    return ra_execution_reserve(s->execution, "scores", s->spans, SPANS, err);
 }
 
 /* The score by the metric that a float32 product with a unit query stands for; false when it stands for
@@ -167,7 +169,7 @@ static ra_status answer_here(const search *s, const float *queries, size_t n, si
     (void)err;
     for (size_t q = 0; q < n; q++) {
         const float *query = queries + q * d;
-        const list all = {.score = (float *)s->rooms[PRODUCTS].at + q * concepts, .count = concepts};
+        const list all = {.score = (float *)s->spans[PRODUCTS].at + q * concepts, .count = concepts};
         answer(s, query, length_of(query, d), &all, ids + q * s->k, found + q * s->k);
     }
     return RA_OK;
@@ -175,15 +177,15 @@ static ra_status answer_here(const search *s, const float *queries, size_t n, si
 
 /* Products by the metric, where they are: over the norms for a cosine. */
 static ra_status make_keys(const search *s, size_t n, ra_error *err) {
-    const ra_lane *lane = s->lane;
+    const ra_execution *execution = s->execution;
     const ra_resident *on_device = &s->model->resident;
     if (s->metric == RA_SIMILARITY_DOT) return RA_OK;
     const ra_norm over_norms = {.mean = on_device->zeros,
                                 .rstd = on_device->inverse_norm,
                                 .gamma = on_device->ones,
                                 .beta = on_device->zeros};
-    return lane->ops->normalize(lane->self, lane->stream, &over_norms, s->rooms[PRODUCTS].at,
-                                s->rooms[PRODUCTS].at, n, s->model->info.concepts, err);
+    return ra_stream_normalize(execution->stream, &over_norms, s->spans[PRODUCTS].at, s->spans[PRODUCTS].at,
+                               n, s->model->info.concepts, err);
 }
 
 static list best_of(const search *s, size_t q) {
@@ -196,20 +198,19 @@ static list best_of(const search *s, size_t q) {
  * dictionary whose scores say little (plain_norms), and when it is a good part of all that is asked for. */
 static ra_status answer_there(const search *s, const float *queries, size_t n, size_t *ids, float *found,
                               ra_error *err) {
-    ra_lane *lane = s->lane;
+    ra_execution *execution = s->execution;
     size_t concepts = s->model->info.concepts, d = s->model->info.dimensions;
     size_t few = s->k + SPARE + (s->except != nobody);
-    const float *scores = s->rooms[PRODUCTS].at;
+    const float *scores = s->spans[PRODUCTS].at;
     bool keys = s->model->plain_norms, select = keys && few <= concepts / 2;
     if (keys) RA_TRY(make_keys(s, n, err));
-    if (select)
-        RA_TRY(lane->ops->top_k(lane->self, lane->stream, scores, n, concepts, few, -INFINITY, s->best, err));
+    if (select) RA_TRY(ra_stream_top_k(execution->stream, scores, n, concepts, few, -INFINITY, s->best, err));
     for (size_t q = 0; q < n; q++) {
         const float *query = queries + q * d;
         double length = length_of(query, d);
         const list best = select ? best_of(s, q) : (list){0}, all = {NULL, s->row, concepts, keys};
         if (select && answer(s, query, length, &best, ids + q * s->k, found + q * s->k)) continue;
-        RA_TRY(ra_lane_give(lane, scores + q * concepts, s->row, concepts, err));
+        RA_TRY(ra_execution_download(execution, scores + q * concepts, s->row, concepts, err));
         answer(s, query, length, &all, ids + q * s->k, found + q * s->k);
     }
     return RA_OK;
@@ -224,9 +225,9 @@ static ra_status answer_block(search *s, const float *queries, size_t n, size_t 
         double length = length_of(query, d), scale = length > 0 ? 1 / length : 0;
         for (size_t i = 0; i < d; i++) s->unit[q * d + i] = (float)(query[i] * scale);
     }
-    RA_TRY(ra_lane_take(s->lane, s->unit, n * d, &s->rooms[QUERIES], &unit, err));
-    RA_TRY(ra_model_score(s->model, s->lane, unit, n, s->rooms[ATOMS].at, s->rooms[PRODUCTS].at, err));
-    return (s->lane->remote ? answer_there : answer_here)(s, queries, n, ids, found, err);
+    RA_TRY(ra_execution_upload(s->execution, s->unit, n * d, &s->spans[QUERIES], &unit, err));
+    RA_TRY(ra_model_score(s->model, s->execution, unit, n, s->spans[ATOMS].at, s->spans[PRODUCTS].at, err));
+    return (s->execution->remote ? answer_there : answer_here)(s, queries, n, ids, found, err);
 }
 
 static ra_status run(search *s, ra_workspace *workspace, const float *queries, size_t count, size_t *ids,
@@ -237,7 +238,7 @@ static ra_status run(search *s, ra_workspace *workspace, const float *queries, s
     for (size_t from = 0; from < count && status == RA_OK; from += block)
         status = answer_block(s, queries + from * d, count - from < block ? count - from : block,
                               ids + from * s->k, found + from * s->k, err);
-    return ra_lane_leave(s->lane, status);
+    return ra_execution_finish(s->execution, status);
 }
 
 static ra_status check_metric(ra_similarity metric, ra_error *err) {

@@ -37,8 +37,8 @@ static void score_part(void *context, size_t part) {
 }
 
 /* Whether atoms are widened for a matrix product: on a device always. */
-static bool widens(const ra_model *model, const ra_lane *lane, size_t count) {
-    return model->dictionary.dtype != RA_F32 && (lane->remote || count > FEW);
+static bool widens(const ra_model *model, const ra_execution *execution, size_t count) {
+    return model->dictionary.dtype != RA_F32 && (execution->remote || count > FEW);
 }
 
 static size_t atoms_at_a_time(const ra_model *model) {
@@ -46,32 +46,33 @@ static size_t atoms_at_a_time(const ra_model *model) {
     return atoms < K ? atoms : K;
 }
 
-size_t ra_model_score_room(const ra_model *model, const ra_lane *lane, size_t count) {
-    if (!widens(model, lane, count)) return 0;
+size_t ra_model_score_scratch(const ra_model *model, const ra_execution *execution, size_t count) {
+    if (!widens(model, execution, count)) return 0;
     return atoms_at_a_time(model) * model->info.dimensions * sizeof(float);
 }
 
-static ra_status score_widened(const ra_model *model, const ra_lane *lane, const float *queries, size_t count,
-                               float *atoms, float *scores, ra_error *err) {
+static ra_status score_widened(const ra_model *model, const ra_execution *execution, const float *queries,
+                               size_t count, float *atoms, float *scores, ra_error *err) {
     size_t K = model->info.concepts, d = model->info.dimensions, block = atoms_at_a_time(model);
     ra_dtype dtype = model->dictionary.dtype;
     for (size_t from = 0; from < K; from += block) {
         size_t rows = K - from < block ? K - from : block;
         const char *source = (const char *)model->resident.dictionary + from * d * ra_dtype_size(dtype);
-        RA_TRY(lane->ops->widen(lane->self, lane->stream, dtype, source, atoms, rows * d, err));
-        RA_TRY(lane->ops->gemm(lane->self, lane->stream, false, true, count, rows, d, 1, queries, d, atoms, d,
-                               0, scores + from, K, err));
+        RA_TRY(ra_stream_widen(execution->stream, dtype, source, atoms, rows * d, err));
+        RA_TRY(ra_stream_gemm(execution->stream, false, true, count, rows, d, 1, queries, d, atoms, d, 0,
+                              scores + from, K, err));
     }
     return RA_OK;
 }
 
-ra_status ra_model_score(const ra_model *model, const ra_lane *lane, const float *queries, size_t count,
-                         float *atoms, float *scores, ra_error *err) {
+ra_status ra_model_score(const ra_model *model, const ra_execution *execution, const float *queries,
+                         size_t count, float *atoms, float *scores, ra_error *err) {
     size_t K = model->info.concepts, d = model->info.dimensions;
     if (model->dictionary.dtype == RA_F32)
-        return lane->ops->gemm(lane->self, lane->stream, false, true, count, K, d, 1, queries, d,
-                               model->resident.dictionary, d, 0, scores, K, err);
-    if (widens(model, lane, count)) return score_widened(model, lane, queries, count, atoms, scores, err);
+        return ra_stream_gemm(execution->stream, false, true, count, K, d, 1, queries, d,
+                              model->resident.dictionary, d, 0, scores, K, err);
+    if (widens(model, execution, count))
+        return score_widened(model, execution, queries, count, atoms, scores, err);
     score_job job = {&model->dictionary, queries, count, scores};
     ra_pool_run(ra_backend_pool(model->backend), ra_pool_parts(K, PART), score_part, &job);
     return RA_OK;

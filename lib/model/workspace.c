@@ -13,8 +13,7 @@ void ra_workspace_free(ra_workspace *workspace) {
                                      &workspace->neighbor, &workspace->scores, &workspace->ranked,
                                      &workspace->x_hat,    &workspace->share,  &workspace->shift};
     for (size_t i = 0; i < sizeof scratches / sizeof *scratches; i++) ra_free(scratches[i]->data);
-    ra_lane_release(&workspace->host);
-    ra_lane_release(&workspace->device);
+    ra_executions_release(&workspace->executions);
     ra_pursuit_release(&workspace->pursuit);
     ra_codes_release(&workspace->block);
     ra_codes_release(&workspace->codes);

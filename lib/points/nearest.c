@@ -53,8 +53,8 @@ void ra_nearest_release(ra_nearest *nearest) {
     ra_free(nearest->query_norm);
     ra_free(nearest->query_low);
     ra_free(nearest->score);
-    ra_block_release(&nearest->asked.block);
-    ra_block_release(&nearest->room);
+    ra_buffer_release(&nearest->asked.block);
+    ra_buffer_release(&nearest->room);
     *nearest = (ra_nearest){0};
 }
 

@@ -33,7 +33,7 @@ typedef struct ra_nearest {
     float *query_low; /* bounds that stand for the norms of rows in a score */
     float *score;     /* of one tile of pairs */
     ra_held asked;    /* `query`, where products are computed */
-    ra_block room;    /* for scores there */
+    ra_buffer room;   /* for scores there */
 } ra_nearest;
 
 /* sample, count: as for a row block; points: N; at most INT32_MAX rows and points, else

@@ -32,7 +32,7 @@ void ra_point_set_release(ra_point_set *set) {
     ra_free(set->norm);
     ra_free(set->low);
     ra_free(set->high);
-    ra_block_release(&set->held.block);
+    ra_buffer_release(&set->held.block);
     *set = (ra_point_set){0};
 }
 

@@ -3,12 +3,10 @@
 #include <math.h>
 
 /* relu has nothing of its own but this: every positive pre-code is a code. */
-static ra_status relu_evaluate(const ra_activation *activation, ra_backend *backend,
-                               ra_backend_stream *stream, const float *pre, size_t rows, size_t concepts,
-                               ra_codes *codes, ra_error *err) {
+static ra_status relu_evaluate(const ra_activation *activation, ra_stream stream, const float *pre,
+                               size_t rows, size_t concepts, ra_codes *codes, ra_error *err) {
     (void)activation;
-    return ra_backend_operations(backend)->threshold(ra_backend_self(backend), stream, pre, rows, concepts,
-                                                     NULL, 0, codes, err);
+    return ra_stream_threshold(stream, pre, rows, concepts, NULL, 0, codes, err);
 }
 
 const ra_activation_type ra_activation_relu = {.name = "relu", .evaluate = relu_evaluate};

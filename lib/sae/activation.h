@@ -32,8 +32,8 @@ typedef struct ra_activation_type {
     bool needs_top_k, evaluation_needs_top_k, has_thresholds;
     bool pursues; /* mp: codes come from ra_pursuit_run(), and the functions below are NULL */
     /* evaluation mode; does not change the activation */
-    ra_status (*evaluate)(const ra_activation *activation, ra_backend *backend, ra_backend_stream *stream,
-                          const float *pre, size_t rows, size_t concepts, ra_codes *codes, ra_error *err);
+    ra_status (*evaluate)(const ra_activation *activation, ra_stream stream, const float *pre, size_t rows,
+                          size_t concepts, ra_codes *codes, ra_error *err);
     /* training mode, on the default stream; NULL: the same as evaluation */
     ra_status (*train)(ra_activation *activation, ra_backend *backend, const float *pre, size_t rows,
                        size_t concepts, ra_codes *codes, ra_error *err);

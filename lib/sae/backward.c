@@ -12,52 +12,47 @@
 /* dD <- codes^T dx_hat, plus what the loss adds. */
 static ra_status backward_decoding(const ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g, float *dD,
                                    ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
-    void *self = ra_backend_self(sae->backend);
     size_t d = sae->encoder.dimensions, n = pass->atom_count * d;
-    RA_TRY(ops->combine(self, NULL, g->D ? 1 : 0, g->D, 0, dD, n, err));
+    RA_TRY(ra_backend_axpby(sae->backend, g->D ? 1 : 0, g->D, 0, dD, n, err));
     if (!g->x_hat) return RA_OK;
-    return ops->accumulate(self, NULL, ra_sae_pass_codes(pass), pass->codes.value, g->x_hat, d, dD, err);
+    return ra_backend_accumulate(sae->backend, ra_sae_pass_codes(pass), pass->codes.value, g->x_hat, d, dD,
+                                 err);
 }
 
 /* scratch [B,K] <- the gradient of all codes, active or not. */
 static ra_status dense_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
                                      ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
-    void *self = ra_backend_self(sae->backend);
     size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, B = pass->rows;
-    RA_TRY(ops->combine(self, NULL, g->codes ? 1 : 0, g->codes, 0, pass->scratch, B * K, err));
+    RA_TRY(ra_backend_axpby(sae->backend, g->codes ? 1 : 0, g->codes, 0, pass->scratch, B * K, err));
     if (g->x_hat)
-        RA_TRY(ops->gemm(self, NULL, false, true, B, K, d, 1, g->x_hat, d, pass->D, d, 1, pass->scratch, K,
-                         err));
-    return g->value ? ops->put(self, NULL, &pass->codes, 1, g->value, pass->scratch, err) : RA_OK;
+        RA_TRY(ra_backend_gemm(sae->backend, false, true, B, K, d, 1, g->x_hat, d, pass->D, d, 1,
+                               pass->scratch, K, err));
+    return g->value ? ra_backend_scatter_entries(sae->backend, &pass->codes, 1, g->value, pass->scratch, err)
+                    : RA_OK;
 }
 
 /* pass->dvalue <- the gradient of the active codes. */
 static ra_status sparse_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
                                       ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
-    void *self = ra_backend_self(sae->backend);
     size_t d = sae->encoder.dimensions, entries = ra_codes_entries(&pass->codes);
     if (g->x_hat)
-        RA_TRY(ops->decode_gradient(self, NULL, ra_sae_pass_codes(pass), g->x_hat, pass->D, d, pass->dvalue,
-                                    err));
+        RA_TRY(ra_backend_decode_gradient(sae->backend, ra_sae_pass_codes(pass), g->x_hat, pass->D, d,
+                                          pass->dvalue, err));
     if (g->value || !g->x_hat)
-        RA_TRY(ops->combine(self, NULL, g->value ? 1 : 0, g->value, g->x_hat ? 1 : 0, pass->dvalue, entries,
-                            err));
-    return g->codes ? ops->pick(self, NULL, &pass->codes, g->codes, 1, pass->dvalue, err) : RA_OK;
+        RA_TRY(ra_backend_axpby(sae->backend, g->value ? 1 : 0, g->value, g->x_hat ? 1 : 0, pass->dvalue,
+                                entries, err));
+    return g->codes ? ra_backend_gather_entries(sae->backend, &pass->codes, g->codes, 1, pass->dvalue, err)
+                    : RA_OK;
 }
 
 /* scratch [B,K] <- the gradient of the pre-codes: what the loss gives directly, and that of the active codes,
  * unless those came from a pursuit. */
 static ra_status dense_pre_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
                                     ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
-    void *self = ra_backend_self(sae->backend);
     size_t n = pass->rows * sae->encoder.concepts;
-    RA_TRY(ops->combine(self, NULL, g->pre ? 1 : 0, g->pre, 0, pass->scratch, n, err));
+    RA_TRY(ra_backend_axpby(sae->backend, g->pre ? 1 : 0, g->pre, 0, pass->scratch, n, err));
     if (ra_activation_types[sae->activation.kind]->pursues) return RA_OK;
-    return ops->put(self, NULL, &pass->codes, 1, pass->dvalue, pass->scratch, err);
+    return ra_backend_scatter_entries(sae->backend, &pass->codes, 1, pass->dvalue, pass->scratch, err);
 }
 
 /* pass->dvalue, and with it the gradient of the thresholds. */
@@ -68,8 +63,7 @@ static ra_status backward_codes(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gra
     RA_TRY(dense_code_gradient(sae, pass, g, err));
     RA_TRY(type->theta_gradient(&sae->activation, sae->backend, pass->pre, pass->scratch, g->active,
                                 pass->rows, K, ra_sae_theta(sae)->gradient, err));
-    return ra_backend_operations(sae->backend)
-        ->pick(ra_backend_self(sae->backend), NULL, &pass->codes, pass->scratch, 0, pass->dvalue, err);
+    return ra_backend_gather_entries(sae->backend, &pass->codes, pass->scratch, 0, pass->dvalue, err);
 }
 
 /* block [n] <- its sum over the members, who exchange host memory. */
@@ -77,7 +71,7 @@ static ra_status sum_block(const ra_sae *sae, float *block, size_t n, ra_error *
     void *mirror = NULL;
     const void *seen = NULL;
     if (ra_group_size(sae->group) == 1) return RA_OK;
-    if (ra_backend_operations(sae->backend)->host_memory) return ra_group_sum_f32(sae->group, block, n, err);
+    if (ra_backend_host_memory(sae->backend)) return ra_group_sum_f32(sae->group, block, n, err);
     ra_status status = ra_backend_view(sae->backend, block, n * sizeof *block, &mirror, &seen, err);
     if (status == RA_OK) status = ra_group_sum_f32(sae->group, mirror, n, err);
     if (status == RA_OK) status = ra_backend_put(sae->backend, block, mirror, n * sizeof *block, err);

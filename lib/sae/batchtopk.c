@@ -7,13 +7,12 @@
 
 #include <string.h>
 
-static ra_status evaluate(const ra_activation *activation, ra_backend *backend, ra_backend_stream *stream,
-                          const float *pre, size_t rows, size_t concepts, ra_codes *codes, ra_error *err) {
+static ra_status evaluate(const ra_activation *activation, ra_stream stream, const float *pre, size_t rows,
+                          size_t concepts, ra_codes *codes, ra_error *err) {
     if (!activation->has_running_threshold)
         RA_FAIL(err, RA_ERR_STATE,
                 "batchtopk has no running threshold yet: train it first, or give running_threshold");
-    return ra_backend_operations(backend)->threshold(ra_backend_self(backend), stream, pre, rows, concepts,
-                                                     NULL, activation->running_threshold, codes, err);
+    return ra_stream_threshold(stream, pre, rows, concepts, NULL, activation->running_threshold, codes, err);
 }
 
 /* The k-th largest of all members' scores, negative ones counted as 0: the bits of a nonnegative float rank
@@ -42,9 +41,7 @@ static ra_status kth_of_group(const ra_group *group, const float *pre, size_t n,
 static ra_status kth_of_batch(const ra_activation *activation, ra_backend *backend, const float *pre,
                               size_t rows, size_t concepts, float *value, ra_error *err) {
     size_t n = rows * concepts, k = rows * activation->top_k;
-    if (ra_group_size(activation->group) == 1)
-        return ra_backend_operations(backend)->kth_largest(ra_backend_self(backend), NULL, pre, n, k, value,
-                                                           err);
+    if (ra_group_size(activation->group) == 1) return ra_backend_kth_largest(backend, pre, n, k, value, err);
     uint64_t wanted = k;
     void *mirror = NULL;
     const void *seen = NULL;
@@ -57,8 +54,6 @@ static ra_status kth_of_batch(const ra_activation *activation, ra_backend *backe
 
 static ra_status train(ra_activation *activation, ra_backend *backend, const float *pre, size_t rows,
                        size_t concepts, ra_codes *codes, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
     float last;
     RA_TRY(kth_of_batch(activation, backend, pre, rows, concepts, &last, err));
     float momentum = activation->threshold_momentum;
@@ -66,7 +61,7 @@ static ra_status train(ra_activation *activation, ra_backend *backend, const flo
                                         ? momentum * activation->running_threshold + (1 - momentum) * last
                                         : last;
     activation->has_running_threshold = true;
-    return ops->threshold(self, NULL, pre, rows, concepts, NULL, last, codes, err);
+    return ra_backend_threshold(backend, pre, rows, concepts, NULL, last, codes, err);
 }
 
 const ra_activation_type ra_activation_batchtopk = {

@@ -105,32 +105,28 @@ void ra_encoder_rstd(const float *variance, float *rstd, size_t concepts) {
     for (size_t k = 0; k < concepts; k++) rstd[k] = (float)(1 / sqrt((double)variance[k] + RA_NORM_EPSILON));
 }
 
-ra_status ra_encoder_linear(ra_backend *backend, ra_backend_stream *stream, const ra_encoder_weights *weights,
-                            const float *x, size_t rows, float *linear, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
+ra_status ra_encoder_linear(ra_stream stream, const ra_encoder_weights *weights, const float *x, size_t rows,
+                            float *linear, ra_error *err) {
     size_t K = weights->concepts, d = weights->dimensions;
     const float *bias = weights->tensor[RA_ENCODER_BIAS];
-    if (bias) RA_TRY(ops->spread(self, stream, bias, linear, rows, K, err));
-    return ops->gemm(self, stream, false, true, rows, K, d, 1, x, d, weights->tensor[RA_ENCODER_WEIGHT], d,
-                     bias ? 1 : 0, linear, K, err);
+    if (bias) RA_TRY(ra_stream_broadcast_row(stream, bias, linear, rows, K, err));
+    return ra_stream_gemm(stream, false, true, rows, K, d, 1, x, d, weights->tensor[RA_ENCODER_WEIGHT], d,
+                          bias ? 1 : 0, linear, K, err);
 }
 
-ra_status ra_encoder_evaluate(ra_backend *backend, ra_backend_stream *stream,
-                              const ra_encoder_weights *weights, const float *x, size_t rows, float *room,
-                              float *pre, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
+ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weights, const float *x,
+                              size_t rows, float *statistics, float *pre, ra_error *err) {
     size_t K = weights->concepts;
     bool by_row = weights->kind == RA_ENCODER_MLP_LN_1;
-    RA_TRY(ra_encoder_linear(backend, stream, weights, x, rows, pre, err));
+    RA_TRY(ra_encoder_linear(stream, weights, x, rows, pre, err));
     if (!ra_encoder_has_norm(weights->kind)) return RA_OK;
     if (by_row)
-        RA_TRY(ops->row_statistics(self, stream, pre, rows, K, RA_NORM_EPSILON, room, room + rows, err));
+        RA_TRY(ra_stream_row_statistics(stream, pre, rows, K, RA_NORM_EPSILON, statistics, statistics + rows,
+                                        err));
     const ra_norm norm = {.by_row = by_row,
-                          .mean = by_row ? room : weights->tensor[RA_ENCODER_RUNNING_MEAN],
-                          .rstd = by_row ? room + rows : weights->rstd,
+                          .mean = by_row ? statistics : weights->tensor[RA_ENCODER_RUNNING_MEAN],
+                          .rstd = by_row ? statistics + rows : weights->rstd,
                           .gamma = weights->tensor[RA_ENCODER_NORM_WEIGHT],
                           .beta = weights->tensor[RA_ENCODER_NORM_BIAS]};
-    return ops->normalize(self, stream, &norm, pre, pre, rows, K, err);
+    return ra_stream_normalize(stream, &norm, pre, pre, rows, K, err);
 }

@@ -57,14 +57,13 @@ ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind
 void ra_encoder_rstd(const float *variance, float *rstd, size_t concepts);
 
 /* The part without a norm: linear [B,K] <- x E^T + b, x [B,d]. */
-ra_status ra_encoder_linear(ra_backend *backend, ra_backend_stream *stream, const ra_encoder_weights *weights,
-                            const float *x, size_t rows, float *linear, ra_error *err);
+ra_status ra_encoder_linear(ra_stream stream, const ra_encoder_weights *weights, const float *x, size_t rows,
+                            float *linear, ra_error *err);
 
-/* Evaluation mode: pre [B,K] <- x [B,d]. room [2,B]: scratch of mlp_ln_1; others leave it alone. Everything
+/* Evaluation mode: pre [B,K] <- x [B,d]. statistics [2,B]: scratch of mlp_ln_1; other kinds do not use it. Everything
  * is backend memory. */
-ra_status ra_encoder_evaluate(ra_backend *backend, ra_backend_stream *stream,
-                              const ra_encoder_weights *weights, const float *x, size_t rows, float *room,
-                              float *pre, ra_error *err);
+ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weights, const float *x,
+                              size_t rows, float *statistics, float *pre, ra_error *err);
 
 /* ---- training ------------------------------------------------------------------------------------------ */
 

@@ -50,14 +50,12 @@ static void complete(const ra_encoder *encoder, const double *sums, double rows,
 /* pass->sums [2,K] <- what complete() takes, over the batch of all members. */
 static ra_status sum_latents(const ra_encoder *encoder, ra_backend *backend, ra_sae_pass *pass,
                              ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
     size_t K = encoder->concepts;
     double *sums = pass->sums, *means = sums + K;
-    RA_TRY(ops->column_sums(self, NULL, pass->linear, pass->rows, K, NULL, means, err));
+    RA_TRY(ra_backend_column_sums(backend, pass->linear, pass->rows, K, NULL, means, err));
     RA_TRY(ra_group_sum_f64(encoder->group, means, K, err));
     for (size_t k = 0; k < K; k++) means[k] /= (double)pass->total_rows;
-    RA_TRY(ops->column_sums(self, NULL, pass->linear, pass->rows, K, means, sums, err));
+    RA_TRY(ra_backend_column_sums(backend, pass->linear, pass->rows, K, means, sums, err));
     return ra_group_sum_f64(encoder->group, sums, K, err);
 }
 
@@ -109,20 +107,19 @@ out:
 
 ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const float *x, size_t rows,
                              bool training, ra_sae_pass *pass, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
     const ra_encoder_weights weights = view(encoder, pass->D);
     size_t K = encoder->concepts;
     bool has_norm = ra_encoder_has_norm(encoder->kind);
-    RA_TRY(ra_encoder_linear(backend, NULL, &weights, x, rows, has_norm ? pass->linear : pass->pre, err));
+    RA_TRY(ra_encoder_linear(ra_backend_default_stream(backend), &weights, x, rows,
+                             has_norm ? pass->linear : pass->pre, err));
     if (!has_norm) return RA_OK;
     if (encoder->kind == RA_ENCODER_MLP_LN_1)
-        RA_TRY(ops->row_statistics(self, NULL, pass->linear, rows, K, RA_NORM_EPSILON, pass->mean, pass->rstd,
-                                   err));
+        RA_TRY(ra_backend_row_statistics(backend, pass->linear, rows, K, RA_NORM_EPSILON, pass->mean,
+                                         pass->rstd, err));
     else
         RA_TRY(latents_statistics(encoder, backend, training, pass, err));
     const ra_norm norm = norm_of(encoder, pass);
-    return ops->normalize(self, NULL, &norm, pass->linear, pass->pre, rows, K, err);
+    return ra_backend_normalize(backend, &norm, pass->linear, pass->pre, rows, K, err);
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------ */
@@ -131,32 +128,28 @@ ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const flo
  * all members, so its sums are added up here. */
 static ra_status backward_norm(ra_encoder *encoder, ra_backend *backend, ra_sae_pass *pass, float *dpre,
                                ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
     const ra_norm norm = norm_of(encoder, pass);
     size_t K = encoder->concepts;
     double *sums = pass->sums;
-    RA_TRY(ops->norm_sums(self, NULL, &norm, pass->linear, dpre, pass->rows, K, sums, err));
+    RA_TRY(ra_backend_norm_sums(backend, &norm, pass->linear, dpre, pass->rows, K, sums, err));
     if (!norm.by_row) RA_TRY(ra_group_sum_f64(encoder->group, sums, 2 * K, err));
     RA_TRY(ra_backend_put_doubles(backend, encoder->tensor[RA_ENCODER_NORM_WEIGHT]->gradient, sums, K, err));
     RA_TRY(
         ra_backend_put_doubles(backend, encoder->tensor[RA_ENCODER_NORM_BIAS]->gradient, sums + K, K, err));
-    return ops->norm_backward(self, NULL, &norm, pass->linear, norm.by_row ? NULL : sums,
-                              norm.by_row ? 0 : (double)pass->total_rows, dpre, pass->rows, K, err);
+    return ra_backend_norm_backward(backend, &norm, pass->linear, norm.by_row ? NULL : sums,
+                                    norm.by_row ? 0 : (double)pass->total_rows, dpre, pass->rows, K, err);
 }
 
 /* That of a bias in front of BatchNorm is 0, since the norm takes it out again: a sum's rounding would become
  * whole steps in Adam. */
 static ra_status backward_bias(ra_encoder *encoder, ra_backend *backend, ra_sae_pass *pass, const float *dpre,
                                ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
     size_t K = encoder->concepts;
     float *gradient = encoder->tensor[RA_ENCODER_BIAS]->gradient;
-    if (encoder->kind == RA_ENCODER_MLP_BN_1) return ops->combine(self, NULL, 0, NULL, 0, gradient, K, err);
+    if (encoder->kind == RA_ENCODER_MLP_BN_1) return ra_backend_axpby(backend, 0, NULL, 0, gradient, K, err);
     double *sums = ra_malloc(K, sizeof *sums);
     if (!sums) RA_FAIL_MEMORY(err, "the gradient of the encoder's bias", K * sizeof *sums);
-    ra_status status = ops->column_sums(self, NULL, dpre, pass->rows, K, NULL, sums, err);
+    ra_status status = ra_backend_column_sums(backend, dpre, pass->rows, K, NULL, sums, err);
     if (status == RA_OK) status = ra_backend_put_doubles(backend, gradient, sums, K, err);
     ra_free(sums);
     return status;
@@ -164,16 +157,14 @@ static ra_status backward_bias(ra_encoder *encoder, ra_backend *backend, ra_sae_
 
 static ra_status backward_sparse(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
                                  float *dD, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
     size_t d = encoder->dimensions;
     float *weight = dD, *bias = encoder->tensor[RA_ENCODER_BIAS]->gradient;
     if (encoder->tensor[RA_ENCODER_WEIGHT]) {
         weight = encoder->tensor[RA_ENCODER_WEIGHT]->gradient;
-        RA_TRY(ops->combine(self, NULL, 0, NULL, 0, weight, pass->atom_count * d, err));
+        RA_TRY(ra_backend_axpby(backend, 0, NULL, 0, weight, pass->atom_count * d, err));
     }
-    RA_TRY(ops->latent_sums(self, NULL, &pass->codes, pass->dvalue, bias, err));
-    return ops->accumulate(self, NULL, ra_sae_pass_codes(pass), pass->dvalue, x, d, weight, err);
+    RA_TRY(ra_backend_latent_sums(backend, &pass->codes, pass->dvalue, bias, err));
+    return ra_backend_accumulate(backend, ra_sae_pass_codes(pass), pass->dvalue, x, d, weight, err);
 }
 
 ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
@@ -183,7 +174,6 @@ ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const fl
     const ra_parameter *own = encoder->tensor[RA_ENCODER_WEIGHT];
     if (ra_encoder_has_norm(encoder->kind)) RA_TRY(backward_norm(encoder, backend, pass, dpre, err));
     if (encoder->tensor[RA_ENCODER_BIAS]) RA_TRY(backward_bias(encoder, backend, pass, dpre, err));
-    return ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, true, false, K, d, pass->rows,
-                                                1, dpre, K, x, d, own ? 0 : 1, own ? own->gradient : dD, d,
-                                                err);
+    return ra_backend_gemm(backend, true, false, K, d, pass->rows, 1, dpre, K, x, d, own ? 0 : 1,
+                           own ? own->gradient : dD, d, err);
 }

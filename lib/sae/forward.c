@@ -96,16 +96,14 @@ static ra_status read_dictionary(ra_sae *sae, ra_sae_pass *pass, ra_error *err) 
 
 static ra_status pursue(ra_sae *sae, const float *x, ra_sae_pass *pass, ra_error *err) {
     size_t K = sae->encoder.concepts;
-    RA_TRY(ra_backend_operations(sae->backend)
-               ->combine(ra_backend_self(sae->backend), NULL, 1, pass->pre, 0, pass->scratch, pass->rows * K,
-                         err));
-    return ra_pursuit_run(pass->pursuit, sae->backend, NULL, pass->D, K, sae->encoder.dimensions, x,
-                          pass->rows, sae->activation.top_k, sae->training, pass->scratch, &pass->codes, err);
+    RA_TRY(ra_backend_axpby(sae->backend, 1, pass->pre, 0, pass->scratch, pass->rows * K, err));
+    return ra_pursuit_run(pass->pursuit, ra_backend_default_stream(sae->backend), pass->D, K,
+                          sae->encoder.dimensions, x, pass->rows, sae->activation.top_k, sae->training,
+                          pass->scratch, &pass->codes, err);
 }
 
 ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *pass, ra_error *err) {
     const ra_activation_type *type = ra_activation_types[sae->activation.kind];
-    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
     size_t K = sae->encoder.concepts;
     RA_TRY(prepare(sae, pass, rows, err));
     RA_TRY(ra_sae_thresholds(sae, err));
@@ -119,9 +117,10 @@ ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *
         sae->settings.running_threshold = (double)sae->activation.running_threshold;
         sae->settings.known |= 1u << RA_SET_RUNNING_THRESHOLD;
     } else {
-        RA_TRY(type->evaluate(&sae->activation, sae->backend, NULL, pass->pre, rows, K, &pass->codes, err));
+        RA_TRY(type->evaluate(&sae->activation, ra_backend_default_stream(sae->backend), pass->pre, rows, K,
+                              &pass->codes, err));
     }
     RA_TRY(read_dictionary(sae, pass, err));
-    return ops->decode(ra_backend_self(sae->backend), NULL, ra_sae_pass_codes(pass), RA_F32, pass->D,
-                       sae->encoder.dimensions, pass->x_hat, err);
+    return ra_backend_decode(sae->backend, ra_sae_pass_codes(pass), RA_F32, pass->D, sae->encoder.dimensions,
+                             pass->x_hat, err);
 }

@@ -8,10 +8,9 @@
 #include "sae/activation.h"
 #include "ra_memory.h"
 
-static ra_status evaluate(const ra_activation *activation, ra_backend *backend, ra_backend_stream *stream,
-                          const float *pre, size_t rows, size_t concepts, ra_codes *codes, ra_error *err) {
-    return ra_backend_operations(backend)->threshold(ra_backend_self(backend), stream, pre, rows, concepts,
-                                                     activation->thresholds, 0, codes, err);
+static ra_status evaluate(const ra_activation *activation, ra_stream stream, const float *pre, size_t rows,
+                          size_t concepts, ra_codes *codes, ra_error *err) {
+    return ra_stream_threshold(stream, pre, rows, concepts, activation->thresholds, 0, codes, err);
 }
 
 /* sums [2,K] of kernel g, and of the kernel; those of g become the gradients. */
@@ -34,9 +33,8 @@ static ra_status theta_gradient(const ra_activation *activation, ra_backend *bac
     if (!sums || !thresholds)
         RA_TRY_OUT(status, ra_error_set(err, RA_ERR_MEMORY, "out of memory: the gradient of %zu thresholds",
                                         concepts));
-    RA_TRY_OUT(status, ra_backend_operations(backend)->kernel_sums(
-                           ra_backend_self(backend), NULL, activation->kernel, activation->bandwidth, pre, g,
-                           activation->thresholds, rows, concepts, sums, err));
+    RA_TRY_OUT(status, ra_backend_kernel_sums(backend, activation->kernel, activation->bandwidth, pre, g,
+                                              activation->thresholds, rows, concepts, sums, err));
     RA_TRY_OUT(status, complete(activation, backend, active, concepts, sums, thresholds, err));
     RA_TRY_OUT(status, ra_backend_put_doubles(backend, dtheta, sums, concepts, err));
 out:

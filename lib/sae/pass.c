@@ -4,11 +4,10 @@
 
 void ra_sae_pass_release(ra_sae_pass *pass) {
     if (pass->backend) {
-        const ra_backend_ops *ops = ra_backend_operations(pass->backend);
-        void *self = ra_backend_self(pass->backend);
         float *blocks[] = {pass->pre,  pass->x_hat,   pass->linear, pass->mean,
                            pass->rstd, pass->scratch, pass->dvalue};
-        for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ops->deallocate(self, blocks[i]);
+        for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+            ra_backend_deallocate(pass->backend, blocks[i]);
         ra_backend_release(pass->backend);
     }
     if (pass->pursuit) ra_pursuit_release(pass->pursuit);
@@ -22,10 +21,9 @@ void ra_sae_pass_release(ra_sae_pass *pass) {
 }
 
 ra_status ra_sae_pass_grow(ra_sae_pass *pass, float **block, size_t n, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(pass->backend);
     void *fresh = NULL;
-    RA_TRY(ops->allocate(ra_backend_self(pass->backend), n * sizeof(float), &fresh, err));
-    ops->deallocate(ra_backend_self(pass->backend), *block);
+    RA_TRY(ra_backend_allocate(pass->backend, n * sizeof(float), &fresh, err));
+    ra_backend_deallocate(pass->backend, *block);
     *block = fresh;
     return RA_OK;
 }

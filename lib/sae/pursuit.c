@@ -29,9 +29,9 @@ const ra_activation_type ra_activation_mp = {
     .name = "mp", .needs_top_k = true, .evaluation_needs_top_k = true, .pursues = true};
 
 void ra_pursuit_release(ra_pursuit *pursuit) {
-    ra_block *const blocks[] = {&pursuit->atom,  &pursuit->value,    &pursuit->residual, &pursuit->gram,
-                                &pursuit->entry, &pursuit->gradient, &pursuit->push,     &pursuit->room};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_block_release(blocks[i]);
+    ra_buffer *const blocks[] = {&pursuit->atom,  &pursuit->value,    &pursuit->residual, &pursuit->gram,
+                                 &pursuit->entry, &pursuit->gradient, &pursuit->push,     &pursuit->room};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_buffer_release(blocks[i]);
     ra_codes_release(&pursuit->single);
     ra_free(pursuit->taken);
     ra_free(pursuit->added);
@@ -40,7 +40,7 @@ void ra_pursuit_release(ra_pursuit *pursuit) {
 
 _Static_assert(sizeof(int32_t) == sizeof(float), "a block of floats holds as many numbers of atoms");
 
-static int32_t *integers(const ra_block *block) {
+static int32_t *integers(const ra_buffer *block) {
     return (int32_t *)(void *)block->data;
 }
 
@@ -52,9 +52,9 @@ static ra_status reserve_path(ra_pursuit *p, ra_backend *backend, size_t rows, s
         RA_FAIL(err, RA_ERR_TOO_LARGE,
                 "a pursuit of %zu rows in %zu steps is too large, expected at most %d in all", rows, steps,
                 INT_MAX);
-    RA_TRY(ra_block_reserve(&p->atom, backend, n, err));
-    RA_TRY(ra_block_reserve(&p->value, backend, n, err));
-    RA_TRY(ra_block_reserve(&p->residual, backend, rows * d, err));
+    RA_TRY(ra_buffer_reserve(&p->atom, backend, n, err));
+    RA_TRY(ra_buffer_reserve(&p->value, backend, n, err));
+    RA_TRY(ra_buffer_reserve(&p->residual, backend, rows * d, err));
     if (n <= p->capacity && p->taken) return RA_OK;
     ra_free(p->taken);
     ra_free(p->added);
@@ -111,32 +111,30 @@ static ra_status collect(const ra_pursuit *p, size_t concepts, bool keep_zeros, 
     return RA_OK;
 }
 
-ra_status ra_pursuit_run(ra_pursuit *pursuit, ra_backend *backend, ra_backend_stream *stream, const float *D,
-                         size_t concepts, size_t dimensions, const float *x, size_t rows, size_t steps,
-                         bool training, float *scores, ra_codes *codes, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
+ra_status ra_pursuit_run(ra_pursuit *pursuit, ra_stream stream, const float *D, size_t concepts,
+                         size_t dimensions, const float *x, size_t rows, size_t steps, bool training,
+                         float *scores, ra_codes *codes, ra_error *err) {
     size_t K = concepts, d = dimensions, n = rows * steps;
-    RA_TRY(reserve_path(pursuit, backend, rows, steps, d, err));
+    RA_TRY(reserve_path(pursuit, stream.backend, rows, steps, d, err));
     pursuit->rows = rows;
     pursuit->steps = steps;
     const ra_pursuit_path path = path_of(pursuit, D, K, d);
     const float *gram = NULL;
     if (training && K < (steps - 1) * rows && K <= GRAM_FLOATS / K) {
-        RA_TRY(ra_block_reserve(&pursuit->gram, backend, K * K, err));
+        RA_TRY(ra_buffer_reserve(&pursuit->gram, stream.backend, K * K, err));
         gram = pursuit->gram.data;
-        RA_TRY(ops->gemm(self, stream, false, true, K, K, d, 1, D, d, D, d, 0, pursuit->gram.data, K, err));
+        RA_TRY(ra_stream_gemm(stream, false, true, K, K, d, 1, D, d, D, d, 0, pursuit->gram.data, K, err));
     }
-    RA_TRY(ops->combine(self, stream, 1, x, 0, path.residual, rows * d, err));
+    RA_TRY(ra_stream_axpby(stream, 1, x, 0, path.residual, rows * d, err));
     for (size_t t = 0; t < steps; t++) {
         if (t > 0 && !gram)
-            RA_TRY(ops->gemm(self, stream, false, true, rows, K, d, 1, path.residual, d, D, d, 0, scores, K,
-                             err));
-        RA_TRY(ops->pursue(self, stream, &path, gram, t, scores, err));
+            RA_TRY(ra_stream_gemm(stream, false, true, rows, K, d, 1, path.residual, d, D, d, 0, scores, K,
+                                  err));
+        RA_TRY(ra_stream_pursue(stream, &path, gram, t, scores, err));
     }
-    RA_TRY(ops->download(self, stream, pursuit->taken, path.atom, n * sizeof *path.atom, err));
-    RA_TRY(ops->download(self, stream, pursuit->added, path.value, n * sizeof *path.value, err));
-    RA_TRY(ops->synchronize(self, stream, err));
+    RA_TRY(ra_stream_download(stream, pursuit->taken, path.atom, n * sizeof *path.atom, err));
+    RA_TRY(ra_stream_download(stream, pursuit->added, path.value, n * sizeof *path.value, err));
+    RA_TRY(ra_stream_synchronize(stream, err));
     return collect(pursuit, K, training, codes, err);
 }
 
@@ -159,16 +157,15 @@ static size_t entry_of(const ra_codes *codes, size_t b, int32_t atom) {
 static ra_status spread_gradient(ra_pursuit *p, ra_backend *backend, const ra_codes *codes,
                                  const float *dvalue, ra_error *err) {
     size_t n = p->rows * p->steps, bytes = n * sizeof(int32_t);
-    RA_TRY(ra_block_reserve(&p->entry, backend, n, err));
-    RA_TRY(ra_block_reserve(&p->gradient, backend, n, err));
+    RA_TRY(ra_buffer_reserve(&p->entry, backend, n, err));
+    RA_TRY(ra_buffer_reserve(&p->gradient, backend, n, err));
     int32_t *entry = ra_malloc(n, sizeof *entry);
     if (!entry) RA_FAIL_MEMORY(err, "the entries of a pursuit", bytes);
     for (size_t i = 0; i < n; i++) entry[i] = (int32_t)entry_of(codes, i / p->steps, p->taken[i]);
     ra_status status = ra_backend_put(backend, integers(&p->entry), entry, bytes, err);
     ra_free(entry);
     RA_TRY(status);
-    return ra_backend_operations(backend)->gather(ra_backend_self(backend), NULL, dvalue, integers(&p->entry),
-                                                  n, 1, p->gradient.data, err);
+    return ra_backend_gather_rows(backend, dvalue, integers(&p->entry), n, 1, p->gradient.data, err);
 }
 
 /* pursuit->single <- the steps of these rows, each a row of its own whose one entry is 1. */
@@ -185,21 +182,19 @@ static ra_status steps_as_codes(ra_pursuit *p, size_t concepts, size_t first, si
 
 ra_status ra_pursuit_backward(ra_pursuit *pursuit, ra_backend *backend, const float *D, size_t dimensions,
                               const ra_codes *codes, const float *dvalue, float *dD, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
     const ra_pursuit_path path = path_of(pursuit, D, codes->latents, dimensions);
     size_t d = dimensions, steps = pursuit->steps, block = BLOCK_FLOATS / d / steps;
     block = block < 1 ? 1 : block > pursuit->rows ? pursuit->rows : block;
     RA_TRY(spread_gradient(pursuit, backend, codes, dvalue, err));
-    RA_TRY(ra_block_reserve(&pursuit->push, backend, block * steps * d, err));
-    RA_TRY(ra_block_reserve(&pursuit->room, backend, block * 2 * d, err));
+    RA_TRY(ra_buffer_reserve(&pursuit->push, backend, block * steps * d, err));
+    RA_TRY(ra_buffer_reserve(&pursuit->room, backend, block * 2 * d, err));
     for (size_t first = 0; first < pursuit->rows; first += block) {
         size_t rows = pursuit->rows - first < block ? pursuit->rows - first : block;
         RA_TRY(steps_as_codes(pursuit, codes->latents, first, rows, err));
-        RA_TRY(ops->pursue_back(self, NULL, &path, pursuit->gradient.data, first, rows, pursuit->room.data,
-                                pursuit->push.data, err));
-        RA_TRY(ops->accumulate(self, NULL, &pursuit->single, pursuit->single.value, pursuit->push.data, d, dD,
-                               err));
+        RA_TRY(ra_backend_pursue_backward(backend, &path, pursuit->gradient.data, first, rows,
+                                          pursuit->room.data, pursuit->push.data, err));
+        RA_TRY(ra_backend_accumulate(backend, &pursuit->single, pursuit->single.value, pursuit->push.data, d,
+                                     dD, err));
     }
     return RA_OK;
 }

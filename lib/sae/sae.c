@@ -12,17 +12,16 @@ static const double THETA_START = -3; /* exp(-3) = 0.05, as the reference starts
 
 static ra_status add_parameter(ra_sae *sae, const char *name, bool trained, size_t rows, size_t cols,
                                ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
-    void *self = ra_backend_self(sae->backend), *block = NULL;
+    void *memory = NULL;
     ra_parameter *parameter = &sae->parameters[sae->count];
     *parameter = (ra_parameter){.name = name, .rank = cols ? 2 : 1, .shape = {rows, cols}};
     size_t bytes = ra_parameter_size(parameter) * sizeof(float);
-    RA_TRY(ops->allocate(self, bytes, &block, err));
-    parameter->value = block;
+    RA_TRY(ra_backend_allocate(sae->backend, bytes, &memory, err));
+    parameter->value = memory;
     sae->owned = ++sae->count;
     if (trained) {
-        RA_TRY(ops->allocate(self, bytes, &block, err));
-        parameter->gradient = block;
+        RA_TRY(ra_backend_allocate(sae->backend, bytes, &memory, err));
+        parameter->gradient = memory;
     }
     return RA_OK;
 }
@@ -71,12 +70,11 @@ static ra_status make(ra_sae *sae, uint64_t seed, ra_error *err) {
     RA_TRY(start_encoder(sae, seed, err));
     if (ra_activation_types[sae->activation.kind]->has_thresholds) {
         RA_TRY(add_parameter(sae, theta_name, true, K, 0, err));
-        void *block = NULL;
+        void *memory = NULL;
         RA_TRY(fill(sae, &sae->parameters[sae->count - 1], THETA_START, 0, NULL, err));
-        RA_TRY(ra_backend_operations(sae->backend)
-                   ->allocate(ra_backend_self(sae->backend), K * sizeof *sae->thresholds, &block, err));
+        RA_TRY(ra_backend_allocate(sae->backend, K * sizeof *sae->thresholds, &memory, err));
         sae->activation.theta = sae->parameters[sae->count - 1].value;
-        sae->activation.thresholds = sae->thresholds = block;
+        sae->activation.thresholds = sae->thresholds = memory;
     }
     const ra_parameter *dictionary = ra_dictionary_parameters(sae->dictionary, &count);
     for (size_t i = 0; i < count; i++) sae->parameters[sae->count++] = dictionary[i];
@@ -107,13 +105,11 @@ ra_status ra_sae_new(const ra_sae_settings *settings, ra_dictionary *dictionary,
 
 void ra_sae_free(ra_sae *sae) {
     if (!sae) return;
-    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
-    void *self = ra_backend_self(sae->backend);
     for (size_t i = 0; i < sae->owned; i++) {
-        ops->deallocate(self, sae->parameters[i].value);
-        ops->deallocate(self, sae->parameters[i].gradient);
+        ra_backend_deallocate(sae->backend, sae->parameters[i].value);
+        ra_backend_deallocate(sae->backend, sae->parameters[i].gradient);
     }
-    ops->deallocate(self, sae->thresholds);
+    ra_backend_deallocate(sae->backend, sae->thresholds);
     for (size_t i = 0; i < RA_SAE_PARAMETERS; i++) ra_free(sae->mirrors[i]);
     ra_dictionary_free(sae->dictionary); /* keeps the backend until here */
     ra_free(sae);

@@ -60,26 +60,24 @@ static ra_status aim_encoder(ra_sae *sae, const ra_parameter *weight, const floa
 
 /* ||x - x_hat||^2 with encoder rows of this length. */
 static ra_status residual(sample *s, float length, double *sum, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(s->sae->backend);
-    void *self = ra_backend_self(s->sae->backend);
     size_t K = s->sae->encoder.concepts, d = s->sae->encoder.dimensions;
     ra_activation activation = s->sae->activation; /* a copy: batchtopk's running threshold must not move */
     const ra_activation_type *type = ra_activation_types[activation.kind];
-    RA_TRY(ops->combine(self, NULL, length, s->pre, 0, s->scaled, s->rows * K, err));
+    RA_TRY(ra_backend_axpby(s->sae->backend, length, s->pre, 0, s->scaled, s->rows * K, err));
     if (type->train)
         RA_TRY(type->train(&activation, s->sae->backend, s->scaled, s->rows, K, &s->codes, err));
     else
-        RA_TRY(type->evaluate(&activation, s->sae->backend, NULL, s->scaled, s->rows, K, &s->codes, err));
-    RA_TRY(ops->decode(self, NULL, &s->codes, RA_F32, s->D, d, s->x_hat, err));
-    return ops->squared_error(self, NULL, s->x, s->x_hat, s->rows * d, 1, s->x_hat, sum, err);
+        RA_TRY(type->evaluate(&activation, ra_backend_default_stream(s->sae->backend), s->scaled, s->rows, K,
+                              &s->codes, err));
+    RA_TRY(ra_backend_decode(s->sae->backend, &s->codes, RA_F32, s->D, d, s->x_hat, err));
+    return ra_backend_squared_error(s->sae->backend, s->x, s->x_hat, s->rows * d, 1, s->x_hat, sum, err);
 }
 
 static ra_status best_length(sample *s, float *best, ra_error *err) {
     double least = INFINITY;
     size_t K = s->sae->encoder.concepts, d = s->sae->encoder.dimensions;
-    RA_TRY(ra_backend_operations(s->sae->backend)
-               ->gemm(ra_backend_self(s->sae->backend), NULL, false, true, s->rows, K, d, 1, s->x, d,
-                      s->sae->encoder.tensor[RA_ENCODER_WEIGHT]->value, d, 0, s->pre, K, err));
+    RA_TRY(ra_backend_gemm(s->sae->backend, false, true, s->rows, K, d, 1, s->x, d,
+                           s->sae->encoder.tensor[RA_ENCODER_WEIGHT]->value, d, 0, s->pre, K, err));
     *best = 1;
     for (int exponent = SHORTEST; exponent <= LONGEST; exponent++) {
         double sum;
@@ -94,8 +92,7 @@ static ra_status best_length(sample *s, float *best, ra_error *err) {
 }
 
 static ra_status fit_length(ra_sae *sae, const float *x, size_t rows, const float *D, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(sae->backend);
-    void *self = ra_backend_self(sae->backend), *blocks[4] = {NULL};
+    void *blocks[4] = {NULL};
     size_t K = sae->encoder.concepts, d = sae->encoder.dimensions;
     const size_t sizes[] = {rows * K, rows * K, rows * d, rows * d};
     const ra_parameter *weight = sae->encoder.tensor[RA_ENCODER_WEIGHT];
@@ -103,13 +100,13 @@ static ra_status fit_length(ra_sae *sae, const float *x, size_t rows, const floa
     float length = 1;
     ra_status status = RA_OK;
     for (size_t i = 0; i < 4; i++)
-        RA_TRY_OUT(status, ops->allocate(self, sizes[i] * sizeof(float), &blocks[i], err));
+        RA_TRY_OUT(status, ra_backend_allocate(sae->backend, sizes[i] * sizeof(float), &blocks[i], err));
     s.pre = blocks[0], s.scaled = blocks[1], s.x_hat = blocks[2], s.x = blocks[3];
     RA_TRY_OUT(status, ra_backend_put(sae->backend, blocks[3], x, rows * d * sizeof *x, err));
     RA_TRY_OUT(status, best_length(&s, &length, err));
-    RA_TRY_OUT(status, ops->combine(self, NULL, 0, NULL, length, weight->value, K * d, err));
+    RA_TRY_OUT(status, ra_backend_axpby(sae->backend, 0, NULL, length, weight->value, K * d, err));
 out:
-    for (size_t i = 0; i < 4; i++) ops->deallocate(self, blocks[i]);
+    for (size_t i = 0; i < 4; i++) ra_backend_deallocate(sae->backend, blocks[i]);
     ra_codes_release(&s.codes);
     return status;
 }
@@ -123,9 +120,7 @@ ra_status ra_sae_start_at_dictionary(ra_sae *sae, const float *x, size_t rows, r
     RA_TRY(ra_sae_thresholds(sae, err));
     RA_TRY(ra_dictionary_get(sae->dictionary, &D, err));
     RA_TRY(aim_encoder(sae, weight, D, err));
-    RA_TRY(ra_backend_operations(sae->backend)
-               ->combine(ra_backend_self(sae->backend), NULL, 0, NULL, 0, bias->value, sae->encoder.concepts,
-                         err));
+    RA_TRY(ra_backend_axpby(sae->backend, 0, NULL, 0, bias->value, sae->encoder.concepts, err));
     if (sae->encoder.kind == RA_ENCODER_LINEAR && rows > 0) RA_TRY(fit_length(sae, x, rows, D, err));
     ra_sae_changed(sae);
     return RA_OK;

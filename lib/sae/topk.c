@@ -2,10 +2,9 @@
  * so only positive ones are kept. */
 #include "sae/activation.h"
 
-static ra_status evaluate(const ra_activation *activation, ra_backend *backend, ra_backend_stream *stream,
-                          const float *pre, size_t rows, size_t concepts, ra_codes *codes, ra_error *err) {
-    return ra_backend_operations(backend)->top_k(ra_backend_self(backend), stream, pre, rows, concepts,
-                                                 activation->top_k, 0, codes, err);
+static ra_status evaluate(const ra_activation *activation, ra_stream stream, const float *pre, size_t rows,
+                          size_t concepts, ra_codes *codes, ra_error *err) {
+    return ra_stream_top_k(stream, pre, rows, concepts, activation->top_k, 0, codes, err);
 }
 
 const ra_activation_type ra_activation_topk = {

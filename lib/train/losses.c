@@ -25,10 +25,9 @@ static double batch_numbers(const ra_loss_batch *batch) {
 /* ---- gradients as memory ------------------------------------------------------------------------------- */
 
 /* block [n] <- zeros */
-static ra_status zeros(const ra_loss_batch *batch, ra_block *block, size_t n, ra_error *err) {
-    RA_TRY(ra_block_reserve(block, batch->backend, n, err));
-    return ra_backend_operations(batch->backend)
-        ->combine(ra_backend_self(batch->backend), NULL, 0, NULL, 0, block->data, n, err);
+static ra_status zeros(const ra_loss_batch *batch, ra_buffer *block, size_t n, ra_error *err) {
+    RA_TRY(ra_buffer_reserve(block, batch->backend, n, err));
+    return ra_backend_axpby(batch->backend, 0, NULL, 0, block->data, n, err);
 }
 
 /* gradients->entries: the host's numbers, one an entry. */
@@ -48,16 +47,16 @@ static ra_status send_entries(const ra_loss_batch *batch, ra_loss_gradients *gra
     size_t entries = ra_codes_entries(batch->codes);
     gradients->has_value = entries > 0;
     if (entries == 0) return RA_OK;
-    RA_TRY(ra_block_reserve(&gradients->value, batch->backend, entries, err));
+    RA_TRY(ra_buffer_reserve(&gradients->value, batch->backend, entries, err));
     return ra_backend_put(batch->backend, gradients->value.data, gradients->entries,
                           entries * sizeof *gradients->entries, err);
 }
 
 void ra_loss_gradients_release(ra_loss_gradients *gradients) {
-    ra_block *const blocks[] = {
+    ra_buffer *const blocks[] = {
         &gradients->x_hat, &gradients->pre,          &gradients->codes,          &gradients->D,
         &gradients->value, &gradients->scratch_wide, &gradients->scratch_narrow, &gradients->scratch_rest};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_block_release(blocks[i]);
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_buffer_release(blocks[i]);
     ra_codes_release(&gradients->scratch_codes);
     ra_free(gradients->entries);
     *gradients = (ra_loss_gradients){0};
@@ -69,10 +68,9 @@ void ra_loss_gradients_release(ra_loss_gradients *gradients) {
 static ra_status mse(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients, ra_error *err) {
     size_t n = batch->rows * batch->dimensions;
     double all = batch_numbers(batch);
-    RA_TRY(ra_block_reserve(&gradients->x_hat, batch->backend, n, err));
-    RA_TRY(ra_backend_operations(batch->backend)
-               ->squared_error(ra_backend_self(batch->backend), NULL, batch->x_hat, batch->x, n, 2 / all,
-                               gradients->x_hat.data, &gradients->residual, err));
+    RA_TRY(ra_buffer_reserve(&gradients->x_hat, batch->backend, n, err));
+    RA_TRY(ra_backend_squared_error(batch->backend, batch->x_hat, batch->x, n, 2 / all, gradients->x_hat.data,
+                                    &gradients->residual, err));
     *value = gradients->residual / all;
     return RA_OK;
 }
@@ -107,8 +105,6 @@ static ra_status l1_term(const ra_loss_batch *batch, double *value, ra_loss_grad
  * With g = 2 penalty / (B d) e:  dx_hat -= g,  da = -g D^T,  dD = -a^T g. da goes on to pre where pre > 0,
  * and to z with the other sign. r is not detached. */
 static ra_status choose_rest(const ra_loss_batch *batch, ra_loss_gradients *gradients, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(batch->backend);
-    void *self = ra_backend_self(batch->backend);
     size_t B = batch->rows, K = batch->concepts;
     ra_codes *a = &gradients->scratch_codes;
     if (K / 2 == 0) { /* none are chosen */
@@ -117,23 +113,22 @@ static ra_status choose_rest(const ra_loss_batch *batch, ra_loss_gradients *grad
         return RA_OK;
     }
     float *rest = gradients->scratch_wide.data;
-    RA_TRY(ops->relu(self, NULL, batch->pre, rest, B * K, err));
-    RA_TRY(ops->put(self, NULL, batch->codes, -1, batch->codes->value, rest, err));
-    return ops->top_k(self, NULL, rest, B, K, K / 2, 0, a, err);
+    RA_TRY(ra_backend_relu(batch->backend, batch->pre, rest, B * K, err));
+    RA_TRY(ra_backend_scatter_entries(batch->backend, batch->codes, -1, batch->codes->value, rest, err));
+    return ra_backend_top_k(batch->backend, rest, B, K, K / 2, 0, a, err);
 }
 
 /* scratch_narrow <- g, and with it dx_hat and the sum of e^2. */
 static ra_status predict_rest(const ra_loss_batch *batch, double scale, double *sum,
                               ra_loss_gradients *gradients, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(batch->backend);
-    void *self = ra_backend_self(batch->backend);
     size_t d = batch->dimensions, n = batch->rows * d;
     float *g = gradients->scratch_narrow.data, *r = gradients->scratch_rest.data;
-    RA_TRY(ops->combine(self, NULL, 1, batch->x, 0, r, n, err));
-    RA_TRY(ops->combine(self, NULL, -1, batch->x_hat, 1, r, n, err));
-    RA_TRY(ops->decode(self, NULL, &gradients->scratch_codes, RA_F32, batch->D, d, g, err));
-    RA_TRY(ops->squared_error(self, NULL, g, r, n, scale, g, sum, err)); /* the gradient of a D: -g */
-    return ops->combine(self, NULL, 1, g, 1, gradients->x_hat.data, n, err);
+    RA_TRY(ra_backend_axpby(batch->backend, 1, batch->x, 0, r, n, err));
+    RA_TRY(ra_backend_axpby(batch->backend, -1, batch->x_hat, 1, r, n, err));
+    RA_TRY(ra_backend_decode(batch->backend, &gradients->scratch_codes, RA_F32, batch->D, d, g, err));
+    RA_TRY(
+        ra_backend_squared_error(batch->backend, g, r, n, scale, g, sum, err)); /* the gradient of a D: -g */
+    return ra_backend_axpby(batch->backend, 1, g, 1, gradients->x_hat.data, n, err);
 }
 
 /* What is chosen has pre > z, so that only below a negative code, which a pursuit gives, pre may be negative,
@@ -149,8 +144,7 @@ static ra_status mask_negative(const ra_loss_batch *batch, ra_loss_gradients *gr
     float *block = gradients->value.data;
     RA_TRY(reserve_entries(gradients, entries, err));
     RA_TRY(ra_backend_get(batch->backend, a->value, block, bytes, err));
-    RA_TRY(ra_backend_operations(batch->backend)
-               ->pick(ra_backend_self(batch->backend), NULL, a, batch->pre, 0, block, err));
+    RA_TRY(ra_backend_gather_entries(batch->backend, a, batch->pre, 0, block, err));
     RA_TRY(ra_backend_get(batch->backend, gradients->entries, block, bytes, err));
     for (size_t e = 0; e < entries; e++)
         if (!(gradients->entries[e] > 0)) a->value[e] = 0;
@@ -159,15 +153,13 @@ static ra_status mask_negative(const ra_loss_batch *batch, ra_loss_gradients *gr
 
 static ra_status auxk_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                            ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(batch->backend);
-    void *self = ra_backend_self(batch->backend);
     size_t B = batch->rows, d = batch->dimensions, K = batch->concepts;
     const ra_codes *a = &gradients->scratch_codes;
     double sum, all = batch_numbers(batch);
     bool masked;
-    RA_TRY(ra_block_reserve(&gradients->scratch_wide, batch->backend, B * K, err));
-    RA_TRY(ra_block_reserve(&gradients->scratch_narrow, batch->backend, B * d, err));
-    RA_TRY(ra_block_reserve(&gradients->scratch_rest, batch->backend, B * d, err));
+    RA_TRY(ra_buffer_reserve(&gradients->scratch_wide, batch->backend, B * K, err));
+    RA_TRY(ra_buffer_reserve(&gradients->scratch_narrow, batch->backend, B * d, err));
+    RA_TRY(ra_buffer_reserve(&gradients->scratch_rest, batch->backend, B * d, err));
     RA_TRY(zeros(batch, &gradients->pre, B * K, err));
     RA_TRY(zeros(batch, &gradients->codes, B * K, err));
     RA_TRY(zeros(batch, &gradients->D, K * d, err));
@@ -175,13 +167,14 @@ static ra_status auxk_term(const ra_loss_batch *batch, double *value, ra_loss_gr
     RA_TRY(predict_rest(batch, 2 * batch->penalty / all, &sum, gradients, err));
     *value = batch->penalty * sum / all;
     const float *g = gradients->scratch_narrow.data;
-    RA_TRY(ops->accumulate(self, NULL, a, a->value, g, d, gradients->D.data, err));
-    RA_TRY(ra_block_reserve(&gradients->value, batch->backend, ra_codes_entries(a), err));
+    RA_TRY(ra_backend_accumulate(batch->backend, a, a->value, g, d, gradients->D.data, err));
+    RA_TRY(ra_buffer_reserve(&gradients->value, batch->backend, ra_codes_entries(a), err));
     float *da = gradients->value.data; /* as scratch */
-    RA_TRY(ops->decode_gradient(self, NULL, a, g, batch->D, d, da, err));
-    RA_TRY(ops->put(self, NULL, a, -1, da, gradients->codes.data, err));
+    RA_TRY(ra_backend_decode_gradient(batch->backend, a, g, batch->D, d, da, err));
+    RA_TRY(ra_backend_scatter_entries(batch->backend, a, -1, da, gradients->codes.data, err));
     RA_TRY(mask_negative(batch, gradients, &masked, err));
-    RA_TRY(ops->put(self, NULL, a, 1, masked ? a->value : da, gradients->pre.data, err));
+    RA_TRY(
+        ra_backend_scatter_entries(batch->backend, a, 1, masked ? a->value : da, gradients->pre.data, err));
     gradients->has_pre = gradients->has_codes = gradients->has_D = true;
     return RA_OK;
 }
@@ -198,24 +191,23 @@ static ra_status find_alive(const ra_loss_batch *batch, uint8_t *alive, ra_error
 /* sums [K]: those of pre over the rows; they become the gradient of a row, the same for each. */
 static ra_status reanimate(const ra_loss_batch *batch, const uint8_t *alive, double *sums, double *value,
                            ra_loss_gradients *gradients, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(batch->backend);
-    void *self = ra_backend_self(batch->backend);
     size_t B = batch->rows, K = batch->concepts, dead = 0;
     for (size_t k = 0; k < K; k++) dead += !alive[k];
     gradients->has_pre = dead > 0;
     *value = 0;
     if (dead == 0) return RA_OK;
     double sum = 0, scale = -batch->penalty / ((double)dead + 1e-6);
-    RA_TRY(ra_block_reserve(&gradients->pre, batch->backend, B * K, err));
-    RA_TRY(ra_block_reserve(&gradients->scratch_wide, batch->backend, K, err));
-    RA_TRY(ops->column_sums(self, NULL, batch->pre, B, K, NULL, sums, err));
+    RA_TRY(ra_buffer_reserve(&gradients->pre, batch->backend, B * K, err));
+    RA_TRY(ra_buffer_reserve(&gradients->scratch_wide, batch->backend, K, err));
+    RA_TRY(ra_backend_column_sums(batch->backend, batch->pre, B, K, NULL, sums, err));
     for (size_t k = 0; k < K; k++) {
         sum += alive[k] ? 0 : sums[k];
         sums[k] = alive[k] ? 0 : scale;
     }
     *value = scale * sum;
     RA_TRY(ra_backend_put_doubles(batch->backend, gradients->scratch_wide.data, sums, K, err));
-    return ops->spread(self, NULL, gradients->scratch_wide.data, gradients->pre.data, B, K, err);
+    return ra_backend_broadcast_row(batch->backend, gradients->scratch_wide.data, gradients->pre.data, B, K,
+                                    err);
 }
 
 ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
@@ -237,22 +229,20 @@ ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss
 
 static ra_status elastic_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                               ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(batch->backend);
-    void *self = ra_backend_self(batch->backend);
     size_t K = batch->concepts, n = K * batch->dimensions, entries = ra_codes_entries(batch->codes);
     double alpha = batch->penalty, l1 = (1 - alpha) / (batch_rows(batch) * (double)K);
     double l2 =
         alpha / (double)n / (double)ra_group_size(batch->group); /* a member's share of what all see */
     double size = 0, squares;
     RA_TRY(reserve_entries(gradients, entries, err));
-    RA_TRY(ra_block_reserve(&gradients->D, batch->backend, n, err));
+    RA_TRY(ra_buffer_reserve(&gradients->D, batch->backend, n, err));
     for (size_t e = 0; e < entries; e++) {
         float z = batch->codes->value[e];
         size += fabs((double)z);
         gradients->entries[e] = (float)(z < 0 ? -l1 : l1);
     }
-    RA_TRY(ops->dot(self, NULL, batch->D, batch->D, n, &squares, err));
-    RA_TRY(ops->combine(self, NULL, (float)(2 * l2), batch->D, 0, gradients->D.data, n, err));
+    RA_TRY(ra_backend_dot(batch->backend, batch->D, batch->D, n, &squares, err));
+    RA_TRY(ra_backend_axpby(batch->backend, (float)(2 * l2), batch->D, 0, gradients->D.data, n, err));
     gradients->has_D = true;
     *value = l1 * size + l2 * squares;
     return send_entries(batch, gradients, err);

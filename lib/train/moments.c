@@ -11,17 +11,16 @@
 
 static ra_status add_slot(ra_moments *moments, const ra_parameter *parameter, size_t index, ra_error *err) {
     ra_backend *backend = ra_sae_backend(moments->sae);
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend), *block = NULL;
+    void *memory = NULL;
     size_t bytes = ra_parameter_size(parameter) * sizeof(float), rows = parameter->shape[0];
     ra_moments_slot *slot = &moments->slots[moments->count++];
     *slot = (ra_moments_slot){.index = index, .parameter = parameter};
     snprintf(slot->names[0], RA_MOMENTS_NAME, "optimizer.%s.exp_avg", parameter->name);
     snprintf(slot->names[1], RA_MOMENTS_NAME, "optimizer.%s.exp_avg_sq", parameter->name);
-    RA_TRY(ops->allocate(self, bytes, &block, err));
-    slot->first = block;
-    RA_TRY(ops->allocate(self, bytes, &block, err));
-    slot->second = block;
+    RA_TRY(ra_backend_allocate(backend, bytes, &memory, err));
+    slot->first = memory;
+    RA_TRY(ra_backend_allocate(backend, bytes, &memory, err));
+    slot->second = memory;
     if (parameter->rank != 2) return RA_OK;
     slot->touched = ra_calloc(rows, sizeof *slot->touched);
     if (!slot->touched) RA_FAIL_MEMORY(err, "the optimizer's rows", rows);
@@ -36,10 +35,9 @@ ra_status ra_moments_init(ra_moments *moments, ra_sae *sae, const ra_train_setti
     moments->place = ra_malloc(K, sizeof *moments->place);
     if (!moments->place) RA_FAIL_MEMORY(err, "the optimizer's rows", K * sizeof *moments->place);
     ra_backend *backend = ra_sae_backend(sae);
-    void *block = NULL;
-    RA_TRY(ra_backend_operations(backend)->allocate(ra_backend_self(backend), K * sizeof *moments->place,
-                                                    &block, err));
-    moments->place_block = block;
+    void *memory = NULL;
+    RA_TRY(ra_backend_allocate(backend, K * sizeof *moments->place, &memory, err));
+    moments->place_block = memory;
     for (size_t i = 0; i < count; i++)
         if (parameters[i].gradient) RA_TRY(add_slot(moments, &parameters[i], i, err));
     return RA_OK;
@@ -48,15 +46,14 @@ ra_status ra_moments_init(ra_moments *moments, ra_sae *sae, const ra_train_setti
 void ra_moments_release(ra_moments *moments) {
     if (!moments->sae) return;
     ra_backend *backend = ra_sae_backend(moments->sae);
-    const ra_backend_ops *ops = ra_backend_operations(backend);
     for (size_t i = 0; i < moments->count; i++) {
-        ops->deallocate(ra_backend_self(backend), moments->slots[i].first);
-        ops->deallocate(ra_backend_self(backend), moments->slots[i].second);
+        ra_backend_deallocate(backend, moments->slots[i].first);
+        ra_backend_deallocate(backend, moments->slots[i].second);
         ra_free(moments->slots[i].touched);
         ra_free(moments->slots[i].mirrors[0]);
         ra_free(moments->slots[i].mirrors[1]);
     }
-    ops->deallocate(ra_backend_self(backend), moments->place_block);
+    ra_backend_deallocate(backend, moments->place_block);
     ra_free(moments->place);
     *moments = (ra_moments){0};
 }
@@ -72,8 +69,7 @@ ra_status ra_moments_gradient_norm(const ra_moments *moments, const ra_sae_pass 
         bool packed = ra_sae_packed(moments->sae, moments->slots[i].index);
         size_t n = packed ? pass->atom_count * p->shape[1] : ra_parameter_size(p);
         double sum;
-        RA_TRY(ra_backend_operations(backend)->dot(ra_backend_self(backend), NULL, p->gradient, p->gradient,
-                                                   n, &sum, err));
+        RA_TRY(ra_backend_dot(backend, p->gradient, p->gradient, n, &sum, err));
         total += sum;
     }
     *norm = sqrt(total);
@@ -94,7 +90,6 @@ static ra_status place_rows(ra_moments *moments, ra_moments_slot *slot, const ra
 ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t step, double rate, double norm,
                           ra_error *err) {
     ra_backend *backend = ra_sae_backend(moments->sae);
-    const ra_backend_ops *ops = ra_backend_operations(backend);
     const ra_train_settings *settings = moments->settings;
     double clip = settings->clip_grad;
     const ra_adam_step adam = {.lr = rate,
@@ -114,8 +109,8 @@ ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t s
             RA_TRY(place_rows(moments, slot, pass, err));
         else if (slot->touched)
             memset(slot->touched, 1, rows);
-        RA_TRY(ops->adam(ra_backend_self(backend), NULL, &adam, p->value, p->gradient,
-                         packed ? moments->place_block : NULL, slot->first, slot->second, rows, n, err));
+        RA_TRY(ra_backend_adam(backend, &adam, p->value, p->gradient, packed ? moments->place_block : NULL,
+                               slot->first, slot->second, rows, n, err));
     }
     ra_sae_changed(moments->sae);
     return RA_OK;

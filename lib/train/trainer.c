@@ -17,7 +17,7 @@ struct ra_trainer {
     int64_t *last_active; /* [K] step at which a latent was active last; 0: never */
     ra_sae_pass pass;
     ra_loss_gradients gradients;
-    ra_block x;         /* the batch on a device */
+    ra_buffer x;        /* the batch on a device */
     char step_text[24]; /* `done` as metadata, while a writer uses it */
 };
 
@@ -60,7 +60,7 @@ static ra_status check_memory(const ra_trainer *trainer, ra_error *err) {
     ra_backend *backend = ra_sae_backend(trainer->sae);
     size_t available, total;
     double needed = bytes_to_train(trainer);
-    RA_TRY(ra_backend_operations(backend)->memory(ra_backend_self(backend), &available, &total, err));
+    RA_TRY(ra_backend_memory(backend, &available, &total, err));
     if (needed <= (double)available) return RA_OK;
     RA_FAIL(err, RA_ERR_MEMORY,
             "training needs %.0f MiB more on the device %s, which has %.0f MiB left of %.0f; a smaller "
@@ -104,7 +104,7 @@ void ra_trainer_free(ra_trainer *trainer) {
     if (!trainer) return;
     ra_moments_release(&trainer->moments);
     ra_free(trainer->last_active);
-    ra_block_release(&trainer->x);
+    ra_buffer_release(&trainer->x);
     ra_sae_pass_release(&trainer->pass);
     ra_loss_gradients_release(&trainer->gradients);
     ra_free(trainer);
@@ -133,7 +133,7 @@ static ra_status norm_of(const ra_trainer *trainer, const float *values, size_t 
                          ra_error *err) {
     double sum;
     ra_backend *backend = ra_sae_backend(trainer->sae);
-    RA_TRY(ra_backend_operations(backend)->dot(ra_backend_self(backend), NULL, values, values, n, &sum, err));
+    RA_TRY(ra_backend_dot(backend, values, values, n, &sum, err));
     *norm = sqrt(sum);
     return RA_OK;
 }
@@ -215,11 +215,10 @@ static ra_status take_batch(ra_trainer *trainer, const float *host, size_t rows,
     ra_backend *backend = ra_sae_backend(trainer->sae);
     size_t n = rows * trainer->dimensions;
     *x = host;
-    if (ra_backend_operations(backend)->host_memory) return RA_OK;
-    RA_TRY(ra_block_reserve(&trainer->x, backend, n, err));
+    if (ra_backend_host_memory(backend)) return RA_OK;
+    RA_TRY(ra_buffer_reserve(&trainer->x, backend, n, err));
     *x = trainer->x.data;
-    return ra_backend_operations(backend)->upload(ra_backend_self(backend), NULL, trainer->x.data, host,
-                                                  n * sizeof *host, err);
+    return ra_backend_upload(backend, trainer->x.data, host, n * sizeof *host, err);
 }
 
 static ra_status run_step(ra_trainer *trainer, const float *host, size_t rows, ra_train_progress *progress,
@@ -263,8 +262,7 @@ ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_t
                           ra_error *err) {
     ra_backend *backend = ra_sae_backend(trainer->sae);
     ra_status status = run_step(trainer, x, rows, progress, err);
-    if (status != RA_OK)
-        (void)ra_backend_operations(backend)->synchronize(ra_backend_self(backend), NULL, NULL);
+    if (status != RA_OK) (void)ra_backend_synchronize(backend, NULL);
     return status;
 }
 

@@ -121,9 +121,8 @@ ra_status api_atom(api_call *call, ra_error *err) {
 
 static text *open_list(api_call *call) {
     text *out = api_json(call);
-    put_open(out, '{');
-    put_key(out, "atoms");
-    put_open(out, '[');
+    json_object(out, NULL);
+    json_array(out, "atoms");
     return out;
 }
 
@@ -154,8 +153,8 @@ static ra_status atoms_by_ids(api_call *call, const atom_reader *reader, const c
         RA_TRY(write_atom(reader, ids[i], out, err));
         RA_TRY(api_check_reply(call, err));
     }
-    put_close(out, ']');
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
     return RA_OK;
 }
 
@@ -211,14 +210,11 @@ static ra_status atoms_by_page(api_call *call, const atom_reader *reader, ra_err
         RA_TRY(write_atom(reader, atom, out, err));
         RA_TRY(api_check_reply(call, err));
     }
-    put_close(out, ']');
-    put_key(out, "offset");
-    put_size(out, offset);
-    put_key(out, "limit");
-    put_size(out, limit);
-    put_key(out, "total");
-    put_size(out, total);
-    put_close(out, '}');
+    json_array_end(out);
+    json_count(out, "offset", offset);
+    json_count(out, "limit", limit);
+    json_count(out, "total", total);
+    json_object_end(out);
     return RA_OK;
 }
 
@@ -258,16 +254,13 @@ ra_status api_neighbors(api_call *call, ra_error *err) {
     RA_TRY(find_neighbors(call, k, metric, &ids, &scores, err));
     text *out = api_json(call);
     call->response->cacheable = true;
-    put_open(out, '{');
-    put_key(out, "atom");
-    put_size(out, call->index);
-    put_key(out, "metric");
-    put_string(out, metric_name(metric));
-    put_key(out, "neighbors");
-    put_open(out, '[');
+    json_object(out, NULL);
+    json_count(out, "atom", call->index);
+    json_text(out, "metric", metric_name(metric));
+    json_array(out, "neighbors");
     for (size_t i = 0; i < k; i++)
         json_match(out, ids[i], scores[i], ra_model_atom_label(api_model(call), ids[i]));
-    put_close(out, ']');
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
     return RA_OK;
 }

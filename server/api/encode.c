@@ -1,6 +1,31 @@
-/* Encode and explain work through a batch in chunks of rows: an SAE without a limit on its active latents may
- * activate all of them, and the codes of a whole batch would not fit into memory. */
+/* The SAE at work: reconstruct, encode, explain.
+ *
+ * Encode and explain go through a batch in chunks of rows: an SAE without a limit on its active latents may activate
+ * all of them, and the codes of a whole batch would not fit into memory.
+ */
 #include "api/forms.h"
+
+/* ---- reconstruct --------------------------------------------------------------------------------------- */
+
+static ra_status reconstruct(api_call *call, const ra_codes *codes, ra_error *err) {
+    float *x_hat;
+    size_t d = api_info(call)->dimensions, numbers = codes->rows * d;
+    RA_TRY(scratch_numbers(numbers, &x_hat, err));
+    computation wanted = {.kind = COMPUTE_RECONSTRUCT, .codes = codes, .x_hat = x_hat};
+    RA_TRY(api_compute(call, &wanted, err));
+    RA_TRY(api_check_finite("reconstructions", x_hat, numbers, err));
+    return forms_reply_matrix(call, "reconstructions", x_hat, codes->rows, d, err);
+}
+
+ra_status api_reconstruct(api_call *call, ra_error *err) {
+    latents_request latents;
+    RA_TRY(forms_latents(call, &latents, err));
+    ra_status status = reconstruct(call, &latents.codes, err);
+    latents_request_release(&latents);
+    return status;
+}
+
+/* ---- inputs -------------------------------------------------------------------------------------------- */
 
 enum { CHUNK = 256 };
 
@@ -30,8 +55,8 @@ static void release(code_texts *texts) {
 static ra_status add_json(api_call *call, const ra_codes *codes, code_texts *texts, ra_error *err) {
     for (size_t row = 0; row < codes->rows; row++) {
         size_t start = codes->start[row], count = codes->start[row + 1] - start;
-        put_indices(&call->response->body, codes->index + start, count);
-        put_numbers(&texts->value, codes->value + start, count);
+        json_indices(&call->response->body, NULL, codes->index + start, count);
+        json_floats(&texts->value, NULL, codes->value + start, count);
         RA_TRY(api_check_reply(call, err));
     }
     return RA_OK;
@@ -68,16 +93,14 @@ static ra_status encode_rows(api_call *call, const ra_matrix *inputs, code_texts
 
 static ra_status reply_json(api_call *call, const ra_matrix *inputs, code_texts *texts, ra_error *err) {
     text *out = api_json(call), *values = &texts->value;
-    put_open(out, '{');
-    put_key(out, "indices");
-    put_open(out, '[');
-    put_open(values, '[');
+    json_object(out, NULL);
+    json_array(out, "indices");
     RA_TRY(encode_rows(call, inputs, texts, err));
-    put_close(out, ']');
-    put_close(values, ']');
-    put_key(out, "values");
+    json_array_end(out);
+    json_array(out, "values");
     text_append(out, values->data, values->size);
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
     out->failed |= values->failed;
     return RA_OK;
 }
@@ -116,18 +139,17 @@ static ra_status write_explanation(api_call *call, const ra_explanation *batch, 
     const ra_model *model = api_model(call);
     size_t width = api_info(call)->archetypes;
     text *out = &call->response->body;
-    put_open(out, '{');
-    put_key(out, "concepts");
-    put_open(out, '[');
+    json_object(out, NULL);
+    json_array(out, "concepts");
     for (size_t i = batch->start[row]; i < batch->start[row + 1]; i++) {
         const ra_contribution *entry = &batch->entries[i];
         json_concept(out, entry, ra_model_atom_label(model, entry->atom), archetypes,
                      ra_model_atom_archetypes(model, entry->atom, archetypes, width));
         RA_TRY(api_check_reply(call, err));
     }
-    put_close(out, ']');
+    json_array_end(out);
     json_fit(out, batch->residual_norm[row], batch->input_norm[row], batch->r2[row]);
-    put_close(out, '}');
+    json_object_end(out);
     return RA_OK;
 }
 
@@ -152,14 +174,15 @@ static ra_status explain_rows(api_call *call, const ra_matrix *inputs, ra_error 
 
 ra_status api_explain(api_call *call, ra_error *err) {
     ra_matrix inputs = {0};
+    ra_status status;
     text *out = api_json(call);
-    ra_status status = parse_inputs(call, &inputs, err);
-    put_open(out, '{');
-    put_key(out, "explanations");
-    put_open(out, '[');
-    if (status == RA_OK) status = explain_rows(call, &inputs, err);
-    put_close(out, ']');
-    put_close(out, '}');
+    RA_TRY_OUT(status, parse_inputs(call, &inputs, err));
+    json_object(out, NULL);
+    json_array(out, "explanations");
+    RA_TRY_OUT(status, explain_rows(call, &inputs, err));
+    json_array_end(out);
+    json_object_end(out);
+out:
     ra_matrix_release(&inputs);
     return status;
 }

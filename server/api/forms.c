@@ -93,15 +93,14 @@ ra_status forms_reply_matrix(api_call *call, const char *key, const float *value
         return forms_reply_tensors(call, &list, err);
     }
     text *out = api_json(call);
-    put_open(out, '{');
-    put_key(out, key);
-    put_open(out, '[');
+    json_object(out, NULL);
+    json_array(out, key);
     for (size_t row = 0; row < rows; row++) {
-        put_numbers(out, values + row * cols, cols);
+        json_floats(out, NULL, values + row * cols, cols);
         RA_TRY(api_check_reply(call, err));
     }
-    put_close(out, ']');
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
     return RA_OK;
 }
 
@@ -109,7 +108,7 @@ static void release_model(void *model) {
     ra_model_release(model);
 }
 
-void forms_reply_behind(api_call *call, const void *header, size_t size, const ra_tensor *tensor) {
+void forms_reply_after(api_call *call, const void *header, size_t size, const ra_tensor *tensor) {
     begin(call);
     text_append(&call->response->body, header, size);
     call->response->tail = (http_tail){.data = tensor->data,
@@ -127,7 +126,7 @@ ra_status forms_reply_in_place(api_call *call, const ra_tensor *tensor, ra_error
     } else {
         describe_raw(call, &list);
     }
-    forms_reply_behind(call, header, size, tensor);
+    forms_reply_after(call, header, size, tensor);
     ra_free(header);
     return RA_OK;
 }

@@ -38,6 +38,6 @@ ra_status forms_reply_tensors(api_call *call, const tensor_list *list, ra_error 
 ra_status forms_reply_in_place(api_call *call, const ra_tensor *tensor, ra_error *err);
 
 /* The same after `size` bytes of header. */
-void forms_reply_behind(api_call *call, const void *header, size_t size, const ra_tensor *tensor);
+void forms_reply_after(api_call *call, const void *header, size_t size, const ra_tensor *tensor);
 
 #endif

@@ -34,10 +34,9 @@ ra_status api_sae_vector(api_call *call, ra_error *err) {
     RA_TRY(scratch_numbers(api_info(call)->dimensions, &vector, err));
     RA_TRY(ra_model_atom(api_model(call), request.of.index, vector, err));
     text *out = api_json(call);
-    put_open(out, '{');
-    put_key(out, "vector");
-    put_numbers(out, vector, api_info(call)->dimensions);
-    put_close(out, '}');
+    json_object(out, NULL);
+    json_floats(out, "vector", vector, api_info(call)->dimensions);
+    json_object_end(out);
     return RA_OK;
 }
 
@@ -61,26 +60,22 @@ static void write_nearest(api_call *call, const neuronpedia_request *request, co
                           const float *scores, size_t count) {
     bool camel = request->camel_case;
     text *out = api_json(call);
-    put_open(out, '{');
-    put_key(out, "feature");
+    json_object(out, NULL);
     if (request->has_feature)
-        json_neuronpedia_feature(out, &request->feature);
+        json_neuronpedia_feature(out, "feature", &request->feature);
     else
-        put_raw(out, "null");
-    put_key(out, camel ? "topkDecoderCossimFeatures" : "topk_decoder_cossim_features");
-    put_open(out, '[');
+        json_null(out, "feature");
+    json_array(out, camel ? "topkDecoderCossimFeatures" : "topk_decoder_cossim_features");
     for (size_t i = 0; i < count; i++) {
         neuronpedia_feature found = request->of;
         found.index = ids[i];
-        put_open(out, '{');
-        put_key(out, "feature");
-        json_neuronpedia_feature(out, &found);
-        put_key(out, camel ? "cosineSimilarity" : "cosine_similarity");
-        put_number(out, scores[i]);
-        put_close(out, '}');
+        json_object(out, NULL);
+        json_neuronpedia_feature(out, "feature", &found);
+        json_float(out, camel ? "cosineSimilarity" : "cosine_similarity", scores[i]);
+        json_object_end(out);
     }
-    put_close(out, ']');
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
 }
 
 static ra_status answer_nearest(api_call *call, const neuronpedia_request *request, ra_error *err) {

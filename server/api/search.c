@@ -39,19 +39,17 @@ static ra_status run(const api_call *call, const search_request *search, size_t 
 static void write_results(api_call *call, const search_request *search, const size_t *ids,
                           const float *scores) {
     text *out = api_json(call);
-    put_open(out, '{');
-    put_key(out, "metric");
-    put_string(out, metric_name((ra_similarity)search->metric));
-    put_key(out, "results");
-    put_open(out, '[');
+    json_object(out, NULL);
+    json_text(out, "metric", metric_name((ra_similarity)search->metric));
+    json_array(out, "results");
     for (size_t row = 0, i = 0; row < search->vectors.rows; row++) {
-        put_open(out, '[');
+        json_array(out, NULL);
         for (size_t j = 0; j < search->k; j++, i++)
             json_match(out, ids[i], scores[i], ra_model_atom_label(api_model(call), ids[i]));
-        put_close(out, ']');
+        json_array_end(out);
     }
-    put_close(out, ']');
-    put_close(out, '}');
+    json_array_end(out);
+    json_object_end(out);
 }
 
 /* Two tensors [rows, k]: the atoms and their scores. */

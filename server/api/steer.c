@@ -2,7 +2,7 @@
  * inputs, so its query says how: steer=5:2.0,9:-1&on=reconstruction. The query overrides a JSON body, too.
  */
 #include "api/forms.h"
-#include "codec/numbers.h"
+#include "app/numbers.h"
 #include "ra_memory.h"
 
 #include <string.h>

@@ -15,7 +15,7 @@
 #ifndef RASAED_CODEC_GZIP_H
 #define RASAED_CODEC_GZIP_H
 
-#include "codec/text.h"
+#include "app/text.h"
 #include "ra_status.h"
 
 typedef enum content_coding { CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE } content_coding;

@@ -10,7 +10,7 @@
 #ifndef RASAED_CODEC_PROMETHEUS_H
 #define RASAED_CODEC_PROMETHEUS_H
 
-#include "codec/text.h"
+#include "app/text.h"
 
 #include <stdint.h>
 

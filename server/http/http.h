@@ -16,7 +16,7 @@
 
 #include "codec/gzip.h"
 #include "codec/negotiate.h"
-#include "codec/text.h"
+#include "app/text.h"
 #include "http/target.h"
 #include "ra_status.h"
 

@@ -9,8 +9,7 @@ void device_watch_init(device_watch *watch, ra_backend *backend, void (*lost)(vo
 void device_watch_failed(device_watch *watch) {
     ra_error why = {0};
     if (!watch->backend) return;
-    ra_status status =
-        ra_backend_operations(watch->backend)->synchronize(ra_backend_self(watch->backend), NULL, &why);
+    ra_status status = ra_backend_synchronize(watch->backend, &why);
     if (status != RA_ERR_DEVICE || atomic_flag_test_and_set(&watch->found)) return;
     memcpy(watch->reason, why.message, sizeof watch->reason);
     atomic_store(&watch->told, true);

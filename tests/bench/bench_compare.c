@@ -8,7 +8,7 @@
 #include "ra.h"
 
 #include "base/random.h"
-#include "bench/vector_units.h"
+#include "app/start.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -95,9 +95,7 @@ static void run(ra_backend *backend, const struct kind *kind, pair *p, float *co
     kind->fill(p, &random);
     unit_rows(p->A);
     unit_rows(p->B);
-    must(ra_backend_operations(backend)->gemm(ra_backend_self(backend), NULL, false, true, K, K, D, -1, p->A,
-                                              D, p->B, D, 0, cost, K, &err),
-         &err);
+    must(ra_backend_gemm(backend, false, true, K, K, D, -1, p->A, D, p->B, D, 0, cost, K, &err), &err);
     start = now();
     must(ra_assignment(cost, K, match, &total, &err), &err);
     double assigned = now() - start;
@@ -115,7 +113,7 @@ static void run(ra_backend *backend, const struct kind *kind, pair *p, float *co
 }
 
 int main(int argc, char **argv) {
-    use_vector_units(argv);
+    start_with_vector_units(argv);
     ra_error err = {0};
     ra_backend *backend = NULL;
     const ra_backend_options options = {.threads = argc > 1 ? (size_t)strtoul(argv[1], NULL, 10) : 0};

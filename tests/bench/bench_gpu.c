@@ -23,7 +23,7 @@
 static void *device_block(bench *b, size_t bytes) {
     void *block = NULL;
     ra_error err = {0};
-    must(b->ops->allocate(b->self, bytes, &block, &err), &err);
+    must(ra_backend_allocate(b->backend, bytes, &block, &err), &err);
     return block;
 }
 
@@ -43,7 +43,7 @@ static size_t bytes_of(const bench *b) {
 static void prepare(bench *b) {
     size_t available = 0, total = 0, Kd = b->K * b->d, BK = b->rows * b->K, Bd = b->rows * b->d;
     ra_error err = {0};
-    must(b->ops->memory(b->self, &available, &total, &err), &err);
+    must(ra_backend_memory(b->backend, &available, &total, &err), &err);
     while (b->runs > 1 && b->K > 4096 && bytes_of(b) > available) b->K /= 2;
     Kd = b->K * b->d;
     BK = b->rows * b->K;
@@ -53,7 +53,7 @@ static void prepare(bench *b) {
     for (size_t i = 0; i < CHUNK; i++) b->chunk[i] = (float)(ra_random_unit(&random) - 0.5);
     float **const large[] = {&b->D, &b->grad, &b->m, &b->v};
     for (size_t i = 0; i < sizeof large / sizeof *large; i++) *large[i] = filled(b, Kd);
-    CALL(b, combine, 0, NULL, 0, b->v, Kd); /* a second moment is not negative */
+    CALL(b, axpby, 0, NULL, 0, b->v, Kd); /* a second moment is not negative */
     b->half = device_block(b, Kd * sizeof(uint16_t));
     uint16_t *half = host_block(CHUNK, sizeof *half);
     ra_convert_from_f32(RA_BF16, b->chunk, half, CHUNK);
@@ -89,7 +89,7 @@ static void prepare(bench *b) {
 static void clean_up(bench *b) {
     void *const blocks[] = {b->D, b->grad,  b->m,      b->v,   b->half,  b->x,    b->x_hat, b->pre,
                             b->g, b->value, b->latent, b->one, b->atoms, b->path, b->room,  b->push};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) b->ops->deallocate(b->self, blocks[i]);
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_backend_deallocate(b->backend, blocks[i]);
     void *const host[] = {b->chunk, b->factors, b->sums, b->host};
     for (size_t i = 0; i < sizeof host / sizeof *host; i++) ra_free(host[i]);
     ra_codes_release(&b->codes);
@@ -101,12 +101,12 @@ static void clean_up(bench *b) {
 static void print_device(const bench *b) {
     char text[512] = "a device that does not describe itself";
     Dl_info where;
-    void *plugin = dladdr(b->ops, &where) ? dlopen(where.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+    void *plugin = dladdr(b->backend->ops, &where) ? dlopen(where.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : NULL;
     void *symbol = plugin ? dlsym(plugin, RA_BACKEND_PLUGIN_DESCRIBE) : NULL;
     if (symbol) {
         ra_backend_describe_fn *describe;
         memcpy(&describe, &symbol, sizeof describe);
-        describe(b->self, text, sizeof text);
+        describe(b->backend->self, text, sizeof text);
     }
     if (plugin) dlclose(plugin);
     printf("%s\n", text);
@@ -151,8 +151,6 @@ int main(int argc, char **argv) {
         return 0;
     }
     must(ra_backend_open(device, &(ra_backend_options){.tf32 = true}, &b.tf32, &err), &err);
-    b.ops = ra_backend_operations(b.backend);
-    b.self = ra_backend_self(b.backend);
     print_device(&b);
     prepare(&b);
     check_products_and_selections(&b);

@@ -11,7 +11,7 @@
 #include "ra.h"
 
 #include "base/random.h"
-#include "bench/vector_units.h"
+#include "app/start.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -144,7 +144,7 @@ static double number(int argc, char **argv, int i) {
 }
 
 int main(int argc, char **argv) {
-    use_vector_units(argv);
+    start_with_vector_units(argv);
     static bench b;
     ra_error err = {0};
     ra_points points;

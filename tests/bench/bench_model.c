@@ -11,7 +11,7 @@
 #include "base/pool.h"
 #include "base/random.h"
 
-#include "bench/vector_units.h"
+#include "app/start.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -50,8 +50,6 @@ static int rising(const void *a, const void *b) {
 
 typedef struct bench {
     ra_backend *backend;
-    const ra_backend_ops *ops;
-    void *self;
     float *D, *x, *x_hat, *pre, *W, *C;
     ra_codes one, codes;
     double gflops, gbytes; /* measured limits */
@@ -89,7 +87,7 @@ static void copy(bench *b) {
 
 static void peak(bench *b) {
     ra_error err;
-    must(b->ops->gemm(b->self, NULL, false, true, BATCH, K, D, 1, b->x, D, b->D, D, 0, b->pre, K, &err),
+    must(ra_backend_gemm(b->backend, false, true, BATCH, K, D, 1, b->x, D, b->D, D, 0, b->pre, K, &err),
          &err);
 }
 
@@ -100,17 +98,17 @@ static void openblas(bench *b) {
 
 static void fuse(bench *b) {
     ra_error err;
-    must(b->ops->gemm(b->self, NULL, false, false, K, D, N, 1, b->W, N, b->C, D, 0, b->pre, D, &err), &err);
+    must(ra_backend_gemm(b->backend, false, false, K, D, N, 1, b->W, N, b->C, D, 0, b->pre, D, &err), &err);
 }
 
 static void reconstruct_one(bench *b) {
     ra_error err;
-    must(b->ops->decode(b->self, NULL, &b->one, RA_F32, b->D, D, b->x_hat, &err), &err);
+    must(ra_backend_decode(b->backend, &b->one, RA_F32, b->D, D, b->x_hat, &err), &err);
 }
 
 static void reconstruct_batch(bench *b) {
     ra_error err;
-    must(b->ops->decode(b->self, NULL, &b->codes, RA_F32, b->D, D, b->x_hat, &err), &err);
+    must(ra_backend_decode(b->backend, &b->codes, RA_F32, b->D, D, b->x_hat, &err), &err);
 }
 
 static void dense_one(bench *b) {
@@ -119,13 +117,13 @@ static void dense_one(bench *b) {
 
 static void encode_one(bench *b) {
     ra_error err;
-    must(b->ops->gemm(b->self, NULL, false, true, 1, K, D, 1, b->x, D, b->D, D, 0, b->pre, K, &err), &err);
-    must(b->ops->top_k(b->self, NULL, b->pre, 1, K, ACTIVE, 0, &b->one, &err), &err);
+    must(ra_backend_gemm(b->backend, false, true, 1, K, D, 1, b->x, D, b->D, D, 0, b->pre, K, &err), &err);
+    must(ra_backend_top_k(b->backend, b->pre, 1, K, ACTIVE, 0, &b->one, &err), &err);
 }
 
 static void select_batch(bench *b) {
     ra_error err;
-    must(b->ops->top_k(b->self, NULL, b->pre, BATCH, K, ACTIVE, 0, &b->codes, &err), &err);
+    must(ra_backend_top_k(b->backend, b->pre, BATCH, K, ACTIVE, 0, &b->codes, &err), &err);
 }
 
 static void check_decode(bench *b) {
@@ -157,13 +155,11 @@ static double fastest(bench *b, work *run) {
 }
 
 int main(int argc, char **argv) {
-    use_vector_units(argv);
+    start_with_vector_units(argv);
     ra_error err;
     bench b = {0};
     size_t threads = argc > 1 ? (size_t)strtoul(argv[1], NULL, 10) : 0;
     must(ra_backend_open("cpu", &(ra_backend_options){.threads = threads}, &b.backend, &err), &err);
-    b.ops = ra_backend_operations(b.backend);
-    b.self = ra_backend_self(b.backend);
     b.D = numbers((size_t)K * D, 1);
     b.x = numbers((size_t)BATCH * D, 2);
     b.x_hat = numbers((size_t)BATCH * D, 3);

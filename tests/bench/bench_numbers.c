@@ -1,7 +1,7 @@
 /* The number codec against strtof, printf and cJSON, and a proof by exhaustion. One program of its own:
  *
- *     gcc -O3 -std=gnu17 -D_GNU_SOURCE -Ilib -Iserver -o bench_numbers tests/bench/bench_numbers.c \
- *         server/codec/numbers.c server/codec/text.c lib/base/memory.c -lcjson -lm
+ *     gcc -O3 -std=gnu17 -D_GNU_SOURCE -Ilib -o bench_numbers tests/bench/bench_numbers.c lib/app/numbers.c \
+ *         lib/app/text.c lib/base/memory.c lib/base/status.c -lcjson -lm
  *
  *     bench_numbers         checks, then times 7,680 normally distributed float32 (ten vectors of 768)
  *     bench_numbers --all   writes and reads back every positive float32 (about two minutes);
@@ -9,8 +9,8 @@
  *
  * Times are nanoseconds a number on one thread: the fastest and the median of many passes.
  */
-#include "codec/numbers.h"
-#include "codec/text.h"
+#include "app/numbers.h"
+#include "app/text.h"
 #include "ra_memory.h"
 
 #include <cjson/cJSON.h>

@@ -14,8 +14,6 @@ enum { CHUNK = 1 << 20, MOST_RUNS = 9, STEPS = 8 };
 
 typedef struct bench {
     ra_backend *backend, *tf32;
-    const ra_backend_ops *ops;
-    void *self;
     size_t rows, d, K, active, square; /* B, d, K, k; square: of the products that are the limit */
     int runs;
     float *chunk;                /* every block on the device repeats it */
@@ -50,12 +48,12 @@ static inline void must_be(bool right, const char *what) {
 #define CALL(b, operation, ...)                                                                              \
     do {                                                                                                     \
         ra_error err_ = {0};                                                                                 \
-        must((b)->ops->operation((b)->self, NULL, __VA_ARGS__, &err_), &err_);                               \
+        must(ra_backend_##operation((b)->backend, __VA_ARGS__, &err_), &err_);                               \
     } while (0)
 
 static inline void wait(bench *b) {
     ra_error err = {0};
-    must(b->ops->synchronize(b->self, NULL, &err), &err);
+    must(ra_backend_synchronize(b->backend, &err), &err);
 }
 
 static inline void *host_block(size_t count, size_t size) {

@@ -46,9 +46,7 @@ static void check_selection(bench *b) {
     for (size_t row = 0; row < b->rows; row += b->rows - 1) {
         float *scores = taken(b, b->pre + row * b->K, b->K);
         ra_codes expected = {0};
-        must(ra_backend_operations(oracle)->top_k(ra_backend_self(oracle), NULL, scores, 1, b->K, b->active,
-                                                  0, &expected, &err),
-             &err);
+        must(ra_backend_top_k(oracle, scores, 1, b->K, b->active, 0, &expected, &err), &err);
         size_t first = b->codes.start[row], count = b->codes.start[row + 1] - first;
         must_be(count == ra_codes_entries(&expected) &&
                     memcmp(b->codes.index + first, expected.index, count * sizeof *expected.index) == 0 &&

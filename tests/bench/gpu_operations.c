@@ -40,7 +40,7 @@ double seconds(bench *b, work *run) {
 /* ---- the operations ------------------------------------------------------------------------------------ */
 
 void copy(bench *b) {
-    CALL(b, combine, 1, b->m, 0, b->grad, b->K * b->d);
+    CALL(b, axpby, 1, b->m, 0, b->grad, b->K * b->d);
 }
 static void upload(bench *b) {
     CALL(b, upload, b->x_hat, b->host, b->rows * b->d * sizeof(float));
@@ -53,11 +53,11 @@ void square(bench *b) {
     CALL(b, gemm, false, true, n, n, n, 1, b->D, n, b->m, n, 0, b->grad, n);
 }
 void square_tf32(bench *b) {
-    void *self = b->self;
-    b->self = ra_backend_self(b->tf32);
+    ra_backend *backend = b->backend;
+    b->backend = b->tf32;
     square(b);
     wait(b);
-    b->self = self;
+    b->backend = backend;
 }
 void encode(bench *b) {
     CALL(b, gemm, false, true, b->rows, b->K, b->d, 1, b->x, b->d, b->D, b->d, 0, b->pre, b->K);
@@ -93,10 +93,10 @@ static void latent_sums(bench *b) {
     CALL(b, latent_sums, &b->codes, b->value, b->latent);
 }
 static void pick(bench *b) {
-    CALL(b, pick, &b->codes, b->pre, 0, b->value);
+    CALL(b, gather_entries, &b->codes, b->pre, 0, b->value);
 }
 static void put(bench *b) {
-    CALL(b, put, &b->codes, 0.5f, b->value, b->g);
+    CALL(b, scatter_entries, &b->codes, 0.5f, b->value, b->g);
 }
 static void adam(bench *b) {
     const ra_adam_step step = {1e-4, 0.9, 0.999, 1e-8, 0.5, 0.5, 1, 0};
@@ -109,7 +109,7 @@ static void project_ball(bench *b) {
     CALL(b, project_ball, b->grad, b->K, b->d, 0.5f);
 }
 static void gather(bench *b) {
-    CALL(b, gather, b->D, b->atoms, b->K, b->d, b->grad);
+    CALL(b, gather_rows, b->D, b->atoms, b->K, b->d, b->grad);
 }
 static void dot(bench *b) {
     CALL(b, dot, b->D, b->m, b->K * b->d, b->sums);
@@ -121,7 +121,7 @@ static void widen(bench *b) {
     CALL(b, widen, RA_BF16, b->half, b->grad, b->K * b->d);
 }
 static void spread(bench *b) {
-    CALL(b, spread, b->latent, b->g, b->rows, b->K);
+    CALL(b, broadcast_row, b->latent, b->g, b->rows, b->K);
 }
 static void relu(bench *b) {
     CALL(b, relu, b->pre, b->g, b->rows * b->K);
@@ -185,7 +185,7 @@ static void pursue_gram(bench *b) {
 }
 static void pursue_back(bench *b) {
     ra_pursuit_path all = path(b, b->K);
-    CALL(b, pursue_back, &all, b->value, 0, b->rows, b->room, b->push);
+    CALL(b, pursue_backward, &all, b->value, 0, b->rows, b->room, b->push);
 }
 
 /* ---- the table ----------------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 """The systemd units: systemd takes them, finds them safe, and lets the daemon do what it does. Part of make
-check-deploy; check_packages.py runs them in a booted system."""
+check-deploy; machine.py runs them in a system that boots."""
 
 import glob
 import json

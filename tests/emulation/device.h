@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/* fault.c: a mistake in the code under test. Prints "emulation: ..." and aborts. */
+/* runtime.c: a mistake in the code under test. Prints "emulation: ..." and aborts. */
 void emulation_fault(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /* runtime.c: every call of the runtime begins with begin(), which takes the one lock and answers what the

@@ -1,5 +1,7 @@
 """Requests that are made to confuse: each is refused exactly once, and its connection closed."""
 
+import ctypes
+import ctypes.util
 import json
 import re
 import socket
@@ -12,6 +14,13 @@ BASIC = "/v1/dictionaries/basic"
 FOLLOW = b"GET /health/live HTTP/1.1\r\nHost: follow\r\n\r\n"
 POST = b"POST " + BASIC.encode() + b"/reconstruct HTTP/1.1\r\n"
 GET = b"GET /health/live HTTP/1.1\r\n"
+
+
+def libmicrohttpd():
+    """The version of the library that the daemon loads, as (major, minor)."""
+    library = ctypes.CDLL(ctypes.util.find_library("microhttpd"))
+    library.MHD_get_version.restype = ctypes.c_char_p
+    return tuple(int(number) for number in library.MHD_get_version().decode().split(".")[:2])
 
 
 def statuses(answer):
@@ -29,10 +38,10 @@ class Hostile(unittest.TestCase):
         cls.daemon.__exit__(None, None, None)
 
     def refused(self, name, request, *allowed, silent=False):
-        """The request and another behind it: one answer, no second, and the end of the connection. `silent`:
-        libmicrohttpd from 1.0 on ends the connection without an answer."""
+        """The request and another behind it: one answer, no second, and the end of the connection. `silent`: libmicrohttpd
+        1.0 and later may end the connection without an answer."""
         answer = self.daemon.raw(request + FOLLOW)
-        if silent and not answer:
+        if silent and not answer and libmicrohttpd() >= (1, 0):
             return b"", b""
         self.assertEqual(len(statuses(answer)), 1, (name, answer))
         self.assertIn(statuses(answer)[0], allowed or (400,), (name, answer))
@@ -96,7 +105,7 @@ class Hostile(unittest.TestCase):
                               ("in the target, more", b"GET /health/live\0x HTTP/1.1\r\nHost: x\r\n\r\n"),
                               ("encoded", b"GET /health/live%00 HTTP/1.1\r\nHost: x\r\n\r\n"),
                               ("encoded in the query", b"GET /health/live?a=%00 HTTP/1.1\r\nHost: x\r\n\r\n")):
-            self.refused(name, request, silent="target" in name)
+            self.refused(name, request, silent="target" in name or "method" in name)
 
     def test_line_ends_and_folds(self):
         for name, request in (

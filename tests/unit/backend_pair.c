@@ -22,10 +22,6 @@ pair pair_open(int device) {
     pair p = {0};
     p.oracle = device_open(DEVICE_REFERENCE, 1);
     p.tested = device_open(DEVICE_CPU + device, 2);
-    p.a = ra_backend_operations(p.oracle);
-    p.b = ra_backend_operations(p.tested);
-    p.self_a = ra_backend_self(p.oracle);
-    p.self_b = ra_backend_self(p.tested);
     return p;
 }
 
@@ -36,22 +32,22 @@ void pair_close(pair *p) {
 
 void *pair_put(const pair *p, const void *host, size_t bytes) {
     void *block = NULL;
-    ra_ok(p->b->allocate(p->self_b, bytes, &block, &err));
-    ra_ok(p->b->upload(p->self_b, NULL, block, host, bytes, &err));
+    ra_ok(ra_backend_allocate(p->tested, bytes, &block, &err));
+    ra_ok(ra_backend_upload(p->tested, block, host, bytes, &err));
     return block;
 }
 
 void pair_set(const pair *p, void *block, const void *host, size_t bytes) {
-    ra_ok(p->b->upload(p->self_b, NULL, block, host, bytes, &err));
+    ra_ok(ra_backend_upload(p->tested, block, host, bytes, &err));
 }
 
 void pair_get(const pair *p, void *host, const void *block, size_t bytes) {
-    ra_ok(p->b->download(p->self_b, NULL, host, block, bytes, &err));
-    ra_ok(p->b->synchronize(p->self_b, NULL, &err));
+    ra_ok(ra_backend_download(p->tested, host, block, bytes, &err));
+    ra_ok(ra_backend_synchronize(p->tested, &err));
 }
 
 void pair_drop(const pair *p, void *const *blocks) {
-    for (; *blocks; blocks++) p->b->deallocate(p->self_b, *blocks);
+    for (; *blocks; blocks++) ra_backend_deallocate(p->tested, *blocks);
 }
 
 void forget(void *const *blocks) {

@@ -9,21 +9,19 @@ test_device test_device_open(const ra_backend_options *options) {
     test_device device = {0};
     const char *name = getenv("RASAE_TEST_DEVICE");
     ra_ok(ra_backend_open(name ? name : "cuda-emulated", options, &device.backend, &err));
-    device.ops = ra_backend_operations(device.backend);
-    device.self = ra_backend_self(device.backend);
     return device;
 }
 
 void test_device_close(test_device *device) {
-    while (device->count) device->ops->deallocate(device->self, device->blocks[--device->count]);
+    while (device->count) ra_backend_deallocate(device->backend, device->blocks[--device->count]);
     ra_backend_release(device->backend);
 }
 
 void *test_device_put(test_device *device, const void *host, size_t bytes) {
     void *block = NULL;
     ck_assert_uint_lt(device->count, sizeof device->blocks / sizeof *device->blocks);
-    ra_ok(device->ops->allocate(device->self, bytes, &block, &err));
-    if (host) ra_ok(device->ops->upload(device->self, NULL, block, host, bytes, &err));
+    ra_ok(ra_backend_allocate(device->backend, bytes, &block, &err));
+    if (host) ra_ok(ra_backend_upload(device->backend, block, host, bytes, &err));
     return device->blocks[device->count++] = block;
 }
 
@@ -34,8 +32,8 @@ const float *test_device_get(test_device *device, const float *block, size_t n) 
     ra_free(*place);
     *place = ra_malloc(n, sizeof **place);
     ck_assert_ptr_nonnull(*place);
-    ra_ok(device->ops->download(device->self, NULL, *place, block, n * sizeof **place, &err));
-    ra_ok(device->ops->synchronize(device->self, NULL, &err));
+    ra_ok(ra_backend_download(device->backend, *place, block, n * sizeof **place, &err));
+    ra_ok(ra_backend_synchronize(device->backend, &err));
     return *place;
 }
 

@@ -7,8 +7,6 @@
 
 typedef struct test_device {
     ra_backend *backend;
-    const ra_backend_ops *ops;
-    void *self;
     void *blocks[32]; /* freed by close */
     size_t count;
 } test_device;

@@ -20,8 +20,8 @@ float *device_numbers(ra_backend *backend, const float *block, size_t n) {
     return values;
 }
 
-float *device_put(ra_block *block, ra_backend *backend, const float *values, size_t n) {
-    ra_ok(ra_block_reserve(block, backend, n, &err));
+float *device_put(ra_buffer *block, ra_backend *backend, const float *values, size_t n) {
+    ra_ok(ra_buffer_reserve(block, backend, n, &err));
     ra_ok(ra_backend_put(backend, block->data, values, n * sizeof *values, &err));
     return block->data;
 }

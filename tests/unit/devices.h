@@ -17,6 +17,6 @@ ra_backend *device_open(int device, size_t threads);
 float *device_numbers(ra_backend *backend, const float *block, size_t n);
 
 /* The block <- n of the host's numbers; what it points at. */
-float *device_put(ra_block *block, ra_backend *backend, const float *values, size_t n);
+float *device_put(ra_buffer *block, ra_backend *backend, const float *values, size_t n);
 
 #endif

@@ -1,7 +1,7 @@
 /* The one test runner. `unit` runs everything, `unit --fast` leaves the programs and their clients out
  * (tests/README.md). Environment: CK_RUN_SUITE=npy runs one suite, CK_FORK=no helps a debugger. */
 #include "harness.h"
-#include "ra_backend.h"
+#include "app/start.h"
 
 #include "base/random.h"
 
@@ -112,21 +112,8 @@ static Suite *make_suite(const test_suite *from) {
     return suite;
 }
 
-/* Starts this program again where that makes OpenBLAS several times faster (ra_backend_blas_core). What was
- * set on purpose stands; a start that fails costs no more than the speed. By its own name, not as
- * /proc/self/exe, which is what ps would show. */
-static void use_vector_units(char **argv) {
-    const char *core = ra_backend_blas_core();
-    char path[4096];
-    if (!core || getenv("OPENBLAS_CORETYPE")) return;
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length <= 0 || setenv("OPENBLAS_CORETYPE", core, 0) != 0) return;
-    path[length] = '\0';
-    execv(path, argv);
-}
-
 int main(int argc, char **argv) {
-    use_vector_units(argv);
+    start_with_vector_units(argv);
     bool fast = argc > 1 && strcmp(argv[1], "--fast") == 0;
     SRunner *runner = srunner_create(NULL);
     for (const test_suite *suite = suites; suite; suite = suite->next)

@@ -76,7 +76,7 @@ static ra_status compare(const compare_options *options, ra_error *err) {
     if (status == RA_OK) {
         const compare_report report = {options->path, c.model, options->count, c.pairs, c.pair_count};
         if (options->json)
-            compare_print_json(&report);
+            status = compare_print_json(&report, err);
         else
             compare_print_text(&report);
     }

@@ -33,7 +33,7 @@ typedef struct compare_report {
     size_t pair_count;
 } compare_report;
 
-void compare_print_json(const compare_report *report);
+ra_status compare_print_json(const compare_report *report, ra_error *err);
 void compare_print_text(const compare_report *report);
 
 #endif

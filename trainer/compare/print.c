@@ -1,6 +1,6 @@
 #include "compare/compare.h"
-#include "format.h"
-#include "json.h"
+#include "app/format.h"
+#include "app/json.h"
 
 #include <math.h>
 #include <string.h>
@@ -55,7 +55,7 @@ static double mean_of(const compare_report *report, size_t f, double *deviation)
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
 
-static void json_pair(const compared_pair *pair, json_writer *json) {
+static void json_pair(const compared_pair *pair, text *json) {
     const ra_comparison *r = &pair->result;
     json_count(json, "concepts", r->concepts);
     for (size_t f = 0; f < FIGURE_COUNT; f++) json_real(json, figures[f].name, value_of(pair, f));
@@ -66,13 +66,13 @@ static void json_pair(const compared_pair *pair, json_writer *json) {
     }
     json_array(json, "match");
     for (size_t i = 0; i < r->concepts; i++) json_count(json, NULL, (uint64_t)r->match[i]);
-    json_end(json);
+    json_array_end(json);
     json_array(json, "match_cosine");
-    for (size_t i = 0; i < r->concepts; i++) json_float(json, NULL, (double)r->match_cosine[i]);
-    json_end(json);
+    for (size_t i = 0; i < r->concepts; i++) json_float(json, NULL, r->match_cosine[i]);
+    json_array_end(json);
 }
 
-static void json_models(const compare_report *report, json_writer *json) {
+static void json_models(const compare_report *report, text *json) {
     json_array(json, "models");
     for (size_t i = 0; i < report->model_count; i++) {
         const ra_model_info *info = ra_model_get_info(report->model[i]);
@@ -81,12 +81,12 @@ static void json_models(const compare_report *report, json_writer *json) {
         json_text(json, "init", info->init);
         json_text(json, "seed", info->seed);
         json_count(json, "points", info->points);
-        json_end(json);
+        json_object_end(json);
     }
-    json_end(json);
+    json_array_end(json);
 }
 
-static void json_matrices(const compare_report *report, json_writer *json) {
+static void json_matrices(const compare_report *report, text *json) {
     json_object(json, "matrix");
     for (size_t f = 0; f < FIGURE_COUNT; f++) {
         if (!figures[f].similarity) continue;
@@ -94,23 +94,23 @@ static void json_matrices(const compare_report *report, json_writer *json) {
         for (size_t i = 0; i < report->model_count; i++) {
             json_array(json, NULL);
             for (size_t j = 0; j < report->model_count; j++) json_real(json, NULL, between(report, i, j, f));
-            json_end(json);
+            json_array_end(json);
         }
-        json_end(json);
+        json_array_end(json);
     }
-    json_end(json);
+    json_object_end(json);
     for (int deviations = 0; deviations < 2; deviations++) {
         json_object(json, deviations ? "deviation" : "mean");
         for (size_t f = 0; f < FIGURE_COUNT; f++) {
             double deviation, mean = mean_of(report, f, &deviation);
             json_real(json, figures[f].name, deviations ? deviation : mean);
         }
-        json_end(json);
+        json_object_end(json);
     }
 }
 
-void compare_print_json(const compare_report *report) {
-    json_writer json = {.file = stdout};
+ra_status compare_print_json(const compare_report *report, ra_error *err) {
+    text json = {0};
     json_object(&json, NULL);
     if (report->pair_count == 1) {
         json_pair(&report->pairs[0], &json);
@@ -122,25 +122,26 @@ void compare_print_json(const compare_report *report) {
             json_count(&json, "a", report->pairs[p].a);
             json_count(&json, "b", report->pairs[p].b);
             json_pair(&report->pairs[p], &json);
-            json_end(&json);
+            json_object_end(&json);
         }
-        json_end(&json);
+        json_array_end(&json);
     }
     json_models(report, &json);
     json_text(&json, "caveat", caveat);
-    json_end(&json);
+    json_object_end(&json);
+    return json_print(&json, stdout, err);
 }
 
 /* ---- text --------------------------------------------------------------------------------------------- */
 
 /* A terminal wants lines. */
-static void print_wrapped(const char *text, size_t width) {
-    while (*text) {
-        size_t length = strlen(text);
+static void print_wrapped(const char *words, size_t width) {
+    while (*words) {
+        size_t length = strlen(words);
         if (length > width)
-            for (length = width; length > 0 && text[length] != ' ';) length--;
-        printf("  %.*s\n", (int)length, text);
-        text += length + (text[length] == ' ');
+            for (length = width; length > 0 && words[length] != ' ';) length--;
+        printf("  %.*s\n", (int)length, words);
+        words += length + (words[length] == ' ');
     }
 }
 

@@ -2,7 +2,7 @@
  * its latents does on them. */
 #include "eval/eval.h"
 #include "files.h"
-#include "format.h"
+#include "app/format.h"
 #include "options.h"
 #include "progress.h"
 
@@ -221,7 +221,7 @@ static ra_status eval(const eval_options *options, ra_error *err) {
     run.report.classes = &run.classes;
     run.report.detectors = run.detectors;
     if (options->json)
-        eval_print_json(&run.report);
+        status = eval_print_json(&run.report, err);
     else
         eval_print_table(&run.report);
 out:

@@ -33,7 +33,7 @@ typedef struct eval_report {
     const ra_class_detector *detectors; /* [classes->count]; NULL when they are not known */
 } eval_report;
 
-void eval_print_json(const eval_report *report);
+ra_status eval_print_json(const eval_report *report, ra_error *err);
 void eval_print_table(const eval_report *report);
 
 #endif

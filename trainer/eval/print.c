@@ -1,6 +1,6 @@
 #include "eval/eval.h"
-#include "format.h"
-#include "json.h"
+#include "app/format.h"
+#include "app/json.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -81,7 +81,7 @@ static double frequency_of(const ra_latent_statistics *latents, size_t k) {
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
 
-static void json_strongest(const eval_report *report, json_writer *json) {
+static void json_strongest(const eval_report *report, text *json) {
     const ra_latent_statistics *latents = &report->latents;
     strongest found = find_strongest(latents);
     json_array(json, "strongest");
@@ -89,17 +89,17 @@ static void json_strongest(const eval_report *report, json_writer *json) {
         size_t k = found.latent[i];
         json_object(json, NULL);
         json_count(json, "latent", k);
-        json_float(json, "energy", (double)latents->energy[k]);
+        json_float(json, "energy", latents->energy[k]);
         json_real(json, "frequency", frequency_of(latents, k));
-        json_float(json, "mean", (double)latents->mean[k]);
-        json_float(json, "max", (double)latents->max[k]);
+        json_float(json, "mean", latents->mean[k]);
+        json_float(json, "max", latents->max[k]);
         json_text(json, "label", ra_model_atom_label(report->model, k));
-        json_end(json);
+        json_object_end(json);
     }
-    json_end(json);
+    json_array_end(json);
 }
 
-static void json_classes(const eval_report *report, json_writer *json) {
+static void json_classes(const eval_report *report, text *json) {
     json_array(json, "classes");
     for (size_t c = 0; report->detectors && c < report->classes->count; c++) {
         const ra_class_detector *detector = &report->detectors[c];
@@ -107,25 +107,26 @@ static void json_classes(const eval_report *report, json_writer *json) {
         json_text(json, "class", report->classes->names[c]);
         json_real(json, "accuracy", detector->accuracy);
         json_count(json, "latent", detector->latent);
-        json_float(json, "threshold", (double)detector->threshold);
-        json_end(json);
+        json_real(json, "threshold", detector->threshold); /* exact: codes lie on it */
+        json_object_end(json);
     }
-    json_end(json);
+    json_array_end(json);
 }
 
-void eval_print_json(const eval_report *report) {
+ra_status eval_print_json(const eval_report *report, ra_error *err) {
     const ra_evaluation_result *result = &report->result;
-    json_writer json = {.file = stdout};
+    text json = {0};
     json_object(&json, NULL);
     json_count(&json, "rows", result->rows);
     for (size_t i = 0; i < METRIC_COUNT; i++) json_real(&json, metrics[i].name, value_of(result, i));
     json_object(&json, "skipped");
     for (size_t i = 0; i < result->skip_count; i++)
         json_text(&json, result->skips[i].metric, result->skips[i].reason);
-    json_end(&json);
+    json_object_end(&json);
     json_strongest(report, &json);
     json_classes(report, &json);
-    json_end(&json);
+    json_object_end(&json);
+    return json_print(&json, stdout, err);
 }
 
 /* ---- text --------------------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
 #include "report/page.h"
 
 #include "command.h"
-#include "format.h"
+#include "app/format.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -119,7 +119,7 @@ static ra_status measure_spectrum(const ra_model *model, ra_backend *backend, re
     RA_TRY(ra_matrix_init(&vectors, K, d, err));
     ra_convert_to_f32(D->dtype, D->data, vectors.data, K * d);
     ra_backend *host = NULL;
-    ra_status status = ra_backend_beside(backend, &host, err);
+    ra_status status = ra_backend_open_host(backend, &host, err);
     if (status == RA_OK)
         status = ra_metric_singular_values(host, vectors.data, K, d, measures->singular, err);
     ra_backend_release(host);

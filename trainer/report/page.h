@@ -3,7 +3,7 @@
 #define RASAE_REPORT_PAGE_H
 
 #include "report/chart.h"
-#include "format.h"
+#include "app/format.h"
 #include "report/html.h"
 #include "report/report.h"
 

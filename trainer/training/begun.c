@@ -23,12 +23,12 @@ static ra_status store_sae_settings(const ra_sae_settings *settings,
     return RA_OK;
 }
 
-static ra_status store_kmeans(const ra_kmeans_progress *kmeans, char text[TRAIN_METADATA_TEXT],
+static ra_status store_kmeans(const ra_kmeans_progress *kmeans, char number[TRAIN_METADATA_TEXT],
                               ra_safetensors_writer *writer, ra_error *err) {
     const ra_tensor centers = ra_tensor_2d(RA_F32, kmeans->centers, kmeans->clusters, kmeans->dimensions),
                     members = ra_tensor_1d(RA_I64, kmeans->members, kmeans->clusters);
-    snprintf(text, TRAIN_METADATA_TEXT, "%zu", kmeans->iteration);
-    RA_TRY(ra_safetensors_writer_metadata(writer, iteration_key, text, err));
+    snprintf(number, TRAIN_METADATA_TEXT, "%zu", kmeans->iteration);
+    RA_TRY(ra_safetensors_writer_metadata(writer, iteration_key, number, err));
     RA_TRY(ra_safetensors_writer_tensor(writer, centers_name, &centers, err));
     return ra_safetensors_writer_tensor(writer, members_name, &members, err);
 }
@@ -57,8 +57,8 @@ out:
 /* ---- going on ------------------------------------------------------------------------------------------ */
 
 bool train_begun_is(const ra_safetensors *file) {
-    const char *text = ra_safetensors_metadata(file, stage_key);
-    return text && strcmp(text, stage) == 0;
+    const char *said = ra_safetensors_metadata(file, stage_key);
+    return said && strcmp(said, stage) == 0;
 }
 
 ra_status train_begun_settle(const ra_safetensors *file, train_options *options, ra_error *err) {

@@ -39,22 +39,24 @@ ra_status train_log_open(train_model *model, ra_error *err) {
     if (model->resume) RA_TRY(reopen(model, err));
     if (!model->log) model->log = fopen(model->log_path, "we");
     if (!model->log) RA_FAIL(err, RA_ERR_IO, "cannot write the log %s: %s", model->log_path, strerror(errno));
-    model->json = (json_writer){.file = model->log};
     return RA_OK;
 }
 
 void train_log_step(train_model *model, const ra_train_progress *step) {
-    json_writer *json = &model->json;
+    text *json = &model->json;
+    ra_error err;
     if (!model->log) return;
     json_object(json, NULL);
     json_count(json, "step", step->step);
-    json_float(json, "loss", step->loss);
-    json_float(json, "r2", step->r2);
-    json_float(json, "l0", step->l0);
-    json_float(json, "dead", step->dead);
-    json_float(json, "lr", step->lr);
-    json_float(json, "grad_norm", step->grad_norm);
-    json_end(json);
+    json_float(json, "loss", (float)step->loss);
+    json_float(json, "r2", (float)step->r2);
+    json_float(json, "l0", (float)step->l0);
+    json_float(json, "dead", (float)step->dead);
+    json_float(json, "lr", (float)step->lr);
+    json_float(json, "grad_norm", (float)step->grad_norm);
+    json_object_end(json);
+    text_append(json, "\n", 1);
+    if (text_print(json, model->log, &err) != RA_OK && !model->log_error) model->log_error = ENOMEM;
 }
 
 void train_log_flush(train_model *model) {
@@ -65,7 +67,8 @@ void train_log_flush(train_model *model) {
 ra_status train_log_close(train_model *model, ra_error *err) {
     if (!model->log) return RA_OK;
     train_log_flush(model);
-    bool lost = ferror(model->log) != 0;
+    bool lost = ferror(model->log) != 0 || model->log_error;
+    text_release(&model->json);
     if (fclose(model->log) != 0) lost = true;
     model->log = NULL;
     if (!lost) return RA_OK;

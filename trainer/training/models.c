@@ -10,14 +10,14 @@
 
 static const double LARGEST_SEED = 9007199254740992.0; /* as --seed */
 
-static ra_status parse_seeds(const char *text, uint64_t *seeds, size_t *count, ra_error *err) {
-    const char *at = text;
+static ra_status parse_seeds(const char *list, uint64_t *seeds, size_t *count, ra_error *err) {
+    const char *at = list;
     for (*count = 0;; at++) {
         char *end;
         uint64_t seed = strtoull(at, &end, 10);
         if (*at < '0' || *at > '9' || (*end && *end != ',') || (double)seed > LARGEST_SEED)
             RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "--seeds must be whole numbers with commas between, as in 1,2,3, not \"%s\"", text);
+                    "--seeds must be whole numbers with commas between, as in 1,2,3, not \"%s\"", list);
         if (*count == TRAIN_SEEDS_MOST)
             RA_FAIL(err, RA_ERR_ARGUMENT, "--seeds can be at most %d numbers", TRAIN_SEEDS_MOST);
         for (size_t i = 0; i < *count; i++)

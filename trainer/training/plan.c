@@ -20,7 +20,7 @@
  * them: small data is passed over more often. */
 #include "training/training.h"
 
-#include "format.h"
+#include "app/format.h"
 
 #include <stdlib.h>
 #include <string.h>

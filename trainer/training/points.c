@@ -15,13 +15,13 @@ enum { POINTS_DEFAULT = 1000 };
 typedef enum points_word { WORD_NONE, WORD_COUNT, WORD_ALL, WORD_SAMPLE, WORD_FILE } points_word;
 
 /* A file with a name of digits is written ./1000. */
-static points_word parse_points(const char *text, size_t *count) {
+static points_word parse_points(const char *word, size_t *count) {
     static const char sample[] = "sample:";
     *count = 0;
-    if (!text) return WORD_NONE;
-    if (strcmp(text, "all") == 0) return WORD_ALL;
-    if (ra_count_parse(text, count)) return WORD_COUNT;
-    if (strncmp(text, sample, sizeof sample - 1) == 0 && ra_count_parse(text + sizeof sample - 1, count))
+    if (!word) return WORD_NONE;
+    if (strcmp(word, "all") == 0) return WORD_ALL;
+    if (ra_count_parse(word, count)) return WORD_COUNT;
+    if (strncmp(word, sample, sizeof sample - 1) == 0 && ra_count_parse(word + sizeof sample - 1, count))
         return WORD_SAMPLE;
     return WORD_FILE;
 }

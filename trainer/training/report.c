@@ -2,7 +2,7 @@
  * that the page shows what is in the file. */
 #include "training/training.h"
 
-#include "format.h"
+#include "app/format.h"
 
 #include <math.h>
 #include <string.h>

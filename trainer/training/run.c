@@ -7,7 +7,7 @@
  * Ctrl-C makes the callbacks return false; the library then stops, and what is there is saved. */
 #include "training/training.h"
 
-#include "format.h"
+#include "app/format.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
  * and the state of the run, so that it can be resumed to the same bytes; no time stamp and no host. */
 #include "training/training.h"
 
-#include "format.h"
+#include "app/format.h"
 
 #include <string.h>
 
@@ -52,12 +52,12 @@ ra_status train_save_data(const train_run *run, train_metadata *texts, ra_safete
 ra_status train_check_data(const ra_safetensors *file, const ra_data *data, ra_error *err) {
     const char *rows = ra_safetensors_metadata(file, rows_key),
                *known = ra_safetensors_metadata(file, digest_key);
-    char text[TEXT_SIZE], digest[RA_DIGEST_SIZE];
-    snprintf(text, sizeof text, "%zu", ra_data_rows(data));
-    if (rows && strcmp(rows, text) != 0)
+    char there[TEXT_SIZE], digest[RA_DIGEST_SIZE];
+    snprintf(there, sizeof there, "%zu", ra_data_rows(data));
+    if (rows && strcmp(rows, there) != 0)
         RA_FAIL(err, RA_ERR_SHAPE,
                 "%s was trained on %s rows, but the data has %s; a resumed run needs the same data",
-                ra_safetensors_path(file), rows, text);
+                ra_safetensors_path(file), rows, there);
     RA_TRY(digest_data(data, digest, err));
     if (!known || strcmp(known, digest) == 0) return RA_OK;
     RA_FAIL(

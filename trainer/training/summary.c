@@ -1,12 +1,12 @@
 /* What is said at the end of a run. */
 #include "training/training.h"
 
-#include "format.h"
+#include "app/format.h"
 
 #include <math.h>
 
-static void summary_json(const train_run *run, const train_model *model) {
-    json_writer json = {.file = stdout};
+static ra_status summary_json(const train_run *run, const train_model *model, ra_error *err) {
+    text json = {0};
     json_object(&json, NULL);
     json_text(&json, "output", model->output);
     if (run->reported) json_text(&json, "report", run->options->report);
@@ -22,10 +22,12 @@ static void summary_json(const train_run *run, const train_model *model) {
     json_real(&json, "dead", model->last.dead);
     json_real(&json, "seconds", run->seconds);
     json_real(&json, "rows_per_second", run->seconds > 0 ? run->total_rows / run->seconds : NAN);
-    json_end(&json);
+    json_object_end(&json);
+    return json_print(&json, stdout, err);
 }
 
-static void summary_text(const train_run *run, const train_model *model) {
+static ra_status summary_text(const train_run *run, const train_model *model, ra_error *err) {
+    (void)err;
     size_t done = ra_trainer_done(model->trainer), steps = ra_trainer_steps(model->trainer);
     if (run->interrupted) {
         printf("training was interrupted at step %zu of %zu; to go on, give the same command with --resume ",
@@ -46,33 +48,33 @@ static void summary_text(const train_run *run, const train_model *model) {
     print_clean(stdout, model->output);
     printf(": %s concepts of %zu dimensions\n", format_grouped(run->plan->concepts).text,
            ra_data_dimensions(run->inputs->data));
+    return RA_OK;
 }
 
 /* There is no model yet. */
-static void summary_of_points(const train_run *run) {
-    json_writer json = {.file = stdout};
+static ra_status summary_of_points(const train_run *run, ra_error *err) {
+    text json = {0};
     if (run->options->json) {
         json_object(&json, NULL);
         json_text(&json, "output", run->models[0].output);
         json_count(&json, "steps", 0);
         json_bool(&json, "finished", false);
-        json_end(&json);
-        return;
+        json_object_end(&json);
+        return json_print(&json, stdout, err);
     }
     printf("interrupted while looking for points; to go on, give the same command with --resume ");
     print_clean(stdout, run->options->output);
     putchar('\n');
+    return RA_OK;
 }
 
-void train_summary(const train_run *run) {
-    if (run->options->quiet && !run->options->json) return;
-    if (!run->models[0].trainer) {
-        summary_of_points(run);
-        return;
-    }
+ra_status train_summary(const train_run *run, ra_error *err) {
+    if (run->options->quiet && !run->options->json) return RA_OK;
+    if (!run->models[0].trainer) return summary_of_points(run, err);
     for (size_t i = 0; i < run->count; i++)
-        (run->options->json ? summary_json : summary_text)(run, &run->models[i]);
-    if (run->options->json || !run->reported) return;
+        RA_TRY((run->options->json ? summary_json : summary_text)(run, &run->models[i], err));
+    if (run->options->json || !run->reported) return RA_OK;
     print_clean(stdout, run->options->report);
     printf(": the report\n");
+    return RA_OK;
 }

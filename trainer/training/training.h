@@ -20,7 +20,7 @@
 #define RASAE_TRAINING_TRAINING_H
 
 #include "command.h"
-#include "json.h"
+#include "app/json.h"
 #include "progress.h"
 #include "report/report.h"
 
@@ -107,8 +107,8 @@ typedef struct train_model {
     ra_sae *sae;
     ra_trainer *trainer;
     FILE *log;
-    int log_error;    /* errno of its first failure */
-    json_writer json; /* of the log */
+    int log_error; /* errno of its first failure */
+    text json;     /* a line of the log */
     report_history history;
     char history_texts[2][24]; /* as metadata, while a writer uses them */
     ra_train_progress last;
@@ -203,7 +203,7 @@ ra_status train_standardize(train_run *run, ra_error *err);
  * change; the caller releases *copy, which is {0} before, in any case. */
 ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_matrix *copy, ra_error *err);
 
-void train_summary(const train_run *run);
+ra_status train_summary(const train_run *run, ra_error *err);
 
 /* The page of --report; nothing without it. Needs the checkpoints that train_save() has written. From here on
  * the data give out their rows as they are in the files. */

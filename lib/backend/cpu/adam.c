@@ -77,7 +77,7 @@ ra_status cpu_adam(void *self, ra_backend_stream *stream, const ra_adam_step *s,
                    const float *gradient, const int32_t *place, float *first, float *second, size_t rows,
                    size_t n, ra_error *err) {
     (void)stream, (void)err;
-    ra_pool *pool = cpu_pool(self);
+    ra_pool *pool = self;
     adam_job job = {.factors = {.scale = (float)s->grad_scale,
                                 .rest1 = (float)(1 - s->beta1),
                                 .beta2 = (float)s->beta2,

@@ -1,13 +1,25 @@
-/* Which kernels OpenBLAS runs. It decides when it is loaded, by the processor's model number, and a release
- * that is older than the processor falls back to its slowest: Debian 12's 0.3.21 takes Prescott (2004) on an
- * Emerald Rapids, a fifth of the speed. Only the environment can correct it, and only before the program
- * starts; so this file knows what is right, and the programs start themselves again (their main.c). */
-#include "backend/cpu/cpu.h"
+/* OpenBLAS as a whole: its threads, and the kernels that it runs.
+ *
+ * OpenBLAS chooses kernels when it is loaded, by the processor's model number, and a release that is older
+ * than the processor falls back to its slowest: Debian 12's 0.3.21 takes Prescott (2004) on an Emerald
+ * Rapids, a fifth of the speed. Only the environment can correct that, and only before the program starts; so
+ * this file knows which kernels are right, and the programs execute themselves again (their main.c). */
+#include "backend/cpu/blas.h"
 #include "ra_backend.h"
 
 #include <cblas.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <strings.h>
+
+static void use_one_thread(void) {
+    openblas_set_num_threads(1);
+}
+
+void cpu_blas_use_one_thread(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, use_one_thread);
+}
 
 #if defined(__x86_64__)
 

@@ -131,7 +131,7 @@ ra_status cpu_decode(void *self, ra_backend_stream *stream, const ra_codes *code
         return RA_OK;
     }
     decode_job job = {codes, dtype, D, d, x_hat};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(codes->rows, ROWS_PER_PART), decode_part, &job);
+    ra_pool_run(self, ra_pool_parts(codes->rows, ROWS_PER_PART), decode_part, &job);
     return RA_OK;
 }
 
@@ -171,7 +171,7 @@ ra_status cpu_decode_gradient(void *self, ra_backend_stream *stream, const ra_co
         return RA_OK;
     }
     gradient_job job = {codes, g, D, d, dvalue};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(codes->rows, ROWS_PER_PART), gradient_part, &job);
+    ra_pool_run(self, ra_pool_parts(codes->rows, ROWS_PER_PART), gradient_part, &job);
     return RA_OK;
 }
 
@@ -208,8 +208,8 @@ static void accumulate_part(void *context, size_t part) {
     }
 }
 
-static ra_status accumulate_sparse(cpu_context *context, const ra_codes *codes, const float *value,
-                                   const float *x, size_t d, float *out, ra_error *err) {
+static ra_status accumulate_sparse(ra_pool *pool, const ra_codes *codes, const float *value, const float *x,
+                                   size_t d, float *out, ra_error *err) {
     size_t entries = ra_codes_entries(codes);
     size_t bytes = (codes->latents + 1) * sizeof(size_t) + entries * (sizeof(uint32_t) + sizeof(float));
     char *block = ra_malloc(bytes, 1);
@@ -220,7 +220,7 @@ static ra_status accumulate_sparse(cpu_context *context, const ra_codes *codes, 
     sorted.row = (uint32_t *)(void *)(sorted.value + entries);
     ra_codes_by_latent(codes, value, sorted.start, sorted.row, sorted.value);
     accumulate_job job = {sorted, codes->latents, d, x, out};
-    ra_pool_run(context->pool, ra_pool_parts(codes->latents, ATOMS_PER_PART), accumulate_part, &job);
+    ra_pool_run(pool, ra_pool_parts(codes->latents, ATOMS_PER_PART), accumulate_part, &job);
     ra_free(block);
     return RA_OK;
 }

@@ -13,7 +13,7 @@ typedef struct entries_job {
     float *target;
 } entries_job;
 
-static void pick_part(void *context, size_t part) {
+static void gather_part(void *context, size_t part) {
     const entries_job *job = context;
     const ra_codes *codes = job->codes;
     for (size_t b = part * ROWS_PER_PART; b < ra_pool_part_end(part, ROWS_PER_PART, codes->rows); b++) {
@@ -23,15 +23,15 @@ static void pick_part(void *context, size_t part) {
     }
 }
 
-ra_status cpu_pick(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *dense,
-                   float beta, float *value, ra_error *err) {
+ra_status cpu_gather_entries(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *dense,
+                             float beta, float *value, ra_error *err) {
     (void)stream, (void)err;
     entries_job job = {codes, beta, dense, value};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(codes->rows, ROWS_PER_PART), pick_part, &job);
+    ra_pool_run(self, ra_pool_parts(codes->rows, ROWS_PER_PART), gather_part, &job);
     return RA_OK;
 }
 
-static void put_part(void *context, size_t part) {
+static void scatter_part(void *context, size_t part) {
     const entries_job *job = context;
     const ra_codes *codes = job->codes;
     for (size_t b = part * ROWS_PER_PART; b < ra_pool_part_end(part, ROWS_PER_PART, codes->rows); b++) {
@@ -41,11 +41,11 @@ static void put_part(void *context, size_t part) {
     }
 }
 
-ra_status cpu_put(void *self, ra_backend_stream *stream, const ra_codes *codes, float alpha,
-                  const float *value, float *dense, ra_error *err) {
+ra_status cpu_scatter_entries(void *self, ra_backend_stream *stream, const ra_codes *codes, float alpha,
+                              const float *value, float *dense, ra_error *err) {
     (void)stream, (void)err;
     entries_job job = {codes, alpha, value, dense};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(codes->rows, ROWS_PER_PART), put_part, &job);
+    ra_pool_run(self, ra_pool_parts(codes->rows, ROWS_PER_PART), scatter_part, &job);
     return RA_OK;
 }
 

@@ -6,7 +6,6 @@
 #include "tensor/dot.h"
 
 #include <cblas.h>
-#include <pthread.h>
 
 enum {
     TILE = 256,     /* tiles are not cut below this ... */
@@ -14,15 +13,6 @@ enum {
     ROW_PART = 256, /* outputs of one part of a product with few rows */
     FEW_ROWS = 8,
 };
-
-static void one_thread(void) {
-    openblas_set_num_threads(1);
-}
-
-void cpu_gemm_prepare(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, one_thread);
-}
 
 typedef struct product {
     bool transpose_a, transpose_b;
@@ -81,7 +71,7 @@ ra_status cpu_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool
                    float beta, float *c, size_t ldc, ra_error *err) {
     (void)stream, (void)err;
     if (m == 0 || n == 0) return RA_OK;
-    ra_pool *pool = cpu_pool(self);
+    ra_pool *pool = self;
     product p = {transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, split(m), split(n)};
     size_t row_parts = ra_pool_parts(n, ROW_PART);
     if (m <= FEW_ROWS && transpose_b && !transpose_a)

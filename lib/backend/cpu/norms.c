@@ -60,7 +60,7 @@ ra_status cpu_row_statistics(void *self, ra_backend_stream *stream, const float 
                              double epsilon, float *mean, float *rstd, ra_error *err) {
     (void)stream, (void)err;
     statistics_job job = {u, rows, n, epsilon, mean, rstd};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), row_statistics_part, &job);
+    ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), row_statistics_part, &job);
     return RA_OK;
 }
 
@@ -96,7 +96,7 @@ ra_status cpu_normalize(void *self, ra_backend_stream *stream, const ra_norm *no
                         size_t rows, size_t n, ra_error *err) {
     (void)stream, (void)err;
     norm_job job = {.norm = norm, .u = u, .rows = rows, .n = n, .y = y};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), normalize_part, &job);
+    ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), normalize_part, &job);
     return RA_OK;
 }
 
@@ -132,7 +132,7 @@ ra_status cpu_norm_sums(void *self, ra_backend_stream *stream, const ra_norm *no
                         const float *dy, size_t rows, size_t n, double *sums, ra_error *err) {
     (void)stream, (void)err;
     norm_job job = {.norm = norm, .u = u, .rows = rows, .n = n, .dy = dy, .sums_out = sums};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(n, COLUMNS_PER_PART), norm_sums_part, &job);
+    ra_pool_run(self, ra_pool_parts(n, COLUMNS_PER_PART), norm_sums_part, &job);
     return RA_OK;
 }
 
@@ -192,8 +192,8 @@ ra_status cpu_norm_backward(void *self, ra_backend_stream *stream, const ra_norm
     (void)stream, (void)err;
     norm_job job = {.norm = norm, .u = u, .rows = rows, .n = n, .y = dy, .sums = sums, .count = count};
     if (norm->by_row)
-        ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), backward_by_row_part, &job);
+        ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), backward_by_row_part, &job);
     else
-        ra_pool_run(cpu_pool(self), ra_pool_parts(n, COLUMNS_PER_PART), backward_by_column_part, &job);
+        ra_pool_run(self, ra_pool_parts(n, COLUMNS_PER_PART), backward_by_column_part, &job);
     return RA_OK;
 }

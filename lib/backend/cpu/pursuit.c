@@ -54,7 +54,7 @@ ra_status cpu_pursue(void *self, ra_backend_stream *stream, const ra_pursuit_pat
                      size_t t, float *scores, ra_error *err) {
     (void)stream, (void)err;
     step_job job = {path, gram, t, scores};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(path->rows, ROWS_PER_PART), step_part, &job);
+    ra_pool_run(self, ra_pool_parts(path->rows, ROWS_PER_PART), step_part, &job);
     return RA_OK;
 }
 
@@ -93,10 +93,11 @@ static void back_part(void *context, size_t part) {
     }
 }
 
-ra_status cpu_pursue_back(void *self, ra_backend_stream *stream, const ra_pursuit_path *path, const float *g,
-                          size_t first, size_t rows, float *room, float *push, ra_error *err) {
+ra_status cpu_pursue_backward(void *self, ra_backend_stream *stream, const ra_pursuit_path *path,
+                              const float *g, size_t first, size_t rows, float *room, float *push,
+                              ra_error *err) {
     (void)stream, (void)err;
     back_job job = {path, g, first, rows, room, push};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), back_part, &job);
+    ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), back_part, &job);
     return RA_OK;
 }

@@ -56,7 +56,7 @@ ra_status cpu_project_simplex(void *self, ra_backend_stream *stream, float *W, s
                               ra_error *err) {
     (void)stream, (void)err;
     rows_job job = {W, rows, n, 0};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), simplex_part, &job);
+    ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), simplex_part, &job);
     return RA_OK;
 }
 
@@ -76,22 +76,22 @@ ra_status cpu_project_ball(void *self, ra_backend_stream *stream, float *R, size
                            float radius, ra_error *err) {
     (void)stream, (void)err;
     rows_job job = {R, rows, n, radius};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), ball_part, &job);
+    ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), ball_part, &job);
     return RA_OK;
 }
 
 /* ---- elementwise --------------------------------------------------------------------------------------- */
 
-typedef struct combine_job {
+typedef struct axpby_job {
     float alpha;
     const float *x;
     float beta;
     float *y;
     size_t n;
-} combine_job;
+} axpby_job;
 
-RA_MULTIVERSION static void combine_block(float alpha, const float *restrict x, float beta, float *restrict y,
-                                          size_t n) {
+RA_MULTIVERSION static void axpby_block(float alpha, const float *restrict x, float beta, float *restrict y,
+                                        size_t n) {
     if (alpha == 0 && beta == 0)
         for (size_t i = 0; i < n; i++) y[i] = 0;
     else if (alpha == 0)
@@ -102,18 +102,18 @@ RA_MULTIVERSION static void combine_block(float alpha, const float *restrict x, 
         for (size_t i = 0; i < n; i++) y[i] = alpha * x[i] + beta * y[i];
 }
 
-static void combine_part(void *context, size_t part) {
-    const combine_job *job = context;
+static void axpby_part(void *context, size_t part) {
+    const axpby_job *job = context;
     size_t from = part * BLOCK;
     const float *x = job->alpha != 0 ? job->x + from : NULL;
-    combine_block(job->alpha, x, job->beta, job->y + from, part_count(job->n, BLOCK, part));
+    axpby_block(job->alpha, x, job->beta, job->y + from, part_count(job->n, BLOCK, part));
 }
 
-ra_status cpu_combine(void *self, ra_backend_stream *stream, float alpha, const float *x, float beta,
-                      float *y, size_t n, ra_error *err) {
+ra_status cpu_axpby(void *self, ra_backend_stream *stream, float alpha, const float *x, float beta, float *y,
+                    size_t n, ra_error *err) {
     (void)stream, (void)err;
-    combine_job job = {alpha, x, beta, y, n};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(n, BLOCK), combine_part, &job);
+    axpby_job job = {alpha, x, beta, y, n};
+    ra_pool_run(self, ra_pool_parts(n, BLOCK), axpby_part, &job);
     return RA_OK;
 }
 
@@ -135,7 +135,7 @@ ra_status cpu_widen(void *self, ra_backend_stream *stream, ra_dtype dtype, const
                     size_t n, ra_error *err) {
     (void)stream, (void)err;
     elements_job job = {dtype, source, target, n};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(n, BLOCK), widen_part, &job);
+    ra_pool_run(self, ra_pool_parts(n, BLOCK), widen_part, &job);
     return RA_OK;
 }
 
@@ -155,7 +155,7 @@ static void relu_part(void *context, size_t part) {
 ra_status cpu_relu(void *self, ra_backend_stream *stream, const float *x, float *y, size_t n, ra_error *err) {
     (void)stream, (void)err;
     elements_job job = {RA_F32, x, y, n};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(n, BLOCK), relu_part, &job);
+    ra_pool_run(self, ra_pool_parts(n, BLOCK), relu_part, &job);
     return RA_OK;
 }
 
@@ -179,7 +179,7 @@ ra_status cpu_scale_rows(void *self, ra_backend_stream *stream, const double *fa
                          size_t n, ra_error *err) {
     (void)stream, (void)err;
     factors_job job = {factor, x, rows, n};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), scale_part, &job);
+    ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), scale_part, &job);
     return RA_OK;
 }
 
@@ -200,30 +200,30 @@ static void gather_part(void *context, size_t part) {
                job->n * sizeof *job->target);
 }
 
-ra_status cpu_gather(void *self, ra_backend_stream *stream, const float *source, const int32_t *rows,
-                     size_t count, size_t n, float *target, ra_error *err) {
+ra_status cpu_gather_rows(void *self, ra_backend_stream *stream, const float *source, const int32_t *rows,
+                          size_t count, size_t n, float *target, ra_error *err) {
     (void)stream, (void)err;
     gather_job job = {source, rows, count, n, target};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(count, ROWS_PER_PART), gather_part, &job);
+    ra_pool_run(self, ra_pool_parts(count, ROWS_PER_PART), gather_part, &job);
     return RA_OK;
 }
 
-typedef struct spread_job {
+typedef struct broadcast_job {
     const float *row;
     float *y;
     size_t rows, n;
-} spread_job;
+} broadcast_job;
 
-static void spread_part(void *context, size_t part) {
-    const spread_job *job = context;
+static void broadcast_part(void *context, size_t part) {
+    const broadcast_job *job = context;
     for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++)
         memcpy(job->y + i * job->n, job->row, job->n * sizeof *job->y);
 }
 
-ra_status cpu_spread(void *self, ra_backend_stream *stream, const float *row, float *y, size_t rows, size_t n,
-                     ra_error *err) {
+ra_status cpu_broadcast_row(void *self, ra_backend_stream *stream, const float *row, float *y, size_t rows,
+                            size_t n, ra_error *err) {
     (void)stream, (void)err;
-    spread_job job = {row, y, rows, n};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), spread_part, &job);
+    broadcast_job job = {row, y, rows, n};
+    ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), broadcast_part, &job);
     return RA_OK;
 }

@@ -137,7 +137,7 @@ ra_status cpu_top_k(void *self, ra_backend_stream *stream, const float *scores, 
     if (capacity > SMALL && !buffers)
         RA_FAIL_MEMORY(err, "top-k buffers", parts * capacity * sizeof *buffers);
     top_k_job job = {scores, rows, n, k, capacity, above, buffers, codes};
-    ra_pool_run(cpu_pool(self), parts, top_k_part, &job);
+    ra_pool_run(self, parts, top_k_part, &job);
     ra_free(buffers);
     size_t used = 0;
     for (size_t b = 0; b < rows; b++) { /* close the gaps that rows with fewer than k entries left */
@@ -196,7 +196,7 @@ static void fill_part(void *context, size_t part) {
 ra_status cpu_threshold(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
                         const float *thresholds, float threshold, ra_codes *codes, ra_error *err) {
     (void)stream;
-    ra_pool *pool = cpu_pool(self);
+    ra_pool *pool = self;
     size_t parts = ra_pool_parts(rows, ROWS_PER_PART);
     RA_TRY(ra_codes_reserve(codes, rows, n, 0, err));
     threshold_job job = {scores, rows, n, thresholds, threshold, codes};
@@ -257,7 +257,7 @@ ra_status cpu_kth_largest(void *self, ra_backend_stream *stream, const float *sc
     for (size_t pass = 0; pass < sizeof passes / sizeof *passes; pass++) {
         job.shift = passes[pass].shift;
         job.digit_mask = passes[pass].mask;
-        ra_pool_run(cpu_pool(self), CHUNKS, radix_part, &job);
+        ra_pool_run(self, CHUNKS, radix_part, &job);
         uint32_t digit = job.digit_mask;
         for (;; digit--) { /* from the largest digit down until k of them are covered */
             size_t here = 0;

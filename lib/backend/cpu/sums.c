@@ -32,7 +32,7 @@ static double sum_of_parts(void *self, ra_pool_part *part, sum_job *job) {
     job->block = BLOCK;
     while (ra_pool_parts(job->n, job->block) > MAX_SUMS) job->block *= 2;
     size_t parts = ra_pool_parts(job->n, job->block);
-    ra_pool_run(cpu_pool(self), parts, part, job);
+    ra_pool_run(self, parts, part, job);
     double sum = 0;
     for (size_t i = 0; i < parts; i++) sum += job->sums[i];
     return sum;
@@ -128,7 +128,7 @@ ra_status cpu_column_sums(void *self, ra_backend_stream *stream, const float *x,
                           const double *center, double *sums, ra_error *err) {
     (void)stream, (void)err;
     columns_job job = {.x = x, .rows = rows, .n = n, .center = center, .sums = sums};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(n, COLUMNS_PER_PART), column_sums_part, &job);
+    ra_pool_run(self, ra_pool_parts(n, COLUMNS_PER_PART), column_sums_part, &job);
     return RA_OK;
 }
 
@@ -161,7 +161,7 @@ ra_status cpu_kernel_sums(void *self, ra_backend_stream *stream, ra_kernel kerne
                        .bandwidth = bandwidth,
                        .g = g,
                        .thresholds = thresholds};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(n, COLUMNS_PER_PART), kernel_sums_part, &job);
+    ra_pool_run(self, ra_pool_parts(n, COLUMNS_PER_PART), kernel_sums_part, &job);
     return RA_OK;
 }
 
@@ -196,6 +196,6 @@ ra_status cpu_row_norms(void *self, ra_backend_stream *stream, const float *x, s
                         double *norms, ra_error *err) {
     (void)stream, (void)err;
     norms_job job = {x, rows, n, l1, norms};
-    ra_pool_run(cpu_pool(self), ra_pool_parts(rows, ROWS_PER_PART), row_norms_part, &job);
+    ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), row_norms_part, &job);
     return RA_OK;
 }

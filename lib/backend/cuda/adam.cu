@@ -4,7 +4,7 @@
  * no gradient costs 24 bytes a number, one that never had one 4 bytes in all (8 a number with decay). */
 #include "backend/cuda/kernel.cuh"
 
-static __device__ inline void move(const cuda_adam &s, float *parameter, float gradient, float *first,
+static __device__ inline void move(const cuda_adam_factors &s, float *parameter, float gradient, float *first,
                                    float *second, size_t i) {
     float g = gradient * s.scale;
     float m = first[i] + s.rest1 * (g - first[i]);
@@ -14,14 +14,14 @@ static __device__ inline void move(const cuda_adam &s, float *parameter, float g
     parameter[i] = parameter[i] * s.keep - s.rate * m / (sqrtf(v) * s.root + s.epsilon);
 }
 
-extern "C" __global__ void ra_adam_all(cuda_adam s, float *parameter, const float *gradient, float *first,
-                                       float *second, size_t n) {
+extern "C" __global__ void ra_adam_all(cuda_adam_factors s, float *parameter, const float *gradient,
+                                       float *first, float *second, size_t n) {
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x)
         move(s, parameter, gradient[i], first, second, i);
 }
 
 /* One block a row. */
-extern "C" __global__ void ra_adam_rows(cuda_adam s, float *parameter, const float *gradient,
+extern "C" __global__ void ra_adam_rows(cuda_adam_factors s, float *parameter, const float *gradient,
                                         const int32_t *place, float *first, float *second, size_t rows,
                                         size_t n) {
     for (size_t row = blockIdx.x; row < rows; row += gridDim.x) {
@@ -38,7 +38,7 @@ extern "C" __global__ void ra_adam_rows(cuda_adam s, float *parameter, const flo
     }
 }
 
-cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam step, float *parameter, const float *gradient,
+cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam_factors step, float *parameter, const float *gradient,
                          const int32_t *place, float *first, float *second, size_t rows, size_t n) {
     if (rows == 0 || n == 0) return cudaSuccess;
     if (place)

@@ -31,7 +31,7 @@ ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *er
     atomic_init(&context->lost, 0);
     ra_status status = select_device(context, err);
     if (status == RA_OK) status = cublas_open(&context->blas, err);
-    if (status == RA_OK) status = cuda_stream_new(context, &context->standard, err);
+    if (status == RA_OK) status = cuda_stream_new(context, &context->default_stream, err);
     if (status != RA_OK) {
         cublas_close(&context->blas);
         ra_free(context);
@@ -43,7 +43,7 @@ ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *er
 
 void cuda_close(void *self) {
     cuda_context *context = self;
-    cuda_stream_free(context, context->standard);
+    cuda_stream_free(context, context->default_stream);
     cublas_close(&context->blas);
     ra_free(context);
 }

@@ -1,10 +1,9 @@
-/* context.h - the host part of the CUDA backend: a device, its streams, and how their failures become
- * sentences.
+/* context.h - the host part of the CUDA backend: a device, its streams, and the status of a failed call.
  *
- * Every operation of the table begins with cuda_enter() and ends with cuda_leave(). Between them the calling
- * thread has the device selected (CUDA keeps that by thread) and the stream locked, so that the default
- * stream (NULL) may be used by several threads at once; one after another then, which a stream of one's own
- * avoids. */
+ * Every operation of the table is wrapped in cuda_enter() and cuda_leave(). Between them the calling thread
+ * has the device selected (CUDA keeps that per thread) and the stream locked, so several threads may use the
+ * default stream (NULL) at the same time. They then wait for each other; a thread with a stream of its own
+ * does not wait. */
 #ifndef RA_BACKEND_CUDA_CONTEXT_H
 #define RA_BACKEND_CUDA_CONTEXT_H
 
@@ -19,18 +18,18 @@
 
 typedef struct cuda_context {
     int ordinal;
-    bool tf32;       /* products round their factors to 10 bits of mantissa */
-    atomic_int lost; /* the cudaError_t after which the device answers nothing any more; 0: none */
+    bool tf32;       /* matrix products round their factors to 10 bits of mantissa */
+    atomic_int lost; /* the cudaError_t after which the device no longer responds; 0: none */
     cublas_library blas;
-    ra_backend_stream *standard;
+    ra_backend_stream *default_stream;
 } cuda_context;
 
-/* A piece of pinned memory on its way: see staging.c. */
+/* A piece of pinned memory in use by a copy: see staging.c. */
 typedef struct staging_slot {
     char *memory;
     cudaEvent_t done; /* its copy */
     bool busy;
-    void *target; /* of a download: where the bytes go when they are here; NULL for an upload */
+    void *target; /* of a download: the destination of the bytes once they have arrived; NULL: an upload */
     size_t bytes;
     size_t number; /* of the copy, counted by the stream */
 } staging_slot;
@@ -44,35 +43,17 @@ struct ra_backend_stream {
     pthread_mutex_t lock;
     staging_slot slots[STAGING_SLOTS];
     unsigned next_slot;
-    size_t copies, copies_before; /* that went through slots: all, and before the operation that is in */
-    bool lost_downloads;          /* of an earlier operation, by a failure that was told to a later one */
+    size_t copies, copies_before; /* through the slots: in all, and before the current operation */
+    bool lost_downloads;          /* of an earlier operation, by a failure that a later one has reported */
     void *scratch; /* device memory for one operation; calls on a stream run in order, so one is enough */
     size_t scratch_bytes;
 };
 
-/* context.c */
-ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *err);
-void cuda_close(void *self);
-ra_status cuda_allocate(void *self, size_t bytes, void **block, ra_error *err);
-void cuda_deallocate(void *self, void *block);
-ra_status cuda_memory(void *self, size_t *available, size_t *total, ra_error *err);
-
-/* failure.c: the status and the sentence of a call that failed at `what` ("a copy to the device"); success
- * is RA_OK. */
+/* failure.c: the status and the message of a call that failed at `what` ("a copy to the device"); RA_OK for a
+ * call that succeeded. */
 ra_status cuda_check(cuda_context *context, cudaError_t code, const char *what, ra_error *err);
 ra_status cublas_check(cuda_context *context, cublasStatus_t code, const char *what, ra_error *err);
 ra_status cuda_check_lost(cuda_context *context, ra_error *err); /* did an earlier call lose the device? */
-
-/* stream.c */
-ra_status cuda_select(cuda_context *context, ra_error *err); /* the device, for the calling thread */
-ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err);
-void cuda_stream_free(void *self, ra_backend_stream *stream);
-ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err);
-ra_status cuda_enter(void *self, ra_backend_stream *stream, ra_backend_stream **entered, ra_error *err);
-ra_status cuda_leave(ra_backend_stream *entered, ra_status status);
-ra_status cuda_wait(ra_backend_stream *entered, ra_error *err);
-/* At least `bytes` of device memory, uninitialized, until the next call on this stream. */
-ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **block, ra_error *err);
 
 /* staging.c: copies on an entered stream */
 typedef struct cuda_part {
@@ -80,21 +61,39 @@ typedef struct cuda_part {
     size_t bytes;
 } cuda_part;
 ra_status
-cuda_upload_parts(ra_backend_stream *entered, void *device, const cuda_part *parts, size_t count,
+cuda_upload_parts(ra_backend_stream *s, void *device, const cuda_part *parts, size_t count,
                   ra_error *err); /* one behind the other; the host memory has been read on return */
-ra_status cuda_download_bytes(ra_backend_stream *entered, void *host, const void *device, size_t bytes,
-                              ra_error *err);          /* in host memory after cuda_wait() */
-void cuda_staging_deliver(ra_backend_stream *entered); /* the copies are done */
-/* Downloads from this number on are not delivered any more: their operation has failed. */
-void cuda_staging_drop(ra_backend_stream *entered, size_t from);
-void cuda_staging_release(ra_backend_stream *stream);
+ra_status cuda_download_bytes(ra_backend_stream *s, void *host, const void *device, size_t bytes,
+                              ra_error *err);    /* in host memory after cuda_wait() */
+void cuda_staging_deliver(ra_backend_stream *s); /* the copies are complete */
+/* Downloads from this number on are not delivered: their operation has failed. */
+void cuda_staging_drop(ra_backend_stream *s, size_t from);
+void cuda_staging_release(ra_backend_stream *s);
+
+/* stream.c */
+ra_status cuda_select(cuda_context *context, ra_error *err); /* the device, for the calling thread */
+ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err);
+void cuda_stream_free(void *self, ra_backend_stream *stream);
+ra_status cuda_enter(void *self, ra_backend_stream *stream, ra_backend_stream **entered, ra_error *err);
+ra_status cuda_leave(ra_backend_stream *s, ra_status status);
+ra_status cuda_wait(ra_backend_stream *s, ra_error *err);
+/* At least `bytes` of device memory, uninitialized, until the next call on this stream. */
+ra_status cuda_scratch(ra_backend_stream *s, size_t bytes, void **memory, ra_error *err);
 ra_status cuda_upload(void *self, ra_backend_stream *stream, void *device, const void *host, size_t bytes,
                       ra_error *err);
 ra_status cuda_download(void *self, ra_backend_stream *stream, void *host, const void *device, size_t bytes,
                         ra_error *err);
+ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err);
 
-/* sums.c: n doubles of the device in the host's memory; waits */
-ra_status cuda_take_doubles(ra_backend_stream *entered, double *host, const double *device, size_t n,
+/* context.c */
+ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *err);
+void cuda_close(void *self);
+ra_status cuda_allocate(void *self, size_t bytes, void **memory, ra_error *err);
+void cuda_deallocate(void *self, void *memory);
+ra_status cuda_memory(void *self, size_t *available, size_t *total, ra_error *err);
+
+/* sums.c: n doubles of the device in host memory; waits */
+ra_status cuda_take_doubles(ra_backend_stream *s, double *host, const double *device, size_t n,
                             ra_error *err);
 
 #endif

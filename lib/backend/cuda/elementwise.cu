@@ -35,7 +35,7 @@ static inline cudaError_t start_streaming(cudaStream_t stream, size_t n, void (*
  *
  * 12 bytes and 3 operations a number (8 bytes when one factor is 0): bound by memory. */
 template <int width>
-static __device__ void combine(size_t from, size_t n, float alpha, const float *x, float beta, float *y) {
+static __device__ void axpby(size_t from, size_t n, float alpha, const float *x, float beta, float *y) {
     for_packs<width>(from, n, [=](size_t i) {
         pack<float, width> result = {}, a = {}, b = {};
         if (alpha != 0) a = load<float, width>(x + i);
@@ -47,14 +47,12 @@ static __device__ void combine(size_t from, size_t n, float alpha, const float *
     });
 }
 
-extern "C" __global__ void ra_combine(bool wide, float alpha, const float *x, float beta, float *y,
-                                      size_t n) {
-    FOR_ALL(combine, wide, n, alpha, x, beta, y);
+extern "C" __global__ void ra_axpby(bool wide, float alpha, const float *x, float beta, float *y, size_t n) {
+    FOR_ALL(axpby, wide, n, alpha, x, beta, y);
 }
 
-cudaError_t ra_cuda_combine(cudaStream_t stream, float alpha, const float *x, float beta, float *y,
-                            size_t n) {
-    return start_streaming(stream, n, ra_combine, is_wide(y, 0) && is_wide(x, 0), alpha, x, beta, y);
+cudaError_t ra_cuda_axpby(cudaStream_t stream, float alpha, const float *x, float beta, float *y, size_t n) {
+    return start_streaming(stream, n, ra_axpby, is_wide(y, 0) && is_wide(x, 0), alpha, x, beta, y);
 }
 
 /* y [n] <- max(x, 0); y may be x.
@@ -98,7 +96,7 @@ extern "C" __global__ void ra_widen_bf16(bool wide, const void *source, float *t
 
 cudaError_t ra_cuda_widen(cudaStream_t stream, cuda_width width, const void *source, float *target,
                           size_t n) {
-    if (width == CUDA_WIDTH_F32) return ra_cuda_combine(stream, 1, (const float *)source, 0, target, n);
+    if (width == CUDA_WIDTH_F32) return ra_cuda_axpby(stream, 1, (const float *)source, 0, target, n);
     return start_streaming(stream, n, width == CUDA_WIDTH_F16 ? ra_widen_f16 : ra_widen_bf16,
                            is_wide(target, 0) && is_wide(source, 0), source, target);
 }
@@ -112,8 +110,8 @@ static __device__ void copy_row(const float *source, float *target, size_t from,
         store<float, width>(target + j, load<float, width>(source + j));
 }
 
-extern "C" __global__ void ra_gather(const float *source, const int32_t *rows, size_t count, size_t n,
-                                     float *target, bool wide) {
+extern "C" __global__ void ra_gather_rows(const float *source, const int32_t *rows, size_t count, size_t n,
+                                          float *target, bool wide) {
     for (size_t i = blockIdx.x; i < count; i += gridDim.x) {
         const float *row = source + (size_t)rows[i] * n;
         if (wide)
@@ -123,18 +121,18 @@ extern "C" __global__ void ra_gather(const float *source, const int32_t *rows, s
     }
 }
 
-cudaError_t ra_cuda_gather(cudaStream_t stream, const float *source, const int32_t *rows, size_t count,
-                           size_t n, float *target) {
+cudaError_t ra_cuda_gather_rows(cudaStream_t stream, const float *source, const int32_t *rows, size_t count,
+                                size_t n, float *target) {
     if (count == 0 || n == 0) return cudaSuccess;
     bool wide = is_wide(source, n * sizeof *source) && is_wide(target, 0);
-    return start(stream, dim3(blocks_for(count, MOST_BLOCKS)), threads_for(wide ? n / PACK : n), ra_gather,
-                 source, rows, count, n, target, wide);
+    return start(stream, dim3(blocks_for(count, MOST_BLOCKS)), threads_for(wide ? n / PACK : n),
+                 ra_gather_rows, source, rows, count, n, target, wide);
 }
 
 /* Every row of y [rows,n] <- row [n]. One block a row.
  *
  * 4 n bytes a row (what is copied comes from the cache), no operations: bound by memory. */
-extern "C" __global__ void ra_spread(const float *row, float *y, size_t rows, size_t n, bool wide) {
+extern "C" __global__ void ra_broadcast_row(const float *row, float *y, size_t rows, size_t n, bool wide) {
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
         if (wide)
             copy_row<PACK>(row, y + i * n, 0, n);
@@ -142,11 +140,11 @@ extern "C" __global__ void ra_spread(const float *row, float *y, size_t rows, si
             copy_row<1>(row, y + i * n, 0, n);
 }
 
-cudaError_t ra_cuda_spread(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n) {
+cudaError_t ra_cuda_broadcast_row(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n) {
     if (rows == 0 || n == 0) return cudaSuccess;
     bool wide = is_wide(row, 0) && is_wide(y, n * sizeof *y);
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(wide ? n / PACK : n), ra_spread,
-                 row, y, rows, n, wide);
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(wide ? n / PACK : n),
+                 ra_broadcast_row, row, y, rows, n, wide);
 }
 
 /* Each row of x [rows,n] *= its factor. One block a row.

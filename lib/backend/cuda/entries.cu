@@ -6,8 +6,8 @@ enum { WARPS = ROW_THREADS / WARP, MOST_PARTS = 64 };
 /* value [entries] <- dense [B,K] at each entry + beta value. One block a part of a row's entries.
  *
  * 12 bytes an entry (4 more with beta), of which 4 come in pieces of 32: bound by memory. */
-extern "C" __global__ void ra_pick(cuda_codes codes, size_t latents, const float *dense, float beta,
-                                   float *value) {
+extern "C" __global__ void ra_gather_entries(cuda_codes codes, size_t latents, const float *dense, float beta,
+                                             float *value) {
     for (size_t b = blockIdx.x; b < codes.rows; b += gridDim.x) {
         const float *row = dense + b * latents;
         for (uint64_t e = codes.start[b] + (uint64_t)blockIdx.y * blockDim.x + threadIdx.x;
@@ -19,7 +19,7 @@ extern "C" __global__ void ra_pick(cuda_codes codes, size_t latents, const float
 /* dense [B,K] += alpha value at each entry; a row names a latent once.
  *
  * 16 bytes an entry, of which 8 come and go in pieces of 32: bound by memory. */
-extern "C" __global__ void ra_put(cuda_codes codes, size_t latents, float alpha, float *dense) {
+extern "C" __global__ void ra_scatter_entries(cuda_codes codes, size_t latents, float alpha, float *dense) {
     for (size_t b = blockIdx.x; b < codes.rows; b += gridDim.x) {
         float *row = dense + b * latents;
         for (uint64_t e = codes.start[b] + (uint64_t)blockIdx.y * blockDim.x + threadIdx.x;
@@ -33,17 +33,20 @@ static dim3 grid_over(const cuda_codes &codes, unsigned threads) {
                 blocks_for((codes.longest + threads - 1) / threads, MOST_PARTS));
 }
 
-cudaError_t ra_cuda_pick(cudaStream_t stream, cuda_codes codes, size_t latents, const float *dense,
-                         float beta, float *value) {
+cudaError_t ra_cuda_gather_entries(cudaStream_t stream, cuda_codes codes, size_t latents, const float *dense,
+                                   float beta, float *value) {
     if (codes.rows == 0 || codes.longest == 0) return cudaSuccess;
     unsigned threads = threads_for(codes.longest);
-    return start(stream, grid_over(codes, threads), threads, ra_pick, codes, latents, dense, beta, value);
+    return start(stream, grid_over(codes, threads), threads, ra_gather_entries, codes, latents, dense, beta,
+                 value);
 }
 
-cudaError_t ra_cuda_put(cudaStream_t stream, cuda_codes codes, size_t latents, float alpha, float *dense) {
+cudaError_t ra_cuda_scatter_entries(cudaStream_t stream, cuda_codes codes, size_t latents, float alpha,
+                                    float *dense) {
     if (codes.rows == 0 || codes.longest == 0) return cudaSuccess;
     unsigned threads = threads_for(codes.longest);
-    return start(stream, grid_over(codes, threads), threads, ra_put, codes, latents, alpha, dense);
+    return start(stream, grid_over(codes, threads), threads, ra_scatter_entries, codes, latents, alpha,
+                 dense);
 }
 
 /* out [K] <- sum of value[entry] over the entries of each latent that has some. A warp has a latent; one sum

@@ -39,12 +39,12 @@ typedef struct cuda_by_latent {
 typedef enum cuda_width { CUDA_WIDTH_F32, CUDA_WIDTH_F16, CUDA_WIDTH_BF16 } cuda_width;
 
 /* elementwise.cu */
-cudaError_t ra_cuda_combine(cudaStream_t stream, float alpha, const float *x, float beta, float *y, size_t n);
+cudaError_t ra_cuda_axpby(cudaStream_t stream, float alpha, const float *x, float beta, float *y, size_t n);
 cudaError_t ra_cuda_relu(cudaStream_t stream, const float *x, float *y, size_t n);
 cudaError_t ra_cuda_widen(cudaStream_t stream, cuda_width width, const void *source, float *target, size_t n);
-cudaError_t ra_cuda_gather(cudaStream_t stream, const float *source, const int32_t *rows, size_t count,
-                           size_t n, float *target);
-cudaError_t ra_cuda_spread(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n);
+cudaError_t ra_cuda_gather_rows(cudaStream_t stream, const float *source, const int32_t *rows, size_t count,
+                                size_t n, float *target);
+cudaError_t ra_cuda_broadcast_row(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n);
 cudaError_t ra_cuda_scale_rows(cudaStream_t stream, const double *factor, float *x, size_t rows, size_t n);
 
 /* rows.cu */
@@ -88,10 +88,10 @@ cudaError_t ra_cuda_kernel_sums(cudaStream_t stream, int kernel, float bandwidth
 
 /* adam.cu; place as in ra_backend.h */
 enum { RA_CUDA_ROW_STILL = -1 };
-typedef struct cuda_adam {
+typedef struct cuda_adam_factors {
     float scale, rest1, beta2, rest2, rate, root, epsilon, keep; /* as in backend/cpu/adam.c */
-} cuda_adam;
-cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam step, float *parameter, const float *gradient,
+} cuda_adam_factors;
+cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam_factors step, float *parameter, const float *gradient,
                          const int32_t *place, float *first, float *second, size_t rows, size_t n);
 
 /* decode.cu */
@@ -105,9 +105,10 @@ cudaError_t ra_cuda_accumulate(cudaStream_t stream, cuda_by_latent codes, const 
                                size_t d, float *out);
 
 /* entries.cu; latents: K, the length of the dense rows. put adds codes.value. */
-cudaError_t ra_cuda_pick(cudaStream_t stream, cuda_codes codes, size_t latents, const float *dense,
-                         float beta, float *value);
-cudaError_t ra_cuda_put(cudaStream_t stream, cuda_codes codes, size_t latents, float alpha, float *dense);
+cudaError_t ra_cuda_gather_entries(cudaStream_t stream, cuda_codes codes, size_t latents, const float *dense,
+                                   float beta, float *value);
+cudaError_t ra_cuda_scatter_entries(cudaStream_t stream, cuda_codes codes, size_t latents, float alpha,
+                                    float *dense);
 /* of those latents that have entries */
 cudaError_t ra_cuda_latent_sums(cudaStream_t stream, cuda_by_latent codes, const float *value, float *out);
 
@@ -119,8 +120,8 @@ typedef struct cuda_path {
     float *value, *residual;
 } cuda_path;
 cudaError_t ra_cuda_pursue(cudaStream_t stream, cuda_path path, const float *gram, size_t t, float *scores);
-cudaError_t ra_cuda_pursue_back(cudaStream_t stream, cuda_path path, const float *g, size_t first,
-                                size_t rows, float *room, float *push);
+cudaError_t ra_cuda_pursue_backward(cudaStream_t stream, cuda_path path, const float *g, size_t first,
+                                    size_t rows, float *room, float *push);
 
 /* top_k.cu: row b of index and value [rows, k] gets count[b] entries */
 cudaError_t ra_cuda_top_k(cudaStream_t stream, const float *scores, size_t rows, size_t n, size_t k,

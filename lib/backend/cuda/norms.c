@@ -5,26 +5,23 @@ static cuda_norm on_device(const ra_norm *norm) {
     return (cuda_norm){norm->mean, norm->rstd, norm->gamma, norm->beta};
 }
 
-ra_status cuda_row_statistics(void *self, ra_backend_stream *stream, const float *u, size_t rows, size_t n,
-                              double epsilon, float *mean, float *rstd, ra_error *err) {
-    ra_backend_stream *s;
-    RA_TRY(cuda_enter(self, stream, &s, err));
+ra_status cuda_row_statistics(ra_backend_stream *s, const float *u, size_t rows, size_t n, double epsilon,
+                              float *mean, float *rstd, ra_error *err) {
     cudaError_t code = ra_cuda_row_statistics(s->handle, u, rows, n, epsilon, mean, rstd);
-    return cuda_leave(s, cuda_check(s->context, code, "statistics of rows", err));
+    return cuda_check(s->context, code, "statistics of rows", err);
 }
 
-ra_status cuda_normalize(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u, float *y,
-                         size_t rows, size_t n, ra_error *err) {
-    ra_backend_stream *s;
-    RA_TRY(cuda_enter(self, stream, &s, err));
+ra_status cuda_normalize(ra_backend_stream *s, const ra_norm *norm, const float *u, float *y, size_t rows,
+                         size_t n, ra_error *err) {
     cudaError_t code = ra_cuda_normalize(s->handle, norm->by_row, on_device(norm), u, y, rows, n);
-    return cuda_leave(s, cuda_check(s->context, code, "a norm", err));
+    return cuda_check(s->context, code, "a norm", err);
 }
 
-static ra_status norm_backward(ra_backend_stream *s, const ra_norm *norm, const float *u, const double *sums,
-                               double count, float *dy, size_t rows, size_t n, ra_error *err) {
+ra_status cuda_norm_backward(ra_backend_stream *s, const ra_norm *norm, const float *u, const double *sums,
+                             double count, float *dy, size_t rows, size_t n, ra_error *err) {
     void *scratch = NULL;
     size_t bytes = 2 * n * sizeof *sums;
+    if (rows == 0 || n == 0) return RA_OK;
     if (!norm->by_row) {
         RA_TRY(cuda_scratch(s, bytes, &scratch, err));
         RA_TRY(cuda_upload_parts(s, scratch, &(cuda_part){sums, bytes}, 1, err));
@@ -32,13 +29,4 @@ static ra_status norm_backward(ra_backend_stream *s, const ra_norm *norm, const 
     cudaError_t code =
         ra_cuda_norm_backward(s->handle, norm->by_row, on_device(norm), u, scratch, count, dy, rows, n);
     return cuda_check(s->context, code, "the gradient of a norm", err);
-}
-
-ra_status cuda_norm_backward(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
-                             const double *sums, double count, float *dy, size_t rows, size_t n,
-                             ra_error *err) {
-    ra_backend_stream *s;
-    if (rows == 0 || n == 0) return RA_OK;
-    RA_TRY(cuda_enter(self, stream, &s, err));
-    return cuda_leave(s, norm_backward(s, norm, u, sums, count, dy, rows, n, err));
 }

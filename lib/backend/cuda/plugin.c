@@ -1,14 +1,28 @@
-/* The CUDA backend: a plugin, so that the programs need none of CUDA's libraries. The host part is C over the
- * runtime and cuBLAS, one file a family of operations; the device part is in *.cu (launch.h).
+/* The CUDA backend: a plugin, so that the programs do not need CUDA's libraries. The host part is C over the
+ * runtime and cuBLAS, one file per family of operations; the device part is in *.cu (launch.h).
  *
- * A plugin has its own copy of the few library functions that it calls (the allocator, codes, error
- * sentences): it shares only the structs of the public headers with the program that loads it. */
+ * A plugin has its own copy of the few library functions that it calls (the allocator, codes, errors): it
+ * shares only the structs of the public headers with the program that loads it. */
 #include "backend/cuda/operations.h"
 
 #include <stdio.h>
 
-__attribute__((visibility("default"))) const ra_backend_ops *ra_backend_plugin_ops(void);
-__attribute__((visibility("default"))) const char *ra_backend_plugin_probe(void);
+#define EXPORTED __attribute__((visibility("default")))
+
+EXPORTED const ra_backend_ops *ra_backend_plugin_ops(void);
+EXPORTED const char *ra_backend_plugin_probe(void);
+EXPORTED ra_backend_describe_fn ra_backend_plugin_describe;
+
+/* ---- the table ----------------------------------------------------------------------------------------- */
+
+#define RA_OPERATION(name, parameters, arguments)                                                            \
+    static ra_status call_##name(void *self, ra_backend_stream *stream, RA_UNPACK parameters,                \
+                                 ra_error *err) {                                                            \
+        ra_backend_stream *s;                                                                                \
+        RA_TRY(cuda_enter(self, stream, &s, err));                                                           \
+        return cuda_leave(s, cuda_##name(s, RA_UNPACK arguments, err));                                      \
+    }
+#include "ra_backend_operations.h"
 
 const ra_backend_ops *ra_backend_plugin_ops(void) {
     static const ra_backend_ops ops = {
@@ -19,47 +33,21 @@ const ra_backend_ops *ra_backend_plugin_ops(void) {
         .close = cuda_close,
         .allocate = cuda_allocate,
         .deallocate = cuda_deallocate,
-        .upload = cuda_upload,
-        .download = cuda_download,
+        .memory = cuda_memory,
         .stream_new = cuda_stream_new,
         .stream_free = cuda_stream_free,
+        .upload = cuda_upload,
+        .download = cuda_download,
         .synchronize = cuda_synchronize,
-        .memory = cuda_memory,
-        .gemm = cuda_gemm,
-        .project_simplex = cuda_project_simplex,
-        .project_ball = cuda_project_ball,
-        .combine = cuda_combine,
-        .widen = cuda_widen,
-        .spread = cuda_spread,
-        .relu = cuda_relu,
-        .squared_error = cuda_squared_error,
-        .column_sums = cuda_column_sums,
-        .row_norms = cuda_row_norms,
-        .scale_rows = cuda_scale_rows,
-        .row_statistics = cuda_row_statistics,
-        .normalize = cuda_normalize,
-        .norm_sums = cuda_norm_sums,
-        .norm_backward = cuda_norm_backward,
-        .kernel_sums = cuda_kernel_sums,
-        .decode = cuda_decode,
-        .decode_gradient = cuda_decode_gradient,
-        .accumulate = cuda_accumulate,
-        .latent_sums = cuda_latent_sums,
-        .pick = cuda_pick,
-        .put = cuda_put,
-        .top_k = cuda_top_k,
-        .threshold = cuda_threshold,
-        .pursue = cuda_pursue,
-        .pursue_back = cuda_pursue_back,
-        .kth_largest = cuda_kth_largest,
-        .dot = cuda_dot,
-        .gather = cuda_gather,
-        .adam = cuda_adam_step,
+#define RA_OPERATION(name, parameters, arguments) .name = call_##name,
+#include "ra_backend_operations.h"
     };
     return &ops;
 }
 
-/* Driver or GPU: which one is missing. The version that a driver supports is 0 where there is no driver. */
+/* ---- about the device ---------------------------------------------------------------------------------- */
+
+/* Which one is missing, driver or GPU? Where there is no driver, the version that it supports is 0. */
 const char *ra_backend_plugin_probe(void) {
     static char reason[256];
     int driver = 0, devices = 0;
@@ -77,4 +65,23 @@ const char *ra_backend_plugin_probe(void) {
     else
         return NULL;
     return reason;
+}
+
+void ra_backend_plugin_describe(void *self, char *text, size_t size) {
+    cuda_context *context = self;
+    struct cudaDeviceProp about;
+    int driver = 0, blas = 0;
+    if (cudaGetDeviceProperties(&about, context->ordinal) != cudaSuccess ||
+        cudaDriverGetVersion(&driver) != cudaSuccess ||
+        context->blas.version(context->default_stream->blas, &blas) != CUBLAS_STATUS_SUCCESS) {
+        (void)cudaGetLastError();
+        snprintf(text, size, "cuda:%d, which does not answer", context->ordinal);
+        return;
+    }
+    snprintf(text, size,
+             "%s, compute capability %d.%d, %d multiprocessors, %.1f GiB, cache %.0f MiB; driver for CUDA "
+             "%d.%d, runtime %d.%d, cuBLAS %d",
+             about.name, about.major, about.minor, about.multiProcessorCount,
+             (double)about.totalGlobalMem / 0x1p30, (double)about.l2CacheSize / 0x1p20, driver / 1000,
+             driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, blas);
 }

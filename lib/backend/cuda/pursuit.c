@@ -12,18 +12,14 @@ static cuda_path on_device(const ra_pursuit_path *path) {
                        .residual = path->residual};
 }
 
-ra_status cuda_pursue(void *self, ra_backend_stream *stream, const ra_pursuit_path *path, const float *gram,
-                      size_t t, float *scores, ra_error *err) {
-    ra_backend_stream *s;
-    RA_TRY(cuda_enter(self, stream, &s, err));
+ra_status cuda_pursue(ra_backend_stream *s, const ra_pursuit_path *path, const float *gram, size_t t,
+                      float *scores, ra_error *err) {
     cudaError_t code = ra_cuda_pursue(s->handle, on_device(path), gram, t, scores);
-    return cuda_leave(s, cuda_check(s->context, code, "a step of a pursuit", err));
+    return cuda_check(s->context, code, "a step of a pursuit", err);
 }
 
-ra_status cuda_pursue_back(void *self, ra_backend_stream *stream, const ra_pursuit_path *path, const float *g,
-                           size_t first, size_t rows, float *room, float *push, ra_error *err) {
-    ra_backend_stream *s;
-    RA_TRY(cuda_enter(self, stream, &s, err));
-    cudaError_t code = ra_cuda_pursue_back(s->handle, on_device(path), g, first, rows, room, push);
-    return cuda_leave(s, cuda_check(s->context, code, "the gradient of a pursuit", err));
+ra_status cuda_pursue_backward(ra_backend_stream *s, const ra_pursuit_path *path, const float *g,
+                               size_t first, size_t rows, float *scratch, float *push, ra_error *err) {
+    cudaError_t code = ra_cuda_pursue_backward(s->handle, on_device(path), g, first, rows, scratch, push);
+    return cuda_check(s->context, code, "the gradient of a pursuit", err);
 }

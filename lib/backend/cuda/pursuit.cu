@@ -69,8 +69,8 @@ cudaError_t ra_cuda_pursue(cudaStream_t stream, cuda_path path, const float *gra
  * 28 d bytes a row and step (D twice, of which once from the cache; r and rho there and back, which the cache
  * holds; push) for 8 d operations, two of them in float64: bound by memory, with few rows by the k sums that
  * follow one another. */
-extern "C" __global__ void ra_pursue_back(cuda_path path, const float *g, size_t first, size_t rows,
-                                          float *room, float *push) {
+extern "C" __global__ void ra_pursue_backward(cuda_path path, const float *g, size_t first, size_t rows,
+                                              float *room, float *push) {
     __shared__ double warps[MOST_WARPS];
     size_t d = path.dimensions;
     for (size_t row = blockIdx.x; row < rows; row += gridDim.x) {
@@ -96,9 +96,9 @@ extern "C" __global__ void ra_pursue_back(cuda_path path, const float *g, size_t
     }
 }
 
-cudaError_t ra_cuda_pursue_back(cudaStream_t stream, cuda_path path, const float *g, size_t first,
-                                size_t rows, float *room, float *push) {
+cudaError_t ra_cuda_pursue_backward(cudaStream_t stream, cuda_path path, const float *g, size_t first,
+                                    size_t rows, float *room, float *push) {
     if (rows == 0 || path.dimensions == 0) return cudaSuccess;
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(path.dimensions), ra_pursue_back,
-                 path, g, first, rows, room, push);
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(path.dimensions),
+                 ra_pursue_backward, path, g, first, rows, room, push);
 }

@@ -1,13 +1,19 @@
-/* Selections: the device finds, the host gets sparse codes. Each waits for its results, since the caller goes
- * on with them. A failure leaves codes without rows. */
+/* Selections: the device finds, the host gets sparse codes. Each waits for its results, since the caller
+ * needs them next. After a failure the codes have no rows. */
 #include "backend/cuda/operations.h"
 
 #include <string.h>
 
-static ra_status check_size(const char *what, size_t rows, size_t n, ra_error *err) {
+/* The codes start empty; *count <- memory for the entries of each row. */
+static ra_status prepare(const char *what, size_t rows, size_t n, ra_codes *codes, uint32_t **count,
+                         ra_error *err) {
+    codes->rows = 0;
     if (n > INT32_MAX)
         RA_FAIL(err, RA_ERR_TOO_LARGE, "%s over [%zu, %zu] scores: a row has at most %d", what, rows, n,
                 INT32_MAX);
+    RA_TRY(ra_codes_reserve(codes, 0, n, 0, err));
+    *count = ra_malloc(rows, sizeof **count);
+    if (!*count) RA_FAIL_MEMORY(err, "the counts of a selection", rows * sizeof **count);
     return RA_OK;
 }
 
@@ -46,16 +52,12 @@ static ra_status top_k(ra_backend_stream *s, const float *scores, size_t rows, s
     return RA_OK;
 }
 
-ra_status cuda_top_k(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
-                     size_t k, float above, ra_codes *codes, ra_error *err) {
-    ra_backend_stream *s;
+ra_status cuda_top_k(ra_backend_stream *s, const float *scores, size_t rows, size_t n, size_t k, float above,
+                     ra_codes *codes, ra_error *err) {
+    uint32_t *count = NULL;
     if (k > n) k = n;
-    RA_TRY(check_size("the largest", rows, n, err));
-    if (rows == 0) return ra_codes_reserve(codes, 0, n, 0, err);
-    uint32_t *count = ra_malloc(rows, sizeof *count);
-    if (!count) RA_FAIL_MEMORY(err, "the counts of a selection", rows * sizeof *count);
-    ra_status status = cuda_enter(self, stream, &s, err);
-    if (status == RA_OK) status = cuda_leave(s, top_k(s, scores, rows, n, k, above, codes, count, err));
+    RA_TRY(prepare("the largest", rows, n, codes, &count, err));
+    ra_status status = rows ? top_k(s, scores, rows, n, k, above, codes, count, err) : RA_OK;
     ra_free(count);
     if (status != RA_OK) codes->rows = 0;
     return status;
@@ -63,7 +65,6 @@ ra_status cuda_top_k(void *self, ra_backend_stream *stream, const float *scores,
 
 /* ---- thresholds ---------------------------------------------------------------------------------------- */
 
-/* Counts into start[1..rows], then added up. */
 static ra_status count_above(ra_backend_stream *s, const float *scores, size_t rows, size_t n,
                              const float *thresholds, float threshold, uint32_t *count, ra_error *err) {
     void *scratch;
@@ -75,9 +76,9 @@ static ra_status count_above(ra_backend_stream *s, const float *scores, size_t r
     return cuda_wait(s, err);
 }
 
-static ra_status threshold_select(ra_backend_stream *s, const float *scores, size_t rows, size_t n,
-                                  const float *thresholds, float threshold, ra_codes *codes, uint32_t *count,
-                                  ra_error *err) {
+static ra_status select_above(ra_backend_stream *s, const float *scores, size_t rows, size_t n,
+                              const float *thresholds, float threshold, ra_codes *codes, uint32_t *count,
+                              ra_error *err) {
     size_t entries = 0, starts = (rows + 1) * sizeof *codes->start;
     void *scratch;
     RA_TRY(count_above(s, scores, rows, n, thresholds, threshold, count, err));
@@ -98,17 +99,12 @@ static ra_status threshold_select(ra_backend_stream *s, const float *scores, siz
     return cuda_wait(s, err);
 }
 
-ra_status cuda_threshold(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
+ra_status cuda_threshold(ra_backend_stream *s, const float *scores, size_t rows, size_t n,
                          const float *thresholds, float threshold, ra_codes *codes, ra_error *err) {
-    ra_backend_stream *s;
-    RA_TRY(check_size("a threshold", rows, n, err));
-    if (rows == 0) return ra_codes_reserve(codes, 0, n, 0, err);
-    uint32_t *count = ra_malloc(rows, sizeof *count);
-    if (!count) RA_FAIL_MEMORY(err, "the counts of a selection", rows * sizeof *count);
-    ra_status status = cuda_enter(self, stream, &s, err);
-    if (status == RA_OK)
-        status =
-            cuda_leave(s, threshold_select(s, scores, rows, n, thresholds, threshold, codes, count, err));
+    uint32_t *count = NULL;
+    RA_TRY(prepare("a threshold", rows, n, codes, &count, err));
+    ra_status status =
+        rows ? select_above(s, scores, rows, n, thresholds, threshold, codes, count, err) : RA_OK;
     ra_free(count);
     if (status != RA_OK) codes->rows = 0;
     return status;
@@ -116,8 +112,8 @@ ra_status cuda_threshold(void *self, ra_backend_stream *stream, const float *sco
 
 /* ---- the k-th largest ---------------------------------------------------------------------------------- */
 
-static ra_status kth_largest(ra_backend_stream *s, const float *scores, size_t n, size_t k, float *value,
-                             ra_error *err) {
+ra_status cuda_kth_largest(ra_backend_stream *s, const float *scores, size_t n, size_t k, float *value,
+                           ra_error *err) {
     void *scratch;
     RA_TRY(cuda_scratch(s, sizeof(cuda_kth), &scratch, err));
     cuda_kth *work = scratch;
@@ -125,11 +121,4 @@ static ra_status kth_largest(ra_backend_stream *s, const float *scores, size_t n
                       "the k-th largest score", err));
     RA_TRY(cuda_download_bytes(s, value, &work->bits, sizeof *value, err));
     return cuda_wait(s, err);
-}
-
-ra_status cuda_kth_largest(void *self, ra_backend_stream *stream, const float *scores, size_t n, size_t k,
-                           float *value, ra_error *err) {
-    ra_backend_stream *s;
-    RA_TRY(cuda_enter(self, stream, &s, err));
-    return cuda_leave(s, kth_largest(s, scores, n, k, value, err));
 }

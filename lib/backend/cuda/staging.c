@@ -111,39 +111,3 @@ void cuda_staging_release(ra_backend_stream *stream) {
         if (stream->slots[i].memory) (void)cudaFreeHost(stream->slots[i].memory);
     }
 }
-
-/* Memory that is pinned already (cudaMallocHost of the caller's) is copied as it is. */
-static bool is_pinned(const void *host) {
-    struct cudaPointerAttributes about;
-    if (cudaPointerGetAttributes(&about, host) != cudaSuccess) {
-        (void)cudaGetLastError();
-        return false;
-    }
-    return about.type == cudaMemoryTypeHost;
-}
-
-ra_status cuda_upload(void *self, ra_backend_stream *stream, void *device, const void *host, size_t bytes,
-                      ra_error *err) {
-    ra_backend_stream *s;
-    if (!bytes) return RA_OK;
-    RA_TRY(cuda_enter(self, stream, &s, err));
-    ra_status status =
-        is_pinned(host)
-            ? cuda_check(s->context, cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, s->handle),
-                         "a copy to the device", err)
-            : cuda_upload_parts(s, device, &(cuda_part){host, bytes}, 1, err);
-    return cuda_leave(s, status);
-}
-
-ra_status cuda_download(void *self, ra_backend_stream *stream, void *host, const void *device, size_t bytes,
-                        ra_error *err) {
-    ra_backend_stream *s;
-    if (!bytes) return RA_OK;
-    RA_TRY(cuda_enter(self, stream, &s, err));
-    ra_status status =
-        is_pinned(host)
-            ? cuda_check(s->context, cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, s->handle),
-                         "a copy from the device", err)
-            : cuda_download_bytes(s, host, device, bytes, err);
-    return cuda_leave(s, status);
-}

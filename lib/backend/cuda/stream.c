@@ -54,7 +54,7 @@ void cuda_stream_free(void *self, ra_backend_stream *stream) {
 ra_status cuda_enter(void *self, ra_backend_stream *stream, ra_backend_stream **entered, ra_error *err) {
     cuda_context *context = self;
     RA_TRY(cuda_select(context, err));
-    *entered = stream ? stream : context->standard;
+    *entered = stream ? stream : context->default_stream;
     pthread_mutex_lock(&(*entered)->lock);
     (*entered)->copies_before = (*entered)->copies;
     return RA_OK;
@@ -105,4 +105,42 @@ ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **block, r
     }
     *block = entered->scratch;
     return RA_OK;
+}
+
+/* ---- copies -------------------------------------------------------------------------------------------- */
+
+/* Pinned memory of the caller's (cudaMallocHost) needs no staging. */
+static bool is_pinned(const void *host) {
+    struct cudaPointerAttributes about;
+    if (cudaPointerGetAttributes(&about, host) != cudaSuccess) {
+        (void)cudaGetLastError();
+        return false;
+    }
+    return about.type == cudaMemoryTypeHost;
+}
+
+ra_status cuda_upload(void *self, ra_backend_stream *stream, void *device, const void *host, size_t bytes,
+                      ra_error *err) {
+    ra_backend_stream *s;
+    if (!bytes) return RA_OK;
+    RA_TRY(cuda_enter(self, stream, &s, err));
+    ra_status status =
+        is_pinned(host)
+            ? cuda_check(s->context, cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, s->handle),
+                         "a copy to the device", err)
+            : cuda_upload_parts(s, device, &(cuda_part){host, bytes}, 1, err);
+    return cuda_leave(s, status);
+}
+
+ra_status cuda_download(void *self, ra_backend_stream *stream, void *host, const void *device, size_t bytes,
+                        ra_error *err) {
+    ra_backend_stream *s;
+    if (!bytes) return RA_OK;
+    RA_TRY(cuda_enter(self, stream, &s, err));
+    ra_status status =
+        is_pinned(host)
+            ? cuda_check(s->context, cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, s->handle),
+                         "a copy from the device", err)
+            : cuda_download_bytes(s, host, device, bytes, err);
+    return cuda_leave(s, status);
 }

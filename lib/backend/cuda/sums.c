@@ -1,14 +1,14 @@
-/* Sums of which the host gets the result, in float64, and factors that come from it. */
+/* Sums whose result the host gets, in float64, and factors that come from it. */
 #include "backend/cuda/operations.h"
 
-ra_status cuda_take_doubles(ra_backend_stream *entered, double *host, const double *device, size_t n,
+ra_status cuda_take_doubles(ra_backend_stream *s, double *host, const double *device, size_t n,
                             ra_error *err) {
-    RA_TRY(cuda_download_bytes(entered, host, device, n * sizeof *host, err));
-    return cuda_wait(entered, err);
+    RA_TRY(cuda_download_bytes(s, host, device, n * sizeof *host, err));
+    return cuda_wait(s, err);
 }
 
-/* Room for a sum over everything: its parts, then the whole. */
-static ra_status make_room(ra_backend_stream *s, double **partial, double **total, ra_error *err) {
+/* For a sum over everything: its parts, then the whole. */
+static ra_status reserve(ra_backend_stream *s, double **partial, double **total, ra_error *err) {
     void *scratch;
     RA_TRY(cuda_scratch(s, (RA_CUDA_SUM_PARTS + 1) * sizeof **partial, &scratch, err));
     *partial = scratch;
@@ -16,67 +16,39 @@ static ra_status make_room(ra_backend_stream *s, double **partial, double **tota
     return RA_OK;
 }
 
-static ra_status dot(ra_backend_stream *s, const float *x, const float *y, size_t n, double *sum,
-                     ra_error *err) {
+ra_status cuda_dot(ra_backend_stream *s, const float *x, const float *y, size_t n, double *sum,
+                   ra_error *err) {
     double *partial, *total;
-    RA_TRY(make_room(s, &partial, &total, err));
+    RA_TRY(reserve(s, &partial, &total, err));
     RA_TRY(cuda_check(s->context, ra_cuda_dot(s->handle, x, y, n, partial, total), "a dot product", err));
     return cuda_take_doubles(s, sum, total, 1, err);
 }
 
-ra_status cuda_dot(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
-                   double *sum, ra_error *err) {
-    ra_backend_stream *s;
-    RA_TRY(cuda_enter(self, stream, &s, err));
-    return cuda_leave(s, dot(s, x, y, n, sum, err));
-}
-
-static ra_status squared_error(ra_backend_stream *s, const float *a, const float *b, size_t n, double scale,
-                               float *g, double *sum, ra_error *err) {
+ra_status cuda_squared_error(ra_backend_stream *s, const float *a, const float *b, size_t n, double scale,
+                             float *g, double *sum, ra_error *err) {
     double *partial, *total;
-    RA_TRY(make_room(s, &partial, &total, err));
+    RA_TRY(reserve(s, &partial, &total, err));
     RA_TRY(cuda_check(s->context, ra_cuda_squared_error(s->handle, a, b, n, scale, g, partial, total),
                       "a squared error", err));
     return cuda_take_doubles(s, sum, total, 1, err);
 }
 
-ra_status cuda_squared_error(void *self, ra_backend_stream *stream, const float *a, const float *b, size_t n,
-                             double scale, float *g, double *sum, ra_error *err) {
-    ra_backend_stream *s;
-    RA_TRY(cuda_enter(self, stream, &s, err));
-    return cuda_leave(s, squared_error(s, a, b, n, scale, g, sum, err));
-}
-
-static ra_status row_norms(ra_backend_stream *s, const float *x, size_t rows, size_t n, bool l1,
-                           double *norms, ra_error *err) {
+ra_status cuda_row_norms(ra_backend_stream *s, const float *x, size_t rows, size_t n, bool l1, double *norms,
+                         ra_error *err) {
     void *scratch;
+    if (rows == 0) return RA_OK;
     RA_TRY(cuda_scratch(s, rows * sizeof *norms, &scratch, err));
     RA_TRY(
         cuda_check(s->context, ra_cuda_row_norms(s->handle, x, rows, n, l1, scratch), "norms of rows", err));
     return cuda_take_doubles(s, norms, scratch, rows, err);
 }
 
-ra_status cuda_row_norms(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n,
-                         bool l1, double *norms, ra_error *err) {
-    ra_backend_stream *s;
-    if (rows == 0) return RA_OK;
-    RA_TRY(cuda_enter(self, stream, &s, err));
-    return cuda_leave(s, row_norms(s, x, rows, n, l1, norms, err));
-}
-
-static ra_status scale_rows(ra_backend_stream *s, const double *factor, float *x, size_t rows, size_t n,
-                            ra_error *err) {
+ra_status cuda_scale_rows(ra_backend_stream *s, const double *factor, float *x, size_t rows, size_t n,
+                          ra_error *err) {
     void *scratch;
     size_t bytes = rows * sizeof *factor;
+    if (rows == 0) return RA_OK;
     RA_TRY(cuda_scratch(s, bytes, &scratch, err));
     RA_TRY(cuda_upload_parts(s, scratch, &(cuda_part){factor, bytes}, 1, err));
     return cuda_check(s->context, ra_cuda_scale_rows(s->handle, scratch, x, rows, n), "factors of rows", err);
-}
-
-ra_status cuda_scale_rows(void *self, ra_backend_stream *stream, const double *factor, float *x, size_t rows,
-                          size_t n, ra_error *err) {
-    ra_backend_stream *s;
-    if (rows == 0) return RA_OK;
-    RA_TRY(cuda_enter(self, stream, &s, err));
-    return cuda_leave(s, scale_rows(s, factor, x, rows, n, err));
 }

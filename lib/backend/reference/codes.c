@@ -52,8 +52,8 @@ ra_status reference_latent_sums(void *self, ra_backend_stream *stream, const ra_
     return RA_OK;
 }
 
-ra_status reference_pick(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *dense,
-                         float beta, float *value, ra_error *err) {
+ra_status reference_gather_entries(void *self, ra_backend_stream *stream, const ra_codes *codes,
+                                   const float *dense, float beta, float *value, ra_error *err) {
     (void)self, (void)stream, (void)err;
     for (size_t b = 0; b < codes->rows; b++)
         for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++)
@@ -62,8 +62,8 @@ ra_status reference_pick(void *self, ra_backend_stream *stream, const ra_codes *
     return RA_OK;
 }
 
-ra_status reference_put(void *self, ra_backend_stream *stream, const ra_codes *codes, float alpha,
-                        const float *value, float *dense, ra_error *err) {
+ra_status reference_scatter_entries(void *self, ra_backend_stream *stream, const ra_codes *codes, float alpha,
+                                    const float *value, float *dense, ra_error *err) {
     (void)self, (void)stream, (void)err;
     for (size_t b = 0; b < codes->rows; b++)
         for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++)

@@ -51,8 +51,8 @@ ra_status reference_project_ball(void *self, ra_backend_stream *stream, float *R
     return RA_OK;
 }
 
-ra_status reference_combine(void *self, ra_backend_stream *stream, float alpha, const float *x, float beta,
-                            float *y, size_t n, ra_error *err) {
+ra_status reference_axpby(void *self, ra_backend_stream *stream, float alpha, const float *x, float beta,
+                          float *y, size_t n, ra_error *err) {
     (void)self, (void)stream, (void)err;
     for (size_t i = 0; i < n; i++) y[i] = (alpha != 0 ? alpha * x[i] : 0) + (beta != 0 ? beta * y[i] : 0);
     return RA_OK;
@@ -65,8 +65,8 @@ ra_status reference_widen(void *self, ra_backend_stream *stream, ra_dtype dtype,
     return RA_OK;
 }
 
-ra_status reference_spread(void *self, ra_backend_stream *stream, const float *row, float *y, size_t rows,
-                           size_t n, ra_error *err) {
+ra_status reference_broadcast_row(void *self, ra_backend_stream *stream, const float *row, float *y,
+                                  size_t rows, size_t n, ra_error *err) {
     (void)self, (void)stream, (void)err;
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < n; j++) y[i * n + j] = row[j];
@@ -88,8 +88,8 @@ ra_status reference_scale_rows(void *self, ra_backend_stream *stream, const doub
     return RA_OK;
 }
 
-ra_status reference_gather(void *self, ra_backend_stream *stream, const float *source, const int32_t *rows,
-                           size_t count, size_t n, float *target, ra_error *err) {
+ra_status reference_gather_rows(void *self, ra_backend_stream *stream, const float *source,
+                                const int32_t *rows, size_t count, size_t n, float *target, ra_error *err) {
     (void)self, (void)stream, (void)err;
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < n; j++) target[i * n + j] = source[(size_t)rows[i] * n + j];

@@ -20,9 +20,9 @@ ra_status reference_pursue(void *self, ra_backend_stream *stream, const ra_pursu
     return RA_OK;
 }
 
-ra_status reference_pursue_back(void *self, ra_backend_stream *stream, const ra_pursuit_path *path,
-                                const float *g, size_t first, size_t rows, float *room, float *push,
-                                ra_error *err) {
+ra_status reference_pursue_backward(void *self, ra_backend_stream *stream, const ra_pursuit_path *path,
+                                    const float *g, size_t first, size_t rows, float *room, float *push,
+                                    ra_error *err) {
     (void)self, (void)stream, (void)err;
     size_t d = path->dimensions;
     for (size_t row = 0; row < rows; row++) {

@@ -1,13 +1,13 @@
-/* reference.h - the parts of the reference backend: every operation as the plainest loop that is right, on
- * one thread. It is the oracle for all others (tests/unit/test_backend*.c), so it trades speed for being
- * obvious; sums run in float64. */
+/* reference.h - the reference backend: every operation as the plainest correct loop, on one thread. It is the
+ * oracle for all other backends (tests/unit/lib/backend/), so it is written to be obvious, not fast; sums run
+ * in float64. */
 #ifndef RA_BACKEND_REFERENCE_REFERENCE_H
 #define RA_BACKEND_REFERENCE_REFERENCE_H
 
 #include "backend/backend.h"
 
-#define X(member) RA_BACKEND_TYPE(member) reference_##member;
-RA_BACKEND_COMPUTES(X)
-#undef X
+#define RA_OPERATION(name, parameters, arguments)                                                            \
+    ra_status reference_##name(void *self, ra_backend_stream *stream, RA_UNPACK parameters, ra_error *err);
+#include "ra_backend_operations.h"
 
 #endif

@@ -29,11 +29,9 @@ typedef struct nearest {
 
 static ra_status search_block(nearest *n, size_t from, ra_error *err) {
     size_t rows = n->K - from < BLOCK_ATOMS ? n->K - from : BLOCK_ATOMS;
-    const ra_backend_ops *ops = ra_backend_operations(n->backend);
     RA_TRY(ra_products(n->backend, n->unit + from * n->d, rows, n->unit, n->K, n->d, n->scores, err));
     for (size_t i = 0; i < rows; i++) n->scores[i * n->K + from + i] = -INFINITY; /* not itself */
-    RA_TRY(ops->top_k(ra_backend_self(n->backend), NULL, n->scores, rows, n->K, n->k, -INFINITY, &n->found,
-                      err));
+    RA_TRY(ra_backend_top_k(n->backend, n->scores, rows, n->K, n->k, -INFINITY, &n->found, err));
     memcpy(n->index + from * n->k, n->found.index, rows * n->k * sizeof *n->index);
     memcpy(n->cosine + from * n->k, n->found.value, rows * n->k * sizeof *n->cosine);
     return RA_OK;

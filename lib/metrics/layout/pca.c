@@ -49,9 +49,8 @@ static void orthonormalize(pca *f) {
 }
 
 static ra_status multiply(pca *f, ra_error *err) {
-    return ra_backend_operations(f->backend)
-        ->gemm(ra_backend_self(f->backend), NULL, false, false, f->K, f->p, f->d, 1, f->X, f->d, f->Q, f->p,
-               0, f->Y, f->p, err);
+    return ra_backend_gemm(f->backend, false, false, f->K, f->p, f->d, 1, f->X, f->d, f->Q, f->p, 0, f->Y,
+                           f->p, err);
 }
 
 static ra_status iterate(pca *f, ra_error *err) {
@@ -61,9 +60,8 @@ static ra_status iterate(pca *f, ra_error *err) {
     for (int step = 0; step < STEPS; step++) {
         orthonormalize(f);
         RA_TRY(multiply(f, err));
-        RA_TRY(ra_backend_operations(f->backend)
-                   ->gemm(ra_backend_self(f->backend), NULL, true, false, f->d, f->p, f->K, 1, f->X, f->d,
-                          f->Y, f->p, 0, f->Q, f->p, err));
+        RA_TRY(ra_backend_gemm(f->backend, true, false, f->d, f->p, f->K, 1, f->X, f->d, f->Y, f->p, 0, f->Q,
+                               f->p, err));
     }
     orthonormalize(f);
     return multiply(f, err);

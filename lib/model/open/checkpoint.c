@@ -115,13 +115,13 @@ static ra_status fuse_parameters(const ra_model *model, const parameters *p, flo
     ra_error reason = {0};
     float delta = (float)model->info.settings.delta;
     ra_status status = RA_ERR_MEMORY;
-    bool device = !ra_backend_operations(model->backend)->host_memory;
+    bool device = !ra_backend_host_memory(model->backend);
     if (!device || !ra_backend_tf32(model->backend))
         status = ra_dictionary_fuse(model->backend, &p->W, &p->C, &p->Relax, p->multiplier, delta, D,
                                     provenance, &reason);
     if (status == RA_ERR_MEMORY && device) {
         ra_backend *host = NULL;
-        RA_TRY(ra_backend_beside(model->backend, &host, err));
+        RA_TRY(ra_backend_open_host(model->backend, &host, err));
         status =
             ra_dictionary_fuse(host, &p->W, &p->C, &p->Relax, p->multiplier, delta, D, provenance, &reason);
         ra_backend_release(host);
@@ -183,7 +183,7 @@ static ra_status normalize(ra_model *model, const ra_safetensors *file, ra_error
     ra_dictionary *dictionary = NULL;
     const float *normalized = NULL;
     ra_status status;
-    RA_TRY_OUT(status, ra_backend_beside(model->backend, &host, err));
+    RA_TRY_OUT(status, ra_backend_open_host(model->backend, &host, err));
     RA_TRY_OUT(status, ra_plain_dictionary_new(host, weights.shape[1], weights.shape[0],
                                                (ra_dictionary_kind)model->info.settings.dictionary, &weights,
                                                true, 0, &dictionary, err));

@@ -61,7 +61,7 @@ typedef struct seeding {
     float *score;           /* [count,J] of candidates, [taken,S] of centers */
     double *left;           /* [tries, parts] sums of what a candidate would leave */
     ra_held sample, asked;  /* `vector` and `proposed`, where products are computed */
-    ra_block room;          /* for scores there */
+    ra_buffer room;         /* for scores there */
 } seeding;
 
 static size_t least(size_t a, size_t b) {
@@ -297,9 +297,9 @@ static void release(seeding *s) {
     ra_free(s->proposed);
     ra_free(s->score);
     ra_free(s->left);
-    ra_block_release(&s->sample.block);
-    ra_block_release(&s->asked.block);
-    ra_block_release(&s->room);
+    ra_buffer_release(&s->sample.block);
+    ra_buffer_release(&s->asked.block);
+    ra_buffer_release(&s->room);
 }
 
 static void sample_part(void *context, size_t part) {

@@ -20,7 +20,7 @@
 #define RASAED_CODEC_BINARY_TENSORS_H
 
 #include "codec/json/requests.h"
-#include "codec/text.h"
+#include "app/text.h"
 #include "ra_tensor.h"
 
 enum { TENSORS_MAX = 3, TENSORS_HEADER_SIZE = 256 };

@@ -1,67 +1,50 @@
 #include "codec/json/latents.h"
 
 static void histogram(text *out, const ra_latent_statistics *latents, size_t latent) {
-    put_key(out, "histogram");
-    put_open(out, '{');
-    put_key(out, "low");
-    put_size(out, 0);
-    put_key(out, "high");
-    put_number(out, latents->histogram_top[latent]);
-    put_key(out, "counts");
-    put_open(out, '[');
+    json_object(out, "histogram");
+    json_count(out, "low", 0);
+    json_float(out, "high", latents->histogram_top[latent]);
+    json_array(out, "counts");
     for (size_t h = 0; h < latents->bins; h++)
-        put_size(out, (size_t)latents->histogram[latent * latents->bins + h]);
-    put_close(out, ']');
-    put_close(out, '}');
+        json_count(out, NULL, (size_t)latents->histogram[latent * latents->bins + h]);
+    json_array_end(out);
+    json_object_end(out);
 }
 
 static void examples(text *out, const ra_latent_statistics *latents, size_t latent) {
-    put_key(out, "top");
-    put_open(out, '[');
+    json_array(out, "top");
     for (size_t t = 0; t < latents->examples; t++) {
         ra_latent_example one;
         if (!ra_latent_statistics_example(latents, latent, t, &one)) break;
-        put_open(out, '{');
-        put_key(out, "row");
-        put_size(out, one.row);
-        put_key(out, "value");
-        put_number(out, one.value);
-        put_key(out, "label");
-        put_string(out, one.label);
-        put_close(out, '}');
+        json_object(out, NULL);
+        json_count(out, "row", one.row);
+        json_float(out, "value", one.value);
+        json_text(out, "label", one.label);
+        json_object_end(out);
     }
-    put_close(out, ']');
-}
-
-static void number(text *out, const char *name, float value) {
-    put_key(out, name);
-    put_number(out, value);
+    json_array_end(out);
 }
 
 void json_statistics(text *out, const ra_latent_statistics *latents, size_t latent) {
-    put_key(out, "statistics");
     if (!latents) {
-        put_raw(out, "null");
+        json_null(out, "statistics");
         return;
     }
-    put_open(out, '{');
-    put_key(out, "rows");
-    put_size(out, latents->rows);
-    put_key(out, "count");
-    put_size(out, (size_t)latents->count[latent]);
-    number(out, "frequency", (float)((double)latents->count[latent] / (double)latents->rows));
-    number(out, "mean", latents->mean[latent]);
-    number(out, "max", latents->max[latent]);
-    number(out, "energy", latents->energy[latent]);
+    json_object(out, "statistics");
+    json_count(out, "rows", latents->rows);
+    json_count(out, "count", (size_t)latents->count[latent]);
+    json_float(out, "frequency", (float)((double)latents->count[latent] / (double)latents->rows));
+    json_float(out, "mean", latents->mean[latent]);
+    json_float(out, "max", latents->max[latent]);
+    json_float(out, "energy", latents->energy[latent]);
     histogram(out, latents, latent);
     examples(out, latents, latent);
-    put_close(out, '}');
+    json_object_end(out);
 }
 
 void json_layout(text *out, const float *place) {
-    put_key(out, "layout");
     if (place)
-        put_numbers(out, place, 2);
+        json_floats(out, "layout", place, 2);
     else
-        put_raw(out, "null");
+        json_null(out, "layout");
 }

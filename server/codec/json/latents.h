@@ -5,7 +5,7 @@
 #ifndef RASAED_CODEC_JSON_LATENTS_H
 #define RASAED_CODEC_JSON_LATENTS_H
 
-#include "codec/json/writer.h"
+#include "app/json.h"
 #include "ra_latent_statistics.h"
 
 /* The member `statistics` of an atom; null when there are none. */

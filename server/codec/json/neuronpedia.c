@@ -1,6 +1,6 @@
 #include "codec/json/neuronpedia.h"
 #include "codec/json/object.h"
-#include "codec/json/writer.h"
+#include "app/json.h"
 #include "ra_memory.h"
 
 #include <string.h>
@@ -128,13 +128,10 @@ void neuronpedia_request_release(neuronpedia_request *request) {
     *request = (neuronpedia_request){0};
 }
 
-void json_neuronpedia_feature(text *out, const neuronpedia_feature *feature) {
-    put_open(out, '{');
-    put_key(out, "model");
-    put_string(out, feature->model);
-    put_key(out, "source");
-    put_string(out, feature->source);
-    put_key(out, "index");
-    put_size(out, feature->index);
-    put_close(out, '}');
+void json_neuronpedia_feature(text *out, const char *key, const neuronpedia_feature *feature) {
+    json_object(out, key);
+    json_text(out, "model", feature->model);
+    json_text(out, "source", feature->source);
+    json_count(out, "index", feature->index);
+    json_object_end(out);
 }

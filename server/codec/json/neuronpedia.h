@@ -12,7 +12,7 @@
 #ifndef RASAED_CODEC_JSON_NEURONPEDIA_H
 #define RASAED_CODEC_JSON_NEURONPEDIA_H
 
-#include "codec/text.h"
+#include "app/text.h"
 #include "ra_status.h"
 #include "ra_tensor.h"
 
@@ -38,6 +38,6 @@ ra_status json_sae_vector_parse(const char *body, size_t size, neuronpedia_reque
 ra_status json_sae_topk_parse(const char *body, size_t size, neuronpedia_request *out, ra_error *err);
 void neuronpedia_request_release(neuronpedia_request *request); /* leaves {0} */
 
-void json_neuronpedia_feature(text *out, const neuronpedia_feature *feature);
+void json_neuronpedia_feature(text *out, const char *key, const neuronpedia_feature *feature);
 
 #endif

@@ -1,7 +1,7 @@
 /* json_replies.h - what the server answers, as JSON.
  *
  * One function a shape; server/README.md shows them all. Lists are opened and closed by the handler
- * (json_writer.h), which fills one of these structs after the other: no reply exists twice in memory.
+ * (app/json.h), which fills one of these structs after the other: no reply exists twice in memory.
  *
  * Everything the library does not know (a label, a norm) is null; a member is never missing for that reason,
  * only when the request did not ask for it. Labels are UTF-8. Thread safety: a text belongs to one thread.
@@ -9,7 +9,7 @@
 #ifndef RASAED_CODEC_JSON_REPLIES_H
 #define RASAED_CODEC_JSON_REPLIES_H
 
-#include "codec/json/writer.h"
+#include "app/json.h"
 #include "ra_model.h"
 
 /* RFC 9457, and the sentence once more as `error`, where clients of other servers look for it. */

@@ -16,7 +16,7 @@
  * body costs more than n log n.
  */
 #include "codec/json/scan.h"
-#include "codec/numbers.h"
+#include "app/numbers.h"
 #include "ra_memory.h"
 
 #include <stdarg.h>

@@ -7,7 +7,7 @@
 #ifndef RASAED_CODEC_JSON_STRING_H
 #define RASAED_CODEC_JSON_STRING_H
 
-#include "codec/text.h"
+#include "app/text.h"
 
 /* What stands between the quotes, valid but not unescaped. */
 typedef struct json_string {

@@ -1,7 +1,8 @@
-/* Tensors are described by two tables, inputs and outputs, from which both the metadata and the configuration
- * are written: the first has the batch as a dimension of -1 in front, the second leaves it out and says how
- * large it may be instead. The numbers of a reply are written once, into the reply itself: as text, or as
- * they lie in memory behind the JSON, whose size is what the header of a binary reply says. */
+/* Two tables, inputs and outputs, describe the tensors; metadata and configuration are both written from them. Metadata
+ * has the batch as a first dimension of -1; the configuration leaves it out and gives its maximum instead. The numbers
+ * of a reply are written once, into the reply itself: as text, or as they are in memory after the JSON, whose size the
+ * header of a binary reply gives.
+ */
 #include "codec/oip/reply.h"
 #include "codec/oip/request.h"
 
@@ -10,56 +11,42 @@
 
 static const char platform[] = "rasae";
 
-static void member(text *out, const char *name, const char *value) {
-    put_key(out, name);
-    put_string(out, value);
-}
-
-static void count(text *out, const char *name, size_t value) {
-    put_key(out, name);
-    put_size(out, value);
-}
-
-/* A generation as the protocol has it. */
-static void version(text *out, size_t generation) {
+/* A generation, as the protocol writes versions. */
+static void version(text *out, const char *key, size_t generation) {
     char digits[24];
     snprintf(digits, sizeof digits, "%zu", generation);
-    put_string(out, generation ? digits : "");
+    json_text(out, key, generation ? digits : "");
 }
 
 void oip_put_error(text *out, const char *sentence) {
-    put_open(out, '{');
-    put_key(out, "error");
-    put_string_checked(out, sentence);
-    put_close(out, '}');
+    json_object(out, NULL);
+    json_text(out, "error", sentence);
+    json_object_end(out);
 }
 
 void oip_put_health(text *out, const char *name, bool value) {
-    put_open(out, '{');
-    put_key(out, name);
-    put_bool(out, value);
-    put_close(out, '}');
+    json_object(out, NULL);
+    json_bool(out, name, value);
+    json_object_end(out);
 }
 
 void oip_put_server(text *out, const char *release) {
     static const char *const extensions[] = {"binary_tensor_data", "model_repository", "statistics",
                                              "parameters", "model_configuration"};
-    put_open(out, '{');
-    member(out, "name", "rasaed");
-    member(out, "version", release);
-    put_key(out, "extensions");
-    put_open(out, '[');
-    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++) put_string(out, extensions[i]);
-    put_close(out, ']');
-    put_close(out, '}');
+    json_object(out, NULL);
+    json_text(out, "name", "rasaed");
+    json_text(out, "version", release);
+    json_array(out, "extensions");
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++) json_text(out, NULL, extensions[i]);
+    json_array_end(out);
+    json_object_end(out);
 }
 
-/* 
- * ---- models --------------------------------------------------------------------------------------------- */
+/* ---- models ------------------------------------------------------------------------------------------ */
 
 typedef enum width { WIDTH_LATENTS, WIDTH_DIMENSIONS, WIDTH_ANY } width;
 
-/* Latents come first: a client that sends what it finds first sends what every dictionary takes. */
+/* Latents come first: a client that sends the first input that it finds sends what every dictionary takes. */
 typedef struct tensor_row {
     const char *name, *datatype;
     width width;
@@ -75,189 +62,150 @@ static const tensor_row outputs[] = {{OIP_OUTPUT_NAME, "FP32", WIDTH_DIMENSIONS,
 
 static void put_width(text *out, width which, const ra_model_info *info) {
     if (which == WIDTH_ANY)
-        put_raw(out, "-1");
+        json_raw(out, NULL, "-1");
     else
-        put_size(out, which == WIDTH_LATENTS ? info->concepts : info->dimensions);
+        json_count(out, NULL, which == WIDTH_LATENTS ? info->concepts : info->dimensions);
 }
 
 static void put_tensors(text *out, const char *name, const tensor_row *rows, const ra_model_info *info) {
-    put_key(out, name);
-    put_open(out, '[');
+    json_array(out, name);
     for (; rows->name; rows++) {
-        put_open(out, '{');
-        member(out, "name", rows->name);
-        member(out, "datatype", rows->datatype);
-        put_key(out, "shape");
-        put_open(out, '[');
-        put_raw(out, "-1");
+        json_object(out, NULL);
+        json_text(out, "name", rows->name);
+        json_text(out, "datatype", rows->datatype);
+        json_array(out, "shape");
+        json_raw(out, NULL, "-1");
         put_width(out, rows->width, info);
-        put_close(out, ']');
-        put_close(out, '}');
+        json_array_end(out);
+        json_object_end(out);
     }
-    put_close(out, ']');
+    json_array_end(out);
 }
 
 void oip_put_model(text *out, const oip_model *model) {
-    put_open(out, '{');
-    member(out, "name", model->name);
-    put_key(out, "versions");
-    put_open(out, '[');
-    version(out, model->generation);
-    put_close(out, ']');
-    member(out, "platform", platform);
+    json_object(out, NULL);
+    json_text(out, "name", model->name);
+    json_array(out, "versions");
+    version(out, NULL, model->generation);
+    json_array_end(out);
+    json_text(out, "platform", platform);
     put_tensors(out, "inputs", inputs, model->info);
     put_tensors(out, "outputs", outputs, model->info);
-    put_close(out, '}');
+    json_object_end(out);
 }
 
 static void put_config_tensors(text *out, const char *name, const tensor_row *rows,
                                const ra_model_info *info) {
-    put_key(out, name);
-    put_open(out, '[');
+    json_array(out, name);
     for (; rows->name; rows++) {
         char type[16];
         snprintf(type, sizeof type, "TYPE_%s", rows->datatype);
-        put_open(out, '{');
-        member(out, "name", rows->name);
-        member(out, "data_type", type);
-        put_key(out, "dims");
-        put_open(out, '[');
+        json_object(out, NULL);
+        json_text(out, "name", rows->name);
+        json_text(out, "data_type", type);
+        json_array(out, "dims");
         put_width(out, rows->width, info);
-        put_close(out, ']');
-        if (rows->optional) {
-            put_key(out, "optional");
-            put_bool(out, true);
-        }
-        put_close(out, '}');
+        json_array_end(out);
+        if (rows->optional) { json_bool(out, "optional", true); }
+        json_object_end(out);
     }
-    put_close(out, ']');
+    json_array_end(out);
 }
 
 /* What is known of the dictionary's making, {"top_k": {"string_value": "32"}, ...}. */
 static void put_parameters(text *out, const ra_sae_settings *settings) {
     const ra_settings_table *table = ra_sae_settings_table();
-    put_key(out, "parameters");
-    put_open(out, '{');
+    json_object(out, "parameters");
     for (size_t i = 0; i < table->count; i++) {
         char value[64];
         if (!ra_setting_known(settings, i)) continue;
-        put_key(out, table->rows[i].key);
-        put_open(out, '{');
-        member(out, "string_value", ra_setting_print(table, i, settings, value, sizeof value));
-        put_close(out, '}');
+        json_object(out, table->rows[i].key);
+        json_text(out, "string_value", ra_setting_print(table, i, settings, value, sizeof value));
+        json_object_end(out);
     }
-    put_close(out, '}');
+    json_object_end(out);
 }
 
 void oip_put_config(text *out, const oip_model *model) {
-    put_open(out, '{');
-    member(out, "name", model->name);
-    member(out, "platform", platform);
-    member(out, "backend", platform);
-    put_key(out, "version_policy");
-    put_raw(out, "{\"latest\":{\"num_versions\":1}}");
-    count(out, "max_batch_size", model->max_rows);
+    json_object(out, NULL);
+    json_text(out, "name", model->name);
+    json_text(out, "platform", platform);
+    json_text(out, "backend", platform);
+    json_raw(out, "version_policy", "{\"latest\":{\"num_versions\":1}}");
+    json_count(out, "max_batch_size", model->max_rows);
     put_config_tensors(out, "input", inputs, model->info);
     put_config_tensors(out, "output", outputs, model->info);
-    put_key(out, "instance_group");
-    put_open(out, '[');
-    put_open(out, '{');
-    member(out, "name", model->name);
-    member(out, "kind", strcmp(model->info->device, "cuda") == 0 ? "KIND_GPU" : "KIND_CPU");
-    count(out, "count", 1);
-    put_close(out, '}');
-    put_close(out, ']');
+    json_array(out, "instance_group");
+    json_object(out, NULL);
+    json_text(out, "name", model->name);
+    json_text(out, "kind", strcmp(model->info->device, "cuda") == 0 ? "KIND_GPU" : "KIND_CPU");
+    json_count(out, "count", 1);
+    json_object_end(out);
+    json_array_end(out);
     put_parameters(out, &model->info->settings);
-    put_close(out, '}');
+    json_object_end(out);
 }
 
-/* ---- statistics
- * and index ------------------------------------------------------------------------------- */
+/* ---- statistics and index ------------------------------------------------------------------------------ */
 
-static uint64_t value_of(_Atomic uint64_t *from) {
-    return atomic_load_explicit(from, memory_order_relaxed);
-}
-
-static void put_total(text *out, const char *name, statistics_total *total) {
-    put_key(out, name);
-    put_open(out, '{');
-    count(out, "count", value_of(&total->count));
-    count(out, "ns", value_of(&total->ns));
-    put_close(out, '}');
-}
-
-void oip_put_statistics(text *out, const char *name, size_t generation, statistics *inference) {
-    put_open(out, '{');
-    member(out, "name", name);
-    put_key(out, "version");
-    version(out, generation);
-    count(out, "last_inference", value_of(&inference->last_ms));
-    count(out, "inference_count", value_of(&inference->inferences));
-    count(out, "execution_count", value_of(&inference->executions));
-    put_key(out, "inference_stats");
-    put_open(out, '{');
-#define X(stage) put_total(out, #stage, &inference->stage);
-    STATISTICS_STAGE_LIST(X)
-#undef X
-    put_close(out, '}');
-    put_key(out, "batch_stats");
-    put_raw(out, "[]");
-    put_close(out, '}');
+void oip_put_statistics(text *out, const oip_statistics *counted) {
+    json_object(out, NULL);
+    json_text(out, "name", counted->name);
+    version(out, "version", counted->generation);
+    json_count(out, "last_inference", counted->last_ms);
+    json_count(out, "inference_count", counted->inferences);
+    json_count(out, "execution_count", counted->executions);
+    json_object(out, "inference_stats");
+    for (const oip_stage *stage = counted->stages; stage < counted->stages + counted->stage_count; stage++) {
+        json_object(out, stage->name);
+        json_count(out, "count", stage->count);
+        json_count(out, "ns", stage->ns);
+        json_object_end(out);
+    }
+    json_object_end(out);
+    json_raw(out, "batch_stats", "[]");
+    json_object_end(out);
 }
 
 void oip_put_index_entry(text *out, const char *name, size_t generation, bool ready, const char *reason) {
-    put_open(out, '{');
-    member(out, "name", name);
-    put_key(out, "version");
-    version(out, generation);
-    member(out, "state", ready ? "READY" : "UNAVAILABLE");
-    put_key(out, "reason");
-    put_string_checked(out, reason);
-    put_close(out, '}');
+    json_object(out, NULL);
+    json_text(out, "name", name);
+    version(out, "version", generation);
+    json_text(out, "state", ready ? "READY" : "UNAVAILABLE");
+    json_text(out, "reason", reason);
+    json_object_end(out);
 }
 
-/* 
- * ---- infer ---------------------------------------------------------------------------------------------- */
-
-/* All numbers as one flat array. */
-static void put_data(text *out, const oip_infer_reply *reply) {
-    put_key(out, "data");
-    put_numbers(out, reply->x_hat, reply->rows * reply->dimensions);
-}
+/* ---- infer ------------------------------------------------------------------------------------------- */
 
 size_t oip_put_infer(text *out, const oip_infer_reply *reply) {
     size_t bytes = reply->rows * reply->dimensions * sizeof(float);
-    put_open(out, '{');
-    member(out, "model_name", reply->name);
-    put_key(out, "model_version");
-    version(out, reply->generation);
+    json_object(out, NULL);
+    json_text(out, "model_name", reply->name);
+    version(out, "model_version", reply->generation);
     if (reply->id.raw) {
-        put_key(out, "id");
-        text_append(out, "\"", 1); /* as it was sent, escapes and all */
+        text_string(out, ",\"id\":\""); /* as it was sent, escapes and all */
         text_append(out, reply->id.raw, reply->id.size);
         text_append(out, "\"", 1);
     }
-    put_key(out, "outputs");
-    put_open(out, '[');
-    put_open(out, '{');
-    member(out, "name", OIP_OUTPUT_NAME);
-    member(out, "datatype", "FP32");
-    put_key(out, "shape");
-    put_open(out, '[');
-    put_size(out, reply->rows);
-    put_size(out, reply->dimensions);
-    put_close(out, ']');
+    json_array(out, "outputs");
+    json_object(out, NULL);
+    json_text(out, "name", OIP_OUTPUT_NAME);
+    json_text(out, "datatype", "FP32");
+    json_array(out, "shape");
+    json_count(out, NULL, reply->rows);
+    json_count(out, NULL, reply->dimensions);
+    json_array_end(out);
     if (reply->binary) {
-        put_key(out, "parameters");
-        put_open(out, '{');
-        count(out, "binary_data_size", bytes);
-        put_close(out, '}');
+        json_object(out, "parameters");
+        json_count(out, "binary_data_size", bytes);
+        json_object_end(out);
     } else {
-        put_data(out, reply);
+        json_floats(out, "data", reply->x_hat, reply->rows * reply->dimensions); /* flat */
     }
-    put_close(out, '}');
-    put_close(out, ']');
-    put_close(out, '}');
+    json_object_end(out);
+    json_array_end(out);
+    json_object_end(out);
     size_t json_size = out->size;
     if (reply->binary) text_append(out, reply->x_hat, bytes);
     return json_size;

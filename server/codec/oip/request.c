@@ -5,7 +5,7 @@
  * input has ended. Bytes behind the JSON are handed out in the order of the inputs.
  */
 #include "codec/oip/request.h"
-#include "codec/numbers.h"
+#include "app/numbers.h"
 #include "codec/oip/tensor.h"
 
 #include <stdlib.h>

@@ -62,13 +62,13 @@ static ra_status missing_settings(const registry *dictionaries, const char *path
 
 /* Whether the CPU may serve a dictionary that the device has no memory for. */
 static bool may_fall_back(const registry *dictionaries, const entry *item) {
-    bool on_device = dictionaries->backend && !ra_backend_operations(dictionaries->backend)->host_memory;
+    bool on_device = dictionaries->backend && !ra_backend_host_memory(dictionaries->backend);
     return on_device && (!item->current || item->current->on_cpu);
 }
 
 static ra_status open_on_cpu(registry *dictionaries, const entry *item, ra_model_options *options,
                              const char *why, ra_model **model, ra_error *err) {
-    if (!dictionaries->cpu) RA_TRY(ra_backend_beside(dictionaries->backend, &dictionaries->cpu, err));
+    if (!dictionaries->cpu) RA_TRY(ra_backend_open_host(dictionaries->backend, &dictionaries->cpu, err));
     options->backend = dictionaries->cpu;
     RA_TRY(ra_model_open(item->path, options, model, err));
     ra_log(RA_LOG_WARNING, "dictionary %s: the CPU serves it: %s", item->name, why);

@@ -30,8 +30,8 @@ START_TEST(test_gemm) {
             c[0] = NAN;
             pair_set(&p, on_d, c, sizeof *c);
         }
-        ra_ok(p.a->gemm(p.self_a, NULL, ta, tb, m, n, k, 1.5f, a, lda, b, ldb, beta, c, n, &err));
-        ra_ok(p.b->gemm(p.self_b, NULL, ta, tb, m, n, k, 1.5f, on_a, lda, on_b, ldb, beta, on_d, n, &err));
+        ra_ok(ra_backend_gemm(p.oracle, ta, tb, m, n, k, 1.5f, a, lda, b, ldb, beta, c, n, &err));
+        ra_ok(ra_backend_gemm(p.tested, ta, tb, m, n, k, 1.5f, on_a, lda, on_b, ldb, beta, on_d, n, &err));
         pair_get(&p, d, on_d, m * n * sizeof *d);
         assert_close(d, c, m * n, 1e-5);
     }
@@ -48,8 +48,8 @@ START_TEST(test_gemm_in_many_tiles) {
         float *a = numbers(M * K, 1), *b = numbers(K * N, 2), *c = numbers(M * N, 3), *d = numbers(M * N, 3);
         float *on_a = pair_put(&p, a, M * K * sizeof *a), *on_b = pair_put(&p, b, K * N * sizeof *b),
               *on_d = pair_put(&p, d, M * N * sizeof *d);
-        ra_ok(p.a->gemm(p.self_a, NULL, false, false, M, N, K, 1, a, K, b, N, 1, c, N, &err));
-        ra_ok(p.b->gemm(p.self_b, NULL, false, false, M, N, K, 1, on_a, K, on_b, N, 1, on_d, N, &err));
+        ra_ok(ra_backend_gemm(p.oracle, false, false, M, N, K, 1, a, K, b, N, 1, c, N, &err));
+        ra_ok(ra_backend_gemm(p.tested, false, false, M, N, K, 1, on_a, K, on_b, N, 1, on_d, N, &err));
         pair_get(&p, d, on_d, M * N * sizeof *d);
         assert_close(d, c, M * N, 1e-6);
         pair_drop(&p, BLOCKS(on_a, on_b, on_d));
@@ -66,16 +66,16 @@ START_TEST(test_projections_combine_and_dot) {
     float *x = numbers(size, 1), *y = numbers(size, 1), *z = numbers(size, 2);
     memset(x, 0, n * sizeof *x); /* a zero row */
     float *on_y = pair_put(&p, x, bytes), *on_z = pair_put(&p, z, bytes);
-    ra_ok(p.a->project_simplex(p.self_a, NULL, x, rows, n, &err));
-    ra_ok(p.b->project_simplex(p.self_b, NULL, on_y, rows, n, &err));
+    ra_ok(ra_backend_project_simplex(p.oracle, x, rows, n, &err));
+    ra_ok(ra_backend_project_simplex(p.tested, on_y, rows, n, &err));
     pair_get(&p, y, on_y, bytes);
     assert_close(y, x, size, 1e-6);
     for (int i = 0; i < 3; i++) {
         float radius = (float)i * 0.4f;
         test_fill(x, size, 4);
         pair_set(&p, on_y, x, bytes);
-        ra_ok(p.a->project_ball(p.self_a, NULL, x, rows, n, radius, &err));
-        ra_ok(p.b->project_ball(p.self_b, NULL, on_y, rows, n, radius, &err));
+        ra_ok(ra_backend_project_ball(p.oracle, x, rows, n, radius, &err));
+        ra_ok(ra_backend_project_ball(p.tested, on_y, rows, n, radius, &err));
         pair_get(&p, y, on_y, bytes);
         assert_close(y, x, size, 1e-6);
     }
@@ -85,15 +85,14 @@ START_TEST(test_projections_combine_and_dot) {
         if (factors[i][1] == 0) x[0] = NAN;
         pair_set(&p, on_y, x, bytes);
         bool used = factors[i][0] != 0;
-        ra_ok(p.a->combine(p.self_a, NULL, factors[i][0], used ? z : NULL, factors[i][1], x, size, &err));
-        ra_ok(
-            p.b->combine(p.self_b, NULL, factors[i][0], used ? on_z : NULL, factors[i][1], on_y, size, &err));
+        ra_ok(ra_backend_axpby(p.oracle, factors[i][0], used ? z : NULL, factors[i][1], x, size, &err));
+        ra_ok(ra_backend_axpby(p.tested, factors[i][0], used ? on_z : NULL, factors[i][1], on_y, size, &err));
         pair_get(&p, y, on_y, bytes);
         assert_close(y, x, size, 1e-6);
     }
     double a, b;
-    ra_ok(p.a->dot(p.self_a, NULL, z, z, size, &a, &err));
-    ra_ok(p.b->dot(p.self_b, NULL, on_z, on_z, size, &b, &err));
+    ra_ok(ra_backend_dot(p.oracle, z, z, size, &a, &err));
+    ra_ok(ra_backend_dot(p.tested, on_z, on_z, size, &b, &err));
     ck_assert_double_eq_tol(a, b, 1e-10 * a);
     pair_drop(&p, BLOCKS(on_y, on_z));
     forget(BLOCKS(x, y, z));
@@ -121,11 +120,11 @@ START_TEST(test_gather_and_adam) {
           *on_second = pair_put(&p, second[1], bytes);
     int32_t *on_place = pair_put(&p, place, rows * sizeof *place),
             *on_chosen = pair_put(&p, chosen, packed * sizeof *chosen);
-    ra_ok(p.a->gather(p.self_a, NULL, z, chosen, packed, n, some, &err));
+    ra_ok(ra_backend_gather_rows(p.oracle, z, chosen, packed, n, some, &err));
     for (size_t i = 0; i < packed; i++)
         ck_assert_mem_eq(some + i * n, z + (size_t)chosen[i] * n, n * sizeof *z);
     test_fill(some, size, 7);
-    ra_ok(p.b->gather(p.self_b, NULL, on_z, on_chosen, packed, n, on_some, &err));
+    ra_ok(ra_backend_gather_rows(p.tested, on_z, on_chosen, packed, n, on_some, &err));
     pair_get(&p, some, on_some, bytes);
     for (size_t i = 0; i < packed; i++)
         ck_assert_mem_eq(some + i * n, z + (size_t)chosen[i] * n, n * sizeof *z);
@@ -133,10 +132,10 @@ START_TEST(test_gather_and_adam) {
         ra_adam_step s = {1e-2, 0.9, 0.999, 1e-8, 1 - pow(0.9, step), 1 - pow(0.999, step), 0.7, 0};
         s.decay = step % 2 ? 0 : 0.1;
         bool part = step <= 3;
-        ra_ok(p.a->adam(p.self_a, NULL, &s, x, part ? some : z, part ? place : NULL, first[0], second[0],
-                        rows, n, &err));
-        ra_ok(p.b->adam(p.self_b, NULL, &s, on_y, part ? on_some : on_z, part ? on_place : NULL, on_first,
-                        on_second, rows, n, &err));
+        ra_ok(ra_backend_adam(p.oracle, &s, x, part ? some : z, part ? place : NULL, first[0], second[0],
+                              rows, n, &err));
+        ra_ok(ra_backend_adam(p.tested, &s, on_y, part ? on_some : on_z, part ? on_place : NULL, on_first,
+                              on_second, rows, n, &err));
         pair_get(&p, y, on_y, bytes);
         if (step == 1 && rows > 2) { /* without decay an untouched row stays as it is */
             float *start = numbers(size, 1);
@@ -173,28 +172,28 @@ START_TEST(test_sparse_products) {
         size_t entries = ra_codes_entries(&codes);
         float *v[2] = {numbers(entries, 5), numbers(entries, 6)},
               *on_v = pair_put(&p, v[1], entries * sizeof *v[1]);
-        ra_ok(p.a->decode(p.self_a, NULL, &codes, RA_F32, D, d, x, &err));
-        ra_ok(p.b->decode(p.self_b, NULL, &codes, RA_F32, on_D, d, on_y, &err));
+        ra_ok(ra_backend_decode(p.oracle, &codes, RA_F32, D, d, x, &err));
+        ra_ok(ra_backend_decode(p.tested, &codes, RA_F32, on_D, d, on_y, &err));
         pair_get(&p, y, on_y, bytes);
         assert_close(y, x, rows * d, 2e-6);
         for (ra_dtype dtype = RA_F16; dtype <= RA_BF16; dtype++) {
             ra_convert_from_f32(dtype, D, narrow, K * d);
             pair_set(&p, on_narrow, narrow, K * d * 2);
-            ra_ok(p.a->decode(p.self_a, NULL, &codes, dtype, narrow, d, x, &err));
-            ra_ok(p.b->decode(p.self_b, NULL, &codes, dtype, on_narrow, d, on_y, &err));
+            ra_ok(ra_backend_decode(p.oracle, &codes, dtype, narrow, d, x, &err));
+            ra_ok(ra_backend_decode(p.tested, &codes, dtype, on_narrow, d, on_y, &err));
             pair_get(&p, y, on_y, bytes);
             assert_close(y, x, rows * d, 2e-6);
         }
-        ra_ok(p.a->decode_gradient(p.self_a, NULL, &codes, g, D, d, v[0], &err));
-        ra_ok(p.b->decode_gradient(p.self_b, NULL, &codes, on_g, on_D, d, on_v, &err));
+        ra_ok(ra_backend_decode_gradient(p.oracle, &codes, g, D, d, v[0], &err));
+        ra_ok(ra_backend_decode_gradient(p.tested, &codes, on_g, on_D, d, on_v, &err));
         pair_get(&p, v[1], on_v, entries * sizeof *v[1]);
         assert_close(v[1], v[0], entries, 2e-5); /* a few dot products may cancel */
         /* values from the backend, and the codes' own, which are the host's */
-        ra_ok(p.a->accumulate(p.self_a, NULL, &codes, v[0], g, d, out[0], &err));
-        ra_ok(p.a->accumulate(p.self_a, NULL, &codes, codes.value, g, d, out[0], &err));
+        ra_ok(ra_backend_accumulate(p.oracle, &codes, v[0], g, d, out[0], &err));
+        ra_ok(ra_backend_accumulate(p.oracle, &codes, codes.value, g, d, out[0], &err));
         pair_set(&p, on_v, v[0], entries * sizeof *v[0]);
-        ra_ok(p.b->accumulate(p.self_b, NULL, &codes, on_v, on_g, d, on_out, &err));
-        ra_ok(p.b->accumulate(p.self_b, NULL, &codes, codes.value, on_g, d, on_out, &err));
+        ra_ok(ra_backend_accumulate(p.tested, &codes, on_v, on_g, d, on_out, &err));
+        ra_ok(ra_backend_accumulate(p.tested, &codes, codes.value, on_g, d, on_out, &err));
         pair_get(&p, out[1], on_out, all);
         assert_close(out[1], out[0], K * d, 2e-6);
         pair_drop(&p, BLOCKS(on_v));
@@ -220,20 +219,20 @@ START_TEST(test_selections) {
         ra_codes a = {0}, b = {0};
         static const float bars[] = {-2, 0, 0.5f};
         for (size_t i = 0; i < 3; i++) {
-            ra_ok(p.a->top_k(p.self_a, NULL, scores, rows, n, k, bars[i], &a, &err));
-            ra_ok(p.b->top_k(p.self_b, NULL, on_scores, rows, n, k, bars[i], &b, &err));
+            ra_ok(ra_backend_top_k(p.oracle, scores, rows, n, k, bars[i], &a, &err));
+            ra_ok(ra_backend_top_k(p.tested, on_scores, rows, n, k, bars[i], &b, &err));
             assert_codes_equal(&a, &b);
-            ra_ok(p.a->threshold(p.self_a, NULL, scores, rows, n, NULL, bars[i], &a, &err));
-            ra_ok(p.b->threshold(p.self_b, NULL, on_scores, rows, n, NULL, bars[i], &b, &err));
+            ra_ok(ra_backend_threshold(p.oracle, scores, rows, n, NULL, bars[i], &a, &err));
+            ra_ok(ra_backend_threshold(p.tested, on_scores, rows, n, NULL, bars[i], &b, &err));
             assert_codes_equal(&a, &b);
         }
-        ra_ok(p.a->threshold(p.self_a, NULL, scores, rows, n, thresholds, 0, &a, &err));
-        ra_ok(p.b->threshold(p.self_b, NULL, on_scores, rows, n, on_thresholds, 0, &b, &err));
+        ra_ok(ra_backend_threshold(p.oracle, scores, rows, n, thresholds, 0, &a, &err));
+        ra_ok(ra_backend_threshold(p.tested, on_scores, rows, n, on_thresholds, 0, &b, &err));
         assert_codes_equal(&a, &b);
         if (k <= rows * n) {
             float x, y;
-            ra_ok(p.a->kth_largest(p.self_a, NULL, scores, rows * n, k, &x, &err));
-            ra_ok(p.b->kth_largest(p.self_b, NULL, on_scores, rows * n, k, &y, &err));
+            ra_ok(ra_backend_kth_largest(p.oracle, scores, rows * n, k, &x, &err));
+            ra_ok(ra_backend_kth_largest(p.tested, on_scores, rows * n, k, &y, &err));
             ck_assert(x == y);
         }
         ra_codes_release(&a);
@@ -251,13 +250,11 @@ START_TEST(test_results_do_not_depend_on_the_number_of_threads) {
     for (size_t threads = 1; threads <= 4; threads++) {
         ra_backend *backend = NULL;
         ra_ok(ra_backend_open("cpu", &(ra_backend_options){.threads = threads}, &backend, &err));
-        const ra_backend_ops *ops = ra_backend_operations(backend);
-        void *self = ra_backend_self(backend);
         float *pre = numbers(B * K, 3), *out = ra_calloc(K * D_, sizeof *out);
         ra_codes codes = {0};
-        ra_ok(ops->gemm(self, NULL, false, true, B, K, D_, 1, x, D_, E, D_, 0, pre, K, &err));
-        ra_ok(ops->top_k(self, NULL, pre, B, K, TOP, 0, &codes, &err));
-        ra_ok(ops->accumulate(self, NULL, &codes, codes.value, x, D_, out, &err));
+        ra_ok(ra_backend_gemm(backend, false, true, B, K, D_, 1, x, D_, E, D_, 0, pre, K, &err));
+        ra_ok(ra_backend_top_k(backend, pre, B, K, TOP, 0, &codes, &err));
+        ra_ok(ra_backend_accumulate(backend, &codes, codes.value, x, D_, out, &err));
         if (!first)
             first = out;
         else {
@@ -293,7 +290,7 @@ START_TEST(test_a_plugin_is_loaded_by_name) {
     ck_assert_str_eq(ra_backend_name(backend), "example");
     float a[2] = {3, 4};
     double sum;
-    ra_ok(ra_backend_operations(backend)->dot(ra_backend_self(backend), NULL, a, a, 2, &sum, &err));
+    ra_ok(ra_backend_dot(backend, a, a, 2, &sum, &err));
     ck_assert_double_eq(sum, 25);
     ra_backend_release(backend);
     ra_fails(ra_backend_open("example-old", NULL, &backend, &err), RA_ERR_DEVICE, "version 0");
@@ -309,14 +306,14 @@ START_TEST(test_failing_allocations_are_reported) {
     for (size_t n = 1; n <= 3; n++) {
         ra_codes codes = {0};
         ra_memory_fail_at(n);
-        ra_status status = p.b->top_k(p.self_b, NULL, scores, 8, 8, 2, 0, &codes, NULL);
+        ra_status status = ra_backend_top_k(p.tested, scores, 8, 8, 2, 0, &codes, NULL);
         ra_memory_fail_at(0);
         ck_assert_int_eq(status, RA_ERR_MEMORY);
         ra_codes_release(&codes);
     }
     float value;
     ra_memory_fail_at(1);
-    ck_assert_int_eq(p.b->kth_largest(p.self_b, NULL, scores, 64, 3, &value, NULL), RA_ERR_MEMORY);
+    ck_assert_int_eq(ra_backend_kth_largest(p.tested, scores, 64, 3, &value, NULL), RA_ERR_MEMORY);
     ra_memory_fail_at(0);
     pair_close(&p);
 }

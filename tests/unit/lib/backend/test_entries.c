@@ -21,14 +21,14 @@ START_TEST(test_entries) {
         float *on_value = pair_put(&p, value, size);
         for (int step = 0; step < 2; step++) {
             float beta = step ? -0.5f : 0;
-            PAIR_RUN(p, pick, (&codes, dense, beta, value), (&codes, on_dense, beta, on_value));
+            PAIR_RUN(p, gather_entries, (&codes, dense, beta, value), (&codes, on_dense, beta, on_value));
             pair_get(&p, other, on_value, size);
             assert_close(other, value, entries, 1e-7);
         }
         /* values from the backend, and the codes' own, which are the host's */
         pair_set(&p, on_value, value, size);
-        PAIR_RUN(p, put, (&codes, 0.75f, value, dense), (&codes, 0.75f, on_value, on_dense));
-        PAIR_RUN(p, put, (&codes, -1, codes.value, dense), (&codes, -1, codes.value, on_dense));
+        PAIR_RUN(p, scatter_entries, (&codes, 0.75f, value, dense), (&codes, 0.75f, on_value, on_dense));
+        PAIR_RUN(p, scatter_entries, (&codes, -1, codes.value, dense), (&codes, -1, codes.value, on_dense));
         pair_get(&p, out, on_dense, bytes);
         assert_close(out, dense, rows * K, 1e-6);
         for (int own = 0; own < 2; own++) {
@@ -115,12 +115,11 @@ START_TEST(test_pursue) {
 }
 END_TEST
 
-START_TEST(test_pursue_back) {
+START_TEST(test_pursue_backward) {
     shape s = shape_of_case(_i);
     pursuit f = make(&s);
     size_t path = f.rows * STEPS, first = f.rows / 2, rows = f.rows - first;
-    for (size_t t = 0; t < STEPS; t++)
-        ra_ok(f.p.a->pursue(f.p.self_a, NULL, &f.a, f.gram, t, f.scores, &err));
+    for (size_t t = 0; t < STEPS; t++) ra_ok(ra_backend_pursue(f.p.oracle, &f.a, f.gram, t, f.scores, &err));
     for (size_t i = 0; i < path; i++) f.value[i] /= 1 + fabsf(f.value[i]);
     pair_set(&f.p, f.on_residual, f.residual, f.rows * f.d * 4);
     pair_set(&f.p, f.on_atom, f.atom, path * 4);
@@ -129,7 +128,7 @@ START_TEST(test_pursue_back) {
     float *room = numbers(rows * 2 * f.d, 6), *on_room = pair_put(&f.p, room, rows * 2 * f.d * 4);
     size_t pushes = rows * STEPS * f.d;
     float *push = numbers(pushes, 7), *out = numbers(pushes, 8), *on_push = pair_put(&f.p, push, pushes * 4);
-    PAIR_RUN(f.p, pursue_back, (&f.a, g, first, rows, room, push),
+    PAIR_RUN(f.p, pursue_backward, (&f.a, g, first, rows, room, push),
              (&f.b, on_g, first, rows, on_room, on_push));
     pair_get(&f.p, out, on_push, pushes * 4);
     assert_close(out, push, pushes, 1e-5);
@@ -140,4 +139,4 @@ START_TEST(test_pursue_back) {
 END_TEST
 
 TEST_CASES_LOOP(backend_entries, 60, CASES, test_entries)
-TEST_CASES_LOOP(backend_pursuit, 60, CASES, test_pursue, test_pursue_back)
+TEST_CASES_LOOP(backend_pursuit, 60, CASES, test_pursue, test_pursue_backward)

@@ -66,7 +66,7 @@ START_TEST(test_normalize) {
         PAIR_RUN(f.p, normalize, (&f.a, f.u, f.dy, f.rows, f.n), (&f.b, f.on_u, f.on_dy, f.rows, f.n));
         pair_get(&f.p, f.out, f.on_dy, size * 4);
         assert_close(f.out, f.dy, size, 1e-6);
-        ra_ok(f.p.b->normalize(f.p.self_b, NULL, &f.b, f.on_u, f.on_u, f.rows, f.n, &err));
+        ra_ok(ra_backend_normalize(f.p.tested, &f.b, f.on_u, f.on_u, f.rows, f.n, &err));
         pair_get(&f.p, f.out, f.on_u, size * 4);
         assert_close(f.out, f.dy, size, 1e-6);
         release(&f);

@@ -83,9 +83,9 @@ START_TEST(test_golden_projection_fuse_and_forward) {
     fixture f = open_case(_i);
     size_t rows = golden_rows(f.expected, "z"), n = rows * f.d;
     const float *z = golden_values(f.expected, "z", NULL), *D;
-    ra_block x_hat = {0}, dense = {0};
+    ra_buffer x_hat = {0}, dense = {0};
     ra_codes codes = {0};
-    ra_ok(ra_block_reserve(&x_hat, f.backend, n, &err));
+    ra_ok(ra_buffer_reserve(&x_hat, f.backend, n, &err));
     ra_ok(ra_codes_from_dense(&codes, z, rows, f.K, &err));
 
     ra_ok(ra_dictionary_forward(f.dictionary, &codes, x_hat.data, &err));
@@ -101,28 +101,26 @@ START_TEST(test_golden_projection_fuse_and_forward) {
     block_close(&f, x_hat.data, n, "x_hat_eval", 1e-6);
 
     ra_codes_release(&codes);
-    ra_block_release(&x_hat);
-    ra_block_release(&dense);
+    ra_buffer_release(&x_hat);
+    ra_buffer_release(&dense);
     close_case(&f);
 }
 END_TEST
 
 START_TEST(test_golden_gradients) {
     fixture f = open_case(_i);
-    const ra_backend_ops *ops = ra_backend_operations(f.backend);
     size_t rows = golden_rows(f.expected, "z"), n = rows * f.d;
     const float *target = golden_values(f.expected, "target", NULL);
-    ra_block z = {0}, g = {0}, dD = {0}, wanted = {0};
+    ra_buffer z = {0}, g = {0}, dD = {0}, wanted = {0};
     double error;
     device_put(&z, f.backend, golden_values(f.expected, "z", NULL), rows * f.K);
     device_put(&wanted, f.backend, target, n);
-    ra_ok(ra_block_reserve(&g, f.backend, n, &err));
-    ra_ok(ra_block_reserve(&dD, f.backend, f.K * f.d, &err));
+    ra_ok(ra_buffer_reserve(&g, f.backend, n, &err));
+    ra_ok(ra_buffer_reserve(&dD, f.backend, f.K * f.d, &err));
     ra_ok(ra_dictionary_forward_dense(f.dictionary, z.data, rows, g.data, &err));
-    ra_ok(ops->squared_error(ra_backend_self(f.backend), NULL, g.data, wanted.data, n, 2.0 / (double)n,
-                             g.data, &error, &err));
-    ra_ok(ops->gemm(ra_backend_self(f.backend), NULL, true, false, f.K, f.d, rows, 1, z.data, f.K, g.data,
-                    f.d, 0, dD.data, f.d, &err));
+    ra_ok(ra_backend_squared_error(f.backend, g.data, wanted.data, n, 2.0 / (double)n, g.data, &error, &err));
+    ra_ok(ra_backend_gemm(f.backend, true, false, f.K, f.d, rows, 1, z.data, f.K, g.data, f.d, 0, dD.data,
+                          f.d, &err));
     ra_ok(ra_dictionary_backward(f.dictionary, dD.data, &err));
     parameter_close(&f, "dictionary.W", true, "grad.W", 1e-5);
     parameter_close(&f, "dictionary.Relax", true, "grad.Relax", 1e-5);
@@ -130,8 +128,8 @@ START_TEST(test_golden_gradients) {
         parameter_close(&f, "dictionary.multiplier", true, "grad.multiplier", 1e-5);
     else
         ck_assert_ptr_null(ra_safetensors_find(f.expected, "grad.multiplier"));
-    ra_block *const blocks[] = {&z, &g, &dD, &wanted};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_block_release(blocks[i]);
+    ra_buffer *const blocks[] = {&z, &g, &dD, &wanted};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_buffer_release(blocks[i]);
     close_case(&f);
 }
 END_TEST

@@ -16,7 +16,7 @@ typedef struct problem {
     ra_backend *backend;
     size_t K, d, B, k;
     float *D, *x, *scores; /* the host's; those on the device follow with each run */
-    ra_block on_D, on_x, on_scores;
+    ra_buffer on_D, on_x, on_scores;
     ra_pursuit pursuit;
     ra_codes codes;
 } problem;
@@ -47,15 +47,15 @@ static ra_status run(problem *p, bool training, ra_error *err) {
     const float *D = device_put(&p->on_D, p->backend, p->D, p->K * p->d),
                 *x = device_put(&p->on_x, p->backend, p->x, p->B * p->d);
     float *scores = device_put(&p->on_scores, p->backend, p->scores, p->B * p->K);
-    return ra_pursuit_run(&p->pursuit, p->backend, NULL, D, p->K, p->d, x, p->B, p->k, training, scores,
-                          &p->codes, err);
+    return ra_pursuit_run(&p->pursuit, ra_backend_default_stream(p->backend), D, p->K, p->d, x, p->B, p->k,
+                          training, scores, &p->codes, err);
 }
 
 static void release(problem *p) {
     ra_pursuit_release(&p->pursuit);
-    ra_block_release(&p->on_D);
-    ra_block_release(&p->on_x);
-    ra_block_release(&p->on_scores);
+    ra_buffer_release(&p->on_D);
+    ra_buffer_release(&p->on_x);
+    ra_buffer_release(&p->on_scores);
     ra_codes_release(&p->codes);
     ra_free(p->D);
     ra_free(p->x);

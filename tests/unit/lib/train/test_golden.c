@@ -58,7 +58,7 @@ static void close_case(fixture *f) {
 }
 
 /* The first batch, in backend memory. */
-static float *first_batch(const fixture *f, ra_block *block) {
+static float *first_batch(const fixture *f, ra_buffer *block) {
     float *x = ra_malloc(f->batch * f->d, sizeof *x);
     ra_data_read(f->data, 0, f->batch, x);
     float *on_x = device_put(block, f->backend, x, f->batch * f->d);
@@ -75,7 +75,7 @@ static void dense(const ra_codes *codes, const fixture *f, const char *name, dou
 
 START_TEST(test_first_pass_and_gradients) {
     fixture *f = open_case(_i);
-    ra_block block = {0};
+    ra_buffer block = {0};
     float *x = first_batch(f, &block);
     double value;
     ra_sae_pass pass = {0};
@@ -115,7 +115,7 @@ START_TEST(test_first_pass_and_gradients) {
     }
     ra_sae_pass_release(&pass);
     ra_loss_gradients_release(&g);
-    ra_block_release(&block);
+    ra_buffer_release(&block);
     close_case(f);
 }
 END_TEST
@@ -182,7 +182,7 @@ END_TEST
 
 START_TEST(test_evaluation_of_the_final_parameters) {
     fixture *f = open_case(_i);
-    ra_block block = {0};
+    ra_buffer block = {0};
     ra_sae_pass pass = {0};
     const float *D;
     ra_ok(ra_train(f->sae, f->data, &f->settings, NULL, NULL, &err));
@@ -196,7 +196,7 @@ START_TEST(test_evaluation_of_the_final_parameters) {
     ra_ok(ra_dictionary_get(ra_sae_dictionary(f->sae), &D, &err));
     golden_close_on(f->backend, D, f->expected, "fused", 2e-5);
     ra_sae_pass_release(&pass);
-    ra_block_release(&block);
+    ra_buffer_release(&block);
     close_case(f);
 }
 END_TEST

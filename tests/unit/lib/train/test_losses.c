@@ -13,7 +13,7 @@ typedef struct fixture {
     ra_backend *backend;
     ra_safetensors *file;
     ra_codes codes;
-    ra_block blocks[4]; /* x, x_hat, pre, D */
+    ra_buffer blocks[4]; /* x, x_hat, pre, D */
     ra_loss_batch batch;
     ra_loss_gradients g;
 } fixture;
@@ -43,7 +43,7 @@ static fixture open_case(int device, double penalty) {
 }
 
 static void close_case(fixture *f) {
-    for (size_t i = 0; i < 4; i++) ra_block_release(&f->blocks[i]);
+    for (size_t i = 0; i < 4; i++) ra_buffer_release(&f->blocks[i]);
     ra_loss_gradients_release(&f->g);
     ra_codes_release(&f->codes);
     ra_safetensors_free(f->file);

@@ -16,13 +16,13 @@ static void expect(const char *path, const char *content_type, const char *body)
 START_TEST(test_a_problem_says_it_twice) {
     expect("/v1/x", "application/problem+json",
            "{\"type\":\"about:blank\",\"title\":\"Not Found\",\"status\":404,"
-           "\"detail\":\"there is no \\\"x\\\" here: ???\",\"instance\":\"/v1/x\","
-           "\"error\":\"there is no \\\"x\\\" here: ???\"}\n");
+           "\"detail\":\"there is no \\\"x\\\" here: ���\",\"instance\":\"/v1/x\","
+           "\"error\":\"there is no \\\"x\\\" here: ���\"}\n");
 }
 END_TEST
 
 START_TEST(test_the_other_protocol_has_its_own_form) {
-    static const char body[] = "{\"error\":\"there is no \\\"x\\\" here: ???\"}\n";
+    static const char body[] = "{\"error\":\"there is no \\\"x\\\" here: ���\"}\n";
     expect("/v2", "application/json", body);
     expect("/v2/models/x", "application/json", body);
     http_request request = {.target = {.path = "/v20"}};

@@ -28,14 +28,13 @@ START_TEST(test_a_failure_alone_is_no_loss) {
     void *block = NULL;
     ra_ok(ra_backend_open("cuda-emulated", NULL, &backend, &err));
     device_watch_init(&watch, backend, tell, whom);
-    const ra_backend_ops *ops = ra_backend_operations(backend);
     device.fail_at(2, NOT_SUPPORTED);
-    ra_fails(ops->allocate(ra_backend_self(backend), 1, &block, &err), RA_ERR_DEVICE, "cuda:0");
+    ra_fails(ra_backend_allocate(backend, 1, &block, &err), RA_ERR_DEVICE, "cuda:0");
     device_watch_failed(&watch);
     ck_assert_ptr_null(device_watch_reason(&watch));
 
     device.fail_at(2, LAUNCH_FAILURE);
-    ra_fails(ops->allocate(ra_backend_self(backend), 1, &block, &err), RA_ERR_DEVICE, "cuda:0");
+    ra_fails(ra_backend_allocate(backend, 1, &block, &err), RA_ERR_DEVICE, "cuda:0");
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, report, &watch), 0);

@@ -43,9 +43,9 @@ START_TEST(test_entries_of_no_codes) {
     ra_ok(ra_codes_reserve(&none, 2, 3, 0, &err));
     none.start[1] = none.start[2] = 0;
     float *on_out = test_device_put(&device, out, sizeof out);
-    ra_ok(device.ops->pick(device.self, NULL, &none, on_out, 0, on_out, &err));
-    ra_ok(device.ops->put(device.self, NULL, &none, 1, none.value, on_out, &err));
-    ra_ok(device.ops->latent_sums(device.self, NULL, &none, none.value, on_out, &err));
+    ra_ok(ra_backend_gather_entries(device.backend, &none, on_out, 0, on_out, &err));
+    ra_ok(ra_backend_scatter_entries(device.backend, &none, 1, none.value, on_out, &err));
+    ra_ok(ra_backend_latent_sums(device.backend, &none, none.value, on_out, &err));
     test_assert_near("latent_sums", test_device_get(&device, on_out, 3), expected, 3, 0);
     ra_codes_release(&none);
     test_device_close(&device);
@@ -55,22 +55,20 @@ END_TEST
 /* A member of a group may have no rows. */
 START_TEST(test_sums_over_nothing) {
     test_device device = test_device_open(NULL);
-    const ra_backend_ops *ops = device.ops;
-    void *self = device.self;
     float *x = test_device_put(&device, NULL, 12 * sizeof *x);
     double sums[6], none[6] = {0};
     memset(sums, 0xff, sizeof sums);
-    ra_ok(ops->column_sums(self, NULL, x, 0, 3, NULL, sums, &err));
+    ra_ok(ra_backend_column_sums(device.backend, x, 0, 3, NULL, sums, &err));
     ck_assert_mem_eq(sums, none, 3 * sizeof *sums);
-    ra_ok(ops->kernel_sums(self, NULL, RA_KERNEL_GAUSSIAN, 1, x, x, x, 0, 3, sums, &err));
+    ra_ok(ra_backend_kernel_sums(device.backend, RA_KERNEL_GAUSSIAN, 1, x, x, x, 0, 3, sums, &err));
     ck_assert_mem_eq(sums, none, sizeof sums);
     sums[0] = NAN;
-    ra_ok(ops->squared_error(self, NULL, x, x, 0, 1, x, sums, &err));
+    ra_ok(ra_backend_squared_error(device.backend, x, x, 0, 1, x, sums, &err));
     ck_assert(sums[0] == 0);
-    ra_ok(ops->row_norms(self, NULL, x, 0, 3, true, NULL, &err));
-    ra_ok(ops->scale_rows(self, NULL, NULL, x, 0, 3, &err));
-    ra_ok(ops->spread(self, NULL, x, x, 0, 3, &err));
-    ra_ok(ops->relu(self, NULL, x, x, 0, &err));
+    ra_ok(ra_backend_row_norms(device.backend, x, 0, 3, true, NULL, &err));
+    ra_ok(ra_backend_scale_rows(device.backend, NULL, x, 0, 3, &err));
+    ra_ok(ra_backend_broadcast_row(device.backend, x, x, 0, 3, &err));
+    ra_ok(ra_backend_relu(device.backend, x, x, 0, &err));
     test_device_close(&device);
 }
 END_TEST
@@ -93,15 +91,15 @@ static void check_decode(test_device *device, const ra_codes *codes, ra_dtype dt
     void *kept = ra_malloc(K * d, size), *block = NULL, *x_hat = NULL;
     ra_convert_from_f32(dtype, D, kept, K * d);
     ra_convert_to_f32(dtype, kept, read, K * d);
-    ra_ok(device->ops->allocate(device->self, K * d * size, &block, &err));
-    ra_ok(device->ops->allocate(device->self, codes->rows * d * sizeof(float), &x_hat, &err));
-    ra_ok(device->ops->upload(device->self, NULL, block, kept, K * d * size, &err));
-    ra_ok(device->ops->decode(device->self, NULL, codes, dtype, block, d, x_hat, &err));
+    ra_ok(ra_backend_allocate(device->backend, K * d * size, &block, &err));
+    ra_ok(ra_backend_allocate(device->backend, codes->rows * d * sizeof(float), &x_hat, &err));
+    ra_ok(ra_backend_upload(device->backend, block, kept, K * d * size, &err));
+    ra_ok(ra_backend_decode(device->backend, codes, dtype, block, d, x_hat, &err));
     double *expected = decoded(codes, read, d);
     test_assert_near(ra_dtype_name(dtype), test_device_get(device, x_hat, codes->rows * d), expected,
                      codes->rows * d, tolerance);
-    device->ops->deallocate(device->self, block);
-    device->ops->deallocate(device->self, x_hat);
+    ra_backend_deallocate(device->backend, block);
+    ra_backend_deallocate(device->backend, x_hat);
     ra_free(expected);
     ra_free(kept);
     ra_free(read);

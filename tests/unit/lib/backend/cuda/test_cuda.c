@@ -43,7 +43,7 @@ START_TEST(test_says_what_is_missing) {
     device.machine(13000, 2, 75);
     ra_ok(ra_backend_open(DEVICE ":1", NULL, &backend, &err));
     ck_assert_str_eq(ra_backend_name(backend), "cuda");
-    ck_assert(!ra_backend_operations(backend)->host_memory);
+    ck_assert(!ra_backend_host_memory(backend));
     ra_backend_release(backend);
     emulated_close(&device);
 }
@@ -57,14 +57,14 @@ START_TEST(test_a_device_describes_itself) {
     char text[256];
     ck_assert_ptr_nonnull(symbol);
     memcpy(&describe, &symbol, sizeof describe);
-    describe(ra_backend_self(backend), text, sizeof text);
+    describe(backend->self, text, sizeof text);
     ck_assert_msg(strstr(text, "an emulated device, compute capability 9.0, 1 multiprocessors, 16.0 GiB") ==
                       text,
                   "%s", text);
     ck_assert_msg(strstr(text, "driver for CUDA 13.0, runtime 13.0, cuBLAS 130000"), "%s", text);
     for (size_t call = 1; call <= 3; call++) {
         device.fail_at(call, 1);
-        describe(ra_backend_self(backend), text, sizeof text);
+        describe(backend->self, text, sizeof text);
         ck_assert_str_eq(text, "cuda:0, which does not answer");
     }
     device.fail_at(0, 0);
@@ -96,11 +96,11 @@ START_TEST(test_auto_takes_the_device_or_says_why_not) {
     ck_assert_str_eq(ra_backend_name(backend), "cuda");
     ck_assert(ra_backend_tf32(backend));
     ra_backend *beside = NULL;
-    ra_ok(ra_backend_beside(backend, &beside, &err));
+    ra_ok(ra_backend_open_host(backend, &beside, &err));
     ck_assert_str_eq(ra_backend_name(beside), "cpu");
     ck_assert(!ra_backend_tf32(beside));
     ra_backend_release(backend);
-    ra_ok(ra_backend_beside(beside, &backend, &err)); /* ordinary memory already */
+    ra_ok(ra_backend_open_host(beside, &backend, &err)); /* ordinary memory already */
     ck_assert_ptr_eq(backend, beside);
     ra_backend_release(backend);
     ra_backend_release(beside);
@@ -115,8 +115,6 @@ END_TEST
 /* Of several staging buffers' size, with more of them than there are; sources are overwritten at once. */
 START_TEST(test_copies_of_any_size) {
     ra_backend *backend = open_device();
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
     static const size_t lengths[] = {1, 4096, (1 << 20) - 1, (1 << 20) + 1, (6 << 20) + 12345};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         size_t length = lengths[i];
@@ -124,23 +122,23 @@ START_TEST(test_copies_of_any_size) {
                       *expected = ra_calloc(length, 2); /* allocation is zeroed */
         for (size_t j = 0; j < length; j++) sent[j] = expected[j] = (unsigned char)(j * 7 + j / 251);
         void *block = NULL, *clear = NULL;
-        ra_ok(ops->allocate(self, length, &block, &err));
-        ra_ok(ops->allocate(self, length, &clear, &err));
-        ra_ok(ops->upload(self, NULL, block, sent, length, &err));
+        ra_ok(ra_backend_allocate(backend, length, &block, &err));
+        ra_ok(ra_backend_allocate(backend, length, &clear, &err));
+        ra_ok(ra_backend_upload(backend, block, sent, length, &err));
         memset(sent, 0xee, length);
         /* two downloads under way at once */
         memset(back, 1, 2 * length);
-        ra_ok(ops->download(self, NULL, back, block, length, &err));
-        ra_ok(ops->download(self, NULL, back + length, clear, length, &err));
-        ra_ok(ops->synchronize(self, NULL, &err));
+        ra_ok(ra_backend_download(backend, back, block, length, &err));
+        ra_ok(ra_backend_download(backend, back + length, clear, length, &err));
+        ra_ok(ra_backend_synchronize(backend, &err));
         ck_assert(memcmp(back, expected, 2 * length) == 0);
-        ops->deallocate(self, block);
-        ops->deallocate(self, clear);
+        ra_backend_deallocate(backend, block);
+        ra_backend_deallocate(backend, clear);
         ra_free(expected);
         ra_free(sent);
         ra_free(back);
     }
-    ops->deallocate(self, NULL);
+    ra_backend_deallocate(backend, NULL);
     ra_backend_release(backend);
 }
 END_TEST
@@ -148,26 +146,24 @@ END_TEST
 /* A download is there after the wait, not before, and calls on one stream run in their order. */
 START_TEST(test_a_stream_runs_in_order_and_only_when_waited_for) {
     ra_backend *backend = open_device();
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend);
-    ra_backend_stream *stream = NULL;
+    ra_stream stream;
     float x[3] = {1, 2, 3}, got[3] = {0};
     void *block = NULL;
-    ra_ok(ops->stream_new(self, &stream, &err));
-    ra_ok(ops->allocate(self, sizeof x, &block, &err));
+    ra_ok(ra_stream_new(backend, &stream, &err));
+    ra_ok(ra_backend_allocate(backend, sizeof x, &block, &err));
     for (int i = 0; i < 20; i++) { /* more copies than staging buffers */
-        ra_ok(ops->upload(self, stream, block, x, sizeof x, &err));
-        ra_ok(ops->combine(self, stream, 0, NULL, 2, block, 3, &err));
-        ra_ok(ops->download(self, stream, x, block, sizeof x, &err));
-        ra_ok(ops->synchronize(self, stream, &err));
+        ra_ok(ra_stream_upload(stream, block, x, sizeof x, &err));
+        ra_ok(ra_stream_axpby(stream, 0, NULL, 2, block, 3, &err));
+        ra_ok(ra_stream_download(stream, x, block, sizeof x, &err));
+        ra_ok(ra_stream_synchronize(stream, &err));
         for (int j = 0; j < 3; j++) ck_assert(x[j] == (float)(j + 1) * ldexpf(1, i + 1));
     }
-    ra_ok(ops->download(self, stream, got, block, sizeof got, &err));
+    ra_ok(ra_stream_download(stream, got, block, sizeof got, &err));
     ck_assert(got[0] == 0);
-    ra_ok(ops->synchronize(self, stream, &err));
+    ra_ok(ra_stream_synchronize(stream, &err));
     ck_assert(got[0] == x[0]);
-    ops->deallocate(self, block);
-    ops->stream_free(self, stream);
+    ra_backend_deallocate(backend, block);
+    ra_stream_free(stream);
     ra_backend_release(backend);
 }
 END_TEST
@@ -179,22 +175,21 @@ START_TEST(test_memory_that_is_left) {
     emulated device = emulated_open();
     device.set_memory(ALL);
     ra_backend *backend = open_device();
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend), *block = NULL, *other = NULL;
+    void *block = NULL, *other = NULL;
     size_t before, available, total;
-    ra_ok(ops->memory(self, &before, &total, &err));
+    ra_ok(ra_backend_memory(backend, &before, &total, &err));
     ck_assert_uint_eq(total, ALL);
     ck_assert_uint_le(before, ALL);
-    ra_ok(ops->allocate(self, PART, &block, &err));
-    ra_ok(ops->memory(self, &available, &total, &err));
+    ra_ok(ra_backend_allocate(backend, PART, &block, &err));
+    ra_ok(ra_backend_memory(backend, &available, &total, &err));
     ck_assert_uint_eq(available, before - PART);
-    ra_fails(ops->allocate(self, available + 1, &other, &err), RA_ERR_MEMORY,
+    ra_fails(ra_backend_allocate(backend, available + 1, &other, &err), RA_ERR_MEMORY,
              "out of memory: a block on the device cuda:0 needs");
     ck_assert_ptr_null(other);
-    ra_ok(ops->allocate(self, available, &other, &err));
-    ops->deallocate(self, other);
-    ops->deallocate(self, block);
-    ra_ok(ops->memory(self, &available, &total, &err));
+    ra_ok(ra_backend_allocate(backend, available, &other, &err));
+    ra_backend_deallocate(backend, other);
+    ra_backend_deallocate(backend, block);
+    ra_ok(ra_backend_memory(backend, &available, &total, &err));
     ck_assert_uint_eq(available, before);
     ra_backend_release(backend);
     emulated_close(&device);
@@ -212,21 +207,20 @@ typedef struct worker {
 
 static void *sum_many(void *context) {
     worker *w = context;
-    const ra_backend_ops *ops = ra_backend_operations(w->backend);
-    void *self = ra_backend_self(w->backend), *block = NULL;
-    ra_backend_stream *stream = NULL;
+    void *block = NULL;
+    ra_stream stream = ra_backend_default_stream(w->backend);
     float x[100];
     for (int i = 0; i < 100; i++) x[i] = (float)i;
-    w->status = w->own_stream ? ops->stream_new(self, &stream, NULL) : RA_OK;
-    if (w->status == RA_OK) w->status = ops->allocate(self, sizeof x, &block, NULL);
+    w->status = w->own_stream ? ra_stream_new(w->backend, &stream, NULL) : RA_OK;
+    if (w->status == RA_OK) w->status = ra_backend_allocate(w->backend, sizeof x, &block, NULL);
     for (int i = 0; i < 20 && w->status == RA_OK; i++) {
         double sum = 0;
-        w->status = ops->upload(self, stream, block, x, sizeof x, NULL);
-        if (w->status == RA_OK) w->status = ops->dot(self, stream, block, block, 100, &sum, NULL);
+        w->status = ra_stream_upload(stream, block, x, sizeof x, NULL);
+        if (w->status == RA_OK) w->status = ra_stream_dot(stream, block, block, 100, &sum, NULL);
         w->sum += sum;
     }
-    ops->deallocate(self, block);
-    ops->stream_free(self, stream);
+    ra_backend_deallocate(w->backend, block);
+    ra_stream_free(stream);
     return NULL;
 }
 
@@ -252,31 +246,30 @@ END_TEST
 START_TEST(test_selections_of_special_numbers) {
     ra_backend *backend = open_device(), *oracle = NULL;
     ra_ok(ra_backend_open("reference", NULL, &oracle, &err));
-    const ra_backend_ops *ops = ra_backend_operations(backend), *plain = ra_backend_operations(oracle);
-    void *self = ra_backend_self(backend), *block = NULL;
+    void *block = NULL;
     const float scores[] = {NAN, -0.0f, 0.0f,     INFINITY, 1e-45f, 1,     -INFINITY, 1,
                             -1,  NAN,   INFINITY, 1,        0.0f,   -0.0f, 3e38f};
     enum { N = sizeof scores / sizeof *scores };
-    ra_ok(ops->allocate(self, sizeof scores, &block, &err));
-    ra_ok(ops->upload(self, NULL, block, scores, sizeof scores, &err));
+    ra_ok(ra_backend_allocate(backend, sizeof scores, &block, &err));
+    ra_ok(ra_backend_upload(backend, block, scores, sizeof scores, &err));
     static const float bars[] = {-INFINITY, -0.5f, 0, INFINITY};
     for (size_t k = 1; k <= N; k++) {
         ra_codes a = {0}, b = {0};
         for (size_t i = 0; i < sizeof bars / sizeof *bars; i++) {
-            ra_ok(plain->top_k(NULL, NULL, scores, 1, N, k, bars[i], &a, &err));
-            ra_ok(ops->top_k(self, NULL, block, 1, N, k, bars[i], &b, &err));
+            ra_ok(ra_backend_top_k(oracle, scores, 1, N, k, bars[i], &a, &err));
+            ra_ok(ra_backend_top_k(backend, block, 1, N, k, bars[i], &b, &err));
             ck_assert_uint_eq(ra_codes_entries(&a), ra_codes_entries(&b));
             ck_assert(memcmp(a.index, b.index, ra_codes_entries(&a) * sizeof *a.index) == 0);
             ck_assert(memcmp(a.value, b.value, ra_codes_entries(&a) * sizeof *a.value) == 0);
         }
         float x, y;
-        ra_ok(plain->kth_largest(NULL, NULL, scores, N, k, &x, &err));
-        ra_ok(ops->kth_largest(self, NULL, block, N, k, &y, &err));
+        ra_ok(ra_backend_kth_largest(oracle, scores, N, k, &x, &err));
+        ra_ok(ra_backend_kth_largest(backend, block, N, k, &y, &err));
         ck_assert(x == y);
         ra_codes_release(&a);
         ra_codes_release(&b);
     }
-    ops->deallocate(self, block);
+    ra_backend_deallocate(backend, block);
     ra_backend_release(oracle);
     ra_backend_release(backend);
 }
@@ -286,9 +279,8 @@ START_TEST(test_atoms_of_another_type_are_refused) {
     ra_backend *backend = open_device();
     ra_codes codes = {0};
     ra_ok(ra_codes_from_dense(&codes, (const float[]){1, 2}, 1, 2, &err));
-    ra_fails(ra_backend_operations(backend)->decode(ra_backend_self(backend), NULL, &codes, RA_F64, NULL, 2,
-                                                    NULL, &err),
-             RA_ERR_DTYPE, "atoms of type F64");
+    ra_fails(ra_backend_decode(backend, &codes, RA_F64, NULL, 2, NULL, &err), RA_ERR_DTYPE,
+             "atoms of type F64");
     ra_codes_release(&codes);
     ra_backend_release(backend);
 }
@@ -300,25 +292,24 @@ END_TEST
 START_TEST(test_a_lost_device_stays_lost) {
     emulated device = emulated_open();
     ra_backend *backend = open_device();
-    const ra_backend_ops *ops = ra_backend_operations(backend);
-    void *self = ra_backend_self(backend), *block = NULL, *other = NULL;
-    ra_backend_stream *stream = NULL;
+    void *block = NULL, *other = NULL;
+    ra_stream stream;
     double sum;
-    ra_ok(ops->allocate(self, 400, &block, &err));
-    ra_ok(ops->dot(self, NULL, block, block, 100, &sum, &err));
+    ra_ok(ra_backend_allocate(backend, 400, &block, &err));
+    ra_ok(ra_backend_dot(backend, block, block, 100, &sum, &err));
     device.fail_at(2, 700); /* the first selects the device */
-    ra_fails(ops->dot(self, NULL, block, block, 100, &sum, &err), RA_ERR_DEVICE,
+    ra_fails(ra_backend_dot(backend, block, block, 100, &sum, &err), RA_ERR_DEVICE,
              "the device cuda:0 failed at a dot product and answers nothing until the program is started "
              "again: an "
              "illegal memory access was encountered (cudaErrorIllegalAddress)");
     device.fail_at(0, 0);
-    ra_fails(ops->combine(self, NULL, 0, NULL, 0, block, 100, &err), RA_ERR_DEVICE,
+    ra_fails(ra_backend_axpby(backend, 0, NULL, 0, block, 100, &err), RA_ERR_DEVICE,
              "failed at an earlier call");
-    ra_fails(ops->allocate(self, 4, &other, &err), RA_ERR_DEVICE, "failed at an earlier call");
-    ra_fails(ops->stream_new(self, &stream, &err), RA_ERR_DEVICE, "failed at an earlier call");
-    ra_fails(ops->synchronize(self, NULL, &err), RA_ERR_DEVICE, "failed at an earlier call");
+    ra_fails(ra_backend_allocate(backend, 4, &other, &err), RA_ERR_DEVICE, "failed at an earlier call");
+    ra_fails(ra_stream_new(backend, &stream, &err), RA_ERR_DEVICE, "failed at an earlier call");
+    ra_fails(ra_backend_synchronize(backend, &err), RA_ERR_DEVICE, "failed at an earlier call");
     ck_assert_uint_eq(device.calls(), 0);
-    ops->deallocate(self, block);
+    ra_backend_deallocate(backend, block);
     ra_backend_release(backend);
     emulated_close(&device);
 }

@@ -16,7 +16,7 @@ enum { ROWS = 5, LATENTS = 12, D_ = 8, MANY = 16, LARGE = 300000, BLOCKS = 6, RE
  * failure and frees what there is. */
 typedef struct run {
     ra_backend *backend;
-    ra_backend_stream *stream;
+    ra_stream stream;
     void *blocks[BLOCKS];
     size_t block_count;
     ra_codes top, over, dense;
@@ -38,11 +38,9 @@ static double total(const float *x, size_t n) {
 
 /* A block with these numbers; zeros where there are none. */
 static ra_status put(run *r, const float *numbers, size_t n, float **block, ra_error *err) {
-    const ra_backend_ops *ops = ra_backend_operations(r->backend);
-    void *self = ra_backend_self(r->backend);
-    STEP(ops->allocate(self, n * sizeof *numbers, &r->blocks[r->block_count], err));
+    STEP(ra_backend_allocate(r->backend, n * sizeof *numbers, &r->blocks[r->block_count], err));
     *block = r->blocks[r->block_count++];
-    return numbers ? ops->upload(self, r->stream, *block, numbers, n * sizeof *numbers, err) : RA_OK;
+    return numbers ? ra_stream_upload(r->stream, *block, numbers, n * sizeof *numbers, err) : RA_OK;
 }
 
 /* What serving needs, and the dense side of a training step. */
@@ -51,8 +49,6 @@ static ra_status products(run *r, ra_error *err) {
     test_fill(scores, ROWS * LATENTS, 1);
     test_fill(atoms, LATENTS * D_, 2);
     test_fill(x, ROWS * D_, 3);
-    const ra_backend_ops *ops = ra_backend_operations(r->backend);
-    void *self = ra_backend_self(r->backend);
     float *s, *D, *g, *y, *v, *large;
     STEP(put(r, scores, ROWS * LATENTS, &s, err));
     STEP(put(r, atoms, LATENTS * D_, &D, err));
@@ -60,33 +56,33 @@ static ra_status products(run *r, ra_error *err) {
     STEP(put(r, NULL, ROWS * D_, &y, err));
     STEP(put(r, NULL, ROWS * LATENTS, &v, err));
     STEP(put(r, NULL, LARGE, &large, err));
-    STEP(ops->top_k(self, r->stream, s, ROWS, LATENTS, 3, 0, &r->top, err));
+    STEP(ra_stream_top_k(r->stream, s, ROWS, LATENTS, 3, 0, &r->top, err));
     r->results[0] = total(r->top.value, ra_codes_entries(&r->top));
-    STEP(ops->threshold(self, r->stream, s, ROWS, LATENTS, NULL, 0.25f, &r->over, err));
+    STEP(ra_stream_threshold(r->stream, s, ROWS, LATENTS, NULL, 0.25f, &r->over, err));
     r->results[1] = total(r->over.value, ra_codes_entries(&r->over));
     float kth;
-    STEP(ops->kth_largest(self, r->stream, s, ROWS * LATENTS, 7, &kth, err));
+    STEP(ra_stream_kth_largest(r->stream, s, ROWS * LATENTS, 7, &kth, err));
     r->results[2] = (double)kth;
-    STEP(ops->decode(self, r->stream, &r->top, RA_F32, D, D_, y, err));
-    STEP(ops->decode_gradient(self, r->stream, &r->top, g, D, D_, v, err));
-    STEP(ops->accumulate(self, r->stream, &r->top, v, g, D_, D, err));
-    STEP(ops->accumulate(self, r->stream, &r->top, r->top.value, y, D_, D, err));
-    STEP(ops->gemm(self, r->stream, false, true, ROWS, LATENTS, D_, 1, g, D_, D, D_, 0, s, LATENTS, err));
-    STEP(ops->project_simplex(self, r->stream, s, ROWS, LATENTS, err));
-    STEP(ops->project_ball(self, r->stream, D, LATENTS, D_, 0.5f, err));
-    STEP(ops->combine(self, r->stream, 0.5f, y, 2, g, ROWS * D_, err));
-    STEP(ops->dot(self, r->stream, g, y, ROWS * D_, &r->results[3], err));
-    STEP(ops->download(self, r->stream, scores, s, sizeof scores, err));
-    STEP(ops->download(self, r->stream, atoms, D, sizeof atoms, err));
-    STEP(ops->download(self, r->stream, x, g, sizeof x, err));
-    STEP(ops->synchronize(self, r->stream, err));
+    STEP(ra_stream_decode(r->stream, &r->top, RA_F32, D, D_, y, err));
+    STEP(ra_stream_decode_gradient(r->stream, &r->top, g, D, D_, v, err));
+    STEP(ra_stream_accumulate(r->stream, &r->top, v, g, D_, D, err));
+    STEP(ra_stream_accumulate(r->stream, &r->top, r->top.value, y, D_, D, err));
+    STEP(ra_stream_gemm(r->stream, false, true, ROWS, LATENTS, D_, 1, g, D_, D, D_, 0, s, LATENTS, err));
+    STEP(ra_stream_project_simplex(r->stream, s, ROWS, LATENTS, err));
+    STEP(ra_stream_project_ball(r->stream, D, LATENTS, D_, 0.5f, err));
+    STEP(ra_stream_axpby(r->stream, 0.5f, y, 2, g, ROWS * D_, err));
+    STEP(ra_stream_dot(r->stream, g, y, ROWS * D_, &r->results[3], err));
+    STEP(ra_stream_download(r->stream, scores, s, sizeof scores, err));
+    STEP(ra_stream_download(r->stream, atoms, D, sizeof atoms, err));
+    STEP(ra_stream_download(r->stream, x, g, sizeof x, err));
+    STEP(ra_stream_synchronize(r->stream, err));
     r->results[4] = total(scores, ROWS * LATENTS) + total(atoms, LATENTS * D_) + total(x, ROWS * D_);
-    STEP(ops->upload(self, NULL, large, r->large, LARGE * sizeof(float), err));
+    STEP(ra_backend_upload(r->backend, large, r->large, LARGE * sizeof(float), err));
     const ra_adam_step step = {1e-2, 0.9, 0.999, 1e-8, 0.1, 0.001, 1, 0};
-    STEP(ops->adam(self, NULL, &step, large, large + LARGE / 4, NULL, large + LARGE / 2,
-                   large + LARGE / 4 * 3, 1, 4, err));
-    STEP(ops->download(self, NULL, r->large, large, LARGE * sizeof(float), err));
-    STEP(ops->synchronize(self, NULL, err));
+    STEP(ra_backend_adam(r->backend, &step, large, large + LARGE / 4, NULL, large + LARGE / 2,
+                         large + LARGE / 4 * 3, 1, 4, err));
+    STEP(ra_backend_download(r->backend, r->large, large, LARGE * sizeof(float), err));
+    STEP(ra_backend_synchronize(r->backend, err));
     r->results[5] = total(r->large, LARGE);
     return RA_OK;
 }
@@ -97,8 +93,6 @@ static ra_status training(run *r, ra_error *err) {
     float scores[MANY * LATENTS], small[LATENTS], atoms[LATENTS * D_];
     double sums[2 * LATENTS], norms[MANY], error;
     size_t n = MANY * LATENTS;
-    const ra_backend_ops *ops = ra_backend_operations(r->backend);
-    void *self = ra_backend_self(r->backend);
     float *u, *dy, *row, *mean, *rstd, *path;
     test_fill(scores, n, 5);
     test_fill(small, LATENTS, 6);
@@ -110,26 +104,26 @@ static ra_status training(run *r, ra_error *err) {
     STEP(put(r, NULL, MANY, &rstd, err));
     STEP(put(r, NULL, 4 * n, &path, err));
     const ra_norm by_row = {true, mean, rstd, row, row}, by_column = {false, row, row, row, row};
-    STEP(ops->top_k(self, r->stream, u, ROWS, LATENTS, 3, 0, &r->top, err));
-    STEP(ops->row_statistics(self, r->stream, u, MANY, LATENTS, 1e-5, mean, rstd, err));
-    STEP(ops->normalize(self, r->stream, &by_row, u, u, MANY, LATENTS, err));
-    STEP(ops->norm_sums(self, r->stream, &by_row, u, dy, MANY, LATENTS, sums, err));
-    STEP(ops->norm_backward(self, r->stream, &by_row, u, NULL, 0, dy, MANY, LATENTS, err));
-    STEP(ops->norm_backward(self, r->stream, &by_column, u, sums, MANY, dy, MANY, LATENTS, err));
-    STEP(ops->column_sums(self, r->stream, dy, MANY, LATENTS, sums, sums, err));
+    STEP(ra_stream_top_k(r->stream, u, ROWS, LATENTS, 3, 0, &r->top, err));
+    STEP(ra_stream_row_statistics(r->stream, u, MANY, LATENTS, 1e-5, mean, rstd, err));
+    STEP(ra_stream_normalize(r->stream, &by_row, u, u, MANY, LATENTS, err));
+    STEP(ra_stream_norm_sums(r->stream, &by_row, u, dy, MANY, LATENTS, sums, err));
+    STEP(ra_stream_norm_backward(r->stream, &by_row, u, NULL, 0, dy, MANY, LATENTS, err));
+    STEP(ra_stream_norm_backward(r->stream, &by_column, u, sums, MANY, dy, MANY, LATENTS, err));
+    STEP(ra_stream_column_sums(r->stream, dy, MANY, LATENTS, sums, sums, err));
     r->results[6] += sums[1];
-    STEP(ops->kernel_sums(self, r->stream, RA_KERNEL_SILVERMAN, 1, u, dy, row, MANY, LATENTS, sums, err));
+    STEP(ra_stream_kernel_sums(r->stream, RA_KERNEL_SILVERMAN, 1, u, dy, row, MANY, LATENTS, sums, err));
     r->results[6] += sums[LATENTS];
-    STEP(ops->row_norms(self, r->stream, u, MANY, LATENTS, true, norms, err));
-    STEP(ops->scale_rows(self, r->stream, norms, u, MANY, LATENTS, err));
-    STEP(ops->relu(self, r->stream, u, u, n, err));
-    STEP(ops->squared_error(self, r->stream, u, dy, n, 0.5, u, &error, err));
+    STEP(ra_stream_row_norms(r->stream, u, MANY, LATENTS, true, norms, err));
+    STEP(ra_stream_scale_rows(r->stream, norms, u, MANY, LATENTS, err));
+    STEP(ra_stream_relu(r->stream, u, u, n, err));
+    STEP(ra_stream_squared_error(r->stream, u, dy, n, 0.5, u, &error, err));
     r->results[6] += error + norms[2];
-    STEP(ops->spread(self, r->stream, row, dy, MANY, LATENTS, err));
-    STEP(ops->widen(self, r->stream, RA_BF16, dy, u, n, err));
-    STEP(ops->put(self, r->stream, &r->top, 2, r->top.value, dy, err));
-    STEP(ops->pick(self, r->stream, &r->top, dy, 0, u, err));
-    STEP(ops->latent_sums(self, r->stream, &r->top, u, row, err));
+    STEP(ra_stream_broadcast_row(r->stream, row, dy, MANY, LATENTS, err));
+    STEP(ra_stream_widen(r->stream, RA_BF16, dy, u, n, err));
+    STEP(ra_stream_scatter_entries(r->stream, &r->top, 2, r->top.value, dy, err));
+    STEP(ra_stream_gather_entries(r->stream, &r->top, dy, 0, u, err));
+    STEP(ra_stream_latent_sums(r->stream, &r->top, u, row, err));
     const ra_pursuit_path steps = {.rows = 2,
                                    .steps = 2,
                                    .dimensions = LATENTS,
@@ -138,21 +132,21 @@ static ra_status training(run *r, ra_error *err) {
                                    .atom = (int32_t *)(void *)path,
                                    .value = path + 4,
                                    .residual = path + 8};
-    STEP(ops->pursue(self, r->stream, &steps, NULL, 0, u, err));
-    STEP(ops->pursue(self, r->stream, &steps, dy, 1, u, err));
-    STEP(ops->pursue_back(self, r->stream, &steps, row, 0, 2, path + n, path + 2 * n, err));
-    STEP(ops->download(self, r->stream, scores, path + 2 * n, 4 * LATENTS * sizeof *scores, err));
-    STEP(ops->download(self, r->stream, small, row, sizeof small, err));
-    STEP(ops->synchronize(self, r->stream, err));
+    STEP(ra_stream_pursue(r->stream, &steps, NULL, 0, u, err));
+    STEP(ra_stream_pursue(r->stream, &steps, dy, 1, u, err));
+    STEP(ra_stream_pursue_backward(r->stream, &steps, row, 0, 2, path + n, path + 2 * n, err));
+    STEP(ra_stream_download(r->stream, scores, path + 2 * n, 4 * LATENTS * sizeof *scores, err));
+    STEP(ra_stream_download(r->stream, small, row, sizeof small, err));
+    STEP(ra_stream_synchronize(r->stream, err));
     r->results[6] += total(scores, 4 * LATENTS) + total(small, LATENTS);
 
     for (size_t i = 0; i < n; i++) scores[i] = (float)(i % 3);
     STEP(ra_codes_from_dense(&r->dense, scores, MANY, LATENTS, err));
-    STEP(ops->upload(self, r->stream, u, atoms, sizeof atoms, err));
-    STEP(ops->decode(self, r->stream, &r->dense, RA_F32, u, D_, dy, err));
-    STEP(ops->decode(self, r->stream, &r->dense, RA_F16, u, D_, dy, err));
-    STEP(ops->download(self, r->stream, scores, dy, MANY * D_ * sizeof *scores, err));
-    STEP(ops->synchronize(self, r->stream, err));
+    STEP(ra_stream_upload(r->stream, u, atoms, sizeof atoms, err));
+    STEP(ra_stream_decode(r->stream, &r->dense, RA_F32, u, D_, dy, err));
+    STEP(ra_stream_decode(r->stream, &r->dense, RA_F16, u, D_, dy, err));
+    STEP(ra_stream_download(r->stream, scores, dy, MANY * D_ * sizeof *scores, err));
+    STEP(ra_stream_synchronize(r->stream, err));
     r->results[6] += total(scores, MANY * D_);
     return RA_OK;
 }
@@ -164,19 +158,15 @@ enum { PARTS = sizeof parts / sizeof *parts };
 static ra_status work(run *r, part *chosen, ra_error *err) {
     size_t available, all;
     STEP(ra_backend_open(DEVICE, NULL, &r->backend, err));
-    const ra_backend_ops *ops = ra_backend_operations(r->backend);
-    void *self = ra_backend_self(r->backend);
-    STEP(ops->memory(self, &available, &all, err));
-    STEP(ops->stream_new(self, &r->stream, err));
+    STEP(ra_backend_memory(r->backend, &available, &all, err));
+    STEP(ra_stream_new(r->backend, &r->stream, err));
     return chosen(r, err);
 }
 
 static void clean_up(run *r) {
     if (r->backend) {
-        const ra_backend_ops *ops = ra_backend_operations(r->backend);
-        void *self = ra_backend_self(r->backend);
-        for (size_t i = 0; i < r->block_count; i++) ops->deallocate(self, r->blocks[i]);
-        ops->stream_free(self, r->stream);
+        for (size_t i = 0; i < r->block_count; i++) ra_backend_deallocate(r->backend, r->blocks[i]);
+        if (r->stream.backend) ra_stream_free(r->stream);
         ra_backend_release(r->backend);
     }
     ra_codes_release(&r->top);

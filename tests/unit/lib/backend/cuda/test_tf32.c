@@ -11,20 +11,19 @@ START_TEST(test_factors_are_rounded_only_when_asked) {
     for (int tf32 = 0; tf32 < 2; tf32++) {
         ra_backend *backend = NULL;
         ra_ok(ra_backend_open("cuda-emulated", &(ra_backend_options){.tf32 = tf32}, &backend, &err));
-        test_device device = {
-            .backend = backend, .ops = ra_backend_operations(backend), .self = ra_backend_self(backend)};
-        ra_backend_stream *stream = NULL;
+        test_device device = {.backend = backend};
         const float factors[2] = {fine, 2};
         float *on_device = test_device_put(&device, factors, sizeof factors),
               *product = test_device_put(&device, NULL, sizeof *product);
-        ra_ok(device.ops->stream_new(device.self, &stream, &err));
-        for (int own = 0; own < 2; own++) { /* the default stream, and another */
-            ra_ok(device.ops->gemm(device.self, own ? stream : NULL, false, false, 1, 1, 1, 1, on_device, 1,
-                                   on_device + 1, 1, 0, product, 1, &err));
-            ra_ok(device.ops->synchronize(device.self, own ? stream : NULL, &err));
+        ra_stream streams[2] = {ra_backend_default_stream(backend)};
+        ra_ok(ra_stream_new(backend, &streams[1], &err));
+        for (int own = 0; own < 2; own++) {
+            ra_ok(ra_stream_gemm(streams[own], false, false, 1, 1, 1, 1, on_device, 1, on_device + 1, 1, 0,
+                                 product, 1, &err));
+            ra_ok(ra_stream_synchronize(streams[own], &err));
             ck_assert(*test_device_get(&device, product, 1) == (tf32 ? 2 : 2 * fine));
         }
-        device.ops->stream_free(device.self, stream);
+        ra_stream_free(streams[1]);
         test_device_close(&device);
     }
 }
@@ -56,17 +55,16 @@ START_TEST(test_many_entries_are_multiplied) {
         emulated emulation = emulated_open();
         ra_backend *backend = NULL;
         ra_ok(ra_backend_open("cuda-emulated", &(ra_backend_options){.tf32 = true}, &backend, &err));
-        test_device device = {
-            .backend = backend, .ops = ra_backend_operations(backend), .self = ra_backend_self(backend)};
+        test_device device = {.backend = backend};
         ra_codes codes = some(cases[i].rows, cases[i].length);
         float D[LATENTS];
         for (size_t k = 0; k < LATENTS; k++) D[k] = 1;
         float *on_D = test_device_put(&device, D, sizeof D),
               *x_hat = test_device_put(&device, NULL, ROWS * sizeof *x_hat);
         size_t available, total;
-        ra_ok(device.ops->memory(device.self, &available, &total, &err));
+        ra_ok(ra_backend_memory(device.backend, &available, &total, &err));
         if (cases[i].memory) emulation.set_memory(total - available + cases[i].memory);
-        ra_ok(device.ops->decode(device.self, NULL, &codes, RA_F32, on_D, 1, x_hat, &err));
+        ra_ok(ra_backend_decode(device.backend, &codes, RA_F32, on_D, 1, x_hat, &err));
         const float *got = test_device_get(&device, x_hat, cases[i].rows);
         for (size_t b = 0; b < cases[i].rows; b++)
             ck_assert_msg(got[b] == (float)cases[i].length * (cases[i].product ? 1 : fine),
@@ -83,13 +81,12 @@ START_TEST(test_decode_without_memory) {
     emulated emulation = emulated_open();
     ra_backend *backend = NULL;
     ra_ok(ra_backend_open("cuda-emulated", NULL, &backend, &err));
-    test_device device = {
-        .backend = backend, .ops = ra_backend_operations(backend), .self = ra_backend_self(backend)};
+    test_device device = {.backend = backend};
     ra_codes codes = some(ROWS, LATENTS);
     float *D = test_device_put(&device, NULL, LATENTS * sizeof *D),
           *x_hat = test_device_put(&device, NULL, ROWS * sizeof *x_hat);
     emulation.set_memory(0);
-    ra_fails(device.ops->decode(device.self, NULL, &codes, RA_F32, D, 1, x_hat, &err), RA_ERR_MEMORY,
+    ra_fails(ra_backend_decode(device.backend, &codes, RA_F32, D, 1, x_hat, &err), RA_ERR_MEMORY,
              "the device cuda:0 failed at making a work area: out of memory");
     ra_codes_release(&codes);
     test_device_close(&device);

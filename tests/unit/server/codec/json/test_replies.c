@@ -11,56 +11,6 @@ static void check(text *out, const char *expected) {
     text_release(out);
 }
 
-START_TEST(test_commas_stand_between_and_nowhere_else) {
-    text out = {0};
-    put_open(&out, '{');
-    put_key(&out, "a");
-    put_open(&out, '[');
-    put_size(&out, 1);
-    put_number(&out, 2.5f);
-    put_string(&out, "x[");
-    put_open(&out, '[');
-    put_close(&out, ']');
-    put_open(&out, '{');
-    put_close(&out, '}');
-    put_bool(&out, true);
-    put_string(&out, NULL);
-    put_numbers(&out, (float[]){1, -0.5f}, 2);
-    put_numbers(&out, NULL, 0);
-    put_indices(&out, (int32_t[]){7, 8}, 2);
-    put_close(&out, ']');
-    put_key(&out, "b");
-    put_raw(&out, "0.9");
-    put_key(&out, "c");
-    put_size(&out, 3);
-    put_close(&out, '}');
-    check(&out, "{\"a\":[1,2.5,\"x[\",[],{},true,null,[1,-0.5],[],[7,8]],\"b\":0.9,\"c\":3}");
-}
-END_TEST
-
-START_TEST(test_numbers_that_are_none_are_null) {
-    text out = {0};
-    put_open(&out, '[');
-    put_number(&out, NAN);
-    put_number(&out, INFINITY);
-    put_number(&out, -INFINITY);
-    put_number(&out, 0);
-    put_close(&out, ']');
-    check(&out, "[null,null,null,0]");
-}
-END_TEST
-
-START_TEST(test_strings_are_escaped_and_bytes_that_are_no_text_replaced) {
-    text out = {0};
-    put_open(&out, '[');
-    put_string(&out, "a\"b\\c\n\x01 \xc3\xa9");
-    put_string_checked(&out, "\xc3\xa9\"");
-    put_string_checked(&out, "cut \xc3");
-    put_close(&out, ']');
-    check(&out, "[\"a\\\"b\\\\c\\n\\u0001 \xc3\xa9\",\"\xc3\xa9\\\"\",\"cut ?\"]");
-}
-END_TEST
-
 START_TEST(test_an_atom_with_everything) {
     static const ra_archetype archetypes[] = {{12, 0.75f, "dog; puppy"}, {3, 0.25f, NULL}};
     /* of latents 0 to 5, the last of which is looked at */
@@ -182,7 +132,6 @@ START_TEST(test_a_point_with_and_without_its_vector) {
 }
 END_TEST
 
-TEST_CASES(json_replies, test_commas_stand_between_and_nowhere_else, test_numbers_that_are_none_are_null,
-           test_strings_are_escaped_and_bytes_that_are_no_text_replaced, test_an_atom_with_everything,
-           test_an_atom_of_which_little_is_known_or_asked, test_a_dictionary_never_names_its_file,
-           test_matches_concepts_and_fits, test_a_point_with_and_without_its_vector)
+TEST_CASES(json_replies, test_an_atom_with_everything, test_an_atom_of_which_little_is_known_or_asked,
+           test_a_dictionary_never_names_its_file, test_matches_concepts_and_fits,
+           test_a_point_with_and_without_its_vector)

@@ -1,6 +1,6 @@
 #include "harness.h"
 #include "codec/json/requests.h"
-#include "codec/numbers.h"
+#include "app/numbers.h"
 #include "ra_memory.h"
 #include "ra_model.h"
 #include "base/random.h"

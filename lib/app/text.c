@@ -1,4 +1,4 @@
-#include "codec/text.h"
+#include "app/text.h"
 #include "ra_memory.h"
 
 #include <stdarg.h>
@@ -52,31 +52,6 @@ void text_format(text *buffer, const char *format, ...) {
     va_end(args);
 }
 
-/* The letter behind the backslash for the bytes that have a short escape. */
-static char short_escape(unsigned char c) {
-    static const char letters[] = {
-        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
-    return c < sizeof letters ? letters[c] : 0;
-}
-
-void text_json_string(text *buffer, const char *s, size_t n) {
-    text_append(buffer, "\"", 1);
-    size_t plain = 0; /* s[plain..i) needs no escape and is not copied yet */
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c >= 0x20 && c != '"' && c != '\\') continue;
-        text_append(buffer, s + plain, i - plain);
-        plain = i + 1;
-        char letter = short_escape(c);
-        if (letter)
-            text_append(buffer, (char[]){'\\', letter}, 2);
-        else
-            text_format(buffer, "\\u%04x", c);
-    }
-    text_append(buffer, s + plain, n - plain);
-    text_append(buffer, "\"", 1);
-}
-
 char *text_detach(text *buffer, size_t *size) {
     char *end = text_reserve(buffer, 0);
     if (!end) {
@@ -89,6 +64,13 @@ char *text_detach(text *buffer, size_t *size) {
     if (size) *size = buffer->size;
     *buffer = (text){0};
     return block;
+}
+
+ra_status text_print(text *buffer, FILE *file, ra_error *err) {
+    if (buffer->failed) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a text of %zu bytes", buffer->size);
+    if (buffer->size) fwrite(buffer->data, 1, buffer->size, file);
+    buffer->size = 0;
+    return RA_OK;
 }
 
 void text_release(text *buffer) {

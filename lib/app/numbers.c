@@ -23,7 +23,7 @@
  * Why not a library: the good ones are C++, or bring tables of 10 KB for the 53 bits that are not needed
  * here.
  */
-#include "codec/numbers.h"
+#include "app/numbers.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,6 @@
-#include "format.h"
+#include "app/format.h"
+
+#include <ctype.h>
 
 /* Three significant digits and a unit: 5.68 MB, 56.8 MB, 568 MB. Below the first unit, whole numbers. */
 static short_text scaled(double n, const char *const *units, size_t count) {
@@ -47,6 +49,14 @@ short_text format_grouped(uint64_t n) {
         out.text[at++] = digits[i];
     }
     out.text[at] = '\0';
+    return out;
+}
+
+short_text format_dtype(ra_dtype dtype) {
+    short_text out = {""};
+    const char *name = ra_dtype_name(dtype);
+    for (size_t i = 0; name[i] && i + 1 < sizeof out.text; i++)
+        out.text[i] = (char)tolower((unsigned char)name[i]);
     return out;
 }
 

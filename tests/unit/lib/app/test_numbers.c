@@ -1,6 +1,6 @@
 /* The oracle is glibc: strtof is correctly rounded, and printf is exact for any number of digits. */
 #include "harness.h"
-#include "codec/numbers.h"
+#include "app/numbers.h"
 #include "ra_memory.h"
 #include "base/random.h"
 

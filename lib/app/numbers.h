@@ -17,10 +17,10 @@
  * Cost: a few tens of nanoseconds a number; tests/bench/bench_numbers.c measures it. How it works: numbers.c.
  * Thread safety: no state.
  */
-#ifndef RASAED_CODEC_NUMBERS_H
-#define RASAED_CODEC_NUMBERS_H
+#ifndef RA_APP_NUMBERS_H
+#define RA_APP_NUMBERS_H
 
-#include "codec/text.h"
+#include "app/text.h"
 #include "ra_status.h"
 
 #include <stdint.h>

@@ -1,8 +1,8 @@
-/* text.h - a growing byte buffer, the paper that replies are written on.
+/* text.h - a growing byte buffer, the paper that replies and documents are written on.
  *
  *     text reply = {0};
  *     text_string(&reply, "{\"reconstructions\":");
- *     text_f32_array(&reply, row, n);            (numbers.h)
+ *     text_f32_array(&reply, row, n);            (numbers.h; json.h writes whole documents)
  *     text_string(&reply, "}");
  *     if (reply.failed) ...                      one check, at the end
  *     char *body = text_detach(&reply, &size);   the caller frees it with ra_free()
@@ -14,11 +14,14 @@
  * Ownership: the buffer owns `data` until text_detach() or text_release(). Errors: `failed`, see above.
  * Thread safety: a buffer belongs to one thread at a time.
  */
-#ifndef RASAED_CODEC_TEXT_H
-#define RASAED_CODEC_TEXT_H
+#ifndef RA_APP_TEXT_H
+#define RA_APP_TEXT_H
+
+#include "ra_status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 typedef struct text {
     char *data;
@@ -34,13 +37,13 @@ void text_append(text *buffer, const void *bytes, size_t n);
 void text_string(text *buffer, const char *string); /* up to its NUL */
 void text_format(text *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* s[0..n) as a JSON string: quoted, with quotes, backslashes and control characters escaped. Expects valid
- * UTF-8, which is copied as it is. */
-void text_json_string(text *buffer, const char *s, size_t n);
-
 /* Hands the block over: `*size` (may be NULL) bytes of text, then a NUL; freed with ra_free(). NULL when the
  * buffer has failed. Leaves {0} either way. */
 char *text_detach(text *buffer, size_t *size);
+
+/* Writes the text to the file and empties the buffer, which keeps its memory. RA_ERR_MEMORY when the buffer has
+ * failed; what the file does not take, ferror() tells at the end, as for every other write. */
+ra_status text_print(text *buffer, FILE *file, ra_error *err);
 
 void text_release(text *buffer); /* leaves {0} */
 

@@ -1,5 +1,5 @@
 #include "harness.h"
-#include "codec/text.h"
+#include "app/text.h"
 #include "ra_memory.h"
 
 #include <stdio.h>
@@ -62,30 +62,6 @@ START_TEST(test_reserved_room_can_be_written_to) {
 }
 END_TEST
 
-START_TEST(test_json_strings_are_quoted_and_escaped) {
-    static const struct {
-        const char *from;
-        size_t n;
-        const char *to;
-    } cases[] = {
-        {"", 0, "\"\""},
-        {"plain", 5, "\"plain\""},
-        {"say \"hi\"", 8, "\"say \\\"hi\\\"\""},
-        {"\\", 1, "\"\\\\\""},
-        {"\b\f\n\r\t", 5, "\"\\b\\f\\n\\r\\t\""},
-        {"\0\x01\x1f", 3, "\"\\u0000\\u0001\\u001f\""},
-        {"\x7f/", 2, "\"\x7f/\""},
-        {"na\xc3\xafve \xf0\x9f\x90\xb1", 11, "\"na\xc3\xafve \xf0\x9f\x90\xb1\""},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        text buffer = {0};
-        text_json_string(&buffer, cases[i].from, cases[i].n);
-        check_text(&buffer, cases[i].to);
-        text_release(&buffer);
-    }
-}
-END_TEST
-
 START_TEST(test_detach_hands_over_a_terminated_block) {
     text buffer = {0};
     size_t size = 1;
@@ -114,7 +90,6 @@ START_TEST(test_short_memory_is_remembered_and_harmless) {
     size_t size = buffer.size;
     text_string(&buffer, "x");
     text_format(&buffer, "%d", 1);
-    text_json_string(&buffer, "x", 1);
     ck_assert_ptr_null(text_reserve(&buffer, 1));
     ck_assert_uint_eq(buffer.size, size);
     ck_assert_ptr_null(text_detach(&buffer, &size));
@@ -134,5 +109,5 @@ END_TEST
 
 TEST_CASES(text, test_appends_in_order, test_grows_to_any_size_and_keeps_the_text,
            test_a_formatted_text_may_be_longer_than_the_buffer, test_reserved_room_can_be_written_to,
-           test_json_strings_are_quoted_and_escaped, test_detach_hands_over_a_terminated_block,
-           test_short_memory_is_remembered_and_harmless, test_an_impossible_size_fails)
+           test_detach_hands_over_a_terminated_block, test_short_memory_is_remembered_and_harmless,
+           test_an_impossible_size_fails)

@@ -1,0 +1,16 @@
+#include "app/start.h"
+#include "ra_backend.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* By the program's own name, not as /proc/self/exe, which is what ps would show. */
+void start_with_vector_units(char **argv) {
+    const char *core = ra_backend_blas_core();
+    char path[4096];
+    if (!core || getenv("OPENBLAS_CORETYPE")) return;
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length <= 0 || setenv("OPENBLAS_CORETYPE", core, 0) != 0) return;
+    path[length] = '\0';
+    execv(path, argv);
+}

@@ -1,0 +1,100 @@
+/* Backend memory: that of the built-in backends, which is the host's; copies that are complete when the call
+ * returns; buffers. Where backend memory is the host's, a view costs nothing. */
+#include "backend/backend.h"
+#include "ra_memory.h"
+
+#include <string.h>
+
+/* ---- members of a table that computes in host memory --------------------------------------------------- */
+
+ra_status ra_host_allocate(void *self, size_t bytes, void **memory, ra_error *err) {
+    (void)self;
+    *memory = ra_calloc(bytes, 1);
+    if (!*memory) RA_FAIL_MEMORY(err, "an array of the backend", bytes);
+    return RA_OK;
+}
+
+void ra_host_deallocate(void *self, void *memory) {
+    (void)self;
+    ra_free(memory);
+}
+
+ra_status ra_host_memory(void *self, size_t *available, size_t *total, ra_error *err) {
+    (void)self, (void)err;
+    *available = *total = SIZE_MAX;
+    return RA_OK;
+}
+
+ra_status ra_host_stream_new(void *self, ra_backend_stream **stream, ra_error *err) {
+    (void)self, (void)err;
+    *stream = NULL;
+    return RA_OK;
+}
+
+void ra_host_stream_free(void *self, ra_backend_stream *stream) {
+    (void)self, (void)stream;
+}
+
+ra_status ra_host_copy(void *self, ra_backend_stream *stream, void *target, const void *source, size_t bytes,
+                       ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    if (bytes) memcpy(target, source, bytes);
+    return RA_OK;
+}
+
+ra_status ra_host_synchronize(void *self, ra_backend_stream *stream, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    return RA_OK;
+}
+
+/* ---- copies -------------------------------------------------------------------------------------------- */
+
+ra_status ra_backend_put(ra_backend *backend, void *device, const void *host, size_t bytes, ra_error *err) {
+    RA_TRY(ra_backend_upload(backend, device, host, bytes, err));
+    return ra_backend_synchronize(backend, err);
+}
+
+ra_status ra_backend_get(ra_backend *backend, void *host, const void *device, size_t bytes, ra_error *err) {
+    RA_TRY(ra_backend_download(backend, host, device, bytes, err));
+    return ra_backend_synchronize(backend, err);
+}
+
+ra_status ra_backend_put_doubles(ra_backend *backend, float *device, const double *values, size_t n,
+                                 ra_error *err) {
+    float *rounded = ra_malloc(n, sizeof *rounded);
+    if (!rounded) RA_FAIL_MEMORY(err, "numbers on their way to a device", n * sizeof *rounded);
+    for (size_t i = 0; i < n; i++) rounded[i] = (float)values[i];
+    ra_status status = ra_backend_put(backend, device, rounded, n * sizeof *rounded, err);
+    ra_free(rounded);
+    return status;
+}
+
+ra_status ra_backend_view(ra_backend *backend, const void *device, size_t bytes, void **copy,
+                          const void **host, ra_error *err) {
+    *host = device;
+    if (ra_backend_host_memory(backend)) return RA_OK;
+    void *grown = ra_realloc(*copy, bytes, 1);
+    if (!grown) RA_FAIL_MEMORY(err, "a copy of device memory", bytes);
+    *host = *copy = grown;
+    return ra_backend_get(backend, grown, device, bytes, err);
+}
+
+/* ---- buffers ------------------------------------------------------------------------------------------- */
+
+ra_status ra_buffer_reserve(ra_buffer *buffer, ra_backend *backend, size_t n, ra_error *err) {
+    void *memory = NULL;
+    if (n == 0) n = 1; /* a member of a group may have no rows, and the pointer must be valid all the same */
+    if (buffer->backend == backend && n <= buffer->capacity) return RA_OK;
+    ra_buffer_release(buffer); /* first: there may not be memory for both */
+    RA_TRY(ra_backend_allocate(backend, n * sizeof *buffer->data, &memory, err));
+    *buffer = (ra_buffer){ra_backend_retain(backend), memory, n};
+    return RA_OK;
+}
+
+void ra_buffer_release(ra_buffer *buffer) {
+    if (buffer->backend) {
+        ra_backend_deallocate(buffer->backend, buffer->data);
+        ra_backend_release(buffer->backend);
+    }
+    *buffer = (ra_buffer){0};
+}
