@@ -401,7 +401,7 @@ static int probe(const char *url) {
     ra_error err = {0};
     ra_status status = http_probe(url, PROBE_SECONDS, &err);
     if (status == RA_OK)
-        printf("rasaed: %s is well\n", url);
+        printf("rasaed: %s is healthy\n", url);
     else
         fprintf(stderr, "rasaed: %s\n", err.message);
     return status == RA_OK ? EXIT_SUCCESS : status == RA_ERR_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE;

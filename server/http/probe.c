@@ -96,7 +96,7 @@ static ra_status connect_to(const http_address *address, const char *name, unsig
 /* ---- plain or TLS -------------------------------------------------------------------------------------- */
 
 static const char *no_answer(void) {
-    return errno == EAGAIN ? "no answer in time" : strerror(errno);
+    return errno == EAGAIN ? "timed out" : strerror(errno);
 }
 
 static bool secure_channel(channel *to) {
@@ -109,7 +109,7 @@ static bool secure_channel(channel *to) {
         do failure = gnutls_handshake(to->session);
         while (failure < 0 && failure != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(failure) && !is_over(to));
     }
-    if (failure) to->reason = failure == GNUTLS_E_AGAIN ? "no answer in time" : gnutls_strerror(failure);
+    if (failure) to->reason = failure == GNUTLS_E_AGAIN ? "timed out" : gnutls_strerror(failure);
     return failure == 0;
 }
 
@@ -165,7 +165,7 @@ static ra_status ask(channel *to, bool secure, const char *path, ra_error *err) 
 
 ra_status http_probe_over(int descriptor, bool secure, const char *name, const char *path, unsigned seconds,
                           ra_error *err) {
-    channel to = {.descriptor = descriptor, .name = name, .reason = "no answer in time"};
+    channel to = {.descriptor = descriptor, .name = name, .reason = "timed out"};
     clock_gettime(CLOCK_MONOTONIC, &to.deadline);
     to.deadline.tv_sec += (time_t)seconds;
     limit_time(descriptor, seconds);
