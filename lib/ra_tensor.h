@@ -90,10 +90,23 @@ typedef struct ra_codes {
     size_t row_capacity, entry_capacity;
 } ra_codes;
 
-/* Makes room for `rows` rows and `entries` entries, keeping nothing; sets rows and latents, start[0] = 0. */
+/* Makes room for `rows` rows and `entries` entries; sets rows and latents, and start[0] = 0. The contents of
+ * the rest are undefined. */
 ra_status ra_codes_reserve(ra_codes *codes, size_t rows, size_t latents, size_t entries, ra_error *err);
 void ra_codes_release(ra_codes *codes); /* leaves {0} */
 size_t ra_codes_entries(const ra_codes *codes);
+
+/* part <- a copy of `rows` rows from row `first` on. */
+ra_status ra_codes_slice(const ra_codes *codes, size_t first, size_t rows, ra_codes *part, ra_error *err);
+
+/* Adds the rows of `more`, which has the same latents, below those of codes, which has been reserved. */
+ra_status ra_codes_append(ra_codes *codes, const ra_codes *more, ra_error *err);
+
+/* The entries in the order of their latents, as the transposed matrix has them: start [K+1] <- where each
+ * latent's entries begin; row, sorted [entries] <- their rows, ascending, and their values. value [entries]:
+ * codes->value, or others in the same order. At most 2^32 rows. */
+void ra_codes_by_latent(const ra_codes *codes, const float *value, size_t *start, uint32_t *row,
+                        float *sorted);
 
 /* Codes of the nonzero entries of z [rows, latents]. */
 ra_status ra_codes_from_dense(ra_codes *codes, const float *z, size_t rows, size_t latents, ra_error *err);

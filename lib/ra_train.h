@@ -167,6 +167,11 @@ void ra_train_settings_defaults(ra_train_settings *settings); /* all but concept
 ra_status ra_train_settings_check(const ra_train_settings *settings, const ra_sae_settings *sae,
                                   ra_error *err);
 
+/* How many of the data's rows a batch has (batch_size, but not more than there are), and how many batches an
+ * epoch; the last one may be smaller. */
+size_t ra_train_batch_rows(const ra_train_settings *settings, size_t rows);
+size_t ra_train_steps_per_epoch(const ra_train_settings *settings, size_t rows);
+
 typedef struct ra_train_progress {
     size_t step, steps; /* 1 .. steps */
     size_t epoch, epochs;

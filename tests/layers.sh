@@ -97,6 +97,7 @@ foreign='
     libmicrohttpd  microhttpd          MHD_                  server/http
     GnuTLS         gnutls              gnutls_               server/http
     BLAS           cblas|openblas      cblas_|openblas_      lib/backend
+    LAPACK         lapack              (dsyev|dstebz)_       lib/backend/cpu
     CUDA           cuda|cublas|nvrtc   cuda[A-Z]|cublas|nvrtc lib/backend/cuda
     xxHash         xxhash              XXH                   lib/base
     zlib           zlib                z_stream|inflateInit|deflateInit server/codec

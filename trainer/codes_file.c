@@ -99,18 +99,14 @@ static ra_status open_sparse(codes_reader *reader, ra_error *err) {
     return RA_OK;
 }
 
-/* Their own starts count from the first row; those of a block from its own. */
-static ra_status read_sparse(const codes_reader *reader, size_t first, size_t count, ra_codes *codes,
-                             ra_error *err) {
-    const int64_t *start = reader->start + first;
-    size_t entries = (size_t)(start[count] - start[0]);
-    RA_TRY(ra_codes_reserve(codes, count, reader->latents, entries, err));
-    for (size_t b = 0; b <= count; b++) codes->start[b] = (size_t)(start[b] - start[0]);
-    if (entries) {
-        memcpy(codes->index, reader->index + start[0], entries * sizeof *codes->index);
-        memcpy(codes->value, reader->value + start[0], entries * sizeof *codes->value);
-    }
-    return RA_OK;
+/* The mapped tensors as codes; ra_codes_slice() only reads them. */
+static ra_codes view(const codes_reader *reader) {
+    _Static_assert(sizeof(size_t) == sizeof(int64_t), "starts are used as they lie in the file");
+    return (ra_codes){.rows = reader->rows,
+                      .latents = reader->latents,
+                      .start = (size_t *)(uintptr_t)reader->start,
+                      .index = (int32_t *)(uintptr_t)reader->index,
+                      .value = (float *)(uintptr_t)reader->value};
 }
 
 /* ---- reading: dense ---------------------------------------------------------------------------------- */
@@ -190,8 +186,9 @@ size_t codes_reader_rows(const codes_reader *reader) {
 
 ra_status codes_reader_read(codes_reader *reader, size_t first, size_t count, ra_codes *codes,
                             ra_error *err) {
-    return reader->dense ? read_dense(reader, first, count, codes, err)
-                         : read_sparse(reader, first, count, codes, err);
+    if (reader->dense) return read_dense(reader, first, count, codes, err);
+    const ra_codes mapped = view(reader);
+    return ra_codes_slice(&mapped, first, count, codes, err);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------- */

@@ -5,7 +5,6 @@
  * at a time. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
-#include "tensor/by_latent.h"
 #include "tensor/dot.h"
 
 #include <math.h>

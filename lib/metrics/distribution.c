@@ -9,7 +9,7 @@
 #include "ra_metrics.h"
 #include "ra_memory.h"
 #include "metrics/covariance.h"
-#include "metrics/spectrum.h"
+#include "backend/cpu/lapack.h"
 #include "metrics/unit.h"
 #include "tensor/dot.h"
 
@@ -90,7 +90,7 @@ typedef struct frechet {
     double *L;              /* [d,d] Cholesky factor of the first, by columns: L[k*d+i] */
     double *SL;             /* [d,d] second covariance times L, by columns */
     double *M;              /* [d,d] L^T S_Y L, of which the first rank rows and columns are used */
-    ra_tridiagonal tridiagonal;
+    double *rest;           /* [d] scratch, then the eigenvalues of M */
 } frechet;
 
 static double trace(const double *A, size_t n) {
@@ -127,25 +127,23 @@ static size_t factorize(const double *S, size_t d, double *L, double *rest) {
     return d;
 }
 
-/* tr((S_X S_Y)^(1/2)) */
-static double trace_of_root(frechet *f) {
-    size_t d = f->d, rank = factorize(f->first, d, f->L, f->tridiagonal.diagonal);
+/* *trace <- tr((S_X S_Y)^(1/2)) */
+static ra_status trace_of_root(frechet *f, double *trace, ra_error *err) {
+    size_t d = f->d, rank = factorize(f->first, d, f->L, f->rest);
     for (size_t k = 0; k < rank; k++)
         for (size_t i = 0; i < d; i++) f->SL[k * d + i] = ra_dot_doubles(f->second + i * d, f->L + k * d, d);
     for (size_t k = 0; k < rank; k++)
         for (size_t l = 0; l < rank; l++) f->M[k * rank + l] = ra_dot_doubles(f->L + k * d, f->SL + l * d, d);
-    ra_tridiagonalize(f->M, rank, &f->tridiagonal);
-    double largest = rank ? ra_tridiagonal_eigenvalue(&f->tridiagonal, rank - 1) : 0, sum = 0;
-    for (size_t k = 0; k < rank; k++) {
-        double value = ra_tridiagonal_eigenvalue(&f->tridiagonal, k);
-        if (value > (double)d * DBL_EPSILON * largest) sum += sqrt(value); /* the rest is rounding */
-    }
-    return sum;
+    RA_TRY(ra_eigenvalues(f->M, rank, f->rest, err));
+    double least = rank ? (double)d * DBL_EPSILON * f->rest[rank - 1] : 0; /* below it is rounding */
+    *trace = 0;
+    for (size_t k = 0; k < rank; k++) *trace += f->rest[k] > least ? sqrt(f->rest[k]) : 0;
+    return RA_OK;
 }
 
 ra_status ra_covariance_frechet(const ra_covariance *X, const ra_covariance *Y, double *value,
                                 ra_error *err) {
-    size_t d = X->d, square = d * d, count = 5 * square + 4 * d;
+    size_t d = X->d, square = d * d, count = 5 * square + 3 * d;
     if (X->rows < 2)
         RA_FAIL(err, RA_ERR_ARGUMENT, "the Frechet distance needs at least two rows, got %zu", X->rows);
     double *block = ra_calloc(count, sizeof *block);
@@ -154,13 +152,15 @@ ra_status ra_covariance_frechet(const ra_covariance *X, const ra_covariance *Y, 
     f.SL = f.L + square;
     f.M = f.SL + square;
     double *mean = f.M + square;
-    f.tridiagonal = (ra_tridiagonal){.diagonal = mean + 2 * d, .beside = mean + 3 * d};
+    f.rest = mean + 2 * d;
     ra_status status = ra_covariance_measure(X, mean, f.first, err);
     if (status == RA_OK) status = ra_covariance_measure(Y, mean + d, f.second, err);
+    double root = 0;
+    if (status == RA_OK) status = trace_of_root(&f, &root, err);
     if (status == RA_OK) {
         double between = 0;
         for (size_t j = 0; j < d; j++) between += (mean[j] - mean[d + j]) * (mean[j] - mean[d + j]);
-        *value = between + trace(f.first, d) + trace(f.second, d) - 2 * trace_of_root(&f);
+        *value = between + trace(f.first, d) + trace(f.second, d) - 2 * root;
     }
     ra_free(block);
     return status;

@@ -7,8 +7,8 @@
  * does not hurt the largest one. */
 #include "metrics/lanczos.h"
 #include "ra_memory.h"
+#include "backend/cpu/lapack.h"
 #include "base/random.h"
-#include "metrics/spectrum.h"
 #include "tensor/dot.h"
 
 #include <math.h>
@@ -27,11 +27,11 @@ typedef struct lanczos {
 
 /* The last entry of the eigenvector (of length one) of `value`. Run backwards the recurrence grows towards
  * the large entries, which is the stable direction. */
-static double last_entry(const ra_tridiagonal *t, double value) {
+static double last_entry(const lanczos *l, size_t n, double value) {
     double entry = 1, behind = 0, square = 1;
-    for (size_t i = t->n - 1; i > 0 && square < 1e200; i--) {
-        double beside = i + 1 < t->n ? t->beside[i] : 0;
-        double next = ((value - t->diagonal[i]) * entry - beside * behind) / t->beside[i - 1];
+    for (size_t i = n - 1; i > 0 && square < 1e200; i--) {
+        double beside = i + 1 < n ? l->beside[i] : 0;
+        double next = ((value - l->diagonal[i]) * entry - beside * behind) / l->beside[i - 1];
         behind = entry;
         entry = next;
         square += entry * entry;
@@ -39,9 +39,10 @@ static double last_entry(const ra_tridiagonal *t, double value) {
     return 1 / sqrt(square);
 }
 
-static double largest_eigenvalue(lanczos *l, ra_multiply *multiply, void *context) {
+static ra_status largest_eigenvalue(lanczos *l, ra_multiply *multiply, void *context, double *value,
+                                    ra_error *err) {
     size_t n = l->n;
-    double value = 0, beside = 0;
+    double beside = 0;
     for (size_t step = 0; step < STEPS; step++) {
         multiply(context, l->v, l->w);
         double diagonal = ra_dot_doubles(l->v, l->w, n);
@@ -49,19 +50,18 @@ static double largest_eigenvalue(lanczos *l, ra_multiply *multiply, void *contex
         beside = sqrt(ra_dot_doubles(l->w, l->w, n));
         l->diagonal[step] = diagonal;
         l->beside[step] = beside;
-        ra_tridiagonal t = {l->diagonal, l->beside, step + 1};
         bool ends =
             !(beside > 1e-14 * fabs(diagonal)) || step + 1 == STEPS; /* no further direction is left */
         if (ends || step % STEPS_BETWEEN_CHECKS == 0) {
-            value = ra_tridiagonal_eigenvalue(&t, step);
-            if (ends || beside * last_entry(&t, value) <= accuracy * value) break;
+            RA_TRY(ra_tridiagonal_largest(l->diagonal, l->beside, step + 1, value, err));
+            if (ends || beside * last_entry(l, step + 1, *value) <= accuracy * *value) break;
         }
         double *oldest = l->before;
         l->before = l->v;
         l->v = oldest;
         for (size_t j = 0; j < n; j++) l->v[j] = l->w[j] / beside;
     }
-    return value;
+    return RA_OK;
 }
 
 /* Not a vector of ones: that may well be at right angles to the one that is sought. */
@@ -83,7 +83,7 @@ ra_status ra_lanczos_largest(ra_multiply *multiply, void *context, size_t n, dou
     l.diagonal = l.w + n;
     l.beside = l.diagonal + STEPS;
     start(&l);
-    *value = largest_eigenvalue(&l, multiply, context);
+    ra_status status = largest_eigenvalue(&l, multiply, context, value, err);
     ra_free(block);
-    return RA_OK;
+    return status;
 }

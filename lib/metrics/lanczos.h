@@ -12,7 +12,7 @@
 /* product [n] <- A v, v [n]; A symmetric with no eigenvalue that is larger in magnitude but negative. */
 typedef void ra_multiply(void *context, const double *v, double *product);
 
-/* To 1e-6 of itself. RA_ERR_MEMORY. */
+/* *value <- that eigenvalue, to 1e-6 of itself. */
 ra_status ra_lanczos_largest(ra_multiply *multiply, void *context, size_t n, double *value, ra_error *err);
 
 #endif

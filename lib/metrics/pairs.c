@@ -12,7 +12,6 @@
 #include "base/multiversion.h"
 #include "metrics/lanczos.h"
 #include "metrics/unit.h"
-#include "tensor/by_latent.h"
 
 #include <math.h>
 #include <string.h>

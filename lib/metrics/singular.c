@@ -5,43 +5,29 @@
  * backend has it, would lose everything below 3e-4 (gram.c). */
 #include "ra_metrics.h"
 #include "ra_memory.h"
+#include "backend/cpu/lapack.h"
 #include "metrics/gram.h"
-#include "metrics/spectrum.h"
 #include "metrics/unit.h"
 
 #include <math.h>
-
-enum { PART_VALUES = 8 };
-
-typedef struct singular_job {
-    size_t n; /* the smaller of K and d */
-    ra_tridiagonal tridiagonal;
-    double *values; /* [n] */
-} singular_job;
-
-static void value_part(void *context, size_t part) {
-    const singular_job *job = context;
-    size_t from = part * PART_VALUES;
-    for (size_t k = from; k < from + PART_VALUES && k < job->n; k++)
-        job->values[k] = sqrt(fmax(0, ra_tridiagonal_eigenvalue(&job->tridiagonal, job->n - 1 - k)));
-}
 
 ra_status ra_metric_singular_values(ra_backend *backend, const float *D, size_t K, size_t d, double *values,
                                     ra_error *err) {
     RA_TRY(ra_need_host_backend(backend, "a singular spectrum", err));
     ra_pool *pool = ra_backend_pool(backend);
-    size_t n = K < d ? K : d;
-    size_t count = n * (n + 2 + RA_GRAM_BLOCK);
-    double *block = ra_malloc(count, sizeof *block);
-    if (!block) RA_FAIL_MEMORY(err, "the singular spectrum", count * sizeof *block);
-    singular_job job = {.n = n, .values = values};
+    size_t n = K < d ? K : d, count = n * (n + RA_GRAM_BLOCK);
+    double *gram = ra_malloc(count, sizeof *gram);
+    if (!gram) RA_FAIL_MEMORY(err, "the singular spectrum", count * sizeof *gram);
     if (d <= K)
-        ra_gram(pool, D, K, d, block + n * (n + 2), block);
+        ra_gram(pool, D, K, d, gram + n * n, gram);
     else
-        ra_gram_of_rows(pool, D, K, d, block);
-    job.tridiagonal = (ra_tridiagonal){.diagonal = block + n * n, .beside = block + n * n + n};
-    ra_tridiagonalize(block, n, &job.tridiagonal);
-    ra_pool_run(pool, ra_pool_parts(n, PART_VALUES), value_part, &job);
-    ra_free(block);
-    return RA_OK;
+        ra_gram_of_rows(pool, D, K, d, gram);
+    ra_status status = ra_eigenvalues(gram, n, values, err);
+    for (size_t i = 0, j = n; status == RA_OK && i < j; i++) { /* ascending to descending, and the roots */
+        double largest = values[--j], smallest = values[i];
+        values[i] = sqrt(fmax(0, largest));
+        values[j] = i == j ? values[i] : sqrt(fmax(0, smallest));
+    }
+    ra_free(gram);
+    return status;
 }

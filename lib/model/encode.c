@@ -3,42 +3,6 @@
  * rows, so the blocks are independent. */
 #include "model/model.h"
 
-#include <math.h>
-#include <string.h>
-
-/* Room for `rows` rows and `entries` entries in all, keeping what is there. */
-static ra_status grow(ra_codes *all, size_t rows, size_t entries, ra_error *err) {
-    if (rows + 1 > all->row_capacity) {
-        size_t *start = ra_realloc(all->start, rows + 1, sizeof *start);
-        if (!start) RA_FAIL_MEMORY(err, "sparse codes", (rows + 1) * sizeof *start);
-        all->start = start;
-        all->row_capacity = rows + 1;
-    }
-    if (entries > all->entry_capacity) {
-        size_t capacity = entries + entries / 2;
-        int32_t *index = ra_realloc(all->index, capacity, sizeof *index);
-        if (!index) RA_FAIL_MEMORY(err, "sparse codes", capacity * sizeof *index);
-        all->index = index;
-        float *value = ra_realloc(all->value, capacity, sizeof *value);
-        if (!value) RA_FAIL_MEMORY(err, "sparse codes", capacity * sizeof *value);
-        all->value = value;
-        all->entry_capacity = capacity;
-    }
-    return RA_OK;
-}
-
-static ra_status append(ra_codes *all, const ra_codes *block, ra_error *err) {
-    size_t used = ra_codes_entries(all), entries = ra_codes_entries(block);
-    RA_TRY(grow(all, all->rows + block->rows, used + entries, err));
-    if (entries) {
-        memcpy(all->index + used, block->index, entries * sizeof *block->index);
-        memcpy(all->value + used, block->value, entries * sizeof *block->value);
-    }
-    for (size_t b = 0; b < block->rows; b++) all->start[all->rows + b + 1] = used + block->start[b + 1];
-    all->rows += block->rows;
-    return RA_OK;
-}
-
 /* Finite inputs of absurd size may still overflow on their way. */
 static ra_status check_values(const ra_codes *codes, ra_error *err) {
     size_t entries = ra_codes_entries(codes), bad = ra_find_not_finite(codes->value, entries), row = 0;
@@ -72,7 +36,7 @@ ra_status ra_model_encode_inputs(const ra_model *model, ra_workspace *workspace,
         ra_codes *part = whole ? codes : &workspace->block;
         status = ra_model_encode_block(model, workspace, execution, x + from * d,
                                        rows - from < block ? rows - from : block, part, err);
-        if (status == RA_OK && !whole) status = append(codes, part, err);
+        if (status == RA_OK && !whole) status = ra_codes_append(codes, part, err);
     }
     RA_TRY(ra_execution_finish(execution, status));
     return check_values(codes, err);

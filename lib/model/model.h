@@ -187,7 +187,6 @@ typedef struct ra_scratch {
 struct ra_workspace {
     ra_executions executions; /* where the arithmetic of a backend runs */
     ra_scratch input;         /* encode: [B,d] standardized inputs */
-    ra_scratch start;         /* reconstruct: where the rows of a block of codes start */
     ra_scratch query;         /* search: [block,d] unit queries */
     ra_scratch neighbor;      /* neighbors: [d] the atom */
     ra_scratch scores;        /* search: [K], of a device */
@@ -195,9 +194,9 @@ struct ra_workspace {
     ra_scratch x_hat;         /* explain: [B,d] */
     ra_scratch share;         /* explain: [entries] contributions */
     ra_scratch shift;         /* steer: [d] the sum of the pushes, in float64, and [d] of an atom */
-    ra_codes block;           /* encode: the codes of one block of rows; search: the best of each query */
-    ra_pursuit pursuit;       /* encode: mp */
-    ra_codes codes;           /* explain, steer */
+    ra_codes block;     /* encode, reconstruct: codes of one block of rows; search: the best of each query */
+    ra_pursuit pursuit; /* encode: mp */
+    ra_codes codes;     /* explain, steer */
 };
 
 /* *values <- room for count elements of `size` bytes. */

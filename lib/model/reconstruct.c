@@ -34,28 +34,13 @@ size_t ra_model_reconstruct_scratch(const ra_model *model) {
                           1);
 }
 
-/* *part <- rows from .. from + rows of all, whose entries it shares. */
-static ra_status cut(ra_workspace *workspace, const ra_codes *all, size_t from, size_t rows, ra_codes *part,
-                     ra_error *err) {
-    void *start = NULL;
-    RA_TRY(ra_scratch_reserve(&workspace->start, "a block of codes", rows + 1, sizeof *part->start, &start,
-                              err));
-    size_t first = all->start[from];
-    *part = (ra_codes){.rows = rows, .latents = all->latents, .start = start};
-    for (size_t b = 0; b <= rows; b++) part->start[b] = all->start[from + b] - first;
-    if (all->start[from + rows] == first) return RA_OK;
-    part->index = all->index + first;
-    part->value = all->value + first;
-    return RA_OK;
-}
-
-static ra_status decode(const ra_model *model, ra_execution *execution, const ra_codes *codes, ra_span *room,
-                        float *x_hat, ra_error *err) {
+static ra_status decode(const ra_model *model, ra_execution *execution, const ra_codes *codes,
+                        const ra_span *span, float *x_hat, ra_error *err) {
     size_t d = model->info.dimensions;
-    float *there = ra_execution_output(execution, x_hat, room);
-    RA_TRY(ra_stream_decode(execution->stream, codes, model->info.dtype, model->resident.dictionary, d, there,
-                            err));
-    return ra_execution_download(execution, there, x_hat, codes->rows * d, err);
+    float *output = ra_execution_output(execution, x_hat, span);
+    RA_TRY(ra_stream_decode(execution->stream, codes, model->info.dtype, model->resident.dictionary, d,
+                            output, err));
+    return ra_execution_download(execution, output, x_hat, codes->rows * d, err);
 }
 
 /* On a device in blocks of rows, for whose x_hat it needs memory. */
@@ -67,13 +52,15 @@ ra_status ra_model_decode(const ra_model *model, ra_workspace *workspace, const 
     if (rows == 0) return RA_OK;
     RA_TRY(ra_execution_open(&workspace->executions, model->backend, &execution, err));
     if (!execution->remote || block > rows) block = rows;
-    ra_span room = {.bytes = execution->remote ? block * d * sizeof(float) : 0};
-    RA_TRY(ra_execution_reserve(execution, "reconstructions", &room, 1, err));
+    ra_span span = {.bytes = execution->remote ? block * d * sizeof(float) : 0};
+    RA_TRY(ra_execution_reserve(execution, "reconstructions", &span, 1, err));
     ra_status status = RA_OK;
     for (size_t from = 0; from < rows && status == RA_OK; from += block) {
-        ra_codes part;
-        status = cut(workspace, codes, from, rows - from < block ? rows - from : block, &part, err);
-        if (status == RA_OK) status = decode(model, execution, &part, &room, x_hat + from * d, err);
+        const ra_codes *part = block == rows ? codes : &workspace->block;
+        if (block < rows)
+            status = ra_codes_slice(codes, from, rows - from < block ? rows - from : block, &workspace->block,
+                                    err);
+        if (status == RA_OK) status = decode(model, execution, part, &span, x_hat + from * d, err);
     }
     return ra_execution_finish(execution, status);
 }

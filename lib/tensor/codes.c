@@ -1,30 +1,30 @@
-#include "tensor/by_latent.h"
+/* Sparse codes: their memory, and the ways to cut, join and reorder them. */
+#include "ra_tensor.h"
 #include "ra_memory.h"
 
 #include <string.h>
 
-ra_status ra_codes_reserve(ra_codes *codes, size_t rows, size_t latents, size_t entries, ra_error *err) {
+/* Room for so many rows and entries, keeping what is there. */
+static ra_status grow(ra_codes *codes, size_t rows, size_t entries, ra_error *err) {
     if (rows + 1 > codes->row_capacity) {
-        size_t *start = ra_malloc(rows + 1, sizeof *start);
+        size_t *start = ra_realloc(codes->start, rows + 1, sizeof *start);
         if (!start) RA_FAIL_MEMORY(err, "sparse codes", (rows + 1) * sizeof *start);
-        ra_free(codes->start);
         codes->start = start;
         codes->row_capacity = rows + 1;
     }
     if (entries > codes->entry_capacity) {
-        int32_t *index = ra_malloc(entries, sizeof *index);
-        float *value = ra_malloc(entries, sizeof *value);
-        if (!index || !value) {
-            ra_free(index);
-            ra_free(value);
-            RA_FAIL_MEMORY(err, "sparse codes", entries * (sizeof *index + sizeof *value));
-        }
-        ra_free(codes->index);
-        ra_free(codes->value);
-        codes->index = index;
-        codes->value = value;
+        int32_t *index = ra_realloc(codes->index, entries, sizeof *index);
+        if (index) codes->index = index;
+        float *value = index ? ra_realloc(codes->value, entries, sizeof *value) : NULL;
+        if (value) codes->value = value;
+        if (!value) RA_FAIL_MEMORY(err, "sparse codes", entries * (sizeof *index + sizeof *value));
         codes->entry_capacity = entries;
     }
+    return RA_OK;
+}
+
+ra_status ra_codes_reserve(ra_codes *codes, size_t rows, size_t latents, size_t entries, ra_error *err) {
+    RA_TRY(grow(codes, rows, entries, err));
     codes->rows = rows;
     codes->latents = latents;
     codes->start[0] = 0;
@@ -40,6 +40,30 @@ void ra_codes_release(ra_codes *codes) {
 
 size_t ra_codes_entries(const ra_codes *codes) {
     return codes->rows ? codes->start[codes->rows] : 0;
+}
+
+static void copy_entries(ra_codes *to, size_t at, const ra_codes *from, size_t first, size_t count) {
+    if (count == 0) return; /* index and value may be NULL */
+    memcpy(to->index + at, from->index + first, count * sizeof *to->index);
+    memcpy(to->value + at, from->value + first, count * sizeof *to->value);
+}
+
+ra_status ra_codes_slice(const ra_codes *codes, size_t first, size_t rows, ra_codes *part, ra_error *err) {
+    size_t from = codes->start[first], entries = codes->start[first + rows] - from;
+    RA_TRY(ra_codes_reserve(part, rows, codes->latents, entries, err));
+    for (size_t b = 0; b <= rows; b++) part->start[b] = codes->start[first + b] - from;
+    copy_entries(part, 0, codes, from, entries);
+    return RA_OK;
+}
+
+ra_status ra_codes_append(ra_codes *codes, const ra_codes *more, ra_error *err) {
+    size_t rows = codes->rows + more->rows, used = ra_codes_entries(codes), added = ra_codes_entries(more);
+    if (rows + 1 > codes->row_capacity) RA_TRY(grow(codes, rows + rows / 2, 0, err));
+    if (used + added > codes->entry_capacity) RA_TRY(grow(codes, 0, (used + added) * 3 / 2, err));
+    copy_entries(codes, used, more, 0, added);
+    for (size_t b = 0; b < more->rows; b++) codes->start[codes->rows + b + 1] = used + more->start[b + 1];
+    codes->rows = rows;
+    return RA_OK;
 }
 
 ra_status ra_codes_from_dense(ra_codes *codes, const float *z, size_t rows, size_t latents, ra_error *err) {
@@ -74,9 +98,9 @@ void ra_codes_by_latent(const ra_codes *codes, const float *value, size_t *start
     for (size_t k = 0; k < K; k++) start[k + 1] += start[k];
     for (size_t b = 0; b < codes->rows; b++)
         for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
-            size_t place = start[codes->index[e]]++;
-            row[place] = (uint32_t)b;
-            sorted[place] = value[e];
+            size_t to = start[codes->index[e]]++;
+            row[to] = (uint32_t)b;
+            sorted[to] = value[e];
         }
     memmove(start + 1, start, K * sizeof *start); /* undo the ++ */
     start[0] = 0;

@@ -138,11 +138,11 @@ static ra_status open_lane(ra_batches *b, ra_trainer *const *trainers, size_t i,
 
 static ra_status prepare(ra_batches *b, ra_trainer *const *trainers, size_t count, ra_error *err) {
     size_t d = ra_dictionary_dimensions(ra_sae_dictionary(ra_trainer_sae(trainers[0])));
-    size_t batch = ra_trainer_settings(trainers[0])->batch_size;
+    const ra_train_settings *settings = ra_trainer_settings(trainers[0]);
     b->group = ra_sae_group(ra_trainer_sae(trainers[0]));
     b->rows = ra_data_rows(b->data);
-    b->batch = batch < b->rows ? batch : b->rows;
-    b->steps_per_epoch = (b->rows + b->batch - 1) / b->batch;
+    b->batch = ra_train_batch_rows(settings, b->rows);
+    b->steps_per_epoch = ra_train_steps_per_epoch(settings, b->rows);
     b->lane_count = count;
     if (d != ra_data_dimensions(b->data))
         RA_FAIL(err, RA_ERR_SHAPE, "the data has %zu dimensions, but the autoencoder has %zu",

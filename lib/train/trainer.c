@@ -23,12 +23,20 @@ struct ra_trainer {
 
 static const char last_active_name[] = "train.last_active", step_key[] = "train.step";
 
+size_t ra_train_batch_rows(const ra_train_settings *settings, size_t rows) {
+    return settings->batch_size < rows ? settings->batch_size : rows;
+}
+
+size_t ra_train_steps_per_epoch(const ra_train_settings *settings, size_t rows) {
+    size_t batch = ra_train_batch_rows(settings, rows);
+    return (rows + batch - 1) / batch;
+}
+
 static ra_status count_steps(ra_trainer *trainer, size_t rows, ra_error *err) {
     ra_train_settings *settings = &trainer->settings;
     int row = ra_setting_by_key(ra_train_settings_table(), "steps");
-    size_t batch = settings->batch_size < rows ? settings->batch_size : rows;
-    settings->batch_size = batch;
-    trainer->steps_per_epoch = (rows + batch - 1) / batch;
+    settings->batch_size = ra_train_batch_rows(settings, rows);
+    trainer->steps_per_epoch = ra_train_steps_per_epoch(settings, rows);
     trainer->steps = settings->steps;
     if (!ra_setting_known(settings, (size_t)row) &&
         __builtin_mul_overflow(settings->epochs, trainer->steps_per_epoch, &trainer->steps))

@@ -110,18 +110,6 @@ static void trim(slot *own) {
     if (own->codes.entry_capacity > KEPT_BYTES / sizeof(float)) ra_codes_release(&own->codes);
 }
 
-/* *part <- rows first .. first + rows of `joined`. */
-static ra_status cut_codes(const ra_codes *joined, size_t first, size_t rows, ra_codes *part, ra_error *err) {
-    size_t from = joined->start[first], entries = joined->start[first + rows] - from;
-    RA_TRY(ra_codes_reserve(part, rows, joined->latents, entries, err));
-    for (size_t row = 0; row <= rows; row++) part->start[row] = joined->start[first + row] - from;
-    if (entries) {
-        memcpy(part->index, joined->index + from, entries * sizeof *part->index);
-        memcpy(part->value, joined->value + from, entries * sizeof *part->value);
-    }
-    return RA_OK;
-}
-
 static ra_status join_encode(const entry_group *group, slot *own, ra_error *err) {
     const ra_model *model = group->first->wanted->model;
     size_t d = ra_model_get_info(model)->dimensions, row = 0;
@@ -132,25 +120,15 @@ static ra_status join_encode(const entry_group *group, slot *own, ra_error *err)
     RA_TRY(ra_model_encode(model, own->workspace, own->numbers, group->rows, &own->codes, err));
     row = 0;
     for (entry *at = group->first; at; row += at->wanted->rows, at = at->next)
-        at->status = cut_codes(&own->codes, row, at->wanted->rows, at->wanted->codes_out, at->err);
+        at->status = ra_codes_slice(&own->codes, row, at->wanted->rows, at->wanted->codes_out, at->err);
     return RA_OK;
 }
 
 /* *joined <- the codes of the whole group, row after row. */
 static ra_status append_codes(const entry_group *group, ra_codes *joined, ra_error *err) {
-    size_t latents = group->first->wanted->codes->latents, entries = 0, row = 0;
-    for (const entry *at = group->first; at; at = at->next) entries += ra_codes_entries(at->wanted->codes);
-    RA_TRY(ra_codes_reserve(joined, group->rows, latents, entries, err));
-    for (const entry *at = group->first; at; at = at->next) {
-        const ra_codes *from = at->wanted->codes;
-        size_t end = joined->start[row], count = ra_codes_entries(from);
-        for (size_t b = 0; b < from->rows; b++) joined->start[row + b + 1] = end + from->start[b + 1];
-        if (count) {
-            memcpy(joined->index + end, from->index, count * sizeof *joined->index);
-            memcpy(joined->value + end, from->value, count * sizeof *joined->value);
-        }
-        row += from->rows;
-    }
+    RA_TRY(ra_codes_reserve(joined, 0, group->first->wanted->codes->latents, 0, err));
+    for (const entry *at = group->first; at; at = at->next)
+        RA_TRY(ra_codes_append(joined, at->wanted->codes, err));
     return RA_OK;
 }
 

@@ -109,12 +109,12 @@ static void default_train(const ra_sae_settings *sae, const train_inputs *inputs
         train->known |= train_bit("batch-size");
     }
     if (!train_knows(train, "epochs") && !train_knows(train, "steps") && !inputs->init) {
-        size_t batch = least(train->batch_size, rows), an_epoch = (rows + batch - 1) / batch;
-        train->epochs = most(EPOCHS_LEAST, (STEPS_LEAST + an_epoch - 1) / an_epoch);
+        size_t epoch = ra_train_steps_per_epoch(train, rows);
+        train->epochs = most(EPOCHS_LEAST, (STEPS_LEAST + epoch - 1) / epoch);
         train->known |= train_bit("epochs");
     }
     if (!train_knows(train, "penalty") && train->loss == RA_LOSS_MSE_L1) {
-        double numbers = (double)least(train->batch_size, rows) * (double)ra_data_dimensions(data);
+        double numbers = (double)ra_train_batch_rows(train, rows) * (double)ra_data_dimensions(data);
         train->penalty = L1_OF_A_ROW / numbers;
         train->known |= train_bit("penalty");
     }
@@ -214,7 +214,7 @@ static ra_status plan_from_data(const train_options *options, const train_inputs
  * matrices [B,K] of a batch come on top. A rough figure, but k-means does not have to run for hours first. */
 static double memory_needed(const train_plan *plan, size_t d, size_t rows) {
     double K = (double)plan->concepts, N = (double)plan->points, width = (double)d;
-    double batch = (double)least(plan->train.batch_size, rows);
+    double batch = (double)ra_train_batch_rows(&plan->train, rows);
     double trained = K * N + 2 * K * width + K;
     return sizeof(float) * (4 * trained + N * width + 2 * K * width + 4 * batch * K);
 }
@@ -226,7 +226,7 @@ static ra_status check_memory(const train_plan *plan, size_t d, size_t rows, siz
     RA_FAIL(err, RA_ERR_TOO_LARGE,
             "%zu concepts on %zu points with batches of %zu need about %s of memory, but this machine "
             "has %s; take fewer --concepts or --points, or a smaller --batch-size",
-            plan->concepts, plan->points, least(plan->train.batch_size, rows),
+            plan->concepts, plan->points, ra_train_batch_rows(&plan->train, rows),
             format_bytes((uint64_t)(needed < 1e19 ? needed : 1e19)).text, format_bytes((uint64_t)there).text);
 }
 

@@ -5,7 +5,6 @@
 #include "backend/cpu/cpu.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
-#include "tensor/by_latent.h"
 #include "tensor/dot.h"
 #include "tensor/half.h"
 

@@ -4,7 +4,7 @@
 
 #include "data_files.h"
 #include "metrics/reconstruction.h"
-#include "metrics/spectrum.h"
+#include "backend/cpu/lapack.h"
 
 #include <math.h>
 #include <string.h>
@@ -270,17 +270,16 @@ END_TEST
 START_TEST(test_stable_rank_equals_that_of_the_whole_spectrum) {
     enum { K = 120, D = 60 };
     static float matrix[K * D];
-    static double gram[D * D], diagonal[D], beside[D];
+    static double gram[D * D], values[D];
     double squares = 0;
     test_fill(matrix, K * D, 17);
     for (size_t i = 0; i < D; i++)
         for (size_t j = 0; j < D; j++)
             for (size_t k = 0; k < K; k++)
                 gram[i * D + j] += (double)matrix[k * D + i] * (double)matrix[k * D + j];
-    ra_tridiagonal t = {diagonal, beside, 0};
-    ra_tridiagonalize(gram, D, &t);
-    for (size_t k = 0; k < D; k++) squares += ra_tridiagonal_eigenvalue(&t, k);
-    double expected = squares / ra_tridiagonal_eigenvalue(&t, D - 1);
+    ra_ok(ra_eigenvalues(gram, D, values, &err));
+    for (size_t k = 0; k < D; k++) squares += values[k];
+    double expected = squares / values[D - 1];
     ck_assert_double_eq_tol(stable_rank_of(matrix, K, D) / expected, 1, 1e-6);
     ra_backend *backend = backend_of("cpu", 1);
     double value;
@@ -293,7 +292,7 @@ END_TEST
  * them. */
 START_TEST(test_eigenvalues_of_a_known_matrix) {
     enum { N = 40 };
-    static double A[N * N], v[N], diagonal[N], beside[N];
+    static double A[N * N], v[N], values[N];
     double square = 0;
     for (size_t i = 0; i < N; i++) {
         v[i] = sin((double)(3 * i + 1));
@@ -310,20 +309,38 @@ START_TEST(test_eigenvalues_of_a_known_matrix) {
                 }
             A[i * N + j] = sum;
         }
-    ra_tridiagonal t = {diagonal, beside, 0};
-    ra_tridiagonalize(A, N, &t);
+    ra_ok(ra_eigenvalues(A, N, values, &err));
     for (size_t k = 0; k < N; k++)
-        ck_assert_double_eq_tol(ra_tridiagonal_eigenvalue(&t, k), 2 - 2 * cos((double)(k + 1) * pi / (N + 1)),
-                                1e-12);
+        ck_assert_double_eq_tol(values[k], 2 - 2 * cos((double)(k + 1) * pi / (N + 1)), 1e-12);
+}
+END_TEST
+
+/* Second differences as they are. */
+START_TEST(test_the_largest_eigenvalue_of_a_tridiagonal_matrix) {
+    enum { N = 40 };
+    double diagonal[N], beside[N - 1], value;
+    for (size_t i = 0; i < N; i++) diagonal[i] = 2;
+    for (size_t i = 0; i < N - 1; i++) beside[i] = -1;
+    for (size_t n = 1; n <= N; n++) {
+        ra_ok(ra_tridiagonal_largest(diagonal, beside, n, &value, &err));
+        ck_assert_double_eq_tol(value, 2 - 2 * cos((double)n * pi / (double)(n + 1)), 1e-14);
+    }
+    fails_at_each_allocation(ra_tridiagonal_largest(diagonal, beside, N, &value, &err));
 }
 END_TEST
 
 START_TEST(test_eigenvalues_of_a_diagonal_matrix) {
-    double A[] = {3, 0, 0, 0, 1, 0, 0, 0, 2}, diagonal[3], beside[3]; /* 2 is where bisection looks first */
-    ra_tridiagonal t = {diagonal, beside, 0};
-    ra_tridiagonalize(A, 3, &t);
-    for (size_t k = 0; k < 3; k++)
-        ck_assert_double_eq_tol(ra_tridiagonal_eigenvalue(&t, k), (double)k + 1, 1e-14);
+    double A[] = {3, 0, 0, 0, 1, 0, 0, 0, 2}, values[3];
+    ra_ok(ra_eigenvalues(A, 3, values, &err));
+    for (size_t k = 0; k < 3; k++) ck_assert_double_eq_tol(values[k], (double)k + 1, 1e-14);
+}
+END_TEST
+
+START_TEST(test_eigenvalues_of_what_is_not_finite) {
+    double A[] = {1, NAN, NAN, 1}, values[2] = {0};
+    ra_status status = ra_eigenvalues(A, 2, values, NULL);
+    ck_assert(status == RA_ERR_NOT_FINITE || !isfinite(values[0]));
+    ra_ok(ra_eigenvalues(A, 0, values, &err));
 }
 END_TEST
 
@@ -382,5 +399,6 @@ TEST_CASES(metrics, test_codes_match_the_reference, test_matrices_match_the_refe
            test_a_large_mean_does_not_cancel, test_two_kinds_of_r2, test_sparsity_of_extreme_rows,
            test_correlation_equals_the_dense_formula, test_collinearity_over_several_tiles,
            test_stable_rank_of_known_matrices, test_stable_rank_equals_that_of_the_whole_spectrum,
-           test_eigenvalues_of_a_known_matrix, test_eigenvalues_of_a_diagonal_matrix,
+           test_eigenvalues_of_a_known_matrix, test_the_largest_eigenvalue_of_a_tridiagonal_matrix,
+           test_eigenvalues_of_a_diagonal_matrix, test_eigenvalues_of_what_is_not_finite,
            test_distances_of_a_sample_to_itself_and_to_a_moved_one, test_frechet_of_singular_covariances)

@@ -3,8 +3,6 @@
 #include "ra_memory.h"
 #include "ra_tensor.h"
 
-#include "tensor/by_latent.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +114,60 @@ START_TEST(test_codes_to_dense_and_back) {
 }
 END_TEST
 
+static void expect_dense(const ra_codes *codes, const float *z, size_t rows) {
+    float dense[6 * 4];
+    ck_assert_uint_eq(codes->rows, rows);
+    ck_assert_uint_eq(codes->latents, 4);
+    ck_assert_uint_eq(codes->start[0], 0);
+    ra_codes_to_dense(codes, dense);
+    ck_assert_mem_eq(dense, z, rows * 4 * sizeof *z);
+}
+
+START_TEST(test_codes_are_cut_and_joined) {
+    static const float z[6 * 4] = {0, 1, 0, -2, /**/ 0, 0, 0, 0, /**/ 5, 3, 0, 4,
+                                   0, 0, 0, 0,  /**/ 6, 0, 0, 0, /**/ 0, 0, 0, 0};
+    ra_codes codes = {0}, part = {0}, joined = {0};
+    ra_ok(ra_codes_from_dense(&codes, z, 6, 4, &err));
+    for (size_t size = 1; size <= 6; size++) {
+        ra_ok(ra_codes_reserve(&joined, 0, 4, 0, &err));
+        for (size_t first = 0; first < 6; first += size) {
+            size_t rows = 6 - first < size ? 6 - first : size;
+            ra_ok(ra_codes_slice(&codes, first, rows, &part, &err));
+            expect_dense(&part, z + first * 4, rows);
+            ra_ok(ra_codes_append(&joined, &part, &err));
+            expect_dense(&joined, z, first + rows);
+        }
+    }
+    ra_ok(ra_codes_slice(&codes, 6, 0, &part, &err));
+    ck_assert_uint_eq(part.rows, 0);
+    ra_ok(ra_codes_append(&joined, &part, &err));
+    expect_dense(&joined, z, 6);
+    ra_codes_release(&codes);
+    ra_codes_release(&part);
+    ra_codes_release(&joined);
+}
+END_TEST
+
+START_TEST(test_codes_that_find_no_memory_stay_as_they_are) {
+    static const float z[3] = {1, 2, 3};
+    for (size_t n = 1; n <= 3; n++) {
+        ra_codes codes = {0}, more = {0};
+        ra_ok(ra_codes_from_dense(&codes, z, 1, 3, &err));
+        ra_ok(ra_codes_from_dense(&more, z, 1, 3, &err));
+        ra_memory_fail_at(n);
+        ra_status status = ra_codes_append(&codes, &more, NULL);
+        ra_memory_fail_at(0);
+        ck_assert_int_eq(status, RA_ERR_MEMORY);
+        ck_assert_uint_eq(codes.rows, 1);
+        ck_assert_mem_eq(codes.value, z, sizeof z);
+        ra_ok(ra_codes_append(&codes, &more, &err));
+        ck_assert_uint_eq(ra_codes_entries(&codes), 6);
+        ra_codes_release(&codes);
+        ra_codes_release(&more);
+    }
+}
+END_TEST
+
 START_TEST(test_shapes_as_text) {
     char buffer[32];
     ck_assert_str_eq(ra_shape_text(2, (size_t[]){3, 4}, buffer, sizeof buffer), "[3, 4]");
@@ -175,5 +227,6 @@ END_TEST
 TEST_CASES(tensor, test_dtype_names, test_narrow_types_round_trip_over_all_patterns,
            test_rounding_is_to_nearest_even, test_every_float16_is_rounded_to,
            test_finds_the_first_value_that_is_not_finite, test_codes_to_dense_and_back,
+           test_codes_are_cut_and_joined, test_codes_that_find_no_memory_stay_as_they_are,
            test_codes_by_latent_are_the_transposed_matrix, test_shapes_as_text,
            test_the_allocator_checks_sizes_and_aligns, test_a_large_matrix_is_refused_not_wrapped)
