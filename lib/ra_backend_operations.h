@@ -160,6 +160,11 @@ RA_OPERATION(pursue_backward,
 /* gram of every atom <- from its points */
 RA_OPERATION(mixture_gram, (const ra_mixture *mixture), (mixture))
 
+/* D [count,d] <- scale (W C + relax) of these atoms [count], or of all where atoms is NULL */
+RA_OPERATION(mixture_compose,
+             (const ra_mixture *mixture, const int32_t *atoms, size_t count, float scale, float *D),
+             (mixture, atoms, count, scale, D))
+
 /* weight of every atom <- the mixture of its points that is nearest to the atom (the projection onto their
  * hull); relax <- the rest of the atom, times `keep` and then bounded by radius; share [K] <- the cosine
  * between the mixture and the new atom (1 for an atom of zeros, 0 for one without points) */

@@ -49,9 +49,11 @@ enum { RA_INIT_RANDOM_POINTS = 8 };
 
 /* One named array of a model: a trained parameter with its gradient, or a buffer that is only saved. */
 typedef struct ra_parameter {
-    const char *name; /* as in the reference's state dict: "dictionary.W" */
-    float *value;     /* backend memory, f32 */
-    float *gradient;  /* the same size; NULL when it is not trained */
+    const char *name;   /* as in the reference's state dict: "dictionary.W" */
+    ra_dtype dtype;     /* F32; I32 for numbers of points, behind a pointer to float */
+    float *value;       /* backend memory */
+    float *gradient;    /* the same size; NULL when it is not trained */
+    const double *rate; /* the learning rate is multiplied by it; NULL: by 1 */
     int rank;
     size_t shape[2];
 } ra_parameter;
@@ -65,6 +67,49 @@ typedef struct ra_dictionary ra_dictionary;
 ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
                                        const ra_tensor *points, float delta, bool use_multiplier,
                                        ra_dictionary **dictionary, ra_error *err);
+
+/* The same with at most `most` points per atom, 1 to RA_MIXTURE_MOST (dictionary/mixture/ has the method):
+ *
+ *     dictionary.W.index   I32 [K,T]   the points of each atom; -1 behind the last
+ *     dictionary.W.weight  F32 [K,T]   their weights
+ *     dictionary.mixture   F32 [2]     the points' mean norm; how strongly Relax is pulled back
+ *
+ * in the place of W. hull_share, 0 to 1: the cosine between mixture and atom that the median atom is to have;
+ * 0: delta alone keeps atoms near their hull. Atom k starts on point k. */
+ra_status ra_mixture_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
+                                    size_t most, const ra_tensor *points, float delta, double hull_share,
+                                    bool use_multiplier, ra_dictionary **dictionary, ra_error *err);
+
+/* index, weight [K,T] <- those of every atom. The caller keeps the rules of ra_mixture (ra_backend.h). */
+ra_status ra_mixture_set(ra_dictionary *dictionary, const int32_t *index, const float *weight, ra_error *err);
+
+/* T; 0 for a dictionary that is not one of mixtures. */
+size_t ra_dictionary_mixture(const ra_dictionary *dictionary);
+
+/* Candidate points that are read when they are looked at, so that there may be more than memory holds. */
+typedef struct ra_point_source {
+    size_t count; /* N */
+    /* rows [n,d], host memory <- candidates with these numbers, ascending */
+    ra_status (*read)(void *context, const uint64_t *numbers, size_t n, float *rows, ra_error *err);
+    void *context;
+} ra_point_source;
+
+/* From here on candidates come from the source, which must outlive the dictionary; numbers [N of now] says
+ * which candidate each point of C is. C then holds the points that atoms have, and no more; an autoencoder
+ * that has been made around the dictionary has to be told (ra_sae_changed()). */
+ra_status ra_mixture_set_source(ra_dictionary *dictionary, const ra_point_source *source,
+                                const uint64_t *numbers, ra_error *err);
+
+/* The points that atoms have, each once, by ascending number: what a file holds of a dictionary with a
+ * source. All NULL for one without. */
+typedef struct ra_mixture_points {
+    size_t count;
+    uint64_t *number; /* [count] which candidate each is */
+    float *vectors;   /* [count,d] */
+    int32_t *index;   /* [K,T] as ra_mixture.index, counted among these */
+} ra_mixture_points;
+ra_status ra_mixture_points_get(const ra_dictionary *dictionary, ra_mixture_points *points, ra_error *err);
+void ra_mixture_points_release(ra_mixture_points *points);
 
 /* kind: one of the normalizations. weights [K,d] in any float type, or NULL: Xavier-uniform from `seed`. */
 ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
@@ -98,6 +143,13 @@ ra_backend *ra_dictionary_backend(const ra_dictionary *dictionary);
  * ra_dictionary_changed(). */
 const ra_parameter *ra_dictionary_parameters(const ra_dictionary *dictionary, size_t *count);
 void ra_dictionary_changed(ra_dictionary *dictionary);
+
+/* To be called after the optimizer's step number `step` (1, 2, ...) with this learning rate. */
+void ra_dictionary_moved(ra_dictionary *dictionary, size_t step, double rate);
+
+/* To be called when all values have been replaced by those of a file: checks those that could not be, and what
+ * follows from them follows. */
+ra_status ra_dictionary_loaded(ra_dictionary *dictionary, ra_error *err);
 
 /* Projects the parameters in place, unless they are as a projection left them. A checkpoint of a run holds
  * them projected, and the run that continues from it says so with ra_dictionary_set_projected(): projecting
@@ -149,5 +201,11 @@ typedef struct ra_provenance {
 ra_status ra_dictionary_fuse(ra_backend *backend, const ra_tensor *W, const ra_tensor *C,
                              const ra_tensor *Relax, float multiplier, float delta, float *D,
                              ra_provenance *provenance, ra_error *err);
+
+/* The same of a dictionary of mixtures: index I32 [K,T], weight [K,T]. The provenance is all of W, in the
+ * order of the file: T weights per atom. */
+ra_status ra_mixture_fuse(ra_backend *backend, const ra_tensor *index, const ra_tensor *weight,
+                          const ra_tensor *C, const ra_tensor *Relax, float multiplier, float delta, float *D,
+                          ra_provenance *provenance, ra_error *err);
 
 #endif

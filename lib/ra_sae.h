@@ -52,6 +52,8 @@ typedef struct ra_sae_settings {
     double bandwidth;          /* jumprelu; 1e-3 */
     int kernel;                /* jumprelu: ra_kernel; silverman */
     int dictionary;            /* ra_dictionary_kind; archetypal */
+    size_t mixture;            /* archetypal: most points per atom; 0: dense, as the reference trains */
+    double hull_share;         /* of mixtures: what the median atom shares with its mixture */
 } ra_sae_settings;
 
 enum ra_sae_setting {
@@ -65,6 +67,8 @@ enum ra_sae_setting {
     RA_SET_BANDWIDTH,
     RA_SET_KERNEL,
     RA_SET_DICTIONARY,
+    RA_SET_MIXTURE,
+    RA_SET_HULL_SHARE,
 };
 
 const ra_settings_table *ra_sae_settings_table(void);

@@ -56,7 +56,8 @@ static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t cou
     return ra_backend_axpby(dictionary->backend, scale, dD, 0, relax, count * d, err);
 }
 
-static const ra_dictionary_type archetypal = {project, compose, backward, RELAX};
+static const ra_dictionary_type archetypal = {
+    .project = project, .compose = compose, .backward = backward, .gradient = RELAX};
 
 /* W <- eye(K, N): atom k starts as point k. */
 static ra_status start_at_points(ra_dictionary *dictionary, ra_error *err) {
@@ -68,9 +69,8 @@ static ra_status start_at_points(ra_dictionary *dictionary, ra_error *err) {
     return ra_backend_synchronize(dictionary->backend, err);
 }
 
-ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
-                                       const ra_tensor *points, float delta, bool use_multiplier,
-                                       ra_dictionary **out, ra_error *err) {
+ra_status ra_dictionary_check_points(const ra_tensor *points, size_t in_dimensions, float delta,
+                                     ra_error *err) {
     char shape[128];
     if (!(delta >= 0) || isinf(delta))
         RA_FAIL(err, RA_ERR_ARGUMENT, "delta is %g, expected a finite number of at least 0", (double)delta);
@@ -81,6 +81,13 @@ ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions
         points->shape[0] > INT_MAX)
         RA_FAIL(err, RA_ERR_SHAPE, "the points have shape %s, expected [N, %zu] with N from 1 to %d",
                 ra_shape_text(points->rank, points->shape, shape, sizeof shape), in_dimensions, INT_MAX);
+    return RA_OK;
+}
+
+ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
+                                       const ra_tensor *points, float delta, bool use_multiplier,
+                                       ra_dictionary **out, ra_error *err) {
+    RA_TRY(ra_dictionary_check_points(points, in_dimensions, delta, err));
     ra_dictionary *dictionary = NULL;
     RA_TRY(ra_dictionary_make(backend, &archetypal, RA_DICTIONARY_ARCHETYPAL, nb_concepts, in_dimensions,
                               &dictionary, err));

@@ -1,4 +1,4 @@
-#include "dictionary/dictionary.h"
+#include "dictionary/mixture/mixture.h"
 #include "ra_memory.h"
 
 #include <limits.h>
@@ -43,7 +43,8 @@ ra_status ra_dictionary_add(ra_dictionary *dictionary, const char *name, bool tr
                             size_t cols, ra_error *err) {
     void *memory = NULL;
     ra_parameter *parameter = &dictionary->parameters[dictionary->count];
-    *parameter = (ra_parameter){.name = name, .rank = rows ? cols ? 2 : 1 : 0, .shape = {rows, cols}};
+    *parameter =
+        (ra_parameter){.name = name, .dtype = RA_F32, .rank = rows ? cols ? 2 : 1 : 0, .shape = {rows, cols}};
     size_t bytes;
     if (__builtin_mul_overflow(ra_parameter_size(parameter), sizeof(float), &bytes) ||
         (rows && cols && SIZE_MAX / rows / sizeof(float) < cols))
@@ -60,6 +61,7 @@ ra_status ra_dictionary_add(ra_dictionary *dictionary, const char *name, bool tr
 
 void ra_dictionary_free(ra_dictionary *dictionary) {
     if (!dictionary) return;
+    if (dictionary->type->release) dictionary->type->release(dictionary);
     for (size_t i = 0; i < dictionary->count; i++) {
         ra_backend_deallocate(dictionary->backend, dictionary->parameters[i].value);
         ra_backend_deallocate(dictionary->backend, dictionary->parameters[i].gradient);
@@ -75,7 +77,7 @@ ra_status ra_parameter_upload(ra_backend *backend, const ra_parameter *parameter
     size_t n = ra_parameter_size(parameter);
     const void *host = values->data;
     float *converted = NULL;
-    if (values->dtype != RA_F32) {
+    if (values->dtype != parameter->dtype) {
         converted = ra_malloc(n, sizeof *converted);
         if (!converted) RA_FAIL_MEMORY(err, parameter->name, n * sizeof *converted);
         ra_convert_to_f32(values->dtype, values->data, converted, n);
@@ -111,6 +113,20 @@ const ra_parameter *ra_dictionary_parameters(const ra_dictionary *dictionary, si
 
 void ra_dictionary_changed(ra_dictionary *dictionary) {
     dictionary->fresh = dictionary->projected = false;
+}
+
+void ra_dictionary_moved(ra_dictionary *dictionary, size_t step, double rate) {
+    ra_dictionary_changed(dictionary);
+    if (dictionary->type->moved) dictionary->type->moved(dictionary, step, rate);
+}
+
+ra_status ra_dictionary_loaded(ra_dictionary *dictionary, ra_error *err) {
+    ra_dictionary_changed(dictionary);
+    return dictionary->type->loaded ? dictionary->type->loaded(dictionary, err) : RA_OK;
+}
+
+size_t ra_dictionary_mixture(const ra_dictionary *dictionary) {
+    return dictionary->mixture ? dictionary->mixture->most : 0;
 }
 
 void ra_dictionary_set_projected(ra_dictionary *dictionary) {
@@ -176,7 +192,7 @@ ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_
 }
 
 float *ra_dictionary_gradient_room(ra_dictionary *dictionary) {
-    return dictionary->parameters[dictionary->type->room].gradient;
+    return dictionary->parameters[dictionary->type->gradient].gradient;
 }
 
 /* ---- multiplier ---------------------------------------------------------------------------------------- */

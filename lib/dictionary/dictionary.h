@@ -4,7 +4,7 @@
 
 #include "ra_dictionary.h"
 
-enum { RA_DICTIONARY_PARAMETERS = 4 };
+enum { RA_DICTIONARY_PARAMETERS = 6 };
 
 typedef struct ra_dictionary_type {
     ra_status (*project)(ra_dictionary *dictionary, ra_error *err); /* the parameters, in place */
@@ -13,7 +13,10 @@ typedef struct ra_dictionary_type {
                          ra_error *err);
     /* dD [count,d] -> the gradients of the parameters; D holds the same atoms */
     ra_status (*backward)(ra_dictionary *dictionary, const float *dD, size_t count, ra_error *err);
-    size_t room; /* the parameter whose gradient has the shape of dD */
+    void (*moved)(ra_dictionary *dictionary, size_t step, double rate); /* may be NULL */
+    ra_status (*loaded)(ra_dictionary *dictionary, ra_error *err);      /* may be NULL */
+    void (*release)(ra_dictionary *dictionary);                         /* may be NULL */
+    size_t gradient; /* the parameter whose gradient has the shape of dD */
 } ra_dictionary_type;
 
 struct ra_dictionary {
@@ -30,6 +33,7 @@ struct ra_dictionary {
     int32_t *atoms;  /* [K] backend memory: those of a selection */
     ra_parameter parameters[RA_DICTIONARY_PARAMETERS];
     size_t count;
+    struct ra_mixture_state *mixture; /* of mixtures alone */
 };
 
 /* A dictionary without parameters yet; on failure nothing is left behind. */
@@ -40,6 +44,9 @@ ra_status ra_dictionary_make(ra_backend *backend, const ra_dictionary_type *type
  * of rows, rows 0 a scalar. */
 ra_status ra_dictionary_add(ra_dictionary *dictionary, const char *name, bool trained, size_t rows,
                             size_t cols, ra_error *err);
+
+/* RA_ERR_DTYPE, RA_ERR_SHAPE and RA_ERR_ARGUMENT for points [N,d] and a delta that cannot be. */
+ra_status ra_dictionary_check_points(const ra_tensor *points, size_t dimensions, float delta, ra_error *err);
 
 /* Host values in any float type -> parameter. */
 ra_status ra_parameter_upload(ra_backend *backend, const ra_parameter *parameter, const ra_tensor *values,

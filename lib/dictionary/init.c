@@ -21,45 +21,59 @@ static ra_status draw_points(ra_random *random, size_t count, size_t N, uint64_t
 
 /* ---- archetypal: rows of W ----------------------------------------------------------------------------- */
 
-static ra_status start_eye(ra_random *random, float *W, size_t K, size_t N, ra_error *err) {
+enum { MOST = RA_INIT_RANDOM_POINTS };
+
+/* Where W starts: at most MOST points per atom, -1 behind the last, with their weights. */
+typedef struct start {
+    size_t K, N, most;
+    int32_t *point; /* [K,MOST] */
+    float *weight;
+} start;
+
+static void place(start *s, size_t k, size_t i, size_t point, double weight) {
+    s->point[k * MOST + i] = (int32_t)point;
+    s->weight[k * MOST + i] = (float)weight;
+}
+
+static ra_status start_eye(ra_random *random, start *s, ra_error *err) {
     (void)random, (void)err;
-    for (size_t k = 0; k < K && k < N; k++) W[k * N + k] = 1;
-    if (K > N)
-        ra_log(RA_LOG_WARNING, "%zu concepts start from %zu points: the last %zu atoms start as zeros", K, N,
-               K - N);
+    for (size_t k = 0; k < s->K && k < s->N; k++) place(s, k, 0, k, 1);
+    if (s->K > s->N)
+        ra_log(RA_LOG_WARNING, "%zu concepts start from %zu points: the last %zu atoms start as zeros", s->K,
+               s->N, s->K - s->N);
     return RA_OK;
 }
 
-static ra_status start_permuted(ra_random *random, float *W, size_t K, size_t N, ra_error *err) {
+static ra_status start_permuted(ra_random *random, start *s, ra_error *err) {
     uint64_t *order = NULL;
-    RA_TRY(draw_points(random, K, N, &order, err));
-    for (size_t k = 0; k < K; k++) W[k * N + order[k]] = 1;
+    RA_TRY(draw_points(random, s->K, s->N, &order, err));
+    for (size_t k = 0; k < s->K; k++) place(s, k, 0, (size_t)order[k], 1);
     ra_free(order);
     return RA_OK;
 }
 
 /* Weights uniform on the simplex of a few points: exponential numbers, divided by their sum. On that of all
  * points every atom would start as nearly the same mean. */
-static ra_status start_random(ra_random *random, float *W, size_t K, size_t N, ra_error *err) {
+static ra_status start_random(ra_random *random, start *s, ra_error *err) {
     (void)err;
-    size_t count = N < RA_INIT_RANDOM_POINTS ? N : RA_INIT_RANDOM_POINTS;
-    for (size_t k = 0; k < K; k++) {
-        size_t point[RA_INIT_RANDOM_POINTS];
-        double weight[RA_INIT_RANDOM_POINTS], sum = 0;
+    size_t count = s->N < s->most ? s->N : s->most;
+    for (size_t k = 0; k < s->K; k++) {
+        size_t point[MOST];
+        double weight[MOST], sum = 0;
         for (size_t i = 0; i < count;) {
             size_t j = 0;
-            point[i] = (size_t)ra_random_below(random, N);
+            point[i] = (size_t)ra_random_below(random, s->N);
             while (point[j] != point[i]) j++;
             if (j == i) i++; /* not one of those before */
         }
         for (size_t i = 0; i < count; i++) sum += weight[i] = -log(1 - ra_random_unit(random));
         for (size_t i = 0; i < count; i++)
-            W[k * N + point[i]] = (float)(sum > 0 ? weight[i] / sum : 1 / (double)count);
+            place(s, k, i, point[i], sum > 0 ? weight[i] / sum : 1 / (double)count);
     }
     return RA_OK;
 }
 
-static ra_status (*const starts[])(ra_random *random, float *W, size_t K, size_t N, ra_error *err) = {
+static ra_status (*const starts[])(ra_random *random, start *s, ra_error *err) = {
     [RA_INIT_EYE] = start_eye,
     [RA_INIT_PERMUTED] = start_permuted,
     [RA_INIT_RANDOM] = start_random,
@@ -74,6 +88,33 @@ static ra_status put(ra_dictionary *dictionary, const ra_parameter *parameter, c
     return RA_OK;
 }
 
+static ra_status put_dense(ra_dictionary *dictionary, const start *s, ra_error *err) {
+    float *W = ra_calloc(s->K * s->N, sizeof *W);
+    if (!W) RA_FAIL_MEMORY(err, "the atoms' start", s->K * s->N * sizeof *W);
+    for (size_t i = 0; i < s->K * MOST; i++)
+        if (s->point[i] >= 0) W[i / MOST * s->N + (size_t)s->point[i]] = s->weight[i];
+    ra_status status = put(dictionary, &dictionary->parameters[0], W, err);
+    ra_free(W);
+    return status;
+}
+
+static ra_status put_mixture(ra_dictionary *dictionary, const start *s, size_t T, ra_error *err) {
+    int32_t *index = ra_malloc(s->K * T, sizeof *index);
+    float *weight = ra_calloc(s->K * T, sizeof *weight);
+    ra_status status = RA_OK;
+    if (!index || !weight)
+        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the start of %zu atoms", s->K);
+    for (size_t i = 0; status == RA_OK && i < s->K * T; i++) {
+        bool some = i % T < MOST;
+        index[i] = some ? s->point[i / T * MOST + i % T] : -1;
+        weight[i] = some ? s->weight[i / T * MOST + i % T] : 0;
+    }
+    if (status == RA_OK) status = ra_mixture_set(dictionary, index, weight, err);
+    ra_free(index);
+    ra_free(weight);
+    return status;
+}
+
 ra_status ra_archetypal_dictionary_init(ra_dictionary *dictionary, ra_init init, uint64_t seed,
                                         ra_error *err) {
     size_t K = dictionary->concepts, N = dictionary->points;
@@ -81,13 +122,19 @@ ra_status ra_archetypal_dictionary_init(ra_dictionary *dictionary, ra_init init,
         RA_FAIL(
             err, RA_ERR_ARGUMENT,
             "an archetypal dictionary starts as eye, permuted or random, a plain one as xavier or points");
-    float *W = ra_calloc(K * N, sizeof *W);
-    if (!W) RA_FAIL_MEMORY(err, "the atoms' start", K * N * sizeof *W);
+    size_t T = ra_dictionary_mixture(dictionary);
+    start s = {K, N, T && T < MOST ? T : MOST, ra_malloc(K * MOST, sizeof *s.point),
+               ra_calloc(K * MOST, sizeof *s.weight)};
     ra_random random;
     ra_random_seed(&random, seed ^ INIT_STREAM);
-    ra_status status = starts[init](&random, W, K, N, err);
-    if (status == RA_OK) status = put(dictionary, &dictionary->parameters[0], W, err);
-    ra_free(W);
+    ra_status status = RA_OK;
+    if (!s.point || !s.weight)
+        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the start of %zu atoms", K);
+    for (size_t i = 0; status == RA_OK && i < K * MOST; i++) s.point[i] = -1;
+    if (status == RA_OK) status = starts[init](&random, &s, err);
+    if (status == RA_OK) status = T ? put_mixture(dictionary, &s, T, err) : put_dense(dictionary, &s, err);
+    ra_free(s.point);
+    ra_free(s.weight);
     return status;
 }
 

@@ -67,7 +67,8 @@ static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t cou
     return ra_backend_axpby(dictionary->backend, scale, dD, 0, weights, n, err);
 }
 
-static const ra_dictionary_type plain = {normalize, compose, backward, WEIGHTS};
+static const ra_dictionary_type plain = {
+    .project = normalize, .compose = compose, .backward = backward, .gradient = WEIGHTS};
 
 /* Keeps these random numbers apart from the encoder's: drawn from the same seed in the same order, they would
  * start every atom along its encoder row. */

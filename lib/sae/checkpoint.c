@@ -58,13 +58,32 @@ static ra_status load(const ra_safetensors *file, ra_backend *backend, const ra_
     RA_TRY(ra_safetensors_get(file, parameter->name, &tensor, err));
     bool same = tensor.rank == parameter->rank;
     for (int i = 0; same && i < tensor.rank; i++) same = tensor.shape[i] == parameter->shape[i];
-    if (!same || !ra_dtype_is_float(tensor.dtype))
-        RA_FAIL(err, same ? RA_ERR_DTYPE : RA_ERR_SHAPE, "%s: %s is %s %s, expected F32, F16 or BF16 %s",
+    bool numbers =
+        parameter->dtype == RA_F32 ? ra_dtype_is_float(tensor.dtype) : tensor.dtype == parameter->dtype;
+    if (!same || !numbers)
+        RA_FAIL(err, same ? RA_ERR_DTYPE : RA_ERR_SHAPE, "%s: %s is %s %s, expected %s %s",
                 ra_safetensors_path(file), parameter->name, ra_dtype_name(tensor.dtype),
                 ra_shape_text(tensor.rank, tensor.shape, shape, sizeof shape),
+                parameter->dtype == RA_F32 ? "F32, F16 or BF16" : ra_dtype_name(parameter->dtype),
                 ra_shape_text(parameter->rank, parameter->shape, expected, sizeof expected));
-    RA_TRY(check_finite(file, parameter->name, &tensor, err));
+    if (parameter->dtype == RA_F32) RA_TRY(check_finite(file, parameter->name, &tensor, err));
     return ra_parameter_upload(backend, parameter, &tensor, err);
+}
+
+static ra_status make_mixtures(const ra_safetensors *file, const ra_sae_settings *settings,
+                               ra_backend *backend, ra_dictionary **dictionary, ra_error *err) {
+    ra_tensor index, C;
+    char shape[128];
+    RA_TRY(ra_safetensors_get(file, "dictionary.W.index", &index, err));
+    RA_TRY(get_float(file, "dictionary.C", 2, &C, err));
+    RA_TRY(need(file, settings, RA_SET_DELTA, "an archetypal dictionary", err));
+    if (index.dtype != RA_I32 || index.rank != 2)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: dictionary.W.index is %s %s, expected I32 [K, T]",
+                ra_safetensors_path(file), ra_dtype_name(index.dtype),
+                ra_shape_text(index.rank, index.shape, shape, sizeof shape));
+    return ra_mixture_dictionary_new(backend, C.shape[1], index.shape[0], index.shape[1], &C,
+                                     (float)settings->delta, settings->hull_share, settings->use_multiplier,
+                                     dictionary, err);
 }
 
 static ra_status make_dictionary(const ra_safetensors *file, const ra_sae_settings *settings,
@@ -77,6 +96,8 @@ static ra_status make_dictionary(const ra_safetensors *file, const ra_sae_settin
                                        (ra_dictionary_kind)settings->dictionary, &weights,
                                        settings->use_multiplier, 0, dictionary, err);
     }
+    if (ra_safetensors_find(file, "dictionary.W.index"))
+        return make_mixtures(file, settings, backend, dictionary, err);
     if (!ra_safetensors_find(file, "dictionary.W"))
         RA_FAIL(err, RA_ERR_FORMAT,
                 "%s is not a checkpoint: it holds neither dictionary.W nor dictionary._weights",
@@ -136,6 +157,7 @@ static ra_status open_file(const ra_safetensors *file, const ra_sae_settings *ov
     const ra_tensor *batches = ra_safetensors_find(file, batches_name);
     if (batches && batches->dtype == RA_I64 && batches->rank == 0)
         memcpy(&sae->encoder.batches, batches->data, sizeof(int64_t));
+    RA_TRY_OUT(status, ra_dictionary_loaded(sae->dictionary, err));
     ra_sae_changed(sae);
     *out = sae;
     return RA_OK;
@@ -155,13 +177,32 @@ ra_status ra_sae_open(const char *path, const ra_sae_settings *overrides, ra_bac
 
 /* ---- writing ------------------------------------------------------------------------------------------- */
 
+/* Of a dictionary with a source, only the points that atoms have are written, each once. */
+static ra_status store_points(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err) {
+    ra_mixture_points *points = &sae->points;
+    size_t K = sae->encoder.concepts, d = sae->encoder.dimensions;
+    const ra_tensor vectors = ra_tensor_2d(RA_F32, points->vectors, points->count, d),
+                    index = ra_tensor_2d(RA_I32, points->index, K, ra_dictionary_mixture(sae->dictionary)),
+                    number = ra_tensor_1d(RA_I64, points->number, points->count);
+    RA_TRY(ra_safetensors_writer_tensor(writer, "dictionary.C", &vectors, err));
+    RA_TRY(ra_safetensors_writer_tensor(writer, "dictionary.W.index", &index, err));
+    return ra_safetensors_writer_tensor(writer, "dictionary.C.number", &number, err);
+}
+
 ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err) {
     const ra_settings_table *table = ra_sae_settings_table();
     RA_TRY(ra_dictionary_project(sae->dictionary, err)); /* a checkpoint holds projected parameters */
+    ra_mixture_points_release(&sae->points);
+    RA_TRY(ra_mixture_points_get(sae->dictionary, &sae->points, err));
+    if (sae->points.count) RA_TRY(store_points(sae, writer, err));
     for (size_t i = 0; i < sae->count; i++) {
         const ra_parameter *parameter = &sae->parameters[i];
-        ra_tensor tensor = {
-            .dtype = RA_F32, .rank = parameter->rank, .shape = {parameter->shape[0], parameter->shape[1]}};
+        bool stored = sae->points.count && (strcmp(parameter->name, "dictionary.C") == 0 ||
+                                            strcmp(parameter->name, "dictionary.W.index") == 0);
+        ra_tensor tensor = {.dtype = parameter->dtype,
+                            .rank = parameter->rank,
+                            .shape = {parameter->shape[0], parameter->shape[1]}};
+        if (stored) continue;
         RA_TRY(ra_backend_view(sae->backend, parameter->value, ra_parameter_size(parameter) * sizeof(float),
                                &sae->mirrors[i], &tensor.data, err));
         RA_TRY(ra_safetensors_writer_tensor(writer, parameter->name, &tensor, err));

@@ -4,6 +4,7 @@
 #include "base/random.h"
 
 #include <math.h>
+#include <string.h>
 
 static const char theta_name[] = "thresholds";
 static const double THETA_START = -3; /* exp(-3) = 0.05, as the reference starts */
@@ -14,7 +15,7 @@ static ra_status add_parameter(ra_sae *sae, const char *name, bool trained, size
                                ra_error *err) {
     void *memory = NULL;
     ra_parameter *parameter = &sae->parameters[sae->count];
-    *parameter = (ra_parameter){.name = name, .rank = cols ? 2 : 1, .shape = {rows, cols}};
+    *parameter = (ra_parameter){.name = name, .dtype = RA_F32, .rank = cols ? 2 : 1, .shape = {rows, cols}};
     size_t bytes = ra_parameter_size(parameter) * sizeof(float);
     RA_TRY(ra_backend_allocate(sae->backend, bytes, &memory, err));
     parameter->value = memory;
@@ -76,8 +77,8 @@ static ra_status make(ra_sae *sae, uint64_t seed, ra_error *err) {
         sae->activation.theta = sae->parameters[sae->count - 1].value;
         sae->activation.thresholds = sae->thresholds = memory;
     }
-    const ra_parameter *dictionary = ra_dictionary_parameters(sae->dictionary, &count);
-    for (size_t i = 0; i < count; i++) sae->parameters[sae->count++] = dictionary[i];
+    ra_dictionary_parameters(sae->dictionary, &count);
+    sae->count += count;
     ra_sae_changed(sae);
     return RA_OK;
 }
@@ -111,6 +112,7 @@ void ra_sae_free(ra_sae *sae) {
     }
     ra_backend_deallocate(sae->backend, sae->thresholds);
     for (size_t i = 0; i < RA_SAE_PARAMETERS; i++) ra_free(sae->mirrors[i]);
+    ra_mixture_points_release(&sae->points);
     ra_dictionary_free(sae->dictionary); /* keeps the backend until here */
     ra_free(sae);
 }
@@ -121,6 +123,9 @@ const ra_parameter *ra_sae_theta(const ra_sae *sae) {
 }
 
 void ra_sae_changed(ra_sae *sae) {
+    size_t count;
+    const ra_parameter *parameters = ra_dictionary_parameters(sae->dictionary, &count);
+    memcpy(sae->parameters + sae->owned, parameters, count * sizeof *parameters);
     ra_dictionary_changed(sae->dictionary);
     sae->thresholds_known = false;
 }

@@ -23,6 +23,7 @@ struct ra_sae {
     ra_parameter parameters[RA_SAE_PARAMETERS];
     size_t count, owned;            /* the first `owned` belong to the SAE, the rest to the dictionary */
     bool packed[RA_SAE_PARAMETERS]; /* gradients that hold the rows of the active atoms only */
+    ra_mixture_points points;       /* of a dictionary with a source, while a writer reads them */
     char texts[RA_SAE_SETTING_TEXTS][40]; /* settings as metadata, while a writer uses them */
 };
 

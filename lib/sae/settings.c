@@ -35,6 +35,11 @@ static const ra_setting rows[] = {
                        "of jumprelu's threshold gradient: silverman, gaussian, ..."},
     [RA_SET_DICTIONARY] = {"dictionary", "dictionary-kind", RA_SETTING_NAME, AT(dictionary), dictionary_names,
                            0, 0, "KIND", "archetypal, or plain: l2, max_l2, l1, max_l1, identity"},
+    [RA_SET_MIXTURE] =
+        {"mixture", "mixture", RA_SETTING_COUNT, AT(mixture), NULL, 0, RA_MIXTURE_MOST, "T",
+         "most points an atom is a mixture of; 0: all of them, dense, as the reference trains"},
+    [RA_SET_HULL_SHARE] = {"hull_share", "hull-share", RA_SETTING_REAL, AT(hull_share), NULL, 0, 1, "X",
+                           "cosine between the median atom and its mixture; 0: whatever delta allows"},
 };
 
 const ra_settings_table *ra_sae_settings_table(void) {

@@ -92,18 +92,24 @@ ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t s
     ra_backend *backend = ra_sae_backend(moments->sae);
     const ra_train_settings *settings = moments->settings;
     double clip = settings->clip_grad;
-    const ra_adam_step adam = {.lr = rate,
-                               .beta1 = settings->beta1,
-                               .beta2 = settings->beta2,
-                               .epsilon = 1e-8,
-                               .bias1 = 1 - pow(settings->beta1, (double)step),
-                               .bias2 = 1 - pow(settings->beta2, (double)step),
-                               .grad_scale = clip > 0 && clip / (norm + 1e-6) < 1 ? clip / (norm + 1e-6) : 1,
-                               .decay = settings->weight_decay};
+    const ra_adam_step step_of_all = {.lr = rate,
+                                      .beta1 = settings->beta1,
+                                      .beta2 = settings->beta2,
+                                      .epsilon = 1e-8,
+                                      .bias1 = 1 - pow(settings->beta1, (double)step),
+                                      .bias2 = 1 - pow(settings->beta2, (double)step),
+                                      .grad_scale =
+                                          clip > 0 && clip / (norm + 1e-6) < 1 ? clip / (norm + 1e-6) : 1,
+                                      .decay = settings->weight_decay};
     for (size_t i = 0; i < moments->count; i++) {
         ra_moments_slot *slot = &moments->slots[i];
         const ra_parameter *p = slot->parameter;
         bool packed = ra_sae_packed(moments->sae, slot->index);
+        ra_adam_step adam = step_of_all;
+        if (p->rate) {
+            adam.lr *= *p->rate;
+            adam.decay /= *p->rate; /* which is in units of the parameter itself */
+        }
         size_t n = p->rank == 2 ? p->shape[1] : 1, rows = ra_parameter_size(p) / n;
         if (packed)
             RA_TRY(place_rows(moments, slot, pass, err));
@@ -113,6 +119,7 @@ ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t s
                                slot->first, slot->second, rows, n, err));
     }
     ra_sae_changed(moments->sae);
+    ra_dictionary_moved(ra_sae_dictionary(moments->sae), step, rate);
     return RA_OK;
 }
 

@@ -283,6 +283,7 @@ ra_status ra_trainer_check(ra_trainer *trainer, ra_error *err) {
     double norm;
     RA_TRY(norm_of(trainer, D, trainer->concepts * trainer->dimensions, &norm, err));
     for (size_t i = 0; i < count && isfinite(norm); i++) {
+        if (parameters[i].dtype != RA_F32) continue;
         bad = parameters[i].name;
         RA_TRY(norm_of(trainer, parameters[i].value, ra_parameter_size(&parameters[i]), &norm, err));
     }

@@ -9,6 +9,7 @@
 
 #include "app/format.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- candidate points -------------------------------------------------------------------------------- */
@@ -146,6 +147,11 @@ static ra_status start_at_dictionary(const train_run *run, train_model *model, r
     return status;
 }
 
+static ra_status read_rows(void *context, const uint64_t *numbers, size_t n, float *rows, ra_error *err) {
+    (void)err;
+    ra_data_gather(context, numbers, n, rows);
+    return RA_OK;
+}
 static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
     const ra_sae_settings *settings = &run->plan->sae;
     size_t d = ra_data_dimensions(run->inputs->data), K = run->plan->concepts;
@@ -158,6 +164,20 @@ static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
         RA_TRY(ra_plain_dictionary_new(run->backend, d, K, (ra_dictionary_kind)settings->dictionary, NULL,
                                        settings->use_multiplier, model->seed, &dictionary, err));
         if (init == RA_INIT_POINTS) status = ra_plain_dictionary_init(dictionary, &points, model->seed, err);
+    } else if (settings->mixture) {
+        ra_matrix start;
+        static uint64_t numbers[100000];
+        static ra_point_source source;
+        RA_TRY(ra_matrix_init(&start, K, d, err));
+        for (size_t k = 0; k < K; k++) numbers[k] = (uint64_t)run->points.row[k * run->points.nearest];
+        ra_data_gather(run->inputs->data, numbers, K, start.data);
+        const ra_tensor first = ra_tensor_2d(RA_F32, start.data, K, d);
+        RA_TRY(ra_mixture_dictionary_new(run->backend, d, K, settings->mixture,
+                                         getenv("KM") ? &points : &first, (float)settings->delta,
+                                         settings->hull_share, settings->use_multiplier, &dictionary, err));
+        source = (ra_point_source){ra_data_rows(run->inputs->data), read_rows,
+                                   (void *)(uintptr_t)run->inputs->data};
+        if (!getenv("KM")) RA_TRY(ra_mixture_set_source(dictionary, &source, numbers, err));
     } else {
         RA_TRY(ra_archetypal_dictionary_new(run->backend, d, K, &points, (float)settings->delta,
                                             settings->use_multiplier, &dictionary, err));

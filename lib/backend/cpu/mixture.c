@@ -6,6 +6,7 @@
 #include "tensor/dot.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { ATOMS_PER_PART = 16, MOST = RA_MIXTURE_MOST };
 
@@ -75,6 +76,38 @@ ra_status cpu_mixture_gram(void *self, ra_backend_stream *stream, const ra_mixtu
     (void)stream, (void)err;
     ra_mixture job = *mixture;
     ra_pool_run(self, ra_pool_parts(mixture->atoms, ATOMS_PER_PART), gram_part, &job);
+    return RA_OK;
+}
+
+/* ---- compose ------------------------------------------------------------------------------------------- */
+
+typedef struct compose_job {
+    const ra_mixture *mixture;
+    const int32_t *atoms;
+    size_t count;
+    float factor, *D;
+} compose_job;
+
+static void compose_part(void *context, size_t part) {
+    const compose_job *job = context;
+    const ra_mixture *m = job->mixture;
+    size_t d = m->dimensions, end = ra_pool_part_end(part, ATOMS_PER_PART, job->count);
+    for (size_t i = part * ATOMS_PER_PART; i < end; i++) {
+        size_t k = job->atoms ? (size_t)job->atoms[i] : i;
+        const int32_t *index = m->index + k * m->most;
+        float *D = job->D + i * d;
+        memcpy(D, m->relax + k * d, d * sizeof *D);
+        for (size_t t = 0; t < m->most && index[t] >= 0; t++)
+            if (m->weight[k * m->most + t] != 0) add(D, m->weight[k * m->most + t], point(m, index[t]), d);
+        if (job->factor != 1) scale(D, job->factor, d);
+    }
+}
+
+ra_status cpu_mixture_compose(void *self, ra_backend_stream *stream, const ra_mixture *mixture,
+                              const int32_t *atoms, size_t count, float factor, float *D, ra_error *err) {
+    (void)stream, (void)err;
+    compose_job job = {mixture, atoms, count, factor, D};
+    ra_pool_run(self, ra_pool_parts(count, ATOMS_PER_PART), compose_part, &job);
     return RA_OK;
 }
 

@@ -132,6 +132,8 @@ typedef struct cuda_mixture {
     float *weight, *gram, *relax;
 } cuda_mixture;
 cudaError_t ra_cuda_mixture_gram(cudaStream_t stream, cuda_mixture mixture);
+cudaError_t ra_cuda_mixture_compose(cudaStream_t stream, cuda_mixture mixture, const int32_t *atoms,
+                                    size_t count, float scale, float *D);
 cudaError_t ra_cuda_mixture_fit(cudaStream_t stream, cuda_mixture mixture, float keep, float radius,
                                 float *share);
 cudaError_t ra_cuda_mixture_exchange(cudaStream_t stream, cuda_mixture mixture, const int32_t *atoms,

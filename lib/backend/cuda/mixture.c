@@ -19,6 +19,12 @@ ra_status cuda_mixture_gram(ra_backend_stream *s, const ra_mixture *mixture, ra_
     return cuda_check(s->context, code, "the products of an atom's points", err);
 }
 
+ra_status cuda_mixture_compose(ra_backend_stream *s, const ra_mixture *mixture, const int32_t *atoms,
+                               size_t count, float scale, float *D, ra_error *err) {
+    cudaError_t code = ra_cuda_mixture_compose(s->handle, on_device(mixture), atoms, count, scale, D);
+    return cuda_check(s->context, code, "atoms of their points", err);
+}
+
 ra_status cuda_mixture_fit(ra_backend_stream *s, const ra_mixture *mixture, float keep, float radius,
                            float *share, ra_error *err) {
     cudaError_t code = ra_cuda_mixture_fit(s->handle, on_device(mixture), keep, radius, share);

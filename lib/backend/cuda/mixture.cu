@@ -79,6 +79,23 @@ extern "C" __global__ void ra_mixture_gram(cuda_mixture m) {
     }
 }
 
+/* (4 T + 8) d bytes per atom, of which the points come from the cache, for 2 T d operations: bound by memory. */
+extern "C" __global__ void ra_mixture_compose(cuda_mixture m, const int32_t *atoms, size_t count, float scale,
+                                              float *D) {
+    size_t d = m.dimensions;
+    for (size_t i = blockIdx.x; i < count; i += gridDim.x) {
+        size_t k = atoms ? (size_t)atoms[i] : i;
+        const int32_t *index = m.index + k * m.most;
+        const float *weight = m.weight + k * m.most, *relax = m.relax + k * d;
+        int points = count_points(m, index);
+        for (size_t e = threadIdx.x; e < d; e += blockDim.x) {
+            float sum = relax[e];
+            for (int t = 0; t < points; t++) sum += weight[t] * point(m, index[t])[e];
+            D[i * d + e] = scale * sum;
+        }
+    }
+}
+
 static __device__ float cosine(const problem *p, double rest) {
     double mix = 0, cross = 0;
     for (int i = 0; i < p->count; i++) {
@@ -215,6 +232,13 @@ cudaError_t ra_cuda_mixture_gram(cudaStream_t stream, cuda_mixture mixture) {
     if (mixture.atoms == 0) return cudaSuccess;
     return start(stream, dim3(blocks_for(mixture.atoms, MOST_BLOCKS)), threads_for(mixture.dimensions),
                  ra_mixture_gram, mixture);
+}
+
+cudaError_t ra_cuda_mixture_compose(cudaStream_t stream, cuda_mixture mixture, const int32_t *atoms,
+                                    size_t count, float scale, float *D) {
+    if (count == 0) return cudaSuccess;
+    return start(stream, dim3(blocks_for(count, MOST_BLOCKS)), threads_for(mixture.dimensions),
+                 ra_mixture_compose, mixture, atoms, count, scale, D);
 }
 
 cudaError_t ra_cuda_mixture_fit(cudaStream_t stream, cuda_mixture mixture, float keep, float radius,

@@ -52,6 +52,22 @@ ra_status reference_mixture_gram(void *self, ra_backend_stream *stream, const ra
     return RA_OK;
 }
 
+ra_status reference_mixture_compose(void *self, ra_backend_stream *stream, const ra_mixture *mixture,
+                                    const int32_t *atoms, size_t count, float scale, float *D,
+                                    ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    size_t d = mixture->dimensions;
+    for (size_t i = 0; i < count; i++) {
+        atom a = atom_at(mixture, atoms ? (size_t)atoms[i] : i);
+        for (size_t e = 0; e < d; e++) {
+            double sum = a.relax[e];
+            for (int t = 0; t < a.count; t++) sum += (double)a.weight[t] * point(&a, a.index[t])[e];
+            D[i * d + e] = (float)(scale * sum);
+        }
+    }
+    return RA_OK;
+}
+
 /* What decides an atom's weights, in float64: gram, target products, weights. */
 typedef struct problem {
     double G[MOST * MOST], c[MOST], w[MOST], q[MOST]; /* q: points . relax */

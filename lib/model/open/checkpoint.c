@@ -70,7 +70,9 @@ static ra_status settle_kind(ra_model *model, const char *tensor, bool archetypa
 /* ---- the archetypal dictionary ------------------------------------------------------------------------ */
 
 typedef struct parameters {
-    ra_tensor W, C, Relax; /* [K,N], [N,d], [K,d] */
+    ra_tensor W, weight; /* [K,N]; of mixtures [K,T]: W.index, W.weight */
+    ra_tensor C, Relax;  /* [N,d], [K,d] */
+    bool mixtures;
     float multiplier;
 } parameters;
 
@@ -78,19 +80,28 @@ static ra_status read_parameters(const ra_model *model, const ra_safetensors *fi
                                  ra_error *err) {
     const char *path = model->info.path;
     ra_tensor multiplier;
-    RA_TRY(ra_safetensors_get(file, "dictionary.W", &p->W, err));
+    p->mixtures = ra_safetensors_find(file, "dictionary.W.index") != NULL;
+    RA_TRY(ra_safetensors_get(file, p->mixtures ? "dictionary.W.index" : "dictionary.W", &p->W, err));
+    if (p->mixtures) RA_TRY(ra_safetensors_get(file, "dictionary.W.weight", &p->weight, err));
     RA_TRY(ra_safetensors_get(file, "dictionary.C", &p->C, err));
     RA_TRY(ra_safetensors_get(file, "dictionary.Relax", &p->Relax, err));
     RA_TRY(ra_safetensors_get(file, "dictionary.multiplier", &multiplier, err));
-    RA_TRY(ra_model_check_tensor(path, "dictionary.W", &p->W, RA_MODEL_ANY_FLOAT, 2, 0, 0, err));
-    RA_TRY(ra_model_check_tensor(path, "dictionary.C", &p->C, RA_MODEL_ANY_FLOAT, 2, p->W.shape[1], 0, err));
+    if (p->mixtures) {
+        RA_TRY(ra_model_check_tensor(path, "dictionary.W.index", &p->W, RA_I32, 2, 0, 0, err));
+        RA_TRY(ra_model_check_tensor(path, "dictionary.W.weight", &p->weight, RA_MODEL_ANY_FLOAT, 2,
+                                     p->W.shape[0], p->W.shape[1], err));
+    } else {
+        RA_TRY(ra_model_check_tensor(path, "dictionary.W", &p->W, RA_MODEL_ANY_FLOAT, 2, 0, 0, err));
+    }
+    RA_TRY(ra_model_check_tensor(path, "dictionary.C", &p->C, RA_MODEL_ANY_FLOAT, 2,
+                                 p->mixtures ? 0 : p->W.shape[1], 0, err));
     RA_TRY(ra_model_check_tensor(path, "dictionary.Relax", &p->Relax, RA_MODEL_ANY_FLOAT, 2, p->W.shape[0],
                                  p->C.shape[1], err));
     return read_multiplier(model, &multiplier, &p->multiplier, err);
 }
 
 static ra_status check_parameters(const ra_model *model, const parameters *p, ra_error *err) {
-    RA_TRY(ra_model_check_finite(model, "dictionary.W", &p->W, err));
+    RA_TRY(ra_model_check_finite(model, "dictionary.W", p->mixtures ? &p->weight : &p->W, err));
     RA_TRY(ra_model_check_finite(model, "dictionary.C", &p->C, err));
     return ra_model_check_finite(model, "dictionary.Relax", &p->Relax, err);
 }
@@ -115,6 +126,9 @@ static ra_status fuse_parameters(const ra_model *model, const parameters *p, flo
     ra_error reason = {0};
     float delta = (float)model->info.settings.delta;
     ra_status status = RA_ERR_MEMORY;
+    if (p->mixtures)
+        return ra_mixture_fuse(model->backend, &p->W, &p->weight, &p->C, &p->Relax, p->multiplier, delta, D,
+                               provenance, err);
     bool device = !ra_backend_host_memory(model->backend);
     if (!device || !ra_backend_tf32(model->backend))
         status = ra_dictionary_fuse(model->backend, &p->W, &p->C, &p->Relax, p->multiplier, delta, D,
@@ -135,9 +149,12 @@ static ra_status fuse(ra_model *model, const ra_safetensors *file, size_t archet
     RA_TRY(settle_kind(model, "dictionary.W", true, err));
     RA_TRY(ra_model_need_setting(model, RA_SET_DELTA, err));
     RA_TRY(read_parameters(model, file, &p, err));
-    size_t concepts = p.W.shape[0], points = p.W.shape[1], dimensions = p.C.shape[1];
+    size_t concepts = p.W.shape[0], points = p.C.shape[0], dimensions = p.C.shape[1];
     if (archetypes == 0) archetypes = RA_ARCHETYPES_DEFAULT;
-    if (archetypes > points) archetypes = points;
+    if (p.mixtures)
+        archetypes = p.W.shape[1]; /* all of them: there are few */
+    else if (archetypes > points)
+        archetypes = points;
     float *D = NULL;
     ra_provenance provenance = {0};
     RA_TRY(allocate_dictionary(model, concepts, dimensions, &D, err));
@@ -199,6 +216,7 @@ out:
 
 ra_status ra_model_open_checkpoint(ra_model *model, const ra_safetensors *file, size_t archetypes,
                                    ra_error *err) {
-    if (ra_safetensors_find(file, "dictionary.W")) return fuse(model, file, archetypes, err);
+    if (ra_safetensors_find(file, "dictionary.W") || ra_safetensors_find(file, "dictionary.W.index"))
+        return fuse(model, file, archetypes, err);
     return normalize(model, file, err);
 }

@@ -105,8 +105,9 @@ static ra_status open_file(ra_model *model, const char *path, const ra_model_opt
     ra_safetensors *file = NULL;
     RA_TRY(ra_safetensors_open(path, &file, err));
     bool fused = ra_safetensors_find(file, "dictionary") != NULL;
-    bool checkpoint =
-        ra_safetensors_find(file, "dictionary.W") || ra_safetensors_find(file, "dictionary._weights");
+    bool checkpoint = ra_safetensors_find(file, "dictionary.W") ||
+                      ra_safetensors_find(file, "dictionary.W.index") ||
+                      ra_safetensors_find(file, "dictionary._weights");
     ra_status status = fused || checkpoint ? RA_OK : neither_kind(file, err);
     if (fused) {
         model->file = file; /* and the model frees it */

@@ -88,6 +88,24 @@ static void assert_same_exchange(const fixture *f) {
 
 static const size_t most[] = {1, 3, 8, RA_MIXTURE_MOST};
 
+START_TEST(test_backends_compose_alike) {
+    shape s = shape_of_case(_i);
+    fixture f = make(s.device, s.first, s.third, s.second, most[_i % 4]);
+    size_t K = s.first, d = s.second, count = (K + 1) / 2;
+    int32_t *atoms = ra_malloc(K, sizeof *atoms);
+    for (size_t i = 0; i < count; i++) atoms[i] = (int32_t)(K - 1 - 2 * i);
+    float *D = numbers(K * d, 6), *on_D = pair_put(&f.p, D, K * d * 4);
+    int32_t *on_atoms = pair_put(&f.p, atoms, count * 4);
+    PAIR_RUN(f.p, mixture_compose, (&f.a, NULL, K, 1.5f, D), (&f.b, NULL, K, 1.5f, on_D));
+    assert_same(&f, D, on_D, K * d, 1e-6);
+    PAIR_RUN(f.p, mixture_compose, (&f.a, atoms, count, 1, D), (&f.b, on_atoms, count, 1, on_D));
+    assert_same(&f, D, on_D, K * d, 1e-6);
+    pair_drop(&f.p, BLOCKS(on_D, on_atoms));
+    forget(BLOCKS(D, atoms));
+    release(&f);
+}
+END_TEST
+
 START_TEST(test_backends_agree) {
     shape s = shape_of_case(_i);
     fixture f = make(s.device, s.first, s.third, s.second, most[_i % 4]);
@@ -236,7 +254,7 @@ START_TEST(test_a_candidate_comes_in_when_it_is_nearer_and_the_atom_stays) {
 }
 END_TEST
 
-TEST_CASES_LOOP(mixture_backends, 0, CASES, test_backends_agree)
+TEST_CASES_LOOP(mixture_backends, 0, CASES, test_backends_compose_alike, test_backends_agree)
 TEST_CASES(mixture, test_the_nearest_mixture_leaves_a_rest_that_no_point_of_its_reaches,
            test_the_rest_is_kept_in_part_and_bounded, test_the_share_is_the_cosine_of_mixture_and_atom,
            test_a_candidate_comes_in_when_it_is_nearer_and_the_atom_stays)
