@@ -89,7 +89,8 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     if (state) RA_TRY_OUT(status, train_history_store(model, writer, err));
     if (state) RA_TRY_OUT(status, train_save_data(run, &texts, writer, err));
     bool archetypal = ra_sae_get_settings(model->sae)->dictionary == RA_DICTIONARY_ARCHETYPAL;
-    if (archetypal && !ra_dictionary_mixture(ra_sae_dictionary(model->sae)) && run->points.vectors.rows) /* of others they were only the start */
+    if (archetypal && !ra_dictionary_mixture(ra_sae_dictionary(model->sae)) &&
+        run->points.vectors.rows) /* of others they were only the start */
         RA_TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
     if (archetypal && !labels) RA_TRY_OUT(status, keep_labels(run, model, writer, err));
     RA_TRY_OUT(status, ra_data_store_standardization(run->inputs->data, writer, err));

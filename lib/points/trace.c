@@ -1,0 +1,289 @@
+/* Tracing atoms to rows (ra_trace.h).
+ *
+ * A round adds a row to every atom. What is left of the atoms, times all rows of unit length, is one matrix
+ * product, block by block of rows; each atom keeps the best row of all blocks. The weights are then found from
+ * the few products between an atom's rows, in float64.
+ *
+ * Rows are taken at unit length, so that the best is the one of the largest cosine, whatever the lengths; and
+ * what is kept of an atom between rounds is only which rows it has, since the rows are in the data. */
+#include "ra_trace.h"
+#include "base/pool.h"
+#include "points/nnls.h"
+#include "ra_memory.h"
+#include "tensor/dot.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK = 2048, TILE = 1024, MOST = RA_TRACE_ROWS_MOST, ATOMS_PER_PART = 8 };
+
+_Static_assert((int)MOST <= (int)RA_NNLS_MOST, "every row is a variable");
+
+void ra_trace_release(ra_trace *trace) {
+    ra_free(trace->row);
+    ra_free(trace->weight);
+    ra_free(trace->cosine);
+    *trace = (ra_trace){0};
+}
+
+typedef struct tracer {
+    ra_backend *backend;
+    const ra_data *data;
+    const ra_trace_options *options;
+    size_t K, R, d, rows; /* rows that are looked at */
+    size_t available;     /* rows of the data */
+    float *atoms;         /* [K,d] */
+    float *rest;          /* [K,d] what the rows so far leave of each atom */
+    uint64_t *row;        /* [K,R] numbers of the rows so far */
+    uint32_t *count;      /* [K] how many; an atom that nothing helps is done: `done` */
+    uint8_t *done;        /* [K] */
+    float *weight, *cosine;
+    float *best; /* [K] this round's largest cosine, and its row */
+    uint64_t *best_row;
+    uint64_t *numbers;                       /* [BLOCK] of the rows of a block */
+    float *block;                            /* [BLOCK,d] those rows, of unit length */
+    ra_buffer rest_copy, block_copy, scores; /* where products are computed */
+    ra_codes largest;
+    uint64_t products, total;
+} tracer;
+
+/* ---- the best row of each atom -------------------------------------------------------------------------- */
+
+static uint64_t number_of(const tracer *t, size_t i) {
+    return (uint64_t)((unsigned __int128)i * t->available / t->rows);
+}
+
+/* block [count,d] <- rows from `first` on, of unit length; a row of zeros stays one. */
+static void load_block(tracer *t, size_t first, size_t count) {
+    for (size_t i = 0; i < count; i++) t->numbers[i] = number_of(t, first + i);
+    ra_data_gather(t->data, t->numbers, count, t->block);
+    for (size_t i = 0; i < count; i++) {
+        float *row = t->block + i * t->d;
+        double norm = sqrt(ra_dot_f64(row, row, t->d));
+        float scale = norm > 0 ? (float)(1 / norm) : 0;
+        for (size_t j = 0; j < t->d; j++) row[j] *= scale;
+    }
+}
+
+static bool has_row(const tracer *t, size_t k, uint64_t row) {
+    for (size_t i = 0; i < t->count[k]; i++)
+        if (t->row[k * t->R + i] == row) return true;
+    return false;
+}
+
+/* The rows of a block that beat what a tile of atoms has. */
+static ra_status search_tile(tracer *t, size_t first_atom, size_t atoms, const float *rest, size_t count,
+                             const float *block, ra_error *err) {
+    RA_TRY(ra_buffer_reserve(&t->scores, t->backend, TILE * BLOCK, err));
+    RA_TRY(ra_backend_gemm(t->backend, false, true, atoms, count, t->d, 1, rest + first_atom * t->d, t->d,
+                           block, t->d, 0, t->scores.data, count, err));
+    RA_TRY(ra_backend_top_k(t->backend, t->scores.data, atoms, count, 1, 0, &t->largest, err));
+    for (size_t a = 0; a < atoms; a++) {
+        size_t k = first_atom + a, at = t->largest.start[a];
+        if (at == t->largest.start[a + 1] || !(t->largest.value[at] > t->best[k])) continue;
+        t->best[k] = t->largest.value[at];
+        t->best_row[k] = t->numbers[t->largest.index[at]];
+    }
+    return RA_OK;
+}
+
+/* *where <- numbers of the host where the backend can read them. */
+static ra_status lend(tracer *t, ra_buffer *copy, const float *host, size_t n, const float **where,
+                      ra_error *err) {
+    *where = host;
+    if (ra_backend_host_memory(t->backend)) return RA_OK;
+    RA_TRY(ra_buffer_reserve(copy, t->backend, n, err));
+    *where = copy->data;
+    return ra_backend_put(t->backend, copy->data, host, n * sizeof *host, err);
+}
+
+static ra_status search(tracer *t, ra_error *err) {
+    const float *rest, *block;
+    RA_TRY(lend(t, &t->rest_copy, t->rest, t->K * t->d, &rest, err));
+    for (size_t k = 0; k < t->K; k++) t->best[k] = 0;
+    for (size_t first = 0; first < t->rows; first += BLOCK) {
+        size_t count = t->rows - first < BLOCK ? t->rows - first : BLOCK;
+        load_block(t, first, count);
+        RA_TRY(lend(t, &t->block_copy, t->block, count * t->d, &block, err));
+        for (size_t atom = 0; atom < t->K; atom += TILE)
+            RA_TRY(search_tile(t, atom, t->K - atom < TILE ? t->K - atom : TILE, rest, count, block, err));
+        t->products += (uint64_t)count * t->K;
+        if (t->options->progress && !t->options->progress(t->options->context, t->products, t->total))
+            RA_FAIL(err, RA_ERR_CANCELED, "the trace was stopped");
+    }
+    return RA_OK;
+}
+
+/* ---- the weights of each atom -------------------------------------------------------------------------- */
+
+/* Rows of unit length, their weights, and what they leave. The rest is that of the atom itself, so that errors
+ * of float32 do not add up from round to round. */
+static void weigh(tracer *t, size_t k, float *rows) {
+    size_t d = t->d, n = t->count[k];
+    double G[MOST * MOST], c[MOST], w[MOST], mixture = 0, cross = 0;
+    const float *atom = t->atoms + k * d;
+    double length = ra_dot_f64(atom, atom, d);
+    for (size_t i = 0; i < n; i++) {
+        float *row = rows + i * d;
+        ra_data_gather(t->data, t->row + k * t->R + i, 1, row);
+        double norm = sqrt(ra_dot_f64(row, row, d));
+        for (size_t j = 0; j < d; j++) row[j] = (float)((double)row[j] / norm);
+        c[i] = ra_dot_f64(row, atom, d);
+        for (size_t j = 0; j <= i; j++) G[i * MOST + j] = G[j * MOST + i] = ra_dot_f64(row, rows + j * d, d);
+    }
+    ra_nnls(G, MOST, c, (int)n, w);
+    memcpy(t->rest + k * d, atom, d * sizeof *atom);
+    for (size_t i = 0; i < n; i++) {
+        t->weight[k * t->R + i] = (float)w[i];
+        cross += w[i] * c[i];
+        for (size_t j = 0; j < n; j++) mixture += w[i] * w[j] * G[i * MOST + j];
+        for (size_t j = 0; j < d; j++) t->rest[k * d + j] -= (float)w[i] * rows[i * d + j];
+    }
+    t->cosine[k] = mixture > 0 ? (float)fmin(cross / sqrt(mixture * length), 1) : 0;
+}
+
+typedef struct weigh_job {
+    tracer *t;
+    bool failed; /* some part had no memory */
+} weigh_job;
+
+static void weigh_part(void *context, size_t part) {
+    weigh_job *job = context;
+    tracer *t = job->t;
+    size_t end = ra_pool_part_end(part, ATOMS_PER_PART, t->K);
+    float *rows = ra_malloc(t->R * t->d, sizeof *rows);
+    if (!rows) {
+        __atomic_store_n(&job->failed, true, __ATOMIC_RELAXED);
+        return;
+    }
+    for (size_t k = part * ATOMS_PER_PART; k < end; k++)
+        if (!t->done[k]) weigh(t, k, rows);
+    ra_free(rows);
+}
+
+/* Atoms that have a better row get it. Returns whether any has. */
+static bool add_rows(tracer *t) {
+    bool any = false;
+    for (size_t k = 0; k < t->K; k++) {
+        /* what is left is orthogonal to an atom's rows, but for rounding */
+        t->done[k] |= !(t->best[k] > 0) || has_row(t, k, t->best_row[k]);
+        if (t->done[k]) continue;
+        t->row[k * t->R + t->count[k]++] = t->best_row[k];
+        any = true;
+    }
+    return any;
+}
+
+static ra_status trace_all(tracer *t, ra_error *err) {
+    for (size_t round = 0; round < t->R; round++) {
+        weigh_job job = {t, false};
+        RA_TRY(search(t, err));
+        if (!add_rows(t)) return RA_OK;
+        ra_pool_run(ra_backend_pool(t->backend), ra_pool_parts(t->K, ATOMS_PER_PART), weigh_part, &job);
+        if (job.failed) RA_FAIL_MEMORY(err, "the rows of an atom", t->R * t->d * sizeof(float));
+    }
+    return RA_OK;
+}
+
+/* ---- the result ---------------------------------------------------------------------------------------- */
+
+/* Rows without weight go, the others come by falling weight, in shares of their sum. */
+static void settle(const tracer *t, ra_trace *trace) {
+    for (size_t k = 0; k < t->K; k++) {
+        double sum = 0;
+        int64_t *row = trace->row + k * t->R;
+        float *weight = trace->weight + k * t->R;
+        size_t count = 0;
+        for (size_t i = 0; i < t->count[k]; i++) sum += (double)t->weight[k * t->R + i];
+        for (size_t i = 0; i < t->count[k]; i++) {
+            float w = t->weight[k * t->R + i];
+            size_t at = count;
+            if (!(w > 0)) continue;
+            for (; at > 0 && weight[at - 1] < w; at--) {
+                weight[at] = weight[at - 1];
+                row[at] = row[at - 1];
+            }
+            weight[at] = w;
+            row[at] = (int64_t)ra_data_source_row(t->data, t->row[k * t->R + i]);
+            count++;
+        }
+        for (size_t i = 0; i < count; i++) weight[i] = (float)((double)weight[i] / sum);
+        for (; count < t->R; count++) {
+            row[count] = -1;
+            weight[count] = 0;
+        }
+        trace->cosine[k] = t->cosine[k];
+    }
+}
+
+static ra_status reserve(tracer *t, const ra_tensor *atoms, ra_trace *trace, ra_error *err) {
+    size_t K = t->K, R = t->R, d = t->d;
+    t->atoms = ra_malloc(K * d, sizeof *t->atoms);
+    t->rest = ra_malloc(K * d, sizeof *t->rest);
+    t->row = ra_calloc(K * R, sizeof *t->row);
+    t->count = ra_calloc(K, sizeof *t->count);
+    t->done = ra_calloc(K, sizeof *t->done);
+    t->weight = ra_calloc(K * R, sizeof *t->weight);
+    t->cosine = ra_calloc(K, sizeof *t->cosine);
+    t->best = ra_malloc(K, sizeof *t->best);
+    t->best_row = ra_calloc(K, sizeof *t->best_row);
+    t->numbers = ra_malloc(BLOCK, sizeof *t->numbers);
+    t->block = ra_malloc(BLOCK * d, sizeof *t->block);
+    trace->row = ra_malloc(K * R, sizeof *trace->row);
+    trace->weight = ra_malloc(K * R, sizeof *trace->weight);
+    trace->cosine = ra_malloc(K, sizeof *trace->cosine);
+    if (!t->atoms || !t->rest || !t->row || !t->count || !t->done || !t->weight || !t->cosine || !t->best ||
+        !t->best_row || !t->numbers || !t->block || !trace->row || !trace->weight || !trace->cosine)
+        RA_FAIL_MEMORY(err, "tracing the atoms", K * (2 * d * sizeof(float) + R * 3 * sizeof(int64_t)));
+    ra_convert_to_f32(atoms->dtype, atoms->data, t->atoms, K * d);
+    memcpy(t->rest, t->atoms, K * d * sizeof *t->rest);
+    return RA_OK;
+}
+
+static void release(tracer *t) {
+    void *const blocks[] = {t->atoms,  t->rest, t->row,      t->count,   t->done, t->weight,
+                            t->cosine, t->best, t->best_row, t->numbers, t->block};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_free(blocks[i]);
+    ra_buffer_release(&t->rest_copy);
+    ra_buffer_release(&t->block_copy);
+    ra_buffer_release(&t->scores);
+    ra_codes_release(&t->largest);
+}
+
+ra_status ra_trace_atoms(ra_backend *backend, const ra_tensor *atoms, const ra_data *data,
+                         const ra_trace_options *options, ra_trace *trace, ra_error *err) {
+    static const ra_trace_options defaults = {0};
+    char shape[128];
+    *trace = (ra_trace){0};
+    if (!options) options = &defaults;
+    if (!ra_dtype_is_float(atoms->dtype) || atoms->rank != 2 || atoms->shape[1] != ra_data_dimensions(data))
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "the atoms are %s %s, expected F32, F16 or BF16 [K, %zu], as the data have",
+                ra_dtype_name(atoms->dtype), ra_shape_text(atoms->rank, atoms->shape, shape, sizeof shape),
+                ra_data_dimensions(data));
+    if (options->rows > MOST)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "a trace of %zu rows per atom is not possible, expected 1 to %d",
+                options->rows, MOST);
+    tracer t = {.backend = backend,
+                .data = data,
+                .options = options,
+                .K = atoms->shape[0],
+                .R = options->rows ? options->rows : RA_TRACE_ROWS_DEFAULT,
+                .d = atoms->shape[1],
+                .available = ra_data_rows(data)};
+    bool part = options->searched && options->searched < t.available;
+    t.rows = part ? options->searched : t.available;
+    t.total = (uint64_t)t.K * t.rows * t.R;
+    ra_status status = reserve(&t, atoms, trace, err);
+    if (status == RA_OK) status = trace_all(&t, err);
+    if (status == RA_OK) {
+        trace->atoms = t.K;
+        trace->rows = t.R;
+        trace->searched = t.rows;
+        settle(&t, trace);
+    } else {
+        ra_trace_release(trace);
+    }
+    release(&t);
+    return status;
+}
