@@ -155,7 +155,7 @@ class Heavy(unittest.TestCase):
             for reply in replies:
                 if reply.status == 503:
                     self.assertEqual(reply.headers["Retry-After"], "1")
-                    self.assertIn("wait", reply.json["error"])
+                    self.assertIn("queue", reply.json["error"])
             self.assertEqual(daemon.post(SEARCH, self.short).status, 200)
 
     def test_a_deadline(self):
