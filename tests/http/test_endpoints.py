@@ -1,4 +1,4 @@
-"""Every endpoint (server/api/{atoms,dictionaries,encode,health,points,reconstruct,search}.c) answers what the
+"""Every endpoint (server/api/{atoms,dictionaries,encode,health,points,search}.c) answers what the
 reference implementation says, in the shape that server/README.md shows."""
 
 import array

@@ -1,4 +1,4 @@
-"""Requests that take long (server/cost.c, server/api/compute.c, server/serving/{batcher,compute}.c): off the I/O
+"""Requests that take long (server/dispatch.c, server/serving/{batcher,compute}.c): off the I/O
 threads, joined, limited, with deadlines, and not computed for clients that have left."""
 
 import array

@@ -1,5 +1,5 @@
 """The Open Inference Protocol over a real socket, to the letter
-(server/api/{oip_infer,oip_metadata,oip_repository}.c): what tests/clients/test_tritonclient.py does with a real
+(server/api/{oip_infer,oip_models}.c): what tests/clients/test_tritonclient.py does with a real
 client, and everything that such a client never sends."""
 
 import array

@@ -1,4 +1,4 @@
-"""All of D as a file (server/api/dictionary_file.c): parts of it, tags, conditions, HEAD; and tags on everything that
+"""All of D as a file (server/api/dictionaries.c): parts of it, tags, conditions, HEAD; and tags on everything that
 does not change."""
 
 import array

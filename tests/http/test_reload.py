@@ -1,4 +1,4 @@
-"""Dictionaries that change while clients ask them: 10,000 requests during 50 reloads, files that are watched, folders
+"""Dictionaries that change while clients ask them (server/serving/registry): 10,000 requests during 50 reloads, files that are watched, folders
 that grow."""
 
 import json

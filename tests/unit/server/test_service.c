@@ -1,4 +1,4 @@
-/* The whole service without sockets: routes, handlers, codec, registry, model (server/{cost,routes}.c,
+/* The whole service without sockets: routes, handlers, codec, registry, model (server/dispatch.c,
  * server/api/api.c, server/serving/scratch.c, server/telemetry/observe.c); and what happens when memory runs
  * out at any point. */
 #include "emulated.h"

@@ -1,4 +1,4 @@
-/* The clocks of connections (server/http/{connections,watchdog}.c), over real sockets and with a clock that the
+/* The clocks of connections (server/http/{connections,ticker}.c), over real sockets and with a clock that the
  * test sets. */
 #include "harness.h"
 #include "http/connections.h"
