@@ -1,4 +1,4 @@
-"""What a program writes into a README: the block between two markers."""
+"""The block between two markers of a README, which a program writes."""
 import sys
 
 

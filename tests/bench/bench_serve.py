@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How many requests a core serves: a daemon that has one core to itself, asked by wrk (Debian's package) from another, at
-the method's documented size. `make bench-serve`; the table is in deploy/README.md.
+"""How many requests one core serves: a daemon has one core to itself, and wrk (Debian's package) asks it from
+another, at the method's documented size. `make bench-serve` writes the table in deploy/README.md.
 
-A request's cost is counted in seconds of CPU that the daemon took, which other programs on the machine change less than
-they change the time on the clock. Every kind of request is checked once before it is timed."""
+The cost of a request is the CPU time that the daemon took for it. Other programs on the machine change it less
+than they change the time on the clock. Every kind of request is checked once before it is timed."""
 
 import array
 import http.client

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """make bench-train: a step of `rasae train` beside a step of the reference's train_sae loop on torch.
 
-The same data and points, the method's documented size, the same threads; the two take turns, so that what else the
-machine does falls on both. The reference (overcomplete, torch) is installed into an environment of the benchmark's
-own, RASAE_BUILD/bench-venv: PyPI's torch brings its CUDA libraries along (5 GB on disk), which stay unused.
+Both use the same data and points, at the method's documented size, with the same number of threads. They take
+turns, so that other load on the machine affects both. The reference (overcomplete, torch) is installed into an
+environment of the benchmark's own, RASAE_BUILD/bench-train-venv: PyPI's torch brings its CUDA libraries along (5
+GB on disk), which stay unused.
 
     python3 tests/bench/bench_train.py [--write README.md] [--rounds 3] [--steps 16] [--threads 2]
 
-prints a table as Markdown; --write puts it between the two markers of that file, too. A step of ours is the time of
-the whole loop over its steps (--json), one of theirs the median time from batch to batch; of the rounds the fastest
-counts, on both sides, since what else the machine does can only slow a round down. Memory is the peak of the process
-(getrusage), the imports of torch included and named.
-"""
+prints a table as Markdown; --write also puts it between the two markers of that file. A step of ours is the time
+of the whole loop divided by its steps (--json), a step of theirs the median time from batch to batch. The fastest
+of the rounds counts on both sides, because other load can only slow a round down. Memory is the peak of the
+process (getrusage); the table also names how much of it the imports of torch take."""
 import argparse
 import array
 import json

@@ -2,9 +2,8 @@
 
     train_overcomplete.py X POINTS CONCEPTS TOP_K BATCH STEPS THREADS
 
-prints one JSON object. The package's own __init__ imports vision models and plotting, which need more packages than
-its autoencoders do; an empty package in its place lets those alone be imported.
-"""
+prints one JSON object. The package's own __init__ imports vision models and plotting, which need more packages
+than its autoencoders do. An empty package in its place lets this script import the autoencoders alone."""
 import contextlib
 import importlib.util
 import io

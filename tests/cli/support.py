@@ -1,9 +1,8 @@
-"""What the tests of the command line share: running `rasae`, tiny readers and writers of its files.
+"""What the tests of the command line share: running `rasae`, and small readers and writers of its files.
 
-Every test file stands alone: `python3 tests/cli/test_fuse.py`, with RASAE_BUILD naming the build folder
-(default: build). Only Python's standard library is used, so the formats here are an independent reading of
-their specifications, not the library's own code.
-"""
+Every test file can run alone: `python3 tests/cli/test_fuse.py`, where RASAE_BUILD names the build folder (default:
+build). They use only Python's standard library, so this is an independent reading of the formats' specifications,
+not the library's own code."""
 
 import array
 import json

@@ -1,5 +1,5 @@
-"""Files that are missing, cut, lying or poisoned, through every command that reads: one sentence naming the
-file, exit code 1, nothing written."""
+"""Files that are missing, cut, wrong or poisoned, through every command that reads (trainer/{files,codes_file}.c):
+one sentence that names the file, exit code 1, and nothing written."""
 
 import math
 import os

@@ -1,4 +1,5 @@
-"""The data of `rasae`: several files, images as rows, rows that are not finite, standardized training."""
+"""The data of `rasae train` (trainer/training/standardize.c): several files, images as rows, rows that are not
+finite, standardized training."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Whole training runs through the command line, against the reference (tests/golden/README.md)."""
+"""Whole training runs through the command line, against the reference (tests/golden/README.md; trainer/train.c)."""
 
 import json
 import math

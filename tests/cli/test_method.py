@@ -1,4 +1,5 @@
-"""The options of the method: kinds, encoders, losses, starts, optimizers and schedules, through the command line."""
+"""The options of the method (trainer/training/{plan,points,run}.c): kinds, encoders, losses, starts, optimizers and
+schedules, through the command line."""
 
 import json
 import math

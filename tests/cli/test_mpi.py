@@ -1,4 +1,5 @@
-"""`rasae train` under a real mpirun: the same model from 1, 2 and 4 processes."""
+"""`rasae train` under a real mpirun (trainer/training/{ranks_alone,ranks_mpi}.c): the same model from 1, 2 and 4
+processes."""
 
 import os
 import signal

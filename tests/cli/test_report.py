@@ -1,5 +1,5 @@
-"""`rasae train --report`: a page that is whole by itself, says what the log says, and cannot be made to say
-anything else by a label."""
+"""`rasae train --report` (trainer/report, trainer/training/{history,report}.c): a page that needs no other file, says
+what the log says, and says nothing else, whatever the labels are."""
 
 import base64
 import hashlib

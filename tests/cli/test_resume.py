@@ -1,4 +1,5 @@
-"""`rasae train --resume`: a run that was cut off goes on to the same bytes, whatever cut it off."""
+"""`rasae train --resume` (trainer/training/{begun,save}.c): an interrupted run continues to the same bytes, whatever
+interrupted it."""
 
 import json
 import os

@@ -1,6 +1,6 @@
-"""proto/openapi.json against a live daemon: it is valid OpenAPI; its examples are answered as it says; and
-so is one request for every status, form and header that it names. That routing table and document name the
-same routes is tests/unit/server/test_openapi.c's affair."""
+"""proto/openapi.json against a live daemon: it is valid OpenAPI; the daemon answers its examples as it says, and one
+request for every status, form and header that it names. tests/unit/server/test_openapi.c checks that routing table
+and document name the same routes."""
 
 import environment
 

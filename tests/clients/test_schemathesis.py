@@ -1,9 +1,8 @@
 """schemathesis runs all its checks against the running daemon and finds nothing.
 
-It makes requests from the document. What the document cannot say, because it depends on the dictionary, is
-said here to a copy of it: the names there are, how long a vector is, how many atoms there are; what a JSON
-schema has no words for (rows of indices and values of one length, shapes that fit their data) is set to
-examples."""
+It makes requests from the document. A copy of the document adds what depends on the dictionary: the names, the
+length of a vector, the number of atoms. Where JSON Schema has no words for a rule (rows of indices and values of
+equal length, shapes that fit their data), the copy allows only examples."""
 
 import environment
 

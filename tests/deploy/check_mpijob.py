@@ -1,6 +1,7 @@
-"""The commands of deploy/kubernetes/train-mpi as they are, with a real sshd and a real mpirun: a launcher and a worker,
-each in a network namespace of its own, as the user of the pods and without capabilities. What the operator and the
-kubelet bring (keys, hostfile, volumes) is made here; paths and sizes alone are others. Needs root, for the namespaces."""
+"""The commands of deploy/kubernetes/train-mpi as they are, with a real sshd and a real mpirun: a launcher and a
+worker, each in a network namespace of its own, as the user of the pods and without capabilities. This test makes
+what the operator and the kubelet bring (keys, hostfile, volumes); only paths and sizes differ. Needs root, for the
+namespaces."""
 
 import os
 import re

@@ -1,6 +1,6 @@
-"""A real Prometheus with the configuration and the rules of deploy/prometheus scrapes a daemon under load: every query of
-the dashboard returns data, every rule evaluates, and an alert wakes when its reason comes. Only addresses and
-intervals are others: once a second instead of every 15."""
+"""A real Prometheus with the configuration and the rules of deploy/prometheus scrapes a daemon under load: every
+query of the dashboard returns data, every rule evaluates, and an alert fires when its cause appears. Only
+addresses and intervals differ: once per second instead of every 15."""
 
 import json
 import os

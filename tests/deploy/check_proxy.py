@@ -1,6 +1,6 @@
-"""Three daemons behind a real HAProxy and a real nginx with the configurations of deploy/proxy (addresses alone are
-others). Under load, one daemon after another is restarted, and one is killed: no request is lost, and each daemon gets
-its share again."""
+"""Three daemons behind a real HAProxy and a real nginx with the configurations of deploy/proxy (only addresses
+differ). Under load, one daemon after another is restarted, and one is killed: no request is lost, and each daemon
+gets its share again."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""The systemd units: systemd takes them, finds them safe, and lets the daemon do what it does. Part of make
+"""The systemd units: systemd accepts them, rates them as safe, and lets the daemon do its work. Part of make
 check-deploy; machine.py runs them in a system that boots."""
 
 import glob

@@ -1,13 +1,12 @@
-"""What the tests of this folder share: the Python packages and the daemon of tests/clients, Debian's programs, and the
-manifests as a cluster would get them.
+"""What the tests of this folder share: the Python packages and the daemon of tests/clients, Debian's programs, and
+the manifests as a cluster would get them.
 
     import cluster
-    cluster.enter()             # from here on the packages of tests/clients/requirements.txt are there
+    cluster.enter()             # from here on, the packages of tests/clients/requirements.txt are available
     cluster.build("overlays/cpu")
     cluster.run("promtool", "--version")
 
-Each test still stands alone: `python3 tests/deploy/test_kubernetes.py`.
-"""
+Each test can run alone: `python3 tests/deploy/test_kubernetes.py`."""
 
 import glob
 import os

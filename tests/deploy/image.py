@@ -1,9 +1,9 @@
-"""make check-image: the images of the Dockerfile, built and run. Needs root and Debian's archive, and no container
-engine: buildah builds in a chroot, on a base that debootstrap has made (build/image, once); what runs an image here
-does what an engine does, with the kernel's namespaces: the entry point, as its user, on a read-only root, as process
-1 of its own, with a network of its own.
+"""make check-image: the images of the Dockerfile, built and run. Needs root and Debian's archive, but no container
+engine: buildah builds in a chroot, on a base that debootstrap makes once (build/image). This script runs an image
+as an engine does, with the kernel's namespaces: its entry point, as its user, on a read-only root, as process 1,
+with a network of its own.
 
-One dictionary is trained in a container of the trainer and served in one of the daemon."""
+A container of the trainer trains a dictionary, and one of the daemon serves it."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 """make check-packages: the Debian packages in a system of their own. debootstrap makes a small Debian of this
-machine's release, in build/machine/base, once; a copy of it gets the packages, boots with its own systemd in
+machine's release in build/machine/base, once. A copy of it gets the packages, boots with its own systemd in
 namespaces of this kernel (systemd-nspawn), and runs machine.sh. Needs root and Debian's archive."""
 
 import glob

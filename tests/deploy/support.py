@@ -1,10 +1,9 @@
-"""What the tests of this folder share: an installation into a folder of its own, and processes with bounds.
+"""What the tests of this folder share: an installation into a folder of its own, and processes with time limits.
 
     with Installation() as there:
         there.path("bin/rasae"), there.run("rasae", "--version").stdout
 
-RASAE_BUILD names the folder that holds the programs (default: build). Standard library only.
-"""
+RASAE_BUILD names the folder of the programs (default: build). Standard library only."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Completion in bash, run as bash runs it."""
+"""Completion in bash and zsh, as the shells run it."""
 
 import os
 import shutil

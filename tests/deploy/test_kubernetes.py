@@ -1,9 +1,9 @@
 """The manifests of deploy/kubernetes, built by kubectl's own kustomize with every component: against the schemas of
-Kubernetes and of the Prometheus operator, against the restricted Pod Security Standard, and against each other. The
-commands in them run: the daemon starts and stops with the arguments of its pod, the jobs train.
+Kubernetes and of the Prometheus operator, against the restricted Pod Security Standard, and against each other.
+The commands in them run: the daemon starts and stops with the arguments of its pod, and the jobs train.
 
-MPIJob alone has no schema that a package brings. Its own members are compared with a schema written down here
-from the types of kubeflow.org/v2beta1; the pods within it are validated as any others."""
+No package brings a schema of MPIJob. Its own members are compared with a schema that is written down here from the
+types of kubeflow.org/v2beta1; the pods in it are validated like any others."""
 
 import copy
 import json

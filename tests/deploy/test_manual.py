@@ -1,4 +1,4 @@
-"""The manual pages: well formed, and without a gap."""
+"""The manual pages: well formed, and complete."""
 
 import os
 import re

@@ -1,11 +1,10 @@
-"""Starts rasaed for a test, on a free port of 127.0.0.1, talks to it, and stops it.
+"""Starts rasaed for a test on a free port of 127.0.0.1, talks to it, and stops it.
 
     with Daemon("--dictionary", "basic=" + golden("dict-basic.checkpoint.safetensors")) as daemon:
         reply = daemon.get("/v1/dictionaries/basic")
         reply.status, reply.headers["Content-Type"], reply.json
 
-RASAE_BUILD names the folder that holds the program (default: build). Standard library only.
-"""
+RASAE_BUILD names the folder of the program (default: build). Standard library only."""
 
 import array
 import http.client

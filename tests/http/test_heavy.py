@@ -1,4 +1,5 @@
-"""Requests that take long: off the I/O threads, joined, limited, with deadlines, and not for those who left."""
+"""Requests that take long (server/dispatch.c, server/serving/{batcher,compute}.c): off the I/O
+threads, joined, limited, with deadlines, and not computed for clients that have left."""
 
 import array
 import concurrent.futures

@@ -1,4 +1,5 @@
-"""Requests that are made to confuse: each is refused exactly once, and its connection closed."""
+"""Requests that are made to confuse (server/http/{headers,wire}.c): each is refused exactly once, and its connection
+closed."""
 
 import ctypes
 import ctypes.util

@@ -1,4 +1,5 @@
-"""From the command line to the last answer: settings, start, load, reload, stop."""
+"""From the command line to the last answer (server/main.c, server/http/server.c): settings, start, load, reload,
+stop."""
 
 import concurrent.futures
 import json

@@ -1,4 +1,5 @@
-"""One line a request: what stands in it, in both formats, and what a client cannot put there."""
+"""One log line per request (server/telemetry/log.c): what is in it, in both formats, and what a client cannot put
+there."""
 
 import json
 import re

@@ -1,5 +1,5 @@
-"""Dictionaries that change while they are asked: 10,000 requests during 50 reloads, files that are watched,
-folders that grow."""
+"""Dictionaries that change while clients ask them (server/serving/registry): 10,000 requests during 50 reloads, files that are watched, folders
+that grow."""
 
 import json
 import math

@@ -1,5 +1,6 @@
 """Statistics of latents and places on the map, as `rasae eval --save` and `rasae layout` put them into an artifact:
-served with the atoms, chosen by fields=, followed through a reload, refused when they are wrong."""
+served with the atoms (server/api/atoms.c), chosen by fields=, followed through a reload, refused when they are
+wrong."""
 
 import json
 import os

@@ -1,22 +1,21 @@
 #!/usr/bin/env python3
 """make study: how well and how reproducibly each kind of autoencoder explains the words and the digits.
 
-Every row of SETTINGS is trained on both data sets with the seeds SEEDS by `rasae train`, measured by `rasae eval`,
-and each pair of seeds by `rasae compare`; the table holds the means. The data is standardized element-wise first,
-constant columns dropped, as in Fel et al. 2025.
+`rasae train` trains every row of SETTINGS on both data sets with the seeds SEEDS, `rasae eval` measures each
+model, and `rasae compare` each pair of seeds; the table holds the means. The data are standardized per dimension
+first, without their constant columns, as in Fel et al. 2025.
 
     python3 tests/study/study.py [--readme README.md] [--only digits] [--seeds 1,2]
 
-prints the table as Markdown; with --readme it also takes the place of what stands between the two markers there.
-Python's standard library alone; RASAE_BUILD names the build folder (build). Model files go to RASAE_BUILD/study.
+prints the tables as Markdown; with --readme they also replace what is between the two markers there. It needs
+Python's standard library alone. RASAE_BUILD names the build folder (build); the models go to RASAE_BUILD/study.
 
-The archetypal rows take the trainer's defaults but for delta, and differ in what their seeds share:
+The archetypal rows take the trainer's defaults except for delta, and differ in what their seeds share:
 
     shared     the points; each seed starts W at eye (the reference's protocol): atom i at point i
-    permuted   the points; each seed starts its atoms on them in another order
-    half       twice as many points as atoms; each seed starts on another half of them
-    resampled  nothing: k-means has another seed for each
-"""
+    permuted   the points; each seed starts its atoms on them in a different order
+    half       twice as many points as atoms; each seed starts on a different half of them
+    resampled  nothing: k-means has a different seed for each"""
 import argparse
 import array
 import itertools
