@@ -186,26 +186,34 @@ float *ra_dictionary_gradient_room(ra_dictionary *dictionary);
 
 /* ---- the eval-mode fuse alone, straight from file views ------------------------------------------------ */
 
-/* What the fuse reports of each atom besides D: its largest convex weights, and how far the relaxation took
- * it. */
+/* What the fuse reports of each atom besides D: what it is made of, as shares of the atom itself. With
+ * D_k = e^m (sum_j W_kj C_j + Relax_k), projected, the share of a part p is (p . D_k) / ||D_k||^2, signed, so that
+ * the shares of all points and of the relaxation add up to 1. A part may have much weight and a small share (a
+ * short point), or a negative one (it points away from the atom). */
 typedef struct ra_provenance {
-    size_t count;           /* T: weights kept an atom */
-    int32_t *index;         /* [K,T] points, by falling weight; -1 behind the last positive one */
-    float *weight;          /* [K,T] of the projected row; 0 where index is -1 */
-    float *relaxation_norm; /* [K] ||projected row of Relax||, before the multiplier */
+    size_t count;            /* T: points kept for an atom */
+    int32_t *index;          /* [K,T] points, by falling share; -1 behind the last */
+    float *weight;           /* [K,T] convex weights, of the projected row; 0 where index is -1 */
+    float *contribution;     /* [K,T] shares: of e^m W_kj C_j; 0 where index is -1 */
+    float *relaxation_norm;  /* [K] ||projected row of Relax||, before the multiplier */
+    float *relaxation_share; /* [K] share: of e^m Relax_k; 0 for an atom of zeros */
+    float *hull_share;       /* [K] cosine between the atom and its mixture; 0 where one of them is zeros */
 } ra_provenance;
 
+/* Room for the provenance of K atoms; on failure nothing is left behind. */
+ra_status ra_provenance_init(ra_provenance *provenance, size_t atoms, size_t count, ra_error *err);
+void ra_provenance_release(ra_provenance *provenance); /* leaves {0} */
+
 /* D [K,d] <- fuse of W [K,N], C [N,d], Relax [K,d] in any float types, unprojected as they may be. Works
- * through W in blocks of rows, so that a W larger than memory can be fused from its mapping. provenance may
- * be NULL. D and the provenance are host memory, whatever the backend computes in. */
+ * through W in blocks of rows, so that a W larger than memory can be fused from its mapping. Of each row the
+ * points of the largest weights are looked at, four times as many as are kept. provenance may be NULL. D and the provenance are host memory, whatever the backend computes in. */
 ra_status ra_dictionary_fuse(ra_backend *backend, const ra_tensor *W, const ra_tensor *C,
                              const ra_tensor *Relax, float multiplier, float delta, float *D,
-                             ra_provenance *provenance, ra_error *err);
+                             const ra_provenance *provenance, ra_error *err);
 
-/* The same of a dictionary of mixtures: index I32 [K,T], weight [K,T]. The provenance is all of W, in the
- * order of the file: T weights per atom. */
+/* The same of a dictionary of mixtures: index I32 [K,T], weight [K,T]. */
 ra_status ra_mixture_fuse(ra_backend *backend, const ra_tensor *index, const ra_tensor *weight,
                           const ra_tensor *C, const ra_tensor *Relax, float multiplier, float delta, float *D,
-                          ra_provenance *provenance, ra_error *err);
+                          const ra_provenance *provenance, ra_error *err);
 
 #endif

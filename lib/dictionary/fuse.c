@@ -3,42 +3,14 @@
  *
  * W is the large one: [32000, 32000] is 4 GB in a published checkpoint, of which people keep only D. It is
  * read once, a block of rows at a time, straight from the mapping; no copy of it is ever whole. */
-#include "ra_dictionary.h"
+#include "dictionary/provenance.h"
 #include "ra_memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { BLOCK_FLOATS = 1 << 24, BLOCK_ROWS = 2048 };
 
-typedef struct share {
-    float weight;
-    int32_t point;
-} share;
-
-static int by_falling_weight(const void *a, const void *b) {
-    const share *x = a, *y = b;
-    if (x->weight != y->weight) return x->weight < y->weight ? 1 : -1;
-    return (x->point > y->point) - (x->point < y->point);
-}
-
-/* The T largest weights of projected rows [rows, N], atoms numbered from `first`. */
-static ra_status note_archetypes(ra_backend *backend, const float *W, size_t rows, size_t N, size_t first,
-                                 ra_provenance *provenance, ra_codes *codes, share *shares, ra_error *err) {
-    size_t T = provenance->count;
-    RA_TRY(ra_backend_top_k(backend, W, rows, N, T, 0, codes, err));
-    for (size_t i = 0; i < rows; i++) {
-        size_t count = codes->start[i + 1] - codes->start[i];
-        for (size_t t = 0; t < count; t++)
-            shares[t] = (share){codes->value[codes->start[i] + t], codes->index[codes->start[i] + t]};
-        qsort(shares, count, sizeof *shares, by_falling_weight);
-        for (size_t t = 0; t < T; t++) {
-            provenance->index[(first + i) * T + t] = t < count ? shares[t].point : -1;
-            provenance->weight[(first + i) * T + t] = t < count ? shares[t].weight : 0;
-        }
-    }
-    return RA_OK;
-}
+enum { LOOKED_AT = 4 }; /* times as many points of an atom as are kept */
 
 static ra_status check_shapes(const ra_tensor *W, const ra_tensor *C, const ra_tensor *Relax, ra_error *err) {
     char w[64], c[64], r[64];
@@ -59,18 +31,14 @@ typedef struct fuse {
     float *weights;      /* [block,N] */
     float *atoms;        /* [block,d]: Relax, then D */
     float *host;         /* [block, N or d] to convert in, where that is not the backend's memory */
-    double *norms;       /* [block] */
-    share *shares;       /* [T] */
     ra_codes codes;
     void *blocks[3];
 } fuse;
 
-static ra_status reserve(fuse *f, const ra_tensor *C, size_t T, ra_error *err) {
+static ra_status reserve(fuse *f, const ra_tensor *C, ra_error *err) {
     size_t numbers = f->block * (f->N > f->d ? f->N : f->d);
-    f->shares = ra_malloc(T, sizeof *f->shares);
-    f->norms = ra_malloc(f->block, sizeof *f->norms);
     if (!ra_backend_host_memory(f->backend)) f->host = ra_malloc(numbers, sizeof *f->host);
-    if (!f->shares || !f->norms || (!ra_backend_host_memory(f->backend) && !f->host))
+    if (!ra_backend_host_memory(f->backend) && !f->host)
         RA_FAIL_MEMORY(err, "blocks to fuse in", numbers * sizeof *f->host);
     RA_TRY(ra_backend_allocate(f->backend, f->block * f->N * sizeof(float), &f->blocks[0], err));
     f->weights = f->blocks[0];
@@ -90,8 +58,6 @@ static void release(fuse *f) {
     for (size_t i = 0; i < sizeof f->blocks / sizeof *f->blocks; i++)
         ra_backend_deallocate(f->backend, f->blocks[i]);
     ra_codes_release(&f->codes);
-    ra_free(f->shares);
-    ra_free(f->norms);
     ra_free(f->host);
 }
 
@@ -118,38 +84,45 @@ static ra_status load_points(const fuse *f, const ra_tensor *C, float *target, r
     return RA_OK;
 }
 
-static ra_status fuse_block(fuse *f, const ra_tensor *W, const ra_tensor *Relax, float scale, float delta,
-                            size_t first, size_t rows, float *D, ra_provenance *provenance, ra_error *err) {
+/* A block of rows of D, and what they are made of. */
+static ra_status fuse_block(fuse *f, const ra_tensor *W, const ra_tensor *C, const ra_tensor *Relax,
+                            float scale, float delta, size_t first, size_t rows, float *D,
+                            const ra_provenance *provenance, ra_error *err) {
     size_t N = f->N, d = f->d;
     float *out = f->atoms ? f->atoms : D + first * d;
     RA_TRY(load(f, W, first, rows, f->weights, err));
     RA_TRY(load(f, Relax, first, rows, out, err));
     RA_TRY(ra_backend_project_simplex(f->backend, f->weights, rows, N, err));
     RA_TRY(ra_backend_project_ball(f->backend, out, rows, d, delta, err));
-    if (provenance) {
-        RA_TRY(ra_backend_row_norms(f->backend, out, rows, d, false, f->norms, err));
-        for (size_t i = 0; i < rows; i++) provenance->relaxation_norm[first + i] = (float)f->norms[i];
-        RA_TRY(
-            note_archetypes(f->backend, f->weights, rows, N, first, provenance, &f->codes, f->shares, err));
-    }
     RA_TRY(ra_backend_gemm(f->backend, false, false, rows, d, N, scale, f->weights, N, f->points, d, scale,
                            out, d, err));
-    return f->atoms ? ra_backend_get(f->backend, D + first * d, out, rows * d * sizeof *D, err) : RA_OK;
+    if (f->atoms) RA_TRY(ra_backend_get(f->backend, D + first * d, out, rows * d * sizeof *D, err));
+    if (!provenance) return RA_OK;
+    size_t most = provenance->count < N / LOOKED_AT ? provenance->count * LOOKED_AT : N;
+    RA_TRY(ra_backend_top_k(f->backend, f->weights, rows, N, most, 0, &f->codes, err));
+    const ra_fused fused = {.first = first,
+                            .mixture = &f->codes,
+                            .C = C,
+                            .Relax = Relax,
+                            .scale = scale,
+                            .delta = delta,
+                            .D = D + first * d};
+    return ra_provenance_measure(provenance, &fused, ra_backend_pool(f->backend), err);
 }
 
 ra_status ra_dictionary_fuse(ra_backend *backend, const ra_tensor *W, const ra_tensor *C,
                              const ra_tensor *Relax, float multiplier, float delta, float *D,
-                             ra_provenance *provenance, ra_error *err) {
+                             const ra_provenance *provenance, ra_error *err) {
     RA_TRY(check_shapes(W, C, Relax, err));
     if (!(delta >= 0)) RA_FAIL(err, RA_ERR_ARGUMENT, "delta is %g, expected at least 0", (double)delta);
     size_t K = W->shape[0], N = W->shape[1], block = BLOCK_FLOATS / (N ? N : 1);
     block = block < 1 ? 1 : block > BLOCK_ROWS ? BLOCK_ROWS : block;
     fuse f = {.backend = backend, .N = N, .d = C->shape[1], .block = block > K ? K : block};
-    ra_status status = reserve(&f, C, provenance ? provenance->count : 0, err);
+    ra_status status = reserve(&f, C, err);
     if (status == RA_OK && f.blocks[1]) status = load_points(&f, C, f.blocks[1], err);
     for (size_t first = 0; first < K && status == RA_OK; first += f.block) {
         size_t rows = K - first < f.block ? K - first : f.block;
-        status = fuse_block(&f, W, Relax, expf(multiplier), delta, first, rows, D, provenance, err);
+        status = fuse_block(&f, W, C, Relax, expf(multiplier), delta, first, rows, D, provenance, err);
     }
     release(&f);
     return status;

@@ -116,6 +116,12 @@ static ra_status allocate_provenance(ra_model *model, size_t concepts, size_t co
     provenance->weight = block;
     RA_TRY(ra_model_allocate(model, "the relaxation norms", concepts, sizeof(float), &block, err));
     provenance->relaxation_norm = block;
+    RA_TRY(ra_model_allocate(model, "the archetypes", concepts * count, sizeof(float), &block, err));
+    provenance->contribution = block;
+    RA_TRY(ra_model_allocate(model, "the relaxation shares", concepts, sizeof(float), &block, err));
+    provenance->relaxation_share = block;
+    RA_TRY(ra_model_allocate(model, "the hull shares", concepts, sizeof(float), &block, err));
+    provenance->hull_share = block;
     return RA_OK;
 }
 
