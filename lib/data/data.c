@@ -8,7 +8,7 @@
  * nobody else has to know. Going from a number to its place in the files is a binary search in that list. */
 #include "data/data.h"
 #include "ra_memory.h"
-#include "tensor/standardize.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>

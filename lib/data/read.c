@@ -11,7 +11,7 @@
  * for. */
 #include "data/data.h"
 #include "tensor/half.h"
-#include "tensor/standardize.h"
+#include "tensor/vectors.h"
 
 #include <stdlib.h>
 #include <string.h>

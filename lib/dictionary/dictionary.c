@@ -175,7 +175,7 @@ ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_
     return dictionary->type->backward(dictionary, dD, dictionary->selected, err);
 }
 
-float *ra_dictionary_gradient_room(ra_dictionary *dictionary) {
+float *ra_dictionary_gradient_memory(ra_dictionary *dictionary) {
     return dictionary->parameters[dictionary->type->room].gradient;
 }
 

@@ -3,7 +3,7 @@
 #include "dictionary/dictionary.h"
 #include "ra_memory.h"
 #include "base/random.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>

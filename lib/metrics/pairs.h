@@ -18,7 +18,7 @@
 
 #include "ra_backend.h"
 #include "base/pool.h"
-#include "metrics/latents.h"
+#include "metrics/statistics.h"
 
 typedef struct ra_pairs {
     size_t latents;    /* K */

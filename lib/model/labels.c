@@ -177,9 +177,9 @@ ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_e
     model->atom_labels_are_given = model->atom_labels != NULL;
     if (!model->info.from_checkpoint) {
         const label_lists lists = {"latents.top_labels", "latent", "latents.top_row", concepts,
-                                   model->latents.examples};
+                                   model->statistics.examples};
         RA_TRY(read_lists(model, file, &lists, &model->example_labels, err));
-        model->latents.top_label = model->example_labels;
+        model->statistics.top_label = model->example_labels;
     }
     if (points) {
         RA_TRY(read_labels(model, file, "points.labels", points, "point", &model->point_labels, err));

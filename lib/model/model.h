@@ -96,9 +96,9 @@ struct ra_model {
     ra_labels *point_labels;         /* N lines */
     bool point_labels_are_given;
 
-    /* what was measured afterwards (open_latents.c) */
-    ra_latent_statistics latents; /* rows is 0 when there are no statistics */
-    ra_labels *example_labels;    /* K * T lines; latents.top_label */
+    /* what was measured after training (open/statistics.c) */
+    ra_latent_statistics statistics; /* rows is 0 if there are none */
+    ra_labels *example_labels;    /* K * T lines; statistics.top_label */
     const float *layout;          /* [K,2]; NULL without one */
 };
 
@@ -148,13 +148,13 @@ ra_status ra_model_open_checkpoint(ra_model *model, const ra_safetensors *file, 
 ra_status ra_model_open_encoder(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_standardization(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_points(ra_model *model, const ra_safetensors *file, ra_error *err);
-ra_status ra_model_open_latents(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_index_points(ra_model *model, ra_error *err);
 
-/* names, tensors [RA_MODEL_LATENT_TENSORS] <- how statistics lie in a file; returns how many. */
-enum { RA_MODEL_LATENT_TENSORS = 8 };
-size_t ra_model_latent_tensors(const ra_latent_statistics *latents, const char **names, ra_tensor *tensors);
+/* names, tensors [RA_MODEL_STATISTICS_TENSORS] <- how statistics lie in a file; returns how many. */
+enum { RA_MODEL_STATISTICS_TENSORS = 8 };
+size_t ra_model_statistics_tensors(const ra_latent_statistics *latents, const char **names, ra_tensor *tensors);
 
 /* ---- copies on a device (resident.c) ------------------------------------------------------------------ */
 

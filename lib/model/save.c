@@ -2,7 +2,7 @@
  * the same model gives the same bytes. D may change its type on the way; everything else is written as it is
  * held. */
 #include "model/model.h"
-#include "model/vectors.h"
+#include "tensor/vectors.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,8 +16,8 @@ typedef struct artifact {
     } tensors[MAX_TENSORS];
     size_t count;
     char settings[MAX_SETTINGS][SETTING_TEXT];
-    char points[24], latent_rows[24];
-    ra_latent_statistics latents; /* what is written; rows 0: none */
+    char points[24], statistics_rows[24];
+    ra_latent_statistics statistics; /* to be written; rows 0: none */
     void *dictionary;             /* D in another type than the model's; owned */
     ra_model_text atom_labels, point_labels, row_labels, example_labels;
 } artifact;
@@ -110,14 +110,14 @@ static void add_provenance(const ra_model *model, artifact *a) {
 /* Statistics and layout, the added ones before the model's own. */
 static ra_status add_additions(const ra_model *model, const ra_model_additions *additions, artifact *a,
                                ra_error *err) {
-    const char *names[RA_MODEL_LATENT_TENSORS];
-    ra_tensor tensors[RA_MODEL_LATENT_TENSORS];
+    const char *names[RA_MODEL_STATISTICS_TENSORS];
+    ra_tensor tensors[RA_MODEL_STATISTICS_TENSORS];
     const float *layout = additions->layout ? additions->layout : model->layout;
-    a->latents = additions->latents ? *additions->latents : model->latents;
-    if (a->latents.rows && a->latents.concepts != model->info.concepts)
+    a->statistics = additions->statistics ? *additions->statistics : model->statistics;
+    if (a->statistics.rows && a->statistics.concepts != model->info.concepts)
         RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu latents; statistics of %zu cannot be saved with it",
-                model->info.path, model->info.concepts, a->latents.concepts);
-    size_t count = a->latents.rows ? ra_model_latent_tensors(&a->latents, names, tensors) : 0;
+                model->info.path, model->info.concepts, a->statistics.concepts);
+    size_t count = a->statistics.rows ? ra_model_statistics_tensors(&a->statistics, names, tensors) : 0;
     for (size_t i = 0; i < count; i++) add(a, names[i], tensors[i]);
     if (layout) add(a, "atoms.layout", ra_tensor_2d(RA_F32, layout, model->info.concepts, 2));
     return RA_OK;
@@ -143,8 +143,8 @@ static ra_status add_texts(const ra_model *model, artifact *a, ra_error *err) {
                           &a->row_labels, a, err));
     if (model->atom_labels_are_given)
         RA_TRY(add_labels(model->atom_labels, "atoms.labels", info->concepts, 1, &a->atom_labels, a, err));
-    if (a->latents.top_label)
-        RA_TRY(add_labels(a->latents.top_label, "latents.top_labels", info->concepts, a->latents.examples,
+    if (a->statistics.top_label)
+        RA_TRY(add_labels(a->statistics.top_label, "latents.top_labels", info->concepts, a->statistics.examples,
                           &a->example_labels, a, err));
     return RA_OK;
 }
@@ -166,9 +166,9 @@ static ra_status write_metadata(const ra_model *model, artifact *a, ra_safetenso
         if (text && ra_setting_by_key(table, key) < 0)
             RA_TRY(ra_safetensors_writer_metadata(writer, key, text, err));
     }
-    if (a->latents.rows) {
-        snprintf(a->latent_rows, sizeof a->latent_rows, "%zu", a->latents.rows);
-        RA_TRY(ra_safetensors_writer_metadata(writer, "latents.rows", a->latent_rows, err));
+    if (a->statistics.rows) {
+        snprintf(a->statistics_rows, sizeof a->statistics_rows, "%zu", a->statistics.rows);
+        RA_TRY(ra_safetensors_writer_metadata(writer, "latents.rows", a->statistics_rows, err));
     }
     if (!model->info.points) return RA_OK;
     snprintf(a->points, sizeof a->points, "%zu", model->info.points);

@@ -1,7 +1,7 @@
 #include "points/point_set.h"
 #include "points/filter.h"
 #include "ra_memory.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #include "points/row_block.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 

@@ -5,7 +5,7 @@
 #include "backend/cpu/cpu.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 #include "tensor/half.h"
 
 #include <string.h>

@@ -3,7 +3,7 @@
  * cores without OpenBLAS's global lock, and keeps every thread in sight of ThreadSanitizer. Each tile packs
  * its own operands; with tiles of 256 rows or more that costs a few per cent. */
 #include "backend/cpu/cpu.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <cblas.h>
 

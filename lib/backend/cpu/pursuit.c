@@ -2,7 +2,7 @@
  * independent of each other. */
 #include "backend/cpu/cpu.h"
 #include "base/multiversion.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <string.h>
 

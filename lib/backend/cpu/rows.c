@@ -1,7 +1,7 @@
 /* Operations that go over rows or over everything once and sum nothing: projections, elementwise, copies. */
 #include "backend/cpu/cpu.h"
 #include "base/multiversion.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <stddef.h>

@@ -5,7 +5,7 @@
  * registers or in the first-level cache. */
 #include "backend/cpu/cpu.h"
 #include "base/multiversion.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>

@@ -23,7 +23,7 @@
 #include "ra_memory.h"
 #include "base/multiversion.h"
 #include "base/random.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * starts with the least power of two above its first value as the end of its last bin, and when a value
  * reaches that, the end doubles and pairs of bins become one. Bins nest exactly, since multiplying by 50 and
  * by powers of two is exact in float64: the counts are those of one pass with the final range. */
-#include "metrics/latents.h"
+#include "metrics/statistics.h"
 #include "ra_memory.h"
 
 #include <math.h>
