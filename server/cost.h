@@ -1,21 +1,37 @@
-/* weight.h - which requests are too heavy for an I/O thread.
+/* cost.h - which requests are too heavy for an I/O thread.
  *
- * An I/O thread that computes serves none of its other connections meanwhile. So what would take it longer
- * than HEAVY_NANOSECONDS is answered on a compute thread, which costs some microseconds of handing over. The
- * estimate is rough on purpose: it is made from the route, the bytes of the body and the size of the
- * dictionary, before anything is parsed, since parsing is part of the work.
+ * While an I/O thread computes, its other connections wait. So a request that would take longer than
+ * HEAVY_NANOSECONDS is answered on a compute thread; handing it over costs some microseconds. The estimate is
+ * deliberately rough: it uses the cost that the row of the route states (routes.c), the size of the body and
+ * the size of the dictionary, before anything is parsed, because parsing is part of the work.
  *
- * Thread safety: no state of its own.
+ * Thread safety: no state.
  */
 #ifndef RASAED_COST_H
 #define RASAED_COST_H
 
-#include "api/rasaed.h"
 #include "http/http.h"
+#include "ra_model.h"
 
 enum { HEAVY_NANOSECONDS = 200000 };
 
-/* The request is admitted and its body complete. */
-bool weight_is_heavy(rasaed *server, const http_request *request);
+/* What a step is, and how many steps a request takes; d and K are the dimensions and atoms of the
+ * dictionary. */
+typedef enum cost_kind {
+    COST_UNSTATED, /* a mistake: a test fails, and the request counts as heavy */
+    COST_NONE,     /* never heavy */
+    COST_ENTRIES,  /* d steps for each number of the body: decoding sparse latents */
+    COST_SCAN,     /* K d steps for each row of the body, at least one row: encoding, searching */
+    COST_ATOMS,    /* d steps for each atom that is asked for: writing them out */
+    COST_FILE      /* always heavy: opens a file, or waits for one to open */
+} cost_kind;
+
+typedef struct cost {
+    cost_kind kind;
+    double nanoseconds; /* per step, on one core of an ordinary machine */
+} cost;
+
+/* The request is admitted and its body complete. info: of the dictionary; NULL when there is none. */
+bool cost_is_heavy(const cost *stated, const http_request *request, const ra_model_info *info);
 
 #endif

@@ -20,8 +20,8 @@
 #include "http/cors.h"
 #include "http/probe.h"
 #include "http/server.h"
-#include "telemetry/observe.h"
 #include "ra.h"
+#include "dispatch.h"
 #include "routes.h"
 #include "settings/settings.h"
 #include "supervise.h"
@@ -159,7 +159,9 @@ static ra_status load(program *self, ra_error *err) {
 static ra_status prepare(program *self, ra_error *err) {
     const settings *chosen = &self->settings;
     rasaed *server = &self->server;
-    ra_status status = observe_new_metrics(&server->metrics, err);
+    metrics_options counting = {
+        .routes = routes_count(), .labels = routes_labels(), .methods = HTTP_OTHER + 1};
+    ra_status status = metrics_new(&counting, &server->metrics, err);
     if (status == RA_OK && chosen->keys) status = auth_open(chosen->keys, &server->keys, err);
     self->cors = (cors_policy){chosen->cors_origins, chosen->cors_origin_count};
     server->cors = &self->cors;
@@ -253,7 +255,7 @@ static ra_status start(program *self, ra_error *err) {
     device_watch_init(&self->server.device, self->backend, end_without_device, NULL);
     status = start_reloader(self, err);
     if (status == RA_OK) status = start_compute(self, err);
-    self->service = routes_service(&self->server);
+    self->service = dispatch_service(&self->server);
     if (status == RA_OK && self->server.has_admin) status = start_server(self, true, err);
     if (status == RA_OK) status = start_server(self, false, err);
     if (status == RA_OK)
@@ -399,7 +401,7 @@ static int probe(const char *url) {
     ra_error err = {0};
     ra_status status = http_probe(url, PROBE_SECONDS, &err);
     if (status == RA_OK)
-        printf("rasaed: %s is well\n", url);
+        printf("rasaed: %s is healthy\n", url);
     else
         fprintf(stderr, "rasaed: %s\n", err.message);
     return status == RA_OK ? EXIT_SUCCESS : status == RA_ERR_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE;

@@ -1,56 +1,65 @@
-/* routes.h - which handler answers which request: the one table of everything the server offers.
+/* routes.h - the table of everything that the server offers: each row says all about one route.
  *
- * Thread safety: the table is constant.
+ * Thread safety: the table is constant once routes_table() has returned.
  */
 #ifndef RASAED_ROUTES_H
 #define RASAED_ROUTES_H
 
 #include "api/api.h"
+#include "cost.h"
 #include "http/auth.h"
-#include "http/exchange.h"
 
-/* What goes in and what comes out. A body has at most max_body bytes (settings.h). */
-typedef enum route_body {
-    ROUTE_NO_BODY,    /* nothing in; the handler says what comes out */
-    ROUTE_BODY,       /* JSON in; the handler says what comes out */
-    ROUTE_VECTORS,    /* nothing in; JSON, raw or npy out, as the client wants it (codec/negotiate.h) */
-    ROUTE_TENSORS,    /* JSON, raw or npy in and out */
-    ROUTE_TENSORS_IN, /* JSON, raw or npy in; JSON out */
-    ROUTE_OIP,        /* nothing or the Open Inference Protocol in and out, whatever Content-Type says */
-    ROUTE_DICTIONARY  /* nothing in; safetensors, raw or npy out */
-} route_body;
+/* The address of a route when there is a second one, for administration; without it, the main one serves
+ * all. */
+typedef enum route_address {
+    ADDRESS_MAIN, /* the main one alone */
+    ADDRESS_BOTH, /* both; answered even when there are too many requests */
+    ADDRESS_ADMIN /* the one for administration alone */
+} route_address;
 
-bool route_takes_body(route_body body);
+/* Sets of forms for `takes` and `gives`. */
+enum {
+    FORMS_JSON = 1u << FORM_JSON,
+    FORMS_MATRIX = FORMS_JSON | 1u << FORM_RAW | 1u << FORM_NPY,
+    FORMS_FILE = 1u << FORM_SAFETENSORS | 1u << FORM_RAW | 1u << FORM_NPY,
+    FORMS_OIP = 1u << FORM_COUNT /* of the Open Inference Protocol, whatever Content-Type says */
+};
+
+/* A part of a path that the pattern leaves open. */
+typedef enum route_capture {
+    CAPTURE_NOTHING,
+    CAPTURE_DICTIONARY, /* {d}: the name of a dictionary, which is held for the handler */
+    CAPTURE_VERSION, /* {v}: the generation that it must have (a version, in the Open Inference Protocol) */
+    CAPTURE_NAME,    /* {m}: a name of a dictionary that the handler looks up itself */
+    CAPTURE_NUMBER   /* {i}: a whole number */
+} route_capture;
 
 typedef struct route {
     http_method method;
-    const char *pattern; /* NULL: the last row, what no other row takes */
+    const char *pattern; /* NULL: the last row, for paths that no other row has */
     api_handler *handler;
-    auth_scope needs; /* the key it asks for */
-    route_body body;
-    const char *query; /* the parameters it knows, with spaces between them */
-    const char *label; /* its name in logs and metrics; stable */
+    const char *label;     /* the name in logs and metrics; stable */
+    auth_scope key;        /* the key that is required */
+    unsigned takes;        /* the forms of the body; 0: there is no body */
+    unsigned gives;        /* the forms of the reply that a client may ask for; 0: the handler decides */
+    const char *query;     /* the parameters of the query, with spaces between; all others are refused */
+    cost cost;             /* what a request costs; every row states it */
+    route_address address; /* where the route is served */
+    route_capture captures[HTTP_CAPTURES]; /* compiled from the pattern */
 } route;
 
-/* Every row; the last one has no pattern. */
+/* All rows; the last one has no pattern. */
 const route *routes_table(void);
+size_t routes_count(void);              /* with the last row */
+const char *const *routes_labels(void); /* of all rows */
 
 typedef struct route_match {
-    const route *route; /* NULL when the path is known, but not with this method */
-    unsigned methods;   /* a bit a method that the path has; 0: the path is unknown */
+    const route *route; /* NULL when the path exists, but not with this method */
+    unsigned methods;   /* the methods of the path, a bit each; 0: the path is unknown */
     const char *captures[HTTP_CAPTURES];
 } route_match;
 
 /* HEAD finds the row of GET. */
 void routes_find(const http_target *target, http_method method, route_match *match);
-
-/* Where a row is served when there is an address for administration beside the main one: health and metrics
- * on both, what changes anything there alone, all else on the main one alone. Without one, all
- * on the main. */
-typedef enum route_place { ROUTE_MAIN, ROUTE_BOTH, ROUTE_ADMIN } route_place;
-route_place route_where(const route *row);
-
-/* What the HTTP side calls; *shared outlives it. */
-http_service routes_service(rasaed *server);
 
 #endif

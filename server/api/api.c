@@ -1,9 +1,30 @@
 #include "api/api.h"
+#include "codec/oip/reply.h"
 
 #include <stdint.h>
 #include <string.h>
 
 enum { MAX_REPLY_MIB = 256 };
+
+/* ---- failures ------------------------------------------------------------------------------------------ */
+
+bool api_is_oip(const http_request *request) {
+    const char *path = request->target.path;
+    return strncmp(path, "/v2", 3) == 0 && (path[3] == '/' || !path[3]);
+}
+
+void api_write_problem(const http_request *request, http_response *response, const char *sentence) {
+    if (api_is_oip(request)) {
+        response->content_type = "application/json";
+        oip_put_error(&response->body, sentence);
+    } else {
+        response->content_type = "application/problem+json";
+        json_problem(&response->body, response->status, http_status_text(response->status), sentence,
+                     request->target.path);
+    }
+}
+
+/* ---- calls --------------------------------------------------------------------------------------------- */
 
 text *api_json(api_call *call) {
     call->response->status = 200;
@@ -19,6 +40,19 @@ const ra_model_info *api_info(const api_call *call) {
     return ra_model_get_info(call->dictionary->model);
 }
 
+/* A compute thread takes its turn in the batcher, where computations are joined. An I/O thread, which has
+ * only light work and must not wait, computes at once. */
+ra_status api_compute(const api_call *call, computation *wanted, ra_error *err) {
+    scratch *own;
+    wanted->model = api_model(call);
+    wanted->canceled = call->request->canceled;
+    if (wanted->canceled && call->server->batcher) return batcher_run(call->server->batcher, wanted, err);
+    RA_TRY(scratch_get(&own, err));
+    return computation_run(wanted, own->workspace, err);
+}
+
+/* ---- parameters ---------------------------------------------------------------------------------------- */
+
 ra_status api_parse_index(const char *digits, const char *end, const char *what, size_t *value,
                           ra_error *err) {
     size_t n = 0;
@@ -29,33 +63,33 @@ ra_status api_parse_index(const char *digits, const char *end, const char *what,
         n = full ? SIZE_MAX : n * 10 + (size_t)(*c - '0');
     }
     if (!good)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is '%.*s', expected a whole number from 0 on", what,
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is '%.*s', expected a whole number, at least 0", what,
                 (int)(end - digits < 64 ? end - digits : 64), digits);
     *value = n;
     return RA_OK;
 }
 
-ra_status api_query_count(const api_call *call, const char *name, size_t standard, size_t min, size_t max,
+ra_status api_query_count(const api_call *call, const char *name, size_t fallback, size_t min, size_t max,
                           size_t *value, ra_error *err) {
     const char *given = http_target_parameter(&call->request->target, name);
-    *value = standard;
+    *value = fallback;
     if (!given) return RA_OK;
-    ra_status status = api_parse_index(given, given + strlen(given), name, value, err);
-    if (status == RA_OK && (*value < min || *value > max))
-        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is %.20s, expected a number from %zu to %zu", name, given, min,
-                max);
-    return status;
+    RA_TRY(api_parse_index(given, given + strlen(given), name, value, err));
+    if (*value >= min && *value <= max) return RA_OK;
+    RA_FAIL(err, RA_ERR_ARGUMENT, "%s is %.20s, expected a number from %zu to %zu", name, given, min, max);
 }
 
-ra_status api_query_metric(const api_call *call, ra_similarity standard, ra_similarity *metric,
+ra_status api_query_metric(const api_call *call, ra_similarity fallback, ra_similarity *metric,
                            ra_error *err) {
     const char *name = http_target_parameter(&call->request->target, "metric");
-    *metric = standard;
+    *metric = fallback;
     if (!name) return RA_OK;
     for (*metric = RA_SIMILARITY_COSINE; *metric <= RA_SIMILARITY_DOT; ++*metric)
         if (strcmp(name, metric_name(*metric)) == 0) return RA_OK;
     RA_FAIL(err, RA_ERR_ARGUMENT, "metric is '%.64s', expected cosine or dot", name);
 }
+
+/* ---- checks -------------------------------------------------------------------------------------------- */
 
 ra_status api_check_atom(const api_call *call, size_t atom, ra_error *err) {
     size_t concepts = api_info(call)->concepts;
@@ -67,17 +101,16 @@ ra_status api_check_atom(const api_call *call, size_t atom, ra_error *err) {
 ra_status api_need_encoder(const api_call *call, ra_error *err) {
     if (api_info(call)->has_encoder) return RA_OK;
     RA_FAIL(err, RA_ERR_STATE,
-            "dictionary %s has no encoder, so it cannot encode or explain inputs; serve a file "
-            "that holds one, or send latents to reconstruct",
+            "dictionary %s has no encoder, so it cannot encode or explain inputs; serve a file with an "
+            "encoder, or "
+            "send latents to reconstruct",
             call->dictionary->name);
 }
 
 ra_status api_check_finite(const char *what, const float *values, size_t n, ra_error *err) {
     if (ra_find_not_finite(values, n) == n) return RA_OK;
     RA_FAIL(err, RA_ERR_NOT_FINITE,
-            "%s: the numbers of the request are so large that the result is "
-            "beyond float32",
-            what);
+            "%s: the numbers of the request are so large that the result is beyond float32", what);
 }
 
 ra_status api_check_reply(const api_call *call, ra_error *err) {
@@ -86,5 +119,5 @@ ra_status api_check_reply(const api_call *call, ra_error *err) {
 
 ra_status api_check_size(size_t bytes, ra_error *err) {
     if (bytes <= (size_t)MAX_REPLY_MIB << 20) return RA_OK;
-    RA_FAIL(err, RA_ERR_TOO_LARGE, "the reply has more than %d MiB; ask for less at once", MAX_REPLY_MIB);
+    RA_FAIL(err, RA_ERR_TOO_LARGE, "the reply is larger than %d MiB; ask for less at once", MAX_REPLY_MIB);
 }

@@ -1,11 +1,11 @@
 /* api.h - what the endpoints have in common.
  *
- * A handler gets a call that is admitted, whose path, query names and dictionary are good, and whose body is
+ * A handler gets a call that is admitted: its path, query names and dictionary are valid and its body is
  * complete. It fills call->response and returns RA_OK, or returns an error, which becomes a problem reply
- * with the status of its code (http_status_of()). Sentences for clients never name files of the server.
+ * with the status of its code (http_status_of()). Messages for clients never name files of the server.
  *
- * Thread safety: a call belongs to the thread that serves it, an I/O thread when it is light, else a compute
- * thread (weight.h); all that handlers share is immutable.
+ * Thread safety: a call belongs to the thread that serves it, an I/O thread when the request is light, else a
+ * compute thread (cost.h); everything that handlers share is immutable.
  */
 #ifndef RASAED_API_API_H
 #define RASAED_API_API_H
@@ -19,68 +19,73 @@ typedef struct api_call {
     rasaed *server;
     const http_request *request;
     http_response *response;
-    served *dictionary; /* {d} of the route, held for the length of the call; NULL without */
-    size_t index;       /* {i} of the route, not yet compared with anything */
+    served *dictionary; /* {d} in the pattern, held during the call; NULL when the route has none */
+    size_t index;       /* {i} in the pattern, not yet compared with anything */
 } api_call;
 
 typedef ra_status api_handler(api_call *call, ra_error *err);
 
-/* One family of endpoints a file; each route is described in server/README.md. */
-api_handler api_live, api_ready; /* health.c */
-api_handler api_oip_live, api_oip_server_ready, api_oip_server, api_oip_model, api_oip_config, api_oip_ready,
-    api_oip_statistics, api_oip_all_statistics;               /* oip_metadata.c */
-api_handler api_oip_infer;                                    /* oip_infer.c */
-api_handler api_oip_index, api_oip_load, api_oip_unload;      /* oip_repository.c */
-api_handler api_metrics;                                      /* metrics.c */
-api_handler api_dictionaries, api_dictionary;                 /* dictionaries.c */
-api_handler api_atoms, api_atom, api_neighbors;               /* atoms.c */
-api_handler api_search;                                       /* search.c */
-api_handler api_reconstruct;                                  /* reconstruct.c */
-api_handler api_encode, api_explain;                          /* encode.c */
-api_handler api_point;                                        /* points.c */
-api_handler api_steer;                                        /* steer.c */
-api_handler api_dictionary_file;                              /* dictionary_file.c */
-api_handler api_reload;                                       /* reload.c */
-api_handler api_sae_vector, api_sae_topk;                     /* neuronpedia.c */
-api_handler api_openapi, api_docs, api_docs_css, api_docs_js; /* docs.c */
+/* One file per family of endpoints; server/README.md describes each route. */
+api_handler api_live, api_ready, api_oip_live, api_oip_server_ready;           /* health.c */
+api_handler api_metrics;                                                       /* metrics.c */
+api_handler api_dictionaries, api_dictionary, api_dictionary_file, api_reload; /* dictionaries.c */
+api_handler api_atoms, api_atom, api_neighbors;                                /* atoms.c */
+api_handler api_point;                                                         /* points.c */
+api_handler api_search;                                                        /* search.c */
+api_handler api_reconstruct, api_encode, api_explain;                          /* encode.c */
+api_handler api_steer;                                                         /* steer.c */
+api_handler api_sae_vector, api_sae_topk;                                      /* neuronpedia.c */
+api_handler api_openapi, api_docs, api_docs_css, api_docs_js;                  /* docs.c */
+api_handler api_oip_infer;                                                     /* oip_infer.c */
+api_handler api_oip_server, api_oip_model, api_oip_config, api_oip_ready, api_oip_statistics,
+    api_oip_all_statistics, api_oip_index, api_oip_load, api_oip_unload; /* oip_models.c */
 
-/* ---- what they share (api.c) --------------------------------------------------------------------------- */
+/* ---- failures (api.c) ---------------------------------------------------------------------------------- */
 
-/* Marks the response as 200 with JSON and returns where to write it. */
+/* The problem writer of the service (http/exchange.h): a problem document (RFC 9457), or {"error": "..."}
+ * where the Open Inference Protocol is spoken. */
+http_problem_writer api_write_problem;
+
+/* Whether the path is one of the Open Inference Protocol's, under /v2. */
+bool api_is_oip(const http_request *request);
+
+/* ---- what handlers share (api.c) ----------------------------------------------------------------------- */
+
+/* Makes the response a 200 with JSON; returns its body. */
 text *api_json(api_call *call);
 
-/* Fills in the model and computes: every handler's way to the model's arithmetic (compute.c). Long batches
- * are computed in pieces, so that a request that nobody waits for any more ends between two of them. */
+/* Sets the model and computes. Handlers compute long batches in pieces, so that a request that nobody waits
+ * for any more ends between two of them. */
 ra_status api_compute(const api_call *call, computation *wanted, ra_error *err);
 
-/* The model of call->dictionary and what is known of it. */
+/* The model of call->dictionary and its description. */
 const ra_model *api_model(const api_call *call);
 const ra_model_info *api_info(const api_call *call);
 
-/* *value <- the query parameter, a whole number from min to max, or `standard` when it is not given. */
-ra_status api_query_count(const api_call *call, const char *name, size_t standard, size_t min, size_t max,
+/* *value <- the query parameter, a whole number from min to max; `fallback` when it is absent. */
+ra_status api_query_count(const api_call *call, const char *name, size_t fallback, size_t min, size_t max,
                           size_t *value, ra_error *err);
 
-/* *metric <- the query parameter `metric`, or `standard`. */
-ra_status api_query_metric(const api_call *call, ra_similarity standard, ra_similarity *metric,
+/* *metric <- the query parameter `metric`; `fallback` when it is absent. */
+ra_status api_query_metric(const api_call *call, ra_similarity fallback, ra_similarity *metric,
                            ra_error *err);
 
-/* The whole number digits .. end; RA_ERR_ARGUMENT, naming `what`. A number too large
- * for size_t is SIZE_MAX: larger than any index. */
+/* The whole number from `digits` to `end`; RA_ERR_ARGUMENT names `what`. A number too large for size_t
+ * becomes SIZE_MAX, which is larger than any index. */
 ra_status api_parse_index(const char *digits, const char *end, const char *what, size_t *value,
                           ra_error *err);
 
-/* RA_ERR_NOT_FOUND for an atom that there is not. */
+/* RA_ERR_NOT_FOUND when there is no such atom. */
 ra_status api_check_atom(const api_call *call, size_t atom, ra_error *err);
 
-/* RA_ERR_STATE, saying what to do, when the dictionary has no encoder. */
+/* RA_ERR_STATE when the dictionary has no encoder. */
 ra_status api_need_encoder(const api_call *call, ra_error *err);
 
-/* RA_ERR_NOT_FINITE when a result left float32's range; `what` names the result. */
+/* RA_ERR_NOT_FINITE when a result is outside the range of float32; `what` names it. */
 ra_status api_check_finite(const char *what, const float *values, size_t n, ra_error *err);
 
-/* RA_ERR_TOO_LARGE when the reply has outgrown what one request may cost. Asked once an item. */
+/* RA_ERR_TOO_LARGE when the reply exceeds its limit. Handlers check after each item. */
 ra_status api_check_reply(const api_call *call, ra_error *err);
-ra_status api_check_size(size_t bytes, ra_error *err); /* the same for what is collected elsewhere */
+ra_status api_check_size(size_t bytes, ra_error *err); /* the same for bytes outside the reply */
 
 #endif

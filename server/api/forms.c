@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* 
- * ---- bodies --------------------------------------------------------------------------------------------- */
+/* ---- bodies -------------------------------------------------------------------------------------------- */
 
 ra_status forms_tensors(const api_call *call, size_t width, tensor_list *list, ra_error *err) {
     const http_request *request = call->request;
@@ -18,8 +17,7 @@ ra_status forms_tensors(const api_call *call, size_t width, tensor_list *list, r
 static ra_status binary_matrix(const api_call *call, const char *what, ra_matrix *matrix, ra_error *err) {
     tensor_list list;
     size_t d = api_info(call)->dimensions;
-    ra_status status = forms_tensors(call, d, &list, err);
-    if (status != RA_OK) return status;
+    RA_TRY(forms_tensors(call, d, &list, err));
     return tensors_to_matrix(&list, what, d, "dimensions", call->server->max_rows, matrix, err);
 }
 
@@ -37,9 +35,8 @@ ra_status forms_latents(const api_call *call, latents_request *latents, ra_error
     if (request->body_form == FORM_JSON)
         return json_latents_parse(request->body, request->body_size, concepts, call->server->max_rows,
                                   latents, err);
-    ra_status status = forms_tensors(call, concepts, &list, err);
-    return status == RA_OK ? tensors_to_latents(&list, concepts, call->server->max_rows, latents, err)
-                           : status;
+    RA_TRY(forms_tensors(call, concepts, &list, err));
+    return tensors_to_latents(&list, concepts, call->server->max_rows, latents, err);
 }
 
 ra_status forms_search(const api_call *call, search_request *search, ra_error *err) {
@@ -47,29 +44,28 @@ ra_status forms_search(const api_call *call, search_request *search, ra_error *e
     ra_status status;
     *search = (search_request){.k = SEARCH_DEFAULT_K, .metric = RA_SIMILARITY_COSINE};
     if (request->body_form == FORM_JSON)
-        status = json_search_parse(request->body, request->body_size, api_info(call)->dimensions,
-                                   call->server->max_rows, search, err);
+        RA_TRY(json_search_parse(request->body, request->body_size, api_info(call)->dimensions,
+                                 call->server->max_rows, search, err));
     else
-        status = binary_matrix(call, "vectors", &search->vectors, err);
-    if (status != RA_OK) return status;
+        RA_TRY(binary_matrix(call, "vectors", &search->vectors, err));
     ra_similarity metric = (ra_similarity)search->metric;
-    status = api_query_count(call, "k", search->k, 1, SIZE_MAX, &search->k, err);
-    if (status == RA_OK) status = api_query_metric(call, metric, &metric, err);
+    RA_TRY_OUT(status, api_query_count(call, "k", search->k, 1, SIZE_MAX, &search->k, err));
+    RA_TRY_OUT(status, api_query_metric(call, metric, &metric, err));
     search->metric = metric;
+out:
     if (status != RA_OK) search_request_release(search);
     return status;
 }
 
-/* 
- * ---- replies -------------------------------------------------------------------------------------------- */
+/* ---- replies ------------------------------------------------------------------------------------------- */
 
 static void begin(api_call *call) {
     call->response->status = 200;
     call->response->content_type = form_media_type(call->request->reply_form);
 }
 
-/* What npy says in its own header. */
-static void say_raw(api_call *call, const tensor_list *list) {
+/* In headers, what npy says in its own. */
+static void describe_raw(api_call *call, const tensor_list *list) {
     char shape[TENSORS_HEADER_SIZE], dtype[TENSORS_HEADER_SIZE];
     tensors_headers(list, shape, dtype);
     http_response_header(call->response, "X-Tensor-Shape", shape);
@@ -78,17 +74,16 @@ static void say_raw(api_call *call, const tensor_list *list) {
 
 ra_status forms_reply_tensors(api_call *call, const tensor_list *list, ra_error *err) {
     text *body = &call->response->body;
-    ra_status status = RA_OK;
     begin(call);
-    if (call->request->reply_form == FORM_RAW) say_raw(call, list);
-    for (size_t i = 0; i < list->count && status == RA_OK; i++) {
+    if (call->request->reply_form == FORM_RAW) describe_raw(call, list);
+    for (size_t i = 0; i < list->count; i++) {
         if (call->request->reply_form == FORM_NPY)
-            status = tensors_append_npy(body, &list->at[i], err);
+            RA_TRY(tensors_append_npy(body, &list->at[i], err));
         else
             tensors_append_raw(body, &list->at[i]);
-        if (status == RA_OK) status = api_check_reply(call, err);
+        RA_TRY(api_check_reply(call, err));
     }
-    return status;
+    return RA_OK;
 }
 
 ra_status forms_reply_matrix(api_call *call, const char *key, const float *values, size_t rows, size_t cols,
@@ -97,24 +92,23 @@ ra_status forms_reply_matrix(api_call *call, const char *key, const float *value
         tensor_list list = {1, {ra_tensor_2d(RA_F32, values, rows, cols)}};
         return forms_reply_tensors(call, &list, err);
     }
-    ra_status status = RA_OK;
     text *out = api_json(call);
     json_object(out, NULL);
     json_array(out, key);
-    for (size_t row = 0; row < rows && status == RA_OK; row++) {
+    for (size_t row = 0; row < rows; row++) {
         json_floats(out, NULL, values + row * cols, cols);
-        status = api_check_reply(call, err);
+        RA_TRY(api_check_reply(call, err));
     }
     json_array_end(out);
     json_object_end(out);
-    return status;
+    return RA_OK;
 }
 
 static void release_model(void *model) {
     ra_model_release(model);
 }
 
-void forms_reply_behind(api_call *call, const void *header, size_t size, const ra_tensor *tensor) {
+void forms_reply_after(api_call *call, const void *header, size_t size, const ra_tensor *tensor) {
     begin(call);
     text_append(&call->response->body, header, size);
     call->response->tail = (http_tail){.data = tensor->data,
@@ -128,12 +122,11 @@ ra_status forms_reply_in_place(api_call *call, const ra_tensor *tensor, ra_error
     size_t size = 0;
     tensor_list list = {1, {*tensor}};
     if (call->request->reply_form == FORM_NPY) {
-        ra_status status = ra_npy_header(tensor, &header, &size, err);
-        if (status != RA_OK) return status;
+        RA_TRY(ra_npy_header(tensor, &header, &size, err));
     } else {
-        say_raw(call, &list);
+        describe_raw(call, &list);
     }
-    forms_reply_behind(call, header, size, tensor);
+    forms_reply_after(call, header, size, tensor);
     ra_free(header);
     return RA_OK;
 }

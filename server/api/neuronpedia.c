@@ -1,9 +1,10 @@
-/* Two calls of Neuronpedia's inference server, for the tools that already speak to it: a feature's vector,
- * and the features nearest to one by the cosine of their decoder vectors.
+/* Two calls of Neuronpedia's inference server, for tools that already use it: the vector of a feature, and
+ * the features nearest to a feature or vector by the cosine of their decoder vectors.
  *
- * Its `source` is the name of a dictionary here and its `index` an atom; `model`, the language model that the
- * activations came from, is not known here and is given back as it came. A source that there is not is 400,
- * as it is there. The nearest features include the feature itself, first. */
+ * Its `source` is the name of a dictionary here, and its `index` an atom. `model`, the language model that
+ * the activations came from, is unknown here and is returned as it came. An unknown source is 400, as it is
+ * there. The nearest features include the feature itself, first.
+ */
 #include "api/api.h"
 #include "codec/json/neuronpedia.h"
 
@@ -24,26 +25,14 @@ static ra_status check_index(const api_call *call, size_t index, ra_error *err) 
             call->dictionary->name, concepts);
 }
 
-static ra_status reserve(const api_call *call, scratch **mine, float **vector, ra_error *err) {
-    void *block = NULL;
-    ra_status status = scratch_get(mine, err);
-    if (status == RA_OK)
-        status =
-            scratch_reserve(*mine, SCRATCH_NUMBERS, api_info(call)->dimensions, sizeof(float), &block, err);
-    *vector = block;
-    return status;
-}
-
 ra_status api_sae_vector(api_call *call, ra_error *err) {
     neuronpedia_request request;
-    scratch *mine = NULL;
-    float *vector = NULL;
-    ra_status status = json_sae_vector_parse(call->request->body, call->request->body_size, &request, err);
-    if (status == RA_OK) status = find_source(call, request.of.source, err);
-    if (status == RA_OK) status = check_index(call, request.of.index, err);
-    if (status == RA_OK) status = reserve(call, &mine, &vector, err);
-    if (status == RA_OK) status = ra_model_atom(api_model(call), request.of.index, vector, err);
-    if (status != RA_OK) return status;
+    float *vector;
+    RA_TRY(json_sae_vector_parse(call->request->body, call->request->body_size, &request, err));
+    RA_TRY(find_source(call, request.of.source, err));
+    RA_TRY(check_index(call, request.of.index, err));
+    RA_TRY(scratch_numbers(api_info(call)->dimensions, &vector, err));
+    RA_TRY(ra_model_atom(api_model(call), request.of.index, vector, err));
     text *out = api_json(call);
     json_object(out, NULL);
     json_floats(out, "vector", vector, api_info(call)->dimensions);
@@ -51,15 +40,14 @@ ra_status api_sae_vector(api_call *call, ra_error *err) {
     return RA_OK;
 }
 
-/* ----
- * the nearest ---------------------------------------------------------------------------------------- */
+/* ---- the nearest --------------------------------------------------------------------------------------- */
 
 static ra_status read_query(const api_call *call, const neuronpedia_request *request, float *query,
                             ra_error *err) {
     size_t d = api_info(call)->dimensions;
     if (request->has_feature) {
-        ra_status status = check_index(call, request->feature.index, err);
-        return status == RA_OK ? ra_model_atom(api_model(call), request->feature.index, query, err) : status;
+        RA_TRY(check_index(call, request->feature.index, err));
+        return ra_model_atom(api_model(call), request->feature.index, query, err);
     }
     if (request->dimensions != d)
         RA_FAIL(err, RA_ERR_SHAPE, "vector has %zu numbers, but the dictionary has %zu dimensions",
@@ -79,10 +67,10 @@ static void write_nearest(api_call *call, const neuronpedia_request *request, co
         json_null(out, "feature");
     json_array(out, camel ? "topkDecoderCossimFeatures" : "topk_decoder_cossim_features");
     for (size_t i = 0; i < count; i++) {
-        neuronpedia_feature one = request->of;
-        one.index = ids[i];
+        neuronpedia_feature found = request->of;
+        found.index = ids[i];
         json_object(out, NULL);
-        json_neuronpedia_feature(out, "feature", &one);
+        json_neuronpedia_feature(out, "feature", &found);
         json_float(out, camel ? "cosineSimilarity" : "cosine_similarity", scores[i]);
         json_object_end(out);
     }
@@ -91,35 +79,29 @@ static void write_nearest(api_call *call, const neuronpedia_request *request, co
 }
 
 static ra_status answer_nearest(api_call *call, const neuronpedia_request *request, ra_error *err) {
-    scratch *mine = NULL;
-    float *query = NULL, scores[MAX_RESULTS];
-    void *ids = NULL;
-    size_t count = request->results < MAX_RESULTS ? request->results : MAX_RESULTS;
-    ra_status status = find_source(call, request->of.source, err);
-    if (status != RA_OK) return status;
+    float *query, scores[MAX_RESULTS];
+    size_t *ids, count = request->results < MAX_RESULTS ? request->results : MAX_RESULTS;
+    RA_TRY(find_source(call, request->of.source, err));
     if (count > api_info(call)->concepts) count = api_info(call)->concepts;
-    status = reserve(call, &mine, &query, err);
-    if (status == RA_OK) status = scratch_reserve(mine, SCRATCH_IDS, count, sizeof(size_t), &ids, err);
-    if (status == RA_OK) status = read_query(call, request, query, err);
-    if (status == RA_OK)
-        status = api_compute(call,
-                             &(computation){.kind = COMPUTE_SEARCH,
-                                            .x = query,
-                                            .rows = 1,
-                                            .k = count,
-                                            .metric = RA_SIMILARITY_COSINE,
-                                            .ids = ids,
-                                            .scores = scores},
-                             err);
-    if (status == RA_OK) write_nearest(call, request, ids, scores, count);
-    return status;
+    RA_TRY(scratch_numbers(api_info(call)->dimensions, &query, err));
+    RA_TRY(scratch_ids(count, &ids, err));
+    RA_TRY(read_query(call, request, query, err));
+    computation wanted = {.kind = COMPUTE_SEARCH,
+                          .x = query,
+                          .rows = 1,
+                          .k = count,
+                          .metric = RA_SIMILARITY_COSINE,
+                          .ids = ids,
+                          .scores = scores};
+    RA_TRY(api_compute(call, &wanted, err));
+    write_nearest(call, request, ids, scores, count);
+    return RA_OK;
 }
 
 ra_status api_sae_topk(api_call *call, ra_error *err) {
     neuronpedia_request request;
-    ra_status status = json_sae_topk_parse(call->request->body, call->request->body_size, &request, err);
-    if (status != RA_OK) return status;
-    status = answer_nearest(call, &request, err);
+    RA_TRY(json_sae_topk_parse(call->request->body, call->request->body_size, &request, err));
+    ra_status status = answer_nearest(call, &request, err);
     neuronpedia_request_release(&request);
     return status;
 }

@@ -1,7 +1,8 @@
-/* The Open Inference Protocol's infer: latents in, reconstructions out.
+/* Infer of the Open Inference Protocol: latents in, reconstructions out.
  *
- * The reply is packed only when the client asks, in gzip or zlib's deflate, the two that its clients unpack;
- * the header says where the JSON ends before packing. */
+ * The reply is packed only for clients that ask for it, in gzip or in zlib's deflate, which are the two that
+ * its clients unpack; the header says where the JSON ends before packing.
+ */
 #include "api/api.h"
 #include "codec/oip/reply.h"
 #include "codec/oip/request.h"
@@ -13,27 +14,21 @@
 static ra_status parse(const api_call *call, oip_infer_request *infer, ra_error *err) {
     const http_request *request = call->request;
     size_t json_size;
-    ra_status status =
-        oip_json_size(request->headers[HTTP_INFERENCE_LENGTH], request->body_size, &json_size, err);
-    if (status != RA_OK) return status;
+    RA_TRY(oip_json_size(request->headers[HTTP_INFERENCE_LENGTH], request->body_size, &json_size, err));
     return oip_infer_parse(request->body, request->body_size, json_size, api_info(call)->concepts,
                            call->server->max_rows, infer, err);
 }
 
 static ra_status reconstruct(const api_call *call, const ra_codes *codes, float **x_hat, ra_error *err) {
-    scratch *mine = NULL;
-    void *block = NULL;
     size_t numbers = codes->rows * api_info(call)->dimensions;
-    ra_status status = api_check_size(numbers * sizeof(float), err);
-    if (status == RA_OK) status = scratch_get(&mine, err);
-    if (status == RA_OK) status = scratch_reserve(mine, SCRATCH_NUMBERS, numbers, sizeof(float), &block, err);
-    *x_hat = block;
-    computation wanted = {.kind = COMPUTE_RECONSTRUCT, .codes = codes, .x_hat = block};
-    if (status == RA_OK) status = api_compute(call, &wanted, err);
-    return status == RA_OK ? api_check_finite(OIP_OUTPUT_NAME, block, numbers, err) : status;
+    RA_TRY(api_check_size(numbers * sizeof(float), err));
+    RA_TRY(scratch_numbers(numbers, x_hat, err));
+    computation wanted = {.kind = COMPUTE_RECONSTRUCT, .codes = codes, .x_hat = *x_hat};
+    RA_TRY(api_compute(call, &wanted, err));
+    return api_check_finite(OIP_OUTPUT_NAME, *x_hat, numbers, err);
 }
 
-/* The coding of `list`, a value of Accept-Encoding, that the reply gets: gzip before deflate. */
+/* The coding of the reply for `list`, a value of Accept-Encoding; gzip is preferred to deflate. */
 static content_coding wanted_coding(const char *list) {
     content_coding best = CODING_IDENTITY;
     while (list && *list) {
@@ -49,7 +44,7 @@ static content_coding wanted_coding(const char *list) {
     return best;
 }
 
-/* Without memory for it the reply goes out as it is. */
+/* When memory is short the reply stays as it is. */
 static void pack(const http_request *request, http_response *response) {
     content_coding coding = wanted_coding(request->headers[HTTP_ACCEPT_ENCODING]);
     text plain = response->body;
@@ -69,8 +64,8 @@ static ra_status reply(api_call *call, const oip_infer_request *infer, const flo
                                                              .x_hat = x_hat,
                                                              .rows = infer->codes.rows,
                                                              .dimensions = api_info(call)->dimensions});
-    ra_status status = api_check_reply(call, err);
-    if (status != RA_OK || out->failed) return status;
+    RA_TRY(api_check_reply(call, err));
+    if (out->failed) return RA_OK; /* becomes 503 */
     if (infer->binary) {
         char digits[24];
         snprintf(digits, sizeof digits, "%zu", json_size);
@@ -81,7 +76,7 @@ static ra_status reply(api_call *call, const oip_infer_request *infer, const flo
     return RA_OK;
 }
 
-/* Nanoseconds that it waited for a compute thread. */
+/* Nanoseconds that the request waited for a compute thread. */
 static uint64_t queued(const http_stages *stages) {
     return stages->queued && stages->computing > stages->queued ? (stages->computing - stages->queued) * 1000
                                                                 : 0;
@@ -89,16 +84,17 @@ static uint64_t queued(const http_stages *stages) {
 
 static ra_status run(api_call *call, uint64_t from, ra_error *err) {
     oip_infer_request infer;
-    float *x_hat = NULL;
+    float *x_hat;
+    ra_status status;
     statistics_clock clock = {.queue = queued(&call->request->stages)};
-    ra_status status = parse(call, &infer, err);
-    if (status != RA_OK) return status;
+    RA_TRY(parse(call, &infer, err));
     from = statistics_lap(from, &clock.compute_input);
-    status = reconstruct(call, &infer.codes, &x_hat, err);
+    RA_TRY_OUT(status, reconstruct(call, &infer.codes, &x_hat, err));
     from = statistics_lap(from, &clock.compute_infer);
-    if (status == RA_OK) status = reply(call, &infer, x_hat, err);
+    RA_TRY_OUT(status, reply(call, &infer, x_hat, err));
     statistics_lap(from, &clock.compute_output);
-    if (status == RA_OK) statistics_succeeded(call->dictionary->inference, &clock, infer.codes.rows);
+    statistics_succeeded(call->dictionary->inference, &clock, infer.codes.rows);
+out:
     oip_infer_request_release(&infer);
     return status;
 }

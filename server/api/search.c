@@ -3,12 +3,12 @@
 
 enum {
     MAX_RESULTS = 1 << 20, /* of all vectors of a request together */
-    BLOCK = 256            /* vectors searched at a time */
+    CHUNK = 256            /* vectors searched at a time */
 };
 
 static ra_status check_k(const api_call *call, search_request *search, ra_error *err) {
     size_t concepts = api_info(call)->concepts;
-    if (search->k > concepts && search->k == SEARCH_DEFAULT_K) search->k = concepts; /* nobody asked for it */
+    if (search->k > concepts && search->k == SEARCH_DEFAULT_K) search->k = concepts; /* the default */
     if (search->k > concepts)
         RA_FAIL(err, RA_ERR_ARGUMENT, "k is %zu, but dictionary %s has %zu atoms", search->k,
                 call->dictionary->name, concepts);
@@ -20,27 +20,20 @@ static ra_status check_k(const api_call *call, search_request *search, ra_error 
 
 static ra_status run(const api_call *call, const search_request *search, size_t **ids, float **scores,
                      ra_error *err) {
-    scratch *mine = NULL;
-    void *id_block = NULL, *score_block = NULL;
     size_t rows = search->vectors.rows, results = rows * search->k;
-    ra_status status = scratch_get(&mine, err);
-    if (status == RA_OK) status = scratch_reserve(mine, SCRATCH_IDS, results, sizeof(size_t), &id_block, err);
-    if (status == RA_OK)
-        status = scratch_reserve(mine, SCRATCH_NUMBERS, results, sizeof(float), &score_block, err);
-    if (status != RA_OK) return status;
-    *ids = id_block;
-    *scores = score_block;
-    for (size_t first = 0; first < rows && status == RA_OK; first += BLOCK) {
+    RA_TRY(scratch_ids(results, ids, err));
+    RA_TRY(scratch_numbers(results, scores, err));
+    for (size_t first = 0; first < rows; first += CHUNK) {
         computation wanted = {.kind = COMPUTE_SEARCH,
                               .x = ra_matrix_row(&search->vectors, first),
-                              .rows = rows - first < BLOCK ? rows - first : BLOCK,
+                              .rows = rows - first < CHUNK ? rows - first : CHUNK,
                               .k = search->k,
                               .metric = (ra_similarity)search->metric,
                               .ids = *ids + first * search->k,
                               .scores = *scores + first * search->k};
-        status = api_compute(call, &wanted, err);
+        RA_TRY(api_compute(call, &wanted, err));
     }
-    return status == RA_OK ? api_check_finite("results", *scores, results, err) : status;
+    return api_check_finite("results", *scores, results, err);
 }
 
 static void write_results(api_call *call, const search_request *search, const size_t *ids,
@@ -59,12 +52,12 @@ static void write_results(api_call *call, const search_request *search, const si
     json_object_end(out);
 }
 
-/* Two tensors [rows, k]: the atoms, and their scores. */
+/* Two tensors [rows, k]: the atoms and their scores. */
 static ra_status send_results(api_call *call, const search_request *search, const size_t *ids,
                               const float *scores, ra_error *err) {
     size_t rows = search->vectors.rows, n = rows * search->k;
     int32_t *atoms = ra_malloc(n, sizeof *atoms);
-    if (!atoms) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu results", n);
+    if (!atoms) RA_FAIL_MEMORY(err, "the results of a search", n * sizeof *atoms);
     for (size_t i = 0; i < n; i++) atoms[i] = (int32_t)ids[i];
     tensor_list list = {
         2, {ra_tensor_2d(RA_I32, atoms, rows, search->k), ra_tensor_2d(RA_F32, scores, rows, search->k)}};
@@ -75,16 +68,17 @@ static ra_status send_results(api_call *call, const search_request *search, cons
 
 ra_status api_search(api_call *call, ra_error *err) {
     search_request search;
-    size_t *ids = NULL;
-    float *scores = NULL;
-    ra_status status = forms_search(call, &search, err);
-    if (status != RA_OK) return status;
-    status = check_k(call, &search, err);
-    if (status == RA_OK) status = run(call, &search, &ids, &scores, err);
-    if (status == RA_OK && call->request->reply_form == FORM_JSON)
+    size_t *ids;
+    float *scores;
+    ra_status status;
+    RA_TRY(forms_search(call, &search, err));
+    RA_TRY_OUT(status, check_k(call, &search, err));
+    RA_TRY_OUT(status, run(call, &search, &ids, &scores, err));
+    if (call->request->reply_form == FORM_JSON)
         write_results(call, &search, ids, scores);
-    else if (status == RA_OK)
+    else
         status = send_results(call, &search, ids, scores, err);
+out:
     search_request_release(&search);
     return status;
 }

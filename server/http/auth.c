@@ -1,12 +1,10 @@
-/* Keys, and how they are compared.
+/* Only the SHA-256 of each key is kept: no copy of the secret stays in memory, and every comparison is one of
+ * 32 bytes, whose time reveals neither the length of a key nor how much of it was right. The client's key is
+ * hashed once, in a time that depends only on its own length, and compared with every key, even after a
+ * match.
  *
- * Of a key only the SHA-256 is kept: no copy of the secret stays in memory, and each comparison is one of 32
- * bytes, so that its time tells neither how long a key is nor how much of it was right. What a client sends
- * is hashed once, in a time that depends on its own length alone, and compared with every key there is, also
- * after one was found.
- *
- * A reload builds the new set aside and swaps a pointer under a lock that checks hold for the comparisons: a
- * few nanoseconds a key.
+ * A reload builds the new set aside and swaps a pointer under a lock that checks hold during the comparisons:
+ * a few nanoseconds per key.
  */
 #include "http/auth.h"
 #include "ra_memory.h"
@@ -64,27 +62,26 @@ static ra_status read_whole(int file, const char *path, char *content, size_t ca
 /* *content <- the text of the file, `*capacity` bytes that the caller wipes and frees. */
 static ra_status read_text(const char *path, char **content, size_t *capacity, ra_error *err) {
     struct stat info;
-    int file =
-        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nonblocking: a pipe must not hold up a start */
+    ra_status status;
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block the start */
     if (file < 0) return fail_errno(path, err);
-    ra_status status = RA_OK;
-    if (fstat(file, &info) != 0)
-        status = fail_errno(path, err);
-    else if (!S_ISREG(info.st_mode))
-        status = ra_error_set(err, RA_ERR_ARGUMENT, "%s: the key file is not a regular file", path);
-    else if (info.st_size > LARGEST_FILE)
-        status = ra_error_set(err, RA_ERR_TOO_LARGE, "%s: the key file has %lld bytes, expected at most %d",
-                              path, (long long)info.st_size, LARGEST_FILE);
-    if (status == RA_OK) {
-        *capacity = (size_t)info.st_size + 2; /* the NUL, and room to notice that it grew */
-        *content = ra_malloc(*capacity, 1);
-        status = *content ? read_whole(file, path, *content, *capacity, err)
-                          : ra_error_set(err, RA_ERR_MEMORY, "out of memory: the keys");
-    }
-    close(file);
-    if (status == RA_OK && info.st_mode & (S_IRGRP | S_IROTH))
+    if (fstat(file, &info) != 0) RA_TRY_OUT(status, fail_errno(path, err));
+    if (!S_ISREG(info.st_mode))
+        RA_TRY_OUT(status,
+                   ra_error_set(err, RA_ERR_ARGUMENT, "%s: the key file is not a regular file", path));
+    if (info.st_size > LARGEST_FILE)
+        RA_TRY_OUT(status,
+                   ra_error_set(err, RA_ERR_TOO_LARGE, "%s: the key file has %lld bytes, expected at most %d",
+                                path, (long long)info.st_size, LARGEST_FILE));
+    *capacity = (size_t)info.st_size + 2; /* the NUL, and one byte to notice that the file grew */
+    *content = ra_malloc(*capacity, 1);
+    if (!*content) RA_TRY_OUT(status, ra_error_set(err, RA_ERR_MEMORY, "out of memory: the keys"));
+    RA_TRY_OUT(status, read_whole(file, path, *content, *capacity, err));
+    if (info.st_mode & (S_IRGRP | S_IROTH))
         ra_log(RA_LOG_WARNING, "%s: others than its owner may read the keys; chmod 600 keeps them secret",
                path);
+out:
+    close(file);
     return status;
 }
 
@@ -92,7 +89,7 @@ static ra_status read_text(const char *path, char **content, size_t *capacity, r
 
 static const char blanks[] = " \t\r";
 
-/* The length of the bearer token at `string`: token68 of RFC 9110. */
+/* The length of the bearer token at `string` (token68 in RFC 9110). */
 static size_t token_size(const char *string) {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
     size_t size = strspn(string, letters);
@@ -124,7 +121,7 @@ static ra_status add_key(key_set *set, const char *path, size_t line, auth_scope
         RA_FAIL(err, RA_ERR_INTERNAL, "%s, line %zu: the key cannot be hashed", path, line);
     for (size_t i = 0; i < set->count; i++)
         if (gnutls_memcmp(set->keys[i].digest, added->digest, DIGEST) == 0)
-            RA_FAIL(err, RA_ERR_FORMAT, "%s, line %zu: the key is that of line %zu again", path, line,
+            RA_FAIL(err, RA_ERR_FORMAT, "%s, line %zu: the key is the same as in line %zu", path, line,
                     set->keys[i].line);
     set->count++;
     return RA_OK;
@@ -142,8 +139,8 @@ static ra_status parse_line(key_set *set, const char *path, size_t number, const
     size_t size = token_size(string);
     if (string[size + strspn(string + size, blanks)])
         RA_FAIL(err, RA_ERR_FORMAT,
-                "%s, line %zu: the key holds a character that a key must not hold; expected "
-                "letters, digits, - . _ ~ + / and = at the end",
+                "%s, line %zu: the key has a character that is not allowed; expected letters, digits, "
+                "- . _ ~ + / and = at the end",
                 path, number);
     return add_key(set, path, number, scope, string, size, err);
 }
@@ -155,31 +152,34 @@ static size_t count_lines(const char *content) {
 }
 
 static ra_status parse(const char *path, char *content, key_set **out, ra_error *err) {
-    key_set *set = ra_calloc(1, sizeof *set + count_lines(content) * sizeof *set->keys);
-    if (!set) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the keys");
     ra_status status = RA_OK;
     size_t number = 1;
-    for (char *line = content, *next; line && status == RA_OK; line = next, number++) {
+    key_set *set = ra_calloc(1, sizeof *set + count_lines(content) * sizeof *set->keys);
+    if (!set) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the keys");
+    for (char *line = content, *next; line; line = next, number++) {
         next = strchr(line, '\n');
         if (next) *next++ = '\0';
-        status = parse_line(set, path, number, line, err);
+        RA_TRY_OUT(status, parse_line(set, path, number, line, err));
     }
-    if (status == RA_OK && set->count == 0)
-        status =
-            ra_error_set(err, RA_ERR_FORMAT,
-                         "%s: the key file holds no key; expected lines \"read KEY\" or \"admin KEY\"", path);
-    if (status == RA_OK)
-        *out = set;
-    else
-        ra_free(set);
+    if (set->count == 0)
+        RA_TRY_OUT(status,
+                   ra_error_set(err, RA_ERR_FORMAT,
+                                "%s: the key file has no keys; expected lines \"read KEY\" or \"admin KEY\"",
+                                path));
+    *out = set;
+    set = NULL;
+out:
+    ra_free(set);
     return status;
 }
 
 static ra_status read_keys(const char *path, key_set **out, ra_error *err) {
     char *content = NULL;
     size_t capacity = 0;
-    ra_status status = read_text(path, &content, &capacity, err);
-    if (status == RA_OK) status = parse(path, content, out, err);
+    ra_status status;
+    RA_TRY_OUT(status, read_text(path, &content, &capacity, err));
+    RA_TRY_OUT(status, parse(path, content, out, err));
+out:
     if (content) explicit_bzero(content, capacity);
     ra_free(content);
     return status;
@@ -189,8 +189,7 @@ static ra_status read_keys(const char *path, key_set **out, ra_error *err) {
 
 ra_status auth_open(const char *path, auth_keys **out, ra_error *err) {
     key_set *set = NULL;
-    ra_status status = read_keys(path, &set, err);
-    if (status != RA_OK) return status;
+    RA_TRY(read_keys(path, &set, err));
     auth_keys *keys = ra_calloc(1, sizeof *keys);
     char *copy = ra_strdup(path);
     if (!keys || !copy || pthread_rwlock_init(&keys->lock, NULL) != 0) {
@@ -207,8 +206,7 @@ ra_status auth_open(const char *path, auth_keys **out, ra_error *err) {
 
 ra_status auth_reload(auth_keys *keys, ra_error *err) {
     key_set *fresh = NULL;
-    ra_status status = read_keys(keys->path, &fresh, err);
-    if (status != RA_OK) return status;
+    RA_TRY(read_keys(keys->path, &fresh, err));
     pthread_rwlock_wrlock(&keys->lock);
     key_set *old = keys->set;
     keys->set = fresh;
@@ -234,7 +232,7 @@ void auth_free(auth_keys *keys) {
 
 /* ---- a request ----------------------------------------------------------------------------------------- */
 
-/* The token of "Bearer TOKEN"; 0 when the header is anything else. */
+/* *token <- the token of "Bearer TOKEN"; returns its length, 0 when the header is anything else. */
 static size_t find_token(const char *header, const char **token) {
     static const char scheme[] = "Bearer ";
     if (strncasecmp(header, scheme, sizeof scheme - 1) != 0) return 0;
@@ -244,7 +242,7 @@ static size_t find_token(const char *header, const char **token) {
     return string[size + strspn(string + size, " \t")] ? 0 : size;
 }
 
-/* The scope that the token has, AUTH_OPEN for one that no key is. */
+/* The scope of the token; AUTH_OPEN when it is not one of the keys. */
 static auth_scope find_scope(auth_keys *keys, const char *token, size_t size) {
     unsigned char digest[DIGEST];
     auth_scope found = AUTH_OPEN;
@@ -272,16 +270,16 @@ void auth_refuse(auth_verdict verdict, const http_request *request, http_respons
         int status;
         const char *sentence, *challenge;
     } refusals[] = {
-        [AUTH_GRANTED] = {500, "the request was granted and refused at once", NULL},
-        [AUTH_NO_KEY] = {401, "this asks for a key: send the header Authorization: Bearer KEY",
+        [AUTH_GRANTED] = {500, "the request was both granted and refused", NULL},
+        [AUTH_NO_KEY] = {401, "authentication required: send the header Authorization: Bearer KEY",
                          "Bearer realm=\"rasaed\""},
-        [AUTH_BAD_KEY] = {401, "the key is not one of this server's; expected Authorization: Bearer KEY",
+        [AUTH_BAD_KEY] = {401, "the key is not valid; expected the header Authorization: Bearer KEY",
                           "Bearer realm=\"rasaed\", error=\"invalid_token\""},
-        [AUTH_TOO_LOW] = {403, "the key may only read; this asks for an admin key",
+        [AUTH_TOO_LOW] = {403, "an admin key is required; this key may only read",
                           "Bearer realm=\"rasaed\", error=\"insufficient_scope\""},
         [AUTH_DISABLED] = {403,
-                           "this changes the server and is off: start it with --keys FILE, where a line "
-                           "\"admin KEY\" names the key to send",
+                           "changing the server is disabled: start it with --keys FILE, a file with a line "
+                           "\"admin KEY\", and send that key",
                            NULL},
     };
     http_problem(request, response, refusals[verdict].status, refusals[verdict].sentence);

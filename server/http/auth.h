@@ -1,15 +1,16 @@
 /* auth.h - who may do what: bearer keys from a file.
  *
- * A key file has a line for each key, `read KEY` or `admin KEY`; empty lines and lines that begin with # are
- * skipped. A key is a bearer token of 16 to 512 characters (letters, digits, - . _ ~ + / and = at the end).
- * An admin key may do all that a read key may. Several keys of a kind let them be changed without a gap.
+ * Each line of a key file is `read KEY` or `admin KEY`; empty lines and lines that begin with # are skipped.
+ * A key is a bearer token of 16 to 512 characters (letters, digits, - . _ ~ + / and = at the end). An admin
+ * key may do everything that a read key may. Several keys of one kind allow changing them without an
+ * interruption.
  *
  *     auth_keys *keys = NULL;
  *     RA_TRY(auth_open("keys", &keys, err));
  *     auth_verdict verdict = auth_check(keys, AUTH_READ, request->headers[HTTP_AUTHORIZATION]);
  *     if (verdict != AUTH_GRANTED) auth_refuse(verdict, request, response);
  *     ...
- *     auth_reload(keys, err);                 the file changed: all of the new keys, or all of the old ones
+ *     auth_reload(keys, err);                 the file has changed: takes all new keys or keeps all old ones
  *     auth_free(keys);
  *
  * No message and no log line ever holds a key. Thread safety: any thread may check and reload at any time;
@@ -20,21 +21,21 @@
 
 #include "http/http.h"
 
-/* What a route asks for. */
+/* The key that a route requires. */
 typedef enum auth_scope {
-    AUTH_OPEN,   /* nothing */
-    AUTH_READ,   /* any key, when there is a key file */
-    AUTH_ADMIN,  /* an admin key; without a key file nobody may */
-    AUTH_METRICS /* one of the above: the setting metrics_access */
+    AUTH_OPEN,   /* none */
+    AUTH_READ,   /* any key, if there is a key file */
+    AUTH_ADMIN,  /* an admin key; without a key file nobody has access */
+    AUTH_METRICS /* one of the above, by the setting metrics_access */
 } auth_scope;
 
 typedef struct auth_keys auth_keys;
 
-/* Reads the file. Failures name the line, never what stands there. A file that others than its owner may read
- * is worth a warning in the log. */
+/* Reads the file. Errors name the line, never its content. The log warns when others than the owner may read
+ * the file. */
 ra_status auth_open(const char *path, auth_keys **keys, ra_error *err);
 
-/* Reads it again; on failure the old keys stay. */
+/* Reads the file again; on failure the old keys stay. */
 ra_status auth_reload(auth_keys *keys, ra_error *err);
 
 size_t auth_count(auth_keys *keys);
@@ -42,16 +43,16 @@ void auth_free(auth_keys *keys); /* NULL is fine */
 
 typedef enum auth_verdict {
     AUTH_GRANTED,
-    AUTH_NO_KEY,  /* none was given: 401 */
-    AUTH_BAD_KEY, /* one that is not in the file, or no bearer token at all: 401 */
-    AUTH_TOO_LOW, /* a read key where an admin key is needed: 403 */
+    AUTH_NO_KEY,  /* no key was sent: 401 */
+    AUTH_BAD_KEY, /* the key is not in the file, or not a bearer token at all: 401 */
+    AUTH_TOO_LOW, /* a read key where an admin key is required: 403 */
     AUTH_DISABLED /* an admin route without a key file: 403 */
 } auth_verdict;
 
-/* `header` is the value of Authorization, NULL without one. `keys` NULL: there is no key file. */
+/* `header` is the value of Authorization, NULL when absent. `keys` NULL: there is no key file. */
 auth_verdict auth_check(auth_keys *keys, auth_scope needed, const char *header);
 
-/* The reply to everything but AUTH_GRANTED, with the challenge that belongs to it (RFC 6750). */
+/* The reply to every verdict but AUTH_GRANTED, with its challenge (RFC 6750). */
 void auth_refuse(auth_verdict verdict, const http_request *request, http_response *response);
 
 #endif

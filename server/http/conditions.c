@@ -16,7 +16,7 @@ bool tag_list_holds(const char *list, const char *tag) {
     while (*(list += strspn(list, " \t,"))) {
         if (*list == '*') return true;
         list = strip_weak(list);
-        if (*list != '"') return false; /* not a list of tags: it says nothing */
+        if (*list != '"') return false; /* not a list of tags */
         const char *end = strchr(list + 1, '"');
         if (!end) return false;
         if ((size_t)(end + 1 - list) == size && memcmp(list, wanted, size) == 0) return true;
@@ -31,7 +31,7 @@ bool tag_is_current(const char *if_range, const char *tag) {
 
 /* ---- ranges -------------------------------------------------------------------------------------------- */
 
-/* The digits at *at; false when there are none. What is too large stays at the largest. */
+/* The digits at *at; false when there are none. A number that is too large becomes SIZE_MAX. */
 static bool read_number(const char **at, size_t *value) {
     const char *from = *at;
     *value = 0;

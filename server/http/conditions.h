@@ -1,5 +1,5 @@
-/* conditions.h - what a request header says about a representation the client knows already, or wants a part
- * of.
+/* conditions.h - conditional and range requests: what a client says about a representation that it knows
+ * already or wants a part of.
  *
  * Pure functions of header texts. Source: RFC 9110, sections 8.8.3 (tags), 13.1.2 (If-None-Match), 13.1.5
  * (If-Range), 14.1.2 and 14.2 (ranges of bytes). Thread safety: no state.
@@ -14,7 +14,7 @@
  * equal here. */
 bool tag_list_holds(const char *list, const char *tag);
 
-/* If-Range: true when it is this very tag, and strong. A date never is: there are none here. */
+/* If-Range: true when it is exactly this tag, and strong. A date never is: replies have none. */
 bool tag_is_current(const char *if_range, const char *tag);
 
 typedef enum range_outcome {

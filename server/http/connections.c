@@ -1,9 +1,9 @@
-/* What the library does not show us, the kernel does: TCP_INFO has the bytes that a socket received and those
- * that its other side acknowledged. So the clock of a head starts at its first byte, before there is a line
- * that the library would tell us about; bytes of a TLS handshake count as such a head's.
+/* The kernel knows what the library does not show: TCP_INFO has the bytes that a socket received and the
+ * bytes that the other side acknowledged. So the clock of a head starts at its first byte, before the library
+ * tells us of a line; the bytes of a TLS handshake count as bytes of a head.
  *
- * I/O threads only write a number a phase; all clocks are the watchdog's, which looks a few times a second.
- * What it finds may be that much late, and nobody is cut early.
+ * I/O threads only write one number per phase. All clocks belong to the thread that checks, several times a
+ * second: a connection may be cut that much late, and never early.
  */
 #include "http/connections.h"
 #include "http/exchange.h"
@@ -97,12 +97,12 @@ static bool is_expecting(const http_connection *connection, uint64_t now) {
 size_t http_connections_expecting(http_connections *table, uint64_t now) {
     size_t count = 0;
     pthread_mutex_lock(&table->lock);
-    for (const http_connection *one = table->first; one; one = one->after) count += is_expecting(one, now);
+    for (const http_connection *at = table->first; at; at = at->after) count += is_expecting(at, now);
     pthread_mutex_unlock(&table->lock);
     return count;
 }
 
-/* Only one thread writes, so reading and writing need not be one step. */
+/* Only one thread writes, so this need not be one atomic step. */
 void http_connection_enter(http_connection *connection, http_phase phase) {
     unsigned turn = atomic_load_explicit(&connection->turn, memory_order_relaxed);
     atomic_store_explicit(&connection->turn, ((turn >> PHASE_BITS) + 1) << PHASE_BITS | (unsigned)phase,
@@ -115,7 +115,7 @@ void http_connection_received(http_connection *connection, size_t bytes) {
 
 /* ---- the clocks ---------------------------------------------------------------------------------------- */
 
-/* What has passed in the direction that the phase is about. */
+/* The bytes that have passed in the direction that the phase is about. */
 static uint64_t bytes_passed(const http_connection *connection, http_phase phase) {
     struct tcp_info info;
     socklen_t size = sizeof info;
@@ -125,7 +125,7 @@ static uint64_t bytes_passed(const http_connection *connection, http_phase phase
     return phase == PHASE_SENDING ? info.tcpi_bytes_acked : info.tcpi_bytes_received;
 }
 
-/* The connection has entered a phase since we last looked. A new one had received nothing before. */
+/* The connection has entered a phase since the last check. A new one had received nothing before. */
 static void start_clock(http_connection *connection, http_phase phase, bool is_new, uint64_t now) {
     if (phase != PHASE_HEAD) connection->head_since = 0;
     if (phase == PHASE_HEAD && !connection->head_since) connection->head_since = now;
@@ -176,10 +176,10 @@ http_connection *http_connections_lone_head(http_connections *table, int thread)
     http_connection *found = NULL;
     size_t heads = 0;
     pthread_mutex_lock(&table->lock);
-    for (http_connection *one = table->first; one; one = one->after) {
-        unsigned turn = atomic_load_explicit(&one->turn, memory_order_relaxed);
-        if (one->thread != thread || (turn & PHASE_MASK) != PHASE_HEAD) continue;
-        found = one;
+    for (http_connection *at = table->first; at; at = at->after) {
+        unsigned turn = atomic_load_explicit(&at->turn, memory_order_relaxed);
+        if (at->thread != thread || (turn & PHASE_MASK) != PHASE_HEAD) continue;
+        found = at;
         heads++;
     }
     pthread_mutex_unlock(&table->lock);
@@ -189,12 +189,12 @@ http_connection *http_connections_lone_head(http_connections *table, int thread)
 size_t http_connections_check(http_connections *table, uint64_t now) {
     size_t cut = 0;
     pthread_mutex_lock(&table->lock);
-    for (http_connection *one = table->first; one; one = one->after) {
-        if (one->cut || !is_late(table, one, now)) continue;
-        one->cut = true;
+    for (http_connection *at = table->first; at; at = at->after) {
+        if (at->cut || !is_late(table, at, now)) continue;
+        at->cut = true;
         cut++;
-        (void)shutdown(one->descriptor, SHUT_RDWR);
-        ra_log(RA_LOG_INFO, "connection of %s: cut off, it is too slow", one->client);
+        (void)shutdown(at->descriptor, SHUT_RDWR);
+        ra_log(RA_LOG_INFO, "connection of %s: cut, too slow", at->client);
     }
     pthread_mutex_unlock(&table->lock);
     return cut;

@@ -1,20 +1,20 @@
-/* connections.h - the open connections, and a clock for each of them.
+/* connections.h - the open connections, each with a clock.
  *
- * The HTTP library closes a connection that is silent, but one that sends a byte now and then it keeps for
- * ever. So each connection has a phase, and each phase a limit:
+ * The HTTP library closes a silent connection, but a connection that sends a byte now and then it keeps
+ * forever. So each connection is in a phase, and each phase has a limit:
  *
- *     PHASE_IDLE     between requests: none here, silence is the library's to judge; a request's first byte
- *                   starts the clock of its head
- *     PHASE_HEAD     the first line is there: the whole head within header_seconds of its first byte
- *     PHASE_BODY     the body: at least HTTP_LEAST_RATE bytes a second, looked at once every header_seconds
+ *     PHASE_IDLE     between requests: no limit here, the library ends silence; the first byte of a request starts
+ *                    the clock of its head
+ *     PHASE_HEAD     the first line is read: the whole head within header_seconds of its first byte
+ *     PHASE_BODY     the body: at least HTTP_LEAST_RATE bytes per second, measured over header_seconds
  *     PHASE_ANSWER   the server's own time
- *     PHASE_SENDING  the reply: the same least rate, in bytes that the client has acknowledged
+ *     PHASE_SENDING  the reply: the same rate, in bytes that the client has acknowledged
  *
- * http_connections_check() cuts those that are over theirs: both directions are shut down, and the library
- * finds the connection closed.
+ * http_connections_check() cuts the connections that are over their limit: it shuts both directions down, and
+ * the library finds the connection closed.
  *
  * Ownership: the table owns its connections; the descriptor stays open until http_connections_remove().
- * Thread safety: any thread may add, remove and check; a connection's phase is its I/O thread's to set.
+ * Thread safety: any thread may add, remove and check; only the I/O thread of a connection sets its phase.
  */
 #ifndef RASAED_HTTP_CONNECTIONS_H
 #define RASAED_HTTP_CONNECTIONS_H
@@ -29,40 +29,40 @@ typedef struct http_connections http_connections;
 
 typedef struct http_connection {
     int descriptor;
-    int thread;                    /* the I/O thread's; set by who adds it */
-    char client[HTTP_CLIENT_SIZE]; /* its address in numbers */
+    int thread;                    /* the I/O thread that serves it */
+    char client[HTTP_CLIENT_SIZE]; /* the address in numbers */
     /* private */
-    atomic_uint turn; /* which phase, and the how many-th: grows with every change */
+    atomic_uint turn; /* the phase, and a counter that grows with every change */
     atomic_size_t received;
     uint64_t made;       /* when it was added */
-    unsigned seen;       /* the turn that the clock below belongs to */
-    uint64_t since;      /* when the clock was started, 0: it is not running */
+    unsigned seen;       /* the turn that the clock below is for */
+    uint64_t since;      /* when the clock started; 0: it is not running */
     uint64_t head_since; /* the same for the head, which begins in PHASE_IDLE */
-    uint64_t bytes;      /* that had passed by then */
+    uint64_t bytes;      /* the bytes that had passed by then */
     bool cut;
     struct http_connection *before, *after;
 } http_connection;
 
 http_connections *http_connections_new(unsigned header_seconds); /* NULL: out of memory */
-void http_connections_free(http_connections *table);             /* when it is empty; NULL is fine */
+void http_connections_free(http_connections *table);             /* empty by then; NULL is fine */
 
-/* NULL: out of memory. `thread` is the number of the I/O thread that will serve it. */
+/* NULL: out of memory. `thread` is the I/O thread that will serve it. */
 http_connection *http_connections_add(http_connections *table, int descriptor, int thread);
 void http_connections_remove(http_connections *table, http_connection *connection);
 
 void http_connection_enter(http_connection *connection, http_phase phase);
 void http_connection_received(http_connection *connection, size_t bytes); /* of a body */
 
-/* The one connection of a thread that is in PHASE_HEAD; NULL when there is none or several. */
+/* The only connection of a thread in PHASE_HEAD; NULL when there is none or more than one. */
 http_connection *http_connections_lone_head(http_connections *table, int thread);
 
-/* Cuts the late ones; returns how many. `now` is http_now(). */
+/* Cuts the connections that are over their limit; returns how many. `now` is http_now(). */
 size_t http_connections_check(http_connections *table, uint64_t now);
 size_t http_connections_count(http_connections *table);
 
-/* Those whose next request is under way: bytes have come that nobody has read yet, or the connection was made
- * so short a time ago (HTTP_FIRST_REQUEST_US) that its first must be. To close these would lose a request
- * whose client was let in. */
+/* How many have a request on the way: bytes have arrived that nobody has read yet, or the connection is
+ * younger than HTTP_FIRST_REQUEST_US and has not sent its first one. Closing these would lose the request of
+ * a client that was let in. */
 size_t http_connections_expecting(http_connections *table, uint64_t now);
 
 #endif

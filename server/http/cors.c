@@ -2,25 +2,24 @@
 
 #include <string.h>
 
-/* What scripts may read of a reply beyond the few headers every page may: those
- * that server/README.md names. */
+/* The headers that scripts may read besides the few that every page may. */
 static const char exposed[] = "ETag, Link, Retry-After, Content-Range, X-Request-Id, X-Tensor-Shape, "
                               "X-Tensor-Dtype, Inference-Header-Content-Length, Traceparent";
 
-/* What they may send. Authorization has to be named: no wildcard covers it. */
+/* The headers that scripts may send. Authorization must be named: no wildcard covers it. */
 static const char accepted[] =
     "Authorization, Content-Type, Content-Encoding, If-None-Match, If-Range, Range, "
     "X-Request-Id, X-Tensor-Shape, X-Tensor-Dtype, "
     "Inference-Header-Content-Length, Traceparent, Tracestate";
 
-/* How long a browser may remember the answer, in seconds: Chromium's limit. */
+/* How long a browser may remember the answer, in seconds: the limit of Chromium. */
 static const char remembered[] = "7200";
 
 static bool is_any(const char *origin) {
     return strcmp(origin, "*") == 0;
 }
 
-/* host, host:port, [IPv6]:port; lower case, as browsers send it */
+/* host, host:port or [IPv6]:port, in lower case, as browsers send it */
 static bool is_authority(const char *string) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789.-_";
     size_t host = *string == '[' ? strcspn(string, "]") : strspn(string, letters);

@@ -1,5 +1,5 @@
-/* Bodies grow by doubling up to what was announced, never to it at once: a header that promises 64 MiB costs
- * the client 64 MiB before it costs the server as much. */
+/* A body buffer doubles up to the announced size; it never starts there. A client that announces 64 MiB has
+ * to send 64 MiB before the server spends as much. */
 #include "http/exchange.h"
 #include "ra_memory.h"
 
@@ -11,11 +11,11 @@
 
 enum {
     FIRST_BODY = 4096,
-    PASSING_LIMIT = 1 << 20, /* a refused body up to this size is read and dropped */
-    KEPT_BUFFER = 4 << 20    /* a larger buffer is not kept for the next request */
+    DROP_LIMIT = 1 << 20, /* a refused body up to this size is read and dropped */
+    KEPT_BUFFER = 4 << 20 /* a larger buffer is not kept for the next request */
 };
 
-/* ---- the thread's spare exchange ----------------------------------------------------------------------- */
+/* ---- the spare exchange of each thread ----------------------------------------------------------------- */
 
 static pthread_key_t spare_key;
 static pthread_once_t spare_once = PTHREAD_ONCE_INIT;
@@ -69,7 +69,7 @@ static void empty(http_exchange *exchange) {
     ra_free(exchange->raw_target);
     ra_free(exchange->kept_headers);
     exchange->raw_target = exchange->kept_headers = NULL;
-    http_response_reset(&exchange->response); /* what it sent from elsewhere is not held any longer */
+    http_response_reset(&exchange->response); /* lets go of the tail */
 }
 
 void http_exchange_free(http_exchange *exchange) {
@@ -99,7 +99,7 @@ static bool usable_id(const char *id) {
     return size > 0 && size < HTTP_REQUEST_ID_SIZE && !id[size];
 }
 
-/* Sixteen hexadecimal digits: a random start a thread, then the steps of splitmix64. */
+/* A random start in each thread, then the steps of splitmix64. */
 static uint64_t next_id(void) {
     static _Thread_local uint64_t state;
     if (!state && getrandom(&state, sizeof state, 0) != sizeof state) state = http_now();
@@ -117,44 +117,39 @@ static void set_id(http_request *request) {
         snprintf(request->id, sizeof request->id, "%016llx", (unsigned long long)next_id());
 }
 
-/* The response is filled; decides what becomes of the body. */
-static void refuse(http_exchange *exchange, bool now, size_t may_pass) {
+/* The response is filled; decides what happens to the body, of which up to `may_drop` bytes are dropped. */
+static void refuse(http_exchange *exchange, bool now, size_t may_drop) {
     exchange->step = now ? HTTP_READY : HTTP_PASSING;
     exchange->response.close |= now;
-    exchange->pass_left = may_pass;
-}
-
-void http_exchange_overloaded(const http_request *request, http_response *response, const char *sentence) {
-    http_problem(request, response, 503, sentence);
-    http_response_header(response, "Retry-After", "1");
+    exchange->drop_left = may_drop;
 }
 
 static void refuse_large(http_exchange *exchange, bool now) {
     char sentence[160];
     if (exchange->max_body)
-        snprintf(sentence, sizeof sentence, "the body has more than the %zu bytes that are taken",
+        snprintf(sentence, sizeof sentence, "the body is larger than the limit of %zu bytes",
                  exchange->max_body);
     else
         snprintf(sentence, sizeof sentence, "this request takes no body");
     http_problem(&exchange->request, &exchange->response, 413, sentence);
     exchange->response.close = true;
-    refuse(exchange, now, exchange->max_body > PASSING_LIMIT ? exchange->max_body : PASSING_LIMIT);
+    refuse(exchange, now, exchange->max_body > DROP_LIMIT ? exchange->max_body : DROP_LIMIT);
 }
 
-static bool take_place(http_exchange *exchange) {
-    http_places *places = exchange->places;
-    if (!places) return true;
-    size_t taken = atomic_load(&places->taken);
+static bool enter(http_exchange *exchange) {
+    http_capacity *capacity = exchange->capacity;
+    if (!capacity) return true;
+    size_t used = atomic_load(&capacity->used);
     do
-        if (places->most && taken >= places->most) return false;
-    while (!atomic_compare_exchange_weak(&places->taken, &taken, taken + 1));
-    exchange->has_place = true;
+        if (capacity->limit && used >= capacity->limit) return false;
+    while (!atomic_compare_exchange_weak(&capacity->used, &used, used + 1));
+    exchange->counted = true;
     return true;
 }
 
-void http_exchange_leave_place(http_exchange *exchange) {
-    if (exchange->has_place) atomic_fetch_sub(&exchange->places->taken, 1);
-    exchange->has_place = false;
+void http_exchange_leave(http_exchange *exchange) {
+    if (exchange->counted) atomic_fetch_sub(&exchange->capacity->used, 1);
+    exchange->counted = false;
 }
 
 void http_exchange_begin(http_exchange *exchange, const http_service *service, const char *method,
@@ -165,6 +160,7 @@ void http_exchange_begin(http_exchange *exchange, const http_service *service, c
     exchange->announced = headers->length > SIZE_MAX ? SIZE_MAX : (size_t)headers->length;
     request->method = http_method_from_name(method);
     request->method_name = method;
+    request->write_problem = service->write_problem;
     memcpy(request->headers, headers->values, sizeof request->headers);
     set_id(request);
 
@@ -178,10 +174,10 @@ void http_exchange_begin(http_exchange *exchange, const http_service *service, c
         return;
     }
     service->admit(service->context, request, response, &exchange->max_body);
-    if (!response->status && !request->vital && !take_place(exchange))
-        http_exchange_overloaded(request, response, "the server has too many requests at once");
+    if (!response->status && !request->vital && !enter(exchange))
+        http_overloaded(request, response, "too many requests are under way; try again soon");
     if (response->status) {
-        refuse(exchange, headers->length > PASSING_LIMIT, PASSING_LIMIT);
+        refuse(exchange, headers->length > DROP_LIMIT, DROP_LIMIT);
     } else if (headers->length > exchange->max_body) {
         refuse_large(exchange, true);
     } else {
@@ -203,11 +199,11 @@ static bool make_room(http_exchange *exchange, size_t needed) {
     return true;
 }
 
-static void pass(http_exchange *exchange, size_t n) {
-    if (n > exchange->pass_left)
+static void drop(http_exchange *exchange, size_t n) {
+    if (n > exchange->drop_left)
         exchange->step = HTTP_GONE;
     else
-        exchange->pass_left -= n;
+        exchange->drop_left -= n;
 }
 
 void http_exchange_receive(http_exchange *exchange, const void *bytes, size_t n) {
@@ -224,25 +220,24 @@ void http_exchange_receive(http_exchange *exchange, const void *bytes, size_t n)
             return;
         }
     }
-    pass(exchange, n);
+    drop(exchange, n);
 }
 
-/* The body as it was before the client packed it, in the place of what came. It is bounded by
- * the same limit. */
+/* Replaces a packed body by its content, which has the same limit. */
 static ra_status unpack(http_exchange *exchange, content_coding coding, ra_error *err) {
     text plain = {0};
     if (coding == CODING_IDENTITY) return RA_OK;
     ra_status status =
         content_unpack(coding, exchange->body, exchange->body_size, exchange->max_body, &plain, err);
-    if (status == RA_OK) {
-        ra_free(exchange->body);
-        exchange->body = plain.data;
-        exchange->body_size = plain.size;
-        exchange->body_capacity = plain.capacity;
-    } else {
+    if (status != RA_OK) {
         text_release(&plain);
+        return status;
     }
-    return status;
+    ra_free(exchange->body);
+    exchange->body = plain.data;
+    exchange->body_size = plain.size;
+    exchange->body_capacity = plain.capacity;
+    return RA_OK;
 }
 
 void http_exchange_received(http_exchange *exchange) {
@@ -300,10 +295,11 @@ http_response *http_exchange_reply(http_exchange *exchange) {
     if (deferral->outcome == HTTP_LEFT) return NULL;
     if (exchange->late.status == 0) {
         bool stopped = deferral->outcome == HTTP_STOPPED;
-        http_exchange_overloaded(&exchange->request, &exchange->late,
-                                 stopped ? "the server is stopping"
-                                         : "the request was not done before its deadline; ask for less at "
-                                           "once, or again when the server has less to do");
+        http_overloaded(
+            &exchange->request, &exchange->late,
+            stopped ? "the server is stopping"
+                    : "the request was not done before its deadline; ask for less at once, or try again "
+                      "when the server is less busy");
         exchange->late.close = stopped;
     }
     return &exchange->late;

@@ -33,13 +33,13 @@ static bool is_name(const char *name, size_t size, const char *expected) {
     return strlen(expected) == size && strncasecmp(name, expected, size) == 0;
 }
 
-static ra_status once(bool *seen, const char *name, ra_error *err) {
+static ra_status take_once(bool *seen, const char *name, ra_error *err) {
     if (*seen) RA_FAIL(err, RA_ERR_FORMAT, "the header %s appears twice", name);
     *seen = true;
     return RA_OK;
 }
 
-/* A length beyond 64 bits stays at the largest: it is over every limit anyway. */
+/* A length beyond 64 bits becomes the largest one: it is over every limit anyway. */
 static bool parse_length(const char *value, size_t size, uint64_t *length) {
     *length = 0;
     for (size_t i = 0; i < size; i++) {
@@ -51,27 +51,25 @@ static bool parse_length(const char *value, size_t size, uint64_t *length) {
 }
 
 static ra_status add_length(http_headers *headers, const char *value, size_t size, ra_error *err) {
-    ra_status status = once(&headers->has_length, "Content-Length", err);
-    if (status == RA_OK && !parse_length(value, size, &headers->length))
-        RA_FAIL(err, RA_ERR_FORMAT, "the header Content-Length is not a whole number");
-    return status;
+    RA_TRY(take_once(&headers->has_length, "Content-Length", err));
+    if (parse_length(value, size, &headers->length)) return RA_OK;
+    RA_FAIL(err, RA_ERR_FORMAT, "the header Content-Length is not a whole number");
 }
 
 static ra_status add_encoding(http_headers *headers, const char *value, size_t size, ra_error *err) {
-    ra_status status = once(&headers->chunked, "Transfer-Encoding", err);
-    if (status == RA_OK && !is_name(value, size, "chunked"))
-        RA_FAIL(err, RA_ERR_FORMAT, "the only transfer encoding that is taken is chunked");
-    return status;
+    RA_TRY(take_once(&headers->chunked, "Transfer-Encoding", err));
+    if (is_name(value, size, "chunked")) return RA_OK;
+    RA_FAIL(err, RA_ERR_FORMAT, "the header Transfer-Encoding must be chunked");
 }
 
 ra_status http_headers_first_line(http_headers *headers, const char *method, const char *target,
                                   ra_error *err) {
     if (!is_token(method, strlen(method)))
-        RA_FAIL(err, RA_ERR_FORMAT, "the method holds a character that methods must not hold");
+        RA_FAIL(err, RA_ERR_FORMAT, "the method has a character that is not allowed there");
     size_t size = strlen(target);
     if (size <= HTTP_MAX_TARGET) return RA_OK;
     headers->status = 414;
-    RA_FAIL(err, RA_ERR_TOO_LARGE, "the request's target has %zu bytes, at most %d are taken", size,
+    RA_FAIL(err, RA_ERR_TOO_LARGE, "the request target has %zu bytes, but the limit is %d", size,
             HTTP_MAX_TARGET);
 }
 
@@ -86,14 +84,13 @@ static ra_status check_amount(http_headers *headers, size_t size, ra_error *err)
 
 ra_status http_headers_add(http_headers *headers, const char *name, size_t name_size, const char *value,
                            size_t value_size, ra_error *err) {
-    ra_status status = check_amount(headers, name_size + value_size, err);
-    if (status != RA_OK) return status;
+    RA_TRY(check_amount(headers, name_size + value_size, err));
     if (!is_token(name, name_size))
-        RA_FAIL(err, RA_ERR_FORMAT, "a header name holds a character that names must not hold");
+        RA_FAIL(err, RA_ERR_FORMAT, "a header name has a character that is not allowed there");
     if (has_control(value, value_size))
-        RA_FAIL(err, RA_ERR_FORMAT, "the header %.*s holds a control character",
+        RA_FAIL(err, RA_ERR_FORMAT, "the header %.*s has a control character",
                 (int)(name_size < 64 ? name_size : 64), name);
-    if (is_name(name, name_size, "Host")) return once(&headers->has_host, "Host", err);
+    if (is_name(name, name_size, "Host")) return take_once(&headers->has_host, "Host", err);
     if (is_name(name, name_size, "Content-Length")) return add_length(headers, value, value_size, err);
     if (is_name(name, name_size, "Transfer-Encoding")) return add_encoding(headers, value, value_size, err);
     for (int i = 0; i < HTTP_HEADER_COUNT; i++)
@@ -108,4 +105,35 @@ ra_status http_headers_finish(const http_headers *headers, bool version_1_1, ra_
         RA_FAIL(err, RA_ERR_FORMAT, "an HTTP/1.0 request cannot be chunked");
     if (!headers->has_host && version_1_1) RA_FAIL(err, RA_ERR_FORMAT, "the header Host is missing");
     return RA_OK;
+}
+
+/* ---- traceparent --------------------------------------------------------------------------------------- */
+
+enum { VERSION = 0, TRACE = 3, PARENT = 36, FLAGS = 53, END = 55 };
+
+/* n hexadecimal digits; the standard demands lower case. */
+static bool is_hex(const char *at, size_t n) {
+    return strspn(at, "0123456789abcdef") >= n;
+}
+
+static bool is_zero(const char *at, size_t n) {
+    return strspn(at, "0") >= n;
+}
+
+bool trace_parent_is_good(const char *header) {
+    if (!header || strlen(header) < END) return false;
+    bool shaped = is_hex(header + VERSION, 2) && header[TRACE - 1] == '-' && is_hex(header + TRACE, 32) &&
+                  header[PARENT - 1] == '-' && is_hex(header + PARENT, 16) && header[FLAGS - 1] == '-' &&
+                  is_hex(header + FLAGS, 2);
+    if (!shaped || is_zero(header + TRACE, 32) || is_zero(header + PARENT, 16)) return false;
+    if (strncmp(header, "ff", 2) == 0) return false;
+    bool first_version = strncmp(header, "00", 2) == 0;
+    return header[END] == '\0' || (!first_version && header[END] == '-' && strlen(header) < 256);
+}
+
+const char *trace_id(const char *header, char id[TRACE_ID_SIZE]) {
+    size_t size = trace_parent_is_good(header) ? TRACE_ID_SIZE - 1 : 0;
+    if (size) memcpy(id, header + TRACE, size);
+    id[size] = '\0';
+    return id;
 }

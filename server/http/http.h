@@ -1,12 +1,16 @@
-/* http.h - a request and its response, as everything behind the sockets sees them.
+/* http.h - a request and its response, as everything above the sockets sees them.
  *
- * A request is validated before anyone sees it: the target is decoded, the headers are checked, the body is
- * complete and within its route's limit. A response is a status, a body and perhaps headers; the connection
- * takes care of the rest (length, date, request id).
+ * A request is validated before anything else sees it: the target is decoded, the headers are checked, the
+ * body is complete and within the limit of its route. A response is a status, a body and perhaps headers; the
+ * connection adds the rest (length, date, request id).
  *
- * Ownership: a request's strings belong to its exchange (exchange.h) and live until the response is sent. A
- * response owns its body and its headers. Thread safety: both belong to the thread that
- * serves the request. */
+ * This folder knows no protocol above HTTP. What a client reads when a request fails is written by the
+ * service (exchange.h), through http_problem().
+ *
+ * Ownership: the strings of a request belong to its exchange (exchange.h) and live until the response is
+ * sent. A response owns its body and its headers. Thread safety: both belong to the thread that serves the
+ * request.
+ */
 #ifndef RASAED_HTTP_HTTP_H
 #define RASAED_HTTP_HTTP_H
 
@@ -19,7 +23,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* The methods that some route has, in the order in which Allow names them. */
+/* The methods that routes may have, in the order in which Allow names them. */
 #define HTTP_METHOD_LIST(X) X(GET) X(HEAD) X(POST) X(OPTIONS)
 
 typedef enum http_method {
@@ -29,10 +33,10 @@ typedef enum http_method {
         HTTP_OTHER /* any other */
 } http_method;
 
-http_method http_method_from_name(const char *name); /* exact case, as the standard has it */
+http_method http_method_from_name(const char *name); /* case matters (RFC 9110) */
 const char *http_method_name(http_method method);    /* "GET"; NULL for HTTP_OTHER */
 
-/* Request headers that someone looks at. To read one more: a row here. */
+/* The request headers that are read. To read another one, add a row. */
 #define HTTP_HEADER_LIST(X)                                                                                  \
     X(CONTENT_TYPE, "Content-Type")                                                                          \
     X(CONTENT_ENCODING, "Content-Encoding")                                                                  \
@@ -59,42 +63,48 @@ typedef enum http_header_id {
 
 enum { HTTP_REQUEST_ID_SIZE = 65, HTTP_CLIENT_SIZE = 46, HTTP_CAPTURES = 2 };
 
-struct route;
-
-/* When a request reached each of its stages: microseconds of the monotonic clock, 0 when it never did. What
- * passes between two of them is what the log and the metrics call receive, queue, compute and send. */
+/* When the request reached each stage, in microseconds of the monotonic clock; 0 when it never did. The time
+ * between two stages is what the log and the metrics call receive, queue, compute and send. */
 typedef struct http_stages {
-    uint64_t started;   /* the first line is there */
-    uint64_t received;  /* the last byte of the body is */
-    uint64_t queued;    /* handed to the compute threads; 0 when it is computed in place */
-    uint64_t computing; /* a compute thread has taken it */
+    uint64_t started;   /* the first line is read */
+    uint64_t received;  /* the last byte of the body is read */
+    uint64_t queued;    /* handed to the compute threads; 0 when an I/O thread answers */
+    uint64_t computing; /* a compute thread has begun */
     uint64_t answered;  /* the response is ready */
 } http_stages;
 
-typedef struct http_request {
+typedef struct http_request http_request;
+typedef struct http_response http_response;
+
+/* Writes the body of a failure and its content type; response->status is set. The sentence may hold bytes
+ * that the client sent. */
+typedef void http_problem_writer(const http_request *request, http_response *response, const char *sentence);
+
+struct http_request {
     http_method method;
     const char *method_name; /* as it was sent */
     http_target target;
     const char *headers[HTTP_HEADER_COUNT]; /* NULL when absent */
-    char id[HTTP_REQUEST_ID_SIZE];          /* the client's X-Request-Id, or one we made */
+    char id[HTTP_REQUEST_ID_SIZE];          /* the client's X-Request-Id, or a random one */
     const char *body;                       /* not terminated */
     size_t body_size;
-    content_coding coding;      /* what the body is packed in while it arrives; unpacked before answering */
-    form body_form, reply_form; /* what it is written in, and what the reply shall be written in */
-    const struct route *route;  /* set when the request is admitted (routes.h) */
+    content_coding coding;      /* how the body is packed on arrival; it is unpacked before answering */
+    form body_form, reply_form; /* the form of the body, and the form that the reply shall have */
+    const void *route;          /* the service's own: what it found when it admitted the request */
     const char *captures[HTTP_CAPTURES]; /* the segments that the route's pattern leaves open */
-    char client[HTTP_CLIENT_SIZE];       /* its address in numbers, without the port; "" when unknown */
+    char client[HTTP_CLIENT_SIZE];       /* the address in numbers, without the port; "" when unknown */
     http_stages stages;
-    bool admitted; /* the service has seen its header */
-    bool admin;    /* it came over the address for administration */
-    bool vital;    /* set when it is admitted: answered even when there are too many requests */
-    /* NULL on an I/O thread, which must never wait. On a compute thread: true when nobody wants the answer
-     * any more. */
+    http_problem_writer *write_problem; /* the service's; NULL: failures are one line of plain text */
+    bool admitted;                      /* the service has seen the headers */
+    bool admin;                         /* it came to the address for administration */
+    bool vital; /* set by the service: answered even when there are too many requests */
+    /* NULL on an I/O thread, which must never wait. On a compute thread: true once nobody wants the
+     * answer. */
     const atomic_bool *canceled;
-} http_request;
+};
 
-/* Bytes that are sent behind the body from where they lie, without a copy. release(owner) is called once they
- * are not needed any more; it may be NULL. {0}: none. */
+/* Bytes that are sent after the body from where they are, without a copy. release(owner) is called when they
+ * are no longer needed; it may be NULL. {0}: none. */
 typedef struct http_tail {
     const void *data;
     size_t size;
@@ -109,51 +119,56 @@ typedef struct http_piece {
 
 enum { HTTP_TAG_SIZE = 64, HTTP_PIECES = 2 };
 
-typedef struct http_response {
+struct http_response {
     int status;               /* 0: not filled yet */
     const char *content_type; /* a constant; NULL without a body */
     text body;
     http_tail tail;
-    bool cacheable;          /* asked again, it would be the same: it gets an entity tag */
-    bool ranges;             /* parts of it may be asked for */
-    char tag[HTTP_TAG_SIZE]; /* with its quotes; "": http_response_finish() makes it of the content */
+    bool cacheable;          /* the same request gets the same answer again: it gets an entity tag */
+    bool ranges;             /* a client may ask for a part */
+    bool verbatim;           /* sent as it is written: never tagged, packed or cut */
+    char tag[HTTP_TAG_SIZE]; /* with its quotes; "": http_response_finish() makes one from the content */
     bool partial;            /* of body and tail, only `length` bytes from `first` on are sent */
     size_t first, length;
-    text spare;   /* memory that the body is packed into */
+    text spare;   /* memory for packing the body */
     text headers; /* name NUL value NUL ...; http_response_header() */
     bool close;   /* the connection ends with this response */
-} http_response;
+};
 
 /* Adds a header. Control characters in the value are dropped. */
 void http_response_header(http_response *response, const char *name, const char *value);
 
-/* The headers in their order; *position starts at 0. False behind the last. */
+/* The headers in order; *position starts at 0. False after the last one. */
 bool http_response_next_header(const http_response *response, size_t *position, const char **name,
                                const char **value);
 
-/* What is sent, in its order; returns how many pieces, none of them empty. */
+/* What is sent, in order; returns the number of pieces, none of which is empty. */
 size_t http_response_pieces(const http_response *response, http_piece pieces[HTTP_PIECES]);
-size_t http_response_size(const http_response *response); /* bytes of all pieces; 0 for 304, unsent */
+size_t
+http_response_size(const http_response *response); /* bytes of all pieces; 0 for a 304, which sends none */
 
-/* To be called once, when the reply is written and before it is sent: tags it, answers 304 to who has it
- * already and 206 to who wants a part of it, packs it, and ends JSON with a newline (representation.c). */
+/* Call it once, when the reply is written and before it is sent (representation.c): tags the reply, answers
+ * 304 to a client that has it and 206 to a client that wants a part, packs it, and ends JSON with a
+ * newline. */
 void http_response_finish(const http_request *request, http_response *response);
 
 void http_response_reset(http_response *response);   /* empty; keeps the memory of its buffers */
 void http_response_release(http_response *response); /* leaves {0} */
 
-/* "Not Found"; "Unknown Status" for a number that the server does not use. */
+/* "Not Found"; "Unknown Status" for a status that the server does not use. */
 const char *http_status_text(int status);
 
-/* The one place where the library's codes become HTTP's. */
+/* The HTTP status of a code of the library: the only place that says so. */
 int http_status_of(ra_status status);
 
-/* Fills the response with a problem document (RFC 9457) that also carries the sentence as `error`; under /v2
- * with the Open Inference Protocol's {"error": "..."}. */
+/* Fills the response with a failure, in the words of request->write_problem. */
 void http_problem(const http_request *request, http_response *response, int status, const char *sentence);
 
-/* The same from an error. What lies on the server's side (500 and up) is written to the log with the request
- * id, and the client is told just that: such messages may name files. */
+/* Fills the response with 503 and a Retry-After header. */
+void http_overloaded(const http_request *request, http_response *response, const char *sentence);
+
+/* Fills the response with an error. Failures of the server itself (500 and above) go to the log with the
+ * request id, and the client only learns that: such messages may name files. */
 void http_fail(const http_request *request, http_response *response, const ra_error *err);
 
 #endif

@@ -18,7 +18,7 @@ static bool is_port(const char *text) {
 
 ra_status http_address_parse(const char *text, http_address *address, ra_error *err) {
     const char *colon = strrchr(text, ':');
-    if (!colon) RA_FAIL(err, RA_ERR_ARGUMENT, "the address '%s' has no port: it is written HOST:PORT", text);
+    if (!colon) RA_FAIL(err, RA_ERR_ARGUMENT, "the address '%s' has no port, expected HOST:PORT", text);
     if (!is_port(colon + 1))
         RA_FAIL(err, RA_ERR_ARGUMENT, "the port of the address '%s' is not a number from 0 to 65535", text);
     const char *host = text;
@@ -28,22 +28,23 @@ ra_status http_address_parse(const char *text, http_address *address, ra_error *
         size -= 2;
     } else if (memchr(text, ':', size)) {
         RA_FAIL(err, RA_ERR_ARGUMENT,
-                "the address '%s' has several colons: an IPv6 address is written [ADDRESS]:PORT", text);
+                "the address '%s' has several colons; write an IPv6 address as [ADDRESS]:PORT", text);
     }
     if (size >= sizeof address->host)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "the host of the address is longer than %zu characters",
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the host of the address has more than %zu characters",
                 sizeof address->host - 1);
     snprintf(address->host, sizeof address->host, "%.*s", (int)size, host);
     snprintf(address->port, sizeof address->port, "%s", colon + 1);
     return RA_OK;
 }
 
-static int bind_one(const struct addrinfo *info) {
+static int try_bind(const struct addrinfo *info) {
     int descriptor =
         socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, info->ai_protocol);
     if (descriptor < 0) return -1;
     int yes = 1;
-    (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes); /* a restart need not wait */
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes,
+                     sizeof yes); /* a restart does not have to wait */
     if (bind(descriptor, info->ai_addr, info->ai_addrlen) == 0) return descriptor;
     int reason = errno;
     close(descriptor);
@@ -71,7 +72,7 @@ ra_status http_listener_open(const http_address *address, int *descriptor, char 
         RA_FAIL(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port,
                 failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
     int bound = -1;
-    for (const struct addrinfo *info = found; info && bound < 0; info = info->ai_next) bound = bind_one(info);
+    for (const struct addrinfo *info = found; info && bound < 0; info = info->ai_next) bound = try_bind(info);
     int reason = errno;
     freeaddrinfo(found);
     if (bound < 0)
@@ -90,11 +91,11 @@ static int option_of(int descriptor, int option) {
 ra_status http_listener_adopt(int descriptor, bool secure, char *url, ra_error *err) {
     int flags = fcntl(descriptor, F_GETFL);
     if (option_of(descriptor, SO_ACCEPTCONN) != 1 || option_of(descriptor, SO_PROTOCOL) != IPPROTO_TCP)
-        RA_FAIL(err, RA_ERR_STATE, "the descriptor %d that was handed over is not a TCP socket that listens",
+        RA_FAIL(err, RA_ERR_STATE, "the descriptor %d from the service manager is not a listening TCP socket",
                 descriptor);
     if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0 ||
         fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0)
-        RA_FAIL(err, RA_ERR_IO, "the socket that was handed over cannot be used: %s", strerror(errno));
+        RA_FAIL(err, RA_ERR_IO, "the socket from the service manager cannot be used: %s", strerror(errno));
     write_url(descriptor, secure, url);
     return RA_OK;
 }

@@ -1,7 +1,8 @@
-/* listener.h - the address the server listens on: "127.0.0.1:8080", "localhost:0", "[::1]:8080", ":8080".
+/* listener.h - the address that the server listens on: "127.0.0.1:8080", "localhost:0", "[::1]:8080",
+ * ":8080".
  *
- * An empty host means every address of the machine; port 0 lets the system choose a free one. Opening binds
- * the address, so that a port in use is known early, but nobody can connect before the server starts.
+ * An empty host is every address of the machine; port 0 lets the system choose a free port. Opening binds the
+ * address, so that a port in use is known early, but nobody can connect before the server starts.
  *
  * Ownership: the caller owns the descriptor until http_server_start() takes it.
  */
@@ -20,14 +21,14 @@ typedef struct http_address {
     bool secure; /* https; not part of the text */
 } http_address;
 
-/* RA_ERR_ARGUMENT, naming what is wrong with the text. */
+/* RA_ERR_ARGUMENT says what is wrong with the text. */
 ra_status http_address_parse(const char *text, http_address *address, ra_error *err);
 
-/* *descriptor <- a bound TCP socket; url[HTTP_ADDRESS_SIZE] <- "http://127.0.0.1:8080" with the real port,
- * or https. */
+/* *descriptor <- a bound TCP socket; url[HTTP_ADDRESS_SIZE] <- "http://127.0.0.1:8080" with the real port, or
+ * https. */
 ra_status http_listener_open(const http_address *address, int *descriptor, char *url, ra_error *err);
 
-/* The same for a TCP socket that somebody else has bound and listens on. RA_ERR_STATE when it is not one. */
+/* The same for a listening TCP socket that another process has opened. RA_ERR_STATE when it is not one. */
 ra_status http_listener_adopt(int descriptor, bool secure, char *url, ra_error *err);
 
 #endif

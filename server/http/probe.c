@@ -1,6 +1,6 @@
-/* A client of some hundred lines, so that an image without a shell or curl can tell whether its server is
- * well. It reads the status line and no further. Time is bounded twice: each call on the socket by the
- * socket's own timeouts, and all of them, for a server that drips, by a deadline.
+/* A client of a hundred lines, so that an image without a shell or curl can check its server. It reads the
+ * status line and nothing after it. Two limits bound the time: the timeouts of the socket bound each call,
+ * and a deadline bounds them all, for a server that sends byte by byte.
  */
 #include "http/probe.h"
 #include "http/listener.h"
@@ -26,7 +26,7 @@ typedef struct channel {
     gnutls_session_t session; /* NULL: plain */
     gnutls_certificate_credentials_t credentials;
     struct timespec deadline;
-    const char *name, *reason; /* of the server; why it failed */
+    const char *name, *reason; /* of the server; of the failure */
 } channel;
 
 /* ---- URLs ---------------------------------------------------------------------------------------------- */
@@ -42,18 +42,18 @@ static ra_status parse(const char *text, url *out, ra_error *err) {
         const char *host = text + size, *path = strchrnul(host, '/');
         const char *colon = memrchr(host, ':', (size_t)(path - host));
         bool has_port = colon && !memchr(colon, ']', (size_t)(path - colon));
-        char place[HTTP_ADDRESS_SIZE];
-        int written = snprintf(place, sizeof place, "%.*s%s%s", (int)(path - host), host, has_port ? "" : ":",
-                               has_port ? "" : schemes[i].port);
-        if (path == host || colon == host || written >= (int)sizeof place) break;
+        char host_port[HTTP_ADDRESS_SIZE];
+        int written = snprintf(host_port, sizeof host_port, "%.*s%s%s", (int)(path - host), host,
+                               has_port ? "" : ":", has_port ? "" : schemes[i].port);
+        if (path == host || colon == host || written >= (int)sizeof host_port) break;
         if (strlen(path) >= PATH_SIZE || path[strcspn(path, " \r\n")]) break;
         snprintf(out->path, PATH_SIZE, "%s", *path ? path : "/health/ready");
-        ra_status status = http_address_parse(place, &out->address, err);
+        RA_TRY(http_address_parse(host_port, &out->address, err));
         out->address.secure = schemes[i].secure;
-        return status;
+        return RA_OK;
     }
     RA_FAIL(err, RA_ERR_ARGUMENT,
-            "'%s' is no URL to probe, expected one like http://127.0.0.1:8080/health/ready", text);
+            "'%s' is not a URL to probe, expected one like http://127.0.0.1:8080/health/ready", text);
 }
 
 /* ---- the connection ------------------------------------------------------------------------------------ */
@@ -68,7 +68,7 @@ static bool is_over(const channel *to) {
 static void limit_time(int descriptor, unsigned seconds) {
     struct timeval limit = {.tv_sec = (time_t)seconds};
     (void)setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    (void)setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); /* of connect() as well */
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); /* also of connect() */
 }
 
 static ra_status connect_to(const http_address *address, const char *name, unsigned seconds, int *descriptor,
@@ -93,11 +93,10 @@ static ra_status connect_to(const http_address *address, const char *name, unsig
     return RA_OK;
 }
 
-/* ---- plain
- * or TLS --------------------------------------------------------------------------------------- */
+/* ---- plain or TLS -------------------------------------------------------------------------------------- */
 
 static const char *no_answer(void) {
-    return errno == EAGAIN ? "not in time" : strerror(errno);
+    return errno == EAGAIN ? "timed out" : strerror(errno);
 }
 
 static bool secure_channel(channel *to) {
@@ -110,7 +109,7 @@ static bool secure_channel(channel *to) {
         do failure = gnutls_handshake(to->session);
         while (failure < 0 && failure != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(failure) && !is_over(to));
     }
-    if (failure) to->reason = failure == GNUTLS_E_AGAIN ? "not in time" : gnutls_strerror(failure);
+    if (failure) to->reason = failure == GNUTLS_E_AGAIN ? "timed out" : gnutls_strerror(failure);
     return failure == 0;
 }
 
@@ -128,7 +127,7 @@ static bool send_all(channel *to, const char *data, size_t size) {
     return size == 0;
 }
 
-/* Up to the first line's end, the end of what is sent, or as much as there is room for. */
+/* Reads to the end of the first line, the end of the reply, or as much as there is room for. */
 static bool receive_line(channel *to, char *line, size_t size) {
     size_t used = 0;
     line[0] = '\0';
@@ -136,7 +135,7 @@ static bool receive_line(channel *to, char *line, size_t size) {
         if (is_over(to)) return false;
         ssize_t got = to->session ? gnutls_record_recv(to->session, line + used, size - 1 - used)
                                   : recv(to->descriptor, line + used, size - 1 - used, 0);
-        /* tickets of TLS 1.3 come between */
+        /* TLS 1.3 sends tickets in between */
         if (to->session && (got == GNUTLS_E_INTERRUPTED || got == GNUTLS_E_AGAIN) && !is_over(to)) continue;
         if (got < 0) to->reason = to->session ? gnutls_strerror((int)got) : no_answer();
         if (got < 0) return false;
@@ -160,13 +159,13 @@ static ra_status ask(channel *to, bool secure, const char *path, ra_error *err) 
     if (sscanf(line, "HTTP/1.%*1u %3u", &status) != 1)
         RA_FAIL(err, RA_ERR_IO, "%s does not answer in HTTP", to->name);
     if (status != 200)
-        RA_FAIL(err, RA_ERR_STATE, "%s is not well: it answers %u, expected 200", to->name, status);
+        RA_FAIL(err, RA_ERR_STATE, "%s is not healthy: it answered %u, expected 200", to->name, status);
     return RA_OK;
 }
 
 ra_status http_probe_over(int descriptor, bool secure, const char *name, const char *path, unsigned seconds,
                           ra_error *err) {
-    channel to = {.descriptor = descriptor, .name = name, .reason = "not in time"};
+    channel to = {.descriptor = descriptor, .name = name, .reason = "timed out"};
     clock_gettime(CLOCK_MONOTONIC, &to.deadline);
     to.deadline.tv_sec += (time_t)seconds;
     limit_time(descriptor, seconds);
@@ -180,8 +179,7 @@ ra_status http_probe_over(int descriptor, bool secure, const char *name, const c
 ra_status http_probe(const char *text, unsigned seconds, ra_error *err) {
     url where = {0};
     int descriptor = -1;
-    ra_status status = parse(text, &where, err);
-    if (status == RA_OK) status = connect_to(&where.address, text, seconds, &descriptor, err);
-    if (status != RA_OK) return status;
+    RA_TRY(parse(text, &where, err));
+    RA_TRY(connect_to(&where.address, text, seconds, &descriptor, err));
     return http_probe_over(descriptor, where.address.secure, text, where.path, seconds, err);
 }

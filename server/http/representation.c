@@ -1,19 +1,18 @@
 /* The last step of a reply: from what a handler wrote to what is sent.
  *
- *     newline       JSON ends with one, for people with terminals
- *     packing       JSON and text above a kilobyte are packed in gzip for who takes it; binary forms are not,
- *                   their digits are noise
- *     tag           what would be the same again gets a strong entity tag: a digest of its bytes, so that it
- *                   is the same in every process that serves the same content, and another one for every form
- *                   of it; the packed form has its own as well
- *     condition     who names that tag in If-None-Match gets 304: the body stays, for Content-Length has to
- * be that of a 200 (RFC 9110, section 8.6), and is not sent range         of what lies in a mapping, a part
- * (206); packed replies have no parts
+ *     newline       JSON ends with one, for people at terminals
+ *     packing       JSON and text above a kilobyte are packed for clients that accept gzip; binary forms are not,
+ *                   because their digits are noise
+ *     tag           a reply that would be the same again gets a strong entity tag, a digest of its bytes. So the tag
+ *                   is the same in every process that serves the same content, and every form has its own, the
+ *                   packed one too
+ *     condition     a client that names the tag in If-None-Match gets 304: the body stays, because Content-Length
+ *                   must be that of a 200 (RFC 9110, section 8.6), and is not sent
+ *     range         a part of a mapped file (206); packed replies have no parts
  *
- * The order matters: whether it will be packed decides the tag, the tag decides between 304 and a body, and
- * only a body that is really sent is packed.
- *
- * Everything under /v2 is left as it is: the clients of that protocol do not expect any of this. */
+ * The order matters: packing decides the tag, the tag decides between 304 and a body, and only a body that is
+ * sent is packed.
+ */
 #include "http/conditions.h"
 #include "http/http.h"
 #include "ra_digest.h"
@@ -37,7 +36,7 @@ static bool is_text(const http_response *response) {
     return is_json(response) || (type && starts_with(type, "text/"));
 }
 
-/* A handler that packed its reply itself has said so. */
+/* A handler that packs its reply itself sets Content-Encoding. */
 static bool has_header(const http_response *response, const char *wanted) {
     const char *name, *value;
     for (size_t at = 0; http_response_next_header(response, &at, &name, &value);)
@@ -45,7 +44,7 @@ static bool has_header(const http_response *response, const char *wanted) {
     return false;
 }
 
-static void end_line(http_response *response) {
+static void add_newline(http_response *response) {
     text *body = &response->body;
     if (has_header(response, "Content-Encoding")) return;
     if (is_json(response) && body->size && body->data[body->size - 1] != '\n') text_append(body, "\n", 1);
@@ -58,7 +57,7 @@ static bool may_pack(const http_response *response) {
            !has_header(response, "Content-Encoding");
 }
 
-/* Without memory for it the reply goes out as it is. */
+/* When memory is short the reply stays as it is. */
 static void pack(http_response *response) {
     text plain = response->body;
     if (content_pack(CODING_GZIP, plain.data, plain.size, &response->spare, NULL) != RA_OK) return;
@@ -84,7 +83,7 @@ static void make_tag(http_response *response, bool packed) {
     if (packed) snprintf(response->tag + size - 1, sizeof response->tag - size, "-gzip\"");
 }
 
-/* True when the client has it already. */
+/* True when the client has the reply already. */
 static bool not_modified(const http_request *request, http_response *response, bool packed) {
     const char *known = request->headers[HTTP_IF_NONE_MATCH];
     make_tag(response, packed);
@@ -113,7 +112,7 @@ static void cut_range(const http_request *request, http_response *response) {
         snprintf(content_range, sizeof content_range, "bytes %zu-%zu/%zu", first, first + length - 1, size);
         http_response_header(response, "Content-Range", content_range);
     } else if (outcome == RANGE_OUTSIDE) {
-        http_problem(request, response, 416, "the range asked for begins behind the end");
+        http_problem(request, response, 416, "the range begins after the end");
         snprintf(content_range, sizeof content_range, "bytes */%zu", size);
         http_response_header(response, "Content-Range", content_range);
     }
@@ -124,8 +123,8 @@ static void cut_range(const http_request *request, http_response *response) {
 void http_response_finish(const http_request *request, http_response *response) {
     bool get = request->method == HTTP_GET || request->method == HTTP_HEAD;
     if (response->body.failed) return;
-    end_line(response);
-    if (response->body.failed || starts_with(request->target.path, "/v2")) return;
+    add_newline(response);
+    if (response->body.failed || response->verbatim) return;
     bool packable = may_pack(response);
     bool packed = packable && accepts_gzip(request->headers[HTTP_ACCEPT_ENCODING]);
     bool cacheable = response->cacheable && response->status == 200;

@@ -1,6 +1,4 @@
 #include "http/http.h"
-#include "codec/json/replies.h"
-#include "codec/oip/reply.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -29,7 +27,7 @@ void http_response_header(http_response *response, const char *name, const char 
     for (const char *c = value; *c; c++)
         if ((unsigned char)*c >= ' ' && *c != 0x7f) text_append(&response->headers, c, 1);
     text_append(&response->headers, "", 1);
-    if (response->headers.failed) response->headers.size = before; /* a header is there whole or not at all */
+    if (response->headers.failed) response->headers.size = before; /* a header is whole or absent */
 }
 
 bool http_response_next_header(const http_response *response, size_t *position, const char **name,
@@ -43,8 +41,7 @@ bool http_response_next_header(const http_response *response, size_t *position, 
 
 /* ---- what is sent -------------------------------------------------------------------------------------- */
 
-/* The part of a piece that lies in the window *skip .. *skip + *left, both counted from the piece's start and
- * moved behind it. */
+/* The part of a piece within the window of *left bytes from *skip on; then both are counted from its end. */
 static http_piece cut(const void *data, size_t size, size_t *skip, size_t *left) {
     size_t from = *skip < size ? *skip : size, n = size - from < *left ? size - from : *left;
     *skip -= from;
@@ -150,24 +147,22 @@ int http_status_of(ra_status status) {
     return (unsigned)status < RA_STATUS_COUNT && statuses[status] ? statuses[status] : 500;
 }
 
-/* The Open Inference Protocol has a form of its own for what went wrong. */
-static bool is_oip(const char *path) {
-    return strncmp(path, "/v2", 3) == 0 && (path[3] == '/' || !path[3]);
-}
-
 void http_problem(const http_request *request, http_response *response, int status, const char *sentence) {
     release_tail(response);
     response->status = status;
     response->body = emptied(response->body);
     response->cacheable = response->ranges = response->partial = false;
-    if (is_oip(request->target.path)) {
-        response->content_type = "application/json";
-        oip_put_error(&response->body, sentence);
-    } else {
-        response->content_type = "application/problem+json";
-        json_problem(&response->body, status, http_status_text(status), sentence, request->target.path);
-    }
+    response->content_type = "text/plain; charset=utf-8";
+    if (request->write_problem)
+        request->write_problem(request, response, sentence);
+    else
+        text_string(&response->body, sentence);
     text_append(&response->body, "\n", 1);
+}
+
+void http_overloaded(const http_request *request, http_response *response, const char *sentence) {
+    http_problem(request, response, 503, sentence);
+    http_response_header(response, "Retry-After", "1");
 }
 
 void http_fail(const http_request *request, http_response *response, const ra_error *err) {
@@ -178,6 +173,7 @@ void http_fail(const http_request *request, http_response *response, const ra_er
     }
     ra_log(RA_LOG_ERROR, "request %s: %s", request->id, err->message);
     http_problem(request, response, status,
-                 err->code == RA_ERR_MEMORY ? "the server is out of memory for this request"
-                                            : "the server failed; its log says why, under this request's id");
+                 err->code == RA_ERR_MEMORY
+                     ? "the server is out of memory for this request"
+                     : "the server failed; its log has the reason under this request id");
 }

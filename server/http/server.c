@@ -1,31 +1,34 @@
 /* The only file that includes microhttpd.h.
  *
- * libmicrohttpd runs N worker threads, each with its own epoll set, and calls us per request: once when the
- * first line is read (on_target, where the exchange is taken), once when the header is (on_request without
- * data), for each piece of a body, once more when everything is there, and at the end (on_done, where the
- * exchange is given back). What is decided at each of these moments is exchange.c's; here the two worlds only
- * meet.
+ * libmicrohttpd runs N worker threads, each with its own epoll set, and calls these functions for each
+ * request: when the first line is read (on_target, which takes an exchange), when the headers are read
+ * (on_request without data), for each piece of a body, once more when everything is read, and at the end
+ * (on_done, which gives the exchange back). exchange.c decides what happens at each of these moments; this
+ * file only connects the two worlds.
  *
- * The reply is sent from the exchange's own buffer, without a copy: the library has finished with it when it
+ * The reply is sent from the buffer of the exchange, without a copy: the library no longer needs it when it
  * calls on_done.
  *
  * The library decodes targets before it shows them, and cuts them at a NUL. on_target sees the raw text
- * instead, and the decoding is replaced by one that does nothing.
+ * instead, and a function that does nothing replaces the decoding.
  *
- * A response queued before the body was read ends the connection; that is the library's rule for POST, and
- * exchange.c asks for it wherever a refusal leaves bytes on the line.
+ * A response that is queued before the body was read ends the connection; that is the library's rule for
+ * POST, and exchange.c asks for it wherever a refusal leaves bytes on the line.
  *
- * An answer that takes long is made elsewhere (deferred.c): the connection is suspended, which means that the
- * library forgets it, timeout and all, and when it is resumed on_request is called once more.
+ * A heavy request is answered elsewhere (deferred.c): its connection is suspended, so the library forgets it,
+ * timeout included, and calls on_request once more when it is resumed.
  *
  * The library answers some malformed heads itself, before it calls us. 0.9.75 then goes on as if nothing had
- * happened, builds a second header and sends both. All we hear of it is a line for the log (on_complaint);
- * that line comes from the thread that has just read the head, so when one connection of the thread has an
- * unfinished head it is the one: it gets our answer and is closed for writing, and the library's goes
- * nowhere. With several unfinished heads on a thread nobody can tell, and the library's answer goes out.
+ * happened, builds a second header and sends both. All we hear of it is a log line (on_complaint). The line
+ * comes from the thread that has just read the head, so if exactly one connection of the thread has an
+ * unfinished head, it is that one: it gets our answer and is closed for writing, and the library's answer
+ * goes nowhere. With several unfinished heads on one thread there is no way to tell, and the library's answer
+ * goes out.
  */
 #include "http/server.h"
-#include "http/watchdog.h"
+#include "http/connections.h"
+#include "http/deferred.h"
+#include "http/ticker.h"
 #include "http/wire.h"
 #include "ra_memory.h"
 
@@ -45,22 +48,23 @@
 
 enum {
     BACKLOG = 511,
-    CONNECTION_MEMORY = 32 << 10, /* what comes before a body must fit, and so must a reply's header */
-    SPARE_DESCRIPTORS = 64,       /* for files, the log, the other address */
-    MOST_CONNECTIONS = 1 << 16    /* when nobody says how many */
+    CONNECTION_MEMORY = 32 << 10, /* the head of a request must fit, and so must that of a reply */
+    SPARE_DESCRIPTORS = 64,       /* for files, the log, the second address */
+    MOST_CONNECTIONS = 1 << 16,   /* when no limit is set */
+    CHECK_US = 100000             /* between two looks for what is late */
 };
 
 struct http_server {
     struct MHD_Daemon *daemon;
     http_server_options options;
     atomic_size_t in_flight; /* from the first line on */
-    http_places places;
+    http_capacity capacity;
     http_connections *connections;
     http_deferrals *deferrals;
-    http_watchdog *watchdog;
+    ticker *watchdog;    /* looks for connections and requests that are late */
     int starter;         /* the thread that starts and stops it */
-    char complaint[256]; /* the library's last one on that thread: why it did not start */
-    MHD_socket refusing; /* the listening socket once it is not listened to any more */
+    char complaint[256]; /* the library's last message on that thread: why it did not start */
+    MHD_socket refusing; /* the listening socket once the library has let go of it */
     bool secure, wire_is_known;
 };
 
@@ -72,18 +76,18 @@ static int this_thread(void) {
 
 /* ---- connections --------------------------------------------------------------------------------------- */
 
-static http_connection *of(struct MHD_Connection *connection) {
+static http_connection *watched_of(struct MHD_Connection *connection) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info ? info->socket_context : NULL;
 }
 
 static void enter(struct MHD_Connection *connection, http_phase phase) {
-    http_connection *watched = of(connection);
+    http_connection *watched = watched_of(connection);
     if (watched) http_connection_enter(watched, phase);
 }
 
-/* Without memory for the record the connection is served all the same, only nobody looks at its pace. */
+/* Without memory for its record a connection is served all the same, but its pace is not checked. */
 static void on_connection(void *context, struct MHD_Connection *connection, void **record,
                           enum MHD_ConnectionNotificationCode what) {
     http_server *server = context;
@@ -103,7 +107,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     http_server *server = context;
     http_exchange *exchange = http_exchange_take(target);
     if (!exchange) return NULL;
-    http_connection *watched = of(connection);
+    http_connection *watched = watched_of(connection);
     if (watched) {
         http_connection_enter(watched, PHASE_HEAD);
         memcpy(exchange->request.client, watched->client, sizeof exchange->request.client);
@@ -121,7 +125,7 @@ static size_t leave_encoded(void *context, struct MHD_Connection *connection, ch
 typedef struct header_walk {
     http_headers headers;
     http_wire wire;
-    bool wired; /* the wire is looked at */
+    bool wired; /* the wire is checked */
     ra_status status;
     ra_error err;
 } header_walk;
@@ -147,8 +151,8 @@ static void check_head(const http_server *server, header_walk *walk, struct MHD_
     if (walk->wired) http_wire_end(&walk->wire);
     if (walk->wired && !walk->wire.good)
         walk->status = ra_error_set(&walk->err, RA_ERR_FORMAT,
-                                    "the request's head has a folded header, a NUL, or a line that does not "
-                                    "end in CR LF");
+                                    "the head of the request has a folded header, a NUL, or a line that does "
+                                    "not end in CR LF");
     else
         walk->status =
             http_headers_finish(&walk->headers, strcmp(version, MHD_HTTP_VERSION_1_1) == 0, &walk->err);
@@ -158,7 +162,7 @@ static void begin(http_server *server, http_exchange *exchange, struct MHD_Conne
                   const char *url, const char *method, const char *version) {
     header_walk walk = {0};
     check_head(server, &walk, connection, method, url, exchange->raw_target, version);
-    exchange->places = &server->places;
+    exchange->capacity = &server->capacity;
     http_exchange_begin(exchange, server->options.service, method, &walk.headers,
                         walk.status == RA_OK ? NULL : &walk.err);
 }
@@ -200,16 +204,16 @@ static void resume(void *connection) {
     MHD_resume_connection(connection);
 }
 
-/* True: it is answered elsewhere, and the connection suspended until then. */
+/* True: a compute thread makes the answer, and the connection is suspended until then. */
 static bool finish(http_server *server, http_exchange *exchange, struct MHD_Connection *connection) {
     const http_service *service = server->options.service;
-    http_connection *watched = of(connection);
+    http_connection *watched = watched_of(connection);
     enter(connection, PHASE_ANSWER);
     if (exchange->step == HTTP_RECEIVING && watched && service->is_heavy) {
         http_exchange_received(exchange);
         if (service->is_heavy(service->context, &exchange->request)) {
             bool deferred = http_defer(server->deferrals, exchange, connection, watched->descriptor);
-            if (!deferred) exchange->step = HTTP_READY; /* the response says why */
+            if (!deferred) exchange->step = HTTP_READY; /* the response has the reason */
             return deferred;
         }
     }
@@ -230,7 +234,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return exchange->step == HTTP_READY ? send_response(exchange, connection) : MHD_YES;
     }
     if (*data_size) {
-        http_connection *watched = of(connection);
+        http_connection *watched = watched_of(connection);
         if (watched) http_connection_received(watched, *data_size);
         http_exchange_receive(exchange, data, *data_size);
         *data_size = 0;
@@ -252,23 +256,22 @@ static void on_done(void *context, struct MHD_Connection *connection, void **req
     if (service->done)
         service->done(service->context, &exchange->request, reply ? reply : &nothing,
                       http_exchange_microseconds(exchange));
-    http_exchange_leave_place(exchange);
+    http_exchange_leave(exchange);
     http_deferred_give(exchange);
     *request = NULL;
     enter(connection, PHASE_IDLE);
     atomic_fetch_sub(&server->in_flight, 1);
 }
 
-/* ---- answers that the library
- * makes itself -------------------------------------------------------------- */
+/* ---- answers that the library makes itself ------------------------------------------------------------- */
 
 /* Sends the answer past the library and closes the connection for writing. */
-static void answer_malformed(const http_connection *connection, unsigned status) {
-    http_request request = {.target = {.path = ""}};
+static void answer_malformed(const http_server *server, const http_connection *connection, unsigned status) {
+    http_request request = {.target = {.path = ""}, .write_problem = server->options.service->write_problem};
     http_response response = {0};
     http_problem(&request, &response, (int)status,
-                 status == 400 ? "the request is not HTTP as it should be: a header is malformed"
-                               : "the request is not one that this server takes");
+                 status == 400 ? "the request is not valid HTTP: a header is malformed"
+                               : "this server does not accept the request");
     char head[256];
     int size =
         snprintf(head, sizeof head,
@@ -281,7 +284,7 @@ static void answer_malformed(const http_connection *connection, unsigned status)
     http_response_release(&response);
 }
 
-/* The library's own complaints: nearly all are about what a client did, so they are for debugging. */
+/* Messages of the library: nearly all are about what a client did, so they are for debugging. */
 static void on_complaint(void *context, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 static void on_complaint(void *context, const char *format, va_list args) {
@@ -298,14 +301,14 @@ static void on_complaint(void *context, const char *format, va_list args) {
         snprintf(server->complaint, sizeof server->complaint, "%.255s", line);
     } else if (strncmp(format, error_answer, sizeof error_answer - 1) == 0 && !server->secure) {
         http_connection *guilty = http_connections_lone_head(server->connections, this_thread());
-        if (guilty) answer_malformed(guilty, va_arg(args, unsigned));
+        if (guilty) answer_malformed(server, guilty, va_arg(args, unsigned));
     }
 }
 
 /* ---- start and stop ------------------------------------------------------------------------------------ */
 
-/* As many connections as asked for, or as there can be: the soft limit of open files is raised for them as
- * far as the system lets us. */
+/* The number of connections that is wanted, or the largest that is possible: raises the soft limit of open
+ * files as far as the system allows. */
 static unsigned connection_limit(size_t wanted) {
     struct rlimit files;
     size_t most = wanted ? wanted : MOST_CONNECTIONS;
@@ -319,7 +322,7 @@ static unsigned connection_limit(size_t wanted) {
     size_t possible = files.rlim_cur > 2 * SPARE_DESCRIPTORS ? files.rlim_cur - SPARE_DESCRIPTORS
                                                              : (files.rlim_cur + 1) / 2;
     if (wanted)
-        ra_log(RA_LOG_WARNING, "%zu connections are allowed, but open files only for %zu of them", wanted,
+        ra_log(RA_LOG_WARNING, "the limit is %zu connections, but the open files allow only %zu", wanted,
                possible);
     return (unsigned)possible;
 }
@@ -328,16 +331,16 @@ static ra_status start_daemon(http_server *server, const http_tls *tls, ra_error
     const http_server_options *options = &server->options;
     const char *certificate = tls ? tls->certificate : NULL;
     unsigned limit = connection_limit(options->max_connections);
-    if (limit < options->threads) limit = (unsigned)options->threads; /* one a thread is the least */
+    if (limit < options->threads) limit = (unsigned)options->threads; /* the library needs one per thread */
     if (certificate && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES) {
         close(options->descriptor);
-        RA_FAIL(err, RA_ERR_UNSUPPORTED, "the HTTP library here is built without TLS");
+        RA_FAIL(err, RA_ERR_UNSUPPORTED, "libmicrohttpd is built without TLS, so https cannot be served");
     }
     struct MHD_OptionItem settings[] = {
-        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_complaint, server}, /* first, to hear of the others */
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_complaint, server}, /* first, to hear about the others */
         {MHD_OPTION_LISTEN_SOCKET, options->descriptor, NULL},
 #if MHD_VERSION >= 0x01000000
-        {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL}, /* bare line feeds and folds are refused there */
+        {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL}, /* refuses bare line feeds and folds */
 #endif
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, limit, NULL},
@@ -356,7 +359,7 @@ static ra_status start_daemon(http_server *server, const http_tls *tls, ra_error
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_versions},
         {MHD_OPTION_END, 0, NULL},
     };
-    /* a pool of one thread is no pool, and the library complains about it */
+    /* the library complains about a pool of one thread */
     struct MHD_OptionItem pool[] = {
         {options->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)options->threads,
          NULL},
@@ -368,21 +371,43 @@ static ra_status start_daemon(http_server *server, const http_tls *tls, ra_error
         flags, 0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, settings, MHD_OPTION_ARRAY, pool,
         certificate ? MHD_OPTION_ARRAY : MHD_OPTION_END, secure, MHD_OPTION_END);
     if (!daemon && certificate)
-        RA_FAIL(err, RA_ERR_FORMAT, "https cannot be served with this certificate and key: %s",
+        RA_FAIL(err, RA_ERR_FORMAT, "https does not work with this certificate and key: %s",
                 server->complaint);
     if (!daemon) /* it has closed the socket */
-        RA_FAIL(err, RA_ERR_IO, "the HTTP library did not start with %zu threads: %s", options->threads,
+        RA_FAIL(err, RA_ERR_IO, "libmicrohttpd did not start with %zu threads: %s", options->threads,
                 server->complaint);
     server->daemon = daemon;
     return RA_OK;
 }
 
-/* What was made before the daemon started, or outlives it. */
+static void check_late(void *context, bool asked) {
+    (void)asked;
+    http_server *server = context;
+    uint64_t now = http_now();
+    http_deferrals_check(server->deferrals, now);
+    http_connections_check(server->connections, now);
+}
+
+/* Everything but the daemon. */
 static void release(http_server *server) {
-    http_watchdog_stop(server->watchdog);
+    ticker_stop(server->watchdog, TICKER_FOREVER);
     http_connections_free(server->connections);
     http_deferrals_release(server->deferrals);
     ra_free(server);
+}
+
+/* The parts that the daemon needs, which do not own the socket. */
+static ra_status prepare(http_server *server, ra_error *err) {
+    http_deferrals_options deferring = {.service = server->options.service,
+                                        .deadline = (uint64_t)server->options.deadline_ms * 1000,
+                                        .suspend = suspend,
+                                        .resume = resume};
+    server->connections = http_connections_new(server->options.header_seconds);
+    server->deferrals = http_deferrals_new(&deferring);
+    if (!server->connections || !server->deferrals) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the server");
+    ticker_options clock = {
+        .name = "the watchdog", .every_us = CHECK_US, .work = check_late, .context = server};
+    return ticker_start(&clock, &server->watchdog, err);
 }
 
 ra_status http_server_start(const http_server_options *options, http_server **out, ra_error *err) {
@@ -394,35 +419,25 @@ ra_status http_server_start(const http_server_options *options, http_server **ou
         RA_FAIL(err, RA_ERR_IO, "the server cannot listen: %s", reason);
     }
     server->options = *options;
-    server->places.most = options->max_in_flight;
     server->options.tls = NULL;
+    server->capacity.limit = options->max_in_flight;
     server->secure = options->tls && options->tls->certificate;
     server->wire_is_known = http_wire_is_known(MHD_get_version());
     server->starter = this_thread();
     server->refusing = MHD_INVALID_SOCKET;
-    http_deferrals_options waiting = {.service = options->service,
-                                      .deadline = (uint64_t)options->deadline_ms * 1000,
-                                      .suspend = suspend,
-                                      .resume = resume};
-    server->connections = http_connections_new(options->header_seconds);
-    server->deferrals = http_deferrals_new(&waiting);
-    ra_status status =
-        server->connections && server->deferrals
-            ? http_watchdog_start(server->connections, server->deferrals, &server->watchdog, err)
-            : ra_error_set(err, RA_ERR_MEMORY, "out of memory: the server");
+    ra_status status = prepare(server, err);
     if (status != RA_OK)
         close(options->descriptor);
     else
         status = start_daemon(server, options->tls, err);
-    if (status != RA_OK) {
+    if (status == RA_OK)
+        *out = server;
+    else
         release(server);
-        return status;
-    }
-    *out = server;
-    return RA_OK;
+    return status;
 }
 
-/* Shut down and not closed: an I/O thread may be about to wait for it once more. */
+/* Shuts the socket down without closing it: an I/O thread may be about to wait for it once more. */
 void http_server_refuse(http_server *server) {
     if (server->refusing != MHD_INVALID_SOCKET) return;
     server->refusing = MHD_quiesce_daemon(server->daemon);
@@ -430,7 +445,7 @@ void http_server_refuse(http_server *server) {
         (void)shutdown(server->refusing, SHUT_RDWR);
 }
 
-/* The library says that it is full with ENFILE, and closes its side whenever it fails. */
+/* The library fails with ENFILE when it is full, and closes its side whenever it fails. */
 int http_server_join(http_server *server, bool *secure) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return -1;
@@ -454,7 +469,7 @@ size_t http_server_connections(const http_server *server) {
     return http_connections_count(server->connections);
 }
 
-/* Those whose request was just given up get a moment to be told so. */
+/* Waits a moment for the answers to requests that were just refused. */
 static void send_refusals(const http_server *server, size_t refused) {
     enum { STEPS = 100, STEP_NANOSECONDS = 5000000 };
     size_t before = atomic_load(&server->in_flight), others = before > refused ? before - refused : 0;
@@ -466,7 +481,7 @@ static void send_refusals(const http_server *server, size_t refused) {
 /* A daemon must not be stopped while connections are suspended. */
 void http_server_stop(http_server *server) {
     if (!server) return;
-    if (server->options.shared) http_server_refuse(server); /* the library might shut it down */
+    if (server->options.shared) http_server_refuse(server); /* else the library may shut it down */
     send_refusals(server, http_deferrals_end(server->deferrals));
     MHD_stop_daemon(server->daemon);
     if (server->refusing != MHD_INVALID_SOCKET) close(server->refusing);

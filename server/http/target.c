@@ -1,5 +1,5 @@
-/* One block holds two copies of the target: the first keeps the path as it was sent, the second is cut and
- * decoded in place (decoding never makes a text longer). */
+/* One block of memory holds two copies of the target: the first keeps the path as it was sent, the second is
+ * cut and decoded in place (decoding never makes a text longer). */
 #include "http/target.h"
 #include "ra_io.h"
 #include "ra_memory.h"
@@ -25,15 +25,15 @@ static ra_status decode(char *text, ra_error *err) {
         int high = hex_digit(from[1]), low = high < 0 ? -1 : hex_digit(from[2]);
         if (low < 0)
             RA_FAIL(err, RA_ERR_FORMAT,
-                    "the request target has a '%%' that two hexadecimal digits do not follow");
+                    "the request target has a '%%' without two hexadecimal digits after it");
         if (high == 0 && low == 0)
-            RA_FAIL(err, RA_ERR_FORMAT, "the request target holds a NUL character (%%00)");
+            RA_FAIL(err, RA_ERR_FORMAT, "the request target has a NUL character (%%00)");
         *to++ = (char)(high * 16 + low);
         from += 2;
     }
     *to = '\0';
     if (!ra_utf8_valid(text, (size_t)(to - text)))
-        RA_FAIL(err, RA_ERR_FORMAT, "the request target is not UTF-8 once it is decoded");
+        RA_FAIL(err, RA_ERR_FORMAT, "the decoded request target is not UTF-8");
     return RA_OK;
 }
 
@@ -50,8 +50,7 @@ static ra_status split_path(http_target *target, char *path, ra_error *err) {
         next = cut(segment, '/');
         if (target->segment_count == HTTP_MAX_SEGMENTS)
             RA_FAIL(err, RA_ERR_TOO_LARGE, "the path has more than %d segments", HTTP_MAX_SEGMENTS);
-        ra_status status = decode(segment, err);
-        if (status != RA_OK) return status;
+        RA_TRY(decode(segment, err));
         target->segments[target->segment_count++] = segment;
     }
     return RA_OK;
@@ -65,15 +64,14 @@ static ra_status split_query(http_target *target, char *query, ra_error *err) {
             RA_FAIL(err, RA_ERR_TOO_LARGE, "the query has more than %d parameters", HTTP_MAX_PARAMETERS);
         char *value = cut(name, '=');
         if (!value) value = name + strlen(name);
-        ra_status status = decode(name, err);
-        if (status == RA_OK) status = decode(value, err);
-        if (status != RA_OK) return status;
+        RA_TRY(decode(name, err));
+        RA_TRY(decode(value, err));
         target->parameters[target->parameter_count++] = (http_parameter){name, value};
     }
     return RA_OK;
 }
 
-/* Behind "http://host" of the absolute form. */
+/* The path after "http://host" of the absolute form. */
 static const char *skip_authority(const char *raw) {
     size_t scheme = strncasecmp(raw, "http://", 7) == 0 ? 7 : strncasecmp(raw, "https://", 8) == 0 ? 8 : 0;
     if (!scheme) return raw;
@@ -84,20 +82,20 @@ static const char *skip_authority(const char *raw) {
 static ra_status fill(http_target *target, const char *raw, ra_error *err) {
     for (const char *c = raw; *c; c++)
         if (*c <= ' ' || *c > '~')
-            RA_FAIL(err, RA_ERR_FORMAT, "the request target holds a byte that must be encoded");
+            RA_FAIL(err, RA_ERR_FORMAT, "the request target has a byte that must be percent-encoded");
     raw = skip_authority(raw);
     if (*raw != '/') RA_FAIL(err, RA_ERR_FORMAT, "the request target does not start with '/'");
     size_t size = strlen(raw) + 1;
     target->storage = ra_malloc(2 * size, 1);
-    if (!target->storage) RA_FAIL(err, RA_ERR_MEMORY, "out of memory");
+    if (!target->storage) RA_FAIL_MEMORY(err, "the request target", 2 * size);
     char *path = target->storage, *work = path + size;
     memcpy(path, raw, size);
     memcpy(work, raw, size);
     cut(path, '?');
     target->path = path;
     char *query = cut(work, '?');
-    ra_status status = split_path(target, work, err);
-    return status == RA_OK ? split_query(target, query, err) : status;
+    RA_TRY(split_path(target, work, err));
+    return split_query(target, query, err);
 }
 
 ra_status http_target_parse(http_target *target, const char *raw, ra_error *err) {

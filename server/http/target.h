@@ -1,9 +1,9 @@
 /* target.h - the request target ("/v1/dictionaries/words/atoms?limit=5"), split and decoded once.
  *
- * The path is cut at its slashes first and each segment is percent-decoded afterwards, so that an encoded
- * slash is part of a name and never a separator; the query likewise. Decoding is strict: "%" must be followed
- * by two hexadecimal digits, NUL is refused, what comes out must be UTF-8, and what comes in must be
- * printable ASCII. "+" is a plus sign. The absolute form ("http://host/path") is accepted.
+ * The path is first cut at its slashes, then each segment is percent-decoded, so that an encoded slash is
+ * part of a name and never a separator; likewise the query. Decoding is strict: two hexadecimal digits must
+ * follow "%", NUL is refused, the input must be printable ASCII and the output UTF-8. "+" is a plus sign. The
+ * absolute form ("http://host/path") is accepted.
  *
  * Source: RFC 3986 (sections 2.1, 3.3, 3.4), RFC 9112 (section 3.2). Thread safety: plain data.
  */
@@ -23,16 +23,16 @@ typedef struct http_parameter {
 
 /* {0} is a valid target without segments. */
 typedef struct http_target {
-    const char *path; /* as it was sent, without the query; safe to repeat in an answer. "" when malformed */
+    const char *path; /* as it was sent, without the query; safe in an answer. "" when malformed */
     size_t segment_count;
     const char *segments[HTTP_MAX_SEGMENTS]; /* "/a/b" has "a" and "b"; "/" has one, "" */
     size_t parameter_count;
-    http_parameter parameters[HTTP_MAX_PARAMETERS]; /* in their order */
-    char *storage;                                  /* everything above points in here */
+    http_parameter parameters[HTTP_MAX_PARAMETERS]; /* in order */
+    char *storage;                                  /* everything above points into it */
 } http_target;
 
-/* Fills *target. RA_ERR_FORMAT for a malformed target, RA_ERR_TOO_LARGE for more segments or parameters than
- * there is room for; then the target has no segments. */
+/* Fills *target. RA_ERR_FORMAT for a malformed target, RA_ERR_TOO_LARGE for too many segments or parameters;
+ * then the target has no segments. */
 ra_status http_target_parse(http_target *target, const char *raw, ra_error *err);
 void http_target_release(http_target *target); /* leaves {0} */
 

@@ -7,8 +7,7 @@
 
 static ra_status read_pem(const char *path, const char *what, char **out, ra_error *err) {
     ra_mapping file = {0};
-    ra_status status = ra_mapping_open(path, &file, err);
-    if (status != RA_OK) return status;
+    RA_TRY(ra_mapping_open(path, &file, err));
     char *copy = ra_malloc(file.size + 1, 1);
     if (copy) {
         if (file.size) memcpy(copy, file.data, file.size);
@@ -18,7 +17,8 @@ static ra_status read_pem(const char *path, const char *what, char **out, ra_err
     if (!copy) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the TLS %s", what);
     if (!strstr(copy, "-----BEGIN ")) {
         ra_free(copy);
-        RA_FAIL(err, RA_ERR_FORMAT, "%s is no TLS %s: expected PEM, text with \"-----BEGIN\"", path, what);
+        RA_FAIL(err, RA_ERR_FORMAT, "%s is not a TLS %s: expected PEM, a text with \"-----BEGIN\"", path,
+                what);
     }
     *out = copy;
     return RA_OK;
@@ -28,7 +28,7 @@ static gnutls_datum_t datum_of(char *string) {
     return (gnutls_datum_t){(unsigned char *)string, (unsigned)strlen(string)};
 }
 
-/* The same library that will use them is asked whether it can, so that it is known at once, and why not. */
+/* Asks the library that will use them whether it can, so that a mistake is known at once, with its reason. */
 static ra_status check_pair(const http_tls *tls, const char *certificate_path, const char *key_path,
                             ra_error *err) {
     gnutls_certificate_credentials_t credentials;
@@ -43,10 +43,12 @@ static ra_status check_pair(const http_tls *tls, const char *certificate_path, c
 }
 
 ra_status http_tls_read(const char *certificate_path, const char *key_path, http_tls *tls, ra_error *err) {
+    ra_status status;
     *tls = (http_tls){0};
-    ra_status status = read_pem(certificate_path, "certificate", &tls->certificate, err);
-    if (status == RA_OK) status = read_pem(key_path, "key", &tls->key, err);
-    if (status == RA_OK) status = check_pair(tls, certificate_path, key_path, err);
+    RA_TRY_OUT(status, read_pem(certificate_path, "certificate", &tls->certificate, err));
+    RA_TRY_OUT(status, read_pem(key_path, "key", &tls->key, err));
+    RA_TRY_OUT(status, check_pair(tls, certificate_path, key_path, err));
+out:
     if (status != RA_OK) http_tls_release(tls);
     return status;
 }

@@ -1,7 +1,7 @@
 /* tls.h - certificate and key for https, read from their files.
  *
- * Both are PEM; the certificate's file holds the chain behind it. They are read once: a new certificate
- * needs a restart.
+ * Both are PEM; the file of the certificate holds its chain. They are read once: a new certificate needs a
+ * restart.
  */
 #ifndef RASAED_HTTP_TLS_H
 #define RASAED_HTTP_TLS_H
@@ -12,7 +12,7 @@ typedef struct http_tls {
     char *certificate, *key; /* text; both NULL: plain http */
 } http_tls;
 
-/* RA_ERR_NOT_FOUND, RA_ERR_IO, or RA_ERR_FORMAT for a file that is not PEM and for two that do not belong
+/* RA_ERR_NOT_FOUND, RA_ERR_IO, or RA_ERR_FORMAT for a file that is not PEM or two that do not belong
  * together; then *tls is {0}. */
 ra_status http_tls_read(const char *certificate_path, const char *key_path, http_tls *tls, ra_error *err);
 void http_tls_release(http_tls *tls); /* overwrites the key; leaves {0} */

@@ -6,8 +6,8 @@ bool http_wire_is_known(const char *version) {
     return strcmp(version, "0.9.75") == 0;
 }
 
-/* The line whose last part ends at `end`: CR and LF have become zeros. A NUL that was sent looks like the
- * first of them, and then what follows it does not. */
+/* The line whose last part ends at `end`: CR and LF have become zeros. A NUL that the client sent looks like
+ * the first of them, but then the second one is missing. */
 static void end_line(http_wire *wire, const char *end) {
     wire->good &= end[0] == '\0' && end[1] == '\0';
     wire->next = end + 2;
@@ -20,7 +20,7 @@ void http_wire_begin(http_wire *wire, const char *method, const char *target, si
     if (wire->good) end_line(wire, version + strlen(version));
 }
 
-/* A folded header's name was copied elsewhere, so that it is not where the line must begin. */
+/* The library copies a folded header elsewhere, so its name is not where the line must begin. */
 void http_wire_header(http_wire *wire, const char *name, size_t name_size, const char *value,
                       size_t value_size) {
     wire->good &= name == wire->next;

@@ -1,18 +1,18 @@
-/* wire.h - what stands between the parts of a request's head, which libmicrohttpd 0.9.75 does not tell.
+/* wire.h - the bytes between the parts of a request's head, which libmicrohttpd 0.9.75 does not show.
  *
  * That version reads lines that end in a bare line feed, headers that are folded over several lines, and
- * bytes behind a NUL that it then loses: each of them a difference between two servers in a row. But it hands
- * out pointers into the buffer it read, where it has put zeros in the place of what it cut at. So the bytes
- * between two parts are known by their distance: one space within the first line, a colon and blanks within
- * a header, CR and LF (now two zeros) behind a line. Anything else is refused.
+ * bytes after a NUL, which it then loses: each of them a difference between two servers in a row. But its
+ * pointers lead into the buffer that it read, where it has put zeros in place of what it cut at. So the
+ * distance between two parts tells which bytes are between them: one space in the first line, a colon and
+ * blanks in a header, CR and LF (now two zeros) after a line. Anything else is refused.
  *
  *     http_wire wire;
  *     http_wire_begin(&wire, method, target, target_size, version)
- *     for each header in its order: http_wire_header(&wire, name, name_size, value, value_size)
+ *     for each header in order: http_wire_header(&wire, name, name_size, value, value_size)
  *     http_wire_end(&wire)
  *     if (!wire.good) ... refuse ...
  *
- * This depends on that one version, so http_wire_begin() is called for no other: those from 1.0 on refuse
+ * This depends on that one version, so http_wire_begin() is called for no other: versions from 1.0 on refuse
  * such requests themselves. Thread safety: plain data.
  */
 #ifndef RASAED_HTTP_WIRE_H
@@ -26,10 +26,10 @@ typedef struct http_wire {
     const char *next; /* where the next line must begin; NULL: nothing is checked */
 } http_wire;
 
-/* Whether a library of this version (MHD_get_version()) lays out its buffer like that. */
+/* Whether a library of this version (MHD_get_version()) lays its buffer out like that. */
 bool http_wire_is_known(const char *version);
 
-/* `target` as it stood in the first line, target_size bytes of it; all three point into the buffer. */
+/* `target` as it is in the first line, target_size bytes; all three point into the buffer. */
 void http_wire_begin(http_wire *wire, const char *method, const char *target, size_t target_size,
                      const char *version);
 void http_wire_header(http_wire *wire, const char *name, size_t name_size, const char *value,

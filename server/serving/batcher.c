@@ -1,15 +1,15 @@
-/* Who comes puts an entry into the list of those who wait. As long as a slot is free the oldest of them takes
- * it and leads: it collects the entries that ask for the same of the same model, computes all of them with
- * one call, hands out the results and gives the slot back, waking the oldest that waits then. Nobody else is
- * needed, no thread of its own and no timer: an idle server computes at once, on the thread that asks; and
- * the more requests come while the slots are taken, the more of them are joined. `delay_us` is for those who
- * want larger batches at the price of latency.
+/* A new request joins the queue. While a slot is free, the oldest request takes it and leads: it collects the
+ * requests in the queue that ask for the same computation of the same model, computes them with one call,
+ * hands out the results and returns the slot, waking the request that is the oldest by then. This needs no
+ * thread of its own and no timer: an idle server computes at once, on the thread that asks, and the more
+ * requests arrive while the slots are taken, the more are joined. `delay_us` buys larger batches at the price
+ * of latency.
  *
  * A joined computation may fail because of one request (a number too large for float32). Then each is
- * computed again by itself, and each has the answer, and the sentence, that it would have had alone.
+ * computed again alone, and each has the answer, and the error, that it would have had alone.
  *
- * Rows of encode do not depend on each other, but a product of many rows may add in another order than that
- * of one: results agree to rounding. Those of reconstruct are the same bits, joined or not.
+ * Rows of encode do not depend on each other, but a matrix product of many rows may add in another order than
+ * that of one row: results agree to rounding. Those of reconstruct are the same bits, joined or not.
  */
 #include "serving/batcher.h"
 #include "ra_memory.h"
@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { KEPT_BYTES = 16 << 20 }; /* of joined inputs; what is larger goes after use */
+enum { KEPT_BYTES = 16 << 20 }; /* of a joined input; a larger buffer is freed after use */
 
 typedef enum entry_state { WAITING, TAKEN, DONE } entry_state;
 
@@ -27,17 +27,17 @@ typedef struct entry {
     entry_state state;
     ra_status status;
     ra_error *err;
-    pthread_cond_t turn; /* done, or the oldest while a slot is free */
-    struct entry *next;  /* in the list of those who wait, later in the group */
+    pthread_cond_t turn; /* it is done, or it is the oldest while a slot is free */
+    struct entry *next;  /* in the queue, later in the group */
 } entry;
 
 /* Entries that are computed together. */
-typedef struct group {
+typedef struct entry_group {
     entry *first, *last;
     size_t requests, rows;
-} group;
+} entry_group;
 
-/* What one computation works in. */
+/* The memory of one computation. */
 typedef struct slot {
     ra_workspace *workspace;
     ra_codes codes;
@@ -49,14 +49,14 @@ typedef struct slot {
 struct batcher {
     batcher_options options;
     pthread_mutex_t lock;
-    pthread_cond_t arrived; /* for leaders that wait for others to join */
+    pthread_cond_t arrived; /* wakes leaders that wait for others to join */
     entry *oldest, *newest;
     size_t waiting;
     slot *slots; /* options.slots of them */
     slot *free;
 };
 
-/* ---- one product --------------------------------------------------------------------------------------- */
+/* ---- one computation ----------------------------------------------------------------------------------- */
 
 static ra_status run_encode(const computation *wanted, ra_workspace *workspace, ra_error *err) {
     return ra_model_encode(wanted->model, workspace, wanted->x, wanted->rows, wanted->codes_out, err);
@@ -85,73 +85,71 @@ static ra_status run_steer(const computation *wanted, ra_workspace *workspace, r
                           wanted->push_count, wanted->x_hat, err);
 }
 
-/* ---- several as one ------------------------------------------------------------------------------------ */
+/* ---- several joined ------------------------------------------------------------------------------------ */
 
 static size_t rows_of(const computation *wanted) {
     return wanted->kind == COMPUTE_RECONSTRUCT ? wanted->codes->rows : wanted->rows;
 }
 
-static ra_status reserve(slot *mine, size_t count, ra_error *err) {
-    if (count <= mine->capacity) return RA_OK;
+static ra_status reserve(slot *own, size_t count, ra_error *err) {
+    if (count <= own->capacity) return RA_OK;
     float *grown = ra_malloc(count, sizeof *grown);
-    if (!grown) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu joined numbers", count);
-    ra_free(mine->numbers);
-    mine->numbers = grown;
-    mine->capacity = count;
+    if (!grown) RA_FAIL_MEMORY(err, "a joined computation", count * sizeof *grown);
+    ra_free(own->numbers);
+    own->numbers = grown;
+    own->capacity = count;
     return RA_OK;
 }
 
-static void trim(slot *mine) {
-    if (mine->capacity > KEPT_BYTES / sizeof *mine->numbers) {
-        ra_free(mine->numbers);
-        mine->numbers = NULL;
-        mine->capacity = 0;
+static void trim(slot *own) {
+    if (own->capacity > KEPT_BYTES / sizeof *own->numbers) {
+        ra_free(own->numbers);
+        own->numbers = NULL;
+        own->capacity = 0;
     }
-    if (mine->codes.entry_capacity > KEPT_BYTES / sizeof(float)) ra_codes_release(&mine->codes);
+    if (own->codes.entry_capacity > KEPT_BYTES / sizeof(float)) ra_codes_release(&own->codes);
 }
 
-static ra_status join_encode(const group *all, slot *mine, ra_error *err) {
-    const ra_model *model = all->first->wanted->model;
+static ra_status join_encode(const entry_group *group, slot *own, ra_error *err) {
+    const ra_model *model = group->first->wanted->model;
     size_t d = ra_model_get_info(model)->dimensions, row = 0;
-    ra_status status = reserve(mine, all->rows * d, err);
-    if (status != RA_OK) return status;
-    for (const entry *one = all->first; one; row += one->wanted->rows, one = one->next)
-        if (one->wanted->rows)
-            memcpy(mine->numbers + row * d, one->wanted->x, one->wanted->rows * d * sizeof(float));
-    status = ra_model_encode(model, mine->workspace, mine->numbers, all->rows, &mine->codes, err);
+    RA_TRY(reserve(own, group->rows * d, err));
+    for (const entry *at = group->first; at; row += at->wanted->rows, at = at->next)
+        if (at->wanted->rows)
+            memcpy(own->numbers + row * d, at->wanted->x, at->wanted->rows * d * sizeof(float));
+    RA_TRY(ra_model_encode(model, own->workspace, own->numbers, group->rows, &own->codes, err));
     row = 0;
-    for (entry *one = all->first; one && status == RA_OK; row += one->wanted->rows, one = one->next)
-        one->status = ra_codes_slice(&mine->codes, row, one->wanted->rows, one->wanted->codes_out, one->err);
-    return status;
-}
-
-/* *joined <- the codes of all, one below the other. */
-static ra_status append_codes(const group *all, ra_codes *joined, ra_error *err) {
-    RA_TRY(ra_codes_reserve(joined, 0, all->first->wanted->codes->latents, 0, err));
-    for (const entry *one = all->first; one; one = one->next)
-        RA_TRY(ra_codes_append(joined, one->wanted->codes, err));
+    for (entry *at = group->first; at; row += at->wanted->rows, at = at->next)
+        at->status = ra_codes_slice(&own->codes, row, at->wanted->rows, at->wanted->codes_out, at->err);
     return RA_OK;
 }
 
-static ra_status join_reconstruct(const group *all, slot *mine, ra_error *err) {
-    const ra_model *model = all->first->wanted->model;
+/* *joined <- the codes of the whole group, row after row. */
+static ra_status append_codes(const entry_group *group, ra_codes *joined, ra_error *err) {
+    RA_TRY(ra_codes_reserve(joined, 0, group->first->wanted->codes->latents, 0, err));
+    for (const entry *at = group->first; at; at = at->next)
+        RA_TRY(ra_codes_append(joined, at->wanted->codes, err));
+    return RA_OK;
+}
+
+static ra_status join_reconstruct(const entry_group *group, slot *own, ra_error *err) {
+    const ra_model *model = group->first->wanted->model;
     size_t d = ra_model_get_info(model)->dimensions, row = 0;
-    ra_status status = reserve(mine, all->rows * d, err);
-    if (status == RA_OK) status = append_codes(all, &mine->codes, err);
-    if (status == RA_OK)
-        status = ra_model_reconstruct(model, mine->workspace, &mine->codes, mine->numbers, err);
-    for (entry *one = all->first; one && status == RA_OK; one = one->next) {
-        size_t rows = one->wanted->codes->rows;
-        if (rows) memcpy(one->wanted->x_hat, mine->numbers + row * d, rows * d * sizeof(float));
+    RA_TRY(reserve(own, group->rows * d, err));
+    RA_TRY(append_codes(group, &own->codes, err));
+    RA_TRY(ra_model_reconstruct(model, own->workspace, &own->codes, own->numbers, err));
+    for (entry *at = group->first; at; at = at->next) {
+        size_t rows = at->wanted->codes->rows;
+        if (rows) memcpy(at->wanted->x_hat, own->numbers + row * d, rows * d * sizeof(float));
         row += rows;
-        one->status = RA_OK;
+        at->status = RA_OK;
     }
-    return status;
+    return RA_OK;
 }
 
 static const struct {
     ra_status (*run)(const computation *wanted, ra_workspace *workspace, ra_error *err);
-    ra_status (*join)(const group *all, slot *mine, ra_error *err); /* NULL: each is computed alone */
+    ra_status (*join)(const entry_group *group, slot *own, ra_error *err); /* NULL: each is computed alone */
 } kinds[COMPUTATION_KINDS] = {
     [COMPUTE_ENCODE] = {run_encode, join_encode}, [COMPUTE_RECONSTRUCT] = {run_reconstruct, join_reconstruct},
     [COMPUTE_EXPLAIN] = {run_explain, NULL},      [COMPUTE_SEARCH] = {run_search, NULL},
@@ -162,188 +160,191 @@ ra_status computation_run(const computation *wanted, ra_workspace *workspace, ra
     return kinds[wanted->kind].run(wanted, workspace, err);
 }
 
-static void compute_group(const group *all, slot *mine) {
-    if (all->requests > 1 && kinds[all->first->wanted->kind].join(all, mine, NULL) == RA_OK) return;
-    for (entry *one = all->first; one; one = one->next)
-        one->status = computation_run(one->wanted, mine->workspace, one->err);
+static void compute_group(const entry_group *group, slot *own) {
+    if (group->requests > 1 && kinds[group->first->wanted->kind].join(group, own, NULL) == RA_OK) return;
+    for (entry *at = group->first; at; at = at->next)
+        at->status = computation_run(at->wanted, own->workspace, at->err);
 }
 
-/* ---- the list of those who wait; all of this with the lock held ---------------------------------------- */
+/* ---- the queue; all of this with the lock held --------------------------------------------------------- */
 
-static void append(batcher *shared, entry *one) {
-    if (shared->newest)
-        shared->newest->next = one;
+static void append(batcher *queue, entry *added) {
+    if (queue->newest)
+        queue->newest->next = added;
     else
-        shared->oldest = one;
-    shared->newest = one;
-    shared->waiting++;
-    if (shared->options.delay_us) pthread_cond_broadcast(&shared->arrived);
+        queue->oldest = added;
+    queue->newest = added;
+    queue->waiting++;
+    if (queue->options.delay_us) pthread_cond_broadcast(&queue->arrived);
 }
 
-/* Takes out the entry behind `before`, the oldest for NULL. */
-static entry *take_out(batcher *shared, entry *before) {
-    entry *one = before ? before->next : shared->oldest;
+/* Takes out the entry after `before`; the oldest for NULL. */
+static entry *take_out(batcher *queue, entry *before) {
+    entry *taken = before ? before->next : queue->oldest;
     if (before)
-        before->next = one->next;
+        before->next = taken->next;
     else
-        shared->oldest = one->next;
-    if (shared->newest == one) shared->newest = before;
-    one->next = NULL;
-    shared->waiting--;
-    return one;
+        queue->oldest = taken->next;
+    if (queue->newest == taken) queue->newest = before;
+    taken->next = NULL;
+    queue->waiting--;
+    return taken;
 }
 
 static bool is_canceled(const computation *wanted) {
     return wanted->canceled && atomic_load(wanted->canceled);
 }
 
-static void finish(entry *one) {
-    one->state = DONE;
-    pthread_cond_signal(&one->turn);
+static void finish(entry *done) {
+    done->state = DONE;
+    pthread_cond_signal(&done->turn);
 }
 
-static void add(group *all, entry *one) {
-    one->state = TAKEN;
-    if (all->last)
-        all->last->next = one;
+static void add(entry_group *group, entry *taken) {
+    taken->state = TAKEN;
+    if (group->last)
+        group->last->next = taken;
     else
-        all->first = one;
-    all->last = one;
-    all->requests++;
-    all->rows += rows_of(one->wanted);
+        group->first = taken;
+    group->last = taken;
+    group->requests++;
+    group->rows += rows_of(taken->wanted);
 }
 
-/* Takes in those that fit, in their order. */
-static void collect(batcher *shared, group *all) {
-    const computation *lead = all->first->wanted;
-    if (!kinds[lead->kind].join) return;
-    for (entry *before = NULL, *one = shared->oldest; one; one = before ? before->next : shared->oldest) {
-        const computation *wanted = one->wanted;
+/* Takes the entries that fit into the group, in order. */
+static void collect(batcher *queue, entry_group *group) {
+    const computation *lead = group->first->wanted;
+    size_t most = queue->options.max_batch;
+    for (entry *before = NULL, *at = queue->oldest; at; at = before ? before->next : queue->oldest) {
+        const computation *wanted = at->wanted;
         bool fits = wanted->kind == lead->kind && wanted->model == lead->model &&
-                    rows_of(wanted) <= shared->options.max_batch - all->rows &&
+                    rows_of(wanted) <= most - group->rows &&
                     (!lead->codes || wanted->codes->latents == lead->codes->latents);
-        if (is_canceled(wanted)) {
-            finish(take_out(shared, before));
-        } else if (fits) {
-            add(all, take_out(shared, before));
-        } else {
-            before = one;
-        }
-        if (all->rows >= shared->options.max_batch) return;
+        if (is_canceled(wanted))
+            finish(take_out(queue, before));
+        else if (fits)
+            add(group, take_out(queue, before));
+        else
+            before = at;
+        if (group->rows >= most) return;
     }
 }
 
-static void wait_for_more(batcher *shared, group *all) {
+static void wait_for_more(batcher *queue, entry_group *group) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t nanoseconds = (uint64_t)until.tv_nsec + (uint64_t)shared->options.delay_us * 1000;
+    uint64_t nanoseconds = (uint64_t)until.tv_nsec + (uint64_t)queue->options.delay_us * 1000;
     until.tv_sec += (time_t)(nanoseconds / 1000000000);
     until.tv_nsec = (long)(nanoseconds % 1000000000);
-    collect(shared, all);
-    while (all->rows < shared->options.max_batch &&
-           pthread_cond_timedwait(&shared->arrived, &shared->lock, &until) == 0)
-        collect(shared, all);
+    collect(queue, group);
+    while (group->rows < queue->options.max_batch &&
+           pthread_cond_timedwait(&queue->arrived, &queue->lock, &until) == 0)
+        collect(queue, group);
 }
 
-/* The entry is the oldest and a slot is free. */
-static void lead(batcher *shared, entry *mine) {
-    group all = {0};
-    slot *own = shared->free;
-    shared->free = own->next;
-    add(&all, take_out(shared, NULL));
-    bool joins = kinds[mine->wanted->kind].join && all.rows < shared->options.max_batch;
-    if (joins && shared->options.delay_us)
-        wait_for_more(shared, &all);
+/* The oldest entry leads; a slot is free. */
+static void lead(batcher *queue) {
+    entry_group group = {0};
+    slot *own = queue->free;
+    queue->free = own->next;
+    add(&group, take_out(queue, NULL));
+    bool joins = kinds[group.first->wanted->kind].join && group.rows < queue->options.max_batch;
+    if (joins && queue->options.delay_us)
+        wait_for_more(queue, &group);
     else if (joins)
-        collect(shared, &all);
-    if (shared->free && shared->oldest) pthread_cond_signal(&shared->oldest->turn);
-    pthread_mutex_unlock(&shared->lock);
-    if (shared->options.joined) shared->options.joined(shared->options.context, all.requests, all.rows);
-    compute_group(&all, own);
+        collect(queue, &group);
+    if (queue->free && queue->oldest) pthread_cond_signal(&queue->oldest->turn);
+    pthread_mutex_unlock(&queue->lock);
+    if (queue->options.joined) queue->options.joined(queue->options.context, group.requests, group.rows);
+    compute_group(&group, own);
     trim(own);
-    pthread_mutex_lock(&shared->lock);
-    for (entry *one = all.first, *next; one; one = next) {
-        next = one->next; /* a finished entry is its owner's, who may be gone at once */
-        finish(one);
+    pthread_mutex_lock(&queue->lock);
+    for (entry *at = group.first, *next; at; at = next) {
+        next = at->next; /* a finished entry may be gone at once, with its thread's stack */
+        finish(at);
     }
-    own->next = shared->free;
-    shared->free = own;
-    if (shared->oldest) pthread_cond_signal(&shared->oldest->turn);
+    own->next = queue->free;
+    queue->free = own;
+    if (queue->oldest) pthread_cond_signal(&queue->oldest->turn);
 }
 
-static entry *before_of(batcher *shared, const entry *one) {
+static entry *before_of(batcher *queue, const entry *wanted) {
     entry *before = NULL;
-    for (entry *at = shared->oldest; at != one; at = at->next) before = at;
+    for (entry *at = queue->oldest; at != wanted; at = at->next) before = at;
     return before;
 }
 
-ra_status batcher_run(batcher *shared, const computation *wanted, ra_error *err) {
-    entry mine = {.wanted = wanted, .status = RA_ERR_CANCELED, .err = err};
-    pthread_cond_init(&mine.turn, NULL);
-    pthread_mutex_lock(&shared->lock);
-    append(shared, &mine);
-    while (mine.state != DONE) {
-        if (mine.state == WAITING && is_canceled(wanted)) {
-            take_out(shared, before_of(shared, &mine));
+ra_status batcher_run(batcher *queue, const computation *wanted, ra_error *err) {
+    entry own = {.wanted = wanted, .status = RA_ERR_CANCELED, .err = err};
+    pthread_cond_init(&own.turn, NULL);
+    pthread_mutex_lock(&queue->lock);
+    append(queue, &own);
+    while (own.state != DONE) {
+        if (own.state == WAITING && is_canceled(wanted)) {
+            take_out(queue, before_of(queue, &own));
             break;
         }
-        if (mine.state == WAITING && shared->oldest == &mine && shared->free)
-            lead(shared, &mine);
+        if (own.state == WAITING && queue->oldest == &own && queue->free)
+            lead(queue);
         else
-            pthread_cond_wait(&mine.turn, &shared->lock);
+            pthread_cond_wait(&own.turn, &queue->lock);
     }
-    if (mine.status == RA_ERR_CANCELED && shared->oldest && shared->free)
-        pthread_cond_signal(&shared->oldest->turn); /* the turn that was ours */
-    pthread_mutex_unlock(&shared->lock);
-    pthread_cond_destroy(&mine.turn);
-    if (mine.status == RA_ERR_CANCELED)
+    if (own.status == RA_ERR_CANCELED && queue->oldest && queue->free)
+        pthread_cond_signal(&queue->oldest->turn); /* passes the turn on */
+    pthread_mutex_unlock(&queue->lock);
+    pthread_cond_destroy(&own.turn);
+    if (own.status == RA_ERR_CANCELED)
         RA_FAIL(err, RA_ERR_CANCELED, "the request was given up before it was computed");
-    return mine.status;
+    return own.status;
 }
 
-size_t batcher_waiting(batcher *shared) {
-    pthread_mutex_lock(&shared->lock);
-    size_t waiting = shared->waiting;
-    pthread_mutex_unlock(&shared->lock);
+size_t batcher_waiting(batcher *queue) {
+    pthread_mutex_lock(&queue->lock);
+    size_t waiting = queue->waiting;
+    pthread_mutex_unlock(&queue->lock);
     return waiting;
 }
 
 /* ---- start and end ------------------------------------------------------------------------------------- */
 
+static ra_status make_slots(batcher *queue, ra_error *err) {
+    queue->slots = ra_calloc(queue->options.slots, sizeof *queue->slots);
+    if (!queue->slots) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the slots of the batcher");
+    for (size_t i = 0; i < queue->options.slots; i++) {
+        RA_TRY(ra_workspace_new(&queue->slots[i].workspace, err));
+        queue->slots[i].next = queue->free;
+        queue->free = &queue->slots[i];
+    }
+    return RA_OK;
+}
+
 ra_status batcher_new(const batcher_options *options, batcher **out, ra_error *err) {
-    batcher *shared = ra_calloc(1, sizeof *shared);
-    if (!shared) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the batcher");
-    shared->options = *options;
+    batcher *queue = ra_calloc(1, sizeof *queue);
+    if (!queue) RA_FAIL_MEMORY(err, "the batcher", sizeof *queue);
+    queue->options = *options;
     pthread_condattr_t clock;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&shared->arrived, &clock);
+    pthread_cond_init(&queue->arrived, &clock);
     pthread_condattr_destroy(&clock);
-    pthread_mutex_init(&shared->lock, NULL);
-    shared->slots = ra_calloc(options->slots, sizeof *shared->slots);
-    ra_status status =
-        shared->slots ? RA_OK : ra_error_set(err, RA_ERR_MEMORY, "out of memory: the batcher's slots");
-    for (size_t i = 0; i < options->slots && status == RA_OK; i++) {
-        status = ra_workspace_new(&shared->slots[i].workspace, err);
-        shared->slots[i].next = shared->free;
-        shared->free = &shared->slots[i];
-    }
-    if (status != RA_OK)
-        batcher_free(shared);
+    pthread_mutex_init(&queue->lock, NULL);
+    ra_status status = make_slots(queue, err);
+    if (status == RA_OK)
+        *out = queue;
     else
-        *out = shared;
+        batcher_free(queue);
     return status;
 }
 
-void batcher_free(batcher *shared) {
-    if (!shared) return;
-    for (size_t i = 0; shared->slots && i < shared->options.slots; i++) {
-        ra_workspace_free(shared->slots[i].workspace);
-        ra_codes_release(&shared->slots[i].codes);
-        ra_free(shared->slots[i].numbers);
+void batcher_free(batcher *queue) {
+    if (!queue) return;
+    for (size_t i = 0; queue->slots && i < queue->options.slots; i++) {
+        ra_workspace_free(queue->slots[i].workspace);
+        ra_codes_release(&queue->slots[i].codes);
+        ra_free(queue->slots[i].numbers);
     }
-    ra_free(shared->slots);
-    pthread_cond_destroy(&shared->arrived);
-    pthread_mutex_destroy(&shared->lock);
-    ra_free(shared);
+    ra_free(queue->slots);
+    pthread_cond_destroy(&queue->arrived);
+    pthread_mutex_destroy(&queue->lock);
+    ra_free(queue);
 }

@@ -1,21 +1,22 @@
-/* batcher.h - joins what several requests want of one dictionary into one computation.
+/* batcher.h - joins the computations of several requests on one dictionary.
  *
  * One row against a large dictionary reads all of it from memory; thirty rows together read it once. So
- * requests that wait for the same thing are computed together: the rows of encode, or of reconstruct, of one
- * generation of one dictionary, up to max_batch of them. Each gets its own part of the result and its own
- * error; nobody sees that others were there.
+ * requests that wait for the same computation are computed together: the rows of encode, or of reconstruct,
+ * of one generation of one dictionary, up to max_batch rows. Each request gets its own part of the result and
+ * its own error, and cannot tell that others were there.
  *
  *     computation wanted = {.kind = COMPUTE_ENCODE, .model = model, .x = inputs, .rows = 3, .codes_out = &codes};
- *     RA_TRY(batcher_run(shared->batcher, &wanted, err));              a compute thread: waits for its turn
- *     RA_TRY(computation_run(&wanted, workspace, err));                    any thread: computes it here and now
+ *     RA_TRY(batcher_run(batcher, &wanted, err));               a compute thread: waits for its turn
+ *     RA_TRY(computation_run(&wanted, workspace, err));         any thread: computes it here and now
  *
- * What cannot be joined (explain, search) takes its turn all the same: at most `slots` computations run at
- * once, each with a workspace that is kept from one to the next, so that memory does not grow with the
- * number of threads that wait.
+ * A computation that cannot be joined (explain, search) takes its turn all the same: at most `slots` run at
+ * once, each in a workspace that is kept for the next one, so that memory does not grow with the number of
+ * threads that wait.
  *
- * Ownership: a product points at its caller's memory, which has to stay until the call returns; the caller
- * holds a reference to the model. Thread safety: any thread may run; it is blocked until its result is there,
- * so I/O threads use computation_run() for work that is small. new and free belong to one thread.
+ * Ownership: a computation points at its caller's memory, which must stay until the call returns; the caller
+ * holds a reference to the model. Thread safety: any thread may run a computation and is blocked until the
+ * result is there, so I/O threads use computation_run() for their small ones. new and free belong to one
+ * thread.
  */
 #ifndef RASAED_SERVING_BATCHER_H
 #define RASAED_SERVING_BATCHER_H
@@ -34,12 +35,12 @@ typedef enum computation_kind {
     COMPUTATION_KINDS
 } computation_kind;
 
-/* What is asked of a model: the arguments of the function of ra_model.h of the same name. */
+/* The arguments of the function in ra_model.h that has the name of the kind. */
 typedef struct computation {
     computation_kind kind;
     const ra_model *model;
     const float *x; /* [rows, d] */
-    size_t rows;    /* of x; for reconstruct codes->rows counts */
+    size_t rows;    /* of x; reconstruct has codes->rows */
     const ra_codes *codes;
     size_t atom, k;
     ra_similarity metric;
@@ -47,11 +48,11 @@ typedef struct computation {
     const ra_steer *pushes; /* [push_count] */
     size_t push_count;
     ra_codes *codes_out;         /* its memory is reused */
-    float *x_hat;                /* [codes->rows, d] */
-    ra_explanation *explanation; /* to be released by the caller */
+    float *x_hat;                /* [rows, d] */
+    ra_explanation *explanation; /* the caller releases it */
     size_t *ids;                 /* [rows, k] */
     float *scores;               /* [rows, k] */
-    const atomic_bool *canceled; /* NULL or: true when nobody wants the result any more */
+    const atomic_bool *canceled; /* true once nobody wants the result; may be NULL */
 } computation;
 
 /* Computes it on the calling thread. */
@@ -60,21 +61,21 @@ ra_status computation_run(const computation *wanted, ra_workspace *workspace, ra
 typedef struct batcher batcher;
 
 typedef struct batcher_options {
-    size_t slots;      /* computations at once, at least 1; each may use all of the backend's threads */
-    size_t max_batch;  /* rows joined; a request with more of them is computed alone */
-    unsigned delay_us; /* how long a computation that could go ahead waits for others to join it */
-    /* What was joined, once a computation, from any thread. May be NULL. */
+    size_t slots;      /* computations at once, at least 1; each may use all threads of the backend */
+    size_t max_batch;  /* rows that are joined; a larger request is computed alone */
+    unsigned delay_us; /* how long a computation that could start waits for others to join it */
+    /* Called once per computation with what it joins, by any thread. May be NULL. */
     void (*joined)(void *context, size_t requests, size_t rows);
     void *context;
 } batcher_options;
 
 ra_status batcher_new(const batcher_options *options, batcher **out, ra_error *err);
-void batcher_free(batcher *shared); /* when nobody is in batcher_run() any more; NULL is fine */
+void batcher_free(batcher *queue); /* no thread may be in batcher_run() any more; NULL is fine */
 
-/* Computes it when its turn has come, with others where that can be. RA_ERR_CANCELED when it was canceled
- * before it began. */
-ra_status batcher_run(batcher *shared, const computation *wanted, ra_error *err);
+/* Computes it when its turn has come, together with others where possible. RA_ERR_CANCELED when it was
+ * canceled before it started. */
+ra_status batcher_run(batcher *queue, const computation *wanted, ra_error *err);
 
-size_t batcher_waiting(batcher *shared); /* requests whose computation has not begun */
+size_t batcher_waiting(batcher *queue); /* computations that have not started */
 
 #endif

@@ -1,5 +1,6 @@
-/* A ring of jobs under one lock, and threads that take them out. A job costs far more than the lock, so there
- * is nothing to be won by anything more clever. */
+/* A ring of jobs under one lock, and threads that take them out. A job costs far more than the lock, so a
+ * more clever queue would gain nothing.
+ */
 #include "serving/compute.h"
 #include "ra_memory.h"
 
@@ -29,7 +30,7 @@ struct compute {
 
 static void *work(void *argument) {
     compute *workers = argument;
-    /* On Linux a priority is a thread's own. Without the right to it nothing is lost. */
+    /* On Linux each thread has its own priority. A failure does no harm. */
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
     pthread_mutex_lock(&workers->lock);
     for (;;) {
@@ -78,7 +79,7 @@ ra_status compute_start(const compute_options *options, compute **out, ra_error 
         if (!failure) continue;
         size_t got = workers->started;
         compute_stop(workers, 1);
-        RA_FAIL(err, RA_ERR_MEMORY, "%zu of %zu compute threads did start, then: %s", got, options->threads,
+        RA_FAIL(err, RA_ERR_MEMORY, "only %zu of %zu compute threads started: %s", got, options->threads,
                 strerror(failure));
     }
     *out = workers;
@@ -87,14 +88,14 @@ ra_status compute_start(const compute_options *options, compute **out, ra_error 
 
 bool compute_submit(compute *workers, compute_job *job, void *argument) {
     pthread_mutex_lock(&workers->lock);
-    bool room = workers->count < workers->capacity && !workers->stop;
-    if (room) {
+    bool fits = workers->count < workers->capacity && !workers->stop;
+    if (fits) {
         workers->ring[(workers->first + workers->count) % workers->capacity] = (queued_job){job, argument};
         workers->count++;
         pthread_cond_signal(&workers->wake);
     }
     pthread_mutex_unlock(&workers->lock);
-    return room;
+    return fits;
 }
 
 size_t compute_waiting(compute *workers) {

@@ -1,15 +1,15 @@
-/* compute.h - threads for work that takes too long for an I/O thread, and the bounded queue before them.
+/* compute.h - threads for work that takes too long for an I/O thread, and the bounded queue in front of them.
  *
  *     compute *workers = NULL;
  *     RA_TRY(compute_start(&(compute_options){.threads = 16, .queue = 1024}, &workers, err));
- *     if (!compute_submit(workers, run, argument)) ... the queue is full: say so to the client ...
+ *     if (!compute_submit(workers, run, argument)) ... the queue is full: tell the client ...
  *     compute_stop(workers, 5);
  *
- * Jobs are started in the order in which they came. The queue never grows: who comes when it is full is told
- * at once, so that waiting stays short and memory bounded.
+ * Jobs start in the order of their arrival. The queue never grows: when it is full, a new job is refused at
+ * once, so waiting times stay short and memory stays bounded.
  *
- * There are more threads than cores, because many of them wait within a job, for their turn in a joined
- * product (batcher.h). They have a lower priority than the I/O threads, which only pass bytes on.
+ * There are more threads than cores, because many of them wait inside a job for their turn in the batcher
+ * (batcher.h). They have a lower priority than the I/O threads, which only pass bytes on.
  *
  * Thread safety: any thread may submit and ask; start and stop belong to one.
  */
@@ -31,13 +31,13 @@ typedef struct compute_options {
 
 ra_status compute_start(const compute_options *options, compute **workers, ra_error *err);
 
-/* False, and the job is not taken, when the queue is full or the threads are being stopped. */
+/* False when the queue is full or the threads are stopping; then the job is not taken. */
 bool compute_submit(compute *workers, compute_job *job, void *argument);
 
 size_t compute_waiting(compute *workers); /* jobs not yet started */
 
-/* Runs what waits and frees. False when a job is not over within `seconds`: then the threads, and what they
- * use, must be left to the end of the process. NULL is fine. */
+/* Runs the jobs in the queue, then frees everything. False when a job is not over within `seconds`: then the
+ * threads, and all that they use, must be left to the end of the process. NULL is fine. */
 bool compute_stop(compute *workers, unsigned seconds);
 
 #endif

@@ -1,15 +1,15 @@
-/* device.h - whether the device that computes still answers.
+/* device.h - whether the device that computes still works.
  *
- * A GPU that fails in earnest (an illegal access, a hardware error, a hung kernel) answers nothing more until
- * the process ends; the server then has to be started again. A failed operation alone does not say that. So
- * after one the device is asked for something that it can always do: what cannot even wait for work that
- * there is not is lost.
+ * After a fatal error (an illegal access, a hardware fault, a hung kernel) a GPU does nothing more until the
+ * process ends, so the server has to be restarted. One failed operation alone does not show that. So after a
+ * failure the device is asked for something that always works: a device that cannot even wait for its empty
+ * queue is lost.
  *
  *     device_watch_init(&watch, backend, tell, context);
  *     if (status == RA_ERR_DEVICE) device_watch_failed(&watch);     any thread, any number of times
  *     if (device_watch_reason(&watch)) ... not ready ...
  *
- * Thread safety: any thread may report and ask at any time; init belongs to one, before them.
+ * Thread safety: any thread may report and ask at any time; init comes first.
  */
 #ifndef RASAED_SERVING_DEVICE_H
 #define RASAED_SERVING_DEVICE_H
@@ -19,8 +19,8 @@
 #include <stdatomic.h>
 
 typedef struct device_watch {
-    ra_backend *backend;         /* not owned; NULL: nothing is ever lost */
-    void (*lost)(void *context); /* called once, from the thread that found out */
+    ra_backend *backend;         /* not owned; NULL: never lost */
+    void (*lost)(void *context); /* called once, by the thread that finds out */
     void *context;
     atomic_flag found;
     atomic_bool told;
@@ -29,10 +29,10 @@ typedef struct device_watch {
 
 void device_watch_init(device_watch *watch, ra_backend *backend, void (*lost)(void *context), void *context);
 
-/* An operation has failed with RA_ERR_DEVICE. */
+/* Reports an operation that failed with RA_ERR_DEVICE. */
 void device_watch_failed(device_watch *watch);
 
-/* NULL while nothing is lost, else why; constant from then on. */
+/* Why the device is lost; NULL while it is not. Constant from then on. */
 const char *device_watch_reason(const device_watch *watch);
 
 #endif

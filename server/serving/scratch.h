@@ -1,13 +1,11 @@
-/* scratch.h - what a thread computes in: the library's workspace, and blocks of ours.
+/* scratch.h - the memory that a thread computes in: the library's workspace and buffers of our own.
  *
- * Each thread that serves requests has one, made when it first asks and freed when it ends. Blocks grow to
- * what is needed and stay, so that serving in steady state allocates nothing; what an exceptional request
- * made them grow to is given back by scratch_trim() after it.
+ * Each thread that serves requests has one, made on first use and freed when the thread ends. Buffers grow to
+ * what is needed and stay, so that serving in steady state allocates nothing; after an exceptionally large
+ * request scratch_trim() frees what it needed.
  *
- *     scratch *mine = NULL;
- *     float *x_hat = NULL;
- *     RA_TRY(scratch_get(&mine, err));
- *     RA_TRY(scratch_reserve(mine, SCRATCH_NUMBERS, rows * d, sizeof *x_hat, (void **)&x_hat, err));
+ *     float *x_hat;
+ *     RA_TRY(scratch_numbers(rows * d, &x_hat, err));
  *
  * Thread safety: each thread sees its own.
  */
@@ -16,31 +14,38 @@
 
 #include "ra_model.h"
 
-/* One block each; reserving a block again loses its content. */
-typedef enum scratch_block {
-    SCRATCH_NUMBERS,    /* float: reconstructions, scores, a vector */
-    SCRATCH_IDS,        /* size_t: found atoms, asked atoms */
-    SCRATCH_ARCHETYPES, /* ra_archetype: of one atom */
-    SCRATCH_USES,       /* ra_point_use: of one point */
-    SCRATCH_ROWS,       /* ra_point_row: of one point */
-    SCRATCH_BLOCK_COUNT
-} scratch_block;
+/* One buffer each, with a function scratch_<name>(). */
+#define SCRATCH_LIST(X)                                                                                      \
+    X(numbers, float)           /* reconstructions, scores, a vector */                                      \
+    X(ids, size_t)              /* atoms that were found or asked for */                                     \
+    X(archetypes, ra_archetype) /* of one atom */                                                            \
+    X(uses, ra_point_use)       /* of one point */                                                           \
+    X(rows, ra_point_row)       /* of one point */
+
+enum {
+#define X(name, type) SCRATCH_##name,
+    SCRATCH_LIST(X)
+#undef X
+        SCRATCH_BUFFERS
+};
 
 typedef struct scratch {
     ra_workspace *workspace;
     ra_codes codes;
     /* private */
-    void *blocks[SCRATCH_BLOCK_COUNT];
-    size_t bytes[SCRATCH_BLOCK_COUNT];
+    void *buffers[SCRATCH_BUFFERS];
+    size_t bytes[SCRATCH_BUFFERS];
 } scratch;
 
-ra_status scratch_get(scratch **mine, ra_error *err);
+/* *own <- the scratch of this thread; RA_ERR_MEMORY. */
+ra_status scratch_get(scratch **own, ra_error *err);
 
-/* *block <- room for count items of `size` bytes; RA_ERR_MEMORY. */
-ra_status scratch_reserve(scratch *mine, scratch_block which, size_t count, size_t size, void **block,
-                          ra_error *err);
+/* *out <- a buffer of this thread with room for `count` items, whose content is lost; RA_ERR_MEMORY. */
+#define X(name, type) ra_status scratch_##name(size_t count, type **out, ra_error *err);
+SCRATCH_LIST(X)
+#undef X
 
-/* Gives back what has grown beyond the ordinary. */
+/* Frees buffers that have grown beyond the ordinary. */
 void scratch_trim(void);
 
 #endif

@@ -1,10 +1,9 @@
-/* Lines are put together in a buffer on the stack and written with one call. What a client sent goes through
- * put_escaped(): control characters, quotes, backslashes and what is not UTF-8 never reach the log as they
- * are, so nobody can forge a line or move the cursor of a terminal. A value that is too long is cut at a
- * character.
+/* A line is built in a buffer on the stack and written with one call. put_escaped() handles text from
+ * clients: control characters, quotes, backslashes and bytes that are not UTF-8 never reach the log, so
+ * nobody can forge a line or move the cursor of a terminal. A value that is too long is cut at a character.
  *
- * A line with its newline is at most 4096 bytes, which is what a pipe takes in one piece (PIPE_BUF), and the
- * limits of a message and of a request's seven strings are such that it always ends whole.
+ * A line with its newline has at most 4096 bytes, which a pipe takes in one piece (PIPE_BUF), and the limits
+ * of a message and of the seven strings of a request guarantee that it ends whole.
  */
 #include "telemetry/log.h"
 
@@ -21,7 +20,7 @@ static bool started;
 static ra_log_level least;
 static log_format chosen;
 
-/* ---- a line in the making ------------------------------------------------------------------------------ */
+/* ---- building a line ----------------------------------------------------------------------------------- */
 
 typedef struct line {
     char *data;
@@ -45,7 +44,7 @@ static void put_number(line *out, uint64_t value) {
     put(out, digits, (size_t)n);
 }
 
-/* The length of the UTF-8 character at `c`, of `left` bytes; 0 when it is none. */
+/* The length of the UTF-8 character at `c`, of `left` bytes; 0 when it is not one. */
 static size_t utf8_size(const unsigned char *c, size_t left) {
     size_t size = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : c[0] < 0xf5 ? 4 : 0;
     if (!size || size > left) return 0;
@@ -57,7 +56,7 @@ static size_t utf8_size(const unsigned char *c, size_t left) {
     return out_of_range || control ? 0 : size;
 }
 
-/* As the inside of a JSON string, in both formats; not much more than `limit` bytes of it. */
+/* As the inside of a JSON string, in both formats; little more than `limit` bytes. */
 static void put_escaped(line *out, const char *text, size_t n, size_t limit) {
     const unsigned char *c = (const unsigned char *)text;
     size_t end = out->used + limit;
@@ -81,7 +80,7 @@ static void put_escaped(line *out, const char *text, size_t n, size_t limit) {
     }
 }
 
-/* In text a value without spaces and quotes stands bare: route=atom path="/a b". */
+/* In text, a value without spaces and quotes needs no quotes: route=atom path="/a b". */
 static bool needs_quotes(const char *text, size_t n) {
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] >= 0x7f || strchr("\"\\=", text[i]))
@@ -128,7 +127,7 @@ static const char *level_name(ra_log_level level) {
     return names[level];
 }
 
-/* Time, level and what happened. */
+/* Time, level and message. */
 static void begin(line *out, const char *stamp, ra_log_level level, const char *message) {
     if (out->format == LOG_JSON) {
         put_text(out, "{\"time\":\"");
@@ -181,7 +180,8 @@ size_t log_request_line(const request_event *event, log_format format, const cha
 
 static void write_out(char *data, size_t used) {
     data[used] = '\n';
-    while (write(STDERR_FILENO, data, used + 1) < 0 && errno == EINTR) continue; /* else: nowhere to say so */
+    while (write(STDERR_FILENO, data, used + 1) < 0 && errno == EINTR)
+        continue; /* there is nowhere to report other errors */
 }
 
 static void stamp_now(char *stamp) {

@@ -1,10 +1,9 @@
-/* A set of counters is one array of atomics; where each stands is worked out from the number of routes:
+/* A set of counters is one array of atomics, laid out by the number of routes:
  *
- *     [began ended | batches: buckets, sum | route 0: requests [method][status], durations, sums | route 1
- * ...]
+ *     [began ended | batches: buckets, sum | route 0: requests [method][status], durations, sums | route 1 ...]
  *
- * There are SETS such arrays and a thread keeps to one of them, so that two I/O threads hardly ever write to
- * the same cache line. The additions are atomic all the same: there may be more threads than sets.
+ * There are SETS such arrays, and each thread uses one of them, so that two I/O threads rarely write to the
+ * same cache line. The additions are atomic all the same: there may be more threads than sets.
  */
 #include "telemetry/metrics.h"
 #include "ra_memory.h"
@@ -35,7 +34,7 @@ enum {
 _Static_assert((int)DURATIONS <= METRICS_LARGEST_HISTOGRAM && (int)BATCHES <= METRICS_LARGEST_HISTOGRAM,
                "a histogram does not fit");
 
-/* Within the counters of a route, after the requests. */
+/* The counters of a route, after its requests. */
 enum {
     DURATION_BUCKETS = 0,
     DURATION_TOTAL = DURATIONS + 1,
@@ -52,11 +51,12 @@ typedef _Atomic uint64_t counter;
 
 struct metrics {
     size_t routes, methods;
+    const char *const *labels;
     unsigned char status_index[600];
     counter *sets[SETS];
 };
 
-/* ---- where things stand -------------------------------------------------------------------------------- */
+/* ---- layout -------------------------------------------------------------------------------------------- */
 
 static size_t route_size(const metrics *counted) {
     return counted->methods * METRICS_STATUSES + ROUTE_COUNTERS;
@@ -90,6 +90,7 @@ ra_status metrics_new(const metrics_options *options, metrics **out, ra_error *e
     if (made) {
         made->routes = options->routes;
         made->methods = options->methods;
+        made->labels = options->labels;
         index_statuses(made);
     }
     for (size_t i = 0; i < SETS && good; i++) {
@@ -112,21 +113,21 @@ void metrics_free(metrics *counted) {
 
 /* ---- counting ------------------------------------------------------------------------------------------ */
 
-/* The set of this thread: threads take them in turn. */
+/* The set of this thread: threads take sets in turn. */
 static counter *own_set(const metrics *counted) {
     static atomic_uint threads;
-    static _Thread_local unsigned mine = UINT32_MAX;
-    if (mine == UINT32_MAX) mine = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % SETS;
-    return counted->sets[mine];
+    static _Thread_local unsigned set = UINT32_MAX;
+    if (set == UINT32_MAX) set = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % SETS;
+    return counted->sets[set];
 }
 
 static void add(counter *at, uint64_t n) {
     if (n) atomic_fetch_add_explicit(at, n, memory_order_relaxed);
 }
 
-/* in_flight() reads `ended` before `began`; a thread that sees the end of a request must see its beginning.
- * Requests that come and go between the two reads are counted as well: a scrape may see a few too many, never
- * fewer than none. Limits do not use it; the server counts exactly for them. */
+/* metrics_in_flight() reads `ended` before `began`: a thread that sees the end of a request must see its
+ * beginning. Requests that begin and end between the two reads are counted too, so a reading may be a few
+ * requests too high and is never below zero. Limits do not use it; the server counts exactly for them. */
 void metrics_began(metrics *counted) {
     if (counted) atomic_fetch_add_explicit(own_set(counted) + BEGAN, 1, memory_order_release);
 }
@@ -162,6 +163,14 @@ static uint64_t read_sum(const metrics *counted, size_t at) {
     for (size_t i = 0; i < SETS; i++)
         sum += atomic_load_explicit(counted->sets[i] + at, memory_order_acquire);
     return sum;
+}
+
+size_t metrics_route_count(const metrics *counted) {
+    return counted->routes;
+}
+
+const char *metrics_route_label(const metrics *counted, size_t route) {
+    return counted->labels[route];
 }
 
 uint64_t metrics_requests(const metrics *counted, size_t route, size_t method, size_t status) {

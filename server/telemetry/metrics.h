@@ -1,18 +1,18 @@
 /* metrics.h - what the server has done so far, in numbers that only grow; api/metrics.c writes them out.
  *
  *     metrics *counted = NULL;
- *     RA_TRY(metrics_new(&(metrics_options){.routes = 40, .methods = 5}, &counted, err));
+ *     RA_TRY(metrics_new(&(metrics_options){.routes = 40, .labels = labels, .methods = 5}, &counted, err));
  *     metrics_began(counted);
  *     metrics_ended(counted, route, method, &event);
  *     metrics_joined(counted, 12);
  *     ... metrics_requests(counted, route, method, status) ...
  *
- * Counting takes no lock: each thread adds to one of several sets of counters, and reading sums them up. A
- * reading beside requests may see one of its numbers a request ahead of another; requests in flight are never
- * below zero.
+ * Counting takes no lock: each thread adds to one of several sets of counters, and reading adds the sets up.
+ * While requests run, a reading may see one of its numbers one request ahead of another; the number of
+ * requests in flight is never below zero.
  *
- * Thread safety: any thread may count and read at any time; new and free belong to one.
- * NULL counts nothing. */
+ * Thread safety: any thread may count and read at any time; new and free belong to one. NULL counts nothing.
+ */
 #ifndef RASAED_TELEMETRY_METRICS_H
 #define RASAED_TELEMETRY_METRICS_H
 
@@ -21,7 +21,8 @@
 typedef struct metrics metrics;
 
 typedef struct metrics_options {
-    size_t routes, methods; /* how many there are; both are counted from 0 */
+    size_t routes, methods;    /* how many there are, numbered from 0 */
+    const char *const *labels; /* [routes], the names in the output; constant */
 } metrics_options;
 
 ra_status metrics_new(const metrics_options *options, metrics **out, ra_error *err);
@@ -31,17 +32,20 @@ void metrics_free(metrics *counted);
 
 void metrics_began(metrics *counted);
 void metrics_ended(metrics *counted, size_t route, size_t method, const request_event *event);
-void metrics_joined(metrics *counted, size_t rows); /* rows of waiting requests computed together */
+void metrics_joined(metrics *counted, size_t rows); /* rows of several requests computed together */
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-/* The statuses that are told apart, ascending; the last one stands for every other. */
+size_t metrics_route_count(const metrics *counted);
+const char *metrics_route_label(const metrics *counted, size_t route);
+
+/* The statuses that are counted, ascending; the last one stands for all others. */
 enum { METRICS_STATUSES = 30, METRICS_OTHER_STATUS = 999 };
 extern const int metrics_statuses[METRICS_STATUSES];
 
 uint64_t metrics_requests(const metrics *counted, size_t route, size_t method, size_t status);
 
-/* Sums over the requests of a route; times in microseconds, by stage. */
+/* Sums over the requests of a route; times in microseconds per stage. */
 typedef struct metrics_sums {
     uint64_t bytes_in, bytes_out;
     request_times us;
@@ -51,7 +55,7 @@ metrics_sums metrics_route(const metrics *counted, size_t route);
 
 enum { METRICS_LARGEST_HISTOGRAM = 20 };
 
-/* counts[i]: how many were at most bounds[i], and above bounds[i - 1]; counts[size]: above all. */
+/* counts[i]: how many are at most bounds[i] and above bounds[i - 1]; counts[size]: above all. */
 typedef struct metrics_histogram {
     size_t size;
     const uint64_t *bounds;

@@ -1,21 +1,25 @@
-/* observe.h - what the log and the metrics are told of each request; called by routes.c.
+/* observe.h - tells the log and the metrics about each request.
  *
- * Thread safety: called from any I/O thread.
+ * Thread safety: any I/O thread may call these.
  */
 #ifndef RASAED_TELEMETRY_OBSERVE_H
 #define RASAED_TELEMETRY_OBSERVE_H
 
-#include "api/rasaed.h"
 #include "http/http.h"
+#include "telemetry/metrics.h"
 
-/* The counters for the routing table as it is; rasaed.metrics wants them. */
-ra_status observe_new_metrics(metrics **out, ra_error *err);
+/* The headers are read: from now on the request is in flight. */
+void observe_began(metrics *counted, http_request *request, http_response *response);
 
-/* Its header is read: the request is in flight from now on. */
-void observe_began(const rasaed *server, http_request *request, http_response *response);
+/* What only the service knows of a request. */
+typedef struct observed_route {
+    size_t index; /* in metrics_options.labels */
+    const char *label;
+    const char *dictionary; /* that the path names; NULL: none */
+} observed_route;
 
-/* The response is sent, or lost. */
-void observe_done(const rasaed *server, const http_request *request, const http_response *response,
-                  uint64_t microseconds);
+/* The response is sent, or lost, so many microseconds after the first line. */
+void observe_done(metrics *counted, const observed_route *route, const http_request *request,
+                  const http_response *response, uint64_t microseconds);
 
 #endif

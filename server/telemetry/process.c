@@ -15,7 +15,7 @@ static double seconds_of(clockid_t clock) {
 }
 
 /* When the system started, since the epoch. Two clocks cannot be read at the same moment, and one of them may
- * be set: found once, so that a process does not seem to have started anew. */
+ * be set, so this is computed once: otherwise the process would seem to have restarted. */
 static double booted;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -23,7 +23,7 @@ static void find_booted(void) {
     booted = seconds_of(CLOCK_REALTIME) - seconds_of(CLOCK_BOOTTIME);
 }
 
-/* The fields of /proc/self/stat behind the name, which may hold spaces and brackets: "R 1 2 ...". */
+/* The fields of /proc/self/stat after the name, which may hold spaces and brackets: "R 1 2 ...". */
 static void read_stat(process_use *use) {
     char line[1024] = "";
     unsigned long long ticks = 0, bytes = 0;
@@ -51,7 +51,7 @@ static size_t count_descriptors(void) {
     if (!folder) return 0;
     for (const struct dirent *entry; (entry = readdir(folder));) count += entry->d_name[0] != '.';
     closedir(folder);
-    return count ? count - 1 : 0; /* without the one that is reading */
+    return count ? count - 1 : 0; /* without the one that reads the folder */
 }
 
 process_use process_look(void) {

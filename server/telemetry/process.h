@@ -1,4 +1,4 @@
-/* process.h - what the operating system says of this process: time, memory, descriptors.
+/* process.h - what the operating system knows about this process: time, memory, descriptors.
  *
  * Source: proc(5). What cannot be read is zero. Thread safety: any thread.
  */
@@ -9,7 +9,7 @@
 
 typedef struct process_use {
     double cpu_seconds;   /* of all threads, user and system */
-    double start_seconds; /* of the epoch */
+    double start_seconds; /* since the epoch */
     double resident_bytes, virtual_bytes;
     size_t threads, open_descriptors, max_descriptors;
 } process_use;

@@ -23,25 +23,26 @@ static void count(statistics_total *total, uint64_t ns) {
     add(&total->ns, ns);
 }
 
-static void stamp(statistics *all) {
+static void stamp(statistics *counted) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-    atomic_store_explicit(&all->last_ms, ms, memory_order_relaxed);
+    atomic_store_explicit(&counted->last_ms, ms, memory_order_relaxed);
 }
 
-void statistics_succeeded(statistics *all, const statistics_clock *clock, size_t rows) {
-    add(&all->inferences, rows);
-    add(&all->executions, 1);
-    count(&all->queue, clock->queue);
-    count(&all->compute_input, clock->compute_input);
-    count(&all->compute_infer, clock->compute_infer);
-    count(&all->compute_output, clock->compute_output);
-    count(&all->success, clock->queue + clock->compute_input + clock->compute_infer + clock->compute_output);
-    stamp(all);
+void statistics_succeeded(statistics *counted, const statistics_clock *clock, size_t rows) {
+    add(&counted->inferences, rows);
+    add(&counted->executions, 1);
+    count(&counted->queue, clock->queue);
+    count(&counted->compute_input, clock->compute_input);
+    count(&counted->compute_infer, clock->compute_infer);
+    count(&counted->compute_output, clock->compute_output);
+    count(&counted->success,
+          clock->queue + clock->compute_input + clock->compute_infer + clock->compute_output);
+    stamp(counted);
 }
 
-void statistics_failed(statistics *all, uint64_t ns) {
-    count(&all->fail, ns);
-    stamp(all);
+void statistics_failed(statistics *counted, uint64_t ns) {
+    count(&counted->fail, ns);
+    stamp(counted);
 }

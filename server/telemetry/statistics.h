@@ -1,15 +1,15 @@
-/* statistics.h - what inference on one dictionary has cost so far: counts and nanoseconds, by stage.
+/* statistics.h - what inference on one dictionary has cost so far: counts and nanoseconds per stage.
  *
  *     statistics_clock clock = {0};
  *     uint64_t from = statistics_now();
  *     ... parse ...
  *     from = statistics_lap(from, &clock.compute_input);
  *     ...
- *     statistics_succeeded(&all, &clock, rows);
+ *     statistics_succeeded(&counted, &clock, rows);
  *
- * The numbers only grow, over all generations of the dictionary, so that two readings may be subtracted.
+ * The numbers only grow, over all generations of the dictionary, so that two readings can be subtracted.
  * Source: the statistics extension of the Open Inference Protocol. Thread safety: any thread may add and read
- * at any time; a reading beside additions may see one of its numbers a request ahead of another.
+ * at any time; a reading may see one of its numbers one request ahead of another.
  */
 #ifndef RASAED_TELEMETRY_STATISTICS_H
 #define RASAED_TELEMETRY_STATISTICS_H
@@ -28,8 +28,8 @@ typedef struct statistics_total {
 
 typedef struct statistics {
     _Atomic uint64_t inferences; /* rows */
-    _Atomic uint64_t executions; /* requests that were computed, alone or joined with others */
-    _Atomic uint64_t last_ms;    /* of the epoch; 0: none yet */
+    _Atomic uint64_t executions; /* requests, computed alone or joined with others */
+    _Atomic uint64_t last_ms;    /* since the epoch; 0: none yet */
 #define X(stage) statistics_total stage;
     STATISTICS_STAGE_LIST(X)
 #undef X
@@ -45,7 +45,7 @@ uint64_t statistics_now(void); /* nanoseconds of the monotonic clock */
 /* *stage <- the time since `from`; returns now. */
 uint64_t statistics_lap(uint64_t from, uint64_t *stage);
 
-void statistics_succeeded(statistics *all, const statistics_clock *clock, size_t rows);
-void statistics_failed(statistics *all, uint64_t ns);
+void statistics_succeeded(statistics *counted, const statistics_clock *clock, size_t rows);
+void statistics_failed(statistics *counted, uint64_t ns);
 
 #endif

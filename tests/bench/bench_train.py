@@ -21,7 +21,6 @@ import re
 import struct
 import subprocess
 import sys
-import time
 import venv
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -7,7 +7,7 @@ import time
 import unittest
 
 import support
-from support import Case, Tensor, read_safetensors, relative_error, small_data
+from support import Case, read_safetensors, relative_error, small_data
 
 RASAE_MPI = os.path.join(support.BUILD, "tests", "rasae-mpi")
 

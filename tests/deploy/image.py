@@ -188,7 +188,7 @@ class Images(unittest.TestCase):
         self.assertEqual(len(reply["reconstructions"][0]), 64)
         health = self.rasaed.config["Healthcheck"]["Test"][1:]
         checked = ["nsenter", "--target", str(pid), "--net", "--pid", "--mount", "--root", "--setuid", "65532", *health]
-        self.assertIn("is well", run(*checked).stdout)
+        self.assertIn("is healthy", run(*checked).stdout)
 
         # a request that has begun is finished before the container ends
         slow = "import socket, sys, time; s = socket.create_connection(('127.0.0.1', 8080)); body = sys.argv[1].encode(); " \

@@ -123,7 +123,7 @@ class Tree:
 
     def lacks_path(self, path, source):
         name = os.path.basename(path.rstrip("/"))
-        if name in FOREIGN or path in self.headers or "..." in path or re.match(r"([a-z]|[A-Z]+)\.", name):
+        if name in FOREIGN or path in self.headers or "..." in path or path.split("/")[0] == "build" or re.match(r"([a-z]|[A-Z]+)\.", name):
             return False
         if "/" not in path.rstrip("/"):
             return not fnmatch.filter(self.names, name)

@@ -1,7 +1,14 @@
-"""Every command of the README, run as written in a fresh copy of the tree: `make`, `make demo` with the curl lines it prints,
-the path from activations to a served dictionary. `make check` is left out: it is what runs this.
+"""The README keeps its promises: every command runs as written, in order, in a fresh copy of the tree, and what the README
+shows of its output is compared with the real output.
 
-Commands that stay in the foreground (the demo, the daemon) are waited for, asked, and stopped with SIGINT, as Ctrl-C does.
+    ```sh       commands, one per line. A server runs until the next server or the end; 127.0.0.1:8080 in later commands
+                becomes the port that it got. `make check` is left out: it is what runs this
+    ```json     the output of the command before it: for `make demo`, that of the first curl line that it prints.
+    ```text     … stands for anything, after a digit for further digits; white space does not count
+    ```python   the input of the Python that the command before it starts. The recipe for PyTorch is run alone, over a stand-in
+                for torch
+
+Other tests hold the picture to the demo's answer, and the flags in the text to what --help lists.
 """
 import json
 import os
@@ -15,14 +22,18 @@ import unittest
 import urllib.request
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAMS = os.path.join(TOP, os.environ.get("RASAE_BUILD", "build"))
 SECONDS = 240  # for any one command
 
 
-def commands():
-    """The lines of the README's sh blocks, in order."""
-    with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
-        blocks = re.findall(r"^```sh\n(.*?)^```", file.read(), re.S | re.M)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+def read(*path):
+    with open(os.path.join(TOP, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+def blocks(text):
+    """(language, text) of each fenced block, in order."""
+    return re.findall(r"^```(\w+)\n(.*?)^```", text, re.S | re.M)
 
 
 def environment():
@@ -42,6 +53,23 @@ def copy_of_the_tree(folder):
             shutil.copy(source, target)
 
 
+def as_pattern(shown):
+    """A regular expression for what a block shows of an output."""
+    pattern = ""
+    for token in re.finditer(r"\s+|…|[^\s…]+", shown.strip()):
+        text = token.group()
+        if text == "…":
+            pattern += r"\d*" if pattern[-1:].isdigit() else r"[\s\S]*?"
+        else:
+            pattern += r"\s*" if text.isspace() else re.escape(text)
+    return pattern
+
+
+def shell(command, folder, seconds=SECONDS, text=None):
+    return subprocess.run(["bash", "-c", command], cwd=folder, env=environment(), input=text or "", stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=seconds, check=False)
+
+
 class Foreground:
     """A command that serves until it is interrupted."""
 
@@ -56,6 +84,7 @@ class Foreground:
             if not line or time.monotonic() > end:
                 self.stop()
                 raise AssertionError("%r did not say %r:\n%s" % (command, ready, self.output))
+        self.address = re.search(r"http://([^\s]+?)[.]?\s", self.output).group(1)
 
     def stop(self):
         """Ctrl-C: the signal goes to everything the command started. Returns its exit status."""
@@ -69,55 +98,163 @@ class Foreground:
         return self.process.returncode
 
 
-class Readme(unittest.TestCase):
-    def demo(self, command, folder):
-        demo = Foreground(command, folder, "Ctrl-C stops it")
+class Reader:
+    """Does what the blocks say, one after the other."""
+
+    def __init__(self, test, folder):
+        self.test, self.folder, self.server, self.output, self.python = test, folder, None, None, None
+
+    def sh(self, text):
+        for command in text.splitlines():
+            if not command.strip() or command == "make check":
+                continue
+            self.python = None
+            if command == "make demo":
+                self.output = self.demo(command)
+            elif command.startswith("build/rasaed "):
+                self.stop()
+                self.server = Foreground(command, self.folder, "serving http://")
+            elif re.fullmatch(r"\S+/python", command):
+                self.python = command
+            else:
+                self.output = self.run(command)
+
+    def python_(self, text):
+        self.output = self.run(self.python, text)
+
+    def shows(self, text):
+        if not re.fullmatch(as_pattern(text), self.output.strip()):
+            self.test.fail("the README shows\n%s\nand the output is\n%s" % (text, self.output[:4000]))
+
+    def run(self, command, text=None):
+        if self.server:
+            command, text = (each and each.replace("127.0.0.1:8080", self.server.address) for each in (command, text))
+        done = shell(command, self.folder, text=text)
+        self.test.assertEqual(done.returncode, 0, "%s\n%s%s" % (command, done.stdout, done.stderr))
+        return done.stdout
+
+    def demo(self, command):
+        """All of its curl lines; the output of the first."""
+        demo = Foreground(command, self.folder, "Ctrl-C stops it")
         try:
             curls = re.findall(r"^curl .*$", demo.output, re.M)
-            self.assertEqual(len(curls), 3, demo.output)
-            atom, neighbors, reconstruction = (
-                json.loads(subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True).stdout)
-                for curl in curls)
-            self.assertGreater(len(atom["archetypes"]), 0)
-            self.assertTrue(all(point["label"] for point in atom["archetypes"]), atom)
-            self.assertAlmostEqual(sum(point["weight"] for point in atom["archetypes"]), 1, delta=0.2)
-            self.assertEqual(len(neighbors["neighbors"]), 5)
-            self.assertEqual(len(reconstruction["reconstructions"][0]), 384)
+            self.test.assertEqual(len(curls), 3, demo.output)
+            replies = [shell(curl, self.folder).stdout for curl in curls]
+            _, neighbors, reconstruction = map(json.loads, replies)
+            self.test.assertEqual(len(neighbors["neighbors"]), 5)
+            self.test.assertEqual(len(reconstruction["reconstructions"][0]), 384)
         finally:
             status = demo.stop()
-        # make itself ends by the signal once its commands have ended
-        self.assertIn(status, (0, -signal.SIGINT, 128 + signal.SIGINT), demo.output)
-        address = re.search(r"serves at (http://[^ ]+)\.", demo.output).group(1)
-        with self.assertRaises(OSError, msg="the daemon is still there"):
-            urllib.request.urlopen(address + "/health/live", timeout=5)
+        # make itself ends by the signal once its commands have ended.
+        self.test.assertIn(status, (0, -signal.SIGINT, 128 + signal.SIGINT), demo.output)
+        with self.test.assertRaises(OSError, msg="the daemon is still there"):
+            urllib.request.urlopen("http://%s/health/live" % demo.address, timeout=5)
+        return replies[0]
 
-    def daemon(self, command, folder):
-        daemon = Foreground(command, folder, "serving http://")
-        try:
-            address = re.search(r"http://\S+", daemon.output).group()
-            with urllib.request.urlopen(address + "/v1/dictionaries", timeout=10) as reply:
-                self.assertEqual(len(json.load(reply)["dictionaries"]), 1)
-        finally:
-            status = daemon.stop()
-        self.assertEqual(status, 0, "the daemon after Ctrl-C")
+    def stop(self):
+        if self.server:
+            server, self.server = self.server, None
+            self.test.assertEqual(server.stop(), 0, "the daemon after Ctrl-C")
 
+
+class Readme(unittest.TestCase):
     @unittest.skipIf("sanitize" in os.environ.get("RASAE_BUILD", ""), "builds its own, without sanitizers")
-    def test_every_command_works_as_written(self):
-        seen = commands()
-        self.assertIn("make demo", seen)
+    def test_every_command_works_and_says_what_is_shown(self):
+        seen = blocks(read("README.md"))
+        self.assertIn(("sh", "make demo\n"), seen)
         with tempfile.TemporaryDirectory(prefix="rasae-readme-") as folder:
             copy_of_the_tree(folder)
-            for command in seen:
-                if command == "make check":
-                    continue
-                if command == "make demo":
-                    self.demo(command, folder)
-                elif command.startswith("build/rasaed "):
-                    self.daemon(command, folder)
-                else:
-                    done = subprocess.run(["bash", "-c", command], cwd=folder, env=environment(), capture_output=True,
-                                          text=True, timeout=SECONDS, stdin=subprocess.DEVNULL)
-                    self.assertEqual(done.returncode, 0, "%s\n%s%s" % (command, done.stdout, done.stderr))
+            reader = Reader(self, folder)
+            try:
+                for language, text in seen:
+                    if language == "sh":
+                        reader.sh(text)
+                    elif language == "python" and "torch" not in text:
+                        reader.python_(text)
+                    elif language in ("json", "text"):
+                        reader.shows(text)
+                reader.stop()
+            finally:
+                if reader.server:
+                    reader.server.stop()
+
+    def test_what_counts_as_shown(self):
+        for shown, output, same in (("a b", "a   b\n", True), ("a b", "a c", False), ("0.30…", "0.3051", True),
+                                    ("0.30…", "0.31", False), ("[0.30…,2]", "[0.305,2]", True), ("[0.30…,2]", "[0.305,1,2]", False),
+                                    ("a … z", "a\nb\nz", True), ("a …", "b", False), ("(x)", "x", False)):
+            with self.subTest(shown=shown, output=output):
+                self.assertEqual(bool(re.fullmatch(as_pattern(shown), output.strip())), same)
+
+    def test_the_picture_shows_the_atom_of_the_demo(self):
+        shown = next(text for language, text in blocks(read("README.md")) if language == "json")
+        points = re.findall(r'"label":"(\w+)","weight":([\d.]+)', shown)
+        drawn = re.findall(r">(\w+) (0\.\d+)<", read("tests", "docs", "atom.svg"))
+        self.assertEqual(len(points), 5)
+        self.assertEqual(sorted(word for word, _ in drawn), sorted(word for word, _ in points))
+        for word, weight in points:  # one rounds, the other cuts
+            self.assertAlmostEqual(float(dict(drawn)[word]), float(weight), delta=1.01e-3, msg=word)
+
+    def test_flags_exist(self):
+        helps = [[], *([command] for command in ("train", "fuse", "encode", "reconstruct", "inspect", "eval", "compare", "layout"))]
+        listed = "".join(subprocess.run([os.path.join(PROGRAMS, "rasae"), *words, "--help"], capture_output=True, text=True,
+                                        check=True, timeout=60).stdout for words in helps)
+        listed += subprocess.run([os.path.join(PROGRAMS, "rasaed"), "--help"], capture_output=True, text=True, check=True,
+                                 timeout=60).stdout
+        known = set(re.findall(r"--[a-z][a-z0-9-]*", listed))
+        prose = re.sub(r"^```.*?^```", "", read("README.md"), flags=re.S | re.M)
+        named = {flag for words in re.findall(r"`([^`]*)`", prose) for flag in re.findall(r"--[a-z][a-z0-9-]*", words)}
+        self.assertGreater(len(named), 10)
+        self.assertEqual(named - known, set())
+
+
+# Enough of torch and of a model for the recipe: tensors are NumPy's, and hooks are called.
+STAND_IN = """
+import sys, types
+import contextlib, numpy
+
+class Tensor:
+    def __init__(self, array): self.array, self.shape = array, array.shape
+    def detach(self): return self
+    def float(self): return Tensor(self.array.astype("float32"))
+    def cpu(self): return self
+    def reshape(self, *shape): return Tensor(self.array.reshape(*shape))
+    def numpy(self): return self.array
+
+class Layer:
+    hooks = []
+    def register_forward_hook(self, hook):
+        self.hooks.append(hook)
+        return types.SimpleNamespace(remove=lambda: self.hooks.remove(hook))
+
+def model(batch):
+    output = Tensor(numpy.repeat(batch[:, None, :], 2, 1))
+    for hook in layer.hooks: hook(layer, (batch,), (output, None) if len(batch) > 2 else output)
+
+sys.modules["torch"] = types.SimpleNamespace(no_grad=contextlib.nullcontext)
+layer = Layer()
+batches = [numpy.arange(12.0).reshape(3, 4), numpy.arange(8.0).reshape(2, 4)]
+"""
+AFTER = """
+assert not layer.hooks
+acts = numpy.load("acts.npy")
+assert acts.dtype == numpy.float32 and acts.shape == (10, 4), (acts.dtype, acts.shape)
+assert (acts[0] == acts[1]).all() and (acts[4] == [8, 9, 10, 11]).all() and (acts[6] == [0, 1, 2, 3]).all(), acts
+"""
+
+
+class Recipe(unittest.TestCase):
+    def test_the_hook_saves_rows(self):
+        recipe, = (text for language, text in blocks(read("README.md")) if "import numpy, torch" in text)
+        python = subprocess.run(["sh", os.path.join(TOP, "tests", "clients", "venv")], check=True, stdout=subprocess.PIPE,
+                                text=True).stdout.strip()
+        with tempfile.TemporaryDirectory(prefix="rasae-recipe-") as folder:
+            done = subprocess.run([python, "-c", STAND_IN + recipe + AFTER], cwd=folder, capture_output=True, text=True,
+                                  timeout=SECONDS, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            rows = os.path.join(folder, "acts.npy")
+            done = subprocess.run([os.path.join(PROGRAMS, "rasae"), "inspect", rows], capture_output=True, text=True, timeout=60,
+                                  check=False)
+            self.assertIn("[10, 4]", done.stdout, done.stderr)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ class Device(unittest.TestCase):
                 self.assertEqual(served.get("/v1/dictionaries/" + name).json["device"], "cpu")
                 self.assertIn('rasaed_dictionary_device_fallbacks_total{dictionary="%s"} 1\n' % name,
                               served.get("/metrics").body.decode())
-            self.assertRegex(served.log(), r"dictionary words: served by the CPU: out of memory: \S+ needs \d+ bytes on "
+            self.assertRegex(served.log(), r"dictionary words: the CPU serves it: out of memory: \S+ needs \d+ bytes on "
                                            r"the device cuda, which has 1000 of its 1000 bytes left")
             self.assertEqual(served.get("/health/ready").status, 200)
 
@@ -135,7 +135,7 @@ class Device(unittest.TestCase):
             open(lost, "wb").close()
             served.send(signal.SIGHUP)
             self.assertEqual(served.process.wait(PATIENCE), EXIT_DEVICE)
-            self.assertIn("dictionary words: not reloaded, generation 1 goes on serving: the device cuda:0 failed",
+            self.assertIn("dictionary words: not reloaded, generation 1 keeps serving: the device cuda:0 failed",
                           served.log())
 
     def admin(self, served, path):

@@ -130,7 +130,7 @@ class Forms(unittest.TestCase):
                          "application/json")
         for path in (BASIC + "/atoms/1?format=xml", BASIC + "/atoms/1?format=safetensors",
                      BASIC + "/dictionary?format=json"):
-            self.assertIn("can be had as", self.get(path, status=406).json["error"])
+            self.assertIn("available as", self.get(path, status=406).json["error"])
 
     def test_accept(self):
         for accept in ("*/*", "application/*", "text/html,*/*;q=0.1", RAW + ";q=0.1, application/json"):
@@ -236,7 +236,7 @@ class Forms(unittest.TestCase):
     def test_steer_refuses(self):
         one = {"inputs": self.inputs[:1]}
         for path, body, status, part in (
-                ("", one, 400, "along which atoms"),
+                ("", one, 400, "no atoms to steer along"),
                 ("?steer=5", one, 400, "5:2.0"),
                 ("?steer=5:2x", one, 400, "5:2x"),
                 ("?steer=:2", one, 400, "the atom in steer"),

@@ -14,7 +14,7 @@ import threading
 import time
 import unittest
 
-from daemon import Daemon, read_all, wait_for
+from daemon import Daemon, wait_for
 
 K, D = 60000, 64  # large enough that the most rows of a request take a while on a fast machine, too
 SEARCH, ENCODE = "/v1/dictionaries/big/search", "/v1/dictionaries/big/encode"
@@ -154,7 +154,7 @@ class Heavy(unittest.TestCase):
             for reply in replies:
                 if reply.status == 503:
                     self.assertEqual(reply.headers["Retry-After"], "1")
-                    self.assertIn("wait", reply.json["error"])
+                    self.assertIn("queue", reply.json["error"])
             self.assertEqual(daemon.post(SEARCH, self.short).status, 200)
 
     def test_a_deadline(self):

@@ -337,7 +337,7 @@ class Repository(Served):
             file.write(b"not a dictionary")
         os.replace(self.path("spoilt") + ".new", self.path("spoilt"))
         said = self.sentence(self.control("spoilt", "load", 400))
-        self.assertIn("version 1 goes on serving", said)
+        self.assertIn("version 1 keeps serving", said)
         self.assertIn("spoilt.safetensors", said)
         self.assertNotIn(self.folder, said)
         entry = self.index()["spoilt"]

@@ -27,10 +27,10 @@ class Probe(unittest.TestCase):
         with Daemon(*GIVEN) as daemon:
             base = "http://127.0.0.1:%d" % daemon.address[1]
             for url in (base + "/health/ready", base, "http://localhost:%d" % daemon.address[1]):
-                self.probed(0, url, url + " is well")
+                self.probed(0, url, url + " is healthy")
             self.assertEqual(run("--probe=" + base).returncode, 0)
-            self.probed(1, base + "/nowhere", "answers 404, expected 200")
-            self.probed(0, base, "is well", "--bogus")  # as with --help nothing else is looked at
+            self.probed(1, base + "/nowhere", "answered 404, expected 200")
+            self.probed(0, base, "is healthy", "--bogus")  # as with --help nothing else is looked at
         self.probed(1, base, "does not answer: Connection refused")
 
     def test_a_server_that_drains_is_not_ready(self):
@@ -47,7 +47,7 @@ class Probe(unittest.TestCase):
                 wait_for(lambda: "draining" in daemon.log(), "the log")
                 proxy = threading.Thread(target=self.pass_on, args=(front, kept))
                 proxy.start()
-                self.probed(1, "http://127.0.0.1:%d" % front.getsockname()[1], "answers 503, expected 200")
+                self.probed(1, "http://127.0.0.1:%d" % front.getsockname()[1], "answered 503, expected 200")
                 proxy.join()
                 begun.sendall(b"{}   ")
                 self.assertIn(b"HTTP/1.1 400", begun.recv(4096))
@@ -82,8 +82,8 @@ class Probe(unittest.TestCase):
         self.answered_with(b"", "does not answer in HTTP")
         self.answered_with(b"220 mail ready\r\n", "does not answer in HTTP")
         self.answered_with(b"x" * 10000, "does not answer in HTTP")
-        self.answered_with(b"HTTP/1.1 500 Oh\r\n\r\n", "answers 500")
-        self.answered_with(None, "does not answer: not in time")
+        self.answered_with(b"HTTP/1.1 500 Oh\r\n\r\n", "answered 500")
+        self.answered_with(None, "does not answer: timed out")
         self.probed(1, "http://name.invalid:80/", "cannot be found")
 
     def test_over_ipv6(self):
@@ -95,7 +95,7 @@ class Probe(unittest.TestCase):
             # the daemon of daemon.py speaks IPv4; any server will do
             thread = threading.Thread(target=self.serve_once, args=(shared,))
             thread.start()
-            self.probed(0, "http://[::1]:%d/" % shared.getsockname()[1], "is well")
+            self.probed(0, "http://[::1]:%d/" % shared.getsockname()[1], "is healthy")
             thread.join()
 
     @staticmethod
@@ -117,7 +117,7 @@ class Probe(unittest.TestCase):
         with Daemon(*GIVEN, "--tls-certificate", certificate, "--tls-key", key,
                     env={"NOTIFY_SOCKET": os.path.join(folder, "notify"), "WATCHDOG_USEC": "30000"}) as daemon:
             place = "127.0.0.1:%d" % daemon.address[1]
-            self.probed(0, "https://" + place, "is well")
+            self.probed(0, "https://" + place, "is healthy")
             self.probed(1, "http://" + place, "does not answer")
             while manager.recv(4096) != b"WATCHDOG=1":  # the heartbeat speaks TLS as well
                 pass

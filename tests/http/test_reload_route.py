@@ -62,8 +62,8 @@ class ReloadRoute(unittest.TestCase):
             self.assertEqual(missing.status, 404)
 
     def refused(self, daemon, reply, before):
-        self.assertIn("goes on serving: ", reply.json["error"])
-        self.assertGreater(len(reply.json["error"].split("goes on serving: ")[1]), 10)
+        self.assertIn("keeps serving: ", reply.json["error"])
+        self.assertGreater(len(reply.json["error"].split("keeps serving: ")[1]), 10)
         self.assertNotIn(self.folder, reply.json["error"])
         after = self.info(daemon)
         self.assertEqual((after["generation"], after["digest"]), (before["generation"], before["digest"]))

@@ -113,8 +113,8 @@ class Supervised(unittest.TestCase):
                 socket.socket(socket.AF_UNIX) as local:
             local.bind(os.path.join(self.folder, "http"))
             local.listen()
-            self.refused([deaf], "is not a TCP socket that listens")
-            self.refused([local], "is not a TCP socket that listens")
+            self.refused([deaf], "is not a listening TCP socket")
+            self.refused([local], "is not a listening TCP socket")
             self.refused([one, two], "two sockets")
             self.refused([one, two], "two sockets named admin", names="admin:admin")
             self.refused([one, two, three], "3 sockets")

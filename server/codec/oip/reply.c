@@ -1,7 +1,8 @@
-/* Tensors are described by two tables, inputs and outputs, from which both the metadata and the configuration
- * are written: the first has the batch as a dimension of -1 in front, the second leaves it out and says how
- * large it may be instead. The numbers of a reply are written once, into the reply itself: as text, or as
- * they lie in memory behind the JSON, whose size is what the header of a binary reply says. */
+/* Two tables, inputs and outputs, describe the tensors; metadata and configuration are both written from them. Metadata
+ * has the batch as a first dimension of -1; the configuration leaves it out and gives its maximum instead. The numbers
+ * of a reply are written once, into the reply itself: as text, or as they are in memory after the JSON, whose size the
+ * header of a binary reply gives.
+ */
 #include "codec/oip/reply.h"
 #include "codec/oip/request.h"
 
@@ -10,7 +11,7 @@
 
 static const char platform[] = "rasae";
 
-/* A generation as the protocol has it. */
+/* A generation, as the protocol writes versions. */
 static void version(text *out, const char *key, size_t generation) {
     char digits[24];
     snprintf(digits, sizeof digits, "%zu", generation);
@@ -41,12 +42,11 @@ void oip_put_server(text *out, const char *release) {
     json_object_end(out);
 }
 
-/* 
- * ---- models --------------------------------------------------------------------------------------------- */
+/* ---- models ------------------------------------------------------------------------------------------ */
 
 typedef enum width { WIDTH_LATENTS, WIDTH_DIMENSIONS, WIDTH_ANY } width;
 
-/* Latents come first: a client that sends what it finds first sends what every dictionary takes. */
+/* Latents come first: a client that sends the first input that it finds sends what every dictionary takes. */
 typedef struct tensor_row {
     const char *name, *datatype;
     width width;
@@ -146,31 +146,22 @@ void oip_put_config(text *out, const oip_model *model) {
     json_object_end(out);
 }
 
-/* ---- statistics
- * and index ------------------------------------------------------------------------------- */
+/* ---- statistics and index ------------------------------------------------------------------------------ */
 
-static uint64_t value_of(_Atomic uint64_t *from) {
-    return atomic_load_explicit(from, memory_order_relaxed);
-}
-
-static void put_total(text *out, const char *name, statistics_total *total) {
-    json_object(out, name);
-    json_count(out, "count", value_of(&total->count));
-    json_count(out, "ns", value_of(&total->ns));
-    json_object_end(out);
-}
-
-void oip_put_statistics(text *out, const char *name, size_t generation, statistics *inference) {
+void oip_put_statistics(text *out, const oip_statistics *counted) {
     json_object(out, NULL);
-    json_text(out, "name", name);
-    version(out, "version", generation);
-    json_count(out, "last_inference", value_of(&inference->last_ms));
-    json_count(out, "inference_count", value_of(&inference->inferences));
-    json_count(out, "execution_count", value_of(&inference->executions));
+    json_text(out, "name", counted->name);
+    version(out, "version", counted->generation);
+    json_count(out, "last_inference", counted->last_ms);
+    json_count(out, "inference_count", counted->inferences);
+    json_count(out, "execution_count", counted->executions);
     json_object(out, "inference_stats");
-#define X(stage) put_total(out, #stage, &inference->stage);
-    STATISTICS_STAGE_LIST(X)
-#undef X
+    for (const oip_stage *stage = counted->stages; stage < counted->stages + counted->stage_count; stage++) {
+        json_object(out, stage->name);
+        json_count(out, "count", stage->count);
+        json_count(out, "ns", stage->ns);
+        json_object_end(out);
+    }
     json_object_end(out);
     json_raw(out, "batch_stats", "[]");
     json_object_end(out);
@@ -185,8 +176,7 @@ void oip_put_index_entry(text *out, const char *name, size_t generation, bool re
     json_object_end(out);
 }
 
-/* 
- * ---- infer ---------------------------------------------------------------------------------------------- */
+/* ---- infer ------------------------------------------------------------------------------------------- */
 
 size_t oip_put_infer(text *out, const oip_infer_reply *reply) {
     size_t bytes = reply->rows * reply->dimensions * sizeof(float);

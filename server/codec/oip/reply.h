@@ -1,18 +1,16 @@
-/* oip_reply.h - what the server answers under /v2, in the words of the Open Inference Protocol.
+/* reply.h - what the server answers under /v2, in the words of the Open Inference Protocol.
  *
- * One function a shape. A dictionary is a model there; its generation is the model's version, as text, since
- * versions are strings. Shapes have -1 where the request decides. Thread safety: a text belongs to one
- * thread.
+ * One function per reply. A dictionary is a model there; its generation is the version of the model, as text, because
+ * versions are strings. Shapes have -1 where the request decides. Thread safety: a text belongs to one thread.
  *
- * Source: KServe's Open Inference Protocol, Triton's extensions binary_tensor_data, statistics,
- * model_repository and model_configuration.
+ * Source: KServe's Open Inference Protocol; Triton's extensions binary_tensor_data, statistics, model_repository and
+ * model_configuration.
  */
 #ifndef RASAED_CODEC_OIP_REPLY_H
 #define RASAED_CODEC_OIP_REPLY_H
 
-#include "codec/json/string.h"
 #include "app/json.h"
-#include "telemetry/statistics.h"
+#include "codec/json/string.h"
 #include "ra_model.h"
 
 /* {"error": "..."} */
@@ -34,25 +32,40 @@ typedef struct oip_model {
 /* {"name", "versions", "platform", "inputs": [{"name", "datatype", "shape"}], "outputs"} */
 void oip_put_model(text *out, const oip_model *model);
 
-/* The same as a configuration, where shapes are without the batch's dimension. */
+/* The same as a configuration, where shapes leave out the dimension of the batch. */
 void oip_put_config(text *out, const oip_model *model);
 
-/* One entry of "model_stats". */
-void oip_put_statistics(text *out, const char *name, size_t generation, statistics *inference);
+typedef struct oip_stage {
+    const char *name;
+    uint64_t count, ns;
+} oip_stage;
 
-/* One entry of the repository's index. generation 0: no version yet. */
+/* Over all generations of a dictionary. */
+typedef struct oip_statistics {
+    const char *name;
+    size_t generation;
+    uint64_t last_ms; /* since the epoch; 0: no inference yet */
+    uint64_t inferences, executions;
+    const oip_stage *stages; /* [stage_count] */
+    size_t stage_count;
+} oip_statistics;
+
+/* One entry of "model_stats". */
+void oip_put_statistics(text *out, const oip_statistics *counted);
+
+/* One entry of the index of the repository. generation 0: no version yet. */
 void oip_put_index_entry(text *out, const char *name, size_t generation, bool ready, const char *reason);
 
 typedef struct oip_infer_reply {
     const char *name;
     size_t generation;
     json_string id;     /* raw NULL: none */
-    bool binary;        /* the tensor as bytes behind the JSON */
+    bool binary;        /* the tensor as bytes after the JSON */
     const float *x_hat; /* [rows, dimensions], all finite */
     size_t rows, dimensions;
 } oip_infer_reply;
 
-/* Returns how many bytes of the text are JSON: all of them, unless the reply is binary. */
+/* Returns the number of bytes that are JSON: all of them, unless the reply is binary. */
 size_t oip_put_infer(text *out, const oip_infer_reply *reply);
 
 #endif

@@ -1,13 +1,13 @@
-/* Opening files, first and again, while requests run.
+/* Opening files, for the first time and again, while requests run.
  *
- * Every change is made by whoever holds `loading`: the new generation is opened and checked with no other
- * lock, then put in place of the old one under `lock`, in a few instructions. The old one is released behind
- * that, since unmapping a large file takes its time.
+ * Every change is made by the thread that holds `loading`: it opens and checks the new generation without any
+ * other lock, then puts it in place of the old one under `lock`, in a few instructions. It releases the old
+ * generation after that, because unmapping a large file takes time.
  *
- * Watching is by comparing what stat() says, not by inotify: it works on network file systems, through the
- * symbolic links that Kubernetes swaps, and on a folder whose files come and go; a call a file and second
- * costs nothing. A changed file is opened only when two looks in a row agree, so that a copy that is under
- * way is left alone, and once: one that does not open waits for its next change.
+ * Watching compares what stat() says, without inotify: that works on network file systems, through the
+ * symbolic links that Kubernetes swaps, and on a folder whose files come and go, and one call per file and
+ * second costs nothing. A changed file is opened only when two looks in a row agree, so that a copy in
+ * progress is left alone, and only once: a file that does not open waits for its next change.
  */
 #include "serving/registry/registry.h"
 #include "serving/registry/entries.h"
@@ -22,8 +22,8 @@
 
 static const char suffix[] = ".safetensors";
 
-/* 
- * ---- files ---------------------------------------------------------------------------------------------- */
+/* ---- files
+ * ---------------------------------------------------------------------------------------------- */
 
 static file_stamp stamp_of(const char *path) {
     struct stat about;
@@ -44,11 +44,10 @@ static bool same_file(const file_stamp *a, const file_stamp *b) {
            same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
 }
 
-/* ----
- * one generation ------------------------------------------------------------------------------------- */
+/* ---- one generation ------------------------------------------------------------------------------------ */
 
-/* The operator's settings without those that the file states itself: `--top-k` completes a file and never
- * changes one. A file that cannot be read keeps them all; opening it will say what is wrong. */
+/* The settings of the operator that the file lacks: `--top-k` completes a file and never changes one. A file
+ * that cannot be read lacks all of them; opening it will say what is wrong. */
 static ra_status missing_settings(const registry *dictionaries, const char *path, ra_sae_settings *missing,
                                   ra_error *err) {
     ra_safetensors *file = NULL;
@@ -61,41 +60,37 @@ static ra_status missing_settings(const registry *dictionaries, const char *path
     return status;
 }
 
-/* Whether the CPU may serve what the device has no memory for. */
+/* Whether the CPU may serve a dictionary that the device has no memory for. */
 static bool may_fall_back(const registry *dictionaries, const entry *item) {
     bool on_device = dictionaries->backend && !ra_backend_host_memory(dictionaries->backend);
-    return on_device && (!item->current || item->current->beside);
+    return on_device && (!item->current || item->current->on_cpu);
 }
 
-static ra_status open_beside(registry *dictionaries, const entry *item, ra_model_options *options,
+static ra_status open_on_cpu(registry *dictionaries, const entry *item, ra_model_options *options,
                              const char *why, ra_model **model, ra_error *err) {
-    ra_status status =
-        dictionaries->cpu ? RA_OK : ra_backend_open_host(dictionaries->backend, &dictionaries->cpu, err);
+    if (!dictionaries->cpu) RA_TRY(ra_backend_open_host(dictionaries->backend, &dictionaries->cpu, err));
     options->backend = dictionaries->cpu;
-    if (status == RA_OK) status = ra_model_open(item->path, options, model, err);
-    if (status == RA_OK) ra_log(RA_LOG_WARNING, "dictionary %s: served by the CPU: %s", item->name, why);
-    return status;
+    RA_TRY(ra_model_open(item->path, options, model, err));
+    ra_log(RA_LOG_WARNING, "dictionary %s: the CPU serves it: %s", item->name, why);
+    return RA_OK;
 }
 
-static ra_status open_model(registry *dictionaries, const entry *item, ra_model_options *options,
-                            served *loaded, ra_error *err) {
+static ra_status open_model(registry *dictionaries, const entry *item, served *loaded, ra_error *err) {
     ra_error why = {0};
-    ra_status status = ra_model_open(item->path, options, &loaded->model, &why);
-    if (status == RA_ERR_MEMORY && may_fall_back(dictionaries, item)) {
-        loaded->beside = true;
-        return open_beside(dictionaries, item, options, why.message, &loaded->model, err);
-    }
-    return status == RA_OK ? RA_OK : ra_error_set(err, status, "%s", why.message);
+    ra_model_options options = {.backend = dictionaries->backend, .workspaces = dictionaries->workspaces};
+    RA_TRY(missing_settings(dictionaries, item->path, &options.settings, err));
+    ra_status status = ra_model_open(item->path, &options, &loaded->model, &why);
+    loaded->on_cpu = status == RA_ERR_MEMORY && may_fall_back(dictionaries, item);
+    if (loaded->on_cpu) return open_on_cpu(dictionaries, item, &options, why.message, &loaded->model, err);
+    if (status != RA_OK) RA_FAIL(err, status, "%s", why.message);
+    return RA_OK;
 }
 
 static ra_status open_generation(registry *dictionaries, entry *item, served **out, ra_error *err) {
-    ra_model_options options = {.backend = dictionaries->backend, .workspaces = dictionaries->workspaces};
     uint64_t before = statistics_now(), took;
-    ra_status status = missing_settings(dictionaries, item->path, &options.settings, err);
-    if (status != RA_OK) return status;
     served *loaded = ra_calloc(1, sizeof *loaded);
-    if (!loaded) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a dictionary's entry");
-    status = open_model(dictionaries, item, &options, loaded, err);
+    if (!loaded) RA_FAIL_MEMORY(err, "a dictionary's entry", sizeof *loaded);
+    ra_status status = open_model(dictionaries, item, loaded, err);
     if (status != RA_OK) {
         ra_free(loaded);
         return status;
@@ -115,7 +110,7 @@ static ra_status open_generation(registry *dictionaries, entry *item, served **o
     return RA_OK;
 }
 
-/* The sentence as others than the operator may read it: the file's name without its folders. */
+/* The message for others than the operator: with the name of the file, without its folder. */
 static void shorten(char *to, size_t size, const char *message, const char *path) {
     const char *slash = strrchr(path, '/'), *at = strstr(message, path);
     if (at && slash)
@@ -126,7 +121,7 @@ static void shorten(char *to, size_t size, const char *message, const char *path
 
 static void note_failure(registry *dictionaries, entry *item, const char *message) {
     if (item->current)
-        ra_log(RA_LOG_ERROR, "dictionary %s: not reloaded, generation %zu goes on serving: %s", item->name,
+        ra_log(RA_LOG_ERROR, "dictionary %s: not reloaded, generation %zu keeps serving: %s", item->name,
                item->generation, message);
     else
         ra_log(RA_LOG_ERROR, "dictionary %s: not loaded: %s", item->name, message);
@@ -136,7 +131,7 @@ static void note_failure(registry *dictionaries, entry *item, const char *messag
     pthread_mutex_unlock(&dictionaries->lock);
 }
 
-/* fresh: NULL unloads. */
+/* NULL unloads. */
 static void put_in_place(registry *dictionaries, entry *item, served *fresh) {
     pthread_mutex_lock(&dictionaries->lock);
     served *old = item->current;
@@ -144,16 +139,16 @@ static void put_in_place(registry *dictionaries, entry *item, served *fresh) {
     item->unloaded = !fresh;
     snprintf(item->reason, sizeof item->reason, "%s", fresh ? "" : "unloaded");
     if (fresh) item->generation = fresh->generation;
-    if (fresh && fresh->beside) item->fallbacks++;
+    if (fresh && fresh->on_cpu) item->fallbacks++;
     pthread_mutex_unlock(&dictionaries->lock);
     served_release(old);
 }
 
-/* Opens the file of an entry; it may be in the table already, or not yet. */
+/* Opens the file of an entry, which may not be in the table yet. */
 static ra_status renew(registry *dictionaries, entry *item, ra_error *err) {
     served *fresh = NULL;
     ra_error why = {0};
-    item->opened = item->seen = stamp_of(item->path); /* before: a change while it is read shows later */
+    item->opened = item->seen = stamp_of(item->path); /* first: a change during the reading shows later */
     ra_status status = open_generation(dictionaries, item, &fresh, &why);
     if (status != RA_OK) {
         note_failure(dictionaries, item, why.message);
@@ -164,8 +159,8 @@ static ra_status renew(registry *dictionaries, entry *item, ra_error *err) {
     return RA_OK;
 }
 
-/* 
- * ---- adding --------------------------------------------------------------------------------------------- */
+/* ---- adding
+ * --------------------------------------------------------------------------------------------- */
 
 static ra_status fail_memory(ra_error *err) {
     RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a dictionary's entry");
@@ -174,14 +169,15 @@ static ra_status fail_memory(ra_error *err) {
 static ra_status add(registry *dictionaries, const char *name, const char *path, ra_error *err) {
     if (!registry_name_is_good(name))
         RA_FAIL(err, RA_ERR_ARGUMENT,
-                "the dictionary name '%s' is not 1 to 64 letters, digits, '.', '-' and '_'", name);
-    if (registry_find(dictionaries, name))
+                "the dictionary name '%s' is not allowed: expected 1 to 64 letters, digits, '.', '-' and '_'",
+                name);
+    if (entries_find(dictionaries, name))
         RA_FAIL(err, RA_ERR_ARGUMENT, "the dictionary name '%s' is given twice", name);
-    entry *item = registry_entry_new(name, path);
+    entry *item = entry_new(name, path);
     if (!item) return fail_memory(err);
     ra_status status = renew(dictionaries, item, err);
-    if (status == RA_OK && !registry_append(dictionaries, item)) status = fail_memory(err);
-    if (status != RA_OK) registry_entry_free(item);
+    if (status == RA_OK && !entries_append(dictionaries, item)) status = fail_memory(err);
+    if (status != RA_OK) entry_free(item);
     return status;
 }
 
@@ -192,13 +188,13 @@ ra_status registry_add(registry *dictionaries, const char *name, const char *pat
     return status;
 }
 
-/* ----
- * the folder ----------------------------------------------------------------------------------------- */
+/* ---- the folder ---------------------------------------------------------------------------------------- */
 
-/* name[65] <- of the file, when it is one that can be served. Hidden files are being written. */
-static bool name_of_file(const char *file, char *name) {
+/* name <- the name of a file that can be served. Hidden files are still being written. */
+static bool name_of_file(const char *file, char name[REGISTRY_NAME_SIZE]) {
     size_t size = strlen(file), end = sizeof suffix - 1;
-    if (size <= end || size - end > 64 || file[0] == '.' || strcmp(file + size - end, suffix) != 0)
+    if (size <= end || size - end >= REGISTRY_NAME_SIZE || file[0] == '.' ||
+        strcmp(file + size - end, suffix) != 0)
         return false;
     memcpy(name, file, size - end);
     name[size - end] = '\0';
@@ -206,29 +202,26 @@ static bool name_of_file(const char *file, char *name) {
 }
 
 static int is_wanted(const struct dirent *item) {
-    char name[65];
+    char name[REGISTRY_NAME_SIZE];
     return name_of_file(item->d_name, name);
 }
 
-/* Makes the name known, unavailable, with nothing opened. *out <- NULL when memory is short. */
-static ra_status know(registry *dictionaries, const char *name, entry **out, ra_error *err) {
+/* Adds an entry for a file of the folder, unavailable, without opening it. */
+static ra_status add_unopened(registry *dictionaries, const char *name, ra_error *err) {
     size_t size = strlen(dictionaries->folder) + 1 + strlen(name) + sizeof suffix;
     char *path = ra_malloc(size, 1);
     if (!path) return fail_memory(err);
     snprintf(path, size, "%s/%s%s", dictionaries->folder, name, suffix);
-    entry *item = registry_entry_new(name, path);
+    entry *item = entry_new(name, path);
     ra_free(path);
     if (!item) return fail_memory(err);
     snprintf(item->reason, sizeof item->reason, "%s%s was not opened yet", name, suffix);
-    if (!registry_append(dictionaries, item)) {
-        registry_entry_free(item);
-        return fail_memory(err);
-    }
-    *out = item;
-    return RA_OK;
+    if (entries_append(dictionaries, item)) return RA_OK;
+    entry_free(item);
+    return fail_memory(err);
 }
 
-/* Makes all names of the folder known; *found <- how many files it has. */
+/* Adds entries for all new files of the folder; *found <- how many files it has. */
 static ra_status scan(registry *dictionaries, size_t *found, ra_error *err) {
     struct dirent **list = NULL;
     *found = 0;
@@ -236,14 +229,13 @@ static ra_status scan(registry *dictionaries, size_t *found, ra_error *err) {
     int count = scandir(dictionaries->folder, &list, is_wanted, alphasort);
     if (count < 0)
         RA_FAIL(err, errno == ENOENT ? RA_ERR_NOT_FOUND : RA_ERR_IO,
-                "%s: the folder of dictionaries cannot be read: %s", dictionaries->folder, strerror(errno));
+                "%s: cannot read the folder of dictionaries: %s", dictionaries->folder, strerror(errno));
     ra_status status = RA_OK;
     for (int i = 0; i < count; i++) {
-        char name[65];
-        entry *item;
-        if (status == RA_OK && name_of_file(list[i]->d_name, name) && !registry_find(dictionaries, name))
-            status = know(dictionaries, name, &item, err);
-        free(list[i]); /* scandir()'s own, not our allocator's */
+        char name[REGISTRY_NAME_SIZE];
+        if (status == RA_OK && name_of_file(list[i]->d_name, name) && !entries_find(dictionaries, name))
+            status = add_unopened(dictionaries, name, err);
+        free(list[i]); /* from scandir(), not from our allocator */
     }
     free(list);
     *found = (size_t)count;
@@ -255,8 +247,8 @@ ra_status registry_add_folder(registry *dictionaries, ra_error *err) {
     ra_error first = {0};
     pthread_mutex_lock(&dictionaries->loading);
     ra_status status = scan(dictionaries, &found, err);
-    for (size_t i = 0; status == RA_OK && i < registry_count(dictionaries); i++) {
-        entry *item = registry_entry_at(dictionaries, i);
+    for (size_t i = 0; status == RA_OK && i < dictionaries->count; i++) {
+        entry *item = dictionaries->entries[i];
         opened += item->current || renew(dictionaries, item, first.code ? NULL : &first) == RA_OK;
     }
     pthread_mutex_unlock(&dictionaries->loading);
@@ -264,25 +256,24 @@ ra_status registry_add_folder(registry *dictionaries, ra_error *err) {
     return status;
 }
 
-/* ---- load,
- * reload, unload ------------------------------------------------------------------------------- */
+/* ---- load, reload, unload ------------------------------------------------------------------------------ */
 
 static ra_status fail_unknown(const char *name, ra_error *err) {
     RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
 }
 
-/* The entry of a name, which a file that is new in the folder may give it. */
+/* The entry of a name; a new file in the folder may be the one. */
 static ra_status look_up(registry *dictionaries, const char *name, entry **out, ra_error *err) {
-    *out = registry_find(dictionaries, name);
+    *out = entries_find(dictionaries, name);
     if (*out) return RA_OK;
-    char file[64 + sizeof suffix], clean[65];
+    char file[REGISTRY_NAME_SIZE + sizeof suffix], clean[REGISTRY_NAME_SIZE];
     size_t found;
     snprintf(file, sizeof file, "%.64s%s", name, suffix);
     if (!dictionaries->folder || !registry_name_is_good(name) || !name_of_file(file, clean))
         return fail_unknown(name, err);
-    ra_status status = scan(dictionaries, &found, err);
-    *out = registry_find(dictionaries, name);
-    return status != RA_OK || *out ? status : fail_unknown(name, err);
+    RA_TRY(scan(dictionaries, &found, err));
+    *out = entries_find(dictionaries, name);
+    return *out ? RA_OK : fail_unknown(name, err);
 }
 
 ra_status registry_load(registry *dictionaries, const char *name, ra_error *err) {
@@ -296,12 +287,13 @@ ra_status registry_load(registry *dictionaries, const char *name, ra_error *err)
 
 ra_status registry_reload(registry *dictionaries, const char *name, ra_error *err) {
     pthread_mutex_lock(&dictionaries->loading);
-    entry *item = registry_find(dictionaries, name);
+    entry *item = entries_find(dictionaries, name);
     ra_status status;
     if (!item)
         status = fail_unknown(name, err);
     else if (item->unloaded)
-        status = ra_error_set(err, RA_ERR_STATE, "dictionary %s was unloaded; load it instead", item->name);
+        status = ra_error_set(err, RA_ERR_STATE, "dictionary %s is unloaded; load it instead of reloading it",
+                              item->name);
     else
         status = renew(dictionaries, item, err);
     pthread_mutex_unlock(&dictionaries->loading);
@@ -310,7 +302,7 @@ ra_status registry_reload(registry *dictionaries, const char *name, ra_error *er
 
 ra_status registry_unload(registry *dictionaries, const char *name, ra_error *err) {
     pthread_mutex_lock(&dictionaries->loading);
-    entry *item = registry_find(dictionaries, name);
+    entry *item = entries_find(dictionaries, name);
     if (item) {
         put_in_place(dictionaries, item, NULL);
         ra_log(RA_LOG_INFO, "dictionary %s: unloaded", item->name);
@@ -319,10 +311,9 @@ ra_status registry_unload(registry *dictionaries, const char *name, ra_error *er
     return item ? RA_OK : fail_unknown(name, err);
 }
 
-/* ---- all
- * of them ---------------------------------------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------------------------------------- */
 
-/* A folder that is gone is said once, not at every look. */
+/* Logs a folder that cannot be read once, not at every look. */
 static void scan_or_log(registry *dictionaries) {
     ra_error err = {0};
     size_t found;
@@ -335,15 +326,15 @@ size_t registry_reload_all(registry *dictionaries) {
     size_t failed = 0;
     pthread_mutex_lock(&dictionaries->loading);
     scan_or_log(dictionaries);
-    for (size_t i = 0; i < registry_count(dictionaries); i++) {
-        entry *item = registry_entry_at(dictionaries, i);
+    for (size_t i = 0; i < dictionaries->count; i++) {
+        entry *item = dictionaries->entries[i];
         if (!item->unloaded) failed += renew(dictionaries, item, NULL) != RA_OK;
     }
     pthread_mutex_unlock(&dictionaries->loading);
     return failed;
 }
 
-/* True when the file is another than the one that was opened, there, and has come to rest. */
+/* True when the file exists, differs from the one that was opened, and is no longer changing. */
 static bool has_changed(entry *item) {
     static const file_stamp none;
     file_stamp now = stamp_of(item->path);
@@ -356,8 +347,8 @@ size_t registry_poll(registry *dictionaries) {
     size_t opened = 0;
     pthread_mutex_lock(&dictionaries->loading);
     scan_or_log(dictionaries);
-    for (size_t i = 0; i < registry_count(dictionaries); i++) {
-        entry *item = registry_entry_at(dictionaries, i);
+    for (size_t i = 0; i < dictionaries->count; i++) {
+        entry *item = dictionaries->entries[i];
         if (item->unloaded || !has_changed(item)) continue;
         renew(dictionaries, item, NULL);
         opened++;

@@ -147,26 +147,26 @@ END_TEST
 START_TEST(test_bodies_are_those_of_the_row) {
     read_document();
     EACH_ROW(row) {
-        ck_assert_msg((member(operation_of(row), "requestBody") != NULL) == route_takes_body(row->body),
+        ck_assert_msg((member(operation_of(row), "requestBody") != NULL) == (row->takes != 0),
                       "%s: row and document disagree about a body", row->label);
     }
     release_document();
 }
 END_TEST
 
-/* [] is open to everyone, [{"admin": []}] is the administrator's, and what says nothing needs a read key, or
- * what a setting says. */
-static bool agrees(const cJSON *operation, auth_scope needs) {
+/* [] is open to everyone, [{"admin": []}] is the administrator's, and an operation without it needs a read key,
+ * or the one that a setting says. */
+static bool agrees(const cJSON *operation, auth_scope key) {
     const cJSON *security = member(operation, "security");
-    if (!security) return needs == AUTH_READ || needs == AUTH_METRICS;
-    if (!security->child) return needs == AUTH_OPEN;
-    return needs == AUTH_ADMIN && member(security->child, "admin") && !security->child->next;
+    if (!security) return key == AUTH_READ || key == AUTH_METRICS;
+    if (!security->child) return key == AUTH_OPEN;
+    return key == AUTH_ADMIN && member(security->child, "admin") && !security->child->next;
 }
 
 START_TEST(test_keys_are_those_of_the_row) {
     read_document();
     EACH_ROW(row) {
-        ck_assert_msg(agrees(operation_of(row), row->needs), "%s: row and document disagree about the key",
+        ck_assert_msg(agrees(operation_of(row), row->key), "%s: row and document disagree about the key",
                       row->label);
     }
     release_document();

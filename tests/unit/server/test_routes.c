@@ -25,14 +25,63 @@ START_TEST(test_rows_are_complete_and_labels_differ) {
         ck_assert_int_eq(table[i].pattern[0], '/');
         ck_assert_ptr_nonnull((void *)(uintptr_t)table[i].handler);
         ck_assert_ptr_nonnull(table[i].query);
-        if (table[i].method == HTTP_GET) ck_assert(!route_takes_body(table[i].body));
+        if (table[i].method == HTTP_GET) ck_assert_uint_eq(table[i].takes, 0);
         for (size_t j = 0; j < i; j++) ck_assert_str_ne(table[i].label, table[j].label);
     }
     ck_assert_str_eq(table[row_count()].label, "unknown");
+    ck_assert_uint_eq(routes_count(), row_count() + 1);
+    for (size_t i = 0; i < routes_count(); i++) ck_assert_str_eq(routes_labels()[i], table[i].label);
 }
 END_TEST
 
-/* Whoever adds a row has to think about who may use it. */
+/* A heavy route without a cost would block an I/O thread, so every row states one: COST_NONE, too. */
+START_TEST(test_every_row_states_its_cost) {
+    for (size_t i = 0; i < row_count(); i++) {
+        const route *row = &routes_table()[i];
+        ck_assert_msg(row->cost.kind != COST_UNSTATED, "%s states no cost in server/routes.c", row->label);
+        bool has_steps = row->cost.kind != COST_NONE && row->cost.kind != COST_FILE;
+        ck_assert_msg(has_steps == (row->cost.nanoseconds > 0), "%s: nanoseconds do not fit the kind of cost",
+                      row->label);
+    }
+}
+END_TEST
+
+/* Whatever changes the server is on the address for administration alone, and nothing else is. */
+START_TEST(test_each_row_is_on_its_address) {
+    for (size_t i = 0; i < row_count(); i++) {
+        const route *row = &routes_table()[i];
+        bool both = strcmp(row->label, "live") == 0 || strcmp(row->label, "ready") == 0 ||
+                    strcmp(row->label, "metrics") == 0;
+        route_address expected = both ? ADDRESS_BOTH : row->key == AUTH_ADMIN ? ADDRESS_ADMIN : ADDRESS_MAIN;
+        ck_assert_msg(row->address == expected, "%s is on address %d, expected %d", row->label, row->address,
+                      expected);
+    }
+}
+END_TEST
+
+START_TEST(test_patterns_are_compiled) {
+    for (size_t i = 0; i < row_count(); i++) {
+        static const struct {
+            char letter;
+            route_capture capture;
+        } kinds[] = {
+            {'d', CAPTURE_DICTIONARY}, {'v', CAPTURE_VERSION}, {'m', CAPTURE_NAME}, {'i', CAPTURE_NUMBER}};
+        const route *row = &routes_table()[i];
+        size_t captured = 0;
+        for (const char *at = strchr(row->pattern, '{'); at; at = strchr(at + 1, '{'), captured++) {
+            ck_assert_uint_lt(captured, HTTP_CAPTURES);
+            size_t kind = 0;
+            while (kind < 4 && kinds[kind].letter != at[1]) kind++;
+            ck_assert_msg(kind < 4 && at[2] == '}', "%s: unknown capture in %s", row->label, row->pattern);
+            ck_assert_int_eq(row->captures[captured], kinds[kind].capture);
+        }
+        for (; captured < HTTP_CAPTURES; captured++)
+            ck_assert_int_eq(row->captures[captured], CAPTURE_NOTHING);
+    }
+}
+END_TEST
+
+/* A new row needs a decision about who may use it. */
 START_TEST(test_who_may_do_what) {
     static const char *const changing[] = {"reload", "v2_load", "v2_unload"};
     static const char *const open[] = {"live",    "ready", "v2_live",  "v2_ready",
@@ -44,8 +93,7 @@ START_TEST(test_who_may_do_what) {
             if (strcmp(row->label, changing[j]) == 0) expected = AUTH_ADMIN;
         for (size_t j = 0; j < sizeof open / sizeof *open; j++)
             if (strcmp(row->label, open[j]) == 0) expected = AUTH_OPEN;
-        ck_assert_msg(row->needs == expected, "%s asks for %d, expected %d", row->label, row->needs,
-                      expected);
+        ck_assert_msg(row->key == expected, "%s requires %d, expected %d", row->label, row->key, expected);
     }
 }
 END_TEST
@@ -125,7 +173,8 @@ START_TEST(test_unknown_paths_lead_to_the_last_row) {
 }
 END_TEST
 
-TEST_CASES(routes, test_rows_are_complete_and_labels_differ, test_who_may_do_what,
+TEST_CASES(routes, test_rows_are_complete_and_labels_differ, test_every_row_states_its_cost,
+           test_each_row_is_on_its_address, test_patterns_are_compiled, test_who_may_do_what,
            test_every_row_is_found_by_its_own_path, test_captures_come_in_the_order_of_the_path,
            test_head_takes_the_row_of_get, test_a_known_path_with_another_method_has_methods_and_no_row,
            test_unknown_paths_lead_to_the_last_row)

@@ -3,7 +3,7 @@
 #include "emulated.h"
 #include "harness.h"
 #include "ra_memory.h"
-#include "routes.h"
+#include "dispatch.h"
 #include "model_files.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ static void start(void) {
     ra_ok(registry_new(&(registry_options){0}, &server.dictionaries, &err));
     ra_ok(registry_add(server.dictionaries, "m", model_file_write(&file, "m.safetensors"), &err));
     model_file_release(&file);
-    service = routes_service(&server);
+    service = dispatch_service(&server);
 }
 
 static void stop(void) {

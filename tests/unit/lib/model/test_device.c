@@ -178,7 +178,8 @@ START_TEST(test_blocks_of_many_rows) {
         ra_ok(ra_workspace_new(&workspace, &err));
         ra_ok(ra_model_encode(model, workspace, x, ROWS, &codes[i], &err));
         ra_ok(ra_model_reconstruct(model, workspace, &codes[0], x_hat[i], &err));
-        if (i) ck_assert_uint_eq(workspace->executions.device.bytes, ra_model_device_memory(model, 1).scratch);
+        if (i)
+            ck_assert_uint_eq(workspace->executions.device.bytes, ra_model_device_memory(model, 1).scratch);
         ra_workspace_free(workspace);
         ra_model_release(model);
     }

@@ -73,16 +73,16 @@ START_TEST(test_refuses_bad_files) {
     static const struct {
         const char *content, *expected;
     } table[] = {
-        {"", "holds no key"},
-        {"# read " READ_KEY "\n", "holds no key"},
+        {"", "has no keys"},
+        {"# read " READ_KEY "\n", "has no keys"},
         {"read " READ_KEY "\nwrite secret-0123456789\n", "line 2: expected \"read KEY\""},
         {"secret-0123456789\n", "line 1: expected \"read KEY\""},
         {"read\n", "line 1: the key has 0 characters, expected 16 to 512"},
         {"read secret\n", "line 1: the key has 6 characters"},
-        {"read secret-0123456789 # mine\n", "line 1: the key holds a character"},
-        {"read secret-\"0123456789\"\n", "line 1: the key holds a character"},
-        {"read =secret-0123456789\n", "line 1: the key holds a character"},
-        {"read secret-0123456789\n\nadmin secret-0123456789\n", "line 3: the key is that of line 1 again"},
+        {"read secret-0123456789 # mine\n", "line 1: the key has a character"},
+        {"read secret-\"0123456789\"\n", "line 1: the key has a character"},
+        {"read =secret-0123456789\n", "line 1: the key has a character"},
+        {"read secret-0123456789\n\nadmin secret-0123456789\n", "line 3: the key is the same as in line 1"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         auth_keys *keys = NULL;

@@ -7,7 +7,7 @@
 typedef struct recorder {
     size_t max_body;
     bool refuses, finds_vital;
-    http_places *places;
+    http_capacity *capacity;
     int admitted, answered;
     char body[64];
     size_t body_size;
@@ -36,7 +36,7 @@ static http_exchange *begin(recorder *seen, const char *target, const http_heade
     http_service service = {.context = seen, .admit = admit, .answer = answer};
     http_exchange *exchange = http_exchange_take(target);
     ck_assert_ptr_nonnull(exchange);
-    exchange->places = seen->places;
+    exchange->capacity = seen->capacity;
     http_exchange_begin(exchange, &service, "POST", headers, header_error);
     return exchange;
 }
@@ -91,10 +91,10 @@ START_TEST(test_two_at_once_have_their_own) {
 }
 END_TEST
 
-START_TEST(test_only_what_is_neither_vital_nor_refused_takes_a_place) {
-    http_places places = {.most = 1};
-    recorder vital = {.places = &places, .finds_vital = true}, seen = {.places = &places};
-    recorder lost = {.places = &places, .refuses = true};
+START_TEST(test_only_what_is_neither_vital_nor_refused_counts) {
+    http_capacity capacity = {.limit = 1};
+    recorder vital = {.capacity = &capacity, .finds_vital = true}, seen = {.capacity = &capacity};
+    recorder lost = {.capacity = &capacity, .refuses = true};
     http_exchange *probe = begin(&vital, "/health", &(http_headers){0}, NULL);
     http_exchange *unknown = begin(&lost, "/none", &(http_headers){0}, NULL);
     http_exchange *first = begin(&seen, "/a", &(http_headers){0}, NULL);
@@ -106,13 +106,13 @@ START_TEST(test_only_what_is_neither_vital_nor_refused_takes_a_place) {
     ck_assert_int_eq(another->step, HTTP_RECEIVING);
     http_exchange *const in_vain[] = {probe, unknown, second, another};
     for (size_t i = 0; i < sizeof in_vain / sizeof *in_vain; i++) {
-        http_exchange_leave_place(in_vain[i]);
+        http_exchange_leave(in_vain[i]);
         http_exchange_give(in_vain[i]);
-        ck_assert_uint_eq(places.taken, 1);
+        ck_assert_uint_eq(capacity.used, 1);
     }
-    http_exchange_leave_place(first);
+    http_exchange_leave(first);
     http_exchange_give(first);
-    ck_assert_uint_eq(places.taken, 0);
+    ck_assert_uint_eq(capacity.used, 0);
 }
 END_TEST
 
@@ -208,8 +208,7 @@ END_TEST
 
 TEST_CASES(exchange, test_pieces_become_the_body,
            test_buffers_are_kept_for_the_next_request_and_contents_are_not, test_two_at_once_have_their_own,
-           test_only_what_is_neither_vital_nor_refused_takes_a_place,
-           test_an_announced_excess_is_refused_at_once,
+           test_only_what_is_neither_vital_nor_refused_counts, test_an_announced_excess_is_refused_at_once,
            test_an_excess_that_was_not_announced_is_refused_when_it_comes,
            test_who_sends_on_and_on_is_cut_off, test_a_small_body_of_a_refused_request_passes_by,
            test_broken_headers_and_targets_never_reach_the_service,

@@ -34,7 +34,7 @@ START_TEST(test_refuses_a_bad_header) {
         {"X Y", "5", "name"},
         {"X:", "5", "name"},
         {"X\x80", "5", "name"},
-        {"X", "a\x01", "header X holds a control"},
+        {"X", "a\x01", "header X has a control"},
         {"X", "a\x7f", "control"},
         {"X", "a\nY: b", "control"},
         {"Content-Length", "", "whole number"},

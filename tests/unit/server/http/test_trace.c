@@ -1,5 +1,5 @@
 #include "harness.h"
-#include "http/trace.h"
+#include "http/headers.h"
 
 #include <string.h>
 

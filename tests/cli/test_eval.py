@@ -1,16 +1,59 @@
-"""rasae eval --save, --classes, --directions and --memory, rasae layout, and rasae compare of several: held
-against plain loops over what `rasae encode` says."""
+"""`rasae eval`: its figures as text and as JSON, the statistics that --save writes, --classes, --directions and --memory;
+checked against plain loops over what `rasae encode` writes."""
 
 import math
 import os
-import unittest
 
 import support
-from support import Case, Tensor, data, decode, encode, golden, read_npy, read_safetensors
+from support import Case, Tensor, data, golden, read_npy, read_safetensors
 
 CHECKPOINT = golden("topk-mse.final.safetensors")
 DATA = golden("topk-mse.x.npy")
 ROWS, K = 1280, 48
+
+
+class Figures(Case):
+    def test_json_has_the_names_of_the_result(self):
+        measured = self.good_json("eval", CHECKPOINT, DATA, "--json")
+        names = """rows mse r2 r2_per_dimension l0 l0_share dead_ratio hoyer kappa_4 l1_l2_ratio codes_l1 codes_l2
+                   codes_lp average_l1 average_l2 relative_l1 relative_l2 wasserstein_1d wasserstein_rows
+                   frechet_distance connectivity negative_interference negative_interference_frobenius
+                   max_correlation collinearity coherence stable_rank effective_rank ood energy plausibility
+                   identifiability skipped strongest classes""".split()
+        self.assertEqual(list(measured), names)
+        self.assertEqual(measured["rows"], 1280)
+
+    def test_figures_agree_with_the_reconstruction(self):
+        measured = self.good_json("eval", CHECKPOINT, DATA, "--json")
+        self.good("encode", CHECKPOINT, DATA, "-o", self.path("z.npy"))
+        self.good("reconstruct", CHECKPOINT, self.path("z.npy"), "-o", self.path("x_hat.npy"))
+        x, x_hat, z = (
+            read_npy(DATA).values,
+            read_npy(self.path("x_hat.npy")).values,
+            read_npy(self.path("z.npy")).values,
+        )
+        squares = sum((a - b) ** 2 for a, b in zip(x, x_hat))
+        mean = sum(x) / len(x)
+        total = sum((a - mean) ** 2 for a in x)
+        active = {i % 48 for i, value in enumerate(z) if value}
+        for name, value in {
+            "mse": squares / len(x),
+            "r2": 1 - squares / (total + 1e-6),
+            "l0": sum(value != 0 for value in z) / 1280,
+            "dead_ratio": 1 - len(active) / 48,
+        }.items():
+            self.assertTrue(math.isclose(measured[name], value, rel_tol=1e-5), (name, measured[name], value))
+
+    def test_the_table_says_the_same(self):
+        text = self.good("eval", CHECKPOINT, DATA)
+        for name, value in self.good_json("eval", CHECKPOINT, DATA, "--json").items():
+            if name != "rows" and isinstance(value, (int, float)):
+                self.assertRegex(text, r"\n  %s +%s " % (name, ("%.6g" % value).replace("+", r"\+")))
+
+    def test_what_does_not_fit(self):
+        narrow = support.write_npy(self.path("narrow.npy"), Tensor("F32", [2, 3], [1.0] * 6))
+        self.bad(1, ["narrow.npy", "3 dimensions", "16"], "eval", CHECKPOINT, narrow)
+        self.bad(1, "encoder", "eval", golden("dict-basic.checkpoint.safetensors"), DATA)
 
 
 class Saved(Case):
@@ -202,115 +245,6 @@ class Metrics(Saved):
             self.assertIn("basic", report["skipped"][name])
             self.assertIsNotNone(whole[name])
         self.assertEqual(report["r2"], whole["r2"])
-
-
-class Layout(Saved):
-    def places(self, path):
-        tensors, _ = read_safetensors(path)
-        self.assertEqual(tensors["atoms.layout"].shape, [K, 2])
-        return tensors["atoms.layout"].values
-
-    def test_neighbors_and_pca(self):
-        for method in "neighbors", "pca":
-            text = self.good("layout", self.model, "-o", self.path(method), "--method", method)
-            self.assertIn("48 atoms placed by " + method, text)
-            places = self.places(self.path(method))
-            self.assertEqual(max(map(abs, places)), 1)
-            self.assertAlmostEqual(sum(places[::2]), 0, places=4)
-        self.assertNotEqual(self.places(self.path("neighbors")), self.places(self.path("pca")))
-
-    def test_the_same_seed_gives_the_same_file(self):
-        for name, seed, threads in ("a", 1, 1), ("b", 1, 3), ("c", 2, 1):
-            self.good("layout", CHECKPOINT, "-o", self.path(name), "--seed", seed, "--threads", threads)
-        self.assertEqual(self.read("a"), self.read("b"))
-        self.assertNotEqual(self.read("a"), self.read("c"))
-
-    def test_in_place_beside_the_statistics(self):
-        self.good("eval", self.model, DATA, "--save", self.model)
-        report = self.good_json("layout", self.model, "-o", self.model, "--json")
-        self.assertEqual((report["concepts"], report["method"]), (K, "neighbors"))
-        self.assertTrue(0 < report["preserved_neighbors"] <= 1)
-        tensors, _ = read_safetensors(self.model)
-        self.assertIn("latents.count", tensors)
-        self.assertIn("atoms.layout", tensors)
-
-    def test_words_keep_their_neighbors_better_than_in_a_projection(self):
-        self.good("train", data("words.safetensors"), "--concepts", 400, "--points", 400, "--top-k", 16, "--steps",
-                  20, "--delta", 1, "--quiet", "--seed", 1, "-o", self.path("words"))
-        kept = {}
-        for method in "neighbors", "pca":
-            report = self.good_json("layout", self.path("words"), "-o", self.path("map"), "--method", method,
-                                    "--json")
-            kept[method] = report["preserved_neighbors"]
-        self.assertGreater(kept["neighbors"], 2 * kept["pca"], kept)
-
-    def test_what_cannot_be_placed(self):
-        self.bad(1, "would replace", "layout", CHECKPOINT, "-o", CHECKPOINT)
-        self.bad(2, "-o", "layout", self.model)
-        self.bad(2, "--method", "layout", self.model, "-o", self.path("x"), "--method", "tsne")
-
-
-class Compare(Case):
-    def dictionary(self, name, values, metadata=None, points=None):
-        tensors = {"dictionary": Tensor("F32", [len(values) // 4, 4], decode("F32", encode("F32", values)))}
-        if points:
-            tensors["points.vectors"] = Tensor("F32", [len(points) // 4, 4], points)
-        return support.write_safetensors(self.path(name), tensors, metadata)
-
-    def test_several_give_the_matrix(self):
-        random = support.Random(3)
-        paths = [self.dictionary(name, random.values(24)) for name in "abc"]
-        report = self.good_json("compare", *paths, "--json")
-        pairs = [(0, 1), (0, 2), (1, 2)]
-        self.assertEqual([(pair["a"], pair["b"]) for pair in report["pairs"]], pairs)
-        for name in "stability", "stability_unsigned", "stability_centered":
-            values = []
-            for pair, (a, b) in zip(report["pairs"], pairs):
-                two = self.good_json("compare", paths[a], paths[b], "--json")
-                self.assertEqual(pair[name], two[name])
-                self.assertEqual(pair["match"], two["match"])
-                for i, j in (a, b), (b, a):
-                    self.assertEqual(report["matrix"][name][i][j], two[name])
-                values.append(two[name])
-            self.assertEqual([report["matrix"][name][i][i] for i in range(3)], [1, 1, 1])
-            mean = sum(values) / 3
-            self.assertAlmostEqual(report["mean"][name], mean, places=12)
-            deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / 2)
-            self.assertAlmostEqual(report["deviation"][name], deviation, places=12)
-        text = self.good("compare", *paths)
-        self.assertIn("stability: %.4f +- %.4f over 3 pairs" % (report["mean"]["stability"],
-                                                               report["deviation"]["stability"]), text)
-
-    def test_how_each_began_is_said(self):
-        values = support.Random(1).values(24)
-        a = self.dictionary("a", values, {"init": "permuted", "seed": "7"}, [1.0, 2, 3, 4, 5, 6, 7, 8])
-        b = self.dictionary("b", values, {"seed": "8"}, [5.0, 6, 7, 8, 1, 2, 3, 4])
-        text = self.good("compare", a, b)
-        self.assertIn("init permuted, seed 7, 2 points", text)
-        self.assertIn("init not said in the file, seed 8", text)
-        self.assertIn("0 of 2 candidate points are the same in both, and 2 more stand at other places", text)
-        report = self.good_json("compare", a, b, "--json")
-        self.assertEqual([(one["init"], one["seed"]) for one in report["models"]],
-                         [("permuted", "7"), (None, "8")])
-        self.assertEqual((report["shared_points"], report["shared_points_in_any_order"]), (0, 2))
-        self.good("fuse", a, "-o", self.path("again"))
-        self.assertIn("init permuted, seed 7", self.good("compare", self.path("again"), b))
-        bare = self.dictionary("c", values)
-        self.assertIn("cannot be told", self.good("compare", a, bare))
-
-    def test_a_trained_model_says_its_seed_through_the_fuse(self):
-        self.good("train", data("digits.npy"), "--concepts", 16, "--points", 16, "--top-k", 4, "--steps", 2,
-                  "--delta", 1, "--seed", 5, "--quiet", "-o", self.path("c"))
-        self.good("fuse", self.path("c"), "-o", self.path("f"))
-        models = self.good_json("compare", self.path("c"), self.path("f"), "--json")["models"]
-        self.assertEqual([one["seed"] for one in models], ["5", "5"])
-
-    def test_all_have_the_same_shape(self):
-        values = support.Random(1).values(24)
-        a, b = self.dictionary("a", values), self.dictionary("b", values)
-        c = self.dictionary("c", values[:20])
-        self.bad(1, ["6 atoms of 4", "5 of 4"], "compare", a, b, c)
-        self.bad(2, "two dictionaries or more", "compare", a)
 
 
 if __name__ == "__main__":

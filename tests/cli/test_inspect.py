@@ -1,10 +1,10 @@
-"""`rasae inspect`, `rasae eval`, `rasae compare`: what they print, as text and as JSON."""
+"""`rasae inspect`: what it prints of each kind of file, and of files that are broken."""
 
 import math
 import re
 
 import support
-from support import Case, Tensor, golden, read_npy, read_safetensors, small_data
+from support import Case, Tensor, golden, read_safetensors, small_data
 
 CHECKPOINT = golden("topk-mse.final.safetensors")
 DATA = golden("topk-mse.x.npy")
@@ -115,89 +115,6 @@ class Inspect(Case):
         self.assertNotIn("\x1b", text)
         self.assertNotIn("\x07", text)
         self.assertEqual(self.good_json("inspect", path, "--json")["tensors"][0]["name"], "evil\x1b[2J")
-
-
-class Eval(Case):
-    def test_json_has_the_names_of_the_result(self):
-        measured = self.good_json("eval", CHECKPOINT, DATA, "--json")
-        names = """rows mse r2 r2_per_dimension l0 l0_share dead_ratio hoyer kappa_4 l1_l2_ratio codes_l1 codes_l2
-                   codes_lp average_l1 average_l2 relative_l1 relative_l2 wasserstein_1d wasserstein_rows
-                   frechet_distance connectivity negative_interference negative_interference_frobenius
-                   max_correlation collinearity coherence stable_rank effective_rank ood energy plausibility
-                   identifiability skipped strongest classes""".split()
-        self.assertEqual(list(measured), names)
-        self.assertEqual(measured["rows"], 1280)
-
-    def test_figures_agree_with_the_reconstruction(self):
-        measured = self.good_json("eval", CHECKPOINT, DATA, "--json")
-        self.good("encode", CHECKPOINT, DATA, "-o", self.path("z.npy"))
-        self.good("reconstruct", CHECKPOINT, self.path("z.npy"), "-o", self.path("x_hat.npy"))
-        x, x_hat, z = (
-            read_npy(DATA).values,
-            read_npy(self.path("x_hat.npy")).values,
-            read_npy(self.path("z.npy")).values,
-        )
-        squares = sum((a - b) ** 2 for a, b in zip(x, x_hat))
-        mean = sum(x) / len(x)
-        total = sum((a - mean) ** 2 for a in x)
-        active = {i % 48 for i, value in enumerate(z) if value}
-        for name, value in {
-            "mse": squares / len(x),
-            "r2": 1 - squares / (total + 1e-6),
-            "l0": sum(value != 0 for value in z) / 1280,
-            "dead_ratio": 1 - len(active) / 48,
-        }.items():
-            self.assertTrue(math.isclose(measured[name], value, rel_tol=1e-5), (name, measured[name], value))
-
-    def test_the_table_says_the_same(self):
-        text = self.good("eval", CHECKPOINT, DATA)
-        for name, value in self.good_json("eval", CHECKPOINT, DATA, "--json").items():
-            if name != "rows" and isinstance(value, (int, float)):
-                self.assertRegex(text, r"\n  %s +%s " % (name, ("%.6g" % value).replace("+", r"\+")))
-
-    def test_what_does_not_fit(self):
-        narrow = support.write_npy(self.path("narrow.npy"), Tensor("F32", [2, 3], [1.0] * 6))
-        self.bad(1, ["narrow.npy", "3 dimensions", "16"], "eval", CHECKPOINT, narrow)
-        self.bad(1, "encoder", "eval", golden("dict-basic.checkpoint.safetensors"), DATA)
-
-
-class Compare(Case):
-    def test_a_dictionary_is_itself(self):
-        self.good("fuse", CHECKPOINT, "-o", self.path("fused"))
-        result = self.good_json("compare", CHECKPOINT, self.path("fused"), "--json")
-        for name in ["stability", "stability_unsigned", "stability_centered"]:
-            self.assertAlmostEqual(result[name], 1, places=5)
-        self.assertEqual(result["match"], list(range(48)))
-        self.assertClose(result["match_cosine"], [1.0] * 48, 1e-5)
-        self.assertEqual((result["shared_points"], result["points"]), (60, 60))
-
-    def test_a_permutation_and_a_sign_are_found(self):
-        tensors, _ = read_safetensors(golden("stability.safetensors"))
-        rows, d = tensors["a"].shape
-        a = tensors["a"].values
-        turned = [(-v if k == 4 else v) for k in range(rows) for v in a[(rows - 1 - k) * d : (rows - k) * d]]
-        for name, values in [("a", a), ("b", turned)]:
-            tensor = Tensor("F32", [rows, d], values)
-            support.write_safetensors(self.path(name), {"dictionary": tensor})
-        result = self.good_json("compare", self.path("a"), self.path("b"), "--json")
-        self.assertAlmostEqual(result["stability"], 1, places=5)
-        self.assertLess(result["stability_unsigned"], 1 - 1e-3)
-        self.assertNotIn("shared_points", result)
-
-    def test_the_caveat_is_always_said(self):
-        text = self.good("compare", CHECKPOINT, CHECKPOINT)
-        for part in [
-            "W = eye",
-            "shared points",
-            "stability_centered",
-            "60 of 60 candidate points are the same",
-        ]:
-            self.assertIn(part, text.replace("\n  ", " "))
-        self.assertIn("W = eye", self.good_json("compare", CHECKPOINT, CHECKPOINT, "--json")["caveat"])
-
-    def test_what_cannot_be_compared(self):
-        other = golden("dict-basic.checkpoint.safetensors")
-        self.bad(1, ["48 atoms of 16", "24 of 16"], "compare", CHECKPOINT, other)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,251 @@
+/* Admitting a request is all that its headers allow: finding the row, comparing address, key, query and forms
+ * with it. Answering it looks up what the path names and calls the handler. Everything that differs between
+ * routes is in their rows (routes.c).
+ */
+#include "dispatch.h"
+#include "routes.h"
+#include "telemetry/observe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- admitting ----------------------------------------------------------------------------------------- */
+
+enum { METHODS_SIZE = 64, SENTENCE_SIZE = 256, NAMES_SIZE = 64 };
+
+/* "GET, HEAD, OPTIONS" */
+static const char *list_methods(unsigned methods, char list[METHODS_SIZE]) {
+    size_t used = 0;
+    for (int method = 0; method < HTTP_OTHER; method++)
+        if (methods >> method & 1)
+            used += (size_t)snprintf(list + used, METHODS_SIZE - used, "%s%s", used ? ", " : "",
+                                     http_method_name((http_method)method));
+    return list;
+}
+
+static bool is_listed(const char *list, const char *name) {
+    size_t size = strlen(name);
+    for (const char *at = list; *at; at += strspn(at, " ")) {
+        size_t n = strcspn(at, " ");
+        if (n == size && strncmp(at, name, n) == 0) return true;
+        at += n;
+    }
+    return false;
+}
+
+static ra_status check_query(const http_target *target, const route *row, ra_error *err) {
+    for (size_t i = 0; i < target->parameter_count; i++) {
+        const http_parameter *parameter = &target->parameters[i];
+        if (!is_listed(row->query, parameter->name))
+            RA_FAIL(err, RA_ERR_ARGUMENT, "there is no parameter '%.64s' here; known: %s", parameter->name,
+                    *row->query ? row->query : "none");
+        if (http_target_parameter(target, parameter->name) != parameter->value)
+            RA_FAIL(err, RA_ERR_ARGUMENT, "the parameter %s is given twice", parameter->name);
+    }
+    return RA_OK;
+}
+
+/* Finds the form and the coding of the body; fills the response when the route does not take them. Clients of
+ * the Open Inference Protocol often send no Content-Type and never rely on it; there an unknown coding is
+ * 501. */
+static void choose_body(const route *row, http_request *request, http_response *response) {
+    char sentence[SENTENCE_SIZE], names[NAMES_SIZE];
+    const char *type = request->headers[HTTP_CONTENT_TYPE], *coding = request->headers[HTTP_CONTENT_ENCODING];
+    if (!row->takes) return;
+    bool any_type = row->takes == FORMS_OIP;
+    if (!any_type &&
+        (!form_from_content_type(type, &request->body_form) || !(row->takes >> request->body_form & 1))) {
+        snprintf(sentence, sizeof sentence, "the Content-Type of the body is '%.64s', expected one for %s",
+                 type, form_names(row->takes, names, sizeof names));
+        http_problem(request, response, 415, sentence);
+    } else if (!content_coding_from_name(coding, &request->coding)) {
+        snprintf(sentence, sizeof sentence,
+                 "the Content-Encoding of the body is '%.64s', expected gzip or deflate", coding);
+        http_problem(request, response, any_type ? 501 : 415, sentence);
+    }
+}
+
+/* Chooses the form of the reply; fills the response when the client accepts none of those that there are. */
+static void choose_reply(const route *row, http_request *request, http_response *response) {
+    char sentence[SENTENCE_SIZE], names[NAMES_SIZE];
+    const char *asked = http_target_parameter(&request->target, "format");
+    form chosen = row->gives & FORMS_JSON || !row->gives ? FORM_JSON : FORM_SAFETENSORS;
+    request->reply_form = chosen;
+    if (!row->gives) return;
+    form_names(row->gives, names, sizeof names);
+    if (asked && (!form_from_name(asked, &request->reply_form) || !(row->gives >> request->reply_form & 1))) {
+        snprintf(sentence, sizeof sentence, "format is '%.64s', but the reply is available as %s", asked,
+                 names);
+        http_problem(request, response, 406, sentence);
+    } else if (!asked &&
+               !form_choose(request->headers[HTTP_ACCEPT], row->gives, chosen, &request->reply_form)) {
+        snprintf(sentence, sizeof sentence, "Accept excludes every form of the reply: %s", names);
+        http_problem(request, response, 406, sentence);
+    }
+}
+
+static auth_verdict check_key(const rasaed *server, const route *row, const http_request *request) {
+    auth_scope required = row->key;
+    if (required == AUTH_METRICS) required = server->keys ? server->metrics_access : AUTH_OPEN;
+    return auth_check(server->keys, required, request->headers[HTTP_AUTHORIZATION]);
+}
+
+static bool is_served_here(const rasaed *server, const route *row, const http_request *request) {
+    return row->address == ADDRESS_BOTH || !server->has_admin ||
+           request->admin == (row->address == ADDRESS_ADMIN);
+}
+
+static void admit(void *context, http_request *request, http_response *response, size_t *max_body) {
+    rasaed *server = context;
+    route_match match;
+    ra_error err = {0};
+    char sentence[SENTENCE_SIZE], methods[METHODS_SIZE];
+    auth_verdict verdict;
+    routes_find(&request->target, request->method, &match);
+    const route *row = match.route;
+    response->close = atomic_load(&server->draining);
+    observe_began(server->metrics, request, response);
+    cors_answer(server->cors, request, response);
+    request->route = row;
+    memcpy(request->captures, match.captures, sizeof request->captures);
+    request->vital = request->admin || (row && row->address == ADDRESS_BOTH);
+    if (!match.methods || (row && !is_served_here(server, row, request))) {
+        snprintf(sentence, sizeof sentence, "there is nothing at %.128s", request->target.path);
+        http_problem(request, response, 404, sentence);
+    } else if (request->method == HTTP_OPTIONS) {
+        response->status = 204;
+        http_response_header(response, "Allow", list_methods(match.methods, methods));
+        cors_preflight(server->cors, request, response, methods);
+    } else if (!row) {
+        snprintf(sentence, sizeof sentence,
+                 "%.128s does not support %.32s; the header Allow lists what it supports",
+                 request->target.path, request->method_name);
+        http_problem(request, response, 405, sentence);
+        http_response_header(response, "Allow", list_methods(match.methods, methods));
+    } else if ((verdict = check_key(server, row, request)) != AUTH_GRANTED) {
+        auth_refuse(verdict, request, response);
+    } else if (check_query(&request->target, row, &err) != RA_OK) {
+        http_fail(request, response, &err);
+    } else {
+        *max_body = row->takes ? server->max_body : 0;
+        choose_body(row, request, response);
+        if (!response->status) choose_reply(row, request, response);
+    }
+}
+
+/* ---- answering ----------------------------------------------------------------------------------------- */
+
+static ra_status find_dictionary(api_call *call, const char *name, ra_error *err) {
+    registry_status known;
+    registry *dictionaries = call->server->dictionaries;
+    call->dictionary = registry_acquire(dictionaries, name);
+    if (call->dictionary) {
+        atomic_fetch_add(call->dictionary->requests, 1);
+        return RA_OK;
+    }
+    if (registry_status_of(dictionaries, name, &known))
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
+    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
+}
+
+/* The version in the path is the generation that serves; earlier ones are gone. */
+static ra_status check_version(const served *dictionary, const char *given, ra_error *err) {
+    char current[24];
+    snprintf(current, sizeof current, "%zu", dictionary->generation);
+    if (strcmp(given, current) == 0) return RA_OK;
+    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no version '%.32s' of dictionary %s; the current one is %s",
+            given, dictionary->name, current);
+}
+
+/* Turns the captured segments into what the handler wants. */
+static ra_status resolve(api_call *call, const route *row, ra_error *err) {
+    for (size_t i = 0; i < HTTP_CAPTURES; i++) {
+        const char *segment = call->request->captures[i];
+        switch (row->captures[i]) {
+        case CAPTURE_DICTIONARY:
+            RA_TRY(find_dictionary(call, segment, err));
+            break;
+        case CAPTURE_VERSION:
+            RA_TRY(check_version(call->dictionary, segment, err));
+            break;
+        case CAPTURE_NUMBER:
+            RA_TRY(api_parse_index(segment, segment + strlen(segment), "the number in the path", &call->index,
+                                   err));
+            break;
+        case CAPTURE_NAME:
+        case CAPTURE_NOTHING:
+            break;
+        }
+    }
+    return RA_OK;
+}
+
+static ra_status handle(api_call *call, ra_error *err) {
+    const route *row = call->request->route;
+    RA_TRY(resolve(call, row, err));
+    return row->handler(call, err);
+}
+
+static void answer(void *context, http_request *request, http_response *response) {
+    ra_error err = {0};
+    api_call call = {.server = context, .request = request, .response = response};
+    ra_status status = handle(&call, &err);
+    if (status != RA_OK) http_fail(request, response, &err);
+    if (status == RA_ERR_DEVICE) device_watch_failed(&call.server->device);
+    response->verbatim = api_is_oip(request);
+    http_response_finish(request, response);
+    response->close |= atomic_load(&call.server->draining);
+    served_release(call.dictionary);
+    scratch_trim();
+}
+
+/* Of the dictionary in the path, or the first one where a route has none: then the size of the body
+ * decides. */
+static bool is_heavy(void *context, const http_request *request) {
+    rasaed *server = context;
+    const route *row = request->route;
+    bool named = row->captures[0] == CAPTURE_DICTIONARY;
+    if (row->cost.kind == COST_NONE) return false;
+    served *dictionary = named ? registry_acquire(server->dictionaries, request->captures[0])
+                               : registry_acquire_at(server->dictionaries, 0);
+    bool heavy = cost_is_heavy(&row->cost, request, dictionary ? ra_model_get_info(dictionary->model) : NULL);
+    served_release(dictionary);
+    return heavy;
+}
+
+static bool submit(void *context, void (*run)(void *argument), void *argument) {
+    rasaed *server = context;
+    return compute_submit(server->compute, run, argument);
+}
+
+/* ---- telling ------------------------------------------------------------------------------------------- */
+
+/* A known path belongs to its row whatever the method, also for OPTIONS and 405. */
+static const route *row_of(const http_request *request) {
+    route_match match = {.route = request->route};
+    for (int method = 0; method < HTTP_OTHER && request->admitted && !match.route; method++)
+        routes_find(&request->target, (http_method)method, &match);
+    return match.route ? match.route : &routes_table()[routes_count() - 1];
+}
+
+static void done(void *context, const http_request *request, const http_response *response,
+                 uint64_t microseconds) {
+    const rasaed *server = context;
+    const route *row = row_of(request);
+    bool named = row->captures[0] == CAPTURE_DICTIONARY || row->captures[0] == CAPTURE_NAME;
+    observed_route observed = {.index = (size_t)(row - routes_table()),
+                               .label = row->label,
+                               .dictionary = named ? request->captures[0] : NULL};
+    observe_done(server->metrics, &observed, request, response, microseconds);
+}
+
+/* Without compute threads, I/O threads answer everything. */
+http_service dispatch_service(rasaed *server) {
+    return (http_service){.context = server,
+                          .admit = admit,
+                          .answer = answer,
+                          .is_heavy = server->compute ? is_heavy : NULL,
+                          .submit = submit,
+                          .done = done,
+                          .write_problem = api_write_problem};
+}

@@ -1,0 +1,30 @@
+/* served.h - one generation of one dictionary: immutable, reference-counted.
+ *
+ * Whoever holds a reference may use the model; the last release frees it.
+ *
+ * Thread safety: any thread may retain and release.
+ */
+#ifndef RASAED_SERVING_REGISTRY_SERVED_H
+#define RASAED_SERVING_REGISTRY_SERVED_H
+
+#include "ra_model.h"
+#include "telemetry/statistics.h"
+
+#include <stdatomic.h>
+
+enum { REGISTRY_NAME_SIZE = 65, REGISTRY_REASON_SIZE = RA_ERROR_MESSAGE_SIZE };
+
+typedef struct served {
+    const char *name;
+    size_t generation; /* 1 after the first load, one more after each reload */
+    ra_model *model;
+    bool on_cpu;              /* the device had no memory for it, so the CPU serves it */
+    atomic_size_t *requests;  /* of the dictionary, over all generations */
+    statistics *inference;    /* likewise */
+    atomic_size_t references; /* private */
+} served;
+
+served *served_retain(served *dictionary); /* NULL is fine */
+void served_release(served *dictionary);   /* NULL is fine */
+
+#endif

@@ -1,0 +1,114 @@
+"""`rasae compare`: two dictionaries and several, permutations and signs, how each began."""
+
+import math
+
+import support
+from support import Case, Tensor, data, decode, encode, golden, read_safetensors
+
+CHECKPOINT = golden("topk-mse.final.safetensors")
+
+
+class Compare(Case):
+    def test_a_dictionary_is_itself(self):
+        self.good("fuse", CHECKPOINT, "-o", self.path("fused"))
+        result = self.good_json("compare", CHECKPOINT, self.path("fused"), "--json")
+        for name in ["stability", "stability_unsigned", "stability_centered"]:
+            self.assertAlmostEqual(result[name], 1, places=5)
+        self.assertEqual(result["match"], list(range(48)))
+        self.assertClose(result["match_cosine"], [1.0] * 48, 1e-5)
+        self.assertEqual((result["shared_points"], result["points"]), (60, 60))
+
+    def test_a_permutation_and_a_sign_are_found(self):
+        tensors, _ = read_safetensors(golden("stability.safetensors"))
+        rows, d = tensors["a"].shape
+        a = tensors["a"].values
+        turned = [(-v if k == 4 else v) for k in range(rows) for v in a[(rows - 1 - k) * d : (rows - k) * d]]
+        for name, values in [("a", a), ("b", turned)]:
+            tensor = Tensor("F32", [rows, d], values)
+            support.write_safetensors(self.path(name), {"dictionary": tensor})
+        result = self.good_json("compare", self.path("a"), self.path("b"), "--json")
+        self.assertAlmostEqual(result["stability"], 1, places=5)
+        self.assertLess(result["stability_unsigned"], 1 - 1e-3)
+        self.assertNotIn("shared_points", result)
+
+    def test_the_caveat_is_always_said(self):
+        text = self.good("compare", CHECKPOINT, CHECKPOINT)
+        for part in [
+            "W = eye",
+            "shared points",
+            "stability_centered",
+            "60 of 60 candidate points are the same",
+        ]:
+            self.assertIn(part, text.replace("\n  ", " "))
+        self.assertIn("W = eye", self.good_json("compare", CHECKPOINT, CHECKPOINT, "--json")["caveat"])
+
+    def test_what_cannot_be_compared(self):
+        other = golden("dict-basic.checkpoint.safetensors")
+        self.bad(1, ["48 atoms of 16", "24 of 16"], "compare", CHECKPOINT, other)
+
+
+class Several(Case):
+    def dictionary(self, name, values, metadata=None, points=None):
+        tensors = {"dictionary": Tensor("F32", [len(values) // 4, 4], decode("F32", encode("F32", values)))}
+        if points:
+            tensors["points.vectors"] = Tensor("F32", [len(points) // 4, 4], points)
+        return support.write_safetensors(self.path(name), tensors, metadata)
+
+    def test_several_give_the_matrix(self):
+        random = support.Random(3)
+        paths = [self.dictionary(name, random.values(24)) for name in "abc"]
+        report = self.good_json("compare", *paths, "--json")
+        pairs = [(0, 1), (0, 2), (1, 2)]
+        self.assertEqual([(pair["a"], pair["b"]) for pair in report["pairs"]], pairs)
+        for name in "stability", "stability_unsigned", "stability_centered":
+            values = []
+            for pair, (a, b) in zip(report["pairs"], pairs):
+                two = self.good_json("compare", paths[a], paths[b], "--json")
+                self.assertEqual(pair[name], two[name])
+                self.assertEqual(pair["match"], two["match"])
+                for i, j in (a, b), (b, a):
+                    self.assertEqual(report["matrix"][name][i][j], two[name])
+                values.append(two[name])
+            self.assertEqual([report["matrix"][name][i][i] for i in range(3)], [1, 1, 1])
+            mean = sum(values) / 3
+            self.assertAlmostEqual(report["mean"][name], mean, places=12)
+            deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / 2)
+            self.assertAlmostEqual(report["deviation"][name], deviation, places=12)
+        text = self.good("compare", *paths)
+        self.assertIn("stability: %.4f +- %.4f over 3 pairs" % (report["mean"]["stability"],
+                                                               report["deviation"]["stability"]), text)
+
+    def test_how_each_began_is_said(self):
+        values = support.Random(1).values(24)
+        a = self.dictionary("a", values, {"init": "permuted", "seed": "7"}, [1.0, 2, 3, 4, 5, 6, 7, 8])
+        b = self.dictionary("b", values, {"seed": "8"}, [5.0, 6, 7, 8, 1, 2, 3, 4])
+        text = self.good("compare", a, b)
+        self.assertIn("init permuted, seed 7, 2 points", text)
+        self.assertIn("init not said in the file, seed 8", text)
+        self.assertIn("0 of 2 candidate points are the same in both, and 2 more stand at other places", text)
+        report = self.good_json("compare", a, b, "--json")
+        self.assertEqual([(one["init"], one["seed"]) for one in report["models"]],
+                         [("permuted", "7"), (None, "8")])
+        self.assertEqual((report["shared_points"], report["shared_points_in_any_order"]), (0, 2))
+        self.good("fuse", a, "-o", self.path("again"))
+        self.assertIn("init permuted, seed 7", self.good("compare", self.path("again"), b))
+        bare = self.dictionary("c", values)
+        self.assertIn("cannot be told", self.good("compare", a, bare))
+
+    def test_a_trained_model_says_its_seed_through_the_fuse(self):
+        self.good("train", data("digits.npy"), "--concepts", 16, "--points", 16, "--top-k", 4, "--steps", 2,
+                  "--delta", 1, "--seed", 5, "--quiet", "-o", self.path("c"))
+        self.good("fuse", self.path("c"), "-o", self.path("f"))
+        models = self.good_json("compare", self.path("c"), self.path("f"), "--json")["models"]
+        self.assertEqual([one["seed"] for one in models], ["5", "5"])
+
+    def test_all_have_the_same_shape(self):
+        values = support.Random(1).values(24)
+        a, b = self.dictionary("a", values), self.dictionary("b", values)
+        c = self.dictionary("c", values[:20])
+        self.bad(1, ["6 atoms of 4", "5 of 4"], "compare", a, b, c)
+        self.bad(2, "two dictionaries or more", "compare", a)
+
+
+if __name__ == "__main__":
+    support.main()
