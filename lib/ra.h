@@ -4,6 +4,7 @@
  *
  *   ra_status.h      status codes, error messages, the log sink
  *   ra_memory.h      the one allocator
+ *   ra_text.h        text that grows
  *   ra_digest.h      a name for the content of a file
  *   ra_group.h       several processes that train one model
  *   ra_settings.h    settings as tables
@@ -27,6 +28,7 @@
 
 #include "ra_status.h"
 #include "ra_memory.h"
+#include "ra_text.h"
 #include "ra_digest.h"
 #include "ra_group.h"
 #include "ra_settings.h"
