@@ -13,7 +13,7 @@ enum {
     PART = 1024 * 1024, /* elements of one part of a parallel pass */
 };
 
-/* ---- dot products --------------------------------------------------------------------------------------- */
+/* ---- dot products -------------------------------------------------------------------------------------- */
 
 RA_MULTIVERSION float ra_dot_f32(const float *x, const float *y, size_t n) {
     float lane[LANES_F32] = {0};
@@ -48,7 +48,7 @@ RA_MULTIVERSION double ra_dot_doubles(const double *x, const double *y, size_t n
     return lane[0];
 }
 
-/* ---- rows ----------------------------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
 const void *ra_tensor_row(const ra_tensor *tensor, size_t row) {
     size_t bytes = tensor->shape[1] * ra_dtype_size(tensor->dtype);
@@ -133,7 +133,7 @@ size_t ra_tensor_find_not_finite(const ra_tensor *tensor, ra_pool *pool) {
     return atomic_load(&job.found);
 }
 
-/* ---- standardization ------------------------------------------------------------------------------------ */
+/* ---- standardization ----------------------------------------------------------------------------------- */
 
 RA_MULTIVERSION static void standardize(float *restrict x, const float *restrict mean,
                                         const float *restrict scale, size_t d) {

@@ -18,7 +18,7 @@ float ra_dot_f32(const float *x, const float *y, size_t n);  /* sums in float32 
 double ra_dot_f64(const float *x, const float *y, size_t n); /* exact products, sums in float64 */
 double ra_dot_doubles(const double *x, const double *y, size_t n);
 
-/* ---- rows of a float tensor [rows,n] of any type -------------------------------------------------------- */
+/* ---- rows of a float tensor [rows,n] of any type ------------------------------------------------------- */
 
 const void *ra_tensor_row(const ra_tensor *tensor, size_t row);
 
@@ -35,7 +35,7 @@ void ra_tensor_row_norms(const ra_tensor *tensor, ra_pool *pool, double *norm);
 /* Index of the first NaN or infinity; the number of elements if there is none. */
 size_t ra_tensor_find_not_finite(const ra_tensor *tensor, ra_pool *pool);
 
-/* ---- standardization ------------------------------------------------------------------------------------ */
+/* ---- standardization ----------------------------------------------------------------------------------- */
 
 /* x [rows,d] <- (x - mean) / scale, and back: x * scale + mean; mean, scale [d]. Training standardizes its
  * data and a model its inputs with the same function, so that both get the same bits. */
