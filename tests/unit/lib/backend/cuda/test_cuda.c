@@ -184,7 +184,7 @@ START_TEST(test_memory_that_is_left) {
     ra_ok(ra_backend_memory(backend, &available, &total, &err));
     ck_assert_uint_eq(available, before - PART);
     ra_fails(ra_backend_allocate(backend, available + 1, &other, &err), RA_ERR_MEMORY,
-             "out of memory: a block on the device cuda:0 needs");
+             "out of memory: an array on the device cuda:0 needs");
     ck_assert_ptr_null(other);
     ra_ok(ra_backend_allocate(backend, available, &other, &err));
     ra_backend_deallocate(backend, other);
