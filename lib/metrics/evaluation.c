@@ -371,7 +371,7 @@ ra_status ra_evaluation_finish(ra_evaluation *evaluation, ra_evaluation_result *
 }
 
 ra_status ra_evaluation_statistics(ra_evaluation *evaluation, const ra_labels *row_labels,
-                                ra_latent_statistics *latents, ra_error *err) {
+                                   ra_latent_statistics *latents, ra_error *err) {
     size_t rows = evaluation->latents.rows;
     if (rows == 0)
         RA_FAIL(err, RA_ERR_STATE, "statistics of latents need at least one row of data, got none");

@@ -28,10 +28,10 @@ USUAL = """
 """
 EXTRA = {
     "lib/app/text.h": "const float *row = NULL;",
-    "lib/metrics/pairs.h": "ra_pool *pool = NULL; size_t latents, bytes;",
+    "lib/metrics/pairs.h": "ra_pool *pool = NULL; size_t bytes; const ra_latent_sums *sums = NULL; ra_pairs_result result;",
     "lib/model/execution.h": "ra_executions *executions; ra_execution *execution; size_t m;",
-    "lib/points/nearest.h": "int32_t *row = NULL; float *distance = NULL; const float *vectors = NULL;",
-    "lib/points/row_block.h": "ra_pool *pool = NULL; double sum = 0;",
+    "lib/points/nearest.h": "int32_t *row = NULL; float *distance = NULL; const float *vectors = NULL; size_t N;",
+    "lib/points/row_reader.h": "ra_pool *pool = NULL; double sum = 0;",
     "lib/train/batches.h": "ra_trainer **trainers = NULL; ra_train_progress progress;",
     "lib/train/order.h": "uint64_t *row_numbers = NULL; uint64_t epoch, seed; size_t position;",
 }

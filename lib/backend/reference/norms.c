@@ -59,8 +59,8 @@ static void row_backward(const ra_norm *norm, const float *u, float *dy, size_t 
     }
     for (size_t j = 0; j < n; j++) {
         double dxhat = (double)norm->gamma[j] * dy[j];
-        dy[j] = (float)(norm->rstd[i] *
-                        (dxhat - sum / (double)n - xhat_of(norm, u[j], i, j) * dot / (double)n));
+        dy[j] =
+            (float)(norm->rstd[i] * (dxhat - sum / (double)n - xhat_of(norm, u[j], i, j) * dot / (double)n));
     }
 }
 

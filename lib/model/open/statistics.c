@@ -157,7 +157,8 @@ ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, 
 
 /* ---- saving ------------------------------------------------------------------------------------------- */
 
-size_t ra_model_statistics_tensors(const ra_latent_statistics *latents, const char **names, ra_tensor *tensors) {
+size_t ra_model_statistics_tensors(const ra_latent_statistics *latents, const char **names,
+                                   ra_tensor *tensors) {
     const void *const data[TENSOR_COUNT] = {
         [COUNT] = latents->count,
         [MEAN] = latents->mean,

@@ -71,8 +71,7 @@ START_TEST(test_dots_are_exact_to_double_precision) {
         static float widened[N];
         ra_convert_from_f32((ra_dtype)dtype, x, half, N);
         ra_convert_to_f32((ra_dtype)dtype, half, widened, N);
-        ck_assert_double_eq_tol(ra_row_dot((ra_dtype)dtype, half, y, N), ra_dot_f64(widened, y, N),
-                                1e-12);
+        ck_assert_double_eq_tol(ra_row_dot((ra_dtype)dtype, half, y, N), ra_dot_f64(widened, y, N), 1e-12);
     }
 }
 END_TEST
