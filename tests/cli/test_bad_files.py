@@ -151,7 +151,7 @@ class BadFiles(Case):
                 self.bad(1, ["poison.npy", "row 2", "column 5"], *command)
 
     def check_model(self, tensors, metadata, texts):
-        """A model that every command has to refuse."""
+        """A model that every command must refuse."""
         path = support.write_safetensors(self.path("model"), tensors, metadata)
         out = self.path("out")
         for command in [

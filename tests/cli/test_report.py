@@ -36,7 +36,7 @@ class Node:
 
 
 class Page(html.parser.HTMLParser):
-    """The tree of a page; fails where elements are not closed in order, or attributes are given twice."""
+    """The tree of a page; fails if elements are not closed in order, or an attribute appears twice."""
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
@@ -86,7 +86,7 @@ class Page(html.parser.HTMLParser):
         raise AssertionError("no figure " + heading)
 
     def curve(self, heading):
-        """[(x, y)] of the line of a chart, read off as the script does."""
+        """[(x, y)] of the line of a chart, read like the script does."""
         chart = next(self.figure(heading).all("svg", "chart"))
         left, top, width, height = map(float, chart.attributes["data-plot"].split())
         path = next(chart.all("path", "line")).attributes["d"]

@@ -273,7 +273,7 @@ class Reload(unittest.TestCase):
 
 class Stop(unittest.TestCase):
     def begin(self, daemon):
-        """A connection with half a request on it, that the server has seen."""
+        """A connection with half a request that the server has received."""
         connection = daemon.socket()
         head = "POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
         connection.sendall((head % (RECONSTRUCT, len(BODY))).encode())
