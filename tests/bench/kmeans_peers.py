@@ -1,19 +1,18 @@
-"""k-means side by side: ours, scikit-learn's and faiss's, on the same data with the same threads.
+"""k-means side by side: ours, scikit-learn's and faiss's, on the same data with the same number of threads.
 
     kmeans_peers.py BENCH [--threads 2] [--repeat 3] [--quick]
 
-BENCH is build/tests/bench_kmeans. Run by `make bench-kmeans` with an interpreter that has numpy, scikit-learn and
-faiss. Two sets of data, 1,000 clusters each: the word embeddings of tests/data (7,400 x 384), and 100,000 x 768
-numbers from a mixture of 1,000 Gaussians of the same width with a hundredth of the rows noise.
+BENCH is build/tests/bench_kmeans. `make bench-kmeans` runs this with an interpreter that has numpy, scikit-learn
+and faiss. There are two data sets with 1,000 clusters each: the word embeddings of tests/data (7,400 x 384), and
+100,000 x 768 numbers from a mixture of 1,000 Gaussians of equal width, of which a hundredth of the rows are noise.
 
-Every program chooses its seeds in its own way and stops when it thinks it is done. Then it is asked how long it took
-to come within 1 % of the best inertia that any of them reached ("never" when it did not), and how long ours took to come
-within 1 % of its own inertia, beside the time that it took itself. Inertias of others are computed here from their
-centers; bench_kmeans checks its own. Times of ours are without the search for the points' nearest rows, which the
-others do not do.
+Every program chooses its seeds in its own way and stops by its own rule. The table shows how long each took to
+come within 1 % of the best inertia that any of them reached ("never" if it did not), and, beside the time that it
+took itself, how long ours took to come within 1 % of its inertia. The inertias of the others are computed here
+from their centers; bench_kmeans checks its own. Our times leave out the search for the points' nearest rows, which
+the others do not do.
 
-Each program runs in a process of its own, one after the other, `repeat` times in turn, and the fastest counts.
-"""
+Each program runs in a process of its own, one after the other, `repeat` times in turn; the fastest counts."""
 
 import argparse
 import json

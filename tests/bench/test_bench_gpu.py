@@ -1,4 +1,4 @@
-"""bench_gpu on the emulated device: what is timed on a GPU works, and where there is none it says so."""
+"""bench_gpu on the emulated device: every benchmark of a GPU works, and without a GPU it says so."""
 import os
 import re
 import subprocess

@@ -2,9 +2,8 @@
 
     train_overcomplete.py X POINTS CONCEPTS TOP_K BATCH STEPS THREADS
 
-prints one JSON object. The package's own __init__ imports vision models and plotting, which need more packages than
-its autoencoders do; an empty package in its place lets those alone be imported.
-"""
+prints one JSON object. The package's own __init__ imports vision models and plotting, which need more packages
+than its autoencoders do. An empty package in its place lets this script import the autoencoders alone."""
 import contextlib
 import importlib.util
 import io
@@ -40,7 +39,7 @@ def main():
     began = []
 
     class Clocked:
-        """The loader, noting when each batch is asked for: from one to the next is a step, all of it."""
+        """The loader, with the times at which the loop asks for a batch: a step is the time from one to the next."""
 
         def __iter__(self):
             for item in loader:

@@ -1,9 +1,8 @@
-"""What the tests of the command line share: running `rasae`, tiny readers and writers of its files.
+"""What the tests of the command line share: running `rasae`, and small readers and writers of its files.
 
-Every test file stands alone: `python3 tests/cli/test_fuse.py`, with RASAE_BUILD naming the build folder
-(default: build). Only Python's standard library is used, so the formats here are an independent reading of
-their specifications, not the library's own code.
-"""
+Every test file can run alone: `python3 tests/cli/test_fuse.py`, where RASAE_BUILD names the build folder (default:
+build). They use only Python's standard library, so this is an independent reading of the formats' specifications,
+not the library's own code."""
 
 import array
 import json
@@ -20,7 +19,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("RASAE_BUILD", "build"))
 RASAE = os.path.join(BUILD, "rasae")
-TIMEOUT = 240  # seconds a command; the sanitizers are slow
+TIMEOUT = 240  # seconds per command; the sanitizers are slow
 
 
 def golden(name):
@@ -193,7 +192,7 @@ def disk_of(size):
 
 
 class Case(unittest.TestCase):
-    """A test with an empty folder of its own; names of files in it come from self.path()."""
+    """A test with an empty folder of its own; self.path() names files in it."""
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="rasae-cli-")
@@ -221,7 +220,7 @@ class Case(unittest.TestCase):
         )
 
     def good(self, *arguments, **options):
-        """Runs a command that has to succeed; returns its stdout."""
+        """Runs a command that must succeed; returns its stdout."""
         result = self.run_rasae(*arguments, **options)
         self.assertEqual(result.returncode, 0, (arguments, result.stderr.decode()))
         return result.stdout.decode()
@@ -230,8 +229,8 @@ class Case(unittest.TestCase):
         return json.loads(self.good(*arguments))
 
     def bad(self, code, texts, *arguments, **options):
-        """Runs a command that has to fail: with this exit code, one sentence on stderr that holds the texts,
-        and no file made, changed or left half-written. Returns the sentence."""
+        """Runs a command that must fail: with this exit code, one sentence on stderr that contains the texts,
+        and no file created, changed or left half-written. Returns the sentence."""
         before = self.snapshot()
         result = self.run_rasae(*arguments, **options)
         sentence = result.stderr.decode(errors="replace")
@@ -259,7 +258,7 @@ class Case(unittest.TestCase):
 
 
 def small_data(rows=96, d=12, seed=1):
-    """Rows close to six directions, as activations are: row r belongs to direction r % 6."""
+    """Rows close to six directions, like activations: row r belongs to direction r % 6."""
     random = Random(seed)
     centers = [random.values(d) for _ in range(6)]
     values = []

@@ -1,4 +1,4 @@
-"""`rasae compare`: two dictionaries and several, permutations and signs, how each began."""
+"""`rasae compare` (trainer/compare): two dictionaries and several, permutations and signs, how each began."""
 
 import math
 

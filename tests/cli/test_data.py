@@ -1,4 +1,5 @@
-"""The data of `rasae`: several files, images as rows, rows that are not finite, standardized training."""
+"""The data of `rasae train` (trainer/training/standardize.c): several files, images as rows, rows that are not
+finite, standardized training."""
 
 import math
 
@@ -138,7 +139,7 @@ class BadRows(Data):
 
 
 class Standardized(Data):
-    """Training on standardized data is training on data that were standardized beforehand."""
+    """--standardize trains like standardizing the data beforehand."""
 
     def setUp(self):
         super().setUp()
@@ -157,7 +158,7 @@ class Standardized(Data):
         return mean, [s if s > 0 else 1.0 for s in scale]
 
     def standardized(self, values, tensors):
-        """As the library rounds it: to float32 after each of the two operations."""
+        """Rounded like the library does: to float32 after each of the two operations."""
         mean, scale = tensors["input.mean"].values, tensors["input.scale"].values
         shifted = f32([x - mean[i % D] for i, x in enumerate(values)])
         return f32([x / scale[i % D] for i, x in enumerate(shifted)])

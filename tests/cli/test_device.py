@@ -1,7 +1,8 @@
-"""--device: what is said when there is no device to compute on, and that the CPU takes over when asked for either.
+"""--device (trainer/device_memory.c): the sentence when there is no device to compute on, and that `auto` falls back
+to the CPU.
 
-A plugin is looked for beside the program, so each case has a folder of its own with a copy of the program: alone, with
-the CUDA plugin over an emulated device (tests/emulation), and with the real one where it has been built."""
+A program looks for a plugin beside itself, so each case has a folder with a copy of the program: alone, with the
+CUDA plugin over an emulated device (tests/emulation), and with the real plugin where it has been built."""
 
 import os
 import shutil

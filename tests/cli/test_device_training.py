@@ -1,6 +1,8 @@
-"""`rasae train --device`: the same options as on the CPU, the same numbers, and the same bytes when a run is cut in two.
+"""`rasae train --device` (trainer/train.c): the same options as on the CPU, the same numbers, and the same bytes when
+a run is cut in two.
 
-The device is CUDA's plugin over an emulated one (tests/emulation), whose memory stops a program that touches it."""
+The device is the CUDA plugin over an emulated device (tests/emulation), whose memory stops a program that touches
+it."""
 
 import json
 import os

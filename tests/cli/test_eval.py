@@ -1,5 +1,5 @@
-"""`rasae eval`: its figures as text and as JSON, the statistics that --save writes, --classes, --directions and --memory;
-checked against plain loops over what `rasae encode` writes."""
+"""`rasae eval` (trainer/eval): its figures as text and as JSON, the statistics that --save writes, --classes,
+--directions and --memory; compared with plain loops over what `rasae encode` writes."""
 
 import math
 import os

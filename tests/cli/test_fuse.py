@@ -1,5 +1,5 @@
-"""`rasae fuse`: dtypes, provenance, artifacts as input, and what it refuses. That D itself is right is in
-test_golden.py."""
+"""`rasae fuse`: element types, provenance, artifacts as input, and refusals. test_golden.py checks that D itself is
+right."""
 
 import os
 

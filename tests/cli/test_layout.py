@@ -1,4 +1,4 @@
-"""`rasae layout`: places on a map, reproducible, and close to the neighbors that atoms have."""
+"""`rasae layout`: places on a map that are reproducible and keep neighbors together."""
 
 import support
 from support import Case, data, golden, read_safetensors

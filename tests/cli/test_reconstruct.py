@@ -1,4 +1,4 @@
-"""`rasae reconstruct`: every form of codes, and everything wrong in a file of codes."""
+"""`rasae reconstruct`: every form of codes, and everything that can be wrong in a file of codes."""
 
 import math
 

@@ -1,5 +1,5 @@
-"""`rasae train --report`: a page that is whole by itself, says what the log says, and cannot be made to say
-anything else by a label."""
+"""`rasae train --report` (trainer/report, trainer/training/{history,report}.c): a page that needs no other file, says
+what the log says, and says nothing else, whatever the labels are."""
 
 import base64
 import hashlib
@@ -36,7 +36,7 @@ class Node:
 
 
 class Page(html.parser.HTMLParser):
-    """The tree of a page; fails where elements are not closed in order, or attributes are given twice."""
+    """The tree of a page; fails if elements are not closed in order, or an attribute appears twice."""
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
@@ -86,7 +86,7 @@ class Page(html.parser.HTMLParser):
         raise AssertionError("no figure " + heading)
 
     def curve(self, heading):
-        """[(x, y)] of the line of a chart, read off as the script does."""
+        """[(x, y)] of the line of a chart, read like the script does."""
         chart = next(self.figure(heading).all("svg", "chart"))
         left, top, width, height = map(float, chart.attributes["data-plot"].split())
         path = next(chart.all("path", "line")).attributes["d"]

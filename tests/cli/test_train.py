@@ -1,4 +1,5 @@
-"""`rasae train`: its defaults, where points and settings come from, determinism, and every way out."""
+"""`rasae train` (trainer/train.c, trainer/progress.c, trainer/training/{log,models,plan,points,run,summary}.c): its
+defaults, where points and settings come from, determinism, and every way to end."""
 
 import fcntl
 import json

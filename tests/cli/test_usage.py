@@ -1,4 +1,5 @@
-"""The command line itself: help, and every way of writing it wrong."""
+"""The command line itself (trainer/{main,command,options}.c, lib/app/start.c): help, and every way to use it
+wrongly."""
 
 import subprocess
 

@@ -1,5 +1,5 @@
-"""What the tests of the contract share: the document, and a daemon whose dictionary the document's own
-examples fit: "words", of 8 atoms with 3 dimensions, made of 16 points."""
+"""What the tests of the contract share: the document, and a daemon whose dictionary fits the document's own examples:
+"words", with 8 atoms of 3 dimensions, made of 16 points."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def write_checkpoint(path, encoder=True):
 
 
 class Server(Daemon):
-    """With keys, and with "words", "spare" (to be loaded and unloaded) and "bare" (without an encoder)."""
+    """A daemon with keys, and with "words", "spare" (to load and unload) and "bare" (without an encoder)."""
 
     def __init__(self, *arguments):
         self.files = tempfile.TemporaryDirectory()

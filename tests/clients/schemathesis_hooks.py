@@ -1,8 +1,8 @@
-"""Loaded by schemathesis, see test_schemathesis.py.
+"""schemathesis loads this, see test_schemathesis.py.
 
-Any float32 is a good number, yet a product of large ones is none, and no schema says where that begins. So
-numbers that float32 has are made moderate before they are sent; those that it has not go out as they are, to
-be refused."""
+Any float32 is a good number, but the product of two large ones is not finite, and no schema says where that
+begins. So this makes numbers that fit into a float32 moderate before they are sent. Those that do not fit are sent
+as they are, to be refused."""
 
 import schemathesis
 

@@ -1,5 +1,5 @@
-"""proto/python against a live daemon: every call answers what the dictionary's own numbers say, whatever form
-the latents come in, from many threads, over connections that break; and the package installs and is typed."""
+"""proto/python against a live daemon: every call answers what the dictionary's own numbers say, whatever form the
+latents have, from many threads, over connections that break. The package installs and is typed."""
 
 import environment
 

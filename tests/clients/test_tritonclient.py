@@ -1,6 +1,5 @@
-"""Triton's own Python client, unmodified, against the daemon: the blocking one (gevent), the asynchronous
-calls of that, and the one for asyncio; JSON and binary, compression, metadata, statistics, repository,
-errors."""
+"""Triton's own Python client, unmodified, against the daemon: the blocking one (gevent), its asynchronous calls, and
+the one for asyncio; JSON and binary, compression, metadata, statistics, repository, errors."""
 
 import os
 import shutil

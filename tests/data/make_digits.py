@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Makes digits.npy and digits.txt: the UCI optical digits, 8 x 8 pixels each, as scikit-learn carries them.
+"""Makes digits.npy and digits.txt: the UCI optical digits, 8 x 8 pixels each, from scikit-learn's copy.
 
     python3 -m venv /tmp/digits && . /tmp/digits/bin/activate
     pip install numpy==1.26.4 scikit-learn==1.9.1
     python3 make_digits.py [FOLDER]
 
-digits.npy is float32 [1797, 64], raw pixel values 0 to 16, row by row; digits.txt holds the digit that each
-image shows, one a line.
-"""
+digits.npy is float32 [1797, 64], raw pixel values from 0 to 16, row by row; digits.txt holds the digit in each
+image, one per line."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""The manual pages as groff and man have them. Part of make check-deploy; test_manual.py asks mandoc."""
+"""groff and man format the manual pages without a complaint. Part of make check-deploy; test_manual.py asks
+mandoc."""
 
 import unittest
 

@@ -1,6 +1,7 @@
-"""The commands of deploy/kubernetes/train-mpi as they are, with a real sshd and a real mpirun: a launcher and a worker,
-each in a network namespace of its own, as the user of the pods and without capabilities. What the operator and the
-kubelet bring (keys, hostfile, volumes) is made here; paths and sizes alone are others. Needs root, for the namespaces."""
+"""The commands of deploy/kubernetes/train-mpi as they are, with a real sshd and a real mpirun: a launcher and a
+worker, each in a network namespace of its own, as the user of the pods and without capabilities. This test makes
+what the operator and the kubelet bring (keys, hostfile, volumes); only paths and sizes differ. Needs root, for the
+namespaces."""
 
 import os
 import re
@@ -23,7 +24,7 @@ DROPPED = ["setpriv", "--reuid=%d" % USER, "--regid=%d" % USER, "--clear-groups"
 
 
 def is_possible():
-    """Why not, or None."""
+    """The reason why this test cannot run, or None."""
     if os.getuid() != 0:
         return "only root makes network namespaces"
     if not os.path.exists(RASAE_MPI):
@@ -98,7 +99,7 @@ class MpiJob(unittest.TestCase):
         return words, {variable["name"]: self.local(variable["value"]) for variable in one.get("env", [])}
 
     def give_keys(self):
-        """As the operator: one pair, whose volume belongs to root and is read by the pod's group."""
+        """Like the operator: one pair of keys, whose volume belongs to root and which the pod's group can read."""
         auth = self.places["/etc/ssh-auth"]
         subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", auth + "/id_rsa"], check=True, timeout=PATIENCE)
         shutil.copy(auth + "/id_rsa.pub", auth + "/authorized_keys")

@@ -1,5 +1,5 @@
-"""The Debian packages: they build, lintian finds no fault, and between them they have what make install installs.
-Part of make check-deploy; machine.py installs and runs them."""
+"""The Debian packages: they build, lintian finds no fault, and together they contain what make install installs. Part
+of make check-deploy; machine.py installs and runs them."""
 
 import glob
 import os

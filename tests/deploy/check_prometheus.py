@@ -1,6 +1,6 @@
-"""A real Prometheus with the configuration and the rules of deploy/prometheus scrapes a daemon under load: every query of
-the dashboard returns data, every rule evaluates, and an alert wakes when its reason comes. Only addresses and
-intervals are others: once a second instead of every 15."""
+"""A real Prometheus with the configuration and the rules of deploy/prometheus scrapes a daemon under load: every
+query of the dashboard returns data, every rule evaluates, and an alert fires when its cause appears. Only
+addresses and intervals differ: once per second instead of every 15."""
 
 import json
 import os
@@ -98,7 +98,7 @@ class Prometheus:
 
 
 def load(daemon, dimensions, concepts, over):
-    """What clients ask, light and heavy, right and wrong, until it is over."""
+    """Requests of clients, light and heavy, right and wrong, until the end."""
     connection = daemon.connect()
     x, z = [[0.5] * dimensions], [[0.5] * concepts]
     heavy = {"vectors": x * 2000}

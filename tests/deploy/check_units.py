@@ -1,4 +1,4 @@
-"""The systemd units: systemd takes them, finds them safe, and lets the daemon do what it does. Part of make
+"""The systemd units: systemd accepts them, rates them as safe, and lets the daemon do its work. Part of make
 check-deploy; machine.py runs them in a system that boots."""
 
 import glob
@@ -60,7 +60,7 @@ class Units(unittest.TestCase):
         self.assertRegex(done.stdout, r"Overall exposure level for \S+: \d")
 
     def allowed(self, *sets):
-        """The system calls of the filters that the unit names."""
+        """The system calls that the unit's filters allow."""
         names, groups = set(), list(sets)
         while groups:
             for line in self.analyze("syscall-filter", groups.pop()).stdout.splitlines()[1:]:
@@ -103,7 +103,7 @@ class Units(unittest.TestCase):
                     daemon.wait()
             with open(trace, encoding="utf-8", errors="replace") as file:
                 lines = file.read()
-        # bash, which stands in for systemd here, ends where rasaed begins
+        # bash, which plays systemd here, ends where rasaed begins
         started = lines.index('execve("%s"' % PROGRAM)
         used = set(re.findall(r"^\d+ +(\w+)\(", lines[started:], re.M))
         self.assertIn("accept4", used)

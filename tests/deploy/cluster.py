@@ -1,13 +1,12 @@
-"""What the tests of this folder share: the Python packages and the daemon of tests/clients, Debian's programs, and the
-manifests as a cluster would get them.
+"""What the tests of this folder share: the Python packages and the daemon of tests/clients, Debian's programs, and
+the manifests as a cluster would get them.
 
     import cluster
-    cluster.enter()             # from here on the packages of tests/clients/requirements.txt are there
+    cluster.enter()             # from here on, the packages of tests/clients/requirements.txt are available
     cluster.build("overlays/cpu")
     cluster.run("promtool", "--version")
 
-Each test still stands alone: `python3 tests/deploy/test_kubernetes.py`.
-"""
+Each test can run alone: `python3 tests/deploy/test_kubernetes.py`."""
 
 import glob
 import os
@@ -42,7 +41,7 @@ def build(folder):
 
 
 def pod_specs(value):
-    """Every pod's specification in an object, wherever it stands; whoever has containers is one."""
+    """Every pod specification in an object, at any depth: each mapping with containers."""
     if isinstance(value, dict):
         if isinstance(value.get("containers"), list):
             yield value
@@ -60,7 +59,7 @@ PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "haproxy": "ha
 
 
 def tool(name):
-    """(path, environment) of a program: the one that is installed, or the one of Debian's package, unpacked aside."""
+    """(path, environment) of a program: the installed one, or the one of Debian's package, unpacked into build/."""
     path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
     if path:
         return path, os.environ

@@ -1,9 +1,9 @@
-"""make check-image: the images of the Dockerfile, built and run. Needs root and Debian's archive, and no container
-engine: buildah builds in a chroot, on a base that debootstrap has made (build/image, once); what runs an image here
-does what an engine does, with the kernel's namespaces: the entry point, as its user, on a read-only root, as process
-1 of its own, with a network of its own.
+"""make check-image: the images of the Dockerfile, built and run. Needs root and Debian's archive, but no container
+engine: buildah builds in a chroot, on a base that debootstrap makes once (build/image). This script runs an image
+as an engine does, with the kernel's namespaces: its entry point, as its user, on a read-only root, as process 1,
+with a network of its own.
 
-One dictionary is trained in a container of the trainer and served in one of the daemon."""
+A container of the trainer trains a dictionary, and one of the daemon serves it."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def make_base():
 
 
 class Image:
-    """A built target: its configuration, and its files as a container's root."""
+    """A target that was built: its configuration, and its files as a container's root."""
 
     def __init__(self, target):
         self.name = "localhost/%s-check" % target
@@ -80,7 +80,7 @@ class Image:
         return sum(os.lstat(path).st_size for path in self.files)
 
     def start(self, *arguments, mounts=()):
-        """A container; arguments as behind `docker run IMAGE`."""
+        """Starts a container; arguments like after `docker run IMAGE`."""
         inner = self.config["Entrypoint"] + (list(arguments) or self.config.get("Cmd") or [])
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts", "sh", "-c", CONTAINER,
                    "sh", self.root, self.config["User"], *mounts, "--", *inner]

@@ -1,5 +1,5 @@
 """make check-packages: the Debian packages in a system of their own. debootstrap makes a small Debian of this
-machine's release, in build/machine/base, once; a copy of it gets the packages, boots with its own systemd in
+machine's release in build/machine/base, once. A copy of it gets the packages, boots with its own systemd in
 namespaces of this kernel (systemd-nspawn), and runs machine.sh. Needs root and Debian's archive."""
 
 import glob
@@ -40,7 +40,7 @@ def make_base():
 
 
 def inside(machine, *command, boot=False):
-    """nspawn wants /run to be in memory: it gets one, in a mount namespace of its own."""
+    """Runs a command in the machine. nspawn needs /run in memory, so it gets one, in a mount namespace of its own."""
     spawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--resolv-conf=copy-host",
              "--directory=" + machine, *(["--boot"] if boot else ["--", *command])]
     script = 'mount -t tmpfs tmpfs /run && exec "$@"'

@@ -1,4 +1,4 @@
-"""make install and uninstall: what is where, and that the library can be used from there."""
+"""make install and make uninstall: what lies where, and that programs can use the library from there."""
 
 import glob
 import os

@@ -1,6 +1,6 @@
 """deploy/prometheus: promtool reads the configuration and the rules and runs their unit tests (rules.yml beside this
-file); every alert has one that fires and one that does not; every metric that a rule or the dashboard names is one
-that the daemon has."""
+file); every alert has a case in which it fires and one in which it does not; the daemon has every metric that a
+rule or the dashboard names."""
 
 import json
 import os

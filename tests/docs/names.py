@@ -7,9 +7,9 @@
     a function           ra_model_open(), in comments of C and in Markdown
 
 It reads Markdown and manual pages whole, and the comments and docstrings of sources and scripts. It prints each finding
-as `file:line: text` and exits with 1 if there is one. A path may be given from the top, from a folder of HOMES, or from any
-folder above the file that names it; * and {a,b} stand for several. A stem of one letter or of capitals (x.c, NAME.c) is
-a placeholder. tests/docs/test_names.py plants faults and expects each to be found.
+as `file:line: text` and exits with 1 if there is one. A path may begin at the top, at a folder of HOMES, or at any folder
+above the file that names it; * and {a,b} stand for several. A stem of one letter and a name of PLACEHOLDER (x.c, NAME.c)
+mean any file. tests/docs/test_names.py plants faults and expects each to be found.
 """
 import fnmatch
 import os
@@ -28,10 +28,12 @@ FOREIGN = {"archetypal_dictionary.py", "dictionary.py", "kernels.py", "losses.py
            "train.py"}
 
 CODE_ENDS = r"\.(?:c|h|cu|cuh|py|sh|awk|md)\b"
+# What precedes it is no part of a longer name, what follows it neither.
 PATH = re.compile(r"(?<![\w./$@%~=<>:)}*\\-])"
                   r"([\w.{][\w.*{},+-]*(?:/[\w.*{},+@-]+)+/?"  # with a slash within
                   r"|(?<=`)[a-z][\w-]*/(?=`)"  # a folder in backticks
                   r"|[\w.*{},+-]*\w" + CODE_ENDS + r")(?![\w/(<%-])")
+PLACEHOLDER = re.compile(r"(?<![A-Za-z])(?:NAME|LAYER|FILE|FOLDER)(?![A-Za-z])|(?:^|/)[a-z][.][a-z]+$|[.]{3}")
 DOCUMENT = re.compile(r"\b(?:(ARCHITECTURE|CONTRIBUTING|REFERENCE|CHANGELOG|ROADMAP|HACKING)"
                       r"|([A-Z]{4,})(?=,? (?:section|chapter) \d))\b")
 TARGETS = re.compile(r"`(?:sudo )?make((?: [^`]+)?)`|^make( .+)|\(make ([a-z-]+)\)|^\"\"\"make ([a-z-]+):")
@@ -123,7 +125,7 @@ class Tree:
 
     def lacks_path(self, path, source):
         name = os.path.basename(path.rstrip("/"))
-        if name in FOREIGN or path in self.headers or "..." in path or path.split("/")[0] == "build" or re.match(r"([a-z]|[A-Z]+)\.", name):
+        if name in FOREIGN or path in self.headers or PLACEHOLDER.search(path) or path.split("/")[0] == "build":
             return False
         if "/" not in path.rstrip("/"):
             return not fnmatch.filter(self.names, name)

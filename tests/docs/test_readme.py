@@ -37,8 +37,8 @@ def blocks(text):
 
 
 def environment():
-    """Without what an outer make hands down, and without the CUDA plugin, which takes minutes and is built by the outer
-    one; servers take a free port unless a command names one."""
+    """Without the variables of an outer make, and without the CUDA plugin, which takes minutes and which the outer make builds.
+    Servers take a free port unless a command names one."""
     kept = {name: value for name, value in os.environ.items()
             if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "BUILD", "SANITIZE", "DEVELOPER")}
     return {**kept, "NVCC": "", "PORT": "0", "RASAED_LISTEN": "127.0.0.1:0", "MAKEFLAGS": "-j2"}

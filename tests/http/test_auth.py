@@ -1,4 +1,4 @@
-"""Keys: who may do what, and how the key file is read again."""
+"""Keys (server/http/auth.c): who may do what, and how the daemon reads the key file again."""
 
 import os
 import signal

@@ -1,4 +1,5 @@
-"""What a client gets wrong is answered with the right status and one sentence that says what is wrong."""
+"""Every mistake of a client (server/routes.c, server/http/target.c, server/codec/json/requests.c) gets the right
+status and one sentence that says what is wrong."""
 
 import json
 import unittest

@@ -1,5 +1,6 @@
-"""--device: rasaed ends with one sentence when the device that it is told to use is not there; `auto` serves on the CPU
-then and logs why. What a device that is there does: answers as the CPU, dictionaries that do not fit, and its end."""
+"""--device (server/serving/device.c): rasaed ends with one sentence when the device that it is told to use is not
+there; `auto` then serves on the CPU and logs why. With a device: answers like the CPU's, dictionaries that do not
+fit, and a device that is lost."""
 
 import os
 import shutil

@@ -1,4 +1,5 @@
-"""Every endpoint answers what the reference implementation says, in the shape that server/README.md shows."""
+"""Every endpoint (server/api/{atoms,dictionaries,encode,health,points,search}.c) answers what the
+reference implementation says, in the shape that server/README.md shows."""
 
 import array
 import struct

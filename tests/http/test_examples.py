@@ -1,5 +1,5 @@
-"""Every script of proto/examples runs against a live daemon, and prints what its comments show: each name of
-a member, of a header and of a metric in them is in the output."""
+"""Every script of proto/examples runs against a live daemon (server/api/api.c) and prints what its comments show: the
+output contains each member, header and metric that they name."""
 
 import glob
 import os

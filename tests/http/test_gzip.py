@@ -1,4 +1,4 @@
-"""gzip and deflate, both ways."""
+"""gzip and deflate, both ways (server/codec/gzip.c)."""
 
 import gzip
 import json

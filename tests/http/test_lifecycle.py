@@ -1,4 +1,5 @@
-"""From the command line to the last answer: settings, start, load, reload, stop."""
+"""From the command line to the last answer (server/main.c, server/http/server.c): settings, start, load, reload,
+stop."""
 
 import concurrent.futures
 import json
@@ -270,7 +271,7 @@ class Reload(unittest.TestCase):
 
 class Stop(unittest.TestCase):
     def begin(self, daemon):
-        """A connection with half a request on it, that the server has seen."""
+        """A connection with half a request that the server has received."""
         connection = daemon.socket()
         head = "POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
         connection.sendall((head % (RECONSTRUCT, len(BODY))).encode())

@@ -1,4 +1,4 @@
-"""GET /metrics, as Prometheus reads it. deploy/test_prometheus.py has promtool look at it, too."""
+"""GET /metrics as Prometheus reads it. tests/deploy/test_prometheus.py has promtool look at it, too."""
 
 import os
 import re

@@ -1,5 +1,6 @@
-"""The Open Inference Protocol over a real socket, to the letter: what tests/clients/test_tritonclient.py does
-with a real client, and all that such a client never sends."""
+"""The Open Inference Protocol over a real socket, to the letter
+(server/api/{oip_infer,oip_models}.c): what tests/clients/test_tritonclient.py does with a real
+client, and everything that such a client never sends."""
 
 import array
 import gzip

@@ -1,4 +1,4 @@
-"""rasaed --probe: what health checks run where there is neither a shell nor curl."""
+"""rasaed --probe (server/http/probe.c): what health checks run where there is neither a shell nor curl."""
 
 import os
 import shutil

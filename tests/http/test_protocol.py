@@ -1,4 +1,5 @@
-"""HTTP itself: methods, connections, limits, targets, and requests that must not get through."""
+"""HTTP itself (server/http/server.c): methods, connections, limits, targets, and requests that must not get
+through."""
 
 import json
 import re

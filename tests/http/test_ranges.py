@@ -1,4 +1,5 @@
-"""All of D as a file: parts of it, tags, conditions, HEAD; tags on everything that does not change."""
+"""All of D as a file (server/api/dictionaries.c): parts of it, tags, conditions, HEAD; and tags on everything that
+does not change."""
 
 import array
 import json

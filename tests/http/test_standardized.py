@@ -1,6 +1,6 @@
-"""A dictionary that was trained on standardized activations, from the digits to the answers: trained, fused
-and served by the programs, and its codes and reconstructions computed again here from the numbers of the
-file."""
+"""A dictionary that was trained on standardized activations, from the digits to the answers
+(lib/sae/standardization.c): the programs train, fuse and serve it, and this test computes its codes and
+reconstructions again from the numbers in the file."""
 
 import json
 import math

@@ -1,5 +1,5 @@
-"""rasaed under a service manager: sockets that are handed over, what it tells, the watchdog. The manager is
-this script, which speaks systemd's protocols."""
+"""rasaed under a service manager (server/{supervise,heartbeat}.c): sockets that it hands over, what it is told, the
+watchdog. The manager is this script, which speaks systemd's protocols."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""https: a certificate of our own making, from TLS 1.2 on."""
+"""https (server/http/tls.c), with a certificate that the test makes, from TLS 1.2 on."""
 
 import os
 import shutil

@@ -1,12 +1,11 @@
 /* harness.h - what every unit test file includes.
  *
- * A file test_<subject>.c mirrors lib/.../<subject>.c or server/.../<subject>.c and ends with
+ * A test has the name of its source and lies in the same folder below tests/unit (tests/README.md). It ends with
  *
  *     TEST_CASES(npy, test_round_trip, test_refuses_fortran_order)
  *
- * which registers its suite; nothing else has to be edited. Checks of one call: ra_ok(call) prints the
- * message of a failure, ra_fails(call, RA_ERR_SHAPE, "expected [3, 4]") wants that code and that text within
- * the message.
+ * which registers its suite; nothing else has to be edited. To check one call: ra_ok(call) prints the message of
+ * a failure, ra_fails(call, RA_ERR_SHAPE, "expected [3, 4]") expects that code and that text in the message.
  */
 #ifndef RA_TEST_HARNESS_H
 #define RA_TEST_HARNESS_H
@@ -22,7 +21,7 @@ typedef struct test_suite {
     const char *name;
     const TTest *const *tests;
     size_t count;
-    double timeout; /* seconds a test; at least those of main.c */
+    double timeout; /* seconds per test; at least those of main.c */
     int loops;      /* tests run with _i = 0..loops-1; 0: once */
     struct test_suite *next;
 } test_suite;

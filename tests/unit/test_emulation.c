@@ -1,5 +1,5 @@
-/* The emulation of a device finds the mistakes that it is there for: each is planted
- * (tests/emulation/faults.cu) in a process of its own, which has to end with the sentence that names it. */
+/* The emulated device (tests/emulation) finds the mistakes that it is there for: each is planted
+ * (tests/emulation/faults.cu) in a process of its own, which must end with the sentence that names it. */
 #include "emulated.h"
 #include "harness.h"
 

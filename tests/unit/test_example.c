@@ -1,5 +1,5 @@
-/* A complete user of the library in one page: points, a trained autoencoder, a checkpoint, the fused model,
- * an answer. Compiled and run with the tests, so that it stays true. */
+/* A complete user of the library (lib/ra.h) in one page: points, a trained autoencoder, a checkpoint, the fused
+ * model, an answer. It is compiled and run with the tests, so that it stays true. */
 #include "ra.h"
 
 #include "harness.h"

@@ -1,6 +1,6 @@
-/* The programs and their clients: every tests/<folder>/test_*.py and .sh is one test of the suites below, run
- * from the top of the tree with RASAE_BUILD naming the build folder. What a script printed is shown when it
- * fails. `--fast` leaves these out. */
+/* The programs and their clients: each script test_*.py in tests/cli, tests/http, tests/clients, tests/docs,
+ * tests/bench and tests/deploy is one test of the suite below. It runs from the top of the tree with
+ * RASAE_BUILD naming the build folder. When a script fails, its output is shown. `--fast` leaves them out. */
 #include "harness.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* The heartbeat over a real server whose only answer the test can hold back. */
+/* The heartbeat, over a real server whose only answer the test can hold back. */
 #include "harness.h"
 #include "heartbeat.h"
 #include "http/listener.h"

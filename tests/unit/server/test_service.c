@@ -1,5 +1,6 @@
-/* The whole service without sockets: routes, handlers, codec, registry, model; and what happens to it when
- * memory runs out at any point. */
+/* The whole service without sockets: routes, handlers, codec, registry, model (server/dispatch.c,
+ * server/api/api.c, server/serving/scratch.c, server/telemetry/observe.c); and what happens when memory runs
+ * out at any point. */
 #include "emulated.h"
 #include "harness.h"
 #include "ra_memory.h"

@@ -1,5 +1,5 @@
-/* What a service manager says in the environment, and what it is told. How sockets are handed over is tested
- * with real ones, by tests/http/test_supervised.py. */
+/* The service manager's environment, and what it is told. tests/http/test_supervised.py tests with real
+ * sockets. */
 #include "harness.h"
 #include "supervise.h"
 

@@ -1,5 +1,6 @@
-/* Operations of every backend against the reference backend, over a grid of shapes: products, selections,
- * projections, Adam; plugins; thread independence. */
+/* The operations of every backend (lib/backend/reference, lib/backend/cpu, lib/backend/memory.c and the
+ * plugins) against the reference backend, over a grid of shapes: products, selections, projections, Adam;
+ * plugins; and that results do not depend on threads. */
 #include "backend_pair.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* What goes over the entries of codes once, and the steps of a pursuit, of every backend against the
- * reference. */
+/* Operations that visit each entry of codes once, and the steps of a pursuit:
+ * lib/backend/{cpu,reference}/{codes,pursuit}.c and those of the plugins against the reference. */
 #include "backend_pair.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-/* LayerNorm and BatchNorm of every backend against the reference. Means and deviations are made up: with
- * those of the values themselves a gradient over few of them would be what rounding leaves of zero. */
+/* LayerNorm and BatchNorm (lib/backend/{cpu,reference}/norms.c and the plugins') against the reference. Means
+ * and deviations are made up: with those of the values themselves, a gradient over few of them would be nothing
+ * but the rounding errors around zero. */
 #include "backend_pair.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Elementwise operations and sums of every backend against the reference; the eight kernels; what all of them
- * must have. */
+/* Elementwise operations and sums (lib/backend/{cpu,reference}/sums.c and the plugins') against the reference;
+ * the eight kernels of lib/backend/kernels.c; and what every backend must have. */
 #include "backend_pair.h"
 #include "backend/backend.h"
 

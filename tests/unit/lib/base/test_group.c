@@ -1,5 +1,5 @@
-/* A group of members that are threads here: each trains on its slice of every batch, and all of them end with
- * the parameters that one process alone ends with, for each kind, encoder and loss. */
+/* A group of members, which are threads here: each trains on its slice of every batch, and all end with the
+ * parameters that one process alone ends with, for each kind, encoder and loss. */
 #include "data_files.h"
 #include "harness.h"
 #include "ra_group.h"

@@ -1,4 +1,5 @@
-/* Settings as tables: parsing, printing, ranges, precedence; and the SAE's and the trainer's own tables. */
+/* Settings as tables: parsing, printing, ranges, precedence; and the tables of lib/sae/settings.c and
+ * lib/train/settings.c. */
 #include "harness.h"
 #include "ra_sae.h"
 #include "ra_train.h"

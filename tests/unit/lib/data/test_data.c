@@ -1,3 +1,4 @@
+/* Files of activations as rows (lib/data/{data,scan}.c): several files, types, refusals. */
 #include "data_files.h"
 
 #include "ra_io.h"

@@ -1,5 +1,5 @@
-/* The dictionary layer against the reference: projection, fuse, forward, gradients, and that the fuse is
- * always fresh. */
+/* The dictionary layer against the reference (lib/dictionary/{archetypal,fuse,plain}.c): projection, fuse,
+ * forward, gradients, and that the fuse never uses an old W. */
 #include "devices.h"
 #include "golden.h"
 #include "ra_dictionary.h"

@@ -1,4 +1,4 @@
-/* Where atoms start: on which points, how often, how mixed; the same for one seed and another for others. */
+/* How atoms start: on which points, how often, how mixed; the same for one seed and different for others. */
 #include "harness.h"
 #include "ra_dictionary.h"
 #include "ra_memory.h"

@@ -1,3 +1,4 @@
+/* Labels, one per line, in UTF-8 (lib/io/{labels,utf8}.c). */
 #include "harness.h"
 #include "ra_io.h"
 #include "ra_memory.h"

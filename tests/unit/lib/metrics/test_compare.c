@@ -1,3 +1,4 @@
+/* Two dictionaries against each other, by plain loops and by the reference (lib/metrics/{compare,unit}.c). */
 #include "golden.h"
 
 #include "data_files.h"

@@ -1,4 +1,4 @@
-/* The running statistics of latents against what plain loops over dense codes say. */
+/* The running statistics of latents against plain loops over dense codes. */
 #include "harness.h"
 
 #include "data_files.h"

@@ -1,3 +1,5 @@
+/* The figures of codes, reconstructions and dictionaries against the reference and plain loops
+ * (lib/metrics/{codes,distribution,geometry,reconstruction,sparsity}.c, lib/backend/cpu/lapack.c). */
 #include "golden.h"
 #include "ra_memory.h"
 #include "ra_metrics.h"

@@ -1,4 +1,5 @@
-/* Z^T Z and what it says of pairs, against dense matrices in float64. */
+/* Z^T Z and the figures of pairs that follow from it (lib/metrics/{gram,pairs,lanczos}.c), against dense
+ * matrices in float64. */
 #include "harness.h"
 
 #include "data_files.h"

@@ -1,4 +1,5 @@
-/* Effective rank, plausibility, covariances, samples: parts of an evaluation, each against plain loops. */
+/* Parts of an evaluation, each against plain loops: effective rank, plausibility, covariances, samples,
+ * coverage (lib/metrics/{covariance,coverage,effective_rank,plausibility,sample}.c). */
 #include "golden.h"
 
 #include "data_files.h"

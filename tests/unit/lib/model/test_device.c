@@ -1,5 +1,5 @@
-/* Models on a device whose memory is its own: what it takes, what fails, and that answers are the CPU's. The
- * other tests of models run there as well (model_on_device()). */
+/* Models on a device that has its own memory (lib/model/{execution,resident,workspace}.c): how much they take,
+ * what fails, and that answers are the CPU's. The other tests of models run there, too (model_on_device()). */
 #include "emulated.h"
 #include "model_files.h"
 

@@ -1,4 +1,5 @@
-/* Encode, reconstruct and explain: blocks of rows, sums that have to come out, refusals. */
+/* Encode, reconstruct and explain (lib/model/{encode_block,reconstruct,explain}.c): blocks of rows, sums that
+ * must match, refusals. */
 #include "model_files.h"
 
 #include "ra_memory.h"

@@ -1,4 +1,5 @@
-/* Memory that runs out anywhere, and many threads on one model. Leaks show under SANITIZE=address. */
+/* Every allocation of lib/model/{workspace,keep}.c and of the calls that use them fails in turn, and many
+ * threads share one model. Leaks show under SANITIZE=address. */
 #include "model_files.h"
 
 #include "ra_memory.h"

@@ -1,4 +1,5 @@
-/* The served model against the reference implementation: fuse, reconstruction and evaluation-mode encode. */
+/* The served model against the reference implementation: fuse, reconstruction and evaluation-mode encode
+ * (lib/model/{encode,reconstruct}.c). */
 #include "model_files.h"
 
 #include "ra_memory.h"

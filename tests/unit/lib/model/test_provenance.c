@@ -1,4 +1,5 @@
-/* Where atoms come from: archetypes, points, the way back, and the labels that are made up from others. */
+/* Where atoms come from (lib/model/{provenance,labels}.c): archetypes, points, the way back, and labels that
+ * are made from others. */
 #include "model_files.h"
 
 #include "ra_memory.h"

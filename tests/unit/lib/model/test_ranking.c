@@ -1,3 +1,4 @@
+/* The k largest, and what is compared for them (lib/model/{ranking,vectors}.c). */
 #include "model_files.h"
 
 #include "model/ranking.h"

@@ -1,4 +1,5 @@
-/* The artifact that a model writes: the same model again, and the same bytes each time. */
+/* The artifact that a model writes (lib/model/{save,keep}.c): the same model again, and the same bytes each
+ * time. */
 #include "model_files.h"
 
 #include "ra_memory.h"

@@ -1,4 +1,5 @@
-/* Search against a plain loop in double precision: the same atoms in the same order with the same scores. */
+/* Search against a plain loop in double precision (lib/model/{search,search_score}.c): the same atoms in the
+ * same order with the same scores. */
 #include "model_files.h"
 
 #include "ra_memory.h"

@@ -1,5 +1,5 @@
-/* A model that was trained on standardized activations, held against the same model without: what one does
- * with an input, the other does with the input that was standardized by hand. */
+/* A model that was trained on standardized activations, against the same model without: for an input, the one
+ * gives what the other gives for the input that was standardized by hand. */
 #include "model_files.h"
 
 #include "ra_memory.h"

@@ -1,5 +1,5 @@
-/* Models that encode with the dictionary itself: tied encoders and matching pursuit, from a checkpoint and
- * from artifacts of every type; and files whose parts do not go together. */
+/* Models that encode with the dictionary itself, tied encoders and matching pursuit, from a checkpoint and from
+ * artifacts of every type; and files whose parts do not fit together (lib/model/open). */
 #include "golden.h"
 #include "ra_memory.h"
 #include "model_files.h"

@@ -1,5 +1,5 @@
-/* Matching pursuit against its definition in plain loops, over a grid of shapes; what is special about it;
- * its bytes with any number of threads. Its gradient is held by test_losses.c and by a golden run. */
+/* Matching pursuit against its definition in plain loops, over a grid of shapes; its special cases; the same
+ * bytes with any number of threads. test_losses.c and a golden run test its gradient. */
 #include "devices.h"
 #include "ra_memory.h"
 #include "sae/pursuit.h"

@@ -1,4 +1,4 @@
-/* Where an autoencoder starts: the encoder along its atoms, and random starts that know nothing of each
+/* Where an autoencoder starts: the encoder along its atoms, and random starts that are independent of each
  * other. */
 #include "harness.h"
 #include "ra_memory.h"

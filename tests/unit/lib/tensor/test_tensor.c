@@ -1,4 +1,5 @@
-/* Element types, conversions, sparse codes. */
+/* Element types, conversions, sparse codes (lib/tensor/{codes,convert,dot,standardize}.c), and the allocator
+ * (lib/base/memory.c). */
 #include "harness.h"
 #include "ra_memory.h"
 #include "ra_tensor.h"

@@ -1,5 +1,6 @@
-/* The losses and their gradients, the kernels and the schedule, each alone against the reference; and every
- * backward pass of the autoencoder against finite differences. */
+/* The losses and their gradients, the kernels and the schedule (lib/train/{losses,schedule}.c), each alone
+ * against the reference; and every backward pass of the autoencoder (lib/sae/backward.c) against finite
+ * differences. */
 #include "devices.h"
 #include "golden.h"
 #include "ra_memory.h"

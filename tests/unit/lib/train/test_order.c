@@ -1,3 +1,5 @@
+/* The order of rows and their batches (lib/train/{order,batches}.c): every row once an epoch, well shuffled, in
+ * bounded memory. */
 #include "data_files.h"
 
 #include "ra_memory.h"

@@ -1,5 +1,5 @@
-/* Short runs over what the golden ones leave out: every kernel, delta 0, a multiplier that stands still, each
- * kind with each encoder. A run learns, and keeps to its constraints. */
+/* Short runs over what the golden ones leave out (lib/train/{trainer,moments}.c): every kernel, delta 0, a
+ * multiplier that is not trained, each kind with each encoder. A run learns, and keeps its constraints. */
 #include "data_files.h"
 #include "harness.h"
 #include "ra_memory.h"

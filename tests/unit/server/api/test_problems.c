@@ -1,4 +1,4 @@
-/* What a client reads when a request fails, in the words of both protocols. */
+/* What a client reads when a request fails, in the words of both protocols (server/api/api.c). */
 #include "harness.h"
 #include "api/api.h"
 

@@ -1,4 +1,5 @@
-/* The clocks of connections, over real sockets and with a time of the test's own. */
+/* The clocks of connections (server/http/{connections,ticker}.c), over real sockets and with a clock that the
+ * test sets. */
 #include "harness.h"
 #include "http/connections.h"
 #include "http/exchange.h"

@@ -1,4 +1,4 @@
-/* Requests off their thread: settled exactly once, whoever is first, and freed by whoever is last. */
+/* Requests that other threads answer: settled exactly once, whoever is first, and freed by whoever is last. */
 #include "harness.h"
 #include "http/deferred.h"
 

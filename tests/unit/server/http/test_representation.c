@@ -1,4 +1,4 @@
-/* What becomes of a reply on its way out: newline, packing, tags, conditions, ranges. */
+/* A reply on its way out: newline, compression, tags, conditions, ranges. */
 #include "harness.h"
 #include "http/http.h"
 #include "ra_memory.h"

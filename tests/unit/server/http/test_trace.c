@@ -1,3 +1,4 @@
+/* The W3C header traceparent (server/http/headers.c). */
 #include "harness.h"
 #include "http/headers.h"
 

@@ -1,5 +1,5 @@
-/* Joined computations: everyone gets what they would have had alone, results and errors,
- * whoever else asks. */
+/* Joined computations: each request gets what it would have got alone, results and errors, whatever the others
+ * ask. */
 #include "serving/batcher.h"
 #include "harness.h"
 #include "model_files.h"

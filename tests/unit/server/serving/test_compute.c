@@ -1,4 +1,4 @@
-/* The compute threads: everything that was taken runs, once; the queue has its limit; the end waits. */
+/* The compute threads: every accepted job runs once; the queue has its limit; the end waits. */
 #include "serving/compute.h"
 #include "harness.h"
 

@@ -1,3 +1,5 @@
+/* Every source and kind of a setting, and what --print-config prints
+ * (server/settings/{settings,values,print}.c). */
 #include "harness.h"
 #include "telemetry/log.h"
 #include "ra_memory.h"

@@ -1,3 +1,4 @@
+/* What /metrics prints (server/telemetry/{metrics,process,statistics}.c, server/codec/prometheus.c). */
 #include "harness.h"
 #include "codec/prometheus.h"
 #include "telemetry/metrics.h"

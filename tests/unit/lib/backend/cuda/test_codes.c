@@ -1,5 +1,5 @@
-/* What the grid of test_backend.c does not reach on a device: nothing to do, both ways to
- * decode, in blocks. */
+/* Cases of sparse codes on a device that the grid of test_backend.c does not reach: nothing to do, both ways to
+ * decode, blocks. */
 #include "device_memory.h"
 #include "harness.h"
 #include "ra_memory.h"

@@ -1,6 +1,6 @@
-/* What is the CUDA plugin's own, over an emulated device: why it cannot be used, copies through staging
- * buffers, streams and threads, numbers that are none, and a device that is gone. Its arithmetic is
- * tested beside the CPU's (test_backend.c). */
+/* The CUDA plugin (lib/backend/cuda) over an emulated device: why it cannot be used, copies through staging
+ * buffers, streams and threads, numbers that are not finite, and a device that is lost. test_backend.c tests
+ * its arithmetic together with the CPU's. */
 #include "emulated.h"
 #include "harness.h"
 #include "ra_backend.h"

@@ -1,5 +1,5 @@
-/* Every call of the runtime and of cuBLAS, and every allocation of the plugin, fails in turn, while all
- * operations run: nothing is leaked, and the answer is right or the failure is told in a sentence. */
+/* Every call of the runtime and of cuBLAS, and every allocation of the plugin (lib/backend/cuda), fails in turn
+ * while all operations run: nothing leaks, and the answer is right or a sentence reports the failure. */
 #include "emulated.h"
 #include "harness.h"
 #include "ra_backend.h"

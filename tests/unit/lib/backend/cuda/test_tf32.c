@@ -1,5 +1,5 @@
-/* The option tf32, over the emulated device: products round their factors to 10 bits of mantissa. And what it
- * makes visible: which decodes are products, and which gather. */
+/* The option tf32, over the emulated device (lib/backend/cuda/{blas,products}.c): products round their factors
+ * to 10 bits of mantissa. The rounding also shows which decodes are products, and which gather. */
 #include "emulated.h"
 #include "device_memory.h"
 #include "harness.h"

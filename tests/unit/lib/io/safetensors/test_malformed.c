@@ -1,4 +1,5 @@
-/* Files that break the format, and files that only look as if they did. */
+/* Files that break the format, and files that only look as if they did (lib/io/safetensors/header.c,
+ * lib/io/json.c). */
 #include "harness.h"
 #include "ra_io.h"
 

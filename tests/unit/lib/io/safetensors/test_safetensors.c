@@ -1,3 +1,4 @@
+/* Reading and writing whole files (lib/io/safetensors/{header,read,write}.c, lib/io/json.c). */
 #include "harness.h"
 #include "ra_io.h"
 #include "ra_memory.h"

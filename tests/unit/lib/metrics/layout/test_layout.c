@@ -1,3 +1,4 @@
+/* Places of atoms on a map (lib/metrics/layout): by neighbors and by principal components. */
 #include "harness.h"
 
 #include "data_files.h"

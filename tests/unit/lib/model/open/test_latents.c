@@ -1,5 +1,4 @@
-/* Statistics of latents and the layout in an artifact: what is taken, what is refused, what
- * is written again. */
+/* Statistics of latents and the layout in an artifact: what is read, what is refused, what is written again. */
 #include "spoilt_model.h"
 
 #include "data_files.h"

@@ -1,5 +1,5 @@
-/* What ra_model_open() takes and refuses: every way to spoil a file is one row, and every refusal names the
- * file, the tensor or setting, and what was expected. */
+/* What ra_model_open() accepts and refuses (lib/model/open): each way to spoil a file is one row, and each
+ * refusal names the file, the tensor or setting, and what was expected. */
 #include "spoilt_model.h"
 
 #include "ra_memory.h"

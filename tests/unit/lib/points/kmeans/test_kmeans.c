@@ -1,3 +1,5 @@
+/* k-means (lib/points/kmeans, lib/points/{filter,products}.c): against plain loops, its methods, its seeds, and
+ * that threads change nothing. */
 #include "data_files.h"
 
 #include "ra_memory.h"

@@ -1,4 +1,4 @@
-/* Binary bodies, good and malformed. */
+/* Binary bodies, good and malformed (server/codec/binary/{tensors,convert}.c). */
 #include "codec/binary/tensors.h"
 #include "harness.h"
 #include "ra_memory.h"

@@ -1,3 +1,5 @@
+/* Bodies in JSON, good and malformed (server/codec/json/{requests,latents,object,string}.c,
+ * server/codec/sort_row.c). */
 #include "harness.h"
 #include "codec/json/requests.h"
 #include "app/numbers.h"

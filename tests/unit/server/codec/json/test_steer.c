@@ -1,4 +1,4 @@
-/* The bodies of steer and of the two calls of Neuronpedia's. */
+/* The bodies of steer and of Neuronpedia's two calls (server/codec/json/{requests,neuronpedia}.c). */
 #include "codec/json/neuronpedia.h"
 #include "codec/json/requests.h"
 #include "harness.h"

@@ -1,4 +1,4 @@
-/* What the server answers under /v2, held against texts that are written out. */
+/* The replies under /v2, against texts that are written out. */
 #include "harness.h"
 #include "codec/oip/reply.h"
 

@@ -1,5 +1,5 @@
-/* Requests of the Open Inference Protocol: what is read from which body, and the sentence for
- * each bad one. */
+/* Requests of the Open Inference Protocol (server/codec/oip/{request,tensor}.c): what is read from which body,
+ * and the sentence for each bad one. */
 #include "harness.h"
 #include "codec/oip/request.h"
 #include "ra_memory.h"

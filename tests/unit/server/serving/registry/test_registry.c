@@ -1,3 +1,4 @@
+/* Dictionaries and their generations (server/serving/registry/{registry,entries,load}.c, server/serving/reloader.c). */
 #include "emulated.h"
 #include "harness.h"
 #include "serving/registry/registry.h"

@@ -1,0 +1,52 @@
+"""The documents that the daemon contains (server/api/docs.c): the contract as it is in proto/, and a page that loads nothing
+from elsewhere."""
+
+import json
+import os
+import re
+import unittest
+
+from daemon import Daemon, golden
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DOCUMENTS = (("/openapi.json", "application/json", "proto/openapi.json"),
+             ("/docs", "text/html; charset=utf-8", "server/web/docs.html"),
+             ("/docs/docs.css", "text/css; charset=utf-8", "server/web/docs.css"),
+             ("/docs/docs.js", "text/javascript; charset=utf-8", "server/web/docs.js"))
+
+
+class Docs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon("--dictionary", "basic=" + golden("dict-basic.checkpoint.safetensors"))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.__exit__(None, None, None)
+
+    def test_the_files_of_the_tree(self):
+        for path, media_type, name in DOCUMENTS:
+            reply = self.daemon.get(path)
+            self.assertEqual((reply.status, reply.headers["Content-Type"]), (200, media_type), path)
+            with open(os.path.join(TOP, name), "rb") as file:
+                self.assertEqual(reply.body.rstrip(b"\n"), file.read().rstrip(b"\n"), path)
+            self.assertEqual(self.daemon.get(path, headers={"If-None-Match": reply.headers["ETag"]}).status, 304)
+
+    def test_a_page_that_asks_nobody_else(self):
+        for path, _, _ in DOCUMENTS:
+            reply = self.daemon.get(path)
+            self.assertIn("default-src 'none'", reply.headers["Content-Security-Policy"])
+            self.assertEqual(reply.headers["X-Content-Type-Options"], "nosniff")
+        page = self.daemon.get("/docs").body.decode()
+        wanted = re.findall(r'(?:src|href)="([^"]+)"', page)
+        self.assertIn("docs/docs.js", wanted)
+        for target in wanted:
+            self.assertNotRegex(target, r"^(?:[a-z]+:)?//", "an address elsewhere")
+
+    def test_the_contract_is_json(self):
+        document = json.loads(self.daemon.get("/openapi.json").body)
+        self.assertIn("/v1/dictionaries", document["paths"])
+
+
+if __name__ == "__main__":
+    unittest.main()
