@@ -1,6 +1,5 @@
 #include "codec/json/replies.h"
 #include "app/model_json.h"
-#include "codec/json/latents.h"
 
 #include <string.h>
 
@@ -54,6 +53,55 @@ static void archetypes(text *out, const ra_archetype *list, size_t count) {
     json_array_end(out);
 }
 
+static void histogram(text *out, const ra_latent_statistics *latents, size_t latent) {
+    json_object(out, "histogram");
+    json_count(out, "low", 0);
+    json_float(out, "high", latents->histogram_top[latent]);
+    json_array(out, "counts");
+    for (size_t bin = 0; bin < latents->bins; bin++)
+        json_count(out, NULL, (size_t)latents->histogram[latent * latents->bins + bin]);
+    json_array_end(out);
+    json_object_end(out);
+}
+
+static void examples(text *out, const ra_latent_statistics *latents, size_t latent) {
+    ra_latent_example example;
+    json_array(out, "top");
+    for (size_t i = 0; i < latents->examples; i++) {
+        if (!ra_latent_statistics_example(latents, latent, i, &example)) break;
+        json_object(out, NULL);
+        json_count(out, "row", example.row);
+        json_float(out, "value", example.value);
+        json_text(out, "label", example.label);
+        json_object_end(out);
+    }
+    json_array_end(out);
+}
+
+static void statistics_of(text *out, const ra_latent_statistics *latents, size_t latent) {
+    if (!latents) {
+        json_null(out, "statistics");
+        return;
+    }
+    json_object(out, "statistics");
+    json_count(out, "rows", latents->rows);
+    json_count(out, "count", (size_t)latents->count[latent]);
+    json_float(out, "frequency", (float)((double)latents->count[latent] / (double)latents->rows));
+    json_float(out, "mean", latents->mean[latent]);
+    json_float(out, "max", latents->max[latent]);
+    json_float(out, "energy", latents->energy[latent]);
+    histogram(out, latents, latent);
+    examples(out, latents, latent);
+    json_object_end(out);
+}
+
+static void layout(text *out, const float *position) {
+    if (position)
+        json_floats(out, "layout", position, 2);
+    else
+        json_null(out, "layout");
+}
+
 void json_atom(text *out, const atom_reply *atom) {
     json_object(out, NULL);
     json_count(out, "atom", atom->atom);
@@ -61,8 +109,8 @@ void json_atom(text *out, const atom_reply *atom) {
     if (atom->fields & ATOM_LABEL) { json_text(out, "label", atom->label); }
     if (atom->fields & ATOM_ARCHETYPES) archetypes(out, atom->archetypes, atom->archetype_count);
     if (atom->fields & ATOM_RELAXATION) norm(out, "relaxation", atom->relaxation);
-    if (atom->fields & ATOM_STATISTICS) json_statistics(out, atom->latents, atom->atom);
-    if (atom->fields & ATOM_LAYOUT) json_layout(out, atom->layout);
+    if (atom->fields & ATOM_STATISTICS) statistics_of(out, atom->latents, atom->atom);
+    if (atom->fields & ATOM_LAYOUT) layout(out, atom->layout);
     if (atom->fields & ATOM_VECTOR) { json_floats(out, "vector", atom->vector, atom->dimensions); }
     json_object_end(out);
 }
