@@ -21,6 +21,7 @@
 #ifndef RA_IO_H
 #define RA_IO_H
 
+#include "ra_settings.h"
 #include "ra_tensor.h"
 
 #include <sys/types.h>
@@ -107,20 +108,28 @@ ra_status ra_safetensors_get(const ra_safetensors *file, const char *name, ra_te
 const char *ra_safetensors_metadata(const ra_safetensors *file, const char *key);
 const char *ra_safetensors_metadata_key(const ra_safetensors *file, size_t i);
 
-/* A file to be written: add metadata and tensors, then write. Nothing is copied: names, texts and data must
- * stay valid until the write. Tensors with larger elements come first, those of one element size in the order
- * in which they were added. The format forbids gaps; this order aligns every tensor to its element size, and
- * the first one to 64 bytes. The same calls give the same bytes. A repeated name or key is
- * RA_ERR_ARGUMENT. */
+/* A file to be written: add metadata and tensors, then write. Texts are copied; names and data must stay valid
+ * until the write. Tensors with larger elements come first, those of one element size in the order in which
+ * they were added. The format forbids gaps; this order aligns every tensor to its element size, and the first
+ * one to 64 bytes. The same calls give the same bytes. A repeated name or key is RA_ERR_ARGUMENT. */
 typedef struct ra_safetensors_writer ra_safetensors_writer;
 
 ra_status ra_safetensors_writer_new(ra_safetensors_writer **writer, ra_error *err);
 void ra_safetensors_writer_free(ra_safetensors_writer *writer);
 ra_status ra_safetensors_writer_metadata(ra_safetensors_writer *writer, const char *key, const char *text,
                                          ra_error *err);
+ra_status ra_safetensors_writer_count(ra_safetensors_writer *writer, const char *key, size_t count,
+                                      ra_error *err); /* metadata as well */
 ra_status ra_safetensors_writer_tensor(ra_safetensors_writer *writer, const char *name,
                                        const ra_tensor *tensor, ra_error *err);
 ra_status ra_safetensors_writer_write(const ra_safetensors_writer *writer, const char *path, ra_error *err);
+
+/* Settings as metadata (ra_settings.h). Reading takes the keys of the table and leaves others alone; writing gives
+ * what is known. */
+ra_status ra_settings_read(const ra_settings_table *table, const ra_safetensors *file, void *settings,
+                           ra_error *err);
+ra_status ra_settings_write(const ra_settings_table *table, const void *settings,
+                            ra_safetensors_writer *writer, ra_error *err);
 
 /* ---- one array from a file of either kind ------------------------------------------------------------- */
 

@@ -58,7 +58,7 @@ typedef enum ra_encoder_kind {
 /* The settings that a state dict does not contain, so that `__metadata__` must. A value is meaningful if its
  * bit in `known` is set; bits are in the order of ra_sae_setting. */
 typedef struct ra_sae_settings {
-    uint32_t known;
+    uint64_t known;
     int sae;                   /* ra_sae_kind */
     int encoder;               /* ra_encoder_kind */
     size_t top_k;              /* k, per sample: topk, batchtopk and mp */

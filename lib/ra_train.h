@@ -126,7 +126,7 @@ typedef enum ra_encoder_start { RA_ENCODER_START_UNIFORM, RA_ENCODER_START_DICTI
 
 /* A value is meaningful if its bit in `known` is set. Defaults stand last in each comment. */
 typedef struct ra_train_settings {
-    uint32_t known;
+    uint64_t known;
     size_t concepts;     /* K */
     int loss;            /* ra_loss */
     double penalty;      /* of the loss; mse_l1 1e-3, auxk and reanimate 0.1, elastic 0.5, hoyer and kappa_4
@@ -156,6 +156,37 @@ typedef struct ra_train_settings {
     size_t points_seed;       /* not `seed`, so that runs with different seeds share their points */
     int encoder_start;        /* ra_encoder_start; uniform */
 } ra_train_settings;
+
+/* Rows of the table below, in its order. */
+enum ra_train_setting {
+    RA_TRAIN_CONCEPTS,
+    RA_TRAIN_LOSS,
+    RA_TRAIN_PENALTY,
+    RA_TRAIN_LR,
+    RA_TRAIN_SCHEDULE,
+    RA_TRAIN_LR_FINAL,
+    RA_TRAIN_WARMUP,
+    RA_TRAIN_BATCH_SIZE,
+    RA_TRAIN_EPOCHS,
+    RA_TRAIN_STEPS,
+    RA_TRAIN_CLIP_GRAD,
+    RA_TRAIN_SHUFFLE,
+    RA_TRAIN_SEED,
+    RA_TRAIN_SHUFFLE_SEED,
+    RA_TRAIN_WINDOW_SEED,
+    RA_TRAIN_STANDARDIZE,
+    RA_TRAIN_OPTIMIZER,
+    RA_TRAIN_WEIGHT_DECAY,
+    RA_TRAIN_BETA1,
+    RA_TRAIN_BETA2,
+    RA_TRAIN_INIT,
+    RA_TRAIN_POINTS_METHOD,
+    RA_TRAIN_KMEANS,
+    RA_TRAIN_POINTS_ROWS,
+    RA_TRAIN_POINTS_ITERATIONS,
+    RA_TRAIN_POINTS_SEED,
+    RA_TRAIN_ENCODER_START,
+};
 
 const ra_settings_table *ra_train_settings_table(void);
 

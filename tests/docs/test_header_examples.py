@@ -27,6 +27,7 @@ USUAL = """
     const char *const *paths, size_t count, size_t rows, size_t K, size_t d, size_t B, size_t n
 """
 EXTRA = {
+    "lib/app/settings.h": "int argc; char **argv; bool help;",
     "lib/app/text.h": "const float *row = NULL;",
     "lib/metrics/pairs.h": "ra_pool *pool = NULL; size_t bytes; const ra_latent_sums *sums = NULL; ra_pairs_result result;",
     "lib/model/execution.h": "ra_executions *executions; ra_execution *execution; size_t m;",
@@ -81,7 +82,7 @@ class Examples(unittest.TestCase):
         for header, runs in found.items():
             if not runs:
                 continue
-            source = ['#include "ra.h"', '#include "ra_memory.h"', "#include <stdio.h>"]
+            source = ['#include "ra.h"', '#include "ra_memory.h"', "#include <stdio.h>", "#include <stdlib.h>"]
             source.append(f'#include "{header.removeprefix("lib/")}"')
             source += [as_function(f"example_{i}", header, lines) for i, lines in enumerate(runs)]
             with self.subTest(header), tempfile.TemporaryDirectory() as folder:
