@@ -21,6 +21,7 @@
 #ifndef RA_IO_H
 #define RA_IO_H
 
+#include "ra_settings.h"
 #include "ra_tensor.h"
 
 #include <sys/types.h>
@@ -107,8 +108,8 @@ ra_status ra_safetensors_get(const ra_safetensors *file, const char *name, ra_te
 const char *ra_safetensors_metadata(const ra_safetensors *file, const char *key);
 const char *ra_safetensors_metadata_key(const ra_safetensors *file, size_t i);
 
-/* A file to be written: add metadata and tensors (nothing is copied: names, texts and data must stay valid),
- * then write. Tensors with larger elements are laid out first, those of one element size in the order added:
+/* A file to be written: add metadata and tensors (texts are copied; names and data must stay valid), then write.
+ * Tensors with larger elements are laid out first, those of one element size in the order added:
  * the format forbids gaps, and so every tensor is aligned to its element size, the first one to 64 bytes. The
  * same calls give the same bytes. A name or key given twice is RA_ERR_ARGUMENT. */
 typedef struct ra_safetensors_writer ra_safetensors_writer;
@@ -117,9 +118,18 @@ ra_status ra_safetensors_writer_new(ra_safetensors_writer **writer, ra_error *er
 void ra_safetensors_writer_free(ra_safetensors_writer *writer);
 ra_status ra_safetensors_writer_metadata(ra_safetensors_writer *writer, const char *key, const char *text,
                                          ra_error *err);
+ra_status ra_safetensors_writer_count(ra_safetensors_writer *writer, const char *key, size_t count,
+                                      ra_error *err); /* metadata as well */
 ra_status ra_safetensors_writer_tensor(ra_safetensors_writer *writer, const char *name,
                                        const ra_tensor *tensor, ra_error *err);
 ra_status ra_safetensors_writer_write(const ra_safetensors_writer *writer, const char *path, ra_error *err);
+
+/* Settings as metadata (ra_settings.h). Reading takes the keys of the table and leaves others alone; writing gives
+ * what is known. */
+ra_status ra_settings_read(const ra_settings_table *table, const ra_safetensors *file, void *settings,
+                           ra_error *err);
+ra_status ra_settings_write(const ra_settings_table *table, const void *settings,
+                            ra_safetensors_writer *writer, ra_error *err);
 
 /* ---- one array from a file of either kind ------------------------------------------------------------- */
 

@@ -41,7 +41,7 @@ typedef enum ra_encoder_kind {
 /* What a state dict does not hold and `__metadata__` therefore must. Values are meaningful when their bit in
  * `known` is set; the order of the bits is the order of ra_sae_setting. */
 typedef struct ra_sae_settings {
-    uint32_t known;
+    uint64_t known;
     int sae;                   /* ra_sae_kind */
     int encoder;               /* ra_encoder_kind */
     size_t top_k;              /* k, per sample, for topk, batchtopk and mp */

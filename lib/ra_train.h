@@ -124,7 +124,7 @@ typedef enum ra_optimizer { RA_OPTIMIZER_ADAM, RA_OPTIMIZER_ADAMW } ra_optimizer
 typedef enum ra_encoder_start { RA_ENCODER_START_UNIFORM, RA_ENCODER_START_DICTIONARY } ra_encoder_start;
 
 typedef struct ra_train_settings {
-    uint32_t known;
+    uint64_t known;
     size_t concepts;   /* K */
     int loss;          /* ra_loss */
     double penalty;    /* of the loss; each has its default (mse_l1 1e-3, auxk and reanimate 0.1, elastic 0.5,
@@ -155,12 +155,44 @@ typedef struct ra_train_settings {
     int encoder_start;        /* ra_encoder_start; uniform */
 } ra_train_settings;
 
+/* Rows of the table below, in its order. */
+enum ra_train_setting {
+    RA_TRAIN_CONCEPTS,
+    RA_TRAIN_LOSS,
+    RA_TRAIN_PENALTY,
+    RA_TRAIN_LR,
+    RA_TRAIN_SCHEDULE,
+    RA_TRAIN_LR_FINAL,
+    RA_TRAIN_WARMUP,
+    RA_TRAIN_BATCH_SIZE,
+    RA_TRAIN_EPOCHS,
+    RA_TRAIN_STEPS,
+    RA_TRAIN_CLIP_GRAD,
+    RA_TRAIN_SHUFFLE,
+    RA_TRAIN_SEED,
+    RA_TRAIN_SHUFFLE_SEED,
+    RA_TRAIN_WINDOW_SEED,
+    RA_TRAIN_STANDARDIZE,
+    RA_TRAIN_OPTIMIZER,
+    RA_TRAIN_WEIGHT_DECAY,
+    RA_TRAIN_BETA1,
+    RA_TRAIN_BETA2,
+    RA_TRAIN_INIT,
+    RA_TRAIN_POINTS_METHOD,
+    RA_TRAIN_KMEANS,
+    RA_TRAIN_POINTS_ROWS,
+    RA_TRAIN_POINTS_ITERATIONS,
+    RA_TRAIN_POINTS_SEED,
+    RA_TRAIN_ENCODER_START,
+};
+
 const ra_settings_table *ra_train_settings_table(void);
 
 /* Those found in a file's metadata (keys of the table; unknown keys are left alone). */
 ra_status ra_train_settings_read(const ra_safetensors *file, ra_train_settings *settings, ra_error *err);
-void ra_train_settings_defaults(ra_train_settings *settings); /* all but concepts, steps, init and those of
-                                                                points */
+
+/* What is not known gets its default: all but concepts, steps, init and the settings of points. */
+void ra_train_settings_defaults(ra_train_settings *settings);
 
 /* RA_ERR_ARGUMENT for complete settings that cannot work together: what ra_loss_check() says, and a weight
  * decay with adam, which has none. ra_train() asks this itself. */

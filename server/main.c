@@ -147,9 +147,10 @@ static ra_status load(program *self, ra_error *err) {
                              .settings = chosen->sae,
                              .folder = chosen->dictionary_dir};
     status = registry_new(&from, &self->server.dictionaries, err);
-    for (size_t i = 0; i < chosen->dictionary_count && status == RA_OK; i++)
-        status = registry_add(self->server.dictionaries, chosen->dictionaries[i].name,
-                              chosen->dictionaries[i].path, err);
+    for (size_t i = 0; i < chosen->dictionary.count && status == RA_OK; i++) {
+        settings_dictionary_item item = settings_dictionary(chosen, i);
+        status = registry_add(self->server.dictionaries, item.name, item.path, err);
+    }
     if (status == RA_OK && chosen->dictionary_dir)
         status = registry_add_folder(self->server.dictionaries, err);
     return status;
@@ -163,7 +164,7 @@ static ra_status prepare(program *self, ra_error *err) {
         .routes = routes_count(), .labels = routes_labels(), .methods = HTTP_OTHER + 1};
     ra_status status = metrics_new(&counting, &server->metrics, err);
     if (status == RA_OK && chosen->keys) status = auth_open(chosen->keys, &server->keys, err);
-    self->cors = (cors_policy){chosen->cors_origins, chosen->cors_origin_count};
+    self->cors = (cors_policy){chosen->cors_origin.items, chosen->cors_origin.count};
     server->cors = &self->cors;
     server->metrics_access = (auth_scope)chosen->metrics_access;
     server->max_body = chosen->max_body;
@@ -199,15 +200,18 @@ static ra_status take(address *at, int handed_over, const http_address *where, r
 /* The addresses are taken before the files are read, so that a port in use is known at once; connections are
  * accepted only when everything is loaded. */
 static ra_status listen_on(program *self, ra_error *err) {
-    http_address where = self->settings.listen, admin = self->settings.admin_listen;
-    where.secure = admin.secure = self->settings.tls_certificate != NULL;
+    const settings *chosen = &self->settings;
+    http_address where, admin = {.port = ""};
+    RA_TRY(http_address_parse(chosen->listen, &where, err));
+    if (chosen->admin_listen) RA_TRY(http_address_parse(chosen->admin_listen, &admin, err));
+    where.secure = admin.secure = chosen->tls_certificate != NULL;
     ra_status status = supervise_start(getenv, &self->manager, err);
     if (status == RA_OK) status = take(&self->main, self->manager.main, &where, err);
-    self->server.has_admin = admin.port[0] != '\0' || self->manager.admin >= 0;
+    self->server.has_admin = chosen->admin_listen || self->manager.admin >= 0;
     if (status == RA_OK && self->server.has_admin)
         status = take(&self->admin, self->manager.admin, &admin, err);
     if (status == RA_OK && where.secure)
-        status = http_tls_read(self->settings.tls_certificate, self->settings.tls_key, &self->tls, err);
+        status = http_tls_read(chosen->tls_certificate, chosen->tls_key, &self->tls, err);
     return status;
 }
 
@@ -365,7 +369,7 @@ static void stop(program *self) {
     if (self->main.descriptor >= 0) close(self->main.descriptor);
     if (self->admin.descriptor >= 0) close(self->admin.descriptor);
     http_tls_release(&self->tls);
-    settings_release(&self->settings);
+    settings_close(&self->settings);
 }
 
 static int run(program *self) {
@@ -412,22 +416,24 @@ int main(int argc, char **argv) {
     program self = {.main = {.descriptor = -1}, .admin = {.descriptor = -1}};
     ra_error err = {0};
     if (settings_read(argc, argv, getenv, &self.settings, &err) != RA_OK) {
+        if (err.code != RA_ERR_NOT_FOUND && err.code != RA_ERR_IO) return settings_wrong(&err);
         fprintf(stderr, "rasaed: %s\n", err.message);
-        return err.code == RA_ERR_NOT_FOUND || err.code == RA_ERR_IO ? EXIT_FAILURE : EXIT_USAGE;
+        return EXIT_FAILURE;
     }
+    const settings_asked *asked = &self.settings.asked;
     int code = EXIT_SUCCESS;
     if (self.settings.help)
         settings_help(stdout);
-    else if (self.settings.probe)
-        code = probe(self.settings.probe);
-    else if (self.settings.version)
+    else if (asked->probe)
+        code = probe(asked->probe);
+    else if (asked->version)
         printf("rasaed %s\n", RA_VERSION);
-    else if (self.settings.print_config)
+    else if (asked->print_config)
         settings_print(&self.settings, stdout);
-    else if (self.settings.check_config)
+    else if (asked->check_config)
         code = check_config(&self.settings);
     else
         return run(&self);
-    settings_release(&self.settings);
+    settings_close(&self.settings);
     return code;
 }

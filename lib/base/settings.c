@@ -11,18 +11,24 @@ int ra_setting_by_key(const ra_settings_table *table, const char *key) {
     return -1;
 }
 
-int ra_setting_by_flag(const ra_settings_table *table, const char *flag) {
-    for (size_t i = 0; i < table->count; i++)
-        if (table->rows[i].flag && strcmp(table->rows[i].flag, flag) == 0) return (int)i;
-    return -1;
+ra_setting_name ra_setting_flag(const ra_setting *row) {
+    ra_setting_name name;
+    snprintf(name.text, sizeof name.text, "%s", row->flag ? row->flag : row->key);
+    for (char *c = name.text; *c && !row->flag; c++)
+        if (*c == '_') *c = '-';
+    return name;
 }
 
-static uint32_t *known_bits(void *settings) {
+static uint64_t *known_bits(void *settings) {
     return settings; /* the first member, by convention */
 }
 
 bool ra_setting_known(const void *settings, size_t i) {
-    return *(const uint32_t *)settings >> i & 1;
+    return *(const uint64_t *)settings >> i & 1;
+}
+
+void ra_setting_forget(void *settings, size_t i) {
+    *known_bits(settings) &= ~((uint64_t)1 << i);
 }
 
 /* "relu, topk, batchtopk or jumprelu" */
@@ -96,8 +102,13 @@ ra_status ra_setting_parse(const ra_settings_table *table, size_t i, void *setti
         *(int *)(void *)place = found;
         break;
     }
+    case RA_SETTING_TEXT:
+        *(const char **)(void *)place = text;
+        break;
+    case RA_SETTING_LIST:
+        RA_FAIL(err, RA_ERR_INTERNAL, "%s: a list has no one value", where);
     }
-    *known_bits(settings) |= (uint32_t)1 << i;
+    *known_bits(settings) |= (uint64_t)1 << i;
     return RA_OK;
 }
 
@@ -126,16 +137,19 @@ const char *ra_setting_print(const ra_settings_table *table, size_t i, const voi
     case RA_SETTING_NAME:
         snprintf(buffer, size, "%s", row->names[*(const int *)(const void *)place]);
         break;
+    case RA_SETTING_TEXT:
+        return *(const char *const *)(const void *)place;
+    case RA_SETTING_LIST:
+        return "";
     }
     return buffer;
 }
 
 static size_t value_size(ra_setting_type type) {
     static const size_t sizes[] = {
-        [RA_SETTING_COUNT] = sizeof(size_t),
-        [RA_SETTING_REAL] = sizeof(double),
-        [RA_SETTING_BOOL] = sizeof(bool),
-        [RA_SETTING_NAME] = sizeof(int),
+        [RA_SETTING_COUNT] = sizeof(size_t),      [RA_SETTING_REAL] = sizeof(double),
+        [RA_SETTING_BOOL] = sizeof(bool),         [RA_SETTING_NAME] = sizeof(int),
+        [RA_SETTING_TEXT] = sizeof(const char *),
     };
     return sizes[type];
 }
@@ -143,9 +157,10 @@ static size_t value_size(ra_setting_type type) {
 static void copy_known(const ra_settings_table *table, void *to, const void *from, bool replace) {
     for (size_t i = 0; i < table->count; i++) {
         if (!ra_setting_known(from, i) || (!replace && ra_setting_known(to, i))) continue;
+        if (table->rows[i].type == RA_SETTING_LIST) continue; /* owned: it stays where it is */
         size_t offset = table->rows[i].offset;
         memcpy((char *)to + offset, (const char *)from + offset, value_size(table->rows[i].type));
-        *known_bits(to) |= (uint32_t)1 << i;
+        *known_bits(to) |= (uint64_t)1 << i;
     }
 }
 
@@ -155,4 +170,13 @@ void ra_settings_fill(const ra_settings_table *table, void *to, const void *from
 
 void ra_settings_override(const ra_settings_table *table, void *to, const void *from) {
     copy_known(table, to, from, true);
+}
+
+void ra_settings_default(const ra_settings_table *table, void *settings) {
+    ra_error impossible; /* unit tests parse every fallback of every table */
+    for (size_t i = 0; i < table->count; i++) {
+        const ra_setting *row = &table->rows[i];
+        if (row->fallback && !ra_setting_known(settings, i))
+            (void)ra_setting_parse(table, i, settings, row->fallback, row->key, &impossible);
+    }
 }

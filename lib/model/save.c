@@ -4,10 +4,9 @@
 #include "model/model.h"
 #include "model/vectors.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum { MAX_TENSORS = 40, MAX_SETTINGS = 32, SETTING_TEXT = 64 };
+enum { MAX_TENSORS = 40 };
 
 typedef struct artifact {
     struct {
@@ -15,8 +14,6 @@ typedef struct artifact {
         ra_tensor tensor;
     } tensors[MAX_TENSORS];
     size_t count;
-    char settings[MAX_SETTINGS][SETTING_TEXT];
-    char points[24], latent_rows[24];
     ra_latent_statistics latents; /* what is written; rows 0: none */
     void *dictionary;             /* D in another type than the model's; owned */
     ra_model_text atom_labels, point_labels, row_labels, example_labels;
@@ -155,24 +152,15 @@ static ra_status write_metadata(const ra_model *model, artifact *a, ra_safetenso
                                 ra_error *err) {
     const ra_settings_table *table = ra_sae_settings_table();
     RA_TRY(ra_safetensors_writer_metadata(writer, "format", RA_MODEL_FORMAT, err));
-    for (size_t i = 0; i < table->count; i++) {
-        if (!ra_setting_known(&model->info.settings, i)) continue;
-        const char *text =
-            ra_setting_print(table, i, &model->info.settings, a->settings[i], sizeof a->settings[i]);
-        RA_TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, text, err));
-    }
+    RA_TRY(ra_settings_write(table, &model->info.settings, writer, err));
     for (size_t i = 0; i < RA_MODEL_ORIGINS; i++) {
         const char *key = ra_model_origins[i].key, *text = ra_model_origin_text(model, i);
         if (text && ra_setting_by_key(table, key) < 0)
             RA_TRY(ra_safetensors_writer_metadata(writer, key, text, err));
     }
-    if (a->latents.rows) {
-        snprintf(a->latent_rows, sizeof a->latent_rows, "%zu", a->latents.rows);
-        RA_TRY(ra_safetensors_writer_metadata(writer, "latents.rows", a->latent_rows, err));
-    }
-    if (!model->info.points) return RA_OK;
-    snprintf(a->points, sizeof a->points, "%zu", model->info.points);
-    return ra_safetensors_writer_metadata(writer, "points", a->points, err);
+    if (a->latents.rows) RA_TRY(ra_safetensors_writer_count(writer, "latents.rows", a->latents.rows, err));
+    return model->info.points ? ra_safetensors_writer_count(writer, "points", model->info.points, err)
+                              : RA_OK;
 }
 
 static ra_status write_file(const ra_model *model, artifact *a, const char *path, ra_error *err) {

@@ -17,8 +17,7 @@ struct ra_trainer {
     int64_t *last_active; /* [K] step at which a latent was active last; 0: never */
     ra_sae_pass pass;
     ra_loss_gradients gradients;
-    ra_buffer x;        /* the batch on a device */
-    char step_text[24]; /* `done` as metadata, while a writer uses it */
+    ra_buffer x; /* the batch on a device */
 };
 
 static const char last_active_name[] = "train.last_active", step_key[] = "train.step";
@@ -34,11 +33,10 @@ size_t ra_train_steps_per_epoch(const ra_train_settings *settings, size_t rows) 
 
 static ra_status count_steps(ra_trainer *trainer, size_t rows, ra_error *err) {
     ra_train_settings *settings = &trainer->settings;
-    int row = ra_setting_by_key(ra_train_settings_table(), "steps");
     settings->batch_size = ra_train_batch_rows(settings, rows);
     trainer->steps_per_epoch = ra_train_steps_per_epoch(settings, rows);
     trainer->steps = settings->steps;
-    if (!ra_setting_known(settings, (size_t)row) &&
+    if (!ra_setting_known(settings, RA_TRAIN_STEPS) &&
         __builtin_mul_overflow(settings->epochs, trainer->steps_per_epoch, &trainer->steps))
         RA_FAIL(err, RA_ERR_ARGUMENT, "%zu epochs of %zu steps are too many", settings->epochs,
                 trainer->steps_per_epoch);
@@ -298,8 +296,7 @@ ra_status ra_trainer_store(ra_trainer *trainer, bool state, ra_safetensors_write
     RA_TRY(ra_sae_store(trainer->sae, writer, err));
     if (!state) return RA_OK;
     const ra_tensor last_active = ra_tensor_1d(RA_I64, trainer->last_active, trainer->concepts);
-    snprintf(trainer->step_text, sizeof trainer->step_text, "%zu", trainer->done);
-    RA_TRY(ra_safetensors_writer_metadata(writer, step_key, trainer->step_text, err));
+    RA_TRY(ra_safetensors_writer_count(writer, step_key, trainer->done, err));
     RA_TRY(ra_safetensors_writer_tensor(writer, last_active_name, &last_active, err));
     return ra_moments_store(&trainer->moments, writer, err);
 }

@@ -1,4 +1,4 @@
-"""Files that are missing, cut, wrong or poisoned, through every command that reads (trainer/{files,codes_file}.c):
+"""Files that are missing, cut, wrong or poisoned, through every command that reads (trainer/common/{files,codes_file}.c):
 one sentence that names the file, exit code 1, and nothing written."""
 
 import math

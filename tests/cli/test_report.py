@@ -1,4 +1,4 @@
-"""`rasae train --report` (trainer/report, trainer/training/{history,report}.c): a page that needs no other file, says
+"""`rasae train --report` (trainer/report, trainer/training/{save,report}.c): a page that needs no other file, says
 what the log says, and says nothing else, whatever the labels are."""
 
 import base64

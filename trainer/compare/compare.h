@@ -1,13 +1,12 @@
-/* compare.h - what the files of `rasae compare` share.
+/* compare.h - the parts of `rasae compare`, whose flags and models are in trainer/compare.c.
  *
- *   compare.c          flags, the models, every pair of them
- *   compare_points.c   which candidate points two models share
- *   compare_print.c    the tables and the JSON
+ *   points.c   which candidate points two models share
+ *   print.c    the tables and the JSON
  */
 #ifndef RASAE_COMPARE_COMPARE_H
 #define RASAE_COMPARE_COMPARE_H
 
-#include "command.h"
+#include "ra.h"
 
 /* What is known of the points of two models. */
 typedef struct shared_points {

@@ -88,7 +88,7 @@ static void json_strongest(const eval_report *report, text *json) {
     for (size_t i = 0; i < found.count; i++) {
         size_t k = found.latent[i];
         json_object(json, NULL);
-        json_count(json, "latent", k);
+        json_count(json, "atom", k);
         json_float(json, "energy", latents->energy[k]);
         json_real(json, "frequency", frequency_of(latents, k));
         json_float(json, "mean", latents->mean[k]);
@@ -106,7 +106,7 @@ static void json_classes(const eval_report *report, text *json) {
         json_object(json, NULL);
         json_text(json, "class", report->classes->names[c]);
         json_real(json, "accuracy", detector->accuracy);
-        json_count(json, "latent", detector->latent);
+        json_count(json, "atom", detector->latent);
         json_real(json, "threshold", detector->threshold); /* exact: codes lie on it */
         json_object_end(json);
     }
@@ -162,7 +162,7 @@ static void print_classes(const eval_report *report) {
 
 void eval_print_table(const eval_report *report) {
     const ra_evaluation_result *result = &report->result;
-    print_clean(stdout, report->model_path);
+    print_clean(stdout, ra_model_get_info(report->model)->path);
     printf(" on %s rows of ", format_grouped(result->rows).text);
     print_clean(stdout, report->data[0]);
     if (report->data_count > 1) printf(" and %zu more", report->data_count - 1);

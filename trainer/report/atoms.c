@@ -4,8 +4,8 @@
  * "energy" of the reference. Norms alone say little where the dictionary bounds them. Without an encoder
  * there are no codes, and the norm has to do. */
 #include "report/page.h"
+#include "report/pieces.h"
 
-#include "command.h"
 #include "app/format.h"
 
 #include <math.h>

@@ -4,9 +4,9 @@
  * and largest value of every column of pixels. At the start, where all is steep, the average takes no more
  * points behind than there are before, and begins on the first point; at the end, where all is noise, it
  * takes what there is. One row of the table is a chart. */
+#include "report/chart.h"
 #include "report/page.h"
-
-#include "command.h"
+#include "report/pieces.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,8 +1,6 @@
 /* A run may have millions of steps, and a chart is some hundred pixels wide. */
 #include "report/report.h"
 
-#include "command.h"
-
 ra_status report_history_init(report_history *history, ra_error *err) {
     *history = (report_history){.points = ra_malloc(REPORT_POINTS, sizeof *history->points), .width = 1};
     if (history->points) return RA_OK;

@@ -2,8 +2,8 @@
  * changed under it; here the finished model is asked, as whoever uses the file will ask it. */
 #include "report/report.h"
 
-#include "command.h"
-#include "files.h"
+#include "common/command.h"
+#include "common/files.h"
 
 #include <math.h>
 
@@ -76,7 +76,7 @@ static ra_status measure_latents(const ra_model *model, const ra_data *data, pro
         goto out;
     }
     RA_TRY_OUT(status, ra_workspace_new(&c.workspace, err));
-    RA_TRY_OUT(status, ra_matrix_init(&c.block, rows_per_block(d > K ? d : K), d, err));
+    RA_TRY_OUT(status, ra_matrix_init(&c.block, rows_per_block(info), d, err));
     RA_TRY_OUT(status, take_census(model, data, &c, progress, &measures->rows, err));
     for (size_t k = 0; k < K; k++) {
         measures->density[k] = (float)((double)c.fired[k] / (double)measures->rows);

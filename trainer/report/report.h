@@ -1,9 +1,8 @@
 /* report.h - the page of `rasae train --report`: what a training did, in one file that needs nothing else.
  *
- *     report_history      gathers what the steps say; report_history.c
- *     report_measure()    what only the finished model can say: how often latents fire, the spectrum;
- *                         report_measure.c
- *     report_write()      the page; report.c, and one file a part of it (report_page.h)
+ *     report_history      gathers what the steps say; history.c
+ *     report_measure()    what only the finished model can say: how often latents fire, the spectrum; measure.c
+ *     report_content      what the page shows; page.h writes it
  *
  * A page shows one run or several (seeds) of the same settings, in charts laid over each other.
  *
@@ -12,7 +11,7 @@
 #ifndef RASAE_REPORT_REPORT_H
 #define RASAE_REPORT_REPORT_H
 
-#include "progress.h"
+#include "common/progress.h"
 
 #include "ra.h"
 
@@ -89,8 +88,5 @@ typedef struct report_content {
     const report_run *runs;
     size_t run_count;
 } report_content;
-
-/* Writes the page, whole or not at all. Everything is borrowed. The same report gives the same bytes. */
-ra_status report_write(const report_content *report, const char *path, ra_error *err);
 
 #endif

@@ -1,5 +1,7 @@
 /* The finished model: how often its latents fire, and how much of the space its atoms span. */
+#include "report/chart.h"
 #include "report/page.h"
+#include "report/pieces.h"
 
 #include <math.h>
 

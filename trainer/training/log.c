@@ -4,6 +4,8 @@
  * the log is cut first: it holds each step once, whatever happened in between. */
 #include "training/training.h"
 
+#include "app/json.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +45,7 @@ ra_status train_log_open(train_model *model, ra_error *err) {
 }
 
 void train_log_step(train_model *model, const ra_train_progress *step) {
-    text *json = &model->json;
+    text *json = &model->log_line;
     ra_error err;
     if (!model->log) return;
     json_object(json, NULL);
@@ -68,7 +70,7 @@ ra_status train_log_close(train_model *model, ra_error *err) {
     if (!model->log) return RA_OK;
     train_log_flush(model);
     bool lost = ferror(model->log) != 0 || model->log_error;
-    text_release(&model->json);
+    text_release(&model->log_line);
     if (fclose(model->log) != 0) lost = true;
     model->log = NULL;
     if (!lost) return RA_OK;

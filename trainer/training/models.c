@@ -2,7 +2,7 @@
  * files of its own; points, data and the order of the rows are common to all. */
 #include "training/training.h"
 
-#include "files.h"
+#include "common/files.h"
 
 #include <stdlib.h>
 #include <string.h>

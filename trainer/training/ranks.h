@@ -19,10 +19,6 @@ ra_status ranks_begin(int *argc, char ***argv, const ra_group **group, ra_error 
  * ever, and does not return. */
 void ranks_end(const ra_group *group, int code);
 
-/* While hushed, a rank that is not the first says nothing on stdout and stderr: for what all
- * of them would. */
-void ranks_hush(const ra_group *group, bool hush);
-
 /* After a failure: whether this process is to say so. What all have met, the first one says; what one has met
  * alone (for a moment nobody else failed) it says itself. */
 bool ranks_may_speak(const ra_group *group);

@@ -2,12 +2,10 @@
  * another order on each rank, and then parameters would drift apart bit by bit. */
 #include "training/ranks.h"
 
-#include <fcntl.h>
 #include <mpi.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { MOST = 1 << 28 }; /* numbers a message: MPI counts in int */
 
@@ -98,19 +96,4 @@ bool ranks_may_speak(const ra_group *group) {
 void ranks_end(const ra_group *group, int code) {
     if (group && code != 0 && !together) MPI_Abort(MPI_COMM_WORLD, code);
     MPI_Finalize();
-}
-
-void ranks_hush(const ra_group *group, bool hush) {
-    static int kept[2] = {-1, -1};
-    int null = -1;
-    if (!group || group->rank == 0) return;
-    fflush(stdout);
-    if (hush) null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
-        int *keep = &kept[fd - STDOUT_FILENO];
-        if (hush) *keep = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        if (hush ? null >= 0 : *keep >= 0) dup2(hush ? null : *keep, fd);
-        if (!hush && *keep >= 0) close(*keep);
-    }
-    if (null >= 0) close(null);
 }

@@ -3,20 +3,21 @@
 #include "training/training.h"
 
 #include "app/format.h"
+#include "report/page.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { MAX_SETTINGS = 64, TEXT_SIZE = 64 };
 
-typedef struct settings_list {
+typedef struct shown_settings {
     report_setting rows[MAX_SETTINGS];
     char texts[MAX_SETTINGS][TEXT_SIZE];
     size_t count;
-} settings_list;
+} shown_settings;
 
 /* Those that are the same for all models. */
-static void add_settings(settings_list *list, const ra_settings_table *table, const void *settings,
+static void add_settings(shown_settings *list, const ra_settings_table *table, const void *settings,
                          bool several) {
     for (size_t i = 0; i < table->count && list->count < MAX_SETTINGS; i++) {
         if (!ra_setting_known(settings, i)) continue;
@@ -65,7 +66,7 @@ static report_run describe(const train_run *run, size_t i, reported_model *repor
 
 static ra_status write_report(const train_run *run, reported_model *models, ra_error *err) {
     char title[256];
-    settings_list settings = {.count = 0};
+    shown_settings settings = {.count = 0};
     report_run runs[TRAIN_SEEDS_MOST];
     make_title(run, title, sizeof title);
     add_settings(&settings, ra_sae_settings_table(), ra_sae_get_settings(run->models[0].sae), run->count > 1);

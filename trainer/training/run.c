@@ -55,8 +55,9 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
     ra_kmeans_options options = {
         .method = (ra_kmeans_method)settings->kmeans,
         .clusters = run->plan->points,
-        .rows = train_knows(settings, "points-rows") ? settings->points_rows : 0,
-        .max_iterations = train_knows(settings, "points-iterations") ? settings->points_iterations : 0,
+        .rows = ra_setting_known(settings, RA_TRAIN_POINTS_ROWS) ? settings->points_rows : 0,
+        .max_iterations =
+            ra_setting_known(settings, RA_TRAIN_POINTS_ITERATIONS) ? settings->points_iterations : 0,
         .seed = settings->points_seed,
         .progress = on_kmeans,
         .context = &state,
@@ -66,7 +67,8 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
         RA_TRY(train_begun_start(run->inputs->begun, &options, err));
     }
     progress_note(&run->progress, "looking for %s points by k-means", format_grouped(options.clusters).text);
-    if (options.start) progress_note(&run->progress, "going on from iteration %zu", options.start_iteration);
+    if (options.start)
+        progress_note(&run->progress, "continuing from iteration %zu", options.start_iteration);
     progress_start(&run->progress, "k-means", 0);
     ra_status status = ra_points_kmeans(run->backend, run->inputs->data, &options, &run->points, &stopped);
     if (state.status != RA_OK) return state.status;
@@ -268,15 +270,13 @@ static void note_settings(train_run *run) {
         snprintf(delta, sizeof delta, " on %s points, delta %g",
                  format_grouped(run->points.vectors.rows).text, settings->delta);
     if (run->count > 1) snprintf(seeds, sizeof seeds, " from %zu seeds", run->count);
-    int row = ra_setting_by_flag(ra_train_settings_table(), "loss");
-    loss[0] = '\0';
-    if (row >= 0) ra_setting_print(ra_train_settings_table(), (size_t)row, train, loss, sizeof loss);
+    ra_setting_print(ra_train_settings_table(), RA_TRAIN_LOSS, train, loss, sizeof loss);
     progress_note(
         &run->progress, "%s%s, %s concepts of %zu dimensions%s%s; %s rows, batches of %zu, %s, lr %g", sae, k,
         format_grouped(run->plan->concepts).text, ra_data_dimensions(run->inputs->data), delta, seeds,
         format_grouped(ra_data_rows(run->inputs->data)).text, train->batch_size, loss, train->lr);
     size_t done = ra_trainer_done(run->models[0].trainer);
-    if (done) progress_note(&run->progress, "going on from step %zu", done);
+    if (done) progress_note(&run->progress, "continuing from step %zu", done);
 }
 
 /* The plan's settings with the seeds of this model. Side by side, models of different seeds read the data
@@ -288,15 +288,15 @@ static ra_status settle_seeds(const train_run *run, train_model *model, ra_error
     model->settings = run->plan->train;
     if (run->count == 1) model->seed = model->settings.seed;
     model->settings.seed = model->seed;
-    if (run->count > 1 && !train_knows(&run->options->train, "shuffle-seed"))
+    if (run->count > 1 && !ra_setting_known(&run->options->train, RA_TRAIN_SHUFFLE_SEED))
         model->settings.shuffle_seed = model->seed;
     if (!model->resume) return RA_OK;
     RA_TRY(ra_safetensors_open(model->resume, &file, err));
     ra_status status = ra_train_settings_read(file, &stored, err);
     ra_safetensors_free(file);
     if (status != RA_OK) return status;
-    if (train_knows(&stored, "shuffle-seed")) model->settings.shuffle_seed = stored.shuffle_seed;
-    if (train_knows(&stored, "window-seed")) model->settings.window_seed = stored.window_seed;
+    if (ra_setting_known(&stored, RA_TRAIN_SHUFFLE_SEED)) model->settings.shuffle_seed = stored.shuffle_seed;
+    if (ra_setting_known(&stored, RA_TRAIN_WINDOW_SEED)) model->settings.window_seed = stored.window_seed;
     return RA_OK;
 }
 

@@ -3,30 +3,28 @@
  * k-means and the loop know nothing of it. */
 #include "training/training.h"
 
-#include "files.h"
+#include "common/files.h"
 
 #include <string.h>
 
 static const char *name_of(int how) {
-    const ra_settings_table *table = ra_train_settings_table();
-    return table->rows[ra_setting_by_flag(table, "standardize")].names[how];
+    return ra_train_settings_table()->rows[RA_TRAIN_STANDARDIZE].names[how];
 }
 
-ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs, train_plan *plan,
-                                 ra_error *err) {
+ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs,
+                                 const ra_train_settings *stored, train_plan *plan, ra_error *err) {
     const float *mean, *scale;
-    ra_train_settings stored;
     if (!inputs->init) return RA_OK;
     RA_TRY(ra_standardization_find(inputs->init, ra_data_dimensions(inputs->data), &mean, &scale, err));
-    RA_TRY(ra_train_settings_read(inputs->init, &stored, err));
-    bool asked = train_knows(&options->train, "standardize"), named = train_knows(&stored, "standardize");
+    bool asked = ra_setting_known(&options->train, RA_TRAIN_STANDARDIZE),
+         named = ra_setting_known(stored, RA_TRAIN_STANDARDIZE);
     int wanted = plan->train.standardize, there = mean ? RA_STANDARDIZE_ELEMENT : RA_STANDARDIZE_NONE;
-    if (mean && named && stored.standardize != RA_STANDARDIZE_NONE) there = stored.standardize;
+    if (mean && named && stored->standardize != RA_STANDARDIZE_NONE) there = stored->standardize;
     if (asked && wanted != there)
-        RA_FAIL(err, RA_ERR_ARGUMENT,
-                "--standardize is %s, but %s was trained with %s, which its parameters "
-                "cannot do without",
-                name_of(wanted), ra_safetensors_path(inputs->init), name_of(there));
+        RA_FAIL(
+            err, RA_ERR_ARGUMENT,
+            "--standardize is %s, but %s was trained with %s, and its parameters are valid only with that",
+            name_of(wanted), ra_safetensors_path(inputs->init), name_of(there));
     plan->train.standardize = there;
     return RA_OK;
 }

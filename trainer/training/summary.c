@@ -2,6 +2,7 @@
 #include "training/training.h"
 
 #include "app/format.h"
+#include "app/json.h"
 
 #include <math.h>
 

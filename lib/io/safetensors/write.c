@@ -16,7 +16,8 @@ static const uint64_t number_limit = (uint64_t)1 << 53;
 enum { PREFIX = 8, DATA_ALIGNMENT = 64, LARGEST_ELEMENT = 8, MOST_HEADER = 100 * 1000 * 1000 };
 
 typedef struct text_item {
-    const char *key, *text;
+    const char *key;
+    char *text; /* a copy */
 } text_item;
 
 typedef struct tensor_item {
@@ -42,6 +43,7 @@ ra_status ra_safetensors_writer_new(ra_safetensors_writer **writer, ra_error *er
 
 void ra_safetensors_writer_free(ra_safetensors_writer *writer) {
     if (!writer) return;
+    for (size_t i = 0; i < writer->text_count; i++) ra_free(writer->texts[i].text);
     ra_free(writer->texts);
     ra_free(writer->tensors);
     ra_free(writer);
@@ -62,8 +64,19 @@ ra_status ra_safetensors_writer_metadata(ra_safetensors_writer *writer, const ch
     text_item *grown = ra_realloc(writer->texts, writer->text_count + 1, sizeof *grown);
     if (!grown) RA_FAIL_MEMORY(err, "the metadata", (writer->text_count + 1) * sizeof *grown);
     writer->texts = grown;
-    writer->texts[writer->text_count++] = (text_item){key, text};
+    size_t size = strlen(text) + 1;
+    char *copy = ra_malloc(size, 1);
+    if (!copy) RA_FAIL_MEMORY(err, "the metadata", size);
+    memcpy(copy, text, size);
+    writer->texts[writer->text_count++] = (text_item){key, copy};
     return RA_OK;
+}
+
+ra_status ra_safetensors_writer_count(ra_safetensors_writer *writer, const char *key, size_t count,
+                                      ra_error *err) {
+    char text[24];
+    snprintf(text, sizeof text, "%zu", count);
+    return ra_safetensors_writer_metadata(writer, key, text, err);
 }
 
 ra_status ra_safetensors_writer_tensor(ra_safetensors_writer *writer, const char *name,

@@ -16,8 +16,8 @@
  *
  * Thread safety: one thread; log lines may come from others.
  */
-#ifndef RASAE_PROGRESS_H
-#define RASAE_PROGRESS_H
+#ifndef RASAE_COMMON_PROGRESS_H
+#define RASAE_COMMON_PROGRESS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,6 +55,9 @@ bool progress_due(const progress_meter *progress, size_t done);
 /* rows: done so far, for the rate; 0: no rate. details: most important first. */
 void progress_show(progress_meter *progress, size_t done, double rows, const progress_field *details,
                    size_t count);
+
+/* Of a piece of work whose steps are rows: shows how many are done, when it is time. */
+void progress_rows(progress_meter *progress, size_t done);
 
 double progress_elapsed(const progress_meter *progress); /* seconds since progress_start() */
 

@@ -9,8 +9,8 @@
  *
  * Thread safety: a reader or a writer belongs to one thread.
  */
-#ifndef RASAE_CODES_FILE_H
-#define RASAE_CODES_FILE_H
+#ifndef RASAE_COMMON_CODES_FILE_H
+#define RASAE_COMMON_CODES_FILE_H
 
 #include "ra.h"
 
@@ -31,7 +31,8 @@ typedef struct codes_writer codes_writer;
 ra_status codes_writer_begin(const char *path, size_t rows, size_t latents, codes_writer **writer,
                              ra_error *err);
 ra_status codes_writer_add(codes_writer *writer, const ra_codes *codes, ra_error *err);
-ra_status codes_writer_commit(codes_writer *writer, ra_error *err); /* ends the writer, whatever it returns */
-void codes_writer_abort(codes_writer *writer);                      /* NULL is fine */
+/* Ends the writer, whatever it returns, and clears the pointer. */
+ra_status codes_writer_commit(codes_writer **writer, ra_error *err);
+void codes_writer_abort(codes_writer *writer); /* NULL is fine */
 
 #endif

@@ -2,8 +2,8 @@
  *
  * Thread safety: an array_writer belongs to one thread.
  */
-#ifndef RASAE_FILES_H
-#define RASAE_FILES_H
+#ifndef RASAE_COMMON_FILES_H
+#define RASAE_COMMON_FILES_H
 
 #include "ra.h"
 
@@ -29,11 +29,11 @@ typedef struct array_writer array_writer;
 ra_status array_writer_begin(const char *path, const char *tensor_name, size_t rows, size_t cols,
                              array_writer **writer, ra_error *err);
 ra_status array_writer_add(array_writer *writer, const float *values, size_t rows, ra_error *err);
-/* Ends the writer, whatever it returns. */
-ra_status array_writer_commit(array_writer *writer, ra_error *err);
+/* Ends the writer, whatever it returns, and clears the pointer. */
+ra_status array_writer_commit(array_writer **writer, ra_error *err);
 void array_writer_abort(array_writer *writer); /* NULL is fine */
 
-/* Rows that are worked on at once so that a block of `width` floats a row stays within some MB. */
-size_t rows_per_block(size_t width);
+/* Rows that are worked on at once, so that a block of them stays within some MB, as activations and as codes. */
+size_t rows_per_block(const ra_model_info *info);
 
 #endif

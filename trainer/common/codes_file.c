@@ -3,9 +3,9 @@
  * Sparse codes are gathered in memory before they are written: a safetensors header gives the sizes first,
  * and the number of entries is known last. They are small (eight bytes an active latent). Dense ones can be
  * larger than memory, so they stream through an array_writer. */
-#include "codes_file.h"
-#include "command.h"
-#include "files.h"
+#include "common/codes_file.h"
+#include "common/command.h"
+#include "common/files.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -269,12 +269,10 @@ static ra_status write_sparse(const codes_writer *writer, ra_error *err) {
     const ra_tensor start = ra_tensor_1d(RA_I64, writer->start, writer->rows + 1);
     const ra_tensor index = ra_tensor_1d(RA_I32, writer->index, writer->entries);
     const ra_tensor value = ra_tensor_1d(RA_F32, writer->value, writer->entries);
-    char latents[32];
-    snprintf(latents, sizeof latents, "%zu", writer->latents);
     ra_safetensors_writer *file = NULL;
     ra_status status;
     RA_TRY_OUT(status, ra_safetensors_writer_new(&file, err));
-    RA_TRY_OUT(status, ra_safetensors_writer_metadata(file, "latents", latents, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_count(file, "latents", writer->latents, err));
     RA_TRY_OUT(status, ra_safetensors_writer_tensor(file, "codes.start", &start, err));
     RA_TRY_OUT(status, ra_safetensors_writer_tensor(file, "codes.index", &index, err));
     RA_TRY_OUT(status, ra_safetensors_writer_tensor(file, "codes.value", &value, err));
@@ -284,10 +282,11 @@ out:
     return status;
 }
 
-ra_status codes_writer_commit(codes_writer *writer, ra_error *err) {
-    ra_status status = writer->dense ? array_writer_commit(writer->dense, err) : write_sparse(writer, err);
-    writer->dense = NULL;
+ra_status codes_writer_commit(codes_writer **ended, ra_error *err) {
+    codes_writer *writer = *ended;
+    ra_status status = writer->dense ? array_writer_commit(&writer->dense, err) : write_sparse(writer, err);
     codes_writer_abort(writer);
+    *ended = NULL;
     return status;
 }
 

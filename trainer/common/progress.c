@@ -3,8 +3,8 @@
  * stderr, which keeps stdout for results; lines go to stdout, which keeps stderr for errors.
  *
  * What takes long asks progress_due() after every step and formats its figures only when it says yes. */
-#include "progress.h"
-#include "command.h"
+#include "common/progress.h"
+#include "common/command.h"
 #include "app/format.h"
 
 #include <stdarg.h>
@@ -189,4 +189,8 @@ void progress_show(progress_meter *progress, size_t done, double rows, const pro
         show_line(progress, done, &content);
     progress->shown = now_seconds();
     progress->shown_done = done;
+}
+
+void progress_rows(progress_meter *progress, size_t done) {
+    if (progress_due(progress, done)) progress_show(progress, done, (double)done, NULL, 0);
 }

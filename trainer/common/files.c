@@ -1,5 +1,5 @@
-#include "files.h"
-#include "command.h"
+#include "common/files.h"
+#include "common/command.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -36,9 +36,10 @@ ra_status check_output(const char *output, const char *const *others, size_t cou
     return RA_OK;
 }
 
-size_t rows_per_block(size_t width) {
+size_t rows_per_block(const ra_model_info *info) {
     enum { FLOATS = 1 << 21, MOST = 1024 };
-    size_t rows = FLOATS / (width ? width : 1);
+    size_t width = info->concepts > info->dimensions ? info->concepts : info->dimensions,
+           rows = FLOATS / width;
     return rows < 1 ? 1 : rows > MOST ? MOST : rows;
 }
 
@@ -96,10 +97,12 @@ static ra_status write_gathered(const array_writer *writer, ra_error *err) {
     return status;
 }
 
-ra_status array_writer_commit(array_writer *writer, ra_error *err) {
+ra_status array_writer_commit(array_writer **ended, ra_error *err) {
+    array_writer *writer = *ended;
     ra_status status = writer->npy ? ra_atomic_file_commit(writer->npy, err) : write_gathered(writer, err);
     writer->npy = NULL;
     array_writer_abort(writer);
+    *ended = NULL;
     return status;
 }
 

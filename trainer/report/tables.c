@@ -1,76 +1,8 @@
-/* The page: its head, the order of its parts, and the tables.
- *
- * One file that is whole by itself: style sheet and script (which only reads values off under the pointer)
- * are carried in this program and written into the page. Its policy forbids everything else, and names the
- * script by its digest, so that a label that looks like markup could do nothing even if it
- * were not escaped. */
+/* The tables: results and settings. */
 #include "report/page.h"
-
-#include "command.h"
+#include "report/pieces.h"
 
 #include <math.h>
-#include <stdio.h>
-
-/* report.css and report.js, between two symbols each; see ASSETS in the Makefile. */
-extern const char asset_trainer_report_report_css[], asset_trainer_report_report_css_end[];
-extern const char asset_trainer_report_report_js[], asset_trainer_report_report_js_end[];
-
-/* SHA-256 of report.js in base64; tests/cli/test_report.py says what it should be. */
-#define SCRIPT_DIGEST "sha256-DT4MjWrIaCLlkaP5bU1Q4YkyS5CUxwOiddxxP3JqaAM="
-
-enum { NAME_MOST = 200 };
-
-/* ---- shared pieces ------------------------------------------------------------------------------------ */
-
-void report_begin_figure(html_writer *html, const char *heading, const char *figure, const char *sentence) {
-    html_raw(html, "<figure>\n<figcaption><h3>");
-    html_text(html, heading, 0);
-    if (figure) {
-        html_raw(html, " <output>");
-        html_text(html, figure, 0);
-        html_raw(html, "</output>");
-    }
-    html_raw(html, "</h3><p>");
-    html_text(html, sentence, 0);
-    html_raw(html, "</p></figcaption>\n");
-}
-
-void report_end_figure(html_writer *html) {
-    html_raw(html, "</figure>\n");
-}
-
-short_text report_number(double value, int decimals) {
-    short_text out;
-    double size = fabs(value);
-    if (!isfinite(value))
-        snprintf(out.text, sizeof out.text, "\u2013");
-    else if (decimals)
-        snprintf(out.text, sizeof out.text, "%.*f", decimals, value);
-    else if (size > 0 && size < 1e-3) {
-        int exponent = (int)floor(log10(size));
-        snprintf(out.text, sizeof out.text, "%.4ge%d", value / pow(10, exponent), exponent);
-    } else
-        snprintf(out.text, sizeof out.text, "%.4g", value);
-    return out;
-}
-
-void report_run_name(html_writer *html, const report_content *report, size_t run) {
-    html_raw(html, "<span");
-    chart_run_class(html, "swatch", run);
-    html_raw(html, "></span> ");
-    html_text(html, report->runs[run].name, NAME_MOST);
-}
-
-void report_legend(html_writer *html, const report_content *report) {
-    if (report->run_count < 2) return;
-    html_raw(html, "<ul class=\"legend\">");
-    for (size_t r = 0; r < report->run_count; r++) {
-        html_raw(html, "<li>");
-        report_run_name(html, report, r);
-        html_raw(html, "</li>");
-    }
-    html_raw(html, "</ul>\n");
-}
 
 /* ---- results ------------------------------------------------------------------------------------------ */
 
@@ -211,13 +143,13 @@ void report_page_results(html_writer *html, const report_content *report) {
 
 static void begin_entry(html_writer *html, const char *name) {
     html_raw(html, "<tr><th scope=\"row\">");
-    html_text(html, name, NAME_MOST);
+    html_text(html, name, REPORT_NAME_MOST);
     html_raw(html, "</th><td>");
 }
 
 static void write_entry(html_writer *html, const char *name, const char *value) {
     begin_entry(html, name);
-    html_text(html, value, NAME_MOST);
+    html_text(html, value, REPORT_NAME_MOST);
     html_raw(html, "</td></tr>\n");
 }
 
@@ -252,52 +184,4 @@ void report_page_settings(html_writer *html, const report_content *report) {
     for (size_t i = 0; i < report->setting_count; i++)
         write_entry(html, report->settings[i].name, report->settings[i].value);
     html_raw(html, "</tbody>\n</table>\n</div>\n</section>\n");
-}
-
-/* ---- the page ----------------------------------------------------------------------------------------- */
-
-static void write_asset(html_writer *html, const char *begin, const char *end) {
-    html_bytes(html, begin, (size_t)(end - begin));
-}
-
-static void write_head(html_writer *html, const report_content *report) {
-    html_raw(html, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                   "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-                   "'unsafe-inline'; script-src '" SCRIPT_DIGEST "'; img-src data:\">\n"
-                   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                   "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
-    html_text(html, report->title, NAME_MOST);
-    html_raw(html, "</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n");
-    write_asset(html, asset_trainer_report_report_css, asset_trainer_report_report_css_end);
-    html_raw(html, "</style>\n</head>\n<body>\n<header>\n<h1><bdi>");
-    html_text(html, report->title, NAME_MOST);
-    html_raw(html, "</bdi></h1>\n<nav><a href=\"#results\">Results</a> <a href=\"#curves\">Training</a> <a "
-                   "href=\"#shape\">Dictionary</a> <a href=\"#atoms\">Atoms</a> <a "
-                   "href=\"#settings\">Settings</a></nav>\n</header>\n<main>\n");
-}
-
-static void write_foot(html_writer *html) {
-    html_raw(html, "</main>\n<footer>Written by <code>rasae train --report</code>.</footer>\n<script>");
-    write_asset(html, asset_trainer_report_report_js, asset_trainer_report_report_js_end);
-    html_raw(html, "</script>\n</body>\n</html>\n");
-}
-
-static ra_status write_parts(html_writer *html, const report_content *report, ra_error *err) {
-    write_head(html, report);
-    report_page_results(html, report);
-    RA_TRY(report_page_curves(html, report, err));
-    report_page_shape(html, report);
-    RA_TRY(report_page_atoms(html, report, err));
-    report_page_settings(html, report);
-    write_foot(html);
-    return RA_OK;
-}
-
-ra_status report_write(const report_content *report, const char *path, ra_error *err) {
-    html_writer html;
-    RA_TRY(html_begin(&html, path, err));
-    ra_status status = write_parts(&html, report, err);
-    if (status == RA_OK) return html_end(&html);
-    html.status = status;
-    return html_end(&html);
 }

@@ -1,0 +1,23 @@
+/* nearest.h - "did you mean": of several names the one that a misspelled word is nearest to.
+ *
+ *     nearest near = nearest_to("tarin");
+ *     for (...) nearest_try(&near, commands[i].name);
+ *     if (near.name[0]) ...                          near.name is "train"
+ *
+ * Thread safety: plain functions of their arguments.
+ */
+#ifndef RA_APP_NEAREST_H
+#define RA_APP_NEAREST_H
+
+#include <stddef.h>
+
+typedef struct nearest {
+    const char *word;
+    size_t distance;
+    char name[48]; /* "" when none is near */
+} nearest;
+
+nearest nearest_to(const char *word);
+void nearest_try(nearest *near, const char *name);
+
+#endif
