@@ -2,8 +2,8 @@
  *
  * To add a setting: a member in `settings`, a row below. That gives it a flag, a variable in the environment, a key
  * in the file, a default, a range, a line in --help, in the manual page and in --print-config. The value reaches
- * its user through main.c, which hands each part of the program its options from `settings`: name the member there
- * (of the HTTP server in start_server(), of what routes look at in prepare(), of models in load()).
+ * its user through daemon.c, whose functions pass each part of the server its options from `settings`; the comment
+ * there says which function passes which.
  *
  * In Kubernetes every service puts variables of its own into the environment; for one named "rasaed" they are
  * RASAED_PORT, RASAED_PORT_..., RASAED_SERVICE_HOST and RASAED_SERVICE_PORT. No key may make one of these, and
