@@ -57,7 +57,7 @@ typedef struct eval_run {
 
 /* ---- before the work ---------------------------------------------------------------------------------- */
 
-/* The saved file may take the place of the artifact it is made from, of nothing else. */
+/* The saved file may replace the artifact that it is made from, but no other input. */
 static ra_status check_save(const eval_run *run, ra_error *err) {
     const ra_model_info *info = ra_model_get_info(run->model);
     const char *const others[] = {flags.labels, flags.classes, flags.directions,

@@ -1,9 +1,8 @@
 /* rasae inspect: what is in a file.
  *
- * Any .npy or .safetensors is listed. One that holds a model is opened as well, for its sizes and a taste of
- * its atoms; what then stands in the way (a setting that the metadata lacks) is said, and the list is printed
- * all the same, since that is what one needs to look at. A checkpoint whose fuse would take long is not fused
- * just for a look. */
+ * The tensors of any .npy or .safetensors are listed. A file that holds a model is also opened, for its sizes and some
+ * of its atoms. If that fails (the metadata lacks a setting), the reason is printed and the list as well, since it
+ * shows what is missing. A checkpoint that would take long to fuse is not fused for this. */
 #include "app/format.h"
 #include "app/model_json.h"
 #include "commands.h"
@@ -46,7 +45,7 @@ typedef struct inspection {
 /* ---- looking ----------------------------------------------------------------------------------------- */
 
 static const struct kind_row {
-    const char *tensor, *kind; /* the first tensor that is there decides */
+    const char *tensor, *kind; /* the first tensor that the file has decides */
     bool model;
 } kinds[] = {
     {"dictionary", "fused artifact", true},
@@ -69,7 +68,7 @@ static bool is_slow(const ra_safetensors *file) {
     return (double)W->shape[0] * (double)W->shape[1] * (double)C->shape[1] > SLOW_FUSE;
 }
 
-/* Atoms by falling norm; of equals the lower index first. */
+/* Atoms by falling norm; the lower index first if equal. */
 static int by_norm(const void *a, const void *b, void *context) {
     size_t first = *(const size_t *)a, second = *(const size_t *)b;
     float x = ra_model_atom_norm(context, first), y = ra_model_atom_norm(context, second);
@@ -93,7 +92,7 @@ static ra_status open_model(inspection *in, ra_error *err) {
         return RA_OK;
     }
     if (model_choice_open(&flags.model, in->path, 0, &in->model, &in->problem) != RA_OK)
-        return RA_OK; /* said in the report; inspect() decides whether it is a failure */
+        return RA_OK; /* the report shows it; inspect() decides whether it is a failure */
     return rank_atoms(in, err);
 }
 
@@ -276,7 +275,7 @@ static void print_metadata(const inspection *in) {
     }
 }
 
-/* "cat, dog, pet": the point's label, else what lies nearest to it. */
+/* "cat, dog, pet": the label of the point, else its nearest rows. */
 static void print_point_words(const ra_model *model, const ra_archetype *archetype) {
     ra_point_row near[ROWS_OF_A_POINT];
     size_t count = ra_model_point_rows(model, archetype->point, near, ROWS_OF_A_POINT);
@@ -337,7 +336,7 @@ static void print_text(const inspection *in) {
     if (in->model && flags.device_memory) print_device_memory(in->model);
     print_tensors(in);
     print_metadata(in);
-    if (in->shown) printf("\nAtoms of the largest norm\n");
+    if (in->shown) printf("\nAtoms with the largest norm\n");
     for (size_t i = 0; i < in->shown; i++) print_atom(in->model, in->strongest[i]);
 }
 

@@ -89,7 +89,7 @@ static const char below[] =
 
 /* ---- files ------------------------------------------------------------------------------------------- */
 
-/* The input that `path` names too, or NULL. */
+/* Returns the input that `path` names, too, or NULL. */
 static const char *input_named(const train_options *options, const char *path) {
     const char *const inputs[] = {options->init, options->labels,
                                   train_points_is_file(options->points) ? options->points : NULL};
@@ -115,7 +115,7 @@ static ra_status check_files(const train_options *options, const train_model *mo
     return check_output(model->output, others, sizeof others / sizeof *others, err);
 }
 
-/* An array of vectors, or a checkpoint, whose points are then taken. */
+/* Opens an array of vectors, or the points of a checkpoint. */
 static ra_status open_points(const char *path, ra_array **points, ra_error *err) {
     static const char name[] = "dictionary.C";
     ra_safetensors *file = NULL;
@@ -150,7 +150,7 @@ static void close_inputs(train_inputs *inputs) {
 
 static ra_status run_all(train_run *run, ra_error *err) {
     RA_TRY(train_run_all(run, err));
-    /* From here on the models are there. What fails now costs only itself, and is said last. */
+    /* The models are written now. A failure from here on loses only its own part, and is reported last. */
     ra_status reported = run->interrupted ? RA_OK : train_report(run, err);
     progress_close(&run->progress);
     ra_error lost;
@@ -161,7 +161,8 @@ static ra_status run_all(train_run *run, ra_error *err) {
     return RA_OK;
 }
 
-/* A run that was still looking for points has no model to continue from: it is planned anew, as it was. */
+/* A run that was still looking for points has no model to continue from: it is planned again with its
+ * settings. */
 static ra_status settle_begun(train_options *options, train_inputs *inputs, train_run *run, ra_error *err) {
     RA_TRY(train_check_resume(options, inputs, err));
     if (!train_begun_is(inputs->init)) return RA_OK;

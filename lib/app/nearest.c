@@ -5,7 +5,7 @@
 
 enum { FARTHEST = 2 }; /* beyond that it is guessing */
 
-/* How many letters have to be inserted, deleted or changed to turn one name into the other. */
+/* The number of letters that have to be inserted, deleted or changed to turn one name into the other. */
 static size_t edit_distance(const char *a, const char *b, size_t columns) {
     size_t row[sizeof((nearest *)0)->name];
     for (size_t j = 0; j <= columns; j++) row[j] = j;

@@ -1,4 +1,4 @@
-/* nearest.h - "did you mean": of several names the one that a misspelled word is nearest to.
+/* nearest.h - "did you mean": finds the name that a misspelled word is nearest to.
  *
  *     nearest near = nearest_to("tarin");
  *     for (...) nearest_try(&near, commands[i].name);

@@ -14,7 +14,7 @@
  * Notation: positional for 1e-4 <= |v| < 1e9 ("0.00012", "-3.5", "16777216"), otherwise with an exponent
  * ("1e-7", "3.4028235e38"); zero is "0" and negative zero "-0.0", so that its sign survives in every client.
  *
- * Cost: a few tens of nanoseconds a number; tests/bench/bench_numbers.c measures it. How it works: numbers.c.
+ * Cost: a few tens of nanoseconds per number; tests/bench/bench_numbers.c measures it. How it works: numbers.c.
  * Thread safety: no state.
  */
 #ifndef RA_APP_NUMBERS_H

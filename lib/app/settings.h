@@ -39,13 +39,12 @@ typedef struct settings_list {
 } settings_list;
 
 typedef struct settings_group {
-    const char *title; /* of its part of --help; NULL: it goes on with the part before */
+    const char *title; /* of its part of --help; NULL: continues the part before */
     const ra_settings_table *table;
     void *values;
-    const void
-        *defaults;   /* what it knows is shown by --help and holds where nothing is said; NULL: what the rows
-                           * fall back on */
-    bool flags_only; /* asks something of the program: not a setting of the environment or the file */
+    const void *defaults; /* its known values are shown by --help and used if nothing else is given; NULL: the
+                      * fallbacks of the rows */
+    bool flags_only;      /* asks something of the program: not a setting in the environment or the file */
 } settings_group;
 
 enum { SETTINGS_GROUPS = 8 };
@@ -62,19 +61,19 @@ typedef struct command_line {
     const char *environment; /* what variables begin with, "RASAED_"; NULL: there are none */
 } command_line;
 
-/* Reads argv[1 .. *argc). The arguments that are no flags are moved to the front: they are argv[0 .. *argc) then.
- * With --help or -h among them *help is set and nothing else is looked at. */
+/* Reads argv[1 .. *argc). The arguments that are not flags are moved to the front: afterwards they are argv[0
+ * .. *argc). If --help or -h is among them, *help is set and nothing else is read. */
 ra_status settings_read_flags(const command_line *line, int *argc, char **argv, bool *help, ra_error *err);
 
 /* The value of an environment variable, NULL when it is not set: getenv(). */
 typedef char *settings_lookup(const char *name);
 ra_status settings_read_environment(const command_line *line, settings_lookup *lookup, ra_error *err);
 
-/* *content, for ra_free(), is what texts of the file point into. RA_ERR_NOT_FOUND and RA_ERR_IO for the file itself,
- * RA_ERR_FORMAT for lines that are no settings. */
+/* The caller frees *content, into which texts of the file point, with ra_free(). RA_ERR_NOT_FOUND and
+ * RA_ERR_IO for the file itself, RA_ERR_FORMAT for lines that are not settings. */
 ra_status settings_read_file(const command_line *line, const char *path, char **content, ra_error *err);
 
-/* What nothing has said gets its default; see settings_group. */
+/* Values that no source has given get their default; see settings_group. */
 void settings_default(const command_line *line);
 
 /* Frees the lists. */
@@ -85,7 +84,8 @@ void settings_print_help(const command_line *line, FILE *out);
 /* A complete configuration file: every setting of it with what it means and the value it has. */
 void settings_print_file(const command_line *line, FILE *out);
 
-/* Says on stderr what is wrong with the command line and where help is. Returns 2, the exit status for that. */
+/* Prints on stderr what is wrong with the command line and where to find help. Returns 2, the exit status for
+ * that. */
 int command_line_wrong(const command_line *line, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* By the program's own name, not as /proc/self/exe, which is what ps would show. */
+/* Under its own name: with /proc/self/exe, ps would show that. */
 void start_with_vector_units(char **argv) {
     const char *core = ra_backend_blas_core();
     char path[4096];

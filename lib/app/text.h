@@ -37,12 +37,12 @@ void text_append(text *buffer, const void *bytes, size_t n);
 void text_string(text *buffer, const char *string); /* up to its NUL */
 void text_format(text *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Hands the block over: `*size` (may be NULL) bytes of text, then a NUL; freed with ra_free(). NULL when the
- * buffer has failed. Leaves {0} either way. */
+/* Returns the block: `*size` (may be NULL) bytes of text, then a NUL; the caller frees it with ra_free().
+ * NULL if the buffer has failed. Leaves {0} either way. */
 char *text_detach(text *buffer, size_t *size);
 
-/* Writes the text to the file and empties the buffer, which keeps its memory. RA_ERR_MEMORY when the buffer has
- * failed; what the file does not take, ferror() tells at the end, as for every other write. */
+/* Writes the text to the file and empties the buffer, which keeps its memory. RA_ERR_MEMORY if the buffer has
+ * failed; ask ferror() at the end for failed writes, as after every other write. */
 ra_status text_print(text *buffer, FILE *file, ra_error *err);
 
 void text_release(text *buffer); /* leaves {0} */

@@ -1,5 +1,5 @@
-/* --check-config: what a start would trip over, found without serving. The addresses are resolved, not taken:
- * the daemon that this configuration is for may be running on them. */
+/* --check-config: finds what would stop a start, without serving. Addresses are resolved but not bound: the
+ * daemon that this configuration is for may be running on them. */
 #include "http/auth.h"
 #include "http/tls.h"
 #include "settings/settings.h"
@@ -35,7 +35,7 @@ static ra_status check_device(const settings *chosen, ra_error *err) {
     return status;
 }
 
-/* The whole header of each file, which says what its tensors are; the numbers are left to the start. */
+/* Reads the whole header of each file, which describes its tensors; the numbers are checked at the start. */
 static ra_status check_dictionaries(const settings *chosen, ra_error *err) {
     for (size_t i = 0; i < chosen->dictionary.count; i++) {
         ra_safetensors *file = NULL;

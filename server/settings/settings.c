@@ -201,7 +201,7 @@ static ra_status check_names(const settings *read, ra_error *err) {
     return RA_OK;
 }
 
-/* What no single setting can tell. */
+/* Checks that need several settings. */
 static ra_status check_together(const settings *read, ra_error *err) {
     RA_TRY(check_names(read, err));
     if (!read->tls_certificate != !read->tls_key)

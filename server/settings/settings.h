@@ -18,7 +18,7 @@
 #include "http/listener.h"
 #include "ra_sae.h"
 
-/* What the command line asks of the program, beside or in place of serving. */
+/* What the command line asks of the program, besides serving or instead of it. */
 typedef struct settings_asked {
     uint64_t known;
     const char *config; /* NULL: no file */
@@ -30,7 +30,7 @@ typedef struct settings {
     uint64_t known;
     settings_list dictionary; /* "NAME=FILE" each: settings_dictionary() */
     const char *dictionary_dir;
-    const char *listen;       /* good for http_address_parse() */
+    const char *listen;       /* http_address_parse() accepts it */
     const char *admin_listen; /* health, metrics and administration beside `listen`; NULL: no such address */
     bool watch;               /* reload a dictionary when its file changes */
     const char *device;
@@ -39,7 +39,7 @@ typedef struct settings {
     size_t compute_threads; /* 0: one per core */
     size_t max_body;        /* bytes */
     size_t max_rows;
-    size_t max_batch, batch_delay_us;   /* rows joined into one product; how long to wait for more */
+    size_t max_batch, batch_delay_us;   /* rows joined into one computation; how long to wait for more */
     size_t max_queue;                   /* requests that wait for a compute thread */
     size_t deadline_ms;                 /* for a request, from its first line */
     size_t max_in_flight;               /* requests that have begun and are not answered; 0: no limit */
@@ -47,14 +47,14 @@ typedef struct settings {
     size_t max_connections_per_address; /* 0: no limit */
     size_t header_seconds;              /* from the first byte of a request to the end of its header */
     size_t idle_seconds;
-    size_t drain_delay_seconds, drain_seconds; /* taking connections still; then finishing requests */
+    size_t drain_delay_seconds, drain_seconds; /* still accepting connections; then finishing requests */
     const char *tls_certificate, *tls_key;     /* both or neither */
     const char *keys;                          /* NULL: no keys are asked for */
     int metrics_access;                        /* auth_scope: what /metrics asks for */
     settings_list cors_origin;                 /* "https://example.org", or one "*" */
     int log_format, log_level;                 /* log_format, ra_log_level */
     ra_sae_settings sae;                       /* the known ones complete files that lack them */
-    bool help;                                 /* asked for: nothing else is read */
+    bool help;                                 /* --help: nothing else is read */
     settings_asked asked;
     char *file; /* private: texts of --config point into it */
 } settings;
@@ -73,13 +73,13 @@ typedef struct settings_dictionary_item {
 settings_dictionary_item settings_dictionary(const settings *chosen, size_t i);
 
 void settings_help(FILE *out);
-int settings_wrong(const ra_error *err); /* says it on stderr; the exit status */
+int settings_wrong(const ra_error *err); /* prints it on stderr; returns the exit status */
 
 /* A complete file for --config: every setting with what it means and the value it has now. */
 void settings_print(const settings *chosen, FILE *out);
 
-/* Looks at everything that the settings name, as a start would, without serving: the key file, certificate
- * and key, the dictionaries, the device, the addresses. The first sentence of what is wrong. */
+/* Checks everything that the settings name, as a start would, without serving: the key file, certificate and
+ * key, the dictionaries, the device, the addresses. The error is the first thing that is wrong. */
 ra_status settings_check(const settings *chosen, ra_error *err);
 
 #endif

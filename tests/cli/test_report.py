@@ -259,7 +259,7 @@ class Figures(Report):
         for card in cards:
             facts = next(card.all("p", "facts")).text()
             number, norm, density, mean = re.fullmatch(
-                r"atom (\d+) · norm (\S+) · fires on (\S+)% of rows, then at (\S+) on average", facts
+                r"atom (\d+) · norm (\S+) · active on (\S+)% of rows, there (\S+) on average", facts
             ).groups()
             atom = atoms[int(number)]
             strengths.append(float(norm) * float(density) * float(mean))
@@ -397,8 +397,8 @@ class Output(Report):
             sentence = result.stderr.decode()
             self.assertEqual(result.returncode, 1, sentence)
             self.assertEqual(sentence.count("\n"), 1, sentence)
-            self.assertIn("there is no report %s" % self.html, sentence)
-            self.assertIn("the model %s is written" % self.out, sentence)
+            self.assertIn("the report %s was not written" % self.html, sentence)
+            self.assertIn("the model %s was written" % self.out, sentence)
             self.assertEqual(read_safetensors(self.out)[0]["dictionary.W"].shape, [6, 6])
             self.assertEqual(os.path.exists(self.html) and self.read("page.html"), old or False)
             os.remove(self.out)

@@ -141,8 +141,8 @@ class MpiJob(unittest.TestCase):
                 with open(os.path.join(self.folder, "launcher.log"), "w+b") as out:
                     said.append(self.finish(launcher.start(words, out), out))
                 self.assertIn("fused into", said[-1])
-            self.assertNotIn("going on from step", said[0])
-            self.assertIn("going on from step", said[1])
+            self.assertNotIn("continuing from step", said[0])
+            self.assertIn("continuing from step", said[1])
             log.seek(0)
             self.assertIn(b"Accepted publickey for rasae", log.read())
         done = subprocess.run([cluster.PROGRAM, "--check-config", "--dictionary-dir", self.places["/mnt/models"]],

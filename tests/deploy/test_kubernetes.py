@@ -376,8 +376,8 @@ class Commands(unittest.TestCase):
         spec = find(build("train"), "Job")["spec"]["template"]["spec"]
         train, = spec["initContainers"]
         fuse, = spec["containers"]
-        self.assertNotIn("going on", self.run_container(train, concepts=16, points=20, **{"top-k": 4}, epochs=1))
-        self.assertIn("going on from step", self.run_container(train, concepts=16, points=20, **{"top-k": 4}, epochs=2))
+        self.assertNotIn("continuing", self.run_container(train, concepts=16, points=20, **{"top-k": 4}, epochs=1))
+        self.assertIn("continuing from step", self.run_container(train, concepts=16, points=20, **{"top-k": 4}, epochs=2))
         self.run_container(fuse)
         done = subprocess.run([cluster.PROGRAM, "--check-config", "--dictionary-dir", self.places["/mnt/models"]],
                               capture_output=True, text=True, timeout=PATIENCE)

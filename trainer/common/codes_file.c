@@ -1,7 +1,7 @@
 /* Codes on disk.
  *
  * Sparse codes are gathered in memory before they are written: a safetensors header gives the sizes first,
- * and the number of entries is known last. They are small (eight bytes an active latent). Dense ones can be
+ * and the number of entries is known last. They are small (eight bytes per active latent). Dense ones can be
  * larger than memory, so they stream through an array_writer. */
 #include "common/codes_file.h"
 #include "common/command.h"
@@ -68,7 +68,7 @@ static ra_status check_row(const codes_reader *reader, size_t b, ra_error *err) 
     return RA_OK;
 }
 
-/* The file's own word on K, when it has one, is better than an index that happens to be too large. */
+/* If the file says what K is, an error about that is clearer than one about an index that is too large. */
 static ra_status check_latents(const codes_reader *reader, ra_error *err) {
     char expected[32];
     const char *latents = ra_safetensors_metadata(reader->file, "latents");
@@ -88,7 +88,7 @@ static ra_status open_sparse(codes_reader *reader, ra_error *err) {
         RA_FAIL(err, RA_ERR_SHAPE, "%s: codes.index has %zu entries and codes.value %zu", reader->path,
                 index.shape[0], value.shape[0]);
     if (start.shape[0] == 0)
-        RA_FAIL(err, RA_ERR_SHAPE, "%s: codes.start is empty, expected one number more than rows",
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: codes.start is empty, expected one more number than rows",
                 reader->path);
     reader->rows = start.shape[0] - 1;
     reader->start = start.data;

@@ -4,8 +4,8 @@
  * [entries], as in ra_codes, and the metadata `latents` (K). Dense: a matrix [B,K], in a .npy or as a tensor
  * of a safetensors file; in float16 or bfloat16 too when reading.
  *
- * Everything is checked before it is handed out: shapes, that rows are in order and within the entries, that
- * indices are below K, ascending and not repeated, that values are finite.
+ * Everything is checked when the file is opened: shapes; that rows are in order and within the entries; that
+ * indices are below K, ascending and not repeated; that values are finite.
  *
  * Thread safety: a reader or a writer belongs to one thread.
  */

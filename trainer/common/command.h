@@ -11,7 +11,7 @@
 /* Exit codes; part of the program's interface. */
 enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* The flags --threads and --device, and the settings that a checkpoint may lack, of the commands that open models. */
+/* The flags of commands that open models: --threads, --device and the settings that a checkpoint may lack. */
 typedef struct model_choice {
     uint64_t known;
     size_t threads; /* 0: one per core */
@@ -26,17 +26,17 @@ typedef struct command {
     int min_arguments, max_arguments;
     const char *arguments;
     ra_settings_table flags;
-    void *values;        /* of the flags, a struct that starts with `known` */
-    model_choice *model; /* for the flags of those that open models */
+    void *values;        /* of the flags: a struct that starts with `known` */
+    model_choice *model; /* for --threads, --device and the settings of a model */
     const char *device;  /* its default; NULL: auto */
-    ra_status (*run)(int argc, char **argv, ra_error *err); /* argv: the arguments that are no flags */
-    int (*start)(int argc, char **argv); /* in the place of command_start(), with all of argv; NULL: none */
+    ra_status (*run)(int argc, char **argv, ra_error *err); /* argv: the arguments that are not flags */
+    int (*start)(int argc, char **argv); /* called instead of command_start(), with all of argv; NULL: none */
 } command;
 
-/* Reads the flags, runs the command, and says what went wrong. argv[0] is the name. Returns the exit code. */
+/* Reads the flags, runs the command, and prints its error. argv[0] is the name. Returns the exit code. */
 int command_start(const command *what, int argc, char **argv);
 
-/* The exit code of a command, its failure printed as one line on stderr. */
+/* Returns the exit code of a command; prints its error as one line on stderr. */
 int command_end(ra_status status, const ra_error *err);
 
 /* The rows of --threads and --device in a model_choice. */
@@ -44,8 +44,8 @@ const ra_settings_table *model_choice_table(void);
 
 /* ---- interruption ------------------------------------------------------------------------------------ */
 
-/* From here on the first Ctrl-C (or SIGTERM) only makes command_interrupted() true, so that a command can leave
- * cleanly, and a write that has begun is finished; the second one ends the program at once. */
+/* From here on the first Ctrl-C (or SIGTERM) only makes command_interrupted() true, so that a command can
+ * finish a write and leave cleanly; the second one ends the program at once. */
 void command_catch_interrupts(void);
 bool command_interrupted(void);
 
@@ -56,21 +56,21 @@ ra_status command_check_interrupted(ra_error *err);
 
 ra_status model_choice_backend(const model_choice *choice, ra_backend **backend, ra_error *err);
 
-/* The same, or the CPU beside it where it is a device: for what measures dictionaries. */
+/* The same, or the CPU if it is a device: for computations on dictionaries. */
 ra_status model_choice_host_backend(const model_choice *choice, ra_backend **backend, ra_error *err);
 
 /* Opens the model with these settings on a backend that it keeps. archetypes 0: the default. */
 ra_status model_choice_open(const model_choice *choice, const char *path, size_t archetypes, ra_model **model,
                             ra_error *err);
 
-/* Opens data of as many dimensions as the model has. */
+/* Opens data; fails if it has not as many dimensions as the model. */
 ra_status open_data_of(const ra_model *model, const char *const *paths, size_t count,
                        const ra_data_options *options, ra_data **data, ra_error *err);
 
 /* D in float32. */
 ra_status copy_dictionary(const ra_model *model, ra_matrix *D, ra_error *err);
 
-/* The program's log sink: warnings and errors are worth a line on stderr anywhere, news is not. */
+/* The log sink of the program: prints warnings and errors on stderr, drops the rest. */
 void command_log(void *context, ra_log_level level, const char *line);
 
 #endif

@@ -9,21 +9,20 @@
 
 bool has_suffix(const char *path, const char *suffix);
 
-/* Whether the file starts as an npy file does; what is neither that nor safetensors is
- * reported when opened. */
+/* True if the file starts as an npy file does. A file that is neither npy nor safetensors is reported when it
+ * is opened. */
 ra_status file_is_npy(const char *path, bool *npy, ra_error *err);
 
-/* Hours of work must not end in "permission denied", nor replace what they were made from: fails when
- * `output` is one of `others` (NULLs among them are skipped; also under another name), or when no file can
- * be created beside it now. */
+/* Hours of work must not end in "permission denied", nor replace their own input: fails if `output` is one of
+ * `others` (also under another name; NULLs are skipped), or if no file can be created beside it now. */
 ra_status check_output(const char *output, const char *const *others, size_t count, ra_error *err);
 
-/* Both names lead to one existing file, or are the same text. */
+/* True if both names lead to one existing file, or are the same text. */
 bool is_same_file(const char *a, const char *b);
 
-/* float32 [rows, cols] that come a block at a time: to a .npy, streamed; to any other name as the one tensor
- * of a safetensors file, gathered in memory first. Either way the file appears under its name complete, on
- * commit, or not at all. */
+/* Writes float32 [rows, cols] block by block: streamed into a .npy; gathered in memory for any other name,
+ * which becomes a safetensors file with this one tensor. Either way the file appears under its name complete,
+ * on commit, or not at all. */
 typedef struct array_writer array_writer;
 
 ra_status array_writer_begin(const char *path, const char *tensor_name, size_t rows, size_t cols,
@@ -33,7 +32,7 @@ ra_status array_writer_add(array_writer *writer, const float *values, size_t row
 ra_status array_writer_commit(array_writer **writer, ra_error *err);
 void array_writer_abort(array_writer *writer); /* NULL is fine */
 
-/* Rows that are worked on at once, so that a block of them stays within some MB, as activations and as codes. */
+/* The number of rows to process at once, so that a block of activations or of codes takes some MB. */
 size_t rows_per_block(const ra_model_info *info);
 
 #endif

@@ -2,7 +2,7 @@
  * the terminal: a wrapped line cannot be taken back. Plain lines stay, so they come seldom. The bar goes to
  * stderr, which keeps stdout for results; lines go to stdout, which keeps stderr for errors.
  *
- * What takes long asks progress_due() after every step and formats its figures only when it says yes. */
+ * Long work calls progress_due() after every step and formats its figures only when it returns true. */
 #include "common/progress.h"
 #include "common/command.h"
 #include "app/format.h"
@@ -79,7 +79,7 @@ void progress_note(progress_meter *progress, const char *format, ...) {
     va_end(args);
     print_clean(to, line);
     putc('\n', to);
-    fflush(to); /* whoever reads a pipe wants to see it now */
+    fflush(to); /* for readers of a pipe */
 }
 
 /* ---- when to show ------------------------------------------------------------------------------------ */
@@ -156,7 +156,7 @@ static void show_bar(progress_meter *progress, size_t done, const line_content *
     size_t bar = progress->total ? BAR_MIN : 0, length = strlen(percent) + bar, fields = 0;
     while (fields < content->count && length + 2 + strlen(content->fields[fields].text) <= width)
         length += 2 + strlen(content->fields[fields++].text);
-    size_t name = strlen(progress->what) + 1; /* the first to go: a note has said what is being done */
+    size_t name = strlen(progress->what) + 1; /* left out first: a note has named it */
     bool named = progress->total == 0 || (fields == content->count && length + name <= width);
     size_t used = (size_t)snprintf(line, 64, "%.40s%s%s", named ? progress->what : "",
                                    named && percent[0] ? " " : "", percent);

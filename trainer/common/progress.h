@@ -10,7 +10,7 @@
  * The bar is drawn on stderr, at most ten times a second, as wide as the terminal is at that moment; fields
  * that do not fit are left out, last ones first. Plain lines go to stdout, every five per cent but not more
  * often than every two seconds, at least every thirty seconds, and for the last step. progress_due() is cheap
- * enough to be asked after every step.
+ * enough to be called after every step.
  *
  * While it is open the library's log lines pass through it, so that they do not tear the bar.
  *
@@ -56,7 +56,7 @@ bool progress_due(const progress_meter *progress, size_t done);
 void progress_show(progress_meter *progress, size_t done, double rows, const progress_field *details,
                    size_t count);
 
-/* Of a piece of work whose steps are rows: shows how many are done, when it is time. */
+/* For work whose steps are rows: shows how many are done, when it is due. */
 void progress_rows(progress_meter *progress, size_t done);
 
 double progress_elapsed(const progress_meter *progress); /* seconds since progress_start() */

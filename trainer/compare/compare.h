@@ -13,7 +13,7 @@ typedef struct shared_points {
     bool known;
     size_t equal;  /* the same in both, by position */
     size_t common; /* the same in both, wherever they stand */
-    size_t of;     /* of how many: of the model that has fewer */
+    size_t of;     /* the number of points of the model that has fewer */
 } shared_points;
 
 ra_status count_shared_points(const ra_model *a, const ra_model *b, shared_points *points, ra_error *err);

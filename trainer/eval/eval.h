@@ -16,8 +16,8 @@ typedef struct row_classes {
     size_t rows, count;
 } row_classes;
 
-/* One class a line, for each row in the files of the data. A failure leaves *classes to be
- * released as well. */
+/* One class per line, for each row in the files of the data. After a failure *classes has to be released,
+ * too. */
 ra_status row_classes_open(const char *path, const ra_data *data, row_classes *classes, ra_error *err);
 void row_classes_release(row_classes *classes);
 

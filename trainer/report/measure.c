@@ -1,5 +1,5 @@
-/* What the page shows beside the curves. Training knows which latents fired, but on batches of weights that
- * changed under it; here the finished model is asked, as whoever uses the file will ask it. */
+/* Measurements for the page. The training knows which latents fired, but on batches during which the weights
+ * changed; here the finished model is measured, as users of the file will see it. */
 #include "report/report.h"
 
 #include "common/command.h"
@@ -42,7 +42,7 @@ typedef struct census {
     ra_workspace *workspace;
 } census;
 
-/* Blocks of rows at even distances. */
+/* Reads blocks of rows at even distances. */
 static ra_status take_census(const ra_model *model, const ra_data *data, census *c, progress_meter *progress,
                              size_t *seen, ra_error *err) {
     size_t all = ra_data_rows(data), wanted = rows_wanted(ra_model_get_info(model), all);

@@ -1,7 +1,7 @@
 /* report.h - the page of `rasae train --report`: what a training did, in one file that needs nothing else.
  *
- *     report_history      gathers what the steps say; history.c
- *     report_measure()    what only the finished model can say: how often latents fire, the spectrum; measure.c
+ *     report_history      gathers the values of the steps; history.c
+ *     report_measure()    measures the finished model: how often latents fire, the spectrum; measure.c
  *     report_content      what the page shows; page.h writes it
  *
  * A page shows one run or several (seeds) of the same settings, in charts laid over each other.
@@ -19,8 +19,8 @@
 
 enum { REPORT_POINTS = 2048 };
 
-/* Some steps in a row. Loss, R2, L0 and the gradient norm are means over them, weighted by the rows of their
- * batches; the rest is as of the last of them. */
+/* Consecutive steps. Loss, R2, L0 and the gradient norm are means over them, weighted by the rows of their
+ * batches; the other values are those of the last step. */
 typedef struct report_point {
     double step; /* the last one, from 1 */
     double rows;
@@ -28,12 +28,12 @@ typedef struct report_point {
     double dead, lr;
 } report_point;
 
-/* At most REPORT_POINTS points; when there is no more room two become one, and from then on a point takes
- * twice as many steps. {0} is valid: it holds nothing. */
+/* At most REPORT_POINTS points. When they are full, every two become one, and from then on a point takes
+ * twice as many steps. {0} is valid and empty. */
 typedef struct report_history {
     report_point *points;
     size_t count;
-    size_t width; /* steps a point; the last one may have fewer */
+    size_t width; /* steps per point; the last one may have fewer */
     size_t begun; /* steps in the last point */
 } report_history;
 
@@ -81,7 +81,7 @@ typedef struct report_run {
 
 typedef struct report_content {
     const char *title;
-    const report_setting *settings; /* in the order of the table; values that differ between runs left out */
+    const report_setting *settings; /* in the order of the table; without values that differ between runs */
     size_t setting_count;
     const char *const *data; /* names of the files */
     size_t data_count, rows, dimensions;

@@ -46,11 +46,11 @@ static const struct result_row {
 } results[] = {
     {"R\u00b2", "", r2_of, 4, "over the last tenth of the steps"},
     {"Loss", "", loss_of, 0, "over the last tenth of the steps"},
-    {"L0", "", l0_of, 0, "active latents a row"},
+    {"L0", "", l0_of, 0, "active latents per row"},
     {"Dead latents", "%", dead_of, 1, "in the last epoch\u2019s worth of steps"},
     {"Stable rank", "", stable_rank_of, 2, "of the dictionary"},
     {"Effective rank", "", effective_rank_of, 1, "of the dictionary"},
-    {"Rows a second", "", speed_of, QUANTITY, "in training"},
+    {"Rows per second", "", speed_of, QUANTITY, "in training"},
 };
 enum { RESULT_COUNT = sizeof results / sizeof *results };
 
@@ -87,7 +87,7 @@ static double mean_of(const report_content *report, run_value *value) {
     return sum / (double)report->run_count;
 }
 
-/* Of a sample: over one run less. */
+/* Of a sample: divided by one run less. */
 static double deviation_of(const report_content *report, run_value *value) {
     double mean = mean_of(report, value), squares = 0;
     for (size_t r = 0; r < report->run_count; r++) {
@@ -108,7 +108,7 @@ static void write_summary_row(html_writer *html, const report_content *report, c
     html_raw(html, "</tr>\n");
 }
 
-/* One row a run, and below them mean and standard deviation. */
+/* One row per run, and below them mean and standard deviation. */
 static void write_table(html_writer *html, const report_content *report) {
     html_raw(html, "<div class=\"scroll\"><table class=\"runs\">\n");
     write_head_of_table(html);
@@ -180,7 +180,8 @@ static void write_shapes(html_writer *html, const report_content *report) {
 void report_page_settings(html_writer *html, const report_content *report) {
     html_raw(html, "<section id=\"settings\">\n<h2>Settings</h2>\n<div class=\"tables\">\n");
     write_shapes(html, report);
-    html_raw(html, "<table>\n<caption>What was asked for, and the defaults of the rest</caption>\n<tbody>\n");
+    html_raw(html,
+             "<table>\n<caption>Settings that were given, and defaults for the rest</caption>\n<tbody>\n");
     for (size_t i = 0; i < report->setting_count; i++)
         write_entry(html, report->settings[i].name, report->settings[i].value);
     html_raw(html, "</tbody>\n</table>\n</div>\n</section>\n");

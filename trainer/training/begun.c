@@ -1,7 +1,7 @@
 /* A run that was interrupted while it was looking for points.
  *
- * k-means over large data takes hours, and its state is small: the centers and how many rows each has. With
- * the settings they make a file from which --resume continues, to the same bytes in the end. */
+ * k-means over large data takes hours, and its state is small: the centers and how many rows each has. A file with
+ * this state and the settings lets --resume continue, to the same bytes in the end. */
 #include "training/training.h"
 
 #include <stdlib.h>

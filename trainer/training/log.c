@@ -1,7 +1,7 @@
-/* --log: one JSON object a step.
+/* --log: one JSON object per step.
  *
- * A run that was killed has logged steps that its checkpoint does not know and a resumed run makes again. So
- * the log is cut first: it holds each step once, whatever happened in between. */
+ * A run that was killed may have logged steps after its last checkpoint, which a resumed run makes again. So the log
+ * is cut first: in the end it holds each step once. */
 #include "training/training.h"
 
 #include "app/json.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where the line of the first step behind `last` begins; lines are in order. */
+/* Finds where the line of the first step after `last` begins; lines are in order. */
 static ra_status find_cut(FILE *log, size_t last, long *cut, ra_error *err) {
     static const char start[] = "{\"step\":";
     char *line = NULL;
@@ -74,6 +74,6 @@ ra_status train_log_close(train_model *model, ra_error *err) {
     if (fclose(model->log) != 0) lost = true;
     model->log = NULL;
     if (!lost) return RA_OK;
-    RA_FAIL(err, RA_ERR_IO, "the log %s is incomplete (%s); the model %s is written", model->log_path,
+    RA_FAIL(err, RA_ERR_IO, "the log %s is incomplete (%s); the model %s was written", model->log_path,
             model->log_error ? strerror(model->log_error) : "an earlier write failed", model->output);
 }

@@ -58,7 +58,7 @@ static const ra_sae_settings own_sae = {
 static const ra_train_settings own_train = {
     .known = 1 << RA_TRAIN_LR | 1 << RA_TRAIN_SCHEDULE, .lr = 4e-4, .schedule = RA_SCHEDULE_COSINE};
 
-/* The rest of the autoencoder's settings follows from its kind. */
+/* The other settings of the autoencoder follow from its kind. */
 static void default_sae(ra_sae_settings *sae) {
     ra_settings_fill(ra_sae_settings_table(), sae, &own_sae);
     ra_sae_settings_defaults(sae);
@@ -99,16 +99,16 @@ static void default_train(const ra_sae_settings *sae, const train_inputs *inputs
         train_know(train, RA_TRAIN_PENALTY);
     }
     ra_train_settings own = own_train;
-    /* A number of steps may be raised later, which a schedule over the whole length would not survive. */
+    /* The number of steps may be raised later, which a schedule over the whole length does not allow. */
     if (steps) own.schedule = RA_SCHEDULE_CONSTANT;
-    if (!inputs->init) /* a checkpoint may be the reference's, which has not said all */
+    if (!inputs->init) /* a checkpoint of the reference may not say all */
         ra_settings_fill(ra_train_settings_table(), train, &own);
     ra_train_settings_defaults(train);
 }
 
 /* ---- with --init ------------------------------------------------------------------------------------- */
 
-/* What the file has said, less what a flag takes the place of. */
+/* Takes what the file says, except settings that a flag replaces. */
 static void fill_from_init(ra_train_settings stored, const ra_train_settings *flags,
                            ra_train_settings *train) {
     if (ra_setting_known(flags, RA_TRAIN_EPOCHS)) ra_setting_forget(&stored, RA_TRAIN_STEPS);
@@ -120,7 +120,8 @@ static void fill_from_init(ra_train_settings stored, const ra_train_settings *fl
     ra_settings_fill(ra_train_settings_table(), train, &stored);
 }
 
-/* K, N and d are in the shapes. A file without those tensors is explained by the library when it opens it. */
+/* K, N and d come from the shapes. If a file lacks these tensors, the library reports it when it opens the
+ * file. */
 static ra_status plan_from_init(const train_options *options, const train_inputs *inputs, train_plan *plan,
                                 ra_error *err) {
     const ra_tensor *W = ra_safetensors_find(inputs->init, "dictionary.W");
@@ -184,8 +185,8 @@ static ra_status plan_from_data(const train_options *options, const train_inputs
 
 /* ---- what cannot work -------------------------------------------------------------------------------- */
 
-/* Trained numbers are held four times (value, gradient, Adam's two moments); D and its gradient, and some
- * matrices [B,K] of a batch come on top. A rough figure, but k-means does not have to run for hours first. */
+/* Trained numbers are held four times (value, gradient, two moments of Adam), in addition to D, its gradient
+ * and some matrices [B,K] of a batch. A rough figure, but it saves hours of k-means before a failure. */
 static double memory_needed(const train_plan *plan, size_t d, size_t rows) {
     double K = (double)plan->concepts, N = (double)plan->points, width = (double)d;
     double batch = (double)ra_train_batch_rows(&plan->train, rows);
@@ -215,7 +216,7 @@ static ra_status check_top_k(const ra_sae_settings *sae, const train_plan *plan,
     if (!sae_takes_top_k(sae) || !ra_setting_known(sae, RA_SET_TOP_K)) return RA_OK;
     if (plan->concepts == 0 || sae->top_k <= plan->concepts) return RA_OK;
     RA_FAIL(err, RA_ERR_ARGUMENT,
-            "top_k is %zu, but there are %zu concepts; no more latents can be active than there are",
+            "top_k is %zu, but there are only %zu concepts; take a smaller --top-k or more --concepts",
             sae->top_k, plan->concepts);
 }
 
@@ -251,7 +252,7 @@ ra_status train_plan_make(const train_options *options, const train_inputs *inpu
     RA_TRY(ra_train_settings_check(train, &sae, err));
     train->concepts = plan->concepts;
     train_know(train, RA_TRAIN_CONCEPTS);
-    if (!inputs->init) /* else they tell how the points of that file were made */
+    if (!inputs->init) /* else they describe the points of that file */
         train_plan_points_settings(plan, train);
     RA_TRY(train_plan_standardize(options, inputs, &stored, plan, err));
     return check_memory(plan, d, rows, models, err);

@@ -1,7 +1,7 @@
 /* Which points: the flags about them, and what follows from these and the data.
  *
- * --points says how many or which, --points-method how they are made, the rest is about k-means. What does
- * not fit together is refused before a file is opened; what the data cannot give, before anything is
+ * --points says how many or which, --points-method how they are made, the rest is about k-means. Flags that
+ * contradict each other are refused before a file is opened, numbers that do not fit the data before anything is
  * computed. */
 #include "training/training.h"
 
@@ -13,7 +13,7 @@ enum { POINTS_DEFAULT = 1000 };
 
 typedef enum points_word { WORD_NONE, WORD_COUNT, WORD_ALL, WORD_SAMPLE, WORD_FILE } points_word;
 
-/* A file with a name of digits is written ./1000. */
+/* A file whose name is a number is written ./1000. */
 static points_word parse_points(const char *word, size_t *count) {
     static const char sample[] = "sample:";
     *count = 0;
@@ -103,7 +103,7 @@ ra_status train_plan_points(const train_options *options, const train_inputs *in
         const ra_tensor *given = ra_array_tensor(inputs->points);
         plan->source = POINTS_FILE;
         plan->points =
-            given->rank == 2 ? given->shape[0] : 0; /* the library says what is wrong with others */
+            given->rank == 2 ? given->shape[0] : 0; /* the library reports what is wrong with others */
         return RA_OK;
     }
     if (word == WORD_NONE) {

@@ -1,5 +1,5 @@
-/* The page of --report: from the run to what report.h asks for. The model is opened from the checkpoint, so
- * that the page shows what is in the file. */
+/* The page of --report: fills report_content from the run. The model is opened from the checkpoint, so that
+ * the page shows what the file holds. */
 #include "training/training.h"
 
 #include "app/format.h"
@@ -16,7 +16,7 @@ typedef struct shown_settings {
     size_t count;
 } shown_settings;
 
-/* Those that are the same for all models. */
+/* Adds the settings that are the same for all models. */
 static void add_settings(shown_settings *list, const ra_settings_table *table, const void *settings,
                          bool several) {
     for (size_t i = 0; i < table->count && list->count < MAX_SETTINGS; i++) {
@@ -30,7 +30,7 @@ static void add_settings(shown_settings *list, const ra_settings_table *table, c
     }
 }
 
-/* "400 concepts from words.safetensors": folders say little, and a page may be passed on. */
+/* "400 concepts from words.safetensors": without the folder, since a page may be passed on. */
 static void make_title(const train_run *run, char *title, size_t size) {
     const char *path = run->options->data[0], *slash = strrchr(path, '/');
     size_t more = run->options->data_count - 1;
@@ -110,6 +110,7 @@ ra_status train_report(train_run *run, ra_error *err) {
     ra_free(models);
     run->reported = status == RA_OK;
     if (run->reported) return RA_OK;
-    RA_FAIL(err, status, "there is no report %s (%.300s); the model %s is written", /* as of the log */
+    RA_FAIL(err, status,
+            "the report %s was not written (%.300s); the model %s was written", /* as of the log */
             run->options->report, cause.message, run->models[0].output);
 }

@@ -13,14 +13,14 @@
 
 /* ---- candidate points -------------------------------------------------------------------------------- */
 
-/* What a callback, which can only say stop, found wrong. */
+/* A callback can only return false; its error is kept here. */
 typedef struct loop_state {
     train_run *run;
     ra_status status;
     ra_error *err;
 } loop_state;
 
-/* All members of a group stop at the same moment, whoever was interrupted. */
+/* All members of a group stop at the same step, whichever of them was interrupted. */
 static bool is_time_to_stop(loop_state *state) {
     uint8_t stop = command_interrupted();
     ra_status status = ra_group_unite(state->run->group, &stop, 1, state->err);
@@ -33,7 +33,7 @@ static bool on_kmeans(void *context, const ra_kmeans_progress *kmeans) {
     train_run *run = state->run;
     size_t iteration = kmeans->iteration;
     if (progress_due(&run->progress, iteration)) {
-        progress_field fields[2] = {{"drawing seeds"}}; /* which counts as iteration 0 */
+        progress_field fields[2] = {{"drawing seeds"}}; /* it counts as iteration 0 */
         if (iteration) snprintf(fields[0].text, sizeof fields[0].text, "iteration %zu", iteration);
         snprintf(fields[1].text, sizeof fields[1].text, "inertia %.6g", kmeans->inertia);
         progress_show(&run->progress, iteration, 0, fields, 2);
@@ -74,12 +74,13 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
     if (state.status != RA_OK) return state.status;
     if (status == RA_ERR_CANCELED && run->interrupted) return RA_OK;
     if (status != RA_OK) RA_FAIL(err, status, "%s", stopped.message);
-    progress_note(&run->progress, "found them in %zu iterations and %s, inertia %.6g", run->points.iterations,
-                  format_seconds(progress_elapsed(&run->progress)).text, run->points.inertia);
+    progress_note(&run->progress, "found them after %zu iterations in %s, inertia %.6g",
+                  run->points.iterations, format_seconds(progress_elapsed(&run->progress)).text,
+                  run->points.inertia);
     return RA_OK;
 }
 
-/* Every row is a point, and its own nearest row: its label is the row's. */
+/* Every row is a point and its own nearest row: it keeps the label of the row. */
 static ra_status points_from_rows(train_run *run, ra_error *err) {
     const ra_data *data = run->inputs->data;
     ra_matrix vectors;
@@ -133,7 +134,7 @@ static ra_status find_points(train_run *run, ra_error *err) {
 
 /* ---- the autoencoders -------------------------------------------------------------------------------- */
 
-/* The encoder along the atoms, its length fitted to rows from all over the data. */
+/* Sets the encoder along the atoms, with a length fitted to rows from all over the data. */
 static ra_status start_at_dictionary(const train_run *run, train_model *model, ra_error *err) {
     enum { SAMPLE = 256 };
     const ra_data *data = run->inputs->data;
@@ -165,8 +166,8 @@ static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
                                             settings->use_multiplier, &dictionary, err));
         status = ra_archetypal_dictionary_init(dictionary, init, model->seed, err);
     }
-    /* Where the dictionary encodes, its atoms' lengths count twice: points of raw data would start a run that
-     * never comes back. */
+    /* If the dictionary encodes, the lengths of its atoms count twice: with points of raw data the run would
+     * diverge from the start. */
     bool encodes = settings->sae == RA_SAE_MP || settings->encoder == RA_ENCODER_TIED;
     if (status == RA_OK && encodes && settings->use_multiplier)
         status = ra_dictionary_limit_norms(dictionary, 1, err);
@@ -258,7 +259,7 @@ static ra_status train(train_run *run, ra_error *err) {
 
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
-/* The settings that matter, as a line to look at before the waiting starts. */
+/* Prints the most important settings before the waiting starts. */
 static void note_settings(train_run *run) {
     const ra_settings_table *table = ra_sae_settings_table();
     const ra_sae_settings *settings = ra_sae_get_settings(run->models[0].sae);
@@ -306,7 +307,7 @@ ra_status train_run_all(train_run *run, ra_error *err) {
     RA_TRY(open_saes(run, err));
     RA_TRY(train_standardize(run, err));
     RA_TRY(find_points(run, err));
-    if (run->interrupted) return RA_OK; /* and what k-means had is saved */
+    if (run->interrupted) return RA_OK; /* the state of k-means is saved */
     RA_TRY(make_trainers(run, err));
     note_settings(run);
     RA_TRY(train(run, err));

@@ -23,7 +23,7 @@ ra_status train_save_settings(const train_run *run, const ra_train_settings *set
 
 /* ---- the data ------------------------------------------------------------------------------------------ */
 
-/* What tells these data from others: some rows, evenly spaced. */
+/* Identifies the data by some evenly spaced rows. */
 static ra_status digest_data(const ra_data *data, char digest[RA_DIGEST_SIZE], ra_error *err) {
     size_t rows = ra_data_rows(data), d = ra_data_dimensions(data),
            count = rows < DIGEST_ROWS ? rows : DIGEST_ROWS;
@@ -59,7 +59,7 @@ ra_status train_check_data(const ra_safetensors *file, const ra_data *data, ra_e
         ra_safetensors_path(file));
 }
 
-/* Labels that were given when the run began need not be given again. */
+/* Labels that were given at the start need not be given again. */
 static ra_status keep_labels(const train_run *run, const train_model *model, ra_safetensors_writer *writer,
                              ra_error *err) {
     static const char name[] = "points.row_labels";
@@ -69,8 +69,8 @@ static ra_status keep_labels(const train_run *run, const train_model *model, ra_
 
 /* ---- the history --------------------------------------------------------------------------------------- */
 
-/* The course of a run: a resumed run continues it, so that its report has the whole curve. It starts empty where a
- * file has none. */
+/* The history of a run is part of its checkpoint, so that the report of a resumed run has the whole curve.
+ * Files without one start an empty history. */
 enum { COLUMNS = sizeof(report_point) / sizeof(double) }; /* all of its members are doubles */
 
 static const char history_name[] = "train.history", width_key[] = "train.history_width",
@@ -105,13 +105,13 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     ra_status status = RA_OK;
     bool state = run->options->state;
     if (!train_run_speaks(run)) return RA_OK;
-    train_log_flush(model); /* it reaches as far as the checkpoint */
+    train_log_flush(model); /* so that the log reaches as far as the checkpoint */
     RA_TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
     RA_TRY_OUT(status, ra_trainer_store(model->trainer, state, writer, err));
     if (state) RA_TRY_OUT(status, store_history(&model->history, writer, err));
     if (state) RA_TRY_OUT(status, train_save_data(run, writer, err));
     bool archetypal = ra_sae_get_settings(model->sae)->dictionary == RA_DICTIONARY_ARCHETYPAL;
-    if (archetypal && run->points.vectors.rows) /* of others they were only the start */
+    if (archetypal && run->points.vectors.rows) /* other dictionaries only started on them */
         RA_TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
     if (archetypal && !labels) RA_TRY_OUT(status, keep_labels(run, model, writer, err));
     RA_TRY_OUT(status, ra_data_store_standardization(run->inputs->data, writer, err));
@@ -162,7 +162,7 @@ ra_status train_check_resume(const train_options *options, const train_inputs *i
     RA_TRY(ra_train_settings_read(inputs->init, &train, err));
     RA_TRY(check_settings(ra_sae_settings_table(), &options->model.settings, &sae, path, err));
     ra_train_settings flags = options->train;
-    ra_setting_forget(&flags, RA_TRAIN_STEPS); /* how long a run is, not how it goes */
+    ra_setting_forget(&flags, RA_TRAIN_STEPS); /* they say how long a run is, not how it goes */
     ra_setting_forget(&flags, RA_TRAIN_EPOCHS);
     return check_settings(ra_train_settings_table(), &flags, &train, path, err);
 }

@@ -62,7 +62,7 @@ typedef struct train_plan {
     size_t concepts, points; /* K, N */
 } train_plan;
 
-/* Whether --points (may be NULL) is the name of a file: it is no number, not `all` and not `sample:N`. */
+/* True if --points (may be NULL) names a file: it is no number, not `all` and not `sample:N`. */
 bool train_points_is_file(const char *points);
 
 /* The first flag about points that was given, without dashes; "" when none was. */
@@ -79,8 +79,8 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train);
 ra_status train_plan_make(const train_options *options, const train_inputs *inputs, size_t models,
                           train_plan *plan, ra_error *err);
 
-/* Settles what holds of --standardize and of the standardization in --init, which must not disagree. stored: the
- * settings in that file. */
+/* Reconciles --standardize with the standardization in --init; they must not disagree. stored: the settings
+ * in that file. */
 ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs,
                                  const ra_train_settings *stored, train_plan *plan, ra_error *err);
 
@@ -88,7 +88,7 @@ ra_status train_plan_standardize(const train_options *options, const train_input
 ra_status train_plan_points(const train_options *options, const train_inputs *inputs, train_plan *plan,
                             ra_error *err);
 
-/* Completes the settings about points with those that the plan follows; takes away what it does not use. */
+/* Completes the settings about points as the plan has them; removes those that it does not use. */
 void train_plan_points_settings(const train_plan *plan, ra_train_settings *settings);
 
 /* The kinds that keep at most top_k latents per row (batchtopk: on average). */
@@ -176,16 +176,16 @@ ra_status train_check_data(const ra_safetensors *file, const ra_data *data, ra_e
 /* When enough steps or minutes have passed since the last one. */
 ra_status train_save_if_due(const train_run *run, train_model *model, ra_error *err);
 
-/* A run that is interrupted while it is looking for points leaves a file, too: its settings, and how far
- * k-means is (kmeans NULL: not far enough to be kept). It is no model yet. */
+/* A run that is interrupted while it looks for points leaves a file, too: its settings and the state of
+ * k-means (kmeans NULL: nothing to keep yet). It is no model yet. */
 ra_status train_begun_save(const train_run *run, const ra_kmeans_progress *kmeans, ra_error *err);
 bool train_begun_is(const ra_safetensors *file);
-/* Gives the options what such a file knows and the command line has not said. */
+/* Adds to the options the settings of such a file that the command line has not given. */
 ra_status train_begun_settle(const ra_safetensors *file, train_options *options, ra_error *err);
-/* Where k-means continues, or nothing. What it points to lives as long as the file. */
+/* Sets where k-means continues, if the file says so. The options point into the file. */
 ra_status train_begun_start(const ra_safetensors *file, ra_kmeans_options *options, ra_error *err);
 
-/* From here on the data give out standardized rows, if the plan says so. */
+/* From here on the data return standardized rows, if the plan says so. */
 ra_status train_standardize(train_run *run, ra_error *err);
 
 /* The vectors of --points FILE as points of these data: vectors of any file are in the units of the data, the
@@ -195,8 +195,8 @@ ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_ma
 
 ra_status train_summary(const train_run *run, ra_error *err);
 
-/* The page of --report; nothing without it. Needs the checkpoints that train_save() has written. From here on
- * the data give out their rows as they are in the files. */
+/* Writes the page of --report, if asked for. Needs the checkpoints that train_save() has written. From here
+ * on the data return their rows as they are in the files. */
 ra_status train_report(train_run *run, ra_error *err);
 
 #endif

@@ -48,7 +48,7 @@ static ra_status read_line(const command_line *line, const settings_source *sour
     setting_place place;
     char *key = trim(words), *equals = strchr(key, '='), full[512];
     if (!*key || *key == '#') return RA_OK;
-    if (!equals) RA_FAIL(err, RA_ERR_FORMAT, "%s: \"%s\" is not written key = value", where, key);
+    if (!equals) RA_FAIL(err, RA_ERR_FORMAT, "%s: \"%s\" is not of the form key = value", where, key);
     *equals = '\0';
     key = trim(key);
     nearest near = nearest_to(key);
@@ -117,7 +117,7 @@ void settings_print_file(const command_line *line, FILE *out) {
     setting_place place;
     fprintf(out,
             "# Settings of %s, for --config. One \"key = value\" per line; a list has a line for each item.\n"
-            "# A line that begins with # is a comment; a setting without a value is one as well.\n",
+            "# A line that begins with # is a comment, here also a setting without a value.\n",
             line->program);
     for (size_t n = 0; setting_at(line, n, &place); n++)
         if (!place.group->flags_only) print_entry(&place, out);

@@ -1,5 +1,5 @@
-/* --help. deploy/man and deploy/completions read it: a flag begins a line, and what goes on below it is further to
- * the right. */
+/* --help. deploy/man and deploy/completions read it: a flag begins a line, and continuation lines are
+ * indented further. */
 #include "app/settings/walk.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ static void print_wrapped(const char *words, FILE *out) {
     }
 }
 
-/* "(0.9)": what is taken where nothing is said. A bool's flag says it itself. */
+/* The default, "(0.9)". The flag of a bool needs none. */
 static void add_default(const setting_place *place, char *words, size_t size) {
     const ra_setting *row = place->row;
     const void *defaults = place->group->defaults;

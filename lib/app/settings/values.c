@@ -1,4 +1,4 @@
-/* Values: set from words, whatever the source, and let go of. */
+/* Values of settings: set from text, whatever the source, and released. */
 #include "app/settings/walk.h"
 #include "ra_memory.h"
 

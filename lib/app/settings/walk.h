@@ -17,8 +17,8 @@ typedef struct setting_place {
 /* The n-th setting; false past the last. */
 bool setting_at(const command_line *line, size_t n, setting_place *place);
 
-/* Its name in the configuration file, in capitals in the environment: the flag with underscores, "dictionary_kind";
- * of a bool that the flag denies its key, "use_multiplier". */
+/* Its name in the configuration file, in capitals in the environment: the flag with underscores,
+ * "dictionary_kind"; for a bool with a "no-" flag its key, "use_multiplier". */
 ra_setting_name setting_file_name(const ra_setting *row);
 
 /* "no-shuffle" -> "shuffle"; other names stay as they are. */
@@ -35,8 +35,8 @@ typedef struct settings_source {
 
 settings_source settings_source_begin(const command_line *line);
 
-/* Sets the value, or adds to the list; only checks the text where a stronger source has spoken. `where` starts the
- * sentence of a failure: "--listen". */
+/* Sets the value, or adds to the list; only checks the text if a stronger source has set it. `where` starts
+ * the error message: "--listen". */
 ra_status setting_set(const settings_source *source, const setting_place *place, const char *words,
                       const char *where, ra_error *err);
 

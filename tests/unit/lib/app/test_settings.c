@@ -224,7 +224,7 @@ START_TEST(test_wrong_files) {
         {"\n\nbogus = 1\n", "line 3: there is no setting \"bogus\"", RA_ERR_FORMAT},
         {"max-count = 1\n", "there is no setting \"max-count\" (did you mean max_count?)", RA_ERR_FORMAT},
         {"version = true\n", "there is no setting \"version\"", RA_ERR_FORMAT},
-        {"kind\n", "line 1: \"kind\" is not written key = value", RA_ERR_FORMAT},
+        {"kind\n", "line 1: \"kind\" is not of the form key = value", RA_ERR_FORMAT},
         {"kind = plum\n", "line 1: kind is \"plum\", expected apple or pear", RA_ERR_ARGUMENT},
         {"kind = pear\nkind = pear\n", "line 2: kind is given more than once", RA_ERR_ARGUMENT},
         {"output =\n", "line 1: output needs a value", RA_ERR_ARGUMENT},

@@ -265,7 +265,7 @@ START_TEST(test_refuses_wrong_lines_of_a_file) {
     } table[] = {
         {"\n\nbogus = 1\n", "line 3: there is no setting \"bogus\"", 0, RA_ERR_FORMAT},
         {"max-rows = 1\n", "there is no setting \"max-rows\" (did you mean max_rows?)", 0, RA_ERR_FORMAT},
-        {"max_rows\n", "not written key = value", 0, RA_ERR_FORMAT},
+        {"max_rows\n", "not of the form key = value", 0, RA_ERR_FORMAT},
         {"= 1\n", "there is no setting \"\"", 0, RA_ERR_FORMAT},
         {"config = other\n", "there is no setting \"config\"", 0, RA_ERR_FORMAT},
         {"max_rows = x\n", "line 1: max_rows is \"x\"", 0, RA_ERR_ARGUMENT},
