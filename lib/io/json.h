@@ -9,6 +9,9 @@
  * Narrower than RFC 8259, because headers need no more: numbers are plain digits (no sign, fraction or
  * exponent), nesting is at most 8 deep, no string holds a NUL.
  *
+ * The bodies of requests have another reader (server/codec/json/scan.h): they are short envelopes around tens of
+ * thousands of numbers, which go straight into their arrays there.
+ *
  * cJSON allocates through ra_malloc(): its hooks are set when the program starts, before any tree exists.
  * Thread safety: no state but those hooks.
  */
