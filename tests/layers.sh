@@ -68,12 +68,6 @@ files='
     lib/ra_metrics.h:    lib/metrics
     lib/ra_layout.h:     lib/metrics
     lib/ra.h:            all
-
-'
-
-# Includes that break a rule or close a circle and are tolerated until their code has moved. This list only
-# shrinks: a line that nothing needs any more is reported.
-tolerated='
 '
 
 # Each foreign library: what its headers begin with, what its names begin with (both extended regular
@@ -103,8 +97,8 @@ if [ -z "$sources" ]; then
     exit 1
 fi
 
-export layers files tolerated foreign banned programs_only makefile_layers
-# shellcheck disable=SC2086 # one word a file
+export layers files foreign banned programs_only makefile_layers
+# shellcheck disable=SC2086 # one word per file
 awk '
 function violation(rule) {
     printf "%s:%d: %s\n", FILENAME, FNR, rule
@@ -255,32 +249,20 @@ function check_include(target, quoted, path, used_part, public, used, rule, i) {
     else if (used != "" && layer != "" && !may_use(layer, used))
         rule = layer " may not use " used
 
-    if ((FILENAME " " target) in tolerated) {
-        if (rule == "") edge(path, 1)
-        else needed[FILENAME " " target] = 1
-    } else {
-        if (rule == "") edge(path, 0)
-        else violation(target ": " rule)
-    }
+    if (rule == "") edge(path)
+    else violation(target ": " rule)
 }
 
-# Remembers that this module includes the one of `path`. Edges that are tolerated are looked at last: they are
-# needed where they close a circle.
-function edge(path, is_tolerated, from, to) {
+# Remembers that this module includes the one of `path`.
+function edge(path, from, to) {
     from = module_of(FILENAME)
     to = module_of(path)
-    if (from == to || !(path in exists)) return
-    if (is_tolerated) {
-        late_from[++late] = from
-        late_to[late] = to
-        late_line[late] = FILENAME " " target
-    } else if (!((from, to) in place)) {
-        place[from, to] = FILENAME ":" FNR
-        uses[from] = uses[from] " " to
-        if (!(from in seen_module)) {
-            seen_module[from] = 1
-            modules[++module_count] = from
-        }
+    if (from == to || !(path in exists) || (from, to) in place) return
+    place[from, to] = FILENAME ":" FNR
+    uses[from] = uses[from] " " to
+    if (!(from in seen_module)) {
+        seen_module[from] = 1
+        modules[++module_count] = from
     }
 }
 
@@ -302,16 +284,6 @@ function visit(module, trail, names, n, i, circle, around) {
     state[module] = "done"
 }
 
-# True when includes lead from one module to the other.
-function leads(from, to, met, names, n, i) {
-    if (from == to) return 1
-    met[from] = 1
-    n = split(uses[from], names, " ")
-    for (i = 1; i <= n; i++)
-        if (!(names[i] in met) && leads(names[i], to, met)) return 1
-    return 0
-}
-
 function foreign_allowed(i) {
     return part == "tests" || FILENAME ~ foreign_place[i]
 }
@@ -320,14 +292,10 @@ BEGIN {
     read_table(ENVIRON["layers"], below)
     read_table(ENVIRON["files"], file_layer)
     for (i = 1; i < ARGC; i++) exists[ARGV[i]] = 1
-    n = split(ENVIRON["tolerated"], lines, "\n")
-    for (i = 1; i <= n; i++)
-        if (split(lines[i], field, " ") == 2) tolerated[field[1] " " field[2]] = 1
     n = split(ENVIRON["foreign"], lines, "\n")
     for (i = 1; i <= n; i++)
         if (split(lines[i], field, " ") == 4) {
             foreigners++
-            foreign_name[foreigners] = field[1]
             foreign_header[foreigners] = "^(" field[2] ")"
             foreign_word[foreigners] = "(" field[3] ")[A-Za-z0-9_]*"
             foreign_place[foreigners] = "^(" field[4] ")/"
@@ -380,14 +348,6 @@ FNR == 1 {
 END {
     for (i = 1; i <= module_count; i++)
         if (state[modules[i]] == "") visit(modules[i], "")
-    for (i = 1; i <= late; i++) {
-        split("", met)
-        if (leads(late_to[i], late_from[i], met)) needed[late_line[i]] = 1
-        uses[late_from[i]] = uses[late_from[i]] " " late_to[i]
-    }
-    for (line in tolerated)
-        if (substr(line, 1, index(line, " ") - 1) in exists && !(line in needed))
-            printf "layers: no longer tolerated, remove it from the list: %s\n", line
     if (violations) {
         printf "layers: %d files, rules broken: %d\n", total, violations
         exit 1

@@ -1,5 +1,5 @@
-"""From the command line to the last answer (server/main.c, server/http/server.c): settings, start, load, reload,
-stop."""
+"""From the command line to the last answer (server/{main,daemon,signals}.c, server/http/server.c): settings,
+start, load, reload, stop."""
 
 import concurrent.futures
 import json

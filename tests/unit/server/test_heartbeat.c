@@ -1,4 +1,4 @@
-/* The heartbeat, over a real server whose only answer the test can hold back. */
+/* The heartbeat of server/supervise.c, over a real server whose only answer the test can hold back. */
 #include "harness.h"
 #include "http/listener.h"
 #include "ra_memory.h"
