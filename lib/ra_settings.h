@@ -1,21 +1,19 @@
-/* ra_settings.h - settings as data: one row is the metadata of files, a flag, a line of --help and the rest that
- * follows from it.
+/* ra_settings.h - settings as data: from one row follow the metadata of files, the flag and its line of --help.
  *
- *     struct options {
+ *     struct mine {
  *         uint64_t known;
  *         size_t top_k;
- *     } options = {0};
- *     static const ra_setting rows[] = {{"top_k", RA_SETTING_COUNT, offsetof(struct options, top_k), .min = 1,
- *                                        .max = 1000, .fallback = "32", .argument = "k",
- *                                        .help = "active latents per row"}};
- *     static const ra_settings_table table = {rows, 1};
- *     RA_TRY(ra_setting_parse(&table, 0, &options, "16", "--top-k", err));
+ *     } mine = {0};
+ *     static const ra_setting rows[] = {
+ *         {"top_k", RA_SETTING_COUNT, offsetof(struct mine, top_k), .min = 1, .max = 1000, .fallback = "32",
+ *             .argument = "k", .help = "active latents per row"}};
+ *     const ra_settings_table table = {rows, sizeof rows / sizeof *rows};
+ *     RA_TRY(ra_setting_parse(&table, 0, &mine, "16", "--top-k", err));
  *
  * The struct that a table describes starts with `uint64_t known`, one bit per row that was set; the values lie at
  * the rows' offsets. To add a setting: a member in its struct, a row in its table (sae/settings.c,
- * train/settings.c; of the programs, where the comment above their tables says). The library reads and writes
- * metadata (ra_settings_read() in ra_io.h); flags, environment, configuration files and help are the programs'
- * (app/settings.h), for the same rows.
+ * train/settings.c; the programs have tables of their own). The library reads and writes metadata (ra_io.h); flags,
+ * environment, configuration files and help are read and written by the programs, from the same rows.
  *
  * Thread safety: tables are constant; a struct belongs to its owner.
  */

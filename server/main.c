@@ -47,7 +47,7 @@ int main(int argc, char **argv) {
     else if (chosen.asked.probe)
         code = probe(chosen.asked.probe);
     else if (chosen.asked.version)
-        printf("rasaed %s\n", RA_VERSION);
+        print_version("rasaed");
     else if (chosen.asked.print_config)
         settings_print(&chosen, stdout);
     else if (chosen.asked.check_config)

@@ -38,11 +38,6 @@ static int print_help(void) {
     return EXIT_GOOD;
 }
 
-static int print_version(void) {
-    printf("rasae %s\n", RA_VERSION);
-    return EXIT_GOOD;
-}
-
 static int start(const char *name, int argc, char **argv) {
     const command_line line = {.program = "rasae"};
     const command *what = find_command(name);
@@ -62,7 +57,10 @@ static int run(int argc, char **argv) {
     static char help[] = "--help";
     if (argc < 2) return command_line_wrong(&(command_line){.program = "rasae"}, "a command is missing");
     if (is_one_of(argv[1], "--help", "-h")) return print_help();
-    if (is_one_of(argv[1], "--version", "-V")) return print_version();
+    if (is_one_of(argv[1], "--version", "-V")) {
+        print_version("rasae");
+        return EXIT_GOOD;
+    }
     if (strcmp(argv[1], "help") != 0) return start(argv[1], argc - 1, argv + 1);
     if (argc == 2) return print_help();
     char *words[] = {argv[2], help, NULL}; /* `rasae help train` is `rasae train --help` */

@@ -9,6 +9,9 @@
  * Headers need less than RFC 8259 allows: numbers are plain digits (no sign, fraction or exponent), nesting
  * is at most 8 deep, and no string contains a NUL.
  *
+ * The bodies of requests have another reader (server/codec/json/scan.h): they are short envelopes around tens of
+ * thousands of numbers, which go straight into their arrays there.
+ *
  * cJSON allocates through ra_malloc(): its hooks are set when the program starts, before any tree exists.
  * Thread safety: no state except those hooks.
  */
