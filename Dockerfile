@@ -1,12 +1,12 @@
 # Images of rasae.
 #
-#   docker build -t rasaed .                          the daemon; the tests run on the way
+#   docker build -t rasaed .                          the daemon; the build runs the unit tests
 #   docker build -t rasae --target trainer .          the trainer
 #   docker run -p 8080:8080 -v "$PWD/models:/mnt/models:ro" --read-only rasaed
 #
-# build -> test -> collect -> (trainer | rasaed). The last two hold one program, the shared libraries that it
-# needs, and nothing else: no shell, no package manager. What the libraries are is kept where scanners look for
-# it. deploy/container/Dockerfile.cuda is the same for NVIDIA GPUs; deploy/README.md explains both.
+# build -> test -> collect -> (trainer | rasaed). The last two hold one program and the shared libraries that it
+# needs, and nothing else: no shell, no package manager. The list of these libraries lies where scanners look for
+# it. deploy/container/Dockerfile.cuda makes the same images for NVIDIA GPUs; deploy/README.md explains both.
 
 FROM debian:trixie-slim AS build
 WORKDIR /src
@@ -18,7 +18,7 @@ RUN make -j"$(nproc)"
 FROM build AS test
 RUN make -j"$(nproc)" check-fast
 
-# The file systems of the two images, from the programs that were tested.
+# The file systems of the two images, with the programs that were tested.
 FROM test AS collect
 RUN deploy/container/collect /images/rasaed build/rasaed && mkdir -p /images/rasaed/mnt/models \
     && deploy/container/collect /images/rasae build/rasae && mkdir -p /images/rasae/data
@@ -40,7 +40,7 @@ LABEL org.opencontainers.image.title="rasaed" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=collect /images/rasaed /
-# Every NAME.safetensors of the folder is served as NAME.
+# The daemon serves every NAME.safetensors in this folder as NAME.
 ENV RASAED_LISTEN=0.0.0.0:8080 \
     RASAED_DICTIONARY_DIR=/mnt/models
 USER 65532:65532

@@ -1,17 +1,20 @@
-/* The protocol, as far as it is needed here:
+/* The part of the protocol that is needed here:
  *
- *   LISTEN_PID, LISTEN_FDS   so many sockets are open from descriptor 3 on, for the process of that number
- *   LISTEN_FDNAMES           their names, with ':' between them
- *   NOTIFY_SOCKET            a datagram socket of the file system, or abstract when it starts with '@'
+ *   LISTEN_PID, LISTEN_FDS   so many sockets are open from descriptor 3 on, for the process with that number
+ *   LISTEN_FDNAMES           their names, separated by ':'
+ *   NOTIFY_SOCKET            a datagram socket of the file system, or an abstract one when it starts with '@'
  *   WATCHDOG_PID, WATCHDOG_USEC
  *
- * The numbers of processes are there because children inherit the environment: what is for another process
- * is passed over.
+ * Children inherit the environment, so the process numbers say which process is meant; variables for other
+ * processes are ignored.
  */
 #include "supervise.h"
+#include "http/probe.h"
+#include "http/ticker.h"
+#include "ra_memory.h"
 #include "ra_settings.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +23,7 @@
 #include <unistd.h>
 
 enum { FIRST_DESCRIPTOR = 3, MOST_SOCKETS = 2 };
+enum { MILLION = 1000000, BEATS = 3, LEAST_BEAT_US = 1000, LONGEST_PROBE = 60 };
 
 static struct sockaddr_un manager;
 static socklen_t manager_size; /* 0: there is none */
@@ -39,21 +43,19 @@ static ra_status take_count(settings_lookup *environment, const char *name, cons
 
 static ra_status take_sockets(settings_lookup *environment, supervised *out, ra_error *err) {
     size_t count;
-    ra_status status = take_count(environment, "LISTEN_FDS", environment("LISTEN_PID"), &count, err);
+    RA_TRY(take_count(environment, "LISTEN_FDS", environment("LISTEN_PID"), &count, err));
     const char *name = environment("LISTEN_FDNAMES");
-    if (status != RA_OK) return status;
     if (count > MOST_SOCKETS)
         RA_FAIL(err, RA_ERR_FORMAT,
                 "the service manager hands over %zu sockets, expected one, and one named admin", count);
     for (size_t i = 0; i < count; i++) {
         size_t size = name ? strcspn(name, ":") : 0;
-        int *place = size == 5 && memcmp(name, "admin", 5) == 0 ? &out->admin : &out->main;
-        if (*place >= 0)
+        int *address = size == 5 && memcmp(name, "admin", 5) == 0 ? &out->admin : &out->main;
+        if (*address >= 0)
             RA_FAIL(err, RA_ERR_FORMAT,
-                    "the service manager hands over two sockets%s, expected one, and one named "
-                    "admin",
-                    place == &out->admin ? " named admin" : "");
-        *place = FIRST_DESCRIPTOR + (int)i;
+                    "the service manager hands over two sockets%s, expected one, and one named admin",
+                    address == &out->admin ? " named admin" : "");
+        *address = FIRST_DESCRIPTOR + (int)i;
         if (name) name += name[size] ? size + 1 : size;
     }
     return RA_OK;
@@ -65,8 +67,8 @@ static ra_status take_manager(const char *path, ra_error *err) {
     size_t size = strlen(path);
     if ((*path != '/' && *path != '@') || size >= sizeof manager.sun_path)
         RA_FAIL(err, RA_ERR_FORMAT,
-                "the variable NOTIFY_SOCKET is '%s', expected a path or a name after @, of less "
-                "than %zu bytes",
+                "the variable NOTIFY_SOCKET is '%s', expected a path, or @ and a name, of less than %zu "
+                "bytes",
                 path, sizeof manager.sun_path);
     manager = (struct sockaddr_un){.sun_family = AF_UNIX};
     memcpy(manager.sun_path, path, size);
@@ -77,15 +79,14 @@ static ra_status take_manager(const char *path, ra_error *err) {
 
 ra_status supervise_start(settings_lookup *environment, supervised *out, ra_error *err) {
     *out = (supervised){.main = -1, .admin = -1};
-    size_t microseconds = 0;
-    const char *pid = environment("WATCHDOG_PID"); /* optional: then it is for whoever sees it */
+    size_t microseconds;
+    const char *pid = environment("WATCHDOG_PID"); /* optional: without it, every process is meant */
     char own[32];
     snprintf(own, sizeof own, "%ld", (long)getpid());
-    ra_status status = take_manager(environment("NOTIFY_SOCKET"), err);
-    if (status == RA_OK)
-        status = take_count(environment, "WATCHDOG_USEC", pid ? pid : own, &microseconds, err);
+    RA_TRY(take_manager(environment("NOTIFY_SOCKET"), err));
+    RA_TRY(take_count(environment, "WATCHDOG_USEC", pid ? pid : own, &microseconds, err));
     out->watchdog_us = manager_size ? microseconds : 0;
-    return status == RA_OK ? take_sockets(environment, out, err) : status;
+    return take_sockets(environment, out, err);
 }
 
 void supervise_tell(const char *format, ...) {
@@ -102,13 +103,63 @@ void supervise_tell(const char *format, ...) {
     close(descriptor);
 }
 
-/* With the time, by which a manager knows that it is the reload that it has asked for. */
+/* The time tells the manager that this is the reload that it asked for. */
 void supervise_reloading(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    supervise_tell("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    supervise_tell("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now.tv_sec * MILLION + now.tv_nsec / 1000);
 }
 
 void supervise_reloaded(size_t failed, size_t count) {
     supervise_tell("READY=1\nSTATUS=reloaded, %zu of %zu dictionaries failed", failed, count);
+}
+
+/* ---- the watchdog -------------------------------------------------------------------------------------- */
+
+struct heartbeat {
+    http_server *server;
+    uint64_t every_us;
+    ticker *clock;
+};
+
+/* A server that refuses the connection because it has all that it may have does not hang. */
+static ra_status ask(const heartbeat *beating, ra_error *err) {
+    uint64_t seconds = beating->every_us / MILLION;
+    bool secure;
+    int descriptor = http_server_join(beating->server, &secure);
+    if (descriptor < 0 && errno == ENFILE) return RA_OK;
+    if (descriptor < 0) RA_FAIL(err, RA_ERR_IO, "no connection: %s", strerror(errno));
+    seconds = seconds < 1 ? 1 : seconds > LONGEST_PROBE ? LONGEST_PROBE : seconds;
+    return http_probe_over(descriptor, secure, "the server", "/health/live", (unsigned)seconds, err);
+}
+
+static void beat(void *context, bool asked) {
+    (void)asked;
+    ra_error why = {0};
+    if (ask(context, &why) == RA_OK)
+        supervise_tell("WATCHDOG=1");
+    else
+        ra_log(RA_LOG_ERROR, "no heartbeat for the service manager: %s", why.message);
+}
+
+ra_status heartbeat_start(http_server *server, uint64_t within_us, heartbeat **out, ra_error *err) {
+    if (!within_us) return RA_OK;
+    heartbeat *beating = ra_calloc(1, sizeof *beating);
+    if (!beating) RA_FAIL_MEMORY(err, "the heartbeat", sizeof *beating);
+    beating->server = server;
+    beating->every_us = within_us / BEATS > LEAST_BEAT_US ? within_us / BEATS : LEAST_BEAT_US;
+    ticker_options options = {
+        .name = "the heartbeat", .every_us = beating->every_us, .work = beat, .context = beating};
+    ra_status status = ticker_start(&options, &beating->clock, err);
+    if (status == RA_OK)
+        *out = beating;
+    else
+        ra_free(beating);
+    return status;
+}
+
+void heartbeat_stop(heartbeat *beating) {
+    if (!beating) return;
+    ticker_stop(beating->clock, TICKER_FOREVER);
+    ra_free(beating);
 }

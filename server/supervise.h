@@ -1,36 +1,50 @@
-/* supervise.h - the daemon and the service manager that started it: sockets it hands over, news it wants.
+/* supervise.h - the service manager that started the daemon: the sockets that it hands over, the news that it
+ * wants, and its watchdog.
  *
  *     supervised from = {0};
  *     RA_TRY(supervise_start(getenv, &from, err));
  *     if (from.main >= 0) ...                      listen on that one, not on --listen
  *     supervise_tell("READY=1\nSTATUS=serving %zu dictionaries", n);
+ *     RA_TRY(heartbeat_start(server, from.watchdog_us, &beating, err));
  *
- * These are systemd's protocols, which are environment variables and datagrams; other managers speak them as
- * well (sd_listen_fds(3), sd_notify(3) and sd_watchdog_enabled(3) are the sources). Without a manager there
- * are no sockets, and telling does nothing.
+ * These are the protocols of systemd, made of environment variables and datagrams; other managers speak them,
+ * too (sources: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)). Without a manager there are no
+ * sockets, and telling does nothing.
  *
- * Thread safety: start once, before threads; any thread may tell.
+ * Thread safety: start once, before threads; any thread may tell; the heartbeat belongs to one thread.
  */
 #ifndef RASAED_SUPERVISE_H
 #define RASAED_SUPERVISE_H
 
-#include "ra_status.h"
-#include "settings/settings.h"
+#include "app/settings.h"
+#include "http/server.h"
 
 typedef struct supervised {
-    int main, admin;      /* listening sockets, ours to close; -1: none was handed over */
-    uint64_t watchdog_us; /* within so many microseconds it wants to hear WATCHDOG=1; 0: it does not */
+    int main, admin;      /* listening sockets, owned by the caller; -1: none was handed over */
+    uint64_t watchdog_us; /* the manager expects WATCHDOG=1 within so many microseconds; 0: it does not */
 } supervised;
 
 /* A socket named "admin" (FileDescriptorName=) is the address for administration, any other the main one.
- * RA_ERR_FORMAT when the variables are not as they should be, or when there are two for one address. */
+ * RA_ERR_FORMAT when the variables are malformed, or when two sockets are for the same address. */
 ra_status supervise_start(settings_lookup *environment, supervised *out, ra_error *err);
 
-/* "READY=1", "STOPPING=1", "WATCHDOG=1", "STATUS=...": lines. Lost when the manager does not listen. */
+/* Lines: "READY=1", "STOPPING=1", "WATCHDOG=1", "STATUS=...". Lost when the manager does not listen. */
 void supervise_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Around a reload, as the reloader tells of it. */
+/* Before and after a reload, for the reloader. */
 void supervise_reloading(void);
 void supervise_reloaded(size_t failed, size_t count);
+
+/* ---- the watchdog -------------------------------------------------------------------------------------- */
+
+/* Tells the manager again and again that the server still answers, not only that the process exists: each
+ * beat asks the server for /health/live, over a connection that needs no network and counts in no limit of
+ * the socket. When the server hangs, the beats stop and the manager restarts it. */
+typedef struct heartbeat heartbeat;
+
+/* Beats every third of `within_us`, so that one beat may be late; 0 starts nothing. The server must outlive
+ * it. */
+ra_status heartbeat_start(http_server *server, uint64_t within_us, heartbeat **out, ra_error *err);
+void heartbeat_stop(heartbeat *beating); /* NULL is fine */
 
 #endif

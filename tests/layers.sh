@@ -38,11 +38,11 @@ layers='
     server/api:          server/settings server/codec/oip server/codec/binary
     server:              server/api
 
-    trainer/shared:      lib/app
-    trainer/report:      trainer/shared
+    trainer/common:      lib/app
+    trainer/report:      trainer/common
     trainer/training:    trainer/report
-    trainer/eval:        trainer/shared
-    trainer/compare:     trainer/shared
+    trainer/eval:        trainer/common
+    trainer/compare:     trainer/common
     trainer:             trainer/training trainer/eval trainer/compare
 '
 
@@ -51,6 +51,7 @@ layers='
 files='
     lib/ra_status.h:     lib/base
     lib/ra_memory.h:     lib/base
+    lib/ra_text.h:       lib/base
     lib/ra_digest.h:     lib/base
     lib/ra_group.h:      lib/base
     lib/ra_settings.h:   lib/base
@@ -64,30 +65,11 @@ files='
     lib/ra_model.h:      lib/model
     lib/ra_data.h:       lib/data
     lib/ra_points.h:     lib/points
+    lib/ra_trace.h:      lib/points
     lib/ra_train.h:      lib/train
     lib/ra_metrics.h:    lib/metrics
     lib/ra_layout.h:     lib/metrics
     lib/ra.h:            all
-
-    trainer/codes_file.c: trainer/shared
-    trainer/codes_file.h: trainer/shared
-    trainer/command.c:   trainer/shared
-    trainer/command.h:   trainer/shared
-    trainer/device_memory.c: trainer/shared
-    trainer/device_memory.h: trainer/shared
-    trainer/files.c:     trainer/shared
-    trainer/files.h:     trainer/shared
-    trainer/options.c:   trainer/shared
-    trainer/options.h:   trainer/shared
-    trainer/progress.c:  trainer/shared
-    trainer/progress.h:  trainer/shared
-'
-
-# Includes that break a rule or close a circle and are tolerated until their code has moved. This list only
-# shrinks: a line that nothing needs any more is reported.
-tolerated='
-    server/settings/settings.c settings/table.h
-    trainer/report/report.c report/page.h
 '
 
 # Each foreign library: what its headers begin with, what its names begin with (both extended regular
@@ -117,8 +99,8 @@ if [ -z "$sources" ]; then
     exit 1
 fi
 
-export layers files tolerated foreign banned programs_only makefile_layers
-# shellcheck disable=SC2086 # one word a file
+export layers files foreign banned programs_only makefile_layers
+# shellcheck disable=SC2086 # one word per file
 awk '
 function violation(rule) {
     printf "%s:%d: %s\n", FILENAME, FNR, rule
@@ -269,32 +251,20 @@ function check_include(target, quoted, path, used_part, public, used, rule, i) {
     else if (used != "" && layer != "" && !may_use(layer, used))
         rule = layer " may not use " used
 
-    if ((FILENAME " " target) in tolerated) {
-        if (rule == "") edge(path, 1)
-        else needed[FILENAME " " target] = 1
-    } else {
-        if (rule == "") edge(path, 0)
-        else violation(target ": " rule)
-    }
+    if (rule == "") edge(path)
+    else violation(target ": " rule)
 }
 
-# Remembers that this module includes the one of `path`. Edges that are tolerated are looked at last: they are
-# needed where they close a circle.
-function edge(path, is_tolerated, from, to) {
+# Remembers that this module includes the one of `path`.
+function edge(path, from, to) {
     from = module_of(FILENAME)
     to = module_of(path)
-    if (from == to || !(path in exists)) return
-    if (is_tolerated) {
-        late_from[++late] = from
-        late_to[late] = to
-        late_line[late] = FILENAME " " target
-    } else if (!((from, to) in place)) {
-        place[from, to] = FILENAME ":" FNR
-        uses[from] = uses[from] " " to
-        if (!(from in seen_module)) {
-            seen_module[from] = 1
-            modules[++module_count] = from
-        }
+    if (from == to || !(path in exists) || (from, to) in place) return
+    place[from, to] = FILENAME ":" FNR
+    uses[from] = uses[from] " " to
+    if (!(from in seen_module)) {
+        seen_module[from] = 1
+        modules[++module_count] = from
     }
 }
 
@@ -316,16 +286,6 @@ function visit(module, trail, names, n, i, circle, around) {
     state[module] = "done"
 }
 
-# True when includes lead from one module to the other.
-function leads(from, to, met, names, n, i) {
-    if (from == to) return 1
-    met[from] = 1
-    n = split(uses[from], names, " ")
-    for (i = 1; i <= n; i++)
-        if (!(names[i] in met) && leads(names[i], to, met)) return 1
-    return 0
-}
-
 function foreign_allowed(i) {
     return part == "tests" || FILENAME ~ foreign_place[i]
 }
@@ -334,14 +294,10 @@ BEGIN {
     read_table(ENVIRON["layers"], below)
     read_table(ENVIRON["files"], file_layer)
     for (i = 1; i < ARGC; i++) exists[ARGV[i]] = 1
-    n = split(ENVIRON["tolerated"], lines, "\n")
-    for (i = 1; i <= n; i++)
-        if (split(lines[i], field, " ") == 2) tolerated[field[1] " " field[2]] = 1
     n = split(ENVIRON["foreign"], lines, "\n")
     for (i = 1; i <= n; i++)
         if (split(lines[i], field, " ") == 4) {
             foreigners++
-            foreign_name[foreigners] = field[1]
             foreign_header[foreigners] = "^(" field[2] ")"
             foreign_word[foreigners] = "(" field[3] ")[A-Za-z0-9_]*"
             foreign_place[foreigners] = "^(" field[4] ")/"
@@ -394,14 +350,6 @@ FNR == 1 {
 END {
     for (i = 1; i <= module_count; i++)
         if (state[modules[i]] == "") visit(modules[i], "")
-    for (i = 1; i <= late; i++) {
-        split("", met)
-        if (leads(late_to[i], late_from[i], met)) needed[late_line[i]] = 1
-        uses[late_from[i]] = uses[late_from[i]] " " late_to[i]
-    }
-    for (line in tolerated)
-        if (substr(line, 1, index(line, " ") - 1) in exists && !(line in needed))
-            printf "layers: no longer tolerated, remove it from the list: %s\n", line
     if (violations) {
         printf "layers: %d files, rules broken: %d\n", total, violations
         exit 1

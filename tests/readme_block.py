@@ -3,7 +3,7 @@ import sys
 
 
 def around(path, markers):
-    """What stands before and behind the block; called before long work, too."""
+    """The text before and after the block. Call it before long work, too: it fails if there is no block."""
     with open(path, encoding="utf-8") as file:
         whole = file.read()
     begin, end = whole.find(markers[0]), whole.find(markers[1])

@@ -59,7 +59,7 @@ allowed() { # file, its second line
 
 check
 report "$status" "the copy without a violation is accepted"
-case $output in *"layers: "*" files, all rules kept") clean=0 ;; *) clean=1 ;; esac
+case $output in "layers: "*" files, all rules kept") clean=0 ;; *) clean=1 ;; esac
 report "$clean" "a line says that all rules are kept"
 
 # ---- layers

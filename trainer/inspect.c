@@ -1,49 +1,38 @@
 /* rasae inspect: what is in a file.
  *
- * Any .npy or .safetensors is listed. One that holds a model is opened as well, for its sizes and a taste of
- * its atoms; what then stands in the way (a setting that the metadata lacks) is said, and the list is printed
- * all the same, since that is what one needs to look at. A checkpoint whose fuse would take long is not fused
- * just for a look. */
-#include "command.h"
-#include "device_memory.h"
-#include "files.h"
+ * The tensors of any .npy or .safetensors are listed. A file that holds a model is also opened, for its sizes and some
+ * of its atoms. If that fails (the metadata lacks a setting), the reason is printed and the list as well, since it
+ * shows what is missing. A checkpoint that would take long to fuse is not fused for this. */
 #include "app/format.h"
-#include "app/json.h"
-#include "options.h"
+#include "app/model_json.h"
+#include "commands.h"
+#include "common/files.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_OF_A_POINT = 3, ARCHETYPES_OF_AN_ATOM = 4, ATOMS_DEFAULT = 5, ATOMS_MOST = 1000 };
+enum { ROWS_OF_A_POINT = 3, ARCHETYPES_OF_AN_ATOM = 4, ATOMS_MOST = 1000 };
 static const double SLOW_FUSE = 2e11; /* multiplications, K N d: some seconds */
 
-typedef struct inspect_options {
-    const char *path;
+static struct inspect_flags {
+    uint64_t known;
     size_t atoms;
     bool json, device_memory;
     model_choice model;
-} inspect_options;
+} flags;
 
-static const option rows[] = {
-    {.name = "atoms",
-     .type = OPTION_COUNT,
-     .offset = offsetof(inspect_options, atoms),
-     .max = ATOMS_MOST,
-     .argument = "A",
-     .help = "atoms to show, largest norm first (5)"},
-    {.name = "json",
-     .type = OPTION_SWITCH,
-     .offset = offsetof(inspect_options, json),
-     .help = "one JSON object"},
-    {.name = "device-memory",
-     .type = OPTION_SWITCH,
-     .offset = offsetof(inspect_options, device_memory),
-     .help = "says what a device needs to serve it, with --threads (1)"},
+#define AT(member) offsetof(struct inspect_flags, member)
+
+static const ra_setting rows[] = {
+    {"atoms", RA_SETTING_COUNT, AT(atoms), .max = ATOMS_MOST, .fallback = "5", .argument = "A",
+     .help = "atoms to show, largest norm first"},
+    {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
+    {"device_memory", RA_SETTING_BOOL, AT(device_memory),
+     .help = "print the device memory that serving needs, with --threads (1)"},
 };
 
 typedef struct inspection {
-    const inspect_options *options;
-    const char *kind;
+    const char *path, *kind;
     uint64_t bytes;
     ra_npy *npy; /* one of the two */
     ra_safetensors *file;
@@ -56,7 +45,7 @@ typedef struct inspection {
 /* ---- looking ----------------------------------------------------------------------------------------- */
 
 static const struct kind_row {
-    const char *tensor, *kind; /* the first tensor that is there decides */
+    const char *tensor, *kind; /* the first tensor that the file has decides */
     bool model;
 } kinds[] = {
     {"dictionary", "fused artifact", true},
@@ -79,7 +68,7 @@ static bool is_slow(const ra_safetensors *file) {
     return (double)W->shape[0] * (double)W->shape[1] * (double)C->shape[1] > SLOW_FUSE;
 }
 
-/* Atoms by falling norm; of equals the lower index first. */
+/* Atoms by falling norm; the lower index first if equal. */
 static int by_norm(const void *a, const void *b, void *context) {
     size_t first = *(const size_t *)a, second = *(const size_t *)b;
     float x = ra_model_atom_norm(context, first), y = ra_model_atom_norm(context, second);
@@ -92,23 +81,23 @@ static ra_status rank_atoms(inspection *in, ra_error *err) {
     if (!in->strongest) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: an order of %zu atoms", K);
     for (size_t k = 0; k < K; k++) in->strongest[k] = k;
     qsort_r(in->strongest, K, sizeof *in->strongest, by_norm, in->model);
-    in->shown = in->options->atoms < K ? in->options->atoms : K;
+    in->shown = flags.atoms < K ? flags.atoms : K;
     return RA_OK;
 }
 
 static ra_status open_model(inspection *in, ra_error *err) {
     if (is_slow(in->file)) {
         ra_error_set(&in->problem, RA_ERR_STATE,
-                     "its fuse takes a while: look at what `rasae fuse` makes of it");
+                     "its fuse takes a while; run `rasae fuse` and inspect the artifact");
         return RA_OK;
     }
-    if (model_choice_open(&in->options->model, in->options->path, 0, &in->model, &in->problem) != RA_OK)
-        return RA_OK; /* said in the report; inspect() decides whether it is a failure */
+    if (model_choice_open(&flags.model, in->path, 0, &in->model, &in->problem) != RA_OK)
+        return RA_OK; /* the report shows it; inspect() decides whether it is a failure */
     return rank_atoms(in, err);
 }
 
 static ra_status look(inspection *in, ra_error *err) {
-    const char *path = in->options->path;
+    const char *path = in->path;
     ra_mapping mapping;
     bool npy;
     RA_TRY(ra_mapping_open(path, &mapping, err));
@@ -166,8 +155,8 @@ static void json_archetype(const ra_model *model, const ra_archetype *archetype,
     size_t count = ra_model_point_rows(model, archetype->point, near, ROWS_OF_A_POINT);
     json_object(json, NULL);
     json_count(json, "point", archetype->point);
-    json_float(json, "weight", archetype->weight);
     json_text(json, "label", archetype->label);
+    json_float(json, "weight", archetype->weight);
     json_array(json, "rows");
     for (size_t r = 0; r < count && r < ROWS_OF_A_POINT; r++) {
         json_object(json, NULL);
@@ -186,46 +175,66 @@ static void json_atom(const ra_model *model, size_t atom, text *json) {
     json_object(json, NULL);
     json_count(json, "atom", atom);
     json_float(json, "norm", ra_model_atom_norm(model, atom));
-    json_float(json, "relaxation", ra_model_atom_relaxation(model, atom));
     json_text(json, "label", ra_model_atom_label(model, atom));
     json_array(json, "archetypes");
     for (size_t a = 0; a < count && a < ARCHETYPES_OF_AN_ATOM; a++)
         json_archetype(model, &archetypes[a], json);
     json_array_end(json);
+    json_object(json, "relaxation");
+    json_float(json, "norm", ra_model_atom_relaxation(model, atom));
+    json_object_end(json);
     json_object_end(json);
 }
 
 static void json_model(const inspection *in, text *json) {
-    const ra_model_info *info = ra_model_get_info(in->model);
     json_object(json, "model");
-    json_count(json, "concepts", info->concepts);
-    json_count(json, "dimensions", info->dimensions);
-    json_count(json, "points", info->points);
-    json_count(json, "archetypes", info->archetypes);
-    json_text(json, "dtype", ra_dtype_name(info->dtype));
-    json_bool(json, "from_checkpoint", info->from_checkpoint);
-    json_bool(json, "has_encoder", info->has_encoder);
-    json_bool(json, "standardized", info->has_standardization);
-    json_bool(json, "has_point_labels", info->has_point_labels);
-    json_bool(json, "has_atom_labels", info->has_atom_labels);
-    json_count(json, "bytes", info->bytes);
+    json_model_info(json, ra_model_get_info(in->model));
     json_object_end(json);
     json_array(json, "atoms");
     for (size_t i = 0; i < in->shown; i++) json_atom(in->model, in->strongest[i], json);
     json_array_end(json);
 }
 
+/* What a device needs, the name of each part and its words for people. */
+static const struct memory_row {
+    const char *name, *words;
+    size_t offset; /* in ra_model_memory */
+} memory_rows[] = {
+    {"dictionary", "dictionary", offsetof(ra_model_memory, dictionary)},
+    {"encoder", "encoder", offsetof(ra_model_memory, encoder)},
+    {"thresholds", "thresholds", offsetof(ra_model_memory, thresholds)},
+    {"search", "norms for searching", offsetof(ra_model_memory, search)},
+    {"scratch", "scratch per thread, at most", offsetof(ra_model_memory, scratch)},
+    {"total", "total", offsetof(ra_model_memory, total)},
+};
+enum { MEMORY_ROWS = sizeof memory_rows / sizeof *memory_rows };
+
+static size_t memory_threads(void) {
+    return flags.model.threads ? flags.model.threads : 1;
+}
+
+static size_t memory_of(const ra_model_memory *memory, size_t i) {
+    return *(const size_t *)(const void *)((const char *)memory + memory_rows[i].offset);
+}
+
+static void json_device_memory(const ra_model *model, text *json) {
+    ra_model_memory memory = ra_model_device_memory(model, memory_threads());
+    json_object(json, "device_memory");
+    json_count(json, "threads", memory_threads());
+    for (size_t i = 0; i < MEMORY_ROWS; i++) json_count(json, memory_rows[i].name, memory_of(&memory, i));
+    json_object_end(json);
+}
+
 static ra_status print_json(const inspection *in, ra_error *err) {
     text json = {0};
     json_object(&json, NULL);
-    json_text(&json, "path", in->options->path);
+    json_text(&json, "path", in->path);
     json_text(&json, "kind", in->kind);
     json_count(&json, "bytes", in->bytes);
     json_tensors(in, &json);
     json_metadata(in, &json);
     if (in->model) json_model(in, &json);
-    if (in->model && in->options->device_memory)
-        json_device_memory(&json, in->model, in->options->model.threads);
+    if (in->model && flags.device_memory) json_device_memory(in->model, &json);
     if (in->problem.code != RA_OK) json_text(&json, "problem", in->problem.message);
     json_object_end(&json);
     return json_print(&json, stdout, err);
@@ -266,7 +275,7 @@ static void print_metadata(const inspection *in) {
     }
 }
 
-/* "cat, dog, pet": the point's label, else what lies nearest to it. */
+/* "cat, dog, pet": the label of the point, else its nearest rows. */
 static void print_point_words(const ra_model *model, const ra_archetype *archetype) {
     ra_point_row near[ROWS_OF_A_POINT];
     size_t count = ra_model_point_rows(model, archetype->point, near, ROWS_OF_A_POINT);
@@ -311,32 +320,39 @@ static void print_model(const inspection *in) {
     putchar('\n');
 }
 
+static void print_device_memory(const ra_model *model) {
+    size_t threads = memory_threads();
+    ra_model_memory memory = ra_model_device_memory(model, threads);
+    printf("\nDevice memory, with %zu thread%s\n", threads, threads == 1 ? "" : "s");
+    for (size_t i = 0; i < MEMORY_ROWS; i++)
+        printf("  %-30s %9s\n", memory_rows[i].words, format_bytes(memory_of(&memory, i)).text);
+}
+
 static void print_text(const inspection *in) {
-    print_clean(stdout, in->options->path);
+    print_clean(stdout, in->path);
     printf(": %s, %s\n", in->kind, format_bytes(in->bytes).text);
     if (in->model) print_model(in);
     if (in->problem.code != RA_OK) printf("  not opened as a model: %s\n", in->problem.message);
-    if (in->model && in->options->device_memory) print_device_memory(in->model, in->options->model.threads);
+    if (in->model && flags.device_memory) print_device_memory(in->model);
     print_tensors(in);
     print_metadata(in);
-    if (in->shown) printf("\nAtoms of the largest norm\n");
+    if (in->shown) printf("\nAtoms with the largest norm\n");
     for (size_t i = 0; i < in->shown; i++) print_atom(in->model, in->strongest[i]);
 }
 
 /* ---- the command ------------------------------------------------------------------------------------- */
 
-static ra_status inspect(const inspect_options *options, ra_error *err) {
-    inspection in = {.options = options};
+static ra_status inspect(int argc, char **argv, ra_error *err) {
+    (void)argc;
+    inspection in = {.path = argv[0]};
     ra_status status = look(&in, err);
-    if (status == RA_OK) {
-        if (options->json)
-            status = print_json(&in, err);
-        else
-            print_text(&in);
-        bool broken =
-            in.problem.code != RA_OK && in.problem.code != RA_ERR_SETTING && in.problem.code != RA_ERR_STATE;
-        if (broken && status == RA_OK) status = ra_error_set(err, in.problem.code, "%s", in.problem.message);
-    }
+    if (status == RA_OK && flags.json)
+        status = print_json(&in, err);
+    else if (status == RA_OK)
+        print_text(&in);
+    ra_status problem = in.problem.code;
+    if (status == RA_OK && problem != RA_OK && problem != RA_ERR_SETTING && problem != RA_ERR_STATE)
+        status = ra_error_set(err, problem, "%s", in.problem.message);
     ra_free(in.strongest);
     ra_model_release(in.model);
     ra_safetensors_free(in.file);
@@ -344,32 +360,23 @@ static ra_status inspect(const inspect_options *options, ra_error *err) {
     return status;
 }
 
-int command_inspect(int argc, char **argv) {
-    inspect_options options = {.atoms = ATOMS_DEFAULT, .model.device = "cpu"}; /* a look takes no device */
-    const option_group groups[] = {
-        {"Flags", rows, sizeof rows / sizeof *rows, NULL, &options, NULL},
-        {NULL, model_options, MODEL_OPTION_COUNT, NULL, &options.model, NULL},
-        {MODEL_SETTINGS_TITLE, NULL, 0, ra_sae_settings_table(), &options.model.settings, NULL},
-    };
-    const command_line line = {
-        .command = "inspect",
-        .usage = "FILE [--json] [--device-memory]",
-        .about = "Says what a .safetensors or .npy file is and holds. Of a model it shows the atoms of\n"
-                 "the largest norm with the points they are made of, in the words of the training data\n"
-                 "when there were --labels. With --device-memory also what it takes of a device that\n"
-                 "serves it, beside what the device's own libraries take.\n",
-        .example = "  rasae inspect words.safetensors\n"
-                   "  rasae inspect words.safetensors --atoms 20 --json\n"
-                   "  rasae inspect words.safetensors --device-memory --threads 4\n",
-        .groups = groups,
-        .group_count = sizeof groups / sizeof *groups,
-        .min_arguments = 1,
-        .max_arguments = 1,
-        .arguments = "one FILE",
-    };
-    ra_error err = {0};
-    command_line_result parsed = command_line_parse(&line, &argc, argv);
-    if (parsed != LINE_GOOD) return parsed == LINE_HELP ? EXIT_GOOD : EXIT_USAGE;
-    options.path = argv[0];
-    return command_end(inspect(&options, &err), &err);
-}
+const command command_inspect = {
+    .name = "inspect",
+    .summary = "what is in a file",
+    .usage = "FILE [--json] [--device-memory]",
+    .about = "Prints what a .safetensors or .npy file is and holds; for a model also the atoms with the\n"
+             "largest norm and the points that they are made of, in the words of the training data if it\n"
+             "had --labels. With --device-memory also the device memory that serving it needs; the\n"
+             "device's own libraries need some in addition.\n",
+    .example = "  rasae inspect words.safetensors\n"
+               "  rasae inspect words.safetensors --atoms 20 --json\n"
+               "  rasae inspect words.safetensors --device-memory --threads 4\n",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .arguments = "one FILE",
+    .flags = {rows, sizeof rows / sizeof *rows},
+    .values = &flags,
+    .model = &flags.model,
+    .device = "cpu", /* a look takes no device */
+    .run = inspect,
+};

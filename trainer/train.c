@@ -1,136 +1,95 @@
-/* rasae train: activations in, checkpoint out. train.h lists the parts; this file has the flags and the
- * order: everything that can be refused is refused before the first second of computing. */
+/* rasae train: activations in, checkpoint out. This file has the flags, which files are opened and the order of
+ * everything; training/training.h lists the parts. Everything that can be refused is refused before the first
+ * second of computing.
+ *
+ * To add a flag: a member of train_options (training/training.h), a row below. The value is used where the part that
+ * needs it looks into run->options. A setting that a checkpoint should remember is a row of the library's tables
+ * instead (lib/train/settings.c). */
+#include "commands.h"
+#include "common/files.h"
+#include "training/ranks.h"
 #include "training/training.h"
 
-#include "files.h"
-#include "options.h"
-#include "training/ranks.h"
-
+#include <limits.h>
 #include <string.h>
 
-static const option file_options[] = {
-    {.name = "output",
-     .letter = 'o',
-     .type = OPTION_TEXT,
-     .required = true,
-     .offset = offsetof(train_options, output),
-     .argument = "OUT",
-     .help = "the checkpoint, a .safetensors"},
-    {.name = "tensor",
-     .type = OPTION_TEXT,
-     .offset = offsetof(train_options, tensor),
-     .argument = "NAME",
-     .help = "which tensor of the data files, when they hold several"},
-    {.name = "skip-bad-rows",
-     .type = OPTION_SWITCH,
-     .offset = offsetof(train_options, skip_bad_rows),
-     .help = "leave out rows that hold a NaN or an infinity"},
-    {.name = "points",
-     .type = OPTION_TEXT,
-     .offset = offsetof(train_options, points),
-     .argument = "N|all|sample:N|FILE",
-     .help = "candidate points: N centroids, every row, N random rows, or those in a file"},
-    {.name = "init",
-     .type = OPTION_TEXT,
-     .offset = offsetof(train_options, init),
-     .argument = "FILE",
-     .help = "start from this checkpoint: its parameters, points and settings"},
-    {.name = "resume",
-     .type = OPTION_TEXT,
-     .offset = offsetof(train_options, resume),
-     .argument = "FILE",
-     .help = "go on with the run of this checkpoint, as if it had not stopped"},
-    {.name = "auto-resume",
-     .type = OPTION_SWITCH,
-     .offset = offsetof(train_options, auto_resume),
-     .help = "--resume OUT where OUT is there, a run from the start where it is not"},
-    {.name = "seeds",
-     .type = OPTION_TEXT,
-     .offset = offsetof(train_options, seeds),
-     .argument = "N,N,...",
-     .help = "a model from each seed, side by side over the same points and data"},
-    {.name = "checkpoint-steps",
-     .type = OPTION_COUNT,
-     .offset = offsetof(train_options, checkpoint_steps),
-     .max = 2147483647,
-     .argument = "S",
-     .help = "write a checkpoint every S steps; 0: not by steps (0)"},
-    {.name = "checkpoint-minutes",
-     .type = OPTION_COUNT,
-     .offset = offsetof(train_options, checkpoint_minutes),
-     .max = 100000,
-     .argument = "M",
-     .help = "and every M minutes; 0: not by time (10)"},
-    {.name = "no-state",
-     .type = OPTION_SWITCH,
-     .offset = offsetof(train_options, no_state),
-     .help = "leave out of OUT what --resume needs, two thirds of it"},
-    {.name = "labels",
-     .type = OPTION_TEXT,
-     .offset = offsetof(train_options, labels),
-     .argument = "FILE",
-     .help = "a text file, one label a data row; explains the points"},
-    {.name = "log",
-     .type = OPTION_TEXT,
-     .offset = offsetof(train_options, log),
-     .argument = "FILE",
-     .help = "one JSON object a step"},
-    {.name = "report",
-     .type = OPTION_TEXT,
-     .offset = offsetof(train_options, report),
-     .argument = "FILE",
-     .help = "a page of curves, the dictionary and its strongest atoms, a .html"},
-    {.name = "json",
-     .type = OPTION_SWITCH,
-     .offset = offsetof(train_options, json),
-     .help = "the closing summary as JSON, no plain lines"},
-    {.name = "quiet",
-     .type = OPTION_SWITCH,
-     .offset = offsetof(train_options, quiet),
-     .help = "print errors only"},
+#define AT(member) offsetof(train_options, member)
+
+/* clang-format off */
+static const ra_setting rows[] = {
+    {"output", RA_SETTING_TEXT, AT(output), .letter = 'o', .required = true, .argument = "OUT",
+        .help = "the checkpoint, a .safetensors"},
+    {"tensor", RA_SETTING_TEXT, AT(tensor), .argument = "NAME",
+        .help = "which tensor of the data files, when they hold several"},
+    {"skip_bad_rows", RA_SETTING_BOOL, AT(skip_bad_rows), .help = "leave out rows that hold a NaN or an infinity"},
+    {"points", RA_SETTING_TEXT, AT(points), .argument = "N|all|sample:N|FILE",
+        .help = "candidate points: N centroids, every row, N random rows, or those in a file"},
+    {"init", RA_SETTING_TEXT, AT(init), .argument = "FILE",
+        .help = "start from this checkpoint: its parameters, points and settings"},
+    {"resume", RA_SETTING_TEXT, AT(resume), .argument = "FILE",
+        .help = "continue the run of this checkpoint as if it had not stopped"},
+    {"auto_resume", RA_SETTING_BOOL, AT(auto_resume),
+        .help = "continue from OUT if it exists, else start a new run"},
+    {"seeds", RA_SETTING_TEXT, AT(seeds), .argument = "N,N,...",
+        .help = "train one model per seed, side by side on the same points and data"},
+    {"checkpoint_steps", RA_SETTING_COUNT, AT(checkpoint_steps), .max = 2147483647, .fallback = "0",
+        .argument = "S", .help = "write a checkpoint every S steps; 0: not by steps"},
+    {"checkpoint_minutes", RA_SETTING_COUNT, AT(checkpoint_minutes), .max = 100000, .fallback = "10",
+        .argument = "M", .help = "write a checkpoint every M minutes; 0: not by time"},
+    {"state", RA_SETTING_BOOL, AT(state), .flag = "no-state", .fallback = "true",
+        .help = "leave out of OUT what --resume needs, two thirds of the file"},
+    {"labels", RA_SETTING_TEXT, AT(labels), .argument = "FILE",
+        .help = "a text file with one label per data row; it explains the points"},
+    {"log", RA_SETTING_TEXT, AT(log), .argument = "FILE", .help = "write one JSON object per step"},
+    {"report", RA_SETTING_TEXT, AT(report), .argument = "FILE",
+        .help = "write a page (.html) with the curves, the dictionary and its strongest atoms"},
+    {"json", RA_SETTING_BOOL, AT(json), .help = "print the closing summary as JSON and nothing else"},
+    {"quiet", RA_SETTING_BOOL, AT(quiet), .help = "print errors only"},
 };
+/* clang-format on */
 
 static const char about[] =
-    "Trains a sparse autoencoder whose atoms are convex mixtures of candidate points, each let\n"
-    "loose by at most delta. DATA: one or more .npy or .safetensors files, [rows, d],\n"
-    "[n, tokens, d] or [n, d, h, w] (a row a pixel), in f32, f16 or bf16. --standardize is kept in\n"
-    "the model, which then takes and gives activations in their own units. The same data, flags and\n"
-    "seed give the same file. What a flag does not say is taken from the metadata of --init, then\n"
-    "from the defaults, in parentheses below; these depend on other settings:\n"
-    "  --points      as many as --concepts, without these 1000; at most every row\n"
-    "  --concepts    5 a dimension, at most the number of points\n"
-    "  --top-k       a tenth of the concepts, at most 32, at most an eighth of the dimensions\n"
-    "  --loss        mse; for relu and jumprelu, which need something that asks for sparsity, mse_l1\n"
+    "Trains a sparse autoencoder whose atoms are convex mixtures of candidate points, each moved by\n"
+    "at most delta. DATA: one or more .npy or .safetensors files, [rows, d], [n, tokens, d] or\n"
+    "[n, d, h, w] (one row per pixel), in f32, f16 or bf16. --standardize is kept in the model, which\n"
+    "then takes and gives activations in their own units. The same data, flags and seed give the same\n"
+    "file. A setting that no flag gives comes from the metadata of --init, else from the defaults. They\n"
+    "are in parentheses below; these depend on other settings:\n"
+    "  --points      as many as --concepts, or 1000 without it; at most one per row\n"
+    "  --concepts    5 per dimension, at most the number of points\n"
+    "  --top-k       a tenth of the concepts, at most 32 and at most an eighth of the dimensions\n"
+    "  --loss        mse; mse_l1 for relu and jumprelu, which need a term for sparsity\n"
     "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1; elastic 0.5;\n"
     "                hoyer and kappa_4 -0.1; l0 0.001\n"
-    "  --batch-size  1024; a 32nd of the rows if that is less, but not under 64\n"
+    "  --batch-size  1024; a 32nd of the rows if that is less, but at least 64\n"
     "  --lr-final    a hundredth of --lr\n"
-    "  --epochs      20; where the data is small, as many as make 4,000 steps\n"
+    "  --epochs      20; more where the data is small, to make 4,000 steps\n"
     "  --schedule    cosine; constant with --steps, since such a run may be continued\n"
-    "  --encoder-start  dictionary; for a plain dictionary, as in the reference, uniform\n"
+    "  --encoder-start  dictionary; uniform for a plain dictionary, as in the reference\n"
     "  --points-seed 0, whatever --seed is\n"
-    "  --kmeans      lloyd, on all rows, in at most 100 iterations; minibatch takes at most 400 batches\n"
+    "  --kmeans      lloyd, on all rows, with at most 100 iterations; minibatch with at most 400 batches\n"
     "  --weight-decay  adamw 0.01\n"
     "  --init-weights  eye: atom k on point k; permuted: on points drawn by the seed; random: mixtures of\n"
-    "                8 points; a plain dictionary starts as xavier, or with points on points\n"
+    "                8 points. A plain dictionary starts as xavier, or with `points` on points\n"
     "  --encoder     linear; mp has none. With mp and tied, which encode with the dictionary, no atom\n"
     "                starts longer than 1 (unless --no-multiplier)\n"
-    "Ctrl-C (or SIGTERM) writes the checkpoint as it is and ends well; the same command with --resume\n"
-    "OUT goes on from there to the same bytes. Of its settings only --steps or --epochs may change.\n"
-    "Whoever starts it again and again, a Job of Kubernetes or systemd, gives --auto-resume.\n"
-    "With --seeds 1,2,3 OUT.safetensors becomes OUT.seed1.safetensors and so on; so do --log and\n"
-    "--resume. They have the points in common, and --window-seed, so that data larger than memory are\n"
-    "read once for all; with --shuffle-seed the batches, too.\n"
+    "Ctrl-C (or SIGTERM) writes the checkpoint as it is and ends with status 0; the same command with\n"
+    "--resume OUT then continues to the same bytes. Only --steps or --epochs may change. Use --auto-resume\n"
+    "where a supervisor restarts the command, such as a Kubernetes Job or systemd.\n"
+    "With --seeds 1,2,3 OUT.safetensors becomes OUT.seed1.safetensors and so on, as do --log and --resume.\n"
+    "The models share the points and --window-seed, so that data larger than memory is read once for all;\n"
+    "with --shuffle-seed they share the batches, too.\n"
     "Built with make MPI=1, `mpirun -np P rasae train ...` splits every batch over P processes.\n";
 
-static const char example[] =
+static const char below[] =
+    "Example:\n"
     "  rasae train acts.npy -o model.safetensors --concepts 2000 --top-k 32 --points 4000 --seed 1\n"
     "  rasae train words.safetensors --labels words.txt -o words.model.safetensors --log words.jsonl\n"
     "  rasae train more.npy --init model.safetensors -o longer.safetensors --epochs 5\n";
 
 /* ---- files ------------------------------------------------------------------------------------------- */
 
-/* The input that `path` names too, or NULL. */
+/* Returns the input that `path` names, too, or NULL. */
 static const char *input_named(const train_options *options, const char *path) {
     const char *const inputs[] = {options->init, options->labels,
                                   train_points_is_file(options->points) ? options->points : NULL};
@@ -156,7 +115,7 @@ static ra_status check_files(const train_options *options, const train_model *mo
     return check_output(model->output, others, sizeof others / sizeof *others, err);
 }
 
-/* An array of vectors, or a checkpoint, whose points are then taken. */
+/* Opens an array of vectors, or the points of a checkpoint. */
 static ra_status open_points(const char *path, ra_array **points, ra_error *err) {
     static const char name[] = "dictionary.C";
     ra_safetensors *file = NULL;
@@ -191,7 +150,7 @@ static void close_inputs(train_inputs *inputs) {
 
 static ra_status run_all(train_run *run, ra_error *err) {
     RA_TRY(train_run_all(run, err));
-    /* From here on the models are there. What fails now costs only itself, and is said last. */
+    /* The models are written now. A failure from here on loses only its own part, and is reported last. */
     ra_status reported = run->interrupted ? RA_OK : train_report(run, err);
     progress_close(&run->progress);
     ra_error lost;
@@ -202,7 +161,8 @@ static ra_status run_all(train_run *run, ra_error *err) {
     return RA_OK;
 }
 
-/* A run that was still looking for points has no model to go on with: it is planned anew, as it was. */
+/* A run that was still looking for points has no model to continue from: it is planned again with its
+ * settings. */
 static ra_status settle_begun(train_options *options, train_inputs *inputs, train_run *run, ra_error *err) {
     RA_TRY(train_check_resume(options, inputs, err));
     if (!train_begun_is(inputs->init)) return RA_OK;
@@ -223,13 +183,14 @@ static ra_status train(train_options *options, const ra_group *group, ra_error *
     progress_open(&run.progress, options->quiet  ? PROGRESS_SILENT
                                  : options->json ? PROGRESS_BAR
                                                  : PROGRESS_LINES);
-    ra_status status = train_models_name(&run, options, err);
-    for (size_t i = 0; i < run.count && status == RA_OK; i++)
-        status = check_files(options, &run.models[i], err);
-    if (status == RA_OK) status = open_inputs(options, run.models[0].resume, &inputs, err);
-    if (status == RA_OK && options->resume) status = settle_begun(options, &inputs, &run, err);
-    if (status == RA_OK) status = train_plan_make(options, &inputs, run.count, &plan, err);
-    if (status == RA_OK) status = run_all(&run, err);
+    ra_status status;
+    RA_TRY_OUT(status, train_models_name(&run, options, err));
+    for (size_t i = 0; i < run.count; i++) RA_TRY_OUT(status, check_files(options, &run.models[i], err));
+    RA_TRY_OUT(status, open_inputs(options, run.models[0].resume, &inputs, err));
+    if (options->resume) RA_TRY_OUT(status, settle_begun(options, &inputs, &run, err));
+    RA_TRY_OUT(status, train_plan_make(options, &inputs, run.count, &plan, err));
+    status = run_all(&run, err);
+out:
     train_run_release(&run);
     close_inputs(&inputs);
     progress_close(&run.progress);
@@ -238,82 +199,92 @@ static ra_status train(train_options *options, const ra_group *group, ra_error *
 
 /* ---- the command ------------------------------------------------------------------------------------- */
 
-/* Flags that contradict each other. Returns EXIT_GOOD or EXIT_USAGE. */
-static int check_flags(const train_options *options) {
+/* Flags that contradict each other. */
+static ra_status check_flags(const train_options *options, ra_error *err) {
     const ra_sae_settings *sae = &options->model.settings;
+    const ra_train_settings *train = &options->train;
     bool plain = ra_setting_known(sae, RA_SET_DICTIONARY) && sae->dictionary != RA_DICTIONARY_ARCHETYPAL;
-    if (train_knows(&options->train, "epochs") && train_knows(&options->train, "steps"))
-        return usage_error("train", "--epochs and --steps both say how long to train; give one of them");
+    if (ra_setting_known(train, RA_TRAIN_EPOCHS) && ra_setting_known(train, RA_TRAIN_STEPS))
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--epochs and --steps both say how long to train; give one of them");
     if (options->resume && options->init)
-        return usage_error("train", "--resume goes on with a run and --init starts one; give one of them");
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--resume continues a run and --init starts one; give one of them");
     if (options->resume && options->auto_resume)
-        return usage_error("train", "--resume and --auto-resume both say where to go on; give one of them");
-    if (options->seeds && train_knows(&options->train, "seed"))
-        return usage_error("train", "--seed and --seeds cannot be given together");
-    if (options->no_state && (options->resume || options->auto_resume || options->checkpoint_steps))
-        return usage_error("train", "--no-state leaves nothing to resume; it cannot be given with --resume, "
-                                    "--auto-resume or --checkpoint-steps");
-    const char *points = train_points_flag(options);
-    bool starts_on_points =
-        train_knows(&options->train, "init-weights") && options->train.init == RA_INIT_POINTS;
-    if (points && options->init)
-        return usage_error("train", "--%s cannot be given with --init, which holds the points", points);
-    if (points && plain && !starts_on_points)
-        return usage_error("train",
-                           "--%s cannot be given with a plain --dictionary-kind, which has none "
-                           "unless it starts there (--init-weights points)",
-                           points);
-    static const char *const starts[] = {"init-weights", "encoder-start"};
-    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
-        if (options->init && train_knows(&options->train, starts[i]))
-            return usage_error("train", "--%s cannot be given with --init, which holds the weights",
-                               starts[i]);
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--resume and --auto-resume both say where to continue; give one of them");
+    if (options->seeds && ra_setting_known(train, RA_TRAIN_SEED))
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--seed and --seeds cannot be given together");
+    if (!options->state && (options->resume || options->auto_resume || options->checkpoint_steps))
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--no-state leaves nothing to resume; it cannot be given with --resume, --auto-resume or "
+                "--checkpoint-steps");
+    ra_setting_name points = train_points_flag(options);
+    bool starts_on_points = ra_setting_known(train, RA_TRAIN_INIT) && train->init == RA_INIT_POINTS;
+    if (points.text[0] && options->init)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--%s cannot be given with --init, which holds the points",
+                points.text);
+    if (points.text[0] && plain && !starts_on_points)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--%s cannot be given with a plain --dictionary-kind, which has no points unless it starts "
+                "on them "
+                "(--init-weights points)",
+                points.text);
+    if (options->init && ra_setting_known(train, RA_TRAIN_INIT))
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--init-weights cannot be given with --init, which holds the weights");
+    if (options->init && ra_setting_known(train, RA_TRAIN_ENCODER_START))
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--encoder-start cannot be given with --init, which holds the weights");
     const char *contradiction = train_points_contradiction(options);
-    if (contradiction) return usage_error("train", "%s", contradiction);
-    return EXIT_GOOD;
+    if (contradiction) RA_FAIL(err, RA_ERR_ARGUMENT, "%s", contradiction);
+    return RA_OK;
 }
 
 static int train_command(int argc, char **argv, const ra_group *group) {
-    train_options options = {.checkpoint_minutes = 10};
+    train_options options = {0};
     ra_sae_settings sae_defaults;
     ra_train_settings train_defaults;
     train_plan_defaults(&sae_defaults, &train_defaults);
-    const option_group groups[] = {
-        {"Files and output", file_options, sizeof file_options / sizeof *file_options, NULL, &options, NULL},
-        {"The autoencoder", NULL, 0, ra_sae_settings_table(), &options.model.settings, &sae_defaults},
-        {"Training", NULL, 0, ra_train_settings_table(), &options.train, &train_defaults},
-        {"Machine", model_options, MODEL_OPTION_COUNT, NULL, &options.model, NULL},
+    const ra_settings_table table = {rows, sizeof rows / sizeof *rows};
+    const settings_group groups[] = {
+        {.title = "Files and output", .table = &table, .values = &options},
+        {.title = "The autoencoder",
+         .table = ra_sae_settings_table(),
+         .values = &options.model.settings,
+         .defaults = &sae_defaults},
+        {.title = "Training",
+         .table = ra_train_settings_table(),
+         .values = &options.train,
+         .defaults = &train_defaults},
+        {.title = "Machine", .table = model_choice_table(), .values = &options.model},
     };
-    const command_line line = {
-        .command = "train",
-        .usage = "DATA... -o OUT.safetensors [flags]",
-        .about = about,
-        .example = example,
-        .groups = groups,
-        .group_count = sizeof groups / sizeof *groups,
-        .min_arguments = 1,
-        .max_arguments = argc,
-        .arguments = "DATA: at least one file",
-    };
+    const command_line line = {.program = "rasae train",
+                               .usage = "DATA... -o OUT.safetensors [flags]",
+                               .about = about,
+                               .below = below,
+                               .groups = groups,
+                               .group_count = sizeof groups / sizeof *groups,
+                               .min_arguments = 1,
+                               .max_arguments = INT_MAX,
+                               .arguments = "DATA, at least one file"};
     ra_error err = {0};
-    ranks_hush(group, true); /* what is wrong with the command line, the first says */
-    command_line_result parsed = command_line_parse(&line, &argc, argv);
-    if (parsed == LINE_GOOD && check_flags(&options) != EXIT_GOOD) parsed = LINE_WRONG;
-    ranks_hush(group, false);
-    if (parsed == LINE_WRONG) (void)ranks_may_speak(group);
-    if (parsed != LINE_GOOD) return parsed == LINE_HELP ? EXIT_GOOD : EXIT_USAGE;
+    bool help = false;
+    ra_status status = settings_read_flags(&line, &argc, argv, &help, &err);
+    ra_settings_default(&table, &options); /* the plan settles the others: they may be in a file */
+    ra_settings_default(model_choice_table(), &options.model);
+    if (status == RA_OK && !help) status = check_flags(&options, &err);
+    if (status != RA_OK)
+        return ranks_may_speak(group) ? command_line_wrong(&line, "%s", err.message) : EXIT_USAGE;
+    bool first = !group || group->rank == 0;
+    if (help && first) settings_print_help(&line, stdout);
+    if (help) return EXIT_GOOD;
     options.data = (const char *const *)argv;
     options.data_count = (size_t)argc;
-    if (group && group->rank > 0) {
-        options.quiet = true;
-        options.json = false;
-    }
-    ra_status status = train(&options, group, &err);
+    options.quiet |= !first;
+    options.json &= first;
+    status = train(&options, group, &err);
     if (status != RA_OK && !ranks_may_speak(group)) return EXIT_FAILED;
     return command_end(status, &err);
 }
 
-int command_train(int argc, char **argv) {
+static int start(int argc, char **argv) {
     const ra_group *group = NULL;
     ra_error err = {0};
     ra_status status = ranks_begin(&argc, &argv, &group, &err);
@@ -322,3 +293,6 @@ int command_train(int argc, char **argv) {
     ranks_end(group, code);
     return code;
 }
+
+const command command_train = {
+    .name = "train", .summary = "train a dictionary on a file of activations", .start = start};

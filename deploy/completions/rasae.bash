@@ -1,13 +1,13 @@
-# Completion of rasae and rasaed for bash. What can be completed is asked of the programs' own --help, so that it
-# is never out of step with them: commands, flags, and the values of a flag where the help lists them ("relu, topk
-# or jumprelu"). Everything else is the name of a file.
+# Completion of rasae and rasaed for bash. It reads the programs' own --help, so that it always fits them: commands,
+# flags, and the values of a flag where the help lists them ("relu, topk or jumprelu"). Everything else completes to
+# names of files.
 
-# _rasae_flags HELP: the flags, one a line.
+# _rasae_flags HELP: the flags, one per line.
 _rasae_flags() {
     sed -nE 's/^ +(-[a-z], )?(--[a-z][a-z0-9-]*).*/\2/p' <<<"$1" | awk '!seen[$0]++'
 }
 
-# _rasae_values HELP FLAG: the words that FLAG takes, one a line.
+# _rasae_values HELP FLAG: the words that FLAG takes, one per line.
 _rasae_values() {
     awk -v flag="$2" '
         $1 == flag || $2 == flag {
@@ -37,7 +37,7 @@ _rasae() {
     else
         help=$("$program" --help 2>/dev/null)
     fi
-    # --sae=KIND comes in three words: the flag, "=", and what there is of the value
+    # bash splits --sae=KIND into three words: the flag, "=", and the beginning of the value.
     if [[ $current == = ]]; then
         current='' previous=${COMP_WORDS[COMP_CWORD - 1]}
     elif [[ $previous == = ]]; then

@@ -1,5 +1,5 @@
 #compdef rasae rasaed
-# Completion of rasae and rasaed for zsh: commands and flags with what their --help says of them.
+# Completion of rasae and rasaed for zsh: commands and flags, with their descriptions from --help.
 
 local -a commands flags
 local line help

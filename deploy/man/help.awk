@@ -1,8 +1,8 @@
-# help.awk - turns what `PROGRAM --help` prints into mdoc(7), with mdoc.awk: flags become lists, examples stand as they are.
+# help.awk - turns what `PROGRAM --help` prints into mdoc(7), with mdoc.awk: flags become lists, examples stay as they are.
 #
-# A flag is a line like "  -o, --output OUT    the artifact" or "  --listen HOST:PORT  where"; what is further to
-# the right than any flag goes on with the text before it. With -v skip=1 what comes before the first blank line
-# (usage, one line about the program) is left out. -v title=train opens a section of that name.
+# A flag is a line like "  -o, --output OUT    the artifact" or "      --listen HOST:PORT  where"; a line that is indented
+# further than any flag continues the text before it. With -v skip=1 the lines before the first flags (usage, one line
+# about the program, their title) are left out. -v title=train opens a section of that name.
 
 function close_list() {
     if (in_list) {
@@ -47,8 +47,10 @@ function read_flag(line, left, parts, n, i, split_at, short) {
 }
 
 BEGIN { if (title != "") print ".Ss " title }
-skip && /^$/ { skip = 0 }
-skip { next }
+skip {
+    if (/^[A-Z].*:$/) skip = 0
+    next
+}
 /^Usage: / {
     print ".Bd -literal"
     out(substr($0, 8))

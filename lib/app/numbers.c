@@ -2,9 +2,9 @@
  *
  * The problem: writing a reconstruction with snprintf takes several times as long as computing it, and
  * strtof is no better on the way in. Both are general; a float32 is small. All it takes is one table of
- * powers of ten, 64 bits each, and a few multiplications of 64 x 64 bits a number.
+ * powers of ten, 64 bits each, and a few multiplications of 64 x 64 bits per number.
  *
- * Scanning. The text is w * 10^q, with w the digits as an integer (SWAR: eight digits a step) and q the
+ * Scanning. The text is w * 10^q, with w the digits as an integer (SWAR: eight digits per step) and q the
  * exponent less the digits of the fraction. w * 10^q is multiplied out to 64 significant bits, of which
  * float32 keeps 24. The other 40 decide the rounding, and they are known to within a few units in the last
  * place; only when they lie that close to one half does the approximation not suffice. Then either the

@@ -6,7 +6,7 @@
  * 8259, section 6) and never look at the locale.
  *
  *     char out[NUMBER_F32_MAX];
- *     size_t n = number_print_f32(0.1f, out);                  "0.1", n = 3
+ *     size_t n = number_print_f32(0.1f, out); // "0.1", n = 3
  *     float value;
  *     ra_status why;
  *     const char *rest = number_scan_f32(out, out + n, &value, &why);
@@ -14,7 +14,7 @@
  * Notation: positional for 1e-4 <= |v| < 1e9 ("0.00012", "-3.5", "16777216"), otherwise with an exponent
  * ("1e-7", "3.4028235e38"); zero is "0" and negative zero "-0.0", so that its sign survives in every client.
  *
- * Cost: a few tens of nanoseconds a number; tests/bench/bench_numbers.c measures it. How it works: numbers.c.
+ * Cost: a few tens of nanoseconds per number; tests/bench/bench_numbers.c measures it. How it works: numbers.c.
  * Thread safety: no state.
  */
 #ifndef RA_APP_NUMBERS_H

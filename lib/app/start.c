@@ -1,10 +1,11 @@
 #include "app/start.h"
-#include "ra_backend.h"
+#include "ra.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-/* By the program's own name, not as /proc/self/exe, which is what ps would show. */
+/* Under its own name: with /proc/self/exe, ps would show that. */
 void start_with_vector_units(char **argv) {
     const char *core = ra_backend_blas_core();
     char path[4096];
@@ -13,4 +14,8 @@ void start_with_vector_units(char **argv) {
     if (length <= 0 || setenv("OPENBLAS_CORETYPE", core, 0) != 0) return;
     path[length] = '\0';
     execv(path, argv);
+}
+
+void print_version(const char *program) {
+    printf("%s %s\n", program, RA_VERSION);
 }

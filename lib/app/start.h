@@ -1,13 +1,16 @@
-/* start.h - what a program does first.
+/* start.h - how a program begins, and how it names itself.
  *
  * Thread safety: for main(), before there are threads.
  */
 #ifndef RA_APP_START_H
 #define RA_APP_START_H
 
-/* Starts the program again with OPENBLAS_CORETYPE set where that makes OpenBLAS several times faster
- * (ra_backend_blas_core()). A value that was set on purpose stands. Returns when there is nothing to gain, also
- * when the new start fails: that costs no more than the speed. */
+/* Restarts the program with OPENBLAS_CORETYPE set if that makes OpenBLAS several times faster
+ * (ra_backend_blas_core()). A value that the user has set stays. Returns if there is nothing to gain or the
+ * restart fails: that costs only speed. */
 void start_with_vector_units(char **argv);
+
+/* "rasae 0.1.0" on stdout. */
+void print_version(const char *program);
 
 #endif

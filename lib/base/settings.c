@@ -11,18 +11,24 @@ int ra_setting_by_key(const ra_settings_table *table, const char *key) {
     return -1;
 }
 
-int ra_setting_by_flag(const ra_settings_table *table, const char *flag) {
-    for (size_t i = 0; i < table->count; i++)
-        if (table->rows[i].flag && strcmp(table->rows[i].flag, flag) == 0) return (int)i;
-    return -1;
+ra_setting_name ra_setting_flag(const ra_setting *row) {
+    ra_setting_name name;
+    snprintf(name.text, sizeof name.text, "%s", row->flag ? row->flag : row->key);
+    for (char *c = name.text; *c && !row->flag; c++)
+        if (*c == '_') *c = '-';
+    return name;
 }
 
-static uint32_t *known_bits(void *settings) {
+static uint64_t *known_bits(void *settings) {
     return settings; /* the first member, by convention */
 }
 
 bool ra_setting_known(const void *settings, size_t i) {
-    return *(const uint32_t *)settings >> i & 1;
+    return *(const uint64_t *)settings >> i & 1;
+}
+
+void ra_setting_forget(void *settings, size_t i) {
+    *known_bits(settings) &= ~((uint64_t)1 << i);
 }
 
 /* "relu, topk, batchtopk or jumprelu" */
@@ -52,21 +58,27 @@ bool ra_count_parse(const char *text, size_t *count) {
 static ra_status parse_count(const ra_setting *row, const char *text, size_t *value, const char *where,
                              ra_error *err) {
     size_t number;
+    if (row->zero && strcmp(text, row->zero) == 0) {
+        *value = 0;
+        return RA_OK;
+    }
     if (!ra_count_parse(text, &number) || (double)number < row->min || (double)number > row->max)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected a whole number from %.0f to %.0f", where, text,
-                row->min, row->max);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected a whole number from %.0f to %.0f%s%s", where,
+                text, row->min, row->max, row->zero ? " or " : "", row->zero ? row->zero : "");
     *value = number;
     return RA_OK;
 }
 
-static ra_status parse_real(const ra_setting *row, const char *text, double *value, const char *where,
-                            ra_error *err) {
+static ra_status parse_real(const ra_setting *row, const char *text, double *value, bool *has_unit,
+                            const char *where, ra_error *err) {
     char *end;
     double number = strtod(text, &end);
-    if (end == text || *end || !isfinite(number) || number < row->min || number > row->max)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected a number from %g to %g", where, text, row->min,
-                row->max);
+    bool unit = row->unit && end != text && strcmp(end, row->unit) == 0;
+    if (end == text || (*end && !unit) || !isfinite(number) || number < row->min || number > row->max)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected a number from %g to %g%s%s", where, text,
+                row->min, row->max, row->unit ? ", or one followed by " : "", row->unit ? row->unit : "");
     *value = number;
+    if (row->unit) *has_unit = unit;
     return RA_OK;
 }
 
@@ -79,7 +91,8 @@ ra_status ra_setting_parse(const ra_settings_table *table, size_t i, void *setti
         RA_TRY(parse_count(row, text, (size_t *)(void *)place, where, err));
         break;
     case RA_SETTING_REAL:
-        RA_TRY(parse_real(row, text, (double *)(void *)place, where, err));
+        RA_TRY(
+            parse_real(row, text, (double *)(void *)place, (bool *)settings + row->unit_offset, where, err));
         break;
     case RA_SETTING_BOOL:
         if (strcasecmp(text, "true") != 0 && strcasecmp(text, "false") != 0)
@@ -96,8 +109,13 @@ ra_status ra_setting_parse(const ra_settings_table *table, size_t i, void *setti
         *(int *)(void *)place = found;
         break;
     }
+    case RA_SETTING_TEXT:
+        *(const char **)(void *)place = text;
+        break;
+    case RA_SETTING_LIST:
+        RA_FAIL(err, RA_ERR_INTERNAL, "%s: a list has no one value", where);
     }
-    *known_bits(settings) |= (uint32_t)1 << i;
+    *known_bits(settings) |= (uint64_t)1 << i;
     return RA_OK;
 }
 
@@ -114,28 +132,39 @@ const char *ra_setting_print(const ra_settings_table *table, size_t i, const voi
     const ra_setting *row = &table->rows[i];
     const char *place = (const char *)settings + row->offset;
     switch (row->type) {
-    case RA_SETTING_COUNT:
-        snprintf(buffer, size, "%zu", *(const size_t *)(const void *)place);
+    case RA_SETTING_COUNT: {
+        size_t count = *(const size_t *)(const void *)place;
+        if (row->zero && count == 0)
+            snprintf(buffer, size, "%s", row->zero);
+        else
+            snprintf(buffer, size, "%zu", count);
         break;
-    case RA_SETTING_REAL:
+    }
+    case RA_SETTING_REAL: {
+        bool unit = row->unit && *((const bool *)settings + row->unit_offset);
         print_real(*(const double *)(const void *)place, buffer, size);
+        if (unit) snprintf(buffer + strlen(buffer), size - strlen(buffer), "%s", row->unit);
         break;
+    }
     case RA_SETTING_BOOL:
         snprintf(buffer, size, "%s", *(const bool *)(const void *)place ? "true" : "false");
         break;
     case RA_SETTING_NAME:
         snprintf(buffer, size, "%s", row->names[*(const int *)(const void *)place]);
         break;
+    case RA_SETTING_TEXT:
+        return *(const char *const *)(const void *)place;
+    case RA_SETTING_LIST:
+        return "";
     }
     return buffer;
 }
 
 static size_t value_size(ra_setting_type type) {
     static const size_t sizes[] = {
-        [RA_SETTING_COUNT] = sizeof(size_t),
-        [RA_SETTING_REAL] = sizeof(double),
-        [RA_SETTING_BOOL] = sizeof(bool),
-        [RA_SETTING_NAME] = sizeof(int),
+        [RA_SETTING_COUNT] = sizeof(size_t),      [RA_SETTING_REAL] = sizeof(double),
+        [RA_SETTING_BOOL] = sizeof(bool),         [RA_SETTING_NAME] = sizeof(int),
+        [RA_SETTING_TEXT] = sizeof(const char *),
     };
     return sizes[type];
 }
@@ -143,9 +172,12 @@ static size_t value_size(ra_setting_type type) {
 static void copy_known(const ra_settings_table *table, void *to, const void *from, bool replace) {
     for (size_t i = 0; i < table->count; i++) {
         if (!ra_setting_known(from, i) || (!replace && ra_setting_known(to, i))) continue;
+        if (table->rows[i].type == RA_SETTING_LIST) continue; /* owned: it stays where it is */
         size_t offset = table->rows[i].offset;
         memcpy((char *)to + offset, (const char *)from + offset, value_size(table->rows[i].type));
-        *known_bits(to) |= (uint32_t)1 << i;
+        if (table->rows[i].unit)
+            ((bool *)to)[table->rows[i].unit_offset] = ((const bool *)from)[table->rows[i].unit_offset];
+        *known_bits(to) |= (uint64_t)1 << i;
     }
 }
 
@@ -155,4 +187,13 @@ void ra_settings_fill(const ra_settings_table *table, void *to, const void *from
 
 void ra_settings_override(const ra_settings_table *table, void *to, const void *from) {
     copy_known(table, to, from, true);
+}
+
+void ra_settings_default(const ra_settings_table *table, void *settings) {
+    ra_error impossible; /* unit tests parse every fallback of every table */
+    for (size_t i = 0; i < table->count; i++) {
+        const ra_setting *row = &table->rows[i];
+        if (row->fallback && !ra_setting_known(settings, i))
+            (void)ra_setting_parse(table, i, settings, row->fallback, row->key, &impossible);
+    }
 }

@@ -1,4 +1,4 @@
-#include "dictionary/mixture/mixture.h"
+#include "dictionary/dictionary.h"
 #include "ra_memory.h"
 
 #include <limits.h>
@@ -125,10 +125,6 @@ ra_status ra_dictionary_loaded(ra_dictionary *dictionary, ra_error *err) {
     return dictionary->type->loaded ? dictionary->type->loaded(dictionary, err) : RA_OK;
 }
 
-size_t ra_dictionary_mixture(const ra_dictionary *dictionary) {
-    return dictionary->mixture ? dictionary->mixture->most : 0;
-}
-
 void ra_dictionary_set_projected(ra_dictionary *dictionary) {
     dictionary->projected = true;
 }
@@ -145,8 +141,8 @@ void ra_dictionary_set_training(ra_dictionary *dictionary, bool training) {
     dictionary->training = training;
 }
 
-/* Both modes give the D of the parameters as they are; a second read of unchanged parameters costs nothing.
- * The reference's evaluation mode can be stale after a change, ours never is. */
+/* Training and evaluation mode both return the D of the present parameters; a second read of unchanged
+ * parameters costs nothing. (overcomplete 0.3.0 keeps an old D in evaluation mode if parameters change.) */
 ra_status ra_dictionary_get(ra_dictionary *dictionary, const float **D, ra_error *err) {
     RA_TRY(ra_dictionary_project(dictionary, err));
     if (!dictionary->fresh) {
@@ -191,8 +187,8 @@ ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_
     return dictionary->type->backward(dictionary, dD, dictionary->selected, err);
 }
 
-float *ra_dictionary_gradient_room(ra_dictionary *dictionary) {
-    return dictionary->parameters[dictionary->type->gradient].gradient;
+float *ra_dictionary_gradient_memory(ra_dictionary *dictionary) {
+    return dictionary->parameters[dictionary->type->dense].gradient;
 }
 
 /* ---- multiplier ---------------------------------------------------------------------------------------- */

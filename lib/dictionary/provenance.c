@@ -1,6 +1,6 @@
 #include "dictionary/provenance.h"
 #include "ra_memory.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <stdlib.h>

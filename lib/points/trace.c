@@ -10,7 +10,7 @@
 #include "base/pool.h"
 #include "points/nnls.h"
 #include "ra_memory.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>

@@ -24,7 +24,7 @@ static ra_status need(const ra_sae_settings *settings, enum ra_sae_setting setti
     if (ra_setting_known(settings, setting)) return RA_OK;
     const ra_setting *row = &ra_sae_settings_table()->rows[setting];
     RA_FAIL(err, RA_ERR_SETTING, "%s: the setting %s is missing, which %s needs; give it with --%s", where,
-            row->key, why, row->flag);
+            row->key, why, ra_setting_flag(row).text);
 }
 
 ra_status ra_activation_init(ra_activation *activation, const ra_sae_settings *settings, size_t concepts,

@@ -4,7 +4,6 @@
 #include "dictionary/dictionary.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 static const char batches_name[] = "encoder.final_block.1.num_batches_tracked";
@@ -30,7 +29,7 @@ static ra_status need(const ra_safetensors *file, const ra_sae_settings *setting
     const ra_setting *row = &ra_sae_settings_table()->rows[setting];
     RA_FAIL(err, RA_ERR_SETTING,
             "%s: the setting %s is missing from its metadata, which %s needs; give it with --%s",
-            ra_safetensors_path(file), row->key, why, row->flag);
+            ra_safetensors_path(file), row->key, why, ra_setting_flag(row).text);
 }
 
 static ra_status check_finite(const ra_safetensors *file, const char *name, const ra_tensor *tensor,
@@ -190,7 +189,6 @@ static ra_status store_points(ra_sae *sae, ra_safetensors_writer *writer, ra_err
 }
 
 ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err) {
-    const ra_settings_table *table = ra_sae_settings_table();
     RA_TRY(ra_dictionary_project(sae->dictionary, err)); /* a checkpoint holds projected parameters */
     ra_mixture_points_release(&sae->points);
     RA_TRY(ra_mixture_points_get(sae->dictionary, &sae->points, err));
@@ -211,10 +209,5 @@ ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err
         ra_tensor batches = {.dtype = RA_I64, .rank = 0, .data = &sae->encoder.batches};
         RA_TRY(ra_safetensors_writer_tensor(writer, batches_name, &batches, err));
     }
-    for (size_t i = 0; i < table->count; i++) {
-        if (!ra_setting_known(&sae->settings, i)) continue;
-        ra_setting_print(table, i, &sae->settings, sae->texts[i], sizeof sae->texts[i]);
-        RA_TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, sae->texts[i], err));
-    }
-    return RA_OK;
+    return ra_settings_write(ra_sae_settings_table(), &sae->settings, writer, err);
 }

@@ -6,7 +6,7 @@
 #include "sae/encoder.h"
 #include "sae/pursuit.h"
 
-enum { RA_SAE_PARAMETERS = 16, RA_SAE_SETTING_TEXTS = 32 };
+enum { RA_SAE_PARAMETERS = 16 };
 
 struct ra_sae {
     ra_sae_settings settings;
@@ -24,7 +24,6 @@ struct ra_sae {
     size_t count, owned;            /* the first `owned` belong to the SAE, the rest to the dictionary */
     bool packed[RA_SAE_PARAMETERS]; /* gradients that hold the rows of the active atoms only */
     ra_mixture_points points;       /* of a dictionary with a source, while a writer reads them */
-    char texts[RA_SAE_SETTING_TEXTS][40]; /* settings as metadata, while a writer uses them */
 };
 
 /* Makes room for n numbers of backend memory, keeping nothing. */

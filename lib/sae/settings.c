@@ -1,7 +1,5 @@
 #include "sae/activation.h"
 
-#include <stdio.h>
-
 /* In the order of their enums. */
 static const char *const sae_names[] = {"relu", "topk", "batchtopk", "jumprelu", "mp", NULL};
 static const char *const encoder_names[] = {"linear", "mlp_ln_1", "mlp_bn_1", "tied", "identity", NULL};
@@ -12,35 +10,38 @@ static const char *const dictionary_names[] = {"archetypal", "l2",       "max_l2
 
 #define AT(member) offsetof(ra_sae_settings, member)
 
+/* clang-format off */
 static const ra_setting rows[] = {
-    [RA_SET_SAE] = {"sae", "sae", RA_SETTING_NAME, AT(sae), sae_names, 0, 0, "KIND",
-                    "relu, topk, batchtopk, jumprelu or mp (matching pursuit)"},
-    [RA_SET_ENCODER] = {"encoder", "encoder", RA_SETTING_NAME, AT(encoder), encoder_names, 0, 0, "KIND",
-                        "linear, mlp_ln_1, mlp_bn_1 or tied (to the dictionary)"},
-    [RA_SET_TOP_K] = {"top_k", "top-k", RA_SETTING_COUNT, AT(top_k), NULL, 1, 2147483647, "k",
-                      "active latents a sample (topk, batchtopk, mp)"},
-    [RA_SET_DELTA] = {"delta", "delta", RA_SETTING_REAL, AT(delta), NULL, 0, 1e30, "X",
-                      "largest norm of an atom's relaxation; 0: none"},
-    [RA_SET_USE_MULTIPLIER] = {"use_multiplier", "no-multiplier", RA_SETTING_BOOL, AT(use_multiplier), NULL,
-                               0, 0, NULL, "do not train the scale of the dictionary"},
-    [RA_SET_RUNNING_THRESHOLD] = {"running_threshold", "running-threshold", RA_SETTING_REAL,
-                                  AT(running_threshold), NULL, 0, 1e30, "X",
-                                  "batchtopk's threshold in evaluation"},
-    [RA_SET_THRESHOLD_MOMENTUM] = {"threshold_momentum", "threshold-momentum", RA_SETTING_REAL,
-                                   AT(threshold_momentum), NULL, 0, 1, "X",
-                                   "of batchtopk's running threshold"},
-    [RA_SET_BANDWIDTH] = {"bandwidth", "bandwidth", RA_SETTING_REAL, AT(bandwidth), NULL, 1e-12, 1e12, "X",
-                          "of jumprelu's kernel"},
-    [RA_SET_KERNEL] = {"kernel", "kernel", RA_SETTING_NAME, AT(kernel), kernel_names, 0, 0, "NAME",
-                       "of jumprelu's threshold gradient: silverman, gaussian, ..."},
-    [RA_SET_DICTIONARY] = {"dictionary", "dictionary-kind", RA_SETTING_NAME, AT(dictionary), dictionary_names,
-                           0, 0, "KIND", "archetypal, or plain: l2, max_l2, l1, max_l1, identity"},
-    [RA_SET_MIXTURE] =
-        {"mixture", "mixture", RA_SETTING_COUNT, AT(mixture), NULL, 0, RA_MIXTURE_MOST, "T",
-         "most points an atom is a mixture of; 0: all of them, dense, as the reference trains"},
-    [RA_SET_HULL_SHARE] = {"hull_share", "hull-share", RA_SETTING_REAL, AT(hull_share), NULL, 0, 1, "X",
-                           "cosine between the median atom and its mixture; 0: whatever delta allows"},
+    [RA_SET_SAE] = {"sae", RA_SETTING_NAME, AT(sae), .names = sae_names, .argument = "KIND",
+        .help = "relu, topk, batchtopk, jumprelu or mp (matching pursuit)"},
+    [RA_SET_ENCODER] = {"encoder", RA_SETTING_NAME, AT(encoder), .names = encoder_names,
+        .fallback = "linear", .argument = "KIND",
+        .help = "linear, mlp_ln_1, mlp_bn_1 or tied (to the dictionary)"},
+    [RA_SET_TOP_K] = {"top_k", RA_SETTING_COUNT, AT(top_k), .min = 1, .max = 2147483647, .argument = "k",
+        .help = "active latents per row (topk, batchtopk, mp)"},
+    [RA_SET_DELTA] = {"delta", RA_SETTING_REAL, AT(delta), .max = 1e30, .argument = "X",
+        .help = "largest norm of an atom's relaxation; 0: none"},
+    [RA_SET_USE_MULTIPLIER] = {"use_multiplier", RA_SETTING_BOOL, AT(use_multiplier),
+        .flag = "no-multiplier", .fallback = "true", .help = "do not train the scale of the dictionary"},
+    [RA_SET_RUNNING_THRESHOLD] = {"running_threshold", RA_SETTING_REAL, AT(running_threshold), .max = 1e30,
+        .argument = "X", .help = "threshold of batchtopk in evaluation"},
+    [RA_SET_THRESHOLD_MOMENTUM] = {"threshold_momentum", RA_SETTING_REAL, AT(threshold_momentum), .max = 1,
+        .fallback = "0.9", .argument = "X", .help = "momentum of batchtopk's running threshold"},
+    [RA_SET_BANDWIDTH] = {"bandwidth", RA_SETTING_REAL, AT(bandwidth), .min = 1e-12, .max = 1e12,
+        .fallback = "0.001", .argument = "X", .help = "bandwidth of jumprelu's kernel"},
+    [RA_SET_KERNEL] = {"kernel", RA_SETTING_NAME, AT(kernel), .names = kernel_names,
+        .fallback = "silverman", .argument = "NAME",
+        .help = "kernel of jumprelu's threshold gradient: silverman, gaussian, ..."},
+    [RA_SET_DICTIONARY] = {"dictionary", RA_SETTING_NAME, AT(dictionary), .flag = "dictionary-kind",
+        .names = dictionary_names, .fallback = "archetypal", .argument = "KIND",
+        .help = "archetypal, or plain: l2, max_l2, l1, max_l1, identity"},
+    [RA_SET_MIXTURE] = {"mixture", RA_SETTING_COUNT, AT(mixture), .max = RA_MIXTURE_MOST, .zero = "dense",
+        .fallback = "dense", .argument = "T|dense",
+        .help = "most points that an atom is a mixture of; dense: all of them"},
+    [RA_SET_HULL_SHARE] = {"hull_share", RA_SETTING_REAL, AT(hull_share), .max = 1, .fallback = "0",
+        .argument = "X", .help = "cosine of the median atom with its mixture; 0: what delta allows"},
 };
+/* clang-format on */
 
 const ra_settings_table *ra_sae_settings_table(void) {
     static const ra_settings_table table = {rows, sizeof rows / sizeof *rows};
@@ -49,14 +50,7 @@ const ra_settings_table *ra_sae_settings_table(void) {
 
 ra_status ra_sae_settings_read(const ra_safetensors *file, ra_sae_settings *settings, ra_error *err) {
     *settings = (ra_sae_settings){0};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const char *text = ra_safetensors_metadata(file, rows[i].key);
-        char where[320];
-        if (!text) continue;
-        snprintf(where, sizeof where, "%s: the setting %s", ra_safetensors_path(file), rows[i].key);
-        RA_TRY(ra_setting_parse(ra_sae_settings_table(), i, settings, text, where, err));
-    }
-    return RA_OK;
+    return ra_settings_read(ra_sae_settings_table(), file, settings, err);
 }
 
 ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err) {
@@ -70,16 +64,8 @@ ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err) 
 }
 
 void ra_sae_settings_defaults(ra_sae_settings *settings) {
-    bool mp = ra_setting_known(settings, RA_SET_SAE) && settings->sae == RA_SAE_MP;
-    const ra_sae_settings defaults = {
-        .known = 1u << RA_SET_ENCODER | 1u << RA_SET_USE_MULTIPLIER | 1u << RA_SET_THRESHOLD_MOMENTUM |
-                 1u << RA_SET_BANDWIDTH | 1u << RA_SET_KERNEL | 1u << RA_SET_DICTIONARY,
-        .encoder = mp ? RA_ENCODER_IDENTITY : RA_ENCODER_LINEAR,
-        .use_multiplier = true,
-        .threshold_momentum = 0.9,
-        .bandwidth = 1e-3,
-        .kernel = RA_KERNEL_SILVERMAN,
-        .dictionary = RA_DICTIONARY_ARCHETYPAL,
-    };
-    ra_settings_fill(ra_sae_settings_table(), settings, &defaults);
+    const ra_sae_settings of_mp = {.known = (uint64_t)1 << RA_SET_ENCODER, .encoder = RA_ENCODER_IDENTITY};
+    if (ra_setting_known(settings, RA_SET_SAE) && settings->sae == RA_SAE_MP)
+        ra_settings_fill(ra_sae_settings_table(), settings, &of_mp);
+    ra_settings_default(ra_sae_settings_table(), settings);
 }

@@ -1,7 +1,5 @@
 #include "ra_train.h"
 
-#include <stdio.h>
-
 /* In the order of their enums. */
 static const char *const loss_names[] = {"mse",   "mse_l1",  "auxk", "reanimate", "elastic",
                                          "hoyer", "kappa_4", "l0",   NULL};
@@ -15,91 +13,68 @@ static const char *const init_names[] = {"eye", "permuted", "random", "xavier", 
 
 #define AT(member) offsetof(ra_train_settings, member)
 
-enum {
-    CONCEPTS,
-    LOSS,
-    PENALTY,
-    LR,
-    SCHEDULE,
-    LR_FINAL,
-    WARMUP,
-    BATCH_SIZE,
-    EPOCHS,
-    STEPS,
-    CLIP_GRAD,
-    SHUFFLE,
-    SEED,
-    SHUFFLE_SEED,
-    WINDOW_SEED,
-    STANDARDIZE,
-    OPTIMIZER,
-    WEIGHT_DECAY,
-    BETA1,
-    BETA2,
-    INIT,
-    POINTS_METHOD,
-    KMEANS,
-    POINTS_ROWS,
-    POINTS_ITERATIONS,
-    POINTS_SEED,
-    ENCODER_START,
-};
-
+/* clang-format off */
 static const ra_setting rows[] = {
-    [CONCEPTS] = {"nb_concepts", "concepts", RA_SETTING_COUNT, AT(concepts), NULL, 1, 2147483647, "K",
-                  "atoms of the dictionary"},
-    [LOSS] = {"loss", "loss", RA_SETTING_NAME, AT(loss), loss_names, 0, 0, "NAME",
-              "mse, mse_l1, auxk, reanimate, elastic, hoyer, kappa_4 or l0 (jumprelu)"},
-    [PENALTY] = {"penalty", "penalty", RA_SETTING_REAL, AT(penalty), NULL, -1e30, 1e30, "X",
-                 "weight of the loss's second term; elastic: its alpha"},
-    [LR] = {"lr", "lr", RA_SETTING_REAL, AT(lr), NULL, 0, 1e6, "X", "learning rate of Adam"},
-    [SCHEDULE] = {"schedule", "schedule", RA_SETTING_NAME, AT(schedule), schedule_names, 0, 0, "NAME",
-                  "constant, cosine or linear"},
-    [LR_FINAL] = {"lr_final", "lr-final", RA_SETTING_REAL, AT(lr_final), NULL, 0, 1e6, "X",
-                  "where cosine and linear end"},
-    [WARMUP] = {"warmup", "warmup", RA_SETTING_COUNT, AT(warmup), NULL, 0, 2147483647, "S",
-                "steps of linear warm-up"},
-    [BATCH_SIZE] = {"batch_size", "batch-size", RA_SETTING_COUNT, AT(batch_size), NULL, 1, 2147483647, "B",
-                    "rows a step"},
-    [EPOCHS] = {"epochs", "epochs", RA_SETTING_COUNT, AT(epochs), NULL, 1, 2147483647, "E",
-                "passes over the data"},
-    [STEPS] = {"steps", "steps", RA_SETTING_COUNT, AT(steps), NULL, 1, 2147483647, "S",
-               "steps, in the place of epochs"},
-    [CLIP_GRAD] = {"clip_grad", "clip-grad", RA_SETTING_REAL, AT(clip_grad), NULL, 0, 1e30, "X",
-                   "largest norm of the gradient; 0: any"},
-    [SHUFFLE] = {"shuffle", "no-shuffle", RA_SETTING_BOOL, AT(shuffle), NULL, 0, 0, NULL,
-                 "take the rows in their order"},
-    [SEED] = {"seed", "seed", RA_SETTING_COUNT, AT(seed), NULL, 0, 9007199254740992.0, "N",
-              "of every random choice but the points"},
-    [SHUFFLE_SEED] = {"shuffle_seed", "shuffle-seed", RA_SETTING_COUNT, AT(shuffle_seed), NULL, 0,
-                      9007199254740992.0, "N", "of the order of the rows (--seed)"},
-    [WINDOW_SEED] = {"window_seed", "window-seed", RA_SETTING_COUNT, AT(window_seed), NULL, 0,
-                     9007199254740992.0, "N", "of which million rows are shuffled together (--shuffle-seed)"},
-    [STANDARDIZE] = {"standardize", "standardize", RA_SETTING_NAME, AT(standardize), standardize_names, 0, 0,
-                     "HOW", "none, element or global: subtract the mean, divide by the deviation"},
-    [OPTIMIZER] = {"optimizer", "optimizer", RA_SETTING_NAME, AT(optimizer), optimizer_names, 0, 0, "NAME",
-                   "adam or adamw"},
-    [WEIGHT_DECAY] = {"weight_decay", "weight-decay", RA_SETTING_REAL, AT(weight_decay), NULL, 0, 1e6, "X",
-                      "of adamw"},
-    [BETA1] = {"beta1", "beta1", RA_SETTING_REAL, AT(beta1), NULL, 0, 0.99999999, "X",
-               "decay of the gradient's running mean"},
-    [BETA2] = {"beta2", "beta2", RA_SETTING_REAL, AT(beta2), NULL, 0, 0.99999999, "X",
-               "decay of its square's running mean"},
-    [INIT] = {"init", "init-weights", RA_SETTING_NAME, AT(init), init_names, 0, 0, "NAME",
-              "where atoms start: eye, permuted, random; plain ones: xavier, points"},
-    [POINTS_METHOD] = {"points_method", "points-method", RA_SETTING_NAME, AT(points_method),
-                       points_method_names, 0, 0, "NAME", "kmeans, sample (random rows) or all (every row)"},
-    [KMEANS] = {"kmeans", "kmeans", RA_SETTING_NAME, AT(kmeans), kmeans_names, 0, 0, "NAME",
-                "lloyd or minibatch"},
-    [POINTS_ROWS] = {"points_rows", "points-rows", RA_SETTING_COUNT, AT(points_rows), NULL, 1, 2147483647,
-                     "M", "k-means on a random sample of M rows"},
-    [POINTS_ITERATIONS] = {"points_iterations", "points-iterations", RA_SETTING_COUNT, AT(points_iterations),
-                           NULL, 1, 2147483647, "I", "iterations of k-means, at most"},
-    [POINTS_SEED] = {"points_seed", "points-seed", RA_SETTING_COUNT, AT(points_seed), NULL, 0,
-                     9007199254740992.0, "N", "of the points' random choices (0)"},
-    [ENCODER_START] = {"encoder_start", "encoder-start", RA_SETTING_NAME, AT(encoder_start), start_names, 0,
-                       0, "NAME", "the encoder: uniform (at random) or dictionary (along the atoms)"},
+    [RA_TRAIN_CONCEPTS] = {"nb_concepts", RA_SETTING_COUNT, AT(concepts), .flag = "concepts", .min = 1,
+        .max = 2147483647, .argument = "K", .help = "atoms of the dictionary"},
+    [RA_TRAIN_LOSS] = {"loss", RA_SETTING_NAME, AT(loss), .names = loss_names, .fallback = "mse",
+        .argument = "NAME",
+        .help = "mse, mse_l1, auxk, reanimate, elastic, hoyer, kappa_4 or l0 (jumprelu)"},
+    [RA_TRAIN_PENALTY] = {"penalty", RA_SETTING_REAL, AT(penalty), .min = -1e30, .max = 1e30,
+        .argument = "X", .help = "weight of the loss's second term; elastic: its alpha"},
+    [RA_TRAIN_LR] = {"lr", RA_SETTING_REAL, AT(lr), .max = 1e6, .fallback = "0.0005", .argument = "X",
+        .help = "learning rate of Adam"},
+    [RA_TRAIN_SCHEDULE] = {"schedule", RA_SETTING_NAME, AT(schedule), .names = schedule_names,
+        .fallback = "constant", .argument = "NAME", .help = "constant, cosine or linear"},
+    [RA_TRAIN_LR_FINAL] = {"lr_final", RA_SETTING_REAL, AT(lr_final), .max = 1e6, .argument = "X",
+        .help = "learning rate at which cosine and linear end"},
+    [RA_TRAIN_WARMUP] = {"warmup", RA_SETTING_COUNT, AT(warmup), .max = 2147483647, .fallback = "0",
+        .argument = "S", .help = "steps of linear warm-up"},
+    [RA_TRAIN_BATCH_SIZE] = {"batch_size", RA_SETTING_COUNT, AT(batch_size), .min = 1, .max = 2147483647,
+        .fallback = "1024", .argument = "B", .help = "rows per step"},
+    [RA_TRAIN_EPOCHS] = {"epochs", RA_SETTING_COUNT, AT(epochs), .min = 1, .max = 2147483647,
+        .fallback = "20", .argument = "E", .help = "passes over the data"},
+    [RA_TRAIN_STEPS] = {"steps", RA_SETTING_COUNT, AT(steps), .min = 1, .max = 2147483647, .argument = "S",
+        .help = "steps, instead of epochs"},
+    [RA_TRAIN_CLIP_GRAD] = {"clip_grad", RA_SETTING_REAL, AT(clip_grad), .max = 1e30, .fallback = "1",
+        .argument = "X", .help = "largest norm of the gradient; 0: no limit"},
+    [RA_TRAIN_SHUFFLE] = {"shuffle", RA_SETTING_BOOL, AT(shuffle), .flag = "no-shuffle", .fallback = "true",
+        .help = "take the rows in order"},
+    [RA_TRAIN_SEED] = {"seed", RA_SETTING_COUNT, AT(seed), .max = 9007199254740992.0, .fallback = "0",
+        .argument = "N", .help = "seed of every random choice except the points"},
+    [RA_TRAIN_SHUFFLE_SEED] = {"shuffle_seed", RA_SETTING_COUNT, AT(shuffle_seed),
+        .max = 9007199254740992.0, .argument = "N", .help = "seed of the order of the rows (--seed)"},
+    [RA_TRAIN_WINDOW_SEED] = {"window_seed", RA_SETTING_COUNT, AT(window_seed), .max = 9007199254740992.0,
+        .argument = "N", .help = "seed of which million rows are shuffled together (--shuffle-seed)"},
+    [RA_TRAIN_STANDARDIZE] = {"standardize", RA_SETTING_NAME, AT(standardize), .names = standardize_names,
+        .fallback = "none", .argument = "HOW",
+        .help = "none, element or global: subtract the mean, divide by the deviation"},
+    [RA_TRAIN_OPTIMIZER] = {"optimizer", RA_SETTING_NAME, AT(optimizer), .names = optimizer_names,
+        .fallback = "adam", .argument = "NAME", .help = "adam or adamw"},
+    [RA_TRAIN_WEIGHT_DECAY] = {"weight_decay", RA_SETTING_REAL, AT(weight_decay), .max = 1e6,
+        .argument = "X", .help = "weight decay of adamw"},
+    [RA_TRAIN_BETA1] = {"beta1", RA_SETTING_REAL, AT(beta1), .max = 0.99999999, .fallback = "0.9",
+        .argument = "X", .help = "decay of the gradient's running mean"},
+    [RA_TRAIN_BETA2] = {"beta2", RA_SETTING_REAL, AT(beta2), .max = 0.99999999, .fallback = "0.999",
+        .argument = "X", .help = "decay of the running mean of its square"},
+    [RA_TRAIN_INIT] = {"init", RA_SETTING_NAME, AT(init), .flag = "init-weights", .names = init_names,
+        .argument = "NAME", .help = "start of the atoms: eye, permuted, random; of plain ones: xavier, points"},
+    [RA_TRAIN_POINTS_METHOD] = {"points_method", RA_SETTING_NAME, AT(points_method),
+        .names = points_method_names, .argument = "NAME",
+        .help = "kmeans, sample (random rows) or all (every row)"},
+    [RA_TRAIN_KMEANS] = {"kmeans", RA_SETTING_NAME, AT(kmeans), .names = kmeans_names, .argument = "NAME",
+        .help = "lloyd or minibatch"},
+    [RA_TRAIN_POINTS_ROWS] = {"points_rows", RA_SETTING_COUNT, AT(points_rows), .min = 1, .max = 2147483647,
+        .argument = "M", .help = "k-means on a random sample of M rows"},
+    [RA_TRAIN_POINTS_ITERATIONS] = {"points_iterations", RA_SETTING_COUNT, AT(points_iterations), .min = 1,
+        .max = 2147483647, .argument = "I", .help = "most iterations of k-means"},
+    [RA_TRAIN_POINTS_SEED] = {"points_seed", RA_SETTING_COUNT, AT(points_seed), .max = 9007199254740992.0,
+        .argument = "N", .help = "seed of the points' random choices (0)"},
+    [RA_TRAIN_ENCODER_START] = {"encoder_start", RA_SETTING_NAME, AT(encoder_start), .names = start_names,
+        .fallback = "uniform", .argument = "NAME",
+        .help = "start of the encoder: uniform (at random) or dictionary (along the atoms)"},
 };
+/* clang-format on */
 
 const ra_settings_table *ra_train_settings_table(void) {
     static const ra_settings_table table = {rows, sizeof rows / sizeof *rows};
@@ -108,49 +83,28 @@ const ra_settings_table *ra_train_settings_table(void) {
 
 ra_status ra_train_settings_read(const ra_safetensors *file, ra_train_settings *settings, ra_error *err) {
     *settings = (ra_train_settings){0};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const char *text = ra_safetensors_metadata(file, rows[i].key);
-        char where[320];
-        if (!text) continue;
-        snprintf(where, sizeof where, "%s: the setting %s", ra_safetensors_path(file), rows[i].key);
-        RA_TRY(ra_setting_parse(ra_train_settings_table(), i, settings, text, where, err));
-    }
-    return RA_OK;
+    return ra_settings_read(ra_train_settings_table(), file, settings, err);
 }
+
+#define BIT(setting) ((uint64_t)1 << RA_TRAIN_##setting)
 
 void ra_train_settings_defaults(ra_train_settings *settings) {
     static const double penalties[RA_LOSS_COUNT] = {
         [RA_LOSS_MSE_L1] = 1e-3, [RA_LOSS_AUXK] = 0.1,     [RA_LOSS_REANIMATE] = 0.1, [RA_LOSS_ELASTIC] = 0.5,
         [RA_LOSS_HOYER] = -0.1,  [RA_LOSS_KAPPA_4] = -0.1, [RA_LOSS_L0] = 1e-3};
-    ra_train_settings defaults = {
-        .loss = RA_LOSS_MSE,
-        .lr = 5e-4,
-        .schedule = RA_SCHEDULE_CONSTANT,
-        .batch_size = 1024,
-        .epochs = 20,
-        .clip_grad = 1,
-        .shuffle = true,
-        .optimizer = RA_OPTIMIZER_ADAM,
-        .beta1 = 0.9,
-        .beta2 = 0.999,
-    };
     const ra_settings_table *table = ra_train_settings_table();
-    defaults.known = ((1u << table->count) - 1) &
-                     ~(1u << CONCEPTS | 1u << STEPS | 1u << PENALTY | 1u << LR_FINAL | 1u << SHUFFLE_SEED |
-                       1u << WINDOW_SEED | 1u << WEIGHT_DECAY | 1u << INIT);
-    defaults.known &= ~(1u << POINTS_METHOD | 1u << KMEANS | 1u << POINTS_ROWS | 1u << POINTS_ITERATIONS |
-                        1u << POINTS_SEED);
-    ra_settings_fill(table, settings, &defaults);
-    /* some defaults follow from other settings */
-    defaults.penalty = penalties[settings->loss];
-    defaults.lr_final = settings->lr / 100;
-    defaults.shuffle_seed = settings->seed;
-    defaults.weight_decay = settings->optimizer == RA_OPTIMIZER_ADAMW ? 0.01 : 0;
-    defaults.known = 1u << PENALTY | 1u << LR_FINAL | 1u << SHUFFLE_SEED | 1u << WEIGHT_DECAY;
-    ra_settings_fill(table, settings, &defaults);
-    defaults.window_seed = settings->shuffle_seed;
-    defaults.known = 1u << WINDOW_SEED;
-    ra_settings_fill(table, settings, &defaults);
+    ra_settings_default(table, settings);
+    const ra_train_settings others = {
+        /* that follow from these */
+        .known = BIT(PENALTY) | BIT(LR_FINAL) | BIT(SHUFFLE_SEED) | BIT(WEIGHT_DECAY),
+        .penalty = penalties[settings->loss],
+        .lr_final = settings->lr / 100,
+        .shuffle_seed = settings->seed,
+        .weight_decay = settings->optimizer == RA_OPTIMIZER_ADAMW ? 0.01 : 0,
+    };
+    ra_settings_fill(table, settings, &others);
+    const ra_train_settings last = {.known = BIT(WINDOW_SEED), .window_seed = settings->shuffle_seed};
+    ra_settings_fill(table, settings, &last);
 }
 
 ra_status ra_train_settings_check(const ra_train_settings *settings, const ra_sae_settings *sae,

@@ -1,5 +1,5 @@
 #!/bin/sh
-# atoms.sh [URL [NAME]] - atoms, what they are made of, and their neighbors.
+# atoms.sh [URL [NAME]] - atoms, the points that they are made of, and their neighbors.
 set -eu
 url=${1:-http://127.0.0.1:8080} name=${2:-words}
 
@@ -18,7 +18,7 @@ curl -fsS "$url/v1/dictionaries/$name/atoms?ids=9,1,5&fields=norm"
 curl -fsS "$url/v1/dictionaries/$name/atoms/5/neighbors?k=3&metric=cosine"
 # {"atom": 5, "metric": "cosine", "neighbors": [{"atom": 377, "score": 0.31, "label": "norm"}, ...]}
 
-# The point that atom 5 is made of most, and the other atoms that it is part of.
+# The point of largest weight in atom 5, and the other atoms that it is part of.
 point=$(curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=archetypes" |
     sed 's/.*"archetypes":\[{"point":\([0-9]*\).*/\1/')
 curl -fsS "$url/v1/dictionaries/$name/points/$point"

@@ -16,7 +16,7 @@ curl -fsS "$url/v1/dictionaries/$name/dictionary" -o "$temporary/words.safetenso
 curl -fsS "$url/v1/dictionaries/$name/dictionary?format=npy" -o "$temporary/words.npy"
 head -c 6 "$temporary/words.npy" | tail -c 5 && echo
 
-# A part of it, and nothing at all when it is still the same: the answers are 206 and 304.
+# A part of it, and nothing if it has not changed: the answers are 206 and 304.
 curl -fsS "$url/v1/dictionaries/$name/dictionary" -H 'Range: bytes=0-63' -o "$temporary/part" \
     -w '%{http_code}\n'
 tag=$(curl -fsSI "$url/v1/dictionaries/$name/dictionary" | tr -d '\r' | sed -n 's/^ETag: //ip')

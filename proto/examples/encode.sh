@@ -1,6 +1,6 @@
 #!/bin/sh
-# encode.sh [URL [NAME]] - from inputs to latents, what inputs are made of, and inputs moved along atoms. The
-# input is an atom's own vector; any vector of the dictionary's width will do.
+# encode.sh [URL [NAME]] - inputs to latents, the concepts in an input, and inputs moved along atoms. The
+# input is an atom's own vector; any vector of the dictionary's width works.
 set -eu
 url=${1:-http://127.0.0.1:8080} name=${2:-words}
 vector=$(curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=vector" | sed 's/.*"vector":\(\[.*\]\).*/\1/')

@@ -1,13 +1,14 @@
 /* Dictionaries: the list, one of them, all of its numbers as a file, and its reload.
  *
- * The file is a header made here, followed by the numbers from where they are, without a copy. Its safetensors form
- * is a fused artifact without encoder (proto/artifact.md), so a downloaded file can be served again. The header ends
- * at a multiple of 64 bytes, so that a program that maps the file finds the numbers aligned. The entity tag joins the
- * digest that the model has of its numbers with that of the header: making it reads no numbers.
+ * The file is a header made here, followed by the numbers from where they are, without a copy. Its
+ * safetensors form is a fused artifact without encoder (proto/artifact.md), so a downloaded file can be
+ * served again. The header ends at a multiple of 64 bytes, so that a program that maps the file finds the
+ * numbers aligned. The entity tag joins the digest that the model has of its numbers with that of the header:
+ * making it reads no numbers.
  *
- * A reload of a file that does not open changes nothing, and the reply has the reason: 422 when the file cannot be
- * served, 409 when it cannot be read. Clients never learn where the file is: the registry keeps the reason without
- * its folder.
+ * A reload of a file that does not open changes nothing, and the reply has the reason: 422 when the file
+ * cannot be served, 409 when it cannot be read. Clients never learn where the file is: the registry keeps the
+ * reason without its folder.
  */
 #include "api/forms.h"
 #include "ra_digest.h"

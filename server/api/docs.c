@@ -1,9 +1,9 @@
-/* What the server carries in itself: the contract, and a page that shows it without anything from elsewhere.
+/* The documents inside the program: the contract, and a page that shows it and loads nothing from elsewhere.
  *
- * The files are those of proto/ and server/web/, put into the program when it is built (the Makefile's
- * ASSETS). To add one: the file, a row of the list below, its handler in api.h and its row in routes.c.
+ * They are files of proto/ and server/web/, which the build puts into the program (ASSETS in the Makefile).
+ * To add one: the file, a row in the list below, its handler in api.h and its row in routes.c.
  *
- * The page may load nothing but these files and talk to nothing but this server; its policy says so.
+ * The policy of the page allows it to load only these files and to talk only to this server.
  */
 #include "api/api.h"
 

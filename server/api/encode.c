@@ -1,7 +1,7 @@
 /* The SAE at work: reconstruct, encode, explain.
  *
- * Encode and explain go through a batch in chunks of rows: an SAE without a limit on its active latents may activate
- * all of them, and the codes of a whole batch would not fit into memory.
+ * Encode and explain go through a batch in chunks of rows: an SAE without a limit on its active latents may
+ * activate all of them, and the codes of a whole batch would not fit into memory.
  */
 #include "api/forms.h"
 

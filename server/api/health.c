@@ -10,8 +10,8 @@ ra_status api_live(api_call *call, ra_error *err) {
     return RA_OK;
 }
 
-/* Requests are welcome: all dictionaries are loaded (nothing is answered before), no stop is under way, and
- * the device answers. *reason <- why it failed, or NULL. */
+/* Ready means that all dictionaries are loaded (before that nothing is answered), no stop is under way, and
+ * the device works. *reason <- why the device failed, or NULL. */
 static const char *readiness(const api_call *call, const char **reason) {
     *reason = device_watch_reason(&call->server->device);
     return *reason ? "failed" : atomic_load(&call->server->draining) ? "draining" : "ready";
@@ -29,8 +29,7 @@ ra_status api_ready(api_call *call, ra_error *err) {
     return RA_OK;
 }
 
-/* ---- the same for the Open Inference Protocol, whose clients look for a
- * truth value --------------------- */
+/* ---- the same for the Open Inference Protocol, whose clients expect true or false ---------------------- */
 
 ra_status api_oip_live(api_call *call, ra_error *err) {
     (void)err;

@@ -1,7 +1,7 @@
 /* GET /metrics: the counters of telemetry/metrics.c, the dictionaries and the process, for Prometheus.
  *
- * A series appears with the first request that it counts, so that a server with many routes of which few are used does
- * not send thousands of zeros. Dictionaries are always there.
+ * A series appears with the first request that it counts, so that a server with many routes of which few are
+ * used does not send thousands of zeros. Dictionaries are always there.
  */
 #include "api/api.h"
 #include "codec/prometheus.h"

@@ -1,5 +1,5 @@
-/* The Open Inference Protocol without infer: the server, its models (dictionaries) with their configuration and
- * statistics, and the model repository. Its clients take any status but 200 for a failure. */
+/* The Open Inference Protocol without infer: the server, its models (dictionaries) with their configuration
+ * and statistics, and the model repository. Its clients take any status but 200 for a failure. */
 #include "api/api.h"
 #include "codec/oip/reply.h"
 #include "codec/oip/request.h"

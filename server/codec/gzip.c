@@ -1,8 +1,8 @@
 /* zlib behind two functions.
  *
- * The level: replies are shortest decimals, whose digits are close to random, so that searching harder for
- * repetitions finds few. Measured on a page of 100 atoms of 384 numbers with their archetypes (499 KB),
- * Debian 12's zlib, one core of a server:
+ * The level: replies are shortest decimals, whose digits are almost random, so that searching harder for
+ * repetitions finds few. Measured on a page of 100 atoms of 384 numbers with their archetypes (499 KB), with
+ * Debian 12's zlib on one core of a server:
  *
  *     level   MB/s   of the size
  *         1    102        0.443
@@ -10,11 +10,12 @@
  *         6     17        0.393
  *         9    5.5        0.388
  *
- * Level 1 it is: six times the speed of zlib's standard level for five percent of the size. Who is near
- * enough for 100 MB/s to be slow does not ask for gzip, or takes the binary forms, which are smaller than any
- * of these and cost nothing.
+ * Level 1 has six times the speed of zlib's default level for five percent of the size. A client so near that
+ * 100 MB/s is slow does not ask for gzip, or uses the binary forms, which are smaller than any of these and
+ * cost nothing.
  *
- * zlib gets its memory from the one allocator like everything else, so that tests can make it fail. */
+ * zlib takes its memory from the one allocator, like everything else, so that tests can make it fail.
+ */
 #include "codec/gzip.h"
 #include "ra_memory.h"
 
@@ -25,7 +26,7 @@
 enum {
     LEVEL = 1,
     WINDOW_BITS = 15,
-    GZIP_WRAPPER = 16, /* added to the window's bits: the format of gzip instead of zlib's */
+    GZIP_WRAPPER = 16, /* added to the bits of the window: gzip's format instead of zlib's */
     MEMORY_LEVEL = 8,
     FIRST_PIECE = 16 << 10,
     LARGEST_PIECE = 1 << 30 /* zlib counts in unsigned int */
@@ -66,7 +67,7 @@ static int window(content_coding coding) {
 
 static ra_status out_of_memory(text *out, const char *what, ra_error *err) {
     out->size = 0;
-    RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %s a body", what);
+    RA_FAIL(err, RA_ERR_MEMORY, "out of memory while %s a body", what);
 }
 
 static void clear(text *out) {
@@ -79,7 +80,7 @@ static ra_status copy(const void *bytes, size_t size, text *out, ra_error *err) 
     return out->failed ? out_of_memory(out, "copying", err) : RA_OK;
 }
 
-/* The next of the bytes for zlib, as many as it can count. */
+/* Gives zlib the next bytes, as many as it can count. */
 static void feed(z_stream *stream, const unsigned char **at, size_t *left) {
     if (stream->avail_in) return;
     size_t piece = *left < LARGEST_PIECE ? *left : LARGEST_PIECE;
@@ -93,15 +94,15 @@ static void feed(z_stream *stream, const unsigned char **at, size_t *left) {
 
 static ra_status fail_format(content_coding coding, text *plain, const char *how, ra_error *err) {
     plain->size = 0;
-    RA_FAIL(err, RA_ERR_FORMAT, "the body says Content-Encoding: %s, but %s", names[coding], how);
+    RA_FAIL(err, RA_ERR_FORMAT, "the Content-Encoding of the body is %s, but %s", names[coding], how);
 }
 
 static ra_status fail_size(text *plain, size_t limit, ra_error *err) {
     plain->size = 0;
-    RA_FAIL(err, RA_ERR_TOO_LARGE, "the unpacked body has more than the %zu bytes that are taken", limit);
+    RA_FAIL(err, RA_ERR_TOO_LARGE, "the unpacked body is larger than the limit of %zu bytes", limit);
 }
 
-/* Room for one piece more, never for more than one byte beyond the limit. */
+/* Makes room for one more piece, but never for more than one byte beyond the limit. */
 static bool make_room(z_stream *stream, text *plain, size_t limit) {
     size_t piece = plain->size > FIRST_PIECE ? plain->size : FIRST_PIECE;
     if (piece > limit - plain->size) piece = limit - plain->size + 1;
@@ -117,17 +118,17 @@ static ra_status inflate_all(z_stream *stream, content_coding coding, const void
     for (;;) {
         feed(stream, &at, &size);
         if (!make_room(stream, plain, limit)) return out_of_memory(plain, "unpacking", err);
-        unsigned room = stream->avail_out;
+        unsigned available = stream->avail_out;
         int result = inflate(stream, Z_NO_FLUSH);
-        plain->size += room - stream->avail_out;
+        plain->size += available - stream->avail_out;
         if (result == Z_MEM_ERROR) return out_of_memory(plain, "unpacking", err);
         if (plain->size > limit) return fail_size(plain, limit, err);
         bool more = stream->avail_in > 0 || size > 0;
         if (result == Z_STREAM_END)
-            return more ? fail_format(coding, plain, "more follows behind its end", err) : RA_OK;
+            return more ? fail_format(coding, plain, "more bytes follow after its end", err) : RA_OK;
         if (result == Z_BUF_ERROR || (result == Z_OK && !more && stream->avail_out > 0))
-            return fail_format(coding, plain, "it ends too early", err);
-        if (result != Z_OK) return fail_format(coding, plain, "it is not of that format", err);
+            return fail_format(coding, plain, "it is truncated", err);
+        if (result != Z_OK) return fail_format(coding, plain, "it is not in that format", err);
     }
 }
 

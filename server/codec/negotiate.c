@@ -1,10 +1,11 @@
-/* Accept and Accept-Encoding are both lists of names with parameters, of which only `q` is looked at:
+/* Accept and Accept-Encoding are both lists of names with parameters, of which only `q` matters:
  *
  *     application/x-npy, application/json;q=0.5, * / *;q=0.1          (without the spaces around the slash)
  *
- * A reader moves from element to element; an element that cannot be understood is passed over, since a reply
- * in the standard form serves its sender better than a lecture about his header. Qualities are kept in
- * thousandths, all that the grammar has. */
+ * A reader moves from element to element and skips an element that it does not understand: a reply in the
+ * default form helps more than an error about the header. Qualities are kept in thousandths, which is all
+ * that the grammar has.
+ */
 #include "codec/negotiate.h"
 
 #include <stdio.h>
@@ -56,12 +57,12 @@ const char *form_names(unsigned set, char *list, size_t size) {
 /* ---- Content-Type -------------------------------------------------------------------------------------- */
 
 bool form_from_content_type(const char *type, form *which) {
-    static const char *const taken_for_json[] = {"", "application/x-www-form-urlencoded", "text/json",
+    static const char *const counts_as_json[] = {"", "application/x-www-form-urlencoded", "text/json",
                                                  "text/plain"};
     size_t size = type ? strcspn(type, "; \t") : 0;
     *which = FORM_JSON;
-    for (size_t i = 0; i < sizeof taken_for_json / sizeof *taken_for_json; i++)
-        if (is_text(type, size, taken_for_json[i])) return true;
+    for (size_t i = 0; i < sizeof counts_as_json / sizeof *counts_as_json; i++)
+        if (is_text(type, size, counts_as_json[i])) return true;
     for (int i = 0; i < FORM_COUNT; i++)
         if (is_text(type, size, forms[i].media_type)) {
             *which = (form)i;
@@ -82,7 +83,7 @@ static const char *skip_space(const char *at) {
     return at + strspn(at, " \t");
 }
 
-/* "0", "1", "0.5", "0.123"; anything else counts as 1, as if nothing were said. */
+/* "0", "1", "0.5", "0.123"; anything else counts as 1, the default. */
 static int read_quality(const char *at, size_t size) {
     int quality = 0, unit = QUALITY_ONE;
     if (size == 0 || (*at != '0' && *at != '1')) return QUALITY_ONE;
@@ -109,7 +110,7 @@ static size_t trimmed(const char *from, const char *to) {
     return (size_t)(to - from);
 }
 
-/* Moves *at behind the next element. False at the end of the list. */
+/* Moves *at past the next element. False at the end of the list. */
 static bool next_element(const char **at, element *found) {
     const char *from = *at;
     while (*from == ',' || *from == ' ' || *from == '\t') from++;
@@ -128,7 +129,7 @@ static bool next_element(const char **at, element *found) {
 
 /* ---- Accept -------------------------------------------------------------------------------------------- */
 
-/* How closely a media range fits: 3 the type itself, 2 type / *, 1 * / *, 0 not at all. */
+/* How closely a media range fits: 3 for the type itself, 2 for type / *, 1 for * / *, 0 for no fit. */
 static int fit(const element *range, const char *media_type) {
     size_t kind = strcspn(media_type, "/") + 1;
     if (is_text(range->name, range->size, media_type)) return 3;
@@ -137,7 +138,7 @@ static int fit(const element *range, const char *media_type) {
     return is_text(range->name, range->size, "*/*") || is_text(range->name, range->size, "*") ? 1 : 0;
 }
 
-/* The quality that the closest range gives a media type; 0 when none fits. */
+/* The quality that the closest range gives to a media type; 0 when none fits. */
 static int quality_of(const char *accept, const char *media_type) {
     element range;
     int best = 0, quality = 0;
@@ -157,10 +158,10 @@ static bool has_range(const char *accept) {
     return false;
 }
 
-bool form_choose(const char *accept, unsigned offered, form standard, form *chosen) {
-    *chosen = standard;
+bool form_choose(const char *accept, unsigned offered, form preferred, form *chosen) {
+    *chosen = preferred;
     if (!accept || !has_range(accept)) return true;
-    int best = quality_of(accept, forms[standard].media_type);
+    int best = quality_of(accept, forms[preferred].media_type);
     for (int i = 0; i < FORM_COUNT; i++) {
         int quality = offered >> i & 1 ? quality_of(accept, forms[i].media_type) : 0;
         if (quality <= best) continue;

@@ -1,8 +1,8 @@
-/* negotiate.h - which form a body is in, and which one the client wants back.
+/* negotiate.h - the form of a body, and the form that a client wants back.
  *
- * The same numbers travel as JSON, as raw little-endian tensors, as npy, and the whole dictionary also as
- * safetensors (proto/tensors.md). What a request's body is in says Content-Type; what the reply shall be in
- * say `format=json|raw|npy|safetensors` in the query, which is the last word, or Accept.
+ * The same numbers travel as JSON, as raw little-endian tensors and as npy; the whole dictionary also travels
+ * as safetensors (proto/tensors.md). Content-Type gives the form of the request body.
+ * `format=json|raw|npy|safetensors` in the query, or else Accept, chooses the form of the reply.
  *
  * Source: RFC 9110, sections 8.3, 12.4.2, 12.5.1, 12.5.3. Thread safety: no state.
  */
@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* One row a form: name for `format=`, media type. Sets of forms have a bit 1 << FORM_X each. */
+/* One row per form: its name in `format=` and its media type. A set of forms has the bit 1 << FORM_X for
+ * each. */
 #define FORM_LIST(X)                                                                                         \
     X(JSON, "json", "application/json")                                                                      \
     X(RAW, "raw", "application/octet-stream")                                                                \
@@ -29,12 +30,13 @@ typedef enum form {
 const char *form_media_type(form which);
 bool form_from_name(const char *name, form *which); /* of `format=` */
 
-/* Content-Type to form, parameters aside. NULL and "" are JSON, and so is what curl sends unasked for -d. */
+/* Content-Type without its parameters. NULL and "" are JSON, and so is the type that curl adds to -d. */
 bool form_from_content_type(const char *type, form *which);
 
-/* The form of the set `offered` that Accept gives the highest quality, `standard` (one of the set) among
- * equals. NULL, "", and a header without a media range accept anything. False when it excludes all. */
-bool form_choose(const char *accept, unsigned offered, form standard, form *chosen);
+/* The form of the set `offered` that Accept gives the highest quality; among equals `preferred`, which is in
+ * the set. NULL, "" and a header without a media range accept anything. False when Accept excludes them
+ * all. */
+bool form_choose(const char *accept, unsigned offered, form preferred, form *chosen);
 
 /* "json, raw and npy": the names of a set, for messages; returns `list`. */
 const char *form_names(unsigned set, char *list, size_t size);

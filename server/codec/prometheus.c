@@ -9,7 +9,7 @@ void prometheus_family(text *out, const char *name, const char *type, const char
     text_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* Whole numbers as such, others with the fewest digits that read back exactly. */
+/* Whole numbers as they are, others with the fewest digits that read back exactly. */
 static void put_double(text *out, double value) {
     char digits[32];
     if (value == floor(value) && fabs(value) < 9e15) {
@@ -34,7 +34,7 @@ static void put_label_value(text *out, const char *value) {
     }
 }
 
-/* One more label after those of the list: `le` of a bucket; NULL for none. */
+/* bound: the last label `le` of a bucket; NULL for none. */
 static void put_labels(text *out, const char *const *labels, const char *bound) {
     bool any = labels && *labels;
     if (!any && !bound) return;

@@ -17,7 +17,7 @@ static void sift_down(int32_t *index, float *value, size_t root, size_t n) {
 void sort_row(int32_t *index, float *value, size_t n) {
     size_t ascending = 1;
     while (ascending < n && index[ascending - 1] <= index[ascending]) ascending++;
-    if (ascending >= n) return; /* most clients send them so */
+    if (ascending >= n) return; /* as most clients send them */
     for (size_t root = n / 2; root-- > 0;) sift_down(index, value, root, n);
     while (n-- > 1) {
         int32_t largest = index[0];

@@ -3,8 +3,8 @@
  * The HTTP library closes a silent connection, but a connection that sends a byte now and then it keeps
  * forever. So each connection is in a phase, and each phase has a limit:
  *
- *     PHASE_IDLE     between requests: no limit here, the library ends silence; the first byte of a request starts
- *                    the clock of its head
+ *     PHASE_IDLE     between requests: no limit here, the library ends silence; the first byte of a request
+ *                    starts the clock of its head
  *     PHASE_HEAD     the first line is read: the whole head within header_seconds of its first byte
  *     PHASE_BODY     the body: at least HTTP_LEAST_RATE bytes per second, measured over header_seconds
  *     PHASE_ANSWER   the server's own time

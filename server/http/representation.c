@@ -1,13 +1,13 @@
 /* The last step of a reply: from what a handler wrote to what is sent.
  *
  *     newline       JSON ends with one, for people at terminals
- *     packing       JSON and text above a kilobyte are packed for clients that accept gzip; binary forms are not,
- *                   because their digits are noise
- *     tag           a reply that would be the same again gets a strong entity tag, a digest of its bytes. So the tag
- *                   is the same in every process that serves the same content, and every form has its own, the
- *                   packed one too
- *     condition     a client that names the tag in If-None-Match gets 304: the body stays, because Content-Length
- *                   must be that of a 200 (RFC 9110, section 8.6), and is not sent
+ *     packing       JSON and text above a kilobyte are packed for clients that accept gzip; binary forms are
+ *                   not, because their digits are noise
+ *     tag           a reply that would be the same again gets a strong entity tag, a digest of its bytes. So
+ *                   the tag is the same in every process that serves the same content, and every form has
+ *                   its own, the packed one too
+ *     condition     a client that names the tag in If-None-Match gets 304: the body stays, because
+ *                   Content-Length must be that of a 200 (RFC 9110, section 8.6), and is not sent
  *     range         a part of a mapped file (206); packed replies have no parts
  *
  * The order matters: packing decides the tag, the tag decides between 304 and a body, and only a body that is

@@ -5,7 +5,8 @@
  * of one generation of one dictionary, up to max_batch rows. Each request gets its own part of the result and
  * its own error, and cannot tell that others were there.
  *
- *     computation wanted = {.kind = COMPUTE_ENCODE, .model = model, .x = inputs, .rows = 3, .codes_out = &codes};
+ *     computation wanted = {
+ *         .kind = COMPUTE_ENCODE, .model = model, .x = inputs, .rows = 3, .codes_out = &codes};
  *     RA_TRY(batcher_run(batcher, &wanted, err));               a compute thread: waits for its turn
  *     RA_TRY(computation_run(&wanted, workspace, err));         any thread: computes it here and now
  *

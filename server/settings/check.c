@@ -1,5 +1,5 @@
-/* --check-config: what a start would trip over, found without serving. The addresses are resolved, not taken:
- * the daemon that this configuration is for may be running on them. */
+/* --check-config: finds what would stop a start, without serving. Addresses are resolved but not bound: the
+ * daemon that this configuration is for may be running on them. */
 #include "http/auth.h"
 #include "http/tls.h"
 #include "settings/settings.h"
@@ -10,20 +10,22 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static ra_status check_address(const http_address *address, ra_error *err) {
+static ra_status check_address(const char *written, ra_error *err) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-    if (!address->port[0]) return RA_OK;
-    int failure = getaddrinfo(address->host[0] ? address->host : NULL, address->port, &hints, &found);
+    http_address address;
+    if (!written) return RA_OK;
+    RA_TRY(http_address_parse(written, &address, err));
+    int failure = getaddrinfo(address.host[0] ? address.host : NULL, address.port, &hints, &found);
     if (failure)
-        RA_FAIL(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address->host, address->port,
+        RA_FAIL(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address.host, address.port,
                 failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
     freeaddrinfo(found);
     return RA_OK;
 }
 
 static ra_status check_addresses(const settings *chosen, ra_error *err) {
-    ra_status status = check_address(&chosen->listen, err);
-    return status == RA_OK ? check_address(&chosen->admin_listen, err) : status;
+    RA_TRY(check_address(chosen->listen, err));
+    return check_address(chosen->admin_listen, err);
 }
 
 static ra_status check_device(const settings *chosen, ra_error *err) {
@@ -33,15 +35,14 @@ static ra_status check_device(const settings *chosen, ra_error *err) {
     return status;
 }
 
-/* The whole header of each file, which says what its tensors are; the numbers are left to the start. */
+/* Reads the whole header of each file, which describes its tensors; the numbers are checked at the start. */
 static ra_status check_dictionaries(const settings *chosen, ra_error *err) {
-    ra_status status = RA_OK;
-    for (size_t i = 0; i < chosen->dictionary_count && status == RA_OK; i++) {
+    for (size_t i = 0; i < chosen->dictionary.count; i++) {
         ra_safetensors *file = NULL;
-        status = ra_safetensors_open(chosen->dictionaries[i].path, &file, err);
+        RA_TRY(ra_safetensors_open(settings_dictionary(chosen, i).path, &file, err));
         ra_safetensors_free(file);
     }
-    return status;
+    return RA_OK;
 }
 
 static ra_status check_dictionary_dir(const settings *chosen, ra_error *err) {
@@ -74,8 +75,6 @@ ra_status settings_check(const settings *chosen, ra_error *err) {
     typedef ra_status check(const settings *chosen, ra_error *err);
     static check *const checks[] = {check_addresses, check_device,       check_keys,
                                     check_tls,       check_dictionaries, check_dictionary_dir};
-    ra_status status = RA_OK;
-    for (size_t i = 0; i < sizeof checks / sizeof *checks && status == RA_OK; i++)
-        status = checks[i](chosen, err);
-    return status;
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) RA_TRY(checks[i](chosen, err));
+    return RA_OK;
 }

@@ -1,7 +1,7 @@
 /* log.h - the log of the program: lines on standard error, as text or as JSON objects.
  *
  *     2025-11-23T08:15:00.123Z info    dictionary words: 4000 atoms of 384 dimensions
- *     2025-11-23T08:15:02.417Z info    request id=8c1f method=GET route=atom path=/v1/dictionaries/words/atoms/5 ...
+ *     2025-11-23T08:15:02.417Z info    request id=8c1f method=GET route=atom path=/v1/dictionaries/w ...
  *     {"time":"2025-11-23T08:15:02.417Z","level":"info","message":"request","id":"8c1f","method":"GET",...}
  *
  * log_start() makes it the sink of ra_log(), which everything calls. Each line is one write(), so lines of

@@ -1,6 +1,6 @@
 /* A set of counters is one array of atomics, laid out by the number of routes:
  *
- *     [began ended | batches: buckets, sum | route 0: requests [method][status], durations, sums | route 1 ...]
+ *     [began ended | batches: buckets, sum | route 0: requests [method][status], durations, sums | ...]
  *
  * There are SETS such arrays, and each thread uses one of them, so that two I/O threads rarely write to the
  * same cache line. The additions are atomic all the same: there may be more threads than sets.

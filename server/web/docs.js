@@ -1,9 +1,9 @@
-// The page of the contract: reads openapi.json and renders it, with a form to try each route. No library,
-// nothing from elsewhere. Every text of the document enters the page as text, never as HTML.
+// The page of the contract: renders openapi.json, with a form to try each route. It uses no library and loads nothing
+// from elsewhere. Every text of the document enters the page as text, never as HTML.
 "use strict";
 
 let contract;                 // the document
-let firstDictionary = "";     // what forms are filled with
+let firstDictionary = "";     // the default in forms
 
 // ---- small tools ------------------------------------------------------------------------------------------
 
@@ -68,7 +68,7 @@ function limits(schema) {
   return said.length ? el("span", { class: "quiet" }, " ", said.join(", ")) : null;
 }
 
-// What a schema is made of, one level written out; what it refers to is a link away.
+// The members of a schema, one level deep; references are links.
 function members(schema) {
   const inner = schema.type === "array" && schema.items && !schema.items.$ref ? schema.items : schema;
   if (!inner.properties) return null;
@@ -114,7 +114,7 @@ function renderBody(operation) {
 }
 
 function renderResponses(operation) {
-  return section("Answers", el("table", {}, Object.entries(operation.responses).map(([status, reference]) => {
+  return section("Responses", el("table", {}, Object.entries(operation.responses).map(([status, reference]) => {
     const response = follow(reference);
     const good = status < 400;
     const names = Object.keys(response.headers || {}).filter((name) => name !== "X-Request-Id");
@@ -147,7 +147,7 @@ function renderOperation(path, method, operation) {
   return node;
 }
 
-// ---- trying it --------------------------------------------------------------------------------------------
+// ---- forms ------------------------------------------------------------------------------------------------
 
 function onOneLine(value) {
   if (value === null || typeof value !== "object") return JSON.stringify(value);
@@ -156,7 +156,7 @@ function onOneLine(value) {
   return `{${members.join(", ")}}`;
 }
 
-// JSON with one line a short value: numbers stay side by side.
+// JSON with short values on one line, so that numbers are side by side.
 function written(value, indent = "") {
   const flat = onOneLine(value);
   if (value === null || typeof value !== "object" || flat.length + indent.length < 96) return flat;
@@ -168,7 +168,7 @@ function written(value, indent = "") {
   return `${open}\n${deeper}${parts.join(",\n" + deeper)}\n${indent}${close}`;
 }
 
-// Rows of an example are three numbers long; those of the dictionary at hand are not. An atom of it fits.
+// Rows of the examples have three numbers, which rarely fits the dictionary; the vector of one of its atoms does.
 async function fitting(example, dictionary) {
   const member = ["inputs", "vectors"].find((name) => example && name in example);
   if (!member || !dictionary) return example;
@@ -236,7 +236,7 @@ async function show(answer, method, target, body) {
       const [dtype, shape] = ["Dtype", "Shape"].map((one) => reply.headers.get("X-Tensor-" + one));
       const name = target.split("?")[0].split("/").pop();
       nodes.push(el("p", {}, dtype ? `${dtype} [${shape}] ` : "",
-        el("a", { href: URL.createObjectURL(data), download: name }, "save the bytes")));
+        el("a", { href: URL.createObjectURL(data), download: name }, "download")));
     }
     nodes.push(el("details", {}, el("summary", { class: "quiet" }, "headers"),
       el("pre", {}, [...reply.headers].map(([name, value]) => `${name}: ${value}`).join("\n"))));
@@ -256,7 +256,7 @@ function renderForm(path, method, operation) {
   const curl = el("code", { class: "quiet" });
   const form = el("form", {}, parameters.map(fieldOf), body,
     el("div", { class: "actions" }, el("button", { class: "send", type: "submit" }, "Send"),
-      el("span", { class: "quiet" }, body ? "Ctrl+Enter sends too" : "")),
+      el("span", { class: "quiet" }, body ? "or press Ctrl+Enter" : "")),
     el("div", {}, curl), answer);
   const sent = () => (body && body.value.trim() ? body.value : undefined);
   const refresh = () => { curl.textContent = curlOf(method.toUpperCase(), targetOf(form, path), sent()); };
@@ -333,10 +333,10 @@ function theme(next) {
   const now = document.documentElement.dataset.theme || (dark ? "dark" : "light");
   const chosen = next || (now === "dark" ? "light" : "dark");
   document.documentElement.dataset.theme = chosen;
-  try { localStorage.setItem("rasaed-theme", chosen); } catch { /* not kept then */ }
+  try { localStorage.setItem("rasaed-theme", chosen); } catch { /* then it is not kept */ }
 }
 
-// The name that forms start with. Without a key that is needed there is none yet, and they start empty.
+// The name that forms start with. Where a key is required and not given yet, they start empty.
 async function findDictionary() {
   try {
     const listed = await (await call("GET", "v1/dictionaries")).json();
@@ -348,7 +348,7 @@ async function findDictionary() {
 
 async function start() {
   let kept = null;
-  try { kept = localStorage.getItem("rasaed-theme"); } catch { /* none then */ }
+  try { kept = localStorage.getItem("rasaed-theme"); } catch { /* then there is none */ }
   if (kept) theme(kept);
   document.getElementById("theme").addEventListener("click", () => theme());
   document.getElementById("filter").addEventListener("input", filter);
@@ -362,7 +362,7 @@ async function start() {
   try {
     contract = await (await fetch("openapi.json")).json();
   } catch (error) {
-    document.getElementById("state").textContent = "openapi.json could not be read: " + error;
+    document.getElementById("state").textContent = "openapi.json could not be loaded: " + error;
     return;
   }
   await findDictionary();

@@ -74,7 +74,7 @@ def requests():
 
 
 def lua(method, body, headers):
-    """A script for wrk; bytes as decimal escapes."""
+    """A script for wrk, with bytes as decimal escapes."""
     lines = ['wrk.method = "%s"' % method]
     lines += ['wrk.headers["%s"] = "%s"' % pair for pair in headers.items()]
     if body:
@@ -97,7 +97,7 @@ def ask(daemon, method, path, body, headers):
 
 
 def measure(daemon, folder, method, path, body, headers):
-    """Seconds of the daemon's CPU that a request takes."""
+    """The daemon's CPU time per request, in seconds."""
     ask(daemon, method, path, body, headers)
     script = os.path.join(folder, "request.lua")
     with open(script, "w", encoding="ascii") as file:
@@ -119,23 +119,23 @@ def cpu_name():
 
 
 def rows():
-    """The lines of the table, each as soon as it is known."""
+    """The lines of the table, each as soon as it is measured."""
     random.seed(1)
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="rasaed-bench-") as folder:
         path = os.path.join(folder, "bench.safetensors")
         write_artifact(path)
-        os.sched_setaffinity(0, cores[:1])  # inherited by the daemon; wrk gets the others
+        os.sched_setaffinity(0, cores[:1])  # the daemon inherits this; wrk gets the others
         with cluster.Daemon("--dictionary", "bench=" + path, "--log-level", "warning") as daemon:
             os.sched_setaffinity(0, cores[1:] or cores)
-            yield "| %s concepts of %d dimensions | a core serves | a request takes |" % (format(K, ","), D)
+            yield "| %s concepts of %d dimensions | one core serves | a request takes |" % (format(K, ","), D)
             yield "|---|---|---|"
             for what, method, path, body, media_type, more in requests():
                 headers = {**({"Content-Type": media_type} if body else {}), **more}
                 seconds = measure(daemon, folder, method, path, body, headers)
                 rate = round(1 / seconds, -2 if seconds < 1e-4 else -1)
-                yield "| %s | %s a second | %.0f µs |" % (what, format(rate, ",.0f"), seconds * 1e6)
-    yield "\n%d connections at once. %s, %d cores; load of the machine meanwhile %.0f." % (
+                yield "| %s | %s per second | %.0f µs |" % (what, format(rate, ",.0f"), seconds * 1e6)
+    yield "\n%d connections at once, on %s with %d cores and a load of %.0f." % (
         CONNECTIONS, cpu_name(), len(cores), os.getloadavg()[0])
 
 

@@ -39,12 +39,12 @@ REFERENCE = "overcomplete==0.3.0"
 
 DIMENSIONS, CONCEPTS, POINTS, ROWS, BATCH, TOP_K = 768, 10_000, 1_000, 8_192, 1_024, 50
 
-# The dense products of a step, 2 m n k each; what is sparse (decoding, both gradients of the codes) counts little.
+# The dense products of a step, 2 m n k each. The sparse ones (decoding, both gradients of the codes) hardly count.
 OURS_GFLOP = 2e-9 * DIMENSIONS * CONCEPTS * (BATCH + 2 * POINTS)  # x E^T, W C, dD C^T
 
 
 def environment():
-    """The benchmark's Python, made at the first call."""
+    """The Python of the benchmark's environment, which the first call makes."""
     python = os.path.join(VENV, "bin", "python")
     if not os.path.exists(os.path.join(VENV, "complete")):
         print("making %s" % VENV, file=sys.stderr, flush=True)
@@ -86,7 +86,7 @@ def inputs():
 
 
 def child(command, variables):
-    """What it prints, and the peak of its memory in MiB; the peak is that of this child alone."""
+    """The output of a child process, and the peak of its own memory in MiB."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **variables}, text=True)
     out, errors = process.stdout.read(), process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -112,13 +112,13 @@ def theirs(python, x, points, steps, threads):
 
 
 def openblas_peak(threads):
-    """GFLOP/s of OpenBLAS's own sgemm with its best kernels, as `rasae` takes them; None where there is no OpenBLAS."""
+    """GFLOP/s of OpenBLAS's own sgemm with its best kernels, which `rasae` uses; None where there is no OpenBLAS."""
     cores = [None, "SKYLAKEX", "HASWELL"]  # what it chooses, and what it may have missed
     return max(filter(None, (openblas_with(core, threads) for core in cores)), default=None)
 
 
 def openblas_with(core, threads):
-    """The best of some products of 2048, in a process of its own: the kernels are chosen when it is loaded."""
+    """The best of some products of 2048, in a process of its own, because OpenBLAS chooses its kernels when it is loaded."""
     variables = {**os.environ, **({"OPENBLAS_CORETYPE": core} if core else {})}
     done = subprocess.run([sys.executable, "-c", SGEMM, str(threads)], env=variables, capture_output=True, text=True)
     return float(done.stdout) if done.returncode == 0 else None

@@ -39,7 +39,7 @@ def main():
     began = []
 
     class Clocked:
-        """The loader, noting when each batch is asked for: from one to the next is a step, all of it."""
+        """The loader, with the times at which the loop asks for a batch: a step is the time from one to the next."""
 
         def __iter__(self):
             for item in loader:

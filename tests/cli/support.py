@@ -19,7 +19,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("RASAE_BUILD", "build"))
 RASAE = os.path.join(BUILD, "rasae")
-TIMEOUT = 240  # seconds a command; the sanitizers are slow
+TIMEOUT = 240  # seconds per command; the sanitizers are slow
 
 
 def golden(name):
@@ -192,7 +192,7 @@ def disk_of(size):
 
 
 class Case(unittest.TestCase):
-    """A test with an empty folder of its own; names of files in it come from self.path()."""
+    """A test with an empty folder of its own; self.path() names files in it."""
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="rasae-cli-")
@@ -220,7 +220,7 @@ class Case(unittest.TestCase):
         )
 
     def good(self, *arguments, **options):
-        """Runs a command that has to succeed; returns its stdout."""
+        """Runs a command that must succeed; returns its stdout."""
         result = self.run_rasae(*arguments, **options)
         self.assertEqual(result.returncode, 0, (arguments, result.stderr.decode()))
         return result.stdout.decode()
@@ -229,8 +229,8 @@ class Case(unittest.TestCase):
         return json.loads(self.good(*arguments))
 
     def bad(self, code, texts, *arguments, **options):
-        """Runs a command that has to fail: with this exit code, one sentence on stderr that holds the texts,
-        and no file made, changed or left half-written. Returns the sentence."""
+        """Runs a command that must fail: with this exit code, one sentence on stderr that contains the texts,
+        and no file created, changed or left half-written. Returns the sentence."""
         before = self.snapshot()
         result = self.run_rasae(*arguments, **options)
         sentence = result.stderr.decode(errors="replace")
@@ -258,7 +258,7 @@ class Case(unittest.TestCase):
 
 
 def small_data(rows=96, d=12, seed=1):
-    """Rows close to six directions, as activations are: row r belongs to direction r % 6."""
+    """Rows close to six directions, like activations: row r belongs to direction r % 6."""
     random = Random(seed)
     centers = [random.values(d) for _ in range(6)]
     values = []

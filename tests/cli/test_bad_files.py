@@ -1,4 +1,4 @@
-"""Files that are missing, cut, wrong or poisoned, through every command that reads (trainer/{files,codes_file}.c):
+"""Files that are missing, cut, wrong or poisoned, through every command that reads (trainer/common/{files,codes_file}.c):
 one sentence that names the file, exit code 1, and nothing written."""
 
 import math
@@ -151,7 +151,7 @@ class BadFiles(Case):
                 self.bad(1, ["poison.npy", "row 2", "column 5"], *command)
 
     def check_model(self, tensors, metadata, texts):
-        """A model that every command has to refuse."""
+        """A model that every command must refuse."""
         path = support.write_safetensors(self.path("model"), tensors, metadata)
         out = self.path("out")
         for command in [

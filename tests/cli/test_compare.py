@@ -84,8 +84,8 @@ class Several(Case):
         b = self.dictionary("b", values, {"seed": "8"}, [5.0, 6, 7, 8, 1, 2, 3, 4])
         text = self.good("compare", a, b)
         self.assertIn("init permuted, seed 7, 2 points", text)
-        self.assertIn("init not said in the file, seed 8", text)
-        self.assertIn("0 of 2 candidate points are the same in both, and 2 more stand at other places", text)
+        self.assertIn("init unknown, seed 8", text)
+        self.assertIn("0 of 2 candidate points are the same in both, and 2 more are in both at different positions", text)
         report = self.good_json("compare", a, b, "--json")
         self.assertEqual([(one["init"], one["seed"]) for one in report["models"]],
                          [("permuted", "7"), (None, "8")])
@@ -93,7 +93,7 @@ class Several(Case):
         self.good("fuse", a, "-o", self.path("again"))
         self.assertIn("init permuted, seed 7", self.good("compare", self.path("again"), b))
         bare = self.dictionary("c", values)
-        self.assertIn("cannot be told", self.good("compare", a, bare))
+        self.assertIn("points is unknown", self.good("compare", a, bare))
 
     def test_a_trained_model_says_its_seed_through_the_fuse(self):
         self.good("train", data("digits.npy"), "--concepts", 16, "--points", 16, "--top-k", 4, "--steps", 2,

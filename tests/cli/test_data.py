@@ -71,7 +71,7 @@ class Files(Data):
         # d is the second of four
         narrow = self.npy("narrow.npy", [0.5] * 48, [1, 4, 3, 4])
         text = self.bad(1, "narrow.npy", "train", self.x, narrow, "-o", self.path("out"))
-        self.assertIn("4 dimensions a row; expected 12", text)
+        self.assertIn("4 dimensions per row; expected 12", text)
 
 
 BAD = [0, 17, 18, 60, 61, 95]
@@ -139,7 +139,7 @@ class BadRows(Data):
 
 
 class Standardized(Data):
-    """Training on standardized data is training on data that were standardized beforehand."""
+    """--standardize trains like standardizing the data beforehand."""
 
     def setUp(self):
         super().setUp()
@@ -158,7 +158,7 @@ class Standardized(Data):
         return mean, [s if s > 0 else 1.0 for s in scale]
 
     def standardized(self, values, tensors):
-        """As the library rounds it: to float32 after each of the two operations."""
+        """Rounded like the library does: to float32 after each of the two operations."""
         mean, scale = tensors["input.mean"].values, tensors["input.scale"].values
         shifted = f32([x - mean[i % D] for i, x in enumerate(values)])
         return f32([x / scale[i % D] for i, x in enumerate(shifted)])

@@ -1,4 +1,4 @@
-"""--device (trainer/device_memory.c): the sentence when there is no device to compute on, and that `auto` falls back
+"""--device (trainer/common/command.c): the sentence when there is no device to compute on, and that `auto` falls back
 to the CPU.
 
 A program looks for a plugin beside itself, so each case has a folder with a copy of the program: alone, with the

@@ -152,9 +152,9 @@ class Statistics(Saved):
         self.assertEqual(energies, sorted(energies, reverse=True))
         self.assertEqual(len(energies), 10)
         first = report["strongest"][0]
-        active = [value for value in self.column(first["latent"]) if value]
+        active = [value for value in self.column(first["atom"]) if value]
         self.assertAlmostEqual(first["frequency"], len(active) / ROWS)
-        self.assertIn("latent %d " % first["latent"], self.good("eval", self.model, DATA))
+        self.assertIn("latent %d " % first["atom"], self.good("eval", self.model, DATA))
 
 
 class Metrics(Saved):
@@ -211,7 +211,7 @@ class Metrics(Saved):
         for one in report["classes"]:
             if one["threshold"] is None:
                 continue
-            told = [value > one["threshold"] for value in self.column(one["latent"])]
+            told = [value > one["threshold"] for value in self.column(one["atom"])]
             right = sum(a == (name == one["class"]) for a, name in zip(told, names)) / ROWS
             self.assertAlmostEqual(right, one["accuracy"], places=9)
         mean = sum(one["accuracy"] for one in report["classes"]) / 2

@@ -99,7 +99,7 @@ class Golden(Case):
         self.check_run("topk-mse-mlp_ln_1")
 
     def check_shorter_run(self, run):
-        """Of runs whose files hold no metrics."""
+        """Checks a run whose files hold no metrics."""
         expected, checkpoint = self.train(run)
         self.check_log(expected)
         self.check_parameters(expected, checkpoint)
@@ -119,7 +119,7 @@ class Golden(Case):
 
 
 class FinalStates(Case):
-    """The reference's own state dicts after its run, opened as they stand."""
+    """The reference's own state dicts after its run, opened as they are."""
 
     def test_encoders_of_every_kind_encode_like_the_reference(self):
         for run in ["topk-mse-mlp_ln_1", "topk-mse-mlp_bn_1", "topk-mse-tied", "mp-mse"]:

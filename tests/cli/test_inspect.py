@@ -46,7 +46,7 @@ class Inspect(Case):
         parts = ["dictionary", "encoder", "thresholds", "search", "scratch"]
         self.assertEqual(one["total"], sum(one[part] for part in parts))
         text = self.good("inspect", model, "--device-memory", "--threads", "3")
-        self.assertRegex(text, "Memory of a device, with 3 threads\n +dictionary +3.07 kB\n")
+        self.assertRegex(text, "Device memory, with 3 threads\n +dictionary +3.07 kB\n")
 
     def test_the_atoms_of_the_largest_norm_come_first(self):
         report = self.good_json("inspect", CHECKPOINT, "--json", "--atoms", "48")

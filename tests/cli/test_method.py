@@ -33,7 +33,7 @@ class Method(Case):
 
 
 class Codes(Method):
-    """What encodes with the dictionary itself."""
+    """Kinds that encode with the dictionary itself."""
 
     def check_round(self, *flags):
         """Trains; the fused artifact and the checkpoint give the same codes and reconstructions, and these make
@@ -106,7 +106,7 @@ class Codes(Method):
         self.bad(1, ["top_k", "--top-k"], "encode", model, batch, "-o", self.path("z2.npy"), *flags[:2], *flags[4:])
 
     def test_atoms_start_no_longer_than_one(self):
-        """Else points of raw data would never come back from the first steps."""
+        """Otherwise points of raw data would never recover from the first steps."""
         values = [100 * value for value in small_data().values]
         self.x = support.write_npy(self.path("large.npy"), Tensor("F32", [96, 12], values))
         for flags in [["--sae", "mp"], ["--encoder", "tied"]]:

@@ -17,10 +17,10 @@ RASAE_MPI = os.path.join(support.BUILD, "tests", "rasae-mpi")
 MPIRUN = ["mpirun", "--oversubscribe", "--bind-to", "none", "--mca", "btl", "self,vader"]
 MPIRUN += ["--mca", "btl_vader_single_copy_mechanism", "none", "--mca", "oob_tcp_if_include", "127.0.0.0/8"]
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-# What MPI itself keeps is no leak of ours.
+# Memory that MPI itself keeps is no leak of ours.
 ENVIRONMENT["ASAN_OPTIONS"] = ENVIRONMENT.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
 
-# All that looks at a whole batch: selections, averages, losses over dead latents.
+# Everything that looks at a whole batch: selections, averages, losses over dead latents.
 RUNS = {
     "topk": [],
     "batchtopk selects over the batch of all": ["--sae", "batchtopk"],

@@ -1,4 +1,4 @@
-"""`rasae train --report` (trainer/report, trainer/training/{history,report}.c): a page that needs no other file, says
+"""`rasae train --report` (trainer/report, trainer/training/{save,report}.c): a page that needs no other file, says
 what the log says, and says nothing else, whatever the labels are."""
 
 import base64
@@ -36,7 +36,7 @@ class Node:
 
 
 class Page(html.parser.HTMLParser):
-    """The tree of a page; fails where elements are not closed in order, or attributes are given twice."""
+    """The tree of a page; fails if elements are not closed in order, or an attribute appears twice."""
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
@@ -86,7 +86,7 @@ class Page(html.parser.HTMLParser):
         raise AssertionError("no figure " + heading)
 
     def curve(self, heading):
-        """[(x, y)] of the line of a chart, read off as the script does."""
+        """[(x, y)] of the line of a chart, read like the script does."""
         chart = next(self.figure(heading).all("svg", "chart"))
         left, top, width, height = map(float, chart.attributes["data-plot"].split())
         path = next(chart.all("path", "line")).attributes["d"]
@@ -259,7 +259,7 @@ class Figures(Report):
         for card in cards:
             facts = next(card.all("p", "facts")).text()
             number, norm, density, mean = re.fullmatch(
-                r"atom (\d+) · norm (\S+) · fires on (\S+)% of rows, then at (\S+) on average", facts
+                r"atom (\d+) · norm (\S+) · active on (\S+)% of rows, there (\S+) on average", facts
             ).groups()
             atom = atoms[int(number)]
             strengths.append(float(norm) * float(density) * float(mean))
@@ -397,8 +397,8 @@ class Output(Report):
             sentence = result.stderr.decode()
             self.assertEqual(result.returncode, 1, sentence)
             self.assertEqual(sentence.count("\n"), 1, sentence)
-            self.assertIn("there is no report %s" % self.html, sentence)
-            self.assertIn("the model %s is written" % self.out, sentence)
+            self.assertIn("the report %s was not written" % self.html, sentence)
+            self.assertIn("the model %s was written" % self.out, sentence)
             self.assertEqual(read_safetensors(self.out)[0]["dictionary.W"].shape, [6, 6])
             self.assertEqual(os.path.exists(self.html) and self.read("page.html"), old or False)
             os.remove(self.out)

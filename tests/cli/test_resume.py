@@ -13,7 +13,7 @@ from support import Case, Tensor, read_safetensors, small_data
 
 KILLS = 30
 
-# What a run can be made of: what each needs of the state between steps.
+# All kinds of runs: each needs different state between steps.
 RUNS = {
     "topk": ["--sae", "topk", "--top-k", "3"],
     "batchtopk keeps its threshold": ["--sae", "batchtopk", "--top-k", "3"],
@@ -199,7 +199,7 @@ class Interrupted(Resume):
 
 
 class Points(Resume):
-    """Interrupted while k-means is at work, which is what may take hours."""
+    """Interrupted during k-means, which may take hours."""
 
     def setUp(self):
         super().setUp()

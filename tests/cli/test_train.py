@@ -1,4 +1,4 @@
-"""`rasae train` (trainer/train.c, trainer/progress.c, trainer/training/{log,models,plan,points,run,summary}.c): its
+"""`rasae train` (trainer/train.c, trainer/common/progress.c, trainer/training/{log,models,plan,points,run,summary}.c): its
 defaults, where points and settings come from, determinism, and every way to end."""
 
 import fcntl

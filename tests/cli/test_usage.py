@@ -1,4 +1,4 @@
-"""The command line itself (trainer/{main,command,options}.c, lib/app/start.c): help, and every way to use it
+"""The command line itself (trainer/main.c, trainer/common/command.c, lib/app/settings/, lib/app/nearest.c): help, and every way to use it
 wrongly."""
 
 import subprocess
@@ -75,8 +75,8 @@ class WrongUsage(Case):
         self.bad(2, "--lr is given more than once", "train", "x", "--lr", "1", "--lr=1")
         self.bad(2, "more than once", "train", "x", "--shuffle", "--no-shuffle")
 
-    def test_flags_without_a_value_take_none(self):
-        self.bad(2, "--quiet takes no value", "train", "x", "--quiet=yes")
+    def test_flags_without_a_value_take_none_but_true_and_false(self):
+        self.bad(2, ['--quiet is "yes"', "true or false"], "train", "x", "--quiet=yes")
         self.bad(2, "--no-shuffle takes no value", "train", "x", "--no-shuffle=1")
 
     def test_missing_and_stray_arguments(self):

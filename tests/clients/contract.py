@@ -43,7 +43,7 @@ def write_checkpoint(path, encoder=True):
 
 
 class Server(Daemon):
-    """With keys, and with "words", "spare" (to be loaded and unloaded) and "bare" (without an encoder)."""
+    """A daemon with keys, and with "words", "spare" (to load and unload) and "bare" (without an encoder)."""
 
     def __init__(self, *arguments):
         self.files = tempfile.TemporaryDirectory()

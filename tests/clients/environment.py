@@ -1,11 +1,11 @@
 """What the tests of this folder share: their Python packages, and the daemon of tests/http.
 
     import environment
-    environment.enter()         # from here on the packages of requirements.txt are there
+    environment.enter()         # from here on, the packages of requirements.txt are available
     import numpy
     from environment import Daemon, golden
 
-Each test still stands alone: `python3 tests/clients/test_openapi.py`.
+Each test can still run alone: `python3 tests/clients/test_openapi.py`.
 """
 
 import os
@@ -20,7 +20,7 @@ from daemon import PATIENCE, PROGRAM, Daemon, golden  # noqa: E402,F401  (given 
 
 
 def enter():
-    """Goes on in the environment that `venv` makes; returns at once when this is it."""
+    """Continues in the environment that `venv` makes; returns at once if this is it."""
     python = subprocess.run(["sh", os.path.join(FOLDER, "venv")], check=True, stdout=subprocess.PIPE,
                             text=True).stdout.strip()
     if os.path.realpath(sys.prefix) != os.path.dirname(os.path.dirname(python)):

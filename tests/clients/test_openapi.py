@@ -30,7 +30,7 @@ GENERAL = {"Date", "Content-Length", "Content-Type", "Content-Encoding", "Connec
 
 
 def close_objects(schema):
-    """What a reply holds beyond the document is a fault of the document."""
+    """Refuses members of replies that the document does not describe."""
     if isinstance(schema, dict):
         if "properties" in schema and isinstance(schema["properties"], dict):
             schema.setdefault("additionalProperties", False)
@@ -58,7 +58,7 @@ class Contract(unittest.TestCase):
 
     @classmethod
     def check_that_all_was_seen(cls):
-        """Every status of every operation, but those that take a broken or overwhelmed server or client."""
+        """Checks that every status of every operation appeared, except those that need a broken or overwhelmed server or client."""
         spared = {"414", "431", "500", "503"}
         missing = [(operation["operationId"], status) for _, _, operation in contract.operations(cls.document)
                    for status in operation["responses"]

@@ -18,7 +18,7 @@ import contract
 
 SECONDS = 240
 
-# What schemathesis takes for a fault and is none: the operations, and why.
+# Operations where schemathesis reports a fault that is none, and why.
 CONFIGURATION = """
 [[operations]]
 include-operation-id = "atoms"      # ids stands beside offset or limit
@@ -45,7 +45,7 @@ def tailored():
         maxItems=1, items={"type": "array", "items": atom, "uniqueItems": True, **pair})
     schemas["SparseLatents"]["properties"]["values"].update(
         maxItems=1, items={"type": "array", "items": number, **pair})
-    # A feature's own source only comes back, as its model does; what is asked is the request's.
+    # A feature's own source and model are only repeated in the reply; the request's are used.
     whole = json.loads(json.dumps(schemas["Feature"]))
     for name in ("TopkRequest", "TopkFeatures"):
         text = json.dumps(schemas[name]).replace(
@@ -68,7 +68,7 @@ def tailored():
     parameters["ids"]["schema"]["items"] = atom
     parameters["k"]["schema"]["maximum"] = contract.CONCEPTS - 1
     parameters["k_search"]["schema"]["maximum"] = contract.CONCEPTS
-    # These hold over the body's: always there, they leave the body free.
+    # These take precedence over the body's: with them in each request, any body is valid.
     del schemas["SteerRequest"]["properties"]["steer"]["minItems"]
     parameters["steer"].update(schema={"enum": ["5:2.0", "5:2,7:-1e-1"]}, required=True)
     parameters["k_search"]["required"] = True
@@ -78,7 +78,7 @@ def tailored():
         parameter, = document["paths"][path]["post"]["parameters"]
         described = parameters[parameter.pop("$ref").split("/")[-1]]
         parameter.update({**described, "schema": {"enum": [name]}, "example": name})
-    # The binary forms are tests/http's: no schema says what bytes fit.
+    # tests/http has the binary forms: no schema says which bytes fit.
     for _, _, operation in contract.operations(document):
         content = operation.get("requestBody", {}).get("content", {})
         for media in set(content) - {"application/json"}:

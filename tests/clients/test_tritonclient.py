@@ -227,7 +227,7 @@ class Blocking(Checks, unittest.TestCase):
         fails(404, "none", self.client.get_model_config, "none", headers=KEY)
         fails(404, "none", self.client.get_inference_statistics, "none", headers=KEY)
         fails(404, "none", self.client.load_model, "none", headers=KEY)
-        fails(401, "key", self.client.get_server_metadata)
+        fails(401, "authentication required", self.client.get_server_metadata)
         fails(404, "nothing", self.client.get_log_settings, headers=KEY)
 
 

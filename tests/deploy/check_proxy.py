@@ -24,7 +24,7 @@ LARGE = SMALL + " " * 100000  # more than a proxy keeps in one buffer
 
 
 def free_ports(count):
-    """Ports that nobody uses now; what restarts needs the same again."""
+    """Ports that are free now; a daemon that restarts needs the same one again."""
     taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in taken]
     for one in taken:
@@ -63,7 +63,7 @@ class Replica:
 
 
 class Load:
-    """Clients that ask until they are stopped, and write down what did not go well."""
+    """Clients that send requests until they are stopped, and note failures."""
 
     def __init__(self, port, tenth):
         self.port, self.tenth, self.over, self.done, self.lost = port, tenth, threading.Event(), 0, []
@@ -104,7 +104,7 @@ class Load:
 
 
 class Behind:
-    """The tests; a proxy is a class below."""
+    """The tests; each proxy is a class below."""
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="rasaed-test-")
@@ -175,7 +175,7 @@ class Behind:
         self.assertGreater(load.done, 500)
 
     def test_the_end_of_one_loses_no_small_request(self):
-        """Killed, without a drain. What does not fit a proxy's buffer cannot be asked again."""
+        """Killed, without a drain. A proxy cannot repeat what does not fit into its buffer."""
         load = Load(self.port, tenth=SMALL)
         try:
             self.every_replica_gets_a_share()
@@ -207,7 +207,7 @@ class Haproxy(Behind, unittest.TestCase):
 
 
 class Nginx(Behind, unittest.TestCase):
-    # What Debian's nginx.conf has around conf.d, without its paths and its user.
+    # Debian's nginx.conf around conf.d, without its paths and its user.
     AROUND = """daemon off;
 pid nginx.pid;
 error_log stderr;

@@ -60,7 +60,7 @@ class Units(unittest.TestCase):
         self.assertRegex(done.stdout, r"Overall exposure level for \S+: \d")
 
     def allowed(self, *sets):
-        """The system calls of the filters that the unit names."""
+        """The system calls that the unit's filters allow."""
         names, groups = set(), list(sets)
         while groups:
             for line in self.analyze("syscall-filter", groups.pop()).stdout.splitlines()[1:]:
@@ -103,7 +103,7 @@ class Units(unittest.TestCase):
                     daemon.wait()
             with open(trace, encoding="utf-8", errors="replace") as file:
                 lines = file.read()
-        # bash, which stands in for systemd here, ends where rasaed begins
+        # bash, which plays systemd here, ends where rasaed begins
         started = lines.index('execve("%s"' % PROGRAM)
         used = set(re.findall(r"^\d+ +(\w+)\(", lines[started:], re.M))
         self.assertIn("accept4", used)

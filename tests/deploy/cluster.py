@@ -41,7 +41,7 @@ def build(folder):
 
 
 def pod_specs(value):
-    """Every pod's specification in an object, wherever it stands; whoever has containers is one."""
+    """Every pod specification in an object, at any depth: each mapping with containers."""
     if isinstance(value, dict):
         if isinstance(value.get("containers"), list):
             yield value
@@ -59,7 +59,7 @@ PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "haproxy": "ha
 
 
 def tool(name):
-    """(path, environment) of a program: the one that is installed, or the one of Debian's package, unpacked aside."""
+    """(path, environment) of a program: the installed one, or the one of Debian's package, unpacked into build/."""
     path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
     if path:
         return path, os.environ

@@ -63,7 +63,7 @@ def make_base():
 
 
 class Image:
-    """A built target: its configuration, and its files as a container's root."""
+    """A target that was built: its configuration, and its files as a container's root."""
 
     def __init__(self, target):
         self.name = "localhost/%s-check" % target
@@ -80,7 +80,7 @@ class Image:
         return sum(os.lstat(path).st_size for path in self.files)
 
     def start(self, *arguments, mounts=()):
-        """A container; arguments as behind `docker run IMAGE`."""
+        """Starts a container; arguments like after `docker run IMAGE`."""
         inner = self.config["Entrypoint"] + (list(arguments) or self.config.get("Cmd") or [])
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts", "sh", "-c", CONTAINER,
                    "sh", self.root, self.config["User"], *mounts, "--", *inner]

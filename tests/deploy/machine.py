@@ -40,7 +40,7 @@ def make_base():
 
 
 def inside(machine, *command, boot=False):
-    """nspawn wants /run to be in memory: it gets one, in a mount namespace of its own."""
+    """Runs a command in the machine. nspawn needs /run in memory, so it gets one, in a mount namespace of its own."""
     spawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--resolv-conf=copy-host",
              "--directory=" + machine, *(["--boot"] if boot else ["--", *command])]
     script = 'mount -t tmpfs tmpfs /run && exec "$@"'

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs as root inside the machine of machine.py, under its systemd: the life of a service, from its first client to
-# the purge of its package. One line a proof; the first that fails ends it.
+# Runs as root in the machine of machine.py, under its systemd: the life of a service, from its first client to the
+# purge of its package. It prints one line per proof; the first failure ends it.
 set -euo pipefail
 trap 'echo "failed in line $LINENO: $BASH_COMMAND"; journalctl --no-pager -u "rasaed@*" | tail -n 40' ERR
 

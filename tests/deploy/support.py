@@ -19,7 +19,7 @@ SANITIZED = "sanitize" in BUILD  # what is installed is built without sanitizers
 
 
 def environment(**more):
-    """Without what a make around this one says, which is not for ours."""
+    """The environment without the variables of an outer make."""
     kept = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     kept.update(more)
     return kept
@@ -39,20 +39,20 @@ def version():
 
 
 def commands():
-    """Those of rasae, from its help."""
+    """The commands of rasae, from its help."""
     listed = run(os.path.join(PROGRAMS, "rasae"), "--help").stdout
     return re.findall(r"^  ([a-z]+)  +\w", listed.split("Commands:")[1].split("\n\n")[0], re.M)
 
 
 def flags(*command):
-    """What a program's help says it takes, in its order, once each."""
+    """The flags in a program's help, in its order, once each."""
     program, *rest = command
     text = run(os.path.join(PROGRAMS, program), *rest, "--help").stdout
     return list(dict.fromkeys(re.findall(r"^ +(?:-[a-z], )?(--[a-z][a-z0-9-]*)", text, re.M)))
 
 
 class Installation:
-    """`make install` into a temporary folder, as prefix or, with a destdir, below one."""
+    """`make install` into a temporary folder, which is the prefix or, if one is given, the DESTDIR."""
 
     def __init__(self, prefix=None):
         self.folder = tempfile.mkdtemp(prefix="rasae-install-")

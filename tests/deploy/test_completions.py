@@ -18,7 +18,7 @@ $function "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 
 class Bash(unittest.TestCase):
     def asked(self, *words):
-        """What bash offers for the last of the words."""
+        """The completions that bash offers for the last word."""
         env = dict(os.environ, PATH=PROGRAMS + ":" + os.environ["PATH"],
                    COMPLETIONS=os.path.join(TOP, "deploy", "completions", "rasae.bash"))
         done = subprocess.run(["bash", "-c", ASK, "bash", *words], env=env, stdin=subprocess.DEVNULL,
@@ -54,7 +54,7 @@ class Bash(unittest.TestCase):
 @unittest.skipUnless(shutil.which("zsh"), "no zsh here; make check-deploy installs it")
 class Zsh(unittest.TestCase):
     def asked(self, *words):
-        """What our function hands to zsh's own _describe and _files."""
+        """The arguments of zsh's own _describe and _files when our function calls them."""
         script = """
         _describe() { print -l -- ${(P)2}; }
         _files() { print files; }

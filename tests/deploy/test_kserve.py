@@ -27,7 +27,7 @@ SCALARS = {"str": str, "bool": bool, "int": int, "float": (int, float), "object"
 
 
 def check(value, kind, where="it"):
-    """Compares a value with a type of the SDK, which knows the members of each and the types of those."""
+    """Compares a value with a type of the SDK, which knows the members of each type and their types."""
     listed = re.fullmatch(r"[Ll]ist\[(.+)\]", kind)
     mapped = re.fullmatch(r"dict\(str, (.+)\)|Dict\[str, (.+)\]", kind)
     if listed:
@@ -50,7 +50,7 @@ def check(value, kind, where="it"):
         for name, one in value.items():
             assert name in names, "%s has no %s" % (where, name)
             check(one, model.openapi_types[names[name]], "%s.%s" % (where, name))
-        # Made with what is there, the model itself refuses the lack of what must be.
+        # The model itself refuses missing members.
         model(**{names[name]: one for name, one in value.items()})
 
 
@@ -102,7 +102,7 @@ class Manifests(unittest.TestCase):
         self.assertLessEqual({"--threads=" + cores, "--compute-threads=" + cores}, set(container["args"]))
         waits = [int(one.split("=")[1]) for one in container["args"] if one.startswith("--drain")]
         self.assertEqual(len(waits), 2)
-        self.assertLessEqual(sum(waits) + 5, 30)  # the grace of a pod that says none
+        self.assertLessEqual(sum(waits) + 5, 30)  # the default grace of a pod
 
 
 class Serving(unittest.TestCase):

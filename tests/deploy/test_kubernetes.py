@@ -81,7 +81,7 @@ def validate_core(value):
 
 
 def validate_operator(value):
-    """The operator's own types, as pydantic models: what they drop is not in its schema."""
+    """The operator's own types, as pydantic models: they drop members that are not in their schema."""
     from cloudcoil.models.prometheus_operator import v1
     model = getattr(v1, value["kind"]).model_validate(value)
     kept = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -103,7 +103,7 @@ def validate(value):
 
 
 def with_components(overlay, names):
-    """The overlay with components, as somebody who edits its kustomization.yaml would have it."""
+    """The overlay with components, as a user would edit its kustomization.yaml."""
     with tempfile.TemporaryDirectory(prefix="rasaed-overlays-") as folder:
         shutil.copytree(cluster.DEPLOY, os.path.join(folder, "deploy"))
         copied = os.path.join(folder, "deploy", "kubernetes", overlay)
@@ -127,7 +127,7 @@ def flag(container, name):
 
 
 def every_build():
-    """(what, objects) of everything that deploy/kubernetes can become, each component alone and all together."""
+    """(name, objects) of every build of deploy/kubernetes: each component alone and all together."""
     for overlay in ("overlays/cpu", "overlays/gpu"):
         yield overlay, build(overlay)
         for names in (*((name,) for name in COMPONENTS), COMPONENTS):
@@ -145,7 +145,7 @@ class Schemas(unittest.TestCase):
         cls.builds = list(every_build())
 
     def each(self):
-        """(what it is, the object) of all builds."""
+        """(name, object) of all builds."""
         for what, objects in self.builds:
             for one in objects:
                 yield {"build": what, "object": "%s/%s" % (one["kind"], one["metadata"]["name"])}, one
@@ -237,7 +237,7 @@ class Schemas(unittest.TestCase):
 
 
 class Together(unittest.TestCase):
-    """What no schema knows."""
+    """Rules that no schema has."""
 
     @classmethod
     def setUpClass(cls):
@@ -306,7 +306,7 @@ class Together(unittest.TestCase):
 
 
 class Commands(unittest.TestCase):
-    """What the containers run, run here; paths, addresses and sizes alone are others."""
+    """The commands of the containers, run here; only paths, addresses and sizes differ."""
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="rasaed-test-")
@@ -323,7 +323,7 @@ class Commands(unittest.TestCase):
         return text
 
     def environment(self, container, **others):
-        """As the kubelet fills it in: values, and the limits of the container."""
+        """The environment as the kubelet makes it: values, and the limits of the container."""
         variables = {}
         for one in container.get("env", []):
             source = one.get("valueFrom", {}).get("resourceFieldRef")
@@ -359,7 +359,7 @@ class Commands(unittest.TestCase):
             process.stdout.close()
 
     def run_container(self, container, **sizes):
-        """Runs it to its end, flags of these names with these values."""
+        """Runs a container's command to its end, with these values for these flags."""
         environment = self.environment(container, THREADS="1")
         words = [re.sub(r"\$\((\w+)\)", lambda match: environment[match.group(1)], self.local(word))
                  for word in container["command"] + container["args"]]
@@ -376,8 +376,8 @@ class Commands(unittest.TestCase):
         spec = find(build("train"), "Job")["spec"]["template"]["spec"]
         train, = spec["initContainers"]
         fuse, = spec["containers"]
-        self.assertNotIn("going on", self.run_container(train, concepts=16, points=20, **{"top-k": 4}, epochs=1))
-        self.assertIn("going on from step", self.run_container(train, concepts=16, points=20, **{"top-k": 4}, epochs=2))
+        self.assertNotIn("continuing", self.run_container(train, concepts=16, points=20, **{"top-k": 4}, epochs=1))
+        self.assertIn("continuing from step", self.run_container(train, concepts=16, points=20, **{"top-k": 4}, epochs=2))
         self.run_container(fuse)
         done = subprocess.run([cluster.PROGRAM, "--check-config", "--dictionary-dir", self.places["/mnt/models"]],
                               capture_output=True, text=True, timeout=PATIENCE)

@@ -12,7 +12,7 @@ PAGES = {"rasae": "share/man/man1/rasae.1", "rasaed": "share/man/man8/rasaed.8",
 
 
 def rendered(path):
-    """As a reader sees it, in one line a paragraph."""
+    """The page as a reader sees it, with one line per paragraph."""
     plain = subprocess.run(["mandoc", "-Tutf8", "-Owidth=1000", path], check=True, stdout=subprocess.PIPE,
                            timeout=60).stdout.decode()
     return re.sub(".\b", "", plain)
@@ -35,7 +35,7 @@ class Manual(unittest.TestCase):
             said = run("mandoc", "-Tlint", "-Wstyle", self.there.path(path), check=False).stdout.splitlines()
             for line in said:
                 missing = re.search(r"STYLE: referenced manual not found: Xr ([\w-]+ \d)", line)
-                self.assertTrue(missing and missing.group(1) in known, line)  # ours, which are not installed here
+                self.assertTrue(missing and missing.group(1) in known, line)  # our own pages, which are not installed here
 
     def test_every_flag_of_every_command(self):
         page = rendered(self.there.path(PAGES["rasae"]))

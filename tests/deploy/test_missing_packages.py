@@ -23,7 +23,7 @@ class MissingPackages(unittest.TestCase):
                     os.symlink(os.path.join(folder, name), place)
 
     def run_here(self, *command):
-        """Without the absent programs, and without what an outer make hands down."""
+        """Runs it without the absent programs, and without the variables of an outer make."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "CC"))}
         return subprocess.run(command, cwd=TOP, env={**kept, "PATH": self.programs, "NVCC": ""}, text=True, timeout=60,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

@@ -1,14 +1,14 @@
-"""The README keeps its promises: every command runs as written, in order, in a fresh copy of the tree, and what the README
-shows of its output is compared with the real output.
+"""The README keeps its promises: every command runs as written, in order, in a fresh copy of the tree, and the output
+that it shows is compared with the real output.
 
-    ```sh       commands, one per line. A server runs until the next server or the end; 127.0.0.1:8080 in later commands
-                becomes the port that it got. `make check` is left out: it is what runs this
-    ```json     the output of the command before it: for `make demo`, that of the first curl line that it prints.
+    ```sh       commands, one per line. A server runs until the next server or the end; 127.0.0.1:8080 in later
+                commands becomes the port that it got. `make check` is left out, because it runs this test
+    ```json     the output of the command before: for `make demo`, that of the first curl command that it prints.
     ```text     … stands for anything, after a digit for further digits; white space does not count
-    ```python   the input of the Python that the command before it starts. The recipe for PyTorch is run alone, over a stand-in
-                for torch
+    ```python   the input of the Python that the command before starts. The recipe for PyTorch runs alone, with a
+                stand-in for torch
 
-Other tests hold the picture to the demo's answer, and the flags in the text to what --help lists.
+Other tests compare the picture with the demo's answer, and the flags in the text with --help.
 """
 import json
 import os
@@ -37,8 +37,8 @@ def blocks(text):
 
 
 def environment():
-    """Without what an outer make hands down, and without the CUDA plugin, which takes minutes and is built by the outer
-    one; servers take a free port unless a command names one."""
+    """Without the variables of an outer make, and without the CUDA plugin, which takes minutes and which the outer make builds.
+    Servers take a free port unless a command names one."""
     kept = {name: value for name, value in os.environ.items()
             if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "BUILD", "SANITIZE", "DEVELOPER")}
     return {**kept, "NVCC": "", "PORT": "0", "RASAED_LISTEN": "127.0.0.1:0", "MAKEFLAGS": "-j2"}
@@ -180,8 +180,9 @@ class Readme(unittest.TestCase):
 
     def test_what_counts_as_shown(self):
         for shown, output, same in (("a b", "a   b\n", True), ("a b", "a c", False), ("0.30…", "0.3051", True),
-                                    ("0.30…", "0.31", False), ("[0.30…,2]", "[0.305,2]", True), ("[0.30…,2]", "[0.305,1,2]", False),
-                                    ("a … z", "a\nb\nz", True), ("a …", "b", False), ("(x)", "x", False)):
+                                    ("0.30…", "0.31", False), ("[0.30…,2]", "[0.305,2]", True),
+                                    ("[0.30…,2]", "[0.305,1,2]", False), ("a … z", "a\nb\nz", True), ("a …", "b", False),
+                                    ("(x)", "x", False)):
             with self.subTest(shown=shown, output=output):
                 self.assertEqual(bool(re.fullmatch(as_pattern(shown), output.strip())), same)
 
@@ -195,12 +196,12 @@ class Readme(unittest.TestCase):
             self.assertAlmostEqual(float(dict(drawn)[word]), float(weight), delta=1.01e-3, msg=word)
 
     def test_flags_exist(self):
-        helps = [[], *([command] for command in ("train", "fuse", "encode", "reconstruct", "inspect", "eval", "compare", "layout"))]
-        listed = "".join(subprocess.run([os.path.join(PROGRAMS, "rasae"), *words, "--help"], capture_output=True, text=True,
-                                        check=True, timeout=60).stdout for words in helps)
-        listed += subprocess.run([os.path.join(PROGRAMS, "rasaed"), "--help"], capture_output=True, text=True, check=True,
-                                 timeout=60).stdout
-        known = set(re.findall(r"--[a-z][a-z0-9-]*", listed))
+        commands = ("train", "fuse", "encode", "reconstruct", "inspect", "eval", "compare", "layout")
+        known = set()
+        for words in (["rasaed"], ["rasae"], *(["rasae", command] for command in commands)):
+            listed = subprocess.run([os.path.join(PROGRAMS, words[0]), *words[1:], "--help"], capture_output=True, text=True,
+                                    check=True, timeout=60).stdout
+            known |= set(re.findall(r"--[a-z][a-z0-9-]*", listed))
         prose = re.sub(r"^```.*?^```", "", read("README.md"), flags=re.S | re.M)
         named = {flag for words in re.findall(r"`([^`]*)`", prose) for flag in re.findall(r"--[a-z][a-z0-9-]*", words)}
         self.assertGreater(len(named), 10)

@@ -38,7 +38,7 @@ def environment(extra=()):
 
 
 def run(*arguments, env=()):
-    """Runs the daemon to its end; for calls that must not start to serve."""
+    """Runs the daemon to its end, for calls that must not start to serve."""
     return subprocess.run([PROGRAM, *arguments], env=environment(env), stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=PATIENCE)
 
@@ -64,8 +64,8 @@ class Reply:
 
 
 def handing_over(sockets, names=""):
-    """The start of a command line that makes its end a process with these sockets from descriptor 3 on, as a
-    service manager does it; pass the sockets' numbers as pass_fds."""
+    """The beginning of a command line that gives the rest of it these sockets from descriptor 3 on, like a service
+    manager; pass the sockets' numbers as pass_fds."""
     numbers = [one.fileno() for one in sockets]
     moves = ["exec %d<&%d" % (100 + i, number) for i, number in enumerate(numbers)]  # none overwrites another
     moves += ["exec %d<&%d %d<&-" % (3 + i, 100 + i, 100 + i) for i in range(len(numbers))]
@@ -129,7 +129,7 @@ class Daemon:
     # ---- talking
 
     def connect(self, address=None):
-        if self.secure:  # with whatever certificate the test has made
+        if self.secure:  # accepts the certificate that the test made
             context = ssl._create_unverified_context()
             return http.client.HTTPSConnection(*(address or self.address), timeout=PATIENCE, context=context)
         return http.client.HTTPConnection(*(address or self.address), timeout=PATIENCE)
@@ -154,7 +154,7 @@ class Daemon:
         return socket.create_connection(self.address, timeout=PATIENCE)
 
     def raw(self, data):
-        """Sends bytes on a connection of their own; returns everything that comes until it is closed."""
+        """Sends bytes on a new connection; returns everything that it receives until the connection is closed."""
         with self.socket() as connection:
             connection.sendall(data)
             return read_all(connection)

@@ -90,7 +90,7 @@ class WithKeys(unittest.TestCase):
             self.assertEqual(status(READ), 401)
             keys.write("read short\n")
             daemon.send(signal.SIGHUP)
-            wait_for(lambda: "the old ones stay in force" in daemon.log(), "the log")
+            wait_for(lambda: "the old ones stay valid" in daemon.log(), "the log")
             self.assertIn("line 1: the key has 5 characters", daemon.log())
             self.assertEqual(status(OTHER), 200)
 
@@ -101,7 +101,7 @@ class WithKeys(unittest.TestCase):
             daemon.get("/v1/dictionaries", headers=bearer(OTHER))
             keys.write("wrong %s\n" % READ)
             daemon.send(signal.SIGHUP)
-            wait_for(lambda: "the old ones stay in force" in daemon.log(), "the log")
+            wait_for(lambda: "the old ones stay valid" in daemon.log(), "the log")
             for key in (READ, ADMIN, OTHER):
                 self.assertNotIn(key, daemon.log())
 

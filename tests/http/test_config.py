@@ -1,4 +1,4 @@
-"""--check-config and --print-config (server/settings/{check,print}.c), and one setting from each source."""
+"""--check-config and --print-config (server/settings/{check,settings}.c), and one setting from each source."""
 
 import os
 import tempfile

@@ -39,7 +39,7 @@ class Gzip(unittest.TestCase):
         for coding, pack in (("gzip", gzip.compress), ("deflate", zlib.compress)):
             reply = self.post(pack(b" " * 50_000_000), coding)
             self.assertEqual(reply.status, 413)
-            self.assertIn("more than the 100000 bytes", reply.json["error"])
+            self.assertIn("the limit of 100000 bytes", reply.json["error"])
 
     def test_broken(self):
         packed = gzip.compress(self.body)

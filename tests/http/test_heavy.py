@@ -23,7 +23,7 @@ MOST, SHORT = 4096, 128  # rows: a search of as many as take a second or so, and
 
 
 def write_artifact(path):
-    """A dictionary large enough to make a search take its time, with an encoder."""
+    """A dictionary with an encoder, large enough for a slow search."""
     numbers = random.Random(1)  # no two atoms alike: of equal scores the last bits would decide
     atoms = array.array("f", (numbers.random() - 0.5 for _ in range(K * D))).tobytes()
     bias = array.array("f", [(i % 11) / 100 for i in range(K)]).tobytes()
@@ -73,7 +73,7 @@ class Heavy(unittest.TestCase):
         return Daemon("--dictionary", "big=" + self.path, *arguments, env=env)
 
     def begin(self, daemon, body=None, path=SEARCH):
-        """A connection whose request is on its way."""
+        """A connection that has sent its request."""
         connection = daemon.connect()
         connection.request("POST", path, body or self.long)
         return connection
@@ -89,7 +89,7 @@ class Heavy(unittest.TestCase):
         return thread, result
 
     def wait_until_busy(self, daemon, requests=1):
-        """So many requests have begun, besides the one that asks."""
+        """Waits until this many requests have begun, besides its own."""
         def begun():
             value = re.search(rb"^rasaed_requests_in_flight (\d+)$", daemon.get("/metrics").body, re.M)
             return int(value.group(1)) > requests

@@ -143,7 +143,7 @@ class Hostile(unittest.TestCase):
             self.assertLessEqual(set(self.tried(GET + b"Host: x\r\nX-A: " + b"b" * size + b"\r\n\r\n")), {431})
 
     def tried(self, request):
-        """The statuses; none when the connection was cut while the request was still on its way."""
+        """The statuses; none if the connection was cut before the request was sent."""
         with self.daemon.socket() as connection:
             try:
                 connection.sendall(request)
@@ -156,7 +156,7 @@ class Hostile(unittest.TestCase):
     # ---- slow clients
 
     def lasts(self, first, piece, pause, limit=30):
-        """How long the server bears a connection that sends a piece now and then."""
+        """How long the server keeps a connection that sends a piece now and then."""
         with self.daemon.socket() as connection:
             connection.settimeout(pause)
             connection.sendall(first)

@@ -1,5 +1,5 @@
-"""From the command line to the last answer (server/main.c, server/http/server.c): settings, start, load, reload,
-stop."""
+"""From the command line to the last answer (server/{main,daemon,signals}.c, server/http/server.c): settings,
+start, load, reload, stop."""
 
 import concurrent.futures
 import json
@@ -57,30 +57,32 @@ class Settings(unittest.TestCase):
 
     def test_wrong_usage_is_status_2_and_one_sentence(self):
         self.refused(2, [], "no dictionary", "--dictionary NAME=FILE")
-        for arguments, part in ((["--bogus"], "--bogus"), (["--bogus=1"], "--bogus"), (["file"], "'file'"),
-                                (["-h"], "'-h'"), (["--listen"], "--listen needs a value"),
+        for arguments, part in ((["--bogus"], "--bogus"), (["--bogus=1"], "--bogus"), (["file"], '"file"'),
+                                (["-q"], "no flag -q"), (["--listen"], "--listen needs a value"),
                                 (["--listen", "8080"], "HOST:PORT"), (["--listen", "h:99999"], "65535"),
                                 (["--listen", "::1:80"], "[ADDRESS]:PORT"),
-                                (["--threads", "x"], "--threads is 'x'"),
+                                (["--threads", "x"], '--threads is "x"'),
+                                (["--threads=1", "--threads=1"], "--threads is given more than once"),
+                                (["--listne", "x"], "did you mean --listen?"),
                                 (["--threads=1025"], "1024"), (["--max-body", "0"], "--max-body"),
                                 (["--max-body", "-1"], "--max-body"), (["--max-rows", "1e3"], "--max-rows"),
                                 (["--log-level", "loud"], "loud"), (["--top-k", "0"], "--top-k"),
                                 (["--sae", "gated"], "gated"), (["--no-multiplier=1"], "--no-multiplier"),
                                 (["--dictionary", "basic"], "NAME=FILE"),
                                 (["--dictionary", "basic="], "NAME=FILE"),
-                                (["--dictionary", "=x"], "the name ''"),
-                                (["--dictionary", "a/b=x"], "'a/b'"),
+                                (["--dictionary", "=x"], 'the name ""'),
+                                (["--dictionary", "a/b=x"], '"a/b"'),
                                 (["--dictionary", "a" * 65 + "=x"], "64"),
                                 (["--dictionary", "a=x", "--dictionary", "a=y"], "twice")):
             done = self.refused(2, [*arguments, *(() if "twice" in part else ("--dictionary", GIVEN))], part)
             self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
     def test_environment_and_file_are_checked_too(self):
-        self.refused(2, ["--dictionary", GIVEN], "RASAED_THREADS is 'x'", env={"RASAED_THREADS": "x"})
+        self.refused(2, ["--dictionary", GIVEN], 'RASAED_THREADS is "x"', env={"RASAED_THREADS": "x"})
         path = self.file("conf", "# a comment\n\nthreads = 2\ncolor = red\n")
-        self.refused(2, ["--dictionary", GIVEN, "--config", path], path, "line 4", "'color'")
+        self.refused(2, ["--dictionary", GIVEN, "--config", path], path, "line 4", '"color"')
         self.refused(2, ["--config", self.file("conf", "threads 2\n")], "line 1", "key = value")
-        self.refused(2, ["--config", self.file("conf", "config = x\n")], "line 1", "'config'")
+        self.refused(2, ["--config", self.file("conf", "config = x\n")], "line 1", '"config"')
         self.refused(1, ["--config", os.path.join(self.folder, "none")], "none")
 
     def test_a_flag_wins_over_the_environment_and_that_over_the_file(self):
@@ -271,7 +273,7 @@ class Reload(unittest.TestCase):
 
 class Stop(unittest.TestCase):
     def begin(self, daemon):
-        """A connection with half a request on it, that the server has seen."""
+        """A connection with half a request that the server has received."""
         connection = daemon.socket()
         head = "POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
         connection.sendall((head % (RECONSTRUCT, len(BODY))).encode())

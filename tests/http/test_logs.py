@@ -14,7 +14,7 @@ STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
 def requests(daemon):
-    """The lines about requests, of a log in JSON, every line of which has to be an object."""
+    """The lines about requests of a log in JSON, in which every line must be an object."""
     lines = [json.loads(line) for line in daemon.log().splitlines()]
     return [line for line in lines if line["message"] == "request"]
 

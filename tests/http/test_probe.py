@@ -30,7 +30,8 @@ class Probe(unittest.TestCase):
                 self.probed(0, url, url + " is healthy")
             self.assertEqual(run("--probe=" + base).returncode, 0)
             self.probed(1, base + "/nowhere", "answered 404, expected 200")
-            self.probed(0, base, "is healthy", "--bogus")  # as with --help nothing else is looked at
+            environment = {"RASAED_THREADS": "many", "RASAED_CONFIG": "/nonexistent"}  # not looked at for it
+            self.assertEqual(run("--probe", base, env=environment).returncode, 0)
         self.probed(1, base, "does not answer: Connection refused")
 
     def test_a_server_that_drains_is_not_ready(self):
@@ -132,7 +133,7 @@ class Probe(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout), (2, ""), url)
             self.assertTrue(done.stderr.startswith("rasaed: ") and done.stderr.endswith("\n"), url)
         done = run("--probe")
-        self.assertEqual((done.returncode, done.stderr), (2, "rasaed: --probe needs a URL\n"))
+        self.assertEqual((done.returncode, done.stderr), (2, "rasaed: --probe needs a value: --probe URL; see rasaed --help\n"))
 
 
 

@@ -36,20 +36,20 @@ class Reload(unittest.TestCase):
         return os.path.join(self.files, name + ".safetensors")
 
     def store(self, scale, path=None):
-        """The golden dictionary times `scale`: no atom is what it was."""
+        """The golden dictionary times `scale`, so that every atom differs."""
         (shape, (multiplier,)) = self.tensors["dictionary.multiplier"]
         changed = dict(self.tensors)
         changed["dictionary.multiplier"] = (shape, [multiplier + math.log(scale)])
         write_safetensors(path or self.path, changed, self.metadata)
 
     def body(self):
-        """Every atom at once, so that not one may be of another dictionary."""
+        """A request for every atom at once: all must come from one dictionary."""
         latents = self.tensors["dictionary.W"][0][0]
         return json.dumps({"inputs": [{"name": "latents", "datatype": "FP32", "shape": [1, latents],
                                        "data": [1] * latents}]})
 
     def request(self, padding):
-        """As bytes. One with much padding is heavy, so that a compute thread answers it."""
+        """A request as bytes. With much padding it is heavy, so that a compute thread answers it."""
         body = self.body() + " " * padding
         return ("POST /v2/models/words/infer HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %d"
                 "\r\n\r\n%s" % (ADMIN["Authorization"], len(body), body)).encode()

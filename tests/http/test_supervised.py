@@ -1,4 +1,4 @@
-"""rasaed under a service manager (server/{supervise,heartbeat}.c): sockets that it hands over, what it is told, the
+"""rasaed under a service manager (server/supervise.c): sockets that it hands over, what it is told, the
 watchdog. The manager is this script, which speaks systemd's protocols."""
 
 import os

@@ -40,7 +40,7 @@ MARKERS = "<!-- study -->", "<!-- /study -->"
 SEEDS = [1, 2, 3, 4]
 STEPS = "4000"
 
-# name: file, concepts, active latents, penalty of reanimate (it is a sum over the batch), penalty of l1
+# name: file, concepts, active latents, penalty of reanimate (a sum over the batch), penalty of l1
 DATA = {
     "words": ("words.safetensors", 400, 16, "5e-7", "6e-5"),
     "digits": ("digits.npy", 128, 8, "5e-7", "6e-4"),
@@ -51,7 +51,7 @@ PLAIN = ["--dictionary-kind", "l2", "--no-multiplier"]
 AS_REFERENCE = ["--top-k", "{k}", "--delta", "0.1", "--encoder-start", "uniform", "--schedule", "constant", "--lr", "5e-3",
                 "--loss", "reanimate", "--penalty", "{reanimate}"]
 
-# name, what the seeds share, flags; {reanimate} and {l1} are of the data
+# name, what the seeds share, flags; {reanimate} and {l1} depend on the data
 SETTINGS = [
     ("TopK", "", PLAIN + ["--top-k", "{k}", "--loss", "reanimate", "--penalty", "{reanimate}", "--lr", "5e-3"]),
     ("JumpReLU", "", PLAIN + ["--sae", "jumprelu", "--bandwidth", "0.01", "--penalty", "{l1}", "--lr", "5e-3"]),
@@ -67,8 +67,8 @@ SETTINGS = [
     ("RA, delta 1", "resampled", ["--top-k", "{k}", "--delta", "1"]),
 ]
 
-# The same runs by the reference itself (overcomplete 0.3.0) on the digits: what it gave, mean of 3 seeds. Its term for
-# dead latents is a mean where our reanimate is a sum over the batch; the penalty is the one that makes them equal.
+# The results of the reference itself (overcomplete 0.3.0) on the digits, means of 3 seeds. Its term for dead latents is a
+# mean over the batch, our reanimate a sum; the penalty makes them equal.
 REPRODUCED = ["--top-k", "{k}", "--points", "256", "--encoder-start", "uniform", "--schedule", "constant", "--lr", "5e-3",
               "--loss", "reanimate", "--penalty", "{reanimate}", "--batch-size", "256", "--epochs", "60"]
 WITHOUT_POINTS = REPRODUCED[:2] + REPRODUCED[4:]
@@ -80,7 +80,7 @@ REFERENCE = [
     ("RA, delta 0.1", "permuted", ["--delta", "0.1"] + REPRODUCED, {"r2": .816, "stability": .721, "ood": .232}),
 ]
 
-# heading, the member's names in what `eval` prints (the first that is there), digits after the point
+# heading, the names of the member in the output of `eval` (the first that exists), digits after the point
 COLUMNS = [
     ("R²", ["r2"], 3),
     ("L0", ["l0"], 1),
@@ -129,7 +129,7 @@ def write_npy(path, rows):
 
 
 def standardized(path):
-    """The rows with every column at mean 0 and variance 1; columns without variance are left out."""
+    """The rows with mean 0 and variance 1 in each column, without the constant columns."""
     values, (count, width) = read_npy(path) if path.endswith(".npy") else read_safetensors(path, "embeddings")
     columns = []
     for j in range(width):
@@ -150,7 +150,7 @@ def rasae(*arguments):
     return done.stdout
 
 
-# What makes the start of one seed.
+# The flags that make the start of one seed.
 STARTS = {
     "": [],
     "shared": [],

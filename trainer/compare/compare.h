@@ -1,20 +1,19 @@
-/* compare.h - what the files of `rasae compare` share.
+/* compare.h - the parts of `rasae compare`, whose flags and models are in trainer/compare.c.
  *
- *   compare.c          flags, the models, every pair of them
- *   compare_points.c   which candidate points two models share
- *   compare_print.c    the tables and the JSON
+ *   points.c   which candidate points two models share
+ *   print.c    the tables and the JSON
  */
 #ifndef RASAE_COMPARE_COMPARE_H
 #define RASAE_COMPARE_COMPARE_H
 
-#include "command.h"
+#include "ra.h"
 
 /* What is known of the points of two models. */
 typedef struct shared_points {
     bool known;
     size_t equal;  /* the same in both, by position */
     size_t common; /* the same in both, wherever they stand */
-    size_t of;     /* of how many: of the model that has fewer */
+    size_t of;     /* the number of points of the model that has fewer */
 } shared_points;
 
 ra_status count_shared_points(const ra_model *a, const ra_model *b, shared_points *points, ra_error *err);

@@ -1,5 +1,5 @@
-/* Points as texts of bytes: sorted, two lists are walked side by side. Points that were drawn anew differ in
- * all, points that were only put in another order in none. */
+/* Compares points as strings of bytes: both lists are sorted and walked side by side. Points that were drawn
+ * again all differ; points in another order are all found. */
 #include "compare/compare.h"
 
 #include <stdlib.h>

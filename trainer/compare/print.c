@@ -7,9 +7,9 @@
 
 static const char caveat[] =
     "stability is measured on the fused atoms, scaled to unit length and matched one to one (exact "
-    "assignment). Archetypal dictionaries start at W = eye, Relax = 0 for every seed unless told otherwise, "
-    "so a shared start and shared points can account for much of it; read it beside the centered figure and "
-    "beside runs on other points.";
+    "assignment). By default archetypal dictionaries start at W = eye, Relax = 0 whatever the seed, so a "
+    "shared start and shared points can account for much of it; compare it with the centered figure and "
+    "with runs on other points.";
 
 static const struct figure {
     const char *name;
@@ -21,7 +21,7 @@ static const struct figure {
     { #member, offsetof(ra_comparison, member), similarity, text }
     ROW(stability, true, "best signed match, 1 is the same dictionary"),
     ROW(stability_unsigned, true, "signs kept"),
-    ROW(stability_centered, true, "of the atoms less their mean"),
+    ROW(stability_centered, true, "of the atoms minus their mean"),
     ROW(cosine_hungarian_loss, false, "sum of cosine distances"),
     ROW(hungarian_loss, false, "sum of Euclidean distances"),
 #undef ROW
@@ -185,9 +185,9 @@ static void print_starts(const compare_report *report) {
         printf("  %zu: ", i + 1);
         print_clean(stdout, report->path[i]);
         printf(": init ");
-        print_clean(stdout, info->init ? info->init : "not said in the file");
+        print_clean(stdout, info->init ? info->init : "unknown");
         printf(", seed ");
-        print_clean(stdout, info->seed ? info->seed : "not said in the file");
+        print_clean(stdout, info->seed ? info->seed : "unknown");
         printf(info->points ? ", %s points\n" : "\n", format_grouped(info->points).text);
     }
 }
@@ -198,9 +198,10 @@ static void print_shared_points(const compare_report *report) {
         printf("  ");
         if (report->pair_count > 1) printf("%zu and %zu: ", pair->a + 1, pair->b + 1);
         if (!pair->points.known)
-            printf("whether they share candidate points cannot be told: not both files keep them.\n");
+            printf("whether they share candidate points is unknown: not both files keep them.\n");
         else if (pair->points.common > pair->points.equal)
-            printf("%s of %s candidate points are the same in both, and %s more stand at other places.\n",
+            printf("%s of %s candidate points are the same in both, and %s more are in both at different "
+                   "positions.\n",
                    format_grouped(pair->points.equal).text, format_grouped(pair->points.of).text,
                    format_grouped(pair->points.common - pair->points.equal).text);
         else

@@ -8,7 +8,7 @@ static int by_name(const void *a, const void *b, void *context) {
     return strcmp(ra_labels_at(lines, *(const size_t *)a), ra_labels_at(lines, *(const size_t *)b));
 }
 
-/* Rows in the order of their names, and each name once. */
+/* Sorts the rows by their names and numbers the different names. */
 static void number_names(row_classes *classes, size_t *order) {
     for (size_t i = 0; i < classes->rows; i++) order[i] = i;
     qsort_r(order, classes->rows, sizeof *order, by_name, classes->lines);
@@ -38,7 +38,7 @@ ra_status row_classes_open(const char *path, const ra_data *data, row_classes *c
     if (complete) {
         number_names(classes, order);
         classes->rows = ra_data_rows(data);
-        for (size_t i = 0; i < classes->rows; i++) /* those of rows that are skipped fall out */
+        for (size_t i = 0; i < classes->rows; i++) /* classes of skipped rows are dropped */
             classes->row_class[i] = classes->row_class[ra_data_source_row(data, i)];
     }
     ra_free(order);

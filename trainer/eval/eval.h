@@ -1,13 +1,12 @@
-/* eval.h - what the files of `rasae eval` share.
+/* eval.h - the parts of `rasae eval`, whose flags and passes over the data are in trainer/eval.c.
  *
- *   eval.c         flags, the passes over the data, saving
- *   eval_print.c   the table and the JSON
- *   eval_classes.c a file of classes, one a data row
+ *   print.c    the table and the JSON
+ *   classes.c  a file of classes, one per data row
  */
 #ifndef RASAE_EVAL_EVAL_H
 #define RASAE_EVAL_EVAL_H
 
-#include "command.h"
+#include "ra.h"
 
 /* The classes of data rows, numbered in the order of their names. */
 typedef struct row_classes {
@@ -17,13 +16,12 @@ typedef struct row_classes {
     size_t rows, count;
 } row_classes;
 
-/* One class a line, for each row in the files of the data. A failure leaves *classes to be
- * released as well. */
+/* One class per line, for each row in the files of the data. After a failure *classes has to be released,
+ * too. */
 ra_status row_classes_open(const char *path, const ra_data *data, row_classes *classes, ra_error *err);
 void row_classes_release(row_classes *classes);
 
 typedef struct eval_report {
-    const char *model_path;
     const char *const *data;
     size_t data_count;
     const ra_model *model;

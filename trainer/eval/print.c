@@ -7,7 +7,7 @@
 
 enum { STRONGEST = 10 };
 
-/* What is printed: the member's name, which is its key in JSON, and what it means. */
+/* Each metric: the name of its member, which is its key in JSON, and its meaning. */
 static const struct metric_row {
     const char *name;
     size_t offset;
@@ -16,34 +16,34 @@ static const struct metric_row {
 #define ROW(member, text)                                                                                    \
     { #member, offsetof(ra_evaluation_result, member), text }
     ROW(mse, "mean squared error"),
-    ROW(r2, "share of the variance explained, about one mean of all numbers"),
-    ROW(r2_per_dimension, "the same, about each dimension's own mean"),
-    ROW(l0, "active latents a row"),
+    ROW(r2, "share of the variance explained, around one mean of all numbers"),
+    ROW(r2_per_dimension, "the same, around the mean of each dimension"),
+    ROW(l0, "active latents per row"),
     ROW(l0_share, "the same as a share of all latents"),
-    ROW(dead_ratio, "share of latents never active here"),
-    ROW(hoyer, "sparsity of the codes, 0 even to 1 a single latent"),
+    ROW(dead_ratio, "share of latents never active on these rows"),
+    ROW(hoyer, "sparsity of the codes, from 0 (even) to 1 (a single latent)"),
     ROW(kappa_4, "peakedness of the codes"),
-    ROW(l1_l2_ratio, "mean over rows of the l1 norm of the codes over their l2 norm"),
+    ROW(l1_l2_ratio, "mean over rows of the l1 norm of the codes divided by their l2 norm"),
     ROW(codes_l1, "mean over rows of the l1 norm of the codes"),
     ROW(codes_l2, "the same with the l2 norm"),
     ROW(codes_lp, "the same with p = 1/2"),
     ROW(average_l1, "mean over rows of the l1 norm of the residual"),
     ROW(average_l2, "the same with the l2 norm"),
-    ROW(relative_l1, "mean over rows of that l1 norm over the input's"),
+    ROW(relative_l1, "mean over rows of that l1 norm divided by the input's"),
     ROW(relative_l2, "the same with the l2 norms"),
     ROW(wasserstein_1d, "distance of sorted columns, data and reconstructions"),
-    ROW(wasserstein_rows, "rows it was taken from"),
+    ROW(wasserstein_rows, "rows that it was measured on"),
     ROW(frechet_distance, "of data and reconstructions as normal distributions"),
     ROW(connectivity, "share of pairs of latents never active together"),
     ROW(negative_interference, "largest singular value of relu(-(Z'Z) * (DD'))"),
     ROW(negative_interference_frobenius, "its Frobenius norm"),
     ROW(max_correlation, "largest |correlation| between two latents"),
     ROW(collinearity, "largest |cosine| between two atoms, norms + 1e-6"),
-    ROW(coherence, "the same of exact unit atoms"),
+    ROW(coherence, "the same for exact unit atoms"),
     ROW(stable_rank, "of the dictionary"),
     ROW(effective_rank, "exp of the entropy of its singular values"),
     ROW(ood, "1 - mean over atoms of the largest cosine with a row"),
-    ROW(energy, "sum over latents of the norm of what each brings on average"),
+    ROW(energy, "sum over latents of the norm of the average contribution"),
     ROW(plausibility, "mean over directions of the largest cosine with an atom"),
     ROW(identifiability, "mean over classes of the best single latent's accuracy"),
 #undef ROW
@@ -60,7 +60,7 @@ typedef struct strongest {
     size_t latent[STRONGEST], count;
 } strongest;
 
-/* By falling energy, of equals the lower number first; none that is never active. */
+/* By falling energy, the lower number first if equal; without latents that are never active. */
 static strongest find_strongest(const ra_latent_statistics *latents) {
     strongest found = {.count = 0};
     for (size_t k = 0; k < latents->concepts; k++) {
@@ -88,7 +88,7 @@ static void json_strongest(const eval_report *report, text *json) {
     for (size_t i = 0; i < found.count; i++) {
         size_t k = found.latent[i];
         json_object(json, NULL);
-        json_count(json, "latent", k);
+        json_count(json, "atom", k);
         json_float(json, "energy", latents->energy[k]);
         json_real(json, "frequency", frequency_of(latents, k));
         json_float(json, "mean", latents->mean[k]);
@@ -106,7 +106,7 @@ static void json_classes(const eval_report *report, text *json) {
         json_object(json, NULL);
         json_text(json, "class", report->classes->names[c]);
         json_real(json, "accuracy", detector->accuracy);
-        json_count(json, "latent", detector->latent);
+        json_count(json, "atom", detector->latent);
         json_real(json, "threshold", detector->threshold); /* exact: codes lie on it */
         json_object_end(json);
     }
@@ -134,7 +134,7 @@ ra_status eval_print_json(const eval_report *report, ra_error *err) {
 static void print_strongest(const eval_report *report) {
     const ra_latent_statistics *latents = &report->latents;
     strongest found = find_strongest(latents);
-    if (found.count) printf("\nLatents that bring most\n");
+    if (found.count) printf("\nLatents that contribute most\n");
     for (size_t i = 0; i < found.count; i++) {
         size_t k = found.latent[i];
         const char *label = ra_model_atom_label(report->model, k);
@@ -152,17 +152,17 @@ static void print_classes(const eval_report *report) {
         const ra_class_detector *detector = &report->detectors[c];
         printf("  ");
         print_clean(stdout, report->classes->names[c]);
-        printf(": %.4f of the rows told right ", detector->accuracy);
+        printf(": %.4f of the rows classified correctly ", detector->accuracy);
         if (isfinite(detector->threshold))
             printf("by latent %zu above %.6g\n", detector->latent, (double)detector->threshold);
         else
-            printf("by no latent: %s row is taken for it\n", detector->threshold > 0 ? "no" : "every");
+            printf("by no latent: %s row is assigned to it\n", detector->threshold > 0 ? "no" : "every");
     }
 }
 
 void eval_print_table(const eval_report *report) {
     const ra_evaluation_result *result = &report->result;
-    print_clean(stdout, report->model_path);
+    print_clean(stdout, ra_model_get_info(report->model)->path);
     printf(" on %s rows of ", format_grouped(result->rows).text);
     print_clean(stdout, report->data[0]);
     if (report->data_count > 1) printf(" and %zu more", report->data_count - 1);

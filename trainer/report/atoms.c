@@ -1,11 +1,11 @@
 /* The strongest atoms, as cards: each a mixture of points, shown by the length of bars.
  *
- * Strong is what carries much of the reconstructions: the length of the mean code times the atom, the
- * "energy" of the reference. Norms alone say little where the dictionary bounds them. Without an encoder
- * there are no codes, and the norm has to do. */
+ * An atom is strong if it contributes much to the reconstructions: the norm of the mean code times the atom, the
+ * "energy" of the reference. Norms alone say little where the dictionary bounds them. Without an encoder there are
+ * no codes; then the norm decides. */
 #include "report/page.h"
+#include "report/pieces.h"
 
-#include "command.h"
 #include "app/format.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@
 
 enum {
     ATOMS_EACH = 24,
-    ATOMS_ALL = 96, /* over all runs, while each has ATOMS_LEAST */
+    ATOMS_ALL = 96, /* of all runs together, but ATOMS_LEAST each */
     ATOMS_LEAST = 4,
     ARCHETYPES_SHOWN = 5,
     ROWS_SHOWN = 3,
@@ -67,7 +67,7 @@ static void write_rows(html_writer *html, const ra_model *model, size_t point, b
     }
 }
 
-/* "point 3, nearest to rows 4 at 0.1, 7 at 0.2", for the pointer that rests on it. */
+/* "point 3, nearest to rows 4 at 0.1, 7 at 0.2", shown under the pointer. */
 static void write_archetype(html_writer *html, const ra_model *model, const ra_archetype *archetype) {
     ra_point_row near;
     bool rows = ra_model_point_rows(model, archetype->point, &near, 1) > 0;
@@ -105,7 +105,7 @@ static void write_archetypes(html_writer *html, const ra_model *model, size_t at
     html_raw(html, "</ul>\n");
 }
 
-/* How far the atom stands from the mixture, as a share of delta, the farthest it may. */
+/* The distance of the atom from the mixture, as a share of delta, the most that is allowed. */
 static void write_relaxation(html_writer *html, const ra_model *model, size_t atom) {
     const ra_model_info *info = ra_model_get_info(model);
     double length = (double)ra_model_atom_relaxation(model, atom), delta = info->settings.delta;
@@ -129,8 +129,8 @@ static void write_atom(html_writer *html, const report_run *run, size_t atom) {
     html_format(html, "norm %.3g", (double)ra_model_atom_norm(run->model, atom));
     if (run->measures->rows) {
         double density = (double)run->measures->density[atom], mean = (double)run->measures->mean[atom];
-        html_format(html, " \u00b7 fires on %.3g%% of rows", 100 * density);
-        if (density > 0) html_format(html, ", then at %.3g on average", mean / density);
+        html_format(html, " \u00b7 active on %.3g%% of rows", 100 * density);
+        if (density > 0) html_format(html, ", there %.3g on average", mean / density);
     }
     html_raw(html, "</p>\n");
     write_archetypes(html, run->model, atom);
@@ -159,8 +159,8 @@ ra_status report_page_atoms(html_writer *html, const report_content *report, ra_
     const ra_model_info *info = ra_model_get_info(report->runs[0].model);
     html_raw(html, "<section id=\"atoms\">\n<h2>Strongest atoms</h2>\n<p class=\"lead\">");
     html_raw(html, report->runs[0].measures->rows
-                       ? "By what they carry: the mean of the code times the norm of the atom."
-                       : "By their norm.");
+                       ? "Sorted by what they contribute: the mean code times the norm of the atom."
+                       : "Sorted by norm.");
     html_raw(html, info->archetypes ? " An atom is a convex mixture of points, plus the relaxation, a step "
                                       "away from it; the bars are the weights of the mixture.</p>\n"
                                     : " A plain dictionary: its atoms are not made of points.</p>\n");

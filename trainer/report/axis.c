@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 static const double LOG_WORTH = 10; /* ratio of largest to smallest */
-/* Beyond these, labels as they are would be long: of linear axes and of logarithmic ones. */
+/* Beyond these, plain labels would be long: on linear axes and on logarithmic ones. */
 static const double UNIT_BELOW = 0.0099, UNIT_ABOVE = 9.99e8;
 static const double POWERS_BELOW = 0.00099, POWERS_ABOVE = 1.01e7;
 
@@ -38,7 +38,7 @@ static void linear_ticks(const chart_axis *axis, size_t wanted, axis_ticks *tick
     }
 }
 
-/* Powers of ten, of a wide range every second or third; of a narrow one also what lies between them. */
+/* Powers of ten: on a wide range every second or third, on a narrow one also values between them. */
 static void logarithmic_ticks(const chart_axis *axis, size_t wanted, axis_ticks *ticks) {
     static const double between[] = {1, 2, 5};
     int low = (int)floor(log10(axis->low) + 1e-9), high = (int)ceil(log10(axis->high) - 1e-9);
@@ -83,7 +83,7 @@ axis_text axis_unit(const axis_ticks *ticks) {
     return ticks->exponent ? power_of_ten("\u00d7", ticks->exponent) : (axis_text){""};
 }
 
-/* Decimals that a multiple of step needs. */
+/* The number of decimals that a multiple of step needs. */
 static int decimals_of(double step) {
     int decimals = 0;
     for (double rest = step; decimals < 12 && fabs(rest - round(rest)) > 1e-6 * rest; rest *= 10) decimals++;
@@ -124,7 +124,7 @@ static size_t keep_finite(double *values, size_t n) {
     return kept;
 }
 
-/* Ends that leave out the outermost values, where these stretch the axis to a multiple. */
+/* Cuts off the outermost values if they stretch the axis to a multiple. */
 static void trim(const double *sorted, size_t n, double *low, double *high) {
     const double stretch = 3, margin = 0.5;
     double inner_low = sorted[n / 25], inner_high = sorted[n - 1 - n / 25];

@@ -1,4 +1,4 @@
-/* chart_axis.h - an axis of a chart: the range that shows a curve, its ticks, and their texts.
+/* axis.h - an axis of a chart: the range that shows a curve, its ticks, and their texts.
  *
  * Thread safety: plain functions of their arguments.
  */
@@ -37,20 +37,20 @@ axis_ticks axis_make_ticks(const chart_axis *axis, size_t wanted);
 /* "0.02", "1.5k", "10%", "5·10⁻⁴": as many digits as tell one tick from the next. */
 axis_text axis_label(const chart_axis *axis, const axis_ticks *ticks, double value);
 
-/* "×10⁻³", the unit that the labels are in; empty when they are as they are. */
+/* "×10⁻³", the unit of the labels; "" if they have none. */
 axis_text axis_unit(const axis_ticks *ticks);
 
 /* What a curve's axis should be like. */
 typedef struct axis_wish {
-    bool logarithmic; /* where all is positive and more than a factor of ten lies in the values */
+    bool logarithmic; /* if all values are positive and span more than a factor of ten */
     bool from_zero, percent;
     double least_high; /* the upper end is not below this */
     double most;       /* nor above this; 0: no bound */
     const char *title;
 } axis_wish;
 
-/* The axis that shows the n values (those that are finite). The few values at a run's start that would press
- * all others flat are let go out of the picture. Sorts the values. */
+/* Returns an axis that shows the n values (those that are finite). A few values at the start of a run that
+ * would squeeze all others are left outside. Sorts the values. */
 chart_axis axis_fit(const axis_wish *wish, double *values, size_t n);
 
 #endif

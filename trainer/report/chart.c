@@ -100,8 +100,8 @@ void chart_end(const chart *c) {
 /* ---- lines -------------------------------------------------------------------------------------------- */
 
 void chart_run_class(html_writer *html, const char *more, size_t run) {
-    html_format(html, " class=\"%s run%zu%s\"", more, run % CHART_COLOURS,
-                run / CHART_COLOURS % 2 ? " dashed" : "");
+    html_format(html, " class=\"%s run%zu%s\"", more, run % CHART_COLORS,
+                run / CHART_COLORS % 2 ? " dashed" : "");
 }
 
 static bool can_show(const chart_axis *axis, double value) {

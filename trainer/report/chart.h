@@ -20,7 +20,7 @@
 typedef struct chart {
     html_writer *html;
     chart_axis x, y;
-    double strip;           /* this share of the x axis, at its left end, has a name in the place of ticks */
+    double strip;           /* this share of the x axis, at its left end, has a name instead of ticks */
     const char *strip_name; /* NULL: no strip */
 } chart;
 
@@ -29,11 +29,11 @@ enum chart_stroke {
     CHART_RAW,    /* pale, behind it */
 };
 
-/* Where the name stands in the strip: clear of the tick at its right end. */
+/* The position of the name in the strip, clear of the tick at its right end. */
 static const double CHART_STRIP_MIDDLE = 0.3;
 
 /* Colors repeat after this many runs; the next ones are dashed. */
-enum { CHART_COLOURS = 8 };
+enum { CHART_COLORS = 8 };
 
 void chart_begin(const chart *c, const char *description);
 void chart_end(const chart *c);

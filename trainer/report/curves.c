@@ -1,20 +1,20 @@
 /* The curves by step.
  *
- * A single batch says little: the line to look at is a moving average, and behind it, pale, lie the smallest
- * and largest value of every column of pixels. At the start, where all is steep, the average takes no more
- * points behind than there are before, and begins on the first point; at the end, where all is noise, it
- * takes what there is. One row of the table is a chart. */
+ * A single batch says little. So the main line is a moving average; a pale line behind it shows the smallest and the
+ * largest value in every column of pixels. At the start, where curves are steep, the average takes as many points
+ * after a point as there are before it, and so begins on the first point; at the end, where curves are noisy, it takes
+ * the points that are left. Each row of the table is a chart. */
+#include "report/chart.h"
 #include "report/page.h"
-
-#include "command.h"
+#include "report/pieces.h"
 
 #include <math.h>
 #include <stdio.h>
 
 enum {
-    COLUMNS = 240,     /* of pixels that are told apart */
+    COLUMNS = 240,     /* of pixels that are distinguished */
     SMOOTH_SHARE = 40, /* the average reaches over a 40th of the run, to either side */
-    SMOOTH_WORTH = 24, /* fewer points are drawn as they are */
+    SMOOTH_WORTH = 24, /* with fewer points no average is drawn */
 };
 
 typedef double point_value(const report_point *point);
@@ -50,11 +50,11 @@ static const struct curve_row {
     bool exact;   /* drawn as it is: not a measurement */
     int decimals; /* of the closing value; 0: significant digits */
 } curves[] = {
-    {"Loss", "what is minimized, a mean over each batch", loss_of, {.logarithmic = true}, false, 0},
-    {"R\u00b2", "share of the variance that is reconstructed, of each batch", r2_of, {.most = 1}, false, 4},
-    {"L0", "active latents a row, a mean over each batch", l0_of, {.from_zero = true}, false, 0},
+    {"Loss", "the minimized function, averaged over each batch", loss_of, {.logarithmic = true}, false, 0},
+    {"R\u00b2", "share of the variance that is explained, for each batch", r2_of, {.most = 1}, false, 4},
+    {"L0", "active latents per row, averaged over each batch", l0_of, {.from_zero = true}, false, 0},
     {"Dead latents",
-     "share not active during the last epoch\u2019s worth of steps",
+     "share of latents not active in the last epoch\u2019s worth of steps",
      dead_of,
      {.from_zero = true, .percent = true, .least_high = 0.01, .most = 1},
      false,
@@ -63,7 +63,7 @@ static const struct curve_row {
     {"Learning rate", "as scheduled", rate_of, {.from_zero = true}, true, 0},
 };
 
-/* Room for one run's points, and for those of all runs to choose an axis by. */
+/* Memory for the points of one run, and for those of all runs to choose an axis by. */
 typedef struct curve_scratch {
     double *all;             /* [points of all runs] */
     double *x, *y, *smooth;  /* [REPORT_POINTS] */
@@ -86,7 +86,7 @@ static void smooth(const double *y, size_t n, double *out) {
     }
 }
 
-/* Every so manieth point, the first and the last among them. */
+/* Every n-th point, among them the first and the last. */
 static size_t thin_out(const double *x, const double *y, size_t n, curve_scratch *s) {
     size_t stride = (n + COLUMNS - 1) / COLUMNS, count = 0;
     for (size_t i = 0; i < n; i += stride) {
@@ -100,7 +100,7 @@ static size_t thin_out(const double *x, const double *y, size_t n, curve_scratch
     return count;
 }
 
-/* Of each column the smallest and the largest, in the order in which they come. */
+/* The smallest and the largest value of each column, in their order. */
 static size_t extremes(const double *x, const double *y, size_t n, curve_scratch *s) {
     size_t width = (n + COLUMNS - 1) / COLUMNS, count = 0;
     for (size_t from = 0; from < n; from += width) {
@@ -154,7 +154,8 @@ static chart_axis axis_of_values(const report_content *report, const struct curv
     return axis_fit(&row->wish, values, n);
 }
 
-/* Beside the heading: the mean over the end, where the results have it, else the last value. */
+/* The number beside the heading: the mean over the end of the run if the results have it, else the last
+ * value. */
 static double closing(const struct curve_row *row, const report_run *run) {
     const report_point end = {.loss = run->loss, .r2 = run->r2, .l0 = run->l0, .dead = run->dead};
     const report_point *last = &run->history->points[run->history->count - 1];
@@ -191,7 +192,7 @@ ra_status report_page_curves(html_writer *html, const report_content *report, ra
     s.thin_x = s.smooth + EACH;
     s.thin_y = s.thin_x + EACH;
     html_raw(html, "<section id=\"curves\">\n<h2>Training</h2>\n<p class=\"lead\">Each line is a moving "
-                   "average; the pale one behind it, the range of the steps.</p>\n");
+                   "average; the pale one behind it shows the range of the steps.</p>\n");
     report_legend(html, report);
     html_raw(html, "<div class=\"figures\">\n");
     for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) draw_curve(html, report, &curves[i], &s);

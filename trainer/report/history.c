@@ -1,7 +1,5 @@
-/* A run may have millions of steps, and a chart is some hundred pixels wide. */
+/* A run may have millions of steps, but a chart is some hundred pixels wide: neighboring steps are joined. */
 #include "report/report.h"
-
-#include "command.h"
 
 ra_status report_history_init(report_history *history, ra_error *err) {
     *history = (report_history){.points = ra_malloc(REPORT_POINTS, sizeof *history->points), .width = 1};
@@ -14,7 +12,7 @@ void report_history_release(report_history *history) {
     *history = (report_history){0};
 }
 
-/* into <- both; what is not a mean is as of b, which comes later. */
+/* into <- both; values that are not means are taken from b, which comes later. */
 static void join(report_point *into, const report_point *a, const report_point *b) {
     double rows = a->rows + b->rows, share = rows > 0 ? b->rows / rows : 1;
     report_point sum = *b;

@@ -1,7 +1,5 @@
 #include "report/html.h"
 
-#include "command.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

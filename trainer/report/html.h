@@ -7,7 +7,7 @@
  *     html_format(&html, " %.3g</p>\n", weight);
  *     return html_end(&html);
  *
- * What fails in between is kept and comes out of html_end(). Texts that come from files or from the command
+ * The first failure is kept; html_end() returns it. Texts that come from files or from the command
  * line go through html_text() and nothing else: it is the only function that escapes.
  *
  * Thread safety: a writer belongs to one thread.
@@ -25,7 +25,7 @@ typedef struct html_writer {
     char buffer[16384];
 } html_writer;
 
-/* Nothing is left to end when this fails. */
+/* After a failure there is nothing to end. */
 ra_status html_begin(html_writer *html, const char *path, ra_error *err);
 
 void html_raw(html_writer *html, const char *markup);
@@ -34,8 +34,8 @@ void html_bytes(html_writer *html, const char *markup, size_t size);
 /* Markup with numbers in it. */
 void html_format(html_writer *html, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A text, for between tags and for within quoted attributes; cut with an ellipsis after `most` characters (0:
- * never). What is not UTF-8 becomes U+FFFD, control characters become spaces. NULL is the empty text. */
+/* Text between tags or within quoted attributes, cut with an ellipsis after `most` characters (0: never).
+ * What is not UTF-8 becomes U+FFFD, control characters become spaces. NULL is the empty text. */
 void html_text(html_writer *html, const char *text, size_t most);
 
 /* Puts the page under its name, or removes what there is of it. */

@@ -1,9 +1,9 @@
-/* What the page shows beside the curves. Training knows which latents fired, but on batches of weights that
- * changed under it; here the finished model is asked, as whoever uses the file will ask it. */
+/* Measurements for the page. The training knows which latents fired, but on batches during which the weights
+ * changed; here the finished model is measured, as users of the file will see it. */
 #include "report/report.h"
 
-#include "command.h"
-#include "files.h"
+#include "common/command.h"
+#include "common/files.h"
 
 #include <math.h>
 
@@ -42,7 +42,7 @@ typedef struct census {
     ra_workspace *workspace;
 } census;
 
-/* Blocks of rows at even distances. */
+/* Reads blocks of rows at even distances. */
 static ra_status take_census(const ra_model *model, const ra_data *data, census *c, progress_meter *progress,
                              size_t *seen, ra_error *err) {
     size_t all = ra_data_rows(data), wanted = rows_wanted(ra_model_get_info(model), all);
@@ -76,7 +76,7 @@ static ra_status measure_latents(const ra_model *model, const ra_data *data, pro
         goto out;
     }
     RA_TRY_OUT(status, ra_workspace_new(&c.workspace, err));
-    RA_TRY_OUT(status, ra_matrix_init(&c.block, rows_per_block(d > K ? d : K), d, err));
+    RA_TRY_OUT(status, ra_matrix_init(&c.block, rows_per_block(info), d, err));
     RA_TRY_OUT(status, take_census(model, data, &c, progress, &measures->rows, err));
     for (size_t k = 0; k < K; k++) {
         measures->density[k] = (float)((double)c.fired[k] / (double)measures->rows);

@@ -1,11 +1,17 @@
-/* report_page.h - the parts of the page, in the order in which they stand on it; report.c calls them. */
+/* page.h - the page, and its parts in the order in which they stand on it.
+ *
+ * Thread safety: a page belongs to one thread.
+ */
 #ifndef RASAE_REPORT_PAGE_H
 #define RASAE_REPORT_PAGE_H
 
-#include "report/chart.h"
-#include "app/format.h"
 #include "report/html.h"
 #include "report/report.h"
+
+/* Writes the page, whole or not at all. Everything is borrowed. The same report gives the same bytes. */
+ra_status report_write(const report_content *report, const char *path, ra_error *err);
+
+/* ---- its parts: tables.c, curves.c, shape.c, atoms.c ---------------------------------------------------- */
 
 /* What came out, as tiles and (of several runs) a table. */
 void report_page_results(html_writer *html, const report_content *report);
@@ -20,19 +26,5 @@ void report_page_shape(html_writer *html, const report_content *report);
 ra_status report_page_atoms(html_writer *html, const report_content *report, ra_error *err);
 
 void report_page_settings(html_writer *html, const report_content *report);
-
-/* ---- shared ------------------------------------------------------------------------------------------- */
-
-/* <figure> with its heading and a sentence on what it shows; the chart and then report_end_figure() follow.
- * `figure` (NULL: none): the one number that stands beside the heading. */
-void report_begin_figure(html_writer *html, const char *heading, const char *figure, const char *sentence);
-void report_end_figure(html_writer *html);
-
-/* A number for people: with `decimals`, or (0) with four significant digits; "7.246e-4" when it is small. */
-short_text report_number(double value, int decimals);
-
-/* Which color is which run; nothing when there is one. */
-void report_legend(html_writer *html, const report_content *report);
-void report_run_name(html_writer *html, const report_content *report, size_t run); /* behind its color */
 
 #endif

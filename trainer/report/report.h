@@ -1,9 +1,8 @@
 /* report.h - the page of `rasae train --report`: what a training did, in one file that needs nothing else.
  *
- *     report_history      gathers what the steps say; report_history.c
- *     report_measure()    what only the finished model can say: how often latents fire, the spectrum;
- *                         report_measure.c
- *     report_write()      the page; report.c, and one file a part of it (report_page.h)
+ *     report_history      gathers the values of the steps; history.c
+ *     report_measure()    measures the finished model: how often latents fire, the spectrum; measure.c
+ *     report_content      what the page shows; page.h writes it
  *
  * A page shows one run or several (seeds) of the same settings, in charts laid over each other.
  *
@@ -12,7 +11,7 @@
 #ifndef RASAE_REPORT_REPORT_H
 #define RASAE_REPORT_REPORT_H
 
-#include "progress.h"
+#include "common/progress.h"
 
 #include "ra.h"
 
@@ -20,8 +19,8 @@
 
 enum { REPORT_POINTS = 2048 };
 
-/* Some steps in a row. Loss, R2, L0 and the gradient norm are means over them, weighted by the rows of their
- * batches; the rest is as of the last of them. */
+/* Consecutive steps. Loss, R2, L0 and the gradient norm are means over them, weighted by the rows of their
+ * batches; the other values are those of the last step. */
 typedef struct report_point {
     double step; /* the last one, from 1 */
     double rows;
@@ -29,12 +28,12 @@ typedef struct report_point {
     double dead, lr;
 } report_point;
 
-/* At most REPORT_POINTS points; when there is no more room two become one, and from then on a point takes
- * twice as many steps. {0} is valid: it holds nothing. */
+/* At most REPORT_POINTS points. When they are full, every two become one, and from then on a point takes
+ * twice as many steps. {0} is valid and empty. */
 typedef struct report_history {
     report_point *points;
     size_t count;
-    size_t width; /* steps a point; the last one may have fewer */
+    size_t width; /* steps per point; the last one may have fewer */
     size_t begun; /* steps in the last point */
 } report_history;
 
@@ -82,15 +81,12 @@ typedef struct report_run {
 
 typedef struct report_content {
     const char *title;
-    const report_setting *settings; /* in the order of the table; values that differ between runs left out */
+    const report_setting *settings; /* in the order of the table; without values that differ between runs */
     size_t setting_count;
     const char *const *data; /* names of the files */
     size_t data_count, rows, dimensions;
     const report_run *runs;
     size_t run_count;
 } report_content;
-
-/* Writes the page, whole or not at all. Everything is borrowed. The same report gives the same bytes. */
-ra_status report_write(const report_content *report, const char *path, ra_error *err);
 
 #endif

@@ -1,5 +1,7 @@
 /* The finished model: how often its latents fire, and how much of the space its atoms span. */
+#include "report/chart.h"
 #include "report/page.h"
+#include "report/pieces.h"
 
 #include <math.h>
 
@@ -54,7 +56,7 @@ static void draw_density(const chart *c, const report_content *report, size_t ru
     for (int b = 0; b <= bins; b++) edge[b] = pow(10, (double)b / BINS_A_DECADE - decades);
     for (int b = 0; b < bins; b++) height[b] = (double)counts.bin[b];
     chart_bars(c, run, report->run_count > 1, edge, height, (size_t)bins);
-    /* the runs side by side, about the name of the strip */
+    /* the runs side by side, around the name of the strip */
     double strip = -log10(c->x.low) - decades, wide = CHART_STRIP_MIDDLE * strip;
     double part = wide / (double)report->run_count;
     double from = CHART_STRIP_MIDDLE * strip - wide / 2 + part * (double)run, to = from + part;
@@ -83,7 +85,7 @@ static void density_figure(html_writer *html, const report_content *report) {
                      .strip_name = "never"};
     if (report->run_count == 1) snprintf(figure, sizeof figure, "%s never", format_grouped(never).text);
     snprintf(sentence, sizeof sentence,
-             "number of latents by how often they fire, on %s rows, evaluation mode",
+             "number of latents by how often they fire, on %s rows, in evaluation mode",
              format_grouped(rows).text);
     report_begin_figure(html, "Firing frequency", figure[0] ? figure : NULL, sentence);
     chart_begin(&c, "Number of latents by the share of rows on which they are active");
@@ -96,7 +98,7 @@ static void density_figure(html_writer *html, const report_content *report) {
 
 enum { SPECTRUM_POINTS = 240 };
 
-/* Values by number, about evenly on the logarithmic axis. */
+/* Values by their number, about evenly spaced on the logarithmic axis. */
 static void draw_spectrum(const chart *c, const report_run *run, size_t number) {
     double x[SPECTRUM_POINTS], y[SPECTRUM_POINTS];
     size_t n = run->measures->singular_count, count = 0;
@@ -110,8 +112,8 @@ static void draw_spectrum(const chart *c, const report_run *run, size_t number) 
     chart_line(c, number, CHART_SMOOTH, x, y, count);
 }
 
-/* A dictionary that does not span its space has values of nearly 0 at the end. They fall out of the picture:
- * an axis down to them would show nothing of the others. */
+/* A dictionary that does not span its space has last values of nearly 0. They are left outside: an axis down
+ * to them would squeeze all others. */
 static double lowest_shown(const report_measures *m) {
     double last = m->singular[m->singular_count - 1], inner = m->singular[(m->singular_count - 1) * 9 / 10];
     return fmax(fmax(last, inner / 10), 1e-7 * m->singular[0]);
@@ -137,8 +139,7 @@ static void spectrum_figure(html_writer *html, const report_content *report) {
         snprintf(sentence, sizeof sentence, "of D, both axes logarithmic; %zu values, stable rank %.2f",
                  first->singular_count, first->stable_rank);
     } else
-        snprintf(sentence, sizeof sentence,
-                 "of D, both axes logarithmic; the ranks stand in the table above");
+        snprintf(sentence, sizeof sentence, "of D, both axes logarithmic; the table above has the ranks");
     report_begin_figure(html, "Singular values", figure[0] ? figure : NULL, sentence);
     chart_begin(&c, "Singular values of the dictionary by their number");
     for (size_t r = 0; r < report->run_count; r++) draw_spectrum(&c, &report->runs[r], r);

@@ -1,7 +1,7 @@
 /* A run that was interrupted while it was looking for points.
  *
- * k-means over large data takes hours, and its state is small: the centers and how many rows each has. With
- * the settings they make a file from which --resume goes on, to the same bytes in the end. */
+ * k-means over large data takes hours, and its state is small: the centers and how many rows each has. A file with
+ * this state and the settings lets --resume continue, to the same bytes in the end. */
 #include "training/training.h"
 
 #include <stdlib.h>
@@ -11,50 +11,33 @@ static const char stage_key[] = "train.stage", stage[] = "points", points_key[] 
                   iteration_key[] = "train.kmeans.iteration", centers_name[] = "train.kmeans.centers",
                   members_name[] = "train.kmeans.members";
 
-static ra_status store_sae_settings(const ra_sae_settings *settings,
-                                    char texts[TRAIN_METADATA_SETTINGS][TRAIN_METADATA_TEXT],
-                                    ra_safetensors_writer *writer, ra_error *err) {
-    const ra_settings_table *table = ra_sae_settings_table();
-    for (size_t i = 0; i < table->count && i < TRAIN_METADATA_SETTINGS; i++) {
-        if (!ra_setting_known(settings, i)) continue;
-        ra_setting_print(table, i, settings, texts[i], TRAIN_METADATA_TEXT);
-        RA_TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, texts[i], err));
-    }
-    return RA_OK;
-}
-
-static ra_status store_kmeans(const ra_kmeans_progress *kmeans, char number[TRAIN_METADATA_TEXT],
-                              ra_safetensors_writer *writer, ra_error *err) {
+static ra_status store_kmeans(const ra_kmeans_progress *kmeans, ra_safetensors_writer *writer,
+                              ra_error *err) {
     const ra_tensor centers = ra_tensor_2d(RA_F32, kmeans->centers, kmeans->clusters, kmeans->dimensions),
                     members = ra_tensor_1d(RA_I64, kmeans->members, kmeans->clusters);
-    snprintf(number, TRAIN_METADATA_TEXT, "%zu", kmeans->iteration);
-    RA_TRY(ra_safetensors_writer_metadata(writer, iteration_key, number, err));
+    RA_TRY(ra_safetensors_writer_count(writer, iteration_key, kmeans->iteration, err));
     RA_TRY(ra_safetensors_writer_tensor(writer, centers_name, &centers, err));
     return ra_safetensors_writer_tensor(writer, members_name, &members, err);
 }
 
 ra_status train_begun_save(const train_run *run, const ra_kmeans_progress *kmeans, ra_error *err) {
-    train_metadata train_texts;
-    char sae_texts[TRAIN_METADATA_SETTINGS][TRAIN_METADATA_TEXT], points[TRAIN_METADATA_TEXT],
-        iteration[TRAIN_METADATA_TEXT];
     ra_safetensors_writer *writer = NULL;
     ra_status status;
     if (!train_run_speaks(run)) return RA_OK;
-    snprintf(points, sizeof points, "%zu", run->plan->points);
     RA_TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
     RA_TRY_OUT(status, ra_safetensors_writer_metadata(writer, stage_key, stage, err));
-    RA_TRY_OUT(status, ra_safetensors_writer_metadata(writer, points_key, points, err));
-    RA_TRY_OUT(status, store_sae_settings(&run->plan->sae, sae_texts, writer, err));
-    RA_TRY_OUT(status, train_save_settings(run, &run->plan->train, &train_texts, writer, err));
-    RA_TRY_OUT(status, train_save_data(run, &train_texts, writer, err));
-    if (kmeans && kmeans->iteration > 0) RA_TRY_OUT(status, store_kmeans(kmeans, iteration, writer, err));
+    RA_TRY_OUT(status, ra_safetensors_writer_count(writer, points_key, run->plan->points, err));
+    RA_TRY_OUT(status, ra_settings_write(ra_sae_settings_table(), &run->plan->sae, writer, err));
+    RA_TRY_OUT(status, train_save_settings(run, &run->plan->train, writer, err));
+    RA_TRY_OUT(status, train_save_data(run, writer, err));
+    if (kmeans && kmeans->iteration > 0) RA_TRY_OUT(status, store_kmeans(kmeans, writer, err));
     RA_TRY_OUT(status, ra_safetensors_writer_write(writer, run->models[0].output, err));
 out:
     ra_safetensors_writer_free(writer);
     return status;
 }
 
-/* ---- going on ------------------------------------------------------------------------------------------ */
+/* ---- continuing ----------------------------------------------------------------------------------------- */
 
 bool train_begun_is(const ra_safetensors *file) {
     const char *said = ra_safetensors_metadata(file, stage_key);
@@ -81,7 +64,7 @@ ra_status train_begun_start(const ra_safetensors *file, ra_kmeans_options *optio
     if (centers.dtype != RA_F32 || centers.rank != 2 || centers.shape[0] != options->clusters ||
         members.dtype != RA_I64 || members.rank != 1 || members.shape[0] != options->clusters)
         RA_FAIL(err, RA_ERR_SHAPE,
-                "%s: %s and %s have to be F32 [%zu, d] and I64 [%zu], as there are points to be found",
+                "%s: %s and %s have to be F32 [%zu, d] and I64 [%zu] for the points of this run",
                 ra_safetensors_path(file), centers_name, members_name, options->clusters, options->clusters);
     options->start = centers.data;
     options->start_members = members.data;

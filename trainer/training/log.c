@@ -1,15 +1,17 @@
-/* --log: one JSON object a step.
+/* --log: one JSON object per step.
  *
- * A run that was killed has logged steps that its checkpoint does not know and a resumed run makes again. So
- * the log is cut first: it holds each step once, whatever happened in between. */
+ * A run that was killed may have logged steps after its last checkpoint, which a resumed run makes again. So the log
+ * is cut first: in the end it holds each step once. */
 #include "training/training.h"
+
+#include "app/json.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Where the line of the first step behind `last` begins; lines are in order. */
+/* Finds where the line of the first step after `last` begins; lines are in order. */
 static ra_status find_cut(FILE *log, size_t last, long *cut, ra_error *err) {
     static const char start[] = "{\"step\":";
     char *line = NULL;
@@ -43,7 +45,7 @@ ra_status train_log_open(train_model *model, ra_error *err) {
 }
 
 void train_log_step(train_model *model, const ra_train_progress *step) {
-    text *json = &model->json;
+    text *json = &model->log_line;
     ra_error err;
     if (!model->log) return;
     json_object(json, NULL);
@@ -68,10 +70,10 @@ ra_status train_log_close(train_model *model, ra_error *err) {
     if (!model->log) return RA_OK;
     train_log_flush(model);
     bool lost = ferror(model->log) != 0 || model->log_error;
-    text_release(&model->json);
+    text_release(&model->log_line);
     if (fclose(model->log) != 0) lost = true;
     model->log = NULL;
     if (!lost) return RA_OK;
-    RA_FAIL(err, RA_ERR_IO, "the log %s is incomplete (%s); the model %s is written", model->log_path,
+    RA_FAIL(err, RA_ERR_IO, "the log %s is incomplete (%s); the model %s was written", model->log_path,
             model->log_error ? strerror(model->log_error) : "an earlier write failed", model->output);
 }

@@ -2,7 +2,7 @@
  * files of its own; points, data and the order of the rows are common to all. */
 #include "training/training.h"
 
-#include "files.h"
+#include "common/files.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +17,11 @@ static ra_status parse_seeds(const char *list, uint64_t *seeds, size_t *count, r
         uint64_t seed = strtoull(at, &end, 10);
         if (*at < '0' || *at > '9' || (*end && *end != ',') || (double)seed > LARGEST_SEED)
             RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "--seeds must be whole numbers with commas between, as in 1,2,3, not \"%s\"", list);
+                    "--seeds is \"%s\", expected whole numbers with commas between them, as in 1,2,3", list);
         if (*count == TRAIN_SEEDS_MOST)
-            RA_FAIL(err, RA_ERR_ARGUMENT, "--seeds can be at most %d numbers", TRAIN_SEEDS_MOST);
+            RA_FAIL(err, RA_ERR_ARGUMENT,
+                    "--seeds has more than %d numbers, the most that can be trained side by side",
+                    TRAIN_SEEDS_MOST);
         for (size_t i = 0; i < *count; i++)
             if (seeds[i] == seed)
                 RA_FAIL(err, RA_ERR_ARGUMENT, "--seeds has %llu twice", (unsigned long long)seed);
@@ -44,8 +46,8 @@ static ra_status name_for_seed(const char *path, bool several, uint64_t seed, ch
     return RA_OK;
 }
 
-/* --auto-resume is --resume OUT when OUT is there: of every seed, and for every process of the group, lest
- * some begin and others go on. What --init says is in the checkpoint then. */
+/* --auto-resume is --resume OUT if OUT exists: for all seeds and for all processes of the group, so that all
+ * start or all continue. The checkpoint then holds what --init would. */
 static ra_status settle_auto_resume(train_run *run, train_options *options, ra_error *err) {
     uint64_t absent = 0;
     for (size_t i = 0; i < run->count; i++) absent += access(run->models[i].output, F_OK) != 0;

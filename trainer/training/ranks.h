@@ -12,19 +12,15 @@
 
 #include <stdbool.h>
 
-/* Has to come before anything is printed or written. *group is NULL for a process on its own. */
+/* Call it before anything is printed or written. *group is NULL for a process on its own. */
 ra_status ranks_begin(int *argc, char ***argv, const ra_group **group, ra_error *err);
 
-/* The end of the process's part. One that failed alone takes the others with it, who would wait for it for
- * ever, and does not return. */
+/* Ends the part of this process. If it failed alone, it aborts the others, which would wait for it forever,
+ * and does not return. */
 void ranks_end(const ra_group *group, int code);
 
-/* While hushed, a rank that is not the first says nothing on stdout and stderr: for what all
- * of them would. */
-void ranks_hush(const ra_group *group, bool hush);
-
-/* After a failure: whether this process is to say so. What all have met, the first one says; what one has met
- * alone (for a moment nobody else failed) it says itself. */
+/* After a failure: whether this process should report it. A failure of all is reported by the first one, a
+ * failure of one process (no other failed within a moment) by that process. */
 bool ranks_may_speak(const ra_group *group);
 
 #endif

@@ -22,10 +22,6 @@ void ranks_end(const ra_group *group, int code) {
     (void)group, (void)code;
 }
 
-void ranks_hush(const ra_group *group, bool hush) {
-    (void)group, (void)hush;
-}
-
 bool ranks_may_speak(const ra_group *group) {
     (void)group;
     return true;

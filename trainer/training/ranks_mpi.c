@@ -1,24 +1,22 @@
-/* The group of an MPI job. Sums go to the first rank and from there to all: an all-reduce is free to add in
- * another order on each rank, and then parameters would drift apart bit by bit. */
+/* The group of an MPI job. Sums go to the first rank and from there to all: an all-reduce may add in another
+ * order on each rank, and then parameters would drift apart. */
 #include "training/ranks.h"
 
-#include <fcntl.h>
 #include <mpi.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { MOST = 1 << 28 }; /* numbers a message: MPI counts in int */
+enum { MOST = 1 << 28 }; /* numbers per message: MPI counts in int */
 
-static MPI_Comm failures; /* apart from the sums, which others may be at */
+static MPI_Comm failures; /* separate from the sums, in which others may be waiting */
 
 static ra_status check(int code, const char *what, ra_error *err) {
     char text[MPI_MAX_ERROR_STRING] = "";
     int length;
     if (code == MPI_SUCCESS) return RA_OK;
     MPI_Error_string(code, text, &length);
-    RA_FAIL(err, RA_ERR_IO, "the ranks lost each other while they %s: %s", what, text);
+    RA_FAIL(err, RA_ERR_IO, "the processes of this run lost their connection while they %s: %s", what, text);
 }
 
 static ra_status reduce(char *values, size_t n, size_t size, MPI_Datatype type, MPI_Op op, ra_error *err) {
@@ -29,7 +27,7 @@ static ra_status reduce(char *values, size_t n, size_t size, MPI_Datatype type, 
         char *part = values + from * size;
         ra_status status =
             check(MPI_Reduce(rank == 0 ? MPI_IN_PLACE : part, part, count, type, op, 0, MPI_COMM_WORLD),
-                  "added up", err);
+                  "summed", err);
         if (status == RA_OK)
             status = check(MPI_Bcast(part, count, type, 0, MPI_COMM_WORLD), "shared a sum", err);
         if (status != RA_OK) return status;
@@ -62,7 +60,7 @@ ra_status ranks_begin(int *argc, char ***argv, const ra_group **out, ra_error *e
     int provided, rank, size;
     *out = NULL;
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
-        RA_FAIL(err, RA_ERR_IO, "MPI does not start");
+        RA_FAIL(err, RA_ERR_IO, "MPI cannot be started");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
@@ -73,7 +71,7 @@ ra_status ranks_begin(int *argc, char ***argv, const ra_group **out, ra_error *e
     return RA_OK;
 }
 
-/* Whoever failed comes to this barrier. When all do, they end in order; else the job is aborted. */
+/* A process that failed comes to this barrier. If all do, they end in order; else the job is aborted. */
 static bool all_failed(void) {
     enum { MOMENTS = 200 };
     const struct timespec moment = {.tv_nsec = 10000000};
@@ -98,19 +96,4 @@ bool ranks_may_speak(const ra_group *group) {
 void ranks_end(const ra_group *group, int code) {
     if (group && code != 0 && !together) MPI_Abort(MPI_COMM_WORLD, code);
     MPI_Finalize();
-}
-
-void ranks_hush(const ra_group *group, bool hush) {
-    static int kept[2] = {-1, -1};
-    int null = -1;
-    if (!group || group->rank == 0) return;
-    fflush(stdout);
-    if (hush) null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
-        int *keep = &kept[fd - STDOUT_FILENO];
-        if (hush) *keep = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        if (hush ? null >= 0 : *keep >= 0) dup2(hush ? null : *keep, fd);
-        if (!hush && *keep >= 0) close(*keep);
-    }
-    if (null >= 0) close(null);
 }

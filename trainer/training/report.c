@@ -1,22 +1,23 @@
-/* The page of --report: from the run to what report.h asks for. The model is opened from the checkpoint, so
- * that the page shows what is in the file. */
+/* The page of --report: fills report_content from the run. The model is opened from the checkpoint, so that
+ * the page shows what the file holds. */
 #include "training/training.h"
 
 #include "app/format.h"
+#include "report/page.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { MAX_SETTINGS = 64, TEXT_SIZE = 64 };
 
-typedef struct settings_list {
+typedef struct shown_settings {
     report_setting rows[MAX_SETTINGS];
     char texts[MAX_SETTINGS][TEXT_SIZE];
     size_t count;
-} settings_list;
+} shown_settings;
 
-/* Those that are the same for all models. */
-static void add_settings(settings_list *list, const ra_settings_table *table, const void *settings,
+/* Adds the settings that are the same for all models. */
+static void add_settings(shown_settings *list, const ra_settings_table *table, const void *settings,
                          bool several) {
     for (size_t i = 0; i < table->count && list->count < MAX_SETTINGS; i++) {
         if (!ra_setting_known(settings, i)) continue;
@@ -29,7 +30,7 @@ static void add_settings(settings_list *list, const ra_settings_table *table, co
     }
 }
 
-/* "400 concepts from words.safetensors": folders say little, and a page may be passed on. */
+/* "400 concepts from words.safetensors": without the folder, since a page may be passed on. */
 static void make_title(const train_run *run, char *title, size_t size) {
     const char *path = run->options->data[0], *slash = strrchr(path, '/');
     size_t more = run->options->data_count - 1;
@@ -65,7 +66,7 @@ static report_run describe(const train_run *run, size_t i, reported_model *repor
 
 static ra_status write_report(const train_run *run, reported_model *models, ra_error *err) {
     char title[256];
-    settings_list settings = {.count = 0};
+    shown_settings settings = {.count = 0};
     report_run runs[TRAIN_SEEDS_MOST];
     make_title(run, title, sizeof title);
     add_settings(&settings, ra_sae_settings_table(), ra_sae_get_settings(run->models[0].sae), run->count > 1);
@@ -109,6 +110,7 @@ ra_status train_report(train_run *run, ra_error *err) {
     ra_free(models);
     run->reported = status == RA_OK;
     if (run->reported) return RA_OK;
-    RA_FAIL(err, status, "there is no report %s (%.300s); the model %s is written", /* as of the log */
+    RA_FAIL(err, status,
+            "the report %s was not written (%.300s); the model %s was written", /* as of the log */
             run->options->report, cause.message, run->models[0].output);
 }

@@ -9,19 +9,18 @@
 
 #include "app/format.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- candidate points -------------------------------------------------------------------------------- */
 
-/* What a callback, which can only say stop, found wrong. */
+/* A callback can only return false; its error is kept here. */
 typedef struct loop_state {
     train_run *run;
     ra_status status;
     ra_error *err;
 } loop_state;
 
-/* All members of a group stop at the same moment, whoever was interrupted. */
+/* All members of a group stop at the same step, whichever of them was interrupted. */
 static bool is_time_to_stop(loop_state *state) {
     uint8_t stop = command_interrupted();
     ra_status status = ra_group_unite(state->run->group, &stop, 1, state->err);
@@ -34,7 +33,7 @@ static bool on_kmeans(void *context, const ra_kmeans_progress *kmeans) {
     train_run *run = state->run;
     size_t iteration = kmeans->iteration;
     if (progress_due(&run->progress, iteration)) {
-        progress_field fields[2] = {{"drawing seeds"}}; /* which counts as iteration 0 */
+        progress_field fields[2] = {{"drawing seeds"}}; /* it counts as iteration 0 */
         if (iteration) snprintf(fields[0].text, sizeof fields[0].text, "iteration %zu", iteration);
         snprintf(fields[1].text, sizeof fields[1].text, "inertia %.6g", kmeans->inertia);
         progress_show(&run->progress, iteration, 0, fields, 2);
@@ -56,8 +55,9 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
     ra_kmeans_options options = {
         .method = (ra_kmeans_method)settings->kmeans,
         .clusters = run->plan->points,
-        .rows = train_knows(settings, "points-rows") ? settings->points_rows : 0,
-        .max_iterations = train_knows(settings, "points-iterations") ? settings->points_iterations : 0,
+        .rows = ra_setting_known(settings, RA_TRAIN_POINTS_ROWS) ? settings->points_rows : 0,
+        .max_iterations =
+            ra_setting_known(settings, RA_TRAIN_POINTS_ITERATIONS) ? settings->points_iterations : 0,
         .seed = settings->points_seed,
         .progress = on_kmeans,
         .context = &state,
@@ -67,18 +67,20 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
         RA_TRY(train_begun_start(run->inputs->begun, &options, err));
     }
     progress_note(&run->progress, "looking for %s points by k-means", format_grouped(options.clusters).text);
-    if (options.start) progress_note(&run->progress, "going on from iteration %zu", options.start_iteration);
+    if (options.start)
+        progress_note(&run->progress, "continuing from iteration %zu", options.start_iteration);
     progress_start(&run->progress, "k-means", 0);
     ra_status status = ra_points_kmeans(run->backend, run->inputs->data, &options, &run->points, &stopped);
     if (state.status != RA_OK) return state.status;
     if (status == RA_ERR_CANCELED && run->interrupted) return RA_OK;
     if (status != RA_OK) RA_FAIL(err, status, "%s", stopped.message);
-    progress_note(&run->progress, "found them in %zu iterations and %s, inertia %.6g", run->points.iterations,
-                  format_seconds(progress_elapsed(&run->progress)).text, run->points.inertia);
+    progress_note(&run->progress, "found them after %zu iterations in %s, inertia %.6g",
+                  run->points.iterations, format_seconds(progress_elapsed(&run->progress)).text,
+                  run->points.inertia);
     return RA_OK;
 }
 
-/* Every row is a point, and its own nearest row: its label is the row's. */
+/* Every row is a point and its own nearest row: it keeps the label of the row. */
 static ra_status points_from_rows(train_run *run, ra_error *err) {
     const ra_data *data = run->inputs->data;
     ra_matrix vectors;
@@ -132,7 +134,7 @@ static ra_status find_points(train_run *run, ra_error *err) {
 
 /* ---- the autoencoders -------------------------------------------------------------------------------- */
 
-/* The encoder along the atoms, its length fitted to rows from all over the data. */
+/* Sets the encoder along the atoms, with a length fitted to rows from all over the data. */
 static ra_status start_at_dictionary(const train_run *run, train_model *model, ra_error *err) {
     enum { SAMPLE = 256 };
     const ra_data *data = run->inputs->data;
@@ -147,11 +149,6 @@ static ra_status start_at_dictionary(const train_run *run, train_model *model, r
     return status;
 }
 
-static ra_status read_rows(void *context, const uint64_t *numbers, size_t n, float *rows, ra_error *err) {
-    (void)err;
-    ra_data_gather(context, numbers, n, rows);
-    return RA_OK;
-}
 static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
     const ra_sae_settings *settings = &run->plan->sae;
     size_t d = ra_data_dimensions(run->inputs->data), K = run->plan->concepts;
@@ -164,27 +161,13 @@ static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
         RA_TRY(ra_plain_dictionary_new(run->backend, d, K, (ra_dictionary_kind)settings->dictionary, NULL,
                                        settings->use_multiplier, model->seed, &dictionary, err));
         if (init == RA_INIT_POINTS) status = ra_plain_dictionary_init(dictionary, &points, model->seed, err);
-    } else if (settings->mixture) {
-        ra_matrix start;
-        static uint64_t numbers[100000];
-        static ra_point_source source;
-        RA_TRY(ra_matrix_init(&start, K, d, err));
-        for (size_t k = 0; k < K; k++) numbers[k] = (uint64_t)run->points.row[k * run->points.nearest];
-        ra_data_gather(run->inputs->data, numbers, K, start.data);
-        const ra_tensor first = ra_tensor_2d(RA_F32, start.data, K, d);
-        RA_TRY(ra_mixture_dictionary_new(run->backend, d, K, settings->mixture,
-                                         getenv("KM") ? &points : &first, (float)settings->delta,
-                                         settings->hull_share, settings->use_multiplier, &dictionary, err));
-        source = (ra_point_source){ra_data_rows(run->inputs->data), read_rows,
-                                   (void *)(uintptr_t)run->inputs->data};
-        if (!getenv("KM")) RA_TRY(ra_mixture_set_source(dictionary, &source, numbers, err));
     } else {
         RA_TRY(ra_archetypal_dictionary_new(run->backend, d, K, &points, (float)settings->delta,
                                             settings->use_multiplier, &dictionary, err));
         status = ra_archetypal_dictionary_init(dictionary, init, model->seed, err);
     }
-    /* Where the dictionary encodes, its atoms' lengths count twice: points of raw data would start a run that
-     * never comes back. */
+    /* If the dictionary encodes, the lengths of its atoms count twice: with points of raw data the run would
+     * diverge from the start. */
     bool encodes = settings->sae == RA_SAE_MP || settings->encoder == RA_ENCODER_TIED;
     if (status == RA_OK && encodes && settings->use_multiplier)
         status = ra_dictionary_limit_norms(dictionary, 1, err);
@@ -276,7 +259,7 @@ static ra_status train(train_run *run, ra_error *err) {
 
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
-/* The settings that matter, as a line to look at before the waiting starts. */
+/* Prints the most important settings before the waiting starts. */
 static void note_settings(train_run *run) {
     const ra_settings_table *table = ra_sae_settings_table();
     const ra_sae_settings *settings = ra_sae_get_settings(run->models[0].sae);
@@ -288,15 +271,13 @@ static void note_settings(train_run *run) {
         snprintf(delta, sizeof delta, " on %s points, delta %g",
                  format_grouped(run->points.vectors.rows).text, settings->delta);
     if (run->count > 1) snprintf(seeds, sizeof seeds, " from %zu seeds", run->count);
-    int row = ra_setting_by_flag(ra_train_settings_table(), "loss");
-    loss[0] = '\0';
-    if (row >= 0) ra_setting_print(ra_train_settings_table(), (size_t)row, train, loss, sizeof loss);
+    ra_setting_print(ra_train_settings_table(), RA_TRAIN_LOSS, train, loss, sizeof loss);
     progress_note(
         &run->progress, "%s%s, %s concepts of %zu dimensions%s%s; %s rows, batches of %zu, %s, lr %g", sae, k,
         format_grouped(run->plan->concepts).text, ra_data_dimensions(run->inputs->data), delta, seeds,
         format_grouped(ra_data_rows(run->inputs->data)).text, train->batch_size, loss, train->lr);
     size_t done = ra_trainer_done(run->models[0].trainer);
-    if (done) progress_note(&run->progress, "going on from step %zu", done);
+    if (done) progress_note(&run->progress, "continuing from step %zu", done);
 }
 
 /* The plan's settings with the seeds of this model. Side by side, models of different seeds read the data
@@ -308,15 +289,15 @@ static ra_status settle_seeds(const train_run *run, train_model *model, ra_error
     model->settings = run->plan->train;
     if (run->count == 1) model->seed = model->settings.seed;
     model->settings.seed = model->seed;
-    if (run->count > 1 && !train_knows(&run->options->train, "shuffle-seed"))
+    if (run->count > 1 && !ra_setting_known(&run->options->train, RA_TRAIN_SHUFFLE_SEED))
         model->settings.shuffle_seed = model->seed;
     if (!model->resume) return RA_OK;
     RA_TRY(ra_safetensors_open(model->resume, &file, err));
     ra_status status = ra_train_settings_read(file, &stored, err);
     ra_safetensors_free(file);
     if (status != RA_OK) return status;
-    if (train_knows(&stored, "shuffle-seed")) model->settings.shuffle_seed = stored.shuffle_seed;
-    if (train_knows(&stored, "window-seed")) model->settings.window_seed = stored.window_seed;
+    if (ra_setting_known(&stored, RA_TRAIN_SHUFFLE_SEED)) model->settings.shuffle_seed = stored.shuffle_seed;
+    if (ra_setting_known(&stored, RA_TRAIN_WINDOW_SEED)) model->settings.window_seed = stored.window_seed;
     return RA_OK;
 }
 
@@ -326,7 +307,7 @@ ra_status train_run_all(train_run *run, ra_error *err) {
     RA_TRY(open_saes(run, err));
     RA_TRY(train_standardize(run, err));
     RA_TRY(find_points(run, err));
-    if (run->interrupted) return RA_OK; /* and what k-means had is saved */
+    if (run->interrupted) return RA_OK; /* the state of k-means is saved */
     RA_TRY(make_trainers(run, err));
     note_settings(run);
     RA_TRY(train(run, err));

@@ -5,31 +5,25 @@
  * and the state of the run, so that it can be resumed to the same bytes; no time stamp and no host. */
 #include "training/training.h"
 
-#include "app/format.h"
-
+#include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_SIZE = TRAIN_METADATA_TEXT, DIGEST_ROWS = 64 };
+enum { TEXT_SIZE = 64, DIGEST_ROWS = 64 };
 
 static const char rows_key[] = "train.rows", digest_key[] = "train.data";
 
-ra_status train_save_settings(const train_run *run, const ra_train_settings *settings, train_metadata *texts,
+ra_status train_save_settings(const train_run *run, const ra_train_settings *settings,
                               ra_safetensors_writer *writer, ra_error *err) {
-    const ra_settings_table *table = ra_train_settings_table();
-    int epochs = ra_setting_by_flag(table, "epochs");
-    for (size_t i = 0; i < table->count && i < TRAIN_METADATA_SETTINGS; i++) {
-        if (!ra_setting_known(settings, i)) continue;
-        if ((int)i == epochs && train_knows(settings, "steps")) continue; /* it was not what counted */
-        ra_setting_print(table, i, settings, texts->settings[i], TEXT_SIZE);
-        RA_TRY(ra_safetensors_writer_metadata(writer, table->rows[i].key, texts->settings[i], err));
-    }
-    snprintf(texts->dimensions, TEXT_SIZE, "%zu", ra_data_dimensions(run->inputs->data));
-    return ra_safetensors_writer_metadata(writer, "in_dimensions", texts->dimensions, err);
+    ra_train_settings kept = *settings;
+    if (ra_setting_known(&kept, RA_TRAIN_STEPS))
+        ra_setting_forget(&kept, RA_TRAIN_EPOCHS); /* it did not count */
+    RA_TRY(ra_settings_write(ra_train_settings_table(), &kept, writer, err));
+    return ra_safetensors_writer_count(writer, "in_dimensions", ra_data_dimensions(run->inputs->data), err);
 }
 
 /* ---- the data ------------------------------------------------------------------------------------------ */
 
-/* What tells these data from others: some rows, evenly spaced. */
+/* Identifies the data by some evenly spaced rows. */
 static ra_status digest_data(const ra_data *data, char digest[RA_DIGEST_SIZE], ra_error *err) {
     size_t rows = ra_data_rows(data), d = ra_data_dimensions(data),
            count = rows < DIGEST_ROWS ? rows : DIGEST_ROWS;
@@ -41,12 +35,11 @@ static ra_status digest_data(const ra_data *data, char digest[RA_DIGEST_SIZE], r
     return RA_OK;
 }
 
-ra_status train_save_data(const train_run *run, train_metadata *texts, ra_safetensors_writer *writer,
-                          ra_error *err) {
-    RA_TRY(digest_data(run->inputs->data, texts->digest, err));
-    snprintf(texts->rows, TEXT_SIZE, "%zu", ra_data_rows(run->inputs->data));
-    RA_TRY(ra_safetensors_writer_metadata(writer, rows_key, texts->rows, err));
-    return ra_safetensors_writer_metadata(writer, digest_key, texts->digest, err);
+ra_status train_save_data(const train_run *run, ra_safetensors_writer *writer, ra_error *err) {
+    char digest[RA_DIGEST_SIZE];
+    RA_TRY(digest_data(run->inputs->data, digest, err));
+    RA_TRY(ra_safetensors_writer_count(writer, rows_key, ra_data_rows(run->inputs->data), err));
+    return ra_safetensors_writer_metadata(writer, digest_key, digest, err);
 }
 
 ra_status train_check_data(const ra_safetensors *file, const ra_data *data, ra_error *err) {
@@ -66,7 +59,7 @@ ra_status train_check_data(const ra_safetensors *file, const ra_data *data, ra_e
         ra_safetensors_path(file));
 }
 
-/* Labels that were given when the run began need not be given again. */
+/* Labels that were given at the start need not be given again. */
 static ra_status keep_labels(const train_run *run, const train_model *model, ra_safetensors_writer *writer,
                              ra_error *err) {
     static const char name[] = "points.row_labels";
@@ -74,27 +67,55 @@ static ra_status keep_labels(const train_run *run, const train_model *model, ra_
     return lines ? ra_safetensors_writer_tensor(writer, name, lines, err) : RA_OK;
 }
 
+/* ---- the history --------------------------------------------------------------------------------------- */
+
+/* The history of a run is part of its checkpoint, so that the report of a resumed run has the whole curve.
+ * Files without one start an empty history. */
+enum { COLUMNS = sizeof(report_point) / sizeof(double) }; /* all of its members are doubles */
+
+static const char history_name[] = "train.history", width_key[] = "train.history_width",
+                  begun_key[] = "train.history_begun";
+
+static ra_status store_history(const report_history *history, ra_safetensors_writer *writer, ra_error *err) {
+    const ra_tensor points = ra_tensor_2d(RA_F64, history->points, history->count, COLUMNS);
+    if (history->count == 0) return RA_OK;
+    RA_TRY(ra_safetensors_writer_count(writer, width_key, history->width, err));
+    RA_TRY(ra_safetensors_writer_count(writer, begun_key, history->begun, err));
+    return ra_safetensors_writer_tensor(writer, history_name, &points, err);
+}
+
+static void restore_history(report_history *history, const ra_safetensors *file) {
+    const ra_tensor *points = ra_safetensors_find(file, history_name);
+    const char *width = ra_safetensors_metadata(file, width_key),
+               *begun = ra_safetensors_metadata(file, begun_key);
+    if (!points || !width || !begun || points->dtype != RA_F64 || points->rank != 2 ||
+        points->shape[1] != COLUMNS || points->shape[0] > REPORT_POINTS)
+        return;
+    history->width = strtoull(width, NULL, 10);
+    history->begun = strtoull(begun, NULL, 10);
+    history->count = points->shape[0];
+    memcpy(history->points, points->data, ra_tensor_bytes(points));
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------- */
 
 ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
-    train_metadata texts;
     ra_safetensors_writer *writer = NULL;
     char *labels = NULL;
     ra_status status = RA_OK;
-    bool state = !run->options->no_state;
+    bool state = run->options->state;
     if (!train_run_speaks(run)) return RA_OK;
-    train_log_flush(model); /* it reaches as far as the checkpoint */
+    train_log_flush(model); /* so that the log reaches as far as the checkpoint */
     RA_TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
     RA_TRY_OUT(status, ra_trainer_store(model->trainer, state, writer, err));
-    if (state) RA_TRY_OUT(status, train_history_store(model, writer, err));
-    if (state) RA_TRY_OUT(status, train_save_data(run, &texts, writer, err));
+    if (state) RA_TRY_OUT(status, store_history(&model->history, writer, err));
+    if (state) RA_TRY_OUT(status, train_save_data(run, writer, err));
     bool archetypal = ra_sae_get_settings(model->sae)->dictionary == RA_DICTIONARY_ARCHETYPAL;
-    if (archetypal && !ra_dictionary_mixture(ra_sae_dictionary(model->sae)) &&
-        run->points.vectors.rows) /* of others they were only the start */
+    if (archetypal && run->points.vectors.rows) /* other dictionaries only started on them */
         RA_TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
     if (archetypal && !labels) RA_TRY_OUT(status, keep_labels(run, model, writer, err));
     RA_TRY_OUT(status, ra_data_store_standardization(run->inputs->data, writer, err));
-    RA_TRY_OUT(status, train_save_settings(run, &model->settings, &texts, writer, err));
+    RA_TRY_OUT(status, train_save_settings(run, &model->settings, writer, err));
     RA_TRY_OUT(status, ra_safetensors_writer_write(writer, model->output, err));
     model->saved_step = ra_trainer_done(model->trainer);
     model->saved_at = progress_elapsed(&run->progress);
@@ -116,23 +137,19 @@ ra_status train_save_if_due(const train_run *run, train_model *model, ra_error *
 
 /* ---- resuming ------------------------------------------------------------------------------------------ */
 
-/* Settings that say how long a run is, not how it goes. */
-static bool is_length(const ra_setting *row) {
-    return strcmp(row->key, "steps") == 0 || strcmp(row->key, "epochs") == 0;
-}
-
 static ra_status check_settings(const ra_settings_table *table, const void *flags, const void *stored,
                                 const char *path, ra_error *err) {
     for (size_t i = 0; i < table->count; i++) {
         char asked[TEXT_SIZE], kept[TEXT_SIZE] = "nothing";
-        if (!ra_setting_known(flags, i) || is_length(&table->rows[i])) continue;
+        if (!ra_setting_known(flags, i)) continue;
         ra_setting_print(table, i, flags, asked, sizeof asked);
         if (ra_setting_known(stored, i)) ra_setting_print(table, i, stored, kept, sizeof kept);
         if (strcmp(asked, kept) != 0)
             RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "--%s says %s, but the run in %s has %s; a resumed run keeps its settings (for "
-                    "others, start anew with --init)",
-                    table->rows[i].flag, asked, path, kept);
+                    "--%s says %s, but the run in %s has %s; a resumed run keeps its settings (to change "
+                    "them, start a "
+                    "new run with --init)",
+                    ra_setting_flag(&table->rows[i]).text, asked, path, kept);
     }
     return RA_OK;
 }
@@ -144,7 +161,10 @@ ra_status train_check_resume(const train_options *options, const train_inputs *i
     RA_TRY(ra_sae_settings_read(inputs->init, &sae, err));
     RA_TRY(ra_train_settings_read(inputs->init, &train, err));
     RA_TRY(check_settings(ra_sae_settings_table(), &options->model.settings, &sae, path, err));
-    return check_settings(ra_train_settings_table(), &options->train, &train, path, err);
+    ra_train_settings flags = options->train;
+    ra_setting_forget(&flags, RA_TRAIN_STEPS); /* they say how long a run is, not how it goes */
+    ra_setting_forget(&flags, RA_TRAIN_EPOCHS);
+    return check_settings(ra_train_settings_table(), &flags, &train, path, err);
 }
 
 ra_status train_restore(const train_run *run, train_model *model, ra_error *err) {
@@ -152,7 +172,7 @@ ra_status train_restore(const train_run *run, train_model *model, ra_error *err)
     RA_TRY(ra_safetensors_open(model->resume, &file, err));
     ra_status status = train_check_data(file, run->inputs->data, err);
     if (status == RA_OK) status = ra_trainer_restore(model->trainer, file, err);
-    if (status == RA_OK) train_history_restore(model, file);
+    if (status == RA_OK) restore_history(&model->history, file);
     ra_safetensors_free(file);
     return status;
 }

@@ -1,32 +1,30 @@
-/* Standardized training. Mean and scale are measured in one pass over the data, or are those of --init, since
- * its parameters mean something in that space only. From then on the data give out standardized rows: points,
- * k-means and the loop know nothing of it. */
+/* Standardized training. Mean and scale are measured in one pass over the data, or taken from --init, since its
+ * parameters are valid only with them. From then on the data return standardized rows: points, k-means and the loop
+ * know nothing of it. */
 #include "training/training.h"
 
-#include "files.h"
+#include "common/files.h"
 
 #include <string.h>
 
 static const char *name_of(int how) {
-    const ra_settings_table *table = ra_train_settings_table();
-    return table->rows[ra_setting_by_flag(table, "standardize")].names[how];
+    return ra_train_settings_table()->rows[RA_TRAIN_STANDARDIZE].names[how];
 }
 
-ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs, train_plan *plan,
-                                 ra_error *err) {
+ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs,
+                                 const ra_train_settings *stored, train_plan *plan, ra_error *err) {
     const float *mean, *scale;
-    ra_train_settings stored;
     if (!inputs->init) return RA_OK;
     RA_TRY(ra_standardization_find(inputs->init, ra_data_dimensions(inputs->data), &mean, &scale, err));
-    RA_TRY(ra_train_settings_read(inputs->init, &stored, err));
-    bool asked = train_knows(&options->train, "standardize"), named = train_knows(&stored, "standardize");
+    bool asked = ra_setting_known(&options->train, RA_TRAIN_STANDARDIZE),
+         named = ra_setting_known(stored, RA_TRAIN_STANDARDIZE);
     int wanted = plan->train.standardize, there = mean ? RA_STANDARDIZE_ELEMENT : RA_STANDARDIZE_NONE;
-    if (mean && named && stored.standardize != RA_STANDARDIZE_NONE) there = stored.standardize;
+    if (mean && named && stored->standardize != RA_STANDARDIZE_NONE) there = stored->standardize;
     if (asked && wanted != there)
-        RA_FAIL(err, RA_ERR_ARGUMENT,
-                "--standardize is %s, but %s was trained with %s, which its parameters "
-                "cannot do without",
-                name_of(wanted), ra_safetensors_path(inputs->init), name_of(there));
+        RA_FAIL(
+            err, RA_ERR_ARGUMENT,
+            "--standardize is %s, but %s was trained with %s, and its parameters are valid only with that",
+            name_of(wanted), ra_safetensors_path(inputs->init), name_of(there));
     plan->train.standardize = there;
     return RA_OK;
 }
@@ -38,9 +36,9 @@ static ra_status measure(train_run *run, ra_error *err) {
     ra_matrix moments = {0};
     ra_standardize how = (ra_standardize)run->plan->train.standardize;
     RA_TRY(ra_matrix_init(&moments, 2, ra_data_dimensions(data), err));
-    progress_note(&run->progress, "measuring the data's %s",
-                  how == RA_STANDARDIZE_GLOBAL ? "mean and deviation"
-                                               : "mean and deviation in each dimension");
+    progress_note(&run->progress, "measuring the %s",
+                  how == RA_STANDARDIZE_GLOBAL ? "mean and deviation of the data"
+                                               : "mean and deviation of each dimension");
     float *mean = ra_matrix_row(&moments, 0), *scale = ra_matrix_row(&moments, 1);
     ra_status status = ra_data_measure(data, run->backend, how, mean, scale, err);
     if (status == RA_OK) status = ra_data_set_standardization(data, mean, scale, err);
@@ -59,7 +57,7 @@ ra_status train_standardize(train_run *run, ra_error *err) {
 
 /* ---- points from a file ------------------------------------------------------------------------------ */
 
-/* copy <- the vectors in their units, of the checkpoint's data if they come from one. */
+/* Brings the vectors back to the units of the data of their checkpoint, if they come from one. */
 static void undo(ra_matrix *copy, const float *mean, const float *scale) {
     for (size_t i = 0; mean && i < copy->rows; i++)
         for (size_t j = 0; j < copy->cols; j++)
@@ -93,7 +91,7 @@ ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_ma
     ra_safetensors *file = NULL;
     bool npy;
     if (given->rank != 2 || given->shape[1] != d || given->shape[0] == 0 || !ra_dtype_is_float(given->dtype))
-        return RA_OK; /* refused by those who take them */
+        return RA_OK; /* refused where they are used */
     RA_TRY(file_is_npy(path, &npy, err));
     if (!npy) RA_TRY(ra_safetensors_open(path, &file, err));
     ra_status status = file ? ra_standardization_find(file, d, &mean, &scale, err) : RA_OK;

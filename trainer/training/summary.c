@@ -1,7 +1,8 @@
-/* What is said at the end of a run. */
+/* What is printed at the end of a run. */
 #include "training/training.h"
 
 #include "app/format.h"
+#include "app/json.h"
 
 #include <math.h>
 
@@ -30,8 +31,9 @@ static ra_status summary_text(const train_run *run, const train_model *model, ra
     (void)err;
     size_t done = ra_trainer_done(model->trainer), steps = ra_trainer_steps(model->trainer);
     if (run->interrupted) {
-        printf("training was interrupted at step %zu of %zu; to go on, give the same command with --resume ",
-               done, steps);
+        printf(
+            "training was interrupted at step %zu of %zu; to continue, run the same command with --resume ",
+            done, steps);
         print_clean(stdout, run->options->output);
         putchar('\n');
     } else if (model->rows > 0) {
@@ -39,7 +41,7 @@ static ra_status summary_text(const train_run *run, const train_model *model, ra
                format_seconds(run->seconds).text, model->loss / model->rows, model->r2 / model->rows,
                model->l0 / model->rows, 100 * model->last.dead);
     } else {
-        printf("all %zu steps were done before\n", done);
+        printf("all %zu steps had been done before\n", done);
     }
     if (model->rows > 0 && model->r2 < 0)
         printf("an R2 below 0 is worse than the mean of the data: try more --epochs, another --lr, or "
@@ -62,7 +64,7 @@ static ra_status summary_of_points(const train_run *run, ra_error *err) {
         json_object_end(&json);
         return json_print(&json, stdout, err);
     }
-    printf("interrupted while looking for points; to go on, give the same command with --resume ");
+    printf("interrupted while looking for points; to continue, run the same command with --resume ");
     print_clean(stdout, run->options->output);
     putchar('\n');
     return RA_OK;

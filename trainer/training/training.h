@@ -1,38 +1,38 @@
-/* train.h - the parts of `rasae train`, in the order in which they run.
+/* training.h - the parts of `rasae train`, in the order in which they run; trainer/train.c calls them.
  *
- *     train.c         the command: flags, --help, which files are opened, the order of everything
- *     train_plan.c    which settings hold: flag, else metadata of --init, else default; what cannot work is
- *                     refused here, before anything is computed
- *     train_points.c  the part of that about candidate points
- *     train_run.c     candidate points, the autoencoders, the loop with its progress
- *     train_models.c  the models of a run by their seeds, the names of their files
- *     train_log.c     a line a step
- *     train_history.c the course of a run in its checkpoint, for the report of a resumed one
- *     train_save.c    checkpoints, and what a resumed run takes from them
- *     train_begun.c   the same for a run that is still looking for points
- *     train_summary.c what is said at the end
- *     train_standardize.c  mean and scale of the data, measured or taken from --init
- *     train_report.c  the page of --report
+ *     plan.c         which settings hold: flag, else metadata of --init, else default; what cannot work is refused
+ *                    here, before anything is computed
+ *     points.c       the part of that about candidate points
+ *     models.c       the models of a run by their seeds, the names of their files
+ *     run.c          candidate points, the autoencoders, the loop with its progress
+ *     standardize.c  mean and scale of the data, measured or taken from --init
+ *     log.c          one line per step
+ *     save.c         checkpoints, and what a resumed run takes from them
+ *     begun.c        the same for a run that is still looking for points
+ *     summary.c      what is printed at the end
+ *     report.c       the page of --report
+ *     ranks.h        the processes of an mpirun
  *
  * Thread safety: one thread.
  */
 #ifndef RASAE_TRAINING_TRAINING_H
 #define RASAE_TRAINING_TRAINING_H
 
-#include "command.h"
-#include "app/json.h"
-#include "progress.h"
+#include "app/text.h"
 #include "report/report.h"
+#include "common/command.h"
+#include "common/progress.h"
 
 /* The command line. */
 typedef struct train_options {
+    uint64_t known;
     const char *const *data;
     size_t data_count;
     const char *output, *tensor, *points, *init, *resume, *seeds, *labels, *log, *report;
     size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
-    bool auto_resume, no_state, json, quiet, skip_bad_rows;
-    model_choice model; /* backend, and the SAE settings given as flags */
-    ra_train_settings train;
+    bool auto_resume, state, json, quiet, skip_bad_rows;
+    model_choice model;      /* device and threads, and the settings of the SAE that flags give */
+    ra_train_settings train; /* those that flags give */
 } train_options;
 
 /* What is read before anything is computed; files that were not named are NULL. */
@@ -62,16 +62,16 @@ typedef struct train_plan {
     size_t concepts, points; /* K, N */
 } train_plan;
 
-/* Whether --points (may be NULL) is the name of a file: it is no number, not `all` and not `sample:N`. */
+/* True if --points (may be NULL) names a file: it is no number, not `all` and not `sample:N`. */
 bool train_points_is_file(const char *points);
 
-/* The first flag about points that was given, without dashes; NULL: none was. */
-const char *train_points_flag(const train_options *options);
+/* The first flag about points that was given, without dashes; "" when none was. */
+ra_setting_name train_points_flag(const train_options *options);
 
 /* What is wrong with the flags about points, or NULL: some contradict each other. */
 const char *train_points_contradiction(const train_options *options);
 
-/* Settings of which --help shows the defaults. */
+/* What --help shows as defaults: those that depend on nothing else. */
 void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train);
 
 /* models: how many are trained side by side. RA_ERR_ARGUMENT, RA_ERR_SHAPE, RA_ERR_TOO_LARGE for what cannot
@@ -79,21 +79,25 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train);
 ra_status train_plan_make(const train_options *options, const train_inputs *inputs, size_t models,
                           train_plan *plan, ra_error *err);
 
-/* Settles what holds of --standardize and of the standardization in --init, which must not disagree. */
-ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs, train_plan *plan,
-                                 ra_error *err);
+/* Reconciles --standardize with the standardization in --init; they must not disagree. stored: the settings
+ * in that file. */
+ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs,
+                                 const ra_train_settings *stored, train_plan *plan, ra_error *err);
+
 /* The part of train_plan_make() about points, where a dictionary needs them and there is no --init. */
 ra_status train_plan_points(const train_options *options, const train_inputs *inputs, train_plan *plan,
                             ra_error *err);
 
-/* Completes the settings about points with those that the plan follows; takes away what it does not use. */
+/* Completes the settings about points as the plan has them; removes those that it does not use. */
 void train_plan_points_settings(const train_plan *plan, ra_train_settings *settings);
 
-/* Whether the setting with this flag is known. */
-bool train_knows(const ra_train_settings *settings, const char *flag);
-
-/* The kinds that keep at most top_k latents a row (batchtopk: on average). */
+/* The kinds that keep at most top_k latents per row (batchtopk: on average). */
 bool sae_takes_top_k(const ra_sae_settings *settings);
+
+/* Marks a setting as known. */
+static inline void train_know(ra_train_settings *settings, enum ra_train_setting setting) {
+    settings->known |= (uint64_t)1 << setting;
+}
 
 /* ---- one model of a run ------------------------------------------------------------------------------ */
 
@@ -108,9 +112,8 @@ typedef struct train_model {
     ra_trainer *trainer;
     FILE *log;
     int log_error; /* errno of its first failure */
-    text json;     /* a line of the log */
+    text log_line;
     report_history history;
-    char history_texts[2][24]; /* as metadata, while a writer uses them */
     ra_train_progress last;
     double loss, r2, l0, rows; /* sums over the last tenth of the steps, each weighted by its rows */
     size_t saved_step;         /* of the last checkpoint ... */
@@ -132,7 +135,7 @@ typedef struct train_run {
     double total_rows, seconds;
     double points_saved_at; /* when the last file of k-means was written, in seconds of k-means */
     bool reported;          /* the page is written */
-    bool interrupted;       /* what there is is saved as it is, for --resume */
+    bool interrupted;       /* what is there is saved as it is, for --resume */
 } train_run;
 
 /* The models of a command line, by their seeds, with the names of their files; nothing is opened. In a run of
@@ -148,11 +151,11 @@ void train_run_release(train_run *run);
 
 /* ---- files of a model -------------------------------------------------------------------------------- */
 
-/* A resumed run goes on with its settings: RA_ERR_ARGUMENT when a flag says otherwise. Only the length of the
- * run may change. */
+/* A resumed run keeps its settings: RA_ERR_ARGUMENT when a flag says otherwise. Only the length of the run may
+ * change. */
 ra_status train_check_resume(const train_options *options, const train_inputs *inputs, ra_error *err);
 
-/* The log is opened for writing; in a resumed run it is cut behind the step that the run goes on from. */
+/* The log is opened for writing; in a resumed run it is cut behind the step that the run continues from. */
 ra_status train_log_open(train_model *model, ra_error *err);
 void train_log_step(train_model *model, const ra_train_progress *step);
 void train_log_flush(train_model *model);
@@ -163,39 +166,26 @@ ra_status train_log_close(train_model *model, ra_error *err);
 ra_status train_save(const train_run *run, train_model *model, ra_error *err);
 ra_status train_restore(const train_run *run, train_model *model, ra_error *err);
 
-/* The history as a part of the checkpoint; it starts empty where a file has none. */
-ra_status train_history_store(train_model *model, ra_safetensors_writer *writer, ra_error *err);
-void train_history_restore(train_model *model, const ra_safetensors *file);
-
-/* Texts that have to live until a file is written. */
-enum { TRAIN_METADATA_SETTINGS = 32, TRAIN_METADATA_TEXT = 64 };
-typedef struct train_metadata {
-    char settings[TRAIN_METADATA_SETTINGS][TRAIN_METADATA_TEXT];
-    char dimensions[TRAIN_METADATA_TEXT], rows[TRAIN_METADATA_TEXT];
-    char digest[RA_DIGEST_SIZE];
-} train_metadata;
-
-/* The settings of the training, and what tells its data from others. */
-ra_status train_save_settings(const train_run *run, const ra_train_settings *settings, train_metadata *texts,
+/* The settings of the training, and what tells its data from others, as metadata. */
+ra_status train_save_settings(const train_run *run, const ra_train_settings *settings,
                               ra_safetensors_writer *writer, ra_error *err);
-ra_status train_save_data(const train_run *run, train_metadata *texts, ra_safetensors_writer *writer,
-                          ra_error *err);
+ra_status train_save_data(const train_run *run, ra_safetensors_writer *writer, ra_error *err);
 /* RA_ERR_ARGUMENT or RA_ERR_SHAPE when the data are not those that a file was trained on. */
 ra_status train_check_data(const ra_safetensors *file, const ra_data *data, ra_error *err);
 
 /* When enough steps or minutes have passed since the last one. */
 ra_status train_save_if_due(const train_run *run, train_model *model, ra_error *err);
 
-/* A run that is interrupted while it is looking for points leaves a file, too: its settings, and how far
- * k-means is (kmeans NULL: not far enough to be kept). It is no model yet. */
+/* A run that is interrupted while it looks for points leaves a file, too: its settings and the state of
+ * k-means (kmeans NULL: nothing to keep yet). It is no model yet. */
 ra_status train_begun_save(const train_run *run, const ra_kmeans_progress *kmeans, ra_error *err);
 bool train_begun_is(const ra_safetensors *file);
-/* Gives the options what such a file knows and the command line has not said. */
+/* Adds to the options the settings of such a file that the command line has not given. */
 ra_status train_begun_settle(const ra_safetensors *file, train_options *options, ra_error *err);
-/* Where k-means goes on, or nothing. What it points to lives as long as the file. */
+/* Sets where k-means continues, if the file says so. The options point into the file. */
 ra_status train_begun_start(const ra_safetensors *file, ra_kmeans_options *options, ra_error *err);
 
-/* From here on the data give out standardized rows, if the plan says so. */
+/* From here on the data return standardized rows, if the plan says so. */
 ra_status train_standardize(train_run *run, ra_error *err);
 
 /* The vectors of --points FILE as points of these data: vectors of any file are in the units of the data, the
@@ -205,8 +195,8 @@ ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_ma
 
 ra_status train_summary(const train_run *run, ra_error *err);
 
-/* The page of --report; nothing without it. Needs the checkpoints that train_save() has written. From here on
- * the data give out their rows as they are in the files. */
+/* Writes the page of --report, if asked for. Needs the checkpoints that train_save() has written. From here
+ * on the data return their rows as they are in the files. */
 ra_status train_report(train_run *run, ra_error *err);
 
 #endif

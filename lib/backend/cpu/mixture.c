@@ -3,7 +3,7 @@
 #include "backend/cpu/cpu.h"
 #include "backend/simplex.h"
 #include "base/multiversion.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>

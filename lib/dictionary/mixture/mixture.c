@@ -39,6 +39,10 @@ ra_mixture ra_mixture_view(const ra_dictionary *dictionary) {
                         .relax = p[RA_MIXTURE_RELAX].value};
 }
 
+size_t ra_dictionary_mixture(const ra_dictionary *dictionary) {
+    return dictionary->mixture ? dictionary->mixture->most : 0;
+}
+
 ra_status ra_mixture_points_changed(ra_dictionary *dictionary, ra_error *err) {
     ra_mixture view = ra_mixture_view(dictionary);
     ra_dictionary_changed(dictionary);
@@ -191,7 +195,7 @@ static const ra_dictionary_type mixture = {.project = project,
                                            .moved = moved,
                                            .loaded = loaded,
                                            .release = release,
-                                           .gradient = RA_MIXTURE_RELAX};
+                                           .dense = RA_MIXTURE_RELAX};
 
 /* ---- making one ---------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* What every tensor of a file is held against before a model trusts it, and the sentences when it does not
  * fit. */
 #include "model/model.h"
-#include "model/vectors.h"
+#include "tensor/vectors.h"
 
 #include <stdio.h>
 
@@ -49,7 +49,7 @@ ra_status ra_model_need_setting(const ra_model *model, enum ra_sae_setting setti
     if (ra_setting_known(&model->info.settings, setting)) return RA_OK;
     const ra_setting *row = &ra_sae_settings_table()->rows[setting];
     RA_FAIL(err, RA_ERR_SETTING, "%s: the setting %s is missing from its metadata; give it with --%s",
-            model->info.path, row->key, row->flag);
+            model->info.path, row->key, ra_setting_flag(row).text);
 }
 
 ra_status ra_model_check_rows(const char *what, const float *x, size_t rows, size_t d, ra_error *err) {

@@ -1,8 +1,9 @@
-/* From the tensors of a body to what is computed with.
+/* From the tensors of a body to what computes.
  *
- * A body's bytes lie where they happen to lie. float32, the common case, is copied to where it is needed, one
- * memcpy; other types go through a small aligned block. That one copy is nothing beside the products that
- * follow, and it frees everything behind from thinking about alignment. */
+ * The bytes of a body may be unaligned. float32, the common case, is copied to its destination with one
+ * memcpy; other types go through a small aligned buffer. That copy is cheap compared with the computation
+ * after it, and nothing behind it has to think about alignment.
+ */
 #include "codec/sort_row.h"
 #include "codec/binary/tensors.h"
 #include "ra_memory.h"
@@ -14,10 +15,10 @@ static bool is_integer(ra_dtype dtype) {
     return dtype == RA_I32 || dtype == RA_I64;
 }
 
-/* values [n] <- the elements from `from` on, of a float type or F64 */
+/* values [n] <- the elements from `from` on; of a float type or F64 */
 static void read_floats(const ra_tensor *tensor, size_t from, size_t n, float *values) {
     enum { CHUNK = 512 };
-    double block[CHUNK]; /* of the widest type, and so aligned for all */
+    double aligned[CHUNK]; /* of the widest type, so aligned for all */
     size_t unit = ra_dtype_size(tensor->dtype);
     const char *source = (const char *)tensor->data + from * unit;
     if (tensor->dtype == RA_F32) {
@@ -26,8 +27,8 @@ static void read_floats(const ra_tensor *tensor, size_t from, size_t n, float *v
     }
     for (size_t done = 0; done < n; done += CHUNK) {
         size_t count = n - done < CHUNK ? n - done : CHUNK;
-        memcpy(block, source + done * unit, count * unit);
-        ra_convert_to_f32(tensor->dtype, block, values + done, count);
+        memcpy(aligned, source + done * unit, count * unit);
+        ra_convert_to_f32(tensor->dtype, aligned, values + done, count);
     }
 }
 
@@ -49,15 +50,12 @@ static ra_status check_matrix(const ra_tensor *tensor, const char *what, size_t 
     char shape[128];
     ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape);
     if (!ra_dtype_is_float(tensor->dtype) && tensor->dtype != RA_F64)
-        RA_FAIL(err, RA_ERR_DTYPE, "%s are of type %s, expected F32, F16, BF16 or F64", what,
+        RA_FAIL(err, RA_ERR_DTYPE, "%s have the type %s, expected F32, F16, BF16 or F64", what,
                 ra_dtype_name(tensor->dtype));
     if (tensor->rank != 2 || tensor->shape[1] != width)
-        RA_FAIL(err, RA_ERR_SHAPE,
-                "%s have the shape %s, but [rows, %zu] is expected: the dictionary "
-                "has %zu %s",
+        RA_FAIL(err, RA_ERR_SHAPE, "%s have the shape %s, expected [rows, %zu]: the dictionary has %zu %s",
                 what, shape, width, width, unit);
-    if (tensor->shape[0] == 0)
-        RA_FAIL(err, RA_ERR_SHAPE, "%s are empty, but at least one row is expected", what);
+    if (tensor->shape[0] == 0) RA_FAIL(err, RA_ERR_SHAPE, "%s are empty, expected at least one row", what);
     if (tensor->shape[0] > max_rows)
         RA_FAIL(err, RA_ERR_TOO_LARGE, "%s have %zu rows, but a request may have at most %zu", what,
                 tensor->shape[0], max_rows);
@@ -68,14 +66,12 @@ ra_status tensors_to_matrix(const tensor_list *list, const char *what, size_t wi
                             size_t max_rows, ra_matrix *matrix, ra_error *err) {
     *matrix = (ra_matrix){0};
     if (list->count != 1)
-        RA_FAIL(err, RA_ERR_SHAPE, "the body has %zu tensors, but one, [rows, %zu], is expected", list->count,
-                width);
+        RA_FAIL(err, RA_ERR_SHAPE, "the body has %zu tensors, expected one, [rows, %zu]", list->count, width);
     const ra_tensor *tensor = &list->at[0];
-    ra_status status = check_matrix(tensor, what, width, unit, max_rows, err);
-    if (status != RA_OK) return status;
+    RA_TRY(check_matrix(tensor, what, width, unit, max_rows, err));
     size_t rows = tensor->shape[0], n = rows * width;
     float *values = ra_malloc(n, sizeof *values);
-    if (!values) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the request needs room for %zu numbers", n);
+    if (!values) RA_FAIL_MEMORY(err, "the request", n * sizeof *values);
     read_floats(tensor, 0, n, values);
     size_t bad = ra_find_not_finite(values, n);
     if (bad < n) {
@@ -99,7 +95,7 @@ static ra_status check_sparse(const tensor_list *list, size_t max_rows, ra_error
     if (!is_integer(start->dtype) || !is_integer(index->dtype) ||
         !(ra_dtype_is_float(value->dtype) || value->dtype == RA_F64))
         RA_FAIL(err, RA_ERR_DTYPE,
-                "sparse latents are of the types %s, %s and %s; expected I64 or I32 for start and "
+                "sparse latents have the types %s, %s and %s, expected I64 or I32 for start and "
                 "index, and F32, F16, BF16 or F64 for value",
                 ra_dtype_name(start->dtype), ra_dtype_name(index->dtype), ra_dtype_name(value->dtype));
     if (start->shape[0] - 1 > max_rows)
@@ -108,17 +104,18 @@ static ra_status check_sparse(const tensor_list *list, size_t max_rows, ra_error
     return RA_OK;
 }
 
-/* start: 0 first, the number of entries last, never falling between. */
+/* start begins with 0, ends with the number of entries, and never decreases. */
 static ra_status read_start(const ra_tensor *tensor, size_t entries, size_t *start, ra_error *err) {
     size_t rows = tensor->shape[0] - 1;
     int64_t previous = 0;
     for (size_t row = 0; row <= rows; row++) {
         int64_t here = read_integer(tensor, row);
         if (here < previous || (uint64_t)here > entries || (row == 0 && here != 0))
-            RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "start[%zu] is %lld, but it must begin with 0, never fall, and end with the %zu "
-                    "entries",
-                    row, (long long)here, entries);
+            RA_FAIL(
+                err, RA_ERR_ARGUMENT,
+                "start[%zu] is %lld, but start must begin with 0, never decrease, and end with the number of "
+                "entries, %zu",
+                row, (long long)here, entries);
         start[row] = (size_t)here;
         previous = here;
     }
@@ -144,12 +141,11 @@ static ra_status read_value(const ra_tensor *tensor, float *value, ra_error *err
     size_t n = tensor->shape[0];
     read_floats(tensor, 0, n, value);
     size_t bad = ra_find_not_finite(value, n);
-    return bad == n
-               ? RA_OK
-               : ra_error_set(err, RA_ERR_NOT_FINITE, "value[%zu] is NaN, infinite or beyond float32", bad);
+    if (bad == n) return RA_OK;
+    RA_FAIL(err, RA_ERR_NOT_FINITE, "value[%zu] is NaN, infinite or beyond float32", bad);
 }
 
-/* Rows in the order of their indices, none of them twice, without zeros. */
+/* Sorts the rows by index, refuses an index that occurs twice, and drops zeros. */
 static ra_status put_in_order(ra_codes *codes, ra_error *err) {
     size_t from = 0, total = 0;
     for (size_t row = 0; row < codes->rows; row++) {
@@ -159,7 +155,7 @@ static ra_status put_in_order(ra_codes *codes, ra_error *err) {
             int32_t twice = compact_row(codes->index + from, codes->value + from, n, codes->index + total,
                                         codes->value + total, &kept);
             if (twice >= 0)
-                RA_FAIL(err, RA_ERR_ARGUMENT, "row %zu of the latents holds the index %d twice", row, twice);
+                RA_FAIL(err, RA_ERR_ARGUMENT, "row %zu of the latents has the index %d twice", row, twice);
         }
         from += n;
         total += kept;
@@ -170,22 +166,20 @@ static ra_status put_in_order(ra_codes *codes, ra_error *err) {
 
 static ra_status read_sparse(const tensor_list *list, size_t latents, size_t max_rows, ra_codes *codes,
                              ra_error *err) {
-    ra_status status = check_sparse(list, max_rows, err);
-    if (status != RA_OK) return status;
+    RA_TRY(check_sparse(list, max_rows, err));
     size_t rows = list->at[0].shape[0] - 1, entries = list->at[1].shape[0];
-    status = ra_codes_reserve(codes, rows, latents, entries, err);
-    if (status == RA_OK) status = read_start(&list->at[0], entries, codes->start, err);
-    if (status == RA_OK) status = read_index(&list->at[1], latents, codes->index, err);
-    if (status == RA_OK) status = read_value(&list->at[2], codes->value, err);
-    return status == RA_OK ? put_in_order(codes, err) : status;
+    RA_TRY(ra_codes_reserve(codes, rows, latents, entries, err));
+    RA_TRY(read_start(&list->at[0], entries, codes->start, err));
+    RA_TRY(read_index(&list->at[1], latents, codes->index, err));
+    RA_TRY(read_value(&list->at[2], codes->value, err));
+    return put_in_order(codes, err);
 }
 
 static ra_status read_dense(const tensor_list *list, size_t latents, size_t max_rows, latents_request *out,
                             ra_error *err) {
     ra_matrix matrix;
-    ra_status status = tensors_to_matrix(list, "latents", latents, "latents", max_rows, &matrix, err);
-    if (status != RA_OK) return status;
-    status = ra_codes_from_dense(&out->codes, matrix.data, matrix.rows, latents, err);
+    RA_TRY(tensors_to_matrix(list, "latents", latents, "latents", max_rows, &matrix, err));
+    ra_status status = ra_codes_from_dense(&out->codes, matrix.data, matrix.rows, latents, err);
     out->dense_entries = matrix.rows * latents;
     ra_matrix_release(&matrix);
     return status;
@@ -194,16 +188,12 @@ static ra_status read_dense(const tensor_list *list, size_t latents, size_t max_
 ra_status tensors_to_latents(const tensor_list *list, size_t latents, size_t max_rows, latents_request *out,
                              ra_error *err) {
     *out = (latents_request){0};
-    ra_status status;
     if (list->count == 2)
-        status =
-            ra_error_set(err, RA_ERR_SHAPE,
-                         "the body has 2 tensors, but latents are one, [rows, %zu], or three: start, index "
-                         "and value",
-                         latents);
-    else
-        status = list->count == 1 ? read_dense(list, latents, max_rows, out, err)
-                                  : read_sparse(list, latents, max_rows, &out->codes, err);
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "the body has 2 tensors, but latents are one, [rows, %zu], or three: start, index and value",
+                latents);
+    ra_status status = list->count == 1 ? read_dense(list, latents, max_rows, out, err)
+                                        : read_sparse(list, latents, max_rows, &out->codes, err);
     out->rows = out->codes.rows;
     if (status != RA_OK) latents_request_release(out);
     return status;

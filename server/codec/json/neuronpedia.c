@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* 
- * ---- members -------------------------------------------------------------------------------------------- */
+/* ---- members ------------------------------------------------------------------------------------------- */
 
 static bool read_name(json_scan *scan, const char *what, char name[NEURONPEDIA_NAME_SIZE]) {
     json_string string;
@@ -28,7 +27,7 @@ static bool read_whole(json_scan *scan, const char *what, int64_t least, size_t 
     int64_t number = 0;
     if (!json_scan_i64(scan, what, &number)) return false;
     if (number < least)
-        return json_scan_fail(scan, RA_ERR_ARGUMENT, "%s is %lld, but must be at least %lld", what,
+        return json_scan_fail(scan, RA_ERR_ARGUMENT, "%s is %lld, expected at least %lld", what,
                               (long long)number, (long long)least);
     *value = (size_t)number;
     return true;
@@ -46,8 +45,8 @@ static bool read_index(json_scan *scan, void *feature) {
     return read_whole(scan, "index", 0, &((neuronpedia_feature *)feature)->index);
 }
 
-/* `of` is the first member of a request, so its readers read a request's as well. */
-_Static_assert(offsetof(neuronpedia_request, of) == 0, "a request begins with the feature it is about");
+/* `of` is the first member of a request, so that its readers can read it in a request. */
+_Static_assert(offsetof(neuronpedia_request, of) == 0, "a request begins with its feature");
 
 static const json_member feature_members[] = {
     {"model", read_model, false}, {"source", read_source, false}, {"index", read_index, false}};
@@ -68,14 +67,14 @@ static bool read_feature(json_scan *scan, void *target) {
 static bool read_vector(json_scan *scan, void *target) {
     enum { FIRST = 256 };
     neuronpedia_request *request = target;
-    json_place place = {.name = "vector"};
+    json_position position = {.name = "vector"};
     size_t capacity = 0;
     float value;
     if (is_null(scan)) return true;
     if (!json_scan_expect(scan, JSON_ARRAY, "vector", "an array of numbers")) return false;
     request->has_vector = true;
     json_scan_array(scan);
-    while (json_scan_next_f32(scan, &place, &value)) {
+    while (json_scan_next_f32(scan, &position, &value)) {
         if (request->dimensions == capacity) {
             capacity = capacity ? 2 * capacity : FIRST;
             float *grown = ra_realloc(request->vector, capacity, sizeof *grown);
@@ -83,7 +82,7 @@ static bool read_vector(json_scan *scan, void *target) {
             request->vector = grown;
         }
         request->vector[request->dimensions++] = value;
-        place.column++;
+        position.column++;
     }
     return scan->status == RA_OK;
 }
@@ -97,8 +96,7 @@ static bool read_camel_results(json_scan *scan, void *target) {
     return read_whole(scan, "numResults", 1, &((neuronpedia_request *)target)->results);
 }
 
-/* 
- * ---- bodies --------------------------------------------------------------------------------------------- */
+/* ---- bodies -------------------------------------------------------------------------------------------- */
 
 ra_status json_sae_vector_parse(const char *body, size_t size, neuronpedia_request *out, ra_error *err) {
     *out = (neuronpedia_request){0};
@@ -110,15 +108,18 @@ ra_status json_sae_topk_parse(const char *body, size_t size, neuronpedia_request
         {"model", read_model, false},        {"source", read_source, false},
         {"feature", read_feature, true},     {"vector", read_vector, true},
         {"num_results", read_results, true}, {"numResults", read_camel_results, true}};
+    ra_status status;
     *out = (neuronpedia_request){0};
-    ra_status status = json_body_read(body, size,
+    RA_TRY_OUT(status, json_body_read(body, size,
                                       "{\"feature\": {...} or \"vector\": [...], \"model\": \"...\", "
                                       "\"source\": \"...\", \"num_results\": 10}",
-                                      members, sizeof members / sizeof *members, out, err);
-    if (status == RA_OK && out->results == 0)
-        status = ra_error_set(err, RA_ERR_FORMAT, "the body has no member \"num_results\"");
-    if (status == RA_OK && out->has_feature == out->has_vector)
-        status = ra_error_set(err, RA_ERR_ARGUMENT, "exactly one of feature or vector must be provided");
+                                      members, sizeof members / sizeof *members, out, err));
+    if (out->results == 0)
+        RA_TRY_OUT(status, ra_error_set(err, RA_ERR_FORMAT, "the body has no member \"num_results\""));
+    if (out->has_feature == out->has_vector)
+        RA_TRY_OUT(status,
+                   ra_error_set(err, RA_ERR_ARGUMENT, "exactly one of feature or vector must be provided"));
+out:
     if (status != RA_OK) neuronpedia_request_release(out);
     return status;
 }

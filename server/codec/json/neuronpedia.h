@@ -1,12 +1,12 @@
-/* json_neuronpedia.h - the bodies of two calls of Neuronpedia's inference server, which its clients also send
- * here.
+/* neuronpedia.h - the bodies of two calls of Neuronpedia's inference server, which its clients can send here
+ * as well.
  *
  *   sae-vector                   {"model": "gpt2", "source": "words", "index": 5}
  *   sae-topk-by-decoder-cossim   {"feature": {"model": ..., "source": ..., "index": 5}  or  "vector": [...],
  *                                 "model": "gpt2", "source": "words", "num_results": 10}
  *
  * Its older clients write num_results, its newer ones numResults, and each expects the reply in its own
- * spelling. Absent and null are the same. Errors as of json_requests.h. Source: Neuronpedia's OpenAPI,
+ * spelling. null means absent. Errors are those of requests.h. Source: Neuronpedia's OpenAPI,
  * inference/paths/util. Thread safety: no state.
  */
 #ifndef RASAED_CODEC_JSON_NEURONPEDIA_H
@@ -18,14 +18,14 @@
 
 enum { NEURONPEDIA_NAME_SIZE = 128 };
 
-/* Names longer than there is room for are refused. */
+/* Longer names are refused. */
 typedef struct neuronpedia_feature {
     char model[NEURONPEDIA_NAME_SIZE], source[NEURONPEDIA_NAME_SIZE];
     size_t index;
 } neuronpedia_feature;
 
 typedef struct neuronpedia_request {
-    neuronpedia_feature of; /* model and source that are asked; the index of sae-vector */
+    neuronpedia_feature of; /* model and source; the index of sae-vector */
     bool has_feature, has_vector;
     neuronpedia_feature feature;
     float *vector; /* [dimensions], owned */

@@ -1,6 +1,7 @@
-/* What is wrong is found as early as possible but said as late as necessary: a value that is of the wrong
- * type or not wanted is still read to its end first, since "not JSON, byte 17" is the better answer for a
- * body that was cut off. */
+/* Mistakes are found as early as possible but reported as late as necessary: a value of the wrong type, or of
+ * an unknown member, is still read to its end first, because "not JSON, byte 17" is the better answer to a
+ * truncated body.
+ */
 #include "codec/json/object.h"
 
 #include <stdio.h>
@@ -20,7 +21,7 @@ static bool fail_unknown(json_scan *scan, const char *what, json_string key, con
                          size_t n) {
     char known[128];
     if (!json_scan_skip(scan, NULL)) return false;
-    return json_scan_fail(scan, RA_ERR_FORMAT, "%s has an unknown member \"%.*s\"; known here: %s", what,
+    return json_scan_fail(scan, RA_ERR_FORMAT, "%s has an unknown member \"%.*s\"; expected %s", what,
                           json_string_shown(key), key.raw, name_list(members, n, known, sizeof known));
 }
 
@@ -39,7 +40,7 @@ bool json_object_read(json_scan *scan, const char *what, const char *wanted, con
     }
     for (size_t i = 0; i < n; i++)
         if (!seen[i] && !members[i].optional)
-            return json_scan_fail(scan, RA_ERR_FORMAT, "%s has no member \"%s\"; expected is %s", what,
+            return json_scan_fail(scan, RA_ERR_FORMAT, "%s has no member \"%s\"; expected %s", what,
                                   members[i].name, wanted);
     return scan->status == RA_OK;
 }
@@ -49,7 +50,7 @@ ra_status json_body_read(const char *body, size_t size, const char *wanted, cons
     json_scan scan;
     json_scan_begin(&scan, body, size, err);
     if (size == 0)
-        json_scan_fail(&scan, RA_ERR_FORMAT, "the body is empty, but %s is expected", wanted);
+        json_scan_fail(&scan, RA_ERR_FORMAT, "the body is empty, expected %s", wanted);
     else if (json_object_read(&scan, "the body", wanted, members, n, request))
         json_scan_end(&scan);
     return json_scan_close(&scan);

@@ -1,8 +1,6 @@
 #include "codec/json/replies.h"
-#include "app/format.h"
-#include "codec/json/latents.h"
+#include "app/model_json.h"
 
-#include <math.h>
 #include <string.h>
 
 void json_problem(text *out, int status, const char *title, const char *sentence, const char *instance) {
@@ -25,61 +23,13 @@ void json_state(text *out, const char *state, const char *reason) {
 
 /* ---- dictionaries -------------------------------------------------------------------------------------- */
 
-static void known_size(text *out, const char *name, size_t value) {
-    if (value)
-        json_count(out, name, value);
-    else
-        json_null(out, name);
-}
-
-/* One setting by its place in the table, null when the file does not say. */
-static void setting(text *out, size_t i, const ra_sae_settings *settings) {
-    const ra_setting *row = &ra_sae_settings_table()->rows[i];
-    char value[64];
-    if (!ra_setting_known(settings, i)) {
-        json_null(out, row->key);
-        return;
-    }
-    ra_setting_print(ra_sae_settings_table(), i, settings, value, sizeof value);
-    if (row->type == RA_SETTING_NAME)
-        json_text(out, row->key, value);
-    else
-        json_raw(out, row->key, value); /* a number or true or false, as JSON writes them too */
-}
-
-static void known_settings(text *out, const ra_sae_settings *settings) {
-    json_object(out, "settings");
-    for (size_t i = 0; i < ra_sae_settings_table()->count; i++)
-        if (ra_setting_known(settings, i)) setting(out, i, settings);
-    json_object_end(out);
-}
-
 void json_dictionary(text *out, const dictionary_reply *dictionary) {
-    const ra_model_info *info = dictionary->info;
     json_object(out, NULL);
     json_text(out, "name", dictionary->name);
-    json_count(out, "concepts", info->concepts);
-    json_count(out, "dimensions", info->dimensions);
-    known_size(out, "points", info->points);
-    known_size(out, "archetypes", info->archetypes);
-    json_text(out, "dtype", format_dtype(info->dtype).text);
-    setting(out, RA_SET_SAE, &info->settings);
-    setting(out, RA_SET_ENCODER, &info->settings);
-    json_bool(out, "has_encoder", info->has_encoder);
-    json_bool(out, "standardized", info->has_standardization);
-    json_bool(out, "has_relaxation", info->has_relaxation);
-    json_bool(out, "has_atom_labels", info->has_atom_labels);
-    json_bool(out, "has_point_labels", info->has_point_labels);
-    json_bool(out, "has_point_vectors", info->has_point_vectors);
-    json_bool(out, "has_statistics", info->has_statistics);
-    json_bool(out, "has_layout", info->has_layout);
-    json_text(out, "source", info->from_checkpoint ? "checkpoint" : "artifact");
-    json_text(out, "device", info->device);
-    json_text(out, "digest", info->digest);
-    json_count(out, "bytes", info->bytes);
+    json_model_info(out, dictionary->info);
     json_count(out, "generation", dictionary->generation);
     json_count(out, "requests", dictionary->requests);
-    if (dictionary->with_settings) known_settings(out, &info->settings);
+    if (dictionary->with_settings) json_model_settings(out, &dictionary->info->settings);
     json_object_end(out);
 }
 
@@ -103,6 +53,55 @@ static void archetypes(text *out, const ra_archetype *list, size_t count) {
     json_array_end(out);
 }
 
+static void histogram(text *out, const ra_latent_statistics *latents, size_t latent) {
+    json_object(out, "histogram");
+    json_count(out, "low", 0);
+    json_float(out, "high", latents->histogram_top[latent]);
+    json_array(out, "counts");
+    for (size_t bin = 0; bin < latents->bins; bin++)
+        json_count(out, NULL, (size_t)latents->histogram[latent * latents->bins + bin]);
+    json_array_end(out);
+    json_object_end(out);
+}
+
+static void examples(text *out, const ra_latent_statistics *latents, size_t latent) {
+    ra_latent_example example;
+    json_array(out, "top");
+    for (size_t i = 0; i < latents->examples; i++) {
+        if (!ra_latent_statistics_example(latents, latent, i, &example)) break;
+        json_object(out, NULL);
+        json_count(out, "row", example.row);
+        json_float(out, "value", example.value);
+        json_text(out, "label", example.label);
+        json_object_end(out);
+    }
+    json_array_end(out);
+}
+
+static void statistics_of(text *out, const ra_latent_statistics *latents, size_t latent) {
+    if (!latents) {
+        json_null(out, "statistics");
+        return;
+    }
+    json_object(out, "statistics");
+    json_count(out, "rows", latents->rows);
+    json_count(out, "count", (size_t)latents->count[latent]);
+    json_float(out, "frequency", (float)((double)latents->count[latent] / (double)latents->rows));
+    json_float(out, "mean", latents->mean[latent]);
+    json_float(out, "max", latents->max[latent]);
+    json_float(out, "energy", latents->energy[latent]);
+    histogram(out, latents, latent);
+    examples(out, latents, latent);
+    json_object_end(out);
+}
+
+static void layout(text *out, const float *position) {
+    if (position)
+        json_floats(out, "layout", position, 2);
+    else
+        json_null(out, "layout");
+}
+
 void json_atom(text *out, const atom_reply *atom) {
     json_object(out, NULL);
     json_count(out, "atom", atom->atom);
@@ -110,8 +109,8 @@ void json_atom(text *out, const atom_reply *atom) {
     if (atom->fields & ATOM_LABEL) { json_text(out, "label", atom->label); }
     if (atom->fields & ATOM_ARCHETYPES) archetypes(out, atom->archetypes, atom->archetype_count);
     if (atom->fields & ATOM_RELAXATION) norm(out, "relaxation", atom->relaxation);
-    if (atom->fields & ATOM_STATISTICS) json_statistics(out, atom->latents, atom->atom);
-    if (atom->fields & ATOM_LAYOUT) json_layout(out, atom->layout);
+    if (atom->fields & ATOM_STATISTICS) statistics_of(out, atom->latents, atom->atom);
+    if (atom->fields & ATOM_LAYOUT) layout(out, atom->layout);
     if (atom->fields & ATOM_VECTOR) { json_floats(out, "vector", atom->vector, atom->dimensions); }
     json_object_end(out);
 }

@@ -1,10 +1,10 @@
-/* json_replies.h - what the server answers, as JSON.
+/* replies.h - what the server answers, as JSON.
  *
- * One function a shape; server/README.md shows them all. Lists are opened and closed by the handler
- * (app/json.h), which fills one of these structs after the other: no reply exists twice in memory.
+ * One function per reply; server/README.md shows them all. Handlers open and close lists (app/json.h) and
+ * fill one struct after another, so that no reply exists twice in memory.
  *
- * Everything the library does not know (a label, a norm) is null; a member is never missing for that reason,
- * only when the request did not ask for it. Labels are UTF-8. Thread safety: a text belongs to one thread.
+ * A value that the library does not know (a label, a norm) is null; a member is only absent when the request
+ * did not ask for it. Labels are UTF-8. Thread safety: a text belongs to one thread.
  */
 #ifndef RASAED_CODEC_JSON_REPLIES_H
 #define RASAED_CODEC_JSON_REPLIES_H
@@ -12,33 +12,36 @@
 #include "app/json.h"
 #include "ra_model.h"
 
-/* RFC 9457, and the sentence once more as `error`, where clients of other servers look for it. */
+/* RFC 9457; the sentence is also in `error`, where clients of other servers look for it. */
 void json_problem(text *out, int status, const char *title, const char *sentence, const char *instance);
 
-/* {"status": "live"}; with a reason, unless that is NULL */
+/* {"status": "live"}, with a reason unless that is NULL */
 void json_state(text *out, const char *state, const char *reason);
 
 /* ---- dictionaries -------------------------------------------------------------------------------------- */
 
 typedef struct dictionary_reply {
     const char *name;
-    size_t generation; /* 1 when first loaded, one more a reload */
-    size_t requests;   /* answered from it, of all generations */
+    size_t generation; /* 1 after the first load, one more after each reload */
+    size_t requests;   /* that it answered, over all generations */
     const ra_model_info *info;
-    bool with_settings; /* leaves `settings` out otherwise */
+    bool with_settings; /* the member `settings` is optional */
 } dictionary_reply;
 
 void json_dictionary(text *out, const dictionary_reply *dictionary);
 
 /* ---- atoms --------------------------------------------------------------------------------------------- */
 
-/* The parts of an atom that `fields=` chooses from. To add one: a row here, a member below, a line in
+/* The members of an atom that `fields=` chooses from. To add one: a row here, a member below, a line in
  * json_atom(), and its value in api/atoms.c. */
 #define ATOM_FIELD_LIST(X)                                                                                   \
     X(VECTOR, "vector")                                                                                      \
     X(NORM, "norm")                                                                                          \
     X(LABEL, "label")                                                                                        \
-    X(ARCHETYPES, "archetypes") X(RELAXATION, "relaxation") X(STATISTICS, "statistics") X(LAYOUT, "layout")
+    X(ARCHETYPES, "archetypes")                                                                              \
+    X(RELAXATION, "relaxation")                                                                              \
+    X(STATISTICS, "statistics")                                                                              \
+    X(LAYOUT, "layout")
 
 enum atom_field_index {
 #define X(id, name) ATOM_FIELD_INDEX_##id,
@@ -56,7 +59,7 @@ enum atom_field {
 
 typedef struct atom_reply {
     size_t atom;
-    unsigned fields; /* of enum atom_field; the rest need not be set */
+    unsigned fields; /* of enum atom_field; members without a field here may be unset */
     float norm;
     const char *label;
     const ra_archetype *archetypes;
@@ -82,7 +85,7 @@ const char *metric_name(ra_similarity metric);
 void json_concept(text *out, const ra_contribution *contribution, const char *label,
                   const ra_archetype *archetypes, size_t archetype_count);
 
-/* What stands behind `concepts` in an explanation: "residual", "input", "r2". */
+/* The members after `concepts` in an explanation: "residual", "input", "r2". */
 void json_fit(text *out, float residual_norm, float input_norm, float r2);
 
 /* ---- points -------------------------------------------------------------------------------------------- */
@@ -94,7 +97,7 @@ typedef struct point_reply {
     size_t use_count;
     const ra_point_row *rows;
     size_t row_count;
-    const float *vector; /* [dimensions]; NULL when the points are not held, and then left out */
+    const float *vector; /* [dimensions]; NULL when the file does not hold the points, and then absent */
     size_t dimensions;
 } point_reply;
 

@@ -1,8 +1,6 @@
-/* Request bodies, read.
- *
- * Each body is described by a table of its members, each with the function that reads it (json_object.h).
- * Numbers are stored where they will be used while they are scanned: a matrix row by row, latents as sparse
- * rows. The dense form of latents never exists in memory: its zeros are passed over in the text.
+/* A table of members describes each body, with a function that reads each member (object.h). Numbers are
+ * stored where they will be used while they are scanned: a matrix row by row, latents as sparse rows. The
+ * dense form of latents never exists in memory: its zeros are skipped in the text.
  */
 #include "codec/json/requests.h"
 #include "codec/json/object.h"
@@ -10,78 +8,77 @@
 #include "ra_memory.h"
 #include "ra_model.h"
 
-/* ---- rows of numbers -------------------------------------------------------------------------------- */
+/* ---- rows of numbers ----------------------------------------------------------------------------------- */
 
-/* A block with room for `needed` items, grown geometrically; NULL, the old block kept, when
- * memory is short. */
-static void *grown(json_scan *scan, void *block, size_t *capacity, size_t needed, size_t item) {
+/* `array` with room for `needed` items, grown geometrically; NULL when memory is short, and then `array`
+ * stays. */
+static void *grown(json_scan *scan, void *array, size_t *capacity, size_t needed, size_t item) {
     enum { LEAST = 16 };
-    if (block && needed <= *capacity) return block;
+    if (array && needed <= *capacity) return array;
     size_t wanted = 2 * *capacity > LEAST ? 2 * *capacity : LEAST;
     if (wanted < needed) wanted = needed;
-    void *larger = ra_realloc(block, wanted, item);
+    void *larger = ra_realloc(array, wanted, item);
     if (larger)
         *capacity = wanted;
     else
-        json_scan_fail(scan, RA_ERR_MEMORY, "out of memory: the request needs room for %zu numbers", wanted);
+        json_scan_fail(scan, RA_ERR_MEMORY, "out of memory: the request needs %zu bytes", wanted * item);
     return larger;
 }
 
-static bool fail_not_a_row(json_scan *scan, const json_place *place) {
+static bool fail_not_a_row(json_scan *scan, const json_position *position) {
     json_type type = json_scan_peek(scan);
     if (!json_scan_skip(scan, NULL)) return false;
-    if (type == JSON_NUMBER && place->row == 0)
+    if (type == JSON_NUMBER && position->row == 0)
         return json_scan_fail(
             scan, RA_ERR_SHAPE,
-            "%s is a flat list of numbers, but a list of rows is expected: write [[...]], also "
-            "for a single row",
-            place->name);
-    return json_scan_fail(scan, RA_ERR_FORMAT, "%s[%zu] is %s, but a row, an array of numbers, is expected",
-                          place->name, place->row, json_type_name(type));
+            "%s is a flat list of numbers, expected a list of rows: write [[...]], even for a "
+            "single row",
+            position->name);
+    return json_scan_fail(scan, RA_ERR_FORMAT, "%s[%zu] is %s, expected a row, an array of numbers",
+                          position->name, position->row, json_type_name(type));
 }
 
-/* In front of one row more than is accepted: counts them all, for the message. */
-static bool fail_too_many(json_scan *scan, const json_place *place) {
-    size_t rows = place->row;
+/* Before the first row beyond the limit: counts them all, for the message. */
+static bool fail_too_many(json_scan *scan, const json_position *position) {
+    size_t rows = position->row;
     do {
         json_scan_skip(scan, NULL);
         rows++;
     } while (json_scan_element(scan));
     return json_scan_fail(scan, RA_ERR_TOO_LARGE, "%s has %zu rows, but a request may have at most %zu",
-                          place->name, rows, place->row);
+                          position->name, rows, position->row);
 }
 
-static bool fail_width(json_scan *scan, const json_place *place, size_t width, const char *unit) {
+static bool fail_width(json_scan *scan, const json_position *position, size_t width, const char *unit) {
     return json_scan_fail(scan, RA_ERR_SHAPE, "%s[%zu] has %zu numbers, but the dictionary has %zu %s",
-                          place->name, place->row, place->column, width, unit);
+                          position->name, position->row, position->column, width, unit);
 }
 
-/* Reads the inside of one row, counting its numbers in place->column. */
-typedef bool row_reader(json_scan *scan, json_place *place, void *target);
+/* Reads the inside of one row and counts its numbers in position->column. */
+typedef bool row_reader(json_scan *scan, json_position *position, void *target);
 
 static bool read_rows(json_scan *scan, const char *name, size_t max_rows, row_reader *read_row,
                       void *target) {
-    json_place place = {.name = name};
-    if (!json_scan_expect(scan, JSON_ARRAY, name, "a list of rows, [[...], ...],")) return false;
+    json_position position = {.name = name};
+    if (!json_scan_expect(scan, JSON_ARRAY, name, "a list of rows, [[...], ...]")) return false;
     json_scan_array(scan);
     while (json_scan_element(scan)) {
-        if (json_scan_peek(scan) != JSON_ARRAY) return fail_not_a_row(scan, &place);
-        if (place.row == max_rows) return fail_too_many(scan, &place);
+        if (json_scan_peek(scan) != JSON_ARRAY) return fail_not_a_row(scan, &position);
+        if (position.row == max_rows) return fail_too_many(scan, &position);
         json_scan_array(scan);
-        place.column = 0;
-        if (!read_row(scan, &place, target)) return false;
-        place.row++;
+        position.column = 0;
+        if (!read_row(scan, &position, target)) return false;
+        position.row++;
     }
-    if (place.row == 0)
-        json_scan_fail(scan, RA_ERR_SHAPE, "%s is empty, but at least one row is expected", name);
+    if (position.row == 0) json_scan_fail(scan, RA_ERR_SHAPE, "%s is empty, expected at least one row", name);
     return scan->status == RA_OK;
 }
 
-/* ---- matrices: encode, explain, search -------------------------------------------------------------- */
+/* ---- matrices: encode, explain, search ----------------------------------------------------------------- */
 
 typedef struct matrix_request {
     ra_matrix matrix;
-    size_t capacity; /* numbers that matrix.data has room for */
+    size_t capacity; /* of matrix.data, in numbers */
     size_t dimensions, max_rows;
     size_t k; /* search only */
     int metric;
@@ -90,17 +87,17 @@ typedef struct matrix_request {
     ra_steer_base base;
 } matrix_request;
 
-static bool read_matrix_row(json_scan *scan, json_place *place, void *target) {
+static bool read_matrix_row(json_scan *scan, json_position *position, void *target) {
     matrix_request *request = target;
     size_t width = request->dimensions;
     float *data =
-        grown(scan, request->matrix.data, &request->capacity, (place->row + 1) * width, sizeof *data);
+        grown(scan, request->matrix.data, &request->capacity, (position->row + 1) * width, sizeof *data);
     if (!data) return false;
-    request->matrix = (ra_matrix){data, place->row + 1, width};
-    float *row = data + place->row * width, value;
-    for (; json_scan_next_f32(scan, place, &value); place->column++)
-        if (place->column < width) row[place->column] = value;
-    if (place->column != width) return fail_width(scan, place, width, "dimensions");
+    request->matrix = (ra_matrix){data, position->row + 1, width};
+    float *row = data + position->row * width, value;
+    for (; json_scan_next_f32(scan, position, &value); position->column++)
+        if (position->column < width) row[position->column] = value;
+    if (position->column != width) return fail_width(scan, position, width, "dimensions");
     return scan->status == RA_OK;
 }
 
@@ -118,8 +115,7 @@ static bool read_k(json_scan *scan, void *target) {
     matrix_request *request = target;
     int64_t k = 0;
     if (!json_scan_i64(scan, "k", &k)) return false;
-    if (k < 1)
-        return json_scan_fail(scan, RA_ERR_ARGUMENT, "k is %lld, but must be at least 1", (long long)k);
+    if (k < 1) return json_scan_fail(scan, RA_ERR_ARGUMENT, "k is %lld, expected at least 1", (long long)k);
     request->k = (size_t)k;
     return true;
 }
@@ -130,7 +126,7 @@ static bool read_metric(json_scan *scan, void *target) {
     if (!json_scan_string(scan, "metric", &name)) return false;
     bool cosine = json_string_is(name, "cosine");
     if (!cosine && !json_string_is(name, "dot"))
-        return json_scan_fail(scan, RA_ERR_ARGUMENT, "metric is \"%.*s\", but must be \"cosine\" or \"dot\"",
+        return json_scan_fail(scan, RA_ERR_ARGUMENT, "metric is \"%.*s\", expected \"cosine\" or \"dot\"",
                               json_string_shown(name), name.raw);
     request->metric = cosine ? RA_SIMILARITY_COSINE : RA_SIMILARITY_DOT;
     return true;
@@ -167,7 +163,7 @@ void search_request_release(search_request *request) {
     *request = (search_request){0};
 }
 
-/* ---- steer ------------------------------------------------------------------------------------------ */
+/* ---- steer --------------------------------------------------------------------------------------------- */
 
 static bool read_atom(json_scan *scan, void *target) {
     ra_steer *push = target;
@@ -175,7 +171,7 @@ static bool read_atom(json_scan *scan, void *target) {
     if (!json_scan_i64(scan, "atom", &atom)) return false;
     if (atom < 0)
         return json_scan_fail(scan, RA_ERR_ARGUMENT,
-                              "an atom to steer along is %lld, but they are numbered from 0",
+                              "an atom to steer along is %lld, but atoms are numbered from 0",
                               (long long)atom);
     push->atom = (size_t)atom;
     return true;
@@ -189,7 +185,7 @@ static bool read_scale(json_scan *scan, void *target) {
 static bool read_pushes(json_scan *scan, void *target) {
     static const json_member members[] = {{"atom", read_atom, false}, {"scale", read_scale, false}};
     matrix_request *request = target;
-    if (!json_scan_expect(scan, JSON_ARRAY, "steer", "a list, [{\"atom\": 5, \"scale\": 2.0}, ...],"))
+    if (!json_scan_expect(scan, JSON_ARRAY, "steer", "a list, [{\"atom\": 5, \"scale\": 2.0}, ...]"))
         return false;
     json_scan_array(scan);
     while (json_scan_element(scan)) {
@@ -214,7 +210,7 @@ static bool read_base(json_scan *scan, void *target) {
     bool input = json_string_is(name, "input");
     if (!input && !json_string_is(name, "reconstruction"))
         return json_scan_fail(scan, RA_ERR_ARGUMENT,
-                              "on is \"%.*s\", but must be \"input\" or \"reconstruction\"",
+                              "on is \"%.*s\", expected \"input\" or \"reconstruction\"",
                               json_string_shown(name), name.raw);
     request->base = input ? RA_STEER_INPUT : RA_STEER_RECONSTRUCTION;
     return true;
@@ -240,7 +236,7 @@ void steer_request_release(steer_request *request) {
     *request = (steer_request){0};
 }
 
-/* ---- latents: reconstruct --------------------------------------------------------------------------- */
+/* ---- latents: reconstruct ------------------------------------------------------------------------------ */
 
 /* Rows of different lengths. Items have four bytes: int32 indices or float32 values. */
 typedef struct ragged {
@@ -253,7 +249,7 @@ typedef struct ragged {
 typedef struct latents_reader {
     size_t latents, max_rows;
     bool dense;
-    ragged indices, values; /* the dense form keeps its rows in indices alone */
+    ragged indices, values; /* the dense form counts its rows only in indices */
 } latents_reader;
 
 static bool ragged_reserve(json_scan *scan, ragged *list) {
@@ -283,38 +279,39 @@ static bool push_value(json_scan *scan, ragged *list, float value) {
     return true;
 }
 
-static bool read_dense_row(json_scan *scan, json_place *place, void *target) {
+static bool read_dense_row(json_scan *scan, json_position *position, void *target) {
     latents_reader *reader = target;
     float value;
-    while (json_scan_next_f32(scan, place, &value)) {
-        size_t column = place->column++;
+    while (json_scan_next_f32(scan, position, &value)) {
+        size_t column = position->column++;
         if (value == 0)
-            place->column += json_scan_zeros(scan);
+            position->column += json_scan_zeros(scan);
         else if (column < reader->latents &&
                  !(push_index(scan, &reader->indices, column) && push_value(scan, &reader->values, value)))
             return false;
     }
-    if (place->column != reader->latents) return fail_width(scan, place, reader->latents, "latents");
+    if (position->column != reader->latents) return fail_width(scan, position, reader->latents, "latents");
     return scan->status == RA_OK && ragged_end_row(scan, &reader->indices);
 }
 
-static bool read_index_row(json_scan *scan, json_place *place, void *target) {
+static bool read_index_row(json_scan *scan, json_position *position, void *target) {
     latents_reader *reader = target;
     int64_t index;
-    for (; json_scan_next_i64(scan, place, &index); place->column++) {
+    for (; json_scan_next_i64(scan, position, &index); position->column++) {
         if (index < 0 || (uint64_t)index >= reader->latents)
             return json_scan_fail(scan, RA_ERR_ARGUMENT,
                                   "%s[%zu][%zu] is %lld, but the dictionary has %zu latents, numbered from 0",
-                                  place->name, place->row, place->column, (long long)index, reader->latents);
+                                  position->name, position->row, position->column, (long long)index,
+                                  reader->latents);
         if (!push_index(scan, &reader->indices, (size_t)index)) return false;
     }
     return scan->status == RA_OK && ragged_end_row(scan, &reader->indices);
 }
 
-static bool read_value_row(json_scan *scan, json_place *place, void *target) {
+static bool read_value_row(json_scan *scan, json_position *position, void *target) {
     latents_reader *reader = target;
     float value;
-    for (; json_scan_next_f32(scan, place, &value); place->column++)
+    for (; json_scan_next_f32(scan, position, &value); position->column++)
         if (!push_value(scan, &reader->values, value)) return false;
     return scan->status == RA_OK && ragged_end_row(scan, &reader->values);
 }
@@ -344,7 +341,7 @@ static bool check_lengths(json_scan *scan, const ragged *indices, const ragged *
     return true;
 }
 
-/* Sorts the rows, refuses an index that stands twice, and closes the gaps that explicit zeros leave. */
+/* Sorts the rows, refuses an index that occurs twice in a row, and drops explicit zeros. */
 static bool normalize(json_scan *scan, latents_reader *reader) {
     int32_t *index = reader->indices.items;
     float *value = reader->values.items;
@@ -355,7 +352,7 @@ static bool normalize(json_scan *scan, latents_reader *reader) {
             sort_row(index + from, value + from, n);
             int32_t twice = compact_row(index + from, value + from, n, index + total, value + total, &kept);
             if (twice >= 0)
-                return json_scan_fail(scan, RA_ERR_ARGUMENT, "latents.indices[%zu] holds the index %d twice",
+                return json_scan_fail(scan, RA_ERR_ARGUMENT, "latents.indices[%zu] has the index %d twice",
                                       row, twice);
         }
         from += n;
@@ -386,7 +383,7 @@ ra_status json_latents_parse(const char *body, size_t size, size_t latents, size
     latents_reader reader = {.latents = latents, .max_rows = max_rows};
     ragged *indices = &reader.indices, *values = &reader.values;
     ra_status status = json_body_read(body, size, latents_wanted, members, 1, &reader, err);
-    ra_free(values->start); /* the same as those of the indices */
+    ra_free(values->start); /* equal to those of the indices */
     *out = (latents_request){0};
     if (status != RA_OK) {
         ra_free(indices->start);

@@ -1,15 +1,17 @@
-/* json_requests.h - JSON request bodies to C structs.
+/* requests.h - JSON request bodies to C structs.
  *
- * Each function reads one kind of body completely, checks it against the sizes of the dictionary that is
- * asked, and fills `out`, whose former content is ignored. On failure `out` is {0}, and `err` holds one
- * sentence for the person who wrote the request: what stands where, and what is expected.
+ * Each function reads one kind of body completely, checks it against the sizes of the dictionary, and fills
+ * `out`, whose former content is ignored. On failure `out` is {0}, and `err` has one sentence for the author
+ * of the request: where the mistake is and what is expected.
  *
  *   RA_ERR_FORMAT      not JSON (with the position), not an object, a member missing, unknown, twice, or of
  *                      the wrong type
- *   RA_ERR_SHAPE       an empty batch, a flat vector, rows of another width than the dictionary's, indices
- * and values of different lengths RA_ERR_ARGUMENT    an index out of range or twice in a row, k or metric out
- * of their range RA_ERR_NOT_FINITE  NaN, Infinity, a number beyond float32 RA_ERR_TOO_LARGE   more rows than
- * max_rows RA_ERR_MEMORY
+ *   RA_ERR_SHAPE       an empty batch, a flat vector, rows of the wrong width, indices and values of
+ *                      different lengths
+ *   RA_ERR_ARGUMENT    an index out of range or twice in a row, k or metric out of range
+ *   RA_ERR_NOT_FINITE  NaN, Infinity, a number beyond float32
+ *   RA_ERR_TOO_LARGE   more rows than max_rows
+ *   RA_ERR_MEMORY
  *
  * The bodies, as in proto/openapi.json:
  *
@@ -20,8 +22,8 @@
  *   search        {"vectors": [[...], ...], "k": 10, "metric": "cosine"}      "cosine" | "dot"
  *   steer         {"inputs": [[...], ...], "steer": [{"atom": 5, "scale": 2.0}, ...], "on": "input"}
  *
- * Ownership: `out` owns its memory; release it with the function beside it. Memory is bounded by a small
- * multiple of the body. Thread safety: no state.
+ * Ownership: `out` owns its memory; the function after it releases it. Memory is bounded by a small multiple
+ * of the body. Thread safety: no state.
  */
 #ifndef RASAED_CODEC_JSON_REQUESTS_H
 #define RASAED_CODEC_JSON_REQUESTS_H
@@ -30,25 +32,25 @@
 
 enum { SEARCH_DEFAULT_K = 10, STEER_MAX_PUSHES = 4096 };
 
-/* Latents, whichever form they came in: rows sorted by index, without zeros. */
+/* Latents of either form: rows sorted by index, without zeros. */
 typedef struct latents_request {
     size_t rows; /* the same as codes.rows */
     ra_codes codes;
-    size_t dense_entries; /* numbers in the dense form, zeros included; 0 when the request was sparse */
+    size_t dense_entries; /* numbers of a dense request, zeros included; 0 for a sparse one */
 } latents_request;
 
-/* latents: K, the dictionary's. */
+/* latents: K of the dictionary. */
 ra_status json_latents_parse(const char *body, size_t size, size_t latents, size_t max_rows,
                              latents_request *out, ra_error *err);
 void latents_request_release(latents_request *request); /* leaves {0} */
 
-/* dimensions: d, the dictionary's. inputs: [rows, d], released with ra_matrix_release(). */
+/* dimensions: d of the dictionary. inputs: [rows, d], released with ra_matrix_release(). */
 ra_status json_inputs_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
                             ra_matrix *inputs, ra_error *err);
 
 typedef struct search_request {
     ra_matrix vectors; /* [rows, d] */
-    size_t k;          /* at least 1; more than there are atoms is the caller's to judge */
+    size_t k;          /* at least 1; the caller compares it with the number of atoms */
     int metric;        /* RA_SIMILARITY_COSINE or RA_SIMILARITY_DOT of ra_model.h */
 } search_request;
 
@@ -58,7 +60,7 @@ void search_request_release(search_request *request); /* leaves {0} */
 
 typedef struct steer_request {
     ra_matrix inputs; /* [rows, d] */
-    ra_steer *pushes; /* [count]; their atoms are the caller's to judge */
+    ra_steer *pushes; /* [count]; the caller checks their atoms */
     size_t count;
     ra_steer_base base;
 } steer_request;

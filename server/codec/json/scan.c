@@ -1,19 +1,17 @@
-/* The walk over a JSON text.
+/* The problem: a request is one short envelope around tens of thousands of numbers. A tree costs 72 bytes and
+ * 300 ns per number, and usual parsers accept what later code stumbles over (trailing bytes, a member twice,
+ * 1e999 as infinity). The design: the caller pulls one value after another from a cursor; moving the cursor
+ * validates, so every byte is looked at once, and a body that was scanned to its end is valid. The code that
+ * reads a body is then the only place that says what it may contain (requests.c), instead of a tree walk
+ * after the parser.
  *
- * The problem: a request is one short envelope around tens of thousands of numbers. A tree costs 72 bytes and
- * 300 ns a number, and the usual parsers let through what later code trips over (trailing bytes, a member
- * twice, 1e999 as infinity). The design: the caller pulls one value after the other from a cursor; validating
- * is what moving means, so every byte is looked at once and a body that was walked to its end is valid. What
- * a body may hold is then written down where it is read (json_requests.c), instead of in a tree walk behind
- * it.
+ * State: `at` is the next byte. `fresh` means that the innermost container was just opened, so that neither a
+ * comma nor a value is behind us; after a value, a comma or the closing bracket must follow. Containers
+ * further out have always passed a value, the inner container itself.
  *
- * State: `at` stands on the next byte. `fresh` says that the innermost container was just opened, so that
- * neither a comma nor a value lies behind us; once a value was passed in it, a comma or the closing bracket
- * has to come. Containers that are open further out have always passed a value, the inner container itself.
- *
- * Members twice: the keys of the open objects are kept, as spans of the body. A key is compared with those
- * before it, as long as they are few; an object with more of them is sorted once when it closes, so that no
- * body costs more than n log n.
+ * Members twice: the keys of the open objects are kept, as spans of the body. A key is compared with the keys
+ * before it while they are few; an object with more of them is sorted once when it closes, so that no body
+ * costs more than n log n.
  */
 #include "codec/json/scan.h"
 #include "app/numbers.h"
@@ -24,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- failing ---------------------------------------------------------------------------------------- */
+/* ---- failing ------------------------------------------------------------------------------------------- */
 
 bool json_scan_fail(json_scan *scan, ra_status code, const char *format, ...) {
     if (scan->status != RA_OK) return false;
@@ -37,7 +35,7 @@ bool json_scan_fail(json_scan *scan, ra_status code, const char *format, ...) {
     return false;
 }
 
-static size_t position(const json_scan *scan, const char *p) {
+static size_t offset_of(const json_scan *scan, const char *p) {
     return (size_t)(p - scan->start);
 }
 
@@ -51,10 +49,10 @@ static bool expected(json_scan *scan, const char *what) {
     else
         snprintf(found, sizeof found, "the byte 0x%02X", (unsigned char)*scan->at);
     return json_scan_fail(scan, RA_ERR_FORMAT, "not JSON: expected %s at byte %zu, found %s", what,
-                          position(scan, scan->at), found);
+                          offset_of(scan, scan->at), found);
 }
 
-/* Python's json.dumps and others write these for floats that JSON has no words for. */
+/* Python's json.dumps and others write these words for floats that JSON cannot express. */
 static const char *not_finite_word(const char *p, const char *end) {
     static const char *const words[] = {"NaN", "Infinity", "-Infinity", "-NaN"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -68,10 +66,10 @@ static bool expected_value(json_scan *scan, const char *what) {
     const char *word = not_finite_word(scan->at, scan->end);
     if (!word) return expected(scan, what);
     return json_scan_fail(scan, RA_ERR_NOT_FINITE, "%s at byte %zu: numbers must be finite", word,
-                          position(scan, scan->at));
+                          offset_of(scan, scan->at));
 }
 
-/* ---- begin and end ---------------------------------------------------------------------------------- */
+/* ---- begin and end ------------------------------------------------------------------------------------- */
 
 void json_scan_begin(json_scan *scan, const char *body, size_t size, ra_error *err) {
     *scan = (json_scan){.err = err, .start = body, .at = body, .end = body + size};
@@ -95,7 +93,7 @@ ra_status json_scan_close(json_scan *scan) {
     return scan->status;
 }
 
-/* ---- types ------------------------------------------------------------------------------------------ */
+/* ---- types --------------------------------------------------------------------------------------------- */
 
 static const char *const type_names[] = {
     [JSON_INVALID] = "nothing", [JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array",
@@ -131,22 +129,22 @@ json_type json_scan_peek(json_scan *scan) {
     }
 }
 
-/* Passes the string at `at`, which is a quote. */
+/* Passes the string whose opening quote is at `at`. */
 static bool pass_string(json_scan *scan, json_string *string) {
     const char *wrong, *next = json_string_scan(scan->at, scan->end, string, &wrong);
     if (wrong)
-        return json_scan_fail(scan, RA_ERR_FORMAT, "not JSON: %s at byte %zu", wrong, position(scan, next));
+        return json_scan_fail(scan, RA_ERR_FORMAT, "not JSON: %s at byte %zu", wrong, offset_of(scan, next));
     scan->at = next;
     return true;
 }
 
-/* ---- members twice ---------------------------------------------------------------------------------- */
+/* ---- members twice ------------------------------------------------------------------------------------- */
 
 enum { FEW_KEYS = 16 };
 
 static bool fail_twice(json_scan *scan, json_string key) {
-    return json_scan_fail(scan, RA_ERR_FORMAT, "the member \"%.*s\" at byte %zu stands twice in its object",
-                          json_string_shown(key), key.raw, position(scan, key.raw) - 1);
+    return json_scan_fail(scan, RA_ERR_FORMAT, "the member \"%.*s\" at byte %zu is twice in its object",
+                          json_string_shown(key), key.raw, offset_of(scan, key.raw) - 1);
 }
 
 static bool remember_key(json_scan *scan, json_string key) {
@@ -170,7 +168,7 @@ static int compare_keys(const void *a, const void *b) {
     return json_string_compare(*(const json_string *)a, *(const json_string *)b);
 }
 
-/* Forgets the keys of the innermost object, which closes. */
+/* Forgets the keys of the innermost object, which is closing. */
 static bool forget_keys(json_scan *scan) {
     size_t first = scan->first_key[scan->depth], n = scan->key_count - first;
     scan->key_count = first;
@@ -183,23 +181,23 @@ static bool forget_keys(json_scan *scan) {
     return true;
 }
 
-/* ---- containers ------------------------------------------------------------------------------------- */
+/* ---- containers ---------------------------------------------------------------------------------------- */
 
 static bool open_container(json_scan *scan, char bracket, const char *what) {
     if (scan->status != RA_OK) return false;
     scan->at = skip_space(scan->at, scan->end);
     if (scan->at == scan->end || *scan->at != bracket) return expected_value(scan, what);
     if (scan->depth == JSON_SCAN_DEPTH)
-        return json_scan_fail(scan, RA_ERR_FORMAT, "nested deeper than %d levels at byte %zu",
-                              JSON_SCAN_DEPTH, position(scan, scan->at));
+        return json_scan_fail(scan, RA_ERR_FORMAT, "nested more than %d levels deep at byte %zu",
+                              JSON_SCAN_DEPTH, offset_of(scan, scan->at));
     scan->at++;
     scan->first_key[++scan->depth] = scan->key_count;
     scan->fresh = true;
     return true;
 }
 
-/* Moves in front of the next value (or key) of the innermost container. False when it ends here, with its
- * bracket passed. */
+/* Moves to the next value (or key) of the innermost container. False when the container ends here; its
+ * bracket is passed. */
 static inline bool move_on(json_scan *scan, char bracket, const char *first, const char *other) {
     if (scan->status != RA_OK) return false;
     const char *p = scan->at = skip_space(scan->at, scan->end);
@@ -247,13 +245,13 @@ bool json_scan_element(json_scan *scan) {
     return next_element(scan);
 }
 
-/* ---- values ----------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------------------------------------- */
 
 static bool pass_number(json_scan *scan) {
     const char *next = number_skip(scan->at, scan->end);
     if (!next)
         return json_scan_fail(scan, RA_ERR_FORMAT, "not JSON: malformed number at byte %zu",
-                              position(scan, scan->at));
+                              offset_of(scan, scan->at));
     scan->at = next;
     return true;
 }
@@ -265,7 +263,7 @@ static bool pass_word(json_scan *scan, const char *word) {
     return true;
 }
 
-/* As deep as the body is nested, which is limited. */
+/* Recursion is bounded by the depth of the body. */
 static bool pass_value(json_scan *scan, json_type type) {
     json_string string;
     switch (type) {
@@ -299,18 +297,17 @@ bool json_scan_skip(json_scan *scan, json_value *value) {
 bool json_scan_expect(json_scan *scan, json_type type, const char *what, const char *wanted) {
     json_type found = json_scan_peek(scan);
     if (scan->status != RA_OK || found == type) return scan->status == RA_OK;
-    if (!json_scan_skip(scan, NULL)) return false; /* that it is not JSON matters more */
-    return json_scan_fail(scan, RA_ERR_FORMAT, "%s is %s, but %s is expected", what, type_names[found],
-                          wanted);
+    if (!json_scan_skip(scan, NULL)) return false; /* an error in the JSON matters more */
+    return json_scan_fail(scan, RA_ERR_FORMAT, "%s is %s, expected %s", what, type_names[found], wanted);
 }
 
 bool json_scan_string(json_scan *scan, const char *what, json_string *string) {
     return json_scan_expect(scan, JSON_STRING, what, "a string") && pass_string(scan, string);
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------------- */
+/* ---- numbers ------------------------------------------------------------------------------------------- */
 
-/* Says what is wrong with the value at `at`, which `why` kept from being read as a number called `name`. */
+/* Fails for the value at `at`, which cannot be read as a number called `name` because of `why`. */
 static bool fail_number(json_scan *scan, const char *name, const char *wanted, ra_status why) {
     enum { SHOWN = 40 };
     const char *from = scan->at;
@@ -318,21 +315,22 @@ static bool fail_number(json_scan *scan, const char *name, const char *wanted, r
     const char *word = not_finite_word(from, scan->end);
     if (word)
         return json_scan_fail(scan, RA_ERR_NOT_FINITE, "%s at byte %zu (%s): numbers must be finite", word,
-                              position(scan, from), name);
+                              offset_of(scan, from), name);
     if (!json_scan_skip(scan, NULL)) return false;
     int shown = scan->at - from < SHOWN ? (int)(scan->at - from) : SHOWN;
     if (type != JSON_NUMBER)
-        return json_scan_fail(scan, RA_ERR_FORMAT, "%s is %s, but %s is expected%s", name, type_names[type],
-                              wanted, type == JSON_NULL ? " (JavaScript writes NaN as null)" : "");
+        return json_scan_fail(scan, RA_ERR_FORMAT, "%s is %s, expected %s%s", name, type_names[type], wanted,
+                              type == JSON_NULL ? " (JavaScript writes NaN as null)" : "");
     if (why == RA_ERR_NOT_FINITE)
         return json_scan_fail(scan, why, "%.*s at byte %zu (%s) is beyond float32: numbers must be finite",
-                              shown, from, position(scan, from), name);
-    return json_scan_fail(scan, RA_ERR_ARGUMENT, "%s is %.*s, but %s is expected", name, shown, from, wanted);
+                              shown, from, offset_of(scan, from), name);
+    return json_scan_fail(scan, RA_ERR_ARGUMENT, "%s is %.*s, expected %s", name, shown, from, wanted);
 }
 
-static bool fail_number_at(json_scan *scan, const json_place *place, const char *wanted, ra_status why) {
+static bool fail_number_at(json_scan *scan, const json_position *position, const char *wanted,
+                           ra_status why) {
     char name[96];
-    snprintf(name, sizeof name, "%s[%zu][%zu]", place->name, place->row, place->column);
+    snprintf(name, sizeof name, "%s[%zu][%zu]", position->name, position->row, position->column);
     return fail_number(scan, name, wanted, why);
 }
 
@@ -356,26 +354,26 @@ bool json_scan_i64(json_scan *scan, const char *what, int64_t *value) {
     return true;
 }
 
-bool json_scan_next_f32(json_scan *scan, const json_place *place, float *value) {
+bool json_scan_next_f32(json_scan *scan, const json_position *position, float *value) {
     ra_status why;
     if (!next_element(scan)) return false;
     const char *next = number_scan_f32(scan->at, scan->end, value, &why);
-    if (!next) return fail_number_at(scan, place, "a number", why);
+    if (!next) return fail_number_at(scan, position, "a number", why);
     scan->at = next;
     return true;
 }
 
-bool json_scan_next_i64(json_scan *scan, const json_place *place, int64_t *value) {
+bool json_scan_next_i64(json_scan *scan, const json_position *position, int64_t *value) {
     ra_status why;
     if (!next_element(scan)) return false;
     const char *next = number_scan_i64(scan->at, scan->end, value, &why);
-    if (!next) return fail_number_at(scan, place, whole_number, why);
+    if (!next) return fail_number_at(scan, position, whole_number, why);
     scan->at = next;
     return true;
 }
 
-/* A zero in one of the ways that encoders write it, from the comma in front of it to the one behind it. Eight
- * bytes are compared at once; `step` is up to the comma behind. */
+/* A zero in one of the ways that encoders write it, from the comma before it to the comma after it. Eight
+ * bytes are compared at once; `step` leads to the comma after it. */
 size_t json_scan_zeros(json_scan *scan) {
     static const struct {
         char text[8];

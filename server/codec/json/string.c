@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-/* ---- scanning --------------------------------------------------------------------------------------- */
+/* ---- scanning ------------------------------------------------------------------------------------------ */
 
-/* The value of four hexadecimal digits at p, -1 when they are not. */
+/* The value of the four hexadecimal digits at p; -1 when they are not. */
 static int hex4(const char *p, const char *end) {
     if (end - p < 4) return -1;
     int value = 0;
@@ -26,7 +26,7 @@ static bool is_low_surrogate(int unit) {
     return (unit & ~0x3ff) == 0xdc00;
 }
 
-/* The length of the escape at p, which is a backslash; 0 and a reason when it is none. */
+/* The length of the escape at p, which is a backslash; 0 and a reason when it is not valid. */
 static size_t scan_escape(const char *p, const char *end, const char **wrong) {
     *wrong = "an unknown escape";
     if (end - p < 2 || !p[1] || !strchr("\"\\/bfnrtu", p[1])) return 0;
@@ -47,7 +47,7 @@ const char *json_string_scan(const char *p, const char *end, json_string *string
     while (p < end && *p != '"') {
         size_t length = 1;
         if ((unsigned char)*p < 0x20) {
-            *wrong = "a control character that is not escaped";
+            *wrong = "an unescaped control character";
             return p;
         }
         if (*p == '\\') length = scan_escape(p, end, wrong);
@@ -64,12 +64,12 @@ const char *json_string_scan(const char *p, const char *end, json_string *string
     return p + 1;
 }
 
-/* ---- decoding --------------------------------------------------------------------------------------- */
+/* ---- decoding ------------------------------------------------------------------------------------------ */
 
-/* The bytes of the decoded text, one at a time. */
+/* Yields the bytes of the decoded text, one at a time. */
 typedef struct decoder {
     const char *p, *end;
-    unsigned char pending[3]; /* the rest of the UTF-8 of an escape, last byte first */
+    unsigned char pending[3]; /* the remaining UTF-8 bytes of an escape, last byte first */
     int pending_count;
 } decoder;
 
@@ -77,7 +77,7 @@ static decoder decode(json_string string) {
     return (decoder){.p = string.raw, .end = string.raw + string.size};
 }
 
-/* The first byte of the UTF-8 of a code point; the others become pending. */
+/* Returns the first UTF-8 byte of a code point; the others become pending. */
 static int begin_utf8(decoder *bytes, int code) {
     static const int marks[] = {0, 0xc0, 0xe0, 0xf0};
     int more = (code >= 0x80) + (code >= 0x800) + (code >= 0x10000);
@@ -89,7 +89,7 @@ static int begin_utf8(decoder *bytes, int code) {
     return marks[more] | code;
 }
 
-/* -1 at the end. The string was scanned: every escape is complete. */
+/* -1 at the end. Scanning has checked that every escape is complete. */
 static int next_byte(decoder *bytes) {
     static const char letters[] = "bfnrt", characters[] = "\b\f\n\r\t";
     if (bytes->pending_count) return bytes->pending[--bytes->pending_count];
@@ -104,7 +104,7 @@ static int next_byte(decoder *bytes) {
     int unit = hex4(bytes->p, bytes->end);
     bytes->p += 4;
     if (!is_high_surrogate(unit)) return begin_utf8(bytes, unit);
-    int low = hex4(bytes->p + 2, bytes->end); /* behind its \u */
+    int low = hex4(bytes->p + 2, bytes->end); /* after its \u */
     bytes->p += 6;
     return begin_utf8(bytes, 0x10000 + ((unit & 0x3ff) << 10) + (low & 0x3ff));
 }
@@ -134,6 +134,6 @@ int json_string_shown(json_string string) {
     enum { SHOWN = 64 };
     if (string.size <= SHOWN) return (int)string.size;
     int n = SHOWN;
-    while (n && (string.raw[n] & 0xc0) == 0x80) n--; /* not within a character */
+    while (n && (string.raw[n] & 0xc0) == 0x80) n--; /* not in the middle of a character */
     return n;
 }

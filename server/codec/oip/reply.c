@@ -1,7 +1,7 @@
-/* Two tables, inputs and outputs, describe the tensors; metadata and configuration are both written from them. Metadata
- * has the batch as a first dimension of -1; the configuration leaves it out and gives its maximum instead. The numbers
- * of a reply are written once, into the reply itself: as text, or as they are in memory after the JSON, whose size the
- * header of a binary reply gives.
+/* Two tables, inputs and outputs, describe the tensors; metadata and configuration are both written from
+ * them. Metadata has the batch as a first dimension of -1; the configuration leaves it out and gives its
+ * maximum instead. The numbers of a reply are written once, into the reply itself: as text, or as they are in
+ * memory after the JSON, whose size the header of a binary reply gives.
  */
 #include "codec/oip/reply.h"
 #include "codec/oip/request.h"

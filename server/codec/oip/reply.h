@@ -1,10 +1,11 @@
 /* reply.h - what the server answers under /v2, in the words of the Open Inference Protocol.
  *
- * One function per reply. A dictionary is a model there; its generation is the version of the model, as text, because
- * versions are strings. Shapes have -1 where the request decides. Thread safety: a text belongs to one thread.
+ * One function per reply. A dictionary is a model there; its generation is the version of the model, as text,
+ * because versions are strings. Shapes have -1 where the request decides. Thread safety: a text belongs to
+ * one thread.
  *
- * Source: KServe's Open Inference Protocol; Triton's extensions binary_tensor_data, statistics, model_repository and
- * model_configuration.
+ * Source: KServe's Open Inference Protocol; Triton's extensions binary_tensor_data, statistics,
+ * model_repository and model_configuration.
  */
 #ifndef RASAED_CODEC_OIP_REPLY_H
 #define RASAED_CODEC_OIP_REPLY_H

@@ -1,8 +1,8 @@
-/* The envelope of a request: one walk over its JSON, each member read where it stands.
+/* One scan over the JSON of a request reads each member where it is.
  *
- * Members come in any order, so an input's data may stand before its name or shape. In the usual order (data
- * last) the numbers are read as they are passed; otherwise their place is noted, and they are read when the
- * input has ended. Bytes behind the JSON are handed out in the order of the inputs.
+ * Members come in any order, so the data of an input may come before its name or shape. In the usual order,
+ * data last, the numbers are read as they are passed; otherwise their position is kept, and they are read
+ * when the input has ended. Bytes after the JSON are handed out in the order of the inputs.
  */
 #include "codec/oip/request.h"
 #include "app/numbers.h"
@@ -15,18 +15,18 @@ typedef struct infer_reader {
     oip_infer_request *request;
     oip_limits limits;
     oip_tensor tensors[OIP_INPUT_COUNT];
-    const char *bytes; /* behind the JSON, not yet handed out */
+    const char *bytes; /* after the JSON, not yet handed out */
     size_t bytes_left;
     bool binary_default; /* the parameter binary_data_output */
     bool output_named;   /* reconstructions is among the outputs */
-    int binary_asked;    /* its parameter binary_data: -1 not given */
+    int binary_asked;    /* its parameter binary_data; -1: absent */
     ra_error *err;
 } infer_reader;
 
 /* ---- members
  * in general --------------------------------------------------------------------------------- */
 
-/* Reads the value of one member; false when the walk has failed. */
+/* Reads the value of one member; false when the scan has failed. */
 typedef bool member_reader(json_scan *scan, void *target);
 
 typedef struct member {
@@ -38,7 +38,7 @@ static bool is_null(json_scan *scan) {
     return json_scan_peek(scan) == JSON_NULL;
 }
 
-/* Walks an object; members without a row, and those that are null, are passed over. */
+/* Reads an object; skips members that are null or have no row. */
 static bool read_object(json_scan *scan, const char *what, const member *members, void *target) {
     json_string key;
     if (!json_scan_expect(scan, JSON_OBJECT, what, "an object")) return false;
@@ -52,8 +52,8 @@ static bool read_object(json_scan *scan, const char *what, const member *members
     return scan->status == RA_OK;
 }
 
-/* The same for an object of parameters: a value is a string, a number or a boolean. `unsupported` is the
- * beginning of a name that would change the result. */
+/* The same for an object of parameters, whose values are strings, numbers or booleans. Names that begin with
+ * `unsupported` would change the result. */
 static bool read_parameters(json_scan *scan, const char *unsupported, const member *members, void *target) {
     json_string key;
     if (!json_scan_expect(scan, JSON_OBJECT, "parameters", "an object")) return false;
@@ -92,10 +92,10 @@ static bool read_bool(json_scan *scan, const char *what, bool *value) {
  * one input ------------------------------------------------------------------------------------------ */
 
 typedef struct input_reader {
-    infer_reader *all;
+    infer_reader *request;
     oip_spec spec;
     json_string datatype;
-    json_value later;    /* data that stands before what describes it */
+    json_value later;    /* data that came before its description */
     bool has_data, done; /* done: it is in its tensor */
     bool has_bytes;
     int64_t bytes; /* binary_data_size */
@@ -110,9 +110,9 @@ static bool read_name(json_scan *scan, void *target) {
         input->spec.input++;
     if (input->spec.input == OIP_INPUT_COUNT)
         return json_scan_fail(scan, RA_ERR_ARGUMENT,
-                              "there is no input \"%.*s\"; expected are latents, or indices and values",
+                              "there is no input \"%.*s\"; expected latents, or indices and values",
                               json_string_shown(name), name.raw);
-    if (input->all->tensors[input->spec.input].given)
+    if (input->request->tensors[input->spec.input].given)
         return json_scan_fail(scan, RA_ERR_ARGUMENT, "the input %s is given twice",
                               oip_input_name(input->spec.input));
     return true;
@@ -122,32 +122,30 @@ static bool read_datatype(json_scan *scan, void *target) {
     input_reader *input = target;
     if (!json_scan_string(scan, "the datatype of an input", &input->datatype)) return false;
     if (!oip_datatype_from_name(input->datatype, &input->spec.dtype))
-        return json_scan_fail(
-            scan, RA_ERR_DTYPE,
-            "no input takes the datatype \"%.*s\"; expected are FP32, FP16, BF16 or FP64 for "
-            "latents and values, INT32 or INT64 for indices",
-            json_string_shown(input->datatype), input->datatype.raw);
+        return json_scan_fail(scan, RA_ERR_DTYPE,
+                              "no input has the datatype \"%.*s\"; expected FP32, FP16, BF16 or FP64 for "
+                              "latents and values, INT32 or INT64 for indices",
+                              json_string_shown(input->datatype), input->datatype.raw);
     return true;
 }
 
 static bool read_shape(json_scan *scan, void *target) {
     input_reader *input = target;
-    json_place place = {.name = "shape"};
+    json_position position = {.name = "shape"};
     int64_t size;
-    if (!json_scan_expect(scan, JSON_ARRAY, "the shape of an input", "an array of two numbers,"))
-        return false;
+    if (!json_scan_expect(scan, JSON_ARRAY, "the shape of an input", "an array of two numbers")) return false;
     json_scan_array(scan);
-    for (; json_scan_next_i64(scan, &place, &size); place.column++) {
+    for (; json_scan_next_i64(scan, &position, &size); position.column++) {
         if (size < 0)
-            return json_scan_fail(scan, RA_ERR_SHAPE, "a shape holds %lld, expected a number from 0 on",
+            return json_scan_fail(scan, RA_ERR_SHAPE, "a shape has the size %lld, expected at least 0",
                                   (long long)size);
-        if (place.column < 2) input->spec.shape[place.column] = (size_t)size;
+        if (position.column < 2) input->spec.shape[position.column] = (size_t)size;
     }
-    input->spec.rank = place.column;
-    if (scan->status == RA_OK && place.column != 2)
+    input->spec.rank = position.column;
+    if (scan->status == RA_OK && position.column != 2)
         return json_scan_fail(scan, RA_ERR_SHAPE,
                               "an input has a shape of %zu numbers, expected two: rows and width",
-                              place.column);
+                              position.column);
     return scan->status == RA_OK;
 }
 
@@ -156,7 +154,7 @@ static bool read_binary_size(json_scan *scan, void *target) {
     input->has_bytes = true;
     if (!json_scan_i64(scan, "binary_data_size", &input->bytes)) return false;
     if (input->bytes < 0)
-        return json_scan_fail(scan, RA_ERR_SHAPE, "binary_data_size is %lld, expected a number from 0 on",
+        return json_scan_fail(scan, RA_ERR_SHAPE, "binary_data_size is %lld, expected at least 0",
                               (long long)input->bytes);
     return true;
 }
@@ -166,12 +164,12 @@ static bool read_input_parameters(json_scan *scan, void *target) {
     return read_parameters(scan, "shared_memory", members, target);
 }
 
-/* The description is complete: the tensor is made, and its data can be read. */
+/* The description is complete: makes the tensor, so that its data can be read. */
 static bool open_tensor(json_scan *scan, input_reader *input, oip_tensor **tensor) {
     ra_error why = {0};
-    if (oip_spec_check(&input->spec, &input->all->limits, &why) != RA_OK)
+    if (oip_spec_check(&input->spec, &input->request->limits, &why) != RA_OK)
         return json_scan_fail(scan, why.code, "%s", why.message);
-    *tensor = &input->all->tensors[input->spec.input];
+    *tensor = &input->request->tensors[input->spec.input];
     **tensor = (oip_tensor){.given = true, .spec = input->spec};
     input->done = true;
     return true;
@@ -183,31 +181,32 @@ static bool read_data(json_scan *scan, void *target) {
     input->has_data = true;
     if (input->spec.input == OIP_INPUT_COUNT || input->spec.dtype == RA_DTYPE_COUNT || !input->spec.rank)
         return json_scan_skip(scan, &input->later);
-    return open_tensor(scan, input, &tensor) && oip_tensor_scan(tensor, &input->all->limits, scan);
+    return open_tensor(scan, input, &tensor) && oip_tensor_scan(tensor, &input->request->limits, scan);
 }
 
-/* Data that was passed over, now that the input is described. */
+/* Reads data that was skipped, now that its description is complete. */
 static bool read_later(json_scan *scan, input_reader *input, oip_tensor *tensor) {
     json_scan data;
     ra_error why = {0};
     json_scan_begin(&data, input->later.text, input->later.size, &why);
-    if (oip_tensor_scan(tensor, &input->all->limits, &data)) json_scan_end(&data);
+    if (oip_tensor_scan(tensor, &input->request->limits, &data)) json_scan_end(&data);
     if (json_scan_close(&data) == RA_OK) return true;
     return json_scan_fail(scan, why.code, "%s", why.message);
 }
 
 static bool take_bytes(json_scan *scan, input_reader *input, oip_tensor *tensor) {
-    infer_reader *all = input->all;
+    infer_reader *reader = input->request;
     ra_error why = {0};
-    if ((uint64_t)input->bytes > all->bytes_left)
-        return json_scan_fail(scan, RA_ERR_SHAPE,
-                              "the binary_data_size of %s is %lld, but %zu bytes are left behind the JSON "
-                              "(Inference-Header-Content-Length says where that ends)",
-                              oip_input_name(input->spec.input), (long long)input->bytes, all->bytes_left);
-    const char *bytes = all->bytes;
-    all->bytes += input->bytes;
-    all->bytes_left -= (size_t)input->bytes;
-    if (oip_tensor_take(tensor, &all->limits, bytes, (size_t)input->bytes, &why) == RA_OK) return true;
+    if ((uint64_t)input->bytes > reader->bytes_left)
+        return json_scan_fail(
+            scan, RA_ERR_SHAPE,
+            "the binary_data_size of %s is %lld, but only %zu bytes are left after the JSON "
+            "(the header Inference-Header-Content-Length says where it ends)",
+            oip_input_name(input->spec.input), (long long)input->bytes, reader->bytes_left);
+    const char *bytes = reader->bytes;
+    reader->bytes += input->bytes;
+    reader->bytes_left -= (size_t)input->bytes;
+    if (oip_tensor_take(tensor, &reader->limits, bytes, (size_t)input->bytes, &why) == RA_OK) return true;
     return json_scan_fail(scan, why.code, "%s", why.message);
 }
 
@@ -236,7 +235,7 @@ static bool read_inputs(json_scan *scan, void *target) {
     if (!json_scan_expect(scan, JSON_ARRAY, "inputs", "an array")) return false;
     json_scan_array(scan);
     while (json_scan_element(scan)) {
-        input_reader input = {.all = target, .spec = {.input = OIP_INPUT_COUNT, .dtype = RA_DTYPE_COUNT}};
+        input_reader input = {.request = target, .spec = {.input = OIP_INPUT_COUNT, .dtype = RA_DTYPE_COUNT}};
         if (!read_object(scan, "an input", members, &input) || !finish_input(scan, &input)) return false;
     }
     return scan->status == RA_OK;
@@ -246,23 +245,23 @@ static bool read_inputs(json_scan *scan, void *target) {
  * parameters, id ---------------------------------------------------------------------------- */
 
 static bool read_output_name(json_scan *scan, void *target) {
-    infer_reader *all = target;
+    infer_reader *reader = target;
     json_string name;
     if (!json_scan_string(scan, "the name of an output", &name)) return false;
     if (!json_string_is(name, OIP_OUTPUT_NAME))
-        return json_scan_fail(scan, RA_ERR_ARGUMENT, "there is no output \"%.*s\"; expected is %s",
+        return json_scan_fail(scan, RA_ERR_ARGUMENT, "there is no output \"%.*s\"; expected %s",
                               json_string_shown(name), name.raw, OIP_OUTPUT_NAME);
-    if (all->output_named)
+    if (reader->output_named)
         return json_scan_fail(scan, RA_ERR_ARGUMENT, "the output %s is asked for twice", OIP_OUTPUT_NAME);
-    all->output_named = true;
+    reader->output_named = true;
     return true;
 }
 
 static bool read_binary_data(json_scan *scan, void *target) {
-    infer_reader *all = target;
+    infer_reader *reader = target;
     bool value = false;
     if (!read_bool(scan, "binary_data", &value)) return false;
-    all->binary_asked = value;
+    reader->binary_asked = value;
     return true;
 }
 
@@ -283,21 +282,21 @@ static bool read_output_parameters(json_scan *scan, void *target) {
 static bool read_outputs(json_scan *scan, void *target) {
     static const member members[] = {
         {"name", read_output_name}, {"parameters", read_output_parameters}, {NULL, NULL}};
-    infer_reader *all = target;
+    infer_reader *reader = target;
     if (!json_scan_expect(scan, JSON_ARRAY, "outputs", "an array")) return false;
     json_scan_array(scan);
     while (json_scan_element(scan)) {
-        bool before = all->output_named;
-        if (!read_object(scan, "an output", members, all)) return false;
-        if (all->output_named == before)
+        bool before = reader->output_named;
+        if (!read_object(scan, "an output", members, reader)) return false;
+        if (reader->output_named == before)
             return json_scan_fail(scan, RA_ERR_FORMAT, "an output has no member \"name\"");
     }
     return scan->status == RA_OK;
 }
 
 static bool read_binary_output(json_scan *scan, void *target) {
-    infer_reader *all = target;
-    return read_bool(scan, "binary_data_output", &all->binary_default);
+    infer_reader *reader = target;
+    return read_bool(scan, "binary_data_output", &reader->binary_default);
 }
 
 static bool read_infer_parameters(json_scan *scan, void *target) {
@@ -306,14 +305,13 @@ static bool read_infer_parameters(json_scan *scan, void *target) {
 }
 
 static bool read_id(json_scan *scan, void *target) {
-    infer_reader *all = target;
-    return json_scan_string(scan, "id", &all->request->id);
+    infer_reader *reader = target;
+    return json_scan_string(scan, "id", &reader->request->id);
 }
 
-/* 
- * ---- infer ---------------------------------------------------------------------------------------------- */
+/* ---- infer --------------------------------------------------------------------------------------------- */
 
-static ra_status parse_json(infer_reader *all, const char *body, size_t json_size, ra_error *err) {
+static ra_status parse_json(infer_reader *reader, const char *body, size_t json_size, ra_error *err) {
     static const member members[] = {{"id", read_id},
                                      {"parameters", read_infer_parameters},
                                      {"inputs", read_inputs},
@@ -321,45 +319,49 @@ static ra_status parse_json(infer_reader *all, const char *body, size_t json_siz
                                      {NULL, NULL}};
     json_scan scan;
     json_scan_begin(&scan, body, json_size, err);
-    if (read_object(&scan, "the body", members, all)) json_scan_end(&scan);
-    ra_status status = json_scan_close(&scan);
-    if (status == RA_OK && all->bytes_left)
-        RA_FAIL(err, RA_ERR_SHAPE,
-                "%zu bytes behind the JSON belong to no input; binary_data_size says how many each "
-                "takes",
-                all->bytes_left);
-    return status;
+    if (read_object(&scan, "the body", members, reader)) json_scan_end(&scan);
+    RA_TRY(json_scan_close(&scan));
+    if (reader->bytes_left)
+        RA_FAIL(
+            err, RA_ERR_SHAPE,
+            "%zu bytes after the JSON belong to no input; the binary_data_size of each input says how many "
+            "it has",
+            reader->bytes_left);
+    return RA_OK;
 }
 
 /* The whole body is latents. */
-static ra_status parse_raw(infer_reader *all, const char *body, size_t size, ra_error *err) {
-    size_t row = all->limits.latents * sizeof(float);
+static ra_status parse_raw(infer_reader *reader, const char *body, size_t size, ra_error *err) {
+    size_t row = reader->limits.latents * sizeof(float);
     if (size == 0 || size % row != 0)
         RA_FAIL(err, RA_ERR_SHAPE,
                 "the raw body has %zu bytes, expected rows of %zu FP32 latents, %zu bytes each", size,
-                all->limits.latents, row);
-    oip_tensor *latents = &all->tensors[OIP_LATENTS];
+                reader->limits.latents, row);
+    oip_tensor *latents = &reader->tensors[OIP_LATENTS];
     *latents = (oip_tensor){
         .given = true,
         .spec = {
-            .input = OIP_LATENTS, .dtype = RA_F32, .rank = 2, .shape = {size / row, all->limits.latents}}};
-    all->binary_default = true;
-    ra_status status = oip_spec_check(&latents->spec, &all->limits, err);
-    return status == RA_OK ? oip_tensor_take(latents, &all->limits, body, size, err) : status;
+            .input = OIP_LATENTS, .dtype = RA_F32, .rank = 2, .shape = {size / row, reader->limits.latents}}};
+    reader->binary_default = true;
+    RA_TRY(oip_spec_check(&latents->spec, &reader->limits, err));
+    return oip_tensor_take(latents, &reader->limits, body, size, err);
 }
 
 ra_status oip_infer_parse(const char *body, size_t size, size_t json_size, size_t latents, size_t max_rows,
                           oip_infer_request *out, ra_error *err) {
     *out = (oip_infer_request){0};
-    infer_reader all = {.request = out,
-                        .limits = {.latents = latents, .max_rows = max_rows, .max_elements = size},
-                        .bytes = body ? body + json_size : NULL,
-                        .bytes_left = size - json_size,
-                        .binary_asked = -1};
-    ra_status status = json_size ? parse_json(&all, body, json_size, err) : parse_raw(&all, body, size, err);
-    if (status == RA_OK) status = oip_tensors_join(all.tensors, &all.limits, &out->codes, err);
-    out->binary = all.binary_asked < 0 ? all.binary_default : all.binary_asked > 0;
-    for (int i = 0; i < OIP_INPUT_COUNT; i++) oip_tensor_release(&all.tensors[i]);
+    infer_reader reader = {.request = out,
+                           .limits = {.latents = latents, .max_rows = max_rows, .max_elements = size},
+                           .bytes = body ? body + json_size : NULL,
+                           .bytes_left = size - json_size,
+                           .binary_asked = -1};
+    ra_status status;
+    RA_TRY_OUT(status,
+               json_size ? parse_json(&reader, body, json_size, err) : parse_raw(&reader, body, size, err));
+    RA_TRY_OUT(status, oip_tensors_join(reader.tensors, &reader.limits, &out->codes, err));
+    out->binary = reader.binary_asked < 0 ? reader.binary_default : reader.binary_asked > 0;
+out:
+    for (int i = 0; i < OIP_INPUT_COUNT; i++) oip_tensor_release(&reader.tensors[i]);
     if (status != RA_OK) oip_infer_request_release(out);
     return status;
 }
@@ -391,7 +393,7 @@ ra_status oip_json_size(const char *header, size_t body_size, size_t *json_size,
 /* ----
  * the repository ------------------------------------------------------------------------------------- */
 
-/* Nothing, or an object by a table. */
+/* Reads nothing, or an object by a table. */
 static ra_status parse_small(const char *body, size_t size, const member *members, void *target,
                              ra_error *err) {
     json_scan scan;
@@ -414,9 +416,8 @@ ra_status oip_index_parse(const char *body, size_t size, bool *ready_only, ra_er
 static bool refuse_config(json_scan *scan, void *target) {
     (void)target;
     json_scan_skip(scan, NULL);
-    return json_scan_fail(
-        scan, RA_ERR_UNSUPPORTED,
-        "the parameter config is not offered here: what a dictionary is stands in its file");
+    return json_scan_fail(scan, RA_ERR_UNSUPPORTED,
+                          "the parameter config is not offered here: a dictionary is configured by its file");
 }
 
 static bool read_control_parameters(json_scan *scan, void *target) {

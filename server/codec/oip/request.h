@@ -1,19 +1,20 @@
-/* oip_request.h - requests of the Open Inference Protocol (version 2) to C structs.
+/* request.h - requests of the Open Inference Protocol (version 2) to C structs.
  *
  *   infer   {"id": "7", "parameters": {"binary_data_output": true},
  *            "inputs": [{"name": "latents", "datatype": "FP32", "shape": [1, 4000], "data": [0, 1.5, ...]}],
  *            "outputs": [{"name": "reconstructions", "parameters": {"binary_data": false}}]}
  *   index   {"ready": true}, or nothing
- *   load    {"parameters": {...}}, or nothing; unload likewise
+ *   load    {"parameters": {...}}, or nothing; likewise unload
  *
- * An infer request has the input latents [rows, K], or indices and values [rows, k]; oip_tensor.h says which
- * datatypes. An input is a JSON array, `data`, flat or nested, or bytes behind the JSON in the order of the
- * inputs, as many as its parameter binary_data_size says; then the header Inference-Header-Content-Length
- * tells where the JSON ends. When that header is 0 the body is the bytes of latents in FP32 and nothing else.
+ * An infer request has the input latents [rows, K], or indices and values [rows, k]; tensor.h has the
+ * datatypes. The data of an input is a JSON array, `data`, flat or nested, or bytes after the JSON in the
+ * order of the inputs, as many as its parameter binary_data_size says; then the header
+ * Inference-Header-Content-Length says where the JSON ends. When that header is 0, the body is only the bytes
+ * of latents in FP32.
  *
- * Members and parameters that the protocol does not have are passed over, since other servers' clients send
- * them; null stands for a member that is not there. What would change the result and is not offered
- * (shared memory, classification) is RA_ERR_UNSUPPORTED; other codes as in json_requests.h.
+ * Members and parameters that the protocol does not have are skipped, because clients of other servers send
+ * them; null means absent. A parameter that would change the result and is not offered (shared memory,
+ * classification) is RA_ERR_UNSUPPORTED; other errors are those of codec/json/requests.h.
  *
  * Source: KServe's Open Inference Protocol; Triton's extensions binary_tensor_data, model_repository and
  * parameters. Ownership: the request owns its codes; its id points into the body. Thread safety: no state.
@@ -32,20 +33,20 @@ typedef struct oip_infer_request {
     bool binary;    /* how the reply carries its tensor */
 } oip_infer_request;
 
-/* The value of Inference-Header-Content-Length: *json_size <- how many bytes of the body are JSON, all of
- * them when `header` is NULL. */
+/* header: the value of Inference-Header-Content-Length; NULL when absent. *json_size <- how many bytes of the
+ * body are JSON; all of them without the header. */
 ra_status oip_json_size(const char *header, size_t body_size, size_t *json_size, ra_error *err);
 
-/* latents: K, the dictionary's. json_size: of oip_json_size(); 0 is the raw form. On failure *out is {0}. */
+/* latents: K of the dictionary. json_size: from oip_json_size(); 0 is the raw form. On failure *out is
+ * {0}. */
 ra_status oip_infer_parse(const char *body, size_t size, size_t json_size, size_t latents, size_t max_rows,
                           oip_infer_request *out, ra_error *err);
 void oip_infer_request_release(oip_infer_request *request); /* leaves {0} */
 
-/* *ready_only <- whether only those that are ready are asked for. */
+/* *ready_only <- whether the client wants only models that are ready. */
 ra_status oip_index_parse(const char *body, size_t size, bool *ready_only, ra_error *err);
 
-/* Load and unload. There is nothing that may be chosen; a configuration or files of the
- * client's are refused. */
+/* Load and unload. They have no options; a configuration or files from the client are refused. */
 ra_status oip_control_check(const char *body, size_t size, ra_error *err);
 
 #endif

@@ -1,11 +1,11 @@
 /* From text or bytes to sparse rows.
  *
- * A place (row, column) walks over the tensor in row-major order, whichever way the data is written; an
- * element goes where the place stands. Elements beyond the shape are counted and dropped, so that the message
- * can say how many there are.
+ * A position (row, column) walks over the tensor in row-major order, whichever way the data is written, and
+ * an element goes to the current position. Elements beyond the shape are counted and dropped, so that the
+ * message can say how many there are.
  *
- * Latents are mostly zeros: in text a run of them is passed over at about a nanosecond each, in bytes a block
- * at a time is widened to float32 and looked through.
+ * Latents are mostly zeros: in text a run of zeros is passed at about a nanosecond each, in bytes a chunk at
+ * a time is widened to float32 and searched.
  */
 #include "codec/oip/tensor.h"
 #include "codec/sort_row.h"
@@ -14,12 +14,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* 
- * ---- names ---------------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name, *datatypes;
-    unsigned accepted; /* a bit a ra_dtype */
+    unsigned accepted; /* a bit per ra_dtype */
 } inputs[OIP_INPUT_COUNT] = {
 #define FLOATS (1u << RA_F32 | 1u << RA_F64 | 1u << RA_F16 | 1u << RA_BF16)
     [OIP_LATENTS] = {"latents", "FP32, FP16, BF16 or FP64", FLOATS},
@@ -30,7 +29,7 @@ static const struct {
 static const struct {
     const char *name;
     ra_dtype dtype;
-    bool binary_only; /* JSON has no form of it, says the protocol */
+    bool binary_only; /* the protocol has no JSON form of it */
 } datatypes[] = {
     {"FP32", RA_F32, false}, {"INT64", RA_I64, false}, {"INT32", RA_I32, false},
     {"FP16", RA_F16, true},  {"BF16", RA_BF16, true},  {"FP64", RA_F64, false},
@@ -64,7 +63,7 @@ ra_status oip_spec_check(const oip_spec *spec, const oip_limits *limits, ra_erro
     const char *name = inputs[spec->input].name;
     size_t rows = spec->shape[0], width = spec->shape[1], elements;
     if (!(inputs[spec->input].accepted >> spec->dtype & 1))
-        RA_FAIL(err, RA_ERR_DTYPE, "the input %s has a datatype that it does not take; expected %s", name,
+        RA_FAIL(err, RA_ERR_DTYPE, "the datatype of the input %s is not accepted; expected %s", name,
                 inputs[spec->input].datatypes);
     if (spec->rank != 2)
         RA_FAIL(err, RA_ERR_SHAPE, "the input %s has a shape of %zu numbers, expected two: rows and width",
@@ -78,8 +77,8 @@ ra_status oip_spec_check(const oip_spec *spec, const oip_limits *limits, ra_erro
         RA_FAIL(err, RA_ERR_TOO_LARGE, "the input %s has %zu rows, but a request may have at most %zu", name,
                 rows, limits->max_rows);
     if (__builtin_mul_overflow(rows, width, &elements) || elements > limits->max_elements)
-        RA_FAIL(err, RA_ERR_SHAPE, "the input %s has the shape [%zu, %zu], but less data than that", name,
-                rows, width);
+        RA_FAIL(err, RA_ERR_SHAPE, "the input %s has less data than its shape [%zu, %zu] says", name, rows,
+                width);
     return RA_OK;
 }
 
@@ -87,8 +86,7 @@ static size_t elements_of(const oip_tensor *tensor) {
     return tensor->spec.shape[0] * tensor->spec.shape[1];
 }
 
-/* 
- * ---- storing -------------------------------------------------------------------------------------------- */
+/* ---- storing ------------------------------------------------------------------------------------------- */
 
 static ra_status fail_memory(ra_error *err) {
     RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the tensors of the request");
@@ -122,7 +120,7 @@ static bool grow(ra_codes *codes) {
     return true;
 }
 
-/* An entry of the row that is open, which is number codes->rows; start[rows + 1] counts its entries. */
+/* Adds an entry to the open row, number codes->rows; start[rows + 1] counts its entries. */
 static bool push(ra_codes *codes, size_t column, float value) {
     size_t *end = &codes->start[codes->rows + 1];
     if (*end == codes->entry_capacity && !grow(codes)) return false;
@@ -131,7 +129,7 @@ static bool push(ra_codes *codes, size_t column, float value) {
     return true;
 }
 
-/* Closes the rows before `row` and opens it, unless it is the end. */
+/* Closes the rows before `row` and opens it, unless it is past the last one. */
 static void open_row(ra_codes *codes, size_t row) {
     while (codes->rows < row) {
         codes->rows++;
@@ -157,37 +155,37 @@ typedef struct reader {
     oip_tensor *tensor;
     const oip_limits *limits;
     json_scan *scan;
-    json_place place; /* of the next element */
+    json_position position; /* of the next element */
     size_t width;
 } reader;
 
 static void advance(reader *at, size_t n) {
-    at->place.column += n;
-    if (at->width && at->place.column >= at->width) {
-        at->place.row += at->place.column / at->width;
-        at->place.column %= at->width;
+    at->position.column += n;
+    if (at->width && at->position.column >= at->width) {
+        at->position.row += at->position.column / at->width;
+        at->position.column %= at->width;
     }
 }
 
-static size_t position(const reader *at) {
-    return at->place.row * at->width + at->place.column;
+static size_t elements_before(const reader *at) {
+    return at->position.row * at->width + at->position.column;
 }
 
 static bool is_inside(const reader *at) {
-    return at->place.row < at->tensor->spec.shape[0] && at->place.column < at->width;
+    return at->position.row < at->tensor->spec.shape[0] && at->position.column < at->width;
 }
 
 static bool scan_latents(reader *at) {
     ra_codes *codes = &at->tensor->codes;
     float value;
-    while (json_scan_next_f32(at->scan, &at->place, &value)) {
+    while (json_scan_next_f32(at->scan, &at->position, &value)) {
         if (value == 0) {
             advance(at, 1 + json_scan_zeros(at->scan));
             continue;
         }
         if (is_inside(at)) {
-            open_row(codes, at->place.row);
-            if (!push(codes, at->place.column, value)) return false;
+            open_row(codes, at->position.row);
+            if (!push(codes, at->position.column, value)) return false;
         }
         advance(at, 1);
     }
@@ -196,26 +194,27 @@ static bool scan_latents(reader *at) {
 
 static bool scan_values(reader *at) {
     float value;
-    for (; json_scan_next_f32(at->scan, &at->place, &value); advance(at, 1))
-        if (is_inside(at)) at->tensor->values[position(at)] = value;
+    for (; json_scan_next_f32(at->scan, &at->position, &value); advance(at, 1))
+        if (is_inside(at)) at->tensor->values[elements_before(at)] = value;
     return true;
 }
 
 static bool scan_indices(reader *at) {
     int64_t index;
-    for (; json_scan_next_i64(at->scan, &at->place, &index); advance(at, 1)) {
+    for (; json_scan_next_i64(at->scan, &at->position, &index); advance(at, 1)) {
         if (!is_inside(at)) continue;
         if (!fits_index(index, at->limits)) {
             char sentence[160];
-            index_sentence(sentence, sizeof sentence, at->place.row, at->place.column, index, at->limits);
+            index_sentence(sentence, sizeof sentence, at->position.row, at->position.column, index,
+                           at->limits);
             return json_scan_fail(at->scan, RA_ERR_ARGUMENT, "%s", sentence);
         }
-        at->tensor->indices[position(at)] = (int32_t)index;
+        at->tensor->indices[elements_before(at)] = (int32_t)index;
     }
     return true;
 }
 
-/* The numbers up to the end of the innermost array. */
+/* Reads the numbers up to the end of the innermost array. */
 static bool scan_run(reader *at) {
     static bool (*const runs[])(reader *) = {
         [OIP_LATENTS] = scan_latents, [OIP_INDICES] = scan_indices, [OIP_VALUES] = scan_values};
@@ -225,17 +224,17 @@ static bool scan_run(reader *at) {
 }
 
 static bool scan_rows(reader *at) {
-    const char *name = at->place.name;
+    const char *name = at->position.name;
     size_t rows = 0;
     while (json_scan_element(at->scan)) {
         char what[64];
         snprintf(what, sizeof what, "%s[%zu]", name, rows);
-        at->place.row = rows++;
-        at->place.column = 0;
-        if (!json_scan_expect(at->scan, JSON_ARRAY, what, "a row, an array of numbers,") ||
+        at->position.row = rows++;
+        at->position.column = 0;
+        if (!json_scan_expect(at->scan, JSON_ARRAY, what, "a row, an array of numbers") ||
             !json_scan_array(at->scan) || !scan_run(at))
             return false;
-        size_t n = position(at) - (rows - 1) * at->width;
+        size_t n = elements_before(at) - (rows - 1) * at->width;
         if (n != at->width)
             return json_scan_fail(at->scan, RA_ERR_SHAPE, "%s[%zu] has %zu numbers, but the shape says %zu",
                                   name, rows - 1, n, at->width);
@@ -248,9 +247,9 @@ static bool scan_rows(reader *at) {
 
 static bool scan_flat(reader *at) {
     if (!scan_run(at)) return false;
-    if (position(at) != elements_of(at->tensor))
+    if (elements_before(at) != elements_of(at->tensor))
         return json_scan_fail(at->scan, RA_ERR_SHAPE, "%s has %zu numbers, but the shape says %zu",
-                              at->place.name, position(at), elements_of(at->tensor));
+                              at->position.name, elements_before(at), elements_of(at->tensor));
     return true;
 }
 
@@ -262,9 +261,7 @@ bool oip_tensor_scan(oip_tensor *tensor, const oip_limits *limits, json_scan *sc
         json_scan_skip(scan, NULL);
         return json_scan_fail(
             scan, RA_ERR_DTYPE,
-            "the input %s is of 16-bit numbers, which JSON has no form for; send it as binary "
-            "data",
-            name);
+            "the input %s has 16-bit numbers, which have no JSON form; send it as binary data", name);
     }
     if (!prepare(tensor))
         return json_scan_fail(scan, RA_ERR_MEMORY, "out of memory: the tensors of the request");
@@ -277,12 +274,12 @@ bool oip_tensor_scan(oip_tensor *tensor, const oip_limits *limits, json_scan *sc
 /* ----
  * from bytes ----------------------------------------------------------------------------------------- */
 
-enum { BLOCK = 512 }; /* numbers widened at once */
+enum { CHUNK = 512 }; /* numbers widened at once */
 
-/* values[n] <- n numbers from `bytes`; n <= BLOCK. */
+/* values[n] <- n numbers from `bytes`; n <= CHUNK. */
 static ra_status widen(const oip_tensor *tensor, const char *bytes, size_t first, size_t n, float *values,
                        ra_error *err) {
-    _Alignas(8) char raw[BLOCK * 8];
+    _Alignas(8) char raw[CHUNK * 8];
     memcpy(raw, bytes, n * ra_dtype_size(tensor->spec.dtype));
     ra_convert_to_f32(tensor->spec.dtype, raw, values, n);
     size_t bad = ra_find_not_finite(values, n), width = tensor->spec.shape[1];
@@ -294,14 +291,13 @@ static ra_status widen(const oip_tensor *tensor, const char *bytes, size_t first
 static ra_status take_latents(oip_tensor *tensor, const char *bytes, ra_error *err) {
     size_t width = tensor->spec.shape[1], size = ra_dtype_size(tensor->spec.dtype);
     ra_codes *codes = &tensor->codes;
-    float values[BLOCK];
+    float values[CHUNK];
     for (size_t row = 0; row < tensor->spec.shape[0]; row++) {
         open_row(codes, row);
         for (size_t from = 0, n; from < width; from += n) {
-            n = width - from < BLOCK ? width - from : BLOCK;
+            n = width - from < CHUNK ? width - from : CHUNK;
             size_t first = row * width + from;
-            ra_status status = widen(tensor, bytes + first * size, first, n, values, err);
-            if (status != RA_OK) return status;
+            RA_TRY(widen(tensor, bytes + first * size, first, n, values, err));
             for (size_t i = 0; i < n; i++)
                 if (values[i] != 0 && !push(codes, from + i, values[i])) return fail_memory(err);
         }
@@ -313,9 +309,8 @@ static ra_status take_latents(oip_tensor *tensor, const char *bytes, ra_error *e
 static ra_status take_values(oip_tensor *tensor, const char *bytes, ra_error *err) {
     size_t total = elements_of(tensor), size = ra_dtype_size(tensor->spec.dtype);
     for (size_t from = 0, n; from < total; from += n) {
-        n = total - from < BLOCK ? total - from : BLOCK;
-        ra_status status = widen(tensor, bytes + from * size, from, n, tensor->values + from, err);
-        if (status != RA_OK) return status;
+        n = total - from < CHUNK ? total - from : CHUNK;
+        RA_TRY(widen(tensor, bytes + from * size, from, n, tensor->values + from, err));
     }
     return RA_OK;
 }
@@ -359,10 +354,9 @@ ra_status oip_tensor_take(oip_tensor *tensor, const oip_limits *limits, const ch
     }
 }
 
-/* 
- * ---- joining -------------------------------------------------------------------------------------------- */
+/* ---- joining ------------------------------------------------------------------------------------------- */
 
-/* One row of both, without its padding, at the end of what is kept; *total grows by it. */
+/* Appends one row of both, without its padding, to the entries that are kept; *total counts them. */
 static ra_status join_row(oip_tensor *indices, oip_tensor *values, size_t row, size_t *total, ra_error *err) {
     size_t width = indices->spec.shape[1], n = 0, kept = 0;
     int32_t *index = indices->indices + row * width;
@@ -375,7 +369,7 @@ static ra_status join_row(oip_tensor *indices, oip_tensor *values, size_t row, s
     if (n == 0) return RA_OK;
     sort_row(index, value, n);
     int32_t twice = compact_row(index, value, n, indices->indices + *total, values->values + *total, &kept);
-    if (twice >= 0) RA_FAIL(err, RA_ERR_ARGUMENT, "indices[%zu] holds the index %d twice", row, twice);
+    if (twice >= 0) RA_FAIL(err, RA_ERR_ARGUMENT, "indices[%zu] has the index %d twice", row, twice);
     *total += kept;
     return RA_OK;
 }
@@ -384,18 +378,15 @@ static ra_status join(oip_tensor *indices, oip_tensor *values, const oip_limits 
                       ra_error *err) {
     const size_t *shape = indices->spec.shape, *other = values->spec.shape;
     size_t rows = shape[0], total = 0;
+    ra_status status = RA_OK;
     if (rows != other[0] || shape[1] != other[1])
         RA_FAIL(err, RA_ERR_SHAPE,
-                "indices has the shape [%zu, %zu], but values has [%zu, %zu]; they must agree", shape[0],
+                "indices has the shape [%zu, %zu], but values has [%zu, %zu]; they must be equal", shape[0],
                 shape[1], other[0], other[1]);
     size_t *start = ra_calloc(rows + 1, sizeof *start);
     if (!start) return fail_memory(err);
     for (size_t row = 0; row < rows; row++) {
-        ra_status status = join_row(indices, values, row, &total, err);
-        if (status != RA_OK) {
-            ra_free(start);
-            return status;
-        }
+        RA_TRY_OUT(status, join_row(indices, values, row, &total, err));
         start[row + 1] = total;
     }
     *codes = (ra_codes){.rows = rows,
@@ -405,19 +396,21 @@ static ra_status join(oip_tensor *indices, oip_tensor *values, const oip_limits 
                         .value = values->values,
                         .row_capacity = rows + 1,
                         .entry_capacity = rows * shape[1]};
+    start = NULL;
     indices->indices = NULL;
     values->values = NULL;
-    return RA_OK;
+out:
+    ra_free(start);
+    return status;
 }
 
 ra_status oip_tensors_join(oip_tensor *tensors, const oip_limits *limits, ra_codes *codes, ra_error *err) {
     bool latents = tensors[OIP_LATENTS].given, indices = tensors[OIP_INDICES].given,
          values = tensors[OIP_VALUES].given;
     if (latents && (indices || values))
-        RA_FAIL(err, RA_ERR_ARGUMENT,
-                "the input latents stands beside indices or values; give one or the other");
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the input latents cannot be combined with indices or values");
     if (!latents && (!indices || !values))
-        RA_FAIL(err, RA_ERR_ARGUMENT, "the input %s is missing; expected are latents, or indices and values",
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the input %s is missing; expected latents, or indices and values",
                 values    ? "indices"
                 : indices ? "values"
                           : "latents");

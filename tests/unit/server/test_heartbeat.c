@@ -1,6 +1,5 @@
-/* The heartbeat, over a real server whose only answer the test can hold back. */
+/* The heartbeat of server/supervise.c, over a real server whose only answer the test can hold back. */
 #include "harness.h"
-#include "heartbeat.h"
 #include "http/listener.h"
 #include "ra_memory.h"
 #include "supervise.h"

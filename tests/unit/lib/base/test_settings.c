@@ -101,6 +101,28 @@ START_TEST(test_prints_what_it_reads_back) {
 }
 END_TEST
 
+START_TEST(test_flags_follow_from_keys) {
+    const ra_setting *rows = ra_sae_settings_table()->rows;
+    ck_assert_str_eq(ra_setting_flag(&rows[RA_SET_THRESHOLD_MOMENTUM]).text, "threshold-momentum");
+    ck_assert_str_eq(ra_setting_flag(&rows[RA_SET_DICTIONARY]).text, "dictionary-kind");
+    ck_assert_str_eq(ra_setting_flag(&rows[RA_SET_USE_MULTIPLIER]).text, "no-multiplier");
+}
+END_TEST
+
+START_TEST(test_defaults_fill_what_is_not_known) {
+    ra_sae_settings s = {.known = 1u << RA_SET_BANDWIDTH, .bandwidth = 2};
+    ra_settings_default(ra_sae_settings_table(), &s);
+    ck_assert_double_eq(s.bandwidth, 2);
+    ck_assert_double_eq(s.threshold_momentum, 0.9);
+    ck_assert_int_eq(s.kernel, RA_KERNEL_SILVERMAN);
+    ck_assert(s.use_multiplier);
+    ck_assert(!ra_setting_known(&s, RA_SET_TOP_K)); /* which has none */
+    ra_setting_forget(&s, RA_SET_BANDWIDTH);
+    ck_assert(!ra_setting_known(&s, RA_SET_BANDWIDTH));
+    ck_assert(ra_setting_known(&s, RA_SET_KERNEL));
+}
+END_TEST
+
 START_TEST(test_fill_and_override) {
     ra_sae_settings file = {.known = 1u << RA_SET_DELTA, .delta = 1},
                     flags = {.known = 1u << RA_SET_DELTA, .delta = 2};
@@ -115,13 +137,22 @@ END_TEST
 START_TEST(test_tables_are_well_formed) {
     const ra_settings_table *tables[] = {ra_sae_settings_table(), ra_train_settings_table()};
     for (size_t t = 0; t < 2; t++) {
-        ck_assert_uint_le(tables[t]->count, 32);
+        ck_assert_uint_le(tables[t]->count, 64);
         for (size_t i = 0; i < tables[t]->count; i++) {
             const ra_setting *row = &tables[t]->rows[i];
             ck_assert_ptr_nonnull(row->key);
             ck_assert_ptr_nonnull(row->help);
             ck_assert_int_eq(ra_setting_by_key(tables[t], row->key), (int)i);
-            ck_assert_int_eq(ra_setting_by_flag(tables[t], row->flag), (int)i);
+            if (row->fallback) { /* it reads back, to the same */
+                char text[64];
+                union {
+                    uint64_t known;
+                    ra_sae_settings sae;
+                    ra_train_settings train;
+                } values = {0};
+                ra_ok(ra_setting_parse(tables[t], i, &values, row->fallback, row->key, &err));
+                ck_assert_str_eq(ra_setting_print(tables[t], i, &values, text, sizeof text), row->fallback);
+            }
             ck_assert(row->type != RA_SETTING_NAME || row->names);
             ck_assert(row->type == RA_SETTING_NAME || row->type == RA_SETTING_BOOL || row->min < row->max);
         }
@@ -134,6 +165,9 @@ START_TEST(test_training_defaults_follow_the_loss) {
     ra_train_settings s = {0}, auxk = {0};
     ra_train_settings_defaults(&s);
     ck_assert_uint_eq(s.batch_size, 1024);
+    ck_assert_double_eq(s.lr, 5e-4);
+    ck_assert_uint_eq(s.epochs, 20);
+    ck_assert_double_eq(s.clip_grad, 1);
     ck_assert_double_eq(s.lr_final, s.lr / 100);
     ck_assert(s.shuffle);
     auxk.known = 1u << ra_setting_by_key(ra_train_settings_table(), "loss");
@@ -144,5 +178,6 @@ START_TEST(test_training_defaults_follow_the_loss) {
 END_TEST
 
 TEST_CASES(settings_table, test_parses_every_type, test_refuses_with_expected_and_actual,
-           test_counts_are_digits_alone, test_prints_what_it_reads_back, test_fill_and_override,
-           test_tables_are_well_formed, test_training_defaults_follow_the_loss)
+           test_counts_are_digits_alone, test_prints_what_it_reads_back, test_flags_follow_from_keys,
+           test_defaults_fill_what_is_not_known, test_fill_and_override, test_tables_are_well_formed,
+           test_training_defaults_follow_the_loss)

@@ -41,7 +41,7 @@ START_TEST(test_limits_hold_to_the_byte) {
         ra_ok(content_pack(codings[c], bytes, SIZE, &packed, &err));
         ra_ok(content_unpack(codings[c], packed.data, packed.size, SIZE, &plain, &err));
         ra_fails(content_unpack(codings[c], packed.data, packed.size, SIZE - 1, &plain, &err),
-                 RA_ERR_TOO_LARGE, "more than the 299999 bytes");
+                 RA_ERR_TOO_LARGE, "larger than the limit of 299999 bytes");
         ck_assert_uint_eq(plain.size, 0);
         ra_fails(content_unpack(codings[c], packed.data, packed.size, 0, &plain, &err), RA_ERR_TOO_LARGE,
                  "0 bytes");
@@ -57,14 +57,14 @@ START_TEST(test_what_is_not_whole_is_refused) {
         ra_ok(content_pack(codings[c], "some bytes, some bytes", 22, &packed, &err));
         for (size_t n = 0; n < packed.size; n++)
             ra_fails(content_unpack(codings[c], packed.data, n, 1000, &plain, &err), RA_ERR_FORMAT,
-                     "too early");
+                     "truncated");
         text_append(&packed, "x", 1);
         ra_fails(content_unpack(codings[c], packed.data, packed.size, 1000, &plain, &err), RA_ERR_FORMAT,
-                 "more follows");
+                 "more bytes follow");
         ra_fails(content_unpack(codings[c], "plain text", 10, 1000, &plain, &err), RA_ERR_FORMAT,
-                 "not of that");
+                 "not in that format");
         ra_fails(content_unpack(codings[3 - c], packed.data, packed.size, 1000, &plain, &err), RA_ERR_FORMAT,
-                 "not of that");
+                 "not in that format");
     }
     text_release(&packed);
     text_release(&plain);

@@ -8,7 +8,7 @@ enum { J = 1 << FORM_JSON, R = 1 << FORM_RAW, N = 1 << FORM_NPY, S = 1 << FORM_S
 static const struct {
     const char *accept;
     unsigned offered;
-    form standard;
+    form preferred;
     int chosen;
 } choices[] = {
     {NULL, J | R | N, FORM_JSON, FORM_JSON},
@@ -47,7 +47,7 @@ static const struct {
 START_TEST(test_accept_chooses) {
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         form chosen;
-        bool any = form_choose(choices[i].accept, choices[i].offered, choices[i].standard, &chosen);
+        bool any = form_choose(choices[i].accept, choices[i].offered, choices[i].preferred, &chosen);
         ck_assert_msg((any ? (int)chosen : NOTHING) == choices[i].chosen, "\"%s\": %d", choices[i].accept,
                       any ? (int)chosen : NOTHING);
     }

@@ -1,5 +1,5 @@
 /* Every source and kind of a setting, and what --print-config prints
- * (server/settings/{settings,values,print}.c). */
+ * (server/settings/settings.c). */
 #include "harness.h"
 #include "telemetry/log.h"
 #include "ra_memory.h"
@@ -30,18 +30,17 @@ static ra_status read_list(settings *chosen, const char *const *argv, ra_error *
 START_TEST(test_defaults) {
     settings chosen;
     ra_ok(READ(&chosen, "--dictionary", "words=w.safetensors"));
-    ck_assert_str_eq(chosen.listen.host, "127.0.0.1");
-    ck_assert_str_eq(chosen.listen.port, "8080");
+    ck_assert_str_eq(chosen.listen, "127.0.0.1:8080");
     ck_assert_str_eq(chosen.device, "auto");
     ck_assert(!chosen.tf32);
     ck_assert_uint_eq(chosen.max_body, 64u << 20);
     ck_assert_uint_eq(chosen.threads, 0);
     ck_assert_int_eq(chosen.log_level, RA_LOG_INFO);
     ck_assert_uint_eq(chosen.sae.known, 0);
-    ck_assert_uint_eq(chosen.dictionary_count, 1);
-    ck_assert_str_eq(chosen.dictionaries[0].name, "words");
-    ck_assert_str_eq(chosen.dictionaries[0].path, "w.safetensors");
-    settings_release(&chosen);
+    ck_assert_uint_eq(chosen.dictionary.count, 1);
+    ck_assert_str_eq(settings_dictionary(&chosen, 0).name, "words");
+    ck_assert_str_eq(settings_dictionary(&chosen, 0).path, "w.safetensors");
+    settings_close(&chosen);
 }
 END_TEST
 
@@ -49,20 +48,20 @@ START_TEST(test_every_kind_of_flag) {
     settings chosen;
     ra_ok(READ(&chosen, "--dictionary=a=x=y", "--threads=3", "--max-rows", "7", "--log-level=error",
                "--device=reference", "--top-k", "5", "--delta=0.5", "--no-multiplier", "--dictionary-kind=l2",
-               "--max-rows=9", "--listen", "[::1]:0"));
-    ck_assert_str_eq(chosen.dictionaries[0].path, "x=y");
+               "--listen", "[::1]:0"));
+    ck_assert_str_eq(settings_dictionary(&chosen, 0).path, "x=y");
     ck_assert_uint_eq(chosen.threads, 3);
-    ck_assert_uint_eq(chosen.max_rows, 9); /* the last one counts */
+    ck_assert_uint_eq(chosen.max_rows, 7);
     ck_assert_int_eq(chosen.log_level, RA_LOG_ERROR);
     ck_assert_str_eq(chosen.device, "reference");
-    ck_assert_str_eq(chosen.listen.host, "::1");
+    ck_assert_str_eq(chosen.listen, "[::1]:0");
     ck_assert_uint_eq(chosen.sae.top_k, 5);
     ck_assert_double_eq(chosen.sae.delta, 0.5);
     ck_assert(!chosen.sae.use_multiplier);
     ck_assert_int_eq(chosen.sae.dictionary, RA_DICTIONARY_L2);
     ck_assert_uint_eq(chosen.sae.known, 1u << RA_SET_TOP_K | 1u << RA_SET_DELTA |
                                             1u << RA_SET_USE_MULTIPLIER | 1u << RA_SET_DICTIONARY);
-    settings_release(&chosen);
+    settings_close(&chosen);
 }
 END_TEST
 
@@ -83,8 +82,8 @@ START_TEST(test_flag_over_environment_over_file_over_default) {
     ck_assert_uint_eq(chosen.idle_seconds, 60);
     ck_assert_uint_eq(chosen.sae.top_k, 3);
     ck_assert_double_eq(chosen.sae.delta, 4);
-    ck_assert_uint_eq(chosen.dictionary_count, 2);
-    settings_release(&chosen);
+    ck_assert_uint_eq(chosen.dictionary.count, 2);
+    settings_close(&chosen);
 }
 END_TEST
 
@@ -95,17 +94,17 @@ START_TEST(test_dictionaries_come_from_one_source) {
     variables[1][1] = test_write("conf", content, strlen(content));
     settings chosen;
     ra_ok(READ(&chosen, "--threads", "1"));
-    ck_assert_uint_eq(chosen.dictionary_count, 2);
-    ck_assert_str_eq(chosen.dictionaries[1].name, "b");
-    settings_release(&chosen);
+    ck_assert_uint_eq(chosen.dictionary.count, 2);
+    ck_assert_str_eq(settings_dictionary(&chosen, 1).name, "b");
+    settings_close(&chosen);
     ra_ok(READ(&chosen, "--dictionary", "c=3"));
-    ck_assert_uint_eq(chosen.dictionary_count, 1);
-    ck_assert_str_eq(chosen.dictionaries[0].name, "c");
-    settings_release(&chosen);
+    ck_assert_uint_eq(chosen.dictionary.count, 1);
+    ck_assert_str_eq(settings_dictionary(&chosen, 0).name, "c");
+    settings_close(&chosen);
     variables[0][0] = "OTHER";
     ra_ok(READ(&chosen, "--threads", "1"));
-    ck_assert_str_eq(chosen.dictionaries[0].name, "f");
-    settings_release(&chosen);
+    ck_assert_str_eq(settings_dictionary(&chosen, 0).name, "f");
+    settings_close(&chosen);
 }
 END_TEST
 
@@ -116,22 +115,22 @@ START_TEST(test_switches_and_origins) {
     ra_ok(READ(&chosen, "--config", path, "--dictionary-dir", "d"));
     ck_assert(chosen.watch);
     ck_assert_str_eq(chosen.dictionary_dir, "d");
-    ck_assert_uint_eq(chosen.cors_origin_count, 2);
-    ck_assert_str_eq(chosen.cors_origins[1], "https://b.org");
-    ck_assert_str_eq(chosen.admin_listen.port, "");
-    settings_release(&chosen);
+    ck_assert_uint_eq(chosen.cors_origin.count, 2);
+    ck_assert_str_eq(chosen.cors_origin.items[1], "https://b.org");
+    ck_assert_ptr_null(chosen.admin_listen);
+    settings_close(&chosen);
     ra_ok(READ(&chosen, "--config", path, "--dictionary-dir", "d", "--watch=false", "--cors-origin", "*",
                "--admin-listen", ":9090"));
     ck_assert(!chosen.watch);
-    ck_assert_uint_eq(chosen.cors_origin_count, 1);
-    ck_assert_str_eq(chosen.cors_origins[0], "*");
-    ck_assert_str_eq(chosen.admin_listen.port, "9090");
-    settings_release(&chosen);
+    ck_assert_uint_eq(chosen.cors_origin.count, 1);
+    ck_assert_str_eq(chosen.cors_origin.items[0], "*");
+    ck_assert_str_eq(chosen.admin_listen, ":9090");
+    settings_close(&chosen);
     ra_ok(READ(&chosen, "--watch", "--dictionary-dir", "d", "--log-format", "json", "--tf32"));
     ck_assert(chosen.watch);
     ck_assert(chosen.tf32);
     ck_assert_int_eq(chosen.log_format, LOG_JSON);
-    settings_release(&chosen);
+    settings_close(&chosen);
 }
 END_TEST
 
@@ -151,14 +150,14 @@ START_TEST(test_printed_settings_read_back) {
                "--tf32", "--cors-origin", "http://[::1]:3000", "--keys", "k", "--delta", "0.1",
                "--no-multiplier"));
     char *first = printed(&chosen);
-    settings_release(&chosen);
+    settings_close(&chosen);
     ra_ok(READ(&chosen, "--config", test_write("conf", first, strlen(first))));
     char *second = printed(&chosen);
     ck_assert_str_eq(first, second);
-    ck_assert_str_eq(chosen.dictionaries[1].path, "y z");
-    ck_assert_str_eq(chosen.listen.host, "::1");
+    ck_assert_str_eq(settings_dictionary(&chosen, 1).path, "y z");
+    ck_assert_str_eq(chosen.listen, "[::1]:0");
     ck_assert(!chosen.sae.use_multiplier);
-    settings_release(&chosen);
+    settings_close(&chosen);
     free(first);
     free(second);
 }
@@ -167,15 +166,15 @@ END_TEST
 START_TEST(test_questions_stand_beside_settings) {
     settings chosen;
     ra_ok(READ(&chosen, "--print-config"));
-    ck_assert(chosen.print_config);
-    settings_release(&chosen);
+    ck_assert(chosen.asked.print_config);
+    settings_close(&chosen);
     ra_ok(READ(&chosen, "--dictionary=a=b", "--check-config", "--max-rows=3"));
-    ck_assert(chosen.check_config);
+    ck_assert(chosen.asked.check_config);
     ck_assert_uint_eq(chosen.max_rows, 3);
-    settings_release(&chosen);
-    ra_fails(READ(&chosen, "--check-config"), RA_ERR_ARGUMENT, "no dictionary");
+    settings_close(&chosen);
+    ra_fails(READ(&chosen, "--check-config"), RA_ERR_ARGUMENT, "there is no dictionary");
     ra_fails(READ(&chosen, "--check-config=1", "--dictionary=a=b"), RA_ERR_ARGUMENT,
-             "no flag --check-config");
+             "expected true or false");
 }
 END_TEST
 
@@ -188,7 +187,7 @@ START_TEST(test_memory_that_runs_out) {
         status = READ(&chosen, "--dictionary", "a=x;b=y", "--cors-origin", "*", "--keys", "k");
         ra_memory_fail_at(0);
         ck_assert(status == RA_OK || status == RA_ERR_MEMORY);
-        if (status == RA_OK) settings_release(&chosen);
+        if (status == RA_OK) settings_close(&chosen);
     }
 }
 END_TEST
@@ -198,10 +197,9 @@ START_TEST(test_refuses_wrong_flags) {
         const char *flag, *value, *expected;
     } table[] = {
         {"--bogus", "1", "there is no flag --bogus"},
-        {"--", NULL, "there is no flag --"},
-        {"--max_rows", "1", "--max_rows"}, /* keys are spelled with dashes here */
+        {"--max_rows", "1", "(did you mean --max-rows?)"}, /* keys are spelled with dashes here */
         {"file", NULL, "--dictionary NAME=FILE"},
-        {"-v", NULL, "'-v'"},
+        {"-v", NULL, "there is no flag -v"},
         {"--threads", NULL, "--threads needs a value"},
         {"--threads", "--max-rows", "--threads needs a value"},
         {"--threads", "", "whole number from 0 to 1024"},
@@ -210,19 +208,19 @@ START_TEST(test_refuses_wrong_flags) {
         {"--max-body", "99999999999999999999", "whole number"},
         {"--no-multiplier=x", NULL, "takes no value"},
         {"--log-level", "all", "debug"},
-        {"--device=", NULL, "--device is empty"},
+        {"--device=", NULL, "--device needs a value"},
         {"--listen", "8080", "--listen: "},
         {"--dictionary", "x", "expected NAME=FILE"},
         {"--dictionary", "a=;b=c", "expected NAME=FILE"},
-        {"--dictionary", "a b=c", "'a b'"},
-        {"--dictionary", "a=b;a=c", "'a' is given twice"},
+        {"--dictionary", "a b=c", "\"a b\""},
+        {"--dictionary", "a=b;a=c", "\"a\" is given twice"},
         {"--top-k", "-1", "--top-k"},
         {"--config", "/nonexistent/file", "/nonexistent/file"},
         {"--watch=yes", NULL, "expected true or false"},
         {"--log-format", "xml", "expected text or json"},
         {"--metrics-access", "none", "expected open, read or admin"},
-        {"--cors-origin", "example.org", "--cors-origin is 'example.org'"},
-        {"--cors-origin", "*;https://x/", "'https://x/'"},
+        {"--cors-origin", "example.org", "--cors-origin: \"example.org\" is no origin"},
+        {"--cors-origin", "*;https://x/", "\"https://x/\""},
         {"--admin-listen", "9090", "--admin-listen: "},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -233,10 +231,10 @@ START_TEST(test_refuses_wrong_flags) {
         ck_assert_msg(status != RA_OK, "%s is accepted", table[i].flag);
         ck_assert_msg(strstr(err.message, table[i].expected), "\"%s\" is not in \"%s\"", table[i].expected,
                       err.message);
-        ck_assert_ptr_null(chosen.dictionaries); /* released */
+        ck_assert_ptr_null(chosen.dictionary.items); /* released */
     }
     settings chosen;
-    ra_fails(READ(&chosen, "--threads=1"), RA_ERR_ARGUMENT, "no dictionary");
+    ra_fails(READ(&chosen, "--threads=1"), RA_ERR_ARGUMENT, "there is no dictionary");
     ra_fails(READ(&chosen, "--dictionary=a=b", "--tls-key=k"), RA_ERR_ARGUMENT,
              "--tls-key is given without --tls-certificate");
     ra_fails(READ(&chosen, "--dictionary=a=b", "--tls-certificate=c"), RA_ERR_ARGUMENT,
@@ -244,14 +242,18 @@ START_TEST(test_refuses_wrong_flags) {
 }
 END_TEST
 
-START_TEST(test_a_probe_looks_at_nothing_else) {
+/* Neither the environment nor a file has to be in order for it. */
+START_TEST(test_a_probe_looks_at_flags_alone) {
+    static const char *const given[][2] = {{"RASAED_MAX_ROWS", "many"},
+                                           {"RASAED_CONFIG", "/nonexistent/file"}};
+    memcpy(variables, given, sizeof given);
     settings chosen;
-    ra_ok(READ(&chosen, "--probe", "http://h/", "--bogus"));
-    ck_assert_str_eq(chosen.probe, "http://h/");
-    ra_ok(READ(&chosen, "--bogus", "--probe=http://h/"));
-    ck_assert_str_eq(chosen.probe, "http://h/");
-    ra_fails(READ(&chosen, "--probe"), RA_ERR_ARGUMENT, "--probe needs a URL");
-    ra_fails(READ(&chosen, "--probed", "x"), RA_ERR_ARGUMENT, "no flag --probed");
+    ra_ok(READ(&chosen, "--probe", "http://h/"));
+    ck_assert_str_eq(chosen.asked.probe, "http://h/");
+    ra_ok(READ(&chosen, "--probe=http://h/"));
+    ck_assert_str_eq(chosen.asked.probe, "http://h/");
+    ra_fails(READ(&chosen, "--probe"), RA_ERR_ARGUMENT, "--probe needs a value: --probe URL");
+    ra_fails(READ(&chosen, "--probed", "x"), RA_ERR_ARGUMENT, "no flag --probed (did you mean --probe?)");
 }
 END_TEST
 
@@ -261,12 +263,13 @@ START_TEST(test_refuses_wrong_lines_of_a_file) {
         size_t size; /* 0: up to the NUL */
         ra_status code;
     } table[] = {
-        {"\n\nbogus = 1\n", "line 3: there is no setting 'bogus'", 0, RA_ERR_FORMAT},
-        {"max-rows = 1\n", "there is no setting 'max-rows'", 0, RA_ERR_FORMAT},
-        {"max_rows\n", "not written key = value", 0, RA_ERR_FORMAT},
-        {"= 1\n", "there is no setting ''", 0, RA_ERR_FORMAT},
-        {"config = other\n", "there is no setting 'config'", 0, RA_ERR_FORMAT},
-        {"max_rows = x\n", "line 1: max_rows is 'x'", 0, RA_ERR_ARGUMENT},
+        {"\n\nbogus = 1\n", "line 3: there is no setting \"bogus\"", 0, RA_ERR_FORMAT},
+        {"max-rows = 1\n", "there is no setting \"max-rows\" (did you mean max_rows?)", 0, RA_ERR_FORMAT},
+        {"max_rows\n", "not of the form key = value", 0, RA_ERR_FORMAT},
+        {"= 1\n", "there is no setting \"\"", 0, RA_ERR_FORMAT},
+        {"config = other\n", "there is no setting \"config\"", 0, RA_ERR_FORMAT},
+        {"max_rows = x\n", "line 1: max_rows is \"x\"", 0, RA_ERR_ARGUMENT},
+        {"max_rows = 1\nmax_rows = 2\n", "line 2: max_rows is given more than once", 0, RA_ERR_ARGUMENT},
         {"a\0b", "not a text file", 3, RA_ERR_FORMAT},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -283,7 +286,7 @@ START_TEST(test_help_names_every_setting_and_asks_for_nothing_else) {
     ra_ok(READ(&chosen, "--bogus", "--help"));
     ck_assert(chosen.help);
     ra_ok(READ(&chosen, "--version"));
-    ck_assert(chosen.version);
+    ck_assert(chosen.asked.version);
     char *help = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&help, &size);
@@ -302,4 +305,4 @@ TEST_CASES(settings, test_defaults, test_every_kind_of_flag,
            test_flag_over_environment_over_file_over_default, test_dictionaries_come_from_one_source,
            test_switches_and_origins, test_printed_settings_read_back, test_questions_stand_beside_settings,
            test_memory_that_runs_out, test_refuses_wrong_flags, test_refuses_wrong_lines_of_a_file,
-           test_help_names_every_setting_and_asks_for_nothing_else, test_a_probe_looks_at_nothing_else)
+           test_help_names_every_setting_and_asks_for_nothing_else, test_a_probe_looks_at_flags_alone)

@@ -89,7 +89,7 @@ START_TEST(test_the_atom_is_what_the_optimizer_moves) {
         ck_assert_float_eq_tol(before[e], after[D + e], 1e-6f);
         ck_assert_float_eq_tol(before[D + e], after[4 * D + e], 1e-6f);
     }
-    float *room = ra_dictionary_gradient_room(dictionary);
+    float *room = ra_dictionary_gradient_memory(dictionary);
     ra_ok(ra_backend_put(backend, room, dD, sizeof dD, &err));
     ra_ok(ra_dictionary_backward(dictionary, room, &err));
     ra_ok(ra_backend_get(backend, before, room, sizeof dD, &err));

@@ -113,7 +113,7 @@ START_TEST(test_matrices_that_do_not_fit) {
     memcpy(values, numbers, sizeof values);
     tensor_list list = {1, {ra_tensor_2d(RA_F32, values, ROWS, WIDTH)}};
     ra_fails(tensors_to_matrix(&list, "inputs", 5, "dimensions", 3, &matrix, &err), RA_ERR_SHAPE,
-             "inputs have the shape [3, 4], but [rows, 5] is expected: the dictionary has 5 dimensions");
+             "inputs have the shape [3, 4], expected [rows, 5]: the dictionary has 5 dimensions");
     ra_fails(tensors_to_matrix(&list, "inputs", WIDTH, "dimensions", 2, &matrix, &err), RA_ERR_TOO_LARGE,
              "3 rows");
     values[6] = NAN;
@@ -208,7 +208,7 @@ START_TEST(test_sparse_latents_that_make_no_sense) {
     refused(codes.start[1] = INT64_MAX, RA_ERR_ARGUMENT, "start[1]");
     refused(codes.index[4] = 4, RA_ERR_ARGUMENT, "index[4] is 4");
     refused(codes.index[4] = -1, RA_ERR_ARGUMENT, "index[4] is -1");
-    refused(codes.index[4] = 2, RA_ERR_ARGUMENT, "row 2 of the latents holds the index 2 twice");
+    refused(codes.index[4] = 2, RA_ERR_ARGUMENT, "row 2 of the latents has the index 2 twice");
     refused(codes.value[2] = INFINITY, RA_ERR_NOT_FINITE, "value[2]");
     refused(list->count = 2, RA_ERR_SHAPE, "2 tensors");
     refused(list->at[0].shape[0] = 1, RA_ERR_SHAPE, "start [rows + 1]");

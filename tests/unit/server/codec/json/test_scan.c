@@ -82,7 +82,7 @@ START_TEST(test_refuses_what_is_not_json_and_says_where) {
         {"[1,\x0b 2]", "expected a value at byte 3, found the byte 0x0B"},
         {"\"abc", "a string without its closing quote at byte 0"},
         {"[\"abc\\", "an unknown escape at byte 5"},
-        {"\"a\nb\"", "a control character that is not escaped at byte 2"},
+        {"\"a\nb\"", "an unescaped control character at byte 2"},
         {"\"\\x\"", "an unknown escape at byte 1"},
         {"\"\\u12\"", "\\u without four hexadecimal digits at byte 1"},
         {"\"\\u12g4\"", "\\u without four hexadecimal digits at byte 1"},
@@ -115,13 +115,12 @@ START_TEST(test_words_for_what_is_not_finite_get_their_own_answer) {
 END_TEST
 
 START_TEST(test_refuses_a_member_twice) {
-    ra_fails(walk("{\"a\":1,\"b\":2,\"a\":3}", &err), RA_ERR_FORMAT,
-             "the member \"a\" at byte 13 stands twice");
+    ra_fails(walk("{\"a\":1,\"b\":2,\"a\":3}", &err), RA_ERR_FORMAT, "the member \"a\" at byte 13 is twice");
     ra_fails(walk("{\"a\":1,\"\\u0061\":3}", &err), RA_ERR_FORMAT,
-             "the member \"\\u0061\" at byte 7 stands twice");
-    ra_fails(walk("{\"x\":{\"\":1,\"\":3}}", &err), RA_ERR_FORMAT, "the member \"\" at byte 11 stands twice");
+             "the member \"\\u0061\" at byte 7 is twice");
+    ra_fails(walk("{\"x\":{\"\":1,\"\":3}}", &err), RA_ERR_FORMAT, "the member \"\" at byte 11 is twice");
     ra_fails(walk("{\"a\":1,\"x\":{\"b\":0},\"a\":3}", &err), RA_ERR_FORMAT, "the member \"a\" at byte 19");
-    ra_fails(walk("{\"\xf0\x9f\x90\xb1\":1,\"\\ud83d\\udc31\":3}", &err), RA_ERR_FORMAT, "stands twice");
+    ra_fails(walk("{\"\xf0\x9f\x90\xb1\":1,\"\\ud83d\\udc31\":3}", &err), RA_ERR_FORMAT, "is twice");
     ra_ok(walk("{\"\\u0000\":1,\"\":2,\"\\u0000\\u0000\":3}", &err));
 }
 END_TEST
@@ -136,7 +135,7 @@ START_TEST(test_refuses_a_member_twice_among_many) {
         size_t last = n;
         snprintf(body + n, sizeof body - n, "\"%s\":0}", twice ? "k1234" : "new");
         char message[64];
-        snprintf(message, sizeof message, "\"k1234\" at byte %zu stands twice", last);
+        snprintf(message, sizeof message, "\"k1234\" at byte %zu is twice", last);
         if (twice)
             ra_fails(walk(body, &err), RA_ERR_FORMAT, message);
         else
@@ -154,10 +153,10 @@ START_TEST(test_nesting_is_limited) {
         if (depth == JSON_SCAN_DEPTH)
             ra_ok(walk(body, &err));
         else
-            ra_fails(walk(body, &err), RA_ERR_FORMAT, "nested deeper than 32 levels at byte 32");
+            ra_fails(walk(body, &err), RA_ERR_FORMAT, "nested more than 32 levels deep at byte 32");
     }
     memset(body, '[', sizeof body);
-    ra_fails(walk_bytes(body, sizeof body, &err), RA_ERR_FORMAT, "nested deeper than 32 levels");
+    ra_fails(walk_bytes(body, sizeof body, &err), RA_ERR_FORMAT, "nested more than 32 levels deep");
     ra_ok(
         walk("[[[[]]],[[[]]],[[[]]],[[[]]],[[[]]],[[[]]],[[[]]],[[[]]],[[[]]],[[[]]],[[[]]],[[[]]]]", &err));
 }
@@ -238,7 +237,7 @@ START_TEST(test_the_first_failure_stays) {
     static const char body[] = "[1, oops";
     json_scan scan;
     ra_error err = {0};
-    json_place place = {.name = "list"};
+    json_position place = {.name = "list"};
     float value;
     json_string key;
     json_scan_begin(&scan, body, sizeof body - 1, &err);
@@ -279,13 +278,12 @@ static ra_status one_whole_number(const char *body, ra_error *err) {
 }
 
 START_TEST(test_wrong_types_are_named) {
-    ra_fails(one_string("12", &err), RA_ERR_FORMAT, "metric is a number, but a string is expected");
-    ra_fails(one_string("{\"a\":1}", &err), RA_ERR_FORMAT, "metric is an object, but a string is expected");
+    ra_fails(one_string("12", &err), RA_ERR_FORMAT, "metric is a number, expected a string");
+    ra_fails(one_string("{\"a\":1}", &err), RA_ERR_FORMAT, "metric is an object, expected a string");
     ra_fails(one_string("[1", &err), RA_ERR_FORMAT, "not JSON: expected ',' or ']' at byte 2");
-    ra_fails(one_whole_number("\"10\"", &err), RA_ERR_FORMAT,
-             "k is a string, but a whole number is expected");
-    ra_fails(one_whole_number("null", &err), RA_ERR_FORMAT, "k is null, but a whole number is expected");
-    ra_fails(one_whole_number("1.5", &err), RA_ERR_ARGUMENT, "k is 1.5, but a whole number is expected");
+    ra_fails(one_whole_number("\"10\"", &err), RA_ERR_FORMAT, "k is a string, expected a whole number");
+    ra_fails(one_whole_number("null", &err), RA_ERR_FORMAT, "k is null, expected a whole number");
+    ra_fails(one_whole_number("1.5", &err), RA_ERR_ARGUMENT, "k is 1.5, expected a whole number");
     ra_fails(one_whole_number("NaN", &err), RA_ERR_NOT_FINITE, "NaN at byte 0 (k): numbers must be finite");
     ra_fails(one_whole_number("01", &err), RA_ERR_FORMAT, "not JSON: malformed number at byte 0");
     ra_fails(one_whole_number("", &err), RA_ERR_FORMAT, "not JSON: expected a value at byte 0");
@@ -305,7 +303,7 @@ START_TEST(test_runs_of_zeros_are_counted) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         json_scan scan;
-        json_place place = {.name = "row"};
+        json_position place = {.name = "row"};
         float value = -1;
         json_scan_begin(&scan, cases[i].body, strlen(cases[i].body), NULL);
         json_scan_array(&scan);
@@ -325,9 +323,9 @@ START_TEST(test_runs_of_zeros_are_counted) {
     static const char body[] = "[7,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1.25,1.25]";
     json_scan_begin(&scan, body, sizeof body - 1, NULL);
     json_scan_array(&scan);
-    ck_assert(json_scan_next_f32(&scan, &(json_place){.name = "row"}, &value));
+    ck_assert(json_scan_next_f32(&scan, &(json_position){.name = "row"}, &value));
     ck_assert_uint_eq(json_scan_zeros(&scan), 16);
-    ck_assert(json_scan_next_f32(&scan, &(json_place){.name = "row"}, &value));
+    ck_assert(json_scan_next_f32(&scan, &(json_position){.name = "row"}, &value));
     ck_assert_float_eq(value, 1.25f);
     json_scan_close(&scan);
 }

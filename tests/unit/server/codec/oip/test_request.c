@@ -122,7 +122,7 @@ static const struct {
     {SPARSE("[1,1]", "[6]", "[1]"), RA_ERR_ARGUMENT, "indices[0][0] is 6"},
     {SPARSE("[1,1]", "[-2]", "[1]"), RA_ERR_ARGUMENT, "is -2"},
     {SPARSE("[1,1]", "[0.5]", "[1]"), RA_ERR_ARGUMENT, "whole number"},
-    {SPARSE("[1,2]", "[3,3]", "[1,2]"), RA_ERR_ARGUMENT, "holds the index 3 twice"},
+    {SPARSE("[1,2]", "[3,3]", "[1,2]"), RA_ERR_ARGUMENT, "has the index 3 twice"},
     {SPARSE("[1,9999999999]", "[3]", "[1]"), RA_ERR_SHAPE, "less data"},
     {SPARSE("[4,9223372036854775807]", "[3]", "[1]"), RA_ERR_SHAPE, "less data"},
     {"{\"inputs\":[{\"name\":\"indices\",\"datatype\":\"INT32\",\"shape\":[1,1],\"data\":[1]}]}",
@@ -134,7 +134,7 @@ static const struct {
     {"{\"inputs\":[{\"name\":\"indices\",\"datatype\":\"INT32\",\"shape\":[1,1],\"data\":[1]},{\"name\":"
      "\"latents\","
      "\"datatype\":\"FP32\",\"shape\":[1,6],\"data\":[0,0,0,0,0,1]}]}",
-     RA_ERR_ARGUMENT, "beside"},
+     RA_ERR_ARGUMENT, "cannot be combined"},
     {"{\"inputs\":[{\"name\":\"indices\",\"datatype\":\"INT32\",\"shape\":[1,1],\"data\":[1]},{\"name\":"
      "\"indices\"}]}",
      RA_ERR_ARGUMENT, "twice"},
@@ -284,7 +284,7 @@ START_TEST(test_byte_counts_have_to_fit) {
     size_t whole = join(body, &json_size, dense_json("FP32", 48), values, 44);
     ra_fails(parse(body, whole, json_size, &request, &err), RA_ERR_SHAPE, "44 bytes are left");
     whole = join(body, &json_size, dense_json("FP32", 48), values, 52);
-    ra_fails(parse(body, whole, json_size, &request, &err), RA_ERR_SHAPE, "4 bytes behind");
+    ra_fails(parse(body, whole, json_size, &request, &err), RA_ERR_SHAPE, "4 bytes after");
     whole = join(body, &json_size, dense_json("FP32", 44), values, 44);
     ra_fails(parse(body, whole, json_size, &request, &err), RA_ERR_SHAPE, "44 bytes of data");
     whole = join(body, &json_size, dense_json("FP16", 48), values, 48);

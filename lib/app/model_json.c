@@ -1,0 +1,53 @@
+#include "app/model_json.h"
+#include "app/format.h"
+
+void json_known_count(text *out, const char *key, size_t count) {
+    if (count)
+        json_count(out, key, count);
+    else
+        json_null(out, key);
+}
+
+/* One setting by its place in the table, null when the file does not say. */
+static void setting(text *out, size_t i, const ra_sae_settings *settings) {
+    const ra_setting *row = &ra_sae_settings_table()->rows[i];
+    char value[64];
+    if (!ra_setting_known(settings, i)) {
+        json_null(out, row->key);
+        return;
+    }
+    ra_setting_print(ra_sae_settings_table(), i, settings, value, sizeof value);
+    if (row->type == RA_SETTING_NAME)
+        json_text(out, row->key, value);
+    else
+        json_raw(out, row->key, value); /* a number or true or false, as JSON writes them too */
+}
+
+void json_model_settings(text *out, const ra_sae_settings *settings) {
+    json_object(out, "settings");
+    for (size_t i = 0; i < ra_sae_settings_table()->count; i++)
+        if (ra_setting_known(settings, i)) setting(out, i, settings);
+    json_object_end(out);
+}
+
+void json_model_info(text *out, const ra_model_info *info) {
+    json_count(out, "concepts", info->concepts);
+    json_count(out, "dimensions", info->dimensions);
+    json_known_count(out, "points", info->points);
+    json_known_count(out, "archetypes", info->archetypes);
+    json_text(out, "dtype", format_dtype(info->dtype).text);
+    setting(out, RA_SET_SAE, &info->settings);
+    setting(out, RA_SET_ENCODER, &info->settings);
+    json_bool(out, "has_encoder", info->has_encoder);
+    json_bool(out, "standardized", info->has_standardization);
+    json_bool(out, "has_relaxation", info->has_relaxation);
+    json_bool(out, "has_atom_labels", info->has_atom_labels);
+    json_bool(out, "has_point_labels", info->has_point_labels);
+    json_bool(out, "has_point_vectors", info->has_point_vectors);
+    json_bool(out, "has_statistics", info->has_statistics);
+    json_bool(out, "has_layout", info->has_layout);
+    json_text(out, "source", info->from_checkpoint ? "checkpoint" : "artifact");
+    json_text(out, "device", info->device);
+    json_text(out, "digest", info->digest);
+    json_count(out, "bytes", info->bytes);
+}

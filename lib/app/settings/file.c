@@ -1,0 +1,124 @@
+/* The environment and the configuration file. */
+#include "app/nearest.h"
+#include "app/settings/walk.h"
+#include "ra_io.h"
+#include "ra_memory.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* ---- the environment ----------------------------------------------------------------------------------- */
+
+ra_status settings_read_environment(const command_line *line, settings_lookup *lookup, ra_error *err) {
+    settings_source source = settings_source_begin(line);
+    setting_place place;
+    for (size_t n = 0; setting_at(line, n, &place); n++) {
+        char variable[64];
+        if (place.group->flags_only) continue;
+        snprintf(variable, sizeof variable, "%s%s", line->environment, setting_file_name(place.row).text);
+        for (char *c = variable; *c; c++) *c = (char)toupper((unsigned char)*c);
+        const char *value = lookup(variable);
+        if (value) RA_TRY(setting_set(&source, &place, value, variable, err));
+    }
+    return RA_OK;
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------ */
+
+static char *trim(char *words) {
+    while (isspace((unsigned char)*words)) words++;
+    size_t size = strlen(words);
+    while (size && isspace((unsigned char)words[size - 1])) words[--size] = '\0';
+    return words;
+}
+
+static bool find(const command_line *line, const char *key, setting_place *place, nearest *near) {
+    for (size_t n = 0; setting_at(line, n, place); n++) {
+        ra_setting_name name = setting_file_name(place->row);
+        if (place->group->flags_only) continue;
+        if (strcmp(name.text, key) == 0) return true;
+        nearest_try(near, name.text);
+    }
+    return false;
+}
+
+/* words: a line, cut in place. where: "rasaed.conf, line 3" */
+static ra_status read_line(const command_line *line, const settings_source *source, char *words,
+                           const char *where, ra_error *err) {
+    setting_place place;
+    char *key = trim(words), *equals = strchr(key, '='), full[512];
+    if (!*key || *key == '#') return RA_OK;
+    if (!equals) RA_FAIL(err, RA_ERR_FORMAT, "%s: \"%s\" is not of the form key = value", where, key);
+    *equals = '\0';
+    key = trim(key);
+    nearest near = nearest_to(key);
+    if (!find(line, key, &place, &near))
+        RA_FAIL(err, RA_ERR_FORMAT,
+                near.name[0] ? "%s: there is no setting \"%s\" (did you mean %s?)"
+                             : "%s: there is no setting \"%s\"",
+                where, key, near.name);
+    snprintf(full, sizeof full, "%s: %s", where, key);
+    return setting_set(source, &place, trim(equals + 1), full, err);
+}
+
+static ra_status copy_content(const char *path, const ra_mapping *file, char **content, ra_error *err) {
+    if (file->size && memchr(file->data, '\0', file->size))
+        RA_FAIL(err, RA_ERR_FORMAT, "%s is not a text file", path);
+    *content = ra_malloc(file->size + 1, 1);
+    if (!*content) RA_FAIL_MEMORY(err, "the settings", file->size + 1);
+    if (file->size) memcpy(*content, file->data, file->size);
+    (*content)[file->size] = '\0';
+    return RA_OK;
+}
+
+ra_status settings_read_file(const command_line *line, const char *path, char **content, ra_error *err) {
+    settings_source source = settings_source_begin(line);
+    ra_mapping file = {0};
+    *content = NULL;
+    RA_TRY(ra_mapping_open(path, &file, err));
+    ra_status status = copy_content(path, &file, content, err);
+    ra_mapping_close(&file);
+    size_t number = 1;
+    for (char *words = *content, *next; status == RA_OK && words; words = next, number++) {
+        char where[400];
+        next = strchr(words, '\n');
+        if (next) *next++ = '\0';
+        snprintf(where, sizeof where, "%s, line %zu", path, number);
+        status = read_line(line, &source, words, where, err);
+    }
+    return status;
+}
+
+/* ---- the same, written --------------------------------------------------------------------------------- */
+
+static void print_entry(const setting_place *place, FILE *out) {
+    const ra_setting *row = place->row;
+    ra_setting_name name = setting_file_name(row);
+    const settings_list *list = setting_value(place);
+    char value[64];
+    bool is_list = row->type == RA_SETTING_LIST;
+    size_t count = is_list ? list->count : ra_setting_known(place->group->values, place->i);
+    /* --no-multiplier says what it does; the key is about the opposite. */
+    bool denied = row->type == RA_SETTING_BOOL && strncmp(ra_setting_flag(row).text, "no-", 3) == 0;
+    fprintf(out, "\n# %s%s", denied ? "false: " : "", row->help);
+    if (row->fallback && !place->group->defaults) fprintf(out, " (%s)", row->fallback);
+    fputc('\n', out);
+    for (size_t n = 0; n < count; n++)
+        fprintf(out, "%s = %s\n", name.text,
+                is_list ? list->items[n]
+                        : ra_setting_print(place->group->table, place->i, place->group->values, value,
+                                           sizeof value));
+    if (!count)
+        fprintf(out, "# %s = %s\n", name.text,
+                row->type == RA_SETTING_BOOL ? "true or false" : row->argument);
+}
+
+void settings_print_file(const command_line *line, FILE *out) {
+    setting_place place;
+    fprintf(out,
+            "# Settings of %s, for --config. One \"key = value\" per line; a list has a line for each item.\n"
+            "# A line that begins with # is a comment, here also a setting without a value.\n",
+            line->program);
+    for (size_t n = 0; setting_at(line, n, &place); n++)
+        if (!place.group->flags_only) print_entry(&place, out);
+}

@@ -1,0 +1,304 @@
+/* Starts the parts of the server in order, waits for signals, and stops the parts again.
+ *
+ * Every setting reaches its user here: listen_on() has those of addresses, prepare() those that handlers look
+ * at, load() those of models, start_compute() those of computations, and start_server() those of connections.
+ *
+ * Addresses are taken before files are read, so that a port in use is known at once; connections are accepted
+ * when everything is loaded. The main thread only waits for signals; requests run on the I/O threads
+ * (http/server.c), heavy ones on compute threads (serving/compute.c), reloads on a thread of their own
+ * (serving/reloader.c).
+ */
+#include "daemon.h"
+#include "api/rasaed.h"
+#include "dispatch.h"
+#include "http/server.h"
+#include "ra.h"
+#include "routes.h"
+#include "serving/reloader.h"
+#include "signals.h"
+#include "supervise.h"
+#include "telemetry/log.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    THREADS_PER_CORE = 4, /* compute threads: many of them wait for their turn in the batcher */
+    LEAST_THREADS = 16,
+    /* Each uses all threads of the backend, or a stream of a device; a second one lets small computations
+     * wait less. */
+    COMPUTATIONS_AT_ONCE = 2,
+    ADMIN_CONNECTIONS = 64,
+    COMPUTE_END_SECONDS = 2, /* how long a stop waits for computations that nobody waits for */
+    RELOAD_END_SECONDS = 1
+};
+
+/* Where the server listens. */
+typedef struct address {
+    http_server *server;
+    int descriptor; /* bound and not yet passed to the server; -1 when there is none */
+    bool shared;    /* the service manager has the socket, too */
+    char url[HTTP_ADDRESS_SIZE];
+} address;
+
+typedef struct parts {
+    const settings *settings;
+    ra_backend *backend;
+    rasaed state;
+    reloader *reloader;
+    cors_policy cors;
+    http_service service;
+    http_tls tls;
+    address main, admin;
+    supervised manager;
+    heartbeat *heartbeat;
+} parts;
+
+/* ---- start --------------------------------------------------------------------------------------------- */
+
+static size_t usable_cores(void) {
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count > 0 ? (size_t)count : 1;
+}
+
+static ra_status take(address *at, int handed_over, const http_address *where, ra_error *err) {
+    at->shared = handed_over >= 0;
+    if (!at->shared) return http_listener_open(where, &at->descriptor, at->url, err);
+    at->descriptor = handed_over;
+    return http_listener_adopt(handed_over, where->secure, at->url, err);
+}
+
+static ra_status listen_on(parts *self, ra_error *err) {
+    const settings *chosen = self->settings;
+    http_address where, admin = {.port = ""};
+    RA_TRY(http_address_parse(chosen->listen, &where, err));
+    if (chosen->admin_listen) RA_TRY(http_address_parse(chosen->admin_listen, &admin, err));
+    where.secure = admin.secure = chosen->tls_certificate != NULL;
+    RA_TRY(supervise_start(getenv, &self->manager, err));
+    RA_TRY(take(&self->main, self->manager.main, &where, err));
+    self->state.has_admin = chosen->admin_listen || self->manager.admin >= 0;
+    if (self->state.has_admin) RA_TRY(take(&self->admin, self->manager.admin, &admin, err));
+    if (where.secure) RA_TRY(http_tls_read(chosen->tls_certificate, chosen->tls_key, &self->tls, err));
+    return RA_OK;
+}
+
+static void log_keys(const parts *self) {
+    ra_log(RA_LOG_INFO, "%zu keys from %s", auth_count(self->state.keys), self->settings->keys);
+}
+
+static ra_status prepare(parts *self, ra_error *err) {
+    const settings *chosen = self->settings;
+    rasaed *state = &self->state;
+    metrics_options counting = {
+        .routes = routes_count(), .labels = routes_labels(), .methods = HTTP_OTHER + 1};
+    RA_TRY(metrics_new(&counting, &state->metrics, err));
+    if (chosen->keys) RA_TRY(auth_open(chosen->keys, &state->keys, err));
+    if (chosen->keys) log_keys(self);
+    self->cors = (cors_policy){chosen->cors_origin.items, chosen->cors_origin.count};
+    state->cors = &self->cors;
+    state->metrics_access = (auth_scope)chosen->metrics_access;
+    state->max_body = chosen->max_body;
+    state->max_rows = chosen->max_rows;
+    return RA_OK;
+}
+
+static ra_status load(parts *self, ra_error *err) {
+    const settings *chosen = self->settings;
+    ra_backend_options options = {.threads = chosen->compute_threads, .tf32 = chosen->tf32};
+    RA_TRY(ra_backend_open(chosen->device, &options, &self->backend, err));
+    ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
+    registry_options from = {.backend = self->backend,
+                             .workspaces = COMPUTATIONS_AT_ONCE,
+                             .device = &self->state.device,
+                             .settings = chosen->sae,
+                             .folder = chosen->dictionary_dir};
+    RA_TRY(registry_new(&from, &self->state.dictionaries, err));
+    for (size_t i = 0; i < chosen->dictionary.count; i++) {
+        settings_dictionary_item item = settings_dictionary(chosen, i);
+        RA_TRY(registry_add(self->state.dictionaries, item.name, item.path, err));
+    }
+    return chosen->dictionary_dir ? registry_add_folder(self->state.dictionaries, err) : RA_OK;
+}
+
+static ra_status start_reloader(parts *self, ra_error *err) {
+    reloader_options options = {.watch_ms = self->settings->watch ? RELOADER_WATCH_MS : 0,
+                                .begins = supervise_reloading,
+                                .ends = supervise_reloaded};
+    return reloader_start(self->state.dictionaries, &options, &self->reloader, err);
+}
+
+static void count_joined(void *context, size_t requests, size_t rows) {
+    (void)requests;
+    metrics_joined(context, rows);
+}
+
+static ra_status start_compute(parts *self, ra_error *err) {
+    const settings *chosen = self->settings;
+    rasaed *state = &self->state;
+    size_t threads = THREADS_PER_CORE * usable_cores();
+    compute_options workers = {.threads = threads < LEAST_THREADS ? LEAST_THREADS : threads,
+                               .queue = chosen->max_queue};
+    batcher_options joining = {.slots = COMPUTATIONS_AT_ONCE,
+                               .max_batch = chosen->max_batch,
+                               .delay_us = (unsigned)chosen->batch_delay_us,
+                               .joined = count_joined,
+                               .context = state->metrics};
+    RA_TRY(batcher_new(&joining, &state->batcher, err));
+    return compute_start(&workers, &state->compute, err);
+}
+
+static ra_status start_server(parts *self, bool admin, ra_error *err) {
+    const settings *chosen = self->settings;
+    address *at = admin ? &self->admin : &self->main;
+    http_server_options options = {.descriptor = at->descriptor,
+                                   .shared = at->shared,
+                                   .threads = chosen->threads ? chosen->threads : usable_cores(),
+                                   .idle_seconds = (unsigned)chosen->idle_seconds,
+                                   .header_seconds = (unsigned)chosen->header_seconds,
+                                   .deadline_ms = chosen->deadline_ms,
+                                   .max_connections = chosen->max_connections,
+                                   .max_per_address = chosen->max_connections_per_address,
+                                   .max_in_flight = chosen->max_in_flight,
+                                   .admin = admin,
+                                   .tls = &self->tls,
+                                   .service = &self->service};
+    if (admin) {
+        options.threads = 1;
+        options.max_connections = ADMIN_CONNECTIONS;
+        options.max_per_address = 0;
+    }
+    at->descriptor = -1;
+    RA_TRY(http_server_start(&options, &at->server, err));
+    ra_log(RA_LOG_INFO, "serving %s%s with %zu I/O threads", at->url, admin ? " for administration" : "",
+           options.threads);
+    return RA_OK;
+}
+
+static void end_without_device(void *context) {
+    (void)context;
+    signals_request_stop();
+}
+
+static ra_status start(parts *self, ra_error *err) {
+    RA_TRY(listen_on(self, err));
+    RA_TRY(prepare(self, err));
+    RA_TRY(load(self, err));
+    signals_while_serving();
+    device_watch_init(&self->state.device, self->backend, end_without_device, NULL);
+    RA_TRY(start_reloader(self, err));
+    RA_TRY(start_compute(self, err));
+    self->service = dispatch_service(&self->state);
+    if (self->state.has_admin) RA_TRY(start_server(self, true, err));
+    RA_TRY(start_server(self, false, err));
+    RA_TRY(heartbeat_start(self->main.server, self->manager.watchdog_us, &self->heartbeat, err));
+    supervise_tell("READY=1\nSTATUS=serving %zu dictionaries", registry_count(self->state.dictionaries));
+    printf("rasaed: serving %s\n", self->main.url);
+    if (self->state.has_admin) printf("rasaed: admin %s\n", self->admin.url);
+    fflush(stdout);
+    return RA_OK;
+}
+
+/* ---- serving ------------------------------------------------------------------------------------------- */
+
+static void reload_keys(parts *self) {
+    ra_error why = {0};
+    if (!self->state.keys) return;
+    if (auth_reload(self->state.keys, &why) == RA_OK)
+        log_keys(self);
+    else
+        ra_log(RA_LOG_ERROR, "the keys were not reloaded, the old ones stay valid: %s", why.message);
+}
+
+static const char *reason_to_stop(const parts *self, int signal) {
+    if (device_watch_reason(&self->state.device)) return "no device";
+    return signal == SIGTERM ? "SIGTERM" : "SIGINT";
+}
+
+static void serve(parts *self) {
+    int signal;
+    while ((signal = signals_wait()) == SIGHUP) {
+        ra_log(RA_LOG_INFO, "SIGHUP: reloading");
+        reload_keys(self);
+        reloader_ask(self->reloader);
+    }
+    ra_log(RA_LOG_INFO, "%s: draining", reason_to_stop(self, signal));
+}
+
+/* ---- stop ---------------------------------------------------------------------------------------------- */
+
+static uint64_t in_seconds(size_t seconds) {
+    return http_now() + (uint64_t)seconds * 1000000;
+}
+
+static void pause_stop(void) {
+    if (!signals_pause()) return;
+    ra_log(RA_LOG_WARNING, "a second signal: stopping at once");
+    _exit(EXIT_FAILURE);
+}
+
+/* Waits twice, for as long as the settings say: first for load balancers to notice that this process is no
+ * longer ready and that every reply ends its connection, then for the requests under way. */
+static void drain(parts *self) {
+    const settings *chosen = self->settings;
+    http_server *server = self->main.server;
+    supervise_tell("STOPPING=1\nSTATUS=draining");
+    atomic_store(&self->state.draining, true);
+    for (uint64_t end = in_seconds(chosen->drain_delay_seconds); http_now() < end;) pause_stop();
+    http_server_refuse(server);
+    for (uint64_t end = in_seconds(chosen->drain_seconds); http_server_in_flight(server) > 0;) {
+        pause_stop();
+        if (http_now() < end) continue;
+        ra_log(RA_LOG_WARNING, "%zu requests were not done within %zu s", http_server_in_flight(server),
+               chosen->drain_seconds);
+        return;
+    }
+}
+
+/* A lost device needs a new process. */
+static int exit_code(const parts *self) {
+    return device_watch_reason(&self->state.device) ? EXIT_DEVICE : EXIT_SUCCESS;
+}
+
+/* The addresses first, then the threads that work for them; a thread that does not end in time is left to the
+ * end of the process. */
+static void stop(parts *self) {
+    heartbeat_stop(self->heartbeat);
+    http_server_stop(self->main.server);
+    http_server_stop(self->admin.server);
+    bool computed = compute_stop(self->state.compute, COMPUTE_END_SECONDS);
+    if (!computed || !reloader_stop(self->reloader, RELOAD_END_SECONDS)) {
+        ra_log(RA_LOG_WARNING, "stopped in the middle of a %s", computed ? "reload" : "computation");
+        _exit(exit_code(self));
+    }
+    batcher_free(self->state.batcher);
+    registry_free(self->state.dictionaries);
+    metrics_free(self->state.metrics);
+    auth_free(self->state.keys);
+    ra_backend_release(self->backend);
+    if (self->main.descriptor >= 0) close(self->main.descriptor);
+    if (self->admin.descriptor >= 0) close(self->admin.descriptor);
+    http_tls_release(&self->tls);
+}
+
+int daemon_run(const settings *chosen) {
+    parts self = {.settings = chosen, .main = {.descriptor = -1}, .admin = {.descriptor = -1}};
+    ra_error err = {0};
+    log_start((ra_log_level)chosen->log_level, (log_format)chosen->log_format);
+    signals_while_loading();
+    ra_status status = start(&self, &err);
+    if (status == RA_OK) {
+        serve(&self);
+        drain(&self);
+    }
+    stop(&self);
+    if (status == RA_OK) {
+        ra_log(RA_LOG_INFO, "stopped");
+        return exit_code(&self);
+    }
+    fprintf(stderr, "rasaed: %s\n", err.message);
+    return EXIT_FAILURE;
+}

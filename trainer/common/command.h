@@ -1,0 +1,76 @@
+/* command.h - what a command of `rasae` is, and what the commands share.
+ *
+ * Thread safety: the program has one thread of its own; the library's threads never call back into it.
+ */
+#ifndef RASAE_COMMON_COMMAND_H
+#define RASAE_COMMON_COMMAND_H
+
+#include "app/settings.h"
+#include "ra.h"
+
+/* Exit codes; part of the program's interface. */
+enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* The flags of commands that open models: --threads, --device and the settings that a checkpoint may lack. */
+typedef struct model_choice {
+    uint64_t known;
+    size_t threads; /* 0: one per core */
+    const char *device;
+    ra_sae_settings settings;
+} model_choice;
+
+/* How to add one: trainer/README.md. */
+typedef struct command {
+    const char *name, *summary;          /* its line in `rasae --help` */
+    const char *usage, *about, *example; /* as in command_line (app/settings.h); example: indented lines */
+    int min_arguments, max_arguments;
+    const char *arguments;
+    ra_settings_table flags;
+    void *values;        /* of the flags: a struct that starts with `known` */
+    model_choice *model; /* for --threads, --device and the settings of a model */
+    const char *device;  /* its default; NULL: auto */
+    ra_status (*run)(int argc, char **argv, ra_error *err); /* argv: the arguments that are not flags */
+    int (*start)(int argc, char **argv); /* called instead of command_start(), with all of argv; NULL: none */
+} command;
+
+/* Reads the flags, runs the command, and prints its error. argv[0] is the name. Returns the exit code. */
+int command_start(const command *what, int argc, char **argv);
+
+/* Returns the exit code of a command; prints its error as one line on stderr. */
+int command_end(ra_status status, const ra_error *err);
+
+/* The rows of --threads and --device in a model_choice. */
+const ra_settings_table *model_choice_table(void);
+
+/* ---- interruption ------------------------------------------------------------------------------------ */
+
+/* From here on the first Ctrl-C (or SIGTERM) only makes command_interrupted() true, so that a command can
+ * finish a write and leave cleanly; the second one ends the program at once. */
+void command_catch_interrupts(void);
+bool command_interrupted(void);
+
+/* RA_ERR_CANCELED with "interrupted; nothing was written" when it is time to leave. */
+ra_status command_check_interrupted(ra_error *err);
+
+/* ---- models and their data --------------------------------------------------------------------------- */
+
+ra_status model_choice_backend(const model_choice *choice, ra_backend **backend, ra_error *err);
+
+/* The same, or the CPU if it is a device: for computations on dictionaries. */
+ra_status model_choice_host_backend(const model_choice *choice, ra_backend **backend, ra_error *err);
+
+/* Opens the model with these settings on a backend that it keeps. archetypes 0: the default. */
+ra_status model_choice_open(const model_choice *choice, const char *path, size_t archetypes, ra_model **model,
+                            ra_error *err);
+
+/* Opens data; fails if it has not as many dimensions as the model. */
+ra_status open_data_of(const ra_model *model, const char *const *paths, size_t count,
+                       const ra_data_options *options, ra_data **data, ra_error *err);
+
+/* D in float32. */
+ra_status copy_dictionary(const ra_model *model, ra_matrix *D, ra_error *err);
+
+/* The log sink of the program: prints warnings and errors on stderr, drops the rest. */
+void command_log(void *context, ra_log_level level, const char *line);
+
+#endif

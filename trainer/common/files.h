@@ -1,0 +1,38 @@
+/* files.h - checks of file names before work starts, and arrays that are written block by block.
+ *
+ * Thread safety: an array_writer belongs to one thread.
+ */
+#ifndef RASAE_COMMON_FILES_H
+#define RASAE_COMMON_FILES_H
+
+#include "ra.h"
+
+bool has_suffix(const char *path, const char *suffix);
+
+/* True if the file starts as an npy file does. A file that is neither npy nor safetensors is reported when it
+ * is opened. */
+ra_status file_is_npy(const char *path, bool *npy, ra_error *err);
+
+/* Hours of work must not end in "permission denied", nor replace their own input: fails if `output` is one of
+ * `others` (also under another name; NULLs are skipped), or if no file can be created beside it now. */
+ra_status check_output(const char *output, const char *const *others, size_t count, ra_error *err);
+
+/* True if both names lead to one existing file, or are the same text. */
+bool is_same_file(const char *a, const char *b);
+
+/* Writes float32 [rows, cols] block by block: streamed into a .npy; gathered in memory for any other name,
+ * which becomes a safetensors file with this one tensor. Either way the file appears under its name complete,
+ * on commit, or not at all. */
+typedef struct array_writer array_writer;
+
+ra_status array_writer_begin(const char *path, const char *tensor_name, size_t rows, size_t cols,
+                             array_writer **writer, ra_error *err);
+ra_status array_writer_add(array_writer *writer, const float *values, size_t rows, ra_error *err);
+/* Ends the writer, whatever it returns, and clears the pointer. */
+ra_status array_writer_commit(array_writer **writer, ra_error *err);
+void array_writer_abort(array_writer *writer); /* NULL is fine */
+
+/* The number of rows to process at once, so that a block of activations or of codes takes some MB. */
+size_t rows_per_block(const ra_model_info *info);
+
+#endif

@@ -1,0 +1,221 @@
+/* rasae eval: how well a model explains activations, streamed through it in evaluation mode, and what each of
+ * its latents does on them. */
+#include "commands.h"
+#include "eval/eval.h"
+#include "common/files.h"
+#include "common/progress.h"
+
+#include <limits.h>
+
+enum { EXAMPLES_MOST = 1024 };
+
+static struct eval_flags {
+    uint64_t known;
+    const char *tensor, *labels, *classes, *directions, *save;
+    size_t memory, examples;
+    bool basic, json, skip_bad_rows;
+    model_choice model;
+} flags;
+
+#define AT(member) offsetof(struct eval_flags, member)
+
+/* clang-format off */
+static const ra_setting rows[] = {
+    {"tensor", RA_SETTING_TEXT, AT(tensor), .argument = "NAME",
+        .help = "which tensor of DATA, when it holds several"},
+    {"skip_bad_rows", RA_SETTING_BOOL, AT(skip_bad_rows), .help = "leave out rows that hold a NaN or an infinity"},
+    {"save", RA_SETTING_TEXT, AT(save), .argument = "FILE",
+        .help = "write the artifact with the statistics of its latents; may be MODEL"},
+    {"labels", RA_SETTING_TEXT, AT(labels), .argument = "FILE",
+        .help = "one label per data row, saved with the top examples"},
+    {"examples", RA_SETTING_COUNT, AT(examples), .min = 1, .max = EXAMPLES_MOST, .argument = "T",
+        .help = "rows of largest value kept for a latent (16)"},
+    {"classes", RA_SETTING_TEXT, AT(classes), .argument = "FILE",
+        .help = "one class per data row, for identifiability"},
+    {"directions", RA_SETTING_TEXT, AT(directions), .argument = "FILE",
+        .help = "directions of classifiers, [C, d], for plausibility"},
+    {"memory", RA_SETTING_COUNT, AT(memory), .min = 1, .max = 1 << 30, .fallback = "1024", .argument = "MIB",
+        .help = "memory for metrics over pairs of latents, covariances, samples"},
+    {"basic", RA_SETTING_BOOL, AT(basic), .help = "leave these metrics out"},
+    {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
+};
+/* clang-format on */
+
+typedef struct eval_run {
+    const char *const *files; /* of the data */
+    size_t file_count;
+    ra_model *model;
+    ra_data *data;
+    ra_data *directions; /* NULL: none */
+    ra_matrix direction_rows;
+    ra_labels *labels; /* NULL: none */
+    row_classes classes;
+    ra_class_detector *detectors;
+    ra_evaluation *evaluation;
+    eval_report report;
+} eval_run;
+
+/* ---- before the work ---------------------------------------------------------------------------------- */
+
+/* The saved file may replace the artifact that it is made from, but no other input. */
+static ra_status check_save(const eval_run *run, ra_error *err) {
+    const ra_model_info *info = ra_model_get_info(run->model);
+    const char *const others[] = {flags.labels, flags.classes, flags.directions,
+                                  info->from_checkpoint ? info->path : NULL};
+    if (!flags.save) return RA_OK;
+    RA_TRY(check_output(flags.save, run->files, run->file_count, err));
+    return check_output(flags.save, others, sizeof others / sizeof *others, err);
+}
+
+static ra_status open_directions(eval_run *run, ra_error *err) {
+    if (!flags.directions) return RA_OK;
+    RA_TRY(open_data_of(run->model, &flags.directions, 1, NULL, &run->directions, err));
+    RA_TRY(ra_matrix_init(&run->direction_rows, ra_data_rows(run->directions),
+                          ra_data_dimensions(run->directions), err));
+    ra_data_read(run->directions, 0, run->direction_rows.rows, run->direction_rows.data);
+    return RA_OK;
+}
+
+static ra_status open_labels(eval_run *run, ra_error *err) {
+    if (!flags.labels) return RA_OK;
+    RA_TRY(ra_labels_open(flags.labels, &run->labels, err));
+    if (ra_labels_count(run->labels) != ra_data_source_rows(run->data))
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu lines; expected %zu, one for each data row", flags.labels,
+                ra_labels_count(run->labels), ra_data_source_rows(run->data));
+    return RA_OK;
+}
+
+static ra_status open_inputs(eval_run *run, const char *model_path, ra_error *err) {
+    const ra_data_options how = {.tensor_name = flags.tensor, .skip_bad_rows = flags.skip_bad_rows};
+    RA_TRY(model_choice_open(&flags.model, model_path, 0, &run->model, err));
+    RA_TRY(open_data_of(run->model, run->files, run->file_count, &how, &run->data, err));
+    RA_TRY(check_save(run, err));
+    RA_TRY(open_directions(run, err));
+    RA_TRY(open_labels(run, err));
+    return flags.classes ? row_classes_open(flags.classes, run->data, &run->classes, err) : RA_OK;
+}
+
+/* ---- the work ----------------------------------------------------------------------------------------- */
+
+static ra_status one_pass(eval_run *run, const ra_matrix *block, const char *what, ra_error *err) {
+    size_t all = ra_data_rows(run->data);
+    progress_meter progress;
+    ra_status status = RA_OK;
+    progress_open(&progress, PROGRESS_BAR);
+    progress_start(&progress, what, all);
+    for (size_t first = 0; first < all && status == RA_OK; first += block->rows) {
+        size_t count = all - first < block->rows ? all - first : block->rows;
+        ra_data_read(run->data, first, count, block->data);
+        status = ra_evaluation_add(run->evaluation, block->data, count, err);
+        progress_rows(&progress, first + count);
+    }
+    progress_close(&progress);
+    return status;
+}
+
+static ra_status all_passes(eval_run *run, ra_error *err) {
+    const ra_model_info *info = ra_model_get_info(run->model);
+    bool again = true;
+    ra_matrix block;
+    RA_TRY(ra_matrix_init(&block, rows_per_block(info), info->dimensions, err));
+    ra_status status = RA_OK;
+    for (size_t pass = 0; again && status == RA_OK; pass++) {
+        status = one_pass(run, &block, pass ? "pairs of latents" : "evaluating", err);
+        if (status == RA_OK) status = ra_evaluation_next_pass(run->evaluation, &again, err);
+    }
+    ra_matrix_release(&block);
+    return status;
+}
+
+static uint64_t number_in_files(const void *context, uint64_t row) {
+    return ra_data_source_row(context, row);
+}
+
+static ra_status measure(eval_run *run, ra_error *err) {
+    const ra_evaluation_options options = {
+        .memory = flags.memory << 20,
+        .examples = flags.examples,
+        .basic = flags.basic,
+        .directions = flags.directions ? run->direction_rows.data : NULL,
+        .direction_count = run->direction_rows.rows,
+        .row_class = flags.classes ? run->classes.row_class : NULL,
+        .class_rows = run->classes.rows,
+        .class_count = run->classes.count,
+        .row_number = number_in_files,
+        .row_context = run->data,
+    };
+    eval_report *report = &run->report;
+    RA_TRY(ra_evaluation_new(run->model, &options, &run->evaluation, err));
+    RA_TRY(all_passes(run, err));
+    RA_TRY(ra_evaluation_finish(run->evaluation, &report->result, err));
+    if (flags.classes && report->result.identifiability >= 0) { /* not NaN: there are detectors */
+        run->detectors = ra_malloc(run->classes.count, sizeof *run->detectors);
+        if (!run->detectors)
+            RA_FAIL(err, RA_ERR_MEMORY, "out of memory: detectors of %zu classes", run->classes.count);
+        RA_TRY(ra_evaluation_classes(run->evaluation, run->detectors, err));
+    }
+    return ra_evaluation_statistics(run->evaluation, run->labels, &report->latents, err);
+}
+
+static ra_status save(const eval_run *run, ra_error *err) {
+    if (!flags.save) return RA_OK;
+    command_catch_interrupts();
+    return ra_model_save_with(run->model, &(ra_model_additions){.statistics = &run->report.latents},
+                              flags.save, ra_model_get_info(run->model)->dtype, err);
+}
+
+static ra_status eval(int argc, char **argv, ra_error *err) {
+    eval_run run = {.files = (const char *const *)argv + 1, .file_count = (size_t)argc - 1};
+    eval_report *report = &run.report;
+    ra_status status;
+    RA_TRY_OUT(status, open_inputs(&run, argv[0], err));
+    RA_TRY_OUT(status, measure(&run, err));
+    RA_TRY_OUT(status, save(&run, err));
+    report->data = run.files;
+    report->data_count = run.file_count;
+    report->model = run.model;
+    report->classes = &run.classes;
+    report->detectors = run.detectors;
+    if (flags.json)
+        status = eval_print_json(report, err);
+    else
+        eval_print_table(report);
+out:
+    ra_evaluation_free(run.evaluation);
+    ra_free(run.detectors);
+    row_classes_release(&run.classes);
+    ra_labels_free(run.labels);
+    ra_matrix_release(&run.direction_rows);
+    ra_data_free(run.directions);
+    ra_data_free(run.data);
+    ra_model_release(run.model);
+    return status;
+}
+
+const command command_eval = {
+    .name = "eval",
+    .summary = "how well a model explains activations",
+    .usage = "MODEL DATA... [--save FILE] [--json]",
+    .about = "Measures a model on activations: how much it explains, how sparse its codes are, how\n"
+             "its atoms lie, which latents are active together, and what each latent does. MODEL is\n"
+             "a fused artifact or a checkpoint; DATA: one or more .npy or .safetensors, [rows, d],\n"
+             "[n, tokens, d] or [n, d, h, w]; row numbers go on from file to file. A model that\n"
+             "standardizes its inputs is measured on standardized activations.\n"
+             "\n"
+             "--save writes the artifact with how often and how strongly each latent is active, a\n"
+             "histogram of its values and the rows where it is strongest; rasaed then serves them.\n"
+             "\n"
+             "When the K^2 products of latents do not fit into --memory, the data are read again for\n"
+             "each part of them. Metrics that cannot be measured are listed with the reason.\n",
+    .example = "  rasae eval words.safetensors acts.npy\n"
+               "  rasae eval words.fused.safetensors acts.npy --labels words.txt --save "
+               "words.fused.safetensors\n"
+               "  rasae eval digits.safetensors digits.npy --classes digits.txt --json\n",
+    .min_arguments = 2,
+    .max_arguments = INT_MAX,
+    .arguments = "MODEL and DATA, at least one file",
+    .flags = {rows, sizeof rows / sizeof *rows},
+    .values = &flags,
+    .model = &flags.model,
+    .run = eval,
+};
