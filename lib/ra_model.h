@@ -29,6 +29,7 @@
 #include "ra_digest.h"
 #include "ra_latent_statistics.h"
 #include "ra_sae.h"
+#include "ra_trace.h"
 
 typedef struct ra_model ra_model;
 typedef struct ra_workspace ra_workspace;
@@ -67,11 +68,13 @@ ra_status ra_model_save(const ra_model *model, const char *path, ra_dtype dtype,
 typedef struct ra_model_additions {
     const ra_latent_statistics *statistics; /* of its K latents */
     const float *layout;                    /* [K,2] positions of the atoms on a map, finite */
+    const ra_trace *trace;                  /* of its K atoms */
+    const ra_labels *trace_labels;          /* of the rows of that trace, K * R lines; NULL: none */
 } ra_model_additions;
 
 /* ra_model_save() with additions or replacements. path may be that of the file the model was opened from: the
- * file is replaced as a whole, and the model keeps the old one. RA_ERR_SHAPE for statistics of another number
- * of latents. */
+ * file is replaced as a whole, and the model keeps the old one. RA_ERR_SHAPE for statistics or a trace of
+ * another number of latents. */
 ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *additions, const char *path,
                              ra_dtype dtype, ra_error *err);
 
@@ -87,6 +90,7 @@ typedef struct ra_model_info {
     bool from_checkpoint;
     bool has_encoder;         /* encode and explain work */
     bool has_standardization; /* of its inputs */
+    size_t trace_rows;        /* R: rows per atom of the trace; 0: it has none */
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
     bool has_statistics, has_layout;
     size_t bytes;        /* of memory and mapping that it keeps */
@@ -118,17 +122,36 @@ const ra_tensor *ra_model_dictionary(const ra_model *model);
 
 /* Labels come from the file. If it has none, they are derived from other labels:
  *   of a point: the first three different labels of its nearest rows, "cat, dog, cow";
- *   of an atom: the first three different names of its archetypes by falling weight, leaving out weights
- *   below a tenth of the largest, "cat + purr"; the name of a point is its label in the file, or else the
- *   label of its nearest labeled row.
+ *   of an atom: at most three different labels of the rows on which its latent is strongest, "cat, kitten";
+ *   without statistics, of the rows of its trace, "cat + purr"; without a trace, of its archetypes. None that
+ *   counts less than a tenth of the first. The label of an archetype is that of its point in the file, or else
+ *   that of the point's nearest labeled row.
  * An empty label counts as none: NULL. */
+typedef enum ra_label_source {
+    RA_LABEL_NONE,
+    RA_LABEL_FILE, /* somebody wrote it */
+    RA_LABEL_ROWS,
+    RA_LABEL_TRACE,
+    RA_LABEL_ARCHETYPES,
+} ra_label_source;
 
-/* A point's share in an atom. */
+/* "file", "rows", "trace", "archetypes"; NULL for RA_LABEL_NONE. */
+const char *ra_label_source_name(ra_label_source source);
+
+/* A point's part in an atom. */
 typedef struct ra_archetype {
-    size_t point;      /* row of C */
-    float weight;      /* convex weight, in (0, 1] */
-    const char *label; /* of the point, or NULL; lives as long as the model */
+    size_t point;       /* row of C */
+    float weight;       /* convex weight, in (0, 1] */
+    float contribution; /* its share of the atom, signed (ra_provenance); NaN: unknown */
+    const char *label;  /* of the point, or NULL; lives as long as the model */
 } ra_archetype;
+
+/* A row of data in the trace of an atom (ra_trace.h). */
+typedef struct ra_trace_row {
+    size_t row; /* its number in the files */
+    float weight;
+    const char *label; /* of the row, or NULL; lives as long as the model */
+} ra_trace_row;
 
 /* vector [d] <- the atom, in f32. RA_ERR_NOT_FOUND if atom >= K. */
 ra_status ra_model_atom(const ra_model *model, size_t atom, float *vector, ra_error *err);
@@ -137,7 +160,21 @@ ra_status ra_model_atom(const ra_model *model, size_t atom, float *vector, ra_er
 float ra_model_atom_norm(const ra_model *model, size_t atom);        /* ||D_k||, computed once at load */
 float ra_model_atom_relaxation(const ra_model *model, size_t atom);  /* ||Relax_k||; NaN: unknown */
 const char *ra_model_atom_label(const ra_model *model, size_t atom); /* NULL: none */
-/* Fills at most `capacity` archetypes, by falling weight; returns how many. */
+ra_label_source ra_model_atom_label_source(const ra_model *model, size_t atom);
+
+/* How much of the atom its listed archetypes account for: the sum of their convex weights, where all points of
+ * the atom sum to 1. How much of it is its mixture, and how much its relaxation (ra_provenance). NaN: unknown. */
+float ra_model_atom_coverage(const ra_model *model, size_t atom);
+float ra_model_atom_hull_share(const ra_model *model, size_t atom);
+float ra_model_atom_relaxation_share(const ra_model *model, size_t atom);
+
+/* Fills at most `capacity` rows of the atom's trace, by falling weight, and *cosine (NaN: the file has no trace);
+ * returns how many. */
+size_t ra_model_atom_trace(const ra_model *model, size_t atom, ra_trace_row *rows, size_t capacity,
+                           float *cosine);
+
+/* Fills at most `capacity` archetypes, by falling contribution (by falling weight where those are unknown);
+ * returns how many. */
 size_t ra_model_atom_archetypes(const ra_model *model, size_t atom, ra_archetype *archetypes,
                                 size_t capacity);
 

@@ -4,20 +4,27 @@
  * data explains itself:
  *
  *   a point   the first LABELS_OF_A_POINT different labels of its nearest rows, "cat, dog, cow"
- *   an atom   the first LABELS_OF_AN_ATOM different names of its archetypes, by falling weight and leaving out
- *             weights below a tenth of the largest, "cat + purr"; the name of a point is its label in the
- *             file, or else the label of its nearest labeled row
+ *   an atom   from the first of these that has labels, at most LABELS_OF_AN_ATOM different ones:
+ *               the rows on which its latent is strongest, each with its code      "cat, kitten"
+ *               the rows of its trace, each with its weight                        "cat + purr"
+ *               its archetypes, each with its contribution (its weight, in a file that lacks those); the name
+ *               of a point is its label in the file, otherwise that of its nearest labeled row
+ *             Equal labels count as one, with the sum of their numbers; the largest come first, and none below
+ *             a tenth of the first. What a latent fires on is what it means; what an atom is made of only
+ *             stands in for it.
  *
  * Derived labels are derived again on each load and never saved. An empty line is no label. */
 #include "model/model.h"
+#include "ra_memory.h"
 #include "ra_text.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { LABELS_OF_A_POINT = 3, LABELS_OF_AN_ATOM = 3 };
 
-static const float smallest_share = 0.1f; /* of the largest weight */
+static const double SMALLEST_PART = 0.1; /* of the largest */
 
 const char *ra_model_label(const ra_labels *labels, size_t i) {
     const char *label = labels ? ra_labels_at(labels, i) : NULL;
@@ -134,14 +141,104 @@ static const char *name_of_point(const ra_model *model, size_t point) {
     return name;
 }
 
-static void describe_atom(const ra_model *model, size_t atom, ra_text *text) {
-    pieces found = {.count = 0};
-    const int32_t *index = model->archetype_index + atom * model->info.archetypes;
-    const float *weight = model->archetype_weight + atom * model->info.archetypes;
-    for (size_t t = 0; t < model->info.archetypes && index[t] >= 0; t++)
-        if (weight[t] > 0 && weight[t] >= smallest_share * weight[0])
-            add_different(&found, LABELS_OF_AN_ATOM, name_of_point(model, (size_t)index[t]));
-    add_line(text, &found, " + ");
+/* Different labels with the sum of what stands beside each. */
+typedef struct parts {
+    const char **label;
+    double *sum;
+    size_t count;
+} parts;
+
+static void add_part(parts *found, const char *label, double number) {
+    if (!label || !(number > 0)) return;
+    for (size_t i = 0; i < found->count; i++)
+        if (strcmp(found->label[i], label) == 0) {
+            found->sum[i] += number;
+            return;
+        }
+    found->label[found->count] = label;
+    found->sum[found->count++] = number;
+}
+
+static void collect_rows(const ra_model *model, size_t atom, parts *found) {
+    const ra_latent_statistics *s = &model->statistics;
+    for (size_t i = atom * s->examples; i < (atom + 1) * s->examples && s->top_row[i] >= 0; i++)
+        add_part(found, ra_model_label(s->top_label, i), fabs((double)s->top_value[i]));
+}
+
+static void collect_trace(const ra_model *model, size_t atom, parts *found) {
+    size_t R = model->trace_rows;
+    for (size_t i = atom * R; i < (atom + 1) * R && model->trace_row[i] >= 0; i++)
+        add_part(found, ra_model_label(model->trace_labels, i), (double)model->trace_weight[i]);
+}
+
+static void collect_archetypes(const ra_model *model, size_t atom, parts *found) {
+    size_t T = model->info.archetypes;
+    const float *number =
+        model->archetype_contribution ? model->archetype_contribution : model->archetype_weight;
+    for (size_t i = atom * T; i < (atom + 1) * T && model->archetype_index[i] >= 0; i++)
+        if (model->archetype_weight[i] > 0)
+            add_part(found, name_of_point(model, (size_t)model->archetype_index[i]), (double)number[i]);
+}
+
+static const struct {
+    ra_label_source source;
+    void (*collect)(const ra_model *model, size_t atom, parts *found);
+    const char *between;
+} sources[] = {{RA_LABEL_ROWS, collect_rows, ", "},
+               {RA_LABEL_TRACE, collect_trace, " + "},
+               {RA_LABEL_ARCHETYPES, collect_archetypes, " + "}};
+
+/* Whether a file has what a source needs. */
+static bool has_source(const ra_model *model, ra_label_source source) {
+    switch (source) {
+    case RA_LABEL_ROWS:
+        return model->statistics.rows > 0 && model->statistics.top_label;
+    case RA_LABEL_TRACE:
+        return model->trace_rows > 0 && model->trace_labels;
+    case RA_LABEL_ARCHETYPES:
+        return model->archetype_index && model->point_labels;
+    default:
+        return false;
+    }
+}
+
+/* The largest parts, joined; those taken are set to 0. */
+static void join(parts *found, const char *between, ra_text *text) {
+    double largest = 0;
+    for (size_t n = 0; n < LABELS_OF_AN_ATOM; n++) {
+        size_t best = 0;
+        for (size_t i = 1; i < found->count; i++)
+            if (found->sum[i] > found->sum[best]) best = i;
+        if (n == 0) largest = found->sum[best];
+        if (!(found->sum[best] > 0) || found->sum[best] < SMALLEST_PART * largest) return;
+        if (n > 0) ra_text_add(text, between);
+        ra_text_add(text, found->label[best]);
+        found->sum[best] = 0;
+    }
+}
+
+/* The line of an atom, from the first source that has a label for it. */
+static void describe_atom(ra_model *model, size_t atom, parts *found, ra_text *text) {
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        found->count = 0;
+        if (has_source(model, sources[i].source)) sources[i].collect(model, atom, found);
+        if (found->count == 0) continue;
+        join(found, sources[i].between, text);
+        model->atom_label_source[atom] = sources[i].source;
+        break;
+    }
+    ra_text_add(text, "\n");
+}
+
+static ra_status derive_atoms(ra_model *model, ra_error *err) {
+    size_t most = model->statistics.examples + model->trace_rows + model->info.archetypes;
+    parts found = {ra_malloc(most, sizeof *found.label), ra_malloc(most, sizeof *found.sum), 0};
+    ra_text text = {0};
+    if (!found.label || !found.sum) text.failed = true;
+    for (size_t k = 0; k < model->info.concepts && !text.failed; k++) describe_atom(model, k, &found, &text);
+    ra_free(found.label);
+    ra_free(found.sum);
+    return parse_text(model, &text, &model->atom_labels, err);
 }
 
 typedef void describer(const ra_model *model, size_t which, ra_text *text);
@@ -153,10 +250,27 @@ static ra_status derive(ra_model *model, size_t count, describer *describe, ra_l
     return parse_text(model, &text, labels, err);
 }
 
+/* Where the labels of the atoms are from, when they are not derived. */
+static ra_status open_atom_labels(ra_model *model, ra_error *err) {
+    size_t K = model->info.concepts;
+    bool any = model->atom_labels != NULL;
+    void *memory = NULL;
+    model->atom_labels_are_given = any;
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) any |= has_source(model, sources[i].source);
+    if (!any) return RA_OK;
+    RA_TRY(ra_model_allocate(model, "the sources of labels", K, 1, &memory, err));
+    model->atom_label_source = memset(memory, RA_LABEL_NONE, K);
+    if (!model->atom_labels) return derive_atoms(model, err);
+    for (size_t k = 0; k < K; k++)
+        if (ra_model_label(model->atom_labels, k)) model->atom_label_source[k] = RA_LABEL_FILE;
+    return RA_OK;
+}
+
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err) {
     size_t concepts = model->info.concepts, points = model->info.points;
     RA_TRY(read_labels(model, file, "atoms.labels", concepts, "atom", &model->atom_labels, err));
-    model->atom_labels_are_given = model->atom_labels != NULL;
+    const label_lists traces = {"trace.labels", "atom", "trace.row", concepts, model->trace_rows};
+    RA_TRY(read_lists(model, file, &traces, &model->trace_labels, err));
     if (!model->info.from_checkpoint) {
         const label_lists lists = {"latents.top_labels", "latent", "latents.top_row", concepts,
                                    model->statistics.examples};
@@ -172,7 +286,17 @@ ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_e
     }
     if (!model->point_labels && model->point_row_labels)
         RA_TRY(derive(model, points, describe_point, &model->point_labels, err));
-    if (!model->atom_labels && model->point_labels && model->archetype_index)
-        RA_TRY(derive(model, concepts, describe_atom, &model->atom_labels, err));
-    return RA_OK;
+    return open_atom_labels(model, err);
+}
+
+ra_label_source ra_model_atom_label_source(const ra_model *model, size_t atom) {
+    return model->atom_label_source ? (ra_label_source)model->atom_label_source[atom] : RA_LABEL_NONE;
+}
+
+const char *ra_label_source_name(ra_label_source source) {
+    static const char *const names[] = {[RA_LABEL_FILE] = "file",
+                                        [RA_LABEL_ROWS] = "rows",
+                                        [RA_LABEL_TRACE] = "trace",
+                                        [RA_LABEL_ARCHETYPES] = "archetypes"};
+    return source ? names[source] : NULL;
 }

@@ -16,7 +16,7 @@ typedef struct artifact {
     size_t count;
     ra_latent_statistics statistics; /* to be written; rows 0: none */
     void *dictionary;                /* D in another type than the model's; owned */
-    ra_text atom_labels, point_labels, row_labels, example_labels;
+    ra_text atom_labels, point_labels, row_labels, example_labels, trace_labels;
 } artifact;
 
 static void add(artifact *a, const char *name, ra_tensor tensor) {
@@ -30,11 +30,12 @@ static void release(artifact *a) {
     ra_text_release(&a->point_labels);
     ra_text_release(&a->row_labels);
     ra_text_release(&a->example_labels);
+    ra_text_release(&a->trace_labels);
 }
 
 /* ---- the dictionary ----------------------------------------------------------------------------------- */
 
-/* D in another type, row by row through float32. */
+/* Converts D to another type, row by row, by way of float32. */
 static ra_status convert(const ra_model *model, ra_dtype dtype, artifact *a, ra_error *err) {
     const ra_tensor *D = &model->dictionary;
     size_t concepts = D->shape[0], d = D->shape[1], row_bytes = d * ra_dtype_size(dtype);
@@ -56,9 +57,10 @@ static ra_status add_dictionary(const ra_model *model, ra_dtype dtype, artifact 
         D = ra_tensor_2d(dtype, a->dictionary, D.shape[0], D.shape[1]);
         size_t bad = ra_tensor_find_not_finite(&D, ra_backend_pool(model->backend));
         if (bad < ra_tensor_elements(&D))
-            RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "%s: atom %zu has a number too large for %s at position %zu; save it as F32 or BF16",
-                    model->info.path, bad / D.shape[1], ra_dtype_name(dtype), bad % D.shape[1]);
+            RA_FAIL(
+                err, RA_ERR_ARGUMENT,
+                "%s: atom %zu has a number at position %zu that is too large for %s; save it as F32 or BF16",
+                model->info.path, bad / D.shape[1], bad % D.shape[1], ra_dtype_name(dtype));
     }
     add(a, "dictionary", D);
     return RA_OK;
@@ -94,6 +96,12 @@ static void add_provenance(const ra_model *model, artifact *a) {
         add(a, "archetypes.weight",
             ra_tensor_2d(RA_F32, model->archetype_weight, info->concepts, info->archetypes));
     }
+    if (model->archetype_contribution)
+        add(a, "archetypes.contribution",
+            ra_tensor_2d(RA_F32, model->archetype_contribution, info->concepts, info->archetypes));
+    if (model->relaxation_share)
+        add(a, "relaxation.share", ra_tensor_1d(RA_F32, model->relaxation_share, info->concepts));
+    if (model->hull_share) add(a, "hull.share", ra_tensor_1d(RA_F32, model->hull_share, info->concepts));
     if (model->relaxation_norm)
         add(a, "relaxation.norm", ra_tensor_1d(RA_F32, model->relaxation_norm, info->concepts));
     if (model->point_row) {
@@ -104,7 +112,19 @@ static void add_provenance(const ra_model *model, artifact *a) {
     if (model->point_vectors.data) add(a, "points.vectors", model->point_vectors);
 }
 
-/* Statistics and layout: those of the additions, or else the model's own. */
+static ra_status add_trace(const ra_model *model, const ra_trace *given, artifact *a, ra_error *err) {
+    size_t K = model->info.concepts, R = given ? given->rows : model->trace_rows;
+    if (given && given->atoms != K)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu atoms; a trace of %zu cannot be saved with it",
+                model->info.path, K, given->atoms);
+    if (R == 0) return RA_OK;
+    add(a, "trace.row", ra_tensor_2d(RA_I64, given ? given->row : model->trace_row, K, R));
+    add(a, "trace.weight", ra_tensor_2d(RA_F32, given ? given->weight : model->trace_weight, K, R));
+    add(a, "trace.cosine", ra_tensor_1d(RA_F32, given ? given->cosine : model->trace_cosine, K));
+    return RA_OK;
+}
+
+/* Statistics, layout and trace: those of the additions, otherwise the model's own. */
 static ra_status add_additions(const ra_model *model, const ra_model_additions *additions, artifact *a,
                                ra_error *err) {
     const char *names[RA_MODEL_STATISTICS_TENSORS];
@@ -117,7 +137,7 @@ static ra_status add_additions(const ra_model *model, const ra_model_additions *
     size_t count = a->statistics.rows ? ra_model_statistics_tensors(&a->statistics, names, tensors) : 0;
     for (size_t i = 0; i < count; i++) add(a, names[i], tensors[i]);
     if (layout) add(a, "atoms.layout", ra_tensor_2d(RA_F32, layout, model->info.concepts, 2));
-    return RA_OK;
+    return add_trace(model, additions->trace, a, err);
 }
 
 /* Labels [lines * width] as text, with `width` labels and tabs between them on each line. */
@@ -132,8 +152,11 @@ static ra_status add_labels(const ra_labels *labels, const char *name, size_t li
     return RA_OK;
 }
 
-static ra_status add_texts(const ra_model *model, artifact *a, ra_error *err) {
+static ra_status add_texts(const ra_model *model, const ra_model_additions *additions, artifact *a,
+                           ra_error *err) {
     const ra_model_info *info = &model->info;
+    const ra_labels *of_trace = additions->trace ? additions->trace_labels : model->trace_labels;
+    size_t trace_rows = additions->trace ? additions->trace->rows : model->trace_rows;
     if (model->point_labels_are_given)
         RA_TRY(add_labels(model->point_labels, "points.labels", info->points, 1, &a->point_labels, a, err));
     if (model->point_row_labels)
@@ -141,6 +164,8 @@ static ra_status add_texts(const ra_model *model, artifact *a, ra_error *err) {
                           &a->row_labels, a, err));
     if (model->atom_labels_are_given)
         RA_TRY(add_labels(model->atom_labels, "atoms.labels", info->concepts, 1, &a->atom_labels, a, err));
+    if (of_trace)
+        RA_TRY(add_labels(of_trace, "trace.labels", info->concepts, trace_rows, &a->trace_labels, a, err));
     if (a->statistics.top_label)
         RA_TRY(add_labels(a->statistics.top_label, "latents.top_labels", info->concepts,
                           a->statistics.examples, &a->example_labels, a, err));
@@ -192,7 +217,7 @@ ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *ad
         add_provenance(model, &a);
         status = add_additions(model, additions, &a, err);
     }
-    if (status == RA_OK) status = add_texts(model, &a, err);
+    if (status == RA_OK) status = add_texts(model, additions, &a, err);
     if (status == RA_OK) status = write_file(model, &a, path, err);
     release(&a);
     return status;

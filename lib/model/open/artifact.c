@@ -1,19 +1,19 @@
-/* A fused artifact, as proto/artifact.md specifies it. Everything is served from the mapping, so everything
- * is checked here, once: shapes against D's, indices against their ranges, weights against what they mean. */
+/* A fused artifact (proto/artifact.md). Computations read its mapping, so everything in it is checked once,
+ * here: shapes, ranges of indices, weights. */
 #include "model/model.h"
 
 #include <math.h>
 #include <string.h>
 
 static ra_status check_format(const ra_model *model, const ra_safetensors *file, ra_error *err) {
-    const char *format = ra_safetensors_metadata(file, "format"); /* files made by hand may leave it out */
+    const char *format = ra_safetensors_metadata(file, "format"); /* a file made by hand may lack it */
     if (format && strcmp(format, RA_MODEL_FORMAT) != 0)
         RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s: its format is \"%s\"; expected \"%s\"", model->info.path,
                 format, RA_MODEL_FORMAT);
     return RA_OK;
 }
 
-/* N as the metadata say it, or as what the file holds of the points implies it; 0 when nothing does. */
+/* N: from the metadata, otherwise from the tensors of the points; 0: neither. */
 static ra_status read_point_count(ra_model *model, const ra_safetensors *file, ra_error *err) {
     static const char *const by_point[] = {"points.vectors", "points.rows"};
     const char *text = ra_safetensors_metadata(file, "points");
@@ -21,8 +21,8 @@ static ra_status read_point_count(ra_model *model, const ra_safetensors *file, r
         size_t count;
         if (!ra_count_parse(text, &count) || count < 1 || count > INT32_MAX)
             RA_FAIL(err, RA_ERR_FORMAT,
-                    "%s: the metadata say that points is \"%s\"; expected a number from 1 to %d",
-                    model->info.path, text, INT32_MAX);
+                    "%s: points is \"%s\" in its metadata; expected a number from 1 to %d", model->info.path,
+                    text, INT32_MAX);
         model->info.points = count;
         return RA_OK;
     }
@@ -36,16 +36,18 @@ static ra_status read_point_count(ra_model *model, const ra_safetensors *file, r
     return RA_OK;
 }
 
-/* Weights may miss 1 by what a sum in float32 loses. */
+/* Weights may exceed 1 by the error of a float32 sum. */
 static bool is_weight(float weight) {
     return weight >= 0 && weight <= 1.0f + 1e-4f;
 }
 
-/* Row k of index and weight: points below `points` (when that is known) with falling weights, then -1s. */
+/* Row k: points below N (if that is known), descending by contribution (by weight in a file without), then
+ * only -1. */
 static ra_status check_archetypes(const ra_model *model, size_t k, const int32_t *index, const float *weight,
                                   size_t *largest, ra_error *err) {
     const char *path = model->info.path;
     size_t count = model->info.archetypes, points = model->info.points;
+    const float *rank = model->archetype_contribution ? model->archetype_contribution + k * count : weight;
     for (size_t t = 0; t < count; t++) {
         if (index[t] < -1 || (points && index[t] >= (int64_t)points))
             RA_FAIL(err, RA_ERR_FORMAT,
@@ -53,20 +55,35 @@ static ra_status check_archetypes(const ra_model *model, size_t k, const int32_t
                     index[t], k, t, points ? points : (size_t)INT32_MAX);
         if (index[t] >= 0 && t > 0 && index[t - 1] < 0)
             RA_FAIL(err, RA_ERR_FORMAT,
-                    "%s: archetypes.index holds %d at [%zu, %zu], behind a -1; expected -1", path, index[t],
-                    k, t);
+                    "%s: archetypes.index holds %d at [%zu, %zu], after a -1; expected -1", path, index[t], k,
+                    t);
         if (!isfinite(weight[t]))
             RA_FAIL(err, RA_ERR_NOT_FINITE,
                     "%s: archetypes.weight holds a NaN or an infinity at [%zu, %zu]; expected finite numbers",
                     path, k, t);
         if (index[t] < 0) continue;
-        if (!is_weight(weight[t]) || (t > 0 && weight[t] > weight[t - 1]))
+        if (!is_weight(weight[t]))
             RA_FAIL(err, RA_ERR_FORMAT,
-                    "%s: archetypes.weight holds %g at [%zu, %zu]; expected convex weights from 0 to 1, the "
-                    "largest of an atom first",
-                    path, (double)weight[t], k, t);
+                    "%s: archetypes.weight holds %g at [%zu, %zu]; expected weights from 0 to 1", path,
+                    (double)weight[t], k, t);
+        if (t > 0 && rank[t] > rank[t - 1])
+            RA_FAIL(err, RA_ERR_FORMAT,
+                    "%s: archetypes.%s holds %g at [%zu, %zu]; expected the largest of an atom first", path,
+                    model->archetype_contribution ? "contribution" : "weight", (double)rank[t], k, t);
         if ((size_t)index[t] > *largest) *largest = (size_t)index[t];
     }
+    return RA_OK;
+}
+
+/* *numbers <- an F32 tensor, [K] or, with `cols`, [K,cols]; untouched if the file has none of that name. */
+static ra_status open_numbers(const ra_model *model, const ra_safetensors *file, const char *name,
+                              size_t cols, const float **numbers, ra_error *err) {
+    const ra_tensor *tensor = ra_safetensors_find(file, name);
+    if (!tensor) return RA_OK;
+    RA_TRY(ra_model_check_tensor(model->info.path, name, tensor, RA_F32, cols ? 2 : 1, model->info.concepts,
+                                 cols, err));
+    RA_TRY(ra_model_check_finite(model, name, tensor, err));
+    *numbers = tensor->data;
     return RA_OK;
 }
 
@@ -85,21 +102,13 @@ static ra_status open_archetypes(ra_model *model, const ra_safetensors *file, ra
     model->info.archetypes = index->shape[1];
     model->archetype_index = index->data;
     model->archetype_weight = weight->data;
+    RA_TRY(open_numbers(model, file, "archetypes.contribution", index->shape[1],
+                        &model->archetype_contribution, err));
     size_t largest = 0;
     for (size_t k = 0; k < concepts; k++)
         RA_TRY(check_archetypes(model, k, model->archetype_index + k * index->shape[1],
                                 model->archetype_weight + k * index->shape[1], &largest, err));
-    if (!model->info.points) model->info.points = largest + 1; /* at least as many */
-    return RA_OK;
-}
-
-static ra_status open_relaxation(ra_model *model, const ra_safetensors *file, ra_error *err) {
-    const ra_tensor *norm = ra_safetensors_find(file, "relaxation.norm");
-    if (!norm) return RA_OK;
-    RA_TRY(ra_model_check_tensor(model->info.path, "relaxation.norm", norm, RA_F32, 1, model->info.concepts,
-                                 0, err));
-    RA_TRY(ra_model_check_finite(model, "relaxation.norm", norm, err));
-    model->relaxation_norm = norm->data;
+    if (!model->info.points) model->info.points = largest + 1; /* the least possible */
     return RA_OK;
 }
 
@@ -113,5 +122,7 @@ ra_status ra_model_open_artifact(ra_model *model, const ra_safetensors *file, ra
     RA_TRY(ra_model_open_encoder(model, file, err));
     RA_TRY(read_point_count(model, file, err));
     RA_TRY(open_archetypes(model, file, err));
-    return open_relaxation(model, file, err);
+    RA_TRY(open_numbers(model, file, "relaxation.norm", 0, &model->relaxation_norm, err));
+    RA_TRY(open_numbers(model, file, "relaxation.share", 0, &model->relaxation_share, err));
+    return open_numbers(model, file, "hull.share", 0, &model->hull_share, err);
 }

@@ -12,7 +12,7 @@ static void check(text *out, const char *expected) {
 }
 
 START_TEST(test_an_atom_with_everything) {
-    static const ra_archetype archetypes[] = {{12, 0.75f, "dog; puppy"}, {3, 0.25f, NULL}};
+    static const ra_archetype archetypes[] = {{12, 0.75f, 0.5f, "dog; puppy"}, {3, 0.25f, NAN, NULL}};
     /* of latents 0 to 5, the last of which is looked at */
     const ra_latent_statistics latents = {
         .rows = 8,
@@ -103,7 +103,7 @@ START_TEST(test_matches_concepts_and_fits) {
     text out = {0};
     json_match(&out, 7, 0.93f, "cat");
     check(&out, "{\"atom\":7,\"score\":0.93,\"label\":\"cat\"}");
-    json_concept(&out, &(ra_contribution){3, 1.5f, NAN}, NULL, &(ra_archetype){1, 1, "x"}, 1);
+    json_concept(&out, &(ra_contribution){3, 1.5f, NAN}, NULL, &(ra_archetype){1, 1, 1, "x"}, 1);
     check(&out, "{\"atom\":3,\"code\":1.5,\"contribution\":null,\"label\":null,"
                 "\"archetypes\":[{\"point\":1,\"label\":\"x\",\"weight\":1}]}");
     json_fit(&out, 0.5f, 2, -INFINITY);
