@@ -146,10 +146,15 @@ typedef struct parts {
     const char **label;
     double *sum;
     size_t count;
+    double unlabeled; /* the largest number without a label, which others are held against, too */
 } parts;
 
 static void add_part(parts *found, const char *label, double number) {
-    if (!label || !(number > 0)) return;
+    if (!(number > 0)) return;
+    if (!label) {
+        found->unlabeled = fmax(found->unlabeled, number);
+        return;
+    }
     for (size_t i = 0; i < found->count; i++)
         if (strcmp(found->label[i], label) == 0) {
             found->sum[i] += number;
@@ -202,29 +207,30 @@ static bool has_source(const ra_model *model, ra_label_source source) {
     }
 }
 
-/* The largest parts, joined; those taken are set to 0. */
-static void join(parts *found, const char *between, ra_text *text) {
-    double largest = 0;
+/* The largest parts, joined, are added; false when there is none. Those taken are set to 0. */
+static bool join(parts *found, const char *between, ra_text *text) {
+    double largest = found->unlabeled;
     for (size_t n = 0; n < LABELS_OF_AN_ATOM; n++) {
         size_t best = 0;
         for (size_t i = 1; i < found->count; i++)
             if (found->sum[i] > found->sum[best]) best = i;
-        if (n == 0) largest = found->sum[best];
-        if (!(found->sum[best] > 0) || found->sum[best] < SMALLEST_PART * largest) return;
+        if (n == 0) largest = fmax(largest, found->sum[best]);
+        if (!(found->sum[best] > 0) || found->sum[best] < SMALLEST_PART * largest) return n > 0;
         if (n > 0) ra_text_add(text, between);
         ra_text_add(text, found->label[best]);
         found->sum[best] = 0;
     }
+    return true;
 }
 
 /* The line of an atom, from the first source that has a label for it. */
 static void describe_atom(ra_model *model, size_t atom, parts *found, ra_text *text) {
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
         found->count = 0;
+        found->unlabeled = 0;
         if (has_source(model, sources[i].source)) sources[i].collect(model, atom, found);
-        if (found->count == 0) continue;
-        join(found, sources[i].between, text);
-        model->atom_label_source[atom] = sources[i].source;
+        if (found->count == 0 || !join(found, sources[i].between, text)) continue;
+        model->atom_label_source[atom] = (uint8_t)sources[i].source;
         break;
     }
     ra_text_add(text, "\n");
@@ -232,7 +238,7 @@ static void describe_atom(ra_model *model, size_t atom, parts *found, ra_text *t
 
 static ra_status derive_atoms(ra_model *model, ra_error *err) {
     size_t most = model->statistics.examples + model->trace_rows + model->info.archetypes;
-    parts found = {ra_malloc(most, sizeof *found.label), ra_malloc(most, sizeof *found.sum), 0};
+    parts found = {ra_malloc(most, sizeof *found.label), ra_malloc(most, sizeof *found.sum), 0, 0};
     ra_text text = {0};
     if (!found.label || !found.sum) text.failed = true;
     for (size_t k = 0; k < model->info.concepts && !text.failed; k++) describe_atom(model, k, &found, &text);

@@ -13,7 +13,7 @@
 #include "harness.h"
 #include "ra_model.h"
 
-enum { MODEL_FILE_TENSORS = 24, MODEL_FILE_TEXTS = 16 };
+enum { MODEL_FILE_TENSORS = 40, MODEL_FILE_TEXTS = 16 };
 
 typedef struct model_file {
     struct {

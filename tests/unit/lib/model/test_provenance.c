@@ -189,28 +189,155 @@ START_TEST(test_the_index_of_points_mirrors_the_archetypes) {
 }
 END_TEST
 
-/* Through the fuse: the weights of the projected W, the norms of the projected Relax, and C itself. */
+/* Labels come from the rows on which a latent is strongest, then from the trace, then from the archetypes; equal
+ * labels count together, and what counts less than a tenth of the first is left out. */
+START_TEST(test_labels_say_where_they_are_from) {
+    static const int64_t row[FILE_K * 2] = {9, 0, 4, 2, 3, -1, 7, 8, -1, -1, 1, 5};
+    static const float weight[FILE_K * 2] = {0.5f, 0.5f, 0.95f, 0.05f, 1, 0, 0.6f, 0.4f, 0, 0, 0.75f, 0.25f};
+    static const float cosine[FILE_K] = {0.5f, 0.75f, 0.25f, 1, 0, 0.125f};
+    static const struct {
+        const char *label;
+        ra_label_source source;
+    } expected[FILE_K] = {{"cat, dog", RA_LABEL_ROWS}, {"ant", RA_LABEL_TRACE}, {"bee", RA_LABEL_TRACE},
+                          {"owl, fox", RA_LABEL_ROWS}, {"cow", RA_LABEL_ROWS},  {"hen", RA_LABEL_ROWS}};
+    model_file file = {0};
+    model_file_measured(&file);
+    model_file_put(&file, "trace.row", RA_I64, 2, FILE_K, 2, row);
+    model_file_put(&file, "trace.weight", RA_F32, 2, FILE_K, 2, weight);
+    model_file_put(&file, "trace.cosine", RA_F32, 1, FILE_K, 0, cosine);
+    model_file_put_text(&file, "trace.labels", "x\ty\nant\tfly\nbee\t\nx\ty\n\t\ngnat\tgnat\n");
+    ra_model *model = model_open(model_file_write(&file, "sources.safetensors"));
+    ck_assert_uint_eq(ra_model_get_info(model)->trace_rows, 2);
+    for (size_t k = 0; k < FILE_K; k++) {
+        check_label(ra_model_atom_label(model, k), expected[k].label);
+        ck_assert_int_eq(ra_model_atom_label_source(model, k), expected[k].source);
+    }
+    ra_trace_row rows[4];
+    float got;
+    ck_assert_uint_eq(ra_model_atom_trace(model, 1, rows, 4, &got), 2);
+    ck_assert(rows[0].row == 4 && rows[1].row == 2 && rows[1].weight == 0.05f && got == 0.75f);
+    check_label(rows[1].label, "fly");
+    ck_assert_uint_eq(ra_model_atom_trace(model, 4, rows, 4, &got), 0);
+    ck_assert(got == 0);
+    ck_assert_uint_eq(ra_model_atom_trace(model, 0, rows, 1, &got), 1);
+    const char *again = test_path("again.safetensors");
+    ra_ok(ra_model_save(model, again, RA_F32, &err));
+    ra_model_release(model);
+    model = model_open(again);
+    ck_assert_uint_eq(ra_model_atom_trace(model, 5, rows, 4, &got), 2);
+    check_label(rows[1].label, "gnat");
+    ra_model_release(model);
+
+    model_file_put_text(&file, "latents.top_labels", "\t\n\t\n\t\n\t\n\t\n\t\n");
+    model = model_open(model_file_write(&file, "trace.safetensors"));
+    check_label(ra_model_atom_label(model, 5), "gnat");
+    check_label(ra_model_atom_label(model, 4), "owl + fox"); /* no rows: its archetypes */
+    ck_assert_int_eq(ra_model_atom_label_source(model, 4), RA_LABEL_ARCHETYPES);
+    ck_assert_str_eq(ra_label_source_name(RA_LABEL_ARCHETYPES), "archetypes");
+    ck_assert_ptr_null(ra_label_source_name(RA_LABEL_NONE));
+    ra_model_release(model);
+    model_file_release(&file);
+}
+END_TEST
+
+static const struct {
+    const char *tensor;
+    size_t place;
+    double value;
+    const char *message;
+} spoilt_traces[] = {{"trace.weight", 1, 0.75, "largest of an atom first"},
+                     {"trace.weight", 0, 1.5, "from 0 to 1"},
+                     {"trace.row", 0, -1, "then only -1"},
+                     {"trace.row", 1, -2, "then only -1"},
+                     {"trace.cosine", 3, NAN, "finite"}};
+
+START_TEST(test_a_trace_that_cannot_be_is_refused) {
+    int64_t row[FILE_K * 2] = {0};
+    float weight[FILE_K * 2], cosine[FILE_K] = {0};
+    for (size_t i = 0; i < FILE_K * 2; i++) weight[i] = 0.5f;
+    model_file file = {0};
+    model_file_artifact(&file);
+    if (strcmp(spoilt_traces[_i].tensor, "trace.row") == 0)
+        row[spoilt_traces[_i].place] = (int64_t)spoilt_traces[_i].value;
+    if (strcmp(spoilt_traces[_i].tensor, "trace.weight") == 0)
+        weight[spoilt_traces[_i].place] = (float)spoilt_traces[_i].value;
+    if (strcmp(spoilt_traces[_i].tensor, "trace.cosine") == 0)
+        cosine[spoilt_traces[_i].place] = (float)spoilt_traces[_i].value;
+    model_file_put(&file, "trace.row", RA_I64, 2, FILE_K, 2, row);
+    model_file_put(&file, "trace.weight", RA_F32, 2, FILE_K, 2, weight);
+    model_file_put(&file, "trace.cosine", RA_F32, 1, FILE_K, 0, cosine);
+    ra_model *model = NULL;
+    const char *path = model_file_write(&file, "spoilt.safetensors");
+    ra_error err = {0};
+    ck_assert(ra_model_open(path, NULL, &model, &err) != RA_OK);
+    ck_assert_msg(strstr(err.message, spoilt_traces[_i].message), "%s", err.message);
+    model_file_release(&file);
+}
+END_TEST
+
+/* Ranked by contribution, where a file has it; what is listed sums to the coverage. */
+START_TEST(test_contributions_rank_the_archetypes) {
+    static const float contribution[FILE_K * FILE_T] = {0.2f, 0.6f, 0.1f};
+    float sorted[FILE_K * FILE_T] = {0}, share[FILE_K] = {0.5f, 0.25f, -0.125f, 0, 0, 0};
+    static const int32_t index[FILE_K * FILE_T] = {0, 1, 2, 1, -1, -1, 3, 0, 4, 4, 2, -1, 2, 3, 1, 0, -1, -1};
+    model_file file = {0};
+    model_file_artifact(&file);
+    model_file_put(&file, "archetypes.index", RA_I32, 2, FILE_K, FILE_T, index);
+    model_file_put(&file, "archetypes.contribution", RA_F32, 2, FILE_K, FILE_T, contribution);
+    ra_model *model = NULL;
+    ra_fails(ra_model_open(model_file_write(&file, "unsorted.safetensors"), NULL, &model, &err),
+             RA_ERR_FORMAT, "archetypes.contribution holds 0.6 at [0, 1]");
+    sorted[0] = 0.6f, sorted[1] = 0.2f, sorted[2] = -0.1f;
+    model_file_put(&file, "archetypes.contribution", RA_F32, 2, FILE_K, FILE_T, sorted);
+    model_file_put(&file, "relaxation.share", RA_F32, 1, FILE_K, 0, share);
+    model_file_put(&file, "hull.share", RA_F32, 1, FILE_K, 0, share);
+    model = model_open(model_file_write(&file, "sorted.safetensors"));
+    ra_archetype archetypes[FILE_T];
+    ck_assert_uint_eq(ra_model_atom_archetypes(model, 0, archetypes, FILE_T), 3);
+    ck_assert(archetypes[2].contribution == -0.1f && archetypes[2].weight == 0.125f);
+    ck_assert_float_eq_tol(ra_model_atom_coverage(model, 0), 0.875f, 1e-6f);
+    ck_assert(ra_model_atom_relaxation_share(model, 2) == -0.125f &&
+              ra_model_atom_hull_share(model, 1) == 0.25f);
+    ra_model_release(model);
+    model_file_drop(&file, "archetypes.contribution");
+    model_file_drop(&file, "hull.share");
+    model = model_open(model_file_write(&file, "unknown.safetensors"));
+    ra_model_atom_archetypes(model, 0, archetypes, FILE_T);
+    ck_assert(isnan(archetypes[0].contribution) && isnan(ra_model_atom_hull_share(model, 0)));
+    ra_model_release(model);
+    model_file_release(&file);
+}
+END_TEST
+
+/* Through the fuse: weights of the projected W with their shares of the atom, norms of the projected Relax. */
 START_TEST(test_a_fused_checkpoint_keeps_its_provenance) {
     size_t K, N, d;
     float *W = golden_tensor("dict-tight.expected.safetensors", "W_projected", &K, &N);
     float *Relax = golden_tensor("dict-tight.expected.safetensors", "Relax_projected", NULL, &d);
     float *C = golden_tensor("dict-tight.checkpoint.safetensors", "dictionary.C", NULL, NULL);
+    float *multiplier =
+        golden_tensor("dict-tight.checkpoint.safetensors", "dictionary.multiplier", NULL, NULL);
     ra_model *model = model_open(test_golden("dict-tight.checkpoint.safetensors"));
     ck_assert_uint_eq(ra_model_get_info(model)->archetypes, RA_ARCHETYPES_DEFAULT);
     for (size_t k = 0; k < K; k++) {
         ra_archetype archetypes[RA_ARCHETYPES_DEFAULT];
-        size_t count = ra_model_atom_archetypes(model, k, archetypes, RA_ARCHETYPES_DEFAULT), positive = 0,
-               larger;
-        double norm = 0;
+        size_t count = ra_model_atom_archetypes(model, k, archetypes, RA_ARCHETYPES_DEFAULT), positive = 0;
+        const float *atom = (const float *)ra_model_dictionary(model)->data + k * d;
+        double norm = 0, square = 0;
         for (size_t j = 0; j < N; j++) positive += W[k * N + j] > 0;
-        for (size_t i = 0; i < d; i++) norm += (double)Relax[k * d + i] * Relax[k * d + i];
+        for (size_t i = 0; i < d; i++) {
+            norm += (double)Relax[k * d + i] * Relax[k * d + i];
+            square += (double)atom[i] * atom[i];
+        }
         ck_assert_uint_eq(count, positive < RA_ARCHETYPES_DEFAULT ? positive : RA_ARCHETYPES_DEFAULT);
         for (size_t t = 0; t < count; t++) {
-            float value = W[k * N + archetypes[t].point];
-            ck_assert_float_eq_tol(archetypes[t].weight, value, 1e-6f);
-            larger = 0;
-            for (size_t j = 0; j < N; j++) larger += W[k * N + j] > value;
-            ck_assert_uint_eq(larger, t);
+            size_t point = archetypes[t].point;
+            double along = 0;
+            for (size_t i = 0; i < d; i++) along += (double)C[point * d + i] * atom[i];
+            along *= exp(*multiplier) * W[k * N + point] / square;
+            ck_assert_float_eq_tol(archetypes[t].weight, W[k * N + point], 1e-6f);
+            ck_assert_float_eq_tol(archetypes[t].contribution, (float)along, 1e-4f);
+            ck_assert(t == 0 || archetypes[t].contribution <= archetypes[t - 1].contribution);
         }
         ck_assert_float_eq_tol(ra_model_atom_relaxation(model, k), (float)sqrt(norm), 1e-5f);
     }
@@ -224,7 +351,10 @@ START_TEST(test_a_fused_checkpoint_keeps_its_provenance) {
 }
 END_TEST
 
-TEST_CASES(model_provenance, test_labels_are_made_up_by_the_documented_rules,
+TEST_CASES_LOOP(model_spoilt_traces, 0, sizeof spoilt_traces / sizeof *spoilt_traces,
+                test_a_trace_that_cannot_be_is_refused)
+TEST_CASES(model_provenance, test_labels_say_where_they_are_from, test_contributions_rank_the_archetypes,
+           test_labels_are_made_up_by_the_documented_rules,
            test_a_point_label_names_at_most_three_different_rows, test_atoms_tell_what_they_are_made_of,
            test_points_tell_what_they_are_used_for, test_the_index_of_points_mirrors_the_archetypes,
            test_a_fused_checkpoint_keeps_its_provenance)
