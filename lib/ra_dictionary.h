@@ -2,24 +2,25 @@
  *
  *     D = (W C + Relax) exp(multiplier)          Fel et al. 2025 (arXiv 2502.12892), eq. 4
  *
- * C [N,d] candidate points (real data or k-means centroids), fixed. W [K,N] is row-stochastic: each atom
- * starts as a convex combination of points. Relax [K,d] lets it leave their hull by at most delta. The
- * multiplier [] scales all atoms.
+ * C [N,d] are candidate points (real data or k-means centroids), which are fixed. W [K,N] is row-stochastic:
+ * each atom starts as a convex combination of points. Relax [K,d] moves it out of their hull by at most
+ * delta. The multiplier [] scales all atoms.
  *
  * In training mode every read of D first projects W and Relax in place (overcomplete 0.3.0,
- * archetypal_dictionary.py); gradients then flow to the projected parameters as if nothing had been
- * projected. In evaluation mode D is fused once and reused, and always fresh: ra_dictionary_changed(), or a
- * switch of the mode, makes the next read fuse anew.
+ * archetypal_dictionary.py); gradients then flow to the projected parameters as if there had been no
+ * projection. In evaluation mode D is fused once and reused, and is never stale: ra_dictionary_changed() or a
+ * change of mode makes the next read fuse it again.
  *
- * The plain dictionary keeps D's own weights [K,d] and normalizes them in place on each training-mode read.
- * Both sit behind one interface, so that any SAE takes either.
+ * The plain dictionary has the weights [K,d] of D themselves and normalizes them in place on each read in
+ * training mode. Both have the same interface, so any SAE works with either.
  *
- *     ra_dictionary *dictionary = NULL;
- *     RA_TRY(ra_archetypal_dictionary_new(backend, d, K, &points, 1.0f, true, &dictionary, err));
- *     RA_TRY(ra_dictionary_forward(dictionary, &codes, x_hat, err));
- *     ra_dictionary_free(dictionary);
+ *     ra_dictionary *archetypal = NULL;
+ *     ra_tensor C = ra_tensor_2d(RA_F32, points->vectors.data, points->vectors.rows, d);
+ *     RA_TRY(ra_archetypal_dictionary_new(backend, d, K, &C, 1.0f, true, &archetypal, err));
+ *     RA_TRY(ra_dictionary_forward(archetypal, &codes, x_hat, err));
+ *     ra_dictionary_free(archetypal);
  *
- * Thread safety: one thread at a time. Pointers are memory of the backend.
+ * Thread safety: one thread at a time. Pointers are backend memory.
  */
 #ifndef RA_DICTIONARY_H
 #define RA_DICTIONARY_H
@@ -30,18 +31,18 @@
 typedef enum ra_dictionary_kind {
     RA_DICTIONARY_ARCHETYPAL,
     RA_DICTIONARY_L2,       /* rows / (||row||_2 + 1e-8) */
-    RA_DICTIONARY_MAX_L2,   /* all / the largest row norm */
-    RA_DICTIONARY_L1,       /* the same two with ||row||_1 */
-    RA_DICTIONARY_MAX_L1,   /* */
-    RA_DICTIONARY_IDENTITY, /* as it is */
+    RA_DICTIONARY_MAX_L2,   /* all rows / the largest ||row||_2 */
+    RA_DICTIONARY_L1,       /* rows / (||row||_1 + 1e-8) */
+    RA_DICTIONARY_MAX_L1,   /* all rows / the largest ||row||_1 */
+    RA_DICTIONARY_IDENTITY, /* no normalization */
 } ra_dictionary_kind;
 
 /* Where the atoms start: the values of the setting `init`. */
 typedef enum ra_init {
     RA_INIT_EYE,      /* archetypal: atom k on point k, as in the reference */
-    RA_INIT_PERMUTED, /* on points drawn without repetition; with K > N all are drawn again */
+    RA_INIT_PERMUTED, /* on points drawn without repetition; with K > N drawing starts over */
     RA_INIT_RANDOM,   /* uniform on the simplex of RA_INIT_RANDOM_POINTS points, drawn for each atom */
-    RA_INIT_XAVIER,   /* plain: at random, as in the reference */
+    RA_INIT_XAVIER,   /* plain: random, as in the reference */
     RA_INIT_POINTS,   /* plain: on points, drawn as for permuted */
 } ra_init;
 
@@ -51,7 +52,7 @@ enum { RA_INIT_RANDOM_POINTS = 8 };
 typedef struct ra_parameter {
     const char *name; /* as in the reference's state dict: "dictionary.W" */
     float *value;     /* backend memory, f32 */
-    float *gradient;  /* the same size; NULL when it is not trained */
+    float *gradient;  /* of the same size; NULL: not trained */
     int rank;
     size_t shape[2];
 } ra_parameter;
@@ -60,31 +61,30 @@ size_t ra_parameter_size(const ra_parameter *parameter); /* number of elements *
 
 typedef struct ra_dictionary ra_dictionary;
 
-/* points: C [N,d] in any float type, copied. W = eye(K,N), Relax = 0, multiplier = 0. delta >= 0; 0 is the
+/* points: C [N,d] of any float type, copied. W = eye(K,N), Relax = 0, multiplier = 0. delta >= 0; 0 is the
  * pure archetypal SAE. With K > N the last K-N atoms start as zeros. */
 ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
                                        const ra_tensor *points, float delta, bool use_multiplier,
                                        ra_dictionary **dictionary, ra_error *err);
 
-/* kind: one of the normalizations. weights [K,d] in any float type, or NULL: Xavier-uniform from `seed`. */
+/* kind: one of the normalizations. weights [K,d] of any float type; NULL: Xavier-uniform from `seed`. */
 ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, size_t nb_concepts,
                                   ra_dictionary_kind kind, const ra_tensor *weights, bool use_multiplier,
                                   uint64_t seed, ra_dictionary **dictionary, ra_error *err);
 
-/* W <- the start of that name (eye, permuted or random), from `seed`. eye with K > N is allowed, with a
- * warning in the log: the last K-N atoms stay zeros. RA_ERR_ARGUMENT for other names and for a plain
- * dictionary. */
+/* W <- its start (eye, permuted or random), from `seed`. eye with K > N is allowed, with a warning in the
+ * log: the last K-N atoms stay zeros. RA_ERR_ARGUMENT for other values and for a plain dictionary. */
 ra_status ra_archetypal_dictionary_init(ra_dictionary *dictionary, ra_init init, uint64_t seed,
                                         ra_error *err);
 
-/* The atoms of a plain dictionary <- points [N,d] in any float type, drawn from `seed` without repetition;
- * with K > N all are drawn again. RA_ERR_ARGUMENT for an archetypal dictionary. */
+/* The atoms of a plain dictionary <- points [N,d] of any float type, drawn from `seed` without repetition;
+ * with K > N drawing starts over. RA_ERR_ARGUMENT for an archetypal dictionary. */
 ra_status ra_plain_dictionary_init(ra_dictionary *dictionary, const ra_tensor *points, uint64_t seed,
                                    ra_error *err);
 
-/* Lowers the multiplier, if it has to, until no atom is longer than `limit`. What encodes with the dictionary
- * (tied encoders, pursuits) starts from atoms of at most unit length: in a pursuit those longer than sqrt(2)
- * would add to what is left of an input. */
+/* Lowers the multiplier until no atom is longer than `limit`, if one is. Encoders that use the dictionary
+ * (tied ones, pursuits) start with atoms of at most unit length: in a pursuit, atoms longer than sqrt(2)
+ * would increase the residual of an input. */
 ra_status ra_dictionary_limit_norms(ra_dictionary *dictionary, float limit, ra_error *err);
 
 void ra_dictionary_free(ra_dictionary *dictionary);
@@ -94,27 +94,27 @@ size_t ra_dictionary_concepts(const ra_dictionary *dictionary);   /* K */
 size_t ra_dictionary_dimensions(const ra_dictionary *dictionary); /* d */
 ra_backend *ra_dictionary_backend(const ra_dictionary *dictionary);
 
-/* W, Relax, multiplier and C, or _weights and multiplier. After writing to a value call
- * ra_dictionary_changed(). */
+/* W, Relax, multiplier and C; or _weights and multiplier. Call ra_dictionary_changed() after writing to a
+ * value. */
 const ra_parameter *ra_dictionary_parameters(const ra_dictionary *dictionary, size_t *count);
 void ra_dictionary_changed(ra_dictionary *dictionary);
 
-/* Projects the parameters in place, unless they are as a projection left them. A checkpoint of a run holds
- * them projected, and the run that continues from it says so with ra_dictionary_set_projected(): projecting
- * twice would move the last bits. */
+/* Projects the parameters in place, unless they have not changed since the last projection. A checkpoint of a
+ * run holds projected parameters, and the run that continues from it calls ra_dictionary_set_projected():
+ * projecting twice would change the last bits. */
 ra_status ra_dictionary_project(ra_dictionary *dictionary, ra_error *err);
 void ra_dictionary_set_projected(ra_dictionary *dictionary);
 
-/* Starts in training mode. */
+/* A new dictionary is in training mode. */
 void ra_dictionary_set_training(ra_dictionary *dictionary, bool training);
 
-/* get_dictionary of the reference: *D [K,d], owned by the dictionary, valid until the next call or change. */
+/* The reference's get_dictionary: *D [K,d], owned by the dictionary, valid until the next call or change. */
 ra_status ra_dictionary_get(ra_dictionary *dictionary, const float **D, ra_error *err);
 
 /* The atoms of a batch: *D [count,d] <- the rows of D of these atoms (ascending), packed; owned by the
- * dictionary, valid until the next call or change. atoms NULL: all K, as ra_dictionary_get(). With 50 latents
- * active of 10,000 most atoms take no part in a batch, and their rows of W C need not be known. The backward
- * pass that follows is about the same atoms. */
+ * dictionary, valid until the next call or change. atoms NULL: all K, as ra_dictionary_get(). With 50 of
+ * 10,000 latents active, most atoms take no part in a batch, and their rows of W C are not computed. The
+ * backward pass that follows is for the same atoms. */
 ra_status ra_dictionary_select(ra_dictionary *dictionary, const int32_t *atoms, size_t count, const float **D,
                                ra_error *err);
 
@@ -123,29 +123,29 @@ ra_status ra_dictionary_forward(ra_dictionary *dictionary, const ra_codes *z, fl
 ra_status ra_dictionary_forward_dense(ra_dictionary *dictionary, const float *z, size_t rows, float *x_hat,
                                       ra_error *err);
 
-/* From dD, the gradient of the loss with respect to D as last read ([K,d], or [count,d] of the atoms that
- * were selected), writes the parameters' gradients: dW = e^m dD C^T, dRelax = e^m dD, dmultiplier = sum(dD *
- * D). Those of W, Relax and _weights have the same rows as dD: packed when atoms were selected. dD may be
- * ra_dictionary_gradient_room(), which then costs no copy. */
+/* Writes the parameters' gradients, from the gradient dD of the loss with respect to D as last read ([K,d],
+ * or [count,d] if atoms were selected): dW = e^m dD C^T, dRelax = e^m dD, dmultiplier = sum(dD * D). Those of
+ * W, Relax and _weights have the same rows as dD: packed if atoms were selected. If dD is
+ * ra_dictionary_gradient_memory(), nothing is copied. */
 ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_error *err);
 
 /* [K,d] of the dictionary's own memory to write dD to: the gradient of Relax or _weights. */
-float *ra_dictionary_gradient_room(ra_dictionary *dictionary);
+float *ra_dictionary_gradient_memory(ra_dictionary *dictionary);
 
 /* ---- the eval-mode fuse alone, straight from file views ------------------------------------------------ */
 
-/* What the fuse reports of each atom besides D: its largest convex weights, and how far the relaxation took
+/* What the fuse reports for each atom besides D: its largest convex weights, and how far the relaxation moved
  * it. */
 typedef struct ra_provenance {
-    size_t count;           /* T: weights kept an atom */
-    int32_t *index;         /* [K,T] points, by falling weight; -1 behind the last positive one */
+    size_t count;           /* T: weights kept for each atom */
+    int32_t *index;         /* [K,T] points, by falling weight; -1 behind the last positive weight */
     float *weight;          /* [K,T] of the projected row; 0 where index is -1 */
     float *relaxation_norm; /* [K] ||projected row of Relax||, before the multiplier */
 } ra_provenance;
 
-/* D [K,d] <- fuse of W [K,N], C [N,d], Relax [K,d] in any float types, unprojected as they may be. Works
- * through W in blocks of rows, so that a W larger than memory can be fused from its mapping. provenance may
- * be NULL. D and the provenance are host memory, whatever the backend computes in. */
+/* D [K,d] <- the fuse of W [K,N], C [N,d] and Relax [K,d] of any float types, which need not be projected.
+ * Reads W in blocks of rows, so a W larger than memory can be fused from its mapping. provenance may be NULL.
+ * D and the provenance are host memory, whatever the backend. */
 ra_status ra_dictionary_fuse(ra_backend *backend, const ra_tensor *W, const ra_tensor *C,
                              const ra_tensor *Relax, float multiplier, float delta, float *D,
                              ra_provenance *provenance, ra_error *err);

@@ -1,13 +1,13 @@
-/* ra_digest.h - a name for the content of a block of bytes: 128 bits, as 32 hexadecimal digits.
+/* ra_digest.h - a name for the content of some bytes: 128 bits, as 32 hexadecimal digits.
  *
  *     char digest[RA_DIGEST_SIZE];
- *     ra_digest(D->data, ra_tensor_bytes(D), digest);          "9b1c7a0e4f..."
+ *     ra_digest(x, rows * d * sizeof *x, digest); // "9b1c7a0e4f..."
  *
- * The same bytes give the same digest on every machine, in every version; different bytes give different ones
- * unless somebody looks for a collision on purpose. It tells versions of a file apart (entity tags, cache
- * keys), at the speed of memory; it is no signature. Thread safety: no state.
+ * The same bytes give the same digest on every machine and in every version; different bytes give different
+ * digests unless somebody constructs a collision. It tells versions of a file apart (entity tags, cache
+ * keys), at the speed of memory; it is not a signature. Thread safety: no state.
  *
- * Source: XXH3, 128 bits, of xxHash, whose output is fixed since version 0.8.0.
+ * Source: the 128-bit XXH3 of xxHash, whose output has been fixed since version 0.8.0.
  */
 #ifndef RA_DIGEST_H
 #define RA_DIGEST_H

@@ -1,10 +1,10 @@
-/* ra_group.h - several processes that train one model: each takes a slice of every batch, what they find is
- * summed.
+/* ra_group.h - several processes that train one model: each takes a slice of every batch, and their results
+ * are summed.
  *
- * The library knows a group only as a table of operations on all its members (collectives); a program brings
- * one (`rasae` built with MPI=1), and NULL is a process on its own. Every member makes the same calls in the
- * same order and receives the same result, so that all of them take the same decisions and hold the same
- * parameters. Host memory.
+ * To the library a group is a table of operations on all its members (collectives). The program provides it
+ * (`rasae` built with MPI=1); NULL is a process on its own. Every member makes the same calls in the same
+ * order and receives the same results, so all of them make the same decisions and hold the same parameters.
+ * Arrays are host memory.
  *
  * Thread safety: one thread at a time in each process.
  */
@@ -19,15 +19,15 @@
 typedef struct ra_group {
     size_t rank, size; /* rank < size */
     void *context;
-    /* values [n] <- their sums over all members, the same bits everywhere */
+    /* values [n] <- their sums over all members, the same bits on each */
     ra_status (*sum_f32)(void *context, float *values, size_t n, ra_error *err);
     ra_status (*sum_f64)(void *context, double *values, size_t n, ra_error *err);
     ra_status (*sum_u64)(void *context, uint64_t *values, size_t n, ra_error *err);
-    /* flags [n] <- 1 where any member has one */
+    /* flags [n] <- 1 where any member has 1 */
     ra_status (*unite)(void *context, uint8_t *flags, size_t n, ra_error *err);
 } ra_group;
 
-/* The same for a group that may be NULL or have one member: then nothing is to be done. */
+/* The same for a group that may be NULL or have one member, in which case nothing changes. */
 ra_status ra_group_sum_f32(const ra_group *group, float *values, size_t n, ra_error *err);
 ra_status ra_group_sum_f64(const ra_group *group, double *values, size_t n, ra_error *err);
 ra_status ra_group_sum_u64(const ra_group *group, uint64_t *values, size_t n, ra_error *err);
@@ -35,7 +35,7 @@ ra_status ra_group_unite(const ra_group *group, uint8_t *flags, size_t n, ra_err
 
 size_t ra_group_size(const ra_group *group); /* 1 for NULL */
 
-/* This member's slice of n things: first .. first + the returned count. Sizes differ by one at most. */
+/* This member's slice of n items: from *first on, as many as returned. Slices differ by one item at most. */
 size_t ra_group_slice(const ra_group *group, size_t n, size_t *first);
 
 #endif

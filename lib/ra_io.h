@@ -1,22 +1,22 @@
 /* ra_io.h - files: mapped reading, atomic writing, npy, safetensors, labels.
  *
- * Reading maps the file and hands out ra_tensor views into the mapping; nothing is copied. A view lives as
- * long as the object it came from. Every header is checked completely before a view is given out: a
- * truncated, overlapping, misaligned or mistyped file is refused with one sentence and never crashes.
+ * Reading maps the file and returns ra_tensor views into the mapping, without copying. A view lives as long
+ * as the object it came from. Every header is checked completely before a view is returned: a truncated,
+ * overlapping, misaligned or mistyped file fails with one sentence and never crashes.
  *
- * Writing goes to a temporary file beside the target, is flushed to the disk, and is renamed over the target:
- * under the final name there is either the old file or the complete new one. A write that fails removes its
+ * Writing fills a temporary file beside the target, flushes it to the disk and renames it over the target:
+ * the final name always refers to the old file or to the complete new one. A write that fails removes its
  * temporary file.
  *
  *     ra_safetensors *file = NULL;
  *     ra_tensor C;
  *     RA_TRY(ra_safetensors_open("model.safetensors", &file, err));
  *     RA_TRY(ra_safetensors_get(file, "dictionary.C", &C, err));
- *     ...
+ *     printf("%zu points\n", C.shape[0]);
  *     ra_safetensors_free(file);
  *
- * Thread safety: an opened file is immutable and may be read from any thread; a writer belongs to one thread.
- * Formats: safetensors (huggingface/safetensors README, "Format"), npy 1.0-3.0 (NumPy's NEP 1).
+ * Thread safety: an open file is immutable and may be read from any thread; a writer belongs to one thread.
+ * Formats: safetensors (huggingface/safetensors README, "Format"), npy 1.0 to 3.0 (NumPy's NEP 1).
  */
 #ifndef RA_IO_H
 #define RA_IO_H
@@ -29,7 +29,7 @@
 /* ---- mapped files ------------------------------------------------------------------------------------- */
 
 typedef struct ra_mapping {
-    const void *data; /* NULL for an empty file */
+    const void *data; /* NULL: an empty file */
     size_t size;
 } ra_mapping;
 
@@ -38,17 +38,17 @@ typedef struct ra_mapping {
 ra_status ra_mapping_open(const char *path, ra_mapping *mapping, ra_error *err);
 void ra_mapping_close(ra_mapping *mapping); /* leaves {0} */
 
-/* How `size` bytes somewhere in a mapping will be read, for the system to read ahead by. SOON starts to read
- * them from the disk and does not wait. A hint: it changes no result and does not fail. */
+/* Tells the system how `size` bytes of a mapping will be read, so that it can read ahead. SOON starts to read
+ * them from the disk and does not wait. A hint: it changes no result and cannot fail. */
 typedef enum ra_access { RA_ACCESS_NORMAL, RA_ACCESS_SEQUENTIAL, RA_ACCESS_SOON } ra_access;
 void ra_mapping_advise(const void *data, size_t size, ra_access access);
 
 /* ---- atomic writing ----------------------------------------------------------------------------------- */
 
-/* The new content of `path`, being written to `.NAME.XXXXXX` in the same directory, with the permissions that
- * the umask leaves. Exactly one of commit and abort ends it; both free it, and a commit that fails leaves the
- * old file as it was. A symbolic link to a file is followed; a directory or a device as target is refused
- * (RA_ERR_ARGUMENT); a directory that does not exist is RA_ERR_NOT_FOUND. */
+/* The new content of `path`, written to `.NAME.XXXXXX` in the same directory, with the permissions that the
+ * umask leaves. Exactly one of commit and abort ends it; both free it, and a commit that fails leaves the old
+ * file as it was. A symbolic link to a file is followed; a directory or a device as the target is
+ * RA_ERR_ARGUMENT; a directory that does not exist is RA_ERR_NOT_FOUND. */
 typedef struct ra_atomic_file ra_atomic_file;
 
 ra_status ra_atomic_file_begin(const char *path, ra_atomic_file **file, ra_error *err);
@@ -60,20 +60,20 @@ void ra_atomic_file_abort(ra_atomic_file *file);                      /* NULL is
 
 typedef struct ra_npy ra_npy;
 
-/* Little-endian C-order arrays of f32, f16, f64, i64, i32 and u8. A file that is longer or shorter than its
- * header says is refused, as are other types, byte orders and Fortran order. bf16 has no npy form. */
+/* Little-endian arrays in C order of f32, f16, f64, i64, i32 and u8. Other types, byte orders and Fortran
+ * order fail, as does a file that is longer or shorter than its header says. npy cannot hold bf16. */
 ra_status ra_npy_open(const char *path, ra_npy **npy, ra_error *err);
 void ra_npy_free(ra_npy *npy);
 const ra_tensor *ra_npy_tensor(const ra_npy *npy);
 
 /* The array at the start of `size` bytes of memory, under the same rules; `where` names them in messages
- * ("the body"). *used <- how many bytes it takes; when used is NULL the array must be all that is there. The
- * view points into the bytes, and its data are aligned only as the caller's bytes happen to be. */
+ * ("the body"). *used <- how many bytes it takes; if used is NULL, the array must take all of them. The view
+ * points into the bytes, and its alignment is that of the caller's bytes. */
 ra_status ra_npy_parse(const void *bytes, size_t size, const char *where, ra_tensor *tensor, size_t *used,
                        ra_error *err);
 
-/* The 1.0 header (padded so that the data starts at a multiple of 64) for a tensor, into a block that the
- * caller frees with ra_free. */
+/* *header <- the npy 1.0 header for a tensor, padded so that the data starts at a multiple of 64; the caller
+ * frees it with ra_free(). */
 ra_status ra_npy_header(const ra_tensor *tensor, void **header, size_t *size, ra_error *err);
 ra_status ra_npy_write(const char *path, const ra_tensor *tensor, ra_error *err);
 
@@ -81,10 +81,10 @@ ra_status ra_npy_write(const char *path, const ra_tensor *tensor, ra_error *err)
 
 typedef struct ra_safetensors ra_safetensors;
 
-/* Refuses (RA_ERR_FORMAT) what the reference implementation refuses, and misaligned tensors and repeated
- * names besides. A tensor that cannot be given out as a view is foreign, and the others can be read all the
- * same: one of a type that ra_dtype lacks (BOOL, F8_E4M3, ...), of more than RA_MAX_RANK dimensions, or a
- * misaligned I64 or F64 (a counter among float32). A prefix `module.` of names is dropped. */
+/* RA_ERR_FORMAT for every file that the reference implementation refuses, and for repeated names and
+ * misaligned tensors. A tensor that cannot be returned as a view is foreign and does not keep the others from
+ * being read: one of a type that ra_dtype lacks (BOOL, F8_E4M3, ...), of more than RA_MAX_RANK dimensions, or
+ * a misaligned I64 or F64 (a counter among float32). The prefix `module.` is removed from names. */
 ra_status ra_safetensors_open(const char *path, ra_safetensors **file, ra_error *err);
 void ra_safetensors_free(ra_safetensors *file);
 const char *ra_safetensors_path(const ra_safetensors *file);
@@ -97,21 +97,21 @@ const ra_tensor *ra_safetensors_at(const ra_safetensors *file, size_t i);
 /* The i-th foreign tensor: its name, and "BOOL [3, 4]" into *description (if not NULL). NULL past the end. */
 const char *ra_safetensors_foreign(const ra_safetensors *file, size_t i, const char **description);
 
-/* NULL when there is no such tensor, or it is foreign. */
+/* NULL if there is no such tensor or it is foreign. */
 const ra_tensor *ra_safetensors_find(const ra_safetensors *file, const char *name);
 
-/* The same with an error that names the file: RA_ERR_NOT_FOUND (and what there is) for a tensor that is
- * missing, RA_ERR_DTYPE, RA_ERR_SHAPE or RA_ERR_FORMAT for a foreign one. */
+/* The same with an error that names the file: RA_ERR_NOT_FOUND for a missing tensor (the message lists those
+ * that the file holds), RA_ERR_DTYPE, RA_ERR_SHAPE or RA_ERR_FORMAT for a foreign one. */
 ra_status ra_safetensors_get(const ra_safetensors *file, const char *name, ra_tensor *tensor, ra_error *err);
 
-/* A string of `__metadata__`, NULL when absent; and all of them by position (NULL past the end). */
+/* A string of `__metadata__`, NULL if absent; and the keys by position, NULL past the end. */
 const char *ra_safetensors_metadata(const ra_safetensors *file, const char *key);
 const char *ra_safetensors_metadata_key(const ra_safetensors *file, size_t i);
 
-/* A file to be written: add metadata and tensors (texts are copied; names and data must stay valid), then write.
- * Tensors with larger elements are laid out first, those of one element size in the order added:
- * the format forbids gaps, and so every tensor is aligned to its element size, the first one to 64 bytes. The
- * same calls give the same bytes. A name or key given twice is RA_ERR_ARGUMENT. */
+/* A file to be written: add metadata and tensors, then write. Texts are copied; names and data must stay valid
+ * until the write. Tensors with larger elements come first, those of one element size in the order in which
+ * they were added. The format forbids gaps; this order aligns every tensor to its element size, and the first
+ * one to 64 bytes. The same calls give the same bytes. A repeated name or key is RA_ERR_ARGUMENT. */
 typedef struct ra_safetensors_writer ra_safetensors_writer;
 
 ra_status ra_safetensors_writer_new(ra_safetensors_writer **writer, ra_error *err);
@@ -133,8 +133,8 @@ ra_status ra_settings_write(const ra_settings_table *table, const void *settings
 
 /* ---- one array from a file of either kind ------------------------------------------------------------- */
 
-/* A .npy (tensor_name is NULL), or a tensor of a .safetensors file (by name; NULL when it holds exactly one).
- * Told apart by content. */
+/* A .npy file (tensor_name NULL), or a tensor of a .safetensors file (by name; NULL if it holds exactly one).
+ * The content tells which kind of file it is. */
 typedef struct ra_array ra_array;
 
 ra_status ra_array_open(const char *path, const char *tensor_name, ra_array **array, ra_error *err);
@@ -144,20 +144,20 @@ const char *ra_array_path(const ra_array *array);
 
 /* ---- labels ------------------------------------------------------------------------------------------- */
 
-/* Lines of text: one label a line, UTF-8, "\n" or "\r\n", the last newline optional. An empty line is an
- * empty label; a byte order mark in front is dropped. Malformed UTF-8 and NUL are RA_ERR_FORMAT. */
+/* Lines of text: one label per line, UTF-8, "\n" or "\r\n", the last newline optional. An empty line is an
+ * empty label; a byte order mark at the start is removed. Malformed UTF-8 and NUL are RA_ERR_FORMAT. */
 typedef struct ra_labels ra_labels;
 
 ra_status ra_labels_open(const char *path, ra_labels **labels, ra_error *err);
 /* From the bytes of a U8 tensor of an artifact; copies them. `where` names the source in messages. */
 ra_status ra_labels_parse(const void *text, size_t size, const char *where, ra_labels **labels,
                           ra_error *err);
-size_t ra_labels_lines(const char *text, size_t size); /* how many labels it would find */
+size_t ra_labels_lines(const char *text, size_t size); /* how many labels ra_labels_parse() would find */
 void ra_labels_free(ra_labels *labels);
 size_t ra_labels_count(const ra_labels *labels);
 const char *ra_labels_at(const ra_labels *labels, size_t i); /* NULL past the end */
 
-/* True when the bytes are well-formed UTF-8 (RFC 3629: nothing overlong, no surrogates, up to U+10FFFF). */
+/* Whether the bytes are well-formed UTF-8 (RFC 3629: nothing overlong, no surrogates, up to U+10FFFF). */
 bool ra_utf8_valid(const void *text, size_t size);
 
 #endif

@@ -1,11 +1,10 @@
 /* ra_memory.h - the one allocator.
  *
- * Every allocation of the library and the daemon goes through these functions: sizes are checked for
- * overflow, blocks are aligned to 64 bytes (a cache line, and the widest vector register), and a test can
- * make the n-th allocation fail. ra_free() takes what these return, and NULL.
+ * The library and the daemon allocate all memory through these functions: they check sizes for overflow,
+ * align memory to 64 bytes (a cache line, and the widest vector register), and let a test make the n-th
+ * allocation fail. ra_free() takes what these return, or NULL.
  *
- * Thread safety: all functions may be called from any thread; ra_memory_fail_at() is for single-threaded
- * tests.
+ * Thread safety: any thread may call these functions; ra_memory_fail_at() is for single-threaded tests.
  */
 #ifndef RA_MEMORY_H
 #define RA_MEMORY_H
@@ -14,25 +13,24 @@
 
 enum { RA_MEMORY_ALIGNMENT = 64 };
 
-/* count * size bytes, uninitialized; NULL when that overflows or memory is short. Zero bytes give a valid
- * block. */
+/* count * size bytes, uninitialized; NULL on overflow or if there is not enough memory. Zero bytes give a
+ * valid pointer. */
 void *ra_malloc(size_t count, size_t size) __attribute__((malloc));
 
 /* The same, zeroed. */
 void *ra_calloc(size_t count, size_t size) __attribute__((malloc));
 
-/* Grows or shrinks; `block` (may be NULL) stays valid when NULL is returned. The first min(old, new) bytes
- * are kept. */
-void *ra_realloc(void *block, size_t count, size_t size);
+/* Grows or shrinks `memory` (may be NULL) and keeps its first min(old, new) bytes; if the result is NULL,
+ * `memory` stays valid. */
+void *ra_realloc(void *memory, size_t count, size_t size);
 
-/* A copy of a string; NULL when `text` is NULL or memory is short. */
+/* A copy of a string; NULL if `text` is NULL or there is not enough memory. */
 char *ra_strdup(const char *text) __attribute__((malloc));
 
-void ra_free(void *block);
+void ra_free(void *memory);
 
-/* For tests: the n-th allocation from now (1 = the next) returns NULL, and so does every later one until the
- * call with 0, which switches failing off. Returns how many allocations were asked for since
- * the last call. */
+/* For tests: the n-th allocation from now (1: the next) and all later ones return NULL, until a call with 0
+ * switches failing off. Returns the number of allocations since the last call. */
 size_t ra_memory_fail_at(size_t n);
 
 #endif

@@ -1,18 +1,35 @@
 /* ra_sae.h - the sparse autoencoder around a dictionary: encoder, activation, settings.
  *
- * x [B,d] -> pre-codes [B,K] -> codes z (sparse) -> x_hat = z D [B,d]
+ *     x [B,d] -> pre-codes [B,K] -> codes z [B,K], sparse -> x_hat = z D [B,d]
  *
- * Encoders: `linear` pre = x E^T + b; `mlp_ln_1`, `mlp_bn_1`: the same followed by LayerNorm or BatchNorm
- * over the K latents; `tied` pre = x D^T + b, with no weights but the dictionary's. Activations, all after a
- * ReLU: `relu` keeps what is positive; `topk` the k largest of a row; `batchtopk` the k * B largest of a
- * batch in training and what reaches the running threshold in evaluation; `jumprelu` what reaches the
- * latent's own threshold exp(theta). `mp`, matching pursuit, has no encoder at all (its encoder is named
- * `identity`): k times the atom of the largest dot product with what is left of x is taken away from it; its
- * pre-codes are x D^T. See REFERENCE for each (overcomplete 0.3.0, sae/).
+ * Encoders
+ *   linear     pre = x E^T + b
+ *   mlp_ln_1   the same, followed by a LayerNorm over the K latents of a row
+ *   mlp_bn_1   the same, followed by a BatchNorm of each latent over the batch
+ *   tied       pre = x D^T + b, with the dictionary as its weight
+ *   identity   pre = x D^T; only mp has it
  *
- * A ra_sae is the trainable object. What is served is a ra_model (ra_model.h), made from the same parts.
+ * Activations (the setting `sae`), each after a ReLU
+ *   relu       the positive pre-codes
+ *   topk       the k largest of each row
+ *   batchtopk  in training the k B largest of the batch; in evaluation those that reach a running threshold
+ *   jumprelu   those that reach the latent's own threshold exp(theta)
+ *   mp         matching pursuit: k times, the atom with the largest dot product with the residual of x is
+ *              subtracted from it
  *
- * Thread safety: one thread at a time; it uses its backend's threads inside.
+ * They are those of overcomplete 0.3.0 (sae/); the file of each says where it differs. A ra_sae is trainable;
+ * a ra_model (ra_model.h), made of the same parts, is served.
+ *
+ *     ra_sae_settings settings = {.sae = RA_SAE_TOPK, .encoder = RA_ENCODER_LINEAR, .top_k = 32};
+ *     settings.known = 1u << RA_SET_SAE | 1u << RA_SET_ENCODER | 1u << RA_SET_TOP_K;
+ *     ra_sae *trainable = NULL;
+ *     ra_sae_pass pass = {0};
+ *     RA_TRY(ra_sae_new(&settings, dictionary, 1, &trainable, err)); // from here it owns the dictionary
+ *     RA_TRY(ra_sae_forward(trainable, x, B, &pass, err));
+ *     ra_sae_pass_release(&pass);
+ *     ra_sae_free(trainable);
+ *
+ * Thread safety: one thread at a time; inside, it uses the threads of its backend.
  */
 #ifndef RA_SAE_H
 #define RA_SAE_H
@@ -35,16 +52,16 @@ typedef enum ra_encoder_kind {
     RA_ENCODER_MLP_LN_1,
     RA_ENCODER_MLP_BN_1,
     RA_ENCODER_TIED,
-    RA_ENCODER_IDENTITY, /* of mp, and of no other */
+    RA_ENCODER_IDENTITY, /* of mp only */
 } ra_encoder_kind;
 
-/* What a state dict does not hold and `__metadata__` therefore must. Values are meaningful when their bit in
- * `known` is set; the order of the bits is the order of ra_sae_setting. */
+/* The settings that a state dict does not contain, so that `__metadata__` must. A value is meaningful if its
+ * bit in `known` is set; bits are in the order of ra_sae_setting. */
 typedef struct ra_sae_settings {
     uint64_t known;
     int sae;                   /* ra_sae_kind */
     int encoder;               /* ra_encoder_kind */
-    size_t top_k;              /* k, per sample, for topk, batchtopk and mp */
+    size_t top_k;              /* k, per sample: topk, batchtopk and mp */
     double delta;              /* largest norm of a row of Relax */
     bool use_multiplier;       /* the multiplier is trained */
     double running_threshold;  /* batchtopk */
@@ -69,44 +86,44 @@ enum ra_sae_setting {
 
 const ra_settings_table *ra_sae_settings_table(void);
 
-/* The settings in a file's metadata; unknown keys are left alone, a malformed value is an error naming file
- * and key. */
+/* *settings <- the settings in a file's metadata. Ignores unknown keys; a malformed value is an error that
+ * names the file and the key. */
 ra_status ra_sae_settings_read(const ra_safetensors *file, ra_sae_settings *settings, ra_error *err);
 
-/* Values of this setting have a default in the reference's constructors; fills those that are not known. */
+/* Fills the unknown settings that have a default in the reference's constructors. */
 void ra_sae_settings_defaults(ra_sae_settings *settings);
 
-/* RA_ERR_ARGUMENT for settings that do not go together: mp has the encoder identity, and nothing else has. */
+/* RA_ERR_ARGUMENT for settings that contradict each other: mp, and only mp, has the encoder identity. */
 ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err);
 
 /* ---- the autoencoder ----------------------------------------------------------------------------------- */
 
 typedef struct ra_sae ra_sae;
 
-/* Takes over the dictionary (also when it fails). Needed settings: `sae`, `encoder`, and top_k for topk,
- * batchtopk and mp (at most K). The encoder starts as torch.nn.Linear does: uniform in +-1/sqrt(d), from
- * `seed`; the bias of a tied one at 0. */
+/* Owns the dictionary from now on, even if it fails. Required settings: `sae`, `encoder`, and for topk,
+ * batchtopk and mp top_k, at most K. The encoder starts as torch.nn.Linear does, uniform in +-1/sqrt(d), from
+ * `seed`; the bias of a tied encoder starts at 0. */
 ra_status ra_sae_new(const ra_sae_settings *settings, ra_dictionary *dictionary, uint64_t seed, ra_sae **sae,
                      ra_error *err);
 void ra_sae_free(ra_sae *sae);
 
-/* A new autoencoder's encoder <- its atoms: row k along D_k, biases 0. A linear encoder's rows get the one
- * length that explains x [rows,d], a sample of the data, best. Runs over the same points then end near each
- * other. Not for a trained autoencoder. x is host memory. */
+/* The encoder of a new autoencoder <- its atoms: row k along D_k, biases 0. The rows of a linear encoder get
+ * the one length that explains x [rows,d], a sample of the data, best. Runs over the same points then end
+ * near each other. Not for a trained autoencoder. x is host memory. */
 ra_status ra_sae_start_at_dictionary(ra_sae *sae, const float *x, size_t rows, ra_error *err);
 
-/* A checkpoint: the settings in its metadata, with `overrides` (may be NULL) taking their
- * place where known. */
+/* Opens a checkpoint, with the settings in its metadata; those that `overrides` knows (may be NULL) replace
+ * them. */
 ra_status ra_sae_open(const char *path, const ra_sae_settings *overrides, ra_backend *backend, ra_sae **sae,
                       ra_error *err);
 
-/* Adds the tensors (projected) and settings to a writer; buffers stay owned by the SAE and must outlive the
+/* Adds the tensors, projected, and the settings to a writer. They stay the SAE's, which must outlive the
  * write. */
 ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err);
 
-/* The standardization (x - mean) / scale that a checkpoint or an artifact was trained with, its tensors
- * `input.mean` and `input.scale` [d] (proto/artifact.md): they point into the file, and are NULL when it has
- * neither. One without the other, and numbers that cannot be, are refused. */
+/* *mean, *scale [d] <- the standardization (x - mean) / scale that a checkpoint or an artifact was trained
+ * with: its tensors `input.mean` and `input.scale` (proto/artifact.md), which point into the file; NULL if it
+ * has neither. Fails for one without the other and for numbers that are not finite or a scale not above 0. */
 ra_status ra_standardization_find(const ra_safetensors *file, size_t d, const float **mean,
                                   const float **scale, ra_error *err);
 
@@ -117,44 +134,40 @@ ra_backend *ra_sae_backend(const ra_sae *sae);
 /* Every trained parameter and every buffer, under its state-dict name. The array lives as long as the SAE. */
 const ra_parameter *ra_sae_parameters(ra_sae *sae, size_t *count);
 
-/* To be called after writing to parameter values: the dictionary and the thresholds follow at
- * the next read. */
+/* Call this after writing to parameter values: the dictionary and the thresholds follow at the next read. */
 void ra_sae_changed(ra_sae *sae);
 
 /* Training mode updates running statistics and thresholds and projects the dictionary; evaluation mode uses
  * them. */
 ra_status ra_sae_set_training(ra_sae *sae, bool training, ra_error *err);
 
-/* In training, x is one slice of a batch that all members of the group share: statistics, selections over the
- * whole batch and gradients are those of the whole. NULL: this process alone. Kept, not owned. */
+/* In training, x is this member's slice of a batch that the whole group shares: statistics, selections over
+ * the batch and gradients are those of the whole batch. NULL: this process alone. Must outlive the SAE. */
 void ra_sae_set_group(ra_sae *sae, const ra_group *group);
 const ra_group *ra_sae_group(const ra_sae *sae);
 
-/* What a forward pass leaves for the loss and the backward pass; reused from batch to batch. {0} is valid.
- * Backend memory. */
+/* What a forward pass leaves for the loss and the backward pass; reuse it for every batch. {0} is valid.
+ * Arrays are backend memory, except codes and what refers to their latents. */
 typedef struct ra_sae_pass {
-    bool all_atoms;    /* set by the caller: D is to be whole, since the loss looks at atoms that
-                     * are not active */
+    bool all_atoms;    /* set by the caller if the loss needs inactive atoms, too: D is then whole */
     size_t rows;       /* B */
     size_t total_rows; /* of the batch over all members of the group */
     float *pre;        /* [B,K] before the activation (after the norm) */
     ra_codes codes;    /* z */
     float *x_hat;      /* [B,d] */
-    const float *D;    /* [atom_count,d] the dictionary this pass used; owned by the dictionary layer */
-    /* The atoms in D, ascending: those active in the batch. NULL: all K. */
-    int32_t *atoms;
+    const float *D;    /* [atom_count,d] as this pass used it; owned by the dictionary */
+    int32_t *atoms;    /* [atom_count] the atoms in D, ascending: those active in the batch; NULL: all K */
     size_t atom_count;
-    /* private to the backward pass */
-    float *linear;      /* [B,K] before the norm; only encoders with one have it */
+    /* private */
+    float *linear;      /* [B,K] before the norm; NULL: the encoder has none */
     float *mean, *rstd; /* of the norm: per row (LayerNorm) or per latent (BatchNorm) */
     float *scratch;     /* [B,K] */
-    float *dvalue;      /* one an entry of codes */
+    float *dvalue;      /* [entries] of codes */
     double *sums;       /* [2,K] */
-    ra_codes
-        packed; /* the codes with their latents counted among `atoms`; index is its own, the rest shared */
-    int32_t *atom_list;         /* [K]: what atoms points to */
-    struct ra_pursuit *pursuit; /* mp: the way to the codes */
-    uint8_t *active;            /* [K] 1 for a latent active in the batch; of training */
+    ra_codes packed; /* the codes, with latents numbered as in `atoms`; start and value are those of codes */
+    int32_t *atom_list;         /* [K]; atoms points to it */
+    struct ra_pursuit *pursuit; /* mp: its path */
+    uint8_t *active;            /* [K] 1: active in the batch; training mode only */
     size_t row_capacity, dvalue_capacity, packed_capacity;
     ra_backend *backend;
 } ra_sae_pass;
@@ -163,26 +176,26 @@ void ra_sae_pass_release(ra_sae_pass *pass);
 
 ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *pass, ra_error *err);
 
-/* Gradients of the loss with respect to what a pass left. Members that are NULL are zero. */
+/* Gradients of the loss with respect to the members of a pass. NULL means zero. */
 typedef struct ra_sae_gradients {
     const float *x_hat; /* [B,d] */
-    const float *value; /* one an entry of codes */
-    const float *codes; /* [B,K], for losses that reach latents which are not active */
+    const float *value; /* [entries] of codes */
+    const float *codes; /* [B,K], for losses that depend on inactive latents */
     const float *pre;   /* [B,K] */
     const float *D;     /* [K,d] */
-    double active; /* of every code's being active at all, the same for each: reaches jumprelu's thresholds
-                    * through their kernel, and nothing else */
+    double active;      /* with respect to each code being active, the same for all: it flows to jumprelu's
+                    * thresholds, through their kernel, and to nothing else */
 } ra_sae_gradients;
 
-/* Writes the gradient of every trained parameter (ra_parameter.gradient, overwritten). A gradient that is
- * zero but for the rows of pass->atoms holds only those, packed: ra_sae_packed() tells which. */
+/* Overwrites the gradient of every trained parameter (ra_parameter.gradient). A gradient that is zero except
+ * in the rows of pass->atoms holds only these, packed: ra_sae_packed() tells. */
 ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const ra_sae_gradients *gradients,
                           ra_error *err);
 
 /* Whether parameter i's gradient is packed after the last backward pass. */
 bool ra_sae_packed(const ra_sae *sae, size_t i);
 
-/* out <- the gradient of parameter i as a whole, zeros and all, in host memory; for looking at it. */
+/* out <- the whole gradient of parameter i, including zeros, in host memory: for tests and diagnostics. */
 ra_status ra_sae_gradient(const ra_sae *sae, const ra_sae_pass *pass, size_t i, float *out, ra_error *err);
 
 #endif

@@ -1,11 +1,11 @@
 /* ra_tensor.h - element types, views and owners of numbers.
  *
- * Arithmetic in this library is float32 (sums that matter run in float64). Files may hold float16 and
- * bfloat16 too; ra_convert_*() are the only places where the widths meet, rounding to nearest, ties to even.
+ * The library computes in float32, with float64 for sums that matter. Files may also hold float16 and
+ * bfloat16; only ra_convert_*() convert between widths, rounding to nearest, ties to even.
  *
- * Two types make ownership visible: a ra_tensor never owns its memory (it points into a mapped file or into
- * another object), a ra_matrix always does. Kernels take plain pointers with the shape in the comment above
- * them; everything is dense and row-major.
+ * The type shows who owns memory: a ra_tensor never owns it (it points into a mapped file or another object),
+ * a ra_matrix always does. Kernels take plain pointers, with the shape in the comment above them; arrays are
+ * dense and row-major.
  *
  * Thread safety: plain data, no hidden state.
  */
@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One row a type: name, bytes, safetensors spelling. */
+/* One row per type: its name, its bytes, and its name in safetensors files. */
 #define RA_DTYPE_LIST(X)                                                                                     \
     X(F32, 4, "F32")                                                                                         \
     X(F16, 2, "F16")                                                                                         \
@@ -47,10 +47,10 @@ typedef struct ra_tensor {
     ra_dtype dtype;
     int rank;
     size_t shape[RA_MAX_RANK];
-    const void *data; /* not owned; aligned to the element size */
+    const void *data; /* not owned; aligned to the size of an element */
 } ra_tensor;
 
-size_t ra_tensor_elements(const ra_tensor *tensor); /* product of the shape; 1 for a scalar */
+size_t ra_tensor_elements(const ra_tensor *tensor); /* 1 for a scalar */
 size_t ra_tensor_bytes(const ra_tensor *tensor);
 ra_tensor ra_tensor_1d(ra_dtype dtype, const void *data, size_t n);
 ra_tensor ra_tensor_2d(ra_dtype dtype, const void *data, size_t rows, size_t cols);
@@ -58,16 +58,16 @@ ra_tensor ra_tensor_2d(ra_dtype dtype, const void *data, size_t rows, size_t col
 /* "[3, 4]" for messages; writes at most `size` bytes, always terminated; returns `buffer`. */
 const char *ra_shape_text(int rank, const size_t *shape, char *buffer, size_t size);
 
-/* n elements of a float type (F32, F16, BF16; F64 too when reading) to and from float32. */
+/* n elements of a float type (F32, F16 or BF16; also F64 as a source) to and from float32. */
 void ra_convert_to_f32(ra_dtype dtype, const void *source, float *target, size_t n);
 void ra_convert_from_f32(ra_dtype dtype, const float *source, void *target, size_t n);
 
-/* Index of the first NaN or infinity among n, or n when there is none. */
+/* Index of the first NaN or infinity among n values; n if there is none. */
 size_t ra_find_not_finite(const float *values, size_t n);
 
 /* ---- owners -------------------------------------------------------------------------------------------- */
 
-/* A float32 matrix [rows, cols] that owns its memory. {0} is a valid, empty one. */
+/* A float32 matrix [rows, cols] that owns its memory. {0} is a valid, empty matrix. */
 typedef struct ra_matrix {
     float *data;
     size_t rows, cols;
@@ -77,16 +77,16 @@ ra_status ra_matrix_init(ra_matrix *matrix, size_t rows, size_t cols, ra_error *
 void ra_matrix_release(ra_matrix *matrix);                                            /* leaves {0} */
 float *ra_matrix_row(const ra_matrix *matrix, size_t row);
 
-/* Sparse codes of a batch in compressed rows: row b has the latents index[start[b] .. start[b+1]), ascending,
- * each with its value. This is what every activation produces and what decoding takes: with 50 of 10,000
- * latents active, the dense form is 200 times larger and slower. Owns its memory and keeps it when reused.
- * {0} is a valid, empty one. */
+/* Sparse codes of a batch in compressed rows (CSR): row b has the latents index[start[b] .. start[b+1]),
+ * ascending, each with its value. Every activation produces codes in this form, and decoding takes it: with
+ * 50 of 10,000 latents active, the dense form is 200 times as large and as slow. Owns its memory and keeps it
+ * when reused. {0} is a valid, empty value. */
 typedef struct ra_codes {
     size_t rows;    /* B */
     size_t latents; /* K: every index is below it */
     size_t *start;  /* [rows + 1], start[0] = 0 */
-    int32_t *index; /* [start[rows]] */
-    float *value;   /* [start[rows]] */
+    int32_t *index; /* [entries], entries = start[rows] */
+    float *value;   /* [entries] */
     size_t row_capacity, entry_capacity;
 } ra_codes;
 

@@ -1,15 +1,11 @@
 /* ra_train.h - training: losses, schedules, the loop.
  *
- *     ra_data *data;  ra_points points = {0};  ra_sae *sae;
- *     RA_TRY(ra_data_open(paths, 1, NULL, &data, err));
- *     RA_TRY(ra_points_kmeans(backend, data, &(ra_kmeans_options){.clusters = 1000, .seed = 1}, &points,
- * err));
- *     ... ra_archetypal_dictionary_new(points.vectors), ra_sae_new() ...
- *     RA_TRY(ra_train(sae, data, &settings, on_step, NULL, err));
+ *     ra_train_settings settings = {.known = 0}; // ra_data_open() and ra_sae_new() have made data and sae
+ *     ra_train_settings_defaults(&settings);
+ *     RA_TRY(ra_train(sae, data, &settings, NULL, NULL, err));
  *
- * The same data, settings and seed give the same bytes, whatever the number of threads.
- * Thread safety: one training run at a time for each SAE; data and points may be shared once they are
- * complete.
+ * The same data, settings and seed give the same bytes for any number of threads.
+ * Thread safety: one training run at a time per SAE; complete data and points may be shared.
  */
 #ifndef RA_TRAIN_H
 #define RA_TRAIN_H
@@ -32,67 +28,72 @@ typedef enum ra_loss {
     RA_LOSS_COUNT
 } ra_loss;
 
-/* What a loss sees of one batch, in backend memory but for the codes. */
+/* What a loss reads of one batch: backend memory, except codes. */
 typedef struct ra_loss_batch {
     ra_backend *backend;
-    const ra_group *group;             /* the members that share the batch; NULL: this process alone */
+    const ra_group *group;             /* that shares the batch; NULL: this process alone */
     size_t rows, dimensions, concepts; /* B, d, K */
     size_t total_rows;                 /* of the batch over all members; 0: rows */
     const float *x, *x_hat;            /* [B,d] */
     const float *pre;                  /* [B,K] */
     const ra_codes *codes;
-    const float *D; /* [K,d], where ra_loss_needs_all_atoms(); else unread */
+    const float *D; /* [K,d]; read only if ra_loss_needs_all_atoms() */
     double penalty;
 } ra_loss_batch;
 
-/* Gradients, all overwritten, in backend memory. has_*: whether the block holds anything but zeros. Blocks
- * grow and are kept. {0} is valid. */
+/* Gradients, all overwritten, in backend memory. has_*: false if the gradient is zero and its buffer
+ * undefined. Buffers are kept for the next batch. {0} is valid. */
 typedef struct ra_loss_gradients {
     ra_buffer x_hat;      /* [B,d] */
     ra_buffer pre, codes; /* [B,K] */
     ra_buffer D;          /* [K,d] */
-    ra_buffer value;      /* one an entry of the codes */
+    ra_buffer value;      /* [entries] of the codes */
     bool has_value, has_pre, has_codes, has_D;
-    double active;   /* of every code's being active; only of l0 */
-    double residual; /* not a gradient: ||x - x_hat||^2 over these rows */
+    double active;                                        /* as in ra_sae_gradients; only l0 sets it */
+    double residual;                                      /* no gradient: ||x - x_hat||^2 over these rows */
     ra_buffer scratch_wide, scratch_narrow, scratch_rest; /* [B,K], [B,d], [B,d] */
     ra_codes scratch_codes;
-    float *entries; /* the host's side of `value` */
+    float *entries; /* `value` in host memory */
     size_t entry_capacity;
 } ra_loss_gradients;
 
 void ra_loss_gradients_release(ra_loss_gradients *gradients);
 
-/* Whether a loss looks at atoms that are not active (ra_sae_pass.all_atoms). */
+/* Whether a loss depends on inactive atoms (ra_sae_pass.all_atoms). */
 bool ra_loss_needs_all_atoms(ra_loss loss);
 
-/* The loss and its gradients, overcomplete 0.3.0, sae/losses.py. They are this member's part of the batch's:
- * means are over the rows of all members, so that the members' values and gradients add up. mse mean((x -
- * x_hat)^2), to which each of the others adds its term mse_l1     penalty sum|z|, over batch and latents auxk
- * penalty mean((r - top_half(relu(pre) - z) D)^2), r = x - x_hat, not detached reanimate  -penalty sum(pre *
- * dead) / (#dead + 1e-6), dead the latents silent in this batch elastic    (1 - penalty) mean|z| + penalty
- * mean(D^2); the penalty is its alpha, 0 to 1 hoyer      penalty mean over rows of (sqrt(K) - ||z||_1 /
- * (||z||_2 + 1e-6)) / (sqrt(K) - 1) kappa_4    penalty mean over rows of sum(z^4) / (sum(z^2)^2 + 1e-6) l0
- * penalty mean over rows of the active latents; its gradient reaches only jumprelu's thresholds, through
- * their kernel (Rajamanoharan et al. 2024) hoyer and kappa_4 are 1 for the sparsest rows: a negative penalty
- * asks for sparsity. */
+/* The loss and its gradients (overcomplete 0.3.0, sae/losses.py). Every loss is mean((x - x_hat)^2) plus its
+ * term:
+ *
+ *   mse        none
+ *   mse_l1     penalty sum |z|, over batch and latents
+ *   auxk       penalty mean((r - top_half(relu(pre) - z) D)^2), with r = x - x_hat, not detached
+ *   reanimate  -penalty sum(pre * dead) / (#dead + 1e-6), dead being the latents silent in this batch
+ *   elastic    (1 - penalty) mean |z| + penalty mean(D^2); the penalty is elastic's alpha, from 0 to 1
+ *   hoyer      penalty mean over rows of (sqrt(K) - ||z||_1 / (||z||_2 + 1e-6)) / (sqrt(K) - 1)
+ *   kappa_4    penalty mean over rows of sum(z^4) / (sum(z^2)^2 + 1e-6)
+ *   l0         penalty mean over rows of the number of active latents; its gradient flows only to jumprelu's
+ *              thresholds, through their kernel (Rajamanoharan et al. 2024)
+ *
+ * hoyer and kappa_4 are 1 for the sparsest rows, so a negative penalty rewards sparsity. The results are this
+ * member's part: means are over the rows of all members, so the members' values and gradients add up. */
 ra_status ra_loss_evaluate(ra_loss loss, const ra_loss_batch *batch, double *value,
                            ra_loss_gradients *gradients, ra_error *err);
 
-/* The same as the autoencoder's backward pass takes them; pointers into `gradients`. */
+/* The same gradients as ra_sae_backward() takes them; the result points into `gradients`. */
 ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *gradients);
 
-/* RA_ERR_ARGUMENT for what cannot work: elastic's alpha above 1, a negative penalty but for hoyer and
- * kappa_4, l0 with another sae than jumprelu. */
+/* RA_ERR_ARGUMENT for what cannot work: a penalty above 1 for elastic, a negative one for a loss other than
+ * hoyer and kappa_4, or l0 with a sae other than jumprelu. */
 ra_status ra_loss_check(ra_loss loss, double penalty, const ra_sae_settings *sae, ra_error *err);
 
-/* The reanimation term alone, without the mse, as the reference gives it. */
+/* The term of reanimate without the mse, a function of its own in the reference. */
 ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                               ra_error *err);
 
 /* ---- schedules ----------------------------------------------------------------------------------------- */
 
-/* All of them may begin with a linear warm-up. */
+/* Each may begin with a linear warm-up. */
 typedef enum ra_schedule {
     RA_SCHEDULE_CONSTANT, /* base */
     RA_SCHEDULE_COSINE,   /* base to final along half a cosine */
@@ -105,53 +106,54 @@ typedef struct ra_schedule_options {
     size_t total, warmup;             /* steps */
 } ra_schedule_options;
 
-/* Entry i of the schedule, i = 0 .. total-1; what it ends at beyond. Step i + 1 has entry i, but for step 1
- * of the cosine, which has `base` as in the reference: that advances its counter before it reads, so that
- * entry 0 is never used. */
+/* Entry i of the schedule, i = 0 .. total-1; its last value for larger i. Step i + 1 has the rate of entry i,
+ * except that step 1 of the cosine has `base`, as in the reference, which advances its counter before it
+ * reads and so never uses entry 0. */
 double ra_schedule_entry(const ra_schedule_options *options, size_t i);
 double ra_schedule_rate(const ra_schedule_options *options, size_t step /* 1, 2, ... */);
 
 /* ---- the optimizer ------------------------------------------------------------------------------------- */
 
-/* adamw (Loshchilov and Hutter 2019) as torch.optim.AdamW: every trained parameter is multiplied by
+/* adamw (Loshchilov and Hutter 2019), as torch.optim.AdamW, multiplies every trained parameter by
  * 1 - lr weight_decay before Adam's step. */
 typedef enum ra_optimizer { RA_OPTIMIZER_ADAM, RA_OPTIMIZER_ADAMW } ra_optimizer;
 
-/* ---- the loop ------------------------------------------------------------------------------------------ */
+/* ---- settings ------------------------------------------------------------------------------------------ */
 
-/* Where an encoder starts: at random (torch.nn.Linear) or along the atoms (ra_sae_start_at_dictionary()).
- * For whoever makes the SAE; the loop does not look at it. */
+/* Where an encoder starts: at random (torch.nn.Linear) or along the atoms (ra_sae_start_at_dictionary()). The
+ * program that creates the SAE uses it; the loop does not. */
 typedef enum ra_encoder_start { RA_ENCODER_START_UNIFORM, RA_ENCODER_START_DICTIONARY } ra_encoder_start;
 
+/* A value is meaningful if its bit in `known` is set. Defaults stand last in each comment. */
 typedef struct ra_train_settings {
     uint64_t known;
-    size_t concepts;   /* K */
-    int loss;          /* ra_loss */
-    double penalty;    /* of the loss; each has its default (mse_l1 1e-3, auxk and reanimate 0.1, elastic 0.5,
-                        * hoyer and kappa_4 -0.1, l0 1e-3) */
-    double lr;         /* 5e-4 */
-    int schedule;      /* ra_schedule */
-    double lr_final;   /* where cosine and linear end; lr / 100 */
-    size_t warmup;     /* steps */
-    size_t batch_size; /* 1024 */
-    size_t epochs;     /* 20 */
-    size_t steps;      /* takes the place of epochs when known */
-    double clip_grad;  /* largest gradient norm, over all parameters; 1; 0: no clipping */
-    bool shuffle;      /* true */
-    size_t seed;       /* 0 */
+    size_t concepts;     /* K */
+    int loss;            /* ra_loss */
+    double penalty;      /* of the loss; mse_l1 1e-3, auxk and reanimate 0.1, elastic 0.5, hoyer and kappa_4
+                        * -0.1, l0 1e-3 */
+    double lr;           /* 5e-4 */
+    int schedule;        /* ra_schedule */
+    double lr_final;     /* at the end of cosine and linear; lr / 100 */
+    size_t warmup;       /* steps */
+    size_t batch_size;   /* 1024 */
+    size_t epochs;       /* 20 */
+    size_t steps;        /* if known, used in place of epochs */
+    double clip_grad;    /* largest norm of the gradient over all parameters, 0: unlimited; 1 */
+    bool shuffle;        /* true */
+    size_t seed;         /* 0 */
     size_t shuffle_seed; /* of the order of the rows; seed */
-    size_t window_seed;  /* of which of them are shuffled together (train/order.h); shuffle_seed */
-    int standardize;     /* ra_standardize; none. What the data are set to: trainers take them as they come */
+    size_t window_seed;  /* of the windows of rows that are shuffled together (train/order.h); shuffle_seed */
+    int standardize;     /* ra_standardize; none. The program applies it to the data, the loop does not */
     int optimizer;       /* ra_optimizer; adam */
     double weight_decay; /* adamw; 0.01, as in torch */
     double beta1, beta2; /* of the moments; 0.9, 0.999 */
-    int init;            /* ra_init: where the atoms start; what each kind of dictionary has as its first */
-    /* How points are made: none has a default here, since a run may need none of them. */
+    int init;            /* ra_init: where the atoms start; the first one for the kind of dictionary */
+    /* How points are made, without defaults here, since not every run makes points. */
     int points_method;        /* ra_points_method */
     int kmeans;               /* ra_kmeans_method */
-    size_t points_rows;       /* k-means on a sample of so many rows */
+    size_t points_rows;       /* k-means on a random sample of this size */
     size_t points_iterations; /* of k-means, at most */
-    size_t points_seed;       /* of the points; not `seed`, so that runs that differ in it share them */
+    size_t points_seed;       /* not `seed`, so that runs with different seeds share their points */
     int encoder_start;        /* ra_encoder_start; uniform */
 } ra_train_settings;
 
@@ -188,19 +190,19 @@ enum ra_train_setting {
 
 const ra_settings_table *ra_train_settings_table(void);
 
-/* Those found in a file's metadata (keys of the table; unknown keys are left alone). */
+/* *settings <- the settings in a file's metadata; ignores unknown keys. */
 ra_status ra_train_settings_read(const ra_safetensors *file, ra_train_settings *settings, ra_error *err);
 
-/* What is not known gets its default: all but concepts, steps, init and the settings of points. */
+/* Fills the unknown settings, except concepts, steps, init and those of points. */
 void ra_train_settings_defaults(ra_train_settings *settings);
 
-/* RA_ERR_ARGUMENT for complete settings that cannot work together: what ra_loss_check() says, and a weight
- * decay with adam, which has none. ra_train() asks this itself. */
+/* RA_ERR_ARGUMENT for complete settings that cannot work together: those that ra_loss_check() refuses, and a
+ * weight decay with adam. ra_train() calls it. */
 ra_status ra_train_settings_check(const ra_train_settings *settings, const ra_sae_settings *sae,
                                   ra_error *err);
 
-/* How many of the data's rows a batch has (batch_size, but not more than there are), and how many batches an
- * epoch; the last one may be smaller. */
+/* The rows of a batch (batch_size, but at most all rows) and the batches of an epoch, the last of which may
+ * be smaller. */
 size_t ra_train_batch_rows(const ra_train_settings *settings, size_t rows);
 size_t ra_train_steps_per_epoch(const ra_train_settings *settings, size_t rows);
 
@@ -208,10 +210,10 @@ typedef struct ra_train_progress {
     size_t step, steps; /* 1 .. steps */
     size_t epoch, epochs;
     double loss; /* of this batch */
-    double r2;   /* of this batch; 1 - ||x - x_hat||^2 / (||x - mean||^2 + 1e-6), one scalar mean, as the
-                    reference */
-    double l0;   /* mean active latents a row */
-    double dead; /* share of latents not active during the last epoch's worth of steps */
+    double r2;   /* of this batch: 1 - ||x - x_hat||^2 / (||x - mean||^2 + 1e-6), with one scalar mean, as in
+                  * the reference */
+    double l0;   /* mean active latents per row */
+    double dead; /* share of the latents that were not active during the last epoch's number of steps */
     double lr;
     double grad_norm; /* before clipping */
     size_t rows;      /* of this batch, over all members of a group */
@@ -219,55 +221,56 @@ typedef struct ra_train_progress {
 
 /* ---- a run, step by step ------------------------------------------------------------------------------- */
 
-/* The state of a run: an SAE, its optimizer, and how far it is. Everything that a run does next follows from
- * this state, the settings and the data, bit for bit: a run that was stored and restored goes on as if
- * nothing had happened. */
+/* The state of a run: an SAE, its optimizer and the steps done. This state, the settings and the data
+ * determine everything that follows, bit for bit: a run that is stored and restored continues as if it had
+ * not been interrupted. */
 typedef struct ra_trainer ra_trainer;
 
-/* rows: of the data, which decide how many steps an epoch has. The SAE is used, not owned; it is put into
- * training mode. Settings are completed with their defaults and copied. */
+/* rows: of the data; an epoch's number of steps follows from it. The trainer uses the SAE without owning it
+ * and puts it into training mode. Settings are copied and completed with their defaults. */
 ra_status ra_trainer_new(ra_sae *sae, const ra_train_settings *settings, size_t rows, ra_trainer **trainer,
                          ra_error *err);
 void ra_trainer_free(ra_trainer *trainer); /* NULL is fine */
 
 ra_sae *ra_trainer_sae(const ra_trainer *trainer);
 const ra_train_settings *ra_trainer_settings(const ra_trainer *trainer);
-size_t ra_trainer_done(const ra_trainer *trainer);  /* steps behind it */
+size_t ra_trainer_done(const ra_trainer *trainer);  /* steps so far */
 size_t ra_trainer_steps(const ra_trainer *trainer); /* steps of the whole run */
 
-/* One step on x [rows,d], host memory: this member's slice of the batch (ra_sae_set_group). A loss or a
- * gradient that is not finite is RA_ERR_NOT_FINITE, naming the step, the learning rate and the norms of the
- * parameters; the parameters stay as they were before the step. */
+/* One step on x [rows,d], host memory: this member's slice of the batch (ra_sae_set_group()). If the loss or
+ * the gradient is not finite, the parameters stay as they were before the step and the result is
+ * RA_ERR_NOT_FINITE, naming the step, the learning rate and the norms of the parameters. */
 ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_train_progress *progress,
                           ra_error *err);
 
-/* The last step is followed by no loss that would show it: RA_ERR_NOT_FINITE when a parameter or the
- * dictionary holds a NaN or an infinity. Projects the parameters. */
+/* RA_ERR_NOT_FINITE if a parameter or the dictionary holds a NaN or an infinity, which after the last step no
+ * loss would show. Projects the parameters. */
 ra_status ra_trainer_check(ra_trainer *trainer, ra_error *err);
 
-/* Adds the SAE (ra_sae_store) and the rest of the state to a checkpoint; what is added stays owned by the
- * trainer and must outlive the write. With `state` false the SAE alone. proto/artifact.md has the names. */
+/* Adds the SAE (ra_sae_store()) and the rest of the state to a checkpoint; the trainer owns what is added and
+ * must outlive the write. With `state` false: the SAE alone. proto/artifact.md has the names. */
 ra_status ra_trainer_store(ra_trainer *trainer, bool state, ra_safetensors_writer *writer, ra_error *err);
 
-/* A trainer just made of the SAE in this file takes over its state. RA_ERR_STATE for a file without one. */
+/* Takes the state from a file; the trainer is a new one, of the SAE in this file. RA_ERR_STATE for a file
+ * without a state. */
 ra_status ra_trainer_restore(ra_trainer *trainer, const ra_safetensors *file, ra_error *err);
 
 /* ---- the loop ------------------------------------------------------------------------------------------ */
 
-/* Called after every step of every trainer, `which` being its position; false stops the run with
- * RA_ERR_CANCELED, the trainers holding the state of that step. */
+/* Called after every step of every trainer; `which` is the trainer's index. Returning false stops the run
+ * with RA_ERR_CANCELED; the trainers then hold the state of that step. */
 typedef bool ra_train_callback(void *context, size_t which, const ra_train_progress *progress);
 
-/* Runs trainers side by side over the data: runs of one shuffle_seed get the same batches, which are read
- * once; runs of one window_seed read the same rows at about the same time, each in its own order. Trainers
- * that were restored at different steps wait for the last one. They have to agree in batch_size and in the
- * group, of which each member reads its slice (RA_ERR_ARGUMENT). In a shuffled run the last, smaller batch of
- * an epoch is used as well; with --no-shuffle batches follow the data's order and start over at its end. When
- * a step fails, the error also names the rows of the batch. */
+/* Runs trainers side by side over the data. Those with the same shuffle_seed get the same batches, which are
+ * read once; those with the same window_seed read the same rows at about the same time, each in its own
+ * order. Trainers that were restored at different steps wait for the one behind. All must have the same
+ * batch_size (RA_ERR_ARGUMENT) and the same group, whose members read a slice each. The last batch of an
+ * epoch may be smaller. Without shuffling, batches follow the order of the data. If a step fails, the error
+ * also names the rows of the batch. */
 ra_status ra_train_all(ra_trainer *const *trainers, size_t count, const ra_data *data,
                        ra_train_callback *callback, void *context, ra_error *err);
 
-/* One SAE from the start to the end; leaves it in training mode with projected parameters. */
+/* Trains one SAE from start to end and leaves it in training mode, with projected parameters. */
 ra_status ra_train(ra_sae *sae, const ra_data *data, const ra_train_settings *settings,
                    ra_train_callback *callback, void *context, ra_error *err);
 

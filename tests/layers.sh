@@ -51,6 +51,7 @@ layers='
 files='
     lib/ra_status.h:     lib/base
     lib/ra_memory.h:     lib/base
+    lib/ra_text.h:       lib/base
     lib/ra_digest.h:     lib/base
     lib/ra_group.h:      lib/base
     lib/ra_settings.h:   lib/base

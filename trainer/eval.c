@@ -154,14 +154,14 @@ static ra_status measure(eval_run *run, ra_error *err) {
             RA_FAIL(err, RA_ERR_MEMORY, "out of memory: detectors of %zu classes", run->classes.count);
         RA_TRY(ra_evaluation_classes(run->evaluation, run->detectors, err));
     }
-    return ra_evaluation_latents(run->evaluation, run->labels, &report->latents, err);
+    return ra_evaluation_statistics(run->evaluation, run->labels, &report->latents, err);
 }
 
 static ra_status save(const eval_run *run, ra_error *err) {
     if (!flags.save) return RA_OK;
     command_catch_interrupts();
-    return ra_model_save_with(run->model, &(ra_model_additions){.latents = &run->report.latents}, flags.save,
-                              ra_model_get_info(run->model)->dtype, err);
+    return ra_model_save_with(run->model, &(ra_model_additions){.statistics = &run->report.latents},
+                              flags.save, ra_model_get_info(run->model)->dtype, err);
 }
 
 static ra_status eval(int argc, char **argv, ra_error *err) {

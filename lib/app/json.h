@@ -6,7 +6,7 @@
  *     json_array(&out, "weights");
  *     json_float(&out, NULL, 0.25f);
  *     json_array_end(&out);
- *     json_object_end(&out);                     {"atom":5,"weights":[0.25]}
+ *     json_object_end(&out); // {"atom":5,"weights":[0.25]}
  *
  * Inside arrays the key is NULL. There is no state besides the text: a comma belongs in front exactly when the text
  * ends in none of '{', '[', ':' and a newline. So a document may be written by functions that know nothing of each

@@ -1,8 +1,8 @@
 /* nearest.h - "did you mean": finds the name that a misspelled word is nearest to.
  *
  *     nearest near = nearest_to("tarin");
- *     for (...) nearest_try(&near, commands[i].name);
- *     if (near.name[0]) ...                          near.name is "train"
+ *     nearest_try(&near, "train"); // and all other names
+ *     if (near.name[0]) printf("did you mean %s?\n", near.name);
  *
  * Thread safety: plain functions of their arguments.
  */

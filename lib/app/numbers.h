@@ -6,7 +6,7 @@
  * 8259, section 6) and never look at the locale.
  *
  *     char out[NUMBER_F32_MAX];
- *     size_t n = number_print_f32(0.1f, out);                  "0.1", n = 3
+ *     size_t n = number_print_f32(0.1f, out); // "0.1", n = 3
  *     float value;
  *     ra_status why;
  *     const char *rest = number_scan_f32(out, out + n, &value, &why);

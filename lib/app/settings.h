@@ -5,9 +5,10 @@
  * made from --help) and the entry of --print-config. A program lists its tables as groups, each with the struct
  * that its values go to:
  *
- *     const settings_group groups[] = {{"Flags", &table, &chosen}, {"The autoencoder", ra_sae_settings_table(), &sae}};
+ *     ra_sae_settings settings = {0};
+ *     const settings_group groups[] = {{"The autoencoder", ra_sae_settings_table(), &settings}};
  *     const command_line line = {.program = "rasae encode", .usage = "MODEL DATA... -o CODES", .groups = groups,
- *                                .group_count = 2, .min_arguments = 2, .max_arguments = 2, ...};
+ *                                .group_count = 1, .min_arguments = 2, .max_arguments = 2};
  *     RA_TRY(settings_read_flags(&line, &argc, argv, &help, err));
  *     RA_TRY(settings_read_environment(&line, getenv, err));
  *     settings_default(&line);

@@ -2,39 +2,7 @@
 #include "ra_memory.h"
 
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
-
-enum { FIRST_CAPACITY = 256 };
-
-char *text_reserve(text *buffer, size_t more) {
-    if (buffer->failed) return NULL;
-    if (more < buffer->capacity - buffer->size) return buffer->data + buffer->size;
-    /* One byte beyond what is asked for is always kept free: text_detach() puts its NUL there. */
-    size_t needed, capacity = buffer->capacity ? buffer->capacity : FIRST_CAPACITY;
-    bool overflow = __builtin_add_overflow(buffer->size, more, &needed) || needed >= SIZE_MAX / 2;
-    while (!overflow && capacity <= needed) capacity *= 2;
-    char *grown = overflow ? NULL : ra_realloc(buffer->data, capacity, 1);
-    if (!grown) {
-        buffer->failed = true;
-        return NULL;
-    }
-    buffer->data = grown;
-    buffer->capacity = capacity;
-    return grown + buffer->size;
-}
-
-void text_append(text *buffer, const void *bytes, size_t n) {
-    char *to = text_reserve(buffer, n);
-    if (!to || !n) return;
-    memcpy(to, bytes, n);
-    buffer->size += n;
-}
-
-void text_string(text *buffer, const char *string) {
-    text_append(buffer, string, strlen(string));
-}
 
 void text_format(text *buffer, const char *format, ...) {
     va_list args, again;
@@ -71,9 +39,4 @@ ra_status text_print(text *buffer, FILE *file, ra_error *err) {
     if (buffer->size) fwrite(buffer->data, 1, buffer->size, file);
     buffer->size = 0;
     return RA_OK;
-}
-
-void text_release(text *buffer) {
-    ra_free(buffer->data);
-    *buffer = (text){0};
 }

@@ -1,5 +1,6 @@
-/* The kernels of jumprelu's threshold gradient (overcomplete 0.3.0, sae/kernels.py; REFERENCE section 2). h
- * is half the bandwidth. They are scaled as the reference scales them: cosine has no factor 1 / bandwidth. */
+/* The kernels of jumprelu's threshold gradient, as in overcomplete 0.3.0 (sae/kernels.py); h is half the
+ * bandwidth. Their scales are the reference's, which do not all integrate to 1: cosine lacks 1 /
+ * bandwidth. */
 #include "ra_backend.h"
 
 #include <math.h>

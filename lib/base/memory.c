@@ -1,5 +1,5 @@
-/* The allocator. A small header in front of each block keeps its size, which realloc needs because no libc
- * call grows an aligned block; it takes one alignment unit, so that the block itself stays aligned. */
+/* The allocator. A small header before each piece of memory keeps its size, which ra_realloc() needs because
+ * no libc function grows aligned memory; the header takes one alignment unit, so the memory stays aligned. */
 #include "ra_memory.h"
 
 #include <stdatomic.h>
@@ -26,8 +26,8 @@ size_t ra_memory_fail_at(size_t n) {
     return seen;
 }
 
-static header *header_of(void *block) {
-    return (header *)(void *)((char *)block - RA_MEMORY_ALIGNMENT);
+static header *header_of(void *memory) {
+    return (header *)(void *)((char *)memory - RA_MEMORY_ALIGNMENT);
 }
 
 void *ra_malloc(size_t count, size_t size) {
@@ -37,22 +37,22 @@ void *ra_malloc(size_t count, size_t size) {
     size_t padded = (bytes + 2 * RA_MEMORY_ALIGNMENT - 1) & ~(size_t)(RA_MEMORY_ALIGNMENT - 1);
     char *base = aligned_alloc(RA_MEMORY_ALIGNMENT, padded);
     if (!base) return NULL;
-    char *block = base + RA_MEMORY_ALIGNMENT;
-    header_of(block)->bytes = bytes;
-    return block;
+    char *memory = base + RA_MEMORY_ALIGNMENT;
+    header_of(memory)->bytes = bytes;
+    return memory;
 }
 
 void *ra_calloc(size_t count, size_t size) {
-    void *block = ra_malloc(count, size);
-    return block ? memset(block, 0, count * size) : NULL;
+    void *memory = ra_malloc(count, size);
+    return memory ? memset(memory, 0, count * size) : NULL;
 }
 
-void *ra_realloc(void *block, size_t count, size_t size) {
+void *ra_realloc(void *memory, size_t count, size_t size) {
     void *grown = ra_malloc(count, size);
-    if (!grown || !block) return grown;
-    size_t old = header_of(block)->bytes, now = count * size;
-    memcpy(grown, block, old < now ? old : now);
-    ra_free(block);
+    if (!grown || !memory) return grown;
+    size_t old = header_of(memory)->bytes, now = count * size;
+    memcpy(grown, memory, old < now ? old : now);
+    ra_free(memory);
     return grown;
 }
 
@@ -63,6 +63,6 @@ char *ra_strdup(const char *text) {
     return copy ? memcpy(copy, text, bytes) : NULL;
 }
 
-void ra_free(void *block) {
-    if (block) free(header_of(block));
+void ra_free(void *memory) {
+    if (memory) free(header_of(memory));
 }

@@ -1,8 +1,8 @@
 /* multiversion.h - one source, one binary, the vector width of the machine it runs on.
  *
- * RA_MULTIVERSION in front of a hot loop makes the compiler emit it for AVX-512, AVX2 and plain x86-64; the
- * dynamic linker picks one at start. Off under sanitizers (their runtime is not up yet when the picker runs)
- * and elsewhere. */
+ * RA_MULTIVERSION before a hot function makes the compiler emit it for AVX-512, AVX2 and plain x86-64; the
+ * dynamic linker selects one at start. Off on other machines, and under sanitizers, whose runtime is not yet
+ * up when the linker selects. */
 #ifndef RA_BASE_MULTIVERSION_H
 #define RA_BASE_MULTIVERSION_H
 

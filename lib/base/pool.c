@@ -9,7 +9,7 @@
 enum { MAX_THREADS = 1024 };
 
 struct ra_pool {
-    size_t helpers; /* threads of our own; the caller is one more */
+    size_t helpers; /* threads of the pool; the caller is one more */
     pthread_t *threads;
     pthread_mutex_t run; /* one loop at a time */
     pthread_mutex_t lock;
@@ -26,9 +26,9 @@ struct ra_pool {
 
 static void take_parts(ra_pool *pool, ra_pool_part *part, void *context, size_t parts) {
     for (;;) {
-        size_t mine = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (mine >= parts) return;
-        part(context, mine);
+        size_t number = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+        if (number >= parts) return;
+        part(context, number);
     }
 }
 
@@ -61,7 +61,7 @@ static size_t usable_cores(void) {
 
 ra_status ra_pool_new(size_t threads, ra_pool **out, ra_error *err) {
     if (threads > MAX_THREADS)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "the number of threads is %zu, but at most %d are possible", threads,
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the number of threads is %zu; expected at most %d", threads,
                 MAX_THREADS);
     if (threads == 0) threads = usable_cores();
     ra_pool *pool = ra_calloc(1, sizeof *pool);
@@ -79,7 +79,8 @@ ra_status ra_pool_new(size_t threads, ra_pool **out, ra_error *err) {
         if (pthread_create(&pool->threads[pool->helpers], NULL, helper, pool) != 0) {
             size_t got = pool->helpers + 1;
             ra_pool_free(pool);
-            RA_FAIL(err, RA_ERR_MEMORY, "the system gave %zu threads where %zu were asked for", got, threads);
+            RA_FAIL(err, RA_ERR_MEMORY, "the system started only %zu of %zu threads; try a smaller number",
+                    got, threads);
         }
         pool->helpers++;
     }

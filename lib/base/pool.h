@@ -1,12 +1,11 @@
 /* pool.h - a thread pool that runs the parts of one loop.
  *
- * ra_pool_run() hands out part numbers 0..parts-1; the calling thread works too and returns when all parts
- * are done. Which thread takes which part is left to chance, so callers make every part independent of the
- * others and let the number of parts follow from shapes alone, never from the number of threads: then results
- * are bit-identical for any number of threads.
+ * ra_pool_run() distributes the part numbers 0..parts-1; the calling thread works too and returns when all
+ * parts are complete. Which thread takes which part varies, so callers make every part independent of the
+ * others, and the number of parts depends only on shapes, never on the number of threads: results are then
+ * bit-identical for any number of threads.
  *
- * Thread safety: runs from several threads are served one after another. A part must not call ra_pool_run()
- * itself.
+ * Thread safety: runs from several threads follow one after another. A part must not call ra_pool_run().
  */
 #ifndef RA_BASE_POOL_H
 #define RA_BASE_POOL_H
@@ -18,7 +17,7 @@
 typedef struct ra_pool ra_pool;
 typedef void ra_pool_part(void *context, size_t part);
 
-/* threads: how many work at once, the caller included; 0: as many as the machine has cores this process may
+/* threads: how many work at the same time, including the caller; 0: one per core that this process may
  * use. */
 ra_status ra_pool_new(size_t threads, ra_pool **pool, ra_error *err);
 void ra_pool_free(ra_pool *pool);
@@ -27,7 +26,8 @@ size_t ra_pool_threads(const ra_pool *pool); /* 1 for NULL */
 /* A NULL pool runs the parts in order on the calling thread. */
 void ra_pool_run(ra_pool *pool, size_t parts, ra_pool_part *part, void *context);
 
-/* A loop over n in parts of `size`, the last one smaller: how many there are, and where each ends. */
+/* A loop over n in parts of `size`, the last of which may be smaller: the number of parts, the end of
+ * each. */
 static inline size_t ra_pool_parts(size_t n, size_t size) {
     return n / size + (n % size != 0);
 }

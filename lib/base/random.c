@@ -5,7 +5,7 @@ static uint64_t rotate_left(uint64_t x, int k) {
 }
 
 void ra_random_seed(ra_random *random, uint64_t seed) {
-    for (int i = 0; i < 4; i++) { /* splitmix64: also keeps the all-zero state away */
+    for (int i = 0; i < 4; i++) { /* splitmix64; never gives the invalid state of zeros */
         seed += 0x9e3779b97f4a7c15u;
         uint64_t z = seed;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -27,7 +27,7 @@ uint64_t ra_random_u64(ra_random *random) {
 }
 
 uint64_t ra_random_below(ra_random *random, uint64_t bound) {
-    uint64_t rest = -bound % bound; /* 2^64 mod bound: values below it would make small results likelier */
+    uint64_t rest = -bound % bound; /* 2^64 mod bound: values below it would favor small results */
     for (;;) {
         uint64_t value = ra_random_u64(random);
         if (value >= rest) return value % bound;

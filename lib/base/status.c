@@ -19,7 +19,7 @@ const char *ra_status_name(ra_status status) {
     return (unsigned)status < RA_STATUS_COUNT ? statuses[status].name : "unknown";
 }
 
-/* A message cut by its buffer may end within a UTF-8 character; replies and logs want whole ones. */
+/* A message that was cut may end within a UTF-8 character, which replies and logs must not contain. */
 static void trim_partial_character(char *message) {
     size_t length = strlen(message), tail = 0;
     if (length < RA_ERROR_MESSAGE_SIZE - 1) return;
@@ -37,14 +37,14 @@ ra_status ra_error_set(ra_error *err, ra_status code, const char *format, ...) {
         vsnprintf(err->message, sizeof err->message, format, args);
         va_end(args);
         trim_partial_character(err->message);
-        /* A name from a file or a request may hold control characters; a message is one line. */
+        /* A name from a file or a request may contain control characters, but a message is one line. */
         for (char *c = err->message; *c; c++)
             if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
     }
     return code;
 }
 
-/* Written once at start, before other threads; read by all. */
+/* Set once at the start, before other threads; read by all. */
 static ra_log_sink *sink;
 static void *sink_context;
 

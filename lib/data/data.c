@@ -1,14 +1,13 @@
-/* Activations in mapped files: opening, and which row is which.
+/* Activations in mapped files: opening them, and the two ways to number their rows.
  *
- * Nothing is copied when data are opened: rows are widened to float32 when they are asked for, so data may be
- * larger than memory. Opening reads everything once, to find a NaN or an infinity before any hour of work
- * depends on it.
+ * Opening copies nothing: rows are converted to float32 when they are read, so the data may be larger than
+ * memory. Opening does read everything once, to find a NaN or an infinity before hours of work depend on it.
  *
- * Rows that are skipped are a sorted list, and few; the rows that are used are numbered without them, so that
- * nobody else has to know. Going from a number to its place in the files is a binary search in that list. */
+ * The skipped rows are a short sorted list. The rows that are used are numbered without them, so that no
+ * caller has to know about them. A binary search in that list finds the row of the file that has a number. */
 #include "data/data.h"
 #include "ra_memory.h"
-#include "tensor/standardize.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>
@@ -31,7 +30,7 @@ static ra_status check_shape(const ra_data *data, const char *path, const ra_ten
     size_t d = tensor->shape[tensor->rank == 4 ? 1 : tensor->rank - 1];
     if (data->dimensions && data->dimensions != d)
         RA_FAIL(err, RA_ERR_SHAPE,
-                "%s has the shape %s, which is %zu dimensions a row; expected %zu, as %s has", path, shape, d,
+                "%s has the shape %s, that is %zu dimensions per row; expected %zu, as in %s", path, shape, d,
                 data->dimensions, ra_array_path(data->files[0].array));
     return RA_OK;
 }
@@ -93,7 +92,7 @@ void ra_data_free(ra_data *data) {
     ra_free(data);
 }
 
-/* ---- which row is which ------------------------------------------------------------------------------- */
+/* ---- numbers of rows -------------------------------------------------------------------------------- */
 
 size_t ra_data_rows(const ra_data *data) {
     return data->rows;
@@ -112,7 +111,8 @@ const uint64_t *ra_data_skipped(const ra_data *data, size_t *count) {
     return data->bad;
 }
 
-/* bad[i] - i rows are used before the skipped row i, so it comes before all rows from that number on. */
+/* bad[i] - i rows are used before the skipped row i, so it comes before every row with that number or a
+ * larger one. */
 size_t ra_data_skipped_before(const ra_data *data, uint64_t row) {
     size_t low = 0, high = data->bad_count;
     while (low < high) {
@@ -129,9 +129,9 @@ uint64_t ra_data_source_row(const ra_data *data, uint64_t row) {
     return row + ra_data_skipped_before(data, row);
 }
 
-/* The last file that does not begin behind the row. */
+/* The last file whose first row is not after this one. */
 const ra_data_file *ra_data_file_of(const ra_data *data, uint64_t source_row) {
-    size_t low = 0, high = data->count; /* it is in [low, high) */
+    size_t low = 0, high = data->count; /* the file is in [low, high) */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
         if (data->files[middle].first <= source_row)
@@ -148,7 +148,7 @@ ra_status ra_data_set_standardization(ra_data *data, const float *mean, const fl
     size_t d = data->dimensions;
     float *copy = NULL;
     if (!mean != !scale)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "a standardization was given a %s alone; expected mean and scale",
+        RA_FAIL(err, RA_ERR_ARGUMENT, "a standardization has a %s alone; expected mean and scale",
                 mean ? "mean" : "scale");
     for (size_t j = 0; mean && j < d; j++)
         if (!isfinite(mean[j]) || !isfinite(scale[j]) || !(scale[j] > 0))

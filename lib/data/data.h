@@ -1,49 +1,49 @@
-/* data.h - the inside of opened data, and what its files share.
+/* data.h - the inside of ra_data, for the files of this folder:
  *
- *   data.c         opening, the two countings of rows, standardization
- *   data_scan.c    the one pass that looks for rows which are not finite
- *   data_read.c    rows out of the files, whatever their shape; prefetching
- *   data_measure.c mean and scale
+ *   data.c     opening, the two ways to number rows, standardization
+ *   scan.c     the one pass that looks for rows that are not finite
+ *   read.c     reads rows, whatever the shape of their file; prefetching
+ *   measure.c  mean and scale
  */
 #ifndef RA_DATA_DATA_H
 #define RA_DATA_DATA_H
 
 #include "ra_data.h"
 
-/* One file's numbers: [images, d, plane], of which every pixel of a plane is a row. plane is 1 for rows that
- * lie one after another. */
+/* The numbers of one file, [images, d, plane]: every pixel of a plane is a row. plane is 1 if the rows lie
+ * one after another. */
 typedef struct ra_data_file {
     ra_array *array;
     ra_dtype dtype;
     const char *numbers;
     size_t rows, plane;
-    size_t first; /* number of its first row among those of all files */
+    size_t first; /* the number of its first row, over all files */
 } ra_data_file;
 
 struct ra_data {
-    size_t rows, source_rows, dimensions; /* used; in the files; d */
-    uint64_t *bad;                        /* numbers in the files of rows that are skipped, ascending */
+    size_t rows, source_rows, dimensions; /* the rows that are used; those in the files; d */
+    uint64_t *bad;                        /* the numbers in the files of the skipped rows, ascending */
     size_t bad_count, bad_capacity;
-    float *mean, *scale; /* [d] each, one block; NULL: rows are given out as they are */
-    bool large;          /* more than half of the memory: will_need() is worth its system calls */
+    float *mean, *scale; /* [d] each, one allocation; NULL: no standardization */
+    bool large;          /* more than half of the memory: ra_data_will_need() pays */
     size_t count;
     ra_data_file files[]; /* [count] */
 };
 
-/* Fills `bad`, or refuses what is not finite. */
+/* Finds the rows that are not finite: lists them in `bad` if they are to be skipped, otherwise fails. */
 ra_status ra_data_scan(ra_data *data, bool skip, ra_error *err);
 
-/* The file that a row in the files lies in. */
+/* The file that holds a row, given by its number in the files. */
 const ra_data_file *ra_data_file_of(const ra_data *data, uint64_t source_row);
 
-/* How many skipped rows come before a row. */
+/* The number of skipped rows before a row. */
 size_t ra_data_skipped_before(const ra_data *data, uint64_t row);
 
-/* out [n,d] <- n rows in order from `first`, as they are in the files. */
+/* out [n,d] <- n rows from `first` on, not standardized. */
 void ra_data_read_raw(const ra_data *data, size_t first, size_t n, float *out);
 
-/* The bytes that rows occupy, one range for those that lie close together; source_rows ascend and none is in
- * there twice. ranges has room for n. Returns how many there are. */
+/* The bytes of rows, given by their ascending and distinct numbers in the files: one range for rows that lie
+ * close together. Writes at most n ranges and returns how many. */
 typedef struct ra_data_range {
     const char *start;
     size_t bytes;

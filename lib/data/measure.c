@@ -1,10 +1,10 @@
-/* Mean and standard deviation in one pass. Sums of squares cancel when a mean is large beside its deviation,
- * so the moments of a block are taken about the block's own mean and added to those before them (Chan, Golub
- * and LeVeque 1979). What is constant comes out with a deviation of exactly 0: sums of up to 1024 equal
- * float32 are exact in float64, and so is their mean.
+/* Mean and standard deviation in one pass. Plain sums of squares lose all digits if a mean is large compared
+ * with its deviation. So the moments of a chunk of rows are taken about the chunk's own mean and then merged
+ * with those of the rows before (Chan, Golub and LeVeque 1979). The deviation of a constant dimension comes
+ * out as exactly 0: the sum of up to 1024 equal float32 numbers is exact in float64, and so is their mean.
  *
- * Reading is cut into groups of rows, adding up into groups of columns, so that nothing depends on the number
- * of threads. */
+ * Threads divide the reading by rows and the sums by columns, so that the result does not depend on their
+ * number. */
 #include "data/data.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
@@ -13,8 +13,8 @@
 #include <math.h>
 
 enum {
-    BLOCK_ROWS = 1024,
-    BLOCK_NUMBERS = 1 << 20, /* fewer rows when they are wide */
+    CHUNK_ROWS = 1024,
+    CHUNK_NUMBERS = 1 << 20, /* fewer rows if they are wide */
     PART_ROWS = 32,
     PART_COLUMNS = 64,
 };
@@ -22,17 +22,17 @@ enum {
 typedef struct measure {
     const ra_data *data;
     ra_pool *pool;
-    size_t d, block_rows;
-    float *block;   /* [block_rows, d] */
+    size_t d, chunk_rows;
+    float *chunk;   /* [chunk_rows, d] */
     double *mean;   /* [d] of the rows before `first` */
-    double *moment; /* [d] sum of squares about it */
+    double *moment; /* [d] their sum of squares about the mean */
     size_t first, count;
 } measure;
 
 static void load_part(void *context, size_t part) {
     measure *m = context;
     size_t from = part * PART_ROWS, count = m->count - from < PART_ROWS ? m->count - from : PART_ROWS;
-    ra_data_read_raw(m->data, m->first + from, count, m->block + from * m->d);
+    ra_data_read_raw(m->data, m->first + from, count, m->chunk + from * m->d);
 }
 
 RA_MULTIVERSION static void add_row(double *restrict sum, const float *restrict x, size_t n) {
@@ -44,32 +44,32 @@ RA_MULTIVERSION static void add_squares(double *restrict sum, const float *restr
     for (size_t j = 0; j < n; j++) sum[j] += ((double)x[j] - mean[j]) * ((double)x[j] - mean[j]);
 }
 
-/* The moments of a group of columns of the block, merged into those of the rows before. */
+/* Merges the moments of the chunk, for one group of columns, with those of the rows before. */
 static void add_part(void *context, size_t part) {
     measure *m = context;
     size_t d = m->d, from = part * PART_COLUMNS, n = d - from < PART_COLUMNS ? d - from : PART_COLUMNS;
     double mean[PART_COLUMNS] = {0}, moment[PART_COLUMNS] = {0};
-    double before = (double)m->first, count = (double)m->count, all = before + count;
-    for (size_t i = 0; i < m->count; i++) add_row(mean, m->block + i * d + from, n);
+    double before = (double)m->first, count = (double)m->count, total = before + count;
+    for (size_t i = 0; i < m->count; i++) add_row(mean, m->chunk + i * d + from, n);
     for (size_t j = 0; j < n; j++) mean[j] /= count;
-    for (size_t i = 0; i < m->count; i++) add_squares(moment, m->block + i * d + from, mean, n);
+    for (size_t i = 0; i < m->count; i++) add_squares(moment, m->chunk + i * d + from, mean, n);
     for (size_t j = 0; j < n; j++) {
         double gap = mean[j] - m->mean[from + j];
-        m->mean[from + j] += gap * (count / all);
-        m->moment[from + j] += moment[j] + gap * gap * (before * count / all);
+        m->mean[from + j] += gap * (count / total);
+        m->moment[from + j] += moment[j] + gap * gap * (before * count / total);
     }
 }
 
 static void measure_all(measure *m) {
     size_t rows = m->data->rows, columns = ra_pool_parts(m->d, PART_COLUMNS);
     for (m->first = 0; m->first < rows; m->first += m->count) {
-        m->count = rows - m->first < m->block_rows ? rows - m->first : m->block_rows;
+        m->count = rows - m->first < m->chunk_rows ? rows - m->first : m->chunk_rows;
         ra_pool_run(m->pool, ra_pool_parts(m->count, PART_ROWS), load_part, m);
         ra_pool_run(m->pool, columns, add_part, m);
     }
 }
 
-/* A deviation that float32 cannot tell from 0 is that of a constant. */
+/* A deviation that is 0 in float32 is that of a constant. */
 static float scale_of(double variance) {
     float scale = (float)sqrt(variance);
     return scale > 0 ? scale : 1;
@@ -91,26 +91,26 @@ static void write_result(const measure *m, ra_standardize how, float *mean, floa
 
 ra_status ra_data_measure(const ra_data *data, ra_backend *backend, ra_standardize how, float *mean,
                           float *scale, ra_error *err) {
-    size_t d = data->dimensions, wide = BLOCK_NUMBERS / d + 1;
-    measure m = {.data = data, .d = d, .block_rows = wide < BLOCK_ROWS ? wide : BLOCK_ROWS};
+    size_t d = data->dimensions, wide = CHUNK_NUMBERS / d + 1;
+    measure m = {.data = data, .d = d, .chunk_rows = wide < CHUNK_ROWS ? wide : CHUNK_ROWS};
     for (size_t j = 0; how == RA_STANDARDIZE_NONE && j < d; j++) {
         mean[j] = 0;
         scale[j] = 1;
     }
     if (how == RA_STANDARDIZE_NONE) return RA_OK;
     m.pool = backend ? ra_backend_pool(backend) : NULL;
-    if (m.block_rows > data->rows) m.block_rows = data->rows;
-    m.block = ra_malloc(m.block_rows * d, sizeof *m.block);
+    if (m.chunk_rows > data->rows) m.chunk_rows = data->rows;
+    m.chunk = ra_malloc(m.chunk_rows * d, sizeof *m.chunk);
     m.mean = ra_calloc(d, sizeof *m.mean);
     m.moment = ra_calloc(d, sizeof *m.moment);
-    bool complete = m.block && m.mean && m.moment;
+    bool complete = m.chunk && m.mean && m.moment;
     if (complete) {
         measure_all(&m);
         write_result(&m, how, mean, scale);
     }
-    ra_free(m.block);
+    ra_free(m.chunk);
     ra_free(m.mean);
     ra_free(m.moment);
     if (complete) return RA_OK;
-    RA_FAIL_MEMORY(err, "the mean and the deviation of the data", m.block_rows * d * sizeof(float));
+    RA_FAIL_MEMORY(err, "mean and scale of the data", m.chunk_rows * d * sizeof(float));
 }

@@ -1,17 +1,16 @@
-/* Rows out of mapped files.
+/* Reads rows of mapped files.
  *
- * Rows of [rows, d] and [n, tokens, d] lie one after another, and a run of them is one conversion. Those of
- * [n, d, h, w] are columns of the matrix [d, h * w] of their image, so that a run is a transposition; done
- * number by number it would touch d cache lines for each row and use one number of each. It is cut into tiles
- * of 32 channels by 64 pixels: pieces of whole cache lines are widened into a small buffer, which is then
- * read across.
+ * Rows of [rows, d] and [n, tokens, d] lie one after another, and one conversion reads a run of them. Rows of
+ * [n, d, h, w] are columns of their image's matrix [d, h * w], so a run is a transposition. Number by number
+ * it would touch d cache lines per row and use one number of each. Instead it proceeds in tiles of 32
+ * channels by 64 pixels: whole cache lines are converted into a small buffer, which is then read column by
+ * column.
  *
- * The system reads ahead for those who read in order, and gives that up for those who do not: both need no
- * advice. What it cannot know is which rows a shuffled order takes next; that is what ra_data_will_need() is
- * for. */
+ * The system reads ahead for sequential reads, and stops doing so for others: neither needs advice. It cannot
+ * know which rows a shuffled order takes next; ra_data_will_need() tells it. */
 #include "data/data.h"
 #include "tensor/half.h"
-#include "tensor/standardize.h"
+#include "tensor/vectors.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +31,8 @@ static void read_tile(const ra_data_file *file, size_t element, size_t channels,
         for (size_t c = 0; c < channels; c++) out[p * d + c] = tile[c][p];
 }
 
-/* out [d] <- one pixel, `plane` numbers from channel to channel: every number is a cache line of its own, and
- * a loop without calls has many of them on their way at once. */
+/* out [d] <- one pixel, `plane` numbers from channel to channel: every number is in a cache line of its own,
+ * and a loop without calls has many of them in flight at once. */
 static void read_pixel(const ra_data_file *file, size_t element, size_t d, float *out) {
     size_t plane = file->plane;
     const float *wide = (const float *)(const void *)at(file, element);
@@ -82,7 +81,7 @@ static void read_file(const ra_data_file *file, size_t first, size_t n, size_t d
 
 void ra_data_read_raw(const ra_data *data, size_t first, size_t n, float *out) {
     size_t d = data->dimensions;
-    while (n > 0) { /* the part of the rows that lies in one file, with no skipped row between */
+    while (n > 0) { /* those in one file, with no skipped row between them */
         size_t skipped = ra_data_skipped_before(data, first), source = first + skipped;
         const ra_data_file *file = ra_data_file_of(data, source);
         size_t rest = file->rows - (source - file->first), count = n < rest ? n : rest;
@@ -109,9 +108,9 @@ void ra_data_gather(const ra_data *data, const uint64_t *rows, size_t n, float *
 
 /* ---- prefetching -------------------------------------------------------------------------------------- */
 
-enum { NEAR_BYTES = 4096 }; /* a gap that is read along: a page is the least there is */
+enum { NEAR_BYTES = 4096 }; /* a gap of at most one page is read too: the system reads whole pages */
 
-/* Of an image all of it, since a row is spread over all of its planes. */
+/* The whole image, because a row has a number in each of its planes. */
 static ra_data_range range_of(const ra_data *data, uint64_t source_row) {
     const ra_data_file *file = ra_data_file_of(data, source_row);
     size_t image = ((size_t)source_row - file->first) / file->plane, numbers = data->dimensions * file->plane;

@@ -1,6 +1,7 @@
-/* The pass over all data that finds what is not finite, at the speed of memory or of the disk: numbers are
- * looked at where they lie, as bit patterns whose exponent is all ones, and many at a time without a branch.
- * Only in a piece that holds such a number rows are looked at one by one. */
+/* The pass over all data that finds numbers that are not finite, at the speed of the memory or of the disk.
+ * It looks at the bits in the mapped file: a number is not finite if all bits of its exponent are set. Many
+ * numbers are tested at a time, without a branch; only a piece that holds such a number is then searched row
+ * by row. */
 #include "data/data.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
@@ -10,16 +11,16 @@
 #include <string.h>
 
 enum {
-    PIECE = 1 << 16, /* numbers looked at together */
-    LISTED = 5,      /* bad rows named in a message */
+    PIECE = 1 << 16, /* numbers tested together */
+    LISTED = 5,      /* bad rows that a message names */
 };
 
 typedef struct scan {
     ra_data *data;
     bool skip;
-    size_t found; /* bad rows; without skip only the first LISTED of them are in data->bad */
+    size_t found; /* bad rows; without `skip`, data->bad holds only the first LISTED */
     const ra_data_file *file;
-    size_t row, column; /* of the first, in its file */
+    size_t row, column; /* of the first bad number, in its file */
 } scan;
 
 static uint32_t exponent_of(ra_dtype dtype) {
@@ -43,11 +44,11 @@ static bool any_bad(const ra_data_file *file, size_t element, size_t n) {
 static bool is_bad(const ra_data_file *file, size_t element) {
     uint32_t bits = 0, exponent = exponent_of(file->dtype);
     size_t size = ra_dtype_size(file->dtype);
-    memcpy(&bits, file->numbers + element * size, size); /* little-endian, as the files */
+    memcpy(&bits, file->numbers + element * size, size); /* little-endian, like the files */
     return (bits & exponent) == exponent;
 }
 
-/* The first bad column of a row; d when there is none. */
+/* The first bad column of a row, or d. */
 static size_t bad_column(const ra_data_file *file, size_t row, size_t d) {
     size_t element = row / file->plane * d * file->plane + row % file->plane, column = 0;
     if (file->plane == 1 && !any_bad(file, element, d)) return d;
@@ -74,9 +75,9 @@ static ra_status add_bad(scan *s, const ra_data_file *file, size_t row, size_t c
     return RA_OK;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------------- */
+/* ---- all rows ------------------------------------------------------------------------------------------ */
 
-/* Pieces are whole rows, or whole images: rows are found in their order. */
+/* A piece is whole rows or a whole image, so that bad rows are found in order. */
 static ra_status scan_file(scan *s, const ra_data_file *file, ra_error *err) {
     size_t d = s->data->dimensions, unit = file->plane;
     if (unit == 1 && d < PIECE) unit = PIECE / d;

@@ -1,13 +1,14 @@
-/* The relaxed archetypal dictionary, D = e^m (W C + Relax), as it is trained (overcomplete 0.3.0,
- * sae/archetypal_dictionary.py; Fel et al. 2025, eq. 4).
+/* The relaxed archetypal dictionary in training, D = e^m (W C + Relax) (Fel et al. 2025, eq. 4; the same
+ * numbers as overcomplete 0.3.0, sae/archetypal_dictionary.py).
  *
- * Reading D projects W onto rows that are nonnegative and sum to one, and every row of Relax into the ball of
- * radius delta, in place. The projection is not part of the graph: with D = e^m (W C + Relax),
+ * Reading D first projects the parameters in place: the rows of W onto the simplex (nonnegative, sum 1),
+ * those of Relax into the ball of radius delta. Gradients do not pass through the projection: with D = e^m (W
+ * C + Relax),
  *
  *     dW = e^m dD C^T        dRelax = e^m dD        dm = sum(dD * D)
  *
- * hold for the projected parameters, also for entries that were clipped to zero, which is how they can come
- * back. */
+ * hold at the projected parameters, also for entries that the projection set to zero: that is how they can
+ * become positive again. */
 #include "dictionary/dictionary.h"
 
 #include <limits.h>
@@ -23,8 +24,7 @@ static ra_status project(ra_dictionary *dictionary, ra_error *err) {
                                    dictionary->delta, err);
 }
 
-/* The rows of W that are needed are brought together where its gradient will be written: memory that has no
- * other use until then. */
+/* The selected rows are gathered in the memory of the gradients, which is free until they are computed. */
 static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t count, float *D,
                          ra_error *err) {
     const ra_parameter *p = dictionary->parameters;
@@ -43,7 +43,7 @@ static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t
                            d, err);
 }
 
-/* dD may be the gradient of Relax itself, which is scaled last. */
+/* dD may be the memory of Relax's gradient, which is therefore written last. */
 static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t count, ra_error *err) {
     const ra_parameter *p = dictionary->parameters;
     size_t N = dictionary->points, d = dictionary->dimensions;

@@ -129,8 +129,8 @@ void ra_dictionary_set_training(ra_dictionary *dictionary, bool training) {
     dictionary->training = training;
 }
 
-/* Both modes give the D of the parameters as they are; a second read of unchanged parameters costs nothing.
- * The reference's evaluation mode can be stale after a change, ours never is. */
+/* Training and evaluation mode both return the D of the present parameters; a second read of unchanged
+ * parameters costs nothing. (overcomplete 0.3.0 keeps an old D in evaluation mode if parameters change.) */
 ra_status ra_dictionary_get(ra_dictionary *dictionary, const float **D, ra_error *err) {
     RA_TRY(ra_dictionary_project(dictionary, err));
     if (!dictionary->fresh) {
@@ -175,8 +175,8 @@ ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_
     return dictionary->type->backward(dictionary, dD, dictionary->selected, err);
 }
 
-float *ra_dictionary_gradient_room(ra_dictionary *dictionary) {
-    return dictionary->parameters[dictionary->type->room].gradient;
+float *ra_dictionary_gradient_memory(ra_dictionary *dictionary) {
+    return dictionary->parameters[dictionary->type->dense].gradient;
 }
 
 /* ---- multiplier ---------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* dictionary.h - what the two kinds of dictionary share, and what each defines. */
+/* dictionary.h - the inside of a dictionary: what both kinds have, and the functions that each defines. */
 #ifndef RA_DICTIONARY_DICTIONARY_H
 #define RA_DICTIONARY_DICTIONARY_H
 
@@ -7,13 +7,13 @@
 enum { RA_DICTIONARY_PARAMETERS = 4 };
 
 typedef struct ra_dictionary_type {
-    ra_status (*project)(ra_dictionary *dictionary, ra_error *err); /* the parameters, in place */
-    /* D [count,d] <- the rows of these atoms (backend memory; NULL: all) of projected parameters */
+    ra_status (*project)(ra_dictionary *dictionary, ra_error *err); /* in place */
+    /* D [count,d] <- these atoms (backend memory; NULL: all), from projected parameters */
     ra_status (*compose)(ra_dictionary *dictionary, const int32_t *atoms, size_t count, float *D,
                          ra_error *err);
-    /* dD [count,d] -> the gradients of the parameters; D holds the same atoms */
+    /* the gradients of the parameters <- dD [count,d]; D holds the same atoms */
     ra_status (*backward)(ra_dictionary *dictionary, const float *dD, size_t count, ra_error *err);
-    size_t room; /* the parameter whose gradient has the shape of dD */
+    size_t dense; /* the parameter whose gradient has the shape of dD, and may hold it */
 } ra_dictionary_type;
 
 struct ra_dictionary {
@@ -23,32 +23,32 @@ struct ra_dictionary {
     size_t concepts, dimensions, points; /* K, d, N (0 for a plain one) */
     float delta;
     bool training;
-    bool projected;  /* the parameters are as a projection left them */
-    bool fresh;      /* D belongs to the parameters as they are, all K rows */
-    size_t selected; /* rows of D as last read; K or those of a selection */
+    bool projected;  /* the parameters have not changed since they were projected */
+    bool fresh;      /* D holds all K rows of the parameters' present values */
+    size_t selected; /* rows of D when it was last read: K, or those of a selection */
     float *D;        /* [K,d] backend memory */
-    int32_t *atoms;  /* [K] backend memory: those of a selection */
+    int32_t *atoms;  /* [K] backend memory: the selection */
     ra_parameter parameters[RA_DICTIONARY_PARAMETERS];
     size_t count;
 };
 
-/* A dictionary without parameters yet; on failure nothing is left behind. */
+/* A dictionary that has no parameters yet. */
 ra_status ra_dictionary_make(ra_backend *backend, const ra_dictionary_type *type, ra_dictionary_kind kind,
                              size_t concepts, size_t dimensions, ra_dictionary **dictionary, ra_error *err);
 
-/* Adds a zeroed parameter, with a gradient when `trained`; rank 0, 1 or 2 by its sizes: cols 0 means a vector
- * of rows, rows 0 a scalar. */
+/* Adds a parameter of zeros, with a gradient if it is trained: a matrix; cols 0: a vector; rows 0: a
+ * scalar. */
 ra_status ra_dictionary_add(ra_dictionary *dictionary, const char *name, bool trained, size_t rows,
                             size_t cols, ra_error *err);
 
-/* Host values in any float type -> parameter. */
+/* parameter <- values in host memory, in any float type. */
 ra_status ra_parameter_upload(ra_backend *backend, const ra_parameter *parameter, const ra_tensor *values,
                               ra_error *err);
 
-/* e^multiplier, the multiplier being parameter i. */
+/* e^multiplier; the multiplier is parameter i. */
 ra_status ra_dictionary_scale(const ra_dictionary *dictionary, size_t i, float *scale, ra_error *err);
 
-/* Writes the gradient of the multiplier, parameter i, when it is trained: sum(dD * D), both [count,d]. */
+/* The gradient of the multiplier, parameter i, if it is trained: sum(dD * D), both [count,d]. */
 ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, size_t i, const float *dD,
                                             size_t count, ra_error *err);
 

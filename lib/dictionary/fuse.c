@@ -1,15 +1,15 @@
-/* The eval-mode fuse from file views: D = e^m (project(W) C + project(Relax)), with the provenance of each
- * atom.
+/* Computes D = e^m (project(W) C + project(Relax)) from the tensors of a mapped checkpoint, and the
+ * provenance of each atom.
  *
- * W is the large one: [32000, 32000] is 4 GB in a published checkpoint, of which people keep only D. It is
- * read once, a block of rows at a time, straight from the mapping; no copy of it is ever whole. */
+ * W is large: [32000, 32000] is 4 GB in a published checkpoint, and after this only D is kept. So W is read
+ * once, some rows at a time, from the mapping; it is never copied as a whole. */
 #include "ra_dictionary.h"
 #include "ra_memory.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { BLOCK_FLOATS = 1 << 24, BLOCK_ROWS = 2048 };
+enum { STEP_NUMBERS = 1 << 24, STEP_ROWS = 2048 };
 
 typedef struct share {
     float weight;
@@ -22,7 +22,7 @@ static int by_falling_weight(const void *a, const void *b) {
     return (x->point > y->point) - (x->point < y->point);
 }
 
-/* The T largest weights of projected rows [rows, N], atoms numbered from `first`. */
+/* Writes the T largest weights of the atoms from `first` on, out of their projected rows [rows,N] of W. */
 static ra_status note_archetypes(ra_backend *backend, const float *W, size_t rows, size_t N, size_t first,
                                  ra_provenance *provenance, ra_codes *codes, share *shares, ra_error *err) {
     size_t T = provenance->count;
@@ -45,57 +45,57 @@ static ra_status check_shapes(const ra_tensor *W, const ra_tensor *C, const ra_t
     if (W->rank != 2 || C->rank != 2 || Relax->rank != 2 || W->shape[1] != C->shape[0] ||
         W->shape[0] != Relax->shape[0] || C->shape[1] != Relax->shape[1])
         RA_FAIL(err, RA_ERR_SHAPE,
-                "W %s, C %s and Relax %s do not fit together, expected [K, N], [N, d] and [K, d]",
+                "W %s, C %s and Relax %s do not fit each other; expected [K, N], [N, d] and [K, d]",
                 ra_shape_text(W->rank, W->shape, w, sizeof w), ra_shape_text(C->rank, C->shape, c, sizeof c),
                 ra_shape_text(Relax->rank, Relax->shape, r, sizeof r));
     return RA_OK;
 }
 
-/* Backend memory; on the CPU points and atoms are the caller's own. */
+/* Backend memory. On the CPU, points and atoms are the caller's own arrays. */
 typedef struct fuse {
     ra_backend *backend;
-    size_t N, d, block;
+    size_t N, d, step;   /* step: rows of W at a time */
     const float *points; /* [N,d] */
-    float *weights;      /* [block,N] */
-    float *atoms;        /* [block,d]: Relax, then D */
-    float *host;         /* [block, N or d] to convert in, where that is not the backend's memory */
-    double *norms;       /* [block] */
+    float *weights;      /* [step,N] */
+    float *atoms;        /* [step,d]: Relax, then D */
+    float *host;         /* [step, N or d] to convert in, if the backend's memory is not the host's */
+    double *norms;       /* [step] */
     share *shares;       /* [T] */
     ra_codes codes;
-    void *blocks[3];
+    void *memory[3];
 } fuse;
 
 static ra_status reserve(fuse *f, const ra_tensor *C, size_t T, ra_error *err) {
-    size_t numbers = f->block * (f->N > f->d ? f->N : f->d);
+    size_t numbers = f->step * (f->N > f->d ? f->N : f->d);
     f->shares = ra_malloc(T, sizeof *f->shares);
-    f->norms = ra_malloc(f->block, sizeof *f->norms);
+    f->norms = ra_malloc(f->step, sizeof *f->norms);
     if (!ra_backend_host_memory(f->backend)) f->host = ra_malloc(numbers, sizeof *f->host);
     if (!f->shares || !f->norms || (!ra_backend_host_memory(f->backend) && !f->host))
-        RA_FAIL_MEMORY(err, "blocks to fuse in", numbers * sizeof *f->host);
-    RA_TRY(ra_backend_allocate(f->backend, f->block * f->N * sizeof(float), &f->blocks[0], err));
-    f->weights = f->blocks[0];
+        RA_FAIL_MEMORY(err, "fusing a dictionary", numbers * sizeof *f->host);
+    RA_TRY(ra_backend_allocate(f->backend, f->step * f->N * sizeof(float), &f->memory[0], err));
+    f->weights = f->memory[0];
     if (ra_backend_host_memory(f->backend) && C->dtype == RA_F32) {
         f->points = C->data;
         return RA_OK;
     }
-    RA_TRY(ra_backend_allocate(f->backend, f->N * f->d * sizeof(float), &f->blocks[1], err));
+    RA_TRY(ra_backend_allocate(f->backend, f->N * f->d * sizeof(float), &f->memory[1], err));
     if (!ra_backend_host_memory(f->backend))
-        RA_TRY(ra_backend_allocate(f->backend, f->block * f->d * sizeof(float), &f->blocks[2], err));
-    f->points = f->blocks[1];
-    f->atoms = f->blocks[2];
+        RA_TRY(ra_backend_allocate(f->backend, f->step * f->d * sizeof(float), &f->memory[2], err));
+    f->points = f->memory[1];
+    f->atoms = f->memory[2];
     return RA_OK;
 }
 
 static void release(fuse *f) {
-    for (size_t i = 0; i < sizeof f->blocks / sizeof *f->blocks; i++)
-        ra_backend_deallocate(f->backend, f->blocks[i]);
+    for (size_t i = 0; i < sizeof f->memory / sizeof *f->memory; i++)
+        ra_backend_deallocate(f->backend, f->memory[i]);
     ra_codes_release(&f->codes);
     ra_free(f->shares);
     ra_free(f->norms);
     ra_free(f->host);
 }
 
-/* target <- rows of a tensor in any float type, at most a block of them. */
+/* target <- at most `step` rows of a tensor in any float type. */
 static ra_status load(const fuse *f, const ra_tensor *tensor, size_t first, size_t rows, float *target,
                       ra_error *err) {
     size_t n = tensor->shape[1] * rows;
@@ -111,15 +111,15 @@ static ra_status load(const fuse *f, const ra_tensor *tensor, size_t first, size
 }
 
 static ra_status load_points(const fuse *f, const ra_tensor *C, float *target, ra_error *err) {
-    for (size_t first = 0; first < f->N; first += f->block) {
-        size_t rows = f->N - first < f->block ? f->N - first : f->block;
+    for (size_t first = 0; first < f->N; first += f->step) {
+        size_t rows = f->N - first < f->step ? f->N - first : f->step;
         RA_TRY(load(f, C, first, rows, target + first * f->d, err));
     }
     return RA_OK;
 }
 
-static ra_status fuse_block(fuse *f, const ra_tensor *W, const ra_tensor *Relax, float scale, float delta,
-                            size_t first, size_t rows, float *D, ra_provenance *provenance, ra_error *err) {
+static ra_status fuse_rows(fuse *f, const ra_tensor *W, const ra_tensor *Relax, float scale, float delta,
+                           size_t first, size_t rows, float *D, ra_provenance *provenance, ra_error *err) {
     size_t N = f->N, d = f->d;
     float *out = f->atoms ? f->atoms : D + first * d;
     RA_TRY(load(f, W, first, rows, f->weights, err));
@@ -142,14 +142,14 @@ ra_status ra_dictionary_fuse(ra_backend *backend, const ra_tensor *W, const ra_t
                              ra_provenance *provenance, ra_error *err) {
     RA_TRY(check_shapes(W, C, Relax, err));
     if (!(delta >= 0)) RA_FAIL(err, RA_ERR_ARGUMENT, "delta is %g, expected at least 0", (double)delta);
-    size_t K = W->shape[0], N = W->shape[1], block = BLOCK_FLOATS / (N ? N : 1);
-    block = block < 1 ? 1 : block > BLOCK_ROWS ? BLOCK_ROWS : block;
-    fuse f = {.backend = backend, .N = N, .d = C->shape[1], .block = block > K ? K : block};
+    size_t K = W->shape[0], N = W->shape[1], step = STEP_NUMBERS / (N ? N : 1);
+    step = step < 1 ? 1 : step > STEP_ROWS ? STEP_ROWS : step;
+    fuse f = {.backend = backend, .N = N, .d = C->shape[1], .step = step > K ? K : step};
     ra_status status = reserve(&f, C, provenance ? provenance->count : 0, err);
-    if (status == RA_OK && f.blocks[1]) status = load_points(&f, C, f.blocks[1], err);
-    for (size_t first = 0; first < K && status == RA_OK; first += f.block) {
-        size_t rows = K - first < f.block ? K - first : f.block;
-        status = fuse_block(&f, W, Relax, expf(multiplier), delta, first, rows, D, provenance, err);
+    if (status == RA_OK && f.memory[1]) status = load_points(&f, C, f.memory[1], err);
+    for (size_t first = 0; first < K && status == RA_OK; first += f.step) {
+        size_t rows = K - first < f.step ? K - first : f.step;
+        status = fuse_rows(&f, W, Relax, expf(multiplier), delta, first, rows, D, provenance, err);
     }
     release(&f);
     return status;

@@ -1,16 +1,16 @@
-/* Where the atoms start. That all seeds of the reference start with atom k on point k is part of why its runs
- * agree with each other; the seeded starts here show what a method does without that help. */
+/* The atoms' start. In overcomplete atom k starts at point k for every seed, which is part of the reason why
+ * its runs agree with each other. The seeded starts here show how a method does without that help. */
 #include "dictionary/dictionary.h"
 #include "ra_memory.h"
 #include "base/random.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { INIT_STREAM = 0x1217 }; /* keeps these random numbers apart from those of the encoder's start */
+enum { INIT_STREAM = 0x1217 }; /* other random numbers than those of the encoder's start */
 
-/* order [count] <- points 0..N-1 in a random order, and in others again when there are more atoms. */
+/* order [count] <- points 0..N-1 in a random order; if there are more atoms, again in another order. */
 static ra_status draw_points(ra_random *random, size_t count, size_t N, uint64_t **order, ra_error *err) {
     size_t rounds = (count + N - 1) / N;
     *order = ra_malloc(rounds * N, sizeof **order);
@@ -25,7 +25,7 @@ static ra_status start_eye(ra_random *random, float *W, size_t K, size_t N, ra_e
     (void)random, (void)err;
     for (size_t k = 0; k < K && k < N; k++) W[k * N + k] = 1;
     if (K > N)
-        ra_log(RA_LOG_WARNING, "%zu concepts start from %zu points: the last %zu atoms start as zeros", K, N,
+        ra_log(RA_LOG_WARNING, "%zu concepts start at %zu points: the last %zu atoms start at zero", K, N,
                K - N);
     return RA_OK;
 }
@@ -38,8 +38,8 @@ static ra_status start_permuted(ra_random *random, float *W, size_t K, size_t N,
     return RA_OK;
 }
 
-/* Weights uniform on the simplex of a few points: exponential numbers, divided by their sum. On that of all
- * points every atom would start as nearly the same mean. */
+/* Weights that are uniform on the simplex of a few points: exponential numbers, divided by their sum. On the
+ * simplex of all points every atom would start near the same mean. */
 static ra_status start_random(ra_random *random, float *W, size_t K, size_t N, ra_error *err) {
     (void)err;
     size_t count = N < RA_INIT_RANDOM_POINTS ? N : RA_INIT_RANDOM_POINTS;
@@ -50,7 +50,7 @@ static ra_status start_random(ra_random *random, float *W, size_t K, size_t N, r
             size_t j = 0;
             point[i] = (size_t)ra_random_below(random, N);
             while (point[j] != point[i]) j++;
-            if (j == i) i++; /* not one of those before */
+            if (j == i) i++; /* it is a new point */
         }
         for (size_t i = 0; i < count; i++) sum += weight[i] = -log(1 - ra_random_unit(random));
         for (size_t i = 0; i < count; i++)
@@ -65,7 +65,7 @@ static ra_status (*const starts[])(ra_random *random, float *W, size_t K, size_t
     [RA_INIT_RANDOM] = start_random,
 };
 
-/* Replaces the values of a parameter by host memory of its size. */
+/* parameter <- values in host memory. */
 static ra_status put(ra_dictionary *dictionary, const ra_parameter *parameter, const float *values,
                      ra_error *err) {
     ra_tensor tensor = ra_tensor_2d(RA_F32, values, parameter->shape[0], parameter->shape[1]);
@@ -80,7 +80,7 @@ ra_status ra_archetypal_dictionary_init(ra_dictionary *dictionary, ra_init init,
     if (dictionary->kind != RA_DICTIONARY_ARCHETYPAL || (size_t)init >= sizeof starts / sizeof *starts)
         RA_FAIL(
             err, RA_ERR_ARGUMENT,
-            "an archetypal dictionary starts as eye, permuted or random, a plain one as xavier or points");
+            "an archetypal dictionary can start as eye, permuted or random, a plain one as xavier or points");
     float *W = ra_calloc(K * N, sizeof *W);
     if (!W) RA_FAIL_MEMORY(err, "the atoms' start", K * N * sizeof *W);
     ra_random random;
@@ -98,10 +98,10 @@ ra_status ra_plain_dictionary_init(ra_dictionary *dictionary, const ra_tensor *p
     char shape[128];
     size_t K = dictionary->concepts, d = dictionary->dimensions;
     if (dictionary->kind == RA_DICTIONARY_ARCHETYPAL)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "an archetypal dictionary holds its points, and starts from those");
+        RA_FAIL(err, RA_ERR_ARGUMENT, "an archetypal dictionary starts at its own points; others were given");
     if (!ra_dtype_is_float(points->dtype) || points->rank != 2 || points->shape[0] == 0 ||
         points->shape[1] != d)
-        RA_FAIL(err, RA_ERR_SHAPE, "the points are %s %s, expected F32, F16 or BF16 [N, %zu]",
+        RA_FAIL(err, RA_ERR_SHAPE, "the points are %s %s; expected F32, F16 or BF16 [N, %zu]",
                 ra_dtype_name(points->dtype), ra_shape_text(points->rank, points->shape, shape, sizeof shape),
                 d);
     size_t N = points->shape[0], row_bytes = d * ra_dtype_size(points->dtype);

@@ -1,6 +1,6 @@
-/* The plain dictionary, D = e^m normalize(weights), for runs to compare with (overcomplete 0.3.0,
- * sae/dictionary.py). As there, normalization happens in place on reading, outside the graph: dweights = e^m
- * dD. */
+/* The plain dictionary, D = e^m normalize(weights), the usual one that archetypal runs are compared with (the
+ * same numbers as overcomplete 0.3.0, sae/dictionary.py). Reading D normalizes the weights in place, and
+ * gradients do not pass through that: dweights = e^m dD. */
 #include "dictionary/dictionary.h"
 #include "ra_memory.h"
 #include "base/random.h"
@@ -9,8 +9,7 @@
 
 enum { WEIGHTS, MULTIPLIER };
 
-/* How each kind divides: by which norm, the row's own or the largest of all. The reference adds 1e-8 to a
- * row's own. */
+/* What each kind divides a row by: its own norm plus 1e-8, or the largest norm of all rows. */
 static const struct {
     bool divide, largest, l1;
 } normalizations[] = {
@@ -19,7 +18,7 @@ static const struct {
     [RA_DICTIONARY_IDENTITY] = {false, false, false},
 };
 
-/* norms [K] <- what each row is multiplied by; false: all zeros, with nothing to divide by. */
+/* norms [K] <- each row's factor; false if all rows are zero and have none. */
 static bool factors_of(double *norms, size_t rows, bool largest) {
     double divisor = 0;
     for (size_t i = 0; i < rows && largest; i++) divisor = norms[i] > divisor ? norms[i] : divisor;
@@ -57,7 +56,7 @@ static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t
     return ra_backend_axpby(dictionary->backend, scale, weights, 0, D, count * d, err);
 }
 
-/* dD may be the gradient of the weights itself. */
+/* dD may be the memory of the weights' gradient. */
 static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t count, ra_error *err) {
     float scale, *weights = dictionary->parameters[WEIGHTS].gradient;
     size_t n = count * dictionary->dimensions;
@@ -69,11 +68,11 @@ static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t cou
 
 static const ra_dictionary_type plain = {normalize, compose, backward, WEIGHTS};
 
-/* Keeps these random numbers apart from the encoder's: drawn from the same seed in the same order, they would
- * start every atom along its encoder row. */
+/* Other random numbers than the encoder's: with the same ones, every atom would start parallel to its encoder
+ * row. */
 enum { DICTIONARY_STREAM = 0x0d1c7104 };
 
-/* Xavier-uniform, as the reference starts: +-sqrt(6 / (K + d)). */
+/* Xavier-uniform: +-sqrt(6 / (K + d)). */
 static ra_status start_random(ra_dictionary *dictionary, uint64_t seed, ra_error *err) {
     size_t K = dictionary->concepts, d = dictionary->dimensions;
     double bound = sqrt(6.0 / (double)(K + d));
@@ -94,7 +93,7 @@ ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, siz
                                   uint64_t seed, ra_dictionary **out, ra_error *err) {
     char shape[128];
     if (kind == RA_DICTIONARY_ARCHETYPAL || (size_t)kind >= sizeof normalizations / sizeof *normalizations)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "dictionary kind %d is not a plain one", (int)kind);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "dictionary kind %d is not that of a plain dictionary", (int)kind);
     if (weights && (!ra_dtype_is_float(weights->dtype) || weights->rank != 2 ||
                     weights->shape[0] != nb_concepts || weights->shape[1] != in_dimensions))
         RA_FAIL(err, RA_ERR_SHAPE, "the dictionary's weights are %s %s, expected F32, F16 or BF16 [%zu, %zu]",

@@ -1,5 +1,5 @@
-/* One array from a file of either kind. The kind is told by the first bytes, not by the name: an npy file
- * begins with its magic, a safetensors file has a brace after eight bytes of length. */
+/* One array from a file of either kind. The first bytes tell the kind, not the file's name: an npy file
+ * begins with its magic number, a safetensors file has a brace after eight bytes of length. */
 #include "ra_io.h"
 #include "ra_memory.h"
 
@@ -25,7 +25,7 @@ static kind kind_of(const void *data, size_t size) {
 
 static ra_status open_npy(ra_array *array, const char *tensor_name, ra_error *err) {
     if (tensor_name)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is an npy file, which holds one array without a name, not \"%s\"",
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is an npy file, whose one array has no name; leave \"%s\" out",
                 array->path, tensor_name);
     RA_TRY(ra_npy_open(array->path, &array->npy, err));
     array->tensor = *ra_npy_tensor(array->npy);
@@ -42,9 +42,8 @@ static ra_status open_safetensors(ra_array *array, const char *tensor_name, ra_e
     if (!only) only = foreign;
     if (!only) RA_FAIL(err, RA_ERR_NOT_FOUND, "%s holds no tensors", array->path);
     if (second)
-        RA_FAIL(err, RA_ERR_ARGUMENT,
-                "%s holds several tensors (\"%s\", \"%s\"...), so the name of one is needed", array->path,
-                only, second);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s holds several tensors (\"%s\", \"%s\"...); give the name of one",
+                array->path, only, second);
     return ra_safetensors_get(file, only, &array->tensor, err);
 }
 
@@ -72,7 +71,7 @@ static ra_status load(ra_array *array, const char *tensor_name, ra_error *err) {
 
 ra_status ra_array_open(const char *path, const char *tensor_name, ra_array **out, ra_error *err) {
     ra_array *array = ra_calloc(1, sizeof *array);
-    if (!array) RA_FAIL_MEMORY(err, "an opened file", sizeof *array);
+    if (!array) RA_FAIL_MEMORY(err, "an open file", sizeof *array);
     array->path = ra_strdup(path);
     ra_status status = array->path ? load(array, tensor_name, err)
                                    : ra_error_set(err, RA_ERR_MEMORY, "out of memory: the name of a file");

@@ -1,16 +1,16 @@
 /* Atomic replacement of a file.
  *
  * The content goes to `.NAME.XXXXXX` in the folder of the target, so that the final rename stays within one
- * file system and is atomic. The order is what makes it crash-proof: flush the file, then rename, then flush
- * the folder; after a power failure there is the old file or the whole new one. Two writers of one target
- * have two temporary files, and the last rename wins.
+ * file system and is atomic. The order makes it safe against crashes: flush the file, then rename it, then
+ * flush the folder; after a power failure there is either the old file or the whole new one. Two writers of
+ * one target have two temporary files, and the last rename wins.
  *
- * The temporary file is created by open() with O_EXCL and mode 0666 under a random name of our own, not by
- * mkostemp(): the kernel then applies the umask (and the folder's default access list), which a library
- * cannot read without changing it for all threads. Everything is relative to a descriptor of the folder, so a
- * change of the working directory between begin and commit does no harm.
+ * open() creates the temporary file, with O_EXCL, mode 0666 and a random name, instead of mkostemp(): the
+ * kernel then applies the umask (and the folder's default access list), which a library cannot read without
+ * changing it for all threads. All paths are relative to a descriptor of the folder, so the working directory
+ * may change between begin and commit.
  *
- * A target that is a symbolic link to a file is followed: that file is replaced, the link stays. */
+ * If the target is a symbolic link to a file, that file is replaced and the link stays. */
 #include "ra_io.h"
 #include "ra_memory.h"
 
@@ -24,18 +24,18 @@
 #include <unistd.h>
 
 enum {
-    BUFFER_SIZE = 1 << 16, /* small writes are gathered; larger ones go straight to the file */
+    BUFFER_SIZE = 1 << 16, /* small writes are collected; larger ones go directly to the file */
     SUFFIX_SIZE = 6,
-    NAME_SIZE = 240, /* of the target's name within the temporary one: NAME_MAX less the decoration */
+    NAME_SIZE = 240, /* of the target's name in the temporary one: NAME_MAX without dots and suffix */
     ATTEMPTS = 100,
 };
 
 struct ra_atomic_file {
-    char *path;      /* as the caller gave it, for messages */
+    char *path;      /* from the caller, for messages */
     char *name;      /* the target within the folder */
-    char *temporary; /* the temporary file within the folder; NULL when there is none to remove */
-    int folder, fd;  /* -1 when closed */
-    bool failed;     /* a write was lost: commit must not rename */
+    char *temporary; /* the temporary file within the folder; NULL: none to remove */
+    int folder, fd;  /* -1: closed */
+    bool failed;     /* a write failed: commit must not rename */
     size_t used;
     unsigned char buffer[BUFFER_SIZE];
 };
@@ -56,15 +56,16 @@ static void release(ra_atomic_file *file) {
 
 /* ---- begin ------------------------------------------------------------------------------------------- */
 
-/* Where the content really goes: `path`, or what it links to, into `target`. */
+/* target <- the file to be replaced: `path`, or what it links to. */
 static ra_status resolve(const char *path, char target[PATH_MAX], ra_error *err) {
     struct stat info;
     size_t length = strlen(path);
     if (length == 0 || length >= PATH_MAX || path[length - 1] == '/')
-        RA_FAIL(err, RA_ERR_ARGUMENT, "cannot write \"%s\": that is not the name of a file", path);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "cannot write \"%s\": that is not a file name", path);
     memcpy(target, path, length + 1);
     if (stat(path, &info) != 0) {
-        if (errno == ENOENT || errno == ENOTDIR) return RA_OK; /* a new file, or no such folder: seen below */
+        if (errno == ENOENT || errno == ENOTDIR)
+            return RA_OK; /* a new file, or no such folder: open_folder() finds out */
         RA_FAIL(err, RA_ERR_IO, "cannot write %s: %s", path, strerror(errno));
     }
     if (S_ISDIR(info.st_mode)) RA_FAIL(err, RA_ERR_ARGUMENT, "cannot write %s: it is a directory", path);
@@ -75,7 +76,7 @@ static ra_status resolve(const char *path, char target[PATH_MAX], ra_error *err)
     return RA_OK;
 }
 
-/* Opens the folder of `target`, which is cut at its last slash for that, and keeps the name. */
+/* Opens the folder of `target`, which is cut at its last slash, and keeps the name. */
 static ra_status open_folder(ra_atomic_file *file, char *target, ra_error *err) {
     char *slash = strrchr(target, '/');
     file->name = ra_strdup(slash ? slash + 1 : target);
@@ -147,7 +148,7 @@ static ra_status write_all(ra_atomic_file *file, const unsigned char *data, size
         ssize_t n = write(file->fd, data, size); /* may be short: a full disk, a limit, 2 GiB at once */
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
-            if (n == 0) errno = EIO; /* no progress and no reason: do not try for ever */
+            if (n == 0) errno = EIO; /* no progress and no reason: do not try forever */
             file->failed = true;
             return fail_errno(file, "writing failed", err);
         }
@@ -183,13 +184,14 @@ static ra_status replace_target(ra_atomic_file *file, ra_error *err) {
     RA_TRY(flush(file, err));
     if (flush_to_disk(file->fd) != 0) return fail_errno(file, "flushing to the disk failed", err);
     int fd = file->fd;
-    file->fd = -1; /* closed whatever close() says */
+    file->fd = -1; /* closed even if close() fails */
     if (close(fd) != 0 && errno != EINTR) return fail_errno(file, "closing failed", err);
     if (renameat(file->folder, file->temporary, file->folder, file->name) != 0)
         return fail_errno(file, "renaming the finished file failed", err);
     ra_free(file->temporary);
     file->temporary = NULL;
-    if (flush_to_disk(file->folder) != 0 && errno != EINVAL) /* EINVAL: not offered by this file system */
+    if (flush_to_disk(file->folder) != 0 &&
+        errno != EINVAL) /* EINVAL: this file system has no such operation */
         RA_FAIL(err, RA_ERR_IO, "%s is written, but flushing its directory to the disk failed: %s",
                 file->path, strerror(errno));
     return RA_OK;

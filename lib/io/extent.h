@@ -1,11 +1,11 @@
-/* extent.h - how many bytes a shape read from a file asks for, without trusting it. */
+/* extent.h - the bytes that a tensor takes whose shape comes from a file and cannot be trusted. */
 #ifndef RA_IO_EXTENT_H
 #define RA_IO_EXTENT_H
 
 #include "ra_tensor.h"
 
-/* The bytes of a tensor into *bytes; false when that does not fit a size_t. A size of zero anywhere makes it
- * zero, however large the others are. */
+/* *bytes <- the bytes of a tensor; false if they exceed a size_t. If any size is zero, so are the bytes,
+ * however large the other sizes are. */
 static inline bool ra_extent_bytes(const ra_tensor *tensor, size_t *bytes) {
     *bytes = ra_dtype_size(tensor->dtype);
     for (int i = 0; i < tensor->rank; i++)
@@ -15,6 +15,6 @@ static inline bool ra_extent_bytes(const ra_tensor *tensor, size_t *bytes) {
     return true;
 }
 
-enum { RA_SHAPE_TEXT_SIZE = RA_MAX_RANK * 22 + 3 }; /* room for ra_shape_text() of any shape */
+enum { RA_SHAPE_TEXT_SIZE = RA_MAX_RANK * 22 + 3 }; /* for ra_shape_text() of any shape */
 
 #endif

@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { DEEPEST = 8, MOST_DIGITS = 19 /* more fit no 64-bit number */ };
+enum { DEEPEST = 8, MOST_DIGITS = 19 /* no 64-bit number has more */ };
 
-/* ---- cJSON's allocator: set before main(), so that no tree is ever freed by another one ---------------- */
+/* ---- cJSON's allocator: set before main(), so no tree is ever freed by another one --------------------- */
 
 static void *allocate(size_t size) {
     return ra_malloc(size, 1);
@@ -16,11 +16,11 @@ __attribute__((constructor)) static void use_our_allocator(void) {
     cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = allocate, .free_fn = ra_free});
 }
 
-/* ---- the grammar: each function moves `at` past what it names, or says what is wrong there ------------- */
+/* ---- the grammar: each function moves `at` past the item in its name, or sets `problem` ---------------- */
 
 typedef struct scanner {
     const char *at, *end;
-    const char *problem; /* NULL while all is well */
+    const char *problem; /* NULL: none so far */
 } scanner;
 
 static bool wrong(scanner *s, const char *problem) {
@@ -29,7 +29,7 @@ static bool wrong(scanner *s, const char *problem) {
 }
 
 static char peek(const scanner *s) {
-    return s->at < s->end ? *s->at : '\0'; /* a NUL in the text fits no rule either */
+    return s->at < s->end ? *s->at : '\0'; /* no rule allows a NUL in the text either */
 }
 
 static bool take(scanner *s, char c) {
@@ -88,7 +88,7 @@ static bool scan_string(scanner *s) {
 }
 
 static bool scan_number(scanner *s) {
-    static const char problem[] = "a number that is not a whole one in plain digits";
+    static const char problem[] = "a number that is not an integer in plain digits";
     const char *begin = s->at;
     while (is_digit(peek(s))) s->at++;
     size_t digits = (size_t)(s->at - begin);
@@ -109,7 +109,7 @@ static bool scan_word(scanner *s) {
     return wrong(s, "a value is missing");
 }
 
-/* Moves to the value of the next member, its name into *name; `*done` at the closing brace. */
+/* Moves to the value of the next member and sets *name; sets *done at the closing brace. */
 static bool next_member(scanner *s, bool first, ra_json_span *name, bool *done) {
     skip_space(s);
     if ((*done = take(s, '}'))) return true;
@@ -172,10 +172,10 @@ ra_status ra_json_string(ra_json_span value, char **text, ra_error *err) {
     return RA_OK;
 }
 
-/* One member whose name has been read: checks its value, then gives both to the callback. */
+/* Checks the value of a member whose name has been read, then passes both to the callback. */
 static ra_status visit(scanner *s, ra_json_span name, ra_json_member *member, void *context, ra_error *err) {
     const char *begin = s->at;
-    if (!scan_value(s, 1)) return RA_OK; /* the caller sees the problem and knows where it is */
+    if (!scan_value(s, 1)) return RA_OK; /* the caller reports s->problem */
     char *text = NULL;
     RA_TRY(ra_json_string(name, &text, err));
     ra_status status = member(context, text, (ra_json_span){begin, (size_t)(s->at - begin)}, err);
@@ -196,7 +196,7 @@ ra_status ra_json_each_member(const char *where, ra_json_span header, ra_json_sp
         if (s.at == s.end) return RA_OK;
         wrong(&s, "there is more after the closing brace");
     }
-    /* The name is quoted as it stands in the header, cut where a cut harms no character. */
+    /* Quotes the name as the header has it, up to the first character that is not ASCII. */
     int shown = 0;
     while ((size_t)shown < name.size && shown < 64 && (unsigned char)name.text[shown] < 0x80) shown++;
     RA_FAIL(err, RA_ERR_FORMAT, "%s: the header is malformed at byte %zu%s%.*s: %s", where,

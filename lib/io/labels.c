@@ -1,4 +1,4 @@
-/* Labels are one copy of the text, its line ends replaced by terminators, and the place of each line. */
+/* Labels are one copy of the text, with NULs in place of line ends, and the offset of each line. */
 #include "ra_io.h"
 #include "ra_memory.h"
 
@@ -22,7 +22,7 @@ static ra_status check_text(const char *text, size_t size, const char *where, ra
         RA_FAIL(err, RA_ERR_FORMAT, "%s: labels are text, but byte %zu is a NUL", where,
                 (size_t)(zero - text));
     size_t line = 1;
-    for (size_t i = 0; i < size; line++) { /* by lines, so that the message can say which one is bad */
+    for (size_t i = 0; i < size; line++) { /* line by line, so that the message can say which line is bad */
         const char *newline = memchr(text + i, '\n', size - i);
         size_t length = newline ? (size_t)(newline - (text + i)) : size - i;
         if (!ra_utf8_valid(text + i, length))
@@ -38,7 +38,7 @@ static void split(ra_labels *labels, size_t size) {
     for (size_t line = 0; at < end; line++) {
         labels->start[line] = (size_t)(at - labels->text);
         char *newline = memchr(at, '\n', (size_t)(end - at));
-        if (!newline) return; /* the last line ends where the text does */
+        if (!newline) return; /* the last line ends with the text */
         *newline = '\0';
         if (newline > at && newline[-1] == '\r') newline[-1] = '\0';
         at = newline + 1;
@@ -46,7 +46,7 @@ static void split(ra_labels *labels, size_t size) {
 }
 
 ra_status ra_labels_parse(const void *bytes, size_t size, const char *where, ra_labels **out, ra_error *err) {
-    static const char mark[] = "\xef\xbb\xbf"; /* editors on Windows write it in front; it is no text */
+    static const char mark[] = "\xef\xbb\xbf"; /* a byte order mark, which editors on Windows write */
     const char *text = bytes;
     if (size >= 3 && memcmp(text, mark, 3) == 0) text += 3, size -= 3;
     RA_TRY(check_text(text, size, where, err));

@@ -1,6 +1,6 @@
-/* Files mapped for reading. The descriptor is closed at once: the mapping alone keeps the file's content
- * alive, even when a new file is renamed over its name. That is why writers must replace files and never
- * shorten them in place: touching a page that is gone ends the process, as it does for whoever maps files. */
+/* Files mapped for reading. The descriptor is closed at once: the mapping alone keeps the content of the file
+ * alive, even if a new file is renamed over its name. Writers must therefore replace files and never shorten
+ * them in place: reading a page that no longer exists ends the process. */
 #include "ra_io.h"
 
 #include <errno.h>
@@ -12,19 +12,19 @@
 
 static int open_for_reading(const char *path) {
     int fd;
-    do { /* O_NONBLOCK: opening a pipe that nobody writes to would otherwise wait for ever */
+    do { /* O_NONBLOCK: opening a pipe without a writer would otherwise wait forever */
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     } while (fd < 0 && errno == EINTR);
     return fd;
 }
 
-/* The checks and the mapping itself; the caller closes `fd` in any case. */
+/* The caller closes `fd` in any case. */
 static ra_status map_descriptor(int fd, const char *path, ra_mapping *mapping, ra_error *err) {
     struct stat info;
     if (fstat(fd, &info) != 0) RA_FAIL(err, RA_ERR_IO, "cannot read %s: %s", path, strerror(errno));
     if (S_ISDIR(info.st_mode)) RA_FAIL(err, RA_ERR_ARGUMENT, "%s is a directory, not a file", path);
     if (!S_ISREG(info.st_mode)) RA_FAIL(err, RA_ERR_ARGUMENT, "%s is not a regular file", path);
-    if (info.st_size == 0) return RA_OK; /* mmap refuses a length of zero */
+    if (info.st_size == 0) return RA_OK; /* mmap() fails for a length of zero */
     size_t size = (size_t)info.st_size;
     void *data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
     if (data == MAP_FAILED)

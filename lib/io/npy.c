@@ -1,12 +1,14 @@
 /* The npy format (NumPy's NEP 1):
  *
- *     "\x93NUMPY", major, minor, length of the header (2 bytes in version 1, else 4, little-endian),
- *     the header: a Python dictionary, {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }, spaces,
- * "\n" the data
+ *     "\x93NUMPY"
+ *     major, minor         the version, one byte each
+ *     length               of the header: 2 bytes in version 1, otherwise 4, little-endian
+ *     header               {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }, spaces, "\n"
+ *     data
  *
- * The dictionary is read by a small parser that knows just what NumPy writes: the three keys in any order,
- * each once; strings in either quotes; a comma after the last item or none. Everything else is refused,
- * because a header misread is a matrix misread. */
+ * A small parser reads the header, a Python dictionary. It accepts what NumPy writes: the three keys in any
+ * order, each once; strings in single or double quotes; a comma after the last item or none. Everything else
+ * fails, because a misread header is a misread matrix. */
 #include "ra_io.h"
 #include "io/extent.h"
 #include "ra_memory.h"
@@ -33,12 +35,12 @@ static const char *const spellings[RA_DTYPE_COUNT] = {
 enum { DESCR = 1, FORTRAN_ORDER = 2, SHAPE = 4, ALL = 7, DESCR_SIZE = 16 };
 
 typedef struct header {
-    const char *at, *end; /* what is not read yet */
-    const char *problem;  /* NULL while all is well */
+    const char *at, *end; /* the unread rest */
+    const char *problem;  /* NULL: none so far */
     unsigned seen;        /* keys */
     char descr[DESCR_SIZE];
     bool fortran_order;
-    size_t rank; /* may exceed RA_MAX_RANK, then only so many sizes are kept */
+    size_t rank; /* if above RA_MAX_RANK, only that many sizes are kept */
     size_t shape[RA_MAX_RANK];
 } header;
 
@@ -51,7 +53,7 @@ static void skip_space(header *h) {
     while (h->at < h->end && (*h->at == ' ' || *h->at == '\n' || *h->at == '\t')) h->at++;
 }
 
-/* Takes `text`, after any space. */
+/* Moves past `text` and any space before it; false if there is something else. */
 static bool take(header *h, const char *text) {
     size_t length = strlen(text);
     skip_space(h);
@@ -68,7 +70,8 @@ static bool read_string(header *h, char *text, size_t size) {
     const char *close = memchr(begin, quote, (size_t)(h->end - begin));
     if (!close) return wrong(h, "a string does not end");
     size_t length = (size_t)(close - begin);
-    if (length >= size || memchr(begin, '\\', length)) return wrong(h, "a string is none that NumPy writes");
+    if (length >= size || memchr(begin, '\\', length))
+        return wrong(h, "a string is not one that NumPy writes");
     memcpy(text, begin, length);
     text[length] = '\0';
     h->at = close + 1;
@@ -125,11 +128,11 @@ static bool read_member(header *h) {
     if (!take(h, ":")) return wrong(h, "a colon is missing");
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         if (strcmp(key, members[i].key) != 0) continue;
-        if (h->seen & members[i].bit) return wrong(h, "a key is there twice");
+        if (h->seen & members[i].bit) return wrong(h, "a key occurs twice");
         h->seen |= members[i].bit;
         return members[i].read(h);
     }
-    return wrong(h, "a key is none of descr, fortran_order and shape");
+    return wrong(h, "a key is not descr, fortran_order or shape");
 }
 
 static bool read_dictionary(header *h) {
@@ -149,7 +152,7 @@ static bool read_dictionary(header *h) {
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-/* Finds the dictionary within the file; its end is where the data starts. */
+/* Finds the dictionary in the file; the data starts at its end. */
 static ra_status find_header(const ra_mapping *mapping, const char *path, header *h, ra_error *err) {
     const unsigned char *bytes = mapping->data;
     size_t size = mapping->size;
@@ -158,7 +161,7 @@ static ra_status find_header(const ra_mapping *mapping, const char *path, header
         RA_FAIL(err, RA_ERR_FORMAT, "%s is not an npy file: it does not begin with \\x93NUMPY", path);
     unsigned major = size > 6 ? bytes[6] : 1, minor = size > 7 ? bytes[7] : 0;
     if (major < 1 || major > 3 || minor != 0)
-        RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s is of npy version %u.%u, but only 1.0, 2.0 and 3.0 can be read",
+        RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s has npy version %u.%u, but only 1.0, 2.0 and 3.0 can be read",
                 path, major, minor);
     size_t width = major == 1 ? 2 : 4, begin = MAGIC_SIZE + 2 + width, length = 0;
     if (size < begin)
@@ -172,8 +175,8 @@ static ra_status find_header(const ra_mapping *mapping, const char *path, header
     return RA_OK;
 }
 
-/* '<f4' and the like. The byte order is said by '<', or '=' on a little-endian machine; a type of one byte
- * has none, '|'. */
+/* '<f4' and the like. The byte order is '<', or '=' on a little-endian machine; a type of one byte has none,
+ * '|'. */
 static ra_status read_dtype(const header *h, const char *path, ra_dtype *dtype, ra_error *err) {
     if (h->descr[0] == '>')
         RA_FAIL(err, RA_ERR_DTYPE, "%s holds big-endian numbers ('%s'), but only little-endian can be read",
@@ -209,7 +212,7 @@ static ra_status read_header(const ra_mapping *mapping, const char *path, ra_ten
     return RA_OK;
 }
 
-/* The data are what the header says: all of it there, and nothing more unless `used` asks for the end. */
+/* The file holds as much data as the header says, and no more unless `used` asks for its end. */
 static ra_status check_data(const ra_mapping *mapping, const char *path, const ra_tensor *tensor,
                             size_t *used, ra_error *err) {
     size_t offset = (size_t)((const char *)tensor->data - (const char *)mapping->data);
@@ -217,16 +220,17 @@ static ra_status check_data(const ra_mapping *mapping, const char *path, const r
     char shape[RA_SHAPE_TEXT_SIZE];
     ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape);
     if (!ra_extent_bytes(tensor, &needed))
-        RA_FAIL(err, RA_ERR_FORMAT, "%s has the shape %s, more than memory can address", path, shape);
+        RA_FAIL(err, RA_ERR_FORMAT, "%s has the shape %s, which is larger than memory can address", path,
+                shape);
     if (held < needed || (held > needed && !used))
-        RA_FAIL(err, RA_ERR_FORMAT, "%s is %s: shape %s of %s takes %zu bytes of data, but %zu are there",
-                path, held < needed ? "truncated" : "too long", shape, ra_dtype_name(tensor->dtype), needed,
-                held);
+        RA_FAIL(err, RA_ERR_FORMAT,
+                "%s is %s: shape %s of %s takes %zu bytes of data, but the file holds %zu", path,
+                held < needed ? "truncated" : "too long", shape, ra_dtype_name(tensor->dtype), needed, held);
     if (used) *used = offset + needed;
     return RA_OK;
 }
 
-/* What is mapped is read in place. */
+/* Mapped data is read in place. */
 static ra_status check_alignment(const ra_npy *npy, const char *path, ra_error *err) {
     const ra_tensor *tensor = &npy->tensor;
     size_t offset = (size_t)((const char *)tensor->data - (const char *)npy->mapping.data);
@@ -234,7 +238,7 @@ static ra_status check_alignment(const ra_npy *npy, const char *path, ra_error *
     if (ra_tensor_elements(tensor) > 0 && offset % unit != 0)
         RA_FAIL(
             err, RA_ERR_FORMAT,
-            "%s is misaligned: its data begin at byte %zu, which is not a multiple of the %zu bytes of an "
+            "%s is misaligned: its data begins at byte %zu, which is not a multiple of the %zu bytes of an "
             "%s",
             path, offset, unit, ra_dtype_name(tensor->dtype));
     return RA_OK;
@@ -242,7 +246,7 @@ static ra_status check_alignment(const ra_npy *npy, const char *path, ra_error *
 
 ra_status ra_npy_open(const char *path, ra_npy **out, ra_error *err) {
     ra_npy *npy = ra_calloc(1, sizeof *npy);
-    if (!npy) RA_FAIL_MEMORY(err, "an opened file", sizeof *npy);
+    if (!npy) RA_FAIL_MEMORY(err, "an open file", sizeof *npy);
     ra_status status = ra_mapping_open(path, &npy->mapping, err);
     if (status == RA_OK) status = read_header(&npy->mapping, path, &npy->tensor, err);
     if (status == RA_OK) status = check_data(&npy->mapping, path, &npy->tensor, NULL, err);
@@ -252,7 +256,7 @@ ra_status ra_npy_open(const char *path, ra_npy **out, ra_error *err) {
         return status;
     }
     if (ra_tensor_elements(&npy->tensor) == 0)
-        npy->tensor.data = npy->mapping.data; /* aligned, as promised */
+        npy->tensor.data = npy->mapping.data; /* aligned, as ra_tensor promises */
     *out = npy;
     return RA_OK;
 }

@@ -1,5 +1,5 @@
-/* Well-formedness of UTF-8 after table 3-7 of the Unicode standard: the first byte fixes how many follow and
- * which range the second may have, and that range is what excludes overlong forms and surrogates. */
+/* Well-formed UTF-8 by table 3-7 of the Unicode standard: the first byte determines how many bytes follow and
+ * the range of the second, which excludes overlong forms and surrogates. */
 #include "ra_io.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@ static bool continues(unsigned char byte) {
     return (byte & 0xc0) == 0x80;
 }
 
-/* The length of the sequence at `at`, which starts with a byte of 0x80 or more; 0 when it is malformed. */
+/* The length of the sequence at `at`, whose first byte is at least 0x80; 0 if it is malformed. */
 static size_t sequence(const unsigned char *at, size_t left) {
     unsigned char lead = at[0], low = 0x80, high = 0xbf;
     size_t length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;

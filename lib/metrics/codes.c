@@ -5,7 +5,7 @@
  * at a time. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>

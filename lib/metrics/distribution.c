@@ -11,7 +11,7 @@
 #include "metrics/covariance.h"
 #include "backend/cpu/lapack.h"
 #include "metrics/unit.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <float.h>
 #include <math.h>

@@ -16,7 +16,7 @@
 #include "ra_memory.h"
 #include "metrics/classes.h"
 #include "metrics/coverage.h"
-#include "metrics/latents.h"
+#include "metrics/statistics.h"
 #include "metrics/covariance.h"
 #include "metrics/pairs.h"
 #include "metrics/reconstruction.h"
@@ -370,8 +370,8 @@ ra_status ra_evaluation_finish(ra_evaluation *evaluation, ra_evaluation_result *
     return RA_OK;
 }
 
-ra_status ra_evaluation_latents(ra_evaluation *evaluation, const ra_labels *row_labels,
-                                ra_latent_statistics *latents, ra_error *err) {
+ra_status ra_evaluation_statistics(ra_evaluation *evaluation, const ra_labels *row_labels,
+                                   ra_latent_statistics *latents, ra_error *err) {
     size_t rows = evaluation->latents.rows;
     if (rows == 0)
         RA_FAIL(err, RA_ERR_STATE, "statistics of latents need at least one row of data, got none");

@@ -6,7 +6,7 @@
  * and by D^T, in float64 straight from D: neither D^T D nor a copy of D is formed. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 #include "base/multiversion.h"
 #include "metrics/lanczos.h"
 #include "metrics/unit.h"

@@ -4,7 +4,7 @@
  * are taken at a time, so that the band is read and written an eighth as often. */
 #include "metrics/gram.h"
 #include "base/multiversion.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <string.h>
 

@@ -9,7 +9,7 @@
 #include "ra_memory.h"
 #include "backend/cpu/lapack.h"
 #include "base/random.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -28,7 +28,7 @@ void ra_pairs_release(ra_pairs *pairs) {
     ra_free(pairs->value);
     ra_free(pairs->start);
     ra_free(pairs->row);
-    ra_free(pairs->entry);
+    ra_free(pairs->code);
     *pairs = (ra_pairs){0};
 }
 
@@ -69,11 +69,11 @@ static ra_status reserve(ra_pairs *pairs, size_t entries, ra_error *err) {
     if (entries <= pairs->entry_capacity) return RA_OK;
     size_t capacity = entries + entries / 2;
     ra_free(pairs->row);
-    ra_free(pairs->entry);
+    ra_free(pairs->code);
     pairs->entry_capacity = 0;
     pairs->row = ra_malloc(capacity, sizeof *pairs->row);
-    pairs->entry = ra_malloc(capacity, sizeof *pairs->entry);
-    if (!pairs->row || !pairs->entry)
+    pairs->code = ra_malloc(capacity, sizeof *pairs->code);
+    if (!pairs->row || !pairs->code)
         RA_FAIL_MEMORY(err, "codes by latent", capacity * (sizeof(uint32_t) + sizeof(float)));
     pairs->entry_capacity = capacity;
     return RA_OK;
@@ -94,7 +94,7 @@ static void add_part(void *context, size_t part) {
     for (size_t i = from; i < from + PART_LATENTS && i < pairs->end; i++) {
         double *sum = row_of(pairs, i); /* from the diagonal on */
         for (size_t p = pairs->start[i]; p < pairs->start[i + 1]; p++) {
-            double value = (double)pairs->entry[p];
+            double value = (double)pairs->code[p];
             size_t b = pairs->row[p];
             for (size_t e = codes->start[b + 1]; e-- > codes->start[b] && (size_t)codes->index[e] >= i;)
                 sum[(size_t)codes->index[e] - i] += value * (double)codes->value[e];
@@ -104,7 +104,7 @@ static void add_part(void *context, size_t part) {
 
 ra_status ra_pairs_add(ra_pairs *pairs, ra_pool *pool, const ra_codes *codes, ra_error *err) {
     RA_TRY(reserve(pairs, ra_codes_entries(codes), err));
-    ra_codes_by_latent(codes, codes->value, pairs->start, pairs->row, pairs->entry);
+    ra_codes_by_latent(codes, codes->value, pairs->start, pairs->row, pairs->code);
     add_job job = {pairs, codes};
     ra_pool_run(pool, ra_pool_parts(pairs->end - pairs->first, PART_LATENTS), add_part, &job);
     return RA_OK;

@@ -1,5 +1,5 @@
 #include "metrics/unit.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 #include "model/execution.h"
 #include "ra_memory.h"
 
-enum { ALIGNMENT = 256 }; /* of spans: what a device's vector loads and matrix products like best */
+enum { ALIGNMENT = 256 }; /* of spans: the best for a device's vector loads and matrix products */
 
 static size_t padded(size_t bytes) {
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -61,7 +61,7 @@ ra_status ra_execution_open(ra_executions *executions, ra_backend *backend, ra_e
 
 /* ---- use ---------------------------------------------------------------------------------------------- */
 
-/* The old memory of a device goes first: there may not be enough for both. */
+/* Frees a device's old memory first, because there may not be enough for both. */
 static ra_status grow(ra_execution *execution, const char *what, size_t bytes, ra_error *err) {
     if (bytes <= execution->bytes) return RA_OK;
     free_memory(execution);

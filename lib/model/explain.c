@@ -2,8 +2,7 @@
  * said about them (shares, norms, R2) is computed in float64, so that the shares of a row sum to what the
  * row's reconstruction explains of it. */
 #include "model/model.h"
-#include "model/vectors.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 
@@ -66,7 +65,7 @@ static void explain_row(void *context, size_t row) {
     size_t first = codes->start[row], count = codes->start[row + 1] - first;
     double square = ra_dot_f64(x, x, D->shape[1]);
     for (size_t e = first; e < first + count; e++) {
-        double dot = ra_vector_dot_row(D->dtype, ra_tensor_row(D, (size_t)codes->index[e]), x, D->shape[1]);
+        double dot = ra_row_dot(D->dtype, ra_tensor_row(D, (size_t)codes->index[e]), x, D->shape[1]);
         job->share[e] = square > 0 ? (float)(codes->value[e] * dot / square) : 0.0f;
         job->ranked[e] = (ra_ranked){fabsf(job->share[e]), (uint32_t)(e - first)};
     }

@@ -96,10 +96,10 @@ struct ra_model {
     ra_labels *point_labels;         /* N lines */
     bool point_labels_are_given;
 
-    /* what was measured afterwards (open_latents.c) */
-    ra_latent_statistics latents; /* rows is 0 when there are no statistics */
-    ra_labels *example_labels;    /* K * T lines; latents.top_label */
-    const float *layout;          /* [K,2]; NULL without one */
+    /* what was measured after training (open/statistics.c) */
+    ra_latent_statistics statistics; /* rows is 0 if there are none */
+    ra_labels *example_labels;       /* K * T lines; statistics.top_label */
+    const float *layout;             /* [K,2]; NULL without one */
 };
 
 /* What the metadata say of how training began, kept through a fuse: key, and its place in info. */
@@ -148,13 +148,14 @@ ra_status ra_model_open_checkpoint(ra_model *model, const ra_safetensors *file, 
 ra_status ra_model_open_encoder(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_standardization(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_points(ra_model *model, const ra_safetensors *file, ra_error *err);
-ra_status ra_model_open_latents(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_index_points(ra_model *model, ra_error *err);
 
-/* names, tensors [RA_MODEL_LATENT_TENSORS] <- how statistics lie in a file; returns how many. */
-enum { RA_MODEL_LATENT_TENSORS = 8 };
-size_t ra_model_latent_tensors(const ra_latent_statistics *latents, const char **names, ra_tensor *tensors);
+/* names, tensors [RA_MODEL_STATISTICS_TENSORS] <- how statistics lie in a file; returns how many. */
+enum { RA_MODEL_STATISTICS_TENSORS = 8 };
+size_t ra_model_statistics_tensors(const ra_latent_statistics *latents, const char **names,
+                                   ra_tensor *tensors);
 
 /* ---- copies on a device (resident.c) ------------------------------------------------------------------ */
 
@@ -163,15 +164,7 @@ size_t ra_model_latent_tensors(const ra_latent_statistics *latents, const char *
 ra_status ra_model_make_resident(ra_model *model, size_t workspaces, ra_error *err);
 void ra_model_release_resident(ra_model *model);
 
-/* ---- texts (labels.c) --------------------------------------------------------------------------------- */
-
-/* Text that grows. {0} is empty; release with ra_free(text.data). */
-typedef struct ra_model_text {
-    char *data;
-    size_t size, capacity;
-} ra_model_text;
-
-ra_status ra_model_text_add(ra_model_text *text, const char *piece, ra_error *err);
+/* ---- labels (labels.c) --------------------------------------------------------------------------------- */
 
 /* Line i, NULL when there are no labels or the line is empty. */
 const char *ra_model_label(const ra_labels *labels, size_t i);

@@ -1,7 +1,7 @@
 /* Atoms and points, and what connects them: an atom's archetypes are a row of the file; the atoms of a point
  * are the same entries sorted the other way, once, when the model is opened. */
 #include "model/model.h"
-#include "model/vectors.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,8 +1,8 @@
-/* The fused artifact, proto/artifact.md: a list of tensors and a list of strings, in a fixed order, so that
- * the same model gives the same bytes. D may change its type on the way; everything else is written as it is
- * held. */
+/* The fused artifact, proto/artifact.md: a list of tensors and a list of strings, in a fixed order, so the
+ * same model gives the same bytes. D may change its type; everything else is written as it is. */
 #include "model/model.h"
-#include "model/vectors.h"
+#include "ra_text.h"
+#include "tensor/vectors.h"
 
 #include <string.h>
 
@@ -14,9 +14,9 @@ typedef struct artifact {
         ra_tensor tensor;
     } tensors[MAX_TENSORS];
     size_t count;
-    ra_latent_statistics latents; /* what is written; rows 0: none */
-    void *dictionary;             /* D in another type than the model's; owned */
-    ra_model_text atom_labels, point_labels, row_labels, example_labels;
+    ra_latent_statistics statistics; /* to be written; rows 0: none */
+    void *dictionary;                /* D in another type than the model's; owned */
+    ra_text atom_labels, point_labels, row_labels, example_labels;
 } artifact;
 
 static void add(artifact *a, const char *name, ra_tensor tensor) {
@@ -26,10 +26,10 @@ static void add(artifact *a, const char *name, ra_tensor tensor) {
 
 static void release(artifact *a) {
     ra_free(a->dictionary);
-    ra_free(a->atom_labels.data);
-    ra_free(a->point_labels.data);
-    ra_free(a->row_labels.data);
-    ra_free(a->example_labels.data);
+    ra_text_release(&a->atom_labels);
+    ra_text_release(&a->point_labels);
+    ra_text_release(&a->row_labels);
+    ra_text_release(&a->example_labels);
 }
 
 /* ---- the dictionary ----------------------------------------------------------------------------------- */
@@ -64,7 +64,7 @@ static ra_status add_dictionary(const ra_model *model, ra_dtype dtype, artifact 
     return RA_OK;
 }
 
-/* ---- what stands beside it ---------------------------------------------------------------------------- */
+/* ---- the other tensors -------------------------------------------------------------------------------- */
 
 static void add_encoder(const ra_model *model, artifact *a) {
     const ra_encoder_weights *encoder = &model->encoder;
@@ -104,29 +104,30 @@ static void add_provenance(const ra_model *model, artifact *a) {
     if (model->point_vectors.data) add(a, "points.vectors", model->point_vectors);
 }
 
-/* Statistics and layout, the added ones before the model's own. */
+/* Statistics and layout: those of the additions, or else the model's own. */
 static ra_status add_additions(const ra_model *model, const ra_model_additions *additions, artifact *a,
                                ra_error *err) {
-    const char *names[RA_MODEL_LATENT_TENSORS];
-    ra_tensor tensors[RA_MODEL_LATENT_TENSORS];
+    const char *names[RA_MODEL_STATISTICS_TENSORS];
+    ra_tensor tensors[RA_MODEL_STATISTICS_TENSORS];
     const float *layout = additions->layout ? additions->layout : model->layout;
-    a->latents = additions->latents ? *additions->latents : model->latents;
-    if (a->latents.rows && a->latents.concepts != model->info.concepts)
+    a->statistics = additions->statistics ? *additions->statistics : model->statistics;
+    if (a->statistics.rows && a->statistics.concepts != model->info.concepts)
         RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu latents; statistics of %zu cannot be saved with it",
-                model->info.path, model->info.concepts, a->latents.concepts);
-    size_t count = a->latents.rows ? ra_model_latent_tensors(&a->latents, names, tensors) : 0;
+                model->info.path, model->info.concepts, a->statistics.concepts);
+    size_t count = a->statistics.rows ? ra_model_statistics_tensors(&a->statistics, names, tensors) : 0;
     for (size_t i = 0; i < count; i++) add(a, names[i], tensors[i]);
     if (layout) add(a, "atoms.layout", ra_tensor_2d(RA_F32, layout, model->info.concepts, 2));
     return RA_OK;
 }
 
-/* The lines of labels [lines * width] as text, `width` of them joined by tabs on a line. */
+/* Labels [lines * width] as text, with `width` labels and tabs between them on each line. */
 static ra_status add_labels(const ra_labels *labels, const char *name, size_t lines, size_t width,
-                            ra_model_text *text, artifact *a, ra_error *err) {
+                            ra_text *text, artifact *a, ra_error *err) {
     for (size_t i = 0; i < lines * width; i++) {
-        RA_TRY(ra_model_text_add(text, ra_labels_at(labels, i), err));
-        RA_TRY(ra_model_text_add(text, (i + 1) % width ? "\t" : "\n", err));
+        ra_text_add(text, ra_labels_at(labels, i));
+        ra_text_add(text, (i + 1) % width ? "\t" : "\n");
     }
+    if (text->failed) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %s of %zu bytes", name, text->size);
     add(a, name, ra_tensor_1d(RA_U8, text->data, text->size));
     return RA_OK;
 }
@@ -140,9 +141,9 @@ static ra_status add_texts(const ra_model *model, artifact *a, ra_error *err) {
                           &a->row_labels, a, err));
     if (model->atom_labels_are_given)
         RA_TRY(add_labels(model->atom_labels, "atoms.labels", info->concepts, 1, &a->atom_labels, a, err));
-    if (a->latents.top_label)
-        RA_TRY(add_labels(a->latents.top_label, "latents.top_labels", info->concepts, a->latents.examples,
-                          &a->example_labels, a, err));
+    if (a->statistics.top_label)
+        RA_TRY(add_labels(a->statistics.top_label, "latents.top_labels", info->concepts,
+                          a->statistics.examples, &a->example_labels, a, err));
     return RA_OK;
 }
 
@@ -158,7 +159,8 @@ static ra_status write_metadata(const ra_model *model, artifact *a, ra_safetenso
         if (text && ra_setting_by_key(table, key) < 0)
             RA_TRY(ra_safetensors_writer_metadata(writer, key, text, err));
     }
-    if (a->latents.rows) RA_TRY(ra_safetensors_writer_count(writer, "latents.rows", a->latents.rows, err));
+    if (a->statistics.rows)
+        RA_TRY(ra_safetensors_writer_count(writer, "latents.rows", a->statistics.rows, err));
     return model->info.points ? ra_safetensors_writer_count(writer, "points", model->info.points, err)
                               : RA_OK;
 }

@@ -13,8 +13,7 @@
  * Queries are scaled to length one first: neither their size nor the metric's division by it changes the
  * order, and products of very large or very small queries stay in range. */
 #include "model/model.h"
-#include "model/vectors.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 
@@ -99,7 +98,7 @@ static bool rough(const search *s, float product, size_t k, float *key) {
 /* The score as it is answered. + 0.0f: no negative zeros, which order and print differently. */
 static float precise(const search *s, const float *query, double length, size_t k) {
     const ra_tensor *D = &s->model->dictionary;
-    double dot = ra_vector_dot_row(D->dtype, ra_tensor_row(D, k), query, D->shape[1]);
+    double dot = ra_row_dot(D->dtype, ra_tensor_row(D, k), query, D->shape[1]);
     double scale = s->metric == RA_SIMILARITY_DOT ? 1 : length * s->model->norm[k];
     return (scale > 0 ? (float)(dot / scale) : 0.0f) + 0.0f;
 }

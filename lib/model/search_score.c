@@ -2,8 +2,7 @@
  * half-precision D is widened a block at a time for a product with many queries; for few, which are bound by
  * reading D and not by arithmetic, each atom is widened in the first-level cache instead. */
 #include "model/model.h"
-#include "model/vectors.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 enum {
     FEW = 8,           /* queries up to here are scored side by side */
@@ -28,7 +27,7 @@ static void score_part(void *context, size_t part) {
         float sums[FEW] = {0};
         for (size_t from = 0; from < d; from += CHUNK) {
             size_t n = d - from < CHUNK ? d - from : CHUNK;
-            const float *values = ra_vector_widen(job->D->dtype, atom, from, n, chunk);
+            const float *values = ra_row_widen(job->D->dtype, atom, from, n, chunk);
             for (size_t q = 0; q < job->count; q++)
                 sums[q] += ra_dot_f32(values, job->queries + q * d + from, n);
         }

@@ -2,7 +2,7 @@
  * standardized one; inputs come, and reconstructions leave, in the units of the data. Everything that goes
  * through the door does it here. A model without a standardization has one space, and nothing is copied. */
 #include "model/model.h"
-#include "tensor/standardize.h"
+#include "tensor/vectors.h"
 
 #include <string.h>
 

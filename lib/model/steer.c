@@ -5,7 +5,7 @@
  * On top of the reconstruction the rows are encoded and decoded in blocks: an SAE without a limit on its
  * active latents may light up all of them. */
 #include "model/model.h"
-#include "model/vectors.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>
@@ -35,7 +35,7 @@ static ra_status sum_pushes(const ra_model *model, ra_workspace *workspace, cons
     memset(sum, 0, d * sizeof *sum);
     for (size_t i = 0; i < count; i++) {
         const void *row = ra_tensor_row(&model->dictionary, pushes[i].atom);
-        const float *atom = ra_vector_widen(model->dictionary.dtype, row, 0, d, widened);
+        const float *atom = ra_row_widen(model->dictionary.dtype, row, 0, d, widened);
         double scale = pushes[i].scale;
         for (size_t j = 0; j < d; j++) sum[j] += scale * atom[j];
     }

@@ -1,12 +1,12 @@
-/* Nearest neighbors at the speed of matrix products, exactly: filter.h says how products become bounds. A
- * pair whose lower bound is above the least upper bound cannot win; the others, one or two of a thousand, are
- * computed in float64 from the vectors as they are.
+/* Exact nearest neighbors at the speed of matrix products. scores.h explains how products become bounds: a
+ * pair whose lower bound is above the least upper bound cannot win. The others, one or two of a thousand, are
+ * computed in float64 from the vectors themselves.
  *
- * All products are taken about the mean of the data: distances do not change, but norms, and with them the
- * bound, become as small as they can. Scores are made and looked at a tile at a time, so that they are read
- * from the cache they were written to. */
+ * The mean of the data is subtracted before the products: that changes no distance, but makes the norms, and
+ * with them the bounds, as small as possible. Scores are computed and used a tile at a time, while they are
+ * in the cache. */
 #include "points/nearest.h"
-#include "points/filter.h"
+#include "points/scores.h"
 #include "ra_memory.h"
 
 #include <math.h>
@@ -20,7 +20,7 @@ static size_t least(size_t a, size_t b) {
 /* ---- life --------------------------------------------------------------------------------------------- */
 
 static ra_status allocate(ra_nearest *nearest, size_t points, ra_error *err) {
-    size_t d = nearest->block.dimensions, rows = least(nearest->block.rows, RA_NEAREST_TILE_ROWS);
+    size_t d = nearest->reader.dimensions, rows = least(nearest->reader.rows, RA_NEAREST_TILE_ROWS);
     size_t tile = rows * least(points, RA_NEAREST_TILE_POINTS);
     RA_TRY(ra_point_set_init(&nearest->points, points, d, 0, err));
     nearest->query = ra_malloc(rows * d, sizeof *nearest->query);
@@ -38,29 +38,30 @@ ra_status ra_nearest_init(ra_nearest *nearest, ra_backend *backend, const ra_dat
     if (rows > INT32_MAX || points > INT32_MAX)
         RA_FAIL(
             err, RA_ERR_TOO_LARGE,
-            "the data have %zu rows and %zu points are wanted; nearest rows can be found among at most %d",
+            "the data have %zu rows, for %zu points; the search for nearest rows can take at most %d of each",
             rows, points, INT32_MAX);
-    ra_status status = ra_row_block_init(&nearest->block, ra_backend_pool(backend), data, sample, count, err);
+    ra_status status =
+        ra_row_reader_init(&nearest->reader, ra_backend_pool(backend), data, sample, count, err);
     if (status == RA_OK) status = allocate(nearest, points, err);
     if (status != RA_OK) ra_nearest_release(nearest);
     return status;
 }
 
 void ra_nearest_release(ra_nearest *nearest) {
-    ra_row_block_release(&nearest->block);
+    ra_row_reader_release(&nearest->reader);
     ra_point_set_release(&nearest->points);
     ra_free(nearest->query);
     ra_free(nearest->query_norm);
     ra_free(nearest->query_low);
     ra_free(nearest->score);
-    ra_buffer_release(&nearest->asked.block);
-    ra_buffer_release(&nearest->room);
+    ra_buffer_release(&nearest->uploaded.memory);
+    ra_buffer_release(&nearest->memory);
     *nearest = (ra_nearest){0};
 }
 
 void ra_nearest_set(ra_nearest *nearest, const float *vectors) {
-    ra_point_set_fill(&nearest->points, nearest->block.pool, vectors, nearest->points.capacity,
-                      nearest->block.mean);
+    ra_point_set_fill(&nearest->points, nearest->reader.pool, vectors, nearest->points.capacity,
+                      nearest->reader.mean);
 }
 
 /* ---- the nearest point of each row -------------------------------------------------------------------- */
@@ -69,16 +70,17 @@ typedef struct point_job {
     const ra_nearest *nearest;
     const ra_point_set *set;
     const int32_t *picked; /* [rows] or NULL */
-    size_t row, rows;      /* the tile: picked rows from `row` on ... */
-    size_t first, count;   /* ... and points of the set; score is [rows, count] */
+    size_t row, rows;      /* the tile: the picked rows from `row` on ... */
+    size_t first, count;   /* ... and these points of the set; score is [rows, count] */
     const ra_nearest_state *state;
 } point_job;
 
-/* No point of the tile but the row's own is nearer than this. */
+/* Every point of the tile except the row's own is at least this far away. */
 static float lower_bound(const point_job *job, ra_filter_least least, const float *score, double norm,
                          int32_t label) {
     double share = ra_filter_share(job->set->dimensions);
-    size_t own = (size_t)ra_point_set_place(job->set, label) - job->first; /* wraps when it is not in it */
+    size_t own = (size_t)ra_point_set_position(job->set, label) -
+                 job->first; /* wraps around if it is not in the tile */
     float low = least.low;
     if (job->set->wild || ra_filter_wild(norm)) return 0;
     if (own < job->count && score[own] + job->set->low[job->first + own] <= low) low = least.second_low;
@@ -97,18 +99,19 @@ static void search_row(const point_job *job, size_t i) {
     int32_t label = state->label[row];
     float lower = INFINITY;
     ra_filter_least least = ra_filter_scan(score, low, set->high + job->first, n);
-    /* some point is no farther than this, so none that is farther can win */
+    /* some point is at most this far away, so none that is farther can win */
     double reached = norm * (1 + share) + (double)least.high;
     float limit = ra_filter_limit(reached < best ? reached : best, norm, share);
-    bool only = !set->wild && least.second_low > limit; /* one at most can */
+    bool only = !set->wild && least.second_low > limit; /* at most one can win */
     for (size_t p = ra_filter_next(score, low, 0, n, limit); p < n;
          p = only ? n : ra_filter_next(score, low, p + 1, n, limit)) {
         int32_t point = set->index ? set->index[job->first + p] : (int32_t)(job->first + p);
         if (point == label) continue;
         double distance =
-            ra_squared_distance(nearest->block.raw + row * d, set->vector + (size_t)point * d, d);
+            ra_squared_distance(nearest->reader.chunk + row * d, set->vector + (size_t)point * d, d);
         if (distance > best || (distance == best && point > label)) continue;
-        lower = fminf(lower, nextafterf((float)sqrt(best), 0)); /* the one before is another now */
+        lower =
+            fminf(lower, nextafterf((float)sqrt(best), 0)); /* the winner so far is one of the others now */
         best = distance;
         label = point;
     }
@@ -127,9 +130,9 @@ static void point_part(void *context, size_t part) {
 
 static ra_status search_tile(ra_nearest *nearest, point_job *job, const float *points, ra_error *err) {
     size_t d = job->set->dimensions;
-    RA_TRY(ra_score_products(&nearest->room, nearest->backend, nearest->asked.vectors, job->rows,
-                             points + job->first * d, job->count, d, nearest->score, err));
-    ra_pool_run(nearest->block.pool, ra_pool_parts(job->rows, PART_ROWS), point_part, job);
+    RA_TRY(ra_scores(&nearest->memory, nearest->backend, nearest->uploaded.vectors, job->rows,
+                     points + job->first * d, job->count, d, nearest->score, err));
+    ra_pool_run(nearest->reader.pool, ra_pool_parts(job->rows, PART_ROWS), point_part, job);
     return RA_OK;
 }
 
@@ -137,14 +140,15 @@ ra_status ra_nearest_point(ra_nearest *nearest, ra_point_set *set, const int32_t
                            const ra_nearest_state *state, ra_error *err) {
     point_job job = {.nearest = nearest, .set = set, .state = state};
     const float *points = NULL;
-    if (!picked) count = nearest->block.count;
-    if (count) RA_TRY(ra_point_set_hold(set, nearest->backend, &points, err));
+    if (!picked) count = nearest->reader.count;
+    if (count) RA_TRY(ra_point_set_upload(set, nearest->backend, &points, err));
     for (job.row = 0; job.row < count; job.row += job.rows) {
         job.rows = least(count - job.row, RA_NEAREST_TILE_ROWS);
         job.picked = picked;
-        ra_row_block_center(&nearest->block, job.row, picked, job.rows, nearest->query, nearest->query_norm);
-        RA_TRY(
-            ra_held_set(&nearest->asked, nearest->backend, nearest->query, job.rows * set->dimensions, err));
+        ra_row_reader_center(&nearest->reader, job.row, picked, job.rows, nearest->query,
+                             nearest->query_norm);
+        RA_TRY(ra_uploaded_set(&nearest->uploaded, nearest->backend, nearest->query,
+                               job.rows * set->dimensions, err));
         for (job.first = 0; job.first < set->count; job.first += job.count) {
             job.count = least(set->count - job.first, RA_NEAREST_TILE_POINTS);
             RA_TRY(search_tile(nearest, &job, points, err));

@@ -1,7 +1,7 @@
 #include "points/point_set.h"
-#include "points/filter.h"
+#include "points/scores.h"
 #include "ra_memory.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <string.h>
 
@@ -16,23 +16,23 @@ ra_status ra_point_set_init(ra_point_set *set, size_t capacity, size_t d, size_t
     bool complete = set->centered && set->norm && set->low && set->high;
     if (of) {
         set->index = ra_malloc(capacity, sizeof *set->index);
-        set->place = ra_malloc(of, sizeof *set->place);
-        complete = complete && set->index && set->place;
-        for (size_t i = 0; complete && i < of; i++) set->place[i] = -1;
+        set->position = ra_malloc(of, sizeof *set->position);
+        complete = complete && set->index && set->position;
+        for (size_t i = 0; complete && i < of; i++) set->position[i] = -1;
     }
     if (complete) return RA_OK;
     ra_point_set_release(set);
-    RA_FAIL_MEMORY(err, "the points to search among", capacity * d * sizeof(float));
+    RA_FAIL_MEMORY(err, "the points of a search", capacity * d * sizeof(float));
 }
 
 void ra_point_set_release(ra_point_set *set) {
     ra_free(set->index);
-    ra_free(set->place);
+    ra_free(set->position);
     ra_free(set->centered);
     ra_free(set->norm);
     ra_free(set->low);
     ra_free(set->high);
-    ra_buffer_release(&set->held.block);
+    ra_buffer_release(&set->uploaded.memory);
     *set = (ra_point_set){0};
 }
 
@@ -55,9 +55,9 @@ static void fill_part(void *context, size_t part) {
     }
 }
 
-/* The last of what is new about a set. */
+/* Completes a set that has new points. */
 static void find_wild(ra_point_set *set) {
-    set->wild = set->is_held = false;
+    set->wild = set->is_uploaded = false;
     for (size_t p = 0; p < set->count && !set->wild; p++) set->wild = ra_filter_wild(set->norm[p]);
 }
 
@@ -70,27 +70,27 @@ void ra_point_set_fill(ra_point_set *set, ra_pool *pool, const float *vectors, s
     find_wild(set);
 }
 
-void ra_point_set_select(ra_point_set *set, const ra_point_set *all, const int32_t *index, size_t count) {
+void ra_point_set_select(ra_point_set *set, const ra_point_set *whole, const int32_t *index, size_t count) {
     size_t d = set->dimensions;
-    for (size_t i = 0; i < set->count; i++) set->place[set->index[i]] = -1;
-    set->vector = all->vector;
+    for (size_t i = 0; i < set->count; i++) set->position[set->index[i]] = -1;
+    set->vector = whole->vector;
     set->count = count;
     for (size_t i = 0; i < count; i++) {
         size_t p = (size_t)index[i];
         set->index[i] = index[i];
-        set->place[p] = (int32_t)i;
-        memcpy(set->centered + i * d, all->centered + p * d, d * sizeof *set->centered);
-        set->norm[i] = all->norm[p];
-        set->low[i] = all->low[p];
-        set->high[i] = all->high[p];
+        set->position[p] = (int32_t)i;
+        memcpy(set->centered + i * d, whole->centered + p * d, d * sizeof *set->centered);
+        set->norm[i] = whole->norm[p];
+        set->low[i] = whole->low[p];
+        set->high[i] = whole->high[p];
     }
     find_wild(set);
 }
 
-ra_status ra_point_set_hold(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err) {
-    if (!set->is_held)
-        RA_TRY(ra_held_set(&set->held, backend, set->centered, set->count * set->dimensions, err));
-    set->is_held = true;
-    *vectors = set->held.vectors;
+ra_status ra_point_set_upload(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err) {
+    if (!set->is_uploaded)
+        RA_TRY(ra_uploaded_set(&set->uploaded, backend, set->centered, set->count * set->dimensions, err));
+    set->is_uploaded = true;
+    *vectors = set->uploaded.vectors;
     return RA_OK;
 }

@@ -1,7 +1,7 @@
-/* point_set.h - points to search among, prepared: about the data's mean, with their norms and bounds.
+/* point_set.h - points prepared for a search: minus the mean of the data, with their norms and bounds.
  *
- * A set holds all N points of an array, or some of them: then `index` says which. Searching for the nearest
- * (nearest.h) costs one product a pair, so a smaller set is a cheaper search.
+ * A set holds all N points of an array, or a selection; then `index` says which. The search for the nearest
+ * point (nearest.h) computes a score for every point of the set, so a smaller set is a cheaper search.
  *
  * Symbols: N points, d dimensions.
  * Thread safety: one thread at a time.
@@ -11,42 +11,42 @@
 
 #include "ra_status.h"
 #include "base/pool.h"
-#include "points/products.h"
+#include "points/scores.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 typedef struct ra_point_set {
     size_t capacity, count, dimensions;
-    const float *vector; /* [N,d] the points as they are, the caller's */
-    int32_t *index;      /* [count] which points, rising; NULL: all, in order */
-    int32_t *place;      /* [N] of each point in the set, -1: not in it; NULL: all are */
-    float *centered;     /* [count,d] less the mean */
-    double *norm;        /* [count] squared, of `centered` */
-    float *low, *high;   /* [count] bounds that stand for the norm in a score: filter.h */
-    ra_held held;        /* `centered`, where products are computed; see ra_point_set_hold() */
-    bool is_held;        /* it is as `centered` is */
-    bool wild;           /* some norm is beyond bounds: no lower bounds can be given */
+    const float *vector;  /* [N,d] the points themselves, the caller's */
+    int32_t *index;       /* [count] which points, ascending; NULL: all */
+    int32_t *position;    /* [N] of each point in the set; -1: not in it; NULL: the set holds all */
+    float *centered;      /* [count,d] minus the mean */
+    double *norm;         /* [count] squared norms of `centered` */
+    float *low, *high;    /* [count] bounds to add to a score: scores.h */
+    ra_uploaded uploaded; /* `centered` */
+    bool is_uploaded;     /* `uploaded` is current */
+    bool wild;            /* some point is wild (scores.h): there are no lower bounds */
 } ra_point_set;
 
-/* capacity: how many points at most; of: N when it is to hold some of them, 0 for a set of all. On failure
- * nothing is left behind. */
+/* capacity: the most points it can hold; of: N for a set that holds a selection, 0 for a set of all
+ * points. */
 ra_status ra_point_set_init(ra_point_set *set, size_t capacity, size_t d, size_t of, ra_error *err);
 void ra_point_set_release(ra_point_set *set); /* leaves {0} */
 
-/* All `count` points of vectors [count,d], which must stay while the set is searched. */
+/* All `count` points of vectors [count,d], which must stay while the set is in use. */
 void ra_point_set_fill(ra_point_set *set, ra_pool *pool, const float *vectors, size_t count,
                        const float *mean);
 
-/* Some of the points that `all` holds: index [count], rising. */
-void ra_point_set_select(ra_point_set *set, const ra_point_set *all, const int32_t *index, size_t count);
+/* The points with these ascending numbers [count], out of a set of all points. */
+void ra_point_set_select(ra_point_set *set, const ra_point_set *whole, const int32_t *index, size_t count);
 
-/* *vectors [count,d] <- the centered points in backend memory, until they change. */
-ra_status ra_point_set_hold(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err);
+/* *vectors [count,d] <- the centered points in backend memory, valid until the set changes. */
+ra_status ra_point_set_upload(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err);
 
-/* Where a point stands in the set; -1: it is not in it. */
-static inline int32_t ra_point_set_place(const ra_point_set *set, int32_t point) {
-    return set->place && point >= 0 ? set->place[point] : point;
+/* The position of a point in the set; -1: it is not in it. */
+static inline int32_t ra_point_set_position(const ra_point_set *set, int32_t point) {
+    return set->position && point >= 0 ? set->position[point] : point;
 }
 
 #endif

@@ -106,7 +106,7 @@ ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const 
                           ra_error *err) {
     bool pursues = ra_activation_types[sae->activation.kind]->pursues;
     size_t entries = ra_codes_entries(&pass->codes), room = entries ? entries : 1;
-    float *dD = ra_dictionary_gradient_room(sae->dictionary);
+    float *dD = ra_dictionary_gradient_memory(sae->dictionary);
     if (room > pass->dvalue_capacity) {
         RA_TRY(ra_sae_pass_grow(pass, &pass->dvalue, room, err));
         pass->dvalue_capacity = room;

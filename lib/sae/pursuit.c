@@ -1,18 +1,21 @@
 /* Matching pursuit and its gradient.
  *
- * Forward, what costs is the dot products of what is left with all atoms. Either they are computed anew after
- * every step, k products [B,d] x [d,K]; or once, and then each step takes v times a row of the Gram matrix
- * D D^T away from them. Evaluation always does the former: it needs no K x K numbers. Training takes the
- * latter when the Gram matrix is cheaper, K < (k - 1) B, and not too large.
+ * Forward, the expensive part are the dot products of the residuals with all atoms. Either every step
+ * computes them anew, with a matrix product [B,d] x [d,K]; or they are computed once, and each step subtracts
+ * v times a row of the Gram matrix D D^T. Evaluation always does the former, which needs no K x K numbers.
+ * Training does the latter if the Gram matrix is cheaper, K < (k - 1) B, and not too large.
  *
- * Backward, with a_t the gradient of the code that step t added to, and rho_t that of the residual after it:
- *     rho_k = 0;  dv_t = a_t - rho_t . D_j;  dD_j += dv_t r_{t-1} - v_t rho_t;  rho_{t-1} = rho_t + dv_t D_j
- * and r_{t-1} = r_t + v_t D_j, backwards from the residual that was kept. Rows are independent but for their
- * sums into dD: every step writes its vector, blocks of rows at a time, and the backend's sparse product adds
- * them up in an order that does not depend on the threads.
+ * Backward, let a_t be the gradient of the code that step t added to, and rho_t that of the residual after
+ * it:
  *
- * Scores, residuals and vectors stay in backend memory. What each row took comes to the host: sparse codes
- * are the host's, and which entry a step added to is looked up there. */
+ *     rho_k = 0,  dv_t = a_t - rho_t . D_j,  dD_j += dv_t r_{t-1} - v_t rho_t,  rho_{t-1} = rho_t + dv_t D_j
+ *
+ * with r_{t-1} = r_t + v_t D_j, from the residual after the last step back to the first. Rows are independent
+ * except for their sums in dD: for a chunk of rows, every step writes the vector that it adds, and the
+ * backend's sparse product sums these in an order that does not depend on the number of threads.
+ *
+ * Scores, residuals and vectors stay in backend memory. The atoms and values of the steps are copied to the
+ * host, where the codes are, and the entry that each step added to is found there. */
 #include "sae/activation.h"
 #include "sae/pursuit.h"
 #include "ra_memory.h"
@@ -21,37 +24,37 @@
 #include <string.h>
 
 enum {
-    GRAM_FLOATS = 1 << 28, /* 1 GiB */
-    BLOCK_FLOATS = 1 << 22,
+    GRAM_NUMBERS = 1 << 28, /* 1 GiB */
+    CHUNK_NUMBERS = 1 << 22,
 };
 
 const ra_activation_type ra_activation_mp = {
     .name = "mp", .needs_top_k = true, .evaluation_needs_top_k = true, .pursues = true};
 
 void ra_pursuit_release(ra_pursuit *pursuit) {
-    ra_buffer *const blocks[] = {&pursuit->atom,  &pursuit->value,    &pursuit->residual, &pursuit->gram,
-                                 &pursuit->entry, &pursuit->gradient, &pursuit->push,     &pursuit->room};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_buffer_release(blocks[i]);
+    ra_buffer *const buffers[] = {&pursuit->atom,  &pursuit->value,    &pursuit->residual, &pursuit->gram,
+                                  &pursuit->entry, &pursuit->gradient, &pursuit->vector,   &pursuit->scratch};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) ra_buffer_release(buffers[i]);
     ra_codes_release(&pursuit->single);
     ra_free(pursuit->taken);
     ra_free(pursuit->added);
     *pursuit = (ra_pursuit){0};
 }
 
-_Static_assert(sizeof(int32_t) == sizeof(float), "a block of floats holds as many numbers of atoms");
+_Static_assert(sizeof(int32_t) == sizeof(float), "a buffer of n floats also holds n atom numbers");
 
-static int32_t *integers(const ra_buffer *block) {
-    return (int32_t *)(void *)block->data;
+static int32_t *integers(const ra_buffer *buffer) {
+    return (int32_t *)(void *)buffer->data;
 }
 
-/* Room for the path, and for the host's copy of it. */
+/* Memory for the steps, and for the host's copy of them. */
 static ra_status reserve_path(ra_pursuit *p, ra_backend *backend, size_t rows, size_t steps, size_t d,
                               ra_error *err) {
     size_t n = rows * steps;
-    if (rows > INT_MAX / steps) /* entries are counted in int32 on the way back */
+    if (rows > INT_MAX / steps) /* the backward pass numbers entries with int32 */
         RA_FAIL(err, RA_ERR_TOO_LARGE,
-                "a pursuit of %zu rows in %zu steps is too large, expected at most %d in all", rows, steps,
-                INT_MAX);
+                "a pursuit of %zu rows with %zu steps each is too large; expected at most %d steps in all",
+                rows, steps, INT_MAX);
     RA_TRY(ra_buffer_reserve(&p->atom, backend, n, err));
     RA_TRY(ra_buffer_reserve(&p->value, backend, n, err));
     RA_TRY(ra_buffer_reserve(&p->residual, backend, rows * d, err));
@@ -79,7 +82,7 @@ static ra_pursuit_path path_of(const ra_pursuit *p, const float *D, size_t conce
 
 /* ---- forward ------------------------------------------------------------------------------------------- */
 
-/* The values of each row summed by atom, atoms rising. */
+/* codes <- the values of each row, summed by atom, atoms ascending. */
 static ra_status collect(const ra_pursuit *p, size_t concepts, bool keep_zeros, ra_codes *codes,
                          ra_error *err) {
     RA_TRY(ra_codes_reserve(codes, p->rows, concepts, p->rows * p->steps, err));
@@ -120,7 +123,7 @@ ra_status ra_pursuit_run(ra_pursuit *pursuit, ra_stream stream, const float *D, 
     pursuit->steps = steps;
     const ra_pursuit_path path = path_of(pursuit, D, K, d);
     const float *gram = NULL;
-    if (training && K < (steps - 1) * rows && K <= GRAM_FLOATS / K) {
+    if (training && K < (steps - 1) * rows && K <= GRAM_NUMBERS / K) {
         RA_TRY(ra_buffer_reserve(&pursuit->gram, stream.backend, K * K, err));
         gram = pursuit->gram.data;
         RA_TRY(ra_stream_gemm(stream, false, true, K, K, d, 1, D, d, D, d, 0, pursuit->gram.data, K, err));
@@ -140,7 +143,7 @@ ra_status ra_pursuit_run(ra_pursuit *pursuit, ra_stream stream, const float *D, 
 
 /* ---- backward ------------------------------------------------------------------------------------------ */
 
-/* The entry of row b for this atom, which is there. */
+/* The entry of row b for this atom, which it has. */
 static size_t entry_of(const ra_codes *codes, size_t b, int32_t atom) {
     size_t low = codes->start[b], high = codes->start[b + 1];
     while (high - low > 1) {
@@ -153,8 +156,8 @@ static size_t entry_of(const ra_codes *codes, size_t b, int32_t atom) {
     return low;
 }
 
-/* pursuit->gradient <- that of the code that each step added to. */
-static ra_status spread_gradient(ra_pursuit *p, ra_backend *backend, const ra_codes *codes,
+/* pursuit->gradient <- the gradient of the entry that each step added to. */
+static ra_status gather_gradient(ra_pursuit *p, ra_backend *backend, const ra_codes *codes,
                                  const float *dvalue, ra_error *err) {
     size_t n = p->rows * p->steps, bytes = n * sizeof(int32_t);
     RA_TRY(ra_buffer_reserve(&p->entry, backend, n, err));
@@ -168,7 +171,7 @@ static ra_status spread_gradient(ra_pursuit *p, ra_backend *backend, const ra_co
     return ra_backend_gather_rows(backend, dvalue, integers(&p->entry), n, 1, p->gradient.data, err);
 }
 
-/* pursuit->single <- the steps of these rows, each a row of its own whose one entry is 1. */
+/* pursuit->single <- the steps of these rows, each as a row with one entry, 1. */
 static ra_status steps_as_codes(ra_pursuit *p, size_t concepts, size_t first, size_t rows, ra_error *err) {
     size_t n = rows * p->steps;
     RA_TRY(ra_codes_reserve(&p->single, n, concepts, n, err));
@@ -183,18 +186,18 @@ static ra_status steps_as_codes(ra_pursuit *p, size_t concepts, size_t first, si
 ra_status ra_pursuit_backward(ra_pursuit *pursuit, ra_backend *backend, const float *D, size_t dimensions,
                               const ra_codes *codes, const float *dvalue, float *dD, ra_error *err) {
     const ra_pursuit_path path = path_of(pursuit, D, codes->latents, dimensions);
-    size_t d = dimensions, steps = pursuit->steps, block = BLOCK_FLOATS / d / steps;
-    block = block < 1 ? 1 : block > pursuit->rows ? pursuit->rows : block;
-    RA_TRY(spread_gradient(pursuit, backend, codes, dvalue, err));
-    RA_TRY(ra_buffer_reserve(&pursuit->push, backend, block * steps * d, err));
-    RA_TRY(ra_buffer_reserve(&pursuit->room, backend, block * 2 * d, err));
-    for (size_t first = 0; first < pursuit->rows; first += block) {
-        size_t rows = pursuit->rows - first < block ? pursuit->rows - first : block;
+    size_t d = dimensions, steps = pursuit->steps, chunk = CHUNK_NUMBERS / d / steps;
+    chunk = chunk < 1 ? 1 : chunk > pursuit->rows ? pursuit->rows : chunk;
+    RA_TRY(gather_gradient(pursuit, backend, codes, dvalue, err));
+    RA_TRY(ra_buffer_reserve(&pursuit->vector, backend, chunk * steps * d, err));
+    RA_TRY(ra_buffer_reserve(&pursuit->scratch, backend, chunk * 2 * d, err));
+    for (size_t first = 0; first < pursuit->rows; first += chunk) {
+        size_t rows = pursuit->rows - first < chunk ? pursuit->rows - first : chunk;
         RA_TRY(steps_as_codes(pursuit, codes->latents, first, rows, err));
         RA_TRY(ra_backend_pursue_backward(backend, &path, pursuit->gradient.data, first, rows,
-                                          pursuit->room.data, pursuit->push.data, err));
-        RA_TRY(ra_backend_accumulate(backend, &pursuit->single, pursuit->single.value, pursuit->push.data, d,
-                                     dD, err));
+                                          pursuit->scratch.data, pursuit->vector.data, err));
+        RA_TRY(ra_backend_accumulate(backend, &pursuit->single, pursuit->single.value, pursuit->vector.data,
+                                     d, dD, err));
     }
     return RA_OK;
 }

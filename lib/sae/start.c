@@ -12,7 +12,7 @@
  * the encoder is computed once. Encoders with a norm do not depend on the length; theirs stays one. */
 #include "sae/sae.h"
 #include "ra_memory.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 

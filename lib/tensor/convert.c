@@ -1,5 +1,5 @@
-/* float16 and bfloat16 <-> float32. Widening is half.h's; narrowing rounds to nearest, ties to even, in
- * integers for the same reason (and because not every compiler has _Float16). */
+/* float16 and bfloat16 to and from float32. half.h widens; narrowing rounds to nearest, ties to even, in
+ * integer arithmetic for the same reason (and because not every compiler has _Float16). */
 #include "ra_tensor.h"
 #include "base/multiversion.h"
 #include "tensor/half.h"
@@ -11,9 +11,9 @@ RA_MULTIVERSION static void f16_to_f32(const uint16_t *restrict source, float *r
     for (size_t i = 0; i < n; i++) target[i] = ra_f16_to_f32(source[i]);
 }
 
-/* Exponents differ by 112 and mantissas by 13 bits; a carry out of the mantissa is the next exponent, and out
- * of the largest one infinity. Added to 0.5, whose last bit is 2^-24, a number below 2^-14 is rounded to a
- * multiple of the smallest subnormal. */
+/* Exponents differ by 112 and mantissas by 13 bits; a carry out of the mantissa gives the next exponent, and
+ * out of the largest exponent infinity. Adding a number below 2^-14 to 0.5, whose last bit is 2^-24, rounds
+ * it to a multiple of the smallest subnormal. */
 RA_MULTIVERSION static void f32_to_f16(const float *restrict source, uint16_t *restrict target, size_t n) {
     for (size_t i = 0; i < n; i++) {
         uint32_t bits = ra_bits_of_float(source[i]), size = bits & 0x7fffffff;
@@ -62,7 +62,7 @@ RA_MULTIVERSION static uint32_t any_not_finite(const float *values, size_t n) {
 }
 
 size_t ra_find_not_finite(const float *values, size_t n) {
-    enum { BLOCK = 4096 }; /* whole blocks without a branch inside, then the place */
+    enum { BLOCK = 4096 }; /* whole blocks without branches, then the position */
     for (size_t from = 0; from < n; from += BLOCK) {
         size_t count = n - from < BLOCK ? n - from : BLOCK;
         if (!any_not_finite(values + from, count)) continue;

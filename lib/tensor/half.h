@@ -1,6 +1,6 @@
 /* half.h - one float16 or bfloat16 number as float32, in integer arithmetic that a compiler vectorizes (its
- * own conversion becomes one instruction a number at best). Exact for every pattern, subnormals, infinities
- * and NaN included. */
+ * own conversion takes at least one instruction per number). Exact for every bit pattern, including
+ * subnormals, infinities and NaN. */
 #ifndef RA_TENSOR_HALF_H
 #define RA_TENSOR_HALF_H
 
@@ -19,8 +19,8 @@ static inline uint32_t ra_bits_of_float(float value) {
     return bits;
 }
 
-/* Exponent and mantissa in their float32 place are too small by 2^112, also for subnormals; 31 means infinity
- * or NaN. */
+/* Moved to their float32 position, exponent and mantissa are too small by 2^112, also for subnormals; the
+ * exponent 31 means infinity or NaN. */
 static inline float ra_f16_to_f32(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16, magnitude = (uint32_t)(half & 0x7fff) << 13;
     uint32_t bits = ra_bits_of_float(ra_float_of_bits(magnitude) * 0x1p112f);

@@ -1,5 +1,5 @@
-/* Two batches: one is with the trainers, the other is being read or waits for them. The reader stops when
- * both are full, and at the end of the run. */
+/* There are two batches: the trainers have one, the reader fills the other. The reader waits while both are
+ * full, and ends with the run. */
 #include "train/batches.h"
 #include "ra_memory.h"
 #include "train/order.h"
@@ -9,24 +9,24 @@
 
 enum { SLOTS = 2 };
 
-/* What is known of a trainer's place in the run. */
-typedef struct batch_lane {
+/* A trainer that uses the batches. */
+typedef struct batch_user {
     ra_order order;
-    size_t same_as;    /* the first lane with the same order, whose batch is this one's, too */
-    size_t from, till; /* the steps that it takes */
-} batch_lane;
+    size_t same_as;    /* the first user with the same order: they share its batches */
+    size_t from, till; /* its steps: from .. till-1 */
+} batch_user;
 
 struct ra_batches {
     const ra_data *data;
     const ra_group *group;
     size_t rows, batch, steps_per_epoch;
-    batch_lane *lanes;
-    size_t lane_count, drawn; /* orders that are to be released */
+    batch_user *users;
+    size_t user_count, order_count; /* order_count: those that have an order to release */
     ra_batch slots[SLOTS];
-    uint64_t *numbers; /* [SLOTS + 1, batch]; the last row: those to fetch */
+    uint64_t *numbers; /* [SLOTS + 1, batch]; the last row: the rows to prefetch */
     float *x;          /* [SLOTS, batch, d] */
 
-    /* the reader's place: the trainer to look at next, and its step */
+    /* where the reader is: the next user, and its step */
     size_t at, step, last_step;
 
     pthread_t reader;
@@ -34,25 +34,25 @@ struct ra_batches {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     size_t read, returned; /* batches so far */
-    bool out;              /* the one behind those returned is with the caller */
-    bool ended;            /* there is none behind those that were read */
+    bool lent;             /* the caller has the one after those returned */
+    bool ended;            /* no batch follows those read */
 };
 
-/* ---- which batch comes next --------------------------------------------------------------------------- */
+/* ---- the next batch --------------------------------------------------------------------------- */
 
 bool ra_batches_has(const ra_batches *batches, size_t trainer, size_t step) {
-    const batch_lane *lane = &batches->lanes[trainer];
-    return step >= lane->from && step < lane->till;
+    const batch_user *user = &batches->users[trainer];
+    return step >= user->from && step < user->till;
 }
 
-/* Trainers that follow each other and take the same rows share a batch. */
+/* Consecutive users with the same order share a batch. */
 static bool advance(ra_batches *b, ra_batch *batch) {
     for (; b->step < b->last_step; b->step++, b->at = 0)
-        while (b->at < b->lane_count) {
+        while (b->at < b->user_count) {
             size_t first = b->at++;
             if (!ra_batches_has(b, first, b->step)) continue;
-            while (b->at < b->lane_count &&
-                   (b->lanes[b->at].same_as == b->lanes[first].same_as || !ra_batches_has(b, b->at, b->step)))
+            while (b->at < b->user_count &&
+                   (b->users[b->at].same_as == b->users[first].same_as || !ra_batches_has(b, b->at, b->step)))
                 b->at++;
             batch->first = first;
             batch->end = b->at;
@@ -63,7 +63,7 @@ static bool advance(ra_batches *b, ra_batch *batch) {
 }
 
 static void read_batch(ra_batches *b, ra_batch *batch) {
-    ra_order *order = &b->lanes[b->lanes[batch->first].same_as].order;
+    ra_order *order = &b->users[b->users[batch->first].same_as].order;
     size_t epoch = batch->step / b->steps_per_epoch, position = batch->step % b->steps_per_epoch * b->batch;
     size_t total = b->rows - position < b->batch ? b->rows - position : b->batch, first;
     uint64_t *ahead = b->numbers + SLOTS * b->batch;
@@ -99,13 +99,13 @@ static void *read_all(void *context) {
 
 const ra_batch *ra_batches_next(ra_batches *b) {
     pthread_mutex_lock(&b->lock);
-    if (b->out) { /* asking for the next one returns it */
+    if (b->lent) { /* this call returns it */
         b->returned++;
         pthread_cond_broadcast(&b->changed);
     }
     while (b->read == b->returned && !b->ended) pthread_cond_wait(&b->changed, &b->lock);
-    b->out = b->read > b->returned;
-    const ra_batch *batch = b->out ? &b->slots[b->returned % SLOTS] : NULL;
+    b->lent = b->read > b->returned;
+    const ra_batch *batch = b->lent ? &b->slots[b->returned % SLOTS] : NULL;
     pthread_mutex_unlock(&b->lock);
     return batch;
 }
@@ -117,22 +117,23 @@ static bool same_order(const ra_train_settings *a, const ra_train_settings *b) {
     return !a->shuffle || (a->shuffle_seed == b->shuffle_seed && a->window_seed == b->window_seed);
 }
 
-static ra_status open_lane(ra_batches *b, ra_trainer *const *trainers, size_t i, ra_error *err) {
+static ra_status add_user(ra_batches *b, ra_trainer *const *trainers, size_t i, ra_error *err) {
     const ra_train_settings *settings = ra_trainer_settings(trainers[i]);
-    batch_lane *lane = &b->lanes[i];
-    lane->from = ra_trainer_done(trainers[i]);
-    lane->till = ra_trainer_steps(trainers[i]);
-    if (i == 0 || lane->from < b->step) b->step = lane->from;
-    if (lane->till > b->last_step) b->last_step = lane->till;
-    lane->same_as = i;
-    for (size_t j = 0; j < i && lane->same_as == i; j++)
-        if (same_order(settings, ra_trainer_settings(trainers[j]))) lane->same_as = j;
+    batch_user *user = &b->users[i];
+    user->from = ra_trainer_done(trainers[i]);
+    user->till = ra_trainer_steps(trainers[i]);
+    if (i == 0 || user->from < b->step) b->step = user->from;
+    if (user->till > b->last_step) b->last_step = user->till;
+    user->same_as = i;
+    for (size_t j = 0; j < i && user->same_as == i; j++)
+        if (same_order(settings, ra_trainer_settings(trainers[j]))) user->same_as = j;
     if (ra_trainer_settings(trainers[0])->batch_size != settings->batch_size)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "runs side by side need the same batch_size, got %zu and %zu",
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "runs side by side must have the same batch_size, but it is %zu and %zu",
                 ra_trainer_settings(trainers[0])->batch_size, settings->batch_size);
-    RA_TRY(ra_order_init(&lane->order, b->rows, settings->shuffle, settings->shuffle_seed, 0, err));
-    b->drawn++;
-    ra_order_set_window_seed(&lane->order, settings->window_seed);
+    RA_TRY(ra_order_init(&user->order, b->rows, settings->shuffle, settings->shuffle_seed, 0, err));
+    b->order_count++;
+    ra_order_set_window_seed(&user->order, settings->window_seed);
     return RA_OK;
 }
 
@@ -143,28 +144,28 @@ static ra_status prepare(ra_batches *b, ra_trainer *const *trainers, size_t coun
     b->rows = ra_data_rows(b->data);
     b->batch = ra_train_batch_rows(settings, b->rows);
     b->steps_per_epoch = ra_train_steps_per_epoch(settings, b->rows);
-    b->lane_count = count;
+    b->user_count = count;
     if (d != ra_data_dimensions(b->data))
-        RA_FAIL(err, RA_ERR_SHAPE, "the data has %zu dimensions, but the autoencoder has %zu",
+        RA_FAIL(err, RA_ERR_SHAPE, "the data have %zu dimensions, but the autoencoder has %zu",
                 ra_data_dimensions(b->data), d);
     b->x = ra_malloc(SLOTS * b->batch * d, sizeof *b->x);
     b->numbers = ra_malloc((SLOTS + 1) * b->batch, sizeof *b->numbers);
-    b->lanes = ra_calloc(count, sizeof *b->lanes);
-    if (!b->x || !b->numbers || !b->lanes)
-        RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %d batches of %zu x %zu numbers and their bookkeeping",
-                SLOTS, b->batch, d);
+    b->users = ra_calloc(count, sizeof *b->users);
+    if (!b->x || !b->numbers || !b->users)
+        RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %d batches of %zu x %zu numbers", SLOTS, b->batch, d);
     for (size_t i = 0; i < SLOTS; i++)
         b->slots[i] = (ra_batch){.numbers = b->numbers + i * b->batch, .x = b->x + i * b->batch * d};
-    for (size_t i = 0; i < count; i++) RA_TRY(open_lane(b, trainers, i, err));
+    for (size_t i = 0; i < count; i++) RA_TRY(add_user(b, trainers, i, err));
     int failure = pthread_create(&b->reader, NULL, read_all, b);
-    if (failure) RA_FAIL(err, RA_ERR_INTERNAL, "no thread to read the data with: %s", strerror(failure));
+    if (failure)
+        RA_FAIL(err, RA_ERR_INTERNAL, "cannot start a thread to read the data: %s", strerror(failure));
     b->reading = true;
     return RA_OK;
 }
 
 ra_status ra_batches_open(const ra_data *data, ra_trainer *const *trainers, size_t count, ra_batches **out,
                           ra_error *err) {
-    if (count == 0) RA_FAIL(err, RA_ERR_ARGUMENT, "there is nothing to train; expected at least one trainer");
+    if (count == 0) RA_FAIL(err, RA_ERR_ARGUMENT, "no trainer was given; expected at least one");
     ra_batches *b = ra_calloc(1, sizeof *b);
     if (!b) RA_FAIL_MEMORY(err, "the batches of a run", sizeof *b);
     b->data = data;
@@ -188,8 +189,8 @@ void ra_batches_close(ra_batches *b) {
     if (b->reading) pthread_join(b->reader, NULL);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->changed);
-    for (size_t i = 0; i < b->drawn; i++) ra_order_release(&b->lanes[i].order);
-    ra_free(b->lanes);
+    for (size_t i = 0; i < b->order_count; i++) ra_order_release(&b->users[i].order);
+    ra_free(b->users);
     ra_free(b->x);
     ra_free(b->numbers);
     ra_free(b);

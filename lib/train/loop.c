@@ -1,9 +1,9 @@
-/* The loop: batches, each to its trainers. */
+/* The training loop: each batch goes to its trainers. */
 #include "train/batches.h"
 
 #include <stdio.h>
 
-/* Adds to the sentence which rows were at work. */
+/* Adds the rows of the batch to the message of an error. */
 static ra_status name_batch(const ra_batches *batches, const ra_data *data, const ra_batch *batch,
                             ra_status status, ra_error *err) {
     enum { NAMED = 8 };
@@ -15,8 +15,8 @@ static ra_status name_batch(const ra_batches *batches, const ra_data *data, cons
                              (unsigned long long)ra_data_source_row(data, batch->numbers[i]));
         used += wrote > 0 ? (size_t)wrote : 0;
     }
-    ra_error said = *err;
-    RA_FAIL(err, status, "%s; the batch was rows %s%s of the data (batch %zu of epoch %zu)", said.message,
+    ra_error cause = *err;
+    RA_FAIL(err, status, "%s; the batch was rows %s%s of the data (batch %zu of epoch %zu)", cause.message,
             rows, batch->count > NAMED ? ", ..." : "", batch->step % steps_per_epoch + 1,
             batch->step / steps_per_epoch + 1);
 }
@@ -27,7 +27,7 @@ static ra_status run(ra_batches *batches, ra_trainer *const *trainers, size_t co
     size_t step = 0;
     bool wanted = true;
     while ((batch = ra_batches_next(batches))) {
-        if (!wanted && batch->step > step) break; /* a step that was begun is done by all */
+        if (!wanted && batch->step > step) break; /* all trainers complete the step first */
         step = batch->step;
         for (size_t i = batch->first; i < batch->end; i++) {
             ra_train_progress progress;

@@ -1,9 +1,8 @@
-/* The losses and their gradients (overcomplete 0.3.0, sae/losses.py). All of them start from the mean squared
- * error; each row of the table adds its own term. To add one: a function, a row, a value of ra_loss, a test
- * in test_losses.c.
+/* The losses and their gradients (the same numbers as overcomplete 0.3.0, sae/losses.py). Each is the mean
+ * squared error plus the term of its row in the table `losses`.
  *
- * What a batch holds lies in backend memory, where the operations of the table work on it. The codes are the
- * host's: a term of theirs alone is computed here, and its gradient goes up. */
+ * The arrays of a batch are backend memory, and the backend's operations compute with them. The codes are
+ * host memory: a term that depends on them alone is computed here, and its gradient copied to the backend. */
 #include "ra_train.h"
 #include "ra_memory.h"
 
@@ -13,7 +12,7 @@
 typedef ra_status loss_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                             ra_error *err);
 
-/* The rows and the numbers of the whole batch, which means are over. */
+/* The rows of the whole batch, and its numbers: means are taken over these. */
 static double batch_rows(const ra_loss_batch *batch) {
     return (double)(batch->total_rows ? batch->total_rows : batch->rows);
 }
@@ -22,15 +21,15 @@ static double batch_numbers(const ra_loss_batch *batch) {
     return batch_rows(batch) * (double)batch->dimensions;
 }
 
-/* ---- gradients as memory ------------------------------------------------------------------------------- */
+/* ---- the memory of gradients --------------------------------------------------------------------------- */
 
-/* block [n] <- zeros */
-static ra_status zeros(const ra_loss_batch *batch, ra_buffer *block, size_t n, ra_error *err) {
-    RA_TRY(ra_buffer_reserve(block, batch->backend, n, err));
-    return ra_backend_axpby(batch->backend, 0, NULL, 0, block->data, n, err);
+/* buffer [n] <- zeros */
+static ra_status zeros(const ra_loss_batch *batch, ra_buffer *buffer, size_t n, ra_error *err) {
+    RA_TRY(ra_buffer_reserve(buffer, batch->backend, n, err));
+    return ra_backend_axpby(batch->backend, 0, NULL, 0, buffer->data, n, err);
 }
 
-/* gradients->entries: the host's numbers, one an entry. */
+/* gradients->entries has memory for one number per entry of the codes. */
 static ra_status reserve_entries(ra_loss_gradients *gradients, size_t entries, ra_error *err) {
     if (entries <= gradients->entry_capacity) return RA_OK;
     ra_free(gradients->entries);
@@ -42,7 +41,7 @@ static ra_status reserve_entries(ra_loss_gradients *gradients, size_t entries, r
     return RA_OK;
 }
 
-/* gradients->value <- those numbers. */
+/* gradients->value <- gradients->entries. */
 static ra_status send_entries(const ra_loss_batch *batch, ra_loss_gradients *gradients, ra_error *err) {
     size_t entries = ra_codes_entries(batch->codes);
     gradients->has_value = entries > 0;
@@ -53,10 +52,10 @@ static ra_status send_entries(const ra_loss_batch *batch, ra_loss_gradients *gra
 }
 
 void ra_loss_gradients_release(ra_loss_gradients *gradients) {
-    ra_buffer *const blocks[] = {
+    ra_buffer *const buffers[] = {
         &gradients->x_hat, &gradients->pre,          &gradients->codes,          &gradients->D,
         &gradients->value, &gradients->scratch_wide, &gradients->scratch_narrow, &gradients->scratch_rest};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_buffer_release(blocks[i]);
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) ra_buffer_release(buffers[i]);
     ra_codes_release(&gradients->scratch_codes);
     ra_free(gradients->entries);
     *gradients = (ra_loss_gradients){0};
@@ -64,14 +63,14 @@ void ra_loss_gradients_release(ra_loss_gradients *gradients) {
 
 /* ---- mse ----------------------------------------------------------------------------------------------- */
 
-/* Writes the gradient with respect to x_hat; the terms below add to it. */
+/* Overwrites the gradient of x_hat; the terms below add to it. */
 static ra_status mse(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients, ra_error *err) {
     size_t n = batch->rows * batch->dimensions;
-    double all = batch_numbers(batch);
+    double numbers = batch_numbers(batch);
     RA_TRY(ra_buffer_reserve(&gradients->x_hat, batch->backend, n, err));
-    RA_TRY(ra_backend_squared_error(batch->backend, batch->x_hat, batch->x, n, 2 / all, gradients->x_hat.data,
-                                    &gradients->residual, err));
-    *value = gradients->residual / all;
+    RA_TRY(ra_backend_squared_error(batch->backend, batch->x_hat, batch->x, n, 2 / numbers,
+                                    gradients->x_hat.data, &gradients->residual, err));
+    *value = gradients->residual / numbers;
     return RA_OK;
 }
 
@@ -100,14 +99,17 @@ static ra_status l1_term(const ra_loss_batch *batch, double *value, ra_loss_grad
 
 /* ---- auxk ---------------------------------------------------------------------------------------------- */
 
-/* The codes that were not chosen, a = top_{K/2}(relu(pre) - z), predict what is left, r = x - x_hat:
- *     penalty mean(e^2),  e = r - a D
- * With g = 2 penalty / (B d) e:  dx_hat -= g,  da = -g D^T,  dD = -a^T g. da goes on to pre where pre > 0,
- * and to z with the other sign. r is not detached. */
-static ra_status choose_rest(const ra_loss_batch *batch, ra_loss_gradients *gradients, ra_error *err) {
+/* The largest codes that the activation did not select, a = top_{K/2}(relu(pre) - z), predict the residual
+ * r = x - x_hat; the term is
+ *
+ *     penalty mean(e^2)   with e = r - a D.
+ *
+ * With g = 2 penalty / (B d) e, the gradients are dx_hat -= g, da = -g D^T, dD = -a^T g. da is also that of
+ * pre where pre > 0, and minus that of z. The gradient does pass through r. */
+static ra_status select_rest(const ra_loss_batch *batch, ra_loss_gradients *gradients, ra_error *err) {
     size_t B = batch->rows, K = batch->concepts;
     ra_codes *a = &gradients->scratch_codes;
-    if (K / 2 == 0) { /* none are chosen */
+    if (K / 2 == 0) { /* there are none to select */
         RA_TRY(ra_codes_reserve(a, B, K, 0, err));
         memset(a->start, 0, (B + 1) * sizeof *a->start);
         return RA_OK;
@@ -118,7 +120,7 @@ static ra_status choose_rest(const ra_loss_batch *batch, ra_loss_gradients *grad
     return ra_backend_top_k(batch->backend, rest, B, K, K / 2, 0, a, err);
 }
 
-/* scratch_narrow <- g, and with it dx_hat and the sum of e^2. */
+/* scratch_narrow <- g; adds it to dx_hat; *sum <- the sum of e^2. */
 static ra_status predict_rest(const ra_loss_batch *batch, double scale, double *sum,
                               ra_loss_gradients *gradients, ra_error *err) {
     size_t d = batch->dimensions, n = batch->rows * d;
@@ -126,13 +128,13 @@ static ra_status predict_rest(const ra_loss_batch *batch, double scale, double *
     RA_TRY(ra_backend_axpby(batch->backend, 1, batch->x, 0, r, n, err));
     RA_TRY(ra_backend_axpby(batch->backend, -1, batch->x_hat, 1, r, n, err));
     RA_TRY(ra_backend_decode(batch->backend, &gradients->scratch_codes, RA_F32, batch->D, d, g, err));
-    RA_TRY(
-        ra_backend_squared_error(batch->backend, g, r, n, scale, g, sum, err)); /* the gradient of a D: -g */
+    RA_TRY(ra_backend_squared_error(batch->backend, g, r, n, scale, g, sum,
+                                    err)); /* this is -g, the gradient of a D */
     return ra_backend_axpby(batch->backend, 1, g, 1, gradients->x_hat.data, n, err);
 }
 
-/* What is chosen has pre > z, so that only below a negative code, which a pursuit gives, pre may be negative,
- * too: then a's values, which nobody needs any more, become da without those. */
+/* a has entries with pre > z only, so pre can be negative only where z is, which a pursuit can cause. Then
+ * the values of a, which are not needed any more, become da without these entries. */
 static ra_status mask_negative(const ra_loss_batch *batch, ra_loss_gradients *gradients, bool *masked,
                                ra_error *err) {
     ra_codes *a = &gradients->scratch_codes;
@@ -141,11 +143,11 @@ static ra_status mask_negative(const ra_loss_batch *batch, ra_loss_gradients *gr
     for (size_t e = 0; e < ra_codes_entries(batch->codes) && !*masked; e++)
         *masked = batch->codes->value[e] < 0;
     if (!*masked) return RA_OK;
-    float *block = gradients->value.data;
+    float *device = gradients->value.data;
     RA_TRY(reserve_entries(gradients, entries, err));
-    RA_TRY(ra_backend_get(batch->backend, a->value, block, bytes, err));
-    RA_TRY(ra_backend_gather_entries(batch->backend, a, batch->pre, 0, block, err));
-    RA_TRY(ra_backend_get(batch->backend, gradients->entries, block, bytes, err));
+    RA_TRY(ra_backend_get(batch->backend, a->value, device, bytes, err));
+    RA_TRY(ra_backend_gather_entries(batch->backend, a, batch->pre, 0, device, err));
+    RA_TRY(ra_backend_get(batch->backend, gradients->entries, device, bytes, err));
     for (size_t e = 0; e < entries; e++)
         if (!(gradients->entries[e] > 0)) a->value[e] = 0;
     return RA_OK;
@@ -155,7 +157,7 @@ static ra_status auxk_term(const ra_loss_batch *batch, double *value, ra_loss_gr
                            ra_error *err) {
     size_t B = batch->rows, d = batch->dimensions, K = batch->concepts;
     const ra_codes *a = &gradients->scratch_codes;
-    double sum, all = batch_numbers(batch);
+    double sum, numbers = batch_numbers(batch);
     bool masked;
     RA_TRY(ra_buffer_reserve(&gradients->scratch_wide, batch->backend, B * K, err));
     RA_TRY(ra_buffer_reserve(&gradients->scratch_narrow, batch->backend, B * d, err));
@@ -163,13 +165,13 @@ static ra_status auxk_term(const ra_loss_batch *batch, double *value, ra_loss_gr
     RA_TRY(zeros(batch, &gradients->pre, B * K, err));
     RA_TRY(zeros(batch, &gradients->codes, B * K, err));
     RA_TRY(zeros(batch, &gradients->D, K * d, err));
-    RA_TRY(choose_rest(batch, gradients, err));
-    RA_TRY(predict_rest(batch, 2 * batch->penalty / all, &sum, gradients, err));
-    *value = batch->penalty * sum / all;
+    RA_TRY(select_rest(batch, gradients, err));
+    RA_TRY(predict_rest(batch, 2 * batch->penalty / numbers, &sum, gradients, err));
+    *value = batch->penalty * sum / numbers;
     const float *g = gradients->scratch_narrow.data;
     RA_TRY(ra_backend_accumulate(batch->backend, a, a->value, g, d, gradients->D.data, err));
     RA_TRY(ra_buffer_reserve(&gradients->value, batch->backend, ra_codes_entries(a), err));
-    float *da = gradients->value.data; /* as scratch */
+    float *da = gradients->value.data; /* scratch memory here */
     RA_TRY(ra_backend_decode_gradient(batch->backend, a, g, batch->D, d, da, err));
     RA_TRY(ra_backend_scatter_entries(batch->backend, a, -1, da, gradients->codes.data, err));
     RA_TRY(mask_negative(batch, gradients, &masked, err));
@@ -181,14 +183,14 @@ static ra_status auxk_term(const ra_loss_batch *batch, double *value, ra_loss_gr
 
 /* ---- reanimate ----------------------------------------------------------------------------------------- */
 
-/* alive [K] <- 1 for a latent active in the batch of all members. */
+/* alive [K] <- 1 for a latent that is active in the batch of any member. */
 static ra_status find_alive(const ra_loss_batch *batch, uint8_t *alive, ra_error *err) {
     memset(alive, 0, batch->concepts);
     for (size_t e = 0; e < ra_codes_entries(batch->codes); e++) alive[batch->codes->index[e]] = 1;
     return ra_group_unite(batch->group, alive, batch->concepts, err);
 }
 
-/* sums [K]: those of pre over the rows; they become the gradient of a row, the same for each. */
+/* sums [K] <- the sums of pre over the rows, then the gradient of a row, which is the same for all rows. */
 static ra_status reanimate(const ra_loss_batch *batch, const uint8_t *alive, double *sums, double *value,
                            ra_loss_gradients *gradients, ra_error *err) {
     size_t B = batch->rows, K = batch->concepts, dead = 0;
@@ -231,8 +233,8 @@ static ra_status elastic_term(const ra_loss_batch *batch, double *value, ra_loss
                               ra_error *err) {
     size_t K = batch->concepts, n = K * batch->dimensions, entries = ra_codes_entries(batch->codes);
     double alpha = batch->penalty, l1 = (1 - alpha) / (batch_rows(batch) * (double)K);
-    double l2 =
-        alpha / (double)n / (double)ra_group_size(batch->group); /* a member's share of what all see */
+    double l2 = alpha / (double)n /
+                (double)ra_group_size(batch->group); /* a member's share of a term that all have */
     double size = 0, squares;
     RA_TRY(reserve_entries(gradients, entries, err));
     RA_TRY(ra_buffer_reserve(&gradients->D, batch->backend, n, err));
@@ -248,13 +250,13 @@ static ra_status elastic_term(const ra_loss_batch *batch, double *value, ra_loss
     return send_entries(batch, gradients, err);
 }
 
-/* ---- hoyer and kappa_4: the mean over rows of a score of each row's values ----------------------------- */
+/* ---- hoyer and kappa_4: the mean of a score over the rows ----------------------------- */
 
 static const double SCORE_EPSILON = 1e-6;
 
 typedef double row_score(const float *z, size_t count, size_t concepts, double scale, float *gradient);
 
-/* (sqrt(K) - l1 / (l2 + eps)) / (sqrt(K) - 1). A row of zeros has no direction and so no gradient. */
+/* (sqrt(K) - l1 / (l2 + eps)) / (sqrt(K) - 1). The gradient of a row of zeros is 0. */
 static double hoyer_score(const float *z, size_t count, size_t concepts, double scale, float *gradient) {
     double l1 = 0, squares = 0, root = sqrt((double)concepts);
     for (size_t i = 0; i < count; i++) {

@@ -1,7 +1,7 @@
-/* Adam over parameters of which, in a batch, only some rows have a gradient.
+/* Adam for parameters of which only some rows have a gradient in a batch.
  *
- * Gradients of the rows of active atoms come packed (ra_sae_packed). The other rows have a gradient of zero,
- * not none: their moments decay and they move on by their momentum, exactly as with the zeros written out. */
+ * A packed gradient holds the rows of the active atoms only (ra_sae_packed()). The other rows have a gradient
+ * of zero: their moments decay and their momentum moves them, exactly as if the zeros were written out. */
 #include "train/moments.h"
 #include "ra_memory.h"
 
@@ -32,12 +32,12 @@ ra_status ra_moments_init(ra_moments *moments, ra_sae *sae, const ra_train_setti
     size_t count, K = ra_dictionary_concepts(ra_sae_dictionary(sae));
     const ra_parameter *parameters = ra_sae_parameters(sae, &count);
     *moments = (ra_moments){.sae = sae, .settings = settings};
-    moments->place = ra_malloc(K, sizeof *moments->place);
-    if (!moments->place) RA_FAIL_MEMORY(err, "the optimizer's rows", K * sizeof *moments->place);
+    moments->position = ra_malloc(K, sizeof *moments->position);
+    if (!moments->position) RA_FAIL_MEMORY(err, "the optimizer's rows", K * sizeof *moments->position);
     ra_backend *backend = ra_sae_backend(sae);
     void *memory = NULL;
-    RA_TRY(ra_backend_allocate(backend, K * sizeof *moments->place, &memory, err));
-    moments->place_block = memory;
+    RA_TRY(ra_backend_allocate(backend, K * sizeof *moments->position, &memory, err));
+    moments->device_position = memory;
     for (size_t i = 0; i < count; i++)
         if (parameters[i].gradient) RA_TRY(add_slot(moments, &parameters[i], i, err));
     return RA_OK;
@@ -50,11 +50,11 @@ void ra_moments_release(ra_moments *moments) {
         ra_backend_deallocate(backend, moments->slots[i].first);
         ra_backend_deallocate(backend, moments->slots[i].second);
         ra_free(moments->slots[i].touched);
-        ra_free(moments->slots[i].mirrors[0]);
-        ra_free(moments->slots[i].mirrors[1]);
+        ra_free(moments->slots[i].copies[0]);
+        ra_free(moments->slots[i].copies[1]);
     }
-    ra_backend_deallocate(backend, moments->place_block);
-    ra_free(moments->place);
+    ra_backend_deallocate(backend, moments->device_position);
+    ra_free(moments->position);
     *moments = (ra_moments){0};
 }
 
@@ -76,15 +76,16 @@ ra_status ra_moments_gradient_norm(const ra_moments *moments, const ra_sae_pass 
     return RA_OK;
 }
 
-/* moments->place <- where each row of a packed gradient is. */
-static ra_status place_rows(ra_moments *moments, ra_moments_slot *slot, const ra_sae_pass *pass,
-                            ra_error *err) {
+/* moments->position <- the row of each atom in the packed gradient. */
+static ra_status find_positions(ra_moments *moments, ra_moments_slot *slot, const ra_sae_pass *pass,
+                                ra_error *err) {
     size_t rows = slot->parameter->shape[0];
     for (size_t a = 0; a < pass->atom_count; a++) slot->touched[pass->atoms[a]] = 1;
-    for (size_t k = 0; k < rows; k++) moments->place[k] = slot->touched[k] ? RA_ROW_STILL : RA_ROW_UNTOUCHED;
-    for (size_t a = 0; a < pass->atom_count; a++) moments->place[pass->atoms[a]] = (int32_t)a;
-    return ra_backend_put(ra_sae_backend(moments->sae), moments->place_block, moments->place,
-                          rows * sizeof *moments->place, err);
+    for (size_t k = 0; k < rows; k++)
+        moments->position[k] = slot->touched[k] ? RA_ROW_STILL : RA_ROW_UNTOUCHED;
+    for (size_t a = 0; a < pass->atom_count; a++) moments->position[pass->atoms[a]] = (int32_t)a;
+    return ra_backend_put(ra_sae_backend(moments->sae), moments->device_position, moments->position,
+                          rows * sizeof *moments->position, err);
 }
 
 ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t step, double rate, double norm,
@@ -106,11 +107,12 @@ ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t s
         bool packed = ra_sae_packed(moments->sae, slot->index);
         size_t n = p->rank == 2 ? p->shape[1] : 1, rows = ra_parameter_size(p) / n;
         if (packed)
-            RA_TRY(place_rows(moments, slot, pass, err));
+            RA_TRY(find_positions(moments, slot, pass, err));
         else if (slot->touched)
             memset(slot->touched, 1, rows);
-        RA_TRY(ra_backend_adam(backend, &adam, p->value, p->gradient, packed ? moments->place_block : NULL,
-                               slot->first, slot->second, rows, n, err));
+        RA_TRY(ra_backend_adam(backend, &adam, p->value, p->gradient,
+                               packed ? moments->device_position : NULL, slot->first, slot->second, rows, n,
+                               err));
     }
     ra_sae_changed(moments->sae);
     return RA_OK;
@@ -126,7 +128,7 @@ ra_status ra_moments_store(ra_moments *moments, ra_safetensors_writer *writer, r
             const ra_parameter *p = slot->parameter;
             ra_tensor tensor = {.dtype = RA_F32, .rank = p->rank, .shape = {p->shape[0], p->shape[1]}};
             RA_TRY(ra_backend_view(ra_sae_backend(moments->sae), values[j],
-                                   ra_parameter_size(p) * sizeof(float), &slot->mirrors[j], &tensor.data,
+                                   ra_parameter_size(p) * sizeof(float), &slot->copies[j], &tensor.data,
                                    err));
             RA_TRY(ra_safetensors_writer_tensor(writer, slot->names[j], &tensor, err));
         }
@@ -135,26 +137,27 @@ ra_status ra_moments_store(ra_moments *moments, ra_safetensors_writer *writer, r
 }
 
 static ra_status restore(ra_backend *backend, const ra_safetensors *file, const char *name,
-                         const ra_parameter *parameter, float *block, ra_error *err) {
+                         const ra_parameter *parameter, float *moment, ra_error *err) {
     char shape[128], expected[128];
     ra_tensor tensor;
     RA_TRY(ra_safetensors_get(file, name, &tensor, err));
     bool same = tensor.rank == parameter->rank && tensor.dtype == RA_F32;
     for (int i = 0; same && i < tensor.rank; i++) same = tensor.shape[i] == parameter->shape[i];
     if (!same)
-        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s is %s %s, expected F32 %s", ra_safetensors_path(file), name,
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s is %s %s; expected F32 %s", ra_safetensors_path(file), name,
                 ra_dtype_name(tensor.dtype), ra_shape_text(tensor.rank, tensor.shape, shape, sizeof shape),
                 ra_shape_text(parameter->rank, parameter->shape, expected, sizeof expected));
     size_t n = ra_parameter_size(parameter);
     const float *values = tensor.data;
     size_t bad = ra_find_not_finite(values, n);
     if (bad < n)
-        RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: %s holds %g at element %zu, expected finite numbers",
+        RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: %s holds %g at element %zu; expected finite numbers",
                 ra_safetensors_path(file), name, (double)values[bad], bad);
-    return ra_backend_put(backend, block, values, n * sizeof *values, err);
+    return ra_backend_put(backend, moment, values, n * sizeof *values, err);
 }
 
-/* Which rows were never touched is not kept: taking all of them for touched costs time, not bits. */
+/* A file does not say which rows never had a gradient. To treat all as if they had costs time, but changes no
+ * bit. */
 ra_status ra_moments_restore(ra_moments *moments, const ra_safetensors *file, ra_error *err) {
     ra_backend *backend = ra_sae_backend(moments->sae);
     for (size_t i = 0; i < moments->count; i++) {

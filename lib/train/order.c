@@ -1,30 +1,30 @@
-/* A shuffle in two stages, after the shuffle buffers of data loaders, but without their hidden state.
+/* A shuffle in two stages, like the shuffle buffers of data loaders, but without hidden state.
  *
- * The data are cut into blocks of 64 consecutive rows. An epoch permutes the blocks over all data, takes
- * `window` rows' worth of them at a time, and permutes the rows of each such window among themselves. Each
- * permutation is drawn from a seed of its own, mixed of the run's seed, the epoch and the window, so that any
- * position can be computed without those before it.
+ * The data are divided into blocks of 64 consecutive rows. An epoch permutes the blocks over all data, takes
+ * as many of them as make a window, and permutes the rows within the window. Each permutation has its own
+ * seed, a mix of the run's seed, the epoch and the window, so that any position can be computed without those
+ * before it.
  *
- * How good is it? With at most `window` rows (a million) it is a uniform permutation of all of them. With
- * more, each row is still equally likely at every position: its block is, and within the window its place is.
- * What is not independent is the company: the 63 other rows of its block are in the same window for sure,
- * where under a uniform permutation each would be with probability window / rows. Within the window they lie
- * anywhere: a batch of B rows holds a given neighbor of a row of its own with probability B / window instead
- * of B / rows, which for a batch of 1,024 is one in a thousand. And since the cut into blocks is moved by a
- * random offset every epoch, which rows share a block changes too.
+ * How good is it? For data of at most one window (a million rows) it is a uniform permutation. For more rows,
+ * each row is still equally likely at every position: its block is equally likely in every window, and the
+ * row at every position within the window. But rows are not independent: the 63 other rows of a row's block
+ * are always in the same window; under a uniform permutation each of them would be there with probability
+ * window / rows. Within the window they are anywhere: a batch of B rows has two given rows of one block with
+ * probability B / window instead of B / rows, which for B = 1,024 is one in a thousand. The blocks begin at a
+ * random offset in every epoch, so that other rows share a block each time.
  *
- * Why not a full permutation: 8 bytes a row is memory that grows with the data, and rows drawn from all of
- * the data make a disk read each of them alone. A window's blocks are read in runs of 64 rows, once an epoch,
- * and can be while the window before it is worked on, as long as two windows fit into the page cache. */
+ * Why not a full permutation? Its memory, 8 bytes per row, grows with the data, and the disk would have to
+ * read each row on its own. The blocks of a window are read in runs of 64 rows, once per epoch, while the
+ * previous window is in use, as long as two windows fit into the page cache. */
 #include "train/order.h"
 #include "ra_memory.h"
 #include "base/random.h"
 
 enum { BLOCK = RA_ORDER_BLOCK };
 
-static const uint64_t stream = 0x5eed0de7; /* keeps these numbers apart from those of the model's start */
+static const uint64_t stream = 0x5eed0de7; /* other random numbers than those of the model's start */
 
-/* A seed for one permutation (the finalizer of splitmix64 over each part in its turn). */
+/* Mixes one more part into the seed of a permutation (the finalizer of splitmix64). */
 static uint64_t mix(uint64_t hash, uint64_t part) {
     hash = (hash ^ part) + 0x9e3779b97f4a7c15u;
     hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -32,10 +32,10 @@ static uint64_t mix(uint64_t hash, uint64_t part) {
     return hash ^ (hash >> 31);
 }
 
-/* which: 0 for the epoch itself, 1 + w for window w. */
-static void seed_random(const ra_order *order, uint64_t epoch, uint64_t which, ra_random *random) {
-    uint64_t seed = which == 0 ? order->window_seed : order->seed;
-    ra_random_seed(random, mix(mix(mix(stream, seed), epoch), which));
+/* part 0: the permutation of the blocks; 1 + w: that of window w. */
+static void seed_random(const ra_order *order, uint64_t epoch, uint64_t part, ra_random *random) {
+    uint64_t seed = part == 0 ? order->window_seed : order->seed;
+    ra_random_seed(random, mix(mix(mix(stream, seed), epoch), part));
 }
 
 static size_t block_rows(const ra_order *order, uint64_t block) {
@@ -53,11 +53,11 @@ ra_status ra_order_init(ra_order *order, size_t rows, bool shuffle, uint64_t see
     order->window_blocks = (window - 1) / BLOCK + 1;
     if (order->window_blocks > order->blocks) order->window_blocks = order->blocks;
     bool several = order->window_blocks < order->blocks;
-    size_t held = several ? order->window_blocks * BLOCK : rows;
-    order->row = ra_malloc(held, sizeof *order->row);
+    size_t capacity = several ? order->window_blocks * BLOCK : rows;
+    order->row = ra_malloc(capacity, sizeof *order->row);
     if (several) order->block = ra_malloc(order->blocks, sizeof *order->block);
     if (order->row && (order->block || !several)) return RA_OK;
-    size_t needed = (held + (several ? order->blocks : 0)) * sizeof(uint64_t);
+    size_t needed = (capacity + (several ? order->blocks : 0)) * sizeof(uint64_t);
     ra_order_release(order);
     RA_FAIL_MEMORY(err, "the order of the rows", needed);
 }
@@ -79,7 +79,7 @@ static void draw_epoch(ra_order *order, uint64_t epoch) {
     order->epoch = epoch;
     order->turn = 0;
     order->short_at = order->blocks - 1;
-    if (!order->block) return; /* one window: its own permutation does it all */
+    if (!order->block) return; /* one window needs no permutation of blocks */
     seed_random(order, epoch, 0, &random);
     order->turn = ra_random_below(&random, order->rows);
     ra_random_permutation(&random, order->block, order->blocks);
@@ -87,7 +87,7 @@ static void draw_epoch(ra_order *order, uint64_t epoch) {
         if (order->block[b] == order->blocks - 1) order->short_at = b;
 }
 
-/* Position of the first row of a window: all blocks before it are full but for the short one. */
+/* The position of the first row of a window: all blocks before it are full, except perhaps the short one. */
 static size_t window_start(const ra_order *order, size_t window) {
     size_t before = window * order->window_blocks;
     if (before >= order->blocks) return order->rows;
@@ -119,13 +119,13 @@ static void draw_window(ra_order *order, size_t window) {
     order->window_rows = count;
 }
 
-/* Draws what holds this position, unless it is there. */
+/* Draws the window with this position, unless it is the present one. */
 static void draw(ra_order *order, uint64_t epoch, size_t position) {
     bool same_epoch = order->drawn && order->epoch == epoch;
     if (same_epoch && position >= order->window_start && position - order->window_start < order->window_rows)
         return;
     if (!same_epoch) draw_epoch(order, epoch);
-    /* A window is short by at most what one block lacks, so it is this one or the next. */
+    /* The short block moves the windows after it by less than a block, so it is this one or the next. */
     size_t window = position / (order->window_blocks * BLOCK);
     if (position >= window_start(order, window + 1)) window++;
     draw_window(order, window);

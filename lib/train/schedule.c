@@ -1,11 +1,10 @@
-/* Learning rates over a run: a linear warm-up, then what each schedule does. The cosine is the reference's
- * (overcomplete 0.3.0, sae/optimizer.py), which keeps its schedule in float32, and so does ours,
- * to the bit. */
+/* The learning rates of a run: a linear warm-up, then the schedule. The cosine agrees to the bit with
+ * overcomplete 0.3.0 (sae/optimizer.py), which keeps its schedule in float32. */
 #include "ra_train.h"
 
 #include <math.h>
 
-/* Where a schedule is between final (0) and base (1) once `share` of what follows the warm-up is over. */
+/* The rate between `final` (0) and `base` (1) after this share of the steps that follow the warm-up. */
 static double constant(double share) {
     (void)share;
     return 1;
@@ -28,7 +27,7 @@ static double (*const heights[])(double share) = {
 double ra_schedule_entry(const ra_schedule_options *options, size_t i) {
     double base = options->base, final = options->final;
     if (i < options->warmup && i < options->total) {
-        /* the reference's begins with its start value; the others waste no step on that */
+        /* the cosine, as in overcomplete, begins with warmup_start; the others begin one step further */
         double skip = options->schedule == RA_SCHEDULE_COSINE ? 0 : 1, steps = (double)options->warmup - 1;
         double share = steps + skip > 0 ? ((double)i + skip) / (steps + skip) : 0;
         return (double)(float)(options->warmup_start + share * (base - options->warmup_start));

@@ -1,5 +1,5 @@
-/* One step of training: forward, loss, backward, clip, Adam (overcomplete 0.3.0, sae/train.py). The
- * dictionary is composed once a step; the loss reads the same D. */
+/* One step of training: forward, loss, backward, clipping, Adam (the same numbers as overcomplete 0.3.0,
+ * sae/train.py). The dictionary is computed once per step; the loss reads the same D. */
 #include "train/moments.h"
 #include "ra_memory.h"
 
@@ -14,7 +14,7 @@ struct ra_trainer {
     size_t dimensions, concepts;
     size_t steps, steps_per_epoch, done;
     ra_moments moments;
-    int64_t *last_active; /* [K] step at which a latent was active last; 0: never */
+    int64_t *last_active; /* [K] the step at which a latent was last active; 0: never */
     ra_sae_pass pass;
     ra_loss_gradients gradients;
     ra_buffer x; /* the batch on a device */
@@ -49,9 +49,9 @@ static ra_status count_steps(ra_trainer *trainer, size_t rows, ra_error *err) {
     return RA_OK;
 }
 
-/* Of backend memory, beyond the autoencoder itself. Numbers of a step: the batch and its reconstruction with
- * their gradients, pre-codes, theirs and room for one more of the kind; some losses look at all codes and
- * atoms besides. */
+/* The backend memory of training, without the autoencoder itself. A step needs the batch, its reconstruction
+ * and the gradient of that; the pre-codes, their gradient and as much scratch memory. Some losses need as
+ * much again for all codes, and the atoms. */
 static double bytes_to_train(const ra_trainer *trainer) {
     size_t count, K = trainer->concepts, d = trainer->dimensions, B = trainer->settings.batch_size;
     const ra_parameter *parameters = ra_sae_parameters(trainer->sae, &count);
@@ -69,8 +69,9 @@ static ra_status check_memory(const ra_trainer *trainer, ra_error *err) {
     RA_TRY(ra_backend_memory(backend, &available, &total, err));
     if (needed <= (double)available) return RA_OK;
     RA_FAIL(err, RA_ERR_MEMORY,
-            "training needs %.0f MiB more on the device %s, which has %.0f MiB left of %.0f; a smaller "
-            "--batch-size (now %zu) needs less",
+            "training needs %.0f MiB more on the device %s, but only %.0f of its %.0f MiB are free; try a "
+            "smaller "
+            "--batch-size (now %zu)",
             needed / 0x1p20, ra_backend_name(backend), (double)available / 0x1p20, (double)total / 0x1p20,
             trainer->settings.batch_size);
 }
@@ -88,7 +89,7 @@ static ra_status make(ra_trainer *trainer, size_t rows, ra_error *err) {
 
 ra_status ra_trainer_new(ra_sae *sae, const ra_train_settings *settings, size_t rows, ra_trainer **out,
                          ra_error *err) {
-    if (rows == 0) RA_FAIL(err, RA_ERR_ARGUMENT, "there are no rows to train on");
+    if (rows == 0) RA_FAIL(err, RA_ERR_ARGUMENT, "the data have no rows to train on");
     ra_trainer *trainer = ra_calloc(1, sizeof *trainer);
     if (!trainer) RA_FAIL_MEMORY(err, "a trainer", sizeof *trainer);
     trainer->sae = sae;
@@ -132,9 +133,9 @@ size_t ra_trainer_steps(const ra_trainer *trainer) {
     return trainer->steps;
 }
 
-/* ---- what went wrong ----------------------------------------------------------------------------------- */
+/* ---- numbers that are not finite ----------------------------------------------------------------------- */
 
-/* Squares of float32 cannot overflow a float64: the norm is finite when all values are. */
+/* The square of a float32 cannot overflow a float64, so the norm is finite if all values are. */
 static ra_status norm_of(const ra_trainer *trainer, const float *values, size_t n, double *norm,
                          ra_error *err) {
     double sum;
@@ -144,7 +145,7 @@ static ra_status norm_of(const ra_trainer *trainer, const float *values, size_t 
     return RA_OK;
 }
 
-/* The parameters' norms tell a step that was too large from data that were. */
+/* The norms of the parameters show whether a step was too large, or the data. */
 static ra_status fail_not_finite(const ra_trainer *trainer, const char *what, double value, double rate,
                                  ra_error *err) {
     char norms[512] = "";
@@ -165,7 +166,7 @@ static ra_status fail_not_finite(const ra_trainer *trainer, const char *what, do
 
 /* ---- one step ------------------------------------------------------------------------------------------ */
 
-/* What the members of a group add up about a batch; the first is the loss. */
+/* Sums over a batch, which the members of a group add up. */
 typedef struct batch_sums {
     double loss, residual, x, squares, entries;
 } batch_sums;
@@ -185,7 +186,7 @@ static ra_status sum_batch(const ra_trainer *trainer, const float *x, double los
     return ra_group_sum_f64(ra_sae_group(trainer->sae), &sums->loss, sizeof *sums / sizeof(double), err);
 }
 
-/* Marks the active latents; the share of those not seen for an epoch. */
+/* Notes the active latents; returns the share of the latents that were not active for an epoch. */
 static double dead_share(ra_trainer *trainer, size_t step) {
     const ra_sae_pass *pass = &trainer->pass;
     size_t dead = 0;
@@ -214,8 +215,8 @@ static ra_status evaluate_loss(ra_trainer *trainer, const float *x, double *loss
     return ra_loss_evaluate((ra_loss)trainer->settings.loss, &batch, loss, &trainer->gradients, err);
 }
 
-/* *x <- the batch in backend memory, or under way to it: the step waits for it where it needs it, and long
- * before it ends, until which the host's stays. */
+/* *x <- the batch in backend memory. A copy to a device may still be in progress: the operations of the step
+ * wait for it, and the host's batch stays until the step ends. */
 static ra_status take_batch(ra_trainer *trainer, const float *host, size_t rows, const float **x,
                             ra_error *err) {
     ra_backend *backend = ra_sae_backend(trainer->sae);
@@ -242,9 +243,8 @@ static ra_status run_step(ra_trainer *trainer, const float *host, size_t rows, r
     const ra_sae_gradients gradients = ra_loss_sae_gradients(&trainer->gradients);
     RA_TRY(ra_sae_backward(trainer->sae, x, pass, &gradients, err));
     RA_TRY(ra_moments_gradient_norm(&trainer->moments, pass, &norm, err));
-    if (!isfinite(
-            norm)) /* once in Adam's moments it would stay, and a sparse code may hide it from the loss */
-        return fail_not_finite(trainer, "gradient", norm, rate, err);
+    /* in Adam's moments a NaN would stay, and the loss of sparse codes may not show it */
+    if (!isfinite(norm)) return fail_not_finite(trainer, "gradient", norm, rate, err);
     RA_TRY(ra_moments_step(&trainer->moments, pass, step, rate, norm, err));
     trainer->done = step;
     double numbers = (double)pass->total_rows * (double)trainer->dimensions;
@@ -263,7 +263,7 @@ static ra_status run_step(ra_trainer *trainer, const float *host, size_t rows, r
     return RA_OK;
 }
 
-/* A step that fails must not leave the batch under way. */
+/* After a failed step, no copy of the batch is still in progress. */
 ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_train_progress *progress,
                           ra_error *err) {
     ra_backend *backend = ra_sae_backend(trainer->sae);
@@ -305,10 +305,10 @@ static ra_status read_step(const ra_safetensors *file, size_t *step, ra_error *e
     const char *text = ra_safetensors_metadata(file, step_key);
     if (!text)
         RA_FAIL(err, RA_ERR_STATE,
-                "%s holds no state of training to continue from; start anew from it with --init",
+                "%s holds no state of training to continue from; --init starts a new run from it",
                 ra_safetensors_path(file));
     if (!ra_count_parse(text, step) || *step > INT64_MAX)
-        RA_FAIL(err, RA_ERR_FORMAT, "%s: %s is \"%s\", expected a number of steps", ra_safetensors_path(file),
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: %s is \"%s\"; expected a number of steps", ra_safetensors_path(file),
                 step_key, text);
     return RA_OK;
 }
@@ -320,16 +320,16 @@ ra_status ra_trainer_restore(ra_trainer *trainer, const ra_safetensors *file, ra
     RA_TRY(read_step(file, &step, err));
     RA_TRY(ra_safetensors_get(file, last_active_name, &last_active, err));
     if (last_active.dtype != RA_I64 || last_active.rank != 1 || last_active.shape[0] != K)
-        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s is %s %s, expected I64 [%zu]", ra_safetensors_path(file),
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s is %s %s; expected I64 [%zu]", ra_safetensors_path(file),
                 last_active_name, ra_dtype_name(last_active.dtype),
                 ra_shape_text(last_active.rank, last_active.shape, shape, sizeof shape), K);
     memcpy(trainer->last_active, last_active.data, K * sizeof *trainer->last_active);
     for (size_t k = 0; k < K; k++)
         if (trainer->last_active[k] < 0 || (uint64_t)trainer->last_active[k] > step)
-            RA_FAIL(err, RA_ERR_FORMAT, "%s: %s holds %lld for latent %zu, expected a step from 0 to %zu",
+            RA_FAIL(err, RA_ERR_FORMAT, "%s: %s holds %lld for latent %zu; expected a step from 0 to %zu",
                     ra_safetensors_path(file), last_active_name, (long long)trainer->last_active[k], k, step);
     RA_TRY(ra_moments_restore(&trainer->moments, file, err));
     trainer->done = step;
-    ra_dictionary_set_projected(ra_sae_dictionary(trainer->sae)); /* as they were stored */
+    ra_dictionary_set_projected(ra_sae_dictionary(trainer->sae)); /* a file holds projected parameters */
     return RA_OK;
 }

@@ -71,7 +71,7 @@ class Files(Data):
         # d is the second of four
         narrow = self.npy("narrow.npy", [0.5] * 48, [1, 4, 3, 4])
         text = self.bad(1, "narrow.npy", "train", self.x, narrow, "-o", self.path("out"))
-        self.assertIn("4 dimensions a row; expected 12", text)
+        self.assertIn("4 dimensions per row; expected 12", text)
 
 
 BAD = [0, 17, 18, 60, 61, 95]

@@ -121,7 +121,7 @@ class Device(unittest.TestCase):
             self.assertEqual(reply.status, 500)
             ready = self.admin(served, "/health/ready")
             self.assertEqual((ready.status, ready.json["status"]), (503, "failed"))
-            self.assertIn("answers nothing until the program is started again", ready.json["reason"])
+            self.assertIn("does not respond until the program is restarted", ready.json["reason"])
             self.assertEqual(self.admin(served, "/health/live").status, 200)
             begun.sendall(b"}")
             self.assertEqual(served.process.wait(PATIENCE), EXIT_DEVICE)

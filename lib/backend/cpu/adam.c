@@ -1,7 +1,7 @@
-/* Adam, at the speed of memory: every number of a parameter and of its moments is read and written once.
+/* Adam, at the speed of memory: every number of a parameter and its moments is read and written once.
  *
- * A row without a gradient still moves by its momentum, and its moments decay, so it cannot be left out; but
- * its gradient need not be read. A row that never had one has nothing to move it. */
+ * A row without a gradient still moves by its momentum, and its moments decay, so it cannot be skipped; but
+ * no gradient is read for it. A row that never had a gradient does not move. */
 #include "backend/cpu/cpu.h"
 #include "base/multiversion.h"
 
@@ -9,7 +9,7 @@
 
 enum { BLOCK = 1 << 16 }; /* elements of one part */
 
-/* In the order of torch.optim.Adam: denominator sqrt(v) / sqrt(bias2) + eps, step lr / bias1. */
+/* As torch.optim.Adam: the denominator is sqrt(v) / sqrt(bias2) + eps, the step lr / bias1. */
 typedef struct factors {
     float scale, rest1, beta2, rest2, rate, root, epsilon, keep;
 } factors;
@@ -18,7 +18,7 @@ typedef struct adam_job {
     factors factors;
     float *parameter;
     const float *gradient;
-    const int32_t *place;
+    const int32_t *gradient_row;
     float *first, *second;
     size_t rows, n, rows_per_part;
 } adam_job;
@@ -53,7 +53,7 @@ RA_MULTIVERSION static void coast(const factors *f, float *restrict parameter, f
 
 static void block_part(void *context, size_t part) {
     const adam_job *job = context;
-    size_t all = job->rows * job->n, from = part * BLOCK, count = all - from < BLOCK ? all - from : BLOCK;
+    size_t from = part * BLOCK, count = ra_pool_part_end(part, BLOCK, job->rows * job->n) - from;
     move(&job->factors, job->parameter + from, job->gradient + from, job->first + from, job->second + from,
          count);
 }
@@ -63,10 +63,10 @@ static void rows_part(void *context, size_t part) {
     size_t n = job->n, last = (part + 1) * job->rows_per_part;
     for (size_t i = part * job->rows_per_part; i < last && i < job->rows; i++) {
         float *parameter = job->parameter + i * n;
-        if (job->place[i] >= 0)
-            move(&job->factors, parameter, job->gradient + (size_t)job->place[i] * n, job->first + i * n,
-                 job->second + i * n, n);
-        else if (job->place[i] == RA_ROW_STILL)
+        if (job->gradient_row[i] >= 0)
+            move(&job->factors, parameter, job->gradient + (size_t)job->gradient_row[i] * n,
+                 job->first + i * n, job->second + i * n, n);
+        else if (job->gradient_row[i] == RA_ROW_STILL)
             coast(&job->factors, parameter, job->first + i * n, job->second + i * n, n);
         else if (job->factors.keep != 1)
             for (size_t j = 0; j < n; j++) parameter[j] *= job->factors.keep;
@@ -74,8 +74,8 @@ static void rows_part(void *context, size_t part) {
 }
 
 ra_status cpu_adam(void *self, ra_backend_stream *stream, const ra_adam_step *s, float *parameter,
-                   const float *gradient, const int32_t *place, float *first, float *second, size_t rows,
-                   size_t n, ra_error *err) {
+                   const float *gradient, const int32_t *gradient_row, float *first, float *second,
+                   size_t rows, size_t n, ra_error *err) {
     (void)stream, (void)err;
     ra_pool *pool = self;
     adam_job job = {.factors = {.scale = (float)s->grad_scale,
@@ -88,13 +88,13 @@ ra_status cpu_adam(void *self, ra_backend_stream *stream, const ra_adam_step *s,
                                 .keep = (float)(1 - s->lr * s->decay)},
                     .parameter = parameter,
                     .gradient = gradient,
-                    .place = place,
+                    .gradient_row = gradient_row,
                     .first = first,
                     .second = second,
                     .rows = rows,
                     .n = n,
                     .rows_per_part = n < BLOCK ? BLOCK / n : 1};
-    if (place)
+    if (gradient_row)
         ra_pool_run(pool, (rows + job.rows_per_part - 1) / job.rows_per_part, rows_part, &job);
     else
         ra_pool_run(pool, ra_pool_parts(rows * n, BLOCK), block_part, &job);

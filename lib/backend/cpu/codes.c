@@ -1,11 +1,11 @@
-/* Products with sparse codes. Few active latents: gather the atoms' rows, one part a few rows of the batch,
- * no product with a zero. Many (a relu SAE early in training, half the latents of auxk): write the codes out
- * densely, a block of rows at a time, and let OpenBLAS do it; past one entry in DENSE_SHARE it is faster on
- * every machine measured. */
+/* Products with sparse codes. With few active latents, the rows of their atoms are gathered, and nothing is
+ * multiplied by zero. With many (a relu SAE early in training, half the latents in auxk), the codes are
+ * written out densely, a block of rows at a time, and OpenBLAS multiplies; above one entry in DENSE_SHARE
+ * that is faster on every machine measured. */
 #include "backend/cpu/cpu.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 #include "tensor/half.h"
 
 #include <string.h>
@@ -13,10 +13,10 @@
 enum {
     ROWS_PER_PART = 8,
     ATOMS_PER_PART = 64,
-    DENSE_SHARE = 8,       /* dense when entries * DENSE_SHARE > rows * latents ... */
-    DENSE_ROWS = 16,       /* ... and there are rows enough for a matrix product */
+    DENSE_SHARE = 8,       /* dense if entries * DENSE_SHARE > rows * latents ... */
+    DENSE_ROWS = 16,       /* ... and there are enough rows for a matrix product */
     DENSE_BLOCK = 1 << 22, /* floats of the dense form at a time */
-    COLUMNS = 512,         /* of a row of D kept in the first-level cache while atoms are added to it */
+    COLUMNS = 512,         /* of a row of x_hat that stay in the first-level cache while atoms are added */
 };
 
 static bool is_dense(const ra_codes *codes) {
@@ -25,7 +25,7 @@ static bool is_dense(const ra_codes *codes) {
 
 /* ---- rows as vectors ----------------------------------------------------------------------------------- */
 
-/* y [n] += sum over four rows of x; four at a time, so that y is loaded and stored once for four. */
+/* y [n] += the weighted sum of four rows of x, so that y is loaded and stored once for four. */
 RA_MULTIVERSION static void add_rows_4(float *restrict y, const float *const x[4], const float *v, size_t n) {
     const float *restrict a = x[0], *restrict b = x[1], *restrict c = x[2], *restrict d = x[3];
     const float s = v[0], t = v[1], u = v[2], w = v[3];
@@ -176,8 +176,7 @@ ra_status cpu_decode_gradient(void *self, ra_backend_stream *stream, const ra_co
 
 /* ---- codes^T x ----------------------------------------------------------------------------------------- */
 
-/* The entries of each latent, by row: a part then owns some latents, and no two parts write the same row of
- * out. */
+/* The entries by latent: a part owns some latents, so no two parts write the same row of out. */
 typedef struct by_latent {
     size_t *start; /* [latents + 1] */
     uint32_t *row; /* [entries] */

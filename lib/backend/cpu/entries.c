@@ -1,5 +1,5 @@
-/* What goes over the entries of sparse codes once: between them and a dense matrix, and their
- * sums by latent. */
+/* Operations that read the entries of sparse codes once: to and from a dense matrix, and their sums by
+ * latent. */
 #include "backend/cpu/cpu.h"
 
 #include <string.h>
@@ -49,7 +49,7 @@ ra_status cpu_scatter_entries(void *self, ra_backend_stream *stream, const ra_co
     return RA_OK;
 }
 
-/* On one thread: an addition an entry, where sorting them by latent first would cost more than that. */
+/* On one thread: one addition per entry costs less than sorting the entries by latent would. */
 ra_status cpu_latent_sums(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *value,
                           float *out, ra_error *err) {
     (void)self, (void)stream, (void)err;

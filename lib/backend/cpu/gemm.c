@@ -1,15 +1,15 @@
-/* Dense products. OpenBLAS itself runs on one thread; the pool is ours: C is cut into tiles by its shape,
- * each tile one call. That keeps results independent of the number of threads, lets several callers share the
- * cores without OpenBLAS's global lock, and keeps every thread in sight of ThreadSanitizer. Each tile packs
- * its own operands; with tiles of 256 rows or more that costs a few per cent. */
+/* Dense matrix products. OpenBLAS runs on one thread, and the pool's threads call it: C is divided into tiles
+ * by its shape, with one call per tile. So results do not depend on the number of threads, several callers
+ * share the cores without OpenBLAS's global lock, and ThreadSanitizer sees every thread. Each tile packs its
+ * own operands; with tiles of 256 rows or more that costs a few percent. */
 #include "backend/cpu/cpu.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <cblas.h>
 
 enum {
-    TILE = 256,     /* tiles are not cut below this ... */
-    MAX_SPLIT = 8,  /* ... and a side is cut into at most this many */
+    TILE = 256,     /* the least side of a tile, unless C is smaller */
+    MAX_SPLIT = 8,  /* the most tiles along a side */
     ROW_PART = 256, /* outputs of one part of a product with few rows */
     FEW_ROWS = 8,
 };
@@ -46,7 +46,7 @@ static void tile(void *context, size_t part) {
 }
 
 /* Few rows times a transposed B (a query against all atoms, one input through the encoder): sgemm would first
- * pack all of B. Reading each row of B once and taking dot products with the few rows runs at the speed of
+ * pack all of B. Dot products of each row of B with the few rows read B once and run at the speed of
  * memory. */
 static void dots_part(void *context, size_t part) {
     const product *p = context;
@@ -58,7 +58,7 @@ static void dots_part(void *context, size_t part) {
         }
 }
 
-/* One row times B as it is. op(A) is [1,k], its elements step apart. */
+/* One row times B, not transposed. op(A) is [1,k], with a step between its elements. */
 static void vector_part(void *context, size_t part) {
     const product *p = context;
     size_t from = part * ROW_PART, count = p->n - from < ROW_PART ? p->n - from : ROW_PART;

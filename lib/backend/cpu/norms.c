@@ -1,5 +1,5 @@
-/* LayerNorm and BatchNorm, forward and back; reference_norms.c derives the gradient. What belongs to a row is
- * cut by rows, what sums over the rows of a column by columns. */
+/* LayerNorm and BatchNorm, forward and backward; reference/norms.c derives the gradient. Work on rows is
+ * divided by rows, sums over the rows by columns. */
 #include "backend/cpu/cpu.h"
 #include "base/multiversion.h"
 
@@ -100,7 +100,7 @@ ra_status cpu_normalize(void *self, ra_backend_stream *stream, const ra_norm *no
     return RA_OK;
 }
 
-/* ---- back ---------------------------------------------------------------------------------------------- */
+/* ---- backward ------------------------------------------------------------------------------------------ */
 
 RA_MULTIVERSION static void sum_columns(const norm_job *job, size_t first, size_t count, double *dgamma,
                                         double *dbeta) {
@@ -138,20 +138,20 @@ ra_status cpu_norm_sums(void *self, ra_backend_stream *stream, const ra_norm *no
 
 RA_MULTIVERSION static void backward_by_row(float *restrict dy, const float *restrict u, float mean,
                                             float rstd, const float *restrict gamma, size_t n) {
-    double sums[LANES] = {0}, products[LANES] = {0}, sum = 0, product = 0;
+    double sums[LANES] = {0}, dots[LANES] = {0}, sum = 0, dot = 0;
     for (size_t j = 0; j < n; j += LANES)
         for (size_t l = 0; l < LANES && j + l < n; l++) {
             double dxhat = (double)gamma[j + l] * (double)dy[j + l];
             sums[l] += dxhat;
-            products[l] += dxhat * (double)((u[j + l] - mean) * rstd);
+            dots[l] += dxhat * (double)((u[j + l] - mean) * rstd);
         }
     for (size_t l = 0; l < LANES; l++) {
         sum += sums[l] / (double)n;
-        product += products[l] / (double)n;
+        dot += dots[l] / (double)n;
     }
     for (size_t j = 0; j < n; j++)
         dy[j] = (float)((double)rstd *
-                        ((double)gamma[j] * (double)dy[j] - sum - (double)((u[j] - mean) * rstd) * product));
+                        ((double)gamma[j] * (double)dy[j] - sum - (double)((u[j] - mean) * rstd) * dot));
 }
 
 static void backward_by_row_part(void *context, size_t part) {

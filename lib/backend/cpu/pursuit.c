@@ -1,8 +1,8 @@
-/* The steps of a matching pursuit and the way back; sae/pursuit.c derives what is computed here. Rows are
+/* The steps of a matching pursuit, forward and backward; sae/pursuit.c derives the gradient. Rows are
  * independent of each other. */
 #include "backend/cpu/cpu.h"
 #include "base/multiversion.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <string.h>
 
@@ -28,7 +28,7 @@ RA_MULTIVERSION static size_t largest(const float *restrict scores, size_t n) {
     for (size_t l = 0; l < LANES; l++) best = lane[l] > best ? lane[l] : best;
     for (i = 0; i < n; i++)
         if (scores[i] == best) return i;
-    return 0; /* not a number: the codes then are none either, and that is found */
+    return 0; /* NaN scores give NaN codes, which a later check reports */
 }
 
 RA_MULTIVERSION static void subtract(float *restrict y, float factor, const float *restrict x, size_t n) {
@@ -41,10 +41,10 @@ static void step_part(void *context, size_t part) {
     size_t K = p->concepts, d = p->dimensions;
     for (size_t b = part * ROWS_PER_PART; b < ra_pool_part_end(part, ROWS_PER_PART, p->rows); b++) {
         float *scores = job->scores + b * K;
-        size_t atom = largest(scores, K), place = b * p->steps + job->t;
+        size_t atom = largest(scores, K), step = b * p->steps + job->t;
         float value = scores[atom];
-        p->atom[place] = (int32_t)atom;
-        p->value[place] = value;
+        p->atom[step] = (int32_t)atom;
+        p->value[step] = value;
         subtract(p->residual + b * d, value, p->D + atom * d, d);
         if (job->gram) subtract(scores, value, job->gram + atom * K, K);
     }
@@ -64,7 +64,7 @@ typedef struct back_job {
     const ra_pursuit_path *path;
     const float *g;
     size_t first, rows;
-    float *room, *push;
+    float *scratch, *push;
 } back_job;
 
 RA_MULTIVERSION static void step_back(float *restrict r, float *restrict rho, const float *restrict D,
@@ -81,23 +81,23 @@ static void back_part(void *context, size_t part) {
     const ra_pursuit_path *p = job->path;
     size_t d = p->dimensions;
     for (size_t row = part * ROWS_PER_PART; row < ra_pool_part_end(part, ROWS_PER_PART, job->rows); row++) {
-        float *r = job->room + row * 2 * d, *rho = r + d;
+        float *r = job->scratch + row * 2 * d, *rho = r + d;
         memcpy(r, p->residual + (job->first + row) * d, d * sizeof *r);
         memset(rho, 0, d * sizeof *rho);
         for (size_t t = p->steps; t-- > 0;) {
-            size_t place = (job->first + row) * p->steps + t;
-            const float *D = p->D + (size_t)p->atom[place] * d;
-            float dv = (float)((double)job->g[place] - ra_dot_f64(rho, D, d));
-            step_back(r, rho, D, p->value[place], dv, job->push + (row * p->steps + t) * d, d);
+            size_t step = (job->first + row) * p->steps + t;
+            const float *D = p->D + (size_t)p->atom[step] * d;
+            float dv = (float)((double)job->g[step] - ra_dot_f64(rho, D, d));
+            step_back(r, rho, D, p->value[step], dv, job->push + (row * p->steps + t) * d, d);
         }
     }
 }
 
 ra_status cpu_pursue_backward(void *self, ra_backend_stream *stream, const ra_pursuit_path *path,
-                              const float *g, size_t first, size_t rows, float *room, float *push,
+                              const float *g, size_t first, size_t rows, float *scratch, float *push,
                               ra_error *err) {
     (void)stream, (void)err;
-    back_job job = {path, g, first, rows, room, push};
+    back_job job = {path, g, first, rows, scratch, push};
     ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), back_part, &job);
     return RA_OK;
 }

@@ -1,7 +1,7 @@
-/* Operations that go over rows or over everything once and sum nothing: projections, elementwise, copies. */
+/* Operations on rows and elements without sums over several rows: projections, elementwise loops, copies. */
 #include "backend/cpu/cpu.h"
 #include "base/multiversion.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -10,12 +10,11 @@
 enum {
     ROWS_PER_PART = 32,
     BLOCK = 1 << 16, /* elements of one part of an elementwise loop */
-    LANES = 16,      /* partial sums kept side by side, so that the compiler may vectorize a reduction */
+    LANES = 16,      /* partial sums side by side, so that the compiler can vectorize a reduction */
 };
 
 static size_t part_count(size_t n, size_t size, size_t part) {
-    size_t from = part * size;
-    return n - from < size ? n - from : size;
+    return ra_pool_part_end(part, size, n) - part * size;
 }
 
 /* ---- projections --------------------------------------------------------------------------------------- */
@@ -26,8 +25,8 @@ typedef struct rows_job {
     float radius;
 } rows_job;
 
-/* Twice the sum of the positive ones, as x + |x|, which the compiler vectorizes where it would branch over a
- * choice. Reading only: what is negative goes when the row is scaled. */
+/* Twice the sum of the positive elements, as x + |x|, which the compiler vectorizes; a conditional would
+ * become a branch. Only reads: scaling removes negative elements. */
 RA_MULTIVERSION static double twice_positive_sum(const float *restrict row, size_t n) {
     double lane[LANES] = {0}, sum = 0;
     size_t i = 0;

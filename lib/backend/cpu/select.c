@@ -1,9 +1,9 @@
-/* Selections: the k largest of a row, what reaches a threshold, the k-th largest of everything. All exact.
+/* Selections: the k largest of a row, the scores that reach a threshold, the k-th largest of all. All exact.
  *
- * Top-k keeps a buffer of candidates and the score that a newcomer must beat. A row is scanned in blocks that
- * the compiler vectorizes ("is anything here above the bar?"), almost all of which hold nothing; when the
- * buffer is full, a quickselect keeps the best k and raises the bar. For a row of n random scores about k
- * ln(n/k) candidates pass. */
+ * Top-k keeps a buffer of candidates and the bar, the score that a new one must exceed. It scans a row in
+ * blocks; the test whether a block has a score above the bar is vectorized, and few blocks have one. When the
+ * buffer is full, a quickselect keeps the best k and raises the bar. Of n random scores about k ln(n/k)
+ * become candidates. */
 #include "backend/cpu/cpu.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
@@ -15,7 +15,7 @@
 enum {
     SCAN = 64,
     ROWS_PER_PART = 4,
-    SMALL = 512, /* candidates that fit the stack: serving then allocates nothing */
+    SMALL = 512, /* candidates that fit on the stack, so that serving allocates nothing */
 };
 
 typedef struct candidate {
@@ -39,7 +39,7 @@ static void swap(candidate *a, candidate *b) {
     *b = held;
 }
 
-/* Moves the median of first, middle and last to the front, where Hoare's partition needs its pivot. */
+/* Moves the median of first, middle and last to the front, where Hoare's partition expects its pivot. */
 static candidate take_pivot(candidate *c, size_t n) {
     candidate *x = &c[0], *y = &c[n / 2], *z = &c[n - 1];
     candidate *median = better(*x, *y) ? (better(*y, *z)   ? y
@@ -52,9 +52,9 @@ static candidate take_pivot(candidate *c, size_t n) {
     return *x;
 }
 
-/* Puts the k best of n candidates into c[0..k), in no order. Candidates are all different (by index). */
+/* c[0..k) <- the k best of n candidates, in no order. No two candidates are equal, since indices differ. */
 static void keep_best(candidate *c, size_t n, size_t k) {
-    size_t low = 0, high = n; /* c[0..low) are in, c[high..n) are out */
+    size_t low = 0, high = n; /* c[0..low) are selected, c[high..n) are not */
     while (low < k && k < high) {
         candidate pivot = take_pivot(c + low, high - low);
         size_t i = low, j = high - 1;
@@ -140,7 +140,7 @@ ra_status cpu_top_k(void *self, ra_backend_stream *stream, const float *scores, 
     ra_pool_run(self, parts, top_k_part, &job);
     ra_free(buffers);
     size_t used = 0;
-    for (size_t b = 0; b < rows; b++) { /* close the gaps that rows with fewer than k entries left */
+    for (size_t b = 0; b < rows; b++) { /* close the gaps after rows with fewer than k entries */
         size_t count = codes->start[b + 1];
         if (used != b * k) {
             memmove(codes->index + used, codes->index + b * k, count * sizeof *codes->index);
@@ -203,7 +203,7 @@ ra_status cpu_threshold(void *self, ra_backend_stream *stream, const float *scor
     ra_pool_run(pool, parts, count_part, &job);
     size_t entries = 0;
     for (size_t b = 0; b < rows; b++) entries += codes->start[b + 1];
-    if (entries > codes->entry_capacity) { /* growing forgets the counts; count again */
+    if (entries > codes->entry_capacity) { /* growing may lose the counts; count again */
         RA_TRY(ra_codes_reserve(codes, rows, n, entries, err));
         ra_pool_run(pool, parts, count_part, &job);
     }
@@ -214,14 +214,14 @@ ra_status cpu_threshold(void *self, ra_backend_stream *stream, const float *scor
 
 /* ---- k-th largest -------------------------------------------------------------------------------------- */
 
-/* Positive floats order as their bits do. Three passes of counting by 11, 11 and 10 bits, most significant
- * first, find the bits of the k-th largest without moving anything. */
+/* Positive floats have the order of their bits. Three counting passes over 11, 11 and 10 bits, the most
+ * significant first, find the bits of the k-th largest without moving anything. */
 enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, CHUNKS = 16 };
 
 typedef struct radix_job {
     const float *scores;
     size_t n;
-    uint32_t prefix, prefix_mask; /* bits that are known already */
+    uint32_t prefix, prefix_mask; /* the bits known so far */
     int shift;
     uint32_t digit_mask;
     size_t (*counts)[DIGITS]; /* [CHUNKS] */

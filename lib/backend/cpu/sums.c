@@ -1,19 +1,19 @@
 /* Sums in float64: over everything, over columns, over rows.
  *
- * Those over everything are cut into blocks whose partial sums are added in their order, whoever computed
- * them. Those over columns are cut by columns: a part goes down all rows with the sums of its few columns in
- * registers or in the first-level cache. */
+ * Sums over everything are divided into blocks, whose partial sums are added in order. Sums over columns are
+ * divided by columns: a part reads all rows, with the sums of its few columns in registers or in the
+ * first-level cache. */
 #include "backend/cpu/cpu.h"
 #include "base/multiversion.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
-    BLOCK = 1 << 16, /* elements of one part ... */
-    MAX_SUMS = 256,  /* ... or more, where there would be more parts than this */
-    LANES = 16,      /* partial sums kept side by side, so that the compiler may vectorize a reduction */
+    BLOCK = 1 << 16, /* elements of one part; doubled until there are at most ... */
+    MAX_SUMS = 256,  /* ... this many parts */
+    LANES = 16,      /* partial sums side by side, so that the compiler can vectorize a reduction */
     COLUMNS_PER_PART = 64,
     ROWS_PER_PART = 32,
 };
@@ -52,7 +52,7 @@ ra_status cpu_dot(void *self, ra_backend_stream *stream, const float *x, const f
     return RA_OK;
 }
 
-/* g may be a or b: a lane's worth of both is read before any of it is written. */
+/* g may be a or b: LANES elements of both are read before any is written. */
 RA_MULTIVERSION static double squared_error(const float *a, const float *b, double scale, float *g,
                                             size_t n) {
     double lane[LANES] = {0}, gap[LANES], sum = 0;
@@ -136,15 +136,15 @@ static void kernel_sums_part(void *context, size_t part) {
     const columns_job *job = context;
     size_t first = part * COLUMNS_PER_PART, count = ra_pool_part_end(part, COLUMNS_PER_PART, job->n) - first;
     float x[COLUMNS_PER_PART], kappa[COLUMNS_PER_PART];
-    double *products = job->sums + first, *values = products + job->n;
+    double *weighted = job->sums + first, *values = weighted + job->n;
     const float *thresholds = job->thresholds + first;
-    memset(products, 0, count * sizeof *products);
+    memset(weighted, 0, count * sizeof *weighted);
     memset(values, 0, count * sizeof *values);
     for (size_t i = 0; i < job->rows; i++) {
         const float *pre = job->x + i * job->n + first, *g = job->g + i * job->n + first;
         for (size_t j = 0; j < count; j++) x[j] = (pre[j] > 0 ? pre[j] : 0) - thresholds[j];
         ra_kernel_evaluate(job->kernel, job->bandwidth, x, kappa, count);
-        for (size_t j = 0; j < count; j++) products[j] += (double)kappa[j] * (double)g[j];
+        for (size_t j = 0; j < count; j++) weighted[j] += (double)kappa[j] * (double)g[j];
         for (size_t j = 0; j < count; j++) values[j] += (double)kappa[j];
     }
 }

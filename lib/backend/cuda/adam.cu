@@ -1,7 +1,7 @@
-/* One step of Adam: every number of a parameter and of its moments is read and written once.
+/* One step of Adam: every number of a parameter and its moments is read and written once.
  *
- * 28 bytes and some 12 operations a number, a division and a root among them: bound by memory. A row that has
- * no gradient costs 24 bytes a number, one that never had one 4 bytes in all (8 a number with decay). */
+ * 28 bytes and some 12 operations per number, including a division and a root: bound by memory. A row without
+ * a gradient costs 24 bytes per number, a row that never had one 4 bytes in all (8 per number with decay). */
 #include "backend/cuda/kernel.cuh"
 
 static __device__ inline void move(const cuda_adam_factors &s, float *parameter, float gradient, float *first,
@@ -20,12 +20,12 @@ extern "C" __global__ void ra_adam_all(cuda_adam_factors s, float *parameter, co
         move(s, parameter, gradient[i], first, second, i);
 }
 
-/* One block a row. */
+/* One block per row. */
 extern "C" __global__ void ra_adam_rows(cuda_adam_factors s, float *parameter, const float *gradient,
-                                        const int32_t *place, float *first, float *second, size_t rows,
+                                        const int32_t *gradient_row, float *first, float *second, size_t rows,
                                         size_t n) {
     for (size_t row = blockIdx.x; row < rows; row += gridDim.x) {
-        int32_t from = place[row];
+        int32_t from = gradient_row[row];
         for (size_t j = threadIdx.x; j < n; j += blockDim.x) {
             size_t i = row * n + j;
             if (from >= 0)
@@ -39,11 +39,11 @@ extern "C" __global__ void ra_adam_rows(cuda_adam_factors s, float *parameter, c
 }
 
 cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam_factors step, float *parameter, const float *gradient,
-                         const int32_t *place, float *first, float *second, size_t rows, size_t n) {
+                         const int32_t *gradient_row, float *first, float *second, size_t rows, size_t n) {
     if (rows == 0 || n == 0) return cudaSuccess;
-    if (place)
+    if (gradient_row)
         return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_adam_rows, step,
-                     parameter, gradient, place, first, second, rows, n);
+                     parameter, gradient, gradient_row, first, second, rows, n);
     size_t blocks = (rows * n + ROW_THREADS - 1) / ROW_THREADS;
     return start(stream, dim3(blocks_for(blocks, STREAMING_BLOCKS)), threads_for(rows * n), ra_adam_all, step,
                  parameter, gradient, first, second, rows * n);

@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
-/* The version that the headers are of: another one may have other types. */
+/* The version of the headers: another one may have other types. */
 #ifndef CUBLAS_LIBRARY_NAME
 #define TEXT_OF(number) #number
 #define TEXT(number) TEXT_OF(number)

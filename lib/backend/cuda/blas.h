@@ -1,8 +1,7 @@
 /* blas.h - cuBLAS, loaded when a device is opened.
  *
- * It is some hundreds of megabytes, and the loader takes a fifth of a second for them: too long for each
- * start of a program that finds out next that there is no GPU. And when it is not there, a
- * sentence says so. */
+ * It has some hundreds of megabytes, for which the loader needs a fifth of a second: too long for a program
+ * that then finds no GPU. And if it is missing, the user gets a sentence instead of a loader error. */
 #ifndef RA_BACKEND_CUDA_BLAS_H
 #define RA_BACKEND_CUDA_BLAS_H
 
@@ -10,7 +9,7 @@
 
 #include <cublas_v2.h>
 
-/* Member, and the name that it is exported under. */
+/* The member, and the exported symbol. */
 #define CUBLAS_CALLS(X)                                                                                      \
     X(create, cublasCreate_v2)                                                                               \
     X(destroy, cublasDestroy_v2)                                                                             \

@@ -1,19 +1,18 @@
-/* Sparse codes on their way to the device. They are host memory: they go into the stream's scratch memory in
- * one piece, through its pinned slots, in front of the kernel that reads them. Nothing is waited for; the
- * next operation's codes follow this kernel in the order of the stream.
+/* Uploads sparse codes, which are host memory, into the stream's scratch memory: in one piece, through its
+ * pinned slots, before the kernel that reads them. Nothing waits; the next operation's codes follow this
+ * kernel in the order of the stream.
  *
- * A training step brings the same codes several times. They are not kept: whether they are the same would
- * have to be found by comparing them, since the caller may change them in place, and that reads the host's
- * memory as the copy into a slot does. */
+ * A training step uploads the same codes several times. They are not kept: the caller may change them in
+ * place, so they would have to be compared, which reads host memory just as the copy into a slot does. */
 #include "backend/cuda/codes.h"
 
-/* Pieces of one block begin at multiples of what the widest load needs. */
+/* Pieces of the memory begin at multiples of the widest load. */
 static size_t padded(size_t bytes) {
     return (bytes + 15) & ~(size_t)15;
 }
 
 ra_status cuda_codes_upload(ra_backend_stream *s, const ra_codes *codes, const float *value, size_t extra,
-                            cuda_codes *on_device, void **room, ra_error *err) {
+                            cuda_codes *on_device, void **behind, ra_error *err) {
     _Static_assert(sizeof *codes->start == sizeof *on_device->start, "start goes up as it is");
     static const char zeros[16];
     size_t entries = ra_codes_entries(codes), starts = (codes->rows + 1) * sizeof *codes->start,
@@ -37,16 +36,16 @@ ra_status cuda_codes_upload(ra_backend_stream *s, const ra_codes *codes, const f
         size_t length = codes->start[b + 1] - codes->start[b];
         if (length > on_device->longest) on_device->longest = length;
     }
-    if (room) *room = block + end;
+    if (behind) *behind = block + end;
     return RA_OK;
 }
 
 /* ---- by latent ----------------------------------------------------------------------------------------- */
 
-/* The entries by latent, in one block that is laid out as the device gets it. */
+/* The entries by latent, in one piece of memory with the layout of the device. */
 typedef struct transposed {
     char *block;
-    size_t latents; /* those that have entries */
+    size_t latents; /* with entries */
     size_t start_bytes, latent_bytes, entry_bytes, bytes;
 } transposed;
 
@@ -58,14 +57,14 @@ static void lay_out(transposed *t, size_t latents, size_t entries) {
     t->bytes = t->start_bytes + t->latent_bytes + 2 * t->entry_bytes;
 }
 
-/* Pointers into a block of this layout, here or on the device. */
+/* Pointers into memory of this layout, of the host or the device. */
 static cuda_by_latent at(const transposed *t, void *block) {
-    char *place = block;
+    char *bytes = block;
     return (cuda_by_latent){
         .start = block,
-        .latent = (int32_t *)(void *)(place + t->start_bytes),
-        .row = (uint32_t *)(void *)(place + t->start_bytes + t->latent_bytes),
-        .entry = (uint32_t *)(void *)(place + t->start_bytes + t->latent_bytes + t->entry_bytes),
+        .latent = (int32_t *)(void *)(bytes + t->start_bytes),
+        .row = (uint32_t *)(void *)(bytes + t->start_bytes + t->latent_bytes),
+        .entry = (uint32_t *)(void *)(bytes + t->start_bytes + t->latent_bytes + t->entry_bytes),
         .latents = t->latents,
     };
 }
@@ -74,16 +73,17 @@ static cuda_by_latent at(const transposed *t, void *block) {
 static ra_status transpose(const ra_codes *codes, transposed *t, ra_error *err) {
     size_t entries = ra_codes_entries(codes), used = 0;
     if (entries > UINT32_MAX || codes->rows > UINT32_MAX)
-        RA_FAIL(err, RA_ERR_TOO_LARGE, "%zu entries of codes are too many for one product: at most %u",
-                entries, UINT32_MAX);
-    uint64_t *place = ra_calloc(codes->latents, sizeof *place);
-    if (!place) RA_FAIL_MEMORY(err, "the transposed codes", codes->latents * sizeof *place);
-    for (size_t e = 0; e < entries; e++) place[codes->index[e]]++;
-    for (size_t k = 0; k < codes->latents; k++) used += place[k] > 0;
+        RA_FAIL(err, RA_ERR_TOO_LARGE,
+                "%zu entries of codes are too many for one operation; expected at most %u", entries,
+                UINT32_MAX);
+    uint64_t *position = ra_calloc(codes->latents, sizeof *position);
+    if (!position) RA_FAIL_MEMORY(err, "the transposed codes", codes->latents * sizeof *position);
+    for (size_t e = 0; e < entries; e++) position[codes->index[e]]++;
+    for (size_t k = 0; k < codes->latents; k++) used += position[k] > 0;
     lay_out(t, used, entries);
     t->block = ra_calloc(t->bytes, 1);
     if (!t->block) {
-        ra_free(place);
+        ra_free(position);
         RA_FAIL_MEMORY(err, "the transposed codes", t->bytes);
     }
     cuda_by_latent view = at(t, t->block);
@@ -92,8 +92,8 @@ static ra_status transpose(const ra_codes *codes, transposed *t, ra_error *err) 
     uint32_t *row = (uint32_t *)(uintptr_t)view.row, *entry = (uint32_t *)(uintptr_t)view.entry;
     used = 0;
     for (size_t k = 0; k < codes->latents; k++) {
-        uint64_t count = place[k];
-        place[k] = total;
+        uint64_t count = position[k];
+        position[k] = total;
         if (!count) continue;
         latent[used] = (int32_t)k;
         start[used++] = total;
@@ -102,11 +102,11 @@ static ra_status transpose(const ra_codes *codes, transposed *t, ra_error *err) 
     start[used] = total;
     for (size_t b = 0; b < codes->rows; b++)
         for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
-            uint64_t to = place[codes->index[e]]++;
+            uint64_t to = position[codes->index[e]]++;
             row[to] = (uint32_t)b;
             entry[to] = (uint32_t)e;
         }
-    ra_free(place);
+    ra_free(position);
     return RA_OK;
 }
 

@@ -4,10 +4,10 @@
 
 #include "backend/cuda/context.h"
 
-/* value: codes->value, which goes up, too, or memory of the device, or NULL. *room (unless NULL) <- `extra`
+/* value: codes->value, which is uploaded, too, or device memory, or NULL. *behind (unless NULL) <- `extra`
  * bytes of scratch memory behind the codes, aligned to 16. */
 ra_status cuda_codes_upload(ra_backend_stream *entered, const ra_codes *codes, const float *value,
-                            size_t extra, cuda_codes *on_device, void **room, ra_error *err);
+                            size_t extra, cuda_codes *on_device, void **behind, ra_error *err);
 
 /* The same by latent; value is not NULL. */
 ra_status cuda_codes_upload_by_latent(ra_backend_stream *entered, const ra_codes *codes, const float *value,

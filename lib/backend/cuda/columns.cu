@@ -3,15 +3,15 @@
 
 enum { LEAST_ROWS = 8 * COLUMN_WARPS, ENOUGH_BLOCKS = 1024 };
 
-/* Into as many parts as make ENOUGH_BLOCKS with the tiles of columns, unless that leaves a warp few rows. */
+/* As many parts as make ENOUGH_BLOCKS with the tiles of columns, but each has at least LEAST_ROWS rows. */
 size_t ra_cuda_column_parts(size_t rows, size_t n) {
     size_t tiles = (n + WARP - 1) / WARP, wanted = tiles ? (ENOUGH_BLOCKS + tiles - 1) / tiles : 1,
            most = rows / LEAST_ROWS;
     return most < 1 ? 1 : wanted < most ? wanted : most;
 }
 
-/* total [n] <- over the parts of partial [parts, n]. 8 bytes and an addition a number; some thousands of
- * them. */
+/* total [n] <- the sum over the parts of partial [parts, n]. 8 bytes and an addition per number; there are
+ * some thousands of them. */
 extern "C" __global__ void ra_column_parts(const double *partial, size_t parts, size_t n, double *total) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
@@ -28,8 +28,8 @@ cudaError_t add_column_parts(cudaStream_t stream, const double *partial, size_t 
 
 /* x, or (x - center)^2
  *
- * 4 bytes a number for one to three operations in float64 and a conversion: bound by memory, but on GPUs with
- * 1 float64 unit for 64 by those. */
+ * 4 bytes per number for one to three operations in float64 and a conversion: bound by memory, or by
+ * the float64 units on GPUs that have one for 64 others. */
 extern "C" __global__ void ra_column_sums(const float *x, size_t rows, size_t n, const double *center,
                                           double *out) {
     __shared__ column_memory held;

@@ -1,8 +1,8 @@
 /* columns.cuh - sums over the rows of a matrix, in float64, the same bits each time.
  *
- * A block has a tile of 32 columns and a part of the rows; a warp reads 128 bytes of a row, its lanes add up
- * a column each, and the warps' sums are added at the end, in their order. The parts, as many as keep a large
- * device busy, are added by a second kernel. How the work is cut follows from the shape alone. */
+ * A block has a tile of 32 columns and a part of the rows; a warp reads 128 bytes of a row, each of its lanes
+ * adds up one column, and the warps' sums are added at the end, in order. There are enough parts to keep a
+ * large device busy; a second kernel adds them. The division depends on the shape only. */
 #ifndef RA_BACKEND_CUDA_COLUMNS_CUH
 #define RA_BACKEND_CUDA_COLUMNS_CUH
 
@@ -17,7 +17,7 @@ static __device__ inline size_t column_of_thread() {
     return (size_t)blockIdx.x * WARP + threadIdx.x % WARP;
 }
 
-/* out [parts, sums, n] <- of each part the sums that `add(row, sum)` adds to, for the thread's column */
+/* out [parts, sums, n] <- for each part, the sums that `add(row, sum)` adds to, for the thread's column */
 template <int sums, typename Add>
 static __device__ inline void sum_columns(size_t rows, size_t n, double *out, column_memory &held,
                                           const Add &add) {
@@ -37,8 +37,8 @@ static __device__ inline void sum_columns(size_t rows, size_t n, double *out, co
     out[((size_t)blockIdx.y * sums + warp) * n + column] = total;
 }
 
-/* Starts a kernel that calls sum_columns() and, where there are several parts, the one that adds them; `out`
- * is the last of the kernel's parameters. columns.cu */
+/* Starts a kernel that calls sum_columns(), and if there are several parts, the one that adds them
+ * (columns.cu); `out` is the kernel's last parameter. */
 cudaError_t add_column_parts(cudaStream_t stream, const double *partial, size_t parts, size_t n,
                              double *total);
 

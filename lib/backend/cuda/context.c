@@ -1,7 +1,7 @@
 /* The device of a backend and its memory. */
 #include "backend/cuda/context.h"
 
-enum { LEAST_MAJOR = 7, LEAST_MINOR = 5 }; /* what the kernels are built for (Makefile) */
+enum { LEAST_MAJOR = 7, LEAST_MINOR = 5 }; /* for which the kernels are built (Makefile) */
 
 static ra_status select_device(cuda_context *context, ra_error *err) {
     int devices = 0, major = 0, minor = 0;
@@ -48,40 +48,40 @@ void cuda_close(void *self) {
     ra_free(context);
 }
 
-ra_status cuda_allocate(void *self, size_t bytes, void **block, ra_error *err) {
+ra_status cuda_allocate(void *self, size_t bytes, void **memory, ra_error *err) {
     cuda_context *context = self;
     ra_backend_stream *s;
-    void *memory = NULL;
+    void *fresh = NULL;
     RA_TRY(cuda_enter(self, NULL, &s, err));
     ra_status status = RA_OK;
-    /* "out of memory" is the one failure that a caller can do something about: it gets the size */
-    cudaError_t code = cudaMalloc(&memory, bytes ? bytes : 1);
+    /* a caller can act on this failure only, so its message has the size */
+    cudaError_t code = cudaMalloc(&fresh, bytes ? bytes : 1);
     if (code == cudaErrorMemoryAllocation) {
         (void)cudaGetLastError();
         status =
-            ra_error_set(err, RA_ERR_MEMORY, "out of memory: a block on the device cuda:%d needs %zu bytes",
+            ra_error_set(err, RA_ERR_MEMORY, "out of memory: an array on the device cuda:%d needs %zu bytes",
                          context->ordinal, bytes);
     } else
         status = cuda_check(context, code, "an allocation", err);
     if (status == RA_OK && bytes)
-        status = cuda_check(context, cudaMemsetAsync(memory, 0, bytes, s->handle), "clearing a block", err);
+        status = cuda_check(context, cudaMemsetAsync(fresh, 0, bytes, s->handle), "clearing an array", err);
     if (status == RA_OK) status = cuda_wait(s, err); /* other streams may use it at once */
     if (status == RA_OK)
-        *block = memory;
-    else if (memory)
-        (void)cudaFree(memory);
+        *memory = fresh;
+    else if (fresh)
+        (void)cudaFree(fresh);
     return cuda_leave(s, status);
 }
 
-/* What fails here has failed before and was reported then, or will be by the next operation. */
-void cuda_deallocate(void *self, void *block) {
+/* Any failure here was reported before, or will be by the next operation. */
+void cuda_deallocate(void *self, void *memory) {
     cuda_context *context = self;
-    if (!block) return;
+    if (!memory) return;
     (void)cudaSetDevice(context->ordinal);
-    (void)cuda_check(context, cudaFree(block), "freeing a block", NULL);
+    (void)cuda_check(context, cudaFree(memory), "freeing an array", NULL);
 }
 
-/* What other programs on the same device take is counted: it cannot be had either. */
+/* Memory that other programs use on this device is not available. */
 ra_status cuda_memory(void *self, size_t *available, size_t *total, ra_error *err) {
     cuda_context *context = self;
     size_t left = 0, all = 0;

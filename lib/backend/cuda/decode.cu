@@ -1,13 +1,13 @@
 /* x_hat [B,d] <- codes [B,K] D [K,d]: gathers the atoms that a row of the batch uses and adds them up.
  *
- * A block has one row of the batch and a tile of its columns; a thread has 16 bytes of an atom (4 columns in
- * float32, 8 in half), goes over the entries of the row in their order, four atoms in flight, and stores its
- * sums once. Sums in float32. No product with a zero, nothing written twice, no barrier.
+ * A block has one row of the batch and a tile of its columns. A thread has 16 bytes of an atom (4 columns in
+ * float32, 8 in half), reads the entries of the row in order, four atoms ahead, and stores its sums once.
+ * Sums are float32. Nothing is multiplied by zero or written twice, and there is no barrier.
  *
  * A row with e entries moves e d (bytes of an element) + 4 d + 8 e bytes for 2 e d operations: half an
- * operation a byte in float32, one in half, so bound by memory. Floor of the case that is published elsewhere
- * (batch 1,024, d 4,096, 64 entries a row, bf16): 0.54 GB of atoms, 0.16 ms at 3.35 TB/s when none is found
- * in the cache. */
+ * operation per byte in float32, one in half, so bound by memory. For a published case (batch 1,024,
+ * d 4,096, 64 entries per row, bf16): 0.54 GB of atoms, at least 0.16 ms at 3.35 TB/s if none is in the
+ * cache. */
 #include "backend/cuda/half.cuh"
 
 enum { THREADS = 128, AHEAD = 4 };
@@ -46,7 +46,7 @@ static __device__ void decode(const cuda_codes &codes, const T *D, size_t d, flo
     }
 }
 
-/* The six that are built: by element, and by how wide a load may be. */
+/* One for each element type and width of a load. */
 #define DECODE_KERNEL(name, type, width)                                                                     \
     extern "C" __global__ void name(cuda_codes codes, const void *D, size_t d, float *x_hat) {               \
         decode<type, width>(codes, (const type *)D, d, x_hat);                                               \

@@ -1,10 +1,10 @@
-/* Operations that touch every number once: sums, relu and other types of the same numbers, then copies of
- * rows and factors by row. */
+/* Operations that touch every number once: axpby, relu and conversions, then copies of rows and factors of
+ * rows. */
 #include "backend/cuda/half.cuh"
 
 enum { PACK = 4, THREADS = 256 };
 
-/* Calls each(i) for the first of every `width` of the numbers from .. n. */
+/* Calls each(i) for the first element of every pack of `width` numbers in from .. n. */
 template <int width, typename Each>
 static __device__ inline void for_packs(size_t from, size_t n, const Each &each) {
     size_t stride = (size_t)gridDim.x * blockDim.x * width;
@@ -21,9 +21,7 @@ static inline cudaError_t start_streaming(cudaStream_t stream, size_t n, void (*
     return start(stream, dim3(blocks), threads_for(n), kernel, arguments..., n);
 }
 
-/* A kernel over n numbers: by packs, and those that are left (or, where pointers are not aligned, all) one by
- * one.
- */
+/* A kernel over n numbers: by packs, and the rest (or all, if pointers are not aligned) one by one. */
 #define FOR_ALL(operation, wide, n, ...)                                                                     \
     do {                                                                                                     \
         size_t whole_ = (wide) ? (n) / PACK * PACK : 0;                                                      \
@@ -33,7 +31,7 @@ static inline cudaError_t start_streaming(cudaStream_t stream, size_t n, void (*
 
 /* y [n] <- alpha x + beta y. A factor of 0 leaves its operand unread.
  *
- * 12 bytes and 3 operations a number (8 bytes when one factor is 0): bound by memory. */
+ * 12 bytes and 3 operations per number (8 bytes when one factor is 0): bound by memory. */
 template <int width>
 static __device__ void axpby(size_t from, size_t n, float alpha, const float *x, float beta, float *y) {
     for_packs<width>(from, n, [=](size_t i) {
@@ -57,7 +55,7 @@ cudaError_t ra_cuda_axpby(cudaStream_t stream, float alpha, const float *x, floa
 
 /* y [n] <- max(x, 0); y may be x.
  *
- * 8 bytes and one comparison a number: bound by memory. */
+ * 8 bytes and one comparison per number: bound by memory. */
 template <int width> static __device__ void relu(size_t from, size_t n, const float *x, float *y) {
     for_packs<width>(from, n, [=](size_t i) {
         pack<float, width> a = load<float, width>(x + i);
@@ -76,7 +74,7 @@ cudaError_t ra_cuda_relu(cudaStream_t stream, const float *x, float *y, size_t n
 
 /* target [n] <- source [n], numbers of 16 bits.
  *
- * 6 bytes and a conversion a number: bound by memory. */
+ * 6 bytes and a conversion per number: bound by memory. */
 template <int width, typename T>
 static __device__ void widen_all(size_t from, size_t n, const T *source, float *target) {
     for_packs<width>(from, n, [=](size_t i) {
@@ -101,9 +99,9 @@ cudaError_t ra_cuda_widen(cudaStream_t stream, cuda_width width, const void *sou
                            is_wide(target, 0) && is_wide(source, 0), source, target);
 }
 
-/* target [count,n] <- the rows of source with these numbers. One block a row.
+/* target [count,n] <- the rows of source with these numbers. One block per row.
  *
- * 8 n + 4 bytes a row, no operations: bound by memory. */
+ * 8 n + 4 bytes per row, no operations: bound by memory. */
 template <int width>
 static __device__ void copy_row(const float *source, float *target, size_t from, size_t n) {
     for (size_t j = from + (size_t)threadIdx.x * width; j + width <= n; j += (size_t)blockDim.x * width)
@@ -129,9 +127,9 @@ cudaError_t ra_cuda_gather_rows(cudaStream_t stream, const float *source, const 
                  ra_gather_rows, source, rows, count, n, target, wide);
 }
 
-/* Every row of y [rows,n] <- row [n]. One block a row.
+/* Every row of y [rows,n] <- row [n]. One block per row.
  *
- * 4 n bytes a row (what is copied comes from the cache), no operations: bound by memory. */
+ * 4 n bytes per row (the row to be copied comes from the cache), no operations: bound by memory. */
 extern "C" __global__ void ra_broadcast_row(const float *row, float *y, size_t rows, size_t n, bool wide) {
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
         if (wide)
@@ -147,9 +145,9 @@ cudaError_t ra_cuda_broadcast_row(cudaStream_t stream, const float *row, float *
                  ra_broadcast_row, row, y, rows, n, wide);
 }
 
-/* Each row of x [rows,n] *= its factor. One block a row.
+/* Each row of x [rows,n] *= its factor. One block per row.
  *
- * 8 n + 8 bytes and n operations a row: bound by memory. */
+ * 8 n + 8 bytes and n operations per row: bound by memory. */
 extern "C" __global__ void ra_scale_rows(const double *factor, float *x, size_t rows, size_t n) {
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x) {
         float scale = (float)factor[i];

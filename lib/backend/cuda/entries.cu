@@ -1,11 +1,11 @@
-/* Entries of sparse codes one by one: from and into dense scores, and their sums by latent. */
+/* Entries of sparse codes one by one: to and from dense scores, and their sums by latent. */
 #include "backend/cuda/kernel.cuh"
 
 enum { WARPS = ROW_THREADS / WARP, MOST_PARTS = 64 };
 
-/* value [entries] <- dense [B,K] at each entry + beta value. One block a part of a row's entries.
+/* value [entries] <- dense [B,K] at each entry + beta value. One block per part of a row's entries.
  *
- * 12 bytes an entry (4 more with beta), of which 4 come in pieces of 32: bound by memory. */
+ * 12 bytes per entry (4 more with beta), of which 4 are read in pieces of 32: bound by memory. */
 extern "C" __global__ void ra_gather_entries(cuda_codes codes, size_t latents, const float *dense, float beta,
                                              float *value) {
     for (size_t b = blockIdx.x; b < codes.rows; b += gridDim.x) {
@@ -18,7 +18,7 @@ extern "C" __global__ void ra_gather_entries(cuda_codes codes, size_t latents, c
 
 /* dense [B,K] += alpha value at each entry; a row names a latent once.
  *
- * 16 bytes an entry, of which 8 come and go in pieces of 32: bound by memory. */
+ * 16 bytes per entry, of which 8 are read and written in pieces of 32: bound by memory. */
 extern "C" __global__ void ra_scatter_entries(cuda_codes codes, size_t latents, float alpha, float *dense) {
     for (size_t b = blockIdx.x; b < codes.rows; b += gridDim.x) {
         float *row = dense + b * latents;
@@ -49,10 +49,11 @@ cudaError_t ra_cuda_scatter_entries(cudaStream_t stream, cuda_codes codes, size_
                  dense);
 }
 
-/* out [K] <- sum of value[entry] over the entries of each latent that has some. A warp has a latent; one sum
- * a lane, added as a tree.
+/* out [K] <- the sum of value[entry] over the entries of each latent that has entries. A warp has one latent;
+ * each lane has one sum, and the lanes are added as a tree.
  *
- * 8 bytes an entry (its value in a piece of 32) and 16 a latent, one addition an entry: bound by memory. */
+ * 8 bytes per entry (its value in a piece of 32) and 16 per latent, one addition per entry: bound by
+ * memory. */
 extern "C" __global__ void ra_latent_sums(cuda_by_latent codes, const float *value, float *out) {
     unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     for (size_t l = (size_t)blockIdx.x * WARPS + warp; l < codes.latents; l += (size_t)gridDim.x * WARPS) {

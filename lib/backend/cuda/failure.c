@@ -1,11 +1,10 @@
-/* What a failed call means to the caller. CUDA's errors are of three kinds: memory that is not there, a call
- * that was wrong (ours to mend), and a device that is gone: after an illegal access, a hardware error or a
- * hung kernel every call fails until the process ends. The last is RA_ERR_DEVICE, and it stays: each later
- * operation says so at once, without asking the device, so that a program can tell that it has to be started
- * again. */
+/* The status of a failed call. CUDA's errors are of three kinds: missing memory, a wrong call (our bug), and
+ * a lost device: after an illegal access, a hardware error or a hung kernel, every call fails until the
+ * process ends. That is RA_ERR_DEVICE, and it is permanent: each later operation fails at once, without
+ * calling the device, so a program knows that it must be restarted. */
 #include "backend/cuda/context.h"
 
-/* Errors that end the process's use of the device. */
+/* Errors after which the process cannot use the device any more. */
 static const cudaError_t last_errors[] = {
     cudaErrorECCUncorrectable,    cudaErrorIllegalAddress,
     cudaErrorLaunchTimeout,       cudaErrorAssert,
@@ -22,19 +21,19 @@ static const struct {
 } meanings[] = {
     {cudaErrorMemoryAllocation, RA_ERR_MEMORY},
     {cudaErrorInvalidValue, RA_ERR_INTERNAL},
-    {cudaErrorInvalidConfiguration, RA_ERR_TOO_LARGE}, /* a grid with more blocks than there may be */
+    {cudaErrorInvalidConfiguration, RA_ERR_TOO_LARGE}, /* a grid with too many blocks */
     {cudaErrorInvalidResourceHandle, RA_ERR_INTERNAL},
 };
 
 static ra_status report_lost(const cuda_context *context, cudaError_t code, const char *what, ra_error *err) {
     RA_FAIL(err, RA_ERR_DEVICE,
-            "the device cuda:%d failed at %s and answers nothing until the program is started again: %s (%s)",
+            "the device cuda:%d failed at %s and does not respond until the program is restarted: %s (%s)",
             context->ordinal, what, cudaGetErrorString(code), cudaGetErrorName(code));
 }
 
 ra_status cuda_check(cuda_context *context, cudaError_t code, const char *what, ra_error *err) {
     if (code == cudaSuccess) return RA_OK;
-    (void)cudaGetLastError(); /* or the next launch would be told of this one's failure */
+    (void)cudaGetLastError(); /* otherwise the next launch would report this failure */
     for (size_t i = 0; i < sizeof last_errors / sizeof *last_errors; i++)
         if (code == last_errors[i]) {
             atomic_store(&context->lost, (int)code);
@@ -54,7 +53,7 @@ ra_status cuda_check_lost(cuda_context *context, ra_error *err) {
 
 ra_status cublas_check(cuda_context *context, cublasStatus_t code, const char *what, ra_error *err) {
     if (code == CUBLAS_STATUS_SUCCESS) return RA_OK;
-    /* cuBLAS says little when the device below it has failed; the runtime knows more. */
+    /* If the device has failed, the runtime knows more than cuBLAS. */
     RA_TRY(cuda_check(context, cudaGetLastError(), what, err));
     ra_status status = code == CUBLAS_STATUS_ALLOC_FAILED    ? RA_ERR_MEMORY
                        : code == CUBLAS_STATUS_INVALID_VALUE ? RA_ERR_INTERNAL

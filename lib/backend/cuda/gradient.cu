@@ -1,13 +1,13 @@
-/* The two products of the backward pass that have sparse codes in them. */
+/* The two operations of the backward pass on sparse codes. */
 #include "backend/cuda/kernel.cuh"
 
 enum { WARPS = ROW_THREADS / WARP, MOST_PARTS = 64, THREADS = 128, PACK = 4 };
 
-/* dvalue [entries] <- g[b] . D[k] for each entry (b, k). A warp has an entry, a block one row of the batch,
- * whose g it finds in the cache. Sums in float32: one a lane, added as a tree.
+/* dvalue [entries] <- g[b] . D[k] for each entry (b, k). A warp has one entry, a block one row of the
+ * batch, whose g is in the cache. Sums are float32: one per lane, added as a tree.
  *
- * 4 d + 8 bytes an entry and 4 d a row of the batch, 2 d operations an entry: half an operation a byte, bound
- * by memory. */
+ * 4 d + 8 bytes per entry and 4 d per row of the batch, 2 d operations per entry: half an operation per byte,
+ * bound by memory. */
 template <int width>
 static __device__ void gradient(const cuda_codes &codes, const float *g, const float *D, size_t d,
                                 float *dvalue) {
@@ -48,11 +48,10 @@ cudaError_t ra_cuda_decode_gradient(cudaStream_t stream, cuda_codes codes, const
 }
 
 /* out [K,d] += value[entry] x[b] for the entries (b, k) of each latent k. A block has one latent and a tile
- * of columns; nobody else writes there, so that no atomic addition makes the order of a sum a matter of
- * chance.
+ * of columns, which no other block writes; so no atomic addition is needed, and the order of a sum is fixed.
  *
- * 4 d + 12 bytes an entry and 8 d a latent that has entries, 2 d operations an entry: bound by memory, and by
- * the cache where the batch fits it (B d floats). */
+ * 4 d + 12 bytes per entry and 8 d per latent with entries, 2 d operations per entry: bound by memory, and
+ * by the cache where the batch fits it (B d floats). */
 template <int width>
 static __device__ void accumulate(const cuda_by_latent &codes, const float *value, const float *x, size_t d,
                                   float *out) {

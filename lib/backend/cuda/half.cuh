@@ -1,4 +1,4 @@
-/* half.cuh - numbers of 16 bits, each a type of its own, so that loads and templates know what they hold. */
+/* half.cuh - numbers of 16 bits, each with a type of its own, so that templates can tell them apart. */
 #ifndef RA_BACKEND_CUDA_HALF_CUH
 #define RA_BACKEND_CUDA_HALF_CUH
 

@@ -1,8 +1,8 @@
 /* kernel.cuh - what every kernel file shares: starting a kernel, sizes of grids, loads of 16 bytes, sums over
  * a block.
  *
- * Nothing here is more than C++ needs to be for a typed launch: cudaLaunchKernelEx() is a function, so the
- * sources hold no <<<>>> and compile with a host compiler, too (tests/emulation/). */
+ * It uses C++ only for typed launches: cudaLaunchKernelEx() is a function, so the sources contain no <<<>>>
+ * and also compile with a host compiler (tests/emulation/). */
 #ifndef RA_BACKEND_CUDA_KERNEL_CUH
 #define RA_BACKEND_CUDA_KERNEL_CUH
 
@@ -13,15 +13,15 @@
 enum { WARP = 32, MOST_WARPS = 32, ROW_THREADS = 256 };
 #define ALL_LANES 0xffffffffu
 
-/* Blocks of a grid: one a piece of work, but no more than a grid may have; kernels go on in strides of the
- * grid. */
+/* Blocks of a grid: one per piece of work, up to the most a grid may have; kernels continue in strides of
+ * the grid. */
 static inline unsigned blocks_for(size_t pieces, size_t most) {
     return (unsigned)(pieces < 1 ? 1 : pieces < most ? pieces : most);
 }
 
 enum { MOST_BLOCKS = 1 << 24, MOST_TILES = 65535, STREAMING_BLOCKS = 4096 };
 
-/* Threads of a block that works on rows of n numbers: whole warps, not more than there is work for. */
+/* Threads of a block that works on rows of n numbers: whole warps, no more than have work. */
 static inline unsigned threads_for(size_t n) {
     return n >= ROW_THREADS ? (unsigned)ROW_THREADS
            : n <= WARP      ? (unsigned)WARP
@@ -38,8 +38,8 @@ static inline cudaError_t start(cudaStream_t stream, dim3 grid, unsigned threads
     return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
 }
 
-/* `width` elements that one instruction loads or stores: 16 bytes of them where pointers and rows allow it
- * (is_wide), else one. */
+/* `width` elements that one instruction loads or stores: 16 bytes if pointers and rows allow it (is_wide),
+ * otherwise one element. */
 template <typename T, int width> struct alignas(sizeof(T) * width) pack { T element[width]; };
 
 template <typename T, int width> static __device__ inline pack<T, width> load(const T *from) {
@@ -55,11 +55,11 @@ static inline bool is_wide(const void *pointer, size_t bytes) {
     return ((uintptr_t)pointer | bytes) % 16 == 0;
 }
 
-/* The sum of every thread's value, the same bits for every thread and always added in the same order. `warps`
- * is shared memory. */
+/* The sum of all threads' values, always added in the same order, with the same bits for every thread.
+ * `warps` is shared memory. */
 static __device__ inline double block_sum(double value, double *warps) {
     for (int step = WARP / 2; step; step /= 2) value += __shfl_xor_sync(ALL_LANES, value, step);
-    __syncthreads(); /* whoever still reads the sums of the row before */
+    __syncthreads(); /* threads may still read the sums of the previous row */
     if (threadIdx.x % WARP == 0) warps[threadIdx.x / WARP] = value;
     __syncthreads();
     double sum = 0;

@@ -1,13 +1,13 @@
-/* The k-th largest of all scores, those that are not positive counted as 0, exactly: a radix select over the
- * whole, in three passes of 11, 11 and 10 bits from the top (positive floats order as their bits do). Each
- * pass counts by digit, by block in shared memory and then together; one block then chooses the digit. All
- * stays on the device.
+/* The k-th largest of all scores, exactly; those that are not positive count as 0. A radix select in three
+ * passes of 11, 11 and 10 bits from the top (positive floats have the order of their bits). Each pass counts
+ * digits, first per block in shared memory, then in all; one block then chooses the digit. Everything stays
+ * on the device.
  *
- * Zeros are not counted: what is not covered by the others ends at digit 0 of every pass, which is the number
- * 0. After a relu most numbers are zeros, and counting them would be one long queue for one counter.
+ * Zeros are not counted: if the other scores are fewer than k, every pass ends at digit 0, which gives 0.
+ * After a relu most numbers are zeros, and all threads would wait for the one counter of digit 0.
  *
- * 4 n bytes a pass, 12 n in all (4 n from memory and the rest from the cache where it holds them), some 5
- * operations a score and pass: bound by memory. */
+ * 4 n bytes per pass, 12 n in all (4 n from memory, and the rest from the cache if they fit), some 5
+ * operations per score and pass: bound by memory. */
 #include "backend/cuda/kernel.cuh"
 
 enum { BINS = 2048, SCORES_PER_BLOCK = 8192, BINS_PER_THREAD = BINS / ROW_THREADS };

@@ -1,10 +1,9 @@
-/* launch.h - what the host part asks of the device part: each function starts the kernels of one operation on
- * a stream and returns the status of the launch; none waits. All pointers are device memory. Plain C towards
- * the host part (*.c); the definitions are in the *.cu file named above each group.
+/* launch.h - the border between the host part (*.c) and the device part (*.cu): each function starts the
+ * kernels of one operation on a stream and returns the status of the launch; none waits. All pointers are
+ * device memory. The definitions are in the *.cu file named above each group.
  *
- * Each kernel's head comment says how many bytes it moves and how many operations it does for them: the
- * larger of bytes over the device's bandwidth and operations over its rate is the time that it cannot go
- * below. */
+ * Each kernel's comment says how many bytes it moves and how many operations it does for them: its time is at
+ * least the larger of bytes over the device's bandwidth and operations over its rate. */
 #ifndef RA_BACKEND_CUDA_LAUNCH_H
 #define RA_BACKEND_CUDA_LAUNCH_H
 
@@ -27,12 +26,12 @@ typedef struct cuda_codes {
     size_t longest; /* entries of the longest row */
 } cuda_codes;
 
-/* The same entries by latent, those latents only that have some; within a latent in the order of the rows. */
+/* The same entries by latent, without latents that have none; within a latent in the order of the rows. */
 typedef struct cuda_by_latent {
     const uint64_t *start; /* [latents + 1] */
     const int32_t *latent; /* [latents] which one */
     const uint32_t *row;   /* [entries] of the batch */
-    const uint32_t *entry; /* [entries] where its value stands */
+    const uint32_t *entry; /* [entries] the index of its value */
     size_t latents;
 } cuda_by_latent;
 
@@ -54,14 +53,14 @@ cudaError_t ra_cuda_project_ball(cudaStream_t stream, float *R, size_t rows, siz
 cudaError_t ra_cuda_row_norms(cudaStream_t stream, const float *x, size_t rows, size_t n, bool l1,
                               double *norms);
 
-/* sums.cu: sum[0] <- x . y, ||a - b||^2; partial has room for RA_CUDA_SUM_PARTS numbers */
+/* sums.cu: sum[0] <- x . y, ||a - b||^2; partial has scratch for RA_CUDA_SUM_PARTS numbers */
 enum { RA_CUDA_SUM_PARTS = 1024 };
 cudaError_t ra_cuda_dot(cudaStream_t stream, const float *x, const float *y, size_t n, double *partial,
                         double *sum);
 cudaError_t ra_cuda_squared_error(cudaStream_t stream, const float *a, const float *b, size_t n, double scale,
                                   float *g, double *partial, double *sum);
 
-/* Sums over the rows, total [1 or 2, n]; partial has room for as many times that as there are parts.
+/* Sums over the rows, total [1 or 2, n]; partial has scratch for as many times that as there are parts.
  * columns.cu */
 size_t ra_cuda_column_parts(size_t rows, size_t n);
 cudaError_t ra_cuda_column_sums(cudaStream_t stream, const float *x, size_t rows, size_t n,
@@ -86,13 +85,13 @@ cudaError_t ra_cuda_kernel_sums(cudaStream_t stream, int kernel, float bandwidth
                                 const float *g, const float *thresholds, size_t rows, size_t n,
                                 double *partial, double *total);
 
-/* adam.cu; place as in ra_backend.h */
+/* adam.cu; gradient_row as in ra_backend.h */
 enum { RA_CUDA_ROW_STILL = -1 };
 typedef struct cuda_adam_factors {
     float scale, rest1, beta2, rest2, rate, root, epsilon, keep; /* as in backend/cpu/adam.c */
 } cuda_adam_factors;
 cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam_factors step, float *parameter, const float *gradient,
-                         const int32_t *place, float *first, float *second, size_t rows, size_t n);
+                         const int32_t *gradient_row, float *first, float *second, size_t rows, size_t n);
 
 /* decode.cu */
 cudaError_t ra_cuda_decode(cudaStream_t stream, cuda_codes codes, cuda_width width, const void *D, size_t d,
@@ -104,15 +103,15 @@ cudaError_t ra_cuda_decode_gradient(cudaStream_t stream, cuda_codes codes, const
 cudaError_t ra_cuda_accumulate(cudaStream_t stream, cuda_by_latent codes, const float *value, const float *x,
                                size_t d, float *out);
 
-/* entries.cu; latents: K, the length of the dense rows. put adds codes.value. */
+/* entries.cu; latents: K, the length of the dense rows. scatter_entries adds codes.value. */
 cudaError_t ra_cuda_gather_entries(cudaStream_t stream, cuda_codes codes, size_t latents, const float *dense,
                                    float beta, float *value);
 cudaError_t ra_cuda_scatter_entries(cudaStream_t stream, cuda_codes codes, size_t latents, float alpha,
                                     float *dense);
-/* of those latents that have entries */
+/* writes only latents that have entries */
 cudaError_t ra_cuda_latent_sums(cudaStream_t stream, cuda_by_latent codes, const float *value, float *out);
 
-/* pursuit.cu: ra_pursuit_path; a step forward, and the gradient of `rows` rows from `first` on */
+/* pursuit.cu; cuda_path is ra_pursuit_path */
 typedef struct cuda_path {
     size_t rows, steps, dimensions, concepts;
     const float *D;
@@ -121,7 +120,7 @@ typedef struct cuda_path {
 } cuda_path;
 cudaError_t ra_cuda_pursue(cudaStream_t stream, cuda_path path, const float *gram, size_t t, float *scores);
 cudaError_t ra_cuda_pursue_backward(cudaStream_t stream, cuda_path path, const float *g, size_t first,
-                                    size_t rows, float *room, float *push);
+                                    size_t rows, float *scratch, float *push);
 
 /* top_k.cu: row b of index and value [rows, k] gets count[b] entries */
 cudaError_t ra_cuda_top_k(cudaStream_t stream, const float *scores, size_t rows, size_t n, size_t k,
@@ -134,10 +133,10 @@ cudaError_t ra_cuda_threshold_fill(cudaStream_t stream, const float *scores, siz
                                    const float *thresholds, float threshold, const uint64_t *start,
                                    int32_t *index, float *value);
 
-/* kth_largest.cu: the bits of the value come first in *work */
+/* kth_largest.cu: *work begins with the bits of the value */
 typedef struct cuda_kth {
-    uint32_t bits, known; /* of the value: those that are known, and which they are */
-    uint64_t left;        /* how many are still to be counted off */
+    uint32_t bits, known; /* of the value: the known bits, and the mask of known bits */
+    uint64_t left;        /* the rank among the scores with these bits */
     unsigned long long bins[2048];
 } cuda_kth;
 cudaError_t ra_cuda_kth_largest(cudaStream_t stream, const float *scores, size_t n, size_t k, cuda_kth *work);

@@ -1,17 +1,17 @@
-/* LayerNorm and BatchNorm of u [rows, n], there and back. With xhat = (u - mean) rstd and dxhat = gamma dy,
+/* LayerNorm and BatchNorm of u [rows, n], forward and backward (torch.nn.LayerNorm, torch.nn.BatchNorm1d).
+ * With xhat = (u - mean) rstd and dxhat = gamma dy,
  *     y = gamma xhat + beta,   du = rstd (dxhat - avg(dxhat) - xhat avg(dxhat xhat))
- * where averages run over what the statistics ran over: the row, or the batch (REFERENCE: torch.nn.LayerNorm,
- * torch.nn.BatchNorm1d). Sums in float64. */
+ * where averages are over the row or over the batch, as the statistics are. Sums are float64. */
 #include "backend/cuda/columns.cuh"
 
 static __device__ inline float normalized(const cuda_norm &norm, float u, size_t i) {
     return (u - norm.mean[i]) * norm.rstd[i];
 }
 
-/* mean, rstd [rows]. One block a row.
+/* mean, rstd [rows]. One block per row.
  *
- * 4 bytes a number (the second reading comes from the cache) for four operations in float64: bound by memory
- * where there are float64 units enough. */
+ * 4 bytes per number (the second reading comes from the cache) for four operations in float64: bound by
+ * memory if there are enough float64 units. */
 extern "C" __global__ void ra_row_statistics(const float *u, size_t rows, size_t n, double epsilon,
                                              float *mean, float *rstd) {
     __shared__ double warps[MOST_WARPS];
@@ -35,10 +35,10 @@ cudaError_t ra_cuda_row_statistics(cudaStream_t stream, const float *u, size_t r
                  epsilon, mean, rstd);
 }
 
-/* y [rows,n]; y may be u. One block a row.
+/* y [rows,n]; y may be u. One block per row.
  *
- * 8 bytes a number (a row's or a column's four factors come from the cache) for four operations: bound by
- * memory. */
+ * 8 bytes per number (the four factors of a row or a column come from the cache) for four operations: bound
+ * by memory. */
 extern "C" __global__ void ra_normalize(bool by_row, cuda_norm norm, const float *u, float *y, size_t rows,
                                         size_t n) {
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
@@ -55,16 +55,16 @@ cudaError_t ra_cuda_normalize(cudaStream_t stream, bool by_row, cuda_norm norm, 
 
 /* total [2,n] <- dy xhat, and dy
  *
- * 8 bytes a number for five operations, three in float64: bound by memory where there are float64 units
- * enough. */
+ * 8 bytes per number for five operations, three in float64: bound by memory if there are enough float64
+ * units. */
 extern "C" __global__ void ra_norm_sums(bool by_row, cuda_norm norm, const float *u, const float *dy,
                                         size_t rows, size_t n, double *out) {
     __shared__ column_memory held;
     size_t column = column_of_thread();
     sum_columns<2>(rows, n, out, held, [=](size_t row, double *sum) {
-        size_t place = row * n + column;
-        double gradient = dy[place];
-        sum[0] += gradient * normalized(norm, u[place], by_row ? row : column);
+        size_t at = row * n + column;
+        double gradient = dy[at];
+        sum[0] += gradient * normalized(norm, u[at], by_row ? row : column);
         sum[1] += gradient;
     });
 }
@@ -74,39 +74,38 @@ cudaError_t ra_cuda_norm_sums(cudaStream_t stream, bool by_row, cuda_norm norm, 
     return start_columns<2>(stream, rows, n, partial, total, ra_norm_sums, by_row, norm, u, dy, rows, n);
 }
 
-/* dy [rows,n] <- du, averages over the row. One block a row.
+/* dy [rows,n] <- du, averages over the row. One block per row.
  *
- * 12 bytes a number (the second readings come from the cache) for some 15 operations, ten in float64: bound
- * by memory where there are float64 units enough. */
+ * 12 bytes per number (the second readings come from the cache) for some 15 operations, ten in float64: bound
+ * by memory if there are enough float64 units. */
 extern "C" __global__ void ra_layer_norm_backward(cuda_norm norm, const float *u, float *dy, size_t rows,
                                                   size_t n) {
     __shared__ double warps[MOST_WARPS];
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x) {
         const float *row = u + i * n;
         float *gradient = dy + i * n;
-        double sum = 0, product = 0;
+        double sum = 0, dot = 0;
         for (size_t j = threadIdx.x; j < n; j += blockDim.x) {
             double dxhat = (double)norm.gamma[j] * gradient[j];
             sum += dxhat;
-            product += dxhat * normalized(norm, row[j], i);
+            dot += dxhat * normalized(norm, row[j], i);
         }
         sum = block_sum(sum, warps) / (double)n;
-        product = block_sum(product, warps) / (double)n;
+        dot = block_sum(dot, warps) / (double)n;
         for (size_t j = threadIdx.x; j < n; j += blockDim.x)
             gradient[j] = (float)(norm.rstd[i] * ((double)norm.gamma[j] * gradient[j] - sum -
-                                                  normalized(norm, row[j], i) * product));
+                                                  normalized(norm, row[j], i) * dot));
     }
 }
 
-/* The same with averages over the batch: sums [2,n] / count. 12 bytes and some 10 operations a number. */
+/* The same with averages over the batch: sums [2,n] / count. 12 bytes and some 10 operations per number. */
 extern "C" __global__ void ra_batch_norm_backward(cuda_norm norm, const float *u, const double *sums,
                                                   double count, float *dy, size_t rows, size_t n) {
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
         for (size_t j = threadIdx.x; j < n; j += blockDim.x) {
-            size_t place = i * n + j;
-            double centered =
-                dy[place] - sums[n + j] / count - normalized(norm, u[place], j) * sums[j] / count;
-            dy[place] = (float)((double)norm.gamma[j] * norm.rstd[j] * centered);
+            size_t at = i * n + j;
+            double centered = dy[at] - sums[n + j] / count - normalized(norm, u[at], j) * sums[j] / count;
+            dy[at] = (float)((double)norm.gamma[j] * norm.rstd[j] * centered);
         }
 }
 

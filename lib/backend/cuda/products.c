@@ -23,7 +23,8 @@ static size_t block_rows(size_t count, size_t n) {
     return rows < 1 ? 1 : rows < count ? rows : count;
 }
 
-/* x_hat of some rows, whose codes are in z [rows,K]; atoms of half precision are widened a block at a time. */
+/* x_hat of some rows, whose codes are in z [rows,K]; atoms of half precision are widened a block at a
+ * time. */
 static ra_status multiply(ra_backend_stream *s, const float *z, size_t rows, size_t K, ra_dtype dtype,
                           const void *D, size_t d, float *widened, float *x_hat, ra_error *err) {
     if (dtype == RA_F32) return cuda_gemm(s, false, false, rows, d, K, 1, z, K, D, d, 0, x_hat, d, err);

@@ -1,7 +1,7 @@
-/* Norms of rows and projections by them: one block a row, a sum over it in float64, then a scaling of it.
+/* Norms of rows and projections by them: one block per row, a sum over it in float64, then a scaling of it.
  *
- * A norm moves 4 bytes a number, a projection 8 bytes a number from and to memory (the second reading of a
- * row comes from the cache), and does one or two operations in float64 and one in float32 for them. A
+ * A norm moves 4 bytes per number, a projection 8 bytes per number from and to memory (the second reading of
+ * a row comes from the cache), and does one or two operations in float64 and one in float32 for them. A
  * consumer's GPU does 1 float64 operation for 64 in float32; that is still more than one a number read at its
  * bandwidth: bound by memory. */
 #include "backend/cuda/kernel.cuh"

@@ -1,15 +1,15 @@
 /* Copies between the device and ordinary memory. The device copies asynchronously only from and to pinned
- * memory, and the caller's is not; so each stream has a few pinned slots and copies go through them in turn,
- * a slot at a time: while the device moves one, the host fills or empties another.
+ * memory, and the caller's memory is not pinned; so each stream has a few pinned slots, and copies go through
+ * them in turn: while the device copies one slot, the host fills or empties another.
  *
- * A slot is busy from the start of its copy until its event has passed. An upload leaves it so. A download,
- * too, and remembers where its bytes have to go: they are delivered when the slot is needed again, or by the
- * wait for the stream. A stream's downloads are delivered in the order in which they were asked for. */
+ * A slot is busy from the start of its copy until its event has passed. A download also keeps its
+ * destination: its bytes are delivered when the slot is needed again, or when the stream is waited for. The
+ * downloads of a stream are delivered in the order in which they were started. */
 #include "backend/cuda/context.h"
 
 #include <string.h>
 
-/* The bytes of a finished copy go where they were wanted. */
+/* The bytes of a finished download go to their destination. */
 static void deliver(staging_slot *slot) {
     if (slot->target) memcpy(slot->target, slot->memory, slot->bytes);
     slot->target = NULL;
@@ -36,7 +36,7 @@ static ra_status take_slot(ra_backend_stream *stream, staging_slot **taken, ra_e
     return RA_OK;
 }
 
-/* A copy that was started without its event cannot be waited for alone: then the whole stream is. */
+/* Without its event, a copy that has started can only be waited for with the whole stream. */
 static ra_status start_copy(ra_backend_stream *stream, staging_slot *slot, void *to, const void *from,
                             size_t bytes, enum cudaMemcpyKind kind, ra_error *err) {
     cuda_context *context = stream->context;
@@ -52,15 +52,15 @@ static ra_status start_copy(ra_backend_stream *stream, staging_slot *slot, void 
 
 ra_status cuda_upload_parts(ra_backend_stream *stream, void *device, const cuda_part *parts, size_t count,
                             ra_error *err) {
-    size_t part = 0, offset = 0; /* how far into which part */
+    size_t part = 0, offset = 0; /* the current part, and how much of it is done */
     char *to = device;
     while (part < count) {
         staging_slot *slot;
         size_t filled = 0;
         RA_TRY(take_slot(stream, &slot, err));
         while (part < count && filled < STAGING_BYTES) {
-            size_t left = parts[part].bytes - offset, room = STAGING_BYTES - filled,
-                   bytes = left < room ? left : room;
+            size_t left = parts[part].bytes - offset, space = STAGING_BYTES - filled,
+                   bytes = left < space ? left : space;
             if (bytes) memcpy(slot->memory + filled, (const char *)parts[part].data + offset, bytes);
             filled += bytes;
             offset += bytes;
@@ -90,7 +90,7 @@ ra_status cuda_download_bytes(ra_backend_stream *stream, void *host, const void 
 }
 
 void cuda_staging_deliver(ra_backend_stream *stream) {
-    for (unsigned i = 0; i < STAGING_SLOTS; i++) { /* the oldest first */
+    for (unsigned i = 0; i < STAGING_SLOTS; i++) { /* oldest first */
         staging_slot *slot = &stream->slots[(stream->next_slot + i) % STAGING_SLOTS];
         if (slot->busy) deliver(slot);
     }

@@ -1,8 +1,8 @@
-/* Sums of the kernels by which a step has a gradient (jumprelu's thresholds), in the scales of
+/* Sums of the kernels that stand for the derivative of a step (jumprelu's thresholds), scaled as in
  * backend/kernels.c.
  *
- * 8 bytes a number for some 10 operations in float32, three in float64 and, of some kernels, an exponential
- * or a sine: bound by memory, where there are float64 units enough. */
+ * 8 bytes per number for some 10 operations in float32, three in float64 and, of some kernels, an exponential
+ * or a sine: bound by memory if there are enough float64 units. */
 #include "backend/cuda/columns.cuh"
 
 static __device__ inline float rectangle(float x, float h) {
@@ -45,10 +45,10 @@ static __device__ inline float cauchy(float x, float h) {
         size_t column = column_of_thread();                                                                  \
         float threshold = column < n ? thresholds[column] : 0;                                               \
         sum_columns<2>(rows, n, out, held, [=](size_t row, double *sum) {                                    \
-            size_t place = row * n + column;                                                                 \
-            float code = pre[place] > 0 ? pre[place] : 0;                                                    \
+            size_t at = row * n + column;                                                                    \
+            float code = pre[at] > 0 ? pre[at] : 0;                                                          \
             double kappa = kernel(code - threshold, h);                                                      \
-            sum[0] += kappa * g[place];                                                                      \
+            sum[0] += kappa * g[at];                                                                         \
             sum[1] += kappa;                                                                                 \
         });                                                                                                  \
     }

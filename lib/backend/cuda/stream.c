@@ -1,9 +1,10 @@
-/* Streams: a CUDA stream, a cuBLAS handle (whose work area makes products on one stream run in order), the
- * staging slots of its copies, and scratch memory. */
+/* Streams: a CUDA stream, a cuBLAS handle (whose work area makes matrix products on one stream run in order),
+ * the staging slots of its copies, and scratch memory. */
 #include "backend/cuda/context.h"
 
 static void dispose(ra_backend_stream *stream) {
-    if (stream->handle) (void)cudaStreamSynchronize(stream->handle); /* nothing may still use the rest */
+    if (stream->handle)
+        (void)cudaStreamSynchronize(stream->handle); /* so that nothing uses the rest any more */
     cuda_staging_release(stream);
     if (stream->scratch) (void)cudaFree(stream->scratch);
     if (stream->blas) (void)stream->context->blas.destroy(stream->blas);
@@ -26,7 +27,7 @@ static ra_status prepare(ra_backend_stream *stream, ra_error *err) {
     RA_TRY(cublas_check(context, context->blas.create(&stream->blas), "starting cuBLAS", err));
     RA_TRY(cublas_check(context, context->blas.set_stream(stream->blas, stream->handle), "starting cuBLAS",
                         err));
-    if (!context->tf32) return RA_OK; /* what cuBLAS begins with: float32 throughout */
+    if (!context->tf32) return RA_OK; /* cuBLAS's default is float32 throughout */
     return cublas_check(context, context->blas.set_math_mode(stream->blas, CUBLAS_TF32_TENSOR_OP_MATH),
                         "starting cuBLAS", err);
 }
@@ -60,15 +61,15 @@ ra_status cuda_enter(void *self, ra_backend_stream *stream, ra_backend_stream **
     return RA_OK;
 }
 
-/* The memory that a failed operation wanted its results in may be gone when they arrive. */
+/* The destinations of a failed operation's downloads may be freed before these arrive. */
 ra_status cuda_leave(ra_backend_stream *entered, ra_status status) {
     if (status != RA_OK) cuda_staging_drop(entered, entered->copies_before);
     pthread_mutex_unlock(&entered->lock);
     return status;
 }
 
-/* After a failure nobody knows what has arrived. Downloads of earlier operations are lost, too, and whoever
- * asked for them is told at the next synchronize(). */
+/* After a failure it is unknown what has arrived. Downloads of earlier operations are lost, too, which the
+ * next synchronize() reports. */
 ra_status cuda_wait(ra_backend_stream *entered, ra_error *err) {
     ra_status status =
         cuda_check(entered->context, cudaStreamSynchronize(entered->handle), "waiting for a stream", err);
@@ -92,8 +93,8 @@ ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err)
     return cuda_leave(s, status);
 }
 
-/* Grows to what is needed and stays. Operations that were started may still use the old block. */
-ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **block, ra_error *err) {
+/* Scratch memory grows as needed and is kept. Operations that have started may still use the old memory. */
+ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **memory, ra_error *err) {
     if (bytes > entered->scratch_bytes) {
         RA_TRY(cuda_wait(entered, err));
         void *old = entered->scratch;
@@ -103,7 +104,7 @@ ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **block, r
         RA_TRY(cuda_check(entered->context, cudaMalloc(&entered->scratch, bytes), "making a work area", err));
         entered->scratch_bytes = bytes;
     }
-    *block = entered->scratch;
+    *memory = entered->scratch;
     return RA_OK;
 }
 

@@ -1,5 +1,5 @@
-/* Sums over everything, in float64: partial sums by block, and one block that adds them. How the work is cut
- * follows from n alone and every sum has one order, so the result is the same bits each time. */
+/* Sums over everything, in float64: partial sums by block, and one block that adds them. The division depends
+ * on n only, and every sum has one order, so the result has the same bits each time. */
 #include "backend/cuda/kernel.cuh"
 
 enum { PAIRS_PER_BLOCK = 4096 };
@@ -18,7 +18,7 @@ extern "C" __global__ void ra_sum_parts(const double *partial, unsigned parts, d
 
 /* x . y
  *
- * 8 bytes and one float64 multiplication and addition a pair: bound by memory, but on GPUs with 1 float64
+ * 8 bytes and one float64 multiplication and addition per pair: bound by memory, but on GPUs with 1 float64
  * unit for 64 it comes near their limit. */
 extern "C" __global__ void ra_dot_parts(const float *x, const float *y, size_t n, double *partial) {
     __shared__ double warps[MOST_WARPS];
@@ -39,7 +39,7 @@ cudaError_t ra_cuda_dot(cudaStream_t stream, const float *x, const float *y, siz
 
 /* g [n] <- scale (a - b), in float64 and rounded once; ||a - b||^2. g may be a or b.
  *
- * 12 bytes and four operations in float64 a number, two conversions among them: bound by memory where the
+ * 12 bytes and four operations in float64 per number, two conversions among them: bound by memory where the
  * float64 units are half as many as the others, by those where they are few. */
 extern "C" __global__ void ra_squared_error_parts(const float *a, const float *b, size_t n, double scale,
                                                   float *g, double *partial) {

@@ -1,8 +1,8 @@
-/* The scores that are positive and reach their threshold: counted first, so that the host can make room, then
- * written by rising index.
+/* The scores that are positive and reach their threshold: counted first, so that the host can reserve memory,
+ * then written by ascending index.
  *
- * Counting moves 4 n bytes a row, writing 4 n and 8 an entry; 4 n more for the first rows when each latent
- * has a threshold of its own. Two comparisons a score: bound by memory. */
+ * Counting moves 4 n bytes per row, writing 4 n and 8 per entry; 4 n more for the first rows if each latent
+ * has its own threshold. Two comparisons a score: bound by memory. */
 #include "backend/cuda/select.cuh"
 
 static __device__ inline bool reaches(const float *row, const float *thresholds, float threshold, size_t j) {
@@ -15,12 +15,12 @@ extern "C" __global__ void ra_threshold_count(const float *scores, size_t rows, 
     for (size_t b = blockIdx.x; b < rows; b += gridDim.x) {
         if (threadIdx.x == 0) total = 0;
         __syncthreads();
-        uint32_t mine = 0;
+        uint32_t found = 0;
         for (size_t j = threadIdx.x; j < n; j += blockDim.x)
-            mine += reaches(scores + b * n, thresholds, threshold, j);
-        if (mine) atomicAdd(&total, mine);
+            found += reaches(scores + b * n, thresholds, threshold, j);
+        if (found) atomicAdd(&total, found);
         __syncthreads();
-        if (threadIdx.x == 0) count[b] = total; /* which the same thread clears next */
+        if (threadIdx.x == 0) count[b] = total; /* this thread clears it next */
     }
 }
 
@@ -43,7 +43,7 @@ extern "C" __global__ void ra_threshold_fill(const float *scores, size_t rows, s
             }
             done += total.sure;
         }
-        __syncthreads(); /* the next row begins with what this one's last tile may still read */
+        __syncthreads(); /* the last tile of this row may still be read */
     }
 }
 

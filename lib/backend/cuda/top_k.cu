@@ -1,18 +1,18 @@
-/* Per row of scores the k largest that are above a bar, exactly: of equals the lower index wins, and entries
- * come out by rising index.
+/* The k largest scores of each row that are above a bar, exactly: of equals the lower index wins, and entries
+ * are written by ascending index.
  *
- * One block a row. A radix select finds the bits of the k-th largest, eight at a time from the top: counts by
- * digit in shared memory, then the digit in which the k-th falls. Bits are made to order as the numbers do.
- * Then one pass writes what is larger, and of what is equal as many as are wanted.
+ * One block per row. A radix select finds the bits of the k-th largest, eight at a time from the top: it
+ * counts digits in shared memory, then finds the digit of the k-th largest. Bits are transformed to have the
+ * order of the numbers. One more pass writes the larger scores, and of the equal ones as many as are needed.
  *
- * 4 n bytes a row from memory, once: the other four passes over a row find it in the cache (256 KiB for
- * 65,536 scores). 8 bytes an entry written. Some 8 operations a score and pass: bound by the cache's
- * bandwidth, 20 n bytes a row. */
+ * 4 n bytes per row from memory, once: the other four passes over a row read the cache (256 KiB for
+ * 65,536 scores). 8 bytes per entry written. Some 8 operations per score and pass: bound by the cache's
+ * bandwidth, 20 n bytes per row. */
 #include "backend/cuda/select.cuh"
 
 enum { DIGIT_BITS = 8, DIGITS = 1 << DIGIT_BITS, GROUP = 16, GROUPS = DIGITS / GROUP };
 
-/* Ordered as the scores are; -0 and 0 are the same. */
+/* Bits in the order of the scores; -0 and 0 are the same. */
 static __device__ inline uint32_t ordered(float score) {
     uint32_t bits = __float_as_uint(score + 0.0f);
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
@@ -20,7 +20,7 @@ static __device__ inline uint32_t ordered(float score) {
 
 typedef struct choice {
     uint32_t digit, left; /* the k-th largest is the left-th largest of those with this digit */
-    bool all;             /* there are not more than k */
+    bool few;             /* there are at most k */
 } choice;
 
 typedef struct select_memory {
@@ -28,8 +28,8 @@ typedef struct select_memory {
     choice chosen;
 } select_memory;
 
-/* From the largest digit down until `left` are covered; two steps of 16, so that one thread need not look at
- * 256. */
+/* From the largest digit down until `left` are covered; two steps of 16, so that one thread does not have to
+ * read 256 counts. */
 static __device__ inline choice choose(select_memory *memory, uint32_t left) {
     if (threadIdx.x < GROUPS) {
         uint32_t sum = 0;
@@ -42,7 +42,7 @@ static __device__ inline choice choose(select_memory *memory, uint32_t left) {
         int group = GROUPS - 1;
         while (group >= 0 && memory->group[group] < found.left) found.left -= memory->group[group--];
         if (group < 0)
-            found.all = true;
+            found.few = true;
         else {
             found.digit = (uint32_t)group * GROUP + GROUP - 1;
             while (memory->count[found.digit] < found.left) found.left -= memory->count[found.digit--];
@@ -53,8 +53,8 @@ static __device__ inline choice choose(select_memory *memory, uint32_t left) {
     return memory->chosen;
 }
 
-/* limit <- the k-th largest, as ordered bits; returns how many that are equal to it belong to the k largest.
- * When no more than k are above the bar: 0 and 0, which takes all of them, for no number has these bits. */
+/* limit <- the k-th largest, as ordered bits; returns how many scores equal to it are among the k largest. If
+ * at most k are above the bar: 0 and 0, which selects all of them, since no number has these bits. */
 static __device__ inline uint32_t find_limit(const float *row, uint32_t n, uint32_t k, float above,
                                              select_memory *memory, uint32_t *limit) {
     uint32_t known = 0, left = k;
@@ -69,7 +69,7 @@ static __device__ inline uint32_t find_limit(const float *row, uint32_t n, uint3
         }
         __syncthreads();
         choice chosen = choose(memory, left);
-        if (chosen.all) return 0;
+        if (chosen.few) return 0;
         left = chosen.left;
         *limit |= chosen.digit << shift;
         known |= (uint32_t)(DIGITS - 1) << shift;
@@ -93,15 +93,15 @@ extern "C" __global__ void ra_top_k(const float *scores, size_t rows, uint32_t n
             rank_in_tile(larger, equal, &counts, tile, &before, &total);
             uint32_t equals_before = done.maybe + before.maybe;
             if (larger || (equal && equals_before < equals)) {
-                size_t place = b * k + done.sure + before.sure + min(equals_before, equals);
-                index[place] = (int32_t)j;
-                value[place] = row[j];
+                size_t at = b * k + done.sure + before.sure + min(equals_before, equals);
+                index[at] = (int32_t)j;
+                value[at] = row[j];
             }
             done.sure += total.sure;
             done.maybe += total.maybe;
         }
         if (threadIdx.x == 0) count[b] = done.sure + min(done.maybe, equals);
-        __syncthreads(); /* the next row begins with what this one's last tile may still read */
+        __syncthreads(); /* the last tile of this row may still be read */
     }
 }
 

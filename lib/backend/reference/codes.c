@@ -1,4 +1,4 @@
-/* Operations of the reference backend on sparse codes. */
+/* Sparse codes: the reference backend. */
 #include "backend/reference/reference.h"
 
 ra_status reference_decode(void *self, ra_backend_stream *stream, const ra_codes *codes, ra_dtype dtype,

@@ -1,4 +1,4 @@
-/* Operations of the reference backend on whole matrices: products, projections, elementwise, copies, Adam. */
+/* Whole matrices: matrix products, projections, elementwise loops, copies, Adam: the reference backend. */
 #include "backend/reference/reference.h"
 
 #include <math.h>
@@ -97,13 +97,13 @@ ra_status reference_gather_rows(void *self, ra_backend_stream *stream, const flo
 }
 
 ra_status reference_adam(void *self, ra_backend_stream *stream, const ra_adam_step *s, float *parameter,
-                         const float *gradient, const int32_t *place, float *first, float *second,
+                         const float *gradient, const int32_t *gradient_row, float *first, float *second,
                          size_t rows, size_t n, ra_error *err) {
     (void)self, (void)stream, (void)err;
     for (size_t row = 0; row < rows; row++)
         for (size_t j = 0; j < n; j++) {
             size_t i = row * n + j;
-            int32_t from = place ? place[row] : (int32_t)row;
+            int32_t from = gradient_row ? gradient_row[row] : (int32_t)row;
             double g = from >= 0 ? gradient[(size_t)from * n + j] * s->grad_scale : 0;
             double m = s->beta1 * first[i] + (1 - s->beta1) * g;
             double v = s->beta2 * second[i] + (1 - s->beta2) * g * g;

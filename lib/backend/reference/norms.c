@@ -1,7 +1,9 @@
-/* LayerNorm and BatchNorm of the reference backend. Both are y = gamma xhat + beta with xhat = (u - mean)
- * rstd; LayerNorm takes mean and variance over a row, BatchNorm over the rows of a column. With dxhat = gamma
- * dy and averages over the same set, du = rstd (dxhat - avg(dxhat) - xhat avg(dxhat xhat)),   dgamma = sum
- * over the rows of dy xhat,   dbeta = that of dy. */
+/* LayerNorm and BatchNorm: the reference backend. Both are
+ *     y = gamma xhat + beta,   xhat = (u - mean) rstd
+ * with the mean and variance of a row (LayerNorm) or of a column (BatchNorm). With dxhat = gamma dy and
+ * averages over the same set,
+ *     du = rstd (dxhat - avg(dxhat) - xhat avg(dxhat xhat))
+ *     dgamma = sum over the rows of dy xhat,   dbeta = sum over the rows of dy */
 #include "backend/reference/reference.h"
 
 #include <math.h>
@@ -20,10 +22,10 @@ ra_status reference_row_statistics(void *self, ra_backend_stream *stream, const 
     return RA_OK;
 }
 
-/* xhat of element (i, j), u being its value before the norm */
-static double standard(const ra_norm *norm, float u, size_t i, size_t j) {
-    size_t place = norm->by_row ? i : j;
-    return ((double)u - norm->mean[place]) * norm->rstd[place];
+/* xhat of element (i, j), whose value before the norm is u */
+static double xhat_of(const ra_norm *norm, float u, size_t i, size_t j) {
+    size_t at = norm->by_row ? i : j;
+    return ((double)u - norm->mean[at]) * norm->rstd[at];
 }
 
 ra_status reference_normalize(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
@@ -31,7 +33,7 @@ ra_status reference_normalize(void *self, ra_backend_stream *stream, const ra_no
     (void)self, (void)stream, (void)err;
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < n; j++)
-            y[i * n + j] = (float)(standard(norm, u[i * n + j], i, j) * norm->gamma[j] + norm->beta[j]);
+            y[i * n + j] = (float)(xhat_of(norm, u[i * n + j], i, j) * norm->gamma[j] + norm->beta[j]);
     return RA_OK;
 }
 
@@ -41,7 +43,7 @@ ra_status reference_norm_sums(void *self, ra_backend_stream *stream, const ra_no
     for (size_t j = 0; j < n; j++) {
         sums[j] = sums[n + j] = 0;
         for (size_t i = 0; i < rows; i++) {
-            sums[j] += dy[i * n + j] * standard(norm, u[i * n + j], i, j);
+            sums[j] += dy[i * n + j] * xhat_of(norm, u[i * n + j], i, j);
             sums[n + j] += dy[i * n + j];
         }
     }
@@ -49,16 +51,16 @@ ra_status reference_norm_sums(void *self, ra_backend_stream *stream, const ra_no
 }
 
 static void row_backward(const ra_norm *norm, const float *u, float *dy, size_t i, size_t n) {
-    double sum = 0, product = 0;
+    double sum = 0, dot = 0;
     for (size_t j = 0; j < n; j++) {
         double dxhat = (double)norm->gamma[j] * dy[j];
         sum += dxhat;
-        product += dxhat * standard(norm, u[j], i, j);
+        dot += dxhat * xhat_of(norm, u[j], i, j);
     }
     for (size_t j = 0; j < n; j++) {
         double dxhat = (double)norm->gamma[j] * dy[j];
-        dy[j] = (float)(norm->rstd[i] *
-                        (dxhat - sum / (double)n - standard(norm, u[j], i, j) * product / (double)n));
+        dy[j] =
+            (float)(norm->rstd[i] * (dxhat - sum / (double)n - xhat_of(norm, u[j], i, j) * dot / (double)n));
     }
 }
 
@@ -72,7 +74,7 @@ ra_status reference_norm_backward(void *self, ra_backend_stream *stream, const r
             continue;
         }
         for (size_t j = 0; j < n; j++) {
-            double xhat = standard(norm, u[i * n + j], i, j);
+            double xhat = xhat_of(norm, u[i * n + j], i, j);
             double centered = dy[i * n + j] - sums[n + j] / count - xhat * sums[j] / count;
             dy[i * n + j] = (float)((double)norm->gamma[j] * norm->rstd[j] * centered);
         }

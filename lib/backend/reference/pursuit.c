@@ -1,4 +1,4 @@
-/* Matching pursuit of the reference backend; sae/pursuit.c derives what is computed here. */
+/* Matching pursuit: the reference backend. sae/pursuit.c derives the gradient. */
 #include "backend/reference/reference.h"
 
 #include <string.h>
@@ -21,12 +21,12 @@ ra_status reference_pursue(void *self, ra_backend_stream *stream, const ra_pursu
 }
 
 ra_status reference_pursue_backward(void *self, ra_backend_stream *stream, const ra_pursuit_path *path,
-                                    const float *g, size_t first, size_t rows, float *room, float *push,
+                                    const float *g, size_t first, size_t rows, float *scratch, float *push,
                                     ra_error *err) {
     (void)self, (void)stream, (void)err;
     size_t d = path->dimensions;
     for (size_t row = 0; row < rows; row++) {
-        float *r = room + row * 2 * d, *rho = r + d;
+        float *r = scratch + row * 2 * d, *rho = r + d;
         memcpy(r, path->residual + (first + row) * d, d * sizeof *r);
         memset(rho, 0, d * sizeof *rho);
         for (size_t t = path->steps; t-- > 0;) {

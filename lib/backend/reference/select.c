@@ -1,4 +1,4 @@
-/* Selections of the reference backend: which scores become codes. */
+/* Selections, which turn scores into codes: the reference backend. */
 #include "backend/reference/reference.h"
 #include "ra_memory.h"
 
@@ -12,7 +12,7 @@ ra_status reference_top_k(void *self, ra_backend_stream *stream, const float *sc
     for (size_t b = 0; b < rows; b++) {
         const float *row = scores + b * n;
         for (size_t i = 0; i < n; i++) {
-            size_t better = 0; /* how many come before i in the order of falling score, rising index */
+            size_t better = 0; /* how many come before i by falling score, then rising index */
             for (size_t j = 0; j < n; j++) better += row[j] > row[i] || (row[j] == row[i] && j < i);
             if (better >= k || !(row[i] > above)) continue;
             codes->index[used] = (int32_t)i;

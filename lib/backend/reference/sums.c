@@ -1,4 +1,4 @@
-/* Sums of the reference backend: over everything, over columns, over rows. */
+/* Sums over everything, over columns, over rows: the reference backend. */
 #include "backend/reference/reference.h"
 
 #include <math.h>

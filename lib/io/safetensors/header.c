@@ -3,10 +3,10 @@
  *     {"__metadata__": {"delta": "1.0"},
  *      "dictionary.C": {"dtype": "F32", "shape": [32000, 768], "data_offsets": [0, 98304000]}, ...}
  *
- * A tensor whose type (BOOL, F8_E4M3, ...) or rank has no place in a ra_tensor must not make its neighbors
- * unreadable, so it is kept as a line of text for messages. Its range is still checked with all others;
- * whether the range fits the shape is not, since the size of its elements is not known here. Members of a
- * tensor other than the three above are ignored, as by the reference implementation. */
+ * A tensor whose type (BOOL, F8_E4M3, ...) or rank does not fit a ra_tensor must not make the others
+ * unreadable, so it is kept as a line of text for messages. Its range is checked like all others, but not
+ * against its shape, since the size of its elements is unknown. Members of a tensor other than the three
+ * above are ignored, as in the reference implementation. */
 #include "io/safetensors/safetensors.h"
 #include "io/extent.h"
 #include "ra_memory.h"
@@ -15,21 +15,22 @@
 #include <string.h>
 
 enum {
-    LONGEST_DESCRIPTION = 1 << 16, /* of one tensor: bounds what its tree takes; real ones have 100 bytes */
+    LONGEST_DESCRIPTION =
+        1 << 16, /* of one tensor: bounds the memory of its tree; real ones have 100 bytes */
     LONGEST_DTYPE = 32,
 };
 
-static const double two_to_53 = 9007199254740992.0; /* from here on a double skips integers */
+static const double two_to_53 = 9007199254740992.0; /* from here on, doubles skip integers */
 
 /* ---- one tensor ---------------------------------------------------------------------------------------- */
 
-/* One tensor while it is read. */
+/* A tensor that is being read. */
 typedef struct description {
     const char *path, *name;
     const cJSON *dtype, *shape, *offsets;
 } description;
 
-/* "file: tensor "name" " before what is wrong with it. */
+/* Begins the message with `file: tensor "name" `. */
 #define FAIL_TENSOR(d, err, format, ...)                                                                     \
     RA_FAIL(err, RA_ERR_FORMAT, "%s: tensor \"%s\" " format, (d)->path, (d)->name, ##__VA_ARGS__)
 
@@ -50,19 +51,19 @@ static ra_status pick_members(description *d, const cJSON *tree, ra_error *err) 
     return RA_OK;
 }
 
-/* An array of sizes: all are checked and counted, the first `room` are kept. */
-static ra_status read_sizes(const description *d, const cJSON *array, size_t *sizes, size_t room,
+/* Checks and counts the sizes of an array; keeps the first `most`. */
+static ra_status read_sizes(const description *d, const cJSON *array, size_t *sizes, size_t most,
                             size_t *count, ra_error *err) {
     *count = 0;
     if (!cJSON_IsArray(array))
         FAIL_TENSOR(d, err, "has a \"%s\" that is not an array of numbers", array->string);
     for (const cJSON *item = array->child; item; item = item->next) {
         if (!cJSON_IsNumber(item))
-            FAIL_TENSOR(d, err, "has something other than a number in its \"%s\"", array->string);
+            FAIL_TENSOR(d, err, "has an element that is not a number in its \"%s\"", array->string);
         if (!(item->valuedouble >= 0 && item->valuedouble < two_to_53))
             FAIL_TENSOR(d, err, "has the number %.0f in its \"%s\", but only numbers below 2^53 are possible",
                         item->valuedouble, array->string);
-        if (*count < room) sizes[*count] = (size_t)item->valuedouble;
+        if (*count < most) sizes[*count] = (size_t)item->valuedouble;
         ++*count;
     }
     return RA_OK;
@@ -79,7 +80,7 @@ static ra_status read_range(const description *d, ra_safetensors_entry *entry, r
     return RA_OK;
 }
 
-/* The tensor is one that no ra_tensor describes: notes what it is. */
+/* No ra_tensor can describe this tensor: keeps a description of it. */
 static ra_status note_foreign(ra_safetensors_entry *entry, const char *dtype, size_t rank, ra_error *err) {
     char text[LONGEST_DTYPE + RA_SHAPE_TEXT_SIZE + 32], shape[RA_SHAPE_TEXT_SIZE];
     entry->refusal = rank <= RA_MAX_RANK ? RA_ERR_DTYPE : RA_ERR_SHAPE;
@@ -98,11 +99,11 @@ static ra_status read_type_and_shape(const description *d, ra_safetensors_entry 
     const char *dtype = cJSON_GetStringValue(d->dtype);
     if (!dtype) FAIL_TENSOR(d, err, "has a \"dtype\" that is not a string");
     if (strlen(dtype) > LONGEST_DTYPE)
-        FAIL_TENSOR(d, err, "has a dtype of %zu characters, which no type has", strlen(dtype));
+        FAIL_TENSOR(d, err, "has a dtype of %zu characters; no type has so many", strlen(dtype));
     size_t rank;
     RA_TRY(read_sizes(d, d->shape, tensor->shape, RA_MAX_RANK, &rank, err));
     bool known = ra_dtype_from_name(dtype, &tensor->dtype) &&
-                 strcmp(dtype, ra_dtype_name(tensor->dtype)) == 0; /* the format's names are in capitals */
+                 strcmp(dtype, ra_dtype_name(tensor->dtype)) == 0; /* the format's names are upper case */
     if (!known || rank > RA_MAX_RANK) return note_foreign(entry, dtype, rank, err);
     tensor->rank = (int)rank;
 
@@ -110,7 +111,7 @@ static ra_status read_type_and_shape(const description *d, ra_safetensors_entry 
     char shape[RA_SHAPE_TEXT_SIZE];
     ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape);
     if (!ra_extent_bytes(tensor, &bytes))
-        FAIL_TENSOR(d, err, "has the shape %s, more than memory can address", shape);
+        FAIL_TENSOR(d, err, "has the shape %s, which is larger than memory can address", shape);
     if (bytes != held)
         FAIL_TENSOR(d, err, "is %s of shape %s, which takes %zu bytes, but its data_offsets span %zu", dtype,
                     shape, bytes, held);
@@ -119,7 +120,7 @@ static ra_status read_type_and_shape(const description *d, ra_safetensors_entry 
 
 /* ---- the lists ----------------------------------------------------------------------------------------- */
 
-/* Room for one more item of `size` bytes; the list as it is now, or NULL. */
+/* Makes room for one more item of `size` bytes; returns the list, or NULL. */
 static void *grow(void *items, size_t count, size_t *capacity, size_t size) {
     if (count < *capacity) return items;
     size_t wanted = *capacity ? 2 * *capacity : 16;
@@ -130,7 +131,7 @@ static void *grow(void *items, size_t count, size_t *capacity, size_t size) {
 
 static ra_status add_entry(ra_safetensors *file, const char *name, ra_safetensors_entry **out,
                            ra_error *err) {
-    static const char parallel[] = "module."; /* put in front of every name by data-parallel training */
+    static const char parallel[] = "module."; /* data-parallel training prefixes every name with it */
     size_t prefix = strncmp(name, parallel, sizeof parallel - 1) == 0 ? sizeof parallel - 1 : 0;
     void *grown = grow(file->entries, file->count, &file->entry_capacity, sizeof *file->entries);
     if (!grown) RA_FAIL_MEMORY(err, "the list of tensors", 2 * file->count * sizeof *file->entries);
@@ -170,11 +171,11 @@ static ra_status on_text(void *context, const char *key, ra_json_span value, ra_
     ra_safetensors_text *text = &file->texts[file->text_count];
     *text = (ra_safetensors_text){.key = ra_strdup(key)};
     if (!text->key) RA_FAIL_MEMORY(err, "the name of a setting", strlen(key) + 1);
-    file->text_count++; /* from here on the file's to free */
+    file->text_count++; /* from now on the file frees it */
     return ra_json_string(value, &text->text, err);
 }
 
-/* What the walk over the members of the header carries. */
+/* The context of on_member(). */
 typedef struct walk {
     ra_safetensors *file;
     ra_json_span header;

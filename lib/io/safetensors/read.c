@@ -1,17 +1,17 @@
 /* Opening a safetensors file:
  *
- *     bytes 0..7      N, little-endian        at most the file and MOST_HEADER
- *     bytes 8..8+N    the header, JSON        safetensors_header.c
+ *     bytes 0..7      N, little-endian        at most the size of the file and MOST_HEADER
+ *     bytes 8..8+N    the header, JSON        header.c
  *     the rest        the data                every byte belongs to exactly one tensor
  *
- * The last rule is the reference implementation's: ranges in order must follow one another without a gap or
- * an overlap and end with the file. It makes truncation visible and leaves no place for anything hidden.
+ * The last rule is the reference implementation's: in order, the ranges must follow each other without gaps
+ * and overlaps and end with the file. It reveals truncation and leaves no room for hidden data.
  *
- * We ask for one thing more, that a tensor lies at a multiple of its element size, because views are read as
- * arrays of that type. Writers that sort by element size (the reference, and ours) see to it; those that keep
- * the order of a state dict do as long as all is float32, but leave an 8-byte counter (num_batches_tracked)
- * at a multiple of 4. So a misaligned I64 or F64 is set apart and refused only when asked for; any other
- * misaligned tensor refuses the file. */
+ * This reader adds one rule: a tensor must lie at a multiple of its element size, because views are read as
+ * arrays of that type. Writers that sort by element size (the reference's, and write.c) comply; those that
+ * keep the order of a state dict comply as long as everything is float32, but put an 8-byte counter
+ * (num_batches_tracked) at a multiple of 4. So a misaligned I64 or F64 only fails when it is read; any other
+ * misaligned tensor makes the file fail. */
 #include "io/safetensors/safetensors.h"
 #include "io/extent.h"
 #include "ra_memory.h"
@@ -55,7 +55,7 @@ static ra_status find_header(const ra_safetensors *file, ra_json_span *header, r
 
 /* ---- layout -------------------------------------------------------------------------------------------- */
 
-static int compare_places(const void *a, const void *b) {
+static int compare_positions(const void *a, const void *b) {
     const ra_safetensors_entry *x = a, *y = b;
     if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
     if (x->end != y->end) return x->end < y->end ? -1 : 1;
@@ -65,10 +65,10 @@ static int compare_places(const void *a, const void *b) {
 static int compare_entries(const void *a, const void *b) {
     const ra_safetensors_entry *x = a, *y = b;
     if (!x->foreign != !y->foreign) return x->foreign ? 1 : -1;
-    return compare_places(a, b);
+    return compare_positions(a, b);
 }
 
-/* The readable tensors first, then the foreign ones, each kind by place. */
+/* The readable tensors first, then the foreign ones, each kind by position. */
 static void sort_entries(ra_safetensors *file) {
     if (file->count) qsort(file->entries, file->count, sizeof *file->entries, compare_entries);
     while (file->readable < file->count && !file->entries[file->readable].foreign) file->readable++;
@@ -80,9 +80,9 @@ static ra_status check_tiling(const ra_safetensors *file, size_t data_size, ra_e
     const ra_safetensors_entry *readable_end = foreign, *foreign_end = file->entries + file->count;
     const char *previous = "";
     size_t covered = 0;
-    while (readable < readable_end || foreign < foreign_end) { /* both kinds, merged by place */
+    while (readable < readable_end || foreign < foreign_end) { /* both kinds, merged by position */
         bool take_readable =
-            foreign == foreign_end || (readable < readable_end && compare_places(readable, foreign) < 0);
+            foreign == foreign_end || (readable < readable_end && compare_positions(readable, foreign) < 0);
         const ra_safetensors_entry *entry = take_readable ? readable++ : foreign++;
         if (entry->end > data_size)
             RA_FAIL(err, RA_ERR_FORMAT,
@@ -126,8 +126,8 @@ static ra_status set_counters_apart(ra_safetensors *file, size_t data_offset, ra
     return RA_OK;
 }
 
-/* Gives every readable tensor its place in the mapping. */
-static ra_status place_views(ra_safetensors *file, size_t data_offset, ra_error *err) {
+/* Points every readable tensor into the mapping. */
+static ra_status set_views(ra_safetensors *file, size_t data_offset, ra_error *err) {
     const char *base = file->mapping.data;
     for (size_t i = 0; i < file->readable; i++) {
         ra_safetensors_entry *entry = &file->entries[i];
@@ -138,7 +138,7 @@ static ra_status place_views(ra_safetensors *file, size_t data_offset, ra_error 
                     "%s: tensor \"%s\" is misaligned: it begins at byte %zu of the file, which is not a "
                     "multiple of the %zu bytes of an %s",
                     file->path, entry->name, offset, ra_dtype_size(dtype), ra_dtype_name(dtype));
-        /* A view of nothing points at the start of the mapping, where every type is aligned. */
+        /* An empty view points to the start of the mapping, where every type is aligned. */
         entry->tensor.data = base + (entry->end > entry->begin ? offset : 0);
     }
     return RA_OK;
@@ -147,20 +147,20 @@ static ra_status place_views(ra_safetensors *file, size_t data_offset, ra_error 
 /* ---- names --------------------------------------------------------------------------------------------- */
 
 static int compare_names(const void *a, const void *b) {
-    return strcmp(((const ra_safetensors_place *)a)->name, ((const ra_safetensors_place *)b)->name);
+    return strcmp(((const ra_safetensors_position *)a)->name, ((const ra_safetensors_position *)b)->name);
 }
 
-/* Sorts the list; a name that is there twice, or NULL. */
-static const char *sort_names(ra_safetensors_place *names, size_t count) {
+/* Sorts the list; returns a name that occurs twice, or NULL. */
+static const char *sort_names(ra_safetensors_position *names, size_t count) {
     qsort(names, count, sizeof *names, compare_names);
     for (size_t i = 1; i < count; i++)
         if (strcmp(names[i - 1].name, names[i].name) == 0) return names[i].name;
     return NULL;
 }
 
-static const ra_safetensors_place *look_up(const ra_safetensors_place *names, size_t count,
-                                           const char *name) {
-    return bsearch(&(ra_safetensors_place){name, 0}, names, count, sizeof *names, compare_names);
+static const ra_safetensors_position *look_up(const ra_safetensors_position *names, size_t count,
+                                              const char *name) {
+    return bsearch(&(ra_safetensors_position){name, 0}, names, count, sizeof *names, compare_names);
 }
 
 static ra_status index_names(ra_safetensors *file, ra_error *err) {
@@ -169,12 +169,12 @@ static ra_status index_names(ra_safetensors *file, ra_error *err) {
     if (!file->names || !file->keys)
         RA_FAIL_MEMORY(err, "the names in a file", (file->count + file->text_count) * sizeof *file->names);
     for (size_t i = 0; i < file->count; i++)
-        file->names[i] = (ra_safetensors_place){file->entries[i].name, i};
+        file->names[i] = (ra_safetensors_position){file->entries[i].name, i};
     for (size_t i = 0; i < file->text_count; i++)
-        file->keys[i] = (ra_safetensors_place){file->texts[i].key, i};
+        file->keys[i] = (ra_safetensors_position){file->texts[i].key, i};
     const char *twice = sort_names(file->names, file->count);
     if (twice)
-        RA_FAIL(err, RA_ERR_FORMAT, "%s: two tensors have the name \"%s\" (a prefix module. does not count)",
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: two tensors have the name \"%s\" (without the prefix module.)",
                 file->path, twice);
     twice = sort_names(file->keys, file->text_count);
     if (twice) RA_FAIL(err, RA_ERR_FORMAT, "%s: __metadata__ holds \"%s\" twice", file->path, twice);
@@ -193,7 +193,7 @@ static ra_status load(ra_safetensors *file, ra_error *err) {
     sort_entries(file);
     RA_TRY(index_names(file, err));
     RA_TRY(check_tiling(file, file->mapping.size - data_offset, err));
-    return place_views(file, data_offset, err);
+    return set_views(file, data_offset, err);
 }
 
 ra_status ra_safetensors_open(const char *path, ra_safetensors **out, ra_error *err) {
@@ -229,7 +229,7 @@ void ra_safetensors_free(ra_safetensors *file) {
     ra_free(file);
 }
 
-/* ---- questions ----------------------------------------------------------------------------------------- */
+/* ---- queries ------------------------------------------------------------------------------------------- */
 
 const char *ra_safetensors_path(const ra_safetensors *file) {
     return file->path;
@@ -255,7 +255,7 @@ const char *ra_safetensors_foreign(const ra_safetensors *file, size_t i, const c
 }
 
 static const ra_safetensors_entry *entry_named(const ra_safetensors *file, const char *name) {
-    const ra_safetensors_place *found = look_up(file->names, file->count, name);
+    const ra_safetensors_position *found = look_up(file->names, file->count, name);
     return found ? &file->entries[found->index] : NULL;
 }
 
@@ -264,7 +264,7 @@ const ra_tensor *ra_safetensors_find(const ra_safetensors *file, const char *nam
     return entry && !entry->foreign ? &entry->tensor : NULL;
 }
 
-/* "a, b, c and 4 more", as much as fits in `size` bytes with whole names. */
+/* "a, b, c and 4 more": as many whole names as fit into `size` bytes. */
 static const char *list_names(const ra_safetensors *file, char *text, size_t size) {
     size_t used = 0, shown = 0, reserve = sizeof " and 18446744073709551615 more";
     text[0] = '\0';
@@ -279,15 +279,15 @@ static const char *list_names(const ra_safetensors *file, char *text, size_t siz
     return text;
 }
 
-/* The second half of the sentence that refuses a foreign tensor. */
-static const char *what_can_be_read(ra_status refusal) {
+/* The second half of the message for a foreign tensor. */
+static const char *readable_instead(ra_status refusal) {
     switch (refusal) {
     case RA_ERR_DTYPE:
         return "but only F32, F16, BF16, F64, I64, I32 and U8 can be read";
     case RA_ERR_SHAPE:
         return "but at most 8 can be read";
     default:
-        return "misaligned: it has to begin at a multiple of its element size";
+        return "misaligned: it must begin at a multiple of its element size";
     }
 }
 
@@ -299,13 +299,13 @@ ra_status ra_safetensors_get(const ra_safetensors *file, const char *name, ra_te
                 list_names(file, names, sizeof names));
     if (entry->foreign)
         RA_FAIL(err, entry->refusal, "%s: tensor \"%s\" is %s, %s", file->path, name, entry->foreign,
-                what_can_be_read(entry->refusal));
+                readable_instead(entry->refusal));
     *tensor = entry->tensor;
     return RA_OK;
 }
 
 const char *ra_safetensors_metadata(const ra_safetensors *file, const char *key) {
-    const ra_safetensors_place *found = look_up(file->keys, file->text_count, key);
+    const ra_safetensors_position *found = look_up(file->keys, file->text_count, key);
     return found ? file->texts[found->index].text : NULL;
 }
 

@@ -1,16 +1,16 @@
-/* Writing a safetensors file. The format forbids gaps between tensors, so alignment has to come from the
- * order: the header is padded with spaces until the data starts at a multiple of 64, and tensors are laid out
- * by falling element size (each size in the order added). Every tensor then starts at a multiple of its
- * element size, because all before it have sizes that are multiples of it. The header lists them in that
- * order too. */
+/* Writing a safetensors file. The format forbids gaps between tensors, so their order must align them: spaces
+ * pad the header until the data starts at a multiple of 64, and tensors follow by falling element size (those
+ * of one size in the order in which they were added). Every tensor then starts at a multiple of its element
+ * size, because the sizes of all before it are multiples of it. The header lists them in this order, too. */
 #include "ra_io.h"
+#include "ra_text.h"
 #include "io/extent.h"
 #include "ra_memory.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Sizes and offsets are JSON numbers, which readers may take as doubles: exact below 2^53. */
+/* Sizes and offsets are JSON numbers, which readers may hold as doubles: exact below 2^53. */
 static const uint64_t number_limit = (uint64_t)1 << 53;
 
 enum { PREFIX = 8, DATA_ALIGNMENT = 64, LARGEST_ELEMENT = 8, MOST_HEADER = 100 * 1000 * 1000 };
@@ -51,7 +51,7 @@ void ra_safetensors_writer_free(ra_safetensors_writer *writer) {
 
 static ra_status check_utf8(const char *what, const char *text, ra_error *err) {
     if (ra_utf8_valid(text, strlen(text))) return RA_OK;
-    RA_FAIL(err, RA_ERR_ARGUMENT, "the %s in a safetensors file have to be UTF-8", what);
+    RA_FAIL(err, RA_ERR_ARGUMENT, "the %s in a safetensors file must be UTF-8", what);
 }
 
 ra_status ra_safetensors_writer_metadata(ra_safetensors_writer *writer, const char *key, const char *text,
@@ -110,86 +110,61 @@ ra_status ra_safetensors_writer_tensor(ra_safetensors_writer *writer, const char
 
 /* ---- the header ---------------------------------------------------------------------------------------- */
 
-/* Text that grows. The first failure sticks, so that it is looked at once, at the end. */
-typedef struct builder {
-    char *text;
-    size_t size, capacity;
-    bool failed;
-} builder;
-
-static void append(builder *b, const char *text, size_t size) {
-    if (b->failed) return;
-    if (size > b->capacity - b->size) {
-        size_t wanted = 2 * b->capacity + size + 1024;
-        char *grown = ra_realloc(b->text, wanted, 1);
-        b->failed = !grown;
-        if (b->failed) return;
-        b->text = grown;
-        b->capacity = wanted;
-    }
-    memcpy(b->text + b->size, text, size);
-    b->size += size;
-}
-
-static void append_text(builder *b, const char *text) {
-    append(b, text, strlen(text));
-}
-
-static void append_number(builder *b, size_t number) {
+static void append_number(ra_text *b, size_t number) {
     char digits[24];
-    append(b, digits, (size_t)snprintf(digits, sizeof digits, "%zu", number));
+    ra_text_add_bytes(b, digits, (size_t)snprintf(digits, sizeof digits, "%zu", number));
 }
 
-/* A JSON string: what JSON wants escaped is, the rest stays the UTF-8 that it is. */
-static void append_quoted(builder *b, const char *text) {
-    append_text(b, "\"");
+/* A JSON string: escapes what JSON requires, and keeps the rest as UTF-8. */
+static void append_quoted(ra_text *b, const char *text) {
+    ra_text_add(b, "\"");
     for (; *text; text++) {
         char escape[8];
-        if (*text == '"' || *text == '\\') append(b, "\\", 1);
+        if (*text == '"' || *text == '\\') ra_text_add_bytes(b, "\\", 1);
         if ((unsigned char)*text >= 0x20)
-            append(b, text, 1);
+            ra_text_add_bytes(b, text, 1);
         else
-            append(b, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*text));
+            ra_text_add_bytes(b, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*text));
     }
-    append_text(b, "\"");
+    ra_text_add(b, "\"");
 }
 
-static void append_metadata(builder *b, const ra_safetensors_writer *writer) {
-    append_text(b, "\"__metadata__\":{");
+static void append_metadata(ra_text *b, const ra_safetensors_writer *writer) {
+    ra_text_add(b, "\"__metadata__\":{");
     for (size_t i = 0; i < writer->text_count; i++) {
-        if (i) append_text(b, ",");
+        if (i) ra_text_add(b, ",");
         append_quoted(b, writer->texts[i].key);
-        append_text(b, ":");
+        ra_text_add(b, ":");
         append_quoted(b, writer->texts[i].text);
     }
-    append_text(b, "}");
+    ra_text_add(b, "}");
 }
 
-static void append_tensor(builder *b, const tensor_item *item, size_t begin) {
+static void append_tensor(ra_text *b, const tensor_item *item, size_t begin) {
     append_quoted(b, item->name);
-    append_text(b, ":{\"dtype\":\"");
-    append_text(b, ra_dtype_name(item->tensor.dtype));
-    append_text(b, "\",\"shape\":[");
+    ra_text_add(b, ":{\"dtype\":\"");
+    ra_text_add(b, ra_dtype_name(item->tensor.dtype));
+    ra_text_add(b, "\",\"shape\":[");
     for (int i = 0; i < item->tensor.rank; i++) {
-        if (i) append_text(b, ",");
+        if (i) ra_text_add(b, ",");
         append_number(b, item->tensor.shape[i]);
     }
-    append_text(b, "],\"data_offsets\":[");
+    ra_text_add(b, "],\"data_offsets\":[");
     append_number(b, begin);
-    append_text(b, ",");
+    ra_text_add(b, ",");
     append_number(b, begin + ra_tensor_bytes(&item->tensor));
-    append_text(b, "]}");
+    ra_text_add(b, "]}");
 }
 
-/* Pads, then puts the length in front. */
-static void finish_header(builder *b) {
-    while (!b->failed && b->size % DATA_ALIGNMENT != 0) append_text(b, " ");
+/* Pads, then fills in the length. */
+static void finish_header(ra_text *b) {
+    while (!b->failed && b->size % DATA_ALIGNMENT != 0) ra_text_add(b, " ");
     if (b->failed) return;
     uint64_t length = b->size - PREFIX;
-    for (int i = 0; i < PREFIX; i++) b->text[i] = (char)(length >> 8 * i);
+    for (int i = 0; i < PREFIX; i++) b->data[i] = (char)(length >> 8 * i);
 }
 
-/* Calls `visit` for every tensor in the order of the file, with the place of its data. */
+/* Calls `visit` for every tensor in the order of the file, with the offset of its data. */
 typedef ra_status visit_tensor(void *context, const tensor_item *item, size_t begin, ra_error *err);
 
 static ra_status each_tensor(const ra_safetensors_writer *writer, visit_tensor *visit, void *context,
@@ -206,26 +181,26 @@ static ra_status each_tensor(const ra_safetensors_writer *writer, visit_tensor *
 }
 
 static ra_status describe(void *context, const tensor_item *item, size_t begin, ra_error *err) {
-    builder *b = context;
+    ra_text *b = context;
     size_t end;
     if (__builtin_add_overflow(begin, ra_tensor_bytes(&item->tensor), &end) || end >= number_limit)
         RA_FAIL(err, RA_ERR_TOO_LARGE, "the tensors up to \"%s\" take more than 2^53 bytes", item->name);
-    if (b->size > PREFIX + 1) append_text(b, ",");
+    if (b->size > PREFIX + 1) ra_text_add(b, ",");
     append_tensor(b, item, begin);
     return RA_OK;
 }
 
-static ra_status build_header(const ra_safetensors_writer *writer, builder *b, ra_error *err) {
-    append_text(b, "        {"); /* PREFIX bytes of room for the length */
+static ra_status build_header(const ra_safetensors_writer *writer, ra_text *b, ra_error *err) {
+    ra_text_add(b, "        {"); /* PREFIX bytes for the length */
     if (writer->text_count) append_metadata(b, writer);
     RA_TRY(each_tensor(writer, describe, b, err));
-    append_text(b, "}");
+    ra_text_add(b, "}");
     finish_header(b);
     if (b->failed) RA_FAIL_MEMORY(err, "a safetensors header", 2 * b->capacity);
     if (b->size - PREFIX > MOST_HEADER)
         RA_FAIL(err, RA_ERR_TOO_LARGE,
-                "the header of a safetensors file takes %zu bytes, at most %d are read", b->size - PREFIX,
-                MOST_HEADER);
+                "the header of a safetensors file takes %zu bytes, but at most %d can be read",
+                b->size - PREFIX, MOST_HEADER);
     return RA_OK;
 }
 
@@ -236,14 +211,14 @@ static ra_status put_data(void *context, const tensor_item *item, size_t begin, 
     return ra_atomic_file_write(context, item->tensor.data, ra_tensor_bytes(&item->tensor), err);
 }
 
-static ra_status write_content(const ra_safetensors_writer *writer, const builder *header,
+static ra_status write_content(const ra_safetensors_writer *writer, const ra_text *header,
                                ra_atomic_file *file, ra_error *err) {
-    RA_TRY(ra_atomic_file_write(file, header->text, header->size, err));
+    RA_TRY(ra_atomic_file_write(file, header->data, header->size, err));
     return each_tensor(writer, put_data, file, err);
 }
 
 ra_status ra_safetensors_writer_write(const ra_safetensors_writer *writer, const char *path, ra_error *err) {
-    builder header = {0};
+    ra_text header = {0};
     ra_atomic_file *file = NULL;
     ra_status status;
     RA_TRY_OUT(status, build_header(writer, &header, err));
@@ -254,6 +229,6 @@ ra_status ra_safetensors_writer_write(const ra_safetensors_writer *writer, const
     else
         ra_atomic_file_abort(file);
 out:
-    ra_free(header.text);
+    ra_text_release(&header);
     return status;
 }

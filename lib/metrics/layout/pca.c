@@ -5,7 +5,7 @@
 #include "metrics/layout/layout.h"
 #include "ra_memory.h"
 #include "base/random.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* What every tensor of a file is held against before a model trusts it, and the sentences when it does not
  * fit. */
 #include "model/model.h"
-#include "model/vectors.h"
+#include "tensor/vectors.h"
 
 #include <stdio.h>
 

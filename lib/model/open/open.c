@@ -6,7 +6,7 @@
  * An artifact stays mapped and is served from the mapping; of a checkpoint everything that is kept is copied,
  * and its mapping (gigabytes of W) is closed before the model is handed out. */
 #include "model/model.h"
-#include "model/vectors.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -94,7 +94,7 @@ static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_mode
     RA_TRY(measure_dictionary(model, err));
     RA_TRY(ra_model_open_standardization(model, file, err));
     RA_TRY(ra_model_open_points(model, file, err));
-    RA_TRY(ra_model_open_latents(model, file, err));
+    RA_TRY(ra_model_open_statistics(model, file, err));
     RA_TRY(ra_model_open_labels(model, file, err));
     RA_TRY(ra_model_index_points(model, err));
     return ra_model_make_resident(model, options->workspaces, err);
@@ -127,7 +127,7 @@ static void complete_info(ra_model *model) {
     info->has_atom_labels = model->atom_labels != NULL;
     info->has_point_labels = model->point_labels != NULL;
     info->has_point_vectors = model->point_vectors.data != NULL;
-    info->has_statistics = model->latents.rows > 0;
+    info->has_statistics = model->statistics.rows > 0;
     info->has_layout = model->layout != NULL;
     info->device = ra_backend_name(model->backend);
     ra_digest(model->dictionary.data, ra_tensor_bytes(&model->dictionary), info->digest);

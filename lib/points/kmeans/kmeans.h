@@ -1,10 +1,11 @@
-/* kmeans.h - one k-means run, in parts:
+/* kmeans.h - one k-means run, for the files of this folder:
  *
- *     kmeans.c            options, the table of methods, the run
- *     kmeans_seed.c       the first centers: greedy k-means++ on a sample
- *     kmeans_assign.c     every row to its nearest center, skipping those that cannot change
- *     kmeans_lloyd.c      the method `lloyd`
- *     kmeans_minibatch.c  the method `minibatch`
+ *   kmeans.c     the table of methods, and the run from the options to the points
+ *   state.c      the memory of a run; reports
+ *   seed.c       the first centers: greedy k-means++ on a sample
+ *   assign.c     assigns every row to its nearest center; skips rows that cannot change
+ *   lloyd.c      the method `lloyd`
+ *   minibatch.c  the method `minibatch`
  *
  * Symbols: N clusters, d dimensions.
  */
@@ -17,37 +18,37 @@
 typedef struct ra_kmeans {
     const ra_kmeans_options *options;
     size_t rows, dimensions, clusters; /* d, N */
-    double tolerance;                  /* of the mean squared movement of a center */
-    uint64_t *sample;                  /* [rows] of options->rows; NULL: all rows */
+    double tolerance;                  /* compared with the mean squared movement of a center */
+    uint64_t *sample;                  /* [rows] of the data, ascending; NULL: all rows */
     ra_nearest nearest;
-    float *center;     /* [N,d] not owned */
-    uint64_t *members; /* [N] rows of each cluster in the sums; minibatch: of all batches */
-    double *sums;      /* [N,d] of the rows of each cluster */
+    float *center;     /* [N,d] the caller's */
+    uint64_t *members; /* [N] rows of each cluster; minibatch: over all batches */
+    double *sums;      /* [N,d] over the rows of each cluster */
     size_t iteration;
     double inertia; /* sum of `distance`; minibatch: of the last batch, scaled to all rows */
 
-    /* kmeans_assign.c */
-    int32_t *label;   /* [rows] cluster of each row */
-    double *distance; /* [rows] its squared distance to that cluster's center */
-    float *lower;     /* [rows] no other center is nearer than this */
-    double *moved;    /* [N] how far each center went since the last assignment */
-    bool bounded;     /* label, lower and moved hold something */
-    ra_point_set fast;
+    /* of assign.c */
+    int32_t *label;      /* [rows] cluster of each row */
+    double *distance;    /* [rows] its squared distance to that cluster's center */
+    float *lower;        /* [rows] every other center is at least this far away */
+    double *moved;       /* [N] how far each center has moved since the last assignment */
+    bool bounded;        /* label, lower and moved have values */
+    ra_point_set fast;   /* the centers that moved far */
     float *step, *order; /* scratch [N] */
     float *row;          /* scratch [d] */
     int32_t *index;      /* scratch [N] */
-    uint8_t *fate;       /* scratch [block] */
-    int32_t *picked;     /* scratch [block] */
+    uint8_t *fate;       /* scratch [rows of a chunk] */
+    int32_t *picked;     /* scratch [rows of a chunk] */
 } ra_kmeans;
 
-/* vectors, iterations and inertia of *points, which is {0} before; on failure its vectors are the caller's to
- * release. Options are checked here. */
+/* Checks the options and computes the vectors, iterations and inertia of *points, which is {0} before. On
+ * failure the caller releases *points. */
 ra_status ra_kmeans_run(ra_backend *backend, const ra_data *data, const ra_kmeans_options *options,
                         ra_points *points, ra_error *err);
 
 /* ---- the steps of a run ------------------------------------------------------------------------------- */
 
-/* center [N,d] is the caller's; release a run in any case. */
+/* center [N,d] is the caller's. The run must be released even if this fails. */
 ra_status ra_kmeans_init(ra_kmeans *run, ra_backend *backend, const ra_data *data,
                          const ra_kmeans_options *options, float *center, ra_error *err);
 void ra_kmeans_release(ra_kmeans *run);
@@ -55,15 +56,15 @@ void ra_kmeans_release(ra_kmeans *run);
 /* Chooses the first centers among the rows. */
 ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err);
 
-/* Every row to its nearest center: label, distance, lower, sums, members and inertia. What it gives depends
- * on the centers alone. */
+/* Assigns every row to its nearest center: computes label, distance, lower, sums, members and inertia. The
+ * result depends on the centers alone. */
 ra_status ra_kmeans_assign(ra_kmeans *run, ra_error *err);
 
-/* The methods: from the centers as they are to the end, run->iteration counting on. */
+/* The methods: iterate from the present centers to the end, and count run->iteration. */
 ra_status ra_kmeans_lloyd(ra_kmeans *run, ra_error *err);
 ra_status ra_kmeans_minibatch(ra_kmeans *run, ra_error *err);
 
-/* RA_ERR_CANCELED when the caller's progress function says so. */
+/* Calls the caller's progress function; RA_ERR_CANCELED if that stops the run. */
 ra_status ra_kmeans_report(const ra_kmeans *run, ra_error *err);
 
 #endif

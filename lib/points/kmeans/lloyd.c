@@ -1,16 +1,18 @@
-/* Lloyd's algorithm (1982): every row to its nearest center, every center to the mean of its rows.
+/* Lloyd's algorithm (1982): assigns every row to its nearest center, then moves every center to the mean of
+ * its rows.
  *
- * What a run returns belongs together: the inertia is that of the centers returned, and those are the means
- * of the assignment before. Whether to stop is decided before centers move, from how far they would: so it
- * follows from the centers alone, and a run that is continued stops where it would have stopped. Sums run in
- * the order of the rows and nothing is cut by the number of threads. */
+ * The inertia that a run returns is that of the centers it returns, and these are the means of the assignment
+ * before. Whether to stop is decided before the centers move, from how far they would: so it depends on the
+ * centers alone, and a continued run stops where the uninterrupted one would have. Sums are in the order of
+ * the rows, and no division of work depends on the number of threads. */
 #include "points/kmeans/kmeans.h"
 
 #include <math.h>
 
 enum { PART_CENTRES = 16 };
 
-/* The row farthest from its center among those whose cluster has others; run->rows when all lie on theirs. */
+/* The row farthest from its center, of those that are not alone in their cluster; run->rows if every such row
+ * is at its center. */
 static size_t farthest_row(const ra_kmeans *run) {
     size_t best = run->rows;
     double farthest = 0;
@@ -22,11 +24,11 @@ static size_t farthest_row(const ra_kmeans *run) {
     return best;
 }
 
-/* Moves a row to an empty cluster. What is known of its bounds was about another center. */
+/* Moves a row to an empty cluster. Its bound held for another center, so it becomes 0. */
 static void move_row(ra_kmeans *run, size_t row, size_t to) {
     size_t d = run->dimensions, donor = (size_t)run->label[row];
     double *sums = run->sums + to * d, *rest = run->sums + donor * d;
-    ra_row_block_read(&run->nearest.block, &(uint64_t){row}, 1, run->row);
+    ra_row_reader_read(&run->nearest.reader, &(uint64_t){row}, 1, run->row);
     for (size_t j = 0; j < d; j++) {
         sums[j] = (double)run->row[j];
         rest[j] -= (double)run->row[j];
@@ -38,8 +40,8 @@ static void move_row(ra_kmeans *run, size_t row, size_t to) {
     run->lower[row] = 0;
 }
 
-/* Gives each empty cluster a row; returns how many. There may be fewer different rows than clusters: some
- * then stay empty, and their centers where they are. */
+/* Gives each empty cluster a row; returns to how many. If there are fewer different rows than clusters, some
+ * stay empty and keep their centers. */
 static size_t fill_empty(ra_kmeans *run) {
     size_t filled = 0;
     for (size_t c = 0; c < run->clusters; c++) {
@@ -52,13 +54,12 @@ static size_t fill_empty(ra_kmeans *run) {
     return filled;
 }
 
-/* What is done to the centers of one part: `move` or only look. */
 typedef struct mean_job {
     ra_kmeans *run;
-    bool move;
+    bool move; /* false: only measure the movement */
 } mean_job;
 
-/* One center and the mean of its rows; an empty cluster has none, and its center stays. */
+/* One center moves to the mean of its rows; that of an empty cluster stays. */
 static void take_mean(const mean_job *job, size_t c) {
     ra_kmeans *run = job->run;
     size_t d = run->dimensions;
@@ -80,11 +81,11 @@ static void mean_part(void *context, size_t part) {
         take_mean(job, c);
 }
 
-/* moved <- how far each center is from the mean of its rows. Returns the mean square. */
+/* run->moved <- how far each center is from the mean of its rows. Returns the mean of the squares. */
 static double means(ra_kmeans *run, bool move) {
     mean_job job = {run, move};
     double total = 0;
-    ra_pool_run(run->nearest.block.pool, ra_pool_parts(run->clusters, PART_CENTRES), mean_part, &job);
+    ra_pool_run(run->nearest.reader.pool, ra_pool_parts(run->clusters, PART_CENTRES), mean_part, &job);
     for (size_t c = 0; c < run->clusters; c++) total += run->moved[c] * run->moved[c];
     return total / (double)run->clusters;
 }

@@ -1,44 +1,46 @@
-/* Greedy k-means++ (Arthur and Vassilvitskii 2007): each center is a row drawn with a probability
- * proportional to its squared distance to the centers so far; of 2 + ln N such candidates the one is taken
- * that leaves the least sum of squared distances. On most data that ends several per cent below the plain
- * method, which no number of Lloyd's iterations makes up for.
+/* Greedy k-means++ (Arthur and Vassilvitskii 2007): each center is a row, drawn with a probability
+ * proportional to its squared distance to the centers so far; of 2 + ln N such candidates, the one that
+ * leaves the least sum of squared distances is taken. On most data this ends with an inertia several percent
+ * lower than plain k-means++ does, whatever the number of Lloyd's iterations.
  *
- * Taken literally this reads all data once a center. Three things make it cheap:
+ * Taken literally, it reads all data once per center. Three things make it cheap:
  *
- * - It runs on a sample of some rows a cluster, which is kept in memory: seeds say where the clusters are,
- * and for that a few rows of each are enough.
- * - Candidates are compared by a part of the sample, the jury. To tell which of two is better takes fewer
- * rows than to find good ones.
- * - Candidates of several centers are proposed at once, from the distances as they are, so that their
- *   distances to the jury are one matrix product. When it is a candidate's turn, it is kept with the
- *   probability (its distance now) / (its distance then), now being after the centers that were taken in
- *   between. Distances only shrink, so this is rejection sampling: what is kept has exactly the distribution
- *   of the sequential method; a center may only have fewer candidates to choose from, and one that is left
- *   with less than half of them waits, with all behind it, for the next product.
+ * - It runs on a sample of some rows per cluster, kept in memory: the seeds only have to show where the
+ *   clusters are, and a few rows of each are enough for that.
+ * - A part of the sample, the jury, compares the candidates. It takes fewer rows to tell which of two
+ *   candidates is better than to find good ones.
+ * - The candidates of several centers are drawn at once, from the present distances: one matrix product
+ *   gives their distances to the jury. When a candidate's turn comes, other centers have been taken since; it
+ *   is kept with the probability (its distance now) / (its distance when drawn). Distances only shrink, so
+ *   this is rejection sampling: the candidates that are kept have exactly the distribution of the sequential
+ *   method. Only their number may be smaller; a center with less than half of its candidates left waits, as do
+ *   those after it, for the next product.
  *
- * Distances that are kept, and with them the probabilities, are float64 from the vectors; the products only
- * rank candidates and find the rows that a new center may be nearer to. */
+ * The distances that are kept, and so the probabilities, are computed in float64 from the vectors. The
+ * products only rank candidates and find the rows that may be nearer to a new center. */
 #include "points/kmeans/kmeans.h"
-#include "points/filter.h"
+#include "points/scores.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
 #include "base/random.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
-    ROWS_A_CLUSTER = 64,      /* of the sample, ... */
-    ROWS_A_CLUSTER_LEAST = 8, /* ... and if that is more than ... */
-    SAMPLE_BYTES = 256 << 20, /* ... this, as many as fit, but not fewer than that */
-    JURY_A_CLUSTER = 32,      /* rows of the sample that compare candidates */
-    ROWS_LEAST = 4096,        /* of a sample */
-    AHEAD = 8,                /* a product is for at most this part of the centers so far, ... */
-    AHEAD_LEAST = 8,          /* ... or so many */
-    CANDIDATES_MOST = 1024,   /* of a product */
-    DISTANCES_MOST = 1 << 25, /* of a product */
-    TRIES_MOST = 64,          /* 2 + ln N is less for every N */
+    /* The sample: so many rows per cluster, as far as they fit in SAMPLE_BYTES, but at least the next two. */
+    ROWS_PER_CLUSTER = 64,
+    SAMPLE_BYTES = 256 << 20,
+    ROWS_PER_CLUSTER_LEAST = 8,
+    ROWS_LEAST = 4096,
+    JURY_PER_CLUSTER = 32, /* at least ROWS_LEAST in all */
+    /* A product is for this part of the number of centers so far, but at least for so many, with ... */
+    AHEAD = 8,
+    AHEAD_LEAST = 8,
+    CANDIDATES_MOST = 1024,   /* ... at most so many candidates ... */
+    DISTANCES_MOST = 1 << 25, /* ... and so many distances to the jury */
+    TRIES_MOST = 64,          /* 2 + ln N is smaller for every N */
     PART_ROWS = 512,
     LANES = 32,
 };
@@ -46,22 +48,22 @@ enum {
 typedef struct seeding {
     ra_kmeans *run;
     ra_random random;
-    size_t rows, jury;      /* S of the sample; J of them compare candidates */
-    size_t d, tries;        /* candidates a center */
-    uint64_t *row;          /* [S] numbers of the rows, the jury first */
-    float *vector;          /* [S,d] less the data's mean */
-    float *norm;            /* [S] */
-    double *distance;       /* [S] to the nearest center so far, squared */
-    float *near;            /* [S] the same in float32 */
-    double *cumulative;     /* [S] */
-    size_t capacity, count; /* candidates of a product */
-    size_t *candidate;      /* [count] places in the sample */
-    size_t *taken;          /* places of the centers that came of them */
-    float *proposed;        /* [count,d] */
-    float *score;           /* [count,J] of candidates, [taken,S] of centers */
-    double *left;           /* [tries, parts] sums of what a candidate would leave */
-    ra_held sample, asked;  /* `vector` and `proposed`, where products are computed */
-    ra_buffer room;         /* for scores there */
+    size_t rows, jury;            /* S rows in the sample, the first J of them in the jury */
+    size_t d, tries;              /* candidates per center */
+    uint64_t *row;                /* [S] the numbers of the rows */
+    float *vector;                /* [S,d] minus the mean of the data */
+    float *norm;                  /* [S] squared */
+    double *distance;             /* [S] squared, to the nearest center so far */
+    float *near;                  /* [S] the same in float32 */
+    double *cumulative;           /* [S] sums of `distance` up to each row */
+    size_t capacity, count;       /* of candidates in a product */
+    size_t *candidate;            /* [count] their positions in the sample */
+    size_t *taken;                /* the positions of those that became centers */
+    float *proposed;              /* [count,d] */
+    float *score;                 /* [count,J] of the candidates, [taken,S] of the centers */
+    double *left;                 /* [tries, parts] sums of the distances that a candidate leaves */
+    ra_uploaded sample, uploaded; /* `vector` and `proposed` */
+    ra_buffer memory;             /* for a device's scores */
 } seeding;
 
 static size_t least(size_t a, size_t b) {
@@ -74,8 +76,8 @@ static size_t most(size_t a, size_t b) {
 
 /* ---- one center --------------------------------------------------------------------------------------- */
 
-/* Sum of the distances that would be left; base = squared norm of the candidate. At most PART_ROWS numbers,
- * which float32 adds up well enough to rank candidates. */
+/* The sum of the distances that a candidate of squared norm `base` leaves: of at most PART_ROWS rows, for
+ * which float32 is exact enough to rank candidates. */
 RA_MULTIVERSION static float sum_left(const float *restrict score, const float *restrict norm,
                                       const float *restrict near, float base, size_t n) {
     float lane[LANES] = {0}, sum = 0;
@@ -93,7 +95,7 @@ RA_MULTIVERSION static float sum_left(const float *restrict score, const float *
 
 typedef struct left_job {
     const seeding *s;
-    const size_t *kept; /* which candidates; part = candidate * jury_parts() + part of the jury */
+    const size_t *kept; /* the candidates that are kept; a part is a part of the jury of one of them */
 } left_job;
 
 static void left_part(void *context, size_t part) {
@@ -105,12 +107,12 @@ static void left_part(void *context, size_t part) {
                                      s->norm[s->candidate[c]], least(s->jury - from, PART_ROWS));
 }
 
-/* Of the candidates kept [count] the one that leaves the jury least. */
+/* Of the candidates kept [count], the one that leaves the smallest distances in the jury. */
 static size_t best_of(seeding *s, const size_t *kept, size_t count) {
     size_t parts = ra_pool_parts(s->jury, PART_ROWS), best = kept[0];
     double least_left = INFINITY;
     if (count == 1) return best;
-    ra_pool_run(s->run->nearest.block.pool, count * parts, left_part, &(left_job){s, kept});
+    ra_pool_run(s->run->nearest.reader.pool, count * parts, left_part, &(left_job){s, kept});
     for (size_t i = 0; i < count; i++) {
         double left = 0;
         for (size_t p = 0; p < parts; p++) left += s->left[i * parts + p];
@@ -121,9 +123,9 @@ static size_t best_of(seeding *s, const size_t *kept, size_t count) {
     return best;
 }
 
-/* The jury sees a center at once, by the products; admit() makes that exact. */
-RA_MULTIVERSION static void show(float *restrict near, const float *restrict score,
-                                 const float *restrict norm, float base, size_t n) {
+/* The jury's distances after a new center, from the product; admit() makes them exact. */
+RA_MULTIVERSION static void lower_near(float *restrict near, const float *restrict score,
+                                       const float *restrict norm, float base, size_t n) {
     for (size_t i = 0; i < n; i++) {
         float distance = norm[i] + base + score[i];
         distance = distance > 0 ? distance : 0;
@@ -138,16 +140,16 @@ typedef struct admit_job {
     size_t count; /* of s->taken; s->score is [count,S] */
 } admit_job;
 
-/* Distances of a row to the new centers, where one may be the nearest. */
+/* Updates the distance of a row by those new centers that can be the nearest. */
 static void admit_row(const admit_job *job, size_t i, double share) {
     const seeding *s = job->s;
     double best = s->distance[i];
     for (size_t t = 0; t < job->count; t++) {
-        size_t place = s->taken[t];
-        double norms = (double)s->norm[i] + (double)s->norm[place];
+        size_t center = s->taken[t];
+        double norms = (double)s->norm[i] + (double)s->norm[center];
         bool bounded = !ra_filter_wild(norms);
         if (bounded && norms * (1 - share) + (double)s->score[t * s->rows + i] > best) continue;
-        double distance = ra_squared_distance(s->vector + i * s->d, s->vector + place * s->d, s->d);
+        double distance = ra_squared_distance(s->vector + i * s->d, s->vector + center * s->d, s->d);
         best = distance < best ? distance : best;
     }
     s->distance[i] = best;
@@ -161,29 +163,29 @@ static void admit_part(void *context, size_t part) {
         admit_row(job, i, share);
 }
 
-static ra_status multiply(seeding *s, const size_t *places, size_t count, size_t rows, ra_error *err) {
+static ra_status multiply(seeding *s, const size_t *positions, size_t count, size_t rows, ra_error *err) {
     ra_backend *backend = s->run->nearest.backend;
     for (size_t c = 0; c < count; c++)
-        memcpy(s->proposed + c * s->d, s->vector + places[c] * s->d, s->d * sizeof *s->proposed);
-    RA_TRY(ra_held_set(&s->asked, backend, s->proposed, count * s->d, err));
-    return ra_score_products(&s->room, backend, s->asked.vectors, count, s->sample.vectors, rows, s->d,
-                             s->score, err);
+        memcpy(s->proposed + c * s->d, s->vector + positions[c] * s->d, s->d * sizeof *s->proposed);
+    RA_TRY(ra_uploaded_set(&s->uploaded, backend, s->proposed, count * s->d, err));
+    return ra_scores(&s->memory, backend, s->uploaded.vectors, count, s->sample.vectors, rows, s->d, s->score,
+                     err);
 }
 
-/* The rows taken [count] become the centers from `first` on. */
+/* The rows s->taken [count] become the centers from `first` on. */
 static ra_status admit(seeding *s, size_t count, size_t first, ra_error *err) {
     ra_kmeans *run = s->run;
     if (first == 0 || s->jury < s->rows) RA_TRY(multiply(s, s->taken, count, s->rows, err));
-    ra_pool_run(run->nearest.block.pool, ra_pool_parts(s->rows, PART_ROWS), admit_part,
+    ra_pool_run(run->nearest.reader.pool, ra_pool_parts(s->rows, PART_ROWS), admit_part,
                 &(admit_job){s, count});
     for (size_t t = 0; t < count; t++)
-        ra_row_block_read(&run->nearest.block, &s->row[s->taken[t]], 1, run->center + (first + t) * s->d);
+        ra_row_reader_read(&run->nearest.reader, &s->row[s->taken[t]], 1, run->center + (first + t) * s->d);
     return RA_OK;
 }
 
 /* ---- candidates --------------------------------------------------------------------------------------- */
 
-/* The first row whose cumulative weight is above `target`: rows of weight zero are never found. */
+/* The first row whose cumulative weight exceeds `target`, so never a row of weight 0. */
 static size_t find_row(const double *cumulative, size_t rows, double target) {
     size_t low = 0, high = rows - 1;
     while (low < high) {
@@ -193,12 +195,12 @@ static size_t find_row(const double *cumulative, size_t rows, double target) {
         else
             low = middle + 1;
     }
-    /* rounding may put the target at the total: then the last row that has a weight */
+    /* rounding can make the target the total: then the last row that has a weight */
     while (low > 0 && !(cumulative[low] > cumulative[low - 1])) low--;
     return low;
 }
 
-/* Draws candidates for `centers` centers and shows them to the jury. */
+/* Draws the candidates of `centers` centers and computes their scores with the jury. */
 static ra_status propose(seeding *s, size_t centers, ra_error *err) {
     s->count = centers * s->tries;
     for (size_t c = 0; c < s->count; c++) {
@@ -208,7 +210,7 @@ static ra_status propose(seeding *s, size_t centers, ra_error *err) {
     return multiply(s, s->candidate, s->count, s->jury, err);
 }
 
-/* Whether it is still as likely to be drawn, given the `taken` centers since. */
+/* Whether to keep a candidate, after the `taken` centers since it was drawn. */
 static bool keep(seeding *s, size_t candidate, size_t taken) {
     double then = s->distance[candidate], now = then;
     for (size_t t = 0; t < taken; t++)
@@ -217,18 +219,18 @@ static bool keep(seeding *s, size_t candidate, size_t taken) {
     return ra_random_unit(&s->random) * then < now;
 }
 
-/* Takes centers from the candidates; returns how many, at least one. When the jury is all of the sample the
- * products of those taken are what admit() needs: they are moved to the front, over candidates that are done
- * with. */
+/* Takes centers from the candidates; returns how many, at least one. If the jury is the whole sample, admit()
+ * needs no other scores than those of the centers: they are moved to the front, over scores that are no
+ * longer needed. */
 static size_t take(seeding *s, size_t *kept) {
     size_t taken = 0;
     for (size_t from = 0; from < s->count; from += s->tries) {
         size_t count = 0;
         for (size_t c = from; c < from + s->tries; c++)
             if (keep(s, s->candidate[c], taken)) kept[count++] = c;
-        if (2 * count < s->tries) break; /* never the first, which loses none */
+        if (2 * count < s->tries) break; /* never the first center, which keeps all of its candidates */
         size_t best = best_of(s, kept, count);
-        show(s->near, s->score + best * s->jury, s->norm, s->norm[s->candidate[best]], s->jury);
+        lower_near(s->near, s->score + best * s->jury, s->norm, s->norm[s->candidate[best]], s->jury);
         if (s->jury == s->rows)
             memmove(s->score + taken * s->rows, s->score + best * s->rows, s->rows * sizeof *s->score);
         s->taken[taken++] = s->candidate[best];
@@ -236,12 +238,12 @@ static size_t take(seeding *s, size_t *kept) {
     return taken;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------------- */
+/* ---- all centers -------------------------------------------------------------------------------------- */
 
 static void repeat_rows(seeding *s, size_t count) {
     for (; count < s->run->clusters; count++) {
         uint64_t row = ra_random_below(&s->random, s->run->rows);
-        ra_row_block_read(&s->run->nearest.block, &row, 1, s->run->center + count * s->d);
+        ra_row_reader_read(&s->run->nearest.reader, &row, 1, s->run->center + count * s->d);
     }
 }
 
@@ -261,7 +263,7 @@ static ra_status seed_all(seeding *s, ra_error *err) {
         RA_TRY(propose(s, least(ahead, run->clusters - count), err));
         fresh = take(s, kept);
     }
-    repeat_rows(s, count); /* every row is a center already: the rest can only repeat them */
+    repeat_rows(s, count); /* every different row is a center already */
     return RA_OK;
 }
 
@@ -297,18 +299,18 @@ static void release(seeding *s) {
     ra_free(s->proposed);
     ra_free(s->score);
     ra_free(s->left);
-    ra_buffer_release(&s->sample.block);
-    ra_buffer_release(&s->asked.block);
-    ra_buffer_release(&s->room);
+    ra_buffer_release(&s->sample.memory);
+    ra_buffer_release(&s->uploaded.memory);
+    ra_buffer_release(&s->memory);
 }
 
 static void sample_part(void *context, size_t part) {
     const seeding *s = context;
-    const ra_row_block *block = &s->run->nearest.block;
+    const ra_row_reader *reader = &s->run->nearest.reader;
     for (size_t i = part * PART_ROWS; i < (part + 1) * PART_ROWS && i < s->rows; i++) {
         float *vector = s->vector + i * s->d;
-        ra_row_block_read(block, &s->row[i], 1, vector);
-        for (size_t j = 0; j < s->d; j++) vector[j] -= block->mean[j];
+        ra_row_reader_read(reader, &s->row[i], 1, vector);
+        for (size_t j = 0; j < s->d; j++) vector[j] -= reader->mean[j];
         s->norm[i] = (float)ra_dot_f64(vector, vector, s->d);
         s->distance[i] = INFINITY;
         s->near[i] = INFINITY;
@@ -317,11 +319,11 @@ static void sample_part(void *context, size_t part) {
 
 static size_t sample_rows(const ra_kmeans *run) {
     size_t fit = SAMPLE_BYTES / (run->dimensions * sizeof(float));
-    size_t rows = least(ROWS_A_CLUSTER * run->clusters, most(fit, ROWS_A_CLUSTER_LEAST * run->clusters));
+    size_t rows = least(ROWS_PER_CLUSTER * run->clusters, most(fit, ROWS_PER_CLUSTER_LEAST * run->clusters));
     return least(run->rows, most(rows, ROWS_LEAST));
 }
 
-/* In a random order, so that the first of them are a sample, too. */
+/* In random order, so that the first of them are a sample, too. */
 static void draw_rows(seeding *s) {
     ra_random_sample(&s->random, s->run->rows, s->row, s->rows);
     for (size_t i = s->rows; i > 1; i--) {
@@ -334,15 +336,15 @@ static void draw_rows(seeding *s) {
 
 ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err) {
     seeding s = {.run = run, .d = run->dimensions, .rows = sample_rows(run)};
-    s.jury = least(s.rows, most(JURY_A_CLUSTER * run->clusters, ROWS_LEAST));
+    s.jury = least(s.rows, most(JURY_PER_CLUSTER * run->clusters, ROWS_LEAST));
     s.tries = 2 + (size_t)log((double)run->clusters);
     s.capacity = most(least(CANDIDATES_MOST, DISTANCES_MOST / s.jury), s.tries);
     ra_random_seed(&s.random, run->options->seed);
     ra_status status = allocate(&s, err);
     if (status == RA_OK) {
         draw_rows(&s);
-        ra_pool_run(run->nearest.block.pool, ra_pool_parts(s.rows, PART_ROWS), sample_part, &s);
-        status = ra_held_set(&s.sample, run->nearest.backend, s.vector, s.rows * s.d, err);
+        ra_pool_run(run->nearest.reader.pool, ra_pool_parts(s.rows, PART_ROWS), sample_part, &s);
+        status = ra_uploaded_set(&s.sample, run->nearest.backend, s.vector, s.rows * s.d, err);
     }
     if (status == RA_OK) status = seed_all(&s, err);
     release(&s);

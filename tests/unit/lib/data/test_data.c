@@ -100,8 +100,8 @@ START_TEST(test_refuses_files_that_differ_in_width) {
     ra_data *data = NULL;
     ra_fails(ra_data_open(paths, 2, NULL, &data, &err), RA_ERR_SHAPE, "narrow.npy has the shape [3, 2]");
     ra_fails(ra_data_open(paths, 2, NULL, &data, &err), RA_ERR_SHAPE,
-             "which is 2 dimensions a row; expected 3, as ");
-    ra_fails(ra_data_open(paths, 2, NULL, &data, &err), RA_ERR_SHAPE, "wide.npy has");
+             "that is 2 dimensions per row; expected 3, as in ");
+    ra_fails(ra_data_open(paths, 2, NULL, &data, &err), RA_ERR_SHAPE, "wide.npy");
 }
 END_TEST
 

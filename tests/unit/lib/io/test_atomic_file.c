@@ -163,8 +163,8 @@ START_TEST(test_refuses_targets_that_are_no_files) {
     ra_fails(replace(test_folder(), "x", 1, &err), RA_ERR_ARGUMENT, "is a directory");
     ck_assert_int_eq(mkfifo(test_path("pipe"), 0600), 0); /* stands for a device: it must stay one */
     ra_fails(replace(test_path("pipe"), "x", 1, &err), RA_ERR_ARGUMENT, "not a regular file");
-    ra_fails(replace("", "x", 1, &err), RA_ERR_ARGUMENT, "not the name of a file");
-    ra_fails(replace(test_path("missing/"), "x", 1, &err), RA_ERR_ARGUMENT, "not the name of a file");
+    ra_fails(replace("", "x", 1, &err), RA_ERR_ARGUMENT, "not a file name");
+    ra_fails(replace(test_path("missing/"), "x", 1, &err), RA_ERR_ARGUMENT, "not a file name");
     ra_fails(replace(test_path("missing/a"), "x", 1, &err), RA_ERR_NOT_FOUND, "there is no directory");
     ra_fails(replace(test_path("plain/a"), "x", 1, &err), RA_ERR_IO, "Not a directory");
     char longer[300];

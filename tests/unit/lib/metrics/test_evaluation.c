@@ -267,11 +267,12 @@ START_TEST(test_statistics_of_latents_are_those_of_the_codes) {
     ra_ok(ra_model_encode(model, workspace, x, FEW, &codes, &err));
     ra_codes_to_dense(&codes, z);
     ra_ok(ra_evaluation_new(model, &(ra_evaluation_options){.examples = 3}, &evaluation, &err));
-    ra_fails(ra_evaluation_latents(evaluation, NULL, &latents, &err), RA_ERR_STATE, "at least one row");
+    ra_fails(ra_evaluation_statistics(evaluation, NULL, &latents, &err), RA_ERR_STATE, "at least one row");
     ra_ok(ra_evaluation_add(evaluation, x, FEW, &err));
     ra_ok(ra_labels_parse("a\nb\n", 4, "labels", &labels, &err));
-    ra_fails(ra_evaluation_latents(evaluation, labels, &latents, &err), RA_ERR_SHAPE, "2 labels for 90 rows");
-    ra_ok(ra_evaluation_latents(evaluation, NULL, &latents, &err));
+    ra_fails(ra_evaluation_statistics(evaluation, labels, &latents, &err), RA_ERR_SHAPE,
+             "2 labels for 90 rows");
+    ra_ok(ra_evaluation_statistics(evaluation, NULL, &latents, &err));
     ck_assert_uint_eq(latents.examples, 3);
     for (size_t k = 0; k < FILE_K; k++) {
         int64_t count = 0;
@@ -284,8 +285,8 @@ START_TEST(test_statistics_of_latents_are_those_of_the_codes) {
         ck_assert_double_eq_tol((double)latents.energy[k], sum / FEW * (double)ra_model_atom_norm(model, k),
                                 1e-6);
     }
-    ra_ok(
-        ra_model_save_with(model, &(ra_model_additions){.latents = &latents}, test_path("s"), RA_F32, &err));
+    ra_ok(ra_model_save_with(model, &(ra_model_additions){.statistics = &latents}, test_path("s"), RA_F32,
+                             &err));
     ra_model *saved = model_open(test_path("s"));
     ck_assert_mem_eq(ra_model_latent_statistics(saved)->count, latents.count, FILE_K * sizeof *latents.count);
     ra_model_release(saved);

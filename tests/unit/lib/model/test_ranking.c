@@ -2,8 +2,7 @@
 #include "model_files.h"
 
 #include "model/ranking.h"
-#include "model/vectors.h"
-#include "tensor/dot.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>
@@ -66,14 +65,13 @@ START_TEST(test_dots_are_exact_to_double_precision) {
         for (size_t i = 0; i < n; i++) expected += (double)x[i] * (double)y[i];
         ck_assert_double_eq_tol(ra_dot_f64(x, y, n), expected, 1e-12);
         ck_assert_double_eq_tol(ra_dot_doubles(x_wide, y_wide, n), expected, 1e-12);
-        ck_assert_double_eq_tol(ra_vector_dot_row(RA_F32, x, y, n), expected, 1e-12);
+        ck_assert_double_eq_tol(ra_row_dot(RA_F32, x, y, n), expected, 1e-12);
     }
     for (int dtype = RA_F16; dtype <= RA_BF16; dtype++) {
         static float widened[N];
         ra_convert_from_f32((ra_dtype)dtype, x, half, N);
         ra_convert_to_f32((ra_dtype)dtype, half, widened, N);
-        ck_assert_double_eq_tol(ra_vector_dot_row((ra_dtype)dtype, half, y, N), ra_dot_f64(widened, y, N),
-                                1e-12);
+        ck_assert_double_eq_tol(ra_row_dot((ra_dtype)dtype, half, y, N), ra_dot_f64(widened, y, N), 1e-12);
     }
 }
 END_TEST

@@ -40,7 +40,7 @@ START_TEST(test_a_failure_alone_is_no_loss) {
         ck_assert_int_eq(pthread_create(&threads[i], NULL, report, &watch), 0);
     for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     ck_assert_int_eq(atomic_load(&told), 1);
-    ck_assert_ptr_nonnull(strstr(device_watch_reason(&watch), "until the program is started again"));
+    ck_assert_ptr_nonnull(strstr(device_watch_reason(&watch), "until the program is restarted"));
     ra_backend_release(backend);
     device.fail_at(0, 0);
     emulated_close(&device);

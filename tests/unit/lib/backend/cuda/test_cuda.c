@@ -184,7 +184,7 @@ START_TEST(test_memory_that_is_left) {
     ra_ok(ra_backend_memory(backend, &available, &total, &err));
     ck_assert_uint_eq(available, before - PART);
     ra_fails(ra_backend_allocate(backend, available + 1, &other, &err), RA_ERR_MEMORY,
-             "out of memory: a block on the device cuda:0 needs");
+             "out of memory: an array on the device cuda:0 needs");
     ck_assert_ptr_null(other);
     ra_ok(ra_backend_allocate(backend, available, &other, &err));
     ra_backend_deallocate(backend, other);
@@ -299,9 +299,9 @@ START_TEST(test_a_lost_device_stays_lost) {
     ra_ok(ra_backend_dot(backend, block, block, 100, &sum, &err));
     device.fail_at(2, 700); /* the first selects the device */
     ra_fails(ra_backend_dot(backend, block, block, 100, &sum, &err), RA_ERR_DEVICE,
-             "the device cuda:0 failed at a dot product and answers nothing until the program is started "
-             "again: an "
-             "illegal memory access was encountered (cudaErrorIllegalAddress)");
+             "the device cuda:0 failed at a dot product and does not respond until the program is restarted: "
+             "an illegal "
+             "memory access was encountered (cudaErrorIllegalAddress)");
     device.fail_at(0, 0);
     ra_fails(ra_backend_axpby(backend, 0, NULL, 0, block, 100, &err), RA_ERR_DEVICE,
              "failed at an earlier call");

@@ -1,4 +1,4 @@
-#include "points/filter.h"
+#include "points/scores.h"
 #include "base/multiversion.h"
 
 #include <float.h>
@@ -7,11 +7,11 @@
 #include <stdint.h>
 
 enum {
-    SCAN = 64,  /* scores looked at together */
-    LANES = 32, /* least values side by side: vector registers */
+    SCAN = 64,  /* scores tested together */
+    LANES = 32, /* partial minima: they fit vector registers */
 };
 
-static const double largest_norm = 1e37; /* squared; beyond it sums in float32 may overflow */
+static const double largest_norm = 1e37; /* squared; above it float32 sums may overflow */
 
 double ra_filter_share(size_t d) {
     return 1.1 * ((double)d + 16) * 0x1p-24;
@@ -21,7 +21,7 @@ int ra_filter_wild(double norm) {
     return norm > largest_norm;
 }
 
-/* A bound in float32 that is on the safe side of the float64 one. FLT_MIN covers what underflow may lose. */
+/* float64 to float32, rounded to one side. FLT_MIN covers what underflow may lose. */
 static float round_down(double value) {
     return nextafterf((float)(value - (double)FLT_MIN), -INFINITY);
 }
@@ -43,7 +43,7 @@ float ra_filter_limit(double bar, double norm, double share) {
     return round_up(bar - norm * (1 - share));
 }
 
-/* Whether score + low may be as small as the limit; written so that a NaN may. */
+/* Whether some score + low does not exceed the limit; NaN does not. */
 RA_MULTIVERSION static bool any_within(const float *restrict score, const float *restrict low, float limit) {
     uint32_t found = 0;
     for (size_t i = 0; i < SCAN; i++) found |= !(score[i] + low[i] > limit);
@@ -96,4 +96,26 @@ RA_MULTIVERSION ra_filter_least ra_filter_scan(const float *restrict score, cons
         least.low = lesser(first[l], least.low);
     }
     return least;
+}
+
+/* ---- products ------------------------------------------------------------------------------------------ */
+
+ra_status ra_uploaded_set(ra_uploaded *uploaded, ra_backend *backend, const float *host, size_t n,
+                          ra_error *err) {
+    uploaded->vectors = host;
+    if (ra_backend_host_memory(backend)) return RA_OK;
+    RA_TRY(ra_buffer_reserve(&uploaded->memory, backend, n, err));
+    uploaded->vectors = uploaded->memory.data;
+    return ra_backend_put(backend, uploaded->memory.data, host, n * sizeof *host, err);
+}
+
+ra_status ra_scores(ra_buffer *memory, ra_backend *backend, const float *a, size_t m, const float *b,
+                    size_t n, size_t d, float *score, ra_error *err) {
+    float *out = score;
+    if (!ra_backend_host_memory(backend)) {
+        RA_TRY(ra_buffer_reserve(memory, backend, m * n, err));
+        out = memory->data;
+    }
+    RA_TRY(ra_backend_gemm(backend, false, true, m, n, d, -2, a, d, b, d, 0, out, n, err));
+    return out == score ? RA_OK : ra_backend_get(backend, score, out, m * n * sizeof *score, err);
 }

@@ -143,7 +143,7 @@ START_TEST(test_additions_take_the_place_of_what_is_there) {
     ra_model *model = model_open(path);
     ra_latent_statistics fewer = *ra_model_latent_statistics(model);
     fewer.concepts = FILE_K - 1;
-    ra_fails(ra_model_save_with(model, &(ra_model_additions){.latents = &fewer}, path, RA_F32, &err),
+    ra_fails(ra_model_save_with(model, &(ra_model_additions){.statistics = &fewer}, path, RA_F32, &err),
              RA_ERR_SHAPE, "6 latents; statistics of 5");
     ra_ok(ra_model_save_with(model, &(ra_model_additions){.layout = places}, path, RA_F32, &err));
     check_measured(model); /* it goes on in the file that is no longer there */

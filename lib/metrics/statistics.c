@@ -1,11 +1,12 @@
 /* Statistics of latents in one pass over the codes, in bounded memory.
  *
- * A histogram needs its range before the first value, and the range is known after the last. So each latent
- * starts with the least power of two above its first value as the end of its last bin, and when a value
- * reaches that, the end doubles and pairs of bins become one. Bins nest exactly, since multiplying by 50 and
- * by powers of two is exact in float64: the counts are those of one pass with the final range. */
-#include "metrics/latents.h"
+ * A histogram needs its range before the first value, but the range is known only after the last one. So the
+ * last bin of each latent ends at the least power of two above its first value; when a value reaches that end,
+ * the end doubles, and pairs of bins merge. Bins nest exactly, since multiplying by 50 and by powers of two is
+ * exact in float64: the counts are those of one pass with the final range. */
+#include "metrics/statistics.h"
 #include "ra_memory.h"
+#include "ra_text.h"
 
 #include <math.h>
 #include <string.h>
@@ -54,7 +55,8 @@ void ra_latent_sums_release(ra_latent_sums *sums) {
 
 /* ---- one value ---------------------------------------------------------------------------------------- */
 
-static const float largest_top = 0x1p127f; /* the last power of two in float32; beyond it is the last bin */
+static const float largest_top =
+    0x1p127f; /* the largest power of two in float32; values beyond it count in the last bin */
 
 /* The least power of two above value > 0. */
 static float power_above(float value) {
@@ -105,40 +107,30 @@ void ra_latent_sums_add(ra_latent_sums *sums, const ra_codes *codes) {
 
 /* ---- the view ----------------------------------------------------------------------------------------- */
 
-typedef struct growing_text {
-    char *data;
-    size_t size, capacity;
-} growing_text;
-
-static ra_status append(growing_text *text, const char *piece, ra_error *err) {
-    size_t length = strlen(piece);
-    if (text->size + length + 1 > text->capacity) {
-        size_t capacity = 2 * (text->size + length) + 4096;
-        char *grown = ra_realloc(text->data, capacity, 1);
-        if (!grown) RA_FAIL_MEMORY(err, "the labels of examples", capacity);
-        text->data = grown;
-        text->capacity = capacity;
-    }
-    for (size_t i = 0; i < length; i++) /* a tab parts the labels of a line in the artifact */
-        text->data[text->size + i] = piece[i] == '\t' ? ' ' : piece[i];
-    text->data[text->size + length] = '\n';
-    text->size += length + 1;
-    return RA_OK;
+/* A tab separates the labels of a line in the artifact. */
+static void append(ra_text *text, const char *label) {
+    size_t from = text->size;
+    ra_text_add(text, label);
+    for (size_t i = from; i < text->size; i++)
+        if (text->data[i] == '\t') text->data[i] = ' ';
+    ra_text_add(text, "\n");
 }
 
 static ra_status label_examples(ra_latent_sums *sums, const ra_labels *row_labels, ra_error *err) {
     size_t count = sums->latents * sums->examples;
-    growing_text text = {0};
+    ra_text text = {0};
     ra_status status = RA_OK;
-    for (size_t i = 0; i < count && status == RA_OK; i++) {
+    for (size_t i = 0; i < count; i++) {
         const char *label = sums->number[i] < 0 ? "" : ra_labels_at(row_labels, (size_t)sums->number[i]);
-        status = append(&text, label ? label : "", err);
+        append(&text, label ? label : "");
     }
     ra_labels_free(sums->labels);
     sums->labels = NULL;
-    if (status == RA_OK)
+    if (text.failed)
+        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the labels of %zu examples", count);
+    else
         status = ra_labels_parse(text.data, text.size, "the labels of examples", &sums->labels, err);
-    ra_free(text.data);
+    ra_text_release(&text);
     return status;
 }
 

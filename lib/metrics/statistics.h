@@ -1,10 +1,10 @@
-/* latents.h - the running statistics of each latent: counts, sums, histograms, rows of largest value.
+/* statistics.h - running statistics of each latent: counts, sums, histograms, the rows of largest value.
  *
- * Rows have to come in their order: of equal values the earlier row stays in front. Everything else does not
- * depend on the order, and nothing depends on how rows are cut into calls.
+ * Add rows in their order: of equal values the earlier row comes first. Nothing else depends on the order,
+ * and nothing depends on how the rows are divided into calls.
  */
-#ifndef RA_METRICS_LATENTS_H
-#define RA_METRICS_LATENTS_H
+#ifndef RA_METRICS_STATISTICS_H
+#define RA_METRICS_STATISTICS_H
 
 #include "ra_latent_statistics.h"
 
@@ -19,7 +19,7 @@ typedef struct ra_latent_sums {
     float *top_value;               /* [K,T] */
     /* of ra_latent_sums_view() */
     float *mean, *energy; /* [K] */
-    int64_t *number;      /* [K,T] top_row as rows are numbered elsewhere */
+    int64_t *number;      /* [K,T] top_row, with the numbers that ra_latent_rows.number gives */
     ra_labels *labels;
 } ra_latent_sums;
 
@@ -28,15 +28,14 @@ void ra_latent_sums_release(ra_latent_sums *sums); /* leaves {0} */
 
 void ra_latent_sums_add(ra_latent_sums *sums, const ra_codes *codes);
 
-/* What is known of rows. */
+/* The numbers and labels of rows. */
 typedef struct ra_latent_rows {
-    uint64_t (*number)(const void *context, uint64_t row); /* NULL: the same */
+    uint64_t (*number)(const void *context, uint64_t row); /* NULL: number = row */
     const void *context;
     const ra_labels *labels; /* by number; NULL: none */
 } ra_latent_rows;
 
-/* *view <- the statistics of the rows so far, in memory of `sums` until the next call. norm [K]: of the
- * atoms. */
+/* *view <- the statistics of the rows so far; they live in `sums` until the next call. norm [K]: of the atoms. */
 ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra_latent_rows *rows,
                               ra_latent_statistics *view, ra_error *err);
 

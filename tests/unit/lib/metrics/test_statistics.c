@@ -2,7 +2,7 @@
 #include "harness.h"
 
 #include "data_files.h"
-#include "metrics/latents.h"
+#include "metrics/statistics.h"
 #include "ra_memory.h"
 
 #include <math.h>

@@ -135,7 +135,7 @@ static ra_status open_statistics(ra_model *model, const ra_safetensors *file, ra
     latents.top_row = tensors[TOP_ROW].data;
     latents.top_value = tensors[TOP_VALUE].data;
     for (size_t k = 0; k < latents.concepts; k++) RA_TRY(check_latent(model->info.path, &latents, k, err));
-    model->latents = latents;
+    model->statistics = latents;
     return RA_OK;
 }
 
@@ -149,7 +149,7 @@ static ra_status open_layout(ra_model *model, const ra_safetensors *file, ra_err
     return RA_OK;
 }
 
-ra_status ra_model_open_latents(ra_model *model, const ra_safetensors *file, ra_error *err) {
+ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, ra_error *err) {
     if (model->info.from_checkpoint) return RA_OK; /* what was measured once may no longer hold */
     RA_TRY(open_statistics(model, file, err));
     return open_layout(model, file, err);
@@ -157,7 +157,8 @@ ra_status ra_model_open_latents(ra_model *model, const ra_safetensors *file, ra_
 
 /* ---- saving ------------------------------------------------------------------------------------------- */
 
-size_t ra_model_latent_tensors(const ra_latent_statistics *latents, const char **names, ra_tensor *tensors) {
+size_t ra_model_statistics_tensors(const ra_latent_statistics *latents, const char **names,
+                                   ra_tensor *tensors) {
     const void *const data[TENSOR_COUNT] = {
         [COUNT] = latents->count,
         [MEAN] = latents->mean,
@@ -181,7 +182,7 @@ size_t ra_model_latent_tensors(const ra_latent_statistics *latents, const char *
 /* ---- asking ------------------------------------------------------------------------------------------- */
 
 const ra_latent_statistics *ra_model_latent_statistics(const ra_model *model) {
-    return model->latents.rows ? &model->latents : NULL;
+    return model->statistics.rows ? &model->statistics : NULL;
 }
 
 bool ra_model_atom_layout(const ra_model *model, size_t atom, float place[2]) {
