@@ -23,8 +23,7 @@ typedef struct infer_reader {
     ra_error *err;
 } infer_reader;
 
-/* ---- members
- * in general --------------------------------------------------------------------------------- */
+/* ---- members in general -------------------------------------------------------------------------------- */
 
 /* Reads the value of one member; false when the scan has failed. */
 typedef bool member_reader(json_scan *scan, void *target);
@@ -88,8 +87,7 @@ static bool read_bool(json_scan *scan, const char *what, bool *value) {
     return true;
 }
 
-/* ----
- * one input ------------------------------------------------------------------------------------------ */
+/* ---- one input ----------------------------------------------------------------------------------------- */
 
 typedef struct input_reader {
     infer_reader *request;
@@ -241,8 +239,7 @@ static bool read_inputs(json_scan *scan, void *target) {
     return scan->status == RA_OK;
 }
 
-/* ---- outputs,
- * parameters, id ---------------------------------------------------------------------------- */
+/* ---- outputs, parameters, id --------------------------------------------------------------------------- */
 
 static bool read_output_name(json_scan *scan, void *target) {
     infer_reader *reader = target;
@@ -390,8 +387,7 @@ ra_status oip_json_size(const char *header, size_t body_size, size_t *json_size,
     return RA_OK;
 }
 
-/* ----
- * the repository ------------------------------------------------------------------------------------- */
+/* ---- the repository ------------------------------------------------------------------------------------ */
 
 /* Reads nothing, or an object by a table. */
 static ra_status parse_small(const char *body, size_t size, const member *members, void *target,
