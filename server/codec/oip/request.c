@@ -249,7 +249,7 @@ static bool read_output_name(json_scan *scan, void *target) {
         return json_scan_fail(scan, RA_ERR_ARGUMENT, "there is no output \"%.*s\"; expected %s",
                               json_string_shown(name), name.raw, OIP_OUTPUT_NAME);
     if (reader->output_named)
-        return json_scan_fail(scan, RA_ERR_ARGUMENT, "the output %s is asked for twice", OIP_OUTPUT_NAME);
+        return json_scan_fail(scan, RA_ERR_ARGUMENT, "the output %s is requested twice", OIP_OUTPUT_NAME);
     reader->output_named = true;
     return true;
 }
