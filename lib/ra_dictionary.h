@@ -42,6 +42,7 @@ typedef enum ra_init {
     RA_INIT_EYE,      /* archetypal: atom k on point k, as in the reference */
     RA_INIT_PERMUTED, /* on points drawn without repetition; with K > N drawing starts over */
     RA_INIT_RANDOM,   /* uniform on the simplex of RA_INIT_RANDOM_POINTS points, drawn for each atom */
+    RA_INIT_KMEANS,   /* mixtures of rows: on the rows nearest to the centers of k-means */
     RA_INIT_XAVIER,   /* plain: random, as in the reference */
     RA_INIT_POINTS,   /* plain: on points, drawn as for permuted */
 } ra_init;
@@ -86,6 +87,9 @@ ra_status ra_mixture_set(ra_dictionary *dictionary, const int32_t *index, const 
 
 /* T; 0 for a dictionary that is not one of mixtures. */
 size_t ra_dictionary_mixture(const ra_dictionary *dictionary);
+
+/* Whether its candidate points come from a source (below). */
+bool ra_dictionary_reads_candidates(const ra_dictionary *dictionary);
 
 /* Candidate points that are read when they are looked at, so that there may be more than memory holds. */
 typedef struct ra_point_source {

@@ -88,6 +88,10 @@ typedef struct ra_kmeans_options {
 ra_status ra_points_kmeans(ra_backend *backend, const ra_data *data, const ra_kmeans_options *options,
                            ra_points *points, ra_error *err);
 
+/* chosen [count] <- random numbers below `rows`, without replacement, ascending. RA_ERR_ARGUMENT for none, or
+ * for more than there are. */
+ra_status ra_points_draw(size_t rows, size_t count, uint64_t seed, uint64_t *chosen, ra_error *err);
+
 /* *points <- `count` random rows (without replacement, in their order), with the `nearest` (0:
  * RA_POINT_ROWS_DEFAULT) rows of each. RA_ERR_ARGUMENT for no points or more points than rows. On failure
  * *points is {0}. */

@@ -63,6 +63,7 @@ typedef struct ra_sae_settings {
     int encoder;               /* ra_encoder_kind */
     size_t top_k;              /* k, per sample: topk, batchtopk and mp */
     double delta;              /* largest norm of a row of Relax */
+    bool delta_relative;       /* delta is in units of the points' mean norm, which the trainer resolves */
     bool use_multiplier;       /* the multiplier is trained */
     double running_threshold;  /* batchtopk */
     double threshold_momentum; /* batchtopk; 0.9 */
@@ -124,6 +125,9 @@ ra_status ra_sae_open(const char *path, const ra_sae_settings *overrides, ra_bac
 /* Adds the tensors, projected, and the settings to a writer. They stay the SAE's, which must outlive the
  * write. */
 ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err);
+
+/* The points that the last ra_sae_store() wrote, of a dictionary with a source; count 0: of another one. */
+const ra_mixture_points *ra_sae_stored_points(const ra_sae *sae);
 
 /* *mean, *scale [d] <- the standardization (x - mean) / scale that a checkpoint or an artifact was trained
  * with: its tensors `input.mean` and `input.scale` (proto/artifact.md), which point into the file; NULL if it

@@ -55,19 +55,27 @@ ra_status ra_points_kmeans(ra_backend *backend, const ra_data *data, const ra_km
 
 /* ---- random rows -------------------------------------------------------------------------------------- */
 
-static ra_status take_rows(const ra_data *data, size_t count, uint64_t seed, ra_matrix *vectors,
-                           ra_error *err) {
-    size_t rows = ra_data_rows(data);
+ra_status ra_points_draw(size_t rows, size_t count, uint64_t seed, uint64_t *chosen, ra_error *err) {
     if (count < 1 || count > rows)
         RA_FAIL(err, RA_ERR_ARGUMENT,
                 "%zu random rows cannot be points: the data have %zu rows; expected 1 to %zu", count, rows,
                 rows);
-    RA_TRY(ra_matrix_init(vectors, count, ra_data_dimensions(data), err));
-    uint64_t *chosen = ra_malloc(count, sizeof *chosen);
-    if (!chosen) RA_FAIL_MEMORY(err, "the numbers of random rows", count * sizeof *chosen);
     ra_random random;
     ra_random_seed(&random, seed);
     ra_random_sample(&random, rows, chosen, count);
+    return RA_OK;
+}
+
+static ra_status take_rows(const ra_data *data, size_t count, uint64_t seed, ra_matrix *vectors,
+                           ra_error *err) {
+    uint64_t *chosen = ra_malloc(count, sizeof *chosen);
+    if (!chosen) RA_FAIL_MEMORY(err, "the numbers of random rows", count * sizeof *chosen);
+    ra_status status = ra_points_draw(ra_data_rows(data), count, seed, chosen, err);
+    if (status == RA_OK) status = ra_matrix_init(vectors, count, ra_data_dimensions(data), err);
+    if (status != RA_OK) {
+        ra_free(chosen);
+        return status;
+    }
     ra_data_gather(data, chosen, count, vectors->data);
     ra_free(chosen);
     return RA_OK;

@@ -161,6 +161,10 @@ void ra_sae_set_group(ra_sae *sae, const ra_group *group) {
     sae->group = sae->encoder.group = sae->activation.group = group;
 }
 
+const ra_mixture_points *ra_sae_stored_points(const ra_sae *sae) {
+    return &sae->points;
+}
+
 const ra_group *ra_sae_group(const ra_sae *sae) {
     return sae->group;
 }

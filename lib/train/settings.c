@@ -9,7 +9,7 @@ static const char *const schedule_names[] = {"constant", "cosine", "linear", NUL
 static const char *const standardize_names[] = {"none", "element", "global", NULL};
 static const char *const optimizer_names[] = {"adam", "adamw", NULL};
 static const char *const start_names[] = {"uniform", "dictionary", NULL};
-static const char *const init_names[] = {"eye", "permuted", "random", "xavier", "points", NULL};
+static const char *const init_names[] = {"eye", "permuted", "random", "kmeans", "xavier", "points", NULL};
 
 #define AT(member) offsetof(ra_train_settings, member)
 
@@ -58,7 +58,7 @@ static const ra_setting rows[] = {
     [RA_TRAIN_BETA2] = {"beta2", RA_SETTING_REAL, AT(beta2), .max = 0.99999999, .fallback = "0.999",
         .argument = "X", .help = "decay of the running mean of its square"},
     [RA_TRAIN_INIT] = {"init", RA_SETTING_NAME, AT(init), .flag = "init-weights", .names = init_names,
-        .argument = "NAME", .help = "start of the atoms: eye, permuted, random; of plain ones: xavier, points"},
+        .argument = "NAME", .help = "start of the atoms: eye, permuted, random, kmeans; of plain ones: xavier, points"},
     [RA_TRAIN_POINTS_METHOD] = {"points_method", RA_SETTING_NAME, AT(points_method),
         .names = points_method_names, .argument = "NAME",
         .help = "kmeans, sample (random rows) or all (every row)"},

@@ -35,7 +35,8 @@ enum {
     STEPS_PER_EPOCH = 32, /* at least, while batches are not smaller than BATCH_LEAST */
 };
 
-static const double L1_OF_A_ROW = 0.03;
+static const double L1_OF_A_ROW = 0.03, HULL_SHARE = 0.905, LR_DENSE = 4e-4, LR = 2e-3;
+enum { MIXTURE = 8 };
 
 static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
@@ -53,15 +54,29 @@ bool sae_takes_top_k(const ra_sae_settings *settings) {
 /* ---- defaults ---------------------------------------------------------------------------------------- */
 
 /* Where the trainer takes another default than the library, whose defaults are the reference's. */
-static const ra_sae_settings own_sae = {
-    .known = 1 << RA_SET_SAE | 1 << RA_SET_DELTA, .sae = RA_SAE_TOPK, .delta = 1};
-static const ra_train_settings own_train = {
-    .known = 1 << RA_TRAIN_LR | 1 << RA_TRAIN_SCHEDULE, .lr = 4e-4, .schedule = RA_SCHEDULE_COSINE};
+static const ra_sae_settings own_sae = {.known = 1 << RA_SET_SAE, .sae = RA_SAE_TOPK};
+static const ra_train_settings own_train = {.known = 1 << RA_TRAIN_SCHEDULE, .schedule = RA_SCHEDULE_COSINE};
 
 /* The other settings of the autoencoder follow from its kind. */
 static void default_sae(ra_sae_settings *sae) {
+    bool plain = ra_setting_known(sae, RA_SET_DICTIONARY) && sae->dictionary != RA_DICTIONARY_ARCHETYPAL;
+    bool mixtures = !plain && (!ra_setting_known(sae, RA_SET_MIXTURE) || sae->mixture > 0);
+    const ra_sae_settings archetypal = {.known = 1 << RA_SET_DELTA | (plain ? 0 : 1 << RA_SET_MIXTURE) |
+                                                 (mixtures ? 1 << RA_SET_HULL_SHARE : 0),
+                                        .delta = 1,
+                                        .delta_relative = mixtures,
+                                        .mixture = MIXTURE,
+                                        .hull_share = HULL_SHARE};
     ra_settings_fill(ra_sae_settings_table(), sae, &own_sae);
+    ra_settings_fill(ra_sae_settings_table(), sae, &archetypal);
     ra_sae_settings_defaults(sae);
+}
+
+/* A dense W moves by the learning rate at every entry, and takes small steps; an atom that moves as a whole takes
+ * those of a plain dictionary. */
+static double default_rate(const ra_sae_settings *sae) {
+    bool dense = sae->dictionary == RA_DICTIONARY_ARCHETYPAL && sae->mixture == 0;
+    return dense ? LR_DENSE : LR;
 }
 
 void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train) {
@@ -70,6 +85,8 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train) {
     *sae = (ra_sae_settings){0};
     default_sae(sae);
     *train = own_train;
+    train->lr = LR;
+    train_know(train, RA_TRAIN_LR);
     ra_settings_default(ra_train_settings_table(), train);
     for (size_t i = 0; i < sizeof in_words / sizeof *in_words; i++) ra_setting_forget(train, in_words[i]);
 }
@@ -99,6 +116,8 @@ static void default_train(const ra_sae_settings *sae, const train_inputs *inputs
         train_know(train, RA_TRAIN_PENALTY);
     }
     ra_train_settings own = own_train;
+    own.lr = default_rate(sae);
+    train_know(&own, RA_TRAIN_LR);
     /* The number of steps may be raised later, which a schedule over the whole length does not allow. */
     if (steps) own.schedule = RA_SCHEDULE_CONSTANT;
     if (!inputs->init) /* a checkpoint of the reference may not say all */
@@ -125,6 +144,7 @@ static void fill_from_init(ra_train_settings stored, const ra_train_settings *fl
 static ra_status plan_from_init(const train_options *options, const train_inputs *inputs, train_plan *plan,
                                 ra_error *err) {
     const ra_tensor *W = ra_safetensors_find(inputs->init, "dictionary.W");
+    if (!W) W = ra_safetensors_find(inputs->init, "dictionary.W.index");
     const ra_tensor *C = ra_safetensors_find(inputs->init, "dictionary.C");
     const ra_tensor *weights = ra_safetensors_find(inputs->init, "dictionary._weights");
     const ra_tensor *wide = C ? C : weights, *tall = W ? W : weights;
@@ -145,12 +165,15 @@ static ra_status plan_from_init(const train_options *options, const train_inputs
 /* ---- from the data ----------------------------------------------------------------------------------- */
 
 /* Where the atoms and the encoder start: names that go with the dictionary. */
-static ra_status plan_start(const ra_sae_settings *sae, ra_train_settings *train, ra_error *err) {
+static ra_status plan_start(const ra_sae_settings *sae, bool reads_rows, ra_train_settings *train,
+                            ra_error *err) {
     bool archetypal = sae->dictionary == RA_DICTIONARY_ARCHETYPAL;
     bool own =
         sae->sae != RA_SAE_MP && sae->encoder != RA_ENCODER_TIED; /* the encoder has weights of its own */
     const ra_train_settings defaults = {.known = 1 << RA_TRAIN_INIT | 1 << RA_TRAIN_ENCODER_START,
-                                        .init = archetypal ? RA_INIT_EYE : RA_INIT_XAVIER,
+                                        .init = reads_rows   ? RA_INIT_KMEANS
+                                                : archetypal ? RA_INIT_EYE
+                                                             : RA_INIT_XAVIER,
                                         .encoder_start = archetypal && own ? RA_ENCODER_START_DICTIONARY
                                                                            : RA_ENCODER_START_UNIFORM};
     ra_settings_fill(ra_train_settings_table(), train, &defaults);
@@ -159,9 +182,14 @@ static ra_status plan_start(const ra_sae_settings *sae, ra_train_settings *train
                 "--encoder-start dictionary needs an encoder with weights of its own; mp and tied "
                 "encode with the dictionary itself");
     bool plain_init = train->init == RA_INIT_XAVIER || train->init == RA_INIT_POINTS;
+    if (train->init == RA_INIT_KMEANS && !reads_rows)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--init-weights kmeans is for mixtures of rows (--points all, without --mixture dense)");
     if (archetypal != plain_init) return RA_OK;
     RA_FAIL(err, RA_ERR_ARGUMENT, "--init-weights can be %s with %s dictionary",
-            archetypal ? "eye, permuted or random" : "xavier or points",
+            reads_rows   ? "kmeans, eye, permuted or random"
+            : archetypal ? "eye, permuted or random"
+                         : "xavier or points",
             archetypal ? "an archetypal" : "a plain");
 }
 
@@ -171,8 +199,10 @@ static ra_status plan_from_data(const train_options *options, const train_inputs
     ra_sae_settings *sae = &plan->sae;
     default_sae(sae);
     RA_TRY(ra_sae_settings_check(sae, err));
-    RA_TRY(plan_start(sae, &plan->train, err));
-    if (plan->train.init != RA_INIT_XAVIER) RA_TRY(train_plan_points(options, inputs, plan, err));
+    bool plain = sae->dictionary != RA_DICTIONARY_ARCHETYPAL;
+    bool on_points = ra_setting_known(&plan->train, RA_TRAIN_INIT) && plan->train.init == RA_INIT_POINTS;
+    if (!plain || on_points) RA_TRY(train_plan_points(options, inputs, plan, err));
+    RA_TRY(plan_start(sae, train_plan_reads_rows(plan), &plan->train, err));
     plan->concepts = ra_setting_known(&plan->train, RA_TRAIN_CONCEPTS)
                          ? plan->train.concepts
                          : least(CONCEPTS_PER_DIMENSION * d, plan->points ? plan->points : rows);
@@ -180,7 +210,7 @@ static ra_status plan_from_data(const train_options *options, const train_inputs
         sae->top_k = most(1, least(TOP_K_MOST, least(plan->concepts / 10, d / 8)));
         sae->known |= 1 << RA_SET_TOP_K;
     }
-    return RA_OK;
+    return train_plan_check_points(options, plan, rows, err);
 }
 
 /* ---- what cannot work -------------------------------------------------------------------------------- */
@@ -190,8 +220,9 @@ static ra_status plan_from_data(const train_options *options, const train_inputs
 static double memory_needed(const train_plan *plan, size_t d, size_t rows) {
     double K = (double)plan->concepts, N = (double)plan->points, width = (double)d;
     double batch = (double)ra_train_batch_rows(&plan->train, rows);
-    double trained = K * N + 2 * K * width + K;
-    return sizeof(float) * (4 * trained + N * width + 2 * K * width + 4 * batch * K);
+    double T = (double)plan->sae.mixture, held = train_plan_reads_rows(plan) ? K * T : N; /* rows of C */
+    double trained = (T > 0 ? 0 : K * N) + 2 * K * width + K;
+    return sizeof(float) * (4 * trained + held * width + K * T * T + 2 * K * width + 4 * batch * K);
 }
 
 static ra_status check_memory(const train_plan *plan, size_t d, size_t rows, size_t models, ra_error *err) {

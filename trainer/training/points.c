@@ -47,16 +47,30 @@ ra_setting_name train_points_flag(const train_options *options) {
     return (ra_setting_name){""};
 }
 
-/* How points are made, as far as the flags say; -1: they are in a file. */
+static bool makes_mixtures(const train_options *options) {
+    const ra_sae_settings *sae = &options->model.settings;
+    bool plain = ra_setting_known(sae, RA_SET_DICTIONARY) && sae->dictionary != RA_DICTIONARY_ARCHETYPAL;
+    return !plain && (!ra_setting_known(sae, RA_SET_MIXTURE) || sae->mixture > 0);
+}
+
+/* How points are made, as far as the flags say; -1: they are in a file. Mixtures take rows of the data unless a
+ * number of points is asked for. */
 static int method_of(const train_options *options, points_word word) {
-    static const int said[] = {[WORD_NONE] = RA_POINTS_KMEANS,
-                               [WORD_COUNT] = RA_POINTS_KMEANS,
-                               [WORD_ALL] = RA_POINTS_ALL,
-                               [WORD_SAMPLE] = RA_POINTS_SAMPLE,
-                               [WORD_FILE] = -1};
+    const int said[] = {[WORD_NONE] = makes_mixtures(options) ? RA_POINTS_ALL : RA_POINTS_KMEANS,
+                        [WORD_COUNT] = RA_POINTS_KMEANS,
+                        [WORD_ALL] = RA_POINTS_ALL,
+                        [WORD_SAMPLE] = RA_POINTS_SAMPLE,
+                        [WORD_FILE] = -1};
     bool open = word == WORD_NONE || word == WORD_COUNT;
     return open && ra_setting_known(&options->train, RA_TRAIN_POINTS_METHOD) ? options->train.points_method
                                                                              : said[word];
+}
+
+/* k-means finds the points, or the rows that atoms start on. */
+static bool uses_kmeans(const train_options *options, int method) {
+    const ra_train_settings *train = &options->train;
+    bool starts = !ra_setting_known(train, RA_TRAIN_INIT) || train->init == RA_INIT_KMEANS;
+    return method == RA_POINTS_KMEANS || (method == RA_POINTS_ALL && makes_mixtures(options) && starts);
 }
 
 const char *train_points_contradiction(const train_options *options) {
@@ -72,11 +86,11 @@ const char *train_points_contradiction(const train_options *options) {
         if (word == WORD_COUNT && method == RA_POINTS_ALL)
             return "--points-method all takes every row, so --points cannot give their number";
     }
-    for (size_t i = 0; i < ABOUT_KMEANS && method != RA_POINTS_KMEANS; i++)
+    for (size_t i = 0; i < ABOUT_KMEANS && !uses_kmeans(options, method); i++)
         if (ra_setting_known(train, about_kmeans[i]))
             return "--kmeans, --points-rows and --points-iterations are about k-means, but the points do not "
                    "come from it";
-    if (ra_setting_known(train, RA_TRAIN_POINTS_SEED) && method != RA_POINTS_KMEANS &&
+    if (ra_setting_known(train, RA_TRAIN_POINTS_SEED) && !uses_kmeans(options, method) &&
         method != RA_POINTS_SAMPLE)
         return "--points-seed was given, but nothing about the points is random";
     return NULL;
@@ -84,14 +98,15 @@ const char *train_points_contradiction(const train_options *options) {
 
 /* ---- what follows with these data -------------------------------------------------------------------- */
 
-static ra_status check_counts(const train_options *options, const train_plan *plan, size_t rows,
-                              ra_error *err) {
+ra_status train_plan_check_points(const train_options *options, const train_plan *plan, size_t rows,
+                                  ra_error *err) {
     const ra_train_settings *train = &options->train;
-    if (!ra_setting_known(train, RA_TRAIN_POINTS_ROWS) || plan->source == POINTS_ROWS) return RA_OK;
-    if (train->points_rows >= plan->points && train->points_rows <= rows) return RA_OK;
+    size_t clusters = train_plan_kmeans(plan);
+    if (!ra_setting_known(train, RA_TRAIN_POINTS_ROWS) || clusters == 0) return RA_OK;
+    if (train->points_rows >= clusters && train->points_rows <= rows) return RA_OK;
     RA_FAIL(err, RA_ERR_ARGUMENT,
-            "--points-rows is %zu, but for %zu points from %zu rows of data it can be %zu to %zu",
-            train->points_rows, plan->points, rows, plan->points, rows);
+            "--points-rows is %zu, but for %zu clusters of %zu rows of data it can be %zu to %zu",
+            train->points_rows, clusters, rows, clusters, rows);
 }
 
 ra_status train_plan_points(const train_options *options, const train_inputs *inputs, train_plan *plan,
@@ -118,18 +133,18 @@ ra_status train_plan_points(const train_options *options, const train_inputs *in
     plan->source = plan->points == rows         ? POINTS_ROWS
                    : method == RA_POINTS_SAMPLE ? POINTS_SAMPLE
                                                 : POINTS_KMEANS;
-    return check_counts(options, plan, rows, err);
+    return RA_OK;
 }
 
 /* ---- settings for the file --------------------------------------------------------------------------- */
 
 void train_plan_points_settings(const train_plan *plan, ra_train_settings *settings) {
     bool made = plan->source != POINTS_NONE && plan->source != POINTS_FILE;
-    bool random = plan->source == POINTS_KMEANS || plan->source == POINTS_SAMPLE;
+    bool kmeans = train_plan_kmeans(plan) > 0, random = kmeans || plan->source == POINTS_SAMPLE;
     if (!made) ra_setting_forget(settings, RA_TRAIN_POINTS_METHOD);
     if (!random) ra_setting_forget(settings, RA_TRAIN_POINTS_SEED);
     for (size_t i = 0; i < ABOUT_KMEANS; i++)
-        if (plan->source != POINTS_KMEANS) ra_setting_forget(settings, about_kmeans[i]);
+        if (!kmeans) ra_setting_forget(settings, about_kmeans[i]);
     if (!made) return;
     settings->points_method = plan->source == POINTS_ROWS     ? RA_POINTS_ALL
                               : plan->source == POINTS_SAMPLE ? RA_POINTS_SAMPLE
@@ -138,6 +153,11 @@ void train_plan_points_settings(const train_plan *plan, ra_train_settings *setti
     /* The seed of the points is 0 whatever --seed is: runs that differ in it share their points. */
     ra_train_settings defaults = {.kmeans = RA_KMEANS_LLOYD, .points_seed = 0};
     if (random) train_know(&defaults, RA_TRAIN_POINTS_SEED);
-    if (plan->source == POINTS_KMEANS) train_know(&defaults, RA_TRAIN_KMEANS);
+    if (kmeans) train_know(&defaults, RA_TRAIN_KMEANS);
     ra_settings_fill(ra_train_settings_table(), settings, &defaults);
+}
+
+size_t train_plan_kmeans(const train_plan *plan) {
+    if (plan->source == POINTS_KMEANS) return plan->points;
+    return train_plan_reads_rows(plan) && plan->train.init == RA_INIT_KMEANS ? plan->concepts : 0;
 }

@@ -54,7 +54,7 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
     ra_error stopped = {0};
     ra_kmeans_options options = {
         .method = (ra_kmeans_method)settings->kmeans,
-        .clusters = run->plan->points,
+        .clusters = train_plan_kmeans(run->plan),
         .rows = ra_setting_known(settings, RA_TRAIN_POINTS_ROWS) ? settings->points_rows : 0,
         .max_iterations =
             ra_setting_known(settings, RA_TRAIN_POINTS_ITERATIONS) ? settings->points_iterations : 0,
@@ -66,7 +66,10 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
         RA_TRY(train_check_data(run->inputs->begun, run->inputs->data, err));
         RA_TRY(train_begun_start(run->inputs->begun, &options, err));
     }
-    progress_note(&run->progress, "looking for %s points by k-means", format_grouped(options.clusters).text);
+    progress_note(&run->progress,
+                  run->plan->source == POINTS_KMEANS ? "looking for %s points by k-means"
+                                                     : "looking for rows to start %s atoms on, by k-means",
+                  format_grouped(options.clusters).text);
     if (options.start)
         progress_note(&run->progress, "continuing from iteration %zu", options.start_iteration);
     progress_start(&run->progress, "k-means", 0);
@@ -116,7 +119,8 @@ static ra_status find_points(train_run *run, ra_error *err) {
     case POINTS_NONE:
         return RA_OK;
     case POINTS_ROWS:
-        return points_from_rows(run, err);
+        if (train_plan_kmeans(run->plan) > 0 && !run->models[0].resume) return points_by_kmeans(run, err);
+        return train_plan_reads_rows(run->plan) ? RA_OK : points_from_rows(run, err);
     case POINTS_KMEANS:
         return points_by_kmeans(run, err);
     case POINTS_SAMPLE:
@@ -151,6 +155,7 @@ static ra_status start_at_dictionary(const train_run *run, train_model *model, r
 
 static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
     const ra_sae_settings *settings = &run->plan->sae;
+    ra_sae_settings settled = *settings; /* with delta as a number */
     size_t d = ra_data_dimensions(run->inputs->data), K = run->plan->concepts;
     const ra_matrix *C = &run->points.vectors;
     const ra_tensor points = ra_tensor_2d(RA_F32, C->data, C->rows, C->cols);
@@ -161,8 +166,12 @@ static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
         RA_TRY(ra_plain_dictionary_new(run->backend, d, K, (ra_dictionary_kind)settings->dictionary, NULL,
                                        settings->use_multiplier, model->seed, &dictionary, err));
         if (init == RA_INIT_POINTS) status = ra_plain_dictionary_init(dictionary, &points, model->seed, err);
+    } else if (settings->mixture > 0) {
+        RA_TRY(train_mixture_new(run, &settled, model->seed, &dictionary, err));
     } else {
-        RA_TRY(ra_archetypal_dictionary_new(run->backend, d, K, &points, (float)settings->delta,
+        settled.delta = train_delta(settings, C);
+        settled.delta_relative = false;
+        RA_TRY(ra_archetypal_dictionary_new(run->backend, d, K, &points, (float)settled.delta,
                                             settings->use_multiplier, &dictionary, err));
         status = ra_archetypal_dictionary_init(dictionary, init, model->seed, err);
     }
@@ -175,9 +184,18 @@ static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
         ra_dictionary_free(dictionary);
         return status;
     }
-    RA_TRY(ra_sae_new(settings, dictionary, model->seed, &model->sae, err)); /* takes the dictionary over */
+    RA_TRY(ra_sae_new(&settled, dictionary, model->seed, &model->sae, err)); /* takes the dictionary over */
     bool along = run->plan->train.encoder_start == RA_ENCODER_START_DICTIONARY;
     return along ? start_at_dictionary(run, model, err) : RA_OK;
+}
+
+/* A dictionary whose candidates are rows of the data reads them from there again. */
+static ra_status resume_candidates(const train_run *run, train_model *model, ra_error *err) {
+    ra_safetensors *file = NULL;
+    RA_TRY(ra_safetensors_open(model->resume, &file, err));
+    ra_status status = train_mixture_resume(run, file, model->sae, err);
+    ra_safetensors_free(file);
+    return status;
 }
 
 /* A bad --init or --resume is found before any computing. */
@@ -186,6 +204,7 @@ static ra_status open_saes(train_run *run, ra_error *err) {
         train_model *model = &run->models[i];
         const char *path = model->resume ? model->resume : run->options->init;
         if (path) RA_TRY(ra_sae_open(path, &run->options->model.settings, run->backend, &model->sae, err));
+        if (model->resume) RA_TRY(resume_candidates(run, model, err));
     }
     return RA_OK;
 }
@@ -259,17 +278,28 @@ static ra_status train(train_run *run, ra_error *err) {
 
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
+/* ", mixtures of at most 8 of 7,400 rows, delta 13.2" */
+static void note_points(const train_run *run, const ra_sae_settings *settings, char *words, size_t size) {
+    size_t mixture = ra_dictionary_mixture(ra_sae_dictionary(run->models[0].sae));
+    bool rows = ra_dictionary_reads_candidates(ra_sae_dictionary(run->models[0].sae));
+    size_t candidates = rows ? ra_data_rows(run->inputs->data) : run->points.vectors.rows;
+    const char *what = rows ? "rows" : "points", *number = format_grouped(candidates).text;
+    if (mixture)
+        snprintf(words, size, ", mixtures of at most %zu of %s %s, delta %.4g", mixture, number, what,
+                 settings->delta);
+    else
+        snprintf(words, size, " on %s %s, delta %g", number, what, settings->delta);
+}
+
 /* Prints the most important settings before the waiting starts. */
 static void note_settings(train_run *run) {
     const ra_settings_table *table = ra_sae_settings_table();
     const ra_sae_settings *settings = ra_sae_get_settings(run->models[0].sae);
     const ra_train_settings *train = &run->plan->train;
-    char sae[64], k[32] = "", delta[64] = "", loss[64], seeds[48] = "";
+    char sae[64], k[32] = "", delta[96] = "", loss[64], seeds[48] = "";
     ra_setting_print(table, RA_SET_SAE, settings, sae, sizeof sae);
     if (sae_takes_top_k(settings)) snprintf(k, sizeof k, " (k = %zu)", settings->top_k);
-    if (settings->dictionary == RA_DICTIONARY_ARCHETYPAL)
-        snprintf(delta, sizeof delta, " on %s points, delta %g",
-                 format_grouped(run->points.vectors.rows).text, settings->delta);
+    if (settings->dictionary == RA_DICTIONARY_ARCHETYPAL) note_points(run, settings, delta, sizeof delta);
     if (run->count > 1) snprintf(seeds, sizeof seeds, " from %zu seeds", run->count);
     ra_setting_print(ra_train_settings_table(), RA_TRAIN_LOSS, train, loss, sizeof loss);
     progress_note(

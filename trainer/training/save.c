@@ -101,6 +101,7 @@ static void restore_history(report_history *history, const ra_safetensors *file)
 
 ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     ra_safetensors_writer *writer = NULL;
+    ra_points points = {0};
     char *labels = NULL;
     ra_status status = RA_OK;
     bool state = run->options->state;
@@ -111,9 +112,12 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     if (state) RA_TRY_OUT(status, store_history(&model->history, writer, err));
     if (state) RA_TRY_OUT(status, train_save_data(run, writer, err));
     bool archetypal = ra_sae_get_settings(model->sae)->dictionary == RA_DICTIONARY_ARCHETYPAL;
-    if (archetypal && run->points.vectors.rows) /* other dictionaries only started on them */
+    bool rows = ra_dictionary_reads_candidates(ra_sae_dictionary(model->sae));
+    if (rows)
+        RA_TRY_OUT(status, train_mixture_store(run, model->sae, writer, &points, &labels, err));
+    else if (archetypal && run->points.vectors.rows) /* other dictionaries only started on them */
         RA_TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
-    if (archetypal && !labels) RA_TRY_OUT(status, keep_labels(run, model, writer, err));
+    if (archetypal && !rows && !labels) RA_TRY_OUT(status, keep_labels(run, model, writer, err));
     RA_TRY_OUT(status, ra_data_store_standardization(run->inputs->data, writer, err));
     RA_TRY_OUT(status, train_save_settings(run, &model->settings, writer, err));
     RA_TRY_OUT(status, ra_safetensors_writer_write(writer, model->output, err));
@@ -122,6 +126,7 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
 out:
     ra_safetensors_writer_free(writer);
     ra_free(labels);
+    ra_points_release(&points);
     return status;
 }
 

@@ -3,6 +3,7 @@
  *     plan.c         which settings hold: flag, else metadata of --init, else default; what cannot work is refused
  *                    here, before anything is computed
  *     points.c       the part of that about candidate points
+ *     candidates.c   mixtures: where their atoms start, rows of the data as candidate points
  *     models.c       the models of a run by their seeds, the names of their files
  *     run.c          candidate points, the autoencoders, the loop with its progress
  *     standardize.c  mean and scale of the data, measured or taken from --init
@@ -88,6 +89,13 @@ ra_status train_plan_standardize(const train_options *options, const train_input
 ra_status train_plan_points(const train_options *options, const train_inputs *inputs, train_plan *plan,
                             ra_error *err);
 
+/* Refuses a --points-rows that does not fit; plan: with concepts and starts. */
+ra_status train_plan_check_points(const train_options *options, const train_plan *plan, size_t rows,
+                                  ra_error *err);
+
+/* How many clusters k-means is to find, for points or for rows that atoms start on; 0: it is not needed. */
+size_t train_plan_kmeans(const train_plan *plan);
+
 /* Completes the settings about points as the plan has them; removes those that it does not use. */
 void train_plan_points_settings(const train_plan *plan, ra_train_settings *settings);
 
@@ -148,6 +156,26 @@ bool train_run_speaks(const train_run *run);
 /* run holds options, inputs and plan; the caller ends it with train_run_release(), also when this fails. */
 ra_status train_run_all(train_run *run, ra_error *err);
 void train_run_release(train_run *run);
+
+/* ---- dictionaries of mixtures ------------------------------------------------------------------------ */
+
+/* Every row of the data is a candidate point, and stays in the data. */
+bool train_plan_reads_rows(const train_plan *plan);
+
+/* What --delta comes to: the norm of a relaxation. points: those that atoms start on. */
+double train_delta(const ra_sae_settings *sae, const ra_matrix *points);
+
+/* The dictionary of a new run; sae gets the delta that it has. */
+ra_status train_mixture_new(const train_run *run, ra_sae_settings *sae, uint64_t seed,
+                            ra_dictionary **dictionary, ra_error *err);
+
+/* The dictionary of a checkpoint whose candidates are rows reads them from the data again. */
+ra_status train_mixture_resume(const train_run *run, const ra_safetensors *file, ra_sae *sae, ra_error *err);
+
+/* Adds to a checkpoint which rows its points are. *points and *labels_text must outlive the write; the caller releases
+ * them. */
+ra_status train_mixture_store(const train_run *run, const ra_sae *sae, ra_safetensors_writer *writer,
+                              ra_points *points, char **labels_text, ra_error *err);
 
 /* ---- files of a model -------------------------------------------------------------------------------- */
 

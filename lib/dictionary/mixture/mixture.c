@@ -89,11 +89,12 @@ static ra_status project(ra_dictionary *dictionary, ra_error *err) {
     struct ra_mixture_state *state = dictionary->mixture;
     ra_mixture view = ra_mixture_view(dictionary);
     double keep = state->aim > 0 ? 1 - state->rate * state->pull : 1;
+    bool moved = state->rate > 0;
+    /* first, while Relax still says where the optimizer wants the atom to be */
+    if (moved) RA_TRY(ra_mixture_price_step(dictionary, state->step, err));
     RA_TRY(ra_backend_mixture_fit(dictionary->backend, &view, (float)fmax(keep, 0), dictionary->delta,
                                   state->share, err));
-    if (state->rate <= 0) return RA_OK;
-    RA_TRY(follow_aim(dictionary, err));
-    RA_TRY(ra_mixture_price_step(dictionary, state->step, err));
+    if (moved) RA_TRY(follow_aim(dictionary, err));
     state->rate = 0;
     return RA_OK;
 }
@@ -116,7 +117,7 @@ static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t cou
     return ra_backend_axpby(dictionary->backend, scale, dD, 0, relax, n, err);
 }
 
-static void moved(ra_dictionary *dictionary, size_t step, double rate) {
+static void note_step(ra_dictionary *dictionary, size_t step, double rate) {
     dictionary->mixture->step = step;
     dictionary->mixture->rate = rate;
 }
@@ -192,7 +193,7 @@ static void release(ra_dictionary *dictionary) {
 static const ra_dictionary_type mixture = {.project = project,
                                            .compose = compose,
                                            .backward = backward,
-                                           .moved = moved,
+                                           .moved = note_step,
                                            .loaded = loaded,
                                            .release = release,
                                            .dense = RA_MIXTURE_RELAX};

@@ -120,6 +120,10 @@ static ra_status spread(ra_dictionary *dictionary, const int32_t *index, const u
     return RA_OK;
 }
 
+bool ra_dictionary_reads_candidates(const ra_dictionary *dictionary) {
+    return dictionary->mixture && dictionary->mixture->origin;
+}
+
 ra_status ra_mixture_set_source(ra_dictionary *dictionary, const ra_point_source *source,
                                 const uint64_t *numbers, ra_error *err) {
     struct ra_mixture_state *state = dictionary->mixture;
