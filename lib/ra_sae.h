@@ -99,7 +99,7 @@ const ra_settings_table *ra_sae_settings_table(void);
  * names the file and the key. */
 ra_status ra_sae_settings_read(const ra_safetensors *file, ra_sae_settings *settings, ra_error *err);
 
-/* Fills the unknown settings that have a default in the reference's constructors. */
+/* Fills the unknown settings that have a default in overcomplete's constructors. */
 void ra_sae_settings_defaults(ra_sae_settings *settings);
 
 /* RA_ERR_ARGUMENT for settings that contradict each other: mp, and only mp, has the encoder identity. */

@@ -90,7 +90,7 @@ ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *gradients);
  * hoyer and kappa_4, or l0 with a sae other than jumprelu. */
 ra_status ra_loss_check(ra_loss loss, double penalty, const ra_sae_settings *sae, ra_error *err);
 
-/* The term of reanimate without the mse, a function of its own in the reference. */
+/* The term of reanimate without the mse; overcomplete has it as a function, too. */
 ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                               ra_error *err);
 
@@ -119,7 +119,7 @@ typedef struct ra_schedule_options {
 } ra_schedule_options;
 
 /* Entry i of the schedule, i = 0 .. total-1; its last value for larger i. Step i + 1 has the rate of entry i,
- * except that step 1 of the cosine has `base`, as in the reference, which advances its counter before it
+ * except that step 1 of the cosine has `base`, as in overcomplete, which advances its counter before it
  * reads and so never uses entry 0. */
 double ra_schedule_entry(const ra_schedule_options *options, size_t i);
 double ra_schedule_rate(const ra_schedule_options *options, size_t step /* 1, 2, ... */);
@@ -222,7 +222,7 @@ typedef struct ra_train_progress {
     size_t epoch, epochs;
     double loss; /* of this batch */
     double r2;   /* of this batch: 1 - ||x - x_hat||^2 / (||x - mean||^2 + 1e-6), with one scalar mean, as in
-                  * the reference */
+                  * overcomplete */
     double l0;   /* mean active latents per row */
     double dead; /* share of the latents that were not active during the last epoch's number of steps */
     double lr;
