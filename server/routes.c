@@ -3,8 +3,8 @@
  * To add an endpoint:
  *   1. write its handler in the file of its family in api/, and declare it in api/api.h
  *   2. add its row to the table below
- *   3. describe it in proto/openapi.json, which tests compare with the table and with real replies
- *   4. show it in server/README.md, and test it in tests/http/test_endpoints.py
+ *   3. describe it in proto/openapi.json, and add its path to the lists in tests/clients/test_openapi.py
+ *   4. test its values in tests/http/test_endpoints.py, and add its line to server/README.md
  *
  * routes.h explains the columns. Rows are compared in order; HEAD, OPTIONS, 404 and 405 follow from the rows.
  * Costs are in nanoseconds per step, measured on one core; cost.h says what a step is.
@@ -154,7 +154,7 @@ const char *const *routes_labels(void) {
 
 /* ---- finding a row ------------------------------------------------------------------------------------- */
 
-/* The part of a pattern up to the next slash or the end; moves *pattern behind it. */
+/* The part of a pattern up to the next slash or the end; moves *pattern past it. */
 static const char *next_part(const char **pattern, size_t *size) {
     const char *part = *pattern + 1;
     *size = strcspn(part, "/");

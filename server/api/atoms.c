@@ -226,7 +226,7 @@ ra_status api_atoms(api_call *call, ra_error *err) {
     return ids ? atoms_by_ids(call, &reader, ids, err) : atoms_by_page(call, &reader, err);
 }
 
-/* ---- neighbors ---------------------------------------------------------------------------------------- */
+/* ---- neighbors ----------------------------------------------------------------------------------------- */
 
 static ra_status find_neighbors(const api_call *call, size_t k, ra_similarity metric, size_t **ids,
                                 float **scores, ra_error *err) {

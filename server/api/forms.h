@@ -12,8 +12,7 @@
 #include "codec/json/requests.h"
 #include "codec/binary/tensors.h"
 
-/* ---- bodies; errors as in codec/json/requests.h and codec/binary/tensors.h
- * ------------------------------ */
+/* ---- bodies; errors as in codec/json/requests.h and codec/binary/tensors.h ----------------------------- */
 
 /* inputs [rows, d], released with ra_matrix_release(). */
 ra_status forms_inputs(const api_call *call, ra_matrix *inputs, ra_error *err);

@@ -1,6 +1,6 @@
 /* rasaed.h - the state of the server: what every handler works with.
  *
- * main() owns it. While requests run it does not change, except for what is atomic.
+ * daemon.c owns it. While requests run it does not change, except for what is atomic.
  */
 #ifndef RASAED_API_RASAED_H
 #define RASAED_API_RASAED_H

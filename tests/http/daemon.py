@@ -38,7 +38,7 @@ def environment(extra=()):
 
 
 def run(*arguments, env=()):
-    """Runs the daemon to its end, for calls that must not start to serve."""
+    """Runs the daemon until it exits, for calls that must not serve."""
     return subprocess.run([PROGRAM, *arguments], env=environment(env), stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=PATIENCE)
 

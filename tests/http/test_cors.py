@@ -1,4 +1,4 @@
-"""What a browser is told about pages of other origins (server/http/cors.c)."""
+"""The headers for pages of other origins in a browser (server/http/cors.c)."""
 
 import unittest
 

@@ -92,7 +92,7 @@ class Device(unittest.TestCase):
                     thread.join()
                 self.assertEqual(wrong, [])
                 self.assertNotIn("using the CPU", served.log())
-                metrics = served.get("/metrics").body.decode()  # every product has taken its turn
+                metrics = served.get("/metrics").body.decode()  # every computation has taken its turn
                 self.assertNotIn("rasaed_batch_rows_count 0\n", metrics)
                 self.assertNotIn('rasaed_dictionary_device_bytes{dictionary="words"} 0\n', metrics)
 

@@ -243,7 +243,7 @@ class Endpoints(unittest.TestCase):
         width = len(self.first_batch()[0][0])
         one = self.post(TOPK + "/explain", {"inputs": [[0] * width]})["explanations"][0]
         self.assertEqual(one["input"]["norm"], 0)
-        self.assertIsNone(one["r2"])  # nothing varies: not a number, and JSON has no NaN
+        self.assertIsNone(one["r2"])  # undefined for a constant input, and JSON has no NaN
 
     # ---- points
 

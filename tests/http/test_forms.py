@@ -138,7 +138,7 @@ class Forms(unittest.TestCase):
             self.assertEqual(self.get(BASIC + "/atoms/1", accept).headers["Content-Type"], "application/json")
         self.assertEqual(self.get(BASIC + "/dictionary", "*/*").headers["Content-Type"], SAFETENSORS)
         self.assertIn("Accept excludes", self.get(BASIC + "/atoms/1", "image/png", 406).json["error"])
-        self.get(BASIC, "image/png")  # where there is one form it is the one
+        self.get(BASIC, "image/png")  # a route with one form always sends it
 
     def test_binary_has_only_the_vector(self):
         self.get(BASIC + "/atoms/1?fields=vector,norm", RAW)

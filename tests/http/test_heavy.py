@@ -17,14 +17,14 @@ import unittest
 
 from daemon import Daemon, wait_for
 
-K, D = 60000, 64  # large enough that the most rows of a request take a while on a fast machine, too
+K, D = 60000, 64  # so large that the largest request takes a while even on a fast machine
 SEARCH, ENCODE = "/v1/dictionaries/big/search", "/v1/dictionaries/big/encode"
 MOST, SHORT = 4096, 128  # rows: a search of as many as take a second or so, and a short one
 
 
 def write_artifact(path):
     """A dictionary with an encoder, large enough for a slow search."""
-    numbers = random.Random(1)  # no two atoms alike: of equal scores the last bits would decide
+    numbers = random.Random(1)  # all atoms differ: among equal scores the last bits would decide
     atoms = array.array("f", (numbers.random() - 0.5 for _ in range(K * D))).tobytes()
     bias = array.array("f", [(i % 11) / 100 for i in range(K)]).tobytes()
     header, data = {"__metadata__": {"sae": "topk", "top_k": "4", "encoder": "linear"}}, b""
@@ -181,7 +181,7 @@ class Heavy(unittest.TestCase):
             wait_for(lambda: daemon.log().count("status=499") == 24, "24 lines in the log")
             start = time.monotonic()
             self.assertEqual(daemon.post(SEARCH, self.short).status, 200)
-            computed_all = 24 * 0.2  # much less than they would have taken
+            computed_all = 24 * 0.2  # much less than they would take one after another
             self.assertLess(time.monotonic() - start, computed_all)
             self.assertIn(b"rasaed_queue_length{for=\"thread\"} 0", daemon.get("/metrics").body)
 
@@ -189,7 +189,7 @@ class Heavy(unittest.TestCase):
         with self.start("--max-in-flight", "1") as daemon:
             thread, result = self.in_background(daemon, self.long)
             try:
-                self.wait_until_busy(daemon)  # by /metrics: a request that counts could take the only place
+                self.wait_until_busy(daemon)  # through /metrics: a request that counts could take the only slot
                 reply = daemon.get("/v1/dictionaries")
                 self.assertEqual(reply.status, 503)
                 self.assertEqual(reply.headers["Retry-After"], "1")
@@ -214,7 +214,7 @@ class Heavy(unittest.TestCase):
                 self.assertEqual(result[0][1]["Connection"], "close")
 
     def test_a_stop_that_does_not_wait_answers_503(self):
-        # a computation that goes on is left to the end of the process, with its thread
+        # a computation that is still running is left to the end of the process, with its thread
         with self.start("--drain-seconds", "0", env={"TSAN_OPTIONS": "report_thread_leaks=0"}) as daemon:
             waiting = [self.in_background(daemon, self.long) for _ in range(4)]
             self.wait_until_busy(daemon)
@@ -257,7 +257,7 @@ class Heavy(unittest.TestCase):
             with daemon.socket() as more:
                 self.assertFalse(self.serves(more))
                 few.pop().close()
-                self.assertIn(b'"live"', more.recv(65536))  # it only had to wait
+                self.assertIn(b'"live"', more.recv(65536))  # it only waited
             few.pop().close()
 
     # ---- the address for administration

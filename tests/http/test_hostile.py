@@ -1,5 +1,4 @@
-"""Requests that are made to confuse (server/http/{headers,wire}.c): each is refused exactly once, and its connection
-closed."""
+"""Hostile requests (server/http/{headers,wire}.c): each is refused exactly once, and its connection is closed."""
 
 import ctypes
 import ctypes.util
@@ -156,7 +155,7 @@ class Hostile(unittest.TestCase):
     # ---- slow clients
 
     def lasts(self, first, piece, pause, limit=30):
-        """How long the server keeps a connection that sends a piece now and then."""
+        """How long the server keeps a connection that sends a few bytes now and then."""
         with self.daemon.socket() as connection:
             connection.settimeout(pause)
             connection.sendall(first)
@@ -218,7 +217,7 @@ class Hostile(unittest.TestCase):
             connection.connect(self.daemon.address)
             with self.assertRaises(OSError):
                 end = time.monotonic() + 40
-                while time.monotonic() < end:  # answers pile up until the server must wait, then it is over
+                while time.monotonic() < end:  # answers pile up until the server waits and then cuts the connection
                     connection.settimeout(5)
                     connection.sendall(request * 20)
 

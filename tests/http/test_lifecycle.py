@@ -185,7 +185,7 @@ class Serving(unittest.TestCase):
         with Daemon("--dictionary", GIVEN, "--idle-seconds", "1") as daemon:
             with daemon.socket() as connection:
                 connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-                self.assertIn(b'"live"', read_all(connection))  # comes back: nobody asked for the close
+                self.assertIn(b'"live"', read_all(connection))  # is answered, without a request to close
 
 
 class Reload(unittest.TestCase):
@@ -284,7 +284,7 @@ class Stop(unittest.TestCase):
     def test_stop_signals_end_it_with_status_0(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             with Daemon("--dictionary", GIVEN) as daemon:
-                with daemon.socket():  # an idle connection does not hold it up
+                with daemon.socket():  # an idle connection does not delay the stop
                     self.assertEqual(daemon.stop(number), 0)
                 self.assertIn("stopped", daemon.log())
 
@@ -331,7 +331,7 @@ class Stop(unittest.TestCase):
     def test_a_connection_that_was_just_let_in_gets_its_answer(self):
         with Daemon("--dictionary", GIVEN, "--threads", "1") as daemon:
             with daemon.socket() as new:
-                self.assertEqual(daemon.get("/health/live").status, 200)  # made later: the other is let in as well
+                self.assertEqual(daemon.get("/health/live").status, 200)  # a later connection: by now the other one is accepted, too
                 daemon.send(signal.SIGTERM)
                 wait_for(lambda: "draining" in daemon.log(), "the log")
                 new.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,5 +1,4 @@
-"""One log line per request (server/telemetry/log.c): what is in it, in both formats, and what a client cannot put
-there."""
+"""One log line per request (server/telemetry/log.c), in both formats, which no client can forge."""
 
 import json
 import re

@@ -83,7 +83,7 @@ class Scrape(unittest.TestCase):
         self.assertGreater(grown("rasaed_request_duration_seconds_sum", route="dictionaries"), 0)
         self.assertEqual(grown("rasaed_request_body_bytes_total", route="search"), len(body))
         self.assertEqual(grown("rasaed_response_body_bytes_total", route="search"), len(refused.body))
-        self.assertEqual(after.get("rasaed_requests_in_flight"), 1)  # the one that asks
+        self.assertEqual(after.get("rasaed_requests_in_flight"), 1)  # the request for the metrics itself
 
     def test_buckets_ascend(self):
         self.daemon.get("/v1/dictionaries")

@@ -316,7 +316,7 @@ class Repository(Served):
             self.assertIn("not loaded", self.get(path, 404).json["error"])
         listed = self.get("/v1/dictionaries").json["dictionaries"]
         self.assertEqual([one["name"] for one in listed], ["basic"])
-        self.control("other", "unload")  # twice is no failure
+        self.control("other", "unload")  # unloading twice is fine
         self.assertEqual(self.control("other", "load", body=b"").body, b"")
         self.assertEqual(self.get("/v2/models/other").json["versions"], ["2"])
         self.control("other", "load")

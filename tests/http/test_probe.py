@@ -1,4 +1,4 @@
-"""rasaed --probe (server/http/probe.c): what health checks run where there is neither a shell nor curl."""
+"""rasaed --probe (server/http/probe.c), for health checks without a shell or curl."""
 
 import os
 import shutil
@@ -30,13 +30,13 @@ class Probe(unittest.TestCase):
                 self.probed(0, url, url + " is healthy")
             self.assertEqual(run("--probe=" + base).returncode, 0)
             self.probed(1, base + "/nowhere", "answered 404, expected 200")
-            environment = {"RASAED_THREADS": "many", "RASAED_CONFIG": "/nonexistent"}  # not looked at for it
+            environment = {"RASAED_THREADS": "many", "RASAED_CONFIG": "/nonexistent"}  # ignored by --probe
             self.assertEqual(run("--probe", base, env=environment).returncode, 0)
         self.probed(1, base, "does not answer: Connection refused")
 
     def test_a_server_that_drains_is_not_ready(self):
         with Daemon(*GIVEN) as daemon, socket.create_server(("127.0.0.1", 0)) as front:
-            kept = daemon.socket()  # a proxy's connection from before
+            kept = daemon.socket()  # like an earlier connection of a proxy
             head = b"POST /v1/dictionaries/basic/reconstruct HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n" \
                    b"Content-Length: 5\r\n\r\n"
             with daemon.socket() as begun:
@@ -70,7 +70,7 @@ class Probe(unittest.TestCase):
                 with client:
                     client.recv(4096)
                     if answer is None:
-                        client.recv(4096)  # silent until the other side has enough
+                        client.recv(4096)  # silent until the other side gives up
                     else:
                         client.sendall(answer)
 
@@ -93,7 +93,7 @@ class Probe(unittest.TestCase):
         except OSError:
             self.skipTest("no IPv6 here")
         with socket.create_server(("::1", 0), family=socket.AF_INET6) as shared:
-            # the daemon of daemon.py speaks IPv4; any server will do
+            # the daemon of daemon.py listens on IPv4, so another server stands in
             thread = threading.Thread(target=self.serve_once, args=(shared,))
             thread.start()
             self.probed(0, "http://[::1]:%d/" % shared.getsockname()[1], "is healthy")
@@ -120,7 +120,7 @@ class Probe(unittest.TestCase):
             place = "127.0.0.1:%d" % daemon.address[1]
             self.probed(0, "https://" + place, "is healthy")
             self.probed(1, "http://" + place, "does not answer")
-            while manager.recv(4096) != b"WATCHDOG=1":  # the heartbeat speaks TLS as well
+            while manager.recv(4096) != b"WATCHDOG=1":  # the heartbeat speaks TLS, too
                 pass
         with Daemon(*GIVEN) as daemon:
             self.probed(1, "https://127.0.0.1:%d" % daemon.address[1], "does not answer")

@@ -73,7 +73,7 @@ class Ranges(unittest.TestCase):
         for asked in ("bytes=5-4", "bytes=0-1,5-6", "lines=1-2", "bytes=x", "bytes=-"):
             reply = self.get(Range=asked)
             self.assertEqual((reply.status, len(reply.body)), (200, len(self.whole.body)), asked)
-        reply = self.get(BASIC + "/atoms/1", Range="bytes=0-1")  # only the file has parts
+        reply = self.get(BASIC + "/atoms/1", Range="bytes=0-1")  # ranges work only for the file
         self.assertEqual(reply.status, 200)
 
     def test_outside(self):
@@ -122,7 +122,7 @@ class Ranges(unittest.TestCase):
             self.assertEqual(reply.headers["Vary"].split(", ")[:2], ["Accept", "Accept-Encoding"])
             self.assertEqual(self.get(path).headers["ETag"], tag, path)
             self.assertEqual(self.get(path, If_None_Match='"x", ' + tag).status, 304, path)
-        self.assertTrue(self.get(BASIC).headers["ETag"].startswith("W/"))  # it holds a counter
+        self.assertTrue(self.get(BASIC).headers["ETag"].startswith("W/"))  # the reply has a counter
         self.assertNotIn("ETag", self.get("/health/live").headers)
         self.assertNotIn("ETag", self.get(BASIC + "/atoms/99999").headers)
 
@@ -159,7 +159,7 @@ class Ranges(unittest.TestCase):
                 self.assertEqual(atom.body[-4 * len(vector):], struct.pack("<%df" % len(vector), *vector))
 
     def test_a_download_ends_as_it_began_whatever_is_loaded_meanwhile(self):
-        d, atoms = 1024, 4096  # 16 MiB: more than sockets hold
+        d, atoms = 1024, 4096  # 16 MiB: more than sockets buffer
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "large.safetensors")
             def store(value):

@@ -1,5 +1,5 @@
-"""Dictionaries that change while clients ask them (server/serving/registry): 10,000 requests during 50 reloads, files that are watched, folders
-that grow."""
+"""Dictionaries that change while they serve (server/serving/registry): 10,000 requests during 50 reloads, watched files,
+and folders that grow."""
 
 import json
 import math
@@ -49,7 +49,7 @@ class Reload(unittest.TestCase):
                                        "data": [1] * latents}]})
 
     def request(self, padding):
-        """A request as bytes. With much padding it is heavy, so that a compute thread answers it."""
+        """A request as bytes. Padding makes it heavy, so that a compute thread answers it."""
         body = self.body() + " " * padding
         return ("POST /v2/models/words/infer HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %d"
                 "\r\n\r\n%s" % (ADMIN["Authorization"], len(body), body)).encode()

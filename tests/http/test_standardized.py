@@ -24,7 +24,7 @@ def read_npy(path):
     with open(path, "rb") as file:
         data = file.read()
     size = struct.unpack("<H", data[8:10])[0]
-    header = eval(data[10:10 + size], {"__builtins__": {}})  # a literal, by the format's definition
+    header = eval(data[10:10 + size], {"__builtins__": {}})  # the format defines it as a literal
     count, width = header["shape"]
     assert header["descr"] == "<f4" and not header["fortran_order"]
     numbers = struct.unpack("<%df" % (count * width), data[10 + size:])

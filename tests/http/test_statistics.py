@@ -124,7 +124,7 @@ class Files(unittest.TestCase):
             self.assertEqual(daemon.post(PATH + "/reload", b"", headers=admin).status, 200)
             tag = {**admin, "If-None-Match": before.headers["ETag"]}
             after = daemon.get(PATH + "/atoms/5", headers=tag)
-            self.assertEqual(after.status, 200)  # the atom is the same, its statistics are not
+            self.assertEqual(after.status, 200)  # the atom is the same, but not its statistics
             self.assertEqual(after.json["vector"], before.json["vector"])
             self.assertEqual(after.json["statistics"]["rows"], ROWS)
 

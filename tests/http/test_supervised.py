@@ -155,7 +155,7 @@ class Supervised(unittest.TestCase):
             with Daemon(*GIVEN, env=variables) as daemon:
                 for _ in range(5):
                     self.assertEqual(manager.until("WATCHDOG=1"), ["WATCHDOG=1"])
-                self.assertIn("/health/live", daemon.log())  # it asked
+                self.assertIn("/health/live", daemon.log())  # the daemon asked itself
                 self.assertNotIn("not told", daemon.log())
 
     def test_a_full_server_is_not_one_that_hangs(self):
@@ -163,7 +163,7 @@ class Supervised(unittest.TestCase):
             variables = {"NOTIFY_SOCKET": manager.shown, "WATCHDOG_USEC": "30000"}
             with Daemon(*GIVEN, "--threads", "1", "--max-connections", "1", env=variables) as daemon:
                 manager.until("WATCHDOG=1")
-                connection = daemon.connect()  # kept open: there is room for no other
+                connection = daemon.connect()  # keeps the only connection
                 wait_for(lambda: self.answers(daemon, connection), "the one connection")
                 asked = daemon.log().count("/health/live")
                 for _ in range(5):

@@ -13,8 +13,7 @@ static const char *skip_space(const char *at) {
     return at + strspn(at, " \t");
 }
 
-/* ---- reading headers
- * ------------------------------------------------------------------------------------- */
+/* ---- reading headers ----------------------------------------------------------------------------------- */
 
 static ra_status bad_shape(const char *shape, ra_error *err) {
     RA_FAIL(err, RA_ERR_FORMAT,
@@ -72,8 +71,7 @@ static ra_status read_dtypes(const char *dtype, tensor_list *list, ra_error *err
     return RA_OK;
 }
 
-/* ---- reading bodies
- * -------------------------------------------------------------------------------------- */
+/* ---- reading bodies ------------------------------------------------------------------------------------ */
 
 static bool bytes_of(const ra_tensor *tensor, size_t *bytes) {
     *bytes = ra_dtype_size(tensor->dtype);

@@ -42,7 +42,7 @@ void oip_put_server(text *out, const char *release) {
     json_object_end(out);
 }
 
-/* ---- models ------------------------------------------------------------------------------------------ */
+/* ---- models -------------------------------------------------------------------------------------------- */
 
 typedef enum width { WIDTH_LATENTS, WIDTH_DIMENSIONS, WIDTH_ANY } width;
 
@@ -176,7 +176,7 @@ void oip_put_index_entry(text *out, const char *name, size_t generation, bool re
     json_object_end(out);
 }
 
-/* ---- infer ------------------------------------------------------------------------------------------- */
+/* ---- infer --------------------------------------------------------------------------------------------- */
 
 size_t oip_put_infer(text *out, const oip_infer_reply *reply) {
     size_t bytes = reply->rows * reply->dimensions * sizeof(float);

@@ -23,8 +23,7 @@ typedef struct infer_reader {
     ra_error *err;
 } infer_reader;
 
-/* ---- members
- * in general --------------------------------------------------------------------------------- */
+/* ---- members in general -------------------------------------------------------------------------------- */
 
 /* Reads the value of one member; false when the scan has failed. */
 typedef bool member_reader(json_scan *scan, void *target);
@@ -88,8 +87,7 @@ static bool read_bool(json_scan *scan, const char *what, bool *value) {
     return true;
 }
 
-/* ----
- * one input ------------------------------------------------------------------------------------------ */
+/* ---- one input ----------------------------------------------------------------------------------------- */
 
 typedef struct input_reader {
     infer_reader *request;
@@ -241,8 +239,7 @@ static bool read_inputs(json_scan *scan, void *target) {
     return scan->status == RA_OK;
 }
 
-/* ---- outputs,
- * parameters, id ---------------------------------------------------------------------------- */
+/* ---- outputs, parameters, id --------------------------------------------------------------------------- */
 
 static bool read_output_name(json_scan *scan, void *target) {
     infer_reader *reader = target;
@@ -252,7 +249,7 @@ static bool read_output_name(json_scan *scan, void *target) {
         return json_scan_fail(scan, RA_ERR_ARGUMENT, "there is no output \"%.*s\"; expected %s",
                               json_string_shown(name), name.raw, OIP_OUTPUT_NAME);
     if (reader->output_named)
-        return json_scan_fail(scan, RA_ERR_ARGUMENT, "the output %s is asked for twice", OIP_OUTPUT_NAME);
+        return json_scan_fail(scan, RA_ERR_ARGUMENT, "the output %s is requested twice", OIP_OUTPUT_NAME);
     reader->output_named = true;
     return true;
 }
@@ -390,8 +387,7 @@ ra_status oip_json_size(const char *header, size_t body_size, size_t *json_size,
     return RA_OK;
 }
 
-/* ----
- * the repository ------------------------------------------------------------------------------------- */
+/* ---- the repository ------------------------------------------------------------------------------------ */
 
 /* Reads nothing, or an object by a table. */
 static ra_status parse_small(const char *body, size_t size, const member *members, void *target,

@@ -56,8 +56,7 @@ static bool is_binary_only(ra_dtype dtype) {
     return false;
 }
 
-/* ----
- * the description ------------------------------------------------------------------------------------ */
+/* ---- the description ----------------------------------------------------------------------------------- */
 
 ra_status oip_spec_check(const oip_spec *spec, const oip_limits *limits, ra_error *err) {
     const char *name = inputs[spec->input].name;
@@ -148,8 +147,7 @@ static void index_sentence(char *sentence, size_t size, size_t row, size_t colum
              row, column, (long long)index, limits->latents);
 }
 
-/* ----
- * from JSON ------------------------------------------------------------------------------------------ */
+/* ---- from JSON ----------------------------------------------------------------------------------------- */
 
 typedef struct reader {
     oip_tensor *tensor;
@@ -271,8 +269,7 @@ bool oip_tensor_scan(oip_tensor *tensor, const oip_limits *limits, json_scan *sc
     return good;
 }
 
-/* ----
- * from bytes ----------------------------------------------------------------------------------------- */
+/* ---- from bytes ---------------------------------------------------------------------------------------- */
 
 enum { CHUNK = 512 }; /* numbers widened at once */
 

@@ -22,8 +22,7 @@
 
 static const char suffix[] = ".safetensors";
 
-/* ---- files
- * ---------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 static file_stamp stamp_of(const char *path) {
     struct stat about;
@@ -159,8 +158,7 @@ static ra_status renew(registry *dictionaries, entry *item, ra_error *err) {
     return RA_OK;
 }
 
-/* ---- adding
- * --------------------------------------------------------------------------------------------- */
+/* ---- adding -------------------------------------------------------------------------------------------- */
 
 static ra_status fail_memory(ra_error *err) {
     RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a dictionary's entry");

@@ -65,7 +65,7 @@ static void stop(http_server *server) {
     unlink(manager_path);
 }
 
-/* Whether a beat comes within so long. */
+/* Whether a beat arrives within this time. */
 static bool beats(int milliseconds) {
     char told[64] = "";
     struct pollfd wait = {.fd = manager, .events = POLLIN};
@@ -81,7 +81,7 @@ START_TEST(test_beats_while_the_server_answers_and_not_while_it_hangs) {
     ra_ok(heartbeat_start(server, WITHIN_US, &beating, &err));
     for (int i = 0; i < 5; i++) ck_assert(beats(LONG_MS));
     pthread_mutex_lock(&hanging);
-    while (beats(SHORT_MS)) continue; /* what was under way */
+    while (beats(SHORT_MS)) continue; /* beats that were under way */
     ck_assert(!beats(SHORT_MS));
     pthread_mutex_unlock(&hanging);
     ck_assert(beats(LONG_MS));
@@ -99,7 +99,7 @@ START_TEST(test_a_full_server_beats) {
     char reply[16];
     static const char live[] = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
     ck_assert_int_eq(send(taken, live, sizeof live - 1, 0), (ssize_t)sizeof live - 1);
-    ck_assert_int_gt(recv(taken, reply, sizeof reply, 0), 0); /* its thread has counted it */
+    ck_assert_int_gt(recv(taken, reply, sizeof reply, 0), 0); /* its thread has counted the connection */
     ck_assert_int_eq(http_server_join(server, &secure), -1);
     ck_assert_int_eq(errno, ENFILE);
     heartbeat *beating = NULL;

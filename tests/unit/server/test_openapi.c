@@ -40,7 +40,7 @@ static const char *string(const cJSON *object, const char *name) {
     return cJSON_GetStringValue(member(object, name));
 }
 
-/* What a {"$ref": "#/components/parameters/k"} stands for; anything else stands for itself. */
+/* Follows a {"$ref": "#/components/parameters/k"}; returns any other item itself. */
 static const cJSON *follow(const cJSON *item) {
     const char *reference = string(item, "$ref");
     if (!reference) return item;
@@ -55,7 +55,7 @@ static const cJSON *follow(const cJSON *item) {
     return at;
 }
 
-/* Both spell the open parts of a path with braces; what stands between them is the reader's affair. */
+/* Both write the open parts of a path in braces; the names in the braces may differ. */
 static bool same_path(const char *a, const char *b) {
     for (; *a && *a == *b; a++, b++) {
         if (*a != '{') continue;
@@ -82,7 +82,7 @@ static const cJSON *operation_of(const route *row) {
     return NULL;
 }
 
-/* The names of an operation's parameters that stand in the query, or in the path, with spaces between. */
+/* The names of the parameters of an operation that are in the query, or in the path, separated by spaces. */
 static void parameter_names(const cJSON *operation, const char *in, char *names, size_t size) {
     size_t used = 0;
     names[0] = '\0';

@@ -46,7 +46,7 @@ START_TEST(test_every_row_states_its_cost) {
 }
 END_TEST
 
-/* Whatever changes the server is on the address for administration alone, and nothing else is. */
+/* Routes that change the server, and no others, are only on the address for administration. */
 START_TEST(test_each_row_is_on_its_address) {
     for (size_t i = 0; i < row_count(); i++) {
         const route *row = &routes_table()[i];
@@ -98,7 +98,7 @@ START_TEST(test_who_may_do_what) {
 }
 END_TEST
 
-/* "{d}" and "{i}" replaced by what could stand there. */
+/* Replaces "{d}" and "{i}" by examples. */
 static void example(const char *pattern, char *path) {
     for (; *pattern; pattern++) {
         if (*pattern != '{') {

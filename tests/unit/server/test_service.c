@@ -143,7 +143,7 @@ START_TEST(test_a_draining_server_says_so_and_ends_connections) {
 }
 END_TEST
 
-/* What the emulation's device says when it is asked after its end. */
+/* The error of the emulated device once it is lost. */
 START_TEST(test_a_lost_device_is_no_longer_ready) {
     enum { LAUNCH_FAILURE = 719 };
     emulated device = emulated_open();
@@ -177,8 +177,7 @@ START_TEST(test_k_is_clamped_only_when_nobody_asked_for_it) {
 }
 END_TEST
 
-/* Every allocation of every request fails once: the answer is the right one or a 503, never anything else,
- * and the next request works. */
+/* Makes every allocation of every request fail once: the answer is correct or a 503, and the next request works. */
 START_TEST(test_any_allocation_may_fail) {
     start();
     expect(good[_i].method, good[_i].target, good[_i].body, good[_i].method[0] == 'O' ? 204 : 200,

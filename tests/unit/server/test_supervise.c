@@ -1,4 +1,4 @@
-/* The service manager's environment, and what it is told. tests/http/test_supervised.py tests with real
+/* The environment from a service manager, and the messages to it. tests/http/test_supervised.py tests with real
  * sockets. */
 #include "harness.h"
 #include "supervise.h"
@@ -33,7 +33,7 @@ START_TEST(test_without_a_manager_there_is_nothing) {
     ck_assert_int_eq(out.main, -1);
     ck_assert_int_eq(out.admin, -1);
     ck_assert_uint_eq(out.watchdog_us, 0);
-    supervise_tell("READY=1"); /* to nobody */
+    supervise_tell("READY=1"); /* without a manager */
 }
 END_TEST
 

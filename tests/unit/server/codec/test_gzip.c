@@ -71,7 +71,7 @@ START_TEST(test_what_is_not_whole_is_refused) {
 }
 END_TEST
 
-/* Any byte changed: it is refused or unpacks to something, and nothing breaks. */
+/* After changing any byte, the body is refused or unpacks to something. */
 START_TEST(test_mutations) {
     char bytes[600];
     text packed = {0}, plain = {0};

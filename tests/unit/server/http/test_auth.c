@@ -68,7 +68,7 @@ START_TEST(test_without_a_key_file) {
 }
 END_TEST
 
-/* The sentence names the line, and never what stands there. */
+/* The message names the line and never its content. */
 START_TEST(test_refuses_bad_files) {
     static const struct {
         const char *content, *expected;

@@ -42,7 +42,7 @@ static void stop(void) {
     close(server);
 }
 
-/* Bytes that arrive at the server, which reads them as the library does. */
+/* Sends bytes to the server, which reads them as the library does. */
 static void send_bytes(size_t n) {
     char bytes[4096] = {0};
     ck_assert_int_eq(send(client, bytes, n, 0), (ssize_t)n);
@@ -53,7 +53,7 @@ static void send_bytes(size_t n) {
     }
 }
 
-/* How many are cut when the clock is looked at each second. */
+/* How many are cut when the clock is checked once per second. */
 static size_t pass(unsigned seconds) {
     size_t cut = 0;
     for (unsigned i = 0; i < seconds; i++) {
@@ -176,15 +176,15 @@ START_TEST(test_a_request_that_is_on_its_way_is_expected) {
     ck_assert_uint_eq(http_connections_expecting(table, later), 0);
     ck_assert_int_eq(send(client, "G", 1, 0), 1);
     char byte;
-    ck_assert_int_eq(recv(server, &byte, 1, MSG_PEEK), 1); /* it is there, unread */
+    ck_assert_int_eq(recv(server, &byte, 1, MSG_PEEK), 1); /* it has arrived and is unread */
     ck_assert_uint_eq(http_connections_expecting(table, later), 1);
     ck_assert_int_eq(recv(server, &byte, 1, 0), 1);
     ck_assert_uint_eq(http_connections_expecting(table, later), 0);
-    http_connection_enter(watched, PHASE_BODY); /* is one that has begun, which others count */
+    http_connection_enter(watched, PHASE_BODY); /* this request has begun, so others count it */
     ck_assert_int_eq(send(client, "B", 1, 0), 1);
     ck_assert_int_eq(recv(server, &byte, 1, MSG_PEEK), 1);
     ck_assert_uint_eq(http_connections_expecting(table, before), 0);
-    http_connection_enter(watched, PHASE_IDLE); /* had its first: only bytes count */
+    http_connection_enter(watched, PHASE_IDLE); /* after the first request only bytes count */
     ck_assert_uint_eq(http_connections_expecting(table, before), 1);
     ck_assert_int_eq(recv(server, &byte, 1, 0), 1);
     ck_assert_uint_eq(http_connections_expecting(table, before), 0);

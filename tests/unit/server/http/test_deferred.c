@@ -1,4 +1,4 @@
-/* Requests that other threads answer: settled exactly once, whoever is first, and freed by whoever is last. */
+/* Requests that other threads answer: the first thread settles each exactly once, and the last one frees it. */
 #include "harness.h"
 #include "http/deferred.h"
 
@@ -69,7 +69,7 @@ static void run_next(size_t i) {
     at.run[i](at.argument[i]);
 }
 
-/* What the headers of a request point to: the connection's memory, gone once the request is deferred. */
+/* The headers of a request point into memory of the connection, which is gone once the request is deferred. */
 static char content_type[32];
 
 static http_exchange *request(void) {
@@ -137,7 +137,7 @@ START_TEST(test_a_full_queue_is_said_at_once) {
 }
 END_TEST
 
-/* It is given back before its job runs, which then finds nothing to do. */
+/* The exchange is given back before its job runs, which then has nothing to do. */
 START_TEST(test_a_deadline_is_answered_before_its_turn_comes) {
     http_deferrals *waiting = start(1, 1000);
     open_pair();
@@ -153,7 +153,7 @@ START_TEST(test_a_deadline_is_answered_before_its_turn_comes) {
     ck_assert(has_header(reply, "X-Admitted"));
     ck_assert(!reply->close);
     http_deferred_give(exchange);
-    http_deferrals_release(waiting); /* the job holds it still */
+    http_deferrals_release(waiting); /* the job still holds it */
     run_next(0);
     ck_assert_uint_eq(at.answered, 0);
     close_pair();
@@ -167,10 +167,10 @@ START_TEST(test_a_client_that_left_costs_nothing) {
     http_deferrals_check(waiting, http_now());
     ck_assert_uint_eq(atomic_load(&resumed), 0);
     shutdown(pair[1], SHUT_WR);
-    run_next(0); /* found by the one who would compute */
+    run_next(0); /* the compute thread finds out */
     ck_assert_uint_eq(atomic_load(&resumed), 1);
     ck_assert_ptr_null(http_exchange_reply(first));
-    http_deferrals_check(waiting, http_now()); /* and by the watchdog */
+    http_deferrals_check(waiting, http_now()); /* so does the watchdog */
     ck_assert_uint_eq(atomic_load(&resumed), 2);
     ck_assert_ptr_null(http_exchange_reply(second));
     run_next(1);
@@ -206,8 +206,7 @@ START_TEST(test_the_end_leaves_nobody_waiting) {
 }
 END_TEST
 
-/* ---- all of it
- * at once ----------------------------------------------------------------------------------- */
+/* ---- all of it at once --------------------------------------------------------------------------------- */
 
 static void quick_answer(void *context, http_request *request, http_response *response) {
     (void)context, (void)request;
@@ -233,8 +232,8 @@ static void *check_for_ever(void *argument) {
     return NULL;
 }
 
-/* Deadlines so short that answer and deadline race; each is settled once and nothing leaks or
- * is used late. */
+/* The deadlines are so short that they race with the answers; each request is settled once, and nothing leaks or is
+ * used after it is freed. */
 START_TEST(test_answers_race_with_deadlines) {
     enum { REQUESTS = 300 };
     pthread_t job, watchdog;

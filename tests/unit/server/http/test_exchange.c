@@ -1,4 +1,4 @@
-/* The life of a request without sockets, before a service that only records what it is asked. */
+/* The life of a request without sockets, with a service that only records its calls. */
 #include "harness.h"
 #include "http/exchange.h"
 

@@ -65,7 +65,7 @@ END_TEST
 START_TEST(test_an_address_of_another_machine) {
     int descriptor = -1;
     char url[HTTP_ADDRESS_SIZE];
-    http_address address = {.host = "192.0.2.1", .port = "0"}; /* set aside for documents: RFC 5737 */
+    http_address address = {.host = "192.0.2.1", .port = "0"}; /* reserved for documentation: RFC 5737 */
     ra_fails(http_listener_open(&address, &descriptor, url, &err), RA_ERR_IO, "cannot listen on 192.0.2.1:0");
 }
 END_TEST

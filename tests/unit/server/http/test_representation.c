@@ -118,7 +118,7 @@ START_TEST(test_packing) {
     http_response_finish(&request, &response);
     ck_assert_str_eq(header("Content-Encoding"), "gzip");
     ra_ok(content_unpack(CODING_GZIP, response.body.data, response.body.size, 5001, &plain, &err));
-    ck_assert_uint_eq(plain.size, 5001); /* the newline too */
+    ck_assert_uint_eq(plain.size, 5001); /* with the newline */
     text_release(&plain);
     static const struct {
         const char *type, *accepts;
@@ -137,7 +137,7 @@ START_TEST(test_packing) {
     }
     make("/v1/x", "application/json", 5000);
     request.headers[HTTP_ACCEPT_ENCODING] = "gzip";
-    ra_memory_fail_at(3); /* short of memory it goes out as it is */
+    ra_memory_fail_at(3); /* when memory is short it is sent unpacked */
     http_response_finish(&request, &response);
     ra_memory_fail_at(0);
     ck_assert_int_eq(response.status, 200);

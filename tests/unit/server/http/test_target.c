@@ -91,7 +91,7 @@ START_TEST(test_refuses_more_than_there_is_room_for) {
     for (int i = 0; i <= HTTP_MAX_PARAMETERS; i++) end += snprintf(end, 8, "a=b&");
     ra_fails(http_target_parse(&target, raw, &err), RA_ERR_TOO_LARGE, "32 parameters");
     http_target_release(&target);
-    end[-4] = '\0'; /* one parameter less */
+    end[-4] = '\0'; /* without the last parameter */
     ra_ok(http_target_parse(&target, raw, &err));
     ck_assert_uint_eq(target.parameter_count, HTTP_MAX_PARAMETERS);
     http_target_release(&target);

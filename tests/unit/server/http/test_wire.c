@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Cuts a head as the library does, and walks it: lines end at LF with or without CR before it, a name at its
- * colon, parts of the first line at spaces. Strings end at the first zero, as everywhere in C. */
+/* Cuts a head as the library does, and reads it: lines end at LF, with or without CR before it, names at their
+ * colon, and the parts of the first line at spaces. Strings end at the first zero, as in C. */
 static bool is_good(const char *head, size_t size) {
     char buffer[256] = {0};
     memcpy(buffer, head, size);
@@ -56,8 +56,8 @@ static const struct {
     HEAD("GET / HTTP/1.1\r\nHost: x\0y\r\n\r\n", false),
     HEAD("GET / HTTP/1.1\r\nHost: x\0\0y\r\n\r\n", false),
     HEAD("GET / HTTP/1.1\r\nHost: x\0y\r\nA: b\r\n\r\n", false),
-    /* Not seen, and said so in server/README.md: where nothing follows, the zeros of an unused buffer look
-     * like those that a CR LF leaves. */
+    /* Not detected, as server/README.md says: if nothing follows, the zeros of an unused buffer look like
+     * those that a CR LF leaves. */
     HEAD("GET / HTTP/1.1\r\nHost: x\r\n\n", true),
     HEAD("GET / HTTP/1.1\0\r\n\r\n", true),
 #undef HEAD
@@ -71,7 +71,7 @@ START_TEST(test_heads) {
 }
 END_TEST
 
-/* A folded header's name was copied away from its value. */
+/* The library copies the name of a folded header away from its value. */
 START_TEST(test_a_name_from_elsewhere) {
     static const char buffer[] = "GET\0/\0HTTP/1.1\0\0Host\0 x\0\0\0\0", name[] = "Host";
     http_wire wire;

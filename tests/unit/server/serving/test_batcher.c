@@ -54,13 +54,13 @@ static void assert_same_codes(const ra_codes *got, const ra_codes *expected) {
     ck_assert_uint_eq(got->latents, expected->latents);
     ck_assert_mem_eq(got->start, expected->start, (got->rows + 1) * sizeof *got->start);
     size_t entries = ra_codes_entries(got);
-    if (!entries) return; /* nothing was ever allocated, perhaps */
+    if (!entries) return; /* perhaps nothing was ever allocated */
     ck_assert_mem_eq(got->index, expected->index, entries * sizeof *got->index);
     assert_close(got->value, expected->value, entries, 1e-5);
 }
 
-/* One client: rows of its own, encoded and reconstructed again and again, compared with what
- * it gets alone. */
+/* One client encodes and reconstructs its own rows again and again and compares with the results that it gets
+ * alone. */
 static void *work(void *argument) {
     size_t number = (size_t)(uintptr_t)argument, rows = 1 + number % 3;
     float x[3 * WIDTH], x_hat[3 * WIDTH], expected_x[3 * WIDTH];
@@ -112,7 +112,7 @@ START_TEST(test_no_batch_is_larger_than_allowed) {
 }
 END_TEST
 
-/* Half of them send what cannot be encoded: their own error, and nobody else's. */
+/* Half of the clients send rows that cannot be encoded; only those get errors. */
 static void *work_with_errors(void *argument) {
     size_t number = (size_t)(uintptr_t)argument;
     float x[2 * WIDTH];
@@ -198,7 +198,7 @@ START_TEST(test_a_canceled_request_is_not_computed) {
 }
 END_TEST
 
-/* Requests are canceled while others wait: every turn goes on to someone, nobody hangs. */
+/* Requests are canceled while others wait: each turn passes to another request, and none hangs. */
 static void *work_and_cancel(void *argument) {
     size_t number = (size_t)(uintptr_t)argument;
     float x[WIDTH];

@@ -1,4 +1,4 @@
-/* The compute threads: every accepted job runs once; the queue has its limit; the end waits. */
+/* The compute threads: every accepted job runs once, the queue is bounded, and stopping waits. */
 #include "serving/compute.h"
 #include "harness.h"
 
@@ -12,7 +12,7 @@ static compute *start(size_t threads, size_t queue) {
     return workers;
 }
 
-/* A job that stays until it is let go. */
+/* A job that runs until it is released. */
 typedef struct gate {
     pthread_mutex_t lock;
     pthread_cond_t changed;

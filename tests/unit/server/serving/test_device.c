@@ -1,4 +1,4 @@
-/* A device that failed, and one that is lost. */
+/* A device with a failed operation, and a lost device. */
 #include "serving/device.h"
 #include "emulated.h"
 #include "harness.h"

@@ -82,7 +82,7 @@ START_TEST(test_long_values_are_cut_at_a_character) {
 }
 END_TEST
 
-/* The longest of everything, escaped to six times its length, still ends as a whole line, in one piece. */
+/* With the longest values, escaped to six times their length, a line is still whole. */
 START_TEST(test_the_worst_line_fits) {
     static char worst[1200];
     memset(worst, '\x01', sizeof worst - 1);
@@ -105,7 +105,7 @@ START_TEST(test_a_small_buffer_is_never_left) {
 }
 END_TEST
 
-/* What ra_log() and log_request() send to standard error, at a level. */
+/* The output of ra_log() and log_request() on standard error, at a level. */
 static const char *logged(ra_log_level level, log_format format) {
     static char content[8192];
     int saved = dup(STDERR_FILENO), pipes[2];

@@ -52,8 +52,7 @@ START_TEST(test_requests_are_told_apart) {
     ck_assert_uint_eq(metrics_route(counted, 2).bytes_in, 50);
     ck_assert_uint_eq(metrics_route(counted, 2).bytes_out, 500);
     ck_assert_uint_eq(metrics_route(counted, 2).us.compute, 10);
-    metrics_ended(counted, ROUTES, 0,
-                  &(request_event){.status = 200}); /* there are no such route and method */
+    metrics_ended(counted, ROUTES, 0, &(request_event){.status = 200}); /* no such route and method */
     metrics_ended(counted, 0, METHODS, &(request_event){.status = 200});
     metrics_free(counted);
 }
@@ -119,7 +118,7 @@ START_TEST(test_threads_lose_nothing) {
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, keep_counting, counted), 0);
-    /* a look meanwhile may count what comes and goes during it, but never falls below zero and wraps */
+    /* a concurrent reading may be too high, but never wraps below zero */
     for (int i = 0; i < 100; i++) ck_assert_uint_le(metrics_in_flight(counted), THREADS * EACH);
     for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     ck_assert_uint_eq(metrics_requests(counted, 1, 1, index_of(200)), THREADS * EACH);
@@ -179,7 +178,7 @@ START_TEST(test_the_process_is_seen) {
 }
 END_TEST
 
-/* A start that moves looks like one start after another. */
+/* If the start moved, the process would seem to have restarted. */
 START_TEST(test_the_start_stays_where_it_was) {
     double first = process_look().start_seconds;
     for (int i = 0; i < 1000; i++) ck_assert(process_look().start_seconds == first);

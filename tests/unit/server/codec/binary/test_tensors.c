@@ -11,8 +11,7 @@ enum { WIDTH = 4, ROWS = 3 };
 
 static const float numbers[ROWS * WIDTH] = {1, 2, 3, 4, 5, 6, 7, 8, 0, -1, 0, 0.5f};
 
-/* 
- * ---- raw -------------------------------------------------------------------------------------------------- */
+/* ---- raw ----------------------------------------------------------------------------------------------- */
 
 START_TEST(test_raw_with_and_without_headers) {
     static const struct {
@@ -68,7 +67,7 @@ START_TEST(test_raw_refuses) {
 }
 END_TEST
 
-/* ---- matrices ----------------------------------------------------------------------------------------- */
+/* ---- matrices ------------------------------------------------------------------------------------------ */
 
 START_TEST(test_every_float_type_at_any_address) {
     static const ra_dtype types[] = {RA_F32, RA_F16, RA_BF16};
@@ -133,7 +132,7 @@ START_TEST(test_matrices_that_do_not_fit) {
 }
 END_TEST
 
-/* ---- latents ------------------------------------------------------------------------------------------ */
+/* ---- latents ------------------------------------------------------------------------------------------- */
 
 START_TEST(test_dense_latents_lose_their_zeros) {
     tensor_list list = {1, {ra_tensor_2d(RA_F32, numbers, ROWS, WIDTH)}};
@@ -222,7 +221,7 @@ START_TEST(test_sparse_latents_that_make_no_sense) {
 }
 END_TEST
 
-/* ---- there and back ----------------------------------------------------------------------------------- */
+/* ---- there and back ------------------------------------------------------------------------------------ */
 
 START_TEST(test_both_forms_come_back) {
     sparse codes;
@@ -271,8 +270,8 @@ START_TEST(test_npy_refuses) {
 }
 END_TEST
 
-/* Bits of good bodies flipped and bytes cut off: an answer or a refusal, never a step outside of the body,
- * which has exactly its size on the heap for the sanitizers. */
+/* Flips bits of good bodies and cuts bytes off: each is answered or refused and never read beyond its end. Each
+ * body has exactly its size on the heap, for the sanitizers. */
 START_TEST(test_mutations) {
     sparse codes;
     text whole = {0};

@@ -13,7 +13,7 @@ static void check(text *out, const char *expected) {
 
 START_TEST(test_an_atom_with_everything) {
     static const ra_archetype archetypes[] = {{12, 0.75f, "dog; puppy"}, {3, 0.25f, NULL}};
-    /* of latents 0 to 5, the last of which is looked at */
+    /* of latents 0 to 5; the test looks at the last one */
     const ra_latent_statistics latents = {
         .rows = 8,
         .concepts = 6,

@@ -12,7 +12,7 @@
 
 enum { K = 8, D = 3, ROWS = 4 };
 
-/* ---- the three requests, by their text; failing ones must leave nothing behind ----------------------- */
+/* ---- the three requests, from text; a failure must leave nothing allocated ----------------------------- */
 
 static ra_status parse_latents(const char *body, latents_request *out, ra_error *err) {
     return json_latents_parse(body, strlen(body), K, ROWS, out, err);
@@ -42,7 +42,7 @@ static ra_status search(const char *body, ra_error *err) {
     return status;
 }
 
-/* ---- what is understood ------------------------------------------------------------------------------ */
+/* ---- good bodies --------------------------------------------------------------------------------------- */
 
 static void check_codes(const latents_request *request, const float *dense /* [rows, K] */) {
     float got[ROWS * K];
@@ -184,7 +184,7 @@ START_TEST(test_search_has_defaults) {
 }
 END_TEST
 
-/* ---- what is refused --------------------------------------------------------------------------------- */
+/* ---- bad bodies ---------------------------------------------------------------------------------------- */
 
 typedef struct refusal {
     const char *body;
@@ -304,7 +304,7 @@ START_TEST(test_the_error_may_be_left_out) {
 }
 END_TEST
 
-/* ---- hardening --------------------------------------------------------------------------------------- */
+/* ---- hardening ----------------------------------------------------------------------------------------- */
 
 static const char *const good_latents[] = {
     "{\"latents\":[[0,0,1.5,0,0,-2e-3,0,0],[7,0,0,0,0,0,0,3]]}",
@@ -314,7 +314,7 @@ static const char good_inputs[] =
     "{\"inputs\":[[1,-2.5,3e2],[0.1,0,-0.0],[123456789.123456789123456789,2,3]]}";
 static const char good_search[] = "{\"vectors\":[[1,2,3]],\"k\":3,\"metric\":\"d\\u006ft\"}";
 
-/* The request number `which` from a block of exactly its size, so that a sanitizer sees a read beyond. */
+/* The request number `which` in memory of exactly its size, so that a sanitizer sees a read beyond its end. */
 static ra_status parse_exactly(int which, const char *bytes, size_t size, ra_error *err) {
     latents_request codes;
     ra_matrix matrix;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Walks a whole text, from a block that ends with it, so that a sanitizer sees a read beyond. */
+/* Scans a whole text in memory of exactly its size, so that a sanitizer sees a read beyond its end. */
 static ra_status walk_bytes(const char *bytes, size_t size, ra_error *err) {
     char *exact = malloc(size ? size : 1);
     if (!exact) ck_abort();
@@ -35,7 +35,7 @@ START_TEST(test_accepts_all_of_json) {
         "false",
         "null",
         "-1.5e-3",
-        "1e999", /* a number of JSON, whatever its size */
+        "1e999", /* a JSON number may have any size */
         "[1,2 , 3]",
         "{\"a\":1,\"b\":[{},[],\"\",null,true,false]}",
         "{\"a\":{\"a\":{\"a\":1}},\"b\":{\"a\":2}}", /* the same name in different objects */
@@ -294,8 +294,8 @@ END_TEST
 START_TEST(test_runs_of_zeros_are_counted) {
     static const struct {
         const char *body;
-        size_t zeros; /* behind the first element */
-        float next;   /* the element behind them */
+        size_t zeros; /* after the first element */
+        float next;   /* the element after them */
     } cases[] = {
         {"[1,0,0,0,5]", 3, 5},           {"[1,0.0,0.0,5]", 2, 5},       {"[1, 0, 0, 5]          ", 2, 5},
         {"[1, 0.0, 0.0, 0.0, 5]", 3, 5}, {"[1,0,5]         ", 1, 5},    {"[1,0.5,0,0,0,0,0]", 0, 0.5f},
@@ -307,7 +307,7 @@ START_TEST(test_runs_of_zeros_are_counted) {
         float value = -1;
         json_scan_begin(&scan, cases[i].body, strlen(cases[i].body), NULL);
         json_scan_array(&scan);
-        ck_assert_uint_eq(json_scan_zeros(&scan), 0); /* nothing at the start: the bracket is no comma */
+        ck_assert_uint_eq(json_scan_zeros(&scan), 0); /* none at the start: the bracket is not a comma */
         ck_assert(json_scan_next_f32(&scan, &place, &value));
         size_t zeros = 0;
         value = -1;
@@ -317,7 +317,7 @@ START_TEST(test_runs_of_zeros_are_counted) {
         if (cases[i].next >= 0) ck_assert_float_eq(value, cases[i].next);
         json_scan_close(&scan);
     }
-    /* Far from the end of the body, the whole run is taken at once. */
+    /* Far from the end of the body, one call passes the whole run. */
     json_scan scan;
     float value;
     static const char body[] = "[7,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1.25,1.25]";

@@ -1,4 +1,4 @@
-/* The replies under /v2, against texts that are written out. */
+/* The replies under /v2, compared with literal texts. */
 #include "harness.h"
 #include "codec/oip/reply.h"
 

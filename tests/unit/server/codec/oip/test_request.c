@@ -28,8 +28,7 @@ static const char *show(const ra_codes *codes) {
     return line;
 }
 
-/* 
- * ---- JSON ----------------------------------------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------------------------------------- */
 
 #define LATENTS(shape, data)                                                                                 \
     "{\"inputs\":[{\"name\":\"latents\",\"datatype\":\"FP32\",\"shape\":" shape ",\"data\":" data "}]}"
@@ -50,7 +49,7 @@ static const struct {
     {SPARSE("[2,3]", "[[4,1,-1],[-1,-1,-1]]", "[[2,0.5,9],[1,1,1]]"), "1:0.5 4:2 | "},
     {SPARSE("[2,2]", "[5,0,-1,2]", "[1,0,3,4]"), "5:1 | 2:4"},
     {SPARSE("[2,0]", "[]", "[[],[]]"), " | "},
-    /* any order, members of others, nulls */
+    /* any order, unknown members, nulls */
     {"{\"outputs\":null,\"model_name\":\"m\",\"inputs\":[{\"data\":[1,0,0,0,0,0],\"extra\":[{}],"
      "\"parameters\":null,"
      "\"shape\":[1,6],\"datatype\":\"FP64\",\"name\":\"latents\"}],\"id\":null,\"parameters\":{\"priority\":"
@@ -197,10 +196,9 @@ START_TEST(test_the_output_is_binary_when_asked) {
 }
 END_TEST
 
-/* 
- * ---- bytes ---------------------------------------------------------------------------------------------- */
+/* ---- bytes --------------------------------------------------------------------------------------------- */
 
-/* A body of JSON with bytes behind; returns its size, *json_size <- of the JSON. */
+/* A body of JSON followed by bytes; returns its size, *json_size <- that of the JSON. */
 static size_t join(char *body, int *json_size, const char *json, const void *bytes, size_t size) {
     *json_size = (int)strlen(json);
     memcpy(body, json, (size_t)*json_size);
@@ -224,7 +222,7 @@ START_TEST(test_bytes_of_every_float_type) {
         ra_dtype dtype;
     } types[] = {{"FP32", RA_F32}, {"FP16", RA_F16}, {"BF16", RA_BF16}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        for (size_t shift = 0; shift < 8; shift++) { /* wherever the bytes come to lie */
+        for (size_t shift = 0; shift < 8; shift++) { /* at every alignment */
             char body[1024], raw[64], json[512] = "";
             int json_size;
             size_t size = 12 * ra_dtype_size(types[i].dtype);
@@ -321,8 +319,7 @@ START_TEST(test_the_length_of_the_json) {
 }
 END_TEST
 
-/* ---- the repository,
- * memory, mutations ------------------------------------------------------------------ */
+/* ---- the repository, memory, mutations ----------------------------------------------------------------- */
 
 START_TEST(test_repository_bodies) {
     bool ready = true;
@@ -361,7 +358,7 @@ START_TEST(test_any_allocation_may_fail) {
 }
 END_TEST
 
-/* Any change of a byte or cut is an answer, never a crash (the sanitizers look on). */
+/* Changing or cutting any byte leads to an answer, never to a crash; the sanitizers watch. */
 START_TEST(test_mutations_are_answered) {
     static const char letters[] = "0123456789-.,:[]{}\"eE \\ntf\xff";
     uint32_t state = 1;

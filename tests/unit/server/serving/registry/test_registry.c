@@ -20,7 +20,7 @@ static const char *write_model(const char *name, float first) {
     return path;
 }
 
-/* Under the served name there is always a complete file. */
+/* Replaces the file under the served name by a complete one. */
 static void replace_model(const char *path, float first) {
     char fresh[512];
     snprintf(fresh, sizeof fresh, "%s", write_model("fresh.safetensors", first));
@@ -209,7 +209,7 @@ START_TEST(test_why_a_load_failed_is_kept_without_the_folder) {
 }
 END_TEST
 
-/* Whichever allocation of a load fails: it is said, and the old generation goes on serving. */
+/* When any allocation of a load fails, the error is reported and the old generation keeps serving. */
 START_TEST(test_any_allocation_of_a_load_may_fail) {
     registry *dictionaries = with_one(write_model("a.safetensors", 1));
     size_t failed = 0;
@@ -229,8 +229,7 @@ START_TEST(test_any_allocation_of_a_load_may_fail) {
 }
 END_TEST
 
-/* ----
- * a device ------------------------------------------------------------------------------------------- */
+/* ---- a device ------------------------------------------------------------------------------------------ */
 
 static registry *on_device(void) {
     registry *dictionaries = NULL;
@@ -241,7 +240,7 @@ static registry *on_device(void) {
     return dictionaries;
 }
 
-/* Which device serves a name, and with which generation. */
+/* The device and the generation that serve a name. */
 static void assert_served(registry *dictionaries, const char *name, const char *device, size_t generation) {
     served *dictionary = registry_acquire(dictionaries, name);
     ck_assert_ptr_nonnull(dictionary);
@@ -270,7 +269,7 @@ START_TEST(test_what_does_not_fit_on_the_device_is_served_by_the_cpu) {
     assert_served(dictionaries, "words", "cpu", 2);
     ck_assert_uint_eq(status_of(dictionaries, "words").fallbacks, 2);
     ck_assert_uint_eq(status_of(dictionaries, "words").failures, 0);
-    device.set_memory(needed); /* now there is room */
+    device.set_memory(needed); /* now it fits */
     ra_ok(registry_reload(dictionaries, "words", &err));
     assert_served(dictionaries, "words", "cuda", 3);
     ck_assert_uint_eq(status_of(dictionaries, "words").fallbacks, 2);
@@ -319,7 +318,8 @@ START_TEST(test_a_folder_serves_what_opens) {
     write_model("a b.safetensors", 1);
     test_write("bad.safetensors", "junk", 4);
     test_write("notes.txt", "junk", 4);
-    ra_ok(registry_add(dictionaries, "a", test_path("b.safetensors"), &err)); /* a name that is given wins */
+    ra_ok(registry_add(dictionaries, "a", test_path("b.safetensors"),
+                       &err)); /* a given name takes precedence over the folder */
     ra_ok(registry_add_folder(dictionaries, &err));
     ck_assert_uint_eq(registry_count(dictionaries), 3);
     served *a = registry_acquire(dictionaries, "a"), *b = registry_acquire(dictionaries, "b");
@@ -345,7 +345,7 @@ END_TEST
 
 START_TEST(test_a_folder_that_serves_nothing_is_refused) {
     registry *dictionaries = with_folder();
-    ra_ok(registry_add_folder(dictionaries, &err)); /* an empty one is not */
+    ra_ok(registry_add_folder(dictionaries, &err)); /* an empty folder is fine */
     test_write("bad.safetensors", "junk", 4);
     ra_fails(registry_add_folder(dictionaries, &err), RA_ERR_FORMAT, "bad.safetensors");
     registry_free(dictionaries);
@@ -371,7 +371,8 @@ START_TEST(test_a_changed_file_is_taken_at_the_second_look) {
     ck_assert_int_eq(rename(test_write("junk", "junk", 4), test_path("a.safetensors")), 0);
     ck_assert_uint_eq(registry_poll(dictionaries), 0);
     ck_assert_uint_eq(registry_poll(dictionaries), 1);
-    ck_assert_uint_eq(registry_poll(dictionaries) + registry_poll(dictionaries), 0); /* a bad one once */
+    ck_assert_uint_eq(registry_poll(dictionaries) + registry_poll(dictionaries),
+                      0); /* a bad file is opened once */
     ck_assert_uint_eq(status_of(dictionaries, "a").failures, 1);
     ck_assert_int_eq(unlink(test_path("a.safetensors")), 0);
     ck_assert_uint_eq(registry_poll(dictionaries) + registry_poll(dictionaries), 0);
@@ -390,7 +391,7 @@ typedef struct race {
     atomic_size_t reads, faults;
 } race;
 
-/* Generation g has the number g in the model too: what is read through one reference must agree. */
+/* The model of generation g contains the number g: all values read through one reference must agree. */
 static void *read_on(void *argument) {
     race *shared = argument;
     size_t last = 0;
