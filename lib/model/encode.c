@@ -16,7 +16,7 @@ static size_t rows_at_a_time(const ra_model *model, size_t rows) {
 }
 
 static void measure_spans(const ra_model *model, bool remote, size_t rows, ra_span *spans) {
-    bool by_row = model->encoder.kind == RA_ENCODER_MLP_LN_1;
+    bool by_row = ra_encoder_norm(model->encoder.kind) == RA_ENCODER_LAYER_NORM;
     spans[INPUTS] = (ra_span){.bytes = remote ? rows * model->info.dimensions * sizeof(float) : 0};
     spans[PRE] = (ra_span){.bytes = rows * model->info.concepts * sizeof(float)};
     spans[STATISTICS] = (ra_span){.bytes = by_row ? 2 * rows * sizeof(float) : 0};

@@ -1,4 +1,4 @@
-/* The artifact that a model writes (lib/model/{save,keep}.c): the same model again, and the same bytes each
+/* The artifact that a model writes (lib/model/save.c, lib/model/open/tensors.c): the same model again, and the same bytes each
  * time. */
 #include "model_files.h"
 
