@@ -39,10 +39,10 @@ typedef enum ra_dictionary_kind {
 
 /* Where the atoms start: the values of the setting `init`. */
 typedef enum ra_init {
-    RA_INIT_EYE,      /* archetypal: atom k on point k, as in the reference */
+    RA_INIT_EYE,      /* archetypal: atom k on point k, as in overcomplete */
     RA_INIT_PERMUTED, /* on points drawn without repetition; with K > N drawing starts over */
     RA_INIT_RANDOM,   /* uniform on the simplex of RA_INIT_RANDOM_POINTS points, drawn for each atom */
-    RA_INIT_XAVIER,   /* plain: random, as in the reference */
+    RA_INIT_XAVIER,   /* plain: random, as in overcomplete */
     RA_INIT_POINTS,   /* plain: on points, drawn as for permuted */
 } ra_init;
 
@@ -50,7 +50,7 @@ enum { RA_INIT_RANDOM_POINTS = 8 };
 
 /* One named array of a model: a trained parameter with its gradient, or a buffer that is only saved. */
 typedef struct ra_parameter {
-    const char *name; /* as in the reference's state dict: "dictionary.W" */
+    const char *name; /* in a state dict of overcomplete: "dictionary.W" */
     float *value;     /* backend memory, f32 */
     float *gradient;  /* of the same size; NULL: not trained */
     int rank;
@@ -108,7 +108,8 @@ void ra_dictionary_set_projected(ra_dictionary *dictionary);
 /* A new dictionary is in training mode. */
 void ra_dictionary_set_training(ra_dictionary *dictionary, bool training);
 
-/* The reference's get_dictionary: *D [K,d], owned by the dictionary, valid until the next call or change. */
+/* *D [K,d] <- D, as get_dictionary() in overcomplete: owned by the dictionary, valid until the next call or
+ * change. */
 ra_status ra_dictionary_get(ra_dictionary *dictionary, const float **D, ra_error *err);
 
 /* The atoms of a batch: *D [count,d] <- the rows of D of these atoms (ascending), packed; owned by the

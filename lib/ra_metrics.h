@@ -1,8 +1,8 @@
 /* ra_metrics.h - how good a model is, and how similar two dictionaries are.
  *
- * Definitions are those of overcomplete 0.3.0 (metrics.py). Where the reference's formula differs from what
- * its name says, there are two metrics: the reference's and the one that the name suggests. The reference
- * adds 1e-6 to denominators; these metrics do so where the comment shows it. Sums run in float64.
+ * Definitions are those of overcomplete 0.3.0 (metrics.py). Where its formula differs from what the name
+ * says, there are two metrics: overcomplete's and the one that the name suggests. overcomplete adds 1e-6 to
+ * denominators; these metrics do so where the comment shows it. Sums run in float64.
  *
  *     ra_evaluation *evaluation = NULL;
  *     ra_evaluation_result result;
@@ -51,10 +51,10 @@ typedef struct ra_evaluation_options {
 typedef struct ra_evaluation_result {
     size_t rows;
     double mse;                      /* mean over rows and dimensions of (x - x_hat)^2 */
-    double r2;                       /* 1 - mse / (variance about one scalar mean + 1e-6): the reference's */
+    double r2;                       /* 1 - mse / (variance about one scalar mean + 1e-6): overcomplete's */
     double r2_per_dimension;         /* the same with the variance about each dimension's own mean */
     double l0;                       /* mean active latents per row */
-    double l0_share;                 /* l0 / K: the reference's l0 */
+    double l0_share;                 /* l0 / K: overcomplete's l0 */
     double dead_ratio;               /* share of latents never active */
     double hoyer;                    /* mean over rows */
     double kappa_4;                  /* mean over rows */
@@ -72,7 +72,7 @@ typedef struct ra_evaluation_result {
     double negative_interference_frobenius; /* the same with the Frobenius norm */
     double max_correlation;                 /* largest |covariance / (std std + 1e-6)| of two latents */
     /* of the dictionary */
-    double collinearity;   /* largest |cosine| between two atoms, norms + 1e-6: the reference's */
+    double collinearity;   /* largest |cosine| between two atoms, norms + 1e-6: overcomplete's */
     double coherence;      /* the same with exact unit atoms */
     double stable_rank;    /* ||D||_F^2 / ||D||_2^2 */
     double effective_rank; /* exp of the entropy of the singular values over their sum */
@@ -130,7 +130,7 @@ ra_status ra_evaluation_classes(ra_evaluation *evaluation, ra_class_detector *de
 void ra_metric_l1_l2_ratio(const ra_codes *codes, double *values /* [B] */); /* l1 / (l2 + 1e-6) */
 
 /* (sqrt(K) - l1 / (l2 + 1e-6)) / (sqrt(K) - 1): 1 for one active latent, 0 if all are equal. A row of zeros
- * gives sqrt(K) / (sqrt(K) - 1), as in the reference. K = 1, where the formula is undefined, gives 1. */
+ * gives sqrt(K) / (sqrt(K) - 1), as in overcomplete. K = 1, where the formula is undefined, gives 1. */
 void ra_metric_hoyer(const ra_codes *codes, double *values /* [B] */);
 
 /* sum z^4 / ((sum z^2)^2 + 1e-6) */
@@ -190,10 +190,10 @@ ra_status ra_assignment(const float *cost, size_t n, int32_t *match, double *tot
 typedef struct ra_comparison {
     size_t concepts;
     double stability;             /* (1/K) max over signed permutations P of tr(A^T P B), with unit atoms */
-    double stability_unsigned;    /* the reference's: 1 - cosine_hungarian_loss / K, signs count */
+    double stability_unsigned;    /* overcomplete's: 1 - cosine_hungarian_loss / K, signs count */
     double stability_centered;    /* the same of atoms minus the mean atom of their dictionary */
-    double cosine_hungarian_loss; /* the reference's: sum of cosine distances */
-    double hungarian_loss;        /* the reference's: sum of Euclidean distances */
+    double cosine_hungarian_loss; /* overcomplete's: sum of cosine distances */
+    double hungarian_loss;        /* overcomplete's: sum of Euclidean distances */
     int32_t *match;               /* [K] of stability_unsigned: atom i of A is matched to match[i] of B */
     float *match_cosine;          /* [K] */
 } ra_comparison;

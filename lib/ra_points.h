@@ -40,11 +40,18 @@ typedef enum ra_points_method {
     RA_POINTS_METHOD_COUNT
 } ra_points_method;
 
-typedef enum ra_kmeans_method {
-    RA_KMEANS_LLOYD,     /* all rows in every iteration */
-    RA_KMEANS_MINIBATCH, /* random batches: faster on large data, with a few percent more inertia */
-    RA_KMEANS_METHOD_COUNT
-} ra_kmeans_method;
+/* The methods: RA_KMEANS_<ID>, and the names of the setting `kmeans`.
+ *
+ *   lloyd       all rows in every iteration
+ *   minibatch   random batches: faster on large data, with a few percent more inertia
+ */
+#define RA_KMEANS_METHODS(X)                                                                                 \
+    X(LLOYD, lloyd)                                                                                          \
+    X(MINIBATCH, minibatch)
+
+#define RA_KMEANS_ENUM(ID, name) RA_KMEANS_##ID,
+typedef enum ra_kmeans_method { RA_KMEANS_METHODS(RA_KMEANS_ENUM) RA_KMEANS_METHOD_COUNT } ra_kmeans_method;
+#undef RA_KMEANS_ENUM
 
 /* The state of a run, which is all that continuing it needs. The arrays belong to the run: read or copy them
  * during the call. */

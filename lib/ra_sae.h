@@ -39,21 +39,30 @@
 #include "ra_io.h"
 #include "ra_settings.h"
 
-typedef enum ra_sae_kind {
-    RA_SAE_RELU,
-    RA_SAE_TOPK,
-    RA_SAE_BATCHTOPK,
-    RA_SAE_JUMPRELU,
-    RA_SAE_MP,
-    RA_SAE_KIND_COUNT
-} ra_sae_kind;
-typedef enum ra_encoder_kind {
-    RA_ENCODER_LINEAR,
-    RA_ENCODER_MLP_LN_1,
-    RA_ENCODER_MLP_BN_1,
-    RA_ENCODER_TIED,
-    RA_ENCODER_IDENTITY, /* of mp only */
-} ra_encoder_kind;
+/* The activations: the names of the setting `sae`, of RA_SAE_<ID>, and of ra_activation_<name>
+ * (sae/activation.h). */
+#define RA_ACTIVATIONS(X)                                                                                    \
+    X(RELU, relu)                                                                                            \
+    X(TOPK, topk)                                                                                            \
+    X(BATCHTOPK, batchtopk)                                                                                  \
+    X(JUMPRELU, jumprelu)                                                                                    \
+    X(MP, mp)
+
+#define RA_SAE_ENUM(ID, name) RA_SAE_##ID,
+typedef enum ra_sae_kind { RA_ACTIVATIONS(RA_SAE_ENUM) RA_SAE_KIND_COUNT } ra_sae_kind;
+#undef RA_SAE_ENUM
+
+/* The encoders: the names of the setting `encoder`, and of RA_ENCODER_<ID> (sae/encoder.c). */
+#define RA_ENCODERS(X)                                                                                       \
+    X(LINEAR, linear)                                                                                        \
+    X(MLP_LN_1, mlp_ln_1)                                                                                    \
+    X(MLP_BN_1, mlp_bn_1)                                                                                    \
+    X(TIED, tied)                                                                                            \
+    X(IDENTITY, identity)
+
+#define RA_ENCODER_ENUM(ID, name) RA_ENCODER_##ID,
+typedef enum ra_encoder_kind { RA_ENCODERS(RA_ENCODER_ENUM) RA_ENCODER_KIND_COUNT } ra_encoder_kind;
+#undef RA_ENCODER_ENUM
 
 /* The settings that a state dict does not contain, so that `__metadata__` must. A value is meaningful if its
  * bit in `known` is set; bits are in the order of ra_sae_setting. */
@@ -90,11 +99,18 @@ const ra_settings_table *ra_sae_settings_table(void);
  * names the file and the key. */
 ra_status ra_sae_settings_read(const ra_safetensors *file, ra_sae_settings *settings, ra_error *err);
 
-/* Fills the unknown settings that have a default in the reference's constructors. */
+/* Fills the unknown settings that have a default in overcomplete's constructors. */
 void ra_sae_settings_defaults(ra_sae_settings *settings);
 
 /* RA_ERR_ARGUMENT for settings that contradict each other: mp, and only mp, has the encoder identity. */
 ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err);
+
+/* Whether training with the setting `sae` needs another setting, such as RA_SET_TOP_K; false if `sae` is
+ * unknown. */
+bool ra_sae_needs(const ra_sae_settings *settings, enum ra_sae_setting setting);
+
+/* Whether the dictionary encodes, too, because the encoder has no weight of its own: mp and tied. */
+bool ra_sae_encodes_with_dictionary(const ra_sae_settings *settings);
 
 /* ---- the autoencoder ----------------------------------------------------------------------------------- */
 

@@ -46,7 +46,7 @@ typedef struct ra_setting {
     double min, max;          /* inclusive; counts and reals */
     const char *fallback;     /* the default; NULL: there is none, or it depends on other settings */
     const char *argument;     /* how --help names the value: "K" */
-    const char *help;         /* a phrase without a full stop */
+    const char *help;         /* a phrase without a full stop; NULL: the names */
     ra_status (*check)(const char *text,
                        ra_error *err); /* of a text, of each item of a list; NULL: any is good */
 } ra_setting;
@@ -64,6 +64,9 @@ typedef struct ra_setting_name {
     char text[48];
 } ra_setting_name;
 ra_setting_name ra_setting_flag(const ra_setting *row);
+
+/* The row's help: its own, or its names, "relu, topk or mp", written to buffer. */
+const char *ra_setting_help(const ra_setting *row, char *buffer, size_t size);
 
 /* Parses `text` into the value of row i, checks its range, and marks it known. `where` starts the sentence of
  * a failure: "model.safetensors: top_k" or "--top-k". */

@@ -16,17 +16,20 @@
 
 /* ---- losses -------------------------------------------------------------------------------------------- */
 
-typedef enum ra_loss {
-    RA_LOSS_MSE,
-    RA_LOSS_MSE_L1,
-    RA_LOSS_AUXK,
-    RA_LOSS_REANIMATE,
-    RA_LOSS_ELASTIC,
-    RA_LOSS_HOYER,
-    RA_LOSS_KAPPA_4,
-    RA_LOSS_L0,
-    RA_LOSS_COUNT
-} ra_loss;
+/* The losses: RA_LOSS_<ID>, the names of the setting `loss`, and the default penalties. */
+#define RA_LOSSES(X)                                                                                         \
+    X(MSE, mse, 0)                                                                                           \
+    X(MSE_L1, mse_l1, 1e-3)                                                                                  \
+    X(AUXK, auxk, 0.1)                                                                                       \
+    X(REANIMATE, reanimate, 0.1)                                                                             \
+    X(ELASTIC, elastic, 0.5)                                                                                 \
+    X(HOYER, hoyer, -0.1)                                                                                    \
+    X(KAPPA_4, kappa_4, -0.1)                                                                                \
+    X(L0, l0, 1e-3)
+
+#define RA_LOSS_ENUM(ID, name, penalty) RA_LOSS_##ID,
+typedef enum ra_loss { RA_LOSSES(RA_LOSS_ENUM) RA_LOSS_COUNT } ra_loss;
+#undef RA_LOSS_ENUM
 
 /* What a loss reads of one batch: backend memory, except codes. */
 typedef struct ra_loss_batch {
@@ -87,18 +90,27 @@ ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *gradients);
  * hoyer and kappa_4, or l0 with a sae other than jumprelu. */
 ra_status ra_loss_check(ra_loss loss, double penalty, const ra_sae_settings *sae, ra_error *err);
 
-/* The term of reanimate without the mse, a function of its own in the reference. */
+/* The term of reanimate without the mse; overcomplete has it as a function, too. */
 ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                               ra_error *err);
 
 /* ---- schedules ----------------------------------------------------------------------------------------- */
 
-/* Each may begin with a linear warm-up. */
-typedef enum ra_schedule {
-    RA_SCHEDULE_CONSTANT, /* base */
-    RA_SCHEDULE_COSINE,   /* base to final along half a cosine */
-    RA_SCHEDULE_LINEAR,   /* base to final along a line */
-} ra_schedule;
+/* The schedules: RA_SCHEDULE_<ID>, and the names of the setting `schedule`. Each may begin with a linear
+ * warm-up.
+ *
+ *   constant   base
+ *   cosine     base to final along half a cosine
+ *   linear     base to final along a line
+ */
+#define RA_SCHEDULES(X)                                                                                      \
+    X(CONSTANT, constant)                                                                                    \
+    X(COSINE, cosine)                                                                                        \
+    X(LINEAR, linear)
+
+#define RA_SCHEDULE_ENUM(ID, name) RA_SCHEDULE_##ID,
+typedef enum ra_schedule { RA_SCHEDULES(RA_SCHEDULE_ENUM) RA_SCHEDULE_COUNT } ra_schedule;
+#undef RA_SCHEDULE_ENUM
 
 typedef struct ra_schedule_options {
     ra_schedule schedule;
@@ -107,7 +119,7 @@ typedef struct ra_schedule_options {
 } ra_schedule_options;
 
 /* Entry i of the schedule, i = 0 .. total-1; its last value for larger i. Step i + 1 has the rate of entry i,
- * except that step 1 of the cosine has `base`, as in the reference, which advances its counter before it
+ * except that step 1 of the cosine has `base`, as in overcomplete, which advances its counter before it
  * reads and so never uses entry 0. */
 double ra_schedule_entry(const ra_schedule_options *options, size_t i);
 double ra_schedule_rate(const ra_schedule_options *options, size_t step /* 1, 2, ... */);
@@ -129,8 +141,7 @@ typedef struct ra_train_settings {
     uint64_t known;
     size_t concepts;     /* K */
     int loss;            /* ra_loss */
-    double penalty;      /* of the loss; mse_l1 1e-3, auxk and reanimate 0.1, elastic 0.5, hoyer and kappa_4
-                        * -0.1, l0 1e-3 */
+    double penalty;      /* of the loss; RA_LOSSES has the defaults */
     double lr;           /* 5e-4 */
     int schedule;        /* ra_schedule */
     double lr_final;     /* at the end of cosine and linear; lr / 100 */
@@ -211,7 +222,7 @@ typedef struct ra_train_progress {
     size_t epoch, epochs;
     double loss; /* of this batch */
     double r2;   /* of this batch: 1 - ||x - x_hat||^2 / (||x - mean||^2 + 1e-6), with one scalar mean, as in
-                  * the reference */
+                  * overcomplete */
     double l0;   /* mean active latents per row */
     double dead; /* share of the latents that were not active during the last epoch's number of steps */
     double lr;

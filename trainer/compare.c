@@ -85,7 +85,7 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
 
 const command command_compare = {
     .name = "compare",
-    .summary = "how alike dictionaries are",
+    .summary = "measure how alike dictionaries are",
     .usage = "A B... [--json]",
     .about = "Matches the atoms of dictionaries of the same shape and prints how alike they are: for two\n"
              "of them all figures, for more (up to 64) a matrix of all pairs and the mean. A and B are\n"

@@ -97,7 +97,7 @@ out:
 
 const command command_encode = {
     .name = "encode",
-    .summary = "activations to sparse codes",
+    .summary = "encode activations into sparse codes",
     .usage = "MODEL DATA... -o CODES",
     .about = "Encodes activations in evaluation mode. MODEL is a fused artifact or a checkpoint;\n"
              "DATA: one or more .npy or .safetensors, [rows, d], [n, tokens, d] or [n, d, h, w].\n"

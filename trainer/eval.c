@@ -194,12 +194,12 @@ out:
 
 const command command_eval = {
     .name = "eval",
-    .summary = "how well a model explains activations",
+    .summary = "measure how well a model explains activations",
     .usage = "MODEL DATA... [--save FILE] [--json]",
     .about = "Measures a model on activations: how much it explains, how sparse its codes are, how\n"
              "its atoms lie, which latents are active together, and what each latent does. MODEL is\n"
              "a fused artifact or a checkpoint; DATA: one or more .npy or .safetensors, [rows, d],\n"
-             "[n, tokens, d] or [n, d, h, w]; row numbers go on from file to file. A model that\n"
+             "[n, tokens, d] or [n, d, h, w]; rows are numbered across files. A model that\n"
              "standardizes its inputs is measured on standardized activations.\n"
              "\n"
              "--save writes the artifact with how often and how strongly each latent is active, a\n"

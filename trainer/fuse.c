@@ -69,7 +69,7 @@ out:
 
 const command command_fuse = {
     .name = "fuse",
-    .summary = "make the artifact that is served from a checkpoint",
+    .summary = "fuse a checkpoint into the artifact that is served",
     .usage = "CHECKPOINT -o FUSED [--dtype f32|f16|bf16] [--archetypes T]",
     .about = "Makes the artifact that rasaed maps and serves: the dictionary fused as evaluation\n"
              "mode has it, the encoder, and for every atom the points it is made of. An artifact as\n"

@@ -362,7 +362,7 @@ static ra_status inspect(int argc, char **argv, ra_error *err) {
 
 const command command_inspect = {
     .name = "inspect",
-    .summary = "what is in a file",
+    .summary = "show what is in a file",
     .usage = "FILE [--json] [--device-memory]",
     .about = "Prints what a .safetensors or .npy file is and holds; for a model also the atoms with the\n"
              "largest norm and the points that they are made of, in the words of the training data if it\n"

@@ -93,7 +93,7 @@ out:
 
 const command command_layout = {
     .name = "layout",
-    .summary = "a place on a map for each atom",
+    .summary = "place each atom on a map",
     .usage = "MODEL -o FILE [--method neighbors|pca]",
     .about =
         "Gives each atom a place in the plane and writes the artifact with these places, for maps of\n"

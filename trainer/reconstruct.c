@@ -89,7 +89,7 @@ out:
 
 const command command_reconstruct = {
     .name = "reconstruct",
-    .summary = "codes back to activations",
+    .summary = "reconstruct activations from codes",
     .usage = "MODEL CODES -o XHAT",
     .about = "Decodes codes with the fused dictionary. MODEL is a fused artifact or a checkpoint.\n"
              "CODES is what `rasae encode` writes, or any matrix [rows, K] in a .npy or a\n"

@@ -53,8 +53,8 @@ static const char about[] =
     "at most delta. DATA: one or more .npy or .safetensors files, [rows, d], [n, tokens, d] or\n"
     "[n, d, h, w] (one row per pixel), in f32, f16 or bf16. --standardize is kept in the model, which\n"
     "then takes and gives activations in their own units. The same data, flags and seed give the same\n"
-    "file. A setting that no flag gives comes from the metadata of --init, else from the defaults. They\n"
-    "are in parentheses below; these depend on other settings:\n"
+    "file. A setting that no flag gives comes from the metadata of --init, else from its default. The\n"
+    "defaults are in parentheses below; these depend on other settings:\n"
     "  --points      as many as --concepts, or 1000 without it; at most one per row\n"
     "  --concepts    5 per dimension, at most the number of points\n"
     "  --top-k       a tenth of the concepts, at most 32 and at most an eighth of the dimensions\n"
@@ -77,7 +77,8 @@ static const char about[] =
     "--resume OUT then continues to the same bytes. Only --steps or --epochs may change. Use --auto-resume\n"
     "where a supervisor restarts the command, such as a Kubernetes Job or systemd.\n"
     "With --seeds 1,2,3 OUT.safetensors becomes OUT.seed1.safetensors and so on, as do --log and --resume.\n"
-    "The models share the points and --window-seed, so that data larger than memory is read once for all;\n"
+    "The models share the points and --window-seed, so data larger than memory is read once for all of "
+    "them;\n"
     "with --shuffle-seed they share the batches, too.\n"
     "Built with make MPI=1, `mpirun -np P rasae train ...` splits every batch over P processes.\n";
 

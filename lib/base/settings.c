@@ -43,6 +43,10 @@ static const char *list_names(const char *const *names, char *buffer, size_t siz
     return buffer;
 }
 
+const char *ra_setting_help(const ra_setting *row, char *buffer, size_t size) {
+    return row->help ? row->help : list_names(row->names, buffer, size);
+}
+
 bool ra_count_parse(const char *text, size_t *count) {
     size_t n = 0;
     if (!*text) return false;

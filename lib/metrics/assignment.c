@@ -1,21 +1,21 @@
-/* The linear assignment problem: rows to columns, one to one, at least total cost.
+/* The linear assignment problem: rows to columns, one to one, with the least total cost.
  *
- * A price v[j] on each column makes an assignment best for a row when it has the least cost[i][j] - v[j]
- * there; prices at which all rows can have a best column of their own prove that the assignment is optimal.
- * After Jonker and Volgenant (1987), cheap steps come first and settle most rows:
+ * Each column has a price v[j]. For row i the best column is the one with the least cost[i][j] - v[j]; prices
+ * at which all rows can have their best column, each another one, prove that the assignment is optimal. After
+ * Jonker and Volgenant (1987), cheap steps come first and settle most rows:
  *
- *   column reduction   each column's price is its least cost; its row takes it, if it has none yet
- *   reduction transfer a row that is happy with its column lowers the price by how much it prefers it
- *   row reduction      (twice) a row without column takes its best one, lowers its price to where its second
- * best is as good, and the row that had it looks for another augmentation       for each row that is left,
- * the shortest path over reduced costs to a free column (Dijkstra): every row on the way moves on to the next
- * column
+ *   column reduction     the price of each column is its least cost; its row takes it, if it has none yet
+ *   reduction transfer   a row that has its best column lowers the price by how much it prefers that column
+ *   row reduction        (twice) a row without a column takes its best one and lowers its price until the second
+ *                        best is equally good; the row that had it looks for another
+ *   augmentation         for each row that is left: the shortest path over reduced costs to a free column
+ *                        (Dijkstra); every row on the path moves to the next column
  *
- * Augmentation is the O(n^3) part. Its inner loop goes over all columns in memory order, without lists of
- * columns, so that it is a few vector instructions a column: reached columns carry -infinity in `distance`
- * and are thus never improved. Costs are float32, prices and sums float64. Prices fall only, which with
- * rounding is what keeps the row reduction from going in circles: a step that cannot lower the price puts its
- * row off. */
+ * Augmentation is the O(n^3) part. Its inner loop runs over all columns in the order of memory, without
+ * lists, so that it takes a few vector instructions per LANES columns: a reached column has -infinity in
+ * `distance` and is never improved. Costs are float32, prices and sums float64. Prices only fall; with
+ * rounding, this is what keeps the row reduction from running in circles: a step that cannot lower the price
+ * leaves its row for augmentation. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
@@ -29,15 +29,15 @@ typedef struct assignment {
     const float *cost; /* [n,n] */
     size_t n;
     double *price;      /* [n] v */
-    int32_t *column_of; /* [n] of each row; the caller's match */
-    int32_t *row_of;    /* [n] of each column; NONE when it is free */
+    int32_t *column_of; /* [n] the column of each row; the caller's match */
+    int32_t *row_of;    /* [n] the row of each column; NONE: it is free */
     int32_t *waiting;   /* [n] rows without a column */
     size_t waiting_count;
     /* of one augmentation */
-    double *distance; /* [n] of each column; -INFINITY once it is reached */
-    double *settled;  /* [n] the distance it was reached at */
-    int32_t *from;    /* [n] row before it on the shortest path */
-    int32_t *reached; /* [n] columns in the order they were reached */
+    double *distance; /* [n] of each column; -INFINITY: it is reached */
+    double *settled;  /* [n] the distance at which it was reached */
+    int32_t *from;    /* [n] the row before it on the shortest path */
+    int32_t *reached; /* [n] columns in the order in which they were reached */
 } assignment;
 
 static const float *row_cost(const assignment *a, int32_t i) {
@@ -65,7 +65,7 @@ RA_MULTIVERSION static void lower(const float *restrict cost, double *restrict l
     }
 }
 
-/* Lowers the price of row i's column by the margin to its second choice. */
+/* Lowers the price of row i's column by the margin to its second best. */
 static void transfer(assignment *a, int32_t i) {
     size_t own = (size_t)a->column_of[i];
     double margin = INFINITY;
@@ -76,7 +76,7 @@ static void transfer(assignment *a, int32_t i) {
 }
 
 static void reduce_columns(assignment *a) {
-    int32_t *cheapest = a->from; /* not yet needed for its own purpose */
+    int32_t *cheapest = a->from; /* scratch memory here */
     bool *contested = (bool *)(void *)a->distance;
     for (size_t j = 0; j < a->n; j++) {
         a->price[j] = INFINITY;
@@ -89,7 +89,7 @@ static void reduce_columns(assignment *a) {
         if (a->column_of[i] == NONE)
             give(a, i, j);
         else
-            contested[i] = true; /* it is the cheapest of several columns: no margin to hand on */
+            contested[i] = true; /* it has the least cost in several columns: no margin to transfer */
     }
     for (size_t i = 0; i < a->n; i++) {
         if (a->column_of[i] == NONE)
@@ -106,7 +106,7 @@ typedef struct choice {
     double best_cost, second_cost;
 } choice;
 
-/* The least reduced costs of blocks of LANES columns, so that only a few blocks need to be looked into. */
+/* The least reduced cost of n columns. */
 RA_MULTIVERSION static double least_reduced(const float *restrict cost, const double *restrict price,
                                             size_t n) {
     double lane[LANES], least = INFINITY;
@@ -122,12 +122,12 @@ RA_MULTIVERSION static double least_reduced(const float *restrict cost, const do
     return least;
 }
 
-/* The two columns of least reduced cost, n >= 2. */
+/* The two columns of least reduced cost, n >= 2. Most chunks of columns need no closer look. */
 static choice choose(const assignment *a, int32_t i) {
-    enum { BLOCK = 256 };
+    enum { CHUNK = 256 };
     choice c = {0, 0, INFINITY, INFINITY};
-    for (size_t from = 0; from < a->n; from += BLOCK) {
-        size_t count = a->n - from < BLOCK ? a->n - from : BLOCK;
+    for (size_t from = 0; from < a->n; from += CHUNK) {
+        size_t count = a->n - from < CHUNK ? a->n - from : CHUNK;
         if (!(least_reduced(row_cost(a, i) + from, a->price + from, count) < c.second_cost)) continue;
         for (size_t j = from; j < from + count; j++) {
             double value = reduced(a, i, j);
@@ -145,7 +145,7 @@ static choice choose(const assignment *a, int32_t i) {
     return c;
 }
 
-/* Row i takes a column; returns the row that had it (or NONE), and whether the price fell for it. */
+/* Row i takes a column; returns the row that had it, or NONE; *fell <- whether its price fell. */
 static int32_t bid(assignment *a, int32_t i, bool *fell) {
     choice c = choose(a, i);
     double price = a->price[c.best] - (c.second_cost - c.best_cost);
@@ -154,7 +154,7 @@ static int32_t bid(assignment *a, int32_t i, bool *fell) {
     if (*fell)
         a->price[j] = price;
     else if (a->row_of[j] != NONE)
-        j = c.second; /* as good, and perhaps free */
+        j = c.second; /* equally good, and perhaps free */
     int32_t evicted = a->row_of[j];
     if (evicted != NONE) a->column_of[evicted] = NONE;
     give(a, i, j);
@@ -163,7 +163,7 @@ static int32_t bid(assignment *a, int32_t i, bool *fell) {
 
 static void reduce_rows(assignment *a) {
     size_t count = a->waiting_count, left = 0;
-    /* Chains of evictions end in practice soon; should they not, augmentation is the better method. */
+    /* chains of evictions are short in practice; if not, augmentation is the better method */
     size_t budget = 8 * a->n;
     for (size_t w = 0; w < count; w++) {
         int32_t i = a->waiting[w];
@@ -180,8 +180,8 @@ static void reduce_rows(assignment *a) {
 
 /* ---- augmentation ------------------------------------------------------------------------------------- */
 
-/* distance[j] <- the shorter of itself and the way over row i, which is `base` + cost[j] - price[j]. Returns
- * the least distance of a column that is not reached. */
+/* distance[j] <- the smaller of itself and the path by way of row i, base + cost[j] - price[j]. Returns the
+ * least distance of a column that is not reached. */
 RA_MULTIVERSION static double relax(const float *restrict cost, const double *restrict price, double base,
                                     int32_t i, double *restrict distance, int32_t *restrict from, size_t n) {
     double lane[LANES], least = INFINITY;
@@ -214,11 +214,11 @@ RA_MULTIVERSION static bool any_equal(const double *restrict x, double value) {
     return found;
 }
 
-/* A column at this distance, a free one if there is one: the path ends there. */
+/* A column at this distance; a free one, at which the path ends, if there is one. */
 static size_t nearest_column(const assignment *a, double least) {
     size_t nearest = a->n;
     for (size_t j = 0; j < a->n; j++) {
-        if (j % LANES == 0) /* pass over blocks without it */
+        if (j % LANES == 0) /* skip columns without it */
             while (j + LANES <= a->n && !any_equal(a->distance + j, least)) j += LANES;
         if (j >= a->n) break;
         if (a->distance[j] != least) continue;
@@ -233,8 +233,9 @@ static void augment(assignment *a, int32_t start) {
     int32_t i = start;
     double least = 0;
     for (size_t j = 0; j < a->n; j++) a->distance[j] = INFINITY;
-    for (;;) { /* row i was reached at `least`, over the column it has */
-        /* i's own column costs it nothing, so the base is what leads to its other columns */
+    for (;;) { /* row i was reached at `least`, by way of its column */
+        /* i's own column costs it nothing; the base is the distance from which its other columns are
+         * reached */
         double base = i == start ? 0 : least - reduced(a, i, (size_t)a->column_of[i]);
         least = relax(row_cost(a, i), a->price, base, i, a->distance, a->from, a->n);
         end = nearest_column(a, least);
@@ -248,7 +249,7 @@ static void augment(assignment *a, int32_t start) {
         size_t j = (size_t)a->reached[r];
         a->price[j] += a->settled[j] - least;
     }
-    for (size_t j = end;;) { /* back along the path, each row takes the column it led to */
+    for (size_t j = end;;) { /* back along the path: each row takes the column that it led to */
         i = a->from[j];
         int32_t had = a->column_of[i];
         give(a, i, j);
@@ -257,17 +258,16 @@ static void augment(assignment *a, int32_t start) {
     }
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------- */
+/* ---- the assignment ------------------------------------------------------------------------------------ */
 
 static ra_status check(const float *cost, size_t n, ra_error *err) {
     if (n > INT32_MAX)
-        RA_FAIL(err, RA_ERR_TOO_LARGE, "an assignment of %zu rows is too large; at most %d are possible", n,
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "an assignment of %zu rows is too large; expected at most %d", n,
                 INT32_MAX);
     size_t bad = ra_find_not_finite(cost, n * n);
     if (bad < n * n)
-        RA_FAIL(err, RA_ERR_NOT_FINITE,
-                "the cost of row %zu with column %zu is %g; an assignment needs finite costs", bad / n,
-                bad % n, (double)cost[bad]);
+        RA_FAIL(err, RA_ERR_NOT_FINITE, "the cost of row %zu with column %zu is %g; expected finite costs",
+                bad / n, bad % n, (double)cost[bad]);
     return RA_OK;
 }
 
@@ -281,9 +281,9 @@ ra_status ra_assignment(const float *cost, size_t n, int32_t *match, double *tot
     RA_TRY(check(cost, n, err));
     assignment a = {.cost = cost, .n = n, .column_of = match};
     size_t bytes = n * (3 * sizeof(double) + 4 * sizeof(int32_t));
-    char *block = ra_malloc(bytes, 1);
-    if (!block) RA_FAIL_MEMORY(err, "an assignment", bytes);
-    a.price = (double *)(void *)block;
+    char *memory = ra_malloc(bytes, 1);
+    if (!memory) RA_FAIL_MEMORY(err, "an assignment", bytes);
+    a.price = (double *)(void *)memory;
     a.distance = a.price + n;
     a.settled = a.distance + n;
     a.row_of = (int32_t *)(void *)(a.settled + n);
@@ -293,6 +293,6 @@ ra_status ra_assignment(const float *cost, size_t n, int32_t *match, double *tot
     solve(&a);
     *total = 0;
     for (size_t i = 0; i < n; i++) *total += (double)cost[i * n + (size_t)match[i]];
-    ra_free(block);
+    ra_free(memory);
     return RA_OK;
 }

@@ -1,8 +1,8 @@
-/* One sweep down the values of a latent meets every threshold: below m values of which t are of class c, the
- * share of rows told right is (rows - |c| + t - (m - t)) / rows. Going down by one value lowers that of every
- * class but the value's own, so a sweep looks at one class a value, whatever their number; equal values lie
- * on one side of any threshold and are taken together. Before the first value nothing is told (a threshold of
- * infinity), and below zero everything is (a negative one). */
+/* One pass over the values of a latent, in descending order, tries every threshold. With a threshold below
+ * the first m values, of which t are in class c, the accuracy is (rows - |c| + t - (m - t)) / rows. The next
+ * value lowers the accuracy of every class except its own, so only that class has to be compared, whatever
+ * the number of classes. Equal values are on the same side of every threshold and are taken together. A
+ * threshold of infinity assigns no row to the class, a negative one every row. */
 #include "metrics/classes.h"
 #include "ra_memory.h"
 
@@ -20,7 +20,7 @@ typedef struct active {
 ra_status ra_classes_init(ra_classes *classes, size_t latents, size_t count, size_t bytes, ra_error *err) {
     *classes = (ra_classes){.latents = latents, .classes = count};
     classes->most = bytes / (2 * sizeof(int32_t) + sizeof(float) +
-                             sizeof(struct active)); /* kept, and once more sorted */
+                             sizeof(struct active)); /* the entries, and a sorted copy */
     classes->size = ra_calloc(count, sizeof *classes->size);
     if (!classes->size) RA_FAIL_MEMORY(err, "the sizes of classes", count * sizeof *classes->size);
     return RA_OK;
@@ -70,7 +70,7 @@ ra_status ra_classes_add(ra_classes *classes, const ra_codes *codes, const int32
     RA_TRY(reserve(classes, classes->entries + ra_codes_entries(codes), err));
     for (size_t b = 0; b < codes->rows; b++)
         for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
-            if (!(codes->value[e] > 0)) continue; /* never above a threshold that zero is not above */
+            if (!(codes->value[e] > 0)) continue; /* no better than 0, which most rows have */
             classes->latent[classes->entries] = codes->index[e];
             classes->klass[classes->entries] = row_class[b];
             classes->value[classes->entries++] = codes->value[e];
@@ -89,23 +89,23 @@ static void improve(ra_class_detector *best, double accuracy, size_t latent, flo
     if (accuracy > best->accuracy) *best = (ra_class_detector){accuracy, latent, threshold};
 }
 
-/* values [n] of one latent, falling; told [C] is zero before and after. */
-static void sweep(const ra_classes *classes, size_t latent, const active *values, size_t n, size_t *told,
+/* values [n] of one latent, descending; seen [C] holds zeros before and after. */
+static void sweep(const ra_classes *classes, size_t latent, const active *values, size_t n, size_t *seen,
                   ra_class_detector *best) {
     double rows = (double)classes->rows;
     for (size_t from = 0, end; from < n; from = end) {
-        for (end = from; end < n && values[end].value == values[from].value; end++) told[values[end].klass]++;
+        for (end = from; end < n && values[end].value == values[from].value; end++) seen[values[end].klass]++;
         float threshold = end < n ? values[end].value : 0;
         for (size_t i = from; i < end; i++) {
             size_t c = (size_t)values[i].klass;
-            double right = rows - (double)classes->size[c] + 2 * (double)told[c] - (double)end;
-            improve(&best[c], right / rows, latent, threshold);
+            double correct = rows - (double)classes->size[c] + 2 * (double)seen[c] - (double)end;
+            improve(&best[c], correct / rows, latent, threshold);
         }
     }
-    for (size_t i = 0; i < n; i++) told[values[i].klass] = 0;
+    for (size_t i = 0; i < n; i++) seen[values[i].klass] = 0;
 }
 
-/* start [K+1] <- where each latent's values lie in `sorted`. */
+/* start [K+1] <- where the values of each latent begin in `sorted`. */
 static void sort_by_latent(const ra_classes *classes, size_t *start, active *sorted) {
     memset(start, 0, (classes->latents + 1) * sizeof *start);
     for (size_t e = 0; e < classes->entries; e++) start[classes->latent[e] + 1]++;
@@ -116,7 +116,7 @@ static void sort_by_latent(const ra_classes *classes, size_t *start, active *sor
     start[0] = 0;
 }
 
-/* What is told without looking at any code: no row is of the class, or every one is. */
+/* The accuracy without any code: no row is in the class, or every row is. */
 static void start_with_nothing(const ra_classes *classes, ra_class_detector *best) {
     double rows = (double)classes->rows;
     for (size_t c = 0; c < classes->classes; c++) {
@@ -129,9 +129,9 @@ static void start_with_nothing(const ra_classes *classes, ra_class_detector *bes
 ra_status ra_classes_best(ra_classes *classes, ra_class_detector *best, ra_error *err) {
     size_t K = classes->latents;
     size_t *start = ra_malloc(K + 1, sizeof *start);
-    size_t *told = ra_calloc(classes->classes, sizeof *told);
+    size_t *seen = ra_calloc(classes->classes, sizeof *seen);
     active *sorted = ra_malloc(classes->entries, sizeof *sorted);
-    bool complete = start && told && sorted;
+    bool complete = start && seen && sorted;
     if (complete) {
         sort_by_latent(classes, start, sorted);
         start_with_nothing(classes, best);
@@ -139,11 +139,11 @@ ra_status ra_classes_best(ra_classes *classes, ra_class_detector *best, ra_error
             active *values = sorted + start[k];
             size_t n = start[k + 1] - start[k];
             qsort(values, n, sizeof *values, falling);
-            sweep(classes, k, values, n, told, best);
+            sweep(classes, k, values, n, seen, best);
         }
     }
     ra_free(start);
-    ra_free(told);
+    ra_free(seen);
     ra_free(sorted);
     if (complete) return RA_OK;
     RA_FAIL_MEMORY(err, "the detectors of classes",

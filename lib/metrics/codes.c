@@ -1,8 +1,8 @@
-/* What codes say of their latents: the energy each brings, and whether two of them go together.
+/* Metrics of codes: the energy of each latent, and the correlation of two latents.
  *
- * Correlations are taken from the sparse form: latent i meets only the latents that are active where it is,
- * so all products of a batch with k active latents a row are B k^2, not B K^2. One row of the matrix is alive
- * at a time. */
+ * Correlations use the sparse form: latent i only meets latents that are active in the same row, so B rows
+ * with k active latents take B k^2 multiplications, not B K^2. One row of the matrix is in memory at a
+ * time. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
 #include "tensor/vectors.h"
@@ -24,12 +24,12 @@ void ra_metric_energy(const ra_codes *codes, const float *D, size_t d, double *v
 
 typedef struct correlation {
     const ra_codes *codes;
-    size_t *start;   /* [K+1] places of each latent in row and value */
-    uint32_t *row;   /* [entries] */
-    float *value;    /* [entries] */
-    double *mean;    /* [K] */
-    double *std;     /* [K] */
-    double *product; /* [K] sum over rows of z_i z_k, for the latent i at hand */
+    size_t *start;    /* [K+1] where each latent begins in row and value */
+    uint32_t *row;    /* [entries] */
+    float *value;     /* [entries] */
+    double *mean;     /* [K] */
+    double *std;      /* [K] */
+    double *together; /* [K] sum over rows of z_i z_k, for one latent i */
 } correlation;
 
 static void measure(correlation *c) {
@@ -43,7 +43,7 @@ static void measure(correlation *c) {
             double gap = (double)c->value[p] - c->mean[k];
             squares += gap * gap;
         }
-        squares += (rows - (double)active) * c->mean[k] * c->mean[k]; /* the rows where it is zero */
+        squares += (rows - (double)active) * c->mean[k] * c->mean[k]; /* the rows in which it is not active */
         c->std[k] = sqrt(squares / (rows - 1));
     }
 }
@@ -53,12 +53,12 @@ static double strongest(const correlation *c, size_t i) {
     const ra_codes *codes = c->codes;
     size_t K = codes->latents;
     double rows = (double)codes->rows, largest = 0;
-    memset(c->product, 0, K * sizeof *c->product);
+    memset(c->together, 0, K * sizeof *c->together);
     for (size_t p = c->start[i]; p < c->start[i + 1]; p++)
         for (size_t e = codes->start[c->row[p]]; e < codes->start[c->row[p] + 1]; e++)
-            c->product[codes->index[e]] += (double)c->value[p] * (double)codes->value[e];
+            c->together[codes->index[e]] += (double)c->value[p] * (double)codes->value[e];
     for (size_t k = i + 1; k < K; k++) {
-        double covariance = (c->product[k] - rows * c->mean[i] * c->mean[k]) / (rows - 1);
+        double covariance = (c->together[k] - rows * c->mean[i] * c->mean[k]) / (rows - 1);
         largest = fmax(largest, fabs(covariance) / (c->std[i] * c->std[k] + 1e-6));
     }
     return largest;
@@ -75,8 +75,8 @@ ra_status ra_metric_max_correlation(const ra_codes *codes, double *value, ra_err
     c.value = ra_malloc(entries, sizeof *c.value);
     c.mean = ra_malloc(K, sizeof *c.mean);
     c.std = ra_malloc(K, sizeof *c.std);
-    c.product = ra_malloc(K, sizeof *c.product);
-    bool complete = c.start && c.row && c.value && c.mean && c.std && c.product;
+    c.together = ra_malloc(K, sizeof *c.together);
+    bool complete = c.start && c.row && c.value && c.mean && c.std && c.together;
     if (complete) {
         ra_codes_by_latent(codes, codes->value, c.start, c.row, c.value);
         measure(&c);
@@ -89,7 +89,7 @@ ra_status ra_metric_max_correlation(const ra_codes *codes, double *value, ra_err
     ra_free(c.value);
     ra_free(c.mean);
     ra_free(c.std);
-    ra_free(c.product);
+    ra_free(c.together);
     if (complete) return RA_OK;
     RA_FAIL_MEMORY(err, "the correlation of latents", entries * (sizeof(uint32_t) + sizeof(float)));
 }

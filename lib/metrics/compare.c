@@ -1,16 +1,16 @@
-/* How alike two dictionaries are. Each figure is an assignment of atoms to atoms over a matrix of costs of
- * its own:
+/* How similar two dictionaries are. Each metric is an assignment of atoms to atoms with its own matrix of
+ * costs:
  *
- *   cosine      1 - cos                  its sum is the reference's cosine_hungarian_loss
- *   signed      1 - |cos|                an atom and its opposite span the same line
- *   centered     1 - cos, means removed   atoms that share a large mean look alike whatever else they do
- *   Euclidean   ||a - b||                its sum is the reference's hungarian_loss
+ *   cosine      1 - cos                   their sum is overcomplete's cosine_hungarian_loss
+ *   signed      1 - |cos|                 an atom and its opposite span the same line
+ *   centered    1 - cos, means subtracted  atoms that share a large mean are all similar
+ *   Euclidean   ||a - b||                 their sum is overcomplete's hungarian_loss
  *
- * The matrices come from products in float32, which are right to about 1e-7 for a cosine: good enough to
- * choose by. The sums are made of the float64 values of the chosen pairs, so a dictionary compared with
- * itself has a loss of zero, not of K rounding errors. For Euclidean costs products cancel where two atoms
- * are close, and close pairs are the ones that get chosen, so those are computed from
- * the atoms themselves. */
+ * The matrices come from float32 products, with an error of about 1e-7 for a cosine: that is enough to choose
+ * pairs. The sums are sums of float64 values of the chosen pairs, so that a dictionary compared with itself
+ * has a loss of zero and not of K rounding errors. A Euclidean distance from a product suffers from
+ * cancellation if two atoms are close, and close atoms are the ones that are chosen; so these distances are
+ * computed from the atoms themselves. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
 #include "metrics/unit.h"
@@ -26,16 +26,16 @@ typedef struct compare {
     const float *A, *B; /* [K,d] */
     size_t K, d;
     double *zero, *mean_A, *mean_B; /* [d] */
-    float *a, *b;                   /* [K,d] what products are made of */
+    float *a, *b;                   /* [K,d] the factors of the product */
     double *norm_a, *norm_b;        /* [K] squared */
     float *cost;                    /* [K,K] */
-    int32_t *match;                 /* [K] of the figures whose assignment is not handed out */
+    int32_t *match;                 /* [K] of the metrics whose assignment is not returned */
 } compare;
 
 /* ---- exact values of one pair ------------------------------------------------------------------------- */
 
-/* What is left of an atom less a mean that it is equal to is the rounding of the mean. */
-static const double rounding = 1e-24; /* of its square */
+/* An atom minus a mean equal to it leaves rounding errors, of at most this share of its squared norm. */
+static const double rounding = 1e-24;
 
 static double cosine_about(const float *a, const double *mean_a, const float *b, const double *mean_b,
                            size_t d) {
@@ -125,19 +125,18 @@ static void fold_part(void *context, size_t part) {
 }
 
 static void euclidean_part(void *context, size_t part) {
-    static const double close =
-        1.0 / 32; /* products are right to about 1e-6 / 32 of the distance beyond it */
+    static const double close = 1.0 / 32; /* beyond it, a distance from a product has a small error */
     const compare *c = context;
     for (size_t i = part * PART_ROWS; i < ra_pool_part_end(part, PART_ROWS, c->K); i++)
         for (size_t j = 0; j < c->K; j++) {
             float *cost = c->cost + i * c->K + j;
             double norms = c->norm_a[i] + c->norm_b[j], square = norms - 2 * (double)*cost;
-            bool in_range = norms > 1e-30 && norms < 1e37; /* of what float32 squares can hold */
+            bool in_range = norms > 1e-30 && norms < 1e37; /* of float32 squares */
             *cost = (float)(in_range && square > close * norms ? sqrt(square) : euclidean_cost(c, i, j));
         }
 }
 
-/* cost <- 1 - cosine of A less mean_a with B less mean_b */
+/* cost <- 1 - cosine of A - mean_a and B - mean_b */
 static ra_status fill_cosines(compare *c, const double *mean_a, const double *mean_b, ra_error *err) {
     subtract_mean(c->A, c->K, c->d, mean_a, c->a);
     subtract_mean(c->B, c->K, c->d, mean_b, c->b);
@@ -148,7 +147,8 @@ static ra_status fill_cosines(compare *c, const double *mean_a, const double *me
     return RA_OK;
 }
 
-/* cost <- Euclidean distance of A and B. Both move by the same mean first: distances stay, norms shrink. */
+/* cost <- the Euclidean distances of A and B. Subtracting one mean from both changes no distance, but makes
+ * the norms smaller. */
 static ra_status fill_distances(compare *c, ra_error *err) {
     subtract_mean(c->A, c->K, c->d, c->mean_A, c->a);
     subtract_mean(c->B, c->K, c->d, c->mean_A, c->b);
@@ -159,9 +159,9 @@ static ra_status fill_distances(compare *c, ra_error *err) {
     return RA_OK;
 }
 
-/* ---- the figures -------------------------------------------------------------------------------------- */
+/* ---- the metrics -------------------------------------------------------------------------------------- */
 
-/* The best assignment over `cost`, and the sum of its pairs' exact costs. */
+/* The best assignment for `cost`, and the sum of the exact costs of its pairs. */
 static ra_status solve(const compare *c, pair_cost *exact, int32_t *match, double *sum, ra_error *err) {
     double rounded;
     RA_TRY(ra_assignment(c->cost, c->K, match, &rounded, err));

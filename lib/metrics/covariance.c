@@ -1,5 +1,5 @@
-/* Products are taken about the mean of the first block, so that a large mean does not cancel the variance
- * away, and in float64 (gram.c). */
+/* The mean of the first chunk is subtracted from all rows, so that a large mean loses no digits of the
+ * variance. Products are float64 (gram.c). */
 #include "metrics/covariance.h"
 #include "ra_memory.h"
 #include "metrics/gram.h"
@@ -8,17 +8,17 @@
 
 ra_status ra_covariance_init(ra_covariance *sums, ra_pool *pool, size_t d, ra_error *err) {
     *sums = (ra_covariance){.pool = pool, .d = d};
-    sums->block = ra_malloc(RA_GRAM_BLOCK * d, sizeof *sums->block);
+    sums->chunk = ra_malloc(RA_GRAM_ROWS * d, sizeof *sums->chunk);
     sums->origin = ra_calloc(d, sizeof *sums->origin);
     sums->sum = ra_calloc(d, sizeof *sums->sum);
     sums->square = ra_calloc(d * d, sizeof *sums->square);
-    if (sums->block && sums->origin && sums->sum && sums->square) return RA_OK;
+    if (sums->chunk && sums->origin && sums->sum && sums->square) return RA_OK;
     ra_covariance_release(sums);
-    RA_FAIL_MEMORY(err, "a covariance", (RA_GRAM_BLOCK + d + 2) * d * sizeof(double));
+    RA_FAIL_MEMORY(err, "a covariance", (RA_GRAM_ROWS + d + 2) * d * sizeof(double));
 }
 
 void ra_covariance_release(ra_covariance *sums) {
-    ra_free(sums->block);
+    ra_free(sums->chunk);
     ra_free(sums->origin);
     ra_free(sums->sum);
     ra_free(sums->square);
@@ -29,7 +29,7 @@ void ra_covariance_release(ra_covariance *sums) {
 static void set_origin(ra_covariance *sums) {
     size_t d = sums->d;
     for (size_t i = 0; i < sums->waiting; i++)
-        for (size_t j = 0; j < d; j++) sums->origin[j] += sums->block[i * d + j];
+        for (size_t j = 0; j < d; j++) sums->origin[j] += sums->chunk[i * d + j];
     for (size_t j = 0; j < d; j++) sums->origin[j] /= (double)sums->waiting;
 }
 
@@ -39,28 +39,28 @@ static void flush(ra_covariance *sums) {
     if (sums->rows == sums->waiting) set_origin(sums);
     for (size_t i = 0; i < sums->waiting; i++)
         for (size_t j = 0; j < d; j++) {
-            sums->block[i * d + j] -= sums->origin[j];
-            sums->sum[j] += sums->block[i * d + j];
+            sums->chunk[i * d + j] -= sums->origin[j];
+            sums->sum[j] += sums->chunk[i * d + j];
         }
-    ra_gram_add(sums->pool, sums->block, sums->waiting, d, sums->square);
+    ra_gram_add(sums->pool, sums->chunk, sums->waiting, d, sums->square);
     sums->waiting = 0;
 }
 
 void ra_covariance_add(ra_covariance *sums, const float *x, size_t rows) {
     size_t d = sums->d;
     while (rows > 0) {
-        size_t room = RA_GRAM_BLOCK - sums->waiting, count = rows < room ? rows : room;
-        double *end = sums->block + sums->waiting * d;
+        size_t free = RA_GRAM_ROWS - sums->waiting, count = rows < free ? rows : free;
+        double *end = sums->chunk + sums->waiting * d;
         for (size_t i = 0; i < count * d; i++) end[i] = (double)x[i];
         sums->waiting += count;
         sums->rows += count;
         x += count * d;
         rows -= count;
-        if (sums->waiting == RA_GRAM_BLOCK) flush(sums);
+        if (sums->waiting == RA_GRAM_ROWS) flush(sums);
     }
 }
 
-/* A copy of the sums takes in the rows that wait, so that more may follow afterwards. */
+/* A copy adds the waiting rows to its sums, so that more rows may be added afterwards. */
 ra_status ra_covariance_measure(const ra_covariance *sums, double *mean, double *covariance, ra_error *err) {
     size_t d = sums->d;
     double rows = (double)sums->rows;
@@ -68,7 +68,7 @@ ra_status ra_covariance_measure(const ra_covariance *sums, double *mean, double 
     RA_TRY(ra_covariance_init(&copy, sums->pool, d, err));
     copy.rows = sums->rows;
     copy.waiting = sums->waiting;
-    memcpy(copy.block, sums->block, sums->waiting * d * sizeof *copy.block);
+    memcpy(copy.chunk, sums->chunk, sums->waiting * d * sizeof *copy.chunk);
     memcpy(copy.origin, sums->origin, d * sizeof *copy.origin);
     memcpy(copy.sum, sums->sum, d * sizeof *copy.sum);
     memcpy(copy.square, sums->square, d * d * sizeof *copy.square);

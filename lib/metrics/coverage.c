@@ -1,4 +1,5 @@
-/* Products of unit atoms with unit rows, a tile at a time; each atom keeps its maximum. */
+/* The cosines are matrix products of unit atoms with unit rows, a tile at a time; each atom keeps its
+ * maximum. */
 #include "metrics/coverage.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
@@ -57,7 +58,7 @@ static void best_part(void *context, size_t part) {
         job->best[k] = largest(job->score + k * job->rows, job->rows, job->best[k]);
 }
 
-static ra_status add_block(ra_coverage *coverage, const float *x, size_t rows, ra_error *err) {
+static ra_status add_tiles(ra_coverage *coverage, const float *x, size_t rows, ra_error *err) {
     ra_pool *pool = ra_backend_pool(coverage->backend);
     size_t K = coverage->atoms, d = coverage->dimensions;
     ra_unit_rows(pool, x, rows, d, 0, coverage->rows);
@@ -74,7 +75,7 @@ static ra_status add_block(ra_coverage *coverage, const float *x, size_t rows, r
 ra_status ra_coverage_add(ra_coverage *coverage, const float *x, size_t rows, ra_error *err) {
     for (size_t from = 0; from < rows; from += RA_TILE) {
         size_t count = rows - from < RA_TILE ? rows - from : RA_TILE;
-        RA_TRY(add_block(coverage, x + from * coverage->dimensions, count, err));
+        RA_TRY(add_tiles(coverage, x + from * coverage->dimensions, count, err));
     }
     return RA_OK;
 }

@@ -1,4 +1,7 @@
-/* coverage.h - ood: how far the atoms point away from all data (REFERENCE section 3, "OOD"). */
+/* coverage.h - the largest cosine of each atom with a row of data, for the metric ood.
+ *
+ * Thread safety: one thread at a time; inside, it uses the threads of its backend.
+ */
 #ifndef RA_METRICS_COVERAGE_H
 #define RA_METRICS_COVERAGE_H
 
@@ -7,20 +10,20 @@
 typedef struct ra_coverage {
     ra_backend *backend; /* not owned */
     size_t atoms, dimensions;
-    float *unit;  /* [K,d] atoms of length one */
-    float *rows;  /* [RA_TILE,d] data rows of length one */
+    float *unit;  /* [K,d] unit atoms */
+    float *rows;  /* [RA_TILE,d] unit rows of the data */
     float *score; /* [RA_TILE,RA_TILE] */
-    float *best;  /* [K] largest cosine so far */
+    float *best;  /* [K] the largest cosine so far */
 } ra_coverage;
 
-/* D [K,d] in F32, F16 or BF16. On failure nothing is left behind. */
+/* D [K,d] in F32, F16 or BF16. */
 ra_status ra_coverage_init(ra_coverage *coverage, ra_backend *backend, const ra_tensor *D, ra_error *err);
 void ra_coverage_release(ra_coverage *coverage); /* leaves {0} */
 
 /* x [rows,d] */
 ra_status ra_coverage_add(ra_coverage *coverage, const float *x, size_t rows, ra_error *err);
 
-/* 1 - mean over atoms of the largest cosine with a row; after at least one row. */
+/* 1 - the mean over atoms of the largest cosine; needs at least one row. */
 double ra_coverage_ood(const ra_coverage *coverage);
 
 #endif

@@ -1,11 +1,11 @@
 /* Distances between two samples.
  *
- * Wasserstein: in one dimension the best transport is that of sorted values, and floats sort by their bits.
+ * Wasserstein: in one dimension, the best transport pairs the sorted values. Floats sort by their bits.
  *
- * Frechet: the trace of (S_X S_Y)^(1/2) is the sum of the square roots of the eigenvalues of S_X S_Y. That
- * product is not symmetric, but with S_X = L L^T it has the eigenvalues of the symmetric L^T S_Y L.
- * Covariances of few rows are singular, so L comes from Cholesky's method with pivots, which stops when
- * nothing but rounding is left. */
+ * Frechet: the trace of (S_X S_Y)^(1/2) is the sum of the square roots of the eigenvalues of S_X S_Y. This
+ * product is not symmetric, but with S_X = L L^T it has the eigenvalues of the symmetric L^T S_Y L. The
+ * covariance of few rows is singular, so L comes from Cholesky's method with pivots, which stops when only
+ * rounding errors are left. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
 #include "metrics/covariance.h"
@@ -21,7 +21,7 @@
 
 enum { COLUMNS = 16, DIGIT = 11, BUCKETS = 1 << DIGIT, PASSES = 3 };
 
-/* Bits in the order of the floats: of negative ones all turned, of others the sign. */
+/* Bits in the order of the floats: all are inverted for a negative float, the sign for others. */
 static uint32_t key_of(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -35,17 +35,17 @@ static float value_of(uint32_t key) {
     return value;
 }
 
-/* Sorts by digits, lowest first; three passes end in `other`, which is therefore returned. */
+/* Sorts by digits, the lowest first. Returns keys or other, whichever has the result. */
 static const uint32_t *sort_keys(uint32_t *keys, uint32_t *other, size_t n) {
     for (int pass = 0; pass < PASSES; pass++) {
-        size_t place[BUCKETS] = {0}, sum = 0;
-        for (size_t i = 0; i < n; i++) place[keys[i] >> pass * DIGIT & (BUCKETS - 1)]++;
+        size_t position[BUCKETS] = {0}, sum = 0;
+        for (size_t i = 0; i < n; i++) position[keys[i] >> pass * DIGIT & (BUCKETS - 1)]++;
         for (size_t b = 0; b < BUCKETS; b++) {
-            size_t count = place[b];
-            place[b] = sum;
+            size_t count = position[b];
+            position[b] = sum;
             sum += count;
         }
-        for (size_t i = 0; i < n; i++) other[place[keys[i] >> pass * DIGIT & (BUCKETS - 1)]++] = keys[i];
+        for (size_t i = 0; i < n; i++) other[position[keys[i] >> pass * DIGIT & (BUCKETS - 1)]++] = keys[i];
         uint32_t *sorted = other;
         other = keys;
         keys = sorted;
@@ -53,8 +53,8 @@ static const uint32_t *sort_keys(uint32_t *keys, uint32_t *other, size_t n) {
     return keys;
 }
 
-/* keys [columns,rows] <- columns from j on: a few at a time, since a row is a cache line away
- * from the next. */
+/* keys [columns,rows] <- columns of X from j on; several at a time, because each row of X is another cache
+ * line. */
 static void gather(const float *X, size_t rows, size_t d, size_t j, size_t columns, uint32_t *keys) {
     for (size_t i = 0; i < rows; i++)
         for (size_t c = 0; c < columns; c++) keys[c * rows + i] = key_of(X[i * d + j + c]);
@@ -87,10 +87,10 @@ ra_status ra_metric_wasserstein_1d(const float *X, const float *Y, size_t rows, 
 typedef struct frechet {
     size_t d;
     double *first, *second; /* [d,d] the covariances */
-    double *L;              /* [d,d] Cholesky factor of the first, by columns: L[k*d+i] */
-    double *SL;             /* [d,d] second covariance times L, by columns */
-    double *M;              /* [d,d] L^T S_Y L, of which the first rank rows and columns are used */
-    double *rest;           /* [d] scratch, then the eigenvalues of M */
+    double *L;              /* [d,d] the Cholesky factor of the first, by columns: L[k*d+i] */
+    double *SL;             /* [d,d] the second covariance times L, by columns */
+    double *M;              /* [d,d] L^T S_Y L; its first `rank` rows and columns are used */
+    double *rest;           /* [d] the remaining diagonal, then the eigenvalues of M */
 } frechet;
 
 static double trace(const double *A, size_t n) {
@@ -99,8 +99,8 @@ static double trace(const double *A, size_t n) {
     return sum;
 }
 
-/* Columns L with S = sum of L_k L_k^T, the largest remaining variance first; returns how many. `rest` [d] is
- * scratch: what is left of the diagonal. */
+/* L <- columns with S = sum of L_k L_k^T, the one with the largest remaining variance first; returns how
+ * many. rest [d] is scratch memory for the remaining diagonal. */
 static size_t factorize(const double *S, size_t d, double *L, double *rest) {
     double largest = 0;
     for (size_t i = 0; i < d; i++) {
@@ -135,7 +135,7 @@ static ra_status trace_of_root(frechet *f, double *trace, ra_error *err) {
     for (size_t k = 0; k < rank; k++)
         for (size_t l = 0; l < rank; l++) f->M[k * rank + l] = ra_dot_doubles(f->L + k * d, f->SL + l * d, d);
     RA_TRY(ra_eigenvalues(f->M, rank, f->rest, err));
-    double least = rank ? (double)d * DBL_EPSILON * f->rest[rank - 1] : 0; /* below it is rounding */
+    double least = rank ? (double)d * DBL_EPSILON * f->rest[rank - 1] : 0; /* below: rounding error */
     *trace = 0;
     for (size_t k = 0; k < rank; k++) *trace += f->rest[k] > least ? sqrt(f->rest[k]) : 0;
     return RA_OK;
@@ -145,10 +145,11 @@ ra_status ra_covariance_frechet(const ra_covariance *X, const ra_covariance *Y, 
                                 ra_error *err) {
     size_t d = X->d, square = d * d, count = 5 * square + 3 * d;
     if (X->rows < 2)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "the Frechet distance needs at least two rows, got %zu", X->rows);
-    double *block = ra_calloc(count, sizeof *block);
-    if (!block) RA_FAIL_MEMORY(err, "the Frechet distance", count * sizeof *block);
-    frechet f = {.d = d, .first = block, .second = block + square, .L = block + 2 * square};
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the Frechet distance needs at least two rows, but there are %zu",
+                X->rows);
+    double *memory = ra_calloc(count, sizeof *memory);
+    if (!memory) RA_FAIL_MEMORY(err, "the Frechet distance", count * sizeof *memory);
+    frechet f = {.d = d, .first = memory, .second = memory + square, .L = memory + 2 * square};
     f.SL = f.L + square;
     f.M = f.SL + square;
     double *mean = f.M + square;
@@ -162,7 +163,7 @@ ra_status ra_covariance_frechet(const ra_covariance *X, const ra_covariance *Y, 
         for (size_t j = 0; j < d; j++) between += (mean[j] - mean[d + j]) * (mean[j] - mean[d + j]);
         *value = between + trace(f.first, d) + trace(f.second, d) - 2 * root;
     }
-    ra_free(block);
+    ra_free(memory);
     return status;
 }
 

@@ -1,17 +1,21 @@
-/* A model over data, in one pass, or in several where pairs of latents do not fit in memory. Codes and
- * reconstructions live for a block of rows only, so data may be of any length; what is kept has files of its
- * own:
+/* Evaluates a model on data, in one pass, or in several if Z^T Z does not fit into memory. Codes and
+ * reconstructions are kept for a chunk of rows only, so the data may be of any length. What is kept longer
+ * has its own files:
  *
  *   reconstruction.c   sums over rows
- *   latents.c          counts, histograms and examples of each latent
- *   coverage.c         each atom's best cosine
+ *   statistics.c       counts, histograms and examples of each latent
+ *   coverage.c         the best cosine of each atom
  *   pairs.c            Z^T Z, a band at a time
  *   covariance.c       means and covariances
  *   sample.c           rows for the distance of distributions
  *   classes.c          codes with the class of their row
  *
- * A later pass encodes the data again, for the next band of pairs alone. All of it happens in the space of
- * the dictionary: there the loss was measured, and there cosines with atoms mean something. */
+ * A later pass encodes the data again, for the next band of Z^T Z. All metrics are computed in the space of
+ * the dictionary, where the loss is, and where cosines with atoms are meaningful.
+ *
+ * To add a metric: its function in a file of this folder, declared in ra_metrics.h; a member of
+ * ra_evaluation_result, set in ra_evaluation_finish(); a row in trainer/eval/print.c; a test against plain
+ * loops or a golden case. If memory or the options do not allow it, it is NaN and skip() says why. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
 #include "metrics/classes.h"
@@ -27,29 +31,29 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { BLOCK_ROWS = 1024 };
+enum { CHUNK_ROWS = 1024 };
 
 struct ra_evaluation {
     ra_model *model;
-    ra_backend *host; /* for what is measured here; the model encodes and decodes on its own */
+    ra_backend *host; /* for the metrics; the model uses its own to encode and decode */
     ra_evaluation_options options;
     ra_workspace *workspace;
     ra_codes codes;
-    ra_matrix x_hat; /* [BLOCK_ROWS,d] */
-    const float *D;  /* [K,d] in float32: the model's own, or wide */
+    ra_matrix x_hat; /* [CHUNK_ROWS,d] */
+    const float *D;  /* [K,d] in float32: the model's own, or `wide` */
     ra_matrix wide;
     ra_reconstruction sums;
-    ra_latent_sums latents;
+    ra_latent_sums statistics;
     ra_coverage coverage;
-    ra_covariance data, reconstructed; /* d is 0 when covariances do not fit */
+    ra_covariance data, reconstructed; /* d is 0 if they do not fit into memory */
     ra_sample sample;
-    ra_classes classes; /* classes is 0 without any */
+    ra_classes classes; /* of 0 classes without options->row_class */
     ra_pairs pairs;
-    ra_pairs_result pair_sums; /* of the bands before the one at hand */
-    size_t pass, pass_rows;    /* from 0; added in this one */
+    ra_pairs_result pair_sums; /* of the bands before this one */
+    size_t pass, pass_rows;    /* from 0; the rows of this pass so far */
 };
 
-/* What a covariance takes: two sums, and what the distance makes of them. */
+/* The memory for two covariances and their distance. */
 static size_t covariance_bytes(size_t d) {
     enum { MATRICES = 8 };
     size_t square;
@@ -92,9 +96,9 @@ static ra_status prepare(ra_evaluation *evaluation, ra_error *err) {
     }
     RA_TRY(ra_backend_open_host(evaluation->model->backend, &evaluation->host, err));
     RA_TRY(ra_workspace_new(&evaluation->workspace, err));
-    RA_TRY(ra_matrix_init(&evaluation->x_hat, BLOCK_ROWS, info->dimensions, err));
+    RA_TRY(ra_matrix_init(&evaluation->x_hat, CHUNK_ROWS, info->dimensions, err));
     RA_TRY(ra_reconstruction_init(&evaluation->sums, info->dimensions, info->concepts, err));
-    RA_TRY(ra_latent_sums_init(&evaluation->latents, info->concepts, evaluation->options.examples, err));
+    RA_TRY(ra_latent_sums_init(&evaluation->statistics, info->concepts, evaluation->options.examples, err));
     RA_TRY(ra_coverage_init(&evaluation->coverage, evaluation->host, D, err));
     return prepare_optional(evaluation, err);
 }
@@ -140,7 +144,7 @@ void ra_evaluation_free(ra_evaluation *evaluation) {
     ra_covariance_release(&evaluation->data);
     ra_covariance_release(&evaluation->reconstructed);
     ra_coverage_release(&evaluation->coverage);
-    ra_latent_sums_release(&evaluation->latents);
+    ra_latent_sums_release(&evaluation->statistics);
     ra_reconstruction_release(&evaluation->sums);
     ra_matrix_release(&evaluation->x_hat);
     ra_matrix_release(&evaluation->wide);
@@ -158,18 +162,18 @@ static ra_status add_pairs(ra_evaluation *evaluation, ra_error *err) {
     return ra_pairs_add(&evaluation->pairs, ra_backend_pool(evaluation->host), &evaluation->codes, err);
 }
 
-/* What the first pass alone is for. */
+/* The part of the first pass alone. */
 static ra_status add_to_sums(ra_evaluation *evaluation, const float *x, size_t rows, ra_error *err) {
     const ra_evaluation_options *options = &evaluation->options;
     float *x_hat = evaluation->x_hat.data;
     size_t first = evaluation->sums.rows;
     if (options->row_class && first + rows > options->class_rows)
-        RA_FAIL(err, RA_ERR_SHAPE, "there are classes of %zu rows, but at least %zu rows of data",
+        RA_FAIL(err, RA_ERR_SHAPE, "there are classes for %zu rows, but at least %zu rows of data",
                 options->class_rows, first + rows);
     RA_TRY(ra_model_decode(evaluation->model, evaluation->workspace, &evaluation->codes, x_hat, err));
     RA_TRY(ra_coverage_add(&evaluation->coverage, x, rows, err));
     ra_reconstruction_add(&evaluation->sums, x, x_hat, &evaluation->codes);
-    ra_latent_sums_add(&evaluation->latents, &evaluation->codes);
+    ra_latent_sums_add(&evaluation->statistics, &evaluation->codes);
     if (options->row_class)
         RA_TRY(ra_classes_add(&evaluation->classes, &evaluation->codes, options->row_class + first, err));
     if (evaluation->data.d) {
@@ -182,12 +186,12 @@ static ra_status add_to_sums(ra_evaluation *evaluation, const float *x, size_t r
 ra_status ra_evaluation_add(ra_evaluation *evaluation, const float *x, size_t rows, ra_error *err) {
     const ra_model *model = evaluation->model;
     size_t d = evaluation->sums.dimensions;
-    for (size_t from = 0; from < rows; from += BLOCK_ROWS) {
-        const float *block;
-        size_t count = rows - from < BLOCK_ROWS ? rows - from : BLOCK_ROWS;
-        RA_TRY(ra_model_take_inputs(model, evaluation->workspace, x + from * d, count, &block, err));
-        RA_TRY(ra_model_encode_inputs(model, evaluation->workspace, block, count, &evaluation->codes, err));
-        if (evaluation->pass == 0) RA_TRY(add_to_sums(evaluation, block, count, err));
+    for (size_t from = 0; from < rows; from += CHUNK_ROWS) {
+        const float *inputs;
+        size_t count = rows - from < CHUNK_ROWS ? rows - from : CHUNK_ROWS;
+        RA_TRY(ra_model_take_inputs(model, evaluation->workspace, x + from * d, count, &inputs, err));
+        RA_TRY(ra_model_encode_inputs(model, evaluation->workspace, inputs, count, &evaluation->codes, err));
+        if (evaluation->pass == 0) RA_TRY(add_to_sums(evaluation, inputs, count, err));
         RA_TRY(add_pairs(evaluation, err));
         evaluation->pass_rows += count;
     }
@@ -196,9 +200,9 @@ ra_status ra_evaluation_add(ra_evaluation *evaluation, const float *x, size_t ro
 
 static ra_status check_pass(const ra_evaluation *evaluation, ra_error *err) {
     if (evaluation->sums.rows == 0)
-        RA_FAIL(err, RA_ERR_STATE, "an evaluation needs at least one row of data, got none");
+        RA_FAIL(err, RA_ERR_STATE, "an evaluation needs at least one row of data");
     if (evaluation->pass_rows != evaluation->sums.rows)
-        RA_FAIL(err, RA_ERR_STATE, "pass %zu of an evaluation got %zu rows; expected the same %zu as before",
+        RA_FAIL(err, RA_ERR_STATE, "pass %zu of an evaluation has %zu rows; expected %zu, as in the first",
                 evaluation->pass + 1, evaluation->pass_rows, evaluation->sums.rows);
     return RA_OK;
 }
@@ -207,7 +211,7 @@ ra_status ra_evaluation_next_pass(ra_evaluation *evaluation, bool *again, ra_err
     RA_TRY(check_pass(evaluation, err));
     *again = !evaluation->options.basic && evaluation->pairs.end < evaluation->pairs.latents;
     if (!*again) return RA_OK;
-    RA_TRY(ra_pairs_measure(&evaluation->pairs, evaluation->host, &evaluation->latents, evaluation->D,
+    RA_TRY(ra_pairs_measure(&evaluation->pairs, evaluation->host, &evaluation->statistics, evaluation->D,
                             evaluation->sums.dimensions, NULL, &evaluation->pair_sums, err));
     RA_TRY(ra_pairs_begin(&evaluation->pairs, err));
     evaluation->pass++;
@@ -217,7 +221,7 @@ ra_status ra_evaluation_next_pass(ra_evaluation *evaluation, bool *again, ra_err
 
 /* ---- results ------------------------------------------------------------------------------------------ */
 
-static const char left_out[] = "only the basic metrics were asked for";
+static const char left_out[] = "only the basic metrics are computed";
 
 __attribute__((format(printf, 3, 4))) static void skip(ra_evaluation_result *result, const char *metric,
                                                        const char *format, ...) {
@@ -229,7 +233,7 @@ __attribute__((format(printf, 3, 4))) static void skip(ra_evaluation_result *res
     va_end(arguments);
 }
 
-/* What is known without data. */
+/* The metrics that need no data. */
 static ra_status measure_dictionary(const ra_evaluation *evaluation, ra_evaluation_result *result,
                                     ra_error *err) {
     ra_backend *backend = evaluation->host;
@@ -242,7 +246,7 @@ static ra_status measure_dictionary(const ra_evaluation *evaluation, ra_evaluati
     if (options->basic)
         skip(result, "effective_rank", "%s", left_out);
     else if (smaller > options->memory / 8 / sizeof(double) / smaller)
-        skip(result, "effective_rank", "it needs %zu x %zu numbers of 8 bytes, and memory gives it %zu bytes",
+        skip(result, "effective_rank", "it needs %zu x %zu numbers of 8 bytes, but may use %zu bytes",
              smaller, smaller, options->memory / 8);
     else
         RA_TRY(ra_metric_effective_rank(backend, evaluation->D, K, d, &result->effective_rank, err));
@@ -269,7 +273,7 @@ static ra_status measure_distances(const ra_evaluation *evaluation, ra_evaluatio
     if (evaluation->sums.rows < 2)
         skip(result, "frechet_distance", "it needs at least two rows");
     else if (!evaluation->data.d)
-        skip(result, "frechet_distance", "it needs %zu bytes, and memory gives it %zu",
+        skip(result, "frechet_distance", "it needs %zu bytes, but may use %zu",
              covariance_bytes(evaluation->sums.dimensions), options->memory / 8);
     else
         return ra_covariance_frechet(&evaluation->data, &evaluation->reconstructed, &result->frechet_distance,
@@ -277,7 +281,7 @@ static ra_status measure_distances(const ra_evaluation *evaluation, ra_evaluatio
     return RA_OK;
 }
 
-/* The matrix of interference, when all of Z^T Z is there at once, for its norm. */
+/* Also computes the norm of the matrix of interference, if all of Z^T Z is in memory. */
 static ra_status measure_last_band(const ra_evaluation *evaluation, ra_pairs_result *sums, double *norm,
                                    ra_error *err) {
     const ra_pairs *pairs = &evaluation->pairs;
@@ -288,7 +292,7 @@ static ra_status measure_last_band(const ra_evaluation *evaluation, ra_pairs_res
         interference = ra_malloc(count, sizeof *interference);
         if (!interference) RA_FAIL_MEMORY(err, "the interference of latents", count * sizeof *interference);
     }
-    ra_status status = ra_pairs_measure(pairs, backend, &evaluation->latents, evaluation->D,
+    ra_status status = ra_pairs_measure(pairs, backend, &evaluation->statistics, evaluation->D,
                                         evaluation->sums.dimensions, interference, sums, err);
     if (status == RA_OK && interference)
         status = ra_pairs_norm(ra_backend_pool(backend), interference, pairs->latents, norm, err);
@@ -307,13 +311,13 @@ static ra_status measure_pairs(const ra_evaluation *evaluation, ra_evaluation_re
     }
     if (pairs->end < pairs->latents)
         RA_FAIL(err, RA_ERR_STATE,
-                "an evaluation of %zu latents is not complete: the products of latents from %zu on need "
-                "another pass over the data",
+                "an evaluation of %zu latents is not complete: the latents from %zu on need another pass "
+                "over the data",
                 pairs->latents, pairs->end);
     RA_TRY(measure_last_band(evaluation, &sums, &result->negative_interference, err));
     if (pairs->first > 0)
         skip(result, "negative_interference",
-             "its norm needs all %zu products of latents at once, and memory gives them %zu bytes",
+             "its norm needs the %zu numbers of Z^T Z at once, but they may use %zu bytes",
              ra_pairs_triangle(pairs->latents), pairs->bytes);
     result->connectivity = 1 - sums.together / (K * K);
     result->negative_interference_frobenius = sqrt(sums.interference_square);
@@ -327,11 +331,11 @@ static ra_status measure_pairs(const ra_evaluation *evaluation, ra_evaluation_re
 static ra_status measure_classes(ra_evaluation *evaluation, ra_evaluation_result *result, ra_error *err) {
     size_t count = evaluation->options.class_count;
     if (!evaluation->options.row_class) {
-        skip(result, "identifiability", "it needs classes of the rows");
+        skip(result, "identifiability", "it needs the classes of the rows");
         return RA_OK;
     }
     if (evaluation->classes.overflowed) {
-        skip(result, "identifiability", "there are more than %zu codes, and memory does not hold more",
+        skip(result, "identifiability", "there are more than the %zu codes that memory allows",
              evaluation->classes.most);
         return RA_OK;
     }
@@ -364,29 +368,28 @@ ra_status ra_evaluation_finish(ra_evaluation *evaluation, ra_evaluation_result *
     RA_TRY(measure_dictionary(evaluation, &found, err));
     RA_TRY(measure_classes(evaluation, &found, err));
     found.ood = ra_coverage_ood(&evaluation->coverage);
-    for (size_t k = 0; k < evaluation->latents.latents; k++)
-        found.energy += fabs(evaluation->latents.sum[k]) / (double)found.rows * evaluation->model->norm[k];
+    for (size_t k = 0; k < evaluation->statistics.latents; k++)
+        found.energy += fabs(evaluation->statistics.sum[k]) / (double)found.rows * evaluation->model->norm[k];
     *result = found;
     return RA_OK;
 }
 
 ra_status ra_evaluation_statistics(ra_evaluation *evaluation, const ra_labels *row_labels,
-                                   ra_latent_statistics *latents, ra_error *err) {
-    size_t rows = evaluation->latents.rows;
-    if (rows == 0)
-        RA_FAIL(err, RA_ERR_STATE, "statistics of latents need at least one row of data, got none");
+                                   ra_latent_statistics *statistics, ra_error *err) {
+    size_t rows = evaluation->statistics.rows;
+    if (rows == 0) RA_FAIL(err, RA_ERR_STATE, "statistics of latents need at least one row of data");
     if (row_labels && !evaluation->options.row_number && ra_labels_count(row_labels) < rows)
         RA_FAIL(err, RA_ERR_SHAPE, "there are %zu labels for %zu rows of data", ra_labels_count(row_labels),
                 rows);
-    ra_latent_rows of_rows = {evaluation->options.row_number, evaluation->options.row_context, row_labels};
-    return ra_latent_sums_view(&evaluation->latents, evaluation->model->norm, &of_rows, latents, err);
+    ra_latent_rows row_names = {evaluation->options.row_number, evaluation->options.row_context, row_labels};
+    return ra_latent_sums_view(&evaluation->statistics, evaluation->model->norm, &row_names, statistics, err);
 }
 
 ra_status ra_evaluation_classes(ra_evaluation *evaluation, ra_class_detector *detectors, ra_error *err) {
     if (!evaluation->options.row_class || evaluation->sums.rows == 0)
         RA_FAIL(err, RA_ERR_STATE, "detectors of classes need rows of data with their classes");
     if (evaluation->classes.overflowed)
-        RA_FAIL(err, RA_ERR_STATE, "the codes of %zu rows are more than the memory of an evaluation holds",
+        RA_FAIL(err, RA_ERR_STATE, "the codes of %zu rows exceed the memory of an evaluation",
                 evaluation->sums.rows);
     return ra_classes_best(&evaluation->classes, detectors, err);
 }

@@ -1,7 +1,7 @@
-/* Products of a tall matrix with itself, in float64. Singular values, and the roots that distances are made
- * of, are roots of eigenvalues, and a root turns an error of 1e-7 of the largest into one of 3e-4: float32
- * will not do. Each part is a band of rows of the result, so parts need no sums of their own; eight rows of X
- * are taken at a time, so that the band is read and written an eighth as often. */
+/* Products of a tall matrix with itself, in float64: the metrics need square roots of their eigenvalues, and
+ * a root turns an error of 1e-7 of the largest into one of 3e-4, too much for float32. A part of the work is
+ * a band of rows of the result, so threads need no sums of their own; it takes eight rows of X at a time, so
+ * that the band is read and written an eighth as often. */
 #include "metrics/gram.h"
 #include "base/multiversion.h"
 #include "tensor/vectors.h"
@@ -50,12 +50,12 @@ void ra_gram_add(ra_pool *pool, const double *X, size_t rows, size_t d, double *
     ra_pool_run(pool, ra_pool_parts(d, BAND), band_part, &job);
 }
 
-void ra_gram(ra_pool *pool, const float *X, size_t rows, size_t d, double *block, double *gram) {
+void ra_gram(ra_pool *pool, const float *X, size_t rows, size_t d, double *chunk, double *gram) {
     memset(gram, 0, d * d * sizeof *gram);
-    for (size_t from = 0; from < rows; from += RA_GRAM_BLOCK) {
-        size_t count = rows - from < RA_GRAM_BLOCK ? rows - from : RA_GRAM_BLOCK;
-        for (size_t i = 0; i < count * d; i++) block[i] = (double)X[from * d + i];
-        ra_gram_add(pool, block, count, d, gram);
+    for (size_t from = 0; from < rows; from += RA_GRAM_ROWS) {
+        size_t count = rows - from < RA_GRAM_ROWS ? rows - from : RA_GRAM_ROWS;
+        for (size_t i = 0; i < count * d; i++) chunk[i] = (double)X[from * d + i];
+        ra_gram_add(pool, chunk, count, d, gram);
     }
     ra_gram_mirror(gram, d);
 }

@@ -1,10 +1,10 @@
-/* The largest eigenvalue of a symmetric operator.
+/* Lanczos' method for the largest eigenvalue of a symmetric matrix.
  *
- * Power iteration finds it slowly when the next one is close, as it is in a random dictionary. Lanczos'
- * method costs one product a step as well, but takes the best estimate from all steps so far: the largest
- * eigenvalue of a small tridiagonal matrix. Its residual bounds the error, so it is known when to stop.
- * Without orthogonalization against earlier vectors eigenvalues that have been found may come up again; that
- * does not hurt the largest one. */
+ * Power iteration is slow if the next eigenvalue is close, as in a random dictionary. Lanczos' method also
+ * needs one product per step, but its estimate uses all steps so far: it is the largest eigenvalue of a small
+ * tridiagonal matrix. The residual bounds the error and so tells when to stop. Without orthogonalization
+ * against earlier vectors, an eigenvalue that was found may appear again; that does not change the
+ * largest. */
 #include "metrics/lanczos.h"
 #include "ra_memory.h"
 #include "backend/cpu/lapack.h"
@@ -20,13 +20,13 @@ static const double accuracy = 1e-7;
 
 typedef struct lanczos {
     size_t n;
-    double *v, *before;        /* [n] this step's vector of length one, and the last one's */
+    double *v, *before;        /* [n] the unit vectors of this step and of the last one */
     double *w;                 /* [n] A v */
     double *diagonal, *beside; /* [STEPS] */
 } lanczos;
 
-/* The last entry of the eigenvector (of length one) of `value`. Run backwards the recurrence grows towards
- * the large entries, which is the stable direction. */
+/* The last entry of the unit eigenvector of `value`. Backwards, the recurrence runs towards the large
+ * entries, which is the stable direction. */
 static double last_entry(const lanczos *l, size_t n, double value) {
     double entry = 1, behind = 0, square = 1;
     for (size_t i = n - 1; i > 0 && square < 1e200; i--) {
@@ -50,8 +50,7 @@ static ra_status largest_eigenvalue(lanczos *l, ra_multiply *multiply, void *con
         beside = sqrt(ra_dot_doubles(l->w, l->w, n));
         l->diagonal[step] = diagonal;
         l->beside[step] = beside;
-        bool ends =
-            !(beside > 1e-14 * fabs(diagonal)) || step + 1 == STEPS; /* no further direction is left */
+        bool ends = !(beside > 1e-14 * fabs(diagonal)) || step + 1 == STEPS; /* no direction is left */
         if (ends || step % STEPS_BETWEEN_CHECKS == 0) {
             RA_TRY(ra_tridiagonal_largest(l->diagonal, l->beside, step + 1, value, err));
             if (ends || beside * last_entry(l, step + 1, *value) <= accuracy * *value) break;
@@ -64,7 +63,7 @@ static ra_status largest_eigenvalue(lanczos *l, ra_multiply *multiply, void *con
     return RA_OK;
 }
 
-/* Not a vector of ones: that may well be at right angles to the one that is sought. */
+/* Random numbers: a vector of ones may be orthogonal to the eigenvector. */
 static void start(lanczos *l) {
     ra_random random;
     ra_random_seed(&random, 1);
@@ -75,15 +74,15 @@ static void start(lanczos *l) {
 
 ra_status ra_lanczos_largest(ra_multiply *multiply, void *context, size_t n, double *value, ra_error *err) {
     size_t count = 3 * n + 2 * STEPS;
-    double *block = ra_calloc(count, sizeof *block);
-    if (!block) RA_FAIL_MEMORY(err, "the largest eigenvalue", count * sizeof *block);
-    lanczos l = {.n = n, .v = block};
+    double *memory = ra_calloc(count, sizeof *memory);
+    if (!memory) RA_FAIL_MEMORY(err, "the largest eigenvalue", count * sizeof *memory);
+    lanczos l = {.n = n, .v = memory};
     l.before = l.v + n;
     l.w = l.before + n;
     l.diagonal = l.w + n;
     l.beside = l.diagonal + STEPS;
     start(&l);
     ra_status status = largest_eigenvalue(&l, multiply, context, value, err);
-    ra_free(block);
+    ra_free(memory);
     return status;
 }

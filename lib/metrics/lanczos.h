@@ -1,4 +1,5 @@
-/* lanczos.h - the largest eigenvalue of a symmetric operator that is only known by what it does to a vector.
+/* lanczos.h - the largest eigenvalue of a symmetric matrix A of which only the product with a vector is
+ * given.
  *
  * Thread safety: plain functions of their arguments.
  */
@@ -9,10 +10,10 @@
 
 #include <stddef.h>
 
-/* product [n] <- A v, v [n]; A symmetric with no eigenvalue that is larger in magnitude but negative. */
+/* product [n] <- A v, v [n]. No negative eigenvalue of A has a larger magnitude than the largest. */
 typedef void ra_multiply(void *context, const double *v, double *product);
 
-/* *value <- that eigenvalue, to 1e-6 of itself. */
+/* *value <- the largest eigenvalue, with a relative error of at most 1e-6. */
 ra_status ra_lanczos_largest(ra_multiply *multiply, void *context, size_t n, double *value, ra_error *err);
 
 #endif

@@ -1,12 +1,12 @@
-/* Sums of products of pairs of latents.
+/* Z^T Z and metrics of it.
  *
- * A row of codes with k active latents adds to k^2 / 2 places of a matrix that no cache holds. So a block of
- * rows is sorted by latent first, and each latent's row of the matrix (80 kB for K = 10,000) takes all that
- * the block has for it at once; rows of the matrix are independent, and threads share them.
+ * A row of codes with k active latents adds to k^2 / 2 entries of a matrix that is too large for any cache.
+ * So the codes are sorted by latent first, and each latent's row of the matrix (80 kB for K = 10,000) gets
+ * all its terms at once. Rows of the matrix are independent; threads divide them.
  *
- * The interference of two atoms weighs their product by how strongly they are active together; D D^T is made
- * a tile at a time beside the band. Its spectral norm is the largest eigenvalue (Perron and Frobenius: the
- * matrix is symmetric and has no negative entry), which Lanczos' method finds. */
+ * The interference of two atoms is their dot product weighted by how strongly they are active together; D D^T
+ * is computed a tile at a time. The matrix of interference is symmetric without a negative entry, so its
+ * spectral norm is its largest eigenvalue (Perron and Frobenius), which Lanczos' method finds. */
 #include "metrics/pairs.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
@@ -32,7 +32,7 @@ void ra_pairs_release(ra_pairs *pairs) {
     *pairs = (ra_pairs){0};
 }
 
-/* Numbers in rows [first, i) of the triangle. */
+/* How many numbers the rows [first, i) of the triangle have. */
 static size_t rows_before(size_t latents, size_t first, size_t i) {
     return (i - first) * (latents - first) - (i - first) * (i - first > 0 ? i - first - 1 : 0) / 2;
 }
@@ -56,11 +56,11 @@ ra_status ra_pairs_begin(ra_pairs *pairs, ra_error *err) {
         ra_free(pairs->value);
         pairs->capacity = 0;
         pairs->value = ra_malloc(numbers, sizeof *pairs->value);
-        if (!pairs->value) RA_FAIL_MEMORY(err, "the products of latents", numbers * sizeof *pairs->value);
+        if (!pairs->value) RA_FAIL_MEMORY(err, "Z^T Z of the codes", numbers * sizeof *pairs->value);
         pairs->capacity = numbers;
     }
     if (!pairs->start) pairs->start = ra_malloc(K + 1, sizeof *pairs->start);
-    if (!pairs->start) RA_FAIL_MEMORY(err, "the order of latents", (K + 1) * sizeof *pairs->start);
+    if (!pairs->start) RA_FAIL_MEMORY(err, "the codes by latent", (K + 1) * sizeof *pairs->start);
     memset(pairs->value, 0, numbers * sizeof *pairs->value);
     return RA_OK;
 }
@@ -74,12 +74,12 @@ static ra_status reserve(ra_pairs *pairs, size_t entries, ra_error *err) {
     pairs->row = ra_malloc(capacity, sizeof *pairs->row);
     pairs->code = ra_malloc(capacity, sizeof *pairs->code);
     if (!pairs->row || !pairs->code)
-        RA_FAIL_MEMORY(err, "codes by latent", capacity * (sizeof(uint32_t) + sizeof(float)));
+        RA_FAIL_MEMORY(err, "the codes by latent", capacity * (sizeof(uint32_t) + sizeof(float)));
     pairs->entry_capacity = capacity;
     return RA_OK;
 }
 
-/* ---- adding ------------------------------------------------------------------------------------------- */
+/* ---- codes ------------------------------------------------------------------------------------------- */
 
 typedef struct add_job {
     ra_pairs *pairs;
@@ -110,19 +110,19 @@ ra_status ra_pairs_add(ra_pairs *pairs, ra_pool *pool, const ra_codes *codes, ra
     return RA_OK;
 }
 
-/* ---- measuring ---------------------------------------------------------------------------------------- */
+/* ---- metrics ---------------------------------------------------------------------------------------- */
 
 typedef struct measure_job {
     const ra_pairs *pairs;
     const ra_latent_sums *sums;
     const double *mean, *std; /* [K] */
-    const float *product;     /* [rows, columns] of D D^T: rows from i0 on, columns from j0 on */
+    const float *dot;         /* [rows, columns] of D D^T: rows from i0 on, columns from j0 on */
     size_t i0, rows, j0, columns;
     float *interference;
     ra_pairs_result part[TILE_ROWS];
 } measure_job;
 
-/* One row of a tile; what is left of the diagonal has been seen from the other side. */
+/* One row of a tile, from the diagonal on: the matrix is symmetric. */
 static void measure_row(void *context, size_t part) {
     measure_job *job = context;
     const ra_pairs *pairs = job->pairs;
@@ -132,7 +132,7 @@ static void measure_row(void *context, size_t part) {
     ra_pairs_result sum = {0};
     for (size_t j = from; j < end; j++) {
         double together = value[j - i], twice = j == i ? 1 : 2;
-        double opposed = fmax(0, -together * (double)job->product[part * job->columns + (j - job->j0)]);
+        double opposed = fmax(0, -together * (double)job->dot[part * job->columns + (j - job->j0)]);
         sum.together += together != 0 ? twice : 0;
         sum.interference_square += twice * opposed * opposed;
         if (job->interference)
@@ -144,9 +144,9 @@ static void measure_row(void *context, size_t part) {
     job->part[part] = sum;
 }
 
-static ra_status measure_tile(measure_job *job, ra_backend *backend, const float *D, size_t d, float *product,
+static ra_status measure_tile(measure_job *job, ra_backend *backend, const float *D, size_t d, float *dot,
                               ra_pairs_result *result, ra_error *err) {
-    RA_TRY(ra_products(backend, D + job->i0 * d, job->rows, D + job->j0 * d, job->columns, d, product, err));
+    RA_TRY(ra_products(backend, D + job->i0 * d, job->rows, D + job->j0 * d, job->columns, d, dot, err));
     ra_pool_run(ra_backend_pool(backend), job->rows, measure_row, job);
     for (size_t r = 0; r < job->rows; r++) {
         result->together += job->part[r].together;
@@ -169,27 +169,28 @@ ra_status ra_pairs_measure(const ra_pairs *pairs, ra_backend *backend, const ra_
                            ra_error *err) {
     size_t K = pairs->latents, tile = K < RA_TILE ? K : RA_TILE;
     double *mean = ra_malloc(2 * K, sizeof *mean);
-    float *product = ra_malloc(TILE_ROWS * tile, sizeof *product);
+    float *dot = ra_malloc(TILE_ROWS * tile, sizeof *dot);
     measure_job *job = ra_calloc(1, sizeof *job);
     ra_status status = RA_OK;
-    if (mean && product && job) {
+    if (mean && dot && job) {
         fill_moments(sums, mean, mean + K);
         *job = (measure_job){.pairs = pairs, .sums = sums, .mean = mean, .std = mean + K};
-        job->product = product;
+        job->dot = dot;
         job->interference = interference;
         for (job->i0 = pairs->first; job->i0 < pairs->end && status == RA_OK; job->i0 += TILE_ROWS) {
             job->rows = pairs->end - job->i0 < TILE_ROWS ? pairs->end - job->i0 : TILE_ROWS;
             for (job->j0 = job->i0; job->j0 < K && status == RA_OK; job->j0 += tile) {
                 job->columns = K - job->j0 < tile ? K - job->j0 : tile;
-                status = measure_tile(job, backend, D, d, product, result, err);
+                status = measure_tile(job, backend, D, d, dot, result, err);
             }
         }
     } else {
-        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: measuring pairs of latents needs %zu bytes",
-                              2 * K * sizeof *mean + TILE_ROWS * tile * sizeof *product + sizeof *job);
+        status =
+            ra_error_set(err, RA_ERR_MEMORY, "out of memory: the metrics of pairs of latents need %zu bytes",
+                         2 * K * sizeof *mean + TILE_ROWS * tile * sizeof *dot + sizeof *job);
     }
     ra_free(mean);
-    ra_free(product);
+    ra_free(dot);
     ra_free(job);
     return status;
 }
@@ -222,7 +223,7 @@ RA_MULTIVERSION static double multiply_row(const float *restrict row, const doub
     return sum;
 }
 
-/* Every NORM_PARTS-th row: their lengths fall, and so the parts are alike. */
+/* Every NORM_PARTS-th row: rows get shorter, and so the parts are of similar size. */
 static void norm_part(void *context, size_t part) {
     const norm_job *job = context;
     size_t n = job->n;

@@ -7,7 +7,7 @@
 
 enum { LANES = 8 };
 
-static const double epsilon = 1e-6; /* the reference's */
+static const double epsilon = 1e-6; /* as in overcomplete */
 
 /* Sums over one row. */
 typedef struct row_errors {
@@ -77,7 +77,8 @@ void ra_reconstruction_add(ra_reconstruction *sums, const float *x, const float 
 void ra_reconstruction_result(const ra_reconstruction *sums, ra_evaluation_result *result) {
     size_t d = sums->dimensions, dead = 0;
     double rows = (double)sums->rows, values = rows * (double)d;
-    double mean = 0, own = 0, between = 0; /* squares about own means; squares of these about the one mean */
+    double mean = 0, own = 0,
+           between = 0; /* squares about the dimensions' means; squares of these about the mean */
     for (size_t j = 0; j < d; j++) {
         mean += (sums->origin[j] + sums->sum[j] / rows) / (double)d;
         own += fmax(sums->square[j] - sums->sum[j] * sums->sum[j] / rows, 0);

@@ -1,6 +1,7 @@
-/* reconstruction.h - the running sums of an evaluation: inputs, their reconstructions, their codes.
+/* reconstruction.h - the sums of an evaluation: inputs, their reconstructions, their codes.
  *
- * Row follows row in float64, so that the same rows give the same sums however they are cut into calls.
+ * Rows are added one by one, in float64, so the sums do not depend on how the rows are divided into calls.
+ * Thread safety: one thread at a time.
  */
 #ifndef RA_METRICS_RECONSTRUCTION_H
 #define RA_METRICS_RECONSTRUCTION_H
@@ -8,16 +9,16 @@
 #include "ra_metrics.h"
 
 typedef struct ra_reconstruction {
-    size_t rows, dimensions, concepts; /* so far; d, K */
+    size_t rows, dimensions, concepts; /* the rows so far; d, K */
     /* sums over rows */
     double squares;                  /* ||x - x_hat||^2 */
     double l1, l2;                   /* ||x - x_hat|| */
     double relative_l1, relative_l2; /* ||x - x_hat|| / (||x|| + 1e-6) */
     double active, hoyer, kappa_4, l1_l2;
     double codes_l1, codes_l2, codes_lp; /* ||z||, the last with p = 1/2 */
-    /* of each dimension [d], about the first row: a large mean does not cancel the variance away */
+    /* of each dimension [d]: sums of differences from the first row, so that a large mean loses no digits */
     double *origin, *sum, *square;
-    bool *used; /* [K] active at least once */
+    bool *used; /* [K] the latent was active */
 } ra_reconstruction;
 
 ra_status ra_reconstruction_init(ra_reconstruction *sums, size_t dimensions, size_t concepts, ra_error *err);
@@ -27,7 +28,7 @@ void ra_reconstruction_release(ra_reconstruction *sums); /* leaves {0} */
 void ra_reconstruction_add(ra_reconstruction *sums, const float *x, const float *x_hat,
                            const ra_codes *codes);
 
-/* The figures of at least one row; those of the dictionary are left alone. */
+/* Fills the metrics of the rows, at least one; leaves the others as they are. */
 void ra_reconstruction_result(const ra_reconstruction *sums, ra_evaluation_result *result);
 
 #endif

@@ -29,22 +29,22 @@ static ra_status grow(ra_sample *sample, ra_error *err) {
     return RA_OK;
 }
 
-/* Where the next row goes: behind the others, in the place of one of them, or nowhere (`most`). */
-static size_t place_of_next(ra_sample *sample) {
+/* The position for the next row: after the others, that of one of them, or none (`most`). */
+static size_t next_position(ra_sample *sample) {
     if (sample->kept < sample->most) return sample->kept++;
-    uint64_t place = ra_random_below(&sample->random, sample->rows + 1);
-    return place < sample->most ? (size_t)place : sample->most;
+    uint64_t position = ra_random_below(&sample->random, sample->rows + 1);
+    return position < sample->most ? (size_t)position : sample->most;
 }
 
 ra_status ra_sample_add(ra_sample *sample, const float *x, const float *x_hat, size_t rows, ra_error *err) {
     size_t d = sample->d;
     for (size_t i = 0; i < rows; i++) {
         if (sample->kept == sample->capacity && sample->kept < sample->most) RA_TRY(grow(sample, err));
-        size_t place = place_of_next(sample);
+        size_t position = next_position(sample);
         sample->rows++;
-        if (place == sample->most) continue;
-        memcpy(sample->x + place * d, x + i * d, d * sizeof *x);
-        memcpy(sample->x_hat + place * d, x_hat + i * d, d * sizeof *x);
+        if (position == sample->most) continue;
+        memcpy(sample->x + position * d, x + i * d, d * sizeof *x);
+        memcpy(sample->x_hat + position * d, x_hat + i * d, d * sizeof *x);
     }
     return RA_OK;
 }

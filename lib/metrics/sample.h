@@ -1,6 +1,8 @@
-/* sample.h - as many rows of data and reconstructions as memory is given for: all of them while they fit,
- * else a uniform sample (Vitter's algorithm R, seeded: the same rows in the same order give
- * the same sample). */
+/* sample.h - rows of data and their reconstructions: all rows if memory allows, otherwise a uniform sample of
+ * them (Vitter's algorithm R; the same rows in the same order give the same sample).
+ *
+ * Thread safety: one thread at a time.
+ */
 #ifndef RA_METRICS_SAMPLE_H
 #define RA_METRICS_SAMPLE_H
 
@@ -8,10 +10,10 @@
 #include "base/random.h"
 
 typedef struct ra_sample {
-    size_t d, most;   /* rows that may be kept, at least 1 */
-    size_t rows;      /* that came by */
-    size_t kept;      /* = min(rows, most) */
-    size_t capacity;  /* rows that x and x_hat have room for */
+    size_t d, most;   /* most: rows to keep, at least 1 */
+    size_t rows;      /* added so far */
+    size_t kept;      /* min(rows, most) */
+    size_t capacity;  /* of x and x_hat, in rows */
     float *x, *x_hat; /* [kept,d] */
     ra_random random;
 } ra_sample;

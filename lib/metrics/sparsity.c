@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-static const double epsilon = 1e-6; /* the reference's */
+static const double epsilon = 1e-6; /* as in overcomplete */
 
 ra_row_sums ra_codes_row_sums(const ra_codes *codes, size_t b) {
     ra_row_sums sums = {0};

@@ -1,4 +1,4 @@
-/* sparsity.h - how sparse one row of codes is. */
+/* sparsity.h - the sparsity of one row of codes. Thread safety: plain functions of their arguments. */
 #ifndef RA_METRICS_SPARSITY_H
 #define RA_METRICS_SPARSITY_H
 
@@ -6,7 +6,7 @@
 
 /* Sums over the entries of row b. */
 typedef struct ra_row_sums {
-    size_t active; /* entries other than zero */
+    size_t active; /* entries that are not 0 */
     double l1;     /* sum |z| */
     double root;   /* sum |z|^(1/2) */
     double square, fourth;

@@ -1,9 +1,9 @@
 /* Statistics of latents in one pass over the codes, in bounded memory.
  *
  * A histogram needs its range before the first value, but the range is known only after the last one. So the
- * last bin of each latent ends at the least power of two above its first value; when a value reaches that end,
- * the end doubles, and pairs of bins merge. Bins nest exactly, since multiplying by 50 and by powers of two is
- * exact in float64: the counts are those of one pass with the final range. */
+ * last bin of each latent ends at the least power of two above its first value; when a value reaches that
+ * end, the end doubles, and pairs of bins merge. Bins nest exactly, since multiplying by 50 and by powers of
+ * two is exact in float64: the counts are those of one pass with the final range. */
 #include "metrics/statistics.h"
 #include "ra_memory.h"
 #include "ra_text.h"
@@ -55,8 +55,8 @@ void ra_latent_sums_release(ra_latent_sums *sums) {
 
 /* ---- one value ---------------------------------------------------------------------------------------- */
 
-static const float largest_top =
-    0x1p127f; /* the largest power of two in float32; values beyond it count in the last bin */
+/* The largest power of two in float32; larger values count in the last bin. */
+static const float largest_top = 0x1p127f;
 
 /* The least power of two above value > 0. */
 static float power_above(float value) {
@@ -79,13 +79,13 @@ static void count_in_bin(int64_t *bins, float *top, float value) {
 static void keep_example(ra_latent_sums *sums, size_t k, float value) {
     size_t T = sums->examples, t = T;
     int64_t *row = sums->top_row + k * T;
-    float *known = sums->top_value + k * T;
-    if (T == 0 || (row[T - 1] >= 0 && value <= known[T - 1])) return;
-    while (t > 0 && (row[t - 1] < 0 || known[t - 1] < value)) t--;
+    float *best = sums->top_value + k * T;
+    if (T == 0 || (row[T - 1] >= 0 && value <= best[T - 1])) return;
+    while (t > 0 && (row[t - 1] < 0 || best[t - 1] < value)) t--;
     memmove(row + t + 1, row + t, (T - t - 1) * sizeof *row);
-    memmove(known + t + 1, known + t, (T - t - 1) * sizeof *known);
+    memmove(best + t + 1, best + t, (T - t - 1) * sizeof *best);
     row[t] = (int64_t)sums->rows;
-    known[t] = value;
+    best[t] = value;
 }
 
 static void add_value(ra_latent_sums *sums, size_t k, float value) {
@@ -108,7 +108,7 @@ void ra_latent_sums_add(ra_latent_sums *sums, const ra_codes *codes) {
 /* ---- the view ----------------------------------------------------------------------------------------- */
 
 /* A tab separates the labels of a line in the artifact. */
-static void append(ra_text *text, const char *label) {
+static void add_label(ra_text *text, const char *label) {
     size_t from = text->size;
     ra_text_add(text, label);
     for (size_t i = from; i < text->size; i++)
@@ -122,7 +122,7 @@ static ra_status label_examples(ra_latent_sums *sums, const ra_labels *row_label
     ra_status status = RA_OK;
     for (size_t i = 0; i < count; i++) {
         const char *label = sums->number[i] < 0 ? "" : ra_labels_at(row_labels, (size_t)sums->number[i]);
-        append(&text, label ? label : "");
+        add_label(&text, label ? label : "");
     }
     ra_labels_free(sums->labels);
     sums->labels = NULL;

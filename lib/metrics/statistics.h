@@ -9,7 +9,7 @@
 #include "ra_latent_statistics.h"
 
 typedef struct ra_latent_sums {
-    size_t rows, latents, examples; /* so far; K, T */
+    size_t rows, latents, examples; /* the rows so far; K, T */
     int64_t *count;                 /* [K] */
     double *sum, *square;           /* [K] of values, of their squares */
     float *max;                     /* [K] */
@@ -35,7 +35,8 @@ typedef struct ra_latent_rows {
     const ra_labels *labels; /* by number; NULL: none */
 } ra_latent_rows;
 
-/* *view <- the statistics of the rows so far; they live in `sums` until the next call. norm [K]: of the atoms. */
+/* *view <- the statistics of the rows so far; they live in `sums` until the next call. norm [K]: of the
+ * atoms. */
 ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra_latent_rows *rows,
                               ra_latent_statistics *view, ra_error *err);
 

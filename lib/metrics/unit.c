@@ -7,7 +7,8 @@ enum { PART_ROWS = 32 };
 
 ra_status ra_need_host_backend(const ra_backend *backend, const char *what, ra_error *err) {
     if (!ra_backend_host_memory(backend))
-        RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s needs a CPU backend, got %s", what, ra_backend_name(backend));
+        RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s needs a CPU backend; this one is %s", what,
+                ra_backend_name(backend));
     return RA_OK;
 }
 

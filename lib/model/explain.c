@@ -1,6 +1,6 @@
-/* Why a reconstruction looks as it does. The codes and x_hat are those of encode and reconstruct; what is
- * said about them (shares, norms, R2) is computed in float64, so that the shares of a row sum to what the
- * row's reconstruction explains of it. */
+/* Explains a reconstruction. The codes and x_hat are those of encode and reconstruct; shares, norms and R2
+ * are computed in float64, so that the shares of a row add up to the part of the row that its reconstruction
+ * explains. */
 #include "model/model.h"
 #include "tensor/vectors.h"
 
@@ -56,7 +56,7 @@ static void explain_norms(const explain_job *job, size_t row, double square) {
     job->out->r2[row] = spread > 0 ? (float)(1 - residual / spread) : NAN;
 }
 
-/* One row of the batch; rows are independent, and each writes its own part of every array. */
+/* One row; rows are independent, and each writes its own part of every array. */
 static void explain_row(void *context, size_t row) {
     const explain_job *job = context;
     const ra_codes *codes = job->codes;
@@ -69,7 +69,8 @@ static void explain_row(void *context, size_t row) {
         job->share[e] = square > 0 ? (float)(codes->value[e] * dot / square) : 0.0f;
         job->ranked[e] = (ra_ranked){fabsf(job->share[e]), (uint32_t)(e - first)};
     }
-    ra_ranking_sort(job->ranked + first, count); /* latents ascend in codes: equal shares by rising atom */
+    ra_ranking_sort(job->ranked + first,
+                    count); /* entries are in the order of atoms, so equal shares are, too */
     for (size_t i = 0; i < count; i++) {
         size_t e = first + job->ranked[first + i].id;
         job->out->entries[first + i] =

@@ -4,9 +4,9 @@
  * data explains itself:
  *
  *   a point   the first LABELS_OF_A_POINT different labels of its nearest rows, "cat, dog, cow"
- *   an atom   the first LABELS_OF_AN_ATOM different names of its archetypes, by falling weight and leaving out
+ *   an atom   the first LABELS_OF_AN_ATOM different names of its archetypes, by descending weight and without
  *             weights below a tenth of the largest, "cat + purr"; the name of a point is its label in the
- *             file, or else the label of its nearest labeled row
+ *             file, otherwise the label of its nearest labeled row
  *
  * Derived labels are derived again on each load and never saved. An empty line is no label. */
 #include "model/model.h"

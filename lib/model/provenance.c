@@ -1,12 +1,12 @@
-/* Atoms and points, and what connects them: an atom's archetypes are a row of the file; the atoms of a point
- * are the same entries sorted the other way, once, when the model is opened. */
+/* Atoms and points. The file has the archetypes of each atom; opening a model sorts the same pairs by point,
+ * which gives the atoms of each point. */
 #include "model/model.h"
 #include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>
 
-/* How many archetypes an atom has: up to a -1, or to a weight of zero, which says the same. */
+/* The number of an atom's archetypes: those before a -1, or before a weight of 0, which means the same. */
 static size_t archetype_count(const ra_model *model, size_t atom) {
     const int32_t *index = model->archetype_index + atom * model->info.archetypes;
     const float *weight = model->archetype_weight + atom * model->info.archetypes;
@@ -18,20 +18,20 @@ static size_t archetype_count(const ra_model *model, size_t atom) {
 /* A counting sort of all (atom, point) pairs by point, then of each point's atoms by weight. */
 ra_status ra_model_index_points(ra_model *model, ra_error *err) {
     size_t concepts = model->info.concepts, points = model->info.points, width = model->info.archetypes;
-    void *block = NULL;
+    void *memory = NULL;
     if (!model->archetype_index) return RA_OK;
-    RA_TRY(ra_model_allocate(model, "the index of the points", points + 1, sizeof(size_t), &block, err));
-    size_t *start = memset(block, 0, (points + 1) * sizeof(size_t)), entries = 0;
+    RA_TRY(ra_model_allocate(model, "the index of the points", points + 1, sizeof(size_t), &memory, err));
+    size_t *start = memset(memory, 0, (points + 1) * sizeof(size_t)), entries = 0;
     for (size_t k = 0; k < concepts; k++) {
         size_t count = archetype_count(model, k);
         for (size_t t = 0; t < count; t++) start[(size_t)model->archetype_index[k * width + t] + 1]++;
         entries += count;
     }
-    RA_TRY(ra_model_allocate(model, "the index of the points", entries, sizeof(ra_ranked), &block, err));
-    ra_ranked *use = block;
+    RA_TRY(ra_model_allocate(model, "the index of the points", entries, sizeof(ra_ranked), &memory, err));
+    ra_ranked *use = memory;
     for (size_t j = 0; j < points; j++) start[j + 1] += start[j];
-    for (size_t k = 0; k < concepts;
-         k++) /* start[j + 1] is where point j ends, and comes down to its begin */
+    /* start[j + 1] is the end of point j, and moves down to its beginning */
+    for (size_t k = 0; k < concepts; k++)
         for (size_t t = 0, count = archetype_count(model, k); t < count; t++) {
             size_t point = (size_t)model->archetype_index[k * width + t];
             use[--start[point + 1]] = (ra_ranked){model->archetype_weight[k * width + t], (uint32_t)k};
@@ -49,7 +49,7 @@ ra_status ra_model_index_points(ra_model *model, ra_error *err) {
 ra_status ra_model_atom(const ra_model *model, size_t atom, float *vector, ra_error *err) {
     const ra_tensor *D = &model->dictionary;
     if (atom >= D->shape[0])
-        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no atom %zu: %s has %zu atoms, from 0 on", atom,
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no atom %zu: %s has %zu atoms, numbered from 0", atom,
                 model->info.path, D->shape[0]);
     ra_convert_to_f32(D->dtype, ra_tensor_row(D, atom), vector, D->shape[1]);
     return RA_OK;
@@ -107,7 +107,7 @@ size_t ra_model_point_rows(const ra_model *model, size_t point, ra_point_row *ro
 ra_status ra_model_point(const ra_model *model, size_t point, float *vector, ra_error *err) {
     const ra_tensor *vectors = &model->point_vectors;
     if (point >= model->info.points)
-        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no point %zu: %s has %zu points, from 0 on", point,
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no point %zu: %s has %zu points, numbered from 0", point,
                 model->info.path, model->info.points);
     if (!vectors->data)
         RA_FAIL(err, RA_ERR_STATE, "%s does not hold the vectors of its points", model->info.path);

@@ -1,12 +1,13 @@
-/* A heap whose root stands last in the order: it is what a better newcomer replaces (the best k of a stream),
- * and what goes to the end first (heapsort). The C library's qsort() may allocate, which serving must not. */
+/* A heap whose root is the last entry in the order: the one that a better entry replaces
+ * (ra_ranking_offer()), and the one that heapsort moves to the end first. The C library's qsort() may
+ * allocate, which serving must not. */
 #include "model/ranking.h"
 
 bool ra_ranked_before(ra_ranked a, ra_ranked b) {
     return a.key > b.key || (a.key == b.key && a.id < b.id);
 }
 
-/* Moves entry i down until its children stand in front of it. */
+/* Moves entry i down until its children come before it. */
 static void sift_down(ra_ranked *heap, size_t n, size_t i) {
     ra_ranked entry = heap[i];
     for (size_t child = 2 * i + 1; child < n; child = 2 * i + 1) {

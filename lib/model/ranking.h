@@ -1,4 +1,4 @@
-/* ranking.h - order by falling key, equal keys by rising id; in place, without allocating. */
+/* ranking.h - order by descending key, equal keys by ascending id; in place, without memory of its own. */
 #ifndef RA_MODEL_RANKING_H
 #define RA_MODEL_RANKING_H
 
@@ -11,14 +11,14 @@ typedef struct ra_ranked {
     uint32_t id;
 } ra_ranked;
 
-/* True when a stands in front of b. */
+/* Whether a comes before b. */
 bool ra_ranked_before(ra_ranked a, ra_ranked b);
 
 /* Sorts n entries, the largest key first. */
 void ra_ranking_sort(ra_ranked *ranked, size_t n);
 
-/* The first k of a stream: starts with *n = 0, then holds the best *n <= k entries offered so far in no
- * particular order, the last of them at ranked[0]. */
+/* Keeps the first k entries of those offered, one after the other: *n is 0 at first; then ranked holds *n <=
+ * k entries, the last of them at ranked[0], the others in no order. */
 void ra_ranking_offer(ra_ranked *ranked, size_t *n, size_t k, ra_ranked entry);
 
 #endif

@@ -1,12 +1,13 @@
-/* Codes to activations: a product with a sparse matrix, which the backend does straight from D as it is. */
+/* Codes to activations: a product of a sparse matrix with D, which the backend computes from D in its own
+ * type. */
 #include "model/model.h"
 
 #include <math.h>
 
-enum { BLOCK_FLOATS = 16 << 20, MOST_ROWS = 4096 }; /* of x_hat on a device: at most 64 MiB */
+enum { CHUNK_NUMBERS = 16 << 20, MOST_ROWS = 4096 }; /* of x_hat on a device: at most 64 MiB */
 
-/* Indices and values are the caller's promise, kept by every producer of codes here. They are looked at all
- * the same: one comparison beside d multiplications, and a broken promise would read outside of D. */
+/* The caller promises valid indices and values. They are checked all the same: a wrong index would read
+ * outside of D, and the check costs one comparison per d multiplications. */
 static ra_status check_codes(const ra_model *model, const ra_codes *codes, ra_error *err) {
     size_t concepts = model->info.concepts;
     if (codes->latents != concepts)
@@ -25,7 +26,7 @@ static ra_status check_codes(const ra_model *model, const ra_codes *codes, ra_er
 }
 
 static size_t rows_at_a_time(const ra_model *model) {
-    size_t rows = BLOCK_FLOATS / model->info.dimensions;
+    size_t rows = CHUNK_NUMBERS / model->info.dimensions;
     return rows < 1 ? 1 : rows < MOST_ROWS ? rows : MOST_ROWS;
 }
 
@@ -43,22 +44,22 @@ static ra_status decode(const ra_model *model, ra_execution *execution, const ra
     return ra_execution_download(execution, output, x_hat, codes->rows * d, err);
 }
 
-/* On a device in blocks of rows, for whose x_hat it needs memory. */
+/* On a device in chunks of rows, which limits the memory for x_hat there. */
 ra_status ra_model_decode(const ra_model *model, ra_workspace *workspace, const ra_codes *codes, float *x_hat,
                           ra_error *err) {
     ra_execution *execution = NULL;
-    size_t d = model->info.dimensions, rows = codes->rows, block = rows_at_a_time(model);
+    size_t d = model->info.dimensions, rows = codes->rows, chunk = rows_at_a_time(model);
     RA_TRY(check_codes(model, codes, err));
     if (rows == 0) return RA_OK;
     RA_TRY(ra_execution_open(&workspace->executions, model->backend, &execution, err));
-    if (!execution->remote || block > rows) block = rows;
-    ra_span span = {.bytes = execution->remote ? block * d * sizeof(float) : 0};
+    if (!execution->remote || chunk > rows) chunk = rows;
+    ra_span span = {.bytes = execution->remote ? chunk * d * sizeof(float) : 0};
     RA_TRY(ra_execution_reserve(execution, "reconstructions", &span, 1, err));
     ra_status status = RA_OK;
-    for (size_t from = 0; from < rows && status == RA_OK; from += block) {
-        const ra_codes *part = block == rows ? codes : &workspace->block;
-        if (block < rows)
-            status = ra_codes_slice(codes, from, rows - from < block ? rows - from : block, &workspace->block,
+    for (size_t from = 0; from < rows && status == RA_OK; from += chunk) {
+        const ra_codes *part = chunk == rows ? codes : &workspace->chunk;
+        if (chunk < rows)
+            status = ra_codes_slice(codes, from, rows - from < chunk ? rows - from : chunk, &workspace->chunk,
                                     err);
         if (status == RA_OK) status = decode(model, execution, part, &span, x_hat + from * d, err);
     }

@@ -1,13 +1,13 @@
-/* One list says what a device needs of a model; it is counted, placed and filled by going through it. */
+/* One list has all parts of a model that a device needs: it is used to count their memory and to fill it. */
 #include "model/model.h"
 
 enum { MOST_PARTS = RA_ENCODER_TENSORS + 6 };
 
 typedef struct part {
-    const void **place; /* in the resident */
+    const void **field; /* of the ra_resident */
     const void *host;
-    ra_span room;
-    size_t *counted_as;
+    size_t bytes;
+    size_t *sum; /* of a ra_model_memory: where its bytes are counted */
 } part;
 
 typedef struct parts {
@@ -15,33 +15,34 @@ typedef struct parts {
     size_t count;
 } parts;
 
-static void add(parts *list, const float **place, const float *host, size_t n, size_t *counted_as) {
-    list->part[list->count++] =
-        (part){(const void **)(void *)place, host, {.bytes = n * sizeof *host}, counted_as};
+static size_t padded(size_t bytes) {
+    return ra_spans_bytes(&(ra_span){.bytes = bytes}, 1);
 }
 
-/* What has no weight of its own encodes with D, and needs another copy only where D is narrower. Of the
- * running variances their roots are needed. */
-static void add_encoder(const ra_model *model, ra_resident *resident, parts *list, size_t *counted_as) {
+static void add(parts *list, const float **field, const float *host, size_t n, size_t *sum) {
+    list->part[list->count++] = (part){(const void **)(void *)field, host, n * sizeof *host, sum};
+}
+
+/* An encoder without a weight of its own encodes with D, and needs a copy only if D is not float32. Instead
+ * of the running variances, computations read rstd. */
+static void add_encoder(const ra_model *model, ra_resident *resident, parts *list, size_t *sum) {
     const ra_encoder_weights *host = &model->encoder;
     for (size_t i = 0; i < RA_ENCODER_TENSORS; i++) {
         size_t n = host->concepts * (i == RA_ENCODER_WEIGHT ? host->dimensions : 1);
         bool is_dictionary = host->tensor[i] == model->dictionary.data;
         if (host->tensor[i] && !is_dictionary && i != RA_ENCODER_RUNNING_VAR)
-            add(list, &resident->encoder.tensor[i], host->tensor[i], n, counted_as);
+            add(list, &resident->encoder.tensor[i], host->tensor[i], n, sum);
     }
-    if (host->rstd) add(list, &resident->encoder.rstd, host->rstd, host->concepts, counted_as);
+    if (host->rstd) add(list, &resident->encoder.rstd, host->rstd, host->concepts, sum);
 }
 
-/* columns [3,K]: zeros, ones, inverse norms; not read where parts are only counted. */
+/* columns [3,K]: zeros, ones, inverse norms; NULL: to count only. */
 static void list_parts(const ra_model *model, const float *columns, ra_resident *resident,
                        ra_model_memory *sums, parts *list) {
     size_t K = model->info.concepts;
     *list = (parts){.count = 1,
-                    .part[0] = {&resident->dictionary,
-                                model->dictionary.data,
-                                {.bytes = ra_tensor_bytes(&model->dictionary)},
-                                &sums->dictionary}};
+                    .part[0] = {&resident->dictionary, model->dictionary.data,
+                                ra_tensor_bytes(&model->dictionary), &sums->dictionary}};
     if (model->info.has_encoder) add_encoder(model, resident, list, &sums->encoder);
     if (model->activation.thresholds)
         add(list, &resident->activation.thresholds, model->activation.thresholds, K, &sums->thresholds);
@@ -55,8 +56,8 @@ ra_model_memory ra_model_device_memory(const ra_model *model, size_t threads) {
     parts list;
     list_parts(model, NULL, &unused, &sums, &list);
     for (size_t i = 0; i < list.count; i++) {
-        size_t bytes = ra_spans_bytes(&list.part[i].room, 1);
-        *list.part[i].counted_as += bytes;
+        size_t bytes = padded(list.part[i].bytes);
+        *list.part[i].sum += bytes;
         sums.total += bytes;
     }
     const size_t computations[] = {ra_model_encode_scratch(model), ra_model_reconstruct_scratch(model),
@@ -75,24 +76,24 @@ static ra_status check_memory(const ra_model *model, size_t workspaces, ra_error
     RA_TRY(ra_backend_memory(model->backend, &available, &total, err));
     if (needed > available)
         RA_FAIL(err, RA_ERR_MEMORY,
-                "out of memory: %s needs %zu bytes on the device %s, which has %zu of its %zu bytes left",
+                "out of memory: %s needs %zu bytes on the device %s, but only %zu of its %zu bytes are free",
                 model->info.path, needed, ra_backend_name(model->backend), available, total);
     return RA_OK;
 }
 
-/* Upload starts them all; one wait for all of them. */
+/* Starts all copies, then waits for them. */
 static ra_status fill(ra_model *model, parts *list, ra_error *err) {
     size_t bytes = 0;
-    for (size_t i = 0; i < list->count; i++) bytes += ra_spans_bytes(&list->part[i].room, 1);
+    for (size_t i = 0; i < list->count; i++) bytes += padded(list->part[i].bytes);
     RA_TRY(ra_backend_allocate(model->backend, bytes, &model->resident.memory, err));
     model->info.device_bytes = bytes;
     char *at = model->resident.memory;
     ra_status status = RA_OK;
     for (size_t i = 0; i < list->count && status == RA_OK; i++) {
-        const part *one = &list->part[i];
-        *one->place = at;
-        status = ra_backend_upload(model->backend, at, one->host, one->room.bytes, err);
-        at += ra_spans_bytes(&one->room, 1);
+        const part *p = &list->part[i];
+        *p->field = at;
+        status = ra_backend_upload(model->backend, at, p->host, p->bytes, err);
+        at += padded(p->bytes);
     }
     ra_status waited = ra_backend_synchronize(model->backend, status == RA_OK ? err : NULL);
     return status == RA_OK ? waited : status;
@@ -115,7 +116,7 @@ static ra_status copy_to_device(ra_model *model, size_t workspaces, ra_error *er
     return status;
 }
 
-/* ---- wherever it is ----------------------------------------------------------------------------------- */
+/* ---- on any backend ----------------------------------------------------------------------------------- */
 
 ra_status ra_model_make_resident(ra_model *model, size_t workspaces, ra_error *err) {
     ra_resident *resident = &model->resident;

@@ -34,7 +34,7 @@ static void release(artifact *a) {
 
 /* ---- the dictionary ----------------------------------------------------------------------------------- */
 
-/* D in another type, row by row through float32. */
+/* Converts D to another type, row by row, by way of float32. */
 static ra_status convert(const ra_model *model, ra_dtype dtype, artifact *a, ra_error *err) {
     const ra_tensor *D = &model->dictionary;
     size_t concepts = D->shape[0], d = D->shape[1], row_bytes = d * ra_dtype_size(dtype);
@@ -56,9 +56,10 @@ static ra_status add_dictionary(const ra_model *model, ra_dtype dtype, artifact 
         D = ra_tensor_2d(dtype, a->dictionary, D.shape[0], D.shape[1]);
         size_t bad = ra_tensor_find_not_finite(&D, ra_backend_pool(model->backend));
         if (bad < ra_tensor_elements(&D))
-            RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "%s: atom %zu has a number too large for %s at position %zu; save it as F32 or BF16",
-                    model->info.path, bad / D.shape[1], ra_dtype_name(dtype), bad % D.shape[1]);
+            RA_FAIL(
+                err, RA_ERR_ARGUMENT,
+                "%s: atom %zu has a number at position %zu that is too large for %s; save it as F32 or BF16",
+                model->info.path, bad / D.shape[1], bad % D.shape[1], ra_dtype_name(dtype));
     }
     add(a, "dictionary", D);
     return RA_OK;
@@ -104,7 +105,7 @@ static void add_provenance(const ra_model *model, artifact *a) {
     if (model->point_vectors.data) add(a, "points.vectors", model->point_vectors);
 }
 
-/* Statistics and layout: those of the additions, or else the model's own. */
+/* Statistics and layout: those of the additions, otherwise the model's own. */
 static ra_status add_additions(const ra_model *model, const ra_model_additions *additions, artifact *a,
                                ra_error *err) {
     const char *names[RA_MODEL_STATISTICS_TENSORS];

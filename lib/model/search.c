@@ -1,65 +1,64 @@
-/* The atoms nearest to a vector: exact, and the same whatever computed the scores.
+/* The atoms nearest to a vector: exact, and the same whatever computes the scores.
  *
- * The backend scores all atoms in float32, which for one query is a single pass over D at the speed of
- * memory. Float32 sums of d products are off by a known amount at most (d times half a unit in the last
- * place, times the norms), and by different amounts in different tiles of a matrix product, so they cannot
- * decide who is k-th. They decide who can be: every atom whose score is within twice that bound of the k-th
- * largest, a handful more than k. Those few are scored again in float64 and sorted. So the answer does not
- * depend on the backend, on how many queries were asked together, or on where in D an atom stands, and atoms
- * that are equal come in the order of their index.
+ * The backend scores all atoms in float32; for one query that is a single pass over D at the speed of the
+ * memory. A float32 sum of d terms has an error of at most d times half a unit in the last place, times the
+ * norms, and a different one in each tile of a matrix product. So these scores cannot tell which atom is the
+ * k-th, but which ones can be: those within twice that bound of the k-th largest score, a few more than k.
+ * These are scored again in float64 and sorted. So the answer does not depend on the backend, on the number
+ * of queries at once, or on the position of an atom in D; equal atoms come in the order of their index.
  *
- * On a device the scores stay there, and it finds a few more than k of the best; the answer is the same.
+ * A device keeps the scores and finds a few more than k of the best; the answer is the same.
  *
- * Queries are scaled to length one first: neither their size nor the metric's division by it changes the
- * order, and products of very large or very small queries stay in range. */
+ * Queries are scaled to length one first: that changes no order, and keeps the scores of very large or very
+ * small queries in the range of float32. */
 #include "model/model.h"
 #include "tensor/vectors.h"
 
 #include <math.h>
 
 enum {
-    SCORES = 4 << 20, /* floats of scores at a time: blocks of queries */
+    SCORE_NUMBERS = 4 << 20, /* at a time: this limits a chunk of queries */
     MOST_QUERIES = 256,
-    SPARE = 32, /* how many more than k a device is asked for */
+    SPARE = 32, /* a device finds so many more than k */
 };
 
-enum { QUERIES, PRODUCTS, ATOMS, SPANS };
+enum { QUERIES, SCORES, ATOMS, SPANS };
 
-static const size_t nobody = SIZE_MAX;
+static const size_t no_atom = SIZE_MAX;
 
 typedef struct search {
     const ra_model *model;
     size_t k;
     ra_similarity metric;
-    size_t except; /* an atom that must not be found, or nobody */
+    size_t except; /* an atom that is not part of the answer, or no_atom */
     ra_execution *execution;
-    float *unit; /* [block,d] */
+    float *unit; /* [chunk,d] */
     ra_span spans[SPANS];
     float *row;        /* [K] the scores of one query, from a device */
     ra_ranked *ranked; /* [K] */
-    ra_codes *best;    /* of each query, by a device */
+    ra_codes *best;    /* of each query, from a device */
 } search;
 
-/* Scores of atoms for one query: of those that are named, or of all. */
+/* Scores of one query with some atoms, or with all. */
 typedef struct list {
-    const int32_t *id; /* NULL: 0, 1, 2, ... */
+    const int32_t *id; /* the atoms; NULL: all */
     float *score;
     size_t count;
-    bool are_keys; /* of the metric, finite; else products */
+    bool are_keys; /* finite scores by the metric; otherwise: dot products */
 } list;
 
 static size_t queries_at_a_time(const ra_model *model, size_t count) {
-    size_t block = SCORES / model->info.concepts < 1 ? 1 : SCORES / model->info.concepts;
-    if (block > MOST_QUERIES) block = MOST_QUERIES;
-    return block < count ? block : count;
+    size_t chunk = SCORE_NUMBERS / model->info.concepts < 1 ? 1 : SCORE_NUMBERS / model->info.concepts;
+    if (chunk > MOST_QUERIES) chunk = MOST_QUERIES;
+    return chunk < count ? chunk : count;
 }
 
-static void measure_spans(const ra_model *model, const ra_execution *execution, size_t block,
+static void measure_spans(const ra_model *model, const ra_execution *execution, size_t chunk,
                           ra_span *spans) {
     spans[QUERIES] =
-        (ra_span){.bytes = execution->remote ? block * model->info.dimensions * sizeof(float) : 0};
-    spans[PRODUCTS] = (ra_span){.bytes = block * model->info.concepts * sizeof(float)};
-    spans[ATOMS] = (ra_span){.bytes = ra_model_score_scratch(model, execution, block)};
+        (ra_span){.bytes = execution->remote ? chunk * model->info.dimensions * sizeof(float) : 0};
+    spans[SCORES] = (ra_span){.bytes = chunk * model->info.concepts * sizeof(float)};
+    spans[ATOMS] = (ra_span){.bytes = ra_model_score_scratch(model, execution, chunk)};
 }
 
 size_t ra_model_search_scratch(const ra_model *model) {
@@ -68,34 +67,34 @@ size_t ra_model_search_scratch(const ra_model *model) {
     return ra_spans_bytes(spans, SPANS);
 }
 
-static ra_status reserve(search *s, ra_workspace *workspace, size_t block, ra_error *err) {
+static ra_status reserve(search *s, ra_workspace *workspace, size_t chunk, ra_error *err) {
     const ra_model *model = s->model;
     size_t concepts = model->info.concepts, d = model->info.dimensions;
     void *values = NULL;
-    RA_TRY(ra_scratch_reserve(&workspace->query, "unit queries", block * d, sizeof(float), &values, err));
+    RA_TRY(ra_scratch_reserve(&workspace->query, "unit queries", chunk * d, sizeof(float), &values, err));
     s->unit = values;
     RA_TRY(ra_scratch_reserve(&workspace->ranked, "a ranking", concepts, sizeof(ra_ranked), &values, err));
     s->ranked = values;
-    s->best = &workspace->block;
+    s->best = &workspace->chunk;
     RA_TRY(ra_execution_open(&workspace->executions, model->backend, &s->execution, err));
     if (s->execution->remote) {
         RA_TRY(ra_scratch_reserve(&workspace->scores, "scores", concepts, sizeof(float), &values, err));
         s->row = values;
     }
-    measure_spans(model, s->execution, block, s->spans);
+    measure_spans(model, s->execution, chunk, s->spans);
     return ra_execution_reserve(s->execution, "scores", s->spans, SPANS, err);
 }
 
-/* The score by the metric that a float32 product with a unit query stands for; false when it stands for
- * nothing, because it overflowed, or because the atom is so small that products vanished. */
-static bool rough(const search *s, float product, size_t k, float *key) {
+/* The score by the metric for a float32 dot product with a unit query. False if the dot product is
+ * meaningless, because it overflowed, or may have underflowed because the atom is so short. */
+static bool rough(const search *s, float dot, size_t k, float *key) {
     double scale = s->metric == RA_SIMILARITY_DOT ? s->model->largest_norm : s->model->norm[k];
-    if (!isfinite(product) || (scale > 0 && scale < RA_MODEL_SMALLEST_NORM)) return false;
-    *key = s->metric == RA_SIMILARITY_DOT || scale == 0 ? product : (float)(product / scale);
+    if (!isfinite(dot) || (scale > 0 && scale < RA_MODEL_SMALLEST_NORM)) return false;
+    *key = s->metric == RA_SIMILARITY_DOT || scale == 0 ? dot : (float)(dot / scale);
     return true;
 }
 
-/* The score as it is answered. + 0.0f: no negative zeros, which order and print differently. */
+/* The score that is returned. + 0.0f turns a negative zero, which would print differently, into zero. */
 static float precise(const search *s, const float *query, double length, size_t k) {
     const ra_tensor *D = &s->model->dictionary;
     double dot = ra_row_dot(D->dtype, ra_tensor_row(D, k), query, D->shape[1]);
@@ -103,9 +102,10 @@ static float precise(const search *s, const float *query, double length, size_t 
     return (scale > 0 ? (float)(dot / scale) : 0.0f) + 0.0f;
 }
 
-/* How far two rough scores in the right order can be apart the wrong way round: the bound of float32 sums of
- * d products, for both of them, with a little for the rounding of the query, of the norm and of the answer,
- * which loses more when a tiny query makes it a subnormal number. TF32 keeps 10 bits of each factor. */
+/* How much larger a rough score can be than another one if the exact scores are in the opposite order: the
+ * error of a float32 sum of d terms, for both, with a margin for the rounding of the query, of the norm and
+ * of the result, which loses more digits if a very short query makes it subnormal. TF32 keeps 10 bits of each
+ * factor. */
 static float slack(const search *s, double length) {
     double unit = 0x1p-24 * (double)(s->model->info.dimensions + 16);
     if (ra_backend_tf32(s->model->backend)) unit += 0x1p-9;
@@ -113,9 +113,9 @@ static float slack(const search *s, double length) {
     return (float)(2 * unit * s->model->largest_norm + 0x1p-148 / length);
 }
 
-/* ranked <- all atoms that can be among the best k; *found <- how many, at least k. Turns the scores into
- * keys. Atoms whose rough score says nothing stay in the race, and say nothing about the others. False when
- * atoms that the list does not name can be among them, too: its lowest is not low enough. */
+/* ranked <- all atoms of the list that can be among the best k; *found <- how many, at least k. Turns the
+ * scores into keys. An atom with a meaningless score remains a candidate and excludes no other. False if
+ * atoms that are not in the list can be among the best, too, because its lowest score is not low enough. */
 static bool candidates(const search *s, double length, const list *from, size_t *found) {
     size_t n = 0, kept = 0;
     float lowest = INFINITY, *score = from->score;
@@ -138,7 +138,7 @@ static bool candidates(const search *s, double length, const list *from, size_t 
     return true;
 }
 
-/* False when the list is not enough for an answer. */
+/* False if the list does not suffice for an answer. */
 static bool answer(const search *s, const float *query, double length, const list *from, size_t *ids,
                    float *found) {
     if (length > 0) {
@@ -146,7 +146,7 @@ static bool answer(const search *s, const float *query, double length, const lis
         if (!candidates(s, length, from, &n)) return false;
         for (size_t i = 0; i < n; i++) s->ranked[i].key = precise(s, query, length, s->ranked[i].id);
         ra_ranking_sort(s->ranked, n);
-    } else { /* everything is equally far from nothing */
+    } else { /* every atom is equally near to a query of zeros */
         for (size_t i = 0; i < s->k; i++) s->ranked[i] = (ra_ranked){0, (uint32_t)(i + (i >= s->except))};
     }
     for (size_t i = 0; i < s->k; i++) {
@@ -160,31 +160,31 @@ static double length_of(const float *query, size_t d) {
     return sqrt(ra_dot_f64(query, query, d));
 }
 
-/* ---- where the scores are ------------------------------------------------------------------------------ */
+/* ---- scores on the host and on a device ---------------------------------------------------------------- */
 
-static ra_status answer_here(const search *s, const float *queries, size_t n, size_t *ids, float *found,
-                             ra_error *err) {
+static ra_status answer_from_host(const search *s, const float *queries, size_t n, size_t *ids, float *found,
+                                  ra_error *err) {
     size_t concepts = s->model->info.concepts, d = s->model->info.dimensions;
     (void)err;
     for (size_t q = 0; q < n; q++) {
         const float *query = queries + q * d;
-        const list all = {.score = (float *)s->spans[PRODUCTS].at + q * concepts, .count = concepts};
-        answer(s, query, length_of(query, d), &all, ids + q * s->k, found + q * s->k);
+        const list whole = {.score = (float *)s->spans[SCORES].at + q * concepts, .count = concepts};
+        answer(s, query, length_of(query, d), &whole, ids + q * s->k, found + q * s->k);
     }
     return RA_OK;
 }
 
-/* Products by the metric, where they are: over the norms for a cosine. */
+/* Turns dot products on a device into scores by the metric: for a cosine, divides by the norms. */
 static ra_status make_keys(const search *s, size_t n, ra_error *err) {
     const ra_execution *execution = s->execution;
-    const ra_resident *on_device = &s->model->resident;
+    const ra_resident *resident = &s->model->resident;
     if (s->metric == RA_SIMILARITY_DOT) return RA_OK;
-    const ra_norm over_norms = {.mean = on_device->zeros,
-                                .rstd = on_device->inverse_norm,
-                                .gamma = on_device->ones,
-                                .beta = on_device->zeros};
-    return ra_stream_normalize(execution->stream, &over_norms, s->spans[PRODUCTS].at, s->spans[PRODUCTS].at,
-                               n, s->model->info.concepts, err);
+    const ra_norm over_norms = {.mean = resident->zeros,
+                                .rstd = resident->inverse_norm,
+                                .gamma = resident->ones,
+                                .beta = resident->zeros};
+    return ra_stream_normalize(execution->stream, &over_norms, s->spans[SCORES].at, s->spans[SCORES].at, n,
+                               s->model->info.concepts, err);
 }
 
 static list best_of(const search *s, size_t q) {
@@ -192,30 +192,30 @@ static list best_of(const search *s, size_t q) {
     return (list){s->best->index + from, s->best->value + from, s->best->start[q + 1] - from, true};
 }
 
-/* The scores stay on the device, which finds a few more than k of the best of each query; where those do not
- * settle it, many atoms being as good as the last, the scores of that query are fetched. So are those of a
- * dictionary whose scores say little (plain_norms), and when it is a good part of all that is asked for. */
-static ra_status answer_there(const search *s, const float *queries, size_t n, size_t *ids, float *found,
-                              ra_error *err) {
+/* The device keeps the scores and finds a few more than k of the best for each query. If these do not
+ * suffice, because many atoms are as good as the last of them, all scores of that query are copied to the
+ * host. So they are if the norms are not plain, and if k is a large part of all atoms. */
+static ra_status answer_from_device(const search *s, const float *queries, size_t n, size_t *ids,
+                                    float *found, ra_error *err) {
     ra_execution *execution = s->execution;
     size_t concepts = s->model->info.concepts, d = s->model->info.dimensions;
-    size_t few = s->k + SPARE + (s->except != nobody);
-    const float *scores = s->spans[PRODUCTS].at;
+    size_t few = s->k + SPARE + (s->except != no_atom);
+    const float *scores = s->spans[SCORES].at;
     bool keys = s->model->plain_norms, select = keys && few <= concepts / 2;
     if (keys) RA_TRY(make_keys(s, n, err));
     if (select) RA_TRY(ra_stream_top_k(execution->stream, scores, n, concepts, few, -INFINITY, s->best, err));
     for (size_t q = 0; q < n; q++) {
         const float *query = queries + q * d;
         double length = length_of(query, d);
-        const list best = select ? best_of(s, q) : (list){0}, all = {NULL, s->row, concepts, keys};
+        const list best = select ? best_of(s, q) : (list){0}, whole = {NULL, s->row, concepts, keys};
         if (select && answer(s, query, length, &best, ids + q * s->k, found + q * s->k)) continue;
         RA_TRY(ra_execution_download(execution, scores + q * concepts, s->row, concepts, err));
-        answer(s, query, length, &all, ids + q * s->k, found + q * s->k);
+        answer(s, query, length, &whole, ids + q * s->k, found + q * s->k);
     }
     return RA_OK;
 }
 
-static ra_status answer_block(search *s, const float *queries, size_t n, size_t *ids, float *found,
+static ra_status answer_chunk(search *s, const float *queries, size_t n, size_t *ids, float *found,
                               ra_error *err) {
     size_t d = s->model->info.dimensions;
     const float *unit = NULL;
@@ -225,24 +225,24 @@ static ra_status answer_block(search *s, const float *queries, size_t n, size_t 
         for (size_t i = 0; i < d; i++) s->unit[q * d + i] = (float)(query[i] * scale);
     }
     RA_TRY(ra_execution_upload(s->execution, s->unit, n * d, &s->spans[QUERIES], &unit, err));
-    RA_TRY(ra_model_score(s->model, s->execution, unit, n, s->spans[ATOMS].at, s->spans[PRODUCTS].at, err));
-    return (s->execution->remote ? answer_there : answer_here)(s, queries, n, ids, found, err);
+    RA_TRY(ra_model_score(s->model, s->execution, unit, n, s->spans[ATOMS].at, s->spans[SCORES].at, err));
+    return (s->execution->remote ? answer_from_device : answer_from_host)(s, queries, n, ids, found, err);
 }
 
 static ra_status run(search *s, ra_workspace *workspace, const float *queries, size_t count, size_t *ids,
                      float *found, ra_error *err) {
-    size_t block = queries_at_a_time(s->model, count), d = s->model->info.dimensions;
-    RA_TRY(reserve(s, workspace, block, err));
+    size_t chunk = queries_at_a_time(s->model, count), d = s->model->info.dimensions;
+    RA_TRY(reserve(s, workspace, chunk, err));
     ra_status status = RA_OK;
-    for (size_t from = 0; from < count && status == RA_OK; from += block)
-        status = answer_block(s, queries + from * d, count - from < block ? count - from : block,
+    for (size_t from = 0; from < count && status == RA_OK; from += chunk)
+        status = answer_chunk(s, queries + from * d, count - from < chunk ? count - from : chunk,
                               ids + from * s->k, found + from * s->k, err);
     return ra_execution_finish(s->execution, status);
 }
 
 static ra_status check_metric(ra_similarity metric, ra_error *err) {
     if (metric == RA_SIMILARITY_COSINE || metric == RA_SIMILARITY_DOT) return RA_OK;
-    RA_FAIL(err, RA_ERR_ARGUMENT, "%d is no metric; expected RA_SIMILARITY_COSINE or RA_SIMILARITY_DOT",
+    RA_FAIL(err, RA_ERR_ARGUMENT, "there is no metric %d; expected RA_SIMILARITY_COSINE or RA_SIMILARITY_DOT",
             (int)metric);
 }
 
@@ -254,7 +254,7 @@ ra_status ra_model_search(const ra_model *model, ra_workspace *workspace, const 
                 model->info.concepts);
     RA_TRY(ra_model_check_rows("query", queries, count, model->info.dimensions, err));
     if (count == 0) return RA_OK;
-    search s = {.model = model, .k = k, .metric = metric, .except = nobody};
+    search s = {.model = model, .k = k, .metric = metric, .except = no_atom};
     return run(&s, workspace, queries, count, ids, scores, err);
 }
 
@@ -262,7 +262,7 @@ ra_status ra_model_neighbors(const ra_model *model, ra_workspace *workspace, siz
                              ra_similarity metric, size_t *ids, float *scores, ra_error *err) {
     RA_TRY(check_metric(metric, err));
     if (atom >= model->info.concepts)
-        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no atom %zu: %s has %zu atoms, from 0 on", atom,
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no atom %zu: %s has %zu atoms, numbered from 0", atom,
                 model->info.path, model->info.concepts);
     if (k < 1 || k >= model->info.concepts)
         RA_FAIL(err, RA_ERR_ARGUMENT, "k is %zu; expected 1 to %zu, the number of other atoms", k,

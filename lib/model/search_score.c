@@ -1,14 +1,15 @@
-/* Scores of all atoms for a block of queries, in float32. A float32 D is one product of the backend. A
- * half-precision D is widened a block at a time for a product with many queries; for few, which are bound by
- * reading D and not by arithmetic, each atom is widened in the first-level cache instead. */
+/* The scores of all atoms for a chunk of queries, in float32. With a float32 D they are one matrix product.
+ * Of a half-precision D, some atoms at a time are widened for a matrix product with many queries. For few
+ * queries the time goes into reading D, not into arithmetic: then each atom is widened in the first-level
+ * cache. */
 #include "model/model.h"
 #include "tensor/vectors.h"
 
 enum {
-    FEW = 8,           /* queries up to here are scored side by side */
-    PART = 256,        /* atoms of one part of the work */
+    FEW = 8,           /* at most so many queries are few */
+    PART = 256,        /* atoms per part of the work */
     CHUNK = 1024,      /* elements of an atom in the first-level cache */
-    WIDENED = 1 << 20, /* floats of D widened at a time for a matrix product */
+    WIDENED = 1 << 20, /* numbers of D that are widened at a time for a matrix product */
 };
 
 typedef struct score_job {
@@ -35,7 +36,7 @@ static void score_part(void *context, size_t part) {
     }
 }
 
-/* Whether atoms are widened for a matrix product: on a device always. */
+/* Whether atoms are widened for a matrix product; a device always needs that. */
 static bool widens(const ra_model *model, const ra_execution *execution, size_t count) {
     return model->dictionary.dtype != RA_F32 && (execution->remote || count > FEW);
 }
@@ -52,10 +53,10 @@ size_t ra_model_score_scratch(const ra_model *model, const ra_execution *executi
 
 static ra_status score_widened(const ra_model *model, const ra_execution *execution, const float *queries,
                                size_t count, float *atoms, float *scores, ra_error *err) {
-    size_t K = model->info.concepts, d = model->info.dimensions, block = atoms_at_a_time(model);
+    size_t K = model->info.concepts, d = model->info.dimensions, step = atoms_at_a_time(model);
     ra_dtype dtype = model->dictionary.dtype;
-    for (size_t from = 0; from < K; from += block) {
-        size_t rows = K - from < block ? K - from : block;
+    for (size_t from = 0; from < K; from += step) {
+        size_t rows = K - from < step ? K - from : step;
         const char *source = (const char *)model->resident.dictionary + from * d * ra_dtype_size(dtype);
         RA_TRY(ra_stream_widen(execution->stream, dtype, source, atoms, rows * d, err));
         RA_TRY(ra_stream_gemm(execution->stream, false, true, count, rows, d, 1, queries, d, atoms, d, 0,

@@ -1,6 +1,6 @@
-/* The two spaces of a model that was trained on standardized activations. Encoder and dictionary live in the
- * standardized one; inputs come, and reconstructions leave, in the units of the data. Everything that goes
- * through the door does it here. A model without a standardization has one space, and nothing is copied. */
+/* The two spaces of a model that was trained on standardized activations. Encoder and dictionary belong to
+ * the standardized one; inputs and reconstructions are in the units of the data. All conversion is here. A
+ * model without a standardization has one space, and nothing is copied. */
 #include "model/model.h"
 #include "tensor/vectors.h"
 

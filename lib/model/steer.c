@@ -1,16 +1,16 @@
-/* Steering: activations moved along atoms. What is added does not depend on the row, so the pushes are summed
- * once, in float64, and the sum is added to each row with one rounding to float32: many small pushes are not
- * lost beside a large one.
+/* Steering moves activations along atoms. The pushes are the same for every row, so they are summed once, in
+ * float64, and the sum is added to each row with one rounding to float32: a large push does not absorb many
+ * small ones.
  *
- * On top of the reconstruction the rows are encoded and decoded in blocks: an SAE without a limit on its
- * active latents may light up all of them. */
+ * If the base is the reconstruction, rows are encoded and decoded in chunks: an SAE without a limit on its
+ * active latents may activate all of them, for every row. */
 #include "model/model.h"
 #include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 256 };
+enum { CHUNK = 256 };
 
 static ra_status check_pushes(const ra_model *model, const ra_steer *pushes, size_t count, ra_error *err) {
     for (size_t i = 0; i < count; i++) {
@@ -28,9 +28,9 @@ static ra_status check_pushes(const ra_model *model, const ra_steer *pushes, siz
 static ra_status sum_pushes(const ra_model *model, ra_workspace *workspace, const ra_steer *pushes,
                             size_t count, const double **shift, ra_error *err) {
     size_t d = model->info.dimensions;
-    void *block = NULL;
-    RA_TRY(ra_scratch_reserve(&workspace->shift, "pushes", d, sizeof(double) + sizeof(float), &block, err));
-    double *sum = block;
+    void *memory = NULL;
+    RA_TRY(ra_scratch_reserve(&workspace->shift, "pushes", d, sizeof(double) + sizeof(float), &memory, err));
+    double *sum = memory;
     float *widened = (float *)(sum + d);
     memset(sum, 0, d * sizeof *sum);
     for (size_t i = 0; i < count; i++) {
@@ -48,9 +48,10 @@ static ra_status sum_pushes(const ra_model *model, ra_workspace *workspace, cons
 static ra_status reconstruct(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                              float *out, ra_error *err) {
     size_t d = model->info.dimensions;
-    RA_TRY(ra_model_check_rows("input", x, rows, d, err)); /* of all rows, so that their numbers are right */
-    for (size_t from = 0; from < rows; from += BLOCK) {
-        size_t count = rows - from < BLOCK ? rows - from : BLOCK;
+    RA_TRY(
+        ra_model_check_rows("input", x, rows, d, err)); /* all rows, so that an error names the right one */
+    for (size_t from = 0; from < rows; from += CHUNK) {
+        size_t count = rows - from < CHUNK ? rows - from : CHUNK;
         RA_TRY(ra_model_encode(model, workspace, x + from * d, count, &workspace->codes, err));
         RA_TRY(ra_model_reconstruct(model, workspace, &workspace->codes, out + from * d, err));
     }

@@ -15,7 +15,7 @@ void ra_workspace_free(ra_workspace *workspace) {
     for (size_t i = 0; i < sizeof scratches / sizeof *scratches; i++) ra_free(scratches[i]->data);
     ra_executions_release(&workspace->executions);
     ra_pursuit_release(&workspace->pursuit);
-    ra_codes_release(&workspace->block);
+    ra_codes_release(&workspace->chunk);
     ra_codes_release(&workspace->codes);
     ra_free(workspace);
 }

@@ -1,11 +1,12 @@
 /* activation.h - pre-codes [B,K] -> sparse codes, and back.
  *
- * Every activation applies a ReLU first, so a selected entry has pre > 0 and its gradient passes unchanged;
- * all others have none. What differs is the selection, and (jumprelu) the gradient of the thresholds. mp does
- * not select from pre-codes but works on the input itself: sae/pursuit.h.
+ * Every activation applies a ReLU first: a selected entry has pre > 0 and its gradient passes unchanged; the
+ * others have gradient 0. Activations differ in what they select, and jumprelu has a gradient of its
+ * thresholds. mp does not select pre-codes: it computes codes from the input (sae/pursuit.h).
  *
- * To add one: a file sae/<name>.c with a ra_activation_type, a value of ra_sae_kind (ra_sae.h), a row in
- * ra_activation_types (settings.c lists the names from here), a test in tests/unit/test_activation.c.
+ * To add an activation: a row of RA_ACTIVATIONS (ra_sae.h), a file sae/<name>.c that defines
+ * ra_activation_<name>, and its rows in tests/unit/lib/sae/test_activation.c. A new parameter is also a
+ * setting (sae/settings.c).
  */
 #ifndef RA_SAE_ACTIVATION_H
 #define RA_SAE_ACTIVATION_H
@@ -16,42 +17,43 @@
 typedef struct ra_activation {
     ra_sae_kind kind;
     size_t top_k;
-    float running_threshold; /* batchtopk; meaningful when has_running_threshold */
+    float running_threshold; /* batchtopk; meaningful if has_running_threshold */
     bool has_running_threshold;
     float threshold_momentum;
     float bandwidth;
     ra_kernel kernel;
     const ra_group *group; /* batchtopk selects over the batch of all members */
-    /* jumprelu [K], both backend memory: log thresholds, and exp(theta), kept by the owner, who computes it
-     * with ra_activation_thresholds() */
+    /* jumprelu: log thresholds, and exp(theta), which the owner keeps current; [K], backend memory */
     const float *theta, *thresholds;
 } ra_activation;
 
 typedef struct ra_activation_type {
-    const char *name;
-    bool needs_top_k, evaluation_needs_top_k, has_thresholds;
-    bool pursues; /* mp: codes come from ra_pursuit_run(), and the functions below are NULL */
+    uint64_t needs,
+        evaluation_needs; /* settings without which training and evaluation fail: 1 << RA_SET_... */
+    bool has_thresholds;  /* it has the parameter theta */
+    bool pursues;         /* ra_pursuit_run() computes the codes; the functions are NULL */
     /* evaluation mode; does not change the activation */
     ra_status (*evaluate)(const ra_activation *activation, ra_stream stream, const float *pre, size_t rows,
                           size_t concepts, ra_codes *codes, ra_error *err);
     /* training mode, on the default stream; NULL: the same as evaluation */
     ra_status (*train)(ra_activation *activation, ra_backend *backend, const float *pre, size_t rows,
                        size_t concepts, ra_codes *codes, ra_error *err);
-    /* dtheta [K] <- from g [B,K], the gradient with respect to the codes, all of them, and `active`, that
-     * with respect to each code's being active; NULL: no such parameter */
+    /* dtheta [K] <- the gradient of theta, from g [B,K], that of all codes, active or not, and `active`, that
+     * of each code being active; NULL: no thresholds */
     ra_status (*theta_gradient)(const ra_activation *activation, ra_backend *backend, const float *pre,
                                 const float *g, double active, size_t rows, size_t concepts, float *dtheta,
                                 ra_error *err);
 } ra_activation_type;
 
-extern const ra_activation_type ra_activation_relu, ra_activation_topk, ra_activation_batchtopk,
-    ra_activation_jumprelu, ra_activation_mp;
+#define RA_ACTIVATION_EXTERN(ID, name) extern const ra_activation_type ra_activation_##name;
+RA_ACTIVATIONS(RA_ACTIVATION_EXTERN)
+#undef RA_ACTIVATION_EXTERN
 
 /* By ra_sae_kind. */
 extern const ra_activation_type *const ra_activation_types[RA_SAE_KIND_COUNT];
 
-/* An activation from settings; fails naming the setting and the flag when one is missing that `evaluate` (or,
- * with training set, `train`) needs, and when top_k > K. The theta of jumprelu is set by the caller. */
+/* *activation <- the activation of the settings. Fails if one is missing that training or evaluation needs,
+ * naming it and its flag, and if top_k exceeds K. `where` begins the message. The caller sets theta. */
 ra_status ra_activation_init(ra_activation *activation, const ra_sae_settings *settings, size_t concepts,
                              bool training, const char *where, ra_error *err);
 

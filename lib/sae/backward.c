@@ -1,15 +1,15 @@
-/* The gradient of every parameter. What encodes with the dictionary adds to dD on the way back, so that it is
- * complete, and handed on, only at the end.
+/* The gradient of every parameter. dD comes from decoding and, if the dictionary encodes, too, from encoding;
+ * when it is complete, the dictionary computes the gradients of its parameters.
  *
- * That of the codes is needed only on active latents, with two exceptions that make it dense: jumprelu, whose
- * thresholds learn from inactive latents too, and encoders with a norm, where every pre-code of a row or a
- * batch moves all others. */
+ * The gradient of the codes is needed for active latents only, with two exceptions that need it for all:
+ * jumprelu, whose thresholds learn from inactive latents, too, and encoders with a norm, in which every
+ * pre-code of a row or of a batch changes the others. */
 #include "sae/sae.h"
 #include "ra_memory.h"
 
 #include <string.h>
 
-/* dD <- codes^T dx_hat, plus what the loss adds. */
+/* dD <- codes^T dx_hat + the loss's own gradient of D. */
 static ra_status backward_decoding(const ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g, float *dD,
                                    ra_error *err) {
     size_t d = sae->encoder.dimensions, n = pass->atom_count * d;
@@ -19,7 +19,7 @@ static ra_status backward_decoding(const ra_sae *sae, ra_sae_pass *pass, const r
                                  err);
 }
 
-/* scratch [B,K] <- the gradient of all codes, active or not. */
+/* pass->scratch [B,K] <- the gradient of all codes, active or not. */
 static ra_status dense_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
                                      ra_error *err) {
     size_t K = sae->encoder.concepts, d = sae->encoder.dimensions, B = pass->rows;
@@ -45,8 +45,8 @@ static ra_status sparse_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_s
                     : RA_OK;
 }
 
-/* scratch [B,K] <- the gradient of the pre-codes: what the loss gives directly, and that of the active codes,
- * unless those came from a pursuit. */
+/* pass->scratch [B,K] <- the gradient of the pre-codes: the loss's own, plus that of the active codes, unless
+ * a pursuit computed them. */
 static ra_status dense_pre_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
                                     ra_error *err) {
     size_t n = pass->rows * sae->encoder.concepts;
@@ -55,7 +55,7 @@ static ra_status dense_pre_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae
     return ra_backend_scatter_entries(sae->backend, &pass->codes, 1, pass->dvalue, pass->scratch, err);
 }
 
-/* pass->dvalue, and with it the gradient of the thresholds. */
+/* pass->dvalue <- the gradient of the active codes; also computes that of the thresholds. */
 static ra_status backward_codes(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g, ra_error *err) {
     const ra_activation_type *type = ra_activation_types[sae->activation.kind];
     size_t K = sae->encoder.concepts;
@@ -66,57 +66,57 @@ static ra_status backward_codes(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gra
     return ra_backend_gather_entries(sae->backend, &pass->codes, pass->scratch, 0, pass->dvalue, err);
 }
 
-/* block [n] <- its sum over the members, who exchange host memory. */
-static ra_status sum_block(const ra_sae *sae, float *block, size_t n, ra_error *err) {
-    void *mirror = NULL;
-    const void *seen = NULL;
+/* gradient [n] <- its sum over the members, which exchange host memory. */
+static ra_status sum_over_members(const ra_sae *sae, float *gradient, size_t n, ra_error *err) {
+    void *copy = NULL;
+    const void *view = NULL;
     if (ra_group_size(sae->group) == 1) return RA_OK;
-    if (ra_backend_host_memory(sae->backend)) return ra_group_sum_f32(sae->group, block, n, err);
-    ra_status status = ra_backend_view(sae->backend, block, n * sizeof *block, &mirror, &seen, err);
-    if (status == RA_OK) status = ra_group_sum_f32(sae->group, mirror, n, err);
-    if (status == RA_OK) status = ra_backend_put(sae->backend, block, mirror, n * sizeof *block, err);
-    ra_free(mirror);
+    if (ra_backend_host_memory(sae->backend)) return ra_group_sum_f32(sae->group, gradient, n, err);
+    ra_status status = ra_backend_view(sae->backend, gradient, n * sizeof *gradient, &copy, &view, err);
+    if (status == RA_OK) status = ra_group_sum_f32(sae->group, copy, n, err);
+    if (status == RA_OK) status = ra_backend_put(sae->backend, gradient, copy, n * sizeof *gradient, err);
+    ra_free(copy);
     return status;
 }
 
-/* The members' gradients of the encoder and the thresholds, added up. (Those of the dictionary follow from
- * the sum of dD; BatchNorm's affine pair was summed on the way, since its input's gradient
- * needs the sums.) */
+/* Adds up the members' gradients of the encoder and the thresholds. Those of the dictionary follow from the
+ * sum of dD; those of BatchNorm's gamma and beta were added up before, because the gradient of its input
+ * needs the sums. */
 static ra_status sum_gradients(const ra_sae *sae, const ra_sae_pass *pass, ra_error *err) {
     for (size_t i = 0; i < sae->owned; i++) {
         const ra_parameter *p = &sae->parameters[i];
-        bool summed =
-            sae->encoder.kind == RA_ENCODER_MLP_BN_1 && (p == sae->encoder.tensor[RA_ENCODER_NORM_WEIGHT] ||
-                                                         p == sae->encoder.tensor[RA_ENCODER_NORM_BIAS]);
+        bool summed = ra_encoder_norm(sae->encoder.kind) == RA_ENCODER_BATCH_NORM &&
+                      (p == sae->encoder.tensor[RA_ENCODER_NORM_WEIGHT] ||
+                       p == sae->encoder.tensor[RA_ENCODER_NORM_BIAS]);
         size_t n = sae->packed[i] ? pass->atom_count * p->shape[1] : ra_parameter_size(p);
-        if (p->gradient && !summed) RA_TRY(sum_block(sae, p->gradient, n, err));
+        if (p->gradient && !summed) RA_TRY(sum_over_members(sae, p->gradient, n, err));
     }
     return RA_OK;
 }
 
-/* dD, complete only now, is summed over the members and handed on to the dictionary's parameters. */
+/* The gradients of the dictionary's parameters, from dD summed over the members. */
 static ra_status backward_dictionary(ra_sae *sae, const ra_sae_pass *pass, float *dD, ra_error *err) {
     for (size_t i = sae->owned; i < sae->count; i++)
         sae->packed[i] = pass->atoms && sae->parameters[i].rank == 2 && sae->parameters[i].gradient;
-    RA_TRY(sum_block(sae, dD, pass->atom_count * sae->encoder.dimensions, err));
+    RA_TRY(sum_over_members(sae, dD, pass->atom_count * sae->encoder.dimensions, err));
     return ra_dictionary_backward(sae->dictionary, dD, err);
 }
 
 ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const ra_sae_gradients *g,
                           ra_error *err) {
     bool pursues = ra_activation_types[sae->activation.kind]->pursues;
-    size_t entries = ra_codes_entries(&pass->codes), room = entries ? entries : 1;
+    size_t entries = ra_codes_entries(&pass->codes), capacity = entries ? entries : 1;
     float *dD = ra_dictionary_gradient_memory(sae->dictionary);
-    if (room > pass->dvalue_capacity) {
-        RA_TRY(ra_sae_pass_grow(pass, &pass->dvalue, room, err));
-        pass->dvalue_capacity = room;
+    if (capacity > pass->dvalue_capacity) {
+        RA_TRY(ra_sae_pass_grow(pass, &pass->dvalue, capacity, err));
+        pass->dvalue_capacity = capacity;
     }
     RA_TRY(backward_decoding(sae, pass, g, dD, err));
     RA_TRY(backward_codes(sae, pass, g, err));
     if (pursues)
         RA_TRY(ra_pursuit_backward(pass->pursuit, sae->backend, pass->D, sae->encoder.dimensions,
                                    &pass->codes, pass->dvalue, dD, err));
-    bool dense = g->pre || ra_encoder_has_norm(sae->encoder.kind);
+    bool dense = g->pre || ra_encoder_norm(sae->encoder.kind) != RA_ENCODER_NO_NORM;
     if (dense) RA_TRY(dense_pre_gradient(sae, pass, g, err));
     for (size_t i = 0; i < sae->owned; i++)
         sae->packed[i] =
@@ -128,7 +128,7 @@ ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const 
     return backward_dictionary(sae, pass, dD, err);
 }
 
-/* ---- gradients for others ------------------------------------------------------------------------------ */
+/* ---- whole gradients ------------------------------------------------------------------------------ */
 
 bool ra_sae_packed(const ra_sae *sae, size_t i) {
     return sae->packed[i];
@@ -141,7 +141,7 @@ ra_status ra_sae_gradient(const ra_sae *sae, const ra_sae_pass *pass, size_t i, 
         return ra_backend_get(sae->backend, out, parameter->gradient,
                               ra_parameter_size(parameter) * sizeof *out, err);
     RA_TRY(ra_backend_get(sae->backend, out, parameter->gradient, rows * n * sizeof *out, err));
-    /* atoms ascend, so that no row goes over one that has not moved yet when the last goes first */
+    /* atoms ascend, so from the last to the first no row overwrites one that has not moved yet */
     for (size_t a = rows; a-- > 0;) {
         size_t atom = (size_t)pass->atoms[a];
         memmove(out + atom * n, out + a * n, n * sizeof *out);

@@ -1,7 +1,7 @@
-/* BatchTopK (Bussmann et al. 2024): in training the k * B largest codes of the whole batch (all that equal
- * the last one as well, as in the reference); in evaluation what reaches a running threshold, an exponential
- * average of the training batches' last codes. The reference's top_k counts the whole batch, ours a sample,
- * as the paper's does. */
+/* batchtopk (Bussmann et al. 2024): in training, the k B largest codes of the whole batch, and all that equal
+ * the last of them; in evaluation, those that reach a running threshold, an exponential average of the last
+ * codes of the training batches. top_k counts per sample, as in the paper; in overcomplete it counts per
+ * batch. */
 #include "sae/activation.h"
 #include "ra_memory.h"
 
@@ -11,12 +11,13 @@ static ra_status evaluate(const ra_activation *activation, ra_stream stream, con
                           size_t concepts, ra_codes *codes, ra_error *err) {
     if (!activation->has_running_threshold)
         RA_FAIL(err, RA_ERR_STATE,
-                "batchtopk has no running threshold yet: train it first, or give running_threshold");
+                "batchtopk has no running threshold yet; train it, or give the setting running_threshold");
     return ra_stream_threshold(stream, pre, rows, concepts, NULL, activation->running_threshold, codes, err);
 }
 
-/* The k-th largest of all members' scores, negative ones counted as 0: the bits of a nonnegative float rank
- * as it does, so the answer is found a byte at a time, from counts that are summed over the members. */
+/* The k-th largest of the scores of all members, negative ones counted as 0. The bits of nonnegative floats
+ * are in the order of the floats, so it is found byte by byte, from counts that are summed over the
+ * members. */
 static ra_status kth_of_group(const ra_group *group, const float *pre, size_t n, uint64_t k, float *value,
                               ra_error *err) {
     uint32_t prefix = 0, mask = 0;
@@ -42,13 +43,13 @@ static ra_status kth_of_batch(const ra_activation *activation, ra_backend *backe
                               size_t rows, size_t concepts, float *value, ra_error *err) {
     size_t n = rows * concepts, k = rows * activation->top_k;
     if (ra_group_size(activation->group) == 1) return ra_backend_kth_largest(backend, pre, n, k, value, err);
-    uint64_t wanted = k;
-    void *mirror = NULL;
-    const void *seen = NULL;
-    RA_TRY(ra_group_sum_u64(activation->group, &wanted, 1, err));
-    ra_status status = ra_backend_view(backend, pre, n * sizeof *pre, &mirror, &seen, err);
-    if (status == RA_OK) status = kth_of_group(activation->group, seen, n, wanted, value, err);
-    ra_free(mirror);
+    uint64_t total = k;
+    void *copy = NULL;
+    const void *scores = NULL;
+    RA_TRY(ra_group_sum_u64(activation->group, &total, 1, err));
+    ra_status status = ra_backend_view(backend, pre, n * sizeof *pre, &copy, &scores, err);
+    if (status == RA_OK) status = kth_of_group(activation->group, scores, n, total, value, err);
+    ra_free(copy);
     return status;
 }
 
@@ -64,5 +65,7 @@ static ra_status train(ra_activation *activation, ra_backend *backend, const flo
     return ra_backend_threshold(backend, pre, rows, concepts, NULL, last, codes, err);
 }
 
-const ra_activation_type ra_activation_batchtopk = {
-    .name = "batchtopk", .needs_top_k = true, .evaluate = evaluate, .train = train};
+const ra_activation_type ra_activation_batchtopk = {.needs = 1 << RA_SET_TOP_K,
+                                                    .evaluation_needs = 1 << RA_SET_RUNNING_THRESHOLD,
+                                                    .evaluate = evaluate,
+                                                    .train = train};

@@ -1,5 +1,5 @@
-/* Checkpoints: an autoencoder to and from a safetensors file with the reference's state-dict names.
- * proto/artifact.md has the format. */
+/* Checkpoints: reads and writes an autoencoder as a safetensors file with the state-dict names of
+ * overcomplete. proto/artifact.md has the format. */
 #include "sae/sae.h"
 #include "dictionary/dictionary.h"
 
@@ -15,11 +15,12 @@ static ra_status get_float(const ra_safetensors *file, const char *name, int ran
     char shape[128];
     RA_TRY(ra_safetensors_get(file, name, tensor, err));
     if (!ra_dtype_is_float(tensor->dtype))
-        RA_FAIL(err, RA_ERR_DTYPE, "%s: %s is %s, expected F32, F16 or BF16", ra_safetensors_path(file), name,
+        RA_FAIL(err, RA_ERR_DTYPE, "%s: %s is %s; expected F32, F16 or BF16", ra_safetensors_path(file), name,
                 ra_dtype_name(tensor->dtype));
     if (tensor->rank != rank)
-        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s has shape %s, expected %d dimensions", ra_safetensors_path(file),
-                name, ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape), rank);
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s has the shape %s; expected %d dimensions",
+                ra_safetensors_path(file), name,
+                ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape), rank);
     return RA_OK;
 }
 
@@ -43,13 +44,13 @@ static ra_status check_finite(const ra_safetensors *file, const char *name, cons
                           values, count);
         size_t bad = ra_find_not_finite(values, count);
         if (bad < count)
-            RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: %s holds %g at element %zu, expected finite numbers",
+            RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: %s holds %g at element %zu; expected finite numbers",
                     ra_safetensors_path(file), name, (double)values[bad], from + bad);
     }
     return RA_OK;
 }
 
-/* Copies one tensor of the file into a parameter of the same name and shape. */
+/* parameter <- the tensor of its name, which must have its shape. */
 static ra_status load(const ra_safetensors *file, ra_backend *backend, const ra_parameter *parameter,
                       ra_error *err) {
     char shape[128], expected[128];
@@ -58,7 +59,7 @@ static ra_status load(const ra_safetensors *file, ra_backend *backend, const ra_
     bool same = tensor.rank == parameter->rank;
     for (int i = 0; same && i < tensor.rank; i++) same = tensor.shape[i] == parameter->shape[i];
     if (!same || !ra_dtype_is_float(tensor.dtype))
-        RA_FAIL(err, same ? RA_ERR_DTYPE : RA_ERR_SHAPE, "%s: %s is %s %s, expected F32, F16 or BF16 %s",
+        RA_FAIL(err, same ? RA_ERR_DTYPE : RA_ERR_SHAPE, "%s: %s is %s %s; expected F32, F16 or BF16 %s",
                 ra_safetensors_path(file), parameter->name, ra_dtype_name(tensor.dtype),
                 ra_shape_text(tensor.rank, tensor.shape, shape, sizeof shape),
                 ra_shape_text(parameter->rank, parameter->shape, expected, sizeof expected));
@@ -96,22 +97,22 @@ static ra_status read_settings(const ra_safetensors *file, const ra_sae_settings
     ra_encoder_kind kind;
     RA_TRY(ra_encoder_find(file, settings, &found, &kind, err));
     if (!found)
-        RA_FAIL(err, RA_ERR_STATE,
-                "%s holds a dictionary without an encoder, which is not enough to train on",
+        RA_FAIL(err, RA_ERR_STATE, "%s has a dictionary, but no encoder, so it cannot be trained",
                 ra_safetensors_path(file));
     settings->encoder = (int)kind;
     settings->known |= 1u << RA_SET_ENCODER;
     RA_TRY(need(file, settings, RA_SET_SAE, "an encoder", err));
-    if (ra_activation_types[settings->sae]->needs_top_k)
-        RA_TRY(need(file, settings, RA_SET_TOP_K, ra_activation_types[settings->sae]->name, err));
+    for (size_t i = 0; i < table->count; i++)
+        if (ra_sae_needs(settings, (enum ra_sae_setting)i))
+            RA_TRY(need(file, settings, (enum ra_sae_setting)i, table->rows[RA_SET_SAE].names[settings->sae],
+                        err));
     bool plain = ra_safetensors_find(file, "dictionary._weights") != NULL,
          named = ra_setting_known(settings, RA_SET_DICTIONARY);
     if (named && plain != (settings->dictionary != RA_DICTIONARY_ARCHETYPAL))
         RA_FAIL(err, RA_ERR_ARGUMENT, "%s: the setting dictionary is %s, but the file holds %s",
                 ra_safetensors_path(file), table->rows[RA_SET_DICTIONARY].names[settings->dictionary],
                 plain ? "dictionary._weights" : "dictionary.W");
-    if (!plain || named)
-        ra_sae_settings_defaults(settings); /* a plain dictionary has to name its kind first */
+    if (!plain || named) ra_sae_settings_defaults(settings); /* a plain dictionary has no default kind */
     return RA_OK;
 }
 
@@ -161,10 +162,10 @@ ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err
         ra_tensor tensor = {
             .dtype = RA_F32, .rank = parameter->rank, .shape = {parameter->shape[0], parameter->shape[1]}};
         RA_TRY(ra_backend_view(sae->backend, parameter->value, ra_parameter_size(parameter) * sizeof(float),
-                               &sae->mirrors[i], &tensor.data, err));
+                               &sae->copies[i], &tensor.data, err));
         RA_TRY(ra_safetensors_writer_tensor(writer, parameter->name, &tensor, err));
     }
-    if (sae->encoder.kind == RA_ENCODER_MLP_BN_1) {
+    if (ra_encoder_norm(sae->encoder.kind) == RA_ENCODER_BATCH_NORM) {
         ra_tensor batches = {.dtype = RA_I64, .rank = 0, .data = &sae->encoder.batches};
         RA_TRY(ra_safetensors_writer_tensor(writer, batches_name, &batches, err));
     }

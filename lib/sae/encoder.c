@@ -1,4 +1,5 @@
 #include "sae/encoder.h"
+#include "sae/activation.h"
 
 #include <math.h>
 
@@ -11,23 +12,24 @@ const char *const ra_encoder_tensor_names[RA_ENCODER_TENSORS] = {
     [RA_ENCODER_RUNNING_VAR] = "encoder.final_block.1.running_var",
 };
 
-/* The range of tensors that a kind has: from `first` up to `end`. */
+/* The tensors of each kind, first .. end-1, and its norm. */
 static const struct {
     size_t first, end;
-} ranges[] = {
-    [RA_ENCODER_LINEAR] = {RA_ENCODER_WEIGHT, RA_ENCODER_NORM_WEIGHT},
-    [RA_ENCODER_MLP_LN_1] = {RA_ENCODER_WEIGHT, RA_ENCODER_RUNNING_MEAN},
-    [RA_ENCODER_MLP_BN_1] = {RA_ENCODER_WEIGHT, RA_ENCODER_TENSORS},
-    [RA_ENCODER_TIED] = {RA_ENCODER_BIAS, RA_ENCODER_NORM_WEIGHT},
-    [RA_ENCODER_IDENTITY] = {RA_ENCODER_TENSORS, RA_ENCODER_TENSORS},
+    ra_encoder_norm_kind norm;
+} types[RA_ENCODER_KIND_COUNT] = {
+    [RA_ENCODER_LINEAR] = {RA_ENCODER_WEIGHT, RA_ENCODER_NORM_WEIGHT, RA_ENCODER_NO_NORM},
+    [RA_ENCODER_MLP_LN_1] = {RA_ENCODER_WEIGHT, RA_ENCODER_RUNNING_MEAN, RA_ENCODER_LAYER_NORM},
+    [RA_ENCODER_MLP_BN_1] = {RA_ENCODER_WEIGHT, RA_ENCODER_TENSORS, RA_ENCODER_BATCH_NORM},
+    [RA_ENCODER_TIED] = {RA_ENCODER_BIAS, RA_ENCODER_NORM_WEIGHT, RA_ENCODER_NO_NORM},
+    [RA_ENCODER_IDENTITY] = {RA_ENCODER_TENSORS, RA_ENCODER_TENSORS, RA_ENCODER_NO_NORM},
 };
 
 bool ra_encoder_has_tensor(ra_encoder_kind kind, size_t i) {
-    return i >= ranges[kind].first && i < ranges[kind].end;
+    return i >= types[kind].first && i < types[kind].end;
 }
 
-bool ra_encoder_has_norm(ra_encoder_kind kind) {
-    return ra_encoder_has_tensor(kind, RA_ENCODER_NORM_WEIGHT);
+ra_encoder_norm_kind ra_encoder_norm(ra_encoder_kind kind) {
+    return types[kind].norm;
 }
 
 bool ra_encoder_tensor_is_optional(ra_encoder_kind kind, size_t i) {
@@ -36,7 +38,7 @@ bool ra_encoder_tensor_is_optional(ra_encoder_kind kind, size_t i) {
 
 /* ---- in a file ----------------------------------------------------------------------------------------- */
 
-/* The kind that the tensors imply: by the last of each kind, those with more tensors first. */
+/* The kind that has the first of these tensors that the file has. */
 static bool kind_of_tensors(const ra_safetensors *file, ra_encoder_kind *kind) {
     static const struct {
         ra_encoder_tensor tensor;
@@ -59,19 +61,17 @@ ra_status ra_encoder_find(const ra_safetensors *file, const ra_sae_settings *set
                           ra_encoder_kind *kind, ra_error *err) {
     const char *const *names = ra_sae_settings_table()->rows[RA_SET_ENCODER].names;
     bool named = ra_setting_known(settings, RA_SET_ENCODER);
-    bool mp = ra_setting_known(settings, RA_SET_SAE) && settings->sae == RA_SAE_MP;
+    bool mp = ra_setting_known(settings, RA_SET_SAE) && ra_activation_types[settings->sae]->pursues;
     *found = kind_of_tensors(file, kind);
     if (*found && named && settings->encoder != (int)*kind)
         RA_FAIL(err, RA_ERR_FORMAT, "%s: the setting encoder is %s, but the tensors are those of %s",
                 ra_safetensors_path(file), names[settings->encoder], names[*kind]);
     if (*found && mp)
         RA_FAIL(err, RA_ERR_FORMAT,
-                "%s: the setting sae is mp, which has no encoder, but the tensors are "
-                "those of %s",
+                "%s: the setting sae is mp, which has no encoder, but the tensors are those of %s",
                 ra_safetensors_path(file), names[*kind]);
     if (*found) return RA_OK;
-    bool bare = named && (settings->encoder == RA_ENCODER_TIED || settings->encoder == RA_ENCODER_IDENTITY);
-    *found = mp || bare;
+    *found = mp || (named && !ra_encoder_has_tensor((ra_encoder_kind)settings->encoder, RA_ENCODER_WEIGHT));
     if (*found) *kind = named ? (ra_encoder_kind)settings->encoder : RA_ENCODER_IDENTITY;
     if (mp && *kind != RA_ENCODER_IDENTITY)
         RA_FAIL(err, RA_ERR_FORMAT, "%s: the setting encoder is %s, but mp has the encoder identity",
@@ -86,14 +86,14 @@ ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind
                                 size_t dimensions, ra_tensor *tensor, ra_error *err) {
     const char *name = ra_encoder_tensor_names[i];
     char shape[128], expected[64];
-    if (!ra_encoder_has_tensor(kind, i)) RA_FAIL(err, RA_ERR_INTERNAL, "this encoder has no tensor %s", name);
+    if (!ra_encoder_has_tensor(kind, i)) RA_FAIL(err, RA_ERR_INTERNAL, "the encoder has no tensor %s", name);
     RA_TRY(ra_safetensors_get(file, name, tensor, err));
     if (!ra_dtype_is_float(tensor->dtype))
-        RA_FAIL(err, RA_ERR_DTYPE, "%s: %s is %s, expected F32, F16 or BF16", ra_safetensors_path(file), name,
+        RA_FAIL(err, RA_ERR_DTYPE, "%s: %s is %s; expected F32, F16 or BF16", ra_safetensors_path(file), name,
                 ra_dtype_name(tensor->dtype));
     int rank = i == RA_ENCODER_WEIGHT ? 2 : 1;
     if (tensor->rank != rank || tensor->shape[0] != concepts || (rank == 2 && tensor->shape[1] != dimensions))
-        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s has shape %s, expected %s", ra_safetensors_path(file), name,
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s has the shape %s; expected %s", ra_safetensors_path(file), name,
                 ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape),
                 ra_shape_text(rank, (const size_t[]){concepts, dimensions}, expected, sizeof expected));
     return RA_OK;
@@ -117,9 +117,9 @@ ra_status ra_encoder_linear(ra_stream stream, const ra_encoder_weights *weights,
 ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weights, const float *x,
                               size_t rows, float *statistics, float *pre, ra_error *err) {
     size_t K = weights->concepts;
-    bool by_row = weights->kind == RA_ENCODER_MLP_LN_1;
+    bool by_row = types[weights->kind].norm == RA_ENCODER_LAYER_NORM;
     RA_TRY(ra_encoder_linear(stream, weights, x, rows, pre, err));
-    if (!ra_encoder_has_norm(weights->kind)) return RA_OK;
+    if (types[weights->kind].norm == RA_ENCODER_NO_NORM) return RA_OK;
     if (by_row)
         RA_TRY(ra_stream_row_statistics(stream, pre, rows, K, RA_NORM_EPSILON, statistics, statistics + rows,
                                         err));

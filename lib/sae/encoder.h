@@ -1,12 +1,18 @@
 /* encoder.h - x [B,d] -> pre-codes [B,K].
  *
- * linear:   pre = x E^T + b
- * mlp_ln_1: pre = LayerNorm(x E^T + b) over the K latents of a row
- * mlp_bn_1: pre = BatchNorm(x E^T + b), each latent over the batch in training, by running statistics in
- * evaluation. Both norms: eps 1e-5, then an affine gamma, beta per latent (torch.nn.LayerNorm,
+ *   linear     pre = x E^T + b
+ *   mlp_ln_1   pre = LayerNorm(x E^T + b), over the K latents of a row
+ *   mlp_bn_1   pre = BatchNorm(x E^T + b), of each latent over the batch; in evaluation, running statistics
+ *   tied       pre = x D^T + b; the dictionary is the weight, and gets the gradients of both
+ *   identity   pre = x D^T, the first scores of mp; no tensors
+ *
+ * Both norms have eps 1e-5, then an affine map gamma, beta per latent (torch.nn.LayerNorm,
  * torch.nn.BatchNorm1d).
- * tied:     pre = x D^T + b, E being the dictionary, which gets the gradient of both
- * identity: pre = x D^T, what mp starts from; no tensors
+ *
+ * To add an encoder of such parts: a row of RA_ENCODERS (ra_sae.h), its rows in the tables of encoder.c, a
+ * golden case. Other arithmetic goes into ra_encoder_evaluate(), and into encoder_train.c with its gradient.
+ *
+ * Thread safety: one thread at a time; inside, it uses the threads of its backend.
  */
 #ifndef RA_SAE_ENCODER_H
 #define RA_SAE_ENCODER_H
@@ -26,28 +32,35 @@ typedef enum ra_encoder_tensor {
 
 extern const char *const ra_encoder_tensor_names[RA_ENCODER_TENSORS];
 
-/* Whether an encoder of this kind has tensor i. What has no weight of its own uses the dictionary. */
+/* Whether an encoder of this kind has tensor i. Without a weight of its own, it encodes with the
+ * dictionary. */
 bool ra_encoder_has_tensor(ra_encoder_kind kind, size_t i);
-bool ra_encoder_has_norm(ra_encoder_kind kind);
 
-/* Views; backend memory. Members that the kind has not are NULL, but for the weight, which then is D. */
+typedef enum ra_encoder_norm_kind {
+    RA_ENCODER_NO_NORM,
+    RA_ENCODER_LAYER_NORM, /* by row */
+    RA_ENCODER_BATCH_NORM, /* by latent */
+} ra_encoder_norm_kind;
+
+ra_encoder_norm_kind ra_encoder_norm(ra_encoder_kind kind);
+
+/* Views of backend memory. A tensor that the kind does not have is NULL; in place of a weight it is D. */
 typedef struct ra_encoder_weights {
     ra_encoder_kind kind;
     size_t concepts, dimensions; /* K, d */
     const float *tensor[RA_ENCODER_TENSORS];
-    const float *rstd; /* mlp_bn_1 [K]: of the running variances, ra_encoder_rstd() */
+    const float *rstd; /* BatchNorm [K]: ra_encoder_rstd() of the running variances */
 } ra_encoder_weights;
 
-/* Which encoder a file has, if any. Its tensors say it (running_mean: mlp_bn_1; a norm weight: mlp_ln_1; a
- * weight: linear; a bias alone: tied); where there are none the settings do (`encoder` is tied or identity,
- * or `sae` is mp). RA_ERR_FORMAT when they disagree. */
+/* The encoder of a file, if it has one. Its tensors tell the kind; if there are none, the settings do
+ * (`encoder` is tied or identity, or `sae` is mp). RA_ERR_FORMAT if they disagree. */
 ra_status ra_encoder_find(const ra_safetensors *file, const ra_sae_settings *settings, bool *found,
                           ra_encoder_kind *kind, ra_error *err);
 
-/* A tied encoder may come without its bias, which then is 0. */
+/* The bias of a tied encoder may be missing; it is then 0. */
 bool ra_encoder_tensor_is_optional(ra_encoder_kind kind, size_t i);
 
-/* Checks presence, type and shape of tensor i of the file; *tensor is a view into the file. */
+/* *tensor <- tensor i of the file, with its type and shape checked; a view into the file. */
 ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind, size_t i, size_t concepts,
                                 size_t dimensions, ra_tensor *tensor, ra_error *err);
 
@@ -56,12 +69,12 @@ ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind
 /* rstd [K] <- 1 / sqrt(variance + epsilon); host memory. */
 void ra_encoder_rstd(const float *variance, float *rstd, size_t concepts);
 
-/* The part without a norm: linear [B,K] <- x E^T + b, x [B,d]. */
+/* The linear part: linear [B,K] <- x E^T + b, x [B,d]. */
 ra_status ra_encoder_linear(ra_stream stream, const ra_encoder_weights *weights, const float *x, size_t rows,
                             float *linear, ra_error *err);
 
-/* Evaluation mode: pre [B,K] <- x [B,d]. statistics [2,B]: scratch of mlp_ln_1; other kinds do not use it. Everything
- * is backend memory. */
+/* Evaluation mode: pre [B,K] <- x [B,d]. statistics [2,B]: scratch memory for a LayerNorm. All is backend
+ * memory. */
 ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weights, const float *x,
                               size_t rows, float *statistics, float *pre, ra_error *err);
 
@@ -71,21 +84,21 @@ ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weight
 typedef struct ra_encoder {
     ra_encoder_kind kind;
     size_t concepts, dimensions;
-    const ra_parameter *tensor[RA_ENCODER_TENSORS]; /* NULL where the kind has none */
-    int64_t batches;                                /* mlp_bn_1: num_batches_tracked */
-    const ra_group *group;                          /* mlp_bn_1 averages over the batch of all members */
+    const ra_parameter *tensor[RA_ENCODER_TENSORS]; /* NULL: the kind has none */
+    int64_t batches;                                /* BatchNorm: num_batches_tracked */
+    const ra_group *group;                          /* BatchNorm averages over the batch of all members */
 } ra_encoder;
 
-/* pass->pre <- pre-codes of x [B,d] (from pass->D for kinds without a weight); keeps in the pass what the
- * backward pass needs. Training mode takes BatchNorm's statistics from the batch and moves the running ones,
- * which evaluation takes. The pass has room for B rows. */
+/* pass->pre <- pre-codes of x [B,d] (with pass->D for kinds without a weight); the pass also keeps what the
+ * backward pass needs. In training, BatchNorm uses the statistics of the batch and updates the running ones,
+ * which evaluation uses. */
 ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const float *x, size_t rows,
                              bool training, ra_sae_pass *pass, ra_error *err);
 
-/* Gradients of the encoder's parameters from that of the pre-codes: dpre [B,K], which is overwritten; or, for
- * an encoder without a norm and with dpre NULL, pass->dvalue on the entries of pass->codes and nothing
- * elsewhere: the gradient of the weight then has the rows of pass->atoms. What has no weight of its own adds
- * that gradient to dD [K,d], the dictionary being whole. */
+/* The gradients of the encoder's parameters, from that of the pre-codes: dpre [B,K], which is overwritten.
+ * Without a norm, dpre may be NULL: then it is pass->dvalue for the entries of pass->codes and 0 elsewhere,
+ * and the gradient of the weight holds the rows of pass->atoms only. Without a weight, that gradient is added
+ * to dD [K,d], of the whole dictionary. */
 ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,
                               float *dpre, float *dD, ra_error *err);
 

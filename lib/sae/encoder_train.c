@@ -1,7 +1,8 @@
-/* The encoders as they are trained: forward that remembers, and backward.
+/* The encoders in training: the forward pass, which keeps what the backward pass needs, and the backward
+ * pass.
  *
- * Both norms are y = gamma xhat + beta with xhat = (u - mean) rstd (backend/reference/norms.c has the
- * gradient); LayerNorm takes mean and variance over the K latents of a row, BatchNorm over the rows of a
+ * Both norms are y = gamma xhat + beta with xhat = (u - mean) rstd; backend/reference/norms.c derives the
+ * gradient. LayerNorm takes mean and variance over the K latents of a row, BatchNorm over the rows of a
  * latent: in training those of the batch, over all members of the group, in evaluation the running ones. */
 #include "sae/sae.h"
 #include "ra_memory.h"
@@ -21,7 +22,7 @@ static ra_encoder_weights view(const ra_encoder *encoder, const float *D) {
 }
 
 static ra_norm norm_of(const ra_encoder *encoder, const ra_sae_pass *pass) {
-    return (ra_norm){.by_row = encoder->kind == RA_ENCODER_MLP_LN_1,
+    return (ra_norm){.by_row = ra_encoder_norm(encoder->kind) == RA_ENCODER_LAYER_NORM,
                      .mean = pass->mean,
                      .rstd = pass->rstd,
                      .gamma = encoder->tensor[RA_ENCODER_NORM_WEIGHT]->value,
@@ -30,12 +31,12 @@ static ra_norm norm_of(const ra_encoder *encoder, const ra_sae_pass *pass) {
 
 /* ---- BatchNorm's statistics ---------------------------------------------------------------------------- */
 
-/* K numbers each, the host's copies of what lies in backend memory. */
+/* The host's copies of arrays [K]. */
 typedef struct latent_statistics {
     float *mean, *rstd, *running_mean, *running_var;
 } latent_statistics;
 
-/* sums [2,K]: the sums of squared distances to the means, and the means. */
+/* sums [2,K]: sums of squared distances to the means, and the means. */
 static void complete(const ra_encoder *encoder, const double *sums, double rows, latent_statistics *s) {
     const double *means = sums + encoder->concepts;
     for (size_t k = 0; k < encoder->concepts; k++) {
@@ -47,7 +48,7 @@ static void complete(const ra_encoder *encoder, const double *sums, double rows,
     }
 }
 
-/* pass->sums [2,K] <- what complete() takes, over the batch of all members. */
+/* pass->sums [2,K] <- the sums for complete(), over the batch of all members. */
 static ra_status sum_latents(const ra_encoder *encoder, ra_backend *backend, ra_sae_pass *pass,
                              ra_error *err) {
     size_t K = encoder->concepts;
@@ -59,8 +60,8 @@ static ra_status sum_latents(const ra_encoder *encoder, ra_backend *backend, ra_
     return ra_group_sum_f64(encoder->group, sums, K, err);
 }
 
-static ra_status take_batch(ra_encoder *encoder, ra_backend *backend, ra_sae_pass *pass, latent_statistics *s,
-                            ra_error *err) {
+static ra_status use_batch(ra_encoder *encoder, ra_backend *backend, ra_sae_pass *pass, latent_statistics *s,
+                           ra_error *err) {
     size_t K = encoder->concepts, bytes = K * sizeof(float);
     float *running_mean = encoder->tensor[RA_ENCODER_RUNNING_MEAN]->value;
     float *running_var = encoder->tensor[RA_ENCODER_RUNNING_VAR]->value;
@@ -74,8 +75,8 @@ static ra_status take_batch(ra_encoder *encoder, ra_backend *backend, ra_sae_pas
     return RA_OK;
 }
 
-static ra_status take_running(const ra_encoder *encoder, ra_backend *backend, latent_statistics *s,
-                              ra_error *err) {
+static ra_status use_running(const ra_encoder *encoder, ra_backend *backend, latent_statistics *s,
+                             ra_error *err) {
     size_t K = encoder->concepts, bytes = K * sizeof(float);
     const float *running_var = encoder->tensor[RA_ENCODER_RUNNING_VAR]->value;
     RA_TRY(ra_backend_get(backend, s->mean, encoder->tensor[RA_ENCODER_RUNNING_MEAN]->value, bytes, err));
@@ -84,22 +85,22 @@ static ra_status take_running(const ra_encoder *encoder, ra_backend *backend, la
     return RA_OK;
 }
 
-/* pass->mean, pass->rstd [K] */
-static ra_status latents_statistics(ra_encoder *encoder, ra_backend *backend, bool training,
-                                    ra_sae_pass *pass, ra_error *err) {
+/* pass->mean, pass->rstd [K] <- the statistics for a BatchNorm. */
+static ra_status batch_norm_statistics(ra_encoder *encoder, ra_backend *backend, bool training,
+                                       ra_sae_pass *pass, ra_error *err) {
     size_t K = encoder->concepts, bytes = K * sizeof(float);
-    float *room = ra_malloc(4 * K, sizeof *room);
-    if (!room) RA_FAIL_MEMORY(err, "the statistics of the latents", 4 * bytes);
-    latent_statistics s = {room, room + K, room + 2 * K, room + 3 * K};
+    float *copies = ra_malloc(4 * K, sizeof *copies);
+    if (!copies) RA_FAIL_MEMORY(err, "the statistics of the latents", 4 * bytes);
+    latent_statistics s = {copies, copies + K, copies + 2 * K, copies + 3 * K};
     ra_status status;
     if (training)
-        RA_TRY_OUT(status, take_batch(encoder, backend, pass, &s, err));
+        RA_TRY_OUT(status, use_batch(encoder, backend, pass, &s, err));
     else
-        RA_TRY_OUT(status, take_running(encoder, backend, &s, err));
+        RA_TRY_OUT(status, use_running(encoder, backend, &s, err));
     RA_TRY_OUT(status, ra_backend_put(backend, pass->mean, s.mean, bytes, err));
     RA_TRY_OUT(status, ra_backend_put(backend, pass->rstd, s.rstd, bytes, err));
 out:
-    ra_free(room);
+    ra_free(copies);
     return status;
 }
 
@@ -109,23 +110,23 @@ ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const flo
                              bool training, ra_sae_pass *pass, ra_error *err) {
     const ra_encoder_weights weights = view(encoder, pass->D);
     size_t K = encoder->concepts;
-    bool has_norm = ra_encoder_has_norm(encoder->kind);
+    bool has_norm = ra_encoder_norm(encoder->kind) != RA_ENCODER_NO_NORM;
     RA_TRY(ra_encoder_linear(ra_backend_default_stream(backend), &weights, x, rows,
                              has_norm ? pass->linear : pass->pre, err));
     if (!has_norm) return RA_OK;
-    if (encoder->kind == RA_ENCODER_MLP_LN_1)
+    if (ra_encoder_norm(encoder->kind) == RA_ENCODER_LAYER_NORM)
         RA_TRY(ra_backend_row_statistics(backend, pass->linear, rows, K, RA_NORM_EPSILON, pass->mean,
                                          pass->rstd, err));
     else
-        RA_TRY(latents_statistics(encoder, backend, training, pass, err));
+        RA_TRY(batch_norm_statistics(encoder, backend, training, pass, err));
     const ra_norm norm = norm_of(encoder, pass);
     return ra_backend_normalize(backend, &norm, pass->linear, pass->pre, rows, K, err);
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------ */
 
-/* dpre, of y, <- that of u; and the gradients of gamma and beta. BatchNorm's averages are over the rows of
- * all members, so its sums are added up here. */
+/* dpre, the gradient of y, becomes that of u; also computes the gradients of gamma and beta. The averages of
+ * BatchNorm are over the rows of all members, so its sums are added up over the members here. */
 static ra_status backward_norm(ra_encoder *encoder, ra_backend *backend, ra_sae_pass *pass, float *dpre,
                                ra_error *err) {
     const ra_norm norm = norm_of(encoder, pass);
@@ -140,13 +141,14 @@ static ra_status backward_norm(ra_encoder *encoder, ra_backend *backend, ra_sae_
                                     norm.by_row ? 0 : (double)pass->total_rows, dpre, pass->rows, K, err);
 }
 
-/* That of a bias in front of BatchNorm is 0, since the norm takes it out again: a sum's rounding would become
- * whole steps in Adam. */
+/* The gradient of a bias before a BatchNorm is 0, because the norm subtracts it again. The rounding error of
+ * a computed sum would not do: Adam would turn it into whole steps. */
 static ra_status backward_bias(ra_encoder *encoder, ra_backend *backend, ra_sae_pass *pass, const float *dpre,
                                ra_error *err) {
     size_t K = encoder->concepts;
     float *gradient = encoder->tensor[RA_ENCODER_BIAS]->gradient;
-    if (encoder->kind == RA_ENCODER_MLP_BN_1) return ra_backend_axpby(backend, 0, NULL, 0, gradient, K, err);
+    if (ra_encoder_norm(encoder->kind) == RA_ENCODER_BATCH_NORM)
+        return ra_backend_axpby(backend, 0, NULL, 0, gradient, K, err);
     double *sums = ra_malloc(K, sizeof *sums);
     if (!sums) RA_FAIL_MEMORY(err, "the gradient of the encoder's bias", K * sizeof *sums);
     ra_status status = ra_backend_column_sums(backend, dpre, pass->rows, K, NULL, sums, err);
@@ -172,7 +174,7 @@ ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const fl
     if (!dpre) return backward_sparse(encoder, backend, x, pass, dD, err);
     size_t K = encoder->concepts, d = encoder->dimensions;
     const ra_parameter *own = encoder->tensor[RA_ENCODER_WEIGHT];
-    if (ra_encoder_has_norm(encoder->kind)) RA_TRY(backward_norm(encoder, backend, pass, dpre, err));
+    if (ra_encoder_norm(encoder->kind)) RA_TRY(backward_norm(encoder, backend, pass, dpre, err));
     if (encoder->tensor[RA_ENCODER_BIAS]) RA_TRY(backward_bias(encoder, backend, pass, dpre, err));
     return ra_backend_gemm(backend, true, false, K, d, pass->rows, 1, dpre, K, x, d, own ? 0 : 1,
                            own ? own->gradient : dD, d, err);

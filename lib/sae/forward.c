@@ -1,37 +1,68 @@
 /* x -> pre-codes -> codes -> x_hat.
  *
- * Codes stay sparse all the way. In training only the atoms that are active somewhere in the batch are read
- * from the dictionary: the others change neither x_hat nor any gradient, and their rows of W C cost as much
- * as those of the active ones. They make a dictionary of their own, packed, with the latents of the codes
- * numbered anew; what looks at more (thresholds that learn from inactive latents, some losses) has
- * all of it. */
+ * Codes are sparse. In training, only the atoms that are active in the batch are computed: the others change
+ * neither x_hat nor any gradient, and their rows of W C would cost as much as those of the active ones. The
+ * active atoms are a dictionary of their own, for which the latents of the codes are numbered anew.
+ * Thresholds that learn from inactive latents, and some losses, need the whole dictionary. */
 #include "sae/sae.h"
 #include "ra_memory.h"
 
 #include <string.h>
 
+/* ---- the memory of a pass ------------------------------------------------------------------------------ */
+
+void ra_sae_pass_release(ra_sae_pass *pass) {
+    if (pass->backend) {
+        float *arrays[] = {pass->pre,  pass->x_hat,   pass->linear, pass->mean,
+                           pass->rstd, pass->scratch, pass->dvalue};
+        for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+            ra_backend_deallocate(pass->backend, arrays[i]);
+        ra_backend_release(pass->backend);
+    }
+    if (pass->pursuit) ra_pursuit_release(pass->pursuit);
+    ra_free(pass->pursuit);
+    ra_codes_release(&pass->codes);
+    ra_free(pass->sums);
+    ra_free(pass->packed.index);
+    ra_free(pass->atom_list);
+    ra_free(pass->active);
+    *pass = (ra_sae_pass){0};
+}
+
+ra_status ra_sae_pass_grow(ra_sae_pass *pass, float **array, size_t n, ra_error *err) {
+    void *fresh = NULL;
+    RA_TRY(ra_backend_allocate(pass->backend, n * sizeof(float), &fresh, err));
+    ra_backend_deallocate(pass->backend, *array);
+    *array = fresh;
+    return RA_OK;
+}
+
+const ra_codes *ra_sae_pass_codes(const ra_sae_pass *pass) {
+    return pass->atoms ? &pass->packed : &pass->codes;
+}
+
 static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_error *err) {
     size_t K = sae->encoder.concepts, d = sae->encoder.dimensions;
-    size_t room = rows ? rows : 1; /* a member of a group may have no rows */
-    size_t statistics = room > K ? room : K;
-    bool norm = ra_encoder_has_norm(sae->encoder.kind);
+    size_t capacity = rows ? rows : 1; /* a member of a group may have no rows */
+    size_t statistics = capacity > K ? capacity : K;
+    bool norm = ra_encoder_norm(sae->encoder.kind) != RA_ENCODER_NO_NORM;
     if (!pass->backend) pass->backend = ra_backend_retain(sae->backend);
     if (!pass->active) pass->active = ra_malloc(K, sizeof *pass->active);
     if (!pass->atom_list) pass->atom_list = ra_malloc(K, sizeof *pass->atom_list);
     if (!pass->sums && norm) pass->sums = ra_malloc(2 * K, sizeof *pass->sums);
     if (!pass->active || !pass->atom_list || (norm && !pass->sums))
-        RA_FAIL_MEMORY(err, "the bookkeeping of the active latents", K * sizeof *pass->atom_list);
-    if (room > pass->row_capacity) {
+        RA_FAIL_MEMORY(err, "the list of active latents", K * sizeof *pass->atom_list);
+    if (capacity > pass->row_capacity) {
         pass->row_capacity = 0;
-        RA_TRY(ra_sae_pass_grow(pass, &pass->pre, room * K, err));
-        RA_TRY(ra_sae_pass_grow(pass, &pass->scratch, room * K, err));
-        RA_TRY(ra_sae_pass_grow(pass, &pass->x_hat, room * d, err));
+        RA_TRY(ra_sae_pass_grow(pass, &pass->pre, capacity * K, err));
+        RA_TRY(ra_sae_pass_grow(pass, &pass->scratch, capacity * K, err));
+        RA_TRY(ra_sae_pass_grow(pass, &pass->x_hat, capacity * d, err));
         if (norm) {
-            RA_TRY(ra_sae_pass_grow(pass, &pass->linear, room * K, err));
+            RA_TRY(ra_sae_pass_grow(pass, &pass->linear, capacity * K, err));
             RA_TRY(ra_sae_pass_grow(pass, &pass->mean, statistics, err));
             RA_TRY(ra_sae_pass_grow(pass, &pass->rstd, statistics, err));
         }
-        pass->row_capacity = room;
+        pass->row_capacity = capacity;
     }
     if (ra_activation_types[sae->activation.kind]->pursues && !pass->pursuit) {
         pass->pursuit = ra_calloc(1, sizeof *pass->pursuit);
@@ -44,7 +75,7 @@ static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_e
     return RA_OK;
 }
 
-/* pass->atoms <- the latents active in the batch, over all members of the group. */
+/* pass->atom_list <- the latents that are active in the batch of any member of the group. */
 static ra_status list_active(const ra_sae *sae, ra_sae_pass *pass, ra_error *err) {
     size_t K = sae->encoder.concepts, entries = ra_codes_entries(&pass->codes);
     memset(pass->active, 0, K);
@@ -56,39 +87,39 @@ static ra_status list_active(const ra_sae *sae, ra_sae_pass *pass, ra_error *err
     return RA_OK;
 }
 
-/* pass->packed <- the codes, each latent as its position in the list. */
+/* pass->packed <- the codes, each latent numbered by its position in the list. */
 static ra_status pack_codes(const ra_sae *sae, ra_sae_pass *pass, ra_error *err) {
     size_t K = sae->encoder.concepts, entries = ra_codes_entries(&pass->codes);
-    int32_t *place = ra_malloc(K, sizeof *place), *index = pass->packed.index;
-    if (place && entries > pass->packed_capacity) {
+    int32_t *position = ra_malloc(K, sizeof *position), *index = pass->packed.index;
+    if (position && entries > pass->packed_capacity) {
         index = ra_realloc(pass->packed.index, entries, sizeof *index);
         if (index) pass->packed_capacity = entries;
         if (index) pass->packed.index = index;
     }
-    if (!place || (entries && !index)) {
-        ra_free(place);
+    if (!position || (entries && !index)) {
+        ra_free(position);
         RA_FAIL_MEMORY(err, "the codes of a batch", entries * sizeof *index);
     }
-    for (size_t i = 0; i < pass->atom_count; i++) place[pass->atom_list[i]] = (int32_t)i;
-    for (size_t e = 0; e < entries; e++) index[e] = place[pass->codes.index[e]];
+    for (size_t i = 0; i < pass->atom_count; i++) position[pass->atom_list[i]] = (int32_t)i;
+    for (size_t e = 0; e < entries; e++) index[e] = position[pass->codes.index[e]];
     pass->packed = pass->codes;
     pass->packed.index = index;
     pass->packed.latents = pass->atom_count;
-    ra_free(place);
+    ra_free(position);
     return RA_OK;
 }
 
-/* Encoders without a weight of their own and the pursuit use the dictionary on the way in: all of it. */
+/* A pursuit, or an encoder without a weight: both need the whole dictionary. */
 static bool encodes_with_dictionary(const ra_sae *sae) {
     return ra_activation_types[sae->activation.kind]->pursues || !sae->encoder.tensor[RA_ENCODER_WEIGHT];
 }
 
 static ra_status read_dictionary(ra_sae *sae, ra_sae_pass *pass, ra_error *err) {
     size_t K = sae->encoder.concepts;
-    bool all = !sae->training || pass->all_atoms || encodes_with_dictionary(sae) ||
-               ra_activation_types[sae->activation.kind]->theta_gradient != NULL;
+    bool whole = !sae->training || pass->all_atoms || encodes_with_dictionary(sae) ||
+                 ra_activation_types[sae->activation.kind]->theta_gradient != NULL;
     if (sae->training) RA_TRY(list_active(sae, pass, err));
-    if (all) pass->atom_count = K;
+    if (whole) pass->atom_count = K;
     pass->atoms = pass->atom_count < K ? pass->atom_list : NULL;
     if (pass->atoms) RA_TRY(pack_codes(sae, pass, err));
     return ra_dictionary_select(sae->dictionary, pass->atoms, pass->atom_count, &pass->D, err);

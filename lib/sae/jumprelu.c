@@ -1,9 +1,12 @@
-/* JumpReLU (Rajamanoharan et al. 2024): a code stays when it reaches its latent's threshold exp(theta).
+/* jumprelu (Rajamanoharan et al. 2024): a code is active if it reaches its latent's threshold, exp(theta).
  *
- * The step has no gradient, so the threshold gets a pseudo-gradient, spread around the step by a kernel:
+ * The step at the threshold has no gradient. A kernel around it gives the threshold a pseudo-gradient:
+ *
  *     dthreshold = -(threshold / bandwidth) sum over the batch of kernel(relu(pre) - threshold, bandwidth) g
- * with g the gradient with respect to the code, active or not; theta being its logarithm, one more factor
- * threshold. A loss on the number of active codes reaches it through the step alone, with the same kernel:
+ *
+ * with g the gradient of the code, active or not; dtheta has one more factor, threshold. The gradient of a
+ * loss on the number of active codes passes through the step alone, with the same kernel:
+ *
  *     dthreshold = -(1 / bandwidth) sum over the batch of kernel(relu(pre) - threshold, bandwidth) active */
 #include "sae/activation.h"
 #include "ra_memory.h"
@@ -13,7 +16,7 @@ static ra_status evaluate(const ra_activation *activation, ra_stream stream, con
     return ra_stream_threshold(stream, pre, rows, concepts, activation->thresholds, 0, codes, err);
 }
 
-/* sums [2,K] of kernel g, and of the kernel; those of g become the gradients. */
+/* sums [2,K] of kernel g and of the kernel; the first K become the gradient of theta. */
 static ra_status complete(const ra_activation *activation, ra_backend *backend, double active,
                           size_t concepts, double *sums, float *thresholds, ra_error *err) {
     RA_TRY(ra_backend_get(backend, thresholds, activation->thresholds, concepts * sizeof *thresholds, err));
@@ -44,4 +47,4 @@ out:
 }
 
 const ra_activation_type ra_activation_jumprelu = {
-    .name = "jumprelu", .has_thresholds = true, .evaluate = evaluate, .theta_gradient = theta_gradient};
+    .has_thresholds = true, .evaluate = evaluate, .theta_gradient = theta_gradient};

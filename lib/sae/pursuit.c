@@ -29,7 +29,7 @@ enum {
 };
 
 const ra_activation_type ra_activation_mp = {
-    .name = "mp", .needs_top_k = true, .evaluation_needs_top_k = true, .pursues = true};
+    .needs = 1 << RA_SET_TOP_K, .evaluation_needs = 1 << RA_SET_TOP_K, .pursues = true};
 
 void ra_pursuit_release(ra_pursuit *pursuit) {
     ra_buffer *const buffers[] = {&pursuit->atom,  &pursuit->value,    &pursuit->residual, &pursuit->gram,

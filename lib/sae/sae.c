@@ -1,4 +1,4 @@
-/* The autoencoder as an object: made, kept, given a group. Its passes are in forward.c and backward.c. */
+/* The autoencoder as an object. Its passes are in forward.c and backward.c. */
 #include "sae/sae.h"
 #include "ra_memory.h"
 #include "base/random.h"
@@ -6,9 +6,9 @@
 #include <math.h>
 
 static const char theta_name[] = "thresholds";
-static const double THETA_START = -3; /* exp(-3) = 0.05, as the reference starts */
+static const double THETA_START = -3; /* exp(-3) = 0.05 */
 
-/* ---- making one ---------------------------------------------------------------------------------------- */
+/* ---- creation ---------------------------------------------------------------------------------------- */
 
 static ra_status add_parameter(ra_sae *sae, const char *name, bool trained, size_t rows, size_t cols,
                                ra_error *err) {
@@ -26,7 +26,7 @@ static ra_status add_parameter(ra_sae *sae, const char *name, bool trained, size
     return RA_OK;
 }
 
-/* parameter <- uniform in +-bound around a center; random NULL: the center itself. */
+/* parameter <- random numbers, uniform in center +- bound; random NULL: the center. */
 static ra_status fill(const ra_sae *sae, const ra_parameter *parameter, double center, double bound,
                       ra_random *random, ra_error *err) {
     size_t n = ra_parameter_size(parameter), bytes = n * sizeof(float);
@@ -39,8 +39,8 @@ static ra_status fill(const ra_sae *sae, const ra_parameter *parameter, double c
     return status;
 }
 
-/* torch.nn.Linear: weight and bias uniform in +-1/sqrt(d). Norms start as the identity, a tied encoder's bias
- * at 0. */
+/* Like torch.nn.Linear: weight and bias uniform in +-1/sqrt(d). Norms start as the identity, the bias of a
+ * tied encoder at 0. */
 static ra_status start_encoder(const ra_sae *sae, uint64_t seed, ra_error *err) {
     ra_random random;
     ra_random_seed(&random, seed);
@@ -110,8 +110,8 @@ void ra_sae_free(ra_sae *sae) {
         ra_backend_deallocate(sae->backend, sae->parameters[i].gradient);
     }
     ra_backend_deallocate(sae->backend, sae->thresholds);
-    for (size_t i = 0; i < RA_SAE_PARAMETERS; i++) ra_free(sae->mirrors[i]);
-    ra_dictionary_free(sae->dictionary); /* keeps the backend until here */
+    for (size_t i = 0; i < RA_SAE_PARAMETERS; i++) ra_free(sae->copies[i]);
+    ra_dictionary_free(sae->dictionary); /* it retains the backend until here */
     ra_free(sae);
 }
 

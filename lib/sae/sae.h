@@ -1,4 +1,16 @@
-/* sae.h - the SAE's members, shared by sae.c (forward, backward) and checkpoint.c (files). */
+/* sae.h - the inside of ra_sae, for the files of this folder:
+ *
+ *   sae.c                    the object: parameters, settings, group
+ *   forward.c backward.c     its passes
+ *   start.c                  an encoder that starts along its atoms
+ *   checkpoint.c             reads and writes it
+ *   settings.c               the table of settings
+ *   standardization.c        the standardization of a file
+ *   activation.c batchtopk.c jumprelu.c pursuit.c
+ *                            the activations
+ *   encoder.c encoder_train.c
+ *                            the encoders
+ */
 #ifndef RA_SAE_SAE_H
 #define RA_SAE_SAE_H
 
@@ -14,27 +26,27 @@ struct ra_sae {
     ra_dictionary *dictionary;
     ra_encoder encoder;
     ra_activation activation;
-    const ra_group *group; /* not owned; NULL: alone */
+    const ra_group *group; /* not owned; NULL: this process alone */
     bool training;
     float *thresholds; /* jumprelu: exp(theta) [K], backend memory */
     bool thresholds_known;
-    void *mirrors[RA_SAE_PARAMETERS]; /* parameters where the host can read them, while a writer does */
-    /* the encoder's tensors, then theta, then the dictionary's parameters (copies of its rows) */
+    void *copies[RA_SAE_PARAMETERS]; /* parameters in host memory, for a writer */
+    /* the encoder's tensors, then theta, then copies of the dictionary's ra_parameters */
     ra_parameter parameters[RA_SAE_PARAMETERS];
-    size_t count, owned;            /* the first `owned` belong to the SAE, the rest to the dictionary */
-    bool packed[RA_SAE_PARAMETERS]; /* gradients that hold the rows of the active atoms only */
+    size_t count, owned;            /* the SAE owns the first `owned`, the dictionary the others */
+    bool packed[RA_SAE_PARAMETERS]; /* the gradient holds the rows of the active atoms only */
 };
 
-/* Makes room for n numbers of backend memory, keeping nothing. */
-ra_status ra_sae_pass_grow(ra_sae_pass *pass, float **block, size_t n, ra_error *err);
+/* *array <- backend memory for n numbers, in place of what it was. */
+ra_status ra_sae_pass_grow(ra_sae_pass *pass, float **array, size_t n, ra_error *err);
 
-/* The codes as the rows of pass->D are numbered. */
+/* The codes with latents numbered like the rows of pass->D. */
 const ra_codes *ra_sae_pass_codes(const ra_sae_pass *pass);
 
-/* sae->thresholds follow theta. */
+/* sae->thresholds <- exp(theta), if theta has changed. */
 ra_status ra_sae_thresholds(ra_sae *sae, ra_error *err);
 
-/* The parameter named `thresholds`, NULL unless jumprelu. */
+/* The parameter theta; NULL: the activation has no thresholds. */
 const ra_parameter *ra_sae_theta(const ra_sae *sae);
 
 #endif

@@ -1,8 +1,12 @@
 #include "sae/activation.h"
+#include "sae/encoder.h"
+
+#define NAME(ID, name) #name,
+static const char *const sae_names[] = {RA_ACTIVATIONS(NAME) NULL};
+static const char *const encoder_names[] = {RA_ENCODERS(NAME) NULL};
+#undef NAME
 
 /* In the order of their enums. */
-static const char *const sae_names[] = {"relu", "topk", "batchtopk", "jumprelu", "mp", NULL};
-static const char *const encoder_names[] = {"linear", "mlp_ln_1", "mlp_bn_1", "tied", "identity", NULL};
 static const char *const kernel_names[] = {"rectangle", "gaussian",  "triangular", "cosine", "epanechnikov",
                                            "quartic",   "silverman", "cauchy",     NULL};
 static const char *const dictionary_names[] = {"archetypal", "l2",       "max_l2", "l1",
@@ -12,11 +16,9 @@ static const char *const dictionary_names[] = {"archetypal", "l2",       "max_l2
 
 /* clang-format off */
 static const ra_setting rows[] = {
-    [RA_SET_SAE] = {"sae", RA_SETTING_NAME, AT(sae), .names = sae_names, .argument = "KIND",
-        .help = "relu, topk, batchtopk, jumprelu or mp (matching pursuit)"},
+    [RA_SET_SAE] = {"sae", RA_SETTING_NAME, AT(sae), .names = sae_names, .argument = "KIND"},
     [RA_SET_ENCODER] = {"encoder", RA_SETTING_NAME, AT(encoder), .names = encoder_names,
-        .fallback = "linear", .argument = "KIND",
-        .help = "linear, mlp_ln_1, mlp_bn_1 or tied (to the dictionary)"},
+        .fallback = "linear", .argument = "KIND"},
     [RA_SET_TOP_K] = {"top_k", RA_SETTING_COUNT, AT(top_k), .min = 1, .max = 2147483647, .argument = "k",
         .help = "active latents per row (topk, batchtopk, mp)"},
     [RA_SET_DELTA] = {"delta", RA_SETTING_REAL, AT(delta), .max = 1e30, .argument = "X",
@@ -48,19 +50,31 @@ ra_status ra_sae_settings_read(const ra_safetensors *file, ra_sae_settings *sett
     return ra_settings_read(ra_sae_settings_table(), file, settings, err);
 }
 
+static bool pursues(const ra_sae_settings *settings) {
+    return ra_setting_known(settings, RA_SET_SAE) && ra_activation_types[settings->sae]->pursues;
+}
+
 ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err) {
-    bool mp = settings->sae == RA_SAE_MP, identity = settings->encoder == RA_ENCODER_IDENTITY;
-    if (ra_setting_known(settings, RA_SET_SAE) && ra_setting_known(settings, RA_SET_ENCODER) &&
-        mp != identity)
+    if (!ra_setting_known(settings, RA_SET_SAE) || !ra_setting_known(settings, RA_SET_ENCODER)) return RA_OK;
+    if (pursues(settings) != (settings->encoder == RA_ENCODER_IDENTITY))
         RA_FAIL(err, RA_ERR_ARGUMENT,
-                "the encoder %s does not go with the sae %s; mp has the encoder identity, and no other has",
+                "the encoder %s does not fit the sae %s; mp has the encoder identity, and no other sae does",
                 encoder_names[settings->encoder], sae_names[settings->sae]);
     return RA_OK;
 }
 
+bool ra_sae_needs(const ra_sae_settings *settings, enum ra_sae_setting setting) {
+    return ra_setting_known(settings, RA_SET_SAE) && ra_activation_types[settings->sae]->needs >> setting & 1;
+}
+
+bool ra_sae_encodes_with_dictionary(const ra_sae_settings *settings) {
+    return pursues(settings) ||
+           (ra_setting_known(settings, RA_SET_ENCODER) &&
+            !ra_encoder_has_tensor((ra_encoder_kind)settings->encoder, RA_ENCODER_WEIGHT));
+}
+
 void ra_sae_settings_defaults(ra_sae_settings *settings) {
     const ra_sae_settings of_mp = {.known = (uint64_t)1 << RA_SET_ENCODER, .encoder = RA_ENCODER_IDENTITY};
-    if (ra_setting_known(settings, RA_SET_SAE) && settings->sae == RA_SAE_MP)
-        ra_settings_fill(ra_sae_settings_table(), settings, &of_mp);
+    if (pursues(settings)) ra_settings_fill(ra_sae_settings_table(), settings, &of_mp);
     ra_settings_default(ra_sae_settings_table(), settings);
 }

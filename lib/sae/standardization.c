@@ -1,9 +1,9 @@
-/* The standardization that a file carries: what its inputs have to go through before its encoder. */
+/* The standardization of a file: what its inputs need before its encoder. */
 #include "ra_sae.h"
 
 #include <math.h>
 
-/* *values <- an F32 tensor [d] of finite numbers, above `least`; NULL when there is none. */
+/* *values <- an F32 tensor [d] of finite numbers above `least`; NULL: the file has none. */
 static ra_status find(const ra_safetensors *file, const char *name, size_t d, float least,
                       const float **values, ra_error *err) {
     char shape[128];

@@ -5,6 +5,7 @@
  * host memory: a term that depends on them alone is computed here, and its gradient copied to the backend. */
 #include "ra_train.h"
 #include "ra_memory.h"
+#include "sae/activation.h"
 
 #include <math.h>
 #include <string.h>
@@ -327,14 +328,22 @@ static ra_status l0_term(const ra_loss_batch *batch, double *value, ra_loss_grad
 
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
+/* To add a loss: a row of RA_LOSSES and its formula in ra_train.h, its function and a row here, a test in
+ * tests/unit/lib/train/test_losses.c. */
 static const struct {
     loss_term *term;
-    bool all_atoms; /* looks at atoms that are not active */
+    double least, most; /* of the penalty */
+    bool all_atoms;     /* it depends on inactive atoms */
+    bool thresholds;    /* it changes nothing but thresholds */
 } losses[RA_LOSS_COUNT] = {
-    [RA_LOSS_MSE] = {no_term, false},         [RA_LOSS_MSE_L1] = {l1_term, false},
-    [RA_LOSS_AUXK] = {auxk_term, true},       [RA_LOSS_REANIMATE] = {ra_loss_reanimation, false},
-    [RA_LOSS_ELASTIC] = {elastic_term, true}, [RA_LOSS_HOYER] = {hoyer_term, false},
-    [RA_LOSS_KAPPA_4] = {kappa_term, false},  [RA_LOSS_L0] = {l0_term, false},
+    [RA_LOSS_MSE] = {no_term, 0, INFINITY},
+    [RA_LOSS_MSE_L1] = {l1_term, 0, INFINITY},
+    [RA_LOSS_AUXK] = {auxk_term, 0, INFINITY, .all_atoms = true},
+    [RA_LOSS_REANIMATE] = {ra_loss_reanimation, 0, INFINITY},
+    [RA_LOSS_ELASTIC] = {elastic_term, 0, 1, .all_atoms = true},
+    [RA_LOSS_HOYER] = {hoyer_term, -INFINITY, INFINITY},
+    [RA_LOSS_KAPPA_4] = {kappa_term, -INFINITY, INFINITY},
+    [RA_LOSS_L0] = {l0_term, 0, INFINITY, .thresholds = true},
 };
 
 bool ra_loss_needs_all_atoms(ra_loss loss) {
@@ -362,19 +371,17 @@ ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *g) {
 }
 
 ra_status ra_loss_check(ra_loss loss, double penalty, const ra_sae_settings *sae, ra_error *err) {
-    if (loss == RA_LOSS_ELASTIC && penalty > 1)
-        RA_FAIL(
-            err, RA_ERR_ARGUMENT,
-            "the penalty is %g, but with the loss elastic it is the share of the dictionary's term, 0 to 1",
-            penalty);
-    if (penalty < 0 && loss != RA_LOSS_HOYER && loss != RA_LOSS_KAPPA_4)
-        RA_FAIL(
-            err, RA_ERR_ARGUMENT,
-            "the penalty is %g, expected at least 0; only the losses hoyer and kappa_4 take a negative one",
-            penalty);
-    if (loss == RA_LOSS_L0 && sae->sae != RA_SAE_JUMPRELU)
+    const char *const *sae_names = ra_sae_settings_table()->rows[RA_SET_SAE].names;
+    const char *name = ra_train_settings_table()->rows[RA_TRAIN_LOSS].names[loss];
+    if (penalty < losses[loss].least)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the penalty of the loss %s is %g; expected at least %g", name, penalty,
+                losses[loss].least);
+    if (penalty > losses[loss].most)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "the penalty of the loss %s is %g; expected at most %g", name, penalty,
+                losses[loss].most);
+    if (losses[loss].thresholds && !ra_activation_types[sae->sae]->has_thresholds)
         RA_FAIL(err, RA_ERR_ARGUMENT,
-                "the loss l0 moves thresholds, which only jumprelu has, but the sae is %s",
-                ra_sae_settings_table()->rows[RA_SET_SAE].names[sae->sae]);
+                "the loss %s changes thresholds, which only jumprelu has, but the sae is %s", name,
+                sae_names[sae->sae]);
     return RA_OK;
 }

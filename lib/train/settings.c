@@ -1,11 +1,13 @@
 #include "ra_train.h"
 
+#define NAME(ID, name, ...) #name,
+static const char *const loss_names[] = {RA_LOSSES(NAME) NULL};
+static const char *const schedule_names[] = {RA_SCHEDULES(NAME) NULL};
+static const char *const kmeans_names[] = {RA_KMEANS_METHODS(NAME) NULL};
+#undef NAME
+
 /* In the order of their enums. */
-static const char *const loss_names[] = {"mse",   "mse_l1",  "auxk", "reanimate", "elastic",
-                                         "hoyer", "kappa_4", "l0",   NULL};
 static const char *const points_method_names[] = {"kmeans", "sample", "all", NULL};
-static const char *const kmeans_names[] = {"lloyd", "minibatch", NULL};
-static const char *const schedule_names[] = {"constant", "cosine", "linear", NULL};
 static const char *const standardize_names[] = {"none", "element", "global", NULL};
 static const char *const optimizer_names[] = {"adam", "adamw", NULL};
 static const char *const start_names[] = {"uniform", "dictionary", NULL};
@@ -18,14 +20,13 @@ static const ra_setting rows[] = {
     [RA_TRAIN_CONCEPTS] = {"nb_concepts", RA_SETTING_COUNT, AT(concepts), .flag = "concepts", .min = 1,
         .max = 2147483647, .argument = "K", .help = "atoms of the dictionary"},
     [RA_TRAIN_LOSS] = {"loss", RA_SETTING_NAME, AT(loss), .names = loss_names, .fallback = "mse",
-        .argument = "NAME",
-        .help = "mse, mse_l1, auxk, reanimate, elastic, hoyer, kappa_4 or l0 (jumprelu)"},
+        .argument = "NAME"},
     [RA_TRAIN_PENALTY] = {"penalty", RA_SETTING_REAL, AT(penalty), .min = -1e30, .max = 1e30,
         .argument = "X", .help = "weight of the loss's second term; elastic: its alpha"},
     [RA_TRAIN_LR] = {"lr", RA_SETTING_REAL, AT(lr), .max = 1e6, .fallback = "0.0005", .argument = "X",
         .help = "learning rate of Adam"},
     [RA_TRAIN_SCHEDULE] = {"schedule", RA_SETTING_NAME, AT(schedule), .names = schedule_names,
-        .fallback = "constant", .argument = "NAME", .help = "constant, cosine or linear"},
+        .fallback = "constant", .argument = "NAME"},
     [RA_TRAIN_LR_FINAL] = {"lr_final", RA_SETTING_REAL, AT(lr_final), .max = 1e6, .argument = "X",
         .help = "learning rate at which cosine and linear end"},
     [RA_TRAIN_WARMUP] = {"warmup", RA_SETTING_COUNT, AT(warmup), .max = 2147483647, .fallback = "0",
@@ -50,7 +51,7 @@ static const ra_setting rows[] = {
         .fallback = "none", .argument = "HOW",
         .help = "none, element or global: subtract the mean, divide by the deviation"},
     [RA_TRAIN_OPTIMIZER] = {"optimizer", RA_SETTING_NAME, AT(optimizer), .names = optimizer_names,
-        .fallback = "adam", .argument = "NAME", .help = "adam or adamw"},
+        .fallback = "adam", .argument = "NAME"},
     [RA_TRAIN_WEIGHT_DECAY] = {"weight_decay", RA_SETTING_REAL, AT(weight_decay), .max = 1e6,
         .argument = "X", .help = "weight decay of adamw"},
     [RA_TRAIN_BETA1] = {"beta1", RA_SETTING_REAL, AT(beta1), .max = 0.99999999, .fallback = "0.9",
@@ -62,8 +63,7 @@ static const ra_setting rows[] = {
     [RA_TRAIN_POINTS_METHOD] = {"points_method", RA_SETTING_NAME, AT(points_method),
         .names = points_method_names, .argument = "NAME",
         .help = "kmeans, sample (random rows) or all (every row)"},
-    [RA_TRAIN_KMEANS] = {"kmeans", RA_SETTING_NAME, AT(kmeans), .names = kmeans_names, .argument = "NAME",
-        .help = "lloyd or minibatch"},
+    [RA_TRAIN_KMEANS] = {"kmeans", RA_SETTING_NAME, AT(kmeans), .names = kmeans_names, .argument = "NAME"},
     [RA_TRAIN_POINTS_ROWS] = {"points_rows", RA_SETTING_COUNT, AT(points_rows), .min = 1, .max = 2147483647,
         .argument = "M", .help = "k-means on a random sample of M rows"},
     [RA_TRAIN_POINTS_ITERATIONS] = {"points_iterations", RA_SETTING_COUNT, AT(points_iterations), .min = 1,
@@ -87,11 +87,10 @@ ra_status ra_train_settings_read(const ra_safetensors *file, ra_train_settings *
 }
 
 #define BIT(setting) ((uint64_t)1 << RA_TRAIN_##setting)
+#define PENALTY(ID, name, penalty) penalty,
 
 void ra_train_settings_defaults(ra_train_settings *settings) {
-    static const double penalties[RA_LOSS_COUNT] = {
-        [RA_LOSS_MSE_L1] = 1e-3, [RA_LOSS_AUXK] = 0.1,     [RA_LOSS_REANIMATE] = 0.1, [RA_LOSS_ELASTIC] = 0.5,
-        [RA_LOSS_HOYER] = -0.1,  [RA_LOSS_KAPPA_4] = -0.1, [RA_LOSS_L0] = 1e-3};
+    static const double penalties[] = {RA_LOSSES(PENALTY)};
     const ra_settings_table *table = ra_train_settings_table();
     ra_settings_default(table, settings);
     const ra_train_settings others = {

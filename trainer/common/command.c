@@ -3,7 +3,7 @@
 
 #include <signal.h>
 
-#define MODEL_TABLE_TITLE "Settings that a checkpoint's metadata lacks, or other values for them"
+#define MODEL_TABLE_TITLE "Settings that the metadata of a checkpoint lacks, or other values for them"
 
 enum { THREADS, DEVICE };
 

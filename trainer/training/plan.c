@@ -45,11 +45,6 @@ static size_t most(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-bool sae_takes_top_k(const ra_sae_settings *settings) {
-    return ra_setting_known(settings, RA_SET_SAE) &&
-           (settings->sae == RA_SAE_TOPK || settings->sae == RA_SAE_BATCHTOPK || settings->sae == RA_SAE_MP);
-}
-
 /* ---- defaults ---------------------------------------------------------------------------------------- */
 
 /* Where the trainer takes another default than the library, whose defaults are the reference's. */
@@ -80,7 +75,7 @@ static void default_train(const ra_sae_settings *sae, const train_inputs *inputs
     /* Plain mse asks for no sparsity, so the kinds that do not bound the number of active latents need the l1
      * term. */
     if (!ra_setting_known(train, RA_TRAIN_LOSS) && ra_setting_known(sae, RA_SET_SAE)) {
-        train->loss = sae_takes_top_k(sae) ? RA_LOSS_MSE : RA_LOSS_MSE_L1;
+        train->loss = ra_sae_needs(sae, RA_SET_TOP_K) ? RA_LOSS_MSE : RA_LOSS_MSE_L1;
         train_know(train, RA_TRAIN_LOSS);
     }
     if (!ra_setting_known(train, RA_TRAIN_BATCH_SIZE)) {
@@ -147,8 +142,7 @@ static ra_status plan_from_init(const train_options *options, const train_inputs
 /* Where the atoms and the encoder start: names that go with the dictionary. */
 static ra_status plan_start(const ra_sae_settings *sae, ra_train_settings *train, ra_error *err) {
     bool archetypal = sae->dictionary == RA_DICTIONARY_ARCHETYPAL;
-    bool own =
-        sae->sae != RA_SAE_MP && sae->encoder != RA_ENCODER_TIED; /* the encoder has weights of its own */
+    bool own = !ra_sae_encodes_with_dictionary(sae); /* the encoder has weights of its own */
     const ra_train_settings defaults = {.known = 1 << RA_TRAIN_INIT | 1 << RA_TRAIN_ENCODER_START,
                                         .init = archetypal ? RA_INIT_EYE : RA_INIT_XAVIER,
                                         .encoder_start = archetypal && own ? RA_ENCODER_START_DICTIONARY
@@ -176,7 +170,7 @@ static ra_status plan_from_data(const train_options *options, const train_inputs
     plan->concepts = ra_setting_known(&plan->train, RA_TRAIN_CONCEPTS)
                          ? plan->train.concepts
                          : least(CONCEPTS_PER_DIMENSION * d, plan->points ? plan->points : rows);
-    if (!ra_setting_known(sae, RA_SET_TOP_K) && sae_takes_top_k(sae)) {
+    if (!ra_setting_known(sae, RA_SET_TOP_K) && ra_sae_needs(sae, RA_SET_TOP_K)) {
         sae->top_k = most(1, least(TOP_K_MOST, least(plan->concepts / 10, d / 8)));
         sae->known |= 1 << RA_SET_TOP_K;
     }
@@ -213,7 +207,7 @@ static ra_status check_labels(const train_options *options, const train_inputs *
 }
 
 static ra_status check_top_k(const ra_sae_settings *sae, const train_plan *plan, ra_error *err) {
-    if (!sae_takes_top_k(sae) || !ra_setting_known(sae, RA_SET_TOP_K)) return RA_OK;
+    if (!ra_sae_needs(sae, RA_SET_TOP_K) || !ra_setting_known(sae, RA_SET_TOP_K)) return RA_OK;
     if (plan->concepts == 0 || sae->top_k <= plan->concepts) return RA_OK;
     RA_FAIL(err, RA_ERR_ARGUMENT,
             "top_k is %zu, but there are only %zu concepts; take a smaller --top-k or more --concepts",

@@ -168,7 +168,7 @@ static ra_status make_sae(train_run *run, train_model *model, ra_error *err) {
     }
     /* If the dictionary encodes, the lengths of its atoms count twice: with points of raw data the run would
      * diverge from the start. */
-    bool encodes = settings->sae == RA_SAE_MP || settings->encoder == RA_ENCODER_TIED;
+    bool encodes = ra_sae_encodes_with_dictionary(settings);
     if (status == RA_OK && encodes && settings->use_multiplier)
         status = ra_dictionary_limit_norms(dictionary, 1, err);
     if (status != RA_OK) {
@@ -266,7 +266,7 @@ static void note_settings(train_run *run) {
     const ra_train_settings *train = &run->plan->train;
     char sae[64], k[32] = "", delta[64] = "", loss[64], seeds[48] = "";
     ra_setting_print(table, RA_SET_SAE, settings, sae, sizeof sae);
-    if (sae_takes_top_k(settings)) snprintf(k, sizeof k, " (k = %zu)", settings->top_k);
+    if (ra_sae_needs(settings, RA_SET_TOP_K)) snprintf(k, sizeof k, " (k = %zu)", settings->top_k);
     if (settings->dictionary == RA_DICTIONARY_ARCHETYPAL)
         snprintf(delta, sizeof delta, " on %s points, delta %g",
                  format_grouped(run->points.vectors.rows).text, settings->delta);

@@ -91,9 +91,6 @@ ra_status train_plan_points(const train_options *options, const train_inputs *in
 /* Completes the settings about points as the plan has them; removes those that it does not use. */
 void train_plan_points_settings(const train_plan *plan, ra_train_settings *settings);
 
-/* The kinds that keep at most top_k latents per row (batchtopk: on average). */
-bool sae_takes_top_k(const ra_sae_settings *settings);
-
 /* Marks a setting as known. */
 static inline void train_know(ra_train_settings *settings, enum ra_train_setting setting) {
     settings->known |= (uint64_t)1 << setting;

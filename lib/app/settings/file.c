@@ -95,12 +95,12 @@ static void print_entry(const setting_place *place, FILE *out) {
     const ra_setting *row = place->row;
     ra_setting_name name = setting_file_name(row);
     const settings_list *list = setting_value(place);
-    char value[64];
+    char value[64], names[256];
     bool is_list = row->type == RA_SETTING_LIST;
     size_t count = is_list ? list->count : ra_setting_known(place->group->values, place->i);
     /* --no-multiplier says what it does; the key is about the opposite. */
     bool denied = row->type == RA_SETTING_BOOL && strncmp(ra_setting_flag(row).text, "no-", 3) == 0;
-    fprintf(out, "\n# %s%s", denied ? "false: " : "", row->help);
+    fprintf(out, "\n# %s%s", denied ? "false: " : "", ra_setting_help(row, names, sizeof names));
     if (row->fallback && !place->group->defaults) fprintf(out, " (%s)", row->fallback);
     fputc('\n', out);
     for (size_t n = 0; n < count; n++)

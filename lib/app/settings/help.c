@@ -39,7 +39,8 @@ static void print_flag(const setting_place *place, FILE *out) {
     if (row->letter) snprintf(letter, sizeof letter, "-%c, ", row->letter);
     snprintf(left, sizeof left, "  %s--%s%s%s", letter, flag.text, takes ? " " : "",
              takes ? row->argument : "");
-    snprintf(words, sizeof words, "%s", row->help);
+    char names[256];
+    snprintf(words, sizeof words, "%s", ra_setting_help(row, names, sizeof names));
     add_default(place, words, sizeof words);
     if (strlen(left) < COLUMN)
         fprintf(out, "%-*s", COLUMN, left);

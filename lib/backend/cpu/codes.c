@@ -1,6 +1,6 @@
 /* Products with sparse codes. With few active latents, the rows of their atoms are gathered, and nothing is
  * multiplied by zero. With many (a relu SAE early in training, half the latents in auxk), the codes are
- * written out densely, a block of rows at a time, and OpenBLAS multiplies; above one entry in DENSE_SHARE
+ * written out densely, a chunk of rows at a time, and OpenBLAS multiplies; above one entry in DENSE_SHARE
  * that is faster on every machine measured. */
 #include "backend/cpu/cpu.h"
 #include "ra_memory.h"
@@ -13,10 +13,10 @@
 enum {
     ROWS_PER_PART = 8,
     ATOMS_PER_PART = 64,
-    DENSE_SHARE = 8,       /* dense if entries * DENSE_SHARE > rows * latents ... */
-    DENSE_ROWS = 16,       /* ... and there are enough rows for a matrix product */
-    DENSE_BLOCK = 1 << 22, /* floats of the dense form at a time */
-    COLUMNS = 512,         /* of a row of x_hat that stay in the first-level cache while atoms are added */
+    DENSE_SHARE = 8,         /* dense if entries * DENSE_SHARE > rows * latents ... */
+    DENSE_ROWS = 16,         /* ... and there are enough rows for a matrix product */
+    DENSE_NUMBERS = 1 << 22, /* of the dense form at a time */
+    COLUMNS = 512,           /* of a row of x_hat that stay in the first-level cache while atoms are added */
 };
 
 static bool is_dense(const ra_codes *codes) {
@@ -44,27 +44,26 @@ RA_MULTIVERSION static void add_row_bf16(float *restrict y, const uint16_t *rest
     for (size_t i = 0; i < n; i++) y[i] += v * ra_bf16_to_f32(x[i]);
 }
 
-/* ---- dense blocks of codes ----------------------------------------------------------------------------- */
+/* ---- dense chunks of codes ----------------------------------------------------------------------------- */
 
-static size_t dense_block_rows(const ra_codes *codes) {
-    size_t rows = DENSE_BLOCK / codes->latents;
+static size_t dense_rows(const ra_codes *codes) {
+    size_t rows = DENSE_NUMBERS / codes->latents;
     return rows < DENSE_ROWS ? DENSE_ROWS : rows > codes->rows ? codes->rows : rows;
 }
 
-static float *dense_block_new(const ra_codes *codes, size_t rows, ra_error *err) {
-    float *block = ra_malloc(rows * codes->latents, sizeof *block);
-    if (!block)
-        (void)ra_error_set(err, RA_ERR_MEMORY, "out of memory: a block of dense codes needs %zu bytes",
-                           rows * codes->latents * sizeof *block);
-    return block;
+static float *dense_new(const ra_codes *codes, size_t rows, ra_error *err) {
+    float *dense = ra_malloc(rows * codes->latents, sizeof *dense);
+    if (!dense)
+        (void)ra_error_set(err, RA_ERR_MEMORY, "out of memory: a chunk of dense codes needs %zu bytes",
+                           rows * codes->latents * sizeof *dense);
+    return dense;
 }
 
-static void dense_block_fill(const ra_codes *codes, const float *value, size_t from, size_t rows,
-                             float *block) {
-    memset(block, 0, rows * codes->latents * sizeof *block);
+static void dense_fill(const ra_codes *codes, const float *value, size_t from, size_t rows, float *dense) {
+    memset(dense, 0, rows * codes->latents * sizeof *dense);
     for (size_t b = 0; b < rows; b++)
         for (size_t e = codes->start[from + b]; e < codes->start[from + b + 1]; e++)
-            block[b * codes->latents + (size_t)codes->index[e]] = value[e];
+            dense[b * codes->latents + (size_t)codes->index[e]] = value[e];
 }
 
 /* ---- decode -------------------------------------------------------------------------------------------- */
@@ -117,16 +116,16 @@ static void decode_part(void *context, size_t part) {
 ra_status cpu_decode(void *self, ra_backend_stream *stream, const ra_codes *codes, ra_dtype dtype,
                      const void *D, size_t d, float *x_hat, ra_error *err) {
     if (dtype == RA_F32 && is_dense(codes)) {
-        size_t rows = dense_block_rows(codes);
-        float *block = dense_block_new(codes, rows, err);
-        if (!block) return RA_ERR_MEMORY;
+        size_t rows = dense_rows(codes);
+        float *dense = dense_new(codes, rows, err);
+        if (!dense) return RA_ERR_MEMORY;
         for (size_t from = 0; from < codes->rows; from += rows) {
             size_t count = codes->rows - from < rows ? codes->rows - from : rows;
-            dense_block_fill(codes, codes->value, from, count, block);
-            (void)cpu_gemm(self, stream, false, false, count, d, codes->latents, 1, block, codes->latents, D,
+            dense_fill(codes, codes->value, from, count, dense);
+            (void)cpu_gemm(self, stream, false, false, count, d, codes->latents, 1, dense, codes->latents, D,
                            d, 0, x_hat + from * d, d, err);
         }
-        ra_free(block);
+        ra_free(dense);
         return RA_OK;
     }
     decode_job job = {codes, dtype, D, d, x_hat};
@@ -155,18 +154,18 @@ static void gradient_part(void *context, size_t part) {
 ra_status cpu_decode_gradient(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *g,
                               const float *D, size_t d, float *dvalue, ra_error *err) {
     if (is_dense(codes)) {
-        size_t rows = dense_block_rows(codes);
-        float *block = dense_block_new(codes, rows, err);
-        if (!block) return RA_ERR_MEMORY;
+        size_t rows = dense_rows(codes);
+        float *dense = dense_new(codes, rows, err);
+        if (!dense) return RA_ERR_MEMORY;
         for (size_t from = 0; from < codes->rows; from += rows) {
             size_t count = codes->rows - from < rows ? codes->rows - from : rows;
             (void)cpu_gemm(self, stream, false, true, count, codes->latents, d, 1, g + from * d, d, D, d, 0,
-                           block, codes->latents, err);
+                           dense, codes->latents, err);
             for (size_t b = 0; b < count; b++)
                 for (size_t e = codes->start[from + b]; e < codes->start[from + b + 1]; e++)
-                    dvalue[e] = block[b * codes->latents + (size_t)codes->index[e]];
+                    dvalue[e] = dense[b * codes->latents + (size_t)codes->index[e]];
         }
-        ra_free(block);
+        ra_free(dense);
         return RA_OK;
     }
     gradient_job job = {codes, g, D, d, dvalue};
@@ -210,31 +209,31 @@ static ra_status accumulate_sparse(ra_pool *pool, const ra_codes *codes, const f
                                    size_t d, float *out, ra_error *err) {
     size_t entries = ra_codes_entries(codes);
     size_t bytes = (codes->latents + 1) * sizeof(size_t) + entries * (sizeof(uint32_t) + sizeof(float));
-    char *block = ra_malloc(bytes, 1);
-    if (!block) RA_FAIL_MEMORY(err, "the transposed codes", bytes);
+    char *memory = ra_malloc(bytes, 1);
+    if (!memory) RA_FAIL_MEMORY(err, "the transposed codes", bytes);
     by_latent sorted;
-    sorted.start = (size_t *)(void *)block;
+    sorted.start = (size_t *)(void *)memory;
     sorted.value = (float *)(void *)(sorted.start + codes->latents + 1);
     sorted.row = (uint32_t *)(void *)(sorted.value + entries);
     ra_codes_by_latent(codes, value, sorted.start, sorted.row, sorted.value);
     accumulate_job job = {sorted, codes->latents, d, x, out};
     ra_pool_run(pool, ra_pool_parts(codes->latents, ATOMS_PER_PART), accumulate_part, &job);
-    ra_free(block);
+    ra_free(memory);
     return RA_OK;
 }
 
 ra_status cpu_accumulate(void *self, ra_backend_stream *stream, const ra_codes *codes, const float *value,
                          const float *x, size_t d, float *out, ra_error *err) {
     if (!is_dense(codes)) return accumulate_sparse(self, codes, value, x, d, out, err);
-    size_t rows = dense_block_rows(codes);
-    float *block = dense_block_new(codes, rows, err);
-    if (!block) return RA_ERR_MEMORY;
+    size_t rows = dense_rows(codes);
+    float *dense = dense_new(codes, rows, err);
+    if (!dense) return RA_ERR_MEMORY;
     for (size_t from = 0; from < codes->rows; from += rows) {
         size_t count = codes->rows - from < rows ? codes->rows - from : rows;
-        dense_block_fill(codes, value, from, count, block);
-        (void)cpu_gemm(self, stream, true, false, codes->latents, d, count, 1, block, codes->latents,
+        dense_fill(codes, value, from, count, dense);
+        (void)cpu_gemm(self, stream, true, false, codes->latents, d, count, 1, dense, codes->latents,
                        x + from * d, d, 1, out, d, err);
     }
-    ra_free(block);
+    ra_free(dense);
     return RA_OK;
 }

@@ -34,9 +34,9 @@ static bool better(candidate a, candidate b) {
 }
 
 static void swap(candidate *a, candidate *b) {
-    candidate held = *a;
+    candidate first = *a;
     *a = *b;
-    *b = held;
+    *b = first;
 }
 
 /* Moves the median of first, middle and last to the front, where Hoare's partition expects its pivot. */
@@ -83,9 +83,9 @@ static size_t select_row(const float *scores, size_t n, size_t k, float above, c
     size_t count = 0;
     float bar = above;
     for (size_t from = 0; from < n; from += SCAN) {
-        size_t block = n - from < SCAN ? n - from : SCAN;
-        if (block == SCAN && !any_above(scores + from, bar)) continue;
-        for (size_t i = from; i < from + block; i++) {
+        size_t end = n - from < SCAN ? n : from + SCAN;
+        if (end - from == SCAN && !any_above(scores + from, bar)) continue;
+        for (size_t i = from; i < end; i++) {
             if (!(scores[i] > bar)) continue;
             out[count++] = (candidate){scores[i], (int32_t)i};
             if (count < capacity) continue;

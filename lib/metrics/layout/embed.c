@@ -1,16 +1,16 @@
-/* Places by stochastic gradients: minus the log-likelihood of the edges under q = 1 / (1 + distance^2), with
- * some random atoms for each edge as what is not one. An edge of weight w is drawn in every (largest weight /
- * w)-th epoch; steps become smaller until they end at nothing.
+/* Positions by stochastic gradients: they minimize minus the log-likelihood of the edges under q = 1 / (1 +
+ * distance^2), with some random atoms per edge as examples of pairs without an edge. An edge of weight w is
+ * used in every (largest weight / w)-th epoch; steps shrink to zero.
  *
- * One thread: updates read what the last ones wrote, and that is what makes it converge in few epochs and be
- * the same every time. K = 10,000 takes some seconds. */
+ * It uses one thread, because each update reads what the last one wrote: so few epochs suffice, and the
+ * result is the same every time. K = 10,000 takes some seconds. */
 #include "metrics/layout/layout.h"
 #include "ra_memory.h"
 #include "base/random.h"
 
 #include <math.h>
 
-enum { REPELLED = 5 }; /* random atoms for each end of an edge */
+enum { REPELLED = 5 }; /* random atoms per end of an edge */
 
 static const float longest_step = 4, start_size = 10, guard = 1e-3f;
 
@@ -34,29 +34,29 @@ static void repel(float *a, const float *b, float rate) {
     a[1] += clip(push * y);
 }
 
-static void repel_from_some(float *places, size_t i, size_t K, float rate, ra_random *random) {
+static void repel_from_some(float *positions, size_t i, size_t K, float rate, ra_random *random) {
     for (int r = 0; r < REPELLED; r++) {
         size_t other = (size_t)ra_random_below(random, K);
-        if (other != i) repel(places + 2 * i, places + 2 * other, rate);
+        if (other != i) repel(positions + 2 * i, positions + 2 * other, rate);
     }
 }
 
-/* Into a square of some size, a little off, so that equal atoms can part. */
-static void spread(float *places, size_t K, ra_random *random) {
+/* Scales positions to a square and moves each a little, so that equal atoms can separate. */
+static void start(float *positions, size_t K, ra_random *random) {
     float largest = 0;
-    for (size_t i = 0; i < 2 * K; i++) largest = fmaxf(largest, fabsf(places[i]));
+    for (size_t i = 0; i < 2 * K; i++) largest = fmaxf(largest, fabsf(positions[i]));
     for (size_t i = 0; i < 2 * K; i++)
-        places[i] = (largest > 0 ? places[i] / largest * start_size : 0) +
-                    (float)(ra_random_unit(random) - 0.5) * guard * start_size;
+        positions[i] = (largest > 0 ? positions[i] / largest * start_size : 0) +
+                       (float)(ra_random_unit(random) - 0.5) * guard * start_size;
 }
 
-ra_status ra_layout_embed(const ra_layout_graph *graph, size_t K, size_t epochs, uint64_t seed, float *places,
-                          ra_error *err) {
+ra_status ra_layout_embed(const ra_layout_graph *graph, size_t K, size_t epochs, uint64_t seed,
+                          float *positions, ra_error *err) {
     float *next = ra_malloc(graph->count, sizeof *next), largest = 0;
     ra_random random;
     if (!next) RA_FAIL_MEMORY(err, "the embedding of atoms", graph->count * sizeof *next);
     ra_random_seed(&random, seed);
-    spread(places, K, &random);
+    start(positions, K, &random);
     for (size_t e = 0; e < graph->count; e++) largest = fmaxf(largest, graph->edges[e].weight);
     for (size_t e = 0; e < graph->count; e++) next[e] = largest / graph->edges[e].weight;
     for (size_t epoch = 1; epoch <= epochs; epoch++) {
@@ -65,9 +65,9 @@ ra_status ra_layout_embed(const ra_layout_graph *graph, size_t K, size_t epochs,
             const ra_layout_edge *edge = &graph->edges[e];
             if (next[e] > (float)epoch) continue;
             next[e] += largest / edge->weight;
-            attract(places + 2 * edge->a, places + 2 * edge->b, rate);
-            repel_from_some(places, (size_t)edge->a, K, rate, &random);
-            repel_from_some(places, (size_t)edge->b, K, rate, &random);
+            attract(positions + 2 * edge->a, positions + 2 * edge->b, rate);
+            repel_from_some(positions, (size_t)edge->a, K, rate, &random);
+            repel_from_some(positions, (size_t)edge->b, K, rate, &random);
         }
     }
     ra_free(next);

@@ -1,21 +1,24 @@
-/* layout.h - the parts of a layout.
+/* layout.h - the parts of a layout, for the files of this folder:
  *
- *   layout.c           the two methods as one function, and how well places keep neighbors
- *   layout_pca.c       projection on the two strongest directions
- *   layout_graph.c     who is near whom, and how strongly each edge pulls
- *   layout_embed.c     the places that follow from the graph
+ *   layout.c   the two methods as one function, and how well positions preserve neighbors
+ *   pca.c      projection onto the two strongest directions
+ *   graph.c    the nearest atoms of each atom, and the weights of the edges between them
+ *   embed.c    positions from the graph
+ *
+ * Thread safety: plain functions of their arguments; the number of threads changes no result.
  */
 #ifndef RA_METRICS_LAYOUT_LAYOUT_H
 #define RA_METRICS_LAYOUT_LAYOUT_H
 
 #include "ra_layout.h"
 
-/* places [K,2] <- D less its mean atom, on the two directions of largest variance. Not scaled. */
-ra_status ra_layout_pca(ra_backend *backend, const float *D, size_t K, size_t d, float *places,
+/* positions [K,2] <- D minus its mean atom, projected onto the two directions of largest variance. Not
+ * scaled. */
+ra_status ra_layout_pca(ra_backend *backend, const float *D, size_t K, size_t d, float *positions,
                         ra_error *err);
 
-/* index, cosine [K,k] <- for each atom the k others of largest cosine, by rising index; of equals the lower
- * index. 1 <= k < K. */
+/* index, cosine [K,k] <- the k other atoms with the largest cosine, by ascending index; of equal cosines the
+ * lower index counts. 1 <= k < K. */
 ra_status ra_layout_nearest(ra_backend *backend, const float *D, size_t K, size_t d, size_t k, int32_t *index,
                             float *cosine, ra_error *err);
 
@@ -29,13 +32,14 @@ typedef struct ra_layout_graph {
     size_t count;
 } ra_layout_graph;
 
-/* The graph of the nearest, each edge once. */
+/* The graph of the nearest atoms, each edge once. */
 ra_status ra_layout_graph_init(ra_layout_graph *graph, const int32_t *index, const float *cosine, size_t K,
                                size_t k, ra_error *err);
 void ra_layout_graph_release(ra_layout_graph *graph); /* leaves {0} */
 
-/* places [K,2], which say where to start, <- where edges pull and all atoms push them. */
-ra_status ra_layout_embed(const ra_layout_graph *graph, size_t K, size_t epochs, uint64_t seed, float *places,
-                          ra_error *err);
+/* positions [K,2], which hold the start, <- positions that follow from attraction along the edges and
+ * repulsion by other atoms. */
+ra_status ra_layout_embed(const ra_layout_graph *graph, size_t K, size_t epochs, uint64_t seed,
+                          float *positions, ra_error *err);
 
 #endif

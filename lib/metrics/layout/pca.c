@@ -1,7 +1,7 @@
-/* The two strongest directions by subspace iteration: a handful of vectors, multiplied by X and by X^T in
- * turn and made orthonormal, turn towards the singular vectors of the largest singular values; the
- * Rayleigh-Ritz step then parts them (Golub and Van Loan, section 8.2). Each step is two thin products, where
- * a whole decomposition would take d^2 numbers and d^3 steps. */
+/* The two strongest directions by subspace iteration: a few vectors that are multiplied by X and X^T in turn
+ * and made orthonormal approach the span of the singular vectors with the largest singular values; the
+ * Rayleigh-Ritz step then separates these (Golub and Van Loan, section 8.2). A step is two thin matrix
+ * products; a whole decomposition would take d^2 numbers and d^3 operations. */
 #include "metrics/layout/layout.h"
 #include "ra_memory.h"
 #include "base/random.h"
@@ -15,7 +15,7 @@ enum { VECTORS = 8, STEPS = 40, SWEEPS = 30 };
 typedef struct pca {
     ra_backend *backend;
     size_t K, d, p; /* p <= VECTORS vectors */
-    float *X;       /* [K,d] atoms less their mean */
+    float *X;       /* [K,d] atoms minus their mean */
     float *Q;       /* [d,p] orthonormal columns */
     float *Y;       /* [K,p] X Q */
     double *column; /* [p,d] the columns of Q, in float64 */
@@ -29,7 +29,7 @@ static void center(const float *D, size_t K, size_t d, double *mean, float *X) {
         for (size_t j = 0; j < d; j++) X[k * d + j] = (float)((double)D[k * d + j] - mean[j]);
 }
 
-/* Gram and Schmidt, twice, which is enough; a column that is nothing but others becomes zero. */
+/* Gram-Schmidt, twice, which is enough. A column that depends on earlier ones becomes zero. */
 static void orthonormalize(pca *f) {
     for (size_t c = 0; c < f->p; c++)
         for (size_t j = 0; j < f->d; j++) f->column[c * f->d + j] = (double)f->Q[j * f->p + c];
@@ -92,8 +92,8 @@ static void diagonalize(double *A, double *V, size_t n) {
             }
 }
 
-/* places <- Y times its two strongest directions; each with its largest coordinate positive. */
-static void project(const pca *f, float *places) {
+/* positions <- Y times its two strongest directions; each with its largest coordinate positive. */
+static void project(const pca *f, float *positions) {
     double A[VECTORS * VECTORS] = {0}, V[VECTORS * VECTORS];
     size_t p = f->p, order[2] = {0, 0};
     for (size_t k = 0; k < f->K; k++)
@@ -110,14 +110,14 @@ static void project(const pca *f, float *places) {
         for (size_t k = 0; k < f->K; k++) {
             double sum = 0;
             for (size_t a = 0; a < p; a++) sum += (double)f->Y[k * p + a] * V[a * p + order[axis]];
-            places[2 * k + axis] = axis < p ? (float)sum : 0;
-            if (fabsf(places[2 * k + axis]) > fabsf(extreme)) extreme = places[2 * k + axis];
+            positions[2 * k + axis] = axis < p ? (float)sum : 0;
+            if (fabsf(positions[2 * k + axis]) > fabsf(extreme)) extreme = positions[2 * k + axis];
         }
-        for (size_t k = 0; k < f->K && extreme < 0; k++) places[2 * k + axis] = -places[2 * k + axis];
+        for (size_t k = 0; k < f->K && extreme < 0; k++) positions[2 * k + axis] = -positions[2 * k + axis];
     }
 }
 
-ra_status ra_layout_pca(ra_backend *backend, const float *D, size_t K, size_t d, float *places,
+ra_status ra_layout_pca(ra_backend *backend, const float *D, size_t K, size_t d, float *positions,
                         ra_error *err) {
     pca f = {.backend = backend, .K = K, .d = d, .p = d < VECTORS ? d : VECTORS};
     f.X = ra_malloc(K * d, sizeof *f.X);
@@ -128,7 +128,7 @@ ra_status ra_layout_pca(ra_backend *backend, const float *D, size_t K, size_t d,
     if (f.X && f.Q && f.Y && f.column) {
         center(D, K, d, f.column, f.X);
         status = iterate(&f, err);
-        if (status == RA_OK) project(&f, places);
+        if (status == RA_OK) project(&f, positions);
     } else {
         status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the principal directions need %zu bytes",
                               (K * d + (K + 3 * d) * f.p) * sizeof(float));

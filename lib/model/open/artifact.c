@@ -1,19 +1,19 @@
-/* A fused artifact, as proto/artifact.md specifies it. Everything is served from the mapping, so everything
- * is checked here, once: shapes against D's, indices against their ranges, weights against what they mean. */
+/* A fused artifact (proto/artifact.md). Computations read its mapping, so everything in it is checked once,
+ * here: shapes, ranges of indices, weights. */
 #include "model/model.h"
 
 #include <math.h>
 #include <string.h>
 
 static ra_status check_format(const ra_model *model, const ra_safetensors *file, ra_error *err) {
-    const char *format = ra_safetensors_metadata(file, "format"); /* files made by hand may leave it out */
+    const char *format = ra_safetensors_metadata(file, "format"); /* a file made by hand may lack it */
     if (format && strcmp(format, RA_MODEL_FORMAT) != 0)
         RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s: its format is \"%s\"; expected \"%s\"", model->info.path,
                 format, RA_MODEL_FORMAT);
     return RA_OK;
 }
 
-/* N as the metadata say it, or as what the file holds of the points implies it; 0 when nothing does. */
+/* N: from the metadata, otherwise from the tensors of the points; 0: neither. */
 static ra_status read_point_count(ra_model *model, const ra_safetensors *file, ra_error *err) {
     static const char *const by_point[] = {"points.vectors", "points.rows"};
     const char *text = ra_safetensors_metadata(file, "points");
@@ -21,8 +21,8 @@ static ra_status read_point_count(ra_model *model, const ra_safetensors *file, r
         size_t count;
         if (!ra_count_parse(text, &count) || count < 1 || count > INT32_MAX)
             RA_FAIL(err, RA_ERR_FORMAT,
-                    "%s: the metadata say that points is \"%s\"; expected a number from 1 to %d",
-                    model->info.path, text, INT32_MAX);
+                    "%s: points is \"%s\" in its metadata; expected a number from 1 to %d", model->info.path,
+                    text, INT32_MAX);
         model->info.points = count;
         return RA_OK;
     }
@@ -36,12 +36,12 @@ static ra_status read_point_count(ra_model *model, const ra_safetensors *file, r
     return RA_OK;
 }
 
-/* Weights may miss 1 by what a sum in float32 loses. */
+/* Weights may exceed 1 by the error of a float32 sum. */
 static bool is_weight(float weight) {
     return weight >= 0 && weight <= 1.0f + 1e-4f;
 }
 
-/* Row k of index and weight: points below `points` (when that is known) with falling weights, then -1s. */
+/* Row k: points below N (if that is known) with descending weights, then only -1. */
 static ra_status check_archetypes(const ra_model *model, size_t k, const int32_t *index, const float *weight,
                                   size_t *largest, ra_error *err) {
     const char *path = model->info.path;
@@ -53,18 +53,19 @@ static ra_status check_archetypes(const ra_model *model, size_t k, const int32_t
                     index[t], k, t, points ? points : (size_t)INT32_MAX);
         if (index[t] >= 0 && t > 0 && index[t - 1] < 0)
             RA_FAIL(err, RA_ERR_FORMAT,
-                    "%s: archetypes.index holds %d at [%zu, %zu], behind a -1; expected -1", path, index[t],
-                    k, t);
+                    "%s: archetypes.index holds %d at [%zu, %zu], after a -1; expected -1", path, index[t], k,
+                    t);
         if (!isfinite(weight[t]))
             RA_FAIL(err, RA_ERR_NOT_FINITE,
                     "%s: archetypes.weight holds a NaN or an infinity at [%zu, %zu]; expected finite numbers",
                     path, k, t);
         if (index[t] < 0) continue;
         if (!is_weight(weight[t]) || (t > 0 && weight[t] > weight[t - 1]))
-            RA_FAIL(err, RA_ERR_FORMAT,
-                    "%s: archetypes.weight holds %g at [%zu, %zu]; expected convex weights from 0 to 1, the "
-                    "largest of an atom first",
-                    path, (double)weight[t], k, t);
+            RA_FAIL(
+                err, RA_ERR_FORMAT,
+                "%s: archetypes.weight holds %g at [%zu, %zu]; expected weights from 0 to 1, the largest of "
+                "an atom first",
+                path, (double)weight[t], k, t);
         if ((size_t)index[t] > *largest) *largest = (size_t)index[t];
     }
     return RA_OK;
@@ -89,7 +90,7 @@ static ra_status open_archetypes(ra_model *model, const ra_safetensors *file, ra
     for (size_t k = 0; k < concepts; k++)
         RA_TRY(check_archetypes(model, k, model->archetype_index + k * index->shape[1],
                                 model->archetype_weight + k * index->shape[1], &largest, err));
-    if (!model->info.points) model->info.points = largest + 1; /* at least as many */
+    if (!model->info.points) model->info.points = largest + 1; /* the least possible */
     return RA_OK;
 }
 

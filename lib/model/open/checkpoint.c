@@ -1,15 +1,14 @@
-/* A checkpoint: the parameters as they are trained. Served is D alone, fused here in evaluation mode, which
- * projects W and Relax first (a file written right after an optimizer step is not projected) and reads W
- * once, block by block: of a W of gigabytes only what is in use needs to be in memory. With D come the
- * largest convex weights of every atom and the norm of its relaxation, which are what is left of W and Relax
- * afterwards.
+/* A checkpoint: the parameters in training. A model needs D alone, which is fused here: W and Relax are
+ * projected first (other programs may write a file right after an optimizer step, when they are not), and W
+ * is read once, some rows at a time, so that a W of gigabytes does not have to fit into memory. Of W and
+ * Relax, the model keeps the largest weights of each atom and the norm of its relaxation.
  *
- * The model's backend fuses, so that the last bits of D, and with them its digest, follow the processor.
- * Where replicas are to agree to the bit, they are given a fused artifact.
+ * The model's backend computes D, so the last bits of D, and its digest, depend on the processor. Give
+ * replicas that must agree to the bit a fused artifact.
  *
- * The points C stay with the model when they are small: at most as large as D, or SMALL_POINTS bytes. With
- * the 32,000 points of the published models they are as large as D itself; larger ones would be most of what
- * is served, to answer one route. */
+ * The model keeps the points C if they are small: not larger than D, or than SMALL_POINTS bytes. The 32,000
+ * points of the published models are as large as D; larger ones would be most of the memory, for one route of
+ * the server. */
 #include "model/model.h"
 
 #include <string.h>
@@ -35,23 +34,23 @@ static ra_status read_multiplier(const ra_model *model, const ra_tensor *tensor,
     return RA_OK;
 }
 
-/* D's memory, once its sizes are known. */
+/* Allocates D. */
 static ra_status allocate_dictionary(ra_model *model, size_t concepts, size_t dimensions, float **D,
                                      ra_error *err) {
-    void *block = NULL;
+    void *memory = NULL;
     size_t elements;
     if (__builtin_mul_overflow(concepts, dimensions, &elements))
         RA_FAIL(err, RA_ERR_TOO_LARGE, "%s: a dictionary of %zu x %zu numbers is too large", model->info.path,
                 concepts, dimensions);
-    RA_TRY(ra_model_allocate(model, "the fused dictionary", elements, sizeof(float), &block, err));
-    *D = block;
+    RA_TRY(ra_model_allocate(model, "the fused dictionary", elements, sizeof(float), &memory, err));
+    *D = memory;
     model->info.concepts = concepts;
     model->info.dimensions = dimensions;
-    model->dictionary = ra_tensor_2d(RA_F32, block, concepts, dimensions);
+    model->dictionary = ra_tensor_2d(RA_F32, memory, concepts, dimensions);
     return RA_OK;
 }
 
-/* The setting `dictionary`, if it is known, agrees with the tensors; then it is. */
+/* Makes the setting `dictionary` agree with the tensors. */
 static ra_status settle_kind(ra_model *model, const char *tensor, bool archetypal, ra_error *err) {
     ra_sae_settings *settings = &model->info.settings;
     if (!ra_setting_known(settings, RA_SET_DICTIONARY)) {
@@ -97,19 +96,18 @@ static ra_status check_parameters(const ra_model *model, const parameters *p, ra
 
 static ra_status allocate_provenance(ra_model *model, size_t concepts, size_t count,
                                      ra_provenance *provenance, ra_error *err) {
-    void *block = NULL;
+    void *memory = NULL;
     provenance->count = count;
-    RA_TRY(ra_model_allocate(model, "the archetypes", concepts * count, sizeof(int32_t), &block, err));
-    provenance->index = block;
-    RA_TRY(ra_model_allocate(model, "the archetypes", concepts * count, sizeof(float), &block, err));
-    provenance->weight = block;
-    RA_TRY(ra_model_allocate(model, "the relaxation norms", concepts, sizeof(float), &block, err));
-    provenance->relaxation_norm = block;
+    RA_TRY(ra_model_allocate(model, "the archetypes", concepts * count, sizeof(int32_t), &memory, err));
+    provenance->index = memory;
+    RA_TRY(ra_model_allocate(model, "the archetypes", concepts * count, sizeof(float), &memory, err));
+    provenance->weight = memory;
+    RA_TRY(ra_model_allocate(model, "the relaxation norms", concepts, sizeof(float), &memory, err));
+    provenance->relaxation_norm = memory;
     return RA_OK;
 }
 
-/* By the model's backend; by the CPU where a device has no room for it, or would round to TF32
- * what is kept. */
+/* On the model's backend, or on the CPU if the device has not enough memory or would round to TF32. */
 static ra_status fuse_parameters(const ra_model *model, const parameters *p, float *D,
                                  ra_provenance *provenance, ra_error *err) {
     ra_error reason = {0};
@@ -141,7 +139,8 @@ static ra_status fuse(ra_model *model, const ra_safetensors *file, size_t archet
     float *D = NULL;
     ra_provenance provenance = {0};
     RA_TRY(allocate_dictionary(model, concepts, dimensions, &D, err));
-    RA_TRY(ra_model_open_encoder(model, file, err)); /* what it lacks is said before the long work begins */
+    RA_TRY(ra_model_open_encoder(model, file,
+                                 err)); /* first, so that a missing setting fails before the long work */
     RA_TRY(check_parameters(model, &p, err));
     RA_TRY(allocate_provenance(model, concepts, archetypes, &provenance, err));
     RA_TRY(fuse_parameters(model, &p, D, &provenance, err));
@@ -174,8 +173,7 @@ static ra_status normalize(ra_model *model, const ra_safetensors *file, ra_error
     RA_TRY(ra_model_check_tensor(model->info.path, "dictionary._weights", &weights, RA_MODEL_ANY_FLOAT, 2, 0,
                                  0, err));
     RA_TRY(ra_model_check_finite(model, "dictionary._weights", &weights, err));
-    const ra_tensor *scale =
-        ra_safetensors_find(file, "dictionary.multiplier"); /* not all of them have one */
+    const ra_tensor *scale = ra_safetensors_find(file, "dictionary.multiplier"); /* may be missing */
     if (scale) RA_TRY(read_multiplier(model, scale, &multiplier, err));
     RA_TRY(allocate_dictionary(model, weights.shape[0], weights.shape[1], &D, err));
     RA_TRY(ra_model_open_encoder(model, file, err));

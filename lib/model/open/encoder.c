@@ -1,11 +1,11 @@
-/* Encoder and activation of either kind of file. A file without an encoder is a bare dictionary: complete,
- * but for encode and explain. A file with tensors of an encoder that is not one of ours is refused, rather
- * than served without the part that is not understood. */
+/* Encoder and activation of both kinds of file. A file without an encoder is a bare dictionary, a model that
+ * cannot encode and explain. A file with the tensors of an unknown encoder is an error: without them it would
+ * be another model. */
 #include "model/model.h"
 
 #include <string.h>
 
-/* Counts batches in training; evaluation has no use for it. */
+/* Counts batches in training; evaluation does not need it. */
 static const char batch_counter[] = "encoder.final_block.1.num_batches_tracked";
 
 static ra_status refuse_unknown(const ra_safetensors *file, ra_error *err) {
@@ -32,8 +32,8 @@ static void settle_kind(ra_model *model, ra_encoder_kind kind) {
     model->encoder.dimensions = model->info.dimensions;
 }
 
-/* Tied encoders and pursuits encode with D, as f32 numbers: of a narrower artifact they are made here, once.
- * A checkpoint's D is f32, and filled after this. */
+/* Tied encoders and pursuits encode with D in float32: a narrower D is converted here, once. The D of a
+ * checkpoint is float32, and computed after this. */
 static ra_status use_dictionary(ra_model *model, ra_error *err) {
     const float **weight = &model->encoder.tensor[RA_ENCODER_WEIGHT];
     if (model->dictionary.dtype != RA_F32)
@@ -42,22 +42,22 @@ static ra_status use_dictionary(ra_model *model, ra_error *err) {
     return RA_OK;
 }
 
-/* The bias that a tied encoder may leave out. */
+/* The bias of a tied encoder may be missing. */
 static ra_status zero_bias(ra_model *model, ra_error *err) {
-    void *block = NULL;
+    void *memory = NULL;
     size_t concepts = model->info.concepts;
-    RA_TRY(ra_model_allocate(model, "the encoder", concepts, sizeof(float), &block, err));
-    memset(block, 0, concepts * sizeof(float));
-    model->encoder.tensor[RA_ENCODER_BIAS] = block;
+    RA_TRY(ra_model_allocate(model, "the encoder", concepts, sizeof(float), &memory, err));
+    memset(memory, 0, concepts * sizeof(float));
+    model->encoder.tensor[RA_ENCODER_BIAS] = memory;
     return RA_OK;
 }
 
 static ra_status keep_rstd(ra_model *model, const float *variance, ra_error *err) {
-    void *block = NULL;
+    void *memory = NULL;
     size_t concepts = model->info.concepts;
-    RA_TRY(ra_model_allocate(model, "the encoder", concepts, sizeof(float), &block, err));
-    ra_encoder_rstd(variance, block, concepts);
-    model->encoder.rstd = block;
+    RA_TRY(ra_model_allocate(model, "the encoder", concepts, sizeof(float), &memory, err));
+    ra_encoder_rstd(variance, memory, concepts);
+    model->encoder.rstd = memory;
     return RA_OK;
 }
 
@@ -86,19 +86,19 @@ static ra_status open_weights(ra_model *model, const ra_safetensors *file, ra_er
     return variance ? keep_rstd(model, variance, err) : RA_OK;
 }
 
-/* jumprelu: theta as the file holds it, and the thresholds exp(theta) that evaluation compares with. */
+/* theta, and the thresholds exp(theta) that evaluation compares with. */
 static ra_status open_thresholds(ra_model *model, const ra_safetensors *file, ra_error *err) {
     ra_tensor theta;
-    void *block = NULL;
+    void *memory = NULL;
     size_t concepts = model->info.concepts;
     RA_TRY(ra_safetensors_get(file, "thresholds", &theta, err));
     RA_TRY(ra_model_check_tensor(model->info.path, "thresholds", &theta, RA_MODEL_ANY_FLOAT, 1, concepts, 0,
                                  err));
     RA_TRY(ra_model_check_finite(model, "thresholds", &theta, err));
     RA_TRY(ra_model_keep_f32(model, "the thresholds", &theta, &model->activation.theta, err));
-    RA_TRY(ra_model_allocate(model, "the thresholds", concepts, sizeof(float), &block, err));
-    ra_activation_thresholds(model->activation.theta, block, concepts);
-    model->activation.thresholds = block;
+    RA_TRY(ra_model_allocate(model, "the thresholds", concepts, sizeof(float), &memory, err));
+    ra_activation_thresholds(model->activation.theta, memory, concepts);
+    model->activation.thresholds = memory;
     return RA_OK;
 }
 

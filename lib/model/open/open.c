@@ -1,10 +1,9 @@
-/* Opening a model: what kind of file it is, which settings hold, then the parts in an order in which each
- * finds what it builds on: the dictionary and the encoder (one function for each kind of file), the points,
- * the texts, the index back from points to atoms. A model that fails anywhere is released as it stands: every
- * part leaves it consistent.
+/* Opening a model: the kind of its file, the settings, then the parts, each after those that it needs:
+ * dictionary and encoder (one function for each kind of file), points, labels, the atoms of each point. A
+ * model that fails half opened can be released: every part leaves it consistent.
  *
- * An artifact stays mapped and is served from the mapping; of a checkpoint everything that is kept is copied,
- * and its mapping (gigabytes of W) is closed before the model is handed out. */
+ * An artifact stays mapped, and computations read the mapping. Everything that is kept of a checkpoint is
+ * copied, and its mapping (gigabytes of W) is closed before ra_model_open() returns. */
 #include "model/model.h"
 #include "tensor/vectors.h"
 
@@ -12,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- where it comes from ------------------------------------------------------------------------------ */
+/* ---- how training began ------------------------------------------------------------------------------ */
 
 const ra_model_origin ra_model_origins[RA_MODEL_ORIGINS] = {
     {"init", offsetof(ra_model_info, init)},
@@ -30,11 +29,11 @@ const char *ra_model_origin_text(const ra_model *model, size_t i) {
 static ra_status read_origins(ra_model *model, const ra_safetensors *file, ra_error *err) {
     for (size_t i = 0; i < RA_MODEL_ORIGINS; i++) {
         const char *text = ra_safetensors_metadata(file, ra_model_origins[i].key);
-        void *block = NULL;
+        void *memory = NULL;
         if (!text) continue;
-        RA_TRY(ra_model_allocate(model, "the metadata", strlen(text) + 1, 1, &block, err));
-        memcpy(block, text, strlen(text) + 1);
-        *origin_of(model, i) = block;
+        RA_TRY(ra_model_allocate(model, "the metadata", strlen(text) + 1, 1, &memory, err));
+        memcpy(memory, text, strlen(text) + 1);
+        *origin_of(model, i) = memory;
     }
     return RA_OK;
 }
@@ -66,13 +65,14 @@ static ra_status read_settings(ra_model *model, const ra_safetensors *file, cons
     return RA_OK;
 }
 
-/* The norms, in the one pass over D that also finds what is not finite: such a row has no finite norm. */
+/* The norms. The pass over D also finds numbers that are not finite: such a row has no finite norm. */
 static ra_status measure_dictionary(ra_model *model, ra_error *err) {
     const ra_tensor *D = &model->dictionary;
-    void *block = NULL;
+    void *memory = NULL;
     bool small = false;
-    RA_TRY(ra_model_allocate(model, "the norms of the atoms", D->shape[0], sizeof *model->norm, &block, err));
-    model->norm = block;
+    RA_TRY(
+        ra_model_allocate(model, "the norms of the atoms", D->shape[0], sizeof *model->norm, &memory, err));
+    model->norm = memory;
     ra_tensor_row_norms(D, ra_backend_pool(model->backend), model->norm);
     for (size_t k = 0; k < D->shape[0]; k++) {
         if (!isfinite(model->norm[k])) return ra_model_check_finite(model, "dictionary", D, err);
@@ -109,7 +109,7 @@ static ra_status open_file(ra_model *model, const char *path, const ra_model_opt
         ra_safetensors_find(file, "dictionary.W") || ra_safetensors_find(file, "dictionary._weights");
     ra_status status = fused || checkpoint ? RA_OK : neither_kind(file, err);
     if (fused) {
-        model->file = file; /* and the model frees it */
+        model->file = file; /* which ra_model_release() frees */
         for (size_t i = 0; i < ra_safetensors_count(file); i++)
             model->info.bytes += ra_tensor_bytes(ra_safetensors_at(file, i));
     }
@@ -172,7 +172,7 @@ ra_model *ra_model_retain(ra_model *model) {
 void ra_model_release(ra_model *model) {
     if (!model || atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) != 1) return;
     ra_model_release_resident(model);
-    for (size_t i = 0; i < model->block_count; i++) ra_free(model->blocks[i]);
+    for (size_t i = 0; i < model->allocation_count; i++) ra_free(model->allocations[i]);
     ra_labels_free(model->atom_labels);
     ra_labels_free(model->point_labels);
     ra_labels_free(model->point_row_labels);

@@ -1,10 +1,10 @@
-/* What a file knows of its candidate points: vectors, and the data rows nearest to each. Checkpoints (written
- * by the trainer) and artifacts carry it under the same names. */
+/* The candidate points of a file: vectors, and the data rows nearest to each. Checkpoints of the trainer and
+ * artifacts use the same names. */
 #include "model/model.h"
 
 #include <math.h>
 
-/* An artifact's own copy of C; a checkpoint's has been dealt with when it was fused. */
+/* C of an artifact; that of a checkpoint was read when it was fused. */
 static ra_status open_vectors(ra_model *model, const ra_safetensors *file, ra_error *err) {
     const ra_tensor *vectors = ra_safetensors_find(file, "points.vectors");
     if (!vectors || model->info.from_checkpoint) return RA_OK;
@@ -14,7 +14,7 @@ static ra_status open_vectors(ra_model *model, const ra_safetensors *file, ra_er
     return ra_model_keep(model, "the points", vectors, &model->point_vectors, err);
 }
 
-/* Rows of one point: data rows, each with a distance, then -1s. */
+/* The rows of one point: data rows, each with a distance, then only -1. */
 static ra_status check_rows(const ra_model *model, size_t point, const int32_t *row, const float *distance,
                             ra_error *err) {
     const char *path = model->info.path;

@@ -14,7 +14,8 @@ typedef struct kmeans_method {
     size_t iterations; /* the default limit */
 } kmeans_method;
 
-/* To add a method: its function, a row here, an enum value and its name in train/settings.c. */
+/* To add a method: a row of RA_KMEANS_METHODS (ra_points.h), a file of this folder with its function, a row
+ * here, and its test in test_kmeans.c. */
 static const kmeans_method methods[RA_KMEANS_METHOD_COUNT] = {
     [RA_KMEANS_LLOYD] = {ra_kmeans_lloyd, 100},
     [RA_KMEANS_MINIBATCH] = {ra_kmeans_minibatch, 400},

@@ -12,4 +12,4 @@ START_TEST(test_what_was_set_on_purpose_stands) {
 }
 END_TEST
 
-TEST_CASES(start, test_what_was_set_on_purpose_stands)
+TEST_CASES(app_start, test_what_was_set_on_purpose_stands)

@@ -1,3 +1,4 @@
+/* The growing text of the library, and what the programs add to it (lib/base/text.c, lib/app/text.c). */
 #include "harness.h"
 #include "app/text.h"
 #include "ra_memory.h"

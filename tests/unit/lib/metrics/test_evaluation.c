@@ -197,7 +197,7 @@ START_TEST(test_more_passes_give_what_one_gives) {
                             1e-9);
     ck_assert_double_eq(pieces.r2, whole.r2);
     ck_assert(isnan(pieces.negative_interference) && isnan(pieces.frechet_distance));
-    ck_assert_ptr_nonnull(strstr(reason_of(&pieces, "negative_interference"), "all 21 products"));
+    ck_assert_ptr_nonnull(strstr(reason_of(&pieces, "negative_interference"), "the 21 numbers of Z^T Z"));
     ck_assert_ptr_nonnull(reason_of(&pieces, "frechet_distance"));
     ck_assert_ptr_nonnull(reason_of(&pieces, "effective_rank"));
     ck_assert_double_eq(pieces.wasserstein_rows, 1);
@@ -246,7 +246,7 @@ START_TEST(test_classes_and_directions) {
     ck_assert_double_eq_tol(result.identifiability, (detectors[0].accuracy + detectors[1].accuracy) / 2,
                             1e-12);
     ck_assert(detectors[1].accuracy >= 0.5 && detectors[1].accuracy <= 1);
-    ra_fails(ra_evaluation_add(evaluation, x, 1, &err), RA_ERR_SHAPE, "classes of 90 rows");
+    ra_fails(ra_evaluation_add(evaluation, x, 1, &err), RA_ERR_SHAPE, "classes for 90 rows");
     ra_evaluation_free(evaluation);
     row_class[7] = 2;
     ra_fails(ra_evaluation_new(model, &options, &evaluation, &err), RA_ERR_ARGUMENT, "class of row 7 is 2");
@@ -313,7 +313,7 @@ START_TEST(test_a_pass_needs_all_rows) {
     ck_assert(again);
     ra_ok(ra_evaluation_add(evaluation, x, FEW - 1, &err));
     ra_fails(ra_evaluation_next_pass(evaluation, &again, &err), RA_ERR_STATE,
-             "pass 2 of an evaluation got 89");
+             "pass 2 of an evaluation has 89");
     ra_evaluation_free(evaluation);
     ra_model_release(model);
 }

@@ -1,5 +1,5 @@
 /* The figures of codes, reconstructions and dictionaries against the reference and plain loops
- * (lib/metrics/{codes,distribution,geometry,reconstruction,sparsity}.c, lib/backend/cpu/lapack.c). */
+ * (lib/metrics/{codes,cosines,distribution,reconstruction,sparsity}.c, lib/backend/cpu/lapack.c). */
 #include "golden.h"
 #include "ra_memory.h"
 #include "ra_metrics.h"
@@ -366,7 +366,7 @@ START_TEST(test_distances_of_a_sample_to_itself_and_to_a_moved_one) {
     ck_assert_double_eq_tol(value, 0.25 * D, 1e-5);
     fails_at_each_allocation(ra_metric_frechet_distance(backend, x, y, ROWS, D, &value, &err));
     fails_at_each_allocation(ra_metric_wasserstein_1d(x, y, ROWS, D, &value, &err));
-    ra_fails(ra_metric_frechet_distance(backend, x, y, 1, D, &value, &err), RA_ERR_ARGUMENT, "got 1");
+    ra_fails(ra_metric_frechet_distance(backend, x, y, 1, D, &value, &err), RA_ERR_ARGUMENT, "there are 1");
     ra_backend_release(backend);
 }
 END_TEST

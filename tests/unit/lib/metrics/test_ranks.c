@@ -1,5 +1,5 @@
 /* Parts of an evaluation, each against plain loops: effective rank, plausibility, covariances, samples,
- * coverage (lib/metrics/{covariance,coverage,effective_rank,plausibility,sample}.c). */
+ * coverage (lib/metrics/{covariance,coverage,sample}.c). */
 #include "golden.h"
 
 #include "data_files.h"

@@ -85,14 +85,14 @@ START_TEST(test_memory_is_known_before_it_is_taken) {
 
     char needs[64], left[64];
     snprintf(needs, sizeof needs, "model.safetensors needs %zu bytes on the device cuda", memory.total);
-    snprintf(left, sizeof left, "has %zu of its %zu bytes left", memory.total - 1, memory.total - 1);
+    snprintf(left, sizeof left, "only %zu of its %zu bytes are free", memory.total - 1, memory.total - 1);
     device.set_memory(memory.total - 1);
     ra_fails(ra_model_open(path, &options, &model, &err), RA_ERR_MEMORY, needs);
     ra_fails(ra_model_open(path, &options, &model, &err), RA_ERR_MEMORY, left);
     ck_assert_uint_eq(available(backend), memory.total - 1); /* nothing was taken */
     device.set_memory(memory.total);
     const ra_model_options busy = {.backend = backend, .workspaces = 3};
-    ra_fails(ra_model_open(path, &busy, &model, &err), RA_ERR_MEMORY, "bytes left");
+    ra_fails(ra_model_open(path, &busy, &model, &err), RA_ERR_MEMORY, "bytes are free");
     ra_ok(ra_model_open(path, &options, &model, &err));
     ra_model_release(model);
     ra_backend_release(backend);

@@ -1,4 +1,4 @@
-/* Encode, reconstruct and explain (lib/model/{encode_block,reconstruct,explain}.c): blocks of rows, sums that
+/* Encode, reconstruct and explain (lib/model/{encode,reconstruct,explain}.c): chunks of rows, sums that
  * must match, refusals. */
 #include "model_files.h"
 

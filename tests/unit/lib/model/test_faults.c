@@ -1,4 +1,4 @@
-/* Every allocation of lib/model/{workspace,keep}.c and of the calls that use them fails in turn, and many
+/* Every allocation of lib/model/{workspace,open/tensors}.c and of the calls that use them fails in turn, and many
  * threads share one model. Leaks show under SANITIZE=address. */
 #include "model_files.h"
 

@@ -1,4 +1,4 @@
-/* The k largest, and what is compared for them (lib/model/{ranking,vectors}.c). */
+/* The k largest, and what is compared for them (lib/model/ranking.c, lib/tensor/vectors.c). */
 #include "model_files.h"
 
 #include "model/ranking.h"

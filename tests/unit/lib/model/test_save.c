@@ -1,4 +1,4 @@
-/* The artifact that a model writes (lib/model/{save,keep}.c): the same model again, and the same bytes each
+/* The artifact that a model writes (lib/model/save.c, lib/model/open/tensors.c): the same model again, and the same bytes each
  * time. */
 #include "model_files.h"
 
@@ -211,7 +211,7 @@ START_TEST(test_refuses_types_that_cannot_hold_it) {
     ra_model *model = model_open(model_file_write(&file, "big.safetensors"));
     const char *path = test_path("refused.safetensors");
     ra_fails(ra_model_save(model, path, RA_F16, &err), RA_ERR_ARGUMENT,
-             "atom 2 has a number too large for F16");
+             "atom 2 has a number at position 1 that is too large for F16");
     ra_fails(ra_model_save(model, path, RA_I32, &err), RA_ERR_DTYPE, "I32");
     ra_fails(ra_model_save(model, "/nowhere/at/all", RA_F32, &err), RA_ERR_NOT_FOUND, "/nowhere/at/all");
     ck_assert_ptr_null(fopen(path, "rb"));

@@ -89,7 +89,7 @@ START_TEST(test_refusals) {
              "input 1 holds a NaN or an infinity at position 2");
     memset(x, 0, sizeof x);
     ra_fails(ra_model_steer(bare, workspace, x, 1, RA_STEER_RECONSTRUCTION, &push, 1, out, &err),
-             RA_ERR_STATE, "holds no encoder");
+             RA_ERR_STATE, "has no encoder");
     ra_workspace_free(workspace);
     ra_model_release(model);
     ra_model_release(bare);

@@ -1,4 +1,4 @@
-/* Candidate points and their nearest rows (lib/points/{load,nearest,nearest_rows,point_set,row_block}.c). */
+/* Candidate points and their nearest rows (lib/points/{nearest,nearest_rows,point_set,row_reader}.c). */
 #include "data_files.h"
 
 #include "ra_io.h"

@@ -1,4 +1,4 @@
-/* Element types, conversions, sparse codes (lib/tensor/{codes,convert,dot,standardize}.c), and the allocator
+/* Element types, conversions, sparse codes (lib/tensor/{codes,convert,vectors}.c), and the allocator
  * (lib/base/memory.c). */
 #include "harness.h"
 #include "ra_memory.h"

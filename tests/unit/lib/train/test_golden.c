@@ -1,5 +1,5 @@
 /* Whole training runs against the reference
- * (lib/sae/{activation,backward,batchtopk,checkpoint,encoder,encoder_train,forward,jumprelu,pass,sae,topk}.c,
+ * (lib/sae/{activation,backward,batchtopk,checkpoint,encoder,encoder_train,forward,jumprelu,sae}.c,
  * lib/train/loop.c): first pass, gradients, the loss of every step, every final parameter. */
 #include "devices.h"
 #include "golden.h"

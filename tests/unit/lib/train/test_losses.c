@@ -234,7 +234,8 @@ START_TEST(test_what_cannot_be_a_loss_is_refused) {
     ra_ok(ra_loss_check(RA_LOSS_L0, 1e-3, &jumprelu, &err));
     ra_fails(ra_loss_check(RA_LOSS_L0, 1e-3, &topk, &err), RA_ERR_ARGUMENT, "but the sae is topk");
     ra_ok(ra_loss_check(RA_LOSS_ELASTIC, 1, &topk, &err));
-    ra_fails(ra_loss_check(RA_LOSS_ELASTIC, 1.5, &topk, &err), RA_ERR_ARGUMENT, "the penalty is 1.5");
+    ra_fails(ra_loss_check(RA_LOSS_ELASTIC, 1.5, &topk, &err), RA_ERR_ARGUMENT,
+             "the penalty of the loss elastic is 1.5; expected at most 1");
     ra_ok(ra_loss_check(RA_LOSS_HOYER, -1, &topk, &err));
     ra_fails(ra_loss_check(RA_LOSS_MSE_L1, -1, &topk, &err), RA_ERR_ARGUMENT, "expected at least 0");
     ra_train_settings settings = {.loss = RA_LOSS_MSE, .weight_decay = 0.1, .optimizer = RA_OPTIMIZER_ADAMW};

@@ -84,7 +84,7 @@ static const spoilt_model artifacts[] = {
      {"archetypes.index has the type I64", "I32"}},
     {SET, "archetypes.index", NULL, 1, 0, 5, RA_ERR_FORMAT, {"holds 5 at [0, 1]", "below 5"}},
     {SET, "archetypes.index", NULL, 1, 0, -2, RA_ERR_FORMAT, {"holds -2 at [0, 1]", NULL}},
-    {SET, "archetypes.index", NULL, 5, 0, 3, RA_ERR_FORMAT, {"holds 3 at [1, 2]", "behind a -1"}},
+    {SET, "archetypes.index", NULL, 5, 0, 3, RA_ERR_FORMAT, {"holds 3 at [1, 2]", "after a -1"}},
     {SET, "archetypes.weight", NULL, 2, 0, NAN, RA_ERR_NOT_FINITE, {"archetypes.weight", "[0, 2]"}},
     {SET,
      "archetypes.weight",
@@ -338,8 +338,8 @@ START_TEST(test_a_bare_dictionary_serves_all_but_encode_and_explain) {
     size_t ids[2];
     ra_ok(ra_workspace_new(&workspace, &err));
     ck_assert(!ra_model_get_info(model)->has_encoder);
-    ra_fails(ra_model_encode(model, workspace, x, 1, &codes, &err), RA_ERR_STATE, "holds no encoder");
-    ra_fails(ra_model_explain(model, workspace, x, 1, &explanation, &err), RA_ERR_STATE, "holds no encoder");
+    ra_fails(ra_model_encode(model, workspace, x, 1, &codes, &err), RA_ERR_STATE, "has no encoder");
+    ra_fails(ra_model_explain(model, workspace, x, 1, &explanation, &err), RA_ERR_STATE, "has no encoder");
     ra_explanation_release(&explanation);
     ra_ok(ra_codes_from_dense(&codes, z, 1, FILE_K, &err));
     ra_ok(ra_model_reconstruct(model, workspace, &codes, x, &err));

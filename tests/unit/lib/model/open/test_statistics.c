@@ -8,8 +8,8 @@
 #include <string.h>
 
 static const spoilt_model rows[] = {
-    {META, "latents.rows", NULL, 0, 0, 0, RA_ERR_FORMAT, {"metadata lack latents.rows"}},
-    {META, "latents.rows", "0", 0, 0, 0, RA_ERR_FORMAT, {"latents.rows is \"0\"", "from 1 on"}},
+    {META, "latents.rows", NULL, 0, 0, 0, RA_ERR_FORMAT, {"metadata have no latents.rows"}},
+    {META, "latents.rows", "0", 0, 0, 0, RA_ERR_FORMAT, {"latents.rows is \"0\"", "at least 1"}},
     {META, "latents.rows", "10x", 0, 0, 0, RA_ERR_FORMAT, {"\"10x\""}},
     {META, "latents.rows", "9", 0, 0, 0, RA_ERR_FORMAT, {"latents.count holds 10 at [3]", "0 to 9"}},
     {DROP, "latents.count", NULL, 0, 0, 0, RA_ERR_NOT_FOUND, {"latents.count"}},

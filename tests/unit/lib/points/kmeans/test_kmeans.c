@@ -1,4 +1,4 @@
-/* k-means (lib/points/kmeans, lib/points/{filter,products}.c): against plain loops, its methods, its seeds, and
+/* k-means (lib/points/kmeans, lib/points/scores.c): against plain loops, its methods, its seeds, and
  * that threads change nothing. */
 #include "data_files.h"
 

@@ -1,11 +1,14 @@
-/* What every tensor of a file is held against before a model trusts it, and the sentences when it does not
- * fit. */
+/* The tensors of a file on their way into a model: each is checked, then kept. What an artifact holds is used
+ * in its mapping; what is kept of a checkpoint is copied. */
 #include "model/model.h"
 #include "tensor/vectors.h"
 
 #include <stdio.h>
+#include <string.h>
 
-/* "[48, any]": a size of 0 stands for any, in the last place or in all. */
+/* ---- checks ------------------------------------------------------------------------------------------- */
+
+/* "[48, any]": a size of 0, the last one or all, stands for any. */
 static const char *expected_text(int rank, const size_t *sizes, char *buffer, size_t size) {
     if (sizes[rank - 1]) return ra_shape_text(rank, sizes, buffer, size);
     if (!sizes[0]) return rank == 1 ? "[any]" : "[any, any]";
@@ -39,10 +42,10 @@ ra_status ra_model_check_finite(const ra_model *model, const char *name, const r
     size_t bad = ra_tensor_find_not_finite(tensor, ra_backend_pool(model->backend));
     if (bad == ra_tensor_elements(tensor)) return RA_OK;
     size_t cols = tensor->rank == 2 ? tensor->shape[1] : 1;
-    const size_t place[2] = {bad / cols, bad % cols};
+    const size_t position[2] = {bad / cols, bad % cols};
     char text[64];
     RA_FAIL(err, RA_ERR_NOT_FINITE, "%s: %s holds a NaN or an infinity at %s; expected finite numbers",
-            model->info.path, name, ra_shape_text(tensor->rank, place, text, sizeof text));
+            model->info.path, name, ra_shape_text(tensor->rank, position, text, sizeof text));
 }
 
 ra_status ra_model_need_setting(const ra_model *model, enum ra_sae_setting setting, ra_error *err) {
@@ -58,4 +61,45 @@ ra_status ra_model_check_rows(const char *what, const float *x, size_t rows, siz
     RA_FAIL(err, RA_ERR_NOT_FINITE,
             "%s %zu holds a NaN or an infinity at position %zu; expected finite numbers", what, bad / d,
             bad % d);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------- */
+
+ra_status ra_model_allocate(ra_model *model, const char *what, size_t count, size_t size, void **memory,
+                            ra_error *err) {
+    if (model->allocation_count == RA_MODEL_ALLOCATIONS)
+        RA_FAIL(err, RA_ERR_INTERNAL, "a model has no entry for another allocation (%s)", what);
+    void *fresh = ra_malloc(count, size);
+    if (!fresh) RA_FAIL_MEMORY(err, what, count * size);
+    model->allocations[model->allocation_count++] = fresh;
+    model->info.bytes += count * size;
+    *memory = fresh;
+    return RA_OK;
+}
+
+ra_status ra_model_keep(ra_model *model, const char *what, const ra_tensor *tensor, ra_tensor *kept,
+                        ra_error *err) {
+    ra_tensor copy = *tensor;
+    if (!model->file) {
+        void *memory = NULL;
+        RA_TRY(ra_model_allocate(model, what, ra_tensor_bytes(tensor), 1, &memory, err));
+        memcpy(memory, tensor->data, ra_tensor_bytes(tensor));
+        copy.data = memory;
+    }
+    *kept = copy;
+    return RA_OK;
+}
+
+ra_status ra_model_keep_f32(ra_model *model, const char *what, const ra_tensor *tensor, const float **values,
+                            ra_error *err) {
+    if (model->file && tensor->dtype == RA_F32) {
+        *values = tensor->data;
+        return RA_OK;
+    }
+    void *memory = NULL;
+    size_t elements = ra_tensor_elements(tensor);
+    RA_TRY(ra_model_allocate(model, what, elements, sizeof(float), &memory, err));
+    ra_convert_to_f32(tensor->dtype, tensor->data, memory, elements);
+    *values = memory;
+    return RA_OK;
 }

@@ -1,27 +1,23 @@
-/* The shape of a dictionary.
+/* Metrics of cosines: between the atoms, and between the atoms and other directions.
  *
- * Collinearity and coherence are a maximum over K^2 cosines, taken a tile of the upper triangle at a time.
- *
- * Stable rank needs the largest eigenvalue of D^T D, for which Lanczos' method (lanczos.c) multiplies by D
- * and by D^T, in float64 straight from D: neither D^T D nor a copy of D is formed. */
+ * Collinearity and coherence are the maximum of K^2 cosines, computed a tile of the upper triangle at a
+ * time. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
-#include "tensor/vectors.h"
 #include "base/multiversion.h"
-#include "metrics/lanczos.h"
+#include "metrics/coverage.h"
 #include "metrics/unit.h"
 
 #include <math.h>
-#include <string.h>
-
-/* ---- collinearity ------------------------------------------------------------------------------------- */
 
 enum { PART_ROWS = 64, LANES = 16 };
+
+/* ---- of the atoms -------------------------------------------------------------------------------------- */
 
 typedef struct tile_job {
     const float *cosine; /* [rows, columns] */
     size_t rows, columns;
-    bool diagonal; /* the tile of the first rows with themselves */
+    bool diagonal; /* of the rows with themselves */
     float largest[RA_TILE / PART_ROWS];
 } tile_job;
 
@@ -43,7 +39,7 @@ static void tile_part(void *context, size_t part) {
     size_t from = part * PART_ROWS;
     float largest = 0;
     for (size_t i = from; i < from + PART_ROWS && i < job->rows; i++) {
-        size_t skip = job->diagonal ? i + 1 : 0; /* below the diagonal there is nothing new */
+        size_t skip = job->diagonal ? i + 1 : 0; /* the tile is symmetric */
         largest =
             fmaxf(largest, largest_magnitude(job->cosine + i * job->columns + skip, job->columns - skip));
     }
@@ -96,64 +92,18 @@ ra_status ra_metric_coherence(ra_backend *backend, const float *D, size_t K, siz
     return largest_cosine(backend, D, K, d, 0, value, err);
 }
 
-/* ---- stable rank -------------------------------------------------------------------------------------- */
+/* ---- with other directions ----------------------------------------------------------------------------- */
 
-enum { PART_COLUMNS = 64 };
-
-typedef struct gram_product {
-    ra_pool *pool;
-    const float *D; /* [K,d] */
-    size_t K, d;
-    const double *v; /* [d] */
-    double *w;       /* [d] D^T D v */
-    double *y;       /* [K] D v */
-} gram_product;
-
-RA_MULTIVERSION static double dot_mixed(const float *restrict x, const double *restrict y, size_t n) {
-    double lane[LANES] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) lane[l] += (double)x[i + l] * y[i + l];
-    for (; i < n; i++) sum += (double)x[i] * y[i];
-    for (size_t l = 0; l < LANES; l++) sum += lane[l];
-    return sum;
-}
-
-RA_MULTIVERSION static void add_scaled(double *restrict y, const float *restrict x, double scale, size_t n) {
-    for (size_t i = 0; i < n; i++) y[i] += scale * (double)x[i];
-}
-
-static void multiply_part(void *context, size_t part) {
-    const gram_product *g = context;
-    size_t from = part * PART_ROWS;
-    for (size_t k = from; k < from + PART_ROWS && k < g->K; k++)
-        g->y[k] = dot_mixed(g->D + k * g->d, g->v, g->d);
-}
-
-static void multiply_back_part(void *context, size_t part) {
-    const gram_product *g = context;
-    size_t from = part * PART_COLUMNS, columns = g->d - from < PART_COLUMNS ? g->d - from : PART_COLUMNS;
-    memset(g->w + from, 0, columns * sizeof *g->w);
-    for (size_t k = 0; k < g->K; k++) add_scaled(g->w + from, g->D + k * g->d + from, g->y[k], columns);
-}
-
-static void multiply(void *context, const double *v, double *product) {
-    gram_product *g = context;
-    g->v = v;
-    g->w = product;
-    ra_pool_run(g->pool, ra_pool_parts(g->K, PART_ROWS), multiply_part, g);
-    ra_pool_run(g->pool, ra_pool_parts(g->d, PART_COLUMNS), multiply_back_part, g);
-}
-
-ra_status ra_metric_stable_rank(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
-                                ra_error *err) {
-    RA_TRY(ra_need_host_backend(backend, "stable rank", err));
-    double squares = 0, largest = 0, *y = ra_malloc(K, sizeof *y);
-    if (!y) RA_FAIL_MEMORY(err, "the stable rank", K * sizeof *y);
-    gram_product g = {.pool = ra_backend_pool(backend), .D = D, .K = K, .d = d, .y = y};
-    for (size_t k = 0; k < K; k++) squares += ra_dot_f64(D + k * d, D + k * d, d);
-    ra_status status = squares > 0 ? ra_lanczos_largest(multiply, &g, d, &largest, err) : RA_OK;
-    ra_free(y);
-    if (status == RA_OK) *value = squares > 0 ? squares / largest : 0;
+/* ood takes each atom's largest cosine with the data; this takes each direction's largest cosine with the
+ * atoms, so the two exchange roles. */
+ra_status ra_metric_plausibility(ra_backend *backend, const float *D, size_t K, size_t d,
+                                 const float *directions, size_t count, double *value, ra_error *err) {
+    RA_TRY(ra_need_host_backend(backend, "plausibility", err));
+    const ra_tensor tensor = ra_tensor_2d(RA_F32, directions, count, d);
+    ra_coverage coverage;
+    RA_TRY(ra_coverage_init(&coverage, backend, &tensor, err));
+    ra_status status = ra_coverage_add(&coverage, D, K, err);
+    if (status == RA_OK) *value = 1 - ra_coverage_ood(&coverage);
+    ra_coverage_release(&coverage);
     return status;
 }
