@@ -195,7 +195,7 @@ class Starts(Method):
                 "--quiet", "--init-weights", init,
             )  # fmt: skip
             self.assertEqual(result.returncode, 0)
-            self.assertEqual(b"start as zeros" in result.stderr, warned, init)
+            self.assertEqual(b"start at zero" in result.stderr, warned, init)
         self.good("train", self.x, "--init", self.out, "-o", self.path("o.safetensors"), "--steps", "1", "--quiet")
 
     def test_plain_ones_on_points(self):
