@@ -69,7 +69,7 @@ typedef struct ra_model_additions {
     const ra_latent_statistics *statistics; /* of its K latents */
     const float *layout;                    /* [K,2] positions of the atoms on a map, finite */
     const ra_trace *trace;                  /* of its K atoms */
-    const ra_labels *trace_labels;          /* of the rows of that trace, K * R lines; NULL: none */
+    const ra_labels *row_labels;            /* one per row in the files, for the trace; NULL: none */
 } ra_model_additions;
 
 /* ra_model_save() with additions or replacements. path may be that of the file the model was opened from: the
@@ -102,6 +102,9 @@ typedef struct ra_model_info {
 } ra_model_info;
 
 const ra_model_info *ra_model_get_info(const ra_model *model); /* lives as long as the model */
+
+/* *mean, *scale [d] <- those of the standardization, the model's; false and NULLs without one. */
+bool ra_model_standardization(const ra_model *model, const float **mean, const float **scale);
 
 /* The bytes that a model needs on a device with its own memory, not counting what the device's libraries
  * allocate and codes that are being copied. */

@@ -50,4 +50,14 @@ typedef struct ra_trace_options {
 ra_status ra_trace_atoms(ra_backend *backend, const ra_tensor *atoms, const ra_data *data,
                          const ra_trace_options *options, ra_trace *trace, ra_error *err);
 
+/* *text (freed with ra_free()) <- the labels of the rows, `labels` having one per row in the files: a line per
+ * atom, with tabs between; within a label these and line ends become spaces. */
+ra_status ra_trace_label_lines(const ra_trace *trace, const ra_labels *labels, char **text, size_t *bytes,
+                               ra_error *err);
+
+/* Adds trace.row, trace.weight, trace.cosine and, with labels (may be NULL), trace.labels to a checkpoint
+ * (proto/artifact.md). The trace and *text must outlive the write; *text (or NULL) is freed with ra_free(). */
+ra_status ra_trace_store(const ra_trace *trace, const ra_labels *labels, ra_safetensors_writer *writer,
+                         char **text, ra_error *err);
+
 #endif

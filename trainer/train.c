@@ -24,6 +24,8 @@ static const ra_setting rows[] = {
     {"skip_bad_rows", RA_SETTING_BOOL, AT(skip_bad_rows), .help = "leave out rows that hold a NaN or an infinity"},
     {"points", RA_SETTING_TEXT, AT(points), .argument = "N|all|sample:N|FILE",
         .help = "candidate points: N centroids, every row, N random rows, or those in a file"},
+    {"point_labels", RA_SETTING_TEXT, AT(point_labels), .argument = "FILE",
+        .help = "a text file with one label per point of --points FILE"},
     {"init", RA_SETTING_TEXT, AT(init), .argument = "FILE",
         .help = "start from this checkpoint: its parameters, points and settings"},
     {"resume", RA_SETTING_TEXT, AT(resume), .argument = "FILE",
@@ -39,7 +41,9 @@ static const ra_setting rows[] = {
     {"state", RA_SETTING_BOOL, AT(state), .flag = "no-state", .fallback = "true",
         .help = "leave out of OUT what --resume needs, two thirds of the file"},
     {"labels", RA_SETTING_TEXT, AT(labels), .argument = "FILE",
-        .help = "a text file with one label per data row; it explains the points"},
+        .help = "a text file with one label per data row; it explains points and traces"},
+    {"trace_rows", RA_SETTING_COUNT, AT(trace_rows), .max = RA_TRACE_ROWS_MOST, .fallback = "5",
+        .argument = "R", .help = "data rows that each atom of the finished model is traced to; 0: none"},
     {"log", RA_SETTING_TEXT, AT(log), .argument = "FILE", .help = "write one JSON object per step"},
     {"report", RA_SETTING_TEXT, AT(report), .argument = "FILE",
         .help = "write a page (.html) with the curves, the dictionary and its strongest atoms"},
@@ -92,7 +96,7 @@ static const char below[] =
 
 /* Returns the input that `path` names, too, or NULL. */
 static const char *input_named(const train_options *options, const char *path) {
-    const char *const inputs[] = {options->init, options->labels,
+    const char *const inputs[] = {options->init, options->labels, options->point_labels,
                                   train_points_is_file(options->points) ? options->points : NULL};
     for (size_t i = 0; i < options->data_count; i++)
         if (is_same_file(path, options->data[i])) return options->data[i];
@@ -133,6 +137,7 @@ static ra_status open_inputs(const train_options *options, const char *resume, t
                              ra_error *err) {
     const char *init = resume ? resume : options->init;
     if (options->labels) RA_TRY(ra_labels_open(options->labels, &inputs->labels, err));
+    if (options->point_labels) RA_TRY(ra_labels_open(options->point_labels, &inputs->point_labels, err));
     if (init) RA_TRY(ra_safetensors_open(init, &inputs->init, err));
     if (train_points_is_file(options->points)) RA_TRY(open_points(options->points, &inputs->points, err));
     const ra_data_options how = {.tensor_name = options->tensor, .skip_bad_rows = options->skip_bad_rows};
@@ -142,6 +147,7 @@ static ra_status open_inputs(const train_options *options, const char *resume, t
 static void close_inputs(train_inputs *inputs) {
     ra_data_free(inputs->data);
     ra_labels_free(inputs->labels);
+    ra_labels_free(inputs->point_labels);
     ra_safetensors_free(inputs->init);
     ra_safetensors_free(inputs->begun);
     ra_array_free(inputs->points);
@@ -166,7 +172,11 @@ static ra_status run_all(train_run *run, ra_error *err) {
  * settings. */
 static ra_status settle_begun(train_options *options, train_inputs *inputs, train_run *run, ra_error *err) {
     RA_TRY(train_check_resume(options, inputs, err));
-    if (!train_begun_is(inputs->init)) return RA_OK;
+    if (!train_begun_is(inputs->init)) {
+        if (options->model.settings.delta_relative) /* the file has it as a number */
+            ra_setting_forget(&options->model.settings, RA_SET_DELTA);
+        return RA_OK;
+    }
     inputs->begun = inputs->init;
     inputs->init = NULL;
     for (size_t i = 0; i < run->count; i++) {
@@ -233,6 +243,11 @@ static ra_status check_flags(const train_options *options, ra_error *err) {
         RA_FAIL(err, RA_ERR_ARGUMENT, "--init-weights cannot be given with --init, which holds the weights");
     if (options->init && ra_setting_known(train, RA_TRAIN_ENCODER_START))
         RA_FAIL(err, RA_ERR_ARGUMENT, "--encoder-start cannot be given with --init, which holds the weights");
+    if (options->point_labels && !train_points_is_file(options->points))
+        RA_FAIL(
+            err, RA_ERR_ARGUMENT,
+            "--point-labels names the points of a file; give that file with --points, or --labels to label "
+            "the data rows");
     const char *contradiction = train_points_contradiction(options);
     if (contradiction) RA_FAIL(err, RA_ERR_ARGUMENT, "%s", contradiction);
     return RA_OK;

@@ -17,6 +17,7 @@ typedef struct artifact {
     ra_latent_statistics statistics; /* to be written; rows 0: none */
     void *dictionary;                /* D in another type than the model's; owned */
     ra_text atom_labels, point_labels, row_labels, example_labels, trace_labels;
+    char *given_labels; /* of a trace that is added */
 } artifact;
 
 static void add(artifact *a, const char *name, ra_tensor tensor) {
@@ -31,6 +32,7 @@ static void release(artifact *a) {
     ra_text_release(&a->row_labels);
     ra_text_release(&a->example_labels);
     ra_text_release(&a->trace_labels);
+    ra_free(a->given_labels);
 }
 
 /* ---- the dictionary ----------------------------------------------------------------------------------- */
@@ -152,11 +154,18 @@ static ra_status add_labels(const ra_labels *labels, const char *name, size_t li
     return RA_OK;
 }
 
+static ra_status add_trace_labels(const ra_trace *trace, const ra_labels *row_labels, artifact *a,
+                                  ra_error *err) {
+    size_t bytes;
+    RA_TRY(ra_trace_label_lines(trace, row_labels, &a->given_labels, &bytes, err));
+    add(a, "trace.labels", ra_tensor_1d(RA_U8, a->given_labels, bytes));
+    return RA_OK;
+}
+
 static ra_status add_texts(const ra_model *model, const ra_model_additions *additions, artifact *a,
                            ra_error *err) {
     const ra_model_info *info = &model->info;
-    const ra_labels *of_trace = additions->trace ? additions->trace_labels : model->trace_labels;
-    size_t trace_rows = additions->trace ? additions->trace->rows : model->trace_rows;
+    const ra_trace *given = additions->trace;
     if (model->point_labels_are_given)
         RA_TRY(add_labels(model->point_labels, "points.labels", info->points, 1, &a->point_labels, a, err));
     if (model->point_row_labels)
@@ -164,8 +173,11 @@ static ra_status add_texts(const ra_model *model, const ra_model_additions *addi
                           &a->row_labels, a, err));
     if (model->atom_labels_are_given)
         RA_TRY(add_labels(model->atom_labels, "atoms.labels", info->concepts, 1, &a->atom_labels, a, err));
-    if (of_trace)
-        RA_TRY(add_labels(of_trace, "trace.labels", info->concepts, trace_rows, &a->trace_labels, a, err));
+    if (given && additions->row_labels)
+        RA_TRY(add_trace_labels(given, additions->row_labels, a, err));
+    else if (!given && model->trace_labels)
+        RA_TRY(add_labels(model->trace_labels, "trace.labels", info->concepts, model->trace_rows,
+                          &a->trace_labels, a, err));
     if (a->statistics.top_label)
         RA_TRY(add_labels(a->statistics.top_label, "latents.top_labels", info->concepts,
                           a->statistics.examples, &a->example_labels, a, err));

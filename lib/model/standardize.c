@@ -16,6 +16,12 @@ ra_status ra_model_open_standardization(ra_model *model, const ra_safetensors *f
     return ra_model_keep_f32(model, "the standardization", &tensors[1], &model->input_scale, err);
 }
 
+bool ra_model_standardization(const ra_model *model, const float **mean, const float **scale) {
+    *mean = model->input_mean;
+    *scale = model->input_scale;
+    return model->input_mean != NULL;
+}
+
 ra_status ra_model_standardize(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                                const float **standardized, ra_error *err) {
     size_t d = model->info.dimensions, n = rows * d;

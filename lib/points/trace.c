@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "points/nnls.h"
 #include "ra_memory.h"
+#include "ra_text.h"
 #include "tensor/vectors.h"
 
 #include <math.h>
@@ -286,4 +287,41 @@ ra_status ra_trace_atoms(ra_backend *backend, const ra_tensor *atoms, const ra_d
     }
     release(&t);
     return status;
+}
+
+/* ---- files --------------------------------------------------------------------------------------------- */
+
+ra_status ra_trace_label_lines(const ra_trace *trace, const ra_labels *labels, char **text, size_t *bytes,
+                               ra_error *err) {
+    ra_text lines = {0};
+    for (size_t i = 0; i < trace->atoms * trace->rows; i++) {
+        bool known = trace->row[i] >= 0 && (uint64_t)trace->row[i] < ra_labels_count(labels);
+        size_t from = lines.size;
+        ra_text_add(&lines, known ? ra_labels_at(labels, (size_t)trace->row[i]) : "");
+        for (size_t c = from; c < lines.size; c++)
+            if (strchr("\t\r\n", lines.data[c])) lines.data[c] = ' ';
+        ra_text_add(&lines, (i + 1) % trace->rows ? "\t" : "\n");
+    }
+    *text = lines.data;
+    *bytes = lines.size;
+    if (!lines.failed) return RA_OK;
+    ra_text_release(&lines);
+    *text = NULL;
+    RA_FAIL_MEMORY(err, "the labels of a trace", *bytes);
+}
+
+ra_status ra_trace_store(const ra_trace *trace, const ra_labels *labels, ra_safetensors_writer *writer,
+                         char **text, ra_error *err) {
+    size_t bytes = 0;
+    const ra_tensor row = ra_tensor_2d(RA_I64, trace->row, trace->atoms, trace->rows),
+                    weight = ra_tensor_2d(RA_F32, trace->weight, trace->atoms, trace->rows),
+                    cosine = ra_tensor_1d(RA_F32, trace->cosine, trace->atoms);
+    *text = NULL;
+    RA_TRY(ra_safetensors_writer_tensor(writer, "trace.row", &row, err));
+    RA_TRY(ra_safetensors_writer_tensor(writer, "trace.weight", &weight, err));
+    RA_TRY(ra_safetensors_writer_tensor(writer, "trace.cosine", &cosine, err));
+    if (!labels) return RA_OK;
+    RA_TRY(ra_trace_label_lines(trace, labels, text, &bytes, err));
+    const ra_tensor lines = ra_tensor_1d(RA_U8, *text, bytes);
+    return ra_safetensors_writer_tensor(writer, "trace.labels", &lines, err);
 }

@@ -33,6 +33,15 @@ static ra_status need(const ra_safetensors *file, const ra_sae_settings *setting
             ra_safetensors_path(file), row->key, why, ra_setting_flag(row).text);
 }
 
+static ra_status need_delta(const ra_safetensors *file, const ra_sae_settings *settings, ra_error *err) {
+    RA_TRY(need(file, settings, RA_SET_DELTA, "an archetypal dictionary", err));
+    if (!settings->delta_relative) return RA_OK;
+    RA_FAIL(err, RA_ERR_SETTING,
+            "%s: delta is %gx; only a new run can take it in units of its points, so give "
+            "--delta as a number",
+            ra_safetensors_path(file), settings->delta);
+}
+
 static ra_status check_finite(const ra_safetensors *file, const char *name, const ra_tensor *tensor,
                               ra_error *err) {
     enum { CHUNK = 4096 };
@@ -76,7 +85,7 @@ static ra_status make_mixtures(const ra_safetensors *file, const ra_sae_settings
     char shape[128];
     RA_TRY(ra_safetensors_get(file, "dictionary.W.index", &index, err));
     RA_TRY(get_float(file, "dictionary.C", 2, &C, err));
-    RA_TRY(need(file, settings, RA_SET_DELTA, "an archetypal dictionary", err));
+    RA_TRY(need_delta(file, settings, err));
     if (index.dtype != RA_I32 || index.rank != 2)
         RA_FAIL(err, RA_ERR_SHAPE, "%s: dictionary.W.index is %s %s, expected I32 [K, T]",
                 ra_safetensors_path(file), ra_dtype_name(index.dtype),
@@ -104,7 +113,7 @@ static ra_status make_dictionary(const ra_safetensors *file, const ra_sae_settin
                 ra_safetensors_path(file));
     RA_TRY(get_float(file, "dictionary.W", 2, &W, err));
     RA_TRY(get_float(file, "dictionary.C", 2, &C, err));
-    RA_TRY(need(file, settings, RA_SET_DELTA, "an archetypal dictionary", err));
+    RA_TRY(need_delta(file, settings, err));
     return ra_archetypal_dictionary_new(backend, C.shape[1], W.shape[0], &C, (float)settings->delta,
                                         settings->use_multiplier, dictionary, err);
 }

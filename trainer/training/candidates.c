@@ -135,44 +135,14 @@ ra_status train_mixture_resume(const train_run *run, const ra_safetensors *file,
         if (numbers[i] >= rows)
             RA_FAIL(err, RA_ERR_FORMAT, "%s: %s holds %lld for point %zu, but the data has %zu rows",
                     ra_safetensors_path(file), name, (long long)numbers[i], i, rows);
+    if (!run->inputs->labels && ra_safetensors_find(file, "points.row_labels"))
+        ra_log(RA_LOG_WARN,
+               "%s has labels of its points, but atoms may take other rows: give --labels again to keep them",
+               ra_safetensors_path(file));
     const ra_point_source source = rows_of(run->inputs->data);
     RA_TRY(ra_mixture_set_source(dictionary, &source, numbers, err));
     ra_sae_changed(sae);
     return RA_OK;
-}
-
-/* Labels of rows that a run without --labels takes over from the checkpoint that it continues from. */
-static const char *label_before(const ra_points *before, const ra_labels *lines, int32_t row) {
-    for (size_t j = 0; lines && j < before->vectors.rows; j++)
-        if (before->row[j * before->nearest] == row) return ra_labels_at(lines, j);
-    return "";
-}
-
-static ra_status store_labels(const train_run *run, const ra_points *points, ra_safetensors_writer *writer,
-                              char **labels_text, ra_error *err) {
-    static const char name[] = "points.row_labels";
-    const ra_tensor *lines = run->inputs->init ? ra_safetensors_find(run->inputs->init, name) : NULL;
-    ra_labels *labels = NULL;
-    ra_points before = {0};
-    ra_text out = {0};
-    ra_status status = RA_OK;
-    if (!lines || lines->dtype != RA_U8 || lines->rank != 1) return RA_OK;
-    RA_TRY(ra_labels_parse(lines->data, lines->shape[0], name, &labels, err));
-    RA_TRY_OUT(status, ra_points_load(run->inputs->init, &before, err));
-    for (size_t j = 0; j < points->vectors.rows; j++) {
-        ra_text_add(&out, label_before(&before, labels, points->row[j]));
-        ra_text_add(&out, "\n");
-    }
-    if (out.failed) RA_TRY_OUT(status, ra_error_set(err, RA_ERR_MEMORY, "out of memory: labels of points"));
-    const ra_tensor tensor = ra_tensor_1d(RA_U8, out.data, out.size);
-    RA_TRY_OUT(status, ra_safetensors_writer_tensor(writer, name, &tensor, err));
-    *labels_text = out.data; /* outlives the write */
-    out = (ra_text){0};
-out:
-    ra_text_release(&out);
-    ra_points_release(&before);
-    ra_labels_free(labels);
-    return status;
 }
 
 ra_status train_mixture_store(const train_run *run, const ra_sae *sae, ra_safetensors_writer *writer,
@@ -187,6 +157,5 @@ ra_status train_mixture_store(const train_run *run, const ra_sae *sae, ra_safete
         RA_FAIL_MEMORY(err, "the rows of the points", used->count * sizeof *points->row);
     for (size_t j = 0; j < used->count; j++)
         points->row[j] = (int32_t)ra_data_source_row(data, used->number[j]);
-    RA_TRY(ra_points_store(points, run->inputs->labels, writer, labels_text, err));
-    return run->inputs->labels ? RA_OK : store_labels(run, points, writer, labels_text, err);
+    return ra_points_store(points, run->inputs->labels, writer, labels_text, err);
 }

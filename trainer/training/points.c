@@ -119,6 +119,10 @@ ra_status train_plan_points(const train_options *options, const train_inputs *in
         plan->source = POINTS_FILE;
         plan->points =
             given->rank == 2 ? given->shape[0] : 0; /* the library reports what is wrong with others */
+        if (inputs->point_labels && ra_labels_count(inputs->point_labels) != plan->points)
+            RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu lines; expected %zu, one for each point of %s",
+                    options->point_labels, ra_labels_count(inputs->point_labels), plan->points,
+                    options->points);
         return RA_OK;
     }
     if (word == WORD_NONE) {

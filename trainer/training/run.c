@@ -342,6 +342,7 @@ ra_status train_run_all(train_run *run, ra_error *err) {
     note_settings(run);
     RA_TRY(train(run, err));
     for (size_t i = 0; i < run->count; i++) RA_TRY(ra_trainer_check(run->models[i].trainer, err));
+    for (size_t i = 0; i < run->count; i++) RA_TRY(train_trace(run, &run->models[i], err));
     for (size_t i = 0; i < run->count; i++) RA_TRY(train_save(run, &run->models[i], err));
     return RA_OK;
 }
@@ -352,6 +353,7 @@ void train_run_release(train_run *run) {
         train_model *model = &run->models[i];
         train_log_close(model, &ignored);
         report_history_release(&model->history);
+        ra_trace_release(&model->trace);
         ra_trainer_free(model->trainer);
         ra_sae_free(model->sae);
         ra_free(model->output);

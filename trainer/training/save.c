@@ -5,12 +5,14 @@
  * and the state of the run, so that it can be resumed to the same bytes; no time stamp and no host. */
 #include "training/training.h"
 
+#include "ra_text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum { TEXT_SIZE = 64, DIGEST_ROWS = 64 };
 
-static const char rows_key[] = "train.rows", digest_key[] = "train.data";
+static const char rows_key[] = "train.rows", digest_key[] = "train.data", delta_key[] = "train.delta";
 
 ra_status train_save_settings(const train_run *run, const ra_train_settings *settings,
                               ra_safetensors_writer *writer, ra_error *err) {
@@ -19,6 +21,18 @@ ra_status train_save_settings(const train_run *run, const ra_train_settings *set
         ra_setting_forget(&kept, RA_TRAIN_EPOCHS); /* it did not count */
     RA_TRY(ra_settings_write(ra_train_settings_table(), &kept, writer, err));
     return ra_safetensors_writer_count(writer, "in_dimensions", ra_data_dimensions(run->inputs->data), err);
+}
+
+/* A delta in units of the points is kept as a number, and how it was given beside it, so that the same command line
+ * can resume the run. */
+static ra_status save_delta(const train_run *run, const train_model *model, ra_safetensors_writer *writer,
+                            ra_error *err) {
+    char given[TEXT_SIZE];
+    const char *before = model->resume ? ra_safetensors_metadata(run->inputs->init, delta_key) : NULL;
+    if (before) return ra_safetensors_writer_metadata(writer, delta_key, before, err);
+    if (!run->plan->sae.delta_relative) return RA_OK;
+    ra_setting_print(ra_sae_settings_table(), RA_SET_DELTA, &run->plan->sae, given, sizeof given);
+    return ra_safetensors_writer_metadata(writer, delta_key, given, err);
 }
 
 /* ---- the data ------------------------------------------------------------------------------------------ */
@@ -67,6 +81,22 @@ static ra_status keep_labels(const train_run *run, const train_model *model, ra_
     return lines ? ra_safetensors_writer_tensor(writer, name, lines, err) : RA_OK;
 }
 
+/* The names of points: those of --point-labels, otherwise those of the checkpoint that the points are from. */
+static ra_status store_point_labels(const train_run *run, ra_safetensors_writer *writer, ra_text *out,
+                                    ra_error *err) {
+    static const char name[] = "points.labels";
+    const ra_labels *labels = run->inputs->point_labels;
+    const ra_tensor *before = run->inputs->init ? ra_safetensors_find(run->inputs->init, name) : NULL;
+    if (!labels) return before ? ra_safetensors_writer_tensor(writer, name, before, err) : RA_OK;
+    for (size_t i = 0; i < ra_labels_count(labels); i++) {
+        ra_text_add(out, ra_labels_at(labels, i));
+        ra_text_add(out, "\n");
+    }
+    if (out->failed) RA_FAIL_MEMORY(err, "the labels of the points", out->size);
+    const ra_tensor lines = ra_tensor_1d(RA_U8, out->data, out->size);
+    return ra_safetensors_writer_tensor(writer, name, &lines, err);
+}
+
 /* ---- the history --------------------------------------------------------------------------------------- */
 
 /* The history of a run is part of its checkpoint, so that the report of a resumed run has the whole curve.
@@ -102,7 +132,8 @@ static void restore_history(report_history *history, const ra_safetensors *file)
 ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     ra_safetensors_writer *writer = NULL;
     ra_points points = {0};
-    char *labels = NULL;
+    char *labels = NULL, *trace_labels = NULL;
+    ra_text point_labels = {0};
     ra_status status = RA_OK;
     bool state = run->options->state;
     if (!train_run_speaks(run)) return RA_OK;
@@ -118,14 +149,20 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     else if (archetypal && run->points.vectors.rows) /* other dictionaries only started on them */
         RA_TRY_OUT(status, ra_points_store(&run->points, run->inputs->labels, writer, &labels, err));
     if (archetypal && !rows && !labels) RA_TRY_OUT(status, keep_labels(run, model, writer, err));
+    if (archetypal && !rows) RA_TRY_OUT(status, store_point_labels(run, writer, &point_labels, err));
+    if (model->trace.atoms)
+        RA_TRY_OUT(status, ra_trace_store(&model->trace, run->inputs->labels, writer, &trace_labels, err));
     RA_TRY_OUT(status, ra_data_store_standardization(run->inputs->data, writer, err));
     RA_TRY_OUT(status, train_save_settings(run, &model->settings, writer, err));
+    RA_TRY_OUT(status, save_delta(run, model, writer, err));
     RA_TRY_OUT(status, ra_safetensors_writer_write(writer, model->output, err));
     model->saved_step = ra_trainer_done(model->trainer);
     model->saved_at = progress_elapsed(&run->progress);
 out:
     ra_safetensors_writer_free(writer);
     ra_free(labels);
+    ra_free(trace_labels);
+    ra_text_release(&point_labels);
     ra_points_release(&points);
     return status;
 }
@@ -165,6 +202,9 @@ ra_status train_check_resume(const train_options *options, const train_inputs *i
     const char *path = ra_safetensors_path(inputs->init);
     RA_TRY(ra_sae_settings_read(inputs->init, &sae, err));
     RA_TRY(ra_train_settings_read(inputs->init, &train, err));
+    const char *delta = ra_safetensors_metadata(inputs->init, delta_key);
+    if (delta && options->model.settings.delta_relative)
+        RA_TRY(ra_setting_parse(ra_sae_settings_table(), RA_SET_DELTA, &sae, delta, path, err));
     RA_TRY(check_settings(ra_sae_settings_table(), &options->model.settings, &sae, path, err));
     ra_train_settings flags = options->train;
     ra_setting_forget(&flags, RA_TRAIN_STEPS); /* they say how long a run is, not how it goes */

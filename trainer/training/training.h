@@ -8,6 +8,7 @@
  *     run.c          candidate points, the autoencoders, the loop with its progress
  *     standardize.c  mean and scale of the data, measured or taken from --init
  *     log.c          one line per step
+ *     trace.c        the data rows that the atoms of the finished model are traced to
  *     save.c         checkpoints, and what a resumed run takes from them
  *     begun.c        the same for a run that is still looking for points
  *     summary.c      what is printed at the end
@@ -29,8 +30,9 @@ typedef struct train_options {
     uint64_t known;
     const char *const *data;
     size_t data_count;
-    const char *output, *tensor, *points, *init, *resume, *seeds, *labels, *log, *report;
+    const char *output, *tensor, *points, *point_labels, *init, *resume, *seeds, *labels, *log, *report;
     size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
+    size_t trace_rows;                           /* 0: no trace */
     bool auto_resume, state, json, quiet, skip_bad_rows;
     model_choice model;      /* device and threads, and the settings of the SAE that flags give */
     ra_train_settings train; /* those that flags give */
@@ -39,9 +41,9 @@ typedef struct train_options {
 /* What is read before anything is computed; files that were not named are NULL. */
 typedef struct train_inputs {
     ra_data *data;
-    ra_labels *labels;
-    ra_safetensors *init;  /* of --init, or of --resume and the first seed */
-    ra_safetensors *begun; /* of --resume, for a run that was still looking for points */
+    ra_labels *labels, *point_labels; /* one per data row; one per point of --points FILE */
+    ra_safetensors *init;             /* of --init, or of --resume and the first seed */
+    ra_safetensors *begun;            /* of --resume, for a run that was still looking for points */
     ra_array *points;
 } train_inputs;
 
@@ -120,6 +122,7 @@ typedef struct train_model {
     text log_line;
     report_history history;
     ra_train_progress last;
+    ra_trace trace;            /* of the finished model */
     double loss, r2, l0, rows; /* sums over the last tenth of the steps, each weighted by its rows */
     size_t saved_step;         /* of the last checkpoint ... */
     double saved_at;           /* ... and when, in seconds of the run */
@@ -186,6 +189,10 @@ void train_log_step(train_model *model, const ra_train_progress *step);
 void train_log_flush(train_model *model);
 /* Flushes and closes the log; fails when not all of it could be written. */
 ra_status train_log_close(train_model *model, ra_error *err);
+
+/* model->trace <- that of the finished model; stays {0} without one, or when it is interrupted: the model is complete
+ * without it. */
+ra_status train_trace(train_run *run, train_model *model, ra_error *err);
 
 /* The checkpoint, complete or not at all. */
 ra_status train_save(const train_run *run, train_model *model, ra_error *err);

@@ -152,6 +152,11 @@ static ra_status fuse(ra_model *model, const ra_safetensors *file, size_t archet
     parameters p;
     RA_TRY(settle_kind(model, "dictionary.W", true, err));
     RA_TRY(ra_model_need_setting(model, RA_SET_DELTA, err));
+    if (model->info.settings.delta_relative)
+        RA_FAIL(err, RA_ERR_SETTING,
+                "%s: delta is %gx; only a new run can take it in units of its points, so give "
+                "--delta as a number",
+                model->info.path, model->info.settings.delta);
     RA_TRY(read_parameters(model, file, &p, err));
     size_t concepts = p.W.shape[0], points = p.C.shape[0], dimensions = p.C.shape[1];
     if (archetypes == 0) archetypes = RA_ARCHETYPES_DEFAULT;

@@ -44,7 +44,7 @@ START_TEST(test_refuses_with_expected_and_actual) {
         {"delta", "-0.5", "number from 0"},
         {"delta", "nan", "number from 0"},
         {"delta", "inf", "number from 0"},
-        {"delta", "1x", "number from 0"},
+        {"delta", "1y", "number from 0 to 1e+30, or one followed by x"},
         {"use_multiplier", "yes", "true or false"},
         {"kernel", "box", "rectangle"},
     };
