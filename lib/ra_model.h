@@ -171,15 +171,14 @@ float ra_model_atom_coverage(const ra_model *model, size_t atom);
 float ra_model_atom_hull_share(const ra_model *model, size_t atom);
 float ra_model_atom_relaxation_share(const ra_model *model, size_t atom);
 
-/* Fills at most `capacity` rows of the atom's trace, by falling weight, and *cosine (NaN: the file has no trace);
- * returns how many. */
-size_t ra_model_atom_trace(const ra_model *model, size_t atom, ra_trace_row *rows, size_t capacity,
-                           float *cosine);
+/* *archetype <- the t-th of the atom, by falling contribution (by falling weight where those are unknown); false if
+ * it has fewer. */
+bool ra_model_atom_archetype(const ra_model *model, size_t atom, size_t t, ra_archetype *archetype);
 
-/* Fills at most `capacity` archetypes, by falling contribution (by falling weight where those are unknown);
- * returns how many. */
-size_t ra_model_atom_archetypes(const ra_model *model, size_t atom, ra_archetype *archetypes,
-                                size_t capacity);
+/* The atom's trace: *row <- its t-th row, by falling weight; false if it has fewer. The cosine with the atom: NaN if
+ * the file has no trace. */
+bool ra_model_atom_trace_row(const ra_model *model, size_t atom, size_t t, ra_trace_row *row);
+float ra_model_atom_trace_cosine(const ra_model *model, size_t atom);
 
 /* Statistics of the latents, which live as long as the model; NULL: the file has none. */
 const ra_latent_statistics *ra_model_latent_statistics(const ra_model *model);

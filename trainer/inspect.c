@@ -3,16 +3,19 @@
  * The tensors of any .npy or .safetensors are listed. A file that holds a model is also opened, for its sizes and some
  * of its atoms. If that fails (the metadata lacks a setting), the reason is printed and the list as well, since it
  * shows what is missing. A checkpoint that would take long to fuse is not fused for this. */
+#include "app/atom_json.h"
 #include "app/format.h"
 #include "app/model_json.h"
 #include "commands.h"
 #include "common/files.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ROWS_OF_A_POINT = 3, ARCHETYPES_OF_AN_ATOM = 4, ATOMS_MOST = 1000 };
-static const double SLOW_FUSE = 2e11; /* multiplications, K N d: some seconds */
+static const double SLOW_FUSE = 2e11, /* multiplications, K N d: some seconds */
+    COMPLETE = 0.9995;                /* of a mixture: what is left would be written as 0.000 */
 
 static struct inspect_flags {
     uint64_t known;
@@ -150,48 +153,18 @@ static void json_metadata(const inspection *in, text *json) {
     json_object_end(json);
 }
 
-static void json_archetype(const ra_model *model, const ra_archetype *archetype, text *json) {
-    ra_point_row near[ROWS_OF_A_POINT];
-    size_t count = ra_model_point_rows(model, archetype->point, near, ROWS_OF_A_POINT);
-    json_object(json, NULL);
-    json_count(json, "point", archetype->point);
-    json_text(json, "label", archetype->label);
-    json_float(json, "weight", archetype->weight);
-    json_array(json, "rows");
-    for (size_t r = 0; r < count && r < ROWS_OF_A_POINT; r++) {
-        json_object(json, NULL);
-        json_count(json, "row", near[r].row);
-        json_float(json, "distance", near[r].distance);
-        json_text(json, "label", near[r].label);
-        json_object_end(json);
-    }
-    json_array_end(json);
-    json_object_end(json);
-}
-
-static void json_atom(const ra_model *model, size_t atom, text *json) {
-    ra_archetype archetypes[ARCHETYPES_OF_AN_ATOM];
-    size_t count = ra_model_atom_archetypes(model, atom, archetypes, ARCHETYPES_OF_AN_ATOM);
-    json_object(json, NULL);
-    json_count(json, "atom", atom);
-    json_float(json, "norm", ra_model_atom_norm(model, atom));
-    json_text(json, "label", ra_model_atom_label(model, atom));
-    json_array(json, "archetypes");
-    for (size_t a = 0; a < count && a < ARCHETYPES_OF_AN_ATOM; a++)
-        json_archetype(model, &archetypes[a], json);
-    json_array_end(json);
-    json_object(json, "relaxation");
-    json_float(json, "norm", ra_model_atom_relaxation(model, atom));
-    json_object_end(json);
-    json_object_end(json);
-}
-
 static void json_model(const inspection *in, text *json) {
     json_object(json, "model");
     json_model_info(json, ra_model_get_info(in->model));
     json_object_end(json);
     json_array(json, "atoms");
-    for (size_t i = 0; i < in->shown; i++) json_atom(in->model, in->strongest[i], json);
+    for (size_t i = 0; i < in->shown; i++) {
+        json_object(json, NULL);
+        json_count(json, "atom", in->strongest[i]);
+        json_atom_parts(json, in->model, in->strongest[i], ATOM_NORM | ATOM_PROVENANCE | ATOM_POINT_ROWS,
+                        NULL);
+        json_object_end(json);
+    }
     json_array_end(json);
 }
 
@@ -275,6 +248,13 @@ static void print_metadata(const inspection *in) {
     }
 }
 
+static void print_label_or(const char *label, const char *what, size_t number) {
+    if (label)
+        print_clean(stdout, label);
+    else
+        printf("%s %zu", what, number);
+}
+
 /* "cat, dog, pet": the label of the point, else its nearest rows. */
 static void print_point_words(const ra_model *model, const ra_archetype *archetype) {
     ra_point_row near[ROWS_OF_A_POINT];
@@ -283,32 +263,67 @@ static void print_point_words(const ra_model *model, const ra_archetype *archety
         print_clean(stdout, archetype->label);
         return;
     }
-    for (size_t r = 0; r < count && r < ROWS_OF_A_POINT; r++) {
+    for (size_t r = 0; r < count; r++) {
         printf("%s", r ? ", " : "");
-        if (near[r].label)
-            print_clean(stdout, near[r].label);
-        else
-            printf("row %zu", near[r].row);
+        print_label_or(near[r].label, "row", near[r].row);
     }
+}
+
+/* The archetypes, the largest first, and what they leave out. */
+static void print_archetypes(const ra_model *model, size_t atom) {
+    ra_archetype archetype;
+    double more = 0;
+    size_t count = 0;
+    for (; ra_model_atom_archetype(model, atom, count, &archetype); count++) {
+        bool known = isfinite(archetype.contribution);
+        double share = (double)(known ? archetype.contribution : archetype.weight);
+        if (count >= ARCHETYPES_OF_AN_ATOM) {
+            more += share;
+            continue;
+        }
+        printf("    %6.3f %s point %zu  ", share, known ? "along" : "of its mixture is", archetype.point);
+        print_point_words(model, &archetype);
+        putchar('\n');
+    }
+    if (count > ARCHETYPES_OF_AN_ATOM)
+        printf("    %6.3f in %zu more points\n", more, count - ARCHETYPES_OF_AN_ATOM);
+    double listed = (double)ra_model_atom_coverage(model, atom);
+    if (count > 0 && listed < COMPLETE)
+        printf("    %6.3f of its mixture is in points not listed\n", 1 - listed);
+}
+
+static void print_relaxation(const ra_model *model, size_t atom) {
+    double share = (double)ra_model_atom_relaxation_share(model, atom),
+           norm = (double)ra_model_atom_relaxation(model, atom),
+           hull = (double)ra_model_atom_hull_share(model, atom);
+    if (isfinite(share))
+        printf("    %6.3f along the relaxation, of norm %.4g\n", share, norm);
+    else if (isfinite(norm))
+        printf("    relaxation of norm %.4g\n", norm);
+    if (isfinite(hull)) printf("    cosine with its mixture %.3f\n", hull);
+}
+
+static void print_trace(const ra_model *model, size_t atom) {
+    ra_trace_row row;
+    for (size_t t = 0; ra_model_atom_trace_row(model, atom, t, &row); t++) {
+        if (t == 0) printf("    trace, cosine %.3f: ", (double)ra_model_atom_trace_cosine(model, atom));
+        printf("%s%.2f ", t ? ", " : "", (double)row.weight);
+        print_label_or(row.label, "row", row.row);
+    }
+    if (ra_model_atom_trace_row(model, atom, 0, &row)) putchar('\n');
 }
 
 static void print_atom(const ra_model *model, size_t atom) {
     const char *label = ra_model_atom_label(model, atom);
-    ra_archetype archetypes[ARCHETYPES_OF_AN_ATOM];
-    size_t count = ra_model_atom_archetypes(model, atom, archetypes, ARCHETYPES_OF_AN_ATOM);
-    printf("  atom %zu: norm %.4g", atom, (double)ra_model_atom_norm(model, atom));
-    if (ra_model_get_info(model)->has_relaxation)
-        printf(", relaxation %.4g", (double)ra_model_atom_relaxation(model, atom));
+    printf("  atom %zu: ", atom);
     if (label) {
-        printf(", ");
         print_clean(stdout, label);
+        printf(" (label from %s), ", ra_label_source_name(ra_model_atom_label_source(model, atom)));
     }
-    putchar('\n');
-    for (size_t a = 0; a < count && a < ARCHETYPES_OF_AN_ATOM; a++) {
-        printf("    %.3f of point %zu  ", (double)archetypes[a].weight, archetypes[a].point);
-        print_point_words(model, &archetypes[a]);
-        putchar('\n');
-    }
+    printf("norm %.4g\n", (double)ra_model_atom_norm(model, atom));
+    print_archetypes(model, atom);
+    print_relaxation(model, atom);
+    print_trace(model, atom);
 }
 
 static void print_model(const inspection *in) {

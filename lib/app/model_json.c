@@ -1,6 +1,8 @@
 #include "app/model_json.h"
 #include "app/format.h"
 
+#include <string.h>
+
 void json_known_count(text *out, const char *key, size_t count) {
     if (count)
         json_count(out, key, count);
@@ -17,7 +19,8 @@ static void setting(text *out, size_t i, const ra_sae_settings *settings) {
         return;
     }
     ra_setting_print(ra_sae_settings_table(), i, settings, value, sizeof value);
-    if (row->type == RA_SETTING_NAME)
+    bool word = row->type == RA_SETTING_NAME || (row->zero && strcmp(value, row->zero) == 0);
+    if (word)
         json_text(out, row->key, value);
     else
         json_raw(out, row->key, value); /* a number or true or false, as JSON writes them too */
@@ -44,6 +47,7 @@ void json_model_info(text *out, const ra_model_info *info) {
     json_bool(out, "has_atom_labels", info->has_atom_labels);
     json_bool(out, "has_point_labels", info->has_point_labels);
     json_bool(out, "has_point_vectors", info->has_point_vectors);
+    json_bool(out, "has_trace", info->trace_rows > 0);
     json_bool(out, "has_statistics", info->has_statistics);
     json_bool(out, "has_layout", info->has_layout);
     json_text(out, "source", info->from_checkpoint ? "checkpoint" : "artifact");

@@ -84,32 +84,27 @@ const char *ra_model_atom_label(const ra_model *model, size_t atom) {
     return ra_model_label(model->atom_labels, atom);
 }
 
-size_t ra_model_atom_archetypes(const ra_model *model, size_t atom, ra_archetype *archetypes,
-                                size_t capacity) {
-    if (!model->archetype_index) return 0;
-    size_t count = archetype_count(model, atom), first = atom * model->info.archetypes;
-    if (count > capacity) count = capacity;
-    for (size_t t = 0; t < count; t++) {
-        size_t point = (size_t)model->archetype_index[first + t];
-        archetypes[t] =
-            (ra_archetype){point, model->archetype_weight[first + t],
-                           model->archetype_contribution ? model->archetype_contribution[first + t] : NAN,
-                           ra_model_label(model->point_labels, point)};
-    }
-    return count;
+bool ra_model_atom_archetype(const ra_model *model, size_t atom, size_t t, ra_archetype *archetype) {
+    if (!model->archetype_index || t >= archetype_count(model, atom)) return false;
+    size_t at = atom * model->info.archetypes + t, point = (size_t)model->archetype_index[at];
+    float contribution = model->archetype_contribution ? model->archetype_contribution[at] : NAN;
+    *archetype = (ra_archetype){point, model->archetype_weight[at], contribution,
+                                ra_model_label(model->point_labels, point)};
+    return true;
 }
 
 /* ---- traces -------------------------------------------------------------------------------------------- */
 
-size_t ra_model_atom_trace(const ra_model *model, size_t atom, ra_trace_row *rows, size_t capacity,
-                           float *cosine) {
-    size_t first = atom * model->trace_rows, count = 0;
-    *cosine = model->trace_rows ? model->trace_cosine[atom] : NAN;
-    for (; count < model->trace_rows && model->trace_row[first + count] >= 0 && count < capacity; count++)
-        rows[count] =
-            (ra_trace_row){(size_t)model->trace_row[first + count], model->trace_weight[first + count],
-                           ra_model_label(model->trace_labels, first + count)};
-    return count;
+bool ra_model_atom_trace_row(const ra_model *model, size_t atom, size_t t, ra_trace_row *row) {
+    size_t at = atom * model->trace_rows + t;
+    if (t >= model->trace_rows || model->trace_row[at] < 0) return false;
+    *row = (ra_trace_row){(size_t)model->trace_row[at], model->trace_weight[at],
+                          ra_model_label(model->trace_labels, at)};
+    return true;
+}
+
+float ra_model_atom_trace_cosine(const ra_model *model, size_t atom) {
+    return model->trace_rows ? model->trace_cosine[atom] : NAN;
 }
 
 /* ---- points ------------------------------------------------------------------------------------------- */

@@ -8,28 +8,24 @@ enum { DEFAULT_LIMIT = 10, MAX_LIMIT = 1000, DEFAULT_NEIGHBORS = 10 };
 
 /* ---- fields -------------------------------------------------------------------------------------------- */
 
-static unsigned field_bit(const char *name, size_t size) {
-    static const char *const names[ATOM_FIELD_COUNT] = {
-#define X(id, name) [ATOM_FIELD_INDEX_##id] = name,
-        ATOM_FIELD_LIST(X)
-#undef X
-    };
-    for (int i = 0; i < ATOM_FIELD_COUNT; i++)
-        if (strlen(names[i]) == size && strncmp(names[i], name, size) == 0) return 1u << i;
+static unsigned part_named(const char *name, size_t size) {
+    for (unsigned i = 0; i < ATOM_PART_COUNT; i++)
+        if (strlen(atom_part_names[i]) == size && strncmp(atom_part_names[i], name, size) == 0)
+            return 1u << i;
     return 0;
 }
 
 /* `fields=norm,label`; the default is all of them. */
 static ra_status query_fields(const api_call *call, unsigned *fields, ra_error *err) {
     const char *name = http_target_parameter(&call->request->target, "fields");
-    *fields = name ? 0 : ATOM_ALL_FIELDS;
+    *fields = name ? 0 : ATOM_ALL_PARTS;
     for (const char *end; name; name = *end ? end + 1 : NULL) {
         end = strchrnul(name, ',');
-        unsigned bit = field_bit(name, (size_t)(end - name));
+        unsigned bit = part_named(name, (size_t)(end - name));
         if (!bit)
             RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "fields has '%.*s', expected vector, norm, label, archetypes, relaxation, statistics or "
-                    "layout",
+                    "fields has '%.*s', expected norm, label, archetypes, relaxation, trace, statistics, "
+                    "layout or vector",
                     (int)(end - name < 64 ? end - name : 64), name);
         *fields |= bit;
     }
@@ -51,35 +47,19 @@ typedef struct atom_reader {
     const ra_model_info *info;
     unsigned fields;
     float *vector;
-    ra_archetype *archetypes;
 } atom_reader;
 
 static ra_status reader_start(const api_call *call, atom_reader *reader, ra_error *err) {
     *reader = (atom_reader){.model = api_model(call), .info = api_info(call)};
     RA_TRY(query_fields(call, &reader->fields, err));
     RA_TRY(check_binary_fields(call, reader->fields, err));
-    RA_TRY(scratch_numbers(reader->info->dimensions, &reader->vector, err));
-    return scratch_archetypes(reader->info->archetypes, &reader->archetypes, err);
+    return scratch_numbers(reader->info->dimensions, &reader->vector, err);
 }
 
 /* atom < K */
 static ra_status write_atom(const atom_reader *reader, size_t atom, text *out, ra_error *err) {
-    const ra_model *model = reader->model;
-    float position[2];
-    bool has_layout = ra_model_atom_layout(model, atom, position);
-    if (reader->fields & ATOM_VECTOR) RA_TRY(ra_model_atom(model, atom, reader->vector, err));
-    json_atom(out, &(atom_reply){.atom = atom,
-                                 .fields = reader->fields,
-                                 .norm = ra_model_atom_norm(model, atom),
-                                 .label = ra_model_atom_label(model, atom),
-                                 .archetypes = reader->archetypes,
-                                 .archetype_count = ra_model_atom_archetypes(model, atom, reader->archetypes,
-                                                                             reader->info->archetypes),
-                                 .relaxation = ra_model_atom_relaxation(model, atom),
-                                 .latents = ra_model_latent_statistics(model),
-                                 .layout = has_layout ? position : NULL,
-                                 .vector = reader->vector,
-                                 .dimensions = reader->info->dimensions});
+    if (reader->fields & ATOM_VECTOR) RA_TRY(ra_model_atom(reader->model, atom, reader->vector, err));
+    json_atom(out, reader->model, atom, reader->fields, reader->vector);
     return RA_OK;
 }
 

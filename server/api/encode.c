@@ -134,17 +134,12 @@ out:
 
 /* ---- explain ------------------------------------------------------------------------------------------- */
 
-static ra_status write_explanation(api_call *call, const ra_explanation *batch, size_t row,
-                                   ra_archetype *archetypes, ra_error *err) {
-    const ra_model *model = api_model(call);
-    size_t width = api_info(call)->archetypes;
+static ra_status write_explanation(api_call *call, const ra_explanation *batch, size_t row, ra_error *err) {
     text *out = &call->response->body;
     json_object(out, NULL);
     json_array(out, "concepts");
     for (size_t i = batch->start[row]; i < batch->start[row + 1]; i++) {
-        const ra_contribution *entry = &batch->entries[i];
-        json_concept(out, entry, ra_model_atom_label(model, entry->atom), archetypes,
-                     ra_model_atom_archetypes(model, entry->atom, archetypes, width));
+        json_concept(out, api_model(call), &batch->entries[i]);
         RA_TRY(api_check_reply(call, err));
     }
     json_array_end(out);
@@ -154,8 +149,6 @@ static ra_status write_explanation(api_call *call, const ra_explanation *batch, 
 }
 
 static ra_status explain_rows(api_call *call, const ra_matrix *inputs, ra_error *err) {
-    ra_archetype *archetypes;
-    RA_TRY(scratch_archetypes(api_info(call)->archetypes, &archetypes, err));
     for (size_t first = 0; first < inputs->rows; first += CHUNK) {
         ra_explanation explanation = {0};
         size_t rows = chunk_rows(inputs, first);
@@ -165,7 +158,7 @@ static ra_status explain_rows(api_call *call, const ra_matrix *inputs, ra_error 
                               .explanation = &explanation};
         ra_status status = api_compute(call, &wanted, err);
         for (size_t row = 0; row < rows && status == RA_OK; row++)
-            status = write_explanation(call, &explanation, row, archetypes, err);
+            status = write_explanation(call, &explanation, row, err);
         ra_explanation_release(&explanation);
         RA_TRY(status);
     }

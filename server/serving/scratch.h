@@ -16,11 +16,10 @@
 
 /* One buffer each, with a function scratch_<name>(). */
 #define SCRATCH_LIST(X)                                                                                      \
-    X(numbers, float)           /* reconstructions, scores, a vector */                                      \
-    X(ids, size_t)              /* atoms that were found or asked for */                                     \
-    X(archetypes, ra_archetype) /* of one atom */                                                            \
-    X(uses, ra_point_use)       /* of one point */                                                           \
-    X(rows, ra_point_row)       /* of one point */
+    X(numbers, float)     /* reconstructions, scores, a vector */                                            \
+    X(ids, size_t)        /* atoms that were found or asked for */                                           \
+    X(uses, ra_point_use) /* of one point */                                                                 \
+    X(rows, ra_point_row) /* of one point */
 
 enum {
 #define X(name, type) SCRATCH_##name,

@@ -95,10 +95,9 @@ START_TEST(test_from_activations_to_an_answer) {
     ck_assert_mem_eq(x_hat, same, sizeof same);
     assert_close(x_hat, x, DIMENSIONS, 0.5);
 
-    ra_archetype archetypes[4]; /* which points the strongest atom is made of */
-    size_t count = ra_model_atom_archetypes(again, (size_t)codes.index[0], archetypes, 4);
-    ck_assert_uint_ge(count, 1);
-    ck_assert_float_gt(archetypes[0].weight, 0);
+    ra_archetype archetype; /* a point that the strongest atom is made of */
+    ck_assert(ra_model_atom_archetype(again, (size_t)codes.index[0], 0, &archetype));
+    ck_assert_float_gt(archetype.weight, 0);
 
     ra_codes_release(&codes);
     ra_workspace_free(workspace);

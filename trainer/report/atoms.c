@@ -20,7 +20,7 @@ enum {
     LABEL_MOST = 90, /* characters */
 };
 
-static const double WEIGHT_LEAST = 0.0005; /* less would be written as 0.0% */
+static const double SHARE_LEAST = 0.0005; /* less would be written as 0.0% */
 
 /* ---- which -------------------------------------------------------------------------------------------- */
 
@@ -67,14 +67,15 @@ static void write_rows(html_writer *html, const ra_model *model, size_t point, b
     }
 }
 
-/* "point 3, nearest to rows 4 at 0.1, 7 at 0.2", shown under the pointer. */
-static void write_archetype(html_writer *html, const ra_model *model, const ra_archetype *archetype) {
+/* "point 3, weight 0.41, nearest to rows 4 at 0.1, 7 at 0.2", shown under the pointer. */
+static void write_archetype(html_writer *html, const ra_model *model, const ra_archetype *archetype,
+                            double share) {
     ra_point_row near;
     bool rows = ra_model_point_rows(model, archetype->point, &near, 1) > 0;
-    html_format(html, "<li title=\"point %zu", archetype->point);
+    html_format(html, "<li title=\"point %zu, weight %.3g", archetype->point, (double)archetype->weight);
     if (rows) html_raw(html, ", nearest to ");
     if (rows) write_rows(html, model, archetype->point, true);
-    html_format(html, "\"><span class=\"share\">%.1f%%</span> <bdi>", 100 * (double)archetype->weight);
+    html_format(html, "\"><span class=\"share\">%.1f%%</span> <bdi>", 100 * share);
     if (archetype->label)
         html_text(html, archetype->label, LABEL_MOST);
     else {
@@ -83,43 +84,76 @@ static void write_archetype(html_writer *html, const ra_model *model, const ra_a
         if (rows) write_rows(html, model, archetype->point, false);
     }
     html_raw(html, "</bdi>");
-    draw_bar(html, "weight", (double)archetype->weight);
+    draw_bar(html, "weight", share);
     html_raw(html, "</li>\n");
 }
 
+/* A share of the atom that no archetype on the card has. */
+static void write_rest(html_writer *html, double share, const char *what, const char *bar) {
+    if (fabs(share) < SHARE_LEAST) return;
+    html_format(html, "<li class=\"rest\"><span class=\"share\">%.1f%%</span> %s", 100 * share, what);
+    if (bar) draw_bar(html, bar, share);
+    html_raw(html, "</li>\n");
+}
+
+/* Shares of the atom, which sum to 100 %: along its archetypes, the points that are not shown, the relaxation. Files of
+ * before know weights only; these are shares of the mixture. */
 static void write_archetypes(html_writer *html, const ra_model *model, size_t atom) {
-    ra_archetype archetypes[ARCHETYPES_SHOWN];
-    size_t count = ra_model_atom_archetypes(model, atom, archetypes, ARCHETYPES_SHOWN);
-    double rest = 1;
-    if (count > ARCHETYPES_SHOWN) count = ARCHETYPES_SHOWN;
-    while (count > 0 && (double)archetypes[count - 1].weight < WEIGHT_LEAST) count--;
-    if (count == 0) return;
-    html_raw(html, "<ul>\n");
-    for (size_t a = 0; a < count; a++) {
-        write_archetype(html, model, &archetypes[a]);
-        rest -= (double)archetypes[a].weight;
+    ra_archetype archetype;
+    double rest = 1, relaxation = (double)ra_model_atom_relaxation_share(model, atom);
+    for (size_t t = 0; t < ARCHETYPES_SHOWN && ra_model_atom_archetype(model, atom, t, &archetype); t++) {
+        bool known = isfinite(archetype.contribution);
+        double share = (double)(known ? archetype.contribution : archetype.weight);
+        if (t > 0 && share < SHARE_LEAST) break;
+        if (t == 0) html_raw(html, "<ul>\n");
+        if (t == 0 && known && isfinite(relaxation)) rest -= relaxation;
+        write_archetype(html, model, &archetype, share);
+        rest -= share;
     }
-    if (rest >= WEIGHT_LEAST)
-        html_format(html, "<li class=\"rest\"><span class=\"share\">%.1f%%</span> other points</li>\n",
-                    100 * rest);
+    if (!ra_model_atom_archetype(model, atom, 0, &archetype)) return;
+    write_rest(html, rest, "other points", NULL);
+    if (isfinite(archetype.contribution) && isfinite(relaxation))
+        write_rest(html, relaxation, "relaxation", "leash");
     html_raw(html, "</ul>\n");
 }
 
-/* The distance of the atom from the mixture, as a share of delta, the most that is allowed. */
+/* What the mixture accounts for, and the relaxation's length of the most that is allowed. */
 static void write_relaxation(html_writer *html, const ra_model *model, size_t atom) {
     const ra_model_info *info = ra_model_get_info(model);
-    double length = (double)ra_model_atom_relaxation(model, atom), delta = info->settings.delta;
-    if (!info->has_relaxation || !isfinite(length)) return;
+    double length = (double)ra_model_atom_relaxation(model, atom), delta = info->settings.delta,
+           hull = (double)ra_model_atom_hull_share(model, atom);
     bool bounded = ra_setting_known(&info->settings, RA_SET_DELTA) && delta > 0;
-    html_format(html, "<p class=\"relaxation\">relaxation %.3g", length);
-    if (bounded) html_format(html, " of at most %g", delta);
-    if (bounded) draw_bar(html, "leash", length / delta);
+    if (!info->has_relaxation || !isfinite(length)) return;
+    html_raw(html, "<p class=\"relaxation\">");
+    if (isfinite(hull)) html_format(html, "cosine with its mixture %.3f \u00b7 ", hull);
+    html_format(html, "relaxation %.3g", length);
+    if (bounded) html_format(html, " of at most %.3g", delta);
     html_raw(html, "</p>\n");
+}
+
+/* "0.46 color, 0.24 red: cosine 0.953", rows of the data whose mixture is nearest to the atom. */
+static void write_trace(html_writer *html, const ra_model *model, size_t atom) {
+    ra_trace_row row;
+    size_t t = 0;
+    for (; ra_model_atom_trace_row(model, atom, t, &row); t++) {
+        html_format(html, "%s%.2f <bdi title=\"row %zu\">",
+                    t ? ", " : "<p class=\"trace\">trace: ", (double)row.weight, row.row);
+        if (row.label)
+            html_text(html, row.label, LABEL_MOST);
+        else
+            html_format(html, "row %zu", row.row);
+        html_raw(html, "</bdi>");
+    }
+    if (t) html_format(html, "; cosine %.3f</p>\n", (double)ra_model_atom_trace_cosine(model, atom));
 }
 
 static void write_atom(html_writer *html, const report_run *run, size_t atom) {
     const char *label = ra_model_atom_label(run->model, atom);
-    html_raw(html, "<article class=\"atom\">\n<h4><bdi>");
+    html_raw(html, "<article class=\"atom\">\n<h4");
+    if (label)
+        html_format(html, " title=\"label from %s\"",
+                    ra_label_source_name(ra_model_atom_label_source(run->model, atom)));
+    html_raw(html, "><bdi>");
     if (label)
         html_text(html, label, LABEL_MOST);
     else
@@ -135,6 +169,7 @@ static void write_atom(html_writer *html, const report_run *run, size_t atom) {
     html_raw(html, "</p>\n");
     write_archetypes(html, run->model, atom);
     write_relaxation(html, run->model, atom);
+    write_trace(html, run->model, atom);
     html_raw(html, "</article>\n");
 }
 

@@ -136,7 +136,7 @@ ra_status train_mixture_resume(const train_run *run, const ra_safetensors *file,
             RA_FAIL(err, RA_ERR_FORMAT, "%s: %s holds %lld for point %zu, but the data has %zu rows",
                     ra_safetensors_path(file), name, (long long)numbers[i], i, rows);
     if (!run->inputs->labels && ra_safetensors_find(file, "points.row_labels"))
-        ra_log(RA_LOG_WARN,
+        ra_log(RA_LOG_WARNING,
                "%s has labels of its points, but atoms may take other rows: give --labels again to keep them",
                ra_safetensors_path(file));
     const ra_point_source source = rows_of(run->inputs->data);

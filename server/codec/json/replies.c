@@ -41,77 +41,10 @@ static void norm(text *out, const char *of, float value) {
     json_object_end(out);
 }
 
-static void archetypes(text *out, const ra_archetype *list, size_t count) {
-    json_array(out, "archetypes");
-    for (size_t i = 0; i < count; i++) {
-        json_object(out, NULL);
-        json_count(out, "point", list[i].point);
-        json_text(out, "label", list[i].label);
-        json_float(out, "weight", list[i].weight);
-        json_object_end(out);
-    }
-    json_array_end(out);
-}
-
-static void histogram(text *out, const ra_latent_statistics *latents, size_t latent) {
-    json_object(out, "histogram");
-    json_count(out, "low", 0);
-    json_float(out, "high", latents->histogram_top[latent]);
-    json_array(out, "counts");
-    for (size_t bin = 0; bin < latents->bins; bin++)
-        json_count(out, NULL, (size_t)latents->histogram[latent * latents->bins + bin]);
-    json_array_end(out);
-    json_object_end(out);
-}
-
-static void examples(text *out, const ra_latent_statistics *latents, size_t latent) {
-    ra_latent_example example;
-    json_array(out, "top");
-    for (size_t i = 0; i < latents->examples; i++) {
-        if (!ra_latent_statistics_example(latents, latent, i, &example)) break;
-        json_object(out, NULL);
-        json_count(out, "row", example.row);
-        json_float(out, "value", example.value);
-        json_text(out, "label", example.label);
-        json_object_end(out);
-    }
-    json_array_end(out);
-}
-
-static void statistics_of(text *out, const ra_latent_statistics *latents, size_t latent) {
-    if (!latents) {
-        json_null(out, "statistics");
-        return;
-    }
-    json_object(out, "statistics");
-    json_count(out, "rows", latents->rows);
-    json_count(out, "count", (size_t)latents->count[latent]);
-    json_float(out, "frequency", (float)((double)latents->count[latent] / (double)latents->rows));
-    json_float(out, "mean", latents->mean[latent]);
-    json_float(out, "max", latents->max[latent]);
-    json_float(out, "energy", latents->energy[latent]);
-    histogram(out, latents, latent);
-    examples(out, latents, latent);
-    json_object_end(out);
-}
-
-static void layout(text *out, const float *position) {
-    if (position)
-        json_floats(out, "layout", position, 2);
-    else
-        json_null(out, "layout");
-}
-
-void json_atom(text *out, const atom_reply *atom) {
+void json_atom(text *out, const ra_model *model, size_t atom, unsigned parts, const float *vector) {
     json_object(out, NULL);
-    json_count(out, "atom", atom->atom);
-    if (atom->fields & ATOM_NORM) { json_float(out, "norm", atom->norm); }
-    if (atom->fields & ATOM_LABEL) { json_text(out, "label", atom->label); }
-    if (atom->fields & ATOM_ARCHETYPES) archetypes(out, atom->archetypes, atom->archetype_count);
-    if (atom->fields & ATOM_RELAXATION) norm(out, "relaxation", atom->relaxation);
-    if (atom->fields & ATOM_STATISTICS) statistics_of(out, atom->latents, atom->atom);
-    if (atom->fields & ATOM_LAYOUT) layout(out, atom->layout);
-    if (atom->fields & ATOM_VECTOR) { json_floats(out, "vector", atom->vector, atom->dimensions); }
+    json_count(out, "atom", atom);
+    json_atom_parts(out, model, atom, parts, vector);
     json_object_end(out);
 }
 
@@ -129,14 +62,12 @@ const char *metric_name(ra_similarity metric) {
 
 /* ---- explanations -------------------------------------------------------------------------------------- */
 
-void json_concept(text *out, const ra_contribution *contribution, const char *label, const ra_archetype *list,
-                  size_t count) {
+void json_concept(text *out, const ra_model *model, const ra_contribution *contribution) {
     json_object(out, NULL);
     json_count(out, "atom", contribution->atom);
     json_float(out, "code", contribution->code);
     json_float(out, "contribution", contribution->contribution);
-    json_text(out, "label", label);
-    archetypes(out, list, count);
+    json_atom_parts(out, model, contribution->atom, ATOM_PROVENANCE, NULL);
     json_object_end(out);
 }
 

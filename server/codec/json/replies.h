@@ -9,7 +9,7 @@
 #ifndef RASAED_CODEC_JSON_REPLIES_H
 #define RASAED_CODEC_JSON_REPLIES_H
 
-#include "app/json.h"
+#include "app/atom_json.h"
 #include "ra_model.h"
 
 /* RFC 9457; the sentence is also in `error`, where clients of other servers look for it. */
@@ -32,46 +32,8 @@ void json_dictionary(text *out, const dictionary_reply *dictionary);
 
 /* ---- atoms --------------------------------------------------------------------------------------------- */
 
-/* The members of an atom that `fields=` chooses from. To add one: a row here, a member below, a line in
- * json_atom(), and its value in api/atoms.c. */
-#define ATOM_FIELD_LIST(X)                                                                                   \
-    X(VECTOR, "vector")                                                                                      \
-    X(NORM, "norm")                                                                                          \
-    X(LABEL, "label")                                                                                        \
-    X(ARCHETYPES, "archetypes")                                                                              \
-    X(RELAXATION, "relaxation")                                                                              \
-    X(STATISTICS, "statistics")                                                                              \
-    X(LAYOUT, "layout")
-
-enum atom_field_index {
-#define X(id, name) ATOM_FIELD_INDEX_##id,
-    ATOM_FIELD_LIST(X)
-#undef X
-        ATOM_FIELD_COUNT
-};
-
-enum atom_field {
-#define X(id, name) ATOM_##id = 1 << ATOM_FIELD_INDEX_##id,
-    ATOM_FIELD_LIST(X)
-#undef X
-        ATOM_ALL_FIELDS = (1 << ATOM_FIELD_COUNT) - 1
-};
-
-typedef struct atom_reply {
-    size_t atom;
-    unsigned fields; /* of enum atom_field; members without a field here may be unset */
-    float norm;
-    const char *label;
-    const ra_archetype *archetypes;
-    size_t archetype_count;
-    float relaxation;                    /* NaN when unknown */
-    const ra_latent_statistics *latents; /* of all atoms; NULL when unknown */
-    const float *layout;                 /* [2]; NULL when unknown */
-    const float *vector;                 /* [dimensions] */
-    size_t dimensions;
-} atom_reply;
-
-void json_atom(text *out, const atom_reply *atom);
+/* {"atom":7, ...} with the parts that were asked for (app/atom_json.h). */
+void json_atom(text *out, const ra_model *model, size_t atom, unsigned parts, const float *vector);
 
 /* One entry of `neighbors` and of a list of `results`: {"atom":7,"score":0.93,"label":"..."} */
 void json_match(text *out, size_t atom, float score, const char *label);
@@ -81,9 +43,8 @@ const char *metric_name(ra_similarity metric);
 
 /* ---- explanations -------------------------------------------------------------------------------------- */
 
-/* One entry of `concepts`. */
-void json_concept(text *out, const ra_contribution *contribution, const char *label,
-                  const ra_archetype *archetypes, size_t archetype_count);
+/* One entry of `concepts`: {"atom":7,"code":1.5,"contribution":0.2, ...} with what explains the atom. */
+void json_concept(text *out, const ra_model *model, const ra_contribution *contribution);
 
 /* The members after `concepts` in an explanation: "residual", "input", "r2". */
 void json_fit(text *out, float residual_norm, float input_norm, float r2);

@@ -22,7 +22,8 @@ START_TEST(test_what_is_not_known_is_null) {
                 "\"bf16\",\"sae\":null,"
                 "\"encoder\":null,\"has_encoder\":false,\"standardized\":false,\"has_relaxation\":false,"
                 "\"has_atom_labels\":false,\"has_point_labels\":false,\"has_point_vectors\":false,"
-                "\"has_statistics\":false,\"has_layout\":false,\"source\":\"artifact\",\"device\":\"cpu\","
+                "\"has_trace\":false,\"has_statistics\":false,\"has_layout\":false,\"source\":\"artifact\","
+                "\"device\":\"cpu\","
                 "\"digest\":\"\","
                 "\"bytes\":123}");
 }

@@ -76,21 +76,24 @@ START_TEST(test_a_point_label_names_at_most_three_different_rows) {
 }
 END_TEST
 
+static size_t archetypes_of(const ra_model *model, size_t atom, ra_archetype *archetypes) {
+    size_t count = 0;
+    while (ra_model_atom_archetype(model, atom, count, &archetypes[count])) count++;
+    return count;
+}
+
 START_TEST(test_atoms_tell_what_they_are_made_of) {
     model_file file = {0};
     model_file_artifact(&file);
     model_file_set(&file, "archetypes.weight", 8, 0); /* a weight of zero ends the list as a -1 does */
     ra_model *model = model_open(model_file_write(&file, "atoms.safetensors"));
-    ra_archetype archetypes[FILE_T];
+    ra_archetype archetypes[FILE_T + 1];
     static const size_t counts[] = {3, 1, 2, 2, 3, 1};
-    for (size_t k = 0; k < FILE_K; k++)
-        ck_assert_uint_eq(ra_model_atom_archetypes(model, k, archetypes, FILE_T), counts[k]);
-    ck_assert_uint_eq(ra_model_atom_archetypes(model, 4, archetypes, FILE_T), 3);
+    for (size_t k = 0; k < FILE_K; k++) ck_assert_uint_eq(archetypes_of(model, k, archetypes), counts[k]);
+    ck_assert_uint_eq(archetypes_of(model, 4, archetypes), 3);
     ck_assert_uint_eq(archetypes[1].point, 3);
     ck_assert(archetypes[1].weight == 0.25f);
     check_label(archetypes[1].label, "fox");
-    ck_assert_uint_eq(ra_model_atom_archetypes(model, 4, archetypes, 1), 1);
-    ck_assert_uint_eq(ra_model_atom_archetypes(model, 4, archetypes, 0), 0);
     ck_assert(ra_model_atom_relaxation(model, 1) == 0.5f);
 
     float vector[FILE_D], sum = 0;
@@ -212,20 +215,19 @@ START_TEST(test_labels_say_where_they_are_from) {
         check_label(ra_model_atom_label(model, k), expected[k].label);
         ck_assert_int_eq(ra_model_atom_label_source(model, k), expected[k].source);
     }
-    ra_trace_row rows[4];
-    float got;
-    ck_assert_uint_eq(ra_model_atom_trace(model, 1, rows, 4, &got), 2);
-    ck_assert(rows[0].row == 4 && rows[1].row == 2 && rows[1].weight == 0.05f && got == 0.75f);
-    check_label(rows[1].label, "fly");
-    ck_assert_uint_eq(ra_model_atom_trace(model, 4, rows, 4, &got), 0);
-    ck_assert(got == 0);
-    ck_assert_uint_eq(ra_model_atom_trace(model, 0, rows, 1, &got), 1);
+    ra_trace_row first, second;
+    ck_assert(ra_model_atom_trace_row(model, 1, 0, &first) && ra_model_atom_trace_row(model, 1, 1, &second));
+    ck_assert(first.row == 4 && second.row == 2 && second.weight == 0.05f);
+    ck_assert(ra_model_atom_trace_cosine(model, 1) == 0.75f);
+    check_label(second.label, "fly");
+    ck_assert(!ra_model_atom_trace_row(model, 1, 2, &first) && !ra_model_atom_trace_row(model, 4, 0, &first));
+    ck_assert(ra_model_atom_trace_cosine(model, 4) == 0);
     const char *again = test_path("again.safetensors");
     ra_ok(ra_model_save(model, again, RA_F32, &err));
     ra_model_release(model);
     model = model_open(again);
-    ck_assert_uint_eq(ra_model_atom_trace(model, 5, rows, 4, &got), 2);
-    check_label(rows[1].label, "gnat");
+    ck_assert(ra_model_atom_trace_row(model, 5, 1, &second));
+    check_label(second.label, "gnat");
     ra_model_release(model);
 
     model_file_put_text(&file, "latents.top_labels", "\t\n\t\n\t\n\t\n\t\n\t\n");
@@ -292,8 +294,8 @@ START_TEST(test_contributions_rank_the_archetypes) {
     model_file_put(&file, "relaxation.share", RA_F32, 1, FILE_K, 0, share);
     model_file_put(&file, "hull.share", RA_F32, 1, FILE_K, 0, share);
     model = model_open(model_file_write(&file, "sorted.safetensors"));
-    ra_archetype archetypes[FILE_T];
-    ck_assert_uint_eq(ra_model_atom_archetypes(model, 0, archetypes, FILE_T), 3);
+    ra_archetype archetypes[FILE_T + 1];
+    ck_assert_uint_eq(archetypes_of(model, 0, archetypes), 3);
     ck_assert(archetypes[2].contribution == -0.1f && archetypes[2].weight == 0.125f);
     ck_assert_float_eq_tol(ra_model_atom_coverage(model, 0), 0.875f, 1e-6f);
     ck_assert(ra_model_atom_relaxation_share(model, 2) == -0.125f &&
@@ -302,7 +304,7 @@ START_TEST(test_contributions_rank_the_archetypes) {
     model_file_drop(&file, "archetypes.contribution");
     model_file_drop(&file, "hull.share");
     model = model_open(model_file_write(&file, "unknown.safetensors"));
-    ra_model_atom_archetypes(model, 0, archetypes, FILE_T);
+    archetypes_of(model, 0, archetypes);
     ck_assert(isnan(archetypes[0].contribution) && isnan(ra_model_atom_hull_share(model, 0)));
     ra_model_release(model);
     model_file_release(&file);
@@ -320,8 +322,8 @@ START_TEST(test_a_fused_checkpoint_keeps_its_provenance) {
     ra_model *model = model_open(test_golden("dict-tight.checkpoint.safetensors"));
     ck_assert_uint_eq(ra_model_get_info(model)->archetypes, RA_ARCHETYPES_DEFAULT);
     for (size_t k = 0; k < K; k++) {
-        ra_archetype archetypes[RA_ARCHETYPES_DEFAULT];
-        size_t count = ra_model_atom_archetypes(model, k, archetypes, RA_ARCHETYPES_DEFAULT), positive = 0;
+        ra_archetype archetypes[RA_ARCHETYPES_DEFAULT + 1];
+        size_t count = archetypes_of(model, k, archetypes), positive = 0;
         const float *atom = (const float *)ra_model_dictionary(model)->data + k * d;
         double norm = 0, square = 0;
         for (size_t j = 0; j < N; j++) positive += W[k * N + j] > 0;

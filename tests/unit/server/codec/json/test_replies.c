@@ -1,4 +1,5 @@
 #include "harness.h"
+#include "model_files.h"
 #include "codec/json/replies.h"
 
 #include <math.h>
@@ -11,56 +12,21 @@ static void check(text *out, const char *expected) {
     text_release(out);
 }
 
-START_TEST(test_an_atom_with_everything) {
-    static const ra_archetype archetypes[] = {{12, 0.75f, 0.5f, "dog; puppy"}, {3, 0.25f, NAN, NULL}};
-    /* of latents 0 to 5; the test looks at the last one */
-    const ra_latent_statistics latents = {
-        .rows = 8,
-        .concepts = 6,
-        .bins = 2,
-        .examples = 3,
-        .count = (const int64_t[]){0, 0, 0, 0, 0, 2},
-        .mean = (const float[]){0, 0, 0, 0, 0, 1.5f},
-        .max = (const float[]){0, 0, 0, 0, 0, 2},
-        .energy = (const float[]){0, 0, 0, 0, 0, 0.375f},
-        .histogram_top = (const float[]){0, 0, 0, 0, 0, 4},
-        .histogram = (const int64_t[]){0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1},
-        .top_row = (const int64_t[]){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 7, 3, -1},
-        .top_value = (const float[]){0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0},
-    };
+START_TEST(test_atoms_and_concepts) {
+    model_file file = {0};
+    ra_model *model = NULL;
     text out = {0};
-    json_atom(&out, &(atom_reply){.atom = 5,
-                                  .fields = ATOM_ALL_FIELDS,
-                                  .norm = 2,
-                                  .label = "a \"dog\"",
-                                  .archetypes = archetypes,
-                                  .archetype_count = 2,
-                                  .relaxation = 0.5f,
-                                  .latents = &latents,
-                                  .layout = (float[]){0.5f, -1},
-                                  .vector = (float[]){1, -2, 1e-7f},
-                                  .dimensions = 3});
-    check(&out,
-          "{\"atom\":5,\"norm\":2,\"label\":\"a \\\"dog\\\"\",\"archetypes\":["
-          "{\"point\":12,\"label\":\"dog; puppy\",\"weight\":0.75},"
-          "{\"point\":3,\"label\":null,\"weight\":0.25}],"
-          "\"relaxation\":{\"norm\":0.5},\"statistics\":{\"rows\":8,\"count\":2,\"frequency\":0.25,"
-          "\"mean\":1.5,\"max\":2,\"energy\":0.375,\"histogram\":{\"low\":0,\"high\":4,\"counts\":[1,1]},"
-          "\"top\":[{\"row\":7,\"value\":2,\"label\":null},{\"row\":3,\"value\":1,\"label\":null}]},"
-          "\"layout\":[0.5,-1],\"vector\":[1,-2,1e-7]}");
-}
-END_TEST
-
-START_TEST(test_an_atom_of_which_little_is_known_or_asked) {
-    text out = {0};
-    json_atom(&out, &(atom_reply){.atom = 1,
-                                  .fields = ATOM_LABEL | ATOM_ARCHETYPES | ATOM_RELAXATION,
-                                  .relaxation = NAN});
-    check(&out, "{\"atom\":1,\"label\":null,\"archetypes\":[],\"relaxation\":{\"norm\":null}}");
-    json_atom(&out, &(atom_reply){.atom = 1, .fields = ATOM_STATISTICS | ATOM_LAYOUT});
-    check(&out, "{\"atom\":1,\"statistics\":null,\"layout\":null}");
-    json_atom(&out, &(atom_reply){.atom = 2});
-    check(&out, "{\"atom\":2}");
+    model_file_artifact(&file);
+    ra_ok(ra_model_open(model_file_write(&file, "atoms.safetensors"), NULL, &model, &err));
+    json_atom(&out, model, 1, ATOM_RELAXATION, NULL);
+    check(&out, "{\"atom\":1,\"relaxation\":{\"norm\":0.5,\"share\":null}}");
+    json_concept(&out, model, &(ra_contribution){1, 1.5f, NAN});
+    check(&out, "{\"atom\":1,\"code\":1.5,\"contribution\":null,\"label\":\"dog\",\"label_source\":"
+                "\"archetypes\",\"archetypes\":[{\"point\":1,\"label\":\"dog, cow\",\"weight\":1,"
+                "\"contribution\":null}],\"coverage\":1,\"hull_share\":null,\"relaxation\":{\"norm\":0.5,"
+                "\"share\":null},\"trace\":null}");
+    ra_model_release(model);
+    model_file_release(&file);
 }
 END_TEST
 
@@ -81,14 +47,15 @@ START_TEST(test_a_dictionary_never_names_its_file) {
     text out = {0};
     dictionary_reply reply = {.name = "words", .generation = 2, .requests = 7, .info = &info};
     json_dictionary(&out, &reply);
-    check(&out,
-          "{\"name\":\"words\",\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,"
-          "\"dtype\":\"bf16\",\"sae\":\"topk\",\"encoder\":null,\"has_encoder\":true,"
-          "\"standardized\":false,\"has_relaxation\":false,\"has_atom_labels\":false,\"has_point_labels\":"
-          "false,\"has_point_vectors\":false,\"has_statistics\":false,\"has_layout\":false,"
-          "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
-          "123,"
-          "\"generation\":2,\"requests\":7}");
+    check(
+        &out,
+        "{\"name\":\"words\",\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,"
+        "\"dtype\":\"bf16\",\"sae\":\"topk\",\"encoder\":null,\"has_encoder\":true,"
+        "\"standardized\":false,\"has_relaxation\":false,\"has_atom_labels\":false,\"has_point_labels\":"
+        "false,\"has_point_vectors\":false,\"has_trace\":false,\"has_statistics\":false,\"has_layout\":false,"
+        "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
+        "123,"
+        "\"generation\":2,\"requests\":7}");
     reply.with_settings = true;
     json_dictionary(&out, &reply);
     text_append(&out, "", 1);
@@ -99,13 +66,10 @@ START_TEST(test_a_dictionary_never_names_its_file) {
 }
 END_TEST
 
-START_TEST(test_matches_concepts_and_fits) {
+START_TEST(test_matches_and_fits) {
     text out = {0};
     json_match(&out, 7, 0.93f, "cat");
     check(&out, "{\"atom\":7,\"score\":0.93,\"label\":\"cat\"}");
-    json_concept(&out, &(ra_contribution){3, 1.5f, NAN}, NULL, &(ra_archetype){1, 1, 1, "x"}, 1);
-    check(&out, "{\"atom\":3,\"code\":1.5,\"contribution\":null,\"label\":null,"
-                "\"archetypes\":[{\"point\":1,\"label\":\"x\",\"weight\":1}]}");
     json_fit(&out, 0.5f, 2, -INFINITY);
     check(&out, "\"residual\":{\"norm\":0.5},\"input\":{\"norm\":2},\"r2\":null");
     ck_assert_str_eq(metric_name(RA_SIMILARITY_COSINE), "cosine");
@@ -132,6 +96,5 @@ START_TEST(test_a_point_with_and_without_its_vector) {
 }
 END_TEST
 
-TEST_CASES(json_replies, test_an_atom_with_everything, test_an_atom_of_which_little_is_known_or_asked,
-           test_a_dictionary_never_names_its_file, test_matches_concepts_and_fits,
-           test_a_point_with_and_without_its_vector)
+TEST_CASES(json_replies, test_atoms_and_concepts, test_a_dictionary_never_names_its_file,
+           test_matches_and_fits, test_a_point_with_and_without_its_vector)

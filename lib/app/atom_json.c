@@ -1,0 +1,133 @@
+#include "app/atom_json.h"
+
+enum { ROWS_OF_A_POINT = 3 };
+
+const char *const atom_part_names[ATOM_PART_COUNT] = {
+#define X(ID, name) [ATOM_INDEX_##ID] = #name,
+    ATOM_PART_LIST(X)
+#undef X
+};
+
+static void label(text *out, const ra_model *model, size_t atom) {
+    json_text(out, "label", ra_model_atom_label(model, atom));
+    json_text(out, "label_source", ra_label_source_name(ra_model_atom_label_source(model, atom)));
+}
+
+static void point_rows(text *out, const ra_model *model, size_t point) {
+    ra_point_row rows[ROWS_OF_A_POINT];
+    size_t count = ra_model_point_rows(model, point, rows, ROWS_OF_A_POINT);
+    json_array(out, "rows");
+    for (size_t r = 0; r < count; r++) {
+        json_object(out, NULL);
+        json_count(out, "row", rows[r].row);
+        json_float(out, "distance", rows[r].distance);
+        json_text(out, "label", rows[r].label);
+        json_object_end(out);
+    }
+    json_array_end(out);
+}
+
+static void archetypes(text *out, const ra_model *model, size_t atom, bool rows) {
+    ra_archetype archetype;
+    json_array(out, "archetypes");
+    for (size_t t = 0; ra_model_atom_archetype(model, atom, t, &archetype); t++) {
+        json_object(out, NULL);
+        json_count(out, "point", archetype.point);
+        json_text(out, "label", archetype.label);
+        json_float(out, "weight", archetype.weight);
+        json_float(out, "contribution", archetype.contribution);
+        if (rows) point_rows(out, model, archetype.point);
+        json_object_end(out);
+    }
+    json_array_end(out);
+    json_float(out, "coverage", ra_model_atom_coverage(model, atom));
+    json_float(out, "hull_share", ra_model_atom_hull_share(model, atom));
+}
+
+static void relaxation(text *out, const ra_model *model, size_t atom) {
+    json_object(out, "relaxation");
+    json_float(out, "norm", ra_model_atom_relaxation(model, atom));
+    json_float(out, "share", ra_model_atom_relaxation_share(model, atom));
+    json_object_end(out);
+}
+
+static void trace(text *out, const ra_model *model, size_t atom) {
+    ra_trace_row row;
+    if (ra_model_get_info(model)->trace_rows == 0) {
+        json_null(out, "trace");
+        return;
+    }
+    json_object(out, "trace");
+    json_array(out, "rows");
+    for (size_t t = 0; ra_model_atom_trace_row(model, atom, t, &row); t++) {
+        json_object(out, NULL);
+        json_count(out, "row", row.row);
+        json_text(out, "label", row.label);
+        json_float(out, "weight", row.weight);
+        json_object_end(out);
+    }
+    json_array_end(out);
+    json_float(out, "cosine", ra_model_atom_trace_cosine(model, atom));
+    json_object_end(out);
+}
+
+static void histogram(text *out, const ra_latent_statistics *latents, size_t latent) {
+    json_object(out, "histogram");
+    json_count(out, "low", 0);
+    json_float(out, "high", latents->histogram_top[latent]);
+    json_array(out, "counts");
+    for (size_t bin = 0; bin < latents->bins; bin++)
+        json_count(out, NULL, (size_t)latents->histogram[latent * latents->bins + bin]);
+    json_array_end(out);
+    json_object_end(out);
+}
+
+static void examples(text *out, const ra_latent_statistics *latents, size_t latent) {
+    ra_latent_example example;
+    json_array(out, "top");
+    for (size_t i = 0; ra_latent_statistics_example(latents, latent, i, &example); i++) {
+        json_object(out, NULL);
+        json_count(out, "row", example.row);
+        json_float(out, "value", example.value);
+        json_text(out, "label", example.label);
+        json_object_end(out);
+    }
+    json_array_end(out);
+}
+
+static void statistics(text *out, const ra_model *model, size_t atom) {
+    const ra_latent_statistics *latents = ra_model_latent_statistics(model);
+    if (!latents) {
+        json_null(out, "statistics");
+        return;
+    }
+    json_object(out, "statistics");
+    json_count(out, "rows", latents->rows);
+    json_count(out, "count", (size_t)latents->count[atom]);
+    json_float(out, "frequency", (float)((double)latents->count[atom] / (double)latents->rows));
+    json_float(out, "mean", latents->mean[atom]);
+    json_float(out, "max", latents->max[atom]);
+    json_float(out, "energy", latents->energy[atom]);
+    histogram(out, latents, atom);
+    examples(out, latents, atom);
+    json_object_end(out);
+}
+
+static void layout(text *out, const ra_model *model, size_t atom) {
+    float position[2];
+    if (ra_model_atom_layout(model, atom, position))
+        json_floats(out, "layout", position, 2);
+    else
+        json_null(out, "layout");
+}
+
+void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned parts, const float *vector) {
+    if (parts & ATOM_NORM) json_float(out, "norm", ra_model_atom_norm(model, atom));
+    if (parts & ATOM_LABEL) label(out, model, atom);
+    if (parts & ATOM_ARCHETYPES) archetypes(out, model, atom, parts & ATOM_POINT_ROWS);
+    if (parts & ATOM_RELAXATION) relaxation(out, model, atom);
+    if (parts & ATOM_TRACE) trace(out, model, atom);
+    if (parts & ATOM_STATISTICS) statistics(out, model, atom);
+    if (parts & ATOM_LAYOUT) layout(out, model, atom);
+    if (parts & ATOM_VECTOR) json_floats(out, "vector", vector, ra_model_get_info(model)->dimensions);
+}

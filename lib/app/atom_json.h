@@ -1,0 +1,47 @@
+/* atom_json.h - an atom in JSON, in the same words for the daemon's replies and `rasae inspect --json`.
+ *
+ * What is not known is null; what was not asked for is absent. Thread safety: a text belongs to one thread.
+ */
+#ifndef RA_APP_ATOM_JSON_H
+#define RA_APP_ATOM_JSON_H
+
+#include "app/json.h"
+#include "ra_model.h"
+
+/* The parts of an atom that can be asked for. To add one: a row here, a line in
+ * json_atom_parts(). */
+#define ATOM_PART_LIST(X)                                                                                    \
+    X(NORM, norm)                                                                                            \
+    X(LABEL, label)           /* and label_source */                                                         \
+    X(ARCHETYPES, archetypes) /* and coverage, hull_share */                                                 \
+    X(RELAXATION, relaxation)                                                                                \
+    X(TRACE, trace)                                                                                          \
+    X(STATISTICS, statistics)                                                                                \
+    X(LAYOUT, layout)                                                                                        \
+    X(VECTOR, vector)
+
+enum atom_part_index {
+#define X(ID, name) ATOM_INDEX_##ID,
+    ATOM_PART_LIST(X)
+#undef X
+        ATOM_PART_COUNT
+};
+
+/* Sets of parts are sums of these. */
+enum atom_part {
+#define X(ID, name) ATOM_##ID = 1 << ATOM_INDEX_##ID,
+    ATOM_PART_LIST(X)
+#undef X
+        ATOM_ALL_PARTS = (1 << ATOM_PART_COUNT) - 1,
+    ATOM_PROVENANCE = ATOM_LABEL | ATOM_ARCHETYPES | ATOM_RELAXATION | ATOM_TRACE, /* what explains it */
+    ATOM_POINT_ROWS = 1 << ATOM_PART_COUNT, /* each archetype with the data rows nearest to its point */
+};
+
+/* "norm", "label" and so on, by their index. */
+extern const char *const atom_part_names[ATOM_PART_COUNT];
+
+/* The members of these parts, in the object that is open. vector [d]: the atom, read by ra_model_atom(); may be
+ * NULL where ATOM_VECTOR is not among the parts. */
+void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned parts, const float *vector);
+
+#endif
