@@ -93,8 +93,9 @@ typedef struct ra_model_info {
     size_t trace_rows;        /* R: rows per atom of the trace; 0: it has none */
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
     bool has_statistics, has_layout;
-    size_t bytes;        /* of memory and mapping that it keeps */
-    size_t device_bytes; /* of a device's own memory that it keeps */
+    float coverage, hull_share, trace_cosine; /* of the median atom; NaN: unknown */
+    size_t bytes;                             /* of memory and mapping that it keeps */
+    size_t device_bytes;                      /* of a device's own memory that it keeps */
     ra_sae_settings settings;
     const char *init, *seed;     /* how training started, from the file; NULL: unknown */
     const char *device;          /* name of its backend */

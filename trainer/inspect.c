@@ -13,9 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const float SMALL = 0.005f;
 enum { ROWS_OF_A_POINT = 3, ARCHETYPES_OF_AN_ATOM = 4, ATOMS_MOST = 1000 };
 static const double SLOW_FUSE = 2e11, /* multiplications, K N d: some seconds */
-    COMPLETE = 0.9995;                /* of a mixture: what is left would be written as 0.000 */
+    LEAST = 0.0005;                   /* of an atom; less would be written as 0.000 */
 
 static struct inspect_flags {
     uint64_t known;
@@ -28,7 +29,7 @@ static struct inspect_flags {
 
 static const ra_setting rows[] = {
     {"atoms", RA_SETTING_COUNT, AT(atoms), .max = ATOMS_MOST, .fallback = "5", .argument = "A",
-     .help = "atoms to show, largest norm first"},
+     .help = "atoms to show, the strongest first"},
     {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
     {"device_memory", RA_SETTING_BOOL, AT(device_memory),
      .help = "print the device memory that serving needs, with --threads (1)"},
@@ -53,6 +54,7 @@ static const struct kind_row {
 } kinds[] = {
     {"dictionary", "fused artifact", true},
     {"dictionary.W", "checkpoint", true},
+    {"dictionary.W.index", "checkpoint", true},
     {"dictionary._weights", "checkpoint of a plain dictionary", true},
     {"codes.start", "sparse codes", false},
 };
@@ -71,10 +73,16 @@ static bool is_slow(const ra_safetensors *file) {
     return (double)W->shape[0] * (double)W->shape[1] * (double)C->shape[1] > SLOW_FUSE;
 }
 
-/* Atoms by falling norm; the lower index first if equal. */
-static int by_norm(const void *a, const void *b, void *context) {
+/* How much an atom contributes on the data it was measured on; without statistics, its norm. */
+static float strength(const ra_model *model, size_t atom) {
+    const ra_latent_statistics *latents = ra_model_latent_statistics(model);
+    return latents ? latents->energy[atom] : ra_model_atom_norm(model, atom);
+}
+
+/* Atoms by falling strength; the lower index first if equal. */
+static int by_strength(const void *a, const void *b, void *context) {
     size_t first = *(const size_t *)a, second = *(const size_t *)b;
-    float x = ra_model_atom_norm(context, first), y = ra_model_atom_norm(context, second);
+    float x = strength(context, first), y = strength(context, second);
     return x != y ? (x < y ? 1 : -1) : (first > second) - (first < second);
 }
 
@@ -83,7 +91,7 @@ static ra_status rank_atoms(inspection *in, ra_error *err) {
     in->strongest = ra_malloc(K, sizeof *in->strongest);
     if (!in->strongest) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: an order of %zu atoms", K);
     for (size_t k = 0; k < K; k++) in->strongest[k] = k;
-    qsort_r(in->strongest, K, sizeof *in->strongest, by_norm, in->model);
+    qsort_r(in->strongest, K, sizeof *in->strongest, by_strength, in->model);
     in->shown = flags.atoms < K ? flags.atoms : K;
     return RA_OK;
 }
@@ -273,22 +281,22 @@ static void print_point_words(const ra_model *model, const ra_archetype *archety
 static void print_archetypes(const ra_model *model, size_t atom) {
     ra_archetype archetype;
     double more = 0;
-    size_t count = 0;
+    size_t count = 0, shown = 0;
     for (; ra_model_atom_archetype(model, atom, count, &archetype); count++) {
         bool known = isfinite(archetype.contribution);
         double share = (double)(known ? archetype.contribution : archetype.weight);
-        if (count >= ARCHETYPES_OF_AN_ATOM) {
+        if (shown == ARCHETYPES_OF_AN_ATOM || (shown > 0 && fabs(share) < LEAST)) {
             more += share;
             continue;
         }
+        shown++;
         printf("    %6.3f %s point %zu  ", share, known ? "along" : "of its mixture is", archetype.point);
         print_point_words(model, &archetype);
         putchar('\n');
     }
-    if (count > ARCHETYPES_OF_AN_ATOM)
-        printf("    %6.3f in %zu more points\n", more, count - ARCHETYPES_OF_AN_ATOM);
+    if (fabs(more) >= LEAST) printf("    %6.3f along %zu more points\n", more, count - shown);
     double listed = (double)ra_model_atom_coverage(model, atom);
-    if (count > 0 && listed < COMPLETE)
+    if (count > 0 && 1 - listed >= LEAST)
         printf("    %6.3f of its mixture is in points not listed\n", 1 - listed);
 }
 
@@ -305,12 +313,14 @@ static void print_relaxation(const ra_model *model, size_t atom) {
 
 static void print_trace(const ra_model *model, size_t atom) {
     ra_trace_row row;
-    for (size_t t = 0; ra_model_atom_trace_row(model, atom, t, &row); t++) {
+    size_t t = 0;
+    for (; ra_model_atom_trace_row(model, atom, t, &row); t++) {
+        if (t > 0 && row.weight < SMALL) continue; /* it would be written as 0.00 */
         if (t == 0) printf("    trace, cosine %.3f: ", (double)ra_model_atom_trace_cosine(model, atom));
         printf("%s%.2f ", t ? ", " : "", (double)row.weight);
         print_label_or(row.label, "row", row.row);
     }
-    if (ra_model_atom_trace_row(model, atom, 0, &row)) putchar('\n');
+    if (t > 0) putchar('\n');
 }
 
 static void print_atom(const ra_model *model, size_t atom) {
@@ -333,6 +343,14 @@ static void print_model(const inspection *in) {
     printf(info->has_encoder ? "" : "; no encoder: it reconstructs, but does not encode");
     printf(info->has_standardization ? "; inputs are standardized" : "");
     putchar('\n');
+    if (isfinite(info->coverage)) {
+        printf("  of the median atom %.3g %% of its mixture is listed", 100 * (double)info->coverage);
+        if (isfinite(info->hull_share)) printf(", cosine with the mixture %.3f", (double)info->hull_share);
+        putchar('\n');
+    }
+    if (isfinite(info->trace_cosine))
+        printf("  traced to at most %zu rows of data, cosine %.3f for the median atom\n", info->trace_rows,
+               (double)info->trace_cosine);
 }
 
 static void print_device_memory(const ra_model *model) {
@@ -351,7 +369,8 @@ static void print_text(const inspection *in) {
     if (in->model && flags.device_memory) print_device_memory(in->model);
     print_tensors(in);
     print_metadata(in);
-    if (in->shown) printf("\nAtoms with the largest norm\n");
+    if (in->shown)
+        printf("\nAtoms with the largest %s\n", ra_model_latent_statistics(in->model) ? "energy" : "norm");
     for (size_t i = 0; i < in->shown; i++) print_atom(in->model, in->strongest[i]);
 }
 
@@ -379,10 +398,12 @@ const command command_inspect = {
     .name = "inspect",
     .summary = "show what is in a file",
     .usage = "FILE [--json] [--device-memory]",
-    .about = "Prints what a .safetensors or .npy file is and holds; for a model also the atoms with the\n"
-             "largest norm and the points that they are made of, in the words of the training data if it\n"
-             "had --labels. With --device-memory also the device memory that serving it needs; the\n"
-             "device's own libraries need some in addition.\n",
+    .about =
+        "Prints what a .safetensors or .npy file is and holds; for a model also what its strongest\n"
+        "atoms are made of: the points of the mixture with the share of the atom along each, what is\n"
+        "left out, and the rows that the atom is traced to, in the words of the data if it had --labels.\n"
+        "Atoms are strongest by energy, or by norm where nothing was measured. --device-memory adds the\n"
+        "device memory that serving it needs; the device's own libraries need some in addition.\n",
     .example = "  rasae inspect words.safetensors\n"
                "  rasae inspect words.safetensors --atoms 20 --json\n"
                "  rasae inspect words.safetensors --device-memory --threads 4\n",

@@ -47,14 +47,20 @@ typedef struct trace_run {
     progress_meter progress;
 } trace_run;
 
+/* The artifact may be replaced by itself with the trace, but no other input. */
+static ra_status check_files(const ra_model_info *info, int argc, char **argv, ra_error *err) {
+    const char *const others[] = {flags.labels, info->from_checkpoint ? info->path : NULL};
+    if (!flags.output) return RA_OK;
+    RA_TRY(check_output(flags.output, (const char *const *)argv + 1, (size_t)argc - 1, err));
+    return check_output(flags.output, others, sizeof others / sizeof *others, err);
+}
+
 static ra_status open_inputs(trace_run *run, int argc, char **argv, ra_error *err) {
     const ra_data_options how = {.tensor_name = flags.tensor, .skip_bad_rows = flags.skip_bad_rows};
     const float *mean, *scale;
     RA_TRY(model_choice_open(&flags.model, argv[0], 0, &run->model, err));
     const ra_model_info *info = ra_model_get_info(run->model);
-    if (flags.output)
-        RA_TRY(check_output(flags.output, (const char *const *)argv, info->from_checkpoint ? (size_t)argc : 0,
-                            err));
+    RA_TRY(check_files(info, argc, argv, err));
     RA_TRY(open_data_of(run->model, (const char *const *)argv + 1, (size_t)argc - 1, &how, &run->data, err));
     if (ra_model_standardization(run->model, &mean, &scale))
         RA_TRY(ra_data_set_standardization(run->data, mean, scale, err));

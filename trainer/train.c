@@ -43,7 +43,7 @@ static const ra_setting rows[] = {
     {"labels", RA_SETTING_TEXT, AT(labels), .argument = "FILE",
         .help = "a text file with one label per data row; it explains points and traces"},
     {"trace_rows", RA_SETTING_COUNT, AT(trace_rows), .max = RA_TRACE_ROWS_MOST, .fallback = "5",
-        .argument = "R", .help = "data rows that each atom of the finished model is traced to; 0: none"},
+        .argument = "R", .help = "data rows that each finished atom is traced to; 0: none"},
     {"log", RA_SETTING_TEXT, AT(log), .argument = "FILE", .help = "write one JSON object per step"},
     {"report", RA_SETTING_TEXT, AT(report), .argument = "FILE",
         .help = "write a page (.html) with the curves, the dictionary and its strongest atoms"},
@@ -53,14 +53,15 @@ static const ra_setting rows[] = {
 /* clang-format on */
 
 static const char about[] =
-    "Trains a sparse autoencoder whose atoms are convex mixtures of candidate points, each moved by\n"
-    "at most delta. DATA: one or more .npy or .safetensors files, [rows, d], [n, tokens, d] or\n"
+    "Trains a sparse autoencoder whose atoms are convex mixtures of a few candidate points, each moved\n"
+    "by at most delta. DATA: one or more .npy or .safetensors files, [rows, d], [n, tokens, d] or\n"
     "[n, d, h, w] (one row per pixel), in f32, f16 or bf16. --standardize is kept in the model, which\n"
     "then takes and gives activations in their own units. The same data, flags and seed give the same\n"
     "file. A setting that no flag gives comes from the metadata of --init, else from its default. The\n"
     "defaults are in parentheses below; these depend on other settings:\n"
-    "  --points      as many as --concepts, or 1000 without it; at most one per row\n"
+    "  --points      all; with --mixture dense as many centroids as --concepts, or 1000 without it\n"
     "  --concepts    5 per dimension, at most the number of points\n"
+    "  --delta, --lr  1x and 0.002; with --mixture dense 1 and 0.0004, where every weight moves by --lr\n"
     "  --top-k       a tenth of the concepts, at most 32 and at most an eighth of the dimensions\n"
     "  --loss        mse; mse_l1 for relu and jumprelu, which need a term for sparsity\n"
     "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1; elastic 0.5;\n"
@@ -73,8 +74,9 @@ static const char about[] =
     "  --points-seed 0, whatever --seed is\n"
     "  --kmeans      lloyd, on all rows, with at most 100 iterations; minibatch with at most 400 batches\n"
     "  --weight-decay  adamw 0.01\n"
-    "  --init-weights  eye: atom k on point k; permuted: on points drawn by the seed; random: mixtures of\n"
-    "                8 points. A plain dictionary starts as xavier, or with `points` on points\n"
+    "  --init-weights  kmeans where every row is a point: atoms on the rows nearest to K centroids; else\n"
+    "                eye: atom k on point k. permuted: on points drawn by the seed; random: mixtures of 8\n"
+    "                points. A plain dictionary starts as xavier, or with `points` on points\n"
     "  --encoder     linear; mp has none. With mp and tied, which encode with the dictionary, no atom\n"
     "                starts longer than 1 (unless --no-multiplier)\n"
     "Ctrl-C (or SIGTERM) writes the checkpoint as it is and ends with status 0; the same command with\n"

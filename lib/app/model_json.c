@@ -48,6 +48,9 @@ void json_model_info(text *out, const ra_model_info *info) {
     json_bool(out, "has_point_labels", info->has_point_labels);
     json_bool(out, "has_point_vectors", info->has_point_vectors);
     json_bool(out, "has_trace", info->trace_rows > 0);
+    json_float(out, "coverage", info->coverage);
+    json_float(out, "hull_share", info->hull_share);
+    json_float(out, "trace_cosine", info->trace_cosine);
     json_bool(out, "has_statistics", info->has_statistics);
     json_bool(out, "has_layout", info->has_layout);
     json_text(out, "source", info->from_checkpoint ? "checkpoint" : "artifact");

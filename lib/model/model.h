@@ -158,6 +158,9 @@ ra_status ra_model_open_checkpoint(ra_model *model, const ra_safetensors *file, 
 ra_status ra_model_open_encoder(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_standardization(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_points(ra_model *model, const ra_safetensors *file, ra_error *err);
+/* The figures of info about the median atom. */
+ra_status ra_model_measure_provenance(ra_model *model, ra_error *err);
+
 ra_status ra_model_open_trace(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);

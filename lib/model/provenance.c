@@ -3,7 +3,10 @@
 #include "model/model.h"
 #include "tensor/vectors.h"
 
+#include "ra_memory.h"
+
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The number of an atom's archetypes: those before a -1, or before a weight of 0, which means the same. */
@@ -105,6 +108,34 @@ bool ra_model_atom_trace_row(const ra_model *model, size_t atom, size_t t, ra_tr
 
 float ra_model_atom_trace_cosine(const ra_model *model, size_t atom) {
     return model->trace_rows ? model->trace_cosine[atom] : NAN;
+}
+
+/* ---- the median atom ----------------------------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Of the atoms that are no zeros; NaN if it is not known of them. */
+static float median(const ra_model *model, float of(const ra_model *model, size_t atom), float *values) {
+    size_t count = 0;
+    for (size_t k = 0; k < model->info.concepts; k++) {
+        float value = of(model, k);
+        if (isfinite(value) && model->norm[k] > 0) values[count++] = value;
+    }
+    qsort(values, count, sizeof *values, by_value);
+    return count ? values[count / 2] : NAN;
+}
+
+ra_status ra_model_measure_provenance(ra_model *model, ra_error *err) {
+    float *values = ra_malloc(model->info.concepts, sizeof *values);
+    if (!values) RA_FAIL_MEMORY(err, "figures of the atoms", model->info.concepts * sizeof *values);
+    model->info.coverage = median(model, ra_model_atom_coverage, values);
+    model->info.hull_share = median(model, ra_model_atom_hull_share, values);
+    model->info.trace_cosine = median(model, ra_model_atom_trace_cosine, values);
+    ra_free(values);
+    return RA_OK;
 }
 
 /* ---- points ------------------------------------------------------------------------------------------- */

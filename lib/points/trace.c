@@ -16,6 +16,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Less of an atom's length than this along a row is noise of float32, which no row explains. */
+static const float LEAST_GAIN = 1e-5f;
+
 enum { BLOCK = 2048, TILE = 1024, MOST = RA_TRACE_ROWS_MOST, ATOMS_PER_PART = 8 };
 
 _Static_assert((int)MOST <= (int)RA_NNLS_MOST, "every row is a variable");
@@ -34,6 +37,7 @@ typedef struct tracer {
     size_t K, R, d, rows; /* rows that are looked at */
     size_t available;     /* rows of the data */
     float *atoms;         /* [K,d] */
+    float *length;        /* [K] of the atoms */
     float *rest;          /* [K,d] what the rows so far leave of each atom */
     uint64_t *row;        /* [K,R] numbers of the rows so far */
     uint32_t *count;      /* [K] how many; an atom that nothing helps is done: `done` */
@@ -167,7 +171,7 @@ static bool add_rows(tracer *t) {
     bool any = false;
     for (size_t k = 0; k < t->K; k++) {
         /* what is left is orthogonal to an atom's rows, but for rounding */
-        t->done[k] |= !(t->best[k] > 0) || has_row(t, k, t->best_row[k]);
+        t->done[k] |= !(t->best[k] > LEAST_GAIN * t->length[k]) || has_row(t, k, t->best_row[k]);
         if (t->done[k]) continue;
         t->row[k * t->R + t->count[k]++] = t->best_row[k];
         any = true;
@@ -220,6 +224,7 @@ static void settle(const tracer *t, ra_trace *trace) {
 static ra_status reserve(tracer *t, const ra_tensor *atoms, ra_trace *trace, ra_error *err) {
     size_t K = t->K, R = t->R, d = t->d;
     t->atoms = ra_malloc(K * d, sizeof *t->atoms);
+    t->length = ra_malloc(K, sizeof *t->length);
     t->rest = ra_malloc(K * d, sizeof *t->rest);
     t->row = ra_calloc(K * R, sizeof *t->row);
     t->count = ra_calloc(K, sizeof *t->count);
@@ -233,17 +238,20 @@ static ra_status reserve(tracer *t, const ra_tensor *atoms, ra_trace *trace, ra_
     trace->row = ra_malloc(K * R, sizeof *trace->row);
     trace->weight = ra_malloc(K * R, sizeof *trace->weight);
     trace->cosine = ra_malloc(K, sizeof *trace->cosine);
-    if (!t->atoms || !t->rest || !t->row || !t->count || !t->done || !t->weight || !t->cosine || !t->best ||
-        !t->best_row || !t->numbers || !t->block || !trace->row || !trace->weight || !trace->cosine)
+    if (!t->atoms || !t->length || !t->rest || !t->row || !t->count || !t->done || !t->weight || !t->cosine ||
+        !t->best || !t->best_row || !t->numbers || !t->block || !trace->row || !trace->weight ||
+        !trace->cosine)
         RA_FAIL_MEMORY(err, "tracing the atoms", K * (2 * d * sizeof(float) + R * 3 * sizeof(int64_t)));
     ra_convert_to_f32(atoms->dtype, atoms->data, t->atoms, K * d);
+    for (size_t k = 0; k < K; k++)
+        t->length[k] = (float)sqrt(ra_dot_f64(t->atoms + k * d, t->atoms + k * d, d));
     memcpy(t->rest, t->atoms, K * d * sizeof *t->rest);
     return RA_OK;
 }
 
 static void release(tracer *t) {
-    void *const blocks[] = {t->atoms,  t->rest, t->row,      t->count,   t->done, t->weight,
-                            t->cosine, t->best, t->best_row, t->numbers, t->block};
+    void *const blocks[] = {t->atoms,  t->length, t->rest, t->row,      t->count,   t->done,
+                            t->weight, t->cosine, t->best, t->best_row, t->numbers, t->block};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_free(blocks[i]);
     ra_buffer_release(&t->rest_copy);
     ra_buffer_release(&t->block_copy);

@@ -238,8 +238,7 @@ ra_status api_neighbors(api_call *call, ra_error *err) {
     json_count(out, "atom", call->index);
     json_text(out, "metric", metric_name(metric));
     json_array(out, "neighbors");
-    for (size_t i = 0; i < k; i++)
-        json_match(out, ids[i], scores[i], ra_model_atom_label(api_model(call), ids[i]));
+    for (size_t i = 0; i < k; i++) json_match(out, api_model(call), ids[i], scores[i]);
     json_array_end(out);
     json_object_end(out);
     return RA_OK;

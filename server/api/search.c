@@ -44,8 +44,7 @@ static void write_results(api_call *call, const search_request *search, const si
     json_array(out, "results");
     for (size_t row = 0, i = 0; row < search->vectors.rows; row++) {
         json_array(out, NULL);
-        for (size_t j = 0; j < search->k; j++, i++)
-            json_match(out, ids[i], scores[i], ra_model_atom_label(api_model(call), ids[i]));
+        for (size_t j = 0; j < search->k; j++, i++) json_match(out, api_model(call), ids[i], scores[i]);
         json_array_end(out);
     }
     json_array_end(out);

@@ -1,6 +1,7 @@
 """`rasae fuse`: element types, provenance, artifacts as input, and refusals. test_golden.py checks that D itself is
 right."""
 
+import math
 import os
 
 import support
@@ -30,19 +31,27 @@ class Fuse(Case):
         self.assertNotIn("dictionary.W", tensors)
         self.assertEqual((metadata["sae"], metadata["top_k"]), ("topk", "6"))
 
-    def test_archetypes_are_the_largest_weights_of_each_row(self):
-        W = read_safetensors(CHECKPOINT)[0]["dictionary.W"].values
+    def test_archetypes_are_the_largest_contributions_to_each_atom(self):
+        checkpoint, metadata = read_safetensors(CHECKPOINT)
+        W, C = checkpoint["dictionary.W"].values, checkpoint["dictionary.C"].values
+        d = checkpoint["dictionary.C"].shape[1]
+        scale = math.exp(checkpoint["dictionary.multiplier"].values[0])
         tensors, _ = self.fuse(CHECKPOINT, "--archetypes", "5")
-        index, weight = tensors["archetypes.index"], tensors["archetypes.weight"]
-        self.assertEqual(index.shape, [K, 5])
+        self.assertEqual(tensors["archetypes.index"].shape, [K, 5])
+        part = lambda name, k: tensors["archetypes." + name].values[k * 5 : k * 5 + 5]
         for k in range(K):
+            atom = tensors["dictionary"].values[k * d : (k + 1) * d]
             row = [max(value, 0) for value in W[k * N : (k + 1) * N]]
-            largest = sorted(row, reverse=True)[:5]
-            total = sum(row)
-            self.assertClose(
-                weight.values[k * 5 : k * 5 + 5], [value / total for value in largest], 1e-5, "row %d" % k
-            )
-            self.assertEqual([row[j] for j in index.values[k * 5 : k * 5 + 5]], largest)
+            weights = [value / sum(row) for value in row]
+            shares = [
+                scale * weights[j] * sum(c * a for c, a in zip(C[j * d : (j + 1) * d], atom)) / sum(a * a for a in atom)
+                for j in range(N)
+            ]
+            heaviest = sorted(range(N), key=lambda j: -weights[j])[:20]  # four times as many as are kept
+            largest = sorted(heaviest, key=lambda j: -shares[j])[:5]
+            self.assertEqual(part("index", k), largest)
+            self.assertClose(part("weight", k), [weights[j] for j in largest], 1e-5, "row %d" % k)
+            self.assertClose(part("contribution", k), [shares[j] for j in largest], 1e-4, "row %d" % k)
 
     def test_halves_are_the_rounded_singles(self):
         single = self.fuse(CHECKPOINT)[0]["dictionary"].values

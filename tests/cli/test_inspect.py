@@ -54,9 +54,13 @@ class Inspect(Case):
         self.assertEqual(norms, sorted(norms, reverse=True))
         self.assertEqual({atom["atom"] for atom in report["atoms"]}, set(range(48)))
         for atom in report["atoms"]:
+            contributions = [archetype["contribution"] for archetype in atom["archetypes"]]
+            self.assertEqual(contributions, sorted(contributions, reverse=True))
             weights = [archetype["weight"] for archetype in atom["archetypes"]]
-            self.assertEqual(weights, sorted(weights, reverse=True))
-            self.assertLessEqual(sum(weights), 1 + 1e-6)
+            self.assertAlmostEqual(sum(weights), atom["coverage"], places=5)
+            self.assertLessEqual(atom["coverage"], 1)
+            self.assertLess(abs(atom["hull_share"]), 1 + 1e-6)
+            self.assertIsNone(atom["trace"])
         self.assertEqual(self.good_json("inspect", CHECKPOINT, "--json", "--atoms", "0")["atoms"], [])
 
     def test_atoms_are_explained_in_the_words_of_the_data(self):
@@ -78,7 +82,7 @@ class Inspect(Case):
             self.assertEqual(seen, set(names))
             text = self.good("inspect", path, "--atoms", "6")
             for name in names:
-                self.assertRegex(text, r"\n    [01]\.\d\d\d of point \d  %s\n" % re.escape(name))
+                self.assertRegex(text, r"\n +[01]\.\d\d\d along point \d  %s\n" % re.escape(name))
 
     def test_other_files(self):
         self.assertIn("npy array", self.good("inspect", DATA))

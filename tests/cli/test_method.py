@@ -171,7 +171,7 @@ class Starts(Method):
         return picked
 
     def test_archetypal(self):
-        start = ["--lr", "0", "--seed"]
+        start = ["--mixture", "dense", "--lr", "0", "--seed"]
         eye, metadata = self.train(*start, "1")
         self.assertEqual(self.largest(eye["dictionary.W"]), [(k, 1) for k in range(16)])
         self.assertEqual(metadata["init"], "eye")

@@ -266,19 +266,20 @@ class Figures(Report):
             self.assertEqual(next(card.all("h4")).text(), atom["label"])
             self.assertEqual(norm, "%.3g" % atom["norm"])
             shares = [item for item in card.all("li") if item.attributes.get("class") != "rest"]
-            seen = [archetype for archetype in atom["archetypes"] if archetype["weight"] >= 0.0005]
+            seen = [archetype for archetype in atom["archetypes"] if archetype["contribution"] >= 0.0005]
             for item, archetype in zip(shares, seen):
-                self.assertEqual(next(item.all("span")).text(), "%.1f%%" % (100 * archetype["weight"]))
+                self.assertEqual(next(item.all("span")).text(), "%.1f%%" % (100 * archetype["contribution"]))
                 self.assertEqual(next(item.all("bdi")).text(), archetype["label"])
                 nearest = archetype["rows"][0]
                 self.assertTrue(
                     item.attributes["title"].startswith(
-                        "point %d, nearest to rows %d at " % (archetype["point"], nearest["row"])
+                        "point %d, weight %.3g, nearest to rows %d at "
+                        % (archetype["point"], archetype["weight"], nearest["row"])
                     ),
                     item.attributes["title"],
                 )
                 bar = [rect for rect in item.all("rect") if rect.attributes.get("class") != "track"]
-                self.assertAlmostEqual(float(bar[0].attributes["width"]), 1000 * archetype["weight"], delta=0.51)
+                self.assertAlmostEqual(float(bar[0].attributes["width"]), 1000 * archetype["contribution"], delta=0.51)
         for before, after in zip(strengths, strengths[1:]):
             self.assertGreaterEqual(before, after * 0.98)  # three digits were shown
 
@@ -399,7 +400,7 @@ class Output(Report):
             self.assertEqual(sentence.count("\n"), 1, sentence)
             self.assertIn("the report %s was not written" % self.html, sentence)
             self.assertIn("the model %s was written" % self.out, sentence)
-            self.assertEqual(read_safetensors(self.out)[0]["dictionary.W"].shape, [6, 6])
+            self.assertEqual(read_safetensors(self.out)[0]["dictionary.Relax"].shape, [6, 12])
             self.assertEqual(os.path.exists(self.html) and self.read("page.html"), old or False)
             os.remove(self.out)
 

@@ -31,6 +31,9 @@ RUNS = {
     ],
     "atoms at points": ["--dictionary-kind", "l2", "--init-weights", "points"],
     "no relaxation, no multiplier": ["--delta", "0", "--no-multiplier"],
+    "the reference's dense W": ["--mixture", "dense"],
+    "mixtures of rows": ["--points", "all", "--delta", "0.3x"],
+    "mixtures of three rows, tied": ["--points", "all", "--mixture", "3", "--encoder", "tied"],
 }
 
 
@@ -44,7 +47,7 @@ class Resume(Case):
 
     def train(self, *flags, out=None):
         out = out or self.out
-        points = [] if "--dictionary-kind" in flags else self.points
+        points = [] if "--dictionary-kind" in flags or "--points" in flags else self.points
         self.good("train", self.x, "-o", out, *self.flags, *points, *flags)
         return self.read(os.path.basename(out))
 
@@ -112,9 +115,22 @@ class SameBytes(Resume):
 
     def test_the_labels_of_the_points_stay(self):
         labels = self.write("labels.txt", b"".join(b"row %d\n" % i for i in range(200)))
-        whole = self.train("--steps", "20", "--labels", labels)
-        self.train("--steps", "11", "--labels", labels)
-        self.assertEqual(self.train("--steps", "20", "--resume", self.out), whole)
+        none = ["--trace-rows", "0"]  # its rows can be any, so their labels are not kept
+        whole = self.train("--steps", "20", "--labels", labels, *none)
+        self.train("--steps", "11", "--labels", labels, *none)
+        self.assertEqual(self.train("--steps", "20", "--resume", self.out, *none), whole)
+
+    def test_the_labels_of_candidate_rows_are_given_again(self):
+        labels = self.write("labels.txt", b"".join(b"row %d\n" % i for i in range(200)))
+        flags = ["--points", "all", "--labels", labels]
+        whole = self.train("--steps", "20", *flags)
+        self.train("--steps", "11", *flags)
+        without = self.path("without.safetensors")
+        command = ["train", self.x, "-o", without, *self.flags, "--points", "all", "--steps", "20", "--resume", self.out]
+        result = self.run_rasae(*command)
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stderr.decode(), "warning: .*labels of its points.*--labels")
+        self.assertEqual(self.train("--steps", "20", "--resume", self.out, *flags), whole)
 
 
 class Killed(Resume):
@@ -275,7 +291,7 @@ class Seeds(Resume):
             flags = ["--concepts", "16", "--batch-size", "24", "--quiet", "--steps", "20", "--points", C]
             self.good("train", self.x, "-o", alone, "--seed", seed, *flags)
             tensors, _ = read_safetensors(alone)
-            for name in ["dictionary.W", "dictionary.Relax", "encoder.final_block.0.weight"]:
+            for name in ["dictionary.W.index", "dictionary.W.weight", "dictionary.Relax", "encoder.final_block.0.weight"]:
                 self.assertEqual(tensors[name].values, together[name].values, name)
 
     def test_seeds_have_orders_of_their_own_unless_they_are_given_one(self):
@@ -327,7 +343,8 @@ class Refused(Resume):
 
     def test_other_settings_are_no_continuation(self):
         self.train("--steps", "5")
-        self.refused(["--lr", "0.1", "0.0004", "--init"], "--lr", "0.1")
+        self.refused(["--lr", "0.1", "0.002", "--init"], "--lr", "0.1")
+        self.refused(["--delta", "0.3x", "1x"], "--delta", "0.3x")
         self.refused(["--sae", "relu", "topk"], "--sae", "relu")
         self.refused(["--seed", "7", "3"], "--seed", "7")
 
@@ -345,7 +362,7 @@ class Refused(Resume):
         self.assertFalse([name for name in tensors if name.startswith(("optimizer.", "train."))])
 
     def test_a_damaged_state_is_told(self):
-        self.train("--steps", "5")
+        self.train("--steps", "5", "--mixture", "dense")
         tensors, metadata = read_safetensors(self.out)
         name = "optimizer.dictionary.W.exp_avg"
         good = tensors.pop(name)

@@ -6,7 +6,7 @@ import subprocess
 import support
 from support import Case
 
-COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "eval", "compare", "layout"]
+COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "trace", "eval", "compare", "layout"]
 
 
 class Help(Case):
@@ -91,6 +91,7 @@ class WrongUsage(Case):
         self.bad(2, "needs one FILE", "inspect")
         self.bad(2, "needs MODEL and DATA", "eval", "a")
         self.bad(2, "needs two dictionaries", "compare", "a")
+        self.bad(2, "needs MODEL and DATA", "trace", "a")
 
     def test_values_out_of_their_range(self):
         for flag, values in {
@@ -99,7 +100,10 @@ class WrongUsage(Case):
             "--batch-size": ["0", "2147483648"],
             "--epochs": ["0"],
             "--steps": ["0"],
-            "--delta": ["-1", "nan", "inf", "1x"],
+            "--delta": ["-1", "nan", "inf", "1y", "x", "-1x"],
+            "--mixture": ["33", "-1", "sparse"],
+            "--hull-share": ["1.5", "-0.1"],
+            "--trace-rows": ["33", "-1"],
             "--lr": ["-0.1", "nan"],
             "--sae": ["gelu"],
             "--encoder": ["mlp"],
@@ -129,10 +133,12 @@ class WrongUsage(Case):
             (["--points", "--points-method"], ["--points", "all", "--points-method", "sample"]),
             (["every row", "number"], ["--points", "9", "--points-method", "all"]),
             (["k-means"], ["--points", "sample:9", "--kmeans", "lloyd"]),
-            (["k-means"], ["--points", "all", "--points-rows", "9"]),
+            (["k-means"], ["--points", "all", "--points-rows", "9", "--mixture", "dense"]),
+            (["k-means"], ["--points", "all", "--points-rows", "9", "--init-weights", "eye"]),
             (["k-means"], ["--points", "p.npy", "--points-iterations", "9"]),
             (["k-means"], ["--points", "9", "--points-method", "sample", "--kmeans", "minibatch"]),
-            (["--points-seed", "random"], ["--points", "all", "--points-seed", "1"]),
+            (["--points-seed", "random"], ["--points", "all", "--points-seed", "1", "--mixture", "dense"]),
+            (["--point-labels", "--points"], ["--point-labels", "names.txt", "--points", "9"]),
             (["--points-seed", "random"], ["--points", "p.npy", "--points-seed", "1"]),
             (["--kmeans", "--init"], ["--kmeans", "lloyd", "--init", "i"]),
             (["--points-seed", "--init"], ["--points-seed", "1", "--init", "i"]),

@@ -69,8 +69,10 @@ class Calls(unittest.TestCase):
         atom = self.topk.atom(5)
         close(atom.vector, self.D[5])
         close(atom.norm, np.linalg.norm(self.D[5]))
-        weights = [one.weight for one in atom.archetypes]
-        self.assertEqual(weights, sorted(weights, reverse=True))
+        shares = [one.contribution for one in atom.archetypes]
+        self.assertEqual(shares, sorted(shares, reverse=True))
+        self.assertAlmostEqual(atom.coverage, sum(one.weight for one in atom.archetypes), places=5)
+        self.assertIsNone(atom.trace)
         self.assertEqual(self.topk.atom(5, fields=["norm"]), Atom(5, atom.norm, None, None, None, None))
 
     def test_a_point_knows_its_atoms(self):

@@ -99,14 +99,20 @@ class Endpoints(unittest.TestCase):
         self.assertAlmostEqual(atom["relaxation"]["norm"], dot(relax, relax) ** 0.5, places=5)
         self.assertIsNone(atom["label"])
 
-    def test_archetypes_are_the_largest_weights(self):
+    def test_archetypes_are_the_largest_contributions(self):
         weights = rows(self.expected["W_projected"])[3]
-        order = sorted(range(len(weights)), key=lambda point: -weights[point])
-        archetypes = self.get(BASIC + "/atoms/3")["archetypes"]
-        self.assertEqual([one["point"] for one in archetypes], order[:len(archetypes)])
+        atom = self.get(BASIC + "/atoms/3")
+        archetypes = atom["archetypes"]
+        shares = [one["contribution"] for one in archetypes]
+        self.assertEqual(shares, sorted(shares, reverse=True))
+        self.assertEqual(len({one["point"] for one in archetypes}), len(archetypes))
         for one in archetypes:
             self.assertAlmostEqual(one["weight"], weights[one["point"]], places=6)
             self.assertIsNone(one["label"])
+        self.assertAlmostEqual(atom["coverage"], sum(one["weight"] for one in archetypes), places=5)
+        self.assertLessEqual(abs(atom["hull_share"]), 1)
+        self.assertLess(sum(shares) + atom["relaxation"]["share"], 1.5)
+        self.assertIsNone(atom["trace"])
 
     def test_a_page_of_atoms(self):
         page = self.get(BASIC + "/atoms")
@@ -129,11 +135,12 @@ class Endpoints(unittest.TestCase):
 
     def test_fields_choose_the_parts(self):
         atom = self.get(BASIC + "/atoms/2?fields=norm,label")
-        self.assertEqual(sorted(atom), ["atom", "label", "norm"])
+        self.assertEqual(sorted(atom), ["atom", "label", "label_source", "norm"])
         atom = self.get(BASIC + "/atoms?limit=1&fields=vector")["atoms"][0]
         self.assertEqual(sorted(atom), ["atom", "vector"])
         atom = self.get(BASIC + "/atoms?ids=1&fields=archetypes,relaxation")["atoms"][0]
-        self.assertEqual(sorted(atom), ["archetypes", "atom", "relaxation"])
+        self.assertEqual(sorted(atom), ["archetypes", "atom", "coverage", "hull_share", "relaxation"])
+        self.assertEqual(self.get(BASIC + "/atoms/1?fields=trace"), {"atom": 1, "trace": None})
 
     # ---- neighbors and search
 

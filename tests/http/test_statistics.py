@@ -91,7 +91,7 @@ class Statistics(unittest.TestCase):
         self.assertLessEqual({"statistics", "layout", "vector", "norm"}, set(whole))
         reply = self.daemon.get(PATH + "/atoms/3?fields=statistic")
         self.assertEqual(reply.status, 400)
-        self.assertIn("statistics or layout", reply.json["error"])
+        self.assertIn("layout or vector", reply.json["error"])
 
     def test_a_dictionary_says_whether_it_has_them(self):
         one = self.get(PATH)

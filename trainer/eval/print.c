@@ -1,4 +1,5 @@
 #include "eval/eval.h"
+#include "app/atom_json.h"
 #include "app/format.h"
 #include "app/json.h"
 
@@ -93,7 +94,7 @@ static void json_strongest(const eval_report *report, text *json) {
         json_real(json, "frequency", frequency_of(latents, k));
         json_float(json, "mean", latents->mean[k]);
         json_float(json, "max", latents->max[k]);
-        json_text(json, "label", ra_model_atom_label(report->model, k));
+        json_atom_parts(json, report->model, k, ATOM_LABEL, NULL);
         json_object_end(json);
     }
     json_array_end(json);

@@ -34,6 +34,14 @@ static double effective_rank_of(const report_run *run) {
     return run->measures->singular_count ? run->measures->effective_rank : NAN;
 }
 
+static double hull_share_of(const report_run *run) {
+    return (double)ra_model_get_info(run->model)->hull_share;
+}
+
+static double trace_cosine_of(const report_run *run) {
+    return (double)ra_model_get_info(run->model)->trace_cosine;
+}
+
 static double speed_of(const report_run *run) {
     return run->rows_per_second;
 }
@@ -50,6 +58,8 @@ static const struct result_row {
     {"Dead latents", "%", dead_of, 1, "in the last epoch\u2019s worth of steps"},
     {"Stable rank", "", stable_rank_of, 2, "of the dictionary"},
     {"Effective rank", "", effective_rank_of, 1, "of the dictionary"},
+    {"Hull share", "", hull_share_of, 3, "cosine of the median atom with its mixture"},
+    {"Trace", "", trace_cosine_of, 3, "cosine of the median atom with its rows"},
     {"Rows per second", "", speed_of, QUANTITY, "in training"},
 };
 enum { RESULT_COUNT = sizeof results / sizeof *results };

@@ -36,6 +36,10 @@ class Info:
     generation: int  #: 1 when first loaded, one more a reload
     requests: int
     settings: Mapping[str, Any]
+    has_trace: bool = False  #: atoms are traced to rows of data
+    coverage: float | None = None  #: share of its mixture that is listed, for the median atom
+    hull_share: float | None = None  #: cosine of the median atom with its mixture
+    trace_cosine: float | None = None  #: cosine of the median atom with the rows it is traced to
     has_statistics: bool = False  #: of its latents on data
     has_layout: bool = False  #: atoms have places on a map
 
@@ -47,11 +51,33 @@ class Info:
 
 @dataclass(frozen=True)
 class Archetype:
-    """A point's share in an atom."""
+    """A point that an atom is made of."""
 
     point: int
     label: str | None
-    weight: float  #: convex: in (0, 1]
+    weight: float  #: in the mixture of the atom, whose weights add up to 1
+    contribution: float | None = None  #: share of the atom along the point; may be negative
+
+
+@dataclass(frozen=True)
+class TraceRow:
+    """A row of data in the trace of an atom."""
+
+    row: int
+    label: str | None
+    weight: float  #: of the row at unit length; the weights add up to 1
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The few rows of data whose mixture is nearest to an atom."""
+
+    rows: tuple[TraceRow, ...]  #: by falling weight
+    cosine: float | None  #: between the atom and the mixture
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Trace:
+        return cls(every(TraceRow, value["rows"]), value["cosine"])
 
 
 @dataclass(frozen=True)
@@ -93,20 +119,27 @@ class Atom:
     atom: int
     norm: float | None
     label: str | None
-    archetypes: tuple[Archetype, ...] | None  #: by falling weight
-    relaxation: float | None  #: norm of the step from the archetypes' mixture to the atom
+    archetypes: tuple[Archetype, ...] | None  #: by falling contribution
+    relaxation: float | None  #: norm of the step from the mixture to the atom
     vector: NDArray[np.float32] | None = field(repr=False, compare=False)  #: [d]
     statistics: Statistics | None = field(default=None, repr=False)  #: None also when the file holds none
     layout: tuple[float, float] | None = None  #: place on a map of all atoms; None also when the file holds none
+    label_source: str | None = None  #: "file", "rows", "trace" or "archetypes"
+    coverage: float | None = None  #: sum of the archetypes' weights: 1 when none is left out
+    hull_share: float | None = None  #: cosine between the atom and its mixture
+    relaxation_share: float | None = None  #: share of the atom along the relaxation; may be negative
+    trace: Trace | None = None  #: None also when the file holds none
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Atom:
         archetypes, statistics, layout = value.get("archetypes"), value.get("statistics"), value.get("layout")
+        relaxation = value.get("relaxation") or {}
         return cls(value["atom"], value.get("norm"), value.get("label"),
                    None if archetypes is None else every(Archetype, archetypes),
-                   (value.get("relaxation") or {}).get("norm"), vector_of(value),
+                   relaxation.get("norm"), vector_of(value),
                    None if statistics is None else Statistics.read(statistics),
-                   None if layout is None else (layout[0], layout[1]))
+                   None if layout is None else (layout[0], layout[1]), value.get("label_source"),
+                   value.get("coverage"), value.get("hull_share"), relaxation.get("share"), trace_of(value))
 
 
 @dataclass(frozen=True)
@@ -116,6 +149,7 @@ class Match:
     atom: int
     score: float
     label: str | None
+    label_source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,11 +161,17 @@ class Concept:
     contribution: float  #: code * (D_k . x) / |x|^2
     label: str | None
     archetypes: tuple[Archetype, ...]
+    label_source: str | None = None
+    coverage: float | None = None
+    hull_share: float | None = None
+    relaxation_share: float | None = None
+    trace: Trace | None = None
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Concept:
         return cls(value["atom"], value["code"], value["contribution"], value["label"],
-                   every(Archetype, value["archetypes"]))
+                   every(Archetype, value["archetypes"]), value.get("label_source"), value.get("coverage"),
+                   value.get("hull_share"), (value.get("relaxation") or {}).get("share"), trace_of(value))
 
 
 @dataclass(frozen=True)
@@ -183,9 +223,14 @@ class Point:
 
 
 def every(kind: type[T], values: Iterable[Mapping[str, Any]]) -> tuple[T, ...]:
-    """Records of a kind. Members that this version does not know are passed over."""
+    """Records of a kind. Members that this version does not know are passed over, and those that an older server does not
+    send keep their defaults."""
     names = kind.__dataclass_fields__.keys()  # type: ignore[attr-defined]
-    return tuple(kind(**{name: value[name] for name in names}) for value in values)
+    return tuple(kind(**{name: value[name] for name in names if name in value}) for value in values)
+
+
+def trace_of(value: Mapping[str, Any]) -> Trace | None:
+    return Trace.read(value["trace"]) if value.get("trace") else None
 
 
 def vector_of(value: Mapping[str, Any]) -> NDArray[np.float32] | None:

@@ -48,11 +48,11 @@ void json_atom(text *out, const ra_model *model, size_t atom, unsigned parts, co
     json_object_end(out);
 }
 
-void json_match(text *out, size_t atom, float score, const char *label) {
+void json_match(text *out, const ra_model *model, size_t atom, float score) {
     json_object(out, NULL);
     json_count(out, "atom", atom);
     json_float(out, "score", score);
-    json_text(out, "label", label);
+    json_atom_parts(out, model, atom, ATOM_LABEL, NULL);
     json_object_end(out);
 }
 

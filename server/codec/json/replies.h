@@ -35,8 +35,8 @@ void json_dictionary(text *out, const dictionary_reply *dictionary);
 /* {"atom":7, ...} with the parts that were asked for (app/atom_json.h). */
 void json_atom(text *out, const ra_model *model, size_t atom, unsigned parts, const float *vector);
 
-/* One entry of `neighbors` and of a list of `results`: {"atom":7,"score":0.93,"label":"..."} */
-void json_match(text *out, size_t atom, float score, const char *label);
+/* One entry of `neighbors` and of a list of `results`: {"atom":7,"score":0.93,"label":"...","label_source":"rows"} */
+void json_match(text *out, const ra_model *model, size_t atom, float score);
 
 /* "cosine" or "dot" */
 const char *metric_name(ra_similarity metric);

@@ -2,6 +2,7 @@
 #include "harness.h"
 #include "app/model_json.h"
 
+#include <math.h>
 #include <string.h>
 
 static void check(text *out, const char *expected) {
@@ -12,8 +13,14 @@ static void check(text *out, const char *expected) {
 }
 
 START_TEST(test_what_is_not_known_is_null) {
-    const ra_model_info info = {
-        .concepts = 4000, .dimensions = 384, .dtype = RA_BF16, .bytes = 123, .device = "cpu"};
+    const ra_model_info info = {.concepts = 4000,
+                                .dimensions = 384,
+                                .dtype = RA_BF16,
+                                .coverage = NAN,
+                                .hull_share = NAN,
+                                .trace_cosine = NAN,
+                                .bytes = 123,
+                                .device = "cpu"};
     text out = {0};
     json_object(&out, NULL);
     json_model_info(&out, &info);
@@ -22,7 +29,8 @@ START_TEST(test_what_is_not_known_is_null) {
                 "\"bf16\",\"sae\":null,"
                 "\"encoder\":null,\"has_encoder\":false,\"standardized\":false,\"has_relaxation\":false,"
                 "\"has_atom_labels\":false,\"has_point_labels\":false,\"has_point_vectors\":false,"
-                "\"has_trace\":false,\"has_statistics\":false,\"has_layout\":false,\"source\":\"artifact\","
+                "\"has_trace\":false,\"coverage\":null,\"hull_share\":null,\"trace_cosine\":null,\"has_"
+                "statistics\":false,\"has_layout\":false,\"source\":\"artifact\","
                 "\"device\":\"cpu\","
                 "\"digest\":\"\","
                 "\"bytes\":123}");

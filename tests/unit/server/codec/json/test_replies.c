@@ -12,12 +12,14 @@ static void check(text *out, const char *expected) {
     text_release(out);
 }
 
-START_TEST(test_atoms_and_concepts) {
+START_TEST(test_atoms_matches_and_concepts) {
     model_file file = {0};
     ra_model *model = NULL;
     text out = {0};
     model_file_artifact(&file);
     ra_ok(ra_model_open(model_file_write(&file, "atoms.safetensors"), NULL, &model, &err));
+    json_match(&out, model, 1, 0.93f);
+    check(&out, "{\"atom\":1,\"score\":0.93,\"label\":\"dog\",\"label_source\":\"archetypes\"}");
     json_atom(&out, model, 1, ATOM_RELAXATION, NULL);
     check(&out, "{\"atom\":1,\"relaxation\":{\"norm\":0.5,\"share\":null}}");
     json_concept(&out, model, &(ra_contribution){1, 1.5f, NAN});
@@ -36,6 +38,9 @@ START_TEST(test_a_dictionary_never_names_its_file) {
                           .dimensions = 384,
                           .dtype = RA_BF16,
                           .has_encoder = true,
+                          .coverage = NAN,
+                          .hull_share = 0.5f,
+                          .trace_cosine = NAN,
                           .bytes = 123,
                           .device = "cpu"};
     info.settings = (ra_sae_settings){.known = 1u << RA_SET_SAE | 1u << RA_SET_TOP_K | 1u << RA_SET_DELTA |
@@ -47,15 +52,15 @@ START_TEST(test_a_dictionary_never_names_its_file) {
     text out = {0};
     dictionary_reply reply = {.name = "words", .generation = 2, .requests = 7, .info = &info};
     json_dictionary(&out, &reply);
-    check(
-        &out,
-        "{\"name\":\"words\",\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,"
-        "\"dtype\":\"bf16\",\"sae\":\"topk\",\"encoder\":null,\"has_encoder\":true,"
-        "\"standardized\":false,\"has_relaxation\":false,\"has_atom_labels\":false,\"has_point_labels\":"
-        "false,\"has_point_vectors\":false,\"has_trace\":false,\"has_statistics\":false,\"has_layout\":false,"
-        "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
-        "123,"
-        "\"generation\":2,\"requests\":7}");
+    check(&out,
+          "{\"name\":\"words\",\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,"
+          "\"dtype\":\"bf16\",\"sae\":\"topk\",\"encoder\":null,\"has_encoder\":true,"
+          "\"standardized\":false,\"has_relaxation\":false,\"has_atom_labels\":false,\"has_point_labels\":"
+          "false,\"has_point_vectors\":false,\"has_trace\":false,\"coverage\":null,\"hull_share\":0.5,"
+          "\"trace_cosine\":null,\"has_statistics\":false,\"has_layout\":false,"
+          "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
+          "123,"
+          "\"generation\":2,\"requests\":7}");
     reply.with_settings = true;
     json_dictionary(&out, &reply);
     text_append(&out, "", 1);
@@ -66,10 +71,8 @@ START_TEST(test_a_dictionary_never_names_its_file) {
 }
 END_TEST
 
-START_TEST(test_matches_and_fits) {
+START_TEST(test_fits_and_metrics) {
     text out = {0};
-    json_match(&out, 7, 0.93f, "cat");
-    check(&out, "{\"atom\":7,\"score\":0.93,\"label\":\"cat\"}");
     json_fit(&out, 0.5f, 2, -INFINITY);
     check(&out, "\"residual\":{\"norm\":0.5},\"input\":{\"norm\":2},\"r2\":null");
     ck_assert_str_eq(metric_name(RA_SIMILARITY_COSINE), "cosine");
@@ -96,5 +99,5 @@ START_TEST(test_a_point_with_and_without_its_vector) {
 }
 END_TEST
 
-TEST_CASES(json_replies, test_atoms_and_concepts, test_a_dictionary_never_names_its_file,
-           test_matches_and_fits, test_a_point_with_and_without_its_vector)
+TEST_CASES(json_replies, test_atoms_matches_and_concepts, test_a_dictionary_never_names_its_file,
+           test_fits_and_metrics, test_a_point_with_and_without_its_vector)
