@@ -72,9 +72,9 @@ ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions
 
 /* The same with at most `most` points per atom, 1 to RA_MIXTURE_MOST (dictionary/mixture/ has the method):
  *
- *     dictionary.W.index   I32 [K,T]   the points of each atom; -1 behind the last
+ *     dictionary.W.index   I32 [K,T]   the points of each atom, then -1
  *     dictionary.W.weight  F32 [K,T]   their weights
- *     dictionary.mixture   F32 [2]     the points' mean norm; how strongly Relax is pulled back
+ *     dictionary.mixture   F32 [2]     the points' mean norm, and how strongly Relax is pulled back
  *
  * in the place of W. hull_share, 0 to 1: the cosine between mixture and atom that the median atom is to have;
  * 0: delta alone keeps atoms near their hull. Atom k starts on point k. */

@@ -2,8 +2,9 @@
  * to it as could be found.
  *
  *     ra_trace trace = {0};
- *     RA_TRY(ra_trace_atoms(backend, &dictionary, data, &(ra_trace_options){.rows = 5}, &trace, err));
- *     for (size_t t = 0; t < trace.rows && trace.row[7 * trace.rows + t] >= 0; t++) ...
+ *     RA_TRY(ra_trace_atoms(backend, ra_model_dictionary(model), data, NULL, &trace, err));
+ *     for (size_t t = 0; t < trace.rows && trace.row[7 * trace.rows + t] >= 0; t++)
+ *         printf("%.2f of row %lld\n", (double)trace.weight[7 * trace.rows + t], (long long)trace.row[7 * trace.rows + t]);
  *     ra_trace_release(&trace);
  *
  * It works for any dictionary in the space of the data, however it was trained: what comes out depends on the

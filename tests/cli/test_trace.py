@@ -1,4 +1,5 @@
-"""`rasae trace`: each atom as a mixture of a few rows of the data, for dictionaries of every kind."""
+"""`rasae trace` and the trace at the end of training (trainer/training/trace.c): each atom as a mixture of a few rows of
+the data, for dictionaries of every kind."""
 
 import math
 import unittest

@@ -1,6 +1,6 @@
 /* Mixtures of a few points: every backend against the reference over a grid of shapes, and the reference
  * against what defines the result: the atom stays what it was, its weights are those of the nearest mixture,
- * a better point comes in, and a worse one does not. */
+ * a better point comes in, and a worse one does not: lib/backend/{cpu,reference,cuda}/mixture.c. */
 #include "backend_pair.h"
 
 #include <math.h>

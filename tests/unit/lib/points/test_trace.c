@@ -1,5 +1,5 @@
 /* Traces against brute force: greedy choice among all rows, and nonnegative least squares by looking at every
- * subset of the chosen rows. */
+ * subset of the chosen rows: lib/points/{trace,nnls}.c. */
 #include "data_files.h"
 
 #include "points/nnls.h"

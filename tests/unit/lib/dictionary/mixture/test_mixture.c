@@ -1,5 +1,5 @@
 /* A dictionary of mixtures as it is trained: what it starts as, how its atoms are split, how candidates come in,
- * from memory and from a source, and what a file may hold. Covers price.c, source.c and fuse.c beside it. */
+ * from memory and from a source, and what a file may hold: lib/dictionary/mixture/{mixture,price,source,fuse}.c. */
 #include "data_files.h"
 #include "devices.h"
 #include "ra_dictionary.h"
