@@ -268,7 +268,7 @@ START_TEST(test_schedules) {
         ra_schedule schedule;
         double first, base, middle, last;
     } expected[] = {{RA_SCHEDULE_CONSTANT, 0.25, 1, 1, 1}, {RA_SCHEDULE_LINEAR, 0.25, 1, 0.55, 0.1}};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         ra_schedule_options options = {
             .schedule = expected[i].schedule, .base = 1, .final = 0.1, .total = 24, .warmup = 4};
         for (size_t step = 1; step <= 4; step++)

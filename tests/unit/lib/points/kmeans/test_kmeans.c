@@ -429,7 +429,7 @@ START_TEST(test_refuses_impossible_options) {
         {{.clusters = 11}, "11 points from data of only 10 rows"},
         {{.clusters = 2, .tolerance = -1}, "tolerance of k-means is -1"},
         {{.clusters = 2, .tolerance = NAN}, "tolerance"},
-        {{.clusters = 2, .method = RA_KMEANS_METHOD_COUNT}, "no method 2 of k-means"},
+        {{.clusters = 2, .method = RA_KMEANS_METHOD_COUNT}, "there is no method"},
         {{.clusters = 2, .rows = 11}, "a sample of 11 rows of 10; expected a sample of 2 to 10 rows"},
         {{.clusters = 4, .rows = 3}, "a sample of 3 rows"},
         {{.clusters = 1, .method = RA_KMEANS_MINIBATCH, .start = start, .start_iteration = 3}, "iteration 3"},
