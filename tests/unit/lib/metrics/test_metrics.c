@@ -1,5 +1,5 @@
 /* The metrics of codes, reconstructions and dictionaries against overcomplete and plain loops
- * (lib/metrics/{codes,cosines,distribution,reconstruction,sparsity}.c, lib/backend/cpu/lapack.c). */
+ * (lib/metrics/{codes,cosines,distribution,reconstruction}.c, lib/backend/cpu/lapack.c). */
 #include "golden.h"
 #include "ra_memory.h"
 #include "ra_metrics.h"
