@@ -220,6 +220,9 @@ $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBAPP)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS)
 
+# make keeps these objects, which it would otherwise remove when a test is done with them.
+.SECONDARY: $(call object,$(wildcard tests/bench/*.c))
+
 bench: install-deps ## time numbers, serving and training beside this machine's limits
 	$(Q)$(MAKE) --no-print-directory $(BENCHES)
 	$(Q)for bench in $(BENCHES); do $$bench || exit 1; echo; done

@@ -40,16 +40,16 @@ typedef enum ra_points_method {
     RA_POINTS_METHOD_COUNT
 } ra_points_method;
 
-/* The methods: RA_KMEANS_<ID>, and the names of the setting `kmeans`.
+/* The methods: RA_KMEANS_<ID>, the names of the setting `kmeans`, and the default limits of iterations.
  *
  *   lloyd       all rows in every iteration
  *   minibatch   random batches: faster on large data, with a few percent more inertia
  */
 #define RA_KMEANS_METHODS(X)                                                                                 \
-    X(LLOYD, lloyd)                                                                                          \
-    X(MINIBATCH, minibatch)
+    X(LLOYD, lloyd, 100)                                                                                     \
+    X(MINIBATCH, minibatch, 400)
 
-#define RA_KMEANS_ENUM(ID, name) RA_KMEANS_##ID,
+#define RA_KMEANS_ENUM(ID, name, iterations) RA_KMEANS_##ID,
 typedef enum ra_kmeans_method { RA_KMEANS_METHODS(RA_KMEANS_ENUM) RA_KMEANS_METHOD_COUNT } ra_kmeans_method;
 #undef RA_KMEANS_ENUM
 
@@ -67,7 +67,7 @@ typedef struct ra_kmeans_options {
     ra_kmeans_method method;
     size_t clusters;       /* N, 1 <= N <= rows */
     size_t rows;           /* cluster a random sample of this size, N <= rows; 0: all rows */
-    size_t max_iterations; /* 0: 100 of Lloyd's method, 400 mini-batches */
+    size_t max_iterations; /* 0: the method's default */
     double tolerance; /* stop if the centroids move less than this share of the data's variance; 0: 1e-4 */
     uint64_t seed;
     size_t nearest; /* R; 0: RA_POINT_ROWS_DEFAULT */

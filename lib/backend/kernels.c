@@ -1,6 +1,6 @@
 /* The kernels of jumprelu's threshold gradient, as in overcomplete 0.3.0 (sae/kernels.py); h is half the
- * bandwidth. Their scales are the reference's, which do not all integrate to 1: cosine lacks 1 /
- * bandwidth. */
+ * bandwidth. Their scales are those of overcomplete, which do not all integrate to 1: cosine lacks
+ * 1 / bandwidth. */
 #include "ra_backend.h"
 
 #include <math.h>

@@ -1,14 +1,67 @@
-/* Metrics of codes: the energy of each latent, and the correlation of two latents.
+/* Metrics of codes: the sparsity of each row, the energy of each latent, and the correlation of two latents.
  *
- * Correlations use the sparse form: latent i only meets latents that are active in the same row, so B rows
- * with k active latents take B k^2 multiplications, not B K^2. One row of the matrix is in memory at a
- * time. */
-#include "ra_metrics.h"
+ * Correlations use the sparse form: latent i only meets latents that are active in the same row, so B rows with
+ * k active latents take B k^2 multiplications, not B K^2. One row of the matrix is in memory at a time. */
+#include "metrics/codes.h"
 #include "ra_memory.h"
+#include "ra_metrics.h"
 #include "tensor/vectors.h"
 
 #include <math.h>
 #include <string.h>
+
+/* ---- sparsity ------------------------------------------------------------------------------------------ */
+
+static const double epsilon = 1e-6; /* as in overcomplete */
+
+ra_row_sums ra_codes_row_sums(const ra_codes *codes, size_t b) {
+    ra_row_sums sums = {0};
+    for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
+        double z = (double)codes->value[e], square = z * z;
+        sums.active += z != 0;
+        sums.l1 += fabs(z);
+        sums.root += sqrt(fabs(z));
+        sums.square += square;
+        sums.fourth += square * square;
+    }
+    return sums;
+}
+
+double ra_l1_l2_of(const ra_row_sums *sums) {
+    return sums->l1 / (sqrt(sums->square) + epsilon);
+}
+
+double ra_hoyer_of(const ra_row_sums *sums, size_t latents) {
+    double root = sqrt((double)latents);
+    return latents > 1 ? (root - ra_l1_l2_of(sums)) / (root - 1) : 1;
+}
+
+double ra_kappa_4_of(const ra_row_sums *sums) {
+    return sums->fourth / (sums->square * sums->square + epsilon);
+}
+
+void ra_metric_l1_l2_ratio(const ra_codes *codes, double *values) {
+    for (size_t b = 0; b < codes->rows; b++) {
+        ra_row_sums sums = ra_codes_row_sums(codes, b);
+        values[b] = ra_l1_l2_of(&sums);
+    }
+}
+
+void ra_metric_hoyer(const ra_codes *codes, double *values) {
+    for (size_t b = 0; b < codes->rows; b++) {
+        ra_row_sums sums = ra_codes_row_sums(codes, b);
+        values[b] = ra_hoyer_of(&sums, codes->latents);
+    }
+}
+
+void ra_metric_kappa_4(const ra_codes *codes, double *values) {
+    for (size_t b = 0; b < codes->rows; b++) {
+        ra_row_sums sums = ra_codes_row_sums(codes, b);
+        values[b] = ra_kappa_4_of(&sums);
+    }
+}
+
+/* ---- energy -------------------------------------------------------------------------------------------- */
 
 void ra_metric_energy(const ra_codes *codes, const float *D, size_t d, double *values) {
     memset(values, 0, codes->latents * sizeof *values);

@@ -1,7 +1,7 @@
 #include "metrics/reconstruction.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
-#include "metrics/sparsity.h"
+#include "metrics/codes.h"
 
 #include <math.h>
 

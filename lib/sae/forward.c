@@ -37,10 +37,6 @@ ra_status ra_sae_pass_grow(ra_sae_pass *pass, float **array, size_t n, ra_error 
     return RA_OK;
 }
 
-const ra_codes *ra_sae_pass_codes(const ra_sae_pass *pass) {
-    return pass->atoms ? &pass->packed : &pass->codes;
-}
-
 static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_error *err) {
     size_t K = sae->encoder.concepts, d = sae->encoder.dimensions;
     size_t capacity = rows ? rows : 1; /* a member of a group may have no rows */

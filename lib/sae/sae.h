@@ -4,7 +4,7 @@
  *   forward.c backward.c     its passes
  *   start.c                  an encoder that starts along its atoms
  *   checkpoint.c             reads and writes it
- *   settings.c               the table of settings
+ *   settings.c               the table of settings; requirements.c: what they require of each other
  *   standardization.c        the standardization of a file
  *   activation.c batchtopk.c jumprelu.c pursuit.c
  *                            the activations
@@ -42,7 +42,9 @@ struct ra_sae {
 ra_status ra_sae_pass_grow(ra_sae_pass *pass, float **array, size_t n, ra_error *err);
 
 /* The codes with latents numbered like the rows of pass->D. */
-const ra_codes *ra_sae_pass_codes(const ra_sae_pass *pass);
+static inline const ra_codes *ra_sae_pass_codes(const ra_sae_pass *pass) {
+    return pass->atoms ? &pass->packed : &pass->codes;
+}
 
 /* sae->thresholds <- exp(theta), if theta has changed. */
 ra_status ra_sae_thresholds(ra_sae *sae, ra_error *err);

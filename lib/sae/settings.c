@@ -1,5 +1,5 @@
-#include "sae/activation.h"
-#include "sae/encoder.h"
+/* The table of an SAE's settings. requirements.c has what they require of each other. */
+#include "ra_sae.h"
 
 #define NAME(ID, name) #name,
 static const char *const sae_names[] = {RA_ACTIVATIONS(NAME) NULL};
@@ -54,33 +54,4 @@ const ra_settings_table *ra_sae_settings_table(void) {
 ra_status ra_sae_settings_read(const ra_safetensors *file, ra_sae_settings *settings, ra_error *err) {
     *settings = (ra_sae_settings){0};
     return ra_settings_read(ra_sae_settings_table(), file, settings, err);
-}
-
-static bool pursues(const ra_sae_settings *settings) {
-    return ra_setting_known(settings, RA_SET_SAE) && ra_activation_types[settings->sae]->pursues;
-}
-
-ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err) {
-    if (!ra_setting_known(settings, RA_SET_SAE) || !ra_setting_known(settings, RA_SET_ENCODER)) return RA_OK;
-    if (pursues(settings) != (settings->encoder == RA_ENCODER_IDENTITY))
-        RA_FAIL(err, RA_ERR_ARGUMENT,
-                "the encoder %s does not fit the sae %s; mp has the encoder identity, and no other sae does",
-                encoder_names[settings->encoder], sae_names[settings->sae]);
-    return RA_OK;
-}
-
-bool ra_sae_needs(const ra_sae_settings *settings, enum ra_sae_setting setting) {
-    return ra_setting_known(settings, RA_SET_SAE) && ra_activation_types[settings->sae]->needs >> setting & 1;
-}
-
-bool ra_sae_encodes_with_dictionary(const ra_sae_settings *settings) {
-    return pursues(settings) ||
-           (ra_setting_known(settings, RA_SET_ENCODER) &&
-            !ra_encoder_has_tensor((ra_encoder_kind)settings->encoder, RA_ENCODER_WEIGHT));
-}
-
-void ra_sae_settings_defaults(ra_sae_settings *settings) {
-    const ra_sae_settings of_mp = {.known = (uint64_t)1 << RA_SET_ENCODER, .encoder = RA_ENCODER_IDENTITY};
-    if (pursues(settings)) ra_settings_fill(ra_sae_settings_table(), settings, &of_mp);
-    ra_settings_default(ra_sae_settings_table(), settings);
 }

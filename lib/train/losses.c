@@ -370,9 +370,12 @@ ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *g) {
                               .active = g->active};
 }
 
+#define NAME(ID, name, penalty) #name,
+
 ra_status ra_loss_check(ra_loss loss, double penalty, const ra_sae_settings *sae, ra_error *err) {
     const char *const *sae_names = ra_sae_settings_table()->rows[RA_SET_SAE].names;
-    const char *name = ra_train_settings_table()->rows[RA_TRAIN_LOSS].names[loss];
+    static const char *const names[] = {RA_LOSSES(NAME)};
+    const char *name = names[loss];
     if (penalty < losses[loss].least)
         RA_FAIL(err, RA_ERR_ARGUMENT, "the penalty of the loss %s is %g; expected at least %g", name, penalty,
                 losses[loss].least);

@@ -191,7 +191,7 @@ class Metrics(Saved):
         for name in "connectivity", "max_correlation", "negative_interference_frobenius", "r2", "ood", "l0":
             self.assertClose([pieces[name]], [whole[name]], 1e-9, name)
         self.assertIsNone(pieces["negative_interference"])
-        self.assertIn("80200 products", pieces["skipped"]["negative_interference"])
+        self.assertIn("80200 numbers", pieces["skipped"]["negative_interference"])
         self.assertLess(pieces["wasserstein_rows"], whole["wasserstein_rows"])
         self.assertIn("skipped", self.good("eval", self.path("c"), words, "--memory", "1"))
 

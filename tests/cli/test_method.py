@@ -121,8 +121,8 @@ class Codes(Method):
             self.assertEqual(tensors["dictionary.multiplier"].values, [0])
 
     def test_what_does_not_go_together(self):
-        self.refused(["encoder linear does not go with the sae mp"], "--sae", "mp", "--encoder", "linear")
-        self.refused(["encoder identity does not go with the sae topk"], "--encoder", "identity")
+        self.refused(["encoder linear does not fit the sae mp"], "--sae", "mp", "--encoder", "linear")
+        self.refused(["encoder identity does not fit the sae topk"], "--encoder", "identity")
         self.train()
         self.bad(1, ["sae is mp", "linear"], "train", self.x, "--init", self.out, "-o", self.path("o"), "--sae", "mp")
 
@@ -149,8 +149,8 @@ class Losses(Method):
     def test_what_cannot_be_is_refused_before_points_are_looked_for(self):
         for texts, flags in [
             (["loss l0", "only jumprelu"], ["--loss", "l0"]),
-            (["penalty is 2", "elastic"], ["--loss", "elastic", "--penalty", "2"]),
-            (["penalty is -1", "hoyer and kappa_4"], ["--penalty", "-1"]),
+            (["penalty of the loss elastic is 2", "at most 1"], ["--loss", "elastic", "--penalty", "2"]),
+            (["penalty of the loss mse is -1", "at least 0"], ["--penalty", "-1"]),
             (["weight decay is 0.1", "adamw"], ["--weight-decay", "0.1"]),
         ]:
             result = self.run_rasae("train", self.x, "-o", self.out, "--points", "9", *flags)

@@ -1,5 +1,4 @@
-/* One k-means run. A method is a row of the table below: a function that iterates from the first centers to
- * the end, and its default limit of iterations.
+/* One k-means run: its options, its first centers, its method, its points.
  *
  * A run can be interrupted after any iteration and continued. Its state is the centers, the number of the
  * iteration and, for mini-batches, the number of rows that each center has received. Everything else follows
@@ -9,16 +8,13 @@
 
 #include <string.h>
 
-typedef struct kmeans_method {
+static const struct {
     ra_status (*iterate)(ra_kmeans *run, ra_error *err);
     size_t iterations; /* the default limit */
-} kmeans_method;
-
-/* To add a method: a row of RA_KMEANS_METHODS (ra_points.h), a file of this folder with its function, a row
- * here, and its test in test_kmeans.c. */
-static const kmeans_method methods[RA_KMEANS_METHOD_COUNT] = {
-    [RA_KMEANS_LLOYD] = {ra_kmeans_lloyd, 100},
-    [RA_KMEANS_MINIBATCH] = {ra_kmeans_minibatch, 400},
+} methods[RA_KMEANS_METHOD_COUNT] = {
+#define ROW(ID, name, iterations) [RA_KMEANS_##ID] = {ra_kmeans_##name, iterations},
+    RA_KMEANS_METHODS(ROW)
+#undef ROW
 };
 
 static ra_status check_options(const ra_kmeans_options *options, size_t rows, ra_error *err) {

@@ -7,6 +7,9 @@
  *   lloyd.c      the method `lloyd`
  *   minibatch.c  the method `minibatch`
  *
+ * To add a method: a row of RA_KMEANS_METHODS (ra_points.h), a file of this folder that defines
+ * ra_kmeans_<name>(), and a test in tests/unit/lib/points/kmeans/test_kmeans.c.
+ *
  * Symbols: N clusters, d dimensions.
  */
 #ifndef RA_POINTS_KMEANS_KMEANS_H
@@ -60,9 +63,11 @@ ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err);
  * result depends on the centers alone. */
 ra_status ra_kmeans_assign(ra_kmeans *run, ra_error *err);
 
-/* The methods: iterate from the present centers to the end, and count run->iteration. */
-ra_status ra_kmeans_lloyd(ra_kmeans *run, ra_error *err);
-ra_status ra_kmeans_minibatch(ra_kmeans *run, ra_error *err);
+/* The methods, ra_kmeans_lloyd() and so on: iterate from the present centers to the end, and count
+ * run->iteration. */
+#define RA_KMEANS_FUNCTION(ID, name, iterations) ra_status ra_kmeans_##name(ra_kmeans *run, ra_error *err);
+RA_KMEANS_METHODS(RA_KMEANS_FUNCTION)
+#undef RA_KMEANS_FUNCTION
 
 /* Calls the caller's progress function; RA_ERR_CANCELED if that stops the run. */
 ra_status ra_kmeans_report(const ra_kmeans *run, ra_error *err);

@@ -9,12 +9,12 @@
  *   clusters are, and a few rows of each are enough for that.
  * - A part of the sample, the jury, compares the candidates. It takes fewer rows to tell which of two
  *   candidates is better than to find good ones.
- * - The candidates of several centers are drawn at once, from the present distances: one matrix product
- *   gives their distances to the jury. When a candidate's turn comes, other centers have been taken since; it
- *   is kept with the probability (its distance now) / (its distance when drawn). Distances only shrink, so
- *   this is rejection sampling: the candidates that are kept have exactly the distribution of the sequential
- *   method. Only their number may be smaller; a center with less than half of its candidates left waits, as do
- *   those after it, for the next product.
+ * - The candidates of several centers are drawn at once, from the present distances: one matrix product gives
+ *   their distances to the jury. When a candidate's turn comes, other centers have been taken since; it is
+ *   kept with the probability (its distance now) / (its distance when drawn). Distances only shrink, so this
+ *   is rejection sampling: the candidates that are kept have exactly the distribution of the sequential
+ *   method. Only their number may be smaller; a center with less than half of its candidates left waits, as
+ *   do those after it, for the next product.
  *
  * The distances that are kept, and so the probabilities, are computed in float64 from the vectors. The
  * products only rank candidates and find the rows that may be nearer to a new center. */

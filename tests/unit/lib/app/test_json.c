@@ -1,4 +1,4 @@
-/* The writer of JSON, held against texts that are written out. */
+/* The writer of JSON, compared with literal texts. */
 #include "harness.h"
 #include "app/json.h"
 #include "ra_memory.h"

@@ -24,7 +24,7 @@ START_TEST(test_what_is_far_is_not_guessed) {
     memset(longer, 'a', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';
     ck_assert_str_eq(of("frobnicate").name, "");
-    ck_assert_str_eq(of("q").name, ""); /* to change all of a name is no slip */
+    ck_assert_str_eq(of("q").name, ""); /* a word with no letter in common is not a slip */
     ck_assert_str_eq(of("").name, "");
     ck_assert_str_eq(of(longer).name, "");
     nearest near = nearest_to("a");

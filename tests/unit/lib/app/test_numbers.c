@@ -24,10 +24,10 @@ static float from_bits(uint32_t bits) {
 
 /* ---- scanning --------------------------------------------------------------------------------------- */
 
-/* In loops over millions of numbers a check is an `if`: each ck_assert() writes to a file, for Check's
+/* In loops over millions of numbers, a check is an `if`, because each ck_assert() writes to Check's
  * report. */
 
-/* Scans the whole of `written`, from a block that ends with it, so that a sanitizer sees a read beyond. */
+/* Scans all of `written`, in memory that ends with it, so that a sanitizer notices a read beyond the end. */
 static bool scan(const char *written, float *value, ra_status *why) {
     size_t n = strlen(written);
     char *exact = malloc(n ? n : 1);
@@ -64,7 +64,7 @@ static void check_around(float v) {
             snprintf(out, sizeof out, formats[f], numbers[i]);
             check_like_strtof(out);
         }
-    /* The exact middle, with one more digit far behind. */
+    /* The exact middle, with one more digit far to the right. */
     snprintf(out, sizeof out, "%.180e", middle);
     char *exponent = strchr(out, 'e');
     exponent[-1] = '1';
@@ -303,8 +303,7 @@ static size_t check_round_trip(float v, char *out) {
     return n;
 }
 
-/* The fewest digits with which "%.*e" reads back, and the same number: correctly rounded to that many digits
- * is as close as it gets. */
+/* The fewest digits with which "%.*e" reads back to the same number: no text of so many digits is closer. */
 static void check_shortest(float v, char *out, size_t n) {
     char other[64];
     int digits = 0;

@@ -101,9 +101,9 @@ START_TEST(test_projections_combine_and_dot) {
 }
 END_TEST
 
-/* Three steps with a gradient for all rows, and three in which only every second row of the first half has
- * one, packed; the other rows of that half go on by their momentum, the rest is untouched as long as its
- * moments are zeros. */
+/* Three steps with a gradient for all rows, and three with a packed one for every second row of the first
+ * half; the other rows of that half move by their momentum, and the second half stays while its moments are
+ * zero. */
 START_TEST(test_gather_and_adam) {
     pair p = pair_open(_i / (SIZES * SIZES));
     size_t rows = backend_sizes[_i % SIZES], n = backend_sizes[_i / SIZES % SIZES], size = rows * n,
@@ -138,7 +138,7 @@ START_TEST(test_gather_and_adam) {
         ra_ok(ra_backend_adam(p.tested, &s, on_y, part ? on_some : on_z, part ? on_place : NULL, on_first,
                               on_second, rows, n, &err));
         pair_get(&p, y, on_y, bytes);
-        if (step == 1 && rows > 2) { /* without decay an untouched row stays as it is */
+        if (step == 1 && rows > 2) { /* without decay, an untouched row stays */
             float *start = numbers(size, 1);
             ck_assert_mem_eq(y + (rows - 1) * n, start + (rows - 1) * n, n * sizeof *y);
             ra_free(start);
@@ -279,7 +279,7 @@ START_TEST(test_devices_by_name) {
     ra_fails(ra_backend_open("cpu:x", NULL, &backend, &err), RA_ERR_ARGUMENT, "after the colon");
     ra_fails(ra_backend_open("nosuch", NULL, &backend, &err), RA_ERR_DEVICE, "librasae-nosuch.so");
     ck_assert_ptr_null(backend);
-    ra_ok(ra_backend_open("auto", NULL, &backend, &err)); /* always finds something */
+    ra_ok(ra_backend_open("auto", NULL, &backend, &err)); /* it always finds one */
     ra_backend_release(backend);
 }
 END_TEST

@@ -70,7 +70,7 @@ static pursuit make(const shape *s) {
     f.residual = numbers(f.rows * f.d, 4);
     f.value = ra_calloc(path, sizeof *f.value);
     f.atom = ra_calloc(path, sizeof *f.atom);
-    /* coarse, so that of equals the first has to be found */
+    /* coarse, so that there are equal ones, of which the first counts */
     for (size_t i = 0; i < f.rows * f.K; i++) f.scores[i] = roundf(f.scores[i] * 4) / 4;
     f.on_D = pair_put(&f.p, f.D, f.K * f.d * 4);
     f.on_gram = pair_put(&f.p, f.gram, f.K * f.K * 4);

@@ -1,6 +1,6 @@
 /* LayerNorm and BatchNorm (lib/backend/{cpu,reference}/norms.c and the plugins') against the reference. Means
- * and deviations are made up: with those of the values themselves, a gradient over few of them would be nothing
- * but the rounding errors around zero. */
+ * and deviations are invented: with the real ones, a gradient over few values would consist of rounding
+ * errors around zero. */
 #include "backend_pair.h"
 
 #include <math.h>
@@ -45,7 +45,8 @@ static void release(fixture *f) {
 START_TEST(test_row_statistics) {
     shape s = shape_of_case(_i);
     fixture f = make(&s, true);
-    for (size_t i = 0; i < f.rows * f.n; i++) f.u[i] += 100; /* squares minus the squared mean would not do */
+    for (size_t i = 0; i < f.rows * f.n; i++)
+        f.u[i] += 100; /* mean square minus squared mean would lose all digits */
     pair_set(&f.p, f.on_u, f.u, f.rows * f.n * 4);
     PAIR_RUN(f.p, row_statistics, (f.u, f.rows, f.n, 1e-5, f.mean, f.rstd),
              (f.on_u, f.rows, f.n, 1e-5, f.on_mean, f.on_rstd));
@@ -84,7 +85,7 @@ START_TEST(test_norm_backward) {
         PAIR_RUN(f.p, norm_sums, (&f.a, f.u, f.dy, f.rows, f.n, a), (&f.b, f.on_u, f.on_dy, f.rows, f.n, b));
         assert_doubles_close(b, a, f.n, 1e-6);
         assert_doubles_close(b + f.n, a + f.n, f.n, 1e-10);
-        /* a batch shared by several members has more rows than these, and their sums */
+        /* a batch that several members share has more rows, and its own sums */
         double count = by_row ? 0 : 2 * (double)f.rows;
         const double *sums = by_row ? NULL : a;
         f.a.beta = f.b.beta = NULL; /* not read */

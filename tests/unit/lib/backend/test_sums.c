@@ -127,14 +127,15 @@ START_TEST(test_nothing_is_missing_from_a_table) {
 }
 END_TEST
 
-/* What no grid reaches: sums over more blocks than are kept at a time grow their blocks. */
+/* Outside of the grid: sums over more parts than are kept at a time use larger parts. */
 START_TEST(test_sums_of_many_blocks) {
     enum { N = (1 << 24) + 1000 };
     pair p = pair_open(0);
     float *x = numbers(N, 1), *g = numbers(N, 2);
     double a, b;
     PAIR_RUN(p, squared_error, (x, g, N, 0, g, &a), (x, g, N, 1, g, &b));
-    ck_assert_double_eq_tol(b, 1.0 / 3 * N, 0.01 * N); /* g was zeroed by the first: E[x^2] of x in [-1, 1) */
+    ck_assert_double_eq_tol(b, 1.0 / 3 * N,
+                            0.01 * N); /* the first run set g to zero: E[x^2] of x in [-1, 1) */
     ra_ok(ra_backend_dot(p.tested, g, g, N, &a, &err));
     ck_assert_double_eq_tol(a, b, 1e-9 * b);
     forget(BLOCKS(x, g));
@@ -142,7 +143,7 @@ START_TEST(test_sums_of_many_blocks) {
 }
 END_TEST
 
-/* Everything that sums, with one thread and with others, to the last bit. */
+/* Every operation that sums gives the same bits with one thread and with several. */
 START_TEST(test_sums_do_not_depend_on_the_number_of_threads) {
     enum { ROWS = 700, N = 300 };
     float *u = numbers(ROWS * N, 1), *v = numbers(ROWS * N, 2), *g = numbers(ROWS * N, 3);

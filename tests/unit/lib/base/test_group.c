@@ -1,5 +1,5 @@
 /* A group of members, which are threads here: each trains on its slice of every batch, and all end with the
- * parameters that one process alone ends with, for each kind, encoder and loss. */
+ * parameters of a single process, for each kind, encoder and loss. */
 #include "data_files.h"
 #include "harness.h"
 #include "ra_group.h"
@@ -26,14 +26,15 @@ typedef struct member {
     const ra_sae_settings *sae;
     const ra_train_settings *train;
     const char *data;
-    float *parameters; /* all of them, one after the other, when it is done */
+    float *parameters; /* all of them, one after the other, at the end */
     size_t size;
     double loss; /* of the last step */
     ra_status status;
     ra_error err;
 } member;
 
-/* Each adds up all members' values in the order of their ranks, aside, until everybody has read them. */
+/* Each member adds up all members' values in the order of their ranks, in its own memory until all have read
+ * them. */
 #define DEFINE_COLLECTIVE(name, type, fold)                                                                  \
     static ra_status name(void *context, type *values, size_t n, ra_error *err) {                            \
         const member *m = context;                                                                           \
@@ -188,13 +189,13 @@ static void check_members(const group_case *c, size_t batch_size) {
     ra_free(alone.parameters);
 }
 
-/* 25, 25, 8 rows an epoch: slices of different sizes. */
+/* 25, 25 and 8 rows per epoch: slices of different sizes. */
 START_TEST(test_members_train_what_one_does) {
     check_members(&cases[_i], 25);
 }
 END_TEST
 
-/* Some members never see a row, but take part in everything. */
+/* Some members never have a row, but take part in all calls. */
 START_TEST(test_a_member_may_have_no_rows) {
     check_members(&cases[_i], 2);
 }

@@ -66,7 +66,7 @@ START_TEST(test_counts_are_digits_alone) {
         {"0042", true, 42},
         {"18446744073709551614", true, SIZE_MAX - 1},
         {"18446744073709551615", true, SIZE_MAX},
-        {"18446744073709551616", true, SIZE_MAX}, /* beyond size_t by one, by a digit, by many */
+        {"18446744073709551616", true, SIZE_MAX}, /* beyond size_t: by one, by one digit, by many digits */
         {"184467440737095516150", true, SIZE_MAX},
         {"99999999999999999999999999999999999999990", true, SIZE_MAX},
         {"", false, 7},
@@ -79,7 +79,7 @@ START_TEST(test_counts_are_digits_alone) {
         {"99999999999999999999999x", false, 7},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        size_t count = 7; /* stays where the text is no count */
+        size_t count = 7; /* unchanged if the text is not a count */
         ck_assert_msg(ra_count_parse(table[i].text, &count) == table[i].good, "\"%s\"", table[i].text);
         ck_assert_uint_eq(count, table[i].count);
     }
@@ -116,7 +116,7 @@ START_TEST(test_defaults_fill_what_is_not_known) {
     ck_assert_double_eq(s.threshold_momentum, 0.9);
     ck_assert_int_eq(s.kernel, RA_KERNEL_SILVERMAN);
     ck_assert(s.use_multiplier);
-    ck_assert(!ra_setting_known(&s, RA_SET_TOP_K)); /* which has none */
+    ck_assert(!ra_setting_known(&s, RA_SET_TOP_K)); /* it has none */
     ra_setting_forget(&s, RA_SET_BANDWIDTH);
     ck_assert(!ra_setting_known(&s, RA_SET_BANDWIDTH));
     ck_assert(ra_setting_known(&s, RA_SET_KERNEL));

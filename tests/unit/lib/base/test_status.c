@@ -1,4 +1,4 @@
-/* Error sentences: complete, one line, never cut within a character. */
+/* Error messages: complete, on one line, never cut within a character. */
 #include "harness.h"
 #include "ra_io.h"
 
@@ -22,7 +22,7 @@ START_TEST(test_control_characters_stay_out) {
 }
 END_TEST
 
-/* Characters of two, three and four bytes, the cut falling on each of their bytes in turn. */
+/* Characters of two, three and four bytes, cut at each of their bytes in turn. */
 START_TEST(test_a_long_sentence_is_cut_between_characters) {
     static const char *const characters[] = {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
     for (size_t kind = 0; kind < 3; kind++)

@@ -113,7 +113,7 @@ START_TEST(test_names_the_place_of_what_is_not_finite) {
     test_fill(values, ROWS * COLUMNS, 1);
     for (size_t i = 0; i < 3; i++) {
         values[2345 * COLUMNS + 6] = bad[i];
-        /* the row is counted within its file, not from the start of all data */
+        /* the number of the row within its file, not within all data */
         const char *paths[] = {data_file_npy("good.npy", values, 2, COLUMNS),
                                data_file_safetensors("bad.safetensors", dtypes[i], values, ROWS, COLUMNS)};
         ra_data *data = NULL;

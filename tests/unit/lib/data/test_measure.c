@@ -9,7 +9,7 @@
 
 enum { ROWS = 3001, D = 70 };
 
-/* Dimensions of different mean and spread; one is constant, one is nearly so about a large mean. */
+/* Dimensions with different means and deviations; one is constant, one nearly so around a large mean. */
 static float *make_values(void) {
     float *values = ra_malloc(ROWS * D, sizeof *values);
     ck_assert_ptr_nonnull(values);
@@ -117,7 +117,7 @@ START_TEST(test_rows_come_out_standardized) {
     ra_data_standardize(data, row, 3);
     ck_assert_float_eq(row[D + 2], (values[D + 2] - mean[2]) / scale[2]);
 
-    float again_mean[D], again_scale[D]; /* of the files, whatever is set */
+    float again_mean[D], again_scale[D]; /* of the numbers in the files, whatever standardization is set */
     ra_ok(ra_data_measure(data, NULL, RA_STANDARDIZE_ELEMENT, again_mean, again_scale, &err));
     ck_assert_mem_eq(again_mean, mean, sizeof mean);
     ra_ok(ra_data_set_standardization(data, NULL, NULL, &err));
@@ -128,7 +128,7 @@ START_TEST(test_rows_come_out_standardized) {
 }
 END_TEST
 
-/* A bad row counts for nothing. */
+/* A bad row does not count. */
 START_TEST(test_skipped_rows_are_not_measured) {
     const float values[] = {1, 10, NAN, 1e30f, 3, 30};
     float mean[2], scale[2];

@@ -114,7 +114,7 @@ static void keep_warning(void *context, ra_log_level level, const char *line) {
     warnings++;
 }
 
-/* A good file of FIRST rows and one of ROWS with bad ones; numbers count over both. */
+/* A file of FIRST good rows, and one of ROWS rows with bad ones; numbers run over both. */
 static const uint64_t bad_rows[] = {FIRST, 1000, 1001, 1002, 2000, 2500, FIRST + ROWS - 1};
 enum { BAD = sizeof bad_rows / sizeof *bad_rows };
 
@@ -185,7 +185,7 @@ START_TEST(test_skipped_rows_leave_no_gap) {
 }
 END_TEST
 
-/* A bad number of an image makes its pixel's row bad, whatever the channel; the first bad row is that of the
+/* A bad number of an image makes the row of its pixel bad, in any channel; the first bad row is that of the
  * first pixel, not that of the first bad number in the file. */
 START_TEST(test_bad_pixels_are_rows) {
     static const size_t shape[] = {2, 3, 2, 5};
@@ -221,7 +221,7 @@ START_TEST(test_some_row_must_be_left) {
 }
 END_TEST
 
-/* Points lead to rows as the files count them, and so to their labels. */
+/* Points refer to rows by their numbers in the files, and so to their labels. */
 START_TEST(test_points_name_rows_of_the_files) {
     enum { N = 12, WIDTH = 2, LABEL = 4 };
     float values[N * WIDTH];
@@ -312,7 +312,7 @@ START_TEST(test_ranges_of_images_are_whole_images) {
 }
 END_TEST
 
-/* The advice itself, as for data that are larger than memory. */
+/* The advice to the system, as for data larger than memory. */
 START_TEST(test_asking_for_rows_changes_nothing) {
     enum { N = 3000, WIDTH = 33 };
     float *values = small_integers(N * WIDTH), row[WIDTH];

@@ -184,7 +184,7 @@ END_TEST
 /* The loss sum(G * D) has dD = G, so a step along one parameter must change it by its gradient. */
 START_TEST(test_finite_differences) {
     enum { K = 5, N = 7, D_ = 4 };
-    ra_backend *backend = device_open(_i % 2, 1); /* one whose memory the host may touch */
+    ra_backend *backend = device_open(_i % 2, 1); /* one whose memory the host may read */
     float C[N * D_], G[K * D_];
     test_fill(C, N * D_, 1);
     test_fill(G, K * D_, 2);
@@ -208,8 +208,8 @@ START_TEST(test_finite_differences) {
     for (size_t i = 0; i < count; i++) {
         if (!p[i].gradient) continue;
         for (size_t j = 0; j < ra_parameter_size(&p[i]); j++) {
-            /* The projection is outside the graph: differences are taken of D as a function of the projected
-             * parameters, computed here in double precision. */
+            /* Gradients do not pass through the projection: the differences are those of D as a function of
+             * the projected parameters, computed here in double precision. */
             double change[2];
             for (int side = 0; side < 2; side++) {
                 double h = side ? -1e-4 : 1e-4, sum = 0;
@@ -250,7 +250,7 @@ START_TEST(test_delta_zero_is_the_pure_archetypal_dictionary) {
     size_t count;
     ra_ok(ra_archetypal_dictionary_new(backend, D_, K, &points, 0, true, &dictionary, &err));
     ra_dictionary_parameters(dictionary, &count)[1].value[2] =
-        9; /* Relax: one row moves, the others stay zero */
+        9; /* Relax: one row moves, the others stay at zero */
     ra_dictionary_changed(dictionary);
     ra_ok(ra_dictionary_get(dictionary, &D, &err));
     for (size_t i = 0; i < N * D_; i++)
@@ -307,7 +307,7 @@ START_TEST(test_refuses_what_does_not_fit) {
     ra_fails(ra_archetypal_dictionary_new(backend, 2, 2, &points, NAN, true, &dictionary, &err),
              RA_ERR_ARGUMENT, "delta");
     ra_ok(ra_archetypal_dictionary_new(backend, 2, 3, &points, 1, true, &dictionary,
-                                       &err)); /* K > N is legal */
+                                       &err)); /* K > N is allowed */
     ra_codes codes = {0};
     float x_hat[2];
     ra_ok(ra_codes_from_dense(&codes, C, 1, 4, &err));

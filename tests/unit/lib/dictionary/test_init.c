@@ -1,4 +1,5 @@
-/* How atoms start: on which points, how often, how mixed; the same for one seed and different for others. */
+/* Starts of the atoms: on which points, how often, how mixed; the same for the same seed, different for
+ * others. */
 #include "harness.h"
 #include "ra_dictionary.h"
 #include "ra_memory.h"
@@ -30,7 +31,7 @@ static const float *weights(const ra_dictionary *dictionary) {
     return ra_dictionary_parameters(dictionary, &count)[0].value;
 }
 
-/* How many entries of row k of W are positive; where the largest stands. */
+/* How many entries of row k of W are positive; the position of the largest. */
 static size_t count_points(const float *W, size_t k, size_t *largest) {
     size_t count = 0;
     *largest = 0;
@@ -54,7 +55,7 @@ START_TEST(test_eye) {
     ra_ok(ra_backend_open("cpu", NULL, &backend, &err));
     ra_log_set_sink(count_warnings, NULL);
     ra_dictionary *dictionary = archetypal(backend, N + 3);
-    ck_assert_uint_eq(warnings, 0); /* a checkpoint that is opened is no reason for one */
+    ck_assert_uint_eq(warnings, 0); /* opening a checkpoint causes none */
     ra_ok(ra_archetypal_dictionary_init(dictionary, RA_INIT_EYE, 7, &err));
     ck_assert_uint_eq(warnings, 1);
     for (size_t k = 0; k < N + 3; k++) {
@@ -92,8 +93,8 @@ START_TEST(test_permuted) {
 }
 END_TEST
 
-/* Mixtures of RA_INIT_RANDOM_POINTS points each (all, when there are fewer); of weights that are uniform on
- * the simplex of n the mean square is 2 / (n (n + 1)). */
+/* Mixtures of RA_INIT_RANDOM_POINTS points each (of all, if there are fewer); weights that are uniform on the
+ * simplex of n points have a mean square of 2 / (n (n + 1)). */
 START_TEST(test_random) {
     enum { K = 4000 };
     ra_backend *backend = NULL;
@@ -114,7 +115,7 @@ START_TEST(test_random) {
         ck_assert_double_eq_tol(sum, 1, 1e-5);
     }
     double n = RA_INIT_RANDOM_POINTS;
-    ck_assert_double_eq_tol(squares / K, 2 / (n + 1), 0.02); /* n weights a row */
+    ck_assert_double_eq_tol(squares / K, 2 / (n + 1), 0.02); /* n weights per row */
     for (size_t j = 0; j < N; j++) ck_assert_double_eq_tol(use[j], 1.0 / N, 0.01);
     ra_dictionary_free(dictionary);
 
@@ -190,7 +191,7 @@ START_TEST(test_refusals) {
     ra_fails(ra_archetypal_dictionary_init(own, RA_INIT_EYE, 0, &err), RA_ERR_ARGUMENT, "xavier or points");
     ra_fails(ra_plain_dictionary_init(mixed, &points, 0, &err), RA_ERR_ARGUMENT, "starts at its own points");
     ra_fails(ra_plain_dictionary_init(own, &wide, 0, &err), RA_ERR_SHAPE, "expected F32, F16 or BF16 [N, 3]");
-    for (size_t n = 1; n <= 2; n++) { /* neither leaks nor half a start */
+    for (size_t n = 1; n <= 2; n++) { /* no leak, and no partial start */
         const float before = weights(own)[0];
         ra_error err = {0};
         (void)ra_memory_fail_at(n);

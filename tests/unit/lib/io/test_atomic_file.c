@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* How many entries the test's folder has: a stray temporary file would be one too many. */
+/* The number of entries in the test's folder: a temporary file that is left behind would be one too many. */
 static int entries(void) {
     int count = -2; /* "." and ".." */
     DIR *folder = opendir(test_folder());
@@ -161,7 +161,7 @@ START_TEST(test_refuses_targets_that_are_no_files) {
     ra_atomic_file *file = NULL;
     test_write("plain", "x", 1);
     ra_fails(replace(test_folder(), "x", 1, &err), RA_ERR_ARGUMENT, "is a directory");
-    ck_assert_int_eq(mkfifo(test_path("pipe"), 0600), 0); /* stands for a device: it must stay one */
+    ck_assert_int_eq(mkfifo(test_path("pipe"), 0600), 0); /* in place of a device: it must stay one */
     ra_fails(replace(test_path("pipe"), "x", 1, &err), RA_ERR_ARGUMENT, "not a regular file");
     ra_fails(replace("", "x", 1, &err), RA_ERR_ARGUMENT, "not a file name");
     ra_fails(replace(test_path("missing/"), "x", 1, &err), RA_ERR_ARGUMENT, "not a file name");
@@ -176,7 +176,7 @@ START_TEST(test_refuses_targets_that_are_no_files) {
 }
 END_TEST
 
-/* A disk that is full after `bytes`, as far as this process can tell. */
+/* To this process, the disk is full after `bytes`. */
 static void limit_file_size(rlim_t bytes) {
     signal(SIGXFSZ, SIG_IGN); /* write() then fails with EFBIG, after a short write up to the limit */
     struct rlimit limit;
@@ -194,7 +194,7 @@ START_TEST(test_a_full_disk_loses_nothing) {
         ra_fails(replace(path, data, size, &err), RA_ERR_IO, path);
     limit_file_size(10);
     ra_fails(replace(path, data, 11, &err), RA_ERR_IO,
-             "File too large"); /* still in the buffer: at the commit */
+             "File too large"); /* still in the buffer: it fails at the commit */
     assert_content(path, "old", 3);
     ck_assert_int_eq(entries(), 1);
     ra_ok(replace(path, data, 10, &err));
@@ -251,7 +251,7 @@ START_TEST(test_writers_of_one_target_never_mix) {
             ck_assert(WIFEXITED(result) && WEXITSTATUS(result) == 0);
         }
         ra_mapping mapping;
-        if (ra_mapping_open(path, &mapping, NULL) != RA_OK) continue; /* none has come that far yet */
+        if (ra_mapping_open(path, &mapping, NULL) != RA_OK) continue; /* no thread has come that far yet */
         const char *bytes = mapping.data;
         ck_assert_uint_eq(mapping.size, SIZE - (size_t)(bytes[0] - 'A'));
         for (size_t i = 0; i < mapping.size; i += 997) ck_assert_int_eq(bytes[i], bytes[0]);

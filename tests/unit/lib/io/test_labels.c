@@ -91,13 +91,14 @@ static size_t encode(uint32_t c, unsigned char *to) {
 
 START_TEST(test_utf8_accepts_every_character_and_no_surrogate) {
     for (uint32_t c = 0; c < 0x120000; c++) {
-        unsigned char bytes[12] = "abcdefgh"; /* in front: the path that takes eight bytes at once */
+        unsigned char bytes[12] = "abcdefgh"; /* before it: the path that takes eight bytes at once */
         size_t length = encode(c, bytes + 8);
         bool expected = c <= 0x10ffff && (c < 0xd800 || c > 0xdfff);
         bool right = ra_utf8_valid(bytes + 8, length) == expected &&
                      ra_utf8_valid(bytes, 8 + length) == expected &&
                      (length == 1 || !ra_utf8_valid(bytes, 7 + length)); /* cut */
-        if (!right) ck_abort_msg("U+%04X", c); /* a check that passes costs Check a note, a million times */
+        if (!right)
+            ck_abort_msg("U+%04X", c); /* Check records each check that passes, here a million of them */
     }
 }
 END_TEST

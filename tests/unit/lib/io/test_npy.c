@@ -87,7 +87,7 @@ START_TEST(test_every_header_length_stays_aligned) {
         for (tensor.shape[tensor.rank - 1] = 0, digits = 1; digits < 100000000; digits *= 10) {
             void *header = NULL;
             size_t size = 0;
-            tensor.shape[0] = 0; /* no data, whatever the others say */
+            tensor.shape[0] = 0; /* no data, whatever the other sizes are */
             tensor.shape[tensor.rank - 1] = tensor.rank > 1 ? digits : 0;
             ra_ok(ra_npy_header(&tensor, &header, &size, &err));
             ck_assert_uint_eq(size % 64, 0);
@@ -314,7 +314,7 @@ START_TEST(test_short_memory_is_an_error) {
 }
 END_TEST
 
-/* What np.save() writes several times into one stream. */
+/* What several np.save() calls write to one stream. */
 START_TEST(test_arrays_behind_each_other_in_memory) {
     enum { ARRAYS = 3 };
     char stream[4096];

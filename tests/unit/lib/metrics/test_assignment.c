@@ -122,7 +122,7 @@ static void wide_range(float *cost, size_t n, uint64_t seed) {
     for (size_t i = 0; i < n * n; i++) cost[i] = expf(20 * cost[i]) * (i % 3 ? 1 : -1);
 }
 
-static void cosine_distances(float *cost, size_t n, uint64_t seed) { /* of atoms that look alike */
+static void cosine_distances(float *cost, size_t n, uint64_t seed) { /* of similar atoms */
     enum { D = 5 };
     float a[MOST * D], b[MOST * D];
     test_fill(a, n * D, seed);
@@ -189,7 +189,7 @@ START_TEST(test_finds_a_hidden_permutation) {
 }
 END_TEST
 
-START_TEST(test_large_degenerate_matrices_are_quick) { /* the time limit of the test is the check */
+START_TEST(test_large_degenerate_matrices_are_quick) { /* the test's time limit is the check */
     enum { N = 900 };
     static float cost[N * N];
     for (size_t i = 0; i < N * N; i++) cost[i] = 1;

@@ -12,7 +12,7 @@ enum { ROWS = 80, K = 6, CLASSES = 4 };
 static float z[ROWS * K];
 static int32_t row_class[ROWS];
 
-/* Few different values, so that many are equal; latent 5 tells class 2; class 3 has no rows. */
+/* Few different values, so that many are equal; latent 5 detects class 2; class 3 has no rows. */
 static void fill(uint64_t seed) {
     test_fill(z, ROWS * K, seed);
     for (size_t b = 0; b < ROWS; b++) {
@@ -71,7 +71,7 @@ START_TEST(test_detectors_are_the_best_of_all) {
     }
     ck_assert_double_eq(best[2].accuracy, 1);
     ck_assert_uint_eq(best[2].latent, 5);
-    ck_assert_double_eq(best[3].accuracy, 1); /* no row is of class 3, and none is told to be */
+    ck_assert_double_eq(best[3].accuracy, 1); /* no row is in class 3, and none is assigned to it */
     ck_assert(best[3].threshold == INFINITY);
 }
 END_TEST

@@ -35,7 +35,7 @@ START_TEST(test_losses_match_the_reference) {
 }
 END_TEST
 
-/* The four figures against assignments over plain float64 matrices. */
+/* The four metrics against assignments over plain float64 matrices. */
 START_TEST(test_figures_equal_plain_loops) {
     enum { K = 50, D = 7 };
     static float A[K * D], B[K * D], cost[4][K * K];
@@ -73,7 +73,7 @@ START_TEST(test_figures_equal_plain_loops) {
 }
 END_TEST
 
-/* B: the atoms of A in another order, scaled, and every other one turned round when `turned`. */
+/* B: the atoms of A in another order and scaled; if `turned`, every second one with the opposite sign. */
 static void shuffle(const float *A, float *B, size_t K, size_t d, uint64_t *order, bool turned) {
     ra_random random;
     ra_random_seed(&random, 3);
@@ -101,7 +101,7 @@ START_TEST(test_finds_the_same_atoms_in_another_order) {
 
     shuffle(A, B, K, D, order, true);
     c = compare(A, B, K, D);
-    ck_assert_double_eq_tol(c.stability, 1, 1e-12); /* signs do not count for this one alone */
+    ck_assert_double_eq_tol(c.stability, 1, 1e-12); /* the only metric that ignores signs */
     ck_assert_double_lt(c.stability_unsigned, 0.9);
     ra_comparison_release(&c);
 }
@@ -117,11 +117,11 @@ START_TEST(test_a_dictionary_is_at_no_distance_from_itself) {
     for (size_t i = 0; i < K; i++) ck_assert_int_eq(c.match[i], (int32_t)i);
     ra_comparison_release(&c);
 
-    for (size_t i = 0; i < K * D; i++) A[i] = A[i] * 0.01f + 30; /* all close together, far from zero: */
+    for (size_t i = 0; i < K * D; i++) A[i] = A[i] * 0.01f + 30; /* all close to each other, far from zero: */
     c = compare(A, A, K, D);
     ck_assert_double_eq(c.hungarian_loss, 0);
     ck_assert_double_eq_tol(c.stability_centered, 1, 1e-12);
-    ck_assert_double_eq_tol(c.stability_unsigned, 1, 1e-7); /* cosines differ by no more than this */
+    ck_assert_double_eq_tol(c.stability_unsigned, 1, 1e-7); /* cosines differ by at most this */
     ra_comparison_release(&c);
 }
 END_TEST
@@ -147,7 +147,8 @@ START_TEST(test_zero_atoms_have_cosine_zero) {
     ck_assert_float_eq(c.match_cosine[1], 0);
     ck_assert_float_eq(c.match_cosine[2], 0);
     ra_comparison_release(&c);
-    static const float same[] = {0.1f, 0.3f, 0.1f, 0.3f, 0.1f, 0.3f}; /* nothing is left without the mean */
+    static const float same[] = {0.1f, 0.3f, 0.1f,
+                                 0.3f, 0.1f, 0.3f}; /* nothing remains after the mean is subtracted */
     c = compare(same, same, 3, 2);
     ck_assert_double_eq_tol(c.stability, 1, 1e-12);
     ck_assert_double_eq(c.stability_centered, 0);

@@ -87,7 +87,7 @@ START_TEST(test_dictionary_figures_equal_plain_loops) {
     double best_sum = 0, collinearity = 0;
     ra_model *model = small_model(dtypes[_i]);
     test_fill(x, ROWS * FILE_D, 3);
-    for (size_t i = 0; i < ROWS; i++) /* few rows near any atom, the best of each in any block */
+    for (size_t i = 0; i < ROWS; i++) /* few rows near any atom; the best may be in any chunk */
         for (size_t j = 0; j < FILE_D; j++) x[i * FILE_D + j] = fabsf(x[i * FILE_D + j]) - (i % 700 == 3);
     memset(x, 0, FILE_D * sizeof *x); /* a zero row has cosine 0 with everything */
     for (size_t k = 0; k < FILE_K; k++) ra_ok(ra_model_atom(model, k, D + k * FILE_D, &err));
@@ -117,11 +117,11 @@ START_TEST(test_any_number_of_calls_gives_the_same_result) {
     static const size_t steps[] = {1, 7, 1024, 1025, 2099};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         ra_evaluation_result pieces = evaluate(model, x, ROWS, steps[i]);
-        double a[FIGURES], b[FIGURES]; /* all figures behind `rows` */
+        double a[FIGURES], b[FIGURES]; /* all metrics after `rows` */
         memcpy(a, (const char *)&whole + offsetof(ra_evaluation_result, mse), sizeof a);
         memcpy(b, (const char *)&pieces + offsetof(ra_evaluation_result, mse), sizeof b);
         for (size_t f = 0; f < FIGURES; f++)
-            ck_assert_double_eq_tol(b[f], a[f], 1e-6 * fmax(1, fabs(a[f]))); /* products may round */
+            ck_assert_double_eq_tol(b[f], a[f], 1e-6 * fmax(1, fabs(a[f]))); /* products are rounded */
         ck_assert_uint_eq(pieces.rows, ROWS);
         ck_assert_double_eq(pieces.dead_ratio, whole.dead_ratio);
     }
@@ -152,7 +152,7 @@ END_TEST
 
 enum { FEW = 90 };
 
-/* Through as many passes as it wants. */
+/* With as many passes as it asks for. */
 static ra_evaluation_result evaluate_with(ra_model *model, const ra_evaluation_options *options,
                                           const float *x, size_t *passes) {
     ra_evaluation *evaluation = NULL;
@@ -188,7 +188,7 @@ START_TEST(test_more_passes_give_what_one_gives) {
     ck_assert_double_gt(whole.max_correlation, 0);
     ck_assert(whole.effective_rank >= 1 && whole.effective_rank <= FILE_D);
     ck_assert_double_eq(whole.wasserstein_rows, FEW);
-    /* of 160 bytes, 60 hold seven products: the rows of the triangle have 6, 5, 4 and 3, 2 and 1 of them */
+    /* of 160 bytes, 60 hold seven numbers; the rows of the triangle have 6, 5, 4, 3, 2 and 1 */
     ra_evaluation_result pieces = evaluate_with(model, &(ra_evaluation_options){.memory = 160}, x, &passes);
     ck_assert_uint_eq(passes, 4);
     ck_assert_double_eq(pieces.connectivity, whole.connectivity);

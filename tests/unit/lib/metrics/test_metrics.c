@@ -1,5 +1,5 @@
-/* The figures of codes, reconstructions and dictionaries against the reference and plain loops
- * (lib/metrics/{codes,cosines,distribution,reconstruction,sparsity}.c, lib/backend/cpu/lapack.c). */
+/* The metrics of codes, reconstructions and dictionaries against overcomplete and plain loops
+ * (lib/metrics/{codes,cosines,distribution,reconstruction}.c, lib/backend/cpu/lapack.c). */
 #include "golden.h"
 #include "ra_memory.h"
 #include "ra_metrics.h"
@@ -62,8 +62,9 @@ START_TEST(test_matrices_match_the_reference) {
         ra_ok(ra_metric_collinearity(backend, D, golden_rows(golden, "dictionary"), d, &value, &err));
         golden_close(&(float){(float)value}, golden, "collinearity", 1e-6);
         ra_ok(ra_metric_frechet_distance(backend, x, x_hat, rows, d, &value, &err));
-        /* The reference takes 23.73 from 24.07 in float32, so its fifth digit is rounding: 1e-5 holds for the
-         * terms, not for what is left of them. The second number is its formula in float64 (numpy). */
+        /* overcomplete subtracts 23.73 from 24.07 in float32, so its fifth digit is rounding error: 1e-5
+         * holds for the terms, not for their difference. The second number is its formula in float64
+         * (numpy). */
         ck_assert_double_eq_tol(value, (double)golden_scalar(golden, "frechet_distance"), 24.07e-5);
         ck_assert_double_eq_tol(value, 0.33758888835387424, 1e-6);
         ra_backend_release(backend);
@@ -115,7 +116,7 @@ START_TEST(test_reconstructions_match_the_reference) {
                  {r.average_l2, "avg_l2"},
                  {r.relative_l1, "relative_l1"},
                  {r.relative_l2, "relative_l2"},
-                 {r.l0 / (double)K, "l0"}}; /* the reference's is the share of the latents */
+                 {r.l0 / (double)K, "l0"}}; /* overcomplete's is the share of the latents */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         golden_close(&(float){(float)cases[i].value}, golden, cases[i].name, 1e-6);
     ck_assert_uint_eq(r.rows, rows);
@@ -138,7 +139,7 @@ END_TEST
 START_TEST(test_a_large_mean_does_not_cancel) {
     ra_safetensors *golden = golden_open("metrics", ".safetensors");
     ra_evaluation_result plain = reconstruction_of(golden, 5, 0), moved = reconstruction_of(golden, 5, 4096);
-    /* 4096 costs the inputs twelve of their bits; the sums may cost nothing beyond that */
+    /* the offset 4096 costs the inputs twelve bits; the sums may not lose more */
     ck_assert_double_eq_tol(moved.r2, plain.r2, 2e-5);
     ck_assert_double_eq_tol(moved.r2_per_dimension, plain.r2_per_dimension, 2e-5);
     ra_safetensors_free(golden);
@@ -171,7 +172,7 @@ START_TEST(test_sparsity_of_extreme_rows) {
     double hoyer[3], kappa[3];
     ra_metric_hoyer(&codes, hoyer);
     ra_metric_kappa_4(&codes, kappa);
-    ck_assert_double_eq(hoyer[0], 2); /* sqrt(4) / (sqrt(4) - 1), as the reference has it */
+    ck_assert_double_eq(hoyer[0], 2); /* sqrt(4) / (sqrt(4) - 1), as in overcomplete */
     ck_assert_double_eq_tol(hoyer[1], 1, 1e-6);
     ck_assert_double_eq_tol(hoyer[2], 0, 1e-6);
     ck_assert_double_eq(kappa[0], 0);
@@ -222,9 +223,9 @@ START_TEST(test_collinearity_over_several_tiles) {
     ra_backend *backend = backend_of("cpu", 2);
     double value, again;
     test_fill(atoms, K * D, 5);
-    for (size_t i = 0; i < K * D; i++) atoms[i] += i % D == 0 ? 20 : 0; /* all much alike ... */
+    for (size_t i = 0; i < K * D; i++) atoms[i] += i % D == 0 ? 20 : 0; /* all similar ... */
     const size_t pairs[][2] = {{0, 1}, {0, 4499}, {2047, 2048}, {3000, 4400}, {4498, 4499}};
-    for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++) { /* ... and two that are opposite */
+    for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++) { /* ... and two opposite ones */
         float kept[D];
         memcpy(kept, atoms + pairs[p][1] * D, sizeof kept);
         for (size_t j = 0; j < D; j++) atoms[pairs[p][1] * D + j] = -3 * atoms[pairs[p][0] * D + j];
@@ -268,7 +269,7 @@ START_TEST(test_stable_rank_of_known_matrices) {
 }
 END_TEST
 
-/* The eigenvalues of all of D^T D, in the place of the largest alone. */
+/* All eigenvalues of D^T D, instead of the largest alone. */
 START_TEST(test_stable_rank_equals_that_of_the_whole_spectrum) {
     enum { K = 120, D = 60 };
     static float matrix[K * D];
@@ -290,8 +291,8 @@ START_TEST(test_stable_rank_equals_that_of_the_whole_spectrum) {
 }
 END_TEST
 
-/* Second differences: eigenvalues 2 - 2 cos(k pi / (n + 1)). Their matrix after a reflection, which keeps
- * them. */
+/* The matrix of second differences, with eigenvalues 2 - 2 cos(k pi / (n + 1)), after a reflection, which
+ * keeps them. */
 START_TEST(test_eigenvalues_of_a_known_matrix) {
     enum { N = 40 };
     static double A[N * N], v[N], values[N];
@@ -317,7 +318,7 @@ START_TEST(test_eigenvalues_of_a_known_matrix) {
 }
 END_TEST
 
-/* Second differences as they are. */
+/* The matrix of second differences itself. */
 START_TEST(test_the_largest_eigenvalue_of_a_tridiagonal_matrix) {
     enum { N = 40 };
     double diagonal[N], beside[N - 1], value;
@@ -371,7 +372,7 @@ START_TEST(test_distances_of_a_sample_to_itself_and_to_a_moved_one) {
 }
 END_TEST
 
-/* Samples along one line each: the covariances have rank one, and the distance a closed form. */
+/* Each sample lies on a line: the covariances have rank one, and the distance has a closed form. */
 START_TEST(test_frechet_of_singular_covariances) {
     enum { ROWS = 7, D = 30 };
     float x[ROWS * D], y[ROWS * D], a[D], b[D];

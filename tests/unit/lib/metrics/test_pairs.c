@@ -1,5 +1,5 @@
-/* Z^T Z and the figures of pairs that follow from it (lib/metrics/{gram,pairs,lanczos}.c), against dense
- * matrices in float64. */
+/* Z^T Z and the metrics of pairs of latents (lib/metrics/{gram,pairs,lanczos}.c) against dense matrices in
+ * float64. */
 #include "harness.h"
 
 #include "data_files.h"
@@ -69,7 +69,7 @@ static dense *measure_dense(void) {
     return d;
 }
 
-/* All rows through bands of `bytes`, in calls of `step` rows. */
+/* All rows, with bands of `bytes`, in calls of `step` rows. */
 static ra_status measure(ra_backend *backend, size_t bytes, size_t step, ra_pairs_result *result,
                          double *norm, size_t *bands, ra_error *err) {
     ra_pairs pairs;

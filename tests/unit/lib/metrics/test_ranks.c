@@ -100,7 +100,7 @@ START_TEST(test_covariances_do_not_depend_on_the_calls) {
 }
 END_TEST
 
-/* Covariances of rank 2 in 20 dimensions: roots of what is only rounding must not add up. */
+/* Covariances of rank 2 in 20 dimensions: the roots of rounding errors must not add up. */
 START_TEST(test_frechet_of_singular_covariances_is_exact) {
     enum { ROWS = 3, D = 20 };
     float x[ROWS * D], y[ROWS * D];
@@ -139,7 +139,7 @@ START_TEST(test_a_sample_is_all_rows_or_as_many_as_fit) {
     ck_assert_mem_eq(some.x, again.x, MOST * D * sizeof(float));
     double mean = 0;
     for (size_t i = 0; i < MOST; i++) {
-        ck_assert_float_eq(some.x[i * D], -some.x_hat[i * D]); /* rows stay pairs */
+        ck_assert_float_eq(some.x[i * D], -some.x_hat[i * D]); /* a row stays with its reconstruction */
         ck_assert_float_eq(some.x[i * D], some.x[i * D + 1]);
         mean += (double)some.x[i * D] / MOST;
     }
@@ -153,7 +153,7 @@ END_TEST
 static double wasserstein_by_counting(const float *x, const float *y, size_t rows, size_t d) {
     double sum = 0;
     for (size_t j = 0; j < d; j++)
-        for (size_t i = 0; i < rows; i++) { /* the i-th smallest of each, by its rank */
+        for (size_t i = 0; i < rows; i++) { /* the i-th smallest of each, found by its rank */
             float a = 0, b = 0;
             for (size_t r = 0; r < rows; r++) {
                 size_t below_x = 0, below_y = 0;

@@ -10,8 +10,8 @@
 
 enum { ROWS = 300, K = 7, T = 5 };
 
-/* Values from 1e-3 to 1e3; latent 2 never is active, latent 3 has equal values, latent 4
- * negative ones too. */
+/* Values from 1e-3 to 1e3; latent 2 is never active, latent 3 has equal values, latent 4 has negative ones,
+ * too. */
 static void fill(float *z) {
     test_fill(z, ROWS * K, 11);
     for (size_t i = 0; i < ROWS * K; i++) {
@@ -125,7 +125,7 @@ START_TEST(test_examples_carry_labels) {
         ra_ok(ra_latent_sums_view(&sums, (double[]){1, 1}, &rows, &view, &err));
         ck_assert(ra_latent_statistics_example(&view, 0, 0, &one));
         ck_assert_uint_eq(one.row, 1);
-        ck_assert_str_eq(one.label, "dog and more"); /* tabs part labels in a file */
+        ck_assert_str_eq(one.label, "dog and more"); /* tabs separate labels in a file */
         ck_assert(ra_latent_statistics_example(&view, 0, 1, &one));
         ck_assert_uint_eq(one.row, 2);
         ck_assert_ptr_null(one.label);

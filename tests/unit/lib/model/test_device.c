@@ -1,5 +1,6 @@
-/* Models on a device that has its own memory (lib/model/{execution,resident,workspace}.c): how much they take,
- * what fails, and that answers are the CPU's. The other tests of models run there, too (model_on_device()). */
+/* Models on a device with its own memory (lib/model/{execution,resident,workspace}.c): how much they need,
+ * what fails, and that the answers are those of the CPU. The other tests of models run there, too
+ * (model_on_device()). */
 #include "emulated.h"
 #include "model_files.h"
 
@@ -89,7 +90,7 @@ START_TEST(test_memory_is_known_before_it_is_taken) {
     device.set_memory(memory.total - 1);
     ra_fails(ra_model_open(path, &options, &model, &err), RA_ERR_MEMORY, needs);
     ra_fails(ra_model_open(path, &options, &model, &err), RA_ERR_MEMORY, left);
-    ck_assert_uint_eq(available(backend), memory.total - 1); /* nothing was taken */
+    ck_assert_uint_eq(available(backend), memory.total - 1); /* nothing was allocated */
     device.set_memory(memory.total);
     const ra_model_options busy = {.backend = backend, .workspaces = 3};
     ra_fails(ra_model_open(path, &busy, &model, &err), RA_ERR_MEMORY, "bytes are free");
@@ -104,7 +105,7 @@ END_TEST
 
 enum { B = 3, BEST = 2 };
 
-/* What a model is asked, and says. */
+/* The answers of a model. */
 typedef struct answers {
     ra_codes codes;
     float x_hat[B * FILE_D], scores[2 * B * BEST], r2[B];
@@ -155,7 +156,8 @@ START_TEST(test_a_workspace_serves_models_of_several_devices) {
         ra_ok(ask(models[i % MODELS], workspace, &got, &err));
         assert_same(&got, &expected);
     }
-    for (size_t i = 0; i < MODELS; i++) ra_model_release(models[i]); /* before the workspace, which may be */
+    for (size_t i = 0; i < MODELS; i++)
+        ra_model_release(models[i]); /* before the workspace; that is allowed */
     ra_workspace_free(workspace);
     ra_codes_release(&expected.codes);
     ra_codes_release(&got.codes);
@@ -163,7 +165,7 @@ START_TEST(test_a_workspace_serves_models_of_several_devices) {
 }
 END_TEST
 
-/* More rows than a block of either has; and the memory of a block is what was said before. */
+/* More rows than a chunk of either; the memory of a chunk is the predicted one. */
 START_TEST(test_blocks_of_many_rows) {
     enum { ROWS = 4096 + 100 };
     static float x[ROWS * FILE_D], x_hat[2][ROWS * FILE_D];
@@ -197,14 +199,14 @@ END_TEST
 
 enum { ATOMS = 300, WIDTH = 5, QUERIES = 4, FOUND = 20 };
 
-/* Dictionaries that a few more than k do not settle, or whose products say little. */
+/* Dictionaries for which a few more than k atoms do not suffice, or whose scores are meaningless. */
 static void fill_atoms(int kind, float *D) {
     static const float sizes[] = {1e-38f, 1e37f, 1};
     test_fill(D, ATOMS * WIDTH, 31);
     for (size_t k = 0; k < ATOMS; k++)
         for (size_t i = 0; i < WIDTH; i++) {
             float *value = &D[k * WIDTH + i];
-            if (kind == 0 && k >= 7) *value = D[i];     /* the same but for seven */
+            if (kind == 0 && k >= 7) *value = D[i];     /* the same, except seven */
             if (kind == 1) *value *= sizes[k % 3];      /* nothing in common */
             if (kind == 2 && k % 2) *value = 0;         /* zeros */
             if (kind == 3) *value = 1 + 1e-7f * *value; /* all but equal */
@@ -300,7 +302,7 @@ START_TEST(test_every_call_of_the_device_may_fail) {
 }
 END_TEST
 
-/* What one request leaves behind does not harm the next. */
+/* The remains of one request do not affect the next. */
 START_TEST(test_a_workspace_survives_failures) {
     emulated device = emulated_open();
     ra_model *model = open_on(DEVICE, NULL, write_artifact(RA_F32));
@@ -327,7 +329,7 @@ START_TEST(test_a_workspace_survives_failures) {
 }
 END_TEST
 
-/* Memory of the host, ours (0) and the plugin's own (1). */
+/* Allocations on the host: the library's (0) and the plugin's (1). */
 START_TEST(test_memory_of_the_host_may_run_out) {
     emulated device = emulated_open();
     const char *path = _i < 2 ? write_artifact(RA_F16) : write_pursuit(), *text;

@@ -15,9 +15,9 @@ static ra_model *open_golden(const char *name) {
     return model_open(test_golden(name));
 }
 
-/* A batch that needs several blocks of pre-codes gives what its rows give in small batches. */
+/* A batch that needs several chunks of pre-codes gives the same as its rows in small batches. */
 START_TEST(test_blocks_of_rows_are_joined) {
-    enum { CONCEPTS = 1 << 18, ROWS = 150, SMALL = 25 }; /* 64 rows of 2^18 pre-codes fill a block */
+    enum { CONCEPTS = 1 << 18, ROWS = 150, SMALL = 25 }; /* 64 rows of 2^18 pre-codes fill a chunk */
     float *weight = ra_calloc(CONCEPTS, sizeof *weight), *bias = ra_calloc(CONCEPTS, sizeof *bias);
     test_fill(weight, CONCEPTS, 1);
     test_fill(bias, CONCEPTS, 2);
@@ -94,7 +94,7 @@ END_TEST
 
 static const char *const runs[] = {"topk-mse", "relu-mse_l1", "jumprelu-mse_l1", "topk-mse-mlp_ln_1"};
 
-/* Every number of an explanation from its definition, and the shares add up to what is reconstructed. */
+/* Every number of an explanation against its definition; the shares add up to the reconstructed part. */
 START_TEST(test_explanations_add_up) {
     char checkpoint[64], data[64];
     (void)model_on_device(_i);
@@ -157,7 +157,7 @@ START_TEST(test_explains_zero_and_constant_inputs) {
     ra_ok(ra_workspace_new(&workspace, &err));
     ra_ok(ra_model_explain(model, workspace, x, 2, &explanation, &err));
     ck_assert(isnan(explanation.r2[0]) &&
-              isnan(explanation.r2[1])); /* nothing varies, nothing is explained */
+              isnan(explanation.r2[1])); /* no variance, so nothing is explained */
     ck_assert(explanation.input_norm[0] == 0);
     for (size_t e = 0; e < explanation.start[1]; e++) ck_assert(explanation.entries[e].contribution == 0);
     ra_explanation_release(&explanation);

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Fails the n-th allocation of `call`, for n = 1, 2, ... until it succeeds; each failure must say memory. */
+/* Lets the n-th allocation of `call` fail, for n = 1, 2, ... until the call succeeds; each failure must be
+ * RA_ERR_MEMORY. */
 #define FAIL_EACH_ALLOCATION(call)                                                                           \
     do {                                                                                                     \
         ra_status fail_status_ = RA_ERR_MEMORY;                                                              \
@@ -52,18 +53,19 @@ START_TEST(test_every_allocation_may_fail) {
                                           model_file_artifact, model_file_checkpoint};
     model_file file = {0};
     make[_i](&file);
-    if (_i == 2) { /* D and encoder that have to be widened, labels that are given */
+    if (_i == 2) { /* D and an encoder that are widened; labels in the file */
         model_file_convert(&file, "dictionary", RA_F16);
         model_file_convert(&file, "encoder.final_block.0.weight", RA_BF16);
         model_file_put_text(&file, "points.labels", "a\nb\nc\nd\ne");
         model_file_put_text(&file, "atoms.labels", "a\nb\nc\nd\ne\nf");
     }
-    if (_i == 3) { /* inputs that have to be copied */
+    if (_i == 3) { /* inputs that are copied */
         static const float mean[FILE_D] = {1, 2, 3, 4}, scale[FILE_D] = {4, 3, 2, 1};
         model_file_put(&file, "input.mean", RA_F32, 1, FILE_D, 0, mean);
         model_file_put(&file, "input.scale", RA_F32, 1, FILE_D, 0, scale);
     }
-    if (_i >= 4) { /* no weights but the dictionary's: a pursuit with a D to be widened, a tied encoder */
+    if (_i >=
+        4) { /* encoders without weights of their own: a pursuit with a D that is widened, a tied encoder */
         model_file_drop(&file, "encoder.final_block.0.weight");
         model_file_drop(&file, "encoder.final_block.0.bias");
         model_file_drop(&file, "thresholds");
@@ -97,7 +99,7 @@ START_TEST(test_a_plain_dictionary_may_fail_anywhere) {
 }
 END_TEST
 
-/* A workspace that has seen the largest batch makes no more allocations for searching. */
+/* After the largest batch, a workspace needs no more allocations for a search. */
 START_TEST(test_steady_search_does_not_allocate) {
     model_file file = {0};
     model_file_artifact(&file);
@@ -123,7 +125,7 @@ END_TEST
 enum { THREADS = 6, ROUNDS = 20, B = 32, D = 16, K = 48 };
 
 typedef struct visitor {
-    ra_model *model; /* a reference that the visitor gives up */
+    ra_model *model; /* a reference that the thread releases */
     const float *x;
     uint64_t hash; /* of every answer */
 } visitor;
@@ -168,7 +170,7 @@ START_TEST(test_many_threads_get_the_same_bytes) {
     ra_npy *npy = NULL;
     ra_ok(ra_npy_open(test_golden("topk-mse-mlp_ln_1.x.npy"), &npy, &err));
     uint64_t alone = 0;
-    for (size_t pool = 1; pool <= 3; pool++) { /* the backend's own threads make no difference either */
+    for (size_t pool = 1; pool <= 3; pool++) { /* nor do the backend's own threads make a difference */
         ra_backend *backend = NULL;
         ra_model *model = NULL;
         visitor visitors[THREADS];
@@ -181,7 +183,7 @@ START_TEST(test_many_threads_get_the_same_bytes) {
             visitors[t] = (visitor){ra_model_retain(model), ra_npy_tensor(npy)->data, 0};
             ck_assert_int_eq(pthread_create(&threads[t], NULL, visit, &visitors[t]), 0);
         }
-        ra_model_release(model); /* the last visitor closes it */
+        ra_model_release(model); /* the last thread frees it */
         for (size_t t = 0; t < THREADS; t++) {
             void *failed = NULL;
             pthread_join(threads[t], &failed);

@@ -1,4 +1,4 @@
-/* The served model against the reference implementation: fuse, reconstruction and evaluation-mode encode
+/* A model against overcomplete: fuse, reconstruction and encode in evaluation mode
  * (lib/model/{encode,reconstruct}.c). */
 #include "model_files.h"
 

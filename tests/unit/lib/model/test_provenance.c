@@ -1,5 +1,5 @@
-/* Where atoms come from (lib/model/{provenance,labels}.c): archetypes, points, the way back, and labels that
- * are made from others. */
+/* Provenance of the atoms (lib/model/{provenance,labels}.c): archetypes, points, the atoms of a point, and
+ * derived labels. */
 #include "model_files.h"
 
 #include "ra_memory.h"
@@ -26,7 +26,7 @@ START_TEST(test_labels_are_made_up_by_the_documented_rules) {
     for (size_t k = 0; k < FILE_K; k++) check_label(ra_model_atom_label(model, k), atoms[k]);
     ra_model_release(model);
 
-    /* what the file says goes before */
+    /* a label in the file goes first */
     model_file_put_text(&file, "points.labels", "p0\n\np2\np3\np4\n");
     model_file_put_text(&file, "atoms.labels", "a0\na1\n\na3\na4\na5");
     model = model_open(model_file_write(&file, "given.safetensors"));
@@ -36,7 +36,7 @@ START_TEST(test_labels_are_made_up_by_the_documented_rules) {
     check_label(ra_model_atom_label(model, 2), NULL);
     ra_model_release(model);
 
-    model_file_drop(&file, "atoms.labels"); /* an atom is named after given labels too */
+    model_file_drop(&file, "atoms.labels"); /* labels in the file also name atoms */
     model = model_open(model_file_write(&file, "half-given.safetensors"));
     check_label(ra_model_atom_label(model, 0), "p0 + p2");
     check_label(ra_model_atom_label(model, 3), "p4");
@@ -85,7 +85,7 @@ static size_t archetypes_of(const ra_model *model, size_t atom, ra_archetype *ar
 START_TEST(test_atoms_tell_what_they_are_made_of) {
     model_file file = {0};
     model_file_artifact(&file);
-    model_file_set(&file, "archetypes.weight", 8, 0); /* a weight of zero ends the list as a -1 does */
+    model_file_set(&file, "archetypes.weight", 8, 0); /* a weight of 0 ends the list, like a -1 */
     ra_model *model = model_open(model_file_write(&file, "atoms.safetensors"));
     ra_archetype archetypes[FILE_T + 1];
     static const size_t counts[] = {3, 1, 2, 2, 3, 1};
@@ -127,7 +127,7 @@ START_TEST(test_points_tell_what_they_are_used_for) {
             ck_assert_uint_eq(uses[i].atom, expected[j].uses[i].atom);
             ck_assert(uses[i].weight == expected[j].uses[i].weight);
         }
-        uses[1].atom = 99; /* says how many, fills what fits */
+        uses[1].atom = 99; /* returns how many, writes those that fit */
         ck_assert_uint_eq(ra_model_point_atoms(model, j, uses, 1), expected[j].count);
         ck_assert_uint_eq(uses[1].atom, 99);
     }
@@ -151,7 +151,7 @@ START_TEST(test_points_tell_what_they_are_used_for) {
 }
 END_TEST
 
-/* The index of points is every (atom, archetype) pair seen from the other side, whatever their number. */
+/* The index of points has every (atom, archetype) pair, sorted by point, for any number of pairs. */
 START_TEST(test_the_index_of_points_mirrors_the_archetypes) {
     enum { K = 300, N = 40, T = 7 };
     static int32_t index[K * T];

@@ -1,4 +1,4 @@
-/* The k largest, and what is compared for them (lib/model/ranking.c, lib/tensor/vectors.c). */
+/* The k largest, and the dot products that are compared (lib/model/ranking.c, lib/tensor/vectors.c). */
 #include "model_files.h"
 
 #include "model/ranking.h"
@@ -42,7 +42,7 @@ START_TEST(test_keeps_the_first_k_of_a_stream) {
             for (size_t i = 0; i < n; i++) ra_ranking_offer(kept, &count, k, entries[i]);
             ck_assert_uint_eq(count, k);
             for (size_t i = 1; i < k; i++)
-                ck_assert(!ra_ranked_before(kept[0], kept[i])); /* the last in front */
+                ck_assert(!ra_ranked_before(kept[0], kept[i])); /* the last comes first */
             ra_ranking_sort(entries, n);
             ra_ranking_sort(kept, k);
             for (size_t i = 0; i < k; i++)
@@ -88,7 +88,7 @@ START_TEST(test_finds_the_first_number_that_is_not_finite) {
     ra_tensor_row_norms(&tensor, pool, norm);
     ck_assert(norm[0] == 3 && norm[1] == 4 && norm[2] == 0);
     static const size_t places[] = {ROWS * COLS - 1, 2 * COLS + 1, COLS - 1, 4096, 1, 0};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) { /* from the back: each is the new first */
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) { /* in reverse: each is the new first */
         values[places[i]] = i % 2 ? NAN : -INFINITY;
         ck_assert_uint_eq(ra_tensor_find_not_finite(&tensor, pool), places[i]);
         ck_assert_uint_eq(ra_tensor_find_not_finite(&tensor, NULL), places[i]);

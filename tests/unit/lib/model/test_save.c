@@ -10,7 +10,7 @@
 
 enum { B = 32 };
 
-/* Everything that a model answers for the first B rows of the golden data, in one block of floats. */
+/* All answers of a model for the first B rows of the golden data, in one array. */
 typedef struct answers {
     float x_hat[B * 16], found[B * 5], norm[48];
     size_t ids[B * 5];
@@ -104,7 +104,7 @@ static void check_same_file(const char *a, const char *b) {
     ra_free(bytes_b);
 }
 
-/* Saving twice, and saving what was opened from the saved file, gives the same bytes. */
+/* Saving twice, or saving what was opened from the saved file, gives the same bytes. */
 START_TEST(test_the_same_model_gives_the_same_bytes) {
     void (*const make[])(model_file *) = {model_file_artifact, model_file_checkpoint};
     for (size_t i = 0; i < 2; i++) {
@@ -119,7 +119,8 @@ START_TEST(test_the_same_model_gives_the_same_bytes) {
         ra_ok(ra_model_save(again, test_path("3.safetensors"), RA_F32, &err));
         check_same_file(test_path("1.safetensors"), test_path("2.safetensors"));
         check_same_file(test_path("1.safetensors"), test_path("3.safetensors"));
-        ra_ok(ra_model_save(again, test_path("1.safetensors"), RA_F32, &err)); /* over the file it maps */
+        ra_ok(
+            ra_model_save(again, test_path("1.safetensors"), RA_F32, &err)); /* over the file that it maps */
         check_same_file(test_path("1.safetensors"), test_path("2.safetensors"));
         ck_assert_str_eq(ra_model_atom_label(again, 5), "f");
         ra_model_release(again);
@@ -154,7 +155,7 @@ START_TEST(test_what_a_checkpoint_knows_of_its_points_passes_through) {
     ck_assert_mem_eq(vector, expected + 2 * FILE_D, sizeof vector);
     ra_model_release(model);
 
-    ra_safetensors *saved = NULL; /* labels that were made up are not written */
+    ra_safetensors *saved = NULL; /* derived labels are not written */
     ra_ok(ra_safetensors_open(test_path("fused.safetensors"), &saved, &err));
     ck_assert_ptr_null(ra_safetensors_find(saved, "points.labels"));
     ck_assert_ptr_nonnull(ra_safetensors_find(saved, "points.row_labels"));
@@ -171,7 +172,7 @@ START_TEST(test_what_a_checkpoint_knows_of_its_points_passes_through) {
 }
 END_TEST
 
-/* What was given to open a checkpoint stands in its artifact, which then needs nothing. */
+/* The artifact of a checkpoint holds the settings that were given to open it, and needs none. */
 START_TEST(test_given_settings_are_saved) {
     ra_model_options options = {.settings =
                                     model_settings("running_threshold=0.8125 threshold_momentum=0.75")};
@@ -187,7 +188,7 @@ START_TEST(test_given_settings_are_saved) {
 }
 END_TEST
 
-/* Points are kept while they are small beside D, or small at all: the first fits, the second does not. */
+/* Points are kept if they are no larger than D, or small: the first are kept, the second are not. */
 START_TEST(test_large_points_are_left_out) {
     enum { D = 1024, FEW = 4096, MANY = 4097 }; /* 16 MiB, and one row more */
     for (size_t points = FEW; points <= MANY; points++) {

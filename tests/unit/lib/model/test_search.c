@@ -20,7 +20,7 @@ static int best_first(const void *a, const void *b) {
     return (x->id > y->id) - (x->id < y->id);
 }
 
-/* all [K] <- every atom with its score, best first. */
+/* all [K] <- every atom with its score, the best first. */
 static void expect(const ra_model *model, const float *query, ra_similarity metric, size_t except,
                    expectation *all) {
     size_t K = ra_model_get_info(model)->concepts, d = ra_model_get_info(model)->dimensions, n = 0;
@@ -57,7 +57,7 @@ static const struct {
 } shapes[] = {{1, 1, RA_F32},      {7, 3, RA_F32},    {100, 16, RA_F16}, {300, 33, RA_F32},
               {1500, 70, RA_BF16}, {2000, 8, RA_F32}, {40, 900, RA_F16}, {64, 64, RA_F32}};
 
-/* A dictionary with what makes order hard: equal atoms, zero atoms, atoms that differ in the last bit. */
+/* A dictionary that is hard to sort: equal atoms, zero atoms, atoms that differ in the last bit. */
 static ra_model *make_model(size_t K, size_t d, ra_dtype dtype) {
     float *D = ra_calloc(K * d, sizeof *D);
     test_fill(D, K * d, K * d);
@@ -98,7 +98,7 @@ START_TEST(test_search_equals_the_plain_loop) {
             for (size_t q = 0; q < QUERIES; q++) {
                 expect(model, queries + q * d, metric, SIZE_MAX, expected);
                 check_found(expected, ids + q * k, scores + q * k, k);
-                size_t *one = ra_calloc(k, sizeof *one); /* alone: not a bit differs */
+                size_t *one = ra_calloc(k, sizeof *one); /* alone: every bit is the same */
                 float *score = ra_calloc(k, sizeof *score);
                 ra_ok(ra_model_search(model, workspace, queries + q * d, 1, k, metric, one, score, &err));
                 ck_assert_mem_eq(one, ids + q * k, k * sizeof *one);
@@ -194,7 +194,7 @@ START_TEST(test_refuses_queries_that_make_no_sense) {
 }
 END_TEST
 
-/* Products beyond float32 may not lead anywhere they should not. */
+/* Dot products beyond float32 must not change the answer. */
 START_TEST(test_atoms_at_the_edge_of_float32_are_ranked) {
     (void)model_on_device(_i);
     static const float D[] = {FLT_MAX, FLT_MAX, -FLT_MAX, FLT_MAX, 1, 1, -FLT_MAX, -FLT_MAX};

@@ -1,5 +1,5 @@
-/* A model that was trained on standardized activations, against the same model without: for an input, the one
- * gives what the other gives for the input that was standardized by hand. */
+/* A model that was trained on standardized activations against the same model without a standardization: what
+ * one gives for an input, the other gives for the input that the test standardizes. */
 #include "model_files.h"
 
 #include "ra_memory.h"
@@ -21,7 +21,7 @@ typedef struct fixture {
 static const struct {
     void (*make)(model_file *);
     ra_dtype dtype;
-    bool saved; /* and opened again from its artifact */
+    bool saved; /* the same, opened from its artifact */
 } kinds[] = {
     {model_file_artifact, RA_F32, false},
     {model_file_artifact, RA_F16, false},
@@ -134,7 +134,7 @@ START_TEST(test_steers_in_the_units_of_the_inputs) {
 }
 END_TEST
 
-/* Search and atoms know nothing of it. */
+/* Search and atoms do not depend on it. */
 START_TEST(test_search_stays_in_the_space_of_the_dictionary) {
     fixture f;
     size_t ids[2 * 3], other[2 * 3];
@@ -202,7 +202,7 @@ END_TEST
 
 static const struct {
     const char *drop; /* a tensor that is missing, */
-    const char *name; /* or one that is spoilt: */
+    const char *name; /* or a broken one: */
     ra_dtype dtype;   /* its type, */
     size_t size;      /* its size, */
     double value;     /* its last number */

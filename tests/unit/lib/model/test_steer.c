@@ -1,4 +1,4 @@
-/* Steering against sums that are written out, on inputs and on reconstructions. */
+/* Steering against plain sums, on inputs and on reconstructions. */
 #include "model_files.h"
 
 #include "ra_memory.h"
@@ -39,7 +39,7 @@ static void expect(const ra_model *model, const float *base, size_t rows, const 
 }
 
 START_TEST(test_pushes_are_added) {
-    enum { ROWS = 300 }; /* more than a block */
+    enum { ROWS = 300 }; /* more than a chunk */
     static float x[ROWS * D], out[ROWS * D], base[ROWS * D];
     static const ra_steer pushes[] = {{5, 2.0f}, {0, -0.25f}, {47, 1e-3f}, {5, 0.5f}};
     (void)model_on_device(_i);

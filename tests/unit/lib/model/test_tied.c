@@ -62,8 +62,8 @@ START_TEST(test_a_checkpoint_answers_as_the_reference) {
 }
 END_TEST
 
-/* A saved model holds no copy of D as its encoder. In F32 it answers bit for bit; in a narrower type it
- * encodes with the rounded D, exactly as an F32 file of the rounded numbers does. */
+/* A saved model has no copy of D as its encoder. In F32 its answers have the same bits; in a narrower type it
+ * encodes with the rounded D, exactly like an F32 file of the rounded numbers. */
 START_TEST(test_artifacts_encode_with_their_own_dictionary) {
     int run = _i / MODEL_DEVICES;
     (void)model_on_device(_i);
@@ -133,7 +133,7 @@ START_TEST(test_a_tied_encoder_may_lack_its_bias) {
     encode_once(&file, "without.safetensors", without);
     model_file_put(&file, "encoder.final_block.0.bias", RA_F32, 1, FILE_K, 0, zeros);
     encode_once(&file, "with.safetensors", with);
-    model_file_text(&file, "encoder", NULL); /* a bias alone says it, too */
+    model_file_text(&file, "encoder", NULL); /* a bias alone tells it, too */
     encode_once(&file, "implied.safetensors", implied);
     ck_assert_mem_eq(without, with, sizeof with);
     ck_assert_mem_eq(implied, with, sizeof with);

@@ -21,7 +21,7 @@ static int nearer(const void *a, const void *b) {
     return (x->row > y->row) - (x->row < y->row);
 }
 
-/* Every row sorted by its distance to every point. */
+/* All rows, sorted by distance, for every point. */
 static void assert_nearest_rows(const ra_points *points, const float *values, size_t rows) {
     size_t d = points->vectors.cols, R = points->nearest;
     candidate *all = ra_malloc(rows, sizeof *all);
@@ -40,7 +40,7 @@ static void assert_nearest_rows(const ra_points *points, const float *values, si
     ra_free(all);
 }
 
-/* Data and points on a coarse grid, so that many distances are equal, or anywhere. */
+/* Data and points on a coarse grid, so that many distances are equal, or at arbitrary positions. */
 START_TEST(test_nearest_rows_are_exact) {
     static const struct {
         size_t rows, d, points, nearest;
@@ -229,7 +229,7 @@ static ra_labels *labels_of(const char *text) {
     return labels;
 }
 
-/* Writes what ra_points_store() adds and opens it again. */
+/* Writes what ra_points_store() adds, and opens it. */
 static ra_safetensors *store(const ra_points *points, const ra_labels *labels) {
     ra_safetensors_writer *writer = NULL;
     ra_safetensors *file = NULL;

@@ -1,5 +1,5 @@
 /* The activations on codes worked out by hand, on every device, and the settings that they need
- * (lib/sae/{activation,batchtopk,jumprelu}.c). test_pursuit.c has mp; golden runs have the gradients.
+ * (lib/sae/{activation,batchtopk,jumprelu,requirements}.c). test_pursuit.c has mp; golden runs have the gradients.
  *
  * To add an activation: its rows in `cases`. */
 #include "devices.h"

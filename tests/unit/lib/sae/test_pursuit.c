@@ -15,7 +15,7 @@ enum { SHAPES = sizeof shapes / sizeof *shapes, RUNS = 2 * DEVICES * SHAPES };
 typedef struct problem {
     ra_backend *backend;
     size_t K, d, B, k;
-    float *D, *x, *scores; /* the host's; those on the device follow with each run */
+    float *D, *x, *scores; /* in host memory; each run copies them to the device */
     ra_buffer on_D, on_x, on_scores;
     ra_pursuit pursuit;
     ra_codes codes;
@@ -29,7 +29,7 @@ static problem make(int device, size_t threads, size_t K, size_t d, size_t B, si
     p.scores = ra_malloc(B * K, sizeof *p.scores);
     test_fill(p.D, K * d, 3);
     test_fill(p.x, B * d, 4);
-    for (size_t i = 0; i < K; i++) { /* unit atoms, as a pursuit wants them */
+    for (size_t i = 0; i < K; i++) { /* unit atoms, the usual case for a pursuit */
         double square = 1e-12;
         for (size_t j = 0; j < d; j++) square += (double)p.D[i * d + j] * (double)p.D[i * d + j];
         for (size_t j = 0; j < d; j++) p.D[i * d + j] /= (float)sqrt(square);
@@ -116,9 +116,9 @@ START_TEST(test_definition) {
 }
 END_TEST
 
-/* Both ways to the dot products, forced by the shape, choose the same. */
+/* Both ways to compute the dot products, chosen by the shape, select the same atoms. */
 START_TEST(test_gram_matrix_and_products_agree) {
-    problem p = make(DEVICE_CPU, 2, 30, 12, 64, 10); /* 30 < 9 * 64: training holds the Gram matrix */
+    problem p = make(DEVICE_CPU, 2, 30, 12, 64, 10); /* 30 < 9 * 64: training uses the Gram matrix */
     ra_ok(run(&p, true, &err));
     ck_assert_ptr_nonnull(p.pursuit.gram.data);
     float *with = ra_malloc(p.B * p.K, sizeof *with), *without = ra_malloc(p.B * p.K, sizeof *without);
@@ -146,7 +146,8 @@ START_TEST(test_an_atom_may_be_taken_again) {
 }
 END_TEST
 
-/* The largest product may be negative, and then so is the code; the largest absolute one does not count. */
+/* The largest dot product may be negative, and then so is the code; the largest absolute one does not
+ * count. */
 START_TEST(test_the_sign_counts) {
     static const float D[2][2] = {{1, 0}, {0, 1}};
     problem p = make(DEVICE_CPU, 1, 2, 2, 2, 1);
@@ -163,8 +164,7 @@ START_TEST(test_the_sign_counts) {
 }
 END_TEST
 
-/* Of nothing there are no codes; in training the atoms that were asked for it stay, since
- * they get gradients. */
+/* A row of zeros has no codes; in training it keeps the atoms that were taken, because they get gradients. */
 START_TEST(test_an_input_of_zeros) {
     problem p = make(DEVICE_CPU, 1, 4, 3, 2, 3);
     memset(p.x, 0, p.B * p.d * sizeof *p.x);
@@ -205,7 +205,7 @@ START_TEST(test_every_allocation_may_fail) {
     problem p = make(DEVICE_REFERENCE, 1, 6, 4, 8, 5);
     static float dD[6 * 4], dvalue[8 * 5];
     size_t failures = 0;
-    ra_ok(run(&p, true, &err)); /* what the test itself needs is there from now on */
+    ra_ok(run(&p, true, &err)); /* the test's own memory exists from now on */
     ra_status status = RA_ERR_MEMORY;
     for (size_t n = 1; status != RA_OK; n++) {
         ra_error err = {0};

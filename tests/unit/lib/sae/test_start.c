@@ -1,4 +1,4 @@
-/* Where an autoencoder starts: the encoder along its atoms, and random starts that are independent of each
+/* Starts of an autoencoder: the encoder along its atoms, and random starts that are independent of each
  * other. */
 #include "harness.h"
 #include "ra_memory.h"
@@ -47,7 +47,7 @@ static double length(const float *x) {
     return sqrt(square);
 }
 
-/* Multiples of single points, in the scale of `scale`. */
+/* Multiples of single points, times `scale`. */
 static void rows_on_points(float *x, float scale) {
     for (size_t i = 0; i < ROWS; i++)
         for (size_t j = 0; j < D; j++) x[i * D + j] = scale * (float)(1 + i % 3) * points[i % K * D + j];
@@ -90,7 +90,7 @@ START_TEST(test_rows_lie_along_their_atoms_at_the_length_that_explains_best) {
 }
 END_TEST
 
-/* Choosing the length must leave batchtopk's running threshold alone: the first batch sets it. */
+/* Choosing the length must not set batchtopk's running threshold: the first batch does. */
 START_TEST(test_the_running_threshold_stays_unset) {
     ra_backend *backend = cpu();
     ra_dictionary *dictionary;
@@ -119,7 +119,8 @@ START_TEST(test_encoders_with_a_norm_have_rows_of_length_one) {
 }
 END_TEST
 
-/* Atoms beyond the points are zeros; along them there is no direction, and a row of zeros could not wake. */
+/* More atoms than points: the others are zero and have no direction; an encoder row of zeros could never
+ * become active. */
 START_TEST(test_atoms_of_zero_keep_a_random_row) {
     ra_backend *backend = cpu();
     ra_dictionary *dictionary;
@@ -133,7 +134,7 @@ START_TEST(test_atoms_of_zero_keep_a_random_row) {
 }
 END_TEST
 
-/* From one seed: were both drawn in the same way, every atom would start along its encoder row. */
+/* With one seed: if both used the same random numbers, every atom would start along its encoder row. */
 START_TEST(test_a_plain_dictionary_starts_apart_from_its_encoder) {
     enum { CONCEPTS = 50, WIDTH = 64 };
     ra_backend *backend = cpu();

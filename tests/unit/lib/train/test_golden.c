@@ -107,7 +107,7 @@ START_TEST(test_first_pass_and_gradients) {
         if (!p[i].gradient) continue;
         float *gradient = ra_malloc(ra_parameter_size(&p[i]), sizeof *gradient);
         ra_ok(ra_sae_gradient(f->sae, &pass, i, gradient, &err));
-        /* under BatchNorm the bias has no gradient; the reference's is rounding noise */
+        /* before a BatchNorm the bias has no gradient; overcomplete's is rounding noise */
         if (f->batch_norm && strcmp(p[i].name, "encoder.final_block.0.bias") == 0)
             for (size_t k = 0; k < f->K; k++) ck_assert_float_eq(gradient[k], 0);
         else
@@ -139,8 +139,8 @@ static float *parameter(const fixture *f, const char *name) {
     return NULL;
 }
 
-/* The reference's bias moves by rounding noise alone, and its running mean follows a little behind; ours
- * stays (its gradient is zero). Their difference is what both must agree on. */
+/* overcomplete's bias moves by rounding noise alone, and its running mean follows with a delay; ours stays,
+ * because its gradient is zero. The difference of mean and bias must agree. */
 static void assert_mean_less_bias(const fixture *f) {
     const float *mean = golden_values(f->expected, "final.encoder.final_block.1.running_mean", NULL);
     const float *bias = golden_values(f->expected, "final.encoder.final_block.0.bias", NULL);
@@ -189,8 +189,7 @@ START_TEST(test_evaluation_of_the_final_parameters) {
     ra_ok(ra_train(f->sae, f->data, &f->settings, NULL, NULL, &err));
     ra_ok(ra_sae_set_training(f->sae, false, &err));
     ra_ok(ra_sae_forward(f->sae, first_batch(f, &block), f->batch, &pass, &err));
-    /* after BatchNorm the wandering bias shows; tests of ra_model hold the evaluation of the reference's own
-     * parameters */
+    /* after BatchNorm, the bias that moved shows; tests of ra_model evaluate overcomplete's own parameters */
     double tolerance = f->batch_norm ? 5e-3 : 1e-4;
     dense(&pass.codes, f, "eval.codes", tolerance);
     golden_close_on(f->backend, pass.x_hat, f->expected, "eval.x_hat", tolerance);

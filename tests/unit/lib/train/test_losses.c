@@ -1,5 +1,5 @@
-/* The losses and their gradients, the kernels and the schedule (lib/train/{losses,schedule}.c), each alone
- * against the reference; and every backward pass of the autoencoder (lib/sae/backward.c) against finite
+/* The losses and their gradients, the kernels and the schedules (lib/train/{losses,schedule}.c), each alone
+ * against overcomplete; and every backward pass of the autoencoder (lib/sae/backward.c) against finite
  * differences. */
 #include "devices.h"
 #include "golden.h"
@@ -55,8 +55,8 @@ static double setting(const fixture *f, const char *key) {
     return strtod(ra_safetensors_metadata(f->file, key), NULL);
 }
 
-/* The gradient with respect to all codes: what is kept for active ones plus the dense part. The reference's
- * hoyer has no number for rows without a code, where ours is 0. */
+/* The gradient of all codes: that of the active ones plus the dense part. overcomplete's hoyer is NaN for
+ * rows without a code, where ours is 0. */
 static void assert_code_gradient(const fixture *f, const char *name) {
     size_t n = f->batch.rows * f->batch.concepts;
     float *all = ra_calloc(n, sizeof *all), *expected = ra_calloc(n, sizeof *expected);
@@ -108,9 +108,9 @@ START_TEST(test_golden_auxk) {
     ck_assert_double_eq_tol(value, (double)golden_scalar(f.file, "auxk.loss"), 1e-6 * value);
     golden_close_on(f.backend, f.g.x_hat.data, f.file, "auxk.grad.x_hat", 1e-6);
     golden_close_on(f.backend, f.g.D.data, f.file, "auxk.grad.dictionary", 1e-6);
-    /* Among zeros of relu(pre) - z the reference picks by chance: held are the entries that were picked for
-     * their value, and everywhere what reaches the pre-codes in the end, directly and through
-     * an active code. */
+    /* Among zeros of relu(pre) - z, overcomplete selects by chance. Compared are the entries that were
+     * selected for their value, and everywhere the final gradient of the pre-codes, direct and through an
+     * active code. */
     size_t n = f.batch.rows * f.batch.concepts, picked = 0;
     const float *pre = golden_values(f.file, "auxk.grad.pre_codes", NULL),
                 *z = golden_values(f.file, "codes", NULL);
@@ -189,7 +189,7 @@ START_TEST(test_golden_scores_of_rows) {
 }
 END_TEST
 
-/* A batch without a single code: the scores are those of rows of zeros, and no gradient is made up. */
+/* A batch without a code: the scores are those of rows of zeros, and there is no gradient. */
 START_TEST(test_scores_of_silent_rows) {
     fixture f = open_case(_i, 0.5);
     ra_codes none = {0};
@@ -262,13 +262,13 @@ START_TEST(test_golden_kernels) {
 }
 END_TEST
 
-/* Every kind begins at its warm-up, is at its base behind it, and ends where it should. */
+/* Every schedule begins with its warm-up, then has its base rate, and ends at its final rate. */
 START_TEST(test_schedules) {
     static const struct {
         ra_schedule schedule;
         double first, base, middle, last;
     } expected[] = {{RA_SCHEDULE_CONSTANT, 0.25, 1, 1, 1}, {RA_SCHEDULE_LINEAR, 0.25, 1, 0.55, 0.1}};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         ra_schedule_options options = {
             .schedule = expected[i].schedule, .base = 1, .final = 0.1, .total = 24, .warmup = 4};
         for (size_t step = 1; step <= 4; step++)
@@ -278,7 +278,7 @@ START_TEST(test_schedules) {
         ck_assert_double_eq_tol(ra_schedule_rate(&options, 25), expected[i].last, 1e-7);
         options.warmup = 1;
         ck_assert_double_eq_tol(ra_schedule_rate(&options, 1), 1, 1e-7);
-        options.warmup = 24; /* nothing but warm-up */
+        options.warmup = 24; /* warm-up only */
         ck_assert_double_eq_tol(ra_schedule_rate(&options, 24), 1, 1e-7);
         options.warmup = 0;
         ck_assert_double_eq_tol(ra_schedule_rate(&options, 1), 1, 1e-7);
@@ -312,7 +312,7 @@ END_TEST
 
 /* ---- finite differences -------------------------------------------------------------------------------- */
 
-/* sae, encoder, loss; the last column: what a threshold's pseudo-gradient is not, a derivative. */
+/* sae, encoder, loss; the last column: whether the thresholds' gradient, a pseudo-gradient, is left out. */
 static const struct {
     ra_sae_kind sae;
     ra_encoder_kind encoder;
@@ -395,8 +395,8 @@ START_TEST(test_backward_matches_finite_differences) {
     size_t count, checked = 0, outliers = 0;
     const ra_parameter *p = ra_sae_parameters(s.sae, &count);
     for (size_t i = 0; i < count; i++) {
-        /* W is projected on every read, outside the graph: its gradient is held by test_dictionary.c and the
-         * golden cases; a threshold's gradient is not a derivative. */
+        /* Every read projects W, and no gradient passes through that: test_dictionary.c and the golden cases
+         * test it; a threshold's gradient is not a derivative. */
         if (!p[i].gradient || strcmp(p[i].name, "dictionary.W") == 0 || strcmp(p[i].name, "thresholds") == 0)
             continue;
         size_t n = ra_parameter_size(&p[i]);
@@ -414,7 +414,7 @@ START_TEST(test_backward_matches_finite_differences) {
             p[i].value[j] = kept;
             double slope = (up - down) / (double)(2 * h), gap = fabs(slope - (double)gradient[j]);
             checked++;
-            outliers += gap > 2e-3 + 0.02 * fabs(slope); /* a step across a selection's edge */
+            outliers += gap > 2e-3 + 0.02 * fabs(slope); /* a step that changes a selection */
         }
         ra_free(gradient);
     }

@@ -1,5 +1,5 @@
-/* The order of rows and their batches (lib/train/{order,batches}.c): every row once an epoch, well shuffled, in
- * bounded memory. */
+/* The order of rows and their batches (lib/train/{order,batches}.c): every row once per epoch, well shuffled,
+ * in bounded memory. */
 #include "data_files.h"
 
 #include "ra_memory.h"
@@ -73,7 +73,7 @@ static size_t same_places(const uint64_t *a, const uint64_t *b, size_t n) {
     return same;
 }
 
-/* Two permutations agree in one place on average. */
+/* Two permutations agree at one position on average. */
 START_TEST(test_epochs_and_seeds_differ) {
     enum { ROWS = 10000 };
     for (size_t w = 0; w < WINDOWS; w++) {
@@ -93,14 +93,14 @@ END_TEST
 START_TEST(test_without_shuffle_rows_keep_their_order) {
     ra_order order;
     uint64_t row[50];
-    ra_ok(ra_order_init(&order, (size_t)1 << 40, false, 3, 0, &err)); /* and needs no memory for it */
+    ra_ok(ra_order_init(&order, (size_t)1 << 40, false, 3, 0, &err)); /* and needs no memory */
     ra_order_rows(&order, 2, 1000000, 50, row);
     for (size_t i = 0; i < 50; i++) ck_assert_uint_eq(row[i], 1000000 + i);
     ra_order_release(&order);
 }
 END_TEST
 
-/* 23 degrees of freedom: beyond 60 a uniform order comes once in 30,000 tries, and the seed is fixed. */
+/* 23 degrees of freedom: a uniform order exceeds 60 once in 30,000 tries, and the seed is fixed. */
 START_TEST(test_few_rows_are_permuted_uniformly) {
     enum { ROWS = 4, EPOCHS = 24000, ORDERS = 256 };
     size_t count[ORDERS] = {0};
@@ -128,8 +128,8 @@ END_TEST
 
 enum { MANY = 64 * 1024, PIECE = 64, WINDOW = 4096, PARTS = 16 };
 
-/* Chi square of where in the data (PARTS of it) against when in the epoch (windows), as a z score. Whole
- * blocks move together, so that the unit of counting is a block. */
+/* Chi square of the position in the data (PARTS of it) against the position in the epoch (windows), as a z
+ * score. Whole blocks move together, so a block counts as one. */
 static double place_score(const uint64_t *row) {
     double count[PARTS][PARTS] = {{0}}, chi = 0, expected = (double)MANY / PARTS / PARTS;
     for (size_t i = 0; i < MANY; i++) count[row[i] / (MANY / PARTS)][i / WINDOW]++;
@@ -140,7 +140,7 @@ static double place_score(const uint64_t *row) {
     return (chi - freedom) / sqrt(2 * freedom);
 }
 
-/* The same of a row's place in its piece of 64 rows against its place in its window. */
+/* The same for a row's position in its block of 64 rows against its position in its window. */
 static double inner_score(const uint64_t *row) {
     static double count[PIECE][WINDOW / PIECE];
     double chi = 0, expected = (double)MANY / WINDOW;
@@ -153,8 +153,8 @@ static double inner_score(const uint64_t *row) {
     return (chi - freedom) / sqrt(2 * freedom);
 }
 
-/* Neighbors in the output that share a block of the data, against what is expected when the 63 companions of
- * a row are anywhere in its window: as a z score. */
+/* Neighbors in the order that share a block of the data, compared with the number that is expected if the 63
+ * other rows of a block are anywhere in its window: as a z score. */
 static double neighbor_score(const uint64_t *row, uint64_t turn) {
     double expected = (double)(MANY - 1) * (PIECE - 1) / (WINDOW - 1), found = 0;
     for (size_t i = 0; i + 1 < MANY; i++)
@@ -178,7 +178,7 @@ START_TEST(test_a_shuffle_in_windows_is_a_good_one) {
 }
 END_TEST
 
-/* The bounds above tell good orders from bad ones: rows as they are, windows that stay in their places, and
+/* The bounds above distinguish good orders from bad ones: no shuffle, windows that keep their positions, and
  * blocks that are permuted but not mixed. */
 START_TEST(test_the_measures_find_bad_shuffles) {
     uint64_t *identity = numbers(MANY), *local = numbers(MANY), *blocks = numbers(MANY);
@@ -200,7 +200,7 @@ START_TEST(test_the_measures_find_bad_shuffles) {
 }
 END_TEST
 
-/* Which rows share a block changes from epoch to epoch: a fixed cut would keep the same 64 together. */
+/* Other rows share a block in each epoch: with fixed blocks, it would be the same 64. */
 START_TEST(test_blocks_are_cut_at_other_places_every_epoch) {
     size_t turns = 0;
     bool seen[PIECE] = {false};
@@ -234,7 +234,7 @@ START_TEST(test_needs_memory_for_a_window_and_the_blocks_only) {
 }
 END_TEST
 
-/* While a window is worked on, all rows of the one after it are fetched, each once and in runs. */
+/* While a window is in use, all rows of the next one are prefetched, each once and in runs. */
 START_TEST(test_the_next_window_is_fetched_in_runs) {
     enum { ROWS = 5000, WIDE = 1024, BATCH = 100 };
     uint64_t *seen = numbers(ROWS), row[WIDE], ahead[BATCH];
@@ -262,7 +262,7 @@ START_TEST(test_the_next_window_is_fetched_in_runs) {
     ra_order_release(&order);
     ra_free(seen);
 
-    ra_ok(ra_order_init(&order, ROWS, true, 9, 0, &err)); /* one window: there is none after it */
+    ra_ok(ra_order_init(&order, ROWS, true, 9, 0, &err)); /* one window: none follows */
     ra_order_rows(&order, 0, 0, BATCH, row);
     ck_assert_uint_eq(ra_order_ahead(&order, 0, BATCH, ahead), 0);
     ra_order_release(&order);

@@ -1,5 +1,5 @@
-/* Short runs over what the golden ones leave out (lib/train/{trainer,moments}.c): every kernel, delta 0, a
- * multiplier that is not trained, each kind with each encoder. A run learns, and keeps its constraints. */
+/* Short runs of what the golden ones leave out (lib/train/{trainer,moments}.c): every kernel, delta 0, a
+ * fixed multiplier, each activation with each encoder. A run learns, and keeps its constraints. */
 #include "data_files.h"
 #include "harness.h"
 #include "ra_memory.h"
@@ -99,7 +99,7 @@ static uint32_t loss_known(void) {
     return 1u << ra_setting_by_key(ra_train_settings_table(), "loss");
 }
 
-/* Thresholds start at exp(-3), all the same, and every kernel moves them. */
+/* All thresholds start at exp(-3), and every kernel changes them. */
 START_TEST(test_every_kernel_trains) {
     static const ra_loss losses[] = {RA_LOSS_MSE_L1, RA_LOSS_L0};
     for (size_t i = 0; i < 2; i++) {
@@ -124,7 +124,7 @@ START_TEST(test_every_kernel_trains) {
 }
 END_TEST
 
-/* A heavier L0 term leaves fewer latents active. */
+/* A larger l0 term leaves fewer latents active. */
 START_TEST(test_l0_asks_for_fewer_latents) {
     static const double penalties[] = {0, 0.3};
     double active[2];
@@ -225,7 +225,7 @@ START_TEST(test_a_multiplier_that_is_not_trained_stands_still) {
 }
 END_TEST
 
-/* What cannot be trained is said before a step is made. */
+/* Settings that cannot be trained are an error before the first step. */
 START_TEST(test_refusals) {
     ra_backend *backend = NULL;
     float points[N * D_];

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* K latents, of which a row has every `step`-th from `row % step` on: entries = rows K / step. */
+/* Codes in which each row has every `step`-th of K latents, from `row % step` on: rows K / step entries. */
 static ra_codes every(size_t rows, size_t K, size_t step, uint64_t seed) {
     ra_codes codes = {0};
     size_t used = 0;
@@ -105,7 +105,8 @@ static void check_decode(test_device *device, const ra_codes *codes, ra_dtype dt
     ra_free(read);
 }
 
-/* Few rows; few entries a row; many: products.c says which of them are gathered and which multiplied. */
+/* Few rows, few entries per row, many entries: products.c explains which are gathered and which
+ * multiplied. */
 static const struct {
     size_t rows, K, step;
 } batches[] = {{15, 64, 2}, {16, 64, 20}, {16, 64, 10}, {16, 64, 2}, {33, 70, 1}};
@@ -123,7 +124,7 @@ START_TEST(test_decode_of_few_and_of_many_entries) {
 }
 END_TEST
 
-/* More than is written out at a time: rows in two blocks, half-precision atoms in two, too. */
+/* More than are written out at a time: rows in two chunks, and half-precision atoms in two. */
 START_TEST(test_decode_in_blocks) {
     enum { ROWS = 20, WIDE = 1200000, NARROW = 40000, D_ = 500 };
     test_device device = test_device_open(NULL);

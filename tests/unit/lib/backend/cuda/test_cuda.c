@@ -78,7 +78,7 @@ static void keep_line(void *context, ra_log_level level, const char *line) {
     snprintf(context, 512, "%s", line);
 }
 
-/* The emulated plugin stands beside the test program under the name of the real one, too. */
+/* A copy of the emulated plugin lies next to the test program under the real one's name. */
 START_TEST(test_auto_takes_the_device_or_says_why_not) {
     char line[512] = "";
     emulated device = emulated_open();
@@ -112,7 +112,8 @@ END_TEST
 
 /* ---- copies -------------------------------------------------------------------------------------------- */
 
-/* Of several staging buffers' size, with more of them than there are; sources are overwritten at once. */
+/* Copies of several staging buffers' size, more than there are buffers; the sources are overwritten at
+ * once. */
 START_TEST(test_copies_of_any_size) {
     ra_backend *backend = open_device();
     static const size_t lengths[] = {1, 4096, (1 << 20) - 1, (1 << 20) + 1, (6 << 20) + 12345};
@@ -126,7 +127,7 @@ START_TEST(test_copies_of_any_size) {
         ra_ok(ra_backend_allocate(backend, length, &clear, &err));
         ra_ok(ra_backend_upload(backend, block, sent, length, &err));
         memset(sent, 0xee, length);
-        /* two downloads under way at once */
+        /* two downloads in progress at once */
         memset(back, 1, 2 * length);
         ra_ok(ra_backend_download(backend, back, block, length, &err));
         ra_ok(ra_backend_download(backend, back + length, clear, length, &err));
@@ -143,7 +144,7 @@ START_TEST(test_copies_of_any_size) {
 }
 END_TEST
 
-/* A download is there after the wait, not before, and calls on one stream run in their order. */
+/* A download is complete after the wait and not before; calls on one stream run in order. */
 START_TEST(test_a_stream_runs_in_order_and_only_when_waited_for) {
     ra_backend *backend = open_device();
     ra_stream stream;
@@ -288,7 +289,7 @@ END_TEST
 
 /* ---- a device that is gone ----------------------------------------------------------------------------- */
 
-/* Lost: every later operation says so at once, without asking the device again. */
+/* After the device is lost, every operation fails at once, without a call to the device. */
 START_TEST(test_a_lost_device_stays_lost) {
     emulated device = emulated_open();
     ra_backend *backend = open_device();

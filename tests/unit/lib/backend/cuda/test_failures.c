@@ -1,5 +1,5 @@
-/* Every call of the runtime and of cuBLAS, and every allocation of the plugin (lib/backend/cuda), fails in turn
- * while all operations run: nothing leaks, and the answer is right or a sentence reports the failure. */
+/* Every call of the runtime and of cuBLAS, and every allocation of the plugin (lib/backend/cuda), fails in
+ * turn while all operations run: nothing leaks, and either the result is right or an error is returned. */
 #include "emulated.h"
 #include "harness.h"
 #include "ra_backend.h"
@@ -12,8 +12,8 @@
 
 enum { ROWS = 5, LATENTS = 12, D_ = 8, MANY = 16, LARGE = 300000, BLOCKS = 6, RESULTS = 7 };
 
-/* Something of everything. results: sums over what came back, the same every time. Gives up at the first
- * failure and frees what there is. */
+/* Runs every operation once. results: sums over what it returns, the same every time. Stops at the first
+ * failure and frees everything. */
 typedef struct run {
     ra_backend *backend;
     ra_stream stream;
@@ -36,14 +36,14 @@ static double total(const float *x, size_t n) {
         if (step_status_ != RA_OK) return step_status_;                                                      \
     } while (0)
 
-/* A block with these numbers; zeros where there are none. */
+/* A buffer with these numbers; NULL: zeros. */
 static ra_status put(run *r, const float *numbers, size_t n, float **block, ra_error *err) {
     STEP(ra_backend_allocate(r->backend, n * sizeof *numbers, &r->blocks[r->block_count], err));
     *block = r->blocks[r->block_count++];
     return numbers ? ra_stream_upload(r->stream, *block, numbers, n * sizeof *numbers, err) : RA_OK;
 }
 
-/* What serving needs, and the dense side of a training step. */
+/* The operations of serving, and the dense ones of a training step. */
 static ra_status products(run *r, ra_error *err) {
     float scores[ROWS * LATENTS], atoms[LATENTS * D_], x[ROWS * D_];
     test_fill(scores, ROWS * LATENTS, 1);
@@ -87,8 +87,8 @@ static ra_status products(run *r, ra_error *err) {
     return RA_OK;
 }
 
-/* Norms, sums, entries, a pursuit; a decode of many entries, whose numbers are whole: multiplied or, when
- * there is no memory for it, gathered, it gives the same. */
+/* Norms, sums, entries, a pursuit; a decode of many entries of whole numbers, which gives the same whether it
+ * is multiplied or, without the memory for that, gathered. */
 static ra_status training(run *r, ra_error *err) {
     float scores[MANY * LATENTS], small[LATENTS], atoms[LATENTS * D_];
     double sums[2 * LATENTS], norms[MANY], error;
@@ -211,7 +211,7 @@ START_TEST(test_every_call_may_fail) {
     ra_error err;
     int which = _i / ERRORS;
     ra_status expected = errors[_i % ERRORS].status;
-    device.run_twice(false); /* several hundred runs; once in order has been enough for each kernel */
+    device.run_twice(false); /* each kernel runs once: these are several hundred runs */
     device.fail_at(0, 0);
     ck_assert_msg(work_once(&good, which, &err) == RA_OK, "%s", err.message);
     size_t calls = device.calls(), told = 0;
@@ -223,10 +223,10 @@ START_TEST(test_every_call_may_fail) {
         expect_good_or_told(&device, status, &r, &good, &err, n);
         if (status == RA_OK) continue;
         told++;
-        /* cuBLAS knows fewer kinds of failures, and the probe says that the device cannot be used at all */
+        /* cuBLAS has fewer kinds of failures; after the probe fails, the device is unusable */
         ck_assert_msg(status == expected || status == RA_ERR_DEVICE, "failure %zu: %s", n, err.message);
     }
-    /* all but those that free something, and the question what kind of memory it is */
+    /* all except those that free something, and the query of a pointer's kind */
     ck_assert_msg(told > calls / 2, "only %zu of %zu failures were told", told, calls);
     ck_assert_int_eq(work_once(&r, which, &err), RA_OK);
     emulated_close(&device);

@@ -43,13 +43,13 @@ static ra_codes some(size_t rows, size_t length) {
 
 START_TEST(test_many_entries_are_multiplied) {
     static const struct {
-        size_t rows, length, memory; /* memory: bytes that are left; 0: enough */
+        size_t rows, length, memory; /* memory: free bytes; 0: enough */
         bool product;
     } cases[] = {
         {ROWS, LATENTS, 0, true},
         {ROWS, 1, 0, true},
         {ROWS - 1, LATENTS, 0, false}, /* too few rows */
-        {ROWS, LATENTS, 1400, false},  /* room for the codes, but not for their dense form */
+        {ROWS, LATENTS, 1400, false},  /* enough for the codes, but not for their dense form */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         emulated emulation = emulated_open();
@@ -76,7 +76,7 @@ START_TEST(test_many_entries_are_multiplied) {
 }
 END_TEST
 
-/* Nor for the codes: that is told. */
+/* Not even enough for the codes: an error. */
 START_TEST(test_decode_without_memory) {
     emulated emulation = emulated_open();
     ra_backend *backend = NULL;

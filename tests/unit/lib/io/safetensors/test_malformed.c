@@ -1,4 +1,4 @@
-/* Files that break the format, and files that only look as if they did (lib/io/safetensors/header.c,
+/* Files that violate the format, and valid ones that look as if they did (lib/io/safetensors/header.c,
  * lib/io/json.c). */
 #include "harness.h"
 #include "ra_io.h"
@@ -212,7 +212,7 @@ END_TEST
 
 START_TEST(test_refuses_an_absurdly_long_header) {
     ra_safetensors *file = NULL;
-    const char *path = test_path("sparse"); /* a hole on the disk, so that the test is quick */
+    const char *path = test_path("sparse"); /* a sparse file, so that the test is fast */
     FILE *stream = fopen(path, "wb");
     ck_assert_ptr_nonnull(stream);
     unsigned char length[9] = {0, 0xe2, 0xf5, 0x05, 0, 0, 0, 0, '{'}; /* 100,000,256 */
@@ -301,7 +301,7 @@ static void touch(const ra_safetensors *file) {
     }
 }
 
-/* Opens a damaged file: it is refused with a sentence, or all of it can be read. */
+/* Opens a damaged file: either it is an error with a message, or all of it can be read. */
 static bool survives(const void *bytes, size_t size) {
     ra_safetensors *file = NULL;
     ra_error err = {0};
@@ -343,7 +343,7 @@ START_TEST(test_a_flipped_byte_never_crashes) {
             bytes[at] ^= masks[m];
         }
     ck_assert_uint_gt(died, 1000);
-    ck_assert_uint_gt(lived, 0); /* a changed letter in a name harms nobody */
+    ck_assert_uint_gt(lived, 0); /* a changed letter in a name breaks nothing */
     ck_assert(survives(bytes, size));
     free(bytes);
 }

@@ -71,7 +71,7 @@ START_TEST(test_larger_elements_come_first_then_the_order_added) {
     ra_safetensors_writer *writer = new_writer();
     add(writer, "a", RA_U8, 1);
     add(writer, "b", RA_F32, 1);
-    add(writer, "c", RA_F16, 1); /* three elements each: without an order, the next would be misaligned */
+    add(writer, "c", RA_F16, 1); /* three elements each: in another order, the next would be misaligned */
     add(writer, "d", RA_U8, 1);
     add(writer, "e", RA_I64, 1);
     add(writer, "f", RA_I32, 1);
@@ -268,7 +268,8 @@ START_TEST(test_short_memory_is_an_error_when_opening) {
         ra_memory_fail_at(0);
         ra_safetensors_free(file);
         if (status == RA_OK) {
-            ck_assert_uint_gt(n, 100); /* cJSON allocates through us too, or these would be few */
+            ck_assert_uint_gt(n,
+                              100); /* cJSON allocates with ra_malloc, too; otherwise there would be fewer */
             break;
         }
         ck_assert_int_eq(status, RA_ERR_MEMORY);
@@ -291,7 +292,7 @@ START_TEST(test_opens_every_golden_file) {
         ra_ok(ra_safetensors_open(path, &file, &err));
         ck_assert_str_eq(ra_safetensors_path(file), path);
         ck_assert_uint_gt(ra_safetensors_count(file), 0);
-        const char *foreign = ra_safetensors_foreign(file, 0, NULL); /* one file holds a misaligned counter */
+        const char *foreign = ra_safetensors_foreign(file, 0, NULL); /* one file has a misaligned counter */
         ck_assert_msg(!foreign || strstr(foreign, "num_batches_tracked"), "%s: %s", path, foreign);
         ck_assert_ptr_null(ra_safetensors_foreign(file, 1, NULL));
         for (size_t i = 0; i < ra_safetensors_count(file); i++) {

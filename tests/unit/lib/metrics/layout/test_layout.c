@@ -1,4 +1,4 @@
-/* Places of atoms on a map (lib/metrics/layout): by neighbors and by principal components. */
+/* Positions of atoms on a map (lib/metrics/layout): by neighbors and by principal components. */
 #include "harness.h"
 
 #include "data_files.h"
@@ -101,7 +101,7 @@ START_TEST(test_pca_finds_the_plane_that_atoms_lie_in) {
             atoms[k * D + l] = 5 + 3 * plane[2 * k] * axes[l] + plane[2 * k + 1] * axes[D + l];
     ra_ok(ra_layout_pca(backend, atoms, K, D, places, &err));
     double first = 0, second = 0;
-    for (size_t i = 0; i < K; i++) { /* a projection on the plane they are in keeps all distances */
+    for (size_t i = 0; i < K; i++) { /* a projection onto their plane keeps all distances */
         for (size_t j = 0; j < i; j++) {
             double gap = 0, placed = hypot((double)(places[2 * i] - places[2 * j]),
                                            (double)(places[2 * i + 1] - places[2 * j + 1]));

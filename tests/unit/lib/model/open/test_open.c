@@ -1,5 +1,5 @@
-/* What ra_model_open() accepts and refuses (lib/model/open): each way to spoil a file is one row, and each
- * refusal names the file, the tensor or setting, and what was expected. */
+/* What ra_model_open() accepts and refuses (lib/model/open): each row is a way to break a file, and each
+ * error names the file, the tensor or setting, and what was expected. */
 #include "spoilt_model.h"
 
 #include "ra_memory.h"
@@ -168,7 +168,7 @@ START_TEST(test_the_artifact_as_it_is_opens) {
 }
 END_TEST
 
-/* Nothing but D is needed, and what there is of the points says how many they are. */
+/* Only D is needed; any tensor of the points tells how many there are. */
 START_TEST(test_artifacts_made_by_hand_open) {
     static const struct {
         const char *drop[4];
@@ -229,7 +229,7 @@ START_TEST(test_refuses_negative_variances) {
     }
     model = model_open(model_file_write(&file, "bn.safetensors"));
     ck_assert_int_eq(ra_model_get_info(model)->settings.encoder,
-                     RA_ENCODER_MLP_BN_1); /* the tensors say it */
+                     RA_ENCODER_MLP_BN_1); /* the tensors tell it */
     ra_model_release(model);
     model_file_set(&file, full[3], 4, -0.5);
     ra_fails(ra_model_open(model_file_write(&file, "bn.safetensors"), NULL, &model, &err), RA_ERR_FORMAT,
@@ -285,14 +285,14 @@ START_TEST(test_refuses_checkpoints_that_cannot_be_fused) {
 }
 END_TEST
 
-/* What a file lacks the caller can give, and what is given wins over the file. */
+/* The caller can give a setting that a file lacks; what the caller gives replaces the file's. */
 START_TEST(test_settings_given_stand_in_for_missing_ones) {
     static const struct {
         const char *sae, *given;
         ra_status status;
     } rows[] = {
         {"topk", "top_k=3", RA_OK},
-        {"topk", "top_k=7", RA_ERR_ARGUMENT}, /* more than there are atoms */
+        {"topk", "top_k=7", RA_ERR_ARGUMENT}, /* more than the number of atoms */
         {"batchtopk", "running_threshold=0.5", RA_OK},
         {NULL, "sae=relu", RA_OK},
         {NULL, "sae=topk top_k=6", RA_OK},

@@ -84,7 +84,7 @@ static void check_measured(const ra_model *model) {
     ck_assert(!ra_latent_statistics_example(latents, 3, 2, &one));
     ck_assert(!ra_latent_statistics_example(latents, 1, 0, &one));
     ck_assert(ra_latent_statistics_example(latents, 4, 1, &one));
-    ck_assert_ptr_null(one.label); /* an empty label is none */
+    ck_assert_ptr_null(one.label); /* an empty label is no label */
     ck_assert(ra_model_atom_layout(model, 4, place));
     ck_assert_float_eq(place[0], -0.25f);
     ck_assert_float_eq(place[1], -1);
@@ -120,7 +120,7 @@ START_TEST(test_a_model_without_them_says_so) {
 }
 END_TEST
 
-/* A checkpoint may be trained on: what was measured of it before is not what it is. */
+/* A checkpoint may have been trained since it was measured, so its statistics do not count. */
 START_TEST(test_a_checkpoint_has_no_statistics) {
     static const float zeros[FILE_K * 2];
     model_file file = {0};
@@ -146,7 +146,7 @@ START_TEST(test_additions_take_the_place_of_what_is_there) {
     ra_fails(ra_model_save_with(model, &(ra_model_additions){.statistics = &fewer}, path, RA_F32, &err),
              RA_ERR_SHAPE, "6 latents; statistics of 5");
     ra_ok(ra_model_save_with(model, &(ra_model_additions){.layout = places}, path, RA_F32, &err));
-    check_measured(model); /* it goes on in the file that is no longer there */
+    check_measured(model); /* it still reads the deleted file */
     ra_model *changed = model_open(path);
     ck_assert(ra_model_atom_layout(changed, 0, place));
     ck_assert_float_eq(place[1], -1);

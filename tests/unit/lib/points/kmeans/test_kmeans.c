@@ -17,7 +17,7 @@ static void assert_same_points(const ra_points *a, const ra_points *b) {
     ck_assert_mem_eq(a->row_distance, b->row_distance, entries * sizeof(float));
 }
 
-/* Index of the nearest vector to a row, of equals the lower; its squared distance. */
+/* The index of the vector nearest to a row, the lower one of equal distances; and its squared distance. */
 static size_t nearest_of(const float *row, const ra_matrix *vectors, double *distance) {
     size_t best = 0;
     *distance = INFINITY;
@@ -89,8 +89,8 @@ START_TEST(test_the_number_of_threads_changes_nothing) {
         ra_kmeans_options options = {.clusters = CLUSTERS, .seed = 5, .max_iterations = 7};
         ra_ok(ra_points_kmeans(backend, data, &options, &points[i], &err));
         ra_backend_release(backend);
-        /* the reference too: assignments and seeds are exact, whatever the rounding of the products, but for
-         * near ties of candidates */
+        /* with the reference backend, too: assignments and seeds are exact for any rounding of the products,
+         * except near ties of candidates */
         assert_same_points(&points[0], &points[i]);
     }
     for (size_t i = 0; i < 4; i++) ra_points_release(&points[i]);
@@ -161,7 +161,7 @@ START_TEST(test_points_are_the_means_of_their_rows) {
     static float values[ROWS * D];
     test_fill(values, ROWS * D, 4);
     ra_points points;
-    /* so small a tolerance that only an assignment which repeats itself ends the run */
+    /* the tolerance is so small that only a repeated assignment ends the run */
     run(values, ROWS, D,
         &(ra_kmeans_options){.clusters = CLUSTERS, .seed = 2, .tolerance = 1e-30, .max_iterations = 1000},
         &points);
@@ -185,7 +185,7 @@ END_TEST
 
 /* ---- awkward data ------------------------------------------------------------------------------------- */
 
-/* Runs from centers that a test has chosen, in the place of seeds; they are those of the end afterwards. */
+/* Runs from centers that a test chooses, instead of seeds; then they hold the final ones. */
 static size_t run_from(const float *values, size_t rows, size_t d, float *centers, size_t clusters,
                        size_t iterations) {
     ra_kmeans_options options = {
@@ -199,17 +199,17 @@ static size_t run_from(const float *values, size_t rows, size_t d, float *center
 }
 
 START_TEST(test_an_empty_cluster_takes_the_farthest_row) {
-    /* two groups, a center in each, one row far out in the second, and centers that no row is near */
+    /* two groups with a center each, one row far out in the second, and centers that are near no row */
     const float values[] = {0, 1, 2, 100, 101, 102, 130};
     float centers[] = {1, 101, -5000};
     run_from(values, 7, 1, centers, 3, 1);
     ck_assert_float_eq(centers[0], 1);
     ck_assert_float_eq(centers[1], 101); /* the mean without the row that left */
     ck_assert_float_eq(centers[2], 130);
-    float more[] = {-9000, -8000, 1, -7000, 101}; /* from the farthest on, each row once */
+    float more[] = {-9000, -8000, 1, -7000, 101}; /* from the farthest row on, each row once */
     run_from(values, 7, 1, more, 5, 1);
     ck_assert_float_eq(more[0], 130);
-    ck_assert_float_eq(more[1], 0); /* all others are at a distance of 1: the lowest row */
+    ck_assert_float_eq(more[1], 0); /* all others are at distance 1: the lowest row number */
     ck_assert_float_eq(more[2], 1);
     ck_assert_float_eq(more[3], 2);
 }
@@ -239,7 +239,7 @@ START_TEST(test_fewer_different_rows_than_clusters) {
     run(values, ROWS, D, &(ra_kmeans_options){.clusters = 8, .seed = 1}, &points);
     ck_assert_double_eq(points.inertia, 0);
     ck_assert_uint_eq(ra_find_not_finite(points.vectors.data, 8 * D), 8 * D);
-    for (size_t c = 0; c < 8; c++) { /* every point is one of the rows, and its nearest rows say so */
+    for (size_t c = 0; c < 8; c++) { /* every point is a row, and its nearest row is that one */
         ck_assert_float_eq(points.row_distance[c * points.nearest], 0);
         ck_assert_int_eq(points.row[c * points.nearest] % 3, points.row[c * points.nearest]);
     }
@@ -295,8 +295,7 @@ static bool take_snapshot(void *context, const ra_kmeans_progress *progress) {
     return false;
 }
 
-/* A run that goes on knows nothing of the bounds that the first one had, so this holds them, too, against a
- * search of everything. */
+/* A continued run starts without bounds, so this also compares the bounds with a search of all centers. */
 static void assert_continues(ra_kmeans_options options) {
     enum { ROWS = 9000, D = 6 };
     static float values[ROWS * D];
@@ -316,7 +315,8 @@ static void assert_continues(ra_kmeans_options options) {
         second.start = shot.centers;
         second.start_iteration = at;
         second.start_members = shot.members;
-        second.seed = options.method == RA_KMEANS_LLOYD ? 999 : options.seed; /* Lloyd draws nothing more */
+        second.seed =
+            options.method == RA_KMEANS_LLOYD ? 999 : options.seed; /* Lloyd needs no more random numbers */
         if (options.rows) second.seed = options.seed;
         ra_ok(ra_points_kmeans(backend, data, &second, &rest, &err));
         assert_same_points(&whole, &rest);
@@ -429,7 +429,7 @@ START_TEST(test_refuses_impossible_options) {
         {{.clusters = 11}, "11 points from data of only 10 rows"},
         {{.clusters = 2, .tolerance = -1}, "tolerance of k-means is -1"},
         {{.clusters = 2, .tolerance = NAN}, "tolerance"},
-        {{.clusters = 2, .method = RA_KMEANS_METHOD_COUNT}, "no method 2 of k-means"},
+        {{.clusters = 2, .method = RA_KMEANS_METHOD_COUNT}, "there is no method"},
         {{.clusters = 2, .rows = 11}, "a sample of 11 rows of 10; expected a sample of 2 to 10 rows"},
         {{.clusters = 4, .rows = 3}, "a sample of 3 rows"},
         {{.clusters = 1, .method = RA_KMEANS_MINIBATCH, .start = start, .start_iteration = 3}, "iteration 3"},
@@ -455,7 +455,7 @@ START_TEST(test_stops_when_asked) {
     ra_backend *backend = backend_of("cpu", 1);
     ra_data *data = data_of(values, ROWS, D);
     size_t reached = 0;
-    for (size_t calls = 1; calls <= 8; calls++) { /* while it seeds, and while it iterates */
+    for (size_t calls = 1; calls <= 8; calls++) { /* during the seeding, and during the iterations */
         history seen = {.cancel_at = calls};
         ra_kmeans_options options = {.clusters = 9, .progress = follow, .context = &seen, .tolerance = 1e-30};
         ra_points points;

@@ -1,6 +1,6 @@
-/* sparsity.h - the sparsity of one row of codes. Thread safety: plain functions of their arguments. */
-#ifndef RA_METRICS_SPARSITY_H
-#define RA_METRICS_SPARSITY_H
+/* codes.h - sums over one row of codes, and its sparsity. Thread safety: plain functions of their arguments. */
+#ifndef RA_METRICS_CODES_H
+#define RA_METRICS_CODES_H
 
 #include "ra_tensor.h"
 
