@@ -11,6 +11,7 @@ static struct encode_flags {
     uint64_t known;
     const char *output, *tensor;
     bool quiet;
+    int layout;
     model_choice model;
 } flags;
 
@@ -22,6 +23,7 @@ static const ra_setting rows[] = {
         .help = "the codes: dense when the name ends in .npy, else sparse"},
     {"tensor", RA_SETTING_TEXT, AT(tensor), .argument = "NAME",
         .help = "which tensor of DATA, when it holds several"},
+    DATA_LAYOUT_ROW(AT(layout)),
     {"quiet", RA_SETTING_BOOL, AT(quiet), .help = "print errors only"},
 };
 /* clang-format on */
@@ -40,8 +42,10 @@ typedef struct encoding {
 static ra_status open_all(encoding *e, const char *model_path, const char *const *data, size_t count,
                           ra_error *err) {
     RA_TRY(model_choice_open(&flags.model, model_path, 0, &e->model, err));
-    RA_TRY(
-        open_data_of(e->model, data, count, &(ra_data_options){.tensor_name = flags.tensor}, &e->data, err));
+    RA_TRY(open_data_of(
+        e->model, data, count,
+        &(ra_data_options){.tensor_name = flags.tensor, .layout = (ra_layout_of_data)flags.layout}, &e->data,
+        err));
     const ra_model_info *info = ra_model_get_info(e->model);
     e->rows = ra_data_rows(e->data);
     RA_TRY(ra_workspace_new(&e->workspace, err));
@@ -76,7 +80,7 @@ static ra_status encode(int argc, char **argv, ra_error *err) {
     encoding e = {0};
     progress_meter progress;
     ra_status status;
-    RA_TRY(check_output(flags.output, files, (size_t)argc, err));
+    RA_TRY(check_output(flags.output, OUTPUT_ARRAY, files, (size_t)argc, err));
     command_catch_interrupts();
     progress_open(&progress, flags.quiet ? PROGRESS_SILENT : PROGRESS_BAR);
     RA_TRY_OUT(status, open_all(&e, files[0], files + 1, (size_t)argc - 1, err));

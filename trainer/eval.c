@@ -14,6 +14,7 @@ static struct eval_flags {
     const char *tensor, *labels, *classes, *directions, *save;
     size_t memory, examples;
     bool basic, json, skip_bad_rows;
+    int layout;
     model_choice model;
 } flags;
 
@@ -23,6 +24,7 @@ static struct eval_flags {
 static const ra_setting rows[] = {
     {"tensor", RA_SETTING_TEXT, AT(tensor), .argument = "NAME",
         .help = "which tensor of DATA, when it holds several"},
+    DATA_LAYOUT_ROW(AT(layout)),
     {"skip_bad_rows", RA_SETTING_BOOL, AT(skip_bad_rows), .help = "leave out rows that hold a NaN or an infinity"},
     {"save", RA_SETTING_TEXT, AT(save), .argument = "FILE",
         .help = "write the artifact with the statistics of its latents; may be MODEL"},
@@ -63,8 +65,8 @@ static ra_status check_save(const eval_run *run, ra_error *err) {
     const char *const others[] = {flags.labels, flags.classes, flags.directions,
                                   info->from_checkpoint ? info->path : NULL};
     if (!flags.save) return RA_OK;
-    RA_TRY(check_output(flags.save, run->files, run->file_count, err));
-    return check_output(flags.save, others, sizeof others / sizeof *others, err);
+    RA_TRY(check_output(flags.save, OUTPUT_MODEL, run->files, run->file_count, err));
+    return check_output(flags.save, OUTPUT_MODEL, others, sizeof others / sizeof *others, err);
 }
 
 static ra_status open_directions(eval_run *run, ra_error *err) {
@@ -86,7 +88,9 @@ static ra_status open_labels(eval_run *run, ra_error *err) {
 }
 
 static ra_status open_inputs(eval_run *run, const char *model_path, ra_error *err) {
-    const ra_data_options how = {.tensor_name = flags.tensor, .skip_bad_rows = flags.skip_bad_rows};
+    const ra_data_options how = {.tensor_name = flags.tensor,
+                                 .skip_bad_rows = flags.skip_bad_rows,
+                                 .layout = (ra_layout_of_data)flags.layout};
     RA_TRY(model_choice_open(&flags.model, model_path, 0, &run->model, err));
     RA_TRY(open_data_of(run->model, run->files, run->file_count, &how, &run->data, err));
     RA_TRY(check_save(run, err));

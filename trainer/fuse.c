@@ -55,7 +55,7 @@ static ra_status check_archetypes(const ra_model *model, ra_error *err) {
 
 static ra_status fuse(int argc, char **argv, ra_error *err) {
     ra_model *model = NULL;
-    RA_TRY(check_output(flags.output, (const char *const *)argv, (size_t)argc, err));
+    RA_TRY(check_output(flags.output, OUTPUT_MODEL, (const char *const *)argv, (size_t)argc, err));
     RA_TRY(model_choice_open(&flags.model, argv[0], flags.archetypes, &model, err));
     ra_status status;
     RA_TRY_OUT(status, check_archetypes(model, err));

@@ -68,7 +68,7 @@ static ra_status reconstruct(int argc, char **argv, ra_error *err) {
     reconstruction r = {0};
     progress_meter progress;
     ra_status status;
-    RA_TRY(check_output(flags.output, (const char *const *)argv, (size_t)argc, err));
+    RA_TRY(check_output(flags.output, OUTPUT_ARRAY, (const char *const *)argv, (size_t)argc, err));
     command_catch_interrupts();
     progress_open(&progress, flags.quiet ? PROGRESS_SILENT : PROGRESS_BAR);
     RA_TRY_OUT(status, open_all(&r, argv[0], argv[1], err));

@@ -21,6 +21,7 @@ static const ra_setting rows[] = {
         .help = "the checkpoint, a .safetensors"},
     {"tensor", RA_SETTING_TEXT, AT(tensor), .argument = "NAME",
         .help = "which tensor of the data files, when they hold several"},
+    DATA_LAYOUT_ROW(AT(layout)),
     {"skip_bad_rows", RA_SETTING_BOOL, AT(skip_bad_rows), .help = "leave out rows that hold a NaN or an infinity"},
     {"points", RA_SETTING_TEXT, AT(points), .argument = "N|all|sample:N|FILE",
         .help = "candidate points: N centroids, every row, N random rows, or those in a file"},
@@ -54,8 +55,9 @@ static const ra_setting rows[] = {
 
 static const char about[] =
     "Trains a sparse autoencoder whose atoms are convex mixtures of a few candidate points, each moved\n"
-    "by at most delta. DATA: one or more .npy or .safetensors files, [rows, d], [n, tokens, d] or\n"
-    "[n, d, h, w] (one row per pixel), in f32, f16 or bf16. --standardize is kept in the model, which\n"
+    "by at most delta. DATA: one or more .npy, .npz or .safetensors files, [rows, d], [n, tokens, d] or\n"
+    "[n, d, h, w] (one row per pixel; --layout nhwc for [n, h, w, d]), in f32, f16, bf16, f64 or integers\n"
+    "of at most 16 bits. --standardize is kept in the model, which\n"
     "then takes and gives activations in their own units. The same data, flags and seed give the same\n"
     "file. A setting that no flag gives comes from the metadata of --init, else from its default. The\n"
     "defaults are in parentheses below; these depend on other settings:\n"
@@ -118,17 +120,17 @@ static ra_status check_files(const train_options *options, const train_model *mo
             RA_FAIL(err, RA_ERR_ARGUMENT, "the %s %s would replace the input %s; give it another name",
                     outputs[i].what, outputs[i].path, input);
     }
-    if (options->report) RA_TRY(check_output(options->report, &others[0], 1, err));
-    return check_output(model->output, others, sizeof others / sizeof *others, err);
+    if (options->report) RA_TRY(check_output(options->report, OUTPUT_ANY, &others[0], 1, err));
+    return check_output(model->output, OUTPUT_MODEL, others, sizeof others / sizeof *others, err);
 }
 
 /* Opens an array of vectors, or the points of a checkpoint. */
 static ra_status open_points(const char *path, ra_array **points, ra_error *err) {
     static const char name[] = "dictionary.C";
     ra_safetensors *file = NULL;
-    bool npy;
-    RA_TRY(file_is_npy(path, &npy, err));
-    if (npy) return ra_array_open(path, NULL, points, err);
+    file_kind kind;
+    RA_TRY(file_kind_of(path, &kind, err));
+    if (kind != FILE_OTHER) return ra_array_open(path, NULL, points, err);
     RA_TRY(ra_safetensors_open(path, &file, err));
     bool checkpoint = ra_safetensors_find(file, name) != NULL;
     ra_safetensors_free(file);
@@ -141,8 +143,11 @@ static ra_status open_inputs(const train_options *options, const char *resume, t
     if (options->labels) RA_TRY(ra_labels_open(options->labels, &inputs->labels, err));
     if (options->point_labels) RA_TRY(ra_labels_open(options->point_labels, &inputs->point_labels, err));
     if (init) RA_TRY(ra_safetensors_open(init, &inputs->init, err));
+    if (init) RA_TRY(ra_safetensors_narrow(inputs->init, err));
     if (train_points_is_file(options->points)) RA_TRY(open_points(options->points, &inputs->points, err));
-    const ra_data_options how = {.tensor_name = options->tensor, .skip_bad_rows = options->skip_bad_rows};
+    const ra_data_options how = {.tensor_name = options->tensor,
+                                 .skip_bad_rows = options->skip_bad_rows,
+                                 .layout = (ra_layout_of_data)options->layout};
     return ra_data_open(options->data, options->data_count, &how, &inputs->data, err);
 }
 
@@ -201,6 +206,7 @@ static ra_status train(train_options *options, const ra_group *group, ra_error *
     for (size_t i = 0; i < run.count; i++) RA_TRY_OUT(status, check_files(options, &run.models[i], err));
     RA_TRY_OUT(status, open_inputs(options, run.models[0].resume, &inputs, err));
     if (options->resume) RA_TRY_OUT(status, settle_begun(options, &inputs, &run, err));
+    if (!options->resume) RA_TRY_OUT(status, train_settle_top_k(options, &inputs, &run.progress, err));
     RA_TRY_OUT(status, train_plan_make(options, &inputs, run.count, &plan, err));
     status = run_all(&run, err);
 out:

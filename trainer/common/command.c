@@ -5,13 +5,16 @@
 
 #define MODEL_TABLE_TITLE "Settings that the metadata of a checkpoint lacks, or other values for them"
 
-enum { THREADS, DEVICE };
+enum { THREADS, DEVICE, IGNORE_TENSOR };
 
 static const ra_setting model_rows[] = {
     [THREADS] = {"threads", RA_SETTING_COUNT, offsetof(model_choice, threads), .min = 1, .max = 1024,
                  .argument = "T", .help = "CPU threads (one per core); the result does not depend on it"},
     [DEVICE] = {"device", RA_SETTING_TEXT, offsetof(model_choice, device), .fallback = "auto",
                 .argument = "NAME", .help = "auto, cpu, cuda or reference"},
+    [IGNORE_TENSOR] = {"ignore_tensor", RA_SETTING_TEXT, offsetof(model_choice, settings.ignored),
+                       .argument = "NAME,...",
+                       .help = "open a model without these tensors of its file, which are not supported"},
 };
 
 const ra_settings_table *model_choice_table(void) {
@@ -118,6 +121,12 @@ ra_status model_choice_open(const model_choice *choice, const char *path, size_t
     ra_backend_release(backend); /* the model keeps its own reference */
     return status;
 }
+
+const char *const data_layout_names[] = {[RA_LAYOUT_GUESS] = "auto",
+                                         [RA_LAYOUT_NCHW] = "nchw",
+                                         [RA_LAYOUT_NHWC] = "nhwc",
+                                         [RA_LAYOUT_ROWS] = "rows",
+                                         NULL};
 
 ra_status open_data_of(const ra_model *model, const char *const *paths, size_t count,
                        const ra_data_options *options, ra_data **data, ra_error *err) {

@@ -63,6 +63,16 @@ ra_status model_choice_host_backend(const model_choice *choice, ra_backend **bac
 ra_status model_choice_open(const model_choice *choice, const char *path, size_t archetypes, ra_model **model,
                             ra_error *err);
 
+/* --layout of the commands that read activations; the member is an int, a ra_layout_of_data. */
+extern const char *const data_layout_names[];
+#define DATA_LAYOUT_ROW(member)                                                                              \
+    {                                                                                                        \
+        "layout", RA_SETTING_NAME, member, .names = data_layout_names, .fallback = "auto",                   \
+                                           .argument = "KIND",                                               \
+                                           .help = "sizes of the data: nchw [n, d, h, w], nhwc [n, h, w, "   \
+                                                   "d], rows (d is last), or by their number"                \
+    }
+
 /* Opens data; fails if it has not as many dimensions as the model. */
 ra_status open_data_of(const ra_model *model, const char *const *paths, size_t count,
                        const ra_data_options *options, ra_data **data, ra_error *err);

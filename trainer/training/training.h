@@ -2,6 +2,7 @@
  *
  *     plan.c         which settings hold: flag, else metadata of --init, else default; what cannot work is refused
  *                    here, before anything is computed
+ *     top_k.c        a top_k that counts the batch, as in overcomplete
  *     points.c       the part of that about candidate points
  *     candidates.c   mixtures: where their atoms start, rows of the data as candidate points
  *     models.c       the models of a run by their seeds, the names of their files
@@ -33,6 +34,7 @@ typedef struct train_options {
     const char *output, *tensor, *points, *point_labels, *init, *resume, *seeds, *labels, *log, *report;
     size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
     size_t trace_rows;                           /* 0: no trace */
+    int layout;                                  /* ra_layout_of_data */
     bool auto_resume, state, json, quiet, skip_bad_rows;
     model_choice model;      /* device and threads, and the settings of the SAE that flags give */
     ra_train_settings train; /* those that flags give */
@@ -81,6 +83,10 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train);
  * work, naming the flags. */
 ra_status train_plan_make(const train_options *options, const train_inputs *inputs, size_t models,
                           train_plan *plan, ra_error *err);
+
+/* Before the plan: a top_k of batchtopk that counts a whole batch becomes one that counts a row, with a note. */
+ra_status train_settle_top_k(train_options *options, const train_inputs *inputs, progress_meter *progress,
+                             ra_error *err);
 
 /* Reconciles --standardize with the standardization in --init; they must not disagree. stored: the settings
  * in that file. */
