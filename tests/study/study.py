@@ -10,7 +10,8 @@ first, without their constant columns, as in Fel et al. 2025.
 prints the tables as Markdown; with --readme they also replace what is between the two markers there. It needs
 Python's standard library alone. RASAE_BUILD names the build folder (build); the models go to RASAE_BUILD/study.
 
-The archetypal rows take the trainer's defaults except for delta, and differ in what their seeds share:
+The archetypal rows take the trainer's defaults for dense mixtures except for delta, and differ in what their seeds
+share:
 
     shared     the points; each seed starts W at eye (the reference's protocol): atom i at point i
     permuted   the points; each seed starts its atoms on them in a different order
@@ -48,7 +49,9 @@ DATA = {
 
 PLAIN = ["--dictionary-kind", "l2", "--no-multiplier"]
 
-AS_REFERENCE = ["--top-k", "{k}", "--delta", "0.1", "--encoder-start", "uniform", "--schedule", "constant", "--lr", "5e-3",
+# The archetypal rows are the reference's method; few_points.py measures mixtures of few points.
+DENSE = ["--mixture", "dense"]
+AS_REFERENCE = DENSE + ["--top-k", "{k}", "--delta", "0.1", "--encoder-start", "uniform", "--schedule", "constant", "--lr", "5e-3",
                 "--loss", "reanimate", "--penalty", "{reanimate}"]
 
 # name, what the seeds share, flags; {reanimate} and {l1} depend on the data
@@ -57,14 +60,14 @@ SETTINGS = [
     ("JumpReLU", "", PLAIN + ["--sae", "jumprelu", "--bandwidth", "0.01", "--penalty", "{l1}", "--lr", "5e-3"]),
     ("RA, delta 0.1, the reference's training", "shared", AS_REFERENCE),
     ("RA, delta 0.1, the reference's training", "resampled", AS_REFERENCE),
-    ("RA, delta 0", "shared", ["--top-k", "{k}", "--delta", "0"]),
-    ("RA, delta 0", "permuted", ["--top-k", "{k}", "--delta", "0"]),
-    ("RA, delta 0.1", "shared", ["--top-k", "{k}", "--delta", "0.1"]),
-    ("RA, delta 0.1", "permuted", ["--top-k", "{k}", "--delta", "0.1"]),
-    ("RA, delta 1", "shared", ["--top-k", "{k}", "--delta", "1"]),
-    ("RA, delta 1", "permuted", ["--top-k", "{k}", "--delta", "1"]),
-    ("RA, delta 1", "half", ["--top-k", "{k}", "--delta", "1"]),
-    ("RA, delta 1", "resampled", ["--top-k", "{k}", "--delta", "1"]),
+    ("RA, delta 0", "shared", DENSE + ["--top-k", "{k}", "--delta", "0"]),
+    ("RA, delta 0", "permuted", DENSE + ["--top-k", "{k}", "--delta", "0"]),
+    ("RA, delta 0.1", "shared", DENSE + ["--top-k", "{k}", "--delta", "0.1"]),
+    ("RA, delta 0.1", "permuted", DENSE + ["--top-k", "{k}", "--delta", "0.1"]),
+    ("RA, delta 1", "shared", DENSE + ["--top-k", "{k}", "--delta", "1"]),
+    ("RA, delta 1", "permuted", DENSE + ["--top-k", "{k}", "--delta", "1"]),
+    ("RA, delta 1", "half", DENSE + ["--top-k", "{k}", "--delta", "1"]),
+    ("RA, delta 1", "resampled", DENSE + ["--top-k", "{k}", "--delta", "1"]),
 ]
 
 # The results of the reference itself (overcomplete 0.3.0) on the digits, means of 3 seeds. Its term for dead latents is a
@@ -74,10 +77,10 @@ REPRODUCED = ["--top-k", "{k}", "--points", "256", "--encoder-start", "uniform",
 WITHOUT_POINTS = REPRODUCED[:2] + REPRODUCED[4:]
 REFERENCE = [
     ("TopK", "", PLAIN + WITHOUT_POINTS, {"r2": .884, "stability": .488, "ood": .349, "dead_ratio": .10}),
-    ("RA, delta 0.1", "shared", ["--delta", "0.1"] + REPRODUCED,
+    ("RA, delta 0.1", "shared", DENSE + ["--delta", "0.1"] + REPRODUCED,
      {"r2": .821, "stability": .716, "ood": .236, "dead_ratio": .24}),
-    ("RA, delta 0.1", "resampled", ["--delta", "0.1"] + REPRODUCED, {"r2": .807, "stability": .720, "ood": .236}),
-    ("RA, delta 0.1", "permuted", ["--delta", "0.1"] + REPRODUCED, {"r2": .816, "stability": .721, "ood": .232}),
+    ("RA, delta 0.1", "resampled", DENSE + ["--delta", "0.1"] + REPRODUCED, {"r2": .807, "stability": .720, "ood": .236}),
+    ("RA, delta 0.1", "permuted", DENSE + ["--delta", "0.1"] + REPRODUCED, {"r2": .816, "stability": .721, "ood": .232}),
 ]
 
 # heading, the names of the member in the output of `eval` (the first that exists), digits after the point
