@@ -65,7 +65,7 @@ ra_tensor ra_tensor_2d(ra_dtype dtype, const void *data, size_t rows, size_t col
 /* "[3, 4]" for messages; writes at most `size` bytes, always terminated; returns `buffer`. */
 const char *ra_shape_text(int rank, const size_t *shape, char *buffer, size_t size);
 
-/* n elements of any type to float32; from float32 to a float type (F32, F16 or BF16). */
+/* n elements of any type to float32; from float32 to a float type (F32, F16, BF16, F64). */
 void ra_convert_to_f32(ra_dtype dtype, const void *source, float *target, size_t n);
 void ra_convert_from_f32(ra_dtype dtype, const float *source, void *target, size_t n);
 

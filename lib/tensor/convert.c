@@ -42,6 +42,10 @@ RA_MULTIVERSION static void f64_to_f32(const double *restrict source, float *res
     for (size_t i = 0; i < n; i++) target[i] = (float)source[i];
 }
 
+RA_MULTIVERSION static void f32_to_f64(const float *restrict source, double *restrict target, size_t n) {
+    for (size_t i = 0; i < n; i++) target[i] = (double)source[i];
+}
+
 /* TYPE_to_f32(): a plain conversion of each element. */
 #define WIDEN(name, type)                                                                                    \
     RA_MULTIVERSION static void name##_to_f32(const type *source, float *target, size_t n) {                 \
@@ -96,6 +100,7 @@ void ra_convert_from_f32(ra_dtype dtype, const float *source, void *target, size
     if (dtype == RA_F32) memcpy(target, source, n * sizeof *source);
     if (dtype == RA_F16) f32_to_f16(source, target, n);
     if (dtype == RA_BF16) f32_to_bf16(source, target, n);
+    if (dtype == RA_F64) f32_to_f64(source, target, n);
 }
 
 RA_MULTIVERSION static uint32_t any_not_finite(const float *values, size_t n) {

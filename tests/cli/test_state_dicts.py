@@ -1,5 +1,5 @@
 """State dicts of overcomplete 0.3.0, unedited, as its classes and savers write them (lib/sae/tensors.c,
-lib/io/safetensors/names.c): every file of tests/data/state_dicts gives what the package computed, or is refused by name."""
+lib/io/safetensors/names.c, trainer/training/top_k.c): every file of tests/data/state_dicts gives what the package computed, or is refused by name."""
 
 import os
 import unittest

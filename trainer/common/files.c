@@ -44,11 +44,11 @@ static ra_status check_ending(const char *output, output_kind kind, ra_error *er
 
 ra_status check_output(const char *output, output_kind kind, const char *const *others, size_t count,
                        ra_error *err) {
-    RA_TRY(check_ending(output, kind, err));
     for (size_t i = 0; i < count; i++)
         if (others[i] && is_same_file(output, others[i]))
             RA_FAIL(err, RA_ERR_ARGUMENT, "the output %s would replace %s; give it another name", output,
                     others[i]);
+    RA_TRY(check_ending(output, kind, err));
     ra_atomic_file *probe = NULL;
     RA_TRY(ra_atomic_file_begin(output, &probe, err));
     ra_atomic_file_abort(probe);

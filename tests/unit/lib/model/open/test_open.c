@@ -20,7 +20,7 @@ static const spoilt_model artifacts[] = {
      0,
      RA_ERR_DTYPE,
      {"dictionary has the type I32", "F32, F16 or BF16"}},
-    {TYPE, "dictionary", NULL, RA_F64, 0, 0, RA_ERR_DTYPE, {"F64", NULL}},
+    {TYPE, "dictionary", NULL, RA_I64, 0, 0, RA_ERR_DTYPE, {"I64", NULL}},
     {SHAPE, "dictionary", NULL, 24, 0, 0, RA_ERR_SHAPE, {"dictionary has the shape [24]", "[any, any]"}},
     {SHAPE, "dictionary", NULL, 0, 4, 0, RA_ERR_SHAPE, {"[0, 4]", "sizes from 1"}},
     {SET, "dictionary", NULL, 7, 0, NAN, RA_ERR_NOT_FINITE, {"dictionary holds", "[1, 3]"}},
