@@ -99,6 +99,21 @@ bool ra_data_standardization(const ra_data *data, const float **mean, const floa
 /* x [n,d] in the units of the files <- as rows are read: standardized if that is set, else unchanged. */
 void ra_data_standardize(const ra_data *data, float *x, size_t n);
 
+/* ---- a look at the data --------------------------------------------------------------------------------- */
+
+/* What tells that training would suffer, from some thousands of rows as they are read. */
+typedef struct ra_data_survey {
+    size_t rows; /* that were looked at */
+    double
+        mean_share; /* of the energy, the share in the means of the dimensions: mean^2 / (mean^2 + variance) */
+    size_t half_of_variance; /* the fewest dimensions that hold half of the variance; 0: nothing varies */
+    size_t constant;         /* dimensions that do not vary */
+    double repeated;         /* share of the rows that equal another one before */
+    double size;             /* root mean square of all numbers */
+} ra_data_survey;
+
+ra_status ra_data_survey_take(const ra_data *data, ra_data_survey *survey, ra_error *err);
+
 /* Adds the tensors `input.mean` and `input.scale` to a checkpoint (proto/artifact.md), where
  * ra_standardization_find() finds them; adds nothing if no standardization is set. The data must outlive the
  * write. */

@@ -8,6 +8,7 @@
 #include "app/model_json.h"
 #include "commands.h"
 #include "common/files.h"
+#include "report/report.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -168,6 +169,18 @@ static const char *unused_at(const inspection *in, size_t i, const char **descri
     return in->file ? ra_safetensors_foreign(in->file, i, description) : NULL;
 }
 
+/* ---- how the training ended --------------------------------------------------------------------------- */
+
+/* The last point of a checkpoint's history; false: the file has none. */
+static bool training_end(const inspection *in, report_point *end) {
+    const ra_tensor *history = in->file ? ra_safetensors_find(in->file, "train.history") : NULL;
+    if (!history || history->dtype != RA_F64 || history->rank != 2 || history->shape[0] == 0 ||
+        history->shape[1] != sizeof *end / sizeof(double))
+        return false;
+    memcpy(end, (const char *)history->data + (history->shape[0] - 1) * sizeof *end, sizeof *end);
+    return true;
+}
+
 /* ---- JSON -------------------------------------------------------------------------------------------- */
 
 static void json_tensors(const inspection *in, text *json) {
@@ -247,6 +260,19 @@ static void json_device_memory(const ra_model *model, text *json) {
     json_object_end(json);
 }
 
+static void json_training(const inspection *in, text *json) {
+    report_point end;
+    if (!training_end(in, &end)) return;
+    json_object(json, "training");
+    json_count(json, "step", (size_t)end.step);
+    json_real(json, "loss", end.loss);
+    json_real(json, "r2_per_dimension", end.r2_per_dimension);
+    json_real(json, "r2", end.r2);
+    json_real(json, "l0", end.l0);
+    json_real(json, "dead", end.dead);
+    json_object_end(json);
+}
+
 static ra_status print_json(const inspection *in, ra_error *err) {
     text json = {0};
     json_object(&json, NULL);
@@ -258,6 +284,7 @@ static ra_status print_json(const inspection *in, ra_error *err) {
     json_tensors(in, &json);
     json_unused(in, &json);
     json_metadata(in, &json);
+    json_training(in, &json);
     if (in->model) json_model(in, &json);
     if (in->model && flags.device_memory) json_device_memory(in->model, &json);
     if (in->problem.code != RA_OK) json_text(&json, "problem", in->problem.message);
@@ -418,10 +445,18 @@ static void print_device_memory(const ra_model *model) {
         printf("  %-30s %9s\n", memory_rows[i].words, format_bytes(memory_of(&memory, i)).text);
 }
 
+static void print_training(const inspection *in) {
+    report_point end;
+    if (!training_end(in, &end)) return;
+    printf("  training ended with R2 %.4f (one mean %.4f), L0 %.1f, dead %.1f%%, in step %.0f\n",
+           end.r2_per_dimension, end.r2, end.l0, 100 * end.dead, end.step);
+}
+
 static void print_text(const inspection *in) {
     print_clean(stdout, in->path);
     printf(": %s, %s\n", in->kind, format_bytes(in->bytes).text);
     if (in->model) print_model(in);
+    print_training(in);
     if (in->problem.code != RA_OK) printf("  not opened as a model: %s\n", in->problem.message);
     if (in->model && flags.device_memory) print_device_memory(in->model);
     print_tensors(in);

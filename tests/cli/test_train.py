@@ -469,9 +469,9 @@ class Reports(Train):
         self.assertNotIn("\r", text)
         self.assertNotIn("\x1b", text)
         self.assertRegex(
-            text, r"training 100%  in 0:0\d  loss [\d.e+-]+  R2 -?[\d.]+  L0 [\d.]+  dead [\d.]+%"
+            text, r"training 100%  in 0:0\d  loss [\d.e+-]+  R2 -?[\d.]+ \(one mean -?[\d.]+\)  L0 [\d.]+  dead [\d.]+%"
         )
-        self.assertLess(len(text.splitlines()), 10)
+        self.assertLess(len(text.splitlines()), 12)
 
     def test_quiet_prints_nothing(self):
         self.assertEqual(self.good("train", self.x, "-o", self.out, "--steps", "2", "--quiet"), "")
@@ -481,14 +481,14 @@ class Reports(Train):
             "train", self.x, "-o", self.out, "--steps", "4", "--json", "--concepts", "10"
         )
         self.assertEqual((summary["steps"], summary["concepts"], summary["output"]), (4, 10, self.out))
-        for key in ["loss", "r2", "l0", "dead", "seconds"]:
+        for key in ["loss", "r2_per_dimension", "r2", "l0", "dead", "seconds"]:
             self.assertIsInstance(summary[key], (int, float))
 
     def test_the_log_has_one_object_a_step_with_exact_numbers(self):
         self.train("--log", self.path("log"), "--lr", "0.001", "--schedule", "cosine", "--warmup", "2")
         lines = [json.loads(line) for line in self.read("log").decode().splitlines()]
         self.assertEqual([line["step"] for line in lines], [1, 2, 3, 4, 5, 6])
-        self.assertEqual(lines[0]["lr"], 0.001)
+        self.assertEqual([line["lr"] for line in lines[:3]], [0.0005, 0.001, 0.001])
         self.assertNotEqual(lines[3]["lr"], 0.001)
         for line in self.read("log").decode().splitlines():
             digits = re.search(r'"loss":([\d.]+)', line).group(1).replace(".", "").lstrip("0")

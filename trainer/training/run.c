@@ -231,8 +231,10 @@ static void add_to_summary(train_run *run, train_model *model, const ra_train_pr
     double rows = (double)step->rows;
     run->total_rows += rows;
     model->last = *step;
-    if (step->steps - step->step > step->steps / LAST_SHARE) return;
+    size_t last = (step->steps + LAST_SHARE - 1) / LAST_SHARE; /* of 1 to 10 steps, the last one */
+    if (step->steps - step->step >= last) return;
     model->loss += rows * step->loss;
+    model->r2_per_dimension += rows * step->r2_per_dimension;
     model->r2 += rows * step->r2;
     model->l0 += rows * step->l0;
     model->rows += rows;
@@ -241,7 +243,8 @@ static void add_to_summary(train_run *run, train_model *model, const ra_train_pr
 static void show_step(train_run *run, const ra_train_progress *step) {
     progress_field fields[4];
     snprintf(fields[0].text, sizeof fields[0].text, "loss %.4g", step->loss);
-    snprintf(fields[1].text, sizeof fields[1].text, "R2 %.3f", step->r2);
+    snprintf(fields[1].text, sizeof fields[1].text, "R2 %.3f (one mean %.3f)", step->r2_per_dimension,
+             step->r2);
     snprintf(fields[2].text, sizeof fields[2].text, "L0 %.1f", step->l0);
     snprintf(fields[3].text, sizeof fields[3].text, "dead %.0f%%", 100 * step->dead);
     progress_show(&run->progress, step->step, run->total_rows, fields, 4);
@@ -336,6 +339,7 @@ ra_status train_run_all(train_run *run, ra_error *err) {
     for (size_t i = 0; i < run->count; i++) RA_TRY(settle_seeds(run, &run->models[i], err));
     RA_TRY(open_saes(run, err));
     RA_TRY(train_standardize(run, err));
+    RA_TRY(train_survey(run, err));
     RA_TRY(find_points(run, err));
     if (run->interrupted) return RA_OK; /* the state of k-means is saved */
     RA_TRY(make_trainers(run, err));

@@ -8,6 +8,7 @@
  *     models.c       the models of a run by their seeds, the names of their files
  *     run.c          candidate points, the autoencoders, the loop with its progress
  *     standardize.c  mean and scale of the data, measured or taken from --init
+ *     survey.c       what is wrong with the data, before training
  *     log.c          one line per step
  *     trace.c        the data rows that the atoms of the finished model are traced to
  *     save.c         checkpoints, and what a resumed run takes from them
@@ -128,10 +129,10 @@ typedef struct train_model {
     text log_line;
     report_history history;
     ra_train_progress last;
-    ra_trace trace;            /* of the finished model */
-    double loss, r2, l0, rows; /* sums over the last tenth of the steps, each weighted by its rows */
-    size_t saved_step;         /* of the last checkpoint ... */
-    double saved_at;           /* ... and when, in seconds of the run */
+    ra_trace trace;                              /* of the finished model */
+    double loss, r2_per_dimension, r2, l0, rows; /* sums over the last tenth of the steps, weighted by rows */
+    size_t saved_step;                           /* of the last checkpoint ... */
+    double saved_at;                             /* ... and when, in seconds of the run */
 } train_model;
 
 /* ---- the run ----------------------------------------------------------------------------------------- */
@@ -225,6 +226,9 @@ ra_status train_begun_start(const ra_safetensors *file, ra_kmeans_options *optio
 
 /* From here on the data return standardized rows, if the plan says so. */
 ra_status train_standardize(train_run *run, ra_error *err);
+
+/* Notes what is wrong with the data that a new run is about to be trained on. */
+ra_status train_survey(train_run *run, ra_error *err);
 
 /* The vectors of --points FILE as points of these data: vectors of any file are in the units of the data, the
  * points of a checkpoint in those of its own training. *given becomes a view of *copy where they have to
