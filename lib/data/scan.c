@@ -111,16 +111,16 @@ static ra_status judge(const scan *s, ra_error *err) {
     if (!s->skip)
         RA_FAIL(
             err, RA_ERR_NOT_FINITE,
-            "%s holds a NaN or an infinity in row %zu, column %zu (counted from 0); such rows: %zu of the "
-            "%zu in all files, with the numbers %s; train and eval leave them out with --skip-bad-rows",
-            ra_array_path(s->file->array), s->row, s->column, s->found, data->source_rows, numbers);
+            "%s holds a NaN or an infinity in row %zu, column %zu (counted from 0). Of the %zu rows in all "
+            "files, %zu are bad: %s. Use --skip-bad-rows to train or evaluate without them",
+            ra_array_path(s->file->array), s->row, s->column, data->source_rows, s->found, numbers);
     if (s->found == data->source_rows)
         RA_FAIL(
             err, RA_ERR_NOT_FINITE,
             "every one of the %zu rows holds a NaN or an infinity, %s in row %zu, column %zu: no row is left",
             s->found, ra_array_path(s->file->array), s->row, s->column);
     ra_log(RA_LOG_WARNING,
-           "%zu of the %zu rows hold a NaN or an infinity and are left out, those with the numbers %s",
+           "%zu of the %zu rows hold a NaN or an infinity and are left out: %s",
            s->found, data->source_rows, numbers);
     return RA_OK;
 }
