@@ -198,7 +198,8 @@ static size_t check_values(const cJSON *item, const char *key, const char *const
                           "%s lacks %s in its place", key, names[i]);
         ck_assert_msg(!value || cJSON_IsNull(value), "%s has values that the setting lacks", key);
     }
-    for (const cJSON *child = item->child; child; child = child->next) found += check_values(child, key, names);
+    for (const cJSON *child = item->child; child; child = child->next)
+        found += check_values(child, key, names);
     return found;
 }
 
