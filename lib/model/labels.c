@@ -12,8 +12,8 @@
  *             Equal labels count as one, with the sum of their numbers; the largest come first, and none below
  *             a tenth of the first, or below half of it where the label is of what the atom is made of. What
  *             a latent fires on is what it means, and the smaller parts of a mixture often have no share in
- *             it: with a tenth, every sixth word and every second digit had a name that none of its 16
- *             strongest rows has, with half one of thirty.
+ *             it: with a tenth, a sixth of the concepts of the words and two fifths of those of the digits had a
+ *             name that none of their 16 strongest rows has; with half, 3 and 2 %.
  *
  * Derived labels are derived again on each load and never saved. An empty line is no label. */
 #include "model/model.h"
