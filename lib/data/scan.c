@@ -122,18 +122,17 @@ static ra_status judge(const scan *s, ra_error *err) {
     if (!s->skip)
         RA_FAIL(
             err, RA_ERR_NOT_FINITE,
-            "%s holds a NaN or an infinity%s in row %zu, column %zu (counted from 0); such rows: %zu of the "
-            "%zu in all files, with the numbers %s; train and eval leave them out with --skip-bad-rows",
+            "%s holds a NaN or an infinity%s in row %zu, column %zu (counted from 0). Bad rows: %s (%zu of "
+            "the %zu in all files). Use --skip-bad-rows to train or evaluate without them",
             ra_array_path(s->file->array), s->file->dtype == RA_F64 ? " in float32" : "", s->row, s->column,
-            s->found, data->source_rows, numbers);
+            numbers, s->found, data->source_rows);
     if (s->found == data->source_rows)
         RA_FAIL(
             err, RA_ERR_NOT_FINITE,
             "every one of the %zu rows holds a NaN or an infinity, %s in row %zu, column %zu: no row is left",
             s->found, ra_array_path(s->file->array), s->row, s->column);
-    ra_log(RA_LOG_WARNING,
-           "%zu of the %zu rows hold a NaN or an infinity and are left out, those with the numbers %s",
-           s->found, data->source_rows, numbers);
+    ra_log(RA_LOG_WARNING, "%zu of the %zu rows hold a NaN or an infinity and are left out: %s", s->found,
+           data->source_rows, numbers);
     return RA_OK;
 }
 

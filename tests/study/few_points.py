@@ -110,7 +110,8 @@ def table(data, rows):
 
 # ---- the plot ----------------------------------------------------------------------------------------------
 
-WIDTH, HEIGHT, LEFT, TOP_EDGE, BOTTOM = 420, 300, 58, 34, 46
+WIDTH, HEIGHT, LEFT, TOP_EDGE, BOTTOM = 440, 320, 58, 34, 46
+CROWDED = ("8 points, delta 1x", "8 points, delta 0.3x", "4 points", "16 points")  # beside the default; the table has them
 
 
 def panel(data, rows, x0):
@@ -121,7 +122,7 @@ def panel(data, rows, x0):
     every = [y for _, y, _ in few + dense] + [y for y, _ in plain]
     low, high = min(every), max(every)
     low, high = low - .06 * (high - low), high + .06 * (high - low)
-    left = min(x for x, _, _ in few + dense) - .03
+    left = min(x for x, _, _ in few + dense) - .04
 
     def at(x, y):
         return (x0 + LEFT + (x - left) / (1.03 - left) * (WIDTH - LEFT - 20),
@@ -136,21 +137,23 @@ def panel(data, rows, x0):
         text.append('<path d="M%g %gH%g" stroke="#d0d7de"/><text x="%g" y="%g" text-anchor="end" fill="#57606a">%.3f</text>'
                     % (px, py, x0 + WIDTH - 20, px - 6, py + 4, y))
     for i in range(4):
-        x = left + .03 + (1 - left - .03) * i / 3
+        x = left + .04 + (1 - left - .04) * i / 3
         text.append('<text x="%g" y="%g" text-anchor="middle" fill="#57606a">%.2f</text>'
                     % (at(x, low)[0], HEIGHT - BOTTOM + 18, x))
-    for y, name in plain:
-        px, py = at(left, y)
+    for i, (y, name) in enumerate(plain):
+        px, py = at(1.03, y)
         text.append('<path d="M%g %gH%g" stroke="#8250df" stroke-dasharray="5 4"/><text x="%g" y="%g" fill="#8250df" '
-                    'font-size="10">%s</text>' % (px, py, x0 + WIDTH - 20, px + 4, py - 3, name))
+                    'font-size="10" text-anchor="end">%s</text>' % (x0 + LEFT, py, px, px, py + (12 if i == 0 else -3), name))
     line = sorted(point for point in few if point[2].startswith("8 points"))
     text.append('<polyline fill="none" stroke="#0969da" points="%s"/>' % " ".join("%g,%g" % at(x, y) for x, y, _ in line))
     for points, color in ((few, "#0969da"), (dense, "#cf222e")):
         for x, y, name in points:
             px, py = at(x, y)
-            label = name.replace("8 points, ", "").replace("8 points (default)", "default")
-            text.append('<circle cx="%g" cy="%g" r="4" fill="%s"/><text x="%g" y="%g" font-size="10" text-anchor="end" '
-                        'fill="%s">%s</text>' % (px, py, color, px - 6, py + 12, color, label))
+            text.append('<circle cx="%g" cy="%g" r="4" fill="%s"/>' % (px, py, color))
+            if name not in CROWDED:
+                label = name.replace("8 points, ", "").replace("8 points (default)", "default")
+                text.append('<text x="%g" y="%g" font-size="10" text-anchor="end" fill="%s">%s</text>'
+                            % (px - 6, py + 13, color, label))
     return "\n".join(text)
 
 

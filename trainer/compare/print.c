@@ -19,9 +19,9 @@ static const struct figure {
 } figures[] = {
 #define ROW(member, similarity, text)                                                                        \
     { #member, offsetof(ra_comparison, member), similarity, text }
-    ROW(stability, true, "best signed match, 1 is the same dictionary"),
-    ROW(stability_unsigned, true, "signs kept"),
-    ROW(stability_centered, true, "of the atoms minus their mean"),
+    ROW(stability, true, "mean cosine of matched atoms, of either sign; 1: the same dictionary"),
+    ROW(stability_unsigned, true, "the same, where an opposite atom is no match (overcomplete's)"),
+    ROW(stability_centered, true, "the same as stability_unsigned, of the atoms minus their mean"),
     ROW(cosine_hungarian_loss, false, "sum of cosine distances"),
     ROW(hungarian_loss, false, "sum of Euclidean distances"),
 #undef ROW
