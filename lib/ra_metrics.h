@@ -29,7 +29,7 @@
 
 typedef struct ra_evaluation ra_evaluation;
 
-enum { RA_EVALUATION_SKIPS = 8, RA_EVALUATION_REASON = 192 };
+enum { RA_EVALUATION_SKIPS = 40, RA_EVALUATION_REASON = 192 };
 #define RA_EVALUATION_MEMORY ((size_t)1 << 30)
 
 typedef struct ra_evaluation_options {
@@ -48,7 +48,8 @@ typedef struct ra_evaluation_options {
     const void *row_context;
 } ra_evaluation_options;
 
-/* A metric that was not computed is NaN, and `skips` says why. */
+/* A metric that was not computed is NaN, and `skips` says why; so is one that is not a finite number, because the
+ * numbers are too large or nothing varies. */
 typedef struct ra_evaluation_result {
     size_t rows;
     double mse;              /* mean over rows and dimensions of (x - x_hat)^2 */

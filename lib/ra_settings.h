@@ -43,10 +43,11 @@ typedef struct ra_setting_refusal {
 typedef struct ra_setting {
     const char *key; /* in metadata and configuration files: "top_k" */
     ra_setting_type type;
-    size_t offset;    /* of the value in its struct */
-    const char *flag; /* "concepts" where it is not the key with dashes; "no-..." of a bool says false */
-    char letter;      /* of the flag's short form; 0: it has none */
-    bool required;    /* a command cannot do without it */
+    size_t offset;        /* of the value in its struct */
+    const char *flag;     /* "concepts" where it is not the key with dashes; "no-..." of a bool says false */
+    const char *known_as; /* what other programs call it, "port host": a message then names this flag */
+    char letter;          /* of the flag's short form; 0: it has none */
+    bool required;        /* a command cannot do without it */
     const char *const *names;           /* RA_SETTING_NAME: NULL-terminated, by value */
     const ra_setting_refusal *refusals; /* RA_SETTING_NAME: up to one without a value; NULL: none */
     double min, max;                    /* inclusive; counts and reals */

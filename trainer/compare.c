@@ -74,6 +74,8 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
         status = compare_print_json(&report, err);
     else if (status == RA_OK)
         compare_print_text(&report);
+    if (status == RA_OK && !flags.json)
+        command_next("rasae inspect %s, for what its atoms are made of", path[0]);
     for (size_t p = 0; p < c.pair_count; p++) ra_comparison_release(&c.pairs[p].result);
     ra_free(c.pairs);
     for (size_t i = 0; i < count; i++) {

@@ -73,6 +73,7 @@ static void print_result(const encoding *e) {
     printf(": codes of %s rows, %.4g of %s latents active per row\n", format_grouped(e->rows).text,
            e->rows ? (double)e->entries / (double)e->rows : 0.0,
            format_grouped(ra_model_get_info(e->model)->concepts).text);
+    command_next("rasae reconstruct %s %s -o x_hat.npy", ra_model_get_info(e->model)->path, flags.output);
 }
 
 static ra_status encode(int argc, char **argv, ra_error *err) {

@@ -168,6 +168,14 @@ static ra_status save(const eval_run *run, ra_error *err) {
                               flags.save, ra_model_get_info(run->model)->dtype, err);
 }
 
+static void next_of(const eval_run *run) {
+    const ra_model_info *info = ra_model_get_info(run->model);
+    if (info->from_checkpoint)
+        command_next("rasae fuse %s -o FUSED.safetensors", info->path);
+    else
+        command_next("rasaed --dictionary NAME=%s", flags.save ? flags.save : info->path);
+}
+
 static ra_status eval(int argc, char **argv, ra_error *err) {
     eval_run run = {.files = (const char *const *)argv + 1, .file_count = (size_t)argc - 1};
     eval_report *report = &run.report;
@@ -184,6 +192,7 @@ static ra_status eval(int argc, char **argv, ra_error *err) {
         status = eval_print_json(report, err);
     else
         eval_print_table(report);
+    if (!flags.json) next_of(&run);
 out:
     ra_evaluation_free(run.evaluation);
     ra_free(run.detectors);

@@ -41,6 +41,7 @@ static void print_result(const ra_model *model, const char *input) {
     printf(": %s atoms of %zu dimensions", format_grouped(info->concepts).text, info->dimensions);
     if (info->archetypes) printf(", %zu archetypes each", info->archetypes);
     printf(info->has_encoder ? "\n" : ", no encoder\n");
+    command_next("rasaed --dictionary NAME=%s", flags.output);
 }
 
 static ra_status check_archetypes(const ra_model *model, ra_error *err) {

@@ -477,6 +477,12 @@ static ra_status inspect(int argc, char **argv, ra_error *err) {
         status = print_json(&in, err);
     else if (status == RA_OK)
         print_text(&in);
+    if (status == RA_OK && !flags.json && in.problem.code == RA_OK) {
+        if (in.model)
+            command_next("rasae eval %s DATA", in.path);
+        else if (!in.is_model)
+            command_next("rasae train %s -o model.safetensors, if these are activations", in.path);
+    }
     ra_status problem = in.problem.code;
     if (status == RA_OK && problem != RA_OK && problem != RA_ERR_SETTING && problem != RA_ERR_STATE)
         status = ra_error_set(err, problem, "%s", in.problem.message);

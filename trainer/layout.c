@@ -68,6 +68,7 @@ static ra_status print_result(const layout_run *run, ra_error *err) {
     print_clean(stdout, flags.output);
     printf(": %.1f %% of the %d nearest atoms are among the %d nearest on the map\n", 100 * run->preserved,
            COUNTED, COUNTED);
+    command_next("rasaed --dictionary NAME=%s", flags.output);
     return RA_OK;
 }
 

@@ -62,6 +62,7 @@ static void print_result(const reconstruction *r) {
     if (flags.quiet) return;
     print_clean(stdout, flags.output);
     printf(": %s rows of %zu dimensions\n", format_grouped(r->rows).text, r->block.cols);
+    command_next("rasae eval %s DATA, for how near they are to the data", ra_model_get_info(r->model)->path);
 }
 
 static ra_status reconstruct(int argc, char **argv, ra_error *err) {

@@ -199,6 +199,9 @@ static ra_status trace(int argc, char **argv, ra_error *err) {
         RA_TRY_OUT(status, print_json(&run, median, tenth, err));
     else if (!flags.quiet)
         print_lines(&run, median, tenth);
+    if (!flags.json && !flags.quiet)
+        flags.output ? command_next("rasaed --dictionary NAME=%s", flags.output)
+                     : command_next("rasae trace %s DATA -o OUT, to keep the trace", argv[0]);
 out:
     progress_close(&run.progress);
     ra_trace_release(&run.trace);

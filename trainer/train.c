@@ -33,6 +33,7 @@ static const ra_setting rows[] = {
         .help = "continue the run of this checkpoint as if it had not stopped"},
     {"auto_resume", RA_SETTING_BOOL, AT(auto_resume),
         .help = "continue from OUT if it exists, else start a new run"},
+    {"force", RA_SETTING_BOOL, AT(force), .help = "replace OUT, although it holds a model of 1,000 steps or more"},
     {"seeds", RA_SETTING_TEXT, AT(seeds), .argument = "N,N,...",
         .help = "train one model per seed, side by side on the same points and data"},
     {"checkpoint_steps", RA_SETTING_COUNT, AT(checkpoint_steps), .max = 2147483647, .fallback = "0",
@@ -89,9 +90,11 @@ static const char about[] =
     "one mean of all numbers is the reference's, and flatters where means are large. The closing figures "
     "are\n"
     "means over the last tenth of the steps, weighted by their rows.\n"
-    "Ctrl-C (or SIGTERM) writes the checkpoint as it is and ends with status 0; the same command with\n"
-    "--resume OUT then continues to the same bytes. Only --steps or --epochs may change. Use --auto-resume\n"
-    "where a supervisor restarts the command, such as a Kubernetes Job or systemd.\n"
+    "Ctrl-C (or SIGTERM) writes the checkpoint as it is and ends with status 130 (or 143), so that a chain\n"
+    "of commands stops; the same command with --resume OUT then continues to the same bytes. Only --steps\n"
+    "or --epochs may change. Use --auto-resume where a supervisor restarts the command, such as a "
+    "Kubernetes\n"
+    "Job or systemd.\n"
     "With --seeds 1,2,3 OUT.safetensors becomes OUT.seed1.safetensors and so on, as do --log and --resume.\n"
     "The models share the points and --window-seed, so data larger than memory is read once for all of "
     "them;\n"
@@ -117,6 +120,24 @@ static const char *input_named(const train_options *options, const char *path) {
     return NULL;
 }
 
+/* A long training is not replaced without a word; a short trial is. */
+static ra_status check_replaced(const train_options *options, const train_model *model, ra_error *err) {
+    enum { LONG = 1000 };
+    ra_safetensors *file = NULL;
+    size_t steps = 0;
+    if (options->force || model->resume || ra_safetensors_open(model->output, &file, NULL) != RA_OK)
+        return RA_OK;
+    const char *done = ra_safetensors_metadata(file, "train.step");
+    bool replaced = done && ra_count_parse(done, &steps) && steps >= LONG;
+    ra_safetensors_free(file);
+    if (!replaced) return RA_OK;
+    RA_FAIL(
+        err, RA_ERR_ARGUMENT,
+        "%s holds a model of %zu steps; --resume %s continues it, --force replaces it, and -o takes another "
+        "name",
+        model->output, steps, model->output);
+}
+
 static ra_status check_files(const train_options *options, const train_model *model, ra_error *err) {
     const struct {
         const char *what, *path;
@@ -129,6 +150,7 @@ static ra_status check_files(const train_options *options, const train_model *mo
                     outputs[i].what, outputs[i].path, input);
     }
     if (options->report) RA_TRY(check_output(options->report, OUTPUT_ANY, &others[0], 1, err));
+    RA_TRY(check_replaced(options, model, err));
     return check_output(model->output, OUTPUT_MODEL, others, sizeof others / sizeof *others, err);
 }
 
@@ -201,7 +223,8 @@ static ra_status settle_begun(train_options *options, train_inputs *inputs, trai
     return train_begun_settle(inputs->begun, options, err);
 }
 
-static ra_status train(train_options *options, const ra_group *group, ra_error *err) {
+/* *interrupted <- the run stopped early, and what there is of it is saved. */
+static ra_status train(train_options *options, const ra_group *group, bool *interrupted, ra_error *err) {
     train_inputs inputs = {0};
     train_plan plan;
     train_run run = {.options = options, .inputs = &inputs, .plan = &plan, .group = group};
@@ -217,6 +240,7 @@ static ra_status train(train_options *options, const ra_group *group, ra_error *
     if (!options->resume) RA_TRY_OUT(status, train_settle_top_k(options, &inputs, &run.progress, err));
     RA_TRY_OUT(status, train_plan_make(options, &inputs, run.count, &plan, err));
     status = run_all(&run, err);
+    *interrupted = status == RA_OK && run.interrupted;
 out:
     train_run_release(&run);
     close_inputs(&inputs);
@@ -269,7 +293,7 @@ static ra_status check_flags(const train_options *options, ra_error *err) {
     return RA_OK;
 }
 
-static int train_command(int argc, char **argv, const ra_group *group) {
+static int train_command(int argc, char **argv, const ra_group *group, bool *interrupted) {
     train_options options = {0};
     ra_sae_settings sae_defaults;
     ra_train_settings train_defaults;
@@ -311,7 +335,7 @@ static int train_command(int argc, char **argv, const ra_group *group) {
     options.data_count = (size_t)argc;
     options.quiet |= !first;
     options.json &= first;
-    status = train(&options, group, &err);
+    status = train(&options, group, interrupted, &err);
     if (status != RA_OK && !ranks_may_speak(group)) return EXIT_FAILED;
     return command_end(status, &err);
 }
@@ -321,9 +345,10 @@ static int start(int argc, char **argv) {
     ra_error err = {0};
     ra_status status = ranks_begin(&argc, &argv, &group, &err);
     if (status != RA_OK) return command_end(status, &err);
-    int code = train_command(argc, argv, group);
-    ranks_end(group, code);
-    return code;
+    bool interrupted = false;
+    int code = train_command(argc, argv, group, &interrupted);
+    ranks_end(group, code); /* an interrupted run ends in order: the members wait for each other */
+    return interrupted ? command_interrupted_code() : code;
 }
 
 const command command_train = {

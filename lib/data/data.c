@@ -79,7 +79,11 @@ static ra_status add_file(ra_data *data, const char *path, const ra_data_options
     file->plane = how.images ? tensor->shape[2] * tensor->shape[3] : 1;
     file->first = data->source_rows;
     if (file->rows == 0) { /* what a job that had nothing to do leaves among its shards */
-        if (others) ra_log(RA_LOG_WARNING, "%s holds no rows and is left out", path);
+        char shape[128];
+        if (!others)
+            RA_FAIL(err, RA_ERR_SHAPE, "%s has the shape %s, so it holds no rows; expected at least one",
+                    path, ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape));
+        ra_log(RA_LOG_WARNING, "%s holds no rows and is left out", path);
         ra_array_free(file->array);
         file->array = NULL;
         data->count--;
@@ -101,8 +105,8 @@ static ra_status open_files(ra_data *data, const char *const *paths, size_t coun
                             const ra_data_options *options, ra_error *err) {
     for (size_t i = 0; i < count; i++) RA_TRY(add_file(data, paths[i], options, count > 1, err));
     if (data->source_rows == 0)
-        RA_FAIL(err, RA_ERR_SHAPE, "%s holds no rows%s; expected at least one row", paths[0],
-                count > 1 ? ", and neither does any other file" : "");
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "%s holds no rows, and neither does any other file; expected at least one row", paths[0]);
     data->large = is_large(data);
     RA_TRY(ra_data_scan(data, options->skip_bad_rows, err));
     data->rows = data->source_rows - data->bad_count;

@@ -85,6 +85,19 @@ class Notes(Case):
             for name in names:
                 self.assertAlmostEqual(report[name], first[name], delta=2e-5 * abs(first[name]) + 1e-7, msg=(name, scale))
 
+    def test_what_is_not_a_number_has_a_reason(self):
+        self.data()
+        self.train()
+        for name, value in [("constant", 2.5), ("huge", 3e37)]:
+            values = [value] * (ROWS * D) if name == "constant" else [value * (-1) ** i for i in range(ROWS * D)]
+            data = self.write(name + ".npy", npy_bytes(Tensor("F32", [ROWS, D], values)))
+            report = self.good_json("eval", self.path("out"), data, "--json")
+            missing = [key for key, figure in report.items() if figure is None]
+            self.assertIn("r2_per_dimension" if name == "constant" else "negative_interference", missing)
+            for key in missing:
+                said = key if key in report["skipped"] else key.replace("_frobenius", "").replace("wasserstein_rows", "wasserstein_1d")
+                self.assertIn(said, report["skipped"], (name, key))
+
     def test_dead_latents_are_counted_with_what_to_try(self):
         self.data(lambda r, row: [row[0] * 300, *row[1:]])
         text = self.good("train", self.path("x.npy"), "-o", self.path("out"), "--steps", "300", "--concepts", "200", "--top-k", "2")

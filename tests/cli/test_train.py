@@ -473,6 +473,19 @@ class Reports(Train):
         )
         self.assertLess(len(text.splitlines()), 12)
 
+    def test_a_long_training_is_not_replaced_without_a_word(self):
+        flags = ["--concepts", "4", "--points", "4", "--batch-size", "8", "--quiet", "--trace-rows", "0"]
+        train = ["train", self.x, "-o", self.out, *flags]
+        self.good(*train, "--steps", "1000")
+        with open(self.out, "rb") as file:
+            before = file.read()
+        self.bad(1, ["holds a model of 1000 steps", "--resume", "--force"], *train, "--steps", "3")
+        self.good(*train, "--steps", "1001", "--resume", self.out)
+        self.good(*train, "--steps", "1001", "--auto-resume")
+        self.good(*train, "--steps", "3", "--force")
+        self.good(*train, "--steps", "4")  # a short trial is replaced
+        self.assertNotEqual(self.read(self.out), before)
+
     def test_quiet_prints_nothing(self):
         self.assertEqual(self.good("train", self.x, "-o", self.out, "--steps", "2", "--quiet"), "")
 
@@ -525,7 +538,8 @@ class Reports(Train):
             bars = re.findall(r"\r([^\r\n\x1b]+)\x1b\[K", shown)
             self.assertTrue(any("%" in bar and "[" in bar for bar in bars), shown)
             self.assertLessEqual(max(map(len, bars)), columns - 1)
-            self.assertTrue(shown.rstrip().endswith("out.safetensors: 60 concepts of 12 dimensions"), shown)
+            self.assertIn("out.safetensors: 60 concepts of 12 dimensions", shown)
+            self.assertIn("next: rasae eval", shown.rstrip().splitlines()[-1])
         self.assertIn("ETA", shown)
 
     def test_a_terminal_of_no_width_at_all_does_no_harm(self):

@@ -2,6 +2,7 @@
 #include "app/format.h"
 
 #include <signal.h>
+#include <stdarg.h>
 
 #define MODEL_TABLE_TITLE "Settings that the metadata of a checkpoint lacks, or other values for them"
 
@@ -59,7 +60,18 @@ int command_start(const command *what, int argc, char **argv) {
 int command_end(ra_status status, const ra_error *err) {
     if (status == RA_OK) return EXIT_GOOD;
     fprintf(stderr, "rasae: %s\n", err->message);
-    return EXIT_FAILED;
+    return status == RA_ERR_CANCELED && command_interrupted() ? command_interrupted_code() : EXIT_FAILED;
+}
+
+void command_next(const char *format, ...) {
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    printf("next: ");
+    print_clean(stdout, line);
+    putchar('\n');
 }
 
 void command_log(void *context, ra_log_level level, const char *line) {
@@ -76,8 +88,7 @@ void command_log(void *context, ra_log_level level, const char *line) {
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int signal) {
-    (void)signal;
-    interrupted = 1;
+    interrupted = signal;
 }
 
 void command_catch_interrupts(void) {
@@ -89,6 +100,11 @@ void command_catch_interrupts(void) {
 
 bool command_interrupted(void) {
     return interrupted != 0;
+}
+
+int command_interrupted_code(void) {
+    enum { SIGNALED = 128 };
+    return SIGNALED + (interrupted ? interrupted : SIGINT);
 }
 
 ra_status command_check_interrupted(ra_error *err) {

@@ -77,9 +77,9 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
     if (state.status != RA_OK) return state.status;
     if (status == RA_ERR_CANCELED && run->interrupted) return RA_OK;
     if (status != RA_OK) RA_FAIL(err, status, "%s", stopped.message);
-    progress_note(&run->progress, "found them after %zu iterations in %s, inertia %.6g",
-                  run->points.iterations, format_seconds(progress_elapsed(&run->progress)).text,
-                  run->points.inertia);
+    progress_note(&run->progress, "found them after %zu iteration%s in %s, inertia %.6g",
+                  run->points.iterations, run->points.iterations == 1 ? "" : "s",
+                  format_seconds(progress_elapsed(&run->progress)).text, run->points.inertia);
     return RA_OK;
 }
 

@@ -92,8 +92,13 @@ ra_status train_summary(const train_run *run, ra_error *err) {
     if (!run->models[0].trainer) return summary_of_points(run, err);
     for (size_t i = 0; i < run->count; i++)
         RA_TRY((run->options->json ? summary_json : summary_text)(run, &run->models[i], err));
-    if (run->options->json || !run->reported) return RA_OK;
-    print_clean(stdout, run->options->report);
-    printf(": the report\n");
+    if (run->options->json) return RA_OK;
+    if (run->reported) {
+        print_clean(stdout, run->options->report);
+        printf(": the report\n");
+    }
+    if (!run->interrupted)
+        command_next("rasae eval %s DATA, then rasae fuse %s -o FUSED.safetensors", run->models[0].output,
+                     run->models[0].output);
     return RA_OK;
 }

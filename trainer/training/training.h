@@ -36,7 +36,7 @@ typedef struct train_options {
     size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
     size_t trace_rows;                           /* 0: no trace */
     int layout;                                  /* ra_layout_of_data */
-    bool auto_resume, state, json, quiet, skip_bad_rows;
+    bool auto_resume, force, state, json, quiet, skip_bad_rows;
     model_choice model;      /* device and threads, and the settings of the SAE that flags give */
     ra_train_settings train; /* those that flags give */
 } train_options;

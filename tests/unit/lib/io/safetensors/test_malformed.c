@@ -201,7 +201,7 @@ START_TEST(test_refuses_files_that_are_not_safetensors) {
     ra_fails(ra_safetensors_open(test_write("over", "\x03\0\0\0\0\0\0\0{}", 10), &f, &err), RA_ERR_FORMAT,
              "announces a header of 3 bytes, but only 2 follow: it is truncated or not a safetensors file");
     ra_fails(ra_safetensors_open(test_golden("topk-mse.x.npy"), &f, &err), RA_ERR_FORMAT,
-             "topk-mse.x.npy is a NumPy array (.npy), expected a safetensors file");
+             "topk-mse.x.npy is a NumPy array, not a model. Did you swap MODEL and DATA?");
     ck_assert_ptr_null(f);
 }
 END_TEST
