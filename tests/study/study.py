@@ -173,7 +173,7 @@ def measure(data, x, name, share, flags, seeds):
         filled = [flag.format(k=k, reanimate=reanimate, l1=l1, seed=seed, half=2 * concepts)
                   for flag in flags + schedule + STARTS[share]]
         model = os.path.join(FOLDER, "%s.%s.%s.%d.safetensors" % (data, re.sub(r"\W+", "-", name), share or "own", seed))
-        rasae("train", x, "-o", model, "--concepts", str(concepts), *length, "--seed", str(seed), "--quiet", *filled)
+        rasae("train", x, "-o", model, "--force", "--concepts", str(concepts), *length, "--seed", str(seed), "--quiet", *filled)
         models.append(model)
         results.append(json.loads(rasae("eval", model, x, "--json")))
     pairs = [json.loads(rasae("compare", a, b, "--json")) for a, b in itertools.combinations(models, 2)]
