@@ -89,11 +89,12 @@ const command command_compare = {
     .name = "compare",
     .summary = "measure how alike dictionaries are",
     .usage = "A B... [--json]",
-    .about = "Matches the atoms of dictionaries of the same shape and prints how alike they are: for two\n"
-             "of them all figures, for more (up to 64) a matrix of all pairs, the mean and the sample standard\n"
-             "deviation. Atoms that are zero have no direction: a stability is the mean over the others, and\n"
-             "of a dictionary with itself it is 1. A and B are\n"
-             "fused artifacts or checkpoints. Where a file says how it began, that is printed, too.\n",
+    .about =
+        "Matches the atoms of dictionaries of the same shape and prints how alike they are: for two\n"
+        "of them all figures, for more (up to 64) a matrix of all pairs, the mean and the sample standard\n"
+        "deviation. Atoms that are zero have no direction: a stability is the mean over the others, and\n"
+        "of a dictionary with itself it is 1. A and B are\n"
+        "fused artifacts or checkpoints. Where a file says how it began, that is printed, too.\n",
     .example = "  rasae compare seed1.safetensors seed2.safetensors\n"
                "  rasae compare seed*.safetensors --json\n",
     .min_arguments = 2,

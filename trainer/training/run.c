@@ -32,11 +32,17 @@ static bool on_kmeans(void *context, const ra_kmeans_progress *kmeans) {
     loop_state *state = context;
     train_run *run = state->run;
     size_t iteration = kmeans->iteration;
-    if (progress_due(&run->progress, iteration)) {
-        progress_field fields[2] = {{"drawing seeds"}}; /* it counts as iteration 0 */
-        if (iteration) snprintf(fields[0].text, sizeof fields[0].text, "iteration %zu", iteration);
+    size_t done = iteration ? iteration : kmeans->seeds; /* seeding is iteration 0; its end is known */
+    run->progress.total = iteration ? 0 : kmeans->clusters;
+    bool all_seeds = !iteration && done == kmeans->clusters; /* the first iteration follows */
+    if (!all_seeds && progress_due(&run->progress, done)) {
+        progress_field fields[2];
+        if (iteration)
+            snprintf(fields[0].text, sizeof fields[0].text, "iteration %zu", iteration);
+        else
+            snprintf(fields[0].text, sizeof fields[0].text, "seeds %zu of %zu", done, kmeans->clusters);
         snprintf(fields[1].text, sizeof fields[1].text, "inertia %.6g", kmeans->inertia);
-        progress_show(&run->progress, iteration, 0, fields, 2);
+        progress_show(&run->progress, done, 0, fields, 2);
     }
     double minutes = (progress_elapsed(&run->progress) - run->points_saved_at) / 60;
     bool due = run->options->checkpoint_minutes && minutes >= (double)run->options->checkpoint_minutes;
