@@ -178,5 +178,27 @@ class Next(Case):
             self.assertTrue(last.startswith("next: " + following), (command, last))
 
 
+class Json(Case):
+    def test_every_command_prints_one_object(self):
+        x, model = golden("topk-mse.x.npy"), golden("topk-mse.final.safetensors")
+        codes, fused = self.path("codes"), self.path("fused")
+        for command, members in [
+            (["train", x, "-o", self.path("out"), "--steps", "2"], ["output", "concepts", "dimensions", "r2_per_dimension", "r2", "l0", "dead"]),
+            (["fuse", model, "-o", fused], ["output", "concepts", "dimensions", "archetypes", "dtype", "has_encoder"]),
+            (["encode", model, x, "-o", codes], ["output", "rows", "concepts", "l0"]),
+            (["reconstruct", model, codes, "-o", self.path("hat")], ["output", "rows", "dimensions"]),
+            (["eval", model, x], ["rows", "r2_per_dimension", "r2", "l0", "dead_ratio", "skipped"]),
+            (["compare", model, fused], ["stability"]),
+            (["layout", fused, "-o", self.path("map")], ["concepts", "method"]),
+            (["trace", fused, x], []),
+            (["inspect", model], ["path", "kind", "tensors", "not_used", "model"]),
+        ]:
+            report = self.good_json(*command, "--json")
+            for member in members:
+                self.assertIn(member, report, command)
+        measured, encoded = self.good_json("eval", model, x, "--json"), self.good_json("encode", model, x, "-o", codes, "--json")
+        self.assertEqual((encoded["l0"], encoded["rows"]), (measured["l0"], measured["rows"]))
+
+
 if __name__ == "__main__":
     support.main()
