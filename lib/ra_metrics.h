@@ -189,13 +189,17 @@ ra_status ra_assignment(const float *cost, size_t n, int32_t *match, double *tot
 
 typedef struct ra_comparison {
     size_t concepts;
-    double stability;             /* (1/K) max over signed permutations P of tr(A^T P B), with unit atoms */
-    double stability_unsigned;    /* overcomplete's: 1 - cosine_hungarian_loss / K, signs count */
+    double
+        stability_with_flips; /* PW-MCC: (1/K) max over signed permutations P of tr(A^T P B), with unit atoms */
+    double
+        stability_without_flips; /* overcomplete's: 1 - cosine_hungarian_loss / K; an opposite atom is another one */
     double stability_centered;    /* the same of atoms minus the mean atom of their dictionary */
     double cosine_hungarian_loss; /* overcomplete's: sum of cosine distances */
-    double hungarian_loss;        /* overcomplete's: sum of Euclidean distances */
-    int32_t *match;               /* [K] of stability_unsigned: atom i of A is matched to match[i] of B */
-    float *match_cosine;          /* [K] */
+    double share_over_90,
+        share_over_70;     /* of the atoms of A: with a match of a cosine of at least .9, .7, no flips */
+    double hungarian_loss; /* overcomplete's: sum of Euclidean distances */
+    int32_t *match;        /* [K] of stability_without_flips: atom i of A is matched to match[i] of B */
+    float *match_cosine;   /* [K] */
 } ra_comparison;
 
 /* A, B [K,d] are finite. Zero atoms have cosine 0 with all others. Each figure is the sum of the exact values

@@ -6,17 +6,25 @@
  * and how many points two models share; the centered figure stands beside the plain one, and the caveat is
  * always printed. */
 #include "commands.h"
+#include "common/agreement.h"
+#include "common/files.h"
 #include "compare/compare.h"
 
 enum { MODELS_MOST = 64 };
 
 static struct compare_flags {
     uint64_t known;
+    const char *output;
+    double level;
     bool json;
     model_choice model;
 } flags;
 
 static const ra_setting rows[] = {
+    {"output", RA_SETTING_TEXT, offsetof(struct compare_flags, output), .letter = 'o', .argument = "OUT",
+     .help = "write A as an artifact with the agreement of its atoms with the others; may be A"},
+    {"level", RA_SETTING_REAL, offsetof(struct compare_flags, level), .min = 0, .max = 1, .fallback = "0.7",
+     .argument = "X", .help = "the cosine from which on another dictionary has an atom of A"},
     {"json", RA_SETTING_BOOL, offsetof(struct compare_flags, json),
      .help = "print one JSON object, with the match of every atom"},
 };
@@ -64,12 +72,28 @@ static ra_status compute(comparison *c, const char *const *path, size_t count, r
     return status;
 }
 
+/* A may be replaced by itself with the agreement if it is an artifact, but no other input. */
+static ra_status keep_agreement(const comparison *c, const char *const *path, size_t count, ra_error *err) {
+    const ra_model_info *info = ra_model_get_info(c->model[0]);
+    run_dictionaries others = {.count = count - 1};
+    ra_agreement agreement = {0};
+    if (!flags.output) return RA_OK;
+    RA_TRY(check_output(flags.output, path + !info->from_checkpoint, count - !info->from_checkpoint, err));
+    for (size_t i = 1; i < count; i++) others.D[i - 1] = c->D[i]; /* borrowed */
+    RA_TRY(run_dictionaries_agreement(&flags.model, &c->D[0], &others, flags.level, &agreement, err));
+    ra_status status = ra_model_save_with(c->model[0], &(ra_model_additions){.agreement = &agreement},
+                                          flags.output, info->dtype, err);
+    ra_agreement_release(&agreement);
+    return status;
+}
+
 static ra_status compare(int argc, char **argv, ra_error *err) {
     comparison c = {0};
     const char *const *path = (const char *const *)argv;
     size_t count = (size_t)argc;
     ra_status status = compute(&c, path, count, err);
     const compare_report report = {path, c.model, count, c.pairs, c.pair_count};
+    if (status == RA_OK) status = keep_agreement(&c, path, count, err);
     if (status == RA_OK && flags.json)
         status = compare_print_json(&report, err);
     else if (status == RA_OK)
@@ -86,10 +110,12 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
 const command command_compare = {
     .name = "compare",
     .summary = "measure how alike dictionaries are",
-    .usage = "A B... [--json]",
+    .usage = "A B... [-o OUT] [--json]",
     .about = "Matches the atoms of dictionaries of the same shape and prints how alike they are: for two\n"
              "of them all figures, for more (up to 64) a matrix of all pairs and the mean. A and B are\n"
-             "fused artifacts or checkpoints. Where a file says how it began, that is printed, too.\n",
+             "fused artifacts or checkpoints. Where a file says how it began, that is printed, too.\n"
+             "-o keeps for each atom of A its agreement: the share of the others that have it, and the mean\n"
+             "cosine.\n",
     .example = "  rasae compare seed1.safetensors seed2.safetensors\n"
                "  rasae compare seed*.safetensors --json\n",
     .min_arguments = 2,

@@ -19,9 +19,11 @@ static const struct figure {
 } figures[] = {
 #define ROW(member, similarity, text)                                                                        \
     { #member, offsetof(ra_comparison, member), similarity, text }
-    ROW(stability, true, "best signed match, 1 is the same dictionary"),
-    ROW(stability_unsigned, true, "signs kept"),
+    ROW(stability_with_flips, true, "PW-MCC: mean cosine of the best match, an opposite atom is the same"),
+    ROW(stability_without_flips, true, "the same, an opposite atom is another one"),
     ROW(stability_centered, true, "of the atoms minus their mean"),
+    ROW(share_over_90, false, "of the atoms: matched at a cosine of .9 or more, without flips"),
+    ROW(share_over_70, false, "at .7 or more"),
     ROW(cosine_hungarian_loss, false, "sum of cosine distances"),
     ROW(hungarian_loss, false, "sum of Euclidean distances"),
 #undef ROW
@@ -153,7 +155,7 @@ static void print_pair(const compare_report *report) {
     printf(": %s atoms of %zu dimensions\n\n", format_grouped(pair->result.concepts).text,
            ra_model_get_info(report->model[0])->dimensions);
     for (size_t f = 0; f < FIGURE_COUNT; f++)
-        printf("  %-22s %10.*f  %s\n", figures[f].name, figures[f].similarity ? 6 : 4, value_of(pair, f),
+        printf("  %-23s %10.*f  %s\n", figures[f].name, figures[f].similarity ? 6 : 4, value_of(pair, f),
                figures[f].meaning);
 }
 

@@ -42,6 +42,10 @@ static double trace_cosine_of(const report_run *run) {
     return (double)ra_model_get_info(run->model)->trace_cosine;
 }
 
+static double agreement_of(const report_run *run) {
+    return 100 * (double)ra_model_get_info(run->model)->agreement_share;
+}
+
 static double speed_of(const report_run *run) {
     return run->rows_per_second;
 }
@@ -60,6 +64,7 @@ static const struct result_row {
     {"Effective rank", "", effective_rank_of, 1, "of the dictionary"},
     {"Hull share", "", hull_share_of, 3, "cosine of the median atom with its mixture"},
     {"Trace", "", trace_cosine_of, 3, "cosine of the median atom with its rows"},
+    {"Agreement", "%", agreement_of, 1, "of the runs of its consensus that have the median atom"},
     {"Rows per second", "", speed_of, QUANTITY, "in training"},
 };
 enum { RESULT_COUNT = sizeof results / sizeof *results };

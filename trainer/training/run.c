@@ -343,6 +343,7 @@ ra_status train_run_all(train_run *run, ra_error *err) {
     RA_TRY(train(run, err));
     for (size_t i = 0; i < run->count; i++) RA_TRY(ra_trainer_check(run->models[i].trainer, err));
     for (size_t i = 0; i < run->count; i++) RA_TRY(train_trace(run, &run->models[i], err));
+    for (size_t i = 0; i < run->count; i++) RA_TRY(train_agreement(run, &run->models[i], err));
     for (size_t i = 0; i < run->count; i++) RA_TRY(train_save(run, &run->models[i], err));
     return RA_OK;
 }
@@ -354,6 +355,7 @@ void train_run_release(train_run *run) {
         train_log_close(model, &ignored);
         report_history_release(&model->history);
         ra_trace_release(&model->trace);
+        ra_agreement_release(&model->agreement);
         ra_trainer_free(model->trainer);
         ra_sae_free(model->sae);
         ra_free(model->output);

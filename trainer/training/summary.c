@@ -71,7 +71,7 @@ static ra_status summary_of_points(const train_run *run, ra_error *err) {
 }
 
 ra_status train_summary(const train_run *run, ra_error *err) {
-    if (run->options->quiet && !run->options->json) return RA_OK;
+    if (run->options->part || (run->options->quiet && !run->options->json)) return RA_OK;
     if (!run->models[0].trainer) return summary_of_points(run, err);
     for (size_t i = 0; i < run->count; i++)
         RA_TRY((run->options->json ? summary_json : summary_text)(run, &run->models[i], err));
