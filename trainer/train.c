@@ -44,6 +44,8 @@ static const ra_setting rows[] = {
         .argument = "M", .help = "write a checkpoint every M minutes; 0: not by time"},
     {"state", RA_SETTING_BOOL, AT(state), .flag = "no-state", .fallback = "true",
         .help = "leave out of OUT what --resume needs, two thirds of the file"},
+    {"holdout", RA_SETTING_TEXT, AT(holdout), .argument = "SHARE|FILE",
+        .help = "measure R2 on a share of the rows, which are not trained on (at most 100,000), or on a file"},
     {"labels", RA_SETTING_TEXT, AT(labels), .argument = "FILE",
         .help = "a text file with one label per data row; it explains points and traces"},
     {"trace_rows", RA_SETTING_COUNT, AT(trace_rows), .max = RA_TRACE_ROWS_MOST, .fallback = "5",
@@ -107,8 +109,11 @@ static const char below[] =
 
 /* Returns the input that `path` names, too, or NULL. */
 static const char *input_named(const train_options *options, const char *path) {
+    double share;
+    bool held = train_holdout_is_file(options->holdout, &share);
     const char *const inputs[] = {options->init, options->labels, options->point_labels,
-                                  train_points_is_file(options->points) ? options->points : NULL};
+                                  train_points_is_file(options->points) ? options->points : NULL,
+                                  held ? options->holdout : NULL};
     for (size_t i = 0; i < options->data_count; i++)
         if (is_same_file(path, options->data[i])) return options->data[i];
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
@@ -151,12 +156,21 @@ static ra_status open_inputs(const train_options *options, const char *resume, t
     if (options->point_labels) RA_TRY(ra_labels_open(options->point_labels, &inputs->point_labels, err));
     if (init) RA_TRY(ra_safetensors_open(init, &inputs->init, err));
     if (train_points_is_file(options->points)) RA_TRY(open_points(options->points, &inputs->points, err));
-    const ra_data_options how = {.tensor_name = options->tensor, .skip_bad_rows = options->skip_bad_rows};
-    return ra_data_open(options->data, options->data_count, &how, &inputs->data, err);
+    ra_data_options how = {.tensor_name = options->tensor, .skip_bad_rows = options->skip_bad_rows};
+    bool file = train_holdout_is_file(options->holdout, &how.holdout);
+    if (file) {
+        how.holdout = 0;
+        RA_TRY(ra_data_open(&options->holdout, 1, &how, &inputs->holdout, err));
+    }
+    RA_TRY(ra_data_open(options->data, options->data_count, &how, &inputs->data, err));
+    if (!file || ra_data_dimensions(inputs->holdout) == ra_data_dimensions(inputs->data)) return RA_OK;
+    RA_FAIL(err, RA_ERR_SHAPE, "--holdout %s has %zu dimensions per row, but the data has %zu",
+            options->holdout, ra_data_dimensions(inputs->holdout), ra_data_dimensions(inputs->data));
 }
 
 static void close_inputs(train_inputs *inputs) {
     ra_data_free(inputs->data);
+    ra_data_free(inputs->holdout);
     ra_labels_free(inputs->labels);
     ra_labels_free(inputs->point_labels);
     ra_safetensors_free(inputs->init);
@@ -223,6 +237,10 @@ out:
 
 /* Flags that contradict each other. */
 static ra_status check_flags(const train_options *options, ra_error *err) {
+    double held;
+    if (options->holdout && !train_holdout_is_file(options->holdout, &held) && !(held > 0 && held < 1))
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--holdout is %s, expected a share of the rows between 0 and 1, or a file", options->holdout);
     const ra_sae_settings *sae = &options->model.settings;
     const ra_train_settings *train = &options->train;
     bool plain = ra_setting_known(sae, RA_SET_DICTIONARY) && sae->dictionary != RA_DICTIONARY_ARCHETYPAL;

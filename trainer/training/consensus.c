@@ -64,7 +64,7 @@ static ra_status train_one(const train_options *options, size_t number, const ch
     one.consensus = 0;
     one.part = true;
     one.trace_rows = 0;
-    one.log = one.report = NULL;
+    one.log = one.report = NULL; /* holdout stays: its rows are not trained on */
     one.train.seed = options->train.seed * SEEDS_APART + number;
     train_know(&one.train, RA_TRAIN_SEED);
     if (options->run_steps) set_steps(&one, options->run_steps);

@@ -345,6 +345,7 @@ ra_status train_run_all(train_run *run, ra_error *err) {
     for (size_t i = 0; i < run->count; i++) RA_TRY(train_trace(run, &run->models[i], err));
     for (size_t i = 0; i < run->count; i++) RA_TRY(train_agreement(run, &run->models[i], err));
     for (size_t i = 0; i < run->count; i++) RA_TRY(train_save(run, &run->models[i], err));
+    for (size_t i = 0; i < run->count; i++) RA_TRY(train_holdout(run, &run->models[i], err));
     return RA_OK;
 }
 

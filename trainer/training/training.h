@@ -10,6 +10,7 @@
  *     log.c          one line per step
  *     consensus.c    --consensus: several of these runs, what they have in common, and the training from there
  *     agreement.c    how many of those runs have each atom of the finished model
+ *     holdout.c      the explained variance on rows that were held out
  *     trace.c        the data rows that the atoms of the finished model are traced to
  *     save.c         checkpoints, and what a resumed run takes from them
  *     begun.c        the same for a run that is still looking for points
@@ -32,7 +33,8 @@ typedef struct train_options {
     uint64_t known;
     const char *const *data;
     size_t data_count;
-    const char *output, *tensor, *points, *point_labels, *init, *resume, *seeds, *labels, *log, *report;
+    const char *output, *tensor, *points, *point_labels, *init, *resume, *seeds, *labels, *log, *report,
+        *holdout;
     size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
     size_t trace_rows;                           /* 0: no trace */
     size_t consensus, run_steps; /* runs of --consensus, 0: none; steps of each, 0: as many as one has */
@@ -47,6 +49,7 @@ typedef struct train_options {
 /* What is read before anything is computed; files that were not named are NULL. */
 typedef struct train_inputs {
     ra_data *data;
+    ra_data *holdout;                 /* of --holdout FILE */
     ra_labels *labels, *point_labels; /* one per data row; one per point of --points FILE */
     ra_safetensors *init;             /* of --init, or of --resume and the first seed */
     ra_safetensors *begun;            /* of --resume, for a run that was still looking for points */
@@ -129,6 +132,8 @@ typedef struct train_model {
     report_history history;
     ra_train_progress last;
     ra_trace trace;            /* of the finished model */
+    bool measured;             /* r2_holdout is known */
+    double r2_holdout;         /* on rows that were held out */
     ra_agreement agreement;    /* with the runs of its consensus */
     double loss, r2, l0, rows; /* sums over the last tenth of the steps, each weighted by its rows */
     size_t saved_step;         /* of the last checkpoint ... */
@@ -206,6 +211,14 @@ ra_status train_copy_atoms(const train_run *run, train_model *model, ra_matrix *
 
 /* model->agreement <- that with the runs of the options; stays {0} without any, or when the run is interrupted. */
 ra_status train_agreement(train_run *run, train_model *model, ra_error *err);
+
+/* Whether --holdout (may be NULL) names a file; else *share <- the share of the data that it says. */
+bool train_holdout_is_file(const char *holdout, double *share);
+
+/* Measures the finished model, which has been saved, on the rows that were held out, and saves it with the figure. */
+ra_status train_holdout(train_run *run, train_model *model, ra_error *err);
+ra_status train_holdout_store(const train_run *run, const train_model *model, ra_safetensors_writer *writer,
+                              ra_error *err);
 
 /* The checkpoint, complete or not at all. */
 ra_status train_save(const train_run *run, train_model *model, ra_error *err);

@@ -47,7 +47,7 @@ typedef struct ward {
 } ward;
 
 static double distance(const ward *w, uint32_t a, uint32_t b) {
-    double dot = ra_dot_f64(w->mean + a * w->d, w->mean + b * w->d, w->d);
+    double dot = (double)ra_dot_f32(w->mean + a * w->d, w->mean + b * w->d, w->d);
     double gap = w->square[a] + w->square[b] - 2 * dot;
     return w->size[a] * w->size[b] / (w->size[a] + w->size[b]) * fmax(gap, 0);
 }
