@@ -61,17 +61,17 @@ static const struct result_row {
     const char *note;
     bool optional; /* left out where no run has it */
 } results[] = {
-    {"R\u00b2", "", r2_of, 4, "over the last tenth of the steps"},
+    {"R\u00b2", "", r2_of, 4, "over the last tenth of the steps", false},
     {"R\u00b2 held out", "", r2_holdout_of, 4, "on rows that were not trained on (--holdout)", true},
-    {"Loss", "", loss_of, 0, "over the last tenth of the steps"},
-    {"L0", "", l0_of, 0, "active latents per row"},
-    {"Dead latents", "%", dead_of, 1, "in the last epoch\u2019s worth of steps"},
-    {"Stable rank", "", stable_rank_of, 2, "of the dictionary"},
-    {"Effective rank", "", effective_rank_of, 1, "of the dictionary"},
-    {"Hull share", "", hull_share_of, 3, "cosine of the median atom with its mixture"},
-    {"Trace", "", trace_cosine_of, 3, "cosine of the median atom with its rows"},
+    {"Loss", "", loss_of, 0, "over the last tenth of the steps", false},
+    {"L0", "", l0_of, 0, "active latents per row", false},
+    {"Dead latents", "%", dead_of, 1, "in the last epoch\u2019s worth of steps", false},
+    {"Stable rank", "", stable_rank_of, 2, "of the dictionary", false},
+    {"Effective rank", "", effective_rank_of, 1, "of the dictionary", false},
+    {"Hull share", "", hull_share_of, 3, "cosine of the median atom with its mixture", false},
+    {"Trace", "", trace_cosine_of, 3, "cosine of the median atom with its rows", false},
     {"Agreement", "%", agreement_of, 1, "of the runs of its consensus that have the median atom", true},
-    {"Rows per second", "", speed_of, QUANTITY, "in training"},
+    {"Rows per second", "", speed_of, QUANTITY, "in training", false},
 };
 enum { RESULT_COUNT = sizeof results / sizeof *results };
 
