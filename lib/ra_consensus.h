@@ -35,7 +35,8 @@ typedef struct ra_consensus {
     ra_matrix atoms; /* [K,d] the means of the groups, at unit length */
     float *length;   /* [K] mean length of a group's atoms */
     int32_t *seen;   /* [K] how many runs a group has atoms of */
-    int32_t *group;  /* [members] of each atom, run by run; -1 for an atom of zeros */
+    int32_t *
+        group; /* [members] of each atom, run by run; -1 for an atom of zeros, or of a group that was dropped */
 } ra_consensus;
 
 /* runs [count]: the dictionaries [K_m,d], count >= 1. Together they have at least K atoms that are no zeros, else
@@ -43,6 +44,10 @@ typedef struct ra_consensus {
 ra_status ra_consensus_find(ra_backend *backend, const ra_matrix *runs, size_t count, size_t K,
                             ra_consensus *consensus, ra_error *err);
 void ra_consensus_release(ra_consensus *consensus); /* leaves {0} */
+
+/* Drops all groups but the `count` that most runs have, by the share of the agreement of these atoms, then by its cosine;
+ * those that are kept keep their order. agreement is cut alike. RA_ERR_ARGUMENT unless 1 <= count <= K. */
+ra_status ra_consensus_keep(ra_consensus *consensus, ra_agreement *agreement, size_t count, ra_error *err);
 
 /* Writes a checkpoint to train further from (--init): atoms are the means; the encoder's rows, thresholds and the
  * standardization are the means of those of the members; the settings are those of the first file. In a dictionary of

@@ -8,7 +8,7 @@
 static struct consensus_flags {
     uint64_t known;
     const char *output;
-    size_t concepts;
+    size_t concepts, keep;
     double level;
     bool json, quiet;
     model_choice model;
@@ -22,6 +22,8 @@ static const ra_setting rows[] = {
         .help = "the checkpoint to train further from"},
     {"concepts", RA_SETTING_COUNT, AT(concepts), .min = 1, .max = 0x1p31, .argument = "K",
         .help = "atoms of the consensus (as many as the first run has)"},
+    {"keep", RA_SETTING_COUNT, AT(keep), .min = 1, .max = 0x1p31, .argument = "N",
+        .help = "keep the N of these atoms that most runs have (all)"},
     {"level", RA_SETTING_REAL, AT(level), .min = 0, .max = 1, .fallback = "0.7", .argument = "X",
         .help = "the cosine from which on a run has an atom"},
     {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
@@ -77,6 +79,7 @@ static ra_status consensus(int argc, char **argv, ra_error *err) {
     RA_TRY_OUT(status, ra_consensus_find(backend, runs.D, runs.count, K, &result, err));
     RA_TRY_OUT(status,
                run_dictionaries_agreement(&flags.model, &result.atoms, &runs, flags.level, &agreement, err));
+    if (flags.keep) RA_TRY_OUT(status, ra_consensus_keep(&result, &agreement, flags.keep, err));
     RA_TRY_OUT(status, ra_consensus_write(&result, paths, &agreement, flags.output, err));
     status = print_result(&result, &agreement, err);
 out:
@@ -96,7 +99,9 @@ const command command_consensus = {
         "and writes the means of the groups as a checkpoint, with the means of their encoders. Train it\n"
         "further at a low rate: `rasae train DATA --init START --lr 2e-4 --steps 1000 -o OUT`. The runs\n"
         "are checkpoints of one kind, plain or of mixtures. START keeps for each atom its agreement: the\n"
-        "share of the runs that have it, and the mean cosine. `rasae train --consensus M` does all of it.\n",
+        "share of the runs that have it, and the mean cosine. Atoms that few runs have say more about their "
+        "run\n"
+        "than about the data: --keep leaves them out. `rasae train --consensus M` does all of it.\n",
     .example = "  rasae consensus run1.safetensors run2.safetensors run3.safetensors -o start.safetensors\n"
                "  rasae consensus run*.safetensors --concepts 300 -o start.safetensors --json\n",
     .min_arguments = 2,

@@ -38,6 +38,8 @@ static const ra_setting rows[] = {
         .help = "train M runs that share only the data, join their atoms, and train from there"},
     {"run_steps", RA_SETTING_COUNT, AT(run_steps), .min = 1, .max = 0x1p53, .argument = "S",
         .help = "steps of each of these runs (as many as one run has without --consensus)"},
+    {"keep", RA_SETTING_COUNT, AT(keep), .min = 1, .max = 0x1p31, .argument = "N",
+        .help = "of the atoms that these runs have in common, keep the N that most of them have (all)"},
     {"checkpoint_steps", RA_SETTING_COUNT, AT(checkpoint_steps), .max = 2147483647, .fallback = "0",
         .argument = "S", .help = "write a checkpoint every S steps; 0: not by steps"},
     {"checkpoint_minutes", RA_SETTING_COUNT, AT(checkpoint_minutes), .max = 100000, .fallback = "10",
@@ -272,6 +274,8 @@ static ra_status check_flags(const train_options *options, ra_error *err) {
         RA_FAIL(err, RA_ERR_ARGUMENT, "--init-weights cannot be given with --init, which holds the weights");
     if (options->init && ra_setting_known(train, RA_TRAIN_ENCODER_START))
         RA_FAIL(err, RA_ERR_ARGUMENT, "--encoder-start cannot be given with --init, which holds the weights");
+    if (options->keep && !options->consensus)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--keep chooses atoms of a --consensus; without one, give --concepts");
     if (options->run_steps && !options->consensus)
         RA_FAIL(err, RA_ERR_ARGUMENT,
                 "--run-steps is the length of the runs of --consensus; give both, or --steps");

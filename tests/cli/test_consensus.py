@@ -93,6 +93,19 @@ class Joined(Consensus):
         self.assertEqual(report["concepts"], 5)
         self.assertEqual(tensors["encoder.final_block.0.weight"].shape, [5, D])
 
+    def test_the_atoms_that_most_runs_have_can_be_kept(self):
+        paths = self.runs()
+        report, whole, _ = self.start(paths)
+        order = sorted(range(K), key=lambda k: (-report["atoms"][k]["share"], -report["atoms"][k]["cosine"]))
+        kept = sorted(order[:7])
+        report, tensors, _ = self.start(paths, "--keep", "7")
+        self.assertEqual((report["concepts"], len(report["atoms"])), (7, 7))
+        weights = rows_of(whole["encoder.final_block.0.weight"])
+        self.assertEqual(rows_of(tensors["encoder.final_block.0.weight"]), [weights[k] for k in kept])
+        shares = whole["agreement.share"].values
+        self.assertEqual(tensors["agreement.share"].values, [shares[k] for k in kept])
+        self.bad(1, ["13 atoms cannot be kept of a consensus of 12"], "consensus", *paths, "-o", self.out, "--keep", "13")
+
     def test_what_does_not_fit_is_refused(self):
         mixtures = self.runs(count=1)[0]
         os.rename(mixtures, self.path("mixtures.safetensors"))
@@ -137,6 +150,12 @@ class Trained(Consensus):
         metadata = read_safetensors(self.path("out.run2.safetensors"))[1]
         self.assertEqual((metadata["train.step"], metadata["seed"]), ("33", str(5 * 256 + 2)))
         self.assertEqual(read_safetensors(self.out)[1]["train.step"], "20")
+
+    def test_fewer_atoms_can_be_kept(self):
+        self.train("--keep", "8")
+        self.assertEqual(read_safetensors(self.out)[0]["agreement.share"].shape, [8])
+        whole = self.read("out.safetensors")
+        self.assertEqual(self.train("--keep", "8", "--resume", self.out), whole)
 
     def test_plain_dictionaries_too(self):
         self.train("--dictionary-kind", "l2")

@@ -91,6 +91,7 @@ static ra_status make_start(const train_options *options, const char *const *pat
     RA_TRY_OUT(status, ra_consensus_find(backend, runs.D, runs.count, runs.D[0].rows, &consensus, err));
     RA_TRY_OUT(status, run_dictionaries_agreement(&options->model, &consensus.atoms, &runs,
                                                   RA_AGREEMENT_LEVEL, &agreement, err));
+    if (options->keep) RA_TRY_OUT(status, ra_consensus_keep(&consensus, &agreement, options->keep, err));
     status = ra_consensus_write(&consensus, paths, &agreement, output, err);
 out:
     ra_agreement_release(&agreement);

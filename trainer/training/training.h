@@ -37,8 +37,10 @@ typedef struct train_options {
         *holdout;
     size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
     size_t trace_rows;                           /* 0: no trace */
-    size_t consensus, run_steps; /* runs of --consensus, 0: none; steps of each, 0: as many as one has */
-    const char *const *runs;     /* [run_count] files that the finished atoms are compared with */
+    size_t consensus;                            /* runs of --consensus; 0: none */
+    size_t run_steps;                            /* of each of them; 0: as many as one run has */
+    size_t keep;                                 /* atoms that are kept of the consensus; 0: all */
+    const char *const *runs; /* [run_count] files that the finished atoms are compared with */
     size_t run_count;
     bool part; /* one of several runs: nothing is printed at its end */
     bool auto_resume, state, json, quiet, skip_bad_rows;

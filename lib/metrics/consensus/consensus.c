@@ -7,6 +7,7 @@
 #include "tensor/vectors.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ROUNDS = 50, BLOCK = 2048 };
@@ -172,6 +173,61 @@ ra_status ra_consensus_find(ra_backend *backend, const ra_matrix *runs, size_t c
     void *const blocks[] = {p.unit, p.work, p.length, p.run, p.member, p.group, p.size, p.sum};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_free(blocks[i]);
     if (status != RA_OK) ra_consensus_release(consensus);
+    return status;
+}
+
+/* ---- fewer of them ------------------------------------------------------------------------------------- */
+
+typedef struct ranked_group {
+    float share, cosine;
+    int32_t group;
+} ranked_group;
+
+static int by_agreement(const void *a, const void *b) {
+    const ranked_group *x = a, *y = b;
+    if (x->share != y->share) return x->share > y->share ? -1 : 1;
+    if (x->cosine != y->cosine) return x->cosine > y->cosine ? -1 : 1;
+    return x->group < y->group ? -1 : 1;
+}
+
+/* to [K] <- the new number of each group, -1 for one that is dropped. */
+static ra_status choose_groups(const ra_agreement *agreement, size_t count, int32_t *to, ra_error *err) {
+    size_t K = agreement->atoms;
+    ranked_group *ranked = ra_malloc(K, sizeof *ranked);
+    if (!ranked) RA_FAIL_MEMORY(err, "an order of the groups", K * sizeof *ranked);
+    for (size_t g = 0; g < K; g++) {
+        ranked[g] = (ranked_group){agreement->share[g], agreement->cosine[g], (int32_t)g};
+        to[g] = -1;
+    }
+    qsort(ranked, K, sizeof *ranked, by_agreement);
+    for (size_t i = 0; i < count; i++) to[ranked[i].group] = 0;
+    int32_t next = 0;
+    for (size_t g = 0; g < K; g++)
+        if (to[g] == 0) to[g] = next++;
+    ra_free(ranked);
+    return RA_OK;
+}
+
+ra_status ra_consensus_keep(ra_consensus *c, ra_agreement *agreement, size_t count, ra_error *err) {
+    size_t K = c->atoms.rows;
+    if (count == 0 || count > K || agreement->atoms != K)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%zu atoms cannot be kept of a consensus of %zu", count, K);
+    int32_t *to = ra_malloc(K, sizeof *to);
+    if (!to) RA_FAIL_MEMORY(err, "numbers of the groups", K * sizeof *to);
+    ra_status status = choose_groups(agreement, count, to, err);
+    for (size_t g = 0; status == RA_OK && g < K; g++) {
+        if (to[g] < 0) continue;
+        size_t at = (size_t)to[g]; /* never behind g */
+        memmove(ra_matrix_row(&c->atoms, at), ra_matrix_row(&c->atoms, g), c->atoms.cols * sizeof(float));
+        c->length[at] = c->length[g];
+        c->seen[at] = c->seen[g];
+        agreement->share[at] = agreement->share[g];
+        agreement->cosine[at] = agreement->cosine[g];
+    }
+    for (size_t i = 0; status == RA_OK && i < c->members; i++)
+        if (c->group[i] >= 0) c->group[i] = to[c->group[i]];
+    if (status == RA_OK) agreement->atoms = c->atoms.rows = count;
+    ra_free(to);
     return status;
 }
 

@@ -166,6 +166,36 @@ START_TEST(test_what_cannot_be_joined_is_refused) {
 }
 END_TEST
 
+START_TEST(test_the_groups_that_most_runs_have_are_kept) {
+    float truth[K * D];
+    ra_matrix runs[RUNS];
+    ra_consensus c;
+    ra_agreement a;
+    planted(truth, runs, 0.1f);
+    for (size_t k = 0; k < 3; k++) test_fill(ra_matrix_row(&runs[4], k), D, 500 + k);
+    ra_backend *backend = backend_of("cpu", 1);
+    ra_ok(ra_consensus_find(backend, runs, RUNS, K, &c, &err));
+    ra_ok(ra_agreement_measure(backend, c.atoms.data, K, D, runs, RUNS, 0.9, &a, &err));
+    ra_ok(ra_consensus_keep(&c, &a, K - 3, &err));
+    ck_assert(a.atoms == K - 3 && c.atoms.rows == K - 3);
+    for (size_t g = 0; g < K - 3; g++) {
+        size_t members = 0;
+        ck_assert_float_eq(a.share[g], 1);
+        for (size_t i = 0; i < RUNS * K; i++) {
+            const float *atom = ra_matrix_row(&runs[i / K], i % K);
+            members += c.group[i] == (int32_t)g && cosine(atom, ra_matrix_row(&c.atoms, g)) > 0.9;
+        }
+        ck_assert_uint_ge(members, RUNS);
+    }
+    ra_fails(ra_consensus_keep(&c, &a, K, &err), RA_ERR_ARGUMENT,
+             "9 atoms cannot be kept of a consensus of 6");
+    ra_agreement_release(&a);
+    ra_consensus_release(&c);
+    release(runs, RUNS);
+    ra_backend_release(backend);
+}
+END_TEST
+
 /* ---- agreement ----------------------------------------------------------------------------------------- */
 
 START_TEST(test_agreement_counts_the_runs_that_have_an_atom) {
@@ -221,5 +251,5 @@ END_TEST
 TEST_CASES_LOOP(consensus, 0, 3, test_the_hierarchy_is_that_of_all_pairs, test_equal_rows_make_one_group,
                 test_the_groups_are_the_directions_that_all_runs_have,
                 test_an_atom_of_zeros_is_in_no_group_and_threads_change_nothing,
-                test_what_cannot_be_joined_is_refused, test_agreement_counts_the_runs_that_have_an_atom,
-                test_agreement_is_the_best_match_one_to_one)
+                test_what_cannot_be_joined_is_refused, test_the_groups_that_most_runs_have_are_kept,
+                test_agreement_counts_the_runs_that_have_an_atom, test_agreement_is_the_best_match_one_to_one)
