@@ -48,11 +48,13 @@ static ra_status open_dictionary(comparison *c, const char *const *path, size_t 
     return RA_OK;
 }
 
-static ra_status compare_pair(comparison *c, ra_backend *backend, size_t a, size_t b, ra_error *err) {
+static ra_status compare_pair(comparison *c, const char *const *path, ra_backend *backend, size_t a, size_t b,
+                              ra_error *err) {
     compared_pair *pair = &c->pairs[c->pair_count];
     const ra_matrix *A = &c->D[a], *B = &c->D[b];
     *pair = (compared_pair){.a = a, .b = b};
     RA_TRY(count_shared_points(c->model[a], c->model[b], &pair->points, err));
+    RA_TRY(compare_starts(backend, path[a], path[b], &pair->starts, err));
     RA_TRY(ra_compare(backend, A->data, B->data, A->rows, A->cols, &pair->result, err));
     c->pair_count++;
     return RA_OK;
@@ -67,7 +69,7 @@ static ra_status compute(comparison *c, const char *const *path, size_t count, r
     ra_status status = RA_OK;
     for (size_t a = 0; a < count; a++)
         for (size_t b = a + 1; b < count && status == RA_OK; b++)
-            status = compare_pair(c, backend, a, b, err);
+            status = compare_pair(c, path, backend, a, b, err);
     ra_backend_release(backend);
     return status;
 }

@@ -1,4 +1,4 @@
-"""`rasae compare` (trainer/compare): two dictionaries and several, permutations and signs, how each began."""
+"""`rasae compare` (trainer/compare, trainer/training/start.c): two dictionaries and several, permutations and signs, how each began."""
 
 import math
 
@@ -56,6 +56,19 @@ class Compare(Case):
         ]:
             self.assertIn(part, text.replace("\n  ", " "))
         self.assertIn("W = eye", self.good_json("compare", CHECKPOINT, CHECKPOINT, "--json")["caveat"])
+
+    def test_how_alike_runs_began_is_said(self):
+        x = support.write_npy(self.path("x.npy"), support.small_data(rows=200))
+        for name, flags in [("a", []), ("b", ["--points-seed", "1"]), ("c", ["--seed", "2"])]:
+            self.good("train", x, "-o", self.path(name), "--dictionary-kind", "l2", "--init-weights", "points", "--points", "12",
+                      "--concepts", "12", "--top-k", "3", "--steps", "30", "--quiet", *flags)
+        same = self.good_json("compare", self.path("a"), self.path("c"), "--json")
+        self.assertAlmostEqual(same["starts"], 1, places=5)  # the same points in another order
+        self.assertLess(same["stability_without_flips"], 1)
+        other = self.good_json("compare", self.path("a"), self.path("b"), "--json")
+        self.assertLess(other["starts"], 1 - 1e-4)
+        self.assertIn("before the first step the mean cosine was 1.0", self.good("compare", self.path("a"), self.path("c")))
+        self.assertIsNone(self.good_json("compare", CHECKPOINT, CHECKPOINT, "--json")["starts"])
 
     def test_what_cannot_be_compared(self):
         other = golden("dict-basic.checkpoint.safetensors")

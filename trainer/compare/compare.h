@@ -1,6 +1,7 @@
 /* compare.h - the parts of `rasae compare`, whose flags and models are in trainer/compare.c.
  *
  *   points.c   which candidate points two models share
+ *   starts.c   how alike two runs were before their first step
  *   print.c    the tables and the JSON
  */
 #ifndef RASAE_COMPARE_COMPARE_H
@@ -22,7 +23,10 @@ typedef struct compared_pair {
     size_t a, b; /* which models, a < b */
     ra_comparison result;
     shared_points points;
+    double starts; /* mean cosine of the atoms before the first step, without flips; NaN: unknown */
 } compared_pair;
+
+ra_status compare_starts(ra_backend *backend, const char *a, const char *b, double *agreement, ra_error *err);
 
 typedef struct compare_report {
     const char *const *path; /* [model_count] */

@@ -157,6 +157,7 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     if (archetypal && !rows) RA_TRY_OUT(status, store_point_labels(run, writer, &point_labels, err));
     if (model->trace.atoms)
         RA_TRY_OUT(status, ra_trace_store(&model->trace, run->inputs->labels, writer, &trace_labels, err));
+    if (state) RA_TRY_OUT(status, train_start_store(model, writer, err));
     RA_TRY_OUT(status, train_holdout_store(run, model, writer, err));
     if (model->agreement.atoms) RA_TRY_OUT(status, ra_agreement_store(&model->agreement, writer, err));
     RA_TRY_OUT(status, ra_data_store_standardization(run->inputs->data, writer, err));

@@ -10,6 +10,7 @@
  *     log.c          one line per step
  *     consensus.c    --consensus: several of these runs, what they have in common, and the training from there
  *     agreement.c    how many of those runs have each atom of the finished model
+ *     start.c        the atoms before the first step, which a checkpoint keeps
  *     holdout.c      the explained variance on rows that were held out
  *     trace.c        the data rows that the atoms of the finished model are traced to
  *     save.c         checkpoints, and what a resumed run takes from them
@@ -134,6 +135,7 @@ typedef struct train_model {
     report_history history;
     ra_train_progress last;
     ra_trace trace;            /* of the finished model */
+    uint16_t *start;           /* [K,d] BF16: the atoms before the first step; NULL: unknown */
     bool measured;             /* r2_holdout is known */
     double r2_holdout;         /* on rows that were held out */
     ra_agreement agreement;    /* with the runs of its consensus */
@@ -213,6 +215,10 @@ ra_status train_copy_atoms(const train_run *run, train_model *model, ra_matrix *
 
 /* model->agreement <- that with the runs of the options; stays {0} without any, or when the run is interrupted. */
 ra_status train_agreement(train_run *run, train_model *model, ra_error *err);
+
+/* model->start <- the atoms of a model that has not been trained yet, or those that a resumed run began with. */
+ra_status train_start_keep(const train_run *run, train_model *model, ra_error *err);
+ra_status train_start_store(const train_model *model, ra_safetensors_writer *writer, ra_error *err);
 
 /* Whether --holdout (may be NULL) names a file; else *share <- the share of the data that it says. */
 bool train_holdout_is_file(const char *holdout, double *share);
