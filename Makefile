@@ -69,7 +69,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
 .PHONY: all cuda demo check check-built check-fast check-gpu check-debian asan tsan bench bench-gpu bench-kmeans bench-serve \
-  bench-train study layers format format-check install-deps clean help
+  bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
 # make looks for its packages once per build folder, before it compiles the first source.
@@ -250,6 +250,10 @@ bench-train: all ## time a training step beside the reference's; write tests/ben
 
 study: all ## train each kind with several seeds; write tests/study/README.md's tables (half an hour)
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/study/study.py --readme tests/study/README.md
+
+study-few-points: all ## the same for mixtures of few points, on rows held out (half an hour)
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/study/few_points.py --readme tests/study/README.md \
+	    --plot tests/study/few_points.svg
 
 asan: ## run every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory check SANITIZE=address,undefined

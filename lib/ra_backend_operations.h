@@ -9,7 +9,7 @@
  *                     a backend that lacks one does not link
  *
  * To add an operation: a row here, the loop in backend/reference/, the fast one in backend/cpu/, the kernel
- * in backend/cuda/, and its cases in tests/unit/lib/backend/.
+ * in backend/cuda/, its cases in tests/unit/lib/backend/, and a row in tests/bench/gpu_operations.c.
  *
  * Arrays are backend memory, dense and row-major, and their shapes stand in brackets. Sparse codes and
  * everything of type double are host memory (ra_backend.h says when they may be changed and read). `<-` means

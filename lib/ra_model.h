@@ -158,7 +158,7 @@ typedef struct ra_archetype {
 /* A row of data in the trace of an atom (ra_trace.h). */
 typedef struct ra_trace_row {
     size_t row; /* its number in the files */
-    float weight;
+    float weight, contribution;
     const char *label; /* of the row, or NULL; lives as long as the model */
 } ra_trace_row;
 
@@ -181,7 +181,7 @@ float ra_model_atom_relaxation_share(const ra_model *model, size_t atom);
  * it has fewer. */
 bool ra_model_atom_archetype(const ra_model *model, size_t atom, size_t t, ra_archetype *archetype);
 
-/* The atom's trace: *row <- its t-th row, by falling weight; false if it has fewer. The cosine with the atom: NaN if
+/* The atom's trace: *row <- its t-th row, by falling contribution; false if it has fewer. The cosine with the atom: NaN if
  * the file has no trace. */
 bool ra_model_atom_trace_row(const ra_model *model, size_t atom, size_t t, ra_trace_row *row);
 float ra_model_atom_trace_cosine(const ra_model *model, size_t atom);

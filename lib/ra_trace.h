@@ -29,8 +29,12 @@ enum { RA_TRACE_ROWS_DEFAULT = 5, RA_TRACE_ROWS_MOST = 32 };
 /* Owner; {0} is a valid, empty one. */
 typedef struct ra_trace {
     size_t atoms, rows; /* K, R */
-    int64_t *row;    /* [K,R] by falling weight, numbered as in the files (ra_data.h); -1 behind the last */
-    float *weight;   /* [K,R] of rows of length one, summing to 1; 0 behind the last */
+    int64_t
+        *row; /* [K,R] by falling contribution, numbered as in the files (ra_data.h); -1 behind the last */
+    float *weight; /* [K,R] of rows of length one, summing to 1; 0 behind the last */
+    /* [K,R] what a row adds along the atom, as a share of it: with the unscaled weights a, a_i <r_i, D_k> /
+     * ||D_k||^2. They add up to the square of the cosine. */
+    float *contribution;
     float *cosine;   /* [K] between the atom and its rows' mixture; 0 for an atom without rows */
     size_t searched; /* rows that were looked at */
 } ra_trace;
@@ -56,7 +60,7 @@ ra_status ra_trace_atoms(ra_backend *backend, const ra_tensor *atoms, const ra_d
 ra_status ra_trace_label_lines(const ra_trace *trace, const ra_labels *labels, char **text, size_t *bytes,
                                ra_error *err);
 
-/* Adds trace.row, trace.weight, trace.cosine and, with labels (may be NULL), trace.labels to a checkpoint
+/* Adds trace.row, trace.weight, trace.contribution, trace.cosine and, with labels (may be NULL), trace.labels to a checkpoint
  * (proto/artifact.md). The trace and *text must outlive the write; *text (or NULL) is freed with ra_free(). */
 ra_status ra_trace_store(const ra_trace *trace, const ra_labels *labels, ra_safetensors_writer *writer,
                          char **text, ra_error *err);

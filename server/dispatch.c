@@ -110,7 +110,8 @@ static void admit(void *context, http_request *request, http_response *response,
     memcpy(request->captures, match.captures, sizeof request->captures);
     request->vital = request->admin || (row && row->address == ADDRESS_BOTH);
     if (!match.methods || (row && !is_served_here(server, row, request))) {
-        snprintf(sentence, sizeof sentence, "there is nothing at %.128s", request->target.path);
+        snprintf(sentence, sizeof sentence, "there is nothing at %.128s%s", request->target.path,
+                 request->admin ? "" : "; see /docs");
         http_problem(request, response, 404, sentence);
     } else if (request->method == HTTP_OPTIONS) {
         response->status = 204;

@@ -315,9 +315,9 @@ static void print_trace(const ra_model *model, size_t atom) {
     ra_trace_row row;
     size_t t = 0;
     for (; ra_model_atom_trace_row(model, atom, t, &row); t++) {
-        if (t > 0 && row.weight < SMALL) continue; /* it would be written as 0.00 */
+        if (t > 0 && row.contribution < SMALL) continue; /* it would be written as 0.00 */
         if (t == 0) printf("    trace, cosine %.3f: ", (double)ra_model_atom_trace_cosine(model, atom));
-        printf("%s%.2f ", t ? ", " : "", (double)row.weight);
+        printf("%s%.2f ", t ? ", " : "", (double)row.contribution);
         print_label_or(row.label, "row", row.row);
     }
     if (t > 0) putchar('\n');

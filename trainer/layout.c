@@ -1,4 +1,4 @@
-/* rasae layout: a place in the plane for each atom, stored in the artifact for maps. */
+/* rasae layout: a position on a map for each atom, stored in the artifact. */
 #include "app/format.h"
 #include "app/json.h"
 #include "commands.h"
@@ -66,7 +66,7 @@ static ra_status print_result(const layout_run *run, ra_error *err) {
     }
     printf("%s atoms placed by %s in ", format_grouped(run->D.rows).text, method_names[flags.method]);
     print_clean(stdout, flags.output);
-    printf(": %.1f %% of the %d nearest atoms are among the %d nearest places\n", 100 * run->preserved,
+    printf(": %.1f %% of the %d nearest atoms are among the %d nearest on the map\n", 100 * run->preserved,
            COUNTED, COUNTED);
     return RA_OK;
 }
@@ -96,10 +96,10 @@ const command command_layout = {
     .summary = "place each atom on a map",
     .usage = "MODEL -o FILE [--method neighbors|pca]",
     .about =
-        "Gives each atom a place in the plane and writes the artifact with these places, for maps of\n"
-        "the dictionary; rasaed then serves them. `neighbors` keeps atoms with a large cosine together;\n"
-        "`pca` projects on the two strongest directions. The command prints the share of nearest\n"
-        "atoms that are nearest on the map as well. MODEL is a fused artifact or a checkpoint.\n",
+        "Gives each atom a position on a map and writes the artifact with these positions, which rasaed\n"
+        "then serves. `neighbors` keeps atoms with a large cosine together; `pca` projects on the two\n"
+        "strongest directions. The command prints how many of the nearest atoms are nearest on the\n"
+        "map as well. MODEL is a fused artifact or a checkpoint.\n",
     .example = "  rasae layout words.fused.safetensors -o words.fused.safetensors\n"
                "  rasae layout words.safetensors -o words.map.safetensors --method pca\n",
     .min_arguments = 1,

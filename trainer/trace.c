@@ -122,6 +122,7 @@ static ra_status print_json(const trace_run *run, double median, double tenth, r
             json_count(&json, "row", (size_t)t->row[i]);
             json_text(&json, "label", label_of(run, t->row[i]));
             json_float(&json, "weight", t->weight[i]);
+            json_float(&json, "contribution", t->contribution[i]);
             json_object_end(&json);
         }
         json_array_end(&json);
@@ -137,7 +138,7 @@ static void print_atom(const trace_run *run, size_t k) {
     printf("  atom %-6zu cosine %.3f ", k, (double)t->cosine[k]);
     for (size_t i = k * t->rows; i < (k + 1) * t->rows && t->row[i] >= 0; i++) {
         const char *label = label_of(run, t->row[i]);
-        printf("  %.2f ", (double)t->weight[i]);
+        printf("  %.2f ", (double)t->contribution[i]);
         if (label && *label)
             print_clean(stdout, label);
         else
@@ -211,8 +212,9 @@ const command command_trace = {
     .about = "Finds for each atom a mixture of at most R rows of the data, with weights of at least 0,\n"
              "that is near to it: the row of the largest cosine with what is left is added, then all\n"
              "weights are solved for anew. Works for any dictionary, plain ones too. The cosine says how\n"
-             "much of the atom the rows account for. With -o the trace is kept in the artifact, from\n"
-             "where the daemon serves it.\n",
+             "much of the atom the rows account for; the number before a row is the share of the atom\n"
+             "along it, and these add up to the square of the cosine. With -o the trace is kept in the\n"
+             "artifact, from where the daemon serves it.\n",
     .example = "  rasae trace words.safetensors words.npy --labels words.txt\n"
                "  rasae trace words.safetensors words.npy --rows 8 -o words.safetensors\n",
     .min_arguments = 2,

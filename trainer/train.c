@@ -69,7 +69,7 @@ static const char about[] =
     "defaults are in parentheses below; these depend on other settings:\n"
     "  --points      all; with --mixture dense as many centroids as --concepts, or 1000 without it\n"
     "  --concepts    5 per dimension, at most the number of points\n"
-    "  --delta, --lr  1x and 0.002; with --mixture dense 1 and 0.0004, where every weight moves by --lr\n"
+    "  --delta, --lr  0.5x and 0.002; with --mixture dense 1 and 0.0004, where every weight moves by --lr\n"
     "  --top-k       a tenth of the concepts, at most 32 and at most an eighth of the dimensions\n"
     "  --loss        mse; mse_l1 for relu and jumprelu, which need a term for sparsity\n"
     "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1; elastic 0.5;\n"

@@ -64,6 +64,7 @@ static void trace(text *out, const ra_model *model, size_t atom) {
         json_count(out, "row", row.row);
         json_text(out, "label", row.label);
         json_float(out, "weight", row.weight);
+        json_float(out, "contribution", row.contribution);
         json_object_end(out);
     }
     json_array_end(out);

@@ -20,8 +20,10 @@ static ra_status check_shape(const ra_data *data, const char *path, const ra_ten
     char shape[128];
     ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape);
     if (!ra_dtype_is_float(tensor->dtype))
-        RA_FAIL(err, RA_ERR_DTYPE, "%s holds %s numbers; expected activations in F32, F16 or BF16", path,
-                ra_dtype_name(tensor->dtype));
+        RA_FAIL(err, RA_ERR_DTYPE,
+                "%s holds %s numbers; expected activations in F32, F16 or BF16; convert them, "
+                "in NumPy with x.astype(\"float32\")",
+                path, ra_dtype_name(tensor->dtype));
     if (tensor->rank < 2 || tensor->rank > 4)
         RA_FAIL(err, RA_ERR_SHAPE, "%s has the shape %s; expected %s", path, shape, expected);
     if (ra_tensor_elements(tensor) == 0)

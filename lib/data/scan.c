@@ -109,19 +109,17 @@ static ra_status judge(const scan *s, ra_error *err) {
     if (s->found == 0) return RA_OK;
     list(s, numbers, sizeof numbers);
     if (!s->skip)
-        RA_FAIL(
-            err, RA_ERR_NOT_FINITE,
-            "%s holds a NaN or an infinity in row %zu, column %zu (counted from 0); such rows: %zu of the "
-            "%zu in all files, with the numbers %s; train and eval leave them out with --skip-bad-rows",
-            ra_array_path(s->file->array), s->row, s->column, s->found, data->source_rows, numbers);
+        RA_FAIL(err, RA_ERR_NOT_FINITE,
+                "%s holds a NaN or an infinity in row %zu, column %zu (counted from 0). Bad rows: %s (%zu of "
+                "the %zu in all files). Use --skip-bad-rows to train or evaluate without them",
+                ra_array_path(s->file->array), s->row, s->column, numbers, s->found, data->source_rows);
     if (s->found == data->source_rows)
         RA_FAIL(
             err, RA_ERR_NOT_FINITE,
             "every one of the %zu rows holds a NaN or an infinity, %s in row %zu, column %zu: no row is left",
             s->found, ra_array_path(s->file->array), s->row, s->column);
-    ra_log(RA_LOG_WARNING,
-           "%zu of the %zu rows hold a NaN or an infinity and are left out, those with the numbers %s",
-           s->found, data->source_rows, numbers);
+    ra_log(RA_LOG_WARNING, "%zu of the %zu rows hold a NaN or an infinity and are left out: %s", s->found,
+           data->source_rows, numbers);
     return RA_OK;
 }
 

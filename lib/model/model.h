@@ -91,11 +91,11 @@ struct ra_model {
     uint8_t *atom_label_source;    /* [K] ra_label_source; NULL: no atom has a label */
 
     /* the trace of the atoms (open/trace.c) */
-    size_t trace_rows;         /* R: data rows per atom; 0: the file has no trace */
-    const int64_t *trace_row;  /* [K,R]; -1 after the last of an atom */
-    const float *trace_weight; /* [K,R], descending */
-    const float *trace_cosine; /* [K] */
-    ra_labels *trace_labels;   /* K * R lines */
+    size_t trace_rows;                              /* R: data rows per atom; 0: the file has no trace */
+    const int64_t *trace_row;                       /* [K,R]; -1 after the last of an atom */
+    const float *trace_weight, *trace_contribution; /* [K,R], the latter descending */
+    const float *trace_cosine;                      /* [K] */
+    ra_labels *trace_labels;                        /* K * R lines */
 
     const float *agreement_share, *agreement_cosine; /* [K]; NULL: the file has none (agreement.c) */
 

@@ -102,7 +102,7 @@ bool ra_model_atom_trace_row(const ra_model *model, size_t atom, size_t t, ra_tr
     size_t at = atom * model->trace_rows + t;
     if (t >= model->trace_rows || model->trace_row[at] < 0) return false;
     *row = (ra_trace_row){(size_t)model->trace_row[at], model->trace_weight[at],
-                          ra_model_label(model->trace_labels, at)};
+                          model->trace_contribution[at], ra_model_label(model->trace_labels, at)};
     return true;
 }
 

@@ -123,6 +123,8 @@ static ra_status add_trace(const ra_model *model, const ra_trace *given, artifac
     if (R == 0) return RA_OK;
     add(a, "trace.row", ra_tensor_2d(RA_I64, given ? given->row : model->trace_row, K, R));
     add(a, "trace.weight", ra_tensor_2d(RA_F32, given ? given->weight : model->trace_weight, K, R));
+    add(a, "trace.contribution",
+        ra_tensor_2d(RA_F32, given ? given->contribution : model->trace_contribution, K, R));
     add(a, "trace.cosine", ra_tensor_1d(RA_F32, given ? given->cosine : model->trace_cosine, K));
     return RA_OK;
 }

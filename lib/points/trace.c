@@ -14,6 +14,7 @@
 #include "tensor/vectors.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Less of an atom's length than this along a row is noise of float32, which no row explains. */
@@ -26,6 +27,7 @@ _Static_assert((int)MOST <= (int)RA_NNLS_MOST, "every row is a variable");
 void ra_trace_release(ra_trace *trace) {
     ra_free(trace->row);
     ra_free(trace->weight);
+    ra_free(trace->contribution);
     ra_free(trace->cosine);
     *trace = (ra_trace){0};
 }
@@ -34,16 +36,17 @@ typedef struct tracer {
     ra_backend *backend;
     const ra_data *data;
     const ra_trace_options *options;
-    size_t K, R, d, rows; /* rows that are looked at */
-    size_t available;     /* rows of the data */
-    float *atoms;         /* [K,d] */
-    float *length;        /* [K] of the atoms */
-    float *rest;          /* [K,d] what the rows so far leave of each atom */
-    uint64_t *row;        /* [K,R] numbers of the rows so far */
-    uint32_t *count;      /* [K] how many; an atom that nothing helps is done: `done` */
-    uint8_t *done;        /* [K] */
-    float *weight, *cosine;
-    float *best; /* [K] this round's largest cosine, and its row */
+    size_t K, R, d, rows;         /* rows that are looked at */
+    size_t available;             /* rows of the data */
+    float *atoms;                 /* [K,d] */
+    float *length;                /* [K] of the atoms */
+    float *rest;                  /* [K,d] what the rows so far leave of each atom */
+    uint64_t *row;                /* [K,R] numbers of the rows so far */
+    uint32_t *count;              /* [K] how many; an atom that nothing helps is done: `done` */
+    uint8_t *done;                /* [K] */
+    float *weight, *contribution; /* [K,R] */
+    float *cosine;                /* [K] */
+    float *best;                  /* [K] this round's largest cosine, and its row */
     uint64_t *best_row;
     uint64_t *numbers;                       /* [BLOCK] of the rows of a block */
     float *block;                            /* [BLOCK,d] those rows, of unit length */
@@ -140,6 +143,7 @@ static void weigh(tracer *t, size_t k, float *rows) {
     memcpy(t->rest + k * d, atom, d * sizeof *atom);
     for (size_t i = 0; i < n; i++) {
         t->weight[k * t->R + i] = (float)w[i];
+        t->contribution[k * t->R + i] = (float)(w[i] * c[i] / length);
         cross += w[i] * c[i];
         for (size_t j = 0; j < n; j++) mixture += w[i] * w[j] * G[i * MOST + j];
         for (size_t j = 0; j < d; j++) t->rest[k * d + j] -= (float)w[i] * rows[i * d + j];
@@ -192,30 +196,36 @@ static ra_status trace_all(tracer *t, ra_error *err) {
 
 /* ---- the result ---------------------------------------------------------------------------------------- */
 
-/* Rows without weight go, the others come by falling weight, in shares of their sum. */
+typedef struct traced {
+    int64_t row;
+    float weight, contribution;
+} traced;
+
+static int by_falling_contribution(const void *a, const void *b) {
+    const traced *x = a, *y = b;
+    if (x->contribution != y->contribution) return x->contribution < y->contribution ? 1 : -1;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+/* Rows without weight go, the others come by falling contribution, with weights in shares of their sum. */
 static void settle(const tracer *t, ra_trace *trace) {
     for (size_t k = 0; k < t->K; k++) {
-        double sum = 0;
-        int64_t *row = trace->row + k * t->R;
-        float *weight = trace->weight + k * t->R;
+        traced rows[MOST];
         size_t count = 0;
-        for (size_t i = 0; i < t->count[k]; i++) sum += (double)t->weight[k * t->R + i];
-        for (size_t i = 0; i < t->count[k]; i++) {
-            float w = t->weight[k * t->R + i];
-            size_t at = count;
-            if (!(w > 0)) continue;
-            for (; at > 0 && weight[at - 1] < w; at--) {
-                weight[at] = weight[at - 1];
-                row[at] = row[at - 1];
-            }
-            weight[at] = w;
-            row[at] = (int64_t)ra_data_source_row(t->data, t->row[k * t->R + i]);
-            count++;
+        double sum = 0;
+        for (size_t i = k * t->R; i < k * t->R + t->count[k]; i++) {
+            if (!(t->weight[i] > 0)) continue;
+            rows[count++] =
+                (traced){(int64_t)ra_data_source_row(t->data, t->row[i]), t->weight[i], t->contribution[i]};
+            sum += (double)t->weight[i];
         }
-        for (size_t i = 0; i < count; i++) weight[i] = (float)((double)weight[i] / sum);
-        for (; count < t->R; count++) {
-            row[count] = -1;
-            weight[count] = 0;
+        qsort(rows, count, sizeof *rows, by_falling_contribution);
+        for (size_t i = 0; i < t->R; i++) {
+            size_t at = k * t->R + i;
+            bool some = i < count;
+            trace->row[at] = some ? rows[i].row : -1;
+            trace->weight[at] = some ? (float)((double)rows[i].weight / sum) : 0;
+            trace->contribution[at] = some ? rows[i].contribution : 0;
         }
         trace->cosine[k] = t->cosine[k];
     }
@@ -230,6 +240,7 @@ static ra_status reserve(tracer *t, const ra_tensor *atoms, ra_trace *trace, ra_
     t->count = ra_calloc(K, sizeof *t->count);
     t->done = ra_calloc(K, sizeof *t->done);
     t->weight = ra_calloc(K * R, sizeof *t->weight);
+    t->contribution = ra_calloc(K * R, sizeof *t->contribution);
     t->cosine = ra_calloc(K, sizeof *t->cosine);
     t->best = ra_malloc(K, sizeof *t->best);
     t->best_row = ra_calloc(K, sizeof *t->best_row);
@@ -237,10 +248,11 @@ static ra_status reserve(tracer *t, const ra_tensor *atoms, ra_trace *trace, ra_
     t->block = ra_malloc(BLOCK * d, sizeof *t->block);
     trace->row = ra_malloc(K * R, sizeof *trace->row);
     trace->weight = ra_malloc(K * R, sizeof *trace->weight);
+    trace->contribution = ra_malloc(K * R, sizeof *trace->contribution);
     trace->cosine = ra_malloc(K, sizeof *trace->cosine);
-    if (!t->atoms || !t->length || !t->rest || !t->row || !t->count || !t->done || !t->weight || !t->cosine ||
-        !t->best || !t->best_row || !t->numbers || !t->block || !trace->row || !trace->weight ||
-        !trace->cosine)
+    if (!t->atoms || !t->length || !t->rest || !t->row || !t->count || !t->done || !t->weight ||
+        !t->contribution || !t->cosine || !t->best || !t->best_row || !t->numbers || !t->block ||
+        !trace->row || !trace->weight || !trace->contribution || !trace->cosine)
         RA_FAIL_MEMORY(err, "tracing the atoms", K * (2 * d * sizeof(float) + R * 3 * sizeof(int64_t)));
     ra_convert_to_f32(atoms->dtype, atoms->data, t->atoms, K * d);
     for (size_t k = 0; k < K; k++)
@@ -250,8 +262,8 @@ static ra_status reserve(tracer *t, const ra_tensor *atoms, ra_trace *trace, ra_
 }
 
 static void release(tracer *t) {
-    void *const blocks[] = {t->atoms,  t->length, t->rest, t->row,      t->count,   t->done,
-                            t->weight, t->cosine, t->best, t->best_row, t->numbers, t->block};
+    void *const blocks[] = {t->atoms,        t->length, t->rest, t->row,      t->count,   t->done, t->weight,
+                            t->contribution, t->cosine, t->best, t->best_row, t->numbers, t->block};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_free(blocks[i]);
     ra_buffer_release(&t->rest_copy);
     ra_buffer_release(&t->block_copy);
@@ -323,10 +335,12 @@ ra_status ra_trace_store(const ra_trace *trace, const ra_labels *labels, ra_safe
     size_t bytes = 0;
     const ra_tensor row = ra_tensor_2d(RA_I64, trace->row, trace->atoms, trace->rows),
                     weight = ra_tensor_2d(RA_F32, trace->weight, trace->atoms, trace->rows),
+                    contribution = ra_tensor_2d(RA_F32, trace->contribution, trace->atoms, trace->rows),
                     cosine = ra_tensor_1d(RA_F32, trace->cosine, trace->atoms);
     *text = NULL;
     RA_TRY(ra_safetensors_writer_tensor(writer, "trace.row", &row, err));
     RA_TRY(ra_safetensors_writer_tensor(writer, "trace.weight", &weight, err));
+    RA_TRY(ra_safetensors_writer_tensor(writer, "trace.contribution", &contribution, err));
     RA_TRY(ra_safetensors_writer_tensor(writer, "trace.cosine", &cosine, err));
     if (!labels) return RA_OK;
     RA_TRY(ra_trace_label_lines(trace, labels, text, &bytes, err));

@@ -5,8 +5,9 @@
  * thresholds. mp does not select pre-codes: it computes codes from the input (sae/pursuit.h).
  *
  * To add an activation: a row of RA_ACTIVATIONS (ra_sae.h), a file sae/<name>.c that defines
- * ra_activation_<name>, and its rows in tests/unit/lib/sae/test_activation.c. A new parameter is also a
- * setting (sae/settings.c).
+ * ra_activation_<name>, its rows in tests/unit/lib/sae/test_activation.c, and its name in proto/artifact.md
+ * and proto/openapi.json. A parameter of its own is a setting (sae/settings.c), a member of ra_activation,
+ * and a line in ra_activation_init().
  */
 #ifndef RA_SAE_ACTIVATION_H
 #define RA_SAE_ACTIVATION_H

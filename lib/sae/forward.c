@@ -141,8 +141,10 @@ ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *
         RA_TRY(pursue(sae, x, pass, err));
     } else if (sae->training && type->train) {
         RA_TRY(type->train(&sae->activation, sae->backend, pass->pre, rows, K, &pass->codes, err));
-        sae->settings.running_threshold = (double)sae->activation.running_threshold;
-        sae->settings.known |= 1u << RA_SET_RUNNING_THRESHOLD;
+        if (sae->activation.has_running_threshold) {
+            sae->settings.running_threshold = (double)sae->activation.running_threshold;
+            sae->settings.known |= 1u << RA_SET_RUNNING_THRESHOLD;
+        }
     } else {
         RA_TRY(type->evaluate(&sae->activation, ra_backend_default_stream(sae->backend), pass->pre, rows, K,
                               &pass->codes, err));

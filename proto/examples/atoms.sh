@@ -3,10 +3,11 @@
 set -eu
 url=${1:-http://127.0.0.1:8080} name=${2:-words}
 
-curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=norm,label,archetypes,relaxation"
-# {"atom": 5, "norm": 0.81, "label": "bound",
-#  "archetypes": [{"point": 5, "label": "bound, bounded, inequality", "weight": 0.99}, ...],
-#  "relaxation": {"norm": 0.49}}
+curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=norm,label,archetypes,relaxation,trace"
+# {"atom": 5, "norm": 0.81, "label": "bound, bounded", "label_source": "rows",
+#  "archetypes": [{"point": 5, "label": "bound", "weight": 0.61, "contribution": 0.55}, ...],
+#  "coverage": 1, "hull_share": 0.93, "relaxation": {"norm": 4.9, "share": 0.21},
+#  "trace": {"rows": [{"row": 812, "label": "bound", "weight": 0.58, "contribution": 0.52}, ...], "cosine": 0.91}}
 
 curl -fsS "$url/v1/dictionaries/$name/atoms?offset=10&limit=2&fields=label"
 # {"atoms": [{"atom": 10, "label": "..."}, {"atom": 11, "label": "..."}],
@@ -18,9 +19,9 @@ curl -fsS "$url/v1/dictionaries/$name/atoms?ids=9,1,5&fields=norm"
 curl -fsS "$url/v1/dictionaries/$name/atoms/5/neighbors?k=3&metric=cosine"
 # {"atom": 5, "metric": "cosine", "neighbors": [{"atom": 377, "score": 0.31, "label": "norm"}, ...]}
 
-# The point of largest weight in atom 5, and the other atoms that it is part of.
+# The point that contributes most to atom 5, and the other atoms that it is part of.
 point=$(curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=archetypes" |
     sed 's/.*"archetypes":\[{"point":\([0-9]*\).*/\1/')
 curl -fsS "$url/v1/dictionaries/$name/points/$point"
-# {"point": 5, "label": "bound, bounded, inequality", "atoms": [{"atom": 5, "weight": 0.99}, ...],
+# {"point": 5, "label": "bound", "atoms": [{"atom": 5, "weight": 0.61}, ...],
 #  "rows": [...], "vector": [0.02, ...]}

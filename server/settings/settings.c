@@ -153,7 +153,7 @@ static const char below[] =
     "file, too. A flag wins over the environment, the environment over the file.\n\n"
     "SIGHUP reloads all dictionaries and the key file. SIGTERM and SIGINT let running requests finish, then\n"
     "stop. A socket from a service manager (LISTEN_FDS) takes the place of --listen.\n"
-    "Exit status: 0 stopped as asked, 1 failed, 2 wrong usage.\n";
+    "Exit status: 0 stopped as asked, 1 failed, 2 wrong usage, 3 the device is lost.\n";
 
 /* A command line whose values are those of *of. */
 typedef struct settings_line {

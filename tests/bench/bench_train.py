@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """make bench-train: a step of `rasae train` beside a step of the reference's train_sae loop on torch.
 
-Both use the same data and points, at the method's documented size, with the same number of threads. They take
+Both use the same data and points, at the method's documented size, with the same number of threads; ours trains the
+reference's dense mixtures, and beside them mixtures of 8 points, which are its default. All take
 turns, so that other load on the machine affects both. The reference (overcomplete, torch) is installed into an
 environment of the benchmark's own, RASAE_BUILD/bench-train-venv: PyPI's torch brings its CUDA libraries along (5
 GB on disk), which stay unused.
@@ -96,9 +97,9 @@ def child(command, variables):
     return out, usage.ru_maxrss / 1024
 
 
-def ours(x, points, steps, threads):
+def ours(x, points, steps, threads, mixture):
     out, peak = child([os.path.join(BUILD, "rasae"), "train", x, "--points", points, "-o", os.path.join(FOLDER, "ours.safetensors"),
-                       "--concepts", str(CONCEPTS), "--top-k", str(TOP_K), "--batch-size", str(BATCH), "--steps", str(steps),
+                       "--mixture", mixture, "--concepts", str(CONCEPTS), "--top-k", str(TOP_K), "--batch-size", str(BATCH), "--steps", str(steps),
                        "--loss", "mse", "--lr", "5e-4", "--schedule", "constant", "--encoder-start", "uniform",
                        "--threads", str(threads), "--json"], {})
     summary = json.loads(out)
@@ -144,19 +145,21 @@ def processor():
     return found.group(1) if found else "unknown processor"
 
 
-def table(mine, reference, threads, blas):
-    step = [min(run["seconds"] for run in runs) for runs in (mine, reference)]
-    peak = [max(run["peak"] for run in runs) for runs in (mine, reference)]
+def table(mine, reference, few, threads, blas):
+    step = [min(run["seconds"] for run in runs) for runs in (mine, reference, few)]
+    peak = [max(run["peak"] for run in runs) for runs in (mine, reference, few)]
     about = reference[0]
     sgemm = max(filter(None, [blas, about["sgemm"]]))
     lines = [
         "| %s dimensions, %s concepts, %s points, top_k %d, batch %s, %d threads | a step | peak memory | of sgemm's peak |"
         % (DIMENSIONS, format(CONCEPTS, ","), format(POINTS, ","), TOP_K, format(BATCH, ","), threads),
         "|---|---|---|---|",
-        "| `rasae train` | %.2f s | %.0f MiB | %.0f of %.0f GFLOP/s |" % (step[0], peak[0], OURS_GFLOP / step[0], sgemm),
+        "| `rasae train --mixture dense` | %.2f s | %.0f MiB | %.0f of %.0f GFLOP/s |" % (step[0], peak[0], OURS_GFLOP / step[0], sgemm),
         "| overcomplete 0.3.0, `train_sae`, torch %s | %.2f s | %.0f MiB (%.0f of it after the imports) | |"
         % (about["torch"], step[1], peak[1], about["imports"]),
         "| | %.1f times as fast | %.2f of the memory | |" % (step[1] / step[0], peak[0] / peak[1]),
+        "| `rasae train`, mixtures of 8 points | %.2f s, %.1f times as fast as dense | %.0f MiB | |"
+        % (step[2], step[0] / step[2], peak[2]),
         "",
         "The fastest of %d rounds each, taking turns, on %s. BLAS: ours OpenBLAS (sgemm %s), torch's %s (%.0f GFLOP/s)."
         % (len(mine), processor(), "%.0f GFLOP/s" % blas if blas else "not found", about["blas"], about["sgemm"]),
@@ -176,14 +179,16 @@ def main():
     os.makedirs(FOLDER, exist_ok=True)
     python = environment()
     x, points = inputs()
-    mine, reference = [], []
+    mine, reference, few = [], [], []
     for number in range(options.rounds):
-        mine.append(ours(x, points, options.steps, options.threads))
+        mine.append(ours(x, points, options.steps, options.threads, "dense"))
+        few.append(ours(x, points, options.steps, options.threads, "8"))
         reference.append(theirs(python, x, points, options.steps, options.threads))
-        print("round %d: %.2f s and %.2f s a step; loss %.4f and %.4f; load %.1f" % (
-            number + 1, mine[-1]["seconds"], reference[-1]["seconds"], mine[-1]["loss"], reference[-1]["loss"], os.getloadavg()[0]),
+        print("round %d: %.2f s, with few points %.2f s, and %.2f s a step; loss %.4f, %.4f and %.4f; load %.1f" % (
+            number + 1, *(runs[-1]["seconds"] for runs in (mine, few, reference)),
+            *(runs[-1]["loss"] for runs in (mine, few, reference)), os.getloadavg()[0]),
             file=sys.stderr, flush=True)
-    text = table(mine, reference, options.threads, openblas_peak(options.threads))
+    text = table(mine, reference, few, options.threads, openblas_peak(options.threads))
     print(text)
     if options.write:
         readme_block.replace(options.write, MARKERS, text)

@@ -170,7 +170,7 @@ class Interrupted(Mixtures):
         # the state that an interrupted run leaves: its settings, no centers yet
         tensors, metadata = whole
         begun = {key: value for key, value in metadata.items() if not key.startswith("train.")}
-        begun.update({"train.stage": "points", "train.points": str(ROWS), "delta": "1x"})
+        begun.update({"train.stage": "points", "train.points": str(ROWS), "delta": "0.5x"})
         for key in ("train.rows", "train.data"):
             begun[key] = metadata[key]
         support.write_safetensors(self.out, {}, begun)

@@ -344,7 +344,7 @@ class Refused(Resume):
     def test_other_settings_are_no_continuation(self):
         self.train("--steps", "5")
         self.refused(["--lr", "0.1", "0.002", "--init"], "--lr", "0.1")
-        self.refused(["--delta", "0.3x", "1x"], "--delta", "0.3x")
+        self.refused(["--delta", "0.3x", "0.5x"], "--delta", "0.3x")
         self.refused(["--sae", "relu", "topk"], "--sae", "relu")
         self.refused(["--seed", "7", "3"], "--seed", "7")
 

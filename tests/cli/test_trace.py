@@ -55,8 +55,10 @@ class Found(Trace):
         report = self.good_json("trace", self.model, self.x, "--json")
         for atom, vector in zip(report["atoms"], atoms):
             weights = [row["weight"] for row in atom["rows"]]
-            self.assertEqual(weights, sorted(weights, reverse=True))
-            self.assertGreater(weights[-1], 0)
+            contributions = [row["contribution"] for row in atom["rows"]]
+            self.assertEqual(contributions, sorted(contributions, reverse=True))
+            self.assertAlmostEqual(sum(contributions), atom["cosine"] ** 2, places=5)
+            self.assertGreater(min(weights), 0)
             self.assertAlmostEqual(sum(weights), 1, places=5)
             mixture = self.mixture(*((row["row"], row["weight"]) for row in atom["rows"]))
             self.assertAlmostEqual(support.cosine(mixture, vector), atom["cosine"], places=5)
@@ -111,17 +113,19 @@ class Found(Trace):
 class Kept(Trace):
     def test_it_is_saved_shown_and_replaced(self):
         self.artifact([self.mixture((4, 3.0), (50, 1.0)), self.mixture((7, 1.0))])
+        both = support.cosine(self.rows[4], self.rows[50])  # |3 a + b|^2 = 10 + 6 <a, b>, of which a gets 9 + 3 <a, b>
+        shares = ((9 + 3 * both) / (10 + 6 * both), (1 + 3 * both) / (10 + 6 * both))
         text = self.good("trace", self.model, self.x, "--labels", self.labels, "-o", self.model)
         self.assertRegex(text, r"^2 atoms traced to at most 5 of 60 rows: cosine 1.000 at the median")
-        self.assertRegex(text, r"atom 0 +cosine 1.000 +0.75 word 4 +0.25 word 50\n")
+        self.assertRegex(text, r"atom 0 +cosine 1.000 +%.2f word 4 +%.2f word 50\n" % shares)
         tensors, _ = read_safetensors(self.model)
         self.assertEqual(tensors["trace.row"].shape, [2, 5])
         self.assertEqual(tensors["trace.row"].values[:3], [4, 50, -1])
         shown = self.good_json("inspect", self.model, "--json")["atoms"]
         atom = next(atom for atom in shown if atom["atom"] == 0)
-        self.assertEqual((atom["label"], atom["label_source"]), ("word 4 + word 50", "trace"))
+        self.assertEqual((atom["label"], atom["label_source"]), ("word 4", "trace"))  # half of the first, at least
         self.assertEqual([row["row"] for row in atom["trace"]["rows"]], [4, 50])
-        self.assertIn("trace, cosine 1.000: 0.75 word 4, 0.25 word 50", self.good("inspect", self.model))
+        self.assertIn("trace, cosine 1.000: %.2f word 4, %.2f word 50" % shares, self.good("inspect", self.model))
         self.good("trace", self.model, self.x, "--rows", "1", "-o", self.model, "--quiet")
         tensors, _ = read_safetensors(self.model)
         self.assertEqual(tensors["trace.row"].shape, [2, 1])
@@ -137,7 +141,7 @@ class Kept(Trace):
         self.assertEqual([row for row in tensors["trace.row"].values if row >= 0], rows)
         self.good("fuse", self.path("c"), "-o", self.path("f"))
         fused, _ = read_safetensors(self.path("f"))
-        for name in ["trace.row", "trace.weight", "trace.cosine", "trace.labels"]:
+        for name in ["trace.row", "trace.weight", "trace.contribution", "trace.cosine", "trace.labels"]:
             self.assertEqual(fused[name].values, tensors[name].values, name)
         self.good(*command, "--trace-rows", "0")
         self.assertNotIn("trace.row", read_safetensors(self.path("c"))[0])

@@ -52,7 +52,7 @@ class Defaults(Train):
             "top_k": "1",
             "mixture": "8",
             "hull_share": "0.905",
-            "train.delta": "1x",
+            "train.delta": "0.5x",
             "encoder": "linear",
             "dictionary": "archetypal",
             "loss": "mse",

@@ -1,6 +1,7 @@
 """Completion in bash and zsh, as the shells run it."""
 
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -14,6 +15,13 @@ function=$(complete -p "$1" | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
 $function "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 [[ ${#COMPREPLY[@]} -eq 0 ]] || printf '%s\\n' "${COMPREPLY[@]}"
 """
+
+
+def listed(flag):
+    """The values that the help of `rasae train` lists for a flag: "relu, topk or mp" gives "relu topk mp"."""
+    text = subprocess.run([os.path.join(PROGRAMS, "rasae"), "train", "--help"], capture_output=True, text=True).stdout
+    values = re.search(r"^ +%s [A-Z]+ +((?:\w+, )*\w+ or \w+)" % flag, text, re.M)
+    return " ".join(word for word in re.findall(r"\w+", values.group(1)) if word != "or")
 
 
 class Bash(unittest.TestCase):
@@ -40,9 +48,9 @@ class Bash(unittest.TestCase):
 
     def test_values(self):
         for words, offered in (
-                (("rasae", "train", "--sae", ""), "relu topk batchtopk jumprelu mp"),
+                (("rasae", "train", "--sae", ""), listed("--sae")),
                 (("rasae", "train", "--sae", "j"), "jumprelu"),
-                (("rasae", "train", "--loss", ""), "mse mse_l1 auxk reanimate elastic hoyer kappa_4 l0"),
+                (("rasae", "train", "--loss", ""), listed("--loss")),
                 (("rasae", "fuse", "--dtype", ""), "f32 f16 bf16"),
                 (("rasaed", "--log-format", ""), "text json"),
                 (("rasaed", "--log-level", "=", "w"), "warning"),

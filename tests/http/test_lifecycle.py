@@ -288,6 +288,21 @@ class Stop(unittest.TestCase):
                     self.assertEqual(daemon.stop(number), 0)
                 self.assertIn("stopped", daemon.log())
 
+    @unittest.skipIf("sanitize" in PROGRAM, "sanitized builds have an epoll_ctl of their own")
+    def test_the_http_library_calls_our_epoll_ctl(self):
+        """Without it, a stop under load can end in an abort: server/http/epoll.c."""
+        seen = subprocess.run(
+            [PROGRAM, "--version"],
+            env={**os.environ, "LD_DEBUG": "bindings", "LD_BIND_NOW": "1"},
+            capture_output=True,
+            timeout=60,
+            check=True,
+        ).stderr.decode(errors="replace")
+        bound = [line for line in seen.splitlines() if "epoll_ctl'" in line and "/libmicrohttpd.so" in line]
+        self.assertTrue(bound, "libmicrohttpd binds no epoll_ctl")
+        for line in bound:
+            self.assertIn("rasaed [0]: normal symbol", line)
+
     def test_a_request_that_has_begun_is_finished(self):
         with Daemon("--dictionary", GIVEN) as daemon:
             idle = daemon.connect()

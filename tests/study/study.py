@@ -49,10 +49,10 @@ DATA = {
     "digits": ("digits.npy", 128, 8, "5e-7", "6e-4"),
 }
 
-PLAIN = ["--dictionary-kind", "l2"]
-TOPK = PLAIN + ["--no-multiplier", "--loss", "reanimate", "--penalty", "{reanimate}", "--lr", "5e-3", "--top-k", "{k}"]
-JUMP = PLAIN + ["--no-multiplier", "--sae", "jumprelu", "--bandwidth", "0.01", "--penalty", "{l1}", "--lr", "5e-3"]
-ON_POINTS = PLAIN + ["--init-weights", "points", "--points", "{K}", "--top-k", "{k}"]
+PLAIN = ["--dictionary-kind", "l2", "--no-multiplier"]
+TOPK = PLAIN + ["--loss", "reanimate", "--penalty", "{reanimate}", "--lr", "5e-3", "--top-k", "{k}"]
+JUMP = PLAIN + ["--sae", "jumprelu", "--bandwidth", "0.01", "--penalty", "{l1}", "--lr", "5e-3"]
+ON_POINTS = ["--dictionary-kind", "l2", "--init-weights", "points", "--points", "{K}", "--top-k", "{k}"]
 ALONG = ON_POINTS + ["--encoder-start", "dictionary", "--lr"]
 DENSE = ["--mixture", "dense", "--points", "{K}", "--delta", "1", "--top-k", "{k}"]
 FEW = ["--top-k", "{k}"]
@@ -85,7 +85,7 @@ REPRODUCED = ["--mixture", "dense", "--top-k", "{k}", "--points", "256", "--enco
               "--loss", "reanimate", "--penalty", "{reanimate}", "--batch-size", "256", "--epochs", "60"]
 WITHOUT_POINTS = REPRODUCED[2:4] + REPRODUCED[6:]
 REFERENCE = [
-    ("TopK", "nothing", PLAIN + ["--no-multiplier"] + WITHOUT_POINTS, {"r2": .884, "stability_with_flips": .488, "ood": .349, "dead_ratio": .10}),
+    ("TopK", "nothing", PLAIN + WITHOUT_POINTS, {"r2": .884, "stability_with_flips": .488, "ood": .349, "dead_ratio": .10}),
     ("RA, delta 0.1", "eye", ["--delta", "0.1"] + REPRODUCED,
      {"r2": .821, "stability_with_flips": .716, "ood": .236, "dead_ratio": .24}),
     ("RA, delta 0.1", "nothing", ["--delta", "0.1"] + REPRODUCED, {"r2": .807, "stability_with_flips": .720, "ood": .236}),

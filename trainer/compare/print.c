@@ -19,9 +19,10 @@ static const struct figure {
 } figures[] = {
 #define ROW(member, similarity, text)                                                                        \
     { #member, offsetof(ra_comparison, member), similarity, text }
-    ROW(stability_with_flips, true, "PW-MCC: mean cosine of the best match, an opposite atom is the same"),
-    ROW(stability_without_flips, true, "the same, an opposite atom is another one"),
-    ROW(stability_centered, true, "of the atoms minus their mean"),
+    ROW(stability_with_flips, true,
+        "PW-MCC: mean cosine of matched atoms, of either sign; 1: the same dictionary"),
+    ROW(stability_without_flips, true, "the same, where an opposite atom is no match (overcomplete's)"),
+    ROW(stability_centered, true, "the same as stability_without_flips, of the atoms minus their mean"),
     ROW(share_over_90, false, "of the atoms: matched at a cosine of .9 or more, without flips"),
     ROW(share_over_70, false, "at .7 or more"),
     ROW(cosine_hungarian_loss, false, "sum of cosine distances"),

@@ -22,7 +22,7 @@ static const struct metric_row {
     ROW(l0, "active latents per row"),
     ROW(l0_share, "the same as a share of all latents"),
     ROW(dead_ratio, "share of latents never active on these rows"),
-    ROW(hoyer, "sparsity of the codes, from 0 (even) to 1 (a single latent)"),
+    ROW(hoyer, "sparsity of the codes, from 0 (even) to 1 (a single latent); above 1: rows without codes"),
     ROW(kappa_4, "peakedness of the codes"),
     ROW(l1_l2_ratio, "mean over rows of the l1 norm of the codes divided by their l2 norm"),
     ROW(codes_l1, "mean over rows of the l1 norm of the codes"),

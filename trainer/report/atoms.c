@@ -137,7 +137,7 @@ static void write_trace(html_writer *html, const ra_model *model, size_t atom) {
     size_t t = 0;
     for (; ra_model_atom_trace_row(model, atom, t, &row); t++) {
         html_format(html, "%s%.2f <bdi title=\"row %zu\">",
-                    t ? ", " : "<p class=\"trace\">trace: ", (double)row.weight, row.row);
+                    t ? ", " : "<p class=\"trace\">trace: ", (double)row.contribution, row.row);
         if (row.label)
             html_text(html, row.label, LABEL_MOST);
         else

@@ -36,6 +36,7 @@ enum {
 };
 
 static const double L1_OF_A_ROW = 0.03, HULL_SHARE = 0.905, LR_DENSE = 4e-4, LR = 2e-3;
+static const double DELTA_DENSE = 1, DELTA = 0.5; /* of mixtures in units of the points' mean norm */
 enum { MIXTURE = 8 };
 
 static size_t least(size_t a, size_t b) {
@@ -58,7 +59,7 @@ static void default_sae(ra_sae_settings *sae) {
     bool mixtures = !plain && (!ra_setting_known(sae, RA_SET_MIXTURE) || sae->mixture > 0);
     const ra_sae_settings archetypal = {.known = 1 << RA_SET_DELTA | (plain ? 0 : 1 << RA_SET_MIXTURE) |
                                                  (mixtures ? 1 << RA_SET_HULL_SHARE : 0),
-                                        .delta = 1,
+                                        .delta = mixtures ? DELTA : DELTA_DENSE,
                                         .delta_relative = mixtures,
                                         .mixture = MIXTURE,
                                         .hull_share = HULL_SHARE};

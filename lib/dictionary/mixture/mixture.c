@@ -26,29 +26,6 @@
 
 static const double PULL_SPEED = 0.02, PULL_LEAST = 0.01, PULL_MOST = 1000;
 
-ra_mixture ra_mixture_view(const ra_dictionary *dictionary) {
-    const ra_parameter *p = dictionary->parameters;
-    return (ra_mixture){.atoms = dictionary->concepts,
-                        .most = dictionary->mixture->most,
-                        .points = dictionary->points,
-                        .dimensions = dictionary->dimensions,
-                        .C = p[RA_MIXTURE_POINTS].value,
-                        .index = (int32_t *)(void *)p[RA_MIXTURE_INDEX].value,
-                        .weight = p[RA_MIXTURE_WEIGHT].value,
-                        .gram = dictionary->mixture->gram,
-                        .relax = p[RA_MIXTURE_RELAX].value};
-}
-
-size_t ra_dictionary_mixture(const ra_dictionary *dictionary) {
-    return dictionary->mixture ? dictionary->mixture->most : 0;
-}
-
-ra_status ra_mixture_points_changed(ra_dictionary *dictionary, ra_error *err) {
-    ra_mixture view = ra_mixture_view(dictionary);
-    ra_dictionary_changed(dictionary);
-    return ra_backend_mixture_gram(dictionary->backend, &view, err);
-}
-
 /* ---- what the dictionary layer asks for ---------------------------------------------------------------- */
 
 /* The state as it is saved, and as it was loaded. */

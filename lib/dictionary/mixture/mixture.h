@@ -1,5 +1,6 @@
 /* mixture.h - what the parts of a dictionary of mixtures share.
  *
+ *   state.c     what the others share: the arrays, and what follows from them
  *   mixture.c   the atoms: split into mixture and relaxation, composed, started
  *   price.c     which points an atom is made of: candidates, offered a chunk at a time
  *   source.c    candidates that are read when they are needed
@@ -21,8 +22,8 @@ enum {
 };
 enum ra_mixture_number { RA_MIXTURE_POINT_NORM, RA_MIXTURE_PULL, RA_MIXTURE_NUMBERS };
 
-/* Candidates in chunks of at most RA_MIXTURE_CHUNK; how many atoms are offered one in a step. */
-enum { RA_MIXTURE_CHUNK = 4096 };
+/* Candidates come in chunks of at most RA_MIXTURE_CHUNK; a step costs RA_MIXTURE_PRODUCTS dot products per atom. */
+enum { RA_MIXTURE_CHUNK = 4096, RA_MIXTURE_PRODUCTS = 64 };
 
 typedef struct ra_mixture_price {
     size_t candidates; /* N */
@@ -57,6 +58,15 @@ struct ra_mixture_state {
 /* The arrays as the backend's operations take them. */
 ra_mixture ra_mixture_view(const ra_dictionary *dictionary);
 
+/* Recomputes what follows from index and C. */
+ra_status ra_mixture_points_changed(ra_dictionary *dictionary, ra_error *err);
+
+/* How many atoms are offered a point in a step, of this many candidates in a chunk. */
+size_t ra_mixture_price_atoms(size_t concepts, size_t candidates);
+
+/* Gives back the memory of pricing, which the next step takes anew. */
+void ra_mixture_price_release(ra_dictionary *dictionary);
+
 /* index, weight [K,T] of a file: points that exist, each once in an atom, none behind a place that is unused;
  * weights that do not sum to 1 are divided by their sum. RA_ERR_FORMAT for what cannot be. */
 ra_status ra_mixture_check(const int32_t *index, float *weight, size_t K, size_t T, size_t points,
@@ -64,9 +74,5 @@ ra_status ra_mixture_check(const int32_t *index, float *weight, size_t K, size_t
 
 /* Offers points to the atoms whose turn it is in this step. */
 ra_status ra_mixture_price_step(ra_dictionary *dictionary, size_t step, ra_error *err);
-void ra_mixture_price_release(ra_dictionary *dictionary);
-
-/* Recomputes what follows from index and C. */
-ra_status ra_mixture_points_changed(ra_dictionary *dictionary, ra_error *err);
 
 #endif

@@ -4,7 +4,7 @@
  * the atom's Relax, which is the direction in which its hull is missed, the vertex of a Frank-Wolfe step. It
  * comes in if the nearest mixture is then nearer to the atom (mixture_exchange). Active sets with periodic
  * pricing are how archetypal analysis is solved (Chen, Mairal, Harchaoui 2014); looking at a part of the
- * candidates at a time keeps what a step costs at PRODUCTS dot products per atom, however many there are.
+ * candidates at a time keeps what a step costs at RA_MIXTURE_PRODUCTS dot products per atom, however many there are.
  *
  * Atoms take turns in their order, and when all have had one the next chunk is looked at. A chunk is made of
  * stripes from all over the candidates, since data are often sorted. All of this follows from the number of
@@ -12,7 +12,7 @@
 #include "dictionary/mixture/source.h"
 #include "ra_memory.h"
 
-enum { PRODUCTS = 64, STRIPE = 64, CHUNK = RA_MIXTURE_CHUNK };
+enum { STRIPE = 64, CHUNK = RA_MIXTURE_CHUNK };
 
 /* ---- chunks -------------------------------------------------------------------------------------------- */
 
@@ -86,20 +86,6 @@ static ra_status allocate(ra_dictionary *dictionary, ra_error *err) {
     return RA_OK;
 }
 
-void ra_mixture_price_release(ra_dictionary *dictionary) {
-    ra_mixture_price *price = &dictionary->mixture->price;
-    void *const device[] = {price->vectors, price->relax,   price->scores,
-                            price->list,    price->offered, price->picked};
-    for (size_t i = 0; i < sizeof device / sizeof *device; i++)
-        ra_backend_deallocate(dictionary->backend, device[i]);
-    ra_free(price->host_list);
-    ra_free(price->host_offered);
-    ra_free(price->host_picked);
-    ra_free(price->number);
-    ra_codes_release(&price->best);
-    *price = (ra_mixture_price){0};
-}
-
 static ra_status prepare(ra_dictionary *dictionary, ra_error *err) {
     if (dictionary->mixture->price.number) return RA_OK;
     ra_status status = allocate(dictionary, err);
@@ -108,11 +94,6 @@ static ra_status prepare(ra_dictionary *dictionary, ra_error *err) {
 }
 
 /* ---- a step -------------------------------------------------------------------------------------------- */
-
-size_t ra_mixture_price_atoms(size_t concepts, size_t candidates) {
-    size_t count = (PRODUCTS * concepts + candidates - 1) / candidates;
-    return count < 1 ? 1 : count < concepts ? count : concepts;
-}
 
 ra_status ra_mixture_price_step(ra_dictionary *dictionary, size_t step, ra_error *err) {
     ra_backend *backend = dictionary->backend;

@@ -7,9 +7,6 @@
 
 #include "dictionary/mixture/mixture.h"
 
-/* How many atoms are offered a point in a step, of this many candidates in a chunk. */
-size_t ra_mixture_price_atoms(size_t concepts, size_t candidates);
-
 /* vectors [n,d], backend memory <- candidates with these numbers. */
 ra_status ra_mixture_source_read(ra_dictionary *dictionary, const uint64_t *numbers, size_t n, float *vectors,
                                  ra_error *err);

@@ -36,6 +36,10 @@ static ra_status find_header(const ra_safetensors *file, ra_json_span *header, r
                 size, PREFIX + 2);
     uint64_t length = 0;
     for (int i = PREFIX - 1; i >= 0; i--) length = length << 8 | bytes[i];
+    if (size >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s is a NumPy array (.npy), expected a safetensors file", file->path);
+    if (length > size - PREFIX && bytes[PREFIX] != '{')
+        RA_FAIL(err, RA_ERR_FORMAT, "%s is not a safetensors file", file->path);
     if (length > size - PREFIX)
         RA_FAIL(err, RA_ERR_FORMAT,
                 "%s announces a header of %llu bytes, but only %zu follow: "

@@ -67,13 +67,14 @@ class TraceRow:
     row: int
     label: str | None
     weight: float  #: of the row at unit length; the weights add up to 1
+    contribution: float  #: the share of the atom along this row; they add up to cosine ** 2
 
 
 @dataclass(frozen=True)
 class Trace:
     """The few rows of data whose mixture is nearest to an atom."""
 
-    rows: tuple[TraceRow, ...]  #: by falling weight
+    rows: tuple[TraceRow, ...]  #: by falling contribution
     cosine: float | None  #: between the atom and the mixture
 
     @classmethod

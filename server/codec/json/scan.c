@@ -48,8 +48,10 @@ static bool expected(json_scan *scan, const char *what) {
         snprintf(found, sizeof found, "'%c'", *scan->at);
     else
         snprintf(found, sizeof found, "the byte 0x%02X", (unsigned char)*scan->at);
-    return json_scan_fail(scan, RA_ERR_FORMAT, "not JSON: expected %s at byte %zu, found %s", what,
-                          offset_of(scan, scan->at), found);
+    bool npy = scan->at == scan->start && scan->end - scan->at >= 6 && memcmp(scan->at, "\x93NUMPY", 6) == 0;
+    return json_scan_fail(scan, RA_ERR_FORMAT, "not JSON: expected %s at byte %zu, found %s%s", what,
+                          offset_of(scan, scan->at), found,
+                          npy ? "; a NumPy array has the Content-Type application/x-npy" : "");
 }
 
 /* Python's json.dumps and others write these words for floats that JSON cannot express. */

@@ -1,7 +1,8 @@
 /* proto/openapi.json against the routing table, in both directions: every row is described, every operation
- * that is described has its row, and the two agree on names, query parameters, bodies and keys. What the
- * replies look like is compared over a socket, by tests/clients/test_openapi.py. */
+ * that is described has its row, and the two agree on names, query parameters, bodies and keys. The values of
+ * settings are those of the library. What the replies look like is compared over a socket, by tests/clients/test_openapi.py. */
 #include "harness.h"
+#include "ra_sae.h"
 #include "routes.h"
 
 #include <cjson/cJSON.h>
@@ -185,7 +186,35 @@ START_TEST(test_every_reference_leads_somewhere) {
 }
 END_TEST
 
+/* The values of the setting in every schema of its name. */
+static size_t check_values(const cJSON *item, const char *key, const char *const *names) {
+    size_t found = 0;
+    const cJSON *values = item->string && strcmp(item->string, key) == 0 ? member(item, "enum") : NULL;
+    if (values) {
+        const cJSON *value = values->child;
+        found = 1;
+        for (size_t i = 0; names[i]; i++, value = value->next)
+            ck_assert_msg(value && cJSON_IsString(value) && strcmp(value->valuestring, names[i]) == 0,
+                          "%s lacks %s in its place", key, names[i]);
+        ck_assert_msg(!value || cJSON_IsNull(value), "%s has values that the setting lacks", key);
+    }
+    for (const cJSON *child = item->child; child; child = child->next)
+        found += check_values(child, key, names);
+    return found;
+}
+
+START_TEST(test_values_are_those_of_the_settings) {
+    static const enum ra_sae_setting settings[] = {RA_SET_SAE, RA_SET_ENCODER};
+    read_document();
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        const ra_setting *row = &ra_sae_settings_table()->rows[settings[i]];
+        ck_assert_uint_ge(check_values(document, row->key, row->names), 1);
+    }
+    release_document();
+}
+END_TEST
+
 TEST_CASES(openapi, test_every_row_is_described, test_everything_described_has_its_row,
            test_query_parameters_are_those_of_the_row, test_path_parameters_are_described_in_their_order,
            test_bodies_are_those_of_the_row, test_keys_are_those_of_the_row,
-           test_every_reference_leads_somewhere)
+           test_every_reference_leads_somewhere, test_values_are_those_of_the_settings)

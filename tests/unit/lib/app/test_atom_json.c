@@ -25,6 +25,7 @@ static ra_model *open_file(model_file *file) {
 START_TEST(test_what_explains_an_atom) {
     static const int64_t row[FILE_K * 2] = {7, 3, 2, -1, 0, -1, 0, -1, 0, -1, 0, -1};
     static const float weight[FILE_K * 2] = {0.75f, 0.25f, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0},
+                                       part[FILE_K * 2] = {0.5f, 0.25f, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0},
                                        cosine[FILE_K] = {0.5f, 1, 1, 1, 1, 1}, share[FILE_K] = {0.125f},
                                        contribution[FILE_K * FILE_T] = {0.5f, 0.25f, -0.125f};
     model_file file = {0};
@@ -34,6 +35,7 @@ START_TEST(test_what_explains_an_atom) {
     model_file_put(&file, "hull.share", RA_F32, 1, FILE_K, 0, cosine);
     model_file_put(&file, "trace.row", RA_I64, 2, FILE_K, 2, row);
     model_file_put(&file, "trace.weight", RA_F32, 2, FILE_K, 2, weight);
+    model_file_put(&file, "trace.contribution", RA_F32, 2, FILE_K, 2, part);
     model_file_put(&file, "trace.cosine", RA_F32, 1, FILE_K, 0, cosine);
     model_file_put_text(&file, "trace.labels", "cat\tpurr\nx\t\nx\t\nx\t\nx\t\nx\t\n");
     ra_model *model = open_file(&file);
@@ -44,10 +46,13 @@ START_TEST(test_what_explains_an_atom) {
                 " cow\",\"weight\":0.25,\"contribution\":0.25},{\"point\":2,\"label\":\"owl\","
                 "\"weight\":0.125,\"contribution\":-0.125}],\"coverage\":0.875,\"hull_share\":0.5,"
                 "\"relaxation\":{\"norm\":0,\"share\":0.125},\"trace\":{\"rows\":[{\"row\":7,"
-                "\"label\":\"cat\",\"weight\":0.75},{\"row\":3,\"label\":\"purr\",\"weight\":0.25}],"
+                "\"label\":\"cat\",\"weight\":0.75,\"contribution\":0.5},{\"row\":3,\"label\":\"purr\","
+                "\"weight\":0.25,\"contribution\":0.25}],"
                 "\"cosine\":0.5}}");
     write_atom(&out, model, 1, ATOM_TRACE, NULL);
-    check(&out, "{\"trace\":{\"rows\":[{\"row\":2,\"label\":\"x\",\"weight\":1}],\"cosine\":1}}");
+    check(
+        &out,
+        "{\"trace\":{\"rows\":[{\"row\":2,\"label\":\"x\",\"weight\":1,\"contribution\":1}],\"cosine\":1}}");
     ra_model_release(model);
 }
 END_TEST

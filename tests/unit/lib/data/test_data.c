@@ -76,7 +76,9 @@ START_TEST(test_refuses_what_is_no_activations) {
         ra_status status;
         const char *text;
     } cases[] = {
-        {ra_tensor_2d(RA_F64, doubles, 2, 2), RA_ERR_DTYPE, "holds F64 numbers; expected activations in F32"},
+        {ra_tensor_2d(RA_F64, doubles, 2, 2), RA_ERR_DTYPE,
+         "holds F64 numbers; expected activations in F32, F16 or BF16; convert them, in NumPy with "
+         "x.astype("},
         {ra_tensor_2d(RA_I32, integers, 2, 2), RA_ERR_DTYPE, "I32"},
         {ra_tensor_1d(RA_F32, first, 6), RA_ERR_SHAPE, "shape [6]; expected activations of shape [rows, d]"},
         {five, RA_ERR_SHAPE,

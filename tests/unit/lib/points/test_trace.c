@@ -169,7 +169,7 @@ START_TEST(test_traces_are_those_of_plain_loops) {
     ck_assert_uint_eq(trace.searched, ROWS);
     for (size_t k = 0; k < K; k++) {
         int64_t chosen[R];
-        double cosine, sum = 0;
+        double cosine, sum = 0, shares = 0;
         size_t n = trace_plainly(rows, atoms + k * D, chosen, &cosine), kept = 0;
         ck_assert_double_eq_tol(trace.cosine[k], cosine, 1e-5);
         for (size_t t = 0; t < R && trace.row[k * R + t] >= 0; t++, kept++) {
@@ -177,11 +177,13 @@ START_TEST(test_traces_are_those_of_plain_loops) {
             for (size_t i = 0; i < n; i++) found |= chosen[i] == trace.row[k * R + t];
             ck_assert(found);
             ck_assert(trace.weight[k * R + t] > 0);
-            ck_assert(t == 0 || trace.weight[k * R + t] <= trace.weight[k * R + t - 1]);
+            ck_assert(t == 0 || trace.contribution[k * R + t] <= trace.contribution[k * R + t - 1]);
             sum += trace.weight[k * R + t];
+            shares += trace.contribution[k * R + t];
         }
         ck_assert_uint_gt(kept, 0);
         ck_assert_double_eq_tol(sum, 1, 1e-5);
+        ck_assert_double_eq_tol(shares, cosine * cosine, 1e-5);
     }
     ra_trace_release(&trace);
     ra_backend_release(backend);

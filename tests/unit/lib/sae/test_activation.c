@@ -7,6 +7,7 @@
 #include "sae/activation.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { B = 2, K = 4 };
@@ -88,6 +89,31 @@ START_TEST(test_every_kind_has_a_row) {
 }
 END_TEST
 
+/* proto/artifact.md lists the values of `sae` and `encoder`. */
+START_TEST(test_every_kind_is_specified) {
+    static char document[1 << 17];
+    static const enum ra_sae_setting settings[] = {RA_SET_SAE, RA_SET_ENCODER};
+    FILE *file = fopen("proto/artifact.md", "rb");
+    ck_assert_ptr_nonnull(file);
+    size_t size = fread(document, 1, sizeof document - 1, file);
+    ck_assert(feof(file) && size > 0);
+    fclose(file);
+    for (size_t i = 0; i < 2; i++) {
+        const ra_setting *row = &ra_sae_settings_table()->rows[settings[i]];
+        char begin[64], name[64];
+        snprintf(begin, sizeof begin, "\n| `%s` | ", row->key);
+        const char *line = strstr(document, begin);
+        ck_assert_msg(line, "%s is not in the table", row->key);
+        size_t length = strcspn(line + 1, "\n");
+        for (size_t v = 0; row->names[v]; v++) {
+            snprintf(name, sizeof name, "`%s`", row->names[v]);
+            const char *at = strstr(line, name);
+            ck_assert_msg(at && at < line + 1 + length, "the row of %s lacks %s", row->key, name);
+        }
+    }
+}
+END_TEST
+
 START_TEST(test_missing_settings_are_named) {
     static const struct {
         ra_sae_settings settings;
@@ -114,4 +140,4 @@ END_TEST
 
 TEST_CASES_LOOP(activation_codes, 0, CASES *DEVICES, test_codes)
 TEST_CASES(activation, test_the_running_threshold_is_an_average, test_every_kind_has_a_row,
-           test_missing_settings_are_named)
+           test_every_kind_is_specified, test_missing_settings_are_named)

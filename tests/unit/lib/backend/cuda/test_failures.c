@@ -119,6 +119,7 @@ static ra_status training(run *r, ra_error *err) {
     STEP(ra_stream_relu(r->stream, u, u, n, err));
     STEP(ra_stream_squared_error(r->stream, u, dy, n, 0.5, u, &error, err));
     r->results[6] += error + norms[2];
+    STEP(ra_stream_gather_rows(r->stream, u, (const int32_t *)(const void *)path, 2, LATENTS, dy, err));
     STEP(ra_stream_broadcast_row(r->stream, row, dy, MANY, LATENTS, err));
     STEP(ra_stream_widen(r->stream, RA_BF16, dy, u, n, err));
     STEP(ra_stream_scatter_entries(r->stream, &r->top, 2, r->top.value, dy, err));

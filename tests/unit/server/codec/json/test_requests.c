@@ -197,6 +197,7 @@ typedef struct refusal {
 static const refusal latents_refused[] = {
     {"", RA_ERR_FORMAT, "the body is empty, expected {\"latents\": [[...], ...]} or"},
     {"hello", RA_ERR_FORMAT, "not JSON: expected a value at byte 0, found 'h'"},
+    {"\x93NUMPY", RA_ERR_FORMAT, "found the byte 0x93; a NumPy array has the Content-Type application/x-npy"},
     {"[[1,2]]", RA_ERR_FORMAT, "the body is an array, expected {\"latents\": "},
     {"{}", RA_ERR_FORMAT, "the body has no member \"latents\"; expected {\"latents\": "},
     {"{\"latent\":[]}", RA_ERR_FORMAT, "the body has an unknown member \"latent\"; expected \"latents\""},
