@@ -145,6 +145,32 @@ class Trained(Consensus):
         self.assertClose(tensors["agreement.share"].values, share, 1e-5, "share")
         self.assertClose(tensors["agreement.cosine"].values, cosine, 1e-5, "cosine")
 
+    def test_every_kind_of_run_can_be_joined_and_resumed(self):
+        for name, flags in {
+            "batchtopk": ["--sae", "batchtopk"],
+            "a norm": ["--encoder", "mlp_bn_1"],
+            "tied": ["--encoder", "tied"],
+            "matching pursuit": ["--sae", "mp"],
+            "k-means points": ["--points", "30"],
+            "random rows": ["--points", "sample:40"],
+            "points of a file": ["--points", self.x],
+            "xavier": ["--dictionary-kind", "l2"],
+            "standardized": ["--standardize", "element"],
+            "epochs": ["--epochs", "12"],
+        }.items():
+            with self.subTest(name):
+                length = [] if "--epochs" in flags else ["--steps", "80"]
+                command = ["train", self.x, "-o", self.out, *self.flags, "--consensus", "2", *length, *flags]
+                self.good(*command)
+                whole = self.read("out.safetensors")
+                os.remove(self.out)
+                os.remove(self.path("out.run2.safetensors"))
+                self.good(*command, "--resume", self.out)
+                self.assertEqual(self.read("out.safetensors"), whole)
+                metadata = read_safetensors(self.path("out.run1.safetensors"))[1]
+                self.assertEqual(metadata["schedule"], "cosine")
+                os.remove(self.out)
+
     def test_runs_can_be_of_another_length(self):
         self.train("--run-steps", "33", "--seed", "5")
         metadata = read_safetensors(self.path("out.run2.safetensors"))[1]

@@ -67,7 +67,10 @@ static ra_status train_one(const train_options *options, size_t number, const ch
     one.log = one.report = NULL; /* holdout stays: its rows are not trained on */
     one.train.seed = options->train.seed * SEEDS_APART + number;
     train_know(&one.train, RA_TRAIN_SEED);
-    if (options->run_steps) set_steps(&one, options->run_steps);
+    if (options->run_steps)
+        set_steps(&one, options->run_steps);
+    else if (ra_setting_known(&options->train, RA_TRAIN_STEPS))
+        set_steps(&one, options->train.steps);
     one.train.points_seed = one.train.seed;
     if (!one.resume)
         train_know(&one.train, RA_TRAIN_POINTS_SEED); /* else its file knows whether it has points */

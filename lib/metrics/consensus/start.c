@@ -106,13 +106,16 @@ static ra_status add_of_atoms(start *s, const char *name, const size_t *rows, ra
     return ra_safetensors_writer_tensor(s->writer, name, &all, err);
 }
 
+/* Sums in float64, so that equal numbers have just that mean. */
 static ra_status add_of_all(start *s, const char *name, ra_error *err) {
     const ra_tensor *first = ra_safetensors_find(s->file[0], name);
-    void *memory;
+    void *memory[2];
     if (!first) return RA_OK;
     size_t n = ra_tensor_elements(first);
-    RA_TRY(take(s, n, sizeof(float), &memory, err));
-    float *mean = memory;
+    RA_TRY(take(s, n, sizeof(float), &memory[0], err));
+    RA_TRY(take(s, n, sizeof(double), &memory[1], err));
+    float *mean = memory[0];
+    double *sum = memory[1];
     for (size_t r = 0; r < s->c->runs; r++) {
         ra_tensor tensor;
         float *values;
@@ -121,9 +124,10 @@ static ra_status add_of_all(start *s, const char *name, ra_error *err) {
             RA_FAIL(err, RA_ERR_SHAPE, "%s: %s has %zu numbers, but %zu in %s", s->paths[r], name,
                     ra_tensor_elements(&tensor), n, s->paths[0]);
         RA_TRY(read_floats(&tensor, &values, err));
-        for (size_t i = 0; i < n; i++) mean[i] += values[i] / (float)s->c->runs;
+        for (size_t i = 0; i < n; i++) sum[i] += (double)values[i];
         ra_free(values);
     }
+    for (size_t i = 0; i < n; i++) mean[i] = (float)(sum[i] / (double)s->c->runs);
     ra_tensor all = *first;
     all.dtype = RA_F32;
     all.data = mean;
