@@ -135,7 +135,8 @@ class NamedPoints(Mixtures):
 
     def test_their_names_come_as_far_as_the_artifact_and_through_a_resumed_run(self):
         flags = ["--points", self.points, "--trace-rows", "0"]
-        tensors, _ = self.train(*flags, "--point-labels", self.names)
+        tensors, metadata = self.train(*flags, "--point-labels", self.names)
+        self.assertEqual(metadata["init"], "random")  # in an order that means nothing to the data
         text = bytes(tensors["points.labels"].values)
         self.assertEqual(text, self.read("names.txt"))
         self.good("train", self.x, "--resume", self.out, "-o", self.out, "--steps", "30", "--quiet", "--trace-rows", "0")

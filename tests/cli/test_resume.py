@@ -288,7 +288,7 @@ class Seeds(Resume):
             alone = self.path("alone.safetensors")
             C = self.path("points.npy")
             support.write_npy(C, points["dictionary.C"])
-            flags = ["--concepts", "16", "--batch-size", "24", "--quiet", "--steps", "20", "--points", C]
+            flags = ["--concepts", "16", "--batch-size", "24", "--quiet", "--steps", "20", "--points", C, "--init-weights", "eye"]
             self.good("train", self.x, "-o", alone, "--seed", seed, *flags)
             tensors, _ = read_safetensors(alone)
             for name in ["dictionary.W.index", "dictionary.W.weight", "dictionary.Relax", "encoder.final_block.0.weight"]:
