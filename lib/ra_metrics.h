@@ -208,4 +208,21 @@ ra_status ra_compare(ra_backend *backend, const float *A, const float *B, size_t
                      ra_comparison *comparison, ra_error *err);
 void ra_comparison_release(ra_comparison *comparison); /* leaves {0} */
 
+/* On how many rows matched latents are active together: of the rows on which one of two latents is active, the share on
+ * which both are; the mean over the pairs of which one is active at all. Owns its arrays; {0} is a valid, empty value. */
+typedef struct ra_code_overlap {
+    size_t latents;       /* K */
+    const int32_t *match; /* [K] as in ra_comparison; not owned */
+    uint64_t rows;
+    uint64_t *first, *second, *both; /* [K] rows; `second` by the latents of the second model */
+    uint64_t *seen;                  /* [K] */
+} ra_code_overlap;
+
+ra_status ra_code_overlap_init(ra_code_overlap *overlap, size_t latents, const int32_t *match, ra_error *err);
+void ra_code_overlap_release(ra_code_overlap *overlap); /* leaves {0} */
+
+/* a, b: the codes of the same rows by the two models, each of K latents. */
+void ra_code_overlap_add(ra_code_overlap *overlap, const ra_codes *a, const ra_codes *b);
+double ra_code_overlap_value(const ra_code_overlap *overlap); /* NaN: no latent is ever active */
+
 #endif

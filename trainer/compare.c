@@ -14,7 +14,7 @@ enum { MODELS_MOST = 64 };
 
 static struct compare_flags {
     uint64_t known;
-    const char *output;
+    const char *output, *data;
     double level;
     bool json;
     model_choice model;
@@ -23,6 +23,8 @@ static struct compare_flags {
 static const ra_setting rows[] = {
     {"output", RA_SETTING_TEXT, offsetof(struct compare_flags, output), .letter = 'o', .argument = "OUT",
      .help = "write A as an artifact with the agreement of its atoms with the others; may be A"},
+    {"data", RA_SETTING_TEXT, offsetof(struct compare_flags, data), .argument = "DATA",
+     .help = "rows, for the agreement of codes: whether matched latents are active on the same ones"},
     {"level", RA_SETTING_REAL, offsetof(struct compare_flags, level), .min = 0, .max = 1, .fallback = "0.7",
      .argument = "X", .help = "the cosine from which on another dictionary has an atom of A"},
     {"json", RA_SETTING_BOOL, offsetof(struct compare_flags, json),
@@ -32,6 +34,7 @@ static const ra_setting rows[] = {
 typedef struct comparison {
     ra_model *model[MODELS_MOST];
     ra_matrix D[MODELS_MOST];
+    ra_data *data; /* NULL: none */
     compared_pair *pairs;
     size_t pair_count;
 } comparison;
@@ -57,11 +60,12 @@ static ra_status compare_pair(comparison *c, const char *const *path, ra_backend
     RA_TRY(compare_starts(backend, path[a], path[b], &pair->starts, err));
     RA_TRY(ra_compare(backend, A->data, B->data, A->rows, A->cols, &pair->result, err));
     c->pair_count++;
-    return RA_OK;
+    return compare_codes(c->model[a], c->model[b], c->data, pair, err);
 }
 
 static ra_status compute(comparison *c, const char *const *path, size_t count, ra_error *err) {
     for (size_t i = 0; i < count; i++) RA_TRY(open_dictionary(c, path, i, err));
+    if (flags.data) RA_TRY(open_data_of(c->model[0], &flags.data, 1, NULL, &c->data, err));
     c->pairs = ra_calloc(count * (count - 1) / 2, sizeof *c->pairs);
     if (!c->pairs) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: pairs of %zu models", count);
     ra_backend *backend = NULL;
@@ -81,6 +85,7 @@ static ra_status keep_agreement(const comparison *c, const char *const *path, si
     ra_agreement agreement = {0};
     if (!flags.output) return RA_OK;
     RA_TRY(check_output(flags.output, path + !info->from_checkpoint, count - !info->from_checkpoint, err));
+    RA_TRY(check_output(flags.output, &flags.data, 1, err));
     for (size_t i = 1; i < count; i++) others.D[i - 1] = c->D[i]; /* borrowed */
     RA_TRY(run_dictionaries_agreement(&flags.model, &c->D[0], &others, flags.level, &agreement, err));
     ra_status status = ra_model_save_with(c->model[0], &(ra_model_additions){.agreement = &agreement},
@@ -102,6 +107,7 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
         compare_print_text(&report);
     for (size_t p = 0; p < c.pair_count; p++) ra_comparison_release(&c.pairs[p].result);
     ra_free(c.pairs);
+    ra_data_free(c.data);
     for (size_t i = 0; i < count; i++) {
         ra_matrix_release(&c.D[i]);
         ra_model_release(c.model[i]);
@@ -112,7 +118,7 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
 const command command_compare = {
     .name = "compare",
     .summary = "measure how alike dictionaries are",
-    .usage = "A B... [-o OUT] [--json]",
+    .usage = "A B... [--data DATA] [-o OUT] [--json]",
     .about = "Matches the atoms of dictionaries of the same shape and prints how alike they are: for two\n"
              "of them all figures, for more (up to 64) a matrix of all pairs and the mean. A and B are\n"
              "fused artifacts or checkpoints. Where a file says how it began, that is printed, too.\n"

@@ -1,4 +1,4 @@
-"""`rasae compare` (trainer/compare, trainer/training/start.c): two dictionaries and several, permutations and signs, how each began."""
+"""`rasae compare` (trainer/compare, trainer/training/start.c, lib/metrics/overlap.c): two dictionaries and several, permutations and signs, how each began."""
 
 import math
 
@@ -56,6 +56,23 @@ class Compare(Case):
         ]:
             self.assertIn(part, text.replace("\n  ", " "))
         self.assertIn("W = eye", self.good_json("compare", CHECKPOINT, CHECKPOINT, "--json")["caveat"])
+
+    def test_codes_on_data_are_compared(self):
+        x, other = golden("topk-mse.x.npy"), golden("topk-mse-tied.final.safetensors")
+        same = self.good_json("compare", CHECKPOINT, CHECKPOINT, "--data", x, "--json")
+        self.assertEqual(same["codes"], 1)
+        report = self.good_json("compare", CHECKPOINT, other, "--data", x, "--json")
+        active = []
+        for model in CHECKPOINT, other:
+            self.good("encode", model, x, "-o", self.path("z.npy"))
+            z = support.read_npy(self.path("z.npy"))
+            active.append([{r for r in range(z.shape[0]) if z.values[r * 48 + k]} for k in range(48)])
+        pairs = [(active[0][k], active[1][j]) for k, j in enumerate(report["match"])]
+        shares = [len(a & b) / len(a | b) for a, b in pairs if a | b]
+        self.assertAlmostEqual(report["codes"], sum(shares) / len(shares), places=6)
+        self.assertIn("active rows in common", self.good("compare", CHECKPOINT, other, "--data", x))
+        self.assertIsNone(self.good_json("compare", CHECKPOINT, other, "--json")["codes"])
+        self.bad(1, ["nothing.npy"], "compare", CHECKPOINT, other, "--data", "nothing.npy")
 
     def test_how_alike_runs_began_is_said(self):
         x = support.write_npy(self.path("x.npy"), support.small_data(rows=200))

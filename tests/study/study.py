@@ -185,66 +185,35 @@ def own_start(share, flags, seed):
     return ["--points-seed", str(seed)] if points else []
 
 
-def model_of(data, name, share, seed, flags, x, hold, extra):
-    """Trains one model, unless it is there; the summary of its training."""
+def train(data, name, share, seed, flags, x, hold):
+    """The path of a trained model and the summary of its training."""
     _, concepts, k, reanimate, l1 = DATA[data]
-    filled = [flag.format(k=k, K=concepts, reanimate=reanimate, l1=l1) for flag in flags] + own_start(share, flags, seed)
-    model = os.path.join(FOLDER, "%s.%s.%s.%d%s.safetensors" % (data, re.sub(r"\W+", "-", name), share, seed, ".start" if "--lr" in extra else ""))
+    filled = [flag.format(k=k, K=concepts, reanimate=reanimate, l1=l1) for flag in flags]
     schedule = [] if "--schedule" in flags else ["--schedule", "cosine"]
-    length = [] if "--epochs" in flags or "--steps" in extra else ["--steps", STEPS]
-    keep = [flag for i, flag in enumerate(filled) if not ("--lr" in extra and (flag == "--lr" or filled[i - 1] == "--lr"))]
-    summary = rasae("train", x, "-o", model, "--concepts", str(concepts), *length, "--seed", str(seed), "--json",
-                    *(["--holdout", hold] if hold else []), *schedule, *keep, *extra)
+    length = [] if "--epochs" in flags else ["--steps", STEPS]
+    model = os.path.join(FOLDER, "%s.%s.%s.%d.safetensors" % (data, re.sub(r"\W+", "-", name), share, seed))
+    summary = rasae("train", x, "-o", model, "--concepts", str(concepts), *length, "--seed", str(seed), "--json", *schedule,
+                    *(["--holdout", hold] if hold else []), *filled, *own_start(share, flags, seed))
     return model, json.loads(summary)
-
-
-def start_of(data, name, share, seed, flags, x, model):
-    """The model before its first step: the consensus itself, or the run at a rate of 0."""
-    if "--consensus" in flags:
-        return model.replace(".safetensors", ".start.safetensors")
-    return model_of(data, name, share, seed, flags, x, None, ["--lr", "0", "--steps", "1", "--trace-rows", "0", "--no-state"])[0]
-
-
-def active(model, hold):
-    """For each latent the rows on which it is active."""
-    codes = model.replace(".safetensors", ".codes.npy")
-    rasae("encode", model, hold, "-o", codes)
-    values, (rows, latents) = read_npy(codes)
-    os.remove(codes)
-    return [{row for row in range(rows) if values[row * latents + latent]} for latent in range(latents)]
-
-
-def jaccard(first, second, match):
-    """Mean over the pairs of atoms that are active at all: rows on which both are, of those on which one is."""
-    pairs = [(first[k], second[at]) for k, at in enumerate(match)]
-    shares = [len(a & b) / len(a | b) for a, b in pairs if a | b]
-    return math.fsum(shares) / len(shares)
 
 
 def measure(data, files, name, share, flags, seeds, whole=True):
     """The means of every figure over the seeds and over their pairs. whole: all figures of the study."""
-    models, starts, results = [], [], []
+    models, results = [], []
     seeds = seeds[:2] if share == "halves" or "--consensus" in flags else seeds
     for i, seed in enumerate(seeds):
         x = files["half%d" % i] if share == "halves" else files["train"]
-        model, summary = model_of(data, name, share, seed, flags, x, files.get("hold"), [])
+        model, summary = train(data, name, share, seed, flags, x, files.get("hold"))
         figures = json.loads(rasae("eval", model, x, "--json"))
         if whole:
             figures["r2_holdout"] = summary["r2_holdout"]
             figures["ood"] = json.loads(rasae("eval", model, files["hold"], "--json"))["ood"]
             inspected = json.loads(rasae("inspect", model, "--json"))["model"]
             figures.update((key, inspected[key]) for key in ("hull_share", "coverage") if inspected[key] is not None)
-            starts.append(start_of(data, name, share, seed, flags, x, model))
         models.append(model)
         results.append(figures)
-    pairs = []
-    codes = [active(model, files["hold"]) for model in models] if whole else []
-    for a, b in itertools.combinations(range(len(models)), 2):
-        pair = json.loads(rasae("compare", models[a], models[b], "--json"))
-        if whole:
-            pair["codes"] = jaccard(codes[a], codes[b], pair["match"])
-            pair["starts"] = json.loads(rasae("compare", starts[a], starts[b], "--json"))["stability_without_flips"]
-        pairs.append(pair)
+    data_flags = ["--data", files["hold"]] if whole else []
+    pairs = [json.loads(rasae("compare", a, b, *data_flags, "--json")) for a, b in itertools.combinations(models, 2)]
     return {**means(results), **means(pairs)}
 
 
@@ -290,7 +259,7 @@ def table(data, rows):
     lines = ["| %s: %d concepts | seeds share | %s |" % (data, DATA[data][1], " | ".join(column[0] for column in COLUMNS)),
              "|---|---|" + "---|" * len(COLUMNS)]
     for name, share, figures in rows:
-        cells = " | ".join("%.*f" % (places, figures[key]) if key in figures else "-" for _, key, places in COLUMNS)
+        cells = " | ".join("%.*f" % (places, figures[key]) if figures.get(key) is not None else "-" for _, key, places in COLUMNS)
         lines.append("| %s | %s | %s |" % (name, share, cells))
     return "\n".join(lines)
 

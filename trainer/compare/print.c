@@ -62,6 +62,7 @@ static void json_pair(const compared_pair *pair, text *json) {
     const ra_comparison *r = &pair->result;
     json_count(json, "concepts", r->concepts);
     for (size_t f = 0; f < FIGURE_COUNT; f++) json_real(json, figures[f].name, value_of(pair, f));
+    json_real(json, "codes", pair->codes);
     json_real(json, "starts", pair->starts);
     if (pair->points.known) {
         json_count(json, "shared_points", pair->points.equal);
@@ -201,6 +202,8 @@ static void print_shared_points(const compare_report *report) {
         const compared_pair *pair = &report->pairs[p];
         printf("  ");
         if (report->pair_count > 1) printf("%zu and %zu: ", pair->a + 1, pair->b + 1);
+        if (isfinite(pair->codes))
+            printf("matched latents have %.1f %% of their active rows in common. ", 100 * pair->codes);
         if (isfinite(pair->starts)) printf("before the first step the mean cosine was %.6f. ", pair->starts);
         if (!pair->points.known)
             printf("Whether they share candidate points is unknown: not both files keep them.\n");

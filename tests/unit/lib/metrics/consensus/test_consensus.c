@@ -248,6 +248,73 @@ START_TEST(test_agreement_is_the_best_match_one_to_one) {
 }
 END_TEST
 
+/* ---- memory --------------------------------------------------------------------------------------------- */
+
+/* A checkpoint of mixtures of the rows of `atoms`, as much of it as a consensus reads. */
+static const char *write_run(const char *name, const ra_matrix *atoms) {
+    static int32_t index[K * 2];
+    static float weight[K * 2], relax[K * D];
+    const float zero = 0;
+    ra_safetensors_writer *writer = NULL;
+    const char *path = test_path(name);
+    for (int32_t k = 0; k < K; k++) {
+        index[2 * k] = k;
+        index[2 * k + 1] = -1;
+        weight[2 * k] = 1;
+    }
+    const struct {
+        const char *name;
+        ra_tensor tensor;
+    } tensors[] = {{"dictionary.W.index", ra_tensor_2d(RA_I32, index, K, 2)},
+                   {"dictionary.W.weight", ra_tensor_2d(RA_F32, weight, K, 2)},
+                   {"dictionary.C", ra_tensor_2d(RA_F32, atoms->data, K, D)},
+                   {"dictionary.Relax", ra_tensor_2d(RA_F32, relax, K, D)},
+                   {"encoder.final_block.0.weight", ra_tensor_2d(RA_F32, atoms->data, K, D)},
+                   {"dictionary.multiplier", {.dtype = RA_F32, .data = &zero}}};
+    ra_ok(ra_safetensors_writer_new(&writer, &err));
+    ra_ok(ra_safetensors_writer_metadata(writer, "delta", "1.5", &err));
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+        ra_ok(ra_safetensors_writer_tensor(writer, tensors[i].name, &tensors[i].tensor, &err));
+    ra_ok(ra_safetensors_writer_write(writer, path, &err));
+    ra_safetensors_writer_free(writer);
+    return path;
+}
+
+static ra_status all_of_it(ra_backend *backend, const ra_matrix *runs, const char *const *paths,
+                           const char *output, ra_error *err) {
+    ra_consensus c = {0};
+    ra_agreement a = {0};
+    ra_status status = ra_consensus_find(backend, runs, 3, K, &c, err);
+    if (status == RA_OK)
+        status = ra_agreement_measure(backend, c.atoms.data, K, D, runs, 3, RA_AGREEMENT_LEVEL, &a, err);
+    if (status == RA_OK) status = ra_consensus_keep(&c, &a, K - 1, err);
+    if (status == RA_OK) status = ra_consensus_write(&c, paths, &a, output, err);
+    ra_agreement_release(&a);
+    ra_consensus_release(&c);
+    return status;
+}
+
+START_TEST(test_every_allocation_may_fail) {
+    float truth[K * D];
+    ra_matrix runs[RUNS];
+    const char *paths[3];
+    if (_i > 0) return;
+    planted(truth, runs, 0.2f);
+    for (size_t r = 0; r < 3; r++) paths[r] = write_run(r == 0 ? "a" : r == 1 ? "b" : "c", &runs[r]);
+    const char *output = test_path("start.safetensors");
+    ra_backend *backend = backend_of("cpu", 1);
+    fails_at_each_allocation(all_of_it(backend, runs, paths, output, &err));
+    ra_safetensors *file = NULL;
+    ra_ok(ra_safetensors_open(output, &file, &err));
+    ck_assert_str_eq(ra_safetensors_metadata(file, "consensus.runs"), "3");
+    ck_assert_str_eq(ra_safetensors_metadata(file, "delta"), "1.5");
+    ck_assert_uint_eq(ra_safetensors_find(file, "dictionary.W.index")->shape[0], K - 1);
+    ra_safetensors_free(file);
+    release(runs, RUNS);
+    ra_backend_release(backend);
+}
+END_TEST
+
 TEST_CASES_LOOP(consensus, 0, 3, test_the_hierarchy_is_that_of_all_pairs, test_equal_rows_make_one_group,
                 test_the_groups_are_the_directions_that_all_runs_have,
                 test_an_atom_of_zeros_is_in_no_group_and_threads_change_nothing,
