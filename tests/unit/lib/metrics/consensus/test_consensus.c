@@ -319,4 +319,5 @@ TEST_CASES_LOOP(consensus, 0, 3, test_the_hierarchy_is_that_of_all_pairs, test_e
                 test_the_groups_are_the_directions_that_all_runs_have,
                 test_an_atom_of_zeros_is_in_no_group_and_threads_change_nothing,
                 test_what_cannot_be_joined_is_refused, test_the_groups_that_most_runs_have_are_kept,
-                test_agreement_counts_the_runs_that_have_an_atom, test_agreement_is_the_best_match_one_to_one)
+                test_agreement_counts_the_runs_that_have_an_atom, test_agreement_is_the_best_match_one_to_one,
+                test_every_allocation_may_fail)
