@@ -106,10 +106,12 @@ class BadRows(Data):
         self.good("train", self.good_x, "-o", self.path("clean.safetensors"), "--quiet", *flags)
         skipped, clean = (read_safetensors(self.path(n + ".safetensors"))[0] for n in ["skipped", "clean"])
         for name in clean:
-            if name != "points.rows":
+            if name not in ("points.rows", "trace.row"):
                 self.assertEqual(skipped[name].values, clean[name].values, name)
         numbers = skipped["points.rows"].values
         self.assertEqual(numbers, [self.good_rows[row] for row in clean["points.rows"].values])
+        traced = [self.good_rows[row] if row >= 0 else -1 for row in clean["trace.row"].values]
+        self.assertEqual(skipped["trace.row"].values, traced)
         text = bytes(skipped["points.row_labels"].values).decode()
         self.assertEqual(text.split(), flat(["row", str(row)] for row in numbers))
 
