@@ -70,7 +70,7 @@ class Compare(Case):
         pairs = [(active[0][k], active[1][j]) for k, j in enumerate(report["match"])]
         shares = [len(a & b) / len(a | b) for a, b in pairs if a | b]
         self.assertAlmostEqual(report["codes"], sum(shares) / len(shares), places=6)
-        self.assertIn("active rows in common", self.good("compare", CHECKPOINT, other, "--data", x))
+        self.assertIn("both are on ", self.good("compare", CHECKPOINT, other, "--data", x))
         self.assertIsNone(self.good_json("compare", CHECKPOINT, other, "--json")["codes"])
         self.bad(1, ["nothing.npy"], "compare", CHECKPOINT, other, "--data", "nothing.npy")
 
@@ -84,7 +84,7 @@ class Compare(Case):
         self.assertLess(same["stability_without_flips"], 1)
         other = self.good_json("compare", self.path("a"), self.path("b"), "--json")
         self.assertLess(other["starts"], 1 - 1e-4)
-        self.assertIn("before the first step the mean cosine was 1.0", self.good("compare", self.path("a"), self.path("c")))
+        self.assertIn("before the first step the mean cosine of matched atoms was 1.0", self.good("compare", self.path("a"), self.path("c")))
         self.assertIsNone(self.good_json("compare", CHECKPOINT, CHECKPOINT, "--json")["starts"])
 
     def test_what_cannot_be_compared(self):

@@ -8,8 +8,8 @@
 static const char caveat[] =
     "stability is measured on the fused atoms, scaled to unit length and matched one to one (exact "
     "assignment). By default archetypal dictionaries start at W = eye, Relax = 0 whatever the seed, so a "
-    "shared start and shared points can account for much of it; compare it with the centered figure and "
-    "with runs on other points.";
+    "shared start and shared points can account for much of it; compare it with the cosine before the "
+    "first step, with the centered figure, and with runs on other points.";
 
 static const struct figure {
     const char *name;
@@ -197,24 +197,40 @@ static void print_starts(const compare_report *report) {
     }
 }
 
-static void print_shared_points(const compare_report *report) {
+/* "  1 and 3: " where there are several pairs. */
+static void print_pair_name(const compare_report *report, const compared_pair *pair) {
+    printf("  ");
+    if (report->pair_count > 1) printf("%zu and %zu: ", pair->a + 1, pair->b + 1);
+}
+
+static void print_shared_points(const compared_pair *pair) {
+    if (!pair->points.known)
+        printf("whether they share candidate points is unknown: not both files keep them.\n");
+    else if (pair->points.common > pair->points.equal)
+        printf("%s of %s candidate points are the same in both, and %s more are in both at different "
+               "positions.\n",
+               format_grouped(pair->points.equal).text, format_grouped(pair->points.of).text,
+               format_grouped(pair->points.common - pair->points.equal).text);
+    else
+        printf("%s of %s candidate points are the same in both.\n", format_grouped(pair->points.equal).text,
+               format_grouped(pair->points.of).text);
+}
+
+/* What two models have in common besides their atoms. */
+static void print_common(const compare_report *report) {
     for (size_t p = 0; p < report->pair_count; p++) {
         const compared_pair *pair = &report->pairs[p];
-        printf("  ");
-        if (report->pair_count > 1) printf("%zu and %zu: ", pair->a + 1, pair->b + 1);
-        if (isfinite(pair->codes))
-            printf("matched latents have %.1f %% of their active rows in common. ", 100 * pair->codes);
-        if (isfinite(pair->starts)) printf("before the first step the mean cosine was %.6f. ", pair->starts);
-        if (!pair->points.known)
-            printf("Whether they share candidate points is unknown: not both files keep them.\n");
-        else if (pair->points.common > pair->points.equal)
-            printf("%s of %s candidate points are the same in both, and %s more are in both at different "
-                   "positions.\n",
-                   format_grouped(pair->points.equal).text, format_grouped(pair->points.of).text,
-                   format_grouped(pair->points.common - pair->points.equal).text);
-        else
-            printf("%s of %s candidate points are the same in both.\n",
-                   format_grouped(pair->points.equal).text, format_grouped(pair->points.of).text);
+        if (isfinite(pair->codes)) {
+            print_pair_name(report, pair);
+            printf("of the rows on which one of two matched latents is active, both are on %.1f %%.\n",
+                   100 * pair->codes);
+        }
+        if (isfinite(pair->starts)) {
+            print_pair_name(report, pair);
+            printf("before the first step the mean cosine of matched atoms was %.6f.\n", pair->starts);
+        }
+        print_pair_name(report, pair);
+        print_shared_points(pair);
     }
 }
 
@@ -224,7 +240,7 @@ void compare_print_text(const compare_report *report) {
     else
         print_matrices(report);
     print_starts(report);
-    print_shared_points(report);
+    print_common(report);
     printf("  Note:\n");
     print_wrapped(caveat, 96);
 }
