@@ -99,7 +99,8 @@ static const char about[] =
     "what they have in common (`rasae consensus`) is OUT.start.safetensors. From there a quarter of the "
     "steps\n"
     "at a tenth of the rate make OUT, which keeps for each atom its agreement: the share of the runs that\n"
-    "have it, at a cosine of 0.7 or more, and the mean cosine. --resume OUT continues whatever was begun.\n"
+    "have it, at a cosine of 0.7 or more, and the mean cosine. --resume OUT continues whatever was begun;\n"
+    "--log and --report are of the last training.\n"
     "Built with make MPI=1, `mpirun -np P rasae train ...` splits every batch over P processes.\n";
 
 static const char below[] =
