@@ -68,6 +68,9 @@ def tailored():
     parameters["ids"]["schema"]["items"] = atom
     parameters["k"]["schema"]["maximum"] = contract.CONCEPTS - 1
     parameters["k_search"]["schema"]["maximum"] = contract.CONCEPTS
+    # A binary reply has the vector alone, so a request for one without it is refused.
+    members = parameters["fields"]["schema"]["items"]["enum"]
+    parameters["fields"]["schema"] = {"type": "array", "enum": [["vector"], [members[0], "vector"], members]}
     # These take precedence over the body's: with them in each request, any body is valid.
     del schemas["SteerRequest"]["properties"]["steer"]["minItems"]
     parameters["steer"].update(schema={"enum": ["5:2.0", "5:2,7:-1e-1"]}, required=True)
