@@ -66,6 +66,7 @@ static ra_status open_files(ra_data *data, const char *const *paths, size_t coun
     for (size_t i = 0; i < count; i++) RA_TRY(add_file(data, paths[i], options->tensor_name, err));
     data->large = is_large(data);
     RA_TRY(ra_data_scan(data, options->skip_bad_rows, err));
+    RA_TRY(ra_data_hold_out(data, options->holdout, err));
     data->rows = data->source_rows - data->bad_count;
     return RA_OK;
 }
@@ -90,6 +91,7 @@ void ra_data_free(ra_data *data) {
     if (!data) return;
     for (size_t i = 0; i < data->count; i++) ra_array_free(data->files[i].array);
     ra_free(data->bad);
+    ra_free(data->held);
     ra_free(data->mean);
     ra_free(data);
 }

@@ -170,20 +170,28 @@ static ra_status solve(const compare *c, pair_cost *exact, int32_t *match, doubl
     return RA_OK;
 }
 
+static double share_over(const ra_comparison *comparison, float level) {
+    size_t count = 0;
+    for (size_t i = 0; i < comparison->concepts; i++) count += comparison->match_cosine[i] >= level;
+    return (double)count / (double)comparison->concepts;
+}
+
 static ra_status measure(compare *c, ra_comparison *comparison, ra_error *err) {
     double K = (double)c->K, signed_sum, centered_sum;
     RA_TRY(fill_cosines(c, c->zero, c->zero, err));
     RA_TRY(solve(c, cosine_cost, comparison->match, &comparison->cosine_hungarian_loss, err));
     for (size_t i = 0; i < c->K; i++)
         comparison->match_cosine[i] = (float)(1 - cosine_cost(c, i, (size_t)comparison->match[i]));
+    comparison->share_over_90 = share_over(comparison, 0.9f);
+    comparison->share_over_70 = share_over(comparison, 0.7f);
     over_rows(c, fold_part);
     RA_TRY(solve(c, signed_cost, c->match, &signed_sum, err));
     RA_TRY(fill_cosines(c, c->mean_A, c->mean_B, err));
     RA_TRY(solve(c, centered_cost, c->match, &centered_sum, err));
     RA_TRY(fill_distances(c, err));
     RA_TRY(solve(c, euclidean_cost, c->match, &comparison->hungarian_loss, err));
-    comparison->stability = 1 - signed_sum / K;
-    comparison->stability_unsigned = 1 - comparison->cosine_hungarian_loss / K;
+    comparison->stability_with_flips = 1 - signed_sum / K;
+    comparison->stability_without_flips = 1 - comparison->cosine_hungarian_loss / K;
     comparison->stability_centered = 1 - centered_sum / K;
     return RA_OK;
 }

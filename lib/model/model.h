@@ -99,6 +99,8 @@ struct ra_model {
     const float *trace_cosine;                      /* [K] */
     ra_labels *trace_labels;                        /* K * R lines */
 
+    const float *agreement_share, *agreement_cosine; /* [K]; NULL: the file has none (agreement.c) */
+
     /* the candidate points */
     ra_tensor point_vectors;         /* [N,d]; data is NULL if the model does not have them */
     size_t point_row_count;          /* R: data rows per point */
@@ -164,6 +166,7 @@ ra_status ra_model_open_points(ra_model *model, const ra_safetensors *file, ra_e
 ra_status ra_model_measure_provenance(ra_model *model, ra_error *err);
 
 ra_status ra_model_open_trace(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_agreement(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_index_points(ra_model *model, ra_error *err);

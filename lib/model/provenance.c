@@ -165,6 +165,8 @@ ra_status ra_model_measure_provenance(ra_model *model, ra_error *err) {
     model->info.coverage = median(model, ra_model_atom_coverage, values);
     model->info.hull_share = median(model, ra_model_atom_hull_share, values);
     model->info.trace_cosine = median(model, ra_model_atom_trace_cosine, values);
+    model->info.agreement_share = median(model, ra_model_atom_agreement, values);
+    model->info.agreement_cosine = median(model, ra_model_atom_agreement_cosine, values);
     ra_free(values);
     return RA_OK;
 }

@@ -6,7 +6,7 @@ import subprocess
 import support
 from support import Case
 
-COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "trace", "eval", "compare", "layout"]
+COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "trace", "eval", "compare", "layout", "consensus"]
 
 
 class Help(Case):

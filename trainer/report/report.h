@@ -75,6 +75,7 @@ typedef struct report_run {
     const ra_model *model; /* opened from output */
     size_t steps;
     double loss, r2, l0; /* over the last tenth of the steps */
+    double r2_holdout;   /* on rows that were held out; NaN: none were */
     double dead;         /* of the last step */
     double seconds, rows_per_second;
 } report_run;

@@ -19,12 +19,17 @@ static ra_status summary_json(const train_run *run, const train_model *model, ra
     json_bool(&json, "finished", ra_trainer_done(model->trainer) >= ra_trainer_steps(model->trainer));
     json_real(&json, "loss", model->loss / model->rows);
     json_real(&json, "r2", model->r2 / model->rows);
+    if (model->measured) json_real(&json, "r2_holdout", model->r2_holdout);
     json_real(&json, "l0", model->l0 / model->rows);
     json_real(&json, "dead", model->last.dead);
     json_real(&json, "seconds", run->seconds);
     json_real(&json, "rows_per_second", run->seconds > 0 ? run->total_rows / run->seconds : NAN);
     json_object_end(&json);
     return json_print(&json, stdout, err);
+}
+
+static size_t held_rows(const train_inputs *inputs) {
+    return inputs->holdout ? ra_data_rows(inputs->holdout) : ra_data_held_rows(inputs->data);
 }
 
 static ra_status summary_text(const train_run *run, const train_model *model, ra_error *err) {
@@ -43,6 +48,9 @@ static ra_status summary_text(const train_run *run, const train_model *model, ra
     } else {
         printf("all %zu steps had been done before\n", done);
     }
+    if (model->measured)
+        printf("R2 %.4f on %s rows that were held out\n", model->r2_holdout,
+               format_grouped(held_rows(run->inputs)).text);
     if (model->rows > 0 && model->r2 < 0)
         printf("an R2 below 0 is worse than the mean of the data: try more --epochs, another --lr, or "
                "activations "
@@ -71,7 +79,7 @@ static ra_status summary_of_points(const train_run *run, ra_error *err) {
 }
 
 ra_status train_summary(const train_run *run, ra_error *err) {
-    if (run->options->quiet && !run->options->json) return RA_OK;
+    if (run->options->part || (run->options->quiet && !run->options->json)) return RA_OK;
     if (!run->models[0].trainer) return summary_of_points(run, err);
     for (size_t i = 0; i < run->count; i++)
         RA_TRY((run->options->json ? summary_json : summary_text)(run, &run->models[i], err));
