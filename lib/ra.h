@@ -16,10 +16,12 @@
  *   ra_sae.h         encoder, activation and dictionary: forward, backward, checkpoints
  *   ra_points.h      candidate points: k-means, samples, given ones
  *   ra_latent_statistics.h  how often and how strongly each latent is active
+ *   ra_agreement.h   in how many runs each atom is found again
  *   ra_model.h       what is served: fused, immutable; reconstruct, encode, explain, search
  *   ra_train.h       losses, Adam, schedules, the loop
  *   ra_metrics.h     evaluation of a model, stability between dictionaries
  *   ra_layout.h      positions of the atoms on a map
+ *   ra_consensus.h   what several runs have in common
  *
  * tests/unit/test_example.c is a complete user of the library. lib/README.md explains the rules.
  */
@@ -40,10 +42,12 @@
 #include "ra_sae.h"
 #include "ra_points.h"
 #include "ra_latent_statistics.h"
+#include "ra_agreement.h"
 #include "ra_model.h"
 #include "ra_train.h"
 #include "ra_metrics.h"
 #include "ra_layout.h"
+#include "ra_consensus.h"
 
 #define RA_VERSION "0.1.0"
 

@@ -43,6 +43,7 @@ typedef enum ra_layout_of_data {
 
 typedef struct ra_data_options {
     const char *tensor_name; /* for .safetensors and .npz files with several arrays; otherwise NULL */
+    double holdout;          /* share of the rows to skip and keep for ra_data_read_held(); 0: none */
     bool skip_bad_rows;      /* skip rows that hold a NaN or an infinity, with one warning in the log */
     ra_layout_of_data layout;
 } ra_data_options;
@@ -64,6 +65,16 @@ uint64_t ra_data_source_row(const ra_data *data, uint64_t row); /* the number of
 
 /* The numbers in the files of the skipped rows, ascending; NULL if there are none. */
 const uint64_t *ra_data_skipped(const ra_data *data, size_t *count);
+
+/* ---- rows that are held out ---------------------------------------------------------------------------- */
+
+/* They are drawn from all parts of the data, the same ones for any two runs over the same files; at most
+ * RA_HOLDOUT_MOST of them. RA_ERR_ARGUMENT from ra_data_open() for a share that leaves no row on either side. */
+enum { RA_HOLDOUT_MOST = 100000 };
+size_t ra_data_held_rows(const ra_data *data);
+
+/* out [n,d] <- n of them from `first` on, as they are in the files. */
+void ra_data_read_held(const ra_data *data, size_t first, size_t n, float *out);
 
 /* ---- reading ------------------------------------------------------------------------------------------ */
 

@@ -194,15 +194,18 @@ ra_status ra_assignment(const float *cost, size_t n, int32_t *match, double *tot
 typedef struct ra_comparison {
     size_t concepts;
     /* n: the atoms that are not zero, in the dictionary that has more of them; NaN if all are */
-    double stability;             /* (1/n) max over signed permutations P of tr(A^T P B), with unit atoms */
-    double stability_unsigned;    /* the same where signs count; without zero atoms overcomplete's, which is
+    double
+        stability_with_flips; /* PW-MCC: (1/n) max over signed permutations P of tr(A^T P B), with unit atoms */
+    double stability_without_flips; /* the same where signs count; without zero atoms overcomplete's, which is
                                    * 1 - cosine_hungarian_loss / K */
     double stability_centered;    /* the same of atoms minus the mean atom of their dictionary; NaN if no atom
                                    * differs from it */
     double cosine_hungarian_loss; /* overcomplete's: sum of cosine distances */
-    double hungarian_loss;        /* overcomplete's: sum of Euclidean distances */
-    int32_t *match;               /* [K] of stability_unsigned: atom i of A is matched to match[i] of B */
-    float *match_cosine;          /* [K] */
+    double share_over_90,
+        share_over_70;     /* of the atoms of A: with a match of a cosine of at least .9, .7, no flips */
+    double hungarian_loss; /* overcomplete's: sum of Euclidean distances */
+    int32_t *match;        /* [K] of stability_without_flips: atom i of A is matched to match[i] of B */
+    float *match_cosine;   /* [K] */
 } ra_comparison;
 
 /* A, B [K,d] are finite. Zero atoms have cosine 0 with all others. A dictionary compared with itself has
@@ -211,5 +214,22 @@ typedef struct ra_comparison {
 ra_status ra_compare(ra_backend *backend, const float *A, const float *B, size_t K, size_t d,
                      ra_comparison *comparison, ra_error *err);
 void ra_comparison_release(ra_comparison *comparison); /* leaves {0} */
+
+/* On how many rows matched latents are active together: of the rows on which one of two latents is active, the share on
+ * which both are; the mean over the pairs of which one is active at all. Owns its arrays; {0} is a valid, empty value. */
+typedef struct ra_code_overlap {
+    size_t latents;       /* K */
+    const int32_t *match; /* [K] as in ra_comparison; not owned */
+    uint64_t rows;
+    uint64_t *first, *second, *both; /* [K] rows; `second` by the latents of the second model */
+    uint64_t *seen;                  /* [K] */
+} ra_code_overlap;
+
+ra_status ra_code_overlap_init(ra_code_overlap *overlap, size_t latents, const int32_t *match, ra_error *err);
+void ra_code_overlap_release(ra_code_overlap *overlap); /* leaves {0} */
+
+/* a, b: the codes of the same rows by the two models, each of K latents. */
+void ra_code_overlap_add(ra_code_overlap *overlap, const ra_codes *a, const ra_codes *b);
+double ra_code_overlap_value(const ra_code_overlap *overlap); /* NaN: no latent is ever active */
 
 #endif

@@ -26,6 +26,7 @@
 #ifndef RA_MODEL_H
 #define RA_MODEL_H
 
+#include "ra_agreement.h"
 #include "ra_digest.h"
 #include "ra_latent_statistics.h"
 #include "ra_sae.h"
@@ -70,11 +71,12 @@ typedef struct ra_model_additions {
     const float *layout;                    /* [K,2] positions of the atoms on a map, finite */
     const ra_trace *trace;                  /* of its K atoms */
     const ra_labels *row_labels;            /* one per row in the files, for the trace; NULL: none */
+    const ra_agreement *agreement;          /* of its K atoms with other runs */
 } ra_model_additions;
 
 /* ra_model_save() with additions or replacements. path may be that of the file the model was opened from: the
- * file is replaced as a whole, and the model keeps the old one. RA_ERR_SHAPE for statistics or a trace of
- * another number of latents. */
+ * file is replaced as a whole, and the model keeps the old one. RA_ERR_SHAPE for statistics, a trace
+ * or an agreement of another number of latents. */
 ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *additions, const char *path,
                              ra_dtype dtype, ra_error *err);
 
@@ -94,8 +96,11 @@ typedef struct ra_model_info {
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
     bool has_statistics, has_layout;
     float coverage, hull_share, trace_cosine; /* of the median atom; NaN: unknown */
-    size_t bytes;                             /* of memory and mapping that it keeps */
-    size_t device_bytes;                      /* of a device's own memory that it keeps */
+    size_t agreement_runs;                   /* that the atoms were compared with (ra_agreement.h); 0: none */
+    double agreement_level;                  /* the cosine from which on a run has an atom */
+    float agreement_share, agreement_cosine; /* of the median atom; NaN: unknown */
+    size_t bytes;                            /* of memory and mapping that it keeps */
+    size_t device_bytes;                     /* of a device's own memory that it keeps */
     ra_sae_settings settings;
     const char *init, *seed;     /* how training started, from the file; NULL: unknown */
     const char *device;          /* name of its backend */
@@ -180,6 +185,11 @@ bool ra_model_atom_archetype(const ra_model *model, size_t atom, size_t t, ra_ar
  * the file has no trace. */
 bool ra_model_atom_trace_row(const ra_model *model, size_t atom, size_t t, ra_trace_row *row);
 float ra_model_atom_trace_cosine(const ra_model *model, size_t atom);
+
+/* The share of the runs it was compared with that have the atom, and its mean cosine with them (ra_agreement.h). NaN:
+ * unknown. */
+float ra_model_atom_agreement(const ra_model *model, size_t atom);
+float ra_model_atom_agreement_cosine(const ra_model *model, size_t atom);
 
 /* Statistics of the latents, which live as long as the model; NULL: the file has none. */
 const ra_latent_statistics *ra_model_latent_statistics(const ra_model *model);

@@ -66,9 +66,11 @@ files='
     lib/ra_data.h:       lib/data
     lib/ra_points.h:     lib/points
     lib/ra_trace.h:      lib/points
+    lib/ra_agreement.h:  lib/model
     lib/ra_train.h:      lib/train
     lib/ra_metrics.h:    lib/metrics
     lib/ra_layout.h:     lib/metrics
+    lib/ra_consensus.h:  lib/metrics
     lib/ra.h:            all
 '
 

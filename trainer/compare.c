@@ -6,17 +6,27 @@
  * and how many points two models share; the centered figure stands beside the plain one, and the caveat is
  * always printed. */
 #include "commands.h"
+#include "common/agreement.h"
+#include "common/files.h"
 #include "compare/compare.h"
 
 enum { MODELS_MOST = 64 };
 
 static struct compare_flags {
     uint64_t known;
+    const char *output, *data;
+    double level;
     bool json;
     model_choice model;
 } flags;
 
 static const ra_setting rows[] = {
+    {"output", RA_SETTING_TEXT, offsetof(struct compare_flags, output), .letter = 'o', .argument = "OUT",
+     .help = "write A as an artifact with the agreement of its atoms with the others; may be A"},
+    {"data", RA_SETTING_TEXT, offsetof(struct compare_flags, data), .argument = "DATA",
+     .help = "rows, for the agreement of codes: whether matched latents are active on the same ones"},
+    {"level", RA_SETTING_REAL, offsetof(struct compare_flags, level), .min = 0, .max = 1, .fallback = "0.7",
+     .argument = "X", .help = "the cosine from which on another dictionary has an atom of A"},
     {"json", RA_SETTING_BOOL, offsetof(struct compare_flags, json),
      .help = "print one JSON object, with the match of every atom"},
 };
@@ -24,6 +34,7 @@ static const ra_setting rows[] = {
 typedef struct comparison {
     ra_model *model[MODELS_MOST];
     ra_matrix D[MODELS_MOST];
+    ra_data *data; /* NULL: none */
     compared_pair *pairs;
     size_t pair_count;
 } comparison;
@@ -40,18 +51,21 @@ static ra_status open_dictionary(comparison *c, const char *const *path, size_t 
     return RA_OK;
 }
 
-static ra_status compare_pair(comparison *c, ra_backend *backend, size_t a, size_t b, ra_error *err) {
+static ra_status compare_pair(comparison *c, const char *const *path, ra_backend *backend, size_t a, size_t b,
+                              ra_error *err) {
     compared_pair *pair = &c->pairs[c->pair_count];
     const ra_matrix *A = &c->D[a], *B = &c->D[b];
     *pair = (compared_pair){.a = a, .b = b};
     RA_TRY(count_shared_points(c->model[a], c->model[b], &pair->points, err));
+    RA_TRY(compare_starts(backend, path[a], path[b], &pair->starts, err));
     RA_TRY(ra_compare(backend, A->data, B->data, A->rows, A->cols, &pair->result, err));
     c->pair_count++;
-    return RA_OK;
+    return compare_codes(c->model[a], c->model[b], c->data, pair, err);
 }
 
 static ra_status compute(comparison *c, const char *const *path, size_t count, ra_error *err) {
     for (size_t i = 0; i < count; i++) RA_TRY(open_dictionary(c, path, i, err));
+    if (flags.data) RA_TRY(open_data_of(c->model[0], &flags.data, 1, NULL, &c->data, err));
     c->pairs = ra_calloc(count * (count - 1) / 2, sizeof *c->pairs);
     if (!c->pairs) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: pairs of %zu models", count);
     ra_backend *backend = NULL;
@@ -59,8 +73,25 @@ static ra_status compute(comparison *c, const char *const *path, size_t count, r
     ra_status status = RA_OK;
     for (size_t a = 0; a < count; a++)
         for (size_t b = a + 1; b < count && status == RA_OK; b++)
-            status = compare_pair(c, backend, a, b, err);
+            status = compare_pair(c, path, backend, a, b, err);
     ra_backend_release(backend);
+    return status;
+}
+
+/* A may be replaced by itself with the agreement if it is an artifact, but no other input. */
+static ra_status keep_agreement(const comparison *c, const char *const *path, size_t count, ra_error *err) {
+    const ra_model_info *info = ra_model_get_info(c->model[0]);
+    run_dictionaries others = {.count = count - 1};
+    ra_agreement agreement = {0};
+    if (!flags.output) return RA_OK;
+    RA_TRY(check_output(flags.output, OUTPUT_MODEL, path + !info->from_checkpoint,
+                        count - !info->from_checkpoint, err));
+    RA_TRY(check_output(flags.output, OUTPUT_MODEL, &flags.data, 1, err));
+    for (size_t i = 1; i < count; i++) others.D[i - 1] = c->D[i]; /* borrowed */
+    RA_TRY(run_dictionaries_agreement(&flags.model, &c->D[0], &others, flags.level, &agreement, err));
+    ra_status status = ra_model_save_with(c->model[0], &(ra_model_additions){.agreement = &agreement},
+                                          flags.output, info->dtype, err);
+    ra_agreement_release(&agreement);
     return status;
 }
 
@@ -70,6 +101,7 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
     size_t count = (size_t)argc;
     ra_status status = compute(&c, path, count, err);
     const compare_report report = {path, c.model, count, c.pairs, c.pair_count};
+    if (status == RA_OK) status = keep_agreement(&c, path, count, err);
     if (status == RA_OK && flags.json)
         status = compare_print_json(&report, err);
     else if (status == RA_OK)
@@ -78,6 +110,7 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
         command_next("rasae inspect %s, for what its atoms are made of", path[0]);
     for (size_t p = 0; p < c.pair_count; p++) ra_comparison_release(&c.pairs[p].result);
     ra_free(c.pairs);
+    ra_data_free(c.data);
     for (size_t i = 0; i < count; i++) {
         ra_matrix_release(&c.D[i]);
         ra_model_release(c.model[i]);
@@ -88,13 +121,15 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
 const command command_compare = {
     .name = "compare",
     .summary = "measure how alike dictionaries are",
-    .usage = "A B... [--json]",
+    .usage = "A B... [--data DATA] [-o OUT] [--json]",
     .about =
         "Matches the atoms of dictionaries of the same shape and prints how alike they are: for two\n"
-        "of them all figures, for more (up to 64) a matrix of all pairs, the mean and the sample standard\n"
+        "of them all figures, for more (up to 64) a matrix of all pairs, the mean and the sample\n"
         "deviation. Atoms that are zero have no direction: a stability is the mean over the others, and\n"
         "of a dictionary with itself it is 1. A and B are\n"
-        "fused artifacts or checkpoints. Where a file says how it began, that is printed, too.\n",
+        "fused artifacts or checkpoints. Where a file says how it began, that is printed, too.\n"
+        "-o keeps for each atom of A its agreement: the share of the others that have it, and the mean\n"
+        "cosine.\n",
     .example = "  rasae compare seed1.safetensors seed2.safetensors\n"
                "  rasae compare seed*.safetensors --json\n",
     .min_arguments = 2,

@@ -1,6 +1,7 @@
 /* rasae eval: how well a model explains activations, streamed through it in evaluation mode, and what each of
  * its latents does on them. */
 #include "commands.h"
+#include "common/agreement.h"
 #include "eval/eval.h"
 #include "common/files.h"
 #include "common/progress.h"
@@ -11,7 +12,7 @@ enum { EXAMPLES_MOST = 1024 };
 
 static struct eval_flags {
     uint64_t known;
-    const char *tensor, *labels, *classes, *directions, *save;
+    const char *tensor, *labels, *classes, *directions, *save, *runs;
     size_t memory, examples;
     bool basic, json, skip_bad_rows;
     int layout;
@@ -30,6 +31,8 @@ static const ra_setting rows[] = {
         .help = "write the artifact with the statistics of its latents; may be MODEL"},
     {"labels", RA_SETTING_TEXT, AT(labels), .argument = "FILE",
         .help = "one label per data row, saved with the top examples"},
+    {"runs", RA_SETTING_TEXT, AT(runs), .argument = "FILE,FILE,...",
+        .help = "dictionaries of other runs, for the agreement of the atoms that --save keeps"},
     {"examples", RA_SETTING_COUNT, AT(examples), .min = 1, .max = EXAMPLES_MOST, .argument = "T",
         .help = "rows of largest value kept for a latent (16)"},
     {"classes", RA_SETTING_TEXT, AT(classes), .argument = "FILE",
@@ -54,6 +57,7 @@ typedef struct eval_run {
     row_classes classes;
     ra_class_detector *detectors;
     ra_evaluation *evaluation;
+    ra_agreement agreement;
     eval_report report;
 } eval_run;
 
@@ -161,11 +165,33 @@ static ra_status measure(eval_run *run, ra_error *err) {
     return ra_evaluation_statistics(run->evaluation, run->labels, &report->latents, err);
 }
 
+static ra_status measure_agreement(eval_run *run, ra_error *err) {
+    const char *paths[RUNS_MOST];
+    run_dictionaries runs = {.count = 0};
+    ra_matrix D = {0};
+    char *copy = NULL;
+    size_t count;
+    ra_status status;
+    if (!flags.runs) return RA_OK;
+    RA_TRY_OUT(status, split_paths(flags.runs, &copy, paths, &count, err));
+    RA_TRY_OUT(status, run_dictionaries_open(&flags.model, paths, count, &runs, err));
+    RA_TRY_OUT(status, copy_dictionary(run->model, &D, err));
+    status = run_dictionaries_agreement(&flags.model, &D, &runs, RA_AGREEMENT_LEVEL, &run->agreement, err);
+    if (status == RA_OK) status = agreement_figures_of(&run->agreement, &run->report.agreement, err);
+    run->report.agreement_runs = count;
+out:
+    ra_matrix_release(&D);
+    run_dictionaries_release(&runs);
+    ra_free(copy);
+    return status;
+}
+
 static ra_status save(const eval_run *run, ra_error *err) {
     if (!flags.save) return RA_OK;
     command_catch_interrupts();
-    return ra_model_save_with(run->model, &(ra_model_additions){.statistics = &run->report.latents},
-                              flags.save, ra_model_get_info(run->model)->dtype, err);
+    const ra_model_additions additions = {.statistics = &run->report.latents,
+                                          .agreement = flags.runs ? &run->agreement : NULL};
+    return ra_model_save_with(run->model, &additions, flags.save, ra_model_get_info(run->model)->dtype, err);
 }
 
 static void next_of(const eval_run *run) {
@@ -181,6 +207,7 @@ static ra_status eval(int argc, char **argv, ra_error *err) {
     eval_report *report = &run.report;
     ra_status status;
     RA_TRY_OUT(status, open_inputs(&run, argv[0], err));
+    RA_TRY_OUT(status, measure_agreement(&run, err)); /* soon done, or refused */
     RA_TRY_OUT(status, measure(&run, err));
     RA_TRY_OUT(status, save(&run, err));
     report->data = run.files;
@@ -196,6 +223,7 @@ static ra_status eval(int argc, char **argv, ra_error *err) {
 out:
     ra_evaluation_free(run.evaluation);
     ra_free(run.detectors);
+    ra_agreement_release(&run.agreement);
     row_classes_release(&run.classes);
     ra_labels_free(run.labels);
     ra_matrix_release(&run.direction_rows);

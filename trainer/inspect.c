@@ -223,8 +223,8 @@ static void json_model(const inspection *in, text *json) {
     for (size_t i = 0; i < in->shown; i++) {
         json_object(json, NULL);
         json_count(json, "atom", in->strongest[i]);
-        json_atom_parts(json, in->model, in->strongest[i], ATOM_NORM | ATOM_PROVENANCE | ATOM_POINT_ROWS,
-                        NULL);
+        json_atom_parts(json, in->model, in->strongest[i],
+                        ATOM_NORM | ATOM_PROVENANCE | ATOM_AGREEMENT | ATOM_POINT_ROWS, NULL);
         json_object_end(json);
     }
     json_array_end(json);
@@ -407,6 +407,14 @@ static void print_trace(const ra_model *model, size_t atom) {
     if (t > 0) putchar('\n');
 }
 
+static void print_agreement(const ra_model *model, size_t atom) {
+    size_t runs = ra_model_get_info(model)->agreement_runs;
+    if (runs == 0) return;
+    printf("    in %.0f %% of %zu runs, mean cosine %.3f\n",
+           100 * (double)ra_model_atom_agreement(model, atom), runs,
+           (double)ra_model_atom_agreement_cosine(model, atom));
+}
+
 static void print_atom(const ra_model *model, size_t atom) {
     const char *label = ra_model_atom_label(model, atom);
     printf("  atom %zu: ", atom);
@@ -418,6 +426,7 @@ static void print_atom(const ra_model *model, size_t atom) {
     print_archetypes(model, atom);
     print_relaxation(model, atom);
     print_trace(model, atom);
+    print_agreement(model, atom);
 }
 
 static void print_model(const inspection *in) {
@@ -435,6 +444,10 @@ static void print_model(const inspection *in) {
     if (isfinite(info->trace_cosine))
         printf("  traced to at most %zu rows of data, cosine %.3f for the median atom\n", info->trace_rows,
                (double)info->trace_cosine);
+    if (info->agreement_runs)
+        printf("  the median atom is in %.0f %% of %zu runs (cosine %.2g and more), mean cosine %.3f\n",
+               100 * (double)info->agreement_share, info->agreement_runs, info->agreement_level,
+               (double)info->agreement_cosine);
 }
 
 static void print_device_memory(const ra_model *model) {

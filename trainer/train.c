@@ -36,12 +36,20 @@ static const ra_setting rows[] = {
     {"force", RA_SETTING_BOOL, AT(force), .help = "replace OUT, although it holds a model of 1,000 steps or more"},
     {"seeds", RA_SETTING_TEXT, AT(seeds), .argument = "N,N,...",
         .help = "train one model per seed, side by side on the same points and data"},
+    {"consensus", RA_SETTING_COUNT, AT(consensus), .min = 2, .max = 255, .argument = "M",
+        .help = "train M runs that share only the data, join their atoms, and train from there"},
+    {"run_steps", RA_SETTING_COUNT, AT(run_steps), .min = 1, .max = 0x1p53, .argument = "S",
+        .help = "steps of each of these runs (as many as one run has without --consensus)"},
+    {"keep", RA_SETTING_COUNT, AT(keep), .min = 1, .max = 0x1p31, .argument = "N",
+        .help = "of the atoms that these runs have in common, keep the N that most of them have (all)"},
     {"checkpoint_steps", RA_SETTING_COUNT, AT(checkpoint_steps), .max = 2147483647, .fallback = "0",
         .argument = "S", .help = "write a checkpoint every S steps; 0: not by steps"},
     {"checkpoint_minutes", RA_SETTING_COUNT, AT(checkpoint_minutes), .max = 100000, .fallback = "10",
         .argument = "M", .help = "write a checkpoint every M minutes; 0: not by time"},
     {"state", RA_SETTING_BOOL, AT(state), .flag = "no-state", .fallback = "true",
         .help = "leave out of OUT what --resume needs, two thirds of the file"},
+    {"holdout", RA_SETTING_TEXT, AT(holdout), .argument = "SHARE|FILE",
+        .help = "measure R2 on a share of the rows, which are not trained on (at most 100,000), or on a file"},
     {"labels", RA_SETTING_TEXT, AT(labels), .argument = "FILE",
         .help = "a text file with one label per data row; it explains points and traces"},
     {"trace_rows", RA_SETTING_COUNT, AT(trace_rows), .max = RA_TRACE_ROWS_MOST, .fallback = "5",
@@ -101,6 +109,12 @@ static const char about[] =
     "The models share the points and --window-seed, so data larger than memory is read once for all of "
     "them;\n"
     "with --shuffle-seed they share the batches, too.\n"
+    "With --consensus M the runs are OUT.run1.safetensors and so on, each with seeds and points of its own;\n"
+    "what they have in common (`rasae consensus`) is OUT.start.safetensors. From there a quarter of the "
+    "steps\n"
+    "at a tenth of the rate make OUT, which keeps for each atom its agreement: the share of the runs that\n"
+    "have it, at a cosine of 0.7 or more, and the mean cosine. --resume OUT continues whatever was begun;\n"
+    "--log and --report are of the last training.\n"
     "Built with make MPI=1, `mpirun -np P rasae train ...` splits every batch over P processes.\n";
 
 static const char below[] =
@@ -113,8 +127,11 @@ static const char below[] =
 
 /* Returns the input that `path` names, too, or NULL. */
 static const char *input_named(const train_options *options, const char *path) {
+    double share;
+    bool held = train_holdout_is_file(options->holdout, &share);
     const char *const inputs[] = {options->init, options->labels, options->point_labels,
-                                  train_points_is_file(options->points) ? options->points : NULL};
+                                  train_points_is_file(options->points) ? options->points : NULL,
+                                  held ? options->holdout : NULL};
     for (size_t i = 0; i < options->data_count; i++)
         if (is_same_file(path, options->data[i])) return options->data[i];
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
@@ -177,14 +194,23 @@ static ra_status open_inputs(const train_options *options, const char *resume, t
     if (init) RA_TRY(ra_safetensors_open(init, &inputs->init, err));
     if (init) RA_TRY(ra_safetensors_narrow(inputs->init, err));
     if (train_points_is_file(options->points)) RA_TRY(open_points(options->points, &inputs->points, err));
-    const ra_data_options how = {.tensor_name = options->tensor,
-                                 .skip_bad_rows = options->skip_bad_rows,
-                                 .layout = (ra_layout_of_data)options->layout};
-    return ra_data_open(options->data, options->data_count, &how, &inputs->data, err);
+    ra_data_options how = {.tensor_name = options->tensor,
+                           .skip_bad_rows = options->skip_bad_rows,
+                           .layout = (ra_layout_of_data)options->layout};
+    bool file = train_holdout_is_file(options->holdout, &how.holdout);
+    if (file) {
+        how.holdout = 0;
+        RA_TRY(ra_data_open(&options->holdout, 1, &how, &inputs->holdout, err));
+    }
+    RA_TRY(ra_data_open(options->data, options->data_count, &how, &inputs->data, err));
+    if (!file || ra_data_dimensions(inputs->holdout) == ra_data_dimensions(inputs->data)) return RA_OK;
+    RA_FAIL(err, RA_ERR_SHAPE, "--holdout %s has %zu dimensions per row, but the data has %zu",
+            options->holdout, ra_data_dimensions(inputs->holdout), ra_data_dimensions(inputs->data));
 }
 
 static void close_inputs(train_inputs *inputs) {
     ra_data_free(inputs->data);
+    ra_data_free(inputs->holdout);
     ra_labels_free(inputs->labels);
     ra_labels_free(inputs->point_labels);
     ra_safetensors_free(inputs->init);
@@ -225,8 +251,7 @@ static ra_status settle_begun(train_options *options, train_inputs *inputs, trai
     return train_begun_settle(inputs->begun, options, err);
 }
 
-/* *interrupted <- the run stopped early, and what there is of it is saved. */
-static ra_status train(train_options *options, const ra_group *group, bool *interrupted, ra_error *err) {
+static ra_status train(train_options *options, const ra_group *group, ra_error *err) {
     train_inputs inputs = {0};
     train_plan plan;
     train_run run = {.options = options, .inputs = &inputs, .plan = &plan, .group = group};
@@ -242,7 +267,7 @@ static ra_status train(train_options *options, const ra_group *group, bool *inte
     if (!options->resume) RA_TRY_OUT(status, train_settle_top_k(options, &inputs, &run.progress, err));
     RA_TRY_OUT(status, train_plan_make(options, &inputs, run.count, &plan, err));
     status = run_all(&run, err);
-    *interrupted = status == RA_OK && run.interrupted;
+    options->interrupted = status == RA_OK && run.interrupted;
 out:
     train_run_release(&run);
     close_inputs(&inputs);
@@ -254,6 +279,10 @@ out:
 
 /* Flags that contradict each other. */
 static ra_status check_flags(const train_options *options, ra_error *err) {
+    double held;
+    if (options->holdout && !train_holdout_is_file(options->holdout, &held) && !(held > 0 && held < 1))
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--holdout is %s, expected a share of the rows between 0 and 1, or a file", options->holdout);
     const ra_sae_settings *sae = &options->model.settings;
     const ra_train_settings *train = &options->train;
     bool plain = ra_setting_known(sae, RA_SET_DICTIONARY) && sae->dictionary != RA_DICTIONARY_ARCHETYPAL;
@@ -285,6 +314,11 @@ static ra_status check_flags(const train_options *options, ra_error *err) {
         RA_FAIL(err, RA_ERR_ARGUMENT, "--init-weights cannot be given with --init, which holds the weights");
     if (options->init && ra_setting_known(train, RA_TRAIN_ENCODER_START))
         RA_FAIL(err, RA_ERR_ARGUMENT, "--encoder-start cannot be given with --init, which holds the weights");
+    if (options->keep && !options->consensus)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--keep chooses atoms of a --consensus; without one, give --concepts");
+    if (options->run_steps && !options->consensus)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--run-steps is the length of the runs of --consensus; give both, or --steps");
     if (options->point_labels && !train_points_is_file(options->points))
         RA_FAIL(
             err, RA_ERR_ARGUMENT,
@@ -337,7 +371,8 @@ static int train_command(int argc, char **argv, const ra_group *group, bool *int
     options.data_count = (size_t)argc;
     options.quiet |= !first;
     options.json &= first;
-    status = train(&options, group, interrupted, &err);
+    status = options.consensus ? train_consensus(&options, group, train, &err) : train(&options, group, &err);
+    *interrupted = status == RA_OK && (options.interrupted || (options.consensus && command_interrupted()));
     if (status != RA_OK && !ranks_may_speak(group)) return EXIT_FAILED;
     return command_end(status, &err);
 }

@@ -72,6 +72,19 @@ static void trace(text *out, const ra_model *model, size_t atom) {
     json_object_end(out);
 }
 
+static void agreement(text *out, const ra_model *model, size_t atom) {
+    size_t runs = ra_model_get_info(model)->agreement_runs;
+    if (runs == 0) {
+        json_null(out, "agreement");
+        return;
+    }
+    json_object(out, "agreement");
+    json_count(out, "runs", runs);
+    json_float(out, "share", ra_model_atom_agreement(model, atom));
+    json_float(out, "cosine", ra_model_atom_agreement_cosine(model, atom));
+    json_object_end(out);
+}
+
 static void histogram(text *out, const ra_latent_statistics *latents, size_t latent) {
     json_object(out, "histogram");
     json_count(out, "low", 0);
@@ -128,6 +141,7 @@ void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned par
     if (parts & ATOM_ARCHETYPES) archetypes(out, model, atom, parts & ATOM_POINT_ROWS);
     if (parts & ATOM_RELAXATION) relaxation(out, model, atom);
     if (parts & ATOM_TRACE) trace(out, model, atom);
+    if (parts & ATOM_AGREEMENT) agreement(out, model, atom);
     if (parts & ATOM_STATISTICS) statistics(out, model, atom);
     if (parts & ATOM_LAYOUT) layout(out, model, atom);
     if (parts & ATOM_VECTOR) json_floats(out, "vector", vector, ra_model_get_info(model)->dimensions);

@@ -16,6 +16,7 @@
     X(ARCHETYPES, archetypes) /* and coverage, hull_share */                                                 \
     X(RELAXATION, relaxation)                                                                                \
     X(TRACE, trace)                                                                                          \
+    X(AGREEMENT, agreement)                                                                                  \
     X(STATISTICS, statistics)                                                                                \
     X(LAYOUT, layout)                                                                                        \
     X(VECTOR, vector)

@@ -33,6 +33,20 @@ void json_model_settings(text *out, const ra_sae_settings *settings) {
     json_object_end(out);
 }
 
+/* With how many runs the atoms were compared, from which cosine on a run has an atom, and the median atom. */
+static void agreement(text *out, const ra_model_info *info) {
+    if (info->agreement_runs == 0) {
+        json_null(out, "agreement");
+        return;
+    }
+    json_object(out, "agreement");
+    json_count(out, "runs", info->agreement_runs);
+    json_real(out, "level", info->agreement_level);
+    json_float(out, "share", info->agreement_share);
+    json_float(out, "cosine", info->agreement_cosine);
+    json_object_end(out);
+}
+
 void json_model_info(text *out, const ra_model_info *info) {
     json_count(out, "concepts", info->concepts);
     json_count(out, "dimensions", info->dimensions);
@@ -51,6 +65,7 @@ void json_model_info(text *out, const ra_model_info *info) {
     json_float(out, "coverage", info->coverage);
     json_float(out, "hull_share", info->hull_share);
     json_float(out, "trace_cosine", info->trace_cosine);
+    agreement(out, info);
     json_bool(out, "has_statistics", info->has_statistics);
     json_bool(out, "has_layout", info->has_layout);
     json_text(out, "source", info->from_checkpoint ? "checkpoint" : "artifact");

@@ -109,6 +109,7 @@ static ra_status open_files(ra_data *data, const char *const *paths, size_t coun
                 "%s holds no rows, and neither does any other file; expected at least one row", paths[0]);
     data->large = is_large(data);
     RA_TRY(ra_data_scan(data, options->skip_bad_rows, err));
+    RA_TRY(ra_data_hold_out(data, options->holdout, err));
     data->rows = data->source_rows - data->bad_count;
     return RA_OK;
 }
@@ -133,6 +134,7 @@ void ra_data_free(ra_data *data) {
     if (!data) return;
     for (size_t i = 0; i < data->count; i++) ra_array_free(data->files[i].array);
     ra_free(data->bad);
+    ra_free(data->held);
     ra_free(data->mean);
     ra_free(data);
 }

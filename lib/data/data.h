@@ -5,6 +5,7 @@
  *   read.c     reads rows, whatever the shape of their file; prefetching
  *   measure.c  mean and scale
  *   survey.c   what may be wrong with the data
+ *   holdout.c  rows that are skipped to be measured on
  */
 #ifndef RA_DATA_DATA_H
 #define RA_DATA_DATA_H
@@ -25,6 +26,9 @@ struct ra_data {
     size_t rows, source_rows, dimensions; /* the rows that are used; those in the files; d */
     uint64_t *bad;                        /* the numbers in the files of the skipped rows, ascending */
     size_t bad_count, bad_capacity;
+    uint64_t
+        *held; /* the numbers in the files of the rows that are held out, ascending; they are skipped, too */
+    size_t held_count;
     float *mean, *scale; /* [d] each, one allocation; NULL: no standardization */
     bool large;          /* more than half of the memory: ra_data_will_need() pays */
     size_t count;
@@ -33,6 +37,12 @@ struct ra_data {
 
 /* Finds the rows that are not finite: lists them in `bad` if they are to be skipped, otherwise fails. */
 ra_status ra_data_scan(ra_data *data, bool skip, ra_error *err);
+
+/* Draws the rows that are held out and adds them to `bad`. */
+ra_status ra_data_hold_out(ra_data *data, double share, ra_error *err);
+
+/* out [d] <- the row with this number in the files, not standardized. */
+void ra_data_read_source(const ra_data *data, uint64_t source_row, float *out);
 
 /* The file that holds a row, given by its number in the files. */
 const ra_data_file *ra_data_file_of(const ra_data *data, uint64_t source_row);

@@ -98,6 +98,11 @@ void ra_data_read_raw(const ra_data *data, size_t first, size_t n, float *out) {
     }
 }
 
+void ra_data_read_source(const ra_data *data, uint64_t source_row, float *out) {
+    const ra_data_file *file = ra_data_file_of(data, source_row);
+    read_file(file, (size_t)source_row - file->first, 1, data->dimensions, out);
+}
+
 void ra_data_read(const ra_data *data, size_t first, size_t n, float *out) {
     ra_data_read_raw(data, first, n, out);
     ra_data_standardize(data, out, n);

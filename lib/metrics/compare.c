@@ -216,6 +216,12 @@ static double stability_of(const compare *c, double sum, double count) {
     return count > 0 ? ((double)c->K - sum) / count : NAN;
 }
 
+static double share_over(const ra_comparison *comparison, float level) {
+    size_t count = 0;
+    for (size_t i = 0; i < comparison->concepts; i++) count += comparison->match_cosine[i] >= level;
+    return (double)count / (double)comparison->concepts;
+}
+
 static ra_status measure(compare *c, ra_comparison *comparison, ra_error *err) {
     double signed_sum, centered_sum;
     RA_TRY(fill_cosines(c, c->zero, c->zero, err));
@@ -223,6 +229,8 @@ static ra_status measure(compare *c, ra_comparison *comparison, ra_error *err) {
     RA_TRY(solve(c, cosine_cost, comparison->match, &comparison->cosine_hungarian_loss, err));
     for (size_t i = 0; i < c->K; i++)
         comparison->match_cosine[i] = (float)(1 - cosine_cost(c, i, (size_t)comparison->match[i]));
+    comparison->share_over_90 = share_over(comparison, 0.9f);
+    comparison->share_over_70 = share_over(comparison, 0.7f);
     over_rows(c, fold_part);
     RA_TRY(solve(c, signed_cost, c->match, &signed_sum, err));
     RA_TRY(fill_cosines(c, c->mean_A, c->mean_B, err));
@@ -230,8 +238,8 @@ static ra_status measure(compare *c, ra_comparison *comparison, ra_error *err) {
     RA_TRY(solve(c, centered_cost, c->match, &centered_sum, err));
     RA_TRY(fill_distances(c, err));
     RA_TRY(solve(c, euclidean_cost, c->match, &comparison->hungarian_loss, err));
-    comparison->stability = stability_of(c, signed_sum, count);
-    comparison->stability_unsigned = stability_of(c, comparison->cosine_hungarian_loss, count);
+    comparison->stability_with_flips = stability_of(c, signed_sum, count);
+    comparison->stability_without_flips = stability_of(c, comparison->cosine_hungarian_loss, count);
     comparison->stability_centered = stability_of(c, centered_sum, centered_count);
     return RA_OK;
 }

@@ -84,11 +84,13 @@ struct ra_model {
     const float *relaxation_norm;  /* [K] */
     const float *relaxation_share; /* [K] */
     const float *hull_share;       /* [K] */
-    size_t *use_start;             /* [N+1]: point j has the entries use[use_start[j] .. use_start[j+1]) */
-    ra_ranked *use;                /* key: weight, descending; id: atom */
-    ra_labels *atom_labels;        /* K lines */
-    bool atom_labels_are_given;    /* by the file; otherwise derived */
-    uint8_t *atom_label_source;    /* [K] ra_label_source; NULL: no atom has a label */
+    size_t used;                   /* U: points that an atom is made of */
+    uint32_t *use_point;           /* [U] which, ascending */
+    size_t *use_start;      /* [U+1]: the i-th of them has the entries use[use_start[i] .. use_start[i+1]) */
+    ra_ranked *use;         /* key: weight, descending; id: atom */
+    ra_labels *atom_labels; /* K lines */
+    bool atom_labels_are_given; /* by the file; otherwise derived */
+    uint8_t *atom_label_source; /* [K] ra_label_source; NULL: no atom has a label */
 
     /* the trace of the atoms (open/trace.c) */
     size_t trace_rows;                              /* R: data rows per atom; 0: the file has no trace */
@@ -96,6 +98,8 @@ struct ra_model {
     const float *trace_weight, *trace_contribution; /* [K,R], the latter descending */
     const float *trace_cosine;                      /* [K] */
     ra_labels *trace_labels;                        /* K * R lines */
+
+    const float *agreement_share, *agreement_cosine; /* [K]; NULL: the file has none (agreement.c) */
 
     /* the candidate points */
     ra_tensor point_vectors;         /* [N,d]; data is NULL if the model does not have them */
@@ -162,6 +166,7 @@ ra_status ra_model_open_points(ra_model *model, const ra_safetensors *file, ra_e
 ra_status ra_model_measure_provenance(ra_model *model, ra_error *err);
 
 ra_status ra_model_open_trace(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_agreement(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_index_points(ra_model *model, ra_error *err);

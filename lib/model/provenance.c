@@ -18,33 +18,64 @@ static size_t archetype_count(const ra_model *model, size_t atom) {
     return count;
 }
 
-/* A counting sort of all (atom, point) pairs by point, then of each point's atoms by weight. */
+static int by_number(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* pairs [entries] <- point and place in archetypes.index of each archetype, by point. Returns how many points. */
+static size_t sort_archetypes(const ra_model *model, uint64_t *pairs, size_t entries) {
+    size_t width = model->info.archetypes, n = 0, used = 0;
+    for (size_t k = 0; k < model->info.concepts; k++)
+        for (size_t i = k * width, end = i + archetype_count(model, k); i < end; i++)
+            pairs[n++] = (uint64_t)model->archetype_index[i] << 32 | i;
+    qsort(pairs, entries, sizeof *pairs, by_number);
+    for (size_t i = 0; i < entries; i++) used += i == 0 || pairs[i] >> 32 != pairs[i - 1] >> 32;
+    return used;
+}
+
+static void list_uses(ra_model *model, const uint64_t *pairs, size_t entries) {
+    size_t n = 0;
+    for (size_t i = 0; i < entries; i++) {
+        uint32_t point = (uint32_t)(pairs[i] >> 32), place = (uint32_t)pairs[i];
+        if (i == 0 || point != model->use_point[n - 1]) {
+            model->use_start[n] = i;
+            model->use_point[n++] = point;
+        }
+        model->use[i] =
+            (ra_ranked){model->archetype_weight[place], (uint32_t)(place / model->info.archetypes)};
+    }
+    model->use_start[n] = entries;
+    for (size_t i = 0; i < n; i++)
+        ra_ranking_sort(model->use + model->use_start[i], model->use_start[i + 1] - model->use_start[i]);
+}
+
+/* All (atom, point) pairs by point, then each point's atoms by weight. It is as large as the archetypes, however
+ * many points a file says there are. */
 ra_status ra_model_index_points(ra_model *model, ra_error *err) {
-    size_t concepts = model->info.concepts, points = model->info.points, width = model->info.archetypes;
+    static const char what[] = "the index of the points";
+    size_t entries = 0;
     void *memory = NULL;
     if (!model->archetype_index) return RA_OK;
-    RA_TRY(ra_model_allocate(model, "the index of the points", points + 1, sizeof(size_t), &memory, err));
-    size_t *start = memset(memory, 0, (points + 1) * sizeof(size_t)), entries = 0;
-    for (size_t k = 0; k < concepts; k++) {
-        size_t count = archetype_count(model, k);
-        for (size_t t = 0; t < count; t++) start[(size_t)model->archetype_index[k * width + t] + 1]++;
-        entries += count;
+    if (model->info.concepts * model->info.archetypes > UINT32_MAX)
+        RA_FAIL(err, RA_ERR_TOO_LARGE, "%s: %zu atoms of %zu archetypes are too many", model->info.path,
+                model->info.concepts, model->info.archetypes);
+    for (size_t k = 0; k < model->info.concepts; k++) entries += archetype_count(model, k);
+    uint64_t *pairs = ra_malloc(entries, sizeof *pairs);
+    if (!pairs) RA_FAIL_MEMORY(err, what, entries * sizeof *pairs);
+    model->used = sort_archetypes(model, pairs, entries);
+    ra_status status = ra_model_allocate(model, what, model->used, sizeof(uint32_t), &memory, err);
+    if (status == RA_OK) model->use_point = memory;
+    if (status == RA_OK)
+        status = ra_model_allocate(model, what, model->used + 1, sizeof(size_t), &memory, err);
+    if (status == RA_OK) model->use_start = memory;
+    if (status == RA_OK) status = ra_model_allocate(model, what, entries, sizeof(ra_ranked), &memory, err);
+    if (status == RA_OK) {
+        model->use = memory;
+        list_uses(model, pairs, entries);
     }
-    RA_TRY(ra_model_allocate(model, "the index of the points", entries, sizeof(ra_ranked), &memory, err));
-    ra_ranked *use = memory;
-    for (size_t j = 0; j < points; j++) start[j + 1] += start[j];
-    /* start[j + 1] is the end of point j, and moves down to its beginning */
-    for (size_t k = 0; k < concepts; k++)
-        for (size_t t = 0, count = archetype_count(model, k); t < count; t++) {
-            size_t point = (size_t)model->archetype_index[k * width + t];
-            use[--start[point + 1]] = (ra_ranked){model->archetype_weight[k * width + t], (uint32_t)k};
-        }
-    memmove(start, start + 1, points * sizeof *start);
-    start[points] = entries;
-    for (size_t j = 0; j < points; j++) ra_ranking_sort(use + start[j], start[j + 1] - start[j]);
-    model->use_start = start;
-    model->use = use;
-    return RA_OK;
+    ra_free(pairs);
+    return status;
 }
 
 /* ---- atoms -------------------------------------------------------------------------------------------- */
@@ -134,6 +165,8 @@ ra_status ra_model_measure_provenance(ra_model *model, ra_error *err) {
     model->info.coverage = median(model, ra_model_atom_coverage, values);
     model->info.hull_share = median(model, ra_model_atom_hull_share, values);
     model->info.trace_cosine = median(model, ra_model_atom_trace_cosine, values);
+    model->info.agreement_share = median(model, ra_model_atom_agreement, values);
+    model->info.agreement_cosine = median(model, ra_model_atom_agreement_cosine, values);
     ra_free(values);
     return RA_OK;
 }
@@ -146,8 +179,17 @@ const char *ra_model_point_label(const ra_model *model, size_t point) {
 
 size_t ra_model_point_atoms(const ra_model *model, size_t point, ra_point_use *uses, size_t capacity) {
     if (!model->use) return 0;
-    const ra_ranked *use = model->use + model->use_start[point];
-    size_t count = model->use_start[point + 1] - model->use_start[point];
+    size_t low = 0, high = model->used;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (model->use_point[middle] < point)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == model->used || model->use_point[low] != point) return 0;
+    const ra_ranked *use = model->use + model->use_start[low];
+    size_t count = model->use_start[low + 1] - model->use_start[low];
     for (size_t i = 0; i < count && i < capacity; i++) uses[i] = (ra_point_use){use[i].id, use[i].key};
     return count;
 }

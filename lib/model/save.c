@@ -16,6 +16,7 @@ typedef struct artifact {
     size_t count;
     ra_latent_statistics statistics; /* to be written; rows 0: none */
     void *dictionary;                /* D in another type than the model's; owned */
+    ra_agreement agreement;          /* to be written, not owned; runs 0: none */
     ra_text atom_labels, point_labels, row_labels, example_labels, trace_labels;
     char *given_labels; /* of a trace that is added */
 } artifact;
@@ -128,7 +129,22 @@ static ra_status add_trace(const ra_model *model, const ra_trace *given, artifac
     return RA_OK;
 }
 
-/* Statistics, layout and trace: those of the additions, otherwise the model's own. */
+static ra_status choose_agreement(const ra_model *model, const ra_agreement *given, artifact *a,
+                                  ra_error *err) {
+    const ra_model_info *info = &model->info;
+    if (given && given->atoms != info->concepts)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu atoms; an agreement of %zu cannot be saved with it",
+                info->path, info->concepts, given->atoms);
+    a->agreement = given ? *given
+                         : (ra_agreement){.atoms = info->concepts,
+                                          .runs = info->agreement_runs,
+                                          .level = info->agreement_level,
+                                          .share = (float *)model->agreement_share,
+                                          .cosine = (float *)model->agreement_cosine};
+    return RA_OK;
+}
+
+/* Statistics, layout, trace and agreement: those of the additions, otherwise the model's own. */
 static ra_status add_additions(const ra_model *model, const ra_model_additions *additions, artifact *a,
                                ra_error *err) {
     const char *names[RA_MODEL_STATISTICS_TENSORS];
@@ -141,6 +157,7 @@ static ra_status add_additions(const ra_model *model, const ra_model_additions *
     size_t count = a->statistics.rows ? ra_model_statistics_tensors(&a->statistics, names, tensors) : 0;
     for (size_t i = 0; i < count; i++) add(a, names[i], tensors[i]);
     if (layout) add(a, "atoms.layout", ra_tensor_2d(RA_F32, layout, model->info.concepts, 2));
+    RA_TRY(choose_agreement(model, additions->agreement, a, err));
     return add_trace(model, additions->trace, a, err);
 }
 
@@ -212,6 +229,7 @@ static ra_status write_file(const ra_model *model, artifact *a, const char *path
     for (size_t i = 0; i < a->count; i++)
         RA_TRY_OUT(status,
                    ra_safetensors_writer_tensor(writer, a->tensors[i].name, &a->tensors[i].tensor, err));
+    if (a->agreement.runs) RA_TRY_OUT(status, ra_agreement_store(&a->agreement, writer, err));
     RA_TRY_OUT(status, ra_safetensors_writer_write(writer, path, err));
 out:
     ra_safetensors_writer_free(writer);

@@ -30,6 +30,9 @@ static const char *const read_elsewhere[] = {
     "trace.",
     "latents.",
     "atoms.",
+    "agreement.",
+    "consensus.",
+    "start.",
     "optimizer.",
     "train.",
 };

@@ -24,8 +24,8 @@ static ra_status query_fields(const api_call *call, unsigned *fields, ra_error *
         unsigned bit = part_named(name, (size_t)(end - name));
         if (!bit)
             RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "fields has '%.*s', expected norm, label, archetypes, relaxation, trace, statistics, "
-                    "layout or vector",
+                    "fields has '%.*s', expected norm, label, archetypes, relaxation, trace, agreement, "
+                    "statistics, layout or vector",
                     (int)(end - name < 64 ? end - name : 64), name);
         *fields |= bit;
     }

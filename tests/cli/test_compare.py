@@ -1,4 +1,4 @@
-"""`rasae compare` (trainer/compare): two dictionaries and several, permutations and signs, how each began."""
+"""`rasae compare` (trainer/compare, trainer/training/start.c, lib/metrics/overlap.c): two dictionaries and several, permutations and signs, how each began."""
 
 import math
 
@@ -12,8 +12,9 @@ class Compare(Case):
     def test_a_dictionary_is_itself(self):
         self.good("fuse", CHECKPOINT, "-o", self.path("fused"))
         result = self.good_json("compare", CHECKPOINT, self.path("fused"), "--json")
-        for name in ["stability", "stability_unsigned", "stability_centered"]:
+        for name in ["stability_with_flips", "stability_without_flips", "stability_centered"]:
             self.assertAlmostEqual(result[name], 1, places=5)
+        self.assertEqual((result["share_over_90"], result["share_over_70"]), (1, 1))
         self.assertEqual(result["match"], list(range(48)))
         self.assertClose(result["match_cosine"], [1.0] * 48, 1e-5)
         self.assertEqual((result["shared_points"], result["points"]), (60, 60))
@@ -27,9 +28,23 @@ class Compare(Case):
             tensor = Tensor("F32", [rows, d], values)
             support.write_safetensors(self.path(name), {"dictionary": tensor})
         result = self.good_json("compare", self.path("a"), self.path("b"), "--json")
-        self.assertAlmostEqual(result["stability"], 1, places=5)
-        self.assertLess(result["stability_unsigned"], 1 - 1e-3)
+        self.assertAlmostEqual(result["stability_with_flips"], 1, places=5)
+        self.assertLess(result["stability_without_flips"], 1 - 1e-3)
+        self.assertAlmostEqual(result["share_over_90"], 1, delta=0.1)
+        self.assertLess(result["share_over_90"], 1)
         self.assertNotIn("shared_points", result)
+        self.assertIn("PW-MCC", self.good("compare", self.path("a"), self.path("b")))
+
+    def test_the_agreement_with_the_others_can_be_kept(self):
+        other = golden("topk-mse-tied.final.safetensors")
+        for level in ["0.7", "0.2"]:
+            self.good("compare", CHECKPOINT, CHECKPOINT, other, "-o", self.path("kept"), "--level", level)
+            tensors, metadata = read_safetensors(self.path("kept"))
+            cosines = self.good_json("compare", CHECKPOINT, other, "--json")["match_cosine"]
+            self.assertEqual((metadata["agreement.runs"], float(metadata["agreement.level"])), ("2", float(level)))
+            self.assertClose(tensors["agreement.cosine"].values, [(1 + c) / 2 for c in cosines], 1e-5)
+            self.assertEqual(tensors["agreement.share"].values, [(1 + (c >= float(level))) / 2 for c in cosines])
+        self.bad(1, ["topk-mse.final"], "compare", CHECKPOINT, other, "-o", CHECKPOINT)
 
     def test_the_caveat_is_always_said(self):
         text = self.good("compare", CHECKPOINT, CHECKPOINT)
@@ -41,6 +56,36 @@ class Compare(Case):
         ]:
             self.assertIn(part, text.replace("\n  ", " "))
         self.assertIn("W = eye", self.good_json("compare", CHECKPOINT, CHECKPOINT, "--json")["caveat"])
+
+    def test_codes_on_data_are_compared(self):
+        x, other = golden("topk-mse.x.npy"), golden("topk-mse-tied.final.safetensors")
+        same = self.good_json("compare", CHECKPOINT, CHECKPOINT, "--data", x, "--json")
+        self.assertEqual(same["codes"], 1)
+        report = self.good_json("compare", CHECKPOINT, other, "--data", x, "--json")
+        active = []
+        for model in CHECKPOINT, other:
+            self.good("encode", model, x, "-o", self.path("z.npy"))
+            z = support.read_npy(self.path("z.npy"))
+            active.append([{r for r in range(z.shape[0]) if z.values[r * 48 + k]} for k in range(48)])
+        pairs = [(active[0][k], active[1][j]) for k, j in enumerate(report["match"])]
+        shares = [len(a & b) / len(a | b) for a, b in pairs if a | b]
+        self.assertAlmostEqual(report["codes"], sum(shares) / len(shares), places=6)
+        self.assertIn("both are on ", self.good("compare", CHECKPOINT, other, "--data", x))
+        self.assertIsNone(self.good_json("compare", CHECKPOINT, other, "--json")["codes"])
+        self.bad(1, ["nothing.npy"], "compare", CHECKPOINT, other, "--data", "nothing.npy")
+
+    def test_how_alike_runs_began_is_said(self):
+        x = support.write_npy(self.path("x.npy"), support.small_data(rows=200))
+        for name, flags in [("a", []), ("b", ["--points-seed", "1"]), ("c", ["--seed", "2"])]:
+            self.good("train", x, "-o", self.path(name), "--dictionary-kind", "l2", "--init-weights", "points", "--points", "12",
+                      "--concepts", "12", "--top-k", "3", "--steps", "30", "--quiet", *flags)
+        same = self.good_json("compare", self.path("a"), self.path("c"), "--json")
+        self.assertAlmostEqual(same["starts"], 1, places=5)  # the same points in another order
+        self.assertLess(same["stability_without_flips"], 1)
+        other = self.good_json("compare", self.path("a"), self.path("b"), "--json")
+        self.assertLess(other["starts"], 1 - 1e-4)
+        self.assertIn("before the first step the mean cosine of matched atoms was 1.0", self.good("compare", self.path("a"), self.path("c")))
+        self.assertIsNone(self.good_json("compare", CHECKPOINT, CHECKPOINT, "--json")["starts"])
 
     def test_what_cannot_be_compared(self):
         other = golden("dict-basic.checkpoint.safetensors")
@@ -60,7 +105,7 @@ class Several(Case):
         report = self.good_json("compare", *paths, "--json")
         pairs = [(0, 1), (0, 2), (1, 2)]
         self.assertEqual([(pair["a"], pair["b"]) for pair in report["pairs"]], pairs)
-        for name in "stability", "stability_unsigned", "stability_centered":
+        for name in "stability_with_flips", "stability_without_flips", "stability_centered":
             values = []
             for pair, (a, b) in zip(report["pairs"], pairs):
                 two = self.good_json("compare", paths[a], paths[b], "--json")
@@ -75,8 +120,8 @@ class Several(Case):
             deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / 2)
             self.assertAlmostEqual(report["deviation"][name], deviation, places=12)
         text = self.good("compare", *paths)
-        self.assertIn("stability: %.4f +- %.4f over 3 pairs" % (report["mean"]["stability"],
-                                                               report["deviation"]["stability"]), text)
+        self.assertIn("stability_with_flips: %.4f +- %.4f over 3 pairs" % (report["mean"]["stability_with_flips"],
+                                                               report["deviation"]["stability_with_flips"]), text)
 
     def test_how_each_began_is_said(self):
         values = support.Random(1).values(24)

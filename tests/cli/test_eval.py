@@ -23,6 +23,22 @@ class Figures(Case):
         self.assertEqual(list(measured), names)
         self.assertEqual(measured["rows"], 1280)
 
+    def test_runs_give_the_agreement_of_the_atoms(self):
+        other = golden("topk-mse-tied.final.safetensors")
+        self.good("fuse", CHECKPOINT, "-o", self.path("fused"))
+        kept = self.path("kept")
+        flags = ["--basic", "--runs", "%s,%s" % (CHECKPOINT, other), "--save", kept]
+        measured = self.good_json("eval", self.path("fused"), DATA, *flags, "--json")
+        cosines = sorted((1 + c) / 2 for c in self.good_json("compare", CHECKPOINT, other, "--json")["match_cosine"])
+        self.assertEqual(measured["agreement"]["runs"], 2)
+        self.assertAlmostEqual(measured["agreement"]["cosine"], cosines[K // 2], places=5)
+        tensors, metadata = read_safetensors(kept)
+        self.assertEqual(metadata["agreement.runs"], "2")
+        self.assertClose(sorted(tensors["agreement.cosine"].values), cosines, 1e-5)
+        self.assertIn("agreement_found_by_half", self.good("eval", kept, DATA, *flags))
+        self.bad(1, ["empty name"], "eval", CHECKPOINT, DATA, "--runs", "a,,b")
+        self.bad(1, ["nothing.safetensors"], "eval", CHECKPOINT, DATA, "--runs", "nothing.safetensors")
+
     def test_figures_agree_with_the_reconstruction(self):
         measured = self.good_json("eval", CHECKPOINT, DATA, "--json")
         self.good("encode", CHECKPOINT, DATA, "-o", self.path("z.npy"))

@@ -6,7 +6,7 @@ import subprocess
 import support
 from support import Case, golden
 
-COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "trace", "eval", "compare", "layout"]
+COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "trace", "eval", "compare", "layout", "consensus"]
 
 
 class Help(Case):
@@ -188,7 +188,7 @@ class Json(Case):
             (["encode", model, x, "-o", codes], ["output", "rows", "concepts", "l0"]),
             (["reconstruct", model, codes, "-o", self.path("hat")], ["output", "rows", "dimensions"]),
             (["eval", model, x], ["rows", "r2_per_dimension", "r2", "l0", "dead_ratio", "skipped"]),
-            (["compare", model, fused], ["stability"]),
+            (["compare", model, fused], ["stability_with_flips"]),
             (["layout", fused, "-o", self.path("map")], ["concepts", "method"]),
             (["trace", fused, x], []),
             (["inspect", model], ["path", "kind", "tensors", "not_used", "model"]),

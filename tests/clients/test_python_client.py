@@ -73,6 +73,9 @@ class Calls(unittest.TestCase):
         self.assertEqual(shares, sorted(shares, reverse=True))
         self.assertAlmostEqual(atom.coverage, sum(one.weight for one in atom.archetypes), places=5)
         self.assertIsNone(atom.trace)
+        self.assertIsNone(atom.agreement)
+        known = Atom.read({"atom": 5, "agreement": {"runs": 8, "share": 0.75, "cosine": 0.8}})
+        self.assertEqual((known.agreement.runs, known.agreement.share, known.agreement.cosine), (8, 0.75, 0.8))
         self.assertEqual(self.topk.atom(5, fields=["norm"]), Atom(5, atom.norm, None, None, None, None))
 
     def test_a_point_knows_its_atoms(self):

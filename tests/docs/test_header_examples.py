@@ -28,6 +28,8 @@ USUAL = """
 """
 EXTRA = {
     "lib/app/settings.h": "int argc; char **argv; bool help;",
+    "lib/ra_agreement.h": "const ra_matrix *runs = NULL;",
+    "lib/ra_consensus.h": "const ra_matrix *runs = NULL;",
     "lib/app/text.h": "const float *row = NULL;",
     "lib/metrics/pairs.h": "ra_pool *pool = NULL; size_t bytes; const ra_latent_sums *sums = NULL; ra_pairs_result result;",
     "lib/model/execution.h": "ra_executions *executions; ra_execution *execution; size_t m;",

@@ -14,6 +14,7 @@ from daemon import PROGRAM, Daemon, golden, run
 
 RASAE = os.path.join(os.path.dirname(PROGRAM), "rasae")
 CHECKPOINT, DATA = golden("topk-mse.final.safetensors"), golden("topk-mse.x.npy")
+OTHER = golden("topk-mse-tied.final.safetensors")
 PATH = "/v1/dictionaries/topk"
 ROWS, K = 1280, 48
 
@@ -43,6 +44,7 @@ class Statistics(unittest.TestCase):
         rasae("fuse", CHECKPOINT, "-o", cls.bare)
         rasae("eval", cls.bare, DATA, "--labels", labels, "--examples", 4, "--save", cls.path)
         rasae("layout", cls.path, "-o", cls.path)
+        rasae("compare", cls.path, cls.bare, OTHER, "-o", cls.path)
         cls.daemon = Daemon("--dictionary", "topk=" + cls.path, "--dictionary", "bare=" + cls.bare)
 
     @classmethod
@@ -93,9 +95,22 @@ class Statistics(unittest.TestCase):
         self.assertEqual(reply.status, 400)
         self.assertIn("layout or vector", reply.json["error"])
 
+    def test_an_atom_says_in_how_many_runs_it_is(self):
+        share, cosine = (tensor(self.path, "agreement." + name, "f") for name in ("share", "cosine"))
+        for k, atom in enumerate(self.get(PATH + "/atoms?limit=48&fields=agreement")["atoms"]):
+            self.assertEqual(sorted(atom), ["agreement", "atom"])
+            self.assertEqual(atom["agreement"]["runs"], 2)
+            self.assertAlmostEqual(atom["agreement"]["share"], share[k], places=6)
+            self.assertAlmostEqual(atom["agreement"]["cosine"], cosine[k], places=6)
+        whole = self.get(PATH)["agreement"]
+        self.assertAlmostEqual(whole["cosine"], sorted(cosine)[K // 2], places=6)
+        self.assertIsNone(self.get("/v1/dictionaries/bare")["agreement"])
+        self.assertIsNone(self.get("/v1/dictionaries/bare/atoms/3?fields=agreement")["agreement"])
+
     def test_a_dictionary_says_whether_it_has_them(self):
         one = self.get(PATH)
         self.assertTrue(one["has_statistics"] and one["has_layout"])
+        self.assertEqual((one["agreement"]["runs"], one["agreement"]["level"]), (2, 0.7))
         bare = self.get("/v1/dictionaries/bare")
         self.assertFalse(bare["has_statistics"] or bare["has_layout"])
         atom = self.get("/v1/dictionaries/bare/atoms/3")

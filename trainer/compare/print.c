@@ -8,8 +8,8 @@
 static const char caveat[] =
     "stability is measured on the fused atoms, scaled to unit length and matched one to one (exact "
     "assignment). By default archetypal dictionaries start at W = eye, Relax = 0 whatever the seed, so a "
-    "shared start and shared points can account for much of it; compare it with the centered figure and "
-    "with runs on other points.";
+    "shared start and shared points can account for much of it; compare it with the cosine before the "
+    "first step, with the centered figure, and with runs on other points.";
 
 static const struct figure {
     const char *name;
@@ -19,9 +19,12 @@ static const struct figure {
 } figures[] = {
 #define ROW(member, similarity, text)                                                                        \
     { #member, offsetof(ra_comparison, member), similarity, text }
-    ROW(stability, true, "mean cosine of matched atoms, of either sign; 1: the same dictionary"),
-    ROW(stability_unsigned, true, "the same, where an opposite atom is no match (overcomplete's)"),
-    ROW(stability_centered, true, "the same as stability_unsigned, of the atoms minus their mean"),
+    ROW(stability_with_flips, true,
+        "PW-MCC: mean cosine of matched atoms, of either sign; 1: the same dictionary"),
+    ROW(stability_without_flips, true, "the same, where an opposite atom is no match (overcomplete's)"),
+    ROW(stability_centered, true, "the same as stability_without_flips, of the atoms minus their mean"),
+    ROW(share_over_90, false, "of the atoms: matched at a cosine of .9 or more, without flips"),
+    ROW(share_over_70, false, "at .7 or more"),
     ROW(cosine_hungarian_loss, false, "sum of cosine distances"),
     ROW(hungarian_loss, false, "sum of Euclidean distances"),
 #undef ROW
@@ -59,6 +62,8 @@ static void json_pair(const compared_pair *pair, text *json) {
     const ra_comparison *r = &pair->result;
     json_count(json, "concepts", r->concepts);
     for (size_t f = 0; f < FIGURE_COUNT; f++) json_real(json, figures[f].name, value_of(pair, f));
+    json_real(json, "codes", pair->codes);
+    json_real(json, "starts", pair->starts);
     if (pair->points.known) {
         json_count(json, "shared_points", pair->points.equal);
         json_count(json, "shared_points_in_any_order", pair->points.common);
@@ -153,7 +158,7 @@ static void print_pair(const compare_report *report) {
     printf(": %s atoms of %zu dimensions\n\n", format_grouped(pair->result.concepts).text,
            ra_model_get_info(report->model[0])->dimensions);
     for (size_t f = 0; f < FIGURE_COUNT; f++)
-        printf("  %-22s %10.*f  %s\n", figures[f].name, figures[f].similarity ? 6 : 4, value_of(pair, f),
+        printf("  %-23s %10.*f  %s\n", figures[f].name, figures[f].similarity ? 6 : 4, value_of(pair, f),
                figures[f].meaning);
 }
 
@@ -192,21 +197,40 @@ static void print_starts(const compare_report *report) {
     }
 }
 
-static void print_shared_points(const compare_report *report) {
+/* "  1 and 3: " where there are several pairs. */
+static void print_pair_name(const compare_report *report, const compared_pair *pair) {
+    printf("  ");
+    if (report->pair_count > 1) printf("%zu and %zu: ", pair->a + 1, pair->b + 1);
+}
+
+static void print_shared_points(const compared_pair *pair) {
+    if (!pair->points.known)
+        printf("whether they share candidate points is unknown: not both files keep them.\n");
+    else if (pair->points.common > pair->points.equal)
+        printf("%s of %s candidate points are the same in both, and %s more are in both at different "
+               "positions.\n",
+               format_grouped(pair->points.equal).text, format_grouped(pair->points.of).text,
+               format_grouped(pair->points.common - pair->points.equal).text);
+    else
+        printf("%s of %s candidate points are the same in both.\n", format_grouped(pair->points.equal).text,
+               format_grouped(pair->points.of).text);
+}
+
+/* What two models have in common besides their atoms. */
+static void print_common(const compare_report *report) {
     for (size_t p = 0; p < report->pair_count; p++) {
         const compared_pair *pair = &report->pairs[p];
-        printf("  ");
-        if (report->pair_count > 1) printf("%zu and %zu: ", pair->a + 1, pair->b + 1);
-        if (!pair->points.known)
-            printf("whether they share candidate points is unknown: not both files keep them.\n");
-        else if (pair->points.common > pair->points.equal)
-            printf("%s of %s candidate points are the same in both, and %s more are in both at different "
-                   "positions.\n",
-                   format_grouped(pair->points.equal).text, format_grouped(pair->points.of).text,
-                   format_grouped(pair->points.common - pair->points.equal).text);
-        else
-            printf("%s of %s candidate points are the same in both.\n",
-                   format_grouped(pair->points.equal).text, format_grouped(pair->points.of).text);
+        if (isfinite(pair->codes)) {
+            print_pair_name(report, pair);
+            printf("of the rows on which one of two matched latents is active, both are on %.1f %%.\n",
+                   100 * pair->codes);
+        }
+        if (isfinite(pair->starts)) {
+            print_pair_name(report, pair);
+            printf("before the first step the mean cosine of matched atoms was %.6f.\n", pair->starts);
+        }
+        print_pair_name(report, pair);
+        print_shared_points(pair);
     }
 }
 
@@ -216,7 +240,7 @@ void compare_print_text(const compare_report *report) {
     else
         print_matrices(report);
     print_starts(report);
-    print_shared_points(report);
+    print_common(report);
     printf("  Note:\n");
     print_wrapped(caveat, 96);
 }

@@ -6,6 +6,7 @@
 #ifndef RASAE_EVAL_EVAL_H
 #define RASAE_EVAL_EVAL_H
 
+#include "common/agreement.h"
 #include "ra.h"
 
 /* The classes of data rows, numbered in the order of their names. */
@@ -27,6 +28,8 @@ typedef struct eval_report {
     const ra_model *model;
     ra_evaluation_result result;
     ra_latent_statistics latents;
+    size_t agreement_runs; /* that the atoms were compared with; 0: none */
+    agreement_figures agreement;
     const row_classes *classes;         /* count 0: none */
     const ra_class_detector *detectors; /* [classes->count]; NULL when they are not known */
 } eval_report;

@@ -114,6 +114,15 @@ static void json_classes(const eval_report *report, text *json) {
     json_array_end(json);
 }
 
+static void json_agreement(const eval_report *report, text *json) {
+    json_object(json, "agreement");
+    json_count(json, "runs", report->agreement_runs);
+    json_real(json, "share", report->agreement.share);
+    json_real(json, "cosine", report->agreement.cosine);
+    json_real(json, "found_by_half", report->agreement.found);
+    json_object_end(json);
+}
+
 ra_status eval_print_json(const eval_report *report, ra_error *err) {
     const ra_evaluation_result *result = &report->result;
     text json = {0};
@@ -124,6 +133,7 @@ ra_status eval_print_json(const eval_report *report, ra_error *err) {
     for (size_t i = 0; i < result->skip_count; i++)
         json_text(&json, result->skips[i].metric, result->skips[i].reason);
     json_object_end(&json);
+    if (report->agreement_runs) json_agreement(report, &json);
     json_strongest(report, &json);
     json_classes(report, &json);
     json_object_end(&json);
@@ -161,6 +171,13 @@ static void print_classes(const eval_report *report) {
     }
 }
 
+static void print_agreement(const eval_report *report) {
+    printf("  %-31s %12.6g  %s\n", "agreement", report->agreement.cosine,
+           "mean cosine of the median atom with the other runs");
+    printf("  %-31s %12.6g  %s\n", "agreement_found_by_half", report->agreement.found,
+           "share of the atoms that at least half of these runs have");
+}
+
 void eval_print_table(const eval_report *report) {
     const ra_evaluation_result *result = &report->result;
     print_clean(stdout, ra_model_get_info(report->model)->path);
@@ -173,6 +190,7 @@ void eval_print_table(const eval_report *report) {
             printf("  %-31s %12.6g  %s\n", metrics[i].name, value_of(result, i), metrics[i].meaning);
     for (size_t i = 0; i < result->skip_count; i++)
         printf("  %-31s      skipped  %s\n", result->skips[i].metric, result->skips[i].reason);
+    if (report->agreement_runs) print_agreement(report);
     print_strongest(report);
     print_classes(report);
 }

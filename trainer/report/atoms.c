@@ -148,6 +148,17 @@ static void write_trace(html_writer *html, const ra_model *model, size_t atom) {
     if (t) html_format(html, "; cosine %.3f</p>\n", (double)ra_model_atom_trace_cosine(model, atom));
 }
 
+/* A bar of the runs that have the atom. */
+static void write_agreement(html_writer *html, const ra_model *model, size_t atom) {
+    size_t runs = ra_model_get_info(model)->agreement_runs;
+    double share = (double)ra_model_atom_agreement(model, atom);
+    if (runs == 0) return;
+    html_format(html, "<p class=\"agreement\">in %.0f%% of %zu runs, mean cosine %.3f", 100 * share, runs,
+                (double)ra_model_atom_agreement_cosine(model, atom));
+    draw_bar(html, "leash", share);
+    html_raw(html, "</p>\n");
+}
+
 static void write_atom(html_writer *html, const report_run *run, size_t atom) {
     const char *label = ra_model_atom_label(run->model, atom);
     html_raw(html, "<article class=\"atom\">\n<h4");
@@ -171,6 +182,7 @@ static void write_atom(html_writer *html, const report_run *run, size_t atom) {
     write_archetypes(html, run->model, atom);
     write_relaxation(html, run->model, atom);
     write_trace(html, run->model, atom);
+    write_agreement(html, run->model, atom);
     html_raw(html, "</article>\n");
 }
 

@@ -77,6 +77,7 @@ typedef struct report_run {
     size_t steps;
     double loss, r2_per_dimension, r2, l0; /* over the last tenth of the steps */
     double dead;                           /* of the last step */
+    double r2_holdout;                     /* on rows that were held out; NaN: none were */
     double seconds, rows_per_second;
 } report_run;
 

@@ -18,6 +18,10 @@ static double r2_around_one_mean_of(const report_run *run) {
     return run->r2;
 }
 
+static double r2_holdout_of(const report_run *run) {
+    return run->r2_holdout;
+}
+
 static double loss_of(const report_run *run) {
     return run->loss;
 }
@@ -46,6 +50,10 @@ static double trace_cosine_of(const report_run *run) {
     return (double)ra_model_get_info(run->model)->trace_cosine;
 }
 
+static double agreement_of(const report_run *run) {
+    return 100 * (double)ra_model_get_info(run->model)->agreement_share;
+}
+
 static double speed_of(const report_run *run) {
     return run->rows_per_second;
 }
@@ -55,18 +63,21 @@ static const struct result_row {
     run_value *value;
     int decimals; /* 0: significant digits */
     const char *note;
+    bool optional; /* left out where no run has it */
 } results[] = {
-    {"R\u00b2", "", r2_of, 4, "around the mean of each dimension, over the last tenth of the steps"},
+    {"R\u00b2", "", r2_of, 4, "around the mean of each dimension, over the last tenth of the steps", false},
     {"R\u00b2 around one mean", "", r2_around_one_mean_of, 4,
-     "as in the reference; flatters where means are large"},
-    {"Loss", "", loss_of, 0, "over the last tenth of the steps"},
-    {"L0", "", l0_of, 0, "active latents per row"},
-    {"Dead latents", "%", dead_of, 1, "in the last epoch\u2019s worth of steps"},
-    {"Stable rank", "", stable_rank_of, 2, "of the dictionary"},
-    {"Effective rank", "", effective_rank_of, 1, "of the dictionary"},
-    {"Hull share", "", hull_share_of, 3, "cosine of the median atom with its mixture"},
-    {"Trace", "", trace_cosine_of, 3, "cosine of the median atom with its rows"},
-    {"Rows per second", "", speed_of, QUANTITY, "in training"},
+     "as in the reference; flatters where means are large", false},
+    {"R\u00b2 held out", "", r2_holdout_of, 4, "on rows that were not trained on (--holdout)", true},
+    {"Loss", "", loss_of, 0, "over the last tenth of the steps", false},
+    {"L0", "", l0_of, 0, "active latents per row", false},
+    {"Dead latents", "%", dead_of, 1, "in the last epoch\u2019s worth of steps", false},
+    {"Stable rank", "", stable_rank_of, 2, "of the dictionary", false},
+    {"Effective rank", "", effective_rank_of, 1, "of the dictionary", false},
+    {"Hull share", "", hull_share_of, 3, "cosine of the median atom with its mixture", false},
+    {"Trace", "", trace_cosine_of, 3, "cosine of the median atom with its rows", false},
+    {"Agreement", "%", agreement_of, 1, "of the runs of its consensus that have the median atom", true},
+    {"Rows per second", "", speed_of, QUANTITY, "in training", false},
 };
 enum { RESULT_COUNT = sizeof results / sizeof *results };
 
@@ -80,9 +91,17 @@ static void write_value(html_writer *html, const struct result_row *row, double 
         html_raw(html, text.text);
 }
 
-static void write_tiles(html_writer *html, const report_run *run) {
+static bool is_shown(const report_content *report, size_t i) {
+    bool known = !results[i].optional;
+    for (size_t r = 0; r < report->run_count; r++) known |= isfinite(results[i].value(&report->runs[r])) != 0;
+    return known;
+}
+
+static void write_tiles(html_writer *html, const report_content *report) {
+    const report_run *run = &report->runs[0];
     html_raw(html, "<dl class=\"tiles\">\n");
     for (size_t i = 0; i < RESULT_COUNT; i++) {
+        if (!is_shown(report, i)) continue;
         html_format(html, "<div><dt>%s</dt><dd>", results[i].name);
         write_value(html, &results[i], results[i].value(run));
         html_format(html, "</dd><dd class=\"note\">%s</dd></div>\n", results[i].note);
@@ -90,10 +109,11 @@ static void write_tiles(html_writer *html, const report_run *run) {
     html_raw(html, "</dl>\n");
 }
 
-static void write_head_of_table(html_writer *html) {
+static void write_head_of_table(html_writer *html, const report_content *report) {
     html_raw(html, "<thead><tr><th scope=\"col\">run</th>");
     for (size_t i = 0; i < RESULT_COUNT; i++)
-        html_format(html, "<th scope=\"col\" title=\"%s\">%s</th>", results[i].note, results[i].name);
+        if (is_shown(report, i))
+            html_format(html, "<th scope=\"col\" title=\"%s\">%s</th>", results[i].note, results[i].name);
     html_raw(html, "</tr></thead>\n");
 }
 
@@ -117,6 +137,7 @@ static void write_summary_row(html_writer *html, const report_content *report, c
                               double summary(const report_content *report, run_value *value)) {
     html_format(html, "<tr><th scope=\"row\">%s</th>", name);
     for (size_t i = 0; i < RESULT_COUNT; i++) {
+        if (!is_shown(report, i)) continue;
         html_raw(html, "<td>");
         write_value(html, &results[i], summary(report, results[i].value));
         html_raw(html, "</td>");
@@ -127,13 +148,14 @@ static void write_summary_row(html_writer *html, const report_content *report, c
 /* One row per run, and below them mean and standard deviation. */
 static void write_table(html_writer *html, const report_content *report) {
     html_raw(html, "<div class=\"scroll\"><table class=\"runs\">\n");
-    write_head_of_table(html);
+    write_head_of_table(html, report);
     html_raw(html, "<tbody>\n");
     for (size_t r = 0; r < report->run_count; r++) {
         html_raw(html, "<tr><th scope=\"row\">");
         report_run_name(html, report, r);
         html_raw(html, "</th>");
         for (size_t i = 0; i < RESULT_COUNT; i++) {
+            if (!is_shown(report, i)) continue;
             html_raw(html, "<td>");
             write_value(html, &results[i], results[i].value(&report->runs[r]));
             html_raw(html, "</td>");
@@ -149,7 +171,7 @@ static void write_table(html_writer *html, const report_content *report) {
 void report_page_results(html_writer *html, const report_content *report) {
     html_raw(html, "<section id=\"results\">\n<h2>Results</h2>\n");
     if (report->run_count == 1)
-        write_tiles(html, &report->runs[0]);
+        write_tiles(html, report);
     else
         write_table(html, report);
     html_raw(html, "</section>\n");

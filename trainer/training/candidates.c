@@ -29,10 +29,16 @@ static ra_point_source rows_of(ra_data *data) {
 
 /* The number, among the rows that are used, of a row in the files. */
 static uint64_t used_row(const ra_data *data, uint64_t source_row) {
-    size_t count, before = 0;
+    size_t count, low = 0;
     const uint64_t *skipped = ra_data_skipped(data, &count);
-    while (before < count && skipped[before] < source_row) before++;
-    return source_row - before;
+    for (size_t high = count; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        if (skipped[middle] < source_row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return source_row - low;
 }
 
 /* ---- where atoms start --------------------------------------------------------------------------------- */

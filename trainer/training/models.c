@@ -31,18 +31,25 @@ static ra_status parse_seeds(const char *list, uint64_t *seeds, size_t *count, r
     }
 }
 
-/* FILE.safetensors -> FILE.seed7.safetensors; NULL stays NULL. */
-static ra_status name_for_seed(const char *path, bool several, uint64_t seed, char **out, ra_error *err) {
-    *out = NULL;
-    if (!path) return RA_OK;
+ra_status train_name_part(const char *path, const char *part, char **out, ra_error *err) {
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
-    size_t length = strlen(path), stem = dot ? (size_t)(dot - path) : length, size = length + 40;
+    size_t length = strlen(path), stem = dot ? (size_t)(dot - path) : length,
+           size = length + strlen(part) + 2;
     *out = ra_malloc(size, 1);
     if (!*out) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a file's name");
-    if (several)
-        snprintf(*out, size, "%.*s.seed%llu%s", (int)stem, path, (unsigned long long)seed, path + stem);
-    else
-        snprintf(*out, size, "%s", path);
+    snprintf(*out, size, "%.*s.%s%s", (int)stem, path, part, path + stem);
+    return RA_OK;
+}
+
+/* FILE.safetensors -> FILE.seed7.safetensors; NULL stays NULL. */
+static ra_status name_for_seed(const char *path, bool several, uint64_t seed, char **out, ra_error *err) {
+    char part[40];
+    *out = NULL;
+    if (!path) return RA_OK;
+    snprintf(part, sizeof part, "seed%llu", (unsigned long long)seed);
+    if (several) return train_name_part(path, part, out, err);
+    *out = ra_strdup(path);
+    if (!*out) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a file's name");
     return RA_OK;
 }
 

@@ -87,6 +87,17 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train) {
     for (size_t i = 0; i < sizeof in_words / sizeof *in_words; i++) ra_setting_forget(train, in_words[i]);
 }
 
+static size_t default_epochs(const ra_train_settings *train, size_t rows) {
+    size_t epoch = ra_train_steps_per_epoch(train, rows);
+    return most(EPOCHS_LEAST, (STEPS_LEAST + epoch - 1) / epoch);
+}
+
+size_t train_plan_steps(const ra_train_settings *settings, size_t rows) {
+    size_t epochs = ra_setting_known(settings, RA_TRAIN_EPOCHS) ? settings->epochs : 0;
+    if (ra_setting_known(settings, RA_TRAIN_STEPS)) return settings->steps;
+    return (epochs ? epochs : default_epochs(settings, rows)) * ra_train_steps_per_epoch(settings, rows);
+}
+
 /* Fills what neither a flag nor a file has said; sae: all that will hold. */
 static void default_train(const ra_sae_settings *sae, const train_inputs *inputs, ra_train_settings *train) {
     size_t rows = ra_data_rows(inputs->data);
@@ -102,8 +113,7 @@ static void default_train(const ra_sae_settings *sae, const train_inputs *inputs
     }
     bool steps = ra_setting_known(train, RA_TRAIN_STEPS);
     if (!ra_setting_known(train, RA_TRAIN_EPOCHS) && !steps && !inputs->init) {
-        size_t epoch = ra_train_steps_per_epoch(train, rows);
-        train->epochs = most(EPOCHS_LEAST, (STEPS_LEAST + epoch - 1) / epoch);
+        train->epochs = default_epochs(train, rows);
         train_know(train, RA_TRAIN_EPOCHS);
     }
     if (!ra_setting_known(train, RA_TRAIN_PENALTY) && train->loss == RA_LOSS_MSE_L1) {

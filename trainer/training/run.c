@@ -220,6 +220,7 @@ static ra_status make_trainers(train_run *run, ra_error *err) {
         train_model *model = &run->models[i];
         RA_TRY(report_history_init(&model->history, err));
         if (!model->sae) RA_TRY(make_sae(run, model, err));
+        RA_TRY(train_start_keep(run, model, err));
         ra_sae_set_group(model->sae, run->group);
         RA_TRY(ra_trainer_new(model->sae, &model->settings, ra_data_rows(run->inputs->data), &model->trainer,
                               err));
@@ -353,7 +354,9 @@ ra_status train_run_all(train_run *run, ra_error *err) {
     RA_TRY(train(run, err));
     for (size_t i = 0; i < run->count; i++) RA_TRY(ra_trainer_check(run->models[i].trainer, err));
     for (size_t i = 0; i < run->count; i++) RA_TRY(train_trace(run, &run->models[i], err));
+    for (size_t i = 0; i < run->count; i++) RA_TRY(train_agreement(run, &run->models[i], err));
     for (size_t i = 0; i < run->count; i++) RA_TRY(train_save(run, &run->models[i], err));
+    for (size_t i = 0; i < run->count; i++) RA_TRY(train_holdout(run, &run->models[i], err));
     return RA_OK;
 }
 
@@ -364,6 +367,8 @@ void train_run_release(train_run *run) {
         train_log_close(model, &ignored);
         report_history_release(&model->history);
         ra_trace_release(&model->trace);
+        ra_free(model->start);
+        ra_agreement_release(&model->agreement);
         ra_trainer_free(model->trainer);
         ra_sae_free(model->sae);
         ra_free(model->output);

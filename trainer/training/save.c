@@ -56,6 +56,11 @@ ra_status train_save_data(const train_run *run, ra_safetensors_writer *writer, r
     return ra_safetensors_writer_metadata(writer, digest_key, digest, err);
 }
 
+size_t train_saved_rows(const ra_safetensors *file) {
+    const char *rows = ra_safetensors_metadata(file, rows_key);
+    return rows ? strtoull(rows, NULL, 10) : 0;
+}
+
 ra_status train_check_data(const ra_safetensors *file, const ra_data *data, ra_error *err) {
     const char *rows = ra_safetensors_metadata(file, rows_key),
                *known = ra_safetensors_metadata(file, digest_key);
@@ -152,6 +157,9 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     if (archetypal && !rows) RA_TRY_OUT(status, store_point_labels(run, writer, &point_labels, err));
     if (model->trace.atoms)
         RA_TRY_OUT(status, ra_trace_store(&model->trace, run->inputs->labels, writer, &trace_labels, err));
+    if (state) RA_TRY_OUT(status, train_start_store(model, writer, err));
+    RA_TRY_OUT(status, train_holdout_store(run, model, writer, err));
+    if (model->agreement.atoms) RA_TRY_OUT(status, ra_agreement_store(&model->agreement, writer, err));
     RA_TRY_OUT(status, ra_data_store_standardization(run->inputs->data, writer, err));
     RA_TRY_OUT(status, train_save_settings(run, &model->settings, writer, err));
     RA_TRY_OUT(status, save_delta(run, model, writer, err));

@@ -20,6 +20,7 @@ static ra_status summary_json(const train_run *run, const train_model *model, ra
     json_real(&json, "loss", model->loss / model->rows);
     json_real(&json, "r2_per_dimension", model->r2_per_dimension / model->rows);
     json_real(&json, "r2", model->r2 / model->rows);
+    if (model->measured) json_real(&json, "r2_holdout", model->r2_holdout);
     json_real(&json, "l0", model->l0 / model->rows);
     json_real(&json, "dead", model->last.dead);
     json_real(&json, "seconds", run->seconds);
@@ -41,6 +42,10 @@ static void advise_on_dead(const train_run *run, const train_model *model) {
     printf("a larger --top-k, or fewer --concepts\n");
 }
 
+static size_t held_rows(const train_inputs *inputs) {
+    return inputs->holdout ? ra_data_rows(inputs->holdout) : ra_data_held_rows(inputs->data);
+}
+
 static ra_status summary_text(const train_run *run, const train_model *model, ra_error *err) {
     (void)err;
     size_t done = ra_trainer_done(model->trainer), steps = ra_trainer_steps(model->trainer);
@@ -59,6 +64,9 @@ static ra_status summary_text(const train_run *run, const train_model *model, ra
     } else {
         printf("all %zu steps had been done before\n", done);
     }
+    if (model->measured)
+        printf("R2 %.4f on %s rows that were held out\n", model->r2_holdout,
+               format_grouped(held_rows(run->inputs)).text);
     advise_on_dead(run, model);
     if (model->rows > 0 && model->r2_per_dimension < 0)
         printf("an R2 below 0 is worse than the mean of the data: try more --epochs, another --lr, or "
@@ -88,7 +96,7 @@ static ra_status summary_of_points(const train_run *run, ra_error *err) {
 }
 
 ra_status train_summary(const train_run *run, ra_error *err) {
-    if (run->options->quiet && !run->options->json) return RA_OK;
+    if (run->options->part || (run->options->quiet && !run->options->json)) return RA_OK;
     if (!run->models[0].trainer) return summary_of_points(run, err);
     for (size_t i = 0; i < run->count; i++)
         RA_TRY((run->options->json ? summary_json : summary_text)(run, &run->models[i], err));

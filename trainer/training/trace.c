@@ -11,8 +11,7 @@ static bool on_progress(void *context, uint64_t done, uint64_t total) {
     return !command_interrupted();
 }
 
-/* atoms [K,d] <- the fused dictionary, in host memory. */
-static ra_status copy_atoms(const train_run *run, train_model *model, ra_matrix *atoms, ra_error *err) {
+ra_status train_copy_atoms(const train_run *run, train_model *model, ra_matrix *atoms, ra_error *err) {
     ra_dictionary *dictionary = ra_sae_dictionary(model->sae);
     const float *D;
     RA_TRY(
@@ -32,7 +31,7 @@ ra_status train_trace(train_run *run, train_model *model, ra_error *err) {
     ra_matrix atoms = {0};
     ra_status status;
     if (run->interrupted || options.rows == 0 || !train_run_speaks(run)) return RA_OK;
-    RA_TRY_OUT(status, copy_atoms(run, model, &atoms, err));
+    RA_TRY_OUT(status, train_copy_atoms(run, model, &atoms, err));
     progress_start(&run->progress, "tracing", 100);
     const ra_tensor D = ra_tensor_2d(RA_F32, atoms.data, atoms.rows, atoms.cols);
     status = ra_trace_atoms(run->backend, &D, run->inputs->data, &options, &model->trace, err);

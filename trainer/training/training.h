@@ -10,6 +10,10 @@
  *     standardize.c  mean and scale of the data, measured or taken from --init
  *     survey.c       what is wrong with the data, before training
  *     log.c          one line per step
+ *     consensus.c    --consensus: several of these runs, what they have in common, and the training from there
+ *     agreement.c    how many of those runs have each atom of the finished model
+ *     start.c        the atoms before the first step, which a checkpoint keeps
+ *     holdout.c      the explained variance on rows that were held out
  *     trace.c        the data rows that the atoms of the finished model are traced to
  *     save.c         checkpoints, and what a resumed run takes from them
  *     begun.c        the same for a run that is still looking for points
@@ -32,10 +36,18 @@ typedef struct train_options {
     uint64_t known;
     const char *const *data;
     size_t data_count;
-    const char *output, *tensor, *points, *point_labels, *init, *resume, *seeds, *labels, *log, *report;
+    const char *output, *tensor, *points, *point_labels, *init, *resume, *seeds, *labels, *log, *report,
+        *holdout;
     size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
     size_t trace_rows;                           /* 0: no trace */
     int layout;                                  /* ra_layout_of_data */
+    size_t consensus;                            /* runs of --consensus; 0: none */
+    size_t run_steps;                            /* of each of them; 0: as many as one run has */
+    size_t keep;                                 /* atoms that are kept of the consensus; 0: all */
+    const char *const *runs; /* [run_count] files that the finished atoms are compared with */
+    size_t run_count;
+    bool part;        /* one of several runs: nothing is printed at its end */
+    bool interrupted; /* the run stopped early, and what there is of it is saved */
     bool auto_resume, force, state, json, quiet, skip_bad_rows;
     model_choice model;      /* device and threads, and the settings of the SAE that flags give */
     ra_train_settings train; /* those that flags give */
@@ -44,6 +56,7 @@ typedef struct train_options {
 /* What is read before anything is computed; files that were not named are NULL. */
 typedef struct train_inputs {
     ra_data *data;
+    ra_data *holdout;                 /* of --holdout FILE */
     ra_labels *labels, *point_labels; /* one per data row; one per point of --points FILE */
     ra_safetensors *init;             /* of --init, or of --resume and the first seed */
     ra_safetensors *begun;            /* of --resume, for a run that was still looking for points */
@@ -129,7 +142,11 @@ typedef struct train_model {
     text log_line;
     report_history history;
     ra_train_progress last;
-    ra_trace trace;                              /* of the finished model */
+    ra_trace trace;         /* of the finished model */
+    uint16_t *start;        /* [K,d] BF16: the atoms before the first step; NULL: unknown */
+    bool measured;          /* r2_holdout is known */
+    double r2_holdout;      /* on rows that were held out */
+    ra_agreement agreement; /* with the runs of its consensus */
     double loss, r2_per_dimension, r2, l0, rows; /* sums over the last tenth of the steps, weighted by rows */
     size_t saved_step;                           /* of the last checkpoint ... */
     double saved_at;                             /* ... and when, in seconds of the run */
@@ -201,6 +218,24 @@ ra_status train_log_close(train_model *model, ra_error *err);
  * without it. */
 ra_status train_trace(train_run *run, train_model *model, ra_error *err);
 
+/* atoms [K,d] <- the fused dictionary, in host memory. */
+ra_status train_copy_atoms(const train_run *run, train_model *model, ra_matrix *atoms, ra_error *err);
+
+/* model->agreement <- that with the runs of the options; stays {0} without any, or when the run is interrupted. */
+ra_status train_agreement(train_run *run, train_model *model, ra_error *err);
+
+/* model->start <- the atoms of a model that has not been trained yet, or those that a resumed run began with. */
+ra_status train_start_keep(const train_run *run, train_model *model, ra_error *err);
+ra_status train_start_store(const train_model *model, ra_safetensors_writer *writer, ra_error *err);
+
+/* Whether --holdout (may be NULL) names a file; else *share <- the share of the data that it says. */
+bool train_holdout_is_file(const char *holdout, double *share);
+
+/* Measures the finished model, which has been saved, on the rows that were held out, and saves it with the figure. */
+ra_status train_holdout(train_run *run, train_model *model, ra_error *err);
+ra_status train_holdout_store(const train_run *run, const train_model *model, ra_safetensors_writer *writer,
+                              ra_error *err);
+
 /* The checkpoint, complete or not at all. */
 ra_status train_save(const train_run *run, train_model *model, ra_error *err);
 ra_status train_restore(const train_run *run, train_model *model, ra_error *err);
@@ -236,6 +271,24 @@ ra_status train_survey(train_run *run, ra_error *err);
 ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_matrix *copy, ra_error *err);
 
 ra_status train_summary(const train_run *run, ra_error *err);
+
+/* ---- several runs -------------------------------------------------------------------------------------- */
+
+/* A whole training of one model (train.c). */
+typedef ra_status train_function(train_options *options, const ra_group *group, ra_error *err);
+
+/* Trains the runs of --consensus, joins them, trains further from there. */
+ra_status train_consensus(const train_options *options, const ra_group *group, train_function *train,
+                          ra_error *err);
+
+/* FILE.safetensors -> FILE.PART.safetensors, which the caller frees. */
+ra_status train_name_part(const char *path, const char *part, char **out, ra_error *err);
+
+/* The steps of a run with these settings: as they say, else as many as the default is for data of so many rows. */
+size_t train_plan_steps(const ra_train_settings *settings, size_t rows);
+
+/* The rows that a checkpoint was trained on; 0: it does not say. */
+size_t train_saved_rows(const ra_safetensors *file);
 
 /* Writes the page of --report, if asked for. Needs the checkpoints that train_save() has written. From here
  * on the data return their rows as they are in the files. */

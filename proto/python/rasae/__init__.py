@@ -15,9 +15,9 @@ from .client import Client
 from .codes import Codes
 from .dictionary import Dictionary
 from .errors import RasaeError
-from .records import Archetype, Atom, Concept, Example, Explanation, Info, Match, Point, Row, Statistics, Use
+from .records import Agreement, Archetype, Atom, Concept, Example, Explanation, Info, Match, Point, Row, Statistics, Use
 
 __version__ = "0.1.0"
 
-__all__ = ["Archetype", "Atom", "Client", "Codes", "Concept", "Dictionary", "Example", "Explanation", "Info", "Match",
+__all__ = ["Agreement", "Archetype", "Atom", "Client", "Codes", "Concept", "Dictionary", "Example", "Explanation", "Info", "Match",
            "Point", "RasaeError", "Row", "Statistics", "Use"]

@@ -20,7 +20,7 @@ from .transport import Reply, Transport
 from .wire import Body, Floats
 
 Metric = Literal["cosine", "dot"]
-Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "statistics", "layout", "vector"]
+Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "layout", "vector"]
 
 _PAGE = 1000  # atoms that the server gives at once
 

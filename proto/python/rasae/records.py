@@ -40,6 +40,7 @@ class Info:
     coverage: float | None = None  #: share of its mixture that is listed, for the median atom
     hull_share: float | None = None  #: cosine of the median atom with its mixture
     trace_cosine: float | None = None  #: cosine of the median atom with the rows it is traced to
+    agreement: Mapping[str, Any] | None = None  #: runs, level, share and cosine, of the median atom
     has_statistics: bool = False  #: of its latents on data
     has_layout: bool = False  #: atoms have places on a map
 
@@ -79,6 +80,15 @@ class Trace:
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Trace:
         return cls(every(TraceRow, value["rows"]), value["cosine"])
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Whether other training runs on the same data find an atom."""
+
+    runs: int  #: that the atoms were compared with
+    share: float  #: of the runs that have the atom
+    cosine: float  #: mean over the runs, of the atoms matched to it
 
 
 @dataclass(frozen=True)
@@ -130,6 +140,7 @@ class Atom:
     hull_share: float | None = None  #: cosine between the atom and its mixture
     relaxation_share: float | None = None  #: share of the atom along the relaxation; may be negative
     trace: Trace | None = None  #: None also when the file holds none
+    agreement: Agreement | None = None  #: None also when the file does not say
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Atom:
@@ -140,7 +151,8 @@ class Atom:
                    relaxation.get("norm"), vector_of(value),
                    None if statistics is None else Statistics.read(statistics),
                    None if layout is None else (layout[0], layout[1]), value.get("label_source"),
-                   value.get("coverage"), value.get("hull_share"), relaxation.get("share"), trace_of(value))
+                   value.get("coverage"), value.get("hull_share"), relaxation.get("share"), trace_of(value),
+                   agreement_of(value))
 
 
 @dataclass(frozen=True)
@@ -232,6 +244,10 @@ def every(kind: type[T], values: Iterable[Mapping[str, Any]]) -> tuple[T, ...]:
 
 def trace_of(value: Mapping[str, Any]) -> Trace | None:
     return Trace.read(value["trace"]) if value.get("trace") else None
+
+
+def agreement_of(value: Mapping[str, Any]) -> Agreement | None:
+    return every(Agreement, [value["agreement"]])[0] if value.get("agreement") else None
 
 
 def vector_of(value: Mapping[str, Any]) -> NDArray[np.float32] | None:

@@ -83,7 +83,7 @@ START_TEST(test_what_is_not_known_is_null_and_what_is_not_asked_is_absent) {
     check(&out,
           "{\"label\":null,\"label_source\":null,\"archetypes\":[{\"point\":1,\"label\":null,\"weight\":1,"
           "\"contribution\":null}],\"coverage\":1,\"hull_share\":null,\"relaxation\":{\"norm\":null,"
-          "\"share\":null},\"trace\":null,\"statistics\":null,\"layout\":null}");
+          "\"share\":null},\"trace\":null,\"agreement\":null,\"statistics\":null,\"layout\":null}");
     write_atom(&out, model, 1, 0, NULL);
     check(&out, "{}");
     ck_assert_str_eq(atom_part_names[ATOM_INDEX_ARCHETYPES], "archetypes");

@@ -25,15 +25,17 @@ START_TEST(test_what_is_not_known_is_null) {
     json_object(&out, NULL);
     json_model_info(&out, &info);
     json_object_end(&out);
-    check(&out, "{\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,\"dtype\":"
-                "\"bf16\",\"sae\":null,"
-                "\"encoder\":null,\"has_encoder\":false,\"standardized\":false,\"has_relaxation\":false,"
-                "\"has_atom_labels\":false,\"has_point_labels\":false,\"has_point_vectors\":false,"
-                "\"has_trace\":false,\"coverage\":null,\"hull_share\":null,\"trace_cosine\":null,\"has_"
-                "statistics\":false,\"has_layout\":false,\"source\":\"artifact\","
-                "\"device\":\"cpu\","
-                "\"digest\":\"\","
-                "\"bytes\":123}");
+    check(
+        &out,
+        "{\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,\"dtype\":"
+        "\"bf16\",\"sae\":null,"
+        "\"encoder\":null,\"has_encoder\":false,\"standardized\":false,\"has_relaxation\":false,"
+        "\"has_atom_labels\":false,\"has_point_labels\":false,\"has_point_vectors\":false,"
+        "\"has_trace\":false,\"coverage\":null,\"hull_share\":null,\"trace_cosine\":null,\"agreement\":null,"
+        "\"has_statistics\":false,\"has_layout\":false,\"source\":\"artifact\","
+        "\"device\":\"cpu\","
+        "\"digest\":\"\","
+        "\"bytes\":123}");
 }
 END_TEST
 

@@ -25,11 +25,12 @@ START_TEST(test_losses_match_the_reference) {
     ra_comparison c = compare(golden_values(golden, "a", NULL), golden_values(golden, "b", NULL), K, d);
     golden_close(&(float){(float)c.cosine_hungarian_loss}, golden, "cosine_hungarian_loss", 1e-6);
     golden_close(&(float){(float)c.hungarian_loss}, golden, "hungarian_loss", 1e-6);
-    ck_assert_double_eq_tol(c.stability_unsigned, 1 - c.cosine_hungarian_loss / (double)K, 1e-12);
-    ck_assert_double_ge(c.stability, c.stability_unsigned); /* more permutations to choose from */
+    ck_assert_double_eq_tol(c.stability_without_flips, 1 - c.cosine_hungarian_loss / (double)K, 1e-12);
+    ck_assert_double_ge(c.stability_with_flips,
+                        c.stability_without_flips); /* more permutations to choose from */
     double sum = 0;
     for (size_t i = 0; i < K; i++) sum += (double)c.match_cosine[i];
-    ck_assert_double_eq_tol(sum / (double)K, c.stability_unsigned, 1e-6);
+    ck_assert_double_eq_tol(sum / (double)K, c.stability_without_flips, 1e-6);
     ra_comparison_release(&c);
     ra_safetensors_free(golden);
 }
@@ -66,7 +67,7 @@ START_TEST(test_figures_equal_plain_loops) {
     for (size_t f = 0; f < 4; f++) ra_ok(ra_assignment(cost[f], K, match, &best[f], &err));
     ra_comparison c = compare(A, B, K, D);
     ck_assert_double_eq_tol(c.cosine_hungarian_loss, best[0], 1e-5);
-    ck_assert_double_eq_tol(c.stability, 1 - best[1] / K, 1e-6);
+    ck_assert_double_eq_tol(c.stability_with_flips, 1 - best[1] / K, 1e-6);
     ck_assert_double_eq_tol(c.stability_centered, 1 - best[2] / K, 1e-6);
     ck_assert_double_eq_tol(c.hungarian_loss, best[3], 1e-5);
     ra_comparison_release(&c);
@@ -94,15 +95,15 @@ START_TEST(test_finds_the_same_atoms_in_another_order) {
         ck_assert_int_eq(c.match[i], (int32_t)order[i]);
         ck_assert_float_eq_tol(c.match_cosine[i], 1, 1e-6f);
     }
-    ck_assert_double_eq_tol(c.stability, 1, 1e-12);
-    ck_assert_double_eq_tol(c.stability_unsigned, 1, 1e-12);
+    ck_assert_double_eq_tol(c.stability_with_flips, 1, 1e-12);
+    ck_assert_double_eq_tol(c.stability_without_flips, 1, 1e-12);
     ck_assert_double_eq_tol(c.stability_centered, 1, 1e-12);
     ra_comparison_release(&c);
 
     shuffle(A, B, K, D, order, true);
     c = compare(A, B, K, D);
-    ck_assert_double_eq_tol(c.stability, 1, 1e-12); /* the only metric that ignores signs */
-    ck_assert_double_lt(c.stability_unsigned, 0.9);
+    ck_assert_double_eq_tol(c.stability_with_flips, 1, 1e-12); /* the only metric that ignores signs */
+    ck_assert_double_lt(c.stability_without_flips, 0.9);
     ra_comparison_release(&c);
 }
 END_TEST
@@ -121,7 +122,7 @@ START_TEST(test_a_dictionary_is_at_no_distance_from_itself) {
     c = compare(A, A, K, D);
     ck_assert_double_eq(c.hungarian_loss, 0);
     ck_assert_double_eq_tol(c.stability_centered, 1, 1e-12);
-    ck_assert_double_eq_tol(c.stability_unsigned, 1, 1e-7); /* cosines differ by at most this */
+    ck_assert_double_eq_tol(c.stability_without_flips, 1, 1e-7); /* cosines differ by at most this */
     ra_comparison_release(&c);
 }
 END_TEST
@@ -133,7 +134,7 @@ START_TEST(test_centering_tells_atoms_apart_that_share_a_mean) {
     test_fill(B, K * D, 2);
     for (size_t i = 0; i < K * D; i++) A[i] += 20, B[i] += 20;
     ra_comparison c = compare(A, B, K, D);
-    ck_assert_double_gt(c.stability, 0.99);
+    ck_assert_double_gt(c.stability_with_flips, 0.99);
     ck_assert_double_lt(c.stability_centered, 0.6);
     ra_comparison_release(&c);
 }
@@ -142,7 +143,7 @@ END_TEST
 START_TEST(test_zero_atoms_have_cosine_zero) {
     static const float A[] = {1, 0, 0, 0, 0, 0}, B[] = {0, 0, 5, 0, 0, 0}; /* [3,2] */
     ra_comparison c = compare(A, B, 3, 2);
-    ck_assert_double_eq(c.stability, 1); /* of the one atom that each has */
+    ck_assert_double_eq(c.stability_with_flips, 1); /* of the one atom that each has */
     ck_assert_double_eq(c.cosine_hungarian_loss, 2);
     ck_assert_int_eq(c.match[0], 1);
     ck_assert_float_eq(c.match_cosine[1], 0);
@@ -151,16 +152,17 @@ START_TEST(test_zero_atoms_have_cosine_zero) {
     static const float same[] = {0.1f, 0.3f, 0.1f,
                                  0.3f, 0.1f, 0.3f}; /* nothing remains after the mean is subtracted */
     c = compare(same, same, 3, 2);
-    ck_assert_double_eq_tol(c.stability, 1, 1e-12);
+    ck_assert_double_eq_tol(c.stability_with_flips, 1, 1e-12);
     ck_assert(isnan(c.stability_centered));
     ra_comparison_release(&c);
     static const float fewer[] = {1, 0, 0, 0, 0, 0}, more[] = {1, 0, 0, 1, 0, 0};
     c = compare(fewer, more, 3, 2);
-    ck_assert_double_eq(c.stability, 0.5); /* one of two */
+    ck_assert_double_eq(c.stability_with_flips, 0.5); /* one of two */
     ra_comparison_release(&c);
     static const float none[6];
     c = compare(none, none, 3, 2);
-    ck_assert(isnan(c.stability) && isnan(c.stability_unsigned) && isnan(c.stability_centered));
+    ck_assert(isnan(c.stability_with_flips) && isnan(c.stability_without_flips) &&
+              isnan(c.stability_centered));
     ra_comparison_release(&c);
 }
 END_TEST
@@ -176,8 +178,8 @@ START_TEST(test_a_dictionary_is_itself_to_the_last_bit) {
     memcpy(A + 21 * D, A + 20 * D, D * sizeof *A);
     memset(A + 5 * D, 0, D * sizeof *A);
     ra_comparison c = compare(A, A, K, D);
-    ck_assert_double_eq(c.stability, 1);
-    ck_assert_double_eq(c.stability_unsigned, 1);
+    ck_assert_double_eq(c.stability_with_flips, 1);
+    ck_assert_double_eq(c.stability_without_flips, 1);
     ck_assert_double_eq(c.stability_centered, 1);
     for (size_t k = 0; k < K; k++) ck_assert_int_eq(c.match[k], (int32_t)k);
     ra_comparison_release(&c);
@@ -195,7 +197,7 @@ START_TEST(test_atoms_of_any_size) {
         float a[K * D], b[K * D];
         for (size_t i = 0; i < K * D; i++) a[i] = A[i] * scales[s], b[i] = B[i] * scales[s];
         ra_comparison c = compare(a, b, K, D);
-        ck_assert_double_eq_tol(c.stability, plain.stability, 1e-6);
+        ck_assert_double_eq_tol(c.stability_with_flips, plain.stability_with_flips, 1e-6);
         ck_assert_double_eq_tol(c.stability_centered, plain.stability_centered, 1e-6);
         ck_assert_double_eq_tol(c.hungarian_loss / (double)scales[s], plain.hungarian_loss, 1e-4);
         ra_comparison_release(&c);

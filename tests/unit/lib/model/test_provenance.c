@@ -192,6 +192,31 @@ START_TEST(test_the_index_of_points_mirrors_the_archetypes) {
 }
 END_TEST
 
+/* A number in a small file asks for no memory: one point far away, in the index or in the metadata. */
+START_TEST(test_a_point_of_a_large_number_costs_nothing) {
+    enum { K = 2, T = 1 };
+    static const float zeros[K], weight[K] = {1, 1};
+    static const int32_t index[K] = {3, INT32_MAX - 1};
+    for (int said = 0; said < 2; said++) {
+        model_file file = {0};
+        model_file_put(&file, "dictionary", RA_F32, 2, K, 1, zeros);
+        model_file_put(&file, "archetypes.index", RA_I32, 2, K, T, index);
+        model_file_put(&file, "archetypes.weight", RA_F32, 2, K, T, weight);
+        if (said) model_file_text(&file, "points", "2147483647");
+        ra_model *model = model_open(model_file_write(&file, "far.safetensors"));
+        ra_point_use use[2];
+        ck_assert_uint_eq(ra_model_get_info(model)->points, INT32_MAX);
+        ck_assert_uint_lt(ra_model_get_info(model)->bytes, 1 << 20);
+        ck_assert_uint_eq(ra_model_point_atoms(model, INT32_MAX - 1, use, 2), 1);
+        ck_assert(use[0].atom == 1 && use[0].weight == 1);
+        ck_assert_uint_eq(ra_model_point_atoms(model, 3, use, 2), 1);
+        ck_assert_uint_eq(ra_model_point_atoms(model, 4, use, 2), 0);
+        ra_model_release(model);
+        model_file_release(&file);
+    }
+}
+END_TEST
+
 /* Labels come from the rows on which a latent is strongest, then from the trace, then from the archetypes; equal
  * labels count together, and what counts less than a tenth of the first, or half of it, is left out. */
 START_TEST(test_labels_say_where_they_are_from) {
@@ -367,4 +392,4 @@ TEST_CASES(model_provenance, test_labels_say_where_they_are_from, test_contribut
            test_labels_are_made_up_by_the_documented_rules,
            test_a_point_label_names_at_most_three_different_rows, test_atoms_tell_what_they_are_made_of,
            test_points_tell_what_they_are_used_for, test_the_index_of_points_mirrors_the_archetypes,
-           test_a_fused_checkpoint_keeps_its_provenance)
+           test_a_point_of_a_large_number_costs_nothing, test_a_fused_checkpoint_keeps_its_provenance)
