@@ -62,6 +62,7 @@ static ra_status print_result(const ra_consensus *c, const ra_agreement *agreeme
            "the median atom is in %.0f %% of the runs, mean cosine %.3f\n",
            format_grouped(c->atoms.rows).text, c->runs, 100 * figures.found, agreement->level,
            100 * figures.share, figures.cosine);
+    command_next("rasae train DATA --init %s --lr 2e-4 --steps 1000 -o OUT.safetensors", flags.output);
     return RA_OK;
 }
 

@@ -163,6 +163,9 @@ class Next(Case):
         codes, fused = self.path("codes"), self.path("fused")
         for command, following in [
             (["train", x, "-o", self.path("out"), "--steps", "2"], "rasae eval %s DATA, then rasae fuse %s" % ((self.path("out"),) * 2)),
+            (["train", x, "-o", self.path("two"), "--steps", "2", "--seed", "2"], "rasae eval " + self.path("two")),
+            (["consensus", self.path("out"), self.path("two"), "-o", self.path("start")],
+             "rasae train DATA --init " + self.path("start")),
             (["fuse", model, "-o", fused], "rasaed --dictionary NAME=" + fused),
             (["encode", model, x, "-o", codes], "rasae reconstruct %s %s" % (model, codes)),
             (["reconstruct", model, codes, "-o", self.path("hat")], "rasae eval " + model),
@@ -184,6 +187,8 @@ class Json(Case):
         codes, fused = self.path("codes"), self.path("fused")
         for command, members in [
             (["train", x, "-o", self.path("out"), "--steps", "2"], ["output", "concepts", "dimensions", "r2_per_dimension", "r2", "l0", "dead"]),
+            (["train", x, "-o", self.path("two"), "--steps", "2", "--seed", "2"], ["output", "concepts"]),
+            (["consensus", self.path("out"), self.path("two"), "-o", self.path("start")], ["output", "concepts", "runs", "atoms"]),
             (["fuse", model, "-o", fused], ["output", "concepts", "dimensions", "archetypes", "dtype", "has_encoder"]),
             (["encode", model, x, "-o", codes], ["output", "rows", "concepts", "l0"]),
             (["reconstruct", model, codes, "-o", self.path("hat")], ["output", "rows", "dimensions"]),
