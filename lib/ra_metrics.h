@@ -215,6 +215,10 @@ ra_status ra_compare(ra_backend *backend, const float *A, const float *B, size_t
                      ra_comparison *comparison, ra_error *err);
 void ra_comparison_release(ra_comparison *comparison); /* leaves {0} */
 
+/* *stability <- the stability without flips of two sets of K random directions in d dimensions, always the same ones: the
+ * floor of the figure. K and d as for ra_compare(). */
+ra_status ra_compare_directions(ra_backend *backend, size_t K, size_t d, double *stability, ra_error *err);
+
 /* On how many rows matched latents are active together: of the rows on which one of two latents is active, the share on
  * which both are; the mean over the pairs of which one is active at all. Owns its arrays; {0} is a valid, empty value. */
 typedef struct ra_code_overlap {

@@ -16,7 +16,7 @@ static struct compare_flags {
     uint64_t known;
     const char *output, *data;
     double level;
-    bool json;
+    bool json, floor;
     model_choice model;
 } flags;
 
@@ -27,6 +27,8 @@ static const ra_setting rows[] = {
      .help = "rows, for the agreement of codes: whether matched latents are active on the same ones"},
     {"level", RA_SETTING_REAL, offsetof(struct compare_flags, level), .min = 0, .max = 1, .fallback = "0.7",
      .argument = "X", .help = "the cosine from which on another dictionary has an atom of A"},
+    {"floor", RA_SETTING_BOOL, offsetof(struct compare_flags, floor),
+     .help = "compare as many random directions, too, and random rows of --data: the least that counts"},
     {"json", RA_SETTING_BOOL, offsetof(struct compare_flags, json),
      .help = "print one JSON object, with the match of every atom"},
 };
@@ -37,6 +39,7 @@ typedef struct comparison {
     ra_data *data; /* NULL: none */
     compared_pair *pairs;
     size_t pair_count;
+    compared_floor floor;
 } comparison;
 
 static ra_status open_dictionary(comparison *c, const char *const *path, size_t i, ra_error *err) {
@@ -74,6 +77,7 @@ static ra_status compute(comparison *c, const char *const *path, size_t count, r
     for (size_t a = 0; a < count; a++)
         for (size_t b = a + 1; b < count && status == RA_OK; b++)
             status = compare_pair(c, path, backend, a, b, err);
+    if (status == RA_OK && flags.floor) status = compare_floor(backend, c->model[0], c->data, &c->floor, err);
     ra_backend_release(backend);
     return status;
 }
@@ -100,7 +104,8 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
     const char *const *path = (const char *const *)argv;
     size_t count = (size_t)argc;
     ra_status status = compute(&c, path, count, err);
-    const compare_report report = {path, c.model, count, c.pairs, c.pair_count};
+    const compare_report report = {path,    c.model,      count,
+                                   c.pairs, c.pair_count, flags.floor ? &c.floor : NULL};
     if (status == RA_OK) status = keep_agreement(&c, path, count, err);
     if (status == RA_OK && flags.json)
         status = compare_print_json(&report, err);
@@ -121,7 +126,7 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
 const command command_compare = {
     .name = "compare",
     .summary = "measure how alike dictionaries are",
-    .usage = "A B... [--data DATA] [-o OUT] [--json]",
+    .usage = "A B... [--data DATA] [--floor] [-o OUT] [--json]",
     .about =
         "Matches the atoms of dictionaries of the same shape and prints how alike they are: for two\n"
         "of them all figures, for more (up to 64) a matrix of all pairs, the mean and the sample\n"

@@ -1,4 +1,4 @@
-"""`rasae compare` (trainer/compare, trainer/training/start.c, lib/metrics/overlap.c): two dictionaries and several, permutations and signs, how each began."""
+"""`rasae compare` (trainer/compare, trainer/training/start.c, lib/metrics/{overlap,floor}.c): two dictionaries and several, permutations and signs, how each began."""
 
 import math
 
@@ -49,13 +49,26 @@ class Compare(Case):
     def test_the_caveat_is_always_said(self):
         text = self.good("compare", CHECKPOINT, CHECKPOINT)
         for part in [
-            "W = eye",
-            "shared points",
+            "a shared start",
+            "--floor",
             "stability_centered",
             "60 of 60 candidate points are the same",
         ]:
             self.assertIn(part, text.replace("\n  ", " "))
-        self.assertIn("W = eye", self.good_json("compare", CHECKPOINT, CHECKPOINT, "--json")["caveat"])
+        self.assertIn("a shared start", self.good_json("compare", CHECKPOINT, CHECKPOINT, "--json")["caveat"])
+
+    def test_the_floor_is_that_of_dictionaries_nobody_trained(self):
+        """Two sets of as many random directions as there are atoms, and of random rows of the data."""
+        model, x = golden("topk-mse.final.safetensors"), golden("topk-mse.x.npy")
+        report = self.good_json("compare", model, model, "--json")
+        self.assertNotIn("floor", report)
+        floor = self.good_json("compare", model, model, "--json", "--floor")["floor"]
+        self.assertTrue(0.2 < floor["random_directions"] < 0.6, floor)  # 48 directions in 16 dimensions
+        self.assertIsNone(floor["random_rows"])
+        again = self.good_json("compare", model, model, "--json", "--floor", "--data", x)["floor"]
+        self.assertEqual(again["random_directions"], floor["random_directions"])
+        self.assertTrue(floor["random_directions"] < again["random_rows"] < 1, again)  # sets of rows overlap
+        self.assertIn("for as many random rows", self.good("compare", model, model, "--floor", "--data", x))
 
     def test_codes_on_data_are_compared(self):
         x, other = golden("topk-mse.x.npy"), golden("topk-mse-tied.final.safetensors")

@@ -7,9 +7,9 @@
 
 static const char caveat[] =
     "stability is measured on the fused atoms, scaled to unit length and matched one to one (exact "
-    "assignment). By default archetypal dictionaries start at W = eye, Relax = 0 whatever the seed, so a "
-    "shared start and shared points can account for much of it; compare it with the cosine before the "
-    "first step, with the centered figure, and with runs on other points.";
+    "assignment). By default runs of different seeds start on the same points, so a shared start can account "
+    "for much of it; compare it with the cosine before the first step, with the centered figure, with the "
+    "--floor, and with runs on other points (--points-seed).";
 
 static const struct figure {
     const char *name;
@@ -132,6 +132,12 @@ ra_status compare_print_json(const compare_report *report, ra_error *err) {
         json_array_end(&json);
     }
     json_models(report, &json);
+    if (report->floor) {
+        json_object(&json, "floor");
+        json_real(&json, "random_directions", report->floor->directions);
+        json_real(&json, "random_rows", report->floor->rows);
+        json_object_end(&json);
+    }
     json_text(&json, "caveat", caveat);
     json_object_end(&json);
     return json_print(&json, stdout, err);
@@ -216,8 +222,15 @@ static void print_shared_points(const compared_pair *pair) {
                format_grouped(pair->points.of).text);
 }
 
+static void print_floor(const compared_floor *floor) {
+    printf("  the floor of stability_without_flips: %.4f for as many random directions", floor->directions);
+    if (isfinite(floor->rows)) printf(", %.4f for as many random rows", floor->rows);
+    printf(".\n");
+}
+
 /* What two models have in common besides their atoms. */
 static void print_common(const compare_report *report) {
+    if (report->floor) print_floor(report->floor);
     for (size_t p = 0; p < report->pair_count; p++) {
         const compared_pair *pair = &report->pairs[p];
         if (isfinite(pair->codes)) {

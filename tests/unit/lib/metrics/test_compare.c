@@ -36,6 +36,21 @@ START_TEST(test_losses_match_the_reference) {
 }
 END_TEST
 
+/* Random directions agree by chance: the same figure each time, and less the more dimensions there are. */
+START_TEST(test_random_directions_have_a_floor) {
+    ra_backend *backend = backend_of("cpu", 2);
+    double low, high, again;
+    ra_ok(ra_compare_directions(backend, 40, 16, &low, &err));
+    ra_ok(ra_compare_directions(backend, 40, 16, &again, &err));
+    ck_assert(low == again && low > 0.3 && low < 0.6);
+    ra_ok(ra_compare_directions(backend, 40, 400, &high, &err));
+    ck_assert(high > 0 && high < low / 3);
+    ra_ok(ra_compare_directions(backend, 5, 1, &low, &err)); /* signs alone */
+    ck_assert(low >= -1 && low <= 1);
+    ra_backend_release(backend);
+}
+END_TEST
+
 /* The four metrics against assignments over plain float64 matrices. */
 START_TEST(test_figures_equal_plain_loops) {
     enum { K = 50, D = 7 };
@@ -236,8 +251,9 @@ START_TEST(test_every_allocation_may_fail) {
 }
 END_TEST
 
-TEST_CASES(compare, test_losses_match_the_reference, test_finds_the_same_atoms_in_another_order,
-           test_a_dictionary_is_at_no_distance_from_itself, test_a_dictionary_is_itself_to_the_last_bit,
-           test_centering_tells_atoms_apart_that_share_a_mean, test_zero_atoms_have_cosine_zero,
-           test_atoms_of_any_size, test_refuses_what_cannot_be_compared, test_every_allocation_may_fail)
+TEST_CASES(compare, test_losses_match_the_reference, test_random_directions_have_a_floor,
+           test_finds_the_same_atoms_in_another_order, test_a_dictionary_is_at_no_distance_from_itself,
+           test_a_dictionary_is_itself_to_the_last_bit, test_centering_tells_atoms_apart_that_share_a_mean,
+           test_zero_atoms_have_cosine_zero, test_atoms_of_any_size, test_refuses_what_cannot_be_compared,
+           test_every_allocation_may_fail)
 TEST_CASES_LOOP(compare_figures, 0, 4, test_figures_equal_plain_loops)
