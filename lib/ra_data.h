@@ -10,11 +10,12 @@
  * Nothing is loaded in advance: rows are converted to float32 when they are read, so the data may be larger
  * than memory.
  *
- * A file holds F32, F16 or BF16 numbers in one of these shapes:
+ * A file holds F32, F16, BF16 or F64 numbers, or integers of at most 16 bits, in one of these shapes:
  *
  *     [rows, d]         as they are
  *     [n, tokens, d]    n * tokens rows
  *     [n, d, h, w]      n * h * w rows: those of image 0 in the order of its pixels (h, w), then image 1, ...
+ *     [n, h, w, d]      the same, if the layout says so
  *
  * Rows are numbered across all files, in two ways: as the files hold them ("in the files"), and without the
  * rows that are skipped. Every function here takes numbers of the second kind, from 0 without gaps, unless
@@ -32,15 +33,24 @@
 
 typedef struct ra_data ra_data;
 
+/* What the sizes of an array mean. */
+typedef enum ra_layout_of_data {
+    RA_LAYOUT_GUESS, /* by their number; four are [n, d, h, w], with a warning if w is larger than d */
+    RA_LAYOUT_NCHW,  /* [n, d, h, w]: PyTorch's convolutions */
+    RA_LAYOUT_NHWC,  /* [n, h, w, d]: Swin, ConvNeXt, JAX, TensorFlow */
+    RA_LAYOUT_ROWS,  /* the last size is d, whatever is before it */
+} ra_layout_of_data;
+
 typedef struct ra_data_options {
-    const char *tensor_name; /* for .safetensors files with several tensors; otherwise NULL */
+    const char *tensor_name; /* for .safetensors and .npz files with several arrays; otherwise NULL */
     double holdout;          /* share of the rows to skip and keep for ra_data_read_held(); 0: none */
     bool skip_bad_rows;      /* skip rows that hold a NaN or an infinity, with one warning in the log */
+    ra_layout_of_data layout;
 } ra_data_options;
 
 /* options may be NULL. Reads everything once to find numbers that are not finite: unless their rows are
  * skipped, they are RA_ERR_NOT_FINITE, with how many rows there are and where. Files of different d are
- * RA_ERR_SHAPE. */
+ * RA_ERR_SHAPE. A file without rows is left out, with a warning in the log, if another one has some. */
 ra_status ra_data_open(const char *const *paths, size_t count, const ra_data_options *options, ra_data **data,
                        ra_error *err);
 void ra_data_free(ra_data *data); /* NULL is fine */
@@ -99,6 +109,21 @@ bool ra_data_standardization(const ra_data *data, const float **mean, const floa
 
 /* x [n,d] in the units of the files <- as rows are read: standardized if that is set, else unchanged. */
 void ra_data_standardize(const ra_data *data, float *x, size_t n);
+
+/* ---- a look at the data --------------------------------------------------------------------------------- */
+
+/* What tells that training would suffer, from some thousands of rows as they are read. */
+typedef struct ra_data_survey {
+    size_t rows; /* that were looked at */
+    double
+        mean_share; /* of the energy, the share in the means of the dimensions: mean^2 / (mean^2 + variance) */
+    size_t half_of_variance; /* the fewest dimensions that hold half of the variance; 0: nothing varies */
+    size_t constant;         /* dimensions that do not vary */
+    double repeated;         /* share of the rows that equal another one before */
+    double size;             /* root mean square of all numbers */
+} ra_data_survey;
+
+ra_status ra_data_survey_take(const ra_data *data, ra_data_survey *survey, ra_error *err);
 
 /* Adds the tensors `input.mean` and `input.scale` to a checkpoint (proto/artifact.md), where
  * ra_standardization_find() finds them; adds nothing if no standardization is set. The data must outlive the

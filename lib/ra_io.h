@@ -16,7 +16,7 @@
  *     ra_safetensors_free(file);
  *
  * Thread safety: an open file is immutable and may be read from any thread; a writer belongs to one thread.
- * Formats: safetensors (huggingface/safetensors README, "Format"), npy 1.0 to 3.0 (NumPy's NEP 1).
+ * Formats: safetensors (huggingface/safetensors README, "Format"), npy 1.0 to 3.0 (NumPy's NEP 1), npz.
  */
 #ifndef RA_IO_H
 #define RA_IO_H
@@ -60,14 +60,15 @@ void ra_atomic_file_abort(ra_atomic_file *file);                      /* NULL is
 
 typedef struct ra_npy ra_npy;
 
-/* Little-endian arrays in C order of f32, f16, f64, i64, i32 and u8. Other types, byte orders and Fortran
- * order fail, as does a file that is longer or shorter than its header says. npy cannot hold bf16. */
+/* Arrays of every ra_dtype but bf16, which npy cannot hold. Little-endian numbers in C order are read in place;
+ * big-endian ones, Fortran order and misaligned data are copied. A file that is longer or shorter than its
+ * header says fails. */
 ra_status ra_npy_open(const char *path, ra_npy **npy, ra_error *err);
 void ra_npy_free(ra_npy *npy);
 const ra_tensor *ra_npy_tensor(const ra_npy *npy);
 
-/* The array at the start of `size` bytes of memory, under the same rules; `where` names them in messages
- * ("the body"). *used <- how many bytes it takes; if used is NULL, the array must take all of them. The view
+/* The array at the start of `size` bytes of memory, little-endian and in C order; `where` names them in
+ * messages ("the body"). *used <- how many bytes it takes; if used is NULL, the array must take all of them. The view
  * points into the bytes, and its alignment is that of the caller's bytes. */
 ra_status ra_npy_parse(const void *bytes, size_t size, const char *where, ra_tensor *tensor, size_t *used,
                        ra_error *err);
@@ -77,17 +78,41 @@ ra_status ra_npy_parse(const void *bytes, size_t size, const char *where, ra_ten
 ra_status ra_npy_header(const ra_tensor *tensor, void **header, size_t *size, ra_error *err);
 ra_status ra_npy_write(const char *path, const ra_tensor *tensor, ra_error *err);
 
+/* ---- npz ---------------------------------------------------------------------------------------------- */
+
+/* The arrays of a .npz, an archive of npy files that numpy.savez or numpy.savez_compressed wrote, by their
+ * names in it. */
+typedef struct ra_npz ra_npz;
+
+ra_status ra_npz_open(const char *path, ra_npz **npz, ra_error *err);
+void ra_npz_free(ra_npz *npz);
+size_t ra_npz_count(const ra_npz *npz);
+const char *ra_npz_name(const ra_npz *npz, size_t i); /* NULL past the end */
+
+/* Type and shape of the i-th array, without its data; and the whole array, as ra_npy_open() reads it: the view
+ * is valid as long as the file is open and *copy, which may be NULL, is not freed with ra_free(). */
+ra_status ra_npz_describe(const ra_npz *npz, size_t i, ra_tensor *tensor, ra_error *err);
+ra_status ra_npz_read(const ra_npz *npz, size_t i, ra_tensor *tensor, void **copy, ra_error *err);
+
 /* ---- safetensors -------------------------------------------------------------------------------------- */
 
 typedef struct ra_safetensors ra_safetensors;
 
-/* RA_ERR_FORMAT for every file that the reference implementation refuses, and for repeated names and
- * misaligned tensors. A tensor that cannot be returned as a view is foreign and does not keep the others from
- * being read: one of a type that ra_dtype lacks (BOOL, F8_E4M3, ...), of more than RA_MAX_RANK dimensions, or
- * a misaligned I64 or F64 (a counter among float32). The prefix `module.` is removed from names. */
+/* RA_ERR_FORMAT for every file that the reference implementation refuses, and for repeated names. A tensor that
+ * cannot be returned as a view is foreign and does not keep the others from being read: one of a type that
+ * ra_dtype lacks (BOOL, F8_E4M3, ...), or of more than RA_MAX_RANK dimensions. Misaligned tensors are copied.
+ *
+ * Names are those of the file without `module.` and without the prefix that the tensors of a state dict have
+ * in common (`_orig_mod.`, `net.`). A tensor that safetensors.torch.save_model left out is found as the one
+ * that it shares memory with, and `encoder.weight` and `encoder.bias` also as those of `final_block.0`. */
 ra_status ra_safetensors_open(const char *path, ra_safetensors **file, ra_error *err);
 void ra_safetensors_free(ra_safetensors *file);
 const char *ra_safetensors_path(const ra_safetensors *file);
+const char *ra_safetensors_prefix(const ra_safetensors *file); /* what was removed; NULL: nothing */
+
+/* Makes float32 copies of the parameters of a model (dictionary, encoder, thresholds) that are float64. Call it
+ * before any view of them is taken. */
+ra_status ra_safetensors_narrow(ra_safetensors *file, ra_error *err);
 
 /* The readable tensors, in the order of their data; NULL past the end. */
 size_t ra_safetensors_count(const ra_safetensors *file);
@@ -101,7 +126,7 @@ const char *ra_safetensors_foreign(const ra_safetensors *file, size_t i, const c
 const ra_tensor *ra_safetensors_find(const ra_safetensors *file, const char *name);
 
 /* The same with an error that names the file: RA_ERR_NOT_FOUND for a missing tensor (the message lists those
- * that the file holds), RA_ERR_DTYPE, RA_ERR_SHAPE or RA_ERR_FORMAT for a foreign one. */
+ * that the file holds), RA_ERR_DTYPE or RA_ERR_SHAPE for a foreign one. */
 ra_status ra_safetensors_get(const ra_safetensors *file, const char *name, ra_tensor *tensor, ra_error *err);
 
 /* A string of `__metadata__`, NULL if absent; and the keys by position, NULL past the end. */
@@ -131,10 +156,11 @@ ra_status ra_settings_read(const ra_settings_table *table, const ra_safetensors 
 ra_status ra_settings_write(const ra_settings_table *table, const void *settings,
                             ra_safetensors_writer *writer, ra_error *err);
 
-/* ---- one array from a file of either kind ------------------------------------------------------------- */
+/* ---- one array from a file of any kind ---------------------------------------------------------------- */
 
-/* A .npy file (tensor_name NULL), or a tensor of a .safetensors file (by name; NULL if it holds exactly one).
- * The content tells which kind of file it is. */
+/* A .npy file (tensor_name NULL), or a tensor of a .safetensors or .npz file (by name; NULL if it holds exactly
+ * one). The content tells which kind of file it is. A file of another kind is named, with the line of Python
+ * that converts it. */
 typedef struct ra_array ra_array;
 
 ra_status ra_array_open(const char *path, const char *tensor_name, ra_array **array, ra_error *err);

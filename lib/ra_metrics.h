@@ -2,7 +2,8 @@
  *
  * Definitions are those of overcomplete 0.3.0 (metrics.py). Where its formula differs from what the name
  * says, there are two metrics: overcomplete's and the one that the name suggests. overcomplete adds 1e-6 to
- * denominators; these metrics do so where the comment shows it. Sums run in float64.
+ * denominators; these metrics do not, so that ratios have one value for every scale of the data from 1e-18 to
+ * 1e18, and agree with overcomplete's to 1e-6 for data of its own scale. Sums run in float64.
  *
  *     ra_evaluation *evaluation = NULL;
  *     ra_evaluation_result result;
@@ -28,7 +29,7 @@
 
 typedef struct ra_evaluation ra_evaluation;
 
-enum { RA_EVALUATION_SKIPS = 8, RA_EVALUATION_REASON = 192 };
+enum { RA_EVALUATION_SKIPS = 40, RA_EVALUATION_REASON = 192 };
 #define RA_EVALUATION_MEMORY ((size_t)1 << 30)
 
 typedef struct ra_evaluation_options {
@@ -47,22 +48,24 @@ typedef struct ra_evaluation_options {
     const void *row_context;
 } ra_evaluation_options;
 
-/* A metric that was not computed is NaN, and `skips` says why. */
+/* A metric that was not computed is NaN, and `skips` says why; so is one that is not a finite number, because the
+ * numbers are too large or nothing varies. */
 typedef struct ra_evaluation_result {
     size_t rows;
-    double mse;                      /* mean over rows and dimensions of (x - x_hat)^2 */
-    double r2;                       /* 1 - mse / (variance about one scalar mean + 1e-6): overcomplete's */
-    double r2_per_dimension;         /* the same with the variance about each dimension's own mean */
-    double l0;                       /* mean active latents per row */
-    double l0_share;                 /* l0 / K: overcomplete's l0 */
-    double dead_ratio;               /* share of latents never active */
-    double hoyer;                    /* mean over rows */
-    double kappa_4;                  /* mean over rows */
-    double l1_l2_ratio;              /* mean over rows of l1 / (l2 + 1e-6) */
+    double mse;              /* mean over rows and dimensions of (x - x_hat)^2 */
+    double r2_per_dimension; /* 1 - mse / variance about each dimension's own mean; NaN for constant data */
+    double r2;          /* the same about one mean of all numbers: overcomplete's. It counts what the means
+                              * of the dimensions alone explain, and so flatters where they are large */
+    double l0;          /* mean active latents per row */
+    double l0_share;    /* l0 / K: overcomplete's l0 */
+    double dead_ratio;  /* share of latents never active */
+    double hoyer;       /* mean over rows */
+    double kappa_4;     /* mean over rows */
+    double l1_l2_ratio; /* mean over rows of l1 / l2 */
     double codes_l1, codes_l2;       /* mean over rows of ||z|| */
     double codes_lp;                 /* the same with p = 1/2: (sum |z|^(1/2))^2 */
     double average_l1, average_l2;   /* mean over rows of ||x - x_hat|| */
-    double relative_l1, relative_l2; /* the same over (||x|| + 1e-6) */
+    double relative_l1, relative_l2; /* the same over ||x||, of the rows that are not all zeros */
     double wasserstein_1d;           /* between data and reconstructions, of wasserstein_rows rows */
     double wasserstein_rows;         /* all rows, or a uniform sample as large as memory allows */
     double frechet_distance;         /* between data and reconstructions */
@@ -70,10 +73,10 @@ typedef struct ra_evaluation_result {
     double connectivity;                    /* 1 - ||Z^T Z||_0 / K^2 */
     double negative_interference;           /* ||relu(-(Z^T Z) * (D D^T))||_2, the largest singular value */
     double negative_interference_frobenius; /* the same with the Frobenius norm */
-    double max_correlation;                 /* largest |covariance / (std std + 1e-6)| of two latents */
+    double max_correlation;                 /* largest |correlation| of two latents */
     /* of the dictionary */
-    double collinearity;   /* largest |cosine| between two atoms, norms + 1e-6: overcomplete's */
-    double coherence;      /* the same with exact unit atoms */
+    double collinearity;   /* largest |cosine| between two atoms, by overcomplete's name for it */
+    double coherence;      /* the same, by the paper's */
     double stable_rank;    /* ||D||_F^2 / ||D||_2^2 */
     double effective_rank; /* exp of the entropy of the singular values over their sum */
     double ood;    /* out of distribution: 1 - mean over atoms of the largest cosine with a data row */
@@ -127,28 +130,29 @@ ra_status ra_evaluation_classes(ra_evaluation *evaluation, ra_class_detector *de
 /* ---- codes -------------------------------------------------------------------------------------------- */
 
 /* For each row z of codes [B,K]: */
-void ra_metric_l1_l2_ratio(const ra_codes *codes, double *values /* [B] */); /* l1 / (l2 + 1e-6) */
+void ra_metric_l1_l2_ratio(const ra_codes *codes,
+                           double *values /* [B] */); /* l1 / l2; 0 for a row of zeros */
 
-/* (sqrt(K) - l1 / (l2 + 1e-6)) / (sqrt(K) - 1): 1 for one active latent, 0 if all are equal. A row of zeros
+/* (sqrt(K) - l1 / l2) / (sqrt(K) - 1): 1 for one active latent, 0 if all are equal. A row of zeros
  * gives sqrt(K) / (sqrt(K) - 1), as in overcomplete. K = 1, where the formula is undefined, gives 1. */
 void ra_metric_hoyer(const ra_codes *codes, double *values /* [B] */);
 
-/* sum z^4 / ((sum z^2)^2 + 1e-6) */
+/* sum z^4 / (sum z^2)^2; 0 for a row of zeros */
 void ra_metric_kappa_4(const ra_codes *codes, double *values /* [B] */);
 
 /* ||E[z]_k D_k|| for each latent; D [K,d]. */
 void ra_metric_energy(const ra_codes *codes, const float *D, size_t d, double *values /* [K] */);
 
-/* The largest |covariance / (std std + 1e-6)| of two latents; 0 for one latent. 2 to 2^32 - 1 rows. */
+/* The largest |correlation| of two latents; 0 for one latent. 2 to 2^32 - 1 rows. */
 ra_status ra_metric_max_correlation(const ra_codes *codes, double *value, ra_error *err);
 
 /* ---- dictionaries ------------------------------------------------------------------------------------- */
 
-/* The largest |cosine| of two rows of D [K,d], with norms + 1e-6; 0 for one row. */
+/* The largest |cosine| of two rows of D [K,d]; 0 for one row. */
 ra_status ra_metric_collinearity(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
                                  ra_error *err);
 
-/* The same without the 1e-6. */
+/* The same. */
 ra_status ra_metric_coherence(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
                               ra_error *err);
 
@@ -189,11 +193,13 @@ ra_status ra_assignment(const float *cost, size_t n, int32_t *match, double *tot
 
 typedef struct ra_comparison {
     size_t concepts;
+    /* n: the atoms that are not zero, in the dictionary that has more of them; NaN if all are */
     double
-        stability_with_flips; /* PW-MCC: (1/K) max over signed permutations P of tr(A^T P B), with unit atoms */
-    double
-        stability_without_flips; /* overcomplete's: 1 - cosine_hungarian_loss / K; an opposite atom is another one */
-    double stability_centered;    /* the same of atoms minus the mean atom of their dictionary */
+        stability_with_flips; /* PW-MCC: (1/n) max over signed permutations P of tr(A^T P B), with unit atoms */
+    double stability_without_flips; /* the same where signs count; without zero atoms overcomplete's, which is
+                                   * 1 - cosine_hungarian_loss / K */
+    double stability_centered;    /* the same of atoms minus the mean atom of their dictionary; NaN if no atom
+                                   * differs from it */
     double cosine_hungarian_loss; /* overcomplete's: sum of cosine distances */
     double share_over_90,
         share_over_70;     /* of the atoms of A: with a match of a cosine of at least .9, .7, no flips */
@@ -202,7 +208,8 @@ typedef struct ra_comparison {
     float *match_cosine;   /* [K] */
 } ra_comparison;
 
-/* A, B [K,d] are finite. Zero atoms have cosine 0 with all others. Each figure is the sum of the exact values
+/* A, B [K,d] are finite. Zero atoms have cosine 0 with all others. A dictionary compared with itself has
+ * stabilities of exactly 1, and the identity as its match. Each figure is the sum of the exact values
  * of its own best assignment. Needs memory for K^2 numbers. *comparison is overwritten. */
 ra_status ra_compare(ra_backend *backend, const float *A, const float *B, size_t K, size_t d,
                      ra_comparison *comparison, ra_error *err);

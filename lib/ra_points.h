@@ -57,6 +57,7 @@ typedef enum ra_kmeans_method { RA_KMEANS_METHODS(RA_KMEANS_ENUM) RA_KMEANS_METH
  * during the call. */
 typedef struct ra_kmeans_progress {
     size_t iteration; /* 0: seeding, and the first assignment of rows */
+    size_t seeds;     /* centers that are drawn so far; all of them once iterations begin */
     double inertia;   /* so far; for mini-batches that of the last batch, scaled to all rows */
     size_t clusters, dimensions;
     const float *centers;    /* [N,d] */

@@ -81,6 +81,7 @@ typedef struct ra_sae_settings {
     int dictionary;            /* ra_dictionary_kind; archetypal */
     size_t mixture;            /* archetypal: most points per atom; 0: dense, as the reference trains */
     double hull_share;         /* of mixtures: what the median atom shares with its mixture */
+    const char *ignored; /* tensors that a file may hold and a model leaves out, "NAME,NAME"; not kept */
 } ra_sae_settings;
 
 enum ra_sae_setting {
@@ -103,6 +104,17 @@ const ra_settings_table *ra_sae_settings_table(void);
 /* *settings <- the settings in a file's metadata. Ignores unknown keys; a malformed value is an error that
  * names the file and the key. */
 ra_status ra_sae_settings_read(const ra_safetensors *file, ra_sae_settings *settings, ra_error *err);
+
+/* What a model makes of a tensor of a file: part of the model or of what is told about it; without effect in
+ * evaluation (a counter of batches, the copies of the dictionary that a tied encoder refers to); or not known. */
+typedef enum ra_tensor_use { RA_TENSOR_USED, RA_TENSOR_UNUSED, RA_TENSOR_UNKNOWN } ra_tensor_use;
+ra_tensor_use ra_sae_tensor_use(const char *name);
+bool ra_sae_tensor_ignored(const char *ignored /* as in ra_sae_settings; NULL is fine */, const char *name);
+
+/* RA_ERR_UNSUPPORTED, with their names, if the file holds tensors that these settings leave no use for, but that
+ * may change what the model computes. Those in `ignored` are left out, with a warning in the log. */
+ra_status ra_sae_check_tensors(const ra_safetensors *file, const ra_sae_settings *settings,
+                               const char *ignored, ra_error *err);
 
 /* Fills the unknown settings that have a default in overcomplete's constructors. */
 void ra_sae_settings_defaults(ra_sae_settings *settings);

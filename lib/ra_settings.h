@@ -35,21 +35,28 @@ typedef enum ra_setting_type {
     RA_SETTING_LIST,  /* settings_list of app/settings.h: the same */
 } ra_setting_type;
 
+/* A value of other programs that is not among a setting's names, and what to say about it. */
+typedef struct ra_setting_refusal {
+    const char *value, *why;
+} ra_setting_refusal;
+
 typedef struct ra_setting {
     const char *key; /* in metadata and configuration files: "top_k" */
     ra_setting_type type;
-    size_t offset;    /* of the value in its struct */
-    const char *flag; /* "concepts" where it is not the key with dashes; "no-..." of a bool says false */
-    char letter;      /* of the flag's short form; 0: it has none */
-    bool required;    /* a command cannot do without it */
-    const char *const *names; /* RA_SETTING_NAME: NULL-terminated, by value */
-    double min, max;          /* inclusive; counts and reals */
-    const char *zero;         /* of a count: the word that stands for 0; NULL: there is none */
-    const char *unit;         /* of a real: a suffix that it may have ("x"); NULL: there is none */
-    size_t unit_offset;       /* of the bool that says whether it has */
-    const char *fallback;     /* the default; NULL: there is none, or it depends on other settings */
-    const char *argument;     /* how --help names the value: "K" */
-    const char *help;         /* a phrase without a full stop; NULL: the names */
+    size_t offset;        /* of the value in its struct */
+    const char *flag;     /* "concepts" where it is not the key with dashes; "no-..." of a bool says false */
+    const char *known_as; /* what other programs call it, "port host": a message then names this flag */
+    char letter;          /* of the flag's short form; 0: it has none */
+    bool required;        /* a command cannot do without it */
+    const char *const *names;           /* RA_SETTING_NAME: NULL-terminated, by value */
+    const ra_setting_refusal *refusals; /* RA_SETTING_NAME: up to one without a value; NULL: none */
+    double min, max;                    /* inclusive; counts and reals */
+    const char *zero;                   /* of a count: the word that stands for 0; NULL: there is none */
+    const char *unit;                   /* of a real: a suffix that it may have ("x"); NULL: there is none */
+    size_t unit_offset;                 /* of the bool that says whether it has */
+    const char *fallback; /* the default; NULL: there is none, or it depends on other settings */
+    const char *argument; /* how --help names the value: "K" */
+    const char *help;     /* a phrase without a full stop; NULL: the names */
     ra_status (*check)(const char *text,
                        ra_error *err); /* of a text, of each item of a list; NULL: any is good */
 } ra_setting;

@@ -1,7 +1,7 @@
 /* ra_tensor.h - element types, views and owners of numbers.
  *
- * The library computes in float32, with float64 for sums that matter. Files may also hold float16 and
- * bfloat16; only ra_convert_*() convert between widths, rounding to nearest, ties to even.
+ * The library computes in float32, with float64 for sums that matter. Files may also hold float16, bfloat16,
+ * float64 and integers; only ra_convert_*() convert between widths, rounding to nearest, ties to even.
  *
  * The type shows who owns memory: a ra_tensor never owns it (it points into a mapped file or another object),
  * a ra_matrix always does. Kernels take plain pointers, with the shape in the comment above them; arrays are
@@ -26,7 +26,10 @@
     X(F64, 8, "F64")                                                                                         \
     X(I64, 8, "I64")                                                                                         \
     X(I32, 4, "I32")                                                                                         \
-    X(U8, 1, "U8")
+    X(U8, 1, "U8")                                                                                           \
+    X(I16, 2, "I16")                                                                                         \
+    X(U16, 2, "U16")                                                                                         \
+    X(I8, 1, "I8")
 
 typedef enum ra_dtype {
 #define X(name, bytes, text) RA_##name,
@@ -38,7 +41,11 @@ typedef enum ra_dtype {
 size_t ra_dtype_size(ra_dtype dtype);                       /* bytes of one element */
 const char *ra_dtype_name(ra_dtype dtype);                  /* "F32" */
 bool ra_dtype_from_name(const char *name, ra_dtype *dtype); /* "F32" or "f32" */
-bool ra_dtype_is_float(ra_dtype dtype); /* F32, F16 or BF16: what activations and atoms may be */
+bool ra_dtype_is_float(ra_dtype dtype);                     /* F32, F16 or BF16: what atoms may be */
+
+/* What activations in files may be: a float, F64, or an integer of at most 16 bits, which float32 holds
+ * exactly. */
+bool ra_dtype_is_data(ra_dtype dtype);
 
 enum { RA_MAX_RANK = 8 };
 
@@ -58,7 +65,7 @@ ra_tensor ra_tensor_2d(ra_dtype dtype, const void *data, size_t rows, size_t col
 /* "[3, 4]" for messages; writes at most `size` bytes, always terminated; returns `buffer`. */
 const char *ra_shape_text(int rank, const size_t *shape, char *buffer, size_t size);
 
-/* n elements of a float type (F32, F16 or BF16; also F64 as a source) to and from float32. */
+/* n elements of any type to float32; from float32 to a float type (F32, F16, BF16, F64). */
 void ra_convert_to_f32(ra_dtype dtype, const void *source, float *target, size_t n);
 void ra_convert_from_f32(ra_dtype dtype, const float *source, void *target, size_t n);
 

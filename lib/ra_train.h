@@ -70,11 +70,12 @@ bool ra_loss_needs_all_atoms(ra_loss loss);
  *
  *   mse        none
  *   mse_l1     penalty sum |z|, over batch and latents
- *   auxk       penalty mean((r - top_half(relu(pre) - z) D)^2), with r = x - x_hat, not detached
+ *   auxk       penalty mean((r - top_half(relu(pre) - z) D)^2), with r = x - x_hat, not detached. It trains
+ *              latents whose pre-code is positive, but that were not selected; a dead latent's is not
  *   reanimate  -penalty sum(pre * dead) / (#dead + 1e-6), dead being the latents silent in this batch
  *   elastic    (1 - penalty) mean |z| + penalty mean(D^2); the penalty is elastic's alpha, from 0 to 1
- *   hoyer      penalty mean over rows of (sqrt(K) - ||z||_1 / (||z||_2 + 1e-6)) / (sqrt(K) - 1)
- *   kappa_4    penalty mean over rows of sum(z^4) / (sum(z^2)^2 + 1e-6)
+ *   hoyer      penalty mean over rows of (sqrt(K) - ||z||_1 / ||z||_2) / (sqrt(K) - 1)
+ *   kappa_4    penalty mean over rows of sum(z^4) / sum(z^2)^2
  *   l0         penalty mean over rows of the number of active latents; its gradient flows only to jumprelu's
  *              thresholds, through their kernel (Rajamanoharan et al. 2024)
  *
@@ -101,11 +102,13 @@ ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss
  *
  *   constant   base
  *   cosine     base to final along half a cosine
+ *   reference_cosine  the same as overcomplete runs it: the first step of a warm-up has the base rate
  *   linear     base to final along a line
  */
 #define RA_SCHEDULES(X)                                                                                      \
     X(CONSTANT, constant)                                                                                    \
     X(COSINE, cosine)                                                                                        \
+    X(REFERENCE_COSINE, reference_cosine)                                                                    \
     X(LINEAR, linear)
 
 #define RA_SCHEDULE_ENUM(ID, name) RA_SCHEDULE_##ID,
@@ -221,8 +224,9 @@ typedef struct ra_train_progress {
     size_t step, steps; /* 1 .. steps */
     size_t epoch, epochs;
     double loss; /* of this batch */
-    double r2;   /* of this batch: 1 - ||x - x_hat||^2 / (||x - mean||^2 + 1e-6), with one scalar mean, as in
-                  * overcomplete */
+    /* of this batch: 1 - ||x - x_hat||^2 / ||x - mean||^2, with the mean of each dimension, and with one mean of
+     * all numbers, as in overcomplete; NaN where nothing varies */
+    double r2_per_dimension, r2;
     double l0;   /* mean active latents per row */
     double dead; /* share of the latents that were not active during the last epoch's number of steps */
     double lr;

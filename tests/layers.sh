@@ -84,7 +84,7 @@ foreign='
     LAPACK         lapack              (dsyev|dstebz)_       lib/backend/cpu
     CUDA           cuda|cublas|nvrtc   cuda[A-Z]|cublas|nvrtc lib/backend/cuda
     xxHash         xxhash              XXH                   lib/base
-    zlib           zlib                z_stream|inflateInit|deflateInit server/codec
+    zlib           zlib                z_stream|inflateInit|deflateInit lib/io|server/codec
 '
 
 # Functions that nobody calls, and those that the programs and lib/app may call but the library proper may

@@ -84,8 +84,9 @@ static ra_status keep_agreement(const comparison *c, const char *const *path, si
     run_dictionaries others = {.count = count - 1};
     ra_agreement agreement = {0};
     if (!flags.output) return RA_OK;
-    RA_TRY(check_output(flags.output, path + !info->from_checkpoint, count - !info->from_checkpoint, err));
-    RA_TRY(check_output(flags.output, &flags.data, 1, err));
+    RA_TRY(check_output(flags.output, OUTPUT_MODEL, path + !info->from_checkpoint,
+                        count - !info->from_checkpoint, err));
+    RA_TRY(check_output(flags.output, OUTPUT_MODEL, &flags.data, 1, err));
     for (size_t i = 1; i < count; i++) others.D[i - 1] = c->D[i]; /* borrowed */
     RA_TRY(run_dictionaries_agreement(&flags.model, &c->D[0], &others, flags.level, &agreement, err));
     ra_status status = ra_model_save_with(c->model[0], &(ra_model_additions){.agreement = &agreement},
@@ -105,6 +106,8 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
         status = compare_print_json(&report, err);
     else if (status == RA_OK)
         compare_print_text(&report);
+    if (status == RA_OK && !flags.json)
+        command_next("rasae inspect %s, for what its atoms are made of", path[0]);
     for (size_t p = 0; p < c.pair_count; p++) ra_comparison_release(&c.pairs[p].result);
     ra_free(c.pairs);
     ra_data_free(c.data);
@@ -119,11 +122,14 @@ const command command_compare = {
     .name = "compare",
     .summary = "measure how alike dictionaries are",
     .usage = "A B... [--data DATA] [-o OUT] [--json]",
-    .about = "Matches the atoms of dictionaries of the same shape and prints how alike they are: for two\n"
-             "of them all figures, for more (up to 64) a matrix of all pairs and the mean. A and B are\n"
-             "fused artifacts or checkpoints. Where a file says how it began, that is printed, too.\n"
-             "-o keeps for each atom of A its agreement: the share of the others that have it, and the mean\n"
-             "cosine.\n",
+    .about =
+        "Matches the atoms of dictionaries of the same shape and prints how alike they are: for two\n"
+        "of them all figures, for more (up to 64) a matrix of all pairs, the mean and the sample\n"
+        "deviation. Atoms that are zero have no direction: a stability is the mean over the others, and\n"
+        "of a dictionary with itself it is 1. A and B are\n"
+        "fused artifacts or checkpoints. Where a file says how it began, that is printed, too.\n"
+        "-o keeps for each atom of A its agreement: the share of the others that have it, and the mean\n"
+        "cosine.\n",
     .example = "  rasae compare seed1.safetensors seed2.safetensors\n"
                "  rasae compare seed*.safetensors --json\n",
     .min_arguments = 2,

@@ -62,6 +62,7 @@ static ra_status print_result(const ra_consensus *c, const ra_agreement *agreeme
            "the median atom is in %.0f %% of the runs, mean cosine %.3f\n",
            format_grouped(c->atoms.rows).text, c->runs, 100 * figures.found, agreement->level,
            100 * figures.share, figures.cosine);
+    command_next("rasae train DATA --init %s --lr 2e-4 --steps 1000 -o OUT.safetensors", flags.output);
     return RA_OK;
 }
 
@@ -72,7 +73,7 @@ static ra_status consensus(int argc, char **argv, ra_error *err) {
     ra_agreement agreement = {0};
     ra_backend *backend = NULL;
     ra_status status;
-    RA_TRY(check_output(flags.output, paths, (size_t)argc, err));
+    RA_TRY(check_output(flags.output, OUTPUT_MODEL, paths, (size_t)argc, err));
     RA_TRY_OUT(status, run_dictionaries_open(&flags.model, paths, (size_t)argc, &runs, err));
     RA_TRY_OUT(status, model_choice_host_backend(&flags.model, &backend, err));
     size_t K = flags.concepts ? flags.concepts : runs.D[0].rows;

@@ -1,5 +1,6 @@
 /* rasae encode: activations to codes, in evaluation mode, block by block. */
 #include "app/format.h"
+#include "app/json.h"
 #include "commands.h"
 #include "common/codes_file.h"
 #include "common/files.h"
@@ -10,7 +11,8 @@
 static struct encode_flags {
     uint64_t known;
     const char *output, *tensor;
-    bool quiet;
+    bool json, quiet;
+    int layout;
     model_choice model;
 } flags;
 
@@ -22,6 +24,8 @@ static const ra_setting rows[] = {
         .help = "the codes: dense when the name ends in .npy, else sparse"},
     {"tensor", RA_SETTING_TEXT, AT(tensor), .argument = "NAME",
         .help = "which tensor of DATA, when it holds several"},
+    DATA_LAYOUT_ROW(AT(layout)),
+    {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
     {"quiet", RA_SETTING_BOOL, AT(quiet), .help = "print errors only"},
 };
 /* clang-format on */
@@ -40,8 +44,10 @@ typedef struct encoding {
 static ra_status open_all(encoding *e, const char *model_path, const char *const *data, size_t count,
                           ra_error *err) {
     RA_TRY(model_choice_open(&flags.model, model_path, 0, &e->model, err));
-    RA_TRY(
-        open_data_of(e->model, data, count, &(ra_data_options){.tensor_name = flags.tensor}, &e->data, err));
+    RA_TRY(open_data_of(
+        e->model, data, count,
+        &(ra_data_options){.tensor_name = flags.tensor, .layout = (ra_layout_of_data)flags.layout}, &e->data,
+        err));
     const ra_model_info *info = ra_model_get_info(e->model);
     e->rows = ra_data_rows(e->data);
     RA_TRY(ra_workspace_new(&e->workspace, err));
@@ -63,12 +69,27 @@ static ra_status encode_blocks(encoding *e, progress_meter *progress, ra_error *
     return RA_OK;
 }
 
+static double active_per_row(const encoding *e) {
+    return e->rows ? (double)e->entries / (double)e->rows : 0;
+}
+
+static ra_status print_json(const encoding *e, ra_error *err) {
+    text json = {0};
+    json_object(&json, NULL);
+    json_text(&json, "output", flags.output);
+    json_count(&json, "rows", e->rows);
+    json_count(&json, "concepts", ra_model_get_info(e->model)->concepts);
+    json_real(&json, "l0", active_per_row(e));
+    json_object_end(&json);
+    return json_print(&json, stdout, err);
+}
+
 static void print_result(const encoding *e) {
     if (flags.quiet) return;
     print_clean(stdout, flags.output);
     printf(": codes of %s rows, %.4g of %s latents active per row\n", format_grouped(e->rows).text,
-           e->rows ? (double)e->entries / (double)e->rows : 0.0,
-           format_grouped(ra_model_get_info(e->model)->concepts).text);
+           active_per_row(e), format_grouped(ra_model_get_info(e->model)->concepts).text);
+    command_next("rasae reconstruct %s %s -o x_hat.npy", ra_model_get_info(e->model)->path, flags.output);
 }
 
 static ra_status encode(int argc, char **argv, ra_error *err) {
@@ -76,14 +97,17 @@ static ra_status encode(int argc, char **argv, ra_error *err) {
     encoding e = {0};
     progress_meter progress;
     ra_status status;
-    RA_TRY(check_output(flags.output, files, (size_t)argc, err));
+    RA_TRY(check_output(flags.output, OUTPUT_ARRAY, files, (size_t)argc, err));
     command_catch_interrupts();
-    progress_open(&progress, flags.quiet ? PROGRESS_SILENT : PROGRESS_BAR);
+    progress_open(&progress, flags.quiet || flags.json ? PROGRESS_SILENT : PROGRESS_BAR);
     RA_TRY_OUT(status, open_all(&e, files[0], files + 1, (size_t)argc - 1, err));
     RA_TRY_OUT(status, encode_blocks(&e, &progress, err));
     progress_close(&progress);
     RA_TRY_OUT(status, codes_writer_commit(&e.writer, err));
-    print_result(&e);
+    if (flags.json)
+        status = print_json(&e, err);
+    else
+        print_result(&e);
 out:
     progress_close(&progress);
     codes_writer_abort(e.writer);
@@ -98,7 +122,7 @@ out:
 const command command_encode = {
     .name = "encode",
     .summary = "encode activations into sparse codes",
-    .usage = "MODEL DATA... -o CODES",
+    .usage = "MODEL DATA... -o CODES [--json]",
     .about = "Encodes activations in evaluation mode. MODEL is a fused artifact or a checkpoint;\n"
              "DATA: one or more .npy or .safetensors, [rows, d], [n, tokens, d] or [n, d, h, w].\n"
              "CODES.safetensors holds codes.start I64 [rows+1], codes.index I32 and\n"

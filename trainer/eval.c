@@ -15,6 +15,7 @@ static struct eval_flags {
     const char *tensor, *labels, *classes, *directions, *save, *runs;
     size_t memory, examples;
     bool basic, json, skip_bad_rows;
+    int layout;
     model_choice model;
 } flags;
 
@@ -24,6 +25,7 @@ static struct eval_flags {
 static const ra_setting rows[] = {
     {"tensor", RA_SETTING_TEXT, AT(tensor), .argument = "NAME",
         .help = "which tensor of DATA, when it holds several"},
+    DATA_LAYOUT_ROW(AT(layout)),
     {"skip_bad_rows", RA_SETTING_BOOL, AT(skip_bad_rows), .help = "leave out rows that hold a NaN or an infinity"},
     {"save", RA_SETTING_TEXT, AT(save), .argument = "FILE",
         .help = "write the artifact with the statistics of its latents; may be MODEL"},
@@ -67,8 +69,8 @@ static ra_status check_save(const eval_run *run, ra_error *err) {
     const char *const others[] = {flags.labels, flags.classes, flags.directions,
                                   info->from_checkpoint ? info->path : NULL};
     if (!flags.save) return RA_OK;
-    RA_TRY(check_output(flags.save, run->files, run->file_count, err));
-    return check_output(flags.save, others, sizeof others / sizeof *others, err);
+    RA_TRY(check_output(flags.save, OUTPUT_MODEL, run->files, run->file_count, err));
+    return check_output(flags.save, OUTPUT_MODEL, others, sizeof others / sizeof *others, err);
 }
 
 static ra_status open_directions(eval_run *run, ra_error *err) {
@@ -90,7 +92,9 @@ static ra_status open_labels(eval_run *run, ra_error *err) {
 }
 
 static ra_status open_inputs(eval_run *run, const char *model_path, ra_error *err) {
-    const ra_data_options how = {.tensor_name = flags.tensor, .skip_bad_rows = flags.skip_bad_rows};
+    const ra_data_options how = {.tensor_name = flags.tensor,
+                                 .skip_bad_rows = flags.skip_bad_rows,
+                                 .layout = (ra_layout_of_data)flags.layout};
     RA_TRY(model_choice_open(&flags.model, model_path, 0, &run->model, err));
     RA_TRY(open_data_of(run->model, run->files, run->file_count, &how, &run->data, err));
     RA_TRY(check_save(run, err));
@@ -190,6 +194,14 @@ static ra_status save(const eval_run *run, ra_error *err) {
     return ra_model_save_with(run->model, &additions, flags.save, ra_model_get_info(run->model)->dtype, err);
 }
 
+static void next_of(const eval_run *run) {
+    const ra_model_info *info = ra_model_get_info(run->model);
+    if (info->from_checkpoint)
+        command_next("rasae fuse %s -o FUSED.safetensors", info->path);
+    else
+        command_next("rasaed --dictionary NAME=%s", flags.save ? flags.save : info->path);
+}
+
 static ra_status eval(int argc, char **argv, ra_error *err) {
     eval_run run = {.files = (const char *const *)argv + 1, .file_count = (size_t)argc - 1};
     eval_report *report = &run.report;
@@ -207,6 +219,7 @@ static ra_status eval(int argc, char **argv, ra_error *err) {
         status = eval_print_json(report, err);
     else
         eval_print_table(report);
+    if (!flags.json) next_of(&run);
 out:
     ra_evaluation_free(run.evaluation);
     ra_free(run.detectors);

@@ -1,6 +1,7 @@
 /* rasae fuse: a checkpoint becomes the artifact that is served - W, C, Relax and the multiplier one matrix D,
  * as evaluation mode has it, with the largest convex weights of each atom kept as its provenance. */
 #include "app/format.h"
+#include "app/json.h"
 #include "commands.h"
 #include "common/files.h"
 
@@ -9,7 +10,7 @@ static struct fuse_flags {
     const char *output;
     int dtype; /* ra_dtype: the first three are the float types */
     size_t archetypes;
-    bool quiet;
+    bool json, quiet;
     model_choice model;
 } flags;
 
@@ -25,6 +26,7 @@ static const ra_setting rows[] = {
         .help = "type of the dictionary: f32, f16 or bf16"},
     {"archetypes", RA_SETTING_COUNT, AT(archetypes), .min = 1, .max = 65536, .argument = "T",
         .help = "points kept for each atom, largest convex weights first (16)"},
+    {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
     {"quiet", RA_SETTING_BOOL, AT(quiet), .help = "print errors only"},
 };
 /* clang-format on */
@@ -41,6 +43,21 @@ static void print_result(const ra_model *model, const char *input) {
     printf(": %s atoms of %zu dimensions", format_grouped(info->concepts).text, info->dimensions);
     if (info->archetypes) printf(", %zu archetypes each", info->archetypes);
     printf(info->has_encoder ? "\n" : ", no encoder\n");
+    command_next("rasaed --dictionary NAME=%s", flags.output);
+}
+
+static ra_status print_json(const ra_model *model, ra_error *err) {
+    const ra_model_info *info = ra_model_get_info(model);
+    text json = {0};
+    json_object(&json, NULL);
+    json_text(&json, "output", flags.output);
+    json_count(&json, "concepts", info->concepts);
+    json_count(&json, "dimensions", info->dimensions);
+    json_count(&json, "archetypes", info->archetypes);
+    json_text(&json, "dtype", dtype_names[flags.dtype]);
+    json_bool(&json, "has_encoder", info->has_encoder);
+    json_object_end(&json);
+    return json_print(&json, stdout, err);
 }
 
 static ra_status check_archetypes(const ra_model *model, ra_error *err) {
@@ -55,13 +72,16 @@ static ra_status check_archetypes(const ra_model *model, ra_error *err) {
 
 static ra_status fuse(int argc, char **argv, ra_error *err) {
     ra_model *model = NULL;
-    RA_TRY(check_output(flags.output, (const char *const *)argv, (size_t)argc, err));
+    RA_TRY(check_output(flags.output, OUTPUT_MODEL, (const char *const *)argv, (size_t)argc, err));
     RA_TRY(model_choice_open(&flags.model, argv[0], flags.archetypes, &model, err));
     ra_status status;
     RA_TRY_OUT(status, check_archetypes(model, err));
     command_catch_interrupts();
     RA_TRY_OUT(status, ra_model_save(model, flags.output, (ra_dtype)flags.dtype, err));
-    print_result(model, argv[0]);
+    if (flags.json)
+        status = print_json(model, err);
+    else
+        print_result(model, argv[0]);
 out:
     ra_model_release(model);
     return status;
@@ -70,7 +90,7 @@ out:
 const command command_fuse = {
     .name = "fuse",
     .summary = "fuse a checkpoint into the artifact that is served",
-    .usage = "CHECKPOINT -o FUSED [--dtype f32|f16|bf16] [--archetypes T]",
+    .usage = "CHECKPOINT -o FUSED [--dtype f32|f16|bf16] [--archetypes T] [--json]",
     .about = "Makes the artifact that rasaed maps and serves: the dictionary fused as evaluation\n"
              "mode has it, the encoder, and for every atom the points it is made of. An artifact as\n"
              "input is written again with another --dtype.\n",

@@ -1,6 +1,6 @@
 /* rasae inspect: what is in a file.
  *
- * The tensors of any .npy or .safetensors are listed. A file that holds a model is also opened, for its sizes and some
+ * The tensors of any .npy, .npz or .safetensors are listed. A file that holds a model is also opened, for its sizes and some
  * of its atoms. If that fails (the metadata lacks a setting), the reason is printed and the list as well, since it
  * shows what is missing. A checkpoint that would take long to fuse is not fused for this. */
 #include "app/atom_json.h"
@@ -8,6 +8,7 @@
 #include "app/model_json.h"
 #include "commands.h"
 #include "common/files.h"
+#include "report/report.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,9 +39,12 @@ static const ra_setting rows[] = {
 typedef struct inspection {
     const char *path, *kind;
     uint64_t bytes;
-    ra_npy *npy; /* one of the two */
+    ra_npy *npy; /* one of the three */
+    ra_npz *npz;
     ra_safetensors *file;
+    ra_tensor *arrays; /* of the npz, without their data */
     ra_model *model;   /* NULL when there is none, or it is not opened */
+    bool is_model;     /* by its tensors */
     ra_error problem;  /* why it is not opened; code RA_OK when nothing is wrong */
     size_t *strongest; /* [shown] atoms */
     size_t shown;
@@ -107,31 +111,74 @@ static ra_status open_model(inspection *in, ra_error *err) {
     return rank_atoms(in, err);
 }
 
+static ra_status look_at_archive(inspection *in, ra_error *err) {
+    RA_TRY(ra_npz_open(in->path, &in->npz, err));
+    size_t count = ra_npz_count(in->npz);
+    in->kind = "npz archive of arrays";
+    if (count == 0) { /* named as what it is, with what to do */
+        ra_array *array = NULL;
+        return ra_array_open(in->path, NULL, &array, err);
+    }
+    in->arrays = ra_malloc(count, sizeof *in->arrays);
+    if (!in->arrays) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a list of %zu arrays", count);
+    for (size_t i = 0; i < count; i++) RA_TRY(ra_npz_describe(in->npz, i, &in->arrays[i], err));
+    return RA_OK;
+}
+
 static ra_status look(inspection *in, ra_error *err) {
     const char *path = in->path;
     ra_mapping mapping;
-    bool npy;
+    file_kind what;
     RA_TRY(ra_mapping_open(path, &mapping, err));
     in->bytes = mapping.size;
     ra_mapping_close(&mapping);
-    RA_TRY(file_is_npy(path, &npy, err));
-    if (npy) {
+    RA_TRY(file_kind_of(path, &what, err));
+    if (what == FILE_NPY) {
         in->kind = "npy array";
         return ra_npy_open(path, &in->npy, err);
     }
+    if (what == FILE_NPZ) return look_at_archive(in, err);
     RA_TRY(ra_safetensors_open(path, &in->file, err));
     const struct kind_row *kind = kind_of(in->file);
     in->kind = kind->kind;
+    in->is_model = kind->model;
     return kind->model ? open_model(in, err) : RA_OK;
 }
 
 static size_t tensor_count(const inspection *in) {
-    return in->npy ? 1 : ra_safetensors_count(in->file);
+    return in->npy ? 1 : in->npz ? ra_npz_count(in->npz) : ra_safetensors_count(in->file);
 }
 
 static const ra_tensor *tensor_at(const inspection *in, size_t i, const char **name) {
-    *name = in->npy ? "array" : ra_safetensors_name(in->file, i);
-    return in->npy ? ra_npy_tensor(in->npy) : ra_safetensors_at(in->file, i);
+    *name = in->npy ? "array" : in->npz ? ra_npz_name(in->npz, i) : ra_safetensors_name(in->file, i);
+    return in->npy ? ra_npy_tensor(in->npy) : in->npz ? &in->arrays[i] : ra_safetensors_at(in->file, i);
+}
+
+/* ---- what the model leaves out ----------------------------------------------------------------------- */
+
+/* The i-th tensor of the file that the model does not compute with and that cannot be read; NULL past the end.
+ * *description <- "BOOL [3, 4]" of one that cannot be read, or NULL. */
+static const char *unused_at(const inspection *in, size_t i, const char **description) {
+    const char *name;
+    *description = NULL;
+    for (size_t t = 0; in->file && (name = ra_safetensors_name(in->file, t)); t++) {
+        ra_tensor_use use = in->is_model ? ra_sae_tensor_use(name) : RA_TENSOR_USED;
+        if (ra_sae_tensor_ignored(flags.model.settings.ignored, name)) use = RA_TENSOR_UNUSED;
+        if (use != RA_TENSOR_USED && i-- == 0) return name;
+    }
+    return in->file ? ra_safetensors_foreign(in->file, i, description) : NULL;
+}
+
+/* ---- how the training ended --------------------------------------------------------------------------- */
+
+/* The last point of a checkpoint's history; false: the file has none. */
+static bool training_end(const inspection *in, report_point *end) {
+    const ra_tensor *history = in->file ? ra_safetensors_find(in->file, "train.history") : NULL;
+    if (!history || history->dtype != RA_F64 || history->rank != 2 || history->shape[0] == 0 ||
+        history->shape[1] != sizeof *end / sizeof(double))
+        return false;
+    memcpy(end, (const char *)history->data + (history->shape[0] - 1) * sizeof *end, sizeof *end);
+    return true;
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------------- */
@@ -150,6 +197,13 @@ static void json_tensors(const inspection *in, text *json) {
         json_count(json, "bytes", ra_tensor_bytes(tensor));
         json_object_end(json);
     }
+    json_array_end(json);
+}
+
+static void json_unused(const inspection *in, text *json) {
+    const char *name, *description;
+    json_array(json, "not_used");
+    for (size_t i = 0; (name = unused_at(in, i, &description)); i++) json_text(json, NULL, name);
     json_array_end(json);
 }
 
@@ -206,14 +260,31 @@ static void json_device_memory(const ra_model *model, text *json) {
     json_object_end(json);
 }
 
+static void json_training(const inspection *in, text *json) {
+    report_point end;
+    if (!training_end(in, &end)) return;
+    json_object(json, "training");
+    json_count(json, "step", (size_t)end.step);
+    json_real(json, "loss", end.loss);
+    json_real(json, "r2_per_dimension", end.r2_per_dimension);
+    json_real(json, "r2", end.r2);
+    json_real(json, "l0", end.l0);
+    json_real(json, "dead", end.dead);
+    json_object_end(json);
+}
+
 static ra_status print_json(const inspection *in, ra_error *err) {
     text json = {0};
     json_object(&json, NULL);
     json_text(&json, "path", in->path);
     json_text(&json, "kind", in->kind);
     json_count(&json, "bytes", in->bytes);
+    if (in->file && ra_safetensors_prefix(in->file))
+        json_text(&json, "prefix", ra_safetensors_prefix(in->file));
     json_tensors(in, &json);
+    json_unused(in, &json);
     json_metadata(in, &json);
+    json_training(in, &json);
     if (in->model) json_model(in, &json);
     if (in->model && flags.device_memory) json_device_memory(in->model, &json);
     if (in->problem.code != RA_OK) json_text(&json, "problem", in->problem.message);
@@ -230,7 +301,10 @@ static void print_tensors(const inspection *in) {
         tensor_at(in, i, &name);
         if (strlen(name) > width) width = strlen(name);
     }
-    printf("\nTensors\n");
+    printf("\nTensors");
+    if (in->file && ra_safetensors_prefix(in->file))
+        printf(", without the prefix %s", ra_safetensors_prefix(in->file));
+    putchar('\n');
     for (size_t i = 0; i < tensor_count(in); i++) {
         const char *name;
         char shape[256];
@@ -241,6 +315,16 @@ static void print_tensors(const inspection *in) {
                ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape),
                format_bytes(ra_tensor_bytes(tensor)).text);
     }
+}
+
+static void print_unused(const inspection *in) {
+    const char *name, *description;
+    for (size_t i = 0; (name = unused_at(in, i, &description)); i++) {
+        printf(i ? ", " : "  not used: ");
+        print_clean(stdout, name);
+        if (description) printf(" (%s, which cannot be read)", description);
+    }
+    if (unused_at(in, 0, &description)) putchar('\n');
 }
 
 static void print_metadata(const inspection *in) {
@@ -374,13 +458,22 @@ static void print_device_memory(const ra_model *model) {
         printf("  %-30s %9s\n", memory_rows[i].words, format_bytes(memory_of(&memory, i)).text);
 }
 
+static void print_training(const inspection *in) {
+    report_point end;
+    if (!training_end(in, &end)) return;
+    printf("  training ended with R2 %.4f (one mean %.4f), L0 %.1f, dead %.1f%%, in step %.0f\n",
+           end.r2_per_dimension, end.r2, end.l0, 100 * end.dead, end.step);
+}
+
 static void print_text(const inspection *in) {
     print_clean(stdout, in->path);
     printf(": %s, %s\n", in->kind, format_bytes(in->bytes).text);
     if (in->model) print_model(in);
+    print_training(in);
     if (in->problem.code != RA_OK) printf("  not opened as a model: %s\n", in->problem.message);
     if (in->model && flags.device_memory) print_device_memory(in->model);
     print_tensors(in);
+    print_unused(in);
     print_metadata(in);
     if (in->shown)
         printf("\nAtoms with the largest %s\n", ra_model_latent_statistics(in->model) ? "energy" : "norm");
@@ -397,6 +490,12 @@ static ra_status inspect(int argc, char **argv, ra_error *err) {
         status = print_json(&in, err);
     else if (status == RA_OK)
         print_text(&in);
+    if (status == RA_OK && !flags.json && in.problem.code == RA_OK) {
+        if (in.model)
+            command_next("rasae eval %s DATA", in.path);
+        else if (!in.is_model)
+            command_next("rasae train %s -o model.safetensors, if these are activations", in.path);
+    }
     ra_status problem = in.problem.code;
     if (status == RA_OK && problem != RA_OK && problem != RA_ERR_SETTING && problem != RA_ERR_STATE)
         status = ra_error_set(err, problem, "%s", in.problem.message);
@@ -404,6 +503,8 @@ static ra_status inspect(int argc, char **argv, ra_error *err) {
     ra_model_release(in.model);
     ra_safetensors_free(in.file);
     ra_npy_free(in.npy);
+    ra_npz_free(in.npz);
+    ra_free(in.arrays);
     return status;
 }
 
@@ -412,7 +513,7 @@ const command command_inspect = {
     .summary = "show what is in a file",
     .usage = "FILE [--json] [--device-memory]",
     .about =
-        "Prints what a .safetensors or .npy file is and holds; for a model also what its strongest\n"
+        "Prints what a .safetensors, .npy or .npz file is and holds; for a model also what its strongest\n"
         "atoms are made of: the points of the mixture with the share of the atom along each, what is\n"
         "left out, and the rows that the atom is traced to, in the words of the data if it had --labels.\n"
         "Atoms are strongest by energy, or by norm where nothing was measured. --device-memory adds the\n"

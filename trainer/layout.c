@@ -68,6 +68,7 @@ static ra_status print_result(const layout_run *run, ra_error *err) {
     print_clean(stdout, flags.output);
     printf(": %.1f %% of the %d nearest atoms are among the %d nearest on the map\n", 100 * run->preserved,
            COUNTED, COUNTED);
+    command_next("rasaed --dictionary NAME=%s", flags.output);
     return RA_OK;
 }
 
@@ -77,7 +78,8 @@ static ra_status layout(int argc, char **argv, ra_error *err) {
     ra_status status;
     RA_TRY_OUT(status, model_choice_open(&flags.model, argv[0], 0, &run.model, err));
     const ra_model_info *info = ra_model_get_info(run.model);
-    RA_TRY_OUT(status, check_output(flags.output, (const char *const *)argv, info->from_checkpoint, err));
+    RA_TRY_OUT(status, check_output(flags.output, OUTPUT_MODEL, (const char *const *)argv,
+                                    info->from_checkpoint, err));
     RA_TRY_OUT(status, compute(&run, err));
     command_catch_interrupts();
     RA_TRY_OUT(status, ra_model_save_with(run.model, &(ra_model_additions){.layout = run.places.data},

@@ -1,5 +1,6 @@
 /* rasae reconstruct: codes back to activations, x_hat = z D, block by block. */
 #include "app/format.h"
+#include "app/json.h"
 #include "commands.h"
 #include "common/codes_file.h"
 #include "common/files.h"
@@ -8,7 +9,7 @@
 static struct reconstruct_flags {
     uint64_t known;
     const char *output, *tensor;
-    bool quiet;
+    bool json, quiet;
     model_choice model;
 } flags;
 
@@ -20,6 +21,7 @@ static const ra_setting rows[] = {
         .help = "float32 [rows, d]: .npy, or x_hat in a .safetensors"},
     {"tensor", RA_SETTING_TEXT, AT(tensor), .argument = "NAME",
         .help = "which tensor of CODES is the dense matrix, when it holds several"},
+    {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
     {"quiet", RA_SETTING_BOOL, AT(quiet), .help = "print errors only"},
 };
 /* clang-format on */
@@ -58,24 +60,38 @@ static ra_status reconstruct_blocks(reconstruction *r, progress_meter *progress,
     return RA_OK;
 }
 
+static ra_status print_json(const reconstruction *r, ra_error *err) {
+    text json = {0};
+    json_object(&json, NULL);
+    json_text(&json, "output", flags.output);
+    json_count(&json, "rows", r->rows);
+    json_count(&json, "dimensions", r->block.cols);
+    json_object_end(&json);
+    return json_print(&json, stdout, err);
+}
+
 static void print_result(const reconstruction *r) {
     if (flags.quiet) return;
     print_clean(stdout, flags.output);
     printf(": %s rows of %zu dimensions\n", format_grouped(r->rows).text, r->block.cols);
+    command_next("rasae eval %s DATA, for how near they are to the data", ra_model_get_info(r->model)->path);
 }
 
 static ra_status reconstruct(int argc, char **argv, ra_error *err) {
     reconstruction r = {0};
     progress_meter progress;
     ra_status status;
-    RA_TRY(check_output(flags.output, (const char *const *)argv, (size_t)argc, err));
+    RA_TRY(check_output(flags.output, OUTPUT_ARRAY, (const char *const *)argv, (size_t)argc, err));
     command_catch_interrupts();
-    progress_open(&progress, flags.quiet ? PROGRESS_SILENT : PROGRESS_BAR);
+    progress_open(&progress, flags.quiet || flags.json ? PROGRESS_SILENT : PROGRESS_BAR);
     RA_TRY_OUT(status, open_all(&r, argv[0], argv[1], err));
     RA_TRY_OUT(status, reconstruct_blocks(&r, &progress, err));
     progress_close(&progress);
     RA_TRY_OUT(status, array_writer_commit(&r.writer, err));
-    print_result(&r);
+    if (flags.json)
+        status = print_json(&r, err);
+    else
+        print_result(&r);
 out:
     progress_close(&progress);
     array_writer_abort(r.writer);
@@ -90,7 +106,7 @@ out:
 const command command_reconstruct = {
     .name = "reconstruct",
     .summary = "reconstruct activations from codes",
-    .usage = "MODEL CODES -o XHAT",
+    .usage = "MODEL CODES -o XHAT [--json]",
     .about = "Decodes codes with the fused dictionary. MODEL is a fused artifact or a checkpoint.\n"
              "CODES is what `rasae encode` writes, or any matrix [rows, K] in a .npy or a\n"
              ".safetensors file.\n",

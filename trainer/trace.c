@@ -14,6 +14,7 @@ static struct trace_flags {
     const char *output, *labels, *tensor;
     size_t rows, searched, atoms;
     bool skip_bad_rows, json, quiet;
+    int layout;
     model_choice model;
 } flags;
 
@@ -30,6 +31,7 @@ static const ra_setting rows[] = {
     {"labels", RA_SETTING_TEXT, AT(labels), .argument = "FILE", .help = "a text file with one label per data row"},
     {"tensor", RA_SETTING_TEXT, AT(tensor), .argument = "NAME",
         .help = "which tensor of the data files, when they hold several"},
+    DATA_LAYOUT_ROW(AT(layout)),
     {"skip_bad_rows", RA_SETTING_BOOL, AT(skip_bad_rows), .help = "leave out rows that hold a NaN or an infinity"},
     {"atoms", RA_SETTING_COUNT, AT(atoms), .max = 0x1p53, .fallback = "10", .argument = "N",
         .help = "print the N atoms that are traced best; --json prints all"},
@@ -51,12 +53,14 @@ typedef struct trace_run {
 static ra_status check_files(const ra_model_info *info, int argc, char **argv, ra_error *err) {
     const char *const others[] = {flags.labels, info->from_checkpoint ? info->path : NULL};
     if (!flags.output) return RA_OK;
-    RA_TRY(check_output(flags.output, (const char *const *)argv + 1, (size_t)argc - 1, err));
-    return check_output(flags.output, others, sizeof others / sizeof *others, err);
+    RA_TRY(check_output(flags.output, OUTPUT_MODEL, (const char *const *)argv + 1, (size_t)argc - 1, err));
+    return check_output(flags.output, OUTPUT_MODEL, others, sizeof others / sizeof *others, err);
 }
 
 static ra_status open_inputs(trace_run *run, int argc, char **argv, ra_error *err) {
-    const ra_data_options how = {.tensor_name = flags.tensor, .skip_bad_rows = flags.skip_bad_rows};
+    const ra_data_options how = {.tensor_name = flags.tensor,
+                                 .skip_bad_rows = flags.skip_bad_rows,
+                                 .layout = (ra_layout_of_data)flags.layout};
     const float *mean, *scale;
     RA_TRY(model_choice_open(&flags.model, argv[0], 0, &run->model, err));
     const ra_model_info *info = ra_model_get_info(run->model);
@@ -195,6 +199,9 @@ static ra_status trace(int argc, char **argv, ra_error *err) {
         RA_TRY_OUT(status, print_json(&run, median, tenth, err));
     else if (!flags.quiet)
         print_lines(&run, median, tenth);
+    if (!flags.json && !flags.quiet)
+        flags.output ? command_next("rasaed --dictionary NAME=%s", flags.output)
+                     : command_next("rasae trace %s DATA -o OUT, to keep the trace", argv[0]);
 out:
     progress_close(&run.progress);
     ra_trace_release(&run.trace);

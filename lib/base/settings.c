@@ -86,6 +86,13 @@ static ra_status parse_real(const ra_setting *row, const char *text, double *val
     return RA_OK;
 }
 
+/* ", which is ..."; empty: nothing is known about the value. */
+static const char *refusal(const ra_setting *row, const char *text) {
+    for (const ra_setting_refusal *r = row->refusals; r && r->value; r++)
+        if (strcmp(r->value, text) == 0) return r->why;
+    return "";
+}
+
 ra_status ra_setting_parse(const ra_settings_table *table, size_t i, void *settings, const char *text,
                            const char *where, ra_error *err) {
     const ra_setting *row = &table->rows[i];
@@ -108,7 +115,7 @@ ra_status ra_setting_parse(const ra_settings_table *table, size_t i, void *setti
         for (int n = 0; row->names[n]; n++)
             if (strcmp(row->names[n], text) == 0) found = n;
         if (found < 0)
-            RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected %s", where, text,
+            RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\"%s, expected %s", where, text, refusal(row, text),
                     list_names(row->names, names, sizeof names));
         *(int *)(void *)place = found;
         break;

@@ -15,41 +15,81 @@
 
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
-static ra_status check_shape(const ra_data *data, const char *path, const ra_tensor *tensor, ra_error *err) {
-    static const char expected[] = "activations of shape [rows, d], [n, tokens, d] or [n, d, h, w]";
+/* How the sizes are read: rows lie one after another with d last, or images with d second. */
+typedef struct reading {
+    bool images;
+    size_t d;
+} reading;
+
+static const char *const layouts[] = {
+    [RA_LAYOUT_GUESS] = "[rows, d], [n, tokens, d] or [n, d, h, w]",
+    [RA_LAYOUT_NCHW] = "[n, d, h, w] (layout nchw)",
+    [RA_LAYOUT_NHWC] = "[n, h, w, d] (layout nhwc)",
+    [RA_LAYOUT_ROWS] = "[..., d] with at least two sizes (layout rows)",
+};
+
+static bool fits_layout(const ra_tensor *tensor, ra_layout_of_data layout) {
+    bool two_to_four = tensor->rank >= 2 && tensor->rank <= 4;
+    if (layout == RA_LAYOUT_ROWS) return tensor->rank >= 2;
+    return layout == RA_LAYOUT_GUESS ? two_to_four : tensor->rank == 4;
+}
+
+static ra_status read_shape(const ra_data *data, const char *path, const ra_tensor *tensor,
+                            ra_layout_of_data layout, reading *how, ra_error *err) {
     char shape[128];
     ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape);
-    if (!ra_dtype_is_float(tensor->dtype))
-        RA_FAIL(err, RA_ERR_DTYPE,
-                "%s holds %s numbers; expected activations in F32, F16 or BF16; convert them, "
-                "in NumPy with x.astype(\"float32\")",
-                path, ra_dtype_name(tensor->dtype));
-    if (tensor->rank < 2 || tensor->rank > 4)
-        RA_FAIL(err, RA_ERR_SHAPE, "%s has the shape %s; expected %s", path, shape, expected);
-    if (ra_tensor_elements(tensor) == 0)
-        RA_FAIL(err, RA_ERR_SHAPE, "%s has the shape %s; expected %s with at least one row and one column",
-                path, shape, expected);
-    size_t d = tensor->shape[tensor->rank == 4 ? 1 : tensor->rank - 1];
-    if (data->dimensions && data->dimensions != d)
+    if (!ra_dtype_is_data(tensor->dtype))
+        RA_FAIL(
+            err, RA_ERR_DTYPE,
+            "%s holds %s numbers; expected activations in F32, F16, BF16, F64 or an integer of at most 16 "
+            "bits (in Python: x.astype('float32'))",
+            path, ra_dtype_name(tensor->dtype));
+    if (!fits_layout(tensor, layout))
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has the shape %s; expected activations of shape %s", path, shape,
+                layouts[layout]);
+    how->images = tensor->rank == 4 && (layout == RA_LAYOUT_GUESS || layout == RA_LAYOUT_NCHW);
+    how->d = tensor->shape[how->images ? 1 : tensor->rank - 1];
+    if (how->d == 0 || (how->images && tensor->shape[2] * tensor->shape[3] == 0))
         RA_FAIL(err, RA_ERR_SHAPE,
-                "%s has the shape %s, that is %zu dimensions per row; expected %zu, as in %s", path, shape, d,
-                data->dimensions, ra_array_path(data->files[0].array));
+                "%s has the shape %s; expected activations of shape %s with at least one row and one column",
+                path, shape, layouts[layout]);
+    if (data->dimensions && data->dimensions != how->d)
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "%s has the shape %s, that is %zu dimensions per row; expected %zu, as in %s", path, shape,
+                how->d, data->dimensions, ra_array_path(data->files[0].array));
+    if (layout == RA_LAYOUT_GUESS && how->images && tensor->shape[3] > tensor->shape[1])
+        ra_log(RA_LOG_WARNING,
+               "%s has the shape %s and is read as [n, d, h, w], so d is %zu; if it is [n, h, w, d], give "
+               "--layout nhwc (and --layout nchw if it is not)",
+               path, shape, how->d);
     return RA_OK;
 }
 
-static ra_status add_file(ra_data *data, const char *path, const char *tensor_name, ra_error *err) {
+static ra_status add_file(ra_data *data, const char *path, const ra_data_options *options, bool others,
+                          ra_error *err) {
     ra_data_file *file = &data->files[data->count];
-    RA_TRY(ra_array_open(path, tensor_name, &file->array, err));
+    reading how = {0};
+    RA_TRY(ra_array_open(path, options->tensor_name, &file->array, err));
     data->count++; /* from here on ra_data_free() closes it */
     const ra_tensor *tensor = ra_array_tensor(file->array);
-    RA_TRY(check_shape(data, path, tensor, err));
-    bool images = tensor->rank == 4;
-    data->dimensions = tensor->shape[images ? 1 : tensor->rank - 1];
+    RA_TRY(read_shape(data, path, tensor, options->layout, &how, err));
     file->dtype = tensor->dtype;
     file->numbers = tensor->data;
-    file->rows = ra_tensor_elements(tensor) / data->dimensions;
-    file->plane = images ? tensor->shape[2] * tensor->shape[3] : 1;
+    file->rows = ra_tensor_elements(tensor) / how.d;
+    file->plane = how.images ? tensor->shape[2] * tensor->shape[3] : 1;
     file->first = data->source_rows;
+    if (file->rows == 0) { /* what a job that had nothing to do leaves among its shards */
+        char shape[128];
+        if (!others)
+            RA_FAIL(err, RA_ERR_SHAPE, "%s has the shape %s, so it holds no rows; expected at least one",
+                    path, ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape));
+        ra_log(RA_LOG_WARNING, "%s holds no rows and is left out", path);
+        ra_array_free(file->array);
+        file->array = NULL;
+        data->count--;
+        return RA_OK;
+    }
+    data->dimensions = how.d;
     data->source_rows += file->rows;
     return RA_OK;
 }
@@ -63,7 +103,10 @@ static bool is_large(const ra_data *data) {
 
 static ra_status open_files(ra_data *data, const char *const *paths, size_t count,
                             const ra_data_options *options, ra_error *err) {
-    for (size_t i = 0; i < count; i++) RA_TRY(add_file(data, paths[i], options->tensor_name, err));
+    for (size_t i = 0; i < count; i++) RA_TRY(add_file(data, paths[i], options, count > 1, err));
+    if (data->source_rows == 0)
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "%s holds no rows, and neither does any other file; expected at least one row", paths[0]);
     data->large = is_large(data);
     RA_TRY(ra_data_scan(data, options->skip_bad_rows, err));
     RA_TRY(ra_data_hold_out(data, options->holdout, err));

@@ -4,6 +4,7 @@
  *   scan.c     the one pass that looks for rows that are not finite
  *   read.c     reads rows, whatever the shape of their file; prefetching
  *   measure.c  mean and scale
+ *   survey.c   what may be wrong with the data
  *   holdout.c  rows that are skipped to be measured on
  */
 #ifndef RA_DATA_DATA_H

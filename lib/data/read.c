@@ -44,8 +44,12 @@ static void read_pixel(const ra_data_file *file, size_t element, size_t d, float
     case RA_F16:
         for (size_t c = 0; c < d; c++) out[c] = ra_f16_to_f32(narrow[c * plane]);
         break;
-    default: /* RA_BF16 */
+    case RA_BF16:
         for (size_t c = 0; c < d; c++) out[c] = ra_bf16_to_f32(narrow[c * plane]);
+        break;
+    default:
+        for (size_t c = 0; c < d; c++)
+            ra_convert_to_f32(file->dtype, at(file, element + c * plane), out + c, 1);
     }
 }
 

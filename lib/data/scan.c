@@ -1,5 +1,5 @@
 /* The pass over all data that finds numbers that are not finite, at the speed of the memory or of the disk.
- * It looks at the bits in the mapped file: a number is not finite if all bits of its exponent are set. Many
+ * Integers are finite; of float64, what is beyond float32 is not. For the others it looks at the bits in the mapped file: a number is not finite if all bits of its exponent are set. Many
  * numbers are tested at a time, without a branch; only a piece that holds such a number is then searched row
  * by row. */
 #include "data/data.h"
@@ -7,6 +7,8 @@
 #include "base/multiversion.h"
 #include "tensor/half.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,15 +35,24 @@ RA_MULTIVERSION static uint32_t any_bad_16(const uint16_t *numbers, size_t n, ui
     return found;
 }
 
+RA_MULTIVERSION static uint32_t any_bad_64(const double *numbers, size_t n) {
+    uint32_t found = 0;
+    for (size_t i = 0; i < n; i++) found |= !(fabs(numbers[i]) <= (double)FLT_MAX);
+    return found;
+}
+
 static bool any_bad(const ra_data_file *file, size_t element, size_t n) {
     const void *numbers = file->numbers + element * ra_dtype_size(file->dtype);
     if (file->dtype == RA_F32) return ra_find_not_finite(numbers, n) < n;
+    if (file->dtype == RA_F64) return any_bad_64(numbers, n) != 0;
+    if (!ra_dtype_is_float(file->dtype)) return false;
     return any_bad_16(numbers, n, (uint16_t)exponent_of(file->dtype)) != 0;
 }
 
 /* ---- one row ------------------------------------------------------------------------------------------ */
 
 static bool is_bad(const ra_data_file *file, size_t element) {
+    if (!ra_dtype_is_float(file->dtype)) return any_bad(file, element, 1);
     uint32_t bits = 0, exponent = exponent_of(file->dtype);
     size_t size = ra_dtype_size(file->dtype);
     memcpy(&bits, file->numbers + element * size, size); /* little-endian, like the files */
@@ -109,10 +120,12 @@ static ra_status judge(const scan *s, ra_error *err) {
     if (s->found == 0) return RA_OK;
     list(s, numbers, sizeof numbers);
     if (!s->skip)
-        RA_FAIL(err, RA_ERR_NOT_FINITE,
-                "%s holds a NaN or an infinity in row %zu, column %zu (counted from 0). Bad rows: %s (%zu of "
-                "the %zu in all files). Use --skip-bad-rows to train or evaluate without them",
-                ra_array_path(s->file->array), s->row, s->column, numbers, s->found, data->source_rows);
+        RA_FAIL(
+            err, RA_ERR_NOT_FINITE,
+            "%s holds a NaN or an infinity%s in row %zu, column %zu (counted from 0). Bad rows: %s (%zu of "
+            "the %zu in all files). Use --skip-bad-rows to train or evaluate without them",
+            ra_array_path(s->file->array), s->file->dtype == RA_F64 ? " in float32" : "", s->row, s->column,
+            numbers, s->found, data->source_rows);
     if (s->found == data->source_rows)
         RA_FAIL(
             err, RA_ERR_NOT_FINITE,

@@ -1,25 +1,31 @@
-/* One array from a file of either kind. The first bytes tell the kind, not the file's name: an npy file
- * begins with its magic number, a safetensors file has a brace after eight bytes of length. */
+/* One array from a file of any kind. The first bytes tell the kind, not the file's name: an npy file begins
+ * with its magic number, a safetensors file has a brace after eight bytes of length, an npz is a zip archive. */
 #include "ra_io.h"
 #include "ra_memory.h"
+#include "io/kinds.h"
+#include "io/zip.h"
+
+#include <stdio.h>
 
 #include <string.h>
 
 struct ra_array {
     char *path;
-    ra_npy *npy; /* one of these two owns the mapping */
+    ra_npy *npy; /* one of these three owns the mapping */
     ra_safetensors *safetensors;
+    ra_npz *npz;
+    void *copy; /* of an array of the npz; NULL: it is read in place */
     ra_tensor tensor;
 };
 
-typedef enum kind { EMPTY, NPY, SAFETENSORS, ZIP, OTHER } kind;
+typedef enum kind { EMPTY, NPY, SAFETENSORS, NPZ, OTHER } kind;
 
 static kind kind_of(const void *data, size_t size) {
     const char *bytes = data;
     if (size == 0) return EMPTY;
     if (size >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0) return NPY;
     if (size >= 9 && bytes[8] == '{') return SAFETENSORS;
-    if (size >= 4 && memcmp(bytes, "PK\x03\x04", 4) == 0) return ZIP;
+    if (ra_zip_is(data, size)) return NPZ;
     return OTHER;
 }
 
@@ -47,11 +53,45 @@ static ra_status open_safetensors(ra_array *array, const char *tensor_name, ra_e
     return ra_safetensors_get(file, only, &array->tensor, err);
 }
 
+/* "a, b, ..." */
+static const char *list_arrays(const ra_npz *npz, char *text, size_t size) {
+    size_t used = 0;
+    const char *name;
+    text[0] = '\0';
+    for (size_t i = 0; (name = ra_npz_name(npz, i)); i++) {
+        if (used + strlen(name) + 8 > size) {
+            snprintf(text + used, size - used, ", ...");
+            break;
+        }
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", name);
+    }
+    return text;
+}
+
+static ra_status open_npz(ra_array *array, const char *tensor_name, ra_error *err) {
+    char names[192];
+    size_t found = 0;
+    RA_TRY(ra_npz_open(array->path, &array->npz, err));
+    size_t count = ra_npz_count(array->npz);
+    if (count == 0) RA_FAIL(err, RA_ERR_NOT_FOUND, "%s is an archive without arrays", array->path);
+    list_arrays(array->npz, names, sizeof names);
+    if (!tensor_name && count > 1)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s holds several arrays (%s); give the name of one", array->path,
+                names);
+    while (tensor_name && found < count && strcmp(ra_npz_name(array->npz, found), tensor_name) != 0) found++;
+    if (found == count)
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "%s has no array \"%s\"; it has %s", array->path, tensor_name, names);
+    return ra_npz_read(array->npz, found, &array->tensor, &array->copy, err);
+}
+
 static ra_status load(ra_array *array, const char *tensor_name, ra_error *err) {
     ra_mapping mapping;
     RA_TRY(ra_mapping_open(array->path, &mapping, err));
     kind found = kind_of(mapping.data, mapping.size);
+    bool foreign = found == NPZ || found == OTHER;
+    ra_status known = foreign ? ra_kinds_refuse(array->path, mapping.data, mapping.size, false, err) : RA_OK;
     ra_mapping_close(&mapping);
+    RA_TRY(known);
     switch (found) {
     case NPY:
         return open_npy(array, tensor_name, err);
@@ -59,14 +99,13 @@ static ra_status load(ra_array *array, const char *tensor_name, ra_error *err) {
         return open_safetensors(array, tensor_name, err);
     case EMPTY:
         RA_FAIL(err, RA_ERR_FORMAT, "%s is empty", array->path);
-    case ZIP:
-        RA_FAIL(err, RA_ERR_FORMAT,
-                "%s is a zip archive (.npz, .pt), but only .npy and .safetensors files can be read",
-                array->path);
+    case NPZ:
+        return open_npz(array, tensor_name, err);
     case OTHER:
         break;
     }
-    RA_FAIL(err, RA_ERR_FORMAT, "%s is neither an npy nor a safetensors file", array->path);
+    RA_FAIL(err, RA_ERR_FORMAT, "%s is none of the files that can be read: .npy, .npz, .safetensors",
+            array->path);
 }
 
 ra_status ra_array_open(const char *path, const char *tensor_name, ra_array **out, ra_error *err) {
@@ -87,6 +126,8 @@ void ra_array_free(ra_array *array) {
     if (!array) return;
     ra_npy_free(array->npy);
     ra_safetensors_free(array->safetensors);
+    ra_npz_free(array->npz);
+    ra_free(array->copy);
     ra_free(array->path);
     ra_free(array);
 }

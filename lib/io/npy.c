@@ -11,6 +11,8 @@
  * fails, because a misread header is a misread matrix. */
 #include "ra_io.h"
 #include "io/extent.h"
+#include "io/npy.h"
+#include "io/order.h"
 #include "ra_memory.h"
 
 #include <stdio.h>
@@ -23,11 +25,13 @@ enum { MAGIC_SIZE = 6, DATA_ALIGNMENT = 64 };
 struct ra_npy {
     ra_mapping mapping;
     ra_tensor tensor;
+    void *copy; /* NULL: the tensor is a view of the mapping */
 };
 
 /* NumPy's spelling of each type. It has none for bfloat16. */
 static const char *const spellings[RA_DTYPE_COUNT] = {
-    [RA_F32] = "f4", [RA_F16] = "f2", [RA_F64] = "f8", [RA_I64] = "i8", [RA_I32] = "i4", [RA_U8] = "u1",
+    [RA_F32] = "f4", [RA_F16] = "f2", [RA_F64] = "f8", [RA_I64] = "i8", [RA_I32] = "i4",
+    [RA_U8] = "u1",  [RA_I16] = "i2", [RA_U16] = "u2", [RA_I8] = "i1",
 };
 
 /* ---- the dictionary ------------------------------------------------------------------------------------ */
@@ -175,37 +179,40 @@ static ra_status find_header(const ra_mapping *mapping, const char *path, header
     return RA_OK;
 }
 
-/* '<f4' and the like. The byte order is '<', or '=' on a little-endian machine; a type of one byte has none,
- * '|'. */
-static ra_status read_dtype(const header *h, const char *path, ra_dtype *dtype, ra_error *err) {
-    if (h->descr[0] == '>')
-        RA_FAIL(err, RA_ERR_DTYPE, "%s holds big-endian numbers ('%s'), but only little-endian can be read",
-                path, h->descr);
+/* How the elements lie in the file. */
+typedef struct layout {
+    bool swapped, fortran; /* big-endian; the first size fastest */
+} layout;
+
+/* '<f4' and the like. The byte order is '<', '>', or '=' on a little-endian machine; a type of one byte has
+ * none, '|'. */
+static ra_status read_dtype(const header *h, const char *path, ra_dtype *dtype, layout *how, ra_error *err) {
     for (int i = 0; i < RA_DTYPE_COUNT; i++) {
-        const char *orders = ra_dtype_size((ra_dtype)i) == 1 ? "|<=" : "<=";
+        const char *orders = ra_dtype_size((ra_dtype)i) == 1 ? "|<=>" : "<=>";
         if (!spellings[i] || !h->descr[0] || !strchr(orders, h->descr[0])) continue;
         if (strcmp(h->descr + 1, spellings[i]) != 0) continue;
         *dtype = (ra_dtype)i;
+        how->swapped = h->descr[0] == '>' && ra_dtype_size(*dtype) > 1;
         return RA_OK;
     }
-    RA_FAIL(err, RA_ERR_DTYPE,
-            "%s holds numbers of type '%s', but only '<f4', '<f2', '<f8', '<i8', '<i4' and '|u1' can be read",
-            path, h->descr);
+    RA_FAIL(
+        err, RA_ERR_DTYPE,
+        "%s holds numbers of type '%s'; expected f2, f4, f8, or integers of i1 to i8, u1 or u2 (in Python: "
+        "x.astype('float32'))",
+        path, h->descr);
 }
 
-static ra_status read_header(const ra_mapping *mapping, const char *path, ra_tensor *tensor, ra_error *err) {
+static ra_status read_header(const ra_mapping *mapping, const char *path, ra_tensor *tensor, layout *how,
+                             ra_error *err) {
     header h = {0};
     RA_TRY(find_header(mapping, path, &h, err));
     if (!read_dictionary(&h))
         RA_FAIL(err, RA_ERR_FORMAT, "%s: the npy header is malformed: %s", path, h.problem);
-    RA_TRY(read_dtype(&h, path, &tensor->dtype, err));
+    RA_TRY(read_dtype(&h, path, &tensor->dtype, how, err));
     if (h.rank > RA_MAX_RANK)
         RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu dimensions, but at most %d can be read", path, h.rank,
                 RA_MAX_RANK);
-    if (h.fortran_order && h.rank > 1)
-        RA_FAIL(err, RA_ERR_UNSUPPORTED,
-                "%s is stored in Fortran order, but only C order can be read (numpy.ascontiguousarray)",
-                path);
+    how->fortran = h.fortran_order && h.rank > 1;
     tensor->rank = (int)h.rank;
     memcpy(tensor->shape, h.shape, sizeof tensor->shape);
     tensor->data = h.end;
@@ -230,17 +237,30 @@ static ra_status check_data(const ra_mapping *mapping, const char *path, const r
     return RA_OK;
 }
 
-/* Mapped data is read in place. */
-static ra_status check_alignment(const ra_npy *npy, const char *path, ra_error *err) {
-    const ra_tensor *tensor = &npy->tensor;
-    size_t offset = (size_t)((const char *)tensor->data - (const char *)npy->mapping.data);
-    size_t unit = ra_dtype_size(tensor->dtype);
-    if (ra_tensor_elements(tensor) > 0 && offset % unit != 0)
-        RA_FAIL(
-            err, RA_ERR_FORMAT,
-            "%s is misaligned: its data begins at byte %zu, which is not a multiple of the %zu bytes of an "
-            "%s",
-            path, offset, unit, ra_dtype_name(tensor->dtype));
+ra_status ra_npy_load(const void *bytes, size_t size, const char *where, ra_tensor *tensor, void **copy,
+                      ra_error *err) {
+    ra_mapping mapping = {bytes, size};
+    ra_tensor found = {0};
+    layout how = {0};
+    *copy = NULL;
+    RA_TRY(read_header(&mapping, where, &found, &how, err));
+    RA_TRY(check_data(&mapping, where, &found, NULL, err));
+    if (ra_tensor_elements(&found) == 0)
+        found.data = bytes; /* aligned, as ra_tensor promises */
+    else if (how.swapped || how.fortran || (uintptr_t)found.data % ra_dtype_size(found.dtype) != 0)
+        RA_TRY(ra_order_copy(&found, found.data, how.swapped, how.fortran, where, copy, err));
+    if (*copy) found.data = *copy;
+    *tensor = found;
+    return RA_OK;
+}
+
+ra_status ra_npy_describe(const void *bytes, size_t size, const char *where, ra_tensor *tensor,
+                          ra_error *err) {
+    ra_mapping mapping = {bytes, size};
+    layout how = {0};
+    *tensor = (ra_tensor){0};
+    RA_TRY(read_header(&mapping, where, tensor, &how, err));
+    tensor->data = NULL;
     return RA_OK;
 }
 
@@ -248,15 +268,12 @@ ra_status ra_npy_open(const char *path, ra_npy **out, ra_error *err) {
     ra_npy *npy = ra_calloc(1, sizeof *npy);
     if (!npy) RA_FAIL_MEMORY(err, "an open file", sizeof *npy);
     ra_status status = ra_mapping_open(path, &npy->mapping, err);
-    if (status == RA_OK) status = read_header(&npy->mapping, path, &npy->tensor, err);
-    if (status == RA_OK) status = check_data(&npy->mapping, path, &npy->tensor, NULL, err);
-    if (status == RA_OK) status = check_alignment(npy, path, err);
+    if (status == RA_OK)
+        status = ra_npy_load(npy->mapping.data, npy->mapping.size, path, &npy->tensor, &npy->copy, err);
     if (status != RA_OK) {
         ra_npy_free(npy);
         return status;
     }
-    if (ra_tensor_elements(&npy->tensor) == 0)
-        npy->tensor.data = npy->mapping.data; /* aligned, as ra_tensor promises */
     *out = npy;
     return RA_OK;
 }
@@ -265,7 +282,12 @@ ra_status ra_npy_parse(const void *bytes, size_t size, const char *where, ra_ten
                        ra_error *err) {
     ra_mapping mapping = {bytes, size};
     ra_tensor found = {0};
-    RA_TRY(read_header(&mapping, where, &found, err));
+    layout how = {0};
+    RA_TRY(read_header(&mapping, where, &found, &how, err));
+    if (how.swapped || how.fortran)
+        RA_FAIL(err, how.swapped ? RA_ERR_DTYPE : RA_ERR_UNSUPPORTED,
+                "%s is %s; expected little-endian numbers in C order (numpy.ascontiguousarray)", where,
+                how.swapped ? "big-endian" : "in Fortran order");
     RA_TRY(check_data(&mapping, where, &found, used, err));
     *tensor = found;
     return RA_OK;
@@ -273,6 +295,7 @@ ra_status ra_npy_parse(const void *bytes, size_t size, const char *where, ra_ten
 
 void ra_npy_free(ra_npy *npy) {
     if (!npy) return;
+    ra_free(npy->copy);
     ra_mapping_close(&npy->mapping);
     ra_free(npy);
 }

@@ -12,8 +12,8 @@
 
 /* ---- sparsity ------------------------------------------------------------------------------------------ */
 
-static const double epsilon = 1e-6; /* as in overcomplete */
-
+/* overcomplete adds 1e-6 to each denominator, which decides the result where codes are small. These have one value
+ * for every scale, and agree with it to 1e-6 for codes of its own scale. */
 ra_row_sums ra_codes_row_sums(const ra_codes *codes, size_t b) {
     ra_row_sums sums = {0};
     for (size_t e = codes->start[b]; e < codes->start[b + 1]; e++) {
@@ -28,7 +28,7 @@ ra_row_sums ra_codes_row_sums(const ra_codes *codes, size_t b) {
 }
 
 double ra_l1_l2_of(const ra_row_sums *sums) {
-    return sums->l1 / (sqrt(sums->square) + epsilon);
+    return sums->square > 0 ? sums->l1 / sqrt(sums->square) : 0;
 }
 
 double ra_hoyer_of(const ra_row_sums *sums, size_t latents) {
@@ -37,7 +37,7 @@ double ra_hoyer_of(const ra_row_sums *sums, size_t latents) {
 }
 
 double ra_kappa_4_of(const ra_row_sums *sums) {
-    return sums->fourth / (sums->square * sums->square + epsilon);
+    return sums->square > 0 ? sums->fourth / sums->square / sums->square : 0;
 }
 
 void ra_metric_l1_l2_ratio(const ra_codes *codes, double *values) {
@@ -75,29 +75,41 @@ void ra_metric_energy(const ra_codes *codes, const float *D, size_t d, double *v
 
 /* ---- correlation -------------------------------------------------------------------------------------- */
 
+/* With u = z - mean, which is -mean where the latent is not active,
+ *
+ *     sum u_i u_k = sum of u_i u_k, where both are active
+ *                   - mean_k (sum of u_i where k is not active) - mean_i (sum of u_k where i is not active)
+ *                   + mean_i mean_k (rows in which neither is active)
+ *
+ * which loses no digits where a mean is large compared with its deviation: such a latent is active in every row,
+ * and all but the first term vanish. */
 typedef struct correlation {
     const ra_codes *codes;
-    size_t *start;    /* [K+1] where each latent begins in row and value */
-    uint32_t *row;    /* [entries] */
-    float *value;     /* [entries] */
-    double *mean;     /* [K] */
-    double *std;      /* [K] */
-    double *together; /* [K] sum over rows of z_i z_k, for one latent i */
+    size_t *start;  /* [K+1] where each latent begins in row and value */
+    uint32_t *row;  /* [entries] */
+    float *value;   /* [entries] */
+    double *mean;   /* [K] */
+    double *square; /* [K] sum of u^2 */
+    double *active; /* [K] sum of u where it is active */
+    double *both, *own, *other,
+        *count; /* [K] each, for one latent i: sums of u_i u_k, u_i, u_k and 1 where both
+                                           are active */
 } correlation;
 
 static void measure(correlation *c) {
     double rows = (double)c->codes->rows;
     for (size_t k = 0; k < c->codes->latents; k++) {
-        double sum = 0, squares = 0;
-        size_t active = c->start[k + 1] - c->start[k];
-        for (size_t p = c->start[k]; p < c->start[k + 1]; p++) sum += (double)c->value[p];
-        c->mean[k] = sum / rows;
+        double first = c->start[k] < c->start[k + 1] ? (double)c->value[c->start[k]] : 0, sum = 0;
+        double active = (double)(c->start[k + 1] - c->start[k]);
+        for (size_t p = c->start[k]; p < c->start[k + 1]; p++) sum += (double)c->value[p] - first;
+        c->mean[k] = first * (active / rows) + sum / rows;
+        c->square[k] = c->active[k] = 0;
         for (size_t p = c->start[k]; p < c->start[k + 1]; p++) {
             double gap = (double)c->value[p] - c->mean[k];
-            squares += gap * gap;
+            c->active[k] += gap;
+            c->square[k] += gap * gap;
         }
-        squares += (rows - (double)active) * c->mean[k] * c->mean[k]; /* the rows in which it is not active */
-        c->std[k] = sqrt(squares / (rows - 1));
+        c->square[k] += (rows - active) * c->mean[k] * c->mean[k]; /* the rows in which it is not active */
     }
 }
 
@@ -106,15 +118,34 @@ static double strongest(const correlation *c, size_t i) {
     const ra_codes *codes = c->codes;
     size_t K = codes->latents;
     double rows = (double)codes->rows, largest = 0;
-    memset(c->together, 0, K * sizeof *c->together);
+    memset(c->both, 0, 4 * K * sizeof *c->both);
     for (size_t p = c->start[i]; p < c->start[i + 1]; p++)
-        for (size_t e = codes->start[c->row[p]]; e < codes->start[c->row[p] + 1]; e++)
-            c->together[codes->index[e]] += (double)c->value[p] * (double)codes->value[e];
+        for (size_t e = codes->start[c->row[p]]; e < codes->start[c->row[p] + 1]; e++) {
+            size_t k = (size_t)codes->index[e];
+            double u = (double)c->value[p] - c->mean[i], v = (double)codes->value[e] - c->mean[k];
+            c->both[k] += u * v;
+            c->own[k] += u;
+            c->other[k] += v;
+            c->count[k]++;
+        }
+    double in_i = (double)(c->start[i + 1] - c->start[i]);
     for (size_t k = i + 1; k < K; k++) {
-        double covariance = (c->together[k] - rows * c->mean[i] * c->mean[k]) / (rows - 1);
-        largest = fmax(largest, fabs(covariance) / (c->std[i] * c->std[k] + 1e-6));
+        double in_k = (double)(c->start[k + 1] - c->start[k]), neither = rows - in_i - in_k + c->count[k];
+        double sum = c->both[k] - c->mean[k] * (c->active[i] - c->own[k]) -
+                     c->mean[i] * (c->active[k] - c->other[k]) + c->mean[i] * c->mean[k] * neither;
+        largest =
+            fmax(largest, ra_correlation_of(sum, c->square[i], c->square[k], rows, c->mean[i], c->mean[k]));
     }
     return largest;
+}
+
+double ra_correlation_of(double covariance, double variance_a, double variance_b, double rows, double mean_a,
+                         double mean_b) {
+    static const double rounding = 1e-16; /* of a variance, as a share of the squared mean: (1e-8)^2 */
+    if (!(variance_a > rounding * rows * mean_a * mean_a) ||
+        !(variance_b > rounding * rows * mean_b * mean_b))
+        return 0;
+    return fmin(1, fabs(covariance) / sqrt(variance_a) / sqrt(variance_b));
 }
 
 ra_status ra_metric_max_correlation(const ra_codes *codes, double *value, ra_error *err) {
@@ -127,10 +158,14 @@ ra_status ra_metric_max_correlation(const ra_codes *codes, double *value, ra_err
     c.row = ra_malloc(entries, sizeof *c.row);
     c.value = ra_malloc(entries, sizeof *c.value);
     c.mean = ra_malloc(K, sizeof *c.mean);
-    c.std = ra_malloc(K, sizeof *c.std);
-    c.together = ra_malloc(K, sizeof *c.together);
-    bool complete = c.start && c.row && c.value && c.mean && c.std && c.together;
+    c.square = ra_malloc(K, sizeof *c.square);
+    c.active = ra_malloc(K, sizeof *c.active);
+    c.both = ra_malloc(4 * K, sizeof *c.both);
+    bool complete = c.start && c.row && c.value && c.mean && c.square && c.active && c.both;
     if (complete) {
+        c.own = c.both + K;
+        c.other = c.own + K;
+        c.count = c.other + K;
         ra_codes_by_latent(codes, codes->value, c.start, c.row, c.value);
         measure(&c);
         double largest = 0;
@@ -141,8 +176,9 @@ ra_status ra_metric_max_correlation(const ra_codes *codes, double *value, ra_err
     ra_free(c.row);
     ra_free(c.value);
     ra_free(c.mean);
-    ra_free(c.std);
-    ra_free(c.together);
+    ra_free(c.square);
+    ra_free(c.active);
+    ra_free(c.both);
     if (complete) return RA_OK;
     RA_FAIL_MEMORY(err, "the correlation of latents", entries * (sizeof(uint32_t) + sizeof(float)));
 }

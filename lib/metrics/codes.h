@@ -18,4 +18,9 @@ double ra_l1_l2_of(const ra_row_sums *sums);
 double ra_hoyer_of(const ra_row_sums *sums, size_t latents);
 double ra_kappa_4_of(const ra_row_sums *sums);
 
+/* |correlation| from sums over rows of products about the means; 0 for a latent that varies by no more than
+ * rounding. */
+double ra_correlation_of(double covariance, double variance_a, double variance_b, double rows, double mean_a,
+                         double mean_b);
+
 #endif

@@ -7,10 +7,14 @@
  *   Euclidean   ||a - b||                 their sum is overcomplete's hungarian_loss
  *
  * The matrices come from float32 products, with an error of about 1e-7 for a cosine: that is enough to choose
- * pairs. The sums are sums of float64 values of the chosen pairs, so that a dictionary compared with itself
- * has a loss of zero and not of K rounding errors. A Euclidean distance from a product suffers from
+ * pairs, but not among near duplicates, whose costs are therefore computed in float64. The sums are sums of
+ * float64 values of the chosen pairs. So a dictionary compared with itself has a loss of exactly zero, and each
+ * atom is matched to itself. A Euclidean distance from a product suffers from
  * cancellation if two atoms are close, and close atoms are the ones that are chosen; so these distances are
- * computed from the atoms themselves. */
+ * computed from the atoms themselves.
+ *
+ * A zero atom has no direction: its cosine is 0, and a stability is the mean over the other atoms, of whichever
+ * dictionary has more of them. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
 #include "metrics/unit.h"
@@ -25,11 +29,12 @@ typedef struct compare {
     ra_pool *pool;
     const float *A, *B; /* [K,d] */
     size_t K, d;
-    double *zero, *mean_A, *mean_B; /* [d] */
-    float *a, *b;                   /* [K,d] the factors of the product */
-    double *norm_a, *norm_b;        /* [K] squared */
-    float *cost;                    /* [K,K] */
-    int32_t *match;                 /* [K] of the metrics whose assignment is not returned */
+    double *zero, *mean_A, *mean_B;  /* [d] */
+    float *a, *b;                    /* [K,d] the factors of the product */
+    double *norm_a, *norm_b;         /* [K] squared */
+    float *cost;                     /* [K,K] */
+    int32_t *match;                  /* [K] of the metrics whose assignment is not returned */
+    const double *about_A, *about_B; /* [d] what the atoms of the present matrix are taken about */
 } compare;
 
 /* ---- exact values of one pair ------------------------------------------------------------------------- */
@@ -49,7 +54,7 @@ static double cosine_about(const float *a, const double *mean_a, const float *b,
         ab += x * y;
     }
     if (aa <= rounding * whole_a || bb <= rounding * whole_b) return 0;
-    return fmax(-1, fmin(1, ab / (sqrt(aa) * sqrt(bb))));
+    return fmax(-1, fmin(1, ab / sqrt(aa * bb))); /* exactly 1 for equal atoms */
 }
 
 static double distance_of(const float *a, const float *b, size_t d) {
@@ -112,16 +117,35 @@ static void over_rows(compare *c, ra_pool_part *part) {
     ra_pool_run(c->pool, ra_pool_parts(c->K, PART_ROWS), part, c);
 }
 
+static const float near = 1e-6f; /* costs below it are exact */
+
+/* Of equal candidates, the one with the same number is matched. */
+static float exact_cost(double cost, size_t i, size_t j) {
+    static const double tie = 1e-13;
+    return (float)(cost + (i == j ? 0 : tie));
+}
+
 static void cosine_part(void *context, size_t part) {
     const compare *c = context;
-    size_t end = ra_pool_part_end(part, PART_ROWS, c->K) * c->K;
-    for (size_t i = part * PART_ROWS * c->K; i < end; i++) c->cost[i] = 1 - c->cost[i];
+    for (size_t i = part * PART_ROWS; i < ra_pool_part_end(part, PART_ROWS, c->K); i++)
+        for (size_t j = 0; j < c->K; j++) {
+            float *cost = c->cost + i * c->K + j;
+            *cost = 1 - *cost;
+            if (*cost < near)
+                *cost = exact_cost(
+                    1 - cosine_about(c->A + i * c->d, c->about_A, c->B + j * c->d, c->about_B, c->d), i, j);
+        }
 }
 
 static void fold_part(void *context, size_t part) {
     const compare *c = context;
-    size_t end = ra_pool_part_end(part, PART_ROWS, c->K) * c->K;
-    for (size_t i = part * PART_ROWS * c->K; i < end; i++) c->cost[i] = 1 - fabsf(1 - c->cost[i]);
+    for (size_t i = part * PART_ROWS; i < ra_pool_part_end(part, PART_ROWS, c->K); i++)
+        for (size_t j = 0; j < c->K; j++) {
+            float *cost = c->cost + i * c->K + j;
+            if (*cost <= 1) continue;
+            *cost = 2 - *cost;
+            if (*cost < near) *cost = exact_cost(signed_cost(c, i, j), i, j);
+        }
 }
 
 static void euclidean_part(void *context, size_t part) {
@@ -140,9 +164,11 @@ static void euclidean_part(void *context, size_t part) {
 static ra_status fill_cosines(compare *c, const double *mean_a, const double *mean_b, ra_error *err) {
     subtract_mean(c->A, c->K, c->d, mean_a, c->a);
     subtract_mean(c->B, c->K, c->d, mean_b, c->b);
-    ra_unit_rows(c->pool, c->a, c->K, c->d, 0, c->a);
-    ra_unit_rows(c->pool, c->b, c->K, c->d, 0, c->b);
+    ra_unit_rows(c->pool, c->a, c->K, c->d, c->a);
+    ra_unit_rows(c->pool, c->b, c->K, c->d, c->b);
     RA_TRY(ra_products(c->backend, c->a, c->K, c->b, c->K, c->d, c->cost, err));
+    c->about_A = mean_a;
+    c->about_B = mean_b;
     over_rows(c, cosine_part);
     return RA_OK;
 }
@@ -170,6 +196,26 @@ static ra_status solve(const compare *c, pair_cost *exact, int32_t *match, doubl
     return RA_OK;
 }
 
+/* How many atoms have a direction, in the dictionary that has more of them; after fill_cosines(). */
+static double directions(const compare *c) {
+    size_t a = 0, b = 0;
+    for (size_t i = 0; i < c->K; i++) {
+        bool in_a = false, in_b = false;
+        for (size_t j = 0; j < c->d; j++) {
+            in_a |= c->a[i * c->d + j] != 0;
+            in_b |= c->b[i * c->d + j] != 0;
+        }
+        a += in_a;
+        b += in_b;
+    }
+    return (double)(a > b ? a : b);
+}
+
+/* The mean cosine of the pairs, from the sum of their costs; NaN if no atom has a direction. */
+static double stability_of(const compare *c, double sum, double count) {
+    return count > 0 ? ((double)c->K - sum) / count : NAN;
+}
+
 static double share_over(const ra_comparison *comparison, float level) {
     size_t count = 0;
     for (size_t i = 0; i < comparison->concepts; i++) count += comparison->match_cosine[i] >= level;
@@ -177,8 +223,9 @@ static double share_over(const ra_comparison *comparison, float level) {
 }
 
 static ra_status measure(compare *c, ra_comparison *comparison, ra_error *err) {
-    double K = (double)c->K, signed_sum, centered_sum;
+    double signed_sum, centered_sum;
     RA_TRY(fill_cosines(c, c->zero, c->zero, err));
+    double count = directions(c);
     RA_TRY(solve(c, cosine_cost, comparison->match, &comparison->cosine_hungarian_loss, err));
     for (size_t i = 0; i < c->K; i++)
         comparison->match_cosine[i] = (float)(1 - cosine_cost(c, i, (size_t)comparison->match[i]));
@@ -187,12 +234,13 @@ static ra_status measure(compare *c, ra_comparison *comparison, ra_error *err) {
     over_rows(c, fold_part);
     RA_TRY(solve(c, signed_cost, c->match, &signed_sum, err));
     RA_TRY(fill_cosines(c, c->mean_A, c->mean_B, err));
+    double centered_count = directions(c);
     RA_TRY(solve(c, centered_cost, c->match, &centered_sum, err));
     RA_TRY(fill_distances(c, err));
     RA_TRY(solve(c, euclidean_cost, c->match, &comparison->hungarian_loss, err));
-    comparison->stability_with_flips = 1 - signed_sum / K;
-    comparison->stability_without_flips = 1 - comparison->cosine_hungarian_loss / K;
-    comparison->stability_centered = 1 - centered_sum / K;
+    comparison->stability_with_flips = stability_of(c, signed_sum, count);
+    comparison->stability_without_flips = stability_of(c, comparison->cosine_hungarian_loss, count);
+    comparison->stability_centered = stability_of(c, centered_sum, centered_count);
     return RA_OK;
 }
 

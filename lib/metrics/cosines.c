@@ -55,15 +55,15 @@ static float largest_of_tile(ra_pool *pool, const float *cosine, size_t rows, si
     return largest;
 }
 
-static ra_status largest_cosine(ra_backend *backend, const float *D, size_t K, size_t d, double guard,
-                                double *value, ra_error *err) {
+static ra_status largest_cosine(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
+                                ra_error *err) {
     size_t tile = K < RA_TILE ? K : RA_TILE;
     ra_pool *pool = ra_backend_pool(backend);
     ra_matrix unit = {0}, cosine = {0};
     float largest = 0;
     ra_status status = ra_matrix_init(&unit, K, d, err);
     if (status == RA_OK) status = ra_matrix_init(&cosine, tile, tile, err);
-    if (status == RA_OK) ra_unit_rows(pool, D, K, d, guard, unit.data);
+    if (status == RA_OK) ra_unit_rows(pool, D, K, d, unit.data);
     for (size_t i = 0; i < K && status == RA_OK; i += RA_TILE) {
         size_t rows = K - i < RA_TILE ? K - i : RA_TILE;
         for (size_t j = i; j < K && status == RA_OK; j += RA_TILE) {
@@ -83,13 +83,13 @@ static ra_status largest_cosine(ra_backend *backend, const float *D, size_t K, s
 ra_status ra_metric_collinearity(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
                                  ra_error *err) {
     RA_TRY(ra_need_host_backend(backend, "collinearity", err));
-    return largest_cosine(backend, D, K, d, 1e-6, value, err);
+    return largest_cosine(backend, D, K, d, value, err);
 }
 
 ra_status ra_metric_coherence(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
                               ra_error *err) {
     RA_TRY(ra_need_host_backend(backend, "coherence", err));
-    return largest_cosine(backend, D, K, d, 0, value, err);
+    return largest_cosine(backend, D, K, d, value, err);
 }
 
 /* ---- with other directions ----------------------------------------------------------------------------- */

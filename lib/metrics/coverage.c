@@ -21,7 +21,7 @@ ra_status ra_coverage_init(ra_coverage *coverage, ra_backend *backend, const ra_
         RA_FAIL_MEMORY(err, "the cosines of atoms with data", (K + RA_TILE) * d * sizeof(float));
     }
     ra_convert_to_f32(D->dtype, D->data, coverage->unit, K * d);
-    ra_unit_rows(ra_backend_pool(backend), coverage->unit, K, d, 0, coverage->unit);
+    ra_unit_rows(ra_backend_pool(backend), coverage->unit, K, d, coverage->unit);
     for (size_t k = 0; k < K; k++) coverage->best[k] = -INFINITY;
     return RA_OK;
 }
@@ -61,7 +61,7 @@ static void best_part(void *context, size_t part) {
 static ra_status add_tiles(ra_coverage *coverage, const float *x, size_t rows, ra_error *err) {
     ra_pool *pool = ra_backend_pool(coverage->backend);
     size_t K = coverage->atoms, d = coverage->dimensions;
-    ra_unit_rows(pool, x, rows, d, 0, coverage->rows);
+    ra_unit_rows(pool, x, rows, d, coverage->rows);
     for (size_t first = 0; first < K; first += RA_TILE) {
         size_t atoms = K - first < RA_TILE ? K - first : RA_TILE;
         RA_TRY(ra_products(coverage->backend, coverage->unit + first * d, atoms, coverage->rows, rows, d,

@@ -30,6 +30,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { CHUNK_ROWS = 1024 };
 
@@ -233,6 +234,57 @@ __attribute__((format(printf, 3, 4))) static void skip(ra_evaluation_result *res
     va_end(arguments);
 }
 
+/* A metric that came out infinite, or NaN without a reason so far, gets one. */
+static void explain_not_finite(ra_evaluation_result *result) {
+#define METRIC(name)                                                                                         \
+    { #name, offsetof(ra_evaluation_result, name) }
+    static const struct {
+        const char *name;
+        size_t offset;
+    } metrics[] = {METRIC(mse),
+                   METRIC(r2_per_dimension),
+                   METRIC(r2),
+                   METRIC(hoyer),
+                   METRIC(kappa_4),
+                   METRIC(l1_l2_ratio),
+                   METRIC(codes_l1),
+                   METRIC(codes_l2),
+                   METRIC(codes_lp),
+                   METRIC(average_l1),
+                   METRIC(average_l2),
+                   METRIC(relative_l1),
+                   METRIC(relative_l2),
+                   METRIC(wasserstein_1d),
+                   METRIC(connectivity),
+                   METRIC(frechet_distance),
+                   METRIC(collinearity),
+                   METRIC(negative_interference),
+                   METRIC(coherence),
+                   METRIC(negative_interference_frobenius),
+                   METRIC(stable_rank),
+                   METRIC(max_correlation),
+                   METRIC(ood),
+                   METRIC(effective_rank),
+                   METRIC(energy),
+                   METRIC(plausibility),
+                   METRIC(identifiability)};
+#undef METRIC
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+        double *value = (double *)(void *)((char *)result + metrics[i].offset);
+        bool said = isfinite(*value);
+        for (size_t s = 0; s < result->skip_count; s++)
+            said |= strcmp(result->skips[s].metric, metrics[i].name) == 0;
+        /* that of the norm is said once, and holds for its Frobenius form */
+        said |= isnan(*value) &&
+                metrics[i].offset == offsetof(ra_evaluation_result, negative_interference_frobenius);
+        if (said) continue;
+        skip(result, metrics[i].name, "%s",
+             isnan(*value) ? "nothing varies, or the numbers are too large for it"
+                           : "the numbers are too large for it");
+        *value = NAN;
+    }
+}
+
 /* The metrics that need no data. */
 static ra_status measure_dictionary(const ra_evaluation *evaluation, ra_evaluation_result *result,
                                     ra_error *err) {
@@ -370,6 +422,7 @@ ra_status ra_evaluation_finish(ra_evaluation *evaluation, ra_evaluation_result *
     found.ood = ra_coverage_ood(&evaluation->coverage);
     for (size_t k = 0; k < evaluation->statistics.latents; k++)
         found.energy += fabs(evaluation->statistics.sum[k]) / (double)found.rows * evaluation->model->norm[k];
+    explain_not_finite(&found);
     *result = found;
     return RA_OK;
 }

@@ -10,6 +10,7 @@
 #include "metrics/pairs.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
+#include "metrics/codes.h"
 #include "metrics/lanczos.h"
 #include "metrics/unit.h"
 
@@ -115,8 +116,8 @@ ra_status ra_pairs_add(ra_pairs *pairs, ra_pool *pool, const ra_codes *codes, ra
 typedef struct measure_job {
     const ra_pairs *pairs;
     const ra_latent_sums *sums;
-    const double *mean, *std; /* [K] */
-    const float *dot;         /* [rows, columns] of D D^T: rows from i0 on, columns from j0 on */
+    const double *mean, *square; /* [K]; the sum of squares about it */
+    const float *dot;            /* [rows, columns] of D D^T: rows from i0 on, columns from j0 on */
     size_t i0, rows, j0, columns;
     float *interference;
     ra_pairs_result part[TILE_ROWS];
@@ -138,8 +139,9 @@ static void measure_row(void *context, size_t part) {
         if (job->interference)
             job->interference[rows_before(pairs->latents, pairs->first, i) + (j - i)] = (float)opposed;
         if (j == i || rows < 2) continue;
-        double covariance = (together - rows * job->mean[i] * job->mean[j]) / (rows - 1);
-        sum.correlation = fmax(sum.correlation, fabs(covariance) / (job->std[i] * job->std[j] + 1e-6));
+        double covariance = together - rows * job->mean[i] * job->mean[j];
+        sum.correlation = fmax(sum.correlation, ra_correlation_of(covariance, job->square[i], job->square[j],
+                                                                  rows, job->mean[i], job->mean[j]));
     }
     job->part[part] = sum;
 }
@@ -156,11 +158,11 @@ static ra_status measure_tile(measure_job *job, ra_backend *backend, const float
     return RA_OK;
 }
 
-static void fill_moments(const ra_latent_sums *sums, double *mean, double *std) {
+static void fill_moments(const ra_latent_sums *sums, double *mean, double *square) {
     double rows = (double)sums->rows;
     for (size_t k = 0; k < sums->latents; k++) {
         mean[k] = sums->sum[k] / rows;
-        std[k] = rows > 1 ? sqrt(fmax(0, sums->square[k] - rows * mean[k] * mean[k]) / (rows - 1)) : 0;
+        square[k] = fmax(0, sums->square[k] - rows * mean[k] * mean[k]);
     }
 }
 
@@ -174,7 +176,7 @@ ra_status ra_pairs_measure(const ra_pairs *pairs, ra_backend *backend, const ra_
     ra_status status = RA_OK;
     if (mean && dot && job) {
         fill_moments(sums, mean, mean + K);
-        *job = (measure_job){.pairs = pairs, .sums = sums, .mean = mean, .std = mean + K};
+        *job = (measure_job){.pairs = pairs, .sums = sums, .mean = mean, .square = mean + K};
         job->dot = dot;
         job->interference = interference;
         for (job->i0 = pairs->first; job->i0 < pairs->end && status == RA_OK; job->i0 += TILE_ROWS) {

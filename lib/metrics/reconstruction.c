@@ -7,8 +7,6 @@
 
 enum { LANES = 8 };
 
-static const double epsilon = 1e-6; /* as in overcomplete */
-
 /* Sums over one row. */
 typedef struct row_errors {
     double error_l1, error_square, l1, square;
@@ -44,8 +42,11 @@ static void add_row(ra_reconstruction *sums, const float *x, const float *x_hat)
     sums->squares += e.error_square;
     sums->l1 += e.error_l1;
     sums->l2 += sqrt(e.error_square);
-    sums->relative_l1 += e.error_l1 / (e.l1 + epsilon);
-    sums->relative_l2 += sqrt(e.error_square) / (sqrt(e.square) + epsilon);
+    if (e.l1 > 0) {
+        sums->relative_rows++;
+        sums->relative_l1 += e.error_l1 / e.l1;
+        sums->relative_l2 += sqrt(e.error_square / e.square);
+    }
     if (sums->rows == 0)
         for (size_t j = 0; j < d; j++) sums->origin[j] = (double)x[j];
     add_dimensions(x, sums->origin, sums->sum, sums->square, d);
@@ -90,8 +91,8 @@ void ra_reconstruction_result(const ra_reconstruction *sums, ra_evaluation_resul
     for (size_t k = 0; k < sums->concepts; k++) dead += !sums->used[k];
     result->rows = sums->rows;
     result->mse = sums->squares / values;
-    result->r2 = 1 - result->mse / ((own + between) / values + epsilon);
-    result->r2_per_dimension = 1 - result->mse / (own / values + epsilon);
+    result->r2 = own + between > 0 ? 1 - sums->squares / (own + between) : NAN;
+    result->r2_per_dimension = own > 0 ? 1 - sums->squares / own : NAN;
     result->l0 = sums->active / rows;
     result->l0_share = result->l0 / (double)sums->concepts;
     result->dead_ratio = (double)dead / (double)sums->concepts;
@@ -103,8 +104,9 @@ void ra_reconstruction_result(const ra_reconstruction *sums, ra_evaluation_resul
     result->codes_lp = sums->codes_lp / rows;
     result->average_l1 = sums->l1 / rows;
     result->average_l2 = sums->l2 / rows;
-    result->relative_l1 = sums->relative_l1 / rows;
-    result->relative_l2 = sums->relative_l2 / rows;
+    double with_a_norm = (double)sums->relative_rows;
+    result->relative_l1 = with_a_norm > 0 ? sums->relative_l1 / with_a_norm : NAN;
+    result->relative_l2 = with_a_norm > 0 ? sums->relative_l2 / with_a_norm : NAN;
 }
 
 ra_status ra_reconstruction_init(ra_reconstruction *sums, size_t dimensions, size_t concepts, ra_error *err) {

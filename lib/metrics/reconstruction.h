@@ -10,10 +10,11 @@
 
 typedef struct ra_reconstruction {
     size_t rows, dimensions, concepts; /* the rows so far; d, K */
+    size_t relative_rows;              /* those that are not all zeros */
     /* sums over rows */
     double squares;                  /* ||x - x_hat||^2 */
     double l1, l2;                   /* ||x - x_hat|| */
-    double relative_l1, relative_l2; /* ||x - x_hat|| / (||x|| + 1e-6) */
+    double relative_l1, relative_l2; /* ||x - x_hat|| / ||x||, of relative_rows rows */
     double active, hoyer, kappa_4, l1_l2;
     double codes_l1, codes_l2, codes_lp; /* ||z||, the last with p = 1/2 */
     /* of each dimension [d]: sums of differences from the first row, so that a large mean loses no digits */

@@ -15,7 +15,6 @@ ra_status ra_need_host_backend(const ra_backend *backend, const char *what, ra_e
 typedef struct unit_job {
     const float *x;
     size_t rows, d;
-    double guard;
     float *unit;
 } unit_job;
 
@@ -24,13 +23,13 @@ static void unit_part(void *context, size_t part) {
     size_t d = job->d, from = part * PART_ROWS;
     for (size_t i = from; i < from + PART_ROWS && i < job->rows; i++) {
         const float *x = job->x + i * d;
-        double length = sqrt(ra_dot_f64(x, x, d)) + job->guard;
+        double length = sqrt(ra_dot_f64(x, x, d));
         for (size_t j = 0; j < d; j++) job->unit[i * d + j] = length > 0 ? (float)((double)x[j] / length) : 0;
     }
 }
 
-void ra_unit_rows(ra_pool *pool, const float *x, size_t rows, size_t d, double guard, float *unit) {
-    unit_job job = {x, rows, d, guard, unit};
+void ra_unit_rows(ra_pool *pool, const float *x, size_t rows, size_t d, float *unit) {
+    unit_job job = {x, rows, d, unit};
     ra_pool_run(pool, ra_pool_parts(rows, PART_ROWS), unit_part, &job);
 }
 

@@ -13,8 +13,8 @@ enum { RA_TILE = 2048 }; /* rows of either factor: 16 MiB of cosines */
 /* RA_ERR_UNSUPPORTED, naming `what`, unless the backend computes in host memory. */
 ra_status ra_need_host_backend(const ra_backend *backend, const char *what, ra_error *err);
 
-/* unit [rows,d] <- each row of x divided by its norm + guard; a row of zeros stays. unit may be x. */
-void ra_unit_rows(ra_pool *pool, const float *x, size_t rows, size_t d, double guard, float *unit);
+/* unit [rows,d] <- each row of x divided by its norm; a row of zeros stays. unit may be x. */
+void ra_unit_rows(ra_pool *pool, const float *x, size_t rows, size_t d, float *unit);
 
 /* product [m,n] <- a [m,d] b [n,d]^T. */
 ra_status ra_products(ra_backend *backend, const float *a, size_t m, const float *b, size_t n, size_t d,

@@ -69,7 +69,11 @@ static ra_status check_values(const ra_codes *codes, ra_error *err) {
 ra_status ra_model_take_inputs(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                                const float **inputs, ra_error *err) {
     if (!model->info.has_encoder)
-        RA_FAIL(err, RA_ERR_STATE, "%s has no encoder, so it cannot encode or explain", model->info.path);
+        RA_FAIL(
+            err, RA_ERR_STATE,
+            "%s has no encoder, so it cannot encode or explain (if it is an MpSAE, give --sae mp; an OMPSAE "
+            "is not supported)",
+            model->info.path);
     RA_TRY(ra_model_check_rows("input", x, rows, model->info.dimensions, err));
     return ra_model_standardize(model, workspace, x, rows, inputs, err);
 }

@@ -95,8 +95,8 @@ ra_status ra_points_sample(ra_backend *backend, const ra_data *data, size_t coun
 static ra_status check_vectors(const ra_tensor *vectors, const ra_data *data, ra_error *err) {
     char shape[128];
     ra_shape_text(vectors->rank, vectors->shape, shape, sizeof shape);
-    if (!ra_dtype_is_float(vectors->dtype))
-        RA_FAIL(err, RA_ERR_DTYPE, "the points are %s numbers; expected F32, F16 or BF16",
+    if (!ra_dtype_is_data(vectors->dtype))
+        RA_FAIL(err, RA_ERR_DTYPE, "the points are %s numbers; expected F32, F16, BF16 or F64",
                 ra_dtype_name(vectors->dtype));
     if (vectors->rank != 2 || vectors->shape[0] == 0 || vectors->shape[1] == 0)
         RA_FAIL(err, RA_ERR_SHAPE, "the points have the shape %s; expected [points, d], neither of them 0",

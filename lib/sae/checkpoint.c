@@ -2,11 +2,10 @@
  * overcomplete. proto/artifact.md has the format. */
 #include "sae/sae.h"
 #include "dictionary/dictionary.h"
+#include "ra_memory.h"
 
 #include <math.h>
 #include <string.h>
-
-static const char batches_name[] = "encoder.final_block.1.num_batches_tracked";
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
@@ -79,6 +78,15 @@ static ra_status load(const ra_safetensors *file, ra_backend *backend, const ra_
     return ra_parameter_upload(backend, parameter, &tensor, err);
 }
 
+static ra_status clear(ra_backend *backend, const ra_parameter *parameter, ra_error *err) {
+    size_t n = ra_parameter_size(parameter);
+    float *zeros = ra_calloc(n, sizeof *zeros);
+    if (!zeros) RA_FAIL_MEMORY(err, parameter->name, n * sizeof *zeros);
+    ra_status status = ra_backend_put(backend, parameter->value, zeros, n * sizeof *zeros, err);
+    ra_free(zeros);
+    return status;
+}
+
 static ra_status make_mixtures(const ra_safetensors *file, const ra_sae_settings *settings,
                                ra_backend *backend, ra_dictionary **dictionary, ra_error *err) {
     ra_tensor index, C;
@@ -123,6 +131,7 @@ static ra_status read_settings(const ra_safetensors *file, const ra_sae_settings
     const ra_settings_table *table = ra_sae_settings_table();
     RA_TRY(ra_sae_settings_read(file, settings, err));
     if (overrides) ra_settings_override(table, settings, overrides);
+    RA_TRY(ra_sae_check_tensors(file, settings, overrides ? overrides->ignored : NULL, err));
     bool found;
     ra_encoder_kind kind;
     RA_TRY(ra_encoder_find(file, settings, &found, &kind, err));
@@ -157,13 +166,12 @@ static ra_status open_file(const ra_safetensors *file, const ra_sae_settings *ov
     ra_status status = RA_OK;
     for (size_t i = 0; i < sae->count; i++) {
         const ra_parameter *parameter = &sae->parameters[i];
-        if (parameter == sae->encoder.tensor[RA_ENCODER_BIAS] &&
-            !ra_safetensors_find(file, parameter->name) &&
-            ra_encoder_tensor_is_optional(sae->encoder.kind, RA_ENCODER_BIAS))
-            continue;
-        RA_TRY_OUT(status, load(file, backend, parameter, err));
+        bool absent = parameter == sae->encoder.tensor[RA_ENCODER_BIAS] &&
+                      !ra_safetensors_find(file, parameter->name) &&
+                      ra_encoder_tensor_is_optional(file, sae->encoder.kind, RA_ENCODER_BIAS);
+        RA_TRY_OUT(status, absent ? clear(backend, parameter, err) : load(file, backend, parameter, err));
     }
-    const ra_tensor *batches = ra_safetensors_find(file, batches_name);
+    const ra_tensor *batches = ra_safetensors_find(file, ra_encoder_batch_counter);
     if (batches && batches->dtype == RA_I64 && batches->rank == 0)
         memcpy(&sae->encoder.batches, batches->data, sizeof(int64_t));
     RA_TRY_OUT(status, ra_dictionary_loaded(sae->dictionary, err));
@@ -179,7 +187,8 @@ ra_status ra_sae_open(const char *path, const ra_sae_settings *overrides, ra_bac
                       ra_error *err) {
     ra_safetensors *file = NULL;
     RA_TRY(ra_safetensors_open(path, &file, err));
-    ra_status status = open_file(file, overrides, backend, sae, err);
+    ra_status status = ra_safetensors_narrow(file, err);
+    if (status == RA_OK) status = open_file(file, overrides, backend, sae, err);
     ra_safetensors_free(file);
     return status;
 }
@@ -217,7 +226,7 @@ ra_status ra_sae_store(ra_sae *sae, ra_safetensors_writer *writer, ra_error *err
     }
     if (ra_encoder_norm(sae->encoder.kind) == RA_ENCODER_BATCH_NORM) {
         ra_tensor batches = {.dtype = RA_I64, .rank = 0, .data = &sae->encoder.batches};
-        RA_TRY(ra_safetensors_writer_tensor(writer, batches_name, &batches, err));
+        RA_TRY(ra_safetensors_writer_tensor(writer, ra_encoder_batch_counter, &batches, err));
     }
     return ra_settings_write(ra_sae_settings_table(), &sae->settings, writer, err);
 }

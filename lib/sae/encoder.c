@@ -12,6 +12,8 @@ const char *const ra_encoder_tensor_names[RA_ENCODER_TENSORS] = {
     [RA_ENCODER_RUNNING_VAR] = "encoder.final_block.1.running_var",
 };
 
+const char ra_encoder_batch_counter[] = "encoder.final_block.1.num_batches_tracked";
+
 /* The tensors of each kind, first .. end-1, and its norm. */
 static const struct {
     size_t first, end;
@@ -32,8 +34,9 @@ ra_encoder_norm_kind ra_encoder_norm(ra_encoder_kind kind) {
     return types[kind].norm;
 }
 
-bool ra_encoder_tensor_is_optional(ra_encoder_kind kind, size_t i) {
-    return kind == RA_ENCODER_TIED && i == RA_ENCODER_BIAS;
+bool ra_encoder_tensor_is_optional(const ra_safetensors *file, ra_encoder_kind kind, size_t i) {
+    bool untied = ra_safetensors_find(file, "encoder.weight") != NULL;
+    return i == RA_ENCODER_BIAS && (kind == RA_ENCODER_TIED || (kind == RA_ENCODER_LINEAR && untied));
 }
 
 /* ---- in a file ----------------------------------------------------------------------------------------- */
@@ -41,16 +44,18 @@ bool ra_encoder_tensor_is_optional(ra_encoder_kind kind, size_t i) {
 /* The kind that has the first of these tensors that the file has. */
 static bool kind_of_tensors(const ra_safetensors *file, ra_encoder_kind *kind) {
     static const struct {
-        ra_encoder_tensor tensor;
+        const char *tensor;
         ra_encoder_kind kind;
     } signs[] = {
-        {RA_ENCODER_RUNNING_MEAN, RA_ENCODER_MLP_BN_1},
-        {RA_ENCODER_NORM_WEIGHT, RA_ENCODER_MLP_LN_1},
-        {RA_ENCODER_WEIGHT, RA_ENCODER_LINEAR},
-        {RA_ENCODER_BIAS, RA_ENCODER_TIED},
+        {"encoder.final_block.1.running_mean", RA_ENCODER_MLP_BN_1},
+        {"encoder.final_block.1.weight", RA_ENCODER_MLP_LN_1},
+        {"encoder.final_block.0.weight", RA_ENCODER_LINEAR},
+        {"encoder.final_block.0.bias", RA_ENCODER_TIED},
+        {"encoder.tied_to._weights", RA_ENCODER_TIED},
+        {"encoder.tied_to.W", RA_ENCODER_TIED},
     };
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
-        if (!ra_safetensors_find(file, ra_encoder_tensor_names[signs[i].tensor])) continue;
+        if (!ra_safetensors_find(file, signs[i].tensor)) continue;
         *kind = signs[i].kind;
         return true;
     }

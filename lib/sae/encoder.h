@@ -31,6 +31,7 @@ typedef enum ra_encoder_tensor {
 } ra_encoder_tensor;
 
 extern const char *const ra_encoder_tensor_names[RA_ENCODER_TENSORS];
+extern const char ra_encoder_batch_counter[]; /* counts batches in training; evaluation does not need it */
 
 /* Whether an encoder of this kind has tensor i. Without a weight of its own, it encodes with the
  * dictionary. */
@@ -57,8 +58,8 @@ typedef struct ra_encoder_weights {
 ra_status ra_encoder_find(const ra_safetensors *file, const ra_sae_settings *settings, bool *found,
                           ra_encoder_kind *kind, ra_error *err);
 
-/* The bias of a tied encoder may be missing; it is then 0. */
-bool ra_encoder_tensor_is_optional(ra_encoder_kind kind, size_t i);
+/* The bias of an encoder that tied() or untied() made may be missing; it is then 0. */
+bool ra_encoder_tensor_is_optional(const ra_safetensors *file, ra_encoder_kind kind, size_t i);
 
 /* *tensor <- tensor i of the file, with its type and shape checked; a view into the file. */
 ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind, size_t i, size_t concepts,

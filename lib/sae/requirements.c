@@ -42,6 +42,27 @@ static ra_status need(const ra_sae_settings *settings, enum ra_sae_setting setti
             row->key, why, ra_setting_flag(row).text);
 }
 
+/* overcomplete's BatchTopKSAE counts k over the whole batch. Evaluation does not use it. */
+static ra_status check_top_k(const ra_sae_settings *settings, size_t concepts, bool training,
+                             const char *where, ra_error *err) {
+    bool batch = settings->sae == RA_SAE_BATCHTOPK;
+    if (!ra_sae_needs(settings, RA_SET_TOP_K) || !ra_setting_known(settings, RA_SET_TOP_K) ||
+        settings->top_k <= concepts)
+        return RA_OK;
+    if (batch && !training) {
+        ra_log(
+            RA_LOG_WARNING,
+            "%s: top_k is %zu, more than the %zu concepts: it counts a batch, as in overcomplete, not a row; "
+            "evaluation uses the running threshold and not top_k",
+            where, settings->top_k, concepts);
+        return RA_OK;
+    }
+    RA_FAIL(err, RA_ERR_ARGUMENT, "%s: top_k is %zu, but there are only %zu concepts%s", where,
+            settings->top_k, concepts,
+            batch ? "; here it counts a row, not a batch as in overcomplete: divide it by the rows of a batch"
+                  : "");
+}
+
 ra_status ra_activation_init(ra_activation *activation, const ra_sae_settings *settings, size_t concepts,
                              bool training, const char *where, ra_error *err) {
     const ra_settings_table *table = ra_sae_settings_table();
@@ -52,10 +73,7 @@ ra_status ra_activation_init(ra_activation *activation, const ra_sae_settings *s
         if (needs >> i & 1)
             RA_TRY(need(settings, (enum ra_sae_setting)i, table->rows[RA_SET_SAE].names[settings->sae], where,
                         err));
-    if (ra_sae_needs(settings, RA_SET_TOP_K) && ra_setting_known(settings, RA_SET_TOP_K) &&
-        settings->top_k > concepts)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "%s: top_k is %zu, but there are only %zu concepts", where,
-                settings->top_k, concepts);
+    RA_TRY(check_top_k(settings, concepts, training, where, err));
     *activation = (ra_activation){
         .kind = (ra_sae_kind)settings->sae,
         .top_k = settings->top_k,

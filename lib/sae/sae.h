@@ -3,7 +3,7 @@
  *   sae.c                    the object: parameters, settings, group
  *   forward.c backward.c     its passes
  *   start.c                  an encoder that starts along its atoms
- *   checkpoint.c             reads and writes it
+ *   checkpoint.c             reads and writes it; tensors.c: what a file may hold beside it
  *   settings.c               the table of settings; requirements.c: what they require of each other
  *   standardization.c        the standardization of a file
  *   activation.c batchtopk.c jumprelu.c pursuit.c

@@ -12,11 +12,21 @@ static const char *const kernel_names[] = {"rectangle", "gaussian",  "triangular
 static const char *const dictionary_names[] = {"archetypal", "l2",       "max_l2", "l1",
                                                "max_l1",     "identity", NULL};
 
+/* Classes of overcomplete that have no counterpart here. */
+static const ra_setting_refusal sae_refusals[] = {
+    {"omp",
+     ", orthogonal matching pursuit (OMPSAE), which is not supported: mp is another pursuit, and on such "
+     "a file its reconstructions would be off by a third"},
+    {"qsae", ", a quantized autoencoder (QSAE), which is not supported"},
+    {NULL, NULL},
+};
+
 #define AT(member) offsetof(ra_sae_settings, member)
 
 /* clang-format off */
 static const ra_setting rows[] = {
-    [RA_SET_SAE] = {"sae", RA_SETTING_NAME, AT(sae), .names = sae_names, .argument = "KIND"},
+    [RA_SET_SAE] = {"sae", RA_SETTING_NAME, AT(sae), .names = sae_names,
+        .refusals = sae_refusals, .argument = "KIND"},
     [RA_SET_ENCODER] = {"encoder", RA_SETTING_NAME, AT(encoder), .names = encoder_names,
         .fallback = "linear", .argument = "KIND"},
     [RA_SET_TOP_K] = {"top_k", RA_SETTING_COUNT, AT(top_k), .min = 1, .max = 2147483647, .argument = "k",

@@ -42,17 +42,65 @@ RA_MULTIVERSION static void f64_to_f32(const double *restrict source, float *res
     for (size_t i = 0; i < n; i++) target[i] = (float)source[i];
 }
 
+RA_MULTIVERSION static void f32_to_f64(const float *restrict source, double *restrict target, size_t n) {
+    for (size_t i = 0; i < n; i++) target[i] = (double)source[i];
+}
+
+/* TYPE_to_f32(): a plain conversion of each element. */
+#define WIDEN(name, type)                                                                                    \
+    RA_MULTIVERSION static void name##_to_f32(const type *source, float *target, size_t n) {                 \
+        for (size_t i = 0; i < n; i++) target[i] = (float)source[i];                                         \
+    }
+WIDEN(i64, int64_t)
+WIDEN(i32, int32_t)
+WIDEN(i16, int16_t)
+WIDEN(u16, uint16_t)
+WIDEN(i8, int8_t)
+WIDEN(u8, uint8_t)
+#undef WIDEN
+
 void ra_convert_to_f32(ra_dtype dtype, const void *source, float *target, size_t n) {
-    if (dtype == RA_F32) memcpy(target, source, n * sizeof *target);
-    if (dtype == RA_F16) f16_to_f32(source, target, n);
-    if (dtype == RA_BF16) bf16_to_f32(source, target, n);
-    if (dtype == RA_F64) f64_to_f32(source, target, n);
+    switch (dtype) {
+    case RA_F32:
+        memcpy(target, source, n * sizeof *target);
+        break;
+    case RA_F16:
+        f16_to_f32(source, target, n);
+        break;
+    case RA_BF16:
+        bf16_to_f32(source, target, n);
+        break;
+    case RA_F64:
+        f64_to_f32(source, target, n);
+        break;
+    case RA_I64:
+        i64_to_f32(source, target, n);
+        break;
+    case RA_I32:
+        i32_to_f32(source, target, n);
+        break;
+    case RA_I16:
+        i16_to_f32(source, target, n);
+        break;
+    case RA_U16:
+        u16_to_f32(source, target, n);
+        break;
+    case RA_I8:
+        i8_to_f32(source, target, n);
+        break;
+    case RA_U8:
+        u8_to_f32(source, target, n);
+        break;
+    case RA_DTYPE_COUNT:
+        break;
+    }
 }
 
 void ra_convert_from_f32(ra_dtype dtype, const float *source, void *target, size_t n) {
     if (dtype == RA_F32) memcpy(target, source, n * sizeof *source);
     if (dtype == RA_F16) f32_to_f16(source, target, n);
     if (dtype == RA_BF16) f32_to_bf16(source, target, n);
+    if (dtype == RA_F64) f32_to_f64(source, target, n);
 }
 
 RA_MULTIVERSION static uint32_t any_not_finite(const float *values, size_t n) {

@@ -36,6 +36,11 @@ bool ra_dtype_is_float(ra_dtype dtype) {
     return dtype == RA_F32 || dtype == RA_F16 || dtype == RA_BF16;
 }
 
+bool ra_dtype_is_data(ra_dtype dtype) {
+    return ra_dtype_is_float(dtype) || dtype == RA_F64 || dtype == RA_U8 || dtype == RA_I8 ||
+           dtype == RA_U16 || dtype == RA_I16;
+}
+
 size_t ra_tensor_elements(const ra_tensor *tensor) {
     size_t n = 1;
     for (int i = 0; i < tensor->rank; i++) n *= tensor->shape[i];

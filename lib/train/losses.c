@@ -253,27 +253,25 @@ static ra_status elastic_term(const ra_loss_batch *batch, double *value, ra_loss
 
 /* ---- hoyer and kappa_4: the mean of a score over the rows ----------------------------- */
 
-static const double SCORE_EPSILON = 1e-6;
-
 typedef double row_score(const float *z, size_t count, size_t concepts, double scale, float *gradient);
 
-/* (sqrt(K) - l1 / (l2 + eps)) / (sqrt(K) - 1). The gradient of a row of zeros is 0. */
+/* (sqrt(K) - l1 / l2) / (sqrt(K) - 1), with l1 / l2 = 0 and a gradient of 0 for a row of zeros. Without overcomplete's 1e-6
+ * beside l2, so that it has one value for every scale of the codes. */
 static double hoyer_score(const float *z, size_t count, size_t concepts, double scale, float *gradient) {
     double l1 = 0, squares = 0, root = sqrt((double)concepts);
     for (size_t i = 0; i < count; i++) {
         l1 += fabs((double)z[i]);
         squares += (double)z[i] * (double)z[i];
     }
-    double l2 = sqrt(squares), length = l2 + SCORE_EPSILON, factor = -scale / (root - 1);
+    double l2 = sqrt(squares), factor = -scale / (root - 1);
     for (size_t i = 0; i < count; i++) {
-        double along = l2 > 0 ? l1 * (double)z[i] / (l2 * length * length) : 0;
         double sign = z[i] < 0 ? -1 : z[i] > 0;
-        gradient[i] = (float)(factor * (sign / length - along));
+        gradient[i] = l2 > 0 ? (float)(factor * (sign - l1 / l2 * ((double)z[i] / l2)) / l2) : 0;
     }
-    return (root - l1 / length) / (root - 1);
+    return (root - (l2 > 0 ? l1 / l2 : 0)) / (root - 1);
 }
 
-/* sum z^4 / ((sum z^2)^2 + eps) */
+/* sum z^4 / (sum z^2)^2; 0 for a row of zeros */
 static double kappa_score(const float *z, size_t count, size_t concepts, double scale, float *gradient) {
     (void)concepts;
     double fourth = 0, squares = 0;
@@ -282,13 +280,13 @@ static double kappa_score(const float *z, size_t count, size_t concepts, double 
         squares += square;
         fourth += square * square;
     }
-    double below = squares * squares + SCORE_EPSILON;
+    double score = squares > 0 ? fourth / squares / squares : 0;
     for (size_t i = 0; i < count; i++) {
         double value = (double)z[i];
         gradient[i] =
-            (float)(4 * scale * value * (value * value / below - fourth * squares / (below * below)));
+            squares > 0 ? (float)(4 * scale * value / squares * (value * value / squares - score)) : 0;
     }
-    return fourth / below;
+    return score;
 }
 
 static ra_status score_rows(const ra_loss_batch *batch, row_score *score, double *value,

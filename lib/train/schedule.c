@@ -1,5 +1,7 @@
-/* The learning rates of a run: a linear warm-up, then the schedule. The cosine agrees to the bit with
- * overcomplete 0.3.0 (sae/optimizer.py), which keeps its schedule in float32. */
+/* The learning rates of a run: a linear warm-up, whose first step has one part of the base rate, then the schedule.
+ * reference_cosine agrees to the bit with overcomplete 0.3.0 (sae/optimizer.py), which keeps its schedule in
+ * float32: its warm-up begins with warmup_start, but its first step runs at the base rate, and the first entry is
+ * never used. Without a warm-up it is cosine. */
 #include "ra_train.h"
 
 #include <math.h>
@@ -21,14 +23,15 @@ static double linear(double share) {
 static double (*const heights[])(double share) = {
     [RA_SCHEDULE_CONSTANT] = constant,
     [RA_SCHEDULE_COSINE] = cosine,
+    [RA_SCHEDULE_REFERENCE_COSINE] = cosine,
     [RA_SCHEDULE_LINEAR] = linear,
 };
 
 double ra_schedule_entry(const ra_schedule_options *options, size_t i) {
     double base = options->base, final = options->final;
     if (i < options->warmup && i < options->total) {
-        /* the cosine, as in overcomplete, begins with warmup_start; the others begin one step further */
-        double skip = options->schedule == RA_SCHEDULE_COSINE ? 0 : 1, steps = (double)options->warmup - 1;
+        double skip = options->schedule == RA_SCHEDULE_REFERENCE_COSINE ? 0 : 1,
+               steps = (double)options->warmup - 1;
         double share = steps + skip > 0 ? ((double)i + skip) / (steps + skip) : 0;
         return (double)(float)(options->warmup_start + share * (base - options->warmup_start));
     }
@@ -39,6 +42,6 @@ double ra_schedule_entry(const ra_schedule_options *options, size_t i) {
 }
 
 double ra_schedule_rate(const ra_schedule_options *options, size_t step) {
-    if (options->schedule == RA_SCHEDULE_COSINE && step <= 1) return options->base;
+    if (options->schedule == RA_SCHEDULE_REFERENCE_COSINE && step <= 1) return options->base;
     return ra_schedule_entry(options, step - 1);
 }

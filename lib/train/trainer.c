@@ -1,5 +1,6 @@
 /* One step of training: forward, loss, backward, clipping, Adam (the same numbers as overcomplete 0.3.0,
  * sae/train.py). The dictionary is computed once per step; the loss reads the same D. */
+#include "train/fit.h"
 #include "train/moments.h"
 #include "ra_memory.h"
 
@@ -44,8 +45,11 @@ static ra_status count_steps(ra_trainer *trainer, size_t rows, ra_error *err) {
                                               .base = settings->lr,
                                               .final = settings->lr_final,
                                               .total = trainer->steps,
-                                              .warmup = settings->warmup < trainer->steps ? settings->warmup
-                                                                                          : trainer->steps};
+                                              .warmup = settings->warmup};
+    if (settings->warmup > trainer->steps)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "a warm-up of %zu steps is longer than the run of %zu; take a shorter --warmup",
+                settings->warmup, trainer->steps);
     return RA_OK;
 }
 
@@ -168,21 +172,14 @@ static ra_status fail_not_finite(const ra_trainer *trainer, const char *what, do
 
 /* Sums over a batch, which the members of a group add up. */
 typedef struct batch_sums {
-    double loss, residual, x, squares, entries;
+    double loss, residual, entries;
 } batch_sums;
 
-static ra_status sum_batch(const ra_trainer *trainer, const float *x, double loss, batch_sums *sums,
-                           ra_error *err) {
+static ra_status sum_batch(const ra_trainer *trainer, double loss, batch_sums *sums, ra_error *err) {
     const ra_sae_pass *pass = &trainer->pass;
     *sums = (batch_sums){.loss = loss,
                          .residual = trainer->gradients.residual,
                          .entries = (double)ra_codes_entries(&pass->codes)};
-    size_t n = pass->rows * trainer->dimensions;
-    for (size_t i = 0; i < n; i++) {
-        double value = (double)x[i];
-        sums->x += value;
-        sums->squares += value * value;
-    }
     return ra_group_sum_f64(ra_sae_group(trainer->sae), &sums->loss, sizeof *sums / sizeof(double), err);
 }
 
@@ -234,12 +231,15 @@ static ra_status run_step(ra_trainer *trainer, const float *host, size_t rows, r
     double rate = ra_schedule_rate(&trainer->schedule, step), loss, norm;
     ra_sae_pass *pass = &trainer->pass;
     batch_sums sums;
+    ra_fit fit;
     const float *x;
     RA_TRY(take_batch(trainer, host, rows, &x, err));
     RA_TRY(ra_sae_forward(trainer->sae, x, rows, pass, err));
     RA_TRY(evaluate_loss(trainer, x, &loss, err));
-    RA_TRY(sum_batch(trainer, host, loss, &sums, err));
+    RA_TRY(sum_batch(trainer, loss, &sums, err));
     if (!isfinite(sums.loss)) return fail_not_finite(trainer, "loss", sums.loss, rate, err);
+    RA_TRY(ra_fit_measure(ra_sae_group(trainer->sae), host, rows, trainer->dimensions, pass->total_rows,
+                          sums.residual, &fit, err));
     const ra_sae_gradients gradients = ra_loss_sae_gradients(&trainer->gradients);
     RA_TRY(ra_sae_backward(trainer->sae, x, pass, &gradients, err));
     RA_TRY(ra_moments_gradient_norm(&trainer->moments, pass, &norm, err));
@@ -247,19 +247,19 @@ static ra_status run_step(ra_trainer *trainer, const float *host, size_t rows, r
     if (!isfinite(norm)) return fail_not_finite(trainer, "gradient", norm, rate, err);
     RA_TRY(ra_moments_step(&trainer->moments, pass, step, rate, norm, err));
     trainer->done = step;
-    double numbers = (double)pass->total_rows * (double)trainer->dimensions;
-    *progress = (ra_train_progress){
-        .step = step,
-        .steps = trainer->steps,
-        .epoch = (step - 1) / trainer->steps_per_epoch + 1,
-        .epochs = (trainer->steps + trainer->steps_per_epoch - 1) / trainer->steps_per_epoch,
-        .loss = sums.loss,
-        .r2 = 1 - sums.residual / (fmax(sums.squares - sums.x * sums.x / numbers, 0) + 1e-6),
-        .l0 = sums.entries / (double)pass->total_rows,
-        .dead = dead_share(trainer, step),
-        .lr = rate,
-        .grad_norm = norm,
-        .rows = pass->total_rows};
+    *progress = (ra_train_progress){.step = step,
+                                    .steps = trainer->steps,
+                                    .epoch = (step - 1) / trainer->steps_per_epoch + 1,
+                                    .epochs = (trainer->steps + trainer->steps_per_epoch - 1) /
+                                              trainer->steps_per_epoch,
+                                    .loss = sums.loss,
+                                    .r2_per_dimension = fit.r2_per_dimension,
+                                    .r2 = fit.r2,
+                                    .l0 = sums.entries / (double)pass->total_rows,
+                                    .dead = dead_share(trainer, step),
+                                    .lr = rate,
+                                    .grad_norm = norm,
+                                    .rows = pass->total_rows};
     return RA_OK;
 }
 

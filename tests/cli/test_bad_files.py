@@ -94,7 +94,7 @@ class BadFiles(Case):
             ("wrong-size", {"a": entry("F32", [5], 0, 16)}, 16),
             ("overflow", {"a": entry("F32", [2**32, 2**32], 0, 16)}, 16),
             ("negative", {"a": entry("F32", [-4], 0, 16)}, 16),
-            ("misaligned", {"a": entry("U8", [2], 0, 2), "b": entry("F32", [4], 2, 18)}, 18),
+            ("gap", {"a": entry("U8", [2], 0, 2), "b": entry("F32", [4], 3, 19)}, 19),
         ]:
             self.refused_by_all(self.write(name, pack_safetensors(header, b"\0" * size)))
 
@@ -105,10 +105,9 @@ class BadFiles(Case):
 
     def test_npy_variants_that_are_not_read(self):
         x = Tensor("F32", [4, 16], [0.0] * 64)
-        self.refused_by_all(self.write("fortran.npy", npy_bytes(x, fortran=True)))
         good = npy_bytes(x)
         for name, old, new in [
-            ("big-endian.npy", b"<f4", b">f4"),
+            ("unsigned.npy", b"<f4", b"<u4"),
             ("complex.npy", b"<f4", b"<c8"),
             ("object.npy", b"'<f4'", b"'|O' "),
             ("negative.npy", b"(4, 16, )", b"(-4, 16,)"),
@@ -119,7 +118,7 @@ class BadFiles(Case):
     def test_data_of_a_wrong_type_or_shape(self):
         out = self.path("out")
         for name, tensor, texts in [
-            ("f64.npy", Tensor("F64", [4, 16], [0.0] * 64), ["F64"]),
+            ("i32.npy", Tensor("I32", [4, 16], [0] * 64), ["I32"]),
             ("i64.npy", Tensor("I64", [4, 16], [0] * 64), ["I64"]),
             ("vector.npy", Tensor("F32", [16], [0.0] * 16), ["[16]"]),
             ("five.npy", Tensor("F32", [1, 1, 2, 2, 16], [0.0] * 64), ["[1, 1, 2, 2, 16]"]),

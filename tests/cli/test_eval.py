@@ -15,7 +15,7 @@ ROWS, K = 1280, 48
 class Figures(Case):
     def test_json_has_the_names_of_the_result(self):
         measured = self.good_json("eval", CHECKPOINT, DATA, "--json")
-        names = """rows mse r2 r2_per_dimension l0 l0_share dead_ratio hoyer kappa_4 l1_l2_ratio codes_l1 codes_l2
+        names = """rows mse r2_per_dimension r2 l0 l0_share dead_ratio hoyer kappa_4 l1_l2_ratio codes_l1 codes_l2
                    codes_lp average_l1 average_l2 relative_l1 relative_l2 wasserstein_1d wasserstein_rows
                    frechet_distance connectivity negative_interference negative_interference_frobenius
                    max_correlation collinearity coherence stable_rank effective_rank ood energy plausibility
@@ -54,7 +54,7 @@ class Figures(Case):
         active = {i % 48 for i, value in enumerate(z) if value}
         for name, value in {
             "mse": squares / len(x),
-            "r2": 1 - squares / (total + 1e-6),
+            "r2": 1 - squares / total,
             "l0": sum(value != 0 for value in z) / 1280,
             "dead_ratio": 1 - len(active) / 48,
         }.items():
@@ -187,9 +187,9 @@ class Metrics(Saved):
             for j in range(K):
                 together += G[i][j] != 0
                 interference += max(-G[i][j] * dot(D[i], D[j]), 0) ** 2
-                if i != j:
+                if i != j and deviations[i] * deviations[j] > 0:
                     covariance = (G[i][j] - ROWS * means[i] * means[j]) / (ROWS - 1)
-                    correlation = max(correlation, abs(covariance) / (deviations[i] * deviations[j] + 1e-6))
+                    correlation = max(correlation, abs(covariance) / (deviations[i] * deviations[j]))
         for memory in "1024", "1":
             report = self.good_json("eval", self.model, DATA, "--json", "--memory", memory)
             self.assertClose([report["connectivity"]], [1 - together / K**2], 1e-12)

@@ -32,7 +32,7 @@ class Golden(Case):
         self.assertEqual([line["step"] for line in lines], list(range(1, len(losses) + 1)))
         self.assertEqual(
             list(lines[0]),
-            ["step", "loss", "r2", "l0", "dead", "lr", "grad_norm"],
+            ["step", "loss", "r2_per_dimension", "r2", "l0", "dead", "lr", "grad_norm"],
             "the members of a log line",
         )
         self.assertClose([line["loss"] for line in lines], losses, TENSORS, "losses")

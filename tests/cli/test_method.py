@@ -270,6 +270,13 @@ class Optimizers(Method):
         cosine = self.rates(*flags, "--schedule", "cosine", "--lr-final", "0")
         self.assertEqual(len(cosine), 12)
         self.assertTrue(cosine[11] < cosine[8] < cosine[5], cosine)
+        for rate, expected in zip(cosine, [0.25, 0.5, 0.75, 1]):  # the warm-up is that of every schedule
+            self.assertTrue(math.isclose(rate, expected, rel_tol=1e-6), cosine)
+        reference = self.rates(*flags, "--schedule", "reference_cosine", "--lr-final", "0")
+        self.assertEqual(reference[0], 1)  # its quirk
+        self.assertTrue(math.isclose(reference[1], 1 / 3, rel_tol=1e-6), reference)
+        self.assertEqual(reference[4:], cosine[4:])
+        self.refused(["warm-up of 99 steps", "--warmup"], "--warmup", "99")
 
 
 if __name__ == "__main__":

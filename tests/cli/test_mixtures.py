@@ -20,7 +20,7 @@ class Mixtures(Case):
 
     def train(self, *flags, steps="20"):
         command = ["train", self.x, "-o", self.out, "--concepts", K, "--top-k", "2", "--batch-size", "32", "--quiet"]
-        self.good(*command, "--steps", steps, *flags)
+        self.good(*command, "--steps", steps, "--force", *flags)
         return read_safetensors(self.out)
 
     def parts(self, tensors):

@@ -469,9 +469,22 @@ class Reports(Train):
         self.assertNotIn("\r", text)
         self.assertNotIn("\x1b", text)
         self.assertRegex(
-            text, r"training 100%  in 0:0\d  loss [\d.e+-]+  R2 -?[\d.]+  L0 [\d.]+  dead [\d.]+%"
+            text, r"training 100%  in 0:0\d  loss [\d.e+-]+  R2 -?[\d.]+ \(one mean -?[\d.]+\)  L0 [\d.]+  dead [\d.]+%"
         )
-        self.assertLess(len(text.splitlines()), 10)
+        self.assertLess(len(text.splitlines()), 12)
+
+    def test_a_long_training_is_not_replaced_without_a_word(self):
+        flags = ["--concepts", "4", "--points", "4", "--batch-size", "8", "--quiet", "--trace-rows", "0"]
+        train = ["train", self.x, "-o", self.out, *flags]
+        self.good(*train, "--steps", "1000")
+        with open(self.out, "rb") as file:
+            before = file.read()
+        self.bad(1, ["holds a model of 1000 steps", "--resume", "--force"], *train, "--steps", "3")
+        self.good(*train, "--steps", "1001", "--resume", self.out)
+        self.good(*train, "--steps", "1001", "--auto-resume")
+        self.good(*train, "--steps", "3", "--force")
+        self.good(*train, "--steps", "4")  # a short trial is replaced
+        self.assertNotEqual(self.read(self.out), before)
 
     def test_quiet_prints_nothing(self):
         self.assertEqual(self.good("train", self.x, "-o", self.out, "--steps", "2", "--quiet"), "")
@@ -481,14 +494,14 @@ class Reports(Train):
             "train", self.x, "-o", self.out, "--steps", "4", "--json", "--concepts", "10"
         )
         self.assertEqual((summary["steps"], summary["concepts"], summary["output"]), (4, 10, self.out))
-        for key in ["loss", "r2", "l0", "dead", "seconds"]:
+        for key in ["loss", "r2_per_dimension", "r2", "l0", "dead", "seconds"]:
             self.assertIsInstance(summary[key], (int, float))
 
     def test_the_log_has_one_object_a_step_with_exact_numbers(self):
         self.train("--log", self.path("log"), "--lr", "0.001", "--schedule", "cosine", "--warmup", "2")
         lines = [json.loads(line) for line in self.read("log").decode().splitlines()]
         self.assertEqual([line["step"] for line in lines], [1, 2, 3, 4, 5, 6])
-        self.assertEqual(lines[0]["lr"], 0.001)
+        self.assertEqual([line["lr"] for line in lines[:3]], [0.0005, 0.001, 0.001])
         self.assertNotEqual(lines[3]["lr"], 0.001)
         for line in self.read("log").decode().splitlines():
             digits = re.search(r'"loss":([\d.]+)', line).group(1).replace(".", "").lstrip("0")
@@ -525,7 +538,8 @@ class Reports(Train):
             bars = re.findall(r"\r([^\r\n\x1b]+)\x1b\[K", shown)
             self.assertTrue(any("%" in bar and "[" in bar for bar in bars), shown)
             self.assertLessEqual(max(map(len, bars)), columns - 1)
-            self.assertTrue(shown.rstrip().endswith("out.safetensors: 60 concepts of 12 dimensions"), shown)
+            self.assertIn("out.safetensors: 60 concepts of 12 dimensions", shown)
+            self.assertIn("next: rasae eval", shown.rstrip().splitlines()[-1])
         self.assertIn("ETA", shown)
 
     def test_a_terminal_of_no_width_at_all_does_no_harm(self):

@@ -4,7 +4,7 @@ wrongly."""
 import subprocess
 
 import support
-from support import Case
+from support import Case, golden
 
 COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "trace", "eval", "compare", "layout", "consensus"]
 
@@ -155,6 +155,54 @@ class WrongUsage(Case):
         sentence = self.bad(2, "no flag", "train", "--evil\x1b[31m\n")
         self.assertNotIn("\x1b", sentence)
         self.assertNotIn("\x1b", self.bad(1, "", "inspect", self.path("\x1b[2J")))
+
+
+class Next(Case):
+    def test_every_command_says_what_to_run_next(self):
+        x, model = golden("topk-mse.x.npy"), golden("topk-mse.final.safetensors")
+        codes, fused = self.path("codes"), self.path("fused")
+        for command, following in [
+            (["train", x, "-o", self.path("out"), "--steps", "2"], "rasae eval %s DATA, then rasae fuse %s" % ((self.path("out"),) * 2)),
+            (["train", x, "-o", self.path("two"), "--steps", "2", "--seed", "2"], "rasae eval " + self.path("two")),
+            (["consensus", self.path("out"), self.path("two"), "-o", self.path("start")],
+             "rasae train DATA --init " + self.path("start")),
+            (["fuse", model, "-o", fused], "rasaed --dictionary NAME=" + fused),
+            (["encode", model, x, "-o", codes], "rasae reconstruct %s %s" % (model, codes)),
+            (["reconstruct", model, codes, "-o", self.path("hat")], "rasae eval " + model),
+            (["eval", model, x], "rasae fuse " + model),
+            (["eval", fused, x], "rasaed --dictionary NAME=" + fused),
+            (["compare", model, fused], "rasae inspect " + model),
+            (["layout", fused, "-o", self.path("map")], "rasaed --dictionary NAME=" + self.path("map")),
+            (["trace", fused, x], "rasae trace %s DATA -o OUT" % fused),
+            (["inspect", model], "rasae eval %s DATA" % model),
+            (["inspect", x], "rasae train " + x),
+        ]:
+            last = self.good(*command).splitlines()[-1]
+            self.assertTrue(last.startswith("next: " + following), (command, last))
+
+
+class Json(Case):
+    def test_every_command_prints_one_object(self):
+        x, model = golden("topk-mse.x.npy"), golden("topk-mse.final.safetensors")
+        codes, fused = self.path("codes"), self.path("fused")
+        for command, members in [
+            (["train", x, "-o", self.path("out"), "--steps", "2"], ["output", "concepts", "dimensions", "r2_per_dimension", "r2", "l0", "dead"]),
+            (["train", x, "-o", self.path("two"), "--steps", "2", "--seed", "2"], ["output", "concepts"]),
+            (["consensus", self.path("out"), self.path("two"), "-o", self.path("start")], ["output", "concepts", "runs", "atoms"]),
+            (["fuse", model, "-o", fused], ["output", "concepts", "dimensions", "archetypes", "dtype", "has_encoder"]),
+            (["encode", model, x, "-o", codes], ["output", "rows", "concepts", "l0"]),
+            (["reconstruct", model, codes, "-o", self.path("hat")], ["output", "rows", "dimensions"]),
+            (["eval", model, x], ["rows", "r2_per_dimension", "r2", "l0", "dead_ratio", "skipped"]),
+            (["compare", model, fused], ["stability_with_flips"]),
+            (["layout", fused, "-o", self.path("map")], ["concepts", "method"]),
+            (["trace", fused, x], []),
+            (["inspect", model], ["path", "kind", "tensors", "not_used", "model"]),
+        ]:
+            report = self.good_json(*command, "--json")
+            for member in members:
+                self.assertIn(member, report, command)
+        measured, encoded = self.good_json("eval", model, x, "--json"), self.good_json("encode", model, x, "-o", codes, "--json")
+        self.assertEqual((encoded["l0"], encoded["rows"]), (measured["l0"], measured["rows"]))
 
 
 if __name__ == "__main__":

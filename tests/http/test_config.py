@@ -28,6 +28,13 @@ class Check(Folder):
     def check(self, *arguments, env=()):
         return run("--check-config", *arguments, env=env)
 
+    def test_a_port_is_part_of_listen(self):
+        for flag in "--port", "--host", "--bind":
+            result = run("--dictionary", GIVEN, flag, "8080")
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("there is no flag %s (did you mean --listen HOST:PORT?)" % flag, result.stderr)
+        self.assertEqual(run("-h").stdout, run("--help").stdout)
+
     def test_good(self):
         keys = self.write("keys", "read 0123456789abcdef\n")
         result = self.check("--dictionary", GIVEN, "--keys", keys, "--cors-origin", "*", "--admin-listen",

@@ -86,7 +86,7 @@ def measure(data, name, flags, number, files):
     _, concepts, k, reanimate, _ = DATA[data]
     model = os.path.join(FOLDER, "few.%s.%d.%d.safetensors" % (data, number, [s[0] for s in SETTINGS].index(name)))
     filled = [flag.format(reanimate=reanimate) for flag in flags]
-    rasae("train", files[0], "-o", model, "--concepts", str(concepts), "--top-k", str(k), "--standardize", "element", "--steps",
+    rasae("train", files[0], "-o", model, "--force", "--concepts", str(concepts), "--top-k", str(k), "--standardize", "element", "--steps",
           STEPS, "--schedule", "cosine", "--seed", str(number), "--threads", "1", "--quiet", *filled)
     trained, held = (json.loads(rasae("eval", model, file, "--json", "--basic", "--threads", "1")) for file in files)
     atoms = json.loads(rasae("inspect", model, "--json", "--atoms", str(concepts)))["atoms"]

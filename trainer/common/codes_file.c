@@ -115,8 +115,8 @@ static ra_status open_dense(codes_reader *reader, const char *tensor_name, ra_er
     char shape[128];
     RA_TRY(ra_array_open(reader->path, tensor_name, &reader->dense, err));
     const ra_tensor *z = ra_array_tensor(reader->dense);
-    if (!ra_dtype_is_float(z->dtype))
-        RA_FAIL(err, RA_ERR_DTYPE, "%s holds %s, expected codes in F32, F16 or BF16", reader->path,
+    if (!ra_dtype_is_data(z->dtype))
+        RA_FAIL(err, RA_ERR_DTYPE, "%s holds %s, expected codes in F32, F16, BF16 or F64", reader->path,
                 ra_dtype_name(z->dtype));
     if (z->rank != 2 || z->shape[1] != reader->latents)
         RA_FAIL(err, RA_ERR_SHAPE, "%s has shape %s, expected codes [rows, %zu]", reader->path,
@@ -149,9 +149,9 @@ static ra_status read_dense(codes_reader *reader, size_t first, size_t count, ra
 /* ---- reading ----------------------------------------------------------------------------------------- */
 
 static ra_status open_either(codes_reader *reader, const char *tensor_name, ra_error *err) {
-    bool npy;
-    RA_TRY(file_is_npy(reader->path, &npy, err));
-    if (npy || tensor_name) return open_dense(reader, tensor_name, err);
+    file_kind kind;
+    RA_TRY(file_kind_of(reader->path, &kind, err));
+    if (kind != FILE_OTHER || tensor_name) return open_dense(reader, tensor_name, err);
     RA_TRY(ra_safetensors_open(reader->path, &reader->file, err));
     if (ra_safetensors_find(reader->file, "codes.start")) return open_sparse(reader, err);
     return open_dense(reader, NULL, err);

@@ -2,16 +2,20 @@
 #include "app/format.h"
 
 #include <signal.h>
+#include <stdarg.h>
 
 #define MODEL_TABLE_TITLE "Settings that the metadata of a checkpoint lacks, or other values for them"
 
-enum { THREADS, DEVICE };
+enum { THREADS, DEVICE, IGNORE_TENSOR };
 
 static const ra_setting model_rows[] = {
     [THREADS] = {"threads", RA_SETTING_COUNT, offsetof(model_choice, threads), .min = 1, .max = 1024,
                  .argument = "T", .help = "CPU threads (one per core); the result does not depend on it"},
     [DEVICE] = {"device", RA_SETTING_TEXT, offsetof(model_choice, device), .fallback = "auto",
                 .argument = "NAME", .help = "auto, cpu, cuda or reference"},
+    [IGNORE_TENSOR] = {"ignore_tensor", RA_SETTING_TEXT, offsetof(model_choice, settings.ignored),
+                       .argument = "NAME,...",
+                       .help = "open a model without these tensors of its file, which are not supported"},
 };
 
 const ra_settings_table *model_choice_table(void) {
@@ -56,7 +60,18 @@ int command_start(const command *what, int argc, char **argv) {
 int command_end(ra_status status, const ra_error *err) {
     if (status == RA_OK) return EXIT_GOOD;
     fprintf(stderr, "rasae: %s\n", err->message);
-    return EXIT_FAILED;
+    return status == RA_ERR_CANCELED && command_interrupted() ? command_interrupted_code() : EXIT_FAILED;
+}
+
+void command_next(const char *format, ...) {
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    printf("next: ");
+    print_clean(stdout, line);
+    putchar('\n');
 }
 
 void command_log(void *context, ra_log_level level, const char *line) {
@@ -73,8 +88,7 @@ void command_log(void *context, ra_log_level level, const char *line) {
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int signal) {
-    (void)signal;
-    interrupted = 1;
+    interrupted = signal;
 }
 
 void command_catch_interrupts(void) {
@@ -86,6 +100,11 @@ void command_catch_interrupts(void) {
 
 bool command_interrupted(void) {
     return interrupted != 0;
+}
+
+int command_interrupted_code(void) {
+    enum { SIGNALED = 128 };
+    return SIGNALED + (interrupted ? interrupted : SIGINT);
 }
 
 ra_status command_check_interrupted(ra_error *err) {
@@ -118,6 +137,12 @@ ra_status model_choice_open(const model_choice *choice, const char *path, size_t
     ra_backend_release(backend); /* the model keeps its own reference */
     return status;
 }
+
+const char *const data_layout_names[] = {[RA_LAYOUT_GUESS] = "auto",
+                                         [RA_LAYOUT_NCHW] = "nchw",
+                                         [RA_LAYOUT_NHWC] = "nhwc",
+                                         [RA_LAYOUT_ROWS] = "rows",
+                                         NULL};
 
 ra_status open_data_of(const ra_model *model, const char *const *paths, size_t count,
                        const ra_data_options *options, ra_data **data, ra_error *err) {

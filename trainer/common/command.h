@@ -8,7 +8,7 @@
 #include "app/settings.h"
 #include "ra.h"
 
-/* Exit codes; part of the program's interface. */
+/* Exit codes; part of the program's interface, with command_interrupted_code(). */
 enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* The flags of commands that open models: --threads, --device and the settings that a checkpoint may lack. */
@@ -39,6 +39,9 @@ int command_start(const command *what, int argc, char **argv);
 /* Returns the exit code of a command; prints its error as one line on stderr. */
 int command_end(ra_status status, const ra_error *err);
 
+/* Ends what a command prints for people: "next: " and the command line that usually follows. */
+void command_next(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* The rows of --threads and --device in a model_choice. */
 const ra_settings_table *model_choice_table(void);
 
@@ -48,6 +51,10 @@ const ra_settings_table *model_choice_table(void);
  * finish a write and leave cleanly; the second one ends the program at once. */
 void command_catch_interrupts(void);
 bool command_interrupted(void);
+
+/* The exit code of a command that was interrupted, as shells have it: 130 for Ctrl-C, 143 for SIGTERM. So a chain
+ * of commands (train && fuse) stops. */
+int command_interrupted_code(void);
 
 /* RA_ERR_CANCELED with "interrupted; nothing was written" when it is time to leave. */
 ra_status command_check_interrupted(ra_error *err);
@@ -62,6 +69,16 @@ ra_status model_choice_host_backend(const model_choice *choice, ra_backend **bac
 /* Opens the model with these settings on a backend that it keeps. archetypes 0: the default. */
 ra_status model_choice_open(const model_choice *choice, const char *path, size_t archetypes, ra_model **model,
                             ra_error *err);
+
+/* --layout of the commands that read activations; the member is an int, a ra_layout_of_data. */
+extern const char *const data_layout_names[];
+#define DATA_LAYOUT_ROW(member)                                                                              \
+    {                                                                                                        \
+        "layout", RA_SETTING_NAME, member, .names = data_layout_names, .fallback = "auto",                   \
+                                           .argument = "KIND",                                               \
+                                           .help = "sizes of the data: nchw [n, d, h, w], nhwc [n, h, w, "   \
+                                                   "d], rows (d is last), or by their number"                \
+    }
 
 /* Opens data; fails if it has not as many dimensions as the model. */
 ra_status open_data_of(const ra_model *model, const char *const *paths, size_t count,

@@ -9,11 +9,18 @@ bool has_suffix(const char *path, const char *suffix) {
     return length >= tail && strcmp(path + length - tail, suffix) == 0;
 }
 
-ra_status file_is_npy(const char *path, bool *npy, ra_error *err) {
-    static const char magic[6] = "\x93NUMPY";
+ra_status file_kind_of(const char *path, file_kind *kind, ra_error *err) {
+    static const struct {
+        const char *magic;
+        size_t size;
+        file_kind kind;
+    } magics[] = {{"\x93NUMPY", 6, FILE_NPY}, {"PK\x03\x04", 4, FILE_NPZ}};
     ra_mapping mapping;
     RA_TRY(ra_mapping_open(path, &mapping, err));
-    *npy = mapping.size >= sizeof magic && memcmp(mapping.data, magic, sizeof magic) == 0;
+    *kind = FILE_OTHER;
+    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
+        if (mapping.size >= magics[i].size && memcmp(mapping.data, magics[i].magic, magics[i].size) == 0)
+            *kind = magics[i].kind;
     ra_mapping_close(&mapping);
     return RA_OK;
 }
@@ -25,11 +32,23 @@ bool is_same_file(const char *a, const char *b) {
            first.st_ino == second.st_ino;
 }
 
-ra_status check_output(const char *output, const char *const *others, size_t count, ra_error *err) {
+static ra_status check_ending(const char *output, output_kind kind, ra_error *err) {
+    static const char *const others[] = {".npy", ".npz", ".pt",  ".pth", ".pkl",     ".pickle", ".ckpt",
+                                         ".bin", ".h5",  ".csv", ".zip", ".parquet", ".onnx",   ".json"};
+    for (size_t i = kind == OUTPUT_ARRAY; kind != OUTPUT_ANY && i < sizeof others / sizeof *others; i++)
+        if (has_suffix(output, others[i]))
+            RA_FAIL(err, RA_ERR_ARGUMENT, "%s would be a safetensors file, not a %s; give it the ending %s",
+                    output, others[i], kind == OUTPUT_ARRAY ? ".npy or .safetensors" : ".safetensors");
+    return RA_OK;
+}
+
+ra_status check_output(const char *output, output_kind kind, const char *const *others, size_t count,
+                       ra_error *err) {
     for (size_t i = 0; i < count; i++)
         if (others[i] && is_same_file(output, others[i]))
             RA_FAIL(err, RA_ERR_ARGUMENT, "the output %s would replace %s; give it another name", output,
                     others[i]);
+    RA_TRY(check_ending(output, kind, err));
     ra_atomic_file *probe = NULL;
     RA_TRY(ra_atomic_file_begin(output, &probe, err));
     ra_atomic_file_abort(probe);

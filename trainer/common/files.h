@@ -9,13 +9,21 @@
 
 bool has_suffix(const char *path, const char *suffix);
 
-/* True if the file starts as an npy file does. A file that is neither npy nor safetensors is reported when it
- * is opened. */
-ra_status file_is_npy(const char *path, bool *npy, ra_error *err);
+/* What a file starts as. One that is none of these is named when it is opened. */
+typedef enum file_kind { FILE_OTHER, FILE_NPY, FILE_NPZ } file_kind;
+ra_status file_kind_of(const char *path, file_kind *kind, ra_error *err);
+
+typedef enum output_kind {
+    OUTPUT_ANY,
+    OUTPUT_ARRAY, /* a .npy, otherwise a safetensors file */
+    OUTPUT_MODEL, /* a safetensors file */
+} output_kind;
 
 /* Hours of work must not end in "permission denied", nor replace their own input: fails if `output` is one of
- * `others` (also under another name; NULLs are skipped), or if no file can be created beside it now. */
-ra_status check_output(const char *output, const char *const *others, size_t count, ra_error *err);
+ * `others` (also under another name; NULLs are skipped), if no file can be created beside it now, or if its
+ * name ends like that of a file of another kind (.npz, .pt), which it would not be. */
+ra_status check_output(const char *output, output_kind kind, const char *const *others, size_t count,
+                       ra_error *err);
 
 /* True if both names lead to one existing file, or are the same text. */
 bool is_same_file(const char *a, const char *b);

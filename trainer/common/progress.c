@@ -42,8 +42,18 @@ static void erase(progress_meter *progress) {
 
 /* ---- life, and lines between the bars ---------------------------------------------------------------- */
 
+/* "using the CPU: ..." is news only where there is something else to use. */
+static bool is_news(const char *line) {
+    static const char cpu[] = "using the CPU: ", *const drivers[] = {"/dev/nvidiactl", "/dev/dxg"};
+    if (strncmp(line, cpu, sizeof cpu - 1) != 0) return true;
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+        if (access(drivers[i], F_OK) == 0) return true;
+    return false;
+}
+
 static void pass_log_line(void *context, ra_log_level level, const char *line) {
     progress_meter *progress = context;
+    if (!is_news(line)) return;
     erase(progress);
     if (level >= RA_LOG_WARNING)
         command_log(NULL, level, line);

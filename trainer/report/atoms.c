@@ -41,7 +41,8 @@ static ra_status rank_atoms(const report_run *run, ranked_atom **ranked, ra_erro
     if (!*ranked) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: an order of %zu atoms", K);
     for (size_t k = 0; k < K; k++) {
         double norm = (double)ra_model_atom_norm(run->model, k);
-        (*ranked)[k] = (ranked_atom){run->measures->rows ? norm * (double)run->measures->mean[k] : norm, k};
+        (*ranked)[k] =
+            (ranked_atom){run->measures->rows ? norm * fabs((double)run->measures->mean[k]) : norm, k};
     }
     qsort(*ranked, K, sizeof **ranked, by_strength);
     return RA_OK;

@@ -24,7 +24,7 @@ static double loss_of(const report_point *point) {
 }
 
 static double r2_of(const report_point *point) {
-    return point->r2;
+    return point->r2_per_dimension;
 }
 
 static double l0_of(const report_point *point) {
@@ -51,7 +51,12 @@ static const struct curve_row {
     int decimals; /* of the closing value; 0: significant digits */
 } curves[] = {
     {"Loss", "the minimized function, averaged over each batch", loss_of, {.logarithmic = true}, false, 0},
-    {"R\u00b2", "share of the variance that is explained, for each batch", r2_of, {.most = 1}, false, 4},
+    {"R\u00b2",
+     "share of the variance of each dimension that is explained, for each batch",
+     r2_of,
+     {.most = 1},
+     false,
+     4},
     {"L0", "active latents per row, averaged over each batch", l0_of, {.from_zero = true}, false, 0},
     {"Dead latents",
      "share of latents not active in the last epoch\u2019s worth of steps",
@@ -157,7 +162,8 @@ static chart_axis axis_of_values(const report_content *report, const struct curv
 /* The number beside the heading: the mean over the end of the run if the results have it, else the last
  * value. */
 static double closing(const struct curve_row *row, const report_run *run) {
-    const report_point end = {.loss = run->loss, .r2 = run->r2, .l0 = run->l0, .dead = run->dead};
+    const report_point end = {
+        .loss = run->loss, .r2_per_dimension = run->r2_per_dimension, .l0 = run->l0, .dead = run->dead};
     const report_point *last = &run->history->points[run->history->count - 1];
     return row->value == rate_of || row->value == norm_of ? row->value(last) : row->value(&end);
 }

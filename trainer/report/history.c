@@ -19,6 +19,7 @@ static void join(report_point *into, const report_point *a, const report_point *
     sum.rows = rows;
     sum.loss = a->loss + share * (b->loss - a->loss);
     sum.r2 = a->r2 + share * (b->r2 - a->r2);
+    sum.r2_per_dimension = a->r2_per_dimension + share * (b->r2_per_dimension - a->r2_per_dimension);
     sum.l0 = a->l0 + share * (b->l0 - a->l0);
     sum.grad_norm = a->grad_norm + share * (b->grad_norm - a->grad_norm);
     *into = sum;
@@ -37,6 +38,7 @@ void report_history_add(report_history *history, const ra_train_progress *step) 
                                 .rows = (double)step->rows,
                                 .loss = step->loss,
                                 .r2 = step->r2,
+                                .r2_per_dimension = step->r2_per_dimension,
                                 .l0 = step->l0,
                                 .grad_norm = step->grad_norm,
                                 .dead = step->dead,

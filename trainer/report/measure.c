@@ -22,7 +22,7 @@ void report_measures_release(report_measures *measures) {
 
 static void count_codes(const ra_codes *codes, uint32_t *fired, double *sum) {
     for (size_t i = 0; i < ra_codes_entries(codes); i++)
-        if (codes->value[i] > 0) {
+        if (codes->value[i] != 0) {
             fired[codes->index[i]]++;
             sum[codes->index[i]] += (double)codes->value[i];
         }

@@ -19,13 +19,14 @@
 
 enum { REPORT_POINTS = 2048 };
 
-/* Consecutive steps. Loss, R2, L0 and the gradient norm are means over them, weighted by the rows of their
+/* Consecutive steps. Loss, both R2, L0 and the gradient norm are means over them, weighted by the rows of their
  * batches; the other values are those of the last step. */
 typedef struct report_point {
     double step; /* the last one, from 1 */
     double rows;
     double loss, r2, l0, grad_norm;
     double dead, lr;
+    double r2_per_dimension;
 } report_point;
 
 /* At most REPORT_POINTS points. When they are full, every two become one, and from then on a point takes
@@ -74,9 +75,9 @@ typedef struct report_run {
     const report_measures *measures;
     const ra_model *model; /* opened from output */
     size_t steps;
-    double loss, r2, l0; /* over the last tenth of the steps */
-    double r2_holdout;   /* on rows that were held out; NaN: none were */
-    double dead;         /* of the last step */
+    double loss, r2_per_dimension, r2, l0; /* over the last tenth of the steps */
+    double dead;                           /* of the last step */
+    double r2_holdout;                     /* on rows that were held out; NaN: none were */
     double seconds, rows_per_second;
 } report_run;
 

@@ -167,9 +167,11 @@ static ra_status check(const train_options *options, const ra_group *group, ra_e
                 "--consensus is for one process; under mpirun train the runs one by one, then join them with "
                 "`rasae consensus`");
     /* What the last training would refuse, after hours. */
-    RA_TRY(check_output(options->output, options->data, options->data_count, err));
-    if (options->log) RA_TRY(check_output(options->log, options->data, options->data_count, err));
-    return options->report ? check_output(options->report, options->data, options->data_count, err) : RA_OK;
+    RA_TRY(check_output(options->output, OUTPUT_MODEL, options->data, options->data_count, err));
+    if (options->log) RA_TRY(check_output(options->log, OUTPUT_ANY, options->data, options->data_count, err));
+    return options->report
+               ? check_output(options->report, OUTPUT_ANY, options->data, options->data_count, err)
+               : RA_OK;
 }
 
 /* The same command goes on from what is there. */

@@ -51,6 +51,7 @@ void train_log_step(train_model *model, const ra_train_progress *step) {
     json_object(json, NULL);
     json_count(json, "step", step->step);
     json_float(json, "loss", (float)step->loss);
+    json_float(json, "r2_per_dimension", (float)step->r2_per_dimension);
     json_float(json, "r2", (float)step->r2);
     json_float(json, "l0", (float)step->l0);
     json_float(json, "dead", (float)step->dead);

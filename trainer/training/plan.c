@@ -260,8 +260,11 @@ static ra_status check_top_k(const ra_sae_settings *sae, const train_plan *plan,
     if (!ra_sae_needs(sae, RA_SET_TOP_K) || !ra_setting_known(sae, RA_SET_TOP_K)) return RA_OK;
     if (plan->concepts == 0 || sae->top_k <= plan->concepts) return RA_OK;
     RA_FAIL(err, RA_ERR_ARGUMENT,
-            "top_k is %zu, but there are only %zu concepts; take a smaller --top-k or more --concepts",
-            sae->top_k, plan->concepts);
+            "top_k is %zu, but there are only %zu concepts; take a smaller --top-k or more --concepts%s",
+            sae->top_k, plan->concepts,
+            sae->sae == RA_SAE_BATCHTOPK
+                ? " (it counts a row; if it is overcomplete's, which counts a batch, give its --batch-size)"
+                : "");
 }
 
 /* --seeds gives the first; the seeds of the rows' order follow the seed unless a flag or the file sets them. */

@@ -57,6 +57,7 @@ static report_run describe(const train_run *run, size_t i, reported_model *repor
                         .model = reported->model,
                         .steps = ra_trainer_done(model->trainer),
                         .loss = model->loss / model->rows,
+                        .r2_per_dimension = model->r2_per_dimension / model->rows,
                         .r2 = model->r2 / model->rows,
                         .r2_holdout = model->measured ? model->r2_holdout : NAN,
                         .l0 = model->l0 / model->rows,

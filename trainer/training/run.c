@@ -32,11 +32,17 @@ static bool on_kmeans(void *context, const ra_kmeans_progress *kmeans) {
     loop_state *state = context;
     train_run *run = state->run;
     size_t iteration = kmeans->iteration;
-    if (progress_due(&run->progress, iteration)) {
-        progress_field fields[2] = {{"drawing seeds"}}; /* it counts as iteration 0 */
-        if (iteration) snprintf(fields[0].text, sizeof fields[0].text, "iteration %zu", iteration);
+    size_t done = iteration ? iteration : kmeans->seeds; /* seeding is iteration 0; its end is known */
+    run->progress.total = iteration ? 0 : kmeans->clusters;
+    bool all_seeds = !iteration && done == kmeans->clusters; /* the first iteration follows */
+    if (!all_seeds && progress_due(&run->progress, done)) {
+        progress_field fields[2];
+        if (iteration)
+            snprintf(fields[0].text, sizeof fields[0].text, "iteration %zu", iteration);
+        else
+            snprintf(fields[0].text, sizeof fields[0].text, "seeds %zu of %zu", done, kmeans->clusters);
         snprintf(fields[1].text, sizeof fields[1].text, "inertia %.6g", kmeans->inertia);
-        progress_show(&run->progress, iteration, 0, fields, 2);
+        progress_show(&run->progress, done, 0, fields, 2);
     }
     double minutes = (progress_elapsed(&run->progress) - run->points_saved_at) / 60;
     bool due = run->options->checkpoint_minutes && minutes >= (double)run->options->checkpoint_minutes;
@@ -77,9 +83,9 @@ static ra_status points_by_kmeans(train_run *run, ra_error *err) {
     if (state.status != RA_OK) return state.status;
     if (status == RA_ERR_CANCELED && run->interrupted) return RA_OK;
     if (status != RA_OK) RA_FAIL(err, status, "%s", stopped.message);
-    progress_note(&run->progress, "found them after %zu iterations in %s, inertia %.6g",
-                  run->points.iterations, format_seconds(progress_elapsed(&run->progress)).text,
-                  run->points.inertia);
+    progress_note(&run->progress, "found them after %zu iteration%s in %s, inertia %.6g",
+                  run->points.iterations, run->points.iterations == 1 ? "" : "s",
+                  format_seconds(progress_elapsed(&run->progress)).text, run->points.inertia);
     return RA_OK;
 }
 
@@ -232,8 +238,10 @@ static void add_to_summary(train_run *run, train_model *model, const ra_train_pr
     double rows = (double)step->rows;
     run->total_rows += rows;
     model->last = *step;
-    if (step->steps - step->step > step->steps / LAST_SHARE) return;
+    size_t last = (step->steps + LAST_SHARE - 1) / LAST_SHARE; /* of 1 to 10 steps, the last one */
+    if (step->steps - step->step >= last) return;
     model->loss += rows * step->loss;
+    model->r2_per_dimension += rows * step->r2_per_dimension;
     model->r2 += rows * step->r2;
     model->l0 += rows * step->l0;
     model->rows += rows;
@@ -242,7 +250,8 @@ static void add_to_summary(train_run *run, train_model *model, const ra_train_pr
 static void show_step(train_run *run, const ra_train_progress *step) {
     progress_field fields[4];
     snprintf(fields[0].text, sizeof fields[0].text, "loss %.4g", step->loss);
-    snprintf(fields[1].text, sizeof fields[1].text, "R2 %.3f", step->r2);
+    snprintf(fields[1].text, sizeof fields[1].text, "R2 %.3f (one mean %.3f)", step->r2_per_dimension,
+             step->r2);
     snprintf(fields[2].text, sizeof fields[2].text, "L0 %.1f", step->l0);
     snprintf(fields[3].text, sizeof fields[3].text, "dead %.0f%%", 100 * step->dead);
     progress_show(&run->progress, step->step, run->total_rows, fields, 4);
@@ -337,6 +346,7 @@ ra_status train_run_all(train_run *run, ra_error *err) {
     for (size_t i = 0; i < run->count; i++) RA_TRY(settle_seeds(run, &run->models[i], err));
     RA_TRY(open_saes(run, err));
     RA_TRY(train_standardize(run, err));
+    RA_TRY(train_survey(run, err));
     RA_TRY(find_points(run, err));
     if (run->interrupted) return RA_OK; /* the state of k-means is saved */
     RA_TRY(make_trainers(run, err));

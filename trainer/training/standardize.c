@@ -89,11 +89,11 @@ ra_status train_standardize_points(const train_run *run, ra_tensor *given, ra_ma
     size_t d = ra_data_dimensions(run->inputs->data);
     const float *mean = NULL, *scale = NULL;
     ra_safetensors *file = NULL;
-    bool npy;
-    if (given->rank != 2 || given->shape[1] != d || given->shape[0] == 0 || !ra_dtype_is_float(given->dtype))
+    file_kind kind;
+    if (given->rank != 2 || given->shape[1] != d || given->shape[0] == 0 || !ra_dtype_is_data(given->dtype))
         return RA_OK; /* refused where they are used */
-    RA_TRY(file_is_npy(path, &npy, err));
-    if (!npy) RA_TRY(ra_safetensors_open(path, &file, err));
+    RA_TRY(file_kind_of(path, &kind, err));
+    if (kind == FILE_OTHER) RA_TRY(ra_safetensors_open(path, &file, err));
     ra_status status = file ? ra_standardization_find(file, d, &mean, &scale, err) : RA_OK;
     if (status == RA_OK) status = change_points(run->inputs->data, mean, scale, given, copy, err);
     ra_safetensors_free(file);

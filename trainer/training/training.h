@@ -2,11 +2,13 @@
  *
  *     plan.c         which settings hold: flag, else metadata of --init, else default; what cannot work is refused
  *                    here, before anything is computed
+ *     top_k.c        a top_k that counts the batch, as in overcomplete
  *     points.c       the part of that about candidate points
  *     candidates.c   mixtures: where their atoms start, rows of the data as candidate points
  *     models.c       the models of a run by their seeds, the names of their files
  *     run.c          candidate points, the autoencoders, the loop with its progress
  *     standardize.c  mean and scale of the data, measured or taken from --init
+ *     survey.c       what is wrong with the data, before training
  *     log.c          one line per step
  *     consensus.c    --consensus: several of these runs, what they have in common, and the training from there
  *     agreement.c    how many of those runs have each atom of the finished model
@@ -38,13 +40,15 @@ typedef struct train_options {
         *holdout;
     size_t checkpoint_steps, checkpoint_minutes; /* 0: never by steps, by time */
     size_t trace_rows;                           /* 0: no trace */
+    int layout;                                  /* ra_layout_of_data */
     size_t consensus;                            /* runs of --consensus; 0: none */
     size_t run_steps;                            /* of each of them; 0: as many as one run has */
     size_t keep;                                 /* atoms that are kept of the consensus; 0: all */
     const char *const *runs; /* [run_count] files that the finished atoms are compared with */
     size_t run_count;
-    bool part; /* one of several runs: nothing is printed at its end */
-    bool auto_resume, state, json, quiet, skip_bad_rows;
+    bool part;        /* one of several runs: nothing is printed at its end */
+    bool interrupted; /* the run stopped early, and what there is of it is saved */
+    bool auto_resume, force, state, json, quiet, skip_bad_rows;
     model_choice model;      /* device and threads, and the settings of the SAE that flags give */
     ra_train_settings train; /* those that flags give */
 } train_options;
@@ -94,6 +98,10 @@ void train_plan_defaults(ra_sae_settings *sae, ra_train_settings *train);
 ra_status train_plan_make(const train_options *options, const train_inputs *inputs, size_t models,
                           train_plan *plan, ra_error *err);
 
+/* Before the plan: a top_k of batchtopk that counts a whole batch becomes one that counts a row, with a note. */
+ra_status train_settle_top_k(train_options *options, const train_inputs *inputs, progress_meter *progress,
+                             ra_error *err);
+
 /* Reconciles --standardize with the standardization in --init; they must not disagree. stored: the settings
  * in that file. */
 ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs,
@@ -134,14 +142,14 @@ typedef struct train_model {
     text log_line;
     report_history history;
     ra_train_progress last;
-    ra_trace trace;            /* of the finished model */
-    uint16_t *start;           /* [K,d] BF16: the atoms before the first step; NULL: unknown */
-    bool measured;             /* r2_holdout is known */
-    double r2_holdout;         /* on rows that were held out */
-    ra_agreement agreement;    /* with the runs of its consensus */
-    double loss, r2, l0, rows; /* sums over the last tenth of the steps, each weighted by its rows */
-    size_t saved_step;         /* of the last checkpoint ... */
-    double saved_at;           /* ... and when, in seconds of the run */
+    ra_trace trace;         /* of the finished model */
+    uint16_t *start;        /* [K,d] BF16: the atoms before the first step; NULL: unknown */
+    bool measured;          /* r2_holdout is known */
+    double r2_holdout;      /* on rows that were held out */
+    ra_agreement agreement; /* with the runs of its consensus */
+    double loss, r2_per_dimension, r2, l0, rows; /* sums over the last tenth of the steps, weighted by rows */
+    size_t saved_step;                           /* of the last checkpoint ... */
+    double saved_at;                             /* ... and when, in seconds of the run */
 } train_model;
 
 /* ---- the run ----------------------------------------------------------------------------------------- */
@@ -253,6 +261,9 @@ ra_status train_begun_start(const ra_safetensors *file, ra_kmeans_options *optio
 
 /* From here on the data return standardized rows, if the plan says so. */
 ra_status train_standardize(train_run *run, ra_error *err);
+
+/* Notes what is wrong with the data that a new run is about to be trained on. */
+ra_status train_survey(train_run *run, ra_error *err);
 
 /* The vectors of --points FILE as points of these data: vectors of any file are in the units of the data, the
  * points of a checkpoint in those of its own training. *given becomes a view of *copy where they have to

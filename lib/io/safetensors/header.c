@@ -131,12 +131,10 @@ static void *grow(void *items, size_t count, size_t *capacity, size_t size) {
 
 static ra_status add_entry(ra_safetensors *file, const char *name, ra_safetensors_entry **out,
                            ra_error *err) {
-    static const char parallel[] = "module."; /* data-parallel training prefixes every name with it */
-    size_t prefix = strncmp(name, parallel, sizeof parallel - 1) == 0 ? sizeof parallel - 1 : 0;
     void *grown = grow(file->entries, file->count, &file->entry_capacity, sizeof *file->entries);
     if (!grown) RA_FAIL_MEMORY(err, "the list of tensors", 2 * file->count * sizeof *file->entries);
     file->entries = grown;
-    char *copy = ra_strdup(name + prefix);
+    char *copy = ra_strdup(name);
     if (!copy) RA_FAIL_MEMORY(err, "the name of a tensor", strlen(name) + 1);
     *out = &file->entries[file->count];
     **out = (ra_safetensors_entry){.name = copy, .position = file->count};

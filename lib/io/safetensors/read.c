@@ -7,13 +7,13 @@
  * The last rule is the reference implementation's: in order, the ranges must follow each other without gaps
  * and overlaps and end with the file. It reveals truncation and leaves no room for hidden data.
  *
- * This reader adds one rule: a tensor must lie at a multiple of its element size, because views are read as
- * arrays of that type. Writers that sort by element size (the reference's, and write.c) comply; those that
- * keep the order of a state dict comply as long as everything is float32, but put an 8-byte counter
- * (num_batches_tracked) at a multiple of 4. So a misaligned I64 or F64 only fails when it is read; any other
- * misaligned tensor makes the file fail. */
+ * Views are read as arrays of their type. Writers that sort by element size (the reference's, and write.c)
+ * align every tensor; those that keep the order of a state dict, or do not pad the header, may not. Such a
+ * tensor is copied. */
 #include "io/safetensors/safetensors.h"
 #include "io/extent.h"
+#include "io/kinds.h"
+#include "io/order.h"
 #include "ra_memory.h"
 
 #include <stdio.h>
@@ -31,13 +31,13 @@ static ra_status find_header(const ra_safetensors *file, ra_json_span *header, r
     const unsigned char *bytes = file->mapping.data;
     size_t size = file->mapping.size;
     if (size == 0) RA_FAIL(err, RA_ERR_FORMAT, "%s is empty, not a safetensors file", file->path);
+    if (size < PREFIX + 1 || bytes[PREFIX] != '{')
+        RA_TRY(ra_kinds_refuse(file->path, bytes, size, true, err));
     if (size < PREFIX + 2)
         RA_FAIL(err, RA_ERR_FORMAT, "%s has %zu bytes, but a safetensors file has at least %d", file->path,
                 size, PREFIX + 2);
     uint64_t length = 0;
     for (int i = PREFIX - 1; i >= 0; i--) length = length << 8 | bytes[i];
-    if (size >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0)
-        RA_FAIL(err, RA_ERR_FORMAT, "%s is a NumPy array (.npy), expected a safetensors file", file->path);
     if (length > size - PREFIX && bytes[PREFIX] != '{')
         RA_FAIL(err, RA_ERR_FORMAT, "%s is not a safetensors file", file->path);
     if (length > size - PREFIX)
@@ -113,75 +113,18 @@ static bool is_misaligned(const ra_safetensors_entry *entry, size_t data_offset)
            (data_offset + entry->begin) % ra_dtype_size(entry->tensor.dtype) != 0;
 }
 
-/* Makes misaligned tensors of 8-byte elements foreign. */
-static ra_status set_counters_apart(ra_safetensors *file, size_t data_offset, ra_error *err) {
-    for (size_t i = 0; i < file->count; i++) {
-        ra_safetensors_entry *entry = &file->entries[i];
-        const ra_tensor *tensor = &entry->tensor;
-        char text[RA_SHAPE_TEXT_SIZE + 64], shape[RA_SHAPE_TEXT_SIZE];
-        if (entry->foreign || ra_dtype_size(tensor->dtype) < 8 || !is_misaligned(entry, data_offset))
-            continue;
-        snprintf(text, sizeof text, "%s %s at byte %zu", ra_dtype_name(tensor->dtype),
-                 ra_shape_text(tensor->rank, tensor->shape, shape, sizeof shape), data_offset + entry->begin);
-        entry->foreign = ra_strdup(text);
-        entry->refusal = RA_ERR_FORMAT;
-        if (!entry->foreign) RA_FAIL_MEMORY(err, "the description of a tensor", strlen(text) + 1);
-    }
-    return RA_OK;
-}
-
-/* Points every readable tensor into the mapping. */
+/* Points every readable tensor into the mapping, or into a copy if it lies at an odd place there. */
 static ra_status set_views(ra_safetensors *file, size_t data_offset, ra_error *err) {
     const char *base = file->mapping.data;
     for (size_t i = 0; i < file->readable; i++) {
         ra_safetensors_entry *entry = &file->entries[i];
         size_t offset = data_offset + entry->begin;
-        ra_dtype dtype = entry->tensor.dtype;
-        if (is_misaligned(entry, data_offset))
-            RA_FAIL(err, RA_ERR_FORMAT,
-                    "%s: tensor \"%s\" is misaligned: it begins at byte %zu of the file, which is not a "
-                    "multiple of the %zu bytes of an %s",
-                    file->path, entry->name, offset, ra_dtype_size(dtype), ra_dtype_name(dtype));
         /* An empty view points to the start of the mapping, where every type is aligned. */
         entry->tensor.data = base + (entry->end > entry->begin ? offset : 0);
+        if (!is_misaligned(entry, data_offset)) continue;
+        RA_TRY(ra_order_copy(&entry->tensor, base + offset, false, false, file->path, &entry->copy, err));
+        entry->tensor.data = entry->copy;
     }
-    return RA_OK;
-}
-
-/* ---- names --------------------------------------------------------------------------------------------- */
-
-static int compare_names(const void *a, const void *b) {
-    return strcmp(((const ra_safetensors_position *)a)->name, ((const ra_safetensors_position *)b)->name);
-}
-
-/* Sorts the list; returns a name that occurs twice, or NULL. */
-static const char *sort_names(ra_safetensors_position *names, size_t count) {
-    qsort(names, count, sizeof *names, compare_names);
-    for (size_t i = 1; i < count; i++)
-        if (strcmp(names[i - 1].name, names[i].name) == 0) return names[i].name;
-    return NULL;
-}
-
-static const ra_safetensors_position *look_up(const ra_safetensors_position *names, size_t count,
-                                              const char *name) {
-    return bsearch(&(ra_safetensors_position){name, 0}, names, count, sizeof *names, compare_names);
-}
-
-static ra_status index_names(ra_safetensors *file, ra_error *err) {
-    file->names = ra_malloc(file->count, sizeof *file->names);
-    file->keys = ra_malloc(file->text_count, sizeof *file->keys);
-    if (!file->names || !file->keys)
-        RA_FAIL_MEMORY(err, "the names in a file", (file->count + file->text_count) * sizeof *file->names);
-    for (size_t i = 0; i < file->count; i++)
-        file->names[i] = (ra_safetensors_position){file->entries[i].name, i};
-    for (size_t i = 0; i < file->text_count; i++)
-        file->keys[i] = (ra_safetensors_position){file->texts[i].key, i};
-    const char *twice = sort_names(file->names, file->count);
-    if (twice)
-        RA_FAIL(err, RA_ERR_FORMAT, "%s: two tensors have the name \"%s\" (without the prefix module.)",
-                file->path, twice);
-    twice = sort_names(file->keys, file->text_count);
-    if (twice) RA_FAIL(err, RA_ERR_FORMAT, "%s: __metadata__ holds \"%s\" twice", file->path, twice);
     return RA_OK;
 }
 
@@ -193,9 +136,9 @@ static ra_status load(ra_safetensors *file, ra_error *err) {
     RA_TRY(find_header(file, &header, err));
     RA_TRY(ra_safetensors_parse_header(file, header, err));
     size_t data_offset = PREFIX + header.size;
-    RA_TRY(set_counters_apart(file, data_offset, err));
     sort_entries(file);
-    RA_TRY(index_names(file, err));
+    RA_TRY(ra_safetensors_remove_prefix(file, err));
+    RA_TRY(ra_safetensors_index_names(file, err));
     RA_TRY(check_tiling(file, file->mapping.size - data_offset, err));
     return set_views(file, data_offset, err);
 }
@@ -219,6 +162,7 @@ void ra_safetensors_free(ra_safetensors *file) {
     for (size_t i = 0; i < file->count; i++) {
         ra_free(file->entries[i].name);
         ra_free(file->entries[i].foreign);
+        ra_free(file->entries[i].copy);
     }
     for (size_t i = 0; i < file->text_count; i++) {
         ra_free(file->texts[i].key);
@@ -228,6 +172,7 @@ void ra_safetensors_free(ra_safetensors *file) {
     ra_free(file->texts);
     ra_free(file->names);
     ra_free(file->keys);
+    ra_free(file->prefix);
     ra_mapping_close(&file->mapping);
     ra_free(file->path);
     ra_free(file);
@@ -237,6 +182,10 @@ void ra_safetensors_free(ra_safetensors *file) {
 
 const char *ra_safetensors_path(const ra_safetensors *file) {
     return file->path;
+}
+
+const char *ra_safetensors_prefix(const ra_safetensors *file) {
+    return file->prefix;
 }
 
 size_t ra_safetensors_count(const ra_safetensors *file) {
@@ -259,8 +208,29 @@ const char *ra_safetensors_foreign(const ra_safetensors *file, size_t i, const c
 }
 
 static const ra_safetensors_entry *entry_named(const ra_safetensors *file, const char *name) {
-    const ra_safetensors_position *found = look_up(file->names, file->count, name);
+    const ra_safetensors_position *found = ra_safetensors_look_up(file->names, file->name_count, name);
     return found ? &file->entries[found->index] : NULL;
+}
+
+ra_status ra_safetensors_narrow(ra_safetensors *file, ra_error *err) {
+    static const char *const parameters[] = {"dictionary", "encoder.", "thresholds", "input."};
+    for (size_t i = 0; i < file->readable; i++) {
+        ra_safetensors_entry *entry = &file->entries[i];
+        ra_tensor *tensor = &entry->tensor;
+        bool parameter = false;
+        for (size_t p = 0; p < sizeof parameters / sizeof *parameters; p++)
+            parameter |= strncmp(entry->name, parameters[p], strlen(parameters[p])) == 0;
+        if (!parameter || tensor->dtype != RA_F64) continue;
+        size_t n = ra_tensor_elements(tensor);
+        float *narrow = ra_malloc(n ? n : 1, sizeof *narrow);
+        if (!narrow) RA_FAIL_MEMORY(err, entry->name, n * sizeof *narrow);
+        ra_convert_to_f32(RA_F64, tensor->data, narrow, n);
+        ra_free(entry->copy);
+        entry->copy = narrow;
+        tensor->data = narrow;
+        tensor->dtype = RA_F32;
+    }
+    return RA_OK;
 }
 
 const ra_tensor *ra_safetensors_find(const ra_safetensors *file, const char *name) {
@@ -285,14 +255,9 @@ static const char *list_names(const ra_safetensors *file, char *text, size_t siz
 
 /* The second half of the message for a foreign tensor. */
 static const char *readable_instead(ra_status refusal) {
-    switch (refusal) {
-    case RA_ERR_DTYPE:
-        return "but only F32, F16, BF16, F64, I64, I32 and U8 can be read";
-    case RA_ERR_SHAPE:
-        return "but at most 8 can be read";
-    default:
-        return "misaligned: it must begin at a multiple of its element size";
-    }
+    return refusal == RA_ERR_DTYPE
+               ? "but only F32, F16, BF16, F64 and integers of 8 to 64 bits (no U32, U64) can be read"
+               : "but at most 8 can be read";
 }
 
 ra_status ra_safetensors_get(const ra_safetensors *file, const char *name, ra_tensor *tensor, ra_error *err) {
@@ -309,7 +274,7 @@ ra_status ra_safetensors_get(const ra_safetensors *file, const char *name, ra_te
 }
 
 const char *ra_safetensors_metadata(const ra_safetensors *file, const char *key) {
-    const ra_safetensors_position *found = look_up(file->keys, file->text_count, key);
+    const ra_safetensors_position *found = ra_safetensors_look_up(file->keys, file->text_count, key);
     return found ? file->texts[found->index].text : NULL;
 }
 

@@ -1,5 +1,5 @@
-/* safetensors.h - what the two halves of the safetensors reader share: header.c turns the JSON into the lists
- * below, read.c maps the file and checks the lists against it and each other. */
+/* safetensors.h - what the parts of the safetensors reader share: header.c turns the JSON into the lists below,
+ * names.c finds tensors by their names, read.c maps the file and checks the lists against it and each other. */
 #ifndef RA_IO_SAFETENSORS_SAFETENSORS_H
 #define RA_IO_SAFETENSORS_SAFETENSORS_H
 
@@ -7,10 +7,11 @@
 #include "io/json.h"
 
 typedef struct ra_safetensors_entry {
-    char *name;        /* owned; without `module.` */
+    char *name;        /* owned; without `module.` and the common prefix */
     char *foreign;     /* owned; type and shape of a tensor that cannot be a view; NULL for others */
-    ra_status refusal; /* of a foreign one: RA_ERR_DTYPE, RA_ERR_SHAPE, or RA_ERR_FORMAT if misaligned */
+    ra_status refusal; /* of a foreign one: RA_ERR_DTYPE or RA_ERR_SHAPE */
     ra_tensor tensor;
+    void *copy;        /* owned; the data of a tensor that cannot be read in place; NULL for others */
     size_t begin, end; /* its bytes within the data */
     size_t position;   /* in the header */
 } ra_safetensors_entry;
@@ -34,11 +35,21 @@ struct ra_safetensors {
     ra_safetensors_text *texts; /* __metadata__, in the order of the header */
     size_t text_count, text_capacity;
     bool has_metadata;
-    ra_safetensors_position *names, *keys; /* of entries [count] and of texts [text_count] */
+    ra_safetensors_position *names, *keys; /* of entries [name_count], and of texts [text_count] */
+    size_t name_count;                     /* count, and one for each other name of a tensor */
+    char *prefix;                          /* owned; NULL: none was removed */
 };
 
 /* Reads the header and adds entries and texts. Each entry is complete and fits its own shape and type; the
  * caller checks whether names repeat and where the bytes are. On failure the lists keep what was read. */
 ra_status ra_safetensors_parse_header(ra_safetensors *file, ra_json_span header, ra_error *err);
+
+/* Removes the prefix that the names of one state dict have in common. */
+ra_status ra_safetensors_remove_prefix(ra_safetensors *file, ra_error *err);
+
+/* Fills `names` and `keys`, once the entries have their places; names and keys that repeat are an error. */
+ra_status ra_safetensors_index_names(ra_safetensors *file, ra_error *err);
+const ra_safetensors_position *ra_safetensors_look_up(const ra_safetensors_position *names, size_t count,
+                                                      const char *name); /* NULL: there is none */
 
 #endif

@@ -21,7 +21,7 @@ typedef struct matcher {
 
 static void load(ra_pool *pool, const float *x, size_t rows, size_t n, size_t d, float *unit) {
     memset(unit + rows * d, 0, (n - rows) * d * sizeof *unit);
-    ra_unit_rows(pool, x, rows, d, 0, unit);
+    ra_unit_rows(pool, x, rows, d, unit);
 }
 
 static double cosine(const float *x, const float *y, size_t d) {

@@ -48,7 +48,7 @@ ra_status ra_layout_nearest(ra_backend *backend, const float *D, size_t K, size_
         status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the nearest atoms need %zu bytes",
                               (d + CHUNK_ATOMS) * K * sizeof(float));
     else
-        ra_unit_rows(ra_backend_pool(backend), D, K, d, 0, n.unit);
+        ra_unit_rows(ra_backend_pool(backend), D, K, d, n.unit);
     for (size_t from = 0; from < K && status == RA_OK; from += CHUNK_ATOMS)
         status = search_chunk(&n, from, err);
     ra_codes_release(&n.found);

@@ -1,27 +1,8 @@
 /* Encoder and activation of both kinds of file. A file without an encoder is a bare dictionary, a model that
- * cannot encode and explain. A file with the tensors of an unknown encoder is an error: without them it would
- * be another model. */
+ * cannot encode and explain. Tensors that are not known were refused before (sae/tensors.c). */
 #include "model/model.h"
 
 #include <string.h>
-
-/* Counts batches in training; evaluation does not need it. */
-static const char batch_counter[] = "encoder.final_block.1.num_batches_tracked";
-
-static ra_status refuse_unknown(const ra_safetensors *file, ra_error *err) {
-    for (size_t i = 0; i < ra_safetensors_count(file); i++) {
-        const char *name = ra_safetensors_name(file, i);
-        bool known = strncmp(name, "encoder.", 8) != 0 || strcmp(name, batch_counter) == 0;
-        for (size_t j = 0; !known && j < RA_ENCODER_TENSORS; j++)
-            known = strcmp(name, ra_encoder_tensor_names[j]) == 0;
-        if (!known)
-            RA_FAIL(err, RA_ERR_UNSUPPORTED,
-                    "%s: the tensor %s belongs to an encoder that is not supported; expected one of linear, "
-                    "mlp_ln_1, mlp_bn_1, tied",
-                    ra_safetensors_path(file), name);
-    }
-    return RA_OK;
-}
 
 static void settle_kind(ra_model *model, ra_encoder_kind kind) {
     ra_sae_settings *settings = &model->info.settings;
@@ -42,7 +23,7 @@ static ra_status use_dictionary(ra_model *model, ra_error *err) {
     return RA_OK;
 }
 
-/* The bias of a tied encoder may be missing. */
+/* A bias that the encoder may lack. */
 static ra_status zero_bias(ra_model *model, ra_error *err) {
     void *memory = NULL;
     size_t concepts = model->info.concepts;
@@ -67,7 +48,7 @@ static ra_status open_weights(ra_model *model, const ra_safetensors *file, ra_er
     for (size_t i = 0; i < RA_ENCODER_TENSORS; i++) {
         ra_tensor tensor;
         if (!ra_encoder_has_tensor(encoder->kind, i)) continue;
-        if (ra_encoder_tensor_is_optional(encoder->kind, i) &&
+        if (ra_encoder_tensor_is_optional(file, encoder->kind, i) &&
             !ra_safetensors_find(file, ra_encoder_tensor_names[i])) {
             RA_TRY(zero_bias(model, err));
             continue;
@@ -103,7 +84,6 @@ static ra_status open_thresholds(ra_model *model, const ra_safetensors *file, ra
 }
 
 ra_status ra_model_open_encoder(ra_model *model, const ra_safetensors *file, ra_error *err) {
-    RA_TRY(refuse_unknown(file, err));
     bool found;
     ra_encoder_kind kind;
     RA_TRY(ra_encoder_find(file, &model->info.settings, &found, &kind, err));

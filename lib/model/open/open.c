@@ -86,6 +86,7 @@ static ra_status measure_dictionary(ra_model *model, ra_error *err) {
 static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_model_options *options,
                             ra_error *err) {
     RA_TRY(read_settings(model, file, options, err));
+    RA_TRY(ra_sae_check_tensors(file, &model->info.settings, options->settings.ignored, err));
     RA_TRY(read_origins(model, file, err));
     if (model->file)
         RA_TRY(ra_model_open_artifact(model, file, err));
@@ -111,7 +112,7 @@ static ra_status open_file(ra_model *model, const char *path, const ra_model_opt
     bool checkpoint = ra_safetensors_find(file, "dictionary.W") ||
                       ra_safetensors_find(file, "dictionary.W.index") ||
                       ra_safetensors_find(file, "dictionary._weights");
-    ra_status status = fused || checkpoint ? RA_OK : neither_kind(file, err);
+    ra_status status = fused || checkpoint ? ra_safetensors_narrow(file, err) : neither_kind(file, err);
     if (fused) {
         model->file = file; /* which ra_model_release() frees */
         for (size_t i = 0; i < ra_safetensors_count(file); i++)

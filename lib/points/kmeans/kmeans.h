@@ -28,6 +28,7 @@ typedef struct ra_kmeans {
     uint64_t *members; /* [N] rows of each cluster; minibatch: over all batches */
     double *sums;      /* [N,d] over the rows of each cluster */
     size_t iteration;
+    size_t seeds;   /* drawn so far */
     double inertia; /* sum of `distance`; minibatch: of the last batch, scaled to all rows */
 
     /* of assign.c */

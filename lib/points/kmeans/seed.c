@@ -257,6 +257,7 @@ static ra_status seed_all(seeding *s, ra_error *err) {
         double total = 0;
         for (size_t i = 0; i < s->rows; i++) s->cumulative[i] = total += s->distance[i];
         run->inertia = total * ((double)run->rows / (double)s->rows);
+        run->seeds = count;
         RA_TRY(ra_kmeans_report(run, err));
         if (count == run->clusters || !(total > 0)) break;
         size_t ahead = least(most(count / AHEAD, AHEAD_LEAST), s->capacity / s->tries);

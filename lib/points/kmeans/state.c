@@ -74,8 +74,13 @@ void ra_kmeans_release(ra_kmeans *run) {
 
 ra_status ra_kmeans_report(const ra_kmeans *run, ra_error *err) {
     const ra_kmeans_options *options = run->options;
-    const ra_kmeans_progress progress = {run->iteration,  run->inertia, run->clusters,
-                                         run->dimensions, run->center,  run->members};
+    const ra_kmeans_progress progress = {.iteration = run->iteration,
+                                         .seeds = run->iteration ? run->clusters : run->seeds,
+                                         .inertia = run->inertia,
+                                         .clusters = run->clusters,
+                                         .dimensions = run->dimensions,
+                                         .centers = run->center,
+                                         .members = run->members};
     if (!options->progress || options->progress(options->context, &progress)) return RA_OK;
     RA_FAIL(err, RA_ERR_CANCELED, "k-means was stopped in iteration %zu, as asked", run->iteration);
 }

@@ -194,7 +194,7 @@ class Explanation:
     concepts: tuple[Concept, ...]  #: by falling absolute contribution
     residual: float  #: |x - x_hat|
     input: float  #: |x|
-    r2: float | None  #: None when all numbers of the input are equal
+    r2: float | None  #: around the mean of this input's numbers; None when they are all equal
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Explanation:

@@ -67,7 +67,7 @@ static const char *write_tensor(const char *name, ra_tensor tensor) {
 }
 
 START_TEST(test_refuses_what_is_no_activations) {
-    static const double doubles[] = {1, 2, 3, 4};
+    static const int64_t longs[] = {1, 2, 3, 4};
     static const int32_t integers[] = {1, 2, 3, 4};
     ra_tensor five = {.dtype = RA_F32, .rank = 5, .shape = {1, 1, 1, 2, 3}, .data = first};
     ra_tensor no_pixel = {.dtype = RA_F32, .rank = 4, .shape = {1, 2, 3, 0}, .data = first};
@@ -76,15 +76,13 @@ START_TEST(test_refuses_what_is_no_activations) {
         ra_status status;
         const char *text;
     } cases[] = {
-        {ra_tensor_2d(RA_F64, doubles, 2, 2), RA_ERR_DTYPE,
-         "holds F64 numbers; expected activations in F32, F16 or BF16; convert them, in NumPy with "
-         "x.astype("},
+        {ra_tensor_2d(RA_I64, longs, 2, 2), RA_ERR_DTYPE, "holds I64 numbers; expected activations in F32"},
         {ra_tensor_2d(RA_I32, integers, 2, 2), RA_ERR_DTYPE, "I32"},
         {ra_tensor_1d(RA_F32, first, 6), RA_ERR_SHAPE, "shape [6]; expected activations of shape [rows, d]"},
         {five, RA_ERR_SHAPE,
          "shape [1, 1, 1, 2, 3]; expected activations of shape [rows, d], [n, tokens, d] or"},
         {no_pixel, RA_ERR_SHAPE, "shape [1, 2, 3, 0]"},
-        {ra_tensor_2d(RA_F32, first, 0, 3), RA_ERR_SHAPE, "[0, 3]"},
+        {ra_tensor_2d(RA_F32, first, 0, 3), RA_ERR_SHAPE, "holds no rows"},
         {ra_tensor_2d(RA_F32, first, 3, 0), RA_ERR_SHAPE, "at least one row"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

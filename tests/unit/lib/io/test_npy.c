@@ -149,6 +149,11 @@ static const struct {
     {1, "{'descr': '<u1', " GOOD "'shape': (2, 0, 7)}", 0, RA_U8, 3},
     {1, "{'descr': '<f4', " GOOD "'shape': (9223372036854775808, 0, 9223372036854775808)}", 0, RA_F32, 3},
     {1, "{'descr': '<f4', " GOOD "'shape': (1, 1, 1, 1, 1, 1, 1, 2)}", 8, RA_F32, 8},
+    {1, "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 4), }", 48, RA_F32, 2},
+    {1, "{'descr': '>f4', " GOOD "'shape': (3, 4), }", 48, RA_F32, 2},
+    {1, "{'descr': '<i2', " GOOD "'shape': (3, 4), }", 24, RA_I16, 2},
+    {1, "{'descr': '>u2', " GOOD "'shape': (3, 4), }", 24, RA_U16, 2},
+    {1, "{'descr': '|i1', " GOOD "'shape': (3, 4), }", 12, RA_I8, 2},
 };
 
 START_TEST(test_accepts_every_spelling_of_a_header) {
@@ -175,10 +180,8 @@ static const struct {
     {1, "{'descr': '<f4', " GOOD "'shape': (3, 4), }", 49, RA_ERR_FORMAT, "too long: shape [3, 4]"},
     {1, "{'descr': '<f4', " GOOD "'shape': (3, 4), }", 0, RA_ERR_FORMAT, "truncated"},
     {1, "{'descr': '<f8', " GOOD "'shape': (3, 4), }", 48, RA_ERR_FORMAT, "takes 96 bytes"},
-    {1, "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 4), }", 48, RA_ERR_UNSUPPORTED,
-     "Fortran order"},
-    {1, "{'descr': '>f4', " GOOD "'shape': (3, 4), }", 48, RA_ERR_DTYPE, "big-endian numbers ('>f4')"},
-    {1, "{'descr': '<i2', " GOOD "'shape': (3, 4), }", 24, RA_ERR_DTYPE, "type '<i2'"},
+    {1, "{'descr': '<u4', " GOOD "'shape': (3, 4), }", 48, RA_ERR_DTYPE, "type '<u4'"},
+    {1, "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 4), }", 47, RA_ERR_FORMAT, "truncated"},
     {1, "{'descr': '|b1', " GOOD "'shape': (3, 4), }", 12, RA_ERR_DTYPE, "type '|b1'"},
     {1, "{'descr': '|f4', " GOOD "'shape': (3, 4), }", 48, RA_ERR_DTYPE, "type '|f4'"},
     {1, "{'descr': '<c8', " GOOD "'shape': (3, 4), }", 96, RA_ERR_DTYPE, "type '<c8'"},
@@ -235,14 +238,60 @@ START_TEST(test_refuses_malformed_headers) {
 END_TEST
 TEST_CASES_LOOP(npy_refused, 0, sizeof refused / sizeof *refused, test_refuses_malformed_headers)
 
-START_TEST(test_refuses_misaligned_data) {
+START_TEST(test_misaligned_data_is_copied) {
     static const char file[] =
         "\x93NUMPY\x01\x00\x38\x00{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}\n"
         "abcd";
     ra_npy *npy = NULL;
     const char *path = test_write("odd.npy", file, sizeof file - 1);
     ck_assert_uint_eq(sizeof file - 1, 10 + 0x38 + 4);
-    ra_fails(ra_npy_open(path, &npy, &err), RA_ERR_FORMAT, "misaligned: its data begins at byte 66");
+    ra_ok(ra_npy_open(path, &npy, &err));
+    ck_assert_uint_eq((uintptr_t)ra_npy_tensor(npy)->data % 4, 0);
+    ck_assert_mem_eq(ra_npy_tensor(npy)->data, "abcd", 4);
+    ra_npy_free(npy);
+}
+END_TEST
+
+/* Element [i, j, ...] of Fortran's order lies at i + a (j + b (...)); in either byte order. */
+START_TEST(test_other_orders_are_read_as_c_order) {
+    enum { A = 33, B = 3, C = 2, D = 35, N = A * B * C * D };
+    static unsigned char file[128 + 2 * N];
+    for (int big = 0; big < 2; big++) {
+        ra_npy *npy = NULL;
+        memset(file, ' ', 128);
+        memcpy(file, "\x93NUMPY\x01\x00\x76\x00", 10);
+        snprintf((char *)file + 10, 118,
+                 "{'descr': '%ci2', 'fortran_order': True, 'shape': (%d, %d, %d, %d), }", big ? '>' : '<', A,
+                 B, C, D);
+        file[10 + strlen((char *)file + 10)] = ' ';
+        file[127] = '\n';
+        for (size_t i = 0; i < N; i++) {
+            file[128 + 2 * i + (size_t)big] = (unsigned char)i;
+            file[128 + 2 * i + (size_t)!big] = (unsigned char)(i >> 8);
+        }
+        ra_ok(ra_npy_open(test_write("fortran.npy", file, sizeof file), &npy, &err));
+        const int16_t *x = ra_npy_tensor(npy)->data;
+        for (size_t a = 0, at = 0; a < A; a++)
+            for (size_t b = 0; b < B; b++)
+                for (size_t c = 0; c < C; c++)
+                    for (size_t d = 0; d < D; d++, at++)
+                        ck_assert_int_eq(x[at], (int)(a + A * (b + B * (c + C * d))));
+        ra_npy_free(npy);
+    }
+}
+END_TEST
+
+START_TEST(test_arrays_in_memory_are_not_copied) {
+    ra_tensor tensor;
+    for (int i = 0; i < 2; i++) {
+        const char *text = i ? "{'descr': '>f4', " GOOD "'shape': (3, 4), }"
+                             : "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 4), }";
+        ra_mapping mapping;
+        ra_ok(ra_mapping_open(write_raw(1, text, 48), &mapping, &err));
+        ra_fails(ra_npy_parse(mapping.data, mapping.size, "the body", &tensor, NULL, &err),
+                 i ? RA_ERR_DTYPE : RA_ERR_UNSUPPORTED, i ? "the body is big-endian" : "Fortran order");
+        ra_mapping_close(&mapping);
+    }
 }
 END_TEST
 
@@ -347,6 +396,7 @@ END_TEST
 TEST_CASES_SLOW(npy, 30, test_arrays_behind_each_other_in_memory, test_round_trip_of_every_type_and_rank,
                 test_round_trip_of_nothing, test_the_header_is_what_numpy_writes,
                 test_every_header_length_stays_aligned, test_refuses_to_write_what_npy_cannot_hold,
-                test_refuses_misaligned_data, test_refuses_files_that_are_not_npy,
+                test_misaligned_data_is_copied, test_other_orders_are_read_as_c_order,
+                test_arrays_in_memory_are_not_copied, test_refuses_files_that_are_not_npy,
                 test_refuses_truncation_at_every_length, test_damaged_headers_never_crash,
                 test_short_memory_is_an_error)

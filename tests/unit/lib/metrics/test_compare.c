@@ -143,7 +143,8 @@ END_TEST
 START_TEST(test_zero_atoms_have_cosine_zero) {
     static const float A[] = {1, 0, 0, 0, 0, 0}, B[] = {0, 0, 5, 0, 0, 0}; /* [3,2] */
     ra_comparison c = compare(A, B, 3, 2);
-    ck_assert_double_eq_tol(c.stability_with_flips, 1.0 / 3, 1e-12);
+    ck_assert_double_eq(c.stability_with_flips, 1); /* of the one atom that each has */
+    ck_assert_double_eq(c.cosine_hungarian_loss, 2);
     ck_assert_int_eq(c.match[0], 1);
     ck_assert_float_eq(c.match_cosine[1], 0);
     ck_assert_float_eq(c.match_cosine[2], 0);
@@ -152,7 +153,35 @@ START_TEST(test_zero_atoms_have_cosine_zero) {
                                  0.3f, 0.1f, 0.3f}; /* nothing remains after the mean is subtracted */
     c = compare(same, same, 3, 2);
     ck_assert_double_eq_tol(c.stability_with_flips, 1, 1e-12);
-    ck_assert_double_eq(c.stability_centered, 0);
+    ck_assert(isnan(c.stability_centered));
+    ra_comparison_release(&c);
+    static const float fewer[] = {1, 0, 0, 0, 0, 0}, more[] = {1, 0, 0, 1, 0, 0};
+    c = compare(fewer, more, 3, 2);
+    ck_assert_double_eq(c.stability_with_flips, 0.5); /* one of two */
+    ra_comparison_release(&c);
+    static const float none[6];
+    c = compare(none, none, 3, 2);
+    ck_assert(isnan(c.stability_with_flips) && isnan(c.stability_without_flips) &&
+              isnan(c.stability_centered));
+    ra_comparison_release(&c);
+}
+END_TEST
+
+/* With zero atoms, equal atoms and atoms that differ in the last bits: 1, and each atom matched to itself. */
+START_TEST(test_a_dictionary_is_itself_to_the_last_bit) {
+    enum { K = 40, D = 7 };
+    static float A[K * D];
+    test_fill(A, K * D, 9);
+    for (size_t k = 10; k < 20; k++)
+        for (size_t j = 0; j < D; j++)
+            A[k * D + j] = A[j] * (1 + (float)k * 3e-7f) + (j == k % D ? 1e-5f : 0);
+    memcpy(A + 21 * D, A + 20 * D, D * sizeof *A);
+    memset(A + 5 * D, 0, D * sizeof *A);
+    ra_comparison c = compare(A, A, K, D);
+    ck_assert_double_eq(c.stability_with_flips, 1);
+    ck_assert_double_eq(c.stability_without_flips, 1);
+    ck_assert_double_eq(c.stability_centered, 1);
+    for (size_t k = 0; k < K; k++) ck_assert_int_eq(c.match[k], (int32_t)k);
     ra_comparison_release(&c);
 }
 END_TEST
@@ -208,7 +237,7 @@ START_TEST(test_every_allocation_may_fail) {
 END_TEST
 
 TEST_CASES(compare, test_losses_match_the_reference, test_finds_the_same_atoms_in_another_order,
-           test_a_dictionary_is_at_no_distance_from_itself,
+           test_a_dictionary_is_at_no_distance_from_itself, test_a_dictionary_is_itself_to_the_last_bit,
            test_centering_tells_atoms_apart_that_share_a_mean, test_zero_atoms_have_cosine_zero,
            test_atoms_of_any_size, test_refuses_what_cannot_be_compared, test_every_allocation_may_fail)
 TEST_CASES_LOOP(compare_figures, 0, 4, test_figures_equal_plain_loops)

@@ -62,8 +62,7 @@ static dense *measure_dense(void) {
             d->result.together += d->G[i * K + j] != 0;
             d->result.interference_square += d->M[i * K + j] * d->M[i * K + j];
             if (i != j)
-                d->result.correlation =
-                    fmax(d->result.correlation, fabs(covariance) / (sqrt(ii) * sqrt(jj) + 1e-6));
+                d->result.correlation = fmax(d->result.correlation, fabs(covariance) / (sqrt(ii) * sqrt(jj)));
         }
     d->norm = norm_of(d->M);
     return d;

@@ -60,14 +60,22 @@ START_TEST(test_plausibility_is_the_mean_of_the_best_cosines) {
 }
 END_TEST
 
-START_TEST(test_coherence_is_collinearity_without_the_guard) {
-    static const float atoms[] = {1e-6f, 0, 1e-6f, 1e-6f}; /* as long as the guard */
+START_TEST(test_cosines_and_ranks_do_not_depend_on_the_scale) {
+    static const float scales[] = {1e-18f, 1e-6f, 1, 1e18f};
     ra_backend *backend = backend_of("cpu", 1);
-    double coherence, collinearity;
-    ra_ok(ra_metric_coherence(backend, atoms, 2, 2, &coherence, &err));
-    ra_ok(ra_metric_collinearity(backend, atoms, 2, 2, &collinearity, &err));
-    ck_assert_double_eq_tol(coherence, sqrt(0.5), 1e-6);
-    ck_assert_double_eq_tol(collinearity, 1e-12 / (2e-6 * (sqrt(2) * 1e-6 + 1e-6)), 1e-6);
+    for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
+        float a = scales[s], atoms[] = {a, 0, a, a};
+        double value;
+        ra_ok(ra_metric_coherence(backend, atoms, 2, 2, &value, &err));
+        ck_assert_double_eq_tol(value, sqrt(0.5), 1e-6);
+        ra_ok(ra_metric_collinearity(backend, atoms, 2, 2, &value, &err));
+        ck_assert_double_eq_tol(value, sqrt(0.5), 1e-6);
+        ra_ok(ra_metric_stable_rank(backend, atoms, 2, 2, &value, &err));
+        ck_assert_double_eq_tol(value, 6 / (3 + sqrt(5)), 1e-5);
+        ra_ok(ra_metric_effective_rank(backend, atoms, 2, 2, &value, &err));
+        double p = (1 + sqrt(5)) / (2 * sqrt(5));
+        ck_assert_double_eq_tol(value, exp(-p * log(p) - (1 - p) * log(1 - p)), 1e-5);
+    }
     ra_backend_release(backend);
 }
 END_TEST
@@ -186,6 +194,6 @@ START_TEST(test_wasserstein_of_values_of_any_size_and_sign) {
 END_TEST
 
 TEST_CASES(ranks, test_effective_rank_of_known_matrices, test_plausibility_is_the_mean_of_the_best_cosines,
-           test_coherence_is_collinearity_without_the_guard, test_covariances_do_not_depend_on_the_calls,
+           test_cosines_and_ranks_do_not_depend_on_the_scale, test_covariances_do_not_depend_on_the_calls,
            test_frechet_of_singular_covariances_is_exact, test_a_sample_is_all_rows_or_as_many_as_fit,
            test_wasserstein_of_values_of_any_size_and_sign)

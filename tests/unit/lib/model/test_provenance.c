@@ -382,7 +382,7 @@ START_TEST(test_a_fused_checkpoint_keeps_its_provenance) {
         ck_assert_mem_eq(vector, C + j * d, d * sizeof *C);
     }
     ra_model_release(model);
-    ra_free(W), ra_free(Relax), ra_free(C);
+    ra_free(W), ra_free(Relax), ra_free(C), ra_free(multiplier);
 }
 END_TEST
 

@@ -172,7 +172,7 @@ START_TEST(test_refuses_points_that_do_not_fit) {
         ra_status status;
         const char *text;
     } cases[] = {
-        {ra_tensor_2d(RA_F64, doubles, 2, 3), RA_ERR_DTYPE, "the points are F64"},
+        {ra_tensor_2d(RA_I64, doubles, 2, 3), RA_ERR_DTYPE, "the points are I64"},
         {ra_tensor_1d(RA_F32, good, 6), RA_ERR_SHAPE, "[6]; expected [points, d]"},
         {ra_tensor_2d(RA_F32, good, 0, 3), RA_ERR_SHAPE, "[0, 3]"},
         {ra_tensor_2d(RA_F32, good, 3, 2), RA_ERR_SHAPE, "[3, 2]; expected [points, 3], as in the data"},

@@ -20,7 +20,7 @@ static const spoilt_model artifacts[] = {
      0,
      RA_ERR_DTYPE,
      {"dictionary has the type I32", "F32, F16 or BF16"}},
-    {TYPE, "dictionary", NULL, RA_F64, 0, 0, RA_ERR_DTYPE, {"F64", NULL}},
+    {TYPE, "dictionary", NULL, RA_I64, 0, 0, RA_ERR_DTYPE, {"I64", NULL}},
     {SHAPE, "dictionary", NULL, 24, 0, 0, RA_ERR_SHAPE, {"dictionary has the shape [24]", "[any, any]"}},
     {SHAPE, "dictionary", NULL, 0, 4, 0, RA_ERR_SHAPE, {"[0, 4]", "sizes from 1"}},
     {SET, "dictionary", NULL, 7, 0, NAN, RA_ERR_NOT_FINITE, {"dictionary holds", "[1, 3]"}},
@@ -243,8 +243,30 @@ END_TEST
 static const spoilt_model checkpoints[] = {
     {META, "delta", NULL, 0, 0, 0, RA_ERR_SETTING, {"setting delta is missing from its metadata", "--delta"}},
     {META, "sae", NULL, 0, 0, 0, RA_ERR_SETTING, {"setting sae is missing", "--sae"}},
-    {META, "sae", "topk", 0, 0, 0, RA_ERR_SETTING, {"top_k", "--top-k"}},
-    {META, "sae", "batchtopk", 0, 0, 0, RA_ERR_SETTING, {"running_threshold", "--running-threshold"}},
+    {META,
+     "sae",
+     "topk",
+     0,
+     0,
+     0,
+     RA_ERR_UNSUPPORTED,
+     {"thresholds belongs to jumprelu", "--ignore-tensor thresholds"}},
+    {SHAPE,
+     "b_dec",
+     NULL,
+     4,
+     0,
+     0,
+     RA_ERR_UNSUPPORTED,
+     {"b_dec is added to the reconstructions", "--ignore-tensor b_dec"}},
+    {SHAPE,
+     "what",
+     NULL,
+     4,
+     0,
+     0,
+     RA_ERR_UNSUPPORTED,
+     {"the tensor what is not part", "--ignore-tensor what"}},
     {META, "dictionary", "l2", 0, 0, 0, RA_ERR_FORMAT, {"dictionary is l2", "dictionary.W"}},
     {META, "delta", "wide", 0, 0, 0, RA_ERR_ARGUMENT, {"delta", "wide"}},
     {META, "delta", "-1", 0, 0, 0, RA_ERR_ARGUMENT, {"delta", "-1"}},
@@ -286,6 +308,41 @@ START_TEST(test_refuses_checkpoints_that_cannot_be_fused) {
 END_TEST
 
 /* The caller can give a setting that a file lacks; what the caller gives replaces the file's. */
+START_TEST(test_a_setting_that_an_activation_needs_is_asked_for) {
+    static const char *const needs[][2] = {{"topk", "--top-k"}, {"batchtopk", "--running-threshold"}};
+    for (size_t i = 0; i < 2; i++) {
+        model_file file = {0};
+        ra_model *model = NULL;
+        model_file_checkpoint(&file);
+        model_file_drop(&file, "thresholds");
+        model_file_text(&file, "sae", needs[i][0]);
+        const char *path = model_file_write(&file, "lacking.safetensors");
+        ra_fails(ra_model_open(path, NULL, &model, &err), RA_ERR_SETTING, needs[i][1]);
+        model_file_release(&file);
+    }
+}
+END_TEST
+
+START_TEST(test_float64_parameters_are_narrowed) {
+    for (int artifact = 0; artifact < 2; artifact++) {
+        static const char *const names[] = {
+            "dictionary", "dictionary.W", "dictionary.C", "dictionary.Relax", "encoder.final_block.0.weight",
+            "thresholds"};
+        model_file file = {0};
+        ra_model *wide = NULL, *narrow = NULL;
+        artifact ? model_file_artifact(&file) : model_file_checkpoint(&file);
+        ra_ok(ra_model_open(model_file_write(&file, "narrow"), NULL, &narrow, &err));
+        for (size_t i = artifact ? 0 : 1; i < (artifact ? 1 : 6); i++)
+            model_file_convert(&file, names[i], RA_F64);
+        ra_ok(ra_model_open(model_file_write(&file, "wide"), NULL, &wide, &err));
+        ck_assert_str_eq(ra_model_get_info(wide)->digest, ra_model_get_info(narrow)->digest);
+        ra_model_release(wide);
+        ra_model_release(narrow);
+        model_file_release(&file);
+    }
+}
+END_TEST
+
 START_TEST(test_settings_given_stand_in_for_missing_ones) {
     static const struct {
         const char *sae, *given;
@@ -306,6 +363,7 @@ START_TEST(test_settings_given_stand_in_for_missing_ones) {
         model_file_text(&file, "delta", NULL);
         char given[64];
         snprintf(given, sizeof given, "delta=0.5 %s", rows[i].given);
+        model_file_drop(&file, "thresholds");
         ra_model_options options = {.settings = model_settings(given), .archetypes = 2};
         ra_model *model = NULL;
         ra_error err = {0};
@@ -440,8 +498,9 @@ TEST_CASES_LOOP(model_open_artifacts, 0, sizeof artifacts / sizeof *artifacts,
                 test_refuses_artifacts_that_break_the_format)
 TEST_CASES_LOOP(model_open_checkpoints, 0, sizeof checkpoints / sizeof *checkpoints,
                 test_refuses_checkpoints_that_cannot_be_fused)
-TEST_CASES(model_open, test_the_artifact_as_it_is_opens, test_artifacts_made_by_hand_open,
-           test_encoder_tensors_of_any_float_type_open, test_refuses_negative_variances,
-           test_settings_given_stand_in_for_missing_ones,
+TEST_CASES(model_open, test_a_setting_that_an_activation_needs_is_asked_for,
+           test_float64_parameters_are_narrowed, test_the_artifact_as_it_is_opens,
+           test_artifacts_made_by_hand_open, test_encoder_tensors_of_any_float_type_open,
+           test_refuses_negative_variances, test_settings_given_stand_in_for_missing_ones,
            test_a_bare_dictionary_serves_all_but_encode_and_explain, test_parameters_of_any_float_type_fuse,
            test_plain_dictionaries_are_normalized_and_scaled, test_refuses_what_is_neither_kind)

@@ -117,7 +117,7 @@ END_TEST
 /* ---- inertia ------------------------------------------------------------------------------------------ */
 
 typedef struct history {
-    size_t calls, iterations, cancel_at;
+    size_t calls, iterations, cancel_at, seeds;
     double last;
 } history;
 
@@ -125,6 +125,10 @@ static bool follow(void *context, const ra_kmeans_progress *progress) {
     history *h = context;
     ck_assert_double_le(progress->inertia, h->calls ? h->last * (1 + 1e-6) : INFINITY);
     ck_assert(progress->iteration == h->iterations || progress->iteration == h->iterations + 1);
+    ck_assert_uint_ge(progress->seeds, h->seeds); /* they only become more, up to one per cluster */
+    ck_assert_uint_le(progress->seeds, progress->clusters);
+    ck_assert(progress->seeds == progress->clusters || progress->iteration == 0);
+    h->seeds = progress->seeds;
     h->iterations = progress->iteration;
     h->last = progress->inertia;
     return ++h->calls != h->cancel_at;
@@ -152,6 +156,7 @@ START_TEST(test_inertia_falls_and_is_that_of_the_points) {
     ck_assert_double_eq_tol(points.inertia / expected, 1, 1e-12);
     ck_assert_double_eq(points.inertia, seen.last);
     ck_assert_uint_eq(points.iterations, seen.iterations);
+    ck_assert_uint_eq(seen.seeds, cases[_i].clusters);
     ra_points_release(&points);
 }
 END_TEST
