@@ -1,10 +1,10 @@
 """The data of `rasae train` (trainer/training/standardize.c): several files, images as rows, rows that are not
-finite, standardized training."""
+finite, standardized training, activations of a real network in half precision."""
 
 import math
 
 import support
-from support import Case, Tensor, decode, encode, read_safetensors, small_data
+from support import Case, Tensor, data, decode, encode, read_npy, read_safetensors, small_data
 
 D = 12
 
@@ -254,6 +254,49 @@ class Standardized(Data):
             "other.safetensors", self.x, "--standardize", "global", "--concepts", "9", "--points", checkpoint
         )
         self.assertClose(other["dictionary.C"].values, self.standardized(self.values[: 25 * D], other), 1e-6)
+
+
+class Activations(Case):
+    """tests/data/patches.npy: a hidden layer of a network, one row per 512 bytes of a file of one of twelve kinds."""
+
+    X, KINDS, WIDTH = data("patches.npy"), data("patches.txt"), 512
+
+    def train(self, *flags):
+        size = ["--concepts", 64, "--top-k", 8, "--steps", 300, "--seed", 1, "--holdout", "0.1"]
+        return self.good_json("train", self.X, "--labels", self.KINDS, "-o", self.path("out"), *size, "--json", *flags)
+
+    def test_half_precision_needs_to_be_standardized(self):
+        x = read_npy(self.X)
+        self.assertEqual((x.dtype, list(x.shape)), ("F16", [3900, self.WIDTH]))
+        columns = [x.values[j :: self.WIDTH] for j in range(self.WIDTH)]
+        means = [math.fsum(column) / len(column) for column in columns]
+        variances = [math.fsum((v - mean) ** 2 for v in column) / len(column) for mean, column in zip(means, columns)]
+        self.assertGreater(math.fsum(mean**2 for mean in means), 8 * math.fsum(variances))
+        self.assertGreater(max(variances), 50 * min(variances))
+        self.assertGreater(self.train()["dead"], 0.5)  # the mean, which all rows share, is all that most atoms see
+        standardized = self.train("--standardize", "element")
+        self.assertEqual(standardized["dead"], 0)
+        self.assertGreater(standardized["r2_holdout"], 0.41)
+        self.assertLess(abs(standardized["r2_holdout"] - standardized["r2"]), 0.05)
+        tensors, _ = read_safetensors(self.path("out"))
+        self.assertEqual(tensors["input.mean"].shape, [self.WIDTH])
+        for mean, kept in zip(means, tensors["input.mean"].values):  # of the nine tenths that it was trained on
+            self.assertLess(abs(kept - mean), 0.05 * mean)
+
+    def test_an_atom_is_made_of_one_kind_or_two(self):
+        self.train("--standardize", "element")
+        atoms = self.good_json("inspect", self.path("out"), "--atoms", 64, "--json")["atoms"]
+        self.assertEqual(len(atoms), 64)
+        traced = [{row["label"] for row in atom["trace"]["rows"]} for atom in atoms]
+        mixed = [{archetype["label"] for archetype in atom["archetypes"]} for atom in atoms]
+        with open(self.KINDS, encoding="utf-8") as file:
+            kinds = set(file.read().split())
+        self.assertEqual(len(kinds), 12)
+        self.assertLessEqual(set().union(*mixed), kinds)
+        self.assertEqual(set().union(*traced), kinds)
+        # Five rows drawn at random are of one kind or two in one case of a hundred.
+        self.assertGreaterEqual(sum(len(some) <= 2 for some in traced), 45)
+        self.assertGreaterEqual(sum(len(some) <= 2 for some in mixed), 32)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """make study-few-points: what it costs to make atoms of few points, on rows that were not trained on.
 
-Each row of SETTINGS is trained on nine tenths of the words and of the digits, and measured on the rest, over several
+Each row of SETTINGS is trained on nine tenths of the rows of each data set, and measured on the rest, over several
 splits. `rasae train --standardize element` standardizes; `rasae eval` and `rasae inspect` give the figures.
 
     python3 tests/study/few_points.py [--readme README.md] [--only digits] [--plot FRONTIER.svg]
@@ -29,7 +29,7 @@ import readme_block  # noqa: E402
 
 MARKERS = "<!-- few points -->", "<!-- /few points -->"
 STEPS = "4000"
-SPLITS = {"words": 2, "digits": 4}
+SPLITS = {"words": 2, "digits": 4, "patches": 2}
 HELD_OUT = 0.1
 
 FROM_POINTS = ["--init-weights", "points", "--encoder-start", "dictionary"]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""make study: how well and how reproducibly each kind of autoencoder explains the words and the digits.
+"""make study: how well and how reproducibly each kind of autoencoder explains the words, the digits and the patches.
 
-`rasae train` trains every row of SETTINGS on both data sets with the seeds SEEDS, `rasae eval` measures each
+`rasae train` trains every row of SETTINGS on every data set with the seeds SEEDS, `rasae eval` measures each
 model, and `rasae compare` each pair of seeds; the table holds the means. A tenth of the rows is held out: R2 is of
 these, and so are OOD and the agreement of codes. The data are standardized per dimension first, without their
 constant columns, as in Fel et al. 2025.
@@ -47,6 +47,7 @@ STEPS = "4000"
 DATA = {
     "words": ("words.safetensors", 400, 16, "5e-7", "6e-5"),
     "digits": ("digits.npy", 128, 8, "5e-7", "6e-4"),
+    "patches": ("patches.npy", 256, 16, "5e-7", "4e-5"),
 }
 
 PLAIN = ["--dictionary-kind", "l2", "--no-multiplier"]
@@ -128,8 +129,10 @@ def read_npy(path):
     with open(path, "rb") as file:
         blob = file.read()
     length = struct.unpack("<H", blob[8:10])[0]
-    shape = [int(n) for n in re.search(rb"'shape': \(([\d, ]+)\)", blob[10:10 + length]).group(1).split(b",") if n.strip()]
-    return struct.unpack("<%df" % math.prod(shape), blob[10 + length:]), shape
+    header = blob[10:10 + length]
+    shape = [int(n) for n in re.search(rb"'shape': \(([\d, ]+)\)", header).group(1).split(b",") if n.strip()]
+    code = {b"<f4": "f", b"<f2": "e"}[re.search(rb"'descr': '(...)'", header).group(1)]
+    return struct.unpack("<%d%s" % (math.prod(shape), code), blob[10 + length:]), shape
 
 
 def write_npy(path, rows):
