@@ -170,6 +170,10 @@ ra_backend *ra_sae_backend(const ra_sae *sae);
 /* Every trained parameter and every buffer, under its state-dict name. The array lives as long as the SAE. */
 const ra_parameter *ra_sae_parameters(ra_sae *sae, size_t *count);
 
+/* The learning rate of jumprelu's thresholds, in units of that of all else; 1 unless it is set. In log space Adam moves
+ * them by about the rate in a step, whatever the loss asks for. No effect without thresholds. */
+void ra_sae_set_threshold_rate(ra_sae *sae, double rate);
+
 /* Call this after writing to parameter values: the dictionary and the thresholds follow at the next read. */
 void ra_sae_changed(ra_sae *sae);
 

@@ -142,20 +142,22 @@ typedef enum ra_encoder_start { RA_ENCODER_START_UNIFORM, RA_ENCODER_START_DICTI
 /* A value is meaningful if its bit in `known` is set. Defaults stand last in each comment. */
 typedef struct ra_train_settings {
     uint64_t known;
-    size_t concepts;     /* K */
-    int loss;            /* ra_loss */
-    double penalty;      /* of the loss; RA_LOSSES has the defaults */
-    double lr;           /* 5e-4 */
-    int schedule;        /* ra_schedule */
-    double lr_final;     /* at the end of cosine and linear; lr / 100 */
-    size_t warmup;       /* steps */
-    size_t batch_size;   /* 1024 */
-    size_t epochs;       /* 20 */
-    size_t steps;        /* if known, used in place of epochs */
-    double clip_grad;    /* largest norm of the gradient over all parameters, 0: unlimited; 1 */
-    bool shuffle;        /* true */
-    size_t seed;         /* 0 */
-    size_t shuffle_seed; /* of the order of the rows; seed */
+    size_t concepts;  /* K */
+    int loss;         /* ra_loss */
+    double penalty;   /* of the loss; RA_LOSSES has the defaults */
+    double target_l0; /* active latents per row that the penalty is adapted to reach; 0: it stays as it is */
+    double lr;        /* 5e-4 */
+    double threshold_rate; /* learning rate of jumprelu's thresholds, in units of lr; 1 */
+    int schedule;          /* ra_schedule */
+    double lr_final;       /* at the end of cosine and linear; lr / 100 */
+    size_t warmup;         /* steps */
+    size_t batch_size;     /* 1024 */
+    size_t epochs;         /* 20 */
+    size_t steps;          /* if known, used in place of epochs */
+    double clip_grad;      /* largest norm of the gradient over all parameters, 0: unlimited; 1 */
+    bool shuffle;          /* true */
+    size_t seed;           /* 0 */
+    size_t shuffle_seed;   /* of the order of the rows; seed */
     size_t window_seed;  /* of the windows of rows that are shuffled together (train/order.h); shuffle_seed */
     int standardize;     /* ra_standardize; none. The program applies it to the data, the loop does not */
     int optimizer;       /* ra_optimizer; adam */
@@ -176,7 +178,9 @@ enum ra_train_setting {
     RA_TRAIN_CONCEPTS,
     RA_TRAIN_LOSS,
     RA_TRAIN_PENALTY,
+    RA_TRAIN_TARGET_L0,
     RA_TRAIN_LR,
+    RA_TRAIN_THRESHOLD_RATE,
     RA_TRAIN_SCHEDULE,
     RA_TRAIN_LR_FINAL,
     RA_TRAIN_WARMUP,

@@ -78,6 +78,8 @@ static const char about[] =
     "  --loss        mse; mse_l1 for relu and jumprelu, which need a term for sparsity\n"
     "  --penalty     mse_l1 0.03 / (rows of a batch x dimensions); auxk and reanimate 0.1; elastic 0.5;\n"
     "                hoyer and kappa_4 -0.1; l0 0.001\n"
+    "  --bandwidth   0.03, of jumprelu\n"
+    "  --threshold-rate  10 with jumprelu\n"
     "  --batch-size  1024; a 32nd of the rows if that is less, but at least 64\n"
     "  --lr-final    a hundredth of --lr\n"
     "  --epochs      20; more where the data is small, to make 4,000 steps\n"

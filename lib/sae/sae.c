@@ -72,6 +72,8 @@ static ra_status make(ra_sae *sae, uint64_t seed, ra_error *err) {
     if (ra_activation_types[sae->activation.kind]->has_thresholds) {
         RA_TRY(add_parameter(sae, theta_name, true, K, 0, err));
         void *memory = NULL;
+        sae->theta_rate = 1;
+        sae->parameters[sae->count - 1].rate = &sae->theta_rate;
         RA_TRY(fill(sae, &sae->parameters[sae->count - 1], THETA_START, 0, NULL, err));
         RA_TRY(ra_backend_allocate(sae->backend, K * sizeof *sae->thresholds, &memory, err));
         sae->activation.theta = sae->parameters[sae->count - 1].value;
@@ -167,6 +169,10 @@ const ra_mixture_points *ra_sae_stored_points(const ra_sae *sae) {
 
 const ra_group *ra_sae_group(const ra_sae *sae) {
     return sae->group;
+}
+
+void ra_sae_set_threshold_rate(ra_sae *sae, double rate) {
+    sae->theta_rate = rate;
 }
 
 const ra_parameter *ra_sae_parameters(ra_sae *sae, size_t *count) {

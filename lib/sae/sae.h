@@ -30,6 +30,7 @@ struct ra_sae {
     bool training;
     float *thresholds; /* jumprelu: exp(theta) [K], backend memory */
     bool thresholds_known;
+    double theta_rate;               /* in units of the learning rate */
     void *copies[RA_SAE_PARAMETERS]; /* parameters in host memory, for a writer */
     /* the encoder's tensors, then theta, then copies of the dictionary's ra_parameters */
     ra_parameter parameters[RA_SAE_PARAMETERS];

@@ -23,8 +23,12 @@ static const ra_setting rows[] = {
         .argument = "NAME"},
     [RA_TRAIN_PENALTY] = {"penalty", RA_SETTING_REAL, AT(penalty), .min = -1e30, .max = 1e30,
         .argument = "X", .help = "weight of the loss's second term; elastic: its alpha"},
+    [RA_TRAIN_TARGET_L0] = {"target_l0", RA_SETTING_REAL, AT(target_l0), .max = 1e9, .fallback = "0",
+        .argument = "L", .help = "active latents per row: the penalty is adapted to reach them; 0: it stays"},
     [RA_TRAIN_LR] = {"lr", RA_SETTING_REAL, AT(lr), .max = 1e6, .fallback = "0.0005", .argument = "X",
         .help = "learning rate of Adam"},
+    [RA_TRAIN_THRESHOLD_RATE] = {"threshold_rate", RA_SETTING_REAL, AT(threshold_rate), .max = 1e6,
+        .fallback = "1", .argument = "X", .help = "learning rate of jumprelu's thresholds, in units of --lr"},
     [RA_TRAIN_SCHEDULE] = {"schedule", RA_SETTING_NAME, AT(schedule), .names = schedule_names,
         .fallback = "constant", .argument = "NAME"},
     [RA_TRAIN_LR_FINAL] = {"lr_final", RA_SETTING_REAL, AT(lr_final), .max = 1e6, .argument = "X",
@@ -111,5 +115,12 @@ ra_status ra_train_settings_check(const ra_train_settings *settings, const ra_sa
     if (settings->weight_decay > 0 && settings->optimizer != RA_OPTIMIZER_ADAMW)
         RA_FAIL(err, RA_ERR_ARGUMENT, "the weight decay is %g, but the optimizer %s has none; take adamw",
                 settings->weight_decay, optimizer_names[settings->optimizer]);
+    bool sparse = settings->loss == RA_LOSS_L0 || settings->loss == RA_LOSS_MSE_L1;
+    if (settings->target_l0 > 0 && (!sparse || !(settings->penalty > 0)))
+        RA_FAIL(
+            err, RA_ERR_ARGUMENT,
+            "--target-l0 adapts the penalty of the losses l0 and mse_l1, which is above 0; the loss is %s "
+            "with a penalty of %g",
+            loss_names[settings->loss], settings->penalty);
     return ra_loss_check((ra_loss)settings->loss, settings->penalty, sae, err);
 }

@@ -6,11 +6,13 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct ra_trainer {
     ra_sae *sae; /* not owned */
     ra_train_settings settings;
+    double penalty; /* now: with a target it moves */
     ra_schedule_options schedule;
     size_t dimensions, concepts;
     size_t steps, steps_per_epoch, done;
@@ -21,7 +23,10 @@ struct ra_trainer {
     ra_buffer x; /* the batch on a device */
 };
 
-static const char last_active_name[] = "train.last_active", step_key[] = "train.step";
+static const char last_active_name[] = "train.last_active", step_key[] = "train.step",
+                  penalty_key[] = "train.penalty";
+
+static const double PENALTY_SPEED = 0.02, PENALTY_LEAST = 1e-12, PENALTY_MOST = 1e6;
 
 size_t ra_train_batch_rows(const ra_train_settings *settings, size_t rows) {
     return settings->batch_size < rows ? settings->batch_size : rows;
@@ -102,6 +107,8 @@ ra_status ra_trainer_new(ra_sae *sae, const ra_train_settings *settings, size_t 
     trainer->dimensions = ra_dictionary_dimensions(ra_sae_dictionary(sae));
     trainer->concepts = ra_dictionary_concepts(ra_sae_dictionary(sae));
     trainer->pass.all_atoms = ra_loss_needs_all_atoms((ra_loss)trainer->settings.loss);
+    trainer->penalty = trainer->settings.penalty;
+    ra_sae_set_threshold_rate(sae, trainer->settings.threshold_rate);
     ra_status status = make(trainer, rows, err);
     if (status != RA_OK) {
         ra_trainer_free(trainer);
@@ -208,8 +215,18 @@ static ra_status evaluate_loss(ra_trainer *trainer, const float *x, double *loss
                                  .pre = pass->pre,
                                  .codes = &pass->codes,
                                  .D = pass->D,
-                                 .penalty = trainer->settings.penalty};
+                                 .penalty = trainer->penalty};
     return ra_loss_evaluate((ra_loss)trainer->settings.loss, &batch, loss, &trainer->gradients, err);
+}
+
+/* The penalty follows the target: up while more latents are active, down while fewer are, by at most PENALTY_SPEED a step.
+ * A penalty of l0 or l1 that is too small never ends, so nothing else bounds it. */
+static void follow_target(ra_trainer *trainer, double l0) {
+    double target = trainer->settings.target_l0;
+    if (target <= 0) return;
+    double gap = log((l0 + 1e-3) / target);
+    trainer->penalty *= exp(PENALTY_SPEED * fmin(fmax(gap, -1), 1));
+    trainer->penalty = fmin(fmax(trainer->penalty, PENALTY_LEAST), PENALTY_MOST);
 }
 
 /* *x <- the batch in backend memory. A copy to a device may still be in progress: the operations of the step
@@ -247,6 +264,7 @@ static ra_status run_step(ra_trainer *trainer, const float *host, size_t rows, r
     if (!isfinite(norm)) return fail_not_finite(trainer, "gradient", norm, rate, err);
     RA_TRY(ra_moments_step(&trainer->moments, pass, step, rate, norm, err));
     trainer->done = step;
+    follow_target(trainer, sums.entries / (double)pass->total_rows);
     *progress = (ra_train_progress){.step = step,
                                     .steps = trainer->steps,
                                     .epoch = (step - 1) / trainer->steps_per_epoch + 1,
@@ -297,8 +315,13 @@ ra_status ra_trainer_store(ra_trainer *trainer, bool state, ra_safetensors_write
     RA_TRY(ra_sae_store(trainer->sae, writer, err));
     if (!state) return RA_OK;
     const ra_tensor last_active = ra_tensor_1d(RA_I64, trainer->last_active, trainer->concepts);
+    char penalty[32];
     RA_TRY(ra_safetensors_writer_count(writer, step_key, trainer->done, err));
     RA_TRY(ra_safetensors_writer_tensor(writer, last_active_name, &last_active, err));
+    if (trainer->settings.target_l0 > 0) {
+        snprintf(penalty, sizeof penalty, "%.17g", trainer->penalty);
+        RA_TRY(ra_safetensors_writer_metadata(writer, penalty_key, penalty, err));
+    }
     return ra_moments_store(&trainer->moments, writer, err);
 }
 
@@ -311,6 +334,19 @@ static ra_status read_step(const ra_safetensors *file, size_t *step, ra_error *e
     if (!ra_count_parse(text, step) || *step > INT64_MAX)
         RA_FAIL(err, RA_ERR_FORMAT, "%s: %s is \"%s\"; expected a number of steps", ra_safetensors_path(file),
                 step_key, text);
+    return RA_OK;
+}
+
+/* With a target the run goes on from the penalty that it had come to. */
+static ra_status read_penalty(ra_trainer *trainer, const ra_safetensors *file, ra_error *err) {
+    const char *text = ra_safetensors_metadata(file, penalty_key);
+    char *end;
+    if (trainer->settings.target_l0 <= 0 || !text) return RA_OK;
+    double penalty = strtod(text, &end);
+    if (end == text || *end || !(penalty > 0) || !isfinite(penalty))
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: %s is \"%s\"; expected a number above 0", ra_safetensors_path(file),
+                penalty_key, text);
+    trainer->penalty = penalty;
     return RA_OK;
 }
 
@@ -329,6 +365,7 @@ ra_status ra_trainer_restore(ra_trainer *trainer, const ra_safetensors *file, ra
         if (trainer->last_active[k] < 0 || (uint64_t)trainer->last_active[k] > step)
             RA_FAIL(err, RA_ERR_FORMAT, "%s: %s holds %lld for latent %zu; expected a step from 0 to %zu",
                     ra_safetensors_path(file), last_active_name, (long long)trainer->last_active[k], k, step);
+    RA_TRY(read_penalty(trainer, file, err));
     RA_TRY(ra_moments_restore(&trainer->moments, file, err));
     trainer->done = step;
     ra_dictionary_set_projected(ra_sae_dictionary(trainer->sae)); /* a file holds projected parameters */

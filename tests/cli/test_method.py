@@ -5,7 +5,7 @@ import json
 import math
 
 import support
-from support import Case, Tensor, golden, read_safetensors, small_data
+from support import Case, Tensor, data, golden, read_safetensors, small_data
 
 
 class Method(Case):
@@ -145,6 +145,16 @@ class Losses(Method):
         free, held = (self.train(*flags, p)[0]["thresholds"].values for p in ["0", "10"])
         self.assertNotEqual(free, held)
         self.assertGreater(sum(held), sum(free))
+
+    def test_a_target_of_active_latents_is_reached(self):
+        """By the penalty, which follows it; jumprelu's thresholds move at a rate of their own."""
+        x, size = data("digits.npy"), ["--standardize", "element", "--concepts", 64, "--steps", 900, "--trace-rows", "0"]
+        for flags in [["--sae", "jumprelu", "--loss", "l0"], ["--sae", "relu"]]:
+            for target in [4, 12]:
+                report = self.good_json("train", x, "-o", self.out, "--json", *size, *flags, "--target-l0", target)
+                self.assertLess(abs(report["l0"] - target), 0.1 * target, (flags, target))
+        self.refused(["--target-l0", "losses l0 and mse_l1", "mse"], "--target-l0", "4")
+        self.refused(["--target-l0"], "--sae", "relu", "--target-l0", "4", "--penalty", "0")
 
     def test_what_cannot_be_is_refused_before_points_are_looked_for(self):
         for texts, flags in [

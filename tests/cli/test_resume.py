@@ -26,6 +26,7 @@ RUNS = {
     "matching pursuit": ["--sae", "mp", "--top-k", "3"],
     "a tied encoder": ["--encoder", "tied", "--init-weights", "permuted"],
     "thresholds pushed by their number": ["--sae", "jumprelu", "--bandwidth", "0.1", "--loss", "l0"],
+    "a number of active latents that is aimed at": ["--sae", "jumprelu", "--loss", "l0", "--target-l0", "3"],
     "a decay, and a rate that falls": [
         "--optimizer", "adamw", "--weight-decay", "0.5", "--beta1", "0.8", "--warmup", "5",
     ],
