@@ -1,7 +1,7 @@
 /* ra_backend_operations.h - what a backend computes: the one list of its operations.
  *
  * A row is the whole declaration of an operation: RA_OPERATION(NAME, its parameters, their names). This file
- * has no include guard; whoever includes it defines RA_OPERATION first and gets one expansion per row:
+ * has no include guard; a file that includes it defines RA_OPERATION first and gets one expansion per row:
  *
  *   ra_backend.h      the member NAME of ra_backend_ops, and two calls: ra_backend_NAME(backend, ..., err) on
  *                     the backend's default stream, ra_stream_NAME(stream, ..., err) on any stream

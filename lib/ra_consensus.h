@@ -52,7 +52,7 @@ ra_status ra_consensus_keep(ra_consensus *consensus, ra_agreement *agreement, si
 /* Writes a checkpoint to train further from (--init): atoms are the means; the encoder's rows, thresholds and the
  * standardization are the means of those of the members; the settings are those of the first file. In a dictionary of
  * mixtures an atom keeps the points that weigh most in its members. paths [runs]: the checkpoints that the dictionaries
- * are of, in the same order. agreement of these atoms: written, too; NULL: none. RA_ERR_ARGUMENT for files of different
+ * are of, in the same order. The agreement of these atoms is also written, if there is one (else NULL). RA_ERR_ARGUMENT for files of different
  * kinds, and for a dense W, whose runs have no points in common. */
 ra_status ra_consensus_write(const ra_consensus *consensus, const char *const *paths,
                              const ra_agreement *agreement, const char *output, ra_error *err);

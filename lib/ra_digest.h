@@ -4,7 +4,7 @@
  *     ra_digest(x, rows * d * sizeof *x, digest); // "9b1c7a0e4f..."
  *
  * The same bytes give the same digest on every machine and in every version; different bytes give different
- * digests unless somebody constructs a collision. It tells versions of a file apart (entity tags, cache
+ * digests unless a collision is constructed on purpose. It tells versions of a file apart (entity tags, cache
  * keys), at the speed of memory; it is not a signature. Thread safety: no state.
  *
  * Source: the 128-bit XXH3 of xxHash, whose output has been fixed since version 0.8.0.

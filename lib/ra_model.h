@@ -138,7 +138,7 @@ const ra_tensor *ra_model_dictionary(const ra_model *model);
  * An empty label counts as none: NULL. */
 typedef enum ra_label_source {
     RA_LABEL_NONE,
-    RA_LABEL_FILE, /* somebody wrote it */
+    RA_LABEL_FILE, /* the file holds it */
     RA_LABEL_ROWS,
     RA_LABEL_TRACE,
     RA_LABEL_ARCHETYPES,

@@ -91,7 +91,7 @@ ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *gradients);
  * hoyer and kappa_4, or l0 with a sae other than jumprelu. */
 ra_status ra_loss_check(ra_loss loss, double penalty, const ra_sae_settings *sae, ra_error *err);
 
-/* The term of reanimate without the mse; overcomplete has it as a function, too. */
+/* The term of reanimate without the mse; overcomplete also has it as a function. */
 ra_status ra_loss_reanimation(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                               ra_error *err);
 

@@ -1,7 +1,7 @@
 /* rasae compare: how alike dictionaries are.
  *
- * A number for stability means little without knowing how the runs began. Archetypal dictionaries that start
- * at W = eye and Relax = 0 whatever the seed, over the same points, begin as the same dictionary, which may
+ * A number for stability means little without knowing how the runs began. By default runs of
+ * different seeds start on the same points, so they begin as the same dictionary, which may
  * explain much of what they share at the end. So the report says how each model began, as far as its file does,
  * and how many points two models share; the centered figure stands beside the plain one, and the caveat is
  * always printed. */

@@ -56,7 +56,7 @@ static bool is_torch(const unsigned char *bytes, size_t size) {
     return ra_zip_is(bytes, size) && holds(bytes, size, "/data.pkl");
 }
 
-/* Protocol 2 to 5; what torch wrote before its archives is one, too. */
+/* Protocol 2 to 5; the files that torch wrote before it used archives are pickles as well. */
 static bool is_pickle(const unsigned char *bytes, size_t size) {
     return size > 2 && bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5;
 }

@@ -274,7 +274,7 @@ static void explain_not_finite(ra_evaluation_result *result) {
         bool said = isfinite(*value);
         for (size_t s = 0; s < result->skip_count; s++)
             said |= strcmp(result->skips[s].metric, metrics[i].name) == 0;
-        /* that of the norm is said once, and holds for its Frobenius form */
+        /* the reason of the norm also holds for its Frobenius form, so it is given once */
         said |= isnan(*value) &&
                 metrics[i].offset == offsetof(ra_evaluation_result, negative_interference_frobenius);
         if (said) continue;

@@ -1,4 +1,4 @@
-/* The floor of a stability: what dictionaries that nobody trained have in common. */
+/* The floor of a stability: what untrained dictionaries have in common. */
 #include "base/random.h"
 #include "ra_memory.h"
 #include "ra_metrics.h"

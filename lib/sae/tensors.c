@@ -108,7 +108,7 @@ static bool is_right(const ra_safetensors *file, const ra_sae_settings *settings
     ra_encoder_kind kind;
     if (begins(name, tied_copy)) return is_copy(file, name);
     if (strcmp(name, thresholds) == 0) return !sae || ra_activation_types[settings->sae]->has_thresholds;
-    if (is_encoder(name, &which)) /* what else is wrong with the encoder is said where it is opened */
+    if (is_encoder(name, &which)) /* opening the encoder reports its other faults */
         return ra_encoder_find(file, settings, &found, &kind, NULL) != RA_OK || !found ||
                ra_encoder_has_tensor(kind, which);
     return ra_sae_tensor_use(name) != RA_TENSOR_UNKNOWN;

@@ -57,7 +57,7 @@ class Compare(Case):
             self.assertIn(part, text.replace("\n  ", " "))
         self.assertIn("a shared start", self.good_json("compare", CHECKPOINT, CHECKPOINT, "--json")["caveat"])
 
-    def test_the_floor_is_that_of_dictionaries_nobody_trained(self):
+    def test_the_floor_is_that_of_untrained_dictionaries(self):
         """Two sets of as many random directions as there are atoms, and of random rows of the data."""
         model, x = golden("topk-mse.final.safetensors"), golden("topk-mse.x.npy")
         report = self.good_json("compare", model, model, "--json")

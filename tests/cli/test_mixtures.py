@@ -1,5 +1,5 @@
 """Dictionaries whose atoms are mixtures of a few points (trainer/training/candidates.c, lib/dictionary/mixture): what they
-start on, what a checkpoint holds, and points that somebody named."""
+start on, what a checkpoint holds, and points with names of their own."""
 
 import math
 import os

@@ -220,7 +220,7 @@ def measure(data, files, name, share, flags, seeds, whole=True):
     return {**means(results), **means(pairs)}
 
 
-# ---- the floor: what dictionaries that nobody trained have in common -----------------------------------------
+# ---- the floor: what untrained dictionaries have in common -----------------------------------------
 
 def write_dictionary(path, atoms):
     blob = b"".join(struct.pack("<%df" % len(atom), *atom) for atom in atoms)

@@ -32,7 +32,7 @@ typedef struct progress_meter {
     bool bar, lines; /* at most one of them */
     bool drawn;      /* the bar is on the screen now */
     const char *what;
-    size_t total;          /* 0: nobody knows */
+    size_t total;          /* 0: unknown */
     double started, shown; /* seconds; when this piece began, when it was last shown */
     size_t shown_done;
 } progress_meter;

@@ -3,7 +3,7 @@
  *   points.c   which candidate points two models share
  *   starts.c   how alike two runs were before their first step
  *   codes.c    on how many rows matched latents are active together
- *   floor.c    what dictionaries that nobody trained have in common
+ *   floor.c    what untrained dictionaries have in common
  *   print.c    the tables and the JSON
  */
 #ifndef RASAE_COMPARE_COMPARE_H

@@ -1,4 +1,4 @@
-/* What dictionaries that nobody trained have in common: a stability near it says nothing. */
+/* What untrained dictionaries have in common: a stability near it says nothing. */
 #include "compare/compare.h"
 
 #include "ra_memory.h"

@@ -38,7 +38,7 @@ void html_format(html_writer *html, const char *format, ...) __attribute__((form
  * What is not UTF-8 becomes U+FFFD, control characters become spaces. NULL is the empty text. */
 void html_text(html_writer *html, const char *text, size_t most);
 
-/* Puts the page under its name, or removes what there is of it. */
+/* Puts the page under its name, or removes the unfinished one. */
 ra_status html_end(html_writer *html);
 
 #endif

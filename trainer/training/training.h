@@ -47,7 +47,7 @@ typedef struct train_options {
     const char *const *runs; /* [run_count] files that the finished atoms are compared with */
     size_t run_count;
     bool part;        /* one of several runs: nothing is printed at its end */
-    bool interrupted; /* the run stopped early, and what there is of it is saved */
+    bool interrupted; /* the run stopped early, and is saved as it is */
     bool auto_resume, force, state, json, quiet, skip_bad_rows;
     model_choice model;      /* device and threads, and the settings of the SAE that flags give */
     ra_train_settings train; /* those that flags give */

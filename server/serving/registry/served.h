@@ -1,6 +1,6 @@
 /* served.h - one generation of one dictionary: immutable, reference-counted.
  *
- * Whoever holds a reference may use the model; the last release frees it.
+ * The holder of a reference may use the model; the last release frees it.
  *
  * Thread safety: any thread may retain and release.
  */
