@@ -50,6 +50,9 @@ const char *http_method_name(http_method method);    /* "GET"; NULL for HTTP_OTH
     X(INFERENCE_LENGTH, "Inference-Header-Content-Length")                                                   \
     X(REQUEST_ID, "X-Request-Id")                                                                            \
     X(AUTHORIZATION, "Authorization")                                                                        \
+    X(X_API_KEY, "X-API-Key")                                                                                \
+    X(API_KEY, "api-key")                                                                                    \
+    X(X_SECRET_KEY, "X-Secret-Key")                                                                          \
     X(ORIGIN, "Origin")                                                                                      \
     X(ACCESS_CONTROL_REQUEST_METHOD, "Access-Control-Request-Method")                                        \
     X(TRACEPARENT, "Traceparent")

@@ -233,7 +233,7 @@ class Contract(unittest.TestCase):
             if security and operation["operationId"] != "metrics":
                 self.call(method.upper(), target, status=401, key=None)
                 self.call(method.upper(), target, status=401, key="some-other-key-of-nobody")
-            if security == [{"admin": []}]:
+            if security == [{"admin": []}, {"key": []}]:
                 self.call(method.upper(), target, status=403, key=contract.READ_KEY)
 
     def test_what_there_is_not(self):

@@ -49,6 +49,21 @@ class WithKeys(unittest.TestCase):
             post = daemon.post("/v1/dictionaries/given/search", {"vectors": [[1, 2]]})
             self.assertEqual(post.status, 401)
 
+    def test_keys_in_the_headers_that_clients_have(self):
+        keys = Keys(self)
+        with Daemon("--dictionary", GIVEN, "--keys", keys.path) as daemon:
+            for name in ("X-API-Key", "api-key", "X-SECRET-KEY", "x-secret-key"):
+                self.assertEqual(daemon.get("/v1/dictionaries", headers={name: READ}).status, 200)
+                self.assertEqual(daemon.get("/v1/dictionaries", headers={name: OTHER}).status, 401)
+                several = daemon.get("/v1/dictionaries", headers={name: READ, **bearer(READ)})
+                self.assertEqual(several.status, 400)
+                self.assertIn("keys in several headers", several.json["error"])
+            for name, value in (("Authorization", "Bearer " + READ), ("X-API-Key", READ)):
+                head = "GET /v1/dictionaries HTTP/1.1\r\nHost: a\r\n" + 2 * ("%s: %s\r\n" % (name, value)) + "\r\n"
+                answer = daemon.raw(head.encode())
+                self.assertIn(b" 400 ", answer.split(b"\r\n")[0])
+                self.assertIn(b"appears twice", answer)
+
     def test_health_stays_open(self):
         keys = Keys(self)
         with Daemon("--dictionary", GIVEN, "--keys", keys.path) as daemon:
