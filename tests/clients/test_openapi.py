@@ -200,8 +200,11 @@ class Contract(unittest.TestCase):
                        "/openapi.json", "/docs", "/docs/docs.css", "/docs/docs.js"):
             tag = self.get(target).headers["ETag"]
             self.get(target, status=304, headers={"If-None-Match": tag})
+            self.get(target, headers={"If-Match": tag})
+            self.get(target, status=412, headers={"If-Match": '"another"'})
         tag = self.get(D).headers["ETag"]
         self.get(D, status=304, headers={"If-None-Match": tag})
+        self.get(D, status=412, headers={"If-Match": '"another"'})
 
     def test_parts_of_the_dictionary(self):
         whole = self.get(D + "/dictionary").body
