@@ -40,6 +40,7 @@ MORE = {
     "reconstruct": ({"body": numpy.ones((2, contract.CONCEPTS), "f4")},),
     "steer": ({"steer": ["5:2.0", "7:-1"], "on": "reconstruction"},
               {"body": numpy.ones((2, contract.DIMENSIONS), "f4"), "steer": ["5:2.0"]}),
+    "sae_vector": ({"which": "decoder"},),
 }
 
 
