@@ -115,6 +115,7 @@ static ra_status load(parts *self, ra_error *err) {
                              .workspaces = COMPUTATIONS_AT_ONCE,
                              .device = &self->state.device,
                              .settings = chosen->sae,
+                             .private_below = chosen->private_below,
                              .folder = chosen->dictionary_dir};
     RA_TRY(registry_new(&from, &self->state.dictionaries, err));
     for (size_t i = 0; i < chosen->dictionary.count; i++) {
@@ -285,6 +286,7 @@ static void stop(parts *self) {
 }
 
 int daemon_run(const settings *chosen) {
+    ra_mapping_guard();
     parts self = {.settings = chosen, .main = {.descriptor = -1}, .admin = {.descriptor = -1}};
     ra_error err = {0};
     log_start((ra_log_level)chosen->log_level, (log_format)chosen->log_format);
