@@ -65,6 +65,10 @@ static size_t usable_cores(void) {
     return count > 0 ? (size_t)count : 1;
 }
 
+static size_t io_threads(const settings *chosen) {
+    return chosen->threads ? chosen->threads : usable_cores();
+}
+
 static ra_status take(address *at, int handed_over, const http_address *where, ra_error *err) {
     at->shared = handed_over >= 0;
     if (!at->shared) return http_listener_open(where, &at->descriptor, at->url, err);
@@ -110,6 +114,8 @@ static ra_status load(parts *self, ra_error *err) {
     const settings *chosen = self->settings;
     ra_backend_options options = {.threads = chosen->compute_threads, .tf32 = chosen->tf32};
     RA_TRY(ra_backend_open(chosen->device, &options, &self->backend, err));
+    size_t pool = chosen->compute_threads ? chosen->compute_threads : usable_cores();
+    RA_TRY(ra_backend_reserve(pool + io_threads(chosen) + COMPUTATIONS_AT_ONCE, err));
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
     registry_options from = {.backend = self->backend,
                              .workspaces = COMPUTATIONS_AT_ONCE,
@@ -157,7 +163,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
     address *at = admin ? &self->admin : &self->main;
     http_server_options options = {.descriptor = at->descriptor,
                                    .shared = at->shared,
-                                   .threads = chosen->threads ? chosen->threads : usable_cores(),
+                                   .threads = io_threads(chosen),
                                    .idle_seconds = (unsigned)chosen->idle_seconds,
                                    .header_seconds = (unsigned)chosen->header_seconds,
                                    .deadline_ms = chosen->deadline_ms,
