@@ -49,7 +49,7 @@ ra_status ra_mapping_open_steady(const char *path, size_t most, ra_mapping *mapp
 void ra_mapping_close(ra_mapping *mapping); /* leaves {0} */
 
 /* Whether all that was read from a mapping so far is what the file held when it was opened: call it before a result
- * is used. RA_ERR_CHANGED if not. Costs one stat(). A new name, owner or permission of the file changes nothing; if
+ * is used. RA_ERR_CHANGED if not. Costs one stat(), or nothing while a lease on a steady file holds. A new name, owner or permission of the file changes nothing; if
  * it only may have been written, the digest of a steady mapping decides. Any thread may call it. */
 ra_status ra_mapping_check(const ra_mapping *mapping, ra_error *err);
 
@@ -57,7 +57,8 @@ ra_status ra_mapping_check(const ra_mapping *mapping, ra_error *err);
 ra_status ra_mapping_check_all(ra_error *err);
 
 /* Reading a page that the file has lost ends the process (SIGBUS). After this call, which is for main(), it reads
- * zeros, and ra_mapping_check() fails. Other users of SIGBUS get what is theirs. */
+ * zeros, and ra_mapping_check() fails. Other users of SIGBUS get what is theirs. SIGIO, if it is free, is taken for
+ * leases on steady files. */
 void ra_mapping_guard(void);
 
 /* Tells the system how `size` bytes of a mapping will be read, so that it can read ahead. SOON starts to read

@@ -64,7 +64,7 @@ ra_status ra_model_open(const char *path, const ra_model_options *options, ra_mo
 
 /* Whether the file of a model that reads it in its mapping still has the content that it was opened with: an answer is
  * good if it was computed before a check that succeeds. RA_ERR_CHANGED otherwise, now and for ever. Costs nothing
- * for a checkpoint and for private memory, else one stat(). Any thread may call it. */
+ * for a checkpoint and for private memory, else what ra_mapping_check() costs. Any thread may call it. */
 ra_status ra_model_check(const ra_model *model, ra_error *err);
 
 ra_model *ra_model_retain(ra_model *model);

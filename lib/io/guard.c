@@ -8,6 +8,7 @@
  *
  * A SIGBUS that belongs to no mapping goes where it would have gone without us. */
 #include "io/guard.h"
+#include "io/lease.h"
 #include "ra_io.h"
 #include "ra_memory.h"
 
@@ -121,6 +122,7 @@ static void install(void) {
     struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGBUS, &action, &previous);
+    lease_prepare();
 }
 
 void ra_mapping_guard(void) {
