@@ -95,6 +95,16 @@ static bool is_served_here(const rasaed *server, const route *row, const http_re
            request->admin == (row->address == ADDRESS_ADMIN);
 }
 
+/* OPTIONS * asks what the server can do at all, and whether it is there. */
+static void answer_server_options(const http_request *request, http_response *response) {
+    static const char methods[] = "GET, HEAD, POST, OPTIONS";
+    if (request->method == HTTP_OPTIONS)
+        response->status = 200;
+    else
+        http_problem(request, response, 400, "the target * is that of OPTIONS only");
+    http_response_header(response, "Allow", methods);
+}
+
 static void admit(void *context, http_request *request, http_response *response, size_t *max_body) {
     rasaed *server = context;
     route_match match;
@@ -109,7 +119,9 @@ static void admit(void *context, http_request *request, http_response *response,
     request->route = row;
     memcpy(request->captures, match.captures, sizeof request->captures);
     request->vital = request->admin || (row && row->address == ADDRESS_BOTH);
-    if (!match.methods || (row && !is_served_here(server, row, request))) {
+    if (strcmp(request->target.path, "*") == 0) {
+        answer_server_options(request, response);
+    } else if (!match.methods || (row && !is_served_here(server, row, request))) {
         snprintf(sentence, sizeof sentence, "there is nothing at %.128s%s", request->target.path,
                  request->admin ? "" : "; see /docs");
         http_problem(request, response, 404, sentence);

@@ -79,6 +79,7 @@ static route table[] = {
 
     /* ---- the contract and its page */
     {GET, "/openapi.json", api_openapi, "openapi", .key = AUTH_OPEN, .cost = {COST_NONE}},
+    {GET, "/", api_index, "index", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/docs", api_docs, "docs", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/docs/docs.css", api_docs_css, "docs_css", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/docs/docs.js", api_docs_js, "docs_js", .key = AUTH_OPEN, .cost = {COST_NONE}},

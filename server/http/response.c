@@ -104,6 +104,7 @@ const char *http_status_text(int status) {
                  {204, "No Content"},
                  {206, "Partial Content"},
                  {304, "Not Modified"},
+                 {308, "Permanent Redirect"},
                  {400, "Bad Request"},
                  {401, "Unauthorized"},
                  {403, "Forbidden"},
