@@ -60,7 +60,7 @@ static void choose_body(const route *row, http_request *request, http_response *
         http_problem(request, response, 415, sentence);
     } else if (!content_coding_from_name(coding, &request->coding)) {
         snprintf(sentence, sizeof sentence,
-                 "the Content-Encoding of the body is '%.64s', expected gzip or deflate", coding);
+                 "the Content-Encoding of the body is '%.64s', expected gzip, deflate or zstd", coding);
         http_problem(request, response, any_type ? 501 : 415, sentence);
     }
 }

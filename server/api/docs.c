@@ -24,15 +24,17 @@ static const char policy[] = "default-src 'none'; script-src 'self'; style-src '
 /* The links of a page are relative, so that they hold behind a proxy's prefix; below /docs/ they would not. */
 static bool leads_elsewhere(api_call *call) {
     const char *path = call->request->target.path, *end = path + strlen(path);
-    char location[64] = "";
+    text location = {0};
     size_t slashes = 0;
     while (end - slashes > path && end[-1 - (ptrdiff_t)slashes] == '/') slashes++;
     if (slashes == 0 || end - slashes == path || slashes > 8) return false;
-    for (size_t i = 0; i < slashes; i++) strcat(location, "../");
-    strcat(location, call->request->target.segments[0]);
-    call->response->status = 308;
-    http_response_header(call->response, "Location", location);
-    return true;
+    for (size_t i = 0; i < slashes; i++) text_append(&location, "../", 3);
+    text_append(&location, call->request->target.segments[0], strlen(call->request->target.segments[0]) + 1);
+    bool complete = !location.failed;
+    if (complete) http_response_header(call->response, "Location", location.data);
+    if (complete) call->response->status = 308;
+    text_release(&location);
+    return complete;
 }
 
 static ra_status send(api_call *call, const char *content_type, const char *start, const char *end) {

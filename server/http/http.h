@@ -14,7 +14,7 @@
 #ifndef RASAED_HTTP_HTTP_H
 #define RASAED_HTTP_HTTP_H
 
-#include "codec/gzip.h"
+#include "codec/coding.h"
 #include "codec/negotiate.h"
 #include "app/text.h"
 #include "http/target.h"
