@@ -29,6 +29,7 @@ typedef struct entry {
     served *current; /* NULL: unavailable */
     bool unloaded, lost;
     size_t generation, failures, fallbacks, losses;
+    int64_t loaded; /* of the current or last generation, see served.h */
     char reason[REGISTRY_REASON_SIZE];
     /* guarded by `loading` */
     file_stamp opened; /* of the file when it was last opened, successfully or not */
