@@ -157,6 +157,10 @@ ra_status ra_safetensors_open(const char *path, ra_safetensors **out, ra_error *
     return RA_OK;
 }
 
+const ra_mapping *ra_safetensors_mapping(const ra_safetensors *file) {
+    return &file->mapping;
+}
+
 void ra_safetensors_free(ra_safetensors *file) {
     if (!file) return;
     for (size_t i = 0; i < file->count; i++) {
