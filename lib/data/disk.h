@@ -1,7 +1,7 @@
 /* disk.h - parts of files that are larger than memory, read with read() instead of through their mapping.
  *
  *     ra_disk disk = {0};
- *     if (!ra_disk_read(&disk, file, at, bytes, out)) memcpy(out, file->numbers + at, bytes);
+ *     bool done = ra_disk_read(&disk, file, 0, 3072, x_hat); // else they have to come from file->numbers
  *     ra_disk_close(&disk);
  *
  * A page fault in a mapping reads what lies around it, too, which is megabytes on some systems: of rows in random

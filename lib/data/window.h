@@ -4,7 +4,7 @@
  *     ra_window window;
  *     RA_TRY(ra_window_init(&window, data, 4096, 2, err));
  *     ra_window_fill(&window, (ra_row_run[]){{0, 2048}, {100000, 2048}}, 2, NULL);
- *     ra_window_gather(&window, (uint64_t[]){100007, 3}, 2, out);
+ *     ra_window_gather(&window, (uint64_t[]){100007, 3}, 2, x_hat);
  *     ra_window_release(&window);
  *
  * Rows are held as the files have them (f16 stays f16), if all files are of one type of at most four bytes; otherwise

@@ -1,11 +1,12 @@
 /* windows.h - the windows of the order (order.h) held in memory, for data that is larger: one is in use while a thread
  * reads the next.
  *
- *     ra_windows *windows;
- *     RA_TRY(ra_windows_open(data, &shape, seed, first, end, &windows, err));
- *     ra_windows_take(windows, epoch, position, n); // waits; the rows before `position` are not needed any more
- *     ra_windows_gather(windows, rows, n, x);
- *     ra_windows_close(windows);
+ *     ra_windows *read_ahead = NULL;
+ *     RA_TRY(ra_windows_open(data, &shape, seed, (ra_windows_place){0, 0}, (ra_windows_place){10, 0}, false,
+ *                            &read_ahead, err));
+ *     ra_windows_take(read_ahead, epoch, position, n); // waits; the rows before `position` are not needed any more
+ *     ra_windows_gather(read_ahead, row_numbers, n, x_hat);
+ *     ra_windows_close(read_ahead);
  *
  * Which rows a window has follows from the order, never from timing. Thread safety: one thread at a time.
  */
