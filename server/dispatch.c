@@ -87,7 +87,7 @@ static void choose_reply(const route *row, http_request *request, http_response 
 static auth_verdict check_key(const rasaed *server, const route *row, const http_request *request) {
     auth_scope required = row->key;
     if (required == AUTH_METRICS) required = server->keys ? server->metrics_access : AUTH_OPEN;
-    return auth_check(server->keys, required, request->headers[HTTP_AUTHORIZATION]);
+    return auth_check(server->keys, required, request->headers);
 }
 
 static bool is_served_here(const rasaed *server, const route *row, const http_request *request) {
@@ -190,10 +190,12 @@ static ra_status handle(api_call *call, ra_error *err) {
 static void answer(void *context, http_request *request, http_response *response) {
     ra_error err = {0};
     api_call call = {.server = context, .request = request, .response = response};
+    response->common = response->headers.size;
     ra_status status = handle(&call, &err);
     if (status != RA_OK) http_fail(request, response, &err);
     if (status == RA_ERR_DEVICE) device_watch_failed(&call.server->device);
     response->verbatim = api_is_oip(request);
+    if (call.dictionary) response->modified = call.dictionary->loaded;
     http_response_finish(request, response);
     response->close |= atomic_load(&call.server->draining);
     served_release(call.dictionary);

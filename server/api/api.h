@@ -29,7 +29,7 @@ typedef ra_status api_handler(api_call *call, ra_error *err);
 api_handler api_live, api_ready, api_oip_live, api_oip_server_ready;           /* health.c */
 api_handler api_metrics;                                                       /* metrics.c */
 api_handler api_dictionaries, api_dictionary, api_dictionary_file, api_reload; /* dictionaries.c */
-api_handler api_atoms, api_atom, api_neighbors;                                /* atoms.c */
+api_handler api_atoms, api_atoms_by_ids, api_atom, api_neighbors;              /* atoms.c */
 api_handler api_point;                                                         /* points.c */
 api_handler api_search;                                                        /* search.c */
 api_handler api_reconstruct, api_encode, api_explain;                          /* encode.c */

@@ -182,6 +182,7 @@ class Contract(unittest.TestCase):
     def test_every_form(self):
         raw = struct.pack("<3f", 1, 2, 3)
         for form in ("json", "raw", "npy"):
+            self.post(D + "/atoms?format=" + form, {"ids": [5, 1]})
             for target in (D + "/atoms?limit=2&format=", D + "/atoms/5?format=", D + "/points/12?format="):
                 self.get(target + form)
             for route in ("encode", "search", "steer"):
@@ -200,8 +201,11 @@ class Contract(unittest.TestCase):
                        "/openapi.json", "/docs", "/docs/docs.css", "/docs/docs.js"):
             tag = self.get(target).headers["ETag"]
             self.get(target, status=304, headers={"If-None-Match": tag})
+            self.get(target, headers={"If-Match": tag})
+            self.get(target, status=412, headers={"If-Match": '"another"'})
         tag = self.get(D).headers["ETag"]
         self.get(D, status=304, headers={"If-None-Match": tag})
+        self.get(D, status=412, headers={"If-Match": '"another"'})
 
     def test_parts_of_the_dictionary(self):
         whole = self.get(D + "/dictionary").body
@@ -233,7 +237,7 @@ class Contract(unittest.TestCase):
             if security and operation["operationId"] != "metrics":
                 self.call(method.upper(), target, status=401, key=None)
                 self.call(method.upper(), target, status=401, key="some-other-key-of-nobody")
-            if security == [{"admin": []}]:
+            if security == [{"admin": []}, {"key": []}]:
                 self.call(method.upper(), target, status=403, key=contract.READ_KEY)
 
     def test_what_there_is_not(self):
@@ -246,6 +250,7 @@ class Contract(unittest.TestCase):
             self.get("/v2/models/words/versions/9" + target, status=404)
         for target in ("search", "reconstruct", "encode", "explain", "steer", "reload"):
             self.post("/v1/dictionaries/none/" + target, status=404)
+        self.post(D + "/atoms", {"ids": [8]}, status=404)
         for target in ("/v2/models/none/infer", "/v2/models/words/versions/9/infer",
                        "/v2/repository/models/none/load", "/v2/repository/models/none/unload"):
             self.post(target, {}, status=404)
@@ -266,6 +271,8 @@ class Contract(unittest.TestCase):
         for target in ("search", "reconstruct", "encode", "explain", "steer"):
             self.post(D + "/" + target, BATCH, status=415, headers={"Content-Type": "text/html"})
             self.post(D + "/" + target, BATCH, status=406, headers={"Accept": "text/html"})
+        self.post(D + "/atoms", {"ids": [5]}, status=415, headers={"Content-Type": "text/html"})
+        self.post(D + "/atoms", {"ids": [5]}, status=406, headers={"Accept": "text/html"})
         for target in ("/atoms", "/atoms/5", "/points/12", "/dictionary"):
             self.get(D + target, status=406, headers={"Accept": "text/html"})
         self.post("/v1/dictionaries/bare/encode", BATCH, status=409)
@@ -281,7 +288,7 @@ class Contract(unittest.TestCase):
         with contract.Server("--max-body", "1000", "--max-rows", "1") as small:
             everything, self.server = self.server, small
             try:
-                for target in ("search", "reconstruct", "encode", "explain", "steer"):
+                for target in ("search", "reconstruct", "encode", "explain", "steer", "atoms"):
                     self.post(D + "/" + target, b" " * 1001, status=413)
                 self.post(D + "/encode", BATCH, status=413)
                 for target in OIP_BODIES + UTILITIES:
