@@ -14,6 +14,10 @@
  * probability B / window instead of B / rows, which for B = 1,024 is one in a thousand. The blocks begin at a
  * random offset in every epoch, so that other rows share a block each time.
  *
+ * A smaller window costs little. On 1,300,000 rows of 768 dimensions that are sorted by 1,000 classes, each with
+ * atoms of its own, one epoch of topk (500 concepts, k = 32) explains of held-out rows: shuffled in windows of a
+ * million 0.417, of 262,144 rows 0.415, of 114,624 0.412, of 57,344 0.414, of 16,384 0.413, not shuffled 0.413.
+ *
  * Why not a full permutation? Its memory, 8 bytes per row, grows with the data, and the disk would have to
  * read each row on its own. The blocks of a window are read in runs, once per epoch, while the
  * previous window is in use: by us if the data are larger than memory (windows.h), otherwise by the system. */

@@ -9,7 +9,7 @@
 
 #include "app/format.h"
 
-enum { SHARE_OF_REST = 2, LEAST_SHARE = 8 };
+enum { SHARE_OF_REST = 2, LEAST_SHARE = 8, PROGRAM_BYTES = 64 << 20 /* the program itself, its batches */ };
 
 /* The smallest of all members of a group. */
 static ra_status agree(const ra_group *group, size_t *window, ra_error *err) {
@@ -43,11 +43,12 @@ ra_status train_settle_window(train_run *run, train_plan *plan, ra_error *err) {
     if (!ra_data_is_large(data)) return RA_OK;
     size_t window = ra_setting_known(settings, RA_TRAIN_WINDOW) ? settings->window : 0;
     size_t rows = ra_train_window_rows(data, window, &bytes);
+    double all = bytes + models + PROGRAM_BYTES;
     progress_note(
         &run->progress,
-        "the data (%s) are more than half of the memory (%s): rows are shuffled within windows of %s; two "
-        "windows take %s, training about %s",
+        "the data (%s) are more than half of the memory (%s): rows are shuffled within windows of %s; "
+        "training takes about %s, two windows %s of it",
         format_bytes((uint64_t)ra_data_bytes(data)).text, format_bytes((uint64_t)memory).text,
-        format_grouped(rows).text, format_bytes((uint64_t)bytes).text, format_bytes((uint64_t)models).text);
+        format_grouped(rows).text, format_bytes((uint64_t)all).text, format_bytes((uint64_t)bytes).text);
     return RA_OK;
 }
