@@ -1,7 +1,8 @@
-/* blas.h - cuBLAS, loaded when a device is opened.
+/* blas.h - cuBLAS, loaded when the first device is opened, and never unloaded.
  *
  * It has some hundreds of megabytes, for which the loader needs a fifth of a second: too long for a program
- * that then finds no GPU. And if it is missing, the user gets a sentence instead of a loader error. */
+ * that then finds no GPU. And if it is missing, the user gets a sentence instead of a loader error. Its own
+ * copy of the runtime keeps functions with the driver, so its code has to stay. */
 #ifndef RA_BACKEND_CUDA_BLAS_H
 #define RA_BACKEND_CUDA_BLAS_H
 
@@ -26,7 +27,6 @@ typedef struct cublas_library {
 #undef X
 } cublas_library;
 
-ra_status cublas_open(cublas_library *library, ra_error *err);
-void cublas_close(cublas_library *library); /* {0} is fine */
+ra_status cublas_open(const cublas_library **library, ra_error *err); /* static */
 
 #endif

@@ -29,11 +29,11 @@ ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *er
     context->ordinal = options ? options->ordinal : 0;
     context->tf32 = options && options->tf32;
     atomic_init(&context->lost, 0);
-    ra_status status = select_device(context, err);
-    if (status == RA_OK) status = cublas_open(&context->blas, err);
+    /* cuBLAS first: without it, this device would be left with a context that nobody uses */
+    ra_status status = cublas_open(&context->blas, err);
+    if (status == RA_OK) status = select_device(context, err);
     if (status == RA_OK) status = cuda_stream_new(context, &context->default_stream, err);
     if (status != RA_OK) {
-        cublas_close(&context->blas);
         ra_free(context);
         return status;
     }
@@ -44,7 +44,6 @@ ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *er
 void cuda_close(void *self) {
     cuda_context *context = self;
     cuda_stream_free(context, context->default_stream);
-    cublas_close(&context->blas);
     ra_free(context);
 }
 

@@ -20,7 +20,7 @@ typedef struct cuda_context {
     int ordinal;
     bool tf32;       /* matrix products round their factors to 10 bits of mantissa */
     atomic_int lost; /* the cudaError_t after which the device no longer responds; 0: none */
-    cublas_library blas;
+    const cublas_library *blas;
     ra_backend_stream *default_stream;
 } cuda_context;
 

@@ -59,5 +59,5 @@ ra_status cublas_check(cuda_context *context, cublasStatus_t code, const char *w
                        : code == CUBLAS_STATUS_INVALID_VALUE ? RA_ERR_INTERNAL
                                                              : RA_ERR_DEVICE;
     RA_FAIL(err, status, "the device cuda:%d failed at %s: cuBLAS says %s", context->ordinal, what,
-            context->blas.status_text(code));
+            context->blas->status_text(code));
 }

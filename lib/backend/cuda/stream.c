@@ -7,7 +7,7 @@ static void dispose(ra_backend_stream *stream) {
         (void)cudaStreamSynchronize(stream->handle); /* so that nothing uses the rest any more */
     cuda_staging_release(stream);
     if (stream->scratch) (void)cudaFree(stream->scratch);
-    if (stream->blas) (void)stream->context->blas.destroy(stream->blas);
+    if (stream->blas) (void)stream->context->blas->destroy(stream->blas);
     if (stream->handle) (void)cudaStreamDestroy(stream->handle);
     (void)cudaGetLastError();
     pthread_mutex_destroy(&stream->lock);
@@ -24,11 +24,11 @@ static ra_status prepare(ra_backend_stream *stream, ra_error *err) {
     RA_TRY(cuda_select(context, err));
     RA_TRY(cuda_check(context, cudaStreamCreateWithFlags(&stream->handle, cudaStreamNonBlocking),
                       "making a stream", err));
-    RA_TRY(cublas_check(context, context->blas.create(&stream->blas), "starting cuBLAS", err));
-    RA_TRY(cublas_check(context, context->blas.set_stream(stream->blas, stream->handle), "starting cuBLAS",
+    RA_TRY(cublas_check(context, context->blas->create(&stream->blas), "starting cuBLAS", err));
+    RA_TRY(cublas_check(context, context->blas->set_stream(stream->blas, stream->handle), "starting cuBLAS",
                         err));
     if (!context->tf32) return RA_OK; /* cuBLAS's default is float32 throughout */
-    return cublas_check(context, context->blas.set_math_mode(stream->blas, CUBLAS_TF32_TENSOR_OP_MATH),
+    return cublas_check(context, context->blas->set_math_mode(stream->blas, CUBLAS_TF32_TENSOR_OP_MATH),
                         "starting cuBLAS", err);
 }
 

@@ -110,6 +110,20 @@ START_TEST(test_auto_takes_the_device_or_says_why_not) {
 }
 END_TEST
 
+/* A driver keeps functions of the code that used it, and loading it again takes long. */
+START_TEST(test_a_plugin_stays_loaded) {
+    ra_backend *backend = open_device();
+    Dl_info where;
+    ck_assert(dladdr(backend->ops, &where) != 0);
+    char file[4096];
+    snprintf(file, sizeof file, "%s", where.dli_fname);
+    ra_backend_release(backend);
+    void *still = dlopen(file, RTLD_LAZY | RTLD_NOLOAD);
+    ck_assert_ptr_nonnull(still);
+    dlclose(still);
+}
+END_TEST
+
 /* ---- copies -------------------------------------------------------------------------------------------- */
 
 /* Copies of several staging buffers' size, more than there are buffers; the sources are overwritten at
@@ -317,7 +331,7 @@ START_TEST(test_a_lost_device_stays_lost) {
 END_TEST
 
 TEST_CASES_SLOW(backend_cuda, 30, test_says_what_is_missing, test_a_device_describes_itself,
-                test_auto_takes_the_device_or_says_why_not, test_copies_of_any_size,
-                test_a_stream_runs_in_order_and_only_when_waited_for, test_memory_that_is_left,
-                test_threads_share_a_device, test_selections_of_special_numbers,
+                test_auto_takes_the_device_or_says_why_not, test_a_plugin_stays_loaded,
+                test_copies_of_any_size, test_a_stream_runs_in_order_and_only_when_waited_for,
+                test_memory_that_is_left, test_threads_share_a_device, test_selections_of_special_numbers,
                 test_atoms_of_another_type_are_refused, test_a_lost_device_stays_lost)
