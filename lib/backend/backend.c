@@ -136,6 +136,7 @@ ra_status ra_backend_open(const char *device, const ra_backend_options *options,
             RA_FAIL(err, RA_ERR_ARGUMENT,
                     "unknown device \"%s\": expected a number from 0 to 1023 after the colon", device);
         chosen.ordinal = (int)ordinal;
+        chosen.process = 0;
     }
     return open_named(name, &chosen, backend, err);
 }

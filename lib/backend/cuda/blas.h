@@ -10,11 +10,19 @@
 
 #include <cublas_v2.h>
 
+/* What cuBLAS recommends as the work area of a handle, and with what it gets along. */
+#ifndef CUBLAS_LEAST_BYTES
+#define CUBLAS_HOPPER_BYTES ((size_t)32 << 20)
+#define CUBLAS_OTHER_BYTES ((size_t)4 << 20)
+#define CUBLAS_LEAST_BYTES ((size_t)64 << 10)
+#endif
+
 /* The member, and the exported symbol. */
 #define CUBLAS_CALLS(X)                                                                                      \
     X(create, cublasCreate_v2)                                                                               \
     X(destroy, cublasDestroy_v2)                                                                             \
     X(set_stream, cublasSetStream_v2)                                                                        \
+    X(set_workspace, cublasSetWorkspace_v2)                                                                  \
     X(set_math_mode, cublasSetMathMode)                                                                      \
     X(sgemm, cublasSgemm_v2_64)                                                                              \
     X(version, cublasGetVersion_v2)                                                                          \
