@@ -19,6 +19,7 @@
 #include "supervise.h"
 #include "telemetry/log.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ enum {
      * wait less. */
     COMPUTATIONS_AT_ONCE = 2,
     ADMIN_CONNECTIONS = 64,
+    LOG_END_MS = 500,        /* how long the end waits, twice at most, for a log that nobody reads */
     COMPUTE_END_SECONDS = 2, /* how long a stop waits for computations that nobody waits for */
     RELOAD_END_SECONDS = 1
 };
@@ -194,10 +196,16 @@ static void end_without_device(void *context) {
     signals_request_stop();
 }
 
+/* Signals wait in the queue of this thread, which therefore never waits for who reads what it prints. */
+static bool takes_a_line(int descriptor) {
+    return poll(&(struct pollfd){.fd = descriptor, .events = POLLOUT}, 1, LOG_END_MS) > 0;
+}
+
 static ra_status start(parts *self, ra_error *err) {
     RA_TRY(listen_on(self, err));
     RA_TRY(prepare(self, err));
     RA_TRY(load(self, err));
+    RA_TRY(log_never_wait(err));
     signals_while_serving();
     device_watch_init(&self->state.device, self->backend, end_without_device, NULL);
     RA_TRY(start_reloader(self, err));
@@ -208,6 +216,7 @@ static ra_status start(parts *self, ra_error *err) {
     RA_TRY(start_server(self, false, err));
     RA_TRY(heartbeat_start(self->main.server, self->manager.watchdog_us, &self->heartbeat, err));
     supervise_tell("READY=1\nSTATUS=serving %zu dictionaries", registry_count(self->state.dictionaries));
+    if (!takes_a_line(STDOUT_FILENO)) return RA_OK;
     printf("rasaed: serving %s\n", self->main.url);
     if (self->state.has_admin) printf("rasaed: admin %s\n", self->admin.url);
     fflush(stdout);
@@ -246,10 +255,15 @@ static uint64_t in_seconds(size_t seconds) {
     return http_now() + (uint64_t)seconds * 1000000;
 }
 
+static void end_now(int code) {
+    log_flush(LOG_END_MS);
+    _exit(code);
+}
+
 static void pause_stop(void) {
     if (!signals_pause()) return;
     ra_log(RA_LOG_WARNING, "a second signal: stopping at once");
-    _exit(EXIT_FAILURE);
+    end_now(EXIT_FAILURE);
 }
 
 /* Waits twice, for as long as the settings say: first for load balancers to notice that this process is no
@@ -284,7 +298,7 @@ static void stop(parts *self) {
     bool computed = compute_stop(self->state.compute, COMPUTE_END_SECONDS);
     if (!computed || !reloader_stop(self->reloader, RELOAD_END_SECONDS)) {
         ra_log(RA_LOG_WARNING, "stopped in the middle of a %s", computed ? "reload" : "computation");
-        _exit(exit_code(self));
+        end_now(exit_code(self));
     }
     batcher_free(self->state.batcher);
     registry_free(self->state.dictionaries);
@@ -308,9 +322,12 @@ int daemon_run(const settings *chosen) {
     }
     stop(&self);
     if (status == RA_OK) {
+        log_flush(LOG_END_MS); /* a full ring would drop the last word */
         ra_log(RA_LOG_INFO, "stopped");
+        log_flush(LOG_END_MS);
         return exit_code(&self);
     }
-    fprintf(stderr, "rasaed: %s\n", err.message);
+    log_flush(LOG_END_MS);
+    if (takes_a_line(STDERR_FILENO)) fprintf(stderr, "rasaed: %s\n", err.message);
     return EXIT_FAILURE;
 }
