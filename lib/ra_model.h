@@ -46,16 +46,26 @@ typedef struct ra_model_options {
     ra_backend *backend;      /* retained; NULL: the CPU with one thread */
     ra_sae_settings settings; /* replace, or add to, those in the file's metadata; {0}: none */
     size_t archetypes;        /* T, for a checkpoint; 0: RA_ARCHETYPES_DEFAULT */
+    /* For a model that answers while others may write its file (ra_model_check()): an artifact of at most
+     * private_below bytes is read into memory of its own, a larger one stays mapped and has its digest taken. */
+    bool steady;
+    size_t private_below;
     size_t workspaces; /* that will compute at the same time: a device must have memory for them; 0: 1 */
 } ra_model_options;
 
 /* options may be NULL. proto/artifact.md specifies both kinds of file. RA_ERR_SETTING if the file lacks a
  * setting that it needs, naming the setting and the flag that gives it: an archetypal checkpoint needs delta,
  * and a file with an encoder needs sae and the settings of that kind. RA_ERR_NOT_FINITE for a NaN or an
- * infinity in any parameter. The file may be replaced, but not rewritten in place, while the model lives. On
+ * infinity in any parameter; RA_ERR_CHANGED if the file was written meanwhile. The file may be replaced while the
+ * model lives; if it is rewritten in place, ra_model_check() says so. On
  * a device with its own memory the model has copies of what computations read; if they and the workspaces do
  * not fit into the free memory, opening fails with RA_ERR_MEMORY before it allocates any. */
 ra_status ra_model_open(const char *path, const ra_model_options *options, ra_model **model, ra_error *err);
+
+/* Whether the file of a model that reads it in its mapping still has the content that it was opened with: an answer is
+ * good if it was computed before a check that succeeds. RA_ERR_CHANGED otherwise, now and for ever. Costs nothing
+ * for a checkpoint and for private memory, else what ra_mapping_check() costs. Any thread may call it. */
+ra_status ra_model_check(const ra_model *model, ra_error *err);
 
 ra_model *ra_model_retain(ra_model *model);
 void ra_model_release(ra_model *model); /* NULL is fine */
@@ -101,6 +111,7 @@ typedef struct ra_model_info {
     double agreement_level;                  /* the cosine from which on a run has an atom */
     float agreement_share, agreement_cosine; /* of the median atom; NaN: unknown */
     size_t bytes;                            /* of memory and mapping that it keeps */
+    bool mapped;                             /* it reads its file in a mapping */
     size_t device_bytes;                     /* of a device's own memory that it keeps */
     ra_sae_settings settings;
     const char *init, *seed;  /* how training started, from the file; NULL: unknown */
@@ -114,12 +125,12 @@ const ra_model_info *ra_model_get_info(const ra_model *model); /* lives as long 
 /* *mean, *scale [d] <- those of the standardization, the model's; false and NULLs without one. */
 bool ra_model_standardization(const ra_model *model, const float **mean, const float **scale);
 
-/* The bytes that a model needs on a device with its own memory, not counting what the device's libraries
- * allocate and codes that are being copied. */
+/* The bytes that a model needs on a device with its own memory. */
 typedef struct ra_model_memory {
     size_t dictionary, encoder, thresholds;
     size_t search;  /* inverse norms of the atoms, and constants beside them */
     size_t scratch; /* the most that a workspace needs; each computing thread has one */
+    size_t stream;  /* RA_STREAM_BYTES: the device's libraries and codes in a workspace, about */
     size_t total;   /* with a workspace for each thread */
 } ra_model_memory;
 
@@ -235,6 +246,9 @@ ra_status ra_model_reconstruct(const ra_model *model, ra_workspace *workspace, c
 
 /* codes <- the codes of x [B,d] in evaluation mode. RA_ERR_STATE without an encoder; RA_ERR_NOT_FINITE for a
  * NaN or an infinity. */
+/* Whether the reconstructions of these codes have the same bits beside those of others, in one call for all. */
+bool ra_model_may_join(const ra_model *model, const ra_codes *codes);
+
 ra_status ra_model_encode(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                           ra_codes *codes, ra_error *err);
 

@@ -240,6 +240,7 @@ static const struct memory_row {
     {"thresholds", "thresholds", offsetof(ra_model_memory, thresholds)},
     {"search", "norms for searching", offsetof(ra_model_memory, search)},
     {"scratch", "scratch per thread, at most", offsetof(ra_model_memory, scratch)},
+    {"stream", "streams per thread, about", offsetof(ra_model_memory, stream)},
     {"total", "total", offsetof(ra_model_memory, total)},
 };
 enum { MEMORY_ROWS = sizeof memory_rows / sizeof *memory_rows };
@@ -498,6 +499,7 @@ static ra_status inspect(int argc, char **argv, ra_error *err) {
     (void)argc;
     inspection in = {.path = argv[0]};
     ra_status status = look(&in, err);
+    if (status == RA_OK) status = ra_mapping_check_all(err);
     if (status == RA_OK && flags.json)
         status = print_json(&in, err);
     else if (status == RA_OK)
