@@ -203,6 +203,10 @@ void ra_array_free(ra_array *array);
 const ra_tensor *ra_array_tensor(const ra_array *array);
 const char *ra_array_path(const ra_array *array);
 
+/* *offset <- where the numbers begin in the file, for those who read it themselves; false if they are a copy
+ * (compressed, big-endian, in Fortran order, misaligned). */
+bool ra_array_offset(const ra_array *array, size_t *offset);
+
 /* ---- labels ------------------------------------------------------------------------------------------- */
 
 /* Lines of text: one label per line, UTF-8, "\n" or "\r\n", the last newline optional. An empty line is an
