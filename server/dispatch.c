@@ -60,7 +60,7 @@ static void choose_body(const route *row, http_request *request, http_response *
         http_problem(request, response, 415, sentence);
     } else if (!content_coding_from_name(coding, &request->coding)) {
         snprintf(sentence, sizeof sentence,
-                 "the Content-Encoding of the body is '%.64s', expected gzip or deflate", coding);
+                 "the Content-Encoding of the body is '%.64s', expected gzip, deflate or zstd", coding);
         http_problem(request, response, any_type ? 501 : 415, sentence);
     }
 }
@@ -95,6 +95,16 @@ static bool is_served_here(const rasaed *server, const route *row, const http_re
            request->admin == (row->address == ADDRESS_ADMIN);
 }
 
+/* OPTIONS * asks what the server can do at all, and whether it is there. */
+static void answer_server_options(const http_request *request, http_response *response) {
+    static const char methods[] = "GET, HEAD, POST, OPTIONS";
+    if (request->method == HTTP_OPTIONS)
+        response->status = 200;
+    else
+        http_problem(request, response, 400, "the target * is that of OPTIONS only");
+    http_response_header(response, "Allow", methods);
+}
+
 static void admit(void *context, http_request *request, http_response *response, size_t *max_body) {
     rasaed *server = context;
     route_match match;
@@ -109,7 +119,9 @@ static void admit(void *context, http_request *request, http_response *response,
     request->route = row;
     memcpy(request->captures, match.captures, sizeof request->captures);
     request->vital = request->admin || (row && row->address == ADDRESS_BOTH);
-    if (!match.methods || (row && !is_served_here(server, row, request))) {
+    if (strcmp(request->target.path, "*") == 0) {
+        answer_server_options(request, response);
+    } else if (!match.methods || (row && !is_served_here(server, row, request))) {
         snprintf(sentence, sizeof sentence, "there is nothing at %.128s%s", request->target.path,
                  request->admin ? "" : "; see /docs");
         http_problem(request, response, 404, sentence);
@@ -144,9 +156,11 @@ static ra_status find_dictionary(api_call *call, const char *name, ra_error *err
         atomic_fetch_add(call->dictionary->requests, 1);
         return RA_OK;
     }
-    if (registry_status_of(dictionaries, name, &known))
-        RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
-    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
+    if (!registry_status_of(dictionaries, name, &known))
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
+    if (!known.lost) RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
+    const route *row = call->request->route;
+    return row->revives ? RA_OK : api_fail_lost(known.name, err);
 }
 
 /* The version in the path is the generation that serves; earlier ones are gone. */
@@ -187,11 +201,22 @@ static ra_status handle(api_call *call, ra_error *err) {
     return row->handler(call, err);
 }
 
+/* What was computed or read is good if the file of the dictionary is what it was. Whatever else failed then failed
+ * because of it. */
+static ra_status check_dictionary(const api_call *call, ra_error *err) {
+    ra_error why = {0};
+    const served *dictionary = call->dictionary;
+    if (!dictionary || ra_model_check(dictionary->model, &why) == RA_OK) return RA_OK;
+    registry_lose(call->server->dictionaries, dictionary, why.message);
+    return api_fail_lost(dictionary->name, err);
+}
+
 static void answer(void *context, http_request *request, http_response *response) {
     ra_error err = {0};
     api_call call = {.server = context, .request = request, .response = response};
     response->common = response->headers.size;
-    ra_status status = handle(&call, &err);
+    ra_status status = handle(&call, &err), checked = check_dictionary(&call, &err);
+    if (checked != RA_OK) status = checked;
     if (status != RA_OK) http_fail(request, response, &err);
     if (status == RA_ERR_DEVICE) device_watch_failed(&call.server->device);
     response->verbatim = api_is_oip(request);

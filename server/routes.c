@@ -38,7 +38,7 @@ static route table[] = {
     {GET, D "/dictionary", api_dictionary_file, "dictionary_file",
         .key = AUTH_READ, .gives = FORMS_FILE, .query = "format", .cost = {COST_NONE}},
     {POST, D "/reload", api_reload, "reload",
-        .key = AUTH_ADMIN, .cost = {COST_FILE}, .address = ADDRESS_ADMIN},
+        .key = AUTH_ADMIN, .cost = {COST_FILE}, .address = ADDRESS_ADMIN, .revives = true},
 
     /* ---- atoms and points */
     {GET, D "/atoms", api_atoms, "atoms",
@@ -79,6 +79,7 @@ static route table[] = {
 
     /* ---- the contract and its page */
     {GET, "/openapi.json", api_openapi, "openapi", .key = AUTH_OPEN, .cost = {COST_NONE}},
+    {GET, "/", api_index, "index", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/docs", api_docs, "docs", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/docs/docs.css", api_docs_css, "docs_css", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/docs/docs.js", api_docs_js, "docs_js", .key = AUTH_OPEN, .cost = {COST_NONE}},

@@ -1,7 +1,7 @@
 /* The last step of a reply: from what a handler wrote to what is sent.
  *
  *     newline       JSON ends with one, for people at terminals
- *     packing       JSON and text above a kilobyte are packed for clients that accept gzip; binary forms are
+ *     packing       JSON and text above a kilobyte are packed for clients that accept zstd or gzip; binary forms are
  *                   not, because their digits are noise
  *     tag           a reply that would be the same again gets a strong entity tag, a digest of its bytes. So
  *                   the tag is the same in every process that serves the same content, and every form has
@@ -63,17 +63,17 @@ static bool may_pack(const http_response *response) {
 }
 
 /* When memory is short the reply stays as it is. */
-static void pack(http_response *response) {
+static void pack(http_response *response, content_coding coding) {
     text plain = response->body;
-    if (content_pack(CODING_GZIP, plain.data, plain.size, &response->spare, NULL) != RA_OK) return;
+    if (content_pack(coding, plain.data, plain.size, &response->spare, NULL) != RA_OK) return;
     response->body = response->spare;
     response->spare = plain;
-    http_response_header(response, "Content-Encoding", "gzip");
+    http_response_header(response, "Content-Encoding", content_coding_name(coding));
 }
 
 /* ---- tag and condition --------------------------------------------------------------------------------- */
 
-static void make_tag(http_response *response, bool packed) {
+static void make_tag(http_response *response, content_coding coding) {
     char digest[RA_DIGEST_SIZE], both[2 * RA_DIGEST_SIZE];
     if (!response->tag[0]) {
         ra_digest(response->body.data, response->body.size, digest);
@@ -85,7 +85,8 @@ static void make_tag(http_response *response, bool packed) {
         snprintf(response->tag, sizeof response->tag, "\"%s\"", digest);
     }
     size_t size = strlen(response->tag);
-    if (packed) snprintf(response->tag + size - 1, sizeof response->tag - size, "-gzip\"");
+    if (coding)
+        snprintf(response->tag + size - 1, sizeof response->tag - size, "-%s\"", content_coding_name(coding));
 }
 
 /* Last-Modified, unless it is not over yet: the second load within a second is said to be of the next one. */
@@ -110,12 +111,12 @@ static void refuse(const http_request *request, http_response *response, int sta
 }
 
 /* False: the reply goes out as it is now. */
-static bool check_conditions(const http_request *request, http_response *response, bool packed) {
+static bool check_conditions(const http_request *request, http_response *response, content_coding coding) {
     const preconditions wanted = {.if_match = request->headers[HTTP_IF_MATCH],
                                   .if_none_match = request->headers[HTTP_IF_NONE_MATCH],
                                   .if_modified_since = request->headers[HTTP_IF_MODIFIED_SINCE],
                                   .if_unmodified_since = request->headers[HTTP_IF_UNMODIFIED_SINCE]};
-    make_tag(response, packed);
+    make_tag(response, coding);
     put_validators(response);
     switch (preconditions_check(&wanted, response->tag, response->modified)) {
     case PRECONDITION_HOLDS:
@@ -163,12 +164,13 @@ void http_response_finish(const http_request *request, http_response *response) 
     if (response->body.failed) return;
     add_newline(response);
     if (response->body.failed || response->verbatim) return;
-    bool packable = may_pack(response);
-    bool packed = packable && accepts_gzip(request->headers[HTTP_ACCEPT_ENCODING]);
+    content_coding coding = may_pack(response) ? coding_choose(request->headers[HTTP_ACCEPT_ENCODING],
+                                                               1u << CODING_GZIP | 1u << CODING_ZSTD)
+                                               : CODING_IDENTITY;
     bool cacheable = response->cacheable && response->status == 200;
     if (get) http_response_header(response, "Vary", varies);
-    bool whole = !cacheable || !get || check_conditions(request, response, packed);
-    if (packed && response->status != 412) pack(response);
+    bool whole = !cacheable || !get || check_conditions(request, response, coding);
+    if (coding && response->status != 412) pack(response, coding);
     if (!whole) return;
     if (response->ranges && response->status == 200) cut_range(request, response);
 }

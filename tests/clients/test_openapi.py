@@ -120,7 +120,7 @@ class Contract(unittest.TestCase):
         reply = self.server.request(method, target, body, sent)
         what = "%s %s" % (method, target)
         self.assertEqual(reply.status, status, "%s: %s" % (what, reply.body[:300]))
-        operation = self.operation_at(method, target.split("?")[0])
+        operation = self.operation_at(method, target.split("?")[0].rstrip("/") or "/")
         self.check_reply(operation, reply, what)
         self.seen.add((operation["operationId"], str(status)))
         return reply
@@ -140,11 +140,11 @@ class Contract(unittest.TestCase):
         self.assertEqual(self.get("/openapi.json").json, self.document)
 
     def test_the_page_needs_nothing_from_elsewhere(self):
-        for target in ("/docs", "/docs/docs.css", "/docs/docs.js"):
+        for target in ("/", "/docs", "/docs/docs.css", "/docs/docs.js"):
             reply = self.get(target)
             self.assertNotRegex(reply.body.decode(), r"https?://|['\"(]//|@import")
             self.assertIn("default-src 'none'", reply.headers["Content-Security-Policy"])
-            if target == "/docs":
+            if target in ("/", "/docs"):
                 for link in re.findall(r'(?:href|src)="([^"#:]+)"', reply.body.decode()):
                     self.get("/" + link)
 
@@ -198,7 +198,7 @@ class Contract(unittest.TestCase):
     def test_what_the_client_has_already(self):
         for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/points/12",
                        D + "/dictionary",
-                       "/openapi.json", "/docs", "/docs/docs.css", "/docs/docs.js"):
+                       "/openapi.json", "/", "/docs", "/docs/docs.css", "/docs/docs.js"):
             tag = self.get(target).headers["ETag"]
             self.get(target, status=304, headers={"If-None-Match": tag})
             self.get(target, headers={"If-Match": tag})
@@ -206,6 +206,9 @@ class Contract(unittest.TestCase):
         tag = self.get(D).headers["ETag"]
         self.get(D, status=304, headers={"If-None-Match": tag})
         self.get(D, status=412, headers={"If-Match": '"another"'})
+
+    def test_the_page_has_one_address(self):
+        self.get("/docs/", status=308)
 
     def test_parts_of_the_dictionary(self):
         whole = self.get(D + "/dictionary").body

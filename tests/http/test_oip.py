@@ -142,7 +142,7 @@ class Metadata(Served):
     def test_what_is_not_there_is_404(self):
         for path in ("/v2/models/none", "/v2/models/none/ready", MODEL + "/versions/2",
                      MODEL + "/versions/01", MODEL + "/versions/x/ready",
-                     "/v2/nothing", "/v2/models", "/v2/"):
+                     "/v2/nothing", "/v2/models"):
             self.assertTrue(self.sentence(self.get(path, 404)))
         reply = self.post("/v2/models/none/infer", {}, 404)
         self.assertIn("'none'", self.sentence(reply))
