@@ -69,7 +69,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-gpu check-debian asan tsan bench bench-gpu bench-kmeans bench-serve \
+.PHONY: all cuda demo check check-built check-fast check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-serve \
   bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
@@ -127,7 +127,8 @@ $(OUT)/tests/librasae-%.so: tests/plugin/example.c lib/ra_backend.h
 
 # ---- CUDA --------------------------------------------------------------------------------------------------------------
 # Machine code for these generations, as far as nvcc knows them, and PTX of the oldest and the newest for the others.
-# The plugin finds CUDA's libraries in this toolkit's folder or on the loader's path.
+# The plugin finds cuBLAS beside itself, in the toolkit that this machine has installed, or on the loader's path.
+CUDA_RUNPATH := $$ORIGIN:/usr/local/cuda/lib64
 CUDA_HOME   = $(abspath $(dir $(realpath $(NVCC)))/..)
 CUDA_KNOWN  = $(filter 75 80 86 89 90 100 120,$(patsubst sm_%,%,$(shell $(NVCC) --list-gpu-code)))
 CUDA_CODE   = $(foreach n,$(CUDA_KNOWN),-gencode=arch=compute_$n,code=sm_$n) \
@@ -139,7 +140,7 @@ cuda: $(CUDA) ## build the CUDA plugin alone; print the registers and memory of 
 
 $(OUT)/librasae-cuda.so: $(CUDA_PARTS)
 	$(call say,LINK,$@)
-	$(Q)$(NVCC) -shared -cudart static -Xlinker -rpath,$(CUDA_HOME)/lib64,--exclude-libs,ALL -o $@ $^
+	$(Q)$(NVCC) -shared -cudart static -Xlinker '-rpath,$(CUDA_RUNPATH),--exclude-libs,ALL,--as-needed' -o $@ $^
 
 $(OUT)/obj/cuda/%.o: %.c
 	$(call say,CC,$<)
@@ -147,8 +148,8 @@ $(OUT)/obj/cuda/%.o: %.c
 
 $(OUT)/obj/cuda/%.cu.o: %.cu
 	$(call say,NVCC,$<)
-	$(Q)mkdir -p $(@D) && $(NVCC) -std=c++17 -O3 $(CUDA_CODE) -Ilib -MMD -MP -Xptxas -v -Werror all-warnings \
-	  -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra -c -o $@ $< 2>$(@:.o=.txt) || { cat $(@:.o=.txt); false; }
+	$(Q)mkdir -p $(@D) && $(NVCC) -std=c++17 -O3 -lineinfo $(CUDA_CODE) -Ilib -MMD -MP -Xptxas -v -Werror all-warnings \
+	  -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-fno-exceptions,-fno-threadsafe-statics -c -o $@ $< 2>$(@:.o=.txt) || { cat $(@:.o=.txt); false; }
 
 # The same sources over tests/emulation in place of CUDA. Kernels and emulation are built without sanitizers, which would
 # lose track of the stacks of its threads.
@@ -212,8 +213,9 @@ GPU_SUITES = $(shell sed -n 's/^TEST_CASES[A-Z_]*.\([a-z_]*\),.*/\1/p' \
   $$(grep -LF '"emulated.h"' $$(grep -lE 'RASAE_TEST_DEVICE|model_on_device|"(devices|device_memory|backend_pair)\.h"' $(call c_files,tests/unit -name 'test_*'))))
 
 check-gpu: $(UNIT) $(GPU_PLUGIN) ## run the tests of operations, models and training on this machine's GPU
-	$(Q)for suite in $(GPU_SUITES); do \
-	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite $(UNIT) || exit 1; done
+	$(Q)failed=; for suite in $(GPU_SUITES); do \
+	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite timeout 120 $(UNIT) || failed="$$failed $$suite"; done; \
+	  test -z "$$failed" || { echo "check-gpu: failed:$$failed" >&2; exit 1; }
 
 BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(filter-out %/bench_gpu.c,$(wildcard tests/bench/bench_*.c)))
 
@@ -241,6 +243,13 @@ $(OUT)/tests/bench_gpu: $(call object,$(wildcard tests/bench/gpu_*.c))
 
 bench-gpu: $(OUT)/tests/bench_gpu $(GPU_PLUGIN) ## time every operation on this machine's GPU beside its limits
 	$(Q)$(OUT)/tests/bench_gpu
+
+# What a machine with a GPU but without this tree needs: all of check-gpu and bench-gpu, and more. Without a package index it
+# leaves out the program that training is timed beside.
+gpu-day: all $(UNIT) $(OUT)/tests/bench_gpu ## pack what a bare machine with a GPU needs to try this build there (tests/gpu_day/)
+	$(Q)python3 -m pip download --quiet --disable-pip-version-check --no-deps -d $(OUT)/wheels overcomplete==0.3.0 || true
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/gpu_day/pack.py $(OUT)/gpu-day --suites "$(GPU_SUITES)" \
+	  $$(ls $(OUT)/wheels/overcomplete-*.whl 2>/dev/null | sed 's/^/--reference /')
 
 bench-kmeans: $(OUT)/tests/bench_kmeans $(BENCH_VENV)/stamp ## time k-means beside scikit-learn's and faiss's (half an hour)
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/kmeans_peers.py $(OUT)/tests/bench_kmeans

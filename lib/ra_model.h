@@ -123,12 +123,12 @@ const ra_model_info *ra_model_get_info(const ra_model *model); /* lives as long 
 /* *mean, *scale [d] <- those of the standardization, the model's; false and NULLs without one. */
 bool ra_model_standardization(const ra_model *model, const float **mean, const float **scale);
 
-/* The bytes that a model needs on a device with its own memory, not counting what the device's libraries
- * allocate and codes that are being copied. */
+/* The bytes that a model needs on a device with its own memory. */
 typedef struct ra_model_memory {
     size_t dictionary, encoder, thresholds;
     size_t search;  /* inverse norms of the atoms, and constants beside them */
     size_t scratch; /* the most that a workspace needs; each computing thread has one */
+    size_t stream;  /* RA_STREAM_BYTES: the device's libraries and codes in a workspace, about */
     size_t total;   /* with a workspace for each thread */
 } ra_model_memory;
 
@@ -239,6 +239,9 @@ ra_status ra_model_reconstruct(const ra_model *model, ra_workspace *workspace, c
 
 /* codes <- the codes of x [B,d] in evaluation mode. RA_ERR_STATE without an encoder; RA_ERR_NOT_FINITE for a
  * NaN or an infinity. */
+/* Whether the reconstructions of these codes have the same bits beside those of others, in one call for all. */
+bool ra_model_may_join(const ra_model *model, const ra_codes *codes);
+
 ra_status ra_model_encode(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                           ra_codes *codes, ra_error *err);
 

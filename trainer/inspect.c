@@ -240,6 +240,7 @@ static const struct memory_row {
     {"thresholds", "thresholds", offsetof(ra_model_memory, thresholds)},
     {"search", "norms for searching", offsetof(ra_model_memory, search)},
     {"scratch", "scratch per thread, at most", offsetof(ra_model_memory, scratch)},
+    {"stream", "streams per thread, about", offsetof(ra_model_memory, stream)},
     {"total", "total", offsetof(ra_model_memory, total)},
 };
 enum { MEMORY_ROWS = sizeof memory_rows / sizeof *memory_rows };

@@ -370,6 +370,7 @@ static int train_command(int argc, char **argv, const ra_group *group, bool *int
     if (status == RA_OK && !help) status = check_flags(&options, &err);
     if (status != RA_OK)
         return ranks_may_speak(group) ? command_line_wrong(&line, "%s", err.message) : EXIT_USAGE;
+    options.model.process = ranks_process();
     bool first = !group || group->rank == 0;
     if (help && first) settings_print_help(&line, stdout);
     if (help) return EXIT_GOOD;

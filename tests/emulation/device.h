@@ -19,6 +19,9 @@ void emulation_fault(const char *format, ...) __attribute__((format(printf, 1, 2
  * call has to fail with (cudaSuccess: nothing), and ends with end(), which returns its argument. */
 cudaError_t emulation_begin(void);
 cudaError_t emulation_end(cudaError_t code);
+/* The same for a call of cuBLAS, which has a runtime of its own: ours does not learn of its failures. */
+cudaError_t emulation_begin_blas(void);
+void emulation_end_blas(void);
 
 /* ---- memory.c ------------------------------------------------------------------------------------------ */
 
@@ -36,6 +39,9 @@ void *emulation_snapshot(void);
 void emulation_restore(const void *snapshot);
 bool emulation_equals(const void *snapshot);
 size_t emulation_memory_total(void); /* bytes */
+/* Memory that a library takes for itself; false: there is not enough. */
+bool emulation_take(size_t bytes);
+void emulation_give_back(size_t bytes);
 /* How many blocks of each are live; the total. */
 size_t emulation_memory_live(size_t *device, size_t *pinned);
 void emulation_memory_end(void); /* when nothing is live: forgets the freed blocks, too */

@@ -267,6 +267,16 @@ bool emulation_equals(const void *snapshot) {
     return true;
 }
 
+bool emulation_take(size_t bytes) {
+    if (bytes > left()) return false;
+    used += bytes;
+    return true;
+}
+
+void emulation_give_back(size_t bytes) {
+    used -= bytes;
+}
+
 size_t emulation_memory_live(size_t *device, size_t *pinned) {
     *device = *pinned = 0;
     for (block *b = blocks; b; b = b->next) {

@@ -183,10 +183,6 @@ static ra_status open_file(const char *path, const size_t *most, ra_safetensors 
     return RA_OK;
 }
 
-const ra_mapping *ra_safetensors_mapping(const ra_safetensors *file) {
-    return &file->mapping;
-}
-
 ra_status ra_safetensors_open(const char *path, ra_safetensors **file, ra_error *err) {
     return open_file(path, NULL, file, err);
 }
@@ -201,6 +197,10 @@ ra_status ra_safetensors_check(const ra_safetensors *file, ra_error *err) {
 
 bool ra_safetensors_mapped(const ra_safetensors *file) {
     return !file->mapping.copied;
+}
+
+const ra_mapping *ra_safetensors_mapping(const ra_safetensors *file) {
+    return &file->mapping;
 }
 
 void ra_safetensors_free(ra_safetensors *file) {
