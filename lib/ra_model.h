@@ -82,6 +82,7 @@ typedef struct ra_model_additions {
     const ra_trace *trace;                  /* of its K atoms */
     const ra_labels *row_labels;            /* one per row in the files, for the trace; NULL: none */
     const ra_agreement *agreement;          /* of its K atoms with other runs */
+    const char *model, *hook;               /* as in ra_model_info */
 } ra_model_additions;
 
 /* ra_model_save() with additions or replacements. path may be that of the file the model was opened from: the
@@ -113,8 +114,9 @@ typedef struct ra_model_info {
     bool mapped;                             /* it reads its file in a mapping */
     size_t device_bytes;                     /* of a device's own memory that it keeps */
     ra_sae_settings settings;
-    const char *init, *seed;     /* how training started, from the file; NULL: unknown */
-    const char *device;          /* name of its backend */
+    const char *init, *seed;  /* how training started, from the file; NULL: unknown */
+    const char *model, *hook; /* the network that the activations are from, and where in it; NULL: unknown */
+    const char *device;       /* name of its backend */
     char digest[RA_DIGEST_SIZE]; /* of the dictionary's numbers in memory (ra_digest.h) */
 } ra_model_info;
 
@@ -175,6 +177,11 @@ typedef struct ra_trace_row {
 
 /* vector [d] <- the atom, in f32. RA_ERR_NOT_FOUND if atom >= K. */
 ra_status ra_model_atom(const ra_model *model, size_t atom, float *vector, ra_error *err);
+
+/* vector [d] <- the encoder's weights for a latent, in input space: before a norm and a bias, its pre-code is
+ * the product of this vector with a row. A tied encoder and matching pursuit encode with the atom. RA_ERR_STATE
+ * without an encoder, RA_ERR_NOT_FOUND if latent >= K. */
+ra_status ra_model_encoder_vector(const ra_model *model, size_t latent, float *vector, ra_error *err);
 
 /* The following take atom < K. */
 float ra_model_atom_norm(const ra_model *model, size_t atom);        /* ||D_k||, computed once at load */

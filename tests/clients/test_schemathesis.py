@@ -36,7 +36,7 @@ def tailored():
     document = contract.document()
     schemas, parameters = document["components"]["schemas"], document["components"]["parameters"]
     atom = {"type": "integer", "minimum": 0, "maximum": contract.CONCEPTS - 1}
-    number = schemas["Float"]
+    number = schemas["Float32"]
     schemas["Vector"].update(minItems=contract.DIMENSIONS, maxItems=contract.DIMENSIONS)
     schemas["Feature"]["properties"]["index"] = atom
     schemas["DenseLatents"]["items"].update(minItems=contract.CONCEPTS, maxItems=contract.CONCEPTS)
@@ -47,17 +47,18 @@ def tailored():
         maxItems=1, items={"type": "array", "items": number, **pair})
     # A feature's own source and model are only repeated in the reply; the request's are used.
     whole = json.loads(json.dumps(schemas["Feature"]))
-    for name in ("TopkRequest", "TopkFeatures", "TopkFeature", "TopkFeatureCamel"):
+    spellings = ("TopkRequestSnake", "TopkRequestCamel")
+    for name in (*spellings, "TopkFeaturesSnake", "TopkFeaturesCamel", "TopkFeature", "TopkFeatureCamel"):
         text = json.dumps(schemas[name]).replace(
             "#/components/schemas/Feature", "#/components/schemas/AnyFeature")
         schemas[name] = json.loads(text)
     schemas["AnyFeature"] = whole
     # What its description says in words.
-    schemas["TopkRequest"]["allOf"] = [
-        {"oneOf": [{"required": [one], "properties": {one: {"type": kind}, other: {"type": "null"}}}
-                   for one, kind, other in (("feature", "object", "vector"), ("vector", "array", "feature"))]},
-        {"oneOf": [{"required": ["num_results"]}, {"required": ["numResults"]}]}]
-    for name in ("Feature", "TopkRequest"):
+    for name in spellings:
+        schemas[name]["oneOf"] = [
+            {"required": [one], "properties": {one: {"type": kind}, other: {"type": "null"}}}
+            for one, kind, other in (("feature", "object", "vector"), ("vector", "array", "feature"))]
+    for name in ("Feature", *spellings):
         schemas[name]["properties"]["source"] = {"enum": ["words"]}
     inputs = [[{"name": "latents", "datatype": "FP32", "shape": [1, contract.CONCEPTS],
                 "data": [0.5] * contract.CONCEPTS}],

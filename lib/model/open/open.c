@@ -12,11 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- how training began ------------------------------------------------------------------------------ */
+/* ---- where it comes from ------------------------------------------------------------------------------ */
 
 const ra_model_origin ra_model_origins[RA_MODEL_ORIGINS] = {
     {"init", offsetof(ra_model_info, init)},
     {"seed", offsetof(ra_model_info, seed)},
+    {"model", offsetof(ra_model_info, model)},
+    {"hook", offsetof(ra_model_info, hook)},
 };
 
 static const char **origin_of(ra_model *model, size_t i) {
