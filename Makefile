@@ -58,7 +58,7 @@ UNIT     := $(OUT)/tests/unit
 # The unit tests link all of the server but main().
 SERVER_PARTS := $(filter-out $(OUT)/obj/server/main.o,$(call object,$(SERVER_SRC))) $(ASSET_PARTS)
 # Test plugins: stand-ins for an accelerator, each from tests/plugin/example.c, and the CUDA plugin over an emulated device.
-PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-idle cuda-emulated)
+PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-idle cuda-emulated $(if $(SANITIZE),,cuda-checked))
 PLUGIN_FLAGS_example-old  := -DEXAMPLE_VERSION=0
 PLUGIN_FLAGS_example-idle := -DEXAMPLE_PROBE='"the example has no device"'
 
@@ -69,7 +69,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-serve \
+.PHONY: all cuda demo check check-built check-fast check-barriers check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-serve \
   bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
@@ -153,14 +153,29 @@ $(OUT)/obj/cuda/%.cu.o: %.cu
 
 # The same sources over tests/emulation in place of CUDA. Kernels and emulation are built without sanitizers, which would
 # lose track of the stacks of its threads.
-EMULATION   := $(patsubst %.c,$(OUT)/obj/emulated/%.o,$(CUDA_SRC) $(sort $(wildcard tests/emulation/*.c))) \
-  $(patsubst %,$(OUT)/obj/emulated/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
+EMULATED_SRC := $(CUDA_SRC) $(filter-out %/races.c,$(sort $(wildcard tests/emulation/*.c)))
+EMULATION   := $(patsubst %.c,$(OUT)/obj/emulated/%.o,$(EMULATED_SRC)) $(patsubst %,$(OUT)/obj/emulated/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
+# Once more with kernels that report each access (tests/emulation/races.c), in grids of at most two blocks. It has the other's
+# soname, by which the plugin finds its cuBLAS: itself.
+CHECKED     := $(patsubst %.c,$(OUT)/obj/emulated/%.o,$(EMULATED_SRC) tests/emulation/races.c) \
+  $(patsubst %,$(OUT)/obj/checked/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
 $(OUT)/obj/emulated/tests/%: OPTIMIZE := -O2
 
 $(OUT)/tests/librasae-cuda-emulated.so: $(EMULATION)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -shared -Wl,-Bsymbolic,-soname,$(@F) -o $@ $^ -lopenblas -ldl
 	$(Q)ln -sf $(@F) $(OUT)/tests/librasae-cuda.so
+
+CHECKED_LINK  = $(CXX) $(LDFLAGS) -shared -Wl,-Bsymbolic,-soname,librasae-cuda-emulated.so
+$(OUT)/tests/librasae-cuda-checked.so: $(CHECKED)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CHECKED_LINK) -o $@ $^ -lopenblas -ldl
+
+CHECKED_CXX  := $(CXX) -D_GNU_SOURCE -Itests/emulation -std=c++17 -g -O1 -fno-tree-sra -Wall -Wextra -Wno-unknown-pragmas -fPIC \
+  -fvisibility=hidden -fno-math-errno -fsanitize=thread -DRA_CUDA_MOST_BLOCKS=2
+$(OUT)/obj/checked/%.cu.o: %.cu
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(CHECKED_CXX) $(CPPFLAGS) -MMD -MP -x c++ -c -o $@ $<
 
 $(OUT)/obj/emulated/%.o: %.c
 	$(call say,CC,$<)
@@ -187,7 +202,7 @@ CPPFLAGS_server  := -Iserver
 CPPFLAGS_trainer := -Itrainer
 CPPFLAGS_tests   := -Iserver -Itests/unit -Itests
 
--include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(APP_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION))
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(APP_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION) $(CHECKED))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # OpenBLAS gets one thread (ours call it), so that each forked test starts from a single-threaded process.
@@ -201,6 +216,9 @@ check-built: all $(UNIT) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers fo
 
 check-fast: $(UNIT) layers ## run the unit tests alone
 	$(Q)$(TEST_ENV) $(UNIT) --fast
+
+check-barriers: $(UNIT) $(CHECKED) ## remove each barrier of the CUDA kernels in turn; each must be missed (ten minutes)
+	$(Q)$(TEST_ENV) python3 tests/emulation/remove_barriers.py '$(CHECKED_CXX)' '$(CHECKED_LINK)' '$(CHECKED)' $(BARRIERS)
 
 # The real plugin, under another name: in this folder librasae-cuda.so is the emulated one.
 GPU_PLUGIN := $(if $(CUDA),$(OUT)/tests/librasae-cuda-device.so)

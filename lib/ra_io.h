@@ -44,7 +44,8 @@ ra_status ra_mapping_open(const char *path, ra_mapping *mapping, ra_error *err);
  * into memory of its own, where nothing can happen to it. A larger one is mapped, keeps a descriptor, and has its
  * digest taken, a pass over it; ra_mapping_check() then notices every change of a local file, that of a byte whose
  * time was set back, too. What mounts of a network tell late, it notices late. Waits for the clock of the file system
- * to pass the last change, at most some milliseconds. RA_ERR_CHANGED if the file is being written. */
+ * to pass the last change, at most some milliseconds. RA_ERR_CHANGED if the file is being written, or is open for it where
+ * that can be known (ra_mapping_guard()). */
 ra_status ra_mapping_open_steady(const char *path, size_t most, ra_mapping *mapping, ra_error *err);
 void ra_mapping_close(ra_mapping *mapping); /* leaves {0} */
 

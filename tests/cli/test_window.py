@@ -1,4 +1,4 @@
-"""Data larger than memory (trainer/training/window.c): bytes that are read per pass, the setting `window` in checkpoints, and
+"""Data larger than memory (trainer/training/window.c, trainer/common/spill.c): bytes that are read per pass, the setting `window` in checkpoints, and
 whole commands in a control group with a third of the memory that the data would need."""
 
 import os
@@ -160,6 +160,19 @@ class Limited(Measured):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         return said
 
+    def full_disk(self, model, codes):
+        """A disk that is full while codes are gathered: one sentence, and nothing is left."""
+        full = support.disk_of(2 << 20)
+
+        def start():
+            self.group.enter()
+            full()
+
+        result = self.run_rasae("encode", model, self.file, "-o", codes, preexec_fn=start)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("cannot reserve", result.stderr.decode())
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".") or "codes" in name], [])
+
     def test_every_pass_reads_the_file_once(self):
         """All commands read the file once before they begin, to find numbers that are not finite."""
         flags = ["--batch-size", 1024, "--trace-rows", 0, "--force"]
@@ -176,7 +189,14 @@ class Limited(Measured):
             1 + 1 + nearest, "train", self.file, "-o", out, "--points", 64, "--points-rows", 10000, "--steps", 1, *flags
         )
         self.passes(1 + 1, "eval", model, self.file)
-        self.passes(1 + 1, "encode", model, self.file, "-o", out)
+        codes = self.path("codes.safetensors")
+        self.passes(1 + 1 + 0.25, "encode", model, self.file, "-o", codes)  # the codes come from the disk, too
+        limited = self.read("codes.safetensors")
+        self.measured("encode", model, self.file, "-o", codes)
+        self.assertEqual(self.read("codes.safetensors"), limited)
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".")], [])
+        os.remove(codes)
+        self.full_disk(model, codes)
         self.passes(1 + 2, "trace", model, self.file, "--rows", 2, "-o", out)
 
 

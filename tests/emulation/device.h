@@ -29,6 +29,7 @@ bool emulation_is_device(const void *address); /* within a live block, or right 
 static inline bool emulation_looks_like_address(uintptr_t word) {
     return word >> 40 && !(word >> 47); /* where Linux maps memory of a process of 64 bits */
 }
+bool emulation_is_device_page(const void *address); /* is there a live block in it? */
 /* A fault unless [pointer, pointer + bytes) lies in one live block of this kind. `what` names the call. */
 void emulation_check_range(const void *pointer, size_t bytes, enum cudaMemoryType kind, const char *what);
 /* Between these two the host may touch the device's memory; lock() looks for bytes written beside blocks. */
@@ -76,6 +77,13 @@ typedef struct emulation_kernel {
 /* Takes the kernel over. sound: its parameters have been looked at, and no address is the host's. */
 cudaError_t emulation_launch(cudaStream_t stream, emulation_kernel *kernel, bool sound);
 const char *emulation_running(void); /* the kernel that runs now; NULL: none */
+
+/* races.c, in the checked plugin only: */
+#define CHECKED __attribute__((weak))
+CHECKED void emulation_kernel_begins(void);
+CHECKED void emulation_block_begins(unsigned number);
+CHECKED void emulation_barrier_passed(void);
+CHECKED void emulation_atomic(const void *address, size_t bytes);
 
 void emulation_barrier(void);
 /* What each of the warp's 32 lanes brought; valid until the thread's next exchange but one. */
