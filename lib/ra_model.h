@@ -46,16 +46,26 @@ typedef struct ra_model_options {
     ra_backend *backend;      /* retained; NULL: the CPU with one thread */
     ra_sae_settings settings; /* replace, or add to, those in the file's metadata; {0}: none */
     size_t archetypes;        /* T, for a checkpoint; 0: RA_ARCHETYPES_DEFAULT */
+    /* For a model that answers while others may write its file (ra_model_check()): an artifact of at most
+     * private_below bytes is read into memory of its own, a larger one stays mapped and has its digest taken. */
+    bool steady;
+    size_t private_below;
     size_t workspaces; /* that will compute at the same time: a device must have memory for them; 0: 1 */
 } ra_model_options;
 
 /* options may be NULL. proto/artifact.md specifies both kinds of file. RA_ERR_SETTING if the file lacks a
  * setting that it needs, naming the setting and the flag that gives it: an archetypal checkpoint needs delta,
  * and a file with an encoder needs sae and the settings of that kind. RA_ERR_NOT_FINITE for a NaN or an
- * infinity in any parameter. The file may be replaced, but not rewritten in place, while the model lives. On
+ * infinity in any parameter; RA_ERR_CHANGED if the file was written meanwhile. The file may be replaced while the
+ * model lives; if it is rewritten in place, ra_model_check() says so. On
  * a device with its own memory the model has copies of what computations read; if they and the workspaces do
  * not fit into the free memory, opening fails with RA_ERR_MEMORY before it allocates any. */
 ra_status ra_model_open(const char *path, const ra_model_options *options, ra_model **model, ra_error *err);
+
+/* Whether the file of a model that reads it in its mapping still has the content that it was opened with: an answer is
+ * good if it was computed before a check that succeeds. RA_ERR_CHANGED otherwise, now and for ever. Costs nothing
+ * for a checkpoint and for private memory, else what ra_mapping_check() costs. Any thread may call it. */
+ra_status ra_model_check(const ra_model *model, ra_error *err);
 
 ra_model *ra_model_retain(ra_model *model);
 void ra_model_release(ra_model *model); /* NULL is fine */
@@ -72,6 +82,7 @@ typedef struct ra_model_additions {
     const ra_trace *trace;                  /* of its K atoms */
     const ra_labels *row_labels;            /* one per row in the files, for the trace; NULL: none */
     const ra_agreement *agreement;          /* of its K atoms with other runs */
+    const char *model, *hook;               /* as in ra_model_info */
 } ra_model_additions;
 
 /* ra_model_save() with additions or replacements. path may be that of the file the model was opened from: the
@@ -100,10 +111,12 @@ typedef struct ra_model_info {
     double agreement_level;                  /* the cosine from which on a run has an atom */
     float agreement_share, agreement_cosine; /* of the median atom; NaN: unknown */
     size_t bytes;                            /* of memory and mapping that it keeps */
+    bool mapped;                             /* it reads its file in a mapping */
     size_t device_bytes;                     /* of a device's own memory that it keeps */
     ra_sae_settings settings;
-    const char *init, *seed;     /* how training started, from the file; NULL: unknown */
-    const char *device;          /* name of its backend */
+    const char *init, *seed;  /* how training started, from the file; NULL: unknown */
+    const char *model, *hook; /* the network that the activations are from, and where in it; NULL: unknown */
+    const char *device;       /* name of its backend */
     char digest[RA_DIGEST_SIZE]; /* of the dictionary's numbers in memory (ra_digest.h) */
 } ra_model_info;
 
@@ -164,6 +177,11 @@ typedef struct ra_trace_row {
 
 /* vector [d] <- the atom, in f32. RA_ERR_NOT_FOUND if atom >= K. */
 ra_status ra_model_atom(const ra_model *model, size_t atom, float *vector, ra_error *err);
+
+/* vector [d] <- the encoder's weights for a latent, in input space: before a norm and a bias, its pre-code is
+ * the product of this vector with a row. A tied encoder and matching pursuit encode with the atom. RA_ERR_STATE
+ * without an encoder, RA_ERR_NOT_FOUND if latent >= K. */
+ra_status ra_model_encoder_vector(const ra_model *model, size_t latent, float *vector, ra_error *err);
 
 /* The following take atom < K. */
 float ra_model_atom_norm(const ra_model *model, size_t atom);        /* ||D_k||, computed once at load */

@@ -67,6 +67,10 @@ static size_t usable_cores(void) {
     return count > 0 ? (size_t)count : 1;
 }
 
+static size_t io_threads(const settings *chosen) {
+    return chosen->threads ? chosen->threads : usable_cores();
+}
+
 static ra_status take(address *at, int handed_over, const http_address *where, ra_error *err) {
     at->shared = handed_over >= 0;
     if (!at->shared) return http_listener_open(where, &at->descriptor, at->url, err);
@@ -112,11 +116,14 @@ static ra_status load(parts *self, ra_error *err) {
     const settings *chosen = self->settings;
     ra_backend_options options = {.threads = chosen->compute_threads, .tf32 = chosen->tf32, .yield = true};
     RA_TRY(ra_backend_open(chosen->device, &options, &self->backend, err));
+    size_t pool = chosen->compute_threads ? chosen->compute_threads : usable_cores();
+    RA_TRY(ra_backend_reserve(pool + io_threads(chosen) + COMPUTATIONS_AT_ONCE, err));
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
     registry_options from = {.backend = self->backend,
                              .workspaces = COMPUTATIONS_AT_ONCE,
                              .device = &self->state.device,
                              .settings = chosen->sae,
+                             .private_below = chosen->private_below,
                              .folder = chosen->dictionary_dir};
     RA_TRY(registry_new(&from, &self->state.dictionaries, err));
     for (size_t i = 0; i < chosen->dictionary.count; i++) {
@@ -169,7 +176,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
     address *at = admin ? &self->admin : &self->main;
     http_server_options options = {.descriptor = at->descriptor,
                                    .shared = at->shared,
-                                   .threads = chosen->threads ? chosen->threads : usable_cores(),
+                                   .threads = io_threads(chosen),
                                    .idle_seconds = (unsigned)chosen->idle_seconds,
                                    .header_seconds = (unsigned)chosen->header_seconds,
                                    .deadline_ms = chosen->deadline_ms,
@@ -311,6 +318,7 @@ static void stop(parts *self) {
 }
 
 int daemon_run(const settings *chosen) {
+    ra_mapping_guard();
     parts self = {.settings = chosen, .main = {.descriptor = -1}, .admin = {.descriptor = -1}};
     ra_error err = {0};
     log_start((ra_log_level)chosen->log_level, (log_format)chosen->log_format);

@@ -33,12 +33,16 @@ static bool is_listed(const char *list, const char *name) {
     return false;
 }
 
+/* The parameters that are lists, wherever they are taken: given several times they are one list. */
+static const char lists[] = "fields ids steer";
+
 static ra_status check_query(const http_target *target, const route *row, ra_error *err) {
     for (size_t i = 0; i < target->parameter_count; i++) {
         const http_parameter *parameter = &target->parameters[i];
         if (!is_listed(row->query, parameter->name))
             RA_FAIL(err, RA_ERR_ARGUMENT, "there is no parameter '%.64s' here; known: %s", parameter->name,
                     *row->query ? row->query : "none");
+        if (is_listed(lists, parameter->name)) continue;
         if (http_target_parameter(target, parameter->name) != parameter->value)
             RA_FAIL(err, RA_ERR_ARGUMENT, "the parameter %s is given twice", parameter->name);
     }
@@ -156,9 +160,11 @@ static ra_status find_dictionary(api_call *call, const char *name, ra_error *err
         atomic_fetch_add(call->dictionary->requests, 1);
         return RA_OK;
     }
-    if (registry_status_of(dictionaries, name, &known))
-        RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
-    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
+    if (!registry_status_of(dictionaries, name, &known))
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
+    if (!known.lost) RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
+    const route *row = call->request->route;
+    return row->revives ? RA_OK : api_fail_lost(known.name, err);
 }
 
 /* The version in the path is the generation that serves; earlier ones are gone. */
@@ -199,11 +205,22 @@ static ra_status handle(api_call *call, ra_error *err) {
     return row->handler(call, err);
 }
 
+/* What was computed or read is good if the file of the dictionary is what it was. Whatever else failed then failed
+ * because of it. */
+static ra_status check_dictionary(const api_call *call, ra_error *err) {
+    ra_error why = {0};
+    const served *dictionary = call->dictionary;
+    if (!dictionary || ra_model_check(dictionary->model, &why) == RA_OK) return RA_OK;
+    registry_lose(call->server->dictionaries, dictionary, why.message);
+    return api_fail_lost(dictionary->name, err);
+}
+
 static void answer(void *context, http_request *request, http_response *response) {
     ra_error err = {0};
     api_call call = {.server = context, .request = request, .response = response};
     response->common = response->headers.size;
-    ra_status status = handle(&call, &err);
+    ra_status status = handle(&call, &err), checked = check_dictionary(&call, &err);
+    if (checked != RA_OK) status = checked;
     if (status != RA_OK) http_fail(request, response, &err);
     if (status == RA_ERR_DEVICE) device_watch_failed(&call.server->device);
     response->verbatim = api_is_oip(request);

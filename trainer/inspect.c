@@ -430,6 +430,12 @@ static void print_atom(const ra_model *model, size_t atom) {
     print_agreement(model, atom);
 }
 
+static void print_name(const char *before, const char *name) {
+    if (!name) return;
+    printf("%s", before);
+    print_clean(stdout, name);
+}
+
 static void print_model(const inspection *in) {
     const ra_model_info *info = ra_model_get_info(in->model);
     printf("  %s concepts of %zu dimensions", format_grouped(info->concepts).text, info->dimensions);
@@ -437,6 +443,12 @@ static void print_model(const inspection *in) {
     printf(info->has_encoder ? "" : "; no encoder: it reconstructs, but does not encode");
     printf(info->has_standardization ? "; inputs are standardized" : "");
     putchar('\n');
+    if (info->model || info->hook) {
+        printf("  of the activations");
+        print_name(" of ", info->model);
+        print_name(" at ", info->hook);
+        putchar('\n');
+    }
     if (isfinite(info->coverage)) {
         printf("  of the median atom %.3g %% of its mixture is listed", 100 * (double)info->coverage);
         if (isfinite(info->hull_share)) printf(", cosine with the mixture %.3f", (double)info->hull_share);
@@ -487,6 +499,7 @@ static ra_status inspect(int argc, char **argv, ra_error *err) {
     (void)argc;
     inspection in = {.path = argv[0]};
     ra_status status = look(&in, err);
+    if (status == RA_OK) status = ra_mapping_check_all(err);
     if (status == RA_OK && flags.json)
         status = print_json(&in, err);
     else if (status == RA_OK)

@@ -468,6 +468,60 @@ START_TEST(test_a_watching_reloader_takes_what_changes) {
 }
 END_TEST
 
+/* Makes the file another one of the same size, in place. */
+static void overwrite(const char *path) {
+    FILE *file = fopen(path, "r+b");
+    ck_assert_int_eq(fseek(file, -4, SEEK_END), 0);
+    ck_assert_uint_eq(fwrite("\0\0\0", 1, 4, file), 4);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(test_a_generation_that_is_lost_is_gone_until_a_load) {
+    const char *path = write_model("a.safetensors", 1);
+    registry *dictionaries = with_one(path);
+    registry_status status = {0};
+    ra_error why = {0};
+    served *words = registry_acquire(dictionaries, "words");
+    ck_assert(ra_model_get_info(words->model)->mapped);
+    ra_ok(ra_model_check(words->model, &err));
+    overwrite(path);
+    ck_assert_int_eq(ra_model_check(words->model, &why), RA_ERR_CHANGED);
+    registry_lose(dictionaries, words, why.message);
+    registry_lose(dictionaries, words, "again");
+    ck_assert_ptr_null(registry_acquire(dictionaries, "words"));
+    ck_assert(registry_status_of(dictionaries, "words", &status));
+    ck_assert(status.lost && !status.ready && !status.unloaded);
+    ck_assert_uint_eq(status.losses, 1);
+    ck_assert(strncmp(status.reason, "a.safetensors was written", 25) == 0);
+    replace_model(path, 2);
+    ra_ok(registry_reload(dictionaries, "words", &err));
+    registry_lose(dictionaries, words, "of an old generation"); /* does not concern the new one */
+    served_release(words);
+    words = registry_acquire(dictionaries, "words");
+    ck_assert_uint_eq(words->generation, 2);
+    ck_assert(first_number(words) == 2);
+    ck_assert(registry_status_of(dictionaries, "words", &status));
+    ck_assert(!status.lost && status.ready);
+    served_release(words);
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_a_small_file_is_private) {
+    const char *path = write_model("a.safetensors", 1);
+    registry *dictionaries = NULL;
+    ra_ok(registry_new(&(registry_options){.private_below = 1 << 20}, &dictionaries, &err));
+    ra_ok(registry_add(dictionaries, "words", path, &err));
+    served *words = registry_acquire(dictionaries, "words");
+    ck_assert(!ra_model_get_info(words->model)->mapped);
+    ck_assert_int_eq(truncate(path, 0), 0);
+    ck_assert(first_number(words) == 1);
+    ra_ok(ra_model_check(words->model, &err));
+    served_release(words);
+    registry_free(dictionaries);
+}
+END_TEST
+
 TEST_CASES_SLOW(registry, 60, test_names_are_found_and_others_are_not, test_refuses_bad_names_and_bad_files,
                 test_a_reload_is_a_new_generation_and_the_old_one_lives_while_it_is_held,
                 test_a_bad_file_changes_nothing_and_says_why,
@@ -477,6 +531,7 @@ TEST_CASES_SLOW(registry, 60, test_names_are_found_and_others_are_not, test_refu
                 test_a_folder_serves_what_opens, test_a_folder_that_serves_nothing_is_refused,
                 test_a_changed_file_is_taken_at_the_second_look,
                 test_readers_see_whole_generations_while_it_reloads,
-                test_a_watching_reloader_takes_what_changes, test_the_reloader_reloads_when_asked_and_stops)
+                test_a_watching_reloader_takes_what_changes, test_the_reloader_reloads_when_asked_and_stops,
+                test_a_generation_that_is_lost_is_gone_until_a_load, test_a_small_file_is_private)
 TEST_CASES(registry_device, test_what_does_not_fit_on_the_device_is_served_by_the_cpu,
            test_a_reload_for_which_the_device_has_no_memory_changes_nothing)
