@@ -53,6 +53,7 @@ files='
     lib/ra_memory.h:     lib/base
     lib/ra_text.h:       lib/base
     lib/ra_digest.h:     lib/base
+    lib/ra_waiting.h:    lib/base
     lib/ra_group.h:      lib/base
     lib/ra_settings.h:   lib/base
     lib/ra_tensor.h:     lib/tensor

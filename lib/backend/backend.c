@@ -14,6 +14,7 @@
 /* What stands behind a ra_backend *. */
 typedef struct open_backend {
     ra_backend visible; /* first, so that a pointer to one is a pointer to the other */
+    ra_backend serial;  /* of the CPU backend: the same table, without the pool */
     void *library;      /* dlopen handle of a plugin */
     ra_pool *pool;      /* for host loops, kept for a device; the CPU backend is one itself */
     bool tf32;
@@ -103,6 +104,7 @@ static ra_status open_named(const char *name, const ra_backend_options *options,
     if (!ops->host_memory) RA_TRY_OUT(status, ra_pool_new(options->threads, &opened->pool, err));
     RA_TRY_OUT(status, ops->open(options, &opened->visible.self, err));
     opened->visible.ops = ops;
+    opened->serial.ops = ops;
     opened->tf32 = options->tf32 && !ops->host_memory;
     atomic_init(&opened->references, 1);
     *out = &opened->visible;
@@ -171,6 +173,11 @@ void ra_backend_release(ra_backend *backend) {
 
 bool ra_backend_tf32(const ra_backend *backend) {
     return behind(backend)->tf32;
+}
+
+/* The context of the CPU backend is its pool, and loops without one run in order. */
+ra_backend *ra_backend_serial(ra_backend *backend) {
+    return backend->ops == &ra_backend_cpu ? &behind(backend)->serial : backend;
 }
 
 ra_pool *ra_backend_pool(const ra_backend *backend) {
