@@ -5,7 +5,7 @@
  *
  * Addresses are taken before files are read, so that a port in use is known at once; connections are accepted
  * when everything is loaded. The main thread only waits for signals; requests run on the I/O threads
- * (http/server.c), heavy ones on compute threads (serving/compute.c), reloads on a thread of their own
+ * (http/worker.c), heavy ones on compute threads (serving/compute.c), reloads on a thread of their own
  * (serving/reloader.c).
  */
 #include "daemon.h"
@@ -15,23 +15,20 @@
 #include "ra.h"
 #include "routes.h"
 #include "serving/reloader.h"
+#include "settings/ledger.h"
 #include "signals.h"
 #include "supervise.h"
 #include "telemetry/log.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum {
-    THREADS_PER_CORE = 4, /* compute threads: many of them wait for their turn in the batcher */
-    LEAST_THREADS = 16,
     /* Each uses all threads of the backend, or a stream of a device; a second one lets small computations
      * wait less. */
     COMPUTATIONS_AT_ONCE = 2,
-    ADMIN_CONNECTIONS = 64,
     COMPUTE_END_SECONDS = 2, /* how long a stop waits for computations that nobody waits for */
     RELOAD_END_SECONDS = 1
 };
@@ -46,6 +43,7 @@ typedef struct address {
 
 typedef struct parts {
     const settings *settings;
+    ledger shares;
     ra_backend *backend;
     rasaed state;
     reloader *reloader;
@@ -58,12 +56,6 @@ typedef struct parts {
 } parts;
 
 /* ---- start --------------------------------------------------------------------------------------------- */
-
-static size_t usable_cores(void) {
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count > 0 ? (size_t)count : 1;
-}
 
 static ra_status take(address *at, int handed_over, const http_address *where, ra_error *err) {
     at->shared = handed_over >= 0;
@@ -139,9 +131,7 @@ static void count_joined(void *context, size_t requests, size_t rows) {
 static ra_status start_compute(parts *self, ra_error *err) {
     const settings *chosen = self->settings;
     rasaed *state = &self->state;
-    size_t threads = THREADS_PER_CORE * usable_cores();
-    compute_options workers = {.threads = threads < LEAST_THREADS ? LEAST_THREADS : threads,
-                               .queue = chosen->max_queue};
+    compute_options workers = {.threads = self->shares.compute_threads, .queue = chosen->max_queue};
     batcher_options joining = {.slots = COMPUTATIONS_AT_ONCE,
                                .max_batch = chosen->max_batch,
                                .delay_us = (unsigned)chosen->batch_delay_us,
@@ -156,11 +146,11 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
     address *at = admin ? &self->admin : &self->main;
     http_server_options options = {.descriptor = at->descriptor,
                                    .shared = at->shared,
-                                   .threads = chosen->threads ? chosen->threads : usable_cores(),
+                                   .threads = self->shares.io_threads,
                                    .idle_seconds = (unsigned)chosen->idle_seconds,
                                    .header_seconds = (unsigned)chosen->header_seconds,
                                    .deadline_ms = chosen->deadline_ms,
-                                   .max_connections = chosen->max_connections,
+                                   .max_connections = self->shares.connections,
                                    .max_per_address = chosen->max_connections_per_address,
                                    .max_in_flight = chosen->max_in_flight,
                                    .admin = admin,
@@ -168,7 +158,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
                                    .service = &self->service};
     if (admin) {
         options.threads = 1;
-        options.max_connections = ADMIN_CONNECTIONS;
+        options.max_connections = self->shares.admin_connections;
         options.max_per_address = 0;
     }
     at->descriptor = -1;
@@ -187,6 +177,7 @@ static ra_status start(parts *self, ra_error *err) {
     RA_TRY(listen_on(self, err));
     RA_TRY(prepare(self, err));
     RA_TRY(load(self, err));
+    RA_TRY(ledger_settle(self->settings, self->state.has_admin, &self->shares, err));
     signals_while_serving();
     device_watch_init(&self->state.device, self->backend, end_without_device, NULL);
     RA_TRY(start_reloader(self, err));
@@ -269,6 +260,8 @@ static void stop(parts *self) {
     heartbeat_stop(self->heartbeat);
     http_server_stop(self->main.server);
     http_server_stop(self->admin.server);
+    http_server_free(self->main.server);
+    http_server_free(self->admin.server);
     bool computed = compute_stop(self->state.compute, COMPUTE_END_SECONDS);
     if (!computed || !reloader_stop(self->reloader, RELOAD_END_SECONDS)) {
         ra_log(RA_LOG_WARNING, "stopped in the middle of a %s", computed ? "reload" : "computation");

@@ -73,12 +73,12 @@ typedef struct http_deferral {
     http_deferral_state state;
     http_outcome outcome; /* when settled */
     atomic_bool canceled;
-    atomic_int holders; /* of the exchange: its connection and the compute thread */
-    void *connection;
+    atomic_int holders;      /* of the exchange: its connection and the compute thread */
+    void *connection, *home; /* both for resume() */
     int descriptor;
     uint64_t deadline;
-    struct http_deferrals *list; /* where it is */
-    struct http_exchange *before, *after;
+    struct http_deferrals *list;          /* where it is */
+    struct http_exchange *before, *after; /* there; `after` also where it waits to be resumed */
 } http_deferral;
 
 typedef struct http_exchange {
