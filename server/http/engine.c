@@ -50,7 +50,7 @@ enum {
 struct http_engine {
     struct MHD_Daemon *daemon;
     http_engine_options options;
-    http_connection *arriving; /* the one that is being added */
+    http_connection *arriving; /* added, and not yet started */
     size_t suspended, owed;
     atomic_size_t in_flight; /* from the first line on */
     bool started;
@@ -76,25 +76,49 @@ static void forget(http_engine *engine, http_connection *watched) {
     http_connections_remove(engine->options.connections, watched);
 }
 
+/* The one with this descriptor leaves the list of those that arrive; NULL: it is not there. */
+static http_connection *take_arriving(http_engine *engine, int descriptor) {
+    for (http_connection **at = &engine->arriving; *at; at = &(*at)->next) {
+        http_connection *found = *at;
+        if (found->descriptor != descriptor) continue;
+        *at = found->next;
+        return found;
+    }
+    return NULL;
+}
+
 static void on_connection(void *context, struct MHD_Connection *connection, void **record,
                           enum MHD_ConnectionNotificationCode what) {
     http_engine *engine = context;
-    (void)connection;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        *record = engine->arriving;
-        engine->arriving = NULL;
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *record = info ? take_arriving(engine, info->connect_fd) : NULL;
     } else if (*record) {
         forget(engine, *record);
         *record = NULL;
     }
 }
 
+/* The library tells that a connection has started, at once (0.9.75) or in the next run (1.0.1). What has not started
+ * by then never will, for want of memory, and the library has closed it. */
 void http_engine_add(http_engine *engine, http_connection *connection) {
+    int descriptor = connection->descriptor;
+    connection->next = engine->arriving;
     engine->arriving = connection;
-    (void)MHD_add_connection(engine->daemon, connection->descriptor,
-                             (const struct sockaddr *)&connection->peer, connection->peer_size);
-    if (engine->arriving) forget(engine, connection); /* the library has closed it */
-    engine->arriving = NULL;
+    if (MHD_add_connection(engine->daemon, descriptor, (const struct sockaddr *)&connection->peer,
+                           connection->peer_size) == MHD_YES)
+        return;
+    http_connection *refused = take_arriving(engine, descriptor);
+    if (refused) forget(engine, refused);
+}
+
+static void forget_those_that_did_not_start(http_engine *engine) {
+    while (engine->arriving) {
+        http_connection *next = engine->arriving->next;
+        forget(engine, engine->arriving);
+        engine->arriving = next;
+    }
 }
 
 /* ---- from the library to the exchange ------------------------------------------------------------------ */
@@ -370,6 +394,7 @@ ra_status http_engine_new(const http_engine_options *options, http_engine **out,
 void http_engine_close(http_engine *engine) {
     if (engine->daemon) MHD_stop_daemon(engine->daemon);
     engine->daemon = NULL;
+    forget_those_that_did_not_start(engine);
 }
 
 void http_engine_free(http_engine *engine) {
@@ -393,6 +418,7 @@ int http_engine_timeout(const http_engine *engine) {
 
 void http_engine_run(http_engine *engine) {
     (void)MHD_run(engine->daemon);
+    if (engine->arriving) forget_those_that_did_not_start(engine);
 }
 
 size_t http_engine_suspended(const http_engine *engine) {
