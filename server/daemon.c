@@ -17,6 +17,7 @@
 #include "serving/reloader.h"
 #include "settings/ledger.h"
 #include "signals.h"
+#include "stop.h"
 #include "supervise.h"
 #include "telemetry/log.h"
 
@@ -170,7 +171,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
 
 static void end_without_device(void *context) {
     (void)context;
-    signals_request_stop();
+    stop_ask(STOP_DEVICE);
 }
 
 static ra_status start(parts *self, ra_error *err) {
@@ -204,59 +205,47 @@ static void reload_keys(parts *self) {
         ra_log(RA_LOG_ERROR, "the keys were not reloaded, the old ones stay valid: %s", why.message);
 }
 
-static const char *reason_to_stop(const parts *self, int signal) {
-    if (device_watch_reason(&self->state.device)) return "no device";
-    return signal == SIGTERM ? "SIGTERM" : "SIGINT";
-}
-
+/* Until there is a cause to stop. */
 static void serve(parts *self) {
-    int signal;
-    while ((signal = signals_wait()) == SIGHUP) {
-        ra_log(RA_LOG_INFO, "SIGHUP: reloading");
-        reload_keys(self);
-        reloader_ask(self->reloader);
+    while (stop_cause_now() == STOP_NOT_ASKED) {
+        int signal = signals_wait();
+        if (signal == SIGHUP) {
+            ra_log(RA_LOG_INFO, "SIGHUP: reloading");
+            reload_keys(self);
+            reloader_ask(self->reloader);
+        } else if (signal != SIGNALS_WOKEN) {
+            stop_ask(signal == SIGTERM ? STOP_SIGTERM : STOP_SIGINT);
+        }
     }
-    ra_log(RA_LOG_INFO, "%s: draining", reason_to_stop(self, signal));
+    ra_log(RA_LOG_INFO, "%s: draining", stop_cause_text(stop_cause_now()));
 }
 
 /* ---- stop ---------------------------------------------------------------------------------------------- */
 
-static uint64_t in_seconds(size_t seconds) {
-    return http_now() + (uint64_t)seconds * 1000000;
-}
-
-static void pause_stop(void) {
-    if (!signals_pause()) return;
-    ra_log(RA_LOG_WARNING, "a second signal: stopping at once");
-    _exit(EXIT_FAILURE);
+static size_t requests_left(void *server) {
+    return http_server_in_flight(server);
 }
 
 /* Waits twice, for as long as the settings say: first for load balancers to notice that this process is no
- * longer ready and that every reply ends its connection, then for the requests under way. */
+ * longer ready and that every reply ends its connection, then for the requests under way. The address for
+ * administration goes on answering until the end. */
 static void drain(parts *self) {
     const settings *chosen = self->settings;
-    http_server *server = self->main.server;
+    stop_count counts[2] = {{"requests", requests_left, self->main.server}};
+    size_t count = 1;
+    if (self->admin.server)
+        counts[count++] = (stop_count){"requests for administration", requests_left, self->admin.server};
     supervise_tell("STOPPING=1\nSTATUS=draining");
     atomic_store(&self->state.draining, true);
-    for (uint64_t end = in_seconds(chosen->drain_delay_seconds); http_now() < end;) pause_stop();
-    http_server_refuse(server);
-    for (uint64_t end = in_seconds(chosen->drain_seconds); http_server_in_flight(server) > 0;) {
-        pause_stop();
-        if (http_now() < end) continue;
-        ra_log(RA_LOG_WARNING, "%zu requests were not done within %zu s", http_server_in_flight(server),
-               chosen->drain_seconds);
-        return;
-    }
-}
-
-/* A lost device needs a new process. */
-static int exit_code(const parts *self) {
-    return device_watch_reason(&self->state.device) ? EXIT_DEVICE : EXIT_SUCCESS;
+    stop_delay(chosen->drain_delay_seconds);
+    http_server_refuse(self->main.server);
+    (void)stop_drain(counts, count, chosen->drain_seconds);
 }
 
 /* The addresses first, then the threads that work for them; a thread that does not end in time is left to the
  * end of the process. */
 static void stop(parts *self) {
+    signals_while_stopping(stop_status_at_once);
     heartbeat_stop(self->heartbeat);
     http_server_stop(self->main.server);
     http_server_stop(self->admin.server);
@@ -265,7 +254,7 @@ static void stop(parts *self) {
     bool computed = compute_stop(self->state.compute, COMPUTE_END_SECONDS);
     if (!computed || !reloader_stop(self->reloader, RELOAD_END_SECONDS)) {
         ra_log(RA_LOG_WARNING, "stopped in the middle of a %s", computed ? "reload" : "computation");
-        _exit(exit_code(self));
+        _exit(stop_status());
     }
     batcher_free(self->state.batcher);
     registry_free(self->state.dictionaries);
@@ -277,6 +266,7 @@ static void stop(parts *self) {
     http_tls_release(&self->tls);
 }
 
+/* A failed start says why before it stops what it has started: a part that does not end would end the process. */
 int daemon_run(const settings *chosen) {
     parts self = {.settings = chosen, .main = {.descriptor = -1}, .admin = {.descriptor = -1}};
     ra_error err = {0};
@@ -286,12 +276,11 @@ int daemon_run(const settings *chosen) {
     if (status == RA_OK) {
         serve(&self);
         drain(&self);
+    } else {
+        fprintf(stderr, "rasaed: %s\n", err.message);
+        stop_ask(STOP_FAILED);
     }
     stop(&self);
-    if (status == RA_OK) {
-        ra_log(RA_LOG_INFO, "stopped");
-        return exit_code(&self);
-    }
-    fprintf(stderr, "rasaed: %s\n", err.message);
-    return EXIT_FAILURE;
+    if (status == RA_OK) ra_log(RA_LOG_INFO, "stopped");
+    return stop_status();
 }

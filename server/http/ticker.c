@@ -84,11 +84,11 @@ bool ticker_stop(ticker *clock, unsigned seconds) {
     pthread_cond_signal(&clock->wake);
     pthread_mutex_unlock(&clock->lock);
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += seconds;
-    if ((seconds ? pthread_timedjoin_np(clock->thread, NULL, &until) : pthread_join(clock->thread, NULL)) !=
-        0)
-        return false;
+    int failure = seconds ? pthread_clockjoin_np(clock->thread, NULL, CLOCK_MONOTONIC, &until)
+                          : pthread_join(clock->thread, NULL);
+    if (failure) return false;
     release(clock);
     return true;
 }

@@ -109,10 +109,10 @@ bool compute_stop(compute *workers, unsigned seconds) {
     if (!workers) return true;
     ask_to_stop(workers);
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += seconds;
     for (size_t i = 0; i < workers->started; i++)
-        if (pthread_timedjoin_np(workers->threads[i], NULL, &until) != 0) return false;
+        if (pthread_clockjoin_np(workers->threads[i], NULL, CLOCK_MONOTONIC, &until) != 0) return false;
     release(workers);
     return true;
 }

@@ -1,4 +1,4 @@
-"""From the command line to the last answer (server/{main,daemon,signals}.c, server/http/server.c): settings,
+"""From the command line to the last answer (server/{main,daemon,signals,stop}.c, server/http/server.c): settings,
 start, load, reload, stop."""
 
 import concurrent.futures
@@ -351,6 +351,25 @@ class Stop(unittest.TestCase):
                 self.assertIn(b"HTTP/1.1 200 OK", answer)
                 self.assertIn(b"reconstructions", answer)
             self.assertEqual(daemon.process.wait(60), 0)
+
+    def test_requests_for_administration_are_finished(self):
+        with Daemon("--dictionary", GIVEN, "--admin-listen", "127.0.0.1:0") as daemon:
+            with socket.create_connection(daemon.admin_address, timeout=60) as connection:
+                connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n")
+                time.sleep(0.2)
+                daemon.send(signal.SIGTERM)
+                wait_for(lambda: "draining" in daemon.log(), "the log")
+                time.sleep(0.2)
+                self.assertIsNone(daemon.process.poll())
+                connection.sendall(b"\r\n")
+                self.assertIn(b"HTTP/1.1 200", read_all(connection))
+            self.assertEqual(daemon.process.wait(60), 0)
+
+    def test_signals_of_other_tools_change_nothing(self):
+        with Daemon("--dictionary", GIVEN) as daemon:
+            for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGPIPE):
+                daemon.send(number)
+                self.assertEqual(daemon.get("/health/ready").status, 200)
 
     def test_connections_are_taken_until_the_delay_is_over(self):
         with Daemon("--dictionary", GIVEN, "--drain-delay-seconds", "600") as daemon:
