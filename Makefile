@@ -30,6 +30,7 @@ CFLAGS    += -ffile-prefix-map=$(CURDIR)=.
 CFLAGS    += -std=gnu17 -g $(OPTIMIZE) -fno-math-errno -fvisibility=hidden $(WARNINGS) -MMD -MP -pthread
 LDFLAGS   += $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread
 LIBS      := -lopenblas -lcjson -lxxhash -lz -ldl -lm
+SERVER_LIBS := -lmicrohttpd -lgnutls -lzstd
 
 # ---- sources, by layer: lower layers first; lib/README.md has the rules ------------------------------------------------
 LAYERS   := base tensor io backend data dictionary sae points model train metrics
@@ -114,11 +115,11 @@ $(OUT)/obj/trainer/training/ranks_mpi.o: trainer/training/ranks_mpi.c
 
 $(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(ASSET_PARTS) $(LIBAPP) $(LIBRASAE)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SERVER_LIBS) $(LIBS)
 
 $(UNIT): $(call object,$(UNIT_SRC)) $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE) | $(PLUGINS)
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS) $$(pkg-config --libs check)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ $(SERVER_LIBS) $(LIBS) $$(pkg-config --libs check)
 
 $(OUT)/tests/librasae-%.so: tests/plugin/example.c lib/ra_backend.h
 	$(call say,LINK,$@)
@@ -218,7 +219,7 @@ BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(filter-out %/bench_gpu.c,
 
 $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE)
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd -lgnutls $(LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ $(SERVER_LIBS) $(LIBS)
 
 # make keeps these objects, which it would otherwise remove when a test is done with them.
 .SECONDARY: $(call object,$(wildcard tests/bench/*.c))

@@ -123,6 +123,9 @@ typedef struct ra_data_survey {
     double size;             /* root mean square of all numbers */
 } ra_data_survey;
 
+/* *repeated <- how many of the rows [n,d], in any float type, equal another one before them. */
+ra_status ra_rows_count_repeated(const ra_tensor *rows, size_t *repeated, ra_error *err);
+
 ra_status ra_data_survey_take(const ra_data *data, ra_data_survey *survey, ra_error *err);
 
 /* Adds the tensors `input.mean` and `input.scale` to a checkpoint (proto/artifact.md), where

@@ -32,6 +32,9 @@ typedef struct ra_layout_options {
     size_t neighbors; /* edges per atom, at most K - 1; 0: 15 */
     size_t epochs;    /* 0: 500, or 200 for 10,000 atoms and more */
     uint64_t seed;
+    /* Called after every epoch, `done` of `total`; false stops with RA_ERR_CANCELED. May be NULL. */
+    bool (*progress)(void *context, uint64_t done, uint64_t total);
+    void *context;
 } ra_layout_options;
 
 /* positions [K,2] <- of the atoms D [K,d], which are finite. */

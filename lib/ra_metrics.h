@@ -208,11 +208,17 @@ typedef struct ra_comparison {
     float *match_cosine;   /* [K] */
 } ra_comparison;
 
+typedef struct ra_compare_options {
+    /* Called now and then, `done` of `total` matches; false stops with RA_ERR_CANCELED. May be NULL. */
+    bool (*progress)(void *context, uint64_t done, uint64_t total);
+    void *context;
+} ra_compare_options;
+
 /* A, B [K,d] are finite. Zero atoms have cosine 0 with all others. A dictionary compared with itself has
  * stabilities of exactly 1, and the identity as its match. Each figure is the sum of the exact values
- * of its own best assignment. Needs memory for K^2 numbers. *comparison is overwritten. */
+ * of its own best assignment. Needs memory for K^2 numbers. options may be NULL. *comparison is overwritten. */
 ra_status ra_compare(ra_backend *backend, const float *A, const float *B, size_t K, size_t d,
-                     ra_comparison *comparison, ra_error *err);
+                     const ra_compare_options *options, ra_comparison *comparison, ra_error *err);
 void ra_comparison_release(ra_comparison *comparison); /* leaves {0} */
 
 /* *stability <- the stability without flips of two sets of K random directions in d dimensions, always the same ones: the

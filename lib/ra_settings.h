@@ -51,6 +51,7 @@ typedef struct ra_setting {
     const char *const *names;           /* RA_SETTING_NAME: NULL-terminated, by value */
     const ra_setting_refusal *refusals; /* RA_SETTING_NAME: up to one without a value; NULL: none */
     double min, max;                    /* inclusive; counts and reals */
+    bool bytes;                         /* of a count: a size, which may end in K, M, G or T, of 1024 */
     const char *zero;                   /* of a count: the word that stands for 0; NULL: there is none */
     const char *unit;                   /* of a real: a suffix that it may have ("x"); NULL: there is none */
     size_t unit_offset;                 /* of the bool that says whether it has */
@@ -86,6 +87,9 @@ ra_status ra_setting_parse(const ra_settings_table *table, size_t i, void *setti
 /* "1000" -> 1000: true when text is decimal digits and nothing else. A number beyond size_t is SIZE_MAX, for
  * the check of its range to refuse. */
 bool ra_count_parse(const char *text, size_t *count);
+
+/* The same for a size: "64M" -> 67108864, "64MiB" too; K, M, G and T are powers of 1024. */
+bool ra_size_parse(const char *text, size_t *bytes);
 
 /* The value of row i as text that ra_setting_parse() reads back exactly: in buffer; a setting that is a text is
  * returned itself. */

@@ -21,6 +21,7 @@
 #include "supervise.h"
 #include "telemetry/log.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ enum {
     /* Each uses all threads of the backend, or a stream of a device; a second one lets small computations
      * wait less. */
     COMPUTATIONS_AT_ONCE = 2,
+    LOG_END_MS = 500, /* how long the end waits, twice at most, for a log that nobody reads */
     COMPUTE_END_SECONDS = 2, /* how long a stop waits for computations that nobody waits for */
     RELOAD_END_SECONDS = 1
 };
@@ -174,11 +176,17 @@ static void end_without_device(void *context) {
     stop_ask(STOP_DEVICE);
 }
 
+/* Signals wait in the queue of this thread, which therefore never waits for who reads what it prints. */
+static bool takes_a_line(int descriptor) {
+    return poll(&(struct pollfd){.fd = descriptor, .events = POLLOUT}, 1, LOG_END_MS) > 0;
+}
+
 static ra_status start(parts *self, ra_error *err) {
     RA_TRY(listen_on(self, err));
     RA_TRY(prepare(self, err));
     RA_TRY(load(self, err));
     RA_TRY(ledger_settle(self->settings, self->state.has_admin, &self->shares, err));
+    RA_TRY(log_never_wait(err));
     signals_while_serving();
     device_watch_init(&self->state.device, self->backend, end_without_device, NULL);
     RA_TRY(start_reloader(self, err));
@@ -188,6 +196,7 @@ static ra_status start(parts *self, ra_error *err) {
     RA_TRY(start_server(self, false, err));
     RA_TRY(heartbeat_start(self->main.server, self->manager.watchdog_us, &self->heartbeat, err));
     supervise_tell("READY=1\nSTATUS=serving %zu dictionaries", registry_count(self->state.dictionaries));
+    if (!takes_a_line(STDOUT_FILENO)) return RA_OK;
     printf("rasaed: serving %s\n", self->main.url);
     if (self->state.has_admin) printf("rasaed: admin %s\n", self->admin.url);
     fflush(stdout);
@@ -254,6 +263,7 @@ static void stop(parts *self) {
     bool computed = compute_stop(self->state.compute, COMPUTE_END_SECONDS);
     if (!computed || !reloader_stop(self->reloader, RELOAD_END_SECONDS)) {
         ra_log(RA_LOG_WARNING, "stopped in the middle of a %s", computed ? "reload" : "computation");
+        log_flush(LOG_END_MS);
         _exit(stop_status());
     }
     batcher_free(self->state.batcher);
@@ -277,10 +287,15 @@ int daemon_run(const settings *chosen) {
         serve(&self);
         drain(&self);
     } else {
-        fprintf(stderr, "rasaed: %s\n", err.message);
+        log_flush(LOG_END_MS);
+        if (takes_a_line(STDERR_FILENO)) fprintf(stderr, "rasaed: %s\n", err.message);
         stop_ask(STOP_FAILED);
     }
     stop(&self);
-    if (status == RA_OK) ra_log(RA_LOG_INFO, "stopped");
+    if (status == RA_OK) {
+        log_flush(LOG_END_MS); /* a full ring would drop the last word */
+        ra_log(RA_LOG_INFO, "stopped");
+    }
+    log_flush(LOG_END_MS);
     return stop_status();
 }

@@ -60,7 +60,7 @@ static void choose_body(const route *row, http_request *request, http_response *
         http_problem(request, response, 415, sentence);
     } else if (!content_coding_from_name(coding, &request->coding)) {
         snprintf(sentence, sizeof sentence,
-                 "the Content-Encoding of the body is '%.64s', expected gzip or deflate", coding);
+                 "the Content-Encoding of the body is '%.64s', expected gzip, deflate or zstd", coding);
         http_problem(request, response, any_type ? 501 : 415, sentence);
     }
 }
@@ -87,12 +87,22 @@ static void choose_reply(const route *row, http_request *request, http_response 
 static auth_verdict check_key(const rasaed *server, const route *row, const http_request *request) {
     auth_scope required = row->key;
     if (required == AUTH_METRICS) required = server->keys ? server->metrics_access : AUTH_OPEN;
-    return auth_check(server->keys, required, request->headers[HTTP_AUTHORIZATION]);
+    return auth_check(server->keys, required, request->headers);
 }
 
 static bool is_served_here(const rasaed *server, const route *row, const http_request *request) {
     return row->address == ADDRESS_BOTH || !server->has_admin ||
            request->admin == (row->address == ADDRESS_ADMIN);
+}
+
+/* OPTIONS * asks what the server can do at all, and whether it is there. */
+static void answer_server_options(const http_request *request, http_response *response) {
+    static const char methods[] = "GET, HEAD, POST, OPTIONS";
+    if (request->method == HTTP_OPTIONS)
+        response->status = 200;
+    else
+        http_problem(request, response, 400, "the target * is that of OPTIONS only");
+    http_response_header(response, "Allow", methods);
 }
 
 static void admit(void *context, http_request *request, http_response *response, size_t *max_body) {
@@ -109,7 +119,9 @@ static void admit(void *context, http_request *request, http_response *response,
     request->route = row;
     memcpy(request->captures, match.captures, sizeof request->captures);
     request->vital = request->admin || (row && row->address == ADDRESS_BOTH);
-    if (!match.methods || (row && !is_served_here(server, row, request))) {
+    if (strcmp(request->target.path, "*") == 0) {
+        answer_server_options(request, response);
+    } else if (!match.methods || (row && !is_served_here(server, row, request))) {
         snprintf(sentence, sizeof sentence, "there is nothing at %.128s%s", request->target.path,
                  request->admin ? "" : "; see /docs");
         http_problem(request, response, 404, sentence);
@@ -190,10 +202,12 @@ static ra_status handle(api_call *call, ra_error *err) {
 static void answer(void *context, http_request *request, http_response *response) {
     ra_error err = {0};
     api_call call = {.server = context, .request = request, .response = response};
+    response->common = response->headers.size;
     ra_status status = handle(&call, &err);
     if (status != RA_OK) http_fail(request, response, &err);
     if (status == RA_ERR_DEVICE) device_watch_failed(&call.server->device);
     response->verbatim = api_is_oip(request);
+    if (call.dictionary) response->modified = call.dictionary->loaded;
     http_response_finish(request, response);
     response->close |= atomic_load(&call.server->draining);
     served_release(call.dictionary);

@@ -7,6 +7,7 @@
 #include "telemetry/log.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { PROBE_SECONDS = 5 };
 
@@ -36,7 +37,7 @@ int main(int argc, char **argv) {
     start_with_vector_units(argv);
     settings chosen;
     ra_error err = {0};
-    if (settings_read(argc, argv, getenv, &chosen, &err) != RA_OK) {
+    if (settings_read(argc, argv, getenv, environ, &chosen, &err) != RA_OK) {
         if (err.code != RA_ERR_NOT_FOUND && err.code != RA_ERR_IO) return settings_wrong(&err);
         fprintf(stderr, "rasaed: %s\n", err.message);
         return EXIT_FAILURE;

@@ -44,6 +44,9 @@ static route table[] = {
     {GET, D "/atoms", api_atoms, "atoms",
         .key = AUTH_READ, .gives = FORMS_MATRIX, .query = "offset limit ids fields format",
         .cost = {COST_ATOMS, 25}},
+    {POST, D "/atoms", api_atoms_by_ids, "atoms_by_ids",
+        .key = AUTH_READ, .takes = FORMS_JSON, .gives = FORMS_MATRIX, .query = "fields format",
+        .cost = {COST_ENTRIES, 25}},
     {GET, D "/atoms/{i}", api_atom, "atom",
         .key = AUTH_READ, .gives = FORMS_MATRIX, .query = "fields format", .cost = {COST_NONE}},
     {GET, D "/atoms/{i}/neighbors", api_neighbors, "neighbors",
@@ -76,6 +79,7 @@ static route table[] = {
 
     /* ---- the contract and its page */
     {GET, "/openapi.json", api_openapi, "openapi", .key = AUTH_OPEN, .cost = {COST_NONE}},
+    {GET, "/", api_index, "index", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/docs", api_docs, "docs", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/docs/docs.css", api_docs_css, "docs_css", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/docs/docs.js", api_docs_js, "docs_js", .key = AUTH_OPEN, .cost = {COST_NONE}},

@@ -3,13 +3,14 @@
 #include "stop.h"
 #include "http/exchange.h"
 #include "signals.h"
+#include "telemetry/log.h"
 
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { EXIT_DEVICE = 3 };
+enum { EXIT_DEVICE = 3, LOG_END_MS = 500 };
 
 static const struct {
     const char *text;
@@ -57,6 +58,7 @@ static void pause_stop(void) {
     stop_ask(signal == SIGTERM ? STOP_SIGTERM : STOP_SIGINT);
     if (atomic_load(&signals_seen) < 2) return;
     ra_log(RA_LOG_WARNING, "a second signal: stopping at once");
+    log_flush(LOG_END_MS);
     _exit(stop_status_at_once());
 }
 

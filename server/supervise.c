@@ -95,7 +95,7 @@ void supervise_tell(const char *format, ...) {
     va_start(args, format);
     int size = vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (descriptor < 0) return;
     size_t sent = (size_t)size < sizeof message ? (size_t)size : sizeof message - 1;
     (void)sendto(descriptor, message, sent, MSG_NOSIGNAL, (struct sockaddr *)&manager, manager_size);

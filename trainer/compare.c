@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "common/agreement.h"
 #include "common/files.h"
+#include "common/progress.h"
 #include "compare/compare.h"
 
 enum { MODELS_MOST = 64 };
@@ -38,8 +39,9 @@ typedef struct comparison {
     ra_matrix D[MODELS_MOST];
     ra_data *data; /* NULL: none */
     compared_pair *pairs;
-    size_t pair_count;
+    size_t pair_count, pairs_of; /* so far, and of how many */
     compared_floor floor;
+    progress_meter progress;
 } comparison;
 
 static ra_status open_dictionary(comparison *c, const char *const *path, size_t i, ra_error *err) {
@@ -61,7 +63,11 @@ static ra_status compare_pair(comparison *c, const char *const *path, ra_backend
     *pair = (compared_pair){.a = a, .b = b};
     RA_TRY(count_shared_points(c->model[a], c->model[b], &pair->points, err));
     RA_TRY(compare_starts(backend, path[a], path[b], &pair->starts, err));
-    RA_TRY(ra_compare(backend, A->data, B->data, A->rows, A->cols, &pair->result, err));
+    const ra_compare_options watched = {progress_share, &c->progress};
+    char what[64];
+    snprintf(what, sizeof what, "comparing pair %zu of %zu", c->pair_count + 1, c->pairs_of);
+    progress_start(&c->progress, what, 100);
+    RA_TRY(ra_compare(backend, A->data, B->data, A->rows, A->cols, &watched, &pair->result, err));
     c->pair_count++;
     return compare_codes(c->model[a], c->model[b], c->data, pair, err);
 }
@@ -69,14 +75,17 @@ static ra_status compare_pair(comparison *c, const char *const *path, ra_backend
 static ra_status compute(comparison *c, const char *const *path, size_t count, ra_error *err) {
     for (size_t i = 0; i < count; i++) RA_TRY(open_dictionary(c, path, i, err));
     if (flags.data) RA_TRY(open_data_of(c->model[0], &flags.data, 1, NULL, &c->data, err));
-    c->pairs = ra_calloc(count * (count - 1) / 2, sizeof *c->pairs);
+    c->pairs_of = count * (count - 1) / 2;
+    c->pairs = ra_calloc(c->pairs_of, sizeof *c->pairs);
     if (!c->pairs) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: pairs of %zu models", count);
     ra_backend *backend = NULL;
     RA_TRY(model_choice_host_backend(&flags.model, &backend, err));
+    progress_open(&c->progress, flags.json ? PROGRESS_SILENT : PROGRESS_BAR);
     ra_status status = RA_OK;
     for (size_t a = 0; a < count; a++)
         for (size_t b = a + 1; b < count && status == RA_OK; b++)
             status = compare_pair(c, path, backend, a, b, err);
+    progress_close(&c->progress);
     if (status == RA_OK && flags.floor) status = compare_floor(backend, c->model[0], c->data, &c->floor, err);
     ra_backend_release(backend);
     return status;

@@ -3,6 +3,7 @@
 #include "app/json.h"
 #include "commands.h"
 #include "common/files.h"
+#include "common/progress.h"
 
 enum { COUNTED = 10 }; /* neighbors that the figure looks at */
 
@@ -44,12 +45,22 @@ typedef struct layout_run {
 } layout_run;
 
 static ra_status compute(layout_run *run, ra_error *err) {
-    const ra_layout_options wanted = {
-        .method = flags.method, .neighbors = flags.neighbors, .epochs = flags.epochs, .seed = flags.seed};
+    progress_meter progress;
+    const ra_layout_options wanted = {.method = flags.method,
+                                      .neighbors = flags.neighbors,
+                                      .epochs = flags.epochs,
+                                      .seed = flags.seed,
+                                      .progress = progress_share,
+                                      .context = &progress};
     RA_TRY(model_choice_host_backend(&flags.model, &run->backend, err));
     RA_TRY(copy_dictionary(run->model, &run->D, err));
     RA_TRY(ra_matrix_init(&run->places, run->D.rows, 2, err));
-    RA_TRY(ra_layout(run->backend, run->D.data, run->D.rows, run->D.cols, &wanted, run->places.data, err));
+    progress_open(&progress, flags.json ? PROGRESS_SILENT : PROGRESS_BAR);
+    progress_start(&progress, "placing the atoms", 100);
+    ra_status status =
+        ra_layout(run->backend, run->D.data, run->D.rows, run->D.cols, &wanted, run->places.data, err);
+    progress_close(&progress);
+    RA_TRY(status);
     return ra_layout_preservation(run->backend, run->D.data, run->D.rows, run->D.cols, run->places.data,
                                   COUNTED, &run->preserved, err);
 }

@@ -76,14 +76,6 @@ static ra_status open_inputs(trace_run *run, int argc, char **argv, ra_error *er
     return RA_OK;
 }
 
-static bool on_progress(void *context, uint64_t done, uint64_t total) {
-    trace_run *run = context;
-    size_t percent = (size_t)(100 * done / (total ? total : 1));
-    run->progress.total = 100;
-    if (progress_due(&run->progress, percent)) progress_show(&run->progress, percent, 0, NULL, 0);
-    return !command_interrupted();
-}
-
 /* ---- output -------------------------------------------------------------------------------------------- */
 
 static const char *label_of(const trace_run *run, int64_t row) {
@@ -186,7 +178,7 @@ static ra_status trace(int argc, char **argv, ra_error *err) {
     RA_TRY_OUT(status, open_inputs(&run, argc, argv, err));
     RA_TRY_OUT(status, model_choice_backend(&flags.model, &run.backend, err));
     const ra_trace_options options = {
-        .rows = flags.rows, .searched = flags.searched, .progress = on_progress, .context = &run};
+        .rows = flags.rows, .searched = flags.searched, .progress = progress_share, .context = &run.progress};
     progress_start(&run.progress, "tracing", 0);
     status = ra_trace_atoms(run.backend, ra_model_dictionary(run.model), run.data, &options, &run.trace, err);
     progress_close(&run.progress);

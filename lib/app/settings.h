@@ -70,6 +70,13 @@ ra_status settings_read_flags(const command_line *line, int *argc, char **argv, 
 typedef char *settings_lookup(const char *name);
 ra_status settings_read_environment(const command_line *line, settings_lookup *lookup, ra_error *err);
 
+/* Refuses variables that begin with line->environment and that nothing reads: a mistyped one would leave its setting
+ * at the default without a word. variables: environ, "NAME=VALUE", ending with NULL. `others`: names that the program
+ * reads besides its settings, with spaces between them. Variables that Kubernetes sets for services (..._SERVICE_HOST,
+ * ..._SERVICE_PORT..., ..._PORT and ..._PORT_... with their values) are left alone. */
+ra_status settings_check_environment(const command_line *line, char *const *variables, const char *others,
+                                     ra_error *err);
+
 /* The caller frees *content, into which texts of the file point, with ra_free(). RA_ERR_NOT_FOUND and
  * RA_ERR_IO for the file itself, RA_ERR_FORMAT for lines that are not settings. */
 ra_status settings_read_file(const command_line *line, const char *path, char **content, ra_error *err);

@@ -59,6 +59,21 @@ bool ra_count_parse(const char *text, size_t *count) {
     return true;
 }
 
+bool ra_size_parse(const char *text, size_t *bytes) {
+    static const char units[] = "KMGT";
+    char digits[32];
+    size_t length = strspn(text, "0123456789");
+    const char *unit = text[length] ? strchr(units, text[length]) : NULL;
+    if (!unit) return ra_count_parse(text, bytes);
+    const char *rest = text + length + 1;
+    if (length >= sizeof digits || (*rest && strcmp(rest, "iB") != 0)) return false;
+    memcpy(digits, text, length);
+    digits[length] = '\0';
+    if (!ra_count_parse(digits, bytes)) return false;
+    if (__builtin_mul_overflow(*bytes, (size_t)1 << (10 * (unit - units + 1)), bytes)) *bytes = SIZE_MAX;
+    return true;
+}
+
 static ra_status parse_count(const ra_setting *row, const char *text, size_t *value, const char *where,
                              ra_error *err) {
     size_t number;
@@ -66,9 +81,11 @@ static ra_status parse_count(const ra_setting *row, const char *text, size_t *va
         *value = 0;
         return RA_OK;
     }
-    if (!ra_count_parse(text, &number) || (double)number < row->min || (double)number > row->max)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected a whole number from %.0f to %.0f%s%s", where,
-                text, row->min, row->max, row->zero ? " or " : "", row->zero ? row->zero : "");
+    bool whole = row->bytes ? ra_size_parse(text, &number) : ra_count_parse(text, &number);
+    if (!whole || (double)number < row->min || (double)number > row->max)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is \"%s\", expected a whole number from %.0f to %.0f%s%s%s", where,
+                text, row->min, row->max, row->bytes ? ", or one with K, M, G or T behind it" : "",
+                row->zero ? " or " : "", row->zero ? row->zero : "");
     *value = number;
     return RA_OK;
 }

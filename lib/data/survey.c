@@ -33,6 +33,14 @@ static uint64_t hash_of(const float *row, size_t d) {
     return hash;
 }
 
+/* Sorts. */
+static size_t count_equal(uint64_t *hash, size_t n) {
+    size_t equal = 0;
+    qsort(hash, n, sizeof *hash, by_value);
+    for (size_t i = 1; i < n; i++) equal += hash[i] == hash[i - 1];
+    return equal;
+}
+
 /* The numbers of the rows, ascending and distinct; returns how many. */
 static size_t choose(size_t all, size_t wanted, uint64_t *rows) {
     size_t near = wanted == all ? all : wanted / 2, spread = wanted - near;
@@ -79,9 +87,7 @@ static void conclude(survey *s, ra_data_survey *result) {
     qsort(s->square, s->d, sizeof *s->square, falling);
     for (size_t j = 0; j < s->d && variance > 0 && half < variance / 2; j++, result->half_of_variance++)
         half += s->square[j];
-    qsort(s->hash, s->n, sizeof *s->hash, by_value);
-    for (size_t i = 1; i < s->n; i++) result->repeated += s->hash[i] == s->hash[i - 1];
-    result->repeated /= n;
+    result->repeated = (double)count_equal(s->hash, s->n) / n;
 }
 
 ra_status ra_data_survey_take(const ra_data *data, ra_data_survey *result, ra_error *err) {
@@ -105,4 +111,20 @@ ra_status ra_data_survey_take(const ra_data *data, ra_data_survey *result, ra_er
     ra_free(s.first);
     if (complete) return RA_OK;
     RA_FAIL_MEMORY(err, "a look at the data", 3 * d * sizeof *s.first + 2 * s.n * sizeof *s.rows);
+}
+
+ra_status ra_rows_count_repeated(const ra_tensor *rows, size_t *repeated, ra_error *err) {
+    size_t n = rows->shape[0], d = rows->shape[1], bytes = d * ra_dtype_size(rows->dtype);
+    uint64_t *hash = ra_malloc(n, sizeof *hash);
+    float *row = ra_malloc(d, sizeof *row);
+    bool complete = hash && row;
+    for (size_t i = 0; i < n && complete; i++) {
+        ra_convert_to_f32(rows->dtype, (const char *)rows->data + i * bytes, row, d);
+        hash[i] = hash_of(row, d);
+    }
+    *repeated = complete ? count_equal(hash, n) : 0;
+    ra_free(hash);
+    ra_free(row);
+    if (complete) return RA_OK;
+    RA_FAIL_MEMORY(err, "a look at rows", n * sizeof *hash + d * sizeof *row);
 }

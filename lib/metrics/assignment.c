@@ -16,7 +16,7 @@
  * `distance` and is never improved. Costs are float32, prices and sums float64. Prices only fall; with
  * rounding, this is what keeps the row reduction from running in circles: a step that cannot lower the price
  * leaves its row for augmentation. */
-#include "ra_metrics.h"
+#include "metrics/assignment.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
 
@@ -271,13 +271,22 @@ static ra_status check(const float *cost, size_t n, ra_error *err) {
     return RA_OK;
 }
 
-static void solve(assignment *a) {
+static bool solve(assignment *a, ra_assignment_progress *progress, void *context) {
     reduce_columns(a);
     for (int pass = 0; pass < 2 && a->n > 1; pass++) reduce_rows(a);
-    for (size_t w = 0; w < a->waiting_count; w++) augment(a, a->waiting[w]);
+    for (size_t w = 0; w < a->waiting_count; w++) {
+        if (progress && !progress(context, a->n - a->waiting_count + w)) return false;
+        augment(a, a->waiting[w]);
+    }
+    return !progress || progress(context, a->n);
 }
 
 ra_status ra_assignment(const float *cost, size_t n, int32_t *match, double *total, ra_error *err) {
+    return ra_assignment_watched(cost, n, match, total, NULL, NULL, err);
+}
+
+ra_status ra_assignment_watched(const float *cost, size_t n, int32_t *match, double *total,
+                                ra_assignment_progress *progress, void *context, ra_error *err) {
     RA_TRY(check(cost, n, err));
     assignment a = {.cost = cost, .n = n, .column_of = match};
     size_t bytes = n * (3 * sizeof(double) + 4 * sizeof(int32_t));
@@ -290,9 +299,10 @@ ra_status ra_assignment(const float *cost, size_t n, int32_t *match, double *tot
     a.waiting = a.row_of + n;
     a.from = a.waiting + n;
     a.reached = a.from + n;
-    solve(&a);
+    bool complete = solve(&a, progress, context);
     *total = 0;
-    for (size_t i = 0; i < n; i++) *total += (double)cost[i * n + (size_t)match[i]];
+    for (size_t i = 0; i < n && complete; i++) *total += (double)cost[i * n + (size_t)match[i]];
     ra_free(memory);
-    return RA_OK;
+    if (complete) return RA_OK;
+    RA_FAIL(err, RA_ERR_CANCELED, "the assignment of %zu rows was canceled", n);
 }

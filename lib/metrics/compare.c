@@ -17,24 +17,27 @@
  * dictionary has more of them. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
+#include "metrics/assignment.h"
 #include "metrics/unit.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { PART_ROWS = 8 };
+enum { PART_ROWS = 8, ASSIGNMENTS = 4 };
 
 typedef struct compare {
     ra_backend *backend;
     ra_pool *pool;
     const float *A, *B; /* [K,d] */
     size_t K, d;
-    double *zero, *mean_A, *mean_B;  /* [d] */
-    float *a, *b;                    /* [K,d] the factors of the product */
-    double *norm_a, *norm_b;         /* [K] squared */
-    float *cost;                     /* [K,K] */
-    int32_t *match;                  /* [K] of the metrics whose assignment is not returned */
-    const double *about_A, *about_B; /* [d] what the atoms of the present matrix are taken about */
+    double *zero, *mean_A, *mean_B;    /* [d] */
+    float *a, *b;                      /* [K,d] the factors of the product */
+    double *norm_a, *norm_b;           /* [K] squared */
+    float *cost;                       /* [K,K] */
+    int32_t *match;                    /* [K] of the metrics whose assignment is not returned */
+    const double *about_A, *about_B;   /* [d] what the atoms of the present matrix are taken about */
+    const ra_compare_options *options; /* NULL: none */
+    size_t solved;                     /* assignments so far */
 } compare;
 
 /* ---- exact values of one pair ------------------------------------------------------------------------- */
@@ -187,10 +190,18 @@ static ra_status fill_distances(compare *c, ra_error *err) {
 
 /* ---- the metrics -------------------------------------------------------------------------------------- */
 
+static bool on_settled(void *context, size_t settled) {
+    const compare *c = context;
+    const ra_compare_options *options = c->options;
+    return !options || !options->progress ||
+           options->progress(options->context, c->solved * c->K + settled, ASSIGNMENTS * c->K);
+}
+
 /* The best assignment for `cost`, and the sum of the exact costs of its pairs. */
-static ra_status solve(const compare *c, pair_cost *exact, int32_t *match, double *sum, ra_error *err) {
+static ra_status solve(compare *c, pair_cost *exact, int32_t *match, double *sum, ra_error *err) {
     double rounded;
-    RA_TRY(ra_assignment(c->cost, c->K, match, &rounded, err));
+    RA_TRY(ra_assignment_watched(c->cost, c->K, match, &rounded, on_settled, c, err));
+    c->solved++;
     *sum = 0;
     for (size_t i = 0; i < c->K; i++) *sum += exact(c, i, (size_t)match[i]);
     return RA_OK;
@@ -288,14 +299,20 @@ static void release(compare *c) {
 }
 
 ra_status ra_compare(ra_backend *backend, const float *A, const float *B, size_t K, size_t d,
-                     ra_comparison *comparison, ra_error *err) {
+                     const ra_compare_options *options, ra_comparison *comparison, ra_error *err) {
     *comparison = (ra_comparison){.concepts = K};
     RA_TRY(ra_need_host_backend(backend, "a comparison", err));
     if (K == 0 || d == 0)
         RA_FAIL(err, RA_ERR_ARGUMENT, "dictionaries of shape [%zu, %zu] cannot be compared", K, d);
     RA_TRY(check_finite("first", A, K, d, err));
     RA_TRY(check_finite("second", B, K, d, err));
-    compare c = {.backend = backend, .pool = ra_backend_pool(backend), .A = A, .B = B, .K = K, .d = d};
+    compare c = {.backend = backend,
+                 .pool = ra_backend_pool(backend),
+                 .A = A,
+                 .B = B,
+                 .K = K,
+                 .d = d,
+                 .options = options};
     ra_status status = prepare(&c, comparison, err);
     if (status == RA_OK) status = measure(&c, comparison, err);
     release(&c);

@@ -26,7 +26,7 @@ ra_status ra_compare_directions(ra_backend *backend, size_t K, size_t d, double 
         RA_TRY_OUT(status, ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu random directions", 2 * K));
     fill_normal(A, K * d, 1);
     fill_normal(B, K * d, 2);
-    RA_TRY_OUT(status, ra_compare(backend, A, B, K, d, &comparison, err));
+    RA_TRY_OUT(status, ra_compare(backend, A, B, K, d, NULL, &comparison, err));
     *stability = comparison.stability_without_flips;
 out:
     ra_comparison_release(&comparison);

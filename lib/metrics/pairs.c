@@ -27,6 +27,8 @@ void ra_pairs_init(ra_pairs *pairs, size_t latents, size_t bytes) {
 
 void ra_pairs_release(ra_pairs *pairs) {
     ra_free(pairs->value);
+    ra_shift_release(&pairs->shift);
+    ra_free(pairs->square);
     ra_free(pairs->start);
     ra_free(pairs->row);
     ra_free(pairs->code);
@@ -62,7 +64,10 @@ ra_status ra_pairs_begin(ra_pairs *pairs, ra_error *err) {
     }
     if (!pairs->start) pairs->start = ra_malloc(K + 1, sizeof *pairs->start);
     if (!pairs->start) RA_FAIL_MEMORY(err, "the codes by latent", (K + 1) * sizeof *pairs->start);
+    if (!pairs->square) pairs->square = ra_malloc(K, sizeof *pairs->square);
+    if (!pairs->square) RA_FAIL_MEMORY(err, "the squares of codes", K * sizeof *pairs->square);
     memset(pairs->value, 0, numbers * sizeof *pairs->value);
+    memset(pairs->square, 0, K * sizeof *pairs->square);
     return RA_OK;
 }
 
@@ -104,6 +109,10 @@ static void add_part(void *context, size_t part) {
 }
 
 ra_status ra_pairs_add(ra_pairs *pairs, ra_pool *pool, const ra_codes *codes, ra_error *err) {
+    RA_TRY(ra_shift_choose(&pairs->shift, codes, err));
+    RA_TRY(ra_shift_apply(&pairs->shift, codes, &codes, err));
+    for (size_t e = 0; e < ra_codes_entries(codes); e++)
+        pairs->square[codes->index[e]] += (double)codes->value[e] * (double)codes->value[e];
     RA_TRY(reserve(pairs, ra_codes_entries(codes), err));
     ra_codes_by_latent(codes, codes->value, pairs->start, pairs->row, pairs->code);
     add_job job = {pairs, codes};
@@ -116,12 +125,23 @@ ra_status ra_pairs_add(ra_pairs *pairs, ra_pool *pool, const ra_codes *codes, ra
 typedef struct measure_job {
     const ra_pairs *pairs;
     const ra_latent_sums *sums;
-    const double *mean, *square; /* [K]; the sum of squares about it */
+    const double *shift;         /* [K] of the codes in `pairs` */
+    const double *mean, *square; /* [K] of the codes; the sum of squares about it */
     const float *dot;            /* [rows, columns] of D D^T: rows from i0 on, columns from j0 on */
     size_t i0, rows, j0, columns;
     float *interference;
     ra_pairs_result part[TILE_ROWS];
 } measure_job;
+
+/* The sum of z_i z_j from that of shifted codes. Shifts leave rounding errors where the sum is zero. */
+static double unshifted(const measure_job *job, double sum, size_t i, size_t j) {
+    static const double rounding = 1e-12;
+    double a = job->shift[i], b = job->shift[j];
+    if (a == 0 && b == 0) return sum;
+    double cross = a * job->sums->sum[j] + b * job->sums->sum[i], square = a * b * (double)job->sums->rows;
+    double whole = sum + cross - square;
+    return fabs(whole) > rounding * (fabs(sum) + fabs(cross) + fabs(square)) ? whole : 0;
+}
 
 /* One row of a tile, from the diagonal on: the matrix is symmetric. */
 static void measure_row(void *context, size_t part) {
@@ -132,14 +152,15 @@ static void measure_row(void *context, size_t part) {
     const double *value = row_of(pairs, i);
     ra_pairs_result sum = {0};
     for (size_t j = from; j < end; j++) {
-        double together = value[j - i], twice = j == i ? 1 : 2;
+        double together = unshifted(job, value[j - i], i, j), twice = j == i ? 1 : 2;
         double opposed = fmax(0, -together * (double)job->dot[part * job->columns + (j - job->j0)]);
         sum.together += together != 0 ? twice : 0;
         sum.interference_square += twice * opposed * opposed;
         if (job->interference)
             job->interference[rows_before(pairs->latents, pairs->first, i) + (j - i)] = (float)opposed;
         if (j == i || rows < 2) continue;
-        double covariance = together - rows * job->mean[i] * job->mean[j];
+        double covariance =
+            value[j - i] - rows * (job->mean[i] - job->shift[i]) * (job->mean[j] - job->shift[j]);
         sum.correlation = fmax(sum.correlation, ra_correlation_of(covariance, job->square[i], job->square[j],
                                                                   rows, job->mean[i], job->mean[j]));
     }
@@ -158,11 +179,14 @@ static ra_status measure_tile(measure_job *job, ra_backend *backend, const float
     return RA_OK;
 }
 
-static void fill_moments(const ra_latent_sums *sums, double *mean, double *square) {
+static void fill_moments(const ra_pairs *pairs, const ra_latent_sums *sums, double *shift, double *mean,
+                         double *square) {
     double rows = (double)sums->rows;
     for (size_t k = 0; k < sums->latents; k++) {
+        shift[k] = pairs->shift.by ? (double)pairs->shift.by[k] : 0;
         mean[k] = sums->sum[k] / rows;
-        square[k] = fmax(0, sums->square[k] - rows * mean[k] * mean[k]);
+        double gap = mean[k] - shift[k];
+        square[k] = fmax(0, pairs->square[k] - rows * gap * gap);
     }
 }
 
@@ -170,13 +194,14 @@ ra_status ra_pairs_measure(const ra_pairs *pairs, ra_backend *backend, const ra_
                            const float *D, size_t d, float *interference, ra_pairs_result *result,
                            ra_error *err) {
     size_t K = pairs->latents, tile = K < RA_TILE ? K : RA_TILE;
-    double *mean = ra_malloc(2 * K, sizeof *mean);
+    double *shift = ra_malloc(3 * K, sizeof *shift);
     float *dot = ra_malloc(TILE_ROWS * tile, sizeof *dot);
     measure_job *job = ra_calloc(1, sizeof *job);
     ra_status status = RA_OK;
-    if (mean && dot && job) {
-        fill_moments(sums, mean, mean + K);
-        *job = (measure_job){.pairs = pairs, .sums = sums, .mean = mean, .square = mean + K};
+    if (shift && dot && job) {
+        double *mean = shift + K, *square = mean + K;
+        fill_moments(pairs, sums, shift, mean, square);
+        *job = (measure_job){.pairs = pairs, .sums = sums, .shift = shift, .mean = mean, .square = square};
         job->dot = dot;
         job->interference = interference;
         for (job->i0 = pairs->first; job->i0 < pairs->end && status == RA_OK; job->i0 += TILE_ROWS) {
@@ -189,9 +214,9 @@ ra_status ra_pairs_measure(const ra_pairs *pairs, ra_backend *backend, const ra_
     } else {
         status =
             ra_error_set(err, RA_ERR_MEMORY, "out of memory: the metrics of pairs of latents need %zu bytes",
-                         2 * K * sizeof *mean + TILE_ROWS * tile * sizeof *dot + sizeof *job);
+                         3 * K * sizeof *shift + TILE_ROWS * tile * sizeof *dot + sizeof *job);
     }
-    ra_free(mean);
+    ra_free(shift);
     ra_free(dot);
     ra_free(job);
     return status;

@@ -20,6 +20,7 @@
 
 #include "ra_backend.h"
 #include "base/pool.h"
+#include "metrics/shift.h"
 #include "metrics/statistics.h"
 
 typedef struct ra_pairs {
@@ -27,6 +28,8 @@ typedef struct ra_pairs {
     size_t bytes;      /* the most that a band may take */
     size_t first, end; /* the rows of the present band */
     double *value;     /* each row i of the band from its diagonal on, K - i numbers, one after the other */
+    ra_shift shift;    /* the numbers are of codes minus it */
+    double *square;    /* [K] their squares, summed */
     size_t capacity;   /* of value */
     /* the codes that are added, sorted by latent */
     size_t *start; /* [K + 1] */

@@ -29,13 +29,13 @@ typedef ra_status api_handler(api_call *call, ra_error *err);
 api_handler api_live, api_ready, api_oip_live, api_oip_server_ready;           /* health.c */
 api_handler api_metrics;                                                       /* metrics.c */
 api_handler api_dictionaries, api_dictionary, api_dictionary_file, api_reload; /* dictionaries.c */
-api_handler api_atoms, api_atom, api_neighbors;                                /* atoms.c */
+api_handler api_atoms, api_atoms_by_ids, api_atom, api_neighbors;              /* atoms.c */
 api_handler api_point;                                                         /* points.c */
 api_handler api_search;                                                        /* search.c */
 api_handler api_reconstruct, api_encode, api_explain;                          /* encode.c */
 api_handler api_steer;                                                         /* steer.c */
 api_handler api_sae_vector, api_sae_topk;                                      /* neuronpedia.c */
-api_handler api_openapi, api_docs, api_docs_css, api_docs_js;                  /* docs.c */
+api_handler api_openapi, api_index, api_docs, api_docs_css, api_docs_js;       /* docs.c */
 api_handler api_oip_infer;                                                     /* oip_infer.c */
 api_handler api_oip_server, api_oip_model, api_oip_config, api_oip_ready, api_oip_statistics,
     api_oip_all_statistics, api_oip_index, api_oip_load, api_oip_unload; /* oip_models.c */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { DEFAULT_LIMIT = 10, MAX_LIMIT = 1000, DEFAULT_NEIGHBORS = 10 };
+enum { DEFAULT_LIMIT = 10, MAX_LIMIT = 1000, MAX_IDS = 65536, DEFAULT_NEIGHBORS = 10 };
 
 /* ---- fields -------------------------------------------------------------------------------------------- */
 
@@ -121,12 +121,8 @@ static ra_status query_ids(const api_call *call, const char *list, size_t **ids,
     return RA_OK;
 }
 
-static ra_status atoms_by_ids(api_call *call, const atom_reader *reader, const char *list, ra_error *err) {
-    size_t *ids, count;
-    if (http_target_parameter(&call->request->target, "offset") ||
-        http_target_parameter(&call->request->target, "limit"))
-        RA_FAIL(err, RA_ERR_ARGUMENT, "ids cannot be combined with offset or limit");
-    RA_TRY(query_ids(call, list, &ids, &count, err));
+static ra_status send_atoms(api_call *call, const atom_reader *reader, const size_t *ids, size_t count,
+                            ra_error *err) {
     if (call->request->reply_form != FORM_JSON) return send_vectors(call, reader, ids, 0, count, 2, err);
     text *out = open_list(call);
     for (size_t i = 0; i < count; i++) {
@@ -136,6 +132,29 @@ static ra_status atoms_by_ids(api_call *call, const atom_reader *reader, const c
     json_array_end(out);
     json_object_end(out);
     return RA_OK;
+}
+
+static ra_status atoms_by_query(api_call *call, const atom_reader *reader, const char *list, ra_error *err) {
+    size_t *ids, count;
+    if (http_target_parameter(&call->request->target, "offset") ||
+        http_target_parameter(&call->request->target, "limit"))
+        RA_FAIL(err, RA_ERR_ARGUMENT, "ids cannot be combined with offset or limit");
+    RA_TRY(query_ids(call, list, &ids, &count, err));
+    return send_atoms(call, reader, ids, count, err);
+}
+
+/* For more numbers than a URL holds. */
+ra_status api_atoms_by_ids(api_call *call, ra_error *err) {
+    atom_reader reader;
+    ids_request list;
+    ra_status status;
+    RA_TRY(json_ids_parse(call->request->body, call->request->body_size, MAX_IDS, &list, err));
+    RA_TRY_OUT(status, reader_start(call, &reader, err));
+    for (size_t i = 0; i < list.count; i++) RA_TRY_OUT(status, api_check_atom(call, list.ids[i], err));
+    status = send_atoms(call, &reader, list.ids, list.count, err);
+out:
+    ids_request_release(&list);
+    return status;
 }
 
 /* ---- pages: the header Link names the pages around this one -------------------------------------------- */
@@ -203,7 +222,7 @@ ra_status api_atoms(api_call *call, ra_error *err) {
     const char *ids = http_target_parameter(&call->request->target, "ids");
     RA_TRY(reader_start(call, &reader, err));
     call->response->cacheable = true;
-    return ids ? atoms_by_ids(call, &reader, ids, err) : atoms_by_page(call, &reader, err);
+    return ids ? atoms_by_query(call, &reader, ids, err) : atoms_by_page(call, &reader, err);
 }
 
 /* ---- neighbors ----------------------------------------------------------------------------------------- */

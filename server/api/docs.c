@@ -7,9 +7,13 @@
  */
 #include "api/api.h"
 
+#include <stddef.h>
+#include <string.h>
+
 /* handler, the file as the Makefile names it, media type */
 #define DOCUMENT_LIST(X)                                                                                     \
     X(api_openapi, proto_openapi_json, "application/json")                                                   \
+    X(api_index, server_web_index_html, "text/html; charset=utf-8")                                          \
     X(api_docs, server_web_docs_html, "text/html; charset=utf-8")                                            \
     X(api_docs_css, server_web_docs_css, "text/css; charset=utf-8")                                          \
     X(api_docs_js, server_web_docs_js, "text/javascript; charset=utf-8")
@@ -17,7 +21,24 @@
 static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
                              "img-src data:; base-uri 'none'; form-action 'none'";
 
+/* The links of a page are relative, so that they hold behind a proxy's prefix; below /docs/ they would not. */
+static bool leads_elsewhere(api_call *call) {
+    const char *path = call->request->target.path, *end = path + strlen(path);
+    text location = {0};
+    size_t slashes = 0;
+    while (end - slashes > path && end[-1 - (ptrdiff_t)slashes] == '/') slashes++;
+    if (slashes == 0 || end - slashes == path || slashes > 8) return false;
+    for (size_t i = 0; i < slashes; i++) text_append(&location, "../", 3);
+    text_append(&location, call->request->target.segments[0], strlen(call->request->target.segments[0]) + 1);
+    bool complete = !location.failed;
+    if (complete) http_response_header(call->response, "Location", location.data);
+    if (complete) call->response->status = 308;
+    text_release(&location);
+    return complete;
+}
+
 static ra_status send(api_call *call, const char *content_type, const char *start, const char *end) {
+    if (strncmp(content_type, "text/html", 9) == 0 && leads_elsewhere(call)) return RA_OK;
     call->response->status = 200;
     call->response->content_type = content_type;
     text_append(&call->response->body, start, (size_t)(end - start));

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "codec/prometheus.h"
 #include "ra.h"
+#include "telemetry/log.h"
 #include "telemetry/process.h"
 
 #include <stdio.h>
@@ -206,6 +207,8 @@ static void put_process(text *out) {
     put_single(out, "process_open_fds", "gauge", "Open file descriptors.", (double)use.open_descriptors);
     put_single(out, "process_max_fds", "gauge", "Limit of open file descriptors.",
                (double)use.max_descriptors);
+    put_single(out, "rasaed_log_lines_dropped_total", "counter",
+               "Lines of the log that were dropped because nobody read them.", (double)log_dropped());
     put_single(out, "process_threads", "gauge", "Threads.", (double)use.threads);
 }
 

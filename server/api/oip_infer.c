@@ -4,6 +4,7 @@
  * its clients unpack; the header says where the JSON ends before packing.
  */
 #include "api/api.h"
+#include "codec/negotiate.h"
 #include "codec/oip/reply.h"
 #include "codec/oip/request.h"
 
@@ -28,25 +29,10 @@ static ra_status reconstruct(const api_call *call, const ra_codes *codes, float 
     return api_check_finite(OIP_OUTPUT_NAME, *x_hat, numbers, err);
 }
 
-/* The coding of the reply for `list`, a value of Accept-Encoding; gzip is preferred to deflate. */
-static content_coding wanted_coding(const char *list) {
-    content_coding best = CODING_IDENTITY;
-    while (list && *list) {
-        list += strspn(list, ", \t");
-        size_t size = strcspn(list, ",; \t"), whole = strcspn(list, ",");
-        const char *q = memmem(list, whole, "q=", 2);
-        bool refused = q && strspn(q + 2, "0.") == strcspn(q + 2, ", \t");
-        if (!refused && size == 4 && strncasecmp(list, "gzip", size) == 0) best = CODING_GZIP;
-        if (!refused && size == 7 && strncasecmp(list, "deflate", size) == 0 && best == CODING_IDENTITY)
-            best = CODING_DEFLATE;
-        list += whole;
-    }
-    return best;
-}
-
 /* When memory is short the reply stays as it is. */
 static void pack(const http_request *request, http_response *response) {
-    content_coding coding = wanted_coding(request->headers[HTTP_ACCEPT_ENCODING]);
+    content_coding coding =
+        coding_choose(request->headers[HTTP_ACCEPT_ENCODING], 1u << CODING_GZIP | 1u << CODING_DEFLATE);
     text plain = response->body;
     if (coding == CODING_IDENTITY || plain.failed) return;
     if (content_pack(coding, plain.data, plain.size, &response->spare, NULL) != RA_OK) return;

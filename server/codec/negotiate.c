@@ -26,8 +26,8 @@ const char *form_media_type(form which) {
     return forms[which].media_type;
 }
 
-static bool is_text(const char *text, size_t size, const char *expected) {
-    return strlen(expected) == size && (size == 0 || strncasecmp(text, expected, size) == 0);
+static bool is_text(const char *name, size_t size, const char *expected) {
+    return strlen(expected) == size && (size == 0 || strncasecmp(name, expected, size) == 0);
 }
 
 bool form_from_name(const char *name, form *which) {
@@ -173,14 +173,30 @@ bool form_choose(const char *accept, unsigned offered, form preferred, form *cho
 
 /* ---- Accept-Encoding ----------------------------------------------------------------------------------- */
 
-bool accepts_gzip(const char *accept_encoding) {
-    element coding;
-    int any = 0;
-    if (!accept_encoding) return false;
-    while (next_element(&accept_encoding, &coding)) {
-        if (is_text(coding.name, coding.size, "gzip") || is_text(coding.name, coding.size, "x-gzip"))
-            return coding.quality > 0;
-        if (is_text(coding.name, coding.size, "*")) any = coding.quality;
+static bool names_coding(const element *one, content_coding coding) {
+    return is_text(one->name, one->size, content_coding_name(coding)) ||
+           (coding == CODING_GZIP && is_text(one->name, one->size, "x-gzip"));
+}
+
+/* -1: it is not named. */
+static int quality_of_coding(const char *accept_encoding, content_coding coding) {
+    element one;
+    int any = -1;
+    while (next_element(&accept_encoding, &one)) {
+        if (names_coding(&one, coding)) return one.quality;
+        if (is_text(one.name, one.size, "*")) any = one.quality;
     }
-    return any > 0;
+    return coding == CODING_GZIP ? any : -1;
+}
+
+content_coding coding_choose(const char *accept_encoding, unsigned offered) {
+    content_coding best = CODING_IDENTITY;
+    int highest = 1; /* below it is refused */
+    for (int i = CODING_IDENTITY + 1; i < CODING_COUNT && accept_encoding; i++) {
+        int quality = offered >> i & 1 ? quality_of_coding(accept_encoding, (content_coding)i) : -1;
+        if (quality < highest) continue;
+        highest = quality;
+        best = (content_coding)i;
+    }
+    return best;
 }

@@ -9,6 +9,8 @@
 #ifndef RASAED_CODEC_NEGOTIATE_H
 #define RASAED_CODEC_NEGOTIATE_H
 
+#include "codec/coding.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -41,7 +43,8 @@ bool form_choose(const char *accept, unsigned offered, form preferred, form *cho
 /* "json, raw and npy": the names of a set, for messages; returns `list`. */
 const char *form_names(unsigned set, char *list, size_t size);
 
-/* True when Accept-Encoding names gzip (or *) with a quality above 0. */
-bool accepts_gzip(const char *accept_encoding);
+/* The coding of the set `offered`, 1 << CODING_GZIP and so on, that Accept-Encoding gives the highest quality; among
+ * equals the later in the enumeration. "*" stands for gzip, which everything reads. CODING_IDENTITY: none. */
+content_coding coding_choose(const char *accept_encoding, unsigned offered);
 
 #endif

@@ -232,14 +232,21 @@ void auth_free(auth_keys *keys) {
 
 /* ---- a request ----------------------------------------------------------------------------------------- */
 
-/* *token <- the token of "Bearer TOKEN"; returns its length, 0 when the header is anything else. */
-static size_t find_token(const char *header, const char **token) {
-    static const char scheme[] = "Bearer ";
-    if (strncasecmp(header, scheme, sizeof scheme - 1) != 0) return 0;
-    const char *string = header + strspn(header + sizeof scheme - 2, " ") + sizeof scheme - 2;
+/* The length of the token at the start of `string`, 0 when something else follows. */
+static size_t whole_token(const char *string) {
     size_t size = token_size(string);
-    *token = string;
     return string[size + strspn(string + size, " \t")] ? 0 : size;
+}
+
+/* *token <- the key in the header; returns its length, 0 when it is none. */
+static size_t find_token(http_header_id header, const char *value, const char **token) {
+    static const char scheme[] = "Bearer ";
+    *token = value + strspn(value, " \t");
+    if (header != HTTP_AUTHORIZATION) return whole_token(*token);
+    if (strncasecmp(value, scheme, sizeof scheme - 1) != 0) return 0;
+    *token = value + sizeof scheme - 1;
+    *token += strspn(*token, " ");
+    return whole_token(*token);
 }
 
 /* The scope of the token; AUTH_OPEN when it is not one of the keys. */
@@ -254,12 +261,18 @@ static auth_scope find_scope(auth_keys *keys, const char *token, size_t size) {
     return found;
 }
 
-auth_verdict auth_check(auth_keys *keys, auth_scope needed, const char *header) {
+auth_verdict auth_check(auth_keys *keys, auth_scope needed, const char *const *headers) {
+    static const http_header_id places[] = {HTTP_AUTHORIZATION, HTTP_X_API_KEY, HTTP_API_KEY,
+                                            HTTP_X_SECRET_KEY};
+    const char *token = NULL;
+    size_t size = 0, sent = 0;
     if (needed == AUTH_OPEN) return AUTH_GRANTED;
     if (!keys) return needed == AUTH_READ ? AUTH_GRANTED : AUTH_DISABLED;
-    if (!header) return AUTH_NO_KEY;
-    const char *token;
-    size_t size = find_token(header, &token);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const char *value = headers[places[i]];
+        if (value && ++sent == 1) size = find_token(places[i], value, &token);
+    }
+    if (sent != 1) return sent ? AUTH_SEVERAL : AUTH_NO_KEY;
     auth_scope found = size ? find_scope(keys, token, size) : AUTH_OPEN;
     if (found == AUTH_OPEN) return AUTH_BAD_KEY;
     return found >= needed ? AUTH_GRANTED : AUTH_TOO_LOW;
@@ -271,10 +284,17 @@ void auth_refuse(auth_verdict verdict, const http_request *request, http_respons
         const char *sentence, *challenge;
     } refusals[] = {
         [AUTH_GRANTED] = {500, "the request was both granted and refused", NULL},
-        [AUTH_NO_KEY] = {401, "authentication required: send the header Authorization: Bearer KEY",
-                         "Bearer realm=\"rasaed\""},
-        [AUTH_BAD_KEY] = {401, "the key is not valid; expected the header Authorization: Bearer KEY",
-                          "Bearer realm=\"rasaed\", error=\"invalid_token\""},
+        [AUTH_SEVERAL] =
+            {400,
+             "the request has keys in several headers; send one of Authorization, X-API-Key, api-key "
+             "and X-Secret-Key",
+             NULL},
+        [AUTH_NO_KEY] =
+            {401, "authentication required: send the header Authorization: Bearer KEY, or X-API-Key: KEY",
+             "Bearer realm=\"rasaed\""},
+        [AUTH_BAD_KEY] =
+            {401, "the key is not valid; expected the header Authorization: Bearer KEY, or X-API-Key: KEY",
+             "Bearer realm=\"rasaed\", error=\"invalid_token\""},
         [AUTH_TOO_LOW] = {403, "an admin key is required; this key may only read",
                           "Bearer realm=\"rasaed\", error=\"insufficient_scope\""},
         [AUTH_DISABLED] = {403,

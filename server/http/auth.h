@@ -7,11 +7,14 @@
  *
  *     auth_keys *keys = NULL;
  *     RA_TRY(auth_open("keys", &keys, err));
- *     auth_verdict verdict = auth_check(keys, AUTH_READ, request->headers[HTTP_AUTHORIZATION]);
+ *     auth_verdict verdict = auth_check(keys, AUTH_READ, request->headers);
  *     if (verdict != AUTH_GRANTED) auth_refuse(verdict, request, response);
  *     ...
  *     auth_reload(keys, err);                 the file has changed: takes all new keys or keeps all old ones
  *     auth_free(keys);
+ *
+ * Clients send the key as Authorization: Bearer KEY, or bare in X-API-Key, in api-key, or in X-Secret-Key, which
+ * Neuronpedia's inference servers read; in one of them only.
  *
  * No message and no log line ever holds a key. Thread safety: any thread may check and reload at any time;
  * opening and freeing belong to one.
@@ -43,14 +46,15 @@ void auth_free(auth_keys *keys); /* NULL is fine */
 
 typedef enum auth_verdict {
     AUTH_GRANTED,
+    AUTH_SEVERAL, /* keys in more than one header: 400 */
     AUTH_NO_KEY,  /* no key was sent: 401 */
     AUTH_BAD_KEY, /* the key is not in the file, or not a bearer token at all: 401 */
     AUTH_TOO_LOW, /* a read key where an admin key is required: 403 */
     AUTH_DISABLED /* an admin route without a key file: 403 */
 } auth_verdict;
 
-/* `header` is the value of Authorization, NULL when absent. `keys` NULL: there is no key file. */
-auth_verdict auth_check(auth_keys *keys, auth_scope needed, const char *header);
+/* headers [HTTP_HEADER_COUNT] of the request, NULL where absent. `keys` NULL: there is no key file. */
+auth_verdict auth_check(auth_keys *keys, auth_scope needed, const char *const *headers);
 
 /* The reply to every verdict but AUTH_GRANTED, with its challenge (RFC 6750). */
 void auth_refuse(auth_verdict verdict, const http_request *request, http_response *response);

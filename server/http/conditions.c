@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 /* ---- tags ---------------------------------------------------------------------------------------------- */
 
@@ -10,16 +11,18 @@ static const char *strip_weak(const char *tag) {
     return tag[0] == 'W' && tag[1] == '/' ? tag + 2 : tag;
 }
 
-bool tag_list_holds(const char *list, const char *tag) {
-    const char *wanted = strip_weak(tag);
+bool tag_list_holds(const char *list, const char *tag, bool weakly) {
+    const char *wanted = weakly ? strip_weak(tag) : tag;
     size_t size = strlen(wanted);
     while (*(list += strspn(list, " \t,"))) {
         if (*list == '*') return true;
-        list = strip_weak(list);
-        if (*list != '"') return false; /* not a list of tags */
-        const char *end = strchr(list + 1, '"');
+        const char *opaque = strip_weak(list);
+        if (*opaque != '"') return false; /* not a list of tags */
+        const char *end = strchr(opaque + 1, '"');
         if (!end) return false;
-        if ((size_t)(end + 1 - list) == size && memcmp(list, wanted, size) == 0) return true;
+        bool comparable = weakly || (opaque == list && *wanted == '"');
+        if (comparable && (size_t)(end + 1 - opaque) == size && memcmp(opaque, wanted, size) == 0)
+            return true;
         list = end + 1;
     }
     return false;
@@ -27,6 +30,52 @@ bool tag_list_holds(const char *list, const char *tag) {
 
 bool tag_is_current(const char *if_range, const char *tag) {
     return tag[0] == '"' && strcmp(if_range, tag) == 0;
+}
+
+/* ---- dates --------------------------------------------------------------------------------------------- */
+
+bool http_date_read(const char *header, int64_t *seconds) {
+    static const char *const forms[] = {"%a, %d %b %Y %T GMT", "%A, %d-%b-%y %T GMT", "%a %b %e %T %Y"};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        struct tm date = {0};
+        const char *end = strptime(header, forms[i], &date);
+        if (!end || end[strspn(end, " \t")]) continue;
+        *seconds = timegm(&date);
+        return true;
+    }
+    return false;
+}
+
+const char *http_date_write(int64_t seconds, char date[HTTP_DATE_SIZE]) {
+    struct tm utc;
+    time_t time = (time_t)seconds;
+    gmtime_r(&time, &utc);
+    strftime(date, HTTP_DATE_SIZE, "%a, %d %b %Y %T GMT", &utc);
+    return date;
+}
+
+/* ---- preconditions ------------------------------------------------------------------------------------- */
+
+static bool changed_after(const char *header, int64_t modified) {
+    int64_t date;
+    return modified && http_date_read(header, &date) && modified > date;
+}
+
+static bool unchanged_since(const char *header, int64_t modified) {
+    int64_t date;
+    return modified && http_date_read(header, &date) && modified <= date;
+}
+
+precondition_outcome preconditions_check(const preconditions *wanted, const char *tag, int64_t modified) {
+    if (wanted->if_match) {
+        if (!tag_list_holds(wanted->if_match, tag, false)) return PRECONDITION_FAILS;
+    } else if (wanted->if_unmodified_since && changed_after(wanted->if_unmodified_since, modified)) {
+        return PRECONDITION_FAILS;
+    }
+    bool same = wanted->if_none_match
+                    ? tag_list_holds(wanted->if_none_match, tag, true)
+                    : wanted->if_modified_since && unchanged_since(wanted->if_modified_since, modified);
+    return same ? PRECONDITION_NOT_MODIFIED : PRECONDITION_HOLDS;
 }
 
 /* ---- ranges -------------------------------------------------------------------------------------------- */

@@ -6,11 +6,13 @@
 static const char exposed[] = "ETag, Link, Retry-After, Content-Range, X-Request-Id, X-Tensor-Shape, "
                               "X-Tensor-Dtype, Inference-Header-Content-Length, Traceparent";
 
-/* The headers that scripts may send. Authorization must be named: no wildcard covers it. */
-static const char accepted[] =
-    "Authorization, Content-Type, Content-Encoding, If-None-Match, If-Range, Range, "
-    "X-Request-Id, X-Tensor-Shape, X-Tensor-Dtype, "
-    "Inference-Header-Content-Length, Traceparent, Tracestate";
+/* The headers that scripts may send, and those that tracing tools and HTTP libraries of browsers add on their own.
+ * Authorization must be named: no wildcard covers it. */
+static const char accepted[] = "Authorization, X-API-Key, api-key, X-Secret-Key, Content-Type, "
+                               "Content-Encoding, If-None-Match, If-Range, Range, "
+                               "X-Request-Id, X-Tensor-Shape, X-Tensor-Dtype, "
+                               "Inference-Header-Content-Length, Traceparent, Tracestate, "
+                               "Baggage, Sentry-Trace, X-Requested-With";
 
 /* How long a browser may remember the answer, in seconds: the limit of Chromium. */
 static const char remembered[] = "7200";

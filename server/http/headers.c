@@ -33,6 +33,12 @@ static bool is_name(const char *name, size_t size, const char *expected) {
     return strlen(expected) == size && strncasecmp(name, expected, size) == 0;
 }
 
+/* Two of them could be read differently by a proxy and by us. */
+static bool carries_key(http_header_id header) {
+    return header == HTTP_AUTHORIZATION || header == HTTP_X_API_KEY || header == HTTP_API_KEY ||
+           header == HTTP_X_SECRET_KEY;
+}
+
 static ra_status take_once(bool *seen, const char *name, ra_error *err) {
     if (*seen) RA_FAIL(err, RA_ERR_FORMAT, "the header %s appears twice", name);
     *seen = true;
@@ -93,8 +99,12 @@ ra_status http_headers_add(http_headers *headers, const char *name, size_t name_
     if (is_name(name, name_size, "Host")) return take_once(&headers->has_host, "Host", err);
     if (is_name(name, name_size, "Content-Length")) return add_length(headers, value, value_size, err);
     if (is_name(name, name_size, "Transfer-Encoding")) return add_encoding(headers, value, value_size, err);
-    for (int i = 0; i < HTTP_HEADER_COUNT; i++)
-        if (is_name(name, name_size, wanted[i]) && !headers->values[i]) headers->values[i] = value;
+    for (int i = 0; i < HTTP_HEADER_COUNT; i++) {
+        if (!is_name(name, name_size, wanted[i])) continue;
+        if (headers->values[i] && carries_key((http_header_id)i))
+            RA_FAIL(err, RA_ERR_FORMAT, "the header %s appears twice", wanted[i]);
+        if (!headers->values[i]) headers->values[i] = value;
+    }
     return RA_OK;
 }
 

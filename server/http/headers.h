@@ -3,7 +3,7 @@
  * libmicrohttpd 0.9.75 accepts messages that two servers in a row can read differently (request smuggling): a
  * length together with chunks, two lengths, a space before the colon. They are refused here, and the
  * connection ends. Names must be tokens, values must not hold control characters; Host, Content-Length and
- * Transfer-Encoding may appear once; the only transfer encoding is chunked.
+ * Transfer-Encoding and what carries a key may appear once; the only transfer encoding is chunked.
  *
  *     http_headers headers = {0};
  *     http_headers_first_line(&headers, method, target, err)

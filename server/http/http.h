@@ -14,7 +14,7 @@
 #ifndef RASAED_HTTP_HTTP_H
 #define RASAED_HTTP_HTTP_H
 
-#include "codec/gzip.h"
+#include "codec/coding.h"
 #include "codec/negotiate.h"
 #include "app/text.h"
 #include "http/target.h"
@@ -42,7 +42,10 @@ const char *http_method_name(http_method method);    /* "GET"; NULL for HTTP_OTH
     X(CONTENT_ENCODING, "Content-Encoding")                                                                  \
     X(ACCEPT, "Accept")                                                                                      \
     X(ACCEPT_ENCODING, "Accept-Encoding")                                                                    \
+    X(IF_MATCH, "If-Match")                                                                                  \
     X(IF_NONE_MATCH, "If-None-Match")                                                                        \
+    X(IF_MODIFIED_SINCE, "If-Modified-Since")                                                                \
+    X(IF_UNMODIFIED_SINCE, "If-Unmodified-Since")                                                            \
     X(IF_RANGE, "If-Range")                                                                                  \
     X(RANGE, "Range")                                                                                        \
     X(TENSOR_SHAPE, "X-Tensor-Shape")                                                                        \
@@ -50,6 +53,9 @@ const char *http_method_name(http_method method);    /* "GET"; NULL for HTTP_OTH
     X(INFERENCE_LENGTH, "Inference-Header-Content-Length")                                                   \
     X(REQUEST_ID, "X-Request-Id")                                                                            \
     X(AUTHORIZATION, "Authorization")                                                                        \
+    X(X_API_KEY, "X-API-Key")                                                                                \
+    X(API_KEY, "api-key")                                                                                    \
+    X(X_SECRET_KEY, "X-Secret-Key")                                                                          \
     X(ORIGIN, "Origin")                                                                                      \
     X(ACCESS_CONTROL_REQUEST_METHOD, "Access-Control-Request-Method")                                        \
     X(TRACEPARENT, "Traceparent")
@@ -128,11 +134,13 @@ struct http_response {
     bool ranges;             /* a client may ask for a part */
     bool verbatim;           /* sent as it is written: never tagged, packed or cut */
     char tag[HTTP_TAG_SIZE]; /* with its quotes; "": http_response_finish() makes one from the content */
+    int64_t modified;        /* when the content last changed, in seconds since 1970; 0: unknown */
     bool partial;            /* of body and tail, only `length` bytes from `first` on are sent */
     size_t first, length;
-    text spare;   /* memory for packing the body */
-    text headers; /* name NUL value NUL ...; http_response_header() */
-    bool close;   /* the connection ends with this response */
+    text spare;    /* memory for packing the body */
+    text headers;  /* name NUL value NUL ...; http_response_header() */
+    size_t common; /* of these, bytes before the first header about the content */
+    bool close;    /* the connection ends with this response */
 };
 
 /* Adds a header. Control characters in the value are dropped. */

@@ -45,9 +45,11 @@ static char *cut(char *text, char separator) {
     return at + 1;
 }
 
+/* Doubled and trailing slashes make no segment: "/a//b/" has "a" and "b". */
 static ra_status split_path(http_target *target, char *path, ra_error *err) {
     for (char *segment = path + 1, *next; segment; segment = next) {
         next = cut(segment, '/');
+        if (!*segment && (next || target->segment_count)) continue;
         if (target->segment_count == HTTP_MAX_SEGMENTS)
             RA_FAIL(err, RA_ERR_TOO_LARGE, "the path has more than %d segments", HTTP_MAX_SEGMENTS);
         RA_TRY(decode(segment, err));
@@ -84,6 +86,10 @@ static ra_status fill(http_target *target, const char *raw, ra_error *err) {
         if (*c <= ' ' || *c > '~')
             RA_FAIL(err, RA_ERR_FORMAT, "the request target has a byte that must be percent-encoded");
     raw = skip_authority(raw);
+    if (strcmp(raw, "*") == 0) { /* the server itself, of OPTIONS */
+        target->path = "*";
+        return RA_OK;
+    }
     if (*raw != '/') RA_FAIL(err, RA_ERR_FORMAT, "the request target does not start with '/'");
     size_t size = strlen(raw) + 1;
     target->storage = ra_malloc(2 * size, 1);

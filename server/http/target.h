@@ -3,7 +3,7 @@
  * The path is first cut at its slashes, then each segment is percent-decoded, so that an encoded slash is
  * part of a name and never a separator; likewise the query. Decoding is strict: two hexadecimal digits must
  * follow "%", NUL is refused, the input must be printable ASCII and the output UTF-8. "+" is a plus sign. The
- * absolute form ("http://host/path") is accepted.
+ * absolute form ("http://host/path") is accepted. "*" has the path "*" and no segments.
  *
  * Source: RFC 3986 (sections 2.1, 3.3, 3.4), RFC 9112 (section 3.2). Thread safety: plain data.
  */
@@ -25,7 +25,7 @@ typedef struct http_parameter {
 typedef struct http_target {
     const char *path; /* as it was sent, without the query; safe in an answer. "" when malformed */
     size_t segment_count;
-    const char *segments[HTTP_MAX_SEGMENTS]; /* "/a/b" has "a" and "b"; "/" has one, "" */
+    const char *segments[HTTP_MAX_SEGMENTS]; /* "/a/b" has "a" and "b", as has "/a//b/"; "/" has one, "" */
     size_t parameter_count;
     http_parameter parameters[HTTP_MAX_PARAMETERS]; /* in order */
     char *storage;                                  /* everything above points into it */

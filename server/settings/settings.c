@@ -6,8 +6,8 @@
  * there says which function passes which.
  *
  * In Kubernetes every service puts variables of its own into the environment; for one named "rasaed" they are
- * RASAED_PORT, RASAED_PORT_..., RASAED_SERVICE_HOST and RASAED_SERVICE_PORT. No key may make one of these, and
- * variables that no row knows are left alone.
+ * RASAED_PORT, RASAED_PORT_..., RASAED_SERVICE_HOST and RASAED_SERVICE_PORT. No key may make one of these. Others that
+ * no row knows are refused: RASAED_KEY for RASAED_KEYS would start an open server.
  */
 #include "settings/settings.h"
 #include "http/auth.h"
@@ -88,8 +88,8 @@ static const ra_setting rows[] = {
         .help = "I/O threads; 0: one per core"},
     {"compute_threads", COUNT(compute_threads), .max = 1024, .fallback = "0", .argument = "N",
         .help = "threads for one large computation; 0: one per core"},
-    {"max_body", COUNT(max_body), .min = 1, .max = 0x1p62, .fallback = "67108864", .argument = "BYTES",
-        .help = "largest request body"},
+    {"max_body", COUNT(max_body), .min = 1, .max = 0x1p62, .bytes = true, .fallback = "67108864", .argument = "BYTES",
+        .help = "largest request body, such as 64M"},
     {"max_rows", COUNT(max_rows), .min = 1, .max = 1 << 30, .fallback = "4096", .argument = "N",
         .help = "most rows in one request"},
     {"max_batch", COUNT(max_batch), .min = 1, .max = 1 << 20, .fallback = "256", .argument = "N",
@@ -149,7 +149,8 @@ static const char about[] = "Serves dictionaries of Relaxed Archetypal SAEs over
 
 static const char below[] =
     "Every setting can also be given in the environment (RASAED_MAX_BODY for --max-body; the items of a\n"
-    "list with ';' between them) and in the file of --config (max_body = 1048576). RASAED_CONFIG names that\n"
+    "list with ';' between them; an unknown one is refused) and in the file of --config (max_body = "
+    "1048576). RASAED_CONFIG names that\n"
     "file, too. A flag wins over the environment, the environment over the file.\n\n"
     "SIGHUP reloads all dictionaries and the key file. SIGTERM and SIGINT let running requests finish, then\n"
     "stop. A socket from a service manager (LISTEN_FDS) takes the place of --listen.\n"
@@ -214,21 +215,24 @@ static ra_status check_together(const settings *read, ra_error *err) {
     return RA_OK;
 }
 
-static ra_status read_all(int argc, char **argv, settings_lookup *environment, settings *out, ra_error *err) {
+static ra_status read_all(int argc, char **argv, settings_lookup *environment, char *const *variables,
+                          settings *out, ra_error *err) {
     settings_line made;
     const command_line *line = make_line(&made, out);
     RA_TRY(settings_read_flags(line, &argc, argv, &out->help, err));
     if (out->help || out->asked.version || out->asked.probe) return RA_OK;
     RA_TRY(settings_read_environment(line, environment, err));
+    RA_TRY(settings_check_environment(line, variables, "RASAED_CONFIG", err));
     const char *path = out->asked.config ? out->asked.config : environment("RASAED_CONFIG");
     if (path) RA_TRY(settings_read_file(line, path, &out->file, err));
     settings_default(line);
     return check_together(out, err);
 }
 
-ra_status settings_read(int argc, char **argv, settings_lookup *environment, settings *out, ra_error *err) {
+ra_status settings_read(int argc, char **argv, settings_lookup *environment, char *const *variables,
+                        settings *out, ra_error *err) {
     *out = (settings){0};
-    ra_status status = read_all(argc, argv, environment, out, err);
+    ra_status status = read_all(argc, argv, environment, variables, out, err);
     if (status != RA_OK) settings_close(out);
     return status;
 }

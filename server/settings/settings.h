@@ -5,7 +5,7 @@
  * a checkpoint may lack (ra_sae_settings_table()) are rows as well.
  *
  *     settings chosen;
- *     RA_TRY(settings_read(argc, argv, getenv, &chosen, err));
+ *     RA_TRY(settings_read(argc, argv, getenv, environ, &chosen, err));
  *     ...
  *     settings_close(&chosen);
  *
@@ -60,8 +60,9 @@ typedef struct settings {
 } settings;
 
 /* Fills *settings; on failure it is closed. RA_ERR_NOT_FOUND and RA_ERR_IO for the file of --config, any other code
- * is wrong usage. argv is reordered. */
-ra_status settings_read(int argc, char **argv, settings_lookup *environment, settings *out, ra_error *err);
+ * is wrong usage. argv is reordered. variables: environ, in which no unknown RASAED_... may be. */
+ra_status settings_read(int argc, char **argv, settings_lookup *environment, char *const *variables,
+                        settings *out, ra_error *err);
 void settings_close(settings *read);
 
 /* An item of `dictionary`: its name and, within the item, the path of its file. */

@@ -6,6 +6,7 @@
  * of a message and of the seven strings of a request guarantee that it ends whole.
  */
 #include "telemetry/log.h"
+#include "telemetry/log_ring.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,12 +14,19 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_SIZE = 4095, LONGEST_MESSAGE = 3900, LONGEST_VALUE = 500, STAMP_SIZE = 48 };
+enum {
+    LINE_SIZE = LOG_RING_LINE_MOST - 1,
+    RING_BYTES = 1 << 20,
+    LONGEST_MESSAGE = 3900,
+    LONGEST_VALUE = 500,
+    STAMP_SIZE = 48
+};
 
 /* Set by log_start(); until then nothing is written. */
 static bool started;
 static ra_log_level least;
 static log_format chosen;
+static log_ring *ring; /* NULL: lines are written at once */
 
 /* ---- building a line ----------------------------------------------------------------------------------- */
 
@@ -180,6 +188,10 @@ size_t log_request_line(const request_event *event, log_format format, const cha
 
 static void write_out(char *data, size_t used) {
     data[used] = '\n';
+    if (ring) {
+        log_ring_put(ring, data, used + 1);
+        return;
+    }
     while (write(STDERR_FILENO, data, used + 1) < 0 && errno == EINTR)
         continue; /* there is nowhere to report other errors */
 }
@@ -221,4 +233,28 @@ void log_start(ra_log_level level, log_format format) {
     chosen = format;
     started = true;
     ra_log_set_sink(write_line, NULL);
+}
+
+static size_t dropped_line(char *data, uint64_t lines) {
+    char stamp[STAMP_SIZE], message[96];
+    line out = {.data = data, .size = LINE_SIZE, .format = chosen};
+    snprintf(message, sizeof message, "%llu lines of the log were dropped here, since nobody read them",
+             (unsigned long long)lines);
+    stamp_now(stamp);
+    begin(&out, stamp, RA_LOG_WARNING, message);
+    end(&out);
+    data[out.used] = '\n';
+    return out.used + 1;
+}
+
+ra_status log_never_wait(ra_error *err) {
+    return log_ring_start(&(log_ring_options){STDERR_FILENO, RING_BYTES, dropped_line}, &ring, err);
+}
+
+void log_flush(unsigned milliseconds) {
+    if (ring) log_ring_flush(ring, milliseconds);
+}
+
+uint64_t log_dropped(void) {
+    return ring ? log_ring_dropped(ring) : 0;
 }

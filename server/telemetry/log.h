@@ -4,11 +4,14 @@
  *     2025-11-23T08:15:02.417Z info    request id=8c1f method=GET route=atom path=/v1/dictionaries/w ...
  *     {"time":"2025-11-23T08:15:02.417Z","level":"info","message":"request","id":"8c1f","method":"GET",...}
  *
- * log_start() makes it the sink of ra_log(), which everything calls. Each line is one write(), so lines of
- * several threads never mix. Text from clients is escaped: an event is one line, and a client can neither
- * begin a line nor end a value. Nothing is allocated.
+ * log_start() makes it the sink of ra_log(), which everything calls. Lines of several threads never mix. Text from
+ * clients is escaped: an event is one line, and a client can neither begin a line nor end a value. Nothing is
+ * allocated.
  *
- * Thread safety: log_start() is called once, early; any thread may call the rest.
+ * A line is one write() until log_never_wait(), from which on a thread of its own writes (log_ring.h): a log that
+ * nobody reads stops no request.
+ *
+ * Thread safety: log_start() and log_never_wait() are called once, early; any thread may call the rest.
  */
 #ifndef RASAED_TELEMETRY_LOG_H
 #define RASAED_TELEMETRY_LOG_H
@@ -23,6 +26,15 @@ typedef enum log_format { LOG_TEXT, LOG_JSON } log_format;
 
 /* Lines below this level are dropped. */
 void log_start(ra_log_level level, log_format format);
+
+/* From now on a line that cannot be written at once waits in memory, and is dropped and counted when there are too
+ * many. */
+ra_status log_never_wait(ra_error *err);
+
+/* Before the process ends: waits until the lines are written, at most so long. */
+void log_flush(unsigned milliseconds);
+
+uint64_t log_dropped(void); /* lines so far */
 
 /* Whether a line of this level would be written, for callers that want to save the work. */
 bool log_wants(ra_log_level level);

@@ -106,7 +106,7 @@ static void run(ra_backend *backend, const struct kind *kind, pair *p, float *co
         }
     ra_comparison comparison;
     start = now();
-    must(ra_compare(backend, p->A, p->B, K, D, &comparison, &err), &err);
+    must(ra_compare(backend, p->A, p->B, K, D, NULL, &comparison, &err), &err);
     printf("%-36s %8.2f s %8.2f s   stability %.4f\n", kind->name, assigned, now() - start,
            comparison.stability_with_flips);
     ra_comparison_release(&comparison);

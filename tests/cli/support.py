@@ -5,15 +5,18 @@ build). They use only Python's standard library, so this is an independent readi
 not the library's own code."""
 
 import array
+import fcntl
 import json
 import math
 import os
+import pty
 import resource
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -224,6 +227,31 @@ class Case(unittest.TestCase):
         result = self.run_rasae(*arguments, **options)
         self.assertEqual(result.returncode, 0, (arguments, result.stderr.decode()))
         return result.stdout.decode()
+
+    def run_on_terminal(self, columns, *arguments):
+        """Runs a command that must succeed; returns everything that is shown on a terminal of that width."""
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = subprocess.Popen(
+            [RASAE, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=follower,
+            stderr=follower,
+            env={**os.environ, "TERM": "xterm"},
+        )
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                part = os.read(leader, 65536)
+            except OSError:  # how a pseudo-terminal says that the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        os.close(leader)
+        self.assertEqual(process.wait(timeout=TIMEOUT), 0)
+        return shown.decode()
 
     def good_json(self, *arguments):
         return json.loads(self.good(*arguments))

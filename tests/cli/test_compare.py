@@ -46,6 +46,13 @@ class Compare(Case):
             self.assertEqual(tensors["agreement.share"].values, [(1 + (c >= float(level))) / 2 for c in cosines])
         self.bad(1, ["topk-mse.final"], "compare", CHECKPOINT, other, "-o", CHECKPOINT)
 
+    def test_a_terminal_shows_how_far_it_is(self):
+        other = golden("topk-mse-tied.final.safetensors")
+        shown = self.run_on_terminal(80, "compare", CHECKPOINT, other, CHECKPOINT)
+        for pair in 1, 2, 3:
+            self.assertRegex(shown, r"comparing pair %d of 3 +\d+%%" % pair)
+        self.assertNotIn("comparing pair", self.good("compare", CHECKPOINT, other))
+
     def test_the_caveat_is_always_said(self):
         text = self.good("compare", CHECKPOINT, CHECKPOINT)
         for part in [

@@ -28,6 +28,11 @@ class Layout(Case):
             self.assertAlmostEqual(sum(places[::2]), 0, places=4)
         self.assertNotEqual(self.places(self.path("neighbors")), self.places(self.path("pca")))
 
+    def test_a_terminal_shows_how_far_it_is(self):
+        shown = self.run_on_terminal(80, "layout", self.model, "-o", self.path("out"))
+        self.assertRegex(shown, r"placing the atoms +\d+%")
+        self.assertNotIn("placing the atoms", self.good("layout", self.model, "-o", self.path("out")))
+
     def test_the_same_seed_gives_the_same_file(self):
         for name, seed, threads in ("a", 1, 1), ("b", 1, 3), ("c", 2, 1):
             self.good("layout", CHECKPOINT, "-o", self.path(name), "--seed", seed, "--threads", threads)

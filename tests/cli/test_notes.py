@@ -44,6 +44,19 @@ class Notes(Case):
                 for part in texts:
                     self.assertIn(part, found[0])
 
+    def test_points_that_repeat(self):
+        self.data()
+        rows = read_npy(self.path("x.npy")).values[: 40 * D]
+        for kind in "F32", "F16":
+            for copies, text in (0, None), (1, "1 of the 41 points of"), (3, "3 of the 43 points of"):
+                values = rows + rows[: copies * D]
+                points = self.write("points.npy", npy_bytes(Tensor(kind, [40 + copies, D], values)))
+                shown = [line for line in self.train("--points", points).splitlines() if "repeat" in line]
+                self.assertEqual(len(shown), copies > 0, shown)
+                if text:
+                    self.assertIn(text, shown[0])
+                    self.assertIn("numpy.unique", shown[0])
+
     def test_standardized_data_is_fine(self):
         self.data(lambda r, row: [row[0] * 1e6 + 5e7, *row[1:]])
         self.assertIn("note:", self.train())

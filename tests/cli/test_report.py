@@ -10,7 +10,7 @@ import os
 import re
 
 import support
-from support import Case, Tensor, data, read_safetensors, small_data
+from support import Case, Tensor, data, npy_bytes, read_safetensors, small_data
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "col", "wbr"}
 # Attributes through which a page can ask for something else.
@@ -282,6 +282,29 @@ class Figures(Report):
                 self.assertAlmostEqual(float(bar[0].attributes["width"]), 1000 * archetype["contribution"], delta=0.51)
         for before, after in zip(strengths, strengths[1:]):
             self.assertGreaterEqual(before, after * 0.98)  # three digits were shown
+
+    def test_negative_codes_count(self):
+        """With few atoms, matching pursuit leaves residuals that are opposite to all of them."""
+        x = self.write("signed.npy", npy_bytes(small_data(200, 12)))
+        labels = self.write("labels.txt", "".join("row %d\n" % row for row in range(200)).encode())
+        page = self.report("--sae", "mp", "--concepts", "3", "--top-k", "3", "--points", "all", "--steps", "20", "--labels", labels, x=x)
+        self.good("encode", self.out, x, "-o", self.path("codes"))
+        tensors, _ = read_safetensors(self.path("codes"))
+        codes = list(zip(tensors["codes.index"].values, tensors["codes.value"].values))
+        rows = len(tensors["codes.start"].values) - 1
+        self.assertTrue(any(value < 0 for _, value in codes), "the case has no negative code")
+        seen = []
+        for card in page.section("atoms").all("article"):
+            facts = next(card.all("p", "facts")).text()
+            number, norm, density, mean = re.fullmatch(
+                r"atom (\d+) · norm (\S+) · active on (\S+)% of rows, there (\S+) on average", facts
+            ).groups()
+            own = [value for index, value in codes if index == int(number)]
+            self.assertAlmostEqual(float(density), 100 * len(own) / rows, delta=0.005 * float(density))
+            self.assertAlmostEqual(float(mean), sum(own) / len(own), delta=0.005 * abs(float(mean)) + 1e-6)
+            seen.append(float(norm) * abs(sum(own)) / rows)
+        self.assertEqual(len(seen), 3)
+        self.assertEqual(seen, sorted(seen, reverse=True))
 
 
 class Kinds(Report):

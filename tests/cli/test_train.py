@@ -1,14 +1,9 @@
 """`rasae train` (trainer/train.c, trainer/common/progress.c, trainer/training/{log,models,plan,points,run,summary}.c): its
 defaults, where points and settings come from, determinism, and every way to end."""
 
-import fcntl
 import json
 import os
-import pty
 import re
-import struct
-import subprocess
-import termios
 
 import support
 from support import Case, Tensor, data, golden, read_safetensors, small_data
@@ -508,29 +503,7 @@ class Reports(Train):
             self.assertGreaterEqual(len(digits), 6, "the loss keeps its digits")
 
     def on_a_terminal(self, columns, *flags):
-        """Everything that is shown on a terminal of that width."""
-        leader, follower = pty.openpty()
-        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        process = subprocess.Popen(
-            [support.RASAE, "train", self.x, "-o", self.out, *flags],
-            stdin=subprocess.DEVNULL,
-            stdout=follower,
-            stderr=follower,
-            env={**os.environ, "TERM": "xterm"},
-        )
-        os.close(follower)
-        shown = b""
-        while True:
-            try:
-                part = os.read(leader, 65536)
-            except OSError:  # how a pseudo-terminal says that the other end is closed
-                break
-            if not part:
-                break
-            shown += part
-        os.close(leader)
-        self.assertEqual(process.wait(timeout=support.TIMEOUT), 0)
-        return shown.decode()
+        return self.run_on_terminal(columns, "train", self.x, "-o", self.out, *flags)
 
     def test_a_terminal_gets_a_bar_as_wide_as_it_is(self):
         for columns in [40, 80, 200]:

@@ -120,7 +120,7 @@ class Contract(unittest.TestCase):
         reply = self.server.request(method, target, body, sent)
         what = "%s %s" % (method, target)
         self.assertEqual(reply.status, status, "%s: %s" % (what, reply.body[:300]))
-        operation = self.operation_at(method, target.split("?")[0])
+        operation = self.operation_at(method, target.split("?")[0].rstrip("/") or "/")
         self.check_reply(operation, reply, what)
         self.seen.add((operation["operationId"], str(status)))
         return reply
@@ -140,11 +140,11 @@ class Contract(unittest.TestCase):
         self.assertEqual(self.get("/openapi.json").json, self.document)
 
     def test_the_page_needs_nothing_from_elsewhere(self):
-        for target in ("/docs", "/docs/docs.css", "/docs/docs.js"):
+        for target in ("/", "/docs", "/docs/docs.css", "/docs/docs.js"):
             reply = self.get(target)
             self.assertNotRegex(reply.body.decode(), r"https?://|['\"(]//|@import")
             self.assertIn("default-src 'none'", reply.headers["Content-Security-Policy"])
-            if target == "/docs":
+            if target in ("/", "/docs"):
                 for link in re.findall(r'(?:href|src)="([^"#:]+)"', reply.body.decode()):
                     self.get("/" + link)
 
@@ -182,6 +182,7 @@ class Contract(unittest.TestCase):
     def test_every_form(self):
         raw = struct.pack("<3f", 1, 2, 3)
         for form in ("json", "raw", "npy"):
+            self.post(D + "/atoms?format=" + form, {"ids": [5, 1]})
             for target in (D + "/atoms?limit=2&format=", D + "/atoms/5?format=", D + "/points/12?format="):
                 self.get(target + form)
             for route in ("encode", "search", "steer"):
@@ -197,11 +198,17 @@ class Contract(unittest.TestCase):
     def test_what_the_client_has_already(self):
         for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/points/12",
                        D + "/dictionary",
-                       "/openapi.json", "/docs", "/docs/docs.css", "/docs/docs.js"):
+                       "/openapi.json", "/", "/docs", "/docs/docs.css", "/docs/docs.js"):
             tag = self.get(target).headers["ETag"]
             self.get(target, status=304, headers={"If-None-Match": tag})
+            self.get(target, headers={"If-Match": tag})
+            self.get(target, status=412, headers={"If-Match": '"another"'})
         tag = self.get(D).headers["ETag"]
         self.get(D, status=304, headers={"If-None-Match": tag})
+        self.get(D, status=412, headers={"If-Match": '"another"'})
+
+    def test_the_page_has_one_address(self):
+        self.get("/docs/", status=308)
 
     def test_parts_of_the_dictionary(self):
         whole = self.get(D + "/dictionary").body
@@ -233,7 +240,7 @@ class Contract(unittest.TestCase):
             if security and operation["operationId"] != "metrics":
                 self.call(method.upper(), target, status=401, key=None)
                 self.call(method.upper(), target, status=401, key="some-other-key-of-nobody")
-            if security == [{"admin": []}]:
+            if security == [{"admin": []}, {"key": []}]:
                 self.call(method.upper(), target, status=403, key=contract.READ_KEY)
 
     def test_what_there_is_not(self):
@@ -246,6 +253,7 @@ class Contract(unittest.TestCase):
             self.get("/v2/models/words/versions/9" + target, status=404)
         for target in ("search", "reconstruct", "encode", "explain", "steer", "reload"):
             self.post("/v1/dictionaries/none/" + target, status=404)
+        self.post(D + "/atoms", {"ids": [8]}, status=404)
         for target in ("/v2/models/none/infer", "/v2/models/words/versions/9/infer",
                        "/v2/repository/models/none/load", "/v2/repository/models/none/unload"):
             self.post(target, {}, status=404)
@@ -266,6 +274,8 @@ class Contract(unittest.TestCase):
         for target in ("search", "reconstruct", "encode", "explain", "steer"):
             self.post(D + "/" + target, BATCH, status=415, headers={"Content-Type": "text/html"})
             self.post(D + "/" + target, BATCH, status=406, headers={"Accept": "text/html"})
+        self.post(D + "/atoms", {"ids": [5]}, status=415, headers={"Content-Type": "text/html"})
+        self.post(D + "/atoms", {"ids": [5]}, status=406, headers={"Accept": "text/html"})
         for target in ("/atoms", "/atoms/5", "/points/12", "/dictionary"):
             self.get(D + target, status=406, headers={"Accept": "text/html"})
         self.post("/v1/dictionaries/bare/encode", BATCH, status=409)
@@ -281,7 +291,7 @@ class Contract(unittest.TestCase):
         with contract.Server("--max-body", "1000", "--max-rows", "1") as small:
             everything, self.server = self.server, small
             try:
-                for target in ("search", "reconstruct", "encode", "explain", "steer"):
+                for target in ("search", "reconstruct", "encode", "explain", "steer", "atoms"):
                     self.post(D + "/" + target, b" " * 1001, status=413)
                 self.post(D + "/encode", BATCH, status=413)
                 for target in OIP_BODIES + UTILITIES:

@@ -66,6 +66,14 @@ def tailored():
     parameters["point"]["schema"]["maximum"] = contract.POINTS - 1
     parameters["offset"]["schema"]["maximum"] = contract.CONCEPTS - 1
     parameters["ids"]["schema"]["items"] = atom
+    # Without a member to follow: it would put the whole list into the path of one atom.
+    schemas["IdsRequest"] = {"enum": [{"ids": [5]}, {"ids": [7, 1, 5]}, {"ids": [0, 0]}]}
+    # Keys in one header only: the run sends Authorization.
+    del document["components"]["securitySchemes"]["key"]
+    document["security"].remove({"key": []})
+    for _, _, operation in contract.operations(document):
+        if {"key": []} in operation.get("security", []):
+            operation["security"].remove({"key": []})
     parameters["k"]["schema"]["maximum"] = contract.CONCEPTS - 1
     parameters["k_search"]["schema"]["maximum"] = contract.CONCEPTS
     # A binary reply has the vector alone, so a request for one without it is refused.

@@ -113,6 +113,10 @@ class Daemon:
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
+    def says(self, text):
+        """The log is written by a thread of its own, so a line can come a moment after the reply."""
+        wait_for(lambda: text in self.log(), "%r in the log" % text)
+
     def send(self, number):
         self.process.send_signal(number)
 

@@ -49,6 +49,21 @@ class WithKeys(unittest.TestCase):
             post = daemon.post("/v1/dictionaries/given/search", {"vectors": [[1, 2]]})
             self.assertEqual(post.status, 401)
 
+    def test_keys_in_the_headers_that_clients_have(self):
+        keys = Keys(self)
+        with Daemon("--dictionary", GIVEN, "--keys", keys.path) as daemon:
+            for name in ("X-API-Key", "api-key", "X-SECRET-KEY", "x-secret-key"):
+                self.assertEqual(daemon.get("/v1/dictionaries", headers={name: READ}).status, 200)
+                self.assertEqual(daemon.get("/v1/dictionaries", headers={name: OTHER}).status, 401)
+                several = daemon.get("/v1/dictionaries", headers={name: READ, **bearer(READ)})
+                self.assertEqual(several.status, 400)
+                self.assertIn("keys in several headers", several.json["error"])
+            for name, value in (("Authorization", "Bearer " + READ), ("X-API-Key", READ)):
+                head = "GET /v1/dictionaries HTTP/1.1\r\nHost: a\r\n" + 2 * ("%s: %s\r\n" % (name, value)) + "\r\n"
+                answer = daemon.raw(head.encode())
+                self.assertIn(b" 400 ", answer.split(b"\r\n")[0])
+                self.assertIn(b"appears twice", answer)
+
     def test_health_stays_open(self):
         keys = Keys(self)
         with Daemon("--dictionary", GIVEN, "--keys", keys.path) as daemon:
@@ -91,7 +106,7 @@ class WithKeys(unittest.TestCase):
             keys.write("read short\n")
             daemon.send(signal.SIGHUP)
             wait_for(lambda: "the old ones stay valid" in daemon.log(), "the log")
-            self.assertIn("line 1: the key has 5 characters", daemon.log())
+            daemon.says("line 1: the key has 5 characters")
             self.assertEqual(status(OTHER), 200)
 
     def test_keys_are_never_logged(self):
@@ -109,7 +124,7 @@ class WithKeys(unittest.TestCase):
         keys = Keys(self)
         keys.write("read %s\n" % READ, 0o644)
         with Daemon("--dictionary", GIVEN, "--keys", keys.path) as daemon:
-            self.assertIn("others than its owner may read the keys", daemon.log())
+            daemon.says("others than its owner may read the keys")
 
     def test_a_bad_key_file_stops_the_start(self):
         keys = Keys(self, "nothing\n")

@@ -127,7 +127,7 @@ class Device(unittest.TestCase):
             begun.sendall(b"}")
             self.assertEqual(served.process.wait(PATIENCE), EXIT_DEVICE)
             begun.close()
-            self.assertIn("the device is lost: the device cuda:0 failed at", served.log())
+            served.says("the device is lost: the device cuda:0 failed at")
             self.assertEqual(served.log().count("the device is lost"), 1)
 
     def test_a_reload_finds_a_lost_device(self):
@@ -137,8 +137,7 @@ class Device(unittest.TestCase):
             open(lost, "wb").close()
             served.send(signal.SIGHUP)
             self.assertEqual(served.process.wait(PATIENCE), EXIT_DEVICE)
-            self.assertIn("dictionary words: not reloaded, generation 1 keeps serving: the device cuda:0 failed",
-                          served.log())
+            served.says("dictionary words: not reloaded, generation 1 keeps serving: the device cuda:0 failed")
 
     def half_a_request(self, served):
         begun = served.socket()

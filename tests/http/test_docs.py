@@ -10,6 +10,7 @@ from daemon import Daemon, golden
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DOCUMENTS = (("/openapi.json", "application/json", "proto/openapi.json"),
+             ("/", "text/html; charset=utf-8", "server/web/index.html"),
              ("/docs", "text/html; charset=utf-8", "server/web/docs.html"),
              ("/docs/docs.css", "text/css; charset=utf-8", "server/web/docs.css"),
              ("/docs/docs.js", "text/javascript; charset=utf-8", "server/web/docs.js"))

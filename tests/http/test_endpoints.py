@@ -133,6 +133,27 @@ class Endpoints(unittest.TestCase):
             self.assertEqual([atom["atom"] for atom in reply["atoms"]], [9, 1, 5])
             self.assertEqual(list(reply), ["atoms"])
 
+    def test_atoms_by_post(self):
+        for ids in [1], [2, 0, 1], [1, 1], [0] * 2000:
+            reply = self.daemon.post(BASIC + "/atoms?fields=norm,label", {"ids": ids})
+            self.assertEqual(reply.status, 200)
+            self.assertEqual([atom["atom"] for atom in reply.json["atoms"]], ids)
+        same = self.get(BASIC + "/atoms?ids=2,0,1")
+        self.assertEqual(self.daemon.post(BASIC + "/atoms", {"ids": [2, 0, 1]}).json, same)
+        raw = self.daemon.post(BASIC + "/atoms?format=raw", {"ids": [2, 0]})
+        self.assertEqual(raw.body, self.daemon.get(BASIC + "/atoms?ids=2,0&format=raw").body)
+        concepts = self.get(BASIC)["concepts"]
+        for body, status, text in (({"ids": []}, 400, "ids is empty"), ({"ids": [-1]}, 400, "ids[0] is -1"),
+                                   ({"ids": [0, 1.5]}, 400, "ids[1]"), ({"ids": "1"}, 400, "a list of atoms"),
+                                   ({}, 400, "ids"), ({"ids": [0], "k": 1}, 400, '"k"'),
+                                   ({"ids": [0, concepts]}, 404, "there is no atom %d" % concepts),
+                                   ({"ids": [0] * 65537}, 413, "more than 65536 numbers")):
+            reply = self.daemon.post(BASIC + "/atoms", body)
+            self.assertEqual(reply.status, status, (str(body)[:50], reply.body))
+            self.assertIn(text, reply.json["detail"])
+        self.assertEqual(self.daemon.post(BASIC + "/atoms?fields=nothing", {"ids": [0]}).status, 400)
+        self.assertEqual(self.daemon.post(BASIC + "/atoms?ids=1", {"ids": [0]}).status, 400)
+
     def test_fields_choose_the_parts(self):
         atom = self.get(BASIC + "/atoms/2?fields=norm,label")
         self.assertEqual(sorted(atom), ["atom", "label", "label_source", "norm"])

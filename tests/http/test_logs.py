@@ -1,10 +1,15 @@
 """One log line per request (server/telemetry/log.c), in both formats, which no client can forge."""
 
+import http.client
 import json
+import os
 import re
+import signal
+import subprocess
+import threading
 import unittest
 
-from daemon import Daemon, golden, wait_for
+from daemon import PATIENCE, PROGRAM, Daemon, environment, golden, wait_for
 
 GIVEN = "given=" + golden("dict-basic.checkpoint.safetensors")
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -87,8 +92,8 @@ class Json(unittest.TestCase):
             json.loads(text)
 
     def test_the_rest_of_the_log_is_json_too(self):
+        wait_for(lambda: "serving http://" in self.daemon.log(), "the line about the address")
         lines = [json.loads(line) for line in self.daemon.log().splitlines()]
-        self.assertTrue(any("serving http://" in line["message"] for line in lines))
         for line in lines:
             self.assertRegex(line["time"], "^" + STAMP + "$")
             self.assertIn(line["level"], ("debug", "info", "warning", "error"))
@@ -112,6 +117,94 @@ class Text(unittest.TestCase):
             daemon.get("/nowhere")
             self.assertEqual(daemon.stop(), 0)
             self.assertEqual(daemon.log(), "")
+
+
+class Unread(unittest.TestCase):
+    """Standard error is a full pipe that nobody reads."""
+
+    reads = None
+
+    def close(self):
+        if self.reads is not None:
+            os.close(self.reads)
+        self.reads = None
+
+    def start(self, *arguments):
+        self.close()
+        self.addCleanup(self.close)
+        self.reads, writes = os.pipe()
+        process = subprocess.Popen([PROGRAM, "--listen", "127.0.0.1:0", "--dictionary", GIVEN, *arguments],
+                                   env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=writes)
+        os.close(writes)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait, PATIENCE)
+        self.addCleanup(process.kill)
+        self.address = ("127.0.0.1", int(process.stdout.readline().decode().rsplit(":", 1)[1]))
+        return process
+
+    def ask(self, count):
+        """One connection, `count` requests of some hundred bytes of log each; the text of the last reply."""
+        connection = http.client.HTTPConnection(*self.address, timeout=PATIENCE)
+        for _ in range(count):
+            connection.request("GET", "/v1/dictionaries?" + "x" * 500)
+            connection.getresponse().read()
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return int(float(re.search(r"^rasaed_log_lines_dropped_total (\S+)$", text, re.M).group(1)))
+
+    def status(self, path):
+        connection = http.client.HTTPConnection(*self.address, timeout=PATIENCE)
+        connection.request("GET", path)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def read_all(self):
+        """Everything until the process closes its end."""
+        parts = []
+        while part := os.read(self.reads, 65536):
+            parts.append(part)
+        return b"".join(parts).decode()
+
+    def test_requests_go_on_and_what_is_missing_is_told(self):
+        process = self.start("--log-format", "json")
+        count, dropped = 0, 0
+        while not dropped and count < 20000:
+            dropped = self.ask(1000)
+            count += 1001
+        self.assertGreater(dropped, 0)
+        received = []
+        reader = threading.Thread(target=lambda: received.append(self.read_all()))
+        reader.start()
+        wait_for(lambda: self.ask(1) >= dropped, "the log to flow")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE), 0)
+        reader.join(PATIENCE)
+        lines = [json.loads(line) for line in received[0].splitlines()]
+        told = [re.match(r"(\d+) lines of the log were dropped here", line["message"]) for line in lines]
+        self.assertGreaterEqual(sum(int(one.group(1)) for one in told if one), dropped)
+        self.assertEqual(lines[-1]["message"], "stopped")
+
+    def test_every_signal_ends_it_as_promised(self):
+        for number in signal.SIGTERM, signal.SIGINT:
+            process = self.start()
+            self.ask(1000)
+            process.send_signal(number)
+            self.assertEqual(process.wait(PATIENCE), 0)
+        process = self.start("--drain-delay-seconds", "60")
+        self.ask(1000)
+        process.send_signal(signal.SIGTERM)
+        wait_for(lambda: self.status("/health/ready") == 503, "draining")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE), 1)
+
+    def test_a_log_that_is_closed_stops_nothing(self):
+        process = self.start()
+        self.close()
+        self.assertGreater(self.ask(50), 0)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE), 0)
 
 
 if __name__ == "__main__":

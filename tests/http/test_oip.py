@@ -142,7 +142,7 @@ class Metadata(Served):
     def test_what_is_not_there_is_404(self):
         for path in ("/v2/models/none", "/v2/models/none/ready", MODEL + "/versions/2",
                      MODEL + "/versions/01", MODEL + "/versions/x/ready",
-                     "/v2/nothing", "/v2/models", "/v2/"):
+                     "/v2/nothing", "/v2/models"):
             self.assertTrue(self.sentence(self.get(path, 404)))
         reply = self.post("/v2/models/none/infer", {}, 404)
         self.assertIn("'none'", self.sentence(reply))
@@ -345,7 +345,7 @@ class Repository(Served):
         self.assertEqual((entry["state"], entry["version"]), ("READY", "1"))
         self.assertIn("spoilt.safetensors", entry["reason"])
         self.get("/v2/models/spoilt/ready")
-        self.assertIn(self.path("spoilt"), self.daemon.log())
+        self.daemon.says(self.path("spoilt"))
         self.control("spoilt", "unload")
         self.assertIn("was not loaded", self.sentence(self.control("spoilt", "load", 400)))
         self.assertEqual(self.index()["spoilt"]["state"], "UNAVAILABLE")
@@ -389,7 +389,7 @@ class Folder(unittest.TestCase):
             self.assertEqual(index["bad"]["version"], "")
             self.assertIn("bad.safetensors", index["bad"]["reason"])
             self.assertEqual(daemon.get("/v2/models/bad").status, 404)
-            self.assertIn("dictionary bad: not loaded", daemon.log())
+            daemon.says("dictionary bad: not loaded")
 
 
 if __name__ == "__main__":

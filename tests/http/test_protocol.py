@@ -52,6 +52,20 @@ class Protocol(unittest.TestCase):
             reply = self.daemon.request("OPTIONS", path)
             self.assertEqual((reply.status, reply.headers["Allow"], reply.body), (204, allow, b""))
         self.assertEqual(self.daemon.request("OPTIONS", "/nope").status, 404)
+        server = self.daemon.request("OPTIONS", "*")
+        self.assertEqual((server.status, server.headers["Allow"]), (200, "GET, HEAD, POST, OPTIONS"))
+        self.assertEqual(self.daemon.request("GET", "*").status, 400)
+
+    def test_slashes_that_nobody_meant(self):
+        for path in (BASIC + "/points/1", BASIC + "/atoms", BASIC + "/atoms/1"):
+            expected = self.daemon.get(path).body
+            for other in (path + "/", path + "//", path.replace("/", "//"), "//" + path[1:] + "/?"):
+                reply = self.daemon.get(other)
+                self.assertEqual((reply.status, reply.body), (200, expected), other)
+        for path, location in (("/docs/", "../docs"), ("/docs//", "../../docs"), ("//docs/?x", None)):
+            reply = self.daemon.get(path)
+            if location:
+                self.assertEqual((reply.status, reply.headers["Location"]), (308, location))
 
     def test_other_methods_are_refused(self):
         for method, path, allow in (("POST", BASIC, "GET, HEAD, OPTIONS"),

@@ -50,6 +50,55 @@ class Ranges(unittest.TestCase):
                 self.assertEqual(mine["points"], theirs["points"])
                 self.assertEqual(again.get(FILE).headers["ETag"], self.whole.headers["ETag"])
 
+    def test_preconditions(self):
+        tag, date = self.whole.headers["ETag"], self.whole.headers["Last-Modified"]
+        early = "Sun, 06 Nov 1994 08:49:37 GMT"
+        for path in FILE, BASIC + "/atoms", BASIC + "/atoms/1", BASIC + "/points/1":
+            whole = self.get(path)
+            self.assertEqual(whole.headers["Last-Modified"], date)
+            for method in "GET", "HEAD":
+                for given, status in (({"If_Match": whole.headers["ETag"]}, 200), ({"If_Match": '"x"'}, 412),
+                                      ({"If_Match": "*"}, 200), ({"If_Unmodified_Since": date}, 200),
+                                      ({"If_Unmodified_Since": early}, 412), ({"If_Modified_Since": date}, 304),
+                                      ({"If_Modified_Since": early}, 200),
+                                      ({"If_Modified_Since": date, "If_None_Match": '"x"'}, 200)):
+                    reply = self.get(path, method, **given)
+                    self.assertEqual(reply.status, status, (path, method, given))
+                    self.assertEqual(reply.headers["ETag"], whole.headers["ETag"])
+        refused = self.get(If_Match='"x"', Range="bytes=0-9")
+        self.assertEqual((refused.status, refused.json["status"]), (412, 412))
+        self.assertEqual(self.get(If_Match=tag, Range="bytes=0-9").status, 206)
+
+    def test_a_download_that_goes_on_after_a_reload_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "d.safetensors")
+
+            def store(name):
+                with open(golden(name), "rb") as source, open(path + ".new", "wb") as target:
+                    target.write(source.read())
+                os.replace(path + ".new", path)
+
+            store("topk-mse.final.safetensors")
+            with Daemon("--dictionary", "d=" + path) as daemon:
+                file = "/v1/dictionaries/d/dictionary"
+                first = daemon.get(file)
+                dates = {first.headers["Last-Modified"]}
+                for generation in range(2, 6):  # within a second, too, a date belongs to one generation
+                    store("topk-mse-tied.final.safetensors" if generation % 2 == 0 else "topk-mse.final.safetensors")
+                    daemon.send(signal.SIGHUP)
+                    wait_for(lambda: daemon.get("/v1/dictionaries/d").json["generation"] == generation, "the reload")
+                    reply = daemon.get(file, headers={"If-Modified-Since": sorted(dates)[-1]})
+                    self.assertEqual(reply.status, 200)
+                    self.assertNotIn(reply.headers["Last-Modified"], dates)
+                    dates |= {reply.headers["Last-Modified"]} - {None}
+                rest = {"Range": "bytes=1000-", "If-Unmodified-Since": first.headers["Last-Modified"]}
+                self.assertEqual(daemon.get(file, headers=rest).status, 412)
+                store("topk-mse-tied.final.safetensors")
+                daemon.send(signal.SIGHUP)
+                wait_for(lambda: daemon.get("/v1/dictionaries/d").json["generation"] == 6, "the reload")
+                rest = {"Range": "bytes=1000-", "If-Match": first.headers["ETag"]}
+                self.assertEqual(daemon.get(file, headers=rest).status, 412)
+
     def test_parts(self):
         whole, size = self.whole.body, len(self.whole.body)
         for asked, first, last in (("0-0", 0, 0), ("0-99", 0, 99), ("5-", 5, size - 1),

@@ -201,6 +201,14 @@ void progress_show(progress_meter *progress, size_t done, double rows, const pro
     progress->shown_done = done;
 }
 
+bool progress_share(void *meter, uint64_t done, uint64_t total) {
+    progress_meter *progress = meter;
+    size_t percent = (size_t)(100 * done / (total ? total : 1));
+    progress->total = 100;
+    if (progress_due(progress, percent)) progress_show(progress, percent, 0, NULL, 0);
+    return !command_interrupted();
+}
+
 void progress_rows(progress_meter *progress, size_t done) {
     if (progress_due(progress, done)) progress_show(progress, done, (double)done, NULL, 0);
 }

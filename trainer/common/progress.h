@@ -21,6 +21,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef enum progress_mode {
     PROGRESS_SILENT, /* nothing */
@@ -58,6 +59,10 @@ void progress_show(progress_meter *progress, size_t done, double rows, const pro
 
 /* For work whose steps are rows: shows how many are done, when it is due. */
 void progress_rows(progress_meter *progress, size_t done);
+
+/* For work that tells its own share: a callback of the library, whose context is the progress_meter. false:
+ * the command was interrupted (command_catch_interrupts()). */
+bool progress_share(void *meter, uint64_t done, uint64_t total);
 
 double progress_elapsed(const progress_meter *progress); /* seconds since progress_start() */
 

@@ -34,7 +34,8 @@ ra_status compare_floor(ra_backend *backend, const ra_model *model, const ra_dat
     RA_TRY(ra_compare_directions(backend, info->concepts, info->dimensions, &floor->directions, err));
     if (!data || ra_data_rows(data) < info->concepts) return RA_OK;
     for (uint64_t i = 0; i < 2; i++) RA_TRY_OUT(status, draw_rows(model, data, i + 1, &D[i], err));
-    RA_TRY_OUT(status, ra_compare(backend, D[0].data, D[1].data, D[0].rows, D[0].cols, &comparison, err));
+    RA_TRY_OUT(status,
+               ra_compare(backend, D[0].data, D[1].data, D[0].rows, D[0].cols, NULL, &comparison, err));
     floor->rows = comparison.stability_without_flips;
 out:
     ra_comparison_release(&comparison);

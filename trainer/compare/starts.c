@@ -29,7 +29,7 @@ ra_status compare_starts(ra_backend *backend, const char *a, const char *b, doub
     RA_TRY_OUT(status, read_start(b, &second, err));
     if (first.rows && first.rows == second.rows && first.cols == second.cols)
         RA_TRY_OUT(status,
-                   ra_compare(backend, first.data, second.data, first.rows, first.cols, &result, err));
+                   ra_compare(backend, first.data, second.data, first.rows, first.cols, NULL, &result, err));
     if (result.concepts) *agreement = result.stability_without_flips;
 out:
     ra_comparison_release(&result);

@@ -8,10 +8,25 @@ static const double MEAN_SHARE = 0.8, /* mean^2 is four times the variance */
     REPEATED = 0.05, SMALL = 1e-3, LARGE = 1e3;
 enum { DIMENSIONS_LEAST = 16 }; /* below it, few dimensions are not few */
 
+/* A point that is there twice only makes the weights of mixtures ambiguous. */
+static ra_status survey_points(train_run *run, ra_error *err) {
+    size_t repeated;
+    if (!run->inputs->points) return RA_OK;
+    const ra_tensor *points = ra_array_tensor(run->inputs->points);
+    RA_TRY(ra_rows_count_repeated(points, &repeated, err));
+    if (repeated > 0)
+        progress_note(&run->progress,
+                      "note: %zu of the %zu points of %s repeat%s others, so that the weights of atoms are "
+                      "ambiguous; leave them out in Python with numpy.unique(points, axis=0)",
+                      repeated, points->shape[0], run->options->points, repeated == 1 ? "s" : "");
+    return RA_OK;
+}
+
 ra_status train_survey(train_run *run, ra_error *err) {
     ra_data_survey found;
     size_t d = ra_data_dimensions(run->inputs->data);
     if (run->models[0].resume || run->options->quiet) return RA_OK;
+    RA_TRY(survey_points(run, err));
     RA_TRY(ra_data_survey_take(run->inputs->data, &found, err));
     if (found.mean_share > MEAN_SHARE)
         progress_note(

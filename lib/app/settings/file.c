@@ -9,16 +9,72 @@
 
 /* ---- the environment ----------------------------------------------------------------------------------- */
 
+typedef struct variable_name {
+    char text[64];
+} variable_name;
+
+static variable_name variable_of(const command_line *line, const ra_setting *row) {
+    variable_name variable;
+    snprintf(variable.text, sizeof variable.text, "%.12s%s", line->environment, setting_file_name(row).text);
+    for (char *c = variable.text; *c; c++) *c = (char)toupper((unsigned char)*c);
+    return variable;
+}
+
 ra_status settings_read_environment(const command_line *line, settings_lookup *lookup, ra_error *err) {
     settings_source source = settings_source_begin(line);
     setting_place place;
     for (size_t n = 0; setting_at(line, n, &place); n++) {
-        char variable[64];
         if (place.group->flags_only) continue;
-        snprintf(variable, sizeof variable, "%s%s", line->environment, setting_file_name(place.row).text);
-        for (char *c = variable; *c; c++) *c = (char)toupper((unsigned char)*c);
-        const char *value = lookup(variable);
-        if (value) RA_TRY(setting_set(&source, &place, value, variable, err));
+        variable_name variable = variable_of(line, place.row);
+        const char *value = lookup(variable.text);
+        if (value) RA_TRY(setting_set(&source, &place, value, variable.text, err));
+    }
+    return RA_OK;
+}
+
+/* name: without what all variables begin with. A service named "rasaed" has RASAED_PORT=tcp://..., which is not a port
+ * that someone wants to listen on. */
+static bool is_of_kubernetes(const char *name, const char *value) {
+    bool address = strstr(value, "://") != NULL;
+    return strstr(name, "SERVICE_HOST") || strstr(name, "SERVICE_PORT") || strstr(name, "PORT_") ||
+           (address && strlen(name) >= 4 && strcmp(name + strlen(name) - 4, "PORT") == 0);
+}
+
+static ra_status check_variable(const command_line *line, const char *name, const char *value,
+                                const char *others, ra_error *err) {
+    setting_place place;
+    nearest near = nearest_to(name);
+    const char *own = name + strlen(line->environment), *meant = NULL;
+    char asked[64];
+    for (size_t n = 0; setting_at(line, n, &place); n++) {
+        if (place.group->flags_only) continue;
+        variable_name variable = variable_of(line, place.row);
+        if (strcmp(variable.text, name) == 0) return RA_OK;
+        nearest_try(&near, variable.text);
+    }
+    snprintf(asked, sizeof asked, "%s", own);
+    for (char *c = asked; *c; c++) *c = *c == '_' ? '-' : (char)tolower((unsigned char)*c);
+    if (setting_is_among(others, name) || is_of_kubernetes(own, value)) return RA_OK;
+    variable_name known_as;
+    for (size_t n = 0; setting_at(line, n, &place) && !meant; n++)
+        if (!place.group->flags_only && setting_is_among(place.row->known_as, asked)) {
+            known_as = variable_of(line, place.row);
+            meant = known_as.text;
+        }
+    if (!meant && near.name[0]) meant = near.name;
+    RA_FAIL(err, RA_ERR_ARGUMENT,
+            "the environment has %s, which is no setting%s%s%s; take it out, or correct its name", name,
+            meant ? " (did you mean " : "", meant ? meant : "", meant ? "?)" : "");
+}
+
+ra_status settings_check_environment(const command_line *line, char *const *variables, const char *others,
+                                     ra_error *err) {
+    for (; *variables; variables++) {
+        char name[128];
+        size_t size = strcspn(*variables, "=");
+        if (strncmp(*variables, line->environment, strlen(line->environment)) != 0) continue;
+        snprintf(name, sizeof name, "%.*s", (int)(size < sizeof name ? size : sizeof name - 1), *variables);
+        RA_TRY(check_variable(line, name, *variables + size + ((*variables)[size] == '='), others, err));
     }
     return RA_OK;
 }
@@ -43,8 +99,8 @@ static bool find(const command_line *line, const char *key, setting_place *place
 }
 
 /* words: a line, cut in place. where: "rasaed.conf, line 3" */
-static ra_status read_line(const command_line *line, const settings_source *source, char *words,
-                           const char *where, ra_error *err) {
+static ra_status read_line(const command_line *line, settings_source *source, char *words, const char *where,
+                           ra_error *err) {
     setting_place place;
     char *key = trim(words), *equals = strchr(key, '='), full[512];
     if (!*key || *key == '#') return RA_OK;

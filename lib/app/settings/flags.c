@@ -48,22 +48,11 @@ static ra_setting_name spelling(const ra_setting *row) {
     return spelled;
 }
 
-/* Whether a word is among words with spaces between them. */
-static bool is_among(const char *words, const char *word) {
-    size_t length = strlen(word);
-    for (const char *at = words; at && *at;) {
-        size_t size = strcspn(at, " ");
-        if (size == length && memcmp(at, word, length) == 0) return true;
-        at += size + (at[size] == ' ');
-    }
-    return false;
-}
-
 static ra_status fail_unknown(const command_line *line, const flag_word *flag, ra_error *err) {
     setting_place place;
     nearest near = nearest_to(flag->name);
     for (size_t n = 0; flag->name[0] && setting_at(line, n, &place); n++)
-        if (is_among(place.row->known_as, flag->name))
+        if (setting_is_among(place.row->known_as, flag->name))
             RA_FAIL(err, RA_ERR_ARGUMENT, "there is no flag %s (did you mean --%s %s?)", flag->word,
                     ra_setting_flag(place.row).text, place.row->argument);
     for (size_t n = 0; flag->name[0] && setting_at(line, n, &place); n++)
@@ -74,8 +63,8 @@ static ra_status fail_unknown(const command_line *line, const flag_word *flag, r
 }
 
 /* Reads the flag argv[*at], and its value behind it. */
-static ra_status read_flag(const command_line *line, const settings_source *source, int argc, char **argv,
-                           int *at, ra_error *err) {
+static ra_status read_flag(const command_line *line, settings_source *source, int argc, char **argv, int *at,
+                           ra_error *err) {
     flag_word flag = cut(argv[*at]);
     setting_place place;
     bool denied;

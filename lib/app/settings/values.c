@@ -31,6 +31,16 @@ ra_setting_name setting_file_name(const ra_setting *row) {
     return name;
 }
 
+bool setting_is_among(const char *words, const char *word) {
+    size_t length = strlen(word);
+    for (const char *at = words; at && *at;) {
+        size_t size = strcspn(at, " ");
+        if (size == length && memcmp(at, word, length) == 0) return true;
+        at += size + (at[size] == ' ');
+    }
+    return false;
+}
+
 /* ---- lists --------------------------------------------------------------------------------------------- */
 
 static ra_status list_add(settings_list *list, const char *item, size_t size, ra_error *err) {
@@ -86,13 +96,14 @@ settings_source settings_source_begin(const command_line *line) {
     return source;
 }
 
-ra_status setting_set(const settings_source *source, const setting_place *place, const char *words,
+ra_status setting_set(settings_source *source, const setting_place *place, const char *words,
                       const char *where, ra_error *err) {
     const ra_setting *row = place->row;
     bool keep = source->before[place->group_number] >> place->i & 1;
     if (row->type == RA_SETTING_LIST) return set_list(place, keep, words, where, err);
-    if (!keep && ra_setting_known(place->group->values, place->i))
-        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is given more than once", where);
+    uint64_t *given = &source->given[place->group_number], own = (uint64_t)1 << place->i;
+    if (*given & own) RA_FAIL(err, RA_ERR_ARGUMENT, "%s is given more than once", where);
+    *given |= own;
     if (row->type == RA_SETTING_TEXT) {
         if (!*words) RA_FAIL(err, RA_ERR_ARGUMENT, "%s needs a value", where);
         RA_TRY(check_text(row, words, where, err));

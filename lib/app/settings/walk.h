@@ -24,20 +24,23 @@ ra_setting_name setting_file_name(const ra_setting *row);
 /* "no-shuffle" -> "shuffle"; other names stay as they are. */
 const char *setting_without_no(const char *flag);
 
+/* Whether a word is among words with spaces between them; NULL: there are none. */
+bool setting_is_among(const char *words, const char *word);
+
 static inline void *setting_value(const setting_place *place) {
     return (char *)place->group->values + place->row->offset;
 }
 
-/* One source of values, and what was known before it was looked at. */
+/* One source of values: what was known before it was looked at, and what it has given itself. */
 typedef struct settings_source {
-    uint64_t before[SETTINGS_GROUPS];
+    uint64_t before[SETTINGS_GROUPS], given[SETTINGS_GROUPS];
 } settings_source;
 
 settings_source settings_source_begin(const command_line *line);
 
 /* Sets the value, or adds to the list; only checks the text if a stronger source has set it. `where` starts
  * the error message: "--listen". */
-ra_status setting_set(const settings_source *source, const setting_place *place, const char *words,
+ra_status setting_set(settings_source *source, const setting_place *place, const char *words,
                       const char *where, ra_error *err);
 
 #endif

@@ -50,16 +50,17 @@ static void start(float *positions, size_t K, ra_random *random) {
                        (float)(ra_random_unit(random) - 0.5) * guard * start_size;
 }
 
-ra_status ra_layout_embed(const ra_layout_graph *graph, size_t K, size_t epochs, uint64_t seed,
-                          float *positions, ra_error *err) {
+ra_status ra_layout_embed(const ra_layout_graph *graph, size_t K, size_t epochs,
+                          const ra_layout_options *options, float *positions, ra_error *err) {
     float *next = ra_malloc(graph->count, sizeof *next), largest = 0;
     ra_random random;
     if (!next) RA_FAIL_MEMORY(err, "the embedding of atoms", graph->count * sizeof *next);
-    ra_random_seed(&random, seed);
+    ra_random_seed(&random, options->seed);
     start(positions, K, &random);
     for (size_t e = 0; e < graph->count; e++) largest = fmaxf(largest, graph->edges[e].weight);
     for (size_t e = 0; e < graph->count; e++) next[e] = largest / graph->edges[e].weight;
-    for (size_t epoch = 1; epoch <= epochs; epoch++) {
+    bool canceled = false;
+    for (size_t epoch = 1; epoch <= epochs && !canceled; epoch++) {
         float rate = 1 - (float)(epoch - 1) / (float)epochs;
         for (size_t e = 0; e < graph->count; e++) {
             const ra_layout_edge *edge = &graph->edges[e];
@@ -69,7 +70,9 @@ ra_status ra_layout_embed(const ra_layout_graph *graph, size_t K, size_t epochs,
             repel_from_some(positions, (size_t)edge->a, K, rate, &random);
             repel_from_some(positions, (size_t)edge->b, K, rate, &random);
         }
+        canceled = options->progress && !options->progress(options->context, epoch, epochs);
     }
     ra_free(next);
+    if (canceled) RA_FAIL(err, RA_ERR_CANCELED, "the layout was canceled");
     return RA_OK;
 }

@@ -32,7 +32,7 @@ static ra_status embed_neighbors(ra_backend *backend, const float *D, size_t K, 
                               K * k * (sizeof *index + sizeof *cosine));
     if (status == RA_OK) status = ra_layout_nearest(backend, D, K, d, k, index, cosine, err);
     if (status == RA_OK) status = ra_layout_graph_init(&graph, index, cosine, K, k, err);
-    if (status == RA_OK) status = ra_layout_embed(&graph, K, epochs, options->seed, positions, err);
+    if (status == RA_OK) status = ra_layout_embed(&graph, K, epochs, options, positions, err);
     ra_layout_graph_release(&graph);
     ra_free(index);
     ra_free(cosine);

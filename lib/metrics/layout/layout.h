@@ -38,8 +38,8 @@ ra_status ra_layout_graph_init(ra_layout_graph *graph, const int32_t *index, con
 void ra_layout_graph_release(ra_layout_graph *graph); /* leaves {0} */
 
 /* positions [K,2], which hold the start, <- positions that follow from attraction along the edges and
- * repulsion by other atoms. */
-ra_status ra_layout_embed(const ra_layout_graph *graph, size_t K, size_t epochs, uint64_t seed,
-                          float *positions, ra_error *err);
+ * repulsion by other atoms. Of the options it takes the seed and the progress. */
+ra_status ra_layout_embed(const ra_layout_graph *graph, size_t K, size_t epochs,
+                          const ra_layout_options *options, float *positions, ra_error *err);
 
 #endif

@@ -54,9 +54,13 @@ class Dictionary:
               fields: Iterable[Field] | None = None) -> list[Atom]:
         """Several: by number in the order given, a slice, or all. Asked for in pages of 1,000."""
         found: list[Atom] = []
-        for query in self._pages(ids):
-            page = self._get("/atoms", query={**query, **_fields(fields)}).json["atoms"]
-            found += [Atom.read(one) for one in page]
+        for page in self._pages(ids):
+            if isinstance(page, range):
+                where = {"offset": page.start, "limit": len(page)}
+                reply = self._get("/atoms", query={**where, **_fields(fields)})
+            else:
+                reply = self._post("/atoms", wire.as_json({"ids": page}), wire.JSON, **_fields(fields))
+            found += [Atom.read(one) for one in reply.json["atoms"]]
         return found
 
     def neighbors(self, atom: int, k: int = 10, metric: Metric = "cosine") -> list[Match]:
@@ -126,20 +130,17 @@ class Dictionary:
         return self._transport.request("POST", self._path + path + _query(query), body.data,
                                        {**body.headers, "Accept": accept})
 
-    def _pages(self, ids: slice | Iterable[int] | None) -> Iterable[dict[str, object]]:
-        total = self.info.concepts
+    def _pages(self, ids: slice | Iterable[int] | None) -> Iterable[range | list[int]]:
         if ids is None:
             ids = slice(None)
         if isinstance(ids, slice):
-            numbers: Sequence[int] = range(*ids.indices(total))
-            if isinstance(numbers, range) and numbers.step == 1:
-                for offset in range(numbers.start, numbers.stop, _PAGE):
-                    yield {"offset": offset, "limit": min(_PAGE, numbers.stop - offset)}
-                return
+            numbers: Sequence[int] = range(*ids.indices(self.info.concepts))
         else:
             numbers = [int(one) for one in ids]
+        together = isinstance(numbers, range) and numbers.step == 1
         for first in range(0, len(numbers), _PAGE):
-            yield {"ids": ",".join(map(str, numbers[first:first + _PAGE]))}
+            page = numbers[first:first + _PAGE]
+            yield page if together and isinstance(page, range) else list(page)
 
     def _latents(self, latents: Latents) -> tuple[Body, bool]:
         if isinstance(latents, tuple):

@@ -6,6 +6,7 @@ proto/tensors.md specifies it: a matrix is one tensor, sparse codes are three (s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -37,6 +38,10 @@ def write(*arrays: NDArray[Any]) -> Body:
     headers = {"Content-Type": RAW, "X-Tensor-Shape": "; ".join(shapes),
                "X-Tensor-Dtype": "; ".join(_NAMES[array.dtype] for array in little)}
     return Body(b"".join(array.tobytes() for array in little), headers)
+
+
+def as_json(value: Mapping[str, object]) -> Body:
+    return Body(json.dumps(value).encode(), {"Content-Type": JSON})
 
 
 def write_codes(codes: Codes) -> Body:

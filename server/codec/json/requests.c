@@ -163,6 +163,51 @@ void search_request_release(search_request *request) {
     *request = (search_request){0};
 }
 
+/* ---- atoms by number ----------------------------------------------------------------------------------- */
+
+typedef struct ids_reader {
+    ids_request list;
+    size_t capacity, most;
+} ids_reader;
+
+static bool read_ids(json_scan *scan, void *target) {
+    ids_reader *reader = target;
+    json_position position = {.name = "ids", .flat = true};
+    int64_t id;
+    if (!json_scan_expect(scan, JSON_ARRAY, "ids", "a list of atoms, [5, 9, 1]")) return false;
+    json_scan_array(scan);
+    for (; json_scan_next_i64(scan, &position, &id); position.column++) {
+        ids_request *list = &reader->list;
+        size_t *ids = grown(scan, list->ids, &reader->capacity, list->count + 1, sizeof *ids);
+        if (!ids) return false;
+        list->ids = ids;
+        if (id < 0)
+            return json_scan_fail(scan, RA_ERR_ARGUMENT, "ids[%zu] is %lld, but atoms are numbered from 0",
+                                  list->count, (long long)id);
+        if (list->count == reader->most)
+            return json_scan_fail(scan, RA_ERR_TOO_LARGE,
+                                  "ids has more than %zu numbers; ask again for the rest", reader->most);
+        ids[list->count++] = (size_t)id;
+    }
+    if (scan->status == RA_OK && reader->list.count == 0)
+        return json_scan_fail(scan, RA_ERR_SHAPE, "ids is empty, expected at least one atom");
+    return scan->status == RA_OK;
+}
+
+ra_status json_ids_parse(const char *body, size_t size, size_t most_ids, ids_request *out, ra_error *err) {
+    static const json_member members[] = {{"ids", read_ids, false}};
+    ids_reader reader = {.most = most_ids};
+    ra_status status = json_body_read(body, size, "{\"ids\": [5, 9, 1]}", members, 1, &reader, err);
+    *out = reader.list;
+    if (status != RA_OK) ids_request_release(out);
+    return status;
+}
+
+void ids_request_release(ids_request *request) {
+    ra_free(request->ids);
+    *request = (ids_request){0};
+}
+
 /* ---- steer --------------------------------------------------------------------------------------------- */
 
 static bool read_atom(json_scan *scan, void *target) {

@@ -20,6 +20,7 @@
  *   encode,       {"inputs": [[...], ...]}
  *   explain
  *   search        {"vectors": [[...], ...], "k": 10, "metric": "cosine"}      "cosine" | "dot"
+ *   atoms         {"ids": [5, 9, 1]}
  *   steer         {"inputs": [[...], ...], "steer": [{"atom": 5, "scale": 2.0}, ...], "on": "input"}
  *
  * Ownership: `out` owns its memory; the function after it releases it. Memory is bounded by a small multiple
@@ -57,6 +58,15 @@ typedef struct search_request {
 ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
                             search_request *out, ra_error *err);
 void search_request_release(search_request *request); /* leaves {0} */
+
+/* Numbers of atoms, 1 to most_ids of them, each at least 0; the caller checks that they exist. */
+typedef struct ids_request {
+    size_t *ids; /* [count] */
+    size_t count;
+} ids_request;
+
+ra_status json_ids_parse(const char *body, size_t size, size_t most_ids, ids_request *out, ra_error *err);
+void ids_request_release(ids_request *request); /* leaves {0} */
 
 typedef struct steer_request {
     ra_matrix inputs; /* [rows, d] */

@@ -332,7 +332,10 @@ static bool fail_number(json_scan *scan, const char *name, const char *wanted, r
 static bool fail_number_at(json_scan *scan, const json_position *position, const char *wanted,
                            ra_status why) {
     char name[96];
-    snprintf(name, sizeof name, "%s[%zu][%zu]", position->name, position->row, position->column);
+    if (position->flat)
+        snprintf(name, sizeof name, "%s[%zu]", position->name, position->column);
+    else
+        snprintf(name, sizeof name, "%s[%zu][%zu]", position->name, position->row, position->column);
     return fail_number(scan, name, wanted, why);
 }
 

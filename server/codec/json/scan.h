@@ -53,10 +53,11 @@ typedef struct json_value {
     size_t size;
 } json_value;
 
-/* The position of a number in its array, for messages: "latents[3][17]". */
+/* The position of a number in its array, for messages: "latents[3][17]", or "ids[17]" in a flat one. */
 typedef struct json_position {
     const char *name;
     size_t row, column;
+    bool flat;
 } json_position;
 
 typedef struct json_scan {

@@ -28,6 +28,7 @@ typedef struct entry {
     served *current; /* NULL: unavailable */
     bool unloaded;
     size_t generation, failures, fallbacks;
+    int64_t loaded; /* of the current or last generation, see served.h */
     char reason[REGISTRY_REASON_SIZE];
     /* guarded by `loading` */
     file_stamp opened; /* of the file when it was last opened, successfully or not */

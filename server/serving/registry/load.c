@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static const char suffix[] = ".safetensors";
 
@@ -97,6 +98,7 @@ static ra_status open_generation(registry *dictionaries, entry *item, served **o
     statistics_lap(before, &took);
     loaded->name = item->name;
     loaded->generation = item->generation + 1;
+    loaded->loaded = item->loaded < time(NULL) ? time(NULL) : item->loaded + 1;
     loaded->requests = &item->requests;
     loaded->inference = &item->inference;
     atomic_init(&loaded->references, 1);
@@ -138,6 +140,7 @@ static void put_in_place(registry *dictionaries, entry *item, served *fresh) {
     item->unloaded = !fresh;
     snprintf(item->reason, sizeof item->reason, "%s", fresh ? "" : "unloaded");
     if (fresh) item->generation = fresh->generation;
+    if (fresh) item->loaded = fresh->loaded;
     if (fresh && fresh->on_cpu) item->fallbacks++;
     pthread_mutex_unlock(&dictionaries->lock);
     served_release(old);

@@ -155,13 +155,15 @@ START_TEST(test_bodies_are_those_of_the_row) {
 }
 END_TEST
 
-/* [] is open to everyone, [{"admin": []}] is the administrator's, and an operation without it needs a read key,
+/* [] is open to everyone, [{"admin": []}, {"key": []}] is the administrator's, and an operation without it needs a read key,
  * or the one that a setting says. */
 static bool agrees(const cJSON *operation, auth_scope key) {
     const cJSON *security = member(operation, "security");
     if (!security) return key == AUTH_READ || key == AUTH_METRICS;
     if (!security->child) return key == AUTH_OPEN;
-    return key == AUTH_ADMIN && member(security->child, "admin") && !security->child->next;
+    const cJSON *second = security->child->next;
+    return key == AUTH_ADMIN && member(security->child, "admin") && second && member(second, "key") &&
+           !second->next;
 }
 
 START_TEST(test_keys_are_those_of_the_row) {

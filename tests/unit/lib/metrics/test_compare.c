@@ -13,7 +13,7 @@
 static ra_comparison compare(const float *A, const float *B, size_t K, size_t d) {
     ra_backend *backend = backend_of("cpu", 2);
     ra_comparison comparison;
-    ra_ok(ra_compare(backend, A, B, K, d, &comparison, &err));
+    ra_ok(ra_compare(backend, A, B, K, d, NULL, &comparison, &err));
     ra_backend_release(backend);
     ck_assert_uint_eq(comparison.concepts, K);
     return comparison;
@@ -225,18 +225,52 @@ START_TEST(test_refuses_what_cannot_be_compared) {
     float A[] = {1, 2, 3, 4}, B[] = {1, 2, NAN, 4};
     ra_backend *backend = backend_of("cpu", 1);
     ra_comparison c;
-    ra_fails(ra_compare(backend, A, B, 2, 2, &c, &err), RA_ERR_NOT_FINITE,
+    ra_fails(ra_compare(backend, A, B, 2, 2, NULL, &c, &err), RA_ERR_NOT_FINITE,
              "second dictionary holds a NaN or an infinity in atom 1, dimension 0");
-    ra_fails(ra_compare(backend, B, A, 2, 2, &c, &err), RA_ERR_NOT_FINITE, "first dictionary");
-    ra_fails(ra_compare(backend, A, B, 0, 2, &c, &err), RA_ERR_ARGUMENT, "[0, 2]");
+    ra_fails(ra_compare(backend, B, A, 2, 2, NULL, &c, &err), RA_ERR_NOT_FINITE, "first dictionary");
+    ra_fails(ra_compare(backend, A, B, 0, 2, NULL, &c, &err), RA_ERR_ARGUMENT, "[0, 2]");
     ck_assert_ptr_null(c.match);
+    ra_backend_release(backend);
+}
+END_TEST
+
+typedef struct watch {
+    uint64_t done, total, stop_from;
+} watch;
+
+static bool on_matches(void *context, uint64_t done, uint64_t total) {
+    watch *w = context;
+    ck_assert_uint_ge(done, w->done);
+    w->done = done;
+    w->total = total;
+    return !w->stop_from || done < w->stop_from;
+}
+
+START_TEST(test_tells_how_far_it_is_and_can_be_stopped) {
+    enum { ATOMS = 30 };
+    float A[ATOMS * 3], B[ATOMS * 3];
+    test_fill(A, ATOMS * 3, 1);
+    test_fill(B, ATOMS * 3, 2);
+    ra_backend *backend = backend_of("cpu", 1);
+    ra_comparison c;
+    watch w = {0};
+    ra_compare_options options = {on_matches, &w};
+    ra_ok(ra_compare(backend, A, B, ATOMS, 3, &options, &c, &err));
+    ck_assert_uint_eq(w.done, 4 * ATOMS);
+    ck_assert_uint_eq(w.total, 4 * ATOMS);
+    ra_comparison_release(&c);
+    for (uint64_t from = 1; from <= 4 * ATOMS; from += ATOMS) {
+        w = (watch){.stop_from = from};
+        ra_fails(ra_compare(backend, A, B, ATOMS, 3, &options, &c, &err), RA_ERR_CANCELED, "canceled");
+        ck_assert_ptr_null(c.match);
+    }
     ra_backend_release(backend);
 }
 END_TEST
 
 static ra_status compare_and_release(ra_backend *backend, const float *A, const float *B, ra_error *err) {
     ra_comparison c;
-    ra_status status = ra_compare(backend, A, B, 4, 3, &c, err);
+    ra_status status = ra_compare(backend, A, B, 4, 3, NULL, &c, err);
     ra_comparison_release(&c);
     return status;
 }
@@ -255,5 +289,5 @@ TEST_CASES(compare, test_losses_match_the_reference, test_random_directions_have
            test_finds_the_same_atoms_in_another_order, test_a_dictionary_is_at_no_distance_from_itself,
            test_a_dictionary_is_itself_to_the_last_bit, test_centering_tells_atoms_apart_that_share_a_mean,
            test_zero_atoms_have_cosine_zero, test_atoms_of_any_size, test_refuses_what_cannot_be_compared,
-           test_every_allocation_may_fail)
+           test_tells_how_far_it_is_and_can_be_stopped, test_every_allocation_may_fail)
 TEST_CASES_LOOP(compare_figures, 0, 4, test_figures_equal_plain_loops)

@@ -164,6 +164,39 @@ START_TEST(test_the_correlation_is_that_of_the_codes_at_hand) {
 }
 END_TEST
 
+/* Means of a million deviations; one latent is active on few rows only, one pair never together. */
+START_TEST(test_latents_that_hardly_vary_keep_their_correlation) {
+    ra_backend *backend = backend_of("cpu", 1);
+    fill();
+    for (size_t b = 0; b < ROWS; b++) {
+        float signal = z[b * K + 20], noise = z[b * K + 30];
+        z[b * K + 3] = 4096 + 0.005f * signal + 0.001f * noise;
+        z[b * K + 50] = b == 200 || b == 201 ? 0 : 4096 - 0.005f * signal;
+        z[b * K + 51] = b == 200 ? 2 : 0;
+        z[b * K + 60] = -8192 + 0.01f * signal + 0.004f * z[b * K + 40];
+        z[b * K + 20] = 0;
+    }
+    for (size_t variant = 0; variant < 2; variant++) {
+        dense *wanted = measure_dense();
+        static const size_t bytes[] = {1 << 20, 8 * 1000, 0}, steps[] = {ROWS, 37, 1};
+        for (size_t i = 0; i < 3; i++) {
+            ra_pairs_result found;
+            double norm = 0;
+            size_t count;
+            ra_ok(measure(backend, bytes[i], steps[i], &found, &norm, &count, &err));
+            check(&found, &wanted->result);
+        }
+        ck_assert_double_gt(wanted->result.correlation, 0.9);
+        ck_assert_double_lt(wanted->result.correlation, 0.999);
+        ra_free(wanted);
+        for (size_t b = 0; b < ROWS; b++) z[b * K + 60] = 0; /* the weaker pair is the strongest now */
+        z[200 * K + 50] = z[201 * K + 50] = 4096;
+        z[200 * K + 51] = 0;
+    }
+    ra_backend_release(backend);
+}
+END_TEST
+
 START_TEST(test_norms_of_known_matrices) {
     double value;
     const float two[] = {0, 3, 0}; /* eigenvalues 3 and -3 */
@@ -194,5 +227,6 @@ START_TEST(test_every_allocation_may_fail) {
 END_TEST
 
 TEST_CASES(pairs, test_bands_of_any_size_equal_the_dense_matrices, test_threads_do_not_change_a_bit,
-           test_the_correlation_is_that_of_the_codes_at_hand, test_norms_of_known_matrices,
+           test_the_correlation_is_that_of_the_codes_at_hand,
+           test_latents_that_hardly_vary_keep_their_correlation, test_norms_of_known_matrices,
            test_every_allocation_may_fail)

@@ -96,12 +96,39 @@ START_TEST(test_names) {
 END_TEST
 
 START_TEST(test_accept_encoding) {
-    static const char *const yes[] = {"gzip",  "GZIP", "deflate, gzip;q=0.1", "*", "br;q=1, *;q=0.2",
-                                      "x-gzip"};
-    static const char *const no[] = {"", "identity", "gzip;q=0", "br", "*;q=0", "*, gzip;q=0", "gzipx"};
-    ck_assert(!accepts_gzip(NULL));
-    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) ck_assert_msg(accepts_gzip(yes[i]), "%s", yes[i]);
-    for (size_t i = 0; i < sizeof no / sizeof *no; i++) ck_assert_msg(!accepts_gzip(no[i]), "%s", no[i]);
+    enum { GZIP = 1 << CODING_GZIP, ZSTD = 1 << CODING_ZSTD, DEFLATE = 1 << CODING_DEFLATE };
+    static const struct {
+        const char *header;
+        unsigned offered;
+        content_coding expected;
+    } table[] = {
+        {"gzip", GZIP | ZSTD, CODING_GZIP},
+        {"GZIP", GZIP | ZSTD, CODING_GZIP},
+        {"x-gzip", GZIP | ZSTD, CODING_GZIP},
+        {"zstd", GZIP | ZSTD, CODING_ZSTD},
+        {"gzip, deflate, br, zstd", GZIP | ZSTD, CODING_ZSTD}, /* Chromium */
+        {"gzip, deflate, br", GZIP | ZSTD, CODING_GZIP},
+        {"zstd;q=0.5, gzip", GZIP | ZSTD, CODING_GZIP},
+        {"zstd;q=0, gzip;q=0.1", GZIP | ZSTD, CODING_GZIP},
+        {"deflate, gzip;q=0.1", GZIP, CODING_GZIP},
+        {"deflate, gzip", GZIP | DEFLATE, CODING_GZIP},
+        {"deflate, gzip;q=0.1", GZIP | DEFLATE, CODING_DEFLATE},
+        {"*", GZIP | ZSTD, CODING_GZIP},
+        {"br;q=1, *;q=0.2", GZIP | ZSTD, CODING_GZIP},
+        {"*;q=0.5, zstd", GZIP | ZSTD, CODING_ZSTD},
+        {NULL, GZIP | ZSTD, CODING_IDENTITY},
+        {"", GZIP | ZSTD, CODING_IDENTITY},
+        {"identity", GZIP | ZSTD, CODING_IDENTITY},
+        {"gzip;q=0", GZIP | ZSTD, CODING_IDENTITY},
+        {"gzip;q=0.000, br", GZIP | ZSTD, CODING_IDENTITY},
+        {"br", GZIP | ZSTD, CODING_IDENTITY},
+        {"*;q=0", GZIP | ZSTD, CODING_IDENTITY},
+        {"*, gzip;q=0", GZIP | ZSTD, CODING_IDENTITY},
+        {"gzipx", GZIP | ZSTD, CODING_IDENTITY},
+        {"zstd", GZIP, CODING_IDENTITY},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        ck_assert_msg(coding_choose(table[i].header, table[i].offered) == table[i].expected, "row %zu", i);
 }
 END_TEST
 

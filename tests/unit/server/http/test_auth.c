@@ -24,6 +24,12 @@ static auth_keys *open_keys(const char *content) {
     return keys;
 }
 
+/* With the header Authorization. */
+static auth_verdict check_with(auth_keys *keys, auth_scope needed, const char *header) {
+    const char *headers[HTTP_HEADER_COUNT] = {[HTTP_AUTHORIZATION] = header};
+    return auth_check(keys, needed, headers);
+}
+
 START_TEST(test_verdicts) {
     static const struct {
         auth_scope needed;
@@ -54,16 +60,45 @@ START_TEST(test_verdicts) {
     auth_keys *keys = open_keys("# keys\n\n  read " READ_KEY "\r\nadmin\t" ADMIN_KEY "  \nread " OTHER_KEY);
     ck_assert_uint_eq(auth_count(keys), 3);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        ck_assert_msg(auth_check(keys, table[i].needed, table[i].header) == table[i].expected,
+        ck_assert_msg(check_with(keys, table[i].needed, table[i].header) == table[i].expected,
                       "row %zu: '%s'", i, table[i].header ? table[i].header : "none");
     auth_free(keys);
 }
 END_TEST
 
+START_TEST(test_the_headers_that_clients_have) {
+    static const http_header_id bare[] = {HTTP_X_API_KEY, HTTP_API_KEY, HTTP_X_SECRET_KEY};
+    static const struct {
+        const char *value;
+        auth_verdict expected;
+    } table[] = {
+        {READ_KEY, AUTH_GRANTED},           {" " ADMIN_KEY "\t", AUTH_GRANTED}, {"", AUTH_BAD_KEY},
+        {"Bearer " READ_KEY, AUTH_BAD_KEY}, {READ_KEY " x", AUTH_BAD_KEY},      {READ_KEY "x", AUTH_BAD_KEY},
+    };
+    auth_keys *keys = open_keys("read " READ_KEY "\nadmin " ADMIN_KEY "\n");
+    for (size_t h = 0; h < sizeof bare / sizeof *bare; h++) {
+        for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+            const char *headers[HTTP_HEADER_COUNT] = {[0] = NULL};
+            headers[bare[h]] = table[i].value;
+            ck_assert_msg(auth_check(keys, AUTH_READ, headers) == table[i].expected, "header %zu, row %zu", h,
+                          i);
+            headers[HTTP_AUTHORIZATION] = "Bearer " READ_KEY; /* even the same key twice */
+            ck_assert_int_eq(auth_check(keys, AUTH_READ, headers), AUTH_SEVERAL);
+            ck_assert_int_eq(auth_check(keys, AUTH_OPEN, headers), AUTH_GRANTED);
+            ck_assert_int_eq(auth_check(NULL, AUTH_READ, headers), AUTH_GRANTED);
+        }
+        const char *headers[HTTP_HEADER_COUNT] = {[0] = NULL};
+        headers[bare[h]] = READ_KEY;
+        ck_assert_int_eq(auth_check(keys, AUTH_ADMIN, headers), AUTH_TOO_LOW);
+    }
+    auth_free(keys);
+}
+END_TEST
+
 START_TEST(test_without_a_key_file) {
-    ck_assert_int_eq(auth_check(NULL, AUTH_OPEN, NULL), AUTH_GRANTED);
-    ck_assert_int_eq(auth_check(NULL, AUTH_READ, NULL), AUTH_GRANTED);
-    ck_assert_int_eq(auth_check(NULL, AUTH_ADMIN, "Bearer " ADMIN_KEY), AUTH_DISABLED);
+    ck_assert_int_eq(check_with(NULL, AUTH_OPEN, NULL), AUTH_GRANTED);
+    ck_assert_int_eq(check_with(NULL, AUTH_READ, NULL), AUTH_GRANTED);
+    ck_assert_int_eq(check_with(NULL, AUTH_ADMIN, "Bearer " ADMIN_KEY), AUTH_DISABLED);
     auth_free(NULL);
 }
 END_TEST
@@ -117,19 +152,19 @@ START_TEST(test_reload_takes_all_or_nothing) {
     auth_keys *keys = open_keys("read " READ_KEY "\n");
     key_file("admin " ADMIN_KEY "\nread short\n");
     ra_fails(auth_reload(keys, &err), RA_ERR_FORMAT, "line 2");
-    ck_assert_int_eq(auth_check(keys, AUTH_READ, "Bearer " READ_KEY), AUTH_GRANTED);
-    ck_assert_int_eq(auth_check(keys, AUTH_READ, "Bearer " ADMIN_KEY), AUTH_BAD_KEY);
+    ck_assert_int_eq(check_with(keys, AUTH_READ, "Bearer " READ_KEY), AUTH_GRANTED);
+    ck_assert_int_eq(check_with(keys, AUTH_READ, "Bearer " ADMIN_KEY), AUTH_BAD_KEY);
     key_file("admin " ADMIN_KEY "\n");
     ra_ok(auth_reload(keys, &err));
-    ck_assert_int_eq(auth_check(keys, AUTH_READ, "Bearer " READ_KEY), AUTH_BAD_KEY);
-    ck_assert_int_eq(auth_check(keys, AUTH_ADMIN, "Bearer " ADMIN_KEY), AUTH_GRANTED);
+    ck_assert_int_eq(check_with(keys, AUTH_READ, "Bearer " READ_KEY), AUTH_BAD_KEY);
+    ck_assert_int_eq(check_with(keys, AUTH_ADMIN, "Bearer " ADMIN_KEY), AUTH_GRANTED);
     auth_free(keys);
 }
 END_TEST
 
 static void *keep_checking(void *context) {
     for (int i = 0; i < 2000; i++)
-        if (auth_check(context, AUTH_READ, "Bearer " READ_KEY) != AUTH_GRANTED) return context;
+        if (check_with(context, AUTH_READ, "Bearer " READ_KEY) != AUTH_GRANTED) return context;
     return NULL;
 }
 
@@ -204,6 +239,7 @@ START_TEST(test_refusals_carry_their_challenge) {
 }
 END_TEST
 
-TEST_CASES(auth, test_verdicts, test_without_a_key_file, test_refuses_bad_files, test_a_long_key_is_refused,
-           test_reload_takes_all_or_nothing, test_checks_run_beside_reloads, test_warns_when_others_may_read,
-           test_memory_that_runs_out, test_refusals_carry_their_challenge)
+TEST_CASES(auth, test_verdicts, test_the_headers_that_clients_have, test_without_a_key_file,
+           test_refuses_bad_files, test_a_long_key_is_refused, test_reload_takes_all_or_nothing,
+           test_checks_run_beside_reloads, test_warns_when_others_may_read, test_memory_that_runs_out,
+           test_refusals_carry_their_challenge)

@@ -23,12 +23,15 @@ START_TEST(test_splits_and_decodes) {
 }
 END_TEST
 
-START_TEST(test_empty_segments_count) {
+START_TEST(test_empty_segments_do_not_count) {
     static const struct {
         const char *raw;
         size_t segments;
-    } table[] = {{"/", 1},        {"/a", 1},           {"/a/", 2},    {"//", 2},
-                 {"/a//b", 3},    {"/?x=/y/z", 1},     {"/a?b?c", 1}, {"http://host/a/b", 2},
+    } table[] = {{"/", 1},        {"/a", 1},
+                 {"/a/", 1},      {"//", 1},
+                 {"/a//b", 2},    {"//a///b//", 2},
+                 {"*", 0},        {"/?x=/y/z", 1},
+                 {"/a?b?c", 1},   {"http://host/a/b", 2},
                  {"HTTP://h", 1}, {"https://h?x=1", 1}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         http_target target;
@@ -54,7 +57,7 @@ START_TEST(test_refuses_what_is_malformed) {
         const char *raw, *expected;
     } table[] = {
         {"", "'/'"},
-        {"*", "'/'"},
+        {"*/", "'/'"},
         {"a/b", "'/'"},
         {"/%", "hexadecimal"},
         {"/%4", "hexadecimal"},
@@ -98,6 +101,6 @@ START_TEST(test_refuses_more_than_there_is_room_for) {
 }
 END_TEST
 
-TEST_CASES(target, test_splits_and_decodes, test_empty_segments_count,
+TEST_CASES(target, test_splits_and_decodes, test_empty_segments_do_not_count,
            test_the_first_of_equal_parameters_is_found, test_refuses_what_is_malformed,
            test_refuses_more_than_there_is_room_for)

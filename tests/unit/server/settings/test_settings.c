@@ -22,7 +22,13 @@ static char *lookup(const char *name) {
 static ra_status read_list(settings *chosen, const char *const *argv, ra_error *err) {
     int argc = 0;
     while (argv[argc]) argc++;
-    return settings_read(argc, (char **)(uintptr_t)argv, lookup, chosen, err);
+    static char assigned[16][256];
+    char *environment[17] = {NULL};
+    for (size_t i = 0; i < 16 && variables[i][0]; i++) {
+        snprintf(assigned[i], sizeof assigned[i], "%s=%s", variables[i][0], variables[i][1]);
+        environment[i] = assigned[i];
+    }
+    return settings_read(argc, (char **)(uintptr_t)argv, lookup, environment, chosen, err);
 }
 
 #define READ(chosen, ...) read_list((chosen), (const char *[]){"rasaed", __VA_ARGS__, NULL}, &err)
@@ -242,6 +248,76 @@ START_TEST(test_refuses_wrong_flags) {
 }
 END_TEST
 
+START_TEST(test_an_unknown_variable_is_refused) {
+    static const struct {
+        const char *name, *value, *expected; /* NULL: it is left alone */
+    } table[] = {
+        {"RASAED_KEY", "file",
+         "the environment has RASAED_KEY, which is no setting (did you mean RASAED_KEYS?)"},
+        {"RASAED_key", "file", "RASAED_key, which is no setting"},
+        {"RASAED_MAXBODY", "1", "did you mean RASAED_MAX_BODY?"},
+        {"RASAED_PORT", "8080", "did you mean RASAED_LISTEN?"},
+        {"RASAED_CHECK_CONFIG", "true", "RASAED_CHECK_CONFIG, which is no setting"},
+        {"RASAED_", "", "RASAED_, which is no setting"},
+        {"RASAED_ENTIRELY_DIFFERENT", "1", "RASAED_ENTIRELY_DIFFERENT, which is no setting;"},
+        {"RASAED_KEYS", "file", NULL},
+        {"RASAE_KEY", "file", NULL},
+        {"RASAED_PORT", "tcp://10.0.0.7:80", NULL},
+        {"RASAED_PORT_80_TCP_ADDR", "10.0.0.7", NULL},
+        {"RASAED_SERVICE_HOST", "10.0.0.7", NULL},
+        {"RASAED_SERVICE_PORT", "80", NULL},
+        {"RASAED_SERVICE_PORT_HTTP", "80", NULL},
+        {"RASAED_STAGING_PORT", "tcp://10.0.0.7:80", NULL},
+        {"RASAED_STAGING_SERVICE_HOST", "10.0.0.7", NULL},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        settings chosen;
+        ra_error err = {0};
+        variables[0][0] = table[i].name;
+        variables[0][1] = table[i].value;
+        ra_status status = READ(&chosen, "--dictionary", "a=b");
+        ck_assert_msg(status == (table[i].expected ? RA_ERR_ARGUMENT : RA_OK), "%s: %s", table[i].name,
+                      err.message);
+        if (status == RA_OK) settings_close(&chosen);
+        if (table[i].expected)
+            ck_assert_msg(strstr(err.message, table[i].expected), "\"%s\" is not in \"%s\"",
+                          table[i].expected, err.message);
+    }
+}
+END_TEST
+
+START_TEST(test_sizes_have_units) {
+    static const struct {
+        const char *words;
+        size_t bytes; /* 0: refused */
+    } table[] = {{"1", 1},
+                 {"64K", 64 << 10},
+                 {"64M", 64 << 20},
+                 {"2G", (size_t)2 << 30},
+                 {"1T", (size_t)1 << 40},
+                 {"3MiB", 3 << 20},
+                 {"3MB", 0},
+                 {"M", 0},
+                 {"1.5M", 0},
+                 {"1 M", 0},
+                 {"1k", 0},
+                 {"-1M", 0},
+                 {"0K", 0},
+                 {"99999999999T", 0}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        settings chosen;
+        ra_error err = {0};
+        ra_status status = READ(&chosen, "--dictionary", "a=b", "--max-body", table[i].words);
+        ck_assert_msg((status == RA_OK) == (table[i].bytes > 0), "%s: %s", table[i].words, err.message);
+        if (status == RA_OK) ck_assert_uint_eq(chosen.max_body, table[i].bytes);
+        if (status == RA_OK)
+            settings_close(&chosen);
+        else
+            ck_assert_ptr_nonnull(strstr(err.message, "with K, M, G or T behind it"));
+    }
+}
+END_TEST
+
 /* Neither the environment nor a file has to be in order for it. */
 START_TEST(test_a_probe_looks_at_flags_alone) {
     static const char *const given[][2] = {{"RASAED_MAX_ROWS", "many"},
@@ -270,6 +346,7 @@ START_TEST(test_refuses_wrong_lines_of_a_file) {
         {"config = other\n", "there is no setting \"config\"", 0, RA_ERR_FORMAT},
         {"max_rows = x\n", "line 1: max_rows is \"x\"", 0, RA_ERR_ARGUMENT},
         {"max_rows = 1\nmax_rows = 2\n", "line 2: max_rows is given more than once", 0, RA_ERR_ARGUMENT},
+        {"threads = 1\nthreads = 1\n", "line 2: threads is given more than once", 0, RA_ERR_ARGUMENT},
         {"a\0b", "not a text file", 3, RA_ERR_FORMAT},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -278,6 +355,10 @@ START_TEST(test_refuses_wrong_lines_of_a_file) {
         settings chosen;
         ra_fails(READ(&chosen, "--dictionary", "a=b", "--config", path), table[i].code, table[i].expected);
     }
+    settings chosen; /* although a flag decides */
+    ra_fails(READ(&chosen, "--dictionary", "a=b", "--threads=3", "--config",
+                  test_write("conf", "threads = 1\nthreads = 2\n", 24)),
+             RA_ERR_ARGUMENT, "line 2: threads is given more than once");
 }
 END_TEST
 
@@ -304,5 +385,6 @@ END_TEST
 TEST_CASES(settings, test_defaults, test_every_kind_of_flag,
            test_flag_over_environment_over_file_over_default, test_dictionaries_come_from_one_source,
            test_switches_and_origins, test_printed_settings_read_back, test_questions_stand_beside_settings,
-           test_memory_that_runs_out, test_refuses_wrong_flags, test_refuses_wrong_lines_of_a_file,
+           test_memory_that_runs_out, test_refuses_wrong_flags, test_an_unknown_variable_is_refused,
+           test_sizes_have_units, test_refuses_wrong_lines_of_a_file,
            test_help_names_every_setting_and_asks_for_nothing_else, test_a_probe_looks_at_flags_alone)

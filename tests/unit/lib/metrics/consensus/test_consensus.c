@@ -229,7 +229,7 @@ START_TEST(test_agreement_is_the_best_match_one_to_one) {
     ra_ok(ra_matrix_init(&run, K, D, &err));
     test_fill(run.data, K * D, 6);
     ra_ok(ra_agreement_measure(backend, A, K, D, &run, 1, RA_AGREEMENT_LEVEL, &a, &err));
-    ra_ok(ra_compare(backend, A, run.data, K, D, &c, &err));
+    ra_ok(ra_compare(backend, A, run.data, K, D, NULL, &c, &err));
     for (size_t k = 0; k < K; k++) ck_assert_float_eq_tol(a.cosine[k], c.match_cosine[k], 1e-6f);
     ra_agreement_release(&a);
     run.rows = 2;

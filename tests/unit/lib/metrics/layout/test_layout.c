@@ -169,6 +169,36 @@ START_TEST(test_dictionaries_that_leave_nothing_to_place) {
 }
 END_TEST
 
+typedef struct watch {
+    uint64_t done, total, stop_at;
+    size_t calls;
+} watch;
+
+static bool on_epoch(void *context, uint64_t done, uint64_t total) {
+    watch *w = context;
+    ck_assert_uint_gt(done, w->done);
+    w->done = done;
+    w->total = total;
+    w->calls++;
+    return done != w->stop_at;
+}
+
+START_TEST(test_tells_every_epoch_and_can_be_stopped) {
+    float atoms[20 * 3], places[20 * 2];
+    ra_backend *backend = backend_of("cpu", 1);
+    watch w = {0};
+    ra_layout_options options = {.epochs = 7, .progress = on_epoch, .context = &w};
+    test_fill(atoms, 20 * 3, 1);
+    ra_ok(ra_layout(backend, atoms, 20, 3, &options, places, &err));
+    ck_assert_uint_eq(w.calls, 7);
+    ck_assert_uint_eq(w.total, 7);
+    w = (watch){.stop_at = 3};
+    ra_fails(ra_layout(backend, atoms, 20, 3, &options, places, &err), RA_ERR_CANCELED, "canceled");
+    ck_assert_uint_eq(w.calls, 3);
+    ra_backend_release(backend);
+}
+END_TEST
+
 static ra_status place_and_count(ra_backend *backend, const float *D, ra_error *err) {
     float places[20 * 2];
     double share;
@@ -190,4 +220,4 @@ TEST_CASES(layout, test_nearest_equal_plain_loops, test_edges_stand_once_and_pul
            test_pca_finds_the_plane_that_atoms_lie_in,
            test_neighbors_stay_together_better_than_in_a_projection,
            test_a_seed_gives_the_same_places_with_any_threads, test_dictionaries_that_leave_nothing_to_place,
-           test_every_allocation_may_fail)
+           test_tells_every_epoch_and_can_be_stopped, test_every_allocation_may_fail)

@@ -1,7 +1,9 @@
-"""gzip and deflate, both ways (server/codec/gzip.c)."""
+"""gzip, deflate and zstd, both ways (server/codec/coding*.c)."""
 
 import gzip
 import json
+import shutil
+import subprocess
 import unittest
 import zlib
 
@@ -61,6 +63,25 @@ class Gzip(unittest.TestCase):
         self.assertEqual(head.headers["Content-Length"], str(len(packed.body)))
         posted = self.daemon.post(TOPK + "/encode", self.body, headers={"Accept-Encoding": "gzip"})
         self.assertEqual(json.loads(gzip.decompress(posted.body)), self.wanted)
+
+    @unittest.skipUnless(shutil.which("zstd"), "there is no zstd command")
+    def test_zstd_both_ways(self):
+        def zstd(flag, data):
+            return subprocess.run(["zstd", "-q", flag], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+        plain = self.daemon.get(TOPK + "/atoms?limit=48")
+        packed = self.daemon.get(TOPK + "/atoms?limit=48", headers={"Accept-Encoding": "gzip, deflate, br, zstd"})
+        self.assertEqual(packed.headers["Content-Encoding"], "zstd")
+        self.assertEqual(zstd("-dc", packed.body), plain.body)
+        self.assertNotEqual(packed.headers["ETag"], plain.headers["ETag"])
+        again = self.daemon.get(TOPK + "/atoms?limit=48", headers={"Accept-Encoding": "zstd",
+                                                                  "If-None-Match": packed.headers["ETag"]})
+        self.assertEqual(again.status, 304)
+        body = zstd("-c", self.body)
+        self.assertEqual(self.post(body, "zstd").json, self.wanted)
+        for broken, status in ((body[:-1], 400), (body + b"x", 400), (self.body, 400), (b"", 400),
+                               (zstd("-c", b" " * 50_000_000), 413)):
+            self.assertEqual(self.post(broken, "zstd").status, status)
 
     def test_what_is_not_packed(self):
         for path, accept in ((TOPK, "gzip"), (TOPK + "/atoms?limit=48", "gzip;q=0"),

@@ -1,4 +1,5 @@
-/* gzip.h - packs and unpacks bodies: the content codings gzip and deflate (zlib's format), through zlib.
+/* coding.h - packs and unpacks bodies: the content codings gzip and deflate (zlib's format), through zlib, and zstd,
+ * through libzstd.
  *
  *     content_coding coding;
  *     if (!content_coding_from_name(header, &coding)) ...                 unknown: 415
@@ -10,15 +11,22 @@
  *
  * Ownership: the text is the caller's. Errors: RA_ERR_FORMAT (not of this coding, truncated, or followed by
  * other bytes), RA_ERR_TOO_LARGE, RA_ERR_MEMORY; after any of them the text is empty. Thread safety: no
- * state. Source: RFC 9110 section 8.4.1; RFC 1950, 1951, 1952.
+ * state. Source: RFC 9110 section 8.4.1; RFC 1950, 1951, 1952; RFC 8878 and, for the window, 9659.
  */
-#ifndef RASAED_CODEC_GZIP_H
-#define RASAED_CODEC_GZIP_H
+#ifndef RASAED_CODEC_CODING_H
+#define RASAED_CODEC_CODING_H
 
 #include "app/text.h"
 #include "ra_status.h"
 
-typedef enum content_coding { CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE } content_coding;
+/* The better one for replies comes later. */
+typedef enum content_coding {
+    CODING_IDENTITY,
+    CODING_DEFLATE,
+    CODING_GZIP,
+    CODING_ZSTD,
+    CODING_COUNT
+} content_coding;
 
 /* The value of Content-Encoding, in any case; NULL and "" are identity. False for any other coding, and for
  * several on top of each other. */

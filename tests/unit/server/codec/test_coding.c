@@ -1,11 +1,11 @@
-#include "codec/gzip.h"
+#include "codec/coding.h"
 #include "harness.h"
 #include "ra_memory.h"
 
 #include <string.h>
 
 enum { SIZE = 300000 };
-static const content_coding codings[] = {CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE};
+static const content_coding codings[] = {CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE, CODING_ZSTD};
 
 static void fill(char *bytes, size_t n) {
     uint32_t state = 1;
@@ -19,7 +19,7 @@ START_TEST(test_round_trips) {
     static char bytes[SIZE];
     static const size_t sizes[] = {0, 1, 5, 1000, 16384, 65536, SIZE};
     fill(bytes, SIZE);
-    for (size_t c = 0; c < 3; c++)
+    for (size_t c = 0; c < CODING_COUNT; c++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
             text packed = {0}, plain = {0};
             ra_ok(content_pack(codings[c], bytes, sizes[s], &packed, &err));
@@ -37,7 +37,7 @@ START_TEST(test_limits_hold_to_the_byte) {
     static char bytes[SIZE];
     text packed = {0}, plain = {0};
     memset(bytes, ' ', SIZE);
-    for (size_t c = 0; c < 3; c++) {
+    for (size_t c = 0; c < CODING_COUNT; c++) {
         ra_ok(content_pack(codings[c], bytes, SIZE, &packed, &err));
         ra_ok(content_unpack(codings[c], packed.data, packed.size, SIZE, &plain, &err));
         ra_fails(content_unpack(codings[c], packed.data, packed.size, SIZE - 1, &plain, &err),
@@ -53,18 +53,19 @@ END_TEST
 
 START_TEST(test_what_is_not_whole_is_refused) {
     text packed = {0}, plain = {0};
-    for (size_t c = 1; c < 3; c++) {
+    for (size_t c = 1; c < CODING_COUNT; c++) {
         ra_ok(content_pack(codings[c], "some bytes, some bytes", 22, &packed, &err));
         for (size_t n = 0; n < packed.size; n++)
             ra_fails(content_unpack(codings[c], packed.data, n, 1000, &plain, &err), RA_ERR_FORMAT,
                      "truncated");
         text_append(&packed, "x", 1);
         ra_fails(content_unpack(codings[c], packed.data, packed.size, 1000, &plain, &err), RA_ERR_FORMAT,
-                 "more bytes follow");
+                 codings[c] == CODING_ZSTD ? "not in that format"
+                                           : "more bytes follow"); /* of a next frame */
         ra_fails(content_unpack(codings[c], "plain text", 10, 1000, &plain, &err), RA_ERR_FORMAT,
                  "not in that format");
-        ra_fails(content_unpack(codings[3 - c], packed.data, packed.size, 1000, &plain, &err), RA_ERR_FORMAT,
-                 "not in that format");
+        ra_fails(content_unpack(codings[c == 1 ? 2 : 1], packed.data, packed.size, 1000, &plain, &err),
+                 RA_ERR_FORMAT, "not in that format");
     }
     text_release(&packed);
     text_release(&plain);
@@ -76,7 +77,7 @@ START_TEST(test_mutations) {
     char bytes[600];
     text packed = {0}, plain = {0};
     fill(bytes, sizeof bytes);
-    for (size_t c = 1; c < 3; c++) {
+    for (size_t c = 1; c < CODING_COUNT; c++) {
         ra_ok(content_pack(codings[c], bytes, sizeof bytes, &packed, &err));
         for (size_t i = 0; i < packed.size; i++)
             for (int bit = 0; bit < 8; bit++) {
@@ -87,6 +88,32 @@ START_TEST(test_mutations) {
             }
     }
     text_release(&packed);
+    text_release(&plain);
+}
+END_TEST
+
+START_TEST(test_zstd_frames_one_after_another) {
+    text packed = {0}, more = {0}, plain = {0};
+    ra_ok(content_pack(CODING_ZSTD, "first ", 6, &packed, &err));
+    ra_ok(content_pack(CODING_ZSTD, "second", 6, &more, &err));
+    text_append(&packed, more.data, more.size);
+    ra_ok(content_unpack(CODING_ZSTD, packed.data, packed.size, 12, &plain, &err));
+    ck_assert_uint_eq(plain.size, 12);
+    ck_assert_mem_eq(plain.data, "first second", 12);
+    ra_fails(content_unpack(CODING_ZSTD, packed.data, packed.size, 11, &plain, &err), RA_ERR_TOO_LARGE,
+             "11 bytes");
+    text_release(&packed);
+    text_release(&more);
+    text_release(&plain);
+}
+END_TEST
+
+/* Says that it needs a window of 16 MiB, more than a sender may use. */
+START_TEST(test_zstd_windows_have_a_limit) {
+    static const unsigned char frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x70, 0x01, 0x00, 0x00};
+    text plain = {0};
+    ra_fails(content_unpack(CODING_ZSTD, frame, sizeof frame, 1000, &plain, &err), RA_ERR_FORMAT,
+             "not in that format");
     text_release(&plain);
 }
 END_TEST
@@ -118,11 +145,13 @@ START_TEST(test_names) {
     ck_assert(content_coding_from_name("GZIP", &coding) && coding == CODING_GZIP);
     ck_assert(content_coding_from_name("x-gzip", &coding) && coding == CODING_GZIP);
     ck_assert(content_coding_from_name("deflate", &coding) && coding == CODING_DEFLATE);
+    ck_assert(content_coding_from_name("Zstd", &coding) && coding == CODING_ZSTD);
     ck_assert(!content_coding_from_name("br", &coding));
     ck_assert(!content_coding_from_name("gzip, gzip", &coding));
     ck_assert_str_eq(content_coding_name(CODING_DEFLATE), "deflate");
 }
 END_TEST
 
-TEST_CASES(gzip, test_round_trips, test_limits_hold_to_the_byte, test_what_is_not_whole_is_refused,
-           test_mutations, test_memory_may_run_out, test_names)
+TEST_CASES(coding, test_round_trips, test_limits_hold_to_the_byte, test_what_is_not_whole_is_refused,
+           test_mutations, test_zstd_frames_one_after_another, test_zstd_windows_have_a_limit,
+           test_memory_may_run_out, test_names)
