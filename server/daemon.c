@@ -31,7 +31,7 @@ enum {
     /* Each uses all threads of the backend, or a stream of a device; a second one lets small computations
      * wait less. */
     COMPUTATIONS_AT_ONCE = 2,
-    LOG_END_MS = 500, /* how long the end waits, twice at most, for a log that nobody reads */
+    LOG_END_MS = 500,        /* how long the end waits, twice at most, for a log that nobody reads */
     COMPUTE_END_SECONDS = 2, /* how long a stop waits for computations that nobody waits for */
     RELOAD_END_SECONDS = 1
 };
@@ -49,7 +49,6 @@ typedef struct parts {
     ledger shares;
     ra_backend *backend;
     rasaed state;
-    reloader *reloader;
     cors_policy cors;
     http_service service;
     http_tls tls;
@@ -119,11 +118,33 @@ static ra_status load(parts *self, ra_error *err) {
     return chosen->dictionary_dir ? registry_add_folder(self->state.dictionaries, err) : RA_OK;
 }
 
+static void reload_keys(parts *self) {
+    ra_error why = {0};
+    if (!self->state.keys) return;
+    if (auth_reload(self->state.keys, &why) == RA_OK)
+        log_keys(self);
+    else
+        ra_log(RA_LOG_ERROR, "the keys were not reloaded, the old ones stay valid: %s", why.message);
+}
+
+/* On the reloader's thread: a file system that hangs must not keep the main thread from signals. */
+static void before_reload(void *context) {
+    supervise_reloading();
+    reload_keys(context);
+}
+
+static void after_reload(void *context, size_t failed, size_t count) {
+    (void)context;
+    supervise_reloaded(failed, count);
+}
+
 static ra_status start_reloader(parts *self, ra_error *err) {
-    reloader_options options = {.watch_ms = self->settings->watch ? RELOADER_WATCH_MS : 0,
-                                .begins = supervise_reloading,
-                                .ends = supervise_reloaded};
-    return reloader_start(self->state.dictionaries, &options, &self->reloader, err);
+    reloader_options options = {.queue = self->settings->max_queue,
+                                .watch_ms = self->settings->watch ? RELOADER_WATCH_MS : 0,
+                                .begins = before_reload,
+                                .ends = after_reload,
+                                .context = self};
+    return reloader_start(self->state.dictionaries, &options, &self->state.reloader, err);
 }
 
 static void count_joined(void *context, size_t requests, size_t rows) {
@@ -205,23 +226,13 @@ static ra_status start(parts *self, ra_error *err) {
 
 /* ---- serving ------------------------------------------------------------------------------------------- */
 
-static void reload_keys(parts *self) {
-    ra_error why = {0};
-    if (!self->state.keys) return;
-    if (auth_reload(self->state.keys, &why) == RA_OK)
-        log_keys(self);
-    else
-        ra_log(RA_LOG_ERROR, "the keys were not reloaded, the old ones stay valid: %s", why.message);
-}
-
 /* Until there is a cause to stop. */
 static void serve(parts *self) {
     while (stop_cause_now() == STOP_NOT_ASKED) {
         int signal = signals_wait();
         if (signal == SIGHUP) {
             ra_log(RA_LOG_INFO, "SIGHUP: reloading");
-            reload_keys(self);
-            reloader_ask(self->reloader);
+            reloader_ask(self->state.reloader);
         } else if (signal != SIGNALS_WOKEN) {
             stop_ask(signal == SIGTERM ? STOP_SIGTERM : STOP_SIGINT);
         }
@@ -261,7 +272,7 @@ static void stop(parts *self) {
     http_server_free(self->main.server);
     http_server_free(self->admin.server);
     bool computed = compute_stop(self->state.compute, COMPUTE_END_SECONDS);
-    if (!computed || !reloader_stop(self->reloader, RELOAD_END_SECONDS)) {
+    if (!computed || !reloader_stop(self->state.reloader, RELOAD_END_SECONDS)) {
         ra_log(RA_LOG_WARNING, "stopped in the middle of a %s", computed ? "reload" : "computation");
         log_flush(LOG_END_MS);
         _exit(stop_status());

@@ -118,6 +118,7 @@ static void admit(void *context, http_request *request, http_response *response,
     cors_answer(server->cors, request, response);
     request->route = row;
     memcpy(request->captures, match.captures, sizeof request->captures);
+    request->patient = row && row->cost.kind == COST_FILE;
     request->vital = request->admin || (row && row->address == ADDRESS_BOTH);
     if (strcmp(request->target.path, "*") == 0) {
         answer_server_options(request, response);
@@ -228,8 +229,11 @@ static bool is_heavy(void *context, const http_request *request) {
     return heavy;
 }
 
-static bool submit(void *context, void (*run)(void *argument), void *argument) {
+/* What opens files is for the thread that does so: it would hold compute threads for as long as files take. */
+static bool submit(void *context, const http_request *request, void (*run)(void *argument), void *argument) {
     rasaed *server = context;
+    const route *row = request->route;
+    if (row->cost.kind == COST_FILE) return reloader_submit(server->reloader, run, argument);
     return compute_submit(server->compute, run, argument);
 }
 

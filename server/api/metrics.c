@@ -113,11 +113,14 @@ static void put_batches(text *out, const metrics *counted) {
 
 static void put_queues(text *out, const rasaed *server) {
     static const char name[] = "rasaed_queue_length";
-    prometheus_family(
-        out, name, "gauge",
-        "Requests that wait for a compute thread (thread) or for their turn in the batcher (batch).");
+    prometheus_family(out, name, "gauge",
+                      "Requests that wait for a compute thread (thread), for their turn in the batcher "
+                      "(batch), or for a load or "
+                      "unload of a dictionary (reload).");
     prometheus_value(out, name, LABELED("for", "thread"),
                      server->compute ? (double)compute_waiting(server->compute) : 0);
+    prometheus_value(out, name, LABELED("for", "reload"),
+                     server->reloader ? (double)reloader_waiting(server->reloader) : 0);
     prometheus_value(out, name, LABELED("for", "batch"),
                      server->batcher ? (double)batcher_waiting(server->batcher) : 0);
 }

@@ -11,6 +11,7 @@
 #include "serving/compute.h"
 #include "serving/device.h"
 #include "serving/registry/registry.h"
+#include "serving/reloader.h"
 #include "telemetry/metrics.h"
 
 typedef struct rasaed {
@@ -22,6 +23,7 @@ typedef struct rasaed {
     const cors_policy *cors;   /* NULL: no page of another origin may read replies */
     auth_scope metrics_access; /* the key that AUTH_METRICS stands for */
     compute *compute;          /* threads for heavy requests; NULL: I/O threads answer everything */
+    reloader *reloader;        /* loads, unloads and frees; there when `compute` is */
     batcher *batcher;          /* joins the computations of several requests; NULL: nothing is joined */
     device_watch device;       /* the device of the dictionaries */
     bool has_admin;            /* there is a second address, for administration */

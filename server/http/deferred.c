@@ -137,12 +137,13 @@ bool http_defer(http_deferrals *list, http_exchange *exchange, void *connection,
     if (!http_exchange_detach(exchange) || exchange->late.headers.failed)
         return refuse(list, exchange, "the server is out of memory for this request");
     uint64_t now = http_now();
-    *deferral = (http_deferral){.state = HTTP_QUEUED,
-                                .connection = connection,
-                                .home = home,
-                                .descriptor = descriptor,
-                                .deadline = now + list->options.deadline,
-                                .list = list};
+    *deferral =
+        (http_deferral){.state = HTTP_QUEUED,
+                        .connection = connection,
+                        .home = home,
+                        .descriptor = descriptor,
+                        .deadline = exchange->request.patient ? UINT64_MAX : now + list->options.deadline,
+                        .list = list};
     atomic_init(&deferral->canceled, false);
     atomic_init(&deferral->holders, 2);
     exchange->request.canceled = &deferral->canceled;
@@ -151,7 +152,7 @@ bool http_defer(http_deferrals *list, http_exchange *exchange, void *connection,
     /* Listed and queued under one lock: the job may run and be settled before this function ends. */
     pthread_mutex_lock(&list->lock);
     bool ended = list->ended;
-    bool taken = !ended && service->submit(service->context, run, exchange);
+    bool taken = !ended && service->submit(service->context, &exchange->request, run, exchange);
     if (taken) link_in(list, exchange);
     pthread_mutex_unlock(&list->lock);
     if (taken) return true;

@@ -34,8 +34,8 @@ typedef struct http_service {
     void (*answer)(void *context, http_request *request, http_response *response);
     /* Whether the answer takes so long that an I/O thread must not make it. NULL: never. */
     bool (*is_heavy)(void *context, const http_request *request);
-    /* Has a compute thread call run(argument) soon; false when the queue is full. */
-    bool (*submit)(void *context, void (*run)(void *argument), void *argument);
+    /* Has another thread call run(argument), the one that such requests are for; false when its queue is full. */
+    bool (*submit)(void *context, const http_request *request, void (*run)(void *argument), void *argument);
     /* The response is sent, or lost, so many microseconds after the first line. May be NULL. */
     void (*done)(void *context, const http_request *request, const http_response *response,
                  uint64_t microseconds);

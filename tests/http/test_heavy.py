@@ -225,6 +225,32 @@ class Heavy(unittest.TestCase):
                 self.assertEqual(result[0][0], 503)
                 self.assertIn(b"stopping", result[0][2])
 
+    # ---- loads
+
+    def test_many_reloads_are_one_and_hold_no_compute_thread(self):
+        """And none is answered 503 by a deadline that a load is longer than."""
+        keys = os.path.join(self.folder, "keys")
+        with open(keys, "w", encoding="ascii") as file:
+            file.write("admin " + "k" * 32 + "\n")
+        key = {"Authorization": "Bearer " + "k" * 32}
+        path = "/v1/dictionaries/big"
+        with self.start("--keys", keys, "--deadline-ms", "2000", "--threads", "2") as daemon:
+            def reload():
+                connection = daemon.connect()
+                try:
+                    return daemon.request("POST", path + "/reload", headers=key, connection=connection).status
+                finally:
+                    connection.close()
+
+            with concurrent.futures.ThreadPoolExecutor(60) as pool:
+                waiting = [pool.submit(reload) for _ in range(60)]
+                statuses = [daemon.request("POST", SEARCH, self.short, headers=key).status for _ in range(3)]
+                self.assertEqual({one.result() for one in waiting}, {200})
+            self.assertEqual(statuses, [200, 200, 200])
+            generation = daemon.get(path, headers=key).json["generation"]
+            self.assertGreater(generation, 1)
+            self.assertLess(generation, 40)  # those that wait together are joined
+
     # ---- connections
 
     def serves(self, connection):

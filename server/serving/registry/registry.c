@@ -14,7 +14,9 @@ bool registry_name_is_good(const char *name) {
 ra_status registry_new(const registry_options *options, registry **out, ra_error *err) {
     registry *dictionaries = ra_calloc(1, sizeof *dictionaries);
     char *folder = options->folder ? ra_strdup(options->folder) : NULL;
-    if (!dictionaries || (options->folder && !folder)) {
+    retired_list *retired = retired_new();
+    if (!dictionaries || !retired || (options->folder && !folder)) {
+        retired_release(retired);
         ra_free(dictionaries);
         ra_free(folder);
         RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the registry");
@@ -24,6 +26,7 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
     dictionaries->device = options->device;
     dictionaries->settings = options->settings;
     dictionaries->folder = folder;
+    dictionaries->retired = retired;
     pthread_mutex_init(&dictionaries->lock, NULL);
     pthread_mutex_init(&dictionaries->loading, NULL);
     *out = dictionaries;
@@ -33,6 +36,8 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
 void registry_free(registry *dictionaries) {
     if (!dictionaries) return;
     for (size_t i = 0; i < dictionaries->count; i++) entry_free(dictionaries->entries[i]);
+    (void)retired_free_all(dictionaries->retired);
+    retired_release(dictionaries->retired);
     ra_free(dictionaries->entries);
     ra_free(dictionaries->folder);
     ra_backend_release(dictionaries->cpu);
@@ -40,6 +45,14 @@ void registry_free(registry *dictionaries) {
     pthread_mutex_destroy(&dictionaries->loading);
     pthread_mutex_destroy(&dictionaries->lock);
     ra_free(dictionaries);
+}
+
+void registry_on_retired(registry *dictionaries, void (*tell)(void *context), void *context) {
+    retired_tell(dictionaries->retired, tell, context);
+}
+
+size_t registry_free_retired(registry *dictionaries) {
+    return retired_free_all(dictionaries->retired);
 }
 
 size_t registry_count(registry *dictionaries) {

@@ -20,7 +20,8 @@ typedef struct desk {
 static desk at;
 static atomic_size_t resumed;
 
-static bool submit(void *context, void (*run)(void *), void *argument) {
+static bool submit(void *context, const http_request *request, void (*run)(void *), void *argument) {
+    (void)request;
     desk *own = context;
     if (own->queued == own->room) return false;
     own->run[own->queued] = run;
@@ -154,6 +155,24 @@ START_TEST(test_a_deadline_is_answered_before_its_turn_comes) {
 }
 END_TEST
 
+/* It happens also when its client was told to try again, so it is never told. */
+START_TEST(test_what_has_no_deadline_waits) {
+    http_deferrals *waiting = start(1, 1000);
+    open_pair();
+    http_exchange *exchange = request();
+    exchange->request.patient = true;
+    ck_assert(http_defer(waiting, exchange, exchange, &at, pair[0]));
+    http_deferrals_check(waiting, http_now() + 1000 * (uint64_t)MINUTE);
+    ck_assert_uint_eq(atomic_load(&resumed), 0);
+    run_next(0);
+    ck_assert_uint_eq(atomic_load(&resumed), 1);
+    ck_assert_int_eq(http_exchange_reply(exchange)->status, 200);
+    http_deferred_give(exchange);
+    http_deferrals_release(waiting);
+    close_pair();
+}
+END_TEST
+
 START_TEST(test_a_client_that_left_costs_nothing) {
     http_deferrals *waiting = start(2, MINUTE);
     open_pair();
@@ -208,7 +227,8 @@ static void quick_answer(void *context, http_request *request, http_response *re
     text_string(&response->body, "{}");
 }
 
-static bool submit_thread(void *context, void (*run)(void *), void *argument) {
+static bool submit_thread(void *context, const http_request *request, void (*run)(void *), void *argument) {
+    (void)request;
     pthread_t *thread = context;
     return pthread_create(thread, NULL, (void *(*)(void *))(void (*)(void))run, argument) == 0;
 }
@@ -252,5 +272,6 @@ START_TEST(test_answers_race_with_deadlines) {
 END_TEST
 
 TEST_CASES_SLOW(deferred, 60, test_an_answer_resumes_the_connection, test_a_full_queue_is_said_at_once,
-                test_a_deadline_is_answered_before_its_turn_comes, test_a_client_that_left_costs_nothing,
-                test_the_end_leaves_nobody_waiting, test_answers_race_with_deadlines)
+                test_a_deadline_is_answered_before_its_turn_comes, test_what_has_no_deadline_waits,
+                test_a_client_that_left_costs_nothing, test_the_end_leaves_nobody_waiting,
+                test_answers_race_with_deadlines)

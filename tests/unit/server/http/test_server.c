@@ -66,7 +66,8 @@ static void *work(void *context) {
     return NULL;
 }
 
-static bool submit(void *context, void (*run)(void *), void *argument) {
+static bool submit(void *context, const http_request *request, void (*run)(void *), void *argument) {
+    (void)request;
     (void)context;
     pthread_t thread;
     job *own = ra_malloc(1, sizeof *own);
