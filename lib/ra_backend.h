@@ -201,6 +201,14 @@ struct ra_pool *ra_backend_pool(const ra_backend *backend);
  * which a program sets before it executes itself again; NULL if there is nothing to correct. Static text. */
 const char *ra_backend_blas_core(void);
 
+/* Whether the system may refuse addresses to a program (RLIMIT_AS, RLIMIT_DATA, no overcommitment). Opening the CPU then takes the
+ * memory that OpenBLAS needs, or fails with RA_ERR_MEMORY; later OpenBLAS would wait for it for ever. */
+bool ra_backend_addresses_are_limited(void);
+
+/* Makes sure of the memory for this many threads that compute on the host at the same time, those of the backend's
+ * pool among them, as opening a backend does for its pool alone. */
+ra_status ra_backend_reserve(size_t threads, ra_error *err);
+
 /* ---- the calls ----------------------------------------------------------------------------------------- */
 
 static inline ra_stream ra_backend_default_stream(ra_backend *backend) {

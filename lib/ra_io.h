@@ -31,12 +31,35 @@
 typedef struct ra_mapping {
     const void *data; /* NULL: an empty file */
     size_t size;
+    struct ra_mapped *file; /* private; NULL: no check is possible or needed */
+    bool copied;            /* private: memory of its own */
 } ra_mapping;
 
 /* Maps a regular file for reading. A missing file is RA_ERR_NOT_FOUND; a directory or a device is
- * RA_ERR_ARGUMENT. The file may be replaced (renamed over) while it is mapped, but must not be shortened. */
+ * RA_ERR_ARGUMENT. The file may be replaced (renamed over) while it is mapped. If it is written or shortened in
+ * place, the mapping shows it, and ra_mapping_check() fails. */
 ra_status ra_mapping_open(const char *path, ra_mapping *mapping, ra_error *err);
+
+/* For content that must stay the same although others may write the file. A file of at most `most` bytes is copied
+ * into memory of its own, where nothing can happen to it. A larger one is mapped, keeps a descriptor, and has its
+ * digest taken, a pass over it; ra_mapping_check() then notices every change of a local file, that of a byte whose
+ * time was set back, too. What mounts of a network tell late, it notices late. Waits for the clock of the file system
+ * to pass the last change, at most some milliseconds. RA_ERR_CHANGED if the file is being written. */
+ra_status ra_mapping_open_steady(const char *path, size_t most, ra_mapping *mapping, ra_error *err);
 void ra_mapping_close(ra_mapping *mapping); /* leaves {0} */
+
+/* Whether all that was read from a mapping so far is what the file held when it was opened: call it before a result
+ * is used. RA_ERR_CHANGED if not. Costs one stat(), or nothing while a lease on a steady file holds. A new name, owner or permission of the file changes nothing; if
+ * it only may have been written, the digest of a steady mapping decides. Any thread may call it. */
+ra_status ra_mapping_check(const ra_mapping *mapping, ra_error *err);
+
+/* The same for all files that are mapped, and for those whose mapping, not a steady one, was closed after a change. */
+ra_status ra_mapping_check_all(ra_error *err);
+
+/* Reading a page that the file has lost ends the process (SIGBUS). After this call, which is for main(), it reads
+ * zeros, and ra_mapping_check() fails. Other users of SIGBUS get what is theirs. SIGIO, if it is free, is taken for
+ * leases on steady files. */
+void ra_mapping_guard(void);
 
 /* Tells the system how `size` bytes of a mapping will be read, so that it can read ahead. SOON starts to read
  * them from the disk and does not wait. A hint: it changes no result and cannot fail. */
@@ -55,6 +78,10 @@ ra_status ra_atomic_file_begin(const char *path, ra_atomic_file **file, ra_error
 ra_status ra_atomic_file_write(ra_atomic_file *file, const void *data, size_t size, ra_error *err);
 ra_status ra_atomic_file_commit(ra_atomic_file *file, ra_error *err); /* flush, rename, flush the directory */
 void ra_atomic_file_abort(ra_atomic_file *file);                      /* NULL is fine */
+
+/* For programs whose files all come from what they read: each commit calls this first (ra_mapping_check_all()), and
+ * fails with its error. NULL, the default: nothing is checked. Call it before there are threads. */
+void ra_atomic_file_require(ra_status (*check)(ra_error *err));
 
 /* ---- npy ---------------------------------------------------------------------------------------------- */
 
@@ -106,6 +133,13 @@ typedef struct ra_safetensors ra_safetensors;
  * in common (`_orig_mod.`, `net.`). A tensor that safetensors.torch.save_model left out is found as the one
  * that it shares memory with, and `encoder.weight` and `encoder.bias` also as those of `final_block.0`. */
 ra_status ra_safetensors_open(const char *path, ra_safetensors **file, ra_error *err);
+
+/* The same with ra_mapping_open_steady(). */
+ra_status ra_safetensors_open_steady(const char *path, size_t most, ra_safetensors **file, ra_error *err);
+
+/* ra_mapping_check() of its mapping. */
+ra_status ra_safetensors_check(const ra_safetensors *file, ra_error *err);
+bool ra_safetensors_mapped(const ra_safetensors *file); /* rather than copied */
 void ra_safetensors_free(ra_safetensors *file);
 const char *ra_safetensors_path(const ra_safetensors *file);
 const char *ra_safetensors_prefix(const ra_safetensors *file); /* what was removed; NULL: nothing */

@@ -50,16 +50,26 @@ typedef struct ra_model_options {
     ra_backend *backend;      /* retained; NULL: the CPU with one thread */
     ra_sae_settings settings; /* replace, or add to, those in the file's metadata; {0}: none */
     size_t archetypes;        /* T, for a checkpoint; 0: RA_ARCHETYPES_DEFAULT */
+    /* For a model that answers while others may write its file (ra_model_check()): an artifact of at most
+     * private_below bytes is read into memory of its own, a larger one stays mapped and has its digest taken. */
+    bool steady;
+    size_t private_below;
     size_t workspaces; /* that will compute at the same time: a device must have memory for them; 0: 1 */
 } ra_model_options;
 
 /* options may be NULL. proto/artifact.md specifies both kinds of file. RA_ERR_SETTING if the file lacks a
  * setting that it needs, naming the setting and the flag that gives it: an archetypal checkpoint needs delta,
  * and a file with an encoder needs sae and the settings of that kind. RA_ERR_NOT_FINITE for a NaN or an
- * infinity in any parameter. The file may be replaced, but not rewritten in place, while the model lives. On
+ * infinity in any parameter; RA_ERR_CHANGED if the file was written meanwhile. The file may be replaced while the
+ * model lives; if it is rewritten in place, ra_model_check() says so. On
  * a device with its own memory the model has copies of what computations read; if they and the workspaces do
  * not fit into the free memory, opening fails with RA_ERR_MEMORY before it allocates any. */
 ra_status ra_model_open(const char *path, const ra_model_options *options, ra_model **model, ra_error *err);
+
+/* Whether the file of a model that reads it in its mapping still has the content that it was opened with: an answer is
+ * good if it was computed before a check that succeeds. RA_ERR_CHANGED otherwise, now and for ever. Costs nothing
+ * for a checkpoint and for private memory, else what ra_mapping_check() costs. Any thread may call it. */
+ra_status ra_model_check(const ra_model *model, ra_error *err);
 
 ra_model *ra_model_retain(ra_model *model);
 void ra_model_release(ra_model *model); /* NULL is fine */
@@ -104,6 +114,7 @@ typedef struct ra_model_info {
     double agreement_level;                  /* the cosine from which on a run has an atom */
     float agreement_share, agreement_cosine; /* of the median atom; NaN: unknown */
     size_t bytes;                            /* of memory and mapping that it keeps */
+    bool mapped;                             /* it reads its file in a mapping */
     size_t device_bytes;                     /* of a device's own memory that it keeps */
     ra_sae_settings settings;
     const char *init, *seed;     /* how training started, from the file; NULL: unknown */

@@ -38,9 +38,10 @@
     X(ERR_TOO_LARGE, "too large")              /* above a limit */                                           \
     X(ERR_MEMORY, "out of memory")                                                                           \
     X(ERR_IO, "input or output failed") /* the operating system refused; the message holds errno's text */   \
-    X(ERR_DEVICE, "device failed")      /* the accelerator, its driver or its plugin */                      \
-    X(ERR_CANCELED, "canceled")         /* stopped at the caller's request */                                \
-    X(ERR_INTERNAL, "internal error")   /* a bug in the library */
+    X(ERR_CHANGED, "file changed") /* a file was written while it was read, so what was read is not valid */ \
+    X(ERR_DEVICE, "device failed") /* the accelerator, its driver or its plugin */                           \
+    X(ERR_CANCELED, "canceled")    /* stopped at the caller's request */                                     \
+    X(ERR_INTERNAL, "internal error") /* a bug in the library */
 
 typedef enum ra_status {
 #define X(name, text) RA_##name,

@@ -104,11 +104,14 @@ static ra_status load(parts *self, ra_error *err) {
     const settings *chosen = self->settings;
     ra_backend_options options = {.threads = chosen->compute_threads, .tf32 = chosen->tf32};
     RA_TRY(ra_backend_open(chosen->device, &options, &self->backend, err));
+    RA_TRY(
+        ra_backend_reserve(self->shares.pool_threads + self->shares.io_threads + COMPUTATIONS_AT_ONCE, err));
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
     registry_options from = {.backend = self->backend,
                              .workspaces = COMPUTATIONS_AT_ONCE,
                              .device = &self->state.device,
                              .settings = chosen->sae,
+                             .private_below = chosen->private_below,
                              .folder = chosen->dictionary_dir};
     RA_TRY(registry_new(&from, &self->state.dictionaries, err));
     for (size_t i = 0; i < chosen->dictionary.count; i++) {
@@ -205,6 +208,7 @@ static bool takes_a_line(int descriptor) {
 static ra_status start(parts *self, ra_error *err) {
     RA_TRY(listen_on(self, err));
     RA_TRY(prepare(self, err));
+    self->shares = ledger_threads(self->settings);
     RA_TRY(load(self, err));
     RA_TRY(ledger_settle(self->settings, self->state.has_admin, &self->shares, err));
     RA_TRY(log_never_wait(err));
@@ -289,6 +293,7 @@ static void stop(parts *self) {
 
 /* A failed start says why before it stops what it has started: a part that does not end would end the process. */
 int daemon_run(const settings *chosen) {
+    ra_mapping_guard();
     parts self = {.settings = chosen, .main = {.descriptor = -1}, .admin = {.descriptor = -1}};
     ra_error err = {0};
     log_start((ra_log_level)chosen->log_level, (log_format)chosen->log_format);

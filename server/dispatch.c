@@ -157,9 +157,11 @@ static ra_status find_dictionary(api_call *call, const char *name, ra_error *err
         atomic_fetch_add(call->dictionary->requests, 1);
         return RA_OK;
     }
-    if (registry_status_of(dictionaries, name, &known))
-        RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
-    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
+    if (!registry_status_of(dictionaries, name, &known))
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
+    if (!known.lost) RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
+    const route *row = call->request->route;
+    return row->revives ? RA_OK : api_fail_lost(known.name, err);
 }
 
 /* The version in the path is the generation that serves; earlier ones are gone. */
@@ -200,11 +202,22 @@ static ra_status handle(api_call *call, ra_error *err) {
     return row->handler(call, err);
 }
 
+/* What was computed or read is good if the file of the dictionary is what it was. Whatever else failed then failed
+ * because of it. */
+static ra_status check_dictionary(const api_call *call, ra_error *err) {
+    ra_error why = {0};
+    const served *dictionary = call->dictionary;
+    if (!dictionary || ra_model_check(dictionary->model, &why) == RA_OK) return RA_OK;
+    registry_lose(call->server->dictionaries, dictionary, why.message);
+    return api_fail_lost(dictionary->name, err);
+}
+
 static void answer(void *context, http_request *request, http_response *response) {
     ra_error err = {0};
     api_call call = {.server = context, .request = request, .response = response};
     response->common = response->headers.size;
-    ra_status status = handle(&call, &err);
+    ra_status status = handle(&call, &err), checked = check_dictionary(&call, &err);
+    if (checked != RA_OK) status = checked;
     if (status != RA_OK) http_fail(request, response, &err);
     if (status == RA_ERR_DEVICE) device_watch_failed(&call.server->device);
     response->verbatim = api_is_oip(request);

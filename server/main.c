@@ -34,13 +34,13 @@ static int probe(const char *url) {
 }
 
 int main(int argc, char **argv) {
-    start_with_vector_units(argv);
+    start_with_blas(argv);
     settings chosen;
     ra_error err = {0};
     if (settings_read(argc, argv, getenv, environ, &chosen, &err) != RA_OK) {
-        if (err.code != RA_ERR_NOT_FOUND && err.code != RA_ERR_IO) return settings_wrong(&err);
+        if (err.code != RA_ERR_NOT_FOUND && err.code != RA_ERR_IO) start_end(settings_wrong(&err));
         fprintf(stderr, "rasaed: %s\n", err.message);
-        return EXIT_FAILURE;
+        start_end(EXIT_FAILURE);
     }
     int code = EXIT_SUCCESS;
     if (chosen.help)
@@ -56,5 +56,5 @@ int main(int argc, char **argv) {
     else
         code = daemon_run(&chosen);
     settings_close(&chosen);
-    return code;
+    start_end(code);
 }

@@ -38,7 +38,7 @@ static route table[] = {
     {GET, D "/dictionary", api_dictionary_file, "dictionary_file",
         .key = AUTH_READ, .gives = FORMS_FILE, .query = "format", .cost = {COST_NONE}},
     {POST, D "/reload", api_reload, "reload",
-        .key = AUTH_ADMIN, .cost = {COST_FILE}, .address = ADDRESS_ADMIN},
+        .key = AUTH_ADMIN, .cost = {COST_FILE}, .address = ADDRESS_ADMIN, .revives = true},
 
     /* ---- atoms and points */
     {GET, D "/atoms", api_atoms, "atoms",

@@ -45,6 +45,7 @@ typedef struct route {
     const char *query;     /* the parameters of the query, with spaces between; all others are refused */
     cost cost;             /* what a request costs; every row states it */
     route_address address; /* where the route is served */
+    bool revives;          /* it also takes a dictionary that was lost; call->dictionary is NULL then */
     route_capture captures[HTTP_CAPTURES]; /* compiled from the pattern */
 } route;
 

@@ -116,6 +116,7 @@ static ra_status compare(int argc, char **argv, ra_error *err) {
     const compare_report report = {path,    c.model,      count,
                                    c.pairs, c.pair_count, flags.floor ? &c.floor : NULL};
     if (status == RA_OK) status = keep_agreement(&c, path, count, err);
+    if (status == RA_OK) status = ra_mapping_check_all(err);
     if (status == RA_OK && flags.json)
         status = compare_print_json(&report, err);
     else if (status == RA_OK)

@@ -215,6 +215,7 @@ static ra_status eval(int argc, char **argv, ra_error *err) {
     report->model = run.model;
     report->classes = &run.classes;
     report->detectors = run.detectors;
+    RA_TRY_OUT(status, ra_mapping_check_all(err));
     if (flags.json)
         status = eval_print_json(report, err);
     else

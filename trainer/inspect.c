@@ -486,6 +486,7 @@ static ra_status inspect(int argc, char **argv, ra_error *err) {
     (void)argc;
     inspection in = {.path = argv[0]};
     ra_status status = look(&in, err);
+    if (status == RA_OK) status = ra_mapping_check_all(err);
     if (status == RA_OK && flags.json)
         status = print_json(&in, err);
     else if (status == RA_OK)

@@ -70,13 +70,15 @@ static int run(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    start_with_vector_units(argv);
+    start_with_blas(argv);
     ra_log_set_sink(command_log, NULL);
+    ra_mapping_guard();
+    ra_atomic_file_require(ra_mapping_check_all);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is then an error like a full disk, which cleans up */
     int code = run(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_GOOD) {
         fprintf(stderr, "rasae: cannot write to the standard output: %s\n", strerror(errno));
-        return EXIT_FAILED;
+        code = EXIT_FAILED;
     }
-    return code;
+    start_end(code);
 }

@@ -187,6 +187,7 @@ static ra_status trace(int argc, char **argv, ra_error *err) {
     if (flags.output) RA_TRY_OUT(status, save(&run, err));
     RA_TRY_OUT(status, quantile(&run, 0.5, &median, err));
     RA_TRY_OUT(status, quantile(&run, 0.1, &tenth, err));
+    RA_TRY_OUT(status, ra_mapping_check_all(err));
     if (flags.json)
         RA_TRY_OUT(status, print_json(&run, median, tenth, err));
     else if (!flags.quiet)

@@ -3,17 +3,36 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-/* Under its own name: with /proc/self/exe, ps would show that. */
-void start_with_vector_units(char **argv) {
+static bool set_core(void) {
     const char *core = ra_backend_blas_core();
+    return core && !getenv("OPENBLAS_CORETYPE") && setenv("OPENBLAS_CORETYPE", core, 0) == 0;
+}
+
+static bool set_one_thread(void) {
+    static const char name[] = "OPENBLAS_NUM_THREADS";
+    const char *threads = getenv(name);
+    if (!ra_backend_addresses_are_limited() || (threads && strcmp(threads, "1") == 0)) return false;
+    return setenv(name, "1", 1) == 0;
+}
+
+/* Under its own name: with /proc/self/exe, ps would show that. */
+void start_with_blas(char **argv) {
     char path[4096];
-    if (!core || getenv("OPENBLAS_CORETYPE")) return;
+    bool core = set_core(), one = set_one_thread();
+    if (!core && !one) return;
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length <= 0 || setenv("OPENBLAS_CORETYPE", core, 0) != 0) return;
+    if (length <= 0) return;
     path[length] = '\0';
     execv(path, argv);
+}
+
+void start_end(int code) {
+    if (!ra_backend_addresses_are_limited()) exit(code);
+    fflush(NULL);
+    _exit(code);
 }
 
 void print_version(const char *program) {

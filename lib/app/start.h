@@ -5,10 +5,15 @@
 #ifndef RA_APP_START_H
 #define RA_APP_START_H
 
-/* Restarts the program with OPENBLAS_CORETYPE set if that makes OpenBLAS several times faster
- * (ra_backend_blas_core()). A value that the user has set stays. Returns if there is nothing to gain or the
- * restart fails: that costs only speed. */
-void start_with_vector_units(char **argv);
+/* Restarts the program with the environment that OpenBLAS needs: OPENBLAS_CORETYPE if that makes it several times
+ * faster (ra_backend_blas_core()), where a value that the user has set stays; OPENBLAS_NUM_THREADS=1 where addresses
+ * are limited, so that it starts no threads that never get their memory. Returns if there is nothing to gain or the
+ * restart fails. */
+void start_with_blas(char **argv);
+
+/* Ends the program: as a return from main() does, but where addresses are limited without OpenBLAS's end, which waits
+ * for its threads. */
+_Noreturn void start_end(int code);
 
 /* "rasae 0.1.0" on stdout. */
 void print_version(const char *program);

@@ -143,13 +143,22 @@ ra_status ra_atomic_file_begin(const char *path, ra_atomic_file **out, ra_error 
 
 /* ---- write, commit, abort ---------------------------------------------------------------------------- */
 
+static ra_status (*required)(ra_error *err);
+
+void ra_atomic_file_require(ra_status (*check)(ra_error *err)) {
+    required = check;
+}
+
 static ra_status write_all(ra_atomic_file *file, const unsigned char *data, size_t size, ra_error *err) {
     while (size > 0) {
         ssize_t n = write(file->fd, data, size); /* may be short: a full disk, a limit, 2 GiB at once */
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
             if (n == 0) errno = EIO; /* no progress and no reason: do not try forever */
+            int reason = errno;
             file->failed = true;
+            if (reason == EFAULT && required) RA_TRY(required(err)); /* the data was in a page that is gone */
+            errno = reason;
             return fail_errno(file, "writing failed", err);
         }
         data += n;
@@ -198,7 +207,8 @@ static ra_status replace_target(ra_atomic_file *file, ra_error *err) {
 }
 
 ra_status ra_atomic_file_commit(ra_atomic_file *file, ra_error *err) {
-    ra_status status = replace_target(file, err);
+    ra_status status = required ? required(err) : RA_OK;
+    if (status == RA_OK) status = replace_target(file, err);
     release(file);
     return status;
 }

@@ -68,7 +68,7 @@ ra_status ra_labels_parse(const void *bytes, size_t size, const char *where, ra_
 
 ra_status ra_labels_open(const char *path, ra_labels **labels, ra_error *err) {
     ra_mapping mapping;
-    RA_TRY(ra_mapping_open(path, &mapping, err));
+    RA_TRY(ra_mapping_open_steady(path, SIZE_MAX, &mapping, err)); /* it is read more than once */
     ra_status status = ra_labels_parse(mapping.data, mapping.size, path, labels, err);
     ra_mapping_close(&mapping);
     return status;

@@ -239,7 +239,7 @@ static ra_status check_data(const ra_mapping *mapping, const char *path, const r
 
 ra_status ra_npy_load(const void *bytes, size_t size, const char *where, ra_tensor *tensor, void **copy,
                       ra_error *err) {
-    ra_mapping mapping = {bytes, size};
+    ra_mapping mapping = {.data = bytes, .size = size};
     ra_tensor found = {0};
     layout how = {0};
     *copy = NULL;
@@ -256,7 +256,7 @@ ra_status ra_npy_load(const void *bytes, size_t size, const char *where, ra_tens
 
 ra_status ra_npy_describe(const void *bytes, size_t size, const char *where, ra_tensor *tensor,
                           ra_error *err) {
-    ra_mapping mapping = {bytes, size};
+    ra_mapping mapping = {.data = bytes, .size = size};
     layout how = {0};
     *tensor = (ra_tensor){0};
     RA_TRY(read_header(&mapping, where, tensor, &how, err));
@@ -280,7 +280,7 @@ ra_status ra_npy_open(const char *path, ra_npy **out, ra_error *err) {
 
 ra_status ra_npy_parse(const void *bytes, size_t size, const char *where, ra_tensor *tensor, size_t *used,
                        ra_error *err) {
-    ra_mapping mapping = {bytes, size};
+    ra_mapping mapping = {.data = bytes, .size = size};
     ra_tensor found = {0};
     layout how = {0};
     RA_TRY(read_header(&mapping, where, &found, &how, err));

@@ -14,6 +14,7 @@ enum {
     STORED = 0,
     DEFLATED = 8,
     ENCRYPTED = 1,
+    MOST_RATIO = 1032, /* bytes that deflate makes of one, at most */
 };
 
 static const uint32_t unknown_32 = 0xffffffffu;
@@ -111,6 +112,8 @@ static ra_status read_entry(const directory *d, uint64_t *at, ra_zip_member *mem
     member->packed = packed;
     member->size = size;
     member->crc = (uint32_t)number(entry + 16, 4);
+    if (member->deflated && size / MOST_RATIO > packed)
+        FAIL(d, err, "a member promises more bytes than its packed ones can hold");
     if (!member->deflated && packed != size) FAIL(d, err, "a stored member has two sizes");
     *at += CENTRAL + name + extra + comment;
     return find_data(d, local, member, err);

@@ -89,6 +89,13 @@ ra_status api_query_metric(const api_call *call, ra_similarity fallback, ra_simi
     RA_FAIL(err, RA_ERR_ARGUMENT, "metric is '%.64s', expected cosine or dot", name);
 }
 
+ra_status api_fail_lost(const char *name, ra_error *err) {
+    RA_FAIL(
+        err, RA_ERR_CHANGED,
+        "dictionary %s is not available: its file was changed while it was served; it has to be loaded again",
+        name);
+}
+
 /* ---- checks -------------------------------------------------------------------------------------------- */
 
 ra_status api_check_atom(const api_call *call, size_t atom, ra_error *err) {

@@ -19,8 +19,10 @@ typedef struct api_call {
     rasaed *server;
     const http_request *request;
     http_response *response;
-    served *dictionary; /* {d} in the pattern, held during the call; NULL when the route has none */
-    size_t index;       /* {i} in the pattern, not yet compared with anything */
+    served *
+        dictionary; /* {d} in the pattern, held during the call; NULL when the route has none. The reply is sent
+                         * only if its file did not change meanwhile. */
+    size_t index;   /* {i} in the pattern, not yet compared with anything */
 } api_call;
 
 typedef ra_status api_handler(api_call *call, ra_error *err);
@@ -48,6 +50,9 @@ http_problem_writer api_write_problem;
 
 /* Whether the path is one of the Open Inference Protocol's, under /v2. */
 bool api_is_oip(const http_request *request);
+
+/* RA_ERR_CHANGED for a dictionary that is lost (registry_lose()). */
+ra_status api_fail_lost(const char *name, ra_error *err);
 
 /* ---- what handlers share (api.c) ----------------------------------------------------------------------- */
 

@@ -121,6 +121,7 @@ static int status_of(ra_status reason) {
     switch (reason) {
     case RA_ERR_NOT_FOUND:
     case RA_ERR_IO:
+    case RA_ERR_CHANGED:
         return 409;
     case RA_ERR_ARGUMENT:
     case RA_ERR_SETTING:
@@ -135,11 +136,13 @@ static int status_of(ra_status reason) {
     }
 }
 
+/* The new generation becomes that of the call: the old one may be lost. */
 static ra_status reply_loaded(api_call *call, const char *name, ra_error *err) {
     served *fresh = registry_acquire(call->server->dictionaries, name);
     if (!fresh) RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%s' any more", name);
     write_dictionary(api_json(call), fresh, atomic_load(fresh->requests), true);
-    served_release(fresh);
+    served_release(call->dictionary);
+    call->dictionary = fresh;
     return RA_OK;
 }
 
@@ -147,14 +150,14 @@ ra_status api_reload(api_call *call, ra_error *err) {
     ra_error why = {0};
     registry_status kept = {0};
     char sentence[RA_ERROR_MESSAGE_SIZE + 128];
-    const char *name = call->dictionary->name;
+    const char *name = call->request->captures[0];
     ra_status status =
         registry_reload_since(call->server->dictionaries, name, call->request->stages.queued, &why);
     if (status == RA_OK) return reply_loaded(call, name, err);
     if (!status_of(status)) RA_FAIL(err, status, "%s", why.message);
     registry_status_of(call->server->dictionaries, name, &kept);
-    snprintf(sentence, sizeof sentence, "dictionary %s was not reloaded and keeps serving: %s", name,
-             kept.reason);
+    snprintf(sentence, sizeof sentence, "dictionary %s was not reloaded and %s: %s", name,
+             kept.ready ? "keeps serving" : "is not available", kept.reason);
     http_problem(call->request, call->response, status_of(status), sentence);
     return RA_OK;
 }

@@ -108,13 +108,18 @@ static void release_model(void *model) {
     ra_model_release(model);
 }
 
+static bool model_holds(void *model) {
+    return ra_model_check(model, NULL) == RA_OK;
+}
+
 void forms_reply_after(api_call *call, const void *header, size_t size, const ra_tensor *tensor) {
     begin(call);
     text_append(&call->response->body, header, size);
     call->response->tail = (http_tail){.data = tensor->data,
                                        .size = ra_tensor_bytes(tensor),
                                        .release = release_model,
-                                       .owner = ra_model_retain(call->dictionary->model)};
+                                       .owner = ra_model_retain(call->dictionary->model),
+                                       .holds = api_info(call)->mapped ? model_holds : NULL};
 }
 
 ra_status forms_reply_in_place(api_call *call, const ra_tensor *tensor, ra_error *err) {

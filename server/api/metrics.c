@@ -134,6 +134,7 @@ typedef enum dictionary_metric {
     LOAD_FAILURES,
     DEVICE_FALLBACKS,
     LAST_LOAD_FAILED,
+    LOSSES,
     SIZE_BYTES,
     DEVICE_BYTES,
     DICTIONARY_METRICS
@@ -152,6 +153,9 @@ static const struct {
                           "Loads that the CPU serves because the device had no memory."},
     [LAST_LOAD_FAILED] = {"rasaed_dictionary_last_load_failed", "gauge",
                           "Whether the last load or reload failed."},
+    [LOSSES] =
+        {"rasaed_dictionary_losses_total", "counter",
+         "Generations given up because their file changed while it was served; 503 until a load works."},
     [SIZE_BYTES] = {"rasaed_dictionary_size_bytes", "gauge",
                     "Memory of the dictionary, mapped files included."},
     [DEVICE_BYTES] = {"rasaed_dictionary_device_bytes", "gauge", "Memory of the dictionary on a device."},
@@ -171,6 +175,8 @@ static double value_of(dictionary_metric which, const registry_status *status, c
         return (double)status->fallbacks;
     case LAST_LOAD_FAILED:
         return status->reason[0] != '\0';
+    case LOSSES:
+        return (double)status->losses;
     case SIZE_BYTES:
         return info ? (double)info->bytes : 0;
     case DEVICE_BYTES:

@@ -13,6 +13,10 @@ enum { MAX_RESULTS = 1000 };
 /* Holds the dictionary for the length of the call, as a route with {d} does. */
 static ra_status find_source(api_call *call, const char *source, ra_error *err) {
     call->dictionary = registry_acquire(call->server->dictionaries, source);
+    registry_status known;
+    bool lost =
+        !call->dictionary && registry_status_of(call->server->dictionaries, source, &known) && known.lost;
+    if (lost) return api_fail_lost(known.name, err);
     if (!call->dictionary) RA_FAIL(err, RA_ERR_ARGUMENT, "Invalid SAE ID or type: %.127s", source);
     atomic_fetch_add(call->dictionary->requests, 1);
     return RA_OK;

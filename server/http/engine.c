@@ -1,4 +1,4 @@
-/* The only file that includes microhttpd.h.
+/* The only file that includes microhttpd.h, but for careful.c.
  *
  * libmicrohttpd calls these functions for each request: when the first line is read (on_target, which takes an
  * exchange), when the headers are read (on_request without data), for each piece of a body, once more when
@@ -30,6 +30,7 @@
  * several unfinished heads on one thread there is no way to tell, and the library's answer goes out.
  */
 #include "http/engine.h"
+#include "http/careful.h"
 #include "http/wire.h"
 #include "ra_memory.h"
 
@@ -198,9 +199,11 @@ static enum MHD_Result send_response(http_exchange *exchange, struct MHD_Connect
     size_t count = http_response_pieces(from, pieces), size = count ? pieces[0].size : 0;
     for (size_t i = 0; i < count; i++) parts[i] = (struct MHD_IoVec){pieces[i].data, pieces[i].size};
     struct MHD_Response *response =
-        count > 1 ? MHD_create_response_from_iovec(parts, (unsigned)count, NULL, NULL)
-                  : MHD_create_response_from_buffer(
-                        size, size ? (void *)(uintptr_t)pieces[0].data : (char[]){0}, MHD_RESPMEM_PERSISTENT);
+        from->tail.holds ? http_careful_response(from)
+        : count > 1
+            ? MHD_create_response_from_iovec(parts, (unsigned)count, NULL, NULL)
+            : MHD_create_response_from_buffer(size, size ? (void *)(uintptr_t)pieces[0].data : (char[]){0},
+                                              MHD_RESPMEM_PERSISTENT);
     if (!response) return MHD_NO;
     bool good = MHD_add_response_header(response, "X-Request-Id", exchange->request.id) == MHD_YES;
     if (from->content_type && size)

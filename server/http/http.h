@@ -118,6 +118,9 @@ typedef struct http_tail {
     size_t size;
     void (*release)(void *owner);
     void *owner;
+    /* Whether the bytes that were read so far are the right ones; asked for each piece before it is sent, and the
+     * connection is cut if not. NULL: they cannot change. */
+    bool (*holds)(void *owner);
 } http_tail;
 
 typedef struct http_piece {
@@ -178,7 +181,7 @@ void http_problem(const http_request *request, http_response *response, int stat
 void http_overloaded(const http_request *request, http_response *response, const char *sentence);
 
 /* Fills the response with an error. Failures of the server itself (500 and above) go to the log with the
- * request id, and the client only learns that: such messages may name files. */
+ * request id, and the client only learns that: such messages may name files. That of RA_ERR_CHANGED is for the client. */
 void http_fail(const http_request *request, http_response *response, const ra_error *err);
 
 #endif

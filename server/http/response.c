@@ -142,6 +142,7 @@ int http_status_of(ra_status status) {
         [RA_ERR_UNSUPPORTED] = 501,
         [RA_ERR_MEMORY] = 503,
         [RA_ERR_CANCELED] = 503,
+        [RA_ERR_CHANGED] = 503,
         [RA_ERR_IO] = 500,
         [RA_ERR_DEVICE] = 500,
         [RA_ERR_INTERNAL] = 500,
@@ -169,7 +170,7 @@ void http_overloaded(const http_request *request, http_response *response, const
 
 void http_fail(const http_request *request, http_response *response, const ra_error *err) {
     int status = http_status_of(err->code);
-    if (status < 500 || err->code == RA_ERR_UNSUPPORTED) {
+    if (status < 500 || err->code == RA_ERR_UNSUPPORTED || err->code == RA_ERR_CHANGED) {
         http_problem(request, response, status, err->message);
         return;
     }

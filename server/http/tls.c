@@ -7,7 +7,7 @@
 
 static ra_status read_pem(const char *path, const char *what, char **out, ra_error *err) {
     ra_mapping file = {0};
-    RA_TRY(ra_mapping_open(path, &file, err));
+    RA_TRY(ra_mapping_open_steady(path, SIZE_MAX, &file, err));
     char *copy = ra_malloc(file.size + 1, 1);
     if (copy) {
         if (file.size) memcpy(copy, file.data, file.size);

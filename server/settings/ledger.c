@@ -53,10 +53,15 @@ static ra_status share_descriptors(const settings *chosen, bool has_admin, ledge
     return RA_OK;
 }
 
-ra_status ledger_settle(const settings *chosen, bool has_admin, ledger *out, ra_error *err) {
+ledger ledger_threads(const settings *chosen) {
     size_t cores = usable_cores(), compute = THREADS_PER_CORE * cores;
-    *out = (ledger){.io_threads = chosen->threads ? chosen->threads : cores,
+    return (ledger){.io_threads = chosen->threads ? chosen->threads : cores,
                     .compute_threads = compute < LEAST_THREADS ? LEAST_THREADS : compute,
-                    .admin_connections = has_admin ? ADMIN_CONNECTIONS : 0};
+                    .pool_threads = chosen->compute_threads ? chosen->compute_threads : cores};
+}
+
+ra_status ledger_settle(const settings *chosen, bool has_admin, ledger *out, ra_error *err) {
+    *out = ledger_threads(chosen);
+    out->admin_connections = has_admin ? ADMIN_CONNECTIONS : 0;
     return share_descriptors(chosen, has_admin, out, err);
 }

@@ -15,10 +15,13 @@
 #include "settings/settings.h"
 
 typedef struct ledger {
-    size_t io_threads, compute_threads;
+    size_t io_threads, compute_threads, pool_threads; /* pool: of the backend */
     size_t connections, admin_connections;
     size_t descriptors; /* of the process: connections and everything else */
 } ledger;
+
+/* The threads alone, which need nothing of the system to be known. */
+ledger ledger_threads(const settings *chosen);
 
 /* Raises the soft limit of open files as far as it must and the system allows. The descriptors that are open now stay
  * open. RA_ERR_SETTING says which setting does not fit. */

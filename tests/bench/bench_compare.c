@@ -113,7 +113,7 @@ static void run(ra_backend *backend, const struct kind *kind, pair *p, float *co
 }
 
 int main(int argc, char **argv) {
-    start_with_vector_units(argv);
+    start_with_blas(argv);
     ra_error err = {0};
     ra_backend *backend = NULL;
     const ra_backend_options options = {.threads = argc > 1 ? (size_t)strtoul(argv[1], NULL, 10) : 0};

@@ -144,7 +144,7 @@ static double number(int argc, char **argv, int i) {
 }
 
 int main(int argc, char **argv) {
-    start_with_vector_units(argv);
+    start_with_blas(argv);
     static bench b;
     ra_error err = {0};
     ra_points points;

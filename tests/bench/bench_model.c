@@ -155,7 +155,7 @@ static double fastest(bench *b, work *run) {
 }
 
 int main(int argc, char **argv) {
-    start_with_vector_units(argv);
+    start_with_blas(argv);
     ra_error err;
     bench b = {0};
     size_t threads = argc > 1 ? (size_t)strtoul(argv[1], NULL, 10) : 0;

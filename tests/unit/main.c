@@ -113,7 +113,7 @@ static Suite *make_suite(const test_suite *from) {
 }
 
 int main(int argc, char **argv) {
-    start_with_vector_units(argv);
+    start_with_blas(argv);
     bool fast = argc > 1 && strcmp(argv[1], "--fast") == 0;
     SRunner *runner = srunner_create(NULL);
     for (const test_suite *suite = suites; suite; suite = suite->next)

@@ -1,8 +1,9 @@
 /* Codes on disk.
  *
  * Sparse codes are gathered in memory before they are written: a safetensors header gives the sizes first,
- * and the number of entries is known last. They are small (eight bytes per active latent). Dense ones can be
- * larger than memory, so they stream through an array_writer. */
+ * and the number of entries is known last. They are small (eight bytes per active latent), so they are read into memory,
+ * too: starts and indices that are checked once must not change. Dense ones can be larger than memory, so they stream
+ * through an array_writer. */
 #include "common/codes_file.h"
 #include "common/command.h"
 #include "common/files.h"
@@ -99,7 +100,7 @@ static ra_status open_sparse(codes_reader *reader, ra_error *err) {
     return RA_OK;
 }
 
-/* The mapped tensors as codes; ra_codes_slice() only reads them. */
+/* The tensors as codes; ra_codes_slice() only reads them. */
 static ra_codes view(const codes_reader *reader) {
     _Static_assert(sizeof(size_t) == sizeof(int64_t), "starts are used as they lie in the file");
     return (ra_codes){.rows = reader->rows,
@@ -152,7 +153,7 @@ static ra_status open_either(codes_reader *reader, const char *tensor_name, ra_e
     file_kind kind;
     RA_TRY(file_kind_of(reader->path, &kind, err));
     if (kind != FILE_OTHER || tensor_name) return open_dense(reader, tensor_name, err);
-    RA_TRY(ra_safetensors_open(reader->path, &reader->file, err));
+    RA_TRY(ra_safetensors_open_steady(reader->path, SIZE_MAX, &reader->file, err));
     if (ra_safetensors_find(reader->file, "codes.start")) return open_sparse(reader, err);
     return open_dense(reader, NULL, err);
 }
@@ -187,8 +188,8 @@ size_t codes_reader_rows(const codes_reader *reader) {
 ra_status codes_reader_read(codes_reader *reader, size_t first, size_t count, ra_codes *codes,
                             ra_error *err) {
     if (reader->dense) return read_dense(reader, first, count, codes, err);
-    const ra_codes mapped = view(reader);
-    return ra_codes_slice(&mapped, first, count, codes, err);
+    const ra_codes all = view(reader);
+    return ra_codes_slice(&all, first, count, codes, err);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------- */

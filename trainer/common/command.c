@@ -3,10 +3,14 @@
 
 #include <signal.h>
 #include <stdarg.h>
+#include <time.h>
 
 #define MODEL_TABLE_TITLE "Settings that the metadata of a checkpoint lacks, or other values for them"
 
 enum { THREADS, DEVICE, IGNORE_TENSOR };
+
+/* A model of at most this many bytes is read at once: what happens to its file then does not matter. */
+enum { MODEL_IN_MEMORY = 64 << 20 };
 
 static const ra_setting model_rows[] = {
     [THREADS] = {"threads", RA_SETTING_COUNT, offsetof(model_choice, threads), .min = 1, .max = 1024,
@@ -58,6 +62,11 @@ int command_start(const command *what, int argc, char **argv) {
 }
 
 int command_end(ra_status status, const ra_error *err) {
+    ra_error changed = {0};
+    if (ra_mapping_check_all(&changed) != RA_OK) { /* then any other failure comes from it */
+        status = changed.code;
+        err = &changed;
+    }
     if (status == RA_OK) return EXIT_GOOD;
     fprintf(stderr, "rasae: %s\n", err->message);
     return status == RA_ERR_CANCELED && command_interrupted() ? command_interrupted_code() : EXIT_FAILED;
@@ -112,6 +121,17 @@ ra_status command_check_interrupted(ra_error *err) {
     RA_FAIL(err, RA_ERR_CANCELED, "interrupted; nothing was written");
 }
 
+/* ---- files that change ------------------------------------------------------------------------------- */
+
+ra_status command_check_files(ra_error *err) {
+    static time_t checked;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec == checked) return RA_OK;
+    checked = now.tv_sec;
+    return ra_mapping_check_all(err);
+}
+
 /* ---- models and their data --------------------------------------------------------------------------- */
 
 ra_status model_choice_backend(const model_choice *choice, ra_backend **backend, ra_error *err) {
@@ -131,8 +151,11 @@ ra_status model_choice_open(const model_choice *choice, const char *path, size_t
                             ra_error *err) {
     ra_backend *backend = NULL;
     RA_TRY(model_choice_backend(choice, &backend, err));
-    const ra_model_options options = {
-        .backend = backend, .settings = choice->settings, .archetypes = archetypes};
+    const ra_model_options options = {.backend = backend,
+                                      .settings = choice->settings,
+                                      .archetypes = archetypes,
+                                      .steady = true,
+                                      .private_below = MODEL_IN_MEMORY};
     ra_status status = ra_model_open(path, &options, model, err);
     ra_backend_release(backend); /* the model keeps its own reference */
     return status;

@@ -36,7 +36,8 @@ typedef struct command {
 /* Reads the flags, runs the command, and prints its error. argv[0] is the name. Returns the exit code. */
 int command_start(const command *what, int argc, char **argv);
 
-/* Returns the exit code of a command; prints its error as one line on stderr. */
+/* Returns the exit code of a command; prints its error as one line on stderr. A file that changed while it was read
+ * is an error of every command. */
 int command_end(ra_status status, const ra_error *err);
 
 /* Ends what a command prints for people: "next: " and the command line that usually follows. */
@@ -58,6 +59,12 @@ int command_interrupted_code(void);
 
 /* RA_ERR_CANCELED with "interrupted; nothing was written" when it is time to leave. */
 ra_status command_check_interrupted(ra_error *err);
+
+/* ---- files that change ------------------------------------------------------------------------------- */
+
+/* RA_ERR_CHANGED when a file that is mapped has changed. For loops: looks once per second. What is written is checked
+ * anyway (ra_atomic_file_require()); this ends work that is in vain. */
+ra_status command_check_files(ra_error *err);
 
 /* ---- models and their data --------------------------------------------------------------------------- */
 

@@ -47,6 +47,7 @@ static bool on_kmeans(void *context, const ra_kmeans_progress *kmeans) {
     double minutes = (progress_elapsed(&run->progress) - run->points_saved_at) / 60;
     bool due = run->options->checkpoint_minutes && minutes >= (double)run->options->checkpoint_minutes;
     run->interrupted = is_time_to_stop(state);
+    if (state->status == RA_OK) state->status = command_check_files(state->err);
     if (state->status == RA_OK && (due || run->interrupted)) {
         state->status = train_begun_save(run, kmeans, state->err);
         run->points_saved_at = progress_elapsed(&run->progress);
@@ -266,7 +267,8 @@ static bool on_step(void *context, size_t which, const ra_train_progress *step) 
     train_log_step(model, step);
     report_history_add(&model->history, step);
     if (which == 0 && progress_due(&run->progress, step->step)) show_step(run, step);
-    state->status = train_save_if_due(run, model, state->err);
+    state->status = command_check_files(state->err);
+    if (state->status == RA_OK) state->status = train_save_if_due(run, model, state->err);
     if (state->status != RA_OK) return false;
     if (which + 1 < run->count) return true;
     run->interrupted = is_time_to_stop(state) && step->step < step->steps;

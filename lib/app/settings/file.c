@@ -131,7 +131,7 @@ ra_status settings_read_file(const command_line *line, const char *path, char **
     settings_source source = settings_source_begin(line);
     ra_mapping file = {0};
     *content = NULL;
-    RA_TRY(ra_mapping_open(path, &file, err));
+    RA_TRY(ra_mapping_open_steady(path, SIZE_MAX, &file, err));
     ra_status status = copy_content(path, &file, content, err);
     ra_mapping_close(&file);
     size_t number = 1;

@@ -7,8 +7,12 @@ static ra_status open_cpu(const ra_backend_options *options, void **self, ra_err
     ra_pool *pool = NULL;
     RA_TRY(ra_pool_new(options->threads, &pool, err));
     cpu_blas_use_one_thread();
-    *self = pool;
-    return RA_OK;
+    ra_status status = ra_backend_reserve(ra_pool_threads(pool), err);
+    if (status == RA_OK)
+        *self = pool;
+    else
+        ra_pool_free(pool);
+    return status;
 }
 
 static void close_cpu(void *self) {

@@ -2,6 +2,7 @@
  * here are declared as Fortran has them, with the lengths of their character arguments at the end. */
 #include "backend/cpu/lapack.h"
 #include "backend/cpu/blas.h"
+#include "ra_backend.h"
 #include "ra_memory.h"
 
 #include <limits.h>
@@ -30,6 +31,7 @@ ra_status ra_eigenvalues(double *A, size_t n, double *values, ra_error *err) {
     if (n == 0) return RA_OK;
     if (n > INT_MAX) RA_FAIL(err, RA_ERR_TOO_LARGE, "a matrix [%zu, %zu] is too large for LAPACK", n, n);
     cpu_blas_use_one_thread();
+    RA_TRY(ra_backend_reserve(1, err)); /* there may be no CPU backend */
     dsyev_("N", "U", &size, A, &size, values, &wanted, &lwork, &info, 1, 1);
     lwork = (int)wanted;
     double *work = ra_malloc((size_t)lwork, sizeof *work);

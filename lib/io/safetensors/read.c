@@ -9,7 +9,12 @@
  *
  * Views are read as arrays of their type. Writers that sort by element size (the reference's, and write.c)
  * align every tensor; those that keep the order of a state dict, or do not pad the header, may not. Such a
- * tensor is copied. */
+ * tensor is copied.
+ *
+ * Others may write the file while it is open. What is checked once and trusted then (the header, indices, lengths of
+ * texts, thresholds) must not be read from the mapping again: the header is copied before it is read, and of a steady
+ * file all tensors but float matrices are. Wrong numbers in those give wrong results, which a check refuses, but
+ * never a wrong address. */
 #include "io/safetensors/safetensors.h"
 #include "io/extent.h"
 #include "io/kinds.h"
@@ -52,9 +57,20 @@ static ra_status find_header(const ra_safetensors *file, ra_json_span *header, r
         RA_FAIL(err, RA_ERR_FORMAT, "%s is not a safetensors file: its header does not begin with a brace",
                 file->path);
     *header = (ra_json_span){(const char *)bytes + PREFIX, (size_t)length};
-    if (!ra_utf8_valid(header->text, header->size))
-        RA_FAIL(err, RA_ERR_FORMAT, "%s: the header is not valid UTF-8", file->path);
     return RA_OK;
+}
+
+static ra_status read_header(ra_safetensors *file, ra_json_span header, ra_error *err) {
+    char *copy = ra_malloc(header.size, 1);
+    if (!copy) RA_FAIL_MEMORY(err, "the header of a file", header.size);
+    memcpy(copy, header.text, header.size);
+    header.text = copy;
+    ra_status status = RA_OK;
+    if (!ra_utf8_valid(copy, header.size))
+        status = ra_error_set(err, RA_ERR_FORMAT, "%s: the header is not valid UTF-8", file->path);
+    if (status == RA_OK) status = ra_safetensors_parse_header(file, header, err);
+    ra_free(copy);
+    return status;
 }
 
 /* ---- layout -------------------------------------------------------------------------------------------- */
@@ -113,15 +129,21 @@ static bool is_misaligned(const ra_safetensors_entry *entry, size_t data_offset)
            (data_offset + entry->begin) % ra_dtype_size(entry->tensor.dtype) != 0;
 }
 
-/* Points every readable tensor into the mapping, or into a copy if it lies at an odd place there. */
-static ra_status set_views(ra_safetensors *file, size_t data_offset, ra_error *err) {
+static bool is_float_matrix(const ra_tensor *tensor) {
+    return tensor->rank == 2 && (ra_dtype_is_float(tensor->dtype) || tensor->dtype == RA_F64);
+}
+
+/* Points every readable tensor into the mapping, or into a copy: if it lies at an odd place there, or if a change in
+ * the mapping would be dangerous. */
+static ra_status set_views(ra_safetensors *file, size_t data_offset, bool careful, ra_error *err) {
     const char *base = file->mapping.data;
     for (size_t i = 0; i < file->readable; i++) {
         ra_safetensors_entry *entry = &file->entries[i];
         size_t offset = data_offset + entry->begin;
         /* An empty view points to the start of the mapping, where every type is aligned. */
         entry->tensor.data = base + (entry->end > entry->begin ? offset : 0);
-        if (!is_misaligned(entry, data_offset)) continue;
+        bool risky = careful && entry->end > entry->begin && !is_float_matrix(&entry->tensor);
+        if (!risky && !is_misaligned(entry, data_offset)) continue;
         RA_TRY(ra_order_copy(&entry->tensor, base + offset, false, false, file->path, &entry->copy, err));
         entry->tensor.data = entry->copy;
     }
@@ -130,31 +152,51 @@ static ra_status set_views(ra_safetensors *file, size_t data_offset, ra_error *e
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
-static ra_status load(ra_safetensors *file, ra_error *err) {
+static ra_status load(ra_safetensors *file, bool careful, ra_error *err) {
     ra_json_span header = {NULL, 0};
-    RA_TRY(ra_mapping_open(file->path, &file->mapping, err));
     RA_TRY(find_header(file, &header, err));
-    RA_TRY(ra_safetensors_parse_header(file, header, err));
+    RA_TRY(read_header(file, header, err));
     size_t data_offset = PREFIX + header.size;
     sort_entries(file);
     RA_TRY(ra_safetensors_remove_prefix(file, err));
     RA_TRY(ra_safetensors_index_names(file, err));
     RA_TRY(check_tiling(file, file->mapping.size - data_offset, err));
-    return set_views(file, data_offset, err);
+    return set_views(file, data_offset, careful, err);
 }
 
-ra_status ra_safetensors_open(const char *path, ra_safetensors **out, ra_error *err) {
+/* most: NULL for a mapping that is not steady. */
+static ra_status open_file(const char *path, const size_t *most, ra_safetensors **out, ra_error *err) {
     ra_safetensors *file = ra_calloc(1, sizeof *file);
     if (!file) RA_FAIL_MEMORY(err, "an opened file", sizeof *file);
     file->path = ra_strdup(path);
     ra_status status =
-        file->path ? load(file, err) : ra_error_set(err, RA_ERR_MEMORY, "out of memory: the name of a file");
+        file->path ? RA_OK : ra_error_set(err, RA_ERR_MEMORY, "out of memory: the name of a file");
+    if (status == RA_OK)
+        status = most ? ra_mapping_open_steady(path, *most, &file->mapping, err)
+                      : ra_mapping_open(path, &file->mapping, err);
+    if (status == RA_OK) status = load(file, most && !file->mapping.copied, err);
     if (status != RA_OK) {
         ra_safetensors_free(file);
         return status;
     }
     *out = file;
     return RA_OK;
+}
+
+ra_status ra_safetensors_open(const char *path, ra_safetensors **file, ra_error *err) {
+    return open_file(path, NULL, file, err);
+}
+
+ra_status ra_safetensors_open_steady(const char *path, size_t most, ra_safetensors **file, ra_error *err) {
+    return open_file(path, &most, file, err);
+}
+
+ra_status ra_safetensors_check(const ra_safetensors *file, ra_error *err) {
+    return ra_mapping_check(&file->mapping, err);
+}
+
+bool ra_safetensors_mapped(const ra_safetensors *file) {
+    return !file->mapping.copied;
 }
 
 void ra_safetensors_free(ra_safetensors *file) {

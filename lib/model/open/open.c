@@ -104,10 +104,27 @@ static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_mode
     return ra_model_make_resident(model, options->workspaces, err);
 }
 
+static void complete_info(ra_model *model) {
+    ra_model_info *info = &model->info;
+    info->dtype = model->dictionary.dtype;
+    info->has_standardization = model->input_mean != NULL;
+    info->has_relaxation = model->relaxation_norm != NULL;
+    info->trace_rows = model->trace_rows;
+    info->has_atom_labels = model->atom_labels != NULL;
+    info->has_point_labels = model->point_labels != NULL;
+    info->has_point_vectors = model->point_vectors.data != NULL;
+    info->has_statistics = model->statistics.rows > 0;
+    info->has_layout = model->layout != NULL;
+    info->mapped = model->file && ra_safetensors_mapped(model->file);
+    info->device = ra_backend_name(model->backend);
+    ra_digest(model->dictionary.data, ra_tensor_bytes(&model->dictionary), info->digest);
+}
+
 static ra_status open_file(ra_model *model, const char *path, const ra_model_options *options,
                            ra_error *err) {
     ra_safetensors *file = NULL;
-    RA_TRY(ra_safetensors_open(path, &file, err));
+    RA_TRY(options->steady ? ra_safetensors_open_steady(path, options->private_below, &file, err)
+                           : ra_safetensors_open(path, &file, err));
     bool fused = ra_safetensors_find(file, "dictionary") != NULL;
     bool checkpoint = ra_safetensors_find(file, "dictionary.W") ||
                       ra_safetensors_find(file, "dictionary.W.index") ||
@@ -120,23 +137,12 @@ static ra_status open_file(ra_model *model, const char *path, const ra_model_opt
     }
     model->info.from_checkpoint = !fused;
     if (status == RA_OK) status = open_parts(model, file, options, err);
+    if (status == RA_OK) complete_info(model);
+    ra_error changed = {0};
+    if (ra_safetensors_check(file, &changed) != RA_OK) /* then any other failure comes from it */
+        status = ra_error_set(err, changed.code, "%s", changed.message);
     if (!fused) ra_safetensors_free(file);
     return status;
-}
-
-static void complete_info(ra_model *model) {
-    ra_model_info *info = &model->info;
-    info->dtype = model->dictionary.dtype;
-    info->has_standardization = model->input_mean != NULL;
-    info->has_relaxation = model->relaxation_norm != NULL;
-    info->trace_rows = model->trace_rows;
-    info->has_atom_labels = model->atom_labels != NULL;
-    info->has_point_labels = model->point_labels != NULL;
-    info->has_point_vectors = model->point_vectors.data != NULL;
-    info->has_statistics = model->statistics.rows > 0;
-    info->has_layout = model->layout != NULL;
-    info->device = ra_backend_name(model->backend);
-    ra_digest(model->dictionary.data, ra_tensor_bytes(&model->dictionary), info->digest);
 }
 
 static ra_status choose_backend(ra_model *model, ra_backend *given, ra_error *err) {
@@ -163,12 +169,15 @@ ra_status ra_model_open(const char *path, const ra_model_options *options, ra_mo
         ra_model_release(model);
         return status;
     }
-    complete_info(model);
     *out = model;
     return RA_OK;
 }
 
 /* ---- life --------------------------------------------------------------------------------------------- */
+
+ra_status ra_model_check(const ra_model *model, ra_error *err) {
+    return model->file ? ra_safetensors_check(model->file, err) : RA_OK;
+}
 
 ra_model *ra_model_retain(ra_model *model) {
     atomic_fetch_add_explicit(&model->references, 1, memory_order_relaxed);

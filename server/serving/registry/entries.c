@@ -1,6 +1,7 @@
 #include "serving/registry/entries.h"
 #include "ra_memory.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- generations --------------------------------------------------------------------------------------- */
@@ -52,6 +53,21 @@ entry *entries_find(registry *dictionaries, const char *name) {
     entry *item = entries_named(dictionaries, name);
     pthread_mutex_unlock(&dictionaries->lock);
     return item;
+}
+
+served *entries_hold(registry *dictionaries, const entry *item) {
+    pthread_mutex_lock(&dictionaries->lock);
+    served *current = served_retain(item->current);
+    pthread_mutex_unlock(&dictionaries->lock);
+    return current;
+}
+
+void entries_shorten(char *to, size_t size, const char *message, const char *path) {
+    const char *slash = strrchr(path, '/'), *at = strstr(message, path);
+    if (at && slash)
+        snprintf(to, size, "%.*s%s", (int)(at - message), message, at + (slash + 1 - path));
+    else
+        snprintf(to, size, "%s", message);
 }
 
 bool entries_append(registry *dictionaries, entry *item) {

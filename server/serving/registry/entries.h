@@ -3,7 +3,8 @@
  * There are two locks. `lock` guards the table and the members of an entry that are marked so; it is held for
  * a few instructions. `loading` makes changes happen one after another; it is held for as long as they take.
  * No thread waits for `loading` while it holds `lock`. Only the thread that holds `loading` writes what
- * `lock` guards, so that thread may read it without `lock`.
+ * `lock` guards, so that thread may read it without `lock`; but any thread may give up a generation that is lost,
+ * so `current`, `lost` and `reason` are read with `lock`.
  */
 #ifndef RASAED_SERVING_REGISTRY_ENTRIES_H
 #define RASAED_SERVING_REGISTRY_ENTRIES_H
@@ -27,8 +28,8 @@ typedef struct entry {
     char *name, *path;
     /* guarded by `lock` */
     served *current; /* NULL: unavailable */
-    bool unloaded;
-    size_t generation, failures, fallbacks;
+    bool unloaded, lost;
+    size_t generation, failures, fallbacks, losses;
     int64_t loaded; /* of the current or last generation, see served.h */
     char reason[REGISTRY_REASON_SIZE];
     /* guarded by `loading` */
@@ -51,6 +52,7 @@ struct registry {
     size_t workspaces;
     device_watch *device;
     ra_sae_settings settings;
+    size_t private_below;
     char *folder;
     bool folder_failed; /* guarded by `loading`: the folder could not be read, and the log says so */
     retired_list *retired;
@@ -65,6 +67,12 @@ void entry_free(entry *item);
 /* With `lock` held; NULL when there is none. */
 entry *entries_named(const registry *dictionaries, const char *name);
 entry *entries_at(const registry *dictionaries, size_t i);
+
+/* A reference to what an entry serves, for the caller; NULL when there is none. Takes `lock` itself. */
+served *entries_hold(registry *dictionaries, const entry *item);
+
+/* The message for others than the operator: with the name of the file, without its folder. */
+void entries_shorten(char *to, size_t size, const char *message, const char *path);
 
 /* Takes `lock` itself; NULL when there is none. */
 entry *entries_find(registry *dictionaries, const char *name);

@@ -27,6 +27,8 @@ enum { FIRST_RETRY_US = 1000000, LAST_RETRY_US = 60000000 };
 
 static const char suffix[] = ".safetensors";
 
+enum { MOST_TICKS = 20 };
+
 /* Changes follow one after another, and one can take long. */
 static void begin_change(registry *dictionaries) {
     ra_waiting_check("a load of dictionaries");
@@ -35,9 +37,20 @@ static void begin_change(registry *dictionaries) {
 
 /* ---- files --------------------------------------------------------------------------------------------- */
 
+/* A file that was just written is looked at again when its clock has gone on: a later change then has another
+ * stamp. */
 static file_stamp stamp_of(const char *path) {
+    const struct timespec tick = {.tv_nsec = 1000000};
     struct stat about;
-    if (stat(path, &about) != 0) return (file_stamp){0};
+    for (int i = 0;; i++) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME_COARSE, &now);
+        if (stat(path, &about) != 0) return (file_stamp){0};
+        bool old = now.tv_sec > about.st_ctim.tv_sec ||
+                   (now.tv_sec == about.st_ctim.tv_sec && now.tv_nsec > about.st_ctim.tv_nsec);
+        if (old || i == MOST_TICKS) break;
+        nanosleep(&tick, NULL);
+    }
     return (file_stamp){.device = about.st_dev,
                         .inode = about.st_ino,
                         .size = about.st_size,
@@ -71,9 +84,12 @@ static ra_status missing_settings(const registry *dictionaries, const char *path
 }
 
 /* Whether the CPU may serve a dictionary that the device has no memory for. */
-static bool may_fall_back(const registry *dictionaries, const entry *item) {
-    bool on_device = dictionaries->backend && !ra_backend_host_memory(dictionaries->backend);
-    return on_device && (!item->current || item->current->on_cpu);
+static bool may_fall_back(registry *dictionaries, const entry *item) {
+    if (!dictionaries->backend || ra_backend_host_memory(dictionaries->backend)) return false;
+    served *current = entries_hold(dictionaries, item);
+    bool may = !current || current->on_cpu;
+    served_release(current);
+    return may;
 }
 
 static ra_status open_on_cpu(registry *dictionaries, const entry *item, ra_model_options *options,
@@ -87,7 +103,10 @@ static ra_status open_on_cpu(registry *dictionaries, const entry *item, ra_model
 
 static ra_status open_model(registry *dictionaries, const entry *item, served *loaded, ra_error *err) {
     ra_error why = {0};
-    ra_model_options options = {.backend = dictionaries->backend, .workspaces = dictionaries->workspaces};
+    ra_model_options options = {.backend = dictionaries->backend,
+                                .workspaces = dictionaries->workspaces,
+                                .steady = true,
+                                .private_below = dictionaries->private_below};
     RA_TRY(missing_settings(dictionaries, item->path, &options.settings, err));
     ra_status status = ra_model_open(item->path, &options, &loaded->model, &why);
     loaded->on_cpu = status == RA_ERR_MEMORY && may_fall_back(dictionaries, item);
@@ -122,24 +141,17 @@ static ra_status open_generation(registry *dictionaries, entry *item, served **o
     return RA_OK;
 }
 
-/* The message for others than the operator: with the name of the file, without its folder. */
-static void shorten(char *to, size_t size, const char *message, const char *path) {
-    const char *slash = strrchr(path, '/'), *at = strstr(message, path);
-    if (at && slash)
-        snprintf(to, size, "%.*s%s", (int)(at - message), message, at + (slash + 1 - path));
-    else
-        snprintf(to, size, "%s", message);
-}
-
 static void note_failure(registry *dictionaries, entry *item, const char *message) {
-    if (item->current)
+    served *current = entries_hold(dictionaries, item);
+    if (current)
         ra_log(RA_LOG_ERROR, "dictionary %s: not reloaded, generation %zu keeps serving: %s", item->name,
                item->generation, message);
     else
         ra_log(RA_LOG_ERROR, "dictionary %s: not loaded: %s", item->name, message);
+    served_release(current);
     pthread_mutex_lock(&dictionaries->lock);
     item->failures++;
-    shorten(item->reason, sizeof item->reason, message, item->path);
+    entries_shorten(item->reason, sizeof item->reason, message, item->path);
     pthread_mutex_unlock(&dictionaries->lock);
 }
 
@@ -149,6 +161,7 @@ static void put_in_place(registry *dictionaries, entry *item, served *fresh) {
     served *old = item->current;
     item->current = fresh;
     item->unloaded = !fresh;
+    item->lost = false;
     snprintf(item->reason, sizeof item->reason, "%s", fresh ? "" : "unloaded");
     if (fresh) item->generation = fresh->generation;
     if (fresh) item->loaded = fresh->loaded;
@@ -278,7 +291,9 @@ ra_status registry_add_folder(registry *dictionaries, ra_error *err) {
     ra_status status = scan(dictionaries, &found, err);
     for (size_t i = 0; status == RA_OK && i < dictionaries->count; i++) {
         entry *item = dictionaries->entries[i];
-        opened += item->current || renew(dictionaries, item, first.code ? NULL : &first) == RA_OK;
+        served *current = entries_hold(dictionaries, item);
+        served_release(current);
+        opened += current || renew(dictionaries, item, first.code ? NULL : &first) == RA_OK;
     }
     pthread_mutex_unlock(&dictionaries->loading);
     if (status == RA_OK && found && !opened) RA_FAIL(err, first.code, "%s", first.message);

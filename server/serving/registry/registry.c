@@ -25,6 +25,7 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
     dictionaries->workspaces = options->workspaces;
     dictionaries->device = options->device;
     dictionaries->settings = options->settings;
+    dictionaries->private_below = options->private_below;
     dictionaries->folder = folder;
     dictionaries->retired = retired;
     pthread_mutex_init(&dictionaries->lock, NULL);
@@ -78,12 +79,32 @@ served *registry_acquire_at(registry *dictionaries, size_t i) {
     return dictionary;
 }
 
+void registry_lose(registry *dictionaries, const served *dictionary, const char *why) {
+    served *lost = NULL;
+    pthread_mutex_lock(&dictionaries->lock);
+    entry *item = entries_named(dictionaries, dictionary->name);
+    if (item && item->current == dictionary) {
+        lost = item->current;
+        item->current = NULL;
+        item->lost = true;
+        item->losses++;
+        entries_shorten(item->reason, sizeof item->reason, why, item->path);
+    }
+    pthread_mutex_unlock(&dictionaries->lock);
+    if (!lost) return;
+    ra_log(RA_LOG_ERROR, "dictionary %s: generation %zu is given up, load it again: %s", lost->name,
+           lost->generation, why);
+    served_release(lost);
+}
+
 /* With the lock held; `item` may be NULL. */
 static bool describe(const entry *item, registry_status *status) {
     if (!item) return false;
     *status = (registry_status){.name = item->name,
                                 .ready = item->current != NULL,
                                 .unloaded = item->unloaded,
+                                .lost = item->lost,
+                                .losses = item->losses,
                                 .generation = item->generation,
                                 .failures = item->failures,
                                 .fallbacks = item->fallbacks};

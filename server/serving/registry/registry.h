@@ -17,6 +17,9 @@
  * was unloaded, or whose file in the folder has not opened yet, is known and unavailable. Names are never
  * forgotten, and the generations of a name only grow.
  *
+ * A generation that reads its file in a mapping is lost when somebody writes the file in place: the thread that
+ * notices gives it up, so that nobody gets numbers from it any more. The other dictionaries go on.
+ *
  * Paths never come from requests: a name leads to the file that the operator gave, or, with a folder, to
  * FOLDER/NAME.safetensors; names have no slashes.
  *
@@ -40,6 +43,7 @@ typedef struct registry_options {
     size_t workspaces;        /* of ra_model_options */
     device_watch *device;     /* told when the device fails at a load; may be NULL */
     ra_sae_settings settings; /* for files whose metadata lacks them; a setting in a file always wins */
+    size_t private_below;     /* of ra_model_options */
     const char *folder;       /* copied; every NAME.safetensors in it may be served. NULL: none */
 } registry_options;
 
@@ -62,6 +66,10 @@ ra_status registry_add_folder(registry *dictionaries, ra_error *err);
 served *registry_acquire(registry *dictionaries, const char *name);
 served *registry_acquire_at(registry *dictionaries, size_t i);
 
+/* Gives up a generation whose file has changed while it served (ra_model_check()): the dictionary is unavailable
+ * until it is loaded or reloaded. Logs `why`, once; does nothing if another generation serves by now. */
+void registry_lose(registry *dictionaries, const served *dictionary, const char *why);
+
 /* How many names are known, loaded or not. */
 size_t registry_count(registry *dictionaries);
 
@@ -69,8 +77,10 @@ typedef struct registry_status {
     const char *name;  /* lives as long as the registry */
     bool ready;        /* loaded, so requests are answered */
     bool unloaded;     /* on purpose; only a load brings it back */
+    bool lost;         /* its file changed while it was served */
     size_t generation; /* the last one that was loaded; 0: none yet */
     size_t failures;   /* loads that failed */
+    size_t losses;     /* generations that were lost */
     size_t fallbacks;  /* loads that the CPU serves because the device had no memory */
     char reason
         [REGISTRY_REASON_SIZE]; /* why the last load failed, with the name of the file without its folder;

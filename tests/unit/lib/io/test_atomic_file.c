@@ -279,6 +279,26 @@ START_TEST(test_short_memory_leaves_nothing_behind) {
 }
 END_TEST
 
+START_TEST(test_a_program_may_require_that_what_it_read_is_valid) {
+    enum { SIZE = 1 << 20 };
+    static char content[SIZE];
+    const char *path = test_write("a", "old", 3), *input = test_write("input", content, SIZE);
+    ra_mapping mapping;
+    ra_atomic_file *file = NULL;
+    ra_atomic_file_require(ra_mapping_check_all);
+    ra_ok(ra_mapping_open(input, &mapping, &err));
+    ra_ok(replace(path, "new", 3, &err));
+    ck_assert_int_eq(truncate(input, 4096), 0);
+    ra_fails(replace(path, "bad", 3, &err), RA_ERR_CHANGED, "input was written");
+    ra_ok(ra_atomic_file_begin(path, &file, &err)); /* the system reads the mapping: EFAULT, not SIGBUS */
+    ra_fails(ra_atomic_file_write(file, mapping.data, SIZE, &err), RA_ERR_CHANGED, "input was written");
+    ra_atomic_file_abort(file);
+    ra_mapping_close(&mapping);
+    assert_content(path, "new", 3);
+    ck_assert_int_eq(entries(), 2);
+}
+END_TEST
+
 TEST_CASES_SLOW(atomic_file, 30, test_the_target_changes_only_at_the_commit,
                 test_abort_leaves_everything_as_it_was, test_the_temporary_file_is_hidden_beside_the_target,
                 test_pieces_of_every_size_come_out_in_order, test_an_empty_file_can_be_written,
@@ -286,4 +306,5 @@ TEST_CASES_SLOW(atomic_file, 30, test_the_target_changes_only_at_the_commit,
                 test_a_link_is_followed_and_kept, test_a_name_of_full_length_can_be_written,
                 test_refuses_targets_that_are_no_files, test_a_full_disk_loses_nothing,
                 test_a_lost_write_cannot_be_committed, test_a_rename_that_fails_cleans_up,
-                test_writers_of_one_target_never_mix, test_short_memory_leaves_nothing_behind)
+                test_writers_of_one_target_never_mix, test_short_memory_leaves_nothing_behind,
+                test_a_program_may_require_that_what_it_read_is_valid)

@@ -26,7 +26,7 @@ static void make(const char *path, const char *type, size_t size) {
 }
 
 static void with_tail(const void *data, size_t size) {
-    response.tail = (http_tail){data, size, count_release, &request};
+    response.tail = (http_tail){.data = data, .size = size, .release = count_release, .owner = &request};
     response.ranges = true;
 }
 

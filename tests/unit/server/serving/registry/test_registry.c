@@ -1,5 +1,4 @@
-/* Dictionaries and their generations (server/serving/registry/{registry,entries,load,retired}.c,
- * server/serving/reloader.c). */
+/* Dictionaries and their generations (server/serving/registry/{registry,entries,load,retired}.c, server/serving/reloader.c). */
 #include "emulated.h"
 #include "harness.h"
 #include "serving/registry/registry.h"
@@ -8,12 +7,12 @@
 #include "http/exchange.h"
 #include "model_files.h"
 
-#include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sched.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static const char *write_model(const char *name, float first) {
@@ -469,6 +468,60 @@ START_TEST(test_a_watching_reloader_takes_what_changes) {
 }
 END_TEST
 
+/* Makes the file another one of the same size, in place. */
+static void overwrite(const char *path) {
+    FILE *file = fopen(path, "r+b");
+    ck_assert_int_eq(fseek(file, -4, SEEK_END), 0);
+    ck_assert_uint_eq(fwrite("\0\0\0", 1, 4, file), 4);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(test_a_generation_that_is_lost_is_gone_until_a_load) {
+    const char *path = write_model("a.safetensors", 1);
+    registry *dictionaries = with_one(path);
+    registry_status status = {0};
+    ra_error why = {0};
+    served *words = registry_acquire(dictionaries, "words");
+    ck_assert(ra_model_get_info(words->model)->mapped);
+    ra_ok(ra_model_check(words->model, &err));
+    overwrite(path);
+    ck_assert_int_eq(ra_model_check(words->model, &why), RA_ERR_CHANGED);
+    registry_lose(dictionaries, words, why.message);
+    registry_lose(dictionaries, words, "again");
+    ck_assert_ptr_null(registry_acquire(dictionaries, "words"));
+    ck_assert(registry_status_of(dictionaries, "words", &status));
+    ck_assert(status.lost && !status.ready && !status.unloaded);
+    ck_assert_uint_eq(status.losses, 1);
+    ck_assert(strncmp(status.reason, "a.safetensors was written", 25) == 0);
+    replace_model(path, 2);
+    ra_ok(registry_reload(dictionaries, "words", &err));
+    registry_lose(dictionaries, words, "of an old generation"); /* does not concern the new one */
+    served_release(words);
+    words = registry_acquire(dictionaries, "words");
+    ck_assert_uint_eq(words->generation, 2);
+    ck_assert(first_number(words) == 2);
+    ck_assert(registry_status_of(dictionaries, "words", &status));
+    ck_assert(!status.lost && status.ready);
+    served_release(words);
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_a_small_file_is_private) {
+    const char *path = write_model("a.safetensors", 1);
+    registry *dictionaries = NULL;
+    ra_ok(registry_new(&(registry_options){.private_below = 1 << 20}, &dictionaries, &err));
+    ra_ok(registry_add(dictionaries, "words", path, &err));
+    served *words = registry_acquire(dictionaries, "words");
+    ck_assert(!ra_model_get_info(words->model)->mapped);
+    ck_assert_int_eq(truncate(path, 0), 0);
+    ck_assert(first_number(words) == 1);
+    ra_ok(ra_model_check(words->model, &err));
+    served_release(words);
+    registry_free(dictionaries);
+}
+END_TEST
+
 /* ---- giving back --------------------------------------------------------------------------------------- */
 
 static atomic_size_t told;
@@ -526,9 +579,10 @@ END_TEST
 
 static atomic_bool hold;
 static size_t order[8];
-static atomic_size_t done;
+static atomic_size_t began, done;
 
 static void take_part(void *argument) {
+    atomic_fetch_add(&began, 1);
     while (atomic_load(&hold)) sched_yield();
     order[atomic_fetch_add(&done, 1)] = (size_t)argument;
 }
@@ -539,8 +593,7 @@ START_TEST(test_jobs_run_in_order_on_the_thread_of_the_reloader) {
     ra_ok(reloader_start(dictionaries, &(reloader_options){.queue = 3}, &worker, &err));
     atomic_store(&hold, true);
     ck_assert(reloader_submit(worker, take_part, (void *)0));
-    while (reloader_waiting(worker) != 1) sched_yield();
-    usleep(10000); /* it runs, and no longer waits in the queue */
+    while (atomic_load(&began) < 1) sched_yield(); /* it runs, and no longer waits in the queue */
     for (size_t i = 1; i <= 3; i++) ck_assert(reloader_submit(worker, take_part, (void *)i));
     ck_assert(!reloader_submit(worker, take_part, (void *)4)); /* full */
     ck_assert_uint_eq(reloader_waiting(worker), 4);
@@ -600,6 +653,7 @@ TEST_CASES_SLOW(
     test_why_a_load_failed_is_kept_without_the_folder, test_any_allocation_of_a_load_may_fail,
     test_a_folder_serves_what_opens, test_a_folder_that_serves_nothing_is_refused,
     test_a_changed_file_is_taken_at_the_second_look, test_readers_see_whole_generations_while_it_reloads,
-    test_a_watching_reloader_takes_what_changes, test_the_reloader_reloads_when_asked_and_stops)
+    test_a_watching_reloader_takes_what_changes, test_the_reloader_reloads_when_asked_and_stops,
+    test_a_generation_that_is_lost_is_gone_until_a_load, test_a_small_file_is_private)
 TEST_CASES(registry_device, test_what_does_not_fit_on_the_device_is_served_by_the_cpu,
            test_a_reload_for_which_the_device_has_no_memory_changes_nothing)
