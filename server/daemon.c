@@ -180,6 +180,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
                                    .max_connections = self->shares.connections,
                                    .max_per_address = chosen->max_connections_per_address,
                                    .max_in_flight = chosen->max_in_flight,
+                                   .bodies = &self->state.bodies,
                                    .admin = admin,
                                    .tls = &self->tls,
                                    .service = &self->service};
@@ -190,6 +191,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
     }
     at->descriptor = -1;
     RA_TRY(http_server_start(&options, &at->server, err));
+    atomic_store(&self->state.servers[admin], at->server);
     ra_log(RA_LOG_INFO, "serving %s%s with %zu I/O threads", at->url, admin ? " for administration" : "",
            options.threads);
     return RA_OK;
@@ -212,6 +214,8 @@ static ra_status start(parts *self, ra_error *err) {
     RA_TRY(load(self, err));
     RA_TRY(ledger_settle(self->settings, self->state.has_admin, &self->shares, err));
     RA_TRY(log_never_wait(err));
+    self->state.shares = &self->shares;
+    self->state.bodies.limit = self->shares.body_bytes;
     signals_while_serving();
     device_watch_init(&self->state.device, self->backend, end_without_device, NULL);
     RA_TRY(start_reloader(self, err));

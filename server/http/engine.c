@@ -184,6 +184,7 @@ static void begin(http_engine *engine, http_exchange *exchange, struct MHD_Conne
     header_walk walk = {0};
     check_head(engine, &walk, connection, method, url, exchange->raw_target, version);
     exchange->capacity = engine->options.capacity;
+    exchange->bodies = engine->options.bodies;
     http_exchange_begin(exchange, engine->options.service, method, &walk.headers,
                         walk.status == RA_OK ? NULL : &walk.err);
 }

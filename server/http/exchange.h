@@ -42,11 +42,16 @@ typedef struct http_service {
     http_problem_writer *write_problem; /* of every request; http.h */
 } http_service;
 
-/* How many requests may be under way at once. Vital requests and refused ones do not count. */
+/* Something of which there is only so much for all requests together: requests at once, bytes of bodies. Vital requests
+ * and refused ones take none. Thread safety: any thread. */
 typedef struct http_capacity {
     atomic_size_t used;
     size_t limit; /* 0: no limit */
 } http_capacity;
+
+bool http_capacity_take(http_capacity *capacity,
+                        size_t n); /* false, and nothing taken, when it does not fit */
+void http_capacity_give(http_capacity *capacity, size_t n);
 
 typedef enum http_step {
     HTTP_RECEIVING, /* the body, if there is one, is next */
@@ -87,7 +92,9 @@ typedef struct http_exchange {
     http_response response;
     bool begun;
     http_capacity *capacity; /* set before begin; NULL: no limit */
+    http_capacity *bodies;   /* the same for bytes of bodies */
     bool counted;            /* it counts in `capacity` */
+    size_t charged;          /* bytes in `bodies`, until the exchange is given back */
     size_t drop_left;        /* bytes of the body that may still be dropped */
     /* private */
     char *raw_target;

@@ -48,6 +48,7 @@ static ra_status start_workers(http_server *server, const http_tls *tls, ra_erro
                                              .tls = tls,
                                              .service = options->service,
                                              .capacity = &server->capacity,
+                                             .bodies = options->bodies,
                                              .deferrals = server->deferrals,
                                              .closed = on_closed,
                                              .context = server},
@@ -112,6 +113,14 @@ size_t http_server_in_flight(const http_server *server) {
 
 size_t http_server_connections(const http_server *server) {
     return http_acceptor_connections(server->acceptor);
+}
+
+size_t http_server_refused(const http_server *server) {
+    return http_acceptor_refused(server->acceptor);
+}
+
+size_t http_server_requests(const http_server *server) {
+    return atomic_load(&server->capacity.used);
 }
 
 uint64_t http_server_lag(const http_server *server) {

@@ -34,6 +34,7 @@ typedef struct http_server_options {
     size_t max_connections;  /* at least 1 */
     size_t max_per_address;  /* connections of one client; 0: no limit */
     size_t max_in_flight;    /* requests at once that are not vital; 0: no limit */
+    http_capacity *bodies;   /* bytes of bodies at once, of all addresses; NULL: no limit */
     bool admin;              /* marks requests as from the address for administration */
     const http_tls *tls;     /* NULL or without certificate: plain http; only used during start */
     const http_service *service;
@@ -48,6 +49,9 @@ void http_server_refuse(http_server *server);
  * (http_connections_expecting()). */
 size_t http_server_in_flight(const http_server *server);
 size_t http_server_connections(const http_server *server);
+size_t
+http_server_refused(const http_server *server); /* connections of addresses that had all they may have */
+size_t http_server_requests(const http_server *server); /* that count in max_in_flight */
 
 /* How many microseconds the connections of the I/O thread that is the latest have waited for it until now. */
 uint64_t http_server_lag(const http_server *server);

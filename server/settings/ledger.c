@@ -1,8 +1,12 @@
 #include "settings/ledger.h"
+#include "ra_settings.h"
 #include "telemetry/process.h"
 
 #include <sched.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum {
     THREADS_PER_CORE = 4, /* compute threads: many of them wait for their turn in the batcher */
@@ -53,6 +57,52 @@ static ra_status share_descriptors(const settings *chosen, bool has_admin, ledge
     return RA_OK;
 }
 
+/* ---- memory -------------------------------------------------------------------------------------------- */
+
+enum { BODY_SHARE = 4 }; /* of the memory: the rest is for dictionaries, computations and replies */
+
+/* SIZE_MAX when there is no such file, or it says "max". */
+static size_t read_limit(const char *path) {
+    char line[64] = "";
+    FILE *file = fopen(path, "re");
+    if (!file) return SIZE_MAX;
+    bool read = fgets(line, sizeof line, file) != NULL;
+    fclose(file);
+    size_t limit;
+    line[strcspn(line, "\n")] = '\0';
+    return read && ra_count_parse(line, &limit) && limit > 0 ? limit : SIZE_MAX;
+}
+
+/* The smallest limit of the control group and those above it (cgroup v2), or of the one that is mounted (v1). */
+static size_t control_group_limit(void) {
+    char group[512] = "", path[640];
+    size_t least = read_limit("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    while (file && fgets(group, sizeof group, file) && strncmp(group, "0::/", 4) != 0) group[0] = '\0';
+    if (file) fclose(file);
+    group[strcspn(group, "\n")] = '\0';
+    for (char *name = group[0] ? group + 3 : group;;) {
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", name);
+        size_t limit = read_limit(path);
+        least = limit < least ? limit : least;
+        char *slash = strrchr(name, '/');
+        if (!slash) return least;
+        *slash = '\0';
+    }
+}
+
+static ra_status share_memory(const settings *chosen, ledger *shares, ra_error *err) {
+    size_t pages = (size_t)sysconf(_SC_PHYS_PAGES), memory = pages * (size_t)sysconf(_SC_PAGESIZE);
+    size_t group = control_group_limit(), share = (group < memory ? group : memory) / BODY_SHARE;
+    size_t wanted = chosen->max_body_memory;
+    if (wanted && wanted < chosen->max_body)
+        RA_FAIL(err, RA_ERR_SETTING,
+                "--max-body-memory is %zu, less than --max-body %zu: a body of that size could never be sent",
+                wanted, chosen->max_body);
+    shares->body_bytes = wanted ? wanted : share > chosen->max_body ? share : chosen->max_body;
+    return RA_OK;
+}
+
 ledger ledger_threads(const settings *chosen) {
     size_t cores = usable_cores(), compute = THREADS_PER_CORE * cores;
     return (ledger){.io_threads = chosen->threads ? chosen->threads : cores,
@@ -63,5 +113,8 @@ ledger ledger_threads(const settings *chosen) {
 ra_status ledger_settle(const settings *chosen, bool has_admin, ledger *out, ra_error *err) {
     *out = ledger_threads(chosen);
     out->admin_connections = has_admin ? ADMIN_CONNECTIONS : 0;
+    out->requests = chosen->max_in_flight;
+    out->queue = chosen->max_queue;
+    RA_TRY(share_memory(chosen, out, err));
     return share_descriptors(chosen, has_admin, out, err);
 }

@@ -1,4 +1,4 @@
-/* ledger.h - what is limited, and how it is shared out: threads, descriptors, connections.
+/* ledger.h - what is limited, and how it is shared out: threads, descriptors, connections, the memory of bodies.
  *
  * Everything that the system limits is divided here, once, before the first connection is accepted. What does not fit
  * is refused with a sentence, so that a server that starts can also be full without failing its watchdog, a reload
@@ -17,7 +17,9 @@
 typedef struct ledger {
     size_t io_threads, compute_threads, pool_threads; /* pool: of the backend */
     size_t connections, admin_connections;
-    size_t descriptors; /* of the process: connections and everything else */
+    size_t descriptors;     /* of the process: connections and everything else */
+    size_t requests, queue; /* at once; that wait for a computation */
+    size_t body_bytes;      /* memory of request bodies at once */
 } ledger;
 
 /* The threads alone, which need nothing of the system to be known. */

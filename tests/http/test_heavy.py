@@ -225,6 +225,42 @@ class Heavy(unittest.TestCase):
                 self.assertEqual(result[0][0], 503)
                 self.assertIn(b"stopping", result[0][2])
 
+    # ---- what the body names
+
+    def test_a_scan_is_weighed_by_its_own_dictionary(self):
+        """Not by the first one, which may be small."""
+        small = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "golden",
+                             "dict-basic.checkpoint.safetensors")
+        with Daemon("--dictionary", "a=" + small, "--dictionary", "big=" + self.path) as daemon:
+            def joined():
+                return int(re.search(r"^rasaed_batch_rows_count (\d+)", daemon.get("/metrics").body.decode(), re.M)[1])
+
+            self.assertEqual(joined(), 0)
+            reply = daemon.post("/v1/util/sae-topk-by-decoder-cossim",
+                                {"feature": {"model": "m", "source": "big", "index": 3}, "model": "m", "source": "big",
+                                 "num_results": 2})
+            self.assertEqual(reply.status, 200, reply.body)
+            self.assertEqual(joined(), 1)  # a compute thread did it
+
+    # ---- clients that leave
+
+    def test_a_client_that_leaves_is_no_error(self):
+        with self.start() as daemon:
+            for body in (self.long, self.short, self.short):
+                connection = daemon.socket()
+                connection.sendall(("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                                    "Content-Length: %d\r\n\r\n%s" % (SEARCH, len(body), body)).encode())
+                time.sleep(0.05)
+                connection.close()
+            wait_for(lambda: daemon.log().count("status=499") == 3, "the log")
+            wait_for(lambda: self.waiting(daemon) == 0, "the end of the computations")
+            time.sleep(0.2)
+            self.assertNotRegex(daemon.log(), r"(?m)^\S+ error ")
+
+    def waiting(self, daemon):
+        found = re.findall(r"^rasaed_queue_length\{for=\"\w+\"\} (\d+)", daemon.get("/metrics").body.decode(), re.M)
+        return sum(map(int, found))
+
     # ---- loads
 
     def test_many_reloads_are_one_and_hold_no_compute_thread(self):

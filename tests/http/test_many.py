@@ -184,6 +184,49 @@ class Full(unittest.TestCase):
             fields = file.read().rsplit(")", 1)[1].split()
         return int(fields[11]) + int(fields[12])
 
+    def test_bodies_share_a_budget(self):
+        """40 uploads took 2.6 GB, and none was refused."""
+        head = ("POST /v1/dictionaries/basic/reconstruct HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                "Expect: 100-continue\r\nContent-Length: %d\r\n\r\n")
+        size = 8 << 20
+        with Daemon(*GIVEN, "--max-body", str(size), "--max-body-memory", str(4 * size)) as daemon:
+            self.assertEqual(number(daemon, 'rasaed_resource_limit{resource="body_bytes"}'), 4 * size)
+            uploads, taken, refused = [daemon.socket() for _ in range(40)], [], []
+            for one in uploads:
+                one.sendall((head % size).encode())
+                reply = one.recv(65536)
+                (taken if reply.startswith(b"HTTP/1.1 100 ") else refused).append(one)
+            self.assertEqual((len(taken), len(refused)), (4, 36))
+            self.assertEqual(number(daemon, 'rasaed_resource_used{resource="body_bytes"}'), 4 * size)
+            with daemon.socket() as one:
+                one.sendall((head % size).encode())
+                reply = one.recv(65536)
+                self.assertTrue(reply.startswith(b"HTTP/1.1 503 "), reply)
+                self.assertIn(b"Retry-After:", reply)
+            self.assertEqual(daemon.get("/health/ready").status, 200)  # full of bodies, and it answers
+            self.assertEqual(daemon.get("/v1/dictionaries").status, 200)
+            for one in taken[:2]:  # those that were taken are served
+                one.sendall(b"[" + b" " * (size - 1))
+                self.assertIn(b"HTTP/1.1 400", one.recv(65536))
+            for one in uploads:
+                one.close()
+            wait_for(lambda: number(daemon, 'rasaed_resource_used{resource="body_bytes"}') == 0, "the memory")
+            with daemon.socket() as one:  # without a length: it grows until nothing is left
+                one.sendall((head % size).encode().replace(b"Content-Length: %d" % size, b"Transfer-Encoding: chunked"))
+                self.assertTrue(one.recv(65536).startswith(b"HTTP/1.1 100 "))
+                one.sendall(b"100000\r\n" + b" " * (1 << 20) + b"\r\n0\r\n\r\n")
+                self.assertIn(b"HTTP/1.1 400", one.recv(65536))
+            wait_for(lambda: number(daemon, 'rasaed_resource_used{resource="body_bytes"}') == 0, "the memory")
+
+    def test_limits_are_shown_as_used_and_limit(self):
+        with Daemon(*GIVEN, "--max-connections", "50", "--max-queue", "7", "--threads", "2") as daemon:
+            for resource, limit in (("connections", 50), ("queue", 7), ("requests", 4096)):
+                self.assertEqual(number(daemon, 'rasaed_resource_limit{resource="%s"}' % resource), limit)
+            self.assertGreaterEqual(number(daemon, 'rasaed_resource_used{resource="connections"}'), 1)
+            for thread in range(2):
+                lag = number(daemon, 'rasaed_io_thread_lag_seconds{address="main",thread="%d"}' % thread)
+                self.assertLess(lag, 10)
+
     def test_what_does_not_fit_is_refused(self):
         for arguments in (("--check-config",), ()):
             limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))  # noqa: E731
@@ -192,6 +235,11 @@ class Full(unittest.TestCase):
                                   timeout=PATIENCE, preexec_fn=limit)
             self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
             self.assertIn("--max-connections is 190, but the limit of 200 open files", done.stderr)
+            done = subprocess.run([PROGRAM, "--listen", "127.0.0.1:0", *GIVEN, "--max-body-memory", "1000", *arguments],
+                                  env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  timeout=PATIENCE)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+            self.assertIn("--max-body-memory is 1000, less than --max-body 67108864", done.stderr)
 
 
 if __name__ == "__main__":

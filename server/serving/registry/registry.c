@@ -97,6 +97,23 @@ void registry_lose(registry *dictionaries, const served *dictionary, const char 
     served_release(lost);
 }
 
+static double numbers_of(const served *dictionary) {
+    const ra_model_info *info = ra_model_get_info(dictionary->model);
+    return (double)info->concepts * (double)info->dimensions;
+}
+
+served *registry_acquire_largest(registry *dictionaries) {
+    served *largest = NULL;
+    pthread_mutex_lock(&dictionaries->lock);
+    for (size_t i = 0; i < dictionaries->count; i++) {
+        served *current = dictionaries->entries[i]->current;
+        if (current && (!largest || numbers_of(current) > numbers_of(largest))) largest = current;
+    }
+    largest = served_retain(largest);
+    pthread_mutex_unlock(&dictionaries->lock);
+    return largest;
+}
+
 /* With the lock held; `item` may be NULL. */
 static bool describe(const entry *item, registry_status *status) {
     if (!item) return false;

@@ -70,6 +70,9 @@ served *registry_acquire_at(registry *dictionaries, size_t i);
  * until it is loaded or reloaded. Logs `why`, once; does nothing if another generation serves by now. */
 void registry_lose(registry *dictionaries, const served *dictionary, const char *why);
 
+/* The one whose scan takes longest: the most numbers in its dictionary. */
+served *registry_acquire_largest(registry *dictionaries);
+
 /* How many names are known, loaded or not. */
 size_t registry_count(registry *dictionaries);
 
