@@ -3,6 +3,7 @@
  */
 #include "http/acceptor.h"
 #include "http/addresses.h"
+#include "http/points.h"
 #include "ra_memory.h"
 
 #include <errno.h>
@@ -63,7 +64,9 @@ static void hand_over(http_acceptor *acceptor, int descriptor, const struct sock
         return;
     }
     atomic_fetch_add(&acceptor->connections, 1);
-    http_worker_take(choose(acceptor), connection);
+    http_worker *worker = choose(acceptor);
+    point_reached(POINT_taken);
+    http_worker_take(worker, connection);
 }
 
 /* A connection that ends after the first comparison rings. */

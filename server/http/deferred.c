@@ -6,6 +6,7 @@
  * compute threads and end at once when their turn comes; that keeps the queue a queue.
  */
 #include "http/deferred.h"
+#include "http/points.h"
 #include "ra_memory.h"
 
 #include <poll.h>
@@ -61,6 +62,12 @@ static void settle(http_exchange *exchange, http_outcome outcome) {
     if (outcome != HTTP_ANSWERED) atomic_store(&deferral->canceled, true);
 }
 
+/* Without the lock. */
+static void resume(const http_deferrals *list, http_exchange *exchange) {
+    point_reached(POINT_settled);
+    list->options.resume(exchange);
+}
+
 static bool has_hung_up(int descriptor) {
     struct pollfd look = {.fd = descriptor, .events = POLLRDHUP};
     return poll(&look, 1, 0) > 0 && look.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL);
@@ -89,7 +96,7 @@ static bool start(http_deferrals *list, http_exchange *exchange, http_request *o
         *own = exchange->request;
     }
     pthread_mutex_unlock(&list->lock);
-    if (left) list->options.resume(exchange);
+    if (left) resume(list, exchange);
     return wanted;
 }
 
@@ -101,7 +108,7 @@ static void hand_over(http_deferrals *list, http_exchange *exchange, const http_
         settle(exchange, HTTP_ANSWERED);
     }
     pthread_mutex_unlock(&list->lock);
-    if (wanted) list->options.resume(exchange);
+    if (wanted) resume(list, exchange);
 }
 
 static void run(void *argument) {
@@ -187,7 +194,7 @@ static size_t sweep(http_deferrals *list, uint64_t now, bool all) {
     while (settled) { /* a resumed exchange may be gone */
         http_exchange *next = settled->deferral.after;
         settled->deferral.after = NULL;
-        list->options.resume(settled);
+        resume(list, settled);
         settled = next;
     }
     return count;

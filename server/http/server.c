@@ -4,6 +4,7 @@
  */
 #include "http/server.h"
 #include "http/acceptor.h"
+#include "http/points.h"
 #include "http/ticker.h"
 #include "ra_memory.h"
 
@@ -155,6 +156,7 @@ void http_server_stop(http_server *server) {
     ticker_stop(server->watchdog, TICKER_FOREVER);
     if (server->deferrals) (void)http_deferrals_end(server->deferrals);
     for (size_t i = 0; i < server->count; i++) http_worker_end(server->workers[i]);
+    point_reached(POINT_stopped);
     for (size_t i = 0; i < server->count; i++) http_worker_join(server->workers[i]);
 }
 

@@ -1,6 +1,7 @@
 /* A ring of jobs under one lock, a flag for a reload of everything, and a clock for the files. What is to be freed comes
  * first: it is memory that the next load may need. */
 #include "serving/reloader.h"
+#include "http/join.h"
 #include "ra_memory.h"
 
 #include <errno.h>
@@ -160,12 +161,9 @@ ra_status reloader_start(registry *dictionaries, const reloader_options *options
 }
 
 bool reloader_stop(reloader *worker, unsigned seconds) {
-    struct timespec until;
     if (!worker) return true;
     set(worker, &worker->stop);
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += seconds;
-    if (pthread_clockjoin_np(worker->thread, NULL, CLOCK_MONOTONIC, &until) != 0) return false;
+    if (!join_within(worker->thread, (uint64_t)seconds * MILLION)) return false;
     registry_on_retired(worker->dictionaries, NULL, NULL);
     release(worker);
     return true;

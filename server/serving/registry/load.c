@@ -12,6 +12,7 @@
 #include "serving/registry/registry.h"
 #include "serving/registry/entries.h"
 #include "http/exchange.h"
+#include "http/points.h"
 #include "ra_memory.h"
 #include "ra_waiting.h"
 
@@ -168,6 +169,7 @@ static void put_in_place(registry *dictionaries, entry *item, served *fresh) {
     if (fresh && fresh->on_cpu) item->fallbacks++;
     pthread_mutex_unlock(&dictionaries->lock);
     if (!fresh) item->begun = 0;
+    point_reached(POINT_swapped);
     served_release(old);
 }
 

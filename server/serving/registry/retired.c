@@ -1,4 +1,5 @@
 #include "serving/registry/retired.h"
+#include "http/points.h"
 #include "ra_memory.h"
 #include "ra_waiting.h"
 
@@ -50,6 +51,7 @@ static void free_generation(served *dictionary) {
 void retired_add(retired_list *list, served *dictionary) {
     pthread_mutex_lock(&list->lock);
     bool told = list->tell != NULL;
+    point_reached(POINT_retired);
     if (told) {
         dictionary->next = list->first;
         list->first = dictionary;
