@@ -58,7 +58,7 @@ UNIT     := $(OUT)/tests/unit
 # The unit tests link all of the server but main().
 SERVER_PARTS := $(filter-out $(OUT)/obj/server/main.o,$(call object,$(SERVER_SRC))) $(ASSET_PARTS)
 # Test plugins: stand-ins for an accelerator, each from tests/plugin/example.c, and the CUDA plugin over an emulated device.
-PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-idle cuda-emulated)
+PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-idle cuda-emulated $(if $(SANITIZE),,cuda-checked))
 PLUGIN_FLAGS_example-old  := -DEXAMPLE_VERSION=0
 PLUGIN_FLAGS_example-idle := -DEXAMPLE_PROBE='"the example has no device"'
 
@@ -69,7 +69,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-gpu check-debian asan tsan bench bench-gpu bench-kmeans bench-serve bench-latency \
+.PHONY: all cuda demo check check-built check-fast check-barriers check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-serve bench-latency \
   bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
@@ -127,7 +127,8 @@ $(OUT)/tests/librasae-%.so: tests/plugin/example.c lib/ra_backend.h
 
 # ---- CUDA --------------------------------------------------------------------------------------------------------------
 # Machine code for these generations, as far as nvcc knows them, and PTX of the oldest and the newest for the others.
-# The plugin finds CUDA's libraries in this toolkit's folder or on the loader's path.
+# The plugin finds cuBLAS beside itself, in the toolkit that this machine has installed, or on the loader's path.
+CUDA_RUNPATH := $$ORIGIN:/usr/local/cuda/lib64
 CUDA_HOME   = $(abspath $(dir $(realpath $(NVCC)))/..)
 CUDA_KNOWN  = $(filter 75 80 86 89 90 100 120,$(patsubst sm_%,%,$(shell $(NVCC) --list-gpu-code)))
 CUDA_CODE   = $(foreach n,$(CUDA_KNOWN),-gencode=arch=compute_$n,code=sm_$n) \
@@ -139,7 +140,7 @@ cuda: $(CUDA) ## build the CUDA plugin alone; print the registers and memory of 
 
 $(OUT)/librasae-cuda.so: $(CUDA_PARTS)
 	$(call say,LINK,$@)
-	$(Q)$(NVCC) -shared -cudart static -Xlinker -rpath,$(CUDA_HOME)/lib64,--exclude-libs,ALL -o $@ $^
+	$(Q)$(NVCC) -shared -cudart static -Xlinker '-rpath,$(CUDA_RUNPATH),--exclude-libs,ALL,--as-needed' -o $@ $^
 
 $(OUT)/obj/cuda/%.o: %.c
 	$(call say,CC,$<)
@@ -147,19 +148,34 @@ $(OUT)/obj/cuda/%.o: %.c
 
 $(OUT)/obj/cuda/%.cu.o: %.cu
 	$(call say,NVCC,$<)
-	$(Q)mkdir -p $(@D) && $(NVCC) -std=c++17 -O3 $(CUDA_CODE) -Ilib -MMD -MP -Xptxas -v -Werror all-warnings \
-	  -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra -c -o $@ $< 2>$(@:.o=.txt) || { cat $(@:.o=.txt); false; }
+	$(Q)mkdir -p $(@D) && $(NVCC) -std=c++17 -O3 -lineinfo $(CUDA_CODE) -Ilib -MMD -MP -Xptxas -v -Werror all-warnings \
+	  -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-fno-exceptions,-fno-threadsafe-statics -c -o $@ $< 2>$(@:.o=.txt) || { cat $(@:.o=.txt); false; }
 
 # The same sources over tests/emulation in place of CUDA. Kernels and emulation are built without sanitizers, which would
 # lose track of the stacks of its threads.
-EMULATION   := $(patsubst %.c,$(OUT)/obj/emulated/%.o,$(CUDA_SRC) $(sort $(wildcard tests/emulation/*.c))) \
-  $(patsubst %,$(OUT)/obj/emulated/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
+EMULATED_SRC := $(CUDA_SRC) $(filter-out %/races.c,$(sort $(wildcard tests/emulation/*.c)))
+EMULATION   := $(patsubst %.c,$(OUT)/obj/emulated/%.o,$(EMULATED_SRC)) $(patsubst %,$(OUT)/obj/emulated/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
+# Once more with kernels that report each access (tests/emulation/races.c), in grids of at most two blocks. It has the other's
+# soname, by which the plugin finds its cuBLAS: itself.
+CHECKED     := $(patsubst %.c,$(OUT)/obj/emulated/%.o,$(EMULATED_SRC) tests/emulation/races.c) \
+  $(patsubst %,$(OUT)/obj/checked/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
 $(OUT)/obj/emulated/tests/%: OPTIMIZE := -O2
 
 $(OUT)/tests/librasae-cuda-emulated.so: $(EMULATION)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -shared -Wl,-Bsymbolic,-soname,$(@F) -o $@ $^ -lopenblas -ldl
 	$(Q)ln -sf $(@F) $(OUT)/tests/librasae-cuda.so
+
+CHECKED_LINK  = $(CXX) $(LDFLAGS) -shared -Wl,-Bsymbolic,-soname,librasae-cuda-emulated.so
+$(OUT)/tests/librasae-cuda-checked.so: $(CHECKED)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CHECKED_LINK) -o $@ $^ -lopenblas -ldl
+
+CHECKED_CXX  := $(CXX) -D_GNU_SOURCE -Itests/emulation -std=c++17 -g -O1 -fno-tree-sra -Wall -Wextra -Wno-unknown-pragmas -fPIC \
+  -fvisibility=hidden -fno-math-errno -fsanitize=thread -DRA_CUDA_MOST_BLOCKS=2
+$(OUT)/obj/checked/%.cu.o: %.cu
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(CHECKED_CXX) $(CPPFLAGS) -MMD -MP -x c++ -c -o $@ $<
 
 $(OUT)/obj/emulated/%.o: %.c
 	$(call say,CC,$<)
@@ -186,7 +202,7 @@ CPPFLAGS_server  := -Iserver
 CPPFLAGS_trainer := -Itrainer
 CPPFLAGS_tests   := -Iserver -Itests/unit -Itests
 
--include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(APP_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION))
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(APP_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION) $(CHECKED))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # OpenBLAS gets one thread (ours call it), so that each forked test starts from a single-threaded process.
@@ -201,6 +217,9 @@ check-built: all $(UNIT) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers fo
 check-fast: $(UNIT) layers ## run the unit tests alone
 	$(Q)$(TEST_ENV) $(UNIT) --fast
 
+check-barriers: $(UNIT) $(CHECKED) ## remove each barrier of the CUDA kernels in turn; each must be missed (ten minutes)
+	$(Q)$(TEST_ENV) python3 tests/emulation/remove_barriers.py '$(CHECKED_CXX)' '$(CHECKED_LINK)' '$(CHECKED)' $(BARRIERS)
+
 # The real plugin, under another name: in this folder librasae-cuda.so is the emulated one.
 GPU_PLUGIN := $(if $(CUDA),$(OUT)/tests/librasae-cuda-device.so)
 
@@ -212,8 +231,9 @@ GPU_SUITES = $(shell sed -n 's/^TEST_CASES[A-Z_]*.\([a-z_]*\),.*/\1/p' \
   $$(grep -LF '"emulated.h"' $$(grep -lE 'RASAE_TEST_DEVICE|model_on_device|"(devices|device_memory|backend_pair)\.h"' $(call c_files,tests/unit -name 'test_*'))))
 
 check-gpu: $(UNIT) $(GPU_PLUGIN) ## run the tests of operations, models and training on this machine's GPU
-	$(Q)for suite in $(GPU_SUITES); do \
-	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite $(UNIT) || exit 1; done
+	$(Q)failed=; for suite in $(GPU_SUITES); do \
+	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite timeout 120 $(UNIT) || failed="$$failed $$suite"; done; \
+	  test -z "$$failed" || { echo "check-gpu: failed:$$failed" >&2; exit 1; }
 
 BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(filter-out %/bench_gpu.c,$(wildcard tests/bench/bench_*.c)))
 
@@ -241,6 +261,13 @@ $(OUT)/tests/bench_gpu: $(call object,$(wildcard tests/bench/gpu_*.c))
 
 bench-gpu: $(OUT)/tests/bench_gpu $(GPU_PLUGIN) ## time every operation on this machine's GPU beside its limits
 	$(Q)$(OUT)/tests/bench_gpu
+
+# What a machine with a GPU but without this tree needs: all of check-gpu and bench-gpu, and more. Without a package index it
+# leaves out the program that training is timed beside.
+gpu-day: all $(UNIT) $(OUT)/tests/bench_gpu ## pack what a bare machine with a GPU needs to try this build there (tests/gpu_day/)
+	$(Q)python3 -m pip download --quiet --disable-pip-version-check --no-deps -d $(OUT)/wheels overcomplete==0.3.0 || true
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/gpu_day/pack.py $(OUT)/gpu-day --suites "$(GPU_SUITES)" \
+	  $$(ls $(OUT)/wheels/overcomplete-*.whl 2>/dev/null | sed 's/^/--reference /')
 
 bench-kmeans: $(OUT)/tests/bench_kmeans $(BENCH_VENV)/stamp ## time k-means beside scikit-learn's and faiss's (half an hour)
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/kmeans_peers.py $(OUT)/tests/bench_kmeans

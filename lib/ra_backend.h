@@ -34,13 +34,17 @@
 
 #include "ra_tensor.h"
 
-enum { RA_BACKEND_API_VERSION = 4 };
+enum { RA_BACKEND_API_VERSION = 5 };
 
 typedef struct ra_backend_options {
     size_t threads; /* CPU threads, including the caller's; 0: one per core */
     int ordinal;    /* which device of its kind ("cuda:1") */
     bool tf32;      /* matrix products may round their factors to 10 bits of mantissa where that makes the
                      * device faster (cuBLAS: TF32); false: full float32 */
+    bool yield; /* a thread that waits for the device sleeps: fewer processor cycles, some microseconds more
+                     * per wait; false: it asks until the device is done */
+    size_t process; /* which of the processes on this machine that compute together this one is, from 0: if
+                     * the name has no number, they take the machine's devices by turns */
 } ra_backend_options;
 
 /* One step of Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019), as torch.optim computes it. */
@@ -93,6 +97,9 @@ typedef struct ra_pursuit_path {
 /* Atoms that are mixtures of a few points, and what is left of them: D_k = sum_t weight[k,t] C[index[k,t]] +
  * relax[k], before the multiplier. Backend memory. */
 enum { RA_MIXTURE_MOST = 32 };
+
+/* Of `decode`: where a row's share of active latents is larger, its sum may depend on the other rows. */
+enum { RA_DENSE_SHARE = 16 };
 
 typedef struct ra_mixture {
     size_t atoms, most, points, dimensions; /* K; T, at most RA_MIXTURE_MOST; N; d */
@@ -230,6 +237,10 @@ static inline ra_status ra_backend_memory(const ra_backend *backend, size_t *ava
                                           ra_error *err) {
     return backend->ops->memory(backend->self, available, total, err);
 }
+
+/* What a stream of a device needs for itself at most: work areas of its libraries, codes that are being copied,
+ * and a share of the programs that the driver loads. Whoever checks whether something fits leaves it free. */
+enum { RA_STREAM_BYTES = 64 << 20 };
 
 /* A stream must not outlive its backend, which it does not retain. */
 static inline ra_status ra_stream_new(ra_backend *backend, ra_stream *stream, ra_error *err) {

@@ -93,7 +93,8 @@ RA_OPERATION(norm_backward,
 
 /* ---- sparse codes -------------------------------------------------------------------------------------- */
 
-/* x_hat [B,d] <- codes [B,K] D [K,d]; D in f32, f16 or bf16, sums in f32 */
+/* x_hat [B,d] <- codes [B,K] D [K,d]; D in f32, f16 or bf16, sums in f32. A device may multiply codes whose rows
+ * have more than a RA_DENSE_SHARE-th of the latents on average; it adds up all others row by row. */
 RA_OPERATION(decode, (const ra_codes *codes, ra_dtype dtype, const void *D, size_t d, float *x_hat),
              (codes, dtype, D, d, x_hat))
 

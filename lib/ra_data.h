@@ -46,6 +46,7 @@ typedef struct ra_data_options {
     double holdout;          /* share of the rows to skip and keep for ra_data_read_held(); 0: none */
     bool skip_bad_rows;      /* skip rows that hold a NaN or an infinity, with one warning in the log */
     ra_layout_of_data layout;
+    size_t memory; /* bytes of memory that there are; 0: ra_memory_limit() */
 } ra_data_options;
 
 /* options may be NULL. Reads everything once to find numbers that are not finite: unless their rows are
@@ -57,6 +58,15 @@ void ra_data_free(ra_data *data); /* NULL is fine */
 
 size_t ra_data_rows(const ra_data *data); /* without the skipped ones */
 size_t ra_data_dimensions(const ra_data *data);
+
+/* The bytes of all files, and of the memory that there is. Data of more than half of it are large: they are read with
+ * read() instead of from their mapping, each byte that is asked for and nothing around it. */
+double ra_data_bytes(const ra_data *data);
+size_t ra_data_memory(const ra_data *data);
+bool ra_data_is_large(const ra_data *data);
+
+/* Rows of which one costs a read of all: those of an image, if all files have images of one size; 1: none. */
+size_t ra_data_rows_together(const ra_data *data);
 
 /* ---- rows in the files -------------------------------------------------------------------------------- */
 
@@ -82,9 +92,10 @@ void ra_data_read_held(const ra_data *data, size_t first, size_t n, float *out);
 void ra_data_gather(const ra_data *data, const uint64_t *rows, size_t n, float *out);
 void ra_data_read(const ra_data *data, size_t first, size_t n, float *out);
 
-/* Announces that these rows will be read soon. If the data is larger than half of the memory, the system then
+/* Announces that these rows, or up to n rows from `first` on, will be read soon. Of large data, the system then
  * reads their pages from the disk while the caller computes. Returns at once; changes no result. */
 void ra_data_will_need(const ra_data *data, const uint64_t *rows, size_t n);
+void ra_data_read_ahead(const ra_data *data, size_t first, size_t n);
 
 /* ---- standardization: (x - mean) / scale -------------------------------------------------------------- */
 

@@ -44,7 +44,8 @@ ra_status ra_mapping_open(const char *path, ra_mapping *mapping, ra_error *err);
  * into memory of its own, where nothing can happen to it. A larger one is mapped, keeps a descriptor, and has its
  * digest taken, a pass over it; ra_mapping_check() then notices every change of a local file, that of a byte whose
  * time was set back, too. What mounts of a network tell late, it notices late. Waits for the clock of the file system
- * to pass the last change, at most some milliseconds. RA_ERR_CHANGED if the file is being written. */
+ * to pass the last change, at most some milliseconds. RA_ERR_CHANGED if the file is being written, or is open for it where
+ * that can be known (ra_mapping_guard()). */
 ra_status ra_mapping_open_steady(const char *path, size_t most, ra_mapping *mapping, ra_error *err);
 void ra_mapping_close(ra_mapping *mapping); /* leaves {0} */
 
@@ -201,6 +202,10 @@ ra_status ra_array_open(const char *path, const char *tensor_name, ra_array **ar
 void ra_array_free(ra_array *array);
 const ra_tensor *ra_array_tensor(const ra_array *array);
 const char *ra_array_path(const ra_array *array);
+
+/* *offset <- where the numbers begin in the file, for those who read it themselves; false if they are a copy
+ * (compressed, big-endian, in Fortran order, misaligned). */
+bool ra_array_offset(const ra_array *array, size_t *offset);
 
 /* ---- labels ------------------------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
  * allocation fail. ra_free() takes what these return, or NULL.
  *
  * Thread safety: any thread may call these functions; ra_memory_fail_at() is for single-threaded tests.
+ * Source of the limits: the kernel's Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst.
  */
 #ifndef RA_MEMORY_H
 #define RA_MEMORY_H
@@ -28,6 +29,17 @@ void *ra_realloc(void *memory, size_t count, size_t size);
 char *ra_strdup(const char *text) __attribute__((malloc));
 
 void ra_free(void *memory);
+
+/* The bytes of memory that this process may use: those of the machine, or fewer if a control group (what a
+ * container, a Kubernetes pod or a systemd unit has) or a limit of the process (ulimit -v, ulimit -d) says so.
+ * What other processes use now does not count: the same machine always gives the same number, and results that
+ * follow from it do not depend on the moment. */
+size_t ra_memory_limit(void);
+
+/* The same for control groups that are described below `root` ("" for this machine, a folder for tests): the
+ * smallest limit of the group of this process and of the groups above it, of version 1 and 2; SIZE_MAX without
+ * any. */
+size_t ra_memory_group_limit(const char *root);
 
 /* For tests: the n-th allocation from now (1: the next) and all later ones return NULL, until a call with 0
  * switches failing off. Returns the number of allocations since the last call. */

@@ -86,6 +86,7 @@ typedef struct ra_model_additions {
     const ra_trace *trace;                  /* of its K atoms */
     const ra_labels *row_labels;            /* one per row in the files, for the trace; NULL: none */
     const ra_agreement *agreement;          /* of its K atoms with other runs */
+    const char *model, *hook;               /* as in ra_model_info */
 } ra_model_additions;
 
 /* ra_model_save() with additions or replacements. path may be that of the file the model was opened from: the
@@ -117,8 +118,9 @@ typedef struct ra_model_info {
     bool mapped;                             /* it reads its file in a mapping */
     size_t device_bytes;                     /* of a device's own memory that it keeps */
     ra_sae_settings settings;
-    const char *init, *seed;     /* how training started, from the file; NULL: unknown */
-    const char *device;          /* name of its backend */
+    const char *init, *seed;  /* how training started, from the file; NULL: unknown */
+    const char *model, *hook; /* the network that the activations are from, and where in it; NULL: unknown */
+    const char *device;       /* name of its backend */
     char digest[RA_DIGEST_SIZE]; /* of the dictionary's numbers in memory (ra_digest.h) */
 } ra_model_info;
 
@@ -127,12 +129,12 @@ const ra_model_info *ra_model_get_info(const ra_model *model); /* lives as long 
 /* *mean, *scale [d] <- those of the standardization, the model's; false and NULLs without one. */
 bool ra_model_standardization(const ra_model *model, const float **mean, const float **scale);
 
-/* The bytes that a model needs on a device with its own memory, not counting what the device's libraries
- * allocate and codes that are being copied. */
+/* The bytes that a model needs on a device with its own memory. */
 typedef struct ra_model_memory {
     size_t dictionary, encoder, thresholds;
     size_t search;  /* inverse norms of the atoms, and constants beside them */
     size_t scratch; /* the most that a workspace needs; each computing thread has one */
+    size_t stream;  /* RA_STREAM_BYTES: the device's libraries and codes in a workspace, about */
     size_t total;   /* with a workspace for each thread */
 } ra_model_memory;
 
@@ -179,6 +181,11 @@ typedef struct ra_trace_row {
 
 /* vector [d] <- the atom, in f32. RA_ERR_NOT_FOUND if atom >= K. */
 ra_status ra_model_atom(const ra_model *model, size_t atom, float *vector, ra_error *err);
+
+/* vector [d] <- the encoder's weights for a latent, in input space: before a norm and a bias, its pre-code is
+ * the product of this vector with a row. A tied encoder and matching pursuit encode with the atom. RA_ERR_STATE
+ * without an encoder, RA_ERR_NOT_FOUND if latent >= K. */
+ra_status ra_model_encoder_vector(const ra_model *model, size_t latent, float *vector, ra_error *err);
 
 /* The following take atom < K. */
 float ra_model_atom_norm(const ra_model *model, size_t atom);        /* ||D_k||, computed once at load */
@@ -243,6 +250,9 @@ ra_status ra_model_reconstruct(const ra_model *model, ra_workspace *workspace, c
 
 /* codes <- the codes of x [B,d] in evaluation mode. RA_ERR_STATE without an encoder; RA_ERR_NOT_FINITE for a
  * NaN or an infinity. */
+/* Whether the reconstructions of these codes have the same bits beside those of others, in one call for all. */
+bool ra_model_may_join(const ra_model *model, const ra_codes *codes);
+
 ra_status ra_model_encode(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                           ra_codes *codes, ra_error *err);
 

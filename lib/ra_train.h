@@ -159,6 +159,7 @@ typedef struct ra_train_settings {
     size_t seed;           /* 0 */
     size_t shuffle_seed;   /* of the order of the rows; seed */
     size_t window_seed;  /* of the windows of rows that are shuffled together (train/order.h); shuffle_seed */
+    size_t window;       /* rows of such a window, held in memory; unknown: about a million, not held */
     int standardize;     /* ra_standardize; none. The program applies it to the data, the loop does not */
     int optimizer;       /* ra_optimizer; adam */
     double weight_decay; /* adamw; 0.01, as in torch */
@@ -192,6 +193,7 @@ enum ra_train_setting {
     RA_TRAIN_SEED,
     RA_TRAIN_SHUFFLE_SEED,
     RA_TRAIN_WINDOW_SEED,
+    RA_TRAIN_WINDOW,
     RA_TRAIN_STANDARDIZE,
     RA_TRAIN_OPTIMIZER,
     RA_TRAIN_WEIGHT_DECAY,
@@ -211,7 +213,7 @@ const ra_settings_table *ra_train_settings_table(void);
 /* *settings <- the settings in a file's metadata; ignores unknown keys. */
 ra_status ra_train_settings_read(const ra_safetensors *file, ra_train_settings *settings, ra_error *err);
 
-/* Fills the unknown settings, except concepts, steps, init and those of points. */
+/* Fills the unknown settings, except concepts, steps, window, init and those of points. */
 void ra_train_settings_defaults(ra_train_settings *settings);
 
 /* RA_ERR_ARGUMENT for complete settings that cannot work together: those that ra_loss_check() refuses, and a
@@ -223,6 +225,14 @@ ra_status ra_train_settings_check(const ra_train_settings *settings, const ra_sa
  * be smaller. */
 size_t ra_train_batch_rows(const ra_train_settings *settings, size_t rows);
 size_t ra_train_steps_per_epoch(const ra_train_settings *settings, size_t rows);
+
+/* The setting `window` for large data (ra_data_is_large()): as many rows as fit twice into so many bytes, at least a few
+ * batches; 0 where the setting is better left unknown. It follows from its arguments and from the data alone. *bytes <-
+ * what the two windows take. */
+size_t ra_train_choose_window(const ra_data *data, double memory, size_t batch_rows, double *bytes);
+
+/* The rows of a window, given the setting (0: unknown), and the bytes of two. */
+size_t ra_train_window_rows(const ra_data *data, size_t window, double *bytes);
 
 typedef struct ra_train_progress {
     size_t step, steps; /* 1 .. steps */

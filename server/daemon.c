@@ -102,7 +102,7 @@ static ra_status prepare(parts *self, ra_error *err) {
 
 static ra_status load(parts *self, ra_error *err) {
     const settings *chosen = self->settings;
-    ra_backend_options options = {.threads = chosen->compute_threads, .tf32 = chosen->tf32};
+    ra_backend_options options = {.threads = chosen->compute_threads, .tf32 = chosen->tf32, .yield = true};
     RA_TRY(ra_backend_open(chosen->device, &options, &self->backend, err));
     RA_TRY(
         ra_backend_reserve(self->shares.pool_threads + self->shares.io_threads + COMPUTATIONS_AT_ONCE, err));
@@ -168,6 +168,17 @@ static ra_status start_compute(parts *self, ra_error *err) {
     return compute_start(&workers, &state->compute, err);
 }
 
+/* A device's first computations take long: its driver loads programs, and memory is allocated. */
+static void warm_device(parts *self) {
+    for (size_t i = 0; i < registry_count(self->state.dictionaries); i++) {
+        served *dictionary = registry_acquire_at(self->state.dictionaries, i);
+        if (!dictionary) continue;
+        if (ra_model_get_info(dictionary->model)->device_bytes)
+            batcher_warm(self->state.batcher, dictionary->model);
+        served_release(dictionary);
+    }
+}
+
 static ra_status start_server(parts *self, bool admin, ra_error *err) {
     const settings *chosen = self->settings;
     address *at = admin ? &self->admin : &self->main;
@@ -220,6 +231,7 @@ static ra_status start(parts *self, ra_error *err) {
     device_watch_init(&self->state.device, self->backend, end_without_device, NULL);
     RA_TRY(start_reloader(self, err));
     RA_TRY(start_compute(self, err));
+    warm_device(self);
     self->service = dispatch_service(&self->state);
     if (self->state.has_admin) RA_TRY(start_server(self, true, err));
     RA_TRY(start_server(self, false, err));

@@ -33,12 +33,16 @@ static bool is_listed(const char *list, const char *name) {
     return false;
 }
 
+/* The parameters that are lists, wherever they are taken: given several times they are one list. */
+static const char lists[] = "fields ids steer";
+
 static ra_status check_query(const http_target *target, const route *row, ra_error *err) {
     for (size_t i = 0; i < target->parameter_count; i++) {
         const http_parameter *parameter = &target->parameters[i];
         if (!is_listed(row->query, parameter->name))
             RA_FAIL(err, RA_ERR_ARGUMENT, "there is no parameter '%.64s' here; known: %s", parameter->name,
                     *row->query ? row->query : "none");
+        if (is_listed(lists, parameter->name)) continue;
         if (http_target_parameter(target, parameter->name) != parameter->value)
             RA_FAIL(err, RA_ERR_ARGUMENT, "the parameter %s is given twice", parameter->name);
     }

@@ -73,7 +73,9 @@ static route table[] = {
 
     /* ---- as Neuronpedia's inference server */
     {POST, "/v1/util/sae-vector", api_sae_vector, "sae_vector",
-        .key = AUTH_READ, .takes = FORMS_JSON, .cost = {COST_NONE}},
+        .key = AUTH_READ, .takes = FORMS_JSON, .query = "which", .cost = {COST_NONE}},
+    {GET, "/v1/capabilities", api_capabilities, "capabilities",
+        .key = AUTH_READ, .cost = {COST_NONE}},
     {POST, "/v1/util/sae-topk-by-decoder-cossim", api_sae_topk, "sae_topk",
         .key = AUTH_READ, .takes = FORMS_JSON, .cost = {COST_SCAN, 0.5}},
 

@@ -39,8 +39,8 @@ static const ra_setting rows[] = {
         .help = "one class per data row, for identifiability"},
     {"directions", RA_SETTING_TEXT, AT(directions), .argument = "FILE",
         .help = "directions of classifiers, [C, d], for plausibility"},
-    {"memory", RA_SETTING_COUNT, AT(memory), .min = 1, .max = 1 << 30, .fallback = "1024", .argument = "MIB",
-        .help = "memory for metrics over pairs of latents, covariances, samples"},
+    {"memory", RA_SETTING_COUNT, AT(memory), .min = 1, .max = 1 << 30, .argument = "MIB",
+        .help = "memory for metrics over pairs of latents, covariances, samples (1024, at most a quarter)"},
     {"basic", RA_SETTING_BOOL, AT(basic), .help = "leave these metrics out"},
     {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
 };
@@ -139,9 +139,14 @@ static uint64_t number_in_files(const void *context, uint64_t row) {
     return ra_data_source_row(context, row);
 }
 
+static size_t default_memory(void) {
+    const size_t usual = (size_t)1 << 30, quarter = ra_memory_limit() / 4;
+    return quarter < usual ? quarter : usual;
+}
+
 static ra_status measure(eval_run *run, ra_error *err) {
     const ra_evaluation_options options = {
-        .memory = flags.memory << 20,
+        .memory = flags.memory ? flags.memory << 20 : default_memory(),
         .examples = flags.examples,
         .basic = flags.basic,
         .directions = flags.directions ? run->direction_rows.data : NULL,

@@ -7,7 +7,7 @@
 
 static struct fuse_flags {
     uint64_t known;
-    const char *output;
+    const char *output, *network, *hook;
     int dtype; /* ra_dtype: the first three are the float types */
     size_t archetypes;
     bool json, quiet;
@@ -26,6 +26,10 @@ static const ra_setting rows[] = {
         .help = "type of the dictionary: f32, f16 or bf16"},
     {"archetypes", RA_SETTING_COUNT, AT(archetypes), .min = 1, .max = 65536, .argument = "T",
         .help = "points kept for each atom, largest convex weights first (16)"},
+    {"model", RA_SETTING_TEXT, AT(network), .argument = "NAME",
+        .help = "the network that the activations are from, like gpt2-small"},
+    {"hook", RA_SETTING_TEXT, AT(hook), .argument = "NAME",
+        .help = "where in it they were taken, like blocks.6.hook_resid_post"},
     {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
     {"quiet", RA_SETTING_BOOL, AT(quiet), .help = "print errors only"},
 };
@@ -77,7 +81,9 @@ static ra_status fuse(int argc, char **argv, ra_error *err) {
     ra_status status;
     RA_TRY_OUT(status, check_archetypes(model, err));
     command_catch_interrupts();
-    RA_TRY_OUT(status, ra_model_save(model, flags.output, (ra_dtype)flags.dtype, err));
+    RA_TRY_OUT(status,
+               ra_model_save_with(model, &(ra_model_additions){.model = flags.network, .hook = flags.hook},
+                                  flags.output, (ra_dtype)flags.dtype, err));
     if (flags.json)
         status = print_json(model, err);
     else
@@ -90,10 +96,12 @@ out:
 const command command_fuse = {
     .name = "fuse",
     .summary = "fuse a checkpoint into the artifact that is served",
-    .usage = "CHECKPOINT -o FUSED [--dtype f32|f16|bf16] [--archetypes T] [--json]",
+    .usage =
+        "CHECKPOINT -o FUSED [--dtype f32|f16|bf16] [--archetypes T] [--model NAME --hook NAME] [--json]",
     .about = "Makes the artifact that rasaed maps and serves: the dictionary fused as evaluation\n"
              "mode has it, the encoder, and for every atom the points it is made of. An artifact as\n"
-             "input is written again with another --dtype.\n",
+             "input is written again with another --dtype. --model and --hook are written into it,\n"
+             "for readers that need to know what the rows are.\n",
     .example = "  rasae fuse words.safetensors -o words.fused.safetensors --dtype f16\n",
     .min_arguments = 1,
     .max_arguments = 1,

@@ -240,6 +240,7 @@ static const struct memory_row {
     {"thresholds", "thresholds", offsetof(ra_model_memory, thresholds)},
     {"search", "norms for searching", offsetof(ra_model_memory, search)},
     {"scratch", "scratch per thread, at most", offsetof(ra_model_memory, scratch)},
+    {"stream", "streams per thread, about", offsetof(ra_model_memory, stream)},
     {"total", "total", offsetof(ra_model_memory, total)},
 };
 enum { MEMORY_ROWS = sizeof memory_rows / sizeof *memory_rows };
@@ -429,6 +430,12 @@ static void print_atom(const ra_model *model, size_t atom) {
     print_agreement(model, atom);
 }
 
+static void print_name(const char *before, const char *name) {
+    if (!name) return;
+    printf("%s", before);
+    print_clean(stdout, name);
+}
+
 static void print_model(const inspection *in) {
     const ra_model_info *info = ra_model_get_info(in->model);
     printf("  %s concepts of %zu dimensions", format_grouped(info->concepts).text, info->dimensions);
@@ -436,6 +443,12 @@ static void print_model(const inspection *in) {
     printf(info->has_encoder ? "" : "; no encoder: it reconstructs, but does not encode");
     printf(info->has_standardization ? "; inputs are standardized" : "");
     putchar('\n');
+    if (info->model || info->hook) {
+        printf("  of the activations");
+        print_name(" of ", info->model);
+        print_name(" at ", info->hook);
+        putchar('\n');
+    }
     if (isfinite(info->coverage)) {
         printf("  of the median atom %.3g %% of its mixture is listed", 100 * (double)info->coverage);
         if (isfinite(info->hull_share)) printf(", cosine with the mixture %.3f", (double)info->hull_share);

@@ -92,6 +92,9 @@ static const char about[] =
     "  --points-seed 0, whatever --seed is\n"
     "  --kmeans      lloyd, on all rows, with at most 100 iterations; minibatch with at most 400 batches\n"
     "  --weight-decay  adamw 0.01\n"
+    "  --window      a million; for data of more than half of the memory (the machine's, or the limit of a\n"
+    "                container) as many rows as fit twice into half of what the model leaves of it. It is\n"
+    "                kept in OUT, so that a run resumed elsewhere takes the rows in the same order\n"
     "  --init-weights  kmeans where every row is a point: atoms on the rows nearest to K centroids; random\n"
     "                where mixtures take points from a file that has more of them than concepts; else\n"
     "                eye: atom k on point k. permuted: on points drawn by the seed; random: mixtures of 8\n"
@@ -268,6 +271,7 @@ static ra_status train(train_options *options, const ra_group *group, ra_error *
     if (options->resume) RA_TRY_OUT(status, settle_begun(options, &inputs, &run, err));
     if (!options->resume) RA_TRY_OUT(status, train_settle_top_k(options, &inputs, &run.progress, err));
     RA_TRY_OUT(status, train_plan_make(options, &inputs, run.count, &plan, err));
+    RA_TRY_OUT(status, train_settle_window(&run, &plan, err));
     status = run_all(&run, err);
     options->interrupted = status == RA_OK && run.interrupted;
 out:
@@ -366,6 +370,7 @@ static int train_command(int argc, char **argv, const ra_group *group, bool *int
     if (status == RA_OK && !help) status = check_flags(&options, &err);
     if (status != RA_OK)
         return ranks_may_speak(group) ? command_line_wrong(&line, "%s", err.message) : EXIT_USAGE;
+    options.model.process = ranks_process();
     bool first = !group || group->rank == 0;
     if (help && first) settings_print_help(&line, stdout);
     if (help) return EXIT_GOOD;

@@ -68,6 +68,8 @@ void json_model_info(text *out, const ra_model_info *info) {
     agreement(out, info);
     json_bool(out, "has_statistics", info->has_statistics);
     json_bool(out, "has_layout", info->has_layout);
+    json_text(out, "model", info->model);
+    json_text(out, "hook", info->hook);
     json_text(out, "source", info->from_checkpoint ? "checkpoint" : "artifact");
     json_text(out, "device", info->device);
     json_text(out, "digest", info->digest);

@@ -15,7 +15,6 @@
 typedef struct open_backend {
     ra_backend visible; /* first, so that a pointer to one is a pointer to the other */
     ra_backend serial;  /* of the CPU backend: the same table, without the pool */
-    void *library;      /* dlopen handle of a plugin */
     ra_pool *pool;      /* for host loops, kept for a device; the CPU backend is one itself */
     bool tf32;
     atomic_size_t references;
@@ -24,6 +23,10 @@ typedef struct open_backend {
 static const ra_backend_ops *const built_in[] = {&ra_backend_cpu, &ra_backend_reference};
 
 /* ---- plugins ------------------------------------------------------------------------------------------- */
+
+/* A plugin stays loaded once its probe has run. The driver below it has started threads by then and has
+ * registered functions for the end of the process; unloading the code that they call is not safe, and loading
+ * it again takes a large part of a second. */
 
 typedef const ra_backend_ops *plugin_ops(void);
 typedef const char *plugin_probe(void);
@@ -45,7 +48,7 @@ static void *load_library(const char *name, char *file, size_t size) {
     return dlopen(file, RTLD_NOW | RTLD_LOCAL);
 }
 
-static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void **library, ra_error *err) {
+static ra_status load_plugin(const char *name, const ra_backend_ops **ops, ra_error *err) {
     for (const char *c = name; *c; c++)
         if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '-') || c - name > 31)
             RA_FAIL(
@@ -53,8 +56,8 @@ static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void 
                 "unknown device \"%s\": expected auto, cpu, reference, or the name of a plugin such as cuda",
                 name);
     char file[PATH_MAX + 64];
-    *library = load_library(name, file, sizeof file);
-    const char *why = *library ? NULL : dlerror();
+    void *library = load_library(name, file, sizeof file);
+    const char *why = library ? NULL : dlerror();
     /* dlopen has no error code for it, and reports a missing library that the plugin needs in the same way */
     if (why && strstr(why, "No such file") && strncmp(why, file, strlen(file)) == 0)
         RA_FAIL(err, RA_ERR_DEVICE, "the device %s needs the plugin librasae-%s.so, which is not installed",
@@ -62,32 +65,28 @@ static ra_status load_plugin(const char *name, const ra_backend_ops **ops, void 
     if (why)
         RA_FAIL(err, RA_ERR_DEVICE, "the device %s needs the plugin librasae-%s.so, which did not load: %s",
                 name, name, why);
-    ra_status status = RA_OK;
     /* POSIX returns function pointers as void *; ISO C allows copying the bytes, but no cast */
     plugin_ops *get_ops = NULL;
     plugin_probe *probe = NULL;
-    void *symbol = dlsym(*library, RA_BACKEND_PLUGIN_OPS);
+    void *symbol = dlsym(library, RA_BACKEND_PLUGIN_OPS);
     memcpy(&get_ops, &symbol, sizeof symbol);
-    symbol = dlsym(*library, RA_BACKEND_PLUGIN_PROBE);
+    symbol = dlsym(library, RA_BACKEND_PLUGIN_PROBE);
     memcpy(&probe, &symbol, sizeof symbol);
-    const char *reason = probe ? probe() : NULL;
-    if (!get_ops || !probe)
-        status = ra_error_set(err, RA_ERR_DEVICE, "%s is not a rasae plugin: it does not export %s", file,
-                              get_ops ? RA_BACKEND_PLUGIN_PROBE : RA_BACKEND_PLUGIN_OPS);
-    else if (reason)
-        status = ra_error_set(err, RA_ERR_DEVICE, "the device %s cannot be used: %s", name, reason);
-    else {
-        *ops = get_ops();
-        if ((*ops)->api_version != RA_BACKEND_API_VERSION)
-            status =
-                ra_error_set(err, RA_ERR_DEVICE, "%s has version %u of the plugin interface, expected %d",
-                             file, (unsigned)(*ops)->api_version, RA_BACKEND_API_VERSION);
+    if (!get_ops || !probe) {
+        dlclose(library);
+        RA_FAIL(err, RA_ERR_DEVICE, "%s is not a rasae plugin: it does not export %s", file,
+                get_ops ? RA_BACKEND_PLUGIN_PROBE : RA_BACKEND_PLUGIN_OPS);
     }
-    if (status != RA_OK) {
-        dlclose(*library);
-        *library = NULL;
+    *ops = get_ops();
+    if ((*ops)->api_version != RA_BACKEND_API_VERSION) {
+        ra_error_set(err, RA_ERR_DEVICE, "%s has version %u of the plugin interface, expected %d", file,
+                     (unsigned)(*ops)->api_version, RA_BACKEND_API_VERSION);
+        dlclose(library);
+        return RA_ERR_DEVICE;
     }
-    return status;
+    const char *reason = probe();
+    if (reason) RA_FAIL(err, RA_ERR_DEVICE, "the device %s cannot be used: %s", name, reason);
+    return RA_OK;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
@@ -100,7 +99,7 @@ static ra_status open_named(const char *name, const ra_backend_options *options,
     ra_status status = RA_OK;
     for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
         if (strcmp(name, built_in[i]->name) == 0) ops = built_in[i];
-    if (!ops) RA_TRY_OUT(status, load_plugin(name, &ops, &opened->library, err));
+    if (!ops) RA_TRY_OUT(status, load_plugin(name, &ops, err));
     if (!ops->host_memory) RA_TRY_OUT(status, ra_pool_new(options->threads, &opened->pool, err));
     RA_TRY_OUT(status, ops->open(options, &opened->visible.self, err));
     opened->visible.ops = ops;
@@ -111,7 +110,6 @@ static ra_status open_named(const char *name, const ra_backend_options *options,
     return RA_OK;
 out:
     ra_pool_free(opened->pool);
-    if (opened->library) dlclose(opened->library);
     ra_free(opened);
     return status;
 }
@@ -140,6 +138,7 @@ ra_status ra_backend_open(const char *device, const ra_backend_options *options,
             RA_FAIL(err, RA_ERR_ARGUMENT,
                     "unknown device \"%s\": expected a number from 0 to 1023 after the colon", device);
         chosen.ordinal = (int)ordinal;
+        chosen.process = 0;
     }
     return open_named(name, &chosen, backend, err);
 }
@@ -167,7 +166,6 @@ void ra_backend_release(ra_backend *backend) {
     if (!opened || atomic_fetch_sub_explicit(&opened->references, 1, memory_order_acq_rel) != 1) return;
     backend->ops->close(backend->self);
     ra_pool_free(opened->pool);
-    if (opened->library) dlclose(opened->library);
     ra_free(opened);
 }
 

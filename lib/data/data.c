@@ -1,7 +1,7 @@
 /* Activations in mapped files: opening them, and the two ways to number their rows.
  *
  * Opening copies nothing: rows are converted to float32 when they are read, so the data may be larger than
- * memory. Opening does read everything once, to find a NaN or an infinity before hours of work depend on it.
+ * memory; of data that is larger, read.c and window.c read what is asked for and nothing around it. Opening does read everything once, to find a NaN or an infinity before hours of work depend on it.
  *
  * The skipped rows are a short sorted list. The rows that are used are numbered without them, so that no
  * caller has to know about them. A binary search in that list finds the row of the file that has a number. */
@@ -11,7 +11,7 @@
 
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
@@ -69,6 +69,8 @@ static ra_status add_file(ra_data *data, const char *path, const ra_data_options
                           ra_error *err) {
     ra_data_file *file = &data->files[data->count];
     reading how = {0};
+    struct stat info = {0};
+    (void)stat(path, &info); /* what is wrong with it, the next line says */
     RA_TRY(ra_array_open(path, options->tensor_name, &file->array, err));
     data->count++; /* from here on ra_data_free() closes it */
     const ra_tensor *tensor = ra_array_tensor(file->array);
@@ -78,6 +80,10 @@ static ra_status add_file(ra_data *data, const char *path, const ra_data_options
     file->rows = ra_tensor_elements(tensor) / how.d;
     file->plane = how.images ? tensor->shape[2] * tensor->shape[3] : 1;
     file->first = data->source_rows;
+    file->device = (uint64_t)info.st_dev;
+    file->inode = (uint64_t)info.st_ino;
+    /* Rows of images are columns of a matrix: they are read from the mapping, an image at a time. */
+    file->direct = file->plane == 1 && ra_array_offset(file->array, &file->offset);
     if (file->rows == 0) { /* what a job that had nothing to do leaves among its shards */
         char shape[128];
         if (!others)
@@ -94,11 +100,11 @@ static ra_status add_file(ra_data *data, const char *path, const ra_data_options
     return RA_OK;
 }
 
-static bool is_large(const ra_data *data) {
-    double bytes = 0;
+static void compare_with_memory(ra_data *data, size_t memory) {
+    data->memory = memory ? memory : ra_memory_limit();
     for (size_t i = 0; i < data->count; i++)
-        bytes += (double)ra_tensor_bytes(ra_array_tensor(data->files[i].array));
-    return bytes > (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 2;
+        data->bytes += (double)ra_tensor_bytes(ra_array_tensor(data->files[i].array));
+    data->large = data->bytes > (double)data->memory / 2;
 }
 
 static ra_status open_files(ra_data *data, const char *const *paths, size_t count,
@@ -107,7 +113,7 @@ static ra_status open_files(ra_data *data, const char *const *paths, size_t coun
     if (data->source_rows == 0)
         RA_FAIL(err, RA_ERR_SHAPE,
                 "%s holds no rows, and neither does any other file; expected at least one row", paths[0]);
-    data->large = is_large(data);
+    compare_with_memory(data, options->memory);
     RA_TRY(ra_data_scan(data, options->skip_bad_rows, err));
     RA_TRY(ra_data_hold_out(data, options->holdout, err));
     data->rows = data->source_rows - data->bad_count;
@@ -147,6 +153,24 @@ size_t ra_data_rows(const ra_data *data) {
 
 size_t ra_data_dimensions(const ra_data *data) {
     return data->dimensions;
+}
+
+bool ra_data_is_large(const ra_data *data) {
+    return data->large;
+}
+
+double ra_data_bytes(const ra_data *data) {
+    return data->bytes;
+}
+
+size_t ra_data_rows_together(const ra_data *data) {
+    for (size_t i = 1; i < data->count; i++)
+        if (data->files[i].plane != data->files[0].plane) return 1;
+    return data->files[0].plane;
+}
+
+size_t ra_data_memory(const ra_data *data) {
+    return data->memory;
 }
 
 size_t ra_data_source_rows(const ra_data *data) {

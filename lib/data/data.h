@@ -1,6 +1,8 @@
 /* data.h - the inside of ra_data, for the files of this folder:
  *
  *   data.c     opening, the two ways to number rows, standardization
+ *   disk.c     parts of files that are larger than memory
+ *   window.c   rows that are held in memory
  *   scan.c     the one pass that looks for rows that are not finite
  *   read.c     reads rows, whatever the shape of their file; prefetching
  *   measure.c  mean and scale
@@ -20,6 +22,10 @@ typedef struct ra_data_file {
     const char *numbers;
     size_t rows, plane;
     size_t first; /* the number of its first row, over all files */
+    /* disk.c: where the numbers are in the file, and which file that is; direct: they can be read there */
+    size_t offset;
+    uint64_t device, inode;
+    bool direct;
 } ra_data_file;
 
 struct ra_data {
@@ -30,7 +36,9 @@ struct ra_data {
         *held; /* the numbers in the files of the rows that are held out, ascending; they are skipped, too */
     size_t held_count;
     float *mean, *scale; /* [d] each, one allocation; NULL: no standardization */
-    bool large;          /* more than half of the memory: ra_data_will_need() pays */
+    size_t memory;       /* bytes that there are */
+    double bytes;        /* of all files */
+    bool large;          /* more than half of the memory */
     size_t count;
     ra_data_file files[]; /* [count] */
 };
@@ -41,11 +49,15 @@ ra_status ra_data_scan(ra_data *data, bool skip, ra_error *err);
 /* Draws the rows that are held out and adds them to `bad`. */
 ra_status ra_data_hold_out(ra_data *data, double share, ra_error *err);
 
-/* out [d] <- the row with this number in the files, not standardized. */
-void ra_data_read_source(const ra_data *data, uint64_t source_row, float *out);
+/* out [n,d] <- the rows with these ascending and distinct numbers in the files, not standardized. */
+void ra_data_read_sources(const ra_data *data, const uint64_t *source_rows, size_t n, float *out);
 
 /* The file that holds a row, given by its number in the files. */
 const ra_data_file *ra_data_file_of(const ra_data *data, uint64_t source_row);
+
+/* The rows from `first` on, at most n, that lie one after another in one file: returns how many; *row <- the number of the
+ * first one in *file. */
+size_t ra_data_segment(const ra_data *data, size_t first, size_t n, const ra_data_file **file, size_t *row);
 
 /* The number of skipped rows before a row. */
 size_t ra_data_skipped_before(const ra_data *data, uint64_t row);

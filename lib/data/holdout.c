@@ -65,6 +65,5 @@ size_t ra_data_held_rows(const ra_data *data) {
 }
 
 void ra_data_read_held(const ra_data *data, size_t first, size_t n, float *out) {
-    for (size_t i = 0; i < n; i++)
-        ra_data_read_source(data, data->held[first + i], out + i * data->dimensions);
+    ra_data_read_sources(data, data->held + first, n, out);
 }

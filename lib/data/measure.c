@@ -65,6 +65,7 @@ static void measure_all(measure *m) {
     for (m->first = 0; m->first < rows; m->first += m->count) {
         m->count = rows - m->first < m->chunk_rows ? rows - m->first : m->chunk_rows;
         ra_pool_run(m->pool, ra_pool_parts(m->count, PART_ROWS), load_part, m);
+        ra_data_read_ahead(m->data, m->first + m->count, m->chunk_rows);
         ra_pool_run(m->pool, columns, add_part, m);
     }
 }

@@ -59,7 +59,9 @@ typedef struct survey {
 } survey;
 
 static void look(survey *s) {
+    enum { AHEAD = 512 };
     for (size_t i = 0; i < s->n; i++) {
+        if (i % AHEAD == 0) ra_data_will_need(s->data, s->rows + i, s->n - i < AHEAD ? s->n - i : AHEAD);
         ra_data_gather(s->data, &s->rows[i], 1, s->row);
         s->hash[i] = hash_of(s->row, s->d);
         for (size_t j = 0; j < s->d; j++) {

@@ -3,6 +3,8 @@
 #include "ra_io.h"
 #include "ra_memory.h"
 #include "io/kinds.h"
+#include "io/npy.h"
+#include "io/safetensors/safetensors.h"
 #include "io/zip.h"
 
 #include <stdio.h>
@@ -134,6 +136,16 @@ void ra_array_free(ra_array *array) {
 
 const ra_tensor *ra_array_tensor(const ra_array *array) {
     return &array->tensor;
+}
+
+bool ra_array_offset(const ra_array *array, size_t *offset) {
+    const ra_mapping *mapping = array->npy   ? ra_npy_mapping(array->npy)
+                                : array->npz ? ra_npz_mapping(array->npz)
+                                             : ra_safetensors_mapping(array->safetensors);
+    uintptr_t start = (uintptr_t)mapping->data, at = (uintptr_t)array->tensor.data;
+    if (at < start || at - start >= mapping->size) return false;
+    *offset = at - start;
+    return true;
 }
 
 const char *ra_array_path(const ra_array *array) {

@@ -97,11 +97,13 @@ static void free_place(lease *place) {
     atomic_store(&place->descriptor, FREE);
 }
 
-lease *lease_take(int descriptor) {
+lease *lease_take(int descriptor, bool *written) {
+    *written = false;
     if (!atomic_load(&prepared)) return NULL;
     pthread_mutex_lock(&changing);
     lease *place = place_for(descriptor);
     if (place && fcntl(descriptor, F_SETLEASE, F_RDLCK) != 0) {
+        *written = errno == EAGAIN;
         free_place(place);
         place = NULL;
     }
@@ -112,6 +114,16 @@ lease *lease_take(int descriptor) {
 bool lease_holds(lease *held) {
     if (!held || !atomic_load(&held->held)) return false;
     return seconds_now() - atomic_load(&held->confirmed) < CONFIRMED_SECONDS || confirm(held);
+}
+
+bool lease_renew(lease *held) {
+    pthread_mutex_lock(&changing);
+    atomic_store(&held->confirmed, seconds_now());
+    atomic_store(&held->held, true); /* before it is taken, as above */
+    bool taken = fcntl(atomic_load(&held->descriptor), F_SETLEASE, F_RDLCK) == 0;
+    if (!taken) atomic_store(&held->held, false);
+    pthread_mutex_unlock(&changing);
+    return taken;
 }
 
 void lease_drop(lease *held) {

@@ -17,11 +17,15 @@ typedef struct lease lease;
 /* Installs the handler, unless SIGIO is somebody else's; before it there are no leases. */
 void lease_prepare(void);
 
-/* On an open file; NULL when there is none to be had. */
-lease *lease_take(int descriptor);
+/* On an open file; NULL when there is none to be had. *written <- whether that is because somebody has the file open for
+ * writing. */
+lease *lease_take(int descriptor, bool *written);
 
-/* Whether it has held all the time. Once false, it stays so. NULL never holds. */
+/* Whether it has held since it was taken. Once false, it stays so, but for lease_renew(). NULL never holds. */
 bool lease_holds(lease *held);
+
+/* Takes one that was broken again, from now on. False when somebody has the file open for writing. */
+bool lease_renew(lease *held);
 
 void lease_drop(lease *held); /* before the descriptor is closed; NULL is fine */
 

@@ -12,6 +12,9 @@
  * Asking the system takes half a microsecond, several percent of the lightest requests; with a lease (lease.h), which a
  * steady mapping takes where it can, there is nothing to ask until somebody opens the file for writing.
  *
+ * A lease also tells of those who map the file for writing: of their changes, the system notes only the first to a page.
+ * With such a writer around, the same digest proves nothing.
+ *
  * A mapping that is not steady keeps no descriptor, because data may have thousands of files; it looks at the file of
  * its name, and if that is another one by now, nobody writes ours. */
 #include "ra_io.h"
@@ -115,6 +118,7 @@ static ra_status compare_content(ra_mapped *file, ra_error *err) {
         if (before.st_size != seen.st_size) break;
         ra_digest(file->data, file->size, digest);
         if (strcmp(digest, file->digest) != 0 || guard_lost(file->guard)) break;
+        if (file->lease && !lease_renew(file->lease)) break;
         accept_state(file, &before);
         if (look(file, &after) && same_state(&before, &after)) return RA_OK;
     }
@@ -298,15 +302,22 @@ static ra_status take_steady(int fd, const char *path, size_t most, ra_mapping *
     return RA_OK;
 }
 
-/* A lease counts if nothing was written before it was taken. */
-static void keep_steady(ra_mapped *file, int fd) {
+/* A lease counts if nothing was written before it was taken. Where there could be one, there must be: a program that
+ * has mapped the file for writing, too, changes it unseen. */
+static ra_status keep_steady(ra_mapping *mapping, int fd, ra_error *err) {
     file_stat now;
-    file->descriptor = fd;
-    lease *taken = lease_take(fd);
-    if (look(file, &now) && same_state(&now, &file->seen))
+    bool written;
+    ra_mapped *file = mapping->file;
+    lease *taken = lease_take(fd, &written);
+    if (written)
+        RA_FAIL(err, RA_ERR_CHANGED, "%s is open for writing in some process; try again when it is closed",
+                file->path);
+    if (fstat(fd, &now) == 0 && same_state(&now, &file->seen))
         file->lease = taken;
     else
         lease_drop(taken);
+    file->descriptor = fd;
+    return RA_OK;
 }
 
 ra_status ra_mapping_open_steady(const char *path, size_t most, ra_mapping *mapping, ra_error *err) {
@@ -322,10 +333,9 @@ ra_status ra_mapping_open_steady(const char *path, size_t most, ra_mapping *mapp
     if (status == RA_OK && !whole)
         status =
             ra_error_set(err, RA_ERR_CHANGED, "%s is being written; try again when it is complete", path);
-    if (status == RA_OK && mapping->file)
-        keep_steady(mapping->file, fd);
-    else
-        close(fd);
+    if (status == RA_OK && mapping->file) status = keep_steady(mapping, fd, err);
+    if (status != RA_OK) drop(mapping);
+    if (!mapping->file) close(fd);
     return status;
 }
 

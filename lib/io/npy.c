@@ -293,6 +293,10 @@ ra_status ra_npy_parse(const void *bytes, size_t size, const char *where, ra_ten
     return RA_OK;
 }
 
+const ra_mapping *ra_npy_mapping(const ra_npy *npy) {
+    return &npy->mapping;
+}
+
 void ra_npy_free(ra_npy *npy) {
     if (!npy) return;
     ra_free(npy->copy);

@@ -54,6 +54,10 @@ ra_status ra_npz_open(const char *path, ra_npz **out, ra_error *err) {
     return RA_OK;
 }
 
+const ra_mapping *ra_npz_mapping(const ra_npz *npz) {
+    return &npz->mapping;
+}
+
 void ra_npz_free(ra_npz *npz) {
     if (!npz) return;
     ra_zip_release(&npz->zip);

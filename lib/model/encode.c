@@ -4,6 +4,8 @@
  * of thousands of atoms would not fit into memory. In evaluation mode no row depends on another. */
 #include "model/model.h"
 
+#include <string.h>
+
 enum { PRE_BYTES = 64 << 20, MOST_ROWS = 4096 }; /* of a chunk */
 
 enum { INPUTS, PRE, STATISTICS, SPANS };
@@ -34,6 +36,17 @@ size_t ra_model_pursuit_scratch(const ra_model *model) {
     if (!model->info.has_encoder || !ra_activation_types[model->activation.kind]->pursues) return 0;
     size_t rows = rows_at_a_time(model, MOST_ROWS);
     return rows * (2 * model->activation.top_k + model->info.dimensions) * sizeof(float);
+}
+
+ra_status ra_model_encoder_vector(const ra_model *model, size_t latent, float *vector, ra_error *err) {
+    const ra_encoder_weights *encoder = &model->encoder;
+    size_t d = model->info.dimensions;
+    if (!model->info.has_encoder) RA_FAIL(err, RA_ERR_STATE, "%s has no encoder", model->info.path);
+    RA_TRY(ra_model_atom(model, latent, vector, err));
+    if (ra_encoder_has_tensor(encoder->kind, RA_ENCODER_WEIGHT))
+        memcpy(vector, encoder->tensor[RA_ENCODER_WEIGHT] + latent * d, d * sizeof *vector);
+    for (size_t j = 0; model->input_scale && j < d; j++) vector[j] /= model->input_scale[j];
+    return RA_OK;
 }
 
 static ra_status encode_chunk(const ra_model *model, ra_workspace *workspace, ra_execution *execution,

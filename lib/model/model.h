@@ -116,8 +116,8 @@ struct ra_model {
     const float *layout;             /* [K,2]; NULL: none */
 };
 
-/* How training began: texts of the metadata that a fuse keeps. */
-enum { RA_MODEL_ORIGINS = 2 };
+/* Where a model comes from: texts of the metadata that a fuse keeps. */
+enum { RA_MODEL_ORIGINS = 4 };
 typedef struct ra_model_origin {
     const char *key;
     size_t offset; /* of a const char * in ra_model_info */

@@ -66,6 +66,13 @@ ra_status ra_model_decode(const ra_model *model, ra_workspace *workspace, const 
     return ra_execution_finish(execution, status);
 }
 
+/* A device multiplies dense codes, in an order that depends on the number of rows, and perhaps with TF32. If
+ * each of several codes has few entries per row, all together do. */
+bool ra_model_may_join(const ra_model *model, const ra_codes *codes) {
+    return ra_backend_host_memory(model->backend) || codes->rows == 0 ||
+           ra_codes_entries(codes) / codes->rows <= codes->latents / RA_DENSE_SHARE;
+}
+
 ra_status ra_model_reconstruct(const ra_model *model, ra_workspace *workspace, const ra_codes *codes,
                                float *x_hat, ra_error *err) {
     RA_TRY(ra_model_decode(model, workspace, codes, x_hat, err));

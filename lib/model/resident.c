@@ -65,7 +65,8 @@ ra_model_memory ra_model_device_memory(const ra_model *model, size_t threads) {
     for (size_t i = 0; i < sizeof computations / sizeof *computations; i++)
         if (computations[i] > sums.scratch) sums.scratch = computations[i];
     sums.scratch += ra_model_pursuit_scratch(model);
-    sums.total += threads * sums.scratch;
+    sums.stream = RA_STREAM_BYTES;
+    sums.total += threads * (sums.scratch + sums.stream);
     return sums;
 }
 

@@ -205,13 +205,21 @@ static ra_status add_texts(const ra_model *model, const ra_model_additions *addi
 
 /* ---- the file ----------------------------------------------------------------------------------------- */
 
-static ra_status write_metadata(const ra_model *model, artifact *a, ra_safetensors_writer *writer,
-                                ra_error *err) {
+/* The addition, if there is one of this key, or else what the model has. */
+static const char *origin_of(const ra_model *model, const ra_model_additions *additions, size_t i) {
+    const char *key = ra_model_origins[i].key, *given = NULL;
+    if (strcmp(key, "model") == 0) given = additions->model;
+    if (strcmp(key, "hook") == 0) given = additions->hook;
+    return given ? given : ra_model_origin_text(model, i);
+}
+
+static ra_status write_metadata(const ra_model *model, const ra_model_additions *additions, artifact *a,
+                                ra_safetensors_writer *writer, ra_error *err) {
     const ra_settings_table *table = ra_sae_settings_table();
     RA_TRY(ra_safetensors_writer_metadata(writer, "format", RA_MODEL_FORMAT, err));
     RA_TRY(ra_settings_write(table, &model->info.settings, writer, err));
     for (size_t i = 0; i < RA_MODEL_ORIGINS; i++) {
-        const char *key = ra_model_origins[i].key, *text = ra_model_origin_text(model, i);
+        const char *key = ra_model_origins[i].key, *text = origin_of(model, additions, i);
         if (text && ra_setting_by_key(table, key) < 0)
             RA_TRY(ra_safetensors_writer_metadata(writer, key, text, err));
     }
@@ -221,11 +229,12 @@ static ra_status write_metadata(const ra_model *model, artifact *a, ra_safetenso
                               : RA_OK;
 }
 
-static ra_status write_file(const ra_model *model, artifact *a, const char *path, ra_error *err) {
+static ra_status write_file(const ra_model *model, const ra_model_additions *additions, artifact *a,
+                            const char *path, ra_error *err) {
     ra_safetensors_writer *writer = NULL;
     ra_status status;
     RA_TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
-    RA_TRY_OUT(status, write_metadata(model, a, writer, err));
+    RA_TRY_OUT(status, write_metadata(model, additions, a, writer, err));
     for (size_t i = 0; i < a->count; i++)
         RA_TRY_OUT(status,
                    ra_safetensors_writer_tensor(writer, a->tensors[i].name, &a->tensors[i].tensor, err));
@@ -250,7 +259,7 @@ ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *ad
         status = add_additions(model, additions, &a, err);
     }
     if (status == RA_OK) status = add_texts(model, additions, &a, err);
-    if (status == RA_OK) status = write_file(model, &a, path, err);
+    if (status == RA_OK) status = write_file(model, additions, &a, path, err);
     release(&a);
     return status;
 }

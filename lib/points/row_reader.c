@@ -14,6 +14,8 @@ enum {
     CHUNK_BYTES = 12 << 20, /* large enough that even a small part of its rows fills a matrix product */
     CHUNK_ROWS_LEAST = 256,
     CHUNK_ROWS_MOST = 8192,
+    ANNOUNCED_MOST = 1024,
+    SAMPLE_SHARE = 4, /* a copy of a sample takes at most this part of the memory */
 };
 
 RA_MULTIVERSION double ra_squared_distance(const float *x, const float *y, size_t n) {
@@ -35,11 +37,33 @@ RA_MULTIVERSION double ra_squared_distance(const float *x, const float *y, size_
 
 /* ---- loading ------------------------------------------------------------------------------------------ */
 
+/* Rows of the data, by their numbers there. */
+static void gather(const ra_row_reader *reader, const uint64_t *rows, size_t n, float *out) {
+    if (reader->copy.numbers)
+        ra_window_gather(&reader->copy, rows, n, out);
+    else
+        ra_data_gather(reader->data, rows, n, out);
+}
+
 void ra_row_reader_read(const ra_row_reader *reader, const uint64_t *rows, size_t n, float *out) {
-    for (size_t i = 0; i < n; i++) {
-        uint64_t row = reader->sample ? reader->sample[rows[i]] : rows[i];
-        ra_data_gather(reader->data, &row, 1, out + i * reader->dimensions);
+    enum { PIECE = 256 };
+    uint64_t piece[PIECE];
+    if (!reader->sample) {
+        gather(reader, rows, n, out);
+        return;
     }
+    for (size_t from = 0; from < n; from += PIECE) {
+        size_t count = n - from < PIECE ? n - from : PIECE;
+        for (size_t i = 0; i < count; i++) piece[i] = reader->sample[rows[from + i]];
+        gather(reader, piece, count, out + from * reader->dimensions);
+    }
+}
+
+void ra_row_reader_announce(const ra_row_reader *reader, const uint64_t *rows, size_t n) {
+    uint64_t piece[ANNOUNCED_MOST];
+    if (reader->copy.numbers || !ra_data_is_large(reader->data)) return;
+    for (size_t i = 0; i < n; i++) piece[i] = reader->sample ? reader->sample[rows[i]] : rows[i];
+    ra_data_will_need(reader->data, piece, n);
 }
 
 typedef struct load_job {
@@ -56,7 +80,7 @@ static void load_part(void *context, size_t part) {
     if (job->rows)
         ra_row_reader_read(reader, job->rows + from, count, out);
     else if (reader->sample)
-        ra_data_gather(reader->data, reader->sample + reader->first + from, count, out);
+        gather(reader, reader->sample + reader->first + from, count, out);
     else
         ra_data_read(reader->data, reader->first + from, count, out);
 }
@@ -70,6 +94,7 @@ void ra_row_reader_load(ra_row_reader *reader, size_t first) {
     reader->first = first;
     reader->count = rest < reader->capacity ? rest : reader->capacity;
     load(&(load_job){reader, NULL});
+    if (!reader->sample) ra_data_read_ahead(reader->data, first + reader->count, reader->capacity);
 }
 
 void ra_row_reader_gather(ra_row_reader *reader, const uint64_t *rows, size_t count) {
@@ -189,6 +214,33 @@ static size_t chunk_rows(size_t rows, size_t d) {
     return rows < fit ? rows : fit;
 }
 
+/* runs [reader->rows] <- the sample; returns how many. */
+static size_t list_runs(const ra_row_reader *reader, ra_row_run *runs) {
+    size_t count = 0;
+    for (size_t i = 0; i < reader->rows; i++) {
+        ra_row_run *last = count ? &runs[count - 1] : NULL;
+        if (last && reader->sample[i] == last->first + last->count)
+            last->count++;
+        else
+            runs[count++] = (ra_row_run){reader->sample[i], 1};
+    }
+    return count;
+}
+
+/* False without memory for what should fit. */
+static bool copy_sample(ra_row_reader *reader) {
+    const ra_data *data = reader->data;
+    size_t n = reader->rows;
+    double bytes = (double)n * (double)(ra_window_row_bytes(data) + 2 * sizeof(ra_row_run));
+    if (!reader->sample || !ra_data_is_large(data) || bytes > (double)ra_data_memory(data) / SAMPLE_SHARE)
+        return true;
+    ra_row_run *runs = ra_malloc(n, sizeof *runs);
+    bool complete = runs && ra_window_init(&reader->copy, data, n, n, NULL) == RA_OK;
+    if (complete) ra_window_fill(&reader->copy, runs, list_runs(reader, runs), NULL);
+    ra_free(runs);
+    return complete;
+}
+
 ra_status ra_row_reader_init(ra_row_reader *reader, ra_pool *pool, const ra_data *data,
                              const uint64_t *sample, size_t count, ra_error *err) {
     size_t rows = sample ? count : ra_data_rows(data), d = ra_data_dimensions(data);
@@ -201,7 +253,7 @@ ra_status ra_row_reader_init(ra_row_reader *reader, ra_pool *pool, const ra_data
     double *scratch = ra_calloc(2 * d, sizeof *scratch);
     reader->mean = ra_calloc(d, sizeof *reader->mean);
     reader->chunk = ra_malloc(reader->capacity * d, sizeof *reader->chunk);
-    bool complete = scratch && reader->mean && reader->chunk;
+    bool complete = scratch && reader->mean && reader->chunk && copy_sample(reader);
     if (complete) {
         ra_row_reader_read(reader, &(uint64_t){0}, 1, reader->mean);
         measure(reader, scratch);
@@ -216,5 +268,6 @@ ra_status ra_row_reader_init(ra_row_reader *reader, ra_pool *pool, const ra_data
 void ra_row_reader_release(ra_row_reader *reader) {
     ra_free(reader->mean);
     ra_free(reader->chunk);
+    ra_window_release(&reader->copy);
     *reader = (ra_row_reader){0};
 }

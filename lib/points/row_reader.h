@@ -8,7 +8,8 @@
  *     }
  *     ra_row_reader_release(&reader);
  *
- * With a sample, row i is row sample[i] of the data.
+ * With a sample, row i is row sample[i] of the data. A sample of large data is copied into memory once, if a quarter of
+ * the memory is enough for it.
  *
  * Thread safety: one thread at a time; inside, it uses the threads of its pool. Their number changes no
  * result.
@@ -18,11 +19,13 @@
 
 #include "ra_data.h"
 #include "base/pool.h"
+#include "data/window.h"
 
 typedef struct ra_row_reader {
     ra_pool *pool; /* may be NULL */
     const ra_data *data;
     const uint64_t *sample;  /* [rows] ascending; NULL: all rows. Not owned */
+    ra_window copy;          /* of the sample; {0}: it is read from the data */
     size_t rows, dimensions; /* of the data, or of the sample */
     float *mean;             /* [d] of these rows, rounded to float32 */
     double variance;         /* their mean squared distance to `mean` */
@@ -46,6 +49,9 @@ void ra_row_reader_gather(ra_row_reader *reader, const uint64_t *rows, size_t co
 
 /* out [n,d] <- the rows with these numbers; the chunk stays as it is. */
 void ra_row_reader_read(const ra_row_reader *reader, const uint64_t *rows, size_t n, float *out);
+
+/* Rows that will be read one by one: of large data, the disk begins to read them. At most 1024 of them. */
+void ra_row_reader_announce(const ra_row_reader *reader, const uint64_t *rows, size_t n);
 
 /* centered [count,d], norm [count] <- rows of the chunk minus the mean, and their squared norms: the rows
  * picked[from], picked[from + 1], ... of the chunk, or (NULL) from, from + 1, ... */

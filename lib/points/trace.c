@@ -48,7 +48,7 @@ typedef struct tracer {
     float *cosine;                /* [K] */
     float *best;                  /* [K] this round's largest cosine, and its row */
     uint64_t *best_row;
-    uint64_t *numbers;                       /* [BLOCK] of the rows of a block */
+    uint64_t *numbers;                       /* [2 BLOCK] of the rows of a block, and of the next */
     float *block;                            /* [BLOCK,d] those rows, of unit length */
     ra_buffer rest_copy, block_copy, scores; /* where products are computed */
     ra_codes largest;
@@ -63,8 +63,11 @@ static uint64_t number_of(const tracer *t, size_t i) {
 
 /* block [count,d] <- rows from `first` on, of unit length; a row of zeros stays one. */
 static void load_block(tracer *t, size_t first, size_t count) {
+    size_t next = first + count, ahead = t->rows - next < BLOCK ? t->rows - next : BLOCK;
     for (size_t i = 0; i < count; i++) t->numbers[i] = number_of(t, first + i);
+    for (size_t i = 0; i < ahead; i++) t->numbers[BLOCK + i] = number_of(t, next + i);
     ra_data_gather(t->data, t->numbers, count, t->block);
+    ra_data_will_need(t->data, t->numbers + BLOCK, ahead);
     for (size_t i = 0; i < count; i++) {
         float *row = t->block + i * t->d;
         double norm = sqrt(ra_dot_f64(row, row, t->d));
@@ -131,9 +134,9 @@ static void weigh(tracer *t, size_t k, float *rows) {
     double G[MOST * MOST], c[MOST], w[MOST], mixture = 0, cross = 0;
     const float *atom = t->atoms + k * d;
     double length = ra_dot_f64(atom, atom, d);
+    ra_data_gather(t->data, t->row + k * t->R, n, rows);
     for (size_t i = 0; i < n; i++) {
         float *row = rows + i * d;
-        ra_data_gather(t->data, t->row + k * t->R + i, 1, row);
         double norm = sqrt(ra_dot_f64(row, row, d));
         for (size_t j = 0; j < d; j++) row[j] = (float)((double)row[j] / norm);
         c[i] = ra_dot_f64(row, atom, d);
@@ -244,7 +247,7 @@ static ra_status reserve(tracer *t, const ra_tensor *atoms, ra_trace *trace, ra_
     t->cosine = ra_calloc(K, sizeof *t->cosine);
     t->best = ra_malloc(K, sizeof *t->best);
     t->best_row = ra_calloc(K, sizeof *t->best_row);
-    t->numbers = ra_malloc(BLOCK, sizeof *t->numbers);
+    t->numbers = ra_malloc(2 * BLOCK, sizeof *t->numbers);
     t->block = ra_malloc(BLOCK * d, sizeof *t->block);
     trace->row = ra_malloc(K * R, sizeof *trace->row);
     trace->weight = ra_malloc(K * R, sizeof *trace->weight);

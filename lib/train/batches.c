@@ -2,7 +2,7 @@
  * full, and ends with the run. */
 #include "train/batches.h"
 #include "ra_memory.h"
-#include "train/order.h"
+#include "train/windows.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -12,6 +12,8 @@ enum { SLOTS = 2 };
 /* A trainer that uses the batches. */
 typedef struct batch_user {
     ra_order order;
+    ra_windows *windows; /* in memory; NULL: rows are read from the data. Users may share them */
+    bool owns_windows;
     size_t same_as;    /* the first user with the same order: they share its batches */
     size_t from, till; /* its steps: from .. till-1 */
 } batch_user;
@@ -68,8 +70,15 @@ static void read_batch(ra_batches *b, ra_batch *batch) {
     size_t total = b->rows - position < b->batch ? b->rows - position : b->batch, first;
     uint64_t *ahead = b->numbers + SLOTS * b->batch;
     batch->count = ra_group_slice(b->group, total, &first);
+    ra_windows *windows = b->users[b->users[batch->first].same_as].windows;
     ra_order_rows(order, epoch, position + first, batch->count, batch->numbers);
+    if (windows) {
+        ra_windows_take(windows, epoch, position, total);
+        ra_windows_gather(windows, batch->numbers, batch->count, batch->x);
+        return;
+    }
     ra_data_gather(b->data, batch->numbers, batch->count, batch->x);
+    if (!order->shuffle) ra_data_read_ahead(b->data, position + total + first, batch->count);
     ra_data_will_need(b->data, ahead, ra_order_ahead(order, position + first, batch->count, ahead));
 }
 
@@ -112,9 +121,79 @@ const ra_batch *ra_batches_next(ra_batches *b) {
 
 /* ---- life --------------------------------------------------------------------------------------------- */
 
+static size_t window_of(const ra_train_settings *settings) {
+    return ra_setting_known(settings, RA_TRAIN_WINDOW) ? settings->window : 0;
+}
+
+static bool same_windows(const ra_train_settings *a, const ra_train_settings *b) {
+    return a->shuffle && b->shuffle && a->window_seed == b->window_seed && window_of(a) == window_of(b);
+}
+
 static bool same_order(const ra_train_settings *a, const ra_train_settings *b) {
     if (a->shuffle != b->shuffle) return false;
-    return !a->shuffle || (a->shuffle_seed == b->shuffle_seed && a->window_seed == b->window_seed);
+    return !a->shuffle || (a->shuffle_seed == b->shuffle_seed && same_windows(a, b));
+}
+
+/* Windows are held in memory if the settings say how large they are, or if the data are larger than the memory. */
+static bool wants_windows(const ra_batches *b, const ra_train_settings *settings) {
+    const ra_window_shape shape = ra_window_shape_of(b->data, window_of(settings));
+    /* a window lacks less than a block, so that a batch is in two windows at most */
+    bool several = settings->shuffle && shape.rows < b->rows && b->batch + shape.block <= shape.rows;
+    return several && (window_of(settings) > 0 || ra_data_is_large(b->data));
+}
+
+static ra_windows_place place_of(const ra_batches *b, size_t step) {
+    return (ra_windows_place){step / b->steps_per_epoch, step % b->steps_per_epoch * b->batch};
+}
+
+/* user->windows: those of an earlier user with the same ones, or new ones for all users that have them. */
+static ra_status open_windows(ra_batches *b, ra_trainer *const *trainers, size_t i, ra_error *err) {
+    const ra_train_settings *settings = ra_trainer_settings(trainers[i]);
+    batch_user *user = &b->users[i];
+    size_t from = user->from, till = user->till;
+    for (size_t j = 0; j < b->user_count; j++) {
+        const batch_user *other = &b->users[j];
+        if (!same_windows(settings, ra_trainer_settings(trainers[j]))) continue;
+        user->windows = other->windows;
+        if (user->windows) return RA_OK;
+        from = other->from < from ? other->from : from;
+        till = other->till > till ? other->till : till;
+    }
+    const ra_window_shape shape = ra_window_shape_of(b->data, window_of(settings));
+    user->owns_windows = true;
+    return ra_windows_open(b->data, &shape, settings->window_seed, place_of(b, from), place_of(b, till),
+                           ra_group_size(b->group) > 1, &user->windows, err);
+}
+
+/* What all windows take, each pair once. */
+static double bytes_of_windows(const ra_batches *b, ra_trainer *const *trainers) {
+    double bytes = 0;
+    for (size_t i = 0; i < b->user_count; i++) {
+        const ra_train_settings *settings = ra_trainer_settings(trainers[i]);
+        bool seen = false;
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = same_windows(settings, ra_trainer_settings(trainers[j]));
+        const ra_window_shape shape = ra_window_shape_of(b->data, window_of(settings));
+        if (!seen && wants_windows(b, settings)) bytes += ra_windows_bytes(b->data, &shape);
+    }
+    return bytes;
+}
+
+static ra_status open_all_windows(ra_batches *b, ra_trainer *const *trainers, ra_error *err) {
+    double bytes = bytes_of_windows(b, trainers), memory = (double)ra_data_memory(b->data);
+    const ra_train_settings *settings = ra_trainer_settings(trainers[0]);
+    if (bytes > 0 && bytes <= memory / 2) {
+        for (size_t i = 0; i < b->user_count; i++)
+            if (wants_windows(b, ra_trainer_settings(trainers[i]))) RA_TRY(open_windows(b, trainers, i, err));
+        return RA_OK;
+    }
+    if (settings->shuffle && ra_data_is_large(b->data))
+        ra_log(
+            RA_LOG_WARNING,
+            "the data (%.0f MB) are larger than the memory (%.0f MB), and so is the window of rows that this "
+            "run shuffles together: the disk reads each row by itself, in the same order, which is slow",
+            ra_data_bytes(b->data) / 1e6, memory / 1e6);
+    return RA_OK;
 }
 
 static ra_status add_user(ra_batches *b, ra_trainer *const *trainers, size_t i, ra_error *err) {
@@ -131,7 +210,9 @@ static ra_status add_user(ra_batches *b, ra_trainer *const *trainers, size_t i, 
         RA_FAIL(err, RA_ERR_ARGUMENT,
                 "runs side by side must have the same batch_size, but it is %zu and %zu",
                 ra_trainer_settings(trainers[0])->batch_size, settings->batch_size);
-    RA_TRY(ra_order_init(&user->order, b->rows, settings->shuffle, settings->shuffle_seed, 0, err));
+    const ra_window_shape shape = ra_window_shape_of(b->data, window_of(settings));
+    RA_TRY(ra_order_init_blocks(&user->order, b->rows, settings->shuffle, settings->shuffle_seed, shape.rows,
+                                shape.block, shape.unit, err));
     b->order_count++;
     ra_order_set_window_seed(&user->order, settings->window_seed);
     return RA_OK;
@@ -156,6 +237,7 @@ static ra_status prepare(ra_batches *b, ra_trainer *const *trainers, size_t coun
     for (size_t i = 0; i < SLOTS; i++)
         b->slots[i] = (ra_batch){.numbers = b->numbers + i * b->batch, .x = b->x + i * b->batch * d};
     for (size_t i = 0; i < count; i++) RA_TRY(add_user(b, trainers, i, err));
+    RA_TRY(open_all_windows(b, trainers, err));
     int failure = pthread_create(&b->reader, NULL, read_all, b);
     if (failure)
         RA_FAIL(err, RA_ERR_INTERNAL, "cannot start a thread to read the data: %s", strerror(failure));
@@ -190,6 +272,8 @@ void ra_batches_close(ra_batches *b) {
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->changed);
     for (size_t i = 0; i < b->order_count; i++) ra_order_release(&b->users[i].order);
+    for (size_t i = 0; b->users && i < b->user_count; i++)
+        if (b->users[i].owns_windows) ra_windows_close(b->users[i].windows);
     ra_free(b->users);
     ra_free(b->x);
     ra_free(b->numbers);

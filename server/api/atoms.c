@@ -17,16 +17,16 @@ static unsigned part_named(const char *name, size_t size) {
 
 /* `fields=norm,label`; the default is all of them. */
 static ra_status query_fields(const api_call *call, unsigned *fields, ra_error *err) {
-    const char *name = http_target_parameter(&call->request->target, "fields");
-    *fields = name ? 0 : ATOM_ALL_PARTS;
-    for (const char *end; name; name = *end ? end + 1 : NULL) {
-        end = strchrnul(name, ',');
-        unsigned bit = part_named(name, (size_t)(end - name));
+    const http_target *target = &call->request->target;
+    http_list list = {0};
+    *fields = http_target_parameter(target, "fields") ? 0 : ATOM_ALL_PARTS;
+    while (http_target_list(target, "fields", &list)) {
+        unsigned bit = part_named(list.entry, (size_t)(list.end - list.entry));
         if (!bit)
             RA_FAIL(err, RA_ERR_ARGUMENT,
                     "fields has '%.*s', expected norm, label, archetypes, relaxation, trace, agreement, "
                     "statistics, layout or vector",
-                    (int)(end - name < 64 ? end - name : 64), name);
+                    (int)(list.end - list.entry < 64 ? list.end - list.entry : 64), list.entry);
         *fields |= bit;
     }
     return RA_OK;
@@ -107,15 +107,14 @@ static text *open_list(api_call *call) {
 }
 
 /* `ids=1,5,9`, checked before anything is written. */
-static ra_status query_ids(const api_call *call, const char *list, size_t **ids, size_t *count,
-                           ra_error *err) {
+static ra_status query_ids(const api_call *call, size_t **ids, size_t *count, ra_error *err) {
+    http_list list = {0};
     RA_TRY(scratch_ids(MAX_LIMIT, ids, err));
     *count = 0;
-    for (const char *end; list; list = *end ? end + 1 : NULL) {
-        end = strchrnul(list, ',');
+    while (http_target_list(&call->request->target, "ids", &list)) {
         if (*count == MAX_LIMIT) RA_FAIL(err, RA_ERR_ARGUMENT, "ids has more than %d numbers", MAX_LIMIT);
         size_t *id = &(*ids)[(*count)++];
-        RA_TRY(api_parse_index(list, end, "ids", id, err));
+        RA_TRY(api_parse_index(list.entry, list.end, "ids", id, err));
         RA_TRY(api_check_atom(call, *id, err));
     }
     return RA_OK;
@@ -134,12 +133,12 @@ static ra_status send_atoms(api_call *call, const atom_reader *reader, const siz
     return RA_OK;
 }
 
-static ra_status atoms_by_query(api_call *call, const atom_reader *reader, const char *list, ra_error *err) {
+static ra_status atoms_by_query(api_call *call, const atom_reader *reader, ra_error *err) {
     size_t *ids, count;
     if (http_target_parameter(&call->request->target, "offset") ||
         http_target_parameter(&call->request->target, "limit"))
         RA_FAIL(err, RA_ERR_ARGUMENT, "ids cannot be combined with offset or limit");
-    RA_TRY(query_ids(call, list, &ids, &count, err));
+    RA_TRY(query_ids(call, &ids, &count, err));
     return send_atoms(call, reader, ids, count, err);
 }
 
@@ -168,8 +167,14 @@ static void add_link(const api_call *call, text *links, const char *relation, si
     const http_target *target = &call->request->target;
     text_format(links, "%s<%s?offset=%zu&limit=%zu", links->size ? ", " : "", target->path, offset, limit);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-        const char *value = http_target_parameter(target, kept[i]);
-        if (value) text_format(links, "&%s=%s", kept[i], value);
+        http_list list = {0};
+        for (size_t n = 0; http_target_list(target, kept[i], &list); n++) {
+            if (n)
+                text_append(links, ",", 1);
+            else
+                text_format(links, "&%s=", kept[i]);
+            text_append(links, list.entry, (size_t)(list.end - list.entry));
+        }
     }
     text_format(links, ">; rel=\"%s\"", relation);
 }
@@ -219,10 +224,10 @@ static ra_status atoms_by_page(api_call *call, const atom_reader *reader, ra_err
 
 ra_status api_atoms(api_call *call, ra_error *err) {
     atom_reader reader;
-    const char *ids = http_target_parameter(&call->request->target, "ids");
+    bool by_ids = http_target_parameter(&call->request->target, "ids");
     RA_TRY(reader_start(call, &reader, err));
     call->response->cacheable = true;
-    return ids ? atoms_by_query(call, &reader, ids, err) : atoms_by_page(call, &reader, err);
+    return by_ids ? atoms_by_query(call, &reader, err) : atoms_by_page(call, &reader, err);
 }
 
 /* ---- neighbors ----------------------------------------------------------------------------------------- */

@@ -20,10 +20,10 @@ static ra_status parse_push(const char *from, const char *end, ra_steer *push, r
 }
 
 static ra_status query_pushes(const api_call *call, steer_request *request, ra_error *err) {
-    const char *list = http_target_parameter(&call->request->target, "steer");
-    if (!list) return RA_OK;
-    size_t count = 1;
-    for (const char *c = list; *c; c++) count += *c == ',';
+    const http_target *target = &call->request->target;
+    size_t count = 0;
+    for (http_list list = {0}; http_target_list(target, "steer", &list);) count++;
+    if (count == 0) return RA_OK;
     if (count > STEER_MAX_PUSHES)
         RA_FAIL(err, RA_ERR_TOO_LARGE, "steer has more than %d entries", STEER_MAX_PUSHES);
     ra_steer *pushes = ra_malloc(count, sizeof *pushes);
@@ -31,11 +31,9 @@ static ra_status query_pushes(const api_call *call, steer_request *request, ra_e
     ra_free(request->pushes);
     request->pushes = pushes;
     request->count = count;
-    for (size_t i = 0; i < count; i++) {
-        const char *end = strchrnul(list, ',');
-        RA_TRY(parse_push(list, end, &pushes[i], err));
-        list = end + 1;
-    }
+    http_list list = {0};
+    for (size_t i = 0; http_target_list(target, "steer", &list); i++)
+        RA_TRY(parse_push(list.entry, list.end, &pushes[i], err));
     return RA_OK;
 }
 

@@ -1,5 +1,5 @@
-/* One block of memory holds two copies of the target: the first keeps the path as it was sent, the second is
- * cut and decoded in place (decoding never makes a text longer). */
+/* One block of memory holds the parameters and two copies of the target: the first copy keeps the path as it was
+ * sent, the second is cut and decoded in place (decoding never makes a text longer). */
 #include "http/target.h"
 #include "ra_io.h"
 #include "ra_memory.h"
@@ -81,6 +81,14 @@ static const char *skip_authority(const char *raw) {
     return *rest == '/' ? rest : "/";
 }
 
+/* As many as the target can have, within the limit. */
+static size_t room_for_parameters(const char *raw) {
+    size_t count = 0;
+    for (const char *at = strchr(raw, '?'); at && count < HTTP_MAX_PARAMETERS; at = strchr(at + 1, '&'))
+        count++;
+    return count;
+}
+
 static ra_status fill(http_target *target, const char *raw, ra_error *err) {
     for (const char *c = raw; *c; c++)
         if (*c <= ' ' || *c > '~')
@@ -91,10 +99,11 @@ static ra_status fill(http_target *target, const char *raw, ra_error *err) {
         return RA_OK;
     }
     if (*raw != '/') RA_FAIL(err, RA_ERR_FORMAT, "the request target does not start with '/'");
-    size_t size = strlen(raw) + 1;
-    target->storage = ra_malloc(2 * size, 1);
-    if (!target->storage) RA_FAIL_MEMORY(err, "the request target", 2 * size);
-    char *path = target->storage, *work = path + size;
+    size_t size = strlen(raw) + 1, room = room_for_parameters(raw) * sizeof *target->parameters;
+    target->storage = ra_malloc(room + 2 * size, 1);
+    if (!target->storage) RA_FAIL_MEMORY(err, "the request target", room + 2 * size);
+    target->parameters = target->storage;
+    char *path = (char *)target->storage + room, *work = path + size;
     memcpy(path, raw, size);
     memcpy(work, raw, size);
     cut(path, '?');
@@ -120,4 +129,17 @@ const char *http_target_parameter(const http_target *target, const char *name) {
     for (size_t i = 0; i < target->parameter_count; i++)
         if (strcmp(target->parameters[i].name, name) == 0) return target->parameters[i].value;
     return NULL;
+}
+
+bool http_target_list(const http_target *target, const char *name, http_list *list) {
+    if (list->entry && *list->end == ',') {
+        list->entry = list->end + 1;
+    } else {
+        while (list->next < target->parameter_count && strcmp(target->parameters[list->next].name, name) != 0)
+            list->next++;
+        if (list->next == target->parameter_count) return false;
+        list->entry = target->parameters[list->next++].value;
+    }
+    list->end = list->entry + strcspn(list->entry, ",");
+    return true;
 }

@@ -15,7 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { HTTP_MAX_SEGMENTS = 16, HTTP_MAX_PARAMETERS = 32 };
+/* Enough parameters for a list that a client sends one by one: libmicrohttpd has room for about 450. */
+enum { HTTP_MAX_SEGMENTS = 16, HTTP_MAX_PARAMETERS = 512 };
 
 typedef struct http_parameter {
     const char *name, *value; /* "" when there is no "=" */
@@ -27,8 +28,8 @@ typedef struct http_target {
     size_t segment_count;
     const char *segments[HTTP_MAX_SEGMENTS]; /* "/a/b" has "a" and "b", as has "/a//b/"; "/" has one, "" */
     size_t parameter_count;
-    http_parameter parameters[HTTP_MAX_PARAMETERS]; /* in order */
-    char *storage;                                  /* everything above points into it */
+    http_parameter *parameters; /* [parameter_count], in order */
+    void *storage;              /* everything above points into it */
 } http_target;
 
 /* Fills *target. RA_ERR_FORMAT for a malformed target, RA_ERR_TOO_LARGE for too many segments or parameters;
@@ -38,5 +39,19 @@ void http_target_release(http_target *target); /* leaves {0} */
 
 /* The value of the first parameter of this name, NULL when there is none. */
 const char *http_target_parameter(const http_target *target, const char *name);
+
+/* The entries of a list, which clients write as "ids=1,5" or as "ids=1&ids=5" (as generated clients do), and
+ * mixed. A parameter without a value has one empty entry.
+ *
+ *     http_list list = {0};
+ *     while (http_target_list(target, "ids", &list)) read(list.entry, list.end);
+ */
+typedef struct http_list {
+    const char *entry, *end; /* not terminated */
+    size_t next;             /* the parameter after the one that has this entry */
+} http_list;
+
+/* Moves to the first or next entry; false after the last one. */
+bool http_target_list(const http_target *target, const char *name, http_list *list);
 
 #endif

@@ -9,7 +9,8 @@
  * computed again alone, and each has the answer, and the error, that it would have had alone.
  *
  * Rows of encode do not depend on each other, but a matrix product of many rows may add in another order than
- * that of one row: results agree to rounding. Those of reconstruct are the same bits, joined or not.
+ * that of one row: results agree to rounding. Those of reconstruct are the same bits, joined or not: codes for
+ * which a device could not promise that are computed alone.
  */
 #include "serving/batcher.h"
 #include "ra_memory.h"
@@ -211,6 +212,11 @@ static void add(entry_group *group, entry *taken) {
     group->rows += rows_of(taken->wanted);
 }
 
+/* Whether other requests of its kind may be computed with this one. */
+static bool may_join(const computation *wanted) {
+    return kinds[wanted->kind].join && (!wanted->codes || ra_model_may_join(wanted->model, wanted->codes));
+}
+
 /* Takes the entries that fit into the group, in order. */
 static void collect(batcher *queue, entry_group *group) {
     const computation *lead = group->first->wanted;
@@ -218,7 +224,7 @@ static void collect(batcher *queue, entry_group *group) {
     for (entry *before = NULL, *at = queue->oldest; at; at = before ? before->next : queue->oldest) {
         const computation *wanted = at->wanted;
         bool fits = wanted->kind == lead->kind && wanted->model == lead->model &&
-                    rows_of(wanted) <= most - group->rows &&
+                    rows_of(wanted) <= most - group->rows && may_join(wanted) &&
                     (!lead->codes || wanted->codes->latents == lead->codes->latents);
         if (is_canceled(wanted))
             finish(take_out(queue, before));
@@ -248,7 +254,7 @@ static void lead(batcher *queue) {
     slot *own = queue->free;
     queue->free = own->next;
     add(&group, take_out(queue, NULL));
-    bool joins = kinds[group.first->wanted->kind].join && group.rows < queue->options.max_batch;
+    bool joins = may_join(group.first->wanted) && group.rows < queue->options.max_batch;
     if (joins && queue->options.delay_us)
         wait_for_more(queue, &group);
     else if (joins)
@@ -296,6 +302,33 @@ ra_status batcher_run(batcher *queue, const computation *wanted, ra_error *err) 
     if (own.status == RA_ERR_CANCELED)
         RA_FAIL(err, RA_ERR_CANCELED, "the request was given up before it was computed");
     return own.status;
+}
+
+/* ---- before the first request -------------------------------------------------------------------------- */
+
+static ra_status warm(slot *own, const ra_model *model, size_t rows, float *x, ra_error *err) {
+    const ra_model_info *info = ra_model_get_info(model);
+    size_t id;
+    float score;
+    for (size_t i = 0; i < rows * info->dimensions; i++) x[i] = 1;
+    if (info->has_encoder) RA_TRY(ra_model_encode(model, own->workspace, x, rows, &own->codes, err));
+    RA_TRY(ra_codes_reserve(&own->codes, rows, info->concepts, rows, err));
+    for (size_t b = 0; b < rows; b++) {
+        own->codes.index[b] = 0;
+        own->codes.value[b] = 1;
+        own->codes.start[b + 1] = b + 1;
+    }
+    RA_TRY(ra_model_search(model, own->workspace, x, 1, 1, RA_SIMILARITY_COSINE, &id, &score, err));
+    return ra_model_reconstruct(model, own->workspace, &own->codes, x, err);
+}
+
+void batcher_warm(batcher *queue, const ra_model *model) {
+    size_t rows = queue->options.max_batch ? queue->options.max_batch : 1;
+    float *x = ra_malloc(rows * ra_model_get_info(model)->dimensions, sizeof *x);
+    ra_status status = x ? RA_OK : RA_ERR_MEMORY;
+    for (size_t i = 0; i < queue->options.slots && status == RA_OK; i++)
+        status = warm(&queue->slots[i], model, rows, x, NULL);
+    ra_free(x);
 }
 
 size_t batcher_waiting(batcher *queue) {

@@ -73,6 +73,10 @@ typedef struct batcher_options {
 ra_status batcher_new(const batcher_options *options, batcher **out, ra_error *err);
 void batcher_free(batcher *queue); /* no thread may be in batcher_run() any more; NULL is fine */
 
+/* Computes something of each kind in every slot, so that the device's memory, streams and programs are there when
+ * the first request comes. Before the first batcher_run(); what fails here fails there again. */
+void batcher_warm(batcher *queue, const ra_model *model);
+
 /* Computes it when its turn has come, together with others where possible. RA_ERR_CANCELED when it was
  * canceled before it started. */
 ra_status batcher_run(batcher *queue, const computation *wanted, ra_error *err);

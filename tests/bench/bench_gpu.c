@@ -1,6 +1,6 @@
 /* What each operation of a device costs, beside what the device can do.
  *
- *     build/tests/bench_gpu [--device NAME] [--quick]
+ *     build/tests/bench_gpu [--device NAME] [--quick | [--latents K] [--runs N]]
  *
  * The limits are measured first: a copy within the device, and cuBLAS's own products in float32 and in TF32.
  * Then products and selections are held against plain loops, and every operation is timed: the median of
@@ -9,10 +9,9 @@
  * published: Flash-SAE (github.com/alepot55/flash-sae), batch 1,024, d 4,096, 65,536 latents, 64 active,
  * bfloat16, on an RTX 4070.
  *
- * Without a device it says so and ends well. --quick: tiny sizes, for a test that it works. */
+ * Without a device it says so and ends well. --quick: tiny sizes, for a test that it works. --runs 1: every
+ * operation a few times, for a profiler. */
 #include "bench/gpu.h"
-
-#include "base/random.h"
 
 #include <dlfcn.h>
 #include <math.h>
@@ -27,11 +26,44 @@ static void *device_block(bench *b, size_t bytes) {
     return block;
 }
 
-static float *filled(bench *b, size_t n) {
-    float *block = device_block(b, n * sizeof *block);
-    for (size_t i = 0; i < n; i += CHUNK)
-        CALL(b, upload, block + i, b->chunk, (n - i < CHUNK ? n - i : CHUNK) * sizeof *block);
+/* n random numbers in [-0.5, 0.5). */
+static float *random_numbers(bench *b, size_t n) {
+    float *numbers = host_block(n, sizeof *numbers);
+    for (size_t i = 0; i < n; i++) numbers[i] = (float)(ra_random_unit(&b->random) - 0.5);
+    return numbers;
+}
+
+static float *uploaded(bench *b, size_t n) {
+    float *block = device_block(b, n * sizeof *block), *numbers = random_numbers(b, n);
+    CALL(b, upload, block, numbers, n * sizeof *block);
     wait(b);
+    ra_free(numbers);
+    return block;
+}
+
+/* [rows, columns] random numbers, which the device makes: the product of two thin random matrices. No two rows
+ * are alike, in one block or two. */
+static float *filled(bench *b, size_t rows, size_t columns) {
+    float *block = device_block(b, rows * columns * sizeof *block), *left = uploaded(b, rows * RANK),
+          *right = uploaded(b, RANK * columns);
+    CALL(b, gemm, false, false, rows, columns, RANK, 1, left, RANK, right, columns, 0, block, columns);
+    wait(b);
+    ra_backend_deallocate(b->backend, left);
+    ra_backend_deallocate(b->backend, right);
+    return block;
+}
+
+/* [K,d] in bfloat16: a sequence of random numbers over and over, whose length is odd, so that rows differ. */
+static void *filled_half(bench *b) {
+    size_t n = b->K * b->d;
+    uint16_t *block = device_block(b, n * sizeof *block), *half = host_block(SEQUENCE, sizeof *half);
+    float *numbers = random_numbers(b, SEQUENCE);
+    ra_convert_from_f32(RA_BF16, numbers, half, SEQUENCE);
+    for (size_t i = 0; i < n; i += SEQUENCE)
+        CALL(b, upload, block + i, half, (n - i < SEQUENCE ? n - i : SEQUENCE) * sizeof *half);
+    wait(b);
+    ra_free(numbers);
+    ra_free(half);
     return block;
 }
 
@@ -41,40 +73,29 @@ static size_t bytes_of(const bench *b) {
 }
 
 static void prepare(bench *b) {
-    size_t available = 0, total = 0, Kd = b->K * b->d, BK = b->rows * b->K, Bd = b->rows * b->d;
+    size_t available = 0, total = 0, values = b->active > STEPS ? b->active : STEPS;
     ra_error err = {0};
     must(ra_backend_memory(b->backend, &available, &total, &err), &err);
     while (b->runs > 1 && b->K > 4096 && bytes_of(b) > available) b->K /= 2;
-    Kd = b->K * b->d;
-    BK = b->rows * b->K;
-    b->chunk = host_block(CHUNK, sizeof *b->chunk);
-    ra_random random;
-    ra_random_seed(&random, 1);
-    for (size_t i = 0; i < CHUNK; i++) b->chunk[i] = (float)(ra_random_unit(&random) - 0.5);
+    ra_random_seed(&b->random, 1);
     float **const large[] = {&b->D, &b->grad, &b->m, &b->v};
-    for (size_t i = 0; i < sizeof large / sizeof *large; i++) *large[i] = filled(b, Kd);
-    CALL(b, axpby, 0, NULL, 0, b->v, Kd); /* a second moment is not negative */
-    b->half = device_block(b, Kd * sizeof(uint16_t));
-    uint16_t *half = host_block(CHUNK, sizeof *half);
-    ra_convert_from_f32(RA_BF16, b->chunk, half, CHUNK);
-    for (size_t i = 0; i < Kd; i += CHUNK)
-        CALL(b, upload, (uint16_t *)b->half + i, half, (Kd - i < CHUNK ? Kd - i : CHUNK) * sizeof *half);
-    wait(b);
-    ra_free(half);
-    b->x = filled(b, Bd);
-    b->x_hat = filled(b, Bd);
-    b->pre = filled(b, BK);
-    b->g = filled(b, BK);
-    b->value = filled(b, b->rows * (b->active > STEPS ? b->active : STEPS));
-    b->latent = filled(b, b->K);
-    b->one = filled(b, b->rows);
-    b->path = filled(b, 2 * b->rows * STEPS);
-    b->room = filled(b, 2 * Bd);
-    b->push = filled(b, STEPS * Bd);
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) *large[i] = filled(b, b->K, b->d);
+    CALL(b, relu, b->v, b->v, b->K * b->d); /* a second moment is not negative */
+    b->half = filled_half(b);
+    b->x = filled(b, b->rows, b->d);
+    b->x_hat = filled(b, b->rows, b->d);
+    b->pre = filled(b, b->rows, b->K);
+    b->g = filled(b, b->rows, b->K);
+    b->value = filled(b, b->rows, values);
+    b->latent = filled(b, 1, b->K);
+    b->one = filled(b, 1, b->rows);
+    b->path = filled(b, b->rows, 2 * STEPS);
+    b->room = filled(b, 2 * b->rows, b->d);
+    b->push = filled(b, STEPS * b->rows, b->d);
     b->factors = host_block(b->rows, sizeof *b->factors);
     for (size_t i = 0; i < b->rows; i++) b->factors[i] = 1;
     b->sums = host_block(2 * b->K, sizeof *b->sums);
-    b->host = host_block(Bd, sizeof(float));
+    b->host = random_numbers(b, b->rows * b->d);
     int32_t *numbers = host_block(b->K, sizeof *numbers);
     for (size_t k = 0; k < b->K; k++) numbers[k] = (int32_t)k;
     b->atoms = device_block(b, b->K * sizeof *numbers);
@@ -90,7 +111,7 @@ static void clean_up(bench *b) {
     void *const blocks[] = {b->D, b->grad,  b->m,      b->v,   b->half,  b->x,    b->x_hat, b->pre,
                             b->g, b->value, b->latent, b->one, b->atoms, b->path, b->room,  b->push};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_backend_deallocate(b->backend, blocks[i]);
-    void *const host[] = {b->chunk, b->factors, b->sums, b->host};
+    void *const host[] = {b->factors, b->sums, b->host};
     for (size_t i = 0; i < sizeof host / sizeof *host; i++) ra_free(host[i]);
     ra_codes_release(&b->codes);
     ra_backend_release(b->tf32);
@@ -112,6 +133,18 @@ static void print_device(const bench *b) {
     printf("%s\n", text);
 }
 
+/* How many atoms the selected codes use: what a decode has to read from memory at least. */
+static size_t distinct(const bench *b) {
+    size_t count = 0;
+    bool *used = host_block(b->K, sizeof *used);
+    for (size_t e = 0; e < ra_codes_entries(&b->codes); e++) {
+        count += !used[b->codes.index[e]];
+        used[b->codes.index[e]] = true;
+    }
+    ra_free(used);
+    return count;
+}
+
 static void measure_limits(bench *b) {
     double flop = 2 * pow((double)b->square, 3) / 1e12;
     b->gbytes = 8.0 * (double)(b->K * b->d) / seconds(b, copy) / 1e9;
@@ -130,21 +163,34 @@ static void print_published(bench *b) {
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: bench_gpu [--device NAME] [--quick]\n");
+    fprintf(stderr, "usage: bench_gpu [--device NAME] [--quick | [--latents K] [--runs N]]\n");
     return 2;
+}
+
+/* A number from 1 to `most`; 0: none. */
+static size_t number(const char *text, size_t most) {
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    return *text < '0' || *text > '9' || *end || value > most ? 0 : value;
 }
 
 int main(int argc, char **argv) {
     const char *device =
         "cuda-device"; /* make bench-gpu: the plugin of this build, beside the emulated one */
+    size_t runs = 0;
     bench b = {.rows = 1024, .d = 4096, .K = 65536, .active = 64, .square = 4096, .runs = MOST_RUNS};
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--quick") == 0) {
             b.rows = 6, b.d = 32, b.K = 80, b.active = 4, b.square = 32, b.runs = 1;
         } else if (strcmp(argv[i], "--device") == 0 && i + 1 < argc)
             device = argv[++i];
+        else if (strcmp(argv[i], "--latents") == 0 && i + 1 < argc && (b.K = number(argv[i + 1], 1 << 20)))
+            i++;
+        else if (strcmp(argv[i], "--runs") == 0 && i + 1 < argc && (runs = number(argv[i + 1], MOST_RUNS)))
+            i++;
         else
             return usage();
+    if (runs) b.runs = (int)runs;
     ra_error err = {0};
     if (ra_backend_open(device, NULL, &b.backend, &err) != RA_OK) {
         printf("bench_gpu: skipped: %s\n", err.message);
@@ -154,7 +200,8 @@ int main(int argc, char **argv) {
     print_device(&b);
     prepare(&b);
     check_products_and_selections(&b);
-    printf("batch %zu, d %zu, %zu latents, %zu active\n", b.rows, b.d, b.K, b.active);
+    printf("batch %zu, d %zu, %zu latents, %zu active per row, %zu of them in all\n", b.rows, b.d, b.K,
+           b.active, distinct(&b));
     measure_limits(&b);
     printf("%-44s %12s    %19s %6s\n", "", "median", "", "limit");
     print_table(&b);

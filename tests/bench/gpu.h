@@ -6,17 +6,18 @@
 #include "ra.h"
 #include "ra_backend.h"
 #include "ra_memory.h"
+#include "base/random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHUNK = 1 << 20, MOST_RUNS = 9, STEPS = 8 };
+enum { RANK = 32, SEQUENCE = (1 << 20) + 1, MOST_RUNS = 9, STEPS = 8 };
 
 typedef struct bench {
     ra_backend *backend, *tf32;
     size_t rows, d, K, active, square; /* B, d, K, k; square: of the products that are the limit */
     int runs;
-    float *chunk;                /* every block on the device repeats it */
+    ra_random random;
     float *D, *grad, *m, *v;     /* [K,d] */
     void *half;                  /* [K,d] in bfloat16 */
     float *x, *x_hat;            /* [B,d] */

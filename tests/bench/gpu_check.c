@@ -5,15 +5,24 @@
 #include <math.h>
 #include <string.h>
 
-static double at(const bench *b, size_t i) {
-    return (double)b->chunk[i % CHUNK];
-}
-
+/* n numbers of the device's memory. */
 static float *taken(bench *b, const float *block, size_t n) {
     float *host = host_block(n, sizeof *host);
     CALL(b, download, host, block, n * sizeof *host);
     wait(b);
     return host;
+}
+
+/* Atom k of b->D or b->half. */
+static float *atom_of(bench *b, ra_dtype dtype, size_t k) {
+    if (dtype == RA_F32) return taken(b, b->D + k * b->d, b->d);
+    uint16_t *half = host_block(b->d, sizeof *half);
+    float *atom = host_block(b->d, sizeof *atom);
+    CALL(b, download, half, (const uint16_t *)b->half + k * b->d, b->d * sizeof *half);
+    wait(b);
+    ra_convert_to_f32(dtype, half, atom, b->d);
+    ra_free(half);
+    return atom;
 }
 
 static bool is_near(double a, double b, double size, double tolerance) {
@@ -24,17 +33,20 @@ static bool is_near(double a, double b, double size, double tolerance) {
 static void check_encode(bench *b) {
     encode(b);
     for (size_t row = 0; row < b->rows; row += b->rows - 1) {
-        float *scores = taken(b, b->pre + row * b->K, b->K);
+        float *scores = taken(b, b->pre + row * b->K, b->K), *x = taken(b, b->x + row * b->d, b->d);
         for (size_t k = 0; k < b->K; k += b->K / 32 + 1) {
             double sum = 0, size = 0;
+            float *atom = atom_of(b, RA_F32, k);
             for (size_t j = 0; j < b->d; j++) {
-                double product = at(b, row * b->d + j) * at(b, k * b->d + j);
+                double product = (double)x[j] * (double)atom[j];
                 sum += product;
                 size += fabs(product);
             }
             must_be(is_near((double)scores[k], sum, size, 1e-5), "a matrix product");
+            ra_free(atom);
         }
         ra_free(scores);
+        ra_free(x);
     }
 }
 
@@ -62,21 +74,19 @@ static void check_decode(bench *b, work *run, ra_dtype dtype) {
     run(b);
     for (size_t row = 0; row < b->rows; row += b->rows - 1) {
         float *got = taken(b, b->x_hat + row * b->d, b->d);
-        for (size_t j = 0; j < b->d; j++) {
-            double sum = 0, size = 0;
-            for (size_t e = b->codes.start[row]; e < b->codes.start[row + 1]; e++) {
-                float atom = (float)at(b, (size_t)b->codes.index[e] * b->d + j);
-                uint16_t half;
-                if (dtype != RA_F32) {
-                    ra_convert_from_f32(dtype, &atom, &half, 1);
-                    ra_convert_to_f32(dtype, &half, &atom, 1);
-                }
-                double product = (double)b->codes.value[e] * (double)atom;
-                sum += product;
-                size += fabs(product);
+        double *sum = host_block(b->d, sizeof *sum), *size = host_block(b->d, sizeof *size);
+        for (size_t e = b->codes.start[row]; e < b->codes.start[row + 1]; e++) {
+            float *atom = atom_of(b, dtype, (size_t)b->codes.index[e]);
+            for (size_t j = 0; j < b->d; j++) {
+                double product = (double)b->codes.value[e] * (double)atom[j];
+                sum[j] += product;
+                size[j] += fabs(product);
             }
-            must_be(is_near((double)got[j], sum, size, 1e-5), "a decode");
+            ra_free(atom);
         }
+        for (size_t j = 0; j < b->d; j++) must_be(is_near((double)got[j], sum[j], size[j], 1e-5), "a decode");
+        ra_free(sum);
+        ra_free(size);
         ra_free(got);
     }
 }

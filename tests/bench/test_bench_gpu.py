@@ -17,6 +17,8 @@ def test_times_every_operation():
     lines = re.findall(r"^(\w[^\n]*?) +([\d.]+) us +([\d.]+) (?:GB/s|TFLOP/s) +\d+ %$", run.stdout, re.MULTILINE)
     assert len(lines) == 35, run.stdout
     assert all(float(time) > 0 for _, time, _ in lines), run.stdout
+    used = re.search(r"80 latents, 4 active per row, (\d+) of them in all", run.stdout)
+    assert int(used.group(1)) > 12, run.stdout  # of 24: rows are random, so few of them choose the same atoms
 
 
 def test_says_that_there_is_no_device():
@@ -27,8 +29,9 @@ def test_says_that_there_is_no_device():
 
 
 def test_refuses_other_arguments():
-    run = bench("--fast")
-    assert run.returncode == 2 and run.stderr.startswith("usage:")
+    for arguments in [["--fast"], ["--latents", "many"], ["--latents", "0"], ["--runs", "10"], ["--runs"], ["--runs", "-1"]]:
+        run = bench(*arguments)
+        assert run.returncode == 2 and run.stderr.startswith("usage:"), arguments
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The reference's side of bench_train.py, run by its environment's Python:
 
-    train_overcomplete.py X POINTS CONCEPTS TOP_K BATCH STEPS THREADS
+    train_overcomplete.py X POINTS CONCEPTS TOP_K BATCH STEPS THREADS [DEVICE]
 
-prints one JSON object. The package's own __init__ imports vision models and plotting, which need more packages
+prints one JSON object. On another device than the CPU the rows lie in its memory, and a batch is picked there. The package's own __init__ imports vision models and plotting, which need more packages
 than its autoencoders do. An empty package in its place lets this script import the autoencoders alone."""
 import contextlib
 import importlib.util
@@ -24,8 +24,21 @@ def import_reference():
     return rasae.RATopKSAE, train.train_sae
 
 
+class Picked:
+    """Batches of shuffled rows, picked on their own device: a DataLoader would collect them row by row."""
+
+    def __init__(self, torch, rows, batch):
+        self.torch, self.rows, self.batch = torch, rows, batch
+
+    def __iter__(self):
+        order = self.torch.randperm(len(self.rows), device=self.rows.device)
+        for first in range(0, len(order), self.batch):
+            yield self.rows[order[first:first + self.batch]]
+
+
 def main():
     x, points, *sizes = sys.argv[1:]
+    device = sizes.pop() if len(sizes) > 5 else "cpu"
     concepts, top_k, batch, steps, threads = map(int, sizes)
     import numpy
     import torch
@@ -33,9 +46,12 @@ def main():
     model_class, train_sae = import_reference()
     imports = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     torch.manual_seed(1)
-    rows, candidates = torch.from_numpy(numpy.load(x)), torch.from_numpy(numpy.load(points))
-    model = model_class(rows.shape[1], concepts, candidates, top_k=top_k)
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(rows), batch_size=batch, shuffle=True)
+    rows, candidates = (torch.from_numpy(numpy.load(path)).to(device) for path in (x, points))
+    model = model_class(rows.shape[1], concepts, candidates, top_k=top_k, device=device)
+    if device == "cpu":
+        loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(rows), batch_size=batch, shuffle=True)
+    else:
+        loader = Picked(torch, rows, batch)
     began = []
 
     class Clocked:
@@ -52,7 +68,7 @@ def main():
 
     epochs = -(-steps * batch // len(rows))
     with contextlib.redirect_stdout(io.StringIO()):
-        logs = train_sae(model, Clocked(), mse, torch.optim.Adam(model.parameters(), lr=5e-4), nb_epochs=epochs, clip_grad=1.0)
+        logs = train_sae(model, Clocked(), mse, torch.optim.Adam(model.parameters(), lr=5e-4), nb_epochs=epochs, clip_grad=1.0, device=device)
     per_epoch = len(rows) // batch + 1  # the marks of an epoch: its steps and its end
     times = [b - a for i, (a, b) in enumerate(zip(began, began[1:])) if (i + 1) % per_epoch != 0]
     peak = 0.0

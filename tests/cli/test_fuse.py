@@ -1,6 +1,7 @@
 """`rasae fuse`: element types, provenance, artifacts as input, and refusals. test_golden.py checks that D itself is
 right."""
 
+import json
 import math
 import os
 
@@ -70,6 +71,22 @@ class Fuse(Case):
         self.assertEqual(self.fuse(first, "--dtype", "f16")[0]["dictionary"].dtype, "F16")
         other = self.path("other.safetensors")
         self.bad(1, ["16 archetypes", "--archetypes 3"], "fuse", first, "-o", other, "--archetypes", "3")
+
+    def test_what_the_rows_are_is_written_and_kept(self):
+        names = ("--model", "gpt2-small", "--hook", 'blocks.6."é"')
+        known = {"model": "gpt2-small", "hook": 'blocks.6."é"'}
+        self.assertEqual({key: self.fuse(CHECKPOINT)[1].get(key) for key in known}, dict.fromkeys(known))
+        first, measured = self.path("first.safetensors"), self.path("measured.safetensors")
+        self.good("fuse", CHECKPOINT, "-o", first, *names)
+        self.good("eval", first, golden("topk-mse.x.npy"), "--save", measured)
+        self.good("layout", measured, "-o", measured)
+        for path in (first, measured):
+            inspected = json.loads(self.good("inspect", path, "--json"))["model"]
+            self.assertEqual({key: inspected[key] for key in known}, known)
+            self.assertEqual({key: read_safetensors(path)[1][key] for key in known}, known)
+        self.assertIn('of the activations of gpt2-small at blocks.6."é"', self.good("inspect", first))
+        again = self.fuse(first, "--hook", "other")[1]
+        self.assertEqual((again["model"], again["hook"]), ("gpt2-small", "other"))
 
     def test_a_missing_setting_is_asked_for_and_can_be_given(self):
         tensors, metadata = read_safetensors(CHECKPOINT)

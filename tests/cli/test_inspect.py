@@ -42,8 +42,8 @@ class Inspect(Case):
         # each part at a multiple of 256 bytes: D [48,16], the weight [48,16] and bias [48], thresholds [48]
         self.assertEqual([one[key] for key in ["dictionary", "encoder", "thresholds"]], [3072, 3072 + 256, 256])
         self.assertGreater(one["scratch"], 4096 * 48 * 4)
-        self.assertEqual(three["total"] - one["total"], 2 * one["scratch"])
-        parts = ["dictionary", "encoder", "thresholds", "search", "scratch"]
+        self.assertEqual(three["total"] - one["total"], 2 * (one["scratch"] + one["stream"]))
+        parts = ["dictionary", "encoder", "thresholds", "search", "scratch", "stream"]
         self.assertEqual(one["total"], sum(one[part] for part in parts))
         text = self.good("inspect", model, "--device-memory", "--threads", "3")
         self.assertRegex(text, "Device memory, with 3 threads\n +dictionary +3.07 kB\n")

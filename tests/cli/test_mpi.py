@@ -99,6 +99,16 @@ class Mpi(Case):
         self.assertEqual(b["dictionary.W.index"].values, a["dictionary.W.index"].values)
         self.assertClose(b["dictionary.W.weight"].values, a["dictionary.W.weight"].values, 1e-5)
 
+    def test_each_process_takes_a_device_of_its_own(self):
+        """The second device is too old, which only the second process finds."""
+        self.flags[-1] = "cuda-emulated"
+        ENVIRONMENT["EMULATION_DEVICES"] = "90,61"
+        self.addCleanup(ENVIRONMENT.pop, "EMULATION_DEVICES")
+        result = self.mpirun(2, "-o", self.path("out.safetensors"), *self.flags, expect=1)
+        self.assertIn("the device cuda:1 has compute capability 6.1; at least 7.5 is needed", result.stderr.decode())
+        self.flags[-1] = "cuda-emulated:0"
+        self.mpirun(2, "-o", self.path("out.safetensors"), *self.flags, "--quiet")
+
     def test_one_rank_speaks_and_writes(self):
         log = self.path("log")
         result = self.mpirun(3, "-o", self.path("out.safetensors"), *self.flags, "--log", log)

@@ -177,6 +177,7 @@ class Contract(unittest.TestCase):
                        D + "/atoms/5?fields=vector", D + "/atoms/5/neighbors?k=3&metric=dot"):
             self.get(target)
         self.post(D + "/search?k=3&metric=dot", {"vectors": [[1, 2, 3]]})
+        self.post("/v1/util/sae-vector?which=decoder", {"model": "m", "source": "bare", "index": 5})
         self.post(D + "/steer?steer=5:2.0,7:-1e-1&on=reconstruction", {"inputs": [[1, 2, 3]]})
 
     def test_every_form(self):
@@ -280,6 +281,7 @@ class Contract(unittest.TestCase):
             self.get(D + target, status=406, headers={"Accept": "text/html"})
         self.post("/v1/dictionaries/bare/encode", BATCH, status=409)
         self.post("/v1/dictionaries/bare/explain", BATCH, status=409)
+        self.post("/v1/util/sae-vector", {"model": "m", "source": "bare", "index": 5}, status=409)
         self.post("/v1/dictionaries/bare/steer?on=reconstruction&steer=5:1",
                   {"inputs": [[1, 2, 3]]}, status=409)
         for target in UTILITIES:

@@ -36,7 +36,7 @@ def tailored():
     document = contract.document()
     schemas, parameters = document["components"]["schemas"], document["components"]["parameters"]
     atom = {"type": "integer", "minimum": 0, "maximum": contract.CONCEPTS - 1}
-    number = schemas["Float"]
+    number = schemas["Float32"]
     schemas["Vector"].update(minItems=contract.DIMENSIONS, maxItems=contract.DIMENSIONS)
     schemas["Feature"]["properties"]["index"] = atom
     schemas["DenseLatents"]["items"].update(minItems=contract.CONCEPTS, maxItems=contract.CONCEPTS)
@@ -47,12 +47,18 @@ def tailored():
         maxItems=1, items={"type": "array", "items": number, **pair})
     # A feature's own source and model are only repeated in the reply; the request's are used.
     whole = json.loads(json.dumps(schemas["Feature"]))
-    for name in ("TopkRequest", "TopkFeatures"):
+    spellings = ("TopkRequestSnake", "TopkRequestCamel")
+    for name in (*spellings, "TopkFeaturesSnake", "TopkFeaturesCamel", "TopkFeature", "TopkFeatureCamel"):
         text = json.dumps(schemas[name]).replace(
             "#/components/schemas/Feature", "#/components/schemas/AnyFeature")
         schemas[name] = json.loads(text)
     schemas["AnyFeature"] = whole
-    for name in ("Feature", "TopkRequest"):
+    # What its description says in words.
+    for name in spellings:
+        schemas[name]["oneOf"] = [
+            {"required": [one], "properties": {one: {"type": kind}, other: {"type": "null"}}}
+            for one, kind, other in (("feature", "object", "vector"), ("vector", "array", "feature"))]
+    for name in ("Feature", *spellings):
         schemas[name]["properties"]["source"] = {"enum": ["words"]}
     inputs = [[{"name": "latents", "datatype": "FP32", "shape": [1, contract.CONCEPTS],
                 "data": [0.5] * contract.CONCEPTS}],
@@ -77,11 +83,11 @@ def tailored():
     parameters["k"]["schema"]["maximum"] = contract.CONCEPTS - 1
     parameters["k_search"]["schema"]["maximum"] = contract.CONCEPTS
     # A binary reply has the vector alone, so a request for one without it is refused.
-    members = parameters["fields"]["schema"]["items"]["enum"]
+    members = schemas["AtomField"]["enum"]
     parameters["fields"]["schema"] = {"type": "array", "enum": [["vector"], [members[0], "vector"], members]}
     # These take precedence over the body's: with them in each request, any body is valid.
     del schemas["SteerRequest"]["properties"]["steer"]["minItems"]
-    parameters["steer"].update(schema={"enum": ["5:2.0", "5:2,7:-1e-1"]}, required=True)
+    parameters["steer"].update(schema={"type": "array", "enum": [["5:2.0"], ["5:2", "7:-1e-1"]]}, required=True)
     parameters["k_search"]["required"] = True
     for path, name in (("/v2/repository/models/{model}/load", "spare"),
                        ("/v2/repository/models/{model}/unload", "spare"),

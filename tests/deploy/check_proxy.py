@@ -109,7 +109,8 @@ class Behind:
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="rasaed-test-")
         self.addCleanup(shutil.rmtree, self.folder)
-        self.port, *ports = free_ports(4)
+        self.port, self.secure_port, *ports = free_ports(5)
+        self.certificate = self.make_certificate()
         self.replicas = [Replica(port) for port in ports]
         for one in self.replicas:
             self.addCleanup(lambda one=one: one.process.poll() is None and one.stop(signal.SIGKILL))
@@ -123,6 +124,20 @@ class Behind:
             self.assertEqual(text.count("192.0.2.%d:8080" % (i + 1)), 1)
             text = text.replace("192.0.2.%d:8080" % (i + 1), address)
         return text
+
+    def make_certificate(self):
+        path = os.path.join(self.folder, "rasaed.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                        "1", "-subj", "/CN=localhost", "-keyout", path + ".key", "-out", path], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(path, "a", encoding="utf-8") as file, open(path + ".key", encoding="utf-8") as key:
+            file.write(key.read())
+        return path
+
+    def with_http2(self, text, line, own):
+        """The commented line about HTTP/2 in force, with our port and certificate."""
+        self.assertEqual(text.count("# " + line), 1)
+        return text.replace("# " + line, own)
 
     def write(self, name, text):
         path = os.path.join(self.folder, name)
@@ -188,6 +203,14 @@ class Behind:
             load.stop()
         self.assertEqual(load.lost, [], "of %d" % load.done)
 
+    def test_http2_is_the_proxys(self):
+        done = subprocess.run(["curl", "-sS", "--http2", "-k", "-w", "\n%{http_version} %{http_code}", "-d", SMALL,
+                               "https://127.0.0.1:%d/v1/dictionaries/words/reconstruct" % self.secure_port],
+                              capture_output=True, text=True, timeout=PATIENCE)
+        body, status = done.stdout.rsplit("\n", 1)
+        self.assertEqual(status, "2 200", done.stderr)
+        self.assertIn("reconstructions", body)
+
     def test_metrics_are_not_for_everybody(self):
         self.assertEqual(self.get("/metrics"), 404)
 
@@ -199,6 +222,8 @@ class Haproxy(Behind, unittest.TestCase):
                          ("log /dev/log local0\n", "log stderr format raw local0\n")):
             self.assertEqual(text.count(old), 1)
             text = text.replace(old, new)
+        text = self.with_http2(text, "bind :443 ssl crt /etc/haproxy/rasaed.pem",
+                               "bind 127.0.0.1:%d ssl crt %s" % (self.secure_port, self.certificate))
         path = self.write("haproxy.cfg", text)
         done = cluster.run("haproxy", "-c", "-f", path)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -226,6 +251,8 @@ http {
     def start_proxy(self, addresses):
         text = self.configuration("nginx.conf", addresses)
         self.assertEqual(text.count("listen 80;"), 1)
+        text = self.with_http2(text, "listen 443 ssl http2;", "listen 127.0.0.1:%d ssl http2;" % self.secure_port)
+        text = text.replace("/etc/nginx/rasaed.pem", self.certificate)
         self.write("rasaed.conf", text.replace("listen 80;", "listen 127.0.0.1:%d;" % self.port))
         path = self.write("nginx.conf", ("user root;\n" if os.getuid() == 0 else "") + self.AROUND)
         done = cluster.run("nginx", "-t", "-p", self.folder, "-c", path, "-e", "stderr")

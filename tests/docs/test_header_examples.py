@@ -36,6 +36,8 @@ EXTRA = {
     "lib/points/nearest.h": "int32_t *row = NULL; float *distance = NULL; const float *vectors = NULL; size_t N;",
     "lib/points/row_reader.h": "ra_pool *pool = NULL; double sum = 0;",
     "lib/train/batches.h": "ra_trainer **trainers = NULL; ra_train_progress progress;",
+    "lib/data/disk.h": "const ra_data_file *file = NULL;",
+    "lib/train/windows.h": "ra_window_shape shape; uint64_t *row_numbers = NULL; uint64_t epoch, seed; size_t position;",
     "lib/train/order.h": "uint64_t *row_numbers = NULL; uint64_t epoch, seed; size_t position;",
 }
 

@@ -6,9 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OWN_BYTES = CUBLAS_HOPPER_BYTES }; /* its work area, if it is given none */
+
 struct emulation_blas {
     cudaStream_t stream;
     cublasMath_t mode;
+    bool has_workspace;
+    size_t taken; /* its own memory */
 };
 
 static size_t live;
@@ -22,6 +26,8 @@ const char *cublasGetStatusString(cublasStatus_t status) {
     switch (status) {
     case CUBLAS_STATUS_SUCCESS:
         return "CUBLAS_STATUS_SUCCESS";
+    case CUBLAS_STATUS_NOT_INITIALIZED:
+        return "CUBLAS_STATUS_NOT_INITIALIZED";
     case CUBLAS_STATUS_ALLOC_FAILED:
         return "CUBLAS_STATUS_ALLOC_FAILED";
     case CUBLAS_STATUS_INVALID_VALUE:
@@ -33,44 +39,57 @@ const char *cublasGetStatusString(cublasStatus_t status) {
 }
 
 static cublasStatus_t blas_end(cudaError_t code) {
-    emulation_end(code);
+    emulation_end_blas();
     return code == cudaSuccess                 ? CUBLAS_STATUS_SUCCESS
            : code == cudaErrorMemoryAllocation ? CUBLAS_STATUS_ALLOC_FAILED
                                                : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
+/* A handle that cannot be made has one status for every reason. */
 cublasStatus_t cublasCreate(cublasHandle_t *handle) {
-    cudaError_t code = emulation_begin();
+    cudaError_t code = emulation_begin_blas();
     if (code == cudaSuccess) {
         *handle = calloc(1, sizeof **handle);
         if (!*handle) emulation_fault("no memory for a cuBLAS handle");
         live++;
     }
-    return blas_end(code);
+    blas_end(code);
+    return code == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_INITIALIZED;
 }
 
 cublasStatus_t cublasDestroy(cublasHandle_t handle) {
-    cudaError_t code = emulation_begin();
+    cudaError_t code = emulation_begin_blas();
     if (!handle) emulation_fault("cublasDestroy: no handle");
+    emulation_give_back(handle->taken);
     free(handle);
     live--;
     return blas_end(code);
 }
 
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream) {
-    cudaError_t code = emulation_begin();
-    if (code == cudaSuccess) handle->stream = stream;
+    cudaError_t code = emulation_begin_blas();
+    if (code == cudaSuccess) {
+        handle->stream = stream;
+        handle->has_workspace = false;
+    }
+    return blas_end(code);
+}
+
+cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void *workspace, size_t bytes) {
+    cudaError_t code = emulation_begin_blas();
+    emulation_check_range(workspace, bytes, cudaMemoryTypeDevice, "the work area of cuBLAS");
+    if (code == cudaSuccess) handle->has_workspace = true;
     return blas_end(code);
 }
 
 cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMath_t mode) {
-    cudaError_t code = emulation_begin();
+    cudaError_t code = emulation_begin_blas();
     if (code == cudaSuccess) handle->mode = mode;
     return blas_end(code);
 }
 
 cublasStatus_t cublasGetVersion(cublasHandle_t handle, int *version) {
-    cudaError_t code = emulation_begin();
+    cudaError_t code = emulation_begin_blas();
     (void)handle;
     *version = CUDART_VERSION / 1000 * 10000;
     return blas_end(code);
@@ -117,13 +136,19 @@ cublasStatus_t cublasSgemm_64(cublasHandle_t handle, cublasOperation_t transpose
                               cublasOperation_t transpose_b, int64_t m, int64_t n, int64_t k,
                               const float *alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
                               const float *beta, float *c, int64_t ldc) {
-    cudaError_t code = emulation_begin();
+    cudaError_t code = emulation_begin_blas();
     int64_t rows_a = transpose_a == CUBLAS_OP_T ? k : m, columns_a = transpose_a == CUBLAS_OP_T ? m : k,
             rows_b = transpose_b == CUBLAS_OP_T ? n : k, columns_b = transpose_b == CUBLAS_OP_T ? k : n;
     if (!handle->stream) emulation_fault("a matrix product on the default stream");
-    if (lda < rows_a || ldb < rows_b || ldc < m) {
-        emulation_end(cudaSuccess);
+    if (lda < 1 || ldb < 1 || ldc < 1 || lda < rows_a || ldb < rows_b || ldc < m) {
+        emulation_end_blas();
         return CUBLAS_STATUS_INVALID_VALUE;
+    }
+    if (code == cudaSuccess && !handle->has_workspace && !handle->taken) {
+        if (emulation_take(OWN_BYTES))
+            handle->taken = OWN_BYTES;
+        else
+            code = cudaErrorMemoryAllocation;
     }
     if (k) {
         emulation_check_range(a, extent(rows_a, columns_a, lda), cudaMemoryTypeDevice,

@@ -8,6 +8,8 @@
  * order: where a barrier is missing, or two threads write one place, the results differ. Shared memory is NaN
  * when a block begins.
  *
+ * The checked plugin does not rely on that: it knows of each access (races.c).
+ *
  * Found are also: a barrier that not all threads reach, exchanges that not all lanes take part in, addresses
  * of the host among a kernel's parameters, sizes that no device has. */
 #include "device.h"
@@ -178,6 +180,7 @@ static bool release_some(void) {
     }
     if (!any && all_are(0, threads, AT_BARRIER)) {
         release(0, threads);
+        if (emulation_barrier_passed) emulation_barrier_passed();
         any = true;
     }
     return any;
@@ -191,6 +194,7 @@ static void run_block(void) {
     memset(exchanges, 0, sizeof *exchanges * threads);
     for (unsigned t = 0; t < threads; t++) states[t] = AT_START;
     started = 0;
+    if (emulation_block_begins) emulation_block_begins(blockIdx.y * gridDim.x + blockIdx.x);
     while (started < threads) resume(new_fiber());
     while (!all_are(0, threads, DONE)) {
         if (!release_some())
@@ -227,6 +231,7 @@ static void run_grid(const emulation_kernel *which, bool in_reverse) {
     blockDim = which->block;
     threads = which->block.x;
     size_t blocks = (size_t)which->grid.x * which->grid.y;
+    if (emulation_kernel_begins) emulation_kernel_begins();
     for (size_t i = 0; i < blocks; i++) {
         size_t b = in_reverse ? blocks - 1 - i : i;
         blockIdx = (emulation_size){(unsigned)(b % which->grid.x), (unsigned)(b / which->grid.x), 0};

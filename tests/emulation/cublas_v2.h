@@ -10,6 +10,7 @@ typedef struct emulation_blas *cublasHandle_t;
 
 typedef enum cublasStatus {
     CUBLAS_STATUS_SUCCESS = 0,
+    CUBLAS_STATUS_NOT_INITIALIZED = 1,
     CUBLAS_STATUS_ALLOC_FAILED = 3,
     CUBLAS_STATUS_INVALID_VALUE = 7,
     CUBLAS_STATUS_EXECUTION_FAILED = 13,
@@ -20,10 +21,16 @@ typedef enum cublasOperation { CUBLAS_OP_N, CUBLAS_OP_T } cublasOperation_t;
 /* What is loaded as cuBLAS: the emulated plugin itself. */
 #define CUBLAS_LIBRARY_NAME "librasae-cuda-emulated.so"
 
+/* The emulation needs none and copies all memory often, so a work area is small. */
+#define CUBLAS_HOPPER_BYTES ((size_t)8 << 10)
+#define CUBLAS_OTHER_BYTES ((size_t)4 << 10)
+#define CUBLAS_LEAST_BYTES ((size_t)256)
+
 /* The names that cuBLAS exports. */
 #define cublasCreate cublasCreate_v2
 #define cublasDestroy cublasDestroy_v2
 #define cublasSetStream cublasSetStream_v2
+#define cublasSetWorkspace cublasSetWorkspace_v2
 #define cublasSgemm_64 cublasSgemm_v2_64
 #define cublasGetVersion cublasGetVersion_v2
 
@@ -31,6 +38,7 @@ typedef enum cublasOperation { CUBLAS_OP_N, CUBLAS_OP_T } cublasOperation_t;
 const char *cublasGetStatusString(cublasStatus_t status);
 cublasStatus_t cublasCreate(cublasHandle_t *handle);
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream);
+cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void *workspace, size_t bytes);
 cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMath_t mode);
 cublasStatus_t cublasGetVersion(cublasHandle_t handle, int *version);
 cublasStatus_t cublasDestroy(cublasHandle_t handle);

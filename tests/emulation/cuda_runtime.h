@@ -106,7 +106,8 @@ static inline int __popc(unsigned bits) {
     return __builtin_popcount(bits);
 }
 
-template <typename T> static inline T atomicAdd(T *place, T value) {
+template <typename T> __attribute__((no_sanitize("thread"))) static inline T atomicAdd(T *place, T value) {
+    if (emulation_atomic) emulation_atomic(place, sizeof *place);
     T old = *place;
     *place += value;
     return old;

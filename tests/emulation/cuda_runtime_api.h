@@ -24,6 +24,7 @@ extern "C" {
     X(cudaErrorInvalidDevice, 101, "invalid device ordinal")                                                 \
     X(cudaErrorECCUncorrectable, 214, "uncorrectable ECC error encountered")                                 \
     X(cudaErrorNvlinkUncorrectable, 220, "uncorrectable NVLink error detected during the execution")         \
+    X(cudaErrorContained, 226, "Invalid access of peer GPU memory over nvlink or a hardware error")          \
     X(cudaErrorInvalidResourceHandle, 400, "invalid resource handle")                                        \
     X(cudaErrorIllegalAddress, 700, "an illegal memory access was encountered")                              \
     X(cudaErrorLaunchTimeout, 702, "the launch timed out and was terminated")                                \
@@ -35,6 +36,8 @@ extern "C" {
     X(cudaErrorInvalidAddressSpace, 717, "operation not supported on global/shared address space")           \
     X(cudaErrorInvalidPc, 718, "invalid program counter")                                                    \
     X(cudaErrorLaunchFailure, 719, "unspecified launch failure")                                             \
+    X(cudaErrorTensorMemoryLeak, 721, "kernel exited without deallocating tensor memory")                    \
+    X(cudaErrorExternalDevice, 911, "an async error has occurred in external entity outside of CUDA")        \
     X(cudaErrorUnknown, 999, "unknown error")
 
 typedef enum cudaError {
@@ -54,6 +57,7 @@ struct cudaDeviceProp {
     int major, minor, multiProcessorCount, l2CacheSize;
 };
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *about, int device);
+cudaError_t cudaDeviceSynchronize(void);
 cudaError_t cudaDriverGetVersion(int *version);
 cudaError_t cudaGetDeviceCount(int *count);
 cudaError_t cudaSetDevice(int device);
@@ -61,7 +65,7 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
 
 typedef struct emulation_stream *cudaStream_t;
 typedef struct emulation_event *cudaEvent_t;
-enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
+enum { cudaStreamNonBlocking = 1, cudaEventBlockingSync = 1, cudaEventDisableTiming = 2 };
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);

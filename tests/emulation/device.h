@@ -19,6 +19,9 @@ void emulation_fault(const char *format, ...) __attribute__((format(printf, 1, 2
  * call has to fail with (cudaSuccess: nothing), and ends with end(), which returns its argument. */
 cudaError_t emulation_begin(void);
 cudaError_t emulation_end(cudaError_t code);
+/* The same for a call of cuBLAS, which has a runtime of its own: ours does not learn of its failures. */
+cudaError_t emulation_begin_blas(void);
+void emulation_end_blas(void);
 
 /* ---- memory.c ------------------------------------------------------------------------------------------ */
 
@@ -26,6 +29,7 @@ bool emulation_is_device(const void *address); /* within a live block, or right 
 static inline bool emulation_looks_like_address(uintptr_t word) {
     return word >> 40 && !(word >> 47); /* where Linux maps memory of a process of 64 bits */
 }
+bool emulation_is_device_page(const void *address); /* is there a live block in it? */
 /* A fault unless [pointer, pointer + bytes) lies in one live block of this kind. `what` names the call. */
 void emulation_check_range(const void *pointer, size_t bytes, enum cudaMemoryType kind, const char *what);
 /* Between these two the host may touch the device's memory; lock() looks for bytes written beside blocks. */
@@ -36,6 +40,9 @@ void *emulation_snapshot(void);
 void emulation_restore(const void *snapshot);
 bool emulation_equals(const void *snapshot);
 size_t emulation_memory_total(void); /* bytes */
+/* Memory that a library takes for itself; false: there is not enough. */
+bool emulation_take(size_t bytes);
+void emulation_give_back(size_t bytes);
 /* How many blocks of each are live; the total. */
 size_t emulation_memory_live(size_t *device, size_t *pinned);
 void emulation_memory_end(void); /* when nothing is live: forgets the freed blocks, too */
@@ -70,6 +77,13 @@ typedef struct emulation_kernel {
 /* Takes the kernel over. sound: its parameters have been looked at, and no address is the host's. */
 cudaError_t emulation_launch(cudaStream_t stream, emulation_kernel *kernel, bool sound);
 const char *emulation_running(void); /* the kernel that runs now; NULL: none */
+
+/* races.c, in the checked plugin only: */
+#define CHECKED __attribute__((weak))
+CHECKED void emulation_kernel_begins(void);
+CHECKED void emulation_block_begins(unsigned number);
+CHECKED void emulation_barrier_passed(void);
+CHECKED void emulation_atomic(const void *address, size_t bytes);
 
 void emulation_barrier(void);
 /* What each of the warp's 32 lanes brought; valid until the thread's next exchange but one. */

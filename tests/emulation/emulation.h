@@ -14,6 +14,9 @@
 typedef void emulation_fail_at_fn(size_t call, int error);
 #define EMULATION_FAIL_AT "emulation_fail_at"
 
+/* A program that a test cannot reach into has the GPUs whose generations the environment variable
+ * EMULATION_DEVICES lists, "90,75" for two. */
+
 /* A program that a test cannot reach into loses its device when there comes to be a file of the name that the
  * environment variable EMULATION_LOST says. */
 

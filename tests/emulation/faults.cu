@@ -48,6 +48,64 @@ extern "C" __global__ void plant_same_place(float *x) {
     x[0] = (float)(blockIdx.x * blockDim.x + threadIdx.x);
 }
 
+/* What two fixed orders of threads do not show: the results are the same in both. */
+
+/* The neighbor's number, without a barrier, where only a tree of sums uses it: a sum of ones. */
+extern "C" __global__ void plant_tree(float *x, bool barrier) {
+    __shared__ float held[THREADS];
+    held[threadIdx.x] = 1;
+    __syncthreads();
+    for (unsigned step = THREADS / 2; step; step /= 2) {
+        if (threadIdx.x < step) held[threadIdx.x] += held[threadIdx.x + step];
+        if (barrier || step == THREADS / 2) __syncthreads();
+    }
+    if (threadIdx.x == 0) x[0] = held[0];
+}
+
+/* One buffer for two rounds: who is fast writes the second while others read the first. */
+extern "C" __global__ void plant_one_buffer(float *x, bool two) {
+    __shared__ float held[2][THREADS / 32];
+    for (unsigned round = 0; round < 4; round++) {
+        float *buffer = held[two ? round % 2 : 0];
+        if (threadIdx.x % 32 == 0) buffer[threadIdx.x / 32] = (float)round;
+        __syncthreads();
+        float sum = 0;
+        for (unsigned w = 0; w < THREADS / 32; w++) sum += buffer[w];
+        if (round == 3) x[threadIdx.x] = sum;
+    }
+}
+
+/* A histogram whose threads come one after the other here, but not on a device. */
+extern "C" __global__ void plant_histogram(float *x, bool atomic) {
+    __shared__ unsigned count[4];
+    if (threadIdx.x < 4) count[threadIdx.x] = 0;
+    __syncthreads();
+    if (atomic)
+        atomicAdd(&count[threadIdx.x % 4], 1u);
+    else
+        count[threadIdx.x % 4]++;
+    __syncthreads();
+    if (threadIdx.x < 4) x[threadIdx.x] = (float)count[threadIdx.x];
+}
+
+/* A sum over blocks; whole numbers add up to the same in every order. */
+extern "C" __global__ void plant_sum(float *x, bool atomic) {
+    if (threadIdx.x) return;
+    if (atomic)
+        atomicAdd(x, 1.0f);
+    else
+        *x += 1;
+}
+
+struct alignas(16) four {
+    float element[4];
+};
+extern "C" __global__ void plant_wide_load(float *x, int from) {
+    if (threadIdx.x) return;
+    four wide = *reinterpret_cast<const four *>(x + from);
+    *reinterpret_cast<four *>(x + 8) = wide;
+}
+
 extern "C" __global__ void plant_half_a_barrier() {
     if (threadIdx.x < THREADS / 2) __syncthreads();
 }
@@ -130,6 +188,35 @@ static void race_of_blocks(scene *s) {
     start(s, 4, THREADS, plant_same_place, s->device);
     wait(s);
 }
+/* Right, then wrong. */
+static void twice(scene *s, unsigned blocks, void (*kernel)(float *, bool), bool right) {
+    (void)cudaMemsetAsync(s->device, 0, BYTES, s->stream);
+    start(s, blocks, THREADS, kernel, s->device, right);
+    wait(s);
+}
+static void tree_without_barriers(scene *s) {
+    twice(s, 1, plant_tree, true);
+    twice(s, 1, plant_tree, false);
+}
+static void one_buffer_for_two(scene *s) {
+    twice(s, 1, plant_one_buffer, true);
+    twice(s, 1, plant_one_buffer, false);
+}
+static void histogram_without_atomics(scene *s) {
+    twice(s, 1, plant_histogram, true);
+    twice(s, 1, plant_histogram, false);
+}
+static void sum_without_atomics(scene *s) {
+    twice(s, 4, plant_sum, true);
+    twice(s, 4, plant_sum, false);
+}
+static void misaligned(scene *s) {
+    (void)cudaMemsetAsync(s->device, 0, BYTES, s->stream);
+    start(s, 1, THREADS, plant_wide_load, s->device, 4);
+    wait(s);
+    start(s, 1, THREADS, plant_wide_load, s->device, 1);
+    wait(s);
+}
 static void divergent_barrier(scene *s) {
     start(s, 1, THREADS, plant_half_a_barrier);
     wait(s);
@@ -200,6 +287,11 @@ static const struct {
     {"leak", leak},
     {"missing wait", missing_wait},
     {"nothing wrong", nothing_wrong},
+    {"tree without barriers", tree_without_barriers},
+    {"one buffer for two", one_buffer_for_two},
+    {"histogram without atomics", histogram_without_atomics},
+    {"sum without atomics", sum_without_atomics},
+    {"misaligned", misaligned},
 };
 
 int emulation_plant(const char *fault) {

@@ -211,6 +211,12 @@ bool emulation_is_device(const void *address) {
            (const char *)address <= b->data + b->bytes;
 }
 
+bool emulation_is_device_page(const void *address) {
+    const block *b = find(address);
+    return b && !b->freed && b->kind == cudaMemoryTypeDevice && (const char *)address >= b->pages &&
+           (const char *)address < b->pages + b->page_bytes;
+}
+
 void emulation_check_range(const void *pointer, size_t bytes, enum cudaMemoryType kind, const char *what) {
     const block *b = find(pointer);
     enum cudaMemoryType found = b ? b->kind : cudaMemoryTypeUnregistered;
@@ -265,6 +271,16 @@ bool emulation_equals(const void *snapshot) {
         place += b->bytes;
     }
     return true;
+}
+
+bool emulation_take(size_t bytes) {
+    if (bytes > left()) return false;
+    used += bytes;
+    return true;
+}
+
+void emulation_give_back(size_t bytes) {
+    used -= bytes;
 }
 
 size_t emulation_memory_live(size_t *device, size_t *pinned) {

@@ -78,6 +78,12 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     return emulation_end(code);
 }
 
+cudaError_t cudaDeviceSynchronize(void) {
+    cudaError_t code = emulation_begin();
+    if (code == cudaSuccess) emulation_run_all();
+    return emulation_end(code);
+}
+
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     cudaError_t code = emulation_begin();
     check_stream(stream, "cudaStreamDestroy");

@@ -23,7 +23,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t calls, fail_at;
 static cudaError_t fail_with, last_error, lost;
 static const char *lost_file; /* EMULATION_LOST */
-static int driver = CUDART_VERSION, devices = 1, generation = 90;
+enum { MOST_DEVICES = 8 };
+static int driver = CUDART_VERSION, devices = 1, generation[MOST_DEVICES] = {90};
 
 void emulation_fault(const char *format, ...) {
     va_list arguments;
@@ -37,24 +38,39 @@ void emulation_fault(const char *format, ...) {
 
 /* Those after which a real device answers nothing any more. */
 static bool is_last(cudaError_t code) {
-    return code == cudaErrorECCUncorrectable || code == cudaErrorUnknown ||
-           (code >= cudaErrorIllegalAddress && code <= cudaErrorLaunchFailure);
+    return code == cudaErrorECCUncorrectable || code == cudaErrorContained ||
+           code == cudaErrorExternalDevice || code == cudaErrorUnknown ||
+           (code >= cudaErrorIllegalAddress && code <= cudaErrorTensorMemoryLeak);
 }
 
-__attribute__((constructor)) static void read_lost_file(void) {
+__attribute__((constructor)) static void read_environment(void) {
     lost_file = getenv("EMULATION_LOST");
+    const char *generations = getenv("EMULATION_DEVICES");
+    if (!generations) return;
+    char *end = (char *)(uintptr_t)generations;
+    for (devices = 0; devices < MOST_DEVICES && *end; end += *end == ',')
+        generation[devices++] = (int)strtol(end, &end, 10);
 }
 
-cudaError_t emulation_begin(void) {
+cudaError_t emulation_begin_blas(void) {
     pthread_mutex_lock(&lock);
     calls++;
     if (lost == cudaSuccess && lost_file && access(lost_file, F_OK) == 0) lost = cudaErrorLaunchFailure;
     if (lost == cudaSuccess && fail_at && calls == fail_at) {
-        last_error = fail_with;
         if (is_last(fail_with)) lost = fail_with;
         return fail_with;
     }
     return lost;
+}
+
+void emulation_end_blas(void) {
+    pthread_mutex_unlock(&lock);
+}
+
+cudaError_t emulation_begin(void) {
+    cudaError_t code = emulation_begin_blas();
+    if (code != cudaSuccess) last_error = code;
+    return code;
 }
 
 cudaError_t emulation_end(cudaError_t code) {
@@ -98,7 +114,7 @@ __attribute__((destructor)) static void check_leaks(void) {
 void emulation_machine(int driver_version, int device_count, int device_generation) {
     driver = driver_version;
     devices = device_count;
-    generation = device_generation;
+    for (int i = 0; i < MOST_DEVICES; i++) generation[i] = device_generation;
 }
 
 size_t emulation_fail_memory(size_t n) {
@@ -132,7 +148,7 @@ const char *cudaGetErrorString(cudaError_t code) {
 cudaError_t cudaGetLastError(void) {
     pthread_mutex_lock(&lock);
     cudaError_t code = last_error;
-    last_error = lost;
+    if (!is_last(code)) last_error = cudaSuccess; /* the others are forgotten when they are asked for */
     pthread_mutex_unlock(&lock);
     return code;
 }
@@ -159,7 +175,8 @@ cudaError_t cudaSetDevice(int device) {
 
 cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device) {
     cudaError_t code = emulation_begin();
-    *value = attribute == cudaDevAttrComputeCapabilityMajor ? generation / 10 : generation % 10;
+    int about = generation[device < MOST_DEVICES ? device : 0];
+    *value = attribute == cudaDevAttrComputeCapabilityMajor ? about / 10 : about % 10;
     return emulation_end(code != cudaSuccess ? code
                          : device < devices  ? cudaSuccess
                                              : cudaErrorInvalidDevice);
@@ -169,8 +186,8 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *about, int device) {
     cudaError_t code = emulation_begin();
     *about = (struct cudaDeviceProp){.name = "an emulated device",
                                      .totalGlobalMem = emulation_memory_total(),
-                                     .major = generation / 10,
-                                     .minor = generation % 10,
+                                     .major = generation[0] / 10,
+                                     .minor = generation[0] % 10,
                                      .multiProcessorCount = 1};
     return emulation_end(code != cudaSuccess ? code
                          : device < devices  ? cudaSuccess

@@ -105,7 +105,7 @@ class Device(unittest.TestCase):
                 self.assertIn('rasaed_dictionary_device_fallbacks_total{dictionary="%s"} 1\n' % name,
                               served.get("/metrics").body.decode())
             self.assertRegex(served.log(), r"dictionary words: the CPU serves it: out of memory: \S+ needs \d+ bytes on "
-                                           r"the device cuda, but only 1000 of its 1000 bytes are free")
+                                           r"the device cuda, but only 744 of its 1000 bytes are free")
             self.assertEqual(served.get("/health/ready").status, 200)
 
     def test_a_lost_device_ends_the_program(self):

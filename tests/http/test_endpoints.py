@@ -163,6 +163,26 @@ class Endpoints(unittest.TestCase):
         self.assertEqual(sorted(atom), ["archetypes", "atom", "coverage", "hull_share", "relaxation"])
         self.assertEqual(self.get(BASIC + "/atoms/1?fields=trace"), {"atom": 1, "trace": None})
 
+    def test_lists_may_come_in_several_parameters(self):
+        for one, several in (("ids=9,1,5&fields=norm,label", "ids=9&fields=norm&ids=1&ids=5&fields=label"),
+                             ("ids=9,1,5&fields=norm", "ids=9,1&ids=5&fields=norm&fields=norm"),
+                             ("limit=3&fields=label,norm", "fields=label&limit=3&fields=norm")):
+            self.assertEqual(self.get(BASIC + "/atoms?" + one), self.get(BASIC + "/atoms?" + several))
+        many = [i % len(self.atoms) for i in range(300)]
+        page = self.get(BASIC + "/atoms?fields=norm&" + "&".join("ids=%d" % i for i in many))
+        self.assertEqual([atom["atom"] for atom in page["atoms"]], many)
+        link = self.daemon.get(BASIC + "/atoms?fields=label&limit=3&fields=norm").headers["Link"]
+        self.assertIn("?offset=3&limit=3&fields=label,norm>; rel=\"next\"", link)
+        inputs = {"inputs": self.atoms[:2]}
+        self.assertEqual(self.daemon.post(BASIC + "/steer?steer=5:2,7:-1", inputs).json,
+                         self.daemon.post(BASIC + "/steer?steer=5:2&steer=7:-1", inputs).json)
+        for target, text in (("/atoms?ids=1&ids=", "whole number"), ("/atoms?limit=1&limit=1", "twice"),
+                             ("/atoms?ids=1&ids=99", "99"), ("/atoms?fields=norm&fields=nothing", "nothing"),
+                             ("/atoms?ids=" + "1," * 500 + "1&ids=" + "1," * 500 + "1", "1000")):
+            reply = self.daemon.get(BASIC + target)
+            self.assertIn(reply.status, (400, 404), target)
+            self.assertIn(text, reply.json["detail"])
+
     # ---- neighbors and search
 
     def check_ranking(self, found, vector, score, left_out=()):

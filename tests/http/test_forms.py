@@ -6,7 +6,7 @@ import ast
 import struct
 import unittest
 
-from daemon import Daemon, golden, read_safetensors, rows
+from daemon import Daemon, golden, read_safetensors, relative_error, rows
 
 BASIC, TOPK = "/v1/dictionaries/basic", "/v1/dictionaries/topk"
 RAW, NPY, SAFETENSORS = "application/octet-stream", "application/x-npy", "application/x-safetensors"
@@ -283,12 +283,39 @@ class Forms(unittest.TestCase):
                 path = self.links(reply).get("prev")
             self.assertEqual(seen, list(range(total)))
 
-    # ---- Neuronpedia's two calls
+    # ---- Neuronpedia's calls
 
-    def test_neuronpedia(self):
+    def test_neuronpedias_vector(self):
+        tensors, _ = read_safetensors(golden("topk-mse.final.safetensors"))
+        columns = rows(tensors["encoder.final_block.0.weight"])
         feature = {"model": "gpt2-small", "source": "topk", "index": 5}
-        reply = self.post("/v1/util/sae-vector", feature).json
+        for query in ("", "?which=encoder"):
+            reply = self.post("/v1/util/sae-vector" + query, feature).json
+            self.assertEqual(list(reply), ["vector", "hookName"])
+            self.assertEqual(reply["hookName"], "")
+            self.assertLess(relative_error([reply["vector"]], [columns[5]]), 1e-7)
+        reply = self.post("/v1/util/sae-vector?which=decoder", feature).json
         self.assertEqual(reply["vector"], self.get(TOPK + "/atoms/5").json["vector"])
+        for query, given, status, part in (("?which=nothing", {}, 400, "expected encoder or decoder"),
+                                           ("", {"source": "basic"}, 409, "which=decoder"),
+                                           ("", {"source": "nowhere"}, 400, "Invalid SAE ID"),
+                                           ("", {"index": 4000}, 400, "out of range"),
+                                           ("", {"model": "\u00e9" * 128}, 400, "127 characters"),
+                                           ("", {"model": "a\0b"}, 400, "without a NUL")):
+            self.assertIn(part, self.post("/v1/util/sae-vector" + query, {**feature, **given}, status).json["error"])
+        self.post("/v1/util/sae-vector", {**feature, "model": "\U0001d11e" * 127})
+        basic = self.post("/v1/util/sae-vector?which=decoder", {**feature, "source": "basic"}).json
+        self.assertEqual(basic["vector"], self.get(BASIC + "/atoms/5").json["vector"])
+
+    def test_neuronpedias_capabilities(self):
+        reply = self.get("/v1/capabilities").json
+        names = [one["name"] for one in self.get("/v1/dictionaries").json["dictionaries"]]
+        self.assertEqual((reply["sae_sets"], reply["model"], reply["device"]), (names, "", "cpu"))
+        self.assertEqual([name for name, works in reply["endpoints"].items() if works],
+                         ["sae_vector", "sae_topk_by_decoder_cossim"])
+
+    def test_neuronpedias_nearest(self):
+        feature = {"model": "gpt2-small", "source": "topk", "index": 5}
         asked = {"feature": feature, "model": "gpt2-small", "source": "topk", "num_results": 4}
         reply = self.post("/v1/util/sae-topk-by-decoder-cossim", asked).json
         self.assertEqual(reply["feature"], feature)

@@ -164,6 +164,14 @@ class Standardized(unittest.TestCase):
         expected = [[a + 1.5 * b * s for a, b, s in zip(x, self.D[7], self.scale)] for x in self.x[:2]]
         self.assertLess(relative_error(reply["outputs"], expected), 1e-6)
 
+    def test_an_encoder_vector_times_a_row_is_its_pre_code(self):
+        body = {"model": "m", "source": "digits", "index": 7}
+        vector = self.daemon.post("/v1/util/sae-vector", body).json["vector"]
+        shift = math.fsum(e * m / s for e, m, s in zip(self.E[7], self.mean, self.scale))
+        for x in self.x[:3]:
+            pre = product([self.E[7]], self.standardize(x))[0]
+            self.assertAlmostEqual(product([vector], x)[0] - shift, pre, places=3)
+
     def test_search_is_among_atoms_as_they_are(self):
         found = self.post(URL + "/search", {"vectors": [self.D[11]], "k": 1})["results"][0][0]
         self.assertEqual(found["atom"], 11)

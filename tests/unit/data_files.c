@@ -1,4 +1,5 @@
 #include "data_files.h"
+#include "devices.h"
 
 #include "ra_io.h"
 #include "ra_memory.h"
@@ -45,9 +46,7 @@ ra_data *data_of(const float *values, size_t rows, size_t d) {
 }
 
 ra_backend *backend_of(const char *device, size_t threads) {
-    ra_backend *backend = NULL;
-    ra_ok(ra_backend_open(device, &(ra_backend_options){.threads = threads}, &backend, &err));
-    return backend;
+    return device_open_named(device, &(ra_backend_options){.threads = threads});
 }
 
 double squared_distance_of(const float *x, const float *y, size_t d) {

@@ -1,15 +1,12 @@
 #include "device_memory.h"
+#include "devices.h"
 #include "harness.h"
 #include "ra_memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 test_device test_device_open(const ra_backend_options *options) {
-    test_device device = {0};
-    const char *name = getenv("RASAE_TEST_DEVICE");
-    ra_ok(ra_backend_open(name ? name : "cuda-emulated", options, &device.backend, &err));
-    return device;
+    return (test_device){.backend = device_open_named("cuda-emulated", options)};
 }
 
 void test_device_close(test_device *device) {

@@ -12,6 +12,7 @@
 enum { DEVICE_REFERENCE, DEVICE_CPU, DEVICE_EMULATED, DEVICES };
 
 ra_backend *device_open(int device, size_t threads);
+ra_backend *device_open_named(const char *name, const ra_backend_options *options);
 
 /* n numbers of backend memory in the host's, the caller's to ra_free(). */
 float *device_numbers(ra_backend *backend, const float *block, size_t n);

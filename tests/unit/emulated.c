@@ -13,13 +13,13 @@ static void find(void *library, const char *name, void *place) {
     memcpy(place, &symbol, sizeof symbol);
 }
 
-emulated emulated_open(void) {
+static emulated open_plugin(const char *file) {
     char path[4096 + 64];
     ssize_t length = readlink("/proc/self/exe", path, 4096);
     ck_assert_int_gt(length, 0);
     path[length] = '\0';
     char *name = strrchr(path, '/') + 1;
-    snprintf(name, sizeof path - (size_t)(name - path), "librasae-cuda-emulated.so");
+    snprintf(name, sizeof path - (size_t)(name - path), "%s", file);
     emulated device = {.library = dlopen(path, RTLD_NOW | RTLD_LOCAL)};
     ck_assert_msg(device.library != NULL, "%s", dlerror());
     find(device.library, EMULATION_FAIL_AT, &device.fail_at);
@@ -31,6 +31,14 @@ emulated emulated_open(void) {
     find(device.library, EMULATION_FAIL_MEMORY, &device.fail_memory);
     find(device.library, EMULATION_PLANT, &device.plant);
     return device;
+}
+
+emulated emulated_open(void) {
+    return open_plugin("librasae-cuda-emulated.so");
+}
+
+emulated emulated_open_checked(void) {
+    return open_plugin("librasae-cuda-checked.so");
 }
 
 void emulated_close(emulated *device) {

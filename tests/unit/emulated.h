@@ -18,6 +18,7 @@ typedef struct emulated {
 } emulated;
 
 emulated emulated_open(void);
+emulated emulated_open_checked(void);  /* the plugin that knows of each access (tests/emulation/races.c) */
 void emulated_close(emulated *device); /* fails the test when the plugin has not freed everything */
 
 #endif

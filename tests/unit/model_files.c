@@ -1,5 +1,6 @@
 #include "model_files.h"
 
+#include "devices.h"
 #include "ra_memory.h"
 
 #include <stdio.h>
@@ -174,16 +175,12 @@ static const char *const devices[] = {"cpu", "cuda-emulated"};
 static const char *device = "cpu";
 
 const char *model_on_device(int test) {
-    const char *instead = getenv("RASAE_TEST_DEVICE"); /* make check-gpu */
-    device = devices[test % MODEL_DEVICES];
-    if (instead && test % MODEL_DEVICES == MODEL_DEVICES - 1) device = instead;
-    return device;
+    return device = devices[test % MODEL_DEVICES];
 }
 
 ra_model *model_open_with(const char *path, const char *settings) {
-    ra_backend *backend = NULL;
+    ra_backend *backend = device_open_named(device, &(ra_backend_options){.threads = 1});
     ra_model *model = NULL;
-    ra_ok(ra_backend_open(device, &(ra_backend_options){.threads = 1}, &backend, &err));
     const ra_model_options options = {.backend = backend, .settings = model_settings(settings)};
     ra_ok(ra_model_open(path, &options, &model, &err));
     ra_backend_release(backend); /* the model keeps it */

@@ -1,12 +1,13 @@
 /* Codes on disk.
  *
- * Sparse codes are gathered in memory before they are written: a safetensors header gives the sizes first,
- * and the number of entries is known last. They are small (eight bytes per active latent), so they are read into memory,
- * too: starts and indices that are checked once must not change. Dense ones can be larger than memory, so they stream
- * through an array_writer. */
+ * Sparse codes are gathered before they are written: a safetensors header gives the sizes first, and the number of
+ * entries is known last. Many of them (eight bytes per active latent) are gathered on the disk (spill.h). They are read
+ * into memory: starts and indices that are checked once must not change. Dense ones can be larger than memory, so they
+ * stream through an array_writer. */
 #include "common/codes_file.h"
 #include "common/command.h"
 #include "common/files.h"
+#include "common/spill.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -200,17 +201,17 @@ struct codes_writer {
     array_writer *dense; /* dense: where it goes, and one block */
     float *block;
     size_t block_rows;
-    int64_t *start; /* sparse: [rows + 1] and the entries so far */
-    int32_t *index;
-    float *value;
-    size_t entries, capacity;
+    int64_t *start;     /* sparse: [rows + 1] and the entries so far */
+    spill index, value; /* int32_t, float */
+    size_t entries;
 };
 
 ra_status codes_writer_begin(const char *path, size_t rows, size_t latents, codes_writer **out,
                              ra_error *err) {
     codes_writer *writer = ra_calloc(1, sizeof *writer);
     if (!writer) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: a writer for %s", path);
-    *writer = (codes_writer){.path = path, .rows = rows, .latents = latents};
+    *writer = (codes_writer){
+        .path = path, .rows = rows, .latents = latents, .index = {.beside = path}, .value = {.beside = path}};
     ra_status status = RA_OK;
     if (has_suffix(path, ".npy"))
         status = array_writer_begin(path, NULL, rows, latents, &writer->dense, err);
@@ -224,26 +225,15 @@ ra_status codes_writer_begin(const char *path, size_t rows, size_t latents, code
     return RA_OK;
 }
 
-static ra_status grow_entries(codes_writer *writer, size_t needed, ra_error *err) {
-    if (needed <= writer->capacity) return RA_OK;
-    size_t capacity = needed + needed / 2;
-    int32_t *index = ra_realloc(writer->index, capacity, sizeof *index);
-    if (index) writer->index = index;
-    float *value = index ? ra_realloc(writer->value, capacity, sizeof *value) : NULL;
-    if (!value) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %zu entries of codes", capacity);
-    writer->value = value;
-    writer->capacity = capacity;
-    return RA_OK;
-}
-
 static ra_status add_sparse(codes_writer *writer, const ra_codes *codes, ra_error *err) {
     size_t count = ra_codes_entries(codes);
-    RA_TRY(grow_entries(writer, writer->entries + count, err));
+    RA_TRY(spill_reserve(&writer->index, (writer->entries + count) * sizeof(int32_t), err));
+    RA_TRY(spill_reserve(&writer->value, (writer->entries + count) * sizeof(float), err));
     for (size_t b = 1; b <= codes->rows; b++)
         writer->start[writer->done + b] = (int64_t)(writer->entries + codes->start[b]);
     if (count) {
-        memcpy(writer->index + writer->entries, codes->index, count * sizeof *codes->index);
-        memcpy(writer->value + writer->entries, codes->value, count * sizeof *codes->value);
+        memcpy((int32_t *)writer->index.data + writer->entries, codes->index, count * sizeof *codes->index);
+        memcpy((float *)writer->value.data + writer->entries, codes->value, count * sizeof *codes->value);
     }
     writer->entries += count;
     return RA_OK;
@@ -268,8 +258,8 @@ ra_status codes_writer_add(codes_writer *writer, const ra_codes *codes, ra_error
 
 static ra_status write_sparse(const codes_writer *writer, ra_error *err) {
     const ra_tensor start = ra_tensor_1d(RA_I64, writer->start, writer->rows + 1);
-    const ra_tensor index = ra_tensor_1d(RA_I32, writer->index, writer->entries);
-    const ra_tensor value = ra_tensor_1d(RA_F32, writer->value, writer->entries);
+    const ra_tensor index = ra_tensor_1d(RA_I32, writer->index.data, writer->entries);
+    const ra_tensor value = ra_tensor_1d(RA_F32, writer->value.data, writer->entries);
     ra_safetensors_writer *file = NULL;
     ra_status status;
     RA_TRY_OUT(status, ra_safetensors_writer_new(&file, err));
@@ -296,7 +286,7 @@ void codes_writer_abort(codes_writer *writer) {
     array_writer_abort(writer->dense);
     ra_free(writer->block);
     ra_free(writer->start);
-    ra_free(writer->index);
-    ra_free(writer->value);
+    spill_release(&writer->index);
+    spill_release(&writer->value);
     ra_free(writer);
 }

@@ -135,7 +135,7 @@ ra_status command_check_files(ra_error *err) {
 /* ---- models and their data --------------------------------------------------------------------------- */
 
 ra_status model_choice_backend(const model_choice *choice, ra_backend **backend, ra_error *err) {
-    const ra_backend_options options = {.threads = choice->threads};
+    const ra_backend_options options = {.threads = choice->threads, .process = choice->process};
     return ra_backend_open(choice->device, &options, backend, err);
 }
 

@@ -23,7 +23,6 @@
 #include "app/format.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
     CONCEPTS_PER_DIMENSION = 5,
@@ -247,13 +246,19 @@ static double memory_needed(const train_plan *plan, size_t d, size_t rows) {
     return sizeof(float) * (4 * trained + held * width + K * T * T + 2 * K * width + 4 * batch * K);
 }
 
-static ra_status check_memory(const train_plan *plan, size_t d, size_t rows, size_t models, ra_error *err) {
-    double needed = (double)models * memory_needed(plan, d, rows);
-    double there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    if (there <= 0 || needed <= there) return RA_OK;
+double train_plan_bytes(const train_plan *plan, const train_inputs *inputs, size_t models) {
+    return (double)models * memory_needed(plan, ra_data_dimensions(inputs->data), ra_data_rows(inputs->data));
+}
+
+static ra_status check_memory(const train_plan *plan, const train_inputs *inputs, size_t models,
+                              ra_error *err) {
+    size_t rows = ra_data_rows(inputs->data);
+    double needed = train_plan_bytes(plan, inputs, models), there = (double)ra_data_memory(inputs->data);
+    if (needed <= there) return RA_OK;
     RA_FAIL(err, RA_ERR_TOO_LARGE,
-            "%zu concepts on %zu points with batches of %zu need about %s of memory, but this machine "
-            "has %s; take fewer --concepts or --points, or a smaller --batch-size",
+            "%zu concepts on %zu points with batches of %zu need about %s of memory, but there are "
+            "%s (this machine's memory, or the limit of this process or of its container); take fewer "
+            "--concepts or --points, or a smaller --batch-size",
             plan->concepts, plan->points, ra_train_batch_rows(&plan->train, rows),
             format_bytes((uint64_t)(needed < 1e19 ? needed : 1e19)).text, format_bytes((uint64_t)there).text);
 }
@@ -289,7 +294,6 @@ static void plan_seeds(const train_options *options, const train_inputs *inputs,
 
 ra_status train_plan_make(const train_options *options, const train_inputs *inputs, size_t models,
                           train_plan *plan, ra_error *err) {
-    size_t d = ra_data_dimensions(inputs->data), rows = ra_data_rows(inputs->data);
     ra_sae_settings sae = {0}; /* of the file; then all that will hold, as far as it is known here */
     ra_train_settings stored = {0}, *train = &plan->train;
     *plan = (train_plan){.sae = options->model.settings, .train = options->train};
@@ -311,5 +315,5 @@ ra_status train_plan_make(const train_options *options, const train_inputs *inpu
     if (!inputs->init) /* else they describe the points of that file */
         train_plan_points_settings(plan, train);
     RA_TRY(train_plan_standardize(options, inputs, &stored, plan, err));
-    return check_memory(plan, d, rows, models, err);
+    return check_memory(plan, inputs, models, err);
 }

@@ -15,6 +15,9 @@
 /* Call it before anything is printed or written. *group is NULL for a process on its own. */
 ra_status ranks_begin(int *argc, char ***argv, const ra_group **group, ra_error *err);
 
+/* Which of the group's processes on this machine this one is, from 0. */
+size_t ranks_process(void);
+
 /* Ends the part of this process. If it failed alone, it aborts the others, which would wait for it forever,
  * and does not return. */
 void ranks_end(const ra_group *group, int code);

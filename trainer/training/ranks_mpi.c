@@ -55,6 +55,23 @@ static ra_status unite(void *context, uint8_t *flags, size_t n, ra_error *err) {
     return reduce((char *)flags, n, sizeof *flags, MPI_UINT8_T, MPI_MAX, err);
 }
 
+static size_t process;
+
+size_t ranks_process(void) {
+    return process;
+}
+
+static void count_neighbors(void) {
+    MPI_Comm neighbors;
+    int own = 0;
+    if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &neighbors) !=
+        MPI_SUCCESS)
+        return;
+    MPI_Comm_rank(neighbors, &own);
+    MPI_Comm_free(&neighbors);
+    process = (size_t)own;
+}
+
 ra_status ranks_begin(int *argc, char ***argv, const ra_group **out, ra_error *err) {
     static ra_group group = {.sum_f32 = sum_f32, .sum_f64 = sum_f64, .sum_u64 = sum_u64, .unite = unite};
     int provided, rank, size;
@@ -65,6 +82,7 @@ ra_status ranks_begin(int *argc, char ***argv, const ra_group **out, ra_error *e
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     MPI_Comm_dup(MPI_COMM_WORLD, &failures);
+    count_neighbors();
     group.rank = (size_t)rank;
     group.size = (size_t)size;
     if (size > 1) *out = &group;

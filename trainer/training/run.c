@@ -340,6 +340,11 @@ static ra_status settle_seeds(const train_run *run, train_model *model, ra_error
     if (status != RA_OK) return status;
     if (ra_setting_known(&stored, RA_TRAIN_SHUFFLE_SEED)) model->settings.shuffle_seed = stored.shuffle_seed;
     if (ra_setting_known(&stored, RA_TRAIN_WINDOW_SEED)) model->settings.window_seed = stored.window_seed;
+    ra_setting_forget(&model->settings, RA_TRAIN_WINDOW);
+    if (ra_setting_known(&stored, RA_TRAIN_WINDOW)) {
+        model->settings.window = stored.window;
+        train_know(&model->settings, RA_TRAIN_WINDOW);
+    }
     return RA_OK;
 }
 

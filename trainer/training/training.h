@@ -5,6 +5,7 @@
  *     top_k.c        a top_k that counts the batch, as in overcomplete
  *     points.c       the part of that about candidate points
  *     candidates.c   mixtures: where their atoms start, rows of the data as candidate points
+ *     window.c       how many rows are shuffled together, of data larger than memory
  *     models.c       the models of a run by their seeds, the names of their files
  *     run.c          candidate points, the autoencoders, the loop with its progress
  *     standardize.c  mean and scale of the data, measured or taken from --init
@@ -106,6 +107,9 @@ ra_status train_settle_top_k(train_options *options, const train_inputs *inputs,
  * in that file. */
 ra_status train_plan_standardize(const train_options *options, const train_inputs *inputs,
                                  const ra_train_settings *stored, train_plan *plan, ra_error *err);
+
+/* A rough figure of the memory that the models of a run take in training. */
+double train_plan_bytes(const train_plan *plan, const train_inputs *inputs, size_t models);
 
 /* The part of train_plan_make() about points, where a dictionary needs them and there is no --init. */
 ra_status train_plan_points(const train_options *options, const train_inputs *inputs, train_plan *plan,
@@ -261,6 +265,9 @@ ra_status train_begun_start(const ra_safetensors *file, ra_kmeans_options *optio
 
 /* From here on the data return standardized rows, if the plan says so. */
 ra_status train_standardize(train_run *run, ra_error *err);
+
+/* Completes the plan of a new run over data larger than memory with the window of rows that fits, and says so. */
+ra_status train_settle_window(train_run *run, train_plan *plan, ra_error *err);
 
 /* Notes what is wrong with the data that a new run is about to be trained on. */
 ra_status train_survey(train_run *run, ra_error *err);

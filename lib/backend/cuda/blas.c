@@ -1,6 +1,7 @@
 #include "backend/cuda/blas.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <string.h>
 
 /* The version of the headers: another one may have other types. */
@@ -10,25 +11,34 @@
 #define CUBLAS_LIBRARY_NAME "libcublas.so." TEXT(CUBLAS_VER_MAJOR)
 #endif
 
-ra_status cublas_open(cublas_library *library, ra_error *err) {
-    library->handle = dlopen(CUBLAS_LIBRARY_NAME, RTLD_NOW | RTLD_LOCAL);
-    if (!library->handle) RA_FAIL(err, RA_ERR_DEVICE, "the device cuda needs cuBLAS: %s", dlerror());
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static cublas_library loaded; /* for ever: see blas.h */
+
+static ra_status load(ra_error *err) {
+    cublas_library library = {.handle = dlopen(CUBLAS_LIBRARY_NAME, RTLD_NOW | RTLD_LOCAL)};
+    if (!library.handle) RA_FAIL(err, RA_ERR_DEVICE, "the device cuda needs cuBLAS: %s", dlerror());
     const char *missing = NULL;
 #define X(member, symbol)                                                                                    \
     {                                                                                                        \
-        void *address = dlsym(library->handle, #symbol);                                                     \
-        memcpy(&library->member, &address, sizeof address);                                                  \
+        void *address = dlsym(library.handle, #symbol);                                                      \
+        memcpy(&library.member, &address, sizeof address);                                                   \
         if (!address) missing = #symbol;                                                                     \
     }
     CUBLAS_CALLS(X)
 #undef X
-    if (!missing) return RA_OK;
-    cublas_close(library);
-    RA_FAIL(err, RA_ERR_DEVICE, "the device cuda needs another version of cuBLAS: %s has no %s",
-            CUBLAS_LIBRARY_NAME, missing);
+    if (missing) {
+        dlclose(library.handle);
+        RA_FAIL(err, RA_ERR_DEVICE, "the device cuda needs another version of cuBLAS: %s has no %s",
+                CUBLAS_LIBRARY_NAME, missing);
+    }
+    loaded = library;
+    return RA_OK;
 }
 
-void cublas_close(cublas_library *library) {
-    if (library->handle) dlclose(library->handle);
-    *library = (cublas_library){0};
+ra_status cublas_open(const cublas_library **library, ra_error *err) {
+    pthread_mutex_lock(&lock);
+    ra_status status = loaded.handle ? RA_OK : load(err);
+    pthread_mutex_unlock(&lock);
+    *library = &loaded;
+    return status;
 }

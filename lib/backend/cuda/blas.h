@@ -1,7 +1,8 @@
-/* blas.h - cuBLAS, loaded when a device is opened.
+/* blas.h - cuBLAS, loaded when the first device is opened, and never unloaded.
  *
  * It has some hundreds of megabytes, for which the loader needs a fifth of a second: too long for a program
- * that then finds no GPU. And if it is missing, the user gets a sentence instead of a loader error. */
+ * that then finds no GPU. And if it is missing, the user gets a sentence instead of a loader error. Its own
+ * copy of the runtime keeps functions with the driver, so its code has to stay. */
 #ifndef RA_BACKEND_CUDA_BLAS_H
 #define RA_BACKEND_CUDA_BLAS_H
 
@@ -9,11 +10,19 @@
 
 #include <cublas_v2.h>
 
+/* What cuBLAS recommends as the work area of a handle, and with what it gets along. */
+#ifndef CUBLAS_LEAST_BYTES
+#define CUBLAS_HOPPER_BYTES ((size_t)32 << 20)
+#define CUBLAS_OTHER_BYTES ((size_t)4 << 20)
+#define CUBLAS_LEAST_BYTES ((size_t)64 << 10)
+#endif
+
 /* The member, and the exported symbol. */
 #define CUBLAS_CALLS(X)                                                                                      \
     X(create, cublasCreate_v2)                                                                               \
     X(destroy, cublasDestroy_v2)                                                                             \
     X(set_stream, cublasSetStream_v2)                                                                        \
+    X(set_workspace, cublasSetWorkspace_v2)                                                                  \
     X(set_math_mode, cublasSetMathMode)                                                                      \
     X(sgemm, cublasSgemm_v2_64)                                                                              \
     X(version, cublasGetVersion_v2)                                                                          \
@@ -26,7 +35,6 @@ typedef struct cublas_library {
 #undef X
 } cublas_library;
 
-ra_status cublas_open(cublas_library *library, ra_error *err);
-void cublas_close(cublas_library *library); /* {0} is fine */
+ra_status cublas_open(const cublas_library **library, ra_error *err); /* static */
 
 #endif

@@ -9,9 +9,10 @@
 ra_status cuda_codes_upload(ra_backend_stream *entered, const ra_codes *codes, const float *value,
                             size_t extra, cuda_codes *on_device, void **behind, ra_error *err);
 
-/* The same by latent; value is not NULL. */
+/* The same by latent; value is not NULL. *partial (unless NULL) <- scratch memory for rows of d numbers, one for
+ * each partial sum. */
 ra_status cuda_codes_upload_by_latent(ra_backend_stream *entered, const ra_codes *codes, const float *value,
-                                      cuda_by_latent *on_device, const float **value_on_device,
-                                      ra_error *err);
+                                      size_t d, cuda_by_latent *on_device, const float **value_on_device,
+                                      float **partial, ra_error *err);
 
 #endif

@@ -13,11 +13,12 @@ size_t ra_cuda_column_parts(size_t rows, size_t n) {
 /* total [n] <- the sum over the parts of partial [parts, n]. 8 bytes and an addition per number; there are
  * some thousands of them. */
 extern "C" __global__ void ra_column_parts(const double *partial, size_t parts, size_t n, double *total) {
-    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
-    double sum = 0;
-    for (size_t part = 0; part < parts; part++) sum += partial[part * n + i];
-    total[i] = sum;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n;
+         i += (size_t)gridDim.x * blockDim.x) {
+        double sum = 0;
+        for (size_t part = 0; part < parts; part++) sum += partial[part * n + i];
+        total[i] = sum;
+    }
 }
 
 cudaError_t add_column_parts(cudaStream_t stream, const double *partial, size_t parts, size_t n,

@@ -3,9 +3,10 @@
 
 enum { LEAST_MAJOR = 7, LEAST_MINOR = 5 }; /* for which the kernels are built (Makefile) */
 
-static ra_status select_device(cuda_context *context, ra_error *err) {
+static ra_status select_device(cuda_context *context, size_t process, ra_error *err) {
     int devices = 0, major = 0, minor = 0;
     RA_TRY(cuda_check(context, cudaGetDeviceCount(&devices), "counting the GPUs", err));
+    if (process && devices) context->ordinal = (int)(process % (size_t)devices);
     if (context->ordinal >= devices)
         RA_FAIL(err, RA_ERR_DEVICE, "there is no device cuda:%d: this machine has %d GPU%s, numbered from 0",
                 context->ordinal, devices, devices == 1 ? "" : "s");
@@ -20,20 +21,22 @@ static ra_status select_device(cuda_context *context, ra_error *err) {
         RA_FAIL(err, RA_ERR_DEVICE,
                 "the device cuda:%d has compute capability %d.%d; at least %d.%d is needed", context->ordinal,
                 major, minor, LEAST_MAJOR, LEAST_MINOR);
+    context->major = major;
     return RA_OK;
 }
 
 ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *err) {
     cuda_context *context = ra_calloc(1, sizeof *context);
     if (!context) RA_FAIL_MEMORY(err, "the CUDA backend", sizeof *context);
-    context->ordinal = options ? options->ordinal : 0;
-    context->tf32 = options && options->tf32;
+    context->ordinal = options->ordinal;
+    context->tf32 = options->tf32;
+    context->yield = options->yield;
     atomic_init(&context->lost, 0);
-    ra_status status = select_device(context, err);
-    if (status == RA_OK) status = cublas_open(&context->blas, err);
+    /* cuBLAS first: without it, this device would be left with a context that nobody uses */
+    ra_status status = cublas_open(&context->blas, err);
+    if (status == RA_OK) status = select_device(context, options->process, err);
     if (status == RA_OK) status = cuda_stream_new(context, &context->default_stream, err);
     if (status != RA_OK) {
-        cublas_close(&context->blas);
         ra_free(context);
         return status;
     }
@@ -44,7 +47,6 @@ ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *er
 void cuda_close(void *self) {
     cuda_context *context = self;
     cuda_stream_free(context, context->default_stream);
-    cublas_close(&context->blas);
     ra_free(context);
 }
 

@@ -19,14 +19,16 @@
 typedef struct cuda_context {
     int ordinal;
     bool tf32;       /* matrix products round their factors to 10 bits of mantissa */
+    bool yield;      /* a thread that waits sleeps */
+    int major;       /* its compute capability */
     atomic_int lost; /* the cudaError_t after which the device no longer responds; 0: none */
-    cublas_library blas;
+    const cublas_library *blas;
     ra_backend_stream *default_stream;
 } cuda_context;
 
 /* A piece of pinned memory in use by a copy: see staging.c. */
 typedef struct staging_slot {
-    char *memory;
+    char *memory;     /* a part of the stream's `pinned` */
     cudaEvent_t done; /* its copy */
     bool busy;
     void *target; /* of a download: the destination of the bytes once they have arrived; NULL: an upload */
@@ -40,7 +42,10 @@ struct ra_backend_stream {
     cuda_context *context;
     cudaStream_t handle;
     cublasHandle_t blas;
+    void *blas_memory;  /* the work area of its products */
+    cudaEvent_t waited; /* what cuda_wait() waits for, if the thread is to sleep */
     pthread_mutex_t lock;
+    char *pinned;
     staging_slot slots[STAGING_SLOTS];
     unsigned next_slot;
     size_t copies, copies_before; /* through the slots: in all, and before the current operation */
@@ -55,7 +60,8 @@ ra_status cuda_check(cuda_context *context, cudaError_t code, const char *what, 
 ra_status cublas_check(cuda_context *context, cublasStatus_t code, const char *what, ra_error *err);
 ra_status cuda_check_lost(cuda_context *context, ra_error *err); /* did an earlier call lose the device? */
 
-/* staging.c: copies on an entered stream */
+/* staging.c: the pinned memory of a new stream, and copies on an entered one */
+ra_status cuda_staging_prepare(ra_backend_stream *s, ra_error *err);
 typedef struct cuda_part {
     const void *data;
     size_t bytes;
@@ -77,6 +83,7 @@ void cuda_stream_free(void *self, ra_backend_stream *stream);
 ra_status cuda_enter(void *self, ra_backend_stream *stream, ra_backend_stream **entered, ra_error *err);
 ra_status cuda_leave(ra_backend_stream *s, ra_status status);
 ra_status cuda_wait(ra_backend_stream *s, ra_error *err);
+ra_status cuda_event_new(cuda_context *context, cudaEvent_t *event, ra_error *err);
 /* At least `bytes` of device memory, uninitialized, until the next call on this stream. */
 ra_status cuda_scratch(ra_backend_stream *s, size_t bytes, void **memory, ra_error *err);
 ra_status cuda_upload(void *self, ra_backend_stream *stream, void *device, const void *host, size_t bytes,

@@ -82,9 +82,11 @@ ra_status cuda_gemm(ra_backend_stream *s, bool transpose_a, bool transpose_b, si
                     float alpha, const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
                     size_t ldc, ra_error *err) {
     if (m == 0 || n == 0) return RA_OK;
+    if (lda == 0) lda = 1; /* of a matrix with no columns, which cuBLAS refuses */
+    if (ldb == 0) ldb = 1;
     if (m > INT64_MAX || n > INT64_MAX || k > INT64_MAX)
         RA_FAIL(err, RA_ERR_TOO_LARGE, "a product of [%zu, %zu] and [%zu, %zu] is too large", m, k, k, n);
-    cublasStatus_t code = s->context->blas.sgemm(
+    cublasStatus_t code = s->context->blas->sgemm(
         s->blas, transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, (int64_t)n,
         (int64_t)m, (int64_t)k, &alpha, b, (int64_t)ldb, a, (int64_t)lda, &beta, c, (int64_t)ldc);
     return cublas_check(s->context, code, "a matrix product", err);

@@ -10,7 +10,7 @@ ra_status cuda_latent_sums(ra_backend_stream *s, const ra_codes *codes, const fl
     RA_TRY(cuda_check(s->context, cudaMemsetAsync(out, 0, codes->latents * sizeof *out, s->handle),
                       "clearing sums", err));
     if (ra_codes_entries(codes) == 0) return RA_OK;
-    RA_TRY(cuda_codes_upload_by_latent(s, codes, value, &on_device, &value_on_device, err));
+    RA_TRY(cuda_codes_upload_by_latent(s, codes, value, 0, &on_device, &value_on_device, NULL, err));
     return cuda_check(s->context, ra_cuda_latent_sums(s->handle, on_device, value_on_device, out),
                       "sums of latents", err);
 }

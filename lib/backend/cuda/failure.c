@@ -6,13 +6,25 @@
 
 /* Errors after which the process cannot use the device any more. */
 static const cudaError_t last_errors[] = {
-    cudaErrorECCUncorrectable,    cudaErrorIllegalAddress,
-    cudaErrorLaunchTimeout,       cudaErrorAssert,
-    cudaErrorHardwareStackError,  cudaErrorIllegalInstruction,
-    cudaErrorMisalignedAddress,   cudaErrorInvalidAddressSpace,
-    cudaErrorInvalidPc,           cudaErrorLaunchFailure,
-    cudaErrorNvlinkUncorrectable, cudaErrorContextIsDestroyed,
-    cudaErrorDevicesUnavailable,  cudaErrorUnknown,
+    cudaErrorECCUncorrectable,
+    cudaErrorIllegalAddress,
+    cudaErrorLaunchTimeout,
+    cudaErrorAssert,
+    cudaErrorHardwareStackError,
+    cudaErrorIllegalInstruction,
+    cudaErrorMisalignedAddress,
+    cudaErrorInvalidAddressSpace,
+    cudaErrorInvalidPc,
+    cudaErrorLaunchFailure,
+    cudaErrorNvlinkUncorrectable,
+    cudaErrorContextIsDestroyed,
+    cudaErrorDevicesUnavailable,
+    cudaErrorExternalDevice,
+    cudaErrorUnknown,
+#if CUDART_VERSION >= 13000
+    cudaErrorContained,
+    cudaErrorTensorMemoryLeak,
+#endif
 };
 
 static const struct {
@@ -53,11 +65,14 @@ ra_status cuda_check_lost(cuda_context *context, ra_error *err) {
 
 ra_status cublas_check(cuda_context *context, cublasStatus_t code, const char *what, ra_error *err) {
     if (code == CUBLAS_STATUS_SUCCESS) return RA_OK;
-    /* If the device has failed, the runtime knows more than cuBLAS. */
-    RA_TRY(cuda_check(context, cudaGetLastError(), what, err));
-    ra_status status = code == CUBLAS_STATUS_ALLOC_FAILED    ? RA_ERR_MEMORY
+    /* If the device has failed, the runtime knows more than cuBLAS. But cuBLAS has a copy of the runtime for
+     * itself, so ours has not seen the failure: it has to ask the device. */
+    RA_TRY(cuda_check(context, cudaDeviceSynchronize(), what, err));
+    /* A handle that cannot be made (NOT_INITIALIZED) on a device that works is short of memory. */
+    ra_status status = code == CUBLAS_STATUS_ALLOC_FAILED || code == CUBLAS_STATUS_NOT_INITIALIZED
+                           ? RA_ERR_MEMORY
                        : code == CUBLAS_STATUS_INVALID_VALUE ? RA_ERR_INTERNAL
                                                              : RA_ERR_DEVICE;
     RA_FAIL(err, status, "the device cuda:%d failed at %s: cuBLAS says %s", context->ordinal, what,
-            context->blas.status_text(code));
+            context->blas->status_text(code));
 }

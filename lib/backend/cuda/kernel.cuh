@@ -14,8 +14,11 @@ enum { WARP = 32, MOST_WARPS = 32, ROW_THREADS = 256 };
 #define ALL_LANES 0xffffffffu
 
 /* Blocks of a grid: one per piece of work, up to the most a grid may have; kernels continue in strides of
- * the grid. */
+ * the grid. A build that checks kernels has few blocks, so that every kernel has to. */
 static inline unsigned blocks_for(size_t pieces, size_t most) {
+#ifdef RA_CUDA_MOST_BLOCKS
+    if (most > RA_CUDA_MOST_BLOCKS) most = RA_CUDA_MOST_BLOCKS;
+#endif
     return (unsigned)(pieces < 1 ? 1 : pieces < most ? pieces : most);
 }
 

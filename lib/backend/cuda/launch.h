@@ -33,7 +33,20 @@ typedef struct cuda_by_latent {
     const uint32_t *row;   /* [entries] of the batch */
     const uint32_t *entry; /* [entries] the index of its value */
     size_t latents;
+    /* The entries of a latent in parts of at most RA_CUDA_PART_ENTRIES, which are added up side by side. */
+    const uint64_t *part_start; /* [parts + 1] */
+    const int32_t *part_latent; /* [parts] */
+    const int32_t
+        *part_sum; /* [parts] the row of its sum among the partial ones; -1: its latent's only part */
+    size_t parts;
+    const struct cuda_divided *divided; /* [divided_count] latents of several parts */
+    size_t divided_count, sums;         /* sums: partial ones in all */
 } cuda_by_latent;
+
+enum { RA_CUDA_PART_ENTRIES = 256 };
+typedef struct cuda_divided {
+    int32_t latent, first, count; /* the rows of its partial sums */
+} cuda_divided;
 
 typedef enum cuda_width { CUDA_WIDTH_F32, CUDA_WIDTH_F16, CUDA_WIDTH_BF16 } cuda_width;
 
@@ -100,8 +113,9 @@ cudaError_t ra_cuda_decode(cudaStream_t stream, cuda_codes codes, cuda_width wid
 /* gradient.cu */
 cudaError_t ra_cuda_decode_gradient(cudaStream_t stream, cuda_codes codes, const float *g, const float *D,
                                     size_t d, float *dvalue);
+/* partial: scratch for codes.sums rows of d numbers */
 cudaError_t ra_cuda_accumulate(cudaStream_t stream, cuda_by_latent codes, const float *value, const float *x,
-                               size_t d, float *out);
+                               size_t d, float *out, float *partial);
 
 /* entries.cu; latents: K, the length of the dense rows. scatter_entries adds codes.value. */
 cudaError_t ra_cuda_gather_entries(cudaStream_t stream, cuda_codes codes, size_t latents, const float *dense,

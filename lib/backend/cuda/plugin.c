@@ -73,7 +73,7 @@ void ra_backend_plugin_describe(void *self, char *text, size_t size) {
     int driver = 0, blas = 0;
     if (cudaGetDeviceProperties(&about, context->ordinal) != cudaSuccess ||
         cudaDriverGetVersion(&driver) != cudaSuccess ||
-        context->blas.version(context->default_stream->blas, &blas) != CUBLAS_STATUS_SUCCESS) {
+        context->blas->version(context->default_stream->blas, &blas) != CUBLAS_STATUS_SUCCESS) {
         (void)cudaGetLastError();
         snprintf(text, size, "cuda:%d, which does not answer", context->ordinal);
         return;

@@ -10,7 +10,12 @@
 #include "backend/cuda/codes.h"
 #include "backend/cuda/operations.h"
 
-enum { DENSE_SHARE = 16, DENSE_SHARE_HALF = 8, DENSE_ROWS = 16, BLOCK_FLOATS = 1 << 24 };
+enum {
+    DENSE_SHARE = RA_DENSE_SHARE,
+    DENSE_SHARE_HALF = RA_DENSE_SHARE / 2,
+    DENSE_ROWS = 16,
+    BLOCK_FLOATS = 1 << 24
+};
 
 static bool is_dense(const ra_codes *codes, ra_dtype dtype) {
     size_t share = dtype == RA_F32 ? DENSE_SHARE : DENSE_SHARE_HALF;
@@ -99,7 +104,9 @@ ra_status cuda_accumulate(ra_backend_stream *s, const ra_codes *codes, const flo
     cuda_by_latent on_device;
     const float *value_on_device;
     if (ra_codes_entries(codes) == 0) return RA_OK;
-    RA_TRY(cuda_codes_upload_by_latent(s, codes, value, &on_device, &value_on_device, err));
-    return cuda_check(s->context, ra_cuda_accumulate(s->handle, on_device, value_on_device, x, d, out),
+    float *partial;
+    RA_TRY(cuda_codes_upload_by_latent(s, codes, value, d, &on_device, &value_on_device, &partial, err));
+    return cuda_check(s->context,
+                      ra_cuda_accumulate(s->handle, on_device, value_on_device, x, d, out, partial),
                       "a sum by latents", err);
 }

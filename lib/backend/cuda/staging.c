@@ -16,17 +16,21 @@ static void deliver(staging_slot *slot) {
     slot->busy = false;
 }
 
+ra_status cuda_staging_prepare(ra_backend_stream *stream, ra_error *err) {
+    void *memory = NULL;
+    RA_TRY(cuda_check(stream->context, cudaMallocHost(&memory, (size_t)STAGING_SLOTS * STAGING_BYTES),
+                      "making its staging buffers", err));
+    stream->pinned = memory;
+    for (size_t i = 0; i < STAGING_SLOTS; i++) {
+        stream->slots[i].memory = stream->pinned + i * STAGING_BYTES;
+        RA_TRY(cuda_event_new(stream->context, &stream->slots[i].done, err));
+    }
+    return RA_OK;
+}
+
 static ra_status take_slot(ra_backend_stream *stream, staging_slot **taken, ra_error *err) {
     cuda_context *context = stream->context;
     staging_slot *slot = &stream->slots[stream->next_slot];
-    if (!slot->memory) {
-        void *memory = NULL;
-        RA_TRY(cuda_check(context, cudaMallocHost(&memory, STAGING_BYTES), "making a staging buffer", err));
-        slot->memory = memory;
-    }
-    if (!slot->done)
-        RA_TRY(cuda_check(context, cudaEventCreateWithFlags(&slot->done, cudaEventDisableTiming),
-                          "making an event", err));
     if (slot->busy) {
         RA_TRY(cuda_check(context, cudaEventSynchronize(slot->done), "waiting for a copy", err));
         deliver(slot);
@@ -106,8 +110,7 @@ void cuda_staging_drop(ra_backend_stream *stream, size_t from) {
 }
 
 void cuda_staging_release(ra_backend_stream *stream) {
-    for (unsigned i = 0; i < STAGING_SLOTS; i++) {
+    for (unsigned i = 0; i < STAGING_SLOTS; i++)
         if (stream->slots[i].done) (void)cudaEventDestroy(stream->slots[i].done);
-        if (stream->slots[i].memory) (void)cudaFreeHost(stream->slots[i].memory);
-    }
+    if (stream->pinned) (void)cudaFreeHost(stream->pinned);
 }

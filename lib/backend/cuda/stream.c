@@ -1,13 +1,19 @@
-/* Streams: a CUDA stream, a cuBLAS handle (whose work area makes matrix products on one stream run in order),
- * the staging slots of its copies, and scratch memory. */
+/* Streams: a CUDA stream, a cuBLAS handle with a work area of its own (which is counted as our memory is; its
+ * products run in order), the staging slots of its copies, and scratch memory. All but the scratch memory is
+ * made with the stream, so that no request waits for it. */
 #include "backend/cuda/context.h"
+
+enum { HOPPER = 9 };
+static const size_t blas_bytes[] = {CUBLAS_HOPPER_BYTES, CUBLAS_OTHER_BYTES, CUBLAS_LEAST_BYTES};
 
 static void dispose(ra_backend_stream *stream) {
     if (stream->handle)
         (void)cudaStreamSynchronize(stream->handle); /* so that nothing uses the rest any more */
     cuda_staging_release(stream);
+    if (stream->waited) (void)cudaEventDestroy(stream->waited);
     if (stream->scratch) (void)cudaFree(stream->scratch);
-    if (stream->blas) (void)stream->context->blas.destroy(stream->blas);
+    if (stream->blas) (void)stream->context->blas->destroy(stream->blas);
+    if (stream->blas_memory) (void)cudaFree(stream->blas_memory);
     if (stream->handle) (void)cudaStreamDestroy(stream->handle);
     (void)cudaGetLastError();
     pthread_mutex_destroy(&stream->lock);
@@ -19,17 +25,40 @@ ra_status cuda_select(cuda_context *context, ra_error *err) {
     return cuda_check(context, cudaSetDevice(context->ordinal), "selecting the GPU", err);
 }
 
+ra_status cuda_event_new(cuda_context *context, cudaEvent_t *event, ra_error *err) {
+    unsigned flags = cudaEventDisableTiming | (context->yield ? cudaEventBlockingSync : 0);
+    return cuda_check(context, cudaEventCreateWithFlags(event, flags), "making an event", err);
+}
+
+/* As much as cuBLAS recommends for the device, or less where memory is short: its products are then slower,
+ * but they work. Setting a stream takes the work area away again, so it comes second. */
+static ra_status prepare_blas(ra_backend_stream *stream, ra_error *err) {
+    static const char what[] = "starting cuBLAS";
+    cuda_context *context = stream->context;
+    size_t tried = context->major < HOPPER, sizes = sizeof blas_bytes / sizeof *blas_bytes;
+    cudaError_t code = cudaErrorMemoryAllocation;
+    RA_TRY(cublas_check(context, context->blas->create(&stream->blas), what, err));
+    RA_TRY(cublas_check(context, context->blas->set_stream(stream->blas, stream->handle), what, err));
+    for (; code == cudaErrorMemoryAllocation && tried < sizes; tried++)
+        code = cudaMalloc(&stream->blas_memory, blas_bytes[tried]);
+    RA_TRY(cuda_check(context, code, what, err));
+    (void)cudaGetLastError(); /* of a size that did not fit */
+    RA_TRY(cublas_check(
+        context, context->blas->set_workspace(stream->blas, stream->blas_memory, blas_bytes[tried - 1]), what,
+        err));
+    if (!context->tf32) return RA_OK; /* cuBLAS's default is float32 throughout */
+    return cublas_check(context, context->blas->set_math_mode(stream->blas, CUBLAS_TF32_TENSOR_OP_MATH), what,
+                        err);
+}
+
 static ra_status prepare(ra_backend_stream *stream, ra_error *err) {
     cuda_context *context = stream->context;
     RA_TRY(cuda_select(context, err));
     RA_TRY(cuda_check(context, cudaStreamCreateWithFlags(&stream->handle, cudaStreamNonBlocking),
                       "making a stream", err));
-    RA_TRY(cublas_check(context, context->blas.create(&stream->blas), "starting cuBLAS", err));
-    RA_TRY(cublas_check(context, context->blas.set_stream(stream->blas, stream->handle), "starting cuBLAS",
-                        err));
-    if (!context->tf32) return RA_OK; /* cuBLAS's default is float32 throughout */
-    return cublas_check(context, context->blas.set_math_mode(stream->blas, CUBLAS_TF32_TENSOR_OP_MATH),
-                        "starting cuBLAS", err);
+    if (context->yield) RA_TRY(cuda_event_new(context, &stream->waited, err));
+    RA_TRY(cuda_staging_prepare(stream, err));
+    return prepare_blas(stream, err);
 }
 
 ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err) {
@@ -71,8 +100,12 @@ ra_status cuda_leave(ra_backend_stream *entered, ra_status status) {
 /* After a failure it is unknown what has arrived. Downloads of earlier operations are lost, too, which the
  * next synchronize() reports. */
 ra_status cuda_wait(ra_backend_stream *entered, ra_error *err) {
-    ra_status status =
-        cuda_check(entered->context, cudaStreamSynchronize(entered->handle), "waiting for a stream", err);
+    cudaError_t code = cudaSuccess;
+    if (!entered->waited)
+        code = cudaStreamSynchronize(entered->handle);
+    else if ((code = cudaEventRecord(entered->waited, entered->handle)) == cudaSuccess)
+        code = cudaEventSynchronize(entered->waited);
+    ra_status status = cuda_check(entered->context, code, "waiting for a stream", err);
     if (status == RA_OK)
         cuda_staging_deliver(entered);
     else
@@ -93,16 +126,25 @@ ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err)
     return cuda_leave(s, status);
 }
 
-/* Scratch memory grows as needed and is kept. Operations that have started may still use the old memory. */
+/* Scratch memory grows as needed, by half of itself at least so that it soon stops, and is kept. Operations
+ * that have started may still use the old memory. */
 ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **memory, ra_error *err) {
     if (bytes > entered->scratch_bytes) {
         RA_TRY(cuda_wait(entered, err));
         void *old = entered->scratch;
+        size_t before = entered->scratch_bytes;
         entered->scratch = NULL;
         entered->scratch_bytes = 0;
         if (old) RA_TRY(cuda_check(entered->context, cudaFree(old), "freeing a work area", err));
-        RA_TRY(cuda_check(entered->context, cudaMalloc(&entered->scratch, bytes), "making a work area", err));
-        entered->scratch_bytes = bytes;
+        size_t wanted = before + before / 2 > bytes ? before + before / 2 : bytes;
+        cudaError_t code = cudaMalloc(&entered->scratch, wanted);
+        if (code == cudaErrorMemoryAllocation && wanted > bytes) {
+            (void)cudaGetLastError();
+            wanted = bytes;
+            code = cudaMalloc(&entered->scratch, wanted);
+        }
+        RA_TRY(cuda_check(entered->context, code, "making a work area", err));
+        entered->scratch_bytes = wanted;
     }
     *memory = entered->scratch;
     return RA_OK;

@@ -199,6 +199,10 @@ bool ra_safetensors_mapped(const ra_safetensors *file) {
     return !file->mapping.copied;
 }
 
+const ra_mapping *ra_safetensors_mapping(const ra_safetensors *file) {
+    return &file->mapping;
+}
+
 void ra_safetensors_free(ra_safetensors *file) {
     if (!file) return;
     for (size_t i = 0; i < file->count; i++) {

@@ -52,4 +52,7 @@ ra_status ra_safetensors_index_names(ra_safetensors *file, ra_error *err);
 const ra_safetensors_position *ra_safetensors_look_up(const ra_safetensors_position *names, size_t count,
                                                       const char *name); /* NULL: there is none */
 
+/* The file that tensors are views of. */
+const ra_mapping *ra_safetensors_mapping(const ra_safetensors *file);
+
 #endif

@@ -2,8 +2,9 @@
  * dictionary and encoder (one function for each kind of file), points, labels, the atoms of each point. A
  * model that fails half opened can be released: every part leaves it consistent.
  *
- * An artifact stays mapped, and computations read the mapping. Everything that is kept of a checkpoint is
- * copied, and its mapping (gigabytes of W) is closed before ra_model_open() returns. */
+ * An artifact stays open, and computations read it where it is, in a mapping or in memory. Everything that
+ * is kept of a checkpoint is copied, and its mapping (gigabytes of W) is closed before ra_model_open()
+ * returns. */
 #include "model/model.h"
 #include "tensor/vectors.h"
 
@@ -11,11 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- how training began ------------------------------------------------------------------------------ */
+/* ---- where it comes from ------------------------------------------------------------------------------ */
 
 const ra_model_origin ra_model_origins[RA_MODEL_ORIGINS] = {
     {"init", offsetof(ra_model_info, init)},
     {"seed", offsetof(ra_model_info, seed)},
+    {"model", offsetof(ra_model_info, model)},
+    {"hook", offsetof(ra_model_info, hook)},
 };
 
 static const char **origin_of(ra_model *model, size_t i) {

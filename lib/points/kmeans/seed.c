@@ -26,12 +26,15 @@
 #include "tensor/vectors.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
     /* The sample: so many rows per cluster, as far as they fit in SAMPLE_BYTES, but at least the next two. */
     ROWS_PER_CLUSTER = 64,
     SAMPLE_BYTES = 256 << 20,
+    MEMORY_SHARE =
+        8, /* of the memory: where there is little, the sample and the distances take at most this part */
     ROWS_PER_CLUSTER_LEAST = 8,
     ROWS_LEAST = 4096,
     JURY_PER_CLUSTER = 32, /* at least ROWS_LEAST in all */
@@ -310,7 +313,6 @@ static void sample_part(void *context, size_t part) {
     const ra_row_reader *reader = &s->run->nearest.reader;
     for (size_t i = part * PART_ROWS; i < (part + 1) * PART_ROWS && i < s->rows; i++) {
         float *vector = s->vector + i * s->d;
-        ra_row_reader_read(reader, &s->row[i], 1, vector);
         for (size_t j = 0; j < s->d; j++) vector[j] -= reader->mean[j];
         s->norm[i] = (float)ra_dot_f64(vector, vector, s->d);
         s->distance[i] = INFINITY;
@@ -318,8 +320,52 @@ static void sample_part(void *context, size_t part) {
     }
 }
 
+typedef struct place {
+    uint64_t row;
+    size_t at; /* in the sample */
+} place;
+
+static int by_row(const void *a, const void *b) {
+    uint64_t x = ((const place *)a)->row, y = ((const place *)b)->row;
+    return (x > y) - (x < y);
+}
+
+typedef struct copy_job {
+    const seeding *s;
+    const place *places; /* [S] by row, as they lie on the disk */
+} copy_job;
+
+static void copy_part(void *context, size_t part) {
+    const copy_job *job = context;
+    const seeding *s = job->s;
+    const ra_row_reader *reader = &s->run->nearest.reader;
+    uint64_t rows[PART_ROWS] = {0};
+    size_t from = part * PART_ROWS, count = least(s->rows - from, PART_ROWS);
+    for (size_t i = 0; i < count; i++) rows[i] = job->places[from + i].row;
+    ra_row_reader_announce(reader, rows, count);
+    for (size_t i = 0; i < count; i++)
+        ra_row_reader_read(reader, &rows[i], 1, s->vector + job->places[from + i].at * s->d);
+}
+
+/* vector <- the rows of the sample. */
+static ra_status copy_rows(seeding *s, ra_error *err) {
+    place *places = ra_malloc(s->rows, sizeof *places);
+    if (!places) RA_FAIL_MEMORY(err, "the seeds of k-means", s->rows * sizeof *places);
+    for (size_t i = 0; i < s->rows; i++) places[i] = (place){s->row[i], i};
+    qsort(places, s->rows, sizeof *places, by_row);
+    ra_pool_run(s->run->nearest.reader.pool, ra_pool_parts(s->rows, PART_ROWS), copy_part,
+                &(copy_job){s, places});
+    ra_free(places);
+    return RA_OK;
+}
+
+/* At most so many bytes, and a part of the memory that there is. */
+static size_t bytes_for(const ra_kmeans *run, size_t most_bytes) {
+    return least(most_bytes, ra_data_memory(run->nearest.reader.data) / MEMORY_SHARE);
+}
+
 static size_t sample_rows(const ra_kmeans *run) {
-    size_t fit = SAMPLE_BYTES / (run->dimensions * sizeof(float));
+    size_t fit = bytes_for(run, SAMPLE_BYTES) / (run->dimensions * sizeof(float));
     size_t rows = least(ROWS_PER_CLUSTER * run->clusters, most(fit, ROWS_PER_CLUSTER_LEAST * run->clusters));
     return least(run->rows, most(rows, ROWS_LEAST));
 }
@@ -339,11 +385,16 @@ ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err) {
     seeding s = {.run = run, .d = run->dimensions, .rows = sample_rows(run)};
     s.jury = least(s.rows, most(JURY_PER_CLUSTER * run->clusters, ROWS_LEAST));
     s.tries = 2 + (size_t)log((double)run->clusters);
-    s.capacity = most(least(CANDIDATES_MOST, DISTANCES_MOST / s.jury), s.tries);
+    s.capacity =
+        most(least(CANDIDATES_MOST, bytes_for(run, DISTANCES_MOST * sizeof(float)) / sizeof(float) / s.jury),
+             s.tries);
     ra_random_seed(&s.random, run->options->seed);
     ra_status status = allocate(&s, err);
     if (status == RA_OK) {
         draw_rows(&s);
+        status = copy_rows(&s, err);
+    }
+    if (status == RA_OK) {
         ra_pool_run(run->nearest.reader.pool, ra_pool_parts(s.rows, PART_ROWS), sample_part, &s);
         status = ra_uploaded_set(&s.sample, run->nearest.backend, s.vector, s.rows * s.d, err);
     }

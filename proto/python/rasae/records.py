@@ -43,6 +43,8 @@ class Info:
     agreement: Mapping[str, Any] | None = None  #: runs, level, share and cosine, of the median atom
     has_statistics: bool = False  #: of its latents on data
     has_layout: bool = False  #: atoms have places on a map
+    model: str | None = None  #: the network that the activations are from
+    hook: str | None = None  #: where in it they were taken
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Info:

@@ -7,20 +7,27 @@
 
 /* ---- members ------------------------------------------------------------------------------------------- */
 
+static size_t characters(const text *utf8) {
+    size_t count = 0;
+    for (size_t i = 0; i < utf8->size; i++) count += (utf8->data[i] & 0xc0) != 0x80;
+    return count;
+}
+
 static bool read_name(json_scan *scan, const char *what, char name[NEURONPEDIA_NAME_SIZE]) {
     json_string string;
     text decoded = {0};
     if (!json_scan_string(scan, what, &string)) return false;
     json_string_decode(string, &decoded);
-    bool fits = decoded.size < NEURONPEDIA_NAME_SIZE,
+    bool fits = characters(&decoded) <= NEURONPEDIA_NAME_CHARACTERS,
          whole = !memchr(decoded.size ? decoded.data : "", 0, decoded.size);
     if (fits && whole && decoded.size) memcpy(name, decoded.data, decoded.size);
     if (fits) name[decoded.size] = '\0';
     bool failed = decoded.failed;
     text_release(&decoded);
     if (failed) return json_scan_fail(scan, RA_ERR_MEMORY, "out of memory: a name");
-    return (fits && whole) || json_scan_fail(scan, RA_ERR_ARGUMENT, "%s is not a name of at most %d bytes",
-                                             what, NEURONPEDIA_NAME_SIZE - 1);
+    return (fits && whole) ||
+           json_scan_fail(scan, RA_ERR_ARGUMENT, "%s is not a name of at most %d characters without a NUL",
+                          what, NEURONPEDIA_NAME_CHARACTERS);
 }
 
 static bool read_whole(json_scan *scan, const char *what, int64_t least, size_t *value) {

@@ -16,7 +16,7 @@
 #include "ra_status.h"
 #include "ra_tensor.h"
 
-enum { NEURONPEDIA_NAME_SIZE = 128 };
+enum { NEURONPEDIA_NAME_CHARACTERS = 127, NEURONPEDIA_NAME_SIZE = 4 * NEURONPEDIA_NAME_CHARACTERS + 1 };
 
 /* Longer names are refused. */
 typedef struct neuronpedia_feature {

@@ -83,6 +83,7 @@ static const struct {
     {"POST", "/v1/util/sae-vector", "{\"model\":\"x\",\"source\":\"m\",\"index\":1}", "{\"vector\":["},
     {"POST", "/v1/util/sae-topk-by-decoder-cossim",
      "{\"model\":\"x\",\"source\":\"m\",\"vector\":[1,2,3,4],\"numResults\":2}", "\"cosineSimilarity\":"},
+    {"GET", "/v1/capabilities", NULL, "\"sae_sets\":[\"m\"],\"model\":\"\""},
     {"OPTIONS", "/v1/dictionaries/m", NULL, ""},
     {"GET", "/v2", NULL, "\"extensions\":["},
     {"GET", "/v2/health/live", NULL, "{\"live\":true}"},

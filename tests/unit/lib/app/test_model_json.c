@@ -32,7 +32,8 @@ START_TEST(test_what_is_not_known_is_null) {
         "\"encoder\":null,\"has_encoder\":false,\"standardized\":false,\"has_relaxation\":false,"
         "\"has_atom_labels\":false,\"has_point_labels\":false,\"has_point_vectors\":false,"
         "\"has_trace\":false,\"coverage\":null,\"hull_share\":null,\"trace_cosine\":null,\"agreement\":null,"
-        "\"has_statistics\":false,\"has_layout\":false,\"source\":\"artifact\","
+        "\"has_statistics\":false,\"has_layout\":false,\"model\":null,\"hook\":null,"
+        "\"source\":\"artifact\","
         "\"device\":\"cpu\","
         "\"digest\":\"\","
         "\"bytes\":123}");
@@ -46,6 +47,8 @@ START_TEST(test_what_is_known) {
                           .archetypes = 4,
                           .from_checkpoint = true,
                           .has_encoder = true,
+                          .model = "gpt2",
+                          .hook = "blocks.6",
                           .device = "cuda",
                           .digest = "9a98"};
     info.settings = (ra_sae_settings){
@@ -55,7 +58,8 @@ START_TEST(test_what_is_known) {
     text_append(&out, "", 1);
     static const char *const parts[] = {
         "\"points\":7,\"archetypes\":4,\"dtype\":\"f32\",\"sae\":\"topk\",\"encoder\":\"linear\"",
-        "\"has_encoder\":true", "\"source\":\"checkpoint\",\"device\":\"cuda\"", "\"digest\":\"9a98\""};
+        "\"has_encoder\":true", "\"model\":\"gpt2\",\"hook\":\"blocks.6\"",
+        "\"source\":\"checkpoint\",\"device\":\"cuda\"", "\"digest\":\"9a98\""};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         ck_assert_msg(strstr(out.data, parts[i]), "%s is not in %s", parts[i], out.data);
     text_release(&out);

@@ -154,5 +154,32 @@ START_TEST(test_other_bus_errors_end_the_process_as_before) {
 }
 END_TEST
 
+/* Such stores change the file's time once per page. */
+START_TEST(test_who_maps_the_file_for_writing_is_noticed) {
+    ra_mapping mapping;
+    const char *path = write_pages("a");
+    ra_mapping_guard();
+    int fd = open(path, O_RDWR);
+    char *bytes = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ck_assert_ptr_ne(bytes, MAP_FAILED);
+    close(fd);
+    ra_fails(ra_mapping_open_steady(path, 0, &mapping, &err), RA_ERR_CHANGED,
+             "is open for writing in some process");
+    ck_assert_ptr_null(mapping.data);
+    munmap(bytes, SIZE);
+    ra_ok(ra_mapping_open_steady(path, 0, &mapping, &err));
+    ra_ok(ra_mapping_check(&mapping, &err));
+    fd = open(path, O_RDWR);
+    bytes = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    ra_ok(ra_mapping_check(&mapping, &err)); /* nothing is written yet */
+    ((volatile char *)bytes)[5000] = 'a';    /* the same content, and later another one, unseen */
+    ra_fails(ra_mapping_check(&mapping, &err), RA_ERR_CHANGED, "was written");
+    munmap(bytes, SIZE);
+    ra_mapping_close(&mapping);
+}
+END_TEST
+
 TEST_CASES_SLOW(guard, 60, test_a_page_that_is_gone_reads_as_zeros, test_all_threads_survive,
-                test_only_the_mapping_that_faults_is_lost, test_other_bus_errors_end_the_process_as_before)
+                test_only_the_mapping_that_faults_is_lost, test_other_bus_errors_end_the_process_as_before,
+                test_who_maps_the_file_for_writing_is_noticed)

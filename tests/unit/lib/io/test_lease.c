@@ -30,7 +30,8 @@ START_TEST(test_a_lease_holds_until_somebody_opens_the_file_for_writing) {
     lease_prepare();
     lease_prepare();
     int a = open_new("a"), b = open_new("b");
-    lease *first = lease_take(a), *second = lease_take(b);
+    bool written;
+    lease *first = lease_take(a, &written), *second = lease_take(b, &written);
     ck_assert(first && second);
     ck_assert(lease_holds(first) && lease_holds(second));
     close(open(test_path("a"), O_RDONLY));
@@ -39,10 +40,14 @@ START_TEST(test_a_lease_holds_until_somebody_opens_the_file_for_writing) {
     write_elsewhere("a");
     ck_assert(!lease_holds(first));
     ck_assert(lease_holds(second));
+    int writer = open(test_path("a"), O_WRONLY);
+    ck_assert(!lease_renew(first) && !lease_holds(first));
+    close(writer);
+    ck_assert(lease_renew(first) && lease_holds(first));
     lease_drop(first);
     close(a);
     a = open_new("d"); /* in the place of the first one */
-    first = lease_take(a);
+    first = lease_take(a, &written);
     ck_assert(lease_holds(first));
     ck_assert_int_eq(truncate(test_path("d"), 0), 0); /* by this thread, which the handler interrupts */
     ck_assert(!lease_holds(first));
@@ -58,10 +63,12 @@ END_TEST
 START_TEST(test_there_is_no_lease_on_a_file_that_is_being_written) {
     lease_prepare();
     int fd = open_new("a"), writer = open(test_path("a"), O_WRONLY);
-    ck_assert_ptr_null(lease_take(fd));
+    bool written;
+    ck_assert_ptr_null(lease_take(fd, &written));
+    ck_assert(written);
     close(writer);
-    lease *held = lease_take(fd);
-    ck_assert(lease_holds(held));
+    lease *held = lease_take(fd, &written);
+    ck_assert(lease_holds(held) && !written);
     lease_drop(held);
     lease_drop(NULL);
     ck_assert(!lease_holds(NULL));
@@ -78,7 +85,9 @@ START_TEST(test_a_handler_of_others_stays) {
     lease_prepare();
     ck_assert_ptr_eq(signal(SIGIO, SIG_DFL), others);
     int fd = open_new("a");
-    ck_assert_ptr_null(lease_take(fd));
+    bool written;
+    ck_assert_ptr_null(lease_take(fd, &written));
+    ck_assert(!written);
     close(fd);
 }
 END_TEST

@@ -53,6 +53,33 @@ START_TEST(test_blocks_of_rows_are_joined) {
 }
 END_TEST
 
+/* Of a linear encoder its row of the weight; of one that encodes with the dictionary, the atom. */
+START_TEST(test_the_vector_of_an_encoder) {
+    float vector[D], atom[D];
+    ra_safetensors *file = NULL;
+    ra_tensor weight;
+    ra_ok(ra_safetensors_open(test_golden("topk-mse.final.safetensors"), &file, &err));
+    ra_ok(ra_safetensors_get(file, "encoder.final_block.0.weight", &weight, &err));
+    ra_model *model = open_golden("topk-mse.final.safetensors");
+    ra_ok(ra_model_encoder_vector(model, K - 1, vector, &err));
+    ck_assert_mem_eq(vector, (const float *)weight.data + (K - 1) * D, sizeof vector);
+    ra_fails(ra_model_encoder_vector(model, K, vector, &err), RA_ERR_NOT_FOUND, "no atom 48");
+    ra_model_release(model);
+    ra_safetensors_free(file);
+    static const char *const tied[] = {"mp-mse.final.safetensors", "topk-mse-tied.final.safetensors"};
+    for (size_t i = 0; i < 2; i++) {
+        model = open_golden(tied[i]);
+        ra_ok(ra_model_encoder_vector(model, 3, vector, &err));
+        ra_ok(ra_model_atom(model, 3, atom, &err));
+        ck_assert_mem_eq(vector, atom, sizeof vector);
+        ra_model_release(model);
+    }
+    model = open_golden("dict-basic.checkpoint.safetensors");
+    ra_fails(ra_model_encoder_vector(model, 0, vector, &err), RA_ERR_STATE, "has no encoder");
+    ra_model_release(model);
+}
+END_TEST
+
 START_TEST(test_refuses_inputs_and_codes_that_make_no_sense) {
     ra_model *model = open_golden("topk-mse.final.safetensors");
     ra_workspace *workspace = NULL;
@@ -169,6 +196,6 @@ START_TEST(test_explains_zero_and_constant_inputs) {
 }
 END_TEST
 
-TEST_CASES_SLOW(model_encode, 30, test_blocks_of_rows_are_joined,
+TEST_CASES_SLOW(model_encode, 30, test_blocks_of_rows_are_joined, test_the_vector_of_an_encoder,
                 test_refuses_inputs_and_codes_that_make_no_sense, test_explains_zero_and_constant_inputs)
 TEST_CASES_LOOP(model_explain, 0, MODEL_DEVICES * sizeof runs / sizeof *runs, test_explanations_add_up)

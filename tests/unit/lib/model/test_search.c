@@ -1,5 +1,6 @@
 /* Search against a plain loop in double precision (lib/model/{search,search_score}.c): the same atoms in the
  * same order with the same scores. */
+#include "devices.h"
 #include "model_files.h"
 
 #include "base/pool.h"
@@ -126,10 +127,9 @@ START_TEST(test_answers_do_not_depend_on_what_computed_them) {
     for (int dtype = RA_F32; dtype <= RA_F16; dtype++) {
         ra_model_release(make_model(K, D, (ra_dtype)dtype)); /* for its file */
         for (size_t i = 0; i < 2 + MODEL_DEVICES; i++) {
-            ra_backend *backend = NULL;
+            ra_backend *backend = device_open_named(devices[i], &(ra_backend_options){.threads = i});
             ra_model *model = NULL;
             ra_workspace *workspace = NULL;
-            ra_ok(ra_backend_open(devices[i], &(ra_backend_options){.threads = i}, &backend, &err));
             ra_ok(ra_model_open(test_path("search.safetensors"), &(ra_model_options){.backend = backend},
                                 &model, &err));
             ra_ok(ra_workspace_new(&workspace, &err));

@@ -273,6 +273,41 @@ START_TEST(test_the_next_window_is_fetched_in_runs) {
 }
 END_TEST
 
+/* Runs of a window are its rows, each once; blocks of images begin at an image, those at the end of the data excepted. */
+START_TEST(test_windows_are_runs_of_blocks) {
+    enum { ROWS = 4900, WIDE = 1176, BLOCK = 196, UNIT = 49 };
+    static uint64_t row[ROWS];
+    ra_row_run run[2 * (WIDE / BLOCK)];
+    ra_order order, asked;
+    ra_ok(ra_order_init_blocks(&order, ROWS, true, 3, WIDE, BLOCK, UNIT, &err));
+    ra_ok(ra_order_init_blocks(&asked, ROWS, true, 3, WIDE, BLOCK, UNIT, &err));
+    ck_assert_uint_eq(ra_order_windows(&asked), 5);
+    for (uint64_t epoch = 0; epoch < 4; epoch++) {
+        uint64_t *seen = numbers(ROWS);
+        size_t at = 0;
+        ra_order_rows(&order, epoch, 0, ROWS, row);
+        for (size_t window = 0; window < ra_order_windows(&asked); window++) {
+            size_t count = ra_order_window_runs(&asked, epoch, window, run), rows = 0;
+            ck_assert_uint_le(count, sizeof run / sizeof *run);
+            for (size_t i = 0; i < count; i++) {
+                ck_assert_uint_eq(run[i].first % UNIT, 0);
+                ck_assert_uint_eq(run[i].count % UNIT, 0);
+                for (size_t j = 0; j < run[i].count; j++) ck_assert_uint_eq(seen[run[i].first + j]++, 0);
+                rows += run[i].count;
+            }
+            ck_assert_uint_eq(ra_order_window_at(&asked, epoch, at), window);
+            ck_assert_uint_eq(ra_order_window_at(&asked, epoch, at + rows - 1), window);
+            for (size_t i = 0; i < rows; i++) ck_assert_uint_eq(seen[row[at + i]]++, 1);
+            at += rows;
+        }
+        ck_assert_uint_eq(at, ROWS);
+        ra_free(seen);
+    }
+    ra_order_release(&order);
+    ra_order_release(&asked);
+}
+END_TEST
+
 static ra_status init_and_release(ra_error *err) {
     ra_order order;
     ra_status status = ra_order_init(&order, 1000, true, 1, 128, err);
@@ -292,4 +327,4 @@ TEST_CASES(order, test_every_row_comes_exactly_once_an_epoch,
            test_a_shuffle_in_windows_is_a_good_one, test_the_measures_find_bad_shuffles,
            test_blocks_are_cut_at_other_places_every_epoch,
            test_needs_memory_for_a_window_and_the_blocks_only, test_the_next_window_is_fetched_in_runs,
-           test_every_allocation_may_fail)
+           test_windows_are_runs_of_blocks, test_every_allocation_may_fail)

@@ -52,6 +52,32 @@ START_TEST(test_the_first_of_equal_parameters_is_found) {
 }
 END_TEST
 
+START_TEST(test_a_list_is_the_entries_of_all_its_parameters) {
+    static const struct {
+        const char *raw, *entries; /* each entry ends with a bar */
+    } table[] = {{"/?a=1", "1|"},
+                 {"/?a=1,25", "1|25|"},
+                 {"/?a=1&a=25", "1|25|"},
+                 {"/?x=0&a=1%2C2&b=7&a=3,4&y", "1|2|3|4|"},
+                 {"/?a", "|"},
+                 {"/?a=", "|"},
+                 {"/?a=,&a=", "|||"},
+                 {"/?b=1&aa=2", ""},
+                 {"/", ""}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        http_target target;
+        http_list list = {0};
+        char got[64] = "", *end = got;
+        ra_ok(http_target_parse(&target, table[i].raw, &err));
+        while (http_target_list(&target, "a", &list))
+            end += snprintf(end, 16, "%.*s|", (int)(list.end - list.entry), list.entry);
+        ck_assert_str_eq(got, table[i].entries);
+        ck_assert(!http_target_list(&target, "a", &list));
+        http_target_release(&target);
+    }
+}
+END_TEST
+
 START_TEST(test_refuses_what_is_malformed) {
     static const struct {
         const char *raw, *expected;
@@ -85,14 +111,15 @@ START_TEST(test_refuses_what_is_malformed) {
 END_TEST
 
 START_TEST(test_refuses_more_than_there_is_room_for) {
-    char raw[512] = "", *end = raw;
+    static char raw[8192];
+    char *end = raw;
     for (int i = 0; i <= HTTP_MAX_SEGMENTS; i++) end += snprintf(end, 8, "/a");
     http_target target;
     ra_fails(http_target_parse(&target, raw, &err), RA_ERR_TOO_LARGE, "16 segments");
     http_target_release(&target);
     end = raw + snprintf(raw, sizeof raw, "/?");
     for (int i = 0; i <= HTTP_MAX_PARAMETERS; i++) end += snprintf(end, 8, "a=b&");
-    ra_fails(http_target_parse(&target, raw, &err), RA_ERR_TOO_LARGE, "32 parameters");
+    ra_fails(http_target_parse(&target, raw, &err), RA_ERR_TOO_LARGE, "512 parameters");
     http_target_release(&target);
     end[-4] = '\0'; /* without the last parameter */
     ra_ok(http_target_parse(&target, raw, &err));
@@ -102,5 +129,5 @@ START_TEST(test_refuses_more_than_there_is_room_for) {
 END_TEST
 
 TEST_CASES(target, test_splits_and_decodes, test_empty_segments_do_not_count,
-           test_the_first_of_equal_parameters_is_found, test_refuses_what_is_malformed,
-           test_refuses_more_than_there_is_room_for)
+           test_the_first_of_equal_parameters_is_found, test_a_list_is_the_entries_of_all_its_parameters,
+           test_refuses_what_is_malformed, test_refuses_more_than_there_is_room_for)

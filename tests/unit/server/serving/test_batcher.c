@@ -1,6 +1,7 @@
 /* Joined computations: each request gets what it would have got alone, results and errors, whatever the others
  * ask. */
 #include "serving/batcher.h"
+#include "devices.h"
 #include "harness.h"
 #include "model_files.h"
 
@@ -104,6 +105,38 @@ START_TEST(test_everyone_gets_their_own_part) {
 }
 END_TEST
 
+/* Dense codes, which a device multiplies with TF32 if they have many rows, and adds up in float32 otherwise. */
+static void *work_with_dense_codes(void *argument) {
+    enum { ROWS = 3 };
+    float x_hat[ROWS * WIDTH], expected[ROWS * WIDTH], dense[ROWS * CONCEPTS];
+    ra_workspace *own = NULL;
+    ra_codes codes = {0};
+    ra_ok(ra_workspace_new(&own, &err));
+    for (size_t i = 0; i < ROWS * CONCEPTS; i++) dense[i] = 1 + 0x1p-12f * (float)(i + (uintptr_t)argument);
+    ra_ok(ra_codes_from_dense(&codes, dense, ROWS, CONCEPTS, &err));
+    ra_ok(ra_model_reconstruct(model, own, &codes, expected, &err));
+    for (size_t round = 0; round < ROUNDS; round++) {
+        computation decode = {.kind = COMPUTE_RECONSTRUCT, .model = model, .codes = &codes, .x_hat = x_hat};
+        ra_ok(batcher_run(shared, &decode, &err));
+        ck_assert_mem_eq(x_hat, expected, sizeof x_hat);
+    }
+    ra_codes_release(&codes);
+    ra_workspace_free(own);
+    return NULL;
+}
+
+START_TEST(test_reconstructions_do_not_depend_on_what_others_ask) {
+    start(64, 300);
+    ra_model_release(model);
+    ra_backend *backend =
+        device_open_named("cuda-emulated", &(ra_backend_options){.threads = 1, .tf32 = true});
+    ra_ok(ra_model_open(test_path("m.safetensors"), &(ra_model_options){.backend = backend}, &model, &err));
+    ra_backend_release(backend);
+    run_clients(work_with_dense_codes);
+    stop();
+}
+END_TEST
+
 START_TEST(test_no_batch_is_larger_than_allowed) {
     start(4, 300);
     run_clients(work);
@@ -178,6 +211,34 @@ START_TEST(test_what_cannot_be_joined_takes_its_turn) {
 }
 END_TEST
 
+/* Nothing is left to be allocated on a device when the first requests come. */
+START_TEST(test_a_warm_batcher_has_its_memory) {
+    enum { MOST = 64 };
+    float x[MOST * WIDTH], score[1];
+    size_t before, after, total, id[1];
+    ra_codes codes = {0};
+    test_fill(x, MOST * WIDTH, 7);
+    (void)model_on_device(MODEL_DEVICES - 1);
+    start(MOST, 0);
+    ra_backend *backend = device_open_named("cuda-emulated", &(ra_backend_options){.threads = 1});
+    batcher_warm(shared, model);
+    ra_ok(ra_backend_memory(backend, &before, &total, &err));
+    computation wanted = {.kind = COMPUTE_ENCODE, .model = model, .x = x, .rows = MOST, .codes_out = &codes};
+    ra_ok(batcher_run(shared, &wanted, &err));
+    wanted = (computation){.kind = COMPUTE_RECONSTRUCT, .model = model, .codes = &codes, .x_hat = x};
+    ra_ok(batcher_run(shared, &wanted, &err));
+    wanted = (computation){
+        .kind = COMPUTE_SEARCH, .model = model, .x = x, .rows = 1, .k = 1, .ids = id, .scores = score};
+    ra_ok(batcher_run(shared, &wanted, &err));
+    ra_ok(ra_backend_memory(backend, &after, &total, &err));
+    ck_assert_uint_lt(total, SIZE_MAX);
+    ck_assert_uint_eq(after, before);
+    ra_backend_release(backend);
+    ra_codes_release(&codes);
+    stop();
+}
+END_TEST
+
 START_TEST(test_a_canceled_request_is_not_computed) {
     start(64, 0);
     atomic_bool canceled = true;
@@ -229,5 +290,7 @@ END_TEST
 TEST_CASES_LOOP(batcher, 60, 2, test_no_batch_is_larger_than_allowed,
                 test_errors_stay_with_those_who_made_them, test_a_canceled_request_is_not_computed,
                 test_turns_of_canceled_requests_go_on)
+TEST_CASES(batcher_dense, test_reconstructions_do_not_depend_on_what_others_ask,
+           test_a_warm_batcher_has_its_memory)
 TEST_CASES_LOOP(batcher_devices, 60, 2 * MODEL_DEVICES, test_everyone_gets_their_own_part,
                 test_what_cannot_be_joined_takes_its_turn)

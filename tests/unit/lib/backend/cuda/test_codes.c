@@ -139,6 +139,48 @@ START_TEST(test_decode_in_blocks) {
 }
 END_TEST
 
+/* ---- sums by latent ------------------------------------------------------------------------------------ */
+
+/* Latents whose entries make one part, exactly one, several (lib/backend/cuda/codes.c). */
+START_TEST(test_latents_that_are_active_in_many_rows) {
+    enum { ROWS = 700, K = 5 };
+    static const size_t active[K] = {700, 256, 257, 0, 512}; /* rows, from the first on */
+    test_device device = test_device_open(NULL);
+    size_t d = _i ? 5 : 8, used = 0;
+    ra_codes codes = {0};
+    ra_ok(ra_codes_reserve(&codes, ROWS, K, (size_t)ROWS * K, &err));
+    for (size_t b = 0; b < ROWS; b++) {
+        for (size_t k = 0; k < K; k++)
+            if (b < active[k]) codes.index[used++] = (int32_t)k;
+        codes.start[b + 1] = used;
+    }
+    test_fill(codes.value, used, 1);
+    float *x = numbers(ROWS * d, 2), *out = numbers(K * d, 3);
+    double *expected = zeros(K * d);
+    for (size_t i = 0; i < K * d; i++) expected[i] = (double)out[i];
+    for (size_t b = 0; b < ROWS; b++)
+        for (size_t e = codes.start[b]; e < codes.start[b + 1]; e++)
+            for (size_t j = 0; j < d; j++)
+                expected[(size_t)codes.index[e] * d + j] += (double)codes.value[e] * (double)x[b * d + j];
+    float *on_x = test_device_put(&device, x, ROWS * d * sizeof *x), *on_out[2];
+    for (int i = 0; i < 2; i++) { /* with values of the codes, and with those of the device */
+        on_out[i] = test_device_put(&device, out, K * d * sizeof *out);
+        const float *value =
+            i ? test_device_put(&device, codes.value, used * sizeof *codes.value) : codes.value;
+        ra_ok(ra_backend_accumulate(device.backend, &codes, value, on_x, d, on_out[i], &err));
+        test_assert_near("accumulate", test_device_get(&device, on_out[i], K * d), expected, K * d, 1e-5);
+    }
+    ck_assert_mem_eq(test_device_get(&device, on_out[0], K * d), test_device_get(&device, on_out[1], K * d),
+                     K * d * sizeof *out);
+    ra_free(expected);
+    ra_free(out);
+    ra_free(x);
+    ra_codes_release(&codes);
+    test_device_close(&device);
+}
+END_TEST
+
+TEST_CASES_LOOP(backend_cuda_accumulate, 60, 2, test_latents_that_are_active_in_many_rows)
 TEST_CASES_LOOP(backend_cuda_decode, 60, BATCHES, test_decode_of_few_and_of_many_entries)
 TEST_CASES_SLOW(backend_cuda_codes, 60, test_entries_of_no_codes, test_sums_over_nothing,
                 test_decode_in_blocks)

@@ -110,6 +110,20 @@ START_TEST(test_auto_takes_the_device_or_says_why_not) {
 }
 END_TEST
 
+/* A driver keeps functions of the code that used it, and loading it again takes long. */
+START_TEST(test_a_plugin_stays_loaded) {
+    ra_backend *backend = open_device();
+    Dl_info where;
+    ck_assert(dladdr(backend->ops, &where) != 0);
+    char file[4096];
+    snprintf(file, sizeof file, "%s", where.dli_fname);
+    ra_backend_release(backend);
+    void *still = dlopen(file, RTLD_LAZY | RTLD_NOLOAD);
+    ck_assert_ptr_nonnull(still);
+    dlclose(still);
+}
+END_TEST
+
 /* ---- copies -------------------------------------------------------------------------------------------- */
 
 /* Copies of several staging buffers' size, more than there are buffers; the sources are overwritten at
@@ -170,6 +184,57 @@ START_TEST(test_a_stream_runs_in_order_and_only_when_waited_for) {
 END_TEST
 
 /* ---- memory -------------------------------------------------------------------------------------------- */
+
+/* cuBLAS works in memory that is counted, and in less of it where there is little. */
+START_TEST(test_the_work_area_of_products_is_counted) {
+    emulated device = emulated_open();
+    ra_backend *backend = open_device();
+    ra_stream stream = {0};
+    const float two = 2;
+    float got = 0;
+    void *block = NULL;
+    size_t before, after, total;
+    ra_ok(ra_backend_allocate(backend, 2 * sizeof two, &block, &err));
+    ra_ok(ra_backend_put(backend, block, &two, sizeof two, &err));
+    for (int little = 0; little < 2; little++) {
+        ra_ok(ra_backend_memory(backend, &before, &total, &err));
+        if (little) device.set_memory(total - before + 1000);
+        ra_ok(ra_stream_new(backend, &stream, &err));
+        ra_ok(ra_backend_memory(backend, &after, &total, &err));
+        ck_assert_uint_eq(little ? 1000 - after : before - after, little ? 256 : 8192);
+        ra_ok(ra_stream_gemm(stream, false, false, 1, 1, 1, 1, block, 1, block, 1, 0, (float *)block + 1, 1,
+                             &err));
+        ra_ok(ra_stream_synchronize(stream, &err));
+        ra_ok(ra_backend_get(backend, &got, (float *)block + 1, sizeof got, &err));
+        ck_assert(got == 4);
+        ra_ok(ra_backend_memory(backend, &before, &total, &err));
+        ck_assert_uint_eq(before, after); /* the product took no more */
+        ra_stream_free(stream);
+    }
+    ra_ok(ra_backend_memory(backend, &before, &total, &err));
+    device.set_memory(total - before + 100);
+    ra_fails(ra_stream_new(backend, &stream, &err), RA_ERR_MEMORY, "starting cuBLAS: out of memory");
+    ra_backend_deallocate(backend, block);
+    ra_backend_release(backend);
+    emulated_close(&device);
+}
+END_TEST
+
+/* A product of no terms is zero. */
+START_TEST(test_a_product_over_nothing) {
+    ra_backend *backend = open_device();
+    const float three = 3;
+    float got = 1;
+    void *block = NULL;
+    ra_ok(ra_backend_allocate(backend, sizeof three, &block, &err));
+    ra_ok(ra_backend_put(backend, block, &three, sizeof three, &err));
+    ra_ok(ra_backend_gemm(backend, false, true, 1, 1, 0, 1, block, 0, block, 0, 0, block, 1, &err));
+    ra_ok(ra_backend_get(backend, &got, block, sizeof got, &err));
+    ck_assert(got == 0);
+    ra_backend_deallocate(backend, block);
+    ra_backend_release(backend);
+}
+END_TEST
 
 START_TEST(test_memory_that_is_left) {
     enum { ALL = 1 << 20, PART = ALL / 4 };
@@ -316,8 +381,75 @@ START_TEST(test_a_lost_device_stays_lost) {
 }
 END_TEST
 
+/* cuBLAS has a runtime of its own, so only the device itself says that it is lost. */
+START_TEST(test_a_failure_within_cublas) {
+    emulated device = emulated_open();
+    static const int lost[] = {226, 700, 721, 911};
+    for (size_t i = 0; i < sizeof lost / sizeof *lost; i++) {
+        ra_backend *backend = open_device();
+        void *block = NULL;
+        ra_ok(ra_backend_allocate(backend, 12, &block, &err));
+        float *x = block;
+        device.fail_at(2, lost[i]);
+        ra_fails(ra_backend_gemm(backend, false, false, 1, 1, 1, 1, x, 1, x + 1, 1, 0, x + 2, 1, &err),
+                 RA_ERR_DEVICE,
+                 "failed at a matrix product and does not respond until the program is restarted");
+        ra_fails(ra_backend_synchronize(backend, &err), RA_ERR_DEVICE, "failed at an earlier call");
+        device.fail_at(0, 0);
+        ra_backend_deallocate(backend, block);
+        ra_backend_release(backend);
+    }
+    emulated_close(&device);
+}
+END_TEST
+
+START_TEST(test_a_thread_that_waits_may_sleep) {
+    ra_backend *backend = NULL;
+    void *block = NULL;
+    float x[4] = {1, 2, 3, 4}, got[4];
+    double sum;
+    ra_ok(ra_backend_open(DEVICE, &(ra_backend_options){.yield = true}, &backend, &err));
+    ra_ok(ra_backend_allocate(backend, sizeof x, &block, &err));
+    ra_ok(ra_backend_put(backend, block, x, sizeof x, &err));
+    ra_ok(ra_backend_dot(backend, block, block, 4, &sum, &err));
+    ck_assert_double_eq(sum, 30);
+    ra_ok(ra_backend_get(backend, got, block, sizeof got, &err));
+    ck_assert_mem_eq(got, x, sizeof x);
+    ra_backend_deallocate(backend, block);
+    ra_backend_release(backend);
+}
+END_TEST
+
+/* Processes of one job share out the devices of their machine, unless one is named. */
+START_TEST(test_processes_take_devices_by_turns) {
+    emulated device = emulated_open();
+    device.machine(13000, 2, 90);
+    static const struct {
+        const char *name;
+        size_t process;
+        int ordinal;
+    } cases[] = {{DEVICE, 0, 0}, {DEVICE, 1, 1}, {DEVICE, 2, 0}, {DEVICE, 5, 1}, {DEVICE ":0", 1, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ra_backend *backend = NULL;
+        void *block = NULL;
+        char where[32];
+        ra_ok(ra_backend_open(cases[i].name, &(ra_backend_options){.process = cases[i].process}, &backend,
+                              &err));
+        device.set_memory(0);
+        snprintf(where, sizeof where, "on the device cuda:%d needs", cases[i].ordinal);
+        ra_fails(ra_backend_allocate(backend, 4, &block, &err), RA_ERR_MEMORY, where);
+        device.set_memory((size_t)1 << 30);
+        ra_backend_release(backend);
+    }
+    emulated_close(&device);
+}
+END_TEST
+
 TEST_CASES_SLOW(backend_cuda, 30, test_says_what_is_missing, test_a_device_describes_itself,
-                test_auto_takes_the_device_or_says_why_not, test_copies_of_any_size,
-                test_a_stream_runs_in_order_and_only_when_waited_for, test_memory_that_is_left,
-                test_threads_share_a_device, test_selections_of_special_numbers,
-                test_atoms_of_another_type_are_refused, test_a_lost_device_stays_lost)
+                test_auto_takes_the_device_or_says_why_not, test_a_plugin_stays_loaded,
+                test_copies_of_any_size, test_a_stream_runs_in_order_and_only_when_waited_for,
+                test_the_work_area_of_products_is_counted, test_a_product_over_nothing,
+                test_memory_that_is_left, test_threads_share_a_device, test_selections_of_special_numbers,
+                test_atoms_of_another_type_are_refused, test_a_lost_device_stays_lost,
+                test_a_failure_within_cublas, test_a_thread_that_waits_may_sleep,
+                test_processes_take_devices_by_turns)

@@ -224,8 +224,11 @@ START_TEST(test_every_call_may_fail) {
         expect_good_or_told(&device, status, &r, &good, &err, n);
         if (status == RA_OK) continue;
         told++;
-        /* cuBLAS has fewer kinds of failures; after the probe fails, the device is unusable */
-        ck_assert_msg(status == expected || status == RA_ERR_DEVICE, "failure %zu: %s", n, err.message);
+        /* cuBLAS has fewer kinds of failures, and one for every reason why it does not start; after the probe
+         * fails, the device is unusable */
+        bool starting = strstr(err.message, "starting cuBLAS") && status == RA_ERR_MEMORY;
+        ck_assert_msg(status == expected || status == RA_ERR_DEVICE || starting, "failure %zu: %s", n,
+                      err.message);
     }
     /* all except those that free something, and the query of a pointer's kind */
     ck_assert_msg(told > calls / 2, "only %zu of %zu failures were told", told, calls);
