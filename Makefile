@@ -69,7 +69,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-barriers check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-serve \
+.PHONY: all cuda demo check check-built check-fast check-barriers check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-serve bench-latency \
   bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
@@ -275,6 +275,9 @@ bench-serve: all ## measure how many requests one core serves; write deploy/READ
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_serve.py --readme deploy/README.md
 bench-train: all ## time a training step beside the reference's; write tests/bench/README.md's table
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_train.py --write tests/bench/README.md $(BENCH_TRAIN)
+
+bench-latency: all ## time light requests beside heavy ones
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_latency.py
 
 study: all ## train each kind with several seeds; write tests/study/README.md's tables (half an hour)
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/study/study.py --readme tests/study/README.md

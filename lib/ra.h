@@ -6,6 +6,7 @@
  *   ra_memory.h      the one allocator
  *   ra_text.h        text that grows
  *   ra_digest.h      a name for the content of a file
+ *   ra_waiting.h     threads that must not wait for others
  *   ra_group.h       several processes that train one model
  *   ra_settings.h    settings as tables
  *   ra_tensor.h      element types, tensor views, matrices, sparse codes
@@ -32,6 +33,7 @@
 #include "ra_memory.h"
 #include "ra_text.h"
 #include "ra_digest.h"
+#include "ra_waiting.h"
 #include "ra_group.h"
 #include "ra_settings.h"
 #include "ra_tensor.h"

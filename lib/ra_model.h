@@ -36,6 +36,10 @@ typedef struct ra_model ra_model;
 typedef struct ra_workspace ra_workspace;
 
 ra_status ra_workspace_new(ra_workspace **workspace, ra_error *err);
+
+/* For a thread that must not wait: computations in host memory run on the calling thread alone, without the
+ * threads of the backend, which other computations may occupy. The results are the same bits. */
+ra_status ra_workspace_new_serial(ra_workspace **workspace, ra_error *err);
 void ra_workspace_free(ra_workspace *workspace);
 
 /* ---- open, save --------------------------------------------------------------------------------------- */

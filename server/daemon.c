@@ -5,7 +5,7 @@
  *
  * Addresses are taken before files are read, so that a port in use is known at once; connections are accepted
  * when everything is loaded. The main thread only waits for signals; requests run on the I/O threads
- * (http/server.c), heavy ones on compute threads (serving/compute.c), reloads on a thread of their own
+ * (http/worker.c), heavy ones on compute threads (serving/compute.c), reloads on a thread of their own
  * (serving/reloader.c).
  */
 #include "daemon.h"
@@ -15,24 +15,22 @@
 #include "ra.h"
 #include "routes.h"
 #include "serving/reloader.h"
+#include "settings/ledger.h"
 #include "signals.h"
+#include "stop.h"
 #include "supervise.h"
 #include "telemetry/log.h"
 
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum {
-    THREADS_PER_CORE = 4, /* compute threads: many of them wait for their turn in the batcher */
-    LEAST_THREADS = 16,
     /* Each uses all threads of the backend, or a stream of a device; a second one lets small computations
      * wait less. */
     COMPUTATIONS_AT_ONCE = 2,
-    ADMIN_CONNECTIONS = 64,
     LOG_END_MS = 500,        /* how long the end waits, twice at most, for a log that nobody reads */
     COMPUTE_END_SECONDS = 2, /* how long a stop waits for computations that nobody waits for */
     RELOAD_END_SECONDS = 1
@@ -48,9 +46,9 @@ typedef struct address {
 
 typedef struct parts {
     const settings *settings;
+    ledger shares;
     ra_backend *backend;
     rasaed state;
-    reloader *reloader;
     cors_policy cors;
     http_service service;
     http_tls tls;
@@ -60,16 +58,6 @@ typedef struct parts {
 } parts;
 
 /* ---- start --------------------------------------------------------------------------------------------- */
-
-static size_t usable_cores(void) {
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count > 0 ? (size_t)count : 1;
-}
-
-static size_t io_threads(const settings *chosen) {
-    return chosen->threads ? chosen->threads : usable_cores();
-}
 
 static ra_status take(address *at, int handed_over, const http_address *where, ra_error *err) {
     at->shared = handed_over >= 0;
@@ -116,8 +104,8 @@ static ra_status load(parts *self, ra_error *err) {
     const settings *chosen = self->settings;
     ra_backend_options options = {.threads = chosen->compute_threads, .tf32 = chosen->tf32, .yield = true};
     RA_TRY(ra_backend_open(chosen->device, &options, &self->backend, err));
-    size_t pool = chosen->compute_threads ? chosen->compute_threads : usable_cores();
-    RA_TRY(ra_backend_reserve(pool + io_threads(chosen) + COMPUTATIONS_AT_ONCE, err));
+    RA_TRY(
+        ra_backend_reserve(self->shares.pool_threads + self->shares.io_threads + COMPUTATIONS_AT_ONCE, err));
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
     registry_options from = {.backend = self->backend,
                              .workspaces = COMPUTATIONS_AT_ONCE,
@@ -133,11 +121,33 @@ static ra_status load(parts *self, ra_error *err) {
     return chosen->dictionary_dir ? registry_add_folder(self->state.dictionaries, err) : RA_OK;
 }
 
+static void reload_keys(parts *self) {
+    ra_error why = {0};
+    if (!self->state.keys) return;
+    if (auth_reload(self->state.keys, &why) == RA_OK)
+        log_keys(self);
+    else
+        ra_log(RA_LOG_ERROR, "the keys were not reloaded, the old ones stay valid: %s", why.message);
+}
+
+/* On the reloader's thread: a file system that hangs must not keep the main thread from signals. */
+static void before_reload(void *context) {
+    supervise_reloading();
+    reload_keys(context);
+}
+
+static void after_reload(void *context, size_t failed, size_t count) {
+    (void)context;
+    supervise_reloaded(failed, count);
+}
+
 static ra_status start_reloader(parts *self, ra_error *err) {
-    reloader_options options = {.watch_ms = self->settings->watch ? RELOADER_WATCH_MS : 0,
-                                .begins = supervise_reloading,
-                                .ends = supervise_reloaded};
-    return reloader_start(self->state.dictionaries, &options, &self->reloader, err);
+    reloader_options options = {.queue = self->settings->max_queue,
+                                .watch_ms = self->settings->watch ? RELOADER_WATCH_MS : 0,
+                                .begins = before_reload,
+                                .ends = after_reload,
+                                .context = self};
+    return reloader_start(self->state.dictionaries, &options, &self->state.reloader, err);
 }
 
 static void count_joined(void *context, size_t requests, size_t rows) {
@@ -148,9 +158,7 @@ static void count_joined(void *context, size_t requests, size_t rows) {
 static ra_status start_compute(parts *self, ra_error *err) {
     const settings *chosen = self->settings;
     rasaed *state = &self->state;
-    size_t threads = THREADS_PER_CORE * usable_cores();
-    compute_options workers = {.threads = threads < LEAST_THREADS ? LEAST_THREADS : threads,
-                               .queue = chosen->max_queue};
+    compute_options workers = {.threads = self->shares.compute_threads, .queue = chosen->max_queue};
     batcher_options joining = {.slots = COMPUTATIONS_AT_ONCE,
                                .max_batch = chosen->max_batch,
                                .delay_us = (unsigned)chosen->batch_delay_us,
@@ -176,23 +184,25 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
     address *at = admin ? &self->admin : &self->main;
     http_server_options options = {.descriptor = at->descriptor,
                                    .shared = at->shared,
-                                   .threads = io_threads(chosen),
+                                   .threads = self->shares.io_threads,
                                    .idle_seconds = (unsigned)chosen->idle_seconds,
                                    .header_seconds = (unsigned)chosen->header_seconds,
                                    .deadline_ms = chosen->deadline_ms,
-                                   .max_connections = chosen->max_connections,
+                                   .max_connections = self->shares.connections,
                                    .max_per_address = chosen->max_connections_per_address,
                                    .max_in_flight = chosen->max_in_flight,
+                                   .bodies = &self->state.bodies,
                                    .admin = admin,
                                    .tls = &self->tls,
                                    .service = &self->service};
     if (admin) {
         options.threads = 1;
-        options.max_connections = ADMIN_CONNECTIONS;
+        options.max_connections = self->shares.admin_connections;
         options.max_per_address = 0;
     }
     at->descriptor = -1;
     RA_TRY(http_server_start(&options, &at->server, err));
+    atomic_store(&self->state.servers[admin], at->server);
     ra_log(RA_LOG_INFO, "serving %s%s with %zu I/O threads", at->url, admin ? " for administration" : "",
            options.threads);
     return RA_OK;
@@ -200,7 +210,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
 
 static void end_without_device(void *context) {
     (void)context;
-    signals_request_stop();
+    stop_ask(STOP_DEVICE);
 }
 
 /* Signals wait in the queue of this thread, which therefore never waits for who reads what it prints. */
@@ -211,8 +221,12 @@ static bool takes_a_line(int descriptor) {
 static ra_status start(parts *self, ra_error *err) {
     RA_TRY(listen_on(self, err));
     RA_TRY(prepare(self, err));
+    self->shares = ledger_threads(self->settings);
     RA_TRY(load(self, err));
+    RA_TRY(ledger_settle(self->settings, self->state.has_admin, &self->shares, err));
     RA_TRY(log_never_wait(err));
+    self->state.shares = &self->shares;
+    self->state.bodies.limit = self->shares.body_bytes;
     signals_while_serving();
     device_watch_init(&self->state.device, self->backend, end_without_device, NULL);
     RA_TRY(start_reloader(self, err));
@@ -232,80 +246,56 @@ static ra_status start(parts *self, ra_error *err) {
 
 /* ---- serving ------------------------------------------------------------------------------------------- */
 
-static void reload_keys(parts *self) {
-    ra_error why = {0};
-    if (!self->state.keys) return;
-    if (auth_reload(self->state.keys, &why) == RA_OK)
-        log_keys(self);
-    else
-        ra_log(RA_LOG_ERROR, "the keys were not reloaded, the old ones stay valid: %s", why.message);
-}
-
-static const char *reason_to_stop(const parts *self, int signal) {
-    if (device_watch_reason(&self->state.device)) return "no device";
-    return signal == SIGTERM ? "SIGTERM" : "SIGINT";
-}
-
+/* Until there is a cause to stop. */
 static void serve(parts *self) {
-    int signal;
-    while ((signal = signals_wait()) == SIGHUP) {
-        ra_log(RA_LOG_INFO, "SIGHUP: reloading");
-        reload_keys(self);
-        reloader_ask(self->reloader);
+    while (stop_cause_now() == STOP_NOT_ASKED) {
+        int signal = signals_wait();
+        if (signal == SIGHUP) {
+            ra_log(RA_LOG_INFO, "SIGHUP: reloading");
+            reloader_ask(self->state.reloader);
+        } else if (signal != SIGNALS_WOKEN) {
+            stop_ask(signal == SIGTERM ? STOP_SIGTERM : STOP_SIGINT);
+        }
     }
-    ra_log(RA_LOG_INFO, "%s: draining", reason_to_stop(self, signal));
+    ra_log(RA_LOG_INFO, "%s: draining", stop_cause_text(stop_cause_now()));
 }
 
 /* ---- stop ---------------------------------------------------------------------------------------------- */
 
-static uint64_t in_seconds(size_t seconds) {
-    return http_now() + (uint64_t)seconds * 1000000;
-}
-
-static void end_now(int code) {
-    log_flush(LOG_END_MS);
-    _exit(code);
-}
-
-static void pause_stop(void) {
-    if (!signals_pause()) return;
-    ra_log(RA_LOG_WARNING, "a second signal: stopping at once");
-    end_now(EXIT_FAILURE);
+static size_t requests_left(void *server) {
+    return http_server_in_flight(server);
 }
 
 /* Waits twice, for as long as the settings say: first for load balancers to notice that this process is no
- * longer ready and that every reply ends its connection, then for the requests under way. */
+ * longer ready and that every reply ends its connection, then for the requests under way. The address for
+ * administration goes on answering until the end. */
 static void drain(parts *self) {
     const settings *chosen = self->settings;
-    http_server *server = self->main.server;
+    stop_count counts[2] = {{"requests", requests_left, self->main.server}};
+    size_t count = 1;
+    if (self->admin.server)
+        counts[count++] = (stop_count){"requests for administration", requests_left, self->admin.server};
     supervise_tell("STOPPING=1\nSTATUS=draining");
     atomic_store(&self->state.draining, true);
-    for (uint64_t end = in_seconds(chosen->drain_delay_seconds); http_now() < end;) pause_stop();
-    http_server_refuse(server);
-    for (uint64_t end = in_seconds(chosen->drain_seconds); http_server_in_flight(server) > 0;) {
-        pause_stop();
-        if (http_now() < end) continue;
-        ra_log(RA_LOG_WARNING, "%zu requests were not done within %zu s", http_server_in_flight(server),
-               chosen->drain_seconds);
-        return;
-    }
-}
-
-/* A lost device needs a new process. */
-static int exit_code(const parts *self) {
-    return device_watch_reason(&self->state.device) ? EXIT_DEVICE : EXIT_SUCCESS;
+    stop_delay(chosen->drain_delay_seconds);
+    http_server_refuse(self->main.server);
+    (void)stop_drain(counts, count, chosen->drain_seconds);
 }
 
 /* The addresses first, then the threads that work for them; a thread that does not end in time is left to the
  * end of the process. */
 static void stop(parts *self) {
+    signals_while_stopping(stop_status_at_once);
     heartbeat_stop(self->heartbeat);
     http_server_stop(self->main.server);
     http_server_stop(self->admin.server);
+    http_server_free(self->main.server);
+    http_server_free(self->admin.server);
     bool computed = compute_stop(self->state.compute, COMPUTE_END_SECONDS);
-    if (!computed || !reloader_stop(self->reloader, RELOAD_END_SECONDS)) {
+    if (!computed || !reloader_stop(self->state.reloader, RELOAD_END_SECONDS)) {
         ra_log(RA_LOG_WARNING, "stopped in the middle of a %s", computed ? "reload" : "computation");
-        end_now(exit_code(self));
+        log_flush(LOG_END_MS);
+        _exit(stop_status());
     }
     batcher_free(self->state.batcher);
     registry_free(self->state.dictionaries);
@@ -317,6 +307,7 @@ static void stop(parts *self) {
     http_tls_release(&self->tls);
 }
 
+/* A failed start says why before it stops what it has started: a part that does not end would end the process. */
 int daemon_run(const settings *chosen) {
     ra_mapping_guard();
     parts self = {.settings = chosen, .main = {.descriptor = -1}, .admin = {.descriptor = -1}};
@@ -327,15 +318,16 @@ int daemon_run(const settings *chosen) {
     if (status == RA_OK) {
         serve(&self);
         drain(&self);
+    } else {
+        log_flush(LOG_END_MS);
+        if (takes_a_line(STDERR_FILENO)) fprintf(stderr, "rasaed: %s\n", err.message);
+        stop_ask(STOP_FAILED);
     }
     stop(&self);
     if (status == RA_OK) {
         log_flush(LOG_END_MS); /* a full ring would drop the last word */
         ra_log(RA_LOG_INFO, "stopped");
-        log_flush(LOG_END_MS);
-        return exit_code(&self);
     }
     log_flush(LOG_END_MS);
-    if (takes_a_line(STDERR_FILENO)) fprintf(stderr, "rasaed: %s\n", err.message);
-    return EXIT_FAILURE;
+    return stop_status();
 }

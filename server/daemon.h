@@ -4,7 +4,7 @@
 
 #include "settings/settings.h"
 
-enum { EXIT_USAGE = 2, EXIT_DEVICE = 3 };
+enum { EXIT_USAGE = 2 }; /* stop.h has the others */
 
 /* Serves until a signal or the device ends it; returns the exit status, with the reason of a failed start on
  * standard error. */

@@ -122,6 +122,7 @@ static void admit(void *context, http_request *request, http_response *response,
     cors_answer(server->cors, request, response);
     request->route = row;
     memcpy(request->captures, match.captures, sizeof request->captures);
+    request->patient = row && row->cost.kind == COST_FILE;
     request->vital = request->admin || (row && row->address == ADDRESS_BOTH);
     if (strcmp(request->target.path, "*") == 0) {
         answer_server_options(request, response);
@@ -231,22 +232,25 @@ static void answer(void *context, http_request *request, http_response *response
     scratch_trim();
 }
 
-/* Of the dictionary in the path, or the first one where a route has none: then the size of the body
- * decides. */
+/* Of the dictionary in the path. Where a route has none, the body names it, which is not read yet: then it may be the
+ * largest one. */
 static bool is_heavy(void *context, const http_request *request) {
     rasaed *server = context;
     const route *row = request->route;
     bool named = row->captures[0] == CAPTURE_DICTIONARY;
     if (row->cost.kind == COST_NONE) return false;
     served *dictionary = named ? registry_acquire(server->dictionaries, request->captures[0])
-                               : registry_acquire_at(server->dictionaries, 0);
+                               : registry_acquire_largest(server->dictionaries);
     bool heavy = cost_is_heavy(&row->cost, request, dictionary ? ra_model_get_info(dictionary->model) : NULL);
     served_release(dictionary);
     return heavy;
 }
 
-static bool submit(void *context, void (*run)(void *argument), void *argument) {
+/* What opens files is for the thread that does so: it would hold compute threads for as long as files take. */
+static bool submit(void *context, const http_request *request, void (*run)(void *argument), void *argument) {
     rasaed *server = context;
+    const route *row = request->route;
+    if (row->cost.kind == COST_FILE) return reloader_submit(server->reloader, run, argument);
     return compute_submit(server->compute, run, argument);
 }
 

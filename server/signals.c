@@ -15,6 +15,12 @@
 enum { PAUSE_NANOSECONDS = 10000000 };
 
 static pthread_t main_thread;
+static int (*status_at_once)(void);
+
+/* Sent by a thread of this process to the main thread; its number says nothing but that there is news. */
+static int wake_signal(void) {
+    return SIGRTMIN;
+}
 
 static void handle(int signal, void (*handler)(int)) {
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
@@ -28,6 +34,11 @@ static void pass_on(int signal) {
 
 static void end_at_once(int signal) {
     _exit(128 + signal);
+}
+
+static void end_with_status(int signal) {
+    (void)signal;
+    _exit(status_at_once());
 }
 
 /* From now on the signal waits in the queue of this thread. */
@@ -45,7 +56,11 @@ void signals_while_loading(void) {
     handle(SIGPIPE, SIG_IGN);
     handle(SIGTERM, end_at_once);
     handle(SIGINT, end_at_once);
+    handle(SIGUSR1, SIG_IGN);
+    handle(SIGUSR2, SIG_IGN);
+    handle(SIGALRM, SIG_IGN);
     hold(SIGHUP);
+    hold(wake_signal());
 }
 
 void signals_while_serving(void) {
@@ -61,20 +76,30 @@ static sigset_t stop_signals(void) {
     return set;
 }
 
+void signals_while_stopping(int (*status)(void)) {
+    sigset_t set = stop_signals();
+    status_at_once = status;
+    handle(SIGTERM, end_with_status);
+    handle(SIGINT, end_with_status);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int signals_wait(void) {
     sigset_t set = stop_signals();
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, wake_signal());
     for (;;) {
         int signal = 0;
-        if (sigwait(&set, &signal) == 0) return signal;
+        if (sigwait(&set, &signal) == 0) return signal == wake_signal() ? SIGNALS_WOKEN : signal;
     }
 }
 
-bool signals_pause(void) {
+int signals_pause(void) {
     sigset_t set = stop_signals();
-    return sigtimedwait(&set, NULL, &(struct timespec){.tv_nsec = PAUSE_NANOSECONDS}) > 0;
+    int signal = sigtimedwait(&set, NULL, &(struct timespec){.tv_nsec = PAUSE_NANOSECONDS});
+    return signal > 0 ? signal : SIGNALS_WOKEN;
 }
 
-void signals_request_stop(void) {
-    pthread_kill(main_thread, SIGTERM);
+void signals_wake(void) {
+    pthread_kill(main_thread, wake_signal());
 }

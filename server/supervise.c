@@ -9,7 +9,6 @@
  * processes are ignored.
  */
 #include "supervise.h"
-#include "http/probe.h"
 #include "http/ticker.h"
 #include "ra_memory.h"
 #include "ra_settings.h"
@@ -23,7 +22,7 @@
 #include <unistd.h>
 
 enum { FIRST_DESCRIPTOR = 3, MOST_SOCKETS = 2 };
-enum { MILLION = 1000000, BEATS = 3, LEAST_BEAT_US = 1000, LONGEST_PROBE = 60 };
+enum { MILLION = 1000000, BEATS = 3, LEAST_BEAT_US = 1000 };
 
 static struct sockaddr_un manager;
 static socklen_t manager_size; /* 0: there is none */
@@ -122,15 +121,13 @@ struct heartbeat {
     ticker *clock;
 };
 
-/* A server that refuses the connection because it has all that it may have does not hang. */
+/* An I/O thread that is a beat late is stuck; less than a second may be a machine that is busy. */
 static ra_status ask(const heartbeat *beating, ra_error *err) {
-    uint64_t seconds = beating->every_us / MILLION;
-    bool secure;
-    int descriptor = http_server_join(beating->server, &secure);
-    if (descriptor < 0 && errno == ENFILE) return RA_OK;
-    if (descriptor < 0) RA_FAIL(err, RA_ERR_IO, "no connection: %s", strerror(errno));
-    seconds = seconds < 1 ? 1 : seconds > LONGEST_PROBE ? LONGEST_PROBE : seconds;
-    return http_probe_over(descriptor, secure, "the server", "/health/live", (unsigned)seconds, err);
+    uint64_t lag = http_server_lag(beating->server);
+    uint64_t most = beating->every_us < MILLION ? MILLION : beating->every_us;
+    if (lag <= most) return RA_OK;
+    RA_FAIL(err, RA_ERR_STATE, "an I/O thread has not looked after its connections for %.1f s",
+            (double)lag / MILLION);
 }
 
 static void beat(void *context, bool asked) {

@@ -37,9 +37,9 @@ void supervise_reloaded(size_t failed, size_t count);
 
 /* ---- the watchdog -------------------------------------------------------------------------------------- */
 
-/* Tells the manager again and again that the server still answers, not only that the process exists: each
- * beat asks the server for /health/live, over a connection that needs no network and counts in no limit of
- * the socket. When the server hangs, the beats stop and the manager restarts it. */
+/* Tells the manager again and again that the server still answers, not only that the process exists: for each
+ * beat, every I/O thread must have looked after its connections (http_server_lag()). When one of them hangs, the
+ * beats stop and the manager restarts the server. */
 typedef struct heartbeat heartbeat;
 
 /* Beats every third of `within_us`, so that one beat may be late; 0 starts nothing. The server must outlive

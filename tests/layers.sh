@@ -53,6 +53,7 @@ files='
     lib/ra_memory.h:     lib/base
     lib/ra_text.h:       lib/base
     lib/ra_digest.h:     lib/base
+    lib/ra_waiting.h:    lib/base
     lib/ra_group.h:      lib/base
     lib/ra_settings.h:   lib/base
     lib/ra_tensor.h:     lib/tensor
@@ -89,7 +90,7 @@ foreign='
 
 # Functions that nobody calls, and those that the programs and lib/app may call but the library proper may
 # not. The library proper does not touch stdout and stderr either, whatever the function.
-banned='strcpy strcat sprintf vsprintf atoi atof gets strtok'
+banned='strcpy strcat sprintf vsprintf atoi atof gets strtok pthread_timedjoin_np'
 programs_only='printf vprintf puts putchar perror exit _exit _Exit abort getenv secure_getenv setenv putenv'
 
 # The Makefile's list of the folders of lib/, which has to name them all.
@@ -341,7 +342,7 @@ FNR == 1 {
     }
     for (i = 1; i <= foreigners; i++)
         if (has_word(code, foreign_word[i]) && !foreign_allowed(i)) violation(foreign_rule[i])
-    if (has_word(code, banned, 1)) violation("strcpy, strcat, sprintf, atoi, atof, gets, strtok are banned")
+    if (has_word(code, banned, 1)) violation("strcpy, strcat, sprintf, atoi, atof, gets, strtok, pthread_timedjoin_np (a clock that may be set) are banned")
     if (library_proper) {
         if (has_word(code, programs_only, 1))
             violation("the library never prints, exits or reads the environment")

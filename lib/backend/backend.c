@@ -14,6 +14,7 @@
 /* What stands behind a ra_backend *. */
 typedef struct open_backend {
     ra_backend visible; /* first, so that a pointer to one is a pointer to the other */
+    ra_backend serial;  /* of the CPU backend: the same table, without the pool */
     ra_pool *pool;      /* for host loops, kept for a device; the CPU backend is one itself */
     bool tf32;
     atomic_size_t references;
@@ -102,6 +103,7 @@ static ra_status open_named(const char *name, const ra_backend_options *options,
     if (!ops->host_memory) RA_TRY_OUT(status, ra_pool_new(options->threads, &opened->pool, err));
     RA_TRY_OUT(status, ops->open(options, &opened->visible.self, err));
     opened->visible.ops = ops;
+    opened->serial.ops = ops;
     opened->tf32 = options->tf32 && !ops->host_memory;
     atomic_init(&opened->references, 1);
     *out = &opened->visible;
@@ -141,8 +143,10 @@ ra_status ra_backend_open(const char *device, const ra_backend_options *options,
     return open_named(name, &chosen, backend, err);
 }
 
+/* The serial one is the CPU backend that has no pool. */
 static open_backend *behind(const ra_backend *backend) {
-    return (open_backend *)(uintptr_t)backend;
+    bool serial = backend && backend->ops == &ra_backend_cpu && !backend->self;
+    return (open_backend *)((uintptr_t)backend - (serial ? offsetof(open_backend, serial) : 0));
 }
 
 ra_status ra_backend_open_host(ra_backend *backend, ra_backend **host, ra_error *err) {
@@ -162,13 +166,18 @@ ra_backend *ra_backend_retain(ra_backend *backend) {
 void ra_backend_release(ra_backend *backend) {
     open_backend *opened = behind(backend);
     if (!opened || atomic_fetch_sub_explicit(&opened->references, 1, memory_order_acq_rel) != 1) return;
-    backend->ops->close(backend->self);
+    opened->visible.ops->close(opened->visible.self);
     ra_pool_free(opened->pool);
     ra_free(opened);
 }
 
 bool ra_backend_tf32(const ra_backend *backend) {
     return behind(backend)->tf32;
+}
+
+/* The context of the CPU backend is its pool, and loops without one run in order. */
+ra_backend *ra_backend_serial(ra_backend *backend) {
+    return backend->ops == &ra_backend_cpu ? &behind(backend)->serial : backend;
 }
 
 ra_pool *ra_backend_pool(const ra_backend *backend) {

@@ -1,5 +1,6 @@
 #include "base/pool.h"
 #include "ra_memory.h"
+#include "ra_waiting.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -112,6 +113,7 @@ void ra_pool_run(ra_pool *pool, size_t parts, ra_pool_part *part, void *context)
         for (size_t i = 0; i < parts; i++) part(context, i);
         return;
     }
+    ra_waiting_check("the thread pool");
     pthread_mutex_lock(&pool->run);
     pthread_mutex_lock(&pool->lock);
     pool->part = part;

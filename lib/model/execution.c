@@ -1,4 +1,5 @@
 #include "model/execution.h"
+#include "base/pool.h"
 #include "ra_memory.h"
 
 enum { ALIGNMENT = 256 }; /* of spans: the best for a device's vector loads and matrix products */
@@ -51,12 +52,17 @@ ra_status ra_execution_open(ra_executions *executions, ra_backend *backend, ra_e
                             ra_error *err) {
     if (ra_backend_host_memory(backend)) {
         *execution = &executions->host;
-        executions->host.stream = ra_backend_default_stream(backend);
+        executions->host.stream =
+            ra_backend_default_stream(executions->serial ? ra_backend_serial(backend) : backend);
         return RA_OK;
     }
     *execution = &executions->device;
     if (executions->device.stream.backend == backend) return RA_OK;
     return move_to(&executions->device, backend, err);
+}
+
+ra_pool *ra_executions_pool(const ra_executions *executions, const ra_backend *backend) {
+    return executions->serial ? NULL : ra_backend_pool(backend);
 }
 
 /* ---- use ---------------------------------------------------------------------------------------------- */

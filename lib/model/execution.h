@@ -29,6 +29,7 @@ typedef struct ra_execution {
 /* Those of a workspace. {0} is valid. */
 typedef struct ra_executions {
     ra_execution host, device;
+    bool serial; /* on the host: without the threads of the backend */
 } ra_executions;
 
 /* A part of an execution's memory. */
@@ -43,6 +44,9 @@ size_t ra_spans_bytes(const ra_span *spans, size_t count);
 /* *execution <- the one for this backend. */
 ra_status ra_execution_open(ra_executions *executions, ra_backend *backend, ra_execution **execution,
                             ra_error *err);
+
+/* For loops in host memory of a computation on this backend; NULL: they run on the calling thread. */
+struct ra_pool *ra_executions_pool(const ra_executions *executions, const ra_backend *backend);
 void ra_executions_release(ra_executions *executions);
 
 /* spans[i].at <- memory for its bytes. The contents of earlier spans are lost. `what` names it in an

@@ -95,6 +95,6 @@ ra_status ra_model_explain(const ra_model *model, ra_workspace *workspace, const
     RA_TRY(allocate(explanation, rows, entries, err));
     explain_job job = {model, codes, x, x_hat, ranked, share, explanation};
     explanation->start[0] = 0;
-    ra_pool_run(ra_backend_pool(model->backend), rows, explain_row, &job);
+    ra_pool_run(ra_executions_pool(&workspace->executions, model->backend), rows, explain_row, &job);
     return RA_OK;
 }

@@ -74,6 +74,6 @@ ra_status ra_model_score(const ra_model *model, const ra_execution *execution, c
     if (widens(model, execution, count))
         return score_widened(model, execution, queries, count, atoms, scores, err);
     score_job job = {&model->dictionary, queries, count, scores};
-    ra_pool_run(ra_backend_pool(model->backend), ra_pool_parts(K, PART), score_part, &job);
+    ra_pool_run(ra_backend_pool(execution->stream.backend), ra_pool_parts(K, PART), score_part, &job);
     return RA_OK;
 }

@@ -7,6 +7,12 @@ ra_status ra_workspace_new(ra_workspace **workspace, ra_error *err) {
     return RA_OK;
 }
 
+ra_status ra_workspace_new_serial(ra_workspace **workspace, ra_error *err) {
+    RA_TRY(ra_workspace_new(workspace, err));
+    (*workspace)->executions.serial = true;
+    return RA_OK;
+}
+
 void ra_workspace_free(ra_workspace *workspace) {
     if (!workspace) return;
     ra_scratch *const scratches[] = {&workspace->input,  &workspace->query,  &workspace->neighbor,

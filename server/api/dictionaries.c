@@ -151,7 +151,8 @@ ra_status api_reload(api_call *call, ra_error *err) {
     registry_status kept = {0};
     char sentence[RA_ERROR_MESSAGE_SIZE + 128];
     const char *name = call->request->captures[0];
-    ra_status status = registry_reload(call->server->dictionaries, name, &why);
+    ra_status status =
+        registry_reload_since(call->server->dictionaries, name, call->request->stages.queued, &why);
     if (status == RA_OK) return reply_loaded(call, name, err);
     if (!status_of(status)) RA_FAIL(err, status, "%s", why.message);
     registry_status_of(call->server->dictionaries, name, &kept);

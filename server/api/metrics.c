@@ -113,13 +113,69 @@ static void put_batches(text *out, const metrics *counted) {
 
 static void put_queues(text *out, const rasaed *server) {
     static const char name[] = "rasaed_queue_length";
-    prometheus_family(
-        out, name, "gauge",
-        "Requests that wait for a compute thread (thread) or for their turn in the batcher (batch).");
+    prometheus_family(out, name, "gauge",
+                      "Requests that wait for a compute thread (thread), for their turn in the batcher "
+                      "(batch), or for a load or "
+                      "unload of a dictionary (reload).");
     prometheus_value(out, name, LABELED("for", "thread"),
                      server->compute ? (double)compute_waiting(server->compute) : 0);
+    prometheus_value(out, name, LABELED("for", "reload"),
+                     server->reloader ? (double)reloader_waiting(server->reloader) : 0);
     prometheus_value(out, name, LABELED("for", "batch"),
                      server->batcher ? (double)batcher_waiting(server->batcher) : 0);
+}
+
+/* ---- limits ------------------------------------------------------------------------------------------------ */
+
+/* Each row has what is used and how much of it there may be; 0: there is no limit. */
+static void put_limits(text *out, const rasaed *server, const http_server *main, const http_server *admin) {
+    const ledger *shares = server->shares;
+    process_use process = process_look();
+    const struct {
+        const char *resource;
+        double used, limit;
+    } rows[] = {
+        {"connections", main ? (double)http_server_connections(main) : 0, (double)shares->connections},
+        {"admin_connections", admin ? (double)http_server_connections(admin) : 0,
+         (double)shares->admin_connections},
+        {"requests", main ? (double)http_server_requests(main) : 0, (double)shares->requests},
+        {"body_bytes", (double)atomic_load(&server->bodies.used), (double)server->bodies.limit},
+        {"queue", server->compute ? (double)compute_waiting(server->compute) : 0, (double)shares->queue},
+        {"descriptors", (double)process.open_descriptors, (double)shares->descriptors},
+    };
+    static const char used[] = "rasaed_resource_used", limit[] = "rasaed_resource_limit";
+    size_t count = sizeof rows / sizeof *rows;
+    prometheus_family(out, used, "gauge", "What is in use of each resource that has a limit.");
+    for (size_t i = 0; i < count; i++)
+        prometheus_value(out, used, LABELED("resource", rows[i].resource), rows[i].used);
+    prometheus_family(out, limit, "gauge",
+                      "The limits; beyond them connections wait and requests are answered 503.");
+    for (size_t i = 0; i < count; i++)
+        prometheus_value(out, limit, LABELED("resource", rows[i].resource), rows[i].limit);
+}
+
+static void put_lags(text *out, const char *address, const http_server *server) {
+    char thread[24];
+    for (size_t i = 0; server && i < http_server_threads(server); i++) {
+        snprintf(thread, sizeof thread, "%zu", i);
+        prometheus_value(out, "rasaed_io_thread_lag_seconds", LABELED("address", address, "thread", thread),
+                         (double)http_server_lag_of(server, i) * microsecond);
+    }
+}
+
+static void put_addresses(text *out, const rasaed *server) {
+    const http_server *main = atomic_load(&server->servers[0]), *admin = atomic_load(&server->servers[1]);
+    if (!server->shares) return;
+    put_limits(out, server, main, admin);
+    put_single(out, "rasaed_connections_refused_total", "counter",
+               "Connections that were closed because their address had all that it may have.",
+               main ? (double)http_server_refused(main) : 0);
+    prometheus_family(
+        out, "rasaed_io_thread_lag_seconds", "gauge",
+        "How long the connections of an I/O thread had to wait for it, at the worst in the last 15 to "
+        "30 seconds.");
+    put_lags(out, "main", main);
+    put_lags(out, "admin", admin);
 }
 
 /* ---- dictionaries -------------------------------------------------------------------------------------- */
@@ -231,6 +287,7 @@ ra_status api_metrics(api_call *call, ra_error *err) {
         put_batches(out, server->metrics);
     }
     put_queues(out, server);
+    put_addresses(out, server);
     put_dictionaries(out, server->dictionaries);
     put_process(out);
     return RA_OK;

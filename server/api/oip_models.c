@@ -118,7 +118,9 @@ static ra_status fail_load(api_call *call, const char *name, ra_error *err) {
 ra_status api_oip_load(api_call *call, ra_error *err) {
     const char *name = call->request->captures[0];
     RA_TRY(oip_control_check(call->request->body, call->request->body_size, err));
-    if (registry_load(call->server->dictionaries, name, err) != RA_OK) return fail_load(call, name, err);
+    uint64_t asked = call->request->stages.queued;
+    if (registry_load_since(call->server->dictionaries, name, asked, err) != RA_OK)
+        return fail_load(call, name, err);
     call->response->status = 200;
     return RA_OK;
 }

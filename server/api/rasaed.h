@@ -7,21 +7,29 @@
 
 #include "http/auth.h"
 #include "http/cors.h"
+#include "http/server.h"
 #include "serving/batcher.h"
 #include "serving/compute.h"
 #include "serving/device.h"
 #include "serving/registry/registry.h"
+#include "serving/reloader.h"
+#include "settings/ledger.h"
 #include "telemetry/metrics.h"
 
 typedef struct rasaed {
     registry *dictionaries;
-    size_t max_body;           /* bytes of a request body */
-    size_t max_rows;           /* rows of a batch */
+    size_t max_body;      /* bytes of a request body */
+    size_t max_rows;      /* rows of a batch */
+    http_capacity bodies; /* bytes of request bodies, of all addresses */
+    const ledger *shares; /* the limits; NULL: unknown */
+    _Atomic(http_server *)
+        servers[2];            /* the main address and that for administration; NULL until they serve */
     metrics *metrics;          /* NULL: nothing is counted */
     auth_keys *keys;           /* NULL: no key is required */
     const cors_policy *cors;   /* NULL: no page of another origin may read replies */
     auth_scope metrics_access; /* the key that AUTH_METRICS stands for */
     compute *compute;          /* threads for heavy requests; NULL: I/O threads answer everything */
+    reloader *reloader;        /* loads, unloads and frees; there when `compute` is */
     batcher *batcher;          /* joins the computations of several requests; NULL: nothing is joined */
     device_watch device;       /* the device of the dictionaries */
     bool has_admin;            /* there is a second address, for administration */

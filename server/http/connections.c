@@ -2,8 +2,10 @@
  * bytes that the other side acknowledged. So the clock of a head starts at its first byte, before the library
  * tells us of a line; the bytes of a TLS handshake count as bytes of a head.
  *
- * I/O threads only write one number per phase. All clocks belong to the thread that checks, several times a
- * second: a connection may be cut that much late, and never early.
+ * A connection may be cut as late as its next look, and never early.
+ *
+ * Looking costs a system call per connection, so the looks are spread: ten thousand idle connections cost one
+ * call in a hundred microseconds, and no pause of the thread is longer than a slice.
  */
 #include "http/connections.h"
 #include "http/exchange.h"
@@ -17,13 +19,24 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+enum { CLOSE_WAIT = 8 }; /* TCP_CLOSE_WAIT of <netinet/tcp.h>, which excludes <linux/tcp.h> */
 enum { PHASE_BITS = 3, PHASE_MASK = (1 << PHASE_BITS) - 1 };
+enum {
+    SLICE = 128,             /* connections that one call looks at */
+    LONGEST_ROUND = 1000000, /* microseconds between two looks at one connection */
+    SHORTEST_ROUND = 100000,
+    LONGEST_PAUSE = 100000, /* between two slices */
+    SHORTEST_PAUSE = 5000,
+    LOOKS_PER_WINDOW = 10
+};
 
 struct http_connections {
     pthread_mutex_t lock;
     http_connection *first;
+    http_connection *next; /* the one to look at next; NULL: the first */
     size_t count;
-    uint64_t window; /* microseconds */
+    uint64_t window, round; /* microseconds */
+    uint64_t looked;        /* when the last slice was due; 0: never */
 };
 
 http_connections *http_connections_new(unsigned header_seconds) {
@@ -31,6 +44,8 @@ http_connections *http_connections_new(unsigned header_seconds) {
     if (!table) return NULL;
     pthread_mutex_init(&table->lock, NULL);
     table->window = (uint64_t)header_seconds * 1000000;
+    uint64_t round = table->window / LOOKS_PER_WINDOW;
+    table->round = round < SHORTEST_ROUND ? SHORTEST_ROUND : round > LONGEST_ROUND ? LONGEST_ROUND : round;
     return table;
 }
 
@@ -42,33 +57,30 @@ void http_connections_free(http_connections *table) {
 
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
-static void read_client(http_connection *connection) {
-    struct sockaddr_storage peer;
-    socklen_t size = sizeof peer;
-    if (getpeername(connection->descriptor, (struct sockaddr *)&peer, &size) != 0 ||
-        getnameinfo((struct sockaddr *)&peer, size, connection->client, sizeof connection->client, NULL, 0,
-                    NI_NUMERICHOST) != 0)
-        connection->client[0] = '\0';
-}
-
-http_connection *http_connections_add(http_connections *table, int descriptor, int thread) {
+http_connection *http_connection_new(int descriptor, const struct sockaddr *peer, socklen_t size) {
     http_connection *connection = ra_calloc(1, sizeof *connection);
     if (!connection) return NULL;
     connection->descriptor = descriptor;
-    connection->thread = thread;
     connection->made = http_now();
-    read_client(connection);
+    connection->peer_size = size < sizeof connection->peer ? size : sizeof connection->peer;
+    memcpy(&connection->peer, peer, connection->peer_size);
+    if (getnameinfo(peer, size, connection->client, sizeof connection->client, NULL, 0, NI_NUMERICHOST) != 0)
+        connection->client[0] = '\0';
+    return connection;
+}
+
+void http_connections_add(http_connections *table, http_connection *connection) {
     pthread_mutex_lock(&table->lock);
     connection->after = table->first;
     if (table->first) table->first->before = connection;
     table->first = connection;
     table->count++;
     pthread_mutex_unlock(&table->lock);
-    return connection;
 }
 
 void http_connections_remove(http_connections *table, http_connection *connection) {
     pthread_mutex_lock(&table->lock);
+    if (table->next == connection) table->next = connection->after;
     if (connection->before)
         connection->before->after = connection->after;
     else
@@ -151,19 +163,38 @@ static bool rate_is_low(const http_connections *table, http_connection *connecti
     return low;
 }
 
+/* The client has closed its side, and all that it sent is read. A request that was read with the end may still
+ * wait in the library's memory, so the second look decides. */
+static bool has_ended(http_connection *connection, uint64_t now) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    int unread = 0;
+    memset(&info, 0, sizeof info);
+    if (getsockopt(connection->descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+        info.tcpi_state != CLOSE_WAIT || ioctl(connection->descriptor, FIONREAD, &unread) != 0 ||
+        unread > 0) {
+        connection->ended = 0;
+        return false;
+    }
+    if (!connection->ended) connection->ended = now;
+    return now > connection->ended;
+}
+
 static bool is_late(const http_connections *table, http_connection *connection, uint64_t now) {
     unsigned turn = atomic_load_explicit(&connection->turn, memory_order_relaxed);
     http_phase phase = (http_phase)(turn & PHASE_MASK);
     if (turn != connection->seen || !connection->since) {
         start_clock(connection, phase, turn == 0, now);
         connection->seen = turn;
+        connection->ended = 0;
         if (phase != PHASE_IDLE) return false;
     }
     switch (phase) {
     case PHASE_IDLE:
     case PHASE_HEAD:
-        return head_is_late(table, connection, phase, now);
+        return head_is_late(table, connection, phase, now) || has_ended(connection, now);
     case PHASE_BODY:
+        return rate_is_low(table, connection, phase, now) || has_ended(connection, now);
     case PHASE_SENDING:
         return rate_is_low(table, connection, phase, now);
     case PHASE_ANSWER:
@@ -172,13 +203,13 @@ static bool is_late(const http_connections *table, http_connection *connection, 
     return false;
 }
 
-http_connection *http_connections_lone_head(http_connections *table, int thread) {
+http_connection *http_connections_lone_head(http_connections *table) {
     http_connection *found = NULL;
     size_t heads = 0;
     pthread_mutex_lock(&table->lock);
     for (http_connection *at = table->first; at; at = at->after) {
         unsigned turn = atomic_load_explicit(&at->turn, memory_order_relaxed);
-        if (at->thread != thread || (turn & PHASE_MASK) != PHASE_HEAD) continue;
+        if ((turn & PHASE_MASK) != PHASE_HEAD) continue;
         found = at;
         heads++;
     }
@@ -186,16 +217,39 @@ http_connection *http_connections_lone_head(http_connections *table, int thread)
     return heads == 1 ? found : NULL;
 }
 
+/* How many are due since the last slice. What one slice does not hold is made up for by the next ones. */
+static size_t due(http_connections *table, uint64_t now) {
+    if (!table->looked || now - table->looked >= table->round) {
+        table->looked = now;
+        return table->count < SLICE ? table->count : SLICE;
+    }
+    uint64_t each = table->count ? table->round / table->count : table->round;
+    if (each == 0) each = 1;
+    size_t many = (size_t)((now - table->looked) / each);
+    if (many > SLICE) many = SLICE;
+    table->looked += many * each;
+    return many;
+}
+
 size_t http_connections_check(http_connections *table, uint64_t now) {
     size_t cut = 0;
     pthread_mutex_lock(&table->lock);
-    for (http_connection *at = table->first; at; at = at->after) {
+    for (size_t left = due(table, now); left > 0; left--) {
+        http_connection *at = table->next ? table->next : table->first;
+        table->next = at->after;
         if (at->cut || !is_late(table, at, now)) continue;
         at->cut = true;
         cut++;
         (void)shutdown(at->descriptor, SHUT_RDWR);
-        ra_log(RA_LOG_INFO, "connection of %s: cut, too slow", at->client);
+        ra_log(RA_LOG_INFO, "connection of %s: cut, %s", at->client,
+               at->ended ? "its client has closed it in the middle of a request" : "too slow");
     }
     pthread_mutex_unlock(&table->lock);
     return cut;
+}
+
+uint64_t http_connections_pause(http_connections *table) {
+    size_t count = http_connections_count(table);
+    uint64_t pause = count ? table->round * SLICE / count : LONGEST_PAUSE;
+    return pause < SHORTEST_PAUSE ? SHORTEST_PAUSE : pause > LONGEST_PAUSE ? LONGEST_PAUSE : pause;
 }

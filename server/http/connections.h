@@ -11,15 +11,22 @@
  *     PHASE_SENDING  the reply: the same rate, in bytes that the client has acknowledged
  *
  * http_connections_check() cuts the connections that are over their limit: it shuts both directions down, and
- * the library finds the connection closed.
+ * the library finds the connection closed. It also cuts those whose client has closed its side in the middle of
+ * a request and will never send the rest: the library does not see that when the end comes together with the
+ * last bytes. Each call looks at a slice of the connections, so that no thread is kept from them for long.
+ *
+ * Each I/O thread has a table of its own connections. The acceptor adds to it, the I/O thread does the rest,
+ * and the thread that stops the server asks.
  *
  * Ownership: the table owns its connections; the descriptor stays open until http_connections_remove().
- * Thread safety: any thread may add, remove and check; only the I/O thread of a connection sets its phase.
+ * Thread safety: any thread may add and ask; the others, and phases, belong to the I/O thread.
  */
 #ifndef RASAED_HTTP_CONNECTIONS_H
 #define RASAED_HTTP_CONNECTIONS_H
 
 #include "http/http.h"
+
+#include <sys/socket.h>
 
 enum { HTTP_LEAST_RATE = 512, HTTP_FIRST_REQUEST_US = 1000000 };
 
@@ -29,8 +36,10 @@ typedef struct http_connections http_connections;
 
 typedef struct http_connection {
     int descriptor;
-    int thread;                    /* the I/O thread that serves it */
     char client[HTTP_CLIENT_SIZE]; /* the address in numbers */
+    struct sockaddr_storage peer;
+    socklen_t peer_size;
+    struct http_connection *next; /* for the thread that it is handed to */
     /* private */
     atomic_uint turn; /* the phase, and a counter that grows with every change */
     atomic_size_t received;
@@ -39,25 +48,33 @@ typedef struct http_connection {
     uint64_t since;      /* when the clock started; 0: it is not running */
     uint64_t head_since; /* the same for the head, which begins in PHASE_IDLE */
     uint64_t bytes;      /* the bytes that had passed by then */
+    uint64_t ended;      /* when a look first found the client's side closed in this turn; 0: it is open */
     bool cut;
     struct http_connection *before, *after;
 } http_connection;
 
+/* NULL: out of memory. */
+http_connection *http_connection_new(int descriptor, const struct sockaddr *peer, socklen_t size);
+
 http_connections *http_connections_new(unsigned header_seconds); /* NULL: out of memory */
 void http_connections_free(http_connections *table);             /* empty by then; NULL is fine */
 
-/* NULL: out of memory. `thread` is the I/O thread that will serve it. */
-http_connection *http_connections_add(http_connections *table, int descriptor, int thread);
-void http_connections_remove(http_connections *table, http_connection *connection);
+void http_connections_add(http_connections *table, http_connection *connection);
+void http_connections_remove(http_connections *table, http_connection *connection); /* frees it */
 
 void http_connection_enter(http_connection *connection, http_phase phase);
 void http_connection_received(http_connection *connection, size_t bytes); /* of a body */
 
-/* The only connection of a thread in PHASE_HEAD; NULL when there is none or more than one. */
-http_connection *http_connections_lone_head(http_connections *table, int thread);
+/* The only connection in PHASE_HEAD; NULL when there is none or more than one. */
+http_connection *http_connections_lone_head(http_connections *table);
 
-/* Cuts the connections that are over their limit; returns how many. `now` is http_now(). */
+/* Looks at the connections whose turn has come, so that each is looked at once per second or more often; cuts
+ * those over their limit, and returns how many. `now` is http_now(). */
 size_t http_connections_check(http_connections *table, uint64_t now);
+
+/* How many microseconds later the next call should be. */
+uint64_t http_connections_pause(http_connections *table);
+
 size_t http_connections_count(http_connections *table);
 
 /* How many have a request on the way: bytes have arrived that nobody has read yet, or the connection is

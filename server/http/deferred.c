@@ -1,12 +1,12 @@
-/* All states change under one lock. Computing happens without it, and so does resuming, which takes a lock of
- * the HTTP library: the thread that settles an exchange takes it off the list, releases the lock and resumes.
- * Until then the connection is suspended, so it cannot end, its descriptor is open, and the exchange is held.
- * No other thread may touch the connection.
+/* All states change under one lock. Computing happens without it, and so does resuming: the thread that settles an
+ * exchange takes it off the list, releases the lock and resumes. Until its own thread goes on with it, the
+ * connection is suspended, so it cannot end, its descriptor is open, and the exchange is held.
  *
  * A deferred exchange has two holders, the connection and the job. Expired jobs stay in the queue of the
  * compute threads and end at once when their turn comes; that keeps the queue a queue.
  */
 #include "http/deferred.h"
+#include "http/points.h"
 #include "ra_memory.h"
 
 #include <poll.h>
@@ -62,6 +62,12 @@ static void settle(http_exchange *exchange, http_outcome outcome) {
     if (outcome != HTTP_ANSWERED) atomic_store(&deferral->canceled, true);
 }
 
+/* Without the lock. */
+static void resume(const http_deferrals *list, http_exchange *exchange) {
+    point_reached(POINT_settled);
+    list->options.resume(exchange);
+}
+
 static bool has_hung_up(int descriptor) {
     struct pollfd look = {.fd = descriptor, .events = POLLRDHUP};
     return poll(&look, 1, 0) > 0 && look.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL);
@@ -77,10 +83,10 @@ static void let_go(http_exchange *exchange) {
  * deadline the connection goes on with its own copy. */
 static bool start(http_deferrals *list, http_exchange *exchange, http_request *own) {
     http_deferral *deferral = &exchange->deferral;
-    void *to_resume = NULL;
+    bool left = false;
     pthread_mutex_lock(&list->lock);
     if (deferral->state == HTTP_QUEUED && has_hung_up(deferral->descriptor)) {
-        to_resume = deferral->connection;
+        left = true;
         settle(exchange, HTTP_LEFT);
     }
     bool wanted = deferral->state == HTTP_QUEUED;
@@ -90,20 +96,19 @@ static bool start(http_deferrals *list, http_exchange *exchange, http_request *o
         *own = exchange->request;
     }
     pthread_mutex_unlock(&list->lock);
-    if (to_resume) list->options.resume(to_resume);
+    if (left) resume(list, exchange);
     return wanted;
 }
 
 static void hand_over(http_deferrals *list, http_exchange *exchange, const http_request *own) {
-    void *to_resume = NULL;
     pthread_mutex_lock(&list->lock);
-    if (exchange->deferral.state == HTTP_COMPUTING) {
+    bool wanted = exchange->deferral.state == HTTP_COMPUTING;
+    if (wanted) {
         exchange->request = *own;
-        to_resume = exchange->deferral.connection;
         settle(exchange, HTTP_ANSWERED);
     }
     pthread_mutex_unlock(&list->lock);
-    if (to_resume) list->options.resume(to_resume);
+    if (wanted) resume(list, exchange);
 }
 
 static void run(void *argument) {
@@ -130,7 +135,7 @@ static bool refuse(http_deferrals *list, http_exchange *exchange, const char *se
     return false;
 }
 
-bool http_defer(http_deferrals *list, http_exchange *exchange, void *connection, int descriptor) {
+bool http_defer(http_deferrals *list, http_exchange *exchange, void *connection, void *home, int descriptor) {
     http_deferral *deferral = &exchange->deferral;
     const http_service *service = list->options.service;
     atomic_fetch_add(&list->references, 1);
@@ -139,25 +144,23 @@ bool http_defer(http_deferrals *list, http_exchange *exchange, void *connection,
     if (!http_exchange_detach(exchange) || exchange->late.headers.failed)
         return refuse(list, exchange, "the server is out of memory for this request");
     uint64_t now = http_now();
-    *deferral = (http_deferral){.state = HTTP_QUEUED,
-                                .connection = connection,
-                                .descriptor = descriptor,
-                                .deadline = now + list->options.deadline,
-                                .list = list};
+    *deferral =
+        (http_deferral){.state = HTTP_QUEUED,
+                        .connection = connection,
+                        .home = home,
+                        .descriptor = descriptor,
+                        .deadline = exchange->request.patient ? UINT64_MAX : now + list->options.deadline,
+                        .list = list};
     atomic_init(&deferral->canceled, false);
     atomic_init(&deferral->holders, 2);
     exchange->request.canceled = &deferral->canceled;
     exchange->request.stages.queued = now;
 
-    /* Listed, suspended and queued under one lock: the job may run and be settled before this function
-     * ends. */
+    /* Listed and queued under one lock: the job may run and be settled before this function ends. */
     pthread_mutex_lock(&list->lock);
     bool ended = list->ended;
-    bool taken = !ended && service->submit(service->context, run, exchange);
-    if (taken) {
-        link_in(list, exchange);
-        list->options.suspend(connection);
-    }
+    bool taken = !ended && service->submit(service->context, &exchange->request, run, exchange);
+    if (taken) link_in(list, exchange);
     pthread_mutex_unlock(&list->lock);
     if (taken) return true;
     return refuse(list, exchange,
@@ -190,7 +193,8 @@ static size_t sweep(http_deferrals *list, uint64_t now, bool all) {
     pthread_mutex_unlock(&list->lock);
     while (settled) { /* a resumed exchange may be gone */
         http_exchange *next = settled->deferral.after;
-        list->options.resume(settled->deferral.connection);
+        settled->deferral.after = NULL;
+        resume(list, settled);
         settled = next;
     }
     return count;

@@ -15,6 +15,8 @@ enum {
     KEPT_BUFFER = 4 << 20 /* a larger buffer is not kept for the next request */
 };
 
+static const char no_room[] = "the server has no memory left for this body now; try again soon";
+
 /* ---- the spare exchange of each thread ----------------------------------------------------------------- */
 
 static pthread_key_t spare_key;
@@ -64,7 +66,21 @@ http_exchange *http_exchange_take(const char *raw_target) {
     return exchange;
 }
 
+bool http_capacity_take(http_capacity *capacity, size_t n) {
+    size_t used = atomic_load(&capacity->used);
+    do
+        if (capacity->limit && (used > capacity->limit || n > capacity->limit - used)) return false;
+    while (!atomic_compare_exchange_weak(&capacity->used, &used, used + n));
+    return true;
+}
+
+void http_capacity_give(http_capacity *capacity, size_t n) {
+    atomic_fetch_sub(&capacity->used, n);
+}
+
 static void empty(http_exchange *exchange) {
+    if (exchange->charged) http_capacity_give(exchange->bodies, exchange->charged);
+    exchange->charged = 0;
     http_target_release(&exchange->request.target);
     ra_free(exchange->raw_target);
     ra_free(exchange->kept_headers);
@@ -137,19 +153,21 @@ static void refuse_large(http_exchange *exchange, bool now) {
 }
 
 static bool enter(http_exchange *exchange) {
-    http_capacity *capacity = exchange->capacity;
-    if (!capacity) return true;
-    size_t used = atomic_load(&capacity->used);
-    do
-        if (capacity->limit && used >= capacity->limit) return false;
-    while (!atomic_compare_exchange_weak(&capacity->used, &used, used + 1));
-    exchange->counted = true;
-    return true;
+    exchange->counted = exchange->capacity && http_capacity_take(exchange->capacity, 1);
+    return exchange->counted || !exchange->capacity;
 }
 
 void http_exchange_leave(http_exchange *exchange) {
-    if (exchange->counted) atomic_fetch_sub(&exchange->capacity->used, 1);
+    if (exchange->counted) http_capacity_give(exchange->capacity, 1);
     exchange->counted = false;
+}
+
+/* Makes the body's share of the memory at least so large. */
+static bool charge(http_exchange *exchange, size_t bytes) {
+    if (!exchange->bodies || exchange->request.vital || bytes <= exchange->charged) return true;
+    if (!http_capacity_take(exchange->bodies, bytes - exchange->charged)) return false;
+    exchange->charged = bytes;
+    return true;
 }
 
 void http_exchange_begin(http_exchange *exchange, const http_service *service, const char *method,
@@ -180,6 +198,9 @@ void http_exchange_begin(http_exchange *exchange, const http_service *service, c
         refuse(exchange, headers->length > DROP_LIMIT, DROP_LIMIT);
     } else if (headers->length > exchange->max_body) {
         refuse_large(exchange, true);
+    } else if (!charge(exchange, exchange->announced)) {
+        http_overloaded(request, response, no_room);
+        refuse(exchange, headers->length > DROP_LIMIT, DROP_LIMIT);
     } else {
         exchange->step = HTTP_RECEIVING;
     }
@@ -192,6 +213,7 @@ static bool make_room(http_exchange *exchange, size_t needed) {
     size_t capacity = exchange->body_capacity ? exchange->body_capacity : FIRST_BODY;
     while (capacity < needed) capacity *= 2;
     if (exchange->announced >= needed && exchange->announced < capacity) capacity = exchange->announced;
+    if (!charge(exchange, capacity)) return false;
     char *grown = ra_realloc(exchange->body, capacity, 1);
     if (!grown) return false;
     exchange->body = grown;
@@ -211,8 +233,7 @@ void http_exchange_receive(http_exchange *exchange, const void *bytes, size_t n)
         if (n > exchange->max_body - exchange->body_size) {
             refuse_large(exchange, false);
         } else if (!make_room(exchange, exchange->body_size + n)) {
-            http_problem(&exchange->request, &exchange->response, 503,
-                         "the server is out of memory for this request");
+            http_overloaded(&exchange->request, &exchange->response, no_room);
             refuse(exchange, false, exchange->max_body);
         } else {
             memcpy(exchange->body + exchange->body_size, bytes, n);
@@ -232,6 +253,10 @@ static ra_status unpack(http_exchange *exchange, content_coding coding, ra_error
     if (status != RA_OK) {
         text_release(&plain);
         return status;
+    }
+    if (!charge(exchange, exchange->charged + plain.capacity)) {
+        text_release(&plain);
+        RA_FAIL(err, RA_ERR_MEMORY, "%s", no_room);
     }
     ra_free(exchange->body);
     exchange->body = plain.data;

@@ -34,19 +34,24 @@ typedef struct http_service {
     void (*answer)(void *context, http_request *request, http_response *response);
     /* Whether the answer takes so long that an I/O thread must not make it. NULL: never. */
     bool (*is_heavy)(void *context, const http_request *request);
-    /* Has a compute thread call run(argument) soon; false when the queue is full. */
-    bool (*submit)(void *context, void (*run)(void *argument), void *argument);
+    /* Has another thread call run(argument), the one that such requests are for; false when its queue is full. */
+    bool (*submit)(void *context, const http_request *request, void (*run)(void *argument), void *argument);
     /* The response is sent, or lost, so many microseconds after the first line. May be NULL. */
     void (*done)(void *context, const http_request *request, const http_response *response,
                  uint64_t microseconds);
     http_problem_writer *write_problem; /* of every request; http.h */
 } http_service;
 
-/* How many requests may be under way at once. Vital requests and refused ones do not count. */
+/* Something of which there is only so much for all requests together: requests at once, bytes of bodies. Vital requests
+ * and refused ones take none. Thread safety: any thread. */
 typedef struct http_capacity {
     atomic_size_t used;
     size_t limit; /* 0: no limit */
 } http_capacity;
+
+bool http_capacity_take(http_capacity *capacity,
+                        size_t n); /* false, and nothing taken, when it does not fit */
+void http_capacity_give(http_capacity *capacity, size_t n);
 
 typedef enum http_step {
     HTTP_RECEIVING, /* the body, if there is one, is next */
@@ -73,12 +78,12 @@ typedef struct http_deferral {
     http_deferral_state state;
     http_outcome outcome; /* when settled */
     atomic_bool canceled;
-    atomic_int holders; /* of the exchange: its connection and the compute thread */
-    void *connection;
+    atomic_int holders;      /* of the exchange: its connection and the compute thread */
+    void *connection, *home; /* both for resume() */
     int descriptor;
     uint64_t deadline;
-    struct http_deferrals *list; /* where it is */
-    struct http_exchange *before, *after;
+    struct http_deferrals *list;          /* where it is */
+    struct http_exchange *before, *after; /* there; `after` also where it waits to be resumed */
 } http_deferral;
 
 typedef struct http_exchange {
@@ -87,7 +92,9 @@ typedef struct http_exchange {
     http_response response;
     bool begun;
     http_capacity *capacity; /* set before begin; NULL: no limit */
+    http_capacity *bodies;   /* the same for bytes of bodies */
     bool counted;            /* it counts in `capacity` */
+    size_t charged;          /* bytes in `bodies`, until the exchange is given back */
     size_t drop_left;        /* bytes of the body that may still be dropped */
     /* private */
     char *raw_target;

@@ -104,6 +104,8 @@ struct http_request {
     bool admitted;                      /* the service has seen the headers */
     bool admin;                         /* it came to the address for administration */
     bool vital; /* set by the service: answered even when there are too many requests */
+    bool
+        patient; /* set by the service: it has no deadline, because it happens also when nobody waits for it */
     /* NULL on an I/O thread, which must never wait. On a compute thread: true once nobody wants the
      * answer. */
     const atomic_bool *canceled;

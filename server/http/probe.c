@@ -163,8 +163,9 @@ static ra_status ask(channel *to, bool secure, const char *path, ra_error *err) 
     return RA_OK;
 }
 
-ra_status http_probe_over(int descriptor, bool secure, const char *name, const char *path, unsigned seconds,
-                          ra_error *err) {
+/* Over a connected stream socket, which it closes; error messages call the server `name`. */
+static ra_status probe_over(int descriptor, bool secure, const char *name, const char *path, unsigned seconds,
+                            ra_error *err) {
     channel to = {.descriptor = descriptor, .name = name, .reason = "timed out"};
     clock_gettime(CLOCK_MONOTONIC, &to.deadline);
     to.deadline.tv_sec += (time_t)seconds;
@@ -181,5 +182,5 @@ ra_status http_probe(const char *text, unsigned seconds, ra_error *err) {
     int descriptor = -1;
     RA_TRY(parse(text, &where, err));
     RA_TRY(connect_to(&where.address, text, seconds, &descriptor, err));
-    return http_probe_over(descriptor, where.address.secure, text, where.path, seconds, err);
+    return probe_over(descriptor, where.address.secure, text, where.path, seconds, err);
 }

@@ -13,13 +13,7 @@
 
 #include "ra_status.h"
 
-#include <stdbool.h>
-
 /* The default path is /health/ready, the default port that of the scheme. */
 ra_status http_probe(const char *url, unsigned seconds, ra_error *err);
-
-/* Over a connected stream socket, which it closes; error messages call the server `name`. */
-ra_status http_probe_over(int descriptor, bool secure, const char *name, const char *path, unsigned seconds,
-                          ra_error *err);
 
 #endif

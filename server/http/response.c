@@ -174,7 +174,9 @@ void http_fail(const http_request *request, http_response *response, const ra_er
         http_problem(request, response, status, err->message);
         return;
     }
-    ra_log(RA_LOG_ERROR, "request %s: %s", request->id, err->message);
+    /* a client that has left is no failure */
+    ra_log(err->code == RA_ERR_CANCELED ? RA_LOG_INFO : RA_LOG_ERROR, "request %s: %s", request->id,
+           err->message);
     http_problem(request, response, status,
                  err->code == RA_ERR_MEMORY
                      ? "the server is out of memory for this request"

@@ -1,4 +1,4 @@
-/* server.h - connections and I/O threads: libmicrohttpd behind an interface of our own.
+/* server.h - an address that is served: an acceptor, I/O threads, and what they share.
  *
  *     http_server *server = NULL;
  *     RA_TRY(http_server_start(&(http_server_options){.descriptor = fd, .threads = 2, .service = &service},
@@ -7,13 +7,14 @@
  *     http_server_refuse(server);                  no new connections
  *     while (http_server_in_flight(server)) ...    let the requests finish
  *     http_server_stop(server);
+ *     http_server_free(server);
  *
  * Heavy requests are answered on the threads of service->submit() while their connections are suspended
- * (deferred.h); a thread of the server cuts what is too slow and ends what is too late.
+ * (deferred.h). I/O threads cut what is too slow (connections.h); a thread of the server ends what is too late.
  *
  * Ownership: the server owns the socket from the call of start on, even when that fails. The service must
  * outlive it, and the jobs that it was given must be over before the service goes. Thread safety: any thread
- * may ask in_flight; the other functions belong to the thread that started the server.
+ * may ask, until free; the other functions belong to the thread that started the server.
  */
 #ifndef RASAED_HTTP_SERVER_H
 #define RASAED_HTTP_SERVER_H
@@ -30,9 +31,10 @@ typedef struct http_server_options {
     unsigned idle_seconds;   /* closes a connection after so long without traffic */
     unsigned header_seconds; /* from the first byte of a request to the end of its head */
     size_t deadline_ms;      /* from the last byte of a request to its answer, if deferred */
-    size_t max_connections;  /* 0: as many as open files allow */
+    size_t max_connections;  /* at least 1 */
     size_t max_per_address;  /* connections of one client; 0: no limit */
     size_t max_in_flight;    /* requests at once that are not vital; 0: no limit */
+    http_capacity *bodies;   /* bytes of bodies at once, of all addresses; NULL: no limit */
     bool admin;              /* marks requests as from the address for administration */
     const http_tls *tls;     /* NULL or without certificate: plain http; only used during start */
     const http_service *service;
@@ -43,14 +45,23 @@ ra_status http_server_start(const http_server_options *options, http_server **se
 /* New connections to a shared socket wait for the next process that listens on it. */
 void http_server_refuse(http_server *server);
 
-/* Connects from within this process, without the listening socket: returns our side, which the caller closes,
- * and whether it speaks TLS. -1 with errno; ENFILE: the server has all the connections that it may have. */
-int http_server_join(http_server *server, bool *secure);
-
 /* Requests that have begun and are not answered in full, and requests that are on the way on open connections
  * (http_connections_expecting()). */
 size_t http_server_in_flight(const http_server *server);
 size_t http_server_connections(const http_server *server);
-void http_server_stop(http_server *server); /* ends every connection, frees; NULL is fine */
+size_t
+http_server_refused(const http_server *server); /* connections of addresses that had all they may have */
+size_t http_server_requests(const http_server *server); /* that count in max_in_flight */
+
+/* How many microseconds the connections of the I/O thread that is the latest have waited for it until now. */
+uint64_t http_server_lag(const http_server *server);
+
+/* The same of each I/O thread, at the worst in the last while (worker.h). */
+size_t http_server_threads(const http_server *server);
+uint64_t http_server_lag_of(const http_server *server, size_t thread);
+
+/* Answers what waits for a computation with 503, then ends every connection and thread. NULL is fine. */
+void http_server_stop(http_server *server);
+void http_server_free(http_server *server); /* stops it first; NULL is fine */
 
 #endif

@@ -1,4 +1,5 @@
 #include "http/ticker.h"
+#include "http/join.h"
 #include "ra_memory.h"
 
 #include <pthread.h>
@@ -83,11 +84,9 @@ bool ticker_stop(ticker *clock, unsigned seconds) {
     clock->stop = true;
     pthread_cond_signal(&clock->wake);
     pthread_mutex_unlock(&clock->lock);
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += seconds;
-    if ((seconds ? pthread_timedjoin_np(clock->thread, NULL, &until) : pthread_join(clock->thread, NULL)) !=
-        0)
+    if (seconds == TICKER_FOREVER)
+        pthread_join(clock->thread, NULL);
+    else if (!join_within(clock->thread, (uint64_t)seconds * MILLION))
         return false;
     release(clock);
     return true;

@@ -2,6 +2,8 @@
  * more clever queue would gain nothing.
  */
 #include "serving/compute.h"
+#include "http/exchange.h"
+#include "http/join.h"
 #include "ra_memory.h"
 
 #include <pthread.h>
@@ -108,11 +110,11 @@ size_t compute_waiting(compute *workers) {
 bool compute_stop(compute *workers, unsigned seconds) {
     if (!workers) return true;
     ask_to_stop(workers);
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += seconds;
-    for (size_t i = 0; i < workers->started; i++)
-        if (pthread_timedjoin_np(workers->threads[i], NULL, &until) != 0) return false;
+    uint64_t end = http_now() + (uint64_t)seconds * 1000000;
+    for (size_t i = 0; i < workers->started; i++) {
+        uint64_t now = http_now();
+        if (!join_within(workers->threads[i], now < end ? end - now : 0)) return false;
+    }
     release(workers);
     return true;
 }

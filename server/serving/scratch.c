@@ -25,7 +25,7 @@ static ra_status make(scratch **out, ra_error *err) {
     ra_status status;
     scratch *own = ra_calloc(1, sizeof *own);
     if (!own) RA_FAIL_MEMORY(err, "the scratch of a thread", sizeof *own);
-    RA_TRY_OUT(status, ra_workspace_new(&own->workspace, err));
+    RA_TRY_OUT(status, ra_workspace_new_serial(&own->workspace, err));
     if (pthread_setspecific(key, own) != 0)
         RA_TRY_OUT(status, ra_error_set(err, RA_ERR_MEMORY, "out of memory: the scratch of a thread"));
     *out = own;

@@ -1,6 +1,7 @@
 /* scratch.h - the memory that a thread computes in: the library's workspace and buffers of our own.
  *
- * Each thread that serves requests has one, made on first use and freed when the thread ends. Buffers grow to
+ * The workspace computes on its own thread alone, so that a light request never waits for the heavy one that
+ * occupies the threads of the backend. Each thread that serves requests has one, made on first use and freed when the thread ends. Buffers grow to
  * what is needed and stay, so that serving in steady state allocates nothing; after an exceptionally large
  * request scratch_trim() frees what it needed.
  *

@@ -2,6 +2,7 @@
  * daemon that this configuration is for may be running on them. */
 #include "http/auth.h"
 #include "http/tls.h"
+#include "settings/ledger.h"
 #include "settings/settings.h"
 
 #include <dirent.h>
@@ -71,10 +72,15 @@ static ra_status check_tls(const settings *chosen, ra_error *err) {
     return status;
 }
 
+static ra_status check_shares(const settings *chosen, ra_error *err) {
+    ledger shares;
+    return ledger_settle(chosen, chosen->admin_listen != NULL, &shares, err);
+}
+
 ra_status settings_check(const settings *chosen, ra_error *err) {
     typedef ra_status check(const settings *chosen, ra_error *err);
-    static check *const checks[] = {check_addresses, check_device,       check_keys,
-                                    check_tls,       check_dictionaries, check_dictionary_dir};
+    static check *const checks[] = {check_addresses,    check_device,         check_keys,  check_tls,
+                                    check_dictionaries, check_dictionary_dir, check_shares};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) RA_TRY(checks[i](chosen, err));
     return RA_OK;
 }

@@ -43,6 +43,7 @@ typedef struct settings {
     size_t max_batch, batch_delay_us;   /* rows joined into one computation; how long to wait for more */
     size_t max_queue;                   /* requests that wait for a compute thread */
     size_t deadline_ms;                 /* for a request, from its first line */
+    size_t max_body_memory;             /* bytes of bodies at once; 0: a share of the memory */
     size_t max_in_flight;               /* requests that have begun and are not answered; 0: no limit */
     size_t max_connections;             /* 0: as many as there are descriptors for */
     size_t max_connections_per_address; /* 0: no limit */

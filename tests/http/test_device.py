@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 import unittest
 
 import daemon
@@ -137,6 +138,56 @@ class Device(unittest.TestCase):
             served.send(signal.SIGHUP)
             self.assertEqual(served.process.wait(PATIENCE), EXIT_DEVICE)
             served.says("dictionary words: not reloaded, generation 1 keeps serving: the device cuda:0 failed")
+
+    def half_a_request(self, served):
+        begun = served.socket()
+        begun.sendall(b"POST /v1/dictionaries/words/search HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                      b"Content-Length: 2\r\n\r\n{")
+        wait_for(lambda: b"rasaed_requests_in_flight 2" in self.admin(served, "/metrics").body, "the request")
+        return begun
+
+    def test_a_device_that_is_lost_while_draining(self):
+        """It is no second signal: what is under way goes on, and the status tells of the device."""
+        self.program_with(EMULATED)
+        lost = os.path.join(os.path.dirname(daemon.PROGRAM), "lost")
+        with Daemon(*WORDS, "--device", "cuda", "--admin-listen", "127.0.0.1:0", "--drain-seconds", str(PATIENCE),
+                    env={"EMULATION_LOST": lost}) as served:
+            kept = served.connect()
+            self.assertEqual(served.get("/health/live", connection=kept).status, 200)
+            begun = self.half_a_request(served)
+            served.send(signal.SIGTERM)
+            wait_for(lambda: "draining" in served.log(), "the drain")
+            open(lost, "wb").close()
+            body = {"inputs": INPUTS}
+            self.assertEqual(served.post("/v1/dictionaries/words/encode", body, connection=kept).status, 500)
+            wait_for(lambda: "the device is lost" in served.log(), "the loss")
+            self.assertEqual(self.admin(served, "/health/live").status, 200)
+            begun.sendall(b"}")
+            self.assertIn(b"HTTP/1.1 400", daemon.read_all(begun))
+            begun.close()
+            self.assertEqual(served.process.wait(PATIENCE), EXIT_DEVICE)
+
+    def test_a_supervisor_that_answers_a_loss_with_SIGTERM(self):
+        self.program_with(EMULATED)
+        lost = os.path.join(os.path.dirname(daemon.PROGRAM), "lost")
+        for signals in (1, 2):  # the first changes nothing, the second ends it at once
+            with Daemon(*WORDS, "--device", "cuda", "--admin-listen", "127.0.0.1:0", "--drain-seconds", str(PATIENCE),
+                        env={"EMULATION_LOST": lost}) as served:
+                begun = self.half_a_request(served)
+                open(lost, "wb").close()
+                self.assertEqual(served.post("/v1/dictionaries/words/encode", {"inputs": INPUTS}).status, 500)
+                wait_for(lambda: "draining" in served.log(), "the drain")
+                served.send(signal.SIGTERM)
+                if signals == 1:
+                    self.assertEqual(self.admin(served, "/health/live").status, 200)
+                    begun.sendall(b"}")
+                    self.assertIn(b"HTTP/1.1 400", daemon.read_all(begun))
+                else:
+                    time.sleep(0.1)
+                    served.send(signal.SIGINT)
+                self.assertEqual(served.process.wait(PATIENCE), EXIT_DEVICE)
+                begun.close()
+            os.unlink(lost)
 
     def admin(self, served, path):
         connection = served.connect(served.admin_address)

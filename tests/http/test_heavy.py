@@ -225,6 +225,68 @@ class Heavy(unittest.TestCase):
                 self.assertEqual(result[0][0], 503)
                 self.assertIn(b"stopping", result[0][2])
 
+    # ---- what the body names
+
+    def test_a_scan_is_weighed_by_its_own_dictionary(self):
+        """Not by the first one, which may be small."""
+        small = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "golden",
+                             "dict-basic.checkpoint.safetensors")
+        with Daemon("--dictionary", "a=" + small, "--dictionary", "big=" + self.path) as daemon:
+            def joined():
+                return int(re.search(r"^rasaed_batch_rows_count (\d+)", daemon.get("/metrics").body.decode(), re.M)[1])
+
+            self.assertEqual(joined(), 0)
+            reply = daemon.post("/v1/util/sae-topk-by-decoder-cossim",
+                                {"feature": {"model": "m", "source": "big", "index": 3}, "model": "m", "source": "big",
+                                 "num_results": 2})
+            self.assertEqual(reply.status, 200, reply.body)
+            self.assertEqual(joined(), 1)  # a compute thread did it
+
+    # ---- clients that leave
+
+    def test_a_client_that_leaves_is_no_error(self):
+        with self.start() as daemon:
+            for body in (self.long, self.long, self.long):
+                connection = daemon.socket()
+                connection.sendall(("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                                    "Content-Length: %d\r\n\r\n%s" % (SEARCH, len(body), body)).encode())
+                time.sleep(0.05)
+                connection.close()
+            wait_for(lambda: daemon.log().count("status=499") == 3, "the log")
+            wait_for(lambda: self.waiting(daemon) == 0, "the end of the computations")
+            time.sleep(0.2)
+            self.assertNotRegex(daemon.log(), r"(?m)^\S+ error ")
+
+    def waiting(self, daemon):
+        found = re.findall(r"^rasaed_queue_length\{for=\"\w+\"\} (\d+)", daemon.get("/metrics").body.decode(), re.M)
+        return sum(map(int, found))
+
+    # ---- loads
+
+    def test_many_reloads_are_one_and_hold_no_compute_thread(self):
+        """And none is answered 503 by a deadline that a load is longer than."""
+        keys = os.path.join(self.folder, "keys")
+        with open(keys, "w", encoding="ascii") as file:
+            file.write("admin " + "k" * 32 + "\n")
+        key = {"Authorization": "Bearer " + "k" * 32}
+        path = "/v1/dictionaries/big"
+        with self.start("--keys", keys, "--deadline-ms", "2000", "--threads", "2") as daemon:
+            def reload():
+                connection = daemon.connect()
+                try:
+                    return daemon.request("POST", path + "/reload", headers=key, connection=connection).status
+                finally:
+                    connection.close()
+
+            with concurrent.futures.ThreadPoolExecutor(60) as pool:
+                waiting = [pool.submit(reload) for _ in range(60)]
+                statuses = [daemon.request("POST", SEARCH, self.short, headers=key).status for _ in range(3)]
+                self.assertEqual({one.result() for one in waiting}, {200})
+            self.assertEqual(statuses, [200, 200, 200])
+            generation = daemon.get(path, headers=key).json["generation"]
+            self.assertGreater(generation, 1)
+            self.assertLess(generation, 40)  # those that wait together are joined
+
     # ---- connections
 
     def serves(self, connection):

@@ -1,7 +1,8 @@
-"""From the command line to the last answer (server/{main,daemon,signals}.c, server/http/server.c): settings,
+"""From the command line to the last answer (server/{main,daemon,signals,stop}.c, server/http/server.c): settings,
 start, load, reload, stop."""
 
 import concurrent.futures
+import http.client
 import json
 import math
 import os
@@ -288,20 +289,47 @@ class Stop(unittest.TestCase):
                     self.assertEqual(daemon.stop(number), 0)
                 daemon.says("stopped")
 
-    @unittest.skipIf("sanitize" in PROGRAM, "sanitized builds have an epoll_ctl of their own")
-    def test_the_http_library_calls_our_epoll_ctl(self):
-        """Without it, a stop under load can end in an abort: server/http/epoll.c."""
-        seen = subprocess.run(
-            [PROGRAM, "--version"],
-            env={**os.environ, "LD_DEBUG": "bindings", "LD_BIND_NOW": "1"},
-            capture_output=True,
-            timeout=60,
-            check=True,
-        ).stderr.decode(errors="replace")
-        bound = [line for line in seen.splitlines() if "epoll_ctl'" in line and "/libmicrohttpd.so" in line]
-        self.assertTrue(bound, "libmicrohttpd binds no epoll_ctl")
-        for line in bound:
-            self.assertIn("rasaed [0]: normal symbol", line)
+    def test_stops_under_load(self):
+        """Connections come, requests are deferred and resumed at every moment of a stop: none aborts, and each request
+        that was accepted is answered. The system may complete a connection between the last accept and the end of the
+        socket, and reset it: about one in a thousand stops under this load."""
+        resets = 0
+        heavy = json.dumps({"latents": {"indices": [[0]] * 4000, "values": [[1]] * 4000}})
+        for round in range(int(os.environ.get("STOPS", "15"))):
+            with Daemon("--dictionary", GIVEN, "--threads", "3", "--log-level", "warning") as daemon:
+                lost, over = [], threading.Event()
+
+                def load(body):
+                    while not over.is_set():
+                        try:
+                            connection = daemon.connect()
+                            connection.connect()
+                        except OSError:
+                            return  # it accepts no more
+                        try:
+                            for first in (True, False, False):  # a kept connection may end between two requests
+                                reply = daemon.post(RECONSTRUCT, body, connection=connection)
+                                if reply.status != 200:
+                                    lost.append(reply.status)
+                                if reply.headers.get("Connection", "").lower() == "close":
+                                    break
+                        except (OSError, http.client.HTTPException) as failure:
+                            if first:
+                                lost.append(type(failure).__name__)
+                        finally:
+                            connection.close()
+
+                clients = [threading.Thread(target=load, args=(body,)) for body in (BODY, BODY, heavy, heavy)]
+                for client in clients:
+                    client.start()
+                time.sleep(0.05 + round % 10 * 0.01)
+                self.assertEqual(daemon.stop(), 0, daemon.log())
+                over.set()
+                for client in clients:
+                    client.join()
+                resets += lost.count("ConnectionResetError")
+                self.assertEqual([one for one in lost if one != "ConnectionResetError"], [])
+        self.assertLessEqual(resets, 1 + round // 200)
 
     def test_a_request_that_has_begun_is_finished(self):
         with Daemon("--dictionary", GIVEN) as daemon:
@@ -328,6 +356,25 @@ class Stop(unittest.TestCase):
                 self.assertIn(b"HTTP/1.1 200 OK", answer)
                 self.assertIn(b"reconstructions", answer)
             self.assertEqual(daemon.process.wait(60), 0)
+
+    def test_requests_for_administration_are_finished(self):
+        with Daemon("--dictionary", GIVEN, "--admin-listen", "127.0.0.1:0") as daemon:
+            with socket.create_connection(daemon.admin_address, timeout=60) as connection:
+                connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n")
+                time.sleep(0.2)
+                daemon.send(signal.SIGTERM)
+                wait_for(lambda: "draining" in daemon.log(), "the log")
+                time.sleep(0.2)
+                self.assertIsNone(daemon.process.poll())
+                connection.sendall(b"\r\n")
+                self.assertIn(b"HTTP/1.1 200", read_all(connection))
+            self.assertEqual(daemon.process.wait(60), 0)
+
+    def test_signals_of_other_tools_change_nothing(self):
+        with Daemon("--dictionary", GIVEN) as daemon:
+            for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGPIPE):
+                daemon.send(number)
+                self.assertEqual(daemon.get("/health/ready").status, 200)
 
     def test_connections_are_taken_until_the_delay_is_over(self):
         with Daemon("--dictionary", GIVEN, "--drain-delay-seconds", "600") as daemon:

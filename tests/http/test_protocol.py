@@ -1,4 +1,4 @@
-"""HTTP itself (server/http/server.c): methods, connections, limits, targets, and requests that must not get
+"""HTTP itself (server/http/engine.c): methods, connections, limits, targets, and requests that must not get
 through."""
 
 import json

@@ -13,8 +13,7 @@ served *served_retain(served *dictionary) {
 
 void served_release(served *dictionary) {
     if (!dictionary || atomic_fetch_sub(&dictionary->references, 1) != 1) return;
-    ra_model_release(dictionary->model);
-    ra_free(dictionary);
+    retired_add(dictionary->retired, dictionary);
 }
 
 /* ---- entries ------------------------------------------------------------------------------------------- */

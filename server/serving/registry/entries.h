@@ -10,6 +10,7 @@
 #define RASAED_SERVING_REGISTRY_ENTRIES_H
 
 #include "serving/device.h"
+#include "serving/registry/retired.h"
 #include "serving/registry/served.h"
 
 #include <pthread.h>
@@ -34,6 +35,10 @@ typedef struct entry {
     /* guarded by `loading` */
     file_stamp opened; /* of the file when it was last opened, successfully or not */
     file_stamp seen;   /* of the file at the last registry_poll() */
+    uint64_t begun;    /* when the last load began (http_now()); 0: none, or it was unloaded since */
+    ra_status status;  /* its outcome, and the message for the operator */
+    char message[RA_ERROR_MESSAGE_SIZE];
+    uint64_t retry, retry_pause; /* when a load that failed for a passing reason is tried again; 0: not */
     /* counters, atomic */
     atomic_size_t requests;
     statistics inference;
@@ -50,6 +55,7 @@ struct registry {
     size_t private_below;
     char *folder;
     bool folder_failed; /* guarded by `loading`: the folder could not be read, and the log says so */
+    retired_list *retired;
     pthread_mutex_t lock, loading;
     entry **entries;
     size_t count, capacity;

@@ -11,7 +11,10 @@
  */
 #include "serving/registry/registry.h"
 #include "serving/registry/entries.h"
+#include "http/exchange.h"
+#include "http/points.h"
 #include "ra_memory.h"
+#include "ra_waiting.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,9 +24,17 @@
 #include <sys/stat.h>
 #include <time.h>
 
+enum { FIRST_RETRY_US = 1000000, LAST_RETRY_US = 60000000 };
+
 static const char suffix[] = ".safetensors";
 
 enum { MOST_TICKS = 20 };
+
+/* Changes follow one after another, and one can take long. */
+static void begin_change(registry *dictionaries) {
+    ra_waiting_check("a load of dictionaries");
+    pthread_mutex_lock(&dictionaries->loading);
+}
 
 /* ---- files --------------------------------------------------------------------------------------------- */
 
@@ -120,6 +131,7 @@ static ra_status open_generation(registry *dictionaries, entry *item, served **o
     loaded->loaded = item->loaded < time(NULL) ? time(NULL) : item->loaded + 1;
     loaded->requests = &item->requests;
     loaded->inference = &item->inference;
+    loaded->retired = retired_retain(dictionaries->retired);
     atomic_init(&loaded->references, 1);
     const ra_model_info *info = ra_model_get_info(loaded->model);
     ra_log(RA_LOG_INFO,
@@ -156,15 +168,33 @@ static void put_in_place(registry *dictionaries, entry *item, served *fresh) {
     if (fresh) item->loaded = fresh->loaded;
     if (fresh && fresh->on_cpu) item->fallbacks++;
     pthread_mutex_unlock(&dictionaries->lock);
+    if (!fresh) item->begun = 0;
+    point_reached(POINT_swapped);
     served_release(old);
+}
+
+/* Whether the same file may open a little later. */
+static bool is_passing(ra_status status) {
+    return status == RA_ERR_IO || status == RA_ERR_MEMORY || status == RA_ERR_DEVICE;
+}
+
+/* Keeps the outcome for those who wait for the same. */
+static void note_outcome(entry *item, ra_status status, const char *message) {
+    uint64_t pause = item->retry_pause ? 2 * item->retry_pause : FIRST_RETRY_US;
+    item->status = status;
+    snprintf(item->message, sizeof item->message, "%s", message);
+    item->retry_pause = !is_passing(status) ? 0 : pause < LAST_RETRY_US ? pause : LAST_RETRY_US;
+    item->retry = item->retry_pause ? http_now() + item->retry_pause : 0;
 }
 
 /* Opens the file of an entry, which may not be in the table yet. */
 static ra_status renew(registry *dictionaries, entry *item, ra_error *err) {
     served *fresh = NULL;
     ra_error why = {0};
+    item->begun = http_now();
     item->opened = item->seen = stamp_of(item->path); /* first: a change during the reading shows later */
     ra_status status = open_generation(dictionaries, item, &fresh, &why);
+    note_outcome(item, status, why.message);
     if (status != RA_OK) {
         note_failure(dictionaries, item, why.message);
         if (status == RA_ERR_DEVICE && dictionaries->device) device_watch_failed(dictionaries->device);
@@ -196,7 +226,7 @@ static ra_status add(registry *dictionaries, const char *name, const char *path,
 }
 
 ra_status registry_add(registry *dictionaries, const char *name, const char *path, ra_error *err) {
-    pthread_mutex_lock(&dictionaries->loading);
+    begin_change(dictionaries);
     ra_status status = add(dictionaries, name, path, err);
     pthread_mutex_unlock(&dictionaries->loading);
     return status;
@@ -259,7 +289,7 @@ static ra_status scan(registry *dictionaries, size_t *found, ra_error *err) {
 ra_status registry_add_folder(registry *dictionaries, ra_error *err) {
     size_t found, opened = 0;
     ra_error first = {0};
-    pthread_mutex_lock(&dictionaries->loading);
+    begin_change(dictionaries);
     ra_status status = scan(dictionaries, &found, err);
     for (size_t i = 0; status == RA_OK && i < dictionaries->count; i++) {
         entry *item = dictionaries->entries[i];
@@ -292,17 +322,28 @@ static ra_status look_up(registry *dictionaries, const char *name, entry **out, 
     return *out ? RA_OK : fail_unknown(name, err);
 }
 
-ra_status registry_load(registry *dictionaries, const char *name, ra_error *err) {
+/* Or the outcome of the last load, for one who asked before it began. */
+static ra_status renew_since(registry *dictionaries, entry *item, uint64_t asked, ra_error *err) {
+    if (!asked || item->begun < asked) return renew(dictionaries, item, err);
+    if (item->status != RA_OK) RA_FAIL(err, item->status, "%s", item->message);
+    return RA_OK;
+}
+
+ra_status registry_load_since(registry *dictionaries, const char *name, uint64_t asked, ra_error *err) {
     entry *item = NULL;
-    pthread_mutex_lock(&dictionaries->loading);
+    begin_change(dictionaries);
     ra_status status = look_up(dictionaries, name, &item, err);
-    if (status == RA_OK) status = renew(dictionaries, item, err);
+    if (status == RA_OK) status = renew_since(dictionaries, item, asked, err);
     pthread_mutex_unlock(&dictionaries->loading);
     return status;
 }
 
-ra_status registry_reload(registry *dictionaries, const char *name, ra_error *err) {
-    pthread_mutex_lock(&dictionaries->loading);
+ra_status registry_load(registry *dictionaries, const char *name, ra_error *err) {
+    return registry_load_since(dictionaries, name, 0, err);
+}
+
+ra_status registry_reload_since(registry *dictionaries, const char *name, uint64_t asked, ra_error *err) {
+    begin_change(dictionaries);
     entry *item = entries_find(dictionaries, name);
     ra_status status;
     if (!item)
@@ -311,13 +352,17 @@ ra_status registry_reload(registry *dictionaries, const char *name, ra_error *er
         status = ra_error_set(err, RA_ERR_STATE, "dictionary %s is unloaded; load it instead of reloading it",
                               item->name);
     else
-        status = renew(dictionaries, item, err);
+        status = renew_since(dictionaries, item, asked, err);
     pthread_mutex_unlock(&dictionaries->loading);
     return status;
 }
 
+ra_status registry_reload(registry *dictionaries, const char *name, ra_error *err) {
+    return registry_reload_since(dictionaries, name, 0, err);
+}
+
 ra_status registry_unload(registry *dictionaries, const char *name, ra_error *err) {
-    pthread_mutex_lock(&dictionaries->loading);
+    begin_change(dictionaries);
     entry *item = entries_find(dictionaries, name);
     if (item) {
         put_in_place(dictionaries, item, NULL);
@@ -340,7 +385,7 @@ static void scan_or_log(registry *dictionaries) {
 
 size_t registry_reload_all(registry *dictionaries) {
     size_t failed = 0;
-    pthread_mutex_lock(&dictionaries->loading);
+    begin_change(dictionaries);
     scan_or_log(dictionaries);
     for (size_t i = 0; i < dictionaries->count; i++) {
         entry *item = dictionaries->entries[i];
@@ -361,11 +406,12 @@ static bool has_changed(entry *item) {
 
 size_t registry_poll(registry *dictionaries) {
     size_t opened = 0;
-    pthread_mutex_lock(&dictionaries->loading);
+    begin_change(dictionaries);
     scan_or_log(dictionaries);
     for (size_t i = 0; i < dictionaries->count; i++) {
         entry *item = dictionaries->entries[i];
-        if (item->unloaded || !has_changed(item)) continue;
+        bool changed = has_changed(item), again = item->retry && http_now() >= item->retry;
+        if (item->unloaded || (!changed && !again)) continue;
         renew(dictionaries, item, NULL);
         opened++;
     }

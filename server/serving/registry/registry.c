@@ -14,7 +14,9 @@ bool registry_name_is_good(const char *name) {
 ra_status registry_new(const registry_options *options, registry **out, ra_error *err) {
     registry *dictionaries = ra_calloc(1, sizeof *dictionaries);
     char *folder = options->folder ? ra_strdup(options->folder) : NULL;
-    if (!dictionaries || (options->folder && !folder)) {
+    retired_list *retired = retired_new();
+    if (!dictionaries || !retired || (options->folder && !folder)) {
+        retired_release(retired);
         ra_free(dictionaries);
         ra_free(folder);
         RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the registry");
@@ -25,6 +27,7 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
     dictionaries->settings = options->settings;
     dictionaries->private_below = options->private_below;
     dictionaries->folder = folder;
+    dictionaries->retired = retired;
     pthread_mutex_init(&dictionaries->lock, NULL);
     pthread_mutex_init(&dictionaries->loading, NULL);
     *out = dictionaries;
@@ -34,6 +37,8 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
 void registry_free(registry *dictionaries) {
     if (!dictionaries) return;
     for (size_t i = 0; i < dictionaries->count; i++) entry_free(dictionaries->entries[i]);
+    (void)retired_free_all(dictionaries->retired);
+    retired_release(dictionaries->retired);
     ra_free(dictionaries->entries);
     ra_free(dictionaries->folder);
     ra_backend_release(dictionaries->cpu);
@@ -41,6 +46,14 @@ void registry_free(registry *dictionaries) {
     pthread_mutex_destroy(&dictionaries->loading);
     pthread_mutex_destroy(&dictionaries->lock);
     ra_free(dictionaries);
+}
+
+void registry_on_retired(registry *dictionaries, void (*tell)(void *context), void *context) {
+    retired_tell(dictionaries->retired, tell, context);
+}
+
+size_t registry_free_retired(registry *dictionaries) {
+    return retired_free_all(dictionaries->retired);
 }
 
 size_t registry_count(registry *dictionaries) {
@@ -82,6 +95,23 @@ void registry_lose(registry *dictionaries, const served *dictionary, const char 
     ra_log(RA_LOG_ERROR, "dictionary %s: generation %zu is given up, load it again: %s", lost->name,
            lost->generation, why);
     served_release(lost);
+}
+
+static double numbers_of(const served *dictionary) {
+    const ra_model_info *info = ra_model_get_info(dictionary->model);
+    return (double)info->concepts * (double)info->dimensions;
+}
+
+served *registry_acquire_largest(registry *dictionaries) {
+    served *largest = NULL;
+    pthread_mutex_lock(&dictionaries->lock);
+    for (size_t i = 0; i < dictionaries->count; i++) {
+        served *current = dictionaries->entries[i]->current;
+        if (current && (!largest || numbers_of(current) > numbers_of(largest))) largest = current;
+    }
+    largest = served_retain(largest);
+    pthread_mutex_unlock(&dictionaries->lock);
+    return largest;
 }
 
 /* With the lock held; `item` may be NULL. */

@@ -70,6 +70,9 @@ served *registry_acquire_at(registry *dictionaries, size_t i);
  * until it is loaded or reloaded. Logs `why`, once; does nothing if another generation serves by now. */
 void registry_lose(registry *dictionaries, const served *dictionary, const char *why);
 
+/* The one whose scan takes longest: the most numbers in its dictionary. */
+served *registry_acquire_largest(registry *dictionaries);
+
 /* How many names are known, loaded or not. */
 size_t registry_count(registry *dictionaries);
 
@@ -101,6 +104,11 @@ ra_status registry_load(registry *dictionaries, const char *name, ra_error *err)
 /* The same for a name that is known; RA_ERR_STATE when it was unloaded. */
 ra_status registry_reload(registry *dictionaries, const char *name, ra_error *err);
 
+/* The same for one who asked at this moment (http_now()): a load that began later has read the file as he wants it, so its
+ * outcome is his, too, and the file is not opened once more. */
+ra_status registry_load_since(registry *dictionaries, const char *name, uint64_t asked, ra_error *err);
+ra_status registry_reload_since(registry *dictionaries, const char *name, uint64_t asked, ra_error *err);
+
 /* Makes a dictionary unavailable until it is loaded; requests that hold it go on. */
 ra_status registry_unload(registry *dictionaries, const char *name, ra_error *err);
 
@@ -110,8 +118,17 @@ size_t registry_reload_all(registry *dictionaries);
 
 /* Reloads the dictionaries whose files have changed since they were opened and have not changed since the
  * last call, so that a file that is still being written is left alone; likewise new files of the folder.
- * Returns how many it opened or tried to open. */
+ * A load that failed for want of memory, of a descriptor or of the device, or because the file could not be read,
+ * is tried again, after a second and then less and less often, up to once per minute. Returns how many it opened or
+ * tried to open. */
 size_t registry_poll(registry *dictionaries);
+
+/* ---- giving back --------------------------------------------------------------------------------------- */
+
+/* From now on the last holder of a generation leaves its memory to the one who is told here, by any thread that must not
+ * wait, and who calls registry_free_retired() soon. NULL: the last holder gives it back itself, as at first. */
+void registry_on_retired(registry *dictionaries, void (*tell)(void *context), void *context);
+size_t registry_free_retired(registry *dictionaries); /* returns how many generations */
 
 /* 1 to 64 letters, digits, dots, dashes and underscores: these need no encoding in a URL. */
 bool registry_name_is_good(const char *name);

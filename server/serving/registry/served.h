@@ -1,6 +1,7 @@
 /* served.h - one generation of one dictionary: immutable, reference-counted.
  *
- * The holder of a reference may use the model; the last release frees it.
+ * The holder of a reference may use the model. The last release takes no time: the memory is given back by the
+ * thread that loads dictionaries (retired.h).
  *
  * Thread safety: any thread may retain and release.
  */
@@ -19,10 +20,13 @@ typedef struct served {
     size_t generation; /* 1 after the first load, one more after each reload */
     int64_t loaded;    /* in seconds since 1970; later than that of the generation before */
     ra_model *model;
-    bool on_cpu;              /* the device had no memory for it, so the CPU serves it */
-    atomic_size_t *requests;  /* of the dictionary, over all generations */
-    statistics *inference;    /* likewise */
-    atomic_size_t references; /* private */
+    bool on_cpu;             /* the device had no memory for it, so the CPU serves it */
+    atomic_size_t *requests; /* of the dictionary, over all generations */
+    statistics *inference;   /* likewise */
+    /* private */
+    atomic_size_t references;
+    struct retired_list *retired;
+    struct served *next; /* there */
 } served;
 
 served *served_retain(served *dictionary); /* NULL is fine */

@@ -206,10 +206,10 @@ static size_t check_values(const cJSON *item, const char *key, const char *const
 }
 
 START_TEST(test_values_are_those_of_the_settings) {
-    static const enum ra_sae_setting settings[] = {RA_SET_SAE, RA_SET_ENCODER};
+    static const enum ra_sae_setting shared[] = {RA_SET_SAE, RA_SET_ENCODER};
     read_document();
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        const ra_setting *row = &ra_sae_settings_table()->rows[settings[i]];
+    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
+        const ra_setting *row = &ra_sae_settings_table()->rows[shared[i]];
         ck_assert_uint_ge(check_values(document, row->key, row->names), 1);
     }
     release_document();

@@ -3,10 +3,14 @@
 #include "devices.h"
 #include "model_files.h"
 
+#include "base/pool.h"
 #include "ra_memory.h"
 
 #include <float.h>
 #include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,6 +148,58 @@ START_TEST(test_answers_do_not_depend_on_what_computed_them) {
 }
 END_TEST
 
+/* ---- beside a computation that occupies the threads of the backend ------------------------------------- */
+
+typedef struct occupation {
+    ra_pool *pool;
+    atomic_bool begun, over;
+} occupation;
+
+static void wait_in_part(void *context, size_t part) {
+    occupation *heavy = context;
+    (void)part;
+    atomic_store(&heavy->begun, true);
+    while (!atomic_load(&heavy->over)) sched_yield();
+}
+
+static void *occupy(void *context) {
+    occupation *heavy = context;
+    ra_pool_run(heavy->pool, 8, wait_in_part, heavy);
+    return NULL;
+}
+
+/* Would wait for ever if it took part in the pool; explain and encode take the same way. */
+START_TEST(test_a_serial_workspace_does_not_wait_for_the_pool) {
+    enum { K = 1200, D = 70, BEST = 30 };
+    float query[D], scores[2][BEST];
+    size_t ids[2][BEST];
+    ra_backend *backend = NULL;
+    ra_model *model = NULL;
+    ra_workspace *ordinary = NULL, *serial = NULL;
+    pthread_t thread;
+    test_fill(query, D, 5);
+    ra_model_release(make_model(K, D, (ra_dtype)(RA_F32 + _i)));
+    ra_ok(ra_backend_open("cpu", &(ra_backend_options){.threads = 3}, &backend, &err));
+    ra_ok(ra_model_open(test_path("search.safetensors"), &(ra_model_options){.backend = backend}, &model,
+                        &err));
+    ra_ok(ra_workspace_new(&ordinary, &err));
+    ra_ok(ra_workspace_new_serial(&serial, &err));
+    ra_ok(ra_model_search(model, ordinary, query, 1, BEST, RA_SIMILARITY_COSINE, ids[0], scores[0], &err));
+    occupation heavy = {.pool = ra_backend_pool(backend)};
+    ck_assert_int_eq(pthread_create(&thread, NULL, occupy, &heavy), 0);
+    while (!atomic_load(&heavy.begun)) sched_yield();
+    ra_ok(ra_model_search(model, serial, query, 1, BEST, RA_SIMILARITY_COSINE, ids[1], scores[1], &err));
+    atomic_store(&heavy.over, true);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_mem_eq(ids[0], ids[1], sizeof ids[0]);
+    ck_assert_mem_eq(scores[0], scores[1], sizeof scores[0]);
+    ra_workspace_free(serial);
+    ra_workspace_free(ordinary);
+    ra_model_release(model);
+    ra_backend_release(backend);
+}
+END_TEST
+
 START_TEST(test_neighbors_leave_the_atom_itself_out) {
     enum { K = 150, D = 12 };
     (void)model_on_device(_i);
@@ -223,5 +279,7 @@ TEST_CASES_LOOP(model_search_shapes, 30, MODEL_DEVICES * sizeof shapes / sizeof 
                 test_search_equals_the_plain_loop)
 TEST_CASES_LOOP(model_search_devices, 30, MODEL_DEVICES, test_neighbors_leave_the_atom_itself_out,
                 test_atoms_at_the_edge_of_float32_are_ranked)
+TEST_CASES_LOOP(model_search_serial, 30, RA_F16 - RA_F32 + 1,
+                test_a_serial_workspace_does_not_wait_for_the_pool)
 TEST_CASES(model_search, test_answers_do_not_depend_on_what_computed_them,
            test_refuses_queries_that_make_no_sense)

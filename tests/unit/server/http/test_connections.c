@@ -17,6 +17,16 @@ static http_connection *watched;
 static int client, server;
 static uint64_t now;
 
+static http_connection *add(int descriptor) {
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    ck_assert_int_eq(getpeername(descriptor, (struct sockaddr *)&peer, &size), 0);
+    http_connection *added = http_connection_new(descriptor, (struct sockaddr *)&peer, size);
+    ck_assert_ptr_nonnull(added);
+    http_connections_add(table, added);
+    return added;
+}
+
 static void start(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof address;
@@ -29,8 +39,7 @@ static void start(void) {
     server = accept(listener, NULL, NULL);
     close(listener);
     table = http_connections_new(LIMIT);
-    watched = http_connections_add(table, server, 7);
-    ck_assert_ptr_nonnull(watched);
+    watched = add(server);
     now = 1000 * (uint64_t)SECOND;
 }
 
@@ -155,15 +164,67 @@ END_TEST
 
 START_TEST(test_the_lone_head_of_a_thread) {
     start();
-    ck_assert_ptr_null(http_connections_lone_head(table, 7));
+    ck_assert_ptr_null(http_connections_lone_head(table));
     http_connection_enter(watched, PHASE_HEAD);
-    ck_assert_ptr_eq(http_connections_lone_head(table, 7), watched);
-    ck_assert_ptr_null(http_connections_lone_head(table, 8));
-    http_connection *other = http_connections_add(table, server, 7);
-    ck_assert_ptr_eq(http_connections_lone_head(table, 7), watched);
+    ck_assert_ptr_eq(http_connections_lone_head(table), watched);
+    http_connection *other = add(server);
+    ck_assert_ptr_eq(http_connections_lone_head(table), watched);
     http_connection_enter(other, PHASE_HEAD);
-    ck_assert_ptr_null(http_connections_lone_head(table, 7));
+    ck_assert_ptr_null(http_connections_lone_head(table));
     http_connections_remove(table, other);
+    stop();
+}
+END_TEST
+
+/* In the middle of a request the second look cuts; a reply may still be read by a client that sends no more. */
+START_TEST(test_a_client_that_closes_its_side_in_the_middle) {
+    static const struct {
+        http_phase phase;
+        size_t cut;
+    } cases[] = {{PHASE_IDLE, 1}, {PHASE_HEAD, 1}, {PHASE_BODY, 1}, {PHASE_ANSWER, 0}, {PHASE_SENDING, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        start();
+        http_connection_enter(watched, cases[i].phase);
+        ck_assert_uint_eq(pass(2), 0);
+        ck_assert_int_eq(send(client, "x", 1, 0), 1);
+        ck_assert_int_eq(shutdown(client, SHUT_WR), 0);
+        char byte;
+        while (recv(server, &byte, 1, MSG_PEEK) != 1) continue;
+        ck_assert_uint_eq(pass(3), 0); /* there is something to read */
+        ck_assert_int_eq(recv(server, &byte, 1, 0), 1);
+        ck_assert_uint_eq(pass(1), 0);
+        ck_assert_uint_eq(pass(1), cases[i].cut);
+        stop();
+    }
+}
+END_TEST
+
+/* Ten thousand connections: each is looked at once per second, and no call looks at many. */
+START_TEST(test_looks_are_spread_over_the_connections) {
+    enum { MANY = 10000 };
+    start();
+    for (int i = 1; i < MANY; i++) add(server);
+    ck_assert_uint_eq(http_connections_count(table), MANY);
+    for (http_connection *at = watched; at; at = at->before) http_connection_enter(at, PHASE_BODY);
+    uint64_t pause = http_connections_pause(table), begun = now;
+    ck_assert_uint_ge(pause, 5000);
+    ck_assert_uint_le(pause, 20000);
+    while (now < begun + 11 * (uint64_t)SECOND / 10) { /* a round, and a little more */
+        (void)http_connections_check(table, now);
+        now += pause;
+    }
+    size_t looked_at = 0, most = 0;
+    for (http_connection *at = watched; at; at = at->before) looked_at += at->since != 0;
+    ck_assert_uint_eq(looked_at, MANY);
+    for (uint64_t end = now + (LIMIT + 2) * (uint64_t)SECOND; now < end; now += pause) {
+        size_t cut = http_connections_check(table, now);
+        most = cut > most ? cut : most;
+    }
+    ck_assert_uint_le(most, 128);
+    size_t left = 0;
+    for (http_connection *at = watched; at; at = at->before) left += !at->cut;
+    ck_assert_uint_eq(left, 0);
+    while (watched->before) http_connections_remove(table, watched->before);
     stop();
 }
 END_TEST
@@ -193,6 +254,7 @@ START_TEST(test_a_request_that_is_on_its_way_is_expected) {
 END_TEST
 
 TEST_CASES(connections, test_a_client_has_an_address, test_silence_is_no_head,
+           test_a_client_that_closes_its_side_in_the_middle, test_looks_are_spread_over_the_connections,
            test_the_first_byte_starts_the_clock_of_a_head, test_more_bytes_and_a_first_line_give_no_more_time,
            test_a_request_that_was_quick_is_forgotten, test_a_body_has_a_least_rate,
            test_the_servers_own_time_is_not_the_clients, test_a_reply_that_nobody_reads_is_cut,

@@ -18,9 +18,10 @@ typedef struct desk {
 } desk;
 
 static desk at;
-static atomic_size_t suspended, resumed;
+static atomic_size_t resumed;
 
-static bool submit(void *context, void (*run)(void *), void *argument) {
+static bool submit(void *context, const http_request *request, void (*run)(void *), void *argument) {
+    (void)request;
     desk *own = context;
     if (own->queued == own->room) return false;
     own->run[own->queued] = run;
@@ -43,13 +44,10 @@ static void admit(void *context, http_request *request, http_response *response,
     *max_body = 10;
 }
 
-static void suspend(void *connection) {
-    (void)connection;
-    atomic_fetch_add(&suspended, 1);
-}
-
-static void resume(void *connection) {
-    (void)connection;
+static void resume(http_exchange *exchange) {
+    ck_assert_ptr_eq(exchange->deferral.connection, exchange);
+    ck_assert_ptr_eq(exchange->deferral.home, &at);
+    ck_assert_ptr_null(exchange->deferral.after); /* the thread of the connection may link it now */
     atomic_fetch_add(&resumed, 1);
 }
 
@@ -57,10 +55,9 @@ static const http_service service = {.context = &at, .admit = admit, .answer = a
 
 static http_deferrals *start(size_t room, uint64_t deadline) {
     at = (desk){.room = room};
-    atomic_store(&suspended, 0);
     atomic_store(&resumed, 0);
-    http_deferrals *waiting = http_deferrals_new(&(http_deferrals_options){
-        .service = &service, .deadline = deadline, .suspend = suspend, .resume = resume});
+    http_deferrals *waiting = http_deferrals_new(
+        &(http_deferrals_options){.service = &service, .deadline = deadline, .resume = resume});
     ck_assert_ptr_nonnull(waiting);
     return waiting;
 }
@@ -85,7 +82,7 @@ static http_exchange *request(void) {
 
 static http_exchange *defer(http_deferrals *waiting, int descriptor) {
     http_exchange *exchange = request();
-    ck_assert(http_defer(waiting, exchange, exchange, descriptor));
+    ck_assert(http_defer(waiting, exchange, exchange, &at, descriptor));
     memset(content_type, 'x', sizeof content_type - 1);
     return exchange;
 }
@@ -113,7 +110,6 @@ START_TEST(test_an_answer_resumes_the_connection) {
     open_pair();
     http_exchange *exchange = defer(waiting, pair[0]);
     ck_assert_uint_eq(http_deferrals_count(waiting), 1);
-    ck_assert_uint_eq(atomic_load(&suspended), 1);
     ck_assert_uint_eq(atomic_load(&resumed), 0);
     run_next(0);
     ck_assert_uint_eq(atomic_load(&resumed), 1);
@@ -128,8 +124,7 @@ END_TEST
 START_TEST(test_a_full_queue_is_said_at_once) {
     http_deferrals *waiting = start(0, MINUTE);
     http_exchange *exchange = request();
-    ck_assert(!http_defer(waiting, exchange, exchange, -1));
-    ck_assert_uint_eq(atomic_load(&suspended), 0);
+    ck_assert(!http_defer(waiting, exchange, exchange, &at, -1));
     ck_assert_int_eq(http_exchange_reply(exchange)->status, 503);
     ck_assert(has_header(http_exchange_reply(exchange), "Retry-After"));
     http_deferred_give(exchange);
@@ -156,6 +151,24 @@ START_TEST(test_a_deadline_is_answered_before_its_turn_comes) {
     http_deferrals_release(waiting); /* the job still holds it */
     run_next(0);
     ck_assert_uint_eq(at.answered, 0);
+    close_pair();
+}
+END_TEST
+
+/* It happens also when its client was told to try again, so it is never told. */
+START_TEST(test_what_has_no_deadline_waits) {
+    http_deferrals *waiting = start(1, 1000);
+    open_pair();
+    http_exchange *exchange = request();
+    exchange->request.patient = true;
+    ck_assert(http_defer(waiting, exchange, exchange, &at, pair[0]));
+    http_deferrals_check(waiting, http_now() + 1000 * (uint64_t)MINUTE);
+    ck_assert_uint_eq(atomic_load(&resumed), 0);
+    run_next(0);
+    ck_assert_uint_eq(atomic_load(&resumed), 1);
+    ck_assert_int_eq(http_exchange_reply(exchange)->status, 200);
+    http_deferred_give(exchange);
+    http_deferrals_release(waiting);
     close_pair();
 }
 END_TEST
@@ -197,7 +210,7 @@ START_TEST(test_the_end_leaves_nobody_waiting) {
     }
     http_exchange *late = request();
     at.queued = 0;
-    ck_assert(!http_defer(waiting, late, late, pair[0]));
+    ck_assert(!http_defer(waiting, late, late, &at, pair[0]));
     ck_assert_int_eq(late->response.status, 503);
     http_deferred_give(late);
     ck_assert_uint_eq(at.answered, 0);
@@ -214,17 +227,14 @@ static void quick_answer(void *context, http_request *request, http_response *re
     text_string(&response->body, "{}");
 }
 
-static bool submit_thread(void *context, void (*run)(void *), void *argument) {
+static bool submit_thread(void *context, const http_request *request, void (*run)(void *), void *argument) {
+    (void)request;
     pthread_t *thread = context;
     return pthread_create(thread, NULL, (void *(*)(void *))(void (*)(void))run, argument) == 0;
 }
 
-static void mark(void *connection) {
-    atomic_store((atomic_bool *)connection, true);
-}
-
-static void ignore(void *connection) {
-    (void)connection;
+static void mark(http_exchange *exchange) {
+    atomic_store((atomic_bool *)exchange->deferral.connection, true);
 }
 
 static void *check_for_ever(void *argument) {
@@ -239,14 +249,14 @@ START_TEST(test_answers_race_with_deadlines) {
     pthread_t job, watchdog;
     const http_service quick = {
         .context = &job, .admit = admit, .answer = quick_answer, .submit = submit_thread};
-    http_deferrals *waiting = http_deferrals_new(
-        &(http_deferrals_options){.service = &quick, .deadline = 60, .suspend = ignore, .resume = mark});
+    http_deferrals *waiting =
+        http_deferrals_new(&(http_deferrals_options){.service = &quick, .deadline = 60, .resume = mark});
     open_pair();
     ck_assert_int_eq(pthread_create(&watchdog, NULL, check_for_ever, waiting), 0);
     for (int i = 0; i < REQUESTS; i++) {
         atomic_bool done = false;
         http_exchange *exchange = request();
-        ck_assert(http_defer(waiting, exchange, &done, pair[0]));
+        ck_assert(http_defer(waiting, exchange, &done, NULL, pair[0]));
         for (int spin = 0; !atomic_load(&done); spin++)
             if (spin % 1000 == 999) http_deferrals_check(waiting, http_now());
         const http_response *reply = http_exchange_reply(exchange);
@@ -262,5 +272,6 @@ START_TEST(test_answers_race_with_deadlines) {
 END_TEST
 
 TEST_CASES_SLOW(deferred, 60, test_an_answer_resumes_the_connection, test_a_full_queue_is_said_at_once,
-                test_a_deadline_is_answered_before_its_turn_comes, test_a_client_that_left_costs_nothing,
-                test_the_end_leaves_nobody_waiting, test_answers_race_with_deadlines)
+                test_a_deadline_is_answered_before_its_turn_comes, test_what_has_no_deadline_waits,
+                test_a_client_that_left_costs_nothing, test_the_end_leaves_nobody_waiting,
+                test_answers_race_with_deadlines)

@@ -206,7 +206,39 @@ START_TEST(test_a_large_body_grows_through_many_pieces) {
 }
 END_TEST
 
-TEST_CASES(exchange, test_pieces_become_the_body,
+/* 10,000 bytes for all: announced ones are taken at the head, others as they come, and all are given back. */
+START_TEST(test_bodies_share_their_memory) {
+    http_capacity bodies = {.limit = 10000};
+    recorder seen = {.max_body = 9000};
+    const http_headers large = {.length = 8000}, unknown = {0};
+    http_service service = {.context = &seen, .admit = admit, .answer = answer};
+    http_exchange *first = http_exchange_take("/a"), *second = http_exchange_take("/b"), *third;
+    first->bodies = second->bodies = &bodies;
+    http_exchange_begin(first, &service, "POST", &large, NULL);
+    ck_assert_int_eq(first->step, HTTP_RECEIVING);
+    ck_assert_uint_eq(atomic_load(&bodies.used), 8000);
+    http_exchange_begin(second, &service, "POST", &large, NULL);
+    ck_assert_int_eq(second->step, HTTP_PASSING);
+    ck_assert_int_eq(second->response.status, 503);
+    ck_assert_uint_eq(atomic_load(&bodies.used), 8000);
+    http_exchange_give(second);
+    http_exchange_leave(first);
+    ck_assert_uint_eq(atomic_load(&bodies.used), 8000); /* a compute thread may still read it */
+    http_exchange_give(first);
+    ck_assert_uint_eq(atomic_load(&bodies.used), 0);
+    char bytes[1000] = {0};
+    bodies.limit = 5000;
+    third = http_exchange_take("/c");
+    third->bodies = &bodies;
+    http_exchange_begin(third, &service, "POST", &unknown, NULL);
+    for (int i = 0; i < 9; i++) http_exchange_receive(third, bytes, sizeof bytes);
+    ck_assert_int_eq(third->response.status, 503);
+    http_exchange_free(third);
+    ck_assert_uint_eq(atomic_load(&bodies.used), 0);
+}
+END_TEST
+
+TEST_CASES(exchange, test_bodies_share_their_memory, test_pieces_become_the_body,
            test_buffers_are_kept_for_the_next_request_and_contents_are_not, test_two_at_once_have_their_own,
            test_only_what_is_neither_vital_nor_refused_counts, test_an_announced_excess_is_refused_at_once,
            test_an_excess_that_was_not_announced_is_refused_when_it_comes,

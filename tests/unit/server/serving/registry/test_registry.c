@@ -1,12 +1,16 @@
-/* Dictionaries and their generations (server/serving/registry/{registry,entries,load}.c, server/serving/reloader.c). */
+/* Dictionaries and their generations (server/serving/registry/{registry,entries,load,retired}.c, server/serving/reloader.c). */
 #include "emulated.h"
 #include "harness.h"
 #include "serving/registry/registry.h"
 #include "serving/reloader.h"
 #include "ra_memory.h"
+#include "http/exchange.h"
 #include "model_files.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <sched.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -522,16 +526,138 @@ START_TEST(test_a_small_file_is_private) {
 }
 END_TEST
 
-TEST_CASES_SLOW(registry, 60, test_names_are_found_and_others_are_not, test_refuses_bad_names_and_bad_files,
-                test_a_reload_is_a_new_generation_and_the_old_one_lives_while_it_is_held,
-                test_a_bad_file_changes_nothing_and_says_why,
-                test_settings_complete_a_file_and_never_change_one, test_names_fit_into_a_url,
-                test_an_unloaded_dictionary_is_known_and_comes_back_by_load_alone,
-                test_why_a_load_failed_is_kept_without_the_folder, test_any_allocation_of_a_load_may_fail,
-                test_a_folder_serves_what_opens, test_a_folder_that_serves_nothing_is_refused,
-                test_a_changed_file_is_taken_at_the_second_look,
-                test_readers_see_whole_generations_while_it_reloads,
-                test_a_watching_reloader_takes_what_changes, test_the_reloader_reloads_when_asked_and_stops,
-                test_a_generation_that_is_lost_is_gone_until_a_load, test_a_small_file_is_private)
+/* ---- giving back --------------------------------------------------------------------------------------- */
+
+static atomic_size_t told;
+
+static void count_told(void *context) {
+    (void)context;
+    atomic_fetch_add(&told, 1);
+}
+
+START_TEST(test_the_last_holder_leaves_the_memory_to_another_thread) {
+    registry *dictionaries = with_one(write_model("a.safetensors", 1));
+    registry_on_retired(dictionaries, count_told, NULL);
+    served *old = registry_acquire(dictionaries, "words");
+    ra_ok(registry_reload(dictionaries, "words", &err));
+    ck_assert_uint_eq(atomic_load(&told), 0);
+    ck_assert_uint_eq(registry_free_retired(dictionaries), 0);
+    served_release(old);
+    ck_assert_uint_eq(atomic_load(&told), 1);
+    ck_assert_uint_eq(registry_free_retired(dictionaries), 1);
+    served *kept = registry_acquire(dictionaries, "words");
+    ra_ok(registry_unload(dictionaries, "words", &err));
+    registry_on_retired(dictionaries, NULL, NULL); /* as at a stop: nobody is told any more */
+    served_release(kept);
+    ck_assert_uint_eq(atomic_load(&told), 1);
+    ck_assert_uint_eq(registry_free_retired(dictionaries), 0);
+    registry_free(dictionaries);
+}
+END_TEST
+
+/* ---- the queue of the reloader --------------------------------------------------------------------------- */
+
+START_TEST(test_those_who_asked_before_a_load_began_share_it) {
+    char path[512];
+    snprintf(path, sizeof path, "%s", write_model("a.safetensors", 1));
+    registry *dictionaries = with_one(path);
+    uint64_t asked = http_now();
+    for (int i = 0; i < 5; i++) ra_ok(registry_reload_since(dictionaries, "words", asked, &err));
+    ck_assert_uint_eq(status_of(dictionaries, "words").generation, 2);
+    usleep(10);
+    ra_ok(registry_load_since(dictionaries, "words", http_now(), &err));
+    ck_assert_uint_eq(status_of(dictionaries, "words").generation, 3);
+    ck_assert_int_eq(rename(test_write("junk", "junk", 4), path), 0);
+    usleep(10);
+    asked = http_now();
+    for (int i = 0; i < 5; i++) /* a failure, too, and its reason */
+        ra_fails(registry_reload_since(dictionaries, "words", asked, &err), RA_ERR_FORMAT, path);
+    ck_assert_uint_eq(status_of(dictionaries, "words").failures, 1);
+    replace_model(path, 2);
+    ra_ok(registry_unload(dictionaries, "words", &err)); /* what was loaded before is gone */
+    ra_ok(registry_load_since(dictionaries, "words", asked, &err));
+    ck_assert_uint_eq(status_of(dictionaries, "words").generation, 4);
+    registry_free(dictionaries);
+}
+END_TEST
+
+static atomic_bool hold;
+static size_t order[8];
+static atomic_size_t began, done;
+
+static void take_part(void *argument) {
+    atomic_fetch_add(&began, 1);
+    while (atomic_load(&hold)) sched_yield();
+    order[atomic_fetch_add(&done, 1)] = (size_t)argument;
+}
+
+START_TEST(test_jobs_run_in_order_on_the_thread_of_the_reloader) {
+    registry *dictionaries = with_one(write_model("a.safetensors", 1));
+    reloader *worker = NULL;
+    ra_ok(reloader_start(dictionaries, &(reloader_options){.queue = 3}, &worker, &err));
+    atomic_store(&hold, true);
+    ck_assert(reloader_submit(worker, take_part, (void *)0));
+    while (atomic_load(&began) < 1) sched_yield(); /* it runs, and no longer waits in the queue */
+    for (size_t i = 1; i <= 3; i++) ck_assert(reloader_submit(worker, take_part, (void *)i));
+    ck_assert(!reloader_submit(worker, take_part, (void *)4)); /* full */
+    ck_assert_uint_eq(reloader_waiting(worker), 4);
+    ck_assert_uint_eq(atomic_load(&done), 0);
+    atomic_store(&hold, false);
+    ck_assert(reloader_stop(worker, 30)); /* runs what waits */
+    ck_assert_uint_eq(atomic_load(&done), 4);
+    for (size_t i = 0; i < 4; i++) ck_assert_uint_eq(order[i], i);
+    registry_free(dictionaries);
+}
+END_TEST
+
+START_TEST(test_the_reloader_frees_what_nobody_holds) {
+    registry *dictionaries = with_one(write_model("a.safetensors", 1));
+    reloader *worker = NULL;
+    ra_ok(reloader_start(dictionaries, &(reloader_options){.queue = 3}, &worker, &err));
+    served *old = registry_acquire(dictionaries, "words");
+    ra_ok(registry_unload(dictionaries, "words", &err));
+    served_release(old);
+    usleep(50000);
+    ck_assert_uint_eq(registry_free_retired(dictionaries), 0); /* it was quicker */
+    ck_assert(reloader_stop(worker, 30));
+    registry_free(dictionaries);
+}
+END_TEST
+
+/* No descriptor is left: the file is the same, and opens a second later. */
+START_TEST(test_a_load_that_failed_for_a_passing_reason_is_tried_again) {
+    char path[512];
+    snprintf(path, sizeof path, "%s", write_model("a.safetensors", 1));
+    registry *dictionaries = with_one(path);
+    replace_model(path, 2);
+    int taken[4096], count = 0;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){1000, 1000}), 0);
+    while (count < 4096 && (taken[count] = open("/dev/null", O_RDONLY)) >= 0) count++;
+    ck_assert_int_lt(count, 4096);
+    ck_assert_uint_eq(registry_reload_all(dictionaries), 1);
+    ck_assert_uint_eq(registry_poll(dictionaries), 0); /* not at once */
+    for (int i = 0; i < count; i++) close(taken[i]);
+    usleep(1100000);
+    ck_assert_uint_eq(registry_poll(dictionaries), 1);
+    ck_assert_uint_eq(status_of(dictionaries, "words").generation, 2);
+    usleep(1100000);
+    ck_assert_uint_eq(registry_poll(dictionaries), 0);
+    registry_free(dictionaries);
+}
+END_TEST
+
+TEST_CASES_SLOW(
+    registry, 60, test_the_last_holder_leaves_the_memory_to_another_thread,
+    test_those_who_asked_before_a_load_began_share_it, test_jobs_run_in_order_on_the_thread_of_the_reloader,
+    test_the_reloader_frees_what_nobody_holds, test_a_load_that_failed_for_a_passing_reason_is_tried_again,
+    test_names_are_found_and_others_are_not, test_refuses_bad_names_and_bad_files,
+    test_a_reload_is_a_new_generation_and_the_old_one_lives_while_it_is_held,
+    test_a_bad_file_changes_nothing_and_says_why, test_settings_complete_a_file_and_never_change_one,
+    test_names_fit_into_a_url, test_an_unloaded_dictionary_is_known_and_comes_back_by_load_alone,
+    test_why_a_load_failed_is_kept_without_the_folder, test_any_allocation_of_a_load_may_fail,
+    test_a_folder_serves_what_opens, test_a_folder_that_serves_nothing_is_refused,
+    test_a_changed_file_is_taken_at_the_second_look, test_readers_see_whole_generations_while_it_reloads,
+    test_a_watching_reloader_takes_what_changes, test_the_reloader_reloads_when_asked_and_stops,
+    test_a_generation_that_is_lost_is_gone_until_a_load, test_a_small_file_is_private)
 TEST_CASES(registry_device, test_what_does_not_fit_on_the_device_is_served_by_the_cpu,
            test_a_reload_for_which_the_device_has_no_memory_changes_nothing)

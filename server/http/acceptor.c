@@ -1,0 +1,184 @@
+/* One thread accepts for all I/O threads: it sees how many connections each of them has, and no I/O thread ever waits
+ * for the listening socket. Handing a connection over costs some microseconds, once per connection.
+ */
+#include "http/acceptor.h"
+#include "http/addresses.h"
+#include "http/points.h"
+#include "ra_memory.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    AT_ONCE = 64,          /* connections that are accepted before the thread looks whether it shall stop */
+    LAST = 512,            /* as many may wait to be accepted when it stops */
+    WITHOUT_MEMORY_MS = 50 /* until the next attempt when the system had no memory or descriptor */
+};
+
+struct http_acceptor {
+    http_acceptor_options options;
+    http_addresses *addresses;
+    pthread_t thread;
+    bool running;
+    int bell;
+    atomic_size_t connections, refused;
+    atomic_bool full; /* the thread waits for a connection to end */
+    atomic_bool stop;
+    bool complained;
+    size_t turn; /* the first I/O thread to look at: equals take turns */
+};
+
+static void ring(const http_acceptor *acceptor) {
+    uint64_t one = 1;
+    while (write(acceptor->bell, &one, sizeof one) < 0 && errno == EINTR) continue;
+}
+
+static http_worker *choose(http_acceptor *acceptor) {
+    size_t count = acceptor->options.worker_count, least = SIZE_MAX;
+    http_worker *chosen = NULL;
+    for (size_t i = 0; i < count; i++) {
+        http_worker *worker = acceptor->options.workers[(acceptor->turn + i) % count];
+        size_t has = http_worker_connections(worker);
+        if (has >= least) continue;
+        least = has;
+        chosen = worker;
+    }
+    acceptor->turn++;
+    return chosen;
+}
+
+static void hand_over(http_acceptor *acceptor, int descriptor, const struct sockaddr *peer, socklen_t size) {
+    if (!http_addresses_enter(acceptor->addresses, peer)) {
+        atomic_fetch_add(&acceptor->refused, 1);
+        close(descriptor);
+        return;
+    }
+    http_connection *connection = http_connection_new(descriptor, peer, size);
+    if (!connection) {
+        http_addresses_leave(acceptor->addresses, peer);
+        close(descriptor);
+        return;
+    }
+    atomic_fetch_add(&acceptor->connections, 1);
+    http_worker *worker = choose(acceptor);
+    point_reached(POINT_taken);
+    http_worker_take(worker, connection);
+}
+
+/* A connection that ends after the first comparison rings. */
+static bool has_room(http_acceptor *acceptor) {
+    if (atomic_load(&acceptor->connections) < acceptor->options.max_connections) return true;
+    atomic_store(&acceptor->full, true);
+    if (atomic_load(&acceptor->connections) >= acceptor->options.max_connections) return false;
+    atomic_store(&acceptor->full, false);
+    return true;
+}
+
+static void complain(http_acceptor *acceptor, int reason) {
+    if (!acceptor->complained)
+        ra_log(RA_LOG_WARNING, "new connections wait: the system accepts none now: %s", strerror(reason));
+    acceptor->complained = true;
+}
+
+/* Milliseconds until there may be more although nobody rings; -1: the socket tells. */
+static int accept_some(http_acceptor *acceptor, int most) {
+    for (int i = 0; i < most && has_room(acceptor); i++) {
+        struct sockaddr_storage peer;
+        socklen_t size = sizeof peer;
+        int descriptor = accept4(acceptor->options.descriptor, (struct sockaddr *)&peer, &size,
+                                 SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (descriptor >= 0) {
+            acceptor->complained = false;
+            hand_over(acceptor, descriptor, (struct sockaddr *)&peer, size);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            complain(acceptor, errno);
+            return WITHOUT_MEMORY_MS;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINVAL) return -1;
+        /* else it was gone before it was accepted */
+    }
+    return -1;
+}
+
+static void *run(void *argument) {
+    http_acceptor *acceptor = argument;
+    int pause = -1;
+    while (!atomic_load(&acceptor->stop)) {
+        bool waits = pause >= 0 || atomic_load(&acceptor->full);
+        struct pollfd on[] = {{.fd = acceptor->bell, .events = POLLIN},
+                              {.fd = waits ? -1 : acceptor->options.descriptor, .events = POLLIN}};
+        uint64_t count;
+        (void)poll(on, 2, pause);
+        if (on[0].revents) (void)!read(acceptor->bell, &count, sizeof count);
+        pause = atomic_load(&acceptor->stop) ? -1 : accept_some(acceptor, AT_ONCE);
+    }
+    return NULL;
+}
+
+void http_acceptor_closed(http_acceptor *acceptor, const http_connection *connection) {
+    http_addresses_leave(acceptor->addresses, (const struct sockaddr *)&connection->peer);
+    atomic_fetch_sub(&acceptor->connections, 1);
+    if (atomic_exchange(&acceptor->full, false)) ring(acceptor);
+}
+
+size_t http_acceptor_connections(const http_acceptor *acceptor) {
+    return atomic_load(&acceptor->connections);
+}
+
+size_t http_acceptor_refused(const http_acceptor *acceptor) {
+    return atomic_load(&acceptor->refused);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
+ra_status http_acceptor_new(const http_acceptor_options *options, http_acceptor **out, ra_error *err) {
+    http_acceptor *acceptor = ra_calloc(1, sizeof *acceptor);
+    if (!acceptor) {
+        close(options->descriptor);
+        RA_FAIL_MEMORY(err, "the acceptor", sizeof *acceptor);
+    }
+    acceptor->options = *options;
+    acceptor->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    acceptor->addresses = http_addresses_new(options->max_per_address);
+    if (acceptor->bell >= 0 && acceptor->addresses) {
+        *out = acceptor;
+        return RA_OK;
+    }
+    int reason = acceptor->addresses ? errno : ENOMEM;
+    http_acceptor_free(acceptor);
+    RA_FAIL(err, RA_ERR_IO, "the server cannot accept connections: %s", strerror(reason));
+}
+
+ra_status http_acceptor_start(http_acceptor *acceptor, ra_error *err) {
+    int failure = pthread_create(&acceptor->thread, NULL, run, acceptor);
+    if (failure) RA_FAIL(err, RA_ERR_MEMORY, "the acceptor did not start: %s", strerror(failure));
+    acceptor->running = true;
+    (void)pthread_setname_np(acceptor->thread, "rasaed-accept");
+    return RA_OK;
+}
+
+void http_acceptor_stop(http_acceptor *acceptor) {
+    if (acceptor->running) {
+        atomic_store(&acceptor->stop, true);
+        ring(acceptor);
+        pthread_join(acceptor->thread, NULL);
+        acceptor->running = false;
+        if (!acceptor->options.shared) (void)accept_some(acceptor, LAST);
+    }
+    if (acceptor->options.descriptor >= 0) close(acceptor->options.descriptor);
+    acceptor->options.descriptor = -1;
+}
+
+void http_acceptor_free(http_acceptor *acceptor) {
+    if (!acceptor) return;
+    http_acceptor_stop(acceptor);
+    http_addresses_free(acceptor->addresses);
+    if (acceptor->bell >= 0) close(acceptor->bell);
+    ra_free(acceptor);
+}
