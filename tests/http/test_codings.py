@@ -1,4 +1,4 @@
-"""gzip, deflate and zstd, both ways (server/codec/coding*.c)."""
+"""gzip, deflate and zstd, both ways (server/codec/coding_{table,zlib,zstd}.c)."""
 
 import gzip
 import json

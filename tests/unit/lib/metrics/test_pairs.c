@@ -1,4 +1,4 @@
-/* Z^T Z and the metrics of pairs of latents (lib/metrics/{gram,pairs,lanczos}.c) against dense matrices in
+/* Z^T Z and the metrics of pairs of latents (lib/metrics/{gram,pairs,lanczos,shift}.c) against dense matrices in
  * float64. */
 #include "harness.h"
 

@@ -1,3 +1,4 @@
+/* The codings (server/codec/coding_{table,zlib,zstd}.c). */
 #include "codec/coding.h"
 #include "harness.h"
 #include "ra_memory.h"
