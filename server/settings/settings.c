@@ -156,8 +156,9 @@ static const char below[] =
     "list with ';' between them; an unknown one is refused) and in the file of --config (max_body = "
     "1048576). RASAED_CONFIG names that\n"
     "file, too. A flag wins over the environment, the environment over the file.\n\n"
-    "SIGHUP reloads all dictionaries and the key file. SIGTERM and SIGINT let running requests finish, then\n"
-    "stop. A socket from a service manager (LISTEN_FDS) takes the place of --listen.\n"
+    "SIGHUP reloads all dictionaries, the key file and the certificate. SIGTERM and SIGINT let running "
+    "requests\n"
+    "finish, then stop. A socket from a service manager (LISTEN_FDS) takes the place of --listen.\n"
     "Exit status: 0 stopped as asked, 1 failed, 2 wrong usage, 3 the device is lost.\n";
 
 /* A command line whose values are those of *of. */
