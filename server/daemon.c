@@ -242,6 +242,7 @@ static ra_status start(parts *self, ra_error *err) {
     RA_TRY(start_compute(self, err));
     warm_device(self);
     self->service = dispatch_service(&self->state);
+    self->service.base_path = self->settings->base_path;
     if (self->state.has_admin) RA_TRY(start_server(self, true, err));
     RA_TRY(start_server(self, false, err));
     RA_TRY(heartbeat_start(self->main.server, self->manager.watchdog_us, &self->heartbeat, err));

@@ -52,6 +52,17 @@ static ra_status check_address(const char *words, ra_error *err) {
     return http_address_parse(words, &address, err);
 }
 
+static ra_status check_base_path(const char *words, ra_error *err) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+    size_t size = strlen(words);
+    if (words[0] == '/' && size > 1 && size < 128 && words[size - 1] != '/' && !strstr(words, "//") &&
+        strspn(words, letters) == size)
+        return RA_OK;
+    RA_FAIL(err, RA_ERR_ARGUMENT,
+            "\"%s\" is no prefix of paths; expected one such as /rasae: a slash first, none at the end",
+            words);
+}
+
 static ra_status check_origin(const char *words, ra_error *err) {
     if (cors_origin_is_good(words)) return RA_OK;
     RA_FAIL(err, RA_ERR_ARGUMENT,
@@ -78,6 +89,8 @@ static const ra_setting rows[] = {
         .help = "where to listen; port 0 takes a free one, IPv6 is written [::1]:8080"},
     {"admin_listen", TEXT(admin_listen), .check = check_address, .argument = "HOST:PORT",
         .help = "a second address for health, metrics and administration"},
+    {"base_path", TEXT(base_path), .check = check_base_path, .argument = "PATH",
+        .help = "the prefix under which a proxy shows this server, such as /rasae; links begin with it, and paths may"},
     {"dictionary_dir", TEXT(dictionary_dir), .argument = "DIR",
         .help = "serve every *.safetensors file in DIR under its name without the suffix"},
     {"watch", BOOL(watch), .fallback = "false", .help = "reload a dictionary when its file changes"},
