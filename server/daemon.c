@@ -43,6 +43,7 @@ typedef struct address {
     int descriptor; /* bound and not yet passed to the server; -1 when there is none */
     bool shared;    /* the service manager has the socket, too */
     char url[HTTP_ADDRESS_SIZE];
+    unix_address local; /* the socket of the file system that it is; or no path */
 } address;
 
 typedef struct parts {
@@ -60,9 +61,13 @@ typedef struct parts {
 
 /* ---- start --------------------------------------------------------------------------------------------- */
 
-static ra_status take(address *at, int handed_over, const http_address *where, ra_error *err) {
+static ra_status take(address *at, int handed_over, http_address *where, ra_error *err) {
     at->shared = handed_over >= 0;
-    if (!at->shared) return http_listener_open(where, &at->descriptor, at->url, err);
+    if (!at->shared) {
+        RA_TRY(http_listener_open(where, &at->descriptor, at->url, err));
+        at->local = where->local;
+        return RA_OK;
+    }
     at->descriptor = handed_over;
     return http_listener_adopt(handed_over, where->secure, at->url, err);
 }
@@ -202,7 +207,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
                                    .max_in_flight = chosen->max_in_flight,
                                    .bodies = &self->state.bodies,
                                    .admin = admin,
-                                   .tls = self->tls,
+                                   .tls = unix_address_is(at->url) ? NULL : self->tls,
                                    .service = &self->service};
     if (admin) {
         options.threads = 1;
@@ -314,6 +319,8 @@ static void stop(parts *self) {
     ra_backend_release(self->backend);
     if (self->main.descriptor >= 0) close(self->main.descriptor);
     if (self->admin.descriptor >= 0) close(self->admin.descriptor);
+    unix_socket_remove(&self->main.local);
+    unix_socket_remove(&self->admin.local);
     http_tls_free(self->tls);
 }
 

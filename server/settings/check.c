@@ -16,6 +16,7 @@ static ra_status check_address(const char *written, ra_error *err) {
     http_address address;
     if (!written) return RA_OK;
     RA_TRY(http_address_parse(written, &address, err));
+    if (address.local.path[0]) return RA_OK;
     int failure = getaddrinfo(address.host[0] ? address.host : NULL, address.port, &hints, &found);
     if (failure)
         RA_FAIL(err, RA_ERR_IO, "cannot listen on %s:%s: %s", address.host, address.port,

@@ -86,7 +86,8 @@ static const ra_setting rows[] = {
     {"dictionary", LIST(dictionary), .check = check_dictionary, .argument = "NAME=FILE",
         .help = "serve FILE, an artifact or a checkpoint, as NAME; may be repeated"},
     {"listen", TEXT(listen), .known_as = "port host bind address", .check = check_address, .fallback = "127.0.0.1:8080", .argument = "HOST:PORT",
-        .help = "where to listen; port 0 takes a free one, IPv6 is written [::1]:8080"},
+        .help = "where to listen; port 0 takes a free one, IPv6 is written [::1]:8080, a socket of the file system "
+                "unix:/PATH[,mode=0660][,owner=USER:GROUP]"},
     {"admin_listen", TEXT(admin_listen), .check = check_address, .argument = "HOST:PORT",
         .help = "a second address for health, metrics and administration"},
     {"base_path", TEXT(base_path), .check = check_base_path, .argument = "PATH",
