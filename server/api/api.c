@@ -20,7 +20,8 @@ void api_write_problem(const http_request *request, http_response *response, con
         oip_put_error(&response->body, sentence);
     } else {
         char instance[HTTP_MAX_TARGET + 256];
-        snprintf(instance, sizeof instance, "%s%s", request->target.base, request->target.path);
+        snprintf(instance, sizeof instance, "%s%s", request->target.base ? request->target.base : "",
+                 request->target.path);
         response->content_type = "application/problem+json";
         json_problem(&response->body, response->status, http_status_text(response->status), sentence,
                      instance);

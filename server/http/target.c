@@ -106,7 +106,7 @@ static ra_status fill(http_target *target, const char *raw, ra_error *err) {
         return RA_OK;
     }
     if (*raw != '/') RA_FAIL(err, RA_ERR_FORMAT, "the request target does not start with '/'");
-    raw = skip_base(raw, target->base);
+    if (target->base) raw = skip_base(raw, target->base);
     size_t slash = *raw != '/', size = slash + strlen(raw) + 1,
            room = room_for_parameters(raw) * sizeof *target->parameters;
     target->storage = ra_malloc(room + 2 * size, 1);
@@ -124,7 +124,7 @@ static ra_status fill(http_target *target, const char *raw, ra_error *err) {
 }
 
 ra_status http_target_parse(http_target *target, const char *raw, const char *base, ra_error *err) {
-    *target = (http_target){.path = "", .base = base ? base : ""};
+    *target = (http_target){.path = "", .base = base};
     ra_status status = fill(target, raw, err);
     if (status != RA_OK) target->segment_count = target->parameter_count = 0;
     return status;
