@@ -43,7 +43,7 @@ class Bash(unittest.TestCase):
         for command in commands():
             self.assertEqual(self.asked("rasae", command, "--"), flags("rasae", command))
         self.assertEqual(self.asked("rasaed", "--"), flags("rasaed"))
-        self.assertEqual(self.asked("rasaed", "--max-b"), ["--max-body", "--max-batch"])
+        self.assertEqual(self.asked("rasaed", "--max-b"), ["--max-body", "--max-body-memory", "--max-batch"])
         self.assertEqual(self.asked("rasae", "fuse", "in.safetensors", "--dt"), ["--dtype"])
 
     def test_values(self):
