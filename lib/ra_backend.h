@@ -43,6 +43,8 @@ typedef struct ra_backend_options {
                      * device faster (cuBLAS: TF32); false: full float32 */
     bool yield; /* a thread that waits for the device sleeps: fewer processor cycles, some microseconds more
                      * per wait; false: it asks until the device is done */
+    int nice; /* added to the nice value of its threads (not the caller's), so that others of the process get a
+               * core first; 0: none */
     size_t process; /* which of the processes on this machine that compute together this one is, from 0: if
                      * the name has no number, they take the machine's devices by turns */
 } ra_backend_options;

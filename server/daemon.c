@@ -109,7 +109,8 @@ static ra_status prepare(parts *self, ra_error *err) {
 
 static ra_status load(parts *self, ra_error *err) {
     const settings *chosen = self->settings;
-    ra_backend_options options = {.threads = chosen->compute_threads, .tf32 = chosen->tf32, .yield = true};
+    ra_backend_options options = {
+        .threads = chosen->compute_threads, .tf32 = chosen->tf32, .yield = true, .nice = COMPUTE_NICENESS};
     RA_TRY(ra_backend_open(chosen->device, &options, &self->backend, err));
     RA_TRY(
         ra_backend_reserve(self->shares.pool_threads + self->shares.io_threads + COMPUTATIONS_AT_ONCE, err));

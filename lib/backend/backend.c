@@ -100,7 +100,8 @@ static ra_status open_named(const char *name, const ra_backend_options *options,
     for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
         if (strcmp(name, built_in[i]->name) == 0) ops = built_in[i];
     if (!ops) RA_TRY_OUT(status, load_plugin(name, &ops, err));
-    if (!ops->host_memory) RA_TRY_OUT(status, ra_pool_new(options->threads, &opened->pool, err));
+    if (!ops->host_memory)
+        RA_TRY_OUT(status, ra_pool_new(options->threads, options->nice, &opened->pool, err));
     RA_TRY_OUT(status, ops->open(options, &opened->visible.self, err));
     opened->visible.ops = ops;
     opened->serial.ops = ops;

@@ -6,11 +6,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 enum { MAX_THREADS = 1024 };
 
 struct ra_pool {
     size_t helpers; /* threads of the pool; the caller is one more */
+    int nice;
     pthread_t *threads;
     pthread_mutex_t run; /* one loop at a time */
     pthread_mutex_t lock;
@@ -36,6 +38,8 @@ static void take_parts(ra_pool *pool, ra_pool_part *part, void *context, size_t 
 static void *helper(void *argument) {
     ra_pool *pool = argument;
     unsigned long seen = 0;
+    /* On Linux each thread has its own priority, at first its creator's. A failure does no harm. */
+    if (pool->nice) (void)!nice(pool->nice);
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         while (!pool->stop && pool->generation == seen) pthread_cond_wait(&pool->wake, &pool->lock);
@@ -60,13 +64,14 @@ static size_t usable_cores(void) {
     return count > 0 ? (size_t)count : 1;
 }
 
-ra_status ra_pool_new(size_t threads, ra_pool **out, ra_error *err) {
+ra_status ra_pool_new(size_t threads, int nice, ra_pool **out, ra_error *err) {
     if (threads > MAX_THREADS)
         RA_FAIL(err, RA_ERR_ARGUMENT, "the number of threads is %zu; expected at most %d", threads,
                 MAX_THREADS);
     if (threads == 0) threads = usable_cores();
     ra_pool *pool = ra_calloc(1, sizeof *pool);
     if (!pool) RA_FAIL_MEMORY(err, "a thread pool", sizeof *pool);
+    pool->nice = nice;
     pthread_mutex_init(&pool->run, NULL);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);

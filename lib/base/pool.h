@@ -18,8 +18,8 @@ typedef struct ra_pool ra_pool;
 typedef void ra_pool_part(void *context, size_t part);
 
 /* threads: how many work at the same time, including the caller; 0: one per core that this process may
- * use. */
-ra_status ra_pool_new(size_t threads, ra_pool **pool, ra_error *err);
+ * use. nice: added to the nice value of the pool's own threads. */
+ra_status ra_pool_new(size_t threads, int nice, ra_pool **pool, ra_error *err);
 void ra_pool_free(ra_pool *pool);
 size_t ra_pool_threads(const ra_pool *pool); /* 1 for NULL */
 

@@ -13,8 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NICENESS = 5 };
-
 typedef struct queued_job {
     compute_job *job;
     void *argument;
@@ -33,7 +31,7 @@ struct compute {
 static void *work(void *argument) {
     compute *workers = argument;
     /* On Linux each thread has its own priority. A failure does no harm. */
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), COMPUTE_NICENESS);
     pthread_mutex_lock(&workers->lock);
     for (;;) {
         while (workers->count == 0 && !workers->stop) pthread_cond_wait(&workers->wake, &workers->lock);

@@ -24,6 +24,9 @@
 typedef struct compute compute;
 typedef void compute_job(void *argument);
 
+/* The nice value of the threads that compute, these and the backend's, so that I/O threads get a core first. */
+enum { COMPUTE_NICENESS = 5 };
+
 typedef struct compute_options {
     size_t threads; /* at least 1 */
     size_t queue;   /* jobs that may wait, at least 1 */

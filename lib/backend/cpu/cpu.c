@@ -5,7 +5,7 @@
 
 static ra_status open_cpu(const ra_backend_options *options, void **self, ra_error *err) {
     ra_pool *pool = NULL;
-    RA_TRY(ra_pool_new(options->threads, &pool, err));
+    RA_TRY(ra_pool_new(options->threads, options->nice, &pool, err));
     cpu_blas_use_one_thread();
     ra_status status = ra_backend_reserve(ra_pool_threads(pool), err);
     if (status == RA_OK)

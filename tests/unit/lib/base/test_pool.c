@@ -1,8 +1,11 @@
 #include "harness.h"
 #include "base/pool.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static void count_part(void *context, size_t part) {
     atomic_int *seen = context;
@@ -14,7 +17,7 @@ START_TEST(test_every_part_runs_exactly_once) {
     static atomic_int seen[PARTS];
     for (size_t threads = 1; threads <= 5; threads++) {
         ra_pool *pool = NULL;
-        ra_ok(ra_pool_new(threads, &pool, &err));
+        ra_ok(ra_pool_new(threads, 0, &pool, &err));
         ck_assert_uint_eq(ra_pool_threads(pool), threads);
         for (int i = 0; i < PARTS; i++) atomic_store(&seen[i], 0);
         for (int run = 0; run < 20; run++) ra_pool_run(pool, PARTS, count_part, seen);
@@ -26,7 +29,7 @@ END_TEST
 
 START_TEST(test_zero_threads_means_the_cores) {
     ra_pool *pool = NULL;
-    ra_ok(ra_pool_new(0, &pool, &err));
+    ra_ok(ra_pool_new(0, 0, &pool, &err));
     ck_assert_uint_ge(ra_pool_threads(pool), 1);
     ra_pool_free(pool);
 }
@@ -34,7 +37,7 @@ END_TEST
 
 START_TEST(test_refuses_absurd_thread_counts) {
     ra_pool *pool = NULL;
-    ra_fails(ra_pool_new(1000000, &pool, &err), RA_ERR_ARGUMENT, "1000000");
+    ra_fails(ra_pool_new(1000000, 0, &pool, &err), RA_ERR_ARGUMENT, "1000000");
     ck_assert_ptr_null(pool);
 }
 END_TEST
@@ -54,5 +57,37 @@ START_TEST(test_parts_cover_a_loop) {
 }
 END_TEST
 
-TEST_CASES(pool, test_every_part_runs_exactly_once, test_zero_threads_means_the_cores,
-           test_refuses_absurd_thread_counts, test_parts_cover_a_loop)
+typedef struct seen_nice {
+    pthread_barrier_t all;
+    int value[3];
+    atomic_size_t count;
+} seen_nice;
+
+/* Waits for the others, so that each thread takes one part. */
+static void look_at_nice(void *context, size_t part) {
+    seen_nice *seen = context;
+    (void)part;
+    seen->value[atomic_fetch_add(&seen->count, 1)] = getpriority(PRIO_PROCESS, (id_t)gettid());
+    pthread_barrier_wait(&seen->all);
+}
+
+START_TEST(test_its_threads_can_stand_back) {
+    ra_pool *pool;
+    seen_nice seen = {.count = 0};
+    int own = getpriority(PRIO_PROCESS, (id_t)gettid()), least = 99, lower = 0;
+    ck_assert_int_eq(pthread_barrier_init(&seen.all, NULL, 3), 0);
+    ra_ok(ra_pool_new(3, 3, &pool, &err));
+    ra_pool_run(pool, 3, look_at_nice, &seen);
+    for (size_t i = 0; i < 3; i++) {
+        least = seen.value[i] < least ? seen.value[i] : least;
+        lower += seen.value[i] == (own + 3 < 19 ? own + 3 : 19);
+    }
+    ck_assert_int_eq(least, own);
+    ck_assert_int_eq(lower, own < 19 ? 2 : 3);
+    ra_pool_free(pool);
+    pthread_barrier_destroy(&seen.all);
+}
+END_TEST
+
+TEST_CASES(pool, test_its_threads_can_stand_back, test_every_part_runs_exactly_once,
+           test_zero_threads_means_the_cores, test_refuses_absurd_thread_counts, test_parts_cover_a_loop)

@@ -30,7 +30,7 @@ static void *forbid(void *unused) {
 START_TEST(test_a_mark_is_for_one_thread) {
     pthread_t other;
     ra_pool *pool = NULL;
-    ra_ok(ra_pool_new(2, &pool, &err));
+    ra_ok(ra_pool_new(2, 0, &pool, &err));
     ck_assert_int_eq(pthread_create(&other, NULL, forbid, NULL), 0);
     ck_assert_int_eq(pthread_join(other, NULL), 0);
     use_pool(pool);
@@ -44,7 +44,7 @@ START_TEST(test_a_marked_thread_that_uses_a_pool_ends_a_sanitized_build) {
     pid_t child = fork();
     if (child == 0) {
         ra_pool *pool = NULL;
-        if (ra_pool_new(2, &pool, NULL) != RA_OK) _exit(1);
+        if (ra_pool_new(2, 0, &pool, NULL) != RA_OK) _exit(1);
         ra_waiting_forbid();
         use_pool(NULL); /* without a pool, the parts run here */
         signal(SIGILL, SIG_DFL);

@@ -81,7 +81,7 @@ START_TEST(test_finds_the_first_number_that_is_not_finite) {
     static float values[ROWS * COLS];
     double norm[ROWS];
     ra_pool *pool = NULL;
-    ra_ok(ra_pool_new(2, &pool, &err));
+    ra_ok(ra_pool_new(2, 0, &pool, &err));
     ra_tensor tensor = ra_tensor_2d(RA_F32, values, ROWS, COLS);
     values[5] = 3, values[COLS] = -4;
     ck_assert_uint_eq(ra_tensor_find_not_finite(&tensor, pool), ROWS * COLS);
