@@ -163,10 +163,23 @@ static void put_lags(text *out, const char *address, const http_server *server) 
     }
 }
 
+static void put_connections(text *out, const char *address, const http_server *server) {
+    size_t counts[HTTP_STATES];
+    if (!server) return;
+    http_server_count_states(server, counts);
+    for (size_t i = 0; i < HTTP_STATES; i++)
+        prometheus_value(out, "rasaed_connections",
+                         LABELED("address", address, "state", http_server_states[i]), (double)counts[i]);
+}
+
 static void put_addresses(text *out, const rasaed *server) {
     const http_server *main = atomic_load(&server->servers[0]), *admin = atomic_load(&server->servers[1]);
     if (!server->shares) return;
     put_limits(out, server, main, admin);
+    prometheus_family(out, "rasaed_connections", "gauge",
+                      "Connections in each state; those that are waiting are not accepted yet.");
+    put_connections(out, "main", main);
+    put_connections(out, "admin", admin);
     put_single(out, "rasaed_connections_refused_total", "counter",
                "Connections that were closed because their address had all that it may have.",
                main ? (double)http_server_refused(main) : 0);

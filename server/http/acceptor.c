@@ -7,6 +7,8 @@
 #include "ra_memory.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -24,6 +26,7 @@ struct http_acceptor {
     http_addresses *addresses;
     pthread_t thread;
     bool running;
+    atomic_int listening; /* options.descriptor, for those who ask; -1 when it is closed */
     int bell;
     atomic_size_t connections, refused;
     atomic_bool full; /* the thread waits for a connection to end */
@@ -131,6 +134,15 @@ size_t http_acceptor_connections(const http_acceptor *acceptor) {
     return atomic_load(&acceptor->connections);
 }
 
+/* Of a listening socket, the kernel tells the length of its queue as what is not acknowledged. */
+size_t http_acceptor_waiting(const http_acceptor *acceptor) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    memset(&info, 0, sizeof info);
+    int descriptor = atomic_load(&acceptor->listening);
+    return getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_unacked : 0;
+}
+
 size_t http_acceptor_refused(const http_acceptor *acceptor) {
     return atomic_load(&acceptor->refused);
 }
@@ -144,6 +156,7 @@ ra_status http_acceptor_new(const http_acceptor_options *options, http_acceptor 
         RA_FAIL_MEMORY(err, "the acceptor", sizeof *acceptor);
     }
     acceptor->options = *options;
+    atomic_init(&acceptor->listening, options->descriptor);
     acceptor->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     acceptor->addresses = http_addresses_new(options->max_per_address);
     if (acceptor->bell >= 0 && acceptor->addresses) {
@@ -171,6 +184,7 @@ void http_acceptor_stop(http_acceptor *acceptor) {
         acceptor->running = false;
         if (!acceptor->options.shared) (void)accept_some(acceptor, LAST);
     }
+    atomic_store(&acceptor->listening, -1);
     if (acceptor->options.descriptor >= 0) close(acceptor->options.descriptor);
     acceptor->options.descriptor = -1;
 }

@@ -44,4 +44,6 @@ void http_acceptor_free(http_acceptor *acceptor); /* stops it first; NULL is fin
 size_t http_acceptor_connections(const http_acceptor *acceptor);
 size_t http_acceptor_refused(const http_acceptor *acceptor);
 
+size_t http_acceptor_waiting(const http_acceptor *acceptor); /* in the system's queue */
+
 #endif

@@ -116,6 +116,18 @@ size_t http_server_connections(const http_server *server) {
     return http_acceptor_connections(server->acceptor);
 }
 
+const char *const http_server_states[HTTP_STATES] = {
+    [PHASE_IDLE] = "idle",     [PHASE_HEAD] = "head",       [PHASE_BODY] = "body",
+    [PHASE_ANSWER] = "answer", [PHASE_SENDING] = "sending", [PHASE_LINGERING] = "lingering",
+    [HTTP_PHASES] = "waiting"};
+_Static_assert(HTTP_STATES == HTTP_PHASES + 1, "each phase has a name, and so has waiting to be accepted");
+
+void http_server_count_states(const http_server *server, size_t counts[HTTP_STATES]) {
+    memset(counts, 0, HTTP_STATES * sizeof *counts);
+    for (size_t i = 0; i < server->count; i++) http_worker_phases(server->workers[i], counts);
+    counts[HTTP_PHASES] = http_acceptor_waiting(server->acceptor);
+}
+
 size_t http_server_refused(const http_server *server) {
     return http_acceptor_refused(server->acceptor);
 }

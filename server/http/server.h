@@ -49,6 +49,12 @@ void http_server_refuse(http_server *server);
  * (http_connections_expecting()). */
 size_t http_server_in_flight(const http_server *server);
 size_t http_server_connections(const http_server *server);
+
+/* How many connections are in each state; these have names for the metrics. One that waits is not accepted yet. */
+enum { HTTP_STATES = 7 };
+extern const char *const http_server_states[HTTP_STATES];
+void http_server_count_states(const http_server *server, size_t counts[HTTP_STATES]);
+
 size_t
 http_server_refused(const http_server *server); /* connections of addresses that had all they may have */
 size_t http_server_requests(const http_server *server); /* that count in max_in_flight */

@@ -53,6 +53,15 @@ out:
     return status;
 }
 
+void http_tls_send(void *session, const void *data, size_t size) {
+    const char *at = data;
+    for (size_t sent = 0; sent < size;) {
+        ssize_t n = gnutls_record_send(session, at + sent, size - sent);
+        if (n <= 0) return;
+        sent += (size_t)n;
+    }
+}
+
 void http_tls_release(http_tls *tls) {
     if (tls->key) explicit_bzero(tls->key, strlen(tls->key));
     ra_free(tls->certificate);
