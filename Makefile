@@ -155,8 +155,8 @@ $(OUT)/obj/cuda/%.cu.o: %.cu
 # lose track of the stacks of its threads.
 EMULATED_SRC := $(CUDA_SRC) $(filter-out %/races.c,$(sort $(wildcard tests/emulation/*.c)))
 EMULATION   := $(patsubst %.c,$(OUT)/obj/emulated/%.o,$(EMULATED_SRC)) $(patsubst %,$(OUT)/obj/emulated/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
-# Once more with kernels that report each access (tests/emulation/races.c), in grids of at most two blocks. It has the other's
-# soname, by which the plugin finds its cuBLAS: itself.
+# Once more with kernels that report each access (tests/emulation/races.c), in grids of at most two blocks, with fused
+# multiplications and additions as a GPU has them. It has the other's soname, by which the plugin finds its cuBLAS: itself.
 CHECKED     := $(patsubst %.c,$(OUT)/obj/emulated/%.o,$(EMULATED_SRC) tests/emulation/races.c) \
   $(patsubst %,$(OUT)/obj/checked/%.o,$(CUDA_KERNELS) tests/emulation/faults.cu)
 $(OUT)/obj/emulated/tests/%: OPTIMIZE := -O2
@@ -172,7 +172,7 @@ $(OUT)/tests/librasae-cuda-checked.so: $(CHECKED)
 	$(Q)mkdir -p $(@D) && $(CHECKED_LINK) -o $@ $^ -lopenblas -ldl
 
 CHECKED_CXX  := $(CXX) -D_GNU_SOURCE -Itests/emulation -std=c++17 -g -O1 -fno-tree-sra -Wall -Wextra -Wno-unknown-pragmas -fPIC \
-  -fvisibility=hidden -fno-math-errno -fsanitize=thread -DRA_CUDA_MOST_BLOCKS=2
+  -fvisibility=hidden -fno-math-errno -fsanitize=thread -DRA_CUDA_MOST_BLOCKS=2 $(if $(shell grep -wm1 fma /proc/cpuinfo),-mfma)
 $(OUT)/obj/checked/%.cu.o: %.cu
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CHECKED_CXX) $(CPPFLAGS) -MMD -MP -x c++ -c -o $@ $<

@@ -251,8 +251,9 @@ static inline void ra_stream_free(ra_stream stream) {
     stream.backend->ops->stream_free(stream.backend->self, stream.own);
 }
 
-/* Asynchronous copies: the host memory must stay unchanged until synchronize(), which waits for the stream
- * and reports the failures of what ran on it. */
+/* Asynchronous copies. A download is there after synchronize(), which waits for the stream and reports the
+ * failures of what ran on it. An upload has read ordinary memory when it returns; memory that the caller has
+ * pinned must stay unchanged until synchronize(). */
 static inline ra_status ra_stream_upload(ra_stream stream, void *device, const void *host, size_t bytes,
                                          ra_error *err) {
     return stream.backend->ops->upload(stream.backend->self, stream.own, device, host, bytes, err);
@@ -286,8 +287,10 @@ static inline ra_status ra_backend_synchronize(const ra_backend *backend, ra_err
     }
 #include "ra_backend_operations.h"
 
-/* ---- memory: copies that are complete when the call returns, and buffers ------------------------------- */
+/* ---- memory: copies after which the host goes on, and buffers ------------------------------------------ */
 
+/* put: host is ordinary memory, which may be changed when the call returns; what follows on the default stream
+ * sees the copy (another stream does after a synchronize()). get: complete when the call returns. */
 ra_status ra_backend_put(ra_backend *backend, void *device, const void *host, size_t bytes, ra_error *err);
 ra_status ra_backend_get(ra_backend *backend, void *host, const void *device, size_t bytes, ra_error *err);
 

@@ -28,6 +28,10 @@ RA_OPERATION(gemm,
 /* *sum <- x . y, both [n], in float64 */
 RA_OPERATION(dot, (const float *x, const float *y, size_t n, double *sum), (x, y, n, sum))
 
+/* sums [count] <- x_i . x_i for each array x_i [n_i], in float64, as `dot` gives it; x, n: host memory */
+RA_OPERATION(squares, (const float *const *x, const size_t *n, size_t count, double *sums),
+             (x, n, count, sums))
+
 /* y [n] <- alpha x + beta y; a factor of 0 leaves its operand unread (x may be NULL, y may hold anything) */
 RA_OPERATION(axpby, (float alpha, const float *x, float beta, float *y, size_t n), (alpha, x, beta, y, n))
 

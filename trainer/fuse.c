@@ -96,8 +96,7 @@ out:
 const command command_fuse = {
     .name = "fuse",
     .summary = "fuse a checkpoint into the artifact that is served",
-    .usage =
-        "CHECKPOINT -o FUSED [--dtype f32|f16|bf16] [--archetypes T] [--model NAME --hook NAME] [--json]",
+    .usage = "CHECKPOINT -o FUSED [--dtype TYPE] [--archetypes T] [--model NAME --hook NAME] [--json]",
     .about = "Makes the artifact that rasaed maps and serves: the dictionary fused as evaluation\n"
              "mode has it, the encoder, and for every atom the points it is made of. An artifact as\n"
              "input is written again with another --dtype. --model and --hook are written into it,\n"

@@ -1,5 +1,5 @@
-/* Backend memory: that of the built-in backends, which is the host's; copies that are complete when the call
- * returns; buffers. Where backend memory is the host's, a view costs nothing. */
+/* Backend memory: that of the built-in backends, which is the host's; copies after which the host goes on;
+ * buffers. Where backend memory is the host's, a view costs nothing. */
 #include "backend/backend.h"
 #include "ra_memory.h"
 
@@ -49,9 +49,9 @@ ra_status ra_host_synchronize(void *self, ra_backend_stream *stream, ra_error *e
 
 /* ---- copies -------------------------------------------------------------------------------------------- */
 
+/* Without a wait: a device reads ordinary memory before `upload` returns. */
 ra_status ra_backend_put(ra_backend *backend, void *device, const void *host, size_t bytes, ra_error *err) {
-    RA_TRY(ra_backend_upload(backend, device, host, bytes, err));
-    return ra_backend_synchronize(backend, err);
+    return ra_backend_upload(backend, device, host, bytes, err);
 }
 
 ra_status ra_backend_get(ra_backend *backend, void *host, const void *device, size_t bytes, ra_error *err) {

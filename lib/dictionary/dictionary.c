@@ -112,7 +112,7 @@ const ra_parameter *ra_dictionary_parameters(const ra_dictionary *dictionary, si
 }
 
 void ra_dictionary_changed(ra_dictionary *dictionary) {
-    dictionary->fresh = dictionary->projected = false;
+    dictionary->fresh = dictionary->projected = dictionary->scaled = false;
 }
 
 void ra_dictionary_moved(ra_dictionary *dictionary, size_t step, double rate) {
@@ -193,11 +193,16 @@ float *ra_dictionary_gradient_memory(ra_dictionary *dictionary) {
 
 /* ---- multiplier ---------------------------------------------------------------------------------------- */
 
-ra_status ra_dictionary_scale(const ra_dictionary *dictionary, size_t i, float *scale, ra_error *err) {
+/* From a device, a number costs a wait; a step needs it forward and backward. */
+ra_status ra_dictionary_scale(ra_dictionary *dictionary, size_t i, float *scale, ra_error *err) {
     float multiplier = 0;
-    RA_TRY(ra_backend_get(dictionary->backend, &multiplier, dictionary->parameters[i].value,
-                          sizeof multiplier, err));
-    *scale = expf(multiplier);
+    if (!dictionary->scaled) {
+        RA_TRY(ra_backend_get(dictionary->backend, &multiplier, dictionary->parameters[i].value,
+                              sizeof multiplier, err));
+        dictionary->scale = expf(multiplier);
+        dictionary->scaled = true;
+    }
+    *scale = dictionary->scale;
     return RA_OK;
 }
 

@@ -27,6 +27,8 @@ struct ra_dictionary {
     float delta;
     bool training;
     bool projected;  /* the parameters have not changed since they were projected */
+    bool scaled;     /* `scale` is that of the parameters' present values */
+    float scale;     /* e^multiplier */
     bool fresh;      /* D holds all K rows of the parameters' present values */
     size_t selected; /* rows of D when it was last read: K, or those of a selection */
     float *D;        /* [K,d] backend memory */
@@ -53,7 +55,7 @@ ra_status ra_parameter_upload(ra_backend *backend, const ra_parameter *parameter
                               ra_error *err);
 
 /* e^multiplier; the multiplier is parameter i. */
-ra_status ra_dictionary_scale(const ra_dictionary *dictionary, size_t i, float *scale, ra_error *err);
+ra_status ra_dictionary_scale(ra_dictionary *dictionary, size_t i, float *scale, ra_error *err);
 
 /* The gradient of the multiplier, parameter i, if it is trained: sum(dD * D), both [count,d]. */
 ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, size_t i, const float *dD,

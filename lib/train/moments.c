@@ -62,16 +62,17 @@ void ra_moments_release(ra_moments *moments) {
 
 ra_status ra_moments_gradient_norm(const ra_moments *moments, const ra_sae_pass *pass, double *norm,
                                    ra_error *err) {
-    ra_backend *backend = ra_sae_backend(moments->sae);
-    double total = 0;
+    const float *gradient[RA_MOMENTS_SLOTS];
+    size_t size[RA_MOMENTS_SLOTS];
+    double sums[RA_MOMENTS_SLOTS], total = 0;
     for (size_t i = 0; i < moments->count; i++) {
         const ra_parameter *p = moments->slots[i].parameter;
         bool packed = ra_sae_packed(moments->sae, moments->slots[i].index);
-        size_t n = packed ? pass->atom_count * p->shape[1] : ra_parameter_size(p);
-        double sum;
-        RA_TRY(ra_backend_dot(backend, p->gradient, p->gradient, n, &sum, err));
-        total += sum;
+        gradient[i] = p->gradient;
+        size[i] = packed ? pass->atom_count * p->shape[1] : ra_parameter_size(p);
     }
+    RA_TRY(ra_backend_squares(ra_sae_backend(moments->sae), gradient, size, moments->count, sums, err));
+    for (size_t i = 0; i < moments->count; i++) total += sums[i];
     *norm = sqrt(total);
     return RA_OK;
 }

@@ -114,6 +114,11 @@ static void gather(bench *b) {
 static void dot(bench *b) {
     CALL(b, dot, b->D, b->m, b->K * b->d, b->sums);
 }
+static void squares(bench *b) {
+    const float *const x[] = {b->D, b->m};
+    const size_t n[] = {b->K * b->d, b->K * b->d};
+    CALL(b, squares, x, n, 2, b->sums);
+}
 static void row_norms(bench *b) {
     CALL(b, row_norms, b->D, b->K, b->d, false, b->sums);
 }
@@ -229,6 +234,7 @@ void print_table(bench *b) {
         {"project_ball", project_ball, 8 * Kd, 0},
         {"gather", gather, 8 * Kd, 0},
         {"dot", dot, 8 * Kd, 0},
+        {"squares, of two arrays", squares, 8 * Kd, 0},
         {"row_norms", row_norms, 4 * Kd, 0},
         {"widen, bfloat16", widen, 6 * Kd, 0},
         {"spread", spread, 4 * BK, 0},

@@ -125,6 +125,17 @@ class Loss(Device):
         self.assertEqual(int(read_safetensors(self.path("out"))[1]["train.step"]), done + 5)
 
 
+class Tf32(Device):
+    def test_factors_are_rounded_on_a_device_alone(self):
+        flags = ["--sae", "topk", "--top-k", "3", "--steps", "6"]
+        runs = {(device, tf32): (self.train(device, *flags, *tf32), self.losses("out"))
+                for device in ["cpu", "cuda"] for tf32 in [(), ("--tf32",)]}
+        self.assertEqual(runs["cpu", ("--tf32",)], runs["cpu", ()])
+        exact, rounded = runs["cuda", ()][1], runs["cuda", ("--tf32",)][1]
+        self.assertNotEqual(rounded, exact)
+        self.assertLess(relative_error(rounded, exact), 1e-2)
+
+
 class Memory(Device):
     def test_a_run_that_does_not_fit_says_so_and_leaves_nothing(self):
         flags = self.arguments("cuda", "out", ["--steps", "3"])

@@ -158,6 +158,7 @@ cublasStatus_t cublasSgemm_64(cublasHandle_t handle, cublasOperation_t transpose
     }
     emulation_check_range(c, extent(m, n, ldc), cudaMemoryTypeDevice, "the result of a product");
     if (code != cudaSuccess) return blas_end(code);
+    emulation_counted.products++;
     gemm_task *g = malloc(sizeof *g);
     if (!g) emulation_fault("no memory for a matrix product");
     *g = (gemm_task){.task = {NULL, run_gemm},

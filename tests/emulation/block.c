@@ -277,6 +277,7 @@ cudaError_t emulation_launch(cudaStream_t stream, emulation_kernel *which, bool 
         which->discard(which);
         return emulation_end(code);
     }
+    emulation_counted.launches++;
     which->task.run = run_kernel;
     emulation_submit(stream, &which->task);
     return emulation_end(cudaSuccess);

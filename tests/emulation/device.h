@@ -4,6 +4,7 @@
 #define RA_EMULATION_DEVICE_H
 
 #include "cuda_runtime_api.h"
+#include "emulation.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ void emulation_fault(const char *format, ...) __attribute__((format(printf, 1, 2
  * call has to fail with (cudaSuccess: nothing), and ends with end(), which returns its argument. */
 cudaError_t emulation_begin(void);
 cudaError_t emulation_end(cudaError_t code);
+extern emulation_counts emulation_counted; /* between the two */
 /* The same for a call of cuBLAS, which has a runtime of its own: ours does not learn of its failures. */
 cudaError_t emulation_begin_blas(void);
 void emulation_end_blas(void);

@@ -49,6 +49,17 @@ typedef void emulation_run_twice_fn(int twice);
 typedef size_t emulation_fail_memory_fn(size_t n);
 #define EMULATION_FAIL_MEMORY "emulation_fail_memory"
 
+/* What has been asked of the device since the last call of this: proxies for time, which is not emulated. */
+typedef struct emulation_counts {
+    size_t waits;    /* for a stream, or for what a stream has done by some moment */
+    size_t launches; /* of kernels */
+    size_t products; /* of cuBLAS */
+    size_t fills, uploads, downloads;
+    size_t bytes_up, bytes_down;
+} emulation_counts;
+typedef emulation_counts emulation_count_fn(void);
+#define EMULATION_COUNT "emulation_count"
+
 /* Makes one of the mistakes that the emulation has to find (faults.cu); returns 0 when there is none of this
  * name. */
 typedef int emulation_plant_fn(const char *fault);

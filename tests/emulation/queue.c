@@ -74,12 +74,14 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     cudaError_t code = emulation_begin();
     check_stream(stream, "cudaStreamSynchronize");
+    emulation_counted.waits++;
     if (code == cudaSuccess) run_until(stream, stream->submitted);
     return emulation_end(code);
 }
 
 cudaError_t cudaDeviceSynchronize(void) {
     cudaError_t code = emulation_begin();
+    emulation_counted.waits++;
     if (code == cudaSuccess) emulation_run_all();
     return emulation_end(code);
 }
@@ -123,6 +125,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     cudaError_t code = emulation_begin();
     check_event(event, "cudaEventSynchronize");
+    emulation_counted.waits++;
     if (code == cudaSuccess && event->stream) run_until(event->stream, event->position);
     return emulation_end(code);
 }
@@ -179,6 +182,8 @@ cudaError_t cudaMemcpyAsync(void *target, const void *source, size_t bytes, enum
     emulation_check_range(target, bytes, up ? cudaMemoryTypeDevice : cudaMemoryTypeHost, what);
     emulation_check_range(source, bytes, up ? cudaMemoryTypeHost : cudaMemoryTypeDevice, what);
     if (code != cudaSuccess) return emulation_end(code);
+    *(up ? &emulation_counted.uploads : &emulation_counted.downloads) += 1;
+    *(up ? &emulation_counted.bytes_up : &emulation_counted.bytes_down) += bytes;
     copy_task *copy = malloc(sizeof *copy + (up ? bytes : 0));
     if (!copy) emulation_fault("no memory for a copy");
     *copy = (copy_task){{NULL, run_copy}, target, source, bytes, kind};
@@ -211,6 +216,7 @@ cudaError_t cudaMemsetAsync(void *block, int byte, size_t bytes, cudaStream_t st
     check_stream(stream, "cudaMemsetAsync");
     emulation_check_range(block, bytes, cudaMemoryTypeDevice, "cudaMemsetAsync");
     if (code != cudaSuccess) return emulation_end(code);
+    emulation_counted.fills++;
     fill_task *fill = malloc(sizeof *fill);
     if (!fill) emulation_fault("no memory for a fill");
     *fill = (fill_task){{NULL, run_fill}, block, byte, bytes};

@@ -16,6 +16,7 @@ EXPORTED emulation_calls_fn emulation_calls;
 EXPORTED emulation_live_fn emulation_live;
 EXPORTED emulation_machine_fn emulation_machine;
 EXPORTED emulation_fail_memory_fn emulation_fail_memory;
+EXPORTED emulation_count_fn emulation_count;
 
 size_t emulation_blas_live(void);
 
@@ -25,6 +26,16 @@ static cudaError_t fail_with, last_error, lost;
 static const char *lost_file; /* EMULATION_LOST */
 enum { MOST_DEVICES = 8 };
 static int driver = CUDART_VERSION, devices = 1, generation[MOST_DEVICES] = {90};
+
+emulation_counts emulation_counted;
+
+emulation_counts emulation_count(void) {
+    pthread_mutex_lock(&lock);
+    emulation_counts counts = emulation_counted;
+    emulation_counted = (emulation_counts){0};
+    pthread_mutex_unlock(&lock);
+    return counts;
+}
 
 void emulation_fault(const char *format, ...) {
     va_list arguments;

@@ -15,6 +15,7 @@ typedef struct emulated {
     emulation_run_twice_fn *run_twice;
     emulation_fail_memory_fn *fail_memory;
     emulation_plant_fn *plant;
+    emulation_count_fn *count;
 } emulated;
 
 emulated emulated_open(void);

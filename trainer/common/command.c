@@ -7,7 +7,7 @@
 
 #define MODEL_TABLE_TITLE "Settings that the metadata of a checkpoint lacks, or other values for them"
 
-enum { THREADS, DEVICE, IGNORE_TENSOR };
+enum { THREADS, DEVICE, TF32, IGNORE_TENSOR };
 
 /* A model of at most this many bytes is read at once: what happens to its file then does not matter. */
 enum { MODEL_IN_MEMORY = 64 << 20 };
@@ -17,6 +17,8 @@ static const ra_setting model_rows[] = {
                  .argument = "T", .help = "CPU threads (one per core); the result does not depend on it"},
     [DEVICE] = {"device", RA_SETTING_TEXT, offsetof(model_choice, device), .fallback = "auto",
                 .argument = "NAME", .help = "auto, cpu, cuda or reference"},
+    [TF32] = {"tf32", RA_SETTING_BOOL, offsetof(model_choice, tf32), .fallback = "false",
+              .help = "let a device round the factors of its products to 10 bits (TF32), which is faster"},
     [IGNORE_TENSOR] = {"ignore_tensor", RA_SETTING_TEXT, offsetof(model_choice, settings.ignored),
                        .argument = "NAME,...",
                        .help = "open a model without these tensors of its file, which are not supported"},
@@ -135,7 +137,8 @@ ra_status command_check_files(ra_error *err) {
 /* ---- models and their data --------------------------------------------------------------------------- */
 
 ra_status model_choice_backend(const model_choice *choice, ra_backend **backend, ra_error *err) {
-    const ra_backend_options options = {.threads = choice->threads, .process = choice->process};
+    const ra_backend_options options = {
+        .threads = choice->threads, .tf32 = choice->tf32, .process = choice->process};
     return ra_backend_open(choice->device, &options, backend, err);
 }
 

@@ -16,6 +16,7 @@ typedef struct model_choice {
     uint64_t known;
     size_t threads; /* 0: one per core */
     const char *device;
+    bool tf32;
     size_t process; /* of those that train together on this machine (ra_backend_options) */
     ra_sae_settings settings;
 } model_choice;

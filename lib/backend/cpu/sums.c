@@ -52,6 +52,12 @@ ra_status cpu_dot(void *self, ra_backend_stream *stream, const float *x, const f
     return RA_OK;
 }
 
+ra_status cpu_squares(void *self, ra_backend_stream *stream, const float *const *x, const size_t *n,
+                      size_t count, double *sums, ra_error *err) {
+    for (size_t i = 0; i < count; i++) RA_TRY(cpu_dot(self, stream, x[i], x[i], n[i], &sums[i], err));
+    return RA_OK;
+}
+
 /* g may be a or b: LANES elements of both are read before any is written. */
 RA_MULTIVERSION static double squared_error(const float *a, const float *b, double scale, float *g,
                                             size_t n) {

@@ -36,7 +36,8 @@ typedef struct staging_slot {
     size_t number; /* of the copy, counted by the stream */
 } staging_slot;
 
-enum { STAGING_SLOTS = 4, STAGING_BYTES = 1 << 20 };
+/* As many as a step's small copies, so that none waits for an earlier one. */
+enum { STAGING_SLOTS = 16, STAGING_BYTES = 1 << 18 };
 
 struct ra_backend_stream {
     cuda_context *context;

@@ -24,6 +24,19 @@ ra_status cuda_dot(ra_backend_stream *s, const float *x, const float *y, size_t 
     return cuda_take_doubles(s, sum, total, 1, err);
 }
 
+/* The arrays one after the other, and one wait for all. */
+ra_status cuda_squares(ra_backend_stream *s, const float *const *x, const size_t *n, size_t count,
+                       double *sums, ra_error *err) {
+    void *scratch;
+    if (count == 0) return RA_OK;
+    RA_TRY(cuda_scratch(s, (RA_CUDA_SUM_PARTS + count) * sizeof *sums, &scratch, err));
+    double *partial = scratch, *totals = partial + RA_CUDA_SUM_PARTS;
+    for (size_t i = 0; i < count; i++)
+        RA_TRY(cuda_check(s->context, ra_cuda_dot(s->handle, x[i], x[i], n[i], partial, totals + i),
+                          "sums of squares", err));
+    return cuda_take_doubles(s, sums, totals, count, err);
+}
+
 ra_status cuda_squared_error(ra_backend_stream *s, const float *a, const float *b, size_t n, double scale,
                              float *g, double *sum, ra_error *err) {
     double *partial, *total;

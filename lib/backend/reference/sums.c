@@ -11,6 +11,12 @@ ra_status reference_dot(void *self, ra_backend_stream *stream, const float *x, c
     return RA_OK;
 }
 
+ra_status reference_squares(void *self, ra_backend_stream *stream, const float *const *x, const size_t *n,
+                            size_t count, double *sums, ra_error *err) {
+    for (size_t i = 0; i < count; i++) RA_TRY(reference_dot(self, stream, x[i], x[i], n[i], &sums[i], err));
+    return RA_OK;
+}
+
 ra_status reference_squared_error(void *self, ra_backend_stream *stream, const float *a, const float *b,
                                   size_t n, double scale, float *g, double *sum, ra_error *err) {
     (void)self, (void)stream, (void)err;

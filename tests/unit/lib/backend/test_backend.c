@@ -95,6 +95,15 @@ START_TEST(test_projections_combine_and_dot) {
     ra_ok(ra_backend_dot(p.oracle, z, z, size, &a, &err));
     ra_ok(ra_backend_dot(p.tested, on_z, on_z, size, &b, &err));
     ck_assert_double_eq_tol(a, b, 1e-10 * a);
+    double sums[3] = {0}, each;
+    const float *const arrays[] = {on_z, on_y, on_z};
+    const size_t sizes[] = {size, n, 0};
+    ra_ok(ra_backend_squares(p.tested, arrays, sizes, 3, sums, &err));
+    for (size_t i = 0; i < 3; i++) { /* the same bits as one by one */
+        ra_ok(ra_backend_dot(p.tested, arrays[i], arrays[i], sizes[i], &each, &err));
+        ck_assert(sums[i] == each);
+    }
+    ra_ok(ra_backend_squares(p.tested, NULL, NULL, 0, NULL, &err));
     pair_drop(&p, BLOCKS(on_y, on_z));
     forget(BLOCKS(x, y, z));
     pair_close(&p);

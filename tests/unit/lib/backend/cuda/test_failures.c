@@ -72,6 +72,10 @@ static ra_status products(run *r, ra_error *err) {
     STEP(ra_stream_project_ball(r->stream, D, LATENTS, D_, 0.5f, err));
     STEP(ra_stream_axpby(r->stream, 0.5f, y, 2, g, ROWS * D_, err));
     STEP(ra_stream_dot(r->stream, g, y, ROWS * D_, &r->results[3], err));
+    double squares[2];
+    STEP(ra_stream_squares(r->stream, (const float *const[]){g, y}, (const size_t[]){ROWS * D_, D_}, 2,
+                           squares, err));
+    r->results[3] += squares[0] + squares[1];
     STEP(ra_stream_download(r->stream, scores, s, sizeof scores, err));
     STEP(ra_stream_download(r->stream, atoms, D, sizeof atoms, err));
     STEP(ra_stream_download(r->stream, x, g, sizeof x, err));

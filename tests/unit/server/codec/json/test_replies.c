@@ -57,7 +57,8 @@ START_TEST(test_a_dictionary_never_names_its_file) {
           "\"dtype\":\"bf16\",\"sae\":\"topk\",\"encoder\":null,\"has_encoder\":true,"
           "\"standardized\":false,\"has_relaxation\":false,\"has_atom_labels\":false,\"has_point_labels\":"
           "false,\"has_point_vectors\":false,\"has_trace\":false,\"coverage\":null,\"hull_share\":0.5,"
-          "\"trace_cosine\":null,\"agreement\":null,\"has_statistics\":false,\"has_layout\":false,"
+          "\"trace_cosine\":null,\"agreement\":null,\"has_statistics\":false,\"has_layout\":false,\"model\":"
+          "null,\"hook\":null,"
           "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
           "123,"
           "\"generation\":2,\"requests\":7}");
