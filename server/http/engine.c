@@ -11,8 +11,8 @@
  * aborts when two threads take the listening socket out of one set (0.9.75 to 1.0.1, all of them). With a
  * daemon per thread that only this thread ever calls, none of that can happen.
  *
- * The reply is sent from the buffer of the exchange, without a copy: the library no longer needs it when it
- * calls on_done.
+ * The reply is sent from the buffer of the exchange, without a copy, or in pieces when it is large (careful.c): the
+ * library no longer needs it when it calls on_done.
  *
  * The library decodes targets before it shows them, and cuts them at a NUL. on_target sees the raw text
  * instead, and a function that does nothing replaces the decoding.
@@ -56,6 +56,7 @@ struct http_engine {
     http_connection *arriving; /* added, and not yet started */
     http_lingering *lingering;
     size_t suspended, owed;
+    size_t large;            /* replies that are sent in pieces */
     atomic_size_t in_flight; /* from the first line on */
     bool started, closing;
     char complaint[256]; /* the library's last message: why it did not start */
@@ -206,7 +207,8 @@ static void begin(http_engine *engine, http_exchange *exchange, struct MHD_Conne
 
 /* ---- from the exchange to the library ------------------------------------------------------------------ */
 
-static enum MHD_Result send_response(http_exchange *exchange, struct MHD_Connection *connection) {
+static enum MHD_Result send_response(http_engine *engine, http_exchange *exchange,
+                                     struct MHD_Connection *connection) {
     const http_response *from = http_exchange_reply(exchange);
     if (!from) return MHD_NO;
     http_connection *watched = watched_of(connection);
@@ -217,7 +219,7 @@ static enum MHD_Result send_response(http_exchange *exchange, struct MHD_Connect
     size_t count = http_response_pieces(from, pieces), size = count ? pieces[0].size : 0;
     for (size_t i = 0; i < count; i++) parts[i] = (struct MHD_IoVec){pieces[i].data, pieces[i].size};
     struct MHD_Response *response =
-        from->tail.holds ? http_careful_response(from)
+        http_is_for_pieces(from) ? http_careful_response(from, &engine->large)
         : count > 1
             ? MHD_create_response_from_iovec(parts, (unsigned)count, NULL, NULL)
             : MHD_create_response_from_buffer(size, size ? (void *)(uintptr_t)pieces[0].data : (char[]){0},
@@ -292,7 +294,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (!exchange->begun) {
         begin(engine, exchange, connection, url, method, version);
         enter(connection, PHASE_BODY);
-        return exchange->step == HTTP_READY ? send_response(exchange, connection) : MHD_YES;
+        return exchange->step == HTTP_READY ? send_response(engine, exchange, connection) : MHD_YES;
     }
     if (*data_size) {
         http_connection *watched = watched_of(connection);
@@ -304,7 +306,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return MHD_NO;
     }
     if (exchange->deferral.state == HTTP_NOT_DEFERRED && finish(engine, exchange, connection)) return MHD_YES;
-    return send_response(exchange, connection);
+    return send_response(engine, exchange, connection);
 }
 
 static void on_done(void *context, struct MHD_Connection *connection, void **request,
