@@ -206,6 +206,8 @@ static bool is_late(const http_connections *table, http_connection *connection, 
         connection->ended = 0;
         if (phase != PHASE_IDLE) return false;
     }
+    bool receives = phase == PHASE_IDLE || phase == PHASE_HEAD || phase == PHASE_BODY;
+    if (connection->spare && receives && now > connection->made + HTTP_SPARE_US) return true;
     switch (phase) {
     case PHASE_IDLE:
     case PHASE_HEAD:

@@ -11,6 +11,8 @@
  *     PHASE_SENDING  the reply: the same rate, in bytes that the client has acknowledged
  *     PHASE_LINGERING  everything is sent, and the client still sends: lingering.h has the limits
  *
+ * A spare connection has HTTP_SPARE_US for its one request.
+ *
  * http_connections_check() cuts the connections that are over their limit: it shuts both directions down, and
  * the library finds the connection closed. It also cuts those whose client has closed its side in the middle of
  * a request and will never send the rest: the library does not see that when the end comes together with the
@@ -29,7 +31,7 @@
 
 #include <sys/socket.h>
 
-enum { HTTP_LEAST_RATE = 512, HTTP_FIRST_REQUEST_US = 1000000 };
+enum { HTTP_LEAST_RATE = 512, HTTP_FIRST_REQUEST_US = 1000000, HTTP_SPARE_US = 1000000 };
 
 typedef enum http_phase {
     PHASE_IDLE,
@@ -56,6 +58,7 @@ typedef struct http_connection {
     struct sockaddr_storage peer;
     socklen_t peer_size;
     struct http_connection *next; /* for the thread that it is handed to */
+    bool spare;                   /* beyond the limit; acceptor.h */
     bool lingers;                 /* the server ends it with its last answer, and the client may still send */
     http_linger lingering;
     /* private */

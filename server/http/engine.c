@@ -88,7 +88,7 @@ static void forget_lingering(void *engine, http_connection *watched) {
 /* Whether closing the socket could cost the client an answer: bytes that nobody has read make a reset of it. */
 static bool may_linger(const http_engine *engine, const http_connection *watched) {
     int unread = 0;
-    if (engine->closing || watched->cut) return false;
+    if (engine->closing || watched->cut || watched->spare) return false;
     return watched->lingers || (ioctl(watched->descriptor, FIONREAD, &unread) == 0 && unread > 0);
 }
 
@@ -149,6 +149,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
         http_connection_enter(watched, PHASE_HEAD);
         memcpy(exchange->request.client, watched->client, sizeof exchange->request.client);
     }
+    exchange->spare = watched && watched->spare;
     exchange->request.admin = engine->options.admin;
     atomic_fetch_add(&engine->in_flight, 1);
     return exchange;
@@ -203,6 +204,8 @@ static void begin(http_engine *engine, http_exchange *exchange, struct MHD_Conne
     exchange->bodies = engine->options.bodies;
     http_exchange_begin(exchange, engine->options.service, method, &walk.headers,
                         walk.status == RA_OK ? NULL : &walk.err);
+    if (exchange->spare && !exchange->request.vital && engine->options.refused)
+        atomic_fetch_add(engine->options.refused, 1);
 }
 
 /* ---- from the exchange to the library ------------------------------------------------------------------ */

@@ -30,6 +30,7 @@ typedef struct http_engine_options {
     const http_tls *tls;   /* NULL or without certificate: plain http; only used by new() */
     const http_service *service;
     http_capacity *capacity;       /* of requests at once */
+    atomic_size_t *refused;        /* counts requests that were refused because all connections are taken */
     http_capacity *bodies;         /* of bytes of bodies; NULL: no limit */
     http_connections *connections; /* those of this thread: the engine removes what it closes */
     http_deferrals *deferrals;

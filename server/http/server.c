@@ -26,6 +26,7 @@ struct http_server {
     ticker *watchdog;
     http_worker **workers;
     size_t count; /* of those that started */
+    atomic_size_t refused;
     bool stopped;
 };
 
@@ -49,6 +50,7 @@ static ra_status start_workers(http_server *server, const http_tls *tls, ra_erro
                                              .tls = tls,
                                              .service = options->service,
                                              .capacity = &server->capacity,
+                                             .refused = &server->refused,
                                              .bodies = options->bodies,
                                              .deferrals = server->deferrals,
                                              .closed = on_closed,
@@ -69,6 +71,7 @@ static ra_status start(http_server *server, const http_tls *tls, ra_error *err) 
                                        .workers = server->workers,
                                        .worker_count = options->threads,
                                        .max_connections = options->max_connections,
+                                       .spares = options->spares,
                                        .max_per_address = options->max_per_address};
     ticker_options clock = {
         .name = "the watchdog", .every_us = CHECK_US, .work = end_late, .context = server};
@@ -130,6 +133,10 @@ void http_server_count_states(const http_server *server, size_t counts[HTTP_STAT
 
 size_t http_server_refused(const http_server *server) {
     return http_acceptor_refused(server->acceptor);
+}
+
+size_t http_server_refused_when_full(const http_server *server) {
+    return atomic_load(&server->refused);
 }
 
 size_t http_server_requests(const http_server *server) {
