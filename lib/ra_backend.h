@@ -195,8 +195,8 @@ static inline bool ra_backend_host_memory(const ra_backend *backend) {
 bool ra_backend_tf32(const ra_backend *backend);
 
 /* The same backend without its thread pool: an operation runs on the calling thread alone and never waits for one
- * of another thread; the results are the same bits. A backend with memory of its own is returned as it is. It lives
- * as long as `backend` and is not counted: never retain or release it. */
+ * of another thread; the results are the same bits. A backend with memory of its own is returned as it is. The two
+ * are counted together: the call adds no reference, and each reference to one keeps both. */
 ra_backend *ra_backend_serial(ra_backend *backend);
 
 /* The thread pool for loops in host memory: that of the CPU backend, or the one kept for a device; NULL for

@@ -15,6 +15,7 @@
 #include "ra.h"
 #include "routes.h"
 #include "serving/reloader.h"
+#include "settings/dictionaries.h"
 #include "settings/ledger.h"
 #include "signals.h"
 #include "stop.h"
@@ -42,6 +43,7 @@ typedef struct address {
     int descriptor; /* bound and not yet passed to the server; -1 when there is none */
     bool shared;    /* the service manager has the socket, too */
     char url[HTTP_ADDRESS_SIZE];
+    unix_address local; /* the socket of the file system that it is; or no path */
 } address;
 
 typedef struct parts {
@@ -51,7 +53,7 @@ typedef struct parts {
     rasaed state;
     cors_policy cors;
     http_service service;
-    http_tls tls;
+    http_tls *tls; /* NULL: plain http */
     address main, admin;
     supervised manager;
     heartbeat *heartbeat;
@@ -59,9 +61,13 @@ typedef struct parts {
 
 /* ---- start --------------------------------------------------------------------------------------------- */
 
-static ra_status take(address *at, int handed_over, const http_address *where, ra_error *err) {
+static ra_status take(address *at, int handed_over, http_address *where, ra_error *err) {
     at->shared = handed_over >= 0;
-    if (!at->shared) return http_listener_open(where, &at->descriptor, at->url, err);
+    if (!at->shared) {
+        RA_TRY(http_listener_open(where, &at->descriptor, at->url, err));
+        at->local = where->local;
+        return RA_OK;
+    }
     at->descriptor = handed_over;
     return http_listener_adopt(handed_over, where->secure, at->url, err);
 }
@@ -76,7 +82,8 @@ static ra_status listen_on(parts *self, ra_error *err) {
     RA_TRY(take(&self->main, self->manager.main, &where, err));
     self->state.has_admin = chosen->admin_listen || self->manager.admin >= 0;
     if (self->state.has_admin) RA_TRY(take(&self->admin, self->manager.admin, &admin, err));
-    if (where.secure) RA_TRY(http_tls_read(chosen->tls_certificate, chosen->tls_key, &self->tls, err));
+    if (where.secure) RA_TRY(http_tls_open(chosen->tls_certificate, chosen->tls_key, &self->tls, err));
+    self->state.tls = self->tls;
     return RA_OK;
 }
 
@@ -107,18 +114,9 @@ static ra_status load(parts *self, ra_error *err) {
     RA_TRY(
         ra_backend_reserve(self->shares.pool_threads + self->shares.io_threads + COMPUTATIONS_AT_ONCE, err));
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
-    registry_options from = {.backend = self->backend,
-                             .workspaces = COMPUTATIONS_AT_ONCE,
-                             .device = &self->state.device,
-                             .settings = chosen->sae,
-                             .private_below = chosen->private_below,
-                             .folder = chosen->dictionary_dir};
-    RA_TRY(registry_new(&from, &self->state.dictionaries, err));
-    for (size_t i = 0; i < chosen->dictionary.count; i++) {
-        settings_dictionary_item item = settings_dictionary(chosen, i);
-        RA_TRY(registry_add(self->state.dictionaries, item.name, item.path, err));
-    }
-    return chosen->dictionary_dir ? registry_add_folder(self->state.dictionaries, err) : RA_OK;
+    registry_options from = {
+        .backend = self->backend, .workspaces = COMPUTATIONS_AT_ONCE, .device = &self->state.device};
+    return settings_open_dictionaries(chosen, from, &self->state.dictionaries, err);
 }
 
 static void reload_keys(parts *self) {
@@ -130,10 +128,25 @@ static void reload_keys(parts *self) {
         ra_log(RA_LOG_ERROR, "the keys were not reloaded, the old ones stay valid: %s", why.message);
 }
 
+static void reload_certificate(parts *self) {
+    ra_error why = {0};
+    if (!self->tls) return;
+    if (http_tls_reload(self->tls, &why) == RA_OK)
+        ra_log(RA_LOG_INFO, "the certificate of %s", self->settings->tls_certificate);
+    else
+        ra_log(RA_LOG_ERROR, "the certificate was not reloaded, the old one stays: %s", why.message);
+}
+
+static void look_at_certificate(void *context) {
+    parts *self = context;
+    if (self->tls && http_tls_changed(self->tls)) reload_certificate(self);
+}
+
 /* On the reloader's thread: a file system that hangs must not keep the main thread from signals. */
 static void before_reload(void *context) {
     supervise_reloading();
     reload_keys(context);
+    reload_certificate(context);
 }
 
 static void after_reload(void *context, size_t failed, size_t count) {
@@ -144,6 +157,7 @@ static void after_reload(void *context, size_t failed, size_t count) {
 static ra_status start_reloader(parts *self, ra_error *err) {
     reloader_options options = {.queue = self->settings->max_queue,
                                 .watch_ms = self->settings->watch ? RELOADER_WATCH_MS : 0,
+                                .looks = look_at_certificate,
                                 .begins = before_reload,
                                 .ends = after_reload,
                                 .context = self};
@@ -194,7 +208,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
                                    .max_in_flight = chosen->max_in_flight,
                                    .bodies = &self->state.bodies,
                                    .admin = admin,
-                                   .tls = &self->tls,
+                                   .tls = unix_address_is(at->url) ? NULL : self->tls,
                                    .service = &self->service};
     if (admin) {
         options.threads = 1;
@@ -235,6 +249,7 @@ static ra_status start(parts *self, ra_error *err) {
     RA_TRY(start_compute(self, err));
     warm_device(self);
     self->service = dispatch_service(&self->state);
+    self->service.base_path = self->settings->base_path;
     if (self->state.has_admin) RA_TRY(start_server(self, true, err));
     RA_TRY(start_server(self, false, err));
     RA_TRY(heartbeat_start(self->main.server, self->manager.watchdog_us, &self->heartbeat, err));
@@ -306,7 +321,9 @@ static void stop(parts *self) {
     ra_backend_release(self->backend);
     if (self->main.descriptor >= 0) close(self->main.descriptor);
     if (self->admin.descriptor >= 0) close(self->admin.descriptor);
-    http_tls_release(&self->tls);
+    unix_socket_remove(&self->main.local);
+    unix_socket_remove(&self->admin.local);
+    http_tls_free(self->tls);
 }
 
 /* A failed start says why before it stops what it has started: a part that does not end would end the process. */

@@ -4,22 +4,41 @@
 #include "daemon.h"
 #include "http/probe.h"
 #include "ra.h"
-#include "telemetry/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { PROBE_SECONDS = 5 };
 
+/* The last thing that the log would say, which may be the reason that is printed in the end. */
+typedef struct last_line {
+    char text[2 * RA_ERROR_MESSAGE_SIZE];
+} last_line;
+
+static void say(last_line *last) {
+    if (last->text[0]) fprintf(stderr, "rasaed: %s\n", last->text);
+    last->text[0] = '\0';
+}
+
+static void hear(void *context, ra_log_level level, const char *line) {
+    last_line *last = context;
+    if (level < RA_LOG_WARNING) return;
+    say(last);
+    snprintf(last->text, sizeof last->text, "%s", line);
+}
+
 static int check_config(const settings *chosen) {
     ra_error err = {0};
-    log_start(RA_LOG_WARNING, LOG_TEXT);
-    if (settings_check(chosen, &err) == RA_OK) {
-        puts("OK");
-        return EXIT_SUCCESS;
-    }
-    fprintf(stderr, "rasaed: %s\n", err.message);
-    return EXIT_FAILURE;
+    last_line last = {""};
+    ra_log_set_sink(hear, &last);
+    ra_status status = settings_check(chosen, &err);
+    ra_log_set_sink(NULL, NULL);
+    if (status == RA_OK || !strstr(last.text, err.message)) say(&last);
+    if (status != RA_OK) fprintf(stderr, "rasaed: %s\n", err.message);
+    if (status == RA_OK) puts("OK");
+    return status == RA_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int probe(const char *url) {

@@ -143,8 +143,10 @@ ra_status ra_backend_open(const char *device, const ra_backend_options *options,
     return open_named(name, &chosen, backend, err);
 }
 
+/* The serial one is the CPU backend that has no pool. */
 static open_backend *behind(const ra_backend *backend) {
-    return (open_backend *)(uintptr_t)backend;
+    bool serial = backend && backend->ops == &ra_backend_cpu && !backend->self;
+    return (open_backend *)((uintptr_t)backend - (serial ? offsetof(open_backend, serial) : 0));
 }
 
 ra_status ra_backend_open_host(ra_backend *backend, ra_backend **host, ra_error *err) {
@@ -164,7 +166,7 @@ ra_backend *ra_backend_retain(ra_backend *backend) {
 void ra_backend_release(ra_backend *backend) {
     open_backend *opened = behind(backend);
     if (!opened || atomic_fetch_sub_explicit(&opened->references, 1, memory_order_acq_rel) != 1) return;
-    backend->ops->close(backend->self);
+    opened->visible.ops->close(opened->visible.self);
     ra_pool_free(opened->pool);
     ra_free(opened);
 }

@@ -2,6 +2,7 @@
 #include "codec/oip/reply.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_REPLY_MIB = 256 };
@@ -18,9 +19,12 @@ void api_write_problem(const http_request *request, http_response *response, con
         response->content_type = "application/json";
         oip_put_error(&response->body, sentence);
     } else {
+        char instance[HTTP_MAX_TARGET + 256];
+        snprintf(instance, sizeof instance, "%s%s", request->target.base ? request->target.base : "",
+                 request->target.path);
         response->content_type = "application/problem+json";
         json_problem(&response->body, response->status, http_status_text(response->status), sentence,
-                     request->target.path);
+                     instance);
     }
 }
 

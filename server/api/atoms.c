@@ -165,7 +165,8 @@ typedef struct page {
 static void add_link(const api_call *call, text *links, const char *relation, size_t offset, size_t limit) {
     static const char *const kept[] = {"fields", "format"}; /* valid by now, so they need no encoding */
     const http_target *target = &call->request->target;
-    text_format(links, "%s<%s?offset=%zu&limit=%zu", links->size ? ", " : "", target->path, offset, limit);
+    text_format(links, "%s<%s%s?offset=%zu&limit=%zu", links->size ? ", " : "",
+                target->base ? target->base : "", target->path, offset, limit);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         http_list list = {0};
         for (size_t n = 0; http_target_list(target, kept[i], &list); n++) {

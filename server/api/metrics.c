@@ -282,7 +282,7 @@ static void put_dictionaries(text *out, registry *dictionaries) {
 
 /* ---- the process --------------------------------------------------------------------------------------- */
 
-static void put_process(text *out) {
+static void put_process(text *out, const rasaed *server) {
     process_use use = process_look();
     put_single(out, "process_cpu_seconds_total", "counter", "User and system time of all threads.",
                use.cpu_seconds);
@@ -294,6 +294,10 @@ static void put_process(text *out) {
     put_single(out, "process_open_fds", "gauge", "Open file descriptors.", (double)use.open_descriptors);
     put_single(out, "process_max_fds", "gauge", "Limit of open file descriptors.",
                (double)use.max_descriptors);
+    if (server->tls)
+        put_single(out, "rasaed_tls_certificate_expires_timestamp_seconds", "gauge",
+                   "When the certificate ends, in seconds since the Unix epoch.",
+                   (double)http_tls_expires(server->tls));
     put_single(out, "rasaed_log_lines_dropped_total", "counter",
                "Lines of the log that were dropped because nobody read them.", (double)log_dropped());
     put_single(out, "process_threads", "gauge", "Threads.", (double)use.threads);
@@ -314,6 +318,6 @@ ra_status api_metrics(api_call *call, ra_error *err) {
     put_queues(out, server);
     put_addresses(out, server);
     put_dictionaries(out, server->dictionaries);
-    put_process(out);
+    put_process(out, server);
     return RA_OK;
 }

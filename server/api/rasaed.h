@@ -22,6 +22,7 @@ typedef struct rasaed {
     size_t max_rows;      /* rows of a batch */
     http_capacity bodies; /* bytes of request bodies, of all addresses */
     const ledger *shares; /* the limits; NULL: unknown */
+    http_tls *tls;        /* NULL: plain http */
     _Atomic(http_server *)
         servers[2];            /* the main address and that for administration; NULL until they serve */
     metrics *metrics;          /* NULL: nothing is counted */

@@ -64,7 +64,10 @@ http_connection *http_connection_new(int descriptor, const struct sockaddr *peer
     connection->made = http_now();
     connection->peer_size = size < sizeof connection->peer ? size : sizeof connection->peer;
     memcpy(&connection->peer, peer, connection->peer_size);
-    if (getnameinfo(peer, size, connection->client, sizeof connection->client, NULL, 0, NI_NUMERICHOST) != 0)
+    if (peer->sa_family == AF_UNIX)
+        memcpy(connection->client, "unix", sizeof "unix");
+    else if (getnameinfo(peer, size, connection->client, sizeof connection->client, NULL, 0,
+                         NI_NUMERICHOST) != 0)
         connection->client[0] = '\0';
     return connection;
 }

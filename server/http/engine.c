@@ -372,8 +372,8 @@ static void on_complaint(void *context, const char *format, va_list args) {
 
 static ra_status start_daemon(http_engine *engine, const http_tls *tls, ra_error *err) {
     const http_engine_options *options = &engine->options;
-    const char *certificate = tls ? tls->certificate : NULL;
-    if (certificate && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
+    if (tls && (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES ||
+                MHD_is_feature_supported(MHD_FEATURE_HTTPS_CERT_CALLBACK2) != MHD_YES))
         RA_FAIL(err, RA_ERR_UNSUPPORTED, "libmicrohttpd is built without TLS, so https cannot be served");
     struct MHD_OptionItem settings[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_complaint, engine}, /* first, to hear about the others */
@@ -392,17 +392,15 @@ static ra_status start_daemon(http_engine *engine, const http_tls *tls, ra_error
     };
     static const char tls_versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
     struct MHD_OptionItem secure[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)certificate},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? tls->key : NULL},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, http_tls_retrieve()},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_versions},
         {MHD_OPTION_END, 0, NULL},
     };
     unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME |
-                     (certificate ? (unsigned)MHD_USE_TLS : 0);
-    engine->daemon =
-        MHD_start_daemon(flags, 0, NULL, NULL, on_request, engine, MHD_OPTION_ARRAY, settings,
-                         certificate ? MHD_OPTION_ARRAY : MHD_OPTION_END, secure, MHD_OPTION_END);
-    if (!engine->daemon && certificate)
+                     (tls ? (unsigned)MHD_USE_TLS : 0);
+    engine->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, engine, MHD_OPTION_ARRAY, settings,
+                                      tls ? MHD_OPTION_ARRAY : MHD_OPTION_END, secure, MHD_OPTION_END);
+    if (!engine->daemon && tls)
         RA_FAIL(err, RA_ERR_FORMAT, "https does not work with this certificate and key: %s",
                 engine->complaint);
     if (!engine->daemon) RA_FAIL(err, RA_ERR_IO, "libmicrohttpd did not start: %s", engine->complaint);
@@ -415,7 +413,7 @@ ra_status http_engine_new(const http_engine_options *options, http_engine **out,
     if (!engine) RA_FAIL_MEMORY(err, "an I/O thread", sizeof *engine);
     engine->options = *options;
     engine->options.tls = NULL;
-    engine->secure = options->tls && options->tls->certificate;
+    engine->secure = options->tls != NULL;
     engine->wire_is_known = http_wire_is_known(MHD_get_version());
     engine->lingering = http_lingering_new(options->connections, forget_lingering, engine);
     ra_status status = engine->lingering

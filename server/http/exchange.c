@@ -183,7 +183,7 @@ void http_exchange_begin(http_exchange *exchange, const http_service *service, c
     set_id(request);
 
     ra_error err = {0};
-    ra_status target = http_target_parse(&request->target, exchange->raw_target, &err);
+    ra_status target = http_target_parse(&request->target, exchange->raw_target, service->base_path, &err);
     const ra_error *broken = header_error ? header_error : target != RA_OK ? &err : NULL;
     if (broken) {
         int status = header_error && headers->status ? headers->status : http_status_of(broken->code);

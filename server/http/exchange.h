@@ -40,6 +40,7 @@ typedef struct http_service {
     void (*done)(void *context, const http_request *request, const http_response *response,
                  uint64_t microseconds);
     http_problem_writer *write_problem; /* of every request; http.h */
+    const char *base_path;              /* see http_target_parse(); NULL: none */
 } http_service;
 
 /* Something of which there is only so much for all requests together: requests at once, bytes of bodies. Vital requests

@@ -19,7 +19,7 @@
 
 #include "http/connections.h"
 
-enum { HTTP_LINGER_BYTES = 256 << 20, HTTP_LINGER_US = 10000000, HTTP_LINGER_SILENCE_US = 3000000 };
+enum { HTTP_LINGER_BYTES = 128 << 20, HTTP_LINGER_US = 10000000, HTTP_LINGER_SILENCE_US = 3000000 };
 
 typedef struct http_lingering http_lingering;
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static bool is_port(const char *text) {
@@ -17,6 +18,8 @@ static bool is_port(const char *text) {
 }
 
 ra_status http_address_parse(const char *text, http_address *address, ra_error *err) {
+    *address = (http_address){.port = ""};
+    if (unix_address_is(text)) return unix_address_parse(text, &address->local, err);
     const char *colon = strrchr(text, ':');
     if (!colon) RA_FAIL(err, RA_ERR_ARGUMENT, "the address '%s' has no port, expected HOST:PORT", text);
     if (!is_port(colon + 1))
@@ -56,7 +59,13 @@ static void write_url(int descriptor, bool secure, char *url) {
     struct sockaddr_storage bound;
     socklen_t size = sizeof bound;
     char host[HTTP_HOST_SIZE] = "?", port[8] = "?";
-    if (getsockname(descriptor, (struct sockaddr *)&bound, &size) == 0)
+    bool named = getsockname(descriptor, (struct sockaddr *)&bound, &size) == 0;
+    if (named && bound.ss_family == AF_UNIX) {
+        snprintf(url, HTTP_ADDRESS_SIZE, "unix:%.*s", UNIX_PATH_SIZE,
+                 ((struct sockaddr_un *)(void *)&bound)->sun_path);
+        return;
+    }
+    if (named)
         (void)getnameinfo((struct sockaddr *)&bound, size, host, sizeof host, port, sizeof port,
                           NI_NUMERICHOST | NI_NUMERICSERV);
     bool bracket = strchr(host, ':') != NULL;
@@ -64,7 +73,12 @@ static void write_url(int descriptor, bool secure, char *url) {
              bracket ? "]" : "", port);
 }
 
-ra_status http_listener_open(const http_address *address, int *descriptor, char *url, ra_error *err) {
+ra_status http_listener_open(http_address *address, int *descriptor, char *url, ra_error *err) {
+    if (address->local.path[0]) {
+        RA_TRY(unix_socket_open(&address->local, descriptor, err));
+        write_url(*descriptor, false, url);
+        return RA_OK;
+    }
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
     const char *host = address->host[0] ? address->host : NULL;
     int failure = getaddrinfo(host, address->port, &hints, &found);
@@ -90,9 +104,11 @@ static int option_of(int descriptor, int option) {
 
 ra_status http_listener_adopt(int descriptor, bool secure, char *url, ra_error *err) {
     int flags = fcntl(descriptor, F_GETFL);
-    if (option_of(descriptor, SO_ACCEPTCONN) != 1 || option_of(descriptor, SO_PROTOCOL) != IPPROTO_TCP)
-        RA_FAIL(err, RA_ERR_STATE, "the descriptor %d from the service manager is not a listening TCP socket",
-                descriptor);
+    bool local = option_of(descriptor, SO_DOMAIN) == AF_UNIX && option_of(descriptor, SO_TYPE) == SOCK_STREAM;
+    if (option_of(descriptor, SO_ACCEPTCONN) != 1 ||
+        (!local && option_of(descriptor, SO_PROTOCOL) != IPPROTO_TCP))
+        RA_FAIL(err, RA_ERR_STATE,
+                "the descriptor %d from the service manager is not a listening stream socket", descriptor);
     if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0 ||
         fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0)
         RA_FAIL(err, RA_ERR_IO, "the socket from the service manager cannot be used: %s", strerror(errno));

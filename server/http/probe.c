@@ -31,7 +31,19 @@ typedef struct channel {
 
 /* ---- URLs ---------------------------------------------------------------------------------------------- */
 
+/* "unix:/run/rasaed.sock", or with a path of the server behind it: "unix:/run/rasaed.sock:/health/live" */
+static ra_status parse_local(const char *text, url *out, ra_error *err) {
+    char socket[HTTP_ADDRESS_SIZE];
+    const char *path = strstr(text + strlen("unix:"), ":/");
+    if (path && (strlen(path) > PATH_SIZE || path[strcspn(path, " \r\n")]))
+        RA_FAIL(err, RA_ERR_ARGUMENT, "'%s' has no good path behind the socket", text);
+    snprintf(socket, sizeof socket, "%.*s", path ? (int)(path - text) : (int)strlen(text), text);
+    snprintf(out->path, PATH_SIZE, "%s", path ? path + 1 : "/health/ready");
+    return http_address_parse(socket, &out->address, err);
+}
+
 static ra_status parse(const char *text, url *out, ra_error *err) {
+    if (unix_address_is(text)) return parse_local(text, out, err);
     static const struct {
         const char *prefix, *port;
         bool secure;
@@ -74,6 +86,11 @@ static void limit_time(int descriptor, unsigned seconds) {
 static ra_status connect_to(const http_address *address, const char *name, unsigned seconds, int *descriptor,
                             ra_error *err) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    if (address->local.path[0]) {
+        *descriptor = unix_socket_connect(&address->local);
+        if (*descriptor < 0) RA_FAIL(err, RA_ERR_IO, "%s does not answer: %s", name, strerror(errno));
+        return RA_OK;
+    }
     int failure = getaddrinfo(address->host, address->port, &hints, &found);
     if (failure)
         RA_FAIL(err, RA_ERR_IO, "%s cannot be found: %s", name,

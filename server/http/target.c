@@ -89,6 +89,13 @@ static size_t room_for_parameters(const char *raw) {
     return count;
 }
 
+/* What is behind the prefix; of the prefix alone, nothing, or the query. */
+static const char *skip_base(const char *raw, const char *base) {
+    size_t size = strlen(base);
+    bool has_it = size > 0 && strncmp(raw, base, size) == 0 && (!raw[size] || strchr("/?", raw[size]));
+    return has_it ? raw + size : raw;
+}
+
 static ra_status fill(http_target *target, const char *raw, ra_error *err) {
     for (const char *c = raw; *c; c++)
         if (*c <= ' ' || *c > '~')
@@ -99,13 +106,16 @@ static ra_status fill(http_target *target, const char *raw, ra_error *err) {
         return RA_OK;
     }
     if (*raw != '/') RA_FAIL(err, RA_ERR_FORMAT, "the request target does not start with '/'");
-    size_t size = strlen(raw) + 1, room = room_for_parameters(raw) * sizeof *target->parameters;
+    if (target->base) raw = skip_base(raw, target->base);
+    size_t slash = *raw != '/', size = slash + strlen(raw) + 1,
+           room = room_for_parameters(raw) * sizeof *target->parameters;
     target->storage = ra_malloc(room + 2 * size, 1);
     if (!target->storage) RA_FAIL_MEMORY(err, "the request target", room + 2 * size);
     target->parameters = target->storage;
     char *path = (char *)target->storage + room, *work = path + size;
-    memcpy(path, raw, size);
-    memcpy(work, raw, size);
+    path[0] = '/';
+    memcpy(path + slash, raw, size - slash);
+    memcpy(work, path, size);
     cut(path, '?');
     target->path = path;
     char *query = cut(work, '?');
@@ -113,8 +123,8 @@ static ra_status fill(http_target *target, const char *raw, ra_error *err) {
     return split_query(target, query, err);
 }
 
-ra_status http_target_parse(http_target *target, const char *raw, ra_error *err) {
-    *target = (http_target){.path = ""};
+ra_status http_target_parse(http_target *target, const char *raw, const char *base, ra_error *err) {
+    *target = (http_target){.path = "", .base = base};
     ra_status status = fill(target, raw, err);
     if (status != RA_OK) target->segment_count = target->parameter_count = 0;
     return status;

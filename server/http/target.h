@@ -29,12 +29,14 @@ typedef struct http_target {
     const char *segments[HTTP_MAX_SEGMENTS]; /* "/a/b" has "a" and "b", as has "/a//b/"; "/" has one, "" */
     size_t parameter_count;
     http_parameter *parameters; /* [parameter_count], in order */
+    const char *base;           /* what links begin with: "/rasae"; NULL or "": nothing */
     void *storage;              /* everything above points into it */
 } http_target;
 
-/* Fills *target. RA_ERR_FORMAT for a malformed target, RA_ERR_TOO_LARGE for too many segments or parameters;
+/* Fills *target. base: a prefix, "/rasae", that a proxy in front has taken off the path, or leaves there: then it is taken
+ * off here; borrowed; NULL or "": none. RA_ERR_FORMAT for a malformed target, RA_ERR_TOO_LARGE for too many segments or parameters;
  * then the target has no segments. */
-ra_status http_target_parse(http_target *target, const char *raw, ra_error *err);
+ra_status http_target_parse(http_target *target, const char *raw, const char *base, ra_error *err);
 void http_target_release(http_target *target); /* leaves {0} */
 
 /* The value of the first parameter of this name, NULL when there is none. */

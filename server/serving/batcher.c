@@ -236,6 +236,11 @@ static void collect(batcher *queue, entry_group *group) {
     }
 }
 
+/* The oldest that does not join need not wait for a leader that waits, while there is another slot. */
+static void pass_on(batcher *queue) {
+    if (queue->free && queue->oldest) pthread_cond_signal(&queue->oldest->turn);
+}
+
 static void wait_for_more(batcher *queue, entry_group *group) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -243,9 +248,12 @@ static void wait_for_more(batcher *queue, entry_group *group) {
     until.tv_sec += (time_t)(nanoseconds / 1000000000);
     until.tv_nsec = (long)(nanoseconds % 1000000000);
     collect(queue, group);
+    pass_on(queue);
     while (group->rows < queue->options.max_batch &&
-           pthread_cond_timedwait(&queue->arrived, &queue->lock, &until) == 0)
+           pthread_cond_timedwait(&queue->arrived, &queue->lock, &until) == 0) {
         collect(queue, group);
+        pass_on(queue);
+    }
 }
 
 /* The oldest entry leads; a slot is free. */
@@ -259,7 +267,7 @@ static void lead(batcher *queue) {
         wait_for_more(queue, &group);
     else if (joins)
         collect(queue, &group);
-    if (queue->free && queue->oldest) pthread_cond_signal(&queue->oldest->turn);
+    pass_on(queue);
     pthread_mutex_unlock(&queue->lock);
     if (queue->options.joined) queue->options.joined(queue->options.context, group.requests, group.rows);
     compute_group(&group, own);

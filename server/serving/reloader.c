@@ -76,6 +76,7 @@ static void do_next(reloader *worker, bool look) {
     else if (all)
         reload_all(worker);
     if (look) registry_poll(worker->dictionaries);
+    if (look && worker->options.looks) worker->options.looks(worker->options.context);
     if (look) next_look(worker);
     pthread_mutex_lock(&worker->lock);
     worker->running = false;

@@ -23,6 +23,7 @@ enum { RELOADER_WATCH_MS = 500 };
 typedef struct reloader_options {
     size_t queue;                  /* jobs that may wait; 0: none */
     unsigned watch_ms;             /* between two looks at the files; 0: only when asked */
+    void (*looks)(void *context);  /* beside each look at the files; may be NULL */
     void (*begins)(void *context); /* before a reload of everything, on this thread; may be NULL */
     void (*ends)(void *context, size_t failed, size_t count); /* after it; may be NULL */
     void *context;

@@ -52,6 +52,17 @@ static ra_status check_address(const char *words, ra_error *err) {
     return http_address_parse(words, &address, err);
 }
 
+static ra_status check_base_path(const char *words, ra_error *err) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+    size_t size = strlen(words);
+    if (words[0] == '/' && size > 1 && size < 128 && words[size - 1] != '/' && !strstr(words, "//") &&
+        strspn(words, letters) == size)
+        return RA_OK;
+    RA_FAIL(err, RA_ERR_ARGUMENT,
+            "\"%s\" is no prefix of paths; expected one such as /rasae: a slash first, none at the end",
+            words);
+}
+
 static ra_status check_origin(const char *words, ra_error *err) {
     if (cors_origin_is_good(words)) return RA_OK;
     RA_FAIL(err, RA_ERR_ARGUMENT,
@@ -75,9 +86,12 @@ static const ra_setting rows[] = {
     {"dictionary", LIST(dictionary), .check = check_dictionary, .argument = "NAME=FILE",
         .help = "serve FILE, an artifact or a checkpoint, as NAME; may be repeated"},
     {"listen", TEXT(listen), .known_as = "port host bind address", .check = check_address, .fallback = "127.0.0.1:8080", .argument = "HOST:PORT",
-        .help = "where to listen; port 0 takes a free one, IPv6 is written [::1]:8080"},
+        .help = "where to listen; port 0 takes a free one, IPv6 is written [::1]:8080, a socket of the file system "
+                "unix:/PATH[,mode=0660][,owner=USER:GROUP]"},
     {"admin_listen", TEXT(admin_listen), .check = check_address, .argument = "HOST:PORT",
         .help = "a second address for health, metrics and administration"},
+    {"base_path", TEXT(base_path), .check = check_base_path, .argument = "PATH",
+        .help = "the prefix under which a proxy shows this server, such as /rasae; links begin with it, and paths may"},
     {"dictionary_dir", TEXT(dictionary_dir), .argument = "DIR",
         .help = "serve every *.safetensors file in DIR under its name without the suffix"},
     {"watch", BOOL(watch), .fallback = "false", .help = "reload a dictionary when its file changes"},
@@ -156,8 +170,9 @@ static const char below[] =
     "list with ';' between them; an unknown one is refused) and in the file of --config (max_body = "
     "1048576). RASAED_CONFIG names that\n"
     "file, too. A flag wins over the environment, the environment over the file.\n\n"
-    "SIGHUP reloads all dictionaries and the key file. SIGTERM and SIGINT let running requests finish, then\n"
-    "stop. A socket from a service manager (LISTEN_FDS) takes the place of --listen.\n"
+    "SIGHUP reloads all dictionaries, the key file and the certificate. SIGTERM and SIGINT let running "
+    "requests\n"
+    "finish, then stop. A socket from a service manager (LISTEN_FDS) takes the place of --listen.\n"
     "Exit status: 0 stopped as asked, 1 failed, 2 wrong usage, 3 the device is lost.\n";
 
 /* A command line whose values are those of *of. */

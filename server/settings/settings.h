@@ -32,6 +32,7 @@ typedef struct settings {
     const char *dictionary_dir;
     const char *listen;       /* http_address_parse() accepts it */
     const char *admin_listen; /* health, metrics and administration beside `listen`; NULL: no such address */
+    const char *base_path;    /* "/rasae"; NULL: none */
     bool watch;               /* reload a dictionary when its file changes */
     size_t private_below;     /* bytes of a file that is copied into memory rather than mapped */
     const char *device;

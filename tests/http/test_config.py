@@ -1,10 +1,10 @@
-"""--check-config and --print-config (server/settings/{check,settings}.c), and one setting from each source."""
+"""--check-config and --print-config (server/settings/{check,dictionaries,settings}.c), and one setting from each source."""
 
 import os
 import tempfile
 import unittest
 
-from daemon import Daemon, golden, run
+from daemon import Daemon, golden, read_safetensors, run, write_safetensors
 
 SOURCE = golden("dict-basic.checkpoint.safetensors")
 GIVEN = "given=" + SOURCE
@@ -49,10 +49,16 @@ class Check(Folder):
     def test_files_that_are_wrong(self):
         none = os.path.join(self.folder, "none")
         junk = self.write("junk", "this is no such file\n")
+        tensors, metadata = read_safetensors(SOURCE)
+        for _, numbers in tensors.values():
+            numbers[0] = float("nan")  # which no header tells
+        spoilt = os.path.join(self.folder, "spoilt")
+        write_safetensors(spoilt, tensors, metadata)
         pem = self.write("pem", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
         table = (
             (("--dictionary", "a=" + none), none),
             (("--dictionary", "a=" + junk), junk),
+            (("--dictionary", GIVEN, "--dictionary", "b=" + spoilt), spoilt),
             (("--dictionary", GIVEN, "--keys", none), none),
             (("--dictionary", GIVEN, "--keys", junk), "line 1: expected \"read KEY\""),
             (("--dictionary", GIVEN, "--tls-certificate", none, "--tls-key", pem), none),

@@ -246,7 +246,7 @@ class Heavy(unittest.TestCase):
 
     def test_a_client_that_leaves_is_no_error(self):
         with self.start() as daemon:
-            for body in (self.long, self.long, self.long):  # so long that each is noticed in time
+            for body in (self.long, self.long, self.long):
                 connection = daemon.socket()
                 connection.sendall(("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                                     "Content-Length: %d\r\n\r\n%s" % (SEARCH, len(body), body)).encode())

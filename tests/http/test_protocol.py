@@ -56,6 +56,21 @@ class Protocol(unittest.TestCase):
         self.assertEqual((server.status, server.headers["Allow"]), (200, "GET, HEAD, POST, OPTIONS"))
         self.assertEqual(self.daemon.request("GET", "*").status, 400)
 
+    def test_a_prefix_of_a_proxy(self):
+        with Daemon("--dictionary", "basic=" + golden("dict-basic.checkpoint.safetensors"), "--base-path",
+                    "/rasae") as daemon:
+            atoms = BASIC + "/atoms"
+            for path in (atoms, "/rasae" + atoms):
+                reply = daemon.get(path + "?limit=2")
+                self.assertEqual(reply.status, 200)
+                for link in re.findall("<([^>]+)>", reply.headers["Link"]):
+                    self.assertTrue(link.startswith("/rasae/v1/"), link)
+                    self.assertEqual(daemon.get(link).status, 200)
+                self.assertEqual(daemon.get(path + "/x").json["instance"], "/rasae" + atoms + "/x")
+            for path in ("/rasae", "/rasae/", "/rasae/docs", "/rasae/health/live", "/rasae?"):
+                self.assertEqual(daemon.get(path).status, 200, path)
+            self.assertEqual(daemon.get("/rasaed/docs").status, 404)
+
     def test_slashes_that_nobody_meant(self):
         for path in (BASIC + "/points/1", BASIC + "/atoms", BASIC + "/atoms/1"):
             expected = self.daemon.get(path).body

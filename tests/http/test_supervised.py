@@ -110,14 +110,33 @@ class Supervised(unittest.TestCase):
 
     def test_sockets_that_cannot_be_served_end_the_start(self):
         with listening() as one, listening() as two, listening() as three, socket.socket() as deaf, \
-                socket.socket(socket.AF_UNIX) as local:
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as local:
             local.bind(os.path.join(self.folder, "http"))
-            local.listen()
-            self.refused([deaf], "is not a listening TCP socket")
-            self.refused([local], "is not a listening TCP socket")
+            self.refused([deaf], "is not a listening stream socket")
+            self.refused([local], "is not a listening stream socket")
             self.refused([one, two], "two sockets")
             self.refused([one, two], "two sockets named admin", names="admin:admin")
             self.refused([one, two, three], "3 sockets")
+
+    def test_a_socket_of_the_file_system_is_served_and_stays(self):
+        with socket.socket(socket.AF_UNIX) as local:
+            path = os.path.join(self.folder, "http")
+            local.bind(path)
+            local.listen()
+            process = subprocess.Popen([*handing_over([local]), PROGRAM, *GIVEN], env=environment(),
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                       pass_fds=[local.fileno()])
+            self.addCleanup(process.stdout.close)
+            self.addCleanup(process.kill)
+            self.assertEqual(process.stdout.readline().decode(), "rasaed: serving unix:%s\n" % path)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(PATIENCE)
+                client.connect(path)
+                client.sendall(LIVE)
+                self.assertIn(b'{"status":"live"}', read_all(client))
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(PATIENCE), 0)
+            self.assertTrue(os.path.exists(path))
 
     # ---- news
 

@@ -43,7 +43,7 @@ START_TEST(test_atoms_are_those_of_the_query) {
     } cases[] = {{"/?limit=1000", true}, {"/?limit=1", false}, {"/", false}, {"/?ids=1,2,3", false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         http_request request = {0};
-        ra_ok(http_target_parse(&request.target, cases[i].target, &err));
+        ra_ok(http_target_parse(&request.target, cases[i].target, NULL, &err));
         ck_assert_msg(cost_is_heavy(&(cost){COST_ATOMS, 25}, &request, &large) == cases[i].heavy, "%s",
                       cases[i].target);
         http_target_release(&request.target);

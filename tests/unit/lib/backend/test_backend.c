@@ -332,6 +332,27 @@ END_TEST
 TEST_CASES_LOOP(backend, 60, CASES, test_gemm, test_sparse_products, test_selections)
 TEST_CASES_LOOP(backend_rows, 60, SIZES *SIZES *TESTED_DEVICES, test_projections_combine_and_dot,
                 test_gather_and_adam)
-TEST_CASES_SLOW(backend_whole, 60, test_gemm_in_many_tiles,
+/* A workspace that computes on a serial backend keeps it, and may be the last to let go. */
+START_TEST(test_a_serial_backend_is_counted_with_its_own) {
+    ra_backend *backend = NULL;
+    ra_buffer buffer = {0};
+    ra_ok(ra_backend_open("cpu", &(ra_backend_options){.threads = 2}, &backend, &err));
+    ra_backend *serial = ra_backend_serial(backend);
+    ck_assert_ptr_ne(serial, backend);
+    ck_assert_ptr_eq(ra_backend_serial(serial), serial);
+    ck_assert_ptr_null(ra_backend_pool(serial));
+    ck_assert(!ra_backend_tf32(serial));
+    ra_ok(ra_buffer_reserve(&buffer, serial, 10, &err));
+    ck_assert_ptr_eq(ra_backend_retain(serial), serial);
+    ra_backend_release(serial);
+    ra_backend_release(backend);
+    ra_buffer_release(&buffer); /* the last reference */
+    ra_ok(ra_backend_open("reference", NULL, &backend, &err));
+    ck_assert_ptr_eq(ra_backend_serial(backend), backend);
+    ra_backend_release(backend);
+}
+END_TEST
+
+TEST_CASES_SLOW(backend_whole, 60, test_gemm_in_many_tiles, test_a_serial_backend_is_counted_with_its_own,
                 test_results_do_not_depend_on_the_number_of_threads, test_devices_by_name,
                 test_a_plugin_is_loaded_by_name, test_failing_allocations_are_reported)

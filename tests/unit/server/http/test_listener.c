@@ -75,7 +75,7 @@ START_TEST(test_a_socket_that_is_handed_over) {
     char url[HTTP_ADDRESS_SIZE], adopted[HTTP_ADDRESS_SIZE];
     http_address address = {.host = "127.0.0.1", .port = "0"};
     ra_ok(http_listener_open(&address, &ours, url, &err));
-    ra_fails(http_listener_adopt(ours, false, adopted, &err), RA_ERR_STATE, "not a listening TCP socket");
+    ra_fails(http_listener_adopt(ours, false, adopted, &err), RA_ERR_STATE, "not a listening stream socket");
     ck_assert_int_eq(listen(ours, 1), 0);
     ck_assert_int_eq(fcntl(ours, F_SETFL, 0), 0);
     ck_assert_int_eq(fcntl(ours, F_SETFD, 0), 0);
@@ -83,8 +83,8 @@ START_TEST(test_a_socket_that_is_handed_over) {
     ck_assert_str_eq(adopted, url);
     ck_assert(fcntl(ours, F_GETFL) & O_NONBLOCK);
     ck_assert(fcntl(ours, F_GETFD) & FD_CLOEXEC);
-    ra_fails(http_listener_adopt(deaf, false, adopted, &err), RA_ERR_STATE, "not a listening TCP socket");
-    ra_fails(http_listener_adopt(-1, false, adopted, &err), RA_ERR_STATE, "not a listening TCP socket");
+    ra_fails(http_listener_adopt(deaf, false, adopted, &err), RA_ERR_STATE, "not a listening stream socket");
+    ra_fails(http_listener_adopt(-1, false, adopted, &err), RA_ERR_STATE, "not a listening stream socket");
     close(ours);
     close(deaf);
 }

@@ -6,7 +6,8 @@
 
 START_TEST(test_splits_and_decodes) {
     http_target target;
-    ra_ok(http_target_parse(&target, "/v1/a%2Fb/%C3%A9+x?k=5&metric=dot%26&empty=&bare&&a%3Db=c=d", &err));
+    ra_ok(http_target_parse(&target, "/v1/a%2Fb/%C3%A9+x?k=5&metric=dot%26&empty=&bare&&a%3Db=c=d", NULL,
+                            &err));
     ck_assert_str_eq(target.path, "/v1/a%2Fb/%C3%A9+x");
     ck_assert_uint_eq(target.segment_count, 3);
     ck_assert_str_eq(target.segments[0], "v1");
@@ -35,7 +36,7 @@ START_TEST(test_empty_segments_do_not_count) {
                  {"HTTP://h", 1}, {"https://h?x=1", 1}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         http_target target;
-        ra_ok(http_target_parse(&target, table[i].raw, &err));
+        ra_ok(http_target_parse(&target, table[i].raw, NULL, &err));
         ck_assert_msg(target.segment_count == table[i].segments, "%s has %zu segments", table[i].raw,
                       target.segment_count);
         http_target_release(&target);
@@ -43,9 +44,36 @@ START_TEST(test_empty_segments_do_not_count) {
 }
 END_TEST
 
+START_TEST(test_a_prefix_is_taken_off) {
+    static const struct {
+        const char *raw, *path;
+        size_t segments;
+    } table[] = {{"/rasae/v1/x", "/v1/x", 2},
+                 {"/v1/x", "/v1/x", 2},
+                 {"/rasae", "/", 1},
+                 {"/rasae/", "/", 1},
+                 {"/rasaed/v1", "/rasaed/v1", 2},
+                 {"/rasae/rasae/x", "/rasae/x", 2},
+                 {"http://h/rasae/v1", "/v1", 1},
+                 {"*", "*", 0}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        http_target target;
+        ra_ok(http_target_parse(&target, table[i].raw, "/rasae", &err));
+        ck_assert_str_eq(target.path, table[i].path);
+        ck_assert_uint_eq(target.segment_count, table[i].segments);
+        ck_assert_str_eq(target.base, "/rasae");
+        http_target_release(&target);
+    }
+    http_target target;
+    ra_ok(http_target_parse(&target, "/rasae?k=5", "/rasae", &err));
+    ck_assert_str_eq(http_target_parameter(&target, "k"), "5");
+    http_target_release(&target);
+}
+END_TEST
+
 START_TEST(test_the_first_of_equal_parameters_is_found) {
     http_target target;
-    ra_ok(http_target_parse(&target, "/?a=1&a=2", &err));
+    ra_ok(http_target_parse(&target, "/?a=1&a=2", NULL, &err));
     ck_assert_str_eq(http_target_parameter(&target, "a"), "1");
     ck_assert_uint_eq(target.parameter_count, 2);
     http_target_release(&target);
@@ -68,7 +96,7 @@ START_TEST(test_a_list_is_the_entries_of_all_its_parameters) {
         http_target target;
         http_list list = {0};
         char got[64] = "", *end = got;
-        ra_ok(http_target_parse(&target, table[i].raw, &err));
+        ra_ok(http_target_parse(&target, table[i].raw, NULL, &err));
         while (http_target_list(&target, "a", &list))
             end += snprintf(end, 16, "%.*s|", (int)(list.end - list.entry), list.entry);
         ck_assert_str_eq(got, table[i].entries);
@@ -103,7 +131,7 @@ START_TEST(test_refuses_what_is_malformed) {
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         http_target target;
-        ra_fails(http_target_parse(&target, table[i].raw, &err), RA_ERR_FORMAT, table[i].expected);
+        ra_fails(http_target_parse(&target, table[i].raw, NULL, &err), RA_ERR_FORMAT, table[i].expected);
         ck_assert_uint_eq(target.segment_count + target.parameter_count, 0);
         http_target_release(&target);
     }
@@ -115,19 +143,19 @@ START_TEST(test_refuses_more_than_there_is_room_for) {
     char *end = raw;
     for (int i = 0; i <= HTTP_MAX_SEGMENTS; i++) end += snprintf(end, 8, "/a");
     http_target target;
-    ra_fails(http_target_parse(&target, raw, &err), RA_ERR_TOO_LARGE, "16 segments");
+    ra_fails(http_target_parse(&target, raw, NULL, &err), RA_ERR_TOO_LARGE, "16 segments");
     http_target_release(&target);
     end = raw + snprintf(raw, sizeof raw, "/?");
     for (int i = 0; i <= HTTP_MAX_PARAMETERS; i++) end += snprintf(end, 8, "a=b&");
-    ra_fails(http_target_parse(&target, raw, &err), RA_ERR_TOO_LARGE, "512 parameters");
+    ra_fails(http_target_parse(&target, raw, NULL, &err), RA_ERR_TOO_LARGE, "512 parameters");
     http_target_release(&target);
     end[-4] = '\0'; /* without the last parameter */
-    ra_ok(http_target_parse(&target, raw, &err));
+    ra_ok(http_target_parse(&target, raw, NULL, &err));
     ck_assert_uint_eq(target.parameter_count, HTTP_MAX_PARAMETERS);
     http_target_release(&target);
 }
 END_TEST
 
-TEST_CASES(target, test_splits_and_decodes, test_empty_segments_do_not_count,
+TEST_CASES(target, test_splits_and_decodes, test_a_prefix_is_taken_off, test_empty_segments_do_not_count,
            test_the_first_of_equal_parameters_is_found, test_a_list_is_the_entries_of_all_its_parameters,
            test_refuses_what_is_malformed, test_refuses_more_than_there_is_room_for)

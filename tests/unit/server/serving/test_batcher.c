@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 
@@ -292,5 +293,69 @@ TEST_CASES_LOOP(batcher, 60, 2, test_no_batch_is_larger_than_allowed,
                 test_turns_of_canceled_requests_go_on)
 TEST_CASES(batcher_dense, test_reconstructions_do_not_depend_on_what_others_ask,
            test_a_warm_batcher_has_its_memory)
+/* ---- a leader that waits for others ---------------------------------------------------------------------- */
+
+enum { DELAY_US = 400000 };
+
+static atomic_bool hold;
+static atomic_size_t held;
+
+static void hold_searches(void *context, size_t requests, size_t rows) {
+    (void)context, (void)requests, (void)rows;
+    if (!atomic_load(&hold)) return;
+    atomic_fetch_add(&held, 1);
+    while (atomic_load(&hold)) sched_yield();
+}
+
+static void *search_once(void *unused) {
+    float x[WIDTH] = {1, 2, 3, 4}, score;
+    size_t id;
+    computation wanted = {
+        .kind = COMPUTE_SEARCH, .model = model, .x = x, .rows = 1, .k = 1, .ids = &id, .scores = &score};
+    ra_ok(batcher_run(shared, &wanted, &err));
+    return unused;
+}
+
+static void *encode_once(void *unused) {
+    float x[WIDTH] = {1, 2, 3, 4};
+    ra_codes codes = {0};
+    computation wanted = {.kind = COMPUTE_ENCODE, .model = model, .x = x, .rows = 1, .codes_out = &codes};
+    ra_ok(batcher_run(shared, &wanted, &err));
+    ra_codes_release(&codes);
+    return unused;
+}
+
+/* Both slots become free at once: an encode leads and waits for others, and the search behind it takes the other
+ * slot meanwhile. */
+START_TEST(test_nobody_waits_for_a_leader_while_a_slot_is_free) {
+    model = open_model();
+    batcher_options options = {.slots = 2, .max_batch = 100, .delay_us = DELAY_US, .joined = hold_searches};
+    ra_ok(batcher_new(&options, &shared, &err));
+    for (int round = 0; round < 8; round++) {
+        pthread_t first[2], leader, behind;
+        struct timespec from, to;
+        atomic_store(&held, 0);
+        atomic_store(&hold, true);
+        for (int i = 0; i < 2; i++) ck_assert_int_eq(pthread_create(&first[i], NULL, search_once, NULL), 0);
+        while (atomic_load(&held) < 2) sched_yield();
+        ck_assert_int_eq(pthread_create(&leader, NULL, encode_once, NULL), 0);
+        while (batcher_waiting(shared) < 1) sched_yield();
+        ck_assert_int_eq(pthread_create(&behind, NULL, search_once, NULL), 0);
+        while (batcher_waiting(shared) < 2) sched_yield();
+        clock_gettime(CLOCK_MONOTONIC, &from);
+        atomic_store(&hold, false);
+        pthread_join(behind, NULL);
+        clock_gettime(CLOCK_MONOTONIC, &to);
+        ck_assert_double_lt((double)(to.tv_sec - from.tv_sec) * 1e6 +
+                                (double)(to.tv_nsec - from.tv_nsec) / 1e3,
+                            DELAY_US * 0.75);
+        pthread_join(leader, NULL);
+        for (int i = 0; i < 2; i++) pthread_join(first[i], NULL);
+    }
+    stop();
+}
+END_TEST
+
+TEST_CASES_SLOW(batcher_delay, 60, test_nobody_waits_for_a_leader_while_a_slot_is_free)
 TEST_CASES_LOOP(batcher_devices, 60, 2 * MODEL_DEVICES, test_everyone_gets_their_own_part,
                 test_what_cannot_be_joined_takes_its_turn)
