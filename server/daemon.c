@@ -204,6 +204,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
                                    .header_seconds = (unsigned)chosen->header_seconds,
                                    .deadline_ms = chosen->deadline_ms,
                                    .max_connections = self->shares.connections,
+                                   .spares = self->shares.spares,
                                    .max_per_address = chosen->max_connections_per_address,
                                    .max_in_flight = chosen->max_in_flight,
                                    .bodies = &self->state.bodies,
@@ -213,6 +214,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
     if (admin) {
         options.threads = 1;
         options.max_connections = self->shares.admin_connections;
+        options.spares = 0;
         options.max_per_address = 0;
     }
     at->descriptor = -1;

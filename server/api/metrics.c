@@ -163,13 +163,38 @@ static void put_lags(text *out, const char *address, const http_server *server) 
     }
 }
 
+static void put_connections(text *out, const char *address, const http_server *server) {
+    size_t counts[HTTP_STATES];
+    if (!server) return;
+    http_server_count_states(server, counts);
+    for (size_t i = 0; i < HTTP_STATES; i++)
+        prometheus_value(out, "rasaed_connections",
+                         LABELED("address", address, "state", http_server_states[i]), (double)counts[i]);
+}
+
+static void put_refused(text *out, const char *address, const http_server *server) {
+    static const char name[] = "rasaed_connections_refused_total";
+    if (!server) return;
+    prometheus_value(out, name, LABELED("address", address, "reason", "address"),
+                     (double)http_server_refused(server));
+    prometheus_value(out, name, LABELED("address", address, "reason", "full"),
+                     (double)http_server_refused_when_full(server));
+}
+
 static void put_addresses(text *out, const rasaed *server) {
     const http_server *main = atomic_load(&server->servers[0]), *admin = atomic_load(&server->servers[1]);
     if (!server->shares) return;
     put_limits(out, server, main, admin);
-    put_single(out, "rasaed_connections_refused_total", "counter",
-               "Connections that were closed because their address had all that it may have.",
-               main ? (double)http_server_refused(main) : 0);
+    prometheus_family(out, "rasaed_connections", "gauge",
+                      "Connections in each state; those that are waiting are not accepted yet.");
+    put_connections(out, "main", main);
+    put_connections(out, "admin", admin);
+    prometheus_family(
+        out, "rasaed_connections_refused_total", "counter",
+        "Connections that were refused: their address had all that it may have (address), or all "
+        "were taken and they asked for more than health and metrics (full).");
+    put_refused(out, "main", main);
+    put_refused(out, "admin", admin);
     prometheus_family(
         out, "rasaed_io_thread_lag_seconds", "gauge",
         "How long the connections of an I/O thread had to wait for it, at the worst in the last 15 to "

@@ -3,10 +3,14 @@
  */
 #include "http/acceptor.h"
 #include "http/addresses.h"
+#include "http/exchange.h"
 #include "http/points.h"
 #include "ra_memory.h"
 
 #include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -14,19 +18,29 @@
 #include <unistd.h>
 
 enum {
-    AT_ONCE = 64,          /* connections that are accepted before the thread looks whether it shall stop */
-    LAST = 512,            /* as many may wait to be accepted when it stops */
-    WITHOUT_MEMORY_MS = 50 /* until the next attempt when the system had no memory or descriptor */
+    AT_ONCE = 64,           /* connections that are accepted before the thread looks whether it shall stop */
+    LAST = 512,             /* as many may wait to be accepted when it stops */
+    WITHOUT_MEMORY_MS = 50, /* until the next attempt when the system had no memory or descriptor */
+    WARNING_US = 60000000,  /* between two warnings about the same */
+    MILLISECOND = 1000
 };
+
+typedef struct warning {
+    uint64_t last; /* 0: never */
+    size_t since;  /* connections that it is about, since then */
+} warning;
 
 struct http_acceptor {
     http_acceptor_options options;
     http_addresses *addresses;
     pthread_t thread;
     bool running;
+    atomic_int listening; /* options.descriptor, for those who ask; -1 when it is closed */
     int bell;
-    atomic_size_t connections, refused;
-    atomic_bool full; /* the thread waits for a connection to end */
+    atomic_size_t connections, spares, refused;
+    atomic_bool full;    /* the thread waits for a connection to end */
+    uint64_t full_since; /* 0: there was room at the last look */
+    warning when_full, when_refused;
     atomic_bool stop;
     bool complained;
     size_t turn; /* the first I/O thread to look at: equals take turns */
@@ -51,9 +65,41 @@ static http_worker *choose(http_acceptor *acceptor) {
     return chosen;
 }
 
-static void hand_over(http_acceptor *acceptor, int descriptor, const struct sockaddr *peer, socklen_t size) {
+/* Whether it is time for the warning; *since <- how many there were since the last one, this one included. */
+static bool is_due(warning *about, size_t *since) {
+    uint64_t now = http_now();
+    *since = ++about->since;
+    if (about->last && now - about->last < WARNING_US) return false;
+    about->last = now;
+    about->since = 0;
+    return true;
+}
+
+static void warn_refused(http_acceptor *acceptor, const struct sockaddr *peer, socklen_t size) {
+    char client[HTTP_CLIENT_SIZE] = "?";
+    size_t since;
+    if (!is_due(&acceptor->when_refused, &since)) return;
+    (void)getnameinfo(peer, size, client, sizeof client, NULL, 0, NI_NUMERICHOST);
+    ra_log(RA_LOG_WARNING,
+           "%zu connections refused: %s has the %zu that --max-connections-per-address allows one client",
+           since, client, acceptor->options.max_per_address);
+}
+
+static void warn_full(http_acceptor *acceptor) {
+    size_t since;
+    if (!is_due(&acceptor->when_full, &since)) return;
+    ra_log(
+        RA_LOG_WARNING,
+        "all %zu connections are taken, and clients wait: only health and metrics are answered on new ones; "
+        "raise --max-connections, or lower --idle-seconds",
+        acceptor->options.max_connections);
+}
+
+static void hand_over(http_acceptor *acceptor, int descriptor, const struct sockaddr *peer, socklen_t size,
+                      bool spare) {
     if (!http_addresses_enter(acceptor->addresses, peer)) {
         atomic_fetch_add(&acceptor->refused, 1);
+        warn_refused(acceptor, peer, size);
         close(descriptor);
         return;
     }
@@ -63,19 +109,35 @@ static void hand_over(http_acceptor *acceptor, int descriptor, const struct sock
         close(descriptor);
         return;
     }
-    atomic_fetch_add(&acceptor->connections, 1);
+    connection->spare = spare;
+    atomic_fetch_add(spare ? &acceptor->spares : &acceptor->connections, 1);
     http_worker *worker = choose(acceptor);
     point_reached(POINT_taken);
     http_worker_take(worker, connection);
 }
 
-/* A connection that ends after the first comparison rings. */
-static bool has_room(http_acceptor *acceptor) {
-    if (atomic_load(&acceptor->connections) < acceptor->options.max_connections) return true;
+typedef enum room { ROOM, SPARE_ROOM, NO_ROOM_YET, NO_ROOM } room;
+
+static room look_for_room(http_acceptor *acceptor) {
+    const http_acceptor_options *options = &acceptor->options;
+    uint64_t now = http_now();
+    if (atomic_load(&acceptor->connections) < options->max_connections) {
+        acceptor->full_since = 0;
+        return ROOM;
+    }
+    if (!acceptor->full_since) acceptor->full_since = now;
+    if (now - acceptor->full_since < HTTP_FULL_US) return NO_ROOM_YET;
+    return atomic_load(&acceptor->spares) < options->spares ? SPARE_ROOM : NO_ROOM;
+}
+
+/* A connection that ends after the first look rings. */
+static room find_room(http_acceptor *acceptor) {
+    room found = look_for_room(acceptor);
+    if (found == ROOM) return found;
     atomic_store(&acceptor->full, true);
-    if (atomic_load(&acceptor->connections) >= acceptor->options.max_connections) return false;
-    atomic_store(&acceptor->full, false);
-    return true;
+    found = look_for_room(acceptor);
+    if (found == ROOM) atomic_store(&acceptor->full, false);
+    return found;
 }
 
 static void complain(http_acceptor *acceptor, int reason) {
@@ -84,51 +146,72 @@ static void complain(http_acceptor *acceptor, int reason) {
     acceptor->complained = true;
 }
 
-/* Milliseconds until there may be more although nobody rings; -1: the socket tells. */
-static int accept_some(http_acceptor *acceptor, int most) {
-    for (int i = 0; i < most && has_room(acceptor); i++) {
+/* What the thread waits for: the bell in any case, the socket, and for so many milliseconds; -1: for ever. */
+typedef struct wait {
+    bool socket;
+    int milliseconds;
+} wait;
+
+static wait accept_some(http_acceptor *acceptor, int most) {
+    const wait for_socket = {true, -1}, for_memory = {false, WITHOUT_MEMORY_MS};
+    for (int i = 0; i < most; i++) {
+        room found = find_room(acceptor);
+        if (found == NO_ROOM_YET) return (wait){false, HTTP_FULL_US / MILLISECOND};
+        if (found == NO_ROOM || (found == SPARE_ROOM && atomic_load(&acceptor->stop))) {
+            if (http_acceptor_waiting(acceptor) > 0) warn_full(acceptor);
+            return (wait){false, WARNING_US / MILLISECOND};
+        }
         struct sockaddr_storage peer;
         socklen_t size = sizeof peer;
         int descriptor = accept4(acceptor->options.descriptor, (struct sockaddr *)&peer, &size,
                                  SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (descriptor >= 0) {
             acceptor->complained = false;
-            hand_over(acceptor, descriptor, (struct sockaddr *)&peer, size);
+            if (found == SPARE_ROOM) warn_full(acceptor);
+            hand_over(acceptor, descriptor, (struct sockaddr *)&peer, size, found == SPARE_ROOM);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
             complain(acceptor, errno);
-            return WITHOUT_MEMORY_MS;
+            return for_memory;
         }
-        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINVAL) return -1;
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINVAL) return for_socket;
         /* else it was gone before it was accepted */
     }
-    return -1;
+    return for_socket;
 }
 
 static void *run(void *argument) {
     http_acceptor *acceptor = argument;
-    int pause = -1;
+    wait next = {true, -1};
     while (!atomic_load(&acceptor->stop)) {
-        bool waits = pause >= 0 || atomic_load(&acceptor->full);
         struct pollfd on[] = {{.fd = acceptor->bell, .events = POLLIN},
-                              {.fd = waits ? -1 : acceptor->options.descriptor, .events = POLLIN}};
+                              {.fd = next.socket ? acceptor->options.descriptor : -1, .events = POLLIN}};
         uint64_t count;
-        (void)poll(on, 2, pause);
+        (void)poll(on, 2, next.milliseconds);
         if (on[0].revents) (void)!read(acceptor->bell, &count, sizeof count);
-        pause = atomic_load(&acceptor->stop) ? -1 : accept_some(acceptor, AT_ONCE);
+        if (!atomic_load(&acceptor->stop)) next = accept_some(acceptor, AT_ONCE);
     }
     return NULL;
 }
 
 void http_acceptor_closed(http_acceptor *acceptor, const http_connection *connection) {
     http_addresses_leave(acceptor->addresses, (const struct sockaddr *)&connection->peer);
-    atomic_fetch_sub(&acceptor->connections, 1);
+    atomic_fetch_sub(connection->spare ? &acceptor->spares : &acceptor->connections, 1);
     if (atomic_exchange(&acceptor->full, false)) ring(acceptor);
 }
 
 size_t http_acceptor_connections(const http_acceptor *acceptor) {
     return atomic_load(&acceptor->connections);
+}
+
+/* Of a listening socket, the kernel tells the length of its queue as what is not acknowledged. */
+size_t http_acceptor_waiting(const http_acceptor *acceptor) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    memset(&info, 0, sizeof info);
+    int descriptor = atomic_load(&acceptor->listening);
+    return getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_unacked : 0;
 }
 
 size_t http_acceptor_refused(const http_acceptor *acceptor) {
@@ -144,6 +227,7 @@ ra_status http_acceptor_new(const http_acceptor_options *options, http_acceptor 
         RA_FAIL_MEMORY(err, "the acceptor", sizeof *acceptor);
     }
     acceptor->options = *options;
+    atomic_init(&acceptor->listening, options->descriptor);
     acceptor->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     acceptor->addresses = http_addresses_new(options->max_per_address);
     if (acceptor->bell >= 0 && acceptor->addresses) {
@@ -171,6 +255,7 @@ void http_acceptor_stop(http_acceptor *acceptor) {
         acceptor->running = false;
         if (!acceptor->options.shared) (void)accept_some(acceptor, LAST);
     }
+    atomic_store(&acceptor->listening, -1);
     if (acceptor->options.descriptor >= 0) close(acceptor->options.descriptor);
     acceptor->options.descriptor = -1;
 }

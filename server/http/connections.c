@@ -101,6 +101,23 @@ size_t http_connections_count(http_connections *table) {
     return count;
 }
 
+static http_phase phase_of(const http_connection *connection) {
+    return (http_phase)(atomic_load_explicit(&connection->turn, memory_order_relaxed) & PHASE_MASK);
+}
+
+void http_connections_phases(http_connections *table, size_t counts[HTTP_PHASES]) {
+    pthread_mutex_lock(&table->lock);
+    for (const http_connection *at = table->first; at; at = at->after) counts[phase_of(at)]++;
+    pthread_mutex_unlock(&table->lock);
+}
+
+void http_connections_linger(http_connections *table, http_connection *connection, int descriptor) {
+    pthread_mutex_lock(&table->lock);
+    connection->descriptor = descriptor;
+    http_connection_enter(connection, PHASE_LINGERING);
+    pthread_mutex_unlock(&table->lock);
+}
+
 static bool is_expecting(const http_connection *connection, uint64_t now) {
     unsigned turn = atomic_load_explicit(&connection->turn, memory_order_relaxed);
     int unread = 0;
@@ -192,6 +209,8 @@ static bool is_late(const http_connections *table, http_connection *connection, 
         connection->ended = 0;
         if (phase != PHASE_IDLE) return false;
     }
+    bool receives = phase == PHASE_IDLE || phase == PHASE_HEAD || phase == PHASE_BODY;
+    if (connection->spare && receives && now > connection->made + HTTP_SPARE_US) return true;
     switch (phase) {
     case PHASE_IDLE:
     case PHASE_HEAD:
@@ -201,6 +220,8 @@ static bool is_late(const http_connections *table, http_connection *connection, 
     case PHASE_SENDING:
         return rate_is_low(table, connection, phase, now);
     case PHASE_ANSWER:
+    case PHASE_LINGERING:
+    case HTTP_PHASES:
         break;
     }
     return false;

@@ -9,6 +9,9 @@
  *     PHASE_BODY     the body: at least HTTP_LEAST_RATE bytes per second, measured over header_seconds
  *     PHASE_ANSWER   the server's own time
  *     PHASE_SENDING  the reply: the same rate, in bytes that the client has acknowledged
+ *     PHASE_LINGERING  everything is sent, and the client still sends: lingering.h has the limits
+ *
+ * A spare connection has HTTP_SPARE_US for its one request.
  *
  * http_connections_check() cuts the connections that are over their limit: it shuts both directions down, and
  * the library finds the connection closed. It also cuts those whose client has closed its side in the middle of
@@ -28,11 +31,26 @@
 
 #include <sys/socket.h>
 
-enum { HTTP_LEAST_RATE = 512, HTTP_FIRST_REQUEST_US = 1000000 };
+enum { HTTP_LEAST_RATE = 512, HTTP_FIRST_REQUEST_US = 1000000, HTTP_SPARE_US = 1000000 };
 
-typedef enum http_phase { PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_ANSWER, PHASE_SENDING } http_phase;
+typedef enum http_phase {
+    PHASE_IDLE,
+    PHASE_HEAD,
+    PHASE_BODY,
+    PHASE_ANSWER,
+    PHASE_SENDING,
+    PHASE_LINGERING,
+    HTTP_PHASES
+} http_phase;
 
 typedef struct http_connections http_connections;
+
+/* For lingering.c. */
+typedef struct http_linger {
+    uint64_t since, heard; /* when it began, when the last byte came */
+    size_t bytes;          /* thrown away */
+    bool over;
+} http_linger;
 
 typedef struct http_connection {
     int descriptor;
@@ -40,6 +58,9 @@ typedef struct http_connection {
     struct sockaddr_storage peer;
     socklen_t peer_size;
     struct http_connection *next; /* for the thread that it is handed to */
+    bool spare;                   /* beyond the limit; acceptor.h */
+    bool lingers;                 /* the server ends it with its last answer, and the client may still send */
+    http_linger lingering;
     /* private */
     atomic_uint turn; /* the phase, and a counter that grows with every change */
     atomic_size_t received;
@@ -62,6 +83,9 @@ void http_connections_free(http_connections *table);             /* empty by the
 void http_connections_add(http_connections *table, http_connection *connection);
 void http_connections_remove(http_connections *table, http_connection *connection); /* frees it */
 
+/* The connection goes on with another descriptor, in PHASE_LINGERING. */
+void http_connections_linger(http_connections *table, http_connection *connection, int descriptor);
+
 void http_connection_enter(http_connection *connection, http_phase phase);
 void http_connection_received(http_connection *connection, size_t bytes); /* of a body */
 
@@ -76,6 +100,9 @@ size_t http_connections_check(http_connections *table, uint64_t now);
 uint64_t http_connections_pause(http_connections *table);
 
 size_t http_connections_count(http_connections *table);
+
+/* Adds how many are in each phase. */
+void http_connections_phases(http_connections *table, size_t counts[HTTP_PHASES]);
 
 /* How many have a request on the way: bytes have arrived that nobody has read yet, or the connection is
  * younger than HTTP_FIRST_REQUEST_US and has not sent its first one. Closing these would lose the request of

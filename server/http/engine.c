@@ -11,8 +11,8 @@
  * aborts when two threads take the listening socket out of one set (0.9.75 to 1.0.1, all of them). With a
  * daemon per thread that only this thread ever calls, none of that can happen.
  *
- * The reply is sent from the buffer of the exchange, without a copy: the library no longer needs it when it
- * calls on_done.
+ * The reply is sent from the buffer of the exchange, without a copy, or in pieces when it is large (careful.c): the
+ * library no longer needs it when it calls on_done.
  *
  * The library decodes targets before it shows them, and cuts them at a NUL. on_target sees the raw text
  * instead, and a function that does nothing replaces the decoding.
@@ -31,17 +31,19 @@
  */
 #include "http/engine.h"
 #include "http/careful.h"
+#include "http/lingering.h"
+#include "http/past.h"
 #include "http/wire.h"
 #include "ra_memory.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <microhttpd.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 enum {
     CONNECTION_MEMORY = 32 << 10, /* the head of a request must fit, and so must that of a reply */
@@ -52,9 +54,11 @@ struct http_engine {
     struct MHD_Daemon *daemon;
     http_engine_options options;
     http_connection *arriving; /* added, and not yet started */
+    http_lingering *lingering;
     size_t suspended, owed;
+    size_t large;            /* replies that are sent in pieces */
     atomic_size_t in_flight; /* from the first line on */
-    bool started;
+    bool started, closing;
     char complaint[256]; /* the library's last message: why it did not start */
     bool secure, wire_is_known;
 };
@@ -77,6 +81,17 @@ static void forget(http_engine *engine, http_connection *watched) {
     http_connections_remove(engine->options.connections, watched);
 }
 
+static void forget_lingering(void *engine, http_connection *watched) {
+    forget(engine, watched);
+}
+
+/* Whether closing the socket could cost the client an answer: bytes that nobody has read make a reset of it. */
+static bool may_linger(const http_engine *engine, const http_connection *watched) {
+    int unread = 0;
+    if (engine->closing || watched->cut || watched->spare) return false;
+    return watched->lingers || (ioctl(watched->descriptor, FIONREAD, &unread) == 0 && unread > 0);
+}
+
 /* The one with this descriptor leaves the list of those that arrive; NULL: it is not there. */
 static http_connection *take_arriving(http_engine *engine, int descriptor) {
     for (http_connection **at = &engine->arriving; *at; at = &(*at)->next) {
@@ -96,7 +111,8 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         *record = info ? take_arriving(engine, info->connect_fd) : NULL;
     } else if (*record) {
-        forget(engine, *record);
+        if (!may_linger(engine, *record) || !http_lingering_take(engine->lingering, *record))
+            forget(engine, *record);
         *record = NULL;
     }
 }
@@ -133,6 +149,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
         http_connection_enter(watched, PHASE_HEAD);
         memcpy(exchange->request.client, watched->client, sizeof exchange->request.client);
     }
+    exchange->spare = watched && watched->spare;
     exchange->request.admin = engine->options.admin;
     atomic_fetch_add(&engine->in_flight, 1);
     return exchange;
@@ -187,20 +204,25 @@ static void begin(http_engine *engine, http_exchange *exchange, struct MHD_Conne
     exchange->bodies = engine->options.bodies;
     http_exchange_begin(exchange, engine->options.service, method, &walk.headers,
                         walk.status == RA_OK ? NULL : &walk.err);
+    if (exchange->spare && !exchange->request.vital && engine->options.refused)
+        atomic_fetch_add(engine->options.refused, 1);
 }
 
 /* ---- from the exchange to the library ------------------------------------------------------------------ */
 
-static enum MHD_Result send_response(http_exchange *exchange, struct MHD_Connection *connection) {
+static enum MHD_Result send_response(http_engine *engine, http_exchange *exchange,
+                                     struct MHD_Connection *connection) {
     const http_response *from = http_exchange_reply(exchange);
     if (!from) return MHD_NO;
+    http_connection *watched = watched_of(connection);
+    if (watched) watched->lingers = from->close;
     enter(connection, PHASE_SENDING);
     http_piece pieces[HTTP_PIECES];
     struct MHD_IoVec parts[HTTP_PIECES];
     size_t count = http_response_pieces(from, pieces), size = count ? pieces[0].size : 0;
     for (size_t i = 0; i < count; i++) parts[i] = (struct MHD_IoVec){pieces[i].data, pieces[i].size};
     struct MHD_Response *response =
-        from->tail.holds ? http_careful_response(from)
+        http_is_for_pieces(from) ? http_careful_response(from, &engine->large)
         : count > 1
             ? MHD_create_response_from_iovec(parts, (unsigned)count, NULL, NULL)
             : MHD_create_response_from_buffer(size, size ? (void *)(uintptr_t)pieces[0].data : (char[]){0},
@@ -253,6 +275,18 @@ static bool finish(http_engine *engine, http_exchange *exchange, struct MHD_Conn
     return false;
 }
 
+/* A client that sends a refused body without end gets its answer all the same: the library takes none in the middle of
+ * a body. */
+static void answer_in_the_middle(http_exchange *exchange, struct MHD_Connection *connection,
+                                 http_connection *watched) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    const http_response *reply = http_exchange_reply(exchange);
+    if (!watched || !reply) return;
+    http_past_send(watched->descriptor, info ? info->tls_session : NULL, reply, exchange->request.id);
+    watched->lingers = true;
+}
+
 /* MHD_NO cuts the connection. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
@@ -263,17 +297,19 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (!exchange->begun) {
         begin(engine, exchange, connection, url, method, version);
         enter(connection, PHASE_BODY);
-        return exchange->step == HTTP_READY ? send_response(exchange, connection) : MHD_YES;
+        return exchange->step == HTTP_READY ? send_response(engine, exchange, connection) : MHD_YES;
     }
     if (*data_size) {
         http_connection *watched = watched_of(connection);
         if (watched) http_connection_received(watched, *data_size);
         http_exchange_receive(exchange, data, *data_size);
         *data_size = 0;
-        return exchange->step == HTTP_GONE ? MHD_NO : MHD_YES;
+        if (exchange->step != HTTP_GONE) return MHD_YES;
+        answer_in_the_middle(exchange, connection, watched);
+        return MHD_NO;
     }
     if (exchange->deferral.state == HTTP_NOT_DEFERRED && finish(engine, exchange, connection)) return MHD_YES;
-    return send_response(exchange, connection);
+    return send_response(engine, exchange, connection);
 }
 
 static void on_done(void *context, struct MHD_Connection *connection, void **request,
@@ -299,20 +335,14 @@ static void on_done(void *context, struct MHD_Connection *connection, void **req
 /* ---- answers that the library makes itself ------------------------------------------------------------- */
 
 /* Sends the answer past the library and closes the connection for writing. */
-static void answer_malformed(const http_engine *engine, const http_connection *connection, unsigned status) {
+static void answer_malformed(const http_engine *engine, http_connection *connection, unsigned status) {
     http_request request = {.target = {.path = ""}, .write_problem = engine->options.service->write_problem};
     http_response response = {0};
     http_problem(&request, &response, (int)status,
                  status == 400 ? "the request is not valid HTTP: a header is malformed"
                                : "this server does not accept the request");
-    char head[256];
-    int size =
-        snprintf(head, sizeof head,
-                 "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-                 status, http_status_text((int)status), response.content_type, response.body.size);
-    struct iovec parts[] = {{head, size < 0 ? 0 : (size_t)size}, {response.body.data, response.body.size}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    if (!response.body.failed) (void)sendmsg(connection->descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    http_past_send(connection->descriptor, NULL, &response, "");
+    connection->lingers = true;
     (void)shutdown(connection->descriptor, SHUT_WR);
     http_response_release(&response);
 }
@@ -385,17 +415,23 @@ ra_status http_engine_new(const http_engine_options *options, http_engine **out,
     engine->options.tls = NULL;
     engine->secure = options->tls != NULL;
     engine->wire_is_known = http_wire_is_known(MHD_get_version());
-    ra_status status = start_daemon(engine, options->tls, err);
+    engine->lingering = http_lingering_new(options->connections, forget_lingering, engine);
+    ra_status status = engine->lingering
+                           ? start_daemon(engine, options->tls, err)
+                           : ra_error_set(err, RA_ERR_IO, "an I/O thread did not start: %s", strerror(errno));
     if (status == RA_OK)
         *out = engine;
     else
-        ra_free(engine);
+        http_engine_free(engine);
     return status;
 }
 
 void http_engine_close(http_engine *engine) {
+    engine->closing = true;
     if (engine->daemon) MHD_stop_daemon(engine->daemon);
     engine->daemon = NULL;
+    http_lingering_free(engine->lingering);
+    engine->lingering = NULL;
     forget_those_that_did_not_start(engine);
 }
 
@@ -412,6 +448,10 @@ int http_engine_descriptor(const http_engine *engine) {
     return info ? info->epoll_fd : -1;
 }
 
+int http_engine_second_descriptor(const http_engine *engine) {
+    return http_lingering_descriptor(engine->lingering);
+}
+
 int http_engine_timeout(const http_engine *engine) {
     MHD_UNSIGNED_LONG_LONG milliseconds;
     if (MHD_get_timeout(engine->daemon, &milliseconds) != MHD_YES) return -1;
@@ -420,6 +460,7 @@ int http_engine_timeout(const http_engine *engine) {
 
 void http_engine_run(http_engine *engine) {
     (void)MHD_run(engine->daemon);
+    http_lingering_run(engine->lingering, http_now());
     if (engine->arriving) forget_those_that_did_not_start(engine);
 }
 

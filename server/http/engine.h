@@ -4,7 +4,7 @@
  *     http_engine *engine = NULL;
  *     RA_TRY(http_engine_new(&options, &engine, err));
  *     for (;;) {
- *         ... wait until http_engine_descriptor(engine) can be read, at most http_engine_timeout(engine) ...
+ *         ... wait until one of both descriptors can be read, at most http_engine_timeout(engine) ...
  *         ... http_engine_add(engine, connection) for new connections ...
  *         http_engine_run(engine);
  *     }
@@ -30,6 +30,7 @@ typedef struct http_engine_options {
     const http_tls *tls;   /* NULL or without certificate: plain http; only used by new() */
     const http_service *service;
     http_capacity *capacity;       /* of requests at once */
+    atomic_size_t *refused;        /* counts requests that were refused because all connections are taken */
     http_capacity *bodies;         /* of bytes of bodies; NULL: no limit */
     http_connections *connections; /* those of this thread: the engine removes what it closes */
     http_deferrals *deferrals;
@@ -44,9 +45,10 @@ ra_status http_engine_new(const http_engine_options *options, http_engine **out,
 void http_engine_close(http_engine *engine);
 void http_engine_free(http_engine *engine); /* closes it first; NULL is fine */
 
-int http_engine_descriptor(const http_engine *engine); /* for poll(): can be read when there is work */
-int http_engine_timeout(const http_engine *engine);    /* milliseconds until there is work anyway; -1: none */
-void http_engine_run(http_engine *engine);             /* does what there is to do; never waits */
+int http_engine_descriptor(const http_engine *engine);        /* for poll(): can be read when there is work */
+int http_engine_second_descriptor(const http_engine *engine); /* the same, for connections that linger */
+int http_engine_timeout(const http_engine *engine); /* milliseconds until there is work anyway; -1: none */
+void http_engine_run(http_engine *engine);          /* does what there is to do; never waits */
 
 /* The connection is in the table already. When that fails, it is closed and removed. */
 void http_engine_add(http_engine *engine, http_connection *connection);

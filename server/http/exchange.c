@@ -192,7 +192,10 @@ void http_exchange_begin(http_exchange *exchange, const http_service *service, c
         return;
     }
     service->admit(service->context, request, response, &exchange->max_body);
-    if (!response->status && !request->vital && !enter(exchange))
+    response->close |= exchange->spare;
+    if (!response->status && !request->vital && exchange->spare)
+        http_overloaded(request, response, "all connections of the server are taken; try again soon");
+    else if (!response->status && !request->vital && !enter(exchange))
         http_overloaded(request, response, "too many requests are under way; try again soon");
     if (response->status) {
         refuse(exchange, headers->length > DROP_LIMIT, DROP_LIMIT);

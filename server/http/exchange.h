@@ -94,6 +94,7 @@ typedef struct http_exchange {
     bool begun;
     http_capacity *capacity; /* set before begin; NULL: no limit */
     http_capacity *bodies;   /* the same for bytes of bodies */
+    bool spare;              /* set before begin: the connection is for one vital request */
     bool counted;            /* it counts in `capacity` */
     size_t charged;          /* bytes in `bodies`, until the exchange is given back */
     size_t drop_left;        /* bytes of the body that may still be dropped */

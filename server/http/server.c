@@ -26,6 +26,7 @@ struct http_server {
     ticker *watchdog;
     http_worker **workers;
     size_t count; /* of those that started */
+    atomic_size_t refused;
     bool stopped;
 };
 
@@ -49,6 +50,7 @@ static ra_status start_workers(http_server *server, const http_tls *tls, ra_erro
                                              .tls = tls,
                                              .service = options->service,
                                              .capacity = &server->capacity,
+                                             .refused = &server->refused,
                                              .bodies = options->bodies,
                                              .deferrals = server->deferrals,
                                              .closed = on_closed,
@@ -69,6 +71,7 @@ static ra_status start(http_server *server, const http_tls *tls, ra_error *err) 
                                        .workers = server->workers,
                                        .worker_count = options->threads,
                                        .max_connections = options->max_connections,
+                                       .spares = options->spares,
                                        .max_per_address = options->max_per_address};
     ticker_options clock = {
         .name = "the watchdog", .every_us = CHECK_US, .work = end_late, .context = server};
@@ -116,8 +119,24 @@ size_t http_server_connections(const http_server *server) {
     return http_acceptor_connections(server->acceptor);
 }
 
+const char *const http_server_states[HTTP_STATES] = {
+    [PHASE_IDLE] = "idle",     [PHASE_HEAD] = "head",       [PHASE_BODY] = "body",
+    [PHASE_ANSWER] = "answer", [PHASE_SENDING] = "sending", [PHASE_LINGERING] = "lingering",
+    [HTTP_PHASES] = "waiting"};
+_Static_assert(HTTP_STATES == HTTP_PHASES + 1, "each phase has a name, and so has waiting to be accepted");
+
+void http_server_count_states(const http_server *server, size_t counts[HTTP_STATES]) {
+    memset(counts, 0, HTTP_STATES * sizeof *counts);
+    for (size_t i = 0; i < server->count; i++) http_worker_phases(server->workers[i], counts);
+    counts[HTTP_PHASES] = http_acceptor_waiting(server->acceptor);
+}
+
 size_t http_server_refused(const http_server *server) {
     return http_acceptor_refused(server->acceptor);
+}
+
+size_t http_server_refused_when_full(const http_server *server) {
+    return atomic_load(&server->refused);
 }
 
 size_t http_server_requests(const http_server *server) {

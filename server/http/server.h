@@ -32,6 +32,7 @@ typedef struct http_server_options {
     unsigned header_seconds; /* from the first byte of a request to the end of its head */
     size_t deadline_ms;      /* from the last byte of a request to its answer, if deferred */
     size_t max_connections;  /* at least 1 */
+    size_t spares;           /* connections beyond these, for what is vital; 0: none */
     size_t max_per_address;  /* connections of one client; 0: no limit */
     size_t max_in_flight;    /* requests at once that are not vital; 0: no limit */
     http_capacity *bodies;   /* bytes of bodies at once, of all addresses; NULL: no limit */
@@ -49,8 +50,15 @@ void http_server_refuse(http_server *server);
  * (http_connections_expecting()). */
 size_t http_server_in_flight(const http_server *server);
 size_t http_server_connections(const http_server *server);
-size_t
-http_server_refused(const http_server *server); /* connections of addresses that had all they may have */
+
+/* How many connections are in each state; these have names for the metrics. One that waits is not accepted yet. */
+enum { HTTP_STATES = 7 };
+extern const char *const http_server_states[HTTP_STATES];
+void http_server_count_states(const http_server *server, size_t counts[HTTP_STATES]);
+
+/* Connections of addresses that had all that they may have; requests on spare connections. */
+size_t http_server_refused(const http_server *server);
+size_t http_server_refused_when_full(const http_server *server);
 size_t http_server_requests(const http_server *server); /* that count in max_in_flight */
 
 /* How many microseconds the connections of the I/O thread that is the latest have waited for it until now. */

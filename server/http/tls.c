@@ -235,3 +235,14 @@ void *http_tls_retrieve(void) {
     static gnutls_certificate_retrieve_function3 *const function = retrieve;
     return (void *)(uintptr_t)function;
 }
+
+/* ---- past the library ---------------------------------------------------------------------------------- */
+
+void http_tls_send(void *session, const void *data, size_t size) {
+    const char *at = data;
+    for (size_t sent = 0; sent < size;) {
+        ssize_t n = gnutls_record_send(session, at + sent, size - sent);
+        if (n <= 0) return;
+        sent += (size_t)n;
+    }
+}

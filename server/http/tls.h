@@ -41,4 +41,7 @@ void http_tls_free(http_tls *tls); /* overwrites the key; NULL is fine */
 /* What the HTTP library asks for each connection: a gnutls_certificate_retrieve_function3. */
 void *http_tls_retrieve(void);
 
+/* Sends as much as the socket takes now. The session is one of GnuTLS whose handshake is done. */
+void http_tls_send(void *session, const void *data, size_t size);
+
 #endif

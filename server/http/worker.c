@@ -23,8 +23,8 @@ struct http_worker {
     http_connections *connections;
     pthread_t thread;
     bool running;
-    int descriptor; /* of the engine */
-    int bell;       /* an eventfd: there is mail, or the end is asked for */
+    int descriptor, second; /* of the engine */
+    int bell;               /* an eventfd: there is mail, or the end is asked for */
     atomic_bool ending;
     /* for the thread alone */
     uint64_t next_check; /* of the pace of connections */
@@ -137,14 +137,15 @@ static int milliseconds_to_wait(const http_worker *worker, uint64_t now) {
 /* Ends a turn and begins the next one; true when there is mail. */
 static bool sleep_until_work(http_worker *worker) {
     struct pollfd on[] = {{.fd = worker->descriptor, .events = POLLIN},
-                          {.fd = worker->bell, .events = POLLIN}};
+                          {.fd = worker->bell, .events = POLLIN},
+                          {.fd = worker->second, .events = POLLIN}};
     uint64_t count, before = http_now();
     check_pace(worker, before);
     int wait = milliseconds_to_wait(worker, before);
     uint64_t due = before + (uint64_t)wait * MILLISECOND;
     note_lag(worker, before, before - get(&worker->stamp));
     set(&worker->due, due);
-    (void)poll(on, 2, wait);
+    (void)poll(on, sizeof on / sizeof *on, wait);
     uint64_t now = http_now();
     if (now > due) note_lag(worker, now, now - due);
     set(&worker->due, now);
@@ -178,6 +179,10 @@ size_t http_worker_connections(http_worker *worker) {
     return http_connections_count(worker->connections);
 }
 
+void http_worker_phases(http_worker *worker, size_t counts[HTTP_PHASES]) {
+    http_connections_phases(worker->connections, counts);
+}
+
 size_t http_worker_in_flight(const http_worker *worker) {
     return http_engine_in_flight(worker->engine);
 }
@@ -197,6 +202,7 @@ static ra_status start(http_worker *worker, const http_worker_options *options, 
     if (!worker->connections) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the connections of an I/O thread");
     RA_TRY(http_engine_new(&engine, &worker->engine, err));
     worker->descriptor = http_engine_descriptor(worker->engine);
+    worker->second = http_engine_second_descriptor(worker->engine);
     uint64_t now = http_now();
     set(&worker->stamp, now);
     set(&worker->due, now + HTTP_TICK_US);

@@ -34,6 +34,7 @@ void http_worker_take(http_worker *worker, http_connection *connection); /* it o
 void http_worker_resume(http_exchange *exchange); /* exchange->deferral.home is the worker */
 
 size_t http_worker_connections(http_worker *worker); /* with those that it has not looked at yet */
+void http_worker_phases(http_worker *worker, size_t counts[HTTP_PHASES]); /* adds to the counts */
 size_t http_worker_in_flight(const http_worker *worker);
 size_t http_worker_expecting(http_worker *worker, uint64_t now); /* http_connections_expecting() */
 

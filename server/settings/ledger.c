@@ -11,10 +11,11 @@
 enum {
     THREADS_PER_CORE = 4, /* compute threads: many of them wait for their turn in the batcher */
     LEAST_THREADS = 16,
-    IO_DESCRIPTORS = 3,      /* per I/O thread: two of libmicrohttpd, and the bell of its mailbox */
+    IO_DESCRIPTORS = 4,      /* per I/O thread: two of libmicrohttpd, its own set, the bell of its mailbox */
     ADDRESS_DESCRIPTORS = 2, /* the listening socket, the bell of the acceptor */
     SPARE_DESCRIPTORS = 32,  /* a reload, the key file, news for the service manager, what libraries open */
     ADMIN_CONNECTIONS = 64,
+    SPARE_CONNECTIONS = 16,
     MOST_CONNECTIONS = 1 << 16 /* when no limit is set */
 };
 
@@ -26,7 +27,7 @@ static size_t usable_cores(void) {
 
 /* Those of everything but the connections of the main address. */
 static size_t count_reserved(const ledger *shares, bool has_admin) {
-    size_t reserved = process_look().open_descriptors + SPARE_DESCRIPTORS +
+    size_t reserved = process_look().open_descriptors + SPARE_DESCRIPTORS + shares->spares +
                       shares->io_threads * IO_DESCRIPTORS + ADDRESS_DESCRIPTORS;
     return has_admin ? reserved + IO_DESCRIPTORS + ADDRESS_DESCRIPTORS + shares->admin_connections : reserved;
 }
@@ -113,6 +114,7 @@ ledger ledger_threads(const settings *chosen) {
 ra_status ledger_settle(const settings *chosen, bool has_admin, ledger *out, ra_error *err) {
     *out = ledger_threads(chosen);
     out->admin_connections = has_admin ? ADMIN_CONNECTIONS : 0;
+    out->spares = SPARE_CONNECTIONS;
     out->requests = chosen->max_in_flight;
     out->queue = chosen->max_queue;
     RA_TRY(share_memory(chosen, out, err));

@@ -17,6 +17,7 @@
 typedef struct ledger {
     size_t io_threads, compute_threads, pool_threads; /* pool: of the backend */
     size_t connections, admin_connections;
+    size_t spares;          /* connections beyond these, for health and metrics on a full server */
     size_t descriptors;     /* of the process: connections and everything else */
     size_t requests, queue; /* at once; that wait for a computation */
     size_t body_bytes;      /* memory of request bodies at once */

@@ -203,6 +203,21 @@ class Behind:
             load.stop()
         self.assertEqual(load.lost, [], "of %d" % load.done)
 
+    def test_answers_before_the_body_arrive(self):
+        """36 of 36 from daemons that refuse a request by its head, to a client that sends everything first."""
+        basic = "/v1/dictionaries/words"
+        refused = ((404, "/nothing", "application/json"), (405, basic, "application/json"),
+                   (415, basic + "/reconstruct", "text/csv"))
+        for turn in range(4):
+            for status, path, kind in refused:
+                for size in (300000, 3000000, 9000000):
+                    connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+                    connection.request("POST", path, b" " * size, {"Content-Type": kind})
+                    reply = connection.getresponse()
+                    self.assertEqual(reply.status, status, (turn, path, size))
+                    self.assertTrue(json.loads(reply.read())["error"])
+                    connection.close()
+
     def test_http2_is_the_proxys(self):
         done = subprocess.run(["curl", "-sS", "--http2", "-k", "-w", "\n%{http_version} %{http_code}", "-d", SMALL,
                                "https://127.0.0.1:%d/v1/dictionaries/words/reconstruct" % self.secure_port],

@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-from daemon import Daemon, wait_for
+from daemon import Daemon, read_all, wait_for
 
 K, D = 60000, 64  # so large that the largest request takes a while even on a fast machine
 SEARCH, ENCODE = "/v1/dictionaries/big/search", "/v1/dictionaries/big/encode"
@@ -255,6 +255,7 @@ class Heavy(unittest.TestCase):
             wait_for(lambda: daemon.log().count("status=499") == 3, "the log")
             wait_for(lambda: self.waiting(daemon) == 0, "the end of the computations")
             time.sleep(0.2)
+            self.assertRegex(daemon.log(), r"(?m)^\S+ info .*the request was given up")
             self.assertNotRegex(daemon.log(), r"(?m)^\S+ error ")
 
     def waiting(self, daemon):
@@ -305,6 +306,10 @@ class Heavy(unittest.TestCase):
                 self.assertFalse(self.serves(more))
             few.pop().close()
             wait_for(lambda: self.opens(daemon), "room for another")
+            self.assertEqual(daemon.log().count("connections refused: 127.0.0.1 has the 3 that"), 1)
+            refused = 'rasaed_connections_refused_total{address="main",reason="address"} '
+            few[0].sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            self.assertRegex(read_all(few[0]).decode(), re.escape(refused) + "[1-9]")
             for one in few:
                 one.close()
 
@@ -312,15 +317,44 @@ class Heavy(unittest.TestCase):
         with daemon.socket() as one:
             return self.serves(one)
 
+    def opens_for_long(self, daemon):
+        with daemon.socket() as one:
+            return self.serves(one) and self.serves(one)
+
     def test_connections_in_all(self):
+        ask = b"GET /v1/dictionaries HTTP/1.1\r\nHost: x\r\n\r\n"
         with self.start("--max-connections", "2", "--threads", "1") as daemon:
             few = [daemon.socket() for _ in range(2)]
             self.assertTrue(all(self.serves(one) for one in few))
-            with daemon.socket() as more:
-                self.assertFalse(self.serves(more))
-                few.pop().close()
-                self.assertIn(b'"live"', more.recv(65536))  # it only waited
+            for _ in range(40):  # more than there are spare ones
+                with daemon.socket() as more:
+                    more.sendall(ask)
+                    reply = read_all(more)
+                    self.assertIn(b"HTTP/1.1 503 ", reply)
+                    self.assertIn(b"Retry-After: ", reply)
+                    self.assertIn(b"all connections of the server are taken", reply)
+                self.assertTrue(self.opens(daemon))  # health
+            silent = [daemon.socket() for _ in range(40)]  # they take the spare ones, for a moment
+            wait_for(lambda: self.opens(daemon), "health behind silent clients")
+            text = daemon.get("/metrics").body.decode()
+            self.assertIn('rasaed_connections_refused_total{address="main",reason="full"} 40\n', text)
+            self.assertIn('rasaed_resource_used{resource="connections"} 2\n', text)
+            self.assertIn('rasaed_connections{address="main",state="idle"}', text)
+            self.assertEqual(daemon.log().count("all 2 connections are taken, and clients wait"), 1)
+            for one in silent:
+                one.close()
             few.pop().close()
+            wait_for(lambda: self.opens_for_long(daemon), "an ordinary connection")
+            few.pop().close()
+
+    def test_a_moment_without_room_is_only_waited_for(self):
+        with self.start("--max-connections", "1", "--threads", "1") as daemon:
+            with daemon.socket() as one:
+                self.assertTrue(self.serves(one))
+                more = daemon.socket()
+                more.sendall(b"GET /v1/dictionaries HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertIn(b"HTTP/1.1 200", more.recv(65536))
+            more.close()
 
     # ---- the address for administration
 

@@ -16,6 +16,7 @@ import unittest
 from daemon import PATIENCE, PROGRAM, Daemon, environment, golden, read_all, wait_for
 
 GIVEN = ("--dictionary", "basic=" + golden("dict-basic.checkpoint.safetensors"))
+LIST = b"GET /v1/dictionaries HTTP/1.1\r\nHost: x\r\n\r\n"
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 COUNTS = (1, 2, 64, *range(120, 137), 255, 256, 257, 384, 512, 1024)
 
@@ -142,14 +143,14 @@ class Full(unittest.TestCase):
         def served():
             for connection in connections:
                 try:
-                    connection.send(LIVE)
+                    connection.send(LIST)  # health is answered on a full server, too
                 except OSError:
                     pass
             time.sleep(0.2)
             count = 0
             for connection in connections:
                 try:
-                    count += b"200" in connection.recv(4096)
+                    count += b"HTTP/1.1 200" in connection.recv(4096)
                 except OSError:
                     pass
             return count
