@@ -13,7 +13,7 @@
 
 #include <microhttpd.h>
 
-enum { HTTP_TURN_BYTES = 256 << 10, HTTP_MOST_PIECE = 128 << 10, HTTP_LEAST_PIECE = 16 << 10 };
+enum { HTTP_TURN_BYTES = 128 << 10, HTTP_MOST_PIECE = 128 << 10, HTTP_LEAST_PIECE = 16 << 10 };
 
 bool http_is_for_pieces(const http_response *response);
 
