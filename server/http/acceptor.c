@@ -8,6 +8,7 @@
 #include "ra_memory.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,11 +16,14 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
     AT_ONCE = 64,           /* connections that are accepted before the thread looks whether it shall stop */
     LAST = 512,             /* as many may wait to be accepted when it stops */
+    LAST_ROUNDS = 8,        /* how often it looks for handshakes under way when it stops */
+    LAST_MS = 5,            /* and how long each time */
     WITHOUT_MEMORY_MS = 50, /* until the next attempt when the system had no memory or descriptor */
     WARNING_US = 60000000,  /* between two warnings about the same */
     MILLISECOND = 1000
@@ -247,13 +251,32 @@ ra_status http_acceptor_start(http_acceptor *acceptor, ra_error *err) {
     return RA_OK;
 }
 
+/* Closing the socket resets the connections that the system has completed and nobody has accepted, although their
+ * clients may have sent requests. So first the system is told to take no more beginnings (SYN) of connections, whose
+ * clients then find the closed port when they try again; then what is complete is accepted, also what becomes complete
+ * in the meantime. */
+static void accept_the_last(http_acceptor *acceptor) {
+    enum { FLAGS = 13, SYN = 2 }; /* of a TCP header: the byte of the flags, and the flag */
+    struct sock_filter rules[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),
+                                  BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SYN, 0, 1),
+                                  BPF_STMT(BPF_RET | BPF_K, 0), /* drops it */
+                                  BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
+    const struct sock_fprog filter = {sizeof rules / sizeof *rules, rules};
+    int descriptor = acceptor->options.descriptor;
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+    for (int round = 0; round < LAST_ROUNDS; round++) {
+        (void)accept_some(acceptor, LAST);
+        if (poll(&(struct pollfd){.fd = descriptor, .events = POLLIN}, 1, LAST_MS) <= 0) break;
+    }
+}
+
 void http_acceptor_stop(http_acceptor *acceptor) {
     if (acceptor->running) {
         atomic_store(&acceptor->stop, true);
         ring(acceptor);
         pthread_join(acceptor->thread, NULL);
         acceptor->running = false;
-        if (!acceptor->options.shared) (void)accept_some(acceptor, LAST);
+        if (!acceptor->options.shared) accept_the_last(acceptor);
     }
     atomic_store(&acceptor->listening, -1);
     if (acceptor->options.descriptor >= 0) close(acceptor->options.descriptor);

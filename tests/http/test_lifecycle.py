@@ -291,11 +291,10 @@ class Stop(unittest.TestCase):
 
     def test_stops_under_load(self):
         """Connections come, requests are deferred and resumed at every moment of a stop: none aborts, and each request
-        that was accepted is answered. The system may complete a connection between the last accept and the end of the
-        socket, and reset it: about one in a thousand stops under this load."""
-        resets = 0
+        that was accepted is answered, also by the system before the daemon saw it. A client that begins to connect
+        while the socket closes hears of it when it tries again, after a second."""
         heavy = json.dumps({"latents": {"indices": [[0]] * 4000, "values": [[1]] * 4000}})
-        for round in range(int(os.environ.get("STOPS", "15"))):
+        for round in range(int(os.environ.get("STOPS", "8"))):
             with Daemon("--dictionary", GIVEN, "--threads", "3", "--log-level", "warning") as daemon:
                 lost, over = [], threading.Event()
 
@@ -327,9 +326,7 @@ class Stop(unittest.TestCase):
                 over.set()
                 for client in clients:
                     client.join()
-                resets += lost.count("ConnectionResetError")
-                self.assertEqual([one for one in lost if one != "ConnectionResetError"], [])
-        self.assertLessEqual(resets, 1 + round // 200)
+                self.assertEqual(lost, [])
 
     def test_a_request_that_has_begun_is_finished(self):
         with Daemon("--dictionary", GIVEN) as daemon:
