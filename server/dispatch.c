@@ -154,16 +154,21 @@ static void admit(void *context, http_request *request, http_response *response,
 /* ---- answering ----------------------------------------------------------------------------------------- */
 
 static ra_status find_dictionary(api_call *call, const char *name, ra_error *err) {
-    registry_status known;
+    enum { ATTEMPTS = 8 };
+    registry_status known = {.ready = true};
     registry *dictionaries = call->server->dictionaries;
-    call->dictionary = registry_acquire(dictionaries, name);
-    if (call->dictionary) {
-        atomic_fetch_add(call->dictionary->requests, 1);
-        return RA_OK;
+    /* A dictionary that could not be had and is ready a moment later came back in between: ask again. */
+    for (int i = 0; i < ATTEMPTS && known.ready; i++) {
+        call->dictionary = registry_acquire(dictionaries, name);
+        if (call->dictionary) {
+            atomic_fetch_add(call->dictionary->requests, 1);
+            return RA_OK;
+        }
+        if (!registry_status_of(dictionaries, name, &known))
+            RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
     }
-    if (!registry_status_of(dictionaries, name, &known))
-        RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
-    if (!known.lost) RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
+    if (!known.lost && !known.ready)
+        RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
     const route *row = call->request->route;
     return row->revives ? RA_OK : api_fail_lost(known.name, err);
 }
