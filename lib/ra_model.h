@@ -32,6 +32,8 @@
 #include "ra_sae.h"
 #include "ra_trace.h"
 
+#include <stdatomic.h>
+
 typedef struct ra_model ra_model;
 typedef struct ra_workspace ra_workspace;
 
@@ -41,6 +43,10 @@ ra_status ra_workspace_new(ra_workspace **workspace, ra_error *err);
  * threads of the backend, which other computations may occupy. The results are the same bits. */
 ra_status ra_workspace_new_serial(ra_workspace **workspace, ra_error *err);
 void ra_workspace_free(ra_workspace *workspace);
+
+/* From now on computations end with RA_ERR_CANCELED soon after *canceled becomes true, which any thread may do: they
+ * look at it between chunks of rows, and between the steps of a pursuit. NULL, at first: they never do. */
+void ra_workspace_watch(ra_workspace *workspace, const atomic_bool *canceled);
 
 /* ---- open, save --------------------------------------------------------------------------------------- */
 

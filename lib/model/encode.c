@@ -103,8 +103,10 @@ ra_status ra_model_encode_inputs(const ra_model *model, ra_workspace *workspace,
     for (size_t from = 0; from < rows && status == RA_OK; from += chunk) {
         bool whole = chunk == rows;
         ra_codes *part = whole ? codes : &workspace->chunk;
-        status = encode_chunk(model, workspace, execution, x + from * d,
-                              rows - from < chunk ? rows - from : chunk, part, err);
+        status = ra_workspace_check(workspace, err);
+        if (status == RA_OK)
+            status = encode_chunk(model, workspace, execution, x + from * d,
+                                  rows - from < chunk ? rows - from : chunk, part, err);
         if (status == RA_OK && !whole) status = ra_codes_append(codes, part, err);
     }
     RA_TRY(ra_execution_finish(execution, status));

@@ -208,9 +208,13 @@ struct ra_workspace {
     ra_scratch share;         /* explain: [entries] contributions */
     ra_scratch shift;         /* steer: [d] the sum of the pushes in float64, and [d] an atom */
     ra_codes chunk; /* encode, reconstruct: codes of a chunk of rows; search: the best atoms of each query */
-    ra_pursuit pursuit; /* encode: mp */
-    ra_codes codes;     /* explain, steer */
+    ra_pursuit pursuit;          /* encode: mp */
+    ra_codes codes;              /* explain, steer */
+    const atomic_bool *canceled; /* ra_workspace_watch() */
 };
+
+/* RA_ERR_CANCELED if the caller no longer wants the result. */
+ra_status ra_workspace_check(const ra_workspace *workspace, ra_error *err);
 
 /* *values <- memory for count elements of `size` bytes. */
 ra_status ra_scratch_reserve(ra_scratch *scratch, const char *what, size_t count, size_t size, void **values,

@@ -44,7 +44,8 @@ static ra_status decode(const ra_model *model, ra_execution *execution, const ra
     return ra_execution_download(execution, output, x_hat, codes->rows * d, err);
 }
 
-/* On a device in chunks of rows, which limits the memory for x_hat there. */
+/* In chunks of rows: on a device that limits the memory for x_hat, and where the caller may cancel the work it ends
+ * soon. */
 ra_status ra_model_decode(const ra_model *model, ra_workspace *workspace, const ra_codes *codes, float *x_hat,
                           ra_error *err) {
     ra_execution *execution = NULL;
@@ -52,13 +53,14 @@ ra_status ra_model_decode(const ra_model *model, ra_workspace *workspace, const 
     RA_TRY(check_codes(model, codes, err));
     if (rows == 0) return RA_OK;
     RA_TRY(ra_execution_open(&workspace->executions, model->backend, &execution, err));
-    if (!execution->remote || chunk > rows) chunk = rows;
+    if ((!execution->remote && !workspace->canceled) || chunk > rows) chunk = rows;
     ra_span span = {.bytes = execution->remote ? chunk * d * sizeof(float) : 0};
     RA_TRY(ra_execution_reserve(execution, "reconstructions", &span, 1, err));
     ra_status status = RA_OK;
     for (size_t from = 0; from < rows && status == RA_OK; from += chunk) {
         const ra_codes *part = chunk == rows ? codes : &workspace->chunk;
-        if (chunk < rows)
+        status = ra_workspace_check(workspace, err);
+        if (status == RA_OK && chunk < rows)
             status = ra_codes_slice(codes, from, rows - from < chunk ? rows - from : chunk, &workspace->chunk,
                                     err);
         if (status == RA_OK) status = decode(model, execution, part, &span, x_hat + from * d, err);

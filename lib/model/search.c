@@ -234,9 +234,12 @@ static ra_status run(search *s, ra_workspace *workspace, const float *queries, s
     size_t chunk = queries_at_a_time(s->model, count), d = s->model->info.dimensions;
     RA_TRY(reserve(s, workspace, chunk, err));
     ra_status status = RA_OK;
-    for (size_t from = 0; from < count && status == RA_OK; from += chunk)
-        status = answer_chunk(s, queries + from * d, count - from < chunk ? count - from : chunk,
-                              ids + from * s->k, found + from * s->k, err);
+    for (size_t from = 0; from < count && status == RA_OK; from += chunk) {
+        status = ra_workspace_check(workspace, err);
+        if (status == RA_OK)
+            status = answer_chunk(s, queries + from * d, count - from < chunk ? count - from : chunk,
+                                  ids + from * s->k, found + from * s->k, err);
+    }
     return ra_execution_finish(s->execution, status);
 }
 

@@ -13,6 +13,17 @@ ra_status ra_workspace_new_serial(ra_workspace **workspace, ra_error *err) {
     return RA_OK;
 }
 
+void ra_workspace_watch(ra_workspace *workspace, const atomic_bool *canceled) {
+    workspace->canceled = canceled;
+    workspace->pursuit.canceled = canceled;
+}
+
+ra_status ra_workspace_check(const ra_workspace *workspace, ra_error *err) {
+    if (workspace->canceled && atomic_load(workspace->canceled))
+        RA_FAIL(err, RA_ERR_CANCELED, "the computation was canceled");
+    return RA_OK;
+}
+
 void ra_workspace_free(ra_workspace *workspace) {
     if (!workspace) return;
     ra_scratch *const scratches[] = {&workspace->input,  &workspace->query,  &workspace->neighbor,

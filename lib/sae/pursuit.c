@@ -130,6 +130,8 @@ ra_status ra_pursuit_run(ra_pursuit *pursuit, ra_stream stream, const float *D, 
     }
     RA_TRY(ra_stream_axpby(stream, 1, x, 0, path.residual, rows * d, err));
     for (size_t t = 0; t < steps; t++) {
+        if (pursuit->canceled && atomic_load(pursuit->canceled))
+            RA_FAIL(err, RA_ERR_CANCELED, "the pursuit was canceled");
         if (t > 0 && !gram)
             RA_TRY(ra_stream_gemm(stream, false, true, rows, K, d, 1, path.residual, d, D, d, 0, scores, K,
                                   err));

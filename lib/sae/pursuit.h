@@ -14,9 +14,12 @@
 
 #include "ra_sae.h"
 
+#include <stdatomic.h>
+
 /* A pursuit, and what it leaves for its backward pass. Reuse it; its memory grows. {0} is valid. */
 typedef struct ra_pursuit {
-    size_t rows, steps; /* B, k */
+    size_t rows, steps;          /* B, k */
+    const atomic_bool *canceled; /* by the caller: run() looks at it before each step; NULL: never */
     /* in backend memory */
     ra_buffer atom;     /* int32 [B,k] in the order of the steps */
     ra_buffer value;    /* [B,k] */

@@ -5,6 +5,8 @@
  * requests arrive while the slots are taken, the more are joined. `delay_us` buys larger batches at the price
  * of latency.
  *
+ * What is computed alone ends early when its request is given up; what is joined is small, and computed in any case.
+ *
  * A joined computation may fail because of one request (a number too large for float32). Then each is
  * computed again alone, and each has the answer, and the error, that it would have had alone.
  *
@@ -158,7 +160,10 @@ static const struct {
 };
 
 ra_status computation_run(const computation *wanted, ra_workspace *workspace, ra_error *err) {
-    return kinds[wanted->kind].run(wanted, workspace, err);
+    ra_workspace_watch(workspace, wanted->canceled);
+    ra_status status = kinds[wanted->kind].run(wanted, workspace, err);
+    ra_workspace_watch(workspace, NULL);
+    return status;
 }
 
 static void compute_group(const entry_group *group, slot *own) {
@@ -308,7 +313,7 @@ ra_status batcher_run(batcher *queue, const computation *wanted, ra_error *err) 
     pthread_mutex_unlock(&queue->lock);
     pthread_cond_destroy(&own.turn);
     if (own.status == RA_ERR_CANCELED)
-        RA_FAIL(err, RA_ERR_CANCELED, "the request was given up before it was computed");
+        RA_FAIL(err, RA_ERR_CANCELED, "the request was given up before its answer was there");
     return own.status;
 }
 

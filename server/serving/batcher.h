@@ -56,7 +56,7 @@ typedef struct computation {
     const atomic_bool *canceled; /* true once nobody wants the result; may be NULL */
 } computation;
 
-/* Computes it on the calling thread. */
+/* Computes it on the calling thread. RA_ERR_CANCELED soon after nobody wants the result. */
 ra_status computation_run(const computation *wanted, ra_workspace *workspace, ra_error *err);
 
 typedef struct batcher batcher;
@@ -78,7 +78,7 @@ void batcher_free(batcher *queue); /* no thread may be in batcher_run() any more
 void batcher_warm(batcher *queue, const ra_model *model);
 
 /* Computes it when its turn has come, together with others where possible. RA_ERR_CANCELED when it was
- * canceled before it started. */
+ * canceled before it started, or, if it is computed alone, while it was computed. */
 ra_status batcher_run(batcher *queue, const computation *wanted, ra_error *err);
 
 size_t batcher_waiting(batcher *queue); /* computations that have not started */

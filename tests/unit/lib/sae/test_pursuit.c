@@ -177,6 +177,17 @@ START_TEST(test_an_input_of_zeros) {
 }
 END_TEST
 
+START_TEST(test_a_pursuit_may_be_canceled) {
+    problem p = make(DEVICE_CPU, 1, 4, 3, 2, 3);
+    atomic_bool canceled = true;
+    p.pursuit.canceled = &canceled;
+    ra_fails(run(&p, false, &err), RA_ERR_CANCELED, "the pursuit was canceled");
+    atomic_store(&canceled, false);
+    ra_ok(run(&p, false, &err));
+    release(&p);
+}
+END_TEST
+
 START_TEST(test_threads_change_nothing) {
     float *dD[2], *dvalue = ra_malloc(64 * 10, sizeof *dvalue);
     problem p[2];
@@ -228,5 +239,5 @@ END_TEST
 
 TEST_CASES_LOOP(pursuit_definition, 0, RUNS, test_definition)
 TEST_CASES(pursuit, test_gram_matrix_and_products_agree, test_an_atom_may_be_taken_again,
-           test_the_sign_counts, test_an_input_of_zeros, test_threads_change_nothing,
-           test_every_allocation_may_fail)
+           test_the_sign_counts, test_an_input_of_zeros, test_a_pursuit_may_be_canceled,
+           test_threads_change_nothing, test_every_allocation_may_fail)

@@ -260,6 +260,54 @@ START_TEST(test_a_canceled_request_is_not_computed) {
 }
 END_TEST
 
+static atomic_bool given_up;
+
+static void give_up(void *context, size_t requests, size_t rows) {
+    note(context, requests, rows);
+    atomic_store(&given_up, true);
+}
+
+/* `joined` is called right before the computation, which has begun by then. */
+START_TEST(test_a_computation_ends_when_its_request_is_given_up) {
+    start(64, 0);
+    batcher *queue = NULL;
+    batcher_options options = {.slots = 1, .max_batch = 64, .joined = give_up};
+    ra_ok(batcher_new(&options, &queue, &err));
+    float x[WIDTH] = {1, 2, 3, 4}, x_hat[WIDTH], scores[1];
+    size_t ids[1];
+    ra_codes codes = {0}, out = {0};
+    ra_explanation explanation = {0};
+    ra_workspace *own = NULL;
+    ra_ok(ra_workspace_new(&own, &err));
+    ra_ok(ra_model_encode(model, own, x, 1, &codes, &err));
+    const computation wanted[] = {
+        {.kind = COMPUTE_ENCODE, .x = x, .rows = 1, .codes_out = &out},
+        {.kind = COMPUTE_RECONSTRUCT, .codes = &codes, .x_hat = x_hat},
+        {.kind = COMPUTE_EXPLAIN, .x = x, .rows = 1, .explanation = &explanation},
+        {.kind = COMPUTE_SEARCH, .x = x, .rows = 1, .k = 1, .ids = ids, .scores = scores},
+        {.kind = COMPUTE_NEIGHBORS, .atom = 0, .k = 1, .ids = ids, .scores = scores},
+        {.kind = COMPUTE_STEER, .x = x, .rows = 1, .base = RA_STEER_RECONSTRUCTION, .x_hat = x_hat},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        computation one = wanted[i];
+        one.model = model;
+        one.canceled = &given_up;
+        atomic_store(&given_up, false);
+        ra_fails(batcher_run(queue, &one, &err), RA_ERR_CANCELED, "given up");
+        ck_assert_uint_eq(atomic_load(&computations), i + 1);
+        one.canceled = NULL;
+        ra_ok(batcher_run(queue, &one, &err)); /* the slot is as good as new */
+        ra_explanation_release(&explanation);
+        atomic_store(&computations, i + 1);
+    }
+    ra_codes_release(&codes);
+    ra_codes_release(&out);
+    ra_workspace_free(own);
+    batcher_free(queue);
+    stop();
+}
+END_TEST
+
 /* Requests are canceled while others wait: each turn passes to another request, and none hangs. */
 static void *work_and_cancel(void *argument) {
     size_t number = (size_t)(uintptr_t)argument;
@@ -290,7 +338,7 @@ END_TEST
 
 TEST_CASES_LOOP(batcher, 60, 2, test_no_batch_is_larger_than_allowed,
                 test_errors_stay_with_those_who_made_them, test_a_canceled_request_is_not_computed,
-                test_turns_of_canceled_requests_go_on)
+                test_a_computation_ends_when_its_request_is_given_up, test_turns_of_canceled_requests_go_on)
 TEST_CASES(batcher_dense, test_reconstructions_do_not_depend_on_what_others_ask,
            test_a_warm_batcher_has_its_memory)
 /* ---- a leader that waits for others ---------------------------------------------------------------------- */
