@@ -4,6 +4,7 @@
 #include "daemon.h"
 #include "http/probe.h"
 #include "ra.h"
+#include "settings/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,13 +33,16 @@ static void hear(void *context, ra_log_level level, const char *line) {
 static int check_config(const settings *chosen) {
     ra_error err = {0};
     last_line last = {""};
+    ledger shares;
     ra_log_set_sink(hear, &last);
-    ra_status status = settings_check(chosen, &err);
+    ra_status status = settings_check(chosen, &shares, &err);
     ra_log_set_sink(NULL, NULL);
     if (status == RA_OK || !strstr(last.text, err.message)) say(&last);
     if (status != RA_OK) fprintf(stderr, "rasaed: %s\n", err.message);
-    if (status == RA_OK) puts("OK");
-    return status == RA_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (status != RA_OK) return EXIT_FAILURE;
+    ledger_print(&shares, stdout);
+    puts("OK");
+    return EXIT_SUCCESS;
 }
 
 static int probe(const char *url) {

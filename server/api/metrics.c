@@ -140,6 +140,8 @@ static void put_limits(text *out, const rasaed *server, const http_server *main,
          (double)shares->admin_connections},
         {"requests", main ? (double)http_server_requests(main) : 0, (double)shares->requests},
         {"body_bytes", (double)atomic_load(&server->bodies.used), (double)server->bodies.limit},
+        {"compute_threads", server->compute ? (double)compute_running(server->compute) : 0,
+         (double)shares->compute_threads},
         {"queue", server->compute ? (double)compute_waiting(server->compute) : 0, (double)shares->queue},
         {"descriptors", (double)process.open_descriptors, (double)shares->descriptors},
     };

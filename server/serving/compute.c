@@ -22,7 +22,7 @@ struct compute {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     queued_job *ring;
-    size_t capacity, first, count;
+    size_t capacity, first, count, running;
     bool stop;
     pthread_t *threads;
     size_t started;
@@ -39,9 +39,11 @@ static void *work(void *argument) {
         queued_job next = workers->ring[workers->first];
         workers->first = (workers->first + 1) % workers->capacity;
         workers->count--;
+        workers->running++;
         pthread_mutex_unlock(&workers->lock);
         next.job(next.argument);
         pthread_mutex_lock(&workers->lock);
+        workers->running--;
     }
     pthread_mutex_unlock(&workers->lock);
     return NULL;
@@ -103,6 +105,13 @@ size_t compute_waiting(compute *workers) {
     size_t waiting = workers->count;
     pthread_mutex_unlock(&workers->lock);
     return waiting;
+}
+
+size_t compute_running(compute *workers) {
+    pthread_mutex_lock(&workers->lock);
+    size_t running = workers->running;
+    pthread_mutex_unlock(&workers->lock);
+    return running;
 }
 
 bool compute_stop(compute *workers, unsigned seconds) {

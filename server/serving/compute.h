@@ -38,6 +38,7 @@ ra_status compute_start(const compute_options *options, compute **workers, ra_er
 bool compute_submit(compute *workers, compute_job *job, void *argument);
 
 size_t compute_waiting(compute *workers); /* jobs not yet started */
+size_t compute_running(compute *workers); /* jobs that a thread has taken and not finished */
 
 /* Runs the jobs in the queue, then frees everything. False when a job is not over within `seconds`: then the
  * threads, and all that they use, must be left to the end of the process. NULL is fine. */

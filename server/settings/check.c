@@ -1,9 +1,9 @@
 /* --check-config: finds what would stop a start, without serving. Addresses are resolved but not bound: the
  * daemon that this configuration is for may be running on them. */
+#include "settings/check.h"
 #include "http/auth.h"
 #include "http/tls.h"
 #include "settings/dictionaries.h"
-#include "settings/ledger.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -64,14 +64,9 @@ static ra_status check_tls(const settings *chosen, ra_error *err) {
     return RA_OK;
 }
 
-static ra_status check_shares(const settings *chosen, ra_error *err) {
-    ledger shares;
-    return ledger_settle(chosen, chosen->admin_listen != NULL, &shares, err);
-}
-
-ra_status settings_check(const settings *chosen, ra_error *err) {
+ra_status settings_check(const settings *chosen, ledger *shares, ra_error *err) {
     typedef ra_status check(const settings *chosen, ra_error *err);
-    static check *const checks[] = {check_addresses, check_keys, check_tls, check_dictionaries, check_shares};
+    static check *const checks[] = {check_addresses, check_keys, check_tls, check_dictionaries};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) RA_TRY(checks[i](chosen, err));
-    return RA_OK;
+    return ledger_settle(chosen, chosen->admin_listen != NULL, shares, err);
 }

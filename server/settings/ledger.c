@@ -120,3 +120,24 @@ ra_status ledger_settle(const settings *chosen, bool has_admin, ledger *out, ra_
     RA_TRY(share_memory(chosen, out, err));
     return share_descriptors(chosen, has_admin, out, err);
 }
+
+void ledger_print(const ledger *shares, FILE *out) {
+    const struct {
+        const char *name;
+        size_t value;
+        const char *meaning;
+    } rows[] = {
+        {"io_threads", shares->io_threads, "read requests and write replies"},
+        {"compute_threads", shares->compute_threads, "heavy requests at once; most wait for their turn"},
+        {"pool_threads", shares->pool_threads, "compute one product together"},
+        {"connections", shares->connections, "at --listen"},
+        {"spare_connections", shares->spares, "beyond these, for health and metrics"},
+        {"admin_connections", shares->admin_connections, "at --admin-listen"},
+        {"requests", shares->requests, "at once; 0: no limit"},
+        {"queue", shares->queue, "heavy requests that wait"},
+        {"body_bytes", shares->body_bytes, "of request bodies in memory at once"},
+        {"descriptors", shares->descriptors, "open files of the process"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        fprintf(out, "%-18s %14zu  %s\n", rows[i].name, rows[i].value, rows[i].meaning);
+}

@@ -14,6 +14,8 @@
 
 #include "settings/settings.h"
 
+#include <stdio.h>
+
 typedef struct ledger {
     size_t io_threads, compute_threads, pool_threads; /* pool: of the backend */
     size_t connections, admin_connections;
@@ -29,5 +31,8 @@ ledger ledger_threads(const settings *chosen);
 /* Raises the soft limit of open files as far as it must and the system allows. The descriptors that are open now stay
  * open. RA_ERR_SETTING says which setting does not fit. */
 ra_status ledger_settle(const settings *chosen, bool has_admin, ledger *out, ra_error *err);
+
+/* A line for each share: its name as in rasaed_resource_limit where that has it, and the number. */
+void ledger_print(const ledger *shares, FILE *out);
 
 #endif

@@ -106,7 +106,7 @@ static const ra_setting rows[] = {
         .help = "threads for one large computation; 0: one per core"},
     {"max_body", COUNT(max_body), .min = 1, .max = 0x1p62, .bytes = true, .fallback = "67108864", .argument = "BYTES",
         .help = "largest request body, such as 64M"},
-    {"max_body_memory", COUNT(max_body_memory), .max = 0x1p62, .fallback = "0", .argument = "BYTES",
+    {"max_body_memory", COUNT(max_body_memory), .max = 0x1p62, .bytes = true, .fallback = "0", .argument = "BYTES",
         .help = "most memory for request bodies at once; further ones are answered 503; 0: a quarter of the memory"},
     {"max_rows", COUNT(max_rows), .min = 1, .max = 1 << 30, .fallback = "4096", .argument = "N",
         .help = "most rows in one request"},

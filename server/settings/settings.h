@@ -82,8 +82,4 @@ int settings_wrong(const ra_error *err); /* prints it on stderr; returns the exi
 /* A complete file for --config: every setting with what it means and the value it has now. */
 void settings_print(const settings *chosen, FILE *out);
 
-/* Checks everything that the settings name, as a start would, without serving: the key file, certificate and
- * key, the dictionaries, the device, the addresses. The error is the first thing that is wrong. */
-ra_status settings_check(const settings *chosen, ra_error *err);
-
 #endif

@@ -1,6 +1,7 @@
 """--check-config and --print-config (server/settings/{check,dictionaries,settings}.c), and one setting from each source."""
 
 import os
+import re
 import tempfile
 import unittest
 
@@ -39,12 +40,27 @@ class Check(Folder):
         keys = self.write("keys", "read 0123456789abcdef\n")
         result = self.check("--dictionary", GIVEN, "--keys", keys, "--cors-origin", "*", "--admin-listen",
                             "127.0.0.1:0")
-        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "OK\n", ""))
+        self.assertEqual((result.returncode, result.stdout.splitlines()[-1], result.stderr), (0, "OK", ""))
 
     def test_a_running_daemon_is_not_in_the_way(self):
         with Daemon("--dictionary", GIVEN) as daemon:
             result = self.check("--dictionary", GIVEN, "--listen", "%s:%d" % daemon.address)
-            self.assertEqual((result.returncode, result.stdout), (0, "OK\n"))
+            self.assertEqual((result.returncode, result.stdout.splitlines()[-1]), (0, "OK"))
+
+    def test_it_shows_how_resources_are_shared_out(self):
+        settings = ("--dictionary", GIVEN, "--threads", "3", "--max-connections", "77", "--max-queue", "9",
+                    "--max-in-flight", "55", "--max-body-memory", "512M", "--admin-listen", "127.0.0.1:0")
+        shares = dict(line.split()[:2] for line in self.check(*settings).stdout.splitlines()[:-1])
+        for name, value in (("io_threads", 3), ("connections", 77), ("queue", 9), ("requests", 55),
+                            ("body_bytes", 512 << 20)):
+            self.assertEqual(shares[name], str(value))
+        with Daemon(*settings) as daemon:  # which has the same limits
+            text = daemon.get("/metrics").body.decode()
+            limits = dict(re.findall(r'^rasaed_resource_limit\{resource="(\w+)"\} (\d+)$', text, re.M))
+        self.assertGreaterEqual(len(limits), 7)
+        del limits["descriptors"]  # those of what is open, which the check does not open
+        for name, limit in limits.items():
+            self.assertEqual(shares[name], limit, name)
 
     def test_files_that_are_wrong(self):
         none = os.path.join(self.folder, "none")
@@ -101,7 +117,13 @@ class Print(Folder):
         path = self.write("config", first.stdout)
         second = run("--print-config", "--config", path)
         self.assertEqual(second.stdout, first.stdout)
-        self.assertEqual(run("--check-config", "--config", path).stdout, "OK\n")
+        self.assertTrue(run("--check-config", "--config", path).stdout.endswith("\nOK\n"))
+
+    def test_every_size_takes_a_unit(self):
+        sizes = re.findall(r"^ +--([\w-]+) BYTES", run("--help").stdout, re.M)
+        self.assertIn("max-body-memory", sizes)
+        for flag in sizes:
+            self.assertIn("\n%s = 67108864\n" % flag.replace("-", "_"), run("--print-config", "--dictionary", GIVEN, "--" + flag, "64M").stdout)
 
     def test_without_anything_it_is_a_sample(self):
         result = run("--print-config")
