@@ -160,24 +160,24 @@ const char *const *routes_labels(void) {
 
 /* ---- finding a row ------------------------------------------------------------------------------------- */
 
-/* The part of a pattern up to the next slash or the end; moves *pattern past it. */
-static const char *next_part(const char **pattern, size_t *size) {
-    const char *part = *pattern + 1;
-    *size = strcspn(part, "/");
-    *pattern = part + *size;
-    return part;
+/* Where a segment of a pattern ends. */
+static bool ends(const char *part) {
+    return !*part || *part == '/';
 }
 
+/* Every request is held against every pattern, and nearly all differ in their first letters. */
 static bool matches(const char *pattern, const http_target *target, const char **captures) {
     size_t captured = 0;
     for (size_t i = 0; i < target->segment_count; i++) {
-        if (!*pattern) return false;
-        size_t size;
-        const char *part = next_part(&pattern, &size), *segment = target->segments[i];
-        if (*part == '{' && *segment)
+        const char *segment = target->segments[i];
+        if (!*pattern++) return false;
+        if (*pattern == '{' && *segment) {
             captures[captured++] = segment;
-        else if (strlen(segment) != size || strncmp(segment, part, size) != 0)
-            return false;
+            while (!ends(pattern)) pattern++;
+            continue;
+        }
+        while (*segment && *segment == *pattern && !ends(pattern)) segment++, pattern++;
+        if (*segment || !ends(pattern)) return false;
     }
     return target->segment_count > 0 && !*pattern;
 }

@@ -125,12 +125,17 @@ static uint64_t next_id(void) {
     return z ^ (z >> 31);
 }
 
+/* Without snprintf(), which is slow in a process that has libquadmath: that registers a conversion of its own. */
 static void set_id(http_request *request) {
+    static const char digits[] = "0123456789abcdef";
     const char *given = request->headers[HTTP_REQUEST_ID];
-    if (usable_id(given))
-        snprintf(request->id, sizeof request->id, "%s", given);
-    else
-        snprintf(request->id, sizeof request->id, "%016llx", (unsigned long long)next_id());
+    if (usable_id(given)) {
+        memcpy(request->id, given, strlen(given) + 1);
+        return;
+    }
+    uint64_t id = next_id();
+    for (int i = 16; i-- > 0; id >>= 4) request->id[i] = digits[id & 15];
+    request->id[16] = '\0';
 }
 
 /* The response is filled; decides what happens to the body, of which up to `may_drop` bytes are dropped. */
