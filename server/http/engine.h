@@ -45,8 +45,9 @@ ra_status http_engine_new(const http_engine_options *options, http_engine **out,
 void http_engine_close(http_engine *engine);
 void http_engine_free(http_engine *engine); /* closes it first; NULL is fine */
 
-int http_engine_descriptor(const http_engine *engine);        /* for poll(): can be read when there is work */
-int http_engine_second_descriptor(const http_engine *engine); /* the same, for connections that linger */
+int http_engine_descriptor(const http_engine *engine); /* for poll(): can be read when there is work */
+int http_engine_second_descriptor(
+    const http_engine *engine);                     /* the same, for connections that linger; -1: none now */
 int http_engine_timeout(const http_engine *engine); /* milliseconds until there is work anyway; -1: none */
 void http_engine_run(http_engine *engine);          /* does what there is to do; never waits */
 

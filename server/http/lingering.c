@@ -112,7 +112,7 @@ void http_lingering_run(http_lingering *lingering, uint64_t now) {
 }
 
 int http_lingering_descriptor(const http_lingering *lingering) {
-    return lingering->descriptor;
+    return lingering->first ? lingering->descriptor : -1;
 }
 
 void http_lingering_free(http_lingering *lingering) {

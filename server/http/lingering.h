@@ -32,7 +32,7 @@ void http_lingering_free(http_lingering *lingering); /* ends all of them; NULL i
 /* The descriptor of the connection is about to be closed. False: it cannot linger, and still belongs to the caller. */
 bool http_lingering_take(http_lingering *lingering, http_connection *connection);
 
-int http_lingering_descriptor(const http_lingering *lingering); /* for poll() */
+int http_lingering_descriptor(const http_lingering *lingering); /* for poll(); -1: none lingers now */
 void http_lingering_run(http_lingering *lingering, uint64_t now);
 
 #endif

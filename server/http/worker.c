@@ -23,8 +23,8 @@ struct http_worker {
     http_connections *connections;
     pthread_t thread;
     bool running;
-    int descriptor, second; /* of the engine */
-    int bell;               /* an eventfd: there is mail, or the end is asked for */
+    int descriptor; /* of the engine */
+    int bell;       /* an eventfd: there is mail, or the end is asked for */
     atomic_bool ending;
     /* for the thread alone */
     uint64_t next_check; /* of the pace of connections */
@@ -138,7 +138,7 @@ static int milliseconds_to_wait(const http_worker *worker, uint64_t now) {
 static bool sleep_until_work(http_worker *worker) {
     struct pollfd on[] = {{.fd = worker->descriptor, .events = POLLIN},
                           {.fd = worker->bell, .events = POLLIN},
-                          {.fd = worker->second, .events = POLLIN}};
+                          {.fd = http_engine_second_descriptor(worker->engine), .events = POLLIN}};
     uint64_t count, before = http_now();
     check_pace(worker, before);
     int wait = milliseconds_to_wait(worker, before);
@@ -202,7 +202,6 @@ static ra_status start(http_worker *worker, const http_worker_options *options, 
     if (!worker->connections) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the connections of an I/O thread");
     RA_TRY(http_engine_new(&engine, &worker->engine, err));
     worker->descriptor = http_engine_descriptor(worker->engine);
-    worker->second = http_engine_second_descriptor(worker->engine);
     uint64_t now = http_now();
     set(&worker->stamp, now);
     set(&worker->due, now + HTTP_TICK_US);
