@@ -2,6 +2,9 @@
  * bytes that the other side acknowledged. So the clock of a head starts at its first byte, before the library
  * tells us of a line; the bytes of a TLS handshake count as bytes of a head.
  *
+ * A socket of the file system has no such counts. Its client is on this machine, most often a proxy: a reply to it
+ * has no pace, and a head none before its first line; the library still ends silence.
+ *
  * A connection may be cut as late as its next look, and never early.
  *
  * Looking costs a system call per connection, so the looks are spread: ten thousand idle connections cost one
@@ -14,12 +17,12 @@
 #include <linux/tcp.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-enum { CLOSE_WAIT = 8 }; /* TCP_CLOSE_WAIT of <netinet/tcp.h>, which excludes <linux/tcp.h> */
 enum { PHASE_BITS = 3, PHASE_MASK = (1 << PHASE_BITS) - 1 };
 enum {
     SLICE = 128,             /* connections that one call looks at */
@@ -147,13 +150,18 @@ void http_connection_received(http_connection *connection, size_t bytes) {
 
 /* ---- the clocks ---------------------------------------------------------------------------------------- */
 
+static bool is_tcp(const http_connection *connection) {
+    return connection->peer.ss_family != AF_UNIX;
+}
+
 /* The bytes that have passed in the direction that the phase is about. */
 static uint64_t bytes_passed(const http_connection *connection, http_phase phase) {
     struct tcp_info info;
     socklen_t size = sizeof info;
     if (phase == PHASE_BODY) return atomic_load_explicit(&connection->received, memory_order_relaxed);
     memset(&info, 0, sizeof info);
-    if (getsockopt(connection->descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
+    if (!is_tcp(connection) || getsockopt(connection->descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return 0;
     return phase == PHASE_SENDING ? info.tcpi_bytes_acked : info.tcpi_bytes_received;
 }
 
@@ -186,13 +194,10 @@ static bool rate_is_low(const http_connections *table, http_connection *connecti
 /* The client has closed its side, and all that it sent is read. A request that was read with the end may still
  * wait in the library's memory, so the second look decides. */
 static bool has_ended(http_connection *connection, uint64_t now) {
-    struct tcp_info info;
-    socklen_t size = sizeof info;
+    struct pollfd side = {.fd = connection->descriptor, .events = POLLRDHUP};
     int unread = 0;
-    memset(&info, 0, sizeof info);
-    if (getsockopt(connection->descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-        info.tcpi_state != CLOSE_WAIT || ioctl(connection->descriptor, FIONREAD, &unread) != 0 ||
-        unread > 0) {
+    if (poll(&side, 1, 0) <= 0 || !(side.revents & POLLRDHUP) ||
+        ioctl(connection->descriptor, FIONREAD, &unread) != 0 || unread > 0) {
         connection->ended = 0;
         return false;
     }
@@ -218,7 +223,7 @@ static bool is_late(const http_connections *table, http_connection *connection, 
     case PHASE_BODY:
         return rate_is_low(table, connection, phase, now) || has_ended(connection, now);
     case PHASE_SENDING:
-        return rate_is_low(table, connection, phase, now);
+        return is_tcp(connection) && rate_is_low(table, connection, phase, now);
     case PHASE_ANSWER:
     case PHASE_LINGERING:
     case HTTP_PHASES:

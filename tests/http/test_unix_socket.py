@@ -9,9 +9,10 @@ import socket
 import stat
 import subprocess
 import tempfile
+import time
 import unittest
 
-from daemon import PATIENCE, PROGRAM, environment, golden, run, wait_for
+from daemon import PATIENCE, PROGRAM, environment, golden, run, wait_for, write_safetensors
 
 GIVEN = "given=" + golden("dict-basic.checkpoint.safetensors")
 
@@ -130,6 +131,43 @@ class UnixSocket(unittest.TestCase):
         done = run("--probe", "unix:" + self.path)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, "does not answer: No such file")
+
+    def test_a_slow_client_is_served_as_long_as_it_reads(self):
+        """The kernel does not tell how much the other side of such a socket has read; the pace of a reply is no matter."""
+        big = os.path.join(self.folder, "big.safetensors")
+        write_safetensors(big, {"dictionary": ([1000, 2000], [0.5] * 2000000)}, {})
+        process = self.start("--dictionary", "big=" + big, "--header-seconds", "1")
+        connection = Connection(self.path)
+        connection.request("GET", "/v1/dictionaries/big/dictionary", headers={"Accept": "application/octet-stream"})
+        reply, got, begun = connection.getresponse(), 0, time.monotonic()
+        while part := reply.read(200000):
+            got += len(part)
+            time.sleep(0.1)
+        self.assertEqual(got, 8000000)
+        self.assertGreater(time.monotonic() - begun, 2.5)  # two rounds of the clock
+        connection.close()
+        self.end(process)
+
+    def test_half_sent_requests_end(self):
+        """The end comes together with the last bytes: the library does not see it."""
+        process = self.start("--idle-seconds", "600", "--header-seconds", "600")
+        connections = [Connection(self.path) for _ in range(20)]
+        for one in connections:
+            one.connect()
+        wait_for(lambda: b'"connections"} 21' in self.get("/metrics")[1], "the connections")
+        process.send_signal(signal.SIGSTOP)
+        try:
+            for one in connections:
+                one.sock.sendall(b"POST /v1/dictionaries/given/reconstruct HTTP/1.1\r\nHost: x\r\n"
+                                 b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+                one.sock.shutdown(socket.SHUT_WR)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        wait_for(lambda: b"\nrasaed_requests_in_flight 1\n" in self.get("/metrics")[1], "the requests to end")
+        wait_for(lambda: b'"connections"} 1\n' in self.get("/metrics")[1], "their connections to end")
+        for one in connections:
+            one.close()
+        self.end(process)
 
     def test_beside_an_address_for_administration(self):
         admin = self.path + ".admin"
