@@ -52,6 +52,7 @@ typedef struct parts {
     ra_backend *backend;
     rasaed state;
     cors_policy cors;
+    http_proxies proxies;
     http_service service;
     http_tls *tls; /* NULL: plain http */
     address main, admin;
@@ -99,6 +100,7 @@ static ra_status prepare(parts *self, ra_error *err) {
     RA_TRY(metrics_new(&counting, &state->metrics, err));
     if (chosen->keys) RA_TRY(auth_open(chosen->keys, &state->keys, err));
     if (chosen->keys) log_keys(self);
+    RA_TRY(http_proxies_init(&self->proxies, chosen->trusted_proxy.items, chosen->trusted_proxy.count, err));
     self->cors = (cors_policy){chosen->cors_origin.items, chosen->cors_origin.count};
     state->cors = &self->cors;
     state->metrics_access = (auth_scope)chosen->metrics_access;
@@ -206,6 +208,7 @@ static ra_status start_server(parts *self, bool admin, ra_error *err) {
                                    .max_connections = self->shares.connections,
                                    .spares = self->shares.spares,
                                    .max_per_address = chosen->max_connections_per_address,
+                                   .proxies = &self->proxies,
                                    .max_in_flight = chosen->max_in_flight,
                                    .bodies = &self->state.bodies,
                                    .admin = admin,
@@ -325,6 +328,7 @@ static void stop(parts *self) {
     unix_socket_remove(&self->main.local);
     unix_socket_remove(&self->admin.local);
     http_tls_free(self->tls);
+    http_proxies_release(&self->proxies);
 }
 
 /* A failed start says why before it stops what it has started: a part that does not end would end the process. */

@@ -2,14 +2,13 @@
  * for the listening socket. Handing a connection over costs some microseconds, once per connection.
  */
 #include "http/acceptor.h"
-#include "http/addresses.h"
 #include "http/exchange.h"
 #include "http/points.h"
+#include "http/seldom.h"
 #include "ra_memory.h"
 
 #include <errno.h>
 #include <linux/filter.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -25,26 +24,20 @@ enum {
     LAST_ROUNDS = 8,        /* how often it looks for handshakes under way when it stops */
     LAST_MS = 5,            /* and how long each time */
     WITHOUT_MEMORY_MS = 50, /* until the next attempt when the system had no memory or descriptor */
-    WARNING_US = 60000000,  /* between two warnings about the same */
+    FULL_MS = 60000,        /* between two warnings that connections wait */
     MILLISECOND = 1000
 };
 
-typedef struct warning {
-    uint64_t last; /* 0: never */
-    size_t since;  /* connections that it is about, since then */
-} warning;
-
 struct http_acceptor {
     http_acceptor_options options;
-    http_addresses *addresses;
     pthread_t thread;
     bool running;
     atomic_int listening; /* options.descriptor, for those who ask; -1 when it is closed */
     int bell;
-    atomic_size_t connections, spares, refused;
+    atomic_size_t connections, spares;
     atomic_bool full;    /* the thread waits for a connection to end */
     uint64_t full_since; /* 0: there was room at the last look */
-    warning when_full, when_refused;
+    seldom when_full;
     atomic_bool stop;
     bool complained;
     size_t turn; /* the first I/O thread to look at: equals take turns */
@@ -69,29 +62,9 @@ static http_worker *choose(http_acceptor *acceptor) {
     return chosen;
 }
 
-/* Whether it is time for the warning; *since <- how many there were since the last one, this one included. */
-static bool is_due(warning *about, size_t *since) {
-    uint64_t now = http_now();
-    *since = ++about->since;
-    if (about->last && now - about->last < WARNING_US) return false;
-    about->last = now;
-    about->since = 0;
-    return true;
-}
-
-static void warn_refused(http_acceptor *acceptor, const struct sockaddr *peer, socklen_t size) {
-    char client[HTTP_CLIENT_SIZE] = "?";
-    size_t since;
-    if (!is_due(&acceptor->when_refused, &since)) return;
-    (void)getnameinfo(peer, size, client, sizeof client, NULL, 0, NI_NUMERICHOST);
-    ra_log(RA_LOG_WARNING,
-           "%zu connections refused: %s has the %zu that --max-connections-per-address allows one client",
-           since, client, acceptor->options.max_per_address);
-}
-
 static void warn_full(http_acceptor *acceptor) {
     size_t since;
-    if (!is_due(&acceptor->when_full, &since)) return;
+    if (!seldom_is_due(&acceptor->when_full, &since)) return;
     ra_log(
         RA_LOG_WARNING,
         "all %zu connections are taken, and clients wait: only health and metrics are answered on new ones; "
@@ -101,15 +74,9 @@ static void warn_full(http_acceptor *acceptor) {
 
 static void hand_over(http_acceptor *acceptor, int descriptor, const struct sockaddr *peer, socklen_t size,
                       bool spare) {
-    if (!http_addresses_enter(acceptor->addresses, peer)) {
-        atomic_fetch_add(&acceptor->refused, 1);
-        warn_refused(acceptor, peer, size);
-        close(descriptor);
-        return;
-    }
     http_connection *connection = http_connection_new(descriptor, peer, size);
-    if (!connection) {
-        http_addresses_leave(acceptor->addresses, peer);
+    if (!connection || !http_clients_arrive(acceptor->options.clients, peer, &connection->proxy)) {
+        ra_free(connection);
         close(descriptor);
         return;
     }
@@ -163,7 +130,7 @@ static wait accept_some(http_acceptor *acceptor, int most) {
         if (found == NO_ROOM_YET) return (wait){false, HTTP_FULL_US / MILLISECOND};
         if (found == NO_ROOM || (found == SPARE_ROOM && atomic_load(&acceptor->stop))) {
             if (http_acceptor_waiting(acceptor) > 0) warn_full(acceptor);
-            return (wait){false, WARNING_US / MILLISECOND};
+            return (wait){false, FULL_MS};
         }
         struct sockaddr_storage peer;
         socklen_t size = sizeof peer;
@@ -200,7 +167,8 @@ static void *run(void *argument) {
 }
 
 void http_acceptor_closed(http_acceptor *acceptor, const http_connection *connection) {
-    http_addresses_leave(acceptor->addresses, (const struct sockaddr *)&connection->peer);
+    http_clients_leave(acceptor->options.clients, (const struct sockaddr *)&connection->peer,
+                       connection->proxy);
     atomic_fetch_sub(connection->spare ? &acceptor->spares : &acceptor->connections, 1);
     if (atomic_exchange(&acceptor->full, false)) ring(acceptor);
 }
@@ -218,10 +186,6 @@ size_t http_acceptor_waiting(const http_acceptor *acceptor) {
     return getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_unacked : 0;
 }
 
-size_t http_acceptor_refused(const http_acceptor *acceptor) {
-    return atomic_load(&acceptor->refused);
-}
-
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
 ra_status http_acceptor_new(const http_acceptor_options *options, http_acceptor **out, ra_error *err) {
@@ -233,12 +197,11 @@ ra_status http_acceptor_new(const http_acceptor_options *options, http_acceptor 
     acceptor->options = *options;
     atomic_init(&acceptor->listening, options->descriptor);
     acceptor->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    acceptor->addresses = http_addresses_new(options->max_per_address);
-    if (acceptor->bell >= 0 && acceptor->addresses) {
+    if (acceptor->bell >= 0) {
         *out = acceptor;
         return RA_OK;
     }
-    int reason = acceptor->addresses ? errno : ENOMEM;
+    int reason = errno;
     http_acceptor_free(acceptor);
     RA_FAIL(err, RA_ERR_IO, "the server cannot accept connections: %s", strerror(reason));
 }
@@ -286,7 +249,6 @@ void http_acceptor_stop(http_acceptor *acceptor) {
 void http_acceptor_free(http_acceptor *acceptor) {
     if (!acceptor) return;
     http_acceptor_stop(acceptor);
-    http_addresses_free(acceptor->addresses);
     if (acceptor->bell >= 0) close(acceptor->bell);
     ra_free(acceptor);
 }

@@ -9,8 +9,8 @@
  *
  * When all connections are taken, further ones wait in the system's queue. After HTTP_FULL_US of that, some are
  * accepted all the same, as spare ones: these are answered only what is vital (exchange.h), once, and are cut when they
- * are not quick. A client address that has all that it may have gets no other: the connection is closed at once. Both
- * are a warning in the log, once per minute at most.
+ * are not quick; the log warns of it, once per minute at most. A client that has all that it may have (clients.h) gets no
+ * other: the connection is closed at once.
  *
  * Ownership: the listening socket is the acceptor's from the call of start on, even when that fails. Thread safety:
  * any thread may report closed connections; the others belong to one thread.
@@ -18,6 +18,7 @@
 #ifndef RASAED_HTTP_ACCEPTOR_H
 #define RASAED_HTTP_ACCEPTOR_H
 
+#include "http/clients.h"
 #include "http/worker.h"
 
 enum { HTTP_FULL_US = 200000 };
@@ -31,7 +32,7 @@ typedef struct http_acceptor_options {
     size_t worker_count;
     size_t max_connections; /* at least 1 */
     size_t spares;          /* beyond these; 0: none */
-    size_t max_per_address; /* 0: no limit */
+    http_clients *clients;  /* they outlive the acceptor */
 } http_acceptor_options;
 
 ra_status http_acceptor_new(const http_acceptor_options *options, http_acceptor **out, ra_error *err);
@@ -44,9 +45,7 @@ void http_acceptor_closed(http_acceptor *acceptor, const http_connection *connec
 void http_acceptor_stop(http_acceptor *acceptor);
 void http_acceptor_free(http_acceptor *acceptor); /* stops it first; NULL is fine */
 
-/* Connections at present, without the spare ones; how many were closed because their address had all. */
-size_t http_acceptor_connections(const http_acceptor *acceptor);
-size_t http_acceptor_refused(const http_acceptor *acceptor);
+size_t http_acceptor_connections(const http_acceptor *acceptor); /* at present, without the spare ones */
 
 size_t http_acceptor_waiting(const http_acceptor *acceptor); /* in the system's queue */
 

@@ -59,6 +59,7 @@ typedef struct http_connection {
     socklen_t peer_size;
     struct http_connection *next; /* for the thread that it is handed to */
     bool spare;                   /* beyond the limit; acceptor.h */
+    bool proxy;                   /* of a trusted proxy; clients.h */
     bool lingers;                 /* the server ends it with its last answer, and the client may still send */
     http_linger lingering;
     /* private */

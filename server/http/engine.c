@@ -199,7 +199,11 @@ static void check_head(const http_engine *engine, header_walk *walk, struct MHD_
 static void begin(http_engine *engine, http_exchange *exchange, struct MHD_Connection *connection,
                   const char *url, const char *method, const char *version) {
     header_walk walk = {0};
+    const http_connection *watched = watched_of(connection);
     check_head(engine, &walk, connection, method, url, exchange->raw_target, version);
+    if (walk.status == RA_OK && watched && watched->proxy && engine->options.clients &&
+        http_clients_name(engine->options.clients, &walk.headers, &exchange->request, &exchange->client))
+        exchange->clients = engine->options.clients;
     exchange->capacity = engine->options.capacity;
     exchange->bodies = engine->options.bodies;
     http_exchange_begin(exchange, engine->options.service, method, &walk.headers,

@@ -17,6 +17,7 @@
 #ifndef RASAED_HTTP_ENGINE_H
 #define RASAED_HTTP_ENGINE_H
 
+#include "http/clients.h"
 #include "http/connections.h"
 #include "http/deferred.h"
 #include "http/exchange.h"
@@ -31,6 +32,7 @@ typedef struct http_engine_options {
     const http_service *service;
     http_capacity *capacity;       /* of requests at once */
     atomic_size_t *refused;        /* counts requests that were refused because all connections are taken */
+    http_clients *clients;         /* NULL: nobody is counted or named by a proxy */
     http_capacity *bodies;         /* of bytes of bodies; NULL: no limit */
     http_connections *connections; /* those of this thread: the engine removes what it closes */
     http_deferrals *deferrals;

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 enum {
     FIRST_BODY = 4096,
@@ -40,12 +39,6 @@ static http_exchange *take_spare(void) {
     http_exchange *exchange = spare_works ? pthread_getspecific(spare_key) : NULL;
     if (exchange && pthread_setspecific(spare_key, NULL) == 0) return exchange;
     return ra_calloc(1, sizeof *exchange);
-}
-
-uint64_t http_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 http_exchange *http_exchange_take(const char *raw_target) {
@@ -162,9 +155,16 @@ static bool enter(http_exchange *exchange) {
     return exchange->counted || !exchange->capacity;
 }
 
+/* The client that a proxy has named. */
+static bool enter_client(http_exchange *exchange) {
+    exchange->entered = exchange->clients && http_clients_begin(exchange->clients, &exchange->client);
+    return exchange->entered || !exchange->clients;
+}
+
 void http_exchange_leave(http_exchange *exchange) {
     if (exchange->counted) http_capacity_give(exchange->capacity, 1);
-    exchange->counted = false;
+    if (exchange->entered) http_clients_end(exchange->clients, &exchange->client);
+    exchange->counted = exchange->entered = false;
 }
 
 /* Makes the body's share of the memory at least so large. */
@@ -200,6 +200,8 @@ void http_exchange_begin(http_exchange *exchange, const http_service *service, c
     response->close |= exchange->spare;
     if (!response->status && !request->vital && exchange->spare)
         http_overloaded(request, response, "all connections of the server are taken; try again soon");
+    else if (!response->status && !request->vital && !enter_client(exchange))
+        http_too_many(request, response, "this client has too many requests under way; try again soon");
     else if (!response->status && !request->vital && !enter(exchange))
         http_overloaded(request, response, "too many requests are under way; try again soon");
     if (response->status) {

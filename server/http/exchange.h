@@ -22,6 +22,8 @@
 #ifndef RASAED_HTTP_EXCHANGE_H
 #define RASAED_HTTP_EXCHANGE_H
 
+#include "http/clients.h"
+#include "http/clock.h"
 #include "http/headers.h"
 #include "http/http.h"
 
@@ -96,8 +98,11 @@ typedef struct http_exchange {
     http_capacity *bodies;   /* the same for bytes of bodies */
     bool spare;              /* set before begin: the connection is for one vital request */
     bool counted;            /* it counts in `capacity` */
-    size_t charged;          /* bytes in `bodies`, until the exchange is given back */
-    size_t drop_left;        /* bytes of the body that may still be dropped */
+    http_clients *clients;   /* where the client that a proxy named counts; NULL: there is none */
+    ip_address client;
+    bool entered;     /* it counts there */
+    size_t charged;   /* bytes in `bodies`, until the exchange is given back */
+    size_t drop_left; /* bytes of the body that may still be dropped */
     /* private */
     char *raw_target;
     char *kept_headers; /* copies of the request's headers, while it is deferred */
@@ -134,7 +139,6 @@ http_response *http_exchange_reply(http_exchange *exchange);
 /* The request is over and no longer counts. */
 void http_exchange_leave(http_exchange *exchange);
 
-uint64_t http_now(void);                                            /* microseconds, monotonic */
 uint64_t http_exchange_microseconds(const http_exchange *exchange); /* since it was taken */
 
 #endif

@@ -68,6 +68,11 @@ static ra_status add_encoding(http_headers *headers, const char *value, size_t s
     RA_FAIL(err, RA_ERR_FORMAT, "the header Transfer-Encoding must be chunked");
 }
 
+static ra_status add_line(http_lines *lines, const char *value) {
+    lines->last[lines->count++ % HTTP_LAST_LINES] = value;
+    return RA_OK;
+}
+
 ra_status http_headers_first_line(http_headers *headers, const char *method, const char *target,
                                   ra_error *err) {
     if (!is_token(method, strlen(method)))
@@ -99,6 +104,8 @@ ra_status http_headers_add(http_headers *headers, const char *name, size_t name_
     if (is_name(name, name_size, "Host")) return take_once(&headers->has_host, "Host", err);
     if (is_name(name, name_size, "Content-Length")) return add_length(headers, value, value_size, err);
     if (is_name(name, name_size, "Transfer-Encoding")) return add_encoding(headers, value, value_size, err);
+    if (is_name(name, name_size, "Forwarded")) return add_line(&headers->forwarded, value);
+    if (is_name(name, name_size, "X-Forwarded-For")) return add_line(&headers->forwarded_for, value);
     for (int i = 0; i < HTTP_HEADER_COUNT; i++) {
         if (!is_name(name, name_size, wanted[i])) continue;
         if (headers->values[i] && carries_key((http_header_id)i))

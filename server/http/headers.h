@@ -20,10 +20,19 @@
 
 #include <stdint.h>
 
+/* The lines of a header that is a list, of which only the end matters: the last ones. */
+enum { HTTP_LAST_LINES = 16 };
+
+typedef struct http_lines {
+    const char *last[HTTP_LAST_LINES]; /* line i at i % HTTP_LAST_LINES; not copied */
+    size_t count;                      /* of all lines */
+} http_lines;
+
 typedef struct http_headers {
     bool has_host, has_length, chunked;
     uint64_t length;                       /* Content-Length; 0 when absent */
     const char *values[HTTP_HEADER_COUNT]; /* the first of each in HTTP_HEADER_LIST; not copied */
+    http_lines forwarded, forwarded_for;   /* Forwarded and X-Forwarded-For */
     size_t count, bytes;                   /* of all headers, names and values */
     int status;                            /* of a refusal, where the error's code does not say it; else 0 */
 } http_headers;

@@ -99,6 +99,7 @@ struct http_request {
     const void *route;          /* the service's own: what it found when it admitted the request */
     const char *captures[HTTP_CAPTURES]; /* the segments that the route's pattern leaves open */
     char client[HTTP_CLIENT_SIZE];       /* the address in numbers, without the port; "" when unknown */
+    char peer[HTTP_CLIENT_SIZE];         /* that of the proxy which named the client; "": there is none */
     http_stages stages;
     http_problem_writer *write_problem; /* the service's; NULL: failures are one line of plain text */
     bool admitted;                      /* the service has seen the headers */
@@ -177,7 +178,10 @@ int http_status_of(ra_status status);
 /* Fills the response with a failure, in the words of request->write_problem. */
 void http_problem(const http_request *request, http_response *response, int status, const char *sentence);
 
-/* Fills the response with 503 and a Retry-After header. */
+/* Fills the response with 429 and a Retry-After header: this client asks for too much at once. */
+void http_too_many(const http_request *request, http_response *response, const char *sentence);
+
+/* The same with 503: all clients together do. */
 void http_overloaded(const http_request *request, http_response *response, const char *sentence);
 
 /* Fills the response with an error. Failures of the server itself (500 and above) go to the log with the

@@ -118,6 +118,7 @@ const char *http_status_text(int status) {
                  {415, "Unsupported Media Type"},
                  {416, "Range Not Satisfiable"},
                  {422, "Unprocessable Content"},
+                 {429, "Too Many Requests"},
                  {431, "Request Header Fields Too Large"},
                  {500, "Internal Server Error"},
                  {501, "Not Implemented"},
@@ -163,9 +164,18 @@ void http_problem(const http_request *request, http_response *response, int stat
     text_append(&response->body, "\n", 1);
 }
 
-void http_overloaded(const http_request *request, http_response *response, const char *sentence) {
-    http_problem(request, response, 503, sentence);
+static void ask_for_later(const http_request *request, http_response *response, int status,
+                          const char *sentence) {
+    http_problem(request, response, status, sentence);
     http_response_header(response, "Retry-After", "1");
+}
+
+void http_too_many(const http_request *request, http_response *response, const char *sentence) {
+    ask_for_later(request, response, 429, sentence);
+}
+
+void http_overloaded(const http_request *request, http_response *response, const char *sentence) {
+    ask_for_later(request, response, 503, sentence);
 }
 
 void http_fail(const http_request *request, http_response *response, const ra_error *err) {

@@ -21,6 +21,7 @@ enum {
 struct http_server {
     http_server_options options;
     http_capacity capacity;
+    http_clients *clients;
     http_acceptor *acceptor;
     http_deferrals *deferrals;
     ticker *watchdog;
@@ -51,6 +52,7 @@ static ra_status start_workers(http_server *server, const http_tls *tls, ra_erro
                                              .service = options->service,
                                              .capacity = &server->capacity,
                                              .refused = &server->refused,
+                                             .clients = server->clients,
                                              .bodies = options->bodies,
                                              .deferrals = server->deferrals,
                                              .closed = on_closed,
@@ -72,7 +74,7 @@ static ra_status start(http_server *server, const http_tls *tls, ra_error *err) 
                                        .worker_count = options->threads,
                                        .max_connections = options->max_connections,
                                        .spares = options->spares,
-                                       .max_per_address = options->max_per_address};
+                                       .clients = server->clients};
     ticker_options clock = {
         .name = "the watchdog", .every_us = CHECK_US, .work = end_late, .context = server};
     RA_TRY(http_acceptor_new(&accepting, &server->acceptor, err));
@@ -86,9 +88,11 @@ static ra_status start(http_server *server, const http_tls *tls, ra_error *err) 
 ra_status http_server_start(const http_server_options *options, http_server **out, ra_error *err) {
     http_server *server = ra_calloc(1, sizeof *server);
     http_worker **workers = ra_calloc(options->threads, sizeof *workers);
-    if (!server || !workers || listen(options->descriptor, BACKLOG) != 0) {
-        const char *reason = server && workers ? strerror(errno) : "out of memory";
+    http_clients *clients = http_clients_new(options->max_per_address, options->proxies);
+    if (!server || !workers || !clients || listen(options->descriptor, BACKLOG) != 0) {
+        const char *reason = server && workers && clients ? strerror(errno) : "out of memory";
         close(options->descriptor);
+        http_clients_free(clients);
         ra_free(workers);
         ra_free(server);
         RA_FAIL(err, RA_ERR_IO, "the server cannot listen: %s", reason);
@@ -97,6 +101,7 @@ ra_status http_server_start(const http_server_options *options, http_server **ou
     server->options.tls = NULL;
     server->capacity.limit = options->max_in_flight;
     server->workers = workers;
+    server->clients = clients;
     ra_status status = start(server, options->tls, err);
     if (status == RA_OK)
         *out = server;
@@ -132,7 +137,7 @@ void http_server_count_states(const http_server *server, size_t counts[HTTP_STAT
 }
 
 size_t http_server_refused(const http_server *server) {
-    return http_acceptor_refused(server->acceptor);
+    return http_clients_refused(server->clients);
 }
 
 size_t http_server_refused_when_full(const http_server *server) {
@@ -184,6 +189,7 @@ void http_server_free(http_server *server) {
     http_server_stop(server);
     for (size_t i = 0; i < server->count; i++) http_worker_free(server->workers[i]);
     http_acceptor_free(server->acceptor);
+    http_clients_free(server->clients);
     http_deferrals_release(server->deferrals);
     ra_free(server->workers);
     ra_free(server);

@@ -20,24 +20,26 @@
 #define RASAED_HTTP_SERVER_H
 
 #include "http/exchange.h"
+#include "http/proxies.h"
 #include "http/tls.h"
 
 typedef struct http_server http_server;
 
 typedef struct http_server_options {
-    int descriptor;          /* bound by http_listener_open(), or from http_listener_adopt() */
-    bool shared;             /* with other processes: refusing leaves the socket listening for them */
-    size_t threads;          /* I/O threads, at least 1 */
-    unsigned idle_seconds;   /* closes a connection after so long without traffic */
-    unsigned header_seconds; /* from the first byte of a request to the end of its head */
-    size_t deadline_ms;      /* from the last byte of a request to its answer, if deferred */
-    size_t max_connections;  /* at least 1 */
-    size_t spares;           /* connections beyond these, for what is vital; 0: none */
-    size_t max_per_address;  /* connections of one client; 0: no limit */
-    size_t max_in_flight;    /* requests at once that are not vital; 0: no limit */
-    http_capacity *bodies;   /* bytes of bodies at once, of all addresses; NULL: no limit */
-    bool admin;              /* marks requests as from the address for administration */
-    const http_tls *tls;     /* NULL or without certificate: plain http; only used during start */
+    int descriptor;              /* bound by http_listener_open(), or from http_listener_adopt() */
+    bool shared;                 /* with other processes: refusing leaves the socket listening for them */
+    size_t threads;              /* I/O threads, at least 1 */
+    unsigned idle_seconds;       /* closes a connection after so long without traffic */
+    unsigned header_seconds;     /* from the first byte of a request to the end of its head */
+    size_t deadline_ms;          /* from the last byte of a request to its answer, if deferred */
+    size_t max_connections;      /* at least 1 */
+    size_t spares;               /* connections beyond these, for what is vital; 0: none */
+    size_t max_per_address;      /* connections of one client, or its requests through proxies; 0: no limit */
+    const http_proxies *proxies; /* that are trusted to name their clients; NULL: none */
+    size_t max_in_flight;        /* requests at once that are not vital; 0: no limit */
+    http_capacity *bodies;       /* bytes of bodies at once, of all addresses; NULL: no limit */
+    bool admin;                  /* marks requests as from the address for administration */
+    const http_tls *tls;         /* NULL or without certificate: plain http; only used during start */
     const http_service *service;
 } http_server_options;
 

@@ -12,6 +12,7 @@
 #include "settings/settings.h"
 #include "http/auth.h"
 #include "http/cors.h"
+#include "http/proxies.h"
 #include "ra_memory.h"
 #include "serving/registry/registry.h"
 #include "telemetry/log.h"
@@ -92,6 +93,9 @@ static const ra_setting rows[] = {
         .help = "a second address for health, metrics and administration"},
     {"base_path", TEXT(base_path), .check = check_base_path, .argument = "PATH",
         .help = "the prefix under which a proxy shows this server, such as /rasae; links begin with it, and paths may"},
+    {"trusted_proxy", LIST(trusted_proxy), .check = http_proxies_check, .argument = "NETWORK",
+        .help = "a proxy (10.0.0.0/8, 192.0.2.7, 2001:db8::/32, or unix) whose X-Forwarded-For, or else Forwarded, "
+                "says who its client is; may be repeated"},
     {"dictionary_dir", TEXT(dictionary_dir), .argument = "DIR",
         .help = "serve every *.safetensors file in DIR under its name without the suffix"},
     {"watch", BOOL(watch), .fallback = "false", .help = "reload a dictionary when its file changes"},
@@ -123,7 +127,7 @@ static const ra_setting rows[] = {
     {"max_connections", COUNT(max_connections), .max = 1 << 24, .fallback = "0", .argument = "N",
         .help = "most connections at once; 0: as many as the limit on open files allows"},
     {"max_connections_per_address", COUNT(max_connections_per_address), .max = 1 << 24, .fallback = "0",
-        .argument = "N", .help = "most connections from one client address; 0: no limit"},
+        .argument = "N", .help = "most connections from one client address, or requests at once of one behind a trusted proxy; 0: no limit"},
     {"header_seconds", COUNT(header_seconds), .min = 1, .max = 3600, .fallback = "10", .argument = "N",
         .help = "longest time in which the header of a request may arrive"},
     {"idle_seconds", COUNT(idle_seconds), .min = 1, .max = 86400, .fallback = "60", .argument = "N",

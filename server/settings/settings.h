@@ -33,8 +33,9 @@ typedef struct settings {
     const char *listen;       /* http_address_parse() accepts it */
     const char *admin_listen; /* health, metrics and administration beside `listen`; NULL: no such address */
     const char *base_path;    /* "/rasae"; NULL: none */
-    bool watch;               /* reload a dictionary when its file changes */
-    size_t private_below;     /* bytes of a file that is copied into memory rather than mapped */
+    settings_list trusted_proxy; /* http_proxies_check() accepts each */
+    bool watch;                  /* reload a dictionary when its file changes */
+    size_t private_below;        /* bytes of a file that is copied into memory rather than mapped */
     const char *device;
     bool tf32;
     size_t threads;         /* I/O threads; 0: one per core */

@@ -3,7 +3,7 @@
  * nobody can forge a line or move the cursor of a terminal. A value that is too long is cut at a character.
  *
  * A line with its newline has at most 4096 bytes, which a pipe takes in one piece (PIPE_BUF), and the limits
- * of a message and of the seven strings of a request guarantee that it ends whole.
+ * of a message and of the eight strings of a request guarantee that it ends whole.
  */
 #include "telemetry/log.h"
 #include "telemetry/log_ring.h"
@@ -178,6 +178,7 @@ size_t log_request_line(const request_event *event, log_format format, const cha
     field_number(&out, "us_compute", event->us.compute);
     field_number(&out, "us_send", event->us.send);
     field_string(&out, "client", event->client);
+    field_string(&out, "peer", event->peer);
     field_string(&out, "dictionary", event->dictionary);
     field_string(&out, "trace_id", event->trace_id);
     end(&out);

@@ -46,6 +46,7 @@ void observe_done(metrics *counted, const observed_route *route, const http_requ
         .route = route->label,
         .path = request->target.path,
         .client = or_null(request->client),
+        .peer = or_null(request->peer),
         .dictionary = route->dictionary,
         .trace_id = or_null(trace_id(request->headers[HTTP_TRACEPARENT], trace)),
         .status = response->status ? response->status : CLIENT_GONE,

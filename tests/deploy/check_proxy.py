@@ -35,15 +35,16 @@ def free_ports(count):
 class Replica:
     """A daemon on a port of its own that can be started again."""
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, log):
+        self.port, self.log_path = port, log
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(
-            [PROGRAM, "--listen=127.0.0.1:%d" % self.port, "--drain-delay-seconds=2", "--drain-seconds=20",
-             "--dictionary=words=" + golden("dict-basic.checkpoint.safetensors")],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [PROGRAM, "--listen=127.0.0.1:%d" % self.port, "--drain-delay-seconds=2", "--drain-seconds=20",
+                 "--trusted-proxy=127.0.0.1", "--dictionary=words=" + golden("dict-basic.checkpoint.safetensors")],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         assert b"serving" in self.process.stdout.readline()
 
     def stop(self, number):
@@ -51,6 +52,10 @@ class Replica:
         status = self.process.wait(PATIENCE)
         self.process.stdout.close()
         return status
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8") as file:
+            return file.read()
 
     def answered(self):
         """How many requests it has reconstructed."""
@@ -111,7 +116,7 @@ class Behind:
         self.addCleanup(shutil.rmtree, self.folder)
         self.port, self.secure_port, *ports = free_ports(5)
         self.certificate = self.make_certificate()
-        self.replicas = [Replica(port) for port in ports]
+        self.replicas = [Replica(port, os.path.join(self.folder, "log.%d" % port)) for port in ports]
         for one in self.replicas:
             self.addCleanup(lambda one=one: one.process.poll() is None and one.stop(signal.SIGKILL))
         self.start_proxy(["127.0.0.1:%d" % port for port in ports])
@@ -217,6 +222,23 @@ class Behind:
                     self.assertEqual(reply.status, status, (turn, path, size))
                     self.assertTrue(json.loads(reply.read())["error"])
                     connection.close()
+
+    def clients(self, path):
+        """[(client, peer), ...] of the log, for requests of this path."""
+        found = re.compile(r"^.* path=%s .* client=(\S+)(?: peer=(\S+))?" % re.escape(path), re.M)
+        return [pair for one in self.replicas for pair in found.findall(one.log())]
+
+    def test_the_log_has_the_address_of_the_client(self):
+        """The client is 127.0.0.2, whatever it says, and the proxy 127.0.0.1."""
+        made_up = {}, {"X-Forwarded-For": "203.0.113.9"}, {"Forwarded": "for=203.0.113.9", "X-Forwarded-For": '"'}
+        for i, headers in enumerate(made_up):
+            path = "/v1/dictionaries/words/atoms/%d" % i
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE, ("127.0.0.2", 0))
+            connection.request("GET", path, headers=headers)
+            self.assertEqual(connection.getresponse().status, 200)
+            connection.close()
+            self.wait_until(lambda path=path: self.clients(path), "the request in a log")
+            self.assertEqual(self.clients(path), [("127.0.0.2", "127.0.0.1")], headers)
 
     def test_http2_is_the_proxys(self):
         done = subprocess.run(["curl", "-sS", "--http2", "-k", "-w", "\n%{http_version} %{http_code}", "-d", SMALL,
