@@ -220,7 +220,7 @@ class Connections(unittest.TestCase):
         with Daemon("--idle-seconds", "1", "--dictionary", served) as daemon, \
                 Client("http://%s:%d" % daemon.address) as client:
             bare = client.dictionary("bare")
-            kept, = client._transport._idle
+            kept, = client._transport._pool.idle
             kept.sock.settimeout(30)
             self.assertEqual(kept.sock.recv(1, socket.MSG_PEEK), b"")  # the server has closed it
             self.assertEqual(bare.atom(3).atom, 3)

@@ -21,7 +21,9 @@ class Client:
     context  for https, when the certificate is not one that the system trusts
 
     Any number of threads may share one; each call in flight has a connection of its own, and connections are
-    kept. Close it, or use it in a `with`. Every call raises RasaeError when the server refuses.
+    kept. A forked process may use its parent's client, and clients and dictionaries can be pickled (key included):
+    each process has connections of its own. Close it, or use it in a `with`. Every call raises RasaeError when the
+    server refuses.
     """
 
     def __init__(self, url: str, key: str | None = None, *, timeout: float = 60.0, retries: int = 2,

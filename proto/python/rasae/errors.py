@@ -18,5 +18,9 @@ class RasaeError(Exception):
         self.request_id = request_id
         self.retry_after = retry_after
 
+    def __reduce__(self) -> tuple[type[RasaeError], tuple[int, str, str | None, float | None]]:
+        """Workers of a pool hand their exceptions back by pickling them."""
+        return type(self), (self.status, self.sentence, self.request_id, self.retry_after)
+
     def __str__(self) -> str:
         return f"{self.sentence} (status {self.status})" if self.status else self.sentence
