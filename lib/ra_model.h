@@ -15,7 +15,8 @@
  * A model that was trained on standardized activations has their mean and scale [d], and two spaces: input
  * space, in the units of the data, and dictionary space, (x - mean) / scale. Encode, explain and steer take
  * rows in input space; reconstruct and steer return rows in input space. Atoms and points, and therefore
- * search and neighbors, are in dictionary space. Without a standardization the two are the same.
+ * search and neighbors, are in dictionary space; ra_model_standardize_inputs() takes rows there, and
+ * ra_model_direction() gives an atom in input space. Without a standardization the two are the same.
  *
  * Symbols: K concepts (atoms), d dimensions, N candidate points, B rows of a batch, T archetypes kept for
  * each atom. Thread safety: any number of threads may use a model at the same time, each with a workspace of
@@ -135,6 +136,13 @@ const ra_model_info *ra_model_get_info(const ra_model *model); /* lives as long 
 /* *mean, *scale [d] <- those of the standardization, the model's; false and NULLs without one. */
 bool ra_model_standardization(const ra_model *model, const float **mean, const float **scale);
 
+/* x [rows,d], in place: from input space to dictionary space, as encode does it. Without a standardization x stays
+ * as it is. RA_ERR_NOT_FINITE, naming the row, for a number that is not finite before or after. */
+ra_status ra_model_standardize_inputs(const ra_model *model, float *x, size_t rows, ra_error *err);
+
+/* x [rows,d], in place: back from dictionary space to input space. */
+void ra_model_unstandardize(const ra_model *model, float *x, size_t rows);
+
 /* The bytes that a model needs on a device with its own memory. */
 typedef struct ra_model_memory {
     size_t dictionary, encoder, thresholds;
@@ -187,6 +195,11 @@ typedef struct ra_trace_row {
 
 /* vector [d] <- the atom, in f32. RA_ERR_NOT_FOUND if atom >= K. */
 ra_status ra_model_atom(const ra_model *model, size_t atom, float *vector, ra_error *err);
+
+/* direction [d] <- the atom in input space: a code of 1 adds this to a reconstruction, and steering with a scale of 1
+ * to a row. With a standardization, dimension j of the atom is multiplied by its scale; without, it is the atom.
+ * RA_ERR_NOT_FOUND if atom >= K; RA_ERR_NOT_FINITE if it is beyond float32. */
+ra_status ra_model_direction(const ra_model *model, size_t atom, float *direction, ra_error *err);
 
 /* vector [d] <- the encoder's weights for a latent, in input space: before a norm and a bias, its pre-code is
  * the product of this vector with a row. A tied encoder and matching pursuit encode with the atom. RA_ERR_STATE

@@ -1,11 +1,20 @@
 /* A number of a body takes about eight bytes in JSON and four in binary; a packed body is assumed to unpack
- * to four times its size. */
+ * to four times its size. A body without the names of the members that hold rows holds numbers of atoms, each of which
+ * stands for a row and takes two bytes at least. */
 #include "cost.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { JSON_NUMBER = 8, BINARY_NUMBER = 4, PACKED = 4, PARSE_NANOSECONDS = 4, DEFAULT_ATOMS = 10 };
+enum {
+    JSON_NUMBER = 8,
+    BINARY_NUMBER = 4,
+    ATOM_NUMBER = 2,
+    PACKED = 4,
+    PARSE_NANOSECONDS = 4,
+    WRITE_NANOSECONDS = 25, /* a number of an atom */
+    DEFAULT_ATOMS = 10
+};
 
 /* As the query asks; values that are not numbers will be refused soon. */
 static double atoms_asked(const http_request *request) {
@@ -16,6 +25,15 @@ static double atoms_asked(const http_request *request) {
     return limit ? (double)strtoul(limit, NULL, 10) : (double)count;
 }
 
+static bool body_names(const http_request *request, const char *member) {
+    return request->body && memmem(request->body, request->body_size, member, strlen(member));
+}
+
+static bool holds_atoms(const http_request *request) {
+    return request->body_form == FORM_JSON && !body_names(request, "\"vectors\"") &&
+           !body_names(request, "\"inputs\"");
+}
+
 static double count_steps(cost_kind kind, const http_request *request, double bytes,
                           const ra_model_info *info) {
     double numbers = bytes / (request->body_form == FORM_JSON ? JSON_NUMBER : BINARY_NUMBER);
@@ -23,6 +41,9 @@ static double count_steps(cost_kind kind, const http_request *request, double by
     switch (kind) {
     case COST_ENTRIES:
         return numbers * d;
+    case COST_QUERIES:
+        if (holds_atoms(request)) rows = bytes / ATOM_NUMBER;
+        /* fall through */
     case COST_SCAN:
         return (rows < 1 ? 1 : rows) * (double)info->concepts * d;
     case COST_ATOMS:
@@ -30,6 +51,13 @@ static double count_steps(cost_kind kind, const http_request *request, double by
     default:
         return 0;
     }
+}
+
+/* Each result of a search, or concept of an explanation, with the parts of its atom. */
+static double write_cost(cost_kind kind, const http_request *request) {
+    bool parts =
+        (kind == COST_SCAN || kind == COST_QUERIES) && http_target_parameter(&request->target, "fields");
+    return parts ? WRITE_NANOSECONDS : 0;
 }
 
 /* However little it is, what a device computes goes through the batcher: it joins requests, and only its few
@@ -43,6 +71,8 @@ bool cost_is_heavy(const cost *stated, const http_request *request, const ra_mod
     if (stated->kind == COST_FILE || stated->kind == COST_UNSTATED) return true;
     double bytes = (double)request->body_size * (request->coding == CODING_IDENTITY ? 1 : PACKED);
     double nanoseconds = bytes * PARSE_NANOSECONDS;
-    if (info) nanoseconds += count_steps(stated->kind, request, bytes, info) * stated->nanoseconds;
+    if (info && nanoseconds <= HEAVY_NANOSECONDS)
+        nanoseconds += count_steps(stated->kind, request, bytes, info) *
+                       (stated->nanoseconds + write_cost(stated->kind, request));
     return nanoseconds > HEAVY_NANOSECONDS || (info && is_for_device(stated->kind, info));
 }

@@ -22,6 +22,7 @@ typedef enum cost_kind {
     COST_NONE,     /* never heavy */
     COST_ENTRIES,  /* d steps for each number of the body: decoding sparse latents */
     COST_SCAN,     /* K d steps for each row of the body, at least one row: encoding, searching */
+    COST_QUERIES,  /* the same, but a JSON body may hold numbers of atoms in place of rows: searching */
     COST_ATOMS,    /* d steps for each atom that is asked for: writing them out */
     COST_FILE      /* always heavy: opens a file, or waits for one to open */
 } cost_kind;

@@ -21,6 +21,7 @@ typedef enum route_address {
 enum {
     FORMS_JSON = 1u << FORM_JSON,
     FORMS_MATRIX = FORMS_JSON | 1u << FORM_RAW | 1u << FORM_NPY,
+    FORMS_LINES = FORMS_JSON | 1u << FORM_NDJSON,
     FORMS_FILE = 1u << FORM_SAFETENSORS | 1u << FORM_RAW | 1u << FORM_NPY,
     FORMS_OIP = 1u << FORM_COUNT /* of the Open Inference Protocol, whatever Content-Type says */
 };

@@ -135,7 +135,13 @@ static void layout(text *out, const ra_model *model, size_t atom) {
         json_null(out, "layout");
 }
 
-void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned parts, const float *vector) {
+void json_units(text *out, const ra_model *model) {
+    json_text(out, "units", ra_model_get_info(model)->has_standardization ? "standardized" : "data");
+}
+
+void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned parts,
+                     const atom_numbers *numbers) {
+    size_t d = ra_model_get_info(model)->dimensions;
     if (parts & ATOM_NORM) json_float(out, "norm", ra_model_atom_norm(model, atom));
     if (parts & ATOM_LABEL) label(out, model, atom);
     if (parts & ATOM_ARCHETYPES) archetypes(out, model, atom, parts & ATOM_POINT_ROWS);
@@ -144,5 +150,7 @@ void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned par
     if (parts & ATOM_AGREEMENT) agreement(out, model, atom);
     if (parts & ATOM_STATISTICS) statistics(out, model, atom);
     if (parts & ATOM_LAYOUT) layout(out, model, atom);
-    if (parts & ATOM_VECTOR) json_floats(out, "vector", vector, ra_model_get_info(model)->dimensions);
+    if (parts & ATOM_VECTOR) json_floats(out, "vector", numbers->vector, d);
+    if (parts & ATOM_DIRECTION) json_floats(out, "direction", numbers->direction, d);
+    if (parts & ATOM_UNITS) json_units(out, model);
 }

@@ -19,7 +19,9 @@
     X(AGREEMENT, agreement)                                                                                  \
     X(STATISTICS, statistics)                                                                                \
     X(LAYOUT, layout)                                                                                        \
-    X(VECTOR, vector)
+    X(VECTOR, vector)                                                                                        \
+    X(DIRECTION, direction)                                                                                  \
+    X(UNITS, units) /* of the norms and the vector */
 
 enum atom_part_index {
 #define X(ID, name) ATOM_INDEX_##ID,
@@ -41,8 +43,18 @@ enum atom_part {
 /* "norm", "label" and so on, by their index. */
 extern const char *const atom_part_names[ATOM_PART_COUNT];
 
-/* The members of these parts, in the object that is open. vector [d]: the atom, read by ra_model_atom(); may be
- * NULL where ATOM_VECTOR is not among the parts. */
-void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned parts, const float *vector);
+/* The numbers of an atom, [d] each; NULL where the part is not asked for. */
+typedef struct atom_numbers {
+    const float *vector;    /* read by ra_model_atom() */
+    const float *direction; /* read by ra_model_direction() */
+} atom_numbers;
+
+/* The members of these parts, in the object that is open. numbers may be NULL without ATOM_VECTOR and ATOM_DIRECTION. */
+void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned parts,
+                     const atom_numbers *numbers);
+
+/* "units":"standardized", the units of norms, distances, dot products and vectors of atoms and points; "data" when the
+ * model is not standardized, because then they are those of the data. */
+void json_units(text *out, const ra_model *model);
 
 #endif

@@ -230,9 +230,6 @@ ra_status ra_model_check_rows(const char *what, const float *x, size_t rows, siz
 ra_status ra_model_standardize(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                                const float **standardized, ra_error *err);
 
-/* x [rows,d], in place, back to the space of the inputs. */
-void ra_model_unstandardize(const ra_model *model, float *x, size_t rows);
-
 /* The first part of ra_model_encode(): checks model and x; *inputs <- x in the space of the dictionary. */
 ra_status ra_model_take_inputs(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                                const float **inputs, ra_error *err);

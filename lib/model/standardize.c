@@ -22,6 +22,15 @@ bool ra_model_standardization(const ra_model *model, const float **mean, const f
     return model->input_mean != NULL;
 }
 
+static ra_status standardize_in_place(const ra_model *model, float *x, size_t rows, ra_error *err) {
+    size_t d = model->info.dimensions, n = rows * d;
+    ra_standardize_rows(x, rows, d, model->input_mean, model->input_scale);
+    size_t bad = ra_find_not_finite(x, n);
+    if (bad == n) return RA_OK;
+    RA_FAIL(err, RA_ERR_NOT_FINITE, "input %zu is beyond float32 at position %zu once it is standardized",
+            bad / d, bad % d);
+}
+
 ra_status ra_model_standardize(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                                const float **standardized, ra_error *err) {
     size_t d = model->info.dimensions, n = rows * d;
@@ -30,13 +39,23 @@ ra_status ra_model_standardize(const ra_model *model, ra_workspace *workspace, c
     if (!model->input_mean || rows == 0) return RA_OK;
     RA_TRY(ra_scratch_reserve(&workspace->input, "standardized inputs", n, sizeof(float), &values, err));
     memcpy(values, x, n * sizeof(float));
-    ra_standardize_rows(values, rows, d, model->input_mean, model->input_scale);
-    size_t bad = ra_find_not_finite(values, n);
-    if (bad < n)
-        RA_FAIL(err, RA_ERR_NOT_FINITE, "input %zu is beyond float32 at position %zu once it is standardized",
-                bad / d, bad % d);
     *standardized = values;
-    return RA_OK;
+    return standardize_in_place(model, values, rows, err);
+}
+
+ra_status ra_model_standardize_inputs(const ra_model *model, float *x, size_t rows, ra_error *err) {
+    RA_TRY(ra_model_check_rows("input", x, rows, model->info.dimensions, err));
+    return model->input_mean ? standardize_in_place(model, x, rows, err) : RA_OK;
+}
+
+ra_status ra_model_direction(const ra_model *model, size_t atom, float *direction, ra_error *err) {
+    size_t d = model->info.dimensions;
+    RA_TRY(ra_model_atom(model, atom, direction, err));
+    for (size_t j = 0; model->input_scale && j < d; j++) direction[j] *= model->input_scale[j];
+    size_t bad = ra_find_not_finite(direction, d);
+    if (bad == d) return RA_OK;
+    RA_FAIL(err, RA_ERR_NOT_FINITE, "atom %zu is beyond float32 at position %zu in the units of the data",
+            atom, bad);
 }
 
 void ra_model_unstandardize(const ra_model *model, float *x, size_t rows) {

@@ -1,9 +1,22 @@
 #!/bin/sh
-# search.sh [URL [NAME]] - the atoms nearest to a vector: here those nearest to atom 5, which is nearest to itself.
+# search.sh [URL [NAME]] - the atoms nearest to a row of data, to other atoms, or to a vector.
 set -eu
 url=${1:-http://127.0.0.1:8080} name=${2:-words}
-vector=$(curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=vector" | sed 's/.*"vector":\(\[.*\]\).*/\1/')
 
+# Inputs are rows of data, as encode takes them. This one is what latent 5 alone stands for.
+input=$(curl -fsS "$url/v1/dictionaries/$name/reconstruct" -H 'Content-Type: application/json' \
+    -d '{"latents": {"indices": [[5]], "values": [[8]]}}' | sed 's/.*"reconstructions":\[\(\[.*\]\)\].*/\1/')
 curl -fsS "$url/v1/dictionaries/$name/search" -H 'Content-Type: application/json' \
-    -d "{\"vectors\": [$vector], \"k\": 3, \"metric\": \"cosine\"}"
-# {"metric": "cosine", "results": [[{"atom": 5, "score": 1, "label": "bound"}, ...]]}
+    -d "{\"inputs\": [$input], \"k\": 3, \"metric\": \"cosine\"}"
+# {"results": [[{"atom": 5, "score": 1, "label": "bound", "label_source": "rows"}, ...]], "metric": "cosine"}
+
+# By atoms, each left out of its own list.
+curl -fsS "$url/v1/dictionaries/$name/search?fields=label,norm" -H 'Content-Type: application/json' \
+    -d '{"atoms": [5, 7], "k": 2, "exclude_self": true}'
+# {"results": [[{"atom": 377, "score": 0.31, "norm": 0.9, "label": "norm", ...}, ...], [...]], "metric": "cosine"}
+
+# Vectors are in the units of the atoms, and so are dot products.
+vector=$(curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=vector" | sed 's/.*"vector":\(\[.*\]\).*/\1/')
+curl -fsS "$url/v1/dictionaries/$name/search" -H 'Content-Type: application/json' \
+    -d "{\"vectors\": [$vector], \"k\": 3, \"metric\": \"dot\"}"
+# {"results": [[{"atom": 5, "score": 0.66, ...}, ...]], "metric": "dot", "units": "standardized"}

@@ -93,6 +93,38 @@ ra_status api_query_metric(const api_call *call, ra_similarity fallback, ra_simi
     RA_FAIL(err, RA_ERR_ARGUMENT, "metric is '%.64s', expected cosine or dot", name);
 }
 
+ra_status api_check_same(const char *name, bool same, ra_error *err) {
+    if (same) return RA_OK;
+    RA_FAIL(err, RA_ERR_ARGUMENT, "%s is in the query and in the body, and the two differ; give it once",
+            name);
+}
+
+ra_status api_choose_k(const api_call *call, size_t given, size_t fallback, size_t *k, ra_error *err) {
+    RA_TRY(api_query_count(call, "k", given ? given : fallback, 1, SIZE_MAX, k, err));
+    return api_check_same("k", !given || *k == given, err);
+}
+
+ra_status api_choose_name(const api_call *call, const char *parameter, const char *const names[], int given,
+                          int fallback, int *index, ra_error *err) {
+    const char *asked = http_target_parameter(&call->request->target, parameter);
+    *index = given >= 0 ? given : fallback;
+    if (!asked) return RA_OK;
+    int found = 0;
+    while (names[found] && strcmp(asked, names[found]) != 0) found++;
+    if (!names[found]) {
+        char list[128] = "";
+        for (int i = 0; names[i]; i++)
+            snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s",
+                     !i             ? ""
+                     : names[i + 1] ? ", "
+                                    : " or ",
+                     names[i]);
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is '%.64s', expected %s", parameter, asked, list);
+    }
+    *index = found;
+    return api_check_same(parameter, given < 0 || found == given, err);
+}
+
 ra_status api_fail_lost(const char *name, ra_error *err) {
     RA_FAIL(
         err, RA_ERR_CHANGED,

@@ -28,17 +28,18 @@ typedef struct api_call {
 typedef ra_status api_handler(api_call *call, ra_error *err);
 
 /* One file per family of endpoints; server/README.md describes each route. */
-api_handler api_live, api_ready, api_oip_live, api_oip_server_ready;           /* health.c */
-api_handler api_metrics;                                                       /* metrics.c */
-api_handler api_dictionaries, api_dictionary, api_dictionary_file, api_reload; /* dictionaries.c */
-api_handler api_atoms, api_atoms_by_ids, api_atom, api_neighbors;              /* atoms.c */
-api_handler api_point;                                                         /* points.c */
-api_handler api_search;                                                        /* search.c */
-api_handler api_reconstruct, api_encode, api_explain;                          /* encode.c */
-api_handler api_steer;                                                         /* steer.c */
-api_handler api_sae_vector, api_sae_topk, api_capabilities;                    /* neuronpedia.c */
-api_handler api_openapi, api_index, api_docs, api_docs_css, api_docs_js;       /* docs.c */
-api_handler api_oip_infer;                                                     /* oip_infer.c */
+api_handler api_live, api_ready, api_oip_live, api_oip_server_ready; /* health.c */
+api_handler api_metrics;                                             /* metrics.c */
+api_handler api_dictionaries, api_dictionary, api_dictionary_file, api_reload,
+    api_standardization;                                                 /* dictionaries.c */
+api_handler api_atoms, api_atoms_by_ids, api_atom, api_neighbors;        /* atoms.c */
+api_handler api_point;                                                   /* points.c */
+api_handler api_search;                                                  /* search.c */
+api_handler api_reconstruct, api_encode, api_explain;                    /* encode.c */
+api_handler api_steer;                                                   /* steer.c */
+api_handler api_sae_vector, api_sae_topk, api_capabilities;              /* neuronpedia.c */
+api_handler api_openapi, api_index, api_docs, api_docs_css, api_docs_js; /* docs.c */
+api_handler api_oip_infer;                                               /* oip_infer.c */
 api_handler api_oip_server, api_oip_model, api_oip_config, api_oip_ready, api_oip_statistics,
     api_oip_all_statistics, api_oip_index, api_oip_load, api_oip_unload; /* oip_models.c */
 
@@ -74,6 +75,17 @@ ra_status api_query_count(const api_call *call, const char *name, size_t fallbac
 /* *metric <- the query parameter `metric`; `fallback` when it is absent. */
 ra_status api_query_metric(const api_call *call, ra_similarity fallback, ra_similarity *metric,
                            ra_error *err);
+
+/* What the query and the body both give must be the same: RA_ERR_ARGUMENT, naming the parameter, otherwise. */
+ra_status api_check_same(const char *name, bool same, ra_error *err);
+
+/* *k <- that of the query or of the body (0: not given there), at least 1; `fallback` when neither has it. */
+ra_status api_choose_k(const api_call *call, size_t given, size_t fallback, size_t *k, ra_error *err);
+
+/* *index <- which of `names` (NULL after the last) the query parameter or the body (-1: not given there) has;
+ * `fallback` when neither has it. */
+ra_status api_choose_name(const api_call *call, const char *parameter, const char *const names[], int given,
+                          int fallback, int *index, ra_error *err);
 
 /* The whole number from `digits` to `end`; RA_ERR_ARGUMENT names `what`. A number too large for size_t
  * becomes SIZE_MAX, which is larger than any index. */

@@ -1,110 +1,81 @@
 /* Atoms: one of them, a page, several by number, and the nearest neighbors of one. */
+#include "api/fields.h"
 #include "api/forms.h"
 #include "ra_memory.h"
 
-#include <string.h>
-
 enum { DEFAULT_LIMIT = 10, MAX_LIMIT = 1000, MAX_IDS = 65536, DEFAULT_NEIGHBORS = 10 };
-
-/* ---- fields -------------------------------------------------------------------------------------------- */
-
-static unsigned part_named(const char *name, size_t size) {
-    for (unsigned i = 0; i < ATOM_PART_COUNT; i++)
-        if (strlen(atom_part_names[i]) == size && strncmp(atom_part_names[i], name, size) == 0)
-            return 1u << i;
-    return 0;
-}
-
-/* `fields=norm,label`; the default is all of them. */
-static ra_status query_fields(const api_call *call, unsigned *fields, ra_error *err) {
-    const http_target *target = &call->request->target;
-    http_list list = {0};
-    *fields = http_target_parameter(target, "fields") ? 0 : ATOM_ALL_PARTS;
-    while (http_target_list(target, "fields", &list)) {
-        unsigned bit = part_named(list.entry, (size_t)(list.end - list.entry));
-        if (!bit)
-            RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "fields has '%.*s', expected norm, label, archetypes, relaxation, trace, agreement, "
-                    "statistics, layout or vector",
-                    (int)(list.end - list.entry < 64 ? list.end - list.entry : 64), list.entry);
-        *fields |= bit;
-    }
-    return RA_OK;
-}
-
-/* A binary reply has only the vectors. */
-static ra_status check_binary_fields(const api_call *call, unsigned fields, ra_error *err) {
-    if (call->request->reply_form == FORM_JSON || fields & ATOM_VECTOR) return RA_OK;
-    RA_FAIL(err, RA_ERR_ARGUMENT,
-            "fields leaves out the vector, but a binary reply has nothing else; ask for JSON");
-}
 
 /* ---- one atom ------------------------------------------------------------------------------------------ */
 
-/* Reads one atom after another. */
-typedef struct atom_reader {
-    const ra_model *model;
-    const ra_model_info *info;
-    unsigned fields;
-    float *vector;
-} atom_reader;
+/* Lists leave out the direction, which follows from the vector, unless it is asked for. */
+enum { LIST_PARTS = ATOM_ALL_PARTS & ~ATOM_DIRECTION };
 
-static ra_status reader_start(const api_call *call, atom_reader *reader, ra_error *err) {
-    *reader = (atom_reader){.model = api_model(call), .info = api_info(call)};
-    RA_TRY(query_fields(call, &reader->fields, err));
-    RA_TRY(check_binary_fields(call, reader->fields, err));
-    return scratch_numbers(reader->info->dimensions, &reader->vector, err);
+/* A binary reply has the vectors, and the directions when `fields` names them. */
+static ra_status start_fields(const api_call *call, unsigned fallback, atom_fields *fields, ra_error *err) {
+    bool is_text = forms_reply_is_text(call);
+    RA_TRY(fields_query(call, is_text ? fallback : ATOM_VECTOR, fields, err));
+    if (is_text || fields->parts & (ATOM_VECTOR | ATOM_DIRECTION)) return RA_OK;
+    RA_FAIL(err, RA_ERR_ARGUMENT,
+            "fields leaves out vector and direction, but a binary reply has nothing else; ask for JSON");
 }
 
 /* atom < K */
-static ra_status write_atom(const atom_reader *reader, size_t atom, text *out, ra_error *err) {
-    if (reader->fields & ATOM_VECTOR) RA_TRY(ra_model_atom(reader->model, atom, reader->vector, err));
-    json_atom(out, reader->model, atom, reader->fields, reader->vector);
+static ra_status write_atom(atom_fields *fields, size_t atom, text *out, ra_error *err) {
+    RA_TRY(fields_read(fields, atom, err));
+    json_atom(out, fields->model, atom, fields->parts, &fields->numbers);
     return RA_OK;
 }
 
-/* The vectors of `count` atoms: those in `ids`, or when that is NULL the ones from `first` on, which an f32
- * dictionary sends from where they are. rank 1 sends a single vector. */
-static ra_status send_vectors(api_call *call, const atom_reader *reader, const size_t *ids, size_t first,
-                              size_t count, int rank, ra_error *err) {
-    const ra_tensor *D = ra_model_dictionary(reader->model);
-    size_t d = reader->info->dimensions;
-    ra_tensor vectors = ra_tensor_2d(RA_F32, NULL, count, d);
-    if (rank == 1) vectors = ra_tensor_1d(RA_F32, NULL, d);
-    if (D->dtype == RA_F32 && !ids) {
-        vectors.data = (const float *)D->data + first * d;
-        return forms_reply_in_place(call, &vectors, err);
-    }
-    ra_status status;
-    float *copy = ra_malloc(count * d, sizeof *copy);
-    if (!copy) RA_FAIL_MEMORY(err, "the vectors of a reply", count * d * sizeof *copy);
+/* One tensor of `count` atoms: those in `ids`, or when that is NULL the ones from `first` on. */
+static ra_status copy_atoms(const atom_fields *fields, bool directions, const size_t *ids, size_t first,
+                            size_t count, ra_tensor *tensor, float **copy, ra_error *err) {
+    size_t d = ra_model_get_info(fields->model)->dimensions;
+    *copy = ra_malloc(count * d, sizeof **copy);
+    if (!*copy) RA_FAIL_MEMORY(err, "the vectors of a reply", count * d * sizeof **copy);
+    tensor->data = *copy;
     for (size_t i = 0; i < count; i++)
-        RA_TRY_OUT(status, ra_model_atom(reader->model, ids ? ids[i] : first + i, copy + i * d, err));
-    vectors.data = copy;
-    RA_TRY_OUT(status, forms_reply_tensors(call, &(tensor_list){1, {vectors}}, err));
+        RA_TRY((directions ? ra_model_direction : ra_model_atom)(fields->model, ids ? ids[i] : first + i,
+                                                                 *copy + i * d, err));
+    return RA_OK;
+}
+
+/* The vectors, or the directions, or the former and then the latter. An f32 dictionary sends vectors that follow each
+ * other from where they are. rank 1 sends single ones. */
+static ra_status send_vectors(api_call *call, const atom_fields *fields, const size_t *ids, size_t first,
+                              size_t count, int rank, ra_error *err) {
+    const ra_tensor *D = ra_model_dictionary(fields->model);
+    size_t d = D->shape[1];
+    float *copies[2] = {NULL, NULL};
+    ra_tensor empty = ra_tensor_2d(RA_F32, NULL, count, d);
+    if (rank == 1) empty = ra_tensor_1d(RA_F32, NULL, d);
+    tensor_list list = {0, {empty, empty}};
+    if (D->dtype == RA_F32 && !ids && !(fields->parts & ATOM_DIRECTION)) {
+        list.at[0].data = (const float *)D->data + first * d;
+        return forms_reply_in_place(call, &list.at[0], err);
+    }
+    ra_status status = RA_OK;
+    for (int directions = 0; directions <= 1; directions++) {
+        if (!(fields->parts & (directions ? ATOM_DIRECTION : ATOM_VECTOR))) continue;
+        size_t i = list.count++;
+        RA_TRY_OUT(status, copy_atoms(fields, directions, ids, first, count, &list.at[i], &copies[i], err));
+    }
+    RA_TRY_OUT(status, forms_reply_tensors(call, &list, err));
 out:
-    ra_free(copy);
+    ra_free(copies[0]);
+    ra_free(copies[1]);
     return status;
 }
 
 ra_status api_atom(api_call *call, ra_error *err) {
-    atom_reader reader;
+    atom_fields fields;
     RA_TRY(api_check_atom(call, call->index, err));
-    RA_TRY(reader_start(call, &reader, err));
+    RA_TRY(start_fields(call, ATOM_ALL_PARTS, &fields, err));
     call->response->cacheable = true;
-    if (call->request->reply_form != FORM_JSON)
-        return send_vectors(call, &reader, NULL, call->index, 1, 1, err);
-    return write_atom(&reader, call->index, api_json(call), err);
+    if (!forms_reply_is_text(call)) return send_vectors(call, &fields, NULL, call->index, 1, 1, err);
+    return write_atom(&fields, call->index, api_json(call), err);
 }
 
 /* ---- several ------------------------------------------------------------------------------------------- */
-
-static text *open_list(api_call *call) {
-    text *out = api_json(call);
-    json_object(out, NULL);
-    json_array(out, "atoms");
-    return out;
-}
 
 /* `ids=1,5,9`, checked before anything is written. */
 static ra_status query_ids(const api_call *call, size_t **ids, size_t *count, ra_error *err) {
@@ -120,37 +91,44 @@ static ra_status query_ids(const api_call *call, size_t **ids, size_t *count, ra
     return RA_OK;
 }
 
-static ra_status send_atoms(api_call *call, const atom_reader *reader, const size_t *ids, size_t count,
-                            ra_error *err) {
-    if (call->request->reply_form != FORM_JSON) return send_vectors(call, reader, ids, 0, count, 2, err);
-    text *out = open_list(call);
+/* Those in `ids`, or when that is NULL the ones from `first` on. Leaves the object of the reply open. */
+static ra_status write_atoms(api_call *call, atom_fields *fields, const size_t *ids, size_t first,
+                             size_t count, ra_error *err) {
+    text *out = forms_list_begin(call, "atoms");
     for (size_t i = 0; i < count; i++) {
-        RA_TRY(write_atom(reader, ids[i], out, err));
-        RA_TRY(api_check_reply(call, err));
+        RA_TRY(write_atom(fields, ids ? ids[i] : first + i, out, err));
+        RA_TRY(forms_list_next(call, err));
     }
-    json_array_end(out);
-    json_object_end(out);
+    forms_list_end(call, count);
     return RA_OK;
 }
 
-static ra_status atoms_by_query(api_call *call, const atom_reader *reader, ra_error *err) {
+static ra_status send_atoms(api_call *call, atom_fields *fields, const size_t *ids, size_t count,
+                            ra_error *err) {
+    if (!forms_reply_is_text(call)) return send_vectors(call, fields, ids, 0, count, 2, err);
+    RA_TRY(write_atoms(call, fields, ids, 0, count, err));
+    json_object_end(&call->response->body);
+    return RA_OK;
+}
+
+static ra_status atoms_by_query(api_call *call, atom_fields *fields, ra_error *err) {
     size_t *ids, count;
     if (http_target_parameter(&call->request->target, "offset") ||
         http_target_parameter(&call->request->target, "limit"))
         RA_FAIL(err, RA_ERR_ARGUMENT, "ids cannot be combined with offset or limit");
     RA_TRY(query_ids(call, &ids, &count, err));
-    return send_atoms(call, reader, ids, count, err);
+    return send_atoms(call, fields, ids, count, err);
 }
 
 /* For more numbers than a URL holds. */
 ra_status api_atoms_by_ids(api_call *call, ra_error *err) {
-    atom_reader reader;
+    atom_fields fields;
     ids_request list;
     ra_status status;
     RA_TRY(json_ids_parse(call->request->body, call->request->body_size, MAX_IDS, &list, err));
-    RA_TRY_OUT(status, reader_start(call, &reader, err));
+    RA_TRY_OUT(status, start_fields(call, LIST_PARTS, &fields, err));
     for (size_t i = 0; i < list.count; i++) RA_TRY_OUT(status, api_check_atom(call, list.ids[i], err));
-    status = send_atoms(call, &reader, list.ids, list.count, err);
+    status = send_atoms(call, &fields, list.ids, list.count, err);
 out:
     ids_request_release(&list);
     return status;
@@ -199,8 +177,8 @@ static ra_status link_pages(api_call *call, const page *here, ra_error *err) {
     return RA_OK;
 }
 
-static ra_status atoms_by_page(api_call *call, const atom_reader *reader, ra_error *err) {
-    size_t offset = 0, limit = 0, total = reader->info->concepts;
+static ra_status atoms_by_page(api_call *call, atom_fields *fields, ra_error *err) {
+    size_t offset = 0, limit = 0, total = api_info(call)->concepts;
     RA_TRY(api_query_count(call, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT, &limit, err));
     RA_TRY(api_query_count(call, "offset", 0, 0, SIZE_MAX, &offset, err));
     if (offset >= total)
@@ -208,14 +186,9 @@ static ra_status atoms_by_page(api_call *call, const atom_reader *reader, ra_err
                 call->dictionary->name, total);
     size_t end = limit < total - offset ? offset + limit : total;
     RA_TRY(link_pages(call, &(page){offset, limit, total}, err));
-    if (call->request->reply_form != FORM_JSON)
-        return send_vectors(call, reader, NULL, offset, end - offset, 2, err);
-    text *out = open_list(call);
-    for (size_t atom = offset; atom < end; atom++) {
-        RA_TRY(write_atom(reader, atom, out, err));
-        RA_TRY(api_check_reply(call, err));
-    }
-    json_array_end(out);
+    if (!forms_reply_is_text(call)) return send_vectors(call, fields, NULL, offset, end - offset, 2, err);
+    RA_TRY(write_atoms(call, fields, NULL, offset, end - offset, err));
+    text *out = &call->response->body;
     json_count(out, "offset", offset);
     json_count(out, "limit", limit);
     json_count(out, "total", total);
@@ -224,11 +197,11 @@ static ra_status atoms_by_page(api_call *call, const atom_reader *reader, ra_err
 }
 
 ra_status api_atoms(api_call *call, ra_error *err) {
-    atom_reader reader;
+    atom_fields fields;
     bool by_ids = http_target_parameter(&call->request->target, "ids");
-    RA_TRY(reader_start(call, &reader, err));
+    RA_TRY(start_fields(call, LIST_PARTS, &fields, err));
     call->response->cacheable = true;
-    return by_ids ? atoms_by_query(call, &reader, err) : atoms_by_page(call, &reader, err);
+    return by_ids ? atoms_by_query(call, &fields, err) : atoms_by_page(call, &fields, err);
 }
 
 /* ---- neighbors ----------------------------------------------------------------------------------------- */
@@ -253,7 +226,9 @@ ra_status api_neighbors(api_call *call, ra_error *err) {
     size_t others = api_info(call)->concepts - 1, *ids, k;
     size_t fallback = others < DEFAULT_NEIGHBORS ? others : DEFAULT_NEIGHBORS;
     ra_similarity metric;
+    atom_fields fields;
     float *scores;
+    RA_TRY(fields_query(call, ATOM_LABEL, &fields, err));
     RA_TRY(api_query_count(call, "k", fallback, 1, others, &k, err));
     RA_TRY(api_query_metric(call, RA_SIMILARITY_COSINE, &metric, err));
     RA_TRY(find_neighbors(call, k, metric, &ids, &scores, err));
@@ -263,8 +238,13 @@ ra_status api_neighbors(api_call *call, ra_error *err) {
     json_count(out, "atom", call->index);
     json_text(out, "metric", metric_name(metric));
     json_array(out, "neighbors");
-    for (size_t i = 0; i < k; i++) json_match(out, api_model(call), ids[i], scores[i]);
+    for (size_t i = 0; i < k; i++) {
+        RA_TRY(fields_read(&fields, ids[i], err));
+        json_match(out, fields.model, ids[i], scores[i], fields.parts, &fields.numbers);
+        RA_TRY(api_check_reply(call, err));
+    }
     json_array_end(out);
+    if (metric == RA_SIMILARITY_DOT) json_units(out, fields.model);
     json_object_end(out);
     return RA_OK;
 }

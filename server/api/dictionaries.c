@@ -60,6 +60,33 @@ ra_status api_dictionary(api_call *call, ra_error *err) {
     return RA_OK;
 }
 
+/* ---- standardization ----------------------------------------------------------------------------------- */
+
+/* Without one it is known, too: the one that changes nothing. So a client computes the same for every dictionary. */
+ra_status api_standardization(api_call *call, ra_error *err) {
+    const float *mean, *scale;
+    float *unity;
+    size_t d = api_info(call)->dimensions;
+    bool standardized = ra_model_standardization(api_model(call), &mean, &scale);
+    if (!standardized) {
+        RA_TRY(scratch_numbers(2 * d, &unity, err));
+        for (size_t j = 0; j < d; j++) unity[j] = 0, unity[d + j] = 1;
+        mean = unity;
+        scale = unity + d;
+    }
+    call->response->cacheable = true;
+    if (call->request->reply_form != FORM_JSON)
+        return forms_reply_tensors(
+            call, &(tensor_list){2, {ra_tensor_1d(RA_F32, mean, d), ra_tensor_1d(RA_F32, scale, d)}}, err);
+    text *out = api_json(call);
+    json_object(out, NULL);
+    json_bool(out, "standardized", standardized);
+    json_floats(out, "mean", mean, d);
+    json_floats(out, "scale", scale, d);
+    json_object_end(out);
+    return RA_OK;
+}
+
 /* ---- all of D ------------------------------------------------------------------------------------------ */
 
 enum { ALIGNMENT = 64, HEADER_SIZE = 512 };

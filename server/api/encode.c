@@ -3,6 +3,7 @@
  * Encode and explain go through a batch in chunks of rows: an SAE without a limit on its active latents may
  * activate all of them, and the codes of a whole batch would not fit into memory.
  */
+#include "api/fields.h"
 #include "api/forms.h"
 
 /* ---- reconstruct --------------------------------------------------------------------------------------- */
@@ -134,21 +135,35 @@ out:
 
 /* ---- explain ------------------------------------------------------------------------------------------- */
 
-static ra_status write_explanation(api_call *call, const ra_explanation *batch, size_t row, ra_error *err) {
+typedef struct explain_request {
+    ra_matrix inputs;
+    size_t k; /* the most concepts of a row; 0: all */
+    atom_fields fields;
+} explain_request;
+
+static ra_status write_explanation(api_call *call, explain_request *request, const ra_explanation *batch,
+                                   size_t row, ra_error *err) {
     text *out = &call->response->body;
+    atom_fields *fields = &request->fields;
+    size_t first = batch->start[row], count = batch->start[row + 1] - first;
+    size_t shown = request->k && request->k < count ? request->k : count;
     json_object(out, NULL);
     json_array(out, "concepts");
-    for (size_t i = batch->start[row]; i < batch->start[row + 1]; i++) {
-        json_concept(out, api_model(call), &batch->entries[i]);
+    for (size_t i = first; i < first + shown; i++) {
+        RA_TRY(fields_read(fields, batch->entries[i].atom, err));
+        json_concept(out, fields->model, &batch->entries[i], fields->parts, &fields->numbers);
         RA_TRY(api_check_reply(call, err));
     }
     json_array_end(out);
+    json_count(out, "active", count);
     json_fit(out, batch->residual_norm[row], batch->input_norm[row], batch->r2[row]);
+    json_units(out, fields->model);
     json_object_end(out);
-    return RA_OK;
+    return forms_list_next(call, err);
 }
 
-static ra_status explain_rows(api_call *call, const ra_matrix *inputs, ra_error *err) {
+static ra_status explain_rows(api_call *call, explain_request *request, ra_error *err) {
+    const ra_matrix *inputs = &request->inputs;
     for (size_t first = 0; first < inputs->rows; first += CHUNK) {
         ra_explanation explanation = {0};
         size_t rows = chunk_rows(inputs, first);
@@ -158,7 +173,7 @@ static ra_status explain_rows(api_call *call, const ra_matrix *inputs, ra_error 
                               .explanation = &explanation};
         ra_status status = api_compute(call, &wanted, err);
         for (size_t row = 0; row < rows && status == RA_OK; row++)
-            status = write_explanation(call, &explanation, row, err);
+            status = write_explanation(call, request, &explanation, row, err);
         ra_explanation_release(&explanation);
         RA_TRY(status);
     }
@@ -166,16 +181,16 @@ static ra_status explain_rows(api_call *call, const ra_matrix *inputs, ra_error 
 }
 
 ra_status api_explain(api_call *call, ra_error *err) {
-    ra_matrix inputs = {0};
+    explain_request request = {.k = 0};
     ra_status status;
-    text *out = api_json(call);
-    RA_TRY_OUT(status, parse_inputs(call, &inputs, err));
-    json_object(out, NULL);
-    json_array(out, "explanations");
-    RA_TRY_OUT(status, explain_rows(call, &inputs, err));
-    json_array_end(out);
+    RA_TRY(api_need_encoder(call, err));
+    RA_TRY(fields_query(call, ATOM_LABEL, &request.fields, err));
+    RA_TRY(forms_explain(call, &request.inputs, &request.k, err));
+    text *out = forms_list_begin(call, "explanations");
+    RA_TRY_OUT(status, explain_rows(call, &request, err));
+    forms_list_end(call, request.inputs.rows);
     json_object_end(out);
 out:
-    ra_matrix_release(&inputs);
+    ra_matrix_release(&request.inputs);
     return status;
 }

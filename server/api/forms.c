@@ -39,19 +39,71 @@ ra_status forms_latents(const api_call *call, latents_request *latents, ra_error
     return tensors_to_latents(&list, concepts, call->server->max_rows, latents, err);
 }
 
-ra_status forms_search(const api_call *call, search_request *search, ra_error *err) {
+ra_status forms_explain(const api_call *call, ra_matrix *inputs, size_t *k, ra_error *err) {
     const http_request *request = call->request;
-    ra_status status;
-    *search = (search_request){.k = SEARCH_DEFAULT_K, .metric = RA_SIMILARITY_COSINE};
-    if (request->body_form == FORM_JSON)
+    *k = 0;
+    if (request->body_form != FORM_JSON)
+        RA_TRY(binary_matrix(call, "inputs", inputs, err));
+    else
+        RA_TRY(json_explain_parse(request->body, request->body_size, api_info(call)->dimensions,
+                                  call->server->max_rows, inputs, k, err));
+    return api_choose_k(call, *k, 0, k, err);
+}
+
+/* ---- search -------------------------------------------------------------------------------------------- */
+
+/* A binary body does not say what it holds, so `as=inputs` does. */
+static ra_status parse_search(const api_call *call, search_request *search, ra_error *err) {
+    static const char *const kinds[] = {"vectors", "inputs", NULL};
+    const http_request *request = call->request;
+    bool json = request->body_form == FORM_JSON;
+    int kind;
+    *search = (search_request){.metric = SEARCH_NOT_GIVEN, .exclude_self = SEARCH_NOT_GIVEN};
+    if (json)
         RA_TRY(json_search_parse(request->body, request->body_size, api_info(call)->dimensions,
                                  call->server->max_rows, search, err));
-    else
-        RA_TRY(binary_matrix(call, "vectors", &search->vectors, err));
-    ra_similarity metric = (ra_similarity)search->metric;
-    RA_TRY_OUT(status, api_query_count(call, "k", search->k, 1, SIZE_MAX, &search->k, err));
-    RA_TRY_OUT(status, api_query_metric(call, metric, &metric, err));
-    search->metric = metric;
+    RA_TRY(api_choose_name(call, "as", kinds, json ? (int)search->kind : -1, SEARCH_VECTORS, &kind, err));
+    search->kind = (search_kind)kind;
+    return json ? RA_OK : binary_matrix(call, kinds[kind], &search->vectors, err);
+}
+
+static ra_status complete_search(const api_call *call, search_request *search, ra_error *err) {
+    static const char *const metric_names[] = {
+        [RA_SIMILARITY_COSINE] = "cosine", [RA_SIMILARITY_DOT] = "dot", NULL};
+    static const char *const truths[] = {"false", "true", NULL};
+    RA_TRY(api_choose_k(call, search->k, 0, &search->k, err));
+    RA_TRY(api_choose_name(call, "metric", metric_names, search->metric, RA_SIMILARITY_COSINE,
+                           &search->metric, err));
+    RA_TRY(
+        api_choose_name(call, "exclude_self", truths, search->exclude_self, 0, &search->exclude_self, err));
+    if (search->exclude_self && search->kind != SEARCH_ATOMS)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "exclude_self is for a search by atoms, and this one is by %s",
+                search->kind == SEARCH_INPUTS ? "inputs" : "vectors");
+    return RA_OK;
+}
+
+static ra_status read_atoms(const api_call *call, search_request *search, ra_error *err) {
+    const ids_request *atoms = &search->atoms;
+    const ra_model_info *info = api_info(call);
+    for (size_t i = 0; i < atoms->count; i++)
+        if (atoms->ids[i] >= info->concepts)
+            RA_FAIL(err, RA_ERR_ARGUMENT,
+                    "atoms[%zu] is %zu, but dictionary %s has %zu atoms, numbered from 0", i, atoms->ids[i],
+                    call->dictionary->name, info->concepts);
+    RA_TRY(ra_matrix_init(&search->vectors, atoms->count, info->dimensions, err));
+    for (size_t i = 0; i < atoms->count; i++)
+        RA_TRY(ra_model_atom(api_model(call), atoms->ids[i], ra_matrix_row(&search->vectors, i), err));
+    return RA_OK;
+}
+
+ra_status forms_search(const api_call *call, search_request *search, ra_error *err) {
+    ra_matrix *vectors = &search->vectors;
+    ra_status status;
+    RA_TRY_OUT(status, parse_search(call, search, err));
+    RA_TRY_OUT(status, complete_search(call, search, err));
+    if (search->kind == SEARCH_INPUTS)
+        RA_TRY_OUT(status, ra_model_standardize_inputs(api_model(call), vectors->data, vectors->rows, err));
+    if (search->kind == SEARCH_ATOMS) RA_TRY_OUT(status, read_atoms(call, search, err));
 out:
     if (status != RA_OK) search_request_release(search);
     return status;
@@ -70,6 +122,35 @@ static void describe_raw(api_call *call, const tensor_list *list) {
     tensors_headers(list, shape, dtype);
     http_response_header(call->response, "X-Tensor-Shape", shape);
     http_response_header(call->response, "X-Tensor-Dtype", dtype);
+}
+
+bool forms_reply_is_text(const api_call *call) {
+    return call->request->reply_form == FORM_JSON || call->request->reply_form == FORM_NDJSON;
+}
+
+text *forms_list_begin(api_call *call, const char *key) {
+    text *out = api_json(call);
+    call->response->content_type = form_media_type(call->request->reply_form);
+    if (call->request->reply_form == FORM_NDJSON) return out;
+    json_object(out, NULL);
+    json_array(out, key);
+    return out;
+}
+
+ra_status forms_list_next(api_call *call, ra_error *err) {
+    if (call->request->reply_form == FORM_NDJSON) text_append(&call->response->body, "\n", 1);
+    return api_check_reply(call, err);
+}
+
+void forms_list_end(api_call *call, size_t count) {
+    text *out = &call->response->body;
+    if (call->request->reply_form != FORM_NDJSON) {
+        json_array_end(out);
+        return;
+    }
+    json_object(out, NULL);
+    json_bool(out, "complete", true);
+    json_count(out, "lines", count);
 }
 
 ra_status forms_reply_tensors(api_call *call, const tensor_list *list, ra_error *err) {

@@ -18,7 +18,11 @@
 ra_status forms_inputs(const api_call *call, ra_matrix *inputs, ra_error *err);
 ra_status forms_latents(const api_call *call, latents_request *latents, ra_error *err);
 
-/* k and metric in the query override those in the body. */
+/* k: the most concepts of an explanation; 0: all. */
+ra_status forms_explain(const api_call *call, ra_matrix *inputs, size_t *k, ra_error *err);
+
+/* Completes the request with the query and with the defaults. Afterwards `vectors` are in the space of the dictionary,
+ * whatever they were sent as. */
 ra_status forms_search(const api_call *call, search_request *search, ra_error *err);
 
 /* The tensors of a body that is not JSON. width: of a row, where no header gives a shape. */
@@ -29,6 +33,21 @@ ra_status forms_tensors(const api_call *call, size_t width, tensor_list *list, r
 /* {"<key>":[[...], ...]} or one tensor [rows, cols]. RA_ERR_TOO_LARGE, see api_check_reply(). */
 ra_status forms_reply_matrix(api_call *call, const char *key, const float *values, size_t rows, size_t cols,
                              ra_error *err);
+
+/* A list of objects, in JSON {"<key>":[...], ...}, and in NDJSON one object per line:
+ *
+ *     text *out = forms_list_begin(call, "atoms");
+ *     ... one object, then RA_TRY(forms_list_next(call, err)); for each
+ *     forms_list_end(call, count);      ... more members, which NDJSON has in its last line, then
+ *     json_object_end(out);
+ *
+ * The last line begins with {"complete":true,"lines":<count>}: without it a reply is cut off. */
+text *forms_list_begin(api_call *call, const char *key);
+ra_status forms_list_next(api_call *call, ra_error *err);
+void forms_list_end(api_call *call, size_t count);
+
+/* Whether the reply is text: JSON or NDJSON. */
+bool forms_reply_is_text(const api_call *call);
 
 /* Tensors one after another, in raw or npy, not in JSON. They are copied. */
 ra_status forms_reply_tensors(api_call *call, const tensor_list *list, ra_error *err);

@@ -1,4 +1,7 @@
+/* A candidate point. */
 #include "api/forms.h"
+
+#include <string.h>
 
 enum { FIRST_CAPACITY = 64 };
 
@@ -35,11 +38,15 @@ static ra_status read_rows(const api_call *call, point_reply *reply, ra_error *e
 
 static ra_status read_vector(const api_call *call, point_reply *reply, ra_error *err) {
     float *vector;
-    reply->dimensions = api_info(call)->dimensions;
+    size_t d = reply->dimensions = api_info(call)->dimensions;
     if (!api_info(call)->has_point_vectors) return RA_OK;
-    RA_TRY(scratch_numbers(reply->dimensions, &vector, err));
+    RA_TRY(scratch_numbers(2 * d, &vector, err));
+    RA_TRY(ra_model_point(api_model(call), call->index, vector, err));
+    memcpy(vector + d, vector, d * sizeof *vector);
+    ra_model_unstandardize(api_model(call), vector + d, 1);
     reply->vector = vector;
-    return ra_model_point(api_model(call), call->index, vector, err);
+    reply->location = vector + d;
+    return api_check_finite("the location of the point", reply->location, d, err);
 }
 
 static ra_status send_vector(api_call *call, const point_reply *reply, ra_error *err) {
@@ -53,7 +60,7 @@ static ra_status send_vector(api_call *call, const point_reply *reply, ra_error 
 }
 
 ra_status api_point(api_call *call, ra_error *err) {
-    point_reply reply = {.point = call->index};
+    point_reply reply = {.point = call->index, .model = api_model(call)};
     RA_TRY(check_point(call, err));
     call->response->cacheable = true;
     RA_TRY(read_vector(call, &reply, err));

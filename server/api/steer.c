@@ -1,5 +1,6 @@
 /* Steering moves inputs, or their reconstructions, along atoms. The body of a binary request is only the
- * inputs, so its query says how: steer=5:2.0,9:-1&on=reconstruction. The query overrides a JSON body, too.
+ * inputs, so its query says how: steer=5:2.0,9:-1&on=reconstruction. Beside a JSON body that says how, the query must
+ * say the same.
  */
 #include "api/forms.h"
 #include "app/numbers.h"
@@ -19,6 +20,13 @@ static ra_status parse_push(const char *from, const char *end, ra_steer *push, r
     return api_parse_index(from, colon, "the atom in steer", &push->atom, err);
 }
 
+static bool same_pushes(const steer_request *request, const ra_steer *pushes, size_t count) {
+    bool same = request->count == count;
+    for (size_t i = 0; same && i < count; i++)
+        same = request->pushes[i].atom == pushes[i].atom && request->pushes[i].scale == pushes[i].scale;
+    return same;
+}
+
 static ra_status query_pushes(const api_call *call, steer_request *request, ra_error *err) {
     const http_target *target = &call->request->target;
     size_t count = 0;
@@ -28,27 +36,27 @@ static ra_status query_pushes(const api_call *call, steer_request *request, ra_e
         RA_FAIL(err, RA_ERR_TOO_LARGE, "steer has more than %d entries", STEER_MAX_PUSHES);
     ra_steer *pushes = ra_malloc(count, sizeof *pushes);
     if (!pushes) RA_FAIL_MEMORY(err, "the atoms to steer along", count * sizeof *pushes);
-    ra_free(request->pushes);
+    ra_status status = RA_OK;
+    http_list list = {0};
+    for (size_t i = 0; status == RA_OK && http_target_list(target, "steer", &list); i++)
+        status = parse_push(list.entry, list.end, &pushes[i], err);
+    bool same = !request->pushes || same_pushes(request, pushes, count);
+    if (status == RA_OK) status = api_check_same("steer", same, err);
+    ra_free(status == RA_OK ? request->pushes : pushes);
+    if (status != RA_OK) return status;
     request->pushes = pushes;
     request->count = count;
-    http_list list = {0};
-    for (size_t i = 0; http_target_list(target, "steer", &list); i++)
-        RA_TRY(parse_push(list.entry, list.end, &pushes[i], err));
     return RA_OK;
 }
 
 static ra_status query_base(const api_call *call, steer_request *request, ra_error *err) {
-    const char *name = http_target_parameter(&call->request->target, "on");
-    if (!name) return RA_OK;
-    bool input = strcmp(name, "input") == 0;
-    if (!input && strcmp(name, "reconstruction") != 0)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "on is '%.64s', expected input or reconstruction", name);
-    request->base = input ? RA_STEER_INPUT : RA_STEER_RECONSTRUCTION;
-    return RA_OK;
+    static const char *const names[] = {
+        [RA_STEER_INPUT] = "input", [RA_STEER_RECONSTRUCTION] = "reconstruction", NULL};
+    return api_choose_name(call, "on", names, request->base, RA_STEER_INPUT, &request->base, err);
 }
 
 static ra_status parse(const api_call *call, steer_request *request, ra_error *err) {
-    *request = (steer_request){.base = RA_STEER_INPUT};
+    *request = (steer_request){.base = STEER_BASE_NOT_GIVEN};
     if (call->request->body_form == FORM_JSON)
         RA_TRY(json_steer_parse(call->request->body, call->request->body_size, api_info(call)->dimensions,
                                 call->server->max_rows, request, err));
@@ -76,7 +84,7 @@ static ra_status run(api_call *call, const steer_request *request, ra_error *err
     computation wanted = {.kind = COMPUTE_STEER,
                           .x = request->inputs.data,
                           .rows = rows,
-                          .base = request->base,
+                          .base = (ra_steer_base)request->base,
                           .pushes = request->pushes,
                           .push_count = request->count,
                           .x_hat = outputs};

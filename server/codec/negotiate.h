@@ -1,8 +1,8 @@
 /* negotiate.h - the form of a body, and the form that a client wants back.
  *
  * The same numbers travel as JSON, as raw little-endian tensors and as npy; the whole dictionary also travels
- * as safetensors (proto/tensors.md). Content-Type gives the form of the request body.
- * `format=json|raw|npy|safetensors` in the query, or else Accept, chooses the form of the reply.
+ * as safetensors, and lists of objects as NDJSON, one per line (proto/tensors.md). Content-Type gives the form of the
+ * request body. `format=json|raw|npy|safetensors|ndjson` in the query, or else Accept, chooses the form of the reply.
  *
  * Source: RFC 9110, sections 8.3, 12.4.2, 12.5.1, 12.5.3. Thread safety: no state.
  */
@@ -20,7 +20,8 @@
     X(JSON, "json", "application/json")                                                                      \
     X(RAW, "raw", "application/octet-stream")                                                                \
     X(NPY, "npy", "application/x-npy")                                                                       \
-    X(SAFETENSORS, "safetensors", "application/x-safetensors")
+    X(SAFETENSORS, "safetensors", "application/x-safetensors")                                               \
+    X(NDJSON, "ndjson", "application/x-ndjson")
 
 typedef enum form {
 #define X(id, name, media) FORM_##id,

@@ -33,7 +33,8 @@ static bool starts_with(const char *string, const char *start) {
 
 static bool is_json(const http_response *response) {
     const char *type = response->content_type;
-    return type && (starts_with(type, "application/json") || starts_with(type, "application/problem+json"));
+    return type && (starts_with(type, "application/json") || starts_with(type, "application/problem+json") ||
+                    starts_with(type, "application/x-ndjson"));
 }
 
 static bool is_text(const http_response *response) {

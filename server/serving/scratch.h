@@ -18,6 +18,7 @@
 /* One buffer each, with a function scratch_<name>(). */
 #define SCRATCH_LIST(X)                                                                                      \
     X(numbers, float)     /* reconstructions, scores, a vector */                                            \
+    X(vectors, float)     /* of an atom that is written */                                                   \
     X(ids, size_t)        /* atoms that were found or asked for */                                           \
     X(uses, ra_point_use) /* of one point */                                                                 \
     X(rows, ra_point_row) /* of one point */

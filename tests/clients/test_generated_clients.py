@@ -33,12 +33,13 @@ MORE = {
     "atoms": ({"offset": 2, "limit": 3}, {"ids": [5, 1]}, {"ids": [5], "fields": ["norm", "label"]}),
     "atoms_by_ids": ({"fields": ["norm", "label"]},),
     "atom": ({"fields": ["norm", "vector"]},),
-    "neighbors": ({"k": 3, "metric": "dot"},),
-    "search": ({"k": 2, "metric": "dot"}, {"body": numpy.ones((2, contract.DIMENSIONS), "f4"), "k": 2}),
+    "neighbors": ({"k": 3, "metric": "dot"}, {"fields": ["all"]}),
+    "search": ({"k": 2, "metric": "cosine"}, {"fields": ["norm", "vector"]},
+               {"body": numpy.ones((2, contract.DIMENSIONS), "f4"), "k": 2, "as_": "inputs"}),
     "encode": ({"format_": "json"}, {"body": numpy.ones((2, contract.DIMENSIONS), "f4")}),
-    "explain": ({"body": numpy.ones((2, contract.DIMENSIONS), "f4")},),
+    "explain": ({"body": numpy.ones((2, contract.DIMENSIONS), "f4"), "k": 2}, {"fields": ["all"]}),
     "reconstruct": ({"body": numpy.ones((2, contract.CONCEPTS), "f4")},),
-    "steer": ({"steer": ["5:2.0", "7:-1"], "on": "reconstruction"},
+    "steer": ({"steer": ["5:2.0"], "on": "input"},
               {"body": numpy.ones((2, contract.DIMENSIONS), "f4"), "steer": ["5:2.0"]}),
     "sae_vector": ({"which": "decoder"},),
 }
@@ -99,7 +100,9 @@ class Generated(unittest.TestCase):
         getattr(self.pydantic, kind).model_validate(content["example"])
         choices = self.document["components"]["schemas"][kind].get("oneOf")
         if choices:
-            kind = choices[0]["$ref"].split("/")[-1]
+            kind = next(one["$ref"].split("/")[-1] for one in choices
+                        if set(self.document["components"]["schemas"][one["$ref"].split("/")[-1]]["required"]) <=
+                        set(content["example"]))
         body = getattr(self.models, kind).from_dict(content["example"])
         self.assertEqual(body.to_dict(), content["example"])
         return {"body": body}
@@ -107,7 +110,8 @@ class Generated(unittest.TestCase):
     def arguments(self, given):
         """Plain values as what the functions take."""
         made = dict(given)
-        enums = {"metric": "Metric", "format_": "MatrixForm", "on": "SteerBase", "which": "VectorOf"}
+        enums = {"metric": "Metric", "format_": "MatrixForm", "on": "SteerBase", "which": "VectorOf",
+                 "as_": "SearchKind"}
         for name, value in given.items():
             if name in enums:
                 made[name] = getattr(self.models, enums[name])(value)

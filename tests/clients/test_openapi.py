@@ -106,7 +106,10 @@ class Contract(unittest.TestCase):
             return
         media = reply.headers["Content-Type"].split(";")[0]
         self.assertIn(media, content, what)
-        if media.endswith("json"):
+        if media == "application/x-ndjson":
+            self.assertEqual(json.loads(reply.body.splitlines()[-1])["complete"], True, what)
+            self.check_schema(content[media]["schema"], reply.body.decode())
+        elif media.endswith("json"):
             packed = reply.headers.get("Content-Encoding") == "gzip"
             value = json.loads(gzip.decompress(reply.body) if packed else reply.body)
             self.check_schema(content[media]["schema"], value)
@@ -177,6 +180,11 @@ class Contract(unittest.TestCase):
                        D + "/atoms/5?fields=vector", D + "/atoms/5/neighbors?k=3&metric=dot"):
             self.get(target)
         self.post(D + "/search?k=3&metric=dot", {"vectors": [[1, 2, 3]]})
+        self.post(D + "/search?fields=all&as=inputs", {"inputs": [[1, 2, 3]]})
+        self.post(D + "/search?fields=norm,units&exclude_self=true", {"atoms": [5, 1], "metric": "dot"})
+        self.post(D + "/explain?k=2&fields=all", BATCH)
+        self.get(D + "/atoms/5/neighbors?fields=all&metric=dot")
+        self.get(D + "/atoms?fields=all")
         self.post("/v1/util/sae-vector?which=decoder", {"model": "m", "source": "bare", "index": 5})
         self.post(D + "/steer?steer=5:2.0,7:-1e-1&on=reconstruction", {"inputs": [[1, 2, 3]]})
 
@@ -184,7 +192,8 @@ class Contract(unittest.TestCase):
         raw = struct.pack("<3f", 1, 2, 3)
         for form in ("json", "raw", "npy"):
             self.post(D + "/atoms?format=" + form, {"ids": [5, 1]})
-            for target in (D + "/atoms?limit=2&format=", D + "/atoms/5?format=", D + "/points/12?format="):
+            for target in (D + "/atoms?limit=2&format=", D + "/atoms/5?format=", D + "/points/12?format=",
+                           D + "/standardization?format=", D + "/atoms/5?fields=vector,direction&format="):
                 self.get(target + form)
             for route in ("encode", "search", "steer"):
                 query = "&steer=5:2" if route == "steer" else ""
@@ -194,11 +203,17 @@ class Contract(unittest.TestCase):
                   headers={**RAW, "X-Tensor-Shape": "1, 3", "X-Tensor-Dtype": "F32"})
         for form in ("safetensors", "raw", "npy"):
             self.get(D + "/dictionary?format=" + form)
+        lines = {"Accept": "application/x-ndjson"}
+        self.get(D + "/atoms", headers=lines)
+        self.post(D + "/atoms", {"ids": [5, 1]}, headers=lines)
+        self.post(D + "/search", {"inputs": [[1, 2, 3]]}, headers=lines)
+        self.post(D + "/explain", BATCH, headers=lines)
+        self.post(D + "/reconstruct", self.post(D + "/encode", BATCH).json)
         self.get(D + "/atoms/5", headers={"Accept": "application/x-npy"})
 
     def test_what_the_client_has_already(self):
         for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/points/12",
-                       D + "/dictionary",
+                       D + "/dictionary", D + "/standardization",
                        "/openapi.json", "/", "/docs", "/docs/docs.css", "/docs/docs.js"):
             tag = self.get(target).headers["ETag"]
             self.get(target, status=304, headers={"If-None-Match": tag})
@@ -247,6 +262,7 @@ class Contract(unittest.TestCase):
     def test_what_there_is_not(self):
         for target in ("/v1/dictionaries/none", D + "/atoms?offset=8", D + "/atoms/8",
                        D + "/atoms/8/neighbors", D + "/points/16", "/v1/dictionaries/none/dictionary",
+                       "/v1/dictionaries/none/standardization",
                        "/v2/models/none", "/v2/models/none/ready",
                        "/v2/models/none/config", "/v2/models/none/stats"):
             self.get(target, status=404)
@@ -277,7 +293,7 @@ class Contract(unittest.TestCase):
             self.post(D + "/" + target, BATCH, status=406, headers={"Accept": "text/html"})
         self.post(D + "/atoms", {"ids": [5]}, status=415, headers={"Content-Type": "text/html"})
         self.post(D + "/atoms", {"ids": [5]}, status=406, headers={"Accept": "text/html"})
-        for target in ("/atoms", "/atoms/5", "/points/12", "/dictionary"):
+        for target in ("/atoms", "/atoms/5", "/points/12", "/dictionary", "/standardization"):
             self.get(D + target, status=406, headers={"Accept": "text/html"})
         self.post("/v1/dictionaries/bare/encode", BATCH, status=409)
         self.post("/v1/dictionaries/bare/explain", BATCH, status=409)

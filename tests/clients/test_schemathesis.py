@@ -26,6 +26,11 @@ include-operation-id = "atoms"      # ids stands beside offset or limit
 expected-statuses = [200, 304, 400]
 
 [[operations]]
+include-operation-id = "search"     # all atoms are one more than the others, which exclude_self leaves
+[operations.checks.positive_data_acceptance]
+expected-statuses = [200, 400]
+
+[[operations]]
 include-tag = "inference"           # 501 is that protocol's word for what is not offered
 [operations.checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", 501]
@@ -81,14 +86,17 @@ def tailored():
         if {"key": []} in operation.get("security", []):
             operation["security"].remove({"key": []})
     parameters["k"]["schema"]["maximum"] = contract.CONCEPTS - 1
-    parameters["k_search"]["schema"]["maximum"] = contract.CONCEPTS
+    schemas["SearchByVectors"]["properties"]["k"] = schemas["SearchByInputs"]["properties"]["k"] = {
+        "type": "integer", "minimum": 1, "maximum": contract.CONCEPTS}
+    schemas["SearchByAtoms"]["properties"].update(atoms={"type": "array", "items": atom, "minItems": 1},
+                                                  k=schemas["SearchByInputs"]["properties"]["k"])
     # A binary reply has the vector alone, so a request for one without it is refused.
     members = schemas["AtomField"]["enum"]
     parameters["fields"]["schema"] = {"type": "array", "enum": [["vector"], [members[0], "vector"], members]}
-    # These take precedence over the body's: with them in each request, any body is valid.
-    del schemas["SteerRequest"]["properties"]["steer"]["minItems"]
-    parameters["steer"].update(schema={"type": "array", "enum": [["5:2.0"], ["5:2", "7:-1e-1"]]}, required=True)
-    parameters["k_search"]["required"] = True
+    # What the query and the body may both have must be the same there, so these requests have it in the body.
+    schemas["SteerRequest"]["required"] = ["inputs", "steer"]
+    schemas["Push"]["properties"]["atom"] = atom
+    twice = {"search": ("k", "metric", "as", "exclude_self"), "explain": ("k",), "steer": ("steer", "on")}
     for path, name in (("/v2/repository/models/{model}/load", "spare"),
                        ("/v2/repository/models/{model}/unload", "spare"),
                        ("/v1/dictionaries/{dictionary}/reload", "bare")):
@@ -102,7 +110,8 @@ def tailored():
             del content[media]
         given = [parameters.get(one.get("$ref", "").split("/")[-1], one)
                  for one in operation.get("parameters", [])]
-        operation["parameters"] = [one for one in given if one["in"] != "header"]
+        spared = twice.get(operation["operationId"], ())
+        operation["parameters"] = [one for one in given if one["in"] != "header" and one["name"] not in spared]
     return document
 
 

@@ -1,7 +1,8 @@
-"""Every endpoint (server/api/{atoms,dictionaries,encode,health,points,search}.c) answers what the
+"""Every endpoint (server/api/{atoms,dictionaries,encode,fields,health,points,search}.c) answers what the
 reference implementation says, in the shape that server/README.md shows."""
 
 import array
+import json
 import struct
 import unittest
 
@@ -268,7 +269,7 @@ class Endpoints(unittest.TestCase):
     def test_explanations_add_up(self):
         inputs, codes = self.first_batch()
         x_hats = rows(self.topk_expected["eval.x_hat"])
-        reply = self.post(TOPK + "/explain", {"inputs": inputs})["explanations"]
+        reply = self.post(TOPK + "/explain?fields=label,archetypes", {"inputs": inputs})["explanations"]
         self.assertEqual(len(reply), len(inputs))
         for x, code, x_hat, one in zip(inputs, codes, x_hats, reply):
             concepts = one["concepts"]
@@ -287,11 +288,129 @@ class Endpoints(unittest.TestCase):
             around = [a - mean for a in x]
             self.assertAlmostEqual(one["r2"], 1 - dot(residual, residual) / dot(around, around), places=3)
 
+    def test_an_explanation_is_light_unless_more_is_asked_for(self):
+        inputs, codes = self.first_batch()
+        active = [sum(1 for z in code if z) for code in codes]
+        light = self.post(TOPK + "/explain", {"inputs": inputs})["explanations"]
+        self.assertEqual(list(light[0]["concepts"][0]),
+                         ["atom", "code", "contribution", "label", "label_source"])
+        self.assertEqual([one["active"] for one in light], active)
+        everything = self.post(TOPK + "/explain?fields=all", {"inputs": inputs})["explanations"]
+        atom = self.get(TOPK + "/atoms/%d" % everything[0]["concepts"][0]["atom"])
+        self.assertEqual({**everything[0]["concepts"][0], **atom}, everything[0]["concepts"][0])
+        for body, query in ({"inputs": inputs, "k": 2}, ""), ({"inputs": inputs}, "?k=2"), (
+                {"inputs": inputs, "k": 2}, "?k=2"):
+            first = self.post(TOPK + "/explain" + query, body)["explanations"]
+            self.assertEqual([one["concepts"] for one in first], [one["concepts"][:2] for one in light])
+            self.assertEqual([one["active"] for one in first], active)  # more than are listed
+            self.assertEqual([one["r2"] for one in first], [one["r2"] for one in light])
+        many = self.post(TOPK + "/explain?k=1000", {"inputs": inputs})["explanations"]
+        self.assertEqual(many, light)
+
     def test_an_input_of_zeros_has_no_shares(self):
         width = len(self.first_batch()[0][0])
         one = self.post(TOPK + "/explain", {"inputs": [[0] * width]})["explanations"][0]
         self.assertEqual(one["input"]["norm"], 0)
         self.assertIsNone(one["r2"])  # undefined for a constant input, and JSON has no NaN
+
+    # ---- search and neighbors with parts of atoms
+
+    def test_matches_have_the_parts_that_are_asked_for(self):
+        light = self.post(BASIC + "/search", {"vectors": self.atoms[:2], "k": 3})
+        self.assertEqual(set(light["results"][0][0]), {"atom", "score", "label", "label_source"})
+        self.assertEqual(list(light), ["results", "metric"])
+        reply = self.post(BASIC + "/search?fields=norm,vector", {"vectors": self.atoms[:2], "k": 3})
+        for row, expected in zip(reply["results"], light["results"]):
+            for match, one in zip(row, expected):
+                self.assertEqual((match["atom"], match["score"]), (one["atom"], one["score"]))
+                self.assertEqual(set(match), {"atom", "score", "norm", "vector"})
+                self.close([match["vector"]], [self.atoms[match["atom"]]], 1e-6)
+        everything = self.get(BASIC + "/atoms/4/neighbors?k=2&fields=all")["neighbors"]
+        for match in everything:
+            self.assertEqual(self.get(BASIC + "/atoms/%d" % match["atom"]),
+                             {key: value for key, value in match.items() if key != "score"})
+        self.assertEqual(self.daemon.get(BASIC + "/atoms/4/neighbors?fields=size").status, 400)
+        self.assertEqual(self.post(BASIC + "/search?metric=dot", {"vectors": self.atoms[:1]})["units"], "data")
+
+    def test_search_by_atoms(self):
+        for metric in "cosine", "dot":
+            by_atoms = self.post(BASIC + "/search", {"atoms": [7, 3, 7], "k": 5, "metric": metric})
+            by_vectors = self.post(BASIC + "/search", {"vectors": [self.atom(7), self.atom(3), self.atom(7)],
+                                                       "k": 5, "metric": metric})
+            self.assertEqual(by_atoms, by_vectors)
+            others = self.post(BASIC + "/search", {"atoms": [7, 3], "exclude_self": True, "k": 5, "metric": metric})
+            for atom, found in zip((7, 3), others["results"]):
+                path = "%s/atoms/%d/neighbors?k=5&metric=%s" % (BASIC, atom, metric)
+                self.assertEqual(found, self.get(path)["neighbors"])
+        count = len(self.atoms)
+        most = self.post(BASIC + "/search?exclude_self=true", {"atoms": [7], "k": count - 1})["results"][0]
+        self.assertEqual({one["atom"] for one in most}, set(range(count)) - {7})
+        for body, query, part in (
+                ({"atoms": [count]}, "", "atoms[0] is %d, but dictionary basic has" % count),
+                ({"atoms": [7], "k": count, "exclude_self": True}, "", "other atoms"),
+                ({"vectors": self.atoms[:1], "exclude_self": True}, "", "by vectors"),
+                ({"inputs": self.atoms[:1]}, "?exclude_self=true", "by inputs"),
+                ({"atoms": [7], "exclude_self": True}, "?exclude_self=false", "the two differ"),
+                ({"atoms": [7]}, "?exclude_self=yes", "expected false or true"),
+                ({"atoms": [7]}, "?as=vectors", "the two differ"),
+                ({"k": 3}, "", 'no member "vectors", "inputs" or "atoms"')):
+            reply = self.daemon.post(BASIC + "/search" + query, body)
+            self.assertEqual(reply.status, 400)
+            self.assertIn(part, reply.json["error"])
+
+    def atom(self, number):
+        return self.get(BASIC + "/atoms/%d" % number)["vector"]
+
+    # ---- the same parameter in the query and in the body
+
+    def test_query_and_body_must_agree(self):
+        vectors, (inputs, _) = self.atoms[:1], self.first_batch()
+        push = [{"atom": 5, "scale": 2}, {"atom": 7, "scale": -0.5}]
+        for path, body, same, other in (
+                (BASIC + "/search", {"vectors": vectors, "k": 2}, "k=2", "k=3"),
+                (BASIC + "/search", {"vectors": vectors, "metric": "dot"}, "metric=dot", "metric=cosine"),
+                (BASIC + "/search", {"vectors": vectors}, "as=vectors", "as=inputs"),
+                (BASIC + "/search", {"inputs": vectors}, "as=inputs", "as=vectors"),
+                (BASIC + "/search", {"atoms": [1], "exclude_self": True}, "exclude_self=true", "exclude_self=false"),
+                (TOPK + "/explain", {"inputs": inputs, "k": 2}, "k=2", "k=3"),
+                (TOPK + "/steer", {"inputs": inputs, "steer": push}, "steer=5:2,7:-0.5", "steer=5:1"),
+                (TOPK + "/steer", {"inputs": inputs, "steer": push}, "steer=5:2&steer=7:-5e-1", "steer=7:-0.5,5:2"),
+                (TOPK + "/steer", {"inputs": inputs, "steer": push, "on": "input"}, "on=input", "on=reconstruction")):
+            wanted = self.post(path, body)
+            self.assertEqual(self.post(path + "?" + same, body), wanted)
+            reply = self.daemon.post(path + "?" + other, body)
+            self.assertEqual(reply.status, 400, (path, other))
+            self.assertIn("%s is in the query and in the body" % other.split("=")[0], reply.json["error"])
+
+    # ---- NDJSON: one object per line, and a last line that says so
+
+    def lines(self, reply):
+        self.assertEqual(reply.status, 200, reply.body)
+        self.assertEqual(reply.headers["Content-Type"], "application/x-ndjson")
+        self.assertTrue(reply.body.endswith(b"\n"))
+        lines = [json.loads(line) for line in reply.body.splitlines()]
+        last = lines.pop()
+        self.assertEqual((last.pop("complete"), last.pop("lines")), (True, len(lines)))
+        return lines, last
+
+    def test_lists_as_ndjson(self):
+        inputs, _ = self.first_batch()
+        accept = {"Accept": "application/x-ndjson"}
+        page = self.get(TOPK + "/atoms?offset=3&limit=4")
+        lines, last = self.lines(self.daemon.get(TOPK + "/atoms?offset=3&limit=4&format=ndjson"))
+        self.assertEqual({"atoms": lines, **last}, page)
+        self.assertEqual(self.lines(self.daemon.get(TOPK + "/atoms?ids=5,1", headers=accept)),
+                         (self.get(TOPK + "/atoms?ids=5,1")["atoms"], {}))
+        self.assertEqual(self.lines(self.daemon.post(TOPK + "/atoms", {"ids": [2, 2]}, headers=accept))[0],
+                         self.post(TOPK + "/atoms", {"ids": [2, 2]})["atoms"])
+        lines, last = self.lines(self.daemon.post(TOPK + "/explain?k=3", {"inputs": inputs}, headers=accept))
+        self.assertEqual({"explanations": lines, **last}, self.post(TOPK + "/explain?k=3", {"inputs": inputs}))
+        body = {"inputs": inputs, "k": 2, "metric": "dot"}
+        lines, last = self.lines(self.daemon.post(TOPK + "/search", body, headers=accept))
+        self.assertEqual({"results": [line["matches"] for line in lines], **last}, self.post(TOPK + "/search", body))
+        refused = self.daemon.post(TOPK + "/explain", {"inputs": [[1]]}, headers=accept)
+        self.assertEqual((refused.status, refused.headers["Content-Type"]), (400, "application/problem+json"))
+        self.assertEqual(self.daemon.post(TOPK + "/encode", {"inputs": inputs}, headers=accept).status, 406)
 
     # ---- points
 

@@ -188,8 +188,9 @@ class Forms(unittest.TestCase):
             self.assertEqual(shape, [len(self.inputs), 3])
             self.assertEqual(ids, [one["atom"] for one in found])
             self.assertEqual(scores, self.floats([one["score"] for one in found]))
-        reply = self.post(TOPK + "/search?k=2", {"vectors": self.inputs[:1], "k": 5})
+        reply = self.post(TOPK + "/search?k=2", {"vectors": self.inputs[:1]})
         self.assertEqual(len(reply.json["results"][0]), 2)
+        self.post(TOPK + "/search?k=2", {"vectors": self.inputs[:1], "k": 5}, status=400)
         self.post(TOPK + "/search?k=0", {"vectors": self.inputs[:1]}, status=400)
         self.post(TOPK + "/search?metric=far", {"vectors": self.inputs[:1]}, status=400)
 

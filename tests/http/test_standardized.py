@@ -2,6 +2,7 @@
 (lib/sae/standardization.c): the programs train, fuse and serve it, and this test computes its codes and
 reconstructions again from the numbers in the file."""
 
+import array
 import json
 import math
 import os
@@ -17,7 +18,7 @@ from daemon import Daemon, dense, read_safetensors, relative_error, rows
 RASAE = os.path.join(os.path.dirname(daemon.PROGRAM), "rasae")
 DIGITS = os.path.join(daemon.TOP, "tests", "data", "digits.npy")
 URL = "/v1/dictionaries/digits"
-COUNT, TOP_K = 12, 6
+COUNT, TOP_K, SEARCHED = 12, 6, 500
 
 
 def read_npy(path):
@@ -33,6 +34,10 @@ def read_npy(path):
 
 def product(matrix, vector):
     return [math.fsum(a * b for a, b in zip(row, vector)) for row in matrix]
+
+
+def float32(numbers):
+    return array.array("f", numbers).tolist()
 
 
 def norm(vector):
@@ -57,6 +62,7 @@ class Standardized(unittest.TestCase):
         cls.D, cls.E = rows(tensors["dictionary"]), rows(tensors["encoder.final_block.0.weight"])
         cls.bias = tensors["encoder.final_block.0.bias"][1]
         cls.data = read_npy(DIGITS)
+        cls.norms = [norm(atom) for atom in cls.D]
         cls.x = cls.data[:COUNT]
         cls.z = [cls.encode(x) for x in cls.x]
         cls.daemon = Daemon("--dictionary", "digits=" + fused)
@@ -171,6 +177,156 @@ class Standardized(unittest.TestCase):
         for x in self.x[:3]:
             pre = product([self.E[7]], self.standardize(x))[0]
             self.assertAlmostEqual(product([vector], x)[0] - shift, pre, places=3)
+
+    # ---- units: what is in those of the data, and what is standardized
+
+    def best(self, x):
+        """The atom nearest to a row of data by the cosine, in float64."""
+        x = self.standardize(x)
+        scores = [dot / length for dot, length in zip(product(self.D, x), self.norms)]
+        return max(range(len(scores)), key=scores.__getitem__)
+
+    def test_search_by_inputs_finds_the_atom_that_float64_finds(self):
+        wanted = [self.best(x) for x in self.data[:SEARCHED]]
+        results = self.post(URL + "/search", {"inputs": self.data[:SEARCHED], "k": 1})["results"]
+        self.assertEqual([one[0]["atom"] for one in results], wanted)
+        # the same rows as vectors are taken for standardized ones, which is another question
+        results = self.post(URL + "/search", {"vectors": self.data[:SEARCHED], "k": 1})["results"]
+        self.assertGreater(sum(one[0]["atom"] != atom for one, atom in zip(results, wanted)), SEARCHED // 10)
+        standardized = [self.standardize(x) for x in self.x]
+        by_vectors = self.post(URL + "/search", {"vectors": standardized, "k": 3, "metric": "dot"})
+        by_inputs = self.post(URL + "/search", {"inputs": self.x, "k": 3, "metric": "dot"})
+        for left, right in zip(by_vectors["results"], by_inputs["results"]):
+            self.assertEqual([one["atom"] for one in left], [one["atom"] for one in right])
+            for a, b in zip(left, right):
+                self.assertAlmostEqual(a["score"], b["score"], places=3)
+        self.assertEqual(by_inputs["units"], "standardized")  # of dot products
+
+    def test_binary_search_by_inputs(self):
+        width = len(self.mean)
+        body = struct.pack("<%df" % (width * COUNT), *[value for x in self.x for value in x])
+        headers = {"Content-Type": "application/octet-stream"}
+        for kind in "inputs", "vectors":
+            wanted = self.post(URL + "/search", {kind: self.x, "k": 2})
+            reply = self.daemon.request("POST", URL + "/search?k=2&format=json&as=" + kind, body, headers)
+            self.assertEqual(reply.json, wanted)
+        reply = self.daemon.request("POST", URL + "/search?as=atoms", body, headers)
+        self.assertEqual((reply.status, reply.json["error"]), (400, "as is 'atoms', expected vectors or inputs"))
+
+    def test_standardized_numbers_beyond_float32_are_refused(self):
+        x = list(self.x[0])
+        thin = min(range(len(self.scale)), key=self.scale.__getitem__)
+        if self.scale[thin] < 0.5:
+            x[thin] = 3e38
+            reply = self.daemon.post(URL + "/search", {"inputs": [x]})
+            self.assertEqual(reply.status, 400, reply.body)
+            self.assertIn("beyond float32 at position %d" % thin, reply.json["error"])
+
+    def test_mean_and_scale(self):
+        reply = self.daemon.get(URL + "/standardization")
+        self.assertEqual((list(reply.json), reply.json["standardized"]), (["standardized", "mean", "scale"], True))
+        for name, numbers in ("mean", self.mean), ("scale", self.scale):
+            self.assertEqual(float32(reply.json[name]), numbers)
+        again = self.daemon.get(URL + "/standardization", headers={"If-None-Match": reply.headers["ETag"]})
+        self.assertEqual(again.status, 304)
+        width = len(self.mean)
+        raw = self.daemon.get(URL + "/standardization?format=raw")
+        self.assertEqual(raw.headers["X-Tensor-Shape"], "%d; %d" % (width, width))
+        self.assertEqual(list(struct.unpack("<%df" % (2 * width), raw.body)), self.mean + self.scale)
+        self.assertEqual(self.daemon.get(URL + "/standardization?format=npy").body.count(b"\x93NUMPY"), 2)
+
+    def test_without_a_standardization_it_is_the_one_that_changes_nothing(self):
+        with Daemon("--dictionary", "plain=" + daemon.golden("topk-mse.final.safetensors")) as plain:
+            url = "/v1/dictionaries/plain"
+            width = plain.get(url).json["dimensions"]
+            self.assertEqual(plain.get(url + "/standardization").json,
+                             {"standardized": False, "mean": [0] * width, "scale": [1] * width})
+            atom = plain.get(url + "/atoms/3").json
+            self.assertEqual((atom["direction"], atom["units"]), (atom["vector"], "data"))
+            query = [atom["vector"]]
+            self.assertEqual(plain.post(url + "/search", {"inputs": query}).json,
+                             plain.post(url + "/search", {"vectors": query}).json)
+
+    def test_a_direction_is_what_steering_adds(self):
+        for k in (7, 31):
+            atom = self.daemon.get(URL + "/atoms/%d" % k).json
+            self.assertEqual(atom["units"], "standardized")
+            self.assertEqual(self.daemon.get(URL + "/atoms/%d?fields=units" % k).json,
+                             {"atom": k, "units": "standardized"})
+            expected = [a * s for a, s in zip(self.D[k], self.scale)]
+            self.assertLess(relative_error([atom["direction"]], [expected]), 1e-7)
+            for strength in (1.5, -20):
+                steered = self.post(URL + "/steer", {"inputs": self.x, "steer": [{"atom": k, "scale": strength}]})
+                wanted = [[a + strength * b for a, b in zip(x, atom["direction"])] for x in self.x]
+                self.assertLess(relative_error(steered["outputs"], wanted), 1e-6)
+        # a latent adds its direction to a reconstruction
+        latents = {"indices": [[], [7]], "values": [[], [2]]}
+        base, moved = self.post(URL + "/reconstruct", latents)["reconstructions"]
+        direction = self.daemon.get(URL + "/atoms/7?fields=direction").json["direction"]
+        self.assertLess(relative_error([moved], [[a + 2 * b for a, b in zip(base, direction)]]), 1e-6)
+
+    def test_directions_in_lists_and_in_binary(self):
+        page = self.daemon.get(URL + "/atoms?limit=3").json["atoms"]
+        self.assertNotIn("direction", page[0])  # it follows from the vector
+        self.assertEqual(page[0]["units"], "standardized")
+        page = self.daemon.get(URL + "/atoms?limit=3&fields=direction").json["atoms"]
+        both = self.daemon.get(URL + "/atoms?limit=3&fields=direction,vector&format=raw")
+        width = len(self.mean)
+        self.assertEqual(both.headers["X-Tensor-Shape"], "3, %d; 3, %d" % (width, width))
+        numbers = struct.unpack("<%df" % (6 * width), both.body)
+        self.assertEqual(list(numbers[:width]), self.D[0])
+        self.assertEqual(list(numbers[3 * width:4 * width]), float32(page[0]["direction"]))
+        one = self.daemon.get(URL + "/atoms/2?fields=direction&format=raw")
+        self.assertEqual(one.headers["X-Tensor-Shape"], "%d" % width)
+        self.assertEqual(list(struct.unpack("<%df" % width, one.body)), float32(page[2]["direction"]))
+        self.assertEqual(self.daemon.get(URL + "/atoms/2?format=raw").body, struct.pack("<%df" % width, *self.D[2]))
+
+    def test_an_input_along_a_direction_leads_back_to_its_atom(self):
+        atoms = self.daemon.get(URL + "/atoms?limit=1000&fields=direction,vector").json["atoms"]
+        inputs = [[m + 8 * value for m, value in zip(self.mean, atom["direction"])] for atom in atoms]
+        found = self.post(URL + "/search", {"inputs": inputs, "k": 1})["results"]
+        self.assertEqual([one[0]["atom"] for one in found], [atom["atom"] for atom in atoms])
+        explained = self.post(URL + "/explain", {"inputs": inputs, "k": 1})["explanations"]
+        right = 0
+        for k, (x, one) in enumerate(zip(inputs, explained)):
+            z = self.encode(x)
+            shares = [value * dot for value, dot in zip(z, product(self.D, self.standardize(x)))]
+            self.assertEqual(one["concepts"][0]["atom"], max(range(len(z)), key=lambda i: abs(shares[i])))
+            self.assertEqual((one["active"], one["units"]), (sum(1 for value in z if value), "standardized"))
+            right += one["concepts"][0]["atom"] == k
+        self.assertGreater(right, 0.9 * len(atoms))  # the encoder is trained, and not exact
+        # the vectors themselves are no inputs
+        explained = self.post(URL + "/explain", {"inputs": [atom["vector"] for atom in atoms], "k": 1})["explanations"]
+        wrong = sum(one["concepts"][0]["atom"] != k for k, one in enumerate(explained) if one["concepts"])
+        self.assertGreater(wrong, 0.5 * len(atoms))
+
+    def test_the_examples_are_right_about_units(self):
+        for name in "encode", "search":
+            path = os.path.join(daemon.TOP, "proto", "examples", name + ".sh")
+            ran = subprocess.run(["sh", path, "http://%s:%d" % self.daemon.address, "digits"], check=True,
+                                 stdin=subprocess.DEVNULL, capture_output=True, timeout=daemon.PATIENCE)
+            replies = [json.loads(line) for line in ran.stdout.decode().splitlines()]
+            if name == "search":
+                self.assertEqual(replies[0]["results"][0][0]["atom"], 5)  # by inputs
+                self.assertEqual(replies[1]["results"][0], self.daemon.get(
+                    URL + "/atoms/5/neighbors?k=2&fields=label,norm").json["neighbors"])
+                self.assertEqual(replies[2]["units"], "standardized")
+                continue
+            direction, statistics, codes, explained = replies[:4]
+            self.assertEqual(direction["atom"], 5)
+            self.assertTrue(statistics["standardized"])
+            self.assertIn(5, codes["indices"][0])
+            self.assertEqual(explained["explanations"][0]["concepts"][0]["atom"], 5)
+
+    def test_a_point_has_its_location_in_the_data(self):
+        point = self.daemon.get(URL + "/points/5").json
+        self.assertEqual(point["units"], "standardized")
+        self.assertLess(relative_error([point["location"]], [self.units(point["vector"])]), 1e-6)
+        # the rows that are nearest to it in the data are at these distances, in standardized units
+        for near in point["rows"][:2]:
+            row = self.standardize(self.data[near["row"]])
+            gap = norm([a - b for a, b in zip(row, point["vector"])])
+            self.assertAlmostEqual(near["distance"], gap, places=3)
 
     def test_search_is_among_atoms_as_they_are(self):
         found = self.post(URL + "/search", {"vectors": [self.D[11]], "k": 1})["results"][0][0]

@@ -101,13 +101,14 @@ class Dictionary:
     def explain(self, inputs: ArrayLike) -> list[Explanation]:
         """What inputs [B, d] are made of, one by one."""
         rows, _ = wire.as_rows(inputs, self.info.dimensions, "inputs")
-        reply = self._post("/explain", wire.write(rows), wire.JSON).json
+        reply = self._post("/explain", wire.write(rows), wire.JSON,
+                           fields="label,archetypes,relaxation,trace").json
         return [Explanation.read(one) for one in reply["explanations"]]
 
     def steer(self, inputs: ArrayLike, scales: Mapping[int, float],
               on: Literal["input", "reconstruction"] = "input") -> Floats:
-        """inputs [B, d] + sum of scale * D[atom], as in steer(x, {5: 2.0}); or on top of what the dictionary
-        makes of them."""
+        """inputs [B, d] + the sum of scale times the direction of the atom, as in steer(x, {5: 2.0}); or on top of what
+        the dictionary makes of them. The direction is D[atom] in the units of the inputs."""
         rows, single = wire.as_rows(inputs, self.info.dimensions, "inputs")
         steer = ",".join(f"{int(atom)}:{float(scale)!r}" for atom, scale in scales.items())
         outputs = wire.read_matrix(self._post("/steer", wire.write(rows), steer=steer, on=on))

@@ -19,7 +19,7 @@ static const char *name_list(const json_member *members, size_t n, char *list, s
 
 static bool fail_unknown(json_scan *scan, const char *what, json_string key, const json_member *members,
                          size_t n) {
-    char known[128];
+    char known[192];
     if (!json_scan_skip(scan, NULL)) return false;
     return json_scan_fail(scan, RA_ERR_FORMAT, "%s has an unknown member \"%.*s\"; expected %s", what,
                           json_string_shown(key), key.raw, name_list(members, n, known, sizeof known));

@@ -41,18 +41,19 @@ static void norm(text *out, const char *of, float value) {
     json_object_end(out);
 }
 
-void json_atom(text *out, const ra_model *model, size_t atom, unsigned parts, const float *vector) {
+void json_atom(text *out, const ra_model *model, size_t atom, unsigned parts, const atom_numbers *numbers) {
     json_object(out, NULL);
     json_count(out, "atom", atom);
-    json_atom_parts(out, model, atom, parts, vector);
+    json_atom_parts(out, model, atom, parts, numbers);
     json_object_end(out);
 }
 
-void json_match(text *out, const ra_model *model, size_t atom, float score) {
+void json_match(text *out, const ra_model *model, size_t atom, float score, unsigned parts,
+                const atom_numbers *numbers) {
     json_object(out, NULL);
     json_count(out, "atom", atom);
     json_float(out, "score", score);
-    json_atom_parts(out, model, atom, ATOM_LABEL, NULL);
+    json_atom_parts(out, model, atom, parts, numbers);
     json_object_end(out);
 }
 
@@ -62,12 +63,13 @@ const char *metric_name(ra_similarity metric) {
 
 /* ---- explanations -------------------------------------------------------------------------------------- */
 
-void json_concept(text *out, const ra_model *model, const ra_contribution *contribution) {
+void json_concept(text *out, const ra_model *model, const ra_contribution *contribution, unsigned parts,
+                  const atom_numbers *numbers) {
     json_object(out, NULL);
     json_count(out, "atom", contribution->atom);
     json_float(out, "code", contribution->code);
     json_float(out, "contribution", contribution->contribution);
-    json_atom_parts(out, model, contribution->atom, ATOM_PROVENANCE, NULL);
+    json_atom_parts(out, model, contribution->atom, parts, numbers);
     json_object_end(out);
 }
 
@@ -100,6 +102,8 @@ void json_point(text *out, const point_reply *point) {
         json_object_end(out);
     }
     json_array_end(out);
-    if (point->vector) { json_floats(out, "vector", point->vector, point->dimensions); }
+    if (point->vector) json_floats(out, "vector", point->vector, point->dimensions);
+    if (point->location) json_floats(out, "location", point->location, point->dimensions);
+    if (point->model) json_units(out, point->model);
     json_object_end(out);
 }

@@ -33,18 +33,21 @@ void json_dictionary(text *out, const dictionary_reply *dictionary);
 /* ---- atoms --------------------------------------------------------------------------------------------- */
 
 /* {"atom":7, ...} with the parts that were asked for (app/atom_json.h). */
-void json_atom(text *out, const ra_model *model, size_t atom, unsigned parts, const float *vector);
+void json_atom(text *out, const ra_model *model, size_t atom, unsigned parts, const atom_numbers *numbers);
 
-/* One entry of `neighbors` and of a list of `results`: {"atom":7,"score":0.93,"label":"...","label_source":"rows"} */
-void json_match(text *out, const ra_model *model, size_t atom, float score);
+/* One entry of `neighbors` and of a list of `results`: {"atom":7,"score":0.93,"label":"...","label_source":"rows"},
+ * with the parts that were asked for. */
+void json_match(text *out, const ra_model *model, size_t atom, float score, unsigned parts,
+                const atom_numbers *numbers);
 
 /* "cosine" or "dot" */
 const char *metric_name(ra_similarity metric);
 
 /* ---- explanations -------------------------------------------------------------------------------------- */
 
-/* One entry of `concepts`: {"atom":7,"code":1.5,"contribution":0.2, ...} with what explains the atom. */
-void json_concept(text *out, const ra_model *model, const ra_contribution *contribution);
+/* One entry of `concepts`: {"atom":7,"code":1.5,"contribution":0.2, ...} with the parts that were asked for. */
+void json_concept(text *out, const ra_model *model, const ra_contribution *contribution, unsigned parts,
+                  const atom_numbers *numbers);
 
 /* The members after `concepts` in an explanation: "residual", "input", "r2". */
 void json_fit(text *out, float residual_norm, float input_norm, float r2);
@@ -58,8 +61,10 @@ typedef struct point_reply {
     size_t use_count;
     const ra_point_row *rows;
     size_t row_count;
-    const float *vector; /* [dimensions]; NULL when the file does not hold the points, and then absent */
+    const float *vector;   /* [dimensions]; NULL when the file does not hold the points, and then absent */
+    const float *location; /* [dimensions] the same point in the units of the data; NULL likewise */
     size_t dimensions;
+    const ra_model *model;
 } point_reply;
 
 void json_point(text *out, const point_reply *point);

@@ -80,11 +80,13 @@ typedef struct matrix_request {
     ra_matrix matrix;
     size_t capacity; /* of matrix.data, in numbers */
     size_t dimensions, max_rows;
-    size_t k; /* search only */
-    int metric;
+    size_t k;            /* search, explain */
+    const char *queries; /* search only: the member that has them */
+    int metric, exclude_self;
+    ids_request atoms;
     ra_steer *pushes; /* steer only */
     size_t push_count, push_capacity;
-    ra_steer_base base;
+    int base;
 } matrix_request;
 
 static bool read_matrix_row(json_scan *scan, json_position *position, void *target) {
@@ -104,11 +106,6 @@ static bool read_matrix_row(json_scan *scan, json_position *position, void *targ
 static bool read_inputs(json_scan *scan, void *target) {
     matrix_request *request = target;
     return read_rows(scan, "inputs", request->max_rows, read_matrix_row, request);
-}
-
-static bool read_vectors(json_scan *scan, void *target) {
-    matrix_request *request = target;
-    return read_rows(scan, "vectors", request->max_rows, read_matrix_row, request);
 }
 
 static bool read_k(json_scan *scan, void *target) {
@@ -142,25 +139,16 @@ ra_status json_inputs_parse(const char *body, size_t size, size_t dimensions, si
     return status;
 }
 
-ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
-                            search_request *out, ra_error *err) {
-    static const json_member members[] = {
-        {"vectors", read_vectors, false}, {"k", read_k, true}, {"metric", read_metric, true}};
-    matrix_request request = {.dimensions = dimensions,
-                              .max_rows = max_rows,
-                              .k = SEARCH_DEFAULT_K,
-                              .metric = RA_SIMILARITY_COSINE};
+ra_status json_explain_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
+                             ra_matrix *inputs, size_t *k, ra_error *err) {
+    static const json_member members[] = {{"inputs", read_inputs, false}, {"k", read_k, true}};
+    matrix_request request = {.dimensions = dimensions, .max_rows = max_rows};
     ra_status status =
-        json_body_read(body, size, "{\"vectors\": [[...], ...], \"k\": 10, \"metric\": \"cosine\"}", members,
-                       sizeof members / sizeof *members, &request, err);
-    *out = (search_request){request.matrix, request.k, request.metric};
-    if (status != RA_OK) search_request_release(out);
+        json_body_read(body, size, "{\"inputs\": [[...], ...], \"k\": 10}", members, 2, &request, err);
+    if (status != RA_OK) ra_matrix_release(&request.matrix);
+    *inputs = request.matrix;
+    *k = request.k;
     return status;
-}
-
-void search_request_release(search_request *request) {
-    ra_matrix_release(&request->vectors);
-    *request = (search_request){0};
 }
 
 /* ---- atoms by number ----------------------------------------------------------------------------------- */
@@ -170,11 +158,10 @@ typedef struct ids_reader {
     size_t capacity, most;
 } ids_reader;
 
-static bool read_ids(json_scan *scan, void *target) {
-    ids_reader *reader = target;
-    json_position position = {.name = "ids", .flat = true};
+static bool read_numbers(json_scan *scan, const char *name, ids_reader *reader) {
+    json_position position = {.name = name, .flat = true};
     int64_t id;
-    if (!json_scan_expect(scan, JSON_ARRAY, "ids", "a list of atoms, [5, 9, 1]")) return false;
+    if (!json_scan_expect(scan, JSON_ARRAY, name, "a list of atoms, [5, 9, 1]")) return false;
     json_scan_array(scan);
     for (; json_scan_next_i64(scan, &position, &id); position.column++) {
         ids_request *list = &reader->list;
@@ -182,16 +169,20 @@ static bool read_ids(json_scan *scan, void *target) {
         if (!ids) return false;
         list->ids = ids;
         if (id < 0)
-            return json_scan_fail(scan, RA_ERR_ARGUMENT, "ids[%zu] is %lld, but atoms are numbered from 0",
-                                  list->count, (long long)id);
+            return json_scan_fail(scan, RA_ERR_ARGUMENT, "%s[%zu] is %lld, but atoms are numbered from 0",
+                                  name, list->count, (long long)id);
         if (list->count == reader->most)
             return json_scan_fail(scan, RA_ERR_TOO_LARGE,
-                                  "ids has more than %zu numbers; ask again for the rest", reader->most);
+                                  "%s has more than %zu numbers; ask again for the rest", name, reader->most);
         ids[list->count++] = (size_t)id;
     }
     if (scan->status == RA_OK && reader->list.count == 0)
-        return json_scan_fail(scan, RA_ERR_SHAPE, "ids is empty, expected at least one atom");
+        return json_scan_fail(scan, RA_ERR_SHAPE, "%s is empty, expected at least one atom", name);
     return scan->status == RA_OK;
+}
+
+static bool read_ids(json_scan *scan, void *target) {
+    return read_numbers(scan, "ids", target);
 }
 
 ra_status json_ids_parse(const char *body, size_t size, size_t most_ids, ids_request *out, ra_error *err) {
@@ -206,6 +197,86 @@ ra_status json_ids_parse(const char *body, size_t size, size_t most_ids, ids_req
 void ids_request_release(ids_request *request) {
     ra_free(request->ids);
     *request = (ids_request){0};
+}
+
+/* ---- search -------------------------------------------------------------------------------------------- */
+
+static const char search_wanted[] =
+    "{\"inputs\": [[...], ...]}, {\"vectors\": [[...], ...]} or {\"atoms\": [5, 9]}, "
+    "with \"k\": 10, \"metric\": \"cosine\"";
+
+/* One search has queries of one kind. */
+static bool take_queries(json_scan *scan, matrix_request *request, const char *name) {
+    if (request->queries)
+        return json_scan_fail(scan, RA_ERR_FORMAT,
+                              "the body has both \"%s\" and \"%s\"; expected one of them", request->queries,
+                              name);
+    request->queries = name;
+    return true;
+}
+
+static bool read_vectors(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    return take_queries(scan, request, "vectors") &&
+           read_rows(scan, "vectors", request->max_rows, read_matrix_row, request);
+}
+
+static bool read_search_inputs(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    return take_queries(scan, request, "inputs") && read_inputs(scan, request);
+}
+
+static bool read_search_atoms(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    ids_reader reader = {.most = request->max_rows};
+    bool good = take_queries(scan, request, "atoms") && read_numbers(scan, "atoms", &reader);
+    request->atoms = reader.list;
+    return good;
+}
+
+static bool read_exclude_self(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    json_type type = json_scan_peek(scan);
+    if (!json_scan_skip(scan, NULL)) return false;
+    if (type != JSON_TRUE && type != JSON_FALSE)
+        return json_scan_fail(scan, RA_ERR_FORMAT, "exclude_self is %s, expected true or false",
+                              json_type_name(type));
+    request->exclude_self = type == JSON_TRUE;
+    return true;
+}
+
+ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
+                            search_request *out, ra_error *err) {
+    static const json_member members[] = {
+        {"vectors", read_vectors, true},    {"inputs", read_search_inputs, true},
+        {"atoms", read_search_atoms, true}, {"k", read_k, true},
+        {"metric", read_metric, true},      {"exclude_self", read_exclude_self, true}};
+    matrix_request request = {.dimensions = dimensions,
+                              .max_rows = max_rows,
+                              .metric = SEARCH_NOT_GIVEN,
+                              .exclude_self = SEARCH_NOT_GIVEN};
+    ra_status status =
+        json_body_read(body, size, search_wanted, members, sizeof members / sizeof *members, &request, err);
+    *out = (search_request){.vectors = request.matrix,
+                            .atoms = request.atoms,
+                            .k = request.k,
+                            .metric = request.metric,
+                            .exclude_self = request.exclude_self};
+    if (status == RA_OK && !request.queries)
+        status = ra_error_set(err, RA_ERR_FORMAT,
+                              "the body has no member \"vectors\", \"inputs\" or \"atoms\"; expected %s",
+                              search_wanted);
+    if (status != RA_OK)
+        search_request_release(out);
+    else if (request.queries[0] != 'v')
+        out->kind = request.queries[0] == 'i' ? SEARCH_INPUTS : SEARCH_ATOMS;
+    return status;
+}
+
+void search_request_release(search_request *request) {
+    ra_matrix_release(&request->vectors);
+    ids_request_release(&request->atoms);
+    *request = (search_request){0};
 }
 
 /* ---- steer --------------------------------------------------------------------------------------------- */
@@ -265,7 +336,7 @@ ra_status json_steer_parse(const char *body, size_t size, size_t dimensions, siz
                            steer_request *out, ra_error *err) {
     static const json_member members[] = {
         {"inputs", read_inputs, false}, {"steer", read_pushes, true}, {"on", read_base, true}};
-    matrix_request request = {.dimensions = dimensions, .max_rows = max_rows, .base = RA_STEER_INPUT};
+    matrix_request request = {.dimensions = dimensions, .max_rows = max_rows, .base = STEER_BASE_NOT_GIVEN};
     ra_status status = json_body_read(
         body, size,
         "{\"inputs\": [[...], ...], \"steer\": [{\"atom\": 5, \"scale\": 2.0}, ...], \"on\": \"input\"}",
@@ -293,8 +364,9 @@ typedef struct ragged {
 
 typedef struct latents_reader {
     size_t latents, max_rows;
-    bool dense;
-    ragged indices, values; /* the dense form counts its rows only in indices */
+    bool dense, nested, flat;               /* `latents`; `indices` and `values` beside each other */
+    const char *indices_name, *values_name; /* for messages */
+    ragged indices, values;                 /* the dense form counts its rows only in indices */
 } latents_reader;
 
 static bool ragged_reserve(json_scan *scan, ragged *list) {
@@ -363,25 +435,25 @@ static bool read_value_row(json_scan *scan, json_position *position, void *targe
 
 static bool read_indices(json_scan *scan, void *target) {
     latents_reader *reader = target;
-    return read_rows(scan, "latents.indices", reader->max_rows, read_index_row, reader);
+    return read_rows(scan, reader->indices_name, reader->max_rows, read_index_row, reader);
 }
 
 static bool read_values(json_scan *scan, void *target) {
     latents_reader *reader = target;
-    return read_rows(scan, "latents.values", reader->max_rows, read_value_row, reader);
+    return read_rows(scan, reader->values_name, reader->max_rows, read_value_row, reader);
 }
 
-static bool check_lengths(json_scan *scan, const ragged *indices, const ragged *values) {
+static bool check_lengths(json_scan *scan, const latents_reader *reader) {
+    const ragged *indices = &reader->indices, *values = &reader->values;
     if (indices->rows != values->rows)
-        return json_scan_fail(scan, RA_ERR_SHAPE, "latents.indices has %zu rows, but latents.values has %zu",
-                              indices->rows, values->rows);
+        return json_scan_fail(scan, RA_ERR_SHAPE, "%s has %zu rows, but %s has %zu", reader->indices_name,
+                              indices->rows, reader->values_name, values->rows);
     for (size_t row = 0; row < indices->rows; row++) {
         size_t left = indices->start[row + 1] - indices->start[row];
         size_t right = values->start[row + 1] - values->start[row];
         if (left != right)
-            return json_scan_fail(scan, RA_ERR_SHAPE,
-                                  "latents.indices[%zu] has %zu numbers, but latents.values[%zu] has %zu",
-                                  row, left, row, right);
+            return json_scan_fail(scan, RA_ERR_SHAPE, "%s[%zu] has %zu numbers, but %s[%zu] has %zu",
+                                  reader->indices_name, row, left, reader->values_name, row, right);
     }
     return true;
 }
@@ -397,8 +469,8 @@ static bool normalize(json_scan *scan, latents_reader *reader) {
             sort_row(index + from, value + from, n);
             int32_t twice = compact_row(index + from, value + from, n, index + total, value + total, &kept);
             if (twice >= 0)
-                return json_scan_fail(scan, RA_ERR_ARGUMENT, "latents.indices[%zu] has the index %d twice",
-                                      row, twice);
+                return json_scan_fail(scan, RA_ERR_ARGUMENT, "%s[%zu] has the index %d twice",
+                                      reader->indices_name, row, twice);
         }
         from += n;
         total += kept;
@@ -412,22 +484,68 @@ static const char latents_wanted[] =
     "{\"latents\": [[...], ...]} or {\"latents\": {\"indices\": [[...], ...], "
     "\"values\": [[...], ...]}}";
 
+static bool fail_both_forms(json_scan *scan) {
+    return json_scan_fail(scan, RA_ERR_FORMAT,
+                          "the body has \"latents\" beside \"indices\" or \"values\"; expected %s",
+                          latents_wanted);
+}
+
 static bool read_latents(json_scan *scan, void *target) {
     static const json_member members[] = {{"indices", read_indices, false}, {"values", read_values, false}};
     latents_reader *reader = target;
     json_type type = json_scan_peek(scan);
+    if (reader->flat) return fail_both_forms(scan);
+    reader->nested = true;
     reader->dense = type == JSON_ARRAY;
     if (reader->dense) return read_rows(scan, "latents", reader->max_rows, read_dense_row, reader);
     return json_object_read(scan, "latents", latents_wanted, members, 2, reader) &&
-           check_lengths(scan, &reader->indices, &reader->values) && normalize(scan, reader);
+           check_lengths(scan, reader) && normalize(scan, reader);
+}
+
+/* A reply of encode, as it is. */
+static bool read_flat_indices(json_scan *scan, void *target) {
+    latents_reader *reader = target;
+    if (reader->nested) return fail_both_forms(scan);
+    reader->flat = true;
+    reader->indices_name = "indices";
+    return read_indices(scan, reader);
+}
+
+static bool read_flat_values(json_scan *scan, void *target) {
+    latents_reader *reader = target;
+    if (reader->nested) return fail_both_forms(scan);
+    reader->flat = true;
+    reader->values_name = "values";
+    return read_values(scan, reader);
+}
+
+static bool read_latents_body(json_scan *scan, latents_reader *reader) {
+    static const json_member members[] = {{"latents", read_latents, true},
+                                          {"indices", read_flat_indices, true},
+                                          {"values", read_flat_values, true}};
+    if (!json_object_read(scan, "the body", latents_wanted, members, 3, reader)) return false;
+    if (reader->nested) return true;
+    const char *missing = !reader->flat ? "latents" : !reader->indices.rows ? "indices" : "values";
+    if (!reader->indices.rows || !reader->values.rows)
+        return json_scan_fail(scan, RA_ERR_FORMAT, "the body has no member \"%s\"; expected %s", missing,
+                              latents_wanted);
+    return check_lengths(scan, reader) && normalize(scan, reader);
 }
 
 ra_status json_latents_parse(const char *body, size_t size, size_t latents, size_t max_rows,
                              latents_request *out, ra_error *err) {
-    static const json_member members[] = {{"latents", read_latents, false}};
-    latents_reader reader = {.latents = latents, .max_rows = max_rows};
+    latents_reader reader = {.latents = latents,
+                             .max_rows = max_rows,
+                             .indices_name = "latents.indices",
+                             .values_name = "latents.values"};
     ragged *indices = &reader.indices, *values = &reader.values;
-    ra_status status = json_body_read(body, size, latents_wanted, members, 1, &reader, err);
+    json_scan scan;
+    json_scan_begin(&scan, body, size, err);
+    if (size == 0)
+        json_scan_fail(&scan, RA_ERR_FORMAT, "the body is empty, expected %s", latents_wanted);
+    else if (read_latents_body(&scan, &reader))
+        json_scan_end(&scan);
+    ra_status status = json_scan_close(&scan);
     ra_free(values->start); /* equal to those of the indices */
     *out = (latents_request){0};
     if (status != RA_OK) {

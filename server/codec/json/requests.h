@@ -17,9 +17,11 @@
  *
  *   reconstruct   {"latents": [[0, 0, 1.5, ...], ...]}
  *                 {"latents": {"indices": [[2, ...], ...], "values": [[1.5, ...], ...]}}
- *   encode,       {"inputs": [[...], ...]}
- *   explain
+ *                 {"indices": [[2, ...], ...], "values": [[1.5, ...], ...]}      a reply of encode, as it is
+ *   encode        {"inputs": [[...], ...]}
+ *   explain       {"inputs": [[...], ...], "k": 10}
  *   search        {"vectors": [[...], ...], "k": 10, "metric": "cosine"}      "cosine" | "dot"
+ *                 {"inputs": [[...], ...], ...}   {"atoms": [5, 9], "exclude_self": true, ...}
  *   atoms         {"ids": [5, 9, 1]}
  *   steer         {"inputs": [[...], ...], "steer": [{"atom": 5, "scale": 2.0}, ...], "on": "input"}
  *
@@ -49,15 +51,9 @@ void latents_request_release(latents_request *request); /* leaves {0} */
 ra_status json_inputs_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
                             ra_matrix *inputs, ra_error *err);
 
-typedef struct search_request {
-    ra_matrix vectors; /* [rows, d] */
-    size_t k;          /* at least 1; the caller compares it with the number of atoms */
-    int metric;        /* RA_SIMILARITY_COSINE or RA_SIMILARITY_DOT of ra_model.h */
-} search_request;
-
-ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
-                            search_request *out, ra_error *err);
-void search_request_release(search_request *request); /* leaves {0} */
+/* The same with *k, the most concepts of an explanation; 0: not given. */
+ra_status json_explain_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
+                             ra_matrix *inputs, size_t *k, ra_error *err);
 
 /* Numbers of atoms, 1 to most_ids of them, each at least 0; the caller checks that they exist. */
 typedef struct ids_request {
@@ -65,14 +61,38 @@ typedef struct ids_request {
     size_t count;
 } ids_request;
 
+/* What a search is for. */
+typedef enum search_kind {
+    SEARCH_VECTORS, /* in the space of the dictionary */
+    SEARCH_INPUTS,  /* in that of the data */
+    SEARCH_ATOMS    /* by their numbers */
+} search_kind;
+
+enum { SEARCH_NOT_GIVEN = -1 };
+
+typedef struct search_request {
+    search_kind kind;
+    ra_matrix vectors; /* [rows, d]; of the kind */
+    ids_request atoms; /* SEARCH_ATOMS; vectors is {0} then */
+    size_t k;          /* 0: not given; the caller compares it with the number of atoms */
+    int metric;        /* RA_SIMILARITY_COSINE or RA_SIMILARITY_DOT of ra_model.h, or SEARCH_NOT_GIVEN */
+    int exclude_self;  /* 0, 1 or SEARCH_NOT_GIVEN */
+} search_request;
+
+ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
+                            search_request *out, ra_error *err);
+void search_request_release(search_request *request); /* leaves {0} */
+
 ra_status json_ids_parse(const char *body, size_t size, size_t most_ids, ids_request *out, ra_error *err);
 void ids_request_release(ids_request *request); /* leaves {0} */
+
+enum { STEER_BASE_NOT_GIVEN = -1 };
 
 typedef struct steer_request {
     ra_matrix inputs; /* [rows, d] */
     ra_steer *pushes; /* [count]; the caller checks their atoms */
-    size_t count;
-    ra_steer_base base;
+    size_t count;     /* 0: not given */
+    int base;         /* ra_steer_base, or STEER_BASE_NOT_GIVEN */
 } steer_request;
 
 ra_status json_steer_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,

@@ -2,6 +2,8 @@
 #include "cost.h"
 #include "harness.h"
 
+#include <string.h>
+
 static const ra_model_info large = {.concepts = 10000, .dimensions = 768};
 static const ra_model_info small = {.concepts = 10, .dimensions = 4};
 static const ra_model_info on_device = {.concepts = 10, .dimensions = 4, .device_bytes = 1};
@@ -25,6 +27,23 @@ START_TEST(test_steps_follow_body_and_dictionary) {
     ck_assert(heavy((cost){COST_ENTRIES, 0.3}, 50000 * 4, &large));
     ck_assert(heavy((cost){COST_SCAN, 0.3}, 1 << 20, NULL)); /* parsing alone */
     ck_assert(!heavy((cost){COST_SCAN, 0.3}, 1 << 10, NULL));
+}
+END_TEST
+
+static bool search_is_heavy(const char *body, const char *target) {
+    http_request request = {.body = body, .body_size = strlen(body), .body_form = FORM_JSON};
+    ra_ok(http_target_parse(&request.target, target, NULL, &err));
+    bool is = cost_is_heavy(&(cost){COST_QUERIES, 0.5}, &request,
+                            &(ra_model_info){.concepts = 1000, .dimensions = 100});
+    http_target_release(&request.target);
+    return is;
+}
+
+START_TEST(test_numbers_of_atoms_count_as_rows) {
+    ck_assert(!search_is_heavy("{\"vectors\":[[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]]}", "/"));
+    ck_assert(search_is_heavy("{\"atoms\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]}", "/"));
+    ck_assert(search_is_heavy("{\"\\u0061toms\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]}", "/"));
+    ck_assert(search_is_heavy("{\"vectors\":[[1]]}", "/?fields=vector")); /* which writes more */
 }
 END_TEST
 
@@ -60,5 +79,5 @@ START_TEST(test_a_device_computes_everything_in_turn) {
 END_TEST
 
 TEST_CASES(cost, test_kinds_without_steps, test_steps_follow_body_and_dictionary,
-           test_a_packed_body_counts_as_a_larger_one, test_atoms_are_those_of_the_query,
-           test_a_device_computes_everything_in_turn)
+           test_numbers_of_atoms_count_as_rows, test_a_packed_body_counts_as_a_larger_one,
+           test_atoms_are_those_of_the_query, test_a_device_computes_everything_in_turn)

@@ -9,9 +9,10 @@ static void check(text *out, const char *expected) {
     text_release(out);
 }
 
-static void write_atom(text *out, const ra_model *model, size_t atom, unsigned parts, const float *vector) {
+static void write_atom(text *out, const ra_model *model, size_t atom, unsigned parts,
+                       const atom_numbers *numbers) {
     json_object(out, NULL);
-    json_atom_parts(out, model, atom, parts, vector);
+    json_atom_parts(out, model, atom, parts, numbers);
     json_object_end(out);
 }
 
@@ -62,12 +63,14 @@ START_TEST(test_what_is_measured_about_an_atom) {
     model_file_measured(&file);
     ra_model *model = open_file(&file);
     text out = {0};
-    write_atom(&out, model, 0, ATOM_STATISTICS | ATOM_LAYOUT | ATOM_VECTOR,
-               (const float[FILE_D]){1, -2, 1e-7f, 0});
-    check(&out, "{\"statistics\":{\"rows\":10,\"count\":3,\"frequency\":0.3,\"mean\":1.5,\"max\":2.5,"
-                "\"energy\":0.5,\"histogram\":{\"low\":0,\"high\":4,\"counts\":[1,1,1,0]},"
-                "\"top\":[{\"row\":9,\"value\":2.5,\"label\":\"cat\"},{\"row\":0,\"value\":1,"
-                "\"label\":\"dog\"}]},\"layout\":[0,0.5],\"vector\":[1,-2,1e-7,0]}");
+    const float vector[FILE_D] = {1, -2, 1e-7f, 0}, direction[FILE_D] = {3, -6, 0.5f, 0};
+    write_atom(&out, model, 0, ATOM_STATISTICS | ATOM_LAYOUT | ATOM_VECTOR | ATOM_DIRECTION,
+               &(atom_numbers){vector, direction});
+    check(&out,
+          "{\"statistics\":{\"rows\":10,\"count\":3,\"frequency\":0.3,\"mean\":1.5,\"max\":2.5,"
+          "\"energy\":0.5,\"histogram\":{\"low\":0,\"high\":4,\"counts\":[1,1,1,0]},"
+          "\"top\":[{\"row\":9,\"value\":2.5,\"label\":\"cat\"},{\"row\":0,\"value\":1,"
+          "\"label\":\"dog\"}]},\"layout\":[0,0.5],\"vector\":[1,-2,1e-7,0],\"direction\":[3,-6,0.5,0]}");
     ra_model_release(model);
 }
 END_TEST
@@ -79,11 +82,12 @@ START_TEST(test_what_is_not_known_is_null_and_what_is_not_asked_is_absent) {
     for (size_t i = 0; i < sizeof away / sizeof *away; i++) model_file_drop(&file, away[i]);
     ra_model *model = open_file(&file);
     text out = {0};
-    write_atom(&out, model, 1, ATOM_ALL_PARTS & ~(unsigned)(ATOM_NORM | ATOM_VECTOR), NULL);
+    write_atom(&out, model, 1, ATOM_ALL_PARTS & ~(unsigned)(ATOM_NORM | ATOM_VECTOR | ATOM_DIRECTION), NULL);
     check(&out,
           "{\"label\":null,\"label_source\":null,\"archetypes\":[{\"point\":1,\"label\":null,\"weight\":1,"
           "\"contribution\":null}],\"coverage\":1,\"hull_share\":null,\"relaxation\":{\"norm\":null,"
-          "\"share\":null},\"trace\":null,\"agreement\":null,\"statistics\":null,\"layout\":null}");
+          "\"share\":null},\"trace\":null,\"agreement\":null,\"statistics\":null,\"layout\":null,\"units\":"
+          "\"data\"}");
     write_atom(&out, model, 1, 0, NULL);
     check(&out, "{}");
     ck_assert_str_eq(atom_part_names[ATOM_INDEX_ARCHETYPES], "archetypes");

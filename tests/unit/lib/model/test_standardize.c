@@ -149,6 +149,30 @@ START_TEST(test_search_stays_in_the_space_of_the_dictionary) {
 }
 END_TEST
 
+START_TEST(test_rows_and_atoms_go_from_one_space_to_the_other) {
+    fixture f;
+    float x[B * D], atom[D], direction[D];
+    set_up(&f, _i);
+    memcpy(x, f.raw, sizeof x);
+    ra_ok(ra_model_standardize_inputs(f.model, x, B, &err));
+    ck_assert_mem_eq(x, f.x, sizeof x);
+    ra_model_unstandardize(f.model, x, B);
+    assert_close(x, f.raw, B * D, 1e-6);
+    memcpy(x, f.raw, sizeof x);
+    ra_ok(ra_model_standardize_inputs(f.plain, x, B, &err));
+    ck_assert_mem_eq(x, f.raw, sizeof x);
+    ra_ok(ra_model_atom(f.model, 2, atom, &err));
+    ra_ok(ra_model_direction(f.plain, 2, direction, &err));
+    ck_assert_mem_eq(direction, atom, sizeof atom);
+    ra_ok(ra_model_direction(f.model, 2, direction, &err));
+    for (size_t j = 0; j < D; j++) ck_assert(direction[j] == atom[j] * scale[j]);
+    ra_fails(ra_model_direction(f.model, 1000, direction, &err), RA_ERR_NOT_FOUND, "there is no atom 1000");
+    x[D + 1] = INFINITY;
+    ra_fails(ra_model_standardize_inputs(f.model, x, B, &err), RA_ERR_NOT_FINITE, "input 1 holds");
+    tear_down(&f);
+}
+END_TEST
+
 static ra_evaluation_result evaluate(ra_model *model, const float *x) {
     ra_evaluation *evaluation = NULL;
     ra_evaluation_result result;
@@ -188,6 +212,10 @@ START_TEST(test_what_standardizes_beyond_float32_is_refused) {
     ra_model *model = model_open(model_file_write(&file, "tiny.safetensors"));
     ra_ok(ra_workspace_new(&workspace, &err));
     ra_fails(ra_model_encode(model, workspace, x, 2, &codes, &err), RA_ERR_NOT_FINITE,
+             "input 1 is beyond float32 at position 0 once it is standardized");
+    float both[2 * D];
+    memcpy(both, x, sizeof both);
+    ra_fails(ra_model_standardize_inputs(model, both, 2, &err), RA_ERR_NOT_FINITE,
              "input 1 is beyond float32 at position 0 once it is standardized");
     x[D] = NAN;
     ra_fails(ra_model_encode(model, workspace, x, 2, &codes, &err), RA_ERR_NOT_FINITE, "input 1 holds a NaN");
@@ -249,6 +277,6 @@ END_TEST
 TEST_CASES_LOOP(model_standardized, 10, MODEL_DEVICES *KINDS,
                 test_encode_takes_inputs_and_reconstruct_gives_them, test_explains_in_standardized_space,
                 test_steers_in_the_units_of_the_inputs, test_search_stays_in_the_space_of_the_dictionary,
-                test_measures_in_standardized_space)
+                test_rows_and_atoms_go_from_one_space_to_the_other, test_measures_in_standardized_space)
 TEST_CASES(model_standardized_inputs, test_what_standardizes_beyond_float32_is_refused)
 TEST_CASES_LOOP(model_standardized_files, 10, BAD, test_refuses_a_broken_standardization)

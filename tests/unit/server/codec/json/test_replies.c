@@ -18,11 +18,11 @@ START_TEST(test_atoms_matches_and_concepts) {
     text out = {0};
     model_file_artifact(&file);
     ra_ok(ra_model_open(model_file_write(&file, "atoms.safetensors"), NULL, &model, &err));
-    json_match(&out, model, 1, 0.93f);
+    json_match(&out, model, 1, 0.93f, ATOM_LABEL, NULL);
     check(&out, "{\"atom\":1,\"score\":0.93,\"label\":\"dog\",\"label_source\":\"archetypes\"}");
     json_atom(&out, model, 1, ATOM_RELAXATION, NULL);
     check(&out, "{\"atom\":1,\"relaxation\":{\"norm\":0.5,\"share\":null}}");
-    json_concept(&out, model, &(ra_contribution){1, 1.5f, NAN});
+    json_concept(&out, model, &(ra_contribution){1, 1.5f, NAN}, ATOM_PROVENANCE, NULL);
     check(&out, "{\"atom\":1,\"code\":1.5,\"contribution\":null,\"label\":\"dog\",\"label_source\":"
                 "\"archetypes\",\"archetypes\":[{\"point\":1,\"label\":\"dog, cow\",\"weight\":1,"
                 "\"contribution\":null}],\"coverage\":1,\"hull_share\":null,\"relaxation\":{\"norm\":0.5,"
@@ -90,11 +90,13 @@ START_TEST(test_a_point_with_and_without_its_vector) {
                          .rows = (ra_point_row[]){{99, 0.125f, "row"}},
                          .row_count = 1,
                          .vector = (float[]){1, 2},
+                         .location = (float[]){3, 5},
                          .dimensions = 2};
     json_point(&out, &point);
-    check(&out,
-          "{\"point\":4,\"label\":\"p\",\"atoms\":[{\"atom\":1,\"weight\":0.5},{\"atom\":2,\"weight\":0.25}],"
-          "\"rows\":[{\"row\":99,\"distance\":0.125,\"label\":\"row\"}],\"vector\":[1,2]}");
+    check(
+        &out,
+        "{\"point\":4,\"label\":\"p\",\"atoms\":[{\"atom\":1,\"weight\":0.5},{\"atom\":2,\"weight\":0.25}],"
+        "\"rows\":[{\"row\":99,\"distance\":0.125,\"label\":\"row\"}],\"vector\":[1,2],\"location\":[3,5]}");
     json_point(&out, &(point_reply){.point = 0});
     check(&out, "{\"point\":0,\"label\":null,\"atoms\":[],\"rows\":[]}");
 }

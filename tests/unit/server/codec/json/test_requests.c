@@ -160,13 +160,13 @@ START_TEST(test_inputs_become_a_matrix) {
 }
 END_TEST
 
-START_TEST(test_search_has_defaults) {
+START_TEST(test_search_says_what_was_not_given) {
     static const struct {
         const char *body;
         size_t k;
         int metric;
     } cases[] = {
-        {"{\"vectors\":[[1,2,3]]}", 10, RA_SIMILARITY_COSINE},
+        {"{\"vectors\":[[1,2,3]]}", 0, SEARCH_NOT_GIVEN},
         {"{\"k\":3,\"metric\":\"dot\",\"vectors\":[[1,2,3]]}", 3, RA_SIMILARITY_DOT},
         {"{\"vectors\":[[1,2,3]],\"metric\":\"cos\\u0069ne\",\"k\":1}", 1, RA_SIMILARITY_COSINE},
     };
@@ -181,6 +181,37 @@ START_TEST(test_search_has_defaults) {
         search_request_release(&request);
         ck_assert_ptr_null(request.vectors.data);
     }
+}
+END_TEST
+
+START_TEST(test_search_takes_inputs_and_atoms) {
+    static const char by_inputs[] = "{\"inputs\":[[1,2,3]]}",
+                      by_atoms[] = "{\"exclude_self\":true,\"atoms\":[5,0]}";
+    search_request request;
+    ra_ok(json_search_parse(by_inputs, sizeof by_inputs - 1, D, ROWS, &request, &err));
+    ck_assert_int_eq(request.kind, SEARCH_INPUTS);
+    ck_assert_int_eq(request.exclude_self, SEARCH_NOT_GIVEN);
+    ck_assert_uint_eq(request.vectors.rows, 1);
+    search_request_release(&request);
+    ra_ok(json_search_parse(by_atoms, sizeof by_atoms - 1, D, ROWS, &request, &err));
+    ck_assert_int_eq(request.kind, SEARCH_ATOMS);
+    ck_assert_int_eq(request.exclude_self, 1);
+    ck_assert_uint_eq(request.atoms.count, 2);
+    ck_assert_uint_eq(request.atoms.ids[0], 5);
+    search_request_release(&request);
+    ck_assert_ptr_null(request.atoms.ids);
+}
+END_TEST
+
+START_TEST(test_a_reply_of_encode_is_latents_as_it_is) {
+    static const char body[] = "{\"values\":[[2,1],[]],\"indices\":[[3,1],[]]}";
+    latents_request request;
+    ra_ok(json_latents_parse(body, sizeof body - 1, K, ROWS, &request, &err));
+    ck_assert_uint_eq(request.rows, 2);
+    ck_assert_uint_eq(request.dense_entries, 0);
+    ck_assert_int_eq(request.codes.index[0], 1);
+    ck_assert(request.codes.value[0] == 1 && request.codes.value[1] == 2);
+    latents_request_release(&request);
 }
 END_TEST
 
@@ -256,6 +287,13 @@ static const refusal latents_refused[] = {
     {SPARSE("[[0],[5,2,5]]", "[[1],[1,2,3]]"), RA_ERR_ARGUMENT, "latents.indices[1] has the index 5 twice"},
     {SPARSE("[[5,5]]", "[[0,0]]"), RA_ERR_ARGUMENT, "latents.indices[0] has the index 5 twice"},
     {SPARSE("[[0]]", "[[Infinity]]"), RA_ERR_NOT_FINITE, "(latents.values[0][0]): numbers must be finite"},
+    {"{}", RA_ERR_FORMAT, "the body has no member \"latents\""},
+    {"{\"indices\":[[1]]}", RA_ERR_FORMAT, "the body has no member \"values\""},
+    {"{\"values\":[[1]]}", RA_ERR_FORMAT, "the body has no member \"indices\""},
+    {"{\"indices\":[[1]],\"values\":[[1],[2]]}", RA_ERR_SHAPE, "indices has 1 rows, but values has 2"},
+    {"{\"indices\":[[8]],\"values\":[[1]]}", RA_ERR_ARGUMENT, "indices[0][0] is 8, but the dictionary has 8"},
+    {"{\"indices\":[[1]],\"latents\":[[0,0,0,0,0,0,0,0]]}", RA_ERR_FORMAT, "\"latents\" beside \"indices\""},
+    {"{\"latents\":[[0,0,0,0,0,0,0,0]],\"values\":[[1]]}", RA_ERR_FORMAT, "\"latents\" beside \"indices\""},
     {SPARSE("[[0],[0],[0],[0],[0]]", "[[1]]"), RA_ERR_TOO_LARGE,
      "latents.indices has 5 rows, but a request may have"},
 };
@@ -275,7 +313,15 @@ static const refusal inputs_refused[] = {
 
 static const refusal search_refused[] = {
     {"{\"vectors\":[[1,2]]}", RA_ERR_SHAPE, "vectors[0] has 2 numbers, but the dictionary has 3 dimensions"},
-    {"{\"k\":5}", RA_ERR_FORMAT, "the body has no member \"vectors\""},
+    {"{\"k\":5}", RA_ERR_FORMAT, "the body has no member \"vectors\", \"inputs\" or \"atoms\"; expected {"},
+    {"{\"vectors\":[[1,2,3]],\"inputs\":[[1,2,3]]}", RA_ERR_FORMAT,
+     "the body has both \"vectors\" and \"inputs\"; expected one of them"},
+    {"{\"atoms\":[1],\"vectors\":[[1,2,3]]}", RA_ERR_FORMAT, "both \"atoms\" and \"vectors\""},
+    {"{\"inputs\":[[1,2]]}", RA_ERR_SHAPE, "inputs[0] has 2 numbers, but the dictionary has 3 dimensions"},
+    {"{\"atoms\":[-1]}", RA_ERR_ARGUMENT, "atoms[0] is -1, but atoms are numbered from 0"},
+    {"{\"atoms\":[]}", RA_ERR_SHAPE, "atoms is empty, expected at least one atom"},
+    {"{\"atoms\":[0,1,2,3,4]}", RA_ERR_TOO_LARGE, "atoms has more than 4 numbers"},
+    {"{\"atoms\":[0],\"exclude_self\":1}", RA_ERR_FORMAT, "exclude_self is a number, expected true or false"},
     {"{\"vectors\":[[1,2,3]],\"k\":0}", RA_ERR_ARGUMENT, "k is 0, expected at least 1"},
     {"{\"vectors\":[[1,2,3]],\"k\":-3}", RA_ERR_ARGUMENT, "k is -3, expected at least 1"},
     {"{\"vectors\":[[1,2,3]],\"k\":2.5}", RA_ERR_ARGUMENT, "k is 2.5, expected a whole number"},
@@ -284,7 +330,8 @@ static const refusal search_refused[] = {
      "metric is \"l2\", expected \"cosine\" or \"dot\""},
     {"{\"vectors\":[[1,2,3]],\"metric\":2}", RA_ERR_FORMAT, "metric is a number, expected a string"},
     {"{\"vectors\":[[1,2,3]],\"top\":2}", RA_ERR_FORMAT,
-     "unknown member \"top\"; expected \"vectors\", \"k\", \"metric\""},
+     "unknown member \"top\"; expected \"vectors\", \"inputs\", \"atoms\", \"k\", \"metric\", "
+     "\"exclude_self\""},
 };
 
 #define CHECK_REFUSALS(list, parse)                                                                          \
@@ -420,6 +467,8 @@ END_TEST
 
 TEST_CASES(json_requests, test_latents_of_both_forms_become_the_same_codes,
            test_a_row_without_latents_is_a_row, test_large_random_latents_survive_in_any_order,
-           test_inputs_become_a_matrix, test_search_has_defaults, test_every_refusal_says_what_is_wrong,
-           test_the_error_may_be_left_out, test_bodies_cut_off_anywhere_are_refused,
-           test_mutated_bodies_never_crash, test_every_failed_allocation_is_reported_and_cleaned_up)
+           test_inputs_become_a_matrix, test_search_says_what_was_not_given,
+           test_search_takes_inputs_and_atoms, test_a_reply_of_encode_is_latents_as_it_is,
+           test_every_refusal_says_what_is_wrong, test_the_error_may_be_left_out,
+           test_bodies_cut_off_anywhere_are_refused, test_mutated_bodies_never_crash,
+           test_every_failed_allocation_is_reported_and_cleaned_up)

@@ -22,7 +22,7 @@ START_TEST(test_steer_is_read) {
     steer_request_release(&request);
     ra_ok(steer("{\"inputs\":[[1,2]]}", &request, &err));
     ck_assert_uint_eq(request.count, 0);
-    ck_assert_int_eq(request.base, RA_STEER_INPUT);
+    ck_assert_int_eq(request.base, STEER_BASE_NOT_GIVEN);
     steer_request_release(&request);
 }
 END_TEST
