@@ -88,10 +88,10 @@ static void choose_reply(const route *row, http_request *request, http_response 
     }
 }
 
-static auth_verdict check_key(const rasaed *server, const route *row, const http_request *request) {
+static auth_verdict check_key(const rasaed *server, const route *row, http_request *request) {
     auth_scope required = row->key;
     if (required == AUTH_METRICS) required = server->keys ? server->metrics_access : AUTH_OPEN;
-    return auth_check(server->keys, required, request->headers);
+    return auth_check(server->keys, required, request->headers, request->key_name);
 }
 
 static bool is_served_here(const rasaed *server, const route *row, const http_request *request) {

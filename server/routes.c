@@ -30,7 +30,8 @@ static route table[] = {
     {GET, "/metrics", api_metrics, "metrics",
         .key = AUTH_METRICS, .cost = {COST_NONE}, .address = ADDRESS_BOTH},
 
-    /* ---- dictionaries */
+    /* ---- the server, and its dictionaries */
+    {GET, "/v1", api_server, "server", .key = AUTH_READ, .cost = {COST_NONE}},
     {GET, "/v1/dictionaries", api_dictionaries, "dictionaries",
         .key = AUTH_READ, .cost = {COST_NONE}},
     {GET, D, api_dictionary, "dictionary",

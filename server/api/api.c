@@ -1,11 +1,10 @@
 #include "api/api.h"
+#include "api/limits.h"
 #include "codec/oip/reply.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { MAX_REPLY_MIB = 256 };
 
 /* ---- failures ------------------------------------------------------------------------------------------ */
 
@@ -161,6 +160,7 @@ ra_status api_check_reply(const api_call *call, ra_error *err) {
 }
 
 ra_status api_check_size(size_t bytes, ra_error *err) {
-    if (bytes <= (size_t)MAX_REPLY_MIB << 20) return RA_OK;
-    RA_FAIL(err, RA_ERR_TOO_LARGE, "the reply is larger than %d MiB; ask for less at once", MAX_REPLY_MIB);
+    if (bytes <= LIMIT_REPLY_BYTES) return RA_OK;
+    RA_FAIL(err, RA_ERR_TOO_LARGE, "the reply is larger than %d MiB; ask for less at once",
+            LIMIT_REPLY_BYTES >> 20);
 }

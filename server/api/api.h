@@ -28,6 +28,7 @@ typedef struct api_call {
 typedef ra_status api_handler(api_call *call, ra_error *err);
 
 /* One file per family of endpoints; server/README.md describes each route. */
+api_handler api_server; /* server.c */
 api_handler api_live, api_ready, api_oip_live, api_oip_server_ready; /* health.c */
 api_handler api_metrics;                                             /* metrics.c */
 api_handler api_dictionaries, api_dictionary, api_dictionary_file, api_reload,

@@ -1,9 +1,10 @@
 /* Atoms: one of them, a page, several by number, and the nearest neighbors of one. */
 #include "api/fields.h"
 #include "api/forms.h"
+#include "api/limits.h"
 #include "ra_memory.h"
 
-enum { DEFAULT_LIMIT = 10, MAX_LIMIT = 1000, MAX_IDS = 65536, DEFAULT_NEIGHBORS = 10 };
+enum { DEFAULT_LIMIT = 10, DEFAULT_NEIGHBORS = 10 };
 
 /* ---- one atom ------------------------------------------------------------------------------------------ */
 
@@ -80,10 +81,10 @@ ra_status api_atom(api_call *call, ra_error *err) {
 /* `ids=1,5,9`, checked before anything is written. */
 static ra_status query_ids(const api_call *call, size_t **ids, size_t *count, ra_error *err) {
     http_list list = {0};
-    RA_TRY(scratch_ids(MAX_LIMIT, ids, err));
+    RA_TRY(scratch_ids(LIMIT_PAGE, ids, err));
     *count = 0;
     while (http_target_list(&call->request->target, "ids", &list)) {
-        if (*count == MAX_LIMIT) RA_FAIL(err, RA_ERR_ARGUMENT, "ids has more than %d numbers", MAX_LIMIT);
+        if (*count == LIMIT_PAGE) RA_FAIL(err, RA_ERR_TOO_LARGE, "ids has more than %d numbers", LIMIT_PAGE);
         size_t *id = &(*ids)[(*count)++];
         RA_TRY(api_parse_index(list.entry, list.end, "ids", id, err));
         RA_TRY(api_check_atom(call, *id, err));
@@ -125,7 +126,7 @@ ra_status api_atoms_by_ids(api_call *call, ra_error *err) {
     atom_fields fields;
     ids_request list;
     ra_status status;
-    RA_TRY(json_ids_parse(call->request->body, call->request->body_size, MAX_IDS, &list, err));
+    RA_TRY(json_ids_parse(call->request->body, call->request->body_size, LIMIT_IDS, &list, err));
     RA_TRY_OUT(status, start_fields(call, LIST_PARTS, &fields, err));
     for (size_t i = 0; i < list.count; i++) RA_TRY_OUT(status, api_check_atom(call, list.ids[i], err));
     status = send_atoms(call, &fields, list.ids, list.count, err);
@@ -179,7 +180,7 @@ static ra_status link_pages(api_call *call, const page *here, ra_error *err) {
 
 static ra_status atoms_by_page(api_call *call, atom_fields *fields, ra_error *err) {
     size_t offset = 0, limit = 0, total = api_info(call)->concepts;
-    RA_TRY(api_query_count(call, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT, &limit, err));
+    RA_TRY(api_query_count(call, "limit", DEFAULT_LIMIT, 1, LIMIT_PAGE, &limit, err));
     RA_TRY(api_query_count(call, "offset", 0, 0, SIZE_MAX, &offset, err));
     if (offset >= total)
         RA_FAIL(err, RA_ERR_NOT_FOUND, "offset is %zu, but dictionary %s has %zu atoms", offset,

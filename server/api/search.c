@@ -4,12 +4,10 @@
  */
 #include "api/fields.h"
 #include "api/forms.h"
+#include "api/limits.h"
 #include "ra_memory.h"
 
-enum {
-    MAX_RESULTS = 1 << 20, /* of all vectors of a request together */
-    CHUNK = 256            /* vectors searched at a time */
-};
+enum { CHUNK = 256 }; /* vectors searched at a time */
 
 static ra_status check_k(const api_call *call, search_request *search, ra_error *err) {
     size_t concepts = api_info(call)->concepts, most = concepts - (search->exclude_self ? 1 : 0);
@@ -17,9 +15,9 @@ static ra_status check_k(const api_call *call, search_request *search, ra_error 
     if (search->k > most)
         RA_FAIL(err, RA_ERR_ARGUMENT, "k is %zu, but dictionary %s has %zu%s atoms", search->k,
                 call->dictionary->name, most, most < concepts ? " other" : "");
-    if (search->k > MAX_RESULTS / search->vectors.rows)
+    if (search->k > LIMIT_RESULTS / search->vectors.rows)
         RA_FAIL(err, RA_ERR_TOO_LARGE, "%zu vectors with k %zu ask for more than %d results",
-                search->vectors.rows, search->k, MAX_RESULTS);
+                search->vectors.rows, search->k, LIMIT_RESULTS);
     return RA_OK;
 }
 

@@ -22,6 +22,10 @@ static const struct {
 #undef X
 };
 
+const char *form_name(form which) {
+    return forms[which].name;
+}
+
 const char *form_media_type(form which) {
     return forms[which].media_type;
 }

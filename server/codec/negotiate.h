@@ -30,6 +30,7 @@ typedef enum form {
         FORM_COUNT
 } form;
 
+const char *form_name(form which); /* in `format=` */
 const char *form_media_type(form which);
 bool form_from_name(const char *name, form *which); /* of `format=` */
 

@@ -24,6 +24,7 @@ typedef struct key {
     auth_scope scope;
     size_t line;
     unsigned char digest[DIGEST];
+    char name[HTTP_KEY_NAME_SIZE]; /* "": none */
 } key;
 
 typedef struct key_set {
@@ -110,10 +111,11 @@ static ra_status scope_of(const char *word, size_t size, auth_scope *scope) {
     return RA_OK;
 }
 
-static ra_status add_key(key_set *set, const char *path, size_t line, auth_scope scope, const char *string,
+static ra_status add_key(key_set *set, const char *path, size_t line, key wanted, const char *string,
                          size_t size, ra_error *err) {
     key *added = &set->keys[set->count];
-    *added = (key){.scope = scope, .line = line};
+    *added = wanted;
+    added->line = line;
     if (size < SHORTEST_KEY || size > LONGEST_KEY)
         RA_FAIL(err, RA_ERR_FORMAT, "%s, line %zu: the key has %zu characters, expected %d to %d", path, line,
                 size, SHORTEST_KEY, LONGEST_KEY);
@@ -127,22 +129,40 @@ static ra_status add_key(key_set *set, const char *path, size_t line, auth_scope
     return RA_OK;
 }
 
+/* name <- the rest of a line after the key, "" when there is none; false when it cannot be a name. */
+static bool read_name(const char *rest, char name[HTTP_KEY_NAME_SIZE]) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._";
+    bool apart = *rest && strchr(blanks, *rest);
+    rest += strspn(rest, blanks);
+    size_t size = strspn(rest, letters);
+    if (size >= HTTP_KEY_NAME_SIZE || (size && !apart) || rest[size + strspn(rest + size, blanks)])
+        return false;
+    memcpy(name, rest, size);
+    name[size] = '\0';
+    return true;
+}
+
 /* One line without its newline. */
 static ra_status parse_line(key_set *set, const char *path, size_t number, const char *line, ra_error *err) {
-    auth_scope scope;
+    key wanted = {0};
     line += strspn(line, blanks);
     if (!*line || *line == '#') return RA_OK;
     size_t word = strcspn(line, blanks);
-    if (scope_of(line, word, &scope) != RA_OK)
-        RA_FAIL(err, RA_ERR_FORMAT, "%s, line %zu: expected \"read KEY\" or \"admin KEY\"", path, number);
+    if (scope_of(line, word, &wanted.scope) != RA_OK)
+        RA_FAIL(err, RA_ERR_FORMAT,
+                "%s, line %zu: expected \"read KEY\" or \"admin KEY\", and perhaps a name after the key",
+                path, number);
     const char *string = line + word + strspn(line + word, blanks);
     size_t size = token_size(string);
-    if (string[size + strspn(string + size, blanks)])
-        RA_FAIL(err, RA_ERR_FORMAT,
-                "%s, line %zu: the key has a character that is not allowed; expected letters, digits, "
-                "- . _ ~ + / and = at the end",
-                path, number);
-    return add_key(set, path, number, scope, string, size, err);
+    if (!read_name(string + size, wanted.name))
+        RA_FAIL(
+            err, RA_ERR_FORMAT,
+            "%s, line %zu: the key has a character that is not allowed, or its name has one; expected "
+            "letters, "
+            "digits, - . _ ~ + / and = at the end in the key, and after it nothing or a name of at most %d "
+            "letters, digits, dots, dashes and underscores",
+            path, number, HTTP_KEY_NAME_SIZE - 1);
+    return add_key(set, path, number, wanted, string, size, err);
 }
 
 static size_t count_lines(const char *content) {
@@ -249,23 +269,31 @@ static size_t find_token(http_header_id header, const char *value, const char **
     return whole_token(*token);
 }
 
-/* The scope of the token; AUTH_OPEN when it is not one of the keys. */
-static auth_scope find_scope(auth_keys *keys, const char *token, size_t size) {
+/* The scope of the token, and the name of its key; AUTH_OPEN when it is not one of the keys. */
+static auth_scope find_scope(auth_keys *keys, const char *token, size_t size, char name[HTTP_KEY_NAME_SIZE]) {
     unsigned char digest[DIGEST];
     auth_scope found = AUTH_OPEN;
     if (!hash(token, size, digest)) return AUTH_OPEN;
     pthread_rwlock_rdlock(&keys->lock);
-    for (size_t i = 0; i < keys->set->count; i++)
-        if (gnutls_memcmp(keys->set->keys[i].digest, digest, DIGEST) == 0) found = keys->set->keys[i].scope;
+    for (size_t i = 0; i < keys->set->count; i++) {
+        const key *at = &keys->set->keys[i];
+        if (gnutls_memcmp(at->digest, digest, DIGEST) != 0) continue;
+        found = at->scope;
+        memcpy(name, at->name, sizeof at->name);
+    }
     pthread_rwlock_unlock(&keys->lock);
     return found;
 }
 
-auth_verdict auth_check(auth_keys *keys, auth_scope needed, const char *const *headers) {
+auth_verdict auth_check(auth_keys *keys, auth_scope needed, const char *const *headers,
+                        char name[HTTP_KEY_NAME_SIZE]) {
     static const http_header_id places[] = {HTTP_AUTHORIZATION, HTTP_X_API_KEY, HTTP_API_KEY,
                                             HTTP_X_SECRET_KEY};
     const char *token = NULL;
     size_t size = 0, sent = 0;
+    char nobody[HTTP_KEY_NAME_SIZE];
+    if (!name) name = nobody;
+    name[0] = '\0';
     if (needed == AUTH_OPEN) return AUTH_GRANTED;
     if (!keys) return needed == AUTH_READ ? AUTH_GRANTED : AUTH_DISABLED;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
@@ -273,7 +301,7 @@ auth_verdict auth_check(auth_keys *keys, auth_scope needed, const char *const *h
         if (value && ++sent == 1) size = find_token(places[i], value, &token);
     }
     if (sent != 1) return sent ? AUTH_SEVERAL : AUTH_NO_KEY;
-    auth_scope found = size ? find_scope(keys, token, size) : AUTH_OPEN;
+    auth_scope found = size ? find_scope(keys, token, size, name) : AUTH_OPEN;
     if (found == AUTH_OPEN) return AUTH_BAD_KEY;
     return found >= needed ? AUTH_GRANTED : AUTH_TOO_LOW;
 }

@@ -1,13 +1,14 @@
 /* auth.h - who may do what: bearer keys from a file.
  *
- * Each line of a key file is `read KEY` or `admin KEY`; empty lines and lines that begin with # are skipped.
- * A key is a bearer token of 16 to 512 characters (letters, digits, - . _ ~ + / and = at the end). An admin
- * key may do everything that a read key may. Several keys of one kind allow changing them without an
- * interruption.
+ * Each line of a key file is `read KEY` or `admin KEY`, and may go on with a name: `read KEY NAME`; empty lines
+ * and lines that begin with # are skipped. A key is a bearer token of 16 to 512 characters (letters, digits,
+ * - . _ ~ + / and = at the end). A name has 1 to 64 letters, digits, dots, dashes and underscores; the log calls
+ * the key so. An admin key may do everything that a read key may. Several keys of one kind, also of one name,
+ * allow changing them without an interruption.
  *
  *     auth_keys *keys = NULL;
  *     RA_TRY(auth_open("keys", &keys, err));
- *     auth_verdict verdict = auth_check(keys, AUTH_READ, request->headers);
+ *     auth_verdict verdict = auth_check(keys, AUTH_READ, request->headers, NULL);
  *     if (verdict != AUTH_GRANTED) auth_refuse(verdict, request, response);
  *     ...
  *     auth_reload(keys, err);                 the file has changed: takes all new keys or keeps all old ones
@@ -53,8 +54,10 @@ typedef enum auth_verdict {
     AUTH_DISABLED /* an admin route without a key file: 403 */
 } auth_verdict;
 
-/* headers [HTTP_HEADER_COUNT] of the request, NULL where absent. `keys` NULL: there is no key file. */
-auth_verdict auth_check(auth_keys *keys, auth_scope needed, const char *const *headers);
+/* headers [HTTP_HEADER_COUNT] of the request, NULL where absent. `keys` NULL: there is no key file. name (may be
+ * NULL) <- that of the key that the request has; "" when it has none, or none was looked for. */
+auth_verdict auth_check(auth_keys *keys, auth_scope needed, const char *const *headers,
+                        char name[HTTP_KEY_NAME_SIZE]);
 
 /* The reply to every verdict but AUTH_GRANTED, with its challenge (RFC 6750). */
 void auth_refuse(auth_verdict verdict, const http_request *request, http_response *response);

@@ -67,7 +67,7 @@ typedef enum http_header_id {
         HTTP_HEADER_COUNT
 } http_header_id;
 
-enum { HTTP_REQUEST_ID_SIZE = 65, HTTP_CLIENT_SIZE = 46, HTTP_CAPTURES = 2 };
+enum { HTTP_REQUEST_ID_SIZE = 65, HTTP_CLIENT_SIZE = 46, HTTP_KEY_NAME_SIZE = 65, HTTP_CAPTURES = 2 };
 
 /* When the request reached each stage, in microseconds of the monotonic clock; 0 when it never did. The time
  * between two stages is what the log and the metrics call receive, queue, compute and send. */
@@ -100,6 +100,8 @@ struct http_request {
     const char *captures[HTTP_CAPTURES]; /* the segments that the route's pattern leaves open */
     char client[HTTP_CLIENT_SIZE];       /* the address in numbers, without the port; "" when unknown */
     char peer[HTTP_CLIENT_SIZE];         /* that of the proxy which named the client; "": there is none */
+    char key_name
+        [HTTP_KEY_NAME_SIZE]; /* of the key that it was admitted with; "": it has no name, or no key */
     http_stages stages;
     http_problem_writer *write_problem; /* the service's; NULL: failures are one line of plain text */
     bool admitted;                      /* the service has seen the headers */

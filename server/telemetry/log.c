@@ -179,6 +179,7 @@ size_t log_request_line(const request_event *event, log_format format, const cha
     field_number(&out, "us_send", event->us.send);
     field_string(&out, "client", event->client);
     field_string(&out, "peer", event->peer);
+    field_string(&out, "key", event->key);
     field_string(&out, "dictionary", event->dictionary);
     field_string(&out, "trace_id", event->trace_id);
     end(&out);

@@ -47,6 +47,7 @@ void observe_done(metrics *counted, const observed_route *route, const http_requ
         .path = request->target.path,
         .client = or_null(request->client),
         .peer = or_null(request->peer),
+        .key = or_null(request->key_name),
         .dictionary = route->dictionary,
         .trace_id = or_null(trace_id(request->headers[HTTP_TRACEPARENT], trace)),
         .status = response->status ? response->status : CLIENT_GONE,

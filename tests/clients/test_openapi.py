@@ -188,6 +188,10 @@ class Contract(unittest.TestCase):
         self.post("/v1/util/sae-vector?which=decoder", {"model": "m", "source": "bare", "index": 5})
         self.post(D + "/steer?steer=5:2.0,7:-1e-1&on=reconstruction", {"inputs": [[1, 2, 3]]})
 
+    def test_the_server_and_the_key(self):
+        self.assertEqual(self.get("/v1", key=contract.READ_KEY).json["access"], "read")
+        self.assertEqual(self.get("/v1").json["access"], "admin")
+
     def test_every_form(self):
         raw = struct.pack("<3f", 1, 2, 3)
         for form in ("json", "raw", "npy"):

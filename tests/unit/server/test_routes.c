@@ -153,7 +153,7 @@ START_TEST(test_a_known_path_with_another_method_has_methods_and_no_row) {
 END_TEST
 
 START_TEST(test_unknown_paths_lead_to_the_last_row) {
-    static const char *const paths[] = {"/v1",
+    static const char *const paths[] = {"/v3",
                                         "/%2F",
                                         "/v1/dictionaries/words/atoms%2F",
                                         "/v1/dictionaries/words/atoms/1/2",

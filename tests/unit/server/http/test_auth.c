@@ -27,7 +27,7 @@ static auth_keys *open_keys(const char *content) {
 /* With the header Authorization. */
 static auth_verdict check_with(auth_keys *keys, auth_scope needed, const char *header) {
     const char *headers[HTTP_HEADER_COUNT] = {[HTTP_AUTHORIZATION] = header};
-    return auth_check(keys, needed, headers);
+    return auth_check(keys, needed, headers, NULL);
 }
 
 START_TEST(test_verdicts) {
@@ -80,16 +80,36 @@ START_TEST(test_the_headers_that_clients_have) {
         for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
             const char *headers[HTTP_HEADER_COUNT] = {[0] = NULL};
             headers[bare[h]] = table[i].value;
-            ck_assert_msg(auth_check(keys, AUTH_READ, headers) == table[i].expected, "header %zu, row %zu", h,
-                          i);
+            ck_assert_msg(auth_check(keys, AUTH_READ, headers, NULL) == table[i].expected,
+                          "header %zu, row %zu", h, i);
             headers[HTTP_AUTHORIZATION] = "Bearer " READ_KEY; /* even the same key twice */
-            ck_assert_int_eq(auth_check(keys, AUTH_READ, headers), AUTH_SEVERAL);
-            ck_assert_int_eq(auth_check(keys, AUTH_OPEN, headers), AUTH_GRANTED);
-            ck_assert_int_eq(auth_check(NULL, AUTH_READ, headers), AUTH_GRANTED);
+            ck_assert_int_eq(auth_check(keys, AUTH_READ, headers, NULL), AUTH_SEVERAL);
+            ck_assert_int_eq(auth_check(keys, AUTH_OPEN, headers, NULL), AUTH_GRANTED);
+            ck_assert_int_eq(auth_check(NULL, AUTH_READ, headers, NULL), AUTH_GRANTED);
         }
         const char *headers[HTTP_HEADER_COUNT] = {[0] = NULL};
         headers[bare[h]] = READ_KEY;
-        ck_assert_int_eq(auth_check(keys, AUTH_ADMIN, headers), AUTH_TOO_LOW);
+        ck_assert_int_eq(auth_check(keys, AUTH_ADMIN, headers, NULL), AUTH_TOO_LOW);
+    }
+    auth_free(keys);
+}
+END_TEST
+
+/* A request goes by the name that the key file gives its key, and by none if it is refused. */
+START_TEST(test_names_of_keys) {
+    static const struct {
+        const char *header, *expected;
+    } table[] = {{"Bearer " READ_KEY, "notebook-1"},
+                 {"Bearer " OTHER_KEY, "notebook-1"},
+                 {"Bearer " ADMIN_KEY, ""},
+                 {"Bearer wrong", ""}};
+    auth_keys *keys =
+        open_keys("read " READ_KEY " notebook-1 \nadmin " ADMIN_KEY "\nread " OTHER_KEY "\tnotebook-1\r\n");
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const char *headers[HTTP_HEADER_COUNT] = {[HTTP_AUTHORIZATION] = table[i].header};
+        char name[HTTP_KEY_NAME_SIZE] = "of another";
+        auth_check(keys, AUTH_READ, headers, name);
+        ck_assert_str_eq(name, table[i].expected);
     }
     auth_free(keys);
 }
@@ -239,7 +259,7 @@ START_TEST(test_refusals_carry_their_challenge) {
 }
 END_TEST
 
-TEST_CASES(auth, test_verdicts, test_the_headers_that_clients_have, test_without_a_key_file,
-           test_refuses_bad_files, test_a_long_key_is_refused, test_reload_takes_all_or_nothing,
-           test_checks_run_beside_reloads, test_warns_when_others_may_read, test_memory_that_runs_out,
-           test_refusals_carry_their_challenge)
+TEST_CASES(auth, test_verdicts, test_the_headers_that_clients_have, test_names_of_keys,
+           test_without_a_key_file, test_refuses_bad_files, test_a_long_key_is_refused,
+           test_reload_takes_all_or_nothing, test_checks_run_beside_reloads, test_warns_when_others_may_read,
+           test_memory_that_runs_out, test_refusals_carry_their_challenge)

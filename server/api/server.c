@@ -1,0 +1,51 @@
+/* What the server is, and what a client may ask of it: its version, the forms and codings that it knows, its limits,
+ * and what the key of the request allows. A client reads this once and cuts its batches by it. */
+#include "api/api.h"
+#include "api/limits.h"
+#include "codec/json/requests.h"
+#include "codec/negotiate.h"
+#include "ra.h"
+
+/* Of requests and replies that hold a matrix. */
+static void write_forms(text *out) {
+    static const form forms[] = {FORM_JSON, FORM_RAW, FORM_NPY};
+    json_array(out, "forms");
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        json_object(out, NULL);
+        json_text(out, "format", form_name(forms[i]));
+        json_text(out, "media_type", form_media_type(forms[i]));
+        json_object_end(out);
+    }
+    json_array_end(out);
+}
+
+static void write_limits(text *out, const rasaed *server) {
+    json_object(out, "limits");
+    json_count(out, "rows", server->max_rows);
+    json_count(out, "body_bytes", server->max_body);
+    json_count(out, "reply_bytes", LIMIT_REPLY_BYTES);
+    json_count(out, "page", LIMIT_PAGE);
+    json_count(out, "query_ids", LIMIT_PAGE);
+    json_count(out, "ids", LIMIT_IDS);
+    json_count(out, "results", LIMIT_RESULTS);
+    json_count(out, "steer", STEER_MAX_PUSHES);
+    json_count(out, "target_bytes", HTTP_MAX_TARGET);
+    json_object_end(out);
+}
+
+ra_status api_server(api_call *call, ra_error *err) {
+    (void)err;
+    const rasaed *server = call->server;
+    const http_request *request = call->request;
+    text *out = api_json(call);
+    bool admin = auth_check(server->keys, AUTH_ADMIN, request->headers, NULL) == AUTH_GRANTED;
+    json_object(out, NULL);
+    json_text(out, "name", "rasaed");
+    json_text(out, "version", RA_VERSION);
+    json_text(out, "access", admin ? "admin" : "read");
+    json_text(out, "key_name", request->key_name[0] ? request->key_name : NULL);
+    write_forms(out);
+    write_limits(out, server);
+    json_object_end(out);
+    return RA_OK;
+}
