@@ -11,7 +11,7 @@
  *         fprintf(stderr, "rasae: %s\n", err.message);
  *
  * A function that returns a ra_status itself passes failures on with RA_TRY() and reports its own with
- * RA_FAIL().
+ * RA_FAIL(), or with RA_FAIL_FACTS() where a program can use more than the sentence.
  *
  * Thread safety: a ra_error belongs to its caller. ra_log_set_sink() is called once, before other threads
  * start.
@@ -20,7 +20,9 @@
 #define RA_STATUS_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* One row per status: its name, and a text that does not change between versions. The server derives the HTTP
  * status from it in one place. */
@@ -50,11 +52,21 @@ typedef enum ra_status {
         RA_STATUS_COUNT
 } ra_status;
 
-enum { RA_ERROR_MESSAGE_SIZE = 1024 };
+enum { RA_ERROR_MESSAGE_SIZE = 1024, RA_ERROR_WHERE_SIZE = 128 };
+
+/* What the sentence says for people, for programs; {0}: nothing is known. */
+typedef struct ra_error_facts {
+    int kind; /* a number from a list of the program's own, finer than the code; 0: none */
+    bool has_limit, has_actual;
+    uint64_t limit, actual; /* the largest number allowed, and the one that was there */
+    char where
+        [RA_ERROR_WHERE_SIZE]; /* the value at fault, in words of the caller: a parameter, a path; "": unknown */
+} ra_error_facts;
 
 typedef struct ra_error {
     ra_status code;
     char message[RA_ERROR_MESSAGE_SIZE]; /* one sentence, no newline, always terminated */
+    ra_error_facts facts;
 } ra_error;
 
 /* The stable text of a status ("out of memory"); "unknown status" for a value outside the list. */
@@ -63,12 +75,22 @@ const char *ra_status_text(ra_status status);
 /* Its stable name ("ERR_MEMORY"), for logs and machine-readable replies. */
 const char *ra_status_name(ra_status status);
 
-/* Fills *err (if not NULL) and returns `code`. A message longer than the buffer loses its end. */
+/* Fills *err (if not NULL), without facts, and returns `code`. A message longer than the buffer loses its end. */
 ra_status ra_error_set(ra_error *err, ra_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Returns from the function with `code` and a message. */
 #define RA_FAIL(err, code, ...) return ra_error_set((err), (code), __VA_ARGS__)
+
+/* The same with facts, in parentheses: RA_FAIL_FACTS(err, RA_ERR_TOO_LARGE, (.where = "ids"), "%zu ids", n); */
+#define RA_FAIL_FACTS(err, code, some, ...)                                                                  \
+    do {                                                                                                     \
+        ra_error *ra_fail_error_ = (err);                                                                    \
+        ra_error_set(ra_fail_error_, (code), __VA_ARGS__);                                                   \
+        if (ra_fail_error_) ra_fail_error_->facts = (ra_error_facts){RA_UNWRAPPED some};                     \
+        return (code);                                                                                       \
+    } while (0)
+#define RA_UNWRAPPED(...) __VA_ARGS__
 
 /* Passes a failure on: returns from the function if `call` fails, with the message that `call` has set. */
 #define RA_TRY(call)                                                                                         \

@@ -6,6 +6,7 @@
 #include "routes.h"
 #include "telemetry/observe.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,22 @@ static bool is_listed(const char *list, const char *name) {
     return false;
 }
 
+/* A parameter's own name is in the facts, unless it is too long to be one. */
+static ra_status fail_parameter(problem_kind what, const char *name, ra_error *err, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static ra_status fail_parameter(problem_kind what, const char *name, ra_error *err, const char *format, ...) {
+    char sentence[SENTENCE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    ra_error_set(err, RA_ERR_ARGUMENT, "%s", sentence);
+    err->facts.kind = what;
+    if (strlen(name) < sizeof err->facts.where)
+        snprintf(err->facts.where, sizeof err->facts.where, "%s", name);
+    return RA_ERR_ARGUMENT;
+}
+
 /* The parameters that are lists, wherever they are taken: given several times they are one list. */
 static const char lists[] = "fields ids steer";
 
@@ -40,13 +57,23 @@ static ra_status check_query(const http_target *target, const route *row, ra_err
     for (size_t i = 0; i < target->parameter_count; i++) {
         const http_parameter *parameter = &target->parameters[i];
         if (!is_listed(row->query, parameter->name))
-            RA_FAIL(err, RA_ERR_ARGUMENT, "there is no parameter '%.64s' here; known: %s", parameter->name,
-                    *row->query ? row->query : "none");
+            return fail_parameter(PROBLEM_UNKNOWN_PARAMETER, parameter->name, err,
+                                  "there is no parameter '%.64s' here; known: %s", parameter->name,
+                                  *row->query ? row->query : "none");
         if (is_listed(lists, parameter->name)) continue;
         if (http_target_parameter(target, parameter->name) != parameter->value)
-            RA_FAIL(err, RA_ERR_ARGUMENT, "the parameter %s is given twice", parameter->name);
+            return fail_parameter(PROBLEM_CONFLICTING_PARAMETERS, parameter->name, err,
+                                  "the parameter %s is given twice", parameter->name);
     }
     return RA_OK;
+}
+
+/* where: the header, or the parameter that takes its place. */
+static void refuse_header(const http_request *request, http_response *response, problem_kind what,
+                          const char *sentence, const char *where) {
+    ra_error_facts facts = {.kind = what};
+    snprintf(facts.where, sizeof facts.where, "%s", where);
+    http_problem(request, response, what, sentence, &facts);
 }
 
 /* Finds the form and the coding of the body; fills the response when the route does not take them. Clients of
@@ -56,16 +83,18 @@ static void choose_body(const route *row, http_request *request, http_response *
     char sentence[SENTENCE_SIZE], names[NAMES_SIZE];
     const char *type = request->headers[HTTP_CONTENT_TYPE], *coding = request->headers[HTTP_CONTENT_ENCODING];
     if (!row->takes) return;
-    bool any_type = row->takes == FORMS_OIP;
+    bool any_type = row->takes == FORMS_OIP || row->takes == FORMS_NOTHING;
     if (!any_type &&
         (!form_from_content_type(type, &request->body_form) || !(row->takes >> request->body_form & 1))) {
         snprintf(sentence, sizeof sentence, "the Content-Type of the body is '%.64s', expected one for %s",
                  type, form_names(row->takes, names, sizeof names));
-        http_problem(request, response, 415, sentence);
+        refuse_header(request, response, PROBLEM_UNSUPPORTED_MEDIA_TYPE, sentence, "Content-Type");
     } else if (!content_coding_from_name(coding, &request->coding)) {
         snprintf(sentence, sizeof sentence,
                  "the Content-Encoding of the body is '%.64s', expected gzip, deflate or zstd", coding);
-        http_problem(request, response, any_type ? 501 : 415, sentence);
+        refuse_header(request, response,
+                      row->takes == FORMS_OIP ? PROBLEM_NOT_SUPPORTED : PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                      sentence, "Content-Encoding");
     }
 }
 
@@ -80,11 +109,11 @@ static void choose_reply(const route *row, http_request *request, http_response 
     if (asked && (!form_from_name(asked, &request->reply_form) || !(row->gives >> request->reply_form & 1))) {
         snprintf(sentence, sizeof sentence, "format is '%.64s', but the reply is available as %s", asked,
                  names);
-        http_problem(request, response, 406, sentence);
+        refuse_header(request, response, PROBLEM_NOT_ACCEPTABLE, sentence, "format");
     } else if (!asked &&
                !form_choose(request->headers[HTTP_ACCEPT], row->gives, chosen, &request->reply_form)) {
         snprintf(sentence, sizeof sentence, "Accept excludes every form of the reply: %s", names);
-        http_problem(request, response, 406, sentence);
+        refuse_header(request, response, PROBLEM_NOT_ACCEPTABLE, sentence, "Accept");
     }
 }
 
@@ -105,7 +134,8 @@ static void answer_server_options(const http_request *request, http_response *re
     if (request->method == HTTP_OPTIONS)
         response->status = 200;
     else
-        http_problem(request, response, 400, "the target * is that of OPTIONS only");
+        http_problem(request, response, PROBLEM_MALFORMED_REQUEST, "the target * is that of OPTIONS only",
+                     NULL);
     http_response_header(response, "Allow", methods);
 }
 
@@ -129,7 +159,7 @@ static void admit(void *context, http_request *request, http_response *response,
     } else if (!match.methods || (row && !is_served_here(server, row, request))) {
         snprintf(sentence, sizeof sentence, "there is nothing at %.128s%s", request->target.path,
                  request->admin ? "" : "; see /docs");
-        http_problem(request, response, 404, sentence);
+        http_problem(request, response, PROBLEM_UNKNOWN_PATH, sentence, NULL);
     } else if (request->method == HTTP_OPTIONS) {
         response->status = 204;
         http_response_header(response, "Allow", list_methods(match.methods, methods));
@@ -138,7 +168,7 @@ static void admit(void *context, http_request *request, http_response *response,
         snprintf(sentence, sizeof sentence,
                  "%.128s does not support %.32s; the header Allow lists what it supports",
                  request->target.path, request->method_name);
-        http_problem(request, response, 405, sentence);
+        http_problem(request, response, PROBLEM_METHOD_NOT_ALLOWED, sentence, NULL);
         http_response_header(response, "Allow", list_methods(match.methods, methods));
     } else if ((verdict = check_key(server, row, request)) != AUTH_GRANTED) {
         auth_refuse(verdict, request, response);
@@ -164,11 +194,11 @@ static ra_status find_dictionary(api_call *call, const char *name, ra_error *err
             atomic_fetch_add(call->dictionary->requests, 1);
             return RA_OK;
         }
-        if (!registry_status_of(dictionaries, name, &known))
-            RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%.64s'", name);
+        if (!registry_status_of(dictionaries, name, &known)) return api_fail_unknown(name, err);
     }
     if (!known.lost && !known.ready)
-        RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s is not loaded", known.name);
+        RA_FAIL_FACTS(err, RA_ERR_NOT_FOUND, (.kind = PROBLEM_NOT_LOADED, .where = "dictionary"),
+                      "dictionary %s is not loaded", known.name);
     const route *row = call->request->route;
     return row->revives ? RA_OK : api_fail_lost(known.name, err);
 }
@@ -178,8 +208,9 @@ static ra_status check_version(const served *dictionary, const char *given, ra_e
     char current[24];
     snprintf(current, sizeof current, "%zu", dictionary->generation);
     if (strcmp(given, current) == 0) return RA_OK;
-    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no version '%.32s' of dictionary %s; the current one is %s",
-            given, dictionary->name, current);
+    RA_FAIL_FACTS(err, RA_ERR_NOT_FOUND, (.kind = PROBLEM_UNKNOWN_VERSION, .where = "version"),
+                  "there is no version '%.32s' of dictionary %s; the current one is %s", given,
+                  dictionary->name, current);
 }
 
 /* Turns the captured segments into what the handler wants. */
@@ -227,7 +258,11 @@ static void answer(void *context, http_request *request, http_response *response
     response->common = response->headers.size;
     ra_status status = handle(&call, &err), checked = check_dictionary(&call, &err);
     if (checked != RA_OK) status = checked;
-    if (status != RA_OK) http_fail(request, response, &err);
+    if (status != RA_OK) {
+        response->headers.size =
+            response->common; /* what is said about the content is not true of a failure */
+        http_fail(request, response, &err);
+    }
     if (status == RA_ERR_DEVICE) device_watch_failed(&call.server->device);
     response->verbatim = api_is_oip(request);
     if (call.dictionary) response->modified = call.dictionary->loaded;

@@ -41,7 +41,7 @@ static route table[] = {
     {GET, D "/standardization", api_standardization, "standardization",
         .key = AUTH_READ, .gives = FORMS_MATRIX, .query = "format", .cost = {COST_NONE}},
     {POST, D "/reload", api_reload, "reload",
-        .key = AUTH_ADMIN, .cost = {COST_FILE}, .address = ADDRESS_ADMIN, .revives = true},
+        .key = AUTH_ADMIN, .takes = FORMS_NOTHING, .cost = {COST_FILE}, .address = ADDRESS_ADMIN, .revives = true},
 
     /* ---- atoms and points */
     {GET, D "/atoms", api_atoms, "atoms",
@@ -84,6 +84,7 @@ static route table[] = {
 
     /* ---- the contract and its page */
     {GET, "/openapi.json", api_openapi, "openapi", .key = AUTH_OPEN, .cost = {COST_NONE}},
+    {GET, "/problems", api_problems, "problems", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/", api_index, "index", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/docs", api_docs, "docs", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/docs/docs.css", api_docs_css, "docs_css", .key = AUTH_OPEN, .cost = {COST_NONE}},

@@ -23,7 +23,8 @@ enum {
     FORMS_MATRIX = FORMS_JSON | 1u << FORM_RAW | 1u << FORM_NPY,
     FORMS_LINES = FORMS_JSON | 1u << FORM_NDJSON,
     FORMS_FILE = 1u << FORM_SAFETENSORS | 1u << FORM_RAW | 1u << FORM_NPY,
-    FORMS_OIP = 1u << FORM_COUNT /* of the Open Inference Protocol, whatever Content-Type says */
+    FORMS_OIP = 1u << FORM_COUNT,         /* of the Open Inference Protocol, whatever Content-Type says */
+    FORMS_NOTHING = 1u << FORM_COUNT << 1 /* no body, or {}, which some clients always send; likewise */
 };
 
 /* A part of a path that the pattern leaves open. */

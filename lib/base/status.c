@@ -32,6 +32,7 @@ static void trim_partial_character(char *message) {
 ra_status ra_error_set(ra_error *err, ra_status code, const char *format, ...) {
     if (err) {
         err->code = code;
+        err->facts = (ra_error_facts){0};
         va_list args;
         va_start(args, format);
         vsnprintf(err->message, sizeof err->message, format, args);

@@ -13,18 +13,32 @@ bool api_is_oip(const http_request *request) {
     return strncmp(path, "/v2", 3) == 0 && (path[3] == '/' || !path[3]);
 }
 
-void api_write_problem(const http_request *request, http_response *response, const char *sentence) {
+void api_write_problem(const http_request *request, http_response *response, const char *sentence,
+                       const ra_error_facts *facts) {
     if (api_is_oip(request)) {
         response->content_type = "application/json";
         oip_put_error(&response->body, sentence);
-    } else {
-        char instance[HTTP_MAX_TARGET + 256];
-        snprintf(instance, sizeof instance, "%s%s", request->target.base ? request->target.base : "",
-                 request->target.path);
-        response->content_type = "application/problem+json";
-        json_problem(&response->body, response->status, http_status_text(response->status), sentence,
-                     instance);
+        return;
     }
+    const char *base = request->target.base ? request->target.base : "";
+    char instance[HTTP_MAX_TARGET + 256], type[256];
+    snprintf(instance, sizeof instance, "%s%s", base, request->target.path);
+    snprintf(type, sizeof type, "%.128s/problems#%s", base, problem_get(response->problem)->code);
+    response->content_type = "application/problem+json";
+    json_problem(&response->body, &(problem_reply){.what = response->problem,
+                                                   .type = type,
+                                                   .title = http_status_text(response->status),
+                                                   .sentence = sentence,
+                                                   .instance = instance,
+                                                   .request_id = request->id[0] ? request->id : NULL,
+                                                   .facts = facts});
+}
+
+ra_status api_problems(api_call *call, ra_error *err) {
+    (void)err;
+    json_problem_table(api_json(call));
+    call->response->cacheable = true;
+    return RA_OK;
 }
 
 /* ---- calls --------------------------------------------------------------------------------------------- */
@@ -56,6 +70,12 @@ ra_status api_compute(const api_call *call, computation *wanted, ra_error *err) 
 
 /* ---- parameters ---------------------------------------------------------------------------------------- */
 
+ra_status api_blame(const char *where, ra_error *err, ra_error_facts facts) {
+    snprintf(facts.where, sizeof facts.where, "%s", where);
+    err->facts = facts;
+    return err->code;
+}
+
 ra_status api_parse_index(const char *digits, const char *end, const char *what, size_t *value,
                           ra_error *err) {
     size_t n = 0;
@@ -77,9 +97,12 @@ ra_status api_query_count(const api_call *call, const char *name, size_t fallbac
     const char *given = http_target_parameter(&call->request->target, name);
     *value = fallback;
     if (!given) return RA_OK;
-    RA_TRY(api_parse_index(given, given + strlen(given), name, value, err));
+    if (api_parse_index(given, given + strlen(given), name, value, err) != RA_OK)
+        return api_blame(name, err, (ra_error_facts){.kind = PROBLEM_INVALID_VALUE});
     if (*value >= min && *value <= max) return RA_OK;
-    RA_FAIL(err, RA_ERR_ARGUMENT, "%s is %.20s, expected a number from %zu to %zu", name, given, min, max);
+    ra_error_set(err, RA_ERR_ARGUMENT, "%s is %.20s, expected a number from %zu to %zu", name, given, min,
+                 max);
+    return api_blame(name, err, (ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE, PROBLEM_COUNTS(max, *value)});
 }
 
 ra_status api_query_metric(const api_call *call, ra_similarity fallback, ra_similarity *metric,
@@ -89,13 +112,20 @@ ra_status api_query_metric(const api_call *call, ra_similarity fallback, ra_simi
     if (!name) return RA_OK;
     for (*metric = RA_SIMILARITY_COSINE; *metric <= RA_SIMILARITY_DOT; ++*metric)
         if (strcmp(name, metric_name(*metric)) == 0) return RA_OK;
-    RA_FAIL(err, RA_ERR_ARGUMENT, "metric is '%.64s', expected cosine or dot", name);
+    RA_FAIL_FACTS(err, RA_ERR_ARGUMENT, (.where = "metric"), "metric is '%.64s', expected cosine or dot",
+                  name);
+}
+
+ra_status api_fail_unknown(const char *name, ra_error *err) {
+    RA_FAIL_FACTS(err, RA_ERR_NOT_FOUND, (.kind = PROBLEM_UNKNOWN_DICTIONARY, .where = "dictionary"),
+                  "there is no dictionary named '%.64s'", name);
 }
 
 ra_status api_check_same(const char *name, bool same, ra_error *err) {
     if (same) return RA_OK;
-    RA_FAIL(err, RA_ERR_ARGUMENT, "%s is in the query and in the body, and the two differ; give it once",
-            name);
+    ra_error_set(err, RA_ERR_ARGUMENT, "%s is in the query and in the body, and the two differ; give it once",
+                 name);
+    return api_blame(name, err, (ra_error_facts){.kind = PROBLEM_CONFLICTING_PARAMETERS});
 }
 
 ra_status api_choose_k(const api_call *call, size_t given, size_t fallback, size_t *k, ra_error *err) {
@@ -118,7 +148,8 @@ ra_status api_choose_name(const api_call *call, const char *parameter, const cha
                      : names[i + 1] ? ", "
                                     : " or ",
                      names[i]);
-        RA_FAIL(err, RA_ERR_ARGUMENT, "%s is '%.64s', expected %s", parameter, asked, list);
+        ra_error_set(err, RA_ERR_ARGUMENT, "%s is '%.64s', expected %s", parameter, asked, list);
+        return api_blame(parameter, err, (ra_error_facts){.kind = PROBLEM_INVALID_VALUE});
     }
     *index = found;
     return api_check_same(parameter, given < 0 || found == given, err);
@@ -136,17 +167,37 @@ ra_status api_fail_lost(const char *name, ra_error *err) {
 ra_status api_check_atom(const api_call *call, size_t atom, ra_error *err) {
     size_t concepts = api_info(call)->concepts;
     if (atom < concepts) return RA_OK;
-    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no atom %zu: dictionary %s has %zu, numbered from 0", atom,
-            call->dictionary->name, concepts);
+    RA_FAIL_FACTS(err, RA_ERR_NOT_FOUND,
+                  (.kind = PROBLEM_UNKNOWN_ATOM, .where = "atom", PROBLEM_COUNTS(concepts - 1, atom)),
+                  "there is no atom %zu: dictionary %s has %zu, numbered from 0", atom,
+                  call->dictionary->name, concepts);
+}
+
+ra_status api_check_listed_atom(const api_call *call, size_t atom, const char *where, ra_error *err) {
+    if (api_check_atom(call, atom, err) == RA_OK) return RA_OK;
+    err->code = RA_ERR_ARGUMENT;
+    return api_blame(
+        where, err,
+        (ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE, PROBLEM_COUNTS(api_info(call)->concepts - 1, atom)});
+}
+
+ra_status api_check_list(const api_call *call, const char *member, const size_t *atoms, size_t count,
+                         ra_error *err) {
+    char where[64];
+    for (size_t i = 0; i < count; i++) {
+        if (atoms[i] < api_info(call)->concepts) continue;
+        snprintf(where, sizeof where, "/%s/%zu", member, i);
+        return api_check_listed_atom(call, atoms[i], where, err);
+    }
+    return RA_OK;
 }
 
 ra_status api_need_encoder(const api_call *call, ra_error *err) {
     if (api_info(call)->has_encoder) return RA_OK;
-    RA_FAIL(err, RA_ERR_STATE,
-            "dictionary %s has no encoder, so it cannot encode or explain inputs; serve a file with an "
-            "encoder, or "
-            "send latents to reconstruct",
-            call->dictionary->name);
+    RA_FAIL_FACTS(err, RA_ERR_STATE, (.kind = PROBLEM_NO_ENCODER),
+                  "dictionary %s has no encoder, so it cannot encode or explain inputs; serve a file with an "
+                  "encoder, or send latents to reconstruct",
+                  call->dictionary->name);
 }
 
 ra_status api_check_finite(const char *what, const float *values, size_t n, ra_error *err) {
@@ -161,6 +212,6 @@ ra_status api_check_reply(const api_call *call, ra_error *err) {
 
 ra_status api_check_size(size_t bytes, ra_error *err) {
     if (bytes <= LIMIT_REPLY_BYTES) return RA_OK;
-    RA_FAIL(err, RA_ERR_TOO_LARGE, "the reply is larger than %d MiB; ask for less at once",
-            LIMIT_REPLY_BYTES >> 20);
+    RA_FAIL_FACTS(err, RA_ERR_TOO_LARGE, (.kind = PROBLEM_REPLY_TOO_LARGE, PROBLEM_LIMIT(LIMIT_REPLY_BYTES)),
+                  "the reply is larger than %d MiB; ask for less at once", LIMIT_REPLY_BYTES >> 20);
 }

@@ -2,7 +2,7 @@
  *
  * A handler gets a call that is admitted: its path, query names and dictionary are valid and its body is
  * complete. It fills call->response and returns RA_OK, or returns an error, which becomes a problem reply
- * with the status of its code (http_status_of()). Messages for clients never name files of the server.
+ * whose code and status codec/problems.h has. Messages for clients never name files of the server.
  *
  * Thread safety: a call belongs to the thread that serves it, an I/O thread when the request is light, else a
  * compute thread (cost.h); everything that handlers share is immutable.
@@ -28,7 +28,8 @@ typedef struct api_call {
 typedef ra_status api_handler(api_call *call, ra_error *err);
 
 /* One file per family of endpoints; server/README.md describes each route. */
-api_handler api_server; /* server.c */
+api_handler api_server;                                              /* server.c */
+api_handler api_problems;                                            /* api.c */
 api_handler api_live, api_ready, api_oip_live, api_oip_server_ready; /* health.c */
 api_handler api_metrics;                                             /* metrics.c */
 api_handler api_dictionaries, api_dictionary, api_dictionary_file, api_reload,
@@ -52,6 +53,9 @@ http_problem_writer api_write_problem;
 
 /* Whether the path is one of the Open Inference Protocol's, under /v2. */
 bool api_is_oip(const http_request *request);
+
+/* RA_ERR_NOT_FOUND for a name in the path that no dictionary has. */
+ra_status api_fail_unknown(const char *name, ra_error *err);
 
 /* RA_ERR_CHANGED for a dictionary that is lost (registry_lose()). */
 ra_status api_fail_lost(const char *name, ra_error *err);
@@ -77,6 +81,9 @@ ra_status api_query_count(const api_call *call, const char *name, size_t fallbac
 ra_status api_query_metric(const api_call *call, ra_similarity fallback, ra_similarity *metric,
                            ra_error *err);
 
+/* Gives an error its facts, `where` among them; returns its code. */
+ra_status api_blame(const char *where, ra_error *err, ra_error_facts facts);
+
 /* What the query and the body both give must be the same: RA_ERR_ARGUMENT, naming the parameter, otherwise. */
 ra_status api_check_same(const char *name, bool same, ra_error *err);
 
@@ -93,8 +100,16 @@ ra_status api_choose_name(const api_call *call, const char *parameter, const cha
 ra_status api_parse_index(const char *digits, const char *end, const char *what, size_t *value,
                           ra_error *err);
 
-/* RA_ERR_NOT_FOUND when there is no such atom. */
+/* RA_ERR_NOT_FOUND when there is no such atom, which the path names. */
 ra_status api_check_atom(const api_call *call, size_t atom, ra_error *err);
+
+/* RA_ERR_ARGUMENT when there is none of a list in the query or the body: `where` with its place in the list, as in
+ * "ids" or "/ids/3". */
+ra_status api_check_listed_atom(const api_call *call, size_t atom, const char *where, ra_error *err);
+
+/* The same for all of the list in this member of the body. */
+ra_status api_check_list(const api_call *call, const char *member, const size_t *atoms, size_t count,
+                         ra_error *err);
 
 /* RA_ERR_STATE when the dictionary has no encoder. */
 ra_status api_need_encoder(const api_call *call, ra_error *err);

@@ -16,8 +16,9 @@ static ra_status start_fields(const api_call *call, unsigned fallback, atom_fiel
     bool is_text = forms_reply_is_text(call);
     RA_TRY(fields_query(call, is_text ? fallback : ATOM_VECTOR, fields, err));
     if (is_text || fields->parts & (ATOM_VECTOR | ATOM_DIRECTION)) return RA_OK;
-    RA_FAIL(err, RA_ERR_ARGUMENT,
-            "fields leaves out vector and direction, but a binary reply has nothing else; ask for JSON");
+    RA_FAIL_FACTS(
+        err, RA_ERR_ARGUMENT, (.kind = PROBLEM_CONFLICTING_PARAMETERS, .where = "fields"),
+        "fields leaves out vector and direction, but a binary reply has nothing else; ask for JSON");
 }
 
 /* atom < K */
@@ -84,10 +85,13 @@ static ra_status query_ids(const api_call *call, size_t **ids, size_t *count, ra
     RA_TRY(scratch_ids(LIMIT_PAGE, ids, err));
     *count = 0;
     while (http_target_list(&call->request->target, "ids", &list)) {
-        if (*count == LIMIT_PAGE) RA_FAIL(err, RA_ERR_TOO_LARGE, "ids has more than %d numbers", LIMIT_PAGE);
+        if (*count == LIMIT_PAGE)
+            RA_FAIL_FACTS(err, RA_ERR_TOO_LARGE, (.where = "ids", PROBLEM_LIMIT(LIMIT_PAGE)),
+                          "ids has more than %d numbers; a POST takes more", LIMIT_PAGE);
         size_t *id = &(*ids)[(*count)++];
-        RA_TRY(api_parse_index(list.entry, list.end, "ids", id, err));
-        RA_TRY(api_check_atom(call, *id, err));
+        if (api_parse_index(list.entry, list.end, "ids", id, err) != RA_OK)
+            return api_blame("ids", err, (ra_error_facts){.kind = PROBLEM_INVALID_VALUE});
+        RA_TRY(api_check_listed_atom(call, *id, "ids", err));
     }
     return RA_OK;
 }
@@ -116,7 +120,8 @@ static ra_status atoms_by_query(api_call *call, atom_fields *fields, ra_error *e
     size_t *ids, count;
     if (http_target_parameter(&call->request->target, "offset") ||
         http_target_parameter(&call->request->target, "limit"))
-        RA_FAIL(err, RA_ERR_ARGUMENT, "ids cannot be combined with offset or limit");
+        RA_FAIL_FACTS(err, RA_ERR_ARGUMENT, (.kind = PROBLEM_CONFLICTING_PARAMETERS, .where = "ids"),
+                      "ids cannot be combined with offset or limit");
     RA_TRY(query_ids(call, &ids, &count, err));
     return send_atoms(call, fields, ids, count, err);
 }
@@ -128,7 +133,7 @@ ra_status api_atoms_by_ids(api_call *call, ra_error *err) {
     ra_status status;
     RA_TRY(json_ids_parse(call->request->body, call->request->body_size, LIMIT_IDS, &list, err));
     RA_TRY_OUT(status, start_fields(call, LIST_PARTS, &fields, err));
-    for (size_t i = 0; i < list.count; i++) RA_TRY_OUT(status, api_check_atom(call, list.ids[i], err));
+    RA_TRY_OUT(status, api_check_list(call, "ids", list.ids, list.count, err));
     status = send_atoms(call, &fields, list.ids, list.count, err);
 out:
     ids_request_release(&list);

@@ -126,7 +126,8 @@ ra_status api_dictionary_file(api_call *call, ra_error *err) {
         snprintf(sentence, sizeof sentence,
                  "dictionary %s is in BF16, which npy cannot hold; ask for safetensors or raw",
                  call->dictionary->name);
-        http_problem(call->request, call->response, 406, sentence);
+        http_problem(call->request, call->response, PROBLEM_NOT_ACCEPTABLE, sentence,
+                     &(ra_error_facts){.where = "format"});
         return RA_OK;
     }
     if (wanted == FORM_SAFETENSORS)
@@ -143,13 +144,13 @@ ra_status api_dictionary_file(api_call *call, ra_error *err) {
 
 /* ---- reload -------------------------------------------------------------------------------------------- */
 
-/* 0: the ordinary status of the code. */
-static int status_of(ra_status reason) {
+/* PROBLEM_NONE: the ordinary one of the code. */
+static problem_kind problem_of_file(ra_status reason) {
     switch (reason) {
     case RA_ERR_NOT_FOUND:
     case RA_ERR_IO:
     case RA_ERR_CHANGED:
-        return 409;
+        return PROBLEM_FILE_UNREADABLE;
     case RA_ERR_ARGUMENT:
     case RA_ERR_SETTING:
     case RA_ERR_SHAPE:
@@ -157,16 +158,18 @@ static int status_of(ra_status reason) {
     case RA_ERR_FORMAT:
     case RA_ERR_NOT_FINITE:
     case RA_ERR_UNSUPPORTED:
-        return 422;
+        return PROBLEM_FILE_NOT_SERVABLE;
     default:
-        return 0;
+        return PROBLEM_NONE;
     }
 }
 
 /* The new generation becomes that of the call: the old one may be lost. */
 static ra_status reply_loaded(api_call *call, const char *name, ra_error *err) {
     served *fresh = registry_acquire(call->server->dictionaries, name);
-    if (!fresh) RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no dictionary named '%s' any more", name);
+    if (!fresh)
+        RA_FAIL_FACTS(err, RA_ERR_NOT_FOUND, (.kind = PROBLEM_NOT_LOADED, .where = "dictionary"),
+                      "dictionary %s is not loaded any more", name);
     write_dictionary(api_json(call), fresh, atomic_load(fresh->requests), true);
     served_release(call->dictionary);
     call->dictionary = fresh;
@@ -178,13 +181,14 @@ ra_status api_reload(api_call *call, ra_error *err) {
     registry_status kept = {0};
     char sentence[RA_ERROR_MESSAGE_SIZE + 128];
     const char *name = call->request->captures[0];
+    RA_TRY(json_nothing_parse(call->request->body, call->request->body_size, err));
     ra_status status =
         registry_reload_since(call->server->dictionaries, name, call->request->stages.queued, &why);
     if (status == RA_OK) return reply_loaded(call, name, err);
-    if (!status_of(status)) RA_FAIL(err, status, "%s", why.message);
+    if (!problem_of_file(status)) RA_FAIL(err, status, "%s", why.message);
     registry_status_of(call->server->dictionaries, name, &kept);
     snprintf(sentence, sizeof sentence, "dictionary %s was not reloaded and %s: %s", name,
              kept.ready ? "keeps serving" : "is not available", kept.reason);
-    http_problem(call->request, call->response, status_of(status), sentence);
+    http_problem(call->request, call->response, problem_of_file(status), sentence, NULL);
     return RA_OK;
 }

@@ -16,10 +16,11 @@ static ra_status query_parts(const http_target *target, unsigned *parts, ra_erro
     while (http_target_list(target, "fields", &list)) {
         unsigned part = part_named(list.entry, (size_t)(list.end - list.entry));
         if (!part)
-            RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "fields has '%.*s', expected norm, label, archetypes, relaxation, trace, agreement, "
-                    "statistics, layout, vector, direction, units or all",
-                    (int)(list.end - list.entry < 64 ? list.end - list.entry : 64), list.entry);
+            RA_FAIL_FACTS(
+                err, RA_ERR_ARGUMENT, (.where = "fields"),
+                "fields has '%.*s', expected norm, label, archetypes, relaxation, trace, agreement, "
+                "statistics, layout, vector, direction, units or all",
+                (int)(list.end - list.entry < 64 ? list.end - list.entry : 64), list.entry);
         *parts |= part;
     }
     return RA_OK;

@@ -77,19 +77,16 @@ static ra_status complete_search(const api_call *call, search_request *search, r
     RA_TRY(
         api_choose_name(call, "exclude_self", truths, search->exclude_self, 0, &search->exclude_self, err));
     if (search->exclude_self && search->kind != SEARCH_ATOMS)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "exclude_self is for a search by atoms, and this one is by %s",
-                search->kind == SEARCH_INPUTS ? "inputs" : "vectors");
+        RA_FAIL_FACTS(err, RA_ERR_ARGUMENT, (.kind = PROBLEM_CONFLICTING_PARAMETERS, .where = "exclude_self"),
+                      "exclude_self is for a search by atoms, and this one is by %s",
+                      search->kind == SEARCH_INPUTS ? "inputs" : "vectors");
     return RA_OK;
 }
 
 static ra_status read_atoms(const api_call *call, search_request *search, ra_error *err) {
     const ids_request *atoms = &search->atoms;
     const ra_model_info *info = api_info(call);
-    for (size_t i = 0; i < atoms->count; i++)
-        if (atoms->ids[i] >= info->concepts)
-            RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "atoms[%zu] is %zu, but dictionary %s has %zu atoms, numbered from 0", i, atoms->ids[i],
-                    call->dictionary->name, info->concepts);
+    RA_TRY(api_check_list(call, "atoms", atoms->ids, atoms->count, err));
     RA_TRY(ra_matrix_init(&search->vectors, atoms->count, info->dimensions, err));
     for (size_t i = 0; i < atoms->count; i++)
         RA_TRY(ra_model_atom(api_model(call), atoms->ids[i], ra_matrix_row(&search->vectors, i), err));

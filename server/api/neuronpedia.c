@@ -22,16 +22,19 @@ static ra_status find_source(api_call *call, const char *source, ra_error *err) 
     bool lost =
         !call->dictionary && registry_status_of(call->server->dictionaries, source, &known) && known.lost;
     if (lost) return api_fail_lost(known.name, err);
-    if (!call->dictionary) RA_FAIL(err, RA_ERR_ARGUMENT, "Invalid SAE ID or type: %.127s", source);
+    if (!call->dictionary)
+        RA_FAIL_FACTS(err, RA_ERR_ARGUMENT, (.where = "/source"), "Invalid SAE ID or type: %.127s", source);
     atomic_fetch_add(call->dictionary->requests, 1);
     return RA_OK;
 }
 
-static ra_status check_index(const api_call *call, size_t index, ra_error *err) {
+static ra_status check_index(const api_call *call, size_t index, const char *where, ra_error *err) {
     size_t concepts = api_info(call)->concepts;
     if (index < concepts) return RA_OK;
-    RA_FAIL(err, RA_ERR_ARGUMENT, "Feature index %zu is out of range for %s, which has %zu features", index,
-            call->dictionary->name, concepts);
+    ra_error_set(err, RA_ERR_ARGUMENT, "Feature index %zu is out of range for %s, which has %zu features",
+                 index, call->dictionary->name, concepts);
+    return api_blame(where, err,
+                     (ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE, PROBLEM_COUNTS(concepts - 1, index)});
 }
 
 /* *decoder <- what the query asks for; the default is the encoder. */
@@ -39,16 +42,17 @@ static ra_status query_which(const api_call *call, bool *decoder, ra_error *err)
     const char *name = http_target_parameter(&call->request->target, "which");
     *decoder = name && strcmp(name, "decoder") == 0;
     if (name && !*decoder && strcmp(name, "encoder") != 0)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "which is '%.64s', expected encoder or decoder", name);
+        RA_FAIL_FACTS(err, RA_ERR_ARGUMENT, (.where = "which"),
+                      "which is '%.64s', expected encoder or decoder", name);
     return RA_OK;
 }
 
 static ra_status read_encoder(const api_call *call, size_t index, float *vector, ra_error *err) {
     if (api_info(call)->has_encoder) return ra_model_encoder_vector(api_model(call), index, vector, err);
-    RA_FAIL(err, RA_ERR_STATE,
-            "dictionary %s has no encoder, and this call answers its vector; ask for the atom with "
-            "which=decoder",
-            call->dictionary->name);
+    RA_FAIL_FACTS(err, RA_ERR_STATE, (.kind = PROBLEM_NO_ENCODER),
+                  "dictionary %s has no encoder, and this call answers its vector; ask for the atom with "
+                  "which=decoder",
+                  call->dictionary->name);
 }
 
 ra_status api_sae_vector(api_call *call, ra_error *err) {
@@ -58,7 +62,7 @@ ra_status api_sae_vector(api_call *call, ra_error *err) {
     RA_TRY(query_which(call, &decoder, err));
     RA_TRY(json_sae_vector_parse(call->request->body, call->request->body_size, &request, err));
     RA_TRY(find_source(call, request.of.source, err));
-    RA_TRY(check_index(call, request.of.index, err));
+    RA_TRY(check_index(call, request.of.index, "/index", err));
     RA_TRY(scratch_numbers(api_info(call)->dimensions, &vector, err));
     RA_TRY(decoder ? ra_model_atom(api_model(call), request.of.index, vector, err)
                    : read_encoder(call, request.of.index, vector, err));
@@ -148,12 +152,13 @@ static ra_status read_query(const api_call *call, const neuronpedia_request *req
                             ra_error *err) {
     size_t d = api_info(call)->dimensions;
     if (request->has_feature) {
-        RA_TRY(check_index(call, request->feature.index, err));
+        RA_TRY(check_index(call, request->feature.index, "/feature/index", err));
         return ra_model_atom(api_model(call), request->feature.index, query, err);
     }
     if (request->dimensions != d)
-        RA_FAIL(err, RA_ERR_SHAPE, "vector has %zu numbers, but the dictionary has %zu dimensions",
-                request->dimensions, d);
+        RA_FAIL_FACTS(err, RA_ERR_SHAPE, (.where = "/vector", PROBLEM_COUNTS(d, request->dimensions)),
+                      "vector has %zu numbers, but the dictionary has %zu dimensions", request->dimensions,
+                      d);
     for (size_t i = 0; i < d; i++) query[i] = request->vector[i];
     return RA_OK;
 }

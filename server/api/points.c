@@ -9,10 +9,12 @@ static ra_status check_point(const api_call *call, ra_error *err) {
     size_t points = api_info(call)->points;
     if (call->index < points) return RA_OK;
     if (points == 0)
-        RA_FAIL(err, RA_ERR_NOT_FOUND, "dictionary %s does not know the points that it was made from",
-                call->dictionary->name);
-    RA_FAIL(err, RA_ERR_NOT_FOUND, "there is no point %zu: dictionary %s has %zu, numbered from 0",
-            call->index, call->dictionary->name, points);
+        RA_FAIL_FACTS(err, RA_ERR_NOT_FOUND, (.kind = PROBLEM_UNKNOWN_POINT, .where = "point"),
+                      "dictionary %s does not know the points that it was made from", call->dictionary->name);
+    RA_FAIL_FACTS(err, RA_ERR_NOT_FOUND,
+                  (.kind = PROBLEM_UNKNOWN_POINT, .where = "point", PROBLEM_COUNTS(points - 1, call->index)),
+                  "there is no point %zu: dictionary %s has %zu, numbered from 0", call->index,
+                  call->dictionary->name, points);
 }
 
 /* Both lists of a point are read into a buffer, and again into a larger one when it was full. */

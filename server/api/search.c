@@ -13,11 +13,16 @@ static ra_status check_k(const api_call *call, search_request *search, ra_error 
     size_t concepts = api_info(call)->concepts, most = concepts - (search->exclude_self ? 1 : 0);
     if (search->k == 0) search->k = most < SEARCH_DEFAULT_K ? most : SEARCH_DEFAULT_K;
     if (search->k > most)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "k is %zu, but dictionary %s has %zu%s atoms", search->k,
-                call->dictionary->name, most, most < concepts ? " other" : "");
+        RA_FAIL_FACTS(err, RA_ERR_ARGUMENT,
+                      (.kind = PROBLEM_OUT_OF_RANGE, .where = "k", PROBLEM_COUNTS(most, search->k)),
+                      "k is %zu, but dictionary %s has %zu%s atoms", search->k, call->dictionary->name, most,
+                      most < concepts ? " other" : "");
     if (search->k > LIMIT_RESULTS / search->vectors.rows)
-        RA_FAIL(err, RA_ERR_TOO_LARGE, "%zu vectors with k %zu ask for more than %d results",
-                search->vectors.rows, search->k, LIMIT_RESULTS);
+        RA_FAIL_FACTS(
+            err, RA_ERR_TOO_LARGE,
+            (.where = "k", PROBLEM_COUNTS(LIMIT_RESULTS, (uint64_t)search->vectors.rows * search->k)),
+            "%zu vectors with k %zu ask for more than %d results", search->vectors.rows, search->k,
+            LIMIT_RESULTS);
     return RA_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "app/numbers.h"
 #include "ra_memory.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* "5:2.0" */
@@ -14,10 +15,11 @@ static ra_status parse_push(const char *from, const char *end, ra_steer *push, r
     ra_status why = RA_ERR_FORMAT;
     if (colon) rest = number_scan_f32(colon + 1, end, &push->scale, &why);
     if (!colon || rest != end)
-        RA_FAIL(err, why == RA_ERR_NOT_FINITE ? why : RA_ERR_ARGUMENT,
-                "steer has '%.*s', expected an atom, a colon and a number, like 5:2.0",
-                (int)(end - from < 64 ? end - from : 64), from);
-    return api_parse_index(from, colon, "the atom in steer", &push->atom, err);
+        RA_FAIL_FACTS(err, why == RA_ERR_NOT_FINITE ? why : RA_ERR_ARGUMENT, (.where = "steer"),
+                      "steer has '%.*s', expected an atom, a colon and a number, like 5:2.0",
+                      (int)(end - from < 64 ? end - from : 64), from);
+    ra_status status = api_parse_index(from, colon, "the atom in steer", &push->atom, err);
+    return status == RA_OK ? RA_OK : api_blame("steer", err, (ra_error_facts){.kind = PROBLEM_INVALID_VALUE});
 }
 
 static bool same_pushes(const steer_request *request, const ra_steer *pushes, size_t count) {
@@ -33,7 +35,8 @@ static ra_status query_pushes(const api_call *call, steer_request *request, ra_e
     for (http_list list = {0}; http_target_list(target, "steer", &list);) count++;
     if (count == 0) return RA_OK;
     if (count > STEER_MAX_PUSHES)
-        RA_FAIL(err, RA_ERR_TOO_LARGE, "steer has more than %d entries", STEER_MAX_PUSHES);
+        RA_FAIL_FACTS(err, RA_ERR_TOO_LARGE, (.where = "steer", PROBLEM_COUNTS(STEER_MAX_PUSHES, count)),
+                      "steer has more than %d entries", STEER_MAX_PUSHES);
     ra_steer *pushes = ra_malloc(count, sizeof *pushes);
     if (!pushes) RA_FAIL_MEMORY(err, "the atoms to steer along", count * sizeof *pushes);
     ra_status status = RA_OK;
@@ -68,11 +71,17 @@ static ra_status parse(const api_call *call, steer_request *request, ra_error *e
 
 static ra_status check(const api_call *call, const steer_request *request, ra_error *err) {
     if (request->count == 0)
-        RA_FAIL(err, RA_ERR_ARGUMENT,
-                "no atoms to steer along are given; expected \"steer\": [{\"atom\": 5, \"scale\": 2.0}, ...] "
-                "in a "
-                "JSON body, or steer=5:2.0 in the query");
-    for (size_t i = 0; i < request->count; i++) RA_TRY(api_check_atom(call, request->pushes[i].atom, err));
+        RA_FAIL_FACTS(
+            err, RA_ERR_ARGUMENT, (.kind = PROBLEM_MISSING_PARAMETER, .where = "steer"),
+            "no atoms to steer along are given; expected \"steer\": [{\"atom\": 5, \"scale\": 2.0}, ...] "
+            "in a "
+            "JSON body, or steer=5:2.0 in the query");
+    bool queried = http_target_parameter(&call->request->target, "steer");
+    for (size_t i = 0; i < request->count; i++) {
+        char where[40];
+        snprintf(where, sizeof where, queried ? "steer" : "/steer/%zu/atom", i);
+        RA_TRY(api_check_listed_atom(call, request->pushes[i].atom, where, err));
+    }
     if (request->base == RA_STEER_RECONSTRUCTION) RA_TRY(api_need_encoder(call, err));
     return RA_OK;
 }

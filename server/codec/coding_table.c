@@ -1,4 +1,5 @@
 #include "codec/coding_parts.h"
+#include "codec/problems.h"
 
 #include <string.h>
 #include <strings.h>
@@ -18,7 +19,8 @@ ra_status coding_fail_format(content_coding coding, text *out, const char *how, 
 
 ra_status coding_fail_size(text *out, size_t limit, ra_error *err) {
     out->size = 0;
-    RA_FAIL(err, RA_ERR_TOO_LARGE, "the unpacked body is larger than the limit of %zu bytes", limit);
+    RA_FAIL_FACTS(err, RA_ERR_TOO_LARGE, (.kind = PROBLEM_BODY_TOO_LARGE, PROBLEM_LIMIT(limit)),
+                  "the unpacked body is larger than the limit of %zu bytes", limit);
 }
 
 size_t coding_next_piece(const text *plain, size_t limit) {

@@ -308,29 +308,31 @@ auth_verdict auth_check(auth_keys *keys, auth_scope needed, const char *const *h
 
 void auth_refuse(auth_verdict verdict, const http_request *request, http_response *response) {
     static const struct {
-        int status;
+        problem_kind problem;
         const char *sentence, *challenge;
     } refusals[] = {
-        [AUTH_GRANTED] = {500, "the request was both granted and refused", NULL},
+        [AUTH_GRANTED] = {PROBLEM_INTERNAL_ERROR, "the request was both granted and refused", NULL},
         [AUTH_SEVERAL] =
-            {400,
+            {PROBLEM_CONFLICTING_PARAMETERS,
              "the request has keys in several headers; send one of Authorization, X-API-Key, api-key "
              "and X-Secret-Key",
              NULL},
         [AUTH_NO_KEY] =
-            {401, "authentication required: send the header Authorization: Bearer KEY, or X-API-Key: KEY",
+            {PROBLEM_MISSING_KEY,
+             "authentication required: send the header Authorization: Bearer KEY, or X-API-Key: KEY",
              "Bearer realm=\"rasaed\""},
         [AUTH_BAD_KEY] =
-            {401, "the key is not valid; expected the header Authorization: Bearer KEY, or X-API-Key: KEY",
+            {PROBLEM_INVALID_KEY,
+             "the key is not valid; expected the header Authorization: Bearer KEY, or X-API-Key: KEY",
              "Bearer realm=\"rasaed\", error=\"invalid_token\""},
-        [AUTH_TOO_LOW] = {403, "an admin key is required; this key may only read",
+        [AUTH_TOO_LOW] = {PROBLEM_ADMIN_KEY_REQUIRED, "an admin key is required; this key may only read",
                           "Bearer realm=\"rasaed\", error=\"insufficient_scope\""},
-        [AUTH_DISABLED] = {403,
+        [AUTH_DISABLED] = {PROBLEM_CHANGES_DISABLED,
                            "changing the server is disabled: start it with --keys FILE, a file with a line "
                            "\"admin KEY\", and send that key",
                            NULL},
     };
-    http_problem(request, response, refusals[verdict].status, refusals[verdict].sentence);
+    http_problem(request, response, refusals[verdict].problem, refusals[verdict].sentence, NULL);
     if (refusals[verdict].challenge)
         http_response_header(response, "WWW-Authenticate", refusals[verdict].challenge);
 }

@@ -3,8 +3,9 @@
 #include <string.h>
 
 /* The headers that scripts may read besides the few that every page may. */
-static const char exposed[] = "ETag, Link, Retry-After, Content-Range, X-Request-Id, X-Tensor-Shape, "
-                              "X-Tensor-Dtype, Inference-Header-Content-Length, Traceparent";
+static const char exposed[] =
+    "ETag, Link, Retry-After, Content-Range, X-Request-Id, X-Error-Code, X-Tensor-Shape, "
+    "X-Tensor-Dtype, Inference-Header-Content-Length, Traceparent";
 
 /* The headers that scripts may send, and those that tracing tools and HTTP libraries of browsers add on their own.
  * Authorization must be named: no wildcard covers it. */

@@ -126,12 +126,12 @@ static void run(void *argument) {
 /* ---- the I/O thread ------------------------------------------------------------------------------------ */
 
 /* The queue did not take the exchange: undoes what was prepared. */
-static bool refuse(http_deferrals *list, http_exchange *exchange, const char *sentence) {
+static bool refuse(http_deferrals *list, http_exchange *exchange, problem_kind why, const char *sentence) {
     exchange->deferral.state = HTTP_NOT_DEFERRED;
     exchange->request.canceled = NULL;
     exchange->request.stages.queued = 0;
     http_deferrals_release(list);
-    http_overloaded(&exchange->request, &exchange->response, sentence);
+    http_problem(&exchange->request, &exchange->response, why, sentence, NULL);
     return false;
 }
 
@@ -142,7 +142,7 @@ bool http_defer(http_deferrals *list, http_exchange *exchange, void *connection,
     const text *headers = &exchange->response.headers;
     text_append(&exchange->late.headers, headers->data, headers->size);
     if (!http_exchange_detach(exchange) || exchange->late.headers.failed)
-        return refuse(list, exchange, "the server is out of memory for this request");
+        return refuse(list, exchange, PROBLEM_OVERLOADED, "the server is out of memory for this request");
     uint64_t now = http_now();
     *deferral =
         (http_deferral){.state = HTTP_QUEUED,
@@ -163,7 +163,7 @@ bool http_defer(http_deferrals *list, http_exchange *exchange, void *connection,
     if (taken) link_in(list, exchange);
     pthread_mutex_unlock(&list->lock);
     if (taken) return true;
-    return refuse(list, exchange,
+    return refuse(list, exchange, ended ? PROBLEM_STOPPING : PROBLEM_OVERLOADED,
                   ended ? "the server is stopping" : "the queue for computations is full; try again soon");
 }
 

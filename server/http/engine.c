@@ -182,7 +182,7 @@ static void check_head(const http_engine *engine, header_walk *walk, struct MHD_
                        const char *method, const char *url, const char *target, const char *version) {
     walk->wired = engine->wire_is_known;
     if (walk->wired) http_wire_begin(&walk->wire, method, url, strlen(target), version);
-    walk->status = http_headers_first_line(&walk->headers, method, target, &walk->err);
+    walk->status = http_headers_first_line(method, target, &walk->err);
     if (walk->status != RA_OK) return;
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, walk);
     if (walk->status != RA_OK) return;
@@ -342,9 +342,13 @@ static void on_done(void *context, struct MHD_Connection *connection, void **req
 static void answer_malformed(const http_engine *engine, http_connection *connection, unsigned status) {
     http_request request = {.target = {.path = ""}, .write_problem = engine->options.service->write_problem};
     http_response response = {0};
-    http_problem(&request, &response, (int)status,
+    http_problem(&request, &response,
+                 status == 413   ? PROBLEM_BODY_TOO_LARGE
+                 : status == 431 ? PROBLEM_HEADERS_TOO_LARGE
+                                 : PROBLEM_MALFORMED_REQUEST,
                  status == 400 ? "the request is not valid HTTP: a header is malformed"
-                               : "this server does not accept the request");
+                               : "this server does not accept the request",
+                 NULL);
     http_past_send(connection->descriptor, NULL, &response, "");
     connection->lingers = true;
     (void)shutdown(connection->descriptor, SHUT_WR);

@@ -140,12 +140,14 @@ static void refuse(http_exchange *exchange, bool now, size_t may_drop) {
 
 static void refuse_large(http_exchange *exchange, bool now) {
     char sentence[160];
+    ra_error_facts facts = {PROBLEM_LIMIT(exchange->max_body)};
+    if (exchange->announced) facts.has_actual = true, facts.actual = exchange->announced;
     if (exchange->max_body)
         snprintf(sentence, sizeof sentence, "the body is larger than the limit of %zu bytes",
                  exchange->max_body);
     else
         snprintf(sentence, sizeof sentence, "this request takes no body");
-    http_problem(&exchange->request, &exchange->response, 413, sentence);
+    http_problem(&exchange->request, &exchange->response, PROBLEM_BODY_TOO_LARGE, sentence, &facts);
     exchange->response.close = true;
     refuse(exchange, now, exchange->max_body > DROP_LIMIT ? exchange->max_body : DROP_LIMIT);
 }
@@ -191,8 +193,9 @@ void http_exchange_begin(http_exchange *exchange, const http_service *service, c
     ra_status target = http_target_parse(&request->target, exchange->raw_target, service->base_path, &err);
     const ra_error *broken = header_error ? header_error : target != RA_OK ? &err : NULL;
     if (broken) {
-        int status = header_error && headers->status ? headers->status : http_status_of(broken->code);
-        http_problem(request, response, status, broken->message);
+        bool plain = !broken->facts.kind && broken->code == RA_ERR_FORMAT;
+        http_problem(request, response, plain ? PROBLEM_MALFORMED_REQUEST : problem_of(broken),
+                     broken->message, &broken->facts);
         refuse(exchange, true, 0);
         return;
     }
@@ -292,7 +295,7 @@ void http_exchange_answer(http_exchange *exchange, http_request *request, const 
     request->body_size = exchange->body_size;
     service->answer(service->context, request, response);
     if (response->body.failed)
-        http_problem(request, response, 503, "the server is out of memory for this request");
+        http_overloaded(request, response, "the server is out of memory for this request");
 }
 
 void http_exchange_finish(http_exchange *exchange, const http_service *service) {
@@ -330,11 +333,12 @@ http_response *http_exchange_reply(http_exchange *exchange) {
     if (deferral->outcome == HTTP_LEFT) return NULL;
     if (exchange->late.status == 0) {
         bool stopped = deferral->outcome == HTTP_STOPPED;
-        http_overloaded(
-            &exchange->request, &exchange->late,
+        http_problem(
+            &exchange->request, &exchange->late, stopped ? PROBLEM_STOPPING : PROBLEM_DEADLINE_EXCEEDED,
             stopped ? "the server is stopping"
                     : "the request was not done before its deadline; ask for less at once, or try again "
-                      "when the server is less busy");
+                      "when the server is less busy",
+            NULL);
         exchange->late.close = stopped;
     }
     return &exchange->late;

@@ -73,24 +73,24 @@ static ra_status add_line(http_lines *lines, const char *value) {
     return RA_OK;
 }
 
-ra_status http_headers_first_line(http_headers *headers, const char *method, const char *target,
-                                  ra_error *err) {
+ra_status http_headers_first_line(const char *method, const char *target, ra_error *err) {
     if (!is_token(method, strlen(method)))
         RA_FAIL(err, RA_ERR_FORMAT, "the method has a character that is not allowed there");
     size_t size = strlen(target);
     if (size <= HTTP_MAX_TARGET) return RA_OK;
-    headers->status = 414;
-    RA_FAIL(err, RA_ERR_TOO_LARGE, "the request target has %zu bytes, but the limit is %d", size,
-            HTTP_MAX_TARGET);
+    RA_FAIL_FACTS(err, RA_ERR_TOO_LARGE,
+                  (.kind = PROBLEM_TARGET_TOO_LONG, PROBLEM_COUNTS(HTTP_MAX_TARGET, size)),
+                  "the request target has %zu bytes, but the limit is %d", size, HTTP_MAX_TARGET);
 }
 
 static ra_status check_amount(http_headers *headers, size_t size, ra_error *err) {
     headers->count++;
     headers->bytes += size;
     if (headers->count <= HTTP_MAX_HEADERS && headers->bytes <= HTTP_MAX_HEADER_BYTES) return RA_OK;
-    headers->status = 431;
-    RA_FAIL(err, RA_ERR_TOO_LARGE, "the request has more than %d headers or more than %d bytes of them",
-            HTTP_MAX_HEADERS, HTTP_MAX_HEADER_BYTES);
+    RA_FAIL_FACTS(err, RA_ERR_TOO_LARGE,
+                  (.kind = PROBLEM_HEADERS_TOO_LARGE, PROBLEM_LIMIT(HTTP_MAX_HEADER_BYTES)),
+                  "the request has more than %d headers or more than %d bytes of them", HTTP_MAX_HEADERS,
+                  HTTP_MAX_HEADER_BYTES);
 }
 
 ra_status http_headers_add(http_headers *headers, const char *name, size_t name_size, const char *value,
@@ -109,7 +109,8 @@ ra_status http_headers_add(http_headers *headers, const char *name, size_t name_
     for (int i = 0; i < HTTP_HEADER_COUNT; i++) {
         if (!is_name(name, name_size, wanted[i])) continue;
         if (headers->values[i] && carries_key((http_header_id)i))
-            RA_FAIL(err, RA_ERR_FORMAT, "the header %s appears twice", wanted[i]);
+            RA_FAIL_FACTS(err, RA_ERR_FORMAT, (.kind = PROBLEM_MALFORMED_REQUEST),
+                          "the header %s appears twice", wanted[i]);
         if (!headers->values[i]) headers->values[i] = value;
     }
     return RA_OK;

@@ -6,7 +6,7 @@
  * Transfer-Encoding and what carries a key may appear once; the only transfer encoding is chunked.
  *
  *     http_headers headers = {0};
- *     http_headers_first_line(&headers, method, target, err)
+ *     http_headers_first_line(method, target, err)
  *     for each header: http_headers_add(&headers, name, name_size, value, value_size, err)
  *     http_headers_finish(&headers, version_1_1, err)
  *
@@ -34,7 +34,6 @@ typedef struct http_headers {
     const char *values[HTTP_HEADER_COUNT]; /* the first of each in HTTP_HEADER_LIST; not copied */
     http_lines forwarded, forwarded_for;   /* Forwarded and X-Forwarded-For */
     size_t count, bytes;                   /* of all headers, names and values */
-    int status;                            /* of a refusal, where the error's code does not say it; else 0 */
 } http_headers;
 
 /* Limits of the head. The library has one of its own for all of it, 32 KiB. */
@@ -44,8 +43,7 @@ ra_status http_headers_add(http_headers *headers, const char *name, size_t name_
                            size_t value_size, ra_error *err);
 
 /* The first line: the method must be a token, the target no longer than HTTP_MAX_TARGET (414). */
-ra_status http_headers_first_line(http_headers *headers, const char *method, const char *target,
-                                  ra_error *err);
+ra_status http_headers_first_line(const char *method, const char *target, ra_error *err);
 
 /* Checks all headers together: a length and chunks, chunks in HTTP/1.0, HTTP/1.1 without Host. */
 ra_status http_headers_finish(const http_headers *headers, bool version_1_1, ra_error *err);

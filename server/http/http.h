@@ -16,6 +16,7 @@
 
 #include "codec/coding.h"
 #include "codec/negotiate.h"
+#include "codec/problems.h"
 #include "app/text.h"
 #include "http/target.h"
 #include "ra_status.h"
@@ -82,9 +83,10 @@ typedef struct http_stages {
 typedef struct http_request http_request;
 typedef struct http_response http_response;
 
-/* Writes the body of a failure and its content type; response->status is set. The sentence may hold bytes
- * that the client sent. */
-typedef void http_problem_writer(const http_request *request, http_response *response, const char *sentence);
+/* Writes the body of a failure and its content type; response->status and response->problem are set. The sentence may
+ * hold bytes that the client sent. facts: {0} where nothing is known. */
+typedef void http_problem_writer(const http_request *request, http_response *response, const char *sentence,
+                                 const ra_error_facts *facts);
 
 struct http_request {
     http_method method;
@@ -135,6 +137,7 @@ enum { HTTP_TAG_SIZE = 64, HTTP_PIECES = 2 };
 
 struct http_response {
     int status;               /* 0: not filled yet */
+    problem_kind problem;     /* why it is a failure; PROBLEM_NONE: it is none */
     const char *content_type; /* a constant; NULL without a body */
     text body;
     http_tail tail;
@@ -174,19 +177,16 @@ void http_response_release(http_response *response); /* leaves {0} */
 /* "Not Found"; "Unknown Status" for a status that the server does not use. */
 const char *http_status_text(int status);
 
-/* The HTTP status of a code of the library: the only place that says so. */
-int http_status_of(ra_status status);
+/* Fills the response with a failure, in the words of request->write_problem, and adds the header X-Error-Code, and
+ * Retry-After to a 429 and a 503. facts may be NULL. */
+void http_problem(const http_request *request, http_response *response, problem_kind what,
+                  const char *sentence, const ra_error_facts *facts);
 
-/* Fills the response with a failure, in the words of request->write_problem. */
-void http_problem(const http_request *request, http_response *response, int status, const char *sentence);
-
-/* Fills the response with 429 and a Retry-After header: this client asks for too much at once. */
+/* The same for what passes: PROBLEM_TOO_MANY_REQUESTS of this client, PROBLEM_OVERLOADED by all together. */
 void http_too_many(const http_request *request, http_response *response, const char *sentence);
-
-/* The same with 503: all clients together do. */
 void http_overloaded(const http_request *request, http_response *response, const char *sentence);
 
-/* Fills the response with an error. Failures of the server itself (500 and above) go to the log with the
+/* Fills the response with an error, which problem_of() names. Failures of the server itself (500 and above) go to the log with the
  * request id, and the client only learns that: such messages may name files. That of RA_ERR_CHANGED is for the client. */
 void http_fail(const http_request *request, http_response *response, const ra_error *err);
 

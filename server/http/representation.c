@@ -104,9 +104,10 @@ static void put_validators(http_response *response) {
 }
 
 /* Instead of the content: its shape and name are not those of the problem. */
-static void refuse(const http_request *request, http_response *response, int status, const char *sentence) {
-    http_problem(request, response, status, sentence);
+static void refuse(const http_request *request, http_response *response, problem_kind what,
+                   const char *sentence) {
     response->headers.size = response->common;
+    http_problem(request, response, what, sentence, NULL);
     http_response_header(response, "Vary", varies);
     put_validators(response);
 }
@@ -127,7 +128,7 @@ static bool check_conditions(const http_request *request, http_response *respons
         response->content_type = NULL;
         return false;
     case PRECONDITION_FAILS:
-        refuse(request, response, 412,
+        refuse(request, response, PROBLEM_PRECONDITION_FAILED,
                "what the request asks for has changed: If-Match or If-Unmodified-Since does not hold; ask "
                "without it for the present one");
         return false;
@@ -152,7 +153,7 @@ static void cut_range(const http_request *request, http_response *response) {
         snprintf(content_range, sizeof content_range, "bytes %zu-%zu/%zu", first, first + length - 1, size);
         http_response_header(response, "Content-Range", content_range);
     } else if (outcome == RANGE_OUTSIDE) {
-        refuse(request, response, 416, "the range begins after the end");
+        refuse(request, response, PROBLEM_RANGE_NOT_SATISFIABLE, "the range begins after the end");
         snprintf(content_range, sizeof content_range, "bytes */%zu", size);
         http_response_header(response, "Content-Range", content_range);
     }

@@ -128,67 +128,51 @@ const char *http_status_text(int status) {
     return "Unknown Status";
 }
 
-int http_status_of(ra_status status) {
-    static const int statuses[RA_STATUS_COUNT] = {
-        [RA_OK] = 200,
-        [RA_ERR_ARGUMENT] = 400,
-        [RA_ERR_SETTING] = 400,
-        [RA_ERR_SHAPE] = 400,
-        [RA_ERR_DTYPE] = 400,
-        [RA_ERR_FORMAT] = 400,
-        [RA_ERR_NOT_FINITE] = 400,
-        [RA_ERR_NOT_FOUND] = 404,
-        [RA_ERR_STATE] = 409,
-        [RA_ERR_TOO_LARGE] = 413,
-        [RA_ERR_UNSUPPORTED] = 501,
-        [RA_ERR_MEMORY] = 503,
-        [RA_ERR_CANCELED] = 503,
-        [RA_ERR_CHANGED] = 503,
-        [RA_ERR_IO] = 500,
-        [RA_ERR_DEVICE] = 500,
-        [RA_ERR_INTERNAL] = 500,
-    };
-    return (unsigned)status < RA_STATUS_COUNT && statuses[status] ? statuses[status] : 500;
-}
-
-void http_problem(const http_request *request, http_response *response, int status, const char *sentence) {
+void http_problem(const http_request *request, http_response *response, problem_kind what,
+                  const char *sentence, const ra_error_facts *facts) {
+    static const ra_error_facts unknown;
+    const problem_row *row = problem_get(what);
     release_tail(response);
-    response->status = status;
+    response->status = row->status;
+    response->problem = what;
     response->body = emptied(response->body);
     response->cacheable = response->ranges = response->partial = false;
     response->content_type = "text/plain; charset=utf-8";
     if (request->write_problem)
-        request->write_problem(request, response, sentence);
+        request->write_problem(request, response, sentence, facts ? facts : &unknown);
     else
         text_string(&response->body, sentence);
     text_append(&response->body, "\n", 1);
-}
-
-static void ask_for_later(const http_request *request, http_response *response, int status,
-                          const char *sentence) {
-    http_problem(request, response, status, sentence);
-    http_response_header(response, "Retry-After", "1");
+    http_response_header(response, "X-Error-Code", row->code);
+    if (row->status == 429 || row->status == 503) http_response_header(response, "Retry-After", "1");
 }
 
 void http_too_many(const http_request *request, http_response *response, const char *sentence) {
-    ask_for_later(request, response, 429, sentence);
+    http_problem(request, response, PROBLEM_TOO_MANY_REQUESTS, sentence, NULL);
 }
 
 void http_overloaded(const http_request *request, http_response *response, const char *sentence) {
-    ask_for_later(request, response, 503, sentence);
+    http_problem(request, response, PROBLEM_OVERLOADED, sentence, NULL);
+}
+
+/* What the server alone did wrong is for its log. */
+static bool is_for_the_client(problem_kind what) {
+    return problem_get(what)->status < 500 || what == PROBLEM_NOT_SUPPORTED ||
+           what == PROBLEM_DICTIONARY_CHANGED;
 }
 
 void http_fail(const http_request *request, http_response *response, const ra_error *err) {
-    int status = http_status_of(err->code);
-    if (status < 500 || err->code == RA_ERR_UNSUPPORTED || err->code == RA_ERR_CHANGED) {
-        http_problem(request, response, status, err->message);
+    problem_kind what = problem_of(err);
+    if (is_for_the_client(what)) {
+        http_problem(request, response, what, err->message, &err->facts);
         return;
     }
     /* a client that has left is no failure */
     ra_log(err->code == RA_ERR_CANCELED ? RA_LOG_INFO : RA_LOG_ERROR, "request %s: %s", request->id,
            err->message);
-    http_problem(request, response, status,
+    http_problem(request, response, what,
                  err->code == RA_ERR_MEMORY
                      ? "the server is out of memory for this request"
-                     : "the server failed; its log has the reason under this request id");
+                     : "the server failed; its log has the reason under this request id",
+                 NULL);
 }

@@ -3,7 +3,7 @@
  * nobody can forge a line or move the cursor of a terminal. A value that is too long is cut at a character.
  *
  * A line with its newline has at most 4096 bytes, which a pipe takes in one piece (PIPE_BUF), and the limits
- * of a message and of the eight strings of a request guarantee that it ends whole.
+ * of a message and of the nine strings of a request guarantee that it ends whole.
  */
 #include "telemetry/log.h"
 #include "telemetry/log_ring.h"
@@ -170,6 +170,7 @@ size_t log_request_line(const request_event *event, log_format format, const cha
     field_string(&out, "route", event->route);
     field_string(&out, "path", event->path);
     field_number(&out, "status", (uint64_t)event->status);
+    field_string(&out, "code", event->code);
     field_number(&out, "bytes_in", event->bytes_in);
     field_number(&out, "bytes_out", event->bytes_out);
     field_number(&out, "us", event->us.total);

@@ -50,7 +50,7 @@ typedef struct request_times {
 
 /* One answered request, as the log and the metrics see it. Strings may hold any bytes; NULL is left out. */
 typedef struct request_event {
-    const char *id, *method, *route, *path, *client, *peer, *key, *dictionary, *trace_id;
+    const char *id, *method, *route, *path, *client, *peer, *key, *dictionary, *code, *trace_id;
     int status; /* 499: the client left before the answer */
     uint64_t bytes_in, bytes_out;
     request_times us;

@@ -50,6 +50,7 @@ void observe_done(metrics *counted, const observed_route *route, const http_requ
         .key = or_null(request->key_name),
         .dictionary = route->dictionary,
         .trace_id = or_null(trace_id(request->headers[HTTP_TRACEPARENT], trace)),
+        .code = response->problem ? problem_get(response->problem)->code : NULL,
         .status = response->status ? response->status : CLIENT_GONE,
         .bytes_in = request->body_size,
         .bytes_out = request->method == HTTP_HEAD ? 0 : http_response_size(response),

@@ -139,6 +139,22 @@ class Contract(unittest.TestCase):
     def test_it_is_valid(self):
         openapi_spec_validator.validate(self.document)
 
+    def test_its_codes_are_those_of_the_server(self):
+        """And each has an example among those of its status."""
+        schemas, responses = self.document["components"]["schemas"], self.document["components"]["responses"]
+        table = self.get("/problems").json["problems"]
+        self.assertEqual([row["code"] for row in table], schemas["ProblemCode"]["enum"])
+        for row in table:
+            self.assertIn("- `%(code)s` (%(status)d): %(meaning)s" % row, schemas["ProblemCode"]["description"].split("\n"))
+        shown = {code: one["value"] for response in responses.values()
+                 for code, one in response.get("content", {}).get("application/problem+json", {}).get("examples", {}).items()}
+        self.assertEqual({row["code"] for row in table} - set(shown),
+                         {"unknown_version", "not_supported", "method_not_allowed"})  # only under /v2; of no operation
+        for row in table:
+            if row["code"] in shown:
+                self.check_schema(schemas["Problem"], shown[row["code"]])
+                self.assertEqual((shown[row["code"]]["code"], shown[row["code"]]["status"]), (row["code"], row["status"]))
+
     def test_it_is_what_the_server_serves(self):
         self.assertEqual(self.get("/openapi.json").json, self.document)
 
@@ -218,7 +234,7 @@ class Contract(unittest.TestCase):
     def test_what_the_client_has_already(self):
         for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/points/12",
                        D + "/dictionary", D + "/standardization",
-                       "/openapi.json", "/", "/docs", "/docs/docs.css", "/docs/docs.js"):
+                       "/openapi.json", "/problems", "/", "/docs", "/docs/docs.css", "/docs/docs.js"):
             tag = self.get(target).headers["ETag"]
             self.get(target, status=304, headers={"If-None-Match": tag})
             self.get(target, headers={"If-Match": tag})
@@ -274,7 +290,9 @@ class Contract(unittest.TestCase):
             self.get("/v2/models/words/versions/9" + target, status=404)
         for target in ("search", "reconstruct", "encode", "explain", "steer", "reload"):
             self.post("/v1/dictionaries/none/" + target, status=404)
-        self.post(D + "/atoms", {"ids": [8]}, status=404)
+        self.post(D + "/atoms", {"ids": [8]}, status=400)
+        self.get(D + "/atoms?ids=8", status=400)
+        self.post("/v1/dictionaries/none/atoms", {"ids": [0]}, status=404)
         for target in ("/v2/models/none/infer", "/v2/models/words/versions/9/infer",
                        "/v2/repository/models/none/load", "/v2/repository/models/none/unload"):
             self.post(target, {}, status=404)
@@ -304,6 +322,7 @@ class Contract(unittest.TestCase):
         self.post("/v1/util/sae-vector", {"model": "m", "source": "bare", "index": 5}, status=409)
         self.post("/v1/dictionaries/bare/steer?on=reconstruction&steer=5:1",
                   {"inputs": [[1, 2, 3]]}, status=409)
+        self.post(D + "/reload", status=415, headers={"Content-Encoding": "br"})
         for target in UTILITIES:
             self.post(target, {}, status=415, headers={"Content-Type": "text/html"})
         for target in OIP_BODIES:
@@ -313,7 +332,7 @@ class Contract(unittest.TestCase):
         with contract.Server("--max-body", "1000", "--max-rows", "1") as small:
             everything, self.server = self.server, small
             try:
-                for target in ("search", "reconstruct", "encode", "explain", "steer", "atoms"):
+                for target in ("search", "reconstruct", "encode", "explain", "steer", "atoms", "reload"):
                     self.post(D + "/" + target, b" " * 1001, status=413)
                 self.post(D + "/encode", BATCH, status=413)
                 for target in OIP_BODIES + UTILITIES:

@@ -25,7 +25,10 @@ class BadRequests(unittest.TestCase):
         self.assertEqual(reply.status, status, reply.body)
         self.assertEqual(reply.headers["Content-Type"], "application/problem+json")
         problem = reply.json
-        self.assertEqual(set(problem), {"type", "title", "status", "detail", "instance", "error"})
+        self.assertEqual(set(problem), {"type", "title", "status", "code", "detail", "pointer", "limit", "actual",
+                                        "instance", "request_id", "error"})
+        self.assertEqual(problem["code"], reply.headers["X-Error-Code"])
+        self.assertEqual(problem["request_id"], reply.headers["X-Request-Id"])
         self.assertEqual(problem["status"], status)
         self.assertEqual(problem["error"], problem["detail"])
         for part in parts:
@@ -54,8 +57,9 @@ class BadRequests(unittest.TestCase):
         self.post("/v1/dictionaries/nope/search", {"vectors": [[1]]}, 404, "'nope'")
 
     def test_atom_out_of_range(self):
-        for path in ("/atoms/24", "/atoms/99999999999999999999999", "/atoms/24/neighbors", "/atoms?ids=1,24"):
+        for path in ("/atoms/24", "/atoms/99999999999999999999999", "/atoms/24/neighbors"):
             self.get(BASIC + path, 404, "there is no atom", "has 24")
+        self.get(BASIC + "/atoms?ids=1,24", 400, "there is no atom 24", "has 24")
 
     def test_atom_that_is_no_number(self):
         for number in ("x", "-1", "1.5", "1e3", "%20", "0x1", "%2B1"):

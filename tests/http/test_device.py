@@ -119,7 +119,7 @@ class Device(unittest.TestCase):
             self.assertEqual(self.admin(served, "/health/ready").status, 200)
             open(lost, "wb").close()
             reply = served.post("/v1/dictionaries/words/encode", {"inputs": INPUTS})
-            self.assertEqual(reply.status, 500)
+            self.assertEqual((reply.status, reply.json["code"]), (500, "internal_error"))
             ready = self.admin(served, "/health/ready")
             self.assertEqual((ready.status, ready.json["status"]), (503, "failed"))
             self.assertIn("does not respond until the program is restarted", ready.json["reason"])

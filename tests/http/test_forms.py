@@ -244,9 +244,9 @@ class Forms(unittest.TestCase):
                 ("?steer=:2", one, 400, "the atom in steer"),
                 ("?steer=5:1e99", one, 400, "5:1e99"),
                 ("?steer=5:nan", one, 400, "5:nan"),
-                ("?steer=99:1", one, 404, "no atom 99"),
+                ("?steer=99:1", one, 400, "no atom 99"),
                 ("?steer=5:1&on=nothing", one, 400, "on is"),
-                ("", {**one, "steer": [{"atom": 99, "scale": 1}]}, 404, "no atom 99")):
+                ("", {**one, "steer": [{"atom": 99, "scale": 1}]}, 400, "no atom 99")):
             self.assertIn(part, self.post(TOPK + "/steer" + path, body, status).json["error"])
         d = len(self.get(BASIC + "/atoms/0").json["vector"])
         reply = self.post(BASIC + "/steer", {"inputs": [[1] * d], "steer": [{"atom": 0, "scale": 1}],

@@ -165,6 +165,7 @@ class Heavy(unittest.TestCase):
             reply = daemon.post(SEARCH, self.long, connection=connection)
             self.assertEqual(reply.status, 503)
             self.assertIn("deadline", reply.json["error"])
+            self.assertEqual((reply.json["code"], reply.headers["X-Error-Code"]), ("deadline_exceeded",) * 2)
             self.assertEqual(reply.headers["Retry-After"], "1")
             self.assertLess(time.monotonic() - start, 5)
             first = connection.sock
@@ -224,6 +225,7 @@ class Heavy(unittest.TestCase):
                 thread.join()
                 self.assertEqual(result[0][0], 503)
                 self.assertIn(b"stopping", result[0][2])
+                self.assertEqual(result[0][1]["X-Error-Code"], "stopping")
 
     # ---- what the body names
 

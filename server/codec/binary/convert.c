@@ -6,6 +6,7 @@
  */
 #include "codec/sort_row.h"
 #include "codec/binary/tensors.h"
+#include "codec/problems.h"
 #include "ra_memory.h"
 
 #include <math.h>
@@ -57,8 +58,9 @@ static ra_status check_matrix(const ra_tensor *tensor, const char *what, size_t 
                 what, shape, width, width, unit);
     if (tensor->shape[0] == 0) RA_FAIL(err, RA_ERR_SHAPE, "%s are empty, expected at least one row", what);
     if (tensor->shape[0] > max_rows)
-        RA_FAIL(err, RA_ERR_TOO_LARGE, "%s have %zu rows, but a request may have at most %zu", what,
-                tensor->shape[0], max_rows);
+        RA_FAIL_FACTS(err, RA_ERR_TOO_LARGE, (PROBLEM_COUNTS(max_rows, tensor->shape[0])),
+                      "%s have %zu rows, but a request may have at most %zu", what, tensor->shape[0],
+                      max_rows);
     return RA_OK;
 }
 
@@ -99,8 +101,9 @@ static ra_status check_sparse(const tensor_list *list, size_t max_rows, ra_error
                 "index, and F32, F16, BF16 or F64 for value",
                 ra_dtype_name(start->dtype), ra_dtype_name(index->dtype), ra_dtype_name(value->dtype));
     if (start->shape[0] - 1 > max_rows)
-        RA_FAIL(err, RA_ERR_TOO_LARGE, "latents have %zu rows, but a request may have at most %zu",
-                start->shape[0] - 1, max_rows);
+        RA_FAIL_FACTS(err, RA_ERR_TOO_LARGE, (PROBLEM_COUNTS(max_rows, start->shape[0] - 1)),
+                      "latents have %zu rows, but a request may have at most %zu", start->shape[0] - 1,
+                      max_rows);
     return RA_OK;
 }
 
@@ -129,9 +132,9 @@ static ra_status read_index(const ra_tensor *tensor, size_t latents, int32_t *in
     for (size_t i = 0; i < tensor->shape[0]; i++) {
         int64_t here = read_integer(tensor, i);
         if (here < 0 || (uint64_t)here >= latents)
-            RA_FAIL(err, RA_ERR_ARGUMENT,
-                    "index[%zu] is %lld, but the dictionary has %zu latents, numbered from 0", i,
-                    (long long)here, latents);
+            RA_FAIL_FACTS(err, RA_ERR_ARGUMENT, (.kind = PROBLEM_OUT_OF_RANGE, PROBLEM_LIMIT(latents - 1)),
+                          "index[%zu] is %lld, but the dictionary has %zu latents, numbered from 0", i,
+                          (long long)here, latents);
         index[i] = (int32_t)here;
     }
     return RA_OK;

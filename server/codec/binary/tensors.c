@@ -16,10 +16,10 @@ static const char *skip_space(const char *at) {
 /* ---- reading headers ----------------------------------------------------------------------------------- */
 
 static ra_status bad_shape(const char *shape, ra_error *err) {
-    RA_FAIL(err, RA_ERR_FORMAT,
-            "the header X-Tensor-Shape is '%.64s', expected sizes separated by commas, like '2, 768', "
-            "and semicolons between tensors",
-            shape);
+    RA_FAIL_FACTS(err, RA_ERR_FORMAT, (.where = "X-Tensor-Shape"),
+                  "the header X-Tensor-Shape is '%.64s', expected sizes separated by commas, like '2, 768', "
+                  "and semicolons between tensors",
+                  shape);
 }
 
 /* Reads the sizes of one tensor; moves *at past them. */
@@ -56,16 +56,17 @@ static ra_status read_dtypes(const char *dtype, tensor_list *list, ra_error *err
         size_t size = strcspn(at = skip_space(at), " \t;");
         if (size < sizeof name) memcpy(name, at, size);
         if (!ra_dtype_from_name(name, &list->at[i].dtype))
-            RA_FAIL(err, RA_ERR_DTYPE,
-                    "the header X-Tensor-Dtype is '%.64s', expected F32, F16, BF16, F64, I32 or I64 "
-                    "for each tensor, separated by semicolons",
-                    dtype);
+            RA_FAIL_FACTS(err, RA_ERR_DTYPE, (.where = "X-Tensor-Dtype"),
+                          "the header X-Tensor-Dtype is '%.64s', expected F32, F16, BF16, F64, I32 or I64 "
+                          "for each tensor, separated by semicolons",
+                          dtype);
         at = skip_space(at + size);
         if (*at != (i + 1 < list->count ? ';' : '\0'))
-            RA_FAIL(err, RA_ERR_FORMAT,
-                    "the header X-Tensor-Dtype is '%.64s', expected one type for each of the %zu tensors in "
-                    "X-Tensor-Shape",
-                    dtype, list->count);
+            RA_FAIL_FACTS(
+                err, RA_ERR_FORMAT, (.where = "X-Tensor-Dtype"),
+                "the header X-Tensor-Dtype is '%.64s', expected one type for each of the %zu tensors in "
+                "X-Tensor-Shape",
+                dtype, list->count);
         if (*at) at++;
     }
     return RA_OK;

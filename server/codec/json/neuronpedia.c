@@ -34,8 +34,9 @@ static bool read_whole(json_scan *scan, const char *what, int64_t least, size_t 
     int64_t number = 0;
     if (!json_scan_i64(scan, what, &number)) return false;
     if (number < least)
-        return json_scan_fail(scan, RA_ERR_ARGUMENT, "%s is %lld, expected at least %lld", what,
-                              (long long)number, (long long)least);
+        return json_scan_fail_with(scan, RA_ERR_ARGUMENT, &(ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE},
+                                   "%s is %lld, expected at least %lld", what, (long long)number,
+                                   (long long)least);
     *value = (size_t)number;
     return true;
 }
@@ -110,6 +111,16 @@ ra_status json_sae_vector_parse(const char *body, size_t size, neuronpedia_reque
     return json_body_read(body, size, feature_wanted, feature_members, 3, out, err);
 }
 
+static ra_status fail_results(ra_error *err) {
+    RA_FAIL_FACTS(err, RA_ERR_FORMAT, (.kind = PROBLEM_MISSING_PARAMETER, .where = "/num_results"),
+                  "the body has no member \"num_results\"");
+}
+
+static ra_status fail_feature_or_vector(ra_error *err) {
+    RA_FAIL_FACTS(err, RA_ERR_ARGUMENT, (.kind = PROBLEM_CONFLICTING_PARAMETERS),
+                  "exactly one of feature or vector must be provided");
+}
+
 ra_status json_sae_topk_parse(const char *body, size_t size, neuronpedia_request *out, ra_error *err) {
     static const json_member members[] = {
         {"model", read_model, false},        {"source", read_source, false},
@@ -121,11 +132,8 @@ ra_status json_sae_topk_parse(const char *body, size_t size, neuronpedia_request
                                       "{\"feature\": {...} or \"vector\": [...], \"model\": \"...\", "
                                       "\"source\": \"...\", \"num_results\": 10}",
                                       members, sizeof members / sizeof *members, out, err));
-    if (out->results == 0)
-        RA_TRY_OUT(status, ra_error_set(err, RA_ERR_FORMAT, "the body has no member \"num_results\""));
-    if (out->has_feature == out->has_vector)
-        RA_TRY_OUT(status,
-                   ra_error_set(err, RA_ERR_ARGUMENT, "exactly one of feature or vector must be provided"));
+    if (out->results == 0) RA_TRY_OUT(status, fail_results(err));
+    if (out->has_feature == out->has_vector) RA_TRY_OUT(status, fail_feature_or_vector(err));
 out:
     if (status != RA_OK) neuronpedia_request_release(out);
     return status;

@@ -21,8 +21,21 @@ static bool fail_unknown(json_scan *scan, const char *what, json_string key, con
                          size_t n) {
     char known[192];
     if (!json_scan_skip(scan, NULL)) return false;
-    return json_scan_fail(scan, RA_ERR_FORMAT, "%s has an unknown member \"%.*s\"; expected %s", what,
-                          json_string_shown(key), key.raw, name_list(members, n, known, sizeof known));
+    return json_scan_fail_with(scan, RA_ERR_FORMAT, &(ra_error_facts){.kind = PROBLEM_UNKNOWN_PARAMETER},
+                               "%s has an unknown member \"%.*s\"; expected %s", what, json_string_shown(key),
+                               key.raw, name_list(members, n, known, sizeof known));
+}
+
+bool json_object_missing(json_scan *scan, const char *what, const char *name, const char *wanted) {
+    ra_error_facts facts = {.kind = PROBLEM_MISSING_PARAMETER};
+    snprintf(facts.where, sizeof facts.where, "%s", name);
+    return json_scan_fail_with(scan, RA_ERR_FORMAT, &facts, "%s has no member \"%s\"; expected %s", what,
+                               name, wanted);
+}
+
+bool json_body_empty(json_scan *scan, const char *wanted) {
+    return json_scan_fail_with(scan, RA_ERR_FORMAT, &(ra_error_facts){.kind = PROBLEM_MALFORMED_BODY},
+                               "the body is empty, expected %s", wanted);
 }
 
 bool json_object_read(json_scan *scan, const char *what, const char *wanted, const json_member *members,
@@ -39,9 +52,7 @@ bool json_object_read(json_scan *scan, const char *what, const char *wanted, con
         seen[i] = true;
     }
     for (size_t i = 0; i < n; i++)
-        if (!seen[i] && !members[i].optional)
-            return json_scan_fail(scan, RA_ERR_FORMAT, "%s has no member \"%s\"; expected %s", what,
-                                  members[i].name, wanted);
+        if (!seen[i] && !members[i].optional) return json_object_missing(scan, what, members[i].name, wanted);
     return scan->status == RA_OK;
 }
 
@@ -50,7 +61,7 @@ ra_status json_body_read(const char *body, size_t size, const char *wanted, cons
     json_scan scan;
     json_scan_begin(&scan, body, size, err);
     if (size == 0)
-        json_scan_fail(&scan, RA_ERR_FORMAT, "the body is empty, expected %s", wanted);
+        json_body_empty(&scan, wanted);
     else if (json_object_read(&scan, "the body", wanted, members, n, request))
         json_scan_end(&scan);
     return json_scan_close(&scan);

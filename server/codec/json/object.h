@@ -22,6 +22,10 @@ typedef struct json_member {
 bool json_object_read(json_scan *scan, const char *what, const char *wanted, const json_member *members,
                       size_t n, void *request);
 
+/* Fail the scan: a member is missing; the body has no byte. Return false. */
+bool json_object_missing(json_scan *scan, const char *what, const char *name, const char *wanted);
+bool json_body_empty(json_scan *scan, const char *wanted);
+
 /* Reads a body that is one such object, from its first byte to its last. */
 ra_status json_body_read(const char *body, size_t size, const char *wanted, const json_member *members,
                          size_t n, void *request, ra_error *err);

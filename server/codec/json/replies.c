@@ -3,14 +3,43 @@
 
 #include <string.h>
 
-void json_problem(text *out, int status, const char *title, const char *sentence, const char *instance) {
+static void count_or_null(text *out, const char *key, bool known, uint64_t value) {
+    if (known)
+        json_count(out, key, value);
+    else
+        json_null(out, key);
+}
+
+void json_problem(text *out, const problem_reply *failed) {
+    const problem_row *row = problem_get(failed->what);
+    const ra_error_facts *facts = failed->facts;
     json_object(out, NULL);
-    json_text(out, "type", "about:blank");
-    json_text(out, "title", title);
-    json_count(out, "status", (size_t)status);
-    json_text(out, "detail", sentence);
-    json_text(out, "instance", instance);
-    json_text(out, "error", sentence);
+    json_text(out, "type", failed->type);
+    json_text(out, "title", failed->title);
+    json_count(out, "status", (uint64_t)row->status);
+    json_text(out, "code", row->code);
+    json_text(out, "detail", failed->sentence);
+    json_text(out, "pointer", facts->where[0] ? facts->where : NULL);
+    count_or_null(out, "limit", facts->has_limit, facts->limit);
+    count_or_null(out, "actual", facts->has_actual, facts->actual);
+    json_text(out, "instance", failed->instance);
+    json_text(out, "request_id", failed->request_id);
+    json_text(out, "error", failed->sentence);
+    json_object_end(out);
+}
+
+void json_problem_table(text *out) {
+    json_object(out, NULL);
+    json_array(out, "problems");
+    for (int i = PROBLEM_NONE + 1; i < PROBLEM_COUNT; i++) {
+        const problem_row *row = problem_get((problem_kind)i);
+        json_object(out, NULL);
+        json_text(out, "code", row->code);
+        json_count(out, "status", (uint64_t)row->status);
+        json_text(out, "meaning", row->meaning);
+        json_object_end(out);
+    }
+    json_array_end(out);
     json_object_end(out);
 }
 

@@ -10,10 +10,22 @@
 #define RASAED_CODEC_JSON_REPLIES_H
 
 #include "app/atom_json.h"
+#include "codec/problems.h"
 #include "ra_model.h"
 
-/* RFC 9457; the sentence is also in `error`, where clients of other servers look for it. */
-void json_problem(text *out, int status, const char *title, const char *sentence, const char *instance);
+typedef struct problem_reply {
+    problem_kind what;
+    const char *type, *title; /* a link to the code, and the text of its status */
+    const char *sentence;
+    const char *instance, *request_id; /* NULL: unknown */
+    const ra_error_facts *facts;
+} problem_reply;
+
+/* RFC 9457 with what programs need; the sentence is also in `error`, where clients of other servers look for it. */
+void json_problem(text *out, const problem_reply *failed);
+
+/* {"problems":[{"code":"unknown_atom","status":404,"meaning":"..."}, ...]} */
+void json_problem_table(text *out);
 
 /* {"status": "live"}, with a reason unless that is NULL */
 void json_state(text *out, const char *state, const char *reason);

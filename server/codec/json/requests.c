@@ -34,8 +34,9 @@ static bool fail_not_a_row(json_scan *scan, const json_position *position) {
             "%s is a flat list of numbers, expected a list of rows: write [[...]], even for a "
             "single row",
             position->name);
-    return json_scan_fail(scan, RA_ERR_FORMAT, "%s[%zu] is %s, expected a row, an array of numbers",
-                          position->name, position->row, json_type_name(type));
+    return json_scan_fail_with(scan, RA_ERR_FORMAT, &(ra_error_facts){.kind = PROBLEM_INVALID_VALUE},
+                               "%s[%zu] is %s, expected a row, an array of numbers", position->name,
+                               position->row, json_type_name(type));
 }
 
 /* Before the first row beyond the limit: counts them all, for the message. */
@@ -45,13 +46,15 @@ static bool fail_too_many(json_scan *scan, const json_position *position) {
         json_scan_skip(scan, NULL);
         rows++;
     } while (json_scan_element(scan));
-    return json_scan_fail(scan, RA_ERR_TOO_LARGE, "%s has %zu rows, but a request may have at most %zu",
-                          position->name, rows, position->row);
+    return json_scan_fail_with(scan, RA_ERR_TOO_LARGE, &(ra_error_facts){PROBLEM_COUNTS(position->row, rows)},
+                               "%s has %zu rows, but a request may have at most %zu", position->name, rows,
+                               position->row);
 }
 
 static bool fail_width(json_scan *scan, const json_position *position, size_t width, const char *unit) {
-    return json_scan_fail(scan, RA_ERR_SHAPE, "%s[%zu] has %zu numbers, but the dictionary has %zu %s",
-                          position->name, position->row, position->column, width, unit);
+    return json_scan_fail_with(scan, RA_ERR_SHAPE, &(ra_error_facts){PROBLEM_COUNTS(width, position->column)},
+                               "%s[%zu] has %zu numbers, but the dictionary has %zu %s", position->name,
+                               position->row, position->column, width, unit);
 }
 
 /* Reads the inside of one row and counts its numbers in position->column. */
@@ -112,7 +115,9 @@ static bool read_k(json_scan *scan, void *target) {
     matrix_request *request = target;
     int64_t k = 0;
     if (!json_scan_i64(scan, "k", &k)) return false;
-    if (k < 1) return json_scan_fail(scan, RA_ERR_ARGUMENT, "k is %lld, expected at least 1", (long long)k);
+    if (k < 1)
+        return json_scan_fail_with(scan, RA_ERR_ARGUMENT, &(ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE},
+                                   "k is %lld, expected at least 1", (long long)k);
     request->k = (size_t)k;
     return true;
 }
@@ -169,11 +174,13 @@ static bool read_numbers(json_scan *scan, const char *name, ids_reader *reader) 
         if (!ids) return false;
         list->ids = ids;
         if (id < 0)
-            return json_scan_fail(scan, RA_ERR_ARGUMENT, "%s[%zu] is %lld, but atoms are numbered from 0",
-                                  name, list->count, (long long)id);
+            return json_scan_fail_with(scan, RA_ERR_ARGUMENT, &(ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE},
+                                       "%s[%zu] is %lld, but atoms are numbered from 0", name, list->count,
+                                       (long long)id);
         if (list->count == reader->most)
-            return json_scan_fail(scan, RA_ERR_TOO_LARGE,
-                                  "%s has more than %zu numbers; ask again for the rest", name, reader->most);
+            return json_scan_fail_with(scan, RA_ERR_TOO_LARGE, &(ra_error_facts){PROBLEM_LIMIT(reader->most)},
+                                       "%s has more than %zu numbers; ask again for the rest", name,
+                                       reader->most);
         ids[list->count++] = (size_t)id;
     }
     if (scan->status == RA_OK && reader->list.count == 0)
@@ -199,6 +206,12 @@ void ids_request_release(ids_request *request) {
     *request = (ids_request){0};
 }
 
+/* ---- nothing ------------------------------------------------------------------------------------------- */
+
+ra_status json_nothing_parse(const char *body, size_t size, ra_error *err) {
+    return size ? json_body_read(body, size, "no body, or {}", NULL, 0, NULL, err) : RA_OK;
+}
+
 /* ---- search -------------------------------------------------------------------------------------------- */
 
 static const char search_wanted[] =
@@ -208,9 +221,9 @@ static const char search_wanted[] =
 /* One search has queries of one kind. */
 static bool take_queries(json_scan *scan, matrix_request *request, const char *name) {
     if (request->queries)
-        return json_scan_fail(scan, RA_ERR_FORMAT,
-                              "the body has both \"%s\" and \"%s\"; expected one of them", request->queries,
-                              name);
+        return json_scan_fail_with(
+            scan, RA_ERR_FORMAT, &(ra_error_facts){.kind = PROBLEM_CONFLICTING_PARAMETERS},
+            "the body has both \"%s\" and \"%s\"; expected one of them", request->queries, name);
     request->queries = name;
     return true;
 }
@@ -239,8 +252,8 @@ static bool read_exclude_self(json_scan *scan, void *target) {
     json_type type = json_scan_peek(scan);
     if (!json_scan_skip(scan, NULL)) return false;
     if (type != JSON_TRUE && type != JSON_FALSE)
-        return json_scan_fail(scan, RA_ERR_FORMAT, "exclude_self is %s, expected true or false",
-                              json_type_name(type));
+        return json_scan_fail_with(scan, RA_ERR_FORMAT, &(ra_error_facts){.kind = PROBLEM_INVALID_VALUE},
+                                   "exclude_self is %s, expected true or false", json_type_name(type));
     request->exclude_self = type == JSON_TRUE;
     return true;
 }
@@ -286,9 +299,9 @@ static bool read_atom(json_scan *scan, void *target) {
     int64_t atom = 0;
     if (!json_scan_i64(scan, "atom", &atom)) return false;
     if (atom < 0)
-        return json_scan_fail(scan, RA_ERR_ARGUMENT,
-                              "an atom to steer along is %lld, but atoms are numbered from 0",
-                              (long long)atom);
+        return json_scan_fail_with(scan, RA_ERR_ARGUMENT, &(ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE},
+                                   "an atom to steer along is %lld, but atoms are numbered from 0",
+                                   (long long)atom);
     push->atom = (size_t)atom;
     return true;
 }
@@ -310,7 +323,9 @@ static bool read_pushes(json_scan *scan, void *target) {
         if (!pushes) return false;
         request->pushes = pushes;
         if (request->push_count == STEER_MAX_PUSHES)
-            return json_scan_fail(scan, RA_ERR_TOO_LARGE, "steer has more than %d entries", STEER_MAX_PUSHES);
+            return json_scan_fail_with(scan, RA_ERR_TOO_LARGE,
+                                       &(ra_error_facts){PROBLEM_LIMIT(STEER_MAX_PUSHES)},
+                                       "steer has more than %d entries", STEER_MAX_PUSHES);
         if (!json_object_read(scan, "an entry of steer", "{\"atom\": 5, \"scale\": 2.0}", members, 2,
                               &pushes[request->push_count]))
             return false;
@@ -416,10 +431,11 @@ static bool read_index_row(json_scan *scan, json_position *position, void *targe
     int64_t index;
     for (; json_scan_next_i64(scan, position, &index); position->column++) {
         if (index < 0 || (uint64_t)index >= reader->latents)
-            return json_scan_fail(scan, RA_ERR_ARGUMENT,
-                                  "%s[%zu][%zu] is %lld, but the dictionary has %zu latents, numbered from 0",
-                                  position->name, position->row, position->column, (long long)index,
-                                  reader->latents);
+            return json_scan_fail_with(
+                scan, RA_ERR_ARGUMENT,
+                &(ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE, PROBLEM_LIMIT(reader->latents - 1)},
+                "%s[%zu][%zu] is %lld, but the dictionary has %zu latents, numbered from 0", position->name,
+                position->row, position->column, (long long)index, reader->latents);
         if (!push_index(scan, &reader->indices, (size_t)index)) return false;
     }
     return scan->status == RA_OK && ragged_end_row(scan, &reader->indices);
@@ -485,9 +501,9 @@ static const char latents_wanted[] =
     "\"values\": [[...], ...]}}";
 
 static bool fail_both_forms(json_scan *scan) {
-    return json_scan_fail(scan, RA_ERR_FORMAT,
-                          "the body has \"latents\" beside \"indices\" or \"values\"; expected %s",
-                          latents_wanted);
+    return json_scan_fail_with(scan, RA_ERR_FORMAT, &(ra_error_facts){.kind = PROBLEM_CONFLICTING_PARAMETERS},
+                               "the body has \"latents\" beside \"indices\" or \"values\"; expected %s",
+                               latents_wanted);
 }
 
 static bool read_latents(json_scan *scan, void *target) {
@@ -527,8 +543,7 @@ static bool read_latents_body(json_scan *scan, latents_reader *reader) {
     if (reader->nested) return true;
     const char *missing = !reader->flat ? "latents" : !reader->indices.rows ? "indices" : "values";
     if (!reader->indices.rows || !reader->values.rows)
-        return json_scan_fail(scan, RA_ERR_FORMAT, "the body has no member \"%s\"; expected %s", missing,
-                              latents_wanted);
+        return json_object_missing(scan, "the body", missing, latents_wanted);
     return check_lengths(scan, reader) && normalize(scan, reader);
 }
 
@@ -542,7 +557,7 @@ ra_status json_latents_parse(const char *body, size_t size, size_t latents, size
     json_scan scan;
     json_scan_begin(&scan, body, size, err);
     if (size == 0)
-        json_scan_fail(&scan, RA_ERR_FORMAT, "the body is empty, expected %s", latents_wanted);
+        json_body_empty(&scan, latents_wanted);
     else if (read_latents_body(&scan, &reader))
         json_scan_end(&scan);
     ra_status status = json_scan_close(&scan);

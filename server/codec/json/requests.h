@@ -35,6 +35,9 @@
 
 enum { SEARCH_DEFAULT_K = 10, STEER_MAX_PUSHES = 4096 };
 
+/* A body that says nothing: none, or {}. */
+ra_status json_nothing_parse(const char *body, size_t size, ra_error *err);
+
 /* Latents of either form: rows sorted by index, without zeros. */
 typedef struct latents_request {
     size_t rows; /* the same as codes.rows */

@@ -24,16 +24,78 @@
 
 /* ---- failing ------------------------------------------------------------------------------------------- */
 
+/* One step of a JSON pointer (RFC 6901). False, and nothing added, when it does not fit. */
+static bool add_step(char *pointer, size_t *used, const char *step, size_t size) {
+    enum { MOST = RA_ERROR_WHERE_SIZE - 3 };
+    size_t at = *used, i = 0;
+    if (at >= MOST) return false;
+    pointer[at++] = '/';
+    for (; i < size && at < MOST; i++) {
+        bool special = step[i] == '~' || step[i] == '/';
+        pointer[at++] = special ? '~' : step[i];
+        if (special) pointer[at++] = step[i] == '~' ? '0' : '1';
+    }
+    if (i == size) *used = at;
+    pointer[*used] = '\0';
+    return i == size;
+}
+
+/* Where the scan is: the member or element of each open container. */
+static void point(const json_scan *scan, const char *within, char pointer[RA_ERROR_WHERE_SIZE]) {
+    size_t used = 0;
+    bool whole = true;
+    char digits[24];
+    pointer[0] = '\0';
+    for (unsigned depth = 1; depth <= scan->depth && whole; depth++) {
+        size_t after = depth < scan->depth ? scan->first_key[depth + 1] : scan->key_count;
+        if (scan->is_array[depth]) {
+            if (!scan->elements[depth]) return; /* before the first one */
+            int size = snprintf(digits, sizeof digits, "%zu", scan->elements[depth] - 1);
+            whole = add_step(pointer, &used, digits, (size_t)size);
+        } else {
+            if (after == scan->first_key[depth]) return;
+            whole = add_step(pointer, &used, scan->keys[after - 1].raw, scan->keys[after - 1].size);
+        }
+    }
+    if (within && whole) (void)add_step(pointer, &used, within, strlen(within));
+}
+
+static void fail(json_scan *scan, ra_status code, const ra_error_facts *facts, const char *format,
+                 va_list args) __attribute__((format(printf, 4, 0)));
+static void fail(json_scan *scan, ra_status code, const ra_error_facts *facts, const char *format,
+                 va_list args) {
+    char message[RA_ERROR_MESSAGE_SIZE];
+    vsnprintf(message, sizeof message, format, args);
+    scan->status = ra_error_set(scan->err, code, "%s", message);
+    if (!scan->err) return;
+    ra_error_facts *to = &scan->err->facts;
+    if (facts) *to = *facts;
+    if (to->kind != PROBLEM_MALFORMED_BODY)
+        point(scan, facts && facts->where[0] ? facts->where : NULL, to->where);
+}
+
 bool json_scan_fail(json_scan *scan, ra_status code, const char *format, ...) {
     if (scan->status != RA_OK) return false;
-    char message[RA_ERROR_MESSAGE_SIZE];
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    fail(scan, code, NULL, format, args);
     va_end(args);
-    scan->status = ra_error_set(scan->err, code, "%s", message);
     return false;
 }
+
+bool json_scan_fail_with(json_scan *scan, ra_status code, const ra_error_facts *facts, const char *format,
+                         ...) {
+    if (scan->status != RA_OK) return false;
+    va_list args;
+    va_start(args, format);
+    fail(scan, code, facts, format, args);
+    va_end(args);
+    return false;
+}
+
+/* Text that is not JSON at all has no place to point at. */
+static const ra_error_facts no_json = {.kind = PROBLEM_MALFORMED_BODY};
+static const ra_error_facts wrong_value = {.kind = PROBLEM_INVALID_VALUE};
 
 static size_t offset_of(const json_scan *scan, const char *p) {
     return (size_t)(p - scan->start);
@@ -49,9 +111,9 @@ static bool expected(json_scan *scan, const char *what) {
     else
         snprintf(found, sizeof found, "the byte 0x%02X", (unsigned char)*scan->at);
     bool npy = scan->at == scan->start && scan->end - scan->at >= 6 && memcmp(scan->at, "\x93NUMPY", 6) == 0;
-    return json_scan_fail(scan, RA_ERR_FORMAT, "not JSON: expected %s at byte %zu, found %s%s", what,
-                          offset_of(scan, scan->at), found,
-                          npy ? "; a NumPy array has the Content-Type application/x-npy" : "");
+    return json_scan_fail_with(scan, RA_ERR_FORMAT, &no_json, "not JSON: expected %s at byte %zu, found %s%s",
+                               what, offset_of(scan, scan->at), found,
+                               npy ? "; a NumPy array has the Content-Type application/x-npy" : "");
 }
 
 /* Python's json.dumps and others write these words for floats that JSON cannot express. */
@@ -135,7 +197,8 @@ json_type json_scan_peek(json_scan *scan) {
 static bool pass_string(json_scan *scan, json_string *string) {
     const char *wrong, *next = json_string_scan(scan->at, scan->end, string, &wrong);
     if (wrong)
-        return json_scan_fail(scan, RA_ERR_FORMAT, "not JSON: %s at byte %zu", wrong, offset_of(scan, next));
+        return json_scan_fail_with(scan, RA_ERR_FORMAT, &no_json, "not JSON: %s at byte %zu", wrong,
+                                   offset_of(scan, next));
     scan->at = next;
     return true;
 }
@@ -145,8 +208,10 @@ static bool pass_string(json_scan *scan, json_string *string) {
 enum { FEW_KEYS = 16 };
 
 static bool fail_twice(json_scan *scan, json_string key) {
-    return json_scan_fail(scan, RA_ERR_FORMAT, "the member \"%.*s\" at byte %zu is twice in its object",
-                          json_string_shown(key), key.raw, offset_of(scan, key.raw) - 1);
+    static const ra_error_facts twice = {.kind = PROBLEM_CONFLICTING_PARAMETERS};
+    return json_scan_fail_with(scan, RA_ERR_FORMAT, &twice,
+                               "the member \"%.*s\" at byte %zu is twice in its object",
+                               json_string_shown(key), key.raw, offset_of(scan, key.raw) - 1);
 }
 
 static bool remember_key(json_scan *scan, json_string key) {
@@ -190,10 +255,13 @@ static bool open_container(json_scan *scan, char bracket, const char *what) {
     scan->at = skip_space(scan->at, scan->end);
     if (scan->at == scan->end || *scan->at != bracket) return expected_value(scan, what);
     if (scan->depth == JSON_SCAN_DEPTH)
-        return json_scan_fail(scan, RA_ERR_FORMAT, "nested more than %d levels deep at byte %zu",
-                              JSON_SCAN_DEPTH, offset_of(scan, scan->at));
+        return json_scan_fail_with(scan, RA_ERR_FORMAT, &no_json,
+                                   "nested more than %d levels deep at byte %zu", JSON_SCAN_DEPTH,
+                                   offset_of(scan, scan->at));
     scan->at++;
     scan->first_key[++scan->depth] = scan->key_count;
+    scan->is_array[scan->depth] = bracket == '[';
+    scan->elements[scan->depth] = 0;
     scan->fresh = true;
     return true;
 }
@@ -240,6 +308,7 @@ bool json_scan_array(json_scan *scan) {
 }
 
 static inline bool next_element(json_scan *scan) {
+    scan->elements[scan->depth]++; /* one too many at the end, when nobody asks any more */
     return move_on(scan, ']', "a value or ']'", "',' or ']'");
 }
 
@@ -252,8 +321,8 @@ bool json_scan_element(json_scan *scan) {
 static bool pass_number(json_scan *scan) {
     const char *next = number_skip(scan->at, scan->end);
     if (!next)
-        return json_scan_fail(scan, RA_ERR_FORMAT, "not JSON: malformed number at byte %zu",
-                              offset_of(scan, scan->at));
+        return json_scan_fail_with(scan, RA_ERR_FORMAT, &no_json, "not JSON: malformed number at byte %zu",
+                                   offset_of(scan, scan->at));
     scan->at = next;
     return true;
 }
@@ -300,7 +369,8 @@ bool json_scan_expect(json_scan *scan, json_type type, const char *what, const c
     json_type found = json_scan_peek(scan);
     if (scan->status != RA_OK || found == type) return scan->status == RA_OK;
     if (!json_scan_skip(scan, NULL)) return false; /* an error in the JSON matters more */
-    return json_scan_fail(scan, RA_ERR_FORMAT, "%s is %s, expected %s", what, type_names[found], wanted);
+    return json_scan_fail_with(scan, RA_ERR_FORMAT, &wrong_value, "%s is %s, expected %s", what,
+                               type_names[found], wanted);
 }
 
 bool json_scan_string(json_scan *scan, const char *what, json_string *string) {
@@ -321,8 +391,9 @@ static bool fail_number(json_scan *scan, const char *name, const char *wanted, r
     if (!json_scan_skip(scan, NULL)) return false;
     int shown = scan->at - from < SHOWN ? (int)(scan->at - from) : SHOWN;
     if (type != JSON_NUMBER)
-        return json_scan_fail(scan, RA_ERR_FORMAT, "%s is %s, expected %s%s", name, type_names[type], wanted,
-                              type == JSON_NULL ? " (JavaScript writes NaN as null)" : "");
+        return json_scan_fail_with(scan, RA_ERR_FORMAT, &wrong_value, "%s is %s, expected %s%s", name,
+                                   type_names[type], wanted,
+                                   type == JSON_NULL ? " (JavaScript writes NaN as null)" : "");
     if (why == RA_ERR_NOT_FINITE)
         return json_scan_fail(scan, why, "%.*s at byte %zu (%s) is beyond float32: numbers must be finite",
                               shown, from, offset_of(scan, from), name);
@@ -397,5 +468,6 @@ size_t json_scan_zeros(json_scan *scan) {
         }
     }
     scan->at = p;
+    scan->elements[scan->depth] += count;
     return count;
 }

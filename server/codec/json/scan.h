@@ -29,6 +29,7 @@
 #define RASAED_CODEC_JSON_SCAN_H
 
 #include "codec/json/string.h"
+#include "codec/problems.h"
 #include "ra_status.h"
 
 #include <stdint.h>
@@ -68,7 +69,9 @@ typedef struct json_scan {
     bool fresh; /* directly after the bracket that opened the innermost container */
     unsigned depth;
     size_t first_key[JSON_SCAN_DEPTH + 1]; /* of each open container, an index into keys */
-    json_string *keys;                     /* of the open objects */
+    bool is_array[JSON_SCAN_DEPTH + 1];
+    size_t elements[JSON_SCAN_DEPTH + 1]; /* of each open array, those that were begun */
+    json_string *keys;                    /* of the open objects */
     size_t key_count, key_capacity;
 } json_scan;
 
@@ -79,6 +82,11 @@ ra_status json_scan_close(json_scan *scan); /* frees; returns status */
 /* Fails the scan with a message, which is dropped when the scan has failed before. Returns false. */
 bool json_scan_fail(json_scan *scan, ra_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The same with facts (ra_status.h); facts->where names a member of the value where the scan is. Either way the facts of
+ * the error get the JSON pointer of that value, but for a body that is not JSON. */
+bool json_scan_fail_with(json_scan *scan, ra_status code, const ra_error_facts *facts, const char *format,
+                         ...) __attribute__((format(printf, 4, 5)));
 
 /* The type of the next value; passes nothing. */
 json_type json_scan_peek(json_scan *scan);

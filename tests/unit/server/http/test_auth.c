@@ -251,6 +251,8 @@ START_TEST(test_refusals_carry_their_challenge) {
         const char *name, *value = NULL;
         auth_refuse(table[i].verdict, &request, &response);
         ck_assert_int_eq(response.status, table[i].status);
+        ck_assert(http_response_next_header(&response, &at, &name, &value));
+        ck_assert_str_eq(name, "X-Error-Code");
         ck_assert(http_response_next_header(&response, &at, &name, &value) == (table[i].challenge != NULL));
         if (table[i].challenge) ck_assert_str_eq(value, table[i].challenge);
         if (table[i].challenge) ck_assert_str_eq(name, "WWW-Authenticate");

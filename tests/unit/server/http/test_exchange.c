@@ -18,7 +18,7 @@ static void admit(void *context, http_request *request, http_response *response,
     seen->admitted++;
     *max_body = seen->max_body;
     request->vital = seen->finds_vital;
-    if (seen->refuses) http_problem(request, response, 404, "nothing here");
+    if (seen->refuses) http_problem(request, response, PROBLEM_UNKNOWN_PATH, "nothing here", NULL);
 }
 
 static void answer(void *context, http_request *request, http_response *response) {
@@ -175,7 +175,7 @@ END_TEST
 
 START_TEST(test_broken_headers_and_targets_never_reach_the_service) {
     recorder seen = {.max_body = 100};
-    ra_error broken = {RA_ERR_FORMAT, "broken"};
+    ra_error broken = {.code = RA_ERR_FORMAT, .message = "broken"};
     http_exchange *exchange = begin(&seen, "/a", &(http_headers){0}, &broken);
     ck_assert_int_eq(exchange->step, HTTP_READY);
     ck_assert_int_eq(exchange->response.status, 400);
