@@ -3,12 +3,12 @@
  */
 #include "http/acceptor.h"
 #include "http/exchange.h"
+#include "http/last.h"
 #include "http/points.h"
 #include "http/seldom.h"
 #include "ra_memory.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -80,6 +80,7 @@ static void hand_over(http_acceptor *acceptor, int descriptor, const struct sock
         close(descriptor);
         return;
     }
+    if (atomic_load(&acceptor->stop)) last_accepted(descriptor);
     connection->spare = spare;
     atomic_fetch_add(spare ? &acceptor->spares : &acceptor->connections, 1);
     http_worker *worker = choose(acceptor);
@@ -214,23 +215,15 @@ ra_status http_acceptor_start(http_acceptor *acceptor, ra_error *err) {
     return RA_OK;
 }
 
-/* Closing the socket resets the connections that the system has completed and nobody has accepted, although their
- * clients may have sent requests. So first the system is told to take no more beginnings (SYN) of connections, whose
- * clients then find the closed port when they try again; then what is complete is accepted, also what becomes complete
- * in the meantime. */
+/* The last look is an accept, and the socket closes right after it. */
 static void accept_the_last(http_acceptor *acceptor) {
-    enum { FLAGS = 13, SYN = 2 }; /* of a TCP header: the byte of the flags, and the flag */
-    struct sock_filter rules[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),
-                                  BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SYN, 0, 1),
-                                  BPF_STMT(BPF_RET | BPF_K, 0), /* drops it */
-                                  BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
-    const struct sock_fprog filter = {sizeof rules / sizeof *rules, rules};
-    int descriptor = acceptor->options.descriptor;
-    (void)setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
-    for (int round = 0; round < LAST_ROUNDS; round++) {
-        (void)accept_some(acceptor, LAST);
-        if (poll(&(struct pollfd){.fd = descriptor, .events = POLLIN}, 1, LAST_MS) <= 0) break;
-    }
+    struct pollfd on = {.fd = acceptor->options.descriptor, .events = POLLIN};
+    if (last_begin(on.fd))
+        for (int round = 0; round < LAST_ROUNDS; round++) {
+            (void)accept_some(acceptor, LAST);
+            if (poll(&on, 1, LAST_MS) <= 0) break;
+        }
+    (void)accept_some(acceptor, LAST);
 }
 
 void http_acceptor_stop(http_acceptor *acceptor) {
