@@ -56,7 +56,7 @@ struct http_engine {
     http_connection *arriving; /* added, and not yet started */
     http_lingering *lingering;
     size_t suspended, owed;
-    size_t large;            /* replies that are sent in pieces */
+    http_turns turns;        /* of the replies that are sent in pieces */
     atomic_size_t in_flight; /* from the first line on */
     bool started, closing;
     char complaint[256]; /* the library's last message: why it did not start */
@@ -226,7 +226,7 @@ static enum MHD_Result send_response(http_engine *engine, http_exchange *exchang
     size_t count = http_response_pieces(from, pieces), size = count ? pieces[0].size : 0;
     for (size_t i = 0; i < count; i++) parts[i] = (struct MHD_IoVec){pieces[i].data, pieces[i].size};
     struct MHD_Response *response =
-        http_is_for_pieces(from) ? http_careful_response(from, &engine->large)
+        http_is_for_pieces(from) ? http_careful_response(from, &engine->turns)
         : count > 1
             ? MHD_create_response_from_iovec(parts, (unsigned)count, NULL, NULL)
             : MHD_create_response_from_buffer(size, size ? (void *)(uintptr_t)pieces[0].data : (char[]){0},
@@ -467,6 +467,7 @@ int http_engine_timeout(const http_engine *engine) {
 }
 
 void http_engine_run(http_engine *engine) {
+    http_turns_begin(&engine->turns);
     (void)MHD_run(engine->daemon);
     http_lingering_run(engine->lingering, http_now());
     if (engine->arriving) forget_those_that_did_not_start(engine);

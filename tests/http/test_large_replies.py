@@ -5,6 +5,7 @@ import array
 import hashlib
 import json
 import os
+import selectors
 import shutil
 import statistics
 import struct
@@ -14,7 +15,7 @@ import tempfile
 import time
 import unittest
 
-from daemon import Daemon, wait_for
+from daemon import PATIENCE, Daemon, wait_for
 
 CONCEPTS, WIDTH = 8192, 1024  # 32 MiB
 DOWNLOAD = "/v1/dictionaries/big/dictionary"
@@ -29,6 +30,13 @@ while True:
     while left > 0:
         left -= connection.recv_into(piece, min(left, len(piece)))
 """ % DOWNLOAD
+
+
+def cpu_seconds(daemon):
+    """Of all its threads, until now."""
+    with open("/proc/%d/stat" % daemon.process.pid, encoding="ascii") as file:
+        words = file.read().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class LargeReplies(unittest.TestCase):
@@ -76,6 +84,44 @@ class LargeReplies(unittest.TestCase):
     def test_small_requests_do_not_wait_for_downloads(self):
         for more in ((), ("--private-below", "1K")):
             self.assertLess(min(self.beside_downloads(*more) for _ in range(2)), 0.005, more)
+
+    def begin(self, daemon, count):
+        """Sockets on which a download has been asked for."""
+        sockets = [daemon.socket() for _ in range(count)]
+        for one in sockets:
+            self.addCleanup(one.close)
+            one.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % DOWNLOAD.encode())
+        return sockets
+
+    def test_downloads_have_equal_shares(self):
+        with Daemon("--dictionary", "big=" + self.path, "--threads", "1") as daemon:
+            received = dict.fromkeys(self.begin(daemon, 8), 0)
+            ready = selectors.DefaultSelector()
+            for one in received:
+                ready.register(one, selectors.EVENT_READ)
+            while max(received.values()) < CONCEPTS * WIDTH * 2:  # half a file
+                for key, _ in ready.select(PATIENCE):
+                    received[key.fileobj] += len(key.fileobj.recv(1 << 18))
+            ready.close()
+            self.assertGreater(min(received.values()), max(received.values()) / 4, sorted(received.values()))
+
+    def test_clients_that_read_nothing_hold_up_nobody(self):
+        with Daemon("--dictionary", "big=" + self.path, "--threads", "1") as daemon:
+            self.begin(daemon, 8)
+            for _ in range(2):
+                self.assertEqual(len(daemon.get(DOWNLOAD).body) // 1024, CONCEPTS * WIDTH * 4 // 1024)
+            before = cpu_seconds(daemon)
+            time.sleep(1)
+            self.assertLess(cpu_seconds(daemon) - before, 0.5)  # nobody asks and asks again
+
+    def test_clients_that_leave_in_the_middle(self):
+        with Daemon("--dictionary", "big=" + self.path, "--threads", "1") as daemon:
+            for round in range(5):
+                several = self.begin(daemon, 6)
+                for i, one in enumerate(several):
+                    one.recv(1000 + 100000 * ((i + round) % 3))
+                    one.close()
+            self.assertEqual(len(daemon.get(DOWNLOAD).body) // 1024, CONCEPTS * WIDTH * 4 // 1024)
 
     def test_each_reply_is_whole(self):
         for more in ((), ("--private-below", "1K")):
