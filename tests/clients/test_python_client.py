@@ -1,10 +1,11 @@
 """proto/python against a live daemon: every call answers what the dictionary's own numbers say, whatever form the
-latents have, from many threads, over connections that break. The package installs and is typed."""
+latents have, from many threads, over connections that break."""
 
 import environment
 
 environment.enter()
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -12,21 +13,35 @@ import sys
 import tempfile
 import threading
 import unittest
+from unittest import mock
 
 import numpy as np
 import scipy.sparse
 
 from environment import PROGRAM, TOP, Daemon, golden
+from tensors import tensor
 
 PACKAGE = os.path.join(TOP, "proto", "python")
 sys.path.insert(0, PACKAGE)
 
-from rasae import Atom, Client, Codes, Match, RasaeError  # noqa: E402
+from rasae import (Atom, BadRequestError, Client, Codes, ConflictError, Match, NotFoundError,  # noqa: E402
+                   PermissionDeniedError, RasaeError, StatusError)
 
 
 def close(got, wanted, tolerance=1e-5):
     assert np.shape(got) == np.shape(wanted), (np.shape(got), np.shape(wanted))
     np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance)
+
+
+@contextlib.contextmanager
+def watched(client):
+    """The requests that a client sends meanwhile."""
+    send, requests = client._transport.send, []
+    client._transport.send = lambda request: requests.append(request) or send(request)
+    try:
+        yield requests
+    finally:
+        del client._transport.send
 
 
 class Calls(unittest.TestCase):
@@ -64,6 +79,94 @@ class Calls(unittest.TestCase):
         self.assertEqual([one.atom for one in self.topk.atoms(slice(None, None, -3))],
                          list(range(len(self.D)))[::-3])
         self.assertEqual(self.topk.atoms([]), [])
+
+    def test_a_dictionary_is_a_sequence_of_its_atoms(self):
+        K = len(self.topk)
+        self.assertEqual([self.topk[i].atom for i in (5, -1, np.int64(3))], [5, K - 1, 3])
+        self.assertEqual([one.atom for one in self.topk[2:5]], [2, 3, 4])
+        with watched(self.client) as requests:
+            self.assertEqual([one.atom for one in self.topk.iter_atoms(fields=["label"], page=20)], list(range(K)))
+            self.assertEqual(len(requests), 3)
+            first = next(iter(self.topk))
+            self.assertEqual((first.atom, len(requests)), (0, 4))
+        self.assertEqual([one.atom for one in self.topk.iter_atoms([9, 1])], [9, 1])
+
+    def test_vectors_are_rows_of_the_matrix(self):
+        close(self.topk.vectors(), self.D)
+        close(self.topk.vectors([9, 1, 1]), self.D[[9, 1, 1]])
+        close(self.topk.vectors(5), self.D[5])
+        close(self.topk.vectors(slice(3, 6)), self.D[3:6])
+        close(self.topk.vectors(np.array([[1, 2], [3, 4]])), self.D[[[1, 2], [3, 4]]])
+        close(self.topk.vectors([]), self.D[:0])
+        close(self.topk.vectors(self.codes.index), self.D[self.codes.index])
+
+    def test_search_as_arrays(self):
+        lists = self.topk.search(self.x, 4)
+        atoms, scores = self.topk.search_arrays(self.x, 4)
+        self.assertEqual(atoms.tolist(), [[one.atom for one in found] for found in lists])
+        close(scores, [[one.score for one in found] for found in lists])
+        self.assertEqual(self.topk.search_arrays(self.x[0], 4)[0].shape, (4,))
+        self.assertEqual(self.topk.search_arrays(self.x.reshape(2, 8, -1), 4)[1].shape, (2, 8, 4))
+        self.assertEqual(self.topk.search_arrays(self.x[:0], 4)[0].shape, (0, 4))
+
+    def test_results_have_the_axes_of_the_rows(self):
+        cube = self.x.reshape(2, 8, -1)
+        codes = self.topk.encode(cube)
+        close(codes.to_dense(), self.dense.reshape(2, 8, -1))
+        close(self.topk.reconstruct(codes), (self.dense @ self.D).reshape(cube.shape))
+        close(self.topk.reconstruct(self.dense.reshape(2, 8, -1)), (self.dense @ self.D).reshape(cube.shape))
+        close(self.topk.steer(cube, {5: 2}), cube + 2 * self.D[5])
+        self.assertEqual([len(self.topk.explain(rows)) for rows in (cube, self.x, self.x[0], self.x[:0])], [16, 16, 1, 0])
+        self.assertEqual([len(self.topk.search(rows)) for rows in (cube, self.x, self.x[0], self.x[:0])], [16, 16, 1, 0])
+        row = self.topk.encode(self.x[3])
+        self.assertEqual(row.shape, (len(self.D),))
+        close(self.topk.reconstruct(row), self.dense[3] @ self.D)
+        for empty in (self.x[:0], cube[:, :0]):
+            self.assertEqual(self.topk.encode(empty).shape, (*empty.shape[:-1], len(self.D)))
+            self.assertEqual(self.topk.steer(empty, {5: 1}).shape, empty.shape)
+            self.assertEqual(self.topk.reconstruct(self.topk.encode(empty)).shape, empty.shape)
+
+    def test_tensors_and_arrays_are_the_same(self):
+        for dtype in ("float32", "bfloat16", "float64", "float16"):
+            given = tensor(self.x, dtype, grad=True, device="cuda")
+            rounded = given.detach().float().cpu().numpy()
+            self.assertEqual(self.topk.encode(given), self.topk.encode(rounded))
+            close(self.topk.steer(given, {5: 1}), rounded + self.D[5])
+        close(self.topk.reconstruct(tensor(self.dense, grad=True)), self.dense @ self.D)
+        close(self.topk.reconstruct((tensor([[1, 2]], "int64"), tensor([[0.5, 1]], "bfloat16"))),
+              [0.5 * self.D[1] + self.D[2]])
+
+    def test_what_comes_back_may_be_written(self):
+        for array in (self.topk.matrix(), self.topk.vectors([1]), self.topk.reconstruct(self.codes),
+                      *self.topk.search_arrays(self.x), self.topk.steer(self.x, {1: 1}), self.topk.encode(self.x).value):
+            array[:1] = 0
+
+    def test_batches_give_the_same_in_several_requests(self):
+        for call in (lambda **how: self.topk.encode(self.x, **how), lambda **how: self.topk.reconstruct(self.codes, **how),
+                     lambda **how: self.topk.reconstruct(self.dense, **how), lambda **how: self.topk.explain(self.x, **how),
+                     lambda **how: self.topk.steer(self.x, {5: 2}, **how), lambda **how: self.topk.search(self.x, **how),
+                     lambda **how: self.topk.search_arrays(self.x, **how)):
+            whole, seen = call(), []
+            with watched(self.client) as requests:
+                parts = call(batch_size=5, progress=lambda done, total: seen.append((done, total)))
+            self.assertEqual((len(requests), seen), (4, [(5, 16), (10, 16), (15, 16), (16, 16)]))
+            if isinstance(whole, Codes):
+                close(parts.to_dense(), whole.to_dense())
+            elif isinstance(whole, np.ndarray):
+                close(parts, whole)
+            elif isinstance(whole, tuple):
+                self.assertEqual(parts[0].tolist(), whole[0].tolist())
+                close(parts[1], whole[1])
+            else:
+                of_each = [[[one.atom for one in getattr(row, "concepts", row)] for row in rows] for rows in (parts, whole)]
+                self.assertEqual(*of_each)
+
+    def test_many_pushes_do_not_end_in_the_address(self):
+        scales = {i: 1 / (i + 3) for i in range(len(self.D))}
+        wanted = self.x[:3] + np.array(list(scales.values()), np.float32) @ self.D
+        with watched(self.client) as requests, mock.patch("rasae.operations._QUERY_BYTES", 100):
+            close(self.topk.steer(self.x[:3], scales), wanted, 1e-4)
+        self.assertLess(len(requests[-1].path), 200)
 
     def test_an_atom_and_its_parts(self):
         atom = self.topk.atom(5)
@@ -103,7 +206,7 @@ class Calls(unittest.TestCase):
         close(codes.to_scipy().toarray(), self.dense)
         again = Codes.from_rows(codes.indices, codes.values, codes.concepts)
         close(again.to_dense(), self.dense)
-        close(self.topk.encode(self.x[3]).to_dense(), self.dense[3:4])
+        close(self.topk.encode(self.x[3]).to_dense(), self.dense[3])
 
     def test_reconstructions_are_the_same_from_every_form(self):
         wanted = self.dense @ self.D
@@ -131,14 +234,15 @@ class Calls(unittest.TestCase):
     # ---- what goes wrong
 
     def test_refusals_carry_the_servers_sentence(self):
-        for call, status in ((lambda: self.topk.atom(10 ** 9), 404),
-                             (lambda: self.client.dictionary("none"), 404),
-                             (lambda: self.topk.neighbors(5, 0), 400),
-                             (lambda: self.client.dictionary("a/../b?c"), 404),
-                             (lambda: self.client.dictionary("bare").encode(np.ones(
-                                 self.client.dictionary("bare").info.dimensions)), 409)):
-            with self.assertRaises(RasaeError) as caught:
+        for call, status, kind in ((lambda: self.client.dictionary("none"), 404, NotFoundError),
+                                   (lambda: self.client.dictionary("a/../b?c"), 404, NotFoundError),
+                                   (lambda: self.topk.atom(5, fields=["nothing"]), 400, BadRequestError),
+                                   (lambda: self.topk.reload(), 403, PermissionDeniedError),
+                                   (lambda: self.client.dictionary("bare").encode(np.ones(
+                                       self.client.dictionary("bare").info.dimensions)), 409, ConflictError)):
+            with self.assertRaises(kind) as caught:
                 call()
+            self.assertIsInstance(caught.exception, StatusError)
             self.assertEqual(caught.exception.status, status, caught.exception)
             self.assertGreater(len(caught.exception.sentence), 10)
             self.assertTrue(caught.exception.request_id)
@@ -152,10 +256,29 @@ class Calls(unittest.TestCase):
             with self.assertRaises(ValueError):
                 call()
 
-    def test_numbers_that_are_none_are_refused(self):
-        with self.assertRaises(RasaeError) as caught:
-            self.topk.encode(np.full(self.D.shape[1], np.nan))
-        self.assertEqual(caught.exception.status, 400)
+    def test_arguments_that_cannot_be_right_are_refused_before_anything_is_sent(self):
+        K, x = len(self.D), self.x
+        calls = {
+            TypeError: (lambda d: d.atom(5.7), lambda d: d.atom(True), lambda d: d.atom("5"), lambda d: d.neighbors(5.0),
+                        lambda d: d.point(1.5), lambda d: d.atoms([1.5]), lambda d: d.vectors([True]), lambda d: d[1.0],
+                        lambda d: d.encode(x > 0), lambda d: d.encode(x.astype(complex)), lambda d: d.steer(x, {5.5: 1}),
+                        lambda d: d.search(x, k=2.5), lambda d: d.encode(x, batch_size=1.5),
+                        lambda d: d.reconstruct(([[1.5]], [[1]]))),
+            IndexError: (lambda d: d.atom(K), lambda d: d.atom(-1), lambda d: d[K], lambda d: d[-K - 1],
+                         lambda d: d.atoms([0, K]), lambda d: d.vectors([-1]), lambda d: d.neighbors(10 ** 30),
+                         lambda d: d.steer(x, {K: 1}), lambda d: d.point(-1), lambda d: d.point(d.info.points)),
+            ValueError: (lambda d: d.neighbors(5, 0), lambda d: d.neighbors(5, metric="euclid"), lambda d: d.search(x, k=-1),
+                         lambda d: d.encode(x * np.nan), lambda d: d.encode(x[:, :3]), lambda d: d.steer(x, {5: np.nan}),
+                         lambda d: d.steer(x, {5: 1}, on="output"), lambda d: d.encode(x, batch_size=0),
+                         lambda d: d.atom(5, fields=[]), lambda d: d.reconstruct(([[K]], [[1]])),
+                         lambda d: d.explain(x, k=0), lambda d: d.reconstruct(self.codes[:2].to_dense()[:, :5]))}
+        self.client.server()  # whose limits are asked for once
+        with watched(self.client) as requests:
+            for error, refused in calls.items():
+                for i, call in enumerate(refused):
+                    with self.subTest(error=error.__name__, call=i), self.assertRaises(error):
+                        call(self.topk)
+        self.assertEqual(requests, [])
 
     def test_nobody_there(self):
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -214,13 +337,31 @@ class Measured(unittest.TestCase):
                     self.assertIsNone(atom.vector)
 
 
+class Limits(unittest.TestCase):
+    def test_a_batch_that_the_server_would_refuse_goes_out_in_several(self):
+        x = np.load(golden("topk-mse.x.npy")).astype(np.float32)[:40]
+        with Daemon("--dictionary", "topk=" + golden("topk-mse.final.safetensors"), "--max-rows", "7", "--max-body",
+                    "2000") as daemon, Client("http://%s:%d" % daemon.address) as client:
+            topk = client.dictionary("topk")
+            codes = topk.encode(x)
+            dense = codes.to_dense()
+            self.assertEqual(len(codes), 40)
+            self.assertEqual(len(topk.explain(x)), 40)
+            wanted = dense @ topk.matrix()
+            close(topk.reconstruct(codes), wanted)
+            close(topk.reconstruct(dense), wanted)
+            close(topk.steer(x, {5: 1}), x + topk.vectors(5))
+            self.assertEqual(topk.search_arrays(x)[0].shape, (40, 10))
+            close(topk.vectors(range(len(topk))[::-1]), topk.matrix()[::-1])
+
+
 class Connections(unittest.TestCase):
     def test_a_kept_connection_that_the_server_closed_is_replaced(self):
         served = "bare=" + golden("dict-basic.checkpoint.safetensors")
         with Daemon("--idle-seconds", "1", "--dictionary", served) as daemon, \
                 Client("http://%s:%d" % daemon.address) as client:
             bare = client.dictionary("bare")
-            kept, = client._transport._pool.idle
+            kept, = client._transport._idle.connections
             kept.sock.settimeout(30)
             self.assertEqual(kept.sock.recv(1, socket.MSG_PEEK), b"")  # the server has closed it
             self.assertEqual(bare.atom(3).atom, 3)
@@ -236,22 +377,6 @@ class Connections(unittest.TestCase):
                 Client("http://127.0.0.1:%d" % server.getsockname()[1], retries=2).dictionaries()
             self.assertIn("broke", str(caught.exception))
             thread.join()
-
-
-class Package(unittest.TestCase):
-    def test_it_installs(self):
-        with tempfile.TemporaryDirectory() as folder:
-            subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
-                            "--no-build-isolation", "--disable-pip-version-check", "--target", folder,
-                            PACKAGE], check=True)
-            self.assertTrue(os.path.exists(os.path.join(folder, "rasae", "py.typed")))
-            subprocess.run([sys.executable, "-c", "import rasae; rasae.Client('http://127.0.0.1:1')"],
-                           check=True, cwd=folder, env={**os.environ, "PYTHONPATH": folder})
-
-    def test_its_types_hold(self):
-        with tempfile.TemporaryDirectory() as cache:
-            subprocess.run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", cache,
-                            os.path.join(PACKAGE, "rasae")], check=True, stdout=sys.stderr)
 
 
 if __name__ == "__main__":

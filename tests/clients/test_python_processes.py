@@ -1,4 +1,4 @@
-"""proto/python/rasae/transport.py in many processes and threads: each call gets the answer to its own request, however
+"""proto/python/rasae/pool.py in many processes and threads: each call gets the answer to its own request, however
 processes were started, and nobody is given a reply that carries the id of another request."""
 
 import environment
@@ -103,13 +103,13 @@ class Processes(unittest.TestCase):
 
     def test_the_parents_connections_live_on(self):
         self.bare.atom(1)
-        kept = list(self.client._transport._pool.idle)
+        kept = list(self.client._transport._idle.connections)
         child = os.fork()
         if child == 0:
-            os._exit(self.bare.atom(2).atom != 2 or any(one in kept for one in self.client._transport._pool.idle))
+            os._exit(self.bare.atom(2).atom != 2 or any(one in kept for one in self.client._transport._idle.connections))
         self.assertEqual(os.waitpid(child, 0)[1], 0)
         self.assertEqual(self.bare.atom(3).atom, 3)
-        self.assertEqual(self.client._transport._pool.idle, kept)
+        self.assertEqual(self.client._transport._idle.connections, kept)
 
     def test_the_parents_tls_sessions_live_on(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -122,13 +122,13 @@ class Processes(unittest.TestCase):
                     Client("https://%s:%d" % daemon.address,
                            context=ssl.create_default_context(cafile=certificate)) as client:
                 bare = client.dictionary("bare")
-                kept, = client._transport._pool.idle
+                kept, = client._transport._idle.connections
                 child = os.fork()
                 if child == 0:
                     os._exit(wrong_atoms(bare, 2) > 0)
                 self.assertEqual(os.waitpid(child, 0)[1], 0)
                 self.assertEqual(wrong_atoms(bare, 5), 0)
-                self.assertEqual(client._transport._pool.idle, [kept])
+                self.assertEqual(client._transport._idle.connections, [kept])
                 with self.assertRaises(TypeError):
                     pickle.dumps(client)
 
@@ -199,7 +199,7 @@ class Ids(unittest.TestCase):
             with self.assertRaises(RasaeError) as caught:
                 client.dictionaries()
             self.assertIn("the reply to request another", str(caught.exception))
-            self.assertEqual(client._transport._pool.idle, [])
+            self.assertEqual(client._transport._idle.connections, [])
 
     def test_a_server_without_ids_is_borne(self):
         with Echo(lambda *_: None) as server, Client(server.url) as client:

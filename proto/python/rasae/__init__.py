@@ -6,18 +6,25 @@
         words = client.dictionary("words")
         codes = words.encode(x)                  # x is [rows, d]
         x_hat = words.reconstruct(codes)         # [rows, d]
-        words.atom(codes.indices[0][0]).label
+        words.atom(codes[0].index[0]).label
 
-Symbols in the shapes: K concepts (atoms), d dimensions, B rows of a batch. Arrays that come back are float32.
+Symbols in the shapes: K concepts (atoms), d dimensions. Arrays that come back are float32. AsyncClient has the same calls
+for asyncio.
 """
 
+from .aio import AsyncClient, AsyncDictionary
 from .client import Client
-from .codes import Codes
+from .codes import Codes, Top
 from .dictionary import Dictionary
-from .errors import RasaeError
-from .records import Agreement, Archetype, Atom, Concept, Example, Explanation, Info, Match, Point, Row, Statistics, Use
+from .errors import (AuthenticationError, BadRequestError, BusyError, ConflictError, NotFoundError, PermissionDeniedError,
+                     RasaeError, ReplyError, RequestTimeoutError, ServerError, StatusError, TooLargeError, TransportError)
+from .message import AsyncTransport, Request, Response, Transport
+from .records import (Agreement, Archetype, Atom, Concept, Example, Explanation, Info, Limits, Match, NearRow, Point, Server,
+                      Statistics, Trace, TraceRow, Use)
+from .version import VERSION as __version__
 
-__version__ = "0.1.0"
-
-__all__ = ["Agreement", "Archetype", "Atom", "Client", "Codes", "Concept", "Dictionary", "Example", "Explanation", "Info", "Match",
-           "Point", "RasaeError", "Row", "Statistics", "Use"]
+__all__ = ["Agreement", "Archetype", "AsyncClient", "AsyncDictionary", "AsyncTransport", "Atom", "AuthenticationError",
+           "BadRequestError", "BusyError", "Client", "Codes", "Concept", "ConflictError", "Dictionary", "Example", "Explanation",
+           "Info", "Limits", "Match", "NearRow", "NotFoundError", "PermissionDeniedError", "Point", "RasaeError", "ReplyError",
+           "Request", "RequestTimeoutError", "Response", "Server", "ServerError", "StatusError", "Statistics", "TooLargeError",
+           "Top", "Trace", "TraceRow", "TransportError", "Transport", "Use", "__version__"]

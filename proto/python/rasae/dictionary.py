@@ -1,166 +1,150 @@
 """One dictionary of a server.
 
-Symbols: K concepts (atoms), d dimensions, B rows of a batch. Where [B, ...] is taken, a single row without
-the B is too: an array that comes back then has no B either, and a list or codes have one entry. Arrays that
-come back are float32.
+Symbols: K concepts (atoms), d dimensions, rows of data [..., d]. There is one rule for all axes before the last one, a
+single row [d] among them: an array or codes that come back have the axes that went in, and a list has one entry for each
+row, in order. So encode(x[3]) is codes [K], steer(x[3], ...) is [d], and explain(x[3]) is a list with one explanation.
+
+Rows may be lists, arrays of numpy, tensors of torch (any real type, on any device, with gradient or without), and what else
+numpy.asarray takes. What comes back is float32 of numpy. Any number of rows goes out in batches that the server takes;
+`batch_size` is the most rows of one, and `progress` is called with the rows that are done and all of them after each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, cast
-from urllib.parse import urlencode
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, overload
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import NDArray
 
-from . import wire
-from .codes import Codes, Latents
-from .records import Atom, Explanation, Info, Match, Point, every
-from .transport import Reply, Transport
-from .wire import Body, Floats
+from .arguments import Ids
+from .codes import Codes
+from .exchange import drive
+from .message import Transport
+from .operations import Fields, Metric, On, Operations, Progress
+from .records import Atom, Explanation, Info, Match, Point
+from .rows import Floats, Numbers
 
-Metric = Literal["cosine", "dot"]
-Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "layout", "vector"]
-
-_PAGE = 1000  # atoms that the server gives at once
+if TYPE_CHECKING:
+    from .codes import Latents
 
 
 class Dictionary:
-    """A dictionary. Comes from Client.dictionary(); threads may share it."""
+    """A dictionary: a sequence of its atoms. Comes from Client.dictionary(); threads may share it, and it may be pickled.
 
-    def __init__(self, transport: Transport, name: str, path: str) -> None:
-        self._transport, self._path = transport, path
-        self.name = name
-        self.info = self.refresh()
+    len(d) is K, d[5] an atom, d[-1] the last one, d[2:5] a list, and `for atom in d` asks for a page at a time.
+    """
+
+    def __init__(self, operations: Operations, transport: Transport) -> None:
+        self._operations, self._transport = operations, transport
 
     def __repr__(self) -> str:
         return f"Dictionary({self.name!r}, concepts={self.info.concepts}, dimensions={self.info.dimensions})"
 
-    def __len__(self) -> int:
-        return self.info.concepts
+    @property
+    def name(self) -> str:
+        return self._operations.name
+
+    @property
+    def info(self) -> Info:
+        """What it was when the server was last asked: when it was opened, and at refresh() and reload()."""
+        return self._operations.info
 
     def refresh(self) -> Info:
         """Asks again what it is: after a reload the sizes may differ. Also sets `info`."""
-        self.info = Info.read(self._get("").json)
-        return self.info
+        return drive(self._operations.refresh(), self._transport)
 
     # ---- atoms and points
 
-    def atom(self, atom: int, fields: Iterable[Field] | None = None) -> Atom:
-        """One atom. fields: the parts that are wanted, all of them when it is not given."""
-        return Atom.read(self._get(f"/atoms/{int(atom)}", query=_fields(fields)).json)
+    def __len__(self) -> int:
+        return self.info.concepts
 
-    def atoms(self, ids: slice | Iterable[int] | None = None,
-              fields: Iterable[Field] | None = None) -> list[Atom]:
-        """Several: by number in the order given, a slice, or all. Asked for in pages of 1,000."""
-        found: list[Atom] = []
-        for page in self._pages(ids):
-            if isinstance(page, range):
-                where = {"offset": page.start, "limit": len(page)}
-                reply = self._get("/atoms", query={**where, **_fields(fields)})
-            else:
-                reply = self._post("/atoms", wire.as_json({"ids": page}), wire.JSON, **_fields(fields))
-            found += [Atom.read(one) for one in reply.json["atoms"]]
-        return found
+    @overload
+    def __getitem__(self, which: int) -> Atom: ...
 
-    def neighbors(self, atom: int, k: int = 10, metric: Metric = "cosine") -> list[Match]:
-        """The k atoms nearest to an atom, nearest first; all but itself when there are fewer."""
-        k = min(k, self.info.concepts - 1)
-        reply = self._get(f"/atoms/{int(atom)}/neighbors", query={"k": k, "metric": metric}).json
-        return list(every(Match, reply["neighbors"]))
+    @overload
+    def __getitem__(self, which: slice) -> list[Atom]: ...
 
-    def search(self, vectors: ArrayLike, k: int = 10, metric: Metric = "cosine") -> list[list[Match]]:
-        """The k atoms nearest to vectors [B, d]: a list for each, nearest first."""
-        rows, _ = wire.as_rows(vectors, self.info.dimensions, "vectors")
-        k = min(k, self.info.concepts)
-        results = self._post("/search", wire.write(rows), wire.JSON, k=k, metric=metric).json["results"]
-        return [list(every(Match, one)) for one in results]
+    def __getitem__(self, which: int | slice) -> Atom | list[Atom]:
+        if isinstance(which, slice):
+            return self.atoms(which)
+        below = isinstance(which, (int, np.integer)) and not isinstance(which, bool) and which < 0
+        return self.atom(which + len(self) if below else which)
+
+    def __iter__(self) -> Iterator[Atom]:
+        return self.iter_atoms()
+
+    def atom(self, atom: int, fields: Fields = None) -> Atom:
+        """One atom. fields: the parts that are wanted, like ["label", "norm"]; all of them when not given.
+        TypeError for 5.7, IndexError for one that is not there."""
+        return drive(self._operations.atom(atom, fields), self._transport)
+
+    def atoms(self, ids: Ids | None = None, fields: Fields = None) -> list[Atom]:
+        """Several: by number in the order given, a slice, or all. fields: the parts that are wanted, or "all"; those that the
+        server puts into lists when not given."""
+        return drive(self._operations.atoms(ids, fields), self._transport)
+
+    def iter_atoms(self, ids: Ids | None = None, fields: Fields = None, page: int = 250) -> Iterator[Atom]:
+        """The same one by one, asked for by the page."""
+        for call in self._operations.pages(ids, fields, page):
+            yield from drive(call, self._transport)
+
+    def vectors(self, ids: Ids | int | None = None) -> Floats:
+        """The rows of D with these numbers: [d] for one, [n, d] for n, all of them when not given. In the units of the
+        dictionary. Much faster than atoms(), because the numbers travel as bytes."""
+        return drive(self._operations.vectors(ids, "vector"), self._transport)
+
+    def matrix(self) -> Floats:
+        """All of D, [K, d], in the units of the dictionary."""
+        return drive(self._operations.matrix(), self._transport)
 
     def point(self, point: int) -> Point:
         """A candidate point, and the atoms that are built from it."""
-        return Point.read(self._get(f"/points/{int(point)}").json)
+        return drive(self._operations.point(point), self._transport)
 
-    def matrix(self) -> Floats:
-        """All of D, [K, d]."""
-        return wire.read_matrix(self._get("/dictionary", wire.RAW))
+    # ---- searching
+
+    def neighbors(self, atom: int, k: int = 10, metric: Metric = "cosine", fields: Fields = None) -> list[Match]:
+        """The k atoms nearest to an atom, nearest first; all but itself when there are fewer."""
+        return drive(self._operations.neighbors(atom, k, metric, fields), self._transport)
+
+    def search(self, vectors: Numbers, k: int = 10, metric: Metric = "cosine", *, fields: Fields = None,
+               batch_size: int | None = None, progress: Progress | None = None) -> list[list[Match]]:
+        """The k atoms nearest to vectors [..., d]: a list for each, nearest first. The vectors are in the units of the
+        dictionary, as atoms are."""
+        return drive(self._operations.search(vectors, k, metric, fields, batch_size, progress), self._transport)
+
+    def search_arrays(self, vectors: Numbers, k: int = 10, metric: Metric = "cosine", *, batch_size: int | None = None,
+                      progress: Progress | None = None) -> tuple[NDArray[np.int32], Floats]:
+        """The same as arrays: atoms [..., k] and scores [..., k]. Much faster for many vectors."""
+        return drive(self._operations.search_arrays(vectors, k, metric, batch_size, progress), self._transport)
 
     # ---- computing
 
-    def encode(self, inputs: ArrayLike) -> Codes:
-        """The active latents of inputs [B, d]."""
-        rows, _ = wire.as_rows(inputs, self.info.dimensions, "inputs")
-        return wire.read_codes(self._post("/encode", wire.write(rows)), self.info.concepts)
+    def encode(self, inputs: Numbers, *, batch_size: int | None = None, progress: Progress | None = None) -> Codes:
+        """The active latents of inputs [..., d], in the units of the data: codes [..., K]."""
+        return drive(self._operations.encode(inputs, batch_size, progress), self._transport)
 
-    def reconstruct(self, latents: Latents) -> Floats:
-        """x_hat [B, d] from latents: dense [B, K], Codes, scipy.sparse, or (indices, values), both of them
-        with a sequence a row."""
-        body, single = self._latents(latents)
-        rows = wire.read_matrix(self._post("/reconstruct", body))
-        return rows[0] if single else rows
+    def reconstruct(self, latents: Latents, *, batch_size: int | None = None, progress: Progress | None = None) -> Floats:
+        """x_hat [..., d], in the units of the data, from latents: Codes, dense [..., K], scipy.sparse, or (indices, values),
+        both of them with a sequence for each row."""
+        return drive(self._operations.reconstruct(latents, batch_size, progress), self._transport)
 
-    def explain(self, inputs: ArrayLike) -> list[Explanation]:
-        """What inputs [B, d] are made of, one by one."""
-        rows, _ = wire.as_rows(inputs, self.info.dimensions, "inputs")
-        reply = self._post("/explain", wire.write(rows), wire.JSON,
-                           fields="label,archetypes,relaxation,trace").json
-        return [Explanation.read(one) for one in reply["explanations"]]
+    def explain(self, inputs: Numbers, k: int | None = None, *, fields: Fields = None, batch_size: int | None = None,
+                progress: Progress | None = None) -> list[Explanation]:
+        """What inputs [..., d], in the units of the data, are made of, one by one. k: the strongest concepts only."""
+        return drive(self._operations.explain(inputs, k, fields, batch_size, progress), self._transport)
 
-    def steer(self, inputs: ArrayLike, scales: Mapping[int, float],
-              on: Literal["input", "reconstruction"] = "input") -> Floats:
-        """inputs [B, d] + the sum of scale times the direction of the atom, as in steer(x, {5: 2.0}); or on top of what
-        the dictionary makes of them. The direction is D[atom] in the units of the inputs."""
-        rows, single = wire.as_rows(inputs, self.info.dimensions, "inputs")
-        steer = ",".join(f"{int(atom)}:{float(scale)!r}" for atom, scale in scales.items())
-        outputs = wire.read_matrix(self._post("/steer", wire.write(rows), steer=steer, on=on))
-        return outputs[0] if single else outputs
+    def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On = "input", *, batch_size: int | None = None,
+              progress: Progress | None = None) -> Floats:
+        """inputs [..., d] + sum of scale * direction of the atom, in the units of the data, as in steer(x, {5: 2.0}); or on top
+        of what the dictionary makes of them (on="reconstruction"). The direction of an atom is its vector; that of a
+        standardized dictionary, times the deviations of the data."""
+        return drive(self._operations.steer(inputs, scales, on, batch_size, progress), self._transport)
 
     # ---- administration
 
     def reload(self) -> Info:
-        """Has the server open the file again; needs an admin key. RasaeError when that fails, and the old
-        generation goes on serving."""
-        self._transport.request("POST", self._path + "/reload", b"", again=False)
-        return self.refresh()
-
-    # ---- calls
-
-    def _get(self, path: str, accept: str = wire.JSON, query: Mapping[str, object] = {}) -> Reply:
-        return self._transport.request("GET", self._path + path + _query(query), headers={"Accept": accept})
-
-    def _post(self, path: str, body: Body, accept: str = wire.RAW, **query: object) -> Reply:
-        return self._transport.request("POST", self._path + path + _query(query), body.data,
-                                       {**body.headers, "Accept": accept})
-
-    def _pages(self, ids: slice | Iterable[int] | None) -> Iterable[range | list[int]]:
-        if ids is None:
-            ids = slice(None)
-        if isinstance(ids, slice):
-            numbers: Sequence[int] = range(*ids.indices(self.info.concepts))
-        else:
-            numbers = [int(one) for one in ids]
-        together = isinstance(numbers, range) and numbers.step == 1
-        for first in range(0, len(numbers), _PAGE):
-            page = numbers[first:first + _PAGE]
-            yield page if together and isinstance(page, range) else list(page)
-
-    def _latents(self, latents: Latents) -> tuple[Body, bool]:
-        if isinstance(latents, tuple):
-            indices, values = latents
-            latents = Codes.from_rows(indices, values, self.info.concepts)
-        elif hasattr(latents, "tocsr"):
-            latents = Codes.from_scipy(latents)
-        if isinstance(latents, Codes):
-            if latents.concepts != self.info.concepts:
-                raise ValueError(f"the latents have {latents.concepts} columns, but dictionary {self.name} "
-                                 f"has {self.info.concepts} concepts")
-            return wire.write_codes(latents), False
-        rows, single = wire.as_rows(cast(ArrayLike, latents), self.info.concepts, "latents")
-        return wire.write(rows), single
-
-
-def _fields(fields: Iterable[str] | None) -> dict[str, str]:
-    return {} if fields is None else {"fields": ",".join(fields)}
-
-
-def _query(query: Mapping[str, object]) -> str:
-    return "?" + urlencode(query, safe=",:") if query else ""
+        """Has the server open the file again; needs an admin key. RasaeError when that fails, and the old generation goes on
+        serving."""
+        return drive(self._operations.reload(), self._transport)

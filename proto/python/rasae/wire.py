@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .codes import Codes
-from .errors import RasaeError
-from .transport import Reply
-
-Floats = NDArray[np.float32]
+from .errors import ReplyError
+from .message import REQUEST_ID, Response
+from .rows import Floats
 
 RAW = "application/octet-stream"
 JSON = "application/json"
@@ -35,53 +35,80 @@ def write(*arrays: NDArray[Any]) -> Body:
     """The body of a request."""
     little = [array.astype(array.dtype.newbyteorder("<"), copy=False) for array in arrays]
     shapes = (", ".join(map(str, array.shape)) for array in little)
-    headers = {"Content-Type": RAW, "X-Tensor-Shape": "; ".join(shapes),
-               "X-Tensor-Dtype": "; ".join(_NAMES[array.dtype] for array in little)}
+    headers = {"content-type": RAW, "x-tensor-shape": "; ".join(shapes),
+               "x-tensor-dtype": "; ".join(_NAMES[array.dtype] for array in little)}
     return Body(b"".join(array.tobytes() for array in little), headers)
 
 
 def as_json(value: Mapping[str, object]) -> Body:
-    return Body(json.dumps(value).encode(), {"Content-Type": JSON})
+    return Body(json.dumps(value, allow_nan=False).encode(), {"content-type": JSON})
 
 
 def write_codes(codes: Codes) -> Body:
     return write(codes.start, codes.index, codes.value)
 
 
-def read(reply: Reply) -> list[NDArray[Any]]:
+def query(members: Mapping[str, object]) -> str:
+    """What stands after the path; members that are None are left out."""
+    given = {name: value for name, value in members.items() if value is not None}
+    return "?" + urlencode(given, safe=",:", quote_via=quote) if given else ""
+
+
+def read_json(response: Response) -> dict[str, Any]:
+    """The object in a reply."""
+    try:
+        value = response.json
+    except ValueError as error:
+        raise _unreadable(response, f"is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise _unreadable(response, "is no JSON object")
+    return value
+
+
+def member(response: Response, name: str) -> Any:
+    """A member that every version of the server sends."""
+    try:
+        return read_json(response)[name]
+    except KeyError as error:
+        raise _unreadable(response, f"has no member {name}") from error
+
+
+def read(response: Response, count: int) -> list[NDArray[Any]]:
     """The tensors of a reply. BF16 becomes float32."""
     try:
-        shapes = [tuple(map(int, one.split(","))) for one in reply.headers["X-Tensor-Shape"].split(";")]
-        names = [one.strip() for one in reply.headers["X-Tensor-Dtype"].split(";")]
+        shapes = [tuple(map(int, one.split(","))) for one in response.headers["x-tensor-shape"].split(";")]
+        names = [one.strip() for one in response.headers["x-tensor-dtype"].split(";")]
         arrays, at = [], 0
         for shape, name in zip(shapes, names, strict=True):
             dtype = np.dtype(_DTYPES[name])
-            count = int(np.prod(shape))
-            array = np.frombuffer(reply.body, dtype, count, at).reshape(shape)
-            at += count * dtype.itemsize
-            arrays.append(_widened(array) if name == "BF16" else array.astype(dtype.newbyteorder("=")))
-        if at != len(reply.body):
-            raise ValueError(f"{len(reply.body)} bytes came, {at} were announced")
-    except (AttributeError, KeyError, ValueError) as error:
-        raise RasaeError(0, f"the server's answer is no tensor: {error}") from error
+            numbers = int(np.prod(shape, dtype=np.int64))
+            array = np.frombuffer(response.body, dtype, numbers, at).reshape(shape)
+            at += numbers * dtype.itemsize
+            arrays.append(_widened(array) if name == "BF16" else array.astype(dtype.newbyteorder("="), copy=False))
+        if at != len(response.body):
+            raise ValueError(f"{len(response.body)} bytes came, {at} were announced")
+        if len(arrays) != count:
+            raise ValueError(f"{len(arrays)} tensors came, expected {count}")
+    except (KeyError, ValueError) as error:
+        raise _unreadable(response, f"is no tensor: {error}") from error
     return arrays
 
 
-def read_matrix(reply: Reply) -> Floats:
-    return read(reply)[0].astype(np.float32, copy=False)
+def read_matrix(response: Response) -> Floats:
+    array = read(response, 1)[0].astype(np.float32, copy=False)
+    return array if array.flags.writeable else array.copy()
 
 
-def read_codes(reply: Reply, concepts: int) -> Codes:
-    start, index, value = read(reply)
-    return Codes(start, index, value, concepts)
+def read_codes(response: Response, concepts: int) -> Codes:
+    start, index, value = read(response, 3)
+    try:
+        return Codes(start, index, value, concepts)
+    except (TypeError, ValueError) as error:
+        raise _unreadable(response, f"holds no codes of this dictionary: {error}") from error
 
 
-def as_rows(values: ArrayLike, width: int, what: str) -> tuple[Floats, bool]:
-    """[B, width] in float32, and whether it was one row, [width]."""
-    array = np.asarray(values, np.float32)
-    if array.ndim not in (1, 2) or array.shape[-1] != width:
-        raise ValueError(f"{what} has the shape {list(array.shape)}, expected [B, {width}] or [{width}]")
-    return np.ascontiguousarray(np.atleast_2d(array)), array.ndim == 1
+def _unreadable(response: Response, why: str) -> ReplyError:
+    return ReplyError(f"the server's answer {why}", response.headers.get(REQUEST_ID))
 
 
 def _widened(upper: NDArray[Any]) -> Floats:

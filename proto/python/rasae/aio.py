@@ -1,0 +1,226 @@
+"""The server, from asyncio: AsyncClient and AsyncDictionary have the calls of Client and Dictionary, to be awaited.
+
+They need httpx (`pip install rasae[async]`), which carries the requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .address import Address, Path
+from .arguments import Ids
+from .client import policy
+from .codes import Codes
+from .errors import RequestTimeoutError, TransportError
+from .exchange import drive_async, mixed_up
+from .message import AsyncTransport, Request, Response
+from .operations import Fields, Metric, On, Operations, Progress, Session
+from .records import Atom, Explanation, Info, Match, Point, Server
+from .rows import Floats, Numbers
+
+if TYPE_CHECKING:
+    import httpx
+
+    from .codes import Latents
+
+
+class HttpxTransport:
+    """Connections to one server, kept by httpx. They belong to one event loop of one process: another one gets its own."""
+
+    def __init__(self, address: Address) -> None:
+        try:
+            import httpx  # noqa: F401
+        except ImportError as error:
+            raise ImportError("AsyncClient needs httpx: pip install 'rasae[async]'") from error
+        self.address = address
+        self._tls = address.tls() if address.scheme == "https" else None
+        self._client: httpx.AsyncClient | None = None
+        self._owner: tuple[int, asyncio.AbstractEventLoop] | None = None
+
+    def __reduce__(self) -> tuple[type[HttpxTransport], tuple[Address]]:
+        return HttpxTransport, (self.address,)
+
+    async def close(self) -> None:
+        client, owner, self._client = self._client, self._owner, None
+        if client is not None and owner == (os.getpid(), asyncio.get_running_loop()):
+            await client.aclose()
+
+    async def send(self, request: Request) -> Response:
+        import httpx
+        url = self.address.url
+        try:
+            async with self._own().stream(request.method, self.address.prefix + request.path, content=request.body,
+                                          headers=dict(request.headers), timeout=request.timeout) as response:
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                if not request.owns(headers):
+                    raise mixed_up(request, headers)
+                body = bytearray()
+                async for piece in response.aiter_raw():
+                    body += piece
+                return Response(response.status_code, headers, body)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise TransportError.untrusted(url, error) from error
+            raise TransportError(f"{url} cannot be reached: {error or type(error).__name__}", sent=False) from error
+        except httpx.TimeoutException as error:
+            raise RequestTimeoutError(f"{url} did not answer within {request.timeout:g} seconds") from error
+        except (httpx.TransportError, httpx.StreamError) as error:
+            raise TransportError(f"the connection to {url} broke: {error or type(error).__name__}") from error
+
+    def _own(self) -> httpx.AsyncClient:
+        import httpx
+        owner = (os.getpid(), asyncio.get_running_loop())
+        if self._client is None or self._owner != owner:
+            address = self.address
+            unix = address.host if address.scheme == "unix" else None
+            carrier = httpx.AsyncHTTPTransport(verify=self._tls or False, uds=unix, trust_env=False,
+                                               limits=httpx.Limits(max_connections=None, max_keepalive_connections=100))
+            host = f"[{address.host}]" if ":" in address.host else address.host
+            base = "http://localhost" if unix else \
+                f"{address.scheme}://{host}" + (f":{address.port}" if address.port else "")
+            self._client = httpx.AsyncClient(transport=carrier, base_url=base, trust_env=False, follow_redirects=False,
+                                             headers={})
+            self._owner = owner
+        return self._client
+
+
+class AsyncClient:
+    """A server of dictionaries; the arguments are those of Client.
+
+    Any number of tasks may share one. Close it with close(), or use it in an `async with`.
+    """
+
+    def __init__(self, url: str, *, key: str | None = None, headers: Mapping[str, str] | None = None, timeout: float = 60.0,
+                 retries: int = 3, deadline: float | None = 300.0, ca: Path | None = None,
+                 context: ssl.SSLContext | None = None, transport: AsyncTransport | None = None) -> None:
+        address = Address.read(url, ca, context)
+        self.url = address.url
+        self._session = Session(policy(address, key, headers, timeout, retries, deadline))
+        self._transport: AsyncTransport = transport or HttpxTransport(address)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self.url!r})"
+
+    async def close(self) -> None:
+        """Closes the kept connections."""
+        await self._transport.close()
+
+    async def ready(self) -> bool:
+        """As Client.ready."""
+        return await drive_async(self._session.ready(), self._transport)
+
+    async def server(self) -> Server:
+        """As Client.server."""
+        return await drive_async(self._session.server(), self._transport)
+
+    async def dictionaries(self) -> list[Info]:
+        """As Client.dictionaries."""
+        return await drive_async(self._session.dictionaries(), self._transport)
+
+    async def dictionary(self, name: str) -> AsyncDictionary:
+        """As Client.dictionary."""
+        return AsyncDictionary(await drive_async(Operations.open(self._session, name), self._transport), self._transport)
+
+
+class AsyncDictionary:
+    """A dictionary. Comes from AsyncClient.dictionary(); tasks may share it."""
+
+    def __init__(self, operations: Operations, transport: AsyncTransport) -> None:
+        self._operations, self._transport = operations, transport
+
+    def __repr__(self) -> str:
+        return f"AsyncDictionary({self.name!r}, concepts={self.info.concepts}, dimensions={self.info.dimensions})"
+
+    @property
+    def name(self) -> str:
+        return self._operations.name
+
+    @property
+    def info(self) -> Info:
+        """As Dictionary.info."""
+        return self._operations.info
+
+    def __len__(self) -> int:
+        return self.info.concepts
+
+    async def refresh(self) -> Info:
+        """As Dictionary.refresh."""
+        return await drive_async(self._operations.refresh(), self._transport)
+
+    async def atom(self, atom: int, fields: Fields = None) -> Atom:
+        """As Dictionary.atom."""
+        return await drive_async(self._operations.atom(atom, fields), self._transport)
+
+    async def atoms(self, ids: Ids | None = None, fields: Fields = None) -> list[Atom]:
+        """As Dictionary.atoms."""
+        return await drive_async(self._operations.atoms(ids, fields), self._transport)
+
+    def __aiter__(self) -> AsyncIterator[Atom]:
+        return self.iter_atoms()
+
+    async def iter_atoms(self, ids: Ids | None = None, fields: Fields = None, page: int = 250) -> AsyncIterator[Atom]:
+        """As Dictionary.iter_atoms."""
+        for call in self._operations.pages(ids, fields, page):
+            for atom in await drive_async(call, self._transport):
+                yield atom
+
+    async def vectors(self, ids: Ids | int | None = None) -> Floats:
+        """As Dictionary.vectors."""
+        return await drive_async(self._operations.vectors(ids, "vector"), self._transport)
+
+    async def matrix(self) -> Floats:
+        """As Dictionary.matrix."""
+        return await drive_async(self._operations.matrix(), self._transport)
+
+    async def point(self, point: int) -> Point:
+        """As Dictionary.point."""
+        return await drive_async(self._operations.point(point), self._transport)
+
+    async def neighbors(self, atom: int, k: int = 10, metric: Metric = "cosine", fields: Fields = None) -> list[Match]:
+        """As Dictionary.neighbors."""
+        return await drive_async(self._operations.neighbors(atom, k, metric, fields), self._transport)
+
+    async def search(self, vectors: Numbers, k: int = 10, metric: Metric = "cosine", *, fields: Fields = None,
+                     batch_size: int | None = None, progress: Progress | None = None) -> list[list[Match]]:
+        """As Dictionary.search."""
+        return await drive_async(self._operations.search(vectors, k, metric, fields, batch_size, progress), self._transport)
+
+    async def search_arrays(self, vectors: Numbers, k: int = 10, metric: Metric = "cosine", *, batch_size: int | None = None,
+                            progress: Progress | None = None) -> tuple[NDArray[np.int32], Floats]:
+        """As Dictionary.search_arrays."""
+        return await drive_async(self._operations.search_arrays(vectors, k, metric, batch_size, progress), self._transport)
+
+    async def encode(self, inputs: Numbers, *, batch_size: int | None = None, progress: Progress | None = None) -> Codes:
+        """As Dictionary.encode."""
+        return await drive_async(self._operations.encode(inputs, batch_size, progress), self._transport)
+
+    async def reconstruct(self, latents: Latents, *, batch_size: int | None = None, progress: Progress | None = None) -> Floats:
+        """As Dictionary.reconstruct."""
+        return await drive_async(self._operations.reconstruct(latents, batch_size, progress), self._transport)
+
+    async def explain(self, inputs: Numbers, k: int | None = None, *, fields: Fields = None, batch_size: int | None = None,
+                      progress: Progress | None = None) -> list[Explanation]:
+        """As Dictionary.explain."""
+        return await drive_async(self._operations.explain(inputs, k, fields, batch_size, progress), self._transport)
+
+    async def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On = "input", *, batch_size: int | None = None,
+                    progress: Progress | None = None) -> Floats:
+        """As Dictionary.steer."""
+        return await drive_async(self._operations.steer(inputs, scales, on, batch_size, progress), self._transport)
+
+    async def reload(self) -> Info:
+        """As Dictionary.reload."""
+        return await drive_async(self._operations.reload(), self._transport)

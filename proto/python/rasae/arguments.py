@@ -1,0 +1,126 @@
+"""What callers give, checked before anything is sent: a number that Python would round or a sign that it would take for
+something else must not choose another atom."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Mapping
+from typing import Any, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .rows import to_numpy
+
+#: Several atoms: a slice, numbers in any sequence or array of whole numbers.
+Ids = Union[slice, range, Iterable[int], NDArray[np.integer[Any]]]
+
+METRICS = ("cosine", "dot")
+
+
+def whole(value: Any, what: str, low: int, high: int | None = None) -> int:
+    """A whole number: int, or anything that counts as one (numpy's integers, a tensor's element), but no bool and no 5.0.
+    TypeError for another type, ValueError below `low` or above `high`."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{what} is {value!r}, expected a whole number")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} is {value!r}, expected a whole number") from None
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{what} is {number}, expected {low} or more" if high is None else
+                         f"{what} is {number}, expected {low} to {high}")
+    return number
+
+
+def position(value: Any, what: str, count: int | None) -> int:
+    """The number of one of `count` things (None: nobody knows how many); IndexError when it is not there."""
+    try:
+        return whole(value, what, 0, None if count is None else count - 1)
+    except ValueError as error:
+        raise IndexError(str(error)) from None
+
+
+def positions(ids: Ids | int, count: int) -> range | NDArray[np.int64]:
+    """Numbers of atoms, in the shape that they were given in, one number too; a slice or a range becomes a range."""
+    if isinstance(ids, slice):
+        return range(*ids.indices(count))
+    if isinstance(ids, range):
+        if len(ids) and not (0 <= min(ids[0], ids[-1]) and max(ids[0], ids[-1]) < count):
+            raise IndexError(f"ids is {ids!r}, expected numbers from 0 to {count - 1}")
+        return ids
+    if not hasattr(ids, "detach") and not isinstance(ids, (np.ndarray, list, tuple)):
+        ids = list(ids) if isinstance(ids, Iterable) and not isinstance(ids, (str, bytes)) else \
+            np.array(position(ids, "atom", count))
+    array = to_numpy(ids, "ids")
+    if array.size == 0:
+        return np.empty(array.shape, np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"ids are {array.dtype}, expected whole numbers")
+    wrong = (array < 0) | (array >= count)
+    if wrong.any():
+        raise IndexError(f"ids has {array[wrong][0]}, expected 0 to {count - 1}")
+    return array.astype(np.int64)
+
+
+def choice(value: Any, what: str, choices: Iterable[str]) -> str:
+    if value not in choices:
+        raise ValueError(f"{what} is {value!r}, expected {' or '.join(map(repr, choices))}")
+    return str(value)
+
+
+def names(fields: str | Iterable[str] | None) -> dict[str, str]:
+    """The query of `fields`. Which ones there are is the server's to say: a newer one may know more."""
+    if fields is None:
+        return {}
+    listed = fields.split(",") if isinstance(fields, str) else list(fields)
+    if not listed or not all(isinstance(name, str) and name and "," not in name for name in listed):
+        raise ValueError(f"fields is {fields!r}, expected names like ['label', 'norm'], or 'all'")
+    return {"fields": ",".join(listed)}
+
+
+def pushes(scales: Mapping[int, float], count: int) -> dict[int, float]:
+    """What steer adds: a scale for each atom."""
+    if not isinstance(scales, Mapping):
+        raise TypeError(f"scales is {scales!r}, expected a scale for each atom, like {{5: 2.0}}")
+    checked = {}
+    for atom, scale in scales.items():
+        number = position(atom, "an atom of scales", count)
+        if isinstance(scale, (bool, np.bool_)):
+            raise TypeError(f"the scale of atom {number} is {scale!r}, expected a number")
+        try:
+            value = float(scale)
+        except (TypeError, ValueError):
+            raise TypeError(f"the scale of atom {number} is {scale!r}, expected a number") from None
+        if not math.isfinite(value):
+            raise ValueError(f"the scale of atom {number} is {value}, expected a finite number")
+        checked[number] = value
+    return checked
+
+
+def seconds(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ValueError(f"{what} is {value!r}, expected a number of seconds above 0")
+    return float(value)
+
+
+def headers(extra: Mapping[str, str] | None, key: str | None) -> dict[str, str]:
+    """Of every request, names in lower case."""
+    made: dict[str, str] = {}
+    for name, value in (extra or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"headers has {name!r}: {value!r}, expected text for text")
+        if not name or not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()) or \
+                not value.isascii() or not value.replace("\t", " ").isprintable():
+            raise ValueError(f"headers has {name!r}, which is not a header that HTTP can carry")
+        if name.lower() in ("x-request-id", "content-length", "content-type", "host", "transfer-encoding"):
+            raise ValueError(f"headers has {name!r}, which the client sets itself")
+        made[name.lower()] = value
+    if key is not None:
+        if not isinstance(key, str):
+            raise TypeError("key is no text")
+        if not key or not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError("key is empty or has characters that a key cannot have; is there a line feed at its end?")
+        made["authorization"] = "Bearer " + key
+    return made

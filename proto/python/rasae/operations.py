@@ -1,0 +1,330 @@
+"""What can be asked of a server and of a dictionary, each as one Call (exchange.py) that Client runs blocking and
+AsyncClient awaits. Dictionary documents what they do; here is how.
+
+A batch goes out in requests that the server takes: its limits come from GET /v1, once per client; an older server has none,
+and then those of its defaults are used. What is too large all the same (413) is halved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, Union
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import arguments, wire
+from .arguments import Ids
+from .codes import Codes
+from .errors import NotFoundError, RasaeError, ReplyError, TooLargeError
+from .exchange import Call, Policy, exchange
+from .message import Request, Response
+from .record import every
+from .records import Atom, Explanation, Info, Limits, Match, Point, Server
+from .rows import Floats, Numbers, Rows
+from .wire import Body
+
+T = TypeVar("T")
+
+Metric = Literal["cosine", "dot"]
+On = Literal["input", "reconstruction"]
+Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "layout", "vector", "direction"]
+
+#: Parts of an atom: names of fields, "all", or None for those that the server gives by itself.
+Fields = Union[Iterable[Field], Literal["all"], str, None]
+
+#: Called with the rows that are done, and all of them.
+Progress = Callable[[int, int], None]
+
+_BATCH_BYTES = 16 << 20  # of a body; more gains nothing
+_QUERY_BYTES = 4096  # of a query; more goes into a body
+
+
+class Session:
+    """What the operations of one client share. Threads may share it; pickles without what it learned."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._limits: Limits | None = None
+
+    def __reduce__(self) -> tuple[type[Session], tuple[Policy]]:
+        return Session, (self.policy,)
+
+    def ask(self, method: str, path: str, body: Body | None = None, accept: str = wire.JSON, *,
+            again: bool = True) -> Call[Response]:
+        headers = {**(body.headers if body else {}), "accept": accept}
+        data = body.data if body else b"" if method == "POST" else None
+        return (yield from exchange(self.policy, Request(method, path, headers, data, again)))
+
+    def ready(self) -> Call[bool]:
+        try:
+            yield from self.ask("GET", "/health/ready", again=False)
+        except RasaeError:
+            return False
+        return True
+
+    def server(self) -> Call[Server]:
+        try:
+            server = Server.read(wire.read_json((yield from self.ask("GET", "/v1"))))
+        except NotFoundError:
+            server = Server()  # of a version that does not say
+        self._limits = server.limits
+        return server
+
+    def limits(self) -> Call[Limits]:
+        return self._limits or (yield from self.server()).limits
+
+    def dictionaries(self) -> Call[list[Info]]:
+        found: list[Info] = []
+        while True:
+            reply = yield from self.ask("GET", "/v1/dictionaries" + wire.query({"offset": len(found) or None}))
+            page = every(Info, wire.member(reply, "dictionaries"))
+            found += page
+            total = wire.read_json(reply).get("total")
+            if not page or not isinstance(total, int) or len(found) >= total:
+                return found
+
+
+@dataclass
+class Operations:
+    """What can be asked of one dictionary. `info` is what the server last said that it is."""
+
+    session: Session
+    name: str
+    info: Info
+
+    @classmethod
+    def open(cls, session: Session, name: str) -> Call[Operations]:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"the name of a dictionary is {name!r}, expected text")
+        return cls(session, name, (yield from _info(session, name)))
+
+    # ---- atoms and points
+
+    def refresh(self) -> Call[Info]:
+        self.info = yield from _info(self.session, self.name)
+        return self.info
+
+    def atom(self, atom: int, fields: Fields) -> Call[Atom]:
+        number = arguments.position(atom, "atom", self.info.concepts)
+        return Atom.read(wire.read_json((yield from self._get(f"/atoms/{number}", arguments.names(fields)))))
+
+    def atoms(self, ids: Ids | None, fields: Fields) -> Call[list[Atom]]:
+        found: list[Atom] = []
+        for call in self.pages(ids, fields, (yield from self.session.limits()).page):
+            found += yield from call
+        return found
+
+    def pages(self, ids: Ids | None, fields: Fields, page: int) -> Iterable[Call[list[Atom]]]:
+        """A call for each page."""
+        chosen = arguments.positions(slice(None) if ids is None else ids, self.info.concepts)
+        numbers = chosen if isinstance(chosen, range) else chosen.reshape(-1)
+        query = arguments.names(fields)
+        return (self._page(numbers[first:first + page], query) for first in range(0, len(numbers), page))
+
+    def _page(self, numbers: range | NDArray[np.int64], query: Mapping[str, str]) -> Call[list[Atom]]:
+        if isinstance(numbers, range) and numbers.step == 1:
+            reply = yield from self._get("/atoms", {"offset": numbers.start, "limit": len(numbers), **query})
+        else:
+            reply = yield from self._post("/atoms", wire.as_json({"ids": [int(one) for one in numbers]}), wire.JSON, query)
+        return self._counted(list(every(Atom, wire.member(reply, "atoms"))), len(numbers))
+
+    def vectors(self, ids: Ids | int | None, field: Literal["vector", "direction"]) -> Call[Floats]:
+        chosen = arguments.positions(slice(None) if ids is None else ids, self.info.concepts)
+        numbers = np.asarray(chosen, np.int64)
+        flat = numbers.reshape(-1)
+        limits = yield from self.session.limits()
+        most = min(limits.ids, limits.reply_bytes // (4 * self.info.dimensions) or 1)
+
+        def send(first: int, end: int) -> Call[Floats]:
+            body = wire.as_json({"ids": flat[first:end].tolist()})
+            return wire.read_matrix((yield from self._post("/atoms", body, wire.RAW, {"fields": field})))
+        parts = yield from _batches(len(flat), most, None, send)
+        return _joined(parts, self.info.dimensions).reshape(*numbers.shape, self.info.dimensions)
+
+    def matrix(self) -> Call[Floats]:
+        return wire.read_matrix((yield from self._get("/dictionary", accept=wire.RAW)))
+
+    def point(self, point: int) -> Call[Point]:
+        number = arguments.position(point, "point", self.info.points)
+        return Point.read(wire.read_json((yield from self._get(f"/points/{number}"))))
+
+    # ---- searching
+
+    def neighbors(self, atom: int, k: int, metric: Metric, fields: Fields) -> Call[list[Match]]:
+        number = arguments.position(atom, "atom", self.info.concepts)
+        most = min(arguments.whole(k, "k", 1), self.info.concepts - 1)
+        query = {"k": most, "metric": arguments.choice(metric, "metric", arguments.METRICS), **arguments.names(fields)}
+        reply = yield from self._get(f"/atoms/{number}/neighbors", query)
+        return list(every(Match, wire.member(reply, "neighbors")))
+
+    def search(self, vectors: Numbers, k: int, metric: Metric, fields: Fields, batch_size: int | None,
+               progress: Progress | None) -> Call[list[list[Match]]]:
+        rows = Rows(vectors, self.info.dimensions, "vectors")
+        query = {**self._search(k, metric), **arguments.names(fields)}
+
+        def send(first: int, end: int) -> Call[list[list[Match]]]:
+            reply = yield from self._post("/search", wire.write(rows.take(first, end)), wire.JSON, query)
+            return self._counted([list(every(Match, one)) for one in wire.member(reply, "results")], end - first)
+        return sum((yield from self._rows(rows, batch_size, progress, send, results=query["k"])), [])
+
+    def search_arrays(self, vectors: Numbers, k: int, metric: Metric, batch_size: int | None,
+                      progress: Progress | None) -> Call[tuple[NDArray[np.int32], Floats]]:
+        rows = Rows(vectors, self.info.dimensions, "vectors")
+        query = self._search(k, metric)
+        most = query["k"]
+
+        def send(first: int, end: int) -> Call[tuple[NDArray[np.int32], Floats]]:
+            reply = yield from self._post("/search", wire.write(rows.take(first, end)), wire.RAW, query)
+            atoms, scores = wire.read(reply, 2)
+            return atoms.astype(np.int32, copy=False), scores.astype(np.float32, copy=False)
+        parts = yield from self._rows(rows, batch_size, progress, send, results=most)
+        shape = (*rows.leading, most)
+        return (np.concatenate([np.empty((0, most), np.int32), *(atoms for atoms, _ in parts)]).reshape(shape),
+                np.concatenate([np.empty((0, most), np.float32), *(scores for _, scores in parts)]).reshape(shape))
+
+    def _search(self, k: int, metric: Metric) -> dict[str, Any]:
+        return {"k": min(arguments.whole(k, "k", 1), self.info.concepts),
+                "metric": arguments.choice(metric, "metric", arguments.METRICS)}
+
+    # ---- computing
+
+    def encode(self, inputs: Numbers, batch_size: int | None, progress: Progress | None) -> Call[Codes]:
+        rows = Rows(inputs, self.info.dimensions, "inputs")
+
+        def send(first: int, end: int) -> Call[Codes]:
+            reply = yield from self._post("/encode", wire.write(rows.take(first, end)), wire.RAW)
+            return wire.read_codes(reply, self.info.concepts)
+        parts = yield from self._rows(rows, batch_size, progress, send)
+        empty = Codes(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), self.info.concepts)
+        return (parts[0] if len(parts) == 1 else Codes.concat([empty, *parts])).reshape(*rows.leading)
+
+    def reconstruct(self, latents: Any, batch_size: int | None, progress: Progress | None) -> Call[Floats]:
+        concepts, dimensions = self.info.concepts, self.info.dimensions
+        limits = yield from self.session.limits()
+        if isinstance(latents, tuple):
+            if len(latents) != 2:
+                raise ValueError(f"latents is a tuple of {len(latents)}, expected (indices, values)")
+            latents = Codes.from_rows(latents[0], latents[1], concepts)
+        elif hasattr(latents, "tocsr"):
+            latents = Codes.from_scipy(latents)
+        if isinstance(latents, Codes):
+            if latents.concepts != concepts:
+                raise ValueError(f"the latents have {latents.concepts} columns, but dictionary {self.name} has {concepts} "
+                                 "concepts")
+            count, leading = latents.rows, latents.leading
+            flat = latents.reshape(count)
+            row_bytes = 8 + 8 * int(np.diff(flat.start).max(initial=0))
+
+            def body(first: int, end: int) -> Body:
+                return wire.write_codes(flat if (first, end) == (0, count) else flat[first:end])
+        else:
+            rows = Rows(latents, concepts, "latents")
+            count, leading, row_bytes = rows.count, rows.leading, 4 * concepts
+
+            def body(first: int, end: int) -> Body:
+                dense = rows.take(first, end)
+                few = np.count_nonzero(dense) * 4 < dense.size  # sparse codes have half the bytes then, at most
+                return wire.write_codes(Codes.from_dense(dense)) if few else wire.write(dense)
+
+        def send(first: int, end: int) -> Call[Floats]:
+            return wire.read_matrix((yield from self._post("/reconstruct", body(first, end), wire.RAW)))
+        most = min(_batch(limits, row_bytes, batch_size), limits.reply_bytes // (4 * dimensions) or 1)
+        parts = yield from _batches(count, most, progress, send)
+        return _joined(parts, dimensions).reshape(*leading, dimensions)
+
+    def explain(self, inputs: Numbers, k: int | None, fields: Fields, batch_size: int | None,
+                progress: Progress | None) -> Call[list[Explanation]]:
+        rows = Rows(inputs, self.info.dimensions, "inputs")
+        query = {"k": None if k is None else arguments.whole(k, "k", 1), **arguments.names(fields)}
+
+        def send(first: int, end: int) -> Call[list[Explanation]]:
+            reply = yield from self._post("/explain", wire.write(rows.take(first, end)), wire.JSON, query)
+            return self._counted(list(every(Explanation, wire.member(reply, "explanations"))), end - first)
+        return sum((yield from self._rows(rows, batch_size, progress, send)), [])
+
+    def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On, batch_size: int | None,
+              progress: Progress | None) -> Call[Floats]:
+        rows = Rows(inputs, self.info.dimensions, "inputs")
+        pushes = arguments.pushes(scales, self.info.concepts)
+        arguments.choice(on, "on", ("input", "reconstruction"))
+        query = {"steer": ",".join(f"{atom}:{scale!r}" for atom, scale in pushes.items()), "on": on}
+        as_json = len(query["steer"]) > _QUERY_BYTES  # a query has a limit, a body holds them all
+        listed = [{"atom": atom, "scale": scale} for atom, scale in pushes.items()]
+
+        def send(first: int, end: int) -> Call[Floats]:
+            values = rows.take(first, end)
+            if as_json:
+                body = wire.as_json({"inputs": values.tolist(), "steer": listed, "on": on})
+                return wire.read_matrix((yield from self._post("/steer", body, wire.RAW)))
+            return wire.read_matrix((yield from self._post("/steer", wire.write(values), wire.RAW, query)))
+        parts = yield from self._rows(rows, batch_size, progress, send)
+        return _joined(parts, self.info.dimensions).reshape(*rows.leading, self.info.dimensions)
+
+    # ---- administration
+
+    def reload(self) -> Call[Info]:
+        yield from self.session.ask("POST", self._path("/reload"), again=False)
+        return (yield from self.refresh())
+
+    # ---- requests
+
+    def _path(self, rest: str) -> str:
+        return _path(self.name) + rest
+
+    def _get(self, rest: str, query: Mapping[str, object] = {}, accept: str = wire.JSON) -> Call[Response]:
+        return (yield from self.session.ask("GET", self._path(rest) + wire.query(query), accept=accept))
+
+    def _post(self, rest: str, body: Body, accept: str, query: Mapping[str, object] = {}) -> Call[Response]:
+        return (yield from self.session.ask("POST", self._path(rest) + wire.query(query), body, accept))
+
+    def _rows(self, rows: Rows, batch_size: int | None, progress: Progress | None, send: Callable[[int, int], Call[T]],
+              results: int = 1) -> Call[list[T]]:
+        limits = yield from self.session.limits()
+        most = min(_batch(limits, 4 * rows.width, batch_size), limits.results // results or 1)
+        return (yield from _batches(rows.count, most, progress, send))
+
+    def _counted(self, found: list[T], count: int) -> list[T]:
+        if len(found) != count:
+            raise ReplyError(f"the server answered with {len(found)} entries, expected {count}; if dictionary {self.name} was "
+                             "loaded again meanwhile, refresh()")
+        return found
+
+
+def _path(name: str) -> str:
+    return "/v1/dictionaries/" + quote(name, safe="")
+
+
+def _info(session: Session, name: str) -> Call[Info]:
+    return Info.read(wire.read_json((yield from session.ask("GET", _path(name)))))
+
+
+def _batch(limits: Limits, row_bytes: int, batch_size: int | None) -> int:
+    """Rows of one request."""
+    wanted = max(_BATCH_BYTES // row_bytes, 1) if batch_size is None else arguments.whole(batch_size, "batch_size", 1)
+    return max(min(wanted, limits.rows, (limits.body_bytes - 64) // row_bytes), 1)
+
+
+def _batches(count: int, most: int, progress: Progress | None, send: Callable[[int, int], Call[T]]) -> Call[list[T]]:
+    """Sends rows first to end, as long as there are some."""
+    parts: list[T] = []
+    first = 0
+    while first < count:
+        end = min(first + most, count)
+        try:
+            parts.append((yield from send(first, end)))
+        except TooLargeError:
+            if end - first == 1:
+                raise
+            most = (end - first) // 2
+            continue
+        first = end
+        if progress:
+            progress(first, count)
+    return parts
+
+
+def _joined(parts: list[Floats], width: int) -> Floats:
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, width), np.float32), *parts])
