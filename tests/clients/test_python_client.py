@@ -25,7 +25,7 @@ PACKAGE = os.path.join(TOP, "proto", "python")
 sys.path.insert(0, PACKAGE)
 
 from rasae import (Atom, BadRequestError, Client, Codes, ConflictError, Match, NotFoundError,  # noqa: E402
-                   PermissionDeniedError, RasaeError, StatusError)
+                   PermissionDeniedError, RasaeError, StatusError, TooLargeError, exchange, wire)
 
 
 def close(got, wanted, tolerance=1e-5):
@@ -246,6 +246,29 @@ class Calls(unittest.TestCase):
             self.assertEqual(caught.exception.status, status, caught.exception)
             self.assertGreater(len(caught.exception.sentence), 10)
             self.assertTrue(caught.exception.request_id)
+
+    def test_refusals_carry_a_code_and_what_it_is_about(self):
+        def refusal(body):
+            with self.assertRaises(StatusError) as caught:
+                exchange.drive(self.topk._operations._post("/encode", body, wire.RAW), self.client._transport)
+            return caught.exception
+        d = self.x.shape[1]
+        error = refusal(wire.write(np.zeros((5000, d), np.float32)))
+        self.assertEqual((type(error), error.code, error.limit, error.actual), (TooLargeError, "too_many", 4096, 5000))
+        error = refusal(wire.as_json({"inputs": [[0] * d, [1, 2]]}))
+        self.assertEqual((type(error), error.code, error.pointer, error.limit, error.actual),
+                         (BadRequestError, "wrong_shape", "/inputs/1", d, 2))
+        with self.assertRaises(NotFoundError) as caught:
+            self.client.dictionary("none")
+        self.assertEqual(caught.exception.code, "unknown_dictionary")
+
+    def test_what_the_server_takes_at_once(self):
+        server = self.client.server()
+        self.assertEqual((server.name, server.access, server.key_name, server.limits.rows), ("rasaed", "read", None, 4096))
+
+    def test_a_name_that_there_is_not_comes_with_those_that_there_are(self):
+        with self.assertRaisesRegex(NotFoundError, "topc.*dictionaries here: topk, bare"):
+            self.client.dictionary("topc")
 
     def test_wrong_shapes_are_known_before_anything_is_sent(self):
         for call in (lambda: self.topk.encode(self.x[:, :3]),

@@ -21,8 +21,8 @@ from .codes import Codes
 from .errors import RequestTimeoutError, TransportError
 from .exchange import drive_async, mixed_up
 from .message import AsyncTransport, Request, Response
-from .operations import Fields, Metric, On, Operations, Progress, Session
-from .records import Atom, Explanation, Info, Match, Point, Server
+from .operations import Fields, Metric, On, Operations, Progress, Queries, Session
+from .records import Atom, Explanation, Info, Match, Point, Server, Standardization
 from .rows import Floats, Numbers
 
 if TYPE_CHECKING:
@@ -181,6 +181,14 @@ class AsyncDictionary:
         """As Dictionary.vectors."""
         return await drive_async(self._operations.vectors(ids, "vector"), self._transport)
 
+    async def directions(self, ids: Ids | int | None = None) -> Floats:
+        """As Dictionary.directions."""
+        return await drive_async(self._operations.vectors(ids, "direction"), self._transport)
+
+    async def standardization(self) -> Standardization:
+        """As Dictionary.standardization."""
+        return await drive_async(self._operations.standardization(), self._transport)
+
     async def matrix(self) -> Floats:
         """As Dictionary.matrix."""
         return await drive_async(self._operations.matrix(), self._transport)
@@ -193,15 +201,21 @@ class AsyncDictionary:
         """As Dictionary.neighbors."""
         return await drive_async(self._operations.neighbors(atom, k, metric, fields), self._transport)
 
-    async def search(self, vectors: Numbers, k: int = 10, metric: Metric = "cosine", *, fields: Fields = None,
-                     batch_size: int | None = None, progress: Progress | None = None) -> list[list[Match]]:
+    async def search(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *,
+                     inputs: Numbers | None = None, atoms: Ids | int | None = None, exclude_self: bool = False,
+                     fields: Fields = None, batch_size: int | None = None,
+                     progress: Progress | None = None) -> list[list[Match]]:
         """As Dictionary.search."""
-        return await drive_async(self._operations.search(vectors, k, metric, fields, batch_size, progress), self._transport)
+        queries = Queries(vectors, inputs, atoms, exclude_self)
+        return await drive_async(self._operations.search(queries, k, metric, fields, batch_size, progress), self._transport)
 
-    async def search_arrays(self, vectors: Numbers, k: int = 10, metric: Metric = "cosine", *, batch_size: int | None = None,
+    async def search_arrays(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *,
+                            inputs: Numbers | None = None, atoms: Ids | int | None = None, exclude_self: bool = False,
+                            batch_size: int | None = None,
                             progress: Progress | None = None) -> tuple[NDArray[np.int32], Floats]:
         """As Dictionary.search_arrays."""
-        return await drive_async(self._operations.search_arrays(vectors, k, metric, batch_size, progress), self._transport)
+        queries = Queries(vectors, inputs, atoms, exclude_self)
+        return await drive_async(self._operations.search_arrays(queries, k, metric, batch_size, progress), self._transport)
 
     async def encode(self, inputs: Numbers, *, batch_size: int | None = None, progress: Progress | None = None) -> Codes:
         """As Dictionary.encode."""

@@ -21,8 +21,8 @@ from .arguments import Ids
 from .codes import Codes
 from .exchange import drive
 from .message import Transport
-from .operations import Fields, Metric, On, Operations, Progress
-from .records import Atom, Explanation, Info, Match, Point
+from .operations import Fields, Metric, On, Operations, Progress, Queries
+from .records import Atom, Explanation, Info, Match, Point, Standardization
 from .rows import Floats, Numbers
 
 if TYPE_CHECKING:
@@ -94,6 +94,15 @@ class Dictionary:
         dictionary. Much faster than atoms(), because the numbers travel as bytes."""
         return drive(self._operations.vectors(ids, "vector"), self._transport)
 
+    def directions(self, ids: Ids | int | None = None) -> Floats:
+        """The same in the units of the data: what a latent of 1 adds to a reconstruction, and steering by 1 to an input. For a
+        standardized dictionary, the vectors times the deviations of the data."""
+        return drive(self._operations.vectors(ids, "direction"), self._transport)
+
+    def standardization(self) -> Standardization:
+        """Mean and scale [d] of the data that a standardized dictionary was trained on; 0 and 1 for another."""
+        return drive(self._operations.standardization(), self._transport)
+
     def matrix(self) -> Floats:
         """All of D, [K, d], in the units of the dictionary."""
         return drive(self._operations.matrix(), self._transport)
@@ -108,16 +117,25 @@ class Dictionary:
         """The k atoms nearest to an atom, nearest first; all but itself when there are fewer."""
         return drive(self._operations.neighbors(atom, k, metric, fields), self._transport)
 
-    def search(self, vectors: Numbers, k: int = 10, metric: Metric = "cosine", *, fields: Fields = None,
-               batch_size: int | None = None, progress: Progress | None = None) -> list[list[Match]]:
-        """The k atoms nearest to vectors [..., d]: a list for each, nearest first. The vectors are in the units of the
-        dictionary, as atoms are."""
-        return drive(self._operations.search(vectors, k, metric, fields, batch_size, progress), self._transport)
+    def search(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *, inputs: Numbers | None = None,
+               atoms: Ids | int | None = None, exclude_self: bool = False, fields: Fields = None, batch_size: int | None = None,
+               progress: Progress | None = None) -> list[list[Match]]:
+        """The k atoms nearest to each query, nearest first. The queries are one of
 
-    def search_arrays(self, vectors: Numbers, k: int = 10, metric: Metric = "cosine", *, batch_size: int | None = None,
-                      progress: Progress | None = None) -> tuple[NDArray[np.int32], Floats]:
-        """The same as arrays: atoms [..., k] and scores [..., k]. Much faster for many vectors."""
-        return drive(self._operations.search_arrays(vectors, k, metric, batch_size, progress), self._transport)
+        vectors  [..., d] in the units of the dictionary, as the vectors of atoms are
+        inputs   [..., d] in the units of the data, as encode takes them
+        atoms    numbers of atoms; exclude_self: without the atom itself
+
+        fields: the parts of atoms that are wanted; the label when not given."""
+        queries = Queries(vectors, inputs, atoms, exclude_self)
+        return drive(self._operations.search(queries, k, metric, fields, batch_size, progress), self._transport)
+
+    def search_arrays(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *,
+                      inputs: Numbers | None = None, atoms: Ids | int | None = None, exclude_self: bool = False,
+                      batch_size: int | None = None, progress: Progress | None = None) -> tuple[NDArray[np.int32], Floats]:
+        """The same as arrays: atoms [..., k] and scores [..., k]. Much faster for many queries."""
+        queries = Queries(vectors, inputs, atoms, exclude_self)
+        return drive(self._operations.search_arrays(queries, k, metric, batch_size, progress), self._transport)
 
     # ---- computing
 
@@ -132,14 +150,14 @@ class Dictionary:
 
     def explain(self, inputs: Numbers, k: int | None = None, *, fields: Fields = None, batch_size: int | None = None,
                 progress: Progress | None = None) -> list[Explanation]:
-        """What inputs [..., d], in the units of the data, are made of, one by one. k: the strongest concepts only."""
+        """What inputs [..., d], in the units of the data, are made of, one by one. k: the strongest concepts only.
+        fields: the parts of their atoms that are wanted, like ["label", "archetypes"]; the label when not given."""
         return drive(self._operations.explain(inputs, k, fields, batch_size, progress), self._transport)
 
     def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On = "input", *, batch_size: int | None = None,
               progress: Progress | None = None) -> Floats:
         """inputs [..., d] + sum of scale * direction of the atom, in the units of the data, as in steer(x, {5: 2.0}); or on top
-        of what the dictionary makes of them (on="reconstruction"). The direction of an atom is its vector; that of a
-        standardized dictionary, times the deviations of the data."""
+        of what the dictionary makes of them (on="reconstruction"). directions() are what is added for a scale of 1."""
         return drive(self._operations.steer(inputs, scales, on, batch_size, progress), self._transport)
 
     # ---- administration

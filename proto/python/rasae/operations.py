@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Literal, NamedTuple, TypeVar, Union
 from urllib.parse import quote
 
 import numpy as np
@@ -22,7 +22,7 @@ from .errors import NotFoundError, RasaeError, ReplyError, TooLargeError
 from .exchange import Call, Policy, exchange
 from .message import Request, Response
 from .record import every
-from .records import Atom, Explanation, Info, Limits, Match, Point, Server
+from .records import Atom, Explanation, Info, Limits, Match, Point, Server, Standardization
 from .rows import Floats, Numbers, Rows
 from .wire import Body
 
@@ -30,7 +30,8 @@ T = TypeVar("T")
 
 Metric = Literal["cosine", "dot"]
 On = Literal["input", "reconstruction"]
-Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "layout", "vector", "direction"]
+Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "layout", "vector", "direction",
+                "units"]
 
 #: Parts of an atom: names of fields, "all", or None for those that the server gives by itself.
 Fields = Union[Iterable[Field], Literal["all"], str, None]
@@ -87,6 +88,15 @@ class Session:
                 return found
 
 
+class Queries(NamedTuple):
+    """What a search looks for: one of the first three."""
+
+    vectors: Numbers | None
+    inputs: Numbers | None
+    atoms: Ids | int | None
+    exclude_self: bool
+
+
 @dataclass
 class Operations:
     """What can be asked of one dictionary. `info` is what the server last said that it is."""
@@ -99,7 +109,15 @@ class Operations:
     def open(cls, session: Session, name: str) -> Call[Operations]:
         if not isinstance(name, str) or not name:
             raise TypeError(f"the name of a dictionary is {name!r}, expected text")
-        return cls(session, name, (yield from _info(session, name)))
+        try:
+            return cls(session, name, (yield from _info(session, name)))
+        except NotFoundError as error:
+            try:
+                there = ", ".join(info.name for info in (yield from session.dictionaries())) or "none"
+                error.detail += f" (dictionaries here: {there})"
+            except RasaeError:
+                pass  # the first one says enough
+            raise error
 
     # ---- atoms and points
 
@@ -137,12 +155,20 @@ class Operations:
         flat = numbers.reshape(-1)
         limits = yield from self.session.limits()
         most = min(limits.ids, limits.reply_bytes // (4 * self.info.dimensions) or 1)
+        field = field if self.info.standardized else "vector"  # the same then, and older servers know no other
 
         def send(first: int, end: int) -> Call[Floats]:
             body = wire.as_json({"ids": flat[first:end].tolist()})
             return wire.read_matrix((yield from self._post("/atoms", body, wire.RAW, {"fields": field})))
         parts = yield from _batches(len(flat), most, None, send)
         return _joined(parts, self.info.dimensions).reshape(*numbers.shape, self.info.dimensions)
+
+    def standardization(self) -> Call[Standardization]:
+        d = self.info.dimensions
+        if self.info.standardized is False:
+            return Standardization(np.zeros(d, np.float32), np.ones(d, np.float32))
+        mean, scale = wire.read((yield from self._get("/standardization", accept=wire.RAW)), 2)
+        return Standardization(mean.astype(np.float32, copy=False), scale.astype(np.float32, copy=False))
 
     def matrix(self) -> Call[Floats]:
         return wire.read_matrix((yield from self._get("/dictionary", accept=wire.RAW)))
@@ -160,34 +186,64 @@ class Operations:
         reply = yield from self._get(f"/atoms/{number}/neighbors", query)
         return list(every(Match, wire.member(reply, "neighbors")))
 
-    def search(self, vectors: Numbers, k: int, metric: Metric, fields: Fields, batch_size: int | None,
+    def search(self, queries: Queries, k: int, metric: Metric, fields: Fields, batch_size: int | None,
                progress: Progress | None) -> Call[list[list[Match]]]:
-        rows = Rows(vectors, self.info.dimensions, "vectors")
-        query = {**self._search(k, metric), **arguments.names(fields)}
+        query = {**self._search(queries, k, metric), **arguments.names(fields)}
 
-        def send(first: int, end: int) -> Call[list[list[Match]]]:
-            reply = yield from self._post("/search", wire.write(rows.take(first, end)), wire.JSON, query)
-            return self._counted([list(every(Match, one)) for one in wire.member(reply, "results")], end - first)
-        return sum((yield from self._rows(rows, batch_size, progress, send, results=query["k"])), [])
+        def read(reply: Response, count: int) -> list[list[Match]]:
+            return self._counted([list(every(Match, one)) for one in wire.member(reply, "results")], count)
+        _, parts = yield from self._found(queries, query, wire.JSON, read, batch_size, progress)
+        return sum(parts, [])
 
-    def search_arrays(self, vectors: Numbers, k: int, metric: Metric, batch_size: int | None,
+    def search_arrays(self, queries: Queries, k: int, metric: Metric, batch_size: int | None,
                       progress: Progress | None) -> Call[tuple[NDArray[np.int32], Floats]]:
-        rows = Rows(vectors, self.info.dimensions, "vectors")
-        query = self._search(k, metric)
+        query = self._search(queries, k, metric)
         most = query["k"]
 
-        def send(first: int, end: int) -> Call[tuple[NDArray[np.int32], Floats]]:
-            reply = yield from self._post("/search", wire.write(rows.take(first, end)), wire.RAW, query)
+        def read(reply: Response, count: int) -> tuple[NDArray[np.int32], Floats]:
             atoms, scores = wire.read(reply, 2)
             return atoms.astype(np.int32, copy=False), scores.astype(np.float32, copy=False)
-        parts = yield from self._rows(rows, batch_size, progress, send, results=most)
-        shape = (*rows.leading, most)
+        leading, parts = yield from self._found(queries, query, wire.RAW, read, batch_size, progress)
+        shape = (*leading, most)
         return (np.concatenate([np.empty((0, most), np.int32), *(atoms for atoms, _ in parts)]).reshape(shape),
                 np.concatenate([np.empty((0, most), np.float32), *(scores for _, scores in parts)]).reshape(shape))
 
-    def _search(self, k: int, metric: Metric) -> dict[str, Any]:
-        return {"k": min(arguments.whole(k, "k", 1), self.info.concepts),
-                "metric": arguments.choice(metric, "metric", arguments.METRICS)}
+    def _search(self, queries: Queries, k: int, metric: Metric) -> dict[str, Any]:
+        """The query of a search; TypeError unless there is one kind of queries."""
+        if sum(one is not None for one in queries[:3]) != 1:
+            raise TypeError("give one of vectors, inputs and atoms")
+        if queries.exclude_self and queries.atoms is None:
+            raise TypeError("exclude_self is for atoms")
+        others = self.info.concepts - bool(queries.exclude_self)
+        return {"k": min(arguments.whole(k, "k", 1), others),
+                "metric": arguments.choice(metric, "metric", arguments.METRICS),
+                # without a standardization the units are the same, and older servers know but one
+                "as": "inputs" if queries.inputs is not None and self.info.standardized else None,
+                "exclude_self": "true" if queries.exclude_self else None}
+
+    def _found(self, queries: Queries, query: Mapping[str, Any], accept: str, read: Callable[[Response, int], T],
+               batch_size: int | None, progress: Progress | None) -> Call[tuple[tuple[int, ...], list[T]]]:
+        """The axes of the queries, and what read() makes of each reply."""
+        if queries.atoms is not None:
+            numbers = np.asarray(arguments.positions(queries.atoms, self.info.concepts), np.int64)
+            flat, leading, row_bytes = numbers.reshape(-1), numbers.shape, 16
+
+            def body(first: int, end: int) -> Body:
+                return wire.as_json({"atoms": flat[first:end].tolist()})
+        else:
+            what = "vectors" if queries.inputs is None else "inputs"
+            rows = Rows(queries.vectors if queries.inputs is None else queries.inputs, self.info.dimensions, what)
+            leading, row_bytes = rows.leading, 4 * rows.width
+
+            def body(first: int, end: int) -> Body:
+                return wire.write(rows.take(first, end))
+
+        def send(first: int, end: int) -> Call[T]:
+            return read((yield from self._post("/search", body(first, end), accept, query)), end - first)
+        limits = yield from self.session.limits()
+        most = min(_batch(limits, row_bytes, batch_size), limits.results // query["k"] or 1)
+        count = int(np.prod(leading, dtype=np.int64))
+        return leading, (yield from _batches(count, most, progress, send))
 
     # ---- computing
 
@@ -280,10 +336,9 @@ class Operations:
     def _post(self, rest: str, body: Body, accept: str, query: Mapping[str, object] = {}) -> Call[Response]:
         return (yield from self.session.ask("POST", self._path(rest) + wire.query(query), body, accept))
 
-    def _rows(self, rows: Rows, batch_size: int | None, progress: Progress | None, send: Callable[[int, int], Call[T]],
-              results: int = 1) -> Call[list[T]]:
-        limits = yield from self.session.limits()
-        most = min(_batch(limits, 4 * rows.width, batch_size), limits.results // results or 1)
+    def _rows(self, rows: Rows, batch_size: int | None, progress: Progress | None,
+              send: Callable[[int, int], Call[T]]) -> Call[list[T]]:
+        most = _batch((yield from self.session.limits()), 4 * rows.width, batch_size)
         return (yield from _batches(rows.count, most, progress, send))
 
     def _counted(self, found: list[T], count: int) -> list[T]:

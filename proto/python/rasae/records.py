@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,14 @@ class Info(Record):
     has_layout: bool | None = None  #: atoms have places on a map
     model: str | None = None  #: the network that the activations are from
     hook: str | None = None  #: where in it they were taken
+
+
+class Standardization(NamedTuple):
+    """What rows of data and rows in the units of a standardized dictionary have to do with each other: x of the one is
+    (x - mean) / scale of the other. 0 and 1 for a dictionary that is not standardized."""
+
+    mean: NDArray[np.float32]  #: [d]
+    scale: NDArray[np.float32]  #: [d]
 
 
 # ---- atoms
@@ -227,6 +235,7 @@ class Explanation(Record):
     residual: float | None = None  #: |x - x_hat|
     input: float | None = None  #: |x|
     r2: float | None = None  #: around the mean of this input's numbers; None when they are all equal
+    active: int | None = None  #: latents of the input, of which `concepts` are those that were asked for
     units: str | None = None  #: of the norms: "data" or "standardized"
 
     @classmethod
@@ -255,4 +264,5 @@ class Point(Record):
     atoms: tuple[Use, ...] | None = some(Use)  #: by falling weight
     rows: tuple[NearRow, ...] | None = some(NearRow)  #: of the training data, the nearest first
     vector: NDArray[np.float32] | None = numbers()  #: [d] in the units of the dictionary; None when the file holds no points
+    location: NDArray[np.float32] | None = numbers()  #: [d] in the units of the data: vector * scale + mean
     units: str | None = None  #: of `vector` and the distances: "data" or "standardized"
