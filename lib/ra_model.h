@@ -115,6 +115,7 @@ typedef struct ra_model_info {
     bool has_encoder;         /* encode and explain work */
     bool has_standardization; /* of its inputs */
     size_t trace_rows;        /* R: rows per atom of the trace; 0: it has none */
+    size_t point_rows;        /* nearest rows per point; 0: it has none */
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
     bool has_statistics, has_layout;
     float coverage, hull_share, trace_cosine; /* of the median atom; NaN: unknown */

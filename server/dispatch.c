@@ -198,7 +198,7 @@ static ra_status find_dictionary(api_call *call, const char *name, ra_error *err
     }
     if (!known.lost && !known.ready)
         RA_FAIL_FACTS(err, RA_ERR_NOT_FOUND, (.kind = PROBLEM_NOT_LOADED, .where = "dictionary"),
-                      "dictionary %s is not loaded", known.name);
+                      "dictionary %s is not loaded: %s", known.name, known.reason);
     const route *row = call->request->route;
     return row->revives ? RA_OK : api_fail_lost(known.name, err);
 }

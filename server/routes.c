@@ -33,7 +33,7 @@ static route table[] = {
     /* ---- the server, and its dictionaries */
     {GET, "/v1", api_server, "server", .key = AUTH_READ, .cost = {COST_NONE}},
     {GET, "/v1/dictionaries", api_dictionaries, "dictionaries",
-        .key = AUTH_READ, .cost = {COST_NONE}},
+        .key = AUTH_READ, .query = "offset limit state", .cost = {COST_NONE}},
     {GET, D, api_dictionary, "dictionary",
         .key = AUTH_READ, .cost = {COST_NONE}},
     {GET, D "/dictionary", api_dictionary_file, "dictionary_file",
@@ -42,6 +42,10 @@ static route table[] = {
         .key = AUTH_READ, .gives = FORMS_MATRIX, .query = "format", .cost = {COST_NONE}},
     {POST, D "/reload", api_reload, "reload",
         .key = AUTH_ADMIN, .takes = FORMS_NOTHING, .cost = {COST_FILE}, .address = ADDRESS_ADMIN, .revives = true},
+    {POST, "/v1/dictionaries/{m}/load", api_load, "load",
+        .key = AUTH_ADMIN, .takes = FORMS_NOTHING, .cost = {COST_FILE}, .address = ADDRESS_ADMIN},
+    {POST, "/v1/dictionaries/{m}/unload", api_unload, "unload",
+        .key = AUTH_ADMIN, .takes = FORMS_NOTHING, .cost = {COST_FILE}, .address = ADDRESS_ADMIN},
 
     /* ---- atoms and points */
     {GET, D "/atoms", api_atoms, "atoms",

@@ -29,8 +29,12 @@ static void point_rows(text *out, const ra_model *model, size_t point) {
 
 static void archetypes(text *out, const ra_model *model, size_t atom, bool rows) {
     ra_archetype archetype;
-    json_array(out, "archetypes");
-    for (size_t t = 0; ra_model_atom_archetype(model, atom, t, &archetype); t++) {
+    bool known = ra_model_get_info(model)->archetypes > 0;
+    if (known)
+        json_array(out, "archetypes");
+    else
+        json_null(out, "archetypes");
+    for (size_t t = 0; known && ra_model_atom_archetype(model, atom, t, &archetype); t++) {
         json_object(out, NULL);
         json_count(out, "point", archetype.point);
         json_text(out, "label", archetype.label);
@@ -39,7 +43,7 @@ static void archetypes(text *out, const ra_model *model, size_t atom, bool rows)
         if (rows) point_rows(out, model, archetype.point);
         json_object_end(out);
     }
-    json_array_end(out);
+    if (known) json_array_end(out);
     json_float(out, "coverage", ra_model_atom_coverage(model, atom));
     json_float(out, "hull_share", ra_model_atom_hull_share(model, atom));
 }

@@ -28,8 +28,7 @@ static void setting(text *out, size_t i, const ra_sae_settings *settings) {
 
 void json_model_settings(text *out, const ra_sae_settings *settings) {
     json_object(out, "settings");
-    for (size_t i = 0; i < ra_sae_settings_table()->count; i++)
-        if (ra_setting_known(settings, i)) setting(out, i, settings);
+    for (size_t i = 0; i < ra_sae_settings_table()->count; i++) setting(out, i, settings);
     json_object_end(out);
 }
 

@@ -10,8 +10,12 @@ curl -fsS "$url/health/ready"
 curl -fsS -X POST "$url/v1/dictionaries/$name/reload" -H "Authorization: Bearer $key"
 # {"name": "words", ..., "generation": 2, ...}
 
-# The same over the Open Inference Protocol; the answers are empty.
-curl -fsS -X POST "$url/v2/repository/models/$name/unload" -H "Authorization: Bearer $key"
+# Take it out of service: the list of what is known and not loaded has it, with the reason.
+curl -fsS -X POST "$url/v1/dictionaries/$name/unload" -H "Authorization: Bearer $key"
+curl -fsS "$url/v1/dictionaries?state=all" -H "Authorization: Bearer $key"
+# {"dictionaries": [], "unavailable": [{"name": "words", "state": "unloaded", ...}], ...}
+
+# And back again, here over the Open Inference Protocol, whose answer is empty.
 curl -fsS -X POST "$url/v2/repository/models/$name/load" -H "Authorization: Bearer $key"
 
 curl -fsS "$url/metrics" -H "Authorization: Bearer $key" | grep rasaed_dictionary_generation

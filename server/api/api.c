@@ -100,6 +100,10 @@ ra_status api_query_count(const api_call *call, const char *name, size_t fallbac
     if (api_parse_index(given, given + strlen(given), name, value, err) != RA_OK)
         return api_blame(name, err, (ra_error_facts){.kind = PROBLEM_INVALID_VALUE});
     if (*value >= min && *value <= max) return RA_OK;
+    if (max == SIZE_MAX) {
+        ra_error_set(err, RA_ERR_ARGUMENT, "%s is %.20s, expected at least %zu", name, given, min);
+        return api_blame(name, err, (ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE});
+    }
     ra_error_set(err, RA_ERR_ARGUMENT, "%s is %.20s, expected a number from %zu to %zu", name, given, min,
                  max);
     return api_blame(name, err, (ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE, PROBLEM_COUNTS(max, *value)});

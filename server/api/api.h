@@ -28,20 +28,20 @@ typedef struct api_call {
 typedef ra_status api_handler(api_call *call, ra_error *err);
 
 /* One file per family of endpoints; server/README.md describes each route. */
-api_handler api_server;                                              /* server.c */
-api_handler api_problems;                                            /* api.c */
-api_handler api_live, api_ready, api_oip_live, api_oip_server_ready; /* health.c */
-api_handler api_metrics;                                             /* metrics.c */
-api_handler api_dictionaries, api_dictionary, api_dictionary_file, api_reload,
-    api_standardization;                                                 /* dictionaries.c */
-api_handler api_atoms, api_atoms_by_ids, api_atom, api_neighbors;        /* atoms.c */
-api_handler api_point;                                                   /* points.c */
-api_handler api_search;                                                  /* search.c */
-api_handler api_reconstruct, api_encode, api_explain;                    /* encode.c */
-api_handler api_steer;                                                   /* steer.c */
-api_handler api_sae_vector, api_sae_topk, api_capabilities;              /* neuronpedia.c */
-api_handler api_openapi, api_index, api_docs, api_docs_css, api_docs_js; /* docs.c */
-api_handler api_oip_infer;                                               /* oip_infer.c */
+api_handler api_server;                                                                 /* server.c */
+api_handler api_problems;                                                               /* api.c */
+api_handler api_live, api_ready, api_oip_live, api_oip_server_ready;                    /* health.c */
+api_handler api_metrics;                                                                /* metrics.c */
+api_handler api_dictionaries, api_dictionary, api_dictionary_file, api_standardization; /* dictionaries.c */
+api_handler api_load, api_reload, api_unload;                                           /* loading.c */
+api_handler api_atoms, api_atoms_by_ids, api_atom, api_neighbors;                       /* atoms.c */
+api_handler api_point;                                                                  /* points.c */
+api_handler api_search;                                                                 /* search.c */
+api_handler api_reconstruct, api_encode, api_explain;                                   /* encode.c */
+api_handler api_steer;                                                                  /* steer.c */
+api_handler api_sae_vector, api_sae_topk, api_capabilities;                             /* neuronpedia.c */
+api_handler api_openapi, api_index, api_docs, api_docs_css, api_docs_js;                /* docs.c */
+api_handler api_oip_infer;                                                              /* oip_infer.c */
 api_handler api_oip_server, api_oip_model, api_oip_config, api_oip_ready, api_oip_statistics,
     api_oip_all_statistics, api_oip_index, api_oip_load, api_oip_unload; /* oip_models.c */
 
@@ -59,6 +59,15 @@ ra_status api_fail_unknown(const char *name, ra_error *err);
 
 /* RA_ERR_CHANGED for a dictionary that is lost (registry_lose()). */
 ra_status api_fail_lost(const char *name, ra_error *err);
+
+/* ---- what describes a dictionary ----------------------------------------------------------------------- */
+
+/* One that serves (dictionaries.c); whole: with its settings. */
+void api_write_dictionary(const api_call *call, text *out, const served *dictionary, size_t requests,
+                          bool whole);
+
+/* One that is known and does not (loading.c). */
+void api_write_unavailable(text *out, const registry_status *known);
 
 /* ---- what handlers share (api.c) ----------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 #include "api/fields.h"
 #include "api/forms.h"
 #include "api/limits.h"
+#include "api/page.h"
 #include "ra_memory.h"
 
 enum { DEFAULT_LIMIT = 10, DEFAULT_NEIGHBORS = 10 };
@@ -140,65 +141,17 @@ out:
     return status;
 }
 
-/* ---- pages: the header Link names the pages around this one -------------------------------------------- */
-
-typedef struct page {
-    size_t offset, limit, total;
-} page;
-
-static void add_link(const api_call *call, text *links, const char *relation, size_t offset, size_t limit) {
-    static const char *const kept[] = {"fields", "format"}; /* valid by now, so they need no encoding */
-    const http_target *target = &call->request->target;
-    text_format(links, "%s<%s%s?offset=%zu&limit=%zu", links->size ? ", " : "",
-                target->base ? target->base : "", target->path, offset, limit);
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-        http_list list = {0};
-        for (size_t n = 0; http_target_list(target, kept[i], &list); n++) {
-            if (n)
-                text_append(links, ",", 1);
-            else
-                text_format(links, "&%s=", kept[i]);
-            text_append(links, list.entry, (size_t)(list.end - list.entry));
-        }
-    }
-    text_format(links, ">; rel=\"%s\"", relation);
-}
-
-/* Pages are counted from this one, so that a client that follows the links gets each atom once. */
-static ra_status link_pages(api_call *call, const page *here, ra_error *err) {
-    text links = {0};
-    size_t left = here->total - here->offset, before = here->offset % here->limit;
-    size_t last = here->offset + (left - 1) / here->limit * here->limit;
-    add_link(call, &links, "first", 0, before && here->offset < here->limit ? before : here->limit);
-    if (here->offset > 0)
-        add_link(call, &links, "prev", here->offset > here->limit ? here->offset - here->limit : 0,
-                 here->offset < here->limit ? here->offset : here->limit);
-    if (left > here->limit) add_link(call, &links, "next", here->offset + here->limit, here->limit);
-    add_link(call, &links, "last", last, here->limit);
-    text_append(&links, "", 1);
-    bool failed = links.failed;
-    if (!failed) http_response_header(call->response, "Link", links.data);
-    text_release(&links);
-    if (failed) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the links of a page");
-    return RA_OK;
-}
+/* ---- pages -------------------------------------------------------------------------------------------- */
 
 static ra_status atoms_by_page(api_call *call, atom_fields *fields, ra_error *err) {
-    size_t offset = 0, limit = 0, total = api_info(call)->concepts;
-    RA_TRY(api_query_count(call, "limit", DEFAULT_LIMIT, 1, LIMIT_PAGE, &limit, err));
-    RA_TRY(api_query_count(call, "offset", 0, 0, SIZE_MAX, &offset, err));
-    if (offset >= total)
-        RA_FAIL(err, RA_ERR_NOT_FOUND, "offset is %zu, but dictionary %s has %zu atoms", offset,
-                call->dictionary->name, total);
-    size_t end = limit < total - offset ? offset + limit : total;
-    RA_TRY(link_pages(call, &(page){offset, limit, total}, err));
-    if (!forms_reply_is_text(call)) return send_vectors(call, fields, NULL, offset, end - offset, 2, err);
-    RA_TRY(write_atoms(call, fields, NULL, offset, end - offset, err));
-    text *out = &call->response->body;
-    json_count(out, "offset", offset);
-    json_count(out, "limit", limit);
-    json_count(out, "total", total);
-    json_object_end(out);
+    page here;
+    RA_TRY(page_query(call, DEFAULT_LIMIT, api_info(call)->concepts, &here, err));
+    RA_TRY(page_link(call, &here, "fields format", err));
+    size_t count = here.end - here.offset, first = count ? here.offset : 0;
+    if (!forms_reply_is_text(call)) return send_vectors(call, fields, NULL, first, count, 2, err);
+    RA_TRY(write_atoms(call, fields, NULL, first, count, err));
+    page_members(&call->response->body, &here);
+    json_object_end(&call->response->body);
     return RA_OK;
 }
 

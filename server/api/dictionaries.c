@@ -1,62 +1,112 @@
-/* Dictionaries: the list, one of them, all of its numbers as a file, and its reload.
+/* Dictionaries: the list, one of them, and all of its numbers as a file. loading.c loads and unloads them.
  *
  * The file is a header made here, followed by the numbers from where they are, without a copy. Its
  * safetensors form is a fused artifact without encoder (proto/artifact.md), so a downloaded file can be
  * served again. The header ends at a multiple of 64 bytes, so that a program that maps the file finds the
  * numbers aligned. The entity tag joins the digest that the model has of its numbers with that of the header:
  * making it reads no numbers.
- *
- * A reload of a file that does not open changes nothing, and the reply has the reason: 422 when the file
- * cannot be served, 409 when it cannot be read. Clients never learn where the file is: the registry keeps the
- * reason without its folder.
  */
 #include "api/forms.h"
+#include "api/limits.h"
+#include "api/page.h"
 #include "ra_digest.h"
 #include "ra_io.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static void write_dictionary(text *out, const served *dictionary, size_t requests, bool with_settings) {
+void api_write_dictionary(const api_call *call, text *out, const served *dictionary, size_t requests,
+                          bool whole) {
+    registry_status known = {.reason = ""};
+    registry_status_of(call->server->dictionaries, dictionary->name, &known);
     json_dictionary(out, &(dictionary_reply){.name = dictionary->name,
+                                             .reason = known.reason[0] ? known.reason : NULL,
+                                             .loaded_at = dictionary->loaded,
                                              .generation = dictionary->generation,
                                              .requests = requests,
                                              .info = ra_model_get_info(dictionary->model),
-                                             .with_settings = with_settings});
+                                             .with_settings = whole});
 }
 
-ra_status api_dictionaries(api_call *call, ra_error *err) {
-    (void)err;
-    text *out = api_json(call);
-    size_t count = registry_count(call->server->dictionaries);
-    json_object(out, NULL);
-    json_array(out, "dictionaries");
-    for (size_t i = 0; i < count; i++) {
-        served *dictionary = registry_acquire_at(call->server->dictionaries, i);
-        if (!dictionary) continue; /* known, but not loaded */
-        write_dictionary(out, dictionary, atomic_load(dictionary->requests), false);
-        served_release(dictionary);
-    }
-    json_array_end(out);
-    json_object_end(out);
+/* A weak tag: two descriptions that differ only in counters of requests count as equal. constant: the description
+ * without them. */
+static void tag_description(http_response *response, text *constant) {
+    char digest[RA_DIGEST_SIZE];
+    ra_digest(constant->data, constant->size, digest);
+    if (!constant->failed) snprintf(response->tag, sizeof response->tag, "W/\"%s\"", digest);
+    response->cacheable = !constant->failed;
+    text_release(constant);
+}
+
+/* ---- the list ------------------------------------------------------------------------------------------ */
+
+static ra_status query_state(const api_call *call, bool *all, ra_error *err) {
+    static const char *const names[] = {"loaded", "all", NULL};
+    int chosen;
+    RA_TRY(api_choose_name(call, "state", names, -1, 0, &chosen, err));
+    *all = chosen == 1;
     return RA_OK;
 }
 
-/* A weak tag: two descriptions that differ only in the counter of requests count as equal. */
-static void tag_description(http_response *response, const served *dictionary) {
-    text constant = {0};
-    char digest[RA_DIGEST_SIZE];
-    write_dictionary(&constant, dictionary, 0, true);
-    ra_digest(constant.data, constant.size, digest);
-    if (!constant.failed) snprintf(response->tag, sizeof response->tag, "W/\"%s\"", digest);
-    response->cacheable = !constant.failed;
-    text_release(&constant);
+static size_t count_loaded(registry *dictionaries) {
+    registry_status known;
+    size_t count = 0;
+    for (size_t i = 0; registry_status_at(dictionaries, i, &known); i++) count += known.ready;
+    return count;
 }
+
+static void write_loaded(const api_call *call, text *out, const page *here, bool with_requests) {
+    registry *dictionaries = call->server->dictionaries;
+    json_array(out, "dictionaries");
+    for (size_t i = 0, at = 0, count = registry_count(dictionaries); i < count && at < here->end; i++) {
+        served *dictionary = registry_acquire_at(dictionaries, i);
+        if (!dictionary) continue; /* known, but not loaded */
+        if (at++ >= here->offset)
+            api_write_dictionary(call, out, dictionary, with_requests ? atomic_load(dictionary->requests) : 0,
+                                 false);
+        served_release(dictionary);
+    }
+    json_array_end(out);
+}
+
+static void write_unavailable(const api_call *call, text *out) {
+    registry_status known;
+    json_array(out, "unavailable");
+    for (size_t i = 0; registry_status_at(call->server->dictionaries, i, &known); i++)
+        if (!known.ready) api_write_unavailable(out, &known);
+    json_array_end(out);
+}
+
+static void write_list(const api_call *call, text *out, const page *here, bool all, bool with_requests) {
+    json_object(out, NULL);
+    write_loaded(call, out, here, with_requests);
+    if (all) write_unavailable(call, out);
+    page_members(out, here);
+    json_object_end(out);
+}
+
+ra_status api_dictionaries(api_call *call, ra_error *err) {
+    page here;
+    bool all;
+    text constant = {0};
+    RA_TRY(query_state(call, &all, err));
+    RA_TRY(page_query(call, LIMIT_PAGE, count_loaded(call->server->dictionaries), &here, err));
+    RA_TRY(page_link(call, &here, "state", err));
+    write_list(call, &constant, &here, all, false);
+    tag_description(call->response, &constant);
+    write_list(call, api_json(call), &here, all, true);
+    return RA_OK;
+}
+
+/* ---- one of them --------------------------------------------------------------------------------------- */
 
 ra_status api_dictionary(api_call *call, ra_error *err) {
     (void)err;
-    tag_description(call->response, call->dictionary);
-    write_dictionary(api_json(call), call->dictionary, atomic_load(call->dictionary->requests), true);
+    text constant = {0};
+    api_write_dictionary(call, &constant, call->dictionary, 0, true);
+    tag_description(call->response, &constant);
+    api_write_dictionary(call, api_json(call), call->dictionary, atomic_load(call->dictionary->requests),
+                         true);
     return RA_OK;
 }
 
@@ -139,56 +189,5 @@ ra_status api_dictionary_file(api_call *call, ra_error *err) {
     http_response_header(call->response, "Content-Disposition", disposition);
     call->response->cacheable = call->response->ranges = true;
     tag_file(call);
-    return RA_OK;
-}
-
-/* ---- reload -------------------------------------------------------------------------------------------- */
-
-/* PROBLEM_NONE: the ordinary one of the code. */
-static problem_kind problem_of_file(ra_status reason) {
-    switch (reason) {
-    case RA_ERR_NOT_FOUND:
-    case RA_ERR_IO:
-    case RA_ERR_CHANGED:
-        return PROBLEM_FILE_UNREADABLE;
-    case RA_ERR_ARGUMENT:
-    case RA_ERR_SETTING:
-    case RA_ERR_SHAPE:
-    case RA_ERR_DTYPE:
-    case RA_ERR_FORMAT:
-    case RA_ERR_NOT_FINITE:
-    case RA_ERR_UNSUPPORTED:
-        return PROBLEM_FILE_NOT_SERVABLE;
-    default:
-        return PROBLEM_NONE;
-    }
-}
-
-/* The new generation becomes that of the call: the old one may be lost. */
-static ra_status reply_loaded(api_call *call, const char *name, ra_error *err) {
-    served *fresh = registry_acquire(call->server->dictionaries, name);
-    if (!fresh)
-        RA_FAIL_FACTS(err, RA_ERR_NOT_FOUND, (.kind = PROBLEM_NOT_LOADED, .where = "dictionary"),
-                      "dictionary %s is not loaded any more", name);
-    write_dictionary(api_json(call), fresh, atomic_load(fresh->requests), true);
-    served_release(call->dictionary);
-    call->dictionary = fresh;
-    return RA_OK;
-}
-
-ra_status api_reload(api_call *call, ra_error *err) {
-    ra_error why = {0};
-    registry_status kept = {0};
-    char sentence[RA_ERROR_MESSAGE_SIZE + 128];
-    const char *name = call->request->captures[0];
-    RA_TRY(json_nothing_parse(call->request->body, call->request->body_size, err));
-    ra_status status =
-        registry_reload_since(call->server->dictionaries, name, call->request->stages.queued, &why);
-    if (status == RA_OK) return reply_loaded(call, name, err);
-    if (!problem_of_file(status)) RA_FAIL(err, status, "%s", why.message);
-    registry_status_of(call->server->dictionaries, name, &kept);
-    snprintf(sentence, sizeof sentence, "dictionary %s was not reloaded and %s: %s", name,
-             kept.ready ? "keeps serving" : "is not available", kept.reason);
-    http_problem(call->request, call->response, problem_of_file(status), sentence, NULL);
     return RA_OK;
 }

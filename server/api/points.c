@@ -68,8 +68,8 @@ ra_status api_point(api_call *call, ra_error *err) {
     RA_TRY(read_vector(call, &reply, err));
     if (call->request->reply_form != FORM_JSON) return send_vector(call, &reply, err);
     reply.label = ra_model_point_label(api_model(call), call->index);
-    RA_TRY(read_uses(call, &reply, err));
-    RA_TRY(read_rows(call, &reply, err));
+    if (api_info(call)->archetypes) RA_TRY(read_uses(call, &reply, err));
+    if (api_info(call)->point_rows) RA_TRY(read_rows(call, &reply, err));
     json_point(api_json(call), &reply);
     return RA_OK;
 }

@@ -6,7 +6,7 @@ const contract = JSON.parse(require("fs").readFileSync(file, "utf8"));
 const configuration = new client.Configuration({ basePath: url, accessToken: key });
 
 // Operations that change what is served, on a dictionary that no other call needs.
-const others = { v2_load: "spare", v2_unload: "spare", reload: "bare" };
+const others = { v2_load: "spare", v2_unload: "spare", reload: "bare", load: "spare", unload: "spare" };
 // What else an operation is given.
 const more = { atoms: { ids: [5, 1], fields: ["norm", "label"] }, steer: { steer: ["5:2.0"] }, sae_vector: { which: "decoder" } };
 

@@ -180,6 +180,8 @@ class Contract(unittest.TestCase):
             examples = {one["name"]: one["example"] for one in parameters if one["in"] == "path"}
             if operation["operationId"] in ("v2_load", "v2_unload"):
                 examples["model"] = "spare"
+            if operation["operationId"] in ("load", "unload"):
+                examples["dictionary"] = "spare"
             if operation["operationId"] == "reload":
                 examples["dictionary"] = "bare"
             target = re.sub(r"\{(\w+)\}", lambda name: str(examples[name[1]]), path)
@@ -239,9 +241,10 @@ class Contract(unittest.TestCase):
             self.get(target, status=304, headers={"If-None-Match": tag})
             self.get(target, headers={"If-Match": tag})
             self.get(target, status=412, headers={"If-Match": '"another"'})
-        tag = self.get(D).headers["ETag"]
-        self.get(D, status=304, headers={"If-None-Match": tag})
-        self.get(D, status=412, headers={"If-Match": '"another"'})
+        for target in (D, "/v1/dictionaries"):
+            tag = self.get(target).headers["ETag"]
+            self.get(target, status=304, headers={"If-None-Match": tag})
+            self.get(target, status=412, headers={"If-Match": '"another"'})
 
     def test_the_page_has_one_address(self):
         self.get("/docs/", status=308)
@@ -280,7 +283,7 @@ class Contract(unittest.TestCase):
                 self.call(method.upper(), target, status=403, key=contract.READ_KEY)
 
     def test_what_there_is_not(self):
-        for target in ("/v1/dictionaries/none", D + "/atoms?offset=8", D + "/atoms/8",
+        for target in ("/v1/dictionaries/none", "/v1/dictionaries/none/atoms", D + "/atoms/8",
                        D + "/atoms/8/neighbors", D + "/points/16", "/v1/dictionaries/none/dictionary",
                        "/v1/dictionaries/none/standardization",
                        "/v2/models/none", "/v2/models/none/ready",
@@ -288,7 +291,7 @@ class Contract(unittest.TestCase):
             self.get(target, status=404)
         for target in ("", "/ready", "/config", "/stats"):
             self.get("/v2/models/words/versions/9" + target, status=404)
-        for target in ("search", "reconstruct", "encode", "explain", "steer", "reload"):
+        for target in ("search", "reconstruct", "encode", "explain", "steer", "reload", "load", "unload"):
             self.post("/v1/dictionaries/none/" + target, status=404)
         self.post(D + "/atoms", {"ids": [8]}, status=400)
         self.get(D + "/atoms?ids=8", status=400)
@@ -322,7 +325,8 @@ class Contract(unittest.TestCase):
         self.post("/v1/util/sae-vector", {"model": "m", "source": "bare", "index": 5}, status=409)
         self.post("/v1/dictionaries/bare/steer?on=reconstruction&steer=5:1",
                   {"inputs": [[1, 2, 3]]}, status=409)
-        self.post(D + "/reload", status=415, headers={"Content-Encoding": "br"})
+        for target in ("/reload", "/load", "/unload"):
+            self.post(D + target, status=415, headers={"Content-Encoding": "br"})
         for target in UTILITIES:
             self.post(target, {}, status=415, headers={"Content-Type": "text/html"})
         for target in OIP_BODIES:
@@ -332,7 +336,7 @@ class Contract(unittest.TestCase):
         with contract.Server("--max-body", "1000", "--max-rows", "1") as small:
             everything, self.server = self.server, small
             try:
-                for target in ("search", "reconstruct", "encode", "explain", "steer", "atoms", "reload"):
+                for target in ("search", "reconstruct", "encode", "explain", "steer", "atoms", "reload", "load", "unload"):
                     self.post(D + "/" + target, b" " * 1001, status=413)
                 self.post(D + "/encode", BATCH, status=413)
                 for target in OIP_BODIES + UTILITIES:
@@ -347,10 +351,12 @@ class Contract(unittest.TestCase):
                 self.assertEqual(self.post(D + "/reload").json["generation"], 2)
                 os.remove(server.file("words"))
                 self.post(D + "/reload", status=409)
+                self.post(D + "/load", status=409)
                 with open(server.file("spare.new"), "wb") as file:
                     file.write(b"no dictionary")
                 os.rename(server.file("spare.new"), server.file("spare"))
                 self.post("/v1/dictionaries/spare/reload", status=422)
+                self.post("/v1/dictionaries/spare/load", status=422)
                 self.post("/v2/repository/models/spare/load", {}, status=400)
                 self.assertEqual(self.get("/v1/dictionaries/spare").json["generation"], 1)
             finally:

@@ -20,6 +20,9 @@ SECONDS = 240
 
 # Operations where schemathesis reports a fault that is none, and why.
 CONFIGURATION = """
+[checks.negative_data_rejection]    # 413 and 414: more than is taken at once
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 414, 415, 422, "5xx"]
+
 [[operations]]
 include-operation-id = "atoms"      # ids stands beside offset or limit
 [operations.checks.positive_data_acceptance]
@@ -75,7 +78,6 @@ def tailored():
     parameters["version"]["schema"] = {"enum": ["1"]}
     parameters["atom"]["schema"] = atom
     parameters["point"]["schema"]["maximum"] = contract.POINTS - 1
-    parameters["offset"]["schema"]["maximum"] = contract.CONCEPTS - 1
     parameters["ids"]["schema"]["items"] = atom
     # Without a member to follow: it would put the whole list into the path of one atom.
     schemas["IdsRequest"] = {"enum": [{"ids": [5]}, {"ids": [7, 1, 5]}, {"ids": [0, 0]}]}
@@ -99,6 +101,8 @@ def tailored():
     twice = {"search": ("k", "metric", "as", "exclude_self"), "explain": ("k",), "steer": ("steer", "on")}
     for path, name in (("/v2/repository/models/{model}/load", "spare"),
                        ("/v2/repository/models/{model}/unload", "spare"),
+                       ("/v1/dictionaries/{dictionary}/load", "spare"),
+                       ("/v1/dictionaries/{dictionary}/unload", "spare"),
                        ("/v1/dictionaries/{dictionary}/reload", "bare")):
         parameter, = document["paths"][path]["post"]["parameters"]
         described = parameters[parameter.pop("$ref").split("/")[-1]]

@@ -417,7 +417,7 @@ class Endpoints(unittest.TestCase):
     def test_a_point_lists_its_atoms(self):
         weights = rows(self.expected["W_projected"])
         reply = self.get(BASIC + "/points/2")
-        self.assertEqual((reply["point"], reply["label"], reply["rows"]), (2, None, []))
+        self.assertEqual((reply["point"], reply["label"], reply["rows"]), (2, None, None))
         self.close([reply["vector"]], [rows(self.checkpoint["dictionary.C"])[2]], 1e-6)
         self.assertGreater(len(reply["atoms"]), 0)
         shares = [use["weight"] for use in reply["atoms"]]

@@ -1,4 +1,4 @@
-"""POST /v1/dictionaries/{d}/reload (server/api/dictionaries.c): the new generation, or the reason and the old one."""
+"""POST /v1/dictionaries/{d}/reload (server/api/loading.c): the new generation, or the reason and the old one."""
 
 import os
 import shutil

@@ -113,6 +113,7 @@ static void complete_info(ra_model *model) {
     info->has_standardization = model->input_mean != NULL;
     info->has_relaxation = model->relaxation_norm != NULL;
     info->trace_rows = model->trace_rows;
+    info->point_rows = model->point_row_count;
     info->has_atom_labels = model->atom_labels != NULL;
     info->has_point_labels = model->point_labels != NULL;
     info->has_point_vectors = model->point_vectors.data != NULL;

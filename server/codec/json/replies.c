@@ -2,6 +2,7 @@
 #include "app/model_json.h"
 
 #include <string.h>
+#include <time.h>
 
 static void count_or_null(text *out, const char *key, bool known, uint64_t value) {
     if (known)
@@ -52,13 +53,36 @@ void json_state(text *out, const char *state, const char *reason) {
 
 /* ---- dictionaries -------------------------------------------------------------------------------------- */
 
+/* "2025-11-23T08:15:02Z"; null for 0, when it never happened */
+static void moment(text *out, const char *key, int64_t seconds) {
+    char stamp[32];
+    time_t time = (time_t)seconds;
+    struct tm utc;
+    bool known =
+        seconds && gmtime_r(&time, &utc) && strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    json_text(out, key, known ? stamp : NULL);
+}
+
 void json_dictionary(text *out, const dictionary_reply *dictionary) {
     json_object(out, NULL);
     json_text(out, "name", dictionary->name);
+    json_text(out, "state", "loaded");
+    json_text(out, "reason", dictionary->reason);
+    moment(out, "loaded_at", dictionary->loaded_at);
     json_model_info(out, dictionary->info);
     json_count(out, "generation", dictionary->generation);
     json_count(out, "requests", dictionary->requests);
     if (dictionary->with_settings) json_model_settings(out, &dictionary->info->settings);
+    json_object_end(out);
+}
+
+void json_unavailable(text *out, const unavailable_reply *dictionary) {
+    json_object(out, NULL);
+    json_text(out, "name", dictionary->name);
+    json_text(out, "state", dictionary->state);
+    json_text(out, "reason", dictionary->reason);
+    moment(out, "loaded_at", dictionary->loaded_at);
+    json_known_count(out, "generation", dictionary->generation);
     json_object_end(out);
 }
 
@@ -110,10 +134,7 @@ void json_fit(text *out, float residual_norm, float input_norm, float r2) {
 
 /* ---- points -------------------------------------------------------------------------------------------- */
 
-void json_point(text *out, const point_reply *point) {
-    json_object(out, NULL);
-    json_count(out, "point", point->point);
-    json_text(out, "label", point->label);
+static void uses(text *out, const point_reply *point) {
     json_array(out, "atoms");
     for (size_t i = 0; i < point->use_count; i++) {
         json_object(out, NULL);
@@ -122,6 +143,9 @@ void json_point(text *out, const point_reply *point) {
         json_object_end(out);
     }
     json_array_end(out);
+}
+
+static void rows(text *out, const point_reply *point) {
     json_array(out, "rows");
     for (size_t i = 0; i < point->row_count; i++) {
         json_object(out, NULL);
@@ -131,8 +155,29 @@ void json_point(text *out, const point_reply *point) {
         json_object_end(out);
     }
     json_array_end(out);
-    if (point->vector) json_floats(out, "vector", point->vector, point->dimensions);
-    if (point->location) json_floats(out, "location", point->location, point->dimensions);
+}
+
+static void floats_or_null(text *out, const char *key, const float *values, size_t n) {
+    if (values)
+        json_floats(out, key, values, n);
+    else
+        json_null(out, key);
+}
+
+void json_point(text *out, const point_reply *point) {
+    json_object(out, NULL);
+    json_count(out, "point", point->point);
+    json_text(out, "label", point->label);
+    if (point->uses)
+        uses(out, point);
+    else
+        json_null(out, "atoms");
+    if (point->rows)
+        rows(out, point);
+    else
+        json_null(out, "rows");
+    floats_or_null(out, "vector", point->vector, point->dimensions);
+    floats_or_null(out, "location", point->location, point->dimensions);
     if (point->model) json_units(out, point->model);
     json_object_end(out);
 }

@@ -34,13 +34,26 @@ void json_state(text *out, const char *state, const char *reason);
 
 typedef struct dictionary_reply {
     const char *name;
-    size_t generation; /* 1 after the first load, one more after each reload */
-    size_t requests;   /* that it answered, over all generations */
+    const char *reason; /* why the last reload failed; NULL: it did not */
+    int64_t loaded_at;  /* seconds since 1970 */
+    size_t generation;  /* 1 after the first load, one more after each reload */
+    size_t requests;    /* that it answered, over all generations */
     const ra_model_info *info;
     bool with_settings; /* the member `settings` is optional */
 } dictionary_reply;
 
 void json_dictionary(text *out, const dictionary_reply *dictionary);
+
+/* One that is known and not loaded. */
+typedef struct unavailable_reply {
+    const char *name;
+    const char *state;  /* "unloaded", "changed" or "failed" */
+    const char *reason; /* why it is not; NULL: on purpose */
+    int64_t loaded_at;  /* of its last generation; 0: there was none */
+    size_t generation;  /* likewise */
+} unavailable_reply;
+
+void json_unavailable(text *out, const unavailable_reply *dictionary);
 
 /* ---- atoms --------------------------------------------------------------------------------------------- */
 
@@ -69,11 +82,11 @@ void json_fit(text *out, float residual_norm, float input_norm, float r2);
 typedef struct point_reply {
     size_t point;
     const char *label;
-    const ra_point_use *uses;
+    const ra_point_use *uses; /* NULL: unknown */
     size_t use_count;
-    const ra_point_row *rows;
+    const ra_point_row *rows; /* NULL: unknown */
     size_t row_count;
-    const float *vector;   /* [dimensions]; NULL when the file does not hold the points, and then absent */
+    const float *vector;   /* [dimensions]; NULL when the file does not hold the points */
     const float *location; /* [dimensions] the same point in the units of the data; NULL likewise */
     size_t dimensions;
     const ra_model *model;

@@ -258,6 +258,11 @@ static bool read_exclude_self(json_scan *scan, void *target) {
     return true;
 }
 
+static ra_status fail_no_queries(ra_error *err) {
+    RA_FAIL_FACTS(err, RA_ERR_FORMAT, (.kind = PROBLEM_MISSING_PARAMETER, .where = "/vectors"),
+                  "the body has no member \"vectors\", \"inputs\" or \"atoms\"; expected %s", search_wanted);
+}
+
 ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
                             search_request *out, ra_error *err) {
     static const json_member members[] = {
@@ -275,10 +280,7 @@ ra_status json_search_parse(const char *body, size_t size, size_t dimensions, si
                             .k = request.k,
                             .metric = request.metric,
                             .exclude_self = request.exclude_self};
-    if (status == RA_OK && !request.queries)
-        status = ra_error_set(err, RA_ERR_FORMAT,
-                              "the body has no member \"vectors\", \"inputs\" or \"atoms\"; expected %s",
-                              search_wanted);
+    if (status == RA_OK && !request.queries) status = fail_no_queries(err);
     if (status != RA_OK)
         search_request_release(out);
     else if (request.queries[0] != 'v')

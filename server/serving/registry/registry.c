@@ -123,6 +123,7 @@ static bool describe(const entry *item, registry_status *status) {
                                 .lost = item->lost,
                                 .losses = item->losses,
                                 .generation = item->generation,
+                                .loaded = item->loaded,
                                 .failures = item->failures,
                                 .fallbacks = item->fallbacks};
     memcpy(status->reason, item->reason, sizeof status->reason);

@@ -83,7 +83,7 @@ END_TEST
 
 /* A new row needs a decision about who may use it. */
 START_TEST(test_who_may_do_what) {
-    static const char *const changing[] = {"reload", "v2_load", "v2_unload"};
+    static const char *const changing[] = {"reload", "load", "unload", "v2_load", "v2_unload"};
     static const char *const open[] = {"live",     "ready", "v2_live",  "v2_ready", "openapi",
                                        "problems", "docs",  "docs_css", "docs_js",  "index"};
     for (size_t i = 0; i < row_count(); i++) {

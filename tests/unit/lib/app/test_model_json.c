@@ -77,7 +77,10 @@ START_TEST(test_settings_have_the_types_of_json) {
     json_object(&out, NULL);
     json_model_settings(&out, &settings);
     json_object_end(&out);
-    check(&out, "{\"settings\":{\"sae\":\"jumprelu\",\"top_k\":32,\"delta\":0.1,\"use_multiplier\":true}}");
+    check(&out, "{\"settings\":{\"sae\":\"jumprelu\",\"encoder\":null,\"top_k\":32,\"delta\":0.1,\"use_"
+                "multiplier\":true,"
+                "\"running_threshold\":null,\"threshold_momentum\":null,\"bandwidth\":null,\"kernel\":null,"
+                "\"dictionary\":null,\"mixture\":null,\"hull_share\":null}}");
 }
 END_TEST
 
