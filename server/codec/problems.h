@@ -75,7 +75,7 @@
     X(FILE_NOT_SERVABLE, "file_not_servable", 422,                                                           \
       "The file is no dictionary that can be served; nothing has changed.")                                  \
     X(TOO_MANY_REQUESTS, "too_many_requests", 429,                                                           \
-      "This client has as many requests under way as one may; ask again after Retry-After.")                \
+      "This client has as many requests under way as one may; ask again after Retry-After.")                 \
     X(HEADERS_TOO_LARGE, "headers_too_large", 431, "More headers, or more bytes of them, than are taken.")   \
     X(INTERNAL_ERROR, "internal_error", 500,                                                                 \
       "The server failed; its log has the reason under the request id.")                                     \

@@ -50,10 +50,12 @@ START_TEST(test_a_dictionary_never_names_its_file) {
                                       .delta = 0.1,
                                       .use_multiplier = true};
     text out = {0};
-    dictionary_reply reply = {.name = "words", .generation = 2, .requests = 7, .info = &info};
+    dictionary_reply reply = {
+        .name = "words", .loaded_at = 1763885702, .generation = 2, .requests = 7, .info = &info};
     json_dictionary(&out, &reply);
     check(&out,
-          "{\"name\":\"words\",\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,"
+          "{\"name\":\"words\",\"state\":\"loaded\",\"reason\":null,\"loaded_at\":\"2025-11-23T08:15:02Z\","
+          "\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,"
           "\"dtype\":\"bf16\",\"sae\":\"topk\",\"encoder\":null,\"has_encoder\":true,"
           "\"standardized\":false,\"has_relaxation\":false,\"has_atom_labels\":false,\"has_point_labels\":"
           "false,\"has_point_vectors\":false,\"has_trace\":false,\"coverage\":null,\"hull_share\":0.5,"
@@ -65,8 +67,9 @@ START_TEST(test_a_dictionary_never_names_its_file) {
     reply.with_settings = true;
     json_dictionary(&out, &reply);
     text_append(&out, "", 1);
-    ck_assert_ptr_nonnull(strstr(out.data, "\"settings\":{\"sae\":\"topk\",\"top_k\":32,\"delta\":0.1,"
-                                           "\"use_multiplier\":true}}"));
+    ck_assert_ptr_nonnull(strstr(out.data,
+                                 "\"settings\":{\"sae\":\"topk\",\"encoder\":null,\"top_k\":32,"
+                                 "\"delta\":0.1,\"use_multiplier\":true,\"running_threshold\":null,"));
     ck_assert_ptr_null(strstr(out.data, "secret"));
     text_release(&out);
 }
@@ -78,6 +81,19 @@ START_TEST(test_fits_and_metrics) {
     check(&out, "\"residual\":{\"norm\":0.5},\"input\":{\"norm\":2},\"r2\":null");
     ck_assert_str_eq(metric_name(RA_SIMILARITY_COSINE), "cosine");
     ck_assert_str_eq(metric_name(RA_SIMILARITY_DOT), "dot");
+}
+END_TEST
+
+START_TEST(test_what_is_not_loaded) {
+    text out = {0};
+    json_unavailable(&out, &(unavailable_reply){.name = "words", .state = "failed", .reason = "no file"});
+    check(&out, "{\"name\":\"words\",\"state\":\"failed\",\"reason\":\"no "
+                "file\",\"loaded_at\":null,\"generation\":null}");
+    json_unavailable(
+        &out,
+        &(unavailable_reply){.name = "words", .state = "unloaded", .loaded_at = 1763885702, .generation = 3});
+    check(&out, "{\"name\":\"words\",\"state\":\"unloaded\",\"reason\":null,"
+                "\"loaded_at\":\"2025-11-23T08:15:02Z\",\"generation\":3}");
 }
 END_TEST
 
@@ -98,9 +114,10 @@ START_TEST(test_a_point_with_and_without_its_vector) {
         "{\"point\":4,\"label\":\"p\",\"atoms\":[{\"atom\":1,\"weight\":0.5},{\"atom\":2,\"weight\":0.25}],"
         "\"rows\":[{\"row\":99,\"distance\":0.125,\"label\":\"row\"}],\"vector\":[1,2],\"location\":[3,5]}");
     json_point(&out, &(point_reply){.point = 0});
-    check(&out, "{\"point\":0,\"label\":null,\"atoms\":[],\"rows\":[]}");
+    check(&out,
+          "{\"point\":0,\"label\":null,\"atoms\":null,\"rows\":null,\"vector\":null,\"location\":null}");
 }
 END_TEST
 
 TEST_CASES(json_replies, test_atoms_matches_and_concepts, test_a_dictionary_never_names_its_file,
-           test_fits_and_metrics, test_a_point_with_and_without_its_vector)
+           test_what_is_not_loaded, test_fits_and_metrics, test_a_point_with_and_without_its_vector)
