@@ -1,6 +1,6 @@
 """Three daemons behind a real HAProxy and a real nginx with the configurations of deploy/proxy (only addresses
 differ). Under load, one daemon after another is restarted, and one is killed: no request is lost, and each daemon
-gets its share again."""
+gets its share again. Then real clients, unmodified, get answers that a daemon gives before it has read a body."""
 
 import http.client
 import json
@@ -16,9 +16,14 @@ import time
 import unittest
 
 import cluster
-from cluster import DEPLOY, PATIENCE, PROGRAM, golden
+from cluster import DEPLOY, PATIENCE, PROGRAM, TOP, golden
+
+cluster.enter()
+
+import requests  # noqa: E402
 
 CLIENTS = 6
+SOURCES = os.path.join(TOP, "tests", "clients")
 SMALL = json.dumps({"latents": {"indices": [[0]], "values": [[1]]}})
 LARGE = SMALL + " " * 100000  # more than a proxy keeps in one buffer
 
@@ -35,15 +40,16 @@ def free_ports(count):
 class Replica:
     """A daemon on a port of its own that can be started again."""
 
-    def __init__(self, port, log):
-        self.port, self.log_path = port, log
+    def __init__(self, port, log, more=()):
+        self.port, self.log_path, self.more = port, log, more
         self.start()
 
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [PROGRAM, "--listen=127.0.0.1:%d" % self.port, "--drain-delay-seconds=2", "--drain-seconds=20",
-                 "--trusted-proxy=127.0.0.1", "--dictionary=words=" + golden("dict-basic.checkpoint.safetensors")],
+                 "--trusted-proxy=127.0.0.1", "--dictionary=words=" + golden("dict-basic.checkpoint.safetensors"),
+                 *self.more],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         assert b"serving" in self.process.stdout.readline()
 
@@ -108,15 +114,17 @@ class Load:
             one.join()
 
 
-class Behind:
-    """The tests; each proxy is a class below."""
+class Proxied:
+    """Three daemons behind a proxy."""
+
+    more = ()  # settings of the daemons
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="rasaed-test-")
         self.addCleanup(shutil.rmtree, self.folder)
         self.port, self.secure_port, *ports = free_ports(5)
         self.certificate = self.make_certificate()
-        self.replicas = [Replica(port, os.path.join(self.folder, "log.%d" % port)) for port in ports]
+        self.replicas = [Replica(port, os.path.join(self.folder, "log.%d" % port), self.more) for port in ports]
         for one in self.replicas:
             self.addCleanup(lambda one=one: one.process.poll() is None and one.stop(signal.SIGKILL))
         self.start_proxy(["127.0.0.1:%d" % port for port in ports])
@@ -175,6 +183,10 @@ class Behind:
         while not condition():
             self.assertLess(time.monotonic(), end, "waited in vain for " + what)
             time.sleep(0.05)
+
+
+class Behind(Proxied):
+    """The tests; each proxy is a class below."""
 
     def every_replica_gets_a_share(self):
         before = [one.answered() for one in self.replicas]
@@ -252,7 +264,7 @@ class Behind:
         self.assertEqual(self.get("/metrics"), 404)
 
 
-class Haproxy(Behind, unittest.TestCase):
+class WithHaproxy:
     def start_proxy(self, addresses):
         text = self.configuration("haproxy.cfg", addresses)
         for old, new in (("bind :80\n", "bind 127.0.0.1:%d\n" % self.port),
@@ -266,6 +278,58 @@ class Haproxy(Behind, unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotRegex(done.stderr, "WARNING|ALERT")
         self.start("haproxy", "-db", "-f", path)
+
+
+class Haproxy(WithHaproxy, Behind, unittest.TestCase):
+    pass
+
+
+class EarlyAnswers(WithHaproxy, Proxied, unittest.TestCase):
+    """Each client 40 of 40 times, through HAProxy and without it (server/http/lingering.c)."""
+
+    KEY = "k" * 32
+
+    def setUp(self):
+        keys = tempfile.NamedTemporaryFile("w", prefix="rasaed-test-", encoding="ascii")
+        self.addCleanup(keys.close)
+        keys.write("admin %s\n" % self.KEY)
+        keys.flush()
+        self.more = ("--dictionary=basic=" + golden("dict-basic.checkpoint.safetensors"), "--keys", keys.name,
+                     "--max-body=200000")
+        super().setUp()
+        self.ways = ["http://127.0.0.1:%d" % port for port in (self.port, self.replicas[0].port)]
+
+    def check(self, *command, env=None):
+        for url in self.ways:
+            done = subprocess.run([*command, url, self.KEY], capture_output=True, text=True, timeout=5 * PATIENCE, env=env)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            seen = json.loads(done.stdout)
+            self.assertEqual(len(seen), 40)
+            self.assertEqual([pair for pair in seen if pair[0] != pair[1]], [], url)
+
+    def test_node(self):
+        self.check("node", os.path.join(SOURCES, "early_answers.js"))
+
+    def test_go(self):
+        go, _ = cluster.tool("go")
+        program = os.path.join(self.folder, "early_answers")
+        root = os.path.dirname(os.path.dirname(os.path.realpath(go)))
+        own = {"GOROOT": root, "GOCACHE": os.path.join(self.folder, "cache"), "CGO_ENABLED": "0", "GO111MODULE": "off"}
+        subprocess.run([go, "build", "-o", program, os.path.join(SOURCES, "early_answers.go")], check=True,
+                       timeout=10 * PATIENCE, env={**os.environ, **own})
+        self.check(program)
+
+    def test_requests_of_python(self):
+        key, basic = {"Authorization": "Bearer " + self.KEY}, "/v1/dictionaries/basic"
+        refused = ((401, basic + "/reconstruct", {}), (404, "/nothing", key), (405, basic, key),
+                   (413, basic + "/reconstruct", key), (415, basic + "/reconstruct", {**key, "Content-Type": "text/csv"}))
+        for url in self.ways:
+            for size in (300000, 3000000, 9000000, 50000000):
+                for status, path, headers in refused:
+                    for body in (b" " * size, iter([b" " * 65536] * (size // 65536))):
+                        reply = requests.post(url + path, headers={"Content-Type": "application/json", **headers},
+                                              data=body, timeout=PATIENCE)
+                        self.assertEqual((reply.status_code, bool(reply.json()["error"])), (status, True), (url, path, size))
 
 
 class Nginx(Behind, unittest.TestCase):

@@ -55,7 +55,7 @@ def pod_specs(value):
 # ---- Debian's programs
 
 PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "haproxy": "haproxy", "nginx": "nginx", "wrk": "wrk",
-            "sshd": "openssh-server"}
+            "sshd": "openssh-server", "go": "golang-go"}
 
 
 def tool(name):
