@@ -21,18 +21,32 @@
 static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
                              "img-src data:; base-uri 'none'; form-action 'none'";
 
-/* The links of a page are relative, so that they hold behind a proxy's prefix; below /docs/ they would not. */
+/* Sends the reader to this address, relative to the present one. */
+static bool lead_to(api_call *call, const char *location) {
+    http_response_header(call->response, "Location", location);
+    call->response->status = 308;
+    return true;
+}
+
+/* The links of a page are relative, so that they hold behind a proxy's prefix; below /docs/ they would not, nor at the
+ * prefix without a slash. */
 static bool leads_elsewhere(api_call *call) {
-    const char *path = call->request->target.path, *end = path + strlen(path);
+    const http_target *target = &call->request->target;
+    const char *path = target->path, *end = path + strlen(path);
     text location = {0};
+    if (target->bare) {
+        text_string(&location, strrchr(target->base, '/') + 1);
+        text_append(&location, "/", 2);
+        bool complete = !location.failed && lead_to(call, location.data);
+        text_release(&location);
+        return complete;
+    }
     size_t slashes = 0;
     while (end - slashes > path && end[-1 - (ptrdiff_t)slashes] == '/') slashes++;
     if (slashes == 0 || end - slashes == path || slashes > 8) return false;
     for (size_t i = 0; i < slashes; i++) text_append(&location, "../", 3);
     text_append(&location, call->request->target.segments[0], strlen(call->request->target.segments[0]) + 1);
-    bool complete = !location.failed;
-    if (complete) http_response_header(call->response, "Location", location.data);
-    if (complete) call->response->status = 308;
+    bool complete = !location.failed && lead_to(call, location.data);
     text_release(&location);
     return complete;
 }

@@ -107,8 +107,8 @@ static ra_status fill(http_target *target, const char *raw, ra_error *err) {
     }
     if (*raw != '/') RA_FAIL(err, RA_ERR_FORMAT, "the request target does not start with '/'");
     if (target->base) raw = skip_base(raw, target->base);
-    size_t slash = *raw != '/', size = slash + strlen(raw) + 1,
-           room = room_for_parameters(raw) * sizeof *target->parameters;
+    bool slash = *raw != '/'; /* is missing */
+    size_t size = slash + strlen(raw) + 1, room = room_for_parameters(raw) * sizeof *target->parameters;
     target->storage = ra_malloc(room + 2 * size, 1);
     if (!target->storage) RA_FAIL_MEMORY(err, "the request target", room + 2 * size);
     target->parameters = target->storage;
@@ -118,6 +118,7 @@ static ra_status fill(http_target *target, const char *raw, ra_error *err) {
     memcpy(work, path, size);
     cut(path, '?');
     target->path = path;
+    target->bare = slash;
     char *query = cut(work, '?');
     RA_TRY(split_path(target, work, err));
     return split_query(target, query, err);

@@ -29,6 +29,7 @@ typedef struct http_target {
     const char *segments[HTTP_MAX_SEGMENTS]; /* "/a/b" has "a" and "b", as has "/a//b/"; "/" has one, "" */
     size_t parameter_count;
     http_parameter *parameters; /* [parameter_count], in order */
+    bool bare;                  /* it was the prefix alone, without a slash behind it */
     const char *base;           /* what links begin with: "/rasae"; NULL or "": nothing */
     void *storage;              /* everything above points into it */
 } http_target;

@@ -4,6 +4,7 @@ through."""
 import json
 import re
 import unittest
+import urllib.parse
 
 from daemon import Daemon, golden, read_all
 
@@ -67,8 +68,21 @@ class Protocol(unittest.TestCase):
                     self.assertTrue(link.startswith("/rasae/v1/"), link)
                     self.assertEqual(daemon.get(link).status, 200)
                 self.assertEqual(daemon.get(path + "/x").json["instance"], "/rasae" + atoms + "/x")
-            for path in ("/rasae", "/rasae/", "/rasae/docs", "/rasae/health/live", "/rasae?"):
+            for path in ("/rasae/", "/rasae/docs", "/rasae/health/live", "/rasae/?"):
                 self.assertEqual(daemon.get(path).status, 200, path)
+            for path in ("/rasae", "/rasae?"):
+                self.assertEqual((daemon.get(path).status, daemon.get(path).headers["Location"]), (308, "rasae/"))
+            for page in ("/rasae", "/rasae/", "/rasae/docs", "/rasae/docs/"):
+                reply = daemon.get(page)
+                if reply.status == 308:
+                    page = urllib.parse.urljoin(page, reply.headers["Location"])
+                    reply = daemon.get(page)
+                links = re.findall(r'(?:href|src)="([^"#:]+)"', reply.body.decode())
+                self.assertGreater(len(links), 2)
+                for link in links:
+                    found = urllib.parse.urljoin(page, link)
+                    self.assertTrue(found.startswith("/rasae/"), (page, link))
+                    self.assertEqual(daemon.get(found).status, 200, (page, link))
             self.assertEqual(daemon.get("/rasaed/docs").status, 404)
 
     def test_slashes_that_nobody_meant(self):

@@ -62,6 +62,7 @@ START_TEST(test_a_prefix_is_taken_off) {
         ck_assert_str_eq(target.path, table[i].path);
         ck_assert_uint_eq(target.segment_count, table[i].segments);
         ck_assert_str_eq(target.base, "/rasae");
+        ck_assert(target.bare == (strcmp(table[i].raw, "/rasae") == 0));
         http_target_release(&target);
     }
     http_target target;
