@@ -153,8 +153,8 @@ class CodesLikeArrays(unittest.TestCase):
         self.assertIn("(2, 3, 5)", repr(self.codes))
 
     def test_indexing_is_that_of_an_array(self):
-        for which in (0, -1, np.int64(1), slice(None), slice(1, None), slice(None, None, -1), [1, 0, 1], np.array([True, False]),
-                      [], slice(0, 0), tensor([1, 0], "int64")):
+        for which in (0, -1, np.int64(1), slice(None), slice(1, None), slice(None, None, -1), [1, 0, 1],
+                      np.array([True, False]), [], slice(0, 0), tensor([1, 0], "int64")):
             expected = self.dense[np.asarray(which, int if isinstance(which, list) else None)
                                   if isinstance(which, list) or hasattr(which, "detach") else which]
             np.testing.assert_array_equal(self.codes[which].to_dense(), expected)

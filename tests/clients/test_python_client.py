@@ -24,8 +24,8 @@ from tensors import tensor
 PACKAGE = os.path.join(TOP, "proto", "python")
 sys.path.insert(0, PACKAGE)
 
-from rasae import (Atom, BadRequestError, Client, Codes, ConflictError, Match, NotFoundError,  # noqa: E402
-                   PermissionDeniedError, RasaeError, StatusError, TooLargeError, exchange, wire)
+from rasae import (Atom, AuthenticationError, BadRequestError, Client, Codes, ConflictError, Match,  # noqa: E402
+                   NotFoundError, PermissionDeniedError, RasaeError, StatusError, TooLargeError, exchange, wire)
 
 
 def close(got, wanted, tolerance=1e-5):
@@ -250,7 +250,7 @@ class Calls(unittest.TestCase):
     def test_refusals_carry_a_code_and_what_it_is_about(self):
         def refusal(body):
             with self.assertRaises(StatusError) as caught:
-                exchange.drive(self.topk._operations._post("/encode", body, wire.RAW), self.client._transport)
+                exchange.drive(self.topk._handle._known()._post("/encode", body, wire.RAW), self.client._transport)
             return caught.exception
         d = self.x.shape[1]
         error = refusal(wire.write(np.zeros((5000, d), np.float32)))
@@ -376,6 +376,28 @@ class Limits(unittest.TestCase):
             close(topk.steer(x, {5: 1}), x + topk.vectors(5))
             self.assertEqual(topk.search_arrays(x)[0].shape, (40, 10))
             close(topk.vectors(range(len(topk))[::-1]), topk.matrix()[::-1])
+
+
+class Loading(unittest.TestCase):
+    def test_unload_and_load(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".keys") as keys:
+            keys.write("admin an-admin-key-of-24-bytes notebook\nread a-read-key-of-24-bytes..\n")
+            keys.flush()
+            with Daemon("--dictionary", "bare=" + golden("dict-basic.checkpoint.safetensors"), "--keys", keys.name) as daemon:
+                url = "http://%s:%d" % daemon.address
+                with Client(url, key="an-admin-key-of-24-bytes") as client:
+                    self.assertEqual((client.server().access, client.server().key_name), ("admin", "notebook"))
+                    info = client.dictionary("bare").info
+                    self.assertEqual((info.state, client.unavailable()), ("loaded", []))
+                    client.unload("bare")
+                    self.assertEqual([(one.name, one.state) for one in client.unavailable()], [("bare", "unloaded")])
+                    self.assertEqual(client.dictionaries(), [])
+                    self.assertEqual(client.load("bare").concepts, info.concepts)
+                    self.assertEqual(client.dictionary("bare").reload().name, "bare")
+                with Client(url, key="a-read-key-of-24-bytes..") as client, self.assertRaises(PermissionDeniedError):
+                    client.unload("bare")
+                with Client(url) as client, self.assertRaises(AuthenticationError):
+                    client.dictionaries()
 
 
 class Connections(unittest.TestCase):

@@ -131,11 +131,13 @@ class Readme(unittest.TestCase):
             names = {"x": x}
             with Daemon("--dictionary", "words=" + served) as daemon:
                 for block in blocks:
+                    block = block.replace('"words.safetensors"', repr(os.path.join(folder, "copy.safetensors")))
                     with contextlib.redirect_stdout(io.StringIO()):
                         exec(block.replace("http://127.0.0.1:8080", "http://%s:%d" % daemon.address), names)
                 directions = names["words"].directions([5, 9])
                 names["client"].close()
             np.testing.assert_allclose(names["pushed"], x + 2 * directions[0] - directions[1], atol=1e-3)
+            self.assertTrue(os.path.exists(os.path.join(folder, "copy.safetensors")))
             K, d = names["words"].info.concepts, x.shape[1]
             self.assertEqual((K, names["codes"].shape, names["x_hat"].shape), (128, (len(x), K), x.shape))
             self.assertGreater(names["r2"], 0.8)

@@ -20,11 +20,12 @@ from .errors import (AuthenticationError, BadRequestError, BusyError, ConflictEr
                      RasaeError, ReplyError, RequestTimeoutError, ServerError, StatusError, TooLargeError, TransportError)
 from .message import AsyncTransport, Request, Response, Transport
 from .records import (Agreement, Archetype, Atom, Concept, Example, Explanation, Info, Limits, Match, NearRow, Point, Server,
-                      Standardization, Statistics, Trace, TraceRow, Use)
+                      Standardization, Statistics, Trace, TraceRow, Unavailable, Use)
 from .version import VERSION as __version__
 
-__all__ = ["Agreement", "Archetype", "AsyncClient", "AsyncDictionary", "AsyncTransport", "Atom", "AuthenticationError",
-           "BadRequestError", "BusyError", "Client", "Codes", "Concept", "ConflictError", "Dictionary", "Example", "Explanation",
-           "Info", "Limits", "Match", "NearRow", "NotFoundError", "PermissionDeniedError", "Point", "RasaeError", "ReplyError",
-           "Request", "RequestTimeoutError", "Response", "Server", "ServerError", "Standardization", "StatusError", "Statistics",
-           "TooLargeError", "Top", "Trace", "TraceRow", "TransportError", "Transport", "Use", "__version__"]
+__all__ = [
+    "Agreement", "Archetype", "AsyncClient", "AsyncDictionary", "AsyncTransport", "Atom", "AuthenticationError",
+    "BadRequestError", "BusyError", "Client", "Codes", "Concept", "ConflictError", "Dictionary", "Example", "Explanation",
+    "Info", "Limits", "Match", "NearRow", "NotFoundError", "PermissionDeniedError", "Point", "RasaeError", "ReplyError", "Request",
+    "RequestTimeoutError", "Response", "Server", "ServerError", "Standardization", "Statistics", "StatusError", "TooLargeError",
+    "Top", "Trace", "TraceRow", "Transport", "TransportError", "Unavailable", "Use", "__version__"]

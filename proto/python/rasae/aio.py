@@ -8,27 +8,32 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import arguments
 from .address import Address, Path
 from .arguments import Ids
 from .client import policy
 from .codes import Codes
 from .errors import RequestTimeoutError, TransportError
-from .exchange import drive_async, mixed_up
+from .exchange import Call, drive_async, mixed_up
+from .handle import Handle
 from .message import AsyncTransport, Request, Response
-from .operations import Fields, Metric, On, Operations, Progress, Queries, Session
-from .records import Atom, Explanation, Info, Match, Point, Server, Standardization
+from .operations import Fields, Metric, On, Operations, Queries
+from .records import Atom, Explanation, Info, Match, Point, Server, Standardization, Unavailable
 from .rows import Floats, Numbers
+from .session import Progress, Session
 
 if TYPE_CHECKING:
     import httpx
 
     from .codes import Latents
+
+T = TypeVar("T")
 
 
 class HttpxTransport:
@@ -130,111 +135,134 @@ class AsyncClient:
         """As Client.dictionaries."""
         return await drive_async(self._session.dictionaries(), self._transport)
 
-    async def dictionary(self, name: str) -> AsyncDictionary:
+    async def unavailable(self) -> list[Unavailable]:
+        """As Client.unavailable."""
+        return await drive_async(self._session.unavailable(), self._transport)
+
+    async def load(self, name: str) -> Info:
+        """As Client.load."""
+        return await drive_async(self._session.load(name), self._transport)
+
+    async def unload(self, name: str) -> None:
+        """As Client.unload."""
+        await drive_async(self._session.unload(name), self._transport)
+
+    async def dictionary(self, name: str, *, revision: str | None = None) -> AsyncDictionary:
         """As Client.dictionary."""
-        return AsyncDictionary(await drive_async(Operations.open(self._session, name), self._transport), self._transport)
+        return AsyncDictionary(await drive_async(Handle.open(self._session, name, revision), self._transport), self._transport)
 
 
 class AsyncDictionary:
     """A dictionary. Comes from AsyncClient.dictionary(); tasks may share it."""
 
-    def __init__(self, operations: Operations, transport: AsyncTransport) -> None:
-        self._operations, self._transport = operations, transport
+    def __init__(self, handle: Handle, transport: AsyncTransport) -> None:
+        self._handle, self._transport = handle, transport
 
     def __repr__(self) -> str:
         return f"AsyncDictionary({self.name!r}, concepts={self.info.concepts}, dimensions={self.info.dimensions})"
 
+    async def _run(self, make: Callable[[Operations], Call[T]]) -> T:
+        return await drive_async(self._handle.run(make), self._transport)
+
     @property
     def name(self) -> str:
-        return self._operations.name
+        return self._handle.name
 
     @property
     def info(self) -> Info:
         """As Dictionary.info."""
-        return self._operations.info
+        return self._handle.info
 
     def __len__(self) -> int:
         return self.info.concepts
 
     async def refresh(self) -> Info:
         """As Dictionary.refresh."""
-        return await drive_async(self._operations.refresh(), self._transport)
+        return await drive_async(self._handle.refresh(), self._transport)
 
     async def atom(self, atom: int, fields: Fields = None) -> Atom:
         """As Dictionary.atom."""
-        return await drive_async(self._operations.atom(atom, fields), self._transport)
+        return await self._run(lambda now: now.atom(atom, fields))
 
     async def atoms(self, ids: Ids | None = None, fields: Fields = None) -> list[Atom]:
         """As Dictionary.atoms."""
-        return await drive_async(self._operations.atoms(ids, fields), self._transport)
+        held = arguments.held(ids)
+        return await self._run(lambda now: now.atoms(held, fields))
 
     def __aiter__(self) -> AsyncIterator[Atom]:
         return self.iter_atoms()
 
     async def iter_atoms(self, ids: Ids | None = None, fields: Fields = None, page: int = 250) -> AsyncIterator[Atom]:
         """As Dictionary.iter_atoms."""
-        for call in self._operations.pages(ids, fields, page):
+        for call in self._handle.pages(arguments.held(ids), fields, page):
             for atom in await drive_async(call, self._transport):
                 yield atom
 
     async def vectors(self, ids: Ids | int | None = None) -> Floats:
         """As Dictionary.vectors."""
-        return await drive_async(self._operations.vectors(ids, "vector"), self._transport)
+        held = arguments.held(ids)
+        return await self._run(lambda now: now.vectors(held, "vector"))
 
     async def directions(self, ids: Ids | int | None = None) -> Floats:
         """As Dictionary.directions."""
-        return await drive_async(self._operations.vectors(ids, "direction"), self._transport)
+        held = arguments.held(ids)
+        return await self._run(lambda now: now.vectors(held, "direction"))
 
     async def standardization(self) -> Standardization:
         """As Dictionary.standardization."""
-        return await drive_async(self._operations.standardization(), self._transport)
+        return await self._run(lambda now: now.standardization())
 
     async def matrix(self) -> Floats:
         """As Dictionary.matrix."""
-        return await drive_async(self._operations.matrix(), self._transport)
+        return await self._run(lambda now: now.matrix())
 
     async def point(self, point: int) -> Point:
         """As Dictionary.point."""
-        return await drive_async(self._operations.point(point), self._transport)
+        return await self._run(lambda now: now.point(point))
 
     async def neighbors(self, atom: int, k: int = 10, metric: Metric = "cosine", fields: Fields = None) -> list[Match]:
         """As Dictionary.neighbors."""
-        return await drive_async(self._operations.neighbors(atom, k, metric, fields), self._transport)
+        return await self._run(lambda now: now.neighbors(atom, k, metric, fields))
 
     async def search(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *,
                      inputs: Numbers | None = None, atoms: Ids | int | None = None, exclude_self: bool = False,
                      fields: Fields = None, batch_size: int | None = None,
                      progress: Progress | None = None) -> list[list[Match]]:
         """As Dictionary.search."""
-        queries = Queries(vectors, inputs, atoms, exclude_self)
-        return await drive_async(self._operations.search(queries, k, metric, fields, batch_size, progress), self._transport)
+        queries = Queries(vectors, inputs, arguments.held(atoms), exclude_self)
+        return await self._run(lambda now: now.search(queries, k, metric, fields, batch_size, progress))
 
     async def search_arrays(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *,
                             inputs: Numbers | None = None, atoms: Ids | int | None = None, exclude_self: bool = False,
                             batch_size: int | None = None,
                             progress: Progress | None = None) -> tuple[NDArray[np.int32], Floats]:
         """As Dictionary.search_arrays."""
-        queries = Queries(vectors, inputs, atoms, exclude_self)
-        return await drive_async(self._operations.search_arrays(queries, k, metric, batch_size, progress), self._transport)
+        queries = Queries(vectors, inputs, arguments.held(atoms), exclude_self)
+        return await self._run(lambda now: now.search_arrays(queries, k, metric, batch_size, progress))
 
     async def encode(self, inputs: Numbers, *, batch_size: int | None = None, progress: Progress | None = None) -> Codes:
         """As Dictionary.encode."""
-        return await drive_async(self._operations.encode(inputs, batch_size, progress), self._transport)
+        return await self._run(lambda now: now.encode(inputs, batch_size, progress))
 
     async def reconstruct(self, latents: Latents, *, batch_size: int | None = None, progress: Progress | None = None) -> Floats:
         """As Dictionary.reconstruct."""
-        return await drive_async(self._operations.reconstruct(latents, batch_size, progress), self._transport)
+        held = arguments.held(latents)
+        return await self._run(lambda now: now.reconstruct(held, batch_size, progress))
 
     async def explain(self, inputs: Numbers, k: int | None = None, *, fields: Fields = None, batch_size: int | None = None,
                       progress: Progress | None = None) -> list[Explanation]:
         """As Dictionary.explain."""
-        return await drive_async(self._operations.explain(inputs, k, fields, batch_size, progress), self._transport)
+        return await self._run(lambda now: now.explain(inputs, k, fields, batch_size, progress))
 
     async def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On = "input", *, batch_size: int | None = None,
                     progress: Progress | None = None) -> Floats:
         """As Dictionary.steer."""
-        return await drive_async(self._operations.steer(inputs, scales, on, batch_size, progress), self._transport)
+        return await self._run(lambda now: now.steer(inputs, scales, on, batch_size, progress))
+
+    async def download(self, file: Path, progress: Progress | None = None) -> None:
+        """As Dictionary.download."""
+        await drive_async(self._handle.download(file, progress), self._transport)
 
     async def reload(self) -> Info:
         """As Dictionary.reload."""
-        return await drive_async(self._operations.reload(), self._transport)
+        return await drive_async(self._handle.reload(), self._transport)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Union
 
 import numpy as np
@@ -40,6 +40,13 @@ def position(value: Any, what: str, count: int | None) -> int:
         return whole(value, what, 0, None if count is None else count - 1)
     except ValueError as error:
         raise IndexError(str(error)) from None
+
+
+def held(values: Any) -> Any:
+    """An iterator's values as a list, because a call may look at them twice; what is none stays what it is."""
+    if type(values) is tuple:
+        return tuple(held(one) for one in values)
+    return list(values) if isinstance(values, Iterator) else values
 
 
 def positions(ids: Ids | int, count: int) -> range | NDArray[np.int64]:

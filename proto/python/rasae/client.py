@@ -12,10 +12,11 @@ from . import arguments
 from .address import Address, Path
 from .dictionary import Dictionary
 from .exchange import Policy, drive
+from .handle import Handle
 from .message import Transport
-from .operations import Operations, Session
 from .pool import PoolTransport
-from .records import Info, Server
+from .records import Info, Server, Unavailable
+from .session import Session
 from .version import VERSION
 
 USER_AGENT = f"rasae-python/{VERSION} Python/{platform.python_version()}"
@@ -29,8 +30,8 @@ class Client:
     key        a key of the server; without it that of the environment's RASAE_KEY, if there is one
     headers    more headers for every request
     timeout    seconds to connect, and to wait for the next bytes of an answer
-    retries    how often a request is repeated that the server did not get or put off (503 and 429, after Retry-After), if it may
-               be: all may but reload()
+    retries    how often a request is repeated that the server did not get or put off (503 and 429, after Retry-After), if it
+               may be: all may but reload(), load() and unload()
     deadline   seconds for a request with its repeats; None: no end
     ca         for https, a file with the certificates that sign the server's, when the system does not trust it
     context    the same and everything else of TLS; a client with one cannot be pickled
@@ -74,9 +75,24 @@ class Client:
         """What is served, without `settings`."""
         return drive(self._session.dictionaries(), self._transport)
 
-    def dictionary(self, name: str) -> Dictionary:
-        """One dictionary. Asks the server for it: NotFoundError when there is none of that name."""
-        return Dictionary(drive(Operations.open(self._session, name), self._transport), self._transport)
+    def unavailable(self) -> list[Unavailable]:
+        """The dictionaries that the server knows and has not loaded, and why."""
+        return drive(self._session.unavailable(), self._transport)
+
+    def load(self, name: str) -> Info:
+        """Has the server load a dictionary that it knows or that is new in its folder; needs an admin key."""
+        return drive(self._session.load(name), self._transport)
+
+    def unload(self, name: str) -> None:
+        """Has the server unload a dictionary until it is loaded again; needs an admin key."""
+        drive(self._session.unload(name), self._transport)
+
+    def dictionary(self, name: str, *, revision: str | None = None) -> Dictionary:
+        """One dictionary. Asks the server for it: NotFoundError when there is none of that name.
+
+        revision: the content that is meant (info.revision); ConflictError when the server has another one under this name, now
+        or at any later call. Without it, calls follow what the server loads, and each one is about one content."""
+        return Dictionary(drive(Handle.open(self._session, name, revision), self._transport), self._transport)
 
 
 def policy(address: Address, key: str | None, headers: Mapping[str, str] | None, timeout: float, retries: int,

@@ -11,22 +11,28 @@ numpy.asarray takes. What comes back is float32 of numpy. Any number of rows goe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, overload
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import arguments
+from .address import Path
 from .arguments import Ids
 from .codes import Codes
-from .exchange import drive
+from .exchange import Call, drive
+from .handle import Handle
 from .message import Transport
-from .operations import Fields, Metric, On, Operations, Progress, Queries
+from .operations import Fields, Metric, On, Operations, Queries
 from .records import Atom, Explanation, Info, Match, Point, Standardization
 from .rows import Floats, Numbers
+from .session import Progress
 
 if TYPE_CHECKING:
     from .codes import Latents
+
+T = TypeVar("T")
 
 
 class Dictionary:
@@ -35,24 +41,28 @@ class Dictionary:
     len(d) is K, d[5] an atom, d[-1] the last one, d[2:5] a list, and `for atom in d` asks for a page at a time.
     """
 
-    def __init__(self, operations: Operations, transport: Transport) -> None:
-        self._operations, self._transport = operations, transport
+    def __init__(self, handle: Handle, transport: Transport) -> None:
+        self._handle, self._transport = handle, transport
 
     def __repr__(self) -> str:
         return f"Dictionary({self.name!r}, concepts={self.info.concepts}, dimensions={self.info.dimensions})"
 
+    def _run(self, make: Callable[[Operations], Call[T]]) -> T:
+        return drive(self._handle.run(make), self._transport)
+
     @property
     def name(self) -> str:
-        return self._operations.name
+        return self._handle.name
 
     @property
     def info(self) -> Info:
-        """What it was when the server was last asked: when it was opened, and at refresh() and reload()."""
-        return self._operations.info
+        """What it was when the server was last asked: when it was opened, at refresh() and reload(), and when a call found that
+        the server has loaded another content."""
+        return self._handle.info
 
     def refresh(self) -> Info:
         """Asks again what it is: after a reload the sizes may differ. Also sets `info`."""
-        return drive(self._operations.refresh(), self._transport)
+        return drive(self._handle.refresh(), self._transport)
 
     # ---- atoms and points
 
@@ -77,45 +87,48 @@ class Dictionary:
     def atom(self, atom: int, fields: Fields = None) -> Atom:
         """One atom. fields: the parts that are wanted, like ["label", "norm"]; all of them when not given.
         TypeError for 5.7, IndexError for one that is not there."""
-        return drive(self._operations.atom(atom, fields), self._transport)
+        return self._run(lambda now: now.atom(atom, fields))
 
     def atoms(self, ids: Ids | None = None, fields: Fields = None) -> list[Atom]:
         """Several: by number in the order given, a slice, or all. fields: the parts that are wanted, or "all"; those that the
         server puts into lists when not given."""
-        return drive(self._operations.atoms(ids, fields), self._transport)
+        held = arguments.held(ids)
+        return self._run(lambda now: now.atoms(held, fields))
 
     def iter_atoms(self, ids: Ids | None = None, fields: Fields = None, page: int = 250) -> Iterator[Atom]:
         """The same one by one, asked for by the page."""
-        for call in self._operations.pages(ids, fields, page):
+        for call in self._handle.pages(arguments.held(ids), fields, page):
             yield from drive(call, self._transport)
 
     def vectors(self, ids: Ids | int | None = None) -> Floats:
         """The rows of D with these numbers: [d] for one, [n, d] for n, all of them when not given. In the units of the
         dictionary. Much faster than atoms(), because the numbers travel as bytes."""
-        return drive(self._operations.vectors(ids, "vector"), self._transport)
+        held = arguments.held(ids)
+        return self._run(lambda now: now.vectors(held, "vector"))
 
     def directions(self, ids: Ids | int | None = None) -> Floats:
         """The same in the units of the data: what a latent of 1 adds to a reconstruction, and steering by 1 to an input. For a
         standardized dictionary, the vectors times the deviations of the data."""
-        return drive(self._operations.vectors(ids, "direction"), self._transport)
+        held = arguments.held(ids)
+        return self._run(lambda now: now.vectors(held, "direction"))
 
     def standardization(self) -> Standardization:
         """Mean and scale [d] of the data that a standardized dictionary was trained on; 0 and 1 for another."""
-        return drive(self._operations.standardization(), self._transport)
+        return self._run(lambda now: now.standardization())
 
     def matrix(self) -> Floats:
         """All of D, [K, d], in the units of the dictionary."""
-        return drive(self._operations.matrix(), self._transport)
+        return self._run(lambda now: now.matrix())
 
     def point(self, point: int) -> Point:
         """A candidate point, and the atoms that are built from it."""
-        return drive(self._operations.point(point), self._transport)
+        return self._run(lambda now: now.point(point))
 
     # ---- searching
 
     def neighbors(self, atom: int, k: int = 10, metric: Metric = "cosine", fields: Fields = None) -> list[Match]:
         """The k atoms nearest to an atom, nearest first; all but itself when there are fewer."""
-        return drive(self._operations.neighbors(atom, k, metric, fields), self._transport)
+        return self._run(lambda now: now.neighbors(atom, k, metric, fields))
 
     def search(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *, inputs: Numbers | None = None,
                atoms: Ids | int | None = None, exclude_self: bool = False, fields: Fields = None, batch_size: int | None = None,
@@ -127,42 +140,48 @@ class Dictionary:
         atoms    numbers of atoms; exclude_self: without the atom itself
 
         fields: the parts of atoms that are wanted; the label when not given."""
-        queries = Queries(vectors, inputs, atoms, exclude_self)
-        return drive(self._operations.search(queries, k, metric, fields, batch_size, progress), self._transport)
+        queries = Queries(vectors, inputs, arguments.held(atoms), exclude_self)
+        return self._run(lambda now: now.search(queries, k, metric, fields, batch_size, progress))
 
     def search_arrays(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *,
                       inputs: Numbers | None = None, atoms: Ids | int | None = None, exclude_self: bool = False,
                       batch_size: int | None = None, progress: Progress | None = None) -> tuple[NDArray[np.int32], Floats]:
         """The same as arrays: atoms [..., k] and scores [..., k]. Much faster for many queries."""
-        queries = Queries(vectors, inputs, atoms, exclude_self)
-        return drive(self._operations.search_arrays(queries, k, metric, batch_size, progress), self._transport)
+        queries = Queries(vectors, inputs, arguments.held(atoms), exclude_self)
+        return self._run(lambda now: now.search_arrays(queries, k, metric, batch_size, progress))
 
     # ---- computing
 
     def encode(self, inputs: Numbers, *, batch_size: int | None = None, progress: Progress | None = None) -> Codes:
         """The active latents of inputs [..., d], in the units of the data: codes [..., K]."""
-        return drive(self._operations.encode(inputs, batch_size, progress), self._transport)
+        return self._run(lambda now: now.encode(inputs, batch_size, progress))
 
     def reconstruct(self, latents: Latents, *, batch_size: int | None = None, progress: Progress | None = None) -> Floats:
         """x_hat [..., d], in the units of the data, from latents: Codes, dense [..., K], scipy.sparse, or (indices, values),
         both of them with a sequence for each row."""
-        return drive(self._operations.reconstruct(latents, batch_size, progress), self._transport)
+        held = arguments.held(latents)
+        return self._run(lambda now: now.reconstruct(held, batch_size, progress))
 
     def explain(self, inputs: Numbers, k: int | None = None, *, fields: Fields = None, batch_size: int | None = None,
                 progress: Progress | None = None) -> list[Explanation]:
         """What inputs [..., d], in the units of the data, are made of, one by one. k: the strongest concepts only.
         fields: the parts of their atoms that are wanted, like ["label", "archetypes"]; the label when not given."""
-        return drive(self._operations.explain(inputs, k, fields, batch_size, progress), self._transport)
+        return self._run(lambda now: now.explain(inputs, k, fields, batch_size, progress))
 
     def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On = "input", *, batch_size: int | None = None,
               progress: Progress | None = None) -> Floats:
         """inputs [..., d] + sum of scale * direction of the atom, in the units of the data, as in steer(x, {5: 2.0}); or on top
         of what the dictionary makes of them (on="reconstruction"). directions() are what is added for a scale of 1."""
-        return drive(self._operations.steer(inputs, scales, on, batch_size, progress), self._transport)
+        return self._run(lambda now: now.steer(inputs, scales, on, batch_size, progress))
 
-    # ---- administration
+    # ---- the file, administration
+
+    def download(self, file: Path, progress: Progress | None = None) -> None:
+        """Writes all of it to a file of safetensors, in pieces; a server of this version sends the whole model, which can be
+        served again and answers the same. progress: called with the bytes that are there, and all of them."""
+        drive(self._handle.download(file, progress), self._transport)
 
     def reload(self) -> Info:
         """Has the server open the file again; needs an admin key. RasaeError when that fails, and the old generation goes on
         serving."""
-        return drive(self._operations.reload(), self._transport)
+        return drive(self._handle.reload(), self._transport)

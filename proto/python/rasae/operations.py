@@ -1,8 +1,9 @@
-"""What can be asked of a server and of a dictionary, each as one Call (exchange.py) that Client runs blocking and
-AsyncClient awaits. Dictionary documents what they do; here is how.
+"""What can be asked of a dictionary, each as one Call (exchange.py) that Client runs blocking and AsyncClient awaits.
+Dictionary documents what they do; here is how.
 
-A batch goes out in requests that the server takes: its limits come from GET /v1, once per client; an older server has none,
-and then those of its defaults are used. What is too large all the same (413) is halved.
+Arguments are checked by what the server last said that the dictionary is. So each request names the revision that this was
+about (If-Match): no call is checked by one content and computed with another, or mixes two in its batches. handle.py has
+what happens when another revision is served by now. An older server has no revisions.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar, Union
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,74 +18,26 @@ from numpy.typing import NDArray
 from . import arguments, wire
 from .arguments import Ids
 from .codes import Codes
-from .errors import NotFoundError, RasaeError, ReplyError, TooLargeError
-from .exchange import Call, Policy, exchange
-from .message import Request, Response
+from .errors import ReplyError
+from .exchange import Call
+from .message import Response
 from .record import every
-from .records import Atom, Explanation, Info, Limits, Match, Point, Server, Standardization
+from .records import Atom, Explanation, Info, Match, Point, Standardization
 from .rows import Floats, Numbers, Rows
+from .session import Progress, Session, batch_rows, in_batches, path
 from .wire import Body
 
 T = TypeVar("T")
 
 Metric = Literal["cosine", "dot"]
 On = Literal["input", "reconstruction"]
-Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "layout", "vector", "direction",
-                "units"]
+Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "layout", "vector",
+                "direction", "units"]
 
 #: Parts of an atom: names of fields, "all", or None for those that the server gives by itself.
 Fields = Union[Iterable[Field], Literal["all"], str, None]
 
-#: Called with the rows that are done, and all of them.
-Progress = Callable[[int, int], None]
-
-_BATCH_BYTES = 16 << 20  # of a body; more gains nothing
 _QUERY_BYTES = 4096  # of a query; more goes into a body
-
-
-class Session:
-    """What the operations of one client share. Threads may share it; pickles without what it learned."""
-
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-        self._limits: Limits | None = None
-
-    def __reduce__(self) -> tuple[type[Session], tuple[Policy]]:
-        return Session, (self.policy,)
-
-    def ask(self, method: str, path: str, body: Body | None = None, accept: str = wire.JSON, *,
-            again: bool = True) -> Call[Response]:
-        headers = {**(body.headers if body else {}), "accept": accept}
-        data = body.data if body else b"" if method == "POST" else None
-        return (yield from exchange(self.policy, Request(method, path, headers, data, again)))
-
-    def ready(self) -> Call[bool]:
-        try:
-            yield from self.ask("GET", "/health/ready", again=False)
-        except RasaeError:
-            return False
-        return True
-
-    def server(self) -> Call[Server]:
-        try:
-            server = Server.read(wire.read_json((yield from self.ask("GET", "/v1"))))
-        except NotFoundError:
-            server = Server()  # of a version that does not say
-        self._limits = server.limits
-        return server
-
-    def limits(self) -> Call[Limits]:
-        return self._limits or (yield from self.server()).limits
-
-    def dictionaries(self) -> Call[list[Info]]:
-        found: list[Info] = []
-        while True:
-            reply = yield from self.ask("GET", "/v1/dictionaries" + wire.query({"offset": len(found) or None}))
-            page = every(Info, wire.member(reply, "dictionaries"))
-            found += page
-            total = wire.read_json(reply).get("total")
-            if not page or not isinstance(total, int) or len(found) >= total:
-                return found
 
 
 class Queries(NamedTuple):
@@ -97,52 +49,34 @@ class Queries(NamedTuple):
     exclude_self: bool
 
 
-@dataclass
+@dataclass(frozen=True)
 class Operations:
-    """What can be asked of one dictionary. `info` is what the server last said that it is."""
+    """What can be asked of one dictionary of which the server said `info`."""
 
     session: Session
     name: str
     info: Info
 
-    @classmethod
-    def open(cls, session: Session, name: str) -> Call[Operations]:
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"the name of a dictionary is {name!r}, expected text")
-        try:
-            return cls(session, name, (yield from _info(session, name)))
-        except NotFoundError as error:
-            try:
-                there = ", ".join(info.name for info in (yield from session.dictionaries())) or "none"
-                error.detail += f" (dictionaries here: {there})"
-            except RasaeError:
-                pass  # the first one says enough
-            raise error
-
     # ---- atoms and points
-
-    def refresh(self) -> Call[Info]:
-        self.info = yield from _info(self.session, self.name)
-        return self.info
 
     def atom(self, atom: int, fields: Fields) -> Call[Atom]:
         number = arguments.position(atom, "atom", self.info.concepts)
         return Atom.read(wire.read_json((yield from self._get(f"/atoms/{number}", arguments.names(fields)))))
 
     def atoms(self, ids: Ids | None, fields: Fields) -> Call[list[Atom]]:
+        numbers, page = self.numbers(ids), (yield from self.session.limits()).page
         found: list[Atom] = []
-        for call in self.pages(ids, fields, (yield from self.session.limits()).page):
-            found += yield from call
+        for first in range(0, len(numbers), page):
+            found += yield from self._page(numbers[first:first + page], fields)
         return found
 
-    def pages(self, ids: Ids | None, fields: Fields, page: int) -> Iterable[Call[list[Atom]]]:
-        """A call for each page."""
+    def numbers(self, ids: Ids | None) -> range | NDArray[np.int64]:
+        """Those of atoms, one after the other; all of them for None."""
         chosen = arguments.positions(slice(None) if ids is None else ids, self.info.concepts)
-        numbers = chosen if isinstance(chosen, range) else chosen.reshape(-1)
-        query = arguments.names(fields)
-        return (self._page(numbers[first:first + page], query) for first in range(0, len(numbers), page))
+        return chosen if isinstance(chosen, range) else chosen.reshape(-1)
 
-    def _page(self, numbers: range | NDArray[np.int64], query: Mapping[str, str]) -> Call[list[Atom]]:
+    def _page(self, numbers: range | NDArray[np.int64], fields: Fields) -> Call[list[Atom]]:
+        query = arguments.names(fields)
         if isinstance(numbers, range) and numbers.step == 1:
             reply = yield from self._get("/atoms", {"offset": numbers.start, "limit": len(numbers), **query})
         else:
@@ -160,7 +94,7 @@ class Operations:
         def send(first: int, end: int) -> Call[Floats]:
             body = wire.as_json({"ids": flat[first:end].tolist()})
             return wire.read_matrix((yield from self._post("/atoms", body, wire.RAW, {"fields": field})))
-        parts = yield from _batches(len(flat), most, None, send)
+        parts = yield from in_batches(len(flat), most, None, send)
         return _joined(parts, self.info.dimensions).reshape(*numbers.shape, self.info.dimensions)
 
     def standardization(self) -> Call[Standardization]:
@@ -241,9 +175,9 @@ class Operations:
         def send(first: int, end: int) -> Call[T]:
             return read((yield from self._post("/search", body(first, end), accept, query)), end - first)
         limits = yield from self.session.limits()
-        most = min(_batch(limits, row_bytes, batch_size), limits.results // query["k"] or 1)
+        most = min(batch_rows(limits, row_bytes, batch_size), limits.results // query["k"] or 1)
         count = int(np.prod(leading, dtype=np.int64))
-        return leading, (yield from _batches(count, most, progress, send))
+        return leading, (yield from in_batches(count, most, progress, send))
 
     # ---- computing
 
@@ -287,8 +221,8 @@ class Operations:
 
         def send(first: int, end: int) -> Call[Floats]:
             return wire.read_matrix((yield from self._post("/reconstruct", body(first, end), wire.RAW)))
-        most = min(_batch(limits, row_bytes, batch_size), limits.reply_bytes // (4 * dimensions) or 1)
-        parts = yield from _batches(count, most, progress, send)
+        most = min(batch_rows(limits, row_bytes, batch_size), limits.reply_bytes // (4 * dimensions) or 1)
+        parts = yield from in_batches(count, most, progress, send)
         return _joined(parts, dimensions).reshape(*leading, dimensions)
 
     def explain(self, inputs: Numbers, k: int | None, fields: Fields, batch_size: int | None,
@@ -319,66 +253,26 @@ class Operations:
         parts = yield from self._rows(rows, batch_size, progress, send)
         return _joined(parts, self.info.dimensions).reshape(*rows.leading, self.info.dimensions)
 
-    # ---- administration
-
-    def reload(self) -> Call[Info]:
-        yield from self.session.ask("POST", self._path("/reload"), again=False)
-        return (yield from self.refresh())
-
     # ---- requests
 
-    def _path(self, rest: str) -> str:
-        return _path(self.name) + rest
-
     def _get(self, rest: str, query: Mapping[str, object] = {}, accept: str = wire.JSON) -> Call[Response]:
-        return (yield from self.session.ask("GET", self._path(rest) + wire.query(query), accept=accept))
+        return (yield from self.session.ask("GET", path(self.name) + rest + wire.query(query), accept=accept,
+                                            revision=self.info.revision))
 
     def _post(self, rest: str, body: Body, accept: str, query: Mapping[str, object] = {}) -> Call[Response]:
-        return (yield from self.session.ask("POST", self._path(rest) + wire.query(query), body, accept))
+        return (yield from self.session.ask("POST", path(self.name) + rest + wire.query(query), body, accept,
+                                            revision=self.info.revision))
 
     def _rows(self, rows: Rows, batch_size: int | None, progress: Progress | None,
               send: Callable[[int, int], Call[T]]) -> Call[list[T]]:
-        most = _batch((yield from self.session.limits()), 4 * rows.width, batch_size)
-        return (yield from _batches(rows.count, most, progress, send))
+        most = batch_rows((yield from self.session.limits()), 4 * rows.width, batch_size)
+        return (yield from in_batches(rows.count, most, progress, send))
 
     def _counted(self, found: list[T], count: int) -> list[T]:
         if len(found) != count:
             raise ReplyError(f"the server answered with {len(found)} entries, expected {count}; if dictionary {self.name} was "
                              "loaded again meanwhile, refresh()")
         return found
-
-
-def _path(name: str) -> str:
-    return "/v1/dictionaries/" + quote(name, safe="")
-
-
-def _info(session: Session, name: str) -> Call[Info]:
-    return Info.read(wire.read_json((yield from session.ask("GET", _path(name)))))
-
-
-def _batch(limits: Limits, row_bytes: int, batch_size: int | None) -> int:
-    """Rows of one request."""
-    wanted = max(_BATCH_BYTES // row_bytes, 1) if batch_size is None else arguments.whole(batch_size, "batch_size", 1)
-    return max(min(wanted, limits.rows, (limits.body_bytes - 64) // row_bytes), 1)
-
-
-def _batches(count: int, most: int, progress: Progress | None, send: Callable[[int, int], Call[T]]) -> Call[list[T]]:
-    """Sends rows first to end, as long as there are some."""
-    parts: list[T] = []
-    first = 0
-    while first < count:
-        end = min(first + most, count)
-        try:
-            parts.append((yield from send(first, end)))
-        except TooLargeError:
-            if end - first == 1:
-                raise
-            most = (end - first) // 2
-            continue
-        first = end
-        if progress:
-            progress(first, count)
-    return parts
 
 
 def _joined(parts: list[Floats], width: int) -> Floats:

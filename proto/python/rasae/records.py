@@ -81,6 +81,20 @@ class Info(Record):
     has_layout: bool | None = None  #: atoms have places on a map
     model: str | None = None  #: the network that the activations are from
     hook: str | None = None  #: where in it they were taken
+    state: str | None = None  #: "loaded"
+    reason: str | None = None  #: why the last reload failed, if it did
+    loaded_at: str | None = None  #: the time of the load, like "2025-11-23T08:15:02Z"
+
+
+@dataclass(frozen=True)
+class Unavailable(Record):
+    """A dictionary that the server knows and has not loaded."""
+
+    name: str
+    state: str | None = None  #: "unloaded" on purpose, "changed" (its file was, in place), or "failed" (it did not open)
+    reason: str | None = None
+    loaded_at: str | None = None  #: when it last was; None if never
+    generation: int | None = None
 
 
 class Standardization(NamedTuple):
