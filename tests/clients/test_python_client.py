@@ -401,6 +401,12 @@ class Loading(unittest.TestCase):
 
 
 class Connections(unittest.TestCase):
+    def test_a_server_under_a_path(self):
+        served = "bare=" + golden("dict-basic.checkpoint.safetensors")
+        with Daemon("--base-path", "/sae", "--dictionary", served) as daemon, \
+                Client("http://%s:%d/sae/" % daemon.address) as client:
+            self.assertEqual(client.dictionary("bare").atom(3).atom, 3)
+
     def test_a_kept_connection_that_the_server_closed_is_replaced(self):
         served = "bare=" + golden("dict-basic.checkpoint.safetensors")
         with Daemon("--idle-seconds", "1", "--dictionary", served) as daemon, \

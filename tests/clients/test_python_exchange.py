@@ -114,6 +114,8 @@ class Repeats(Told):
         for how in ({"sent": False}, {}, {"stale": True}):
             found, requests, pauses = self.ask(failure(**how), self.good)
             self.assertEqual((found[0].name, len(requests), len(pauses)), ("d", 2, 0 if how.get("stale") else 1))
+        self.assertEqual(self.ask(failure(stale=True), self.good, retries=0)[0][0].name, "d")  # an old connection does not count
+        self.assertIsInstance(self.ask(failure(stale=True), retries=0)[0], errors.TransportError)
         error, requests, _ = self.ask(failure())
         self.assertEqual((type(error), error.status, len(requests)), (errors.TransportError, 0, 4))
         self.assertEqual(error.request_id, requests[-1].headers["x-request-id"])
@@ -138,7 +140,14 @@ class Repeats(Told):
             return Response(200, {"x-request-id": "other"}, b"{}")
         found, requests, _ = self.ask(other, self.good)
         self.assertEqual((found[0].name, len(requests)), ("d", 2))
-        self.assertIsInstance(self.ask(other)[0], errors.ReplyError)
+        error, requests, _ = self.ask(other)
+        self.assertIsInstance(error, errors.ReplyError)
+        self.assertIn("check_ids=False", str(error))
+        self.assertIsInstance(self.ask(other, retries=0)[0], errors.ReplyError)
+
+        def numbered(request):
+            return Response(200, {"x-request-id": "of-the-proxy"}, b'{"dictionaries": []}')
+        self.assertEqual(self.ask(numbered, check_ids=False)[0], [])
 
     def test_ready_asks_once(self):
         for answer, ready in ((reply(200), True), (reply(503), False), (failure(), False)):
@@ -202,11 +211,15 @@ class Exceptions(Told):
                              (401, errors.AuthenticationError), (403, errors.PermissionDeniedError), (404, errors.NotFoundError),
                              (409, errors.ConflictError), (422, errors.ConflictError), (413, errors.TooLargeError),
                              (429, errors.BusyError), (503, errors.BusyError), (500, errors.ServerError),
-                             (302, errors.ServerError)):
+                             (302, errors.StatusError)):
             error, _, _ = self.ask(reply(status, {"detail": "Why."}), retries=0)
             self.assertIs(type(error), kind)
             self.assertIsInstance(error, errors.StatusError)
             self.assertEqual((error.status, error.detail, error.code), (status, "Why.", None))
+
+    def test_a_redirect_says_where_to(self):
+        error, _, _ = self.ask(reply(308, location="https://sae.example/v1/dictionaries"))
+        self.assertIn("is at https://sae.example/v1/dictionaries", str(error))
 
     def test_a_problem_with_all_its_members(self):
         problem = {"detail": "There are 9 rows.", "code": "too_many_rows", "pointer": "/inputs", "limit": 7, "actual": 9,

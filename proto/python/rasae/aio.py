@@ -104,10 +104,11 @@ class AsyncClient:
 
     def __init__(self, url: str, *, key: str | None = None, headers: Mapping[str, str] | None = None, timeout: float = 60.0,
                  retries: int = 3, deadline: float | None = 300.0, ca: Path | None = None,
-                 context: ssl.SSLContext | None = None, transport: AsyncTransport | None = None) -> None:
+                 context: ssl.SSLContext | None = None, check_ids: bool = True,
+                 transport: AsyncTransport | None = None) -> None:
         address = Address.read(url, ca, context)
         self.url = address.url
-        self._session = Session(policy(address, key, headers, timeout, retries, deadline))
+        self._session = Session(policy(address, key, headers, timeout, retries, deadline, check_ids))
         self._transport: AsyncTransport = transport or HttpxTransport(address)
 
     async def __aenter__(self) -> AsyncClient:

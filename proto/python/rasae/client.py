@@ -35,6 +35,7 @@ class Client:
     deadline   seconds for a request with its repeats; None: no end
     ca         for https, a file with the certificates that sign the server's, when the system does not trust it
     context    the same and everything else of TLS; a client with one cannot be pickled
+    check_ids  a reply must carry the id of its request. False when a proxy on the way writes ids of its own
     transport  what carries requests (message.Transport), in place of connections to the server
 
     Any number of threads may share a client; each call in flight has a connection of its own, and connections are kept. A
@@ -44,10 +45,10 @@ class Client:
 
     def __init__(self, url: str, *, key: str | None = None, headers: Mapping[str, str] | None = None, timeout: float = 60.0,
                  retries: int = 3, deadline: float | None = 300.0, ca: Path | None = None,
-                 context: ssl.SSLContext | None = None, transport: Transport | None = None) -> None:
+                 context: ssl.SSLContext | None = None, check_ids: bool = True, transport: Transport | None = None) -> None:
         address = Address.read(url, ca, context)
         self.url = address.url
-        self._session = Session(policy(address, key, headers, timeout, retries, deadline))
+        self._session = Session(policy(address, key, headers, timeout, retries, deadline, check_ids))
         self._transport: Transport = transport or PoolTransport(address)
 
     def __enter__(self) -> Client:
@@ -96,9 +97,9 @@ class Client:
 
 
 def policy(address: Address, key: str | None, headers: Mapping[str, str] | None, timeout: float, retries: int,
-           deadline: float | None) -> Policy:
+           deadline: float | None, check_ids: bool) -> Policy:
     """How the requests of a client are made, from its arguments."""
     made: dict[str, Any] = {"user-agent": USER_AGENT,
                             **arguments.headers(headers, key if key is not None else os.environ.get("RASAE_KEY") or None)}
     return Policy(made, arguments.seconds(timeout, "timeout"), arguments.whole(retries, "retries", 0),
-                  None if deadline is None else arguments.seconds(deadline, "deadline"), packed=not address.local)
+                  None if deadline is None else arguments.seconds(deadline, "deadline"), packed=not address.local, check_ids=check_ids)

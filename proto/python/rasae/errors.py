@@ -137,7 +137,7 @@ _BY_STATUS: dict[int, type[StatusError]] = {
 
 
 def of_status(status: int) -> type[StatusError]:
-    return _BY_STATUS.get(status, BadRequestError if 400 <= status < 500 else ServerError)
+    return _BY_STATUS.get(status, (StatusError, BadRequestError, ServerError)[min(max(status // 100, 3), 5) - 3])
 
 
 def _again(kind: type[RasaeError], members: dict[str, Any]) -> RasaeError:

@@ -51,15 +51,16 @@ class Policy:
     retries: int  #: repeats at most
     deadline: float | None  #: seconds for a request with its repeats; None: no end
     packed: bool  #: replies in JSON may come as gzip
+    check_ids: bool  #: a reply must carry the id of its request
 
 
 def exchange(policy: Policy, request: Request) -> Call[Response]:
     """Asks until there is an answer below 400, and raises RasaeError otherwise."""
     end = None if policy.deadline is None else time.monotonic() + policy.deadline
-    attempt = 0
+    attempt, stale = 0, False
     while True:
         left = policy.timeout if end is None else min(policy.timeout, max(end - time.monotonic(), 0.001))
-        sent = replace(request, timeout=left, headers={
+        sent = replace(request, timeout=left, checked=policy.check_ids, headers={
             **policy.headers, **({"accept-encoding": "gzip"} if policy.packed else {}), **request.headers,
             REQUEST_ID: uuid.uuid4().hex})
         try:
@@ -70,7 +71,10 @@ def exchange(policy: Policy, request: Request) -> Call[Response]:
             error.request_id = sent.headers[REQUEST_ID]
             if error.final or (error.sent and not request.again):
                 raise
-            pause = 0.0 if error.stale else _pause(attempt)
+            if error.stale and not stale:
+                stale = True  # a kept connection that the server has closed says nothing: it does not count
+                continue
+            pause = _pause(attempt)
             failure: Exception = error
         else:
             if response.status < 300:
@@ -83,15 +87,14 @@ def exchange(policy: Policy, request: Request) -> Call[Response]:
         if attempt >= policy.retries or (end is not None and time.monotonic() + pause > end):
             raise failure
         attempt += 1
-        if pause:
-            yield Wait(pause)
+        yield Wait(pause)
 
 
 def mixed_up(request: Request, headers: Mapping[str, str]) -> ReplyError:
     """The reply of another request came."""
     return ReplyError(f"request {request.headers[REQUEST_ID]} was answered with the reply to request "
-                      f"{headers[REQUEST_ID]}; if a proxy on the way writes X-Request-Id, let it pass the one that it gets",
-                      stale=True)
+                      f"{headers[REQUEST_ID]}; if a proxy on the way writes an X-Request-Id of its own, let it pass the one "
+                      "that it gets, or give check_ids=False", stale=True)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -128,6 +131,8 @@ def _refusal(response: Response, request_id: str) -> Exception:
     if not isinstance(detail, str):
         known = status in HTTPStatus._value2member_map_
         detail = f"the server answered {status}" + (f", {HTTPStatus(status).phrase}" if known else "")
+    if 300 <= status < 400 and "location" in response.headers:
+        detail += f"; what was asked for is at {response.headers['location']}"
     text = {name: problem[name] for name in ("code", "pointer") if isinstance(problem.get(name), str)}
     return of_status(status)(status, detail, response.headers.get(REQUEST_ID, request_id), retry_after(response.headers),
                              limit=problem.get("limit"), actual=problem.get("actual"), **text)

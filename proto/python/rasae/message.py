@@ -17,6 +17,7 @@ class Request:
 
     again    it may be repeated: sent twice, it does what it does once
     timeout  seconds to connect, and to wait for the next bytes
+    checked  a reply must carry the id of the request
     """
 
     method: str
@@ -25,10 +26,11 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     again: bool = True
     timeout: float = 60.0
+    checked: bool = True
 
     def owns(self, headers: Mapping[str, str]) -> bool:
         """These headers of a response (names in lower case) answer this request. A server or proxy may leave the id out."""
-        return headers.get(REQUEST_ID) in (None, self.headers.get(REQUEST_ID))
+        return not self.checked or headers.get(REQUEST_ID) in (None, self.headers.get(REQUEST_ID))
 
 
 @dataclass(frozen=True)
