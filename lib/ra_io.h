@@ -184,6 +184,15 @@ ra_status ra_safetensors_writer_tensor(ra_safetensors_writer *writer, const char
                                        const ra_tensor *tensor, ra_error *err);
 ra_status ra_safetensors_writer_write(const ra_safetensors_writer *writer, const char *path, ra_error *err);
 
+/* The file without writing it. *parts [*count] <- its bytes, in order: the header, then each tensor where it is, which
+ * must live as long as they are used. One ra_free(*parts) gives back the list and the header. */
+typedef struct ra_bytes {
+    const void *data;
+    size_t size;
+} ra_bytes;
+ra_status ra_safetensors_writer_image(const ra_safetensors_writer *writer, ra_bytes **parts, size_t *count,
+                                      ra_error *err);
+
 /* Settings as metadata (ra_settings.h). Reading takes the keys of the table and leaves others alone; writing gives
  * what is known. */
 ra_status ra_settings_read(const ra_settings_table *table, const ra_safetensors *file, void *settings,

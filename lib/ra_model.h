@@ -29,6 +29,7 @@
 
 #include "ra_agreement.h"
 #include "ra_digest.h"
+#include "ra_io.h"
 #include "ra_latent_statistics.h"
 #include "ra_sae.h"
 #include "ra_trace.h"
@@ -101,6 +102,18 @@ typedef struct ra_model_additions {
  * or an agreement of another number of latents. */
 ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *additions, const char *path,
                              ra_dtype dtype, ra_error *err);
+
+/* The same file in memory, with the dictionary in the type that it has there: opening it gives a model with the same
+ * answers, to the bit. Its numbers are the model's own, in memory or in the mapping of its file, so the model must live
+ * as long, and ra_model_check() says whether they are still what they were. The digest is that of the content: it is the
+ * same for models with the same answers, labels and statistics, whatever files they were opened from. Making it reads
+ * all of the model but D. */
+typedef struct ra_artifact ra_artifact;
+ra_status ra_artifact_new(const ra_model *model, ra_artifact **artifact, ra_error *err);
+void ra_artifact_free(ra_artifact *artifact); /* NULL is fine */
+const ra_bytes *ra_artifact_parts(const ra_artifact *artifact,
+                                  size_t *count); /* in order, none of them empty */
+const char *ra_artifact_digest(const ra_artifact *artifact);
 
 /* ---- description -------------------------------------------------------------------------------------- */
 

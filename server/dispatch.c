@@ -4,6 +4,7 @@
  */
 #include "dispatch.h"
 #include "routes.h"
+#include "http/conditions.h"
 #include "telemetry/observe.h"
 
 #include <stdarg.h>
@@ -236,9 +237,32 @@ static ra_status resolve(api_call *call, const route *row, ra_error *err) {
     return RA_OK;
 }
 
-static ra_status handle(api_call *call, ra_error *err) {
-    const route *row = call->request->route;
+/* If-Match takes the revision of the dictionary wherever there is one. What has an entity tag is compared with that as
+ * well, when it is written (http/conditions.c). */
+static bool has_revision(const api_call *call, const char *wanted) {
+    char tag[HTTP_TAG_SIZE];
+    snprintf(tag, sizeof tag, "\"%s\"", ra_artifact_digest(call->dictionary->artifact));
+    return tag_list_holds(wanted, tag, false);
+}
+
+static void refuse_revision(const api_call *call) {
+    http_problem(
+        call->request, call->response, PROBLEM_PRECONDITION_FAILED,
+        "If-Match does not name the revision of the dictionary, which X-Dictionary-Revision has: the "
+        "dictionary has changed",
+        NULL);
+}
+
+static ra_status handle(api_call *call, http_request *request, ra_error *err) {
+    const route *row = request->route;
+    const char **wanted = &request->headers[HTTP_IF_MATCH];
+    bool tagged = (request->method == HTTP_GET || request->method == HTTP_HEAD) && !api_is_oip(request);
     RA_TRY(resolve(call, row, err));
+    if (*wanted && call->dictionary && has_revision(call, *wanted)) *wanted = NULL; /* it holds */
+    if (*wanted && call->dictionary && !tagged) {
+        refuse_revision(call);
+        return RA_OK;
+    }
     return row->handler(call, err);
 }
 
@@ -256,7 +280,7 @@ static void answer(void *context, http_request *request, http_response *response
     ra_error err = {0};
     api_call call = {.server = context, .request = request, .response = response};
     response->common = response->headers.size;
-    ra_status status = handle(&call, &err), checked = check_dictionary(&call, &err);
+    ra_status status = handle(&call, request, &err), checked = check_dictionary(&call, &err);
     if (checked != RA_OK) status = checked;
     if (status != RA_OK) {
         response->headers.size =
@@ -267,6 +291,9 @@ static void answer(void *context, http_request *request, http_response *response
     response->verbatim = api_is_oip(request);
     if (call.dictionary) response->modified = call.dictionary->loaded;
     http_response_finish(request, response);
+    if (call.dictionary && checked == RA_OK)
+        http_response_header(response, "X-Dictionary-Revision",
+                             ra_artifact_digest(call.dictionary->artifact));
     response->close |= atomic_load(&call.server->draining);
     served_release(call.dictionary);
     scratch_trim();

@@ -20,6 +20,7 @@ ra_status ra_agreement_store(const ra_agreement *agreement, ra_safetensors_write
                     cosine = ra_tensor_1d(RA_F32, agreement->cosine, agreement->atoms);
     char level[32];
     snprintf(level, sizeof level, "%.9g", agreement->level);
+    if (strtod(level, NULL) != agreement->level) snprintf(level, sizeof level, "%.17g", agreement->level);
     RA_TRY(ra_safetensors_writer_count(writer, runs_key, agreement->runs, err));
     RA_TRY(ra_safetensors_writer_metadata(writer, level_key, level, err));
     RA_TRY(ra_safetensors_writer_tensor(writer, share_name, &share, err));

@@ -8,7 +8,7 @@
 
 enum { MAX_TENSORS = 40 };
 
-typedef struct artifact {
+typedef struct contents {
     struct {
         const char *name;
         ra_tensor tensor;
@@ -19,14 +19,14 @@ typedef struct artifact {
     ra_agreement agreement;          /* to be written, not owned; runs 0: none */
     ra_text atom_labels, point_labels, row_labels, example_labels, trace_labels;
     char *given_labels; /* of a trace that is added */
-} artifact;
+} contents;
 
-static void add(artifact *a, const char *name, ra_tensor tensor) {
+static void add(contents *a, const char *name, ra_tensor tensor) {
     a->tensors[a->count].name = name;
     a->tensors[a->count++].tensor = tensor;
 }
 
-static void release(artifact *a) {
+static void release(contents *a) {
     ra_free(a->dictionary);
     ra_text_release(&a->atom_labels);
     ra_text_release(&a->point_labels);
@@ -39,7 +39,7 @@ static void release(artifact *a) {
 /* ---- the dictionary ----------------------------------------------------------------------------------- */
 
 /* Converts D to another type, row by row, by way of float32. */
-static ra_status convert(const ra_model *model, ra_dtype dtype, artifact *a, ra_error *err) {
+static ra_status convert(const ra_model *model, ra_dtype dtype, contents *a, ra_error *err) {
     const ra_tensor *D = &model->dictionary;
     size_t concepts = D->shape[0], d = D->shape[1], row_bytes = d * ra_dtype_size(dtype);
     float *row = ra_malloc(d, sizeof *row);
@@ -53,7 +53,7 @@ static ra_status convert(const ra_model *model, ra_dtype dtype, artifact *a, ra_
     return RA_OK;
 }
 
-static ra_status add_dictionary(const ra_model *model, ra_dtype dtype, artifact *a, ra_error *err) {
+static ra_status add_dictionary(const ra_model *model, ra_dtype dtype, contents *a, ra_error *err) {
     ra_tensor D = model->dictionary;
     if (dtype != D.dtype) {
         RA_TRY(convert(model, dtype, a, err));
@@ -71,7 +71,7 @@ static ra_status add_dictionary(const ra_model *model, ra_dtype dtype, artifact 
 
 /* ---- the other tensors -------------------------------------------------------------------------------- */
 
-static void add_encoder(const ra_model *model, artifact *a) {
+static void add_encoder(const ra_model *model, contents *a) {
     const ra_encoder_weights *encoder = &model->encoder;
     size_t concepts = model->info.concepts;
     if (!model->info.has_encoder) return;
@@ -85,13 +85,13 @@ static void add_encoder(const ra_model *model, artifact *a) {
         add(a, "thresholds", ra_tensor_1d(RA_F32, model->activation.theta, concepts));
 }
 
-static void add_standardization(const ra_model *model, artifact *a) {
+static void add_standardization(const ra_model *model, contents *a) {
     if (!model->input_mean) return;
     add(a, "input.mean", ra_tensor_1d(RA_F32, model->input_mean, model->info.dimensions));
     add(a, "input.scale", ra_tensor_1d(RA_F32, model->input_scale, model->info.dimensions));
 }
 
-static void add_provenance(const ra_model *model, artifact *a) {
+static void add_provenance(const ra_model *model, contents *a) {
     const ra_model_info *info = &model->info;
     if (model->archetype_index) {
         add(a, "archetypes.index",
@@ -115,7 +115,7 @@ static void add_provenance(const ra_model *model, artifact *a) {
     if (model->point_vectors.data) add(a, "points.vectors", model->point_vectors);
 }
 
-static ra_status add_trace(const ra_model *model, const ra_trace *given, artifact *a, ra_error *err) {
+static ra_status add_trace(const ra_model *model, const ra_trace *given, contents *a, ra_error *err) {
     size_t K = model->info.concepts, R = given ? given->rows : model->trace_rows;
     if (given && given->atoms != K)
         RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu atoms; a trace of %zu cannot be saved with it",
@@ -129,7 +129,7 @@ static ra_status add_trace(const ra_model *model, const ra_trace *given, artifac
     return RA_OK;
 }
 
-static ra_status choose_agreement(const ra_model *model, const ra_agreement *given, artifact *a,
+static ra_status choose_agreement(const ra_model *model, const ra_agreement *given, contents *a,
                                   ra_error *err) {
     const ra_model_info *info = &model->info;
     if (given && given->atoms != info->concepts)
@@ -145,7 +145,7 @@ static ra_status choose_agreement(const ra_model *model, const ra_agreement *giv
 }
 
 /* Statistics, layout, trace and agreement: those of the additions, otherwise the model's own. */
-static ra_status add_additions(const ra_model *model, const ra_model_additions *additions, artifact *a,
+static ra_status add_additions(const ra_model *model, const ra_model_additions *additions, contents *a,
                                ra_error *err) {
     const char *names[RA_MODEL_STATISTICS_TENSORS];
     ra_tensor tensors[RA_MODEL_STATISTICS_TENSORS];
@@ -163,7 +163,7 @@ static ra_status add_additions(const ra_model *model, const ra_model_additions *
 
 /* Labels [lines * width] as text, with `width` labels and tabs between them on each line. */
 static ra_status add_labels(const ra_labels *labels, const char *name, size_t lines, size_t width,
-                            ra_text *text, artifact *a, ra_error *err) {
+                            ra_text *text, contents *a, ra_error *err) {
     for (size_t i = 0; i < lines * width; i++) {
         ra_text_add(text, ra_labels_at(labels, i));
         ra_text_add(text, (i + 1) % width ? "\t" : "\n");
@@ -173,7 +173,7 @@ static ra_status add_labels(const ra_labels *labels, const char *name, size_t li
     return RA_OK;
 }
 
-static ra_status add_trace_labels(const ra_trace *trace, const ra_labels *row_labels, artifact *a,
+static ra_status add_trace_labels(const ra_trace *trace, const ra_labels *row_labels, contents *a,
                                   ra_error *err) {
     size_t bytes;
     RA_TRY(ra_trace_label_lines(trace, row_labels, &a->given_labels, &bytes, err));
@@ -181,7 +181,7 @@ static ra_status add_trace_labels(const ra_trace *trace, const ra_labels *row_la
     return RA_OK;
 }
 
-static ra_status add_texts(const ra_model *model, const ra_model_additions *additions, artifact *a,
+static ra_status add_texts(const ra_model *model, const ra_model_additions *additions, contents *a,
                            ra_error *err) {
     const ra_model_info *info = &model->info;
     const ra_trace *given = additions->trace;
@@ -213,7 +213,7 @@ static const char *origin_of(const ra_model *model, const ra_model_additions *ad
     return given ? given : ra_model_origin_text(model, i);
 }
 
-static ra_status write_metadata(const ra_model *model, const ra_model_additions *additions, artifact *a,
+static ra_status write_metadata(const ra_model *model, const ra_model_additions *additions, contents *a,
                                 ra_safetensors_writer *writer, ra_error *err) {
     const ra_settings_table *table = ra_sae_settings_table();
     RA_TRY(ra_safetensors_writer_metadata(writer, "format", RA_MODEL_FORMAT, err));
@@ -229,20 +229,20 @@ static ra_status write_metadata(const ra_model *model, const ra_model_additions 
                               : RA_OK;
 }
 
-static ra_status write_file(const ra_model *model, const ra_model_additions *additions, artifact *a,
-                            const char *path, ra_error *err) {
-    ra_safetensors_writer *writer = NULL;
-    ra_status status;
-    RA_TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
-    RA_TRY_OUT(status, write_metadata(model, additions, a, writer, err));
+/* Everything of the file. After a failure, too, `a` and *writer are the caller's to release. */
+static ra_status collect(const ra_model *model, const ra_model_additions *additions, ra_dtype dtype,
+                         contents *a, ra_safetensors_writer **writer, ra_error *err) {
+    RA_TRY(add_dictionary(model, dtype, a, err));
+    add_encoder(model, a);
+    add_standardization(model, a);
+    add_provenance(model, a);
+    RA_TRY(add_additions(model, additions, a, err));
+    RA_TRY(add_texts(model, additions, a, err));
+    RA_TRY(ra_safetensors_writer_new(writer, err));
+    RA_TRY(write_metadata(model, additions, a, *writer, err));
     for (size_t i = 0; i < a->count; i++)
-        RA_TRY_OUT(status,
-                   ra_safetensors_writer_tensor(writer, a->tensors[i].name, &a->tensors[i].tensor, err));
-    if (a->agreement.runs) RA_TRY_OUT(status, ra_agreement_store(&a->agreement, writer, err));
-    RA_TRY_OUT(status, ra_safetensors_writer_write(writer, path, err));
-out:
-    ra_safetensors_writer_free(writer);
-    return status;
+        RA_TRY(ra_safetensors_writer_tensor(*writer, a->tensors[i].name, &a->tensors[i].tensor, err));
+    return a->agreement.runs ? ra_agreement_store(&a->agreement, *writer, err) : RA_OK;
 }
 
 ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *additions, const char *path,
@@ -250,20 +250,80 @@ ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *ad
     if (!ra_dtype_is_float(dtype))
         RA_FAIL(err, RA_ERR_DTYPE, "a dictionary cannot be saved as %s; expected F32, F16 or BF16",
                 ra_dtype_name(dtype));
-    artifact a = {.count = 0};
-    ra_status status = add_dictionary(model, dtype, &a, err);
-    if (status == RA_OK) {
-        add_encoder(model, &a);
-        add_standardization(model, &a);
-        add_provenance(model, &a);
-        status = add_additions(model, additions, &a, err);
-    }
-    if (status == RA_OK) status = add_texts(model, additions, &a, err);
-    if (status == RA_OK) status = write_file(model, additions, &a, path, err);
+    contents a = {.count = 0};
+    ra_safetensors_writer *writer = NULL;
+    ra_status status = collect(model, additions, dtype, &a, &writer, err);
+    if (status == RA_OK) status = ra_safetensors_writer_write(writer, path, err);
+    ra_safetensors_writer_free(writer);
     release(&a);
     return status;
 }
 
 ra_status ra_model_save(const ra_model *model, const char *path, ra_dtype dtype, ra_error *err) {
     return ra_model_save_with(model, &(ra_model_additions){0}, path, dtype, err);
+}
+
+/* ---- the file in memory -------------------------------------------------------------------------------- */
+
+struct ra_artifact {
+    contents content; /* the texts that the parts lead to */
+    ra_bytes *parts;
+    size_t count;
+    char digest[RA_DIGEST_SIZE];
+};
+
+/* The digest of those of the parts. That of D is known, and it is most of the file. */
+static ra_status digest_parts(const ra_model *model, ra_artifact *made, ra_error *err) {
+    char *digests = ra_malloc(made->count, RA_DIGEST_SIZE);
+    if (!digests) RA_FAIL_MEMORY(err, "the digest of a model", made->count * RA_DIGEST_SIZE);
+    for (size_t i = 0; i < made->count; i++) {
+        char *digest = digests + i * RA_DIGEST_SIZE;
+        if (made->parts[i].data == model->dictionary.data)
+            memcpy(digest, model->info.digest, RA_DIGEST_SIZE);
+        else
+            ra_digest(made->parts[i].data, made->parts[i].size, digest);
+    }
+    ra_digest(digests, made->count * RA_DIGEST_SIZE, made->digest);
+    ra_free(digests);
+    return RA_OK;
+}
+
+static void drop_empty(ra_artifact *made) {
+    size_t kept = 0;
+    for (size_t i = 0; i < made->count; i++)
+        if (made->parts[i].size) made->parts[kept++] = made->parts[i];
+    made->count = kept;
+}
+
+ra_status ra_artifact_new(const ra_model *model, ra_artifact **out, ra_error *err) {
+    ra_safetensors_writer *writer = NULL;
+    ra_artifact *made = ra_calloc(1, sizeof *made);
+    if (!made) RA_FAIL_MEMORY(err, "an artifact", sizeof *made);
+    ra_status status =
+        collect(model, &(ra_model_additions){0}, model->dictionary.dtype, &made->content, &writer, err);
+    if (status == RA_OK) status = ra_safetensors_writer_image(writer, &made->parts, &made->count, err);
+    if (status == RA_OK) drop_empty(made);
+    if (status == RA_OK) status = digest_parts(model, made, err);
+    ra_safetensors_writer_free(writer);
+    if (status == RA_OK)
+        *out = made;
+    else
+        ra_artifact_free(made);
+    return status;
+}
+
+void ra_artifact_free(ra_artifact *artifact) {
+    if (!artifact) return;
+    release(&artifact->content);
+    ra_free(artifact->parts);
+    ra_free(artifact);
+}
+
+const ra_bytes *ra_artifact_parts(const ra_artifact *artifact, size_t *count) {
+    *count = artifact->count;
+    return artifact->parts;
+}
+
+const char *ra_artifact_digest(const ra_artifact *artifact) {
+    return artifact->digest;
 }

@@ -9,9 +9,11 @@ curl -fsS "$url/v1/dictionaries"
 # {"dictionaries": [{"name": "words", "concepts": 1000, "dimensions": 384, "points": 1000, ...}, ...]}
 
 curl -fsS "$url/v1/dictionaries/$name"
-# {"name": "words", "concepts": 1000, "dimensions": 384, ..., "settings": {"sae": "topk", "top_k": 16, ...}}
+# {"name": "words", "concepts": 1000, "dimensions": 384, ..., "revision": "5f0c...", "generation": 1, ...,
+#  "settings": {"sae": "topk", "top_k": 16, ...}}
 
-# All of D: safetensors, which can be served again; npy, for numpy.load(); or the bare bytes.
+# All of it as safetensors, which can be served again and answers the same; D alone as npy, for numpy.load(), or as the
+# bare bytes.
 curl -fsS "$url/v1/dictionaries/$name/dictionary" -o "$temporary/words.safetensors"
 curl -fsS "$url/v1/dictionaries/$name/dictionary?format=npy" -o "$temporary/words.npy"
 head -c 6 "$temporary/words.npy" | tail -c 5 && echo
@@ -21,3 +23,8 @@ curl -fsS "$url/v1/dictionaries/$name/dictionary" -H 'Range: bytes=0-63' -o "$te
     -w '%{http_code}\n'
 tag=$(curl -fsSI "$url/v1/dictionaries/$name/dictionary" | tr -d '\r' | sed -n 's/^ETag: //ip')
 curl -fsS "$url/v1/dictionaries/$name/dictionary" -H "If-None-Match: $tag" -w '%{http_code}\n'
+
+# Several requests about one content: each names the revision, and is answered 412 when another one is served by then.
+revision=$(curl -fsSI "$url/v1/dictionaries/$name" | tr -d '\r' | sed -n 's/^X-Dictionary-Revision: //ip')
+curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=norm" -H "If-Match: \"$revision\"" -D - -o "$temporary/atom"
+# X-Dictionary-Revision: 5f0c6a1b9d2e4c7788a1f0e3b2d4c6a9

@@ -1,10 +1,9 @@
 /* Dictionaries: the list, one of them, and all of its numbers as a file. loading.c loads and unloads them.
  *
- * The file is a header made here, followed by the numbers from where they are, without a copy. Its
- * safetensors form is a fused artifact without encoder (proto/artifact.md), so a downloaded file can be
- * served again. The header ends at a multiple of 64 bytes, so that a program that maps the file finds the
- * numbers aligned. The entity tag joins the digest that the model has of its numbers with that of the header:
- * making it reads no numbers.
+ * The safetensors form is the whole model as a fused artifact (proto/artifact.md): served again, it gives the same
+ * answers, to the bit. It was put together when the dictionary was loaded (ra_artifact_new()), and its numbers are sent
+ * from where they are, without a copy. Its entity tag is the revision of the dictionary. The other forms have D alone;
+ * their tag joins the digest that the model has of D with that of the header: making it reads no numbers.
  */
 #include "api/forms.h"
 #include "api/limits.h"
@@ -22,6 +21,7 @@ void api_write_dictionary(const api_call *call, text *out, const served *diction
     json_dictionary(out, &(dictionary_reply){.name = dictionary->name,
                                              .reason = known.reason[0] ? known.reason : NULL,
                                              .loaded_at = dictionary->loaded,
+                                             .revision = ra_artifact_digest(dictionary->artifact),
                                              .generation = dictionary->generation,
                                              .requests = requests,
                                              .info = ra_model_get_info(dictionary->model),
@@ -139,38 +139,25 @@ ra_status api_standardization(api_call *call, ra_error *err) {
 
 /* ---- all of D ------------------------------------------------------------------------------------------ */
 
-enum { ALIGNMENT = 64, HEADER_SIZE = 512 };
-
 static void tag_file(api_call *call) {
     char header[RA_DIGEST_SIZE], both[2 * RA_DIGEST_SIZE];
     const text *body = &call->response->body;
+    if (call->request->reply_form == FORM_SAFETENSORS) {
+        snprintf(call->response->tag, sizeof call->response->tag, "\"%s\"",
+                 ra_artifact_digest(call->dictionary->artifact));
+        return;
+    }
     ra_digest(body->data, body->size, header);
     int size = snprintf(both, sizeof both, "%s%s", header, api_info(call)->digest);
     ra_digest(both, (size_t)size, header);
     snprintf(call->response->tag, sizeof call->response->tag, "\"%s\"", header);
 }
 
-/* 8 bytes of length, little-endian, then the JSON, padded with spaces; returns the size of all. */
-static size_t write_safetensors_header(const ra_model_info *info, const ra_tensor *D,
-                                       char header[HEADER_SIZE]) {
-    char points[64] = "";
-    if (info->points) snprintf(points, sizeof points, ",\"points\":\"%zu\"", info->points);
-    size_t used =
-        8 + (size_t)snprintf(header + 8, HEADER_SIZE - 8,
-                             "{\"__metadata__\":{\"format\":\"rasae.fused.v1\"%s},\"dictionary\":{\"dtype\":"
-                             "\"%s\",\"shape\":[%zu,%zu],\"data_offsets\":[0,%zu]}}",
-                             points, ra_dtype_name(D->dtype), D->shape[0], D->shape[1], ra_tensor_bytes(D));
-    size_t size = (used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    memset(header + used, ' ', size - used);
-    for (size_t i = 0; i < 8; i++) header[i] = (char)((size - 8) >> (8 * i));
-    return size;
-}
-
 ra_status api_dictionary_file(api_call *call, ra_error *err) {
     static const char *const suffix[] = {
         [FORM_JSON] = "json", [FORM_RAW] = "bin", [FORM_NPY] = "npy", [FORM_SAFETENSORS] = "safetensors"};
     const ra_tensor *D = ra_model_dictionary(api_model(call));
-    char header[HEADER_SIZE], disposition[160], sentence[192];
+    char disposition[160], sentence[192];
     form wanted = call->request->reply_form;
     if (wanted == FORM_NPY && D->dtype == RA_BF16) {
         snprintf(sentence, sizeof sentence,
@@ -181,7 +168,7 @@ ra_status api_dictionary_file(api_call *call, ra_error *err) {
         return RA_OK;
     }
     if (wanted == FORM_SAFETENSORS)
-        forms_reply_after(call, header, write_safetensors_header(api_info(call), D, header), D);
+        forms_reply_artifact(call);
     else
         RA_TRY(forms_reply_in_place(call, D, err));
     snprintf(disposition, sizeof disposition, "attachment; filename=\"%s.%s\"", call->dictionary->name,

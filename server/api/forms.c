@@ -182,22 +182,29 @@ ra_status forms_reply_matrix(api_call *call, const char *key, const float *value
     return RA_OK;
 }
 
-static void release_model(void *model) {
-    ra_model_release(model);
+static void release_dictionary(void *dictionary) {
+    served_release(dictionary);
 }
 
-static bool model_holds(void *model) {
-    return ra_model_check(model, NULL) == RA_OK;
+static bool dictionary_holds(void *dictionary) {
+    return ra_model_check(((served *)dictionary)->model, NULL) == RA_OK;
 }
 
-void forms_reply_after(api_call *call, const void *header, size_t size, const ra_tensor *tensor) {
+static http_tail tail_of(api_call *call, const void *data, size_t size) {
+    return (http_tail){.data = data,
+                       .size = size,
+                       .release = release_dictionary,
+                       .owner = served_retain(call->dictionary),
+                       .holds = api_info(call)->mapped ? dictionary_holds : NULL};
+}
+
+void forms_reply_artifact(api_call *call) {
+    size_t count;
+    const ra_bytes *parts = ra_artifact_parts(call->dictionary->artifact, &count);
     begin(call);
-    text_append(&call->response->body, header, size);
-    call->response->tail = (http_tail){.data = tensor->data,
-                                       .size = ra_tensor_bytes(tensor),
-                                       .release = release_model,
-                                       .owner = ra_model_retain(call->dictionary->model),
-                                       .holds = api_info(call)->mapped ? model_holds : NULL};
+    call->response->tail = tail_of(call, parts[0].data, parts[0].size);
+    call->response->tail.more = parts + 1;
+    call->response->tail.more_count = count - 1;
 }
 
 ra_status forms_reply_in_place(api_call *call, const ra_tensor *tensor, ra_error *err) {
@@ -209,7 +216,9 @@ ra_status forms_reply_in_place(api_call *call, const ra_tensor *tensor, ra_error
     } else {
         describe_raw(call, &list);
     }
-    forms_reply_after(call, header, size, tensor);
+    begin(call);
+    text_append(&call->response->body, header, size);
+    call->response->tail = tail_of(call, tensor->data, ra_tensor_bytes(tensor));
     ra_free(header);
     return RA_OK;
 }

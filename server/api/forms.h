@@ -55,7 +55,7 @@ ra_status forms_reply_tensors(api_call *call, const tensor_list *list, ra_error 
 /* One tensor of the model of call->dictionary, without a copy; the model is held until it is sent. */
 ra_status forms_reply_in_place(api_call *call, const ra_tensor *tensor, ra_error *err);
 
-/* The same after `size` bytes of header. */
-void forms_reply_after(api_call *call, const void *header, size_t size, const ra_tensor *tensor);
+/* The dictionary of the call as a file, likewise. */
+void forms_reply_artifact(api_call *call);
 
 #endif

@@ -224,8 +224,9 @@ static const struct {
     const char *name, *type, *help;
 } dictionary_families[DICTIONARY_METRICS] = {
     [READY] = {"rasaed_dictionary_ready", "gauge", "Whether the dictionary is loaded and answers requests."},
-    [GENERATION] = {"rasaed_dictionary_generation", "gauge",
-                    "The current generation: 1 after the first load, one more after each reload."},
+    [GENERATION] =
+        {"rasaed_dictionary_generation", "gauge",
+         "The current generation: 1 after the first load, one more after each load of another content."},
     [LOADS] = {"rasaed_dictionary_loads_total", "counter", "Loads and reloads that worked."},
     [LOAD_FAILURES] = {"rasaed_dictionary_load_failures_total", "counter",
                        "Loads and reloads that failed; the old generation keeps serving."},
@@ -247,8 +248,8 @@ static double value_of(dictionary_metric which, const registry_status *status, c
     case READY:
         return status->ready;
     case GENERATION:
-    case LOADS: /* each load that works is a generation */
-        return (double)status->generation;
+    case LOADS:
+        return (double)status->loads;
     case LOAD_FAILURES:
         return (double)status->failures;
     case DEVICE_FALLBACKS:

@@ -4,13 +4,13 @@
 
 /* The headers that scripts may read besides the few that every page may. */
 static const char exposed[] =
-    "ETag, Link, Retry-After, Content-Range, X-Request-Id, X-Error-Code, X-Tensor-Shape, "
-    "X-Tensor-Dtype, Inference-Header-Content-Length, Traceparent";
+    "ETag, Link, Retry-After, Content-Range, X-Request-Id, X-Error-Code, X-Dictionary-Revision, "
+    "X-Tensor-Shape, X-Tensor-Dtype, Inference-Header-Content-Length, Traceparent";
 
 /* The headers that scripts may send, and those that tracing tools and HTTP libraries of browsers add on their own.
  * Authorization must be named: no wildcard covers it. */
 static const char accepted[] = "Authorization, X-API-Key, api-key, X-Secret-Key, Content-Type, "
-                               "Content-Encoding, If-None-Match, If-Range, Range, "
+                               "Content-Encoding, If-Match, If-None-Match, If-Range, Range, "
                                "X-Request-Id, X-Tensor-Shape, X-Tensor-Dtype, "
                                "Inference-Header-Content-Length, Traceparent, Tracestate, "
                                "Baggage, Sentry-Trace, X-Requested-With";

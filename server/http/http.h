@@ -19,6 +19,7 @@
 #include "codec/problems.h"
 #include "app/text.h"
 #include "http/target.h"
+#include "ra_io.h"
 #include "ra_status.h"
 
 #include <stdatomic.h>
@@ -116,11 +117,15 @@ struct http_request {
     const atomic_bool *canceled;
 };
 
+typedef ra_bytes http_piece;
+
 /* Bytes that are sent after the body from where they are, without a copy. release(owner) is called when they
  * are no longer needed; it may be NULL. {0}: none. */
 typedef struct http_tail {
     const void *data;
     size_t size;
+    const http_piece *more; /* [more_count] further bytes, behind those; at most HTTP_MOST_MORE pieces */
+    size_t more_count;
     void (*release)(void *owner);
     void *owner;
     /* Whether the bytes that were read so far are the right ones; asked for each piece before it is sent, and the
@@ -128,12 +133,7 @@ typedef struct http_tail {
     bool (*holds)(void *owner);
 } http_tail;
 
-typedef struct http_piece {
-    const void *data;
-    size_t size;
-} http_piece;
-
-enum { HTTP_TAG_SIZE = 64, HTTP_PIECES = 2 };
+enum { HTTP_TAG_SIZE = 64, HTTP_MOST_MORE = 62, HTTP_PIECES = 2 + HTTP_MOST_MORE };
 
 struct http_response {
     int status;               /* 0: not filled yet */

@@ -77,10 +77,12 @@ static void pack(http_response *response, content_coding coding) {
 static void make_tag(http_response *response, content_coding coding) {
     char digest[RA_DIGEST_SIZE], both[2 * RA_DIGEST_SIZE];
     if (!response->tag[0]) {
+        http_piece pieces[HTTP_PIECES];
+        size_t count = http_response_pieces(response, pieces);
         ra_digest(response->body.data, response->body.size, digest);
-        if (response->tail.size) {
+        for (size_t i = response->body.size > 0; i < count; i++) {
             memcpy(both, digest, sizeof digest);
-            ra_digest(response->tail.data, response->tail.size, both + RA_DIGEST_SIZE);
+            ra_digest(pieces[i].data, pieces[i].size, both + RA_DIGEST_SIZE);
             ra_digest(both, sizeof both, digest);
         }
         snprintf(response->tag, sizeof response->tag, "\"%s\"", digest);
@@ -140,7 +142,7 @@ static bool check_conditions(const http_request *request, http_response *respons
 
 static void cut_range(const http_request *request, http_response *response) {
     const char *range = request->headers[HTTP_RANGE], *only_if = request->headers[HTTP_IF_RANGE];
-    size_t size = response->body.size + response->tail.size, first, length;
+    size_t size = http_response_size(response), first, length; /* nothing is cut yet */
     char content_range[96];
     http_response_header(response, "Accept-Ranges", "bytes");
     if (!range || request->method != HTTP_GET || (only_if && !tag_is_current(only_if, response->tag))) return;

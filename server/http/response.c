@@ -56,7 +56,13 @@ size_t http_response_pieces(const http_response *response, http_piece pieces[HTT
     pieces[count] = cut(response->body.data, response->body.size, &skip, &left);
     count += pieces[count].size > 0;
     pieces[count] = cut(response->tail.data, response->tail.size, &skip, &left);
-    return count + (pieces[count].size > 0);
+    count += pieces[count].size > 0;
+    for (size_t i = 0; i < response->tail.more_count && i < HTTP_MOST_MORE; i++) {
+        const http_piece *more = &response->tail.more[i];
+        pieces[count] = cut(more->data, more->size, &skip, &left);
+        count += pieces[count].size > 0;
+    }
+    return count;
 }
 
 size_t http_response_size(const http_response *response) {

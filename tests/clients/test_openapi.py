@@ -246,6 +246,20 @@ class Contract(unittest.TestCase):
             self.get(target, status=304, headers={"If-None-Match": tag})
             self.get(target, status=412, headers={"If-Match": '"another"'})
 
+    def test_the_revision_as_a_condition(self):
+        revision = self.get(D).json["revision"]
+        targets = {target: json.dumps(body) for target, body in (
+            ("/search", {"vectors": [[1, 2, 3]]}), ("/encode", BATCH), ("/explain", BATCH), ("/atoms", {"ids": [1]}),
+            ("/steer?steer=5:1", BATCH), ("/reconstruct", {"latents": [[0] * 8]}))}
+        for target, body in targets.items():
+            self.post(D + target, body.encode(), headers={"If-Match": '"%s"' % revision})
+            self.post(D + target, body.encode(), status=412, headers={"If-Match": '"another"'})
+        self.post("/v1/dictionaries/bare/reload", status=412, headers={"If-Match": '"another"'})
+        for model in "/v2/models/words", "/v2/models/words/versions/1":
+            for target in "", "/ready", "/config", "/stats":
+                self.get(model + target, status=412, headers={"If-Match": '"another"'})
+            self.post(model + "/infer", {}, status=412, headers={"If-Match": '"another"'})
+
     def test_the_page_has_one_address(self):
         self.get("/docs/", status=308)
 
@@ -348,7 +362,9 @@ class Contract(unittest.TestCase):
         with contract.Server() as server:
             everything, self.server = self.server, server
             try:
-                self.assertEqual(self.post(D + "/reload").json["generation"], 2)
+                before = self.get(D).json
+                self.assertEqual(self.post(D + "/reload").json["revision"], before["revision"])
+                self.assertEqual(self.get(D).json["generation"], before["generation"])  # the same content
                 os.remove(server.file("words"))
                 self.post(D + "/reload", status=409)
                 self.post(D + "/load", status=409)

@@ -104,7 +104,7 @@ def tailored():
                        ("/v1/dictionaries/{dictionary}/load", "spare"),
                        ("/v1/dictionaries/{dictionary}/unload", "spare"),
                        ("/v1/dictionaries/{dictionary}/reload", "bare")):
-        parameter, = document["paths"][path]["post"]["parameters"]
+        parameter = document["paths"][path]["post"]["parameters"][0]  # that of the path
         described = parameters[parameter.pop("$ref").split("/")[-1]]
         parameter.update({**described, "schema": {"enum": [name]}, "example": name})
     # tests/http has the binary forms: no schema says which bytes fit.

@@ -198,6 +198,10 @@ class Blocking(Checks, unittest.TestCase):
         self.assertEqual(index["third"], {"name": "third", "version": "1", "state": "READY", "reason": ""})
         self.close(self.infer(dense(blocking, self.z), "third"), self.expected)
         self.client.load_model("third", headers=KEY)
+        self.assertTrue(self.client.is_model_ready("third", "1", headers=KEY))  # the same content
+        shutil.copy(BASIC.replace("basic", "tight"), os.path.join(self.folder, "third.new"))
+        os.replace(os.path.join(self.folder, "third.new"), os.path.join(self.folder, "third.safetensors"))
+        self.client.load_model("third", headers=KEY)
         self.assertTrue(self.client.is_model_ready("third", "2", headers=KEY))
         self.client.unload_model("third", headers=KEY, unload_dependents=True)
         self.assertFalse(self.client.is_model_ready("third", headers=KEY))

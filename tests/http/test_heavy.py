@@ -286,9 +286,11 @@ class Heavy(unittest.TestCase):
                 statuses = [daemon.request("POST", SEARCH, self.short, headers=key).status for _ in range(3)]
                 self.assertEqual({one.result() for one in waiting}, {200})
             self.assertEqual(statuses, [200, 200, 200])
-            generation = daemon.get(path, headers=key).json["generation"]
-            self.assertGreater(generation, 1)
-            self.assertLess(generation, 40)  # those that wait together are joined
+            metrics = daemon.get("/metrics", headers=key).body.decode()
+            loads = int(re.search(r'rasaed_dictionary_loads_total\{dictionary="big"\} (\d+)', metrics)[1])
+            self.assertGreater(loads, 1)
+            self.assertLess(loads, 40)  # those that wait together are joined
+            self.assertEqual(daemon.get(path, headers=key).json["generation"], 1)  # of the same content
 
     # ---- connections
 

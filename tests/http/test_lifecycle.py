@@ -262,7 +262,7 @@ class Reload(unittest.TestCase):
                 one.start()
             try:
                 for generation in range(2, 12):
-                    self.store(scales[generation % 2])
+                    self.store(scales[(generation + 1) % 2])
                     self.reload(daemon, generation)
             finally:
                 stop.set()

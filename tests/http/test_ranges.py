@@ -36,9 +36,9 @@ class Ranges(unittest.TestCase):
         self.assertEqual(header["__metadata__"]["format"], "rasae.fused.v1")
         numbers = self.get(FILE + "?format=raw")
         shape = [int(n) for n in numbers.headers["X-Tensor-Shape"].split(",")]
-        self.assertEqual(header["dictionary"],
-                         {"dtype": "F32", "shape": shape, "data_offsets": [0, len(numbers.body)]})
-        self.assertEqual(self.whole.body[8 + size:], numbers.body)
+        begin, end = header["dictionary"]["data_offsets"]
+        self.assertEqual((header["dictionary"]["dtype"], header["dictionary"]["shape"]), ("F32", shape))
+        self.assertEqual(self.whole.body[8 + size + begin:8 + size + end], numbers.body)
         self.assertTrue(self.get(FILE + "?format=npy").body.endswith(numbers.body))
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "again.safetensors")
@@ -47,6 +47,7 @@ class Ranges(unittest.TestCase):
             with Daemon("--dictionary", "basic=" + path) as again:
                 mine, theirs = self.get(BASIC).json, again.get(BASIC).json
                 self.assertEqual(mine["digest"], theirs["digest"])
+                self.assertEqual(mine["revision"], theirs["revision"])
                 self.assertEqual(mine["points"], theirs["points"])
                 self.assertEqual(again.get(FILE).headers["ETag"], self.whole.headers["ETag"])
 

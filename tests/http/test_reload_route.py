@@ -38,12 +38,15 @@ class ReloadRoute(unittest.TestCase):
             before = self.info(daemon)
             self.assertEqual(self.post(daemon, "reading-key-for-this-test-0").status, 403)
             reply = self.post(daemon)
-            self.assertEqual((reply.status, reply.json["generation"]), (200, 2), reply.body)
+            self.assertEqual((reply.status, reply.json["generation"]), (200, 1), reply.body)  # the same content
             self.assertEqual(reply.json["digest"], before["digest"])
+            self.assertEqual(reply.json["revision"], before["revision"])
             self.replace(golden("dict-tight.checkpoint.safetensors"))
             reply = self.post(daemon)
-            self.assertEqual((reply.status, reply.json["generation"]), (200, 3))
+            self.assertEqual((reply.status, reply.json["generation"]), (200, 2))
             self.assertNotEqual(reply.json["digest"], before["digest"])
+            self.assertNotEqual(reply.json["revision"], before["revision"])
+            self.assertEqual(reply.headers["X-Dictionary-Revision"], reply.json["revision"])
 
             now = self.info(daemon)
             self.replace(__file__)

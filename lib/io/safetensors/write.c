@@ -217,6 +217,43 @@ static ra_status write_content(const ra_safetensors_writer *writer, const ra_tex
     return each_tensor(writer, put_data, file, err);
 }
 
+/* ---- the image ----------------------------------------------------------------------------------------- */
+
+typedef struct image {
+    ra_bytes *parts;
+    size_t count;
+} image;
+
+static ra_status add_part(void *context, const tensor_item *item, size_t begin, ra_error *err) {
+    image *to = context;
+    (void)begin, (void)err;
+    to->parts[to->count++] = (ra_bytes){item->tensor.data, ra_tensor_bytes(&item->tensor)};
+    return RA_OK;
+}
+
+ra_status ra_safetensors_writer_image(const ra_safetensors_writer *writer, ra_bytes **parts, size_t *count,
+                                      ra_error *err) {
+    ra_text header = {0};
+    ra_status status;
+    RA_TRY_OUT(status, build_header(writer, &header, err));
+    size_t list = (writer->tensor_count + 1) * sizeof(ra_bytes);
+    ra_bytes *made = ra_malloc(list + header.size, 1);
+    if (!made) {
+        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the image of a file needs %zu bytes",
+                              list + header.size);
+        goto out;
+    }
+    memcpy((char *)made + list, header.data, header.size);
+    made[0] = (ra_bytes){(char *)made + list, header.size};
+    image to = {made, 1};
+    RA_TRY_OUT(status, each_tensor(writer, add_part, &to, err));
+    *parts = made;
+    *count = to.count;
+out:
+    ra_text_release(&header);
+    return status;
+}
+
 ra_status ra_safetensors_writer_write(const ra_safetensors_writer *writer, const char *path, ra_error *err) {
     ra_text header = {0};
     ra_atomic_file *file = NULL;

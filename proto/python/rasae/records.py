@@ -67,7 +67,7 @@ class Info(Record):
     source: str | None = None  #: "artifact" or "checkpoint"
     device: str | None = None
     bytes: int | None = None
-    generation: int | None = None  #: 1 when first loaded, one more after each reload
+    generation: int | None = None  #: 1 when first loaded, one more when a load brings another content
     requests: int | None = None
     settings: Mapping[str, Any] | None = None
     digest: str | None = None  #: of the numbers of D

@@ -70,6 +70,7 @@ void json_dictionary(text *out, const dictionary_reply *dictionary) {
     json_text(out, "reason", dictionary->reason);
     moment(out, "loaded_at", dictionary->loaded_at);
     json_model_info(out, dictionary->info);
+    json_text(out, "revision", dictionary->revision);
     json_count(out, "generation", dictionary->generation);
     json_count(out, "requests", dictionary->requests);
     if (dictionary->with_settings) json_model_settings(out, &dictionary->info->settings);

@@ -34,10 +34,11 @@ void json_state(text *out, const char *state, const char *reason);
 
 typedef struct dictionary_reply {
     const char *name;
-    const char *reason; /* why the last reload failed; NULL: it did not */
-    int64_t loaded_at;  /* seconds since 1970 */
-    size_t generation;  /* 1 after the first load, one more after each reload */
-    size_t requests;    /* that it answered, over all generations */
+    const char *reason;   /* why the last reload failed; NULL: it did not */
+    int64_t loaded_at;    /* seconds since 1970 */
+    const char *revision; /* a digest of everything that its answers depend on */
+    size_t generation;    /* 1 after the first load, one more after each load of another content */
+    size_t requests;      /* that it answered, over all generations */
     const ra_model_info *info;
     bool with_settings; /* the member `settings` is optional */
 } dictionary_reply;

@@ -29,14 +29,15 @@ typedef struct entry {
     /* guarded by `lock` */
     served *current; /* NULL: unavailable */
     bool unloaded, lost;
-    size_t generation, failures, fallbacks, losses;
+    size_t generation, loads, failures, fallbacks, losses;
     int64_t loaded; /* of the current or last generation, see served.h */
     char reason[REGISTRY_REASON_SIZE];
     /* guarded by `loading` */
-    file_stamp opened; /* of the file when it was last opened, successfully or not */
-    file_stamp seen;   /* of the file at the last registry_poll() */
-    uint64_t begun;    /* when the last load began (http_now()); 0: none, or it was unloaded since */
-    ra_status status;  /* its outcome, and the message for the operator */
+    char revision[RA_DIGEST_SIZE]; /* of the current or last generation */
+    file_stamp opened;             /* of the file when it was last opened, successfully or not */
+    file_stamp seen;               /* of the file at the last registry_poll() */
+    uint64_t begun;   /* when the last load began (http_now()); 0: none, or it was unloaded since */
+    ra_status status; /* its outcome, and the message for the operator */
     char message[RA_ERROR_MESSAGE_SIZE];
     uint64_t retry, retry_pause; /* when a load that failed for a passing reason is tried again; 0: not */
     /* counters, atomic */

@@ -116,19 +116,30 @@ static ra_status open_model(registry *dictionaries, const entry *item, served *l
     return RA_OK;
 }
 
+/* The same content, from whatever file, is the same generation. */
+static void number_generation(entry *item, served *loaded) {
+    const char *revision = ra_artifact_digest(loaded->artifact);
+    bool same = strcmp(item->revision, revision) == 0;
+    int64_t now = time(NULL), later = item->loaded < now ? now : item->loaded + 1;
+    loaded->generation = item->generation + (same ? 0 : 1);
+    loaded->loaded = same ? item->loaded : later;
+    snprintf(item->revision, sizeof item->revision, "%s", revision);
+}
+
 static ra_status open_generation(registry *dictionaries, entry *item, served **out, ra_error *err) {
     uint64_t before = statistics_now(), took;
     served *loaded = ra_calloc(1, sizeof *loaded);
     if (!loaded) RA_FAIL_MEMORY(err, "a dictionary's entry", sizeof *loaded);
     ra_status status = open_model(dictionaries, item, loaded, err);
+    if (status == RA_OK) status = ra_artifact_new(loaded->model, &loaded->artifact, err);
     if (status != RA_OK) {
+        ra_model_release(loaded->model);
         ra_free(loaded);
         return status;
     }
     statistics_lap(before, &took);
     loaded->name = item->name;
-    loaded->generation = item->generation + 1;
-    loaded->loaded = item->loaded < time(NULL) ? time(NULL) : item->loaded + 1;
+    number_generation(item, loaded);
     loaded->requests = &item->requests;
     loaded->inference = &item->inference;
     loaded->retired = retired_retain(dictionaries->retired);
@@ -166,6 +177,7 @@ static void put_in_place(registry *dictionaries, entry *item, served *fresh) {
     snprintf(item->reason, sizeof item->reason, "%s", fresh ? "" : "unloaded");
     if (fresh) item->generation = fresh->generation;
     if (fresh) item->loaded = fresh->loaded;
+    if (fresh) item->loads++;
     if (fresh && fresh->on_cpu) item->fallbacks++;
     pthread_mutex_unlock(&dictionaries->lock);
     if (!fresh) item->begun = 0;

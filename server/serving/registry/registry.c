@@ -124,6 +124,7 @@ static bool describe(const entry *item, registry_status *status) {
                                 .losses = item->losses,
                                 .generation = item->generation,
                                 .loaded = item->loaded,
+                                .loads = item->loads,
                                 .failures = item->failures,
                                 .fallbacks = item->fallbacks};
     memcpy(status->reason, item->reason, sizeof status->reason);

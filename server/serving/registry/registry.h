@@ -83,7 +83,8 @@ typedef struct registry_status {
     bool lost;         /* its file changed while it was served */
     size_t generation; /* the last one that was loaded; 0: none yet */
     int64_t loaded;    /* when, in seconds since 1970; 0: never */
-    size_t failures;   /* loads that failed */
+    size_t loads;      /* that worked */
+    size_t failures;   /* those that failed */
     size_t losses;     /* generations that were lost */
     size_t fallbacks;  /* loads that the CPU serves because the device had no memory */
     char reason

@@ -42,6 +42,7 @@ void retired_tell(retired_list *list, void (*tell)(void *context), void *context
 static void free_generation(served *dictionary) {
     retired_list *list = dictionary->retired;
     ra_waiting_check("the memory of a dictionary to be given back");
+    ra_artifact_free(dictionary->artifact);
     ra_model_release(dictionary->model);
     ra_free(dictionary);
     retired_release(list);

@@ -17,9 +17,10 @@ enum { REGISTRY_NAME_SIZE = 65, REGISTRY_REASON_SIZE = RA_ERROR_MESSAGE_SIZE };
 
 typedef struct served {
     const char *name;
-    size_t generation; /* 1 after the first load, one more after each reload */
+    size_t generation; /* 1 after the first load, one more after each load of another content */
     int64_t loaded;    /* in seconds since 1970; later than that of the generation before */
     ra_model *model;
+    ra_artifact *artifact;   /* the model as a file; its digest is the revision of the dictionary */
     bool on_cpu;             /* the device had no memory for it, so the CPU serves it */
     atomic_size_t *requests; /* of the dictionary, over all generations */
     statistics *inference;   /* likewise */

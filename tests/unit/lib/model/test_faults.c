@@ -80,6 +80,9 @@ START_TEST(test_every_allocation_may_fail) {
     FAIL_EACH_ALLOCATION(use(model, &err));
     for (int dtype = RA_F32; dtype <= RA_BF16; dtype++)
         FAIL_EACH_ALLOCATION(ra_model_save(model, saved, (ra_dtype)dtype, &err));
+    ra_artifact *artifact = NULL;
+    FAIL_EACH_ALLOCATION(ra_artifact_new(model, &artifact, &err));
+    ra_artifact_free(artifact);
     ra_model_release(model);
     ra_model_release(model_open(saved));
     model_file_release(&file);

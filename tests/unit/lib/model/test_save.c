@@ -104,6 +104,46 @@ static void check_same_file(const char *a, const char *b) {
     ra_free(bytes_b);
 }
 
+/* The file in memory is the one that is written, and its digest says whether two models are the same. */
+START_TEST(test_an_artifact_in_memory_is_the_file) {
+    void (*const make[])(model_file *) = {model_file_artifact, model_file_measured, model_file_checkpoint};
+    for (size_t i = 0; i < 3; i++) {
+        model_file file = {0};
+        make[i](&file);
+        ra_model *model = model_open(model_file_write(&file, "from.safetensors"));
+        ra_artifact *made = NULL, *again = NULL;
+        ra_ok(ra_artifact_new(model, &made, &err));
+        size_t count, size, at = 0;
+        const ra_bytes *parts = ra_artifact_parts(made, &count);
+        const char *path = test_path("saved.safetensors");
+        ra_ok(ra_model_save(model, path, ra_model_get_info(model)->dtype, &err));
+        char *bytes = content(path, &size);
+        for (size_t part = 0; part < count; at += parts[part++].size) {
+            ck_assert_uint_gt(parts[part].size, 0);
+            ck_assert_uint_le(at + parts[part].size, size);
+            ck_assert(memcmp(bytes + at, parts[part].data, parts[part].size) == 0);
+        }
+        ck_assert_uint_eq(at, size);
+        ra_model *same = model_open(path);
+        ra_ok(ra_artifact_new(same, &again, &err));
+        ck_assert_str_eq(ra_artifact_digest(again), ra_artifact_digest(made));
+        ra_artifact_free(again);
+        ra_model_release(same);
+        model_file_text(&file, "model", "another");
+        ra_model *other = model_open(model_file_write(&file, "other.safetensors"));
+        ra_ok(ra_artifact_new(other, &again, &err));
+        ck_assert_str_ne(ra_artifact_digest(again), ra_artifact_digest(made));
+        ra_artifact_free(again);
+        ra_model_release(other);
+        ra_artifact_free(made);
+        ra_artifact_free(NULL);
+        ra_model_release(model);
+        ra_free(bytes);
+        model_file_release(&file);
+    }
+}
+END_TEST
+
 /* Saving twice, or saving what was opened from the saved file, gives the same bytes. */
 START_TEST(test_the_same_model_gives_the_same_bytes) {
     void (*const make[])(model_file *) = {model_file_artifact, model_file_checkpoint};
@@ -225,6 +265,6 @@ START_TEST(test_refuses_types_that_cannot_hold_it) {
 END_TEST
 
 TEST_CASES_LOOP(model_save_runs, 0, sizeof runs / sizeof *runs, test_a_saved_model_answers_as_its_checkpoint)
-TEST_CASES(model_save, test_the_same_model_gives_the_same_bytes,
+TEST_CASES(model_save, test_an_artifact_in_memory_is_the_file, test_the_same_model_gives_the_same_bytes,
            test_what_a_checkpoint_knows_of_its_points_passes_through, test_given_settings_are_saved,
            test_large_points_are_left_out, test_refuses_types_that_cannot_hold_it)

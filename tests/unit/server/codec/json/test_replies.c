@@ -50,8 +50,12 @@ START_TEST(test_a_dictionary_never_names_its_file) {
                                       .delta = 0.1,
                                       .use_multiplier = true};
     text out = {0};
-    dictionary_reply reply = {
-        .name = "words", .loaded_at = 1763885702, .generation = 2, .requests = 7, .info = &info};
+    dictionary_reply reply = {.name = "words",
+                              .loaded_at = 1763885702,
+                              .revision = "d1",
+                              .generation = 2,
+                              .requests = 7,
+                              .info = &info};
     json_dictionary(&out, &reply);
     check(&out,
           "{\"name\":\"words\",\"state\":\"loaded\",\"reason\":null,\"loaded_at\":\"2025-11-23T08:15:02Z\","
@@ -63,7 +67,7 @@ START_TEST(test_a_dictionary_never_names_its_file) {
           "null,\"hook\":null,"
           "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
           "123,"
-          "\"generation\":2,\"requests\":7}");
+          "\"revision\":\"d1\",\"generation\":2,\"requests\":7}");
     reply.with_settings = true;
     json_dictionary(&out, &reply);
     text_append(&out, "", 1);

@@ -44,6 +44,32 @@ static float first_number(const served *dictionary) {
     return vector[0];
 }
 
+START_TEST(test_the_same_content_is_the_same_generation) {
+    char path[512], revision[RA_DIGEST_SIZE];
+    snprintf(path, sizeof path, "%s", write_model("a.safetensors", 1));
+    registry *dictionaries = with_one(path);
+    served *first = registry_acquire(dictionaries, "words");
+    snprintf(revision, sizeof revision, "%s", ra_artifact_digest(first->artifact));
+    replace_model(path, 1); /* another file */
+    ra_ok(registry_reload(dictionaries, "words", &err));
+    served *same = registry_acquire(dictionaries, "words");
+    ck_assert(same != first && same->model != first->model);
+    ck_assert_uint_eq(same->generation, 1);
+    ck_assert_int_eq(same->loaded, first->loaded); /* the content is as old as it was */
+    ck_assert_str_eq(ra_artifact_digest(same->artifact), revision);
+    replace_model(path, 2);
+    ra_ok(registry_reload(dictionaries, "words", &err));
+    served *other = registry_acquire(dictionaries, "words");
+    ck_assert_uint_eq(other->generation, 2);
+    ck_assert_int_gt(other->loaded, first->loaded);
+    ck_assert_str_ne(ra_artifact_digest(other->artifact), revision);
+    served_release(first);
+    served_release(same);
+    served_release(other);
+    registry_free(dictionaries);
+}
+END_TEST
+
 START_TEST(test_names_are_found_and_others_are_not) {
     const char *path = write_model("a.safetensors", 1);
     registry *dictionaries = with_one(path);
@@ -185,7 +211,8 @@ START_TEST(test_an_unloaded_dictionary_is_known_and_comes_back_by_load_alone) {
     ck_assert(!status_of(dictionaries, "words").ready);
     ra_ok(registry_load(dictionaries, "words", &err));
     status = status_of(dictionaries, "words");
-    ck_assert(status.ready && !status.unloaded && status.generation == 2 && !status.reason[0]);
+    ck_assert(status.ready && !status.unloaded && status.loads == 2 && !status.reason[0]);
+    ck_assert_uint_eq(status.generation, 1); /* the same content */
     ra_fails(registry_unload(dictionaries, "other", &err), RA_ERR_NOT_FOUND, "'other'");
     ra_fails(registry_load(dictionaries, "other", &err), RA_ERR_NOT_FOUND, "'other'");
     ck_assert(!registry_status_of(dictionaries, "other", &status));
@@ -248,12 +275,12 @@ static registry *on_device(size_t *own) {
     return dictionaries;
 }
 
-/* The device and the generation that serve a name. */
-static void assert_served(registry *dictionaries, const char *name, const char *device, size_t generation) {
+/* The device that serves a name, and the how manyth load that is. */
+static void assert_served(registry *dictionaries, const char *name, const char *device, size_t loads) {
     served *dictionary = registry_acquire(dictionaries, name);
     ck_assert_ptr_nonnull(dictionary);
     ck_assert_str_eq(ra_model_get_info(dictionary->model)->device, device);
-    ck_assert_uint_eq(dictionary->generation, generation);
+    ck_assert_uint_eq(status_of(dictionaries, name).loads, loads);
     served_release(dictionary);
 }
 
@@ -443,12 +470,7 @@ START_TEST(test_the_reloader_reloads_when_asked_and_stops) {
     ra_ok(reloader_start(dictionaries, &(reloader_options){0}, &worker, &err));
     for (size_t wanted = 2; wanted <= 4; wanted++) {
         reloader_ask(worker);
-        for (size_t seen = 0; seen < wanted;) {
-            served *dictionary = registry_acquire(dictionaries, "words");
-            seen = dictionary->generation;
-            served_release(dictionary);
-            if (seen < wanted) usleep(1000);
-        }
+        while (status_of(dictionaries, "words").loads < wanted) usleep(1000);
     }
     ck_assert(reloader_stop(worker, 30));
     ck_assert(reloader_stop(NULL, 0));
@@ -563,10 +585,10 @@ START_TEST(test_those_who_asked_before_a_load_began_share_it) {
     registry *dictionaries = with_one(path);
     uint64_t asked = http_now();
     for (int i = 0; i < 5; i++) ra_ok(registry_reload_since(dictionaries, "words", asked, &err));
-    ck_assert_uint_eq(status_of(dictionaries, "words").generation, 2);
+    ck_assert_uint_eq(status_of(dictionaries, "words").loads, 2);
     usleep(10);
     ra_ok(registry_load_since(dictionaries, "words", http_now(), &err));
-    ck_assert_uint_eq(status_of(dictionaries, "words").generation, 3);
+    ck_assert_uint_eq(status_of(dictionaries, "words").loads, 3);
     ck_assert_int_eq(rename(test_write("junk", "junk", 4), path), 0);
     usleep(10);
     asked = http_now();
@@ -576,7 +598,7 @@ START_TEST(test_those_who_asked_before_a_load_began_share_it) {
     replace_model(path, 2);
     ra_ok(registry_unload(dictionaries, "words", &err)); /* what was loaded before is gone */
     ra_ok(registry_load_since(dictionaries, "words", asked, &err));
-    ck_assert_uint_eq(status_of(dictionaries, "words").generation, 4);
+    ck_assert_uint_eq(status_of(dictionaries, "words").loads, 4);
     registry_free(dictionaries);
 }
 END_TEST
@@ -646,18 +668,21 @@ START_TEST(test_a_load_that_failed_for_a_passing_reason_is_tried_again) {
 }
 END_TEST
 
-TEST_CASES_SLOW(
-    registry, 60, test_the_last_holder_leaves_the_memory_to_another_thread,
-    test_those_who_asked_before_a_load_began_share_it, test_jobs_run_in_order_on_the_thread_of_the_reloader,
-    test_the_reloader_frees_what_nobody_holds, test_a_load_that_failed_for_a_passing_reason_is_tried_again,
-    test_names_are_found_and_others_are_not, test_refuses_bad_names_and_bad_files,
-    test_a_reload_is_a_new_generation_and_the_old_one_lives_while_it_is_held,
-    test_a_bad_file_changes_nothing_and_says_why, test_settings_complete_a_file_and_never_change_one,
-    test_names_fit_into_a_url, test_an_unloaded_dictionary_is_known_and_comes_back_by_load_alone,
-    test_why_a_load_failed_is_kept_without_the_folder, test_any_allocation_of_a_load_may_fail,
-    test_a_folder_serves_what_opens, test_a_folder_that_serves_nothing_is_refused,
-    test_a_changed_file_is_taken_at_the_second_look, test_readers_see_whole_generations_while_it_reloads,
-    test_a_watching_reloader_takes_what_changes, test_the_reloader_reloads_when_asked_and_stops,
-    test_a_generation_that_is_lost_is_gone_until_a_load, test_a_small_file_is_private)
+TEST_CASES_SLOW(registry, 60, test_the_last_holder_leaves_the_memory_to_another_thread,
+                test_those_who_asked_before_a_load_began_share_it,
+                test_jobs_run_in_order_on_the_thread_of_the_reloader,
+                test_the_reloader_frees_what_nobody_holds,
+                test_a_load_that_failed_for_a_passing_reason_is_tried_again,
+                test_names_are_found_and_others_are_not, test_refuses_bad_names_and_bad_files,
+                test_a_reload_is_a_new_generation_and_the_old_one_lives_while_it_is_held,
+                test_the_same_content_is_the_same_generation, test_a_bad_file_changes_nothing_and_says_why,
+                test_settings_complete_a_file_and_never_change_one, test_names_fit_into_a_url,
+                test_an_unloaded_dictionary_is_known_and_comes_back_by_load_alone,
+                test_why_a_load_failed_is_kept_without_the_folder, test_any_allocation_of_a_load_may_fail,
+                test_a_folder_serves_what_opens, test_a_folder_that_serves_nothing_is_refused,
+                test_a_changed_file_is_taken_at_the_second_look,
+                test_readers_see_whole_generations_while_it_reloads,
+                test_a_watching_reloader_takes_what_changes, test_the_reloader_reloads_when_asked_and_stops,
+                test_a_generation_that_is_lost_is_gone_until_a_load, test_a_small_file_is_private)
 TEST_CASES(registry_device, test_what_does_not_fit_on_the_device_is_served_by_the_cpu,
            test_a_reload_for_which_the_device_has_no_memory_changes_nothing)
