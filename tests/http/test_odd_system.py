@@ -93,8 +93,9 @@ class OddSystem(unittest.TestCase):
             file.write(str(half))
         process = self.start(arguments, env)
         wait_for(lambda: os.path.exists(admin), "the address for administration")
+        self.ask(admin, "GET", "/health/live")  # which it answers when the dictionary is loaded
         open(source + ".hangs", "w", encoding="ascii").close()
-        asking = threading.Thread(target=self.ask_for_a_reload, args=(admin,))
+        asking = threading.Thread(target=self.ask, args=(admin, "POST", "/v1/dictionaries/m/reload"))
         asking.start()
         wait_for(lambda: os.path.exists(source + ".hung"), "the load")
         open(calls + ".go", "w", encoding="ascii").close()
@@ -116,10 +117,10 @@ class OddSystem(unittest.TestCase):
             process.kill()
         return process.returncode, out, err
 
-    def ask_for_a_reload(self, path):
+    def ask(self, path, method, target):
         connection = OverUnixSocket(path)
         try:
-            connection.request("POST", "/v1/dictionaries/m/reload", headers=WITH_KEY)
+            connection.request(method, target, headers=WITH_KEY)
             connection.getresponse().read()
         except (OSError, http.client.HTTPException):
             pass  # the daemon has ended
