@@ -93,7 +93,7 @@ class OddSystem(unittest.TestCase):
             file.write(str(half))
         process = self.start(arguments, env)
         wait_for(lambda: os.path.exists(admin), "the address for administration")
-        self.ask(admin, "GET", "/health/live")  # which it answers when the dictionary is loaded
+        wait_for(lambda: self.ask(admin, "GET", "/health/live") == 200, "its answer, when the dictionary is loaded")
         open(source + ".hangs", "w", encoding="ascii").close()
         asking = threading.Thread(target=self.ask, args=(admin, "POST", "/v1/dictionaries/m/reload"))
         asking.start()
@@ -121,9 +121,11 @@ class OddSystem(unittest.TestCase):
         connection = OverUnixSocket(path)
         try:
             connection.request(method, target, headers=WITH_KEY)
-            connection.getresponse().read()
+            reply = connection.getresponse()
+            reply.read()
+            return reply.status
         except (OSError, http.client.HTTPException):
-            pass  # the daemon has ended
+            return None  # the daemon does not listen yet, or has ended
         finally:
             connection.close()
 
