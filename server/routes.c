@@ -3,7 +3,7 @@
  * To add an endpoint:
  *   1. write its handler in the file of its family in api/, and declare it in api/api.h
  *   2. add its row to the table below
- *   3. describe it in proto/openapi.json, and add its path to the lists in tests/clients/test_openapi.py
+ *   3. describe it in proto/openapi.json, with its label as x-route, and add its path to the lists in tests/clients/test_openapi.py
  *   4. test its values in tests/http/test_endpoints.py, and add its line to server/README.md
  *
  * routes.h explains the columns. Rows are compared in order; HEAD, OPTIONS, 404 and 405 follow from the rows.
@@ -89,10 +89,11 @@ static route table[] = {
     /* ---- the contract and its page */
     {GET, "/openapi.json", api_openapi, "openapi", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/problems", api_problems, "problems", .key = AUTH_OPEN, .cost = {COST_NONE}},
-    {GET, "/", api_index, "index", .key = AUTH_OPEN, .cost = {COST_NONE}},
-    {GET, "/docs", api_docs, "docs", .key = AUTH_OPEN, .cost = {COST_NONE}},
-    {GET, "/docs/docs.css", api_docs_css, "docs_css", .key = AUTH_OPEN, .cost = {COST_NONE}},
-    {GET, "/docs/docs.js", api_docs_js, "docs_js", .key = AUTH_OPEN, .cost = {COST_NONE}},
+    {GET, "/", api_index, "index", .key = AUTH_OPEN, .cost = {COST_NONE}, .page = true},
+    {GET, "/docs", api_docs, "docs", .key = AUTH_OPEN, .cost = {COST_NONE}, .page = true},
+    {GET, "/docs/docs.css", api_docs_css, "docs_css", .key = AUTH_OPEN, .cost = {COST_NONE}, .page = true},
+    {GET, "/docs/docs.js", api_docs_js, "docs_js", .key = AUTH_OPEN, .cost = {COST_NONE}, .page = true},
+    {GET, "/docs/tensors.md", api_tensors, "docs_tensors", .key = AUTH_OPEN, .cost = {COST_NONE}, .page = true},
 
     /* ---- the Open Inference Protocol */
     {GET, "/v2", api_oip_server, "v2_server", .key = AUTH_READ, .cost = {COST_NONE}},

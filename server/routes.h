@@ -47,6 +47,7 @@ typedef struct route {
     const char *query;     /* the parameters of the query, with spaces between; all others are refused */
     cost cost;             /* what a request costs; every row states it */
     route_address address; /* where the route is served */
+    bool page;             /* for people alone: the contract does not describe it */
     bool revives;          /* it also takes a dictionary that was lost; call->dictionary is NULL then */
     route_capture captures[HTTP_CAPTURES]; /* compiled from the pattern */
 } route;

@@ -1,4 +1,5 @@
-/* The documents inside the program: the contract, and a page that shows it and loads nothing from elsewhere.
+/* The documents inside the program: the contract, a page that shows it and loads nothing from elsewhere, and the forms of
+ * tensors.
  *
  * They are files of proto/ and server/web/, which the build puts into the program (ASSETS in the Makefile).
  * To add one: the file, a row in the list below, its handler in api.h and its row in routes.c.
@@ -16,7 +17,8 @@
     X(api_index, server_web_index_html, "text/html; charset=utf-8")                                          \
     X(api_docs, server_web_docs_html, "text/html; charset=utf-8")                                            \
     X(api_docs_css, server_web_docs_css, "text/css; charset=utf-8")                                          \
-    X(api_docs_js, server_web_docs_js, "text/javascript; charset=utf-8")
+    X(api_docs_js, server_web_docs_js, "text/javascript; charset=utf-8")                                     \
+    X(api_tensors, proto_tensors_md, "text/markdown; charset=utf-8")
 
 static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
                              "img-src data:; base-uri 'none'; form-action 'none'";

@@ -233,7 +233,7 @@ static enum MHD_Result send_response(http_engine *engine, http_exchange *exchang
                                               MHD_RESPMEM_PERSISTENT);
     if (!response) return MHD_NO;
     bool good = MHD_add_response_header(response, "X-Request-Id", exchange->request.id) == MHD_YES;
-    if (from->content_type && size)
+    if (from->content_type) /* also of no bytes: a tensor without rows */
         good &=
             MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, from->content_type) == MHD_YES;
     if (from->close)

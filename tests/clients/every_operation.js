@@ -15,17 +15,18 @@ const camel = (name) => name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpp
 const capital = (name) => name[0].toUpperCase() + name.slice(1);
 
 function argumentsOf(operation) {
-  const found = { ...more[operation.operationId] };
+  const found = { ...more[operation["x-route"]] };
   for (const one of operation.parameters || []) {
     const parameter = one.$ref ? named(one.$ref) : one;
     if (parameter.in === "path") found[parameter.name] = parameter.example;
   }
   for (const name of ["dictionary", "model"])
-    if (name in found && others[operation.operationId]) found[name] = others[operation.operationId];
+    if (name in found && others[operation["x-route"]]) found[name] = others[operation["x-route"]];
   const json = operation.requestBody && operation.requestBody.content["application/json"];
   if (!json) return found;
   const kind = json.schema.$ref.split("/").pop();
-  found[kind[0].toLowerCase() + kind.slice(1)] = client[kind + "FromJSON"](json.example);
+  const read = client[kind + "FromJSON"]; // there is none for an object without members
+  found[read ? kind[0].toLowerCase() + kind.slice(1) : "body"] = read ? read(json.example) : json.example;
   return found;
 }
 

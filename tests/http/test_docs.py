@@ -13,7 +13,9 @@ DOCUMENTS = (("/openapi.json", "application/json", "proto/openapi.json"),
              ("/", "text/html; charset=utf-8", "server/web/index.html"),
              ("/docs", "text/html; charset=utf-8", "server/web/docs.html"),
              ("/docs/docs.css", "text/css; charset=utf-8", "server/web/docs.css"),
-             ("/docs/docs.js", "text/javascript; charset=utf-8", "server/web/docs.js"))
+             ("/docs/docs.js", "text/javascript; charset=utf-8", "server/web/docs.js"),
+             ("/docs/tensors.md", "text/markdown; charset=utf-8", "proto/tensors.md"))
+PAGES = ("/", "/docs")
 
 
 class Docs(unittest.TestCase):
@@ -43,6 +45,16 @@ class Docs(unittest.TestCase):
         self.assertIn("docs/docs.js", wanted)
         for target in wanted:
             self.assertNotRegex(target, r"^(?:[a-z]+:)?//", "an address elsewhere")
+
+    def test_links_of_the_pages_lead_somewhere(self):
+        for page in PAGES:
+            for link in re.findall(r'(?:href|src)="([^"#:]+)"', self.daemon.get(page).body.decode()):
+                self.assertEqual(self.daemon.get("/" + link).status, 200, link)
+        self.assertEqual(self.daemon.get("/docs/").status, 308)
+
+    def test_no_file_names_another_server(self):
+        for path in PAGES + ("/docs/docs.css", "/docs/docs.js"):
+            self.assertNotRegex(self.daemon.get(path).body.decode(), r"https?://|['\"(]//|@import")
 
     def test_the_contract_is_json(self):
         document = json.loads(self.daemon.get("/openapi.json").body)

@@ -33,6 +33,7 @@ class Pages(unittest.TestCase):
                 self.assertEqual(self.daemon.get(found[relation]).json["atoms"][0]["atom"], first)
         raw = self.daemon.get(BASIC + "/atoms?offset=%d&format=raw" % (1 << 63))
         self.assertEqual((raw.status, raw.headers["X-Tensor-Shape"], raw.body), (200, "0, 16", b""))
+        self.assertEqual(raw.headers["Content-Type"], "application/octet-stream")
         npy = self.daemon.get(BASIC + "/atoms?offset=24&format=npy")
         self.assertIn(b"'shape': (0, 16)", npy.body)
         lines = self.daemon.get(BASIC + "/atoms?offset=24", headers={"Accept": "application/x-ndjson"})

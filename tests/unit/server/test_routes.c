@@ -84,8 +84,8 @@ END_TEST
 /* A new row needs a decision about who may use it. */
 START_TEST(test_who_may_do_what) {
     static const char *const changing[] = {"reload", "load", "unload", "v2_load", "v2_unload"};
-    static const char *const open[] = {"live",     "ready", "v2_live",  "v2_ready", "openapi",
-                                       "problems", "docs",  "docs_css", "docs_js",  "index"};
+    static const char *const open[] = {"live", "ready",    "v2_live", "v2_ready", "openapi",     "problems",
+                                       "docs", "docs_css", "docs_js", "index",    "docs_tensors"};
     for (size_t i = 0; i < row_count(); i++) {
         const route *row = &routes_table()[i];
         auth_scope expected = strcmp(row->label, "metrics") == 0 ? AUTH_METRICS : AUTH_READ;
