@@ -6,10 +6,10 @@ temporary=$(mktemp -d)
 trap 'rm -r "$temporary"' EXIT
 
 curl -fsS "$url/v1/dictionaries"
-# {"dictionaries": [{"name": "words", "concepts": 1000, "dimensions": 384, "points": 1000, ...}, ...]}
+# {"dictionaries": [{"name": "words", ..., "atom_count": 1000, "dimensions": 384, "point_count": 1000, ...}, ...]}
 
 curl -fsS "$url/v1/dictionaries/$name"
-# {"name": "words", "concepts": 1000, "dimensions": 384, ..., "revision": "5f0c...", "generation": 1, ...,
+# {"name": "words", ..., "atom_count": 1000, "dimensions": 384, ..., "revision": "5f0c...", "generation": 1, ...,
 #  "settings": {"sae": "topk", "top_k": 16, ...}}
 
 # All of it as safetensors, which can be served again and answers the same; D alone as npy, for numpy.load(), or as the

@@ -21,7 +21,7 @@ curl -fsS "$url/v1/dictionaries/$name/explain" -H 'Content-Type: application/jso
     -d "{\"inputs\": [$input], \"k\": 3}"
 # {"explanations": [{"concepts": [{"atom": 5, "code": 7.5, "contribution": 0.93, "label": "bound",
 #                                 "label_source": "rows"}, ...],
-#                   "active": 16, "residual": {"norm": 0.2}, "input": {"norm": 6.5}, "r2": 0.95,
+#                   "active": 16, "residual_norm": 0.2, "input_norm": 6.5, "r2": 0.95, ...,
 #                   "units": "standardized"}]}
 
 # With what the atoms of the concepts are made of; `fields` takes all members of an atom, or all.

@@ -77,6 +77,8 @@ class Endpoints(unittest.TestCase):
             self.assertEqual(one[key], value, key)
         self.assertGreater(one["bytes"], 0)
         self.assertGreater(one["archetypes"], 0)
+        for name, former in (("atom_count", "concepts"), ("point_count", "points"), ("archetype_count", "archetypes")):
+            self.assertEqual(one[name], one[former])
         self.assertNotIn("file", one)
 
     def test_settings_are_the_files(self):
@@ -282,7 +284,8 @@ class Endpoints(unittest.TestCase):
             self.assertEqual(shares, sorted(shares, key=lambda share: -abs(share)))
             self.assertAlmostEqual(sum(shares), dot(x_hat, x) / dot(x, x), places=4)
             residual = [a - b for a, b in zip(x, x_hat)]
-            self.assertAlmostEqual(one["residual"]["norm"], dot(residual, residual) ** 0.5, places=4)
+            self.assertEqual((one["residual_norm"], one["input_norm"]), (one["residual"]["norm"], one["input"]["norm"]))
+            self.assertAlmostEqual(one["residual_norm"], dot(residual, residual) ** 0.5, places=4)
             self.assertAlmostEqual(one["input"]["norm"], dot(x, x) ** 0.5, places=4)
             mean = sum(x) / len(x)
             around = [a - mean for a in x]

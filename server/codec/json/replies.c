@@ -69,7 +69,11 @@ void json_dictionary(text *out, const dictionary_reply *dictionary) {
     json_text(out, "state", "loaded");
     json_text(out, "reason", dictionary->reason);
     moment(out, "loaded_at", dictionary->loaded_at);
-    json_model_info(out, dictionary->info);
+    json_count(out, "atom_count", dictionary->info->concepts);
+    json_known_count(out, "point_count", dictionary->info->points);
+    json_known_count(out, "archetype_count", dictionary->info->archetypes);
+    json_model_info(
+        out, dictionary->info); /* concepts, points and archetypes, their former names, are deprecated */
     json_text(out, "revision", dictionary->revision);
     json_count(out, "generation", dictionary->generation);
     json_count(out, "requests", dictionary->requests);
@@ -128,7 +132,9 @@ void json_concept(text *out, const ra_model *model, const ra_contribution *contr
 }
 
 void json_fit(text *out, float residual_norm, float input_norm, float r2) {
-    norm(out, "residual", residual_norm);
+    json_float(out, "residual_norm", residual_norm);
+    json_float(out, "input_norm", input_norm);
+    norm(out, "residual", residual_norm); /* deprecated, and so is input */
     norm(out, "input", input_norm);
     json_float(out, "r2", r2);
 }

@@ -75,7 +75,8 @@ const char *metric_name(ra_similarity metric);
 void json_concept(text *out, const ra_model *model, const ra_contribution *contribution, unsigned parts,
                   const atom_numbers *numbers);
 
-/* The members after `concepts` in an explanation: "residual", "input", "r2". */
+/* The members after `concepts` in an explanation: "residual_norm", "input_norm", their former names, and
+ * "r2". */
 void json_fit(text *out, float residual_norm, float input_norm, float r2);
 
 /* ---- points -------------------------------------------------------------------------------------------- */

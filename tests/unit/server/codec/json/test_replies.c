@@ -59,6 +59,7 @@ START_TEST(test_a_dictionary_never_names_its_file) {
     json_dictionary(&out, &reply);
     check(&out,
           "{\"name\":\"words\",\"state\":\"loaded\",\"reason\":null,\"loaded_at\":\"2025-11-23T08:15:02Z\","
+          "\"atom_count\":4000,\"point_count\":null,\"archetype_count\":null,"
           "\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,"
           "\"dtype\":\"bf16\",\"sae\":\"topk\",\"encoder\":null,\"has_encoder\":true,"
           "\"standardized\":false,\"has_relaxation\":false,\"has_atom_labels\":false,\"has_point_labels\":"
@@ -82,7 +83,8 @@ END_TEST
 START_TEST(test_fits_and_metrics) {
     text out = {0};
     json_fit(&out, 0.5f, 2, -INFINITY);
-    check(&out, "\"residual\":{\"norm\":0.5},\"input\":{\"norm\":2},\"r2\":null");
+    check(&out, "\"residual_norm\":0.5,\"input_norm\":2,\"residual\":{\"norm\":0.5},\"input\":{\"norm\":2},"
+                "\"r2\":null");
     ck_assert_str_eq(metric_name(RA_SIMILARITY_COSINE), "cosine");
     ck_assert_str_eq(metric_name(RA_SIMILARITY_DOT), "dot");
 }
