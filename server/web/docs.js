@@ -26,9 +26,11 @@ function follow(item) {
 
 const nameOf = (reference) => reference.slice(reference.lastIndexOf("/") + 1);
 
-// The document's prose: paragraphs, and code between backticks.
+// The document's prose: paragraphs, lists of lines that begin with a dash, and code between backticks.
 function prose(text) {
-  return (text || "").split(/\n\n+/).filter(Boolean).map((paragraph) => el("p", {}, inline(paragraph)));
+  return (text || "").split(/\n\n+/).filter(Boolean).map((paragraph) => paragraph.startsWith("- ")
+    ? el("ul", {}, ...paragraph.slice(2).split("\n- ").map((line) => el("li", {}, inline(line))))
+    : el("p", {}, inline(paragraph)));
 }
 
 function inline(text) {
@@ -77,6 +79,7 @@ function members(schema) {
     el("li", {}, el("code", {}, name), " ", el("span", { class: "type" }, typeOf(property)), limits(property),
       inner.additionalProperties === false && required.includes(name)
         ? el("span", { class: "must" }, " required") : null,
+      property.deprecated ? el("span", { class: "quiet" }, " deprecated") : null,
       property.description ? [" ", el("span", { class: "quiet" }, inline(property.description))] : null,
       members(property))));
 }
