@@ -6,9 +6,9 @@
 #include "codec/negotiate.h"
 #include "ra.h"
 
-/* Of requests and replies that hold a matrix. */
+/* Of requests and replies that hold a matrix, and of lists. */
 static void write_forms(text *out) {
-    static const form forms[] = {FORM_JSON, FORM_RAW, FORM_NPY};
+    static const form forms[] = {FORM_JSON, FORM_RAW, FORM_NPY, FORM_NDJSON};
     json_array(out, "forms");
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         json_object(out, NULL);

@@ -140,7 +140,7 @@ static const ra_setting rows[] = {
         .help = "serve https with this certificate chain (PEM); needs --tls-key"},
     {"tls_key", TEXT(tls_key), .argument = "FILE", .help = "private key of the certificate (PEM)"},
     {"keys", TEXT(keys), .argument = "FILE",
-        .help = "require a key from this file, whose lines are \"read KEY\" and \"admin KEY\""},
+        .help = "require a key from this file, whose lines are \"read KEY\" or \"admin KEY\", and perhaps a name for the log"},
     {"metrics_access", NAME(metrics_access), .names = scopes, .fallback = "open", .argument = "KEY",
         .help = "open, read or admin: the key that /metrics requires when there is a key file"},
     {"cors_origin", LIST(cors_origin), .check = check_origin, .argument = "ORIGIN",

@@ -18,8 +18,9 @@ class Server(unittest.TestCase):
             self.assertEqual((limits["rows"], limits["body_bytes"]), (3, 5000))
             self.assertEqual(len(limits), 9)
             width = daemon.get("/v1/dictionaries/given").json["dimensions"]
+            self.assertEqual([form["format"] for form in said["forms"]], ["json", "raw", "npy", "ndjson"])
             for form in said["forms"]:
-                reply = daemon.get("/v1/dictionaries/given/atoms/1?format=" + form["format"])
+                reply = daemon.get("/v1/dictionaries/given/atoms?limit=1&format=" + form["format"])
                 self.assertEqual(reply.headers["Content-Type"], form["media_type"])
             row = [0.5] * width
             path = "/v1/dictionaries/given/encode"
