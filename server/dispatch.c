@@ -204,6 +204,16 @@ static ra_status find_dictionary(api_call *call, const char *name, ra_error *err
     return row->revives ? RA_OK : api_fail_lost(known.name, err);
 }
 
+/* In the Open Inference Protocol, NAME.encode is the encoder of a dictionary, if it has one. */
+static ra_status find_model(api_call *call, const char *name, ra_error *err) {
+    char base[REGISTRY_NAME_SIZE];
+    call->encodes = api_is_oip(call->request) && api_oip_encoder_of(call->server->dictionaries, name, base);
+    RA_TRY(find_dictionary(call, call->encodes ? base : name, err));
+    if (!call->encodes || api_info(call)->has_encoder) return RA_OK;
+    RA_FAIL_FACTS(err, RA_ERR_NOT_FOUND, (.kind = PROBLEM_UNKNOWN_DICTIONARY, .where = "dictionary"),
+                  "there is no model %.80s: dictionary %s has no encoder", name, base);
+}
+
 /* The version in the path is the generation that serves; earlier ones are gone. */
 static ra_status check_version(const served *dictionary, const char *given, ra_error *err) {
     char current[24];
@@ -220,7 +230,7 @@ static ra_status resolve(api_call *call, const route *row, ra_error *err) {
         const char *segment = call->request->captures[i];
         switch (row->captures[i]) {
         case CAPTURE_DICTIONARY:
-            RA_TRY(find_dictionary(call, segment, err));
+            RA_TRY(find_model(call, segment, err));
             break;
         case CAPTURE_VERSION:
             RA_TRY(check_version(call->dictionary, segment, err));
@@ -305,10 +315,15 @@ static bool is_heavy(void *context, const http_request *request) {
     rasaed *server = context;
     const route *row = request->route;
     bool named = row->captures[0] == CAPTURE_DICTIONARY;
+    static const cost of_encoding = {COST_SCAN, 0.3};
+    char base[REGISTRY_NAME_SIZE];
     if (row->cost.kind == COST_NONE) return false;
-    served *dictionary = named ? registry_acquire(server->dictionaries, request->captures[0])
+    bool encodes =
+        named && api_is_oip(request) && api_oip_encoder_of(server->dictionaries, request->captures[0], base);
+    served *dictionary = named ? registry_acquire(server->dictionaries, encodes ? base : request->captures[0])
                                : registry_acquire_largest(server->dictionaries);
-    bool heavy = cost_is_heavy(&row->cost, request, dictionary ? ra_model_get_info(dictionary->model) : NULL);
+    bool heavy = cost_is_heavy(encodes ? &of_encoding : &row->cost, request,
+                               dictionary ? ra_model_get_info(dictionary->model) : NULL);
     served_release(dictionary);
     return heavy;
 }

@@ -13,6 +13,23 @@ bool api_is_oip(const http_request *request) {
     return strncmp(path, "/v2", 3) == 0 && (path[3] == '/' || !path[3]);
 }
 
+const char *api_oip_name(const api_call *call, char name[OIP_MODEL_NAME_SIZE]) {
+    if (!call->encodes) return call->dictionary->name;
+    snprintf(name, OIP_MODEL_NAME_SIZE, "%s%s", call->dictionary->name, OIP_ENCODE_SUFFIX);
+    return name;
+}
+
+bool api_oip_encoder_of(registry *dictionaries, const char *model, char base[REGISTRY_NAME_SIZE]) {
+    size_t size = strlen(model), end = sizeof OIP_ENCODE_SUFFIX - 1;
+    registry_status known;
+    if (size <= end || size - end >= REGISTRY_NAME_SIZE ||
+        strcmp(model + size - end, OIP_ENCODE_SUFFIX) != 0 || registry_status_of(dictionaries, model, &known))
+        return false;
+    memcpy(base, model, size - end);
+    base[size - end] = '\0';
+    return registry_status_of(dictionaries, base, &known);
+}
+
 void api_write_problem(const http_request *request, http_response *response, const char *sentence,
                        const ra_error_facts *facts) {
     if (api_is_oip(request)) {

@@ -23,6 +23,7 @@ typedef struct api_call {
         dictionary; /* {d} in the pattern, held during the call; NULL when the route has none. The reply is sent
                          * only if its file did not change meanwhile. */
     size_t index;   /* {i} in the pattern, not yet compared with anything */
+    bool encodes;   /* the model of the Open Inference Protocol that the path names is the one that encodes */
 } api_call;
 
 typedef ra_status api_handler(api_call *call, ra_error *err);
@@ -53,6 +54,15 @@ http_problem_writer api_write_problem;
 
 /* Whether the path is one of the Open Inference Protocol's, under /v2. */
 bool api_is_oip(const http_request *request);
+
+/* The model of the call there: the name of the dictionary, or that with .encode behind it; returns `name` or the
+ * dictionary's own. */
+enum { OIP_MODEL_NAME_SIZE = REGISTRY_NAME_SIZE + 8 };
+const char *api_oip_name(const api_call *call, char name[OIP_MODEL_NAME_SIZE]);
+
+/* base <- the name of the dictionary whose encoder a model NAME.encode is; false for any other name, and for a
+ * dictionary that is called so. */
+bool api_oip_encoder_of(registry *dictionaries, const char *model, char base[REGISTRY_NAME_SIZE]);
 
 /* RA_ERR_NOT_FOUND for a name in the path that no dictionary has. */
 ra_status api_fail_unknown(const char *name, ra_error *err);

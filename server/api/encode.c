@@ -3,6 +3,7 @@
  * Encode and explain go through a batch in chunks of rows: an SAE without a limit on its active latents may
  * activate all of them, and the codes of a whole batch would not fit into memory.
  */
+#include "api/codes.h"
 #include "api/fields.h"
 #include "api/forms.h"
 
@@ -41,13 +42,7 @@ static size_t chunk_rows(const ra_matrix *inputs, size_t first) {
 
 /* ---- encode -------------------------------------------------------------------------------------------- */
 
-/* The codes so far, chunk after chunk. In JSON, `start` is not used and indices go straight to the reply;
- * otherwise these are the bytes of three tensors. */
-typedef struct code_texts {
-    text start, index, value;
-} code_texts;
-
-static void release(code_texts *texts) {
+void code_texts_release(code_texts *texts) {
     text_release(&texts->start);
     text_release(&texts->index);
     text_release(&texts->value);
@@ -75,9 +70,11 @@ static ra_status add_binary(api_call *call, const ra_codes *codes, code_texts *t
     return api_check_size(texts->index.size + texts->value.size, err);
 }
 
-static ra_status encode_rows(api_call *call, const ra_matrix *inputs, code_texts *texts, ra_error *err) {
+typedef ra_status add_codes(api_call *call, const ra_codes *codes, code_texts *texts, ra_error *err);
+
+static ra_status encode_rows(api_call *call, const ra_matrix *inputs, add_codes *add, code_texts *texts,
+                             ra_error *err) {
     scratch *own;
-    bool json = call->request->reply_form == FORM_JSON;
     RA_TRY(scratch_get(&own, err));
     for (size_t first = 0; first < inputs->rows; first += CHUNK) {
         ra_codes *codes = &own->codes;
@@ -87,7 +84,7 @@ static ra_status encode_rows(api_call *call, const ra_matrix *inputs, code_texts
                               .codes_out = codes};
         RA_TRY(api_compute(call, &wanted, err));
         RA_TRY(api_check_finite("codes", codes->value, ra_codes_entries(codes), err));
-        RA_TRY((json ? add_json : add_binary)(call, codes, texts, err));
+        RA_TRY(add(call, codes, texts, err));
     }
     return RA_OK;
 }
@@ -96,7 +93,7 @@ static ra_status reply_json(api_call *call, const ra_matrix *inputs, code_texts 
     text *out = api_json(call), *values = &texts->value;
     json_object(out, NULL);
     json_array(out, "indices");
-    RA_TRY(encode_rows(call, inputs, texts, err));
+    RA_TRY(encode_rows(call, inputs, add_json, texts, err));
     json_array_end(out);
     json_array(out, "values");
     text_append(out, values->data, values->size);
@@ -106,12 +103,17 @@ static ra_status reply_json(api_call *call, const ra_matrix *inputs, code_texts 
     return RA_OK;
 }
 
-static ra_status reply_binary(api_call *call, const ra_matrix *inputs, code_texts *texts, ra_error *err) {
+ra_status code_texts_encode(api_call *call, const ra_matrix *inputs, code_texts *texts, ra_error *err) {
     int64_t zero = 0;
     text_append(&texts->start, &zero, sizeof zero);
-    RA_TRY(encode_rows(call, inputs, texts, err));
+    RA_TRY(encode_rows(call, inputs, add_binary, texts, err));
     if (texts->start.failed || texts->index.failed || texts->value.failed)
         RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the codes of a reply");
+    return RA_OK;
+}
+
+static ra_status reply_binary(api_call *call, const ra_matrix *inputs, code_texts *texts, ra_error *err) {
+    RA_TRY(code_texts_encode(call, inputs, texts, err));
     size_t entries = texts->index.size / sizeof(int32_t);
     tensor_list list = {3,
                         {ra_tensor_1d(RA_I64, texts->start.data, inputs->rows + 1),
@@ -128,7 +130,7 @@ ra_status api_encode(api_call *call, ra_error *err) {
     RA_TRY_OUT(status, parse_inputs(call, &inputs, err));
     RA_TRY_OUT(status, (json ? reply_json : reply_binary)(call, &inputs, &texts, err));
 out:
-    release(&texts);
+    code_texts_release(&texts);
     ra_matrix_release(&inputs);
     return status;
 }

@@ -73,6 +73,8 @@ def tailored():
               [{"name": "indices", "datatype": "INT32", "shape": [2, 1], "data": [[5], [-1]]},
                {"name": "values", "datatype": "FP64", "shape": [2, 1], "data": [[1], [2]]}]]
     schemas["V2InferRequest"]["properties"]["inputs"] = {"enum": inputs}
+    schemas["V2InferRequest"]["properties"]["outputs"]["maxItems"] = 1
+    schemas["V2OutputName"]["enum"] = ["reconstructions"]  # of this model
     for name in ("dictionary", "model"):
         parameters[name]["schema"] = {"enum": ["words"]}
     parameters["version"]["schema"] = {"enum": ["1"]}

@@ -1,10 +1,12 @@
 """Triton's own Python client, unmodified, against the daemon: the blocking one (gevent), its asynchronous calls, and
 the one for asyncio; JSON and binary, compression, metadata, statistics, repository, errors."""
 
+import json
 import os
 import shutil
 import tempfile
 import unittest
+import urllib.request
 
 import environment
 
@@ -186,6 +188,29 @@ class Blocking(Checks, unittest.TestCase):
             self.assertEqual(entry["execution_count"] - before["execution_count"], 1)
             self.assertEqual(entry["inference_stats"]["success"]["count"],
                              before["inference_stats"]["success"]["count"] + 1)
+
+    def test_encode(self):
+        shutil.copy(golden("topk-mse.final.safetensors"), os.path.join(self.folder, "coded.safetensors"))
+        self.client.load_model("coded", headers=KEY)
+        described = self.client.get_model_metadata("coded.encode", headers=KEY)
+        x = np.random.default_rng(2).standard_normal((7, described["inputs"][0]["shape"][1]), np.float32)
+        for binary in False, True:
+            codes = self.infer([tensor(blocking, "inputs", "FP32", x, binary)], "coded.encode", outputs=[
+                blocking.InferRequestedOutput(name, binary_data=binary) for name in ("indices", "values")])
+            indices, values = codes.as_numpy("indices"), codes.as_numpy("values")
+            self.assertEqual((indices.dtype, values.dtype, indices.shape), (np.int64, np.float32, values.shape))
+            back = self.infer([tensor(blocking, "indices", "INT64", indices, binary),
+                               tensor(blocking, "values", "FP32", values, binary)], "coded")
+            request = urllib.request.Request("http://%s/v1/dictionaries/coded/atoms?limit=1000&fields=vector" % self.url,
+                                             headers=KEY)
+            with urllib.request.urlopen(request) as atoms:
+                D = np.array([one["vector"] for one in json.load(atoms)["atoms"]], np.float64)
+            z = np.zeros((7, len(D)))
+            for row in range(7):
+                kept = indices[row] >= 0
+                z[row, indices[row][kept]] = values[row][kept]
+            self.close(back, z @ D)
+        self.client.unload_model("coded", headers=KEY)
 
     def test_repository(self):
         shutil.copy(BASIC, os.path.join(self.folder, "third.safetensors"))

@@ -394,5 +394,138 @@ class Folder(unittest.TestCase):
             daemon.says("dictionary bad: not loaded")
 
 
+class Encode(unittest.TestCase):
+    """NAME.encode, the encoder of a dictionary as a model of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="rasaed-test-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        for name, file in (("words", "topk-mse.final"), ("relu", "relu-mse_l1.final"), ("bare", "dict-basic.checkpoint")):
+            shutil.copy(golden(file + ".safetensors"), os.path.join(cls.folder, name + ".safetensors"))
+        cls.daemon = Daemon("--dictionary-dir", cls.folder, "--max-rows", "700")
+        cls.addClassCleanup(cls.daemon.__exit__, None, None, None)
+        cls.width = cls.daemon.get("/v1/dictionaries/words").json["dimensions"]
+        cls.rows = [[((5 * i + 3 * j) % 13 - 6) / 4 for j in range(cls.width)] for i in range(600)]
+        cls.rows[3] = [0.0] * cls.width
+
+    def infer(self, model, body, status=200, **headers):
+        body = body if isinstance(body, bytes) else json.dumps(body)
+        reply = self.daemon.request("POST", "/v2/models/%s/infer" % model, body,
+                                    {name.replace("_", "-"): value for name, value in headers.items()})
+        self.assertEqual(reply.status, status, reply.body[:300])
+        return reply
+
+    def tensor(self, rows, **more):
+        return {"name": "inputs", "datatype": "FP32", "shape": [len(rows), self.width], **more}
+
+    def flat(self, rows):
+        return [x for row in rows for x in row]
+
+    def unpadded(self, indices, values):
+        """As /v1 has the codes of rows."""
+        (rows, width), other = indices["shape"], values["shape"]
+        self.assertEqual([rows, width], other)
+        found = {"indices": [], "values": []}
+        for row in range(rows):
+            pairs = [(i, v) for i, v in zip(indices["data"][row * width:(row + 1) * width],
+                                            values["data"][row * width:(row + 1) * width])]
+            count = sum(1 for i, _ in pairs if i >= 0)
+            self.assertEqual(pairs[count:], [(-1, 0)] * (width - count))  # padding comes last
+            found["indices"].append([i for i, _ in pairs[:count]])
+            found["values"].append([v for _, v in pairs[:count]])
+        self.assertTrue(width == 1 or any(len(row) == width for row in found["indices"]))
+        return found
+
+    def test_codes_are_those_of_encode(self):
+        for model in "words", "relu":
+            wanted = self.daemon.post("/v1/dictionaries/%s/encode" % model, {"inputs": self.rows}).json
+            body = {"id": "7", "inputs": [self.tensor(self.rows, data=self.rows)]}
+            reply = self.infer(model + ".encode", body).json
+            self.assertEqual((reply["model_name"], reply["model_version"], reply["id"]), (model + ".encode", "1", "7"))
+            indices, values = reply["outputs"]
+            self.assertEqual((indices["name"], indices["datatype"], values["name"], values["datatype"]),
+                             ("indices", "INT64", "values", "FP32"))
+            self.assertEqual(self.unpadded(indices, values), wanted)
+            # what it gives is what the other model takes
+            again = {"inputs": [{key: one[key] for key in ("name", "datatype", "shape", "data")} for one in (indices, values)]}
+            x_hat = self.infer(model, again).json["outputs"][0]["data"]
+            self.assertEqual(x_hat, self.flat(self.daemon.post("/v1/dictionaries/%s/reconstruct" % model,
+                                                               wanted).json["reconstructions"]))
+
+    def test_binary_both_ways(self):
+        rows = self.rows[:5]
+        plain = self.infer("words.encode", {"inputs": [self.tensor(rows, data=self.flat(rows))]}).json["outputs"]
+        data = floats(self.flat(rows))
+        head = json.dumps({"inputs": [self.tensor(rows, parameters={"binary_data_size": len(data)})],
+                           "outputs": [{"name": "values", "parameters": {"binary_data": True}}, {"name": "indices"}]}).encode()
+        reply = self.infer("words.encode", head + data, Inference_Header_Content_Length=str(len(head)))
+        size = int(reply.headers[LENGTH])
+        indices, values = json.loads(reply.body[:size])["outputs"]
+        self.assertEqual(indices, plain[0])
+        self.assertEqual(array.array("f", reply.body[size:]).tolist(), array.array("f", plain[1]["data"]).tolist())
+        self.assertEqual(values["parameters"]["binary_data_size"], len(reply.body) - size)
+        raw = self.infer("words.encode", data, Inference_Header_Content_Length="0")  # only FP32 inputs
+        size, count = int(raw.headers[LENGTH]), plain[0]["shape"][0] * plain[0]["shape"][1]
+        self.assertEqual(array.array("q", raw.body[size:size + 8 * count]).tolist(), plain[0]["data"])
+        only = self.infer("words.encode", {"inputs": [self.tensor(rows, data=rows)], "outputs": [{"name": "values"}]})
+        self.assertEqual(only.json["outputs"], plain[1:])
+
+    def test_it_describes_itself(self):
+        model = self.daemon.get("/v2/models/words.encode").json
+        self.assertEqual(model["inputs"], [{"name": "inputs", "datatype": "FP32", "shape": [-1, self.width]}])
+        self.assertEqual([(one["name"], one["datatype"], one["shape"]) for one in model["outputs"]],
+                         [("indices", "INT64", [-1, -1]), ("values", "FP32", [-1, -1])])
+        config = self.daemon.get("/v2/models/words.encode/config").json
+        self.assertEqual((config["name"], config["max_batch_size"]), ("words.encode", 700))
+        self.assertEqual([one["name"] for one in config["output"]], ["indices", "values"])
+        other = self.daemon.get("/v2/models/words").json["inputs"]
+        self.assertEqual([one.get("optional", False) for one in other], [False, True, True])
+        for path in "", "/ready", "/versions/1", "/versions/1/ready", "/versions/1/config", "/versions/1/stats":
+            reply = self.daemon.get("/v2/models/words.encode" + path)
+            self.assertEqual(reply.status, 200, path)
+            self.assertEqual(reply.headers["X-Dictionary-Revision"], self.daemon.get("/v1/dictionaries/words").json["revision"])
+        for path in "/v2/models/bare.encode", "/v2/models/none.encode", "/v2/models/.encode", "/v2/models/words.encode/versions/2":
+            self.assertEqual(self.daemon.get(path).status, 404, path)
+        self.assertIn("has no encoder", self.daemon.get("/v2/models/bare.encode").json["error"])
+        self.assertEqual(self.daemon.get("/v1/dictionaries/words.encode").status, 404)
+
+    def test_it_counts_and_is_listed(self):
+        def count(name):
+            one, = [one for one in self.daemon.get("/v2/models/stats").json["model_stats"] if one["name"] == name]
+            self.assertEqual(self.daemon.get("/v2/models/%s/stats" % name).json["model_stats"], [one])
+            return one["inference_count"], one["inference_stats"]["fail"]["count"]
+
+        before, other = count("relu.encode"), count("relu")
+        self.infer("relu.encode", {"inputs": [self.tensor(self.rows[:3], data=self.rows[:3])]})
+        self.infer("relu.encode", {"inputs": []}, 400)
+        self.assertEqual(count("relu.encode"), (before[0] + 3, before[1] + 1))
+        self.assertEqual(count("relu"), other)
+        index = [one["name"] for one in self.daemon.post("/v2/repository/index", "").json]
+        self.assertEqual(index, ["bare", "relu", "relu.encode", "words", "words.encode"])
+
+    def test_a_dictionary_of_that_name_is_that_dictionary(self):
+        files = {"words": "topk-mse.final", "words.encode": "dict-basic.checkpoint"}
+        given = [part for name, file in files.items() for part in ("--dictionary", name + "=" + golden(file + ".safetensors"))]
+        with Daemon(*given) as served:
+            self.assertEqual(served.get("/v2/models/words.encode").json["inputs"][0]["name"], "latents")
+            self.assertEqual([one["name"] for one in served.post("/v2/repository/index", "").json], list(files))
+            self.assertEqual(served.get("/v2/models/words.encode.encode").status, 404)
+
+    def test_it_comes_and_goes_with_its_dictionary(self):
+        keys = os.path.join(self.folder, "keys")
+        with open(keys, "w", encoding="ascii") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write("admin admin-key-for-tests-0001\n")
+        with Daemon("--dictionary-dir", self.folder, "--keys", keys) as served:
+            for action in "load", "unload":
+                reply = served.request("POST", "/v2/repository/models/words.encode/" + action, headers=ADMIN)
+                self.assertEqual((reply.status, "comes and goes" in reply.json["error"]), (400, True), reply.body)
+            served.request("POST", "/v2/repository/models/words/unload", headers=ADMIN)
+            self.assertIn("words is not loaded", served.get("/v2/models/words.encode", headers=ADMIN).json["error"])
+            names = [one["name"] for one in served.request("POST", "/v2/repository/index", headers=ADMIN).json]
+            self.assertNotIn("words.encode", names)
+
+
 if __name__ == "__main__":
     unittest.main()

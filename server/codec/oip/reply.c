@@ -53,12 +53,16 @@ typedef struct tensor_row {
     bool optional;
 } tensor_row;
 
-static const tensor_row inputs[] = {{"latents", "FP32", WIDTH_LATENTS, false},
-                                    {"indices", "INT64", WIDTH_ANY, true},
-                                    {"values", "FP32", WIDTH_ANY, true},
-                                    {NULL, NULL, 0, false}};
-static const tensor_row outputs[] = {{OIP_OUTPUT_NAME, "FP32", WIDTH_DIMENSIONS, false},
-                                     {NULL, NULL, 0, false}};
+static const struct {
+    tensor_row inputs[4], outputs[3]; /* after the last one: {NULL} */
+} models[] = {
+    [false] = {{{"latents", "FP32", WIDTH_LATENTS, false},
+                {OIP_INDICES_NAME, "INT64", WIDTH_ANY, true},
+                {OIP_VALUES_NAME, "FP32", WIDTH_ANY, true}},
+               {{OIP_OUTPUT_NAME, "FP32", WIDTH_DIMENSIONS, false}}},
+    [true] = {{{"inputs", "FP32", WIDTH_DIMENSIONS, false}},
+              {{OIP_INDICES_NAME, "INT64", WIDTH_ANY, false}, {OIP_VALUES_NAME, "FP32", WIDTH_ANY, false}}},
+};
 
 static void put_width(text *out, width which, const ra_model_info *info) {
     if (which == WIDTH_ANY)
@@ -77,6 +81,7 @@ static void put_tensors(text *out, const char *name, const tensor_row *rows, con
         json_raw(out, NULL, "-1");
         put_width(out, rows->width, info);
         json_array_end(out);
+        if (rows->optional) json_bool(out, "optional", true);
         json_object_end(out);
     }
     json_array_end(out);
@@ -89,8 +94,8 @@ void oip_put_model(text *out, const oip_model *model) {
     version(out, NULL, model->generation);
     json_array_end(out);
     json_text(out, "platform", platform);
-    put_tensors(out, "inputs", inputs, model->info);
-    put_tensors(out, "outputs", outputs, model->info);
+    put_tensors(out, "inputs", models[model->encodes].inputs, model->info);
+    put_tensors(out, "outputs", models[model->encodes].outputs, model->info);
     json_object_end(out);
 }
 
@@ -133,8 +138,8 @@ void oip_put_config(text *out, const oip_model *model) {
     json_text(out, "backend", platform);
     json_raw(out, "version_policy", "{\"latest\":{\"num_versions\":1}}");
     json_count(out, "max_batch_size", model->max_rows);
-    put_config_tensors(out, "input", inputs, model->info);
-    put_config_tensors(out, "output", outputs, model->info);
+    put_config_tensors(out, "input", models[model->encodes].inputs, model->info);
+    put_config_tensors(out, "output", models[model->encodes].outputs, model->info);
     json_array(out, "instance_group");
     json_object(out, NULL);
     json_text(out, "name", model->name);
@@ -178,35 +183,91 @@ void oip_put_index_entry(text *out, const char *name, size_t generation, bool re
 
 /* ---- infer --------------------------------------------------------------------------------------------- */
 
-size_t oip_put_infer(text *out, const oip_infer_reply *reply) {
-    size_t bytes = reply->rows * reply->dimensions * sizeof(float);
+/* Up to the outputs, which are left open. */
+static void begin_infer(text *out, const char *name, size_t generation, json_string id) {
     json_object(out, NULL);
-    json_text(out, "model_name", reply->name);
-    version(out, "model_version", reply->generation);
-    if (reply->id.raw) {
+    json_text(out, "model_name", name);
+    version(out, "model_version", generation);
+    if (id.raw) {
         text_string(out, ",\"id\":\""); /* as it was sent, escapes and all */
-        text_append(out, reply->id.raw, reply->id.size);
+        text_append(out, id.raw, id.size);
         text_append(out, "\"", 1);
     }
     json_array(out, "outputs");
+}
+
+static void end_infer(text *out) {
+    json_array_end(out);
+    json_object_end(out);
+}
+
+/* An output up to its data, which are left open unless they are binary. */
+static void begin_output(text *out, const char *name, const char *datatype, size_t rows, size_t columns) {
     json_object(out, NULL);
-    json_text(out, "name", OIP_OUTPUT_NAME);
-    json_text(out, "datatype", "FP32");
+    json_text(out, "name", name);
+    json_text(out, "datatype", datatype);
     json_array(out, "shape");
-    json_count(out, NULL, reply->rows);
-    json_count(out, NULL, reply->dimensions);
+    json_count(out, NULL, rows);
+    json_count(out, NULL, columns);
     json_array_end(out);
-    if (reply->binary) {
-        json_object(out, "parameters");
-        json_count(out, "binary_data_size", bytes);
-        json_object_end(out);
-    } else {
-        json_floats(out, "data", reply->x_hat, reply->rows * reply->dimensions); /* flat */
-    }
+}
+
+static void put_binary_size(text *out, size_t bytes) {
+    json_object(out, "parameters");
+    json_count(out, "binary_data_size", bytes);
     json_object_end(out);
-    json_array_end(out);
+}
+
+size_t oip_put_infer(text *out, const oip_infer_reply *reply) {
+    size_t numbers = reply->rows * reply->dimensions;
+    begin_infer(out, reply->name, reply->generation, reply->id);
+    begin_output(out, OIP_OUTPUT_NAME, "FP32", reply->rows, reply->dimensions);
+    if (reply->binary)
+        put_binary_size(out, numbers * sizeof(float));
+    else
+        json_floats(out, "data", reply->x_hat, numbers); /* flat */
     json_object_end(out);
+    end_infer(out);
     size_t json_size = out->size;
-    if (reply->binary) text_append(out, reply->x_hat, bytes);
+    if (reply->binary) text_append(out, reply->x_hat, numbers * sizeof(float));
+    return json_size;
+}
+
+static void put_indices(text *out, const int64_t *indices, size_t n) {
+    json_array(out, "data");
+    for (size_t i = 0; i < n; i++) {
+        if (indices[i] < 0)
+            json_raw(out, NULL, "-1");
+        else
+            json_count(out, NULL, (uint64_t)indices[i]);
+    }
+    json_array_end(out);
+}
+
+size_t oip_put_encode(text *out, const oip_encode_reply *reply) {
+    size_t numbers = reply->rows * reply->width;
+    const struct {
+        const char *name, *datatype;
+        const void *data;
+        size_t bytes;
+    } outputs[OIP_MOST_OUTPUTS] = {
+        [OIP_ENCODED_INDICES] = {OIP_INDICES_NAME, "INT64", reply->indices, numbers * sizeof *reply->indices},
+        [OIP_ENCODED_VALUES] = {OIP_VALUES_NAME, "FP32", reply->values, numbers * sizeof *reply->values}};
+    begin_infer(out, reply->name, reply->generation, reply->id);
+    for (int i = 0; i < OIP_MOST_OUTPUTS; i++) {
+        if (!reply->wanted[i]) continue;
+        begin_output(out, outputs[i].name, outputs[i].datatype, reply->rows, reply->width);
+        if (reply->binary[i])
+            put_binary_size(out, outputs[i].bytes);
+        else if (i == OIP_ENCODED_INDICES)
+            put_indices(out, reply->indices, numbers);
+        else
+            json_floats(out, "data", reply->values, numbers);
+        json_object_end(out);
+    }
+    end_infer(out);
+    size_t json_size = out->size;
+    for (int i = 0; i < OIP_MOST_OUTPUTS; i++)
+        if (reply->wanted[i] && reply->binary[i]) text_append(out, outputs[i].data, outputs[i].bytes);
     return json_size;
 }

@@ -12,16 +12,27 @@
 #include <string.h>
 
 typedef struct infer_reader {
-    oip_infer_request *request;
+    json_string id;
     oip_limits limits;
     oip_tensor tensors[OIP_INPUT_COUNT];
     const char *bytes; /* after the JSON, not yet handed out */
     size_t bytes_left;
-    bool binary_default; /* the parameter binary_data_output */
-    bool output_named;   /* reconstructions is among the outputs */
-    int binary_asked;    /* its parameter binary_data; -1: absent */
-    ra_error *err;
+    bool binary_default;                /* the parameter binary_data_output */
+    bool named[OIP_MOST_OUTPUTS];       /* among the outputs */
+    int binary_asked[OIP_MOST_OUTPUTS]; /* its parameter binary_data; -1: absent */
 } infer_reader;
+
+/* What is to be known of the two models of a dictionary. */
+static bool encodes(const infer_reader *reader) {
+    return reader->limits.dimensions > 0;
+}
+
+static const char *const *output_names(const infer_reader *reader) {
+    static const char *const of_reconstruct[] = {OIP_OUTPUT_NAME, NULL}, *const of_encode[] = {
+                                                                             OIP_INDICES_NAME,
+                                                                             OIP_VALUES_NAME, NULL};
+    return encodes(reader) ? of_encode : of_reconstruct;
+}
 
 /* ---- members in general -------------------------------------------------------------------------------- */
 
@@ -106,10 +117,11 @@ static bool read_name(json_scan *scan, void *target) {
     input->spec.input = 0;
     while (input->spec.input < OIP_INPUT_COUNT && !json_string_is(name, oip_input_name(input->spec.input)))
         input->spec.input++;
-    if (input->spec.input == OIP_INPUT_COUNT)
-        return json_scan_fail(scan, RA_ERR_ARGUMENT,
-                              "there is no input \"%.*s\"; expected latents, or indices and values",
-                              json_string_shown(name), name.raw);
+    bool other = (input->spec.input == OIP_ROWS) != encodes(input->request);
+    if (other || input->spec.input == OIP_INPUT_COUNT)
+        return json_scan_fail(scan, RA_ERR_ARGUMENT, "there is no input \"%.*s\"; expected %s",
+                              json_string_shown(name), name.raw,
+                              encodes(input->request) ? "inputs" : "latents, or indices and values");
     if (input->request->tensors[input->spec.input].given)
         return json_scan_fail(scan, RA_ERR_ARGUMENT, "the input %s is given twice",
                               oip_input_name(input->spec.input));
@@ -241,24 +253,35 @@ static bool read_inputs(json_scan *scan, void *target) {
 
 /* ---- outputs, parameters, id --------------------------------------------------------------------------- */
 
+typedef struct output_reader {
+    infer_reader *request;
+    int which; /* of output_names(); -1: not named yet */
+    int binary;
+} output_reader;
+
 static bool read_output_name(json_scan *scan, void *target) {
-    infer_reader *reader = target;
+    output_reader *output = target;
+    const char *const *names = output_names(output->request);
     json_string name;
     if (!json_scan_string(scan, "the name of an output", &name)) return false;
-    if (!json_string_is(name, OIP_OUTPUT_NAME))
-        return json_scan_fail(scan, RA_ERR_ARGUMENT, "there is no output \"%.*s\"; expected %s",
-                              json_string_shown(name), name.raw, OIP_OUTPUT_NAME);
-    if (reader->output_named)
-        return json_scan_fail(scan, RA_ERR_ARGUMENT, "the output %s is requested twice", OIP_OUTPUT_NAME);
-    reader->output_named = true;
+    for (output->which = 0; names[output->which] && !json_string_is(name, names[output->which]);)
+        output->which++;
+    if (!names[output->which])
+        return json_scan_fail(scan, RA_ERR_ARGUMENT, "there is no output \"%.*s\"; expected %s%s%s",
+                              json_string_shown(name), name.raw, names[0], names[1] ? " or " : "",
+                              names[1] ? names[1] : "");
+    if (output->request->named[output->which])
+        return json_scan_fail(scan, RA_ERR_ARGUMENT, "the output %s is requested twice",
+                              names[output->which]);
+    output->request->named[output->which] = true;
     return true;
 }
 
 static bool read_binary_data(json_scan *scan, void *target) {
-    infer_reader *reader = target;
+    output_reader *output = target;
     bool value = false;
     if (!read_bool(scan, "binary_data", &value)) return false;
-    reader->binary_asked = value;
+    output->binary = value;
     return true;
 }
 
@@ -283,10 +306,10 @@ static bool read_outputs(json_scan *scan, void *target) {
     if (!json_scan_expect(scan, JSON_ARRAY, "outputs", "an array")) return false;
     json_scan_array(scan);
     while (json_scan_element(scan)) {
-        bool before = reader->output_named;
-        if (!read_object(scan, "an output", members, reader)) return false;
-        if (reader->output_named == before)
-            return json_scan_fail(scan, RA_ERR_FORMAT, "an output has no member \"name\"");
+        output_reader output = {reader, -1, -1};
+        if (!read_object(scan, "an output", members, &output)) return false;
+        if (output.which < 0) return json_scan_fail(scan, RA_ERR_FORMAT, "an output has no member \"name\"");
+        reader->binary_asked[output.which] = output.binary;
     }
     return scan->status == RA_OK;
 }
@@ -303,7 +326,7 @@ static bool read_infer_parameters(json_scan *scan, void *target) {
 
 static bool read_id(json_scan *scan, void *target) {
     infer_reader *reader = target;
-    return json_scan_string(scan, "id", &reader->request->id);
+    return json_scan_string(scan, "id", &reader->id);
 }
 
 /* ---- infer --------------------------------------------------------------------------------------------- */
@@ -327,40 +350,76 @@ static ra_status parse_json(infer_reader *reader, const char *body, size_t json_
     return RA_OK;
 }
 
-/* The whole body is latents. */
+/* The whole body is the first input of the model, latents or inputs. */
 static ra_status parse_raw(infer_reader *reader, const char *body, size_t size, ra_error *err) {
-    size_t row = reader->limits.latents * sizeof(float);
+    oip_input which = encodes(reader) ? OIP_ROWS : OIP_LATENTS;
+    size_t width = encodes(reader) ? reader->limits.dimensions : reader->limits.latents;
+    size_t row = width * sizeof(float);
     if (size == 0 || size % row != 0)
-        RA_FAIL(err, RA_ERR_SHAPE,
-                "the raw body has %zu bytes, expected rows of %zu FP32 latents, %zu bytes each", size,
-                reader->limits.latents, row);
-    oip_tensor *latents = &reader->tensors[OIP_LATENTS];
-    *latents = (oip_tensor){
-        .given = true,
-        .spec = {
-            .input = OIP_LATENTS, .dtype = RA_F32, .rank = 2, .shape = {size / row, reader->limits.latents}}};
+        RA_FAIL(err, RA_ERR_SHAPE, "the raw body has %zu bytes, expected rows of %zu FP32 %s, %zu bytes each",
+                size, width, encodes(reader) ? "numbers" : "latents", row);
+    oip_tensor *tensor = &reader->tensors[which];
+    *tensor = (oip_tensor){
+        .given = true, .spec = {.input = which, .dtype = RA_F32, .rank = 2, .shape = {size / row, width}}};
     reader->binary_default = true;
-    RA_TRY(oip_spec_check(&latents->spec, &reader->limits, err));
-    return oip_tensor_take(latents, &reader->limits, body, size, err);
+    RA_TRY(oip_spec_check(&tensor->spec, &reader->limits, err));
+    return oip_tensor_take(tensor, &reader->limits, body, size, err);
+}
+
+static ra_status parse_infer(infer_reader *reader, const char *body, size_t size, size_t json_size,
+                             ra_error *err) {
+    reader->bytes = body ? body + json_size : NULL;
+    reader->bytes_left = size - json_size;
+    for (int i = 0; i < OIP_MOST_OUTPUTS; i++) reader->binary_asked[i] = -1;
+    return json_size ? parse_json(reader, body, json_size, err) : parse_raw(reader, body, size, err);
+}
+
+static bool is_binary(const infer_reader *reader, int output) {
+    int asked = reader->binary_asked[output];
+    return asked < 0 ? reader->binary_default : asked > 0;
+}
+
+static void release_tensors(infer_reader *reader) {
+    for (int i = 0; i < OIP_INPUT_COUNT; i++) oip_tensor_release(&reader->tensors[i]);
 }
 
 ra_status oip_infer_parse(const char *body, size_t size, size_t json_size, size_t latents, size_t max_rows,
                           oip_infer_request *out, ra_error *err) {
     *out = (oip_infer_request){0};
-    infer_reader reader = {.request = out,
-                           .limits = {.latents = latents, .max_rows = max_rows, .max_elements = size},
-                           .bytes = body ? body + json_size : NULL,
-                           .bytes_left = size - json_size,
-                           .binary_asked = -1};
+    infer_reader reader = {.limits = {.latents = latents, .max_rows = max_rows, .max_elements = size}};
     ra_status status;
-    RA_TRY_OUT(status,
-               json_size ? parse_json(&reader, body, json_size, err) : parse_raw(&reader, body, size, err));
+    RA_TRY_OUT(status, parse_infer(&reader, body, size, json_size, err));
     RA_TRY_OUT(status, oip_tensors_join(reader.tensors, &reader.limits, &out->codes, err));
-    out->binary = reader.binary_asked < 0 ? reader.binary_default : reader.binary_asked > 0;
+    out->id = reader.id;
+    out->binary = is_binary(&reader, 0);
 out:
-    for (int i = 0; i < OIP_INPUT_COUNT; i++) oip_tensor_release(&reader.tensors[i]);
+    release_tensors(&reader);
     if (status != RA_OK) oip_infer_request_release(out);
     return status;
+}
+
+ra_status oip_encode_parse(const char *body, size_t size, size_t json_size, size_t dimensions,
+                           size_t max_rows, oip_encode_request *out, ra_error *err) {
+    *out = (oip_encode_request){0};
+    infer_reader reader = {.limits = {.dimensions = dimensions, .max_rows = max_rows, .max_elements = size}};
+    ra_status status;
+    RA_TRY_OUT(status, parse_infer(&reader, body, size, json_size, err));
+    RA_TRY_OUT(status, oip_tensors_rows(reader.tensors, &out->inputs, err));
+    out->id = reader.id;
+    bool all = !reader.named[0] && !reader.named[1];
+    for (int i = 0; i < OIP_MOST_OUTPUTS; i++) {
+        out->wanted[i] = all || reader.named[i];
+        out->binary[i] = is_binary(&reader, i);
+    }
+out:
+    release_tensors(&reader);
+    if (status != RA_OK) oip_encode_request_release(out);
+    return status;
+}
+
+void oip_encode_request_release(oip_encode_request *request) {
+    ra_matrix_release(&request->inputs);
+    *request = (oip_encode_request){0};
 }
 
 void oip_infer_request_release(oip_infer_request *request) {

@@ -24,6 +24,7 @@ static const struct {
     [OIP_LATENTS] = {"latents", "FP32, FP16, BF16 or FP64", FLOATS},
     [OIP_INDICES] = {"indices", "INT32 or INT64", 1u << RA_I32 | 1u << RA_I64},
     [OIP_VALUES] = {"values", "FP32, FP16, BF16 or FP64", FLOATS},
+    [OIP_ROWS] = {"inputs", "FP32, FP16, BF16 or FP64", FLOATS},
 };
 
 static const struct {
@@ -71,6 +72,10 @@ ra_status oip_spec_check(const oip_spec *spec, const oip_limits *limits, ra_erro
         RA_FAIL(err, RA_ERR_SHAPE,
                 "the input %s has the shape [%zu, %zu], but the dictionary has %zu latents", name, rows,
                 width, limits->latents);
+    if (spec->input == OIP_ROWS && width != limits->dimensions)
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "the input %s has the shape [%zu, %zu], but the dictionary has %zu dimensions", name, rows,
+                width, limits->dimensions);
     if (rows == 0) RA_FAIL(err, RA_ERR_SHAPE, "the input %s has no rows, expected at least one", name);
     if (rows > limits->max_rows)
         RA_FAIL(err, RA_ERR_TOO_LARGE, "the input %s has %zu rows, but a request may have at most %zu", name,
@@ -98,6 +103,7 @@ static bool prepare(oip_tensor *tensor) {
         tensor->indices = ra_malloc(n, sizeof *tensor->indices);
         return tensor->indices != NULL;
     case OIP_VALUES:
+    case OIP_ROWS:
         tensor->values = ra_malloc(n, sizeof *tensor->values);
         return tensor->values != NULL;
     default:
@@ -214,8 +220,10 @@ static bool scan_indices(reader *at) {
 
 /* Reads the numbers up to the end of the innermost array. */
 static bool scan_run(reader *at) {
-    static bool (*const runs[])(reader *) = {
-        [OIP_LATENTS] = scan_latents, [OIP_INDICES] = scan_indices, [OIP_VALUES] = scan_values};
+    static bool (*const runs[])(reader *) = {[OIP_LATENTS] = scan_latents,
+                                             [OIP_INDICES] = scan_indices,
+                                             [OIP_VALUES] = scan_values,
+                                             [OIP_ROWS] = scan_values};
     if (!runs[at->tensor->spec.input](at))
         return json_scan_fail(at->scan, RA_ERR_MEMORY, "out of memory: the tensors of the request");
     return at->scan->status == RA_OK;
@@ -345,6 +353,7 @@ ra_status oip_tensor_take(oip_tensor *tensor, const oip_limits *limits, const ch
     case OIP_INDICES:
         return take_indices(tensor, limits, bytes, err);
     case OIP_VALUES:
+    case OIP_ROWS:
         return take_values(tensor, bytes, err);
     default:
         return take_latents(tensor, bytes, err);
@@ -414,6 +423,14 @@ ra_status oip_tensors_join(oip_tensor *tensors, const oip_limits *limits, ra_cod
     if (!latents) return join(&tensors[OIP_INDICES], &tensors[OIP_VALUES], limits, codes, err);
     *codes = tensors[OIP_LATENTS].codes;
     tensors[OIP_LATENTS].codes = (ra_codes){0};
+    return RA_OK;
+}
+
+ra_status oip_tensors_rows(oip_tensor *tensors, ra_matrix *rows, ra_error *err) {
+    oip_tensor *given = &tensors[OIP_ROWS];
+    if (!given->given) RA_FAIL(err, RA_ERR_ARGUMENT, "the input %s is missing", inputs[OIP_ROWS].name);
+    *rows = (ra_matrix){given->values, given->spec.shape[0], given->spec.shape[1]};
+    given->values = NULL;
     return RA_OK;
 }
 

@@ -10,6 +10,8 @@
  *     oip_tensor_take(&tensor, &limits, bytes, size, err)           or this
  *     oip_tensors_join(tensors, &limits, &codes, err)
  *
+ * Inputs of the model that encodes are kept dense: oip_tensors_rows() in place of the last.
+ *
  * Ownership: a tensor owns its arrays until oip_tensors_join() moves them or oip_tensor_release() frees them.
  * Memory is bounded by a small multiple of the body. Thread safety: plain data.
  */
@@ -20,7 +22,7 @@
 #include "ra_tensor.h"
 
 /* The inputs. To add one, add a row in tensor.c. */
-typedef enum oip_input { OIP_LATENTS, OIP_INDICES, OIP_VALUES, OIP_INPUT_COUNT } oip_input;
+typedef enum oip_input { OIP_LATENTS, OIP_INDICES, OIP_VALUES, OIP_ROWS, OIP_INPUT_COUNT } oip_input;
 
 const char *oip_input_name(oip_input input);
 
@@ -34,6 +36,7 @@ typedef struct oip_spec {
 
 typedef struct oip_limits {
     size_t latents;      /* K of the dictionary */
+    size_t dimensions;   /* d; 0: of the model that reconstructs, which takes no inputs */
     size_t max_rows;     /* of a batch */
     size_t max_elements; /* of one tensor: at most the bytes of the body */
 } oip_limits;
@@ -44,7 +47,7 @@ typedef struct oip_tensor {
     oip_spec spec;
     ra_codes codes;   /* OIP_LATENTS: grows row by row */
     int32_t *indices; /* OIP_INDICES: [elements], -1 for padding */
-    float *values;    /* OIP_VALUES: [elements] */
+    float *values;    /* OIP_VALUES, OIP_ROWS: [elements] */
 } oip_tensor;
 
 /* "FP32", as the protocol names it; false for a type that no input accepts. */
@@ -62,6 +65,9 @@ ra_status oip_tensor_take(oip_tensor *tensor, const oip_limits *limits, const ch
 
 /* *codes <- the rows of the tensors [OIP_INPUT_COUNT]: latents, or indices with values. */
 ra_status oip_tensors_join(oip_tensor *tensors, const oip_limits *limits, ra_codes *codes, ra_error *err);
+
+/* *rows <- the tensor OIP_ROWS of [OIP_INPUT_COUNT]. */
+ra_status oip_tensors_rows(oip_tensor *tensors, ra_matrix *rows, ra_error *err);
 
 void oip_tensor_release(oip_tensor *tensor); /* leaves {0} */
 

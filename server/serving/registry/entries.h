@@ -42,7 +42,7 @@ typedef struct entry {
     uint64_t retry, retry_pause; /* when a load that failed for a passing reason is tried again; 0: not */
     /* counters, atomic */
     atomic_size_t requests;
-    statistics inference;
+    statistics inference, encoding;
 } entry;
 
 typedef struct registry registry; /* registry.h */

@@ -142,6 +142,7 @@ static ra_status open_generation(registry *dictionaries, entry *item, served **o
     number_generation(item, loaded);
     loaded->requests = &item->requests;
     loaded->inference = &item->inference;
+    loaded->encoding = &item->encoding;
     loaded->retired = retired_retain(dictionaries->retired);
     atomic_init(&loaded->references, 1);
     const ra_model_info *info = ra_model_get_info(loaded->model);

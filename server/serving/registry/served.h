@@ -23,7 +23,8 @@ typedef struct served {
     ra_artifact *artifact;   /* the model as a file; its digest is the revision of the dictionary */
     bool on_cpu;             /* the device had no memory for it, so the CPU serves it */
     atomic_size_t *requests; /* of the dictionary, over all generations */
-    statistics *inference;   /* likewise */
+    statistics *inference;   /* likewise, of reconstructions */
+    statistics *encoding;    /* and of codes */
     /* private */
     atomic_size_t references;
     struct retired_list *retired;

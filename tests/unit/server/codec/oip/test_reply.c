@@ -28,12 +28,12 @@ END_TEST
 START_TEST(test_models) {
     text out = {0};
     ra_model_info info = {.concepts = 4000, .dimensions = 384, .device = "cpu"};
-    oip_model model = {"words", 3, &info, 64};
+    oip_model model = {.name = "words", .generation = 3, .info = &info, .max_rows = 64};
     oip_put_model(&out, &model);
     expect(&out, "{\"name\":\"words\",\"versions\":[\"3\"],\"platform\":\"rasae\",\"inputs\":["
                  "{\"name\":\"latents\",\"datatype\":\"FP32\",\"shape\":[-1,4000]},"
-                 "{\"name\":\"indices\",\"datatype\":\"INT64\",\"shape\":[-1,-1]},"
-                 "{\"name\":\"values\",\"datatype\":\"FP32\",\"shape\":[-1,-1]}],"
+                 "{\"name\":\"indices\",\"datatype\":\"INT64\",\"shape\":[-1,-1],\"optional\":true},"
+                 "{\"name\":\"values\",\"datatype\":\"FP32\",\"shape\":[-1,-1],\"optional\":true}],"
                  "\"outputs\":[{\"name\":\"reconstructions\",\"datatype\":\"FP32\",\"shape\":[-1,384]}]}");
     oip_put_config(&out, &model);
     expect(&out, "{\"name\":\"words\",\"platform\":\"rasae\",\"backend\":\"rasae\","
@@ -44,6 +44,41 @@ START_TEST(test_models) {
                  "\"output\":[{\"name\":\"reconstructions\",\"data_type\":\"TYPE_FP32\",\"dims\":[384]}],"
                  "\"instance_group\":[{\"name\":\"words\",\"kind\":\"KIND_CPU\",\"count\":1}],"
                  "\"parameters\":{}}");
+    model.name = "words.encode";
+    model.encodes = true;
+    oip_put_model(&out, &model);
+    expect(&out, "{\"name\":\"words.encode\",\"versions\":[\"3\"],\"platform\":\"rasae\",\"inputs\":["
+                 "{\"name\":\"inputs\",\"datatype\":\"FP32\",\"shape\":[-1,384]}],"
+                 "\"outputs\":[{\"name\":\"indices\",\"datatype\":\"INT64\",\"shape\":[-1,-1]},"
+                 "{\"name\":\"values\",\"datatype\":\"FP32\",\"shape\":[-1,-1]}]}");
+}
+END_TEST
+
+START_TEST(test_codes) {
+    static const int64_t indices[4] = {3, -1, 0, 3999};
+    static const float values[4] = {0.5f, 0, 1, -2};
+    text out = {0};
+    bool wanted[2] = {true, true}, binary[2] = {false, true};
+    oip_encode_reply reply = {.name = "words.encode",
+                              .generation = 3,
+                              .wanted = wanted,
+                              .binary = binary,
+                              .indices = indices,
+                              .values = values,
+                              .rows = 2,
+                              .width = 2};
+    size_t json = oip_put_encode(&out, &reply);
+    ck_assert_uint_eq(out.size, json + sizeof values);
+    ck_assert_mem_eq(out.data + json, values, sizeof values);
+    out.size = json;
+    expect(&out,
+           "{\"model_name\":\"words.encode\",\"model_version\":\"3\",\"outputs\":[{\"name\":\"indices\","
+           "\"datatype\":\"INT64\",\"shape\":[2,2],\"data\":[3,-1,0,3999]},{\"name\":\"values\","
+           "\"datatype\":\"FP32\",\"shape\":[2,2],\"parameters\":{\"binary_data_size\":16}}]}");
+    wanted[0] = binary[1] = false;
+    ck_assert_uint_eq(oip_put_encode(&out, &reply), out.size);
+    expect(&out, "{\"model_name\":\"words.encode\",\"model_version\":\"3\",\"outputs\":[{\"name\":\"values\","
+                 "\"datatype\":\"FP32\",\"shape\":[2,2],\"data\":[0.5,0,1,-2]}]}");
 }
 END_TEST
 
@@ -84,4 +119,4 @@ START_TEST(test_infer) {
 }
 END_TEST
 
-TEST_CASES(oip_reply, test_errors_and_index, test_models, test_statistics, test_infer)
+TEST_CASES(oip_reply, test_errors_and_index, test_models, test_statistics, test_infer, test_codes)

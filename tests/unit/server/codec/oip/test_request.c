@@ -305,6 +305,60 @@ START_TEST(test_a_raw_body_is_latents) {
 }
 END_TEST
 
+static ra_status parse_inputs(const char *body, oip_encode_request *out, ra_error *err) {
+    return oip_encode_parse(body, strlen(body), strlen(body), 3, MAX_ROWS, out, err);
+}
+
+#define ROWS(shape, data)                                                                                    \
+    "{\"inputs\":[{\"name\":\"inputs\",\"datatype\":\"FP32\",\"shape\":" shape ",\"data\":" data "}]"
+
+START_TEST(test_the_model_that_encodes_takes_inputs) {
+    static const struct {
+        const char *body;
+        ra_status code;
+        const char *message;
+    } refused[] = {
+        {ROWS("[1,2]", "[1,2]") "}", RA_ERR_SHAPE,
+         "has the shape [1, 2], but the dictionary has 3 dimensions"},
+        {ROWS("[5,3]", "[1,2,3,1,2,3,1,2,3,1,2,3,1,2,3]") "}", RA_ERR_TOO_LARGE,
+         "the input inputs has 5 rows"},
+        {"{\"inputs\":[]}", RA_ERR_ARGUMENT, "the input inputs is missing"},
+        {"{\"inputs\":[{\"name\":\"latents\"}]}", RA_ERR_ARGUMENT,
+         "there is no input \"latents\"; expected inputs"},
+        {ROWS("[1,3]", "[1,2,3]") ",\"outputs\":[{\"name\":\"codes\"}]}", RA_ERR_ARGUMENT,
+         "there is no output \"codes\"; expected indices or values"},
+        {ROWS("[1,3]", "[1,2,3]") ",\"outputs\":[{\"name\":\"values\"},{\"name\":\"values\"}]}",
+         RA_ERR_ARGUMENT, "the output values is requested twice"},
+        {ROWS("[1,3]", "[1,2,3]") ",\"outputs\":[{\"parameters\":{\"binary_data\":true}}]}", RA_ERR_FORMAT,
+         "an output has no member \"name\""},
+    };
+    static const float expected[] = {1, 2, 3, 4, 5, 6};
+    oip_encode_request request;
+    ra_ok(parse_inputs(ROWS("[2,3]", "[[1,2,3],[4,5,6]]") ",\"id\":\"x\"}", &request, &err));
+    ck_assert_uint_eq(request.inputs.rows, 2);
+    ck_assert_mem_eq(request.inputs.data, expected, sizeof expected);
+    ck_assert(request.wanted[0] && request.wanted[1] && !request.binary[0] && !request.binary[1]);
+    ck_assert_uint_eq(request.id.size, 1);
+    oip_encode_request_release(&request);
+    ra_ok(parse_inputs(
+        ROWS("[1,3]", "[1,2,3]") ",\"parameters\":{\"binary_data_output\":true},\"outputs\":[{\"parameters\":"
+                                 "{\"binary_data\":false},\"name\":\"values\"}]}",
+        &request, &err));
+    ck_assert(!request.wanted[0] && request.wanted[1] && request.binary[0] && !request.binary[1]);
+    oip_encode_request_release(&request);
+    ra_ok(
+        oip_encode_parse((const char *)expected, sizeof expected, 0, 3, MAX_ROWS, &request, &err)); /* raw */
+    ck_assert_uint_eq(request.inputs.rows, 2);
+    ck_assert(request.binary[0] && request.binary[1]);
+    oip_encode_request_release(&request);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        ra_fails(parse_inputs(refused[i].body, &request, &err), refused[i].code, refused[i].message);
+    oip_infer_request other;
+    ra_fails(parse(ROWS("[1,3]", "[1,2,3]") "}", strlen(ROWS("[1,3]", "[1,2,3]") "}"), ALL, &other, &err),
+             RA_ERR_ARGUMENT, "there is no input \"inputs\"; expected latents, or indices and values");
+}
+END_TEST
+
 START_TEST(test_the_length_of_the_json) {
     static const char *const wrong[] = {"", "x", "-1", "11", "1.0", "1 ", "99999999999999999999"};
     size_t size;
@@ -383,7 +437,8 @@ END_TEST
 
 TEST_CASES(oip_request, test_the_id_is_kept_as_it_is_written, test_the_output_is_binary_when_asked,
            test_bytes_of_every_float_type, test_bytes_come_in_the_order_of_the_inputs,
-           test_byte_counts_have_to_fit, test_a_raw_body_is_latents, test_the_length_of_the_json,
-           test_repository_bodies, test_any_allocation_may_fail, test_mutations_are_answered)
+           test_byte_counts_have_to_fit, test_a_raw_body_is_latents, test_the_model_that_encodes_takes_inputs,
+           test_the_length_of_the_json, test_repository_bodies, test_any_allocation_may_fail,
+           test_mutations_are_answered)
 TEST_CASES_LOOP(oip_request_good, 0, sizeof good / sizeof *good, test_json_becomes_codes)
 TEST_CASES_LOOP(oip_request_bad, 0, sizeof bad / sizeof *bad, test_bad_json_is_refused)
