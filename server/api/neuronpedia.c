@@ -6,7 +6,9 @@
  * as it is there. The nearest features include the feature itself, first.
  *
  * The vector is the encoder's, with the name of the hook that its inputs come from (`hook` in the metadata of
- * the file; "" without, since clients want a text). `which=decoder` asks for the atom instead.
+ * the file; "" without, since clients want a text). `which=decoder` asks for the atom instead. Both, and the vector whose
+ * neighbors are asked for, are in the units of the data, because such tools add and compare them there; cosines are those
+ * of the dictionary's space.
  */
 #include "api/api.h"
 #include "codec/json/neuronpedia.h"
@@ -64,7 +66,7 @@ ra_status api_sae_vector(api_call *call, ra_error *err) {
     RA_TRY(find_source(call, request.of.source, err));
     RA_TRY(check_index(call, request.of.index, "/index", err));
     RA_TRY(scratch_numbers(api_info(call)->dimensions, &vector, err));
-    RA_TRY(decoder ? ra_model_atom(api_model(call), request.of.index, vector, err)
+    RA_TRY(decoder ? ra_model_direction(api_model(call), request.of.index, vector, err)
                    : read_encoder(call, request.of.index, vector, err));
     RA_TRY(api_check_finite("the vector", vector, api_info(call)->dimensions, err));
     text *out = api_json(call);
@@ -159,7 +161,14 @@ static ra_status read_query(const api_call *call, const neuronpedia_request *req
         RA_FAIL_FACTS(err, RA_ERR_SHAPE, (.where = "/vector", PROBLEM_COUNTS(d, request->dimensions)),
                       "vector has %zu numbers, but the dictionary has %zu dimensions", request->dimensions,
                       d);
-    for (size_t i = 0; i < d; i++) query[i] = request->vector[i];
+    const float *mean, *scale;
+    bool standardized = ra_model_standardization(api_model(call), &mean, &scale);
+    for (size_t i = 0; i < d; i++)
+        query[i] = standardized ? request->vector[i] / scale[i] : request->vector[i]; /* it is a direction */
+    size_t bad = ra_find_not_finite(query, d);
+    if (bad < d)
+        RA_FAIL_FACTS(err, RA_ERR_NOT_FINITE, (.where = "/vector"),
+                      "vector is beyond float32 at position %zu once it is standardized", bad);
     return RA_OK;
 }
 

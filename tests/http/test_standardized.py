@@ -328,6 +328,18 @@ class Standardized(unittest.TestCase):
             gap = norm([a - b for a, b in zip(row, point["vector"])])
             self.assertAlmostEqual(near["distance"], gap, places=3)
 
+    def test_vectors_of_other_tools_are_in_the_units_of_the_data(self):
+        feature = {"model": "m", "source": "digits", "index": 31}
+        vector = self.post("/v1/util/sae-vector?which=decoder", feature)["vector"]
+        self.assertEqual(vector, self.daemon.get(URL + "/atoms/31?fields=direction").json["direction"])
+        wanted = self.daemon.get(URL + "/atoms/31/neighbors?k=3").json["neighbors"]
+        body = {"model": "m", "source": "digits", "num_results": 4}
+        for query in {"feature": feature}, {"vector": vector}:
+            found = self.post("/v1/util/sae-topk-by-decoder-cossim", {**body, **query})["topk_decoder_cossim_features"]
+            self.assertEqual([one["feature"]["index"] for one in found], [31] + [one["atom"] for one in wanted])
+            for one, score in zip(found, [1] + [one["score"] for one in wanted]):
+                self.assertAlmostEqual(one["cosine_similarity"], score, places=6)
+
     def test_search_is_among_atoms_as_they_are(self):
         found = self.post(URL + "/search", {"vectors": [self.D[11]], "k": 1})["results"][0][0]
         self.assertEqual(found["atom"], 11)
