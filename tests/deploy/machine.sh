@@ -47,10 +47,12 @@ grep -q '^CapEff:[[:space:]]*0*$' "/proc/$pid/status"
 proved "it is a user of its own, without rights and without a network"
 
 systemctl reload rasaed@digits.service
-eventually answers /v1/dictionaries/digits '"generation":2'
+eventually answers /metrics 'rasaed_dictionary_loads_total{dictionary="digits"} 2'
+answers /v1/dictionaries/digits '"generation":1' # of the same content
 eventually test "$(show StatusText)" = "reloaded, 0 of 1 dictionaries failed"
 rasae fuse /root/digits.checkpoint.safetensors -o /var/lib/rasaed/digits.safetensors --dtype f16 --quiet
 eventually answers /v1/dictionaries/digits '"dtype":"f16"'
+answers /v1/dictionaries/digits '"generation":2'
 proved "reload and a new file are taken"
 
 ( for _ in $(seq 40); do well || { echo refused; exit 1; }; done ) & clients=$!
@@ -97,7 +99,7 @@ key() { printf 'Authorization: Bearer %032d\\r\\n' "$1"; }
 ask $atom | grep -q '^HTTP/1.1 401'
 ask $atom GET 8080 "$(key 1)" | grep -q '^HTTP/1.1 200'
 ask $reload POST 8080 "$(key 2)" | grep -q '^HTTP/1.1 404'
-ask $reload POST 9090 "$(key 2)" | grep -q '"generation":2'
+ask $reload POST 9090 "$(key 2)" | grep -q '"generation":1'
 proved "keys come as a credential, and a second socket is for administration"
 
 apt-get -qq purge -y rasaed rasae librasae-dev >/dev/null
