@@ -165,6 +165,11 @@ class Requests(Told):
             self.assertNotIn("given", repr(Client("http://x", key="given")))
         with mock.patch.dict(os.environ, {"RASAE_KEY": ""}):
             self.assertNotIn("authorization", self.ask(reply(200, {"dictionaries": []}))[1][0].headers)
+        with mock.patch.dict(os.environ, {"RASAE_KEY": "from-environment"}):
+            _, (other,), _ = self.ask(reply(200, {"dictionaries": []}), headers={"X-API-Key": "given"})
+            self.assertNotIn("authorization", other.headers)  # the server takes one key only
+            with self.assertRaises(ValueError):
+                Client("http://nowhere", key="given", headers={"X-API-Key": "given"})
         self.assertRegex(one.headers["user-agent"], r"\Arasae-python/%s Python/3\.\d+" % rasae.__version__)
 
     def test_replies_are_packed_where_there_is_a_network(self):
@@ -268,6 +273,28 @@ class Records(Told):
         self.assertEqual((server.version, server.access, server.limits.rows, server.limits.page), ("9", "read", 7, 1000))
         server, _, _ = self.ask(reply(404), call=lambda client: client.server())
         self.assertEqual((server.version, server.limits.rows), (None, 4096))
+
+    def test_what_is_too_large_all_the_same_is_halved(self):
+        seen = []
+
+        def serve(request):
+            if request.path == "/v1":
+                return reply(404)(request)
+            if request.path == "/v1/dictionaries/d":
+                return reply(200, INFO)(request)
+            rows = len(request.body) // 8
+            seen.append(rows)
+            if rows > 3:
+                return reply(413, {"detail": "Much."})(request)
+            return reply(200, {"explanations": [{"concepts": [], "residual": {"norm": 0}} for _ in range(rows)]})(request)
+        found, requests, _ = self.ask(serve, call=lambda client: client.dictionary("d").explain([[1, 2]] * 10))
+        self.assertEqual((len(found), seen), (10, [10, 5, 2, 2, 2, 2, 2]))
+        self.assertEqual([one.path for one in requests].count("/v1"), 1)
+
+        def never(request):
+            return serve(request) if "explain" not in request.path else reply(413, {"detail": "Much."})(request)
+        self.assertIsInstance(self.ask(never, call=lambda client: client.dictionary("d").explain([[1, 2]] * 4))[0],
+                              errors.TooLargeError)
 
     def test_a_list_of_dictionaries_with_pages(self):
         def page(names):

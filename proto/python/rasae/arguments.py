@@ -17,6 +17,7 @@ from .rows import to_numpy
 Ids = Union[slice, range, Iterable[int], NDArray[np.integer[Any]]]
 
 METRICS = ("cosine", "dot")
+_KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-secret-key")
 
 
 def whole(value: Any, what: str, low: int, high: int | None = None) -> int:
@@ -112,8 +113,8 @@ def seconds(value: Any, what: str) -> float:
     return float(value)
 
 
-def headers(extra: Mapping[str, str] | None, key: str | None) -> dict[str, str]:
-    """Of every request, names in lower case."""
+def headers(extra: Mapping[str, str] | None, key: str | None, usual_key: str | None = None) -> dict[str, str]:
+    """Of every request, names in lower case. usual_key: for a caller who gives no key, in whatever header."""
     made: dict[str, str] = {}
     for name, value in (extra or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
@@ -124,6 +125,10 @@ def headers(extra: Mapping[str, str] | None, key: str | None) -> dict[str, str]:
         if name.lower() in ("x-request-id", "content-length", "content-type", "host", "transfer-encoding"):
             raise ValueError(f"headers has {name!r}, which the client sets itself")
         made[name.lower()] = value
+    given = [name for name in _KEY_HEADERS if name in made]
+    if key is not None and given:
+        raise ValueError(f"key is given, and headers has {given[0]!r}; the server takes a key in one header only")
+    key = usual_key if key is None and not given else key
     if key is not None:
         if not isinstance(key, str):
             raise TypeError("key is no text")

@@ -100,6 +100,6 @@ def policy(address: Address, key: str | None, headers: Mapping[str, str] | None,
            deadline: float | None, check_ids: bool) -> Policy:
     """How the requests of a client are made, from its arguments."""
     made: dict[str, Any] = {"user-agent": USER_AGENT,
-                            **arguments.headers(headers, key if key is not None else os.environ.get("RASAE_KEY") or None)}
+                            **arguments.headers(headers, key, os.environ.get("RASAE_KEY") or None)}
     return Policy(made, arguments.seconds(timeout, "timeout"), arguments.whole(retries, "retries", 0),
                   None if deadline is None else arguments.seconds(deadline, "deadline"), packed=not address.local, check_ids=check_ids)

@@ -44,7 +44,11 @@ class Session:
         if revision is not None:
             headers["if-match"] = f'"{revision}"'
         data = body.data if body else b"" if method == "POST" else None
-        return (yield from exchange(self.policy, Request(method, path, headers, data, again)))
+        try:
+            return (yield from exchange(self.policy, Request(method, path, headers, data, again)))
+        except TooLargeError:
+            self._limits = None  # the server may have been started again, with others
+            raise
 
     def ready(self) -> Call[bool]:
         try:
