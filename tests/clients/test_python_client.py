@@ -230,6 +230,8 @@ class Calls(unittest.TestCase):
         close(self.topk.steer(self.x, {5: 2, 7: -0.5}), self.x + push)
         close(self.topk.steer(self.x[0], {5: 2, 7: -0.5}), self.x[0] + push)
         close(self.topk.steer(self.x, {5: 2, 7: -0.5}, on="reconstruction"), self.dense @ self.D + push)
+        close(self.topk.steer(self.x, {}), self.x)
+        close(self.topk.steer(self.x, {}, on="reconstruction"), self.dense @ self.D)
 
     # ---- what goes wrong
 

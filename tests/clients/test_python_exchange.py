@@ -274,6 +274,13 @@ class Records(Told):
         server, _, _ = self.ask(reply(404), call=lambda client: client.server())
         self.assertEqual((server.version, server.limits.rows), (None, 4096))
 
+    def test_a_dictionary_of_one_atom(self):
+        one = reply(200, {**INFO, "concepts": 1})
+        found, requests, _ = self.ask(one, call=lambda client: client.dictionary("d").neighbors(0))
+        self.assertEqual((found, len(requests)), ([], 1))
+        with self.assertRaises(ValueError):
+            self.ask(one, call=lambda client: client.dictionary("d").search(atoms=0, exclude_self=True))
+
     def test_what_is_too_large_all_the_same_is_halved(self):
         seen = []
 

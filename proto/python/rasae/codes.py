@@ -62,10 +62,8 @@ class Codes:
         made.start, made.index, made.value, made.concepts, made.leading = start, index, value, concepts, leading
         return made
 
-    def reshape(self, *leading: int) -> Codes:
-        """The same rows under other axes before K."""
-        if int(np.prod(leading, dtype=np.int64)) != self.rows:
-            raise ValueError(f"{self.rows} rows do not have the axes {list(leading)}")
+    def _with_axes(self, leading: tuple[int, ...]) -> Codes:
+        """The same rows under other axes before K, for as many rows."""
         return Codes._of(self.start, self.index, self.value, self.concepts, leading)
 
     def __repr__(self) -> str:

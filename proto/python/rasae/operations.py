@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeVar, Union
 
 import numpy as np
@@ -89,7 +90,8 @@ class Operations:
         flat = numbers.reshape(-1)
         limits = yield from self.session.limits()
         most = min(limits.ids, limits.reply_bytes // (4 * self.info.dimensions) or 1)
-        field = field if self.info.standardized else "vector"  # the same then, and older servers know no other
+        if self.info.standardized is False:
+            field = "vector"  # is the same then, and older servers know no other
 
         def send(first: int, end: int) -> Call[Floats]:
             body = wire.as_json({"ids": flat[first:end].tolist()})
@@ -117,6 +119,8 @@ class Operations:
         number = arguments.position(atom, "atom", self.info.concepts)
         most = min(arguments.whole(k, "k", 1), self.info.concepts - 1)
         query = {"k": most, "metric": arguments.choice(metric, "metric", arguments.METRICS), **arguments.names(fields)}
+        if most == 0:  # the only atom there is
+            return []
         reply = yield from self._get(f"/atoms/{number}/neighbors", query)
         return list(every(Match, wire.member(reply, "neighbors")))
 
@@ -127,7 +131,7 @@ class Operations:
         def read(reply: Response, count: int) -> list[list[Match]]:
             return self._counted([list(every(Match, one)) for one in wire.member(reply, "results")], count)
         _, parts = yield from self._found(queries, query, wire.JSON, read, batch_size, progress)
-        return sum(parts, [])
+        return list(chain.from_iterable(parts))
 
     def search_arrays(self, queries: Queries, k: int, metric: Metric, batch_size: int | None,
                       progress: Progress | None) -> Call[tuple[NDArray[np.int32], Floats]]:
@@ -152,7 +156,7 @@ class Operations:
         return {"k": min(arguments.whole(k, "k", 1), others),
                 "metric": arguments.choice(metric, "metric", arguments.METRICS),
                 # without a standardization the units are the same, and older servers know but one
-                "as": "inputs" if queries.inputs is not None and self.info.standardized else None,
+                "as": "inputs" if queries.inputs is not None and self.info.standardized is not False else None,
                 "exclude_self": "true" if queries.exclude_self else None}
 
     def _found(self, queries: Queries, query: Mapping[str, Any], accept: str, read: Callable[[Response, int], T],
@@ -173,9 +177,11 @@ class Operations:
                 return wire.write(rows.take(first, end))
 
         def send(first: int, end: int) -> Call[T]:
+            if query["k"] == 0:
+                raise ValueError(f"dictionary {self.name} has one atom, and no others to find")
             return read((yield from self._post("/search", body(first, end), accept, query)), end - first)
         limits = yield from self.session.limits()
-        most = min(batch_rows(limits, row_bytes, batch_size), limits.results // query["k"] or 1)
+        most = min(batch_rows(limits, row_bytes, batch_size), limits.results // max(query["k"], 1) or 1)
         count = int(np.prod(leading, dtype=np.int64))
         return leading, (yield from in_batches(count, most, progress, send))
 
@@ -189,7 +195,7 @@ class Operations:
             return wire.read_codes(reply, self.info.concepts)
         parts = yield from self._rows(rows, batch_size, progress, send)
         empty = Codes(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), self.info.concepts)
-        return (parts[0] if len(parts) == 1 else Codes.concat([empty, *parts])).reshape(*rows.leading)
+        return (parts[0] if len(parts) == 1 else Codes.concat([empty, *parts]))._with_axes(rows.leading)
 
     def reconstruct(self, latents: Any, batch_size: int | None, progress: Progress | None) -> Call[Floats]:
         concepts, dimensions = self.info.concepts, self.info.dimensions
@@ -205,7 +211,7 @@ class Operations:
                 raise ValueError(f"the latents have {latents.concepts} columns, but dictionary {self.name} has {concepts} "
                                  "concepts")
             count, leading = latents.rows, latents.leading
-            flat = latents.reshape(count)
+            flat = latents._with_axes((count,))
             row_bytes = 8 + 8 * int(np.diff(flat.start).max(initial=0))
 
             def body(first: int, end: int) -> Body:
@@ -233,12 +239,12 @@ class Operations:
         def send(first: int, end: int) -> Call[list[Explanation]]:
             reply = yield from self._post("/explain", wire.write(rows.take(first, end)), wire.JSON, query)
             return self._counted(list(every(Explanation, wire.member(reply, "explanations"))), end - first)
-        return sum((yield from self._rows(rows, batch_size, progress, send)), [])
+        return list(chain.from_iterable((yield from self._rows(rows, batch_size, progress, send))))
 
     def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On, batch_size: int | None,
               progress: Progress | None) -> Call[Floats]:
         rows = Rows(inputs, self.info.dimensions, "inputs")
-        pushes = arguments.pushes(scales, self.info.concepts)
+        pushes = arguments.pushes(scales, self.info.concepts) or {0: 0.0}  # the server wants one
         arguments.choice(on, "on", ("input", "reconstruction"))
         query = {"steer": ",".join(f"{atom}:{scale!r}" for atom, scale in pushes.items()), "on": on}
         as_json = len(query["steer"]) > _QUERY_BYTES  # a query has a limit, a body holds them all
