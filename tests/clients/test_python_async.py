@@ -162,11 +162,17 @@ class Ways(unittest.TestCase):
             with Daemon("--dictionary", SERVED, "--tls-certificate", certificate, "--tls-key", key) as daemon:
                 url = "https://%s:%d" % daemon.address
                 self.both(url, ca=certificate)
+                plain = Daemon("--dictionary", SERVED)
+                self.addCleanup(plain.__exit__, None, None, None)
                 with mock.patch("rasae.exchange._pause", side_effect=AssertionError("asking again cannot help")):
                     with self.assertRaisesRegex(TransportError, "certificate .* ca="), Client(url) as client:
                         client.dictionaries()
                     with self.assertRaisesRegex(TransportError, "certificate .* ca="):
                         asyncio.run(AsyncClient(url).dictionaries())
+                    with self.assertRaisesRegex(TransportError, "is it http?"):
+                        Client("https://%s:%d" % plain.address).dictionaries()
+                    with self.assertRaisesRegex(TransportError, "is it http?"):
+                        asyncio.run(AsyncClient("https://%s:%d" % plain.address).dictionaries())
 
     def test_a_socket_of_the_file_system(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -83,7 +83,12 @@ class Calls(unittest.TestCase):
     def test_a_dictionary_is_a_sequence_of_its_atoms(self):
         K = len(self.topk)
         self.assertEqual([self.topk[i].atom for i in (5, -1, np.int64(3))], [5, K - 1, 3])
-        self.assertEqual([one.atom for one in self.topk[2:5]], [2, 3, 4])
+        for which in (slice(2, 5), [2, 3, 4], np.array([2, 3, 4]), range(2, 5)):
+            self.assertEqual([one.atom for one in self.topk[which]], [2, 3, 4])
+        with watched(self.client) as requests:
+            self.assertEqual([one in self.topk for one in (0, K - 1, np.int64(3), K, -1, True, "3", 1.0)],
+                             [True] * 3 + [False] * 5)
+        self.assertEqual(requests, [])
         with watched(self.client) as requests:
             self.assertEqual([one.atom for one in self.topk.iter_atoms(fields=["label"], page=20)], list(range(K)))
             self.assertEqual(len(requests), 3)

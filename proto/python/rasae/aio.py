@@ -71,8 +71,8 @@ class HttpxTransport:
                     body += piece
                 return Response(response.status_code, headers, body)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise TransportError.untrusted(url, error) from error
+            if "SSL:" in str(error):
+                raise TransportError.of_tls(url, error) from error
             raise TransportError(f"{url} cannot be reached: {error or type(error).__name__}", sent=False) from error
         except httpx.TimeoutException as error:
             raise RequestTimeoutError(f"{url} did not answer within {request.timeout:g} seconds") from error

@@ -12,7 +12,7 @@ numpy.asarray takes. What comes back is float32 of numpy. Any number of rows goe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ T = TypeVar("T")
 class Dictionary:
     """A dictionary: a sequence of its atoms. Comes from Client.dictionary(); threads may share it, and it may be pickled.
 
-    len(d) is K, d[5] an atom, d[-1] the last one, d[2:5] a list, and `for atom in d` asks for a page at a time.
+    len(d) is K, d[5] an atom, d[-1] the last one, d[2:5] and d[[9, 1]] lists, and `for atom in d` asks for a page at a time.
     """
 
     def __init__(self, handle: Handle, transport: Transport) -> None:
@@ -73,16 +73,20 @@ class Dictionary:
     def __getitem__(self, which: int) -> Atom: ...
 
     @overload
-    def __getitem__(self, which: slice) -> list[Atom]: ...
+    def __getitem__(self, which: slice | range | list[int] | NDArray[np.integer[Any]]) -> list[Atom]: ...
 
-    def __getitem__(self, which: int | slice) -> Atom | list[Atom]:
-        if isinstance(which, slice):
+    def __getitem__(self, which: int | slice | range | list[int] | NDArray[np.integer[Any]]) -> Atom | list[Atom]:
+        if isinstance(which, (slice, range, list)) or (isinstance(which, np.ndarray) and which.ndim):
             return self.atoms(which)
         below = isinstance(which, (int, np.integer)) and not isinstance(which, bool) and which < 0
-        return self.atom(which + len(self) if below else which)
+        return self.atom(cast(int, which) + len(self) if below else cast(int, which))
 
     def __iter__(self) -> Iterator[Atom]:
         return self.iter_atoms()
+
+    def __contains__(self, atom: object) -> bool:
+        """There is an atom of this number."""
+        return isinstance(atom, (int, np.integer)) and not isinstance(atom, bool) and 0 <= int(atom) < len(self)
 
     def atom(self, atom: int, fields: Fields = None) -> Atom:
         """One atom. fields: the parts that are wanted, like ["label", "norm"]; all of them when not given.

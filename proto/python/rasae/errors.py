@@ -78,10 +78,12 @@ class TransportError(RasaeError):
         self.final = final
 
     @classmethod
-    def untrusted(cls, url: str, why: object) -> TransportError:
-        """For https."""
-        return cls(f"the certificate of {url} is not trusted ({why}); give the file of those that sign it as ca=",
-                   sent=False, final=True)
+    def of_tls(cls, url: str, why: object) -> TransportError:
+        """For https that could not be agreed on."""
+        if "CERTIFICATE_VERIFY_FAILED" in str(why):
+            return cls(f"the certificate of {url} is not trusted ({why}); give the file of those that sign it as ca=",
+                       sent=False, final=True)
+        return cls(f"{url} does not speak https as expected ({why}); is it http?", sent=False, final=True)
 
 
 class RequestTimeoutError(TransportError):

@@ -152,8 +152,8 @@ def _connect(connection: http.client.HTTPConnection, url: str, timeout: float) -
         connection.connect()
     except ConnectionRefusedError as error:
         raise TransportError(f"nothing answers at {url}", sent=False) from error
-    except ssl.SSLCertVerificationError as error:
-        raise TransportError.untrusted(url, error.verify_message) from error
+    except ssl.SSLError as error:
+        raise TransportError.of_tls(url, error) from error
     except TimeoutError as error:
         raise TransportError(f"{url} did not take a connection within {timeout:g} seconds", sent=False) from error
     except OSError as error:
