@@ -79,6 +79,12 @@ class RowsOfEveryKind(unittest.TestCase):
             with self.assertRaisesRegex(TypeError, "inputs"):
                 all_of(values)
 
+    def test_masked_numbers_are_refused(self):
+        masked = np.ma.masked_greater(X[0], 0.5)
+        with self.assertRaisesRegex(TypeError, "masked"):
+            all_of(masked)
+        np.testing.assert_array_equal(all_of(np.ma.masked_greater(X[0], 99))[1], X[0])
+
     def test_numbers_that_are_not_finite_are_named_with_their_place(self):
         for bad in (np.nan, np.inf, -np.inf, 1e300):
             values = X.astype(np.float64)
@@ -222,6 +228,9 @@ class CodesLikeArrays(unittest.TestCase):
                 made = one.to_torch()
             self.assertTrue(made.is_sparse)
             np.testing.assert_array_equal(made.to_dense().numpy(), wanted)
+            self.assertEqual(Codes.from_torch(made), one)
+            self.assertEqual(Codes.from_torch(made.to_dense()), one)
+        self.assertEqual(Codes.from_torch(codes.to_torch().to_sparse_csr()), codes)
         np.testing.assert_array_equal(torch.sparse.mm(codes.to_torch(), torch.eye(5)).numpy(), flat)
         np.testing.assert_array_equal(self.codes.to_torch(dense=True).numpy(), self.dense)
 

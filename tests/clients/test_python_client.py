@@ -19,7 +19,7 @@ import numpy as np
 import scipy.sparse
 
 from environment import PROGRAM, TOP, Daemon, golden
-from tensors import tensor
+from tensors import tensor, torch
 
 PACKAGE = os.path.join(TOP, "proto", "python")
 sys.path.insert(0, PACKAGE)
@@ -138,6 +138,8 @@ class Calls(unittest.TestCase):
             self.assertEqual(self.topk.encode(given), self.topk.encode(rounded))
             close(self.topk.steer(given, {5: 1}), rounded + self.D[5])
         close(self.topk.reconstruct(tensor(self.dense, grad=True)), self.dense @ self.D)
+        if torch:
+            close(self.topk.reconstruct(self.codes.to_torch()), self.dense @ self.D)
         close(self.topk.reconstruct((tensor([[1, 2]], "int64"), tensor([[0.5, 1]], "bfloat16"))),
               [0.5 * self.D[1] + self.D[2]])
 

@@ -13,7 +13,7 @@ from .rows import Floats, to_numpy
 if TYPE_CHECKING:
     import scipy.sparse  # type: ignore[import-untyped]
 
-    #: What reconstruct() takes: Codes, dense numbers [..., K], (indices, values), or scipy.sparse.
+    #: What reconstruct() takes: Codes, dense numbers [..., K], (indices, values), or what scipy and torch have sparse.
     Latents = Union["Codes", "scipy.sparse.sparray", "scipy.sparse.spmatrix", Any]
 
 
@@ -216,6 +216,18 @@ class Codes:
             rows = rows.copy()
             rows.sum_duplicates()
         return cls(rows.indptr, rows.indices, rows.data, rows.shape[1])
+
+    @classmethod
+    def from_torch(cls, tensor: Any) -> Codes:
+        """From a torch tensor [..., K], sparse (COO or CSR) or dense."""
+        if "sparse" not in str(tensor.layout):
+            return cls.from_dense(tensor)
+        sparse = tensor.detach().cpu().to_sparse().coalesce()  # by row, and within a row by latent
+        places, shape = sparse.indices().numpy(), tuple(int(size) for size in sparse.shape)
+        rows = int(np.prod(shape[:-1], dtype=np.int64))
+        row = np.ravel_multi_index(tuple(places[:-1]), shape[:-1]) if len(shape) > 1 else np.zeros(places.shape[1], np.int64)
+        start = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=rows))))
+        return cls(start, places[-1], sparse.values(), shape[-1], shape[:-1])
 
     def _row_of_each(self) -> NDArray[np.int64]:
         return np.repeat(np.arange(self.rows), np.diff(self.start))

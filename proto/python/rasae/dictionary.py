@@ -161,8 +161,8 @@ class Dictionary:
         return self._run(lambda now: now.encode(inputs, batch_size, progress))
 
     def reconstruct(self, latents: Latents, *, batch_size: int | None = None, progress: Progress | None = None) -> Floats:
-        """x_hat [..., d], in the units of the data, from latents: Codes, dense [..., K], scipy.sparse, or (indices, values),
-        both of them with a sequence for each row."""
+        """x_hat [..., d], in the units of the data, from latents: Codes, dense [..., K], (indices, values), both of them with a
+        sequence for each row, or what scipy and torch have sparse."""
         held = arguments.held(latents)
         return self._run(lambda now: now.reconstruct(held, batch_size, progress))
 

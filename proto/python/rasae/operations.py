@@ -206,6 +206,8 @@ class Operations:
             latents = Codes.from_rows(latents[0], latents[1], concepts)
         elif hasattr(latents, "tocsr"):
             latents = Codes.from_scipy(latents)
+        elif "sparse" in str(getattr(latents, "layout", "")):
+            latents = Codes.from_torch(latents)
         if isinstance(latents, Codes):
             if latents.concepts != concepts:
                 raise ValueError(f"the latents have {latents.concepts} columns, but dictionary {self.name} has {concepts} "

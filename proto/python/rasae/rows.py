@@ -57,6 +57,8 @@ def to_numpy(values: Any, what: str) -> NDArray[Any]:
 
 
 def _array(values: Any, what: str) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise TypeError(f"{what} has numbers that are masked; fill them in, or leave out their rows")
     if isinstance(values, (list, tuple)) and any(hasattr(one, "detach") for one in values):
         values = [to_numpy(one, what) for one in values]
     try:
