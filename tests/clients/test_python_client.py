@@ -6,6 +6,7 @@ import environment
 environment.enter()
 
 import contextlib
+import dataclasses
 import os
 import socket
 import subprocess
@@ -345,6 +346,16 @@ class Calls(unittest.TestCase):
         self.assertEqual(failed, [])
 
 
+def unknown(record, where=""):
+    """The members that the server sends and the client has no name for."""
+    if dataclasses.is_dataclass(record):
+        where = where or type(record).__name__
+        found = [f"{where}.{name}" for name in record.extra]
+        return found + [one for field in dataclasses.fields(record) if field.name != "extra"
+                        for one in unknown(getattr(record, field.name), f"{where}.{field.name}")]
+    return [one for part in record for one in unknown(part, where)] if isinstance(record, (list, tuple)) else []
+
+
 class Measured(unittest.TestCase):
     def test_statistics_and_layout(self):
         rasae = os.path.join(os.path.dirname(PROGRAM), "rasae")
@@ -357,6 +368,10 @@ class Measured(unittest.TestCase):
             with Daemon("--dictionary", "topk=" + path) as daemon:
                 topk = Client("http://%s:%d" % daemon.address).dictionary("topk")
                 self.assertTrue(topk.info.has_statistics and topk.info.has_layout)
+                rows, client = np.load(x).astype(np.float32)[:3], Client("http://%s:%d" % daemon.address)
+                told = [client.server(), client.dictionaries(), topk.info, topk.atom(5, "all"), topk.atoms([5]), topk.point(0),
+                        topk.neighbors(5, fields="all"), topk.search(rows, fields="all"), topk.explain(rows, fields="all")]
+                self.assertEqual(unknown(told), [])
                 codes = topk.encode(np.load(x)).to_dense()
                 for atom in topk.atoms(fields=["statistics", "layout"]):
                     column = codes[:, atom.atom]

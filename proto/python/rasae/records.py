@@ -26,10 +26,19 @@ class Limits(Record):
     body_bytes: int = 64 << 20
     reply_bytes: int = 256 << 20
     page: int = 1000  #: items of one page of a list
+    query_ids: int = 1000  #: numbers of atoms in a query
     ids: int = 65536  #: numbers of atoms in a body
     results: int = 1 << 20  #: of a search, of all its vectors together
     steer: int = 4096  #: atoms that are pushed at once
     target_bytes: int = 8192  #: of a path with its query
+
+
+@dataclass(frozen=True)
+class Form(Record):
+    """A form in which matrices travel."""
+
+    format: str | None = None  #: its name in queries, like "raw"
+    media_type: str | None = None  #: its name in headers
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class Server(Record):
     access: str | None = None  #: "read", or "admin": also reload
     key_name: str | None = None  #: of the key that the client sends, as the server's file of keys has it
     limits: Limits = field(default_factory=Limits, metadata={"read": Limits.read})
+    forms: tuple[Form, ...] | None = some(Form, repr=False)
 
 
 # ---- dictionaries
@@ -181,7 +191,10 @@ class Statistics(Record):
     @classmethod
     def flat(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
         bins = value.get("histogram")
-        return {**value, **bins, "histogram": bins.get("counts")} if isinstance(bins, Mapping) else value
+        if not isinstance(bins, Mapping):
+            return value
+        rest = {name: bins[name] for name in bins if name != "counts"}
+        return {**value, **rest, "histogram": bins.get("counts")}
 
 
 def _relaxation_flat(value: Mapping[str, Any]) -> Mapping[str, Any]:
