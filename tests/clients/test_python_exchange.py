@@ -162,7 +162,9 @@ class Requests(Told):
             self.assertEqual((one.headers["authorization"], one.headers["x-team"]), ("Bearer from-environment", "blue"))
             _, (one,), _ = self.ask(reply(200, {"dictionaries": []}), key="given")
             self.assertEqual(one.headers["authorization"], "Bearer given")
-            self.assertNotIn("given", repr(Client("http://x", key="given")))
+            client = Client("http://x", key="given")
+            for shown in (client, client._session.policy, one):
+                self.assertNotIn("given", repr(shown))
         with mock.patch.dict(os.environ, {"RASAE_KEY": ""}):
             self.assertNotIn("authorization", self.ask(reply(200, {"dictionaries": []}))[1][0].headers)
         with mock.patch.dict(os.environ, {"RASAE_KEY": "from-environment"}):

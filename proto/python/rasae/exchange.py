@@ -17,7 +17,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, TypeVar, Union
@@ -46,7 +46,7 @@ Call = Generator[Step, Any, T]  # a Response goes in for a Request, nothing for 
 class Policy:
     """How requests are made and repeated."""
 
-    headers: Mapping[str, str]  #: of every request, names in lower case
+    headers: Mapping[str, str] = field(repr=False)  #: of every request, names in lower case; the key is among them
     timeout: float  #: seconds to connect, and to wait for the next bytes
     retries: int  #: repeats at most
     deadline: float | None  #: seconds for a request with its repeats; None: no end

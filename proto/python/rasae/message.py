@@ -22,7 +22,7 @@ class Request:
 
     method: str
     path: str  #: below the server's address, with its query
-    headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  #: names in lower case; the key is among them
     body: bytes | None = field(default=None, repr=False)
     again: bool = True
     timeout: float = 60.0
