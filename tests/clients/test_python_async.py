@@ -5,6 +5,7 @@ import environment
 environment.enter()
 
 import asyncio
+import dataclasses
 import inspect
 import multiprocessing
 import os
@@ -90,6 +91,27 @@ class Answers(unittest.TestCase):
                 with self.assertRaises(TypeError):
                     await other.atom(5.7)
         asyncio.run(work())
+
+    def test_packed_replies_are_the_same(self):
+        """As they come over a network; on one machine nothing is packed."""
+        packed = Client(self.url)
+        packed._session.policy = dataclasses.replace(packed._session.policy, packed=True)
+        send, codings = packed._transport.send, []
+
+        def watch(request):
+            response = send(request)
+            codings.append(response.headers.get("content-encoding"))
+            return response
+        packed._transport.send = watch
+        self.assertEqual(packed.dictionary("topk").explain(self.x), self.topk.explain(self.x))
+        self.assertIn("gzip", codings)
+
+        async def work():
+            async with AsyncClient(self.url) as client:
+                client._session.policy = packed._session.policy
+                return await (await client.dictionary("topk")).explain(self.x)
+        self.assertEqual(asyncio.run(work()), self.topk.explain(self.x))
+        packed.close()
 
     def test_many_tasks_share_a_client(self):
         async def work():
