@@ -226,7 +226,7 @@ class Exceptions(Told):
 
     def test_a_redirect_says_where_to(self):
         error, _, _ = self.ask(reply(308, location="https://sae.example/v1/dictionaries"))
-        self.assertIn("is at https://sae.example/v1/dictionaries", str(error))
+        self.assertIn("points to https://sae.example/v1/dictionaries", str(error))
 
     def test_a_problem_with_all_its_members(self):
         problem = {"detail": "There are 9 rows.", "code": "too_many_rows", "pointer": "/inputs", "limit": 7, "actual": 9,

@@ -26,6 +26,6 @@ from .version import VERSION as __version__
 __all__ = [
     "Agreement", "Archetype", "AsyncClient", "AsyncDictionary", "AsyncTransport", "Atom", "AuthenticationError",
     "BadRequestError", "BusyError", "Client", "Codes", "Concept", "ConflictError", "Dictionary", "Example", "Explanation",
-    "Info", "Limits", "Match", "NearRow", "NotFoundError", "PermissionDeniedError", "Point", "RasaeError", "ReplyError", "Request",
-    "RequestTimeoutError", "Response", "Server", "ServerError", "Standardization", "Statistics", "StatusError", "TooLargeError",
+    "Info", "Limits", "Match", "NearRow", "NotFoundError", "PermissionDeniedError", "Point", "RasaeError", "ReplyError",
+    "Request", "RequestTimeoutError", "Response", "Server", "ServerError", "Standardization", "Statistics", "StatusError", "TooLargeError",
     "Top", "Trace", "TraceRow", "Transport", "TransportError", "Unavailable", "Use", "__version__"]

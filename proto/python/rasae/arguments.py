@@ -36,7 +36,7 @@ def whole(value: Any, what: str, low: int, high: int | None = None) -> int:
 
 
 def position(value: Any, what: str, count: int | None) -> int:
-    """The number of one of `count` things (None: nobody knows how many); IndexError when it is not there."""
+    """The number of one of `count` things (None: of an unknown number); IndexError when it is not there."""
     try:
         return whole(value, what, 0, None if count is None else count - 1)
     except ValueError as error:

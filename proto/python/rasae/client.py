@@ -102,4 +102,5 @@ def policy(address: Address, key: str | None, headers: Mapping[str, str] | None,
     made: dict[str, Any] = {"user-agent": USER_AGENT,
                             **arguments.headers(headers, key, os.environ.get("RASAE_KEY") or None)}
     return Policy(made, arguments.seconds(timeout, "timeout"), arguments.whole(retries, "retries", 0),
-                  None if deadline is None else arguments.seconds(deadline, "deadline"), packed=not address.local, check_ids=check_ids)
+                  None if deadline is None else arguments.seconds(deadline, "deadline"), packed=not address.local,
+                  check_ids=check_ids)

@@ -4,8 +4,8 @@ Symbols: K concepts (atoms), d dimensions, rows of data [..., d]. There is one r
 single row [d] among them: an array or codes that come back have the axes that went in, and a list has one entry for each
 row, in order. So encode(x[3]) is codes [K], steer(x[3], ...) is [d], and explain(x[3]) is a list with one explanation.
 
-Rows may be lists, arrays of numpy, tensors of torch (any real type, on any device, with gradient or without), and what else
-numpy.asarray takes. What comes back is float32 of numpy. Any number of rows goes out in batches that the server takes;
+Rows may be lists, arrays of numpy, tensors of torch (any real type, on any device, with gradient or without), and whatever
+numpy.asarray takes. Arrays that come back are float32 of numpy. Any number of rows goes out in batches that the server takes;
 `batch_size` is the most rows of one, and `progress` is called with the rows that are done and all of them after each.
 """
 
@@ -175,7 +175,7 @@ class Dictionary:
     def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On = "input", *, batch_size: int | None = None,
               progress: Progress | None = None) -> Floats:
         """inputs [..., d] + sum of scale * direction of the atom, in the units of the data, as in steer(x, {5: 2.0}); or on top
-        of what the dictionary makes of them (on="reconstruction"). directions() are what is added for a scale of 1."""
+        of what the dictionary makes of them (on="reconstruction"). directions() has the direction of each atom."""
         return self._run(lambda now: now.steer(inputs, scales, on, batch_size, progress))
 
     # ---- the file, administration

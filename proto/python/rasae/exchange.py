@@ -4,8 +4,8 @@ A `Call` is a generator that yields what has to be done (a Request to send, a Wa
 thrown. So each operation is written once, and runs in Client, which blocks, as well as in AsyncClient, which awaits:
 `drive` and `drive_async` are all that differs.
 
-What is repeated: a request whose connection could not be made or broke, and one that the server answers 503 or 429, after
-Retry-After if it says so, never sooner. Only requests that may be (`again`) are, or those that cannot have arrived. A wait
+A request is repeated when its connection cannot be made or breaks, and when the server answers 503 or 429: after Retry-After
+if it says so, never sooner. A request that must not arrive twice (`again`) is repeated only if it cannot have arrived. A wait
 that would last beyond the deadline is not begun.
 """
 
@@ -132,7 +132,7 @@ def _refusal(response: Response, request_id: str) -> Exception:
         known = status in HTTPStatus._value2member_map_
         detail = f"the server answered {status}" + (f", {HTTPStatus(status).phrase}" if known else "")
     if 300 <= status < 400 and "location" in response.headers:
-        detail += f"; what was asked for is at {response.headers['location']}"
+        detail += f"; it points to {response.headers['location']}"
     text = {name: problem[name] for name in ("code", "pointer") if isinstance(problem.get(name), str)}
     return of_status(status)(status, detail, response.headers.get(REQUEST_ID, request_id), retry_after(response.headers),
                              limit=problem.get("limit"), actual=problem.get("actual"), **text)

@@ -26,8 +26,8 @@ _PIECE = 32 << 20  # bytes of a file that are asked for at once
 class Handle:
     """What is known of a dictionary. Threads may share it.
 
-    When the server has loaded another content meanwhile, a call learns what that is and begins again; one on a dictionary that
-    was opened at a certain revision fails instead.
+    When the server has loaded another content meanwhile, a call refreshes `info` and begins again. A dictionary that was opened
+    at a certain revision does not follow: its calls fail.
     """
 
     def __init__(self, session: Session, name: str, info: Info, pinned: bool) -> None:

@@ -1,9 +1,9 @@
 """What can be asked of a dictionary, each as one Call (exchange.py) that Client runs blocking and AsyncClient awaits.
-Dictionary documents what they do; here is how.
+Dictionary documents them.
 
-Arguments are checked by what the server last said that the dictionary is. So each request names the revision that this was
-about (If-Match): no call is checked by one content and computed with another, or mixes two in its batches. handle.py has
-what happens when another revision is served by now. An older server has no revisions.
+Arguments are checked against `info`, the last description that the server gave. So each request names the revision of that
+description (If-Match): no call is checked against one content and computed with another, or mixes two in its batches.
+handle.py follows when another revision is served by now. An older server has no revisions.
 """
 
 from __future__ import annotations

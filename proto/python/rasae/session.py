@@ -1,8 +1,8 @@
 """What the operations of one client share: how a request is asked, what the server takes at once, and how rows go out in
 batches that it takes.
 
-The limits come from GET /v1, once per client; an older server has none, and then those of its defaults are used. What is
-too large all the same (413) is halved.
+The limits come from GET /v1, once per client; an older server has none, and then those of its defaults are used. A
+batch that is too large all the same (413) is halved.
 """
 
 from __future__ import annotations
