@@ -2,6 +2,7 @@
 each reply is whole, from memory and from a mapping."""
 
 import array
+import contextlib
 import hashlib
 import json
 import os
@@ -85,17 +86,19 @@ class LargeReplies(unittest.TestCase):
         for more in ((), ("--private-below", "1K")):
             self.assertLess(min(self.beside_downloads(*more) for _ in range(2)), 0.005, more)
 
-    def begin(self, daemon, count):
+    @contextlib.contextmanager
+    def downloads(self, daemon, count):
         """Sockets on which a download has been asked for."""
         sockets = [daemon.socket() for _ in range(count)]
         for one in sockets:
-            self.addCleanup(one.close)
             one.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % DOWNLOAD.encode())
-        return sockets
+        yield sockets
+        for one in sockets:  # else a stop waits for them
+            one.close()
 
     def test_downloads_have_equal_shares(self):
-        with Daemon("--dictionary", "big=" + self.path, "--threads", "1") as daemon:
-            received = dict.fromkeys(self.begin(daemon, 8), 0)
+        with Daemon("--dictionary", "big=" + self.path, "--threads", "1") as daemon, self.downloads(daemon, 8) as several:
+            received = dict.fromkeys(several, 0)
             ready = selectors.DefaultSelector()
             for one in received:
                 ready.register(one, selectors.EVENT_READ)
@@ -106,8 +109,7 @@ class LargeReplies(unittest.TestCase):
             self.assertGreater(min(received.values()), max(received.values()) / 4, sorted(received.values()))
 
     def test_clients_that_read_nothing_hold_up_nobody(self):
-        with Daemon("--dictionary", "big=" + self.path, "--threads", "1") as daemon:
-            self.begin(daemon, 8)
+        with Daemon("--dictionary", "big=" + self.path, "--threads", "1") as daemon, self.downloads(daemon, 8):
             for _ in range(2):
                 self.assertEqual(len(daemon.get(DOWNLOAD).body) // 1024, CONCEPTS * WIDTH * 4 // 1024)
             before = cpu_seconds(daemon)
@@ -117,10 +119,9 @@ class LargeReplies(unittest.TestCase):
     def test_clients_that_leave_in_the_middle(self):
         with Daemon("--dictionary", "big=" + self.path, "--threads", "1") as daemon:
             for round in range(5):
-                several = self.begin(daemon, 6)
-                for i, one in enumerate(several):
-                    one.recv(1000 + 100000 * ((i + round) % 3))
-                    one.close()
+                with self.downloads(daemon, 6) as several:
+                    for i, one in enumerate(several):
+                        one.recv(1000 + 100000 * ((i + round) % 3))
             self.assertEqual(len(daemon.get(DOWNLOAD).body) // 1024, CONCEPTS * WIDTH * 4 // 1024)
 
     def test_each_reply_is_whole(self):
