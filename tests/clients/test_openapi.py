@@ -136,6 +136,12 @@ class Contract(unittest.TestCase):
 
     # ---- the document
 
+    def test_the_limit_of_a_client_is_described(self):
+        """Health and metrics have none."""
+        for path, _, operation in contract.operations(self.document):
+            vital = "/health/" in path or path == "/metrics"
+            self.assertEqual("429" in operation["responses"], not vital, path)
+
     def test_it_is_valid(self):
         openapi_spec_validator.validate(self.document)
 
