@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """How long light requests take while a heavy one is under way: the median, the 99th of 100 and the longest, in
-milliseconds, over connections that are kept. On two cores the 99th stays under 5 ms beside any heavy request.
+milliseconds, over connections that are kept. On two cores the 99th stays under 5 ms beside any heavy request. For downloads,
+also how much goes out per second, and per second of the daemon's CPU time, which other programs change least.
 
 The heavy requests run one after the other in processes of their own, so that the client does not wait for itself."""
 
@@ -73,16 +74,17 @@ def heavy():
     inputs = tensor(ROWS * LARGE[1])
     large = "/v1/dictionaries/large"
     return [
-        ("nothing", None),
-        ("encode", message("POST", large + "/encode", inputs, rows)),
-        ("explain", message("POST", large + "/explain", inputs, rows[:1] + rows[2:])),
-        ("search", message("POST", large + "/search?k=10", inputs, rows)),
-        ("reload", message("POST", large + "/reload")),
-        ("download", message("GET", large + "/dictionary?format=safetensors")),
+        ("nothing", None, 0),
+        ("encode", message("POST", large + "/encode", inputs, rows), 1),
+        ("explain", message("POST", large + "/explain", inputs, rows[:1] + rows[2:]), 1),
+        ("search", message("POST", large + "/search?k=10", inputs, rows), 1),
+        ("reload", message("POST", large + "/reload"), 1),
+        ("1 download", message("GET", large + "/dictionary?format=safetensors"), 1),
+        ("8 downloads", message("GET", large + "/dictionary?format=safetensors"), 8),
     ]
 
 
-def read_reply(stream):
+def read_reply(stream, received=None):
     status = stream.readline()
     assert b" 200 " in status or b" 202 " in status, status
     size = 0
@@ -94,17 +96,26 @@ def read_reply(stream):
         if name.lower() == b"content-length":
             size = int(value)
     while size:
-        size -= len(stream.read(min(size, 1 << 20)))
+        part = len(stream.read(min(size, 1 << 20)))
+        size -= part
+        if received is not None:
+            received.value += part
 
 
-def keep_busy(address, data, key, started, stop):
+def keep_busy(address, data, key, started, stop, received):
     with socket.create_connection(address) as connection, connection.makefile("rb") as stream:
         if key:
             data = data.replace(b"\r\nHost", b"\r\nAuthorization: Bearer " + key + b"\r\nHost", 1)
         while not stop.is_set():
             started.set()
             connection.sendall(data)
-            read_reply(stream)
+            read_reply(stream, received)
+
+
+def cpu_seconds(pid):
+    with open("/proc/%d/stat" % pid, encoding="ascii") as file:
+        words = file.read().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def time_of(address, kinds):
@@ -153,23 +164,32 @@ def main():
         print("beside         %s" % ("%-24s" % "p50   p99   most" * len(kinds)))
         with Daemon("--dictionary", "small=" + paths[0], "--dictionary", "large=" + paths[1], "--keys", keys,
                     "--log-level", "warning") as daemon:
-            for what, data in heavy():
-                stop, started, worker = multiprocessing.Event(), multiprocessing.Event(), None
-                if data:
-                    worker = multiprocessing.Process(target=keep_busy, args=(daemon.address, data, key, started, stop))
-                    worker.start()
+            for what, data, count in heavy():
+                stop, workers = multiprocessing.Event(), []
+                received = [multiprocessing.Value("Q", lock=False) for _ in range(count)]
+                for one in received:
+                    started = multiprocessing.Event()
+                    workers.append(multiprocessing.Process(target=keep_busy,
+                                                           args=(daemon.address, data, key, started, stop, one)))
+                    workers[-1].start()
                     started.wait(10)
-                    time.sleep(0.2)
+                time.sleep(0.2 if workers else 0)
+                before, begun = sum(one.value for one in received), time.monotonic()
+                cpu = cpu_seconds(daemon.process.pid)
                 times = time_of(daemon.address, kinds)
+                cpu, seconds = cpu_seconds(daemon.process.pid) - cpu, time.monotonic() - begun
+                gigabytes = (sum(one.value for one in received) - before) / 1e9
                 stop.set()
-                if worker:
+                for worker in workers:
                     worker.join(60)
                 line = ["%-14s " % what]
                 for name, _ in kinds:
                     p50, p99, most = quantile(times[name], .5), quantile(times[name], .99), max(times[name])
                     worst = max(worst, p99)
                     line.append("%-24s" % ("%5.2f %5.2f %6.2f" % (p50, p99, most)))
-                print("".join(line), flush=True)
+                if "download" in what:
+                    line.append("%.2f GB/s, %.2f per CPU second" % (gigabytes / seconds, gigabytes / cpu))
+                print("".join(line).rstrip(), flush=True)
         print("the largest p99: %.2f ms" % worst)
 
 
