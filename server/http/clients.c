@@ -67,9 +67,8 @@ static void warn_broken(http_clients *clients, const forwarded *read, const char
     size_t since;
     if (!seldom_is_due(&clients->about_headers, &since)) return;
     ra_log(RA_LOG_WARNING,
-           "%zu requests of clients that are not known: in the header %s from the trusted proxy %s, '%.*s' "
-           "is no "
-           "address; the nearest known address stands for them",
+           "%zu requests of clients that are not known: in the header %s from the trusted proxy %s, "
+           "'%.*s' is no address; the nearest known address stands for them",
            since, read->header, peer, (int)(read->broken_size < 64 ? read->broken_size : 64), read->broken);
 }
 
@@ -93,8 +92,7 @@ bool http_clients_begin(http_clients *clients, const ip_address *client) {
     ip_write(client, name);
     ra_log(RA_LOG_WARNING,
            "%zu requests answered 429: %s, behind a proxy, has the %zu under way that "
-           "--max-connections-per-address "
-           "allows one client",
+           "--max-connections-per-address allows one client",
            since, name, clients->most);
     return false;
 }
