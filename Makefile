@@ -30,7 +30,7 @@ CFLAGS    += -ffile-prefix-map=$(CURDIR)=.
 CFLAGS    += -std=gnu17 -g $(OPTIMIZE) -fno-math-errno -fvisibility=hidden $(WARNINGS) -MMD -MP -pthread
 LDFLAGS   += $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread
 LIBS      := -lopenblas -lcjson -lxxhash -lz -ldl -lm
-SERVER_LIBS := -lmicrohttpd -lgnutls -lzstd
+SERVER_LIBS := -lmicrohttpd -lgnutls -lzstd -lsqlite3
 
 # ---- sources, by layer: lower layers first; lib/README.md has the rules ------------------------------------------------
 LAYERS   := base tensor io backend data dictionary sae points model train metrics

@@ -33,7 +33,8 @@ layers='
     server/codec/binary: server/codec/json
     server/http:         server/codec
     server/telemetry:    server/http
-    server/serving:      server/telemetry
+    server/state:        server/telemetry
+    server/serving:      server/state
     server/settings:     server/serving
     server/api:          server/settings server/codec/oip server/codec/binary
     server:              server/api
@@ -85,6 +86,7 @@ foreign='
     LAPACK         lapack              (dsyev|dstebz)_       lib/backend/cpu
     CUDA           cuda|cublas|nvrtc   cuda[A-Z]|cublas|nvrtc lib/backend/cuda
     xxHash         xxhash              XXH                   lib/base
+    SQLite         sqlite3             sqlite3_              server/state
     zlib           zlib                z_stream|inflateInit|deflateInit lib/io|server/codec
 '
 
