@@ -14,14 +14,18 @@
 #define RASAED_SERVING_SCRATCH_H
 
 #include "ra_model.h"
+#include "serving/atoms/labels.h"
 
 /* One buffer each, with a function scratch_<name>(). */
 #define SCRATCH_LIST(X)                                                                                      \
-    X(numbers, float)     /* reconstructions, scores, a vector */                                            \
-    X(vectors, float)     /* of an atom that is written */                                                   \
-    X(ids, size_t)        /* atoms that were found or asked for */                                           \
-    X(uses, ra_point_use) /* of one point */                                                                 \
-    X(rows, ra_point_row) /* of one point */
+    X(numbers, float)         /* reconstructions, scores, a vector */                                        \
+    X(vectors, float)         /* of an atom that is written */                                               \
+    X(bits, uint64_t)         /* sets of atoms */                                                            \
+    X(found, uint32_t)        /* atoms of a query */                                                         \
+    X(kinds, atom_label_kind) /* and where its text was found */                                             \
+    X(ids, size_t)            /* atoms that were found or asked for */                                       \
+    X(uses, ra_point_use)     /* of one point */                                                             \
+    X(rows, ra_point_row)     /* of one point */
 
 enum {
 #define X(name, type) SCRATCH_##name,

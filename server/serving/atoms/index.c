@@ -48,20 +48,8 @@ size_t atom_index_bytes(const atom_index *index) {
            (index->labels ? atom_labels_bytes(index->labels) : 0);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------- */
-
-void atom_query_memory_release(atom_query_memory *memory) {
-    ra_free(memory->bits);
-    *memory = (atom_query_memory){0};
-}
-
-static ra_status reserve(atom_query_memory *memory, size_t words, ra_error *err) {
-    if (words <= memory->words) return RA_OK;
-    uint64_t *bits = ra_malloc(words, sizeof *bits);
-    if (!bits) RA_FAIL_MEMORY(err, "a query of atoms", words * sizeof *bits);
-    ra_free(memory->bits);
-    *memory = (atom_query_memory){bits, words};
-    return RA_OK;
+size_t atom_index_scratch(const atom_index *index) {
+    return SETS * index->words;
 }
 
 /* ---- conditions ---------------------------------------------------------------------------------------- */
@@ -185,12 +173,11 @@ static size_t count_bits(const uint64_t *set, size_t words) {
     return count;
 }
 
-ra_status atom_index_find(const atom_index *index, const atom_query *query, atom_query_memory *memory,
+ra_status atom_index_find(const atom_index *index, const atom_query *query, uint64_t *scratch,
                           uint32_t *atoms, atom_label_kind *found, size_t *count, size_t *total,
                           ra_error *err) {
     search s = {.index = index, .query = query};
-    RA_TRY(reserve(memory, SETS * index->words, err));
-    for (size_t i = 0; i < SETS; i++) s.sets[i] = memory->bits + i * index->words;
+    for (size_t i = 0; i < SETS; i++) s.sets[i] = scratch + i * index->words;
     fill(&s, s.sets[MATCHES]);
     RA_TRY(match_point(&s, err));
     RA_TRY(match_statistics(&s, err));

@@ -4,10 +4,9 @@
  *     atom_index *index = NULL;
  *     RA_TRY(atom_index_new(model, &index, err));                      once per generation
  *     atom_query query = {.text = "tele", .sort = atom_column_named("energy", 6), .falling = true, .limit = 20};
- *     RA_TRY(atom_index_find(index, &query, atoms, &count, &total, err));
+ *     RA_TRY(atom_index_find(index, &query, scratch, atoms, NULL, &count, &total, err));
  *
- * Ownership: the model must outlive it. Thread safety: any number of threads may query at the same time, each with memory
- * of its own, which grows and is kept with the thread's atom_query_memory.
+ * Ownership: the model must outlive it. Thread safety: any number of threads may query at the same time.
  */
 #ifndef RASAED_SERVING_ATOMS_INDEX_H
 #define RASAED_SERVING_ATOMS_INDEX_H
@@ -38,18 +37,13 @@ typedef struct atom_query {
     size_t offset, limit; /* of those that match */
 } atom_query;
 
-/* Bits, one per atom; {0} is valid. */
-typedef struct atom_query_memory {
-    uint64_t *bits;
-    size_t words;
-} atom_query_memory;
+/* A query computes in so many numbers of memory. */
+size_t atom_index_scratch(const atom_index *index);
 
-void atom_query_memory_release(atom_query_memory *memory);
-
-/* atoms [limit] <- those of the page, *count of them; *total <- how many match. found, if not NULL: [limit] <- where the text
+/* scratch: atom_index_scratch() numbers. atoms [limit] <- those of the page, *count of them; *total <- how many match. found, if not NULL: [limit] <- where the text
  * of each was found, the first of its kinds. RA_ERR_STATE when the query needs statistics, provenance or labels that the file
  * lacks; RA_ERR_ARGUMENT for a text that words_find() refuses. */
-ra_status atom_index_find(const atom_index *index, const atom_query *query, atom_query_memory *memory,
+ra_status atom_index_find(const atom_index *index, const atom_query *query, uint64_t *scratch,
                           uint32_t *atoms, atom_label_kind *found, size_t *count, size_t *total,
                           ra_error *err);
 

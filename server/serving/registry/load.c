@@ -132,7 +132,9 @@ static ra_status open_generation(registry *dictionaries, entry *item, served **o
     if (!loaded) RA_FAIL_MEMORY(err, "a dictionary's entry", sizeof *loaded);
     ra_status status = open_model(dictionaries, item, loaded, err);
     if (status == RA_OK) status = ra_artifact_new(loaded->model, &loaded->artifact, err);
+    if (status == RA_OK) status = atom_index_new(loaded->model, &loaded->atoms, err);
     if (status != RA_OK) {
+        ra_artifact_free(loaded->artifact);
         ra_model_release(loaded->model);
         ra_free(loaded);
         return status;

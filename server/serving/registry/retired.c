@@ -43,6 +43,7 @@ static void free_generation(served *dictionary) {
     retired_list *list = dictionary->retired;
     ra_waiting_check("the memory of a dictionary to be given back");
     ra_artifact_free(dictionary->artifact);
+    atom_index_free(dictionary->atoms);
     ra_model_release(dictionary->model);
     ra_free(dictionary);
     retired_release(list);

@@ -9,6 +9,7 @@
 #define RASAED_SERVING_REGISTRY_SERVED_H
 
 #include "ra_model.h"
+#include "serving/atoms/index.h"
 #include "telemetry/statistics.h"
 
 #include <stdatomic.h>
@@ -21,6 +22,7 @@ typedef struct served {
     int64_t loaded;    /* in seconds since 1970; later than that of the generation before */
     ra_model *model;
     ra_artifact *artifact;   /* the model as a file; its digest is the revision of the dictionary */
+    atom_index *atoms;       /* its atoms as a table that can be queried */
     bool on_cpu;             /* the device had no memory for it, so the CPU serves it */
     atomic_size_t *requests; /* of the dictionary, over all generations */
     statistics *inference;   /* likewise, of reconstructions */

@@ -15,6 +15,7 @@ enum { K = 200, N = 7, T = 3, E = 2, ROWS = 50, PAGE = 16 };
 
 static ra_model *model;
 static atom_index *table;
+static uint64_t scratch[8 * (K / 64 + 1)];
 
 static const char *const names[] = {"red fox", "telescope", "telephone", "Red-Shift", "owl", ""};
 enum { NAMES = sizeof names / sizeof *names };
@@ -82,6 +83,7 @@ static void make_model(bool measured, bool labeled) {
     model = model_open(model_file_write(&file, "table.safetensors"));
     model_file_release(&file);
     ra_ok(atom_index_new(model, &table, &err));
+    ck_assert_uint_le(atom_index_scratch(table), sizeof scratch / sizeof *scratch);
 }
 
 static void release(void) {
@@ -143,7 +145,7 @@ static int compare(const void *a, const void *b) {
     return (x < y) == sorting->falling ? 1 : -1;
 }
 
-static void check_query(const atom_query *query, atom_query_memory *memory) {
+static void check_query(const atom_query *query) {
     uint32_t all[K], got[PAGE];
     atom_label_kind kinds[PAGE];
     size_t expected = 0, count, total;
@@ -151,7 +153,7 @@ static void check_query(const atom_query *query, atom_query_memory *memory) {
         if (matches(k, query)) all[expected++] = k;
     sorting = query;
     qsort(all, expected, sizeof *all, compare);
-    ra_ok(atom_index_find(table, query, memory, got, kinds, &count, &total, &err));
+    ra_ok(atom_index_find(table, query, scratch, got, kinds, &count, &total, &err));
     ck_assert_uint_eq(total, expected);
     size_t rest = query->offset < expected ? expected - query->offset : 0;
     ck_assert_uint_eq(count, rest < query->limit ? rest : query->limit);
@@ -166,7 +168,6 @@ static void check_query(const atom_query *query, atom_query_memory *memory) {
 START_TEST(test_queries_are_what_loops_find) {
     static const char *const words[] = {NULL, "red", "tele", "owl", "shift", "nothing"};
     static const double frequencies[] = {0, 0.06, 0.18};
-    atom_query_memory memory = {0};
     size_t found = 0;
     make_model(true, true);
     for (size_t w = 0; w < sizeof words / sizeof *words; w++)
@@ -183,9 +184,8 @@ START_TEST(test_queries_are_what_loops_find) {
                                             .falling = (found + sort) % 2,
                                             .offset = found++ % 5 * 7,
                                             .limit = PAGE};
-                        check_query(&query, &memory);
+                        check_query(&query);
                     }
-    atom_query_memory_release(&memory);
     release();
 }
 END_TEST
@@ -198,16 +198,14 @@ START_TEST(test_what_a_file_lacks_is_said) {
         {{.text = "red", .limit = 1}, "has a label, so q finds nothing"},
         {{.min_frequency = 0.5, .limit = 1}, "has no statistics, which min_frequency and dead need"},
         {{.dead = ATOM_DEAD, .limit = 1}, "rasae eval --save adds them"}};
-    atom_query_memory memory = {0};
     uint32_t atoms[1];
     size_t count, total;
     make_model(false, false);
     for (size_t i = 0; i < sizeof table_of / sizeof *table_of; i++)
-        ra_fails(atom_index_find(table, &table_of[i].query, &memory, atoms, NULL, &count, &total, &err),
+        ra_fails(atom_index_find(table, &table_of[i].query, scratch, atoms, NULL, &count, &total, &err),
                  RA_ERR_STATE, table_of[i].sentence);
     atom_query all = {.sort = atom_column_named("energy", 6), .offset = K - 1, .limit = PAGE};
-    check_query(&all, &memory); /* all unknown: by number */
-    atom_query_memory_release(&memory);
+    check_query(&all); /* all unknown: by number */
     release();
 }
 END_TEST
