@@ -13,6 +13,8 @@ enum {
     PACKED = 4,
     PARSE_NANOSECONDS = 4,
     WRITE_NANOSECONDS = 25, /* a number of an atom */
+    SIFT_NANOSECONDS = 5,   /* an atom that is held against a query */
+    FIND_NANOSECONDS = 100, /* an atom whose labels are searched: nearly all may be found */
     DEFAULT_ATOMS = 10
 };
 
@@ -23,6 +25,16 @@ static double atoms_asked(const http_request *request) {
     size_t count = ids ? 1 : DEFAULT_ATOMS;
     for (const char *c = ids; c && (c = strchr(c, ',')); c++) count++;
     return limit ? (double)strtoul(limit, NULL, 10) : (double)count;
+}
+
+/* To find the atoms first. */
+static double find_cost(const http_request *request, const ra_model_info *info) {
+    static const char *const sifted[] = {"sort", "order", "min_frequency", "dead", "point"};
+    double atoms = (double)info->concepts;
+    if (http_target_parameter(&request->target, "q")) return FIND_NANOSECONDS * atoms;
+    for (size_t i = 0; i < sizeof sifted / sizeof *sifted; i++)
+        if (http_target_parameter(&request->target, sifted[i])) return SIFT_NANOSECONDS * atoms;
+    return 0;
 }
 
 static bool body_names(const http_request *request, const char *member) {
@@ -46,6 +58,8 @@ static double count_steps(cost_kind kind, const http_request *request, double by
         /* fall through */
     case COST_SCAN:
         return (rows < 1 ? 1 : rows) * (double)info->concepts * d;
+    case COST_TABLE:
+        return (double)info->concepts;
     case COST_ATOMS:
         return atoms_asked(request) * d;
     default:
@@ -63,7 +77,7 @@ static double write_cost(cost_kind kind, const http_request *request) {
 /* However little it is, what a device computes goes through the batcher: it joins requests, and only its few
  * workspaces take memory on the device. */
 static bool is_for_device(cost_kind kind, const ra_model_info *info) {
-    return kind != COST_ATOMS && info->device_bytes > 0;
+    return kind != COST_ATOMS && kind != COST_TABLE && info->device_bytes > 0;
 }
 
 bool cost_is_heavy(const cost *stated, const http_request *request, const ra_model_info *info) {
@@ -73,6 +87,7 @@ bool cost_is_heavy(const cost *stated, const http_request *request, const ra_mod
     double nanoseconds = bytes * PARSE_NANOSECONDS;
     if (info && nanoseconds <= HEAVY_NANOSECONDS)
         nanoseconds += count_steps(stated->kind, request, bytes, info) *
-                       (stated->nanoseconds + write_cost(stated->kind, request));
+                           (stated->nanoseconds + write_cost(stated->kind, request)) +
+                       (stated->kind == COST_ATOMS ? find_cost(request, info) : 0);
     return nanoseconds > HEAVY_NANOSECONDS || (info && is_for_device(stated->kind, info));
 }

@@ -24,6 +24,7 @@ typedef enum cost_kind {
     COST_SCAN,     /* K d steps for each row of the body, at least one row: encoding, searching */
     COST_QUERIES,  /* the same, but a JSON body may hold numbers of atoms in place of rows: searching */
     COST_ATOMS,    /* d steps for each atom that is asked for: writing them out */
+    COST_TABLE,    /* K steps: writing what is known of every atom */
     COST_FILE      /* always heavy: opens a file, or waits for one to open */
 } cost_kind;
 

@@ -49,7 +49,7 @@ static route table[] = {
 
     /* ---- atoms and points */
     {GET, D "/atoms", api_atoms, "atoms",
-        .key = AUTH_READ, .gives = FORMS_MATRIX | FORMS_LINES, .query = "offset limit ids fields format",
+        .key = AUTH_READ, .gives = FORMS_MATRIX | FORMS_LINES, .query = "offset limit ids q sort order min_frequency dead point fields format",
         .cost = {COST_ATOMS, 25}},
     {POST, D "/atoms", api_atoms_by_ids, "atoms_by_ids",
         .key = AUTH_READ, .takes = FORMS_JSON, .gives = FORMS_MATRIX | FORMS_LINES,
@@ -58,6 +58,8 @@ static route table[] = {
         .key = AUTH_READ, .gives = FORMS_MATRIX, .query = "fields format", .cost = {COST_NONE}},
     {GET, D "/atoms/{i}/neighbors", api_neighbors, "neighbors",
         .key = AUTH_READ, .query = "k metric fields", .cost = {COST_SCAN, 0.5}},
+    {GET, D "/table", api_table, "table",
+        .key = AUTH_READ, .gives = FORMS_TABLE, .query = "columns format", .cost = {COST_TABLE, 400}},
     {GET, D "/points/{i}", api_point, "point",
         .key = AUTH_READ, .gives = FORMS_MATRIX, .query = "format", .cost = {COST_NONE}},
 

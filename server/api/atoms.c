@@ -1,5 +1,6 @@
 /* Atoms: one of them, a page, several by number, and the nearest neighbors of one. */
 #include "api/fields.h"
+#include "api/find.h"
 #include "api/forms.h"
 #include "api/limits.h"
 #include "api/page.h"
@@ -120,9 +121,9 @@ static ra_status send_atoms(api_call *call, atom_fields *fields, const size_t *i
 static ra_status atoms_by_query(api_call *call, atom_fields *fields, ra_error *err) {
     size_t *ids, count;
     if (http_target_parameter(&call->request->target, "offset") ||
-        http_target_parameter(&call->request->target, "limit"))
+        http_target_parameter(&call->request->target, "limit") || find_is_asked(call))
         RA_FAIL_FACTS(err, RA_ERR_ARGUMENT, (.kind = PROBLEM_CONFLICTING_PARAMETERS, .where = "ids"),
-                      "ids cannot be combined with offset or limit");
+                      "ids cannot be combined with offset, limit, or a query of atoms");
     RA_TRY(query_ids(call, &ids, &count, err));
     return send_atoms(call, fields, ids, count, err);
 }
@@ -139,6 +140,42 @@ ra_status api_atoms_by_ids(api_call *call, ra_error *err) {
 out:
     ids_request_release(&list);
     return status;
+}
+
+/* ---- those that a query finds -------------------------------------------------------------------------- */
+
+static ra_status write_found(api_call *call, atom_fields *fields, const found_atoms *found, ra_error *err) {
+    text *out = forms_list_begin(call, "atoms");
+    for (size_t i = 0; i < found->count; i++) {
+        RA_TRY(fields_read(fields, found->atoms[i], err));
+        json_object(out, NULL);
+        json_count(out, "atom", found->atoms[i]);
+        if (found->kinds) json_text(out, "matched", find_kind_name(found->kinds[i]));
+        json_atom_parts(out, fields->model, found->atoms[i], fields->parts, &fields->numbers);
+        json_object_end(out);
+        RA_TRY(forms_list_next(call, err));
+    }
+    forms_list_end(call, found->count);
+    return RA_OK;
+}
+
+static ra_status atoms_found(api_call *call, atom_fields *fields, ra_error *err) {
+    atom_query query;
+    found_atoms found;
+    page here;
+    RA_TRY(page_query(call, DEFAULT_LIMIT, 0, &here, err));
+    RA_TRY(find_query(call, &query, err));
+    query.offset = here.offset;
+    query.limit = here.limit;
+    RA_TRY(find_atoms(call, &query, &found, err));
+    here.total = found.total;
+    here.end = here.offset + found.count;
+    RA_TRY(page_link(call, &here, FIND_PARAMETERS " fields format", err));
+    if (!forms_reply_is_text(call)) return send_vectors(call, fields, found.atoms, 0, found.count, 2, err);
+    RA_TRY(write_found(call, fields, &found, err));
+    page_members(&call->response->body, &here);
+    json_object_end(&call->response->body);
+    return RA_OK;
 }
 
 /* ---- pages -------------------------------------------------------------------------------------------- */
@@ -160,7 +197,8 @@ ra_status api_atoms(api_call *call, ra_error *err) {
     bool by_ids = http_target_parameter(&call->request->target, "ids");
     RA_TRY(start_fields(call, LIST_PARTS, &fields, err));
     call->response->cacheable = true;
-    return by_ids ? atoms_by_query(call, &fields, err) : atoms_by_page(call, &fields, err);
+    if (by_ids) return atoms_by_query(call, &fields, err);
+    return find_is_asked(call) ? atoms_found(call, &fields, err) : atoms_by_page(call, &fields, err);
 }
 
 /* ---- neighbors ----------------------------------------------------------------------------------------- */

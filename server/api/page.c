@@ -16,6 +16,17 @@ ra_status page_query(const api_call *call, size_t usual_limit, size_t total, pag
     return RA_OK;
 }
 
+/* As a value of a query. */
+static void encode(text *links, const char *from, const char *end) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:";
+    for (; from < end; from++) {
+        if (*from && strchr(plain, *from))
+            text_append(links, from, 1);
+        else
+            text_format(links, "%%%02X", (unsigned)(unsigned char)*from);
+    }
+}
+
 static void add_kept(const http_target *target, const char *name, text *links) {
     http_list list = {0};
     for (size_t n = 0; http_target_list(target, name, &list); n++) {
@@ -23,7 +34,7 @@ static void add_kept(const http_target *target, const char *name, text *links) {
             text_append(links, ",", 1);
         else
             text_format(links, "&%s=", name);
-        text_append(links, list.entry, (size_t)(list.end - list.entry));
+        encode(links, list.entry, list.end);
     }
 }
 

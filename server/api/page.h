@@ -25,8 +25,7 @@ typedef struct page {
 /* RA_ERR_ARGUMENT for an offset or a limit that is no number, or a limit of 0. */
 ra_status page_query(const api_call *call, size_t usual_limit, size_t total, page *here, ra_error *err);
 
-/* Adds Link. kept: the parameters of the query that the links repeat, with spaces between; their values are valid by
- * now, so that they need no encoding. */
+/* Adds Link. kept: the parameters of the query that the links repeat, with spaces between. */
 ra_status page_link(api_call *call, const page *here, const char *kept, ra_error *err);
 
 /* "offset", "limit" and "total". */

@@ -21,7 +21,6 @@
     X(numbers, float)         /* reconstructions, scores, a vector */                                        \
     X(vectors, float)         /* of an atom that is written */                                               \
     X(bits, uint64_t)         /* sets of atoms */                                                            \
-    X(found, uint32_t)        /* atoms of a query */                                                         \
     X(kinds, atom_label_kind) /* and where its text was found */                                             \
     X(ids, size_t)            /* atoms that were found or asked for */                                       \
     X(uses, ra_point_use)     /* of one point */                                                             \

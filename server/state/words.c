@@ -157,7 +157,7 @@ static bool may_be_a_letter(unsigned char c) {
 
 /* Each word as a quoted string that may go on, as FTS5 writes it: "tele" *. The query has no syntax of its own. */
 static ra_status translate(const char *query, char *out, size_t *terms, ra_error *err) {
-    static const char blanks[] = " \t\r\n\f\v";
+    static const char blanks[] = " \t\r\n\f\v+"; /* browsers write a blank as a plus */
     if (strlen(query) > WORDS_LONGEST)
         RA_FAIL(err, RA_ERR_ARGUMENT, "q has %zu bytes, expected at most %d", strlen(query), WORDS_LONGEST);
     *terms = 0;

@@ -5,7 +5,7 @@
  *     RA_TRY(words_find(index, "red tele", note, &mine, err));       calls note(&mine, i) for "Telescope, red"
  *     words_free(index);
  *
- * A query is words with blanks between them. A text is found if for each of them it has a word that begins with it, in
+ * A query is words with blanks, or pluses, between them. A text is found if for each of them it has a word that begins with it, in
  * any order; upper case, lower case and accents do not matter (FTS5's tokenizer unicode61). What stands in a query without a
  * blank, "red-shift", must stand together in the text. A query without letters or digits finds nothing. Of an alphabet
  * that has no blanks between words only the beginnings of texts are found.

@@ -74,8 +74,8 @@ static ra_status match_text(const search *s, ra_error *err) {
     uint64_t *const kinds[ATOM_LABEL_KINDS] = {s->sets[KINDS], s->sets[KINDS + 1], s->sets[KINDS + 2]};
     if (!s->query->text) return RA_OK;
     if (!s->index->labels)
-        RA_FAIL(err, RA_ERR_STATE, "no atom, archetype or row of %s has a label, so q finds nothing",
-                ra_model_get_info(s->index->model)->path);
+        RA_FAIL(err, RA_ERR_STATE,
+                "the file has no labels of atoms, archetypes or rows, in which q could be found");
     for (size_t kind = 0; kind < ATOM_LABEL_KINDS; kind++)
         memset(kinds[kind], 0, s->index->words * sizeof *kinds[kind]);
     RA_TRY(atom_labels_find(s->index->labels, s->query->text, kinds, err));
@@ -92,8 +92,8 @@ static ra_status match_statistics(const search *s, ra_error *err) {
     if (least <= 0 && dead == ATOM_DEAD_OR_NOT) return RA_OK;
     if (!measured)
         RA_FAIL(err, RA_ERR_STATE,
-                "%s has no statistics, which min_frequency and dead need; rasae eval --save adds them",
-                ra_model_get_info(s->index->model)->path);
+                "the file has no statistics of its latents, which min_frequency and dead need; rasae eval "
+                "--save adds them");
     for (size_t w = 0; w < s->index->words; w++) {
         uint64_t bits = 0;
         size_t first = 64 * w, end = first + 64 < s->index->count ? first + 64 : s->index->count;
@@ -114,7 +114,7 @@ static ra_status match_point(const search *s, ra_error *err) {
     uint64_t *set = s->sets[KINDS]; /* free as yet */
     if (!s->query->has_point) return RA_OK;
     if (!info->archetypes)
-        RA_FAIL(err, RA_ERR_STATE, "the atoms of %s have no archetypes, so none has a point", info->path);
+        RA_FAIL(err, RA_ERR_STATE, "the file has no archetypes of its atoms, among which a point could be");
     size_t count = point < info->points ? ra_model_point_atoms(s->index->model, point, NULL, 0) : 0;
     ra_point_use *uses = ra_malloc(count + 1, sizeof *uses);
     if (!uses) RA_FAIL_MEMORY(err, "the atoms of a point", count * sizeof *uses);
@@ -129,8 +129,7 @@ static ra_status match_point(const search *s, ra_error *err) {
 /* ---- the page ------------------------------------------------------------------------------------------ */
 
 typedef struct page {
-    uint32_t *atoms;
-    size_t skip, left, count;
+    size_t *atoms, skip, left, count;
 } page;
 
 /* By number, whole words of bits can be passed over. */
@@ -153,7 +152,7 @@ static void take(const search *s, const uint64_t *set, const uint32_t *order, pa
             out->skip--;
             continue;
         }
-        out->atoms[out->count++] = (uint32_t)atom;
+        out->atoms[out->count++] = atom;
         out->left--;
     }
 }
@@ -173,9 +172,8 @@ static size_t count_bits(const uint64_t *set, size_t words) {
     return count;
 }
 
-ra_status atom_index_find(const atom_index *index, const atom_query *query, uint64_t *scratch,
-                          uint32_t *atoms, atom_label_kind *found, size_t *count, size_t *total,
-                          ra_error *err) {
+ra_status atom_index_find(const atom_index *index, const atom_query *query, uint64_t *scratch, size_t *atoms,
+                          atom_label_kind *found, size_t *count, size_t *total, ra_error *err) {
     search s = {.index = index, .query = query};
     for (size_t i = 0; i < SETS; i++) s.sets[i] = scratch + i * index->words;
     fill(&s, s.sets[MATCHES]);

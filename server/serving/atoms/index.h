@@ -43,8 +43,7 @@ size_t atom_index_scratch(const atom_index *index);
 /* scratch: atom_index_scratch() numbers. atoms [limit] <- those of the page, *count of them; *total <- how many match. found, if not NULL: [limit] <- where the text
  * of each was found, the first of its kinds. RA_ERR_STATE when the query needs statistics, provenance or labels that the file
  * lacks; RA_ERR_ARGUMENT for a text that words_find() refuses. */
-ra_status atom_index_find(const atom_index *index, const atom_query *query, uint64_t *scratch,
-                          uint32_t *atoms, atom_label_kind *found, size_t *count, size_t *total,
-                          ra_error *err);
+ra_status atom_index_find(const atom_index *index, const atom_query *query, uint64_t *scratch, size_t *atoms,
+                          atom_label_kind *found, size_t *count, size_t *total, ra_error *err);
 
 #endif

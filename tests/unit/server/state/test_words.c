@@ -40,6 +40,7 @@ START_TEST(test_texts_are_found_by_beginnings_of_words) {
         {"red tele", 1u << 0 | 1u << 2},
         {"  tele   red\t", 1u << 0 | 1u << 2},
         {"red", 1u << 0 | 1u << 1 | 1u << 2},
+        {"red+tele", 1u << 0 | 1u << 2},
         {"red-shift", 1u << 1},
         {"shift-red", 0},
         {"creme", 1u << 3},

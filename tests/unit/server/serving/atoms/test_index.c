@@ -146,7 +146,8 @@ static int compare(const void *a, const void *b) {
 }
 
 static void check_query(const atom_query *query) {
-    uint32_t all[K], got[PAGE];
+    uint32_t all[K];
+    size_t got[PAGE];
     atom_label_kind kinds[PAGE];
     size_t expected = 0, count, total;
     for (uint32_t k = 0; k < K; k++)
@@ -194,12 +195,10 @@ START_TEST(test_what_a_file_lacks_is_said) {
     static const struct {
         atom_query query;
         const char *sentence;
-    } table_of[] = {
-        {{.text = "red", .limit = 1}, "has a label, so q finds nothing"},
-        {{.min_frequency = 0.5, .limit = 1}, "has no statistics, which min_frequency and dead need"},
-        {{.dead = ATOM_DEAD, .limit = 1}, "rasae eval --save adds them"}};
-    uint32_t atoms[1];
-    size_t count, total;
+    } table_of[] = {{{.text = "red", .limit = 1}, "has no labels of atoms"},
+                    {{.min_frequency = 0.5, .limit = 1}, "has no statistics of its latents"},
+                    {{.dead = ATOM_DEAD, .limit = 1}, "rasae eval --save adds them"}};
+    size_t atoms[1], count, total;
     make_model(false, false);
     for (size_t i = 0; i < sizeof table_of / sizeof *table_of; i++)
         ra_fails(atom_index_find(table, &table_of[i].query, scratch, atoms, NULL, &count, &total, &err),

@@ -1,0 +1,190 @@
+/* The whole table of the atoms in one reply, by columns: for a page that draws all of them. Labels are texts, so a binary
+ * reply, one array for each column, has none. */
+#include "api/api.h"
+#include "codec/binary/tensors.h"
+#include "ra_memory.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MOST_COLUMNS = ATOM_COLUMNS + 1 };
+
+/* What to send, in order; NULL stands for the label. */
+typedef struct columns {
+    const atom_column *at[MOST_COLUMNS];
+    size_t count;
+} columns;
+
+static const char *name_of(const atom_column *column) {
+    return column ? column->name : "label";
+}
+
+static bool has(const columns *chosen, const atom_column *column) {
+    for (size_t i = 0; i < chosen->count; i++)
+        if (chosen->at[i] == column) return true;
+    return false;
+}
+
+static ra_status fail_column(const char *name, int size, const char *why, problem_kind what, ra_error *err) {
+    ra_error_set(err, RA_ERR_ARGUMENT, "columns has '%.*s'%s", size < 64 ? size : 64, name, why);
+    return api_blame("columns", err, (ra_error_facts){.kind = what});
+}
+
+/* `columns=index,label,x`; without it all, the label second. */
+static ra_status query_columns(const api_call *call, columns *chosen, ra_error *err) {
+    const http_target *target = &call->request->target;
+    bool labels = call->request->reply_form != FORM_NPY;
+    http_list list = {0};
+    *chosen = (columns){0};
+    if (!http_target_parameter(target, "columns")) {
+        for (size_t i = 0; i < ATOM_COLUMNS; i++) {
+            chosen->at[chosen->count++] = &atom_columns[i];
+            if (i == 0 && labels) chosen->at[chosen->count++] = NULL;
+        }
+        return RA_OK;
+    }
+    while (http_target_list(target, "columns", &list)) {
+        int size = (int)(list.end - list.entry);
+        bool label = size == 5 && memcmp(list.entry, "label", 5) == 0;
+        const atom_column *column = label ? NULL : atom_column_named(list.entry, (size_t)size);
+        if (!label && !column)
+            return fail_column(list.entry, size, ", which is no column; docs name them all",
+                               PROBLEM_INVALID_VALUE, err);
+        if (label && !labels)
+            return fail_column(list.entry, size, ", which is text; npy has the numbers only",
+                               PROBLEM_CONFLICTING_PARAMETERS, err);
+        if (has(chosen, column))
+            return fail_column(list.entry, size, " twice", PROBLEM_CONFLICTING_PARAMETERS, err);
+        chosen->at[chosen->count++] = column;
+    }
+    return RA_OK;
+}
+
+/* ---- as text ------------------------------------------------------------------------------------------- */
+
+static void write_number(text *out, const atom_column *column, double value) {
+    if (column->whole)
+        text_i64(out, (int64_t)value);
+    else
+        text_f32(out, (float)value);
+}
+
+static ra_status write_json(api_call *call, const columns *chosen, ra_error *err) {
+    const ra_model *model = api_model(call);
+    size_t count = api_info(call)->concepts;
+    text *out = api_json(call);
+    json_object(out, NULL);
+    json_object(out, "columns");
+    for (size_t i = 0; i < chosen->count; i++) {
+        const atom_column *column = chosen->at[i];
+        json_array(out, name_of(column));
+        for (size_t atom = 0; atom < count; atom++) {
+            double value = column ? column->value(model, atom) : 0;
+            if (!column) {
+                json_text(out, NULL, ra_model_atom_label(model, atom));
+                continue;
+            }
+            if (atom) text_append(out, ",", 1);
+            if (isfinite(value))
+                write_number(out, column, value);
+            else
+                text_append(out, "null", 4);
+        }
+        json_array_end(out);
+        RA_TRY(api_check_reply(call, err));
+    }
+    json_object_end(out);
+    json_count(out, "total", count);
+    json_object_end(out);
+    return RA_OK;
+}
+
+/* RFC 4180: quoted where it must be, quotes doubled. */
+static void write_csv_text(text *out, const char *label) {
+    if (!label[strcspn(label, "\",\r\n")]) {
+        text_string(out, label);
+        return;
+    }
+    text_append(out, "\"", 1);
+    for (size_t size; *label; label += size) {
+        size = strcspn(label, "\"");
+        text_append(out, label, size);
+        if (!label[size]) break;
+        text_append(out, "\"\"", 2);
+        size++;
+    }
+    text_append(out, "\"", 1);
+}
+
+/* What is unknown is empty. */
+static ra_status write_csv(api_call *call, const columns *chosen, ra_error *err) {
+    const ra_model *model = api_model(call);
+    text *out = &call->response->body;
+    for (size_t i = 0; i < chosen->count; i++) {
+        text_string(out, name_of(chosen->at[i]));
+        text_string(out, i + 1 < chosen->count ? "," : "\r\n");
+    }
+    for (size_t atom = 0; atom < api_info(call)->concepts; atom++) {
+        for (size_t i = 0; i < chosen->count; i++) {
+            const atom_column *column = chosen->at[i];
+            const char *label = column ? NULL : ra_model_atom_label(model, atom);
+            double value = column ? column->value(model, atom) : NAN;
+            if (isfinite(value))
+                write_number(out, column, value);
+            else if (label)
+                write_csv_text(out, label);
+            text_string(out, i + 1 < chosen->count ? "," : "\r\n");
+        }
+        RA_TRY(api_check_reply(call, err));
+    }
+    return RA_OK;
+}
+
+/* ---- as arrays ----------------------------------------------------------------------------------------- */
+
+/* Whole numbers as int64, which knows none of "unknown": a column of which nothing is known is float32, too. */
+static ra_status write_array(api_call *call, const atom_column *column, void *memory, ra_error *err) {
+    const ra_model *model = api_model(call);
+    size_t count = api_info(call)->concepts;
+    bool whole = column->whole && count && isfinite(column->value(model, 0));
+    for (size_t atom = 0; atom < count; atom++) {
+        double value = column->value(model, atom);
+        if (whole)
+            ((int64_t *)memory)[atom] = (int64_t)value;
+        else
+            ((float *)memory)[atom] = (float)value;
+    }
+    const ra_tensor tensor = ra_tensor_1d(whole ? RA_I64 : RA_F32, memory, count);
+    RA_TRY(tensors_append_npy(&call->response->body, &tensor, err));
+    return api_check_reply(call, err);
+}
+
+static ra_status write_npy(api_call *call, const columns *chosen, ra_error *err) {
+    size_t bytes = api_info(call)->concepts * sizeof(int64_t);
+    ra_status status = RA_OK;
+    text names = {0};
+    void *memory = ra_malloc(bytes, 1);
+    if (!memory) RA_FAIL_MEMORY(err, "a column of a table", bytes);
+    for (size_t i = 0; i < chosen->count && status == RA_OK; i++) {
+        text_format(&names, "%s%s", i ? "," : "", name_of(chosen->at[i]));
+        status = write_array(call, chosen->at[i], memory, err);
+    }
+    ra_free(memory);
+    text_append(&names, "", 1);
+    if (status == RA_OK && names.failed)
+        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the columns of a table");
+    if (status == RA_OK) http_response_header(call->response, "X-Table-Columns", names.data);
+    text_release(&names);
+    return status;
+}
+
+ra_status api_table(api_call *call, ra_error *err) {
+    columns chosen;
+    RA_TRY(query_columns(call, &chosen, err));
+    call->response->cacheable = true;
+    call->response->status = 200;
+    call->response->content_type = form_media_type(call->request->reply_form);
+    if (call->request->reply_form == FORM_CSV) return write_csv(call, &chosen, err);
+    return call->request->reply_form == FORM_NPY ? write_npy(call, &chosen, err)
+                                                 : write_json(call, &chosen, err);
+}
