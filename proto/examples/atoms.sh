@@ -16,6 +16,13 @@ curl -fsS "$url/v1/dictionaries/$name/atoms?offset=10&limit=2&fields=label"
 curl -fsS "$url/v1/dictionaries/$name/atoms?ids=9,1,5&fields=norm"
 # {"atoms": [{"atom": 9, "norm": 0.9}, {"atom": 1, "norm": 1.1}, {"atom": 5, "norm": 0.81}]}
 
+# The atoms of point 5, the longest first.
+curl -fsS "$url/v1/dictionaries/$name/atoms?point=5&sort=norm&limit=3&fields=norm,label"
+# {"atoms": [{"atom": 5, "norm": 1.3, "label": "bound"}, ...], "offset": 0, "limit": 3, "total": 4}
+
+# What is known of every atom, for a spreadsheet.
+curl -fsS "$url/v1/dictionaries/$name/table?columns=index,label,norm,coverage&format=csv"
+
 curl -fsS "$url/v1/dictionaries/$name/atoms/5/neighbors?k=3&metric=cosine"
 # {"atom": 5, "metric": "cosine", "neighbors": [{"atom": 377, "score": 0.31, "label": "norm"}, ...]}
 

@@ -222,6 +222,11 @@ class Contract(unittest.TestCase):
                   headers={**RAW, "X-Tensor-Shape": "1, 3", "X-Tensor-Dtype": "F32"})
         for form in ("safetensors", "raw", "npy"):
             self.get(D + "/dictionary?format=" + form)
+        for form in ("json", "csv", "npy"):
+            self.get(D + "/table?format=" + form)
+        self.get(D + "/table?columns=index,label,energy")
+        self.get(D + "/atoms?q=dog&sort=energy&order=asc&point=12")
+        self.get(D + "/atoms?q=dog&fields=label")
         lines = {"Accept": "application/x-ndjson"}
         self.get(D + "/atoms", headers=lines)
         self.post(D + "/atoms", {"ids": [5, 1]}, headers=lines)
@@ -232,7 +237,7 @@ class Contract(unittest.TestCase):
 
     def test_what_the_client_has_already(self):
         for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/points/12",
-                       D + "/dictionary", D + "/standardization",
+                       D + "/dictionary", D + "/standardization", D + "/table",
                        "/openapi.json", "/problems"):
             tag = self.get(target).headers["ETag"]
             self.get(target, status=304, headers={"If-None-Match": tag})
@@ -293,7 +298,7 @@ class Contract(unittest.TestCase):
     def test_what_there_is_not(self):
         for target in ("/v1/dictionaries/none", "/v1/dictionaries/none/atoms", D + "/atoms/8",
                        D + "/atoms/8/neighbors", D + "/points/16", "/v1/dictionaries/none/dictionary",
-                       "/v1/dictionaries/none/standardization",
+                       "/v1/dictionaries/none/standardization", "/v1/dictionaries/none/table",
                        "/v2/models/none", "/v2/models/none/ready",
                        "/v2/models/none/config", "/v2/models/none/stats"):
             self.get(target, status=404)
@@ -326,9 +331,10 @@ class Contract(unittest.TestCase):
             self.post(D + "/" + target, BATCH, status=406, headers={"Accept": "text/html"})
         self.post(D + "/atoms", {"ids": [5]}, status=415, headers={"Content-Type": "text/html"})
         self.post(D + "/atoms", {"ids": [5]}, status=406, headers={"Accept": "text/html"})
-        for target in ("/atoms", "/atoms/5", "/points/12", "/dictionary", "/standardization"):
+        for target in ("/atoms", "/atoms/5", "/points/12", "/dictionary", "/standardization", "/table"):
             self.get(D + target, status=406, headers={"Accept": "text/html"})
         self.post("/v1/dictionaries/bare/encode", BATCH, status=409)
+        self.get("/v1/dictionaries/bare/atoms?dead=true", status=409)
         self.post("/v1/dictionaries/bare/explain", BATCH, status=409)
         self.post("/v1/util/sae-vector", {"model": "m", "source": "bare", "index": 5}, status=409)
         self.post("/v1/dictionaries/bare/steer?on=reconstruction&steer=5:1",
