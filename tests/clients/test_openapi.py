@@ -225,8 +225,7 @@ class Contract(unittest.TestCase):
         for form in ("json", "csv", "npy"):
             self.get(D + "/table?format=" + form)
         self.get(D + "/table?columns=index,label,energy")
-        self.get(D + "/atoms?q=dog&sort=energy&order=asc&point=12")
-        self.get(D + "/atoms?q=dog&fields=label")
+        self.get(D + "/atoms?sort=energy&order=asc&point=12")
         lines = {"Accept": "application/x-ndjson"}
         self.get(D + "/atoms", headers=lines)
         self.post(D + "/atoms", {"ids": [5, 1]}, headers=lines)
