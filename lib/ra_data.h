@@ -68,6 +68,11 @@ bool ra_data_is_large(const ra_data *data);
 /* Rows of which one costs a read of all: those of an image, if all files have images of one size; 1: none. */
 size_t ra_data_rows_together(const ra_data *data);
 
+/* *rows <- how many rows of the files are parts of one item: the tokens of a text, the pixels of an image; *width <- of
+ * the image, 0 for a sequence. false, and zeros, if the rows are items of their own, or the files have items of
+ * different sizes. */
+bool ra_data_items(const ra_data *data, size_t *rows, size_t *width);
+
 /* ---- rows in the files -------------------------------------------------------------------------------- */
 
 size_t ra_data_source_rows(const ra_data *data);                /* how many, with the skipped ones */

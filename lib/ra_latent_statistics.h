@@ -7,12 +7,24 @@
  *     ra_latent_example example;
  *     for (size_t t = 0; statistics && ra_latent_statistics_example(statistics, 7, t, &example); t++)
  *         printf("row %zu: %g\n", example.row, (double)example.value);
+ *     ra_latent_partner partner;
+ *     for (size_t t = 0; statistics && ra_latent_statistics_partner(statistics, RA_COFIRING_PMI, 7, t, &partner); t++)
+ *         printf("latent %zu: in %zu rows, %.1f times as often as by chance\n", partner.latent, partner.count, partner.lift);
  *
  * A latent is active in a row if its code there is not zero. Histograms are linear: `bins` equal bins from 0
  * to histogram_top[k], the least power of two above the latent's largest value, so the counts do not depend
  * on the order of the data; values below 0 count in the first bin.
  *
- * Symbols: K latents, H bins, T examples kept for each latent. Thread safety: constant data.
+ * Two latents are active together in a row if both codes are not zero there. How often they are by chance alone
+ * depends on how often each is: an always active one is a partner of all. So there are three measures, each with
+ * a list of its own: the count, the lift (or its logarithm, the pointwise mutual information, Church and Hanks
+ * 1990), and the correlation of the codes. Lift and correlation are large for two latents that were active once,
+ * in the same row, so pairs that are together in fewer than `least` rows are left out.
+ *
+ * The quantiles are those of the positive codes of a latent, in Q parts of the same number of rows; of each, S rows
+ * are drawn.
+ *
+ * Symbols: K latents, H bins, T examples or partners kept for each latent, Q quantiles of S rows. Thread safety: constant data.
  */
 #ifndef RA_LATENT_STATISTICS_H
 #define RA_LATENT_STATISTICS_H
@@ -20,6 +32,44 @@
 #include "ra_io.h"
 
 enum { RA_LATENT_BINS = 50, RA_LATENT_EXAMPLES_DEFAULT = 16 };
+enum { RA_COFIRING_LEAST_DEFAULT = 5, RA_LATENT_QUANTILE_ROWS_DEFAULT = 5 };
+enum { RA_COFIRING_PARTNERS_MOST = 256, RA_LATENT_QUANTILES_MOST = 100, RA_LATENT_QUANTILE_ROWS_MOST = 64 };
+
+/* What a list of partners is ordered by, the largest first, and what it leaves out. */
+typedef enum ra_cofiring_measure {
+    RA_COFIRING_COUNT,       /* rows in which both are active */
+    RA_COFIRING_PMI,         /* the lift, of those that are together more often than by chance */
+    RA_COFIRING_CORRELATION, /* of the codes (Pearson), of those where it is above 0 */
+    RA_COFIRING_MEASURES
+} ra_cofiring_measure;
+
+/* "count", "pmi", "correlation". */
+const char *ra_cofiring_measure_name(ra_cofiring_measure measure);
+
+/* The latents that are active together with each latent. */
+typedef struct ra_latent_cofiring {
+    size_t partners;                            /* T; 0: there are no lists */
+    size_t least;                               /* the fewest rows in which both are active */
+    const int32_t *atom[RA_COFIRING_MEASURES];  /* [K,T]; -1 after the last */
+    const int64_t *count[RA_COFIRING_MEASURES]; /* [K,T] rows in which both are active */
+    const float
+        *correlation[RA_COFIRING_MEASURES]; /* [K,T] of their codes over all rows; 0: one does not vary */
+} ra_latent_cofiring;
+
+/* Rows from all over the range of each latent. */
+typedef struct ra_latent_quantiles {
+    size_t count, rows; /* Q, S; 0: there are none */
+    const float *bound; /* [K,Q+1] the smallest code of each quantile, ascending, then the largest of all */
+    const int64_t *row; /* [K,Q,S] numbers in the files, the largest code first; -1 after the last */
+    const float *value; /* [K,Q,S] */
+    const ra_labels *label; /* K * Q * S lines; NULL: no labels */
+} ra_latent_quantiles;
+
+/* Items of several rows each: an image of patches, a text of tokens. */
+typedef struct ra_latent_items {
+    size_t rows;  /* of each item; 0: the rows are not parts of items, or the items differ in size */
+    size_t width; /* of a grid, whose rows follow one another; 0: the rows of an item are a sequence */
+} ra_latent_items;
 
 /* A view, owned by the model or the evaluation it comes from. */
 typedef struct ra_latent_statistics {
@@ -35,10 +85,15 @@ typedef struct ra_latent_statistics {
                                  * files; -1 behind the last */
     const float *top_value;     /* [K,T] */
     const ra_labels *top_label; /* K * T lines; NULL: no labels */
+    ra_latent_cofiring cofiring;
+    ra_latent_quantiles quantiles;
+    ra_latent_items items;
 } ra_latent_statistics;
 
 typedef struct ra_latent_example {
     size_t row; /* its number in the files */
+    size_t item,
+        position; /* the item that it is a part of, and which part, from 0; without items the row and 0 */
     float value;
     const char *label; /* of the row, or NULL; lives as long as the owner of the statistics */
 } ra_latent_example;
@@ -46,5 +101,21 @@ typedef struct ra_latent_example {
 /* *example <- the t-th of a latent < K, largest value first; false if it has fewer. */
 bool ra_latent_statistics_example(const ra_latent_statistics *statistics, size_t latent, size_t t,
                                   ra_latent_example *example);
+
+/* The same of quantile q < Q, of which 0 has the smallest codes. */
+bool ra_latent_statistics_quantile_example(const ra_latent_statistics *statistics, size_t latent, size_t q,
+                                           size_t t, ra_latent_example *example);
+
+/* A latent that is often active together with another. */
+typedef struct ra_latent_partner {
+    size_t latent, count; /* rows in which both are active */
+    double lift;          /* count divided by what it would be if the two were independent */
+    double pmi;           /* ln(lift) */
+    float correlation;
+} ra_latent_partner;
+
+/* *partner <- the t-th of a latent < K in the list of a measure, strongest first; false if there are fewer. */
+bool ra_latent_statistics_partner(const ra_latent_statistics *statistics, ra_cofiring_measure measure,
+                                  size_t latent, size_t t, ra_latent_partner *partner);
 
 #endif

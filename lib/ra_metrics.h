@@ -37,7 +37,15 @@ typedef struct ra_evaluation_options {
                       * 3/16 each for their interference and for the codes of classes, 1/8 each for the sample
                       * of rows and for the covariances; 0: RA_EVALUATION_MEMORY */
     size_t examples; /* T, rows of largest value kept for each latent; 0: RA_LATENT_EXAMPLES_DEFAULT */
-    bool basic;      /* leave out metrics that need K^2 or d^2 numbers or a sample of rows */
+    size_t partners; /* T, latents active together with each, kept by each measure; 0: none are looked for */
+    size_t partners_least; /* the fewest rows in which they are; 0: RA_COFIRING_LEAST_DEFAULT */
+    size_t quantiles;      /* Q, of the positive codes of each latent; 0: none */
+    size_t quantile_rows;  /* S, rows drawn of each; 0: RA_LATENT_QUANTILE_ROWS_DEFAULT */
+    /* Bytes for the codes of all rows, 16 for each, where partners, quantiles or bands of Z^T Z need them; if they are
+     * more, further passes encode the data again. 0: as many as `memory` */
+    size_t codes_memory;
+    ra_latent_items items;   /* that the rows are parts of, for the statistics */
+    bool basic;              /* leave out metrics that need K^2 or d^2 numbers or a sample of rows */
     const float *directions; /* [C,d] of classifiers, for plausibility; not owned; NULL: none */
     size_t direction_count;
     const int32_t *row_class; /* [class_rows] the class of each row, below class_count, for identifiability;

@@ -44,7 +44,8 @@ layers='
     trainer/training:    trainer/report
     trainer/eval:        trainer/common
     trainer/compare:     trainer/common
-    trainer:             trainer/training trainer/eval trainer/compare
+    trainer/inspect:     trainer/common
+    trainer:             trainer/training trainer/eval trainer/compare trainer/inspect
 '
 
 # The layer of each file whose folder does not tell it, first the public headers. `all` is above every layer

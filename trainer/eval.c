@@ -13,7 +13,7 @@ enum { EXAMPLES_MOST = 1024 };
 static struct eval_flags {
     uint64_t known;
     const char *tensor, *labels, *classes, *directions, *save, *runs;
-    size_t memory, examples;
+    size_t memory, examples, cofiring, together, quantiles, quantile_rows;
     bool basic, json, skip_bad_rows;
     int layout;
     model_choice model;
@@ -35,12 +35,20 @@ static const ra_setting rows[] = {
         .help = "dictionaries of other runs, for the agreement of the atoms that --save keeps"},
     {"examples", RA_SETTING_COUNT, AT(examples), .min = 1, .max = EXAMPLES_MOST, .argument = "T",
         .help = "rows of largest value kept for a latent (16)"},
+    {"cofiring", RA_SETTING_COUNT, AT(cofiring), .max = RA_COFIRING_PARTNERS_MOST, .fallback = "16", .argument = "T",
+        .help = "latents kept that are active together with a latent, by each measure; 0: none"},
+    {"together", RA_SETTING_COUNT, AT(together), .min = 1, .max = 0x1p53, .fallback = "5", .argument = "N",
+        .help = "rows in which they are active together, at least"},
+    {"quantiles", RA_SETTING_COUNT, AT(quantiles), .max = RA_LATENT_QUANTILES_MOST, .fallback = "10", .argument = "Q",
+        .help = "quantiles of the positive codes of a latent that rows are kept of; 0: none"},
+    {"quantile_rows", RA_SETTING_COUNT, AT(quantile_rows), .min = 1, .max = RA_LATENT_QUANTILE_ROWS_MOST,
+        .fallback = "5", .argument = "S", .help = "rows kept of each quantile"},
     {"classes", RA_SETTING_TEXT, AT(classes), .argument = "FILE",
         .help = "one class per data row, for identifiability"},
     {"directions", RA_SETTING_TEXT, AT(directions), .argument = "FILE",
         .help = "directions of classifiers, [C, d], for plausibility"},
     {"memory", RA_SETTING_COUNT, AT(memory), .min = 1, .max = 1 << 30, .argument = "MIB",
-        .help = "memory for metrics over pairs of latents, covariances, samples (1024, at most a quarter)"},
+        .help = "memory for pairs of latents, covariances, samples (1024, at most a quarter); as much for codes"},
     {"basic", RA_SETTING_BOOL, AT(basic), .help = "leave these metrics out"},
     {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
 };
@@ -145,9 +153,16 @@ static size_t default_memory(void) {
 }
 
 static ra_status measure(eval_run *run, ra_error *err) {
+    ra_latent_items items;
+    (void)ra_data_items(run->data, &items.rows, &items.width);
     const ra_evaluation_options options = {
         .memory = flags.memory ? flags.memory << 20 : default_memory(),
         .examples = flags.examples,
+        .partners = flags.save ? flags.cofiring : 0, /* nothing else shows them */
+        .partners_least = flags.together,
+        .quantiles = flags.save ? flags.quantiles : 0,
+        .quantile_rows = flags.quantile_rows,
+        .items = items,
         .basic = flags.basic,
         .directions = flags.directions ? run->direction_rows.data : NULL,
         .direction_count = run->direction_rows.rows,
@@ -250,10 +265,14 @@ const command command_eval = {
              "standardizes its inputs is measured on standardized activations.\n"
              "\n"
              "--save writes the artifact with how often and how strongly each latent is active, a\n"
-             "histogram of its values and the rows where it is strongest; rasaed then serves them.\n"
+             "histogram of its values and the rows where it is strongest; rasaed then serves them. Also\n"
+             "saved are the latents that are active together with each most often (count), more often\n"
+             "than by chance (pmi) and with codes that vary together (correlation), and rows from all\n"
+             "over its range: --quantile-rows of each of --quantiles parts of its positive codes.\n"
              "\n"
-             "When the K^2 products of latents do not fit into --memory, the data are read again for\n"
-             "each part of them. Metrics that cannot be measured are listed with the reason.\n",
+             "The codes of all rows are kept for that, in as much memory as --memory; if they do not\n"
+             "fit, the data are encoded again for each part of the latents. Metrics that cannot be measured "
+             "are listed with the reason.\n",
     .example = "  rasae eval words.safetensors acts.npy\n"
                "  rasae eval words.fused.safetensors acts.npy --labels words.txt --save "
                "words.fused.safetensors\n"

@@ -8,6 +8,7 @@
 #include "app/model_json.h"
 #include "commands.h"
 #include "common/files.h"
+#include "inspect/inspect.h"
 #include "report/report.h"
 
 #include <math.h>
@@ -225,6 +226,7 @@ static void json_model(const inspection *in, text *json) {
         json_count(json, "atom", in->strongest[i]);
         json_atom_parts(json, in->model, in->strongest[i],
                         ATOM_NORM | ATOM_PROVENANCE | ATOM_AGREEMENT | ATOM_POINT_ROWS, NULL);
+        inspect_latent_json(json, in->model, in->strongest[i]);
         json_object_end(json);
     }
     json_array_end(json);
@@ -428,6 +430,7 @@ static void print_atom(const ra_model *model, size_t atom) {
     print_relaxation(model, atom);
     print_trace(model, atom);
     print_agreement(model, atom);
+    inspect_latent_print(model, atom);
 }
 
 static void print_name(const char *before, const char *name) {
@@ -529,7 +532,8 @@ const command command_inspect = {
     .about =
         "Prints what a .safetensors, .npy or .npz file is and holds; for a model also what its strongest\n"
         "atoms are made of: the points of the mixture with the share of the atom along each, what is\n"
-        "left out, and the rows that the atom is traced to, in the words of the data if it had --labels.\n"
+        "left out, and the rows that the atom is traced to, in the words of the data if it had --labels;\n"
+        "after `rasae eval --save` also the latents that are active with it and rows from its range.\n"
         "Atoms are strongest by energy, or by norm where nothing was measured. --device-memory adds the\n"
         "device memory that serving it needs; the device's own libraries need some in addition.\n",
     .example = "  rasae inspect words.safetensors\n"

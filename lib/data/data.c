@@ -19,6 +19,7 @@
 typedef struct reading {
     bool images;
     size_t d;
+    size_t item_rows, item_width; /* as in ra_data_file */
 } reading;
 
 static const char *const layouts[] = {
@@ -32,6 +33,15 @@ static bool fits_layout(const ra_tensor *tensor, ra_layout_of_data layout) {
     bool two_to_four = tensor->rank >= 2 && tensor->rank <= 4;
     if (layout == RA_LAYOUT_ROWS) return tensor->rank >= 2;
     return layout == RA_LAYOUT_GUESS ? two_to_four : tensor->rank == 4;
+}
+
+/* What is between the first size and d belongs to one item. */
+static void read_items(const ra_tensor *tensor, reading *how) {
+    const size_t *shape = tensor->shape;
+    how->item_rows = tensor->rank > 2 ? 1 : 0;
+    for (int r = 1; r < tensor->rank; r++)
+        if (r != (how->images ? 1 : tensor->rank - 1)) how->item_rows *= shape[r];
+    how->item_width = tensor->rank == 4 ? shape[how->images ? 3 : 2] : 0;
 }
 
 static ra_status read_shape(const ra_data *data, const char *path, const ra_tensor *tensor,
@@ -57,6 +67,7 @@ static ra_status read_shape(const ra_data *data, const char *path, const ra_tens
         RA_FAIL(err, RA_ERR_SHAPE,
                 "%s has the shape %s, that is %zu dimensions per row; expected %zu, as in %s", path, shape,
                 how->d, data->dimensions, ra_array_path(data->files[0].array));
+    read_items(tensor, how);
     if (layout == RA_LAYOUT_GUESS && how->images && tensor->shape[3] > tensor->shape[1])
         ra_log(RA_LOG_WARNING,
                "%s has the shape %s and is read as [n, d, h, w], so d is %zu; if it is [n, h, w, d], give "
@@ -80,6 +91,8 @@ static ra_status add_file(ra_data *data, const char *path, const ra_data_options
     file->rows = ra_tensor_elements(tensor) / how.d;
     file->plane = how.images ? tensor->shape[2] * tensor->shape[3] : 1;
     file->first = data->source_rows;
+    file->item_rows = how.item_rows;
+    file->item_width = how.item_width;
     file->device = (uint64_t)info.st_dev;
     file->inode = (uint64_t)info.st_ino;
     /* Rows of images are columns of a matrix: they are read from the mapping, an image at a time. */
@@ -167,6 +180,17 @@ size_t ra_data_rows_together(const ra_data *data) {
     for (size_t i = 1; i < data->count; i++)
         if (data->files[i].plane != data->files[0].plane) return 1;
     return data->files[0].plane;
+}
+
+bool ra_data_items(const ra_data *data, size_t *rows, size_t *width) {
+    const ra_data_file *first = &data->files[0];
+    *rows = *width = 0;
+    for (size_t i = 0; i < data->count; i++)
+        if (data->files[i].item_rows != first->item_rows || data->files[i].item_width != first->item_width)
+            return false;
+    *rows = first->item_rows;
+    *width = first->item_width;
+    return *rows > 0;
 }
 
 size_t ra_data_memory(const ra_data *data) {

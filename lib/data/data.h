@@ -21,7 +21,8 @@ typedef struct ra_data_file {
     ra_dtype dtype;
     const char *numbers;
     size_t rows, plane;
-    size_t first; /* the number of its first row, over all files */
+    size_t first;                 /* the number of its first row, over all files */
+    size_t item_rows, item_width; /* of ra_data_items() */
     /* disk.c: where the numbers are in the file, and which file that is; direct: they can be read there */
     size_t offset;
     uint64_t device, inode;

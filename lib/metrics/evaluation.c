@@ -9,8 +9,9 @@
  *   covariance.c       means and covariances
  *   sample.c           rows for the distance of distributions
  *   classes.c          codes with the class of their row
+ *   by_latent.c        all codes, if they fit into memory; partners and quantiles of each latent
  *
- * A later pass encodes the data again, for the next band of Z^T Z. All metrics are computed in the space of
+ * The next band of Z^T Z takes the codes that are kept; without them, a later pass encodes the data again. All metrics are computed in the space of
  * the dictionary, where the loss is, and where cosines with atoms are meaningful.
  *
  * To add a metric: its function in a file of this folder, declared in ra_metrics.h; a member of
@@ -18,6 +19,7 @@
  * loops or a golden case. If memory or the options do not allow it, it is NaN and skip() says why. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
+#include "metrics/by_latent.h"
 #include "metrics/classes.h"
 #include "metrics/coverage.h"
 #include "metrics/statistics.h"
@@ -32,7 +34,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHUNK_ROWS = 1024 };
+enum { CHUNK_ROWS = 1024, KEPT_CHUNK_ROWS = 16384 };
 
 struct ra_evaluation {
     ra_model *model;
@@ -49,6 +51,7 @@ struct ra_evaluation {
     ra_covariance data, reconstructed; /* d is 0 if they do not fit into memory */
     ra_sample sample;
     ra_classes classes; /* of 0 classes without options->row_class */
+    ra_by_latent by_latent;
     ra_pairs pairs;
     ra_pairs_result pair_sums; /* of the bands before this one */
     size_t pass, pass_rows;    /* from 0; the rows of this pass so far */
@@ -77,6 +80,15 @@ static ra_status prepare_optional(ra_evaluation *evaluation, ra_error *err) {
     if (options->row_class)
         RA_TRY(ra_classes_init(&evaluation->classes, info->concepts, options->class_count,
                                options->memory / 16 * 3, err));
+    const ra_by_latent_options wanted = {
+        .partners = options->partners,
+        .least = options->partners_least ? options->partners_least : RA_COFIRING_LEAST_DEFAULT,
+        .quantiles = options->quantiles,
+        .quantile_rows = options->quantile_rows ? options->quantile_rows : RA_LATENT_QUANTILE_ROWS_DEFAULT,
+        .keep =
+            !options->basic && ra_pairs_triangle(info->concepts) > options->memory / 8 * 3 / sizeof(double),
+        .bytes = options->codes_memory};
+    RA_TRY(ra_by_latent_init(&evaluation->by_latent, info->concepts, &wanted, err));
     if (options->basic) return RA_OK;
     ra_sample_init(&evaluation->sample, info->dimensions, options->memory / 8);
     ra_pairs_init(&evaluation->pairs, info->concepts, options->memory / 8 * 3);
@@ -105,6 +117,14 @@ static ra_status prepare(ra_evaluation *evaluation, ra_error *err) {
 }
 
 static ra_status check_options(const ra_evaluation_options *options, ra_error *err) {
+    if (options->partners > RA_COFIRING_PARTNERS_MOST)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%zu partners cannot be kept for a latent; expected at most %d",
+                options->partners, RA_COFIRING_PARTNERS_MOST);
+    if (options->quantiles > RA_LATENT_QUANTILES_MOST ||
+        options->quantile_rows > RA_LATENT_QUANTILE_ROWS_MOST)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "%zu rows of %zu quantiles cannot be kept; expected at most %d of %d",
+                options->quantile_rows, options->quantiles, RA_LATENT_QUANTILE_ROWS_MOST,
+                RA_LATENT_QUANTILES_MOST);
     if (!options->row_class) return RA_OK;
     for (size_t i = 0; i < options->class_rows; i++)
         if (options->row_class[i] < 0 || (size_t)options->row_class[i] >= options->class_count)
@@ -127,6 +147,7 @@ ra_status ra_evaluation_new(ra_model *model, const ra_evaluation_options *option
     evaluation->model = ra_model_retain(model);
     evaluation->options = *options;
     if (!options->memory) evaluation->options.memory = RA_EVALUATION_MEMORY;
+    if (!options->codes_memory) evaluation->options.codes_memory = evaluation->options.memory;
     if (!options->examples) evaluation->options.examples = RA_LATENT_EXAMPLES_DEFAULT;
     ra_status status = prepare(evaluation, err);
     if (status != RA_OK) {
@@ -140,6 +161,7 @@ ra_status ra_evaluation_new(ra_model *model, const ra_evaluation_options *option
 void ra_evaluation_free(ra_evaluation *evaluation) {
     if (!evaluation) return;
     ra_pairs_release(&evaluation->pairs);
+    ra_by_latent_release(&evaluation->by_latent);
     ra_classes_release(&evaluation->classes);
     ra_sample_release(&evaluation->sample);
     ra_covariance_release(&evaluation->data);
@@ -158,9 +180,10 @@ void ra_evaluation_free(ra_evaluation *evaluation) {
 
 /* ---- rows --------------------------------------------------------------------------------------------- */
 
-static ra_status add_pairs(ra_evaluation *evaluation, ra_error *err) {
-    if (evaluation->options.basic) return RA_OK;
-    return ra_pairs_add(&evaluation->pairs, ra_backend_pool(evaluation->host), &evaluation->codes, err);
+static ra_status add_pairs(ra_evaluation *evaluation, const ra_codes *codes, ra_error *err) {
+    const ra_pairs *pairs = &evaluation->pairs;
+    if (evaluation->options.basic || pairs->first == pairs->latents) return RA_OK;
+    return ra_pairs_add(&evaluation->pairs, ra_backend_pool(evaluation->host), codes, err);
 }
 
 /* The part of the first pass alone. */
@@ -193,7 +216,9 @@ ra_status ra_evaluation_add(ra_evaluation *evaluation, const float *x, size_t ro
         RA_TRY(ra_model_take_inputs(model, evaluation->workspace, x + from * d, count, &inputs, err));
         RA_TRY(ra_model_encode_inputs(model, evaluation->workspace, inputs, count, &evaluation->codes, err));
         if (evaluation->pass == 0) RA_TRY(add_to_sums(evaluation, inputs, count, err));
-        RA_TRY(add_pairs(evaluation, err));
+        RA_TRY(ra_by_latent_add(&evaluation->by_latent, ra_backend_pool(evaluation->host), &evaluation->codes,
+                                evaluation->pass == 0, err));
+        RA_TRY(add_pairs(evaluation, &evaluation->codes, err));
         evaluation->pass_rows += count;
     }
     return RA_OK;
@@ -208,13 +233,48 @@ static ra_status check_pass(const ra_evaluation *evaluation, ra_error *err) {
     return RA_OK;
 }
 
-ra_status ra_evaluation_next_pass(ra_evaluation *evaluation, bool *again, ra_error *err) {
-    RA_TRY(check_pass(evaluation, err));
-    *again = !evaluation->options.basic && evaluation->pairs.end < evaluation->pairs.latents;
-    if (!*again) return RA_OK;
+static ra_latent_rows row_names(const ra_evaluation *evaluation, const ra_labels *labels) {
+    return (ra_latent_rows){evaluation->options.row_number, evaluation->options.row_context, labels};
+}
+
+static ra_status next_band_of_pairs(ra_evaluation *evaluation, ra_error *err) {
     RA_TRY(ra_pairs_measure(&evaluation->pairs, evaluation->host, &evaluation->statistics, evaluation->D,
                             evaluation->sums.dimensions, NULL, &evaluation->pair_sums, err));
-    RA_TRY(ra_pairs_begin(&evaluation->pairs, err));
+    return ra_pairs_begin(&evaluation->pairs, err);
+}
+
+/* The last band remains to be measured. */
+static ra_status pairs_from_memory(ra_evaluation *evaluation, ra_error *err) {
+    const ra_codes *kept = &evaluation->by_latent.kept.codes;
+    ra_codes chunk = {0};
+    ra_status status = RA_OK;
+    while (evaluation->pairs.end < evaluation->pairs.latents && status == RA_OK) {
+        status = next_band_of_pairs(evaluation, err);
+        for (size_t from = 0; from < kept->rows && status == RA_OK; from += KEPT_CHUNK_ROWS) {
+            size_t count = kept->rows - from < KEPT_CHUNK_ROWS ? kept->rows - from : KEPT_CHUNK_ROWS;
+            status = ra_codes_slice(kept, from, count, &chunk, err);
+            if (status == RA_OK) status = add_pairs(evaluation, &chunk, err);
+        }
+    }
+    ra_codes_release(&chunk);
+    return status;
+}
+
+static ra_status next_pass_of_pairs(ra_evaluation *evaluation, bool *again, ra_error *err) {
+    if (evaluation->options.basic || evaluation->pairs.end == evaluation->pairs.latents) return RA_OK;
+    if (evaluation->by_latent.kept.keeps) return pairs_from_memory(evaluation, err);
+    *again = true;
+    return next_band_of_pairs(evaluation, err);
+}
+
+ra_status ra_evaluation_next_pass(ra_evaluation *evaluation, bool *again, ra_error *err) {
+    const ra_latent_rows names = row_names(evaluation, NULL);
+    RA_TRY(check_pass(evaluation, err));
+    *again = false;
+    RA_TRY(next_pass_of_pairs(evaluation, again, err));
+    RA_TRY(ra_by_latent_next_pass(&evaluation->by_latent, ra_backend_pool(evaluation->host),
+                                  &evaluation->statistics, &names, again, err));
+    if (!*again) return RA_OK;
     evaluation->pass++;
     evaluation->pass_rows = 0;
     return RA_OK;
@@ -434,8 +494,11 @@ ra_status ra_evaluation_statistics(ra_evaluation *evaluation, const ra_labels *r
     if (row_labels && !evaluation->options.row_number && ra_labels_count(row_labels) < rows)
         RA_FAIL(err, RA_ERR_SHAPE, "there are %zu labels for %zu rows of data", ra_labels_count(row_labels),
                 rows);
-    ra_latent_rows row_names = {evaluation->options.row_number, evaluation->options.row_context, row_labels};
-    return ra_latent_sums_view(&evaluation->statistics, evaluation->model->norm, &row_names, statistics, err);
+    const ra_latent_rows names = row_names(evaluation, row_labels);
+    RA_TRY(ra_latent_sums_view(&evaluation->statistics, evaluation->model->norm, &names, statistics, err));
+    statistics->items = evaluation->options.items;
+    return ra_by_latent_view(&evaluation->by_latent, ra_backend_pool(evaluation->host),
+                             &evaluation->statistics, &names, statistics, err);
 }
 
 ra_status ra_evaluation_classes(ra_evaluation *evaluation, ra_class_detector *detectors, ra_error *err) {

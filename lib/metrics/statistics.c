@@ -116,20 +116,18 @@ static void add_label(ra_text *text, const char *label) {
     ra_text_add(text, "\n");
 }
 
-static ra_status label_examples(ra_latent_sums *sums, const ra_labels *row_labels, ra_error *err) {
-    size_t count = sums->latents * sums->examples;
+ra_status ra_latent_label_rows(const int64_t *number, size_t count, const ra_labels *row_labels,
+                               ra_labels **labels, ra_error *err) {
     ra_text text = {0};
     ra_status status = RA_OK;
     for (size_t i = 0; i < count; i++) {
-        const char *label = sums->number[i] < 0 ? "" : ra_labels_at(row_labels, (size_t)sums->number[i]);
+        const char *label = number[i] < 0 ? "" : ra_labels_at(row_labels, (size_t)number[i]);
         add_label(&text, label ? label : "");
     }
-    ra_labels_free(sums->labels);
-    sums->labels = NULL;
     if (text.failed)
         status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the labels of %zu examples", count);
     else
-        status = ra_labels_parse(text.data, text.size, "the labels of examples", &sums->labels, err);
+        status = ra_labels_parse(text.data, text.size, "the labels of examples", labels, err);
     ra_text_release(&text);
     return status;
 }
@@ -145,7 +143,12 @@ ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra
         sums->number[i] =
             row < 0 || !rows->number ? row : (int64_t)rows->number(rows->context, (uint64_t)row);
     }
-    if (rows->labels) RA_TRY(label_examples(sums, rows->labels, err));
+    if (rows->labels) {
+        ra_labels_free(sums->labels);
+        sums->labels = NULL;
+        RA_TRY(ra_latent_label_rows(sums->number, sums->latents * sums->examples, rows->labels, &sums->labels,
+                                    err));
+    }
     *view = (ra_latent_statistics){.rows = sums->rows,
                                    .concepts = sums->latents,
                                    .bins = BINS,

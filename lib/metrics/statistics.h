@@ -35,6 +35,10 @@ typedef struct ra_latent_rows {
     const ra_labels *labels; /* by number; NULL: none */
 } ra_latent_rows;
 
+/* *labels <- one line per row: the label of each, by its number, or none where that is -1. */
+ra_status ra_latent_label_rows(const int64_t *number, size_t count, const ra_labels *row_labels,
+                               ra_labels **labels, ra_error *err);
+
 /* *view <- the statistics of the rows so far; they live in `sums` until the next call. norm [K]: of the
  * atoms. */
 ra_status ra_latent_sums_view(ra_latent_sums *sums, const double *norm, const ra_latent_rows *rows,

@@ -283,6 +283,11 @@ ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_e
                                    model->statistics.examples};
         RA_TRY(read_lists(model, file, &lists, &model->example_labels, err));
         model->statistics.top_label = model->example_labels;
+        ra_latent_quantiles *quantiles = &model->statistics.quantiles;
+        const label_lists drawn = {"latents.quantile_labels", "latent", "latents.quantile_row", concepts,
+                                   quantiles->count * quantiles->rows};
+        RA_TRY(read_lists(model, file, &drawn, &model->quantile_labels, err));
+        quantiles->label = model->quantile_labels;
     }
     if (points) {
         RA_TRY(read_labels(model, file, "points.labels", points, "point", &model->point_labels, err));

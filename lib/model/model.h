@@ -6,6 +6,8 @@
  *   open/encoder.c     encoder and activation, of both
  *   open/points.c      candidate points, of both
  *   open/statistics.c  statistics of the latents and the layout of the atoms, of an artifact
+ *   open/cofiring.c    its lists of latents that are active together
+ *   open/quantiles.c   its examples by quantile
  *   open/tensors.c     checks tensors and keeps them
  *   labels.c           labels of points, rows and atoms
  *   provenance.c       atoms, points, and the atoms of a point
@@ -113,6 +115,7 @@ struct ra_model {
     /* measured after training */
     ra_latent_statistics statistics; /* rows is 0 if there are none */
     ra_labels *example_labels;       /* K * T lines; statistics.top_label */
+    ra_labels *quantile_labels;      /* K * Q * S lines; statistics.quantiles.label */
     const float *layout;             /* [K,2]; NULL: none */
 };
 
@@ -168,14 +171,28 @@ ra_status ra_model_measure_provenance(ra_model *model, ra_error *err);
 ra_status ra_model_open_trace(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_agreement(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_cofiring(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_quantiles(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_index_points(ra_model *model, ra_error *err);
 
 /* names, tensors [RA_MODEL_STATISTICS_TENSORS] <- the tensors of a file that hold the statistics; returns how
- * many. */
-enum { RA_MODEL_STATISTICS_TENSORS = 8 };
+ * many. Those of the lists and the quantiles are among them. */
+enum { RA_MODEL_STATISTICS_TENSORS = 8 + 9 + 3 };
 size_t ra_model_statistics_tensors(const ra_latent_statistics *statistics, const char **names,
                                    ra_tensor *tensors);
+size_t ra_model_cofiring_tensors(const ra_latent_statistics *statistics, const char **names,
+                                 ra_tensor *tensors);
+size_t ra_model_quantile_tensors(const ra_latent_statistics *statistics, const char **names,
+                                 ra_tensor *tensors);
+
+/* Their metadata. */
+ra_status ra_model_store_statistics(const ra_latent_statistics *statistics, ra_safetensors_writer *writer,
+                                    ra_error *err);
+ra_status ra_model_store_cofiring(const ra_latent_statistics *statistics, ra_safetensors_writer *writer,
+                                  ra_error *err);
+ra_status ra_model_store_items(const ra_latent_statistics *statistics, ra_safetensors_writer *writer,
+                               ra_error *err);
 
 /* ---- copies on a device (resident.c) ------------------------------------------------------------------ */
 

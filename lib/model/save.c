@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { MAX_TENSORS = 40 };
+enum { MAX_TENSORS = 64 };
 
 typedef struct contents {
     struct {
@@ -17,7 +17,7 @@ typedef struct contents {
     ra_latent_statistics statistics; /* to be written; rows 0: none */
     void *dictionary;                /* D in another type than the model's; owned */
     ra_agreement agreement;          /* to be written, not owned; runs 0: none */
-    ra_text atom_labels, point_labels, row_labels, example_labels, trace_labels;
+    ra_text atom_labels, point_labels, row_labels, example_labels, quantile_labels, trace_labels;
     char *given_labels; /* of a trace that is added */
 } contents;
 
@@ -32,6 +32,7 @@ static void release(contents *a) {
     ra_text_release(&a->point_labels);
     ra_text_release(&a->row_labels);
     ra_text_release(&a->example_labels);
+    ra_text_release(&a->quantile_labels);
     ra_text_release(&a->trace_labels);
     ra_free(a->given_labels);
 }
@@ -200,6 +201,10 @@ static ra_status add_texts(const ra_model *model, const ra_model_additions *addi
     if (a->statistics.top_label)
         RA_TRY(add_labels(a->statistics.top_label, "latents.top_labels", info->concepts,
                           a->statistics.examples, &a->example_labels, a, err));
+    const ra_latent_quantiles *quantiles = &a->statistics.quantiles;
+    if (quantiles->label)
+        RA_TRY(add_labels(quantiles->label, "latents.quantile_labels", info->concepts,
+                          quantiles->count * quantiles->rows, &a->quantile_labels, a, err));
     return RA_OK;
 }
 
@@ -223,8 +228,7 @@ static ra_status write_metadata(const ra_model *model, const ra_model_additions 
         if (text && ra_setting_by_key(table, key) < 0)
             RA_TRY(ra_safetensors_writer_metadata(writer, key, text, err));
     }
-    if (a->statistics.rows)
-        RA_TRY(ra_safetensors_writer_count(writer, "latents.rows", a->statistics.rows, err));
+    RA_TRY(ra_model_store_statistics(&a->statistics, writer, err));
     return model->info.points ? ra_safetensors_writer_count(writer, "points", model->info.points, err)
                               : RA_OK;
 }

@@ -155,6 +155,83 @@ class Statistics(Saved):
         self.assertFalse(seen & {0, 7, 8})
         self.assertIn(39, seen)
 
+    def test_latents_that_are_active_together(self):
+        self.good("eval", self.model, DATA, "--save", self.path("measured"), "--cofiring", "4", "--together", "3")
+        tensors, metadata = read_safetensors(self.path("measured"))
+        self.assertEqual(metadata["latents.cofiring.least"], "3")
+        active = [{row for row, value in enumerate(self.column(k)) if value} for k in range(K)]
+        for k in range(K):
+            together = [len(active[k] & active[j]) if j != k else 0 for j in range(K)]
+            lift = [n * ROWS / (len(active[k]) * len(active[j])) if n else 0 for j, n in enumerate(together)]
+            for measure, key in ("count", together), ("pmi", lift):
+                atoms = tensors["latents.cofiring.%s.atom" % measure].values[4 * k : 4 * k + 4]
+                counts = tensors["latents.cofiring.%s.count" % measure].values[4 * k : 4 * k + 4]
+                listed = [j for j in range(K) if together[j] >= 3 and (measure == "count" or lift[j] > 1)]
+                listed.sort(key=lambda j: (-key[j], j))
+                self.assertEqual(atoms, (listed + [-1] * 4)[:4])
+                self.assertEqual(counts, ([together[j] for j in listed] + [0] * 4)[:4])
+
+    def test_the_memory_for_the_codes_changes_nothing(self):
+        """1 MiB holds the codes of 1,280 rows; of 20 times as many it does not, and they are encoded again."""
+        x = read_npy(DATA).values
+        support.write_npy(self.path("x.npy"), Tensor("F32", [40 * ROWS, 16], x * 40))
+        for name, memory in ("roomy", "100"), ("tight", "1"):
+            self.good("eval", self.model, self.path("x.npy"), "--basic", "--save", self.path(name), "--memory", memory)
+        self.assertEqual(self.read("roomy"), self.read("tight"))
+
+    def test_rows_of_each_quantile(self):
+        self.write("labels", "".join("row %d\n" % row for row in range(ROWS)).encode())
+        self.good("eval", self.model, DATA, "--save", self.path("whole"), "--labels", self.path("labels"),
+                  "--quantiles", "4", "--quantile-rows", "3")
+        tensors, _ = read_safetensors(self.path("whole"))
+        lines = bytes(tensors["latents.quantile_labels"].values).decode().split("\n")
+        self.assertEqual(tensors["latents.quantile_row"].shape, [K, 12])
+        for k in range(K):
+            column = self.column(k)
+            positive = sorted((value, row) for row, value in enumerate(column) if value > 0)
+            for q in range(4):
+                part = positive[q * len(positive) // 4 : (q + 1) * len(positive) // 4]
+                at = 12 * k + 3 * q
+                rows = [row for row in tensors["latents.quantile_row"].values[at : at + 3] if row >= 0]
+                self.assertEqual(len(rows), min(3, len(part)))
+                self.assertLessEqual({(column[row], row) for row in rows}, set(part))
+                self.assertEqual([column[row] for row in rows], sorted((column[row] for row in rows), reverse=True))
+                labels = [label for label in lines[k].split("\t")[3 * q : 3 * q + 3] if label]
+                self.assertEqual(labels, ["row %d" % row for row in rows])
+        # Neither threads nor files decide which rows.
+        x = read_npy(DATA).values
+        for name, part in ("a", x[: 16 * 500]), ("b", x[16 * 500 :]):
+            support.write_npy(self.path(name + ".npy"), Tensor("F32", [len(part) // 16, 16], part))
+        self.good("eval", self.model, self.path("a.npy"), self.path("b.npy"), "--threads", "3", "--save",
+                  self.path("parts"), "--labels", self.path("labels"), "--quantiles", "4", "--quantile-rows", "3")
+        self.assertEqual(self.read("whole"), self.read("parts"))
+
+    def test_rows_are_parts_of_items(self):
+        x = read_npy(DATA).values
+        for shape, text in ([20, 64, 16], "64"), ([20, 8, 8, 16], "8x8"), ([ROWS, 16], None):
+            support.write_npy(self.path("x.npy"), Tensor("F32", shape, x))
+            self.good("eval", self.model, self.path("x.npy"), "--save", self.path("m"), "--layout", "rows", "--basic")
+            self.assertEqual(read_safetensors(self.path("m"))[1].get("latents.item_shape"), text)
+            atom = self.good_json("inspect", self.path("m"), "--json", "--atoms", "1")["atoms"][0]
+            for row in atom["quantiles"][9]["rows"]:
+                if text:
+                    self.assertEqual((row["item"], row["position"]), divmod(row["row"], 64))
+                else:
+                    self.assertNotIn("item", row)
+        support.write_npy(self.path("y.npy"), Tensor("F32", [20, 16, 8, 8], x))
+        self.good("eval", self.model, self.path("y.npy"), "--save", self.path("m"), "--basic")
+        self.assertEqual(read_safetensors(self.path("m"))[1]["latents.item_shape"], "8x8")
+        self.good("eval", self.model, self.path("x.npy"), self.path("y.npy"), "--save", self.path("m"), "--basic")
+        self.assertNotIn("latents.item_shape", read_safetensors(self.path("m"))[1])
+
+    def test_neither_partners_nor_quantiles(self):
+        self.good("eval", self.model, DATA, "--save", self.path("m"), "--cofiring", "0", "--quantiles", "0")
+        tensors, metadata = read_safetensors(self.path("m"))
+        self.assertFalse([name for name in tensors if "cofiring" in name or "quantile" in name])
+        self.assertNotIn("latents.cofiring.least", metadata)
+        self.bad(2, "--cofiring", "eval", self.model, DATA, "--cofiring", "257")
+        self.bad(2, "--quantile-rows", "eval", self.model, DATA, "--quantile-rows", "0")
+
     def test_what_cannot_be_saved(self):
         self.bad(1, "would replace", "eval", CHECKPOINT, DATA, "--save", CHECKPOINT)
         self.bad(1, "would replace", "eval", self.model, DATA, "--save", DATA)

@@ -1,4 +1,4 @@
-"""`rasae inspect`: what it prints of each kind of file, and of files that are broken."""
+"""`rasae inspect` (trainer/inspect): what it prints of each kind of file, and of files that are broken."""
 
 import math
 import re
@@ -111,6 +111,35 @@ class Inspect(Case):
         self.assertEqual(result.returncode, 1)
         self.assertIn(b"dictionary.W", result.stdout)
         self.assertIn(b"dictionary.C", result.stderr)
+
+    def test_what_was_measured_of_a_latent(self):
+        model = self.path("model.safetensors")
+        self.good("fuse", CHECKPOINT, "-o", model)
+        atom = self.good_json("inspect", model, "--json", "--atoms", "1")["atoms"][0]
+        self.assertIsNone(atom["cofiring"])
+        self.assertIsNone(atom["quantiles"])
+        labels = self.write("labels", "".join("row %d\n" % row for row in range(1280)).encode())
+        self.good("eval", model, DATA, "--save", model, "--labels", labels, "--basic")
+        tensors, _ = read_safetensors(model)
+        atom = self.good_json("inspect", model, "--json", "--atoms", "1")["atoms"][0]
+        k = atom["atom"]
+        self.assertEqual(atom["cofiring"]["least"], 5)
+        count = tensors["latents.count"].values
+        for measure in "count", "pmi", "correlation":
+            listed = [j for j in tensors["latents.cofiring.%s.atom" % measure].values[16 * k : 16 * k + 16] if j >= 0]
+            self.assertEqual([one["atom"] for one in atom["cofiring"][measure]], listed)
+            for one in atom["cofiring"][measure]:
+                self.assertAlmostEqual(one["lift"], one["count"] * 1280 / count[k] / count[one["atom"]])
+                self.assertAlmostEqual(one["pmi"], math.log(one["lift"]))
+        self.assertEqual(len(atom["quantiles"]), 10)
+        for q, quantile in enumerate(atom["quantiles"]):
+            self.assertEqual([quantile["low"]], [q and atom["quantiles"][q - 1]["high"] or quantile["low"]])
+            for row in quantile["rows"]:
+                self.assertTrue(quantile["low"] <= row["value"] <= quantile["high"])
+                self.assertEqual(row["label"], "row %d" % row["row"])
+        text = self.good("inspect", model, "--atoms", "1")
+        self.assertRegex(text, r"\n    active with \d+.* \(in \d+ rows, [\d.]+ times as often as by chance\)")
+        self.assertRegex(text, r"\n    codes from [\d.e-]+ to [\d.e-]+: row \d+, row \d+")
 
     def test_names_and_labels_cannot_control_the_terminal(self):
         tensors = {"evil\x1b[2J": Tensor("F32", [1], [0.0])}

@@ -137,7 +137,8 @@ static ra_status open_statistics(ra_model *model, const ra_safetensors *file, ra
     for (size_t k = 0; k < statistics.concepts; k++)
         RA_TRY(check_latent(model->info.path, &statistics, k, err));
     model->statistics = statistics;
-    return RA_OK;
+    RA_TRY(ra_model_open_cofiring(model, file, err));
+    return ra_model_open_quantiles(model, file, err);
 }
 
 static ra_status open_layout(ra_model *model, const ra_safetensors *file, ra_error *err) {
@@ -177,7 +178,17 @@ size_t ra_model_statistics_tensors(const ra_latent_statistics *statistics, const
                          : ra_tensor_2d(tensor_rows[i].dtype, data[i], statistics->concepts,
                                         i == HISTOGRAM ? statistics->bins : statistics->examples);
     }
-    return TENSOR_COUNT;
+    size_t count = TENSOR_COUNT;
+    count += ra_model_cofiring_tensors(statistics, names + count, tensors + count);
+    return count + ra_model_quantile_tensors(statistics, names + count, tensors + count);
+}
+
+ra_status ra_model_store_statistics(const ra_latent_statistics *statistics, ra_safetensors_writer *writer,
+                                    ra_error *err) {
+    if (!statistics->rows) return RA_OK;
+    RA_TRY(ra_safetensors_writer_count(writer, rows_key, statistics->rows, err));
+    RA_TRY(ra_model_store_cofiring(statistics, writer, err));
+    return ra_model_store_items(statistics, writer, err);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
@@ -189,14 +200,5 @@ const ra_latent_statistics *ra_model_latent_statistics(const ra_model *model) {
 bool ra_model_atom_layout(const ra_model *model, size_t atom, float position[2]) {
     if (!model->layout) return false;
     memcpy(position, model->layout + 2 * atom, 2 * sizeof *position);
-    return true;
-}
-
-bool ra_latent_statistics_example(const ra_latent_statistics *statistics, size_t latent, size_t t,
-                                  ra_latent_example *example) {
-    size_t at = latent * statistics->examples + t;
-    if (t >= statistics->examples || statistics->top_row[at] < 0) return false;
-    *example = (ra_latent_example){(size_t)statistics->top_row[at], statistics->top_value[at],
-                                   ra_model_label(statistics->top_label, at)};
     return true;
 }

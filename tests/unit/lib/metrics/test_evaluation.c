@@ -205,6 +205,93 @@ START_TEST(test_more_passes_give_what_one_gives) {
 }
 END_TEST
 
+/* With the codes in memory, the bands of pairs and the lists of partners take no pass over the data. */
+START_TEST(test_codes_in_memory_give_what_passes_give) {
+    float x[FEW * FILE_D];
+    size_t passes;
+    test_fill(x, FEW * FILE_D, 3);
+    ra_model *model = small_model(RA_F32);
+    ra_evaluation_options options = {.memory = 160, .partners = 3, .partners_least = 1, .quantiles = 3};
+    ra_evaluation_result many = evaluate_with(model, &options, x, &passes);
+    ck_assert_uint_gt(passes, 4);
+    options.codes_memory = 1 << 20;
+    ra_evaluation_result one = evaluate_with(model, &options, x, &passes);
+    ck_assert_uint_eq(passes, 1);
+    ck_assert_double_eq(one.connectivity, many.connectivity);
+    ck_assert_double_eq(one.max_correlation, many.max_correlation);
+    ck_assert_double_eq(one.negative_interference_frobenius, many.negative_interference_frobenius);
+    ra_model_release(model);
+}
+END_TEST
+
+START_TEST(test_partners_and_quantiles_are_those_of_the_codes) {
+    enum { K = FILE_K };
+    float x[FEW * FILE_D], z[FEW * K];
+    test_fill(x, FEW * FILE_D, 3);
+    ra_model *model = small_model(RA_F32);
+    ra_workspace *workspace = NULL;
+    ra_codes codes = {0};
+    ra_ok(ra_workspace_new(&workspace, &err));
+    ra_ok(ra_model_encode(model, workspace, x, FEW, &codes, &err));
+    ra_codes_to_dense(&codes, z);
+    for (int tight = 0; tight < 2; tight++) {
+        const ra_evaluation_options options = {.basic = true,
+                                               .partners = K,
+                                               .partners_least = 1,
+                                               .quantiles = 2,
+                                               .quantile_rows = FEW < 64 ? FEW : 64,
+                                               .codes_memory = tight ? 64 : 1 << 20,
+                                               .items = {3, 0}};
+        ra_evaluation *evaluation = NULL;
+        ra_latent_statistics latents;
+        ra_latent_partner partner;
+        ra_latent_example example;
+        bool again = true;
+        ra_ok(ra_evaluation_new(model, &options, &evaluation, &err));
+        for (size_t pass = 0; again; pass++) {
+            ra_ok(ra_evaluation_add(evaluation, x, FEW, &err));
+            if (tight && pass == 0)
+                ra_fails(ra_evaluation_statistics(evaluation, NULL, &latents, &err), RA_ERR_STATE,
+                         "another pass");
+            ra_ok(ra_evaluation_next_pass(evaluation, &again, &err));
+        }
+        ra_ok(ra_evaluation_statistics(evaluation, NULL, &latents, &err));
+        for (size_t i = 0; i < K; i++) {
+            size_t pairs = 0, listed = 0, positive = 0, drawn = 0;
+            for (size_t j = 0; j < K; j++) {
+                size_t together = 0;
+                for (size_t b = 0; b < FEW; b++) together += z[b * K + i] != 0 && z[b * K + j] != 0;
+                pairs += j != i && together > 0;
+                for (size_t t = 0; ra_latent_statistics_partner(&latents, RA_COFIRING_COUNT, i, t, &partner);
+                     t++) {
+                    listed += j == 0;
+                    if (partner.latent == j) ck_assert_uint_eq(partner.count, together);
+                }
+            }
+            ck_assert_uint_eq(listed, pairs);
+            for (size_t b = 0; b < FEW; b++) positive += z[b * K + i] > 0;
+            for (size_t q = 0; q < 2; q++)
+                for (size_t t = 0; ra_latent_statistics_quantile_example(&latents, i, q, t, &example);
+                     t++, drawn++) {
+                    ck_assert_float_eq(example.value, z[example.row * K + i]);
+                    ck_assert(example.item == example.row / 3 && example.position == example.row % 3);
+                }
+            ck_assert_uint_eq(drawn, positive);
+        }
+        ra_evaluation_free(evaluation);
+    }
+    ra_fails(
+        ra_evaluation_new(model, &(ra_evaluation_options){.partners = 257}, &(ra_evaluation *){NULL}, &err),
+        RA_ERR_ARGUMENT, "257 partners");
+    ra_fails(
+        ra_evaluation_new(model, &(ra_evaluation_options){.quantiles = 101}, &(ra_evaluation *){NULL}, &err),
+        RA_ERR_ARGUMENT, "101 quantiles");
+    ra_codes_release(&codes);
+    ra_workspace_free(workspace);
+    ra_model_release(model);
+}
+END_TEST
+
 START_TEST(test_what_is_left_out_is_said) {
     static const char *const names[] = {"wasserstein_1d",        "frechet_distance", "connectivity",
                                         "negative_interference", "max_correlation",  "effective_rank",
@@ -365,6 +452,7 @@ END_TEST
 
 TEST_CASES(evaluation, test_any_number_of_calls_gives_the_same_result, test_more_rows_may_follow_a_result,
            test_needs_an_encoder_and_rows, test_more_passes_give_what_one_gives,
+           test_codes_in_memory_give_what_passes_give, test_partners_and_quantiles_are_those_of_the_codes,
            test_what_is_left_out_is_said, test_classes_and_directions,
            test_statistics_of_latents_are_those_of_the_codes, test_a_pass_needs_all_rows,
            test_every_allocation_may_fail)

@@ -1,0 +1,144 @@
+/* Examples by quantile and the items that rows are parts of, which `rasae eval --save` adds to an artifact. They are
+ * used in the mapping and checked once, here. */
+#include "model/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum quantile_tensor { BOUND, ROW, VALUE, QUANTILE_TENSORS };
+
+static const char *const names[QUANTILE_TENSORS] = {
+    [BOUND] = "latents.quantile_bound", [ROW] = "latents.quantile_row", [VALUE] = "latents.quantile_value"};
+
+static const char item_key[] = "latents.item_shape";
+
+/* ---- opening ------------------------------------------------------------------------------------------ */
+
+static ra_status check_bounds(const char *path, const ra_latent_quantiles *quantiles, size_t k,
+                              ra_error *err) {
+    const float *bound = quantiles->bound + k * (quantiles->count + 1);
+    for (size_t q = 0; q <= quantiles->count; q++)
+        if (bound[q] < 0 || (q > 0 && bound[q] < bound[q - 1]))
+            RA_FAIL(err, RA_ERR_FORMAT,
+                    "%s: %s holds %g at [%zu, %zu]; expected numbers of at least 0, ascending", path,
+                    names[BOUND], (double)bound[q], k, q);
+    return RA_OK;
+}
+
+static ra_status check_rows(const char *path, const ra_latent_quantiles *quantiles, size_t k, ra_error *err) {
+    size_t S = quantiles->rows, width = quantiles->count * S;
+    const int64_t *row = quantiles->row + k * width;
+    const float *value = quantiles->value + k * width;
+    const float *bound = quantiles->bound + k * (quantiles->count + 1);
+    for (size_t i = 0; i < width; i++) {
+        bool first = i % S == 0;
+        if (row[i] < -1 || (row[i] >= 0 && !first && row[i - 1] < 0))
+            RA_FAIL(err, RA_ERR_FORMAT,
+                    "%s: %s holds %lld at [%zu, %zu]; expected data rows from 0 on, then only -1", path,
+                    names[ROW], (long long)row[i], k, i);
+        if (row[i] < 0) continue;
+        if (value[i] < bound[i / S] || value[i] > bound[i / S + 1] || (!first && value[i] > value[i - 1]))
+            RA_FAIL(err, RA_ERR_FORMAT,
+                    "%s: %s holds %g at [%zu, %zu]; expected numbers from %g to %g, the largest first", path,
+                    names[VALUE], (double)value[i], k, i, (double)bound[i / S], (double)bound[i / S + 1]);
+    }
+    return RA_OK;
+}
+
+static ra_status open_items(ra_model *model, const ra_safetensors *file, ra_error *err) {
+    const char *text = ra_safetensors_metadata(file, item_key);
+    ra_latent_items *items = &model->statistics.items;
+    if (!text) return RA_OK;
+    unsigned height, width;
+    char after;
+    int parts = sscanf(text, "%9ux%9u%c", &height, &width, &after);
+    if (!(parts == 1 && strchr(text, 'x') == NULL && ra_count_parse(text, &items->rows)) && parts != 2)
+        height = 0;
+    if (height == 0 || (parts == 2 && width == 0))
+        RA_FAIL(err, RA_ERR_FORMAT,
+                "%s: %s is \"%s\" in its metadata; expected the rows of an item, as 77 or 16x16",
+                model->info.path, item_key, text);
+    *items = (ra_latent_items){parts == 2 ? (size_t)height * width : height, parts == 2 ? width : 0};
+    return RA_OK;
+}
+
+ra_status ra_model_open_quantiles(ra_model *model, const ra_safetensors *file, ra_error *err) {
+    const char *path = model->info.path;
+    size_t K = model->info.concepts;
+    ra_tensor bound, row, value;
+    RA_TRY(open_items(model, file, err));
+    bool any = false;
+    for (size_t i = 0; i < QUANTILE_TENSORS; i++) any |= ra_safetensors_find(file, names[i]) != NULL;
+    if (!any) return RA_OK;
+    RA_TRY(ra_safetensors_get(file, names[BOUND], &bound, err));
+    RA_TRY(ra_safetensors_get(file, names[ROW], &row, err));
+    RA_TRY(ra_safetensors_get(file, names[VALUE], &value, err));
+    RA_TRY(ra_model_check_tensor(path, names[BOUND], &bound, RA_F32, 2, K, 0, err));
+    RA_TRY(ra_model_check_tensor(path, names[ROW], &row, RA_I64, 2, K, 0, err));
+    RA_TRY(ra_model_check_tensor(path, names[VALUE], &value, RA_F32, 2, K, row.shape[1], err));
+    RA_TRY(ra_model_check_finite(model, names[BOUND], &bound, err));
+    RA_TRY(ra_model_check_finite(model, names[VALUE], &value, err));
+    size_t count = bound.shape[1] - 1;
+    if (count == 0 || row.shape[1] % count != 0)
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "%s: %s has %zu columns for %zu quantiles of %s; expected as many for each quantile", path,
+                names[ROW], row.shape[1], count, names[BOUND]);
+    ra_latent_quantiles quantiles = {count, row.shape[1] / count, bound.data, row.data, value.data, NULL};
+    for (size_t k = 0; k < K; k++) {
+        RA_TRY(check_bounds(path, &quantiles, k, err));
+        RA_TRY(check_rows(path, &quantiles, k, err));
+    }
+    model->statistics.quantiles = quantiles;
+    return RA_OK;
+}
+
+/* ---- saving and reading --------------------------------------------------------------------------------- */
+
+size_t ra_model_quantile_tensors(const ra_latent_statistics *statistics, const char **tensor_names,
+                                 ra_tensor *tensors) {
+    const ra_latent_quantiles *quantiles = &statistics->quantiles;
+    size_t K = statistics->concepts, width = quantiles->count * quantiles->rows;
+    if (width == 0) return 0;
+    memcpy(tensor_names, names, sizeof names);
+    tensors[BOUND] = ra_tensor_2d(RA_F32, quantiles->bound, K, quantiles->count + 1);
+    tensors[ROW] = ra_tensor_2d(RA_I64, quantiles->row, K, width);
+    tensors[VALUE] = ra_tensor_2d(RA_F32, quantiles->value, K, width);
+    return QUANTILE_TENSORS;
+}
+
+ra_status ra_model_store_items(const ra_latent_statistics *statistics, ra_safetensors_writer *writer,
+                               ra_error *err) {
+    const ra_latent_items *items = &statistics->items;
+    char text[64];
+    if (items->rows == 0) return RA_OK;
+    if (items->width)
+        snprintf(text, sizeof text, "%zux%zu", items->rows / items->width, items->width);
+    else
+        snprintf(text, sizeof text, "%zu", items->rows);
+    return ra_safetensors_writer_metadata(writer, item_key, text, err);
+}
+
+static void fill(const ra_latent_statistics *statistics, int64_t row, float value, const char *label,
+                 ra_latent_example *example) {
+    size_t number = (size_t)row, parts = statistics->items.rows ? statistics->items.rows : 1;
+    *example = (ra_latent_example){number, number / parts, number % parts, value, label};
+}
+
+bool ra_latent_statistics_example(const ra_latent_statistics *statistics, size_t latent, size_t t,
+                                  ra_latent_example *example) {
+    size_t at = latent * statistics->examples + t;
+    if (t >= statistics->examples || statistics->top_row[at] < 0) return false;
+    fill(statistics, statistics->top_row[at], statistics->top_value[at],
+         ra_model_label(statistics->top_label, at), example);
+    return true;
+}
+
+bool ra_latent_statistics_quantile_example(const ra_latent_statistics *statistics, size_t latent, size_t q,
+                                           size_t t, ra_latent_example *example) {
+    const ra_latent_quantiles *quantiles = &statistics->quantiles;
+    if (q >= quantiles->count || t >= quantiles->rows) return false;
+    size_t at = (latent * quantiles->count + q) * quantiles->rows + t;
+    if (quantiles->row[at] < 0) return false;
+    fill(statistics, quantiles->row[at], quantiles->value[at], ra_model_label(quantiles->label, at), example);
+    return true;
+}

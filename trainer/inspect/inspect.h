@@ -1,0 +1,19 @@
+/* inspect.h - the parts of `rasae inspect`, whose flags and order are in trainer/inspect.c.
+ *
+ *   latents.c    what was measured of a latent on data: which others are active with it, rows from all over its range
+ *
+ * Thread safety: one thread.
+ */
+#ifndef RASAE_INSPECT_INSPECT_H
+#define RASAE_INSPECT_INSPECT_H
+
+#include "app/json.h"
+#include "ra.h"
+
+/* `cofiring` and `quantiles` of an atom's object; null where the file has none. */
+void inspect_latent_json(text *json, const ra_model *model, size_t atom);
+
+/* A line for the latents that are active with it, and one for its range. */
+void inspect_latent_print(const ra_model *model, size_t atom);
+
+#endif
