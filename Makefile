@@ -69,7 +69,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-barriers check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-serve bench-latency \
+.PHONY: all cuda demo check check-built check-fast check-barriers check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
   bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
@@ -250,7 +250,7 @@ bench: install-deps ## time numbers, serving and training beside this machine's 
 
 # The programs that benchmarks compare with, in an environment of their own.
 BENCH_VENV := $(BUILD)/bench-venv
-BENCH_VENV_PACKAGES := numpy==2.4.6 scikit-learn==1.9.1 faiss-cpu==1.15.1
+BENCH_VENV_PACKAGES := numpy==2.4.6 scikit-learn==1.9.1 faiss-cpu==1.15.1 umap-learn==0.5.12
 
 $(BENCH_VENV)/stamp: Makefile
 	$(call say,VENV,$(BENCH_VENV))
@@ -271,6 +271,8 @@ gpu-day: all $(UNIT) $(OUT)/tests/bench_gpu ## pack what a bare machine with a G
 
 bench-kmeans: $(OUT)/tests/bench_kmeans $(BENCH_VENV)/stamp ## time k-means beside scikit-learn's and faiss's (half an hour)
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/kmeans_peers.py $(OUT)/tests/bench_kmeans
+bench-layout: all $(BENCH_VENV)/stamp ## compare maps of dictionaries with umap-learn's (some minutes)
+	$(Q)$(BENCH_VENV)/bin/python tests/bench/layout_peers.py $(OUT)
 bench-serve: all ## measure how many requests one core serves; write deploy/README.md's table
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_serve.py --readme deploy/README.md
 bench-train: all ## time a training step beside the reference's; write tests/bench/README.md's table

@@ -5,7 +5,9 @@
 #include "common/files.h"
 #include "common/progress.h"
 
-enum { COUNTED = 10 }; /* neighbors that the figure looks at */
+#include <math.h>
+
+enum { COUNTED = 10, MEASURED = 4096 }; /* neighbors that the figures look at; of how many atoms at most */
 
 static struct layout_flags {
     uint64_t known;
@@ -30,7 +32,7 @@ static const ra_setting rows[] = {
     {"neighbors", RA_SETTING_COUNT, AT(neighbors), .min = 1, .max = 1000, .argument = "N",
         .help = "nearest atoms that each atom is tied to (15)"},
     {"epochs", RA_SETTING_COUNT, AT(epochs), .min = 1, .max = 1000000, .argument = "E",
-        .help = "rounds over the edges (500; 200 from 10,000 atoms on)"},
+        .help = "rounds over the edges (1000; 500 from 10,000 atoms on)"},
     {"seed", RA_SETTING_COUNT, AT(seed), .max = 0x1p53, .fallback = "0", .argument = "S",
         .help = "seed of the embedding"},
     {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
@@ -41,7 +43,7 @@ typedef struct layout_run {
     ra_backend *backend;
     ra_model *model;
     ra_matrix D, places;
-    double preserved;
+    ra_layout_quality quality;
 } layout_run;
 
 static ra_status compute(layout_run *run, ra_error *err) {
@@ -61,8 +63,8 @@ static ra_status compute(layout_run *run, ra_error *err) {
         ra_layout(run->backend, run->D.data, run->D.rows, run->D.cols, &wanted, run->places.data, err);
     progress_close(&progress);
     RA_TRY(status);
-    return ra_layout_preservation(run->backend, run->D.data, run->D.rows, run->D.cols, run->places.data,
-                                  COUNTED, &run->preserved, err);
+    return ra_layout_measure(run->backend, run->D.data, run->D.rows, run->D.cols, run->places.data, COUNTED,
+                             MEASURED, &run->quality, err);
 }
 
 static ra_status print_result(const layout_run *run, ra_error *err) {
@@ -71,14 +73,20 @@ static ra_status print_result(const layout_run *run, ra_error *err) {
         json_object(&json, NULL);
         json_count(&json, "concepts", run->D.rows);
         json_text(&json, "method", method_names[flags.method]);
-        json_real(&json, "preserved_neighbors", run->preserved);
+        json_real(&json, "preserved_neighbors", run->quality.preserved);
+        json_real(&json, "trustworthiness", run->quality.trustworthiness);
+        json_count(&json, "measured_on", run->quality.atoms);
         json_object_end(&json);
         return json_print(&json, stdout, err);
     }
     printf("%s atoms placed by %s in ", format_grouped(run->D.rows).text, method_names[flags.method]);
     print_clean(stdout, flags.output);
-    printf(": %.1f %% of the %d nearest atoms are among the %d nearest on the map\n", 100 * run->preserved,
-           COUNTED, COUNTED);
+    printf(": %.1f %% of the %d nearest atoms are among the %d nearest on the map",
+           100 * run->quality.preserved, COUNTED, COUNTED);
+    if (isfinite(run->quality.trustworthiness))
+        printf("; trustworthiness %.4f", run->quality.trustworthiness);
+    if (run->quality.atoms < run->D.rows) printf(" (of %s atoms)", format_grouped(run->quality.atoms).text);
+    putchar('\n');
     command_next("rasaed --dictionary NAME=%s", flags.output);
     return RA_OK;
 }
@@ -112,7 +120,8 @@ const command command_layout = {
         "Gives each atom a position on a map and writes the artifact with these positions, which rasaed\n"
         "then serves. `neighbors` keeps atoms with a large cosine together; `pca` projects on the two\n"
         "strongest directions. The command prints how many of the nearest atoms are nearest on the\n"
-        "map as well. MODEL is a fused artifact or a checkpoint.\n",
+        "map as well, and the trustworthiness of the map (1: none that is far is shown near), both on\n"
+        "4,096 atoms if there are more. MODEL is a fused artifact or a checkpoint.\n",
     .example = "  rasae layout words.fused.safetensors -o words.fused.safetensors\n"
                "  rasae layout words.safetensors -o words.map.safetensors --method pca\n",
     .min_arguments = 1,

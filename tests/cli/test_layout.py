@@ -44,6 +44,8 @@ class Layout(Case):
         report = self.good_json("layout", self.model, "-o", self.model, "--json")
         self.assertEqual((report["concepts"], report["method"]), (K, "neighbors"))
         self.assertTrue(0 < report["preserved_neighbors"] <= 1)
+        self.assertTrue(0.5 < report["trustworthiness"] <= 1)
+        self.assertEqual(report["measured_on"], K)
         tensors, _ = read_safetensors(self.model)
         self.assertIn("latents.count", tensors)
         self.assertIn("atoms.layout", tensors)
@@ -51,12 +53,12 @@ class Layout(Case):
     def test_words_keep_their_neighbors_better_than_in_a_projection(self):
         self.good("train", data("words.safetensors"), "--concepts", 400, "--points", 400, "--top-k", 16, "--steps",
                   20, "--delta", 1, "--quiet", "--seed", 1, "-o", self.path("words"))
-        kept = {}
+        report = {}
         for method in "neighbors", "pca":
-            report = self.good_json("layout", self.path("words"), "-o", self.path("map"), "--method", method,
-                                    "--json")
-            kept[method] = report["preserved_neighbors"]
-        self.assertGreater(kept["neighbors"], 2 * kept["pca"], kept)
+            report[method] = self.good_json("layout", self.path("words"), "-o", self.path("map"), "--method", method,
+                                            "--json")
+        self.assertGreater(report["neighbors"]["preserved_neighbors"], 4 * report["pca"]["preserved_neighbors"], report)
+        self.assertGreater(report["neighbors"]["trustworthiness"], report["pca"]["trustworthiness"], report)
 
     def test_what_cannot_be_placed(self):
         self.bad(1, "would replace", "layout", CHECKPOINT, "-o", CHECKPOINT)

@@ -1,9 +1,10 @@
 /* layout.h - the parts of a layout, for the files of this folder:
  *
- *   layout.c   the two methods as one function, and how well positions preserve neighbors
+ *   layout.c   the two methods as one function
  *   pca.c      projection onto the two strongest directions
  *   graph.c    the nearest atoms of each atom, and the weights of the edges between them
  *   embed.c    positions from the graph
+ *   quality.c  how well positions keep who is near whom
  *
  * Thread safety: plain functions of their arguments; the number of threads changes no result.
  */

@@ -22,10 +22,10 @@ static void place(const float *D, size_t K, size_t d, ra_layout_options options,
 
 static double preservation(const float *D, size_t K, size_t d, const float *places, size_t k) {
     ra_backend *backend = backend_of("cpu", 2);
-    double share;
-    ra_ok(ra_layout_preservation(backend, D, K, d, places, k, &share, &err));
+    ra_layout_quality quality;
+    ra_ok(ra_layout_measure(backend, D, K, d, places, k, 0, &quality, &err));
     ra_backend_release(backend);
-    return share;
+    return quality.preserved;
 }
 
 START_TEST(test_nearest_equal_plain_loops) {
@@ -129,6 +129,75 @@ START_TEST(test_neighbors_stay_together_better_than_in_a_projection) {
 }
 END_TEST
 
+/* By full sorts. */
+static ra_layout_quality quality_of(const float *D, size_t K, size_t d, const float *places, size_t k,
+                                    size_t sample) {
+    ra_layout_quality quality = {.atoms = sample};
+    double *cosine = ra_malloc(K, sizeof *cosine), *gap = ra_malloc(K, sizeof *gap), intruded = 0;
+    for (size_t s = 0; s < sample; s++) {
+        size_t i = s * K / sample;
+        for (size_t j = 0; j < K; j++) {
+            double ii = 0, jj = 0, ij = 0;
+            for (size_t l = 0; l < d; l++) {
+                double x = (double)D[i * d + l], y = (double)D[j * d + l];
+                ii += x * x, jj += y * y, ij += x * y;
+            }
+            cosine[j] = j == i ? -2 : ij / sqrt(ii * jj);
+            gap[j] = j == i ? 1e9
+                            : hypot((double)(places[2 * j] - places[2 * i]),
+                                    (double)(places[2 * j + 1] - places[2 * i + 1]));
+        }
+        for (size_t j = 0; j < K; j++) {
+            size_t rank = 1, shown = 1;
+            for (size_t o = 0; o < K; o++) {
+                rank += cosine[o] > cosine[j];
+                shown += gap[o] < gap[j];
+            }
+            if (j == i || shown > k) continue;
+            quality.preserved += rank <= k;
+            intruded += rank > k ? (double)(rank - k) : 0;
+        }
+    }
+    double counted = (double)sample * (double)k;
+    quality.preserved /= counted;
+    quality.trustworthiness = 1 - 2 * intruded / (counted * (double)(2 * K - 3 * k - 1));
+    ra_free(cosine);
+    ra_free(gap);
+    return quality;
+}
+
+START_TEST(test_figures_equal_plain_loops) {
+    enum { K = 700, D = 5 };
+    static const size_t samples[] = {0, 700, 300, 7, 1000};
+    static float atoms[K * D], places[K * 2];
+    ra_backend *backend = backend_of("cpu", 2);
+    ra_layout_quality quality;
+    test_fill(atoms, K * D, 1);
+    for (size_t i = 0; i < K; i++)
+        for (size_t axis = 0; axis < 2; axis++) places[2 * i + axis] = atoms[i * D + axis];
+    for (size_t c = 0; c < sizeof samples / sizeof *samples; c++) {
+        ra_layout_quality expected = quality_of(atoms, K, D, places, 8, samples[c] % 1000 ? samples[c] : K);
+        ra_ok(ra_layout_measure(backend, atoms, K, D, places, 8, samples[c], &quality, &err));
+        ck_assert_uint_eq(quality.atoms, expected.atoms);
+        ck_assert_double_eq_tol(quality.preserved, expected.preserved, 1e-12);
+        ck_assert_double_eq_tol(quality.trustworthiness, expected.trustworthiness, 1e-12);
+        ck_assert(quality.preserved > 0 && quality.preserved < 1);
+    }
+    ra_ok(ra_layout_measure(backend, atoms, 10, D, places, 5, 0, &quality, &err));
+    ck_assert(isnan(quality.trustworthiness));
+    for (size_t i = 0; i < K * D; i++)
+        atoms[i] = atoms[i % (100 * D)]; /* each seven times: copies are equally near */
+    for (size_t i = 0; i < K; i++) places[2 * i] = (float)(i % 100), places[2 * i + 1] = 0;
+    ra_ok(ra_layout_measure(backend, atoms, K, D, places, 6, 0, &quality, &err));
+    ck_assert_double_eq(quality.preserved, 1);
+    ck_assert_double_eq(quality.trustworthiness, 1);
+    memset(atoms, 0, sizeof atoms);
+    ra_ok(ra_layout_measure(backend, atoms, K, D, places, 6, 0, &quality, &err));
+    ck_assert_double_eq(quality.preserved, 1);
+    ra_backend_release(backend);
+}
+END_TEST
+
 START_TEST(test_a_seed_gives_the_same_places_with_any_threads) {
     enum { K = 120, D = 8 };
     static float atoms[K * D], first[K * 2], other[K * 2];
@@ -160,10 +229,10 @@ START_TEST(test_dictionaries_that_leave_nothing_to_place) {
     }
     ck_assert_double_eq(preservation(same, 1, 2, places, 10), 1);
     ra_backend *backend = backend_of("cpu", 1);
-    double share;
+    ra_layout_quality quality;
     ra_fails(ra_layout(backend, same, 0, 2, &(ra_layout_options){0}, places, &err), RA_ERR_ARGUMENT,
              "[0, 2]");
-    ra_fails(ra_layout_preservation(backend, same, 4, 2, places, 65, &share, &err), RA_ERR_ARGUMENT,
+    ra_fails(ra_layout_measure(backend, same, 4, 2, places, 65, 0, &quality, &err), RA_ERR_ARGUMENT,
              "1 to 64");
     ra_backend_release(backend);
 }
@@ -201,10 +270,10 @@ END_TEST
 
 static ra_status place_and_count(ra_backend *backend, const float *D, ra_error *err) {
     float places[20 * 2];
-    double share;
+    ra_layout_quality quality;
     ra_layout_options options = {.epochs = 2};
     ra_status status = ra_layout(backend, D, 20, 3, &options, places, err);
-    return status == RA_OK ? ra_layout_preservation(backend, D, 20, 3, places, 5, &share, err) : status;
+    return status == RA_OK ? ra_layout_measure(backend, D, 20, 3, places, 5, 0, &quality, err) : status;
 }
 
 START_TEST(test_every_allocation_may_fail) {
@@ -218,6 +287,6 @@ END_TEST
 
 TEST_CASES(layout, test_nearest_equal_plain_loops, test_edges_stand_once_and_pull_as_both_ends_say,
            test_pca_finds_the_plane_that_atoms_lie_in,
-           test_neighbors_stay_together_better_than_in_a_projection,
+           test_neighbors_stay_together_better_than_in_a_projection, test_figures_equal_plain_loops,
            test_a_seed_gives_the_same_places_with_any_threads, test_dictionaries_that_leave_nothing_to_place,
            test_tells_every_epoch_and_can_be_stopped, test_every_allocation_may_fail)
