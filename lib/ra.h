@@ -18,6 +18,7 @@
  *   ra_points.h      candidate points: k-means, samples, given ones
  *   ra_latent_statistics.h  how often and how strongly each latent is active
  *   ra_agreement.h   in how many runs each atom is found again
+ *   ra_contrast.h    what latents do on one set of data against another
  *   ra_model.h       what is served: fused, immutable; reconstruct, encode, explain, search
  *   ra_train.h       losses, Adam, schedules, the loop
  *   ra_metrics.h     evaluation of a model, stability between dictionaries
@@ -45,6 +46,7 @@
 #include "ra_points.h"
 #include "ra_latent_statistics.h"
 #include "ra_agreement.h"
+#include "ra_contrast.h"
 #include "ra_model.h"
 #include "ra_train.h"
 #include "ra_metrics.h"

@@ -23,6 +23,7 @@
 #ifndef RA_METRICS_H
 #define RA_METRICS_H
 
+#include "ra_contrast.h"
 #include "ra_model.h"
 
 /* ---- a model on data, streaming ----------------------------------------------------------------------- */
@@ -249,5 +250,38 @@ void ra_code_overlap_release(ra_code_overlap *overlap); /* leaves {0} */
 /* a, b: the codes of the same rows by the two models, each of K latents. */
 void ra_code_overlap_add(ra_code_overlap *overlap, const ra_codes *a, const ra_codes *b);
 double ra_code_overlap_value(const ra_code_overlap *overlap); /* NaN: no latent is ever active */
+
+/* ---- two sets of data against each other (ra_contrast.h) ------------------------------------------------ */
+
+typedef struct ra_contrasting ra_contrasting;
+
+#define RA_CONTRAST_CONFIDENCE 0.95
+
+typedef struct ra_contrasting_set {
+    const char *name; /* what it is called; not owned */
+    size_t item_rows; /* rows of each item, which then are the units; 0: the rows are */
+    /* the number of a row, which tells its item; NULL: its index among the rows of the set that were added */
+    uint64_t (*row_number)(const void *context, uint64_t row);
+    const void *row_context;
+} ra_contrasting_set;
+
+typedef struct ra_contrasting_options {
+    const char *name;           /* of the contrast */
+    ra_contrasting_set sets[2]; /* A and B */
+    double confidence;          /* 0: RA_CONTRAST_CONFIDENCE */
+    bool each;                  /* of each interval by itself, not of all at once */
+} ra_contrasting_options;
+
+/* RA_ERR_STATE for a model without an encoder, RA_ERR_ARGUMENT for a name or a confidence that is not possible. */
+ra_status ra_contrasting_new(ra_model *model, const ra_contrasting_options *options,
+                             ra_contrasting **contrasting, ra_error *err);
+void ra_contrasting_free(ra_contrasting *contrasting); /* NULL is fine */
+
+/* Rows x [rows,d] of set 0 (A) or 1 (B), in their order. */
+ra_status ra_contrasting_add(ra_contrasting *contrasting, int set, const float *x, size_t rows,
+                             ra_error *err);
+
+/* *contrast lives as long as the contrasting. RA_ERR_STATE if a set has no rows. */
+ra_status ra_contrasting_finish(ra_contrasting *contrasting, const ra_contrast **contrast, ra_error *err);
 
 #endif

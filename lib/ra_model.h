@@ -28,6 +28,7 @@
 #define RA_MODEL_H
 
 #include "ra_agreement.h"
+#include "ra_contrast.h"
 #include "ra_digest.h"
 #include "ra_io.h"
 #include "ra_latent_statistics.h"
@@ -94,7 +95,8 @@ typedef struct ra_model_additions {
     const ra_trace *trace;                  /* of its K atoms */
     const ra_labels *row_labels;            /* one per row in the files, for the trace; NULL: none */
     const ra_agreement *agreement;          /* of its K atoms with other runs */
-    const char *model, *hook;               /* as in ra_model_info */
+    const ra_contrast *contrast; /* of its K latents; replaces that of the same name, others stay */
+    const char *model, *hook;    /* as in ra_model_info */
 } ra_model_additions;
 
 /* ra_model_save() with additions or replacements. path may be that of the file the model was opened from: the
@@ -251,6 +253,10 @@ const ra_latent_statistics *ra_model_latent_statistics(const ra_model *model);
 
 /* position <- x and y of atom < K on the map of all atoms; false if the file has no layout. */
 bool ra_model_atom_layout(const ra_model *model, size_t atom, float position[2]);
+
+/* The contrasts that the file holds (ra_contrast.h), by name; they live as long as the model. NULL past the last. */
+size_t ra_model_contrast_count(const ra_model *model);
+const ra_contrast *ra_model_contrast(const ra_model *model, size_t i);
 
 /* An atom built from a point, the reverse of ra_archetype. */
 typedef struct ra_point_use {

@@ -70,6 +70,7 @@ files='
     lib/ra_points.h:     lib/points
     lib/ra_trace.h:      lib/points
     lib/ra_agreement.h:  lib/model
+    lib/ra_contrast.h:   lib/model
     lib/ra_train.h:      lib/train
     lib/ra_metrics.h:    lib/metrics
     lib/ra_layout.h:     lib/metrics

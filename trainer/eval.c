@@ -271,8 +271,8 @@ const command command_eval = {
              "over its range: --quantile-rows of each of --quantiles parts of its positive codes.\n"
              "\n"
              "The codes of all rows are kept for that, in as much memory as --memory; if they do not\n"
-             "fit, the data are encoded again for each part of the latents. Metrics that cannot be measured "
-             "are listed with the reason.\n",
+             "fit, the data are encoded again for each part of the latents. Metrics that cannot be\n"
+             "measured are listed with the reason.\n",
     .example = "  rasae eval words.safetensors acts.npy\n"
                "  rasae eval words.fused.safetensors acts.npy --labels words.txt --save "
                "words.fused.safetensors\n"

@@ -220,6 +220,7 @@ static void json_model(const inspection *in, text *json) {
     json_object(json, "model");
     json_model_info(json, ra_model_get_info(in->model));
     json_object_end(json);
+    inspect_contrasts_json(json, in->model);
     json_array(json, "atoms");
     for (size_t i = 0; i < in->shown; i++) {
         json_object(json, NULL);
@@ -464,6 +465,7 @@ static void print_model(const inspection *in) {
         printf("  the median atom is in %.0f %% of %zu runs (cosine %.2g and more), mean cosine %.3f\n",
                100 * (double)info->agreement_share, info->agreement_runs, info->agreement_level,
                (double)info->agreement_cosine);
+    inspect_contrasts_print(in->model);
 }
 
 static void print_device_memory(const ra_model *model) {

@@ -58,7 +58,9 @@ typedef struct command_line {
     const settings_group *groups;
     size_t group_count; /* at most SETTINGS_GROUPS */
     int min_arguments, max_arguments;
-    const char *arguments;   /* what they are, for messages: "MODEL and DATA, at least one file" */
+    const char *arguments; /* what they are, for messages: "MODEL and DATA, at least one file" */
+    bool
+        keeps_separator; /* `--` does not end the flags but stays among the arguments, once, between two lists */
     const char *environment; /* what variables begin with, "RASAED_"; NULL: there are none */
 } command_line;
 

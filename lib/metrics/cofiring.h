@@ -4,12 +4,14 @@
  * chosen and the rest is dropped. Memory is that of the lists, K * T entries for each measure, plus the band,
  * 16 bytes per pair.
  *
- *     RA_TRY(ra_cofiring_init(&cofiring, K, &options, bytes, err));
+ *     ra_cofiring cofiring;
+ *     RA_TRY(ra_cofiring_init(&cofiring, K, 16, 5, bytes, err));
  *     while (cofiring.end < K) {
- *         RA_TRY(ra_cofiring_begin(&cofiring, pool, &sums, most, err));
+ *         RA_TRY(ra_cofiring_begin(&cofiring, sums, K, err));
  *         ra_cofiring_add(&cofiring, pool, &order); // for the codes of all rows
- *         ra_cofiring_choose(&cofiring, pool, &sums);
+ *         ra_cofiring_choose(&cofiring, pool, sums);
  *     }
+ *     ra_cofiring_release(&cofiring);
  *
  * The number of threads, of bands and of calls changes no bit of a result.
  */

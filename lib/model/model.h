@@ -9,6 +9,7 @@
  *   open/cofiring.c    its lists of latents that are active together
  *   open/quantiles.c   its examples by quantile
  *   open/tensors.c     checks tensors and keeps them
+ *   contrast.c         contrasts of two sets of data, of an artifact
  *   labels.c           labels of points, rows and atoms
  *   provenance.c       atoms, points, and the atoms of a point
  *   standardize.c      into standardized space and back
@@ -117,6 +118,8 @@ struct ra_model {
     ra_labels *example_labels;       /* K * T lines; statistics.top_label */
     ra_labels *quantile_labels;      /* K * Q * S lines; statistics.quantiles.label */
     const float *layout;             /* [K,2]; NULL: none */
+    ra_contrast *contrasts;          /* [contrast_count] by name */
+    size_t contrast_count;
 };
 
 /* Where a model comes from: texts of the metadata that a fuse keeps. */
@@ -171,6 +174,7 @@ ra_status ra_model_measure_provenance(ra_model *model, ra_error *err);
 ra_status ra_model_open_trace(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_agreement(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_contrasts(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_cofiring(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_quantiles(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
@@ -185,6 +189,16 @@ size_t ra_model_cofiring_tensors(const ra_latent_statistics *statistics, const c
                                  ra_tensor *tensors);
 size_t ra_model_quantile_tensors(const ra_latent_statistics *statistics, const char **names,
                                  ra_tensor *tensors);
+
+/* Adds a contrast to a file. *parts holds what the writer refers to: names of tensors and keys of metadata. */
+enum { RA_MODEL_CONTRAST_TENSORS = 3, RA_MODEL_CONTRAST_TEXTS = 6 };
+typedef struct ra_model_contrast_parts {
+    char name[RA_MODEL_CONTRAST_TENSORS][RA_CONTRAST_NAME + 32],
+        key[RA_MODEL_CONTRAST_TEXTS][RA_CONTRAST_NAME + 32];
+    ra_tensor tensor[RA_MODEL_CONTRAST_TENSORS];
+} ra_model_contrast_parts;
+ra_status ra_model_store_contrast(const ra_contrast *contrast, ra_model_contrast_parts *parts,
+                                  ra_safetensors_writer *writer, ra_error *err);
 
 /* Their metadata. */
 ra_status ra_model_store_statistics(const ra_latent_statistics *statistics, ra_safetensors_writer *writer,

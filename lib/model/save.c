@@ -14,9 +14,12 @@ typedef struct contents {
         ra_tensor tensor;
     } tensors[MAX_TENSORS];
     size_t count;
-    ra_latent_statistics statistics; /* to be written; rows 0: none */
-    void *dictionary;                /* D in another type than the model's; owned */
-    ra_agreement agreement;          /* to be written, not owned; runs 0: none */
+    ra_latent_statistics statistics;                 /* to be written; rows 0: none */
+    void *dictionary;                                /* D in another type than the model's; owned */
+    ra_agreement agreement;                          /* to be written, not owned; runs 0: none */
+    const ra_contrast *contrasts[RA_CONTRASTS_MOST]; /* to be written, not owned */
+    size_t contrast_count;
+    ra_model_contrast_parts *contrast_parts; /* [contrast_count] */
     ra_text atom_labels, point_labels, row_labels, example_labels, quantile_labels, trace_labels;
     char *given_labels; /* of a trace that is added */
 } contents;
@@ -35,6 +38,7 @@ static void release(contents *a) {
     ra_text_release(&a->quantile_labels);
     ra_text_release(&a->trace_labels);
     ra_free(a->given_labels);
+    ra_free(a->contrast_parts);
 }
 
 /* ---- the dictionary ----------------------------------------------------------------------------------- */
@@ -145,6 +149,27 @@ static ra_status choose_agreement(const ra_model *model, const ra_agreement *giv
     return RA_OK;
 }
 
+/* The model's, but for one of the same name, and the given one. */
+static ra_status choose_contrasts(const ra_model *model, const ra_contrast *given, contents *a,
+                                  ra_error *err) {
+    for (size_t i = 0; i < model->contrast_count; i++)
+        if (!given || strcmp(given->name, model->contrasts[i].name) != 0)
+            a->contrasts[a->contrast_count++] = &model->contrasts[i];
+    if (given && given->concepts != model->info.concepts)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu latents; a contrast of %zu cannot be saved with it",
+                model->info.path, model->info.concepts, given->concepts);
+    if (given && a->contrast_count == RA_CONTRASTS_MOST)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "%s holds %d contrasts already, which is the most; give it the name of one of them",
+                model->info.path, RA_CONTRASTS_MOST);
+    if (given) a->contrasts[a->contrast_count++] = given;
+    if (a->contrast_count == 0) return RA_OK;
+    a->contrast_parts = ra_malloc(a->contrast_count, sizeof *a->contrast_parts);
+    if (!a->contrast_parts)
+        RA_FAIL_MEMORY(err, "the contrasts", a->contrast_count * sizeof *a->contrast_parts);
+    return RA_OK;
+}
+
 /* Statistics, layout, trace and agreement: those of the additions, otherwise the model's own. */
 static ra_status add_additions(const ra_model *model, const ra_model_additions *additions, contents *a,
                                ra_error *err) {
@@ -159,6 +184,7 @@ static ra_status add_additions(const ra_model *model, const ra_model_additions *
     for (size_t i = 0; i < count; i++) add(a, names[i], tensors[i]);
     if (layout) add(a, "atoms.layout", ra_tensor_2d(RA_F32, layout, model->info.concepts, 2));
     RA_TRY(choose_agreement(model, additions->agreement, a, err));
+    RA_TRY(choose_contrasts(model, additions->contrast, a, err));
     return add_trace(model, additions->trace, a, err);
 }
 
@@ -246,7 +272,10 @@ static ra_status collect(const ra_model *model, const ra_model_additions *additi
     RA_TRY(write_metadata(model, additions, a, *writer, err));
     for (size_t i = 0; i < a->count; i++)
         RA_TRY(ra_safetensors_writer_tensor(*writer, a->tensors[i].name, &a->tensors[i].tensor, err));
-    return a->agreement.runs ? ra_agreement_store(&a->agreement, *writer, err) : RA_OK;
+    if (a->agreement.runs) RA_TRY(ra_agreement_store(&a->agreement, *writer, err));
+    for (size_t i = 0; i < a->contrast_count; i++)
+        RA_TRY(ra_model_store_contrast(a->contrasts[i], &a->contrast_parts[i], *writer, err));
+    return RA_OK;
 }
 
 ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *additions, const char *path,

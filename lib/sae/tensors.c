@@ -29,6 +29,7 @@ static const char *const read_elsewhere[] = {
     "points.",
     "trace.",
     "latents.",
+    "contrasts.",
     "atoms.",
     "agreement.",
     "consensus.",

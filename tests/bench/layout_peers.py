@@ -33,11 +33,12 @@ def read_tensor(path, name):
 
 
 def write_dictionary(path, atoms):
+    atoms = atoms.astype("<f4")
     header = {"dictionary": {"dtype": "F32", "shape": list(atoms.shape), "data_offsets": [0, atoms.nbytes]}}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + atoms.astype("<f4").tobytes())
+        file.write(struct.pack("<Q", len(text)) + text + atoms.tobytes())
     return path
 
 
@@ -59,18 +60,19 @@ def trained(rasae, path, *flags):
 
 
 def quality(atoms, places):
-    unit = atoms / numpy.maximum(numpy.linalg.norm(atoms, axis=1, keepdims=True), 1e-30)
+    unit = (atoms / numpy.maximum(numpy.linalg.norm(atoms, axis=1, keepdims=True), 1e-30)).astype(numpy.float32)
     count, k = len(atoms), NEAREST
     sample = numpy.arange(min(count, MEASURED)) * count // min(count, MEASURED)
     kept = intruded = 0
-    for i in sample:
-        cosine = unit @ unit[i]
-        gap = ((places - places[i]) ** 2).sum(axis=1)
-        cosine[i], gap[i] = -numpy.inf, numpy.inf
-        shown = numpy.argpartition(gap, k)[:k]
-        nearer = (cosine[None, :] > cosine[shown][:, None]).sum(axis=1)
-        kept += (nearer < k).sum()
-        intruded += numpy.maximum(nearer + 1 - k, 0).sum()
+    for chunk in numpy.array_split(sample, len(sample) // 256 + 1):
+        cosines = unit[chunk] @ unit.T
+        for i, cosine in zip(chunk, cosines):
+            gap = ((places - places[i]) ** 2).sum(axis=1)
+            cosine[i], gap[i] = -numpy.inf, numpy.inf
+            shown = numpy.argpartition(gap, k)[:k]
+            nearer = (cosine[None, :] > cosine[shown][:, None]).sum(axis=1)
+            kept += (nearer < k).sum()
+            intruded += numpy.maximum(nearer + 1 - k, 0).sum()
     counted = len(sample) * k
     return kept / counted, 1 - 2 * intruded / (counted * (2 * count - 3 * k - 1))
 

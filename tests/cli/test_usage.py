@@ -6,7 +6,8 @@ import subprocess
 import support
 from support import Case, golden
 
-COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "trace", "eval", "compare", "layout", "consensus"]
+COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "trace", "eval", "compare", "layout", "consensus",
+            "contrast"]
 
 
 class Help(Case):

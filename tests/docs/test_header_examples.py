@@ -31,6 +31,7 @@ EXTRA = {
     "lib/ra_agreement.h": "const ra_matrix *runs = NULL;",
     "lib/ra_consensus.h": "const ra_matrix *runs = NULL;",
     "lib/app/text.h": "const float *row = NULL;",
+    "lib/metrics/cofiring.h": "ra_pool *pool = NULL; size_t bytes; const ra_latent_sums *sums = NULL; ra_codes_order order;",
     "lib/metrics/pairs.h": "ra_pool *pool = NULL; size_t bytes; const ra_latent_sums *sums = NULL; ra_pairs_result result;",
     "lib/model/execution.h": "ra_executions *executions; ra_execution *execution; size_t m;",
     "lib/points/nearest.h": "int32_t *row = NULL; float *distance = NULL; const float *vectors = NULL; size_t N;",

@@ -50,7 +50,8 @@ int command_start(const command *what, int argc, char **argv) {
                                .group_count = sizeof groups / sizeof *groups,
                                .min_arguments = what->min_arguments,
                                .max_arguments = what->max_arguments,
-                               .arguments = what->arguments};
+                               .arguments = what->arguments,
+                               .keeps_separator = what->keeps_separator};
     ra_error err = {0};
     bool help;
     if (settings_read_flags(&line, &argc, argv, &help, &err) != RA_OK)

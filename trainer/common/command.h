@@ -27,6 +27,7 @@ typedef struct command {
     const char *usage, *about, *example; /* as in command_line (app/settings.h); example: indented lines */
     int min_arguments, max_arguments;
     const char *arguments;
+    bool keeps_separator; /* as in command_line */
     ra_settings_table flags;
     void *values;        /* of the flags: a struct that starts with `known` */
     model_choice *model; /* for --threads, --device and the settings of a model */

@@ -1,5 +1,6 @@
 /* inspect.h - the parts of `rasae inspect`, whose flags and order are in trainer/inspect.c.
  *
+ *   contrasts.c  the contrasts of sets of data that the file holds
  *   latents.c    what was measured of a latent on data: which others are active with it, rows from all over its range
  *
  * Thread safety: one thread.
@@ -9,6 +10,10 @@
 
 #include "app/json.h"
 #include "ra.h"
+
+/* `contrasts`, an array in the object of the file; a line for each contrast. */
+void inspect_contrasts_json(text *json, const ra_model *model);
+void inspect_contrasts_print(const ra_model *model);
 
 /* `cofiring` and `quantiles` of an atom's object; null where the file has none. */
 void inspect_latent_json(text *json, const ra_model *model, size_t atom);

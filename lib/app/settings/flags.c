@@ -85,9 +85,17 @@ static ra_status read_flag(const command_line *line, settings_source *source, in
     return setting_set(source, &place, value, where.text, err);
 }
 
+/* One `--`, with a list behind the first argument and one at the end. */
+static bool is_separated(int arguments, char **argv) {
+    int count = 0, at = 0;
+    for (int i = 0; i < arguments; i++)
+        if (strcmp(argv[i], "--") == 0) count++, at = i;
+    return count == 1 && at >= 2 && at + 1 < arguments;
+}
+
 static ra_status check_complete(const command_line *line, int arguments, char **argv, ra_error *err) {
     setting_place place;
-    if (arguments < line->min_arguments)
+    if (arguments < line->min_arguments || (line->keeps_separator && !is_separated(arguments, argv)))
         RA_FAIL(err, RA_ERR_ARGUMENT, "%s needs %s", line->program, line->arguments);
     if (arguments > line->max_arguments)
         RA_FAIL(err, RA_ERR_ARGUMENT, "\"%s\" is one argument too many: %s takes %s",
@@ -98,8 +106,8 @@ static ra_status check_complete(const command_line *line, int arguments, char **
     return RA_OK;
 }
 
-static bool asks_for_help(int argc, char **argv) {
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+static bool asks_for_help(const command_line *line, int argc, char **argv) {
+    for (int i = 1; i < argc && (line->keeps_separator || strcmp(argv[i], "--") != 0); i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
     return false;
 }
@@ -108,15 +116,17 @@ ra_status settings_read_flags(const command_line *line, int *argc, char **argv, 
     settings_source source = settings_source_begin(line);
     bool flags = true;
     int kept = 0;
-    *help = asks_for_help(*argc, argv);
+    *help = asks_for_help(line, *argc, argv);
     if (*help) return RA_OK;
     for (int i = 1; i < *argc; i++) {
         if (!flags || argv[i][0] != '-' || !argv[i][1])
             argv[kept++] = argv[i];
-        else if (strcmp(argv[i], "--") == 0)
-            flags = false;
-        else
+        else if (strcmp(argv[i], "--") != 0)
             RA_TRY(read_flag(line, &source, *argc, argv, &i, err));
+        else if (line->keeps_separator)
+            argv[kept++] = argv[i];
+        else
+            flags = false;
     }
     *argc = kept;
     return check_complete(line, kept, argv, err);
