@@ -16,7 +16,8 @@
  *     ra_safetensors_free(file);
  *
  * Thread safety: an open file is immutable and may be read from any thread; a writer belongs to one thread.
- * Formats: safetensors (huggingface/safetensors README, "Format"), npy 1.0 to 3.0 (NumPy's NEP 1), npz.
+ * Formats: safetensors (huggingface/safetensors README, "Format"), npy 1.0 to 3.0 (NumPy's NEP 1), npz, and the files of
+ * torch.save (io/torch/torch.h).
  */
 #ifndef RA_IO_H
 #define RA_IO_H
@@ -106,6 +107,15 @@ ra_status ra_npy_parse(const void *bytes, size_t size, const char *where, ra_ten
 ra_status ra_npy_header(const ra_tensor *tensor, void **header, size_t *size, ra_error *err);
 ra_status ra_npy_write(const char *path, const ra_tensor *tensor, ra_error *err);
 
+/* ---- files of other programs -------------------------------------------------------------------------- */
+
+/* Whether the bytes of a file are those of a file of torch.save. */
+bool ra_torch_is(const void *bytes, size_t size);
+
+/* *file <- path itself, or the one file of weights in the folder that it is, as hubs lay them out; the caller frees it
+ * with ra_free(). RA_ERR_ARGUMENT, with their names, if the folder has none or several. */
+ra_status ra_source_find(const char *path, char **file, ra_error *err);
+
 /* ---- npz ---------------------------------------------------------------------------------------------- */
 
 /* The arrays of a .npz, an archive of npy files that numpy.savez or numpy.savez_compressed wrote, by their
@@ -135,7 +145,13 @@ typedef struct ra_safetensors ra_safetensors;
  * that it shares memory with, and `encoder.weight` and `encoder.bias` also as those of `final_block.0`. */
 ra_status ra_safetensors_open(const char *path, ra_safetensors **file, ra_error *err);
 
-/* The same with ra_mapping_open_steady(). */
+/* The same opens a file of torch.save, a state dict or a whole module, and presents it as what
+ * safetensors.torch.save_file(module.state_dict()) would have written; nothing in the file is run. What overcomplete's
+ * modules keep as attributes is its metadata, and so is what only a config.json beside the file has (`top_k`, `delta`,
+ * `running_threshold`, `threshold_momentum`, `bandwidth`, `kernel`, `use_multiplier`). A path may be that of a folder
+ * (ra_source_find()). RA_ERR_UNSUPPORTED, by its name, for what such a file may not have in it.
+ *
+ * The same with ra_mapping_open_steady(). */
 ra_status ra_safetensors_open_steady(const char *path, size_t most, ra_safetensors **file, ra_error *err);
 
 /* ra_mapping_check() of its mapping. */
@@ -197,12 +213,15 @@ ra_status ra_safetensors_writer_image(const ra_safetensors_writer *writer, ra_by
  * what is known. */
 ra_status ra_settings_read(const ra_settings_table *table, const ra_safetensors *file, void *settings,
                            ra_error *err);
+/* The same from a file of JSON, of the keys above that a config.json has. A malformed file is RA_ERR_FORMAT. */
+ra_status ra_settings_read_json(const ra_settings_table *table, const char *path, void *settings,
+                                ra_error *err);
 ra_status ra_settings_write(const ra_settings_table *table, const void *settings,
                             ra_safetensors_writer *writer, ra_error *err);
 
 /* ---- one array from a file of any kind ---------------------------------------------------------------- */
 
-/* A .npy file (tensor_name NULL), or a tensor of a .safetensors or .npz file (by name; NULL if it holds exactly
+/* A .npy file (tensor_name NULL), or a tensor of a .safetensors or .npz file or one of torch.save (by name; NULL if it holds exactly
  * one). The content tells which kind of file it is. A file of another kind is named, with the line of Python
  * that converts it. */
 typedef struct ra_array ra_array;

@@ -5,6 +5,7 @@
 #include "common/command.h"
 
 extern const command command_train, command_fuse, command_encode, command_reconstruct, command_inspect,
-    command_trace, command_eval, command_compare, command_layout, command_consensus, command_contrast;
+    command_trace, command_eval, command_compare, command_layout, command_consensus, command_contrast,
+    command_import;
 
 #endif

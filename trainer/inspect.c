@@ -1,6 +1,6 @@
 /* rasae inspect: what is in a file.
  *
- * The tensors of any .npy, .npz or .safetensors are listed. A file that holds a model is also opened, for its sizes and some
+ * The tensors of any .npy, .npz, .safetensors or .pt are listed. A file that holds a model is also opened, for its sizes and some
  * of its atoms. If that fails (the metadata lacks a setting), the reason is printed and the list as well, since it
  * shows what is missing. A checkpoint that would take long to fuse is not fused for this. */
 #include "app/atom_json.h"
@@ -39,6 +39,7 @@ static const ra_setting rows[] = {
 
 typedef struct inspection {
     const char *path, *kind;
+    char *file_path; /* path, or the file in it, if that is a folder */
     uint64_t bytes;
     ra_npy *npy; /* one of the three */
     ra_npz *npz;
@@ -127,9 +128,11 @@ static ra_status look_at_archive(inspection *in, ra_error *err) {
 }
 
 static ra_status look(inspection *in, ra_error *err) {
-    const char *path = in->path;
+    const char *path;
     ra_mapping mapping;
     file_kind what;
+    RA_TRY(ra_source_find(in->path, &in->file_path, err));
+    path = in->file_path;
     RA_TRY(ra_mapping_open(path, &mapping, err));
     in->bytes = mapping.size;
     ra_mapping_close(&mapping);
@@ -524,6 +527,7 @@ static ra_status inspect(int argc, char **argv, ra_error *err) {
     ra_npy_free(in.npy);
     ra_npz_free(in.npz);
     ra_free(in.arrays);
+    ra_free(in.file_path);
     return status;
 }
 
@@ -532,7 +536,8 @@ const command command_inspect = {
     .summary = "show what is in a file",
     .usage = "FILE [--json] [--device-memory]",
     .about =
-        "Prints what a .safetensors, .npy or .npz file is and holds; for a model also what its strongest\n"
+        "Prints what a .safetensors, .pt, .npy or .npz file is and holds; for a model also what its "
+        "strongest\n"
         "atoms are made of: the points of the mixture with the share of the atom along each, what is\n"
         "left out, and the rows that the atom is traced to, in the words of the data if it had --labels;\n"
         "after `rasae eval --save` also the latents that are active with it and rows from its range.\n"

@@ -10,7 +10,7 @@
 
 static const command *const commands[] = {
     &command_train, &command_fuse,    &command_encode, &command_reconstruct, &command_inspect, &command_trace,
-    &command_eval,  &command_compare, &command_layout, &command_consensus,   &command_contrast};
+    &command_eval,  &command_compare, &command_layout, &command_consensus,   &command_contrast, &command_import};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static const command *find_command(const char *name) {
@@ -25,18 +25,19 @@ static int print_help(void) {
            "Commands:\n",
            RA_VERSION);
     for (size_t i = 0; i < COMMAND_COUNT; i++) printf("  %-13s%s\n", commands[i]->name, commands[i]->summary);
-    printf(
-        "\n  rasae COMMAND --help  explains a command, its flags and their defaults\n"
-        "  rasae --version       prints the version\n"
-        "\n"
-        "Files: activations are .npy, .npz or .safetensors, [rows, d], in f32, f16, bf16 or f64; models are\n"
-        ".safetensors. Exit status: 0 good, 1 failed, 2 wrong usage, 130 or 143 stopped by Ctrl-C or "
-        "SIGTERM.\n"
-        "\n"
-        "Example:\n"
-        "  rasae train acts.npy -o words.safetensors --concepts 1000 --top-k 32\n"
-        "  rasae eval words.safetensors acts.npy\n"
-        "  rasae fuse words.safetensors -o words.fused.safetensors --dtype f16\n");
+    printf("\n  rasae COMMAND --help  explains a command, its flags and their defaults\n"
+           "  rasae --version       prints the version\n"
+           "\n"
+           "Files: activations are .npy, .npz, .pt or .safetensors, [rows, d], in f32, f16, bf16 or f64; "
+           "models are\n"
+           ".safetensors, or what torch.save wrote. Exit status: 0 good, 1 failed, 2 wrong usage, 130 or 143 "
+           "stopped by Ctrl-C or "
+           "SIGTERM.\n"
+           "\n"
+           "Example:\n"
+           "  rasae train acts.npy -o words.safetensors --concepts 1000 --top-k 32\n"
+           "  rasae eval words.safetensors acts.npy\n"
+           "  rasae fuse words.safetensors -o words.fused.safetensors --dtype f16\n");
     return EXIT_GOOD;
 }
 

@@ -13,20 +13,21 @@
 
 struct ra_array {
     char *path;
-    ra_npy *npy; /* one of these three owns the mapping */
-    ra_safetensors *safetensors;
+    ra_npy *npy;                 /* one of these three owns the mapping */
+    ra_safetensors *safetensors; /* or a file of torch.save */
     ra_npz *npz;
     void *copy; /* of an array of the npz; NULL: it is read in place */
     ra_tensor tensor;
 };
 
-typedef enum kind { EMPTY, NPY, SAFETENSORS, NPZ, OTHER } kind;
+typedef enum kind { EMPTY, NPY, SAFETENSORS, TORCH, NPZ, OTHER } kind;
 
 static kind kind_of(const void *data, size_t size) {
     const char *bytes = data;
     if (size == 0) return EMPTY;
     if (size >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0) return NPY;
     if (size >= 9 && bytes[8] == '{') return SAFETENSORS;
+    if (ra_torch_is(data, size)) return TORCH;
     if (ra_zip_is(data, size)) return NPZ;
     return OTHER;
 }
@@ -98,6 +99,7 @@ static ra_status load(ra_array *array, const char *tensor_name, ra_error *err) {
     case NPY:
         return open_npy(array, tensor_name, err);
     case SAFETENSORS:
+    case TORCH:
         return open_safetensors(array, tensor_name, err);
     case EMPTY:
         RA_FAIL(err, RA_ERR_FORMAT, "%s is empty", array->path);
@@ -106,7 +108,7 @@ static ra_status load(ra_array *array, const char *tensor_name, ra_error *err) {
     case OTHER:
         break;
     }
-    RA_FAIL(err, RA_ERR_FORMAT, "%s is none of the files that can be read: .npy, .npz, .safetensors",
+    RA_FAIL(err, RA_ERR_FORMAT, "%s is none of the files that can be read: .npy, .npz, .safetensors, .pt",
             array->path);
 }
 

@@ -8,8 +8,18 @@ enum { DEEPEST = 8, MOST_DIGITS = 19 /* no 64-bit number has more */ };
 
 /* ---- cJSON's allocator: set before main(), so no tree is ever freed by another one --------------------- */
 
+static _Thread_local bool ran_out;
+
 static void *allocate(size_t size) {
-    return ra_malloc(size, 1);
+    void *memory = ra_malloc(size, 1);
+    if (!memory) ran_out = true;
+    return memory;
+}
+
+ra_status ra_json_parse(const char *text, size_t size, cJSON **tree) {
+    ran_out = false;
+    *tree = cJSON_ParseWithLength(text, size);
+    return *tree ? RA_OK : ran_out ? RA_ERR_MEMORY : RA_ERR_FORMAT;
 }
 
 __attribute__((constructor)) static void use_our_allocator(void) {

@@ -41,6 +41,10 @@ ra_status ra_json_each_member(const char *where, ra_json_span header, ra_json_sp
 /* *tree <- a valid value; the caller's to cJSON_Delete(). */
 ra_status ra_json_tree(ra_json_span value, cJSON **tree, ra_error *err);
 
+/* *tree <- JSON of a person or another program, as cJSON reads it, leniently; the caller's to cJSON_Delete(). No message:
+ * RA_ERR_FORMAT if it is no JSON. */
+ra_status ra_json_parse(const char *text, size_t size, cJSON **tree);
+
 /* *text <- a valid string value, decoded; the caller's to ra_free(). */
 ra_status ra_json_string(ra_json_span value, char **text, ra_error *err);
 

@@ -52,11 +52,7 @@ static bool is_index(const unsigned char *bytes, size_t size) {
     return is_json(bytes, size) && holds(bytes, size, "\"weight_map\"");
 }
 
-static bool is_torch(const unsigned char *bytes, size_t size) {
-    return ra_zip_is(bytes, size) && holds(bytes, size, "/data.pkl");
-}
-
-/* Protocol 2 to 5; the files that torch wrote before it used archives are pickles as well. */
+/* Protocol 2 to 5. Those of torch.save are read elsewhere (torch/). */
 static bool is_pickle(const unsigned char *bytes, size_t size) {
     return size > 2 && bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5;
 }
@@ -99,8 +95,6 @@ static const kind kinds[] = {
     {"a MATLAB file", is_matlab, SAVE "scipy.io.loadmat('%s')['NAME'])", "Expected a .safetensors file"},
     {"a web page", is_html, "Was it downloaded from a page that asks to log in?",
      "Was it downloaded from a page that asks to log in?"},
-    {"a PyTorch file", is_torch, SAVE "torch.load('%s', map_location='cpu').float().numpy())",
-     KEEP "torch.load('%s', map_location='cpu'), '%s.safetensors')"},
     {"a pickle", is_pickle, SAVE "numpy.load('%s', allow_pickle=True))",
      KEEP "torch.load('%s', map_location='cpu'), '%s.safetensors')"},
     {"a .npz archive", is_npz, NULL,

@@ -21,6 +21,7 @@ ra_status file_kind_of(const char *path, file_kind *kind, ra_error *err) {
     for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
         if (mapping.size >= magics[i].size && memcmp(mapping.data, magics[i].magic, magics[i].size) == 0)
             *kind = magics[i].kind;
+    if (ra_torch_is(mapping.data, mapping.size)) *kind = FILE_OTHER;
     ra_mapping_close(&mapping);
     return RA_OK;
 }

@@ -9,7 +9,7 @@
 
 bool has_suffix(const char *path, const char *suffix);
 
-/* What a file starts as. One that is none of these is named when it is opened. */
+/* What a file starts as. All else, what torch.save wrote too, is opened like a safetensors file, or named then. */
 typedef enum file_kind { FILE_OTHER, FILE_NPY, FILE_NPZ } file_kind;
 ra_status file_kind_of(const char *path, file_kind *kind, ra_error *err);
 

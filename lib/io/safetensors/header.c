@@ -118,29 +118,7 @@ static ra_status read_type_and_shape(const description *d, ra_safetensors_entry 
     return RA_OK;
 }
 
-/* ---- the lists ----------------------------------------------------------------------------------------- */
-
-/* Makes room for one more item of `size` bytes; returns the list, or NULL. */
-static void *grow(void *items, size_t count, size_t *capacity, size_t size) {
-    if (count < *capacity) return items;
-    size_t wanted = *capacity ? 2 * *capacity : 16;
-    void *grown = ra_realloc(items, wanted, size);
-    if (grown) *capacity = wanted;
-    return grown;
-}
-
-static ra_status add_entry(ra_safetensors *file, const char *name, ra_safetensors_entry **out,
-                           ra_error *err) {
-    void *grown = grow(file->entries, file->count, &file->entry_capacity, sizeof *file->entries);
-    if (!grown) RA_FAIL_MEMORY(err, "the list of tensors", 2 * file->count * sizeof *file->entries);
-    file->entries = grown;
-    char *copy = ra_strdup(name);
-    if (!copy) RA_FAIL_MEMORY(err, "the name of a tensor", strlen(name) + 1);
-    *out = &file->entries[file->count];
-    **out = (ra_safetensors_entry){.name = copy, .position = file->count};
-    file->count++;
-    return RA_OK;
-}
+/* ---- members ------------------------------------------------------------------------------------------- */
 
 static ra_status on_tensor(ra_safetensors *file, const char *name, ra_json_span value, ra_error *err) {
     description d = {.path = file->path, .name = name};
@@ -150,7 +128,7 @@ static ra_status on_tensor(ra_safetensors *file, const char *name, ra_json_span 
                     LONGEST_DESCRIPTION);
     ra_safetensors_entry *entry = NULL;
     cJSON *tree = NULL;
-    RA_TRY(add_entry(file, name, &entry, err));
+    RA_TRY(ra_safetensors_add_entry(file, name, &entry, err));
     RA_TRY(ra_json_tree(value, &tree, err));
     ra_status status = pick_members(&d, tree, err);
     if (status == RA_OK) status = read_range(&d, entry, err);
@@ -163,14 +141,11 @@ static ra_status on_text(void *context, const char *key, ra_json_span value, ra_
     ra_safetensors *file = context;
     if (value.text[0] != '"')
         RA_FAIL(err, RA_ERR_FORMAT, "%s: \"%s\" in __metadata__ is not a string", file->path, key);
-    void *grown = grow(file->texts, file->text_count, &file->text_capacity, sizeof *file->texts);
-    if (!grown) RA_FAIL_MEMORY(err, "the metadata", 2 * file->text_count * sizeof *file->texts);
-    file->texts = grown;
-    ra_safetensors_text *text = &file->texts[file->text_count];
-    *text = (ra_safetensors_text){.key = ra_strdup(key)};
-    if (!text->key) RA_FAIL_MEMORY(err, "the name of a setting", strlen(key) + 1);
-    file->text_count++; /* from now on the file frees it */
-    return ra_json_string(value, &text->text, err);
+    char *text = NULL;
+    RA_TRY(ra_json_string(value, &text, err));
+    ra_status status = ra_safetensors_add_text(file, key, text, err);
+    ra_free(text);
+    return status;
 }
 
 /* The context of on_member(). */

@@ -152,8 +152,16 @@ static ra_status set_views(ra_safetensors *file, size_t data_offset, bool carefu
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
+static ra_status load_torch(ra_safetensors *file, bool careful, ra_error *err) {
+    RA_TRY(ra_safetensors_load_torch(file, careful, err));
+    sort_entries(file);
+    RA_TRY(ra_safetensors_remove_prefix(file, err));
+    return ra_safetensors_index_names(file, err);
+}
+
 static ra_status load(ra_safetensors *file, bool careful, ra_error *err) {
     ra_json_span header = {NULL, 0};
+    if (ra_torch_is(file->mapping.data, file->mapping.size)) return load_torch(file, careful, err);
     RA_TRY(find_header(file, &header, err));
     RA_TRY(read_header(file, header, err));
     size_t data_offset = PREFIX + header.size;
@@ -168,12 +176,10 @@ static ra_status load(ra_safetensors *file, bool careful, ra_error *err) {
 static ra_status open_file(const char *path, const size_t *most, ra_safetensors **out, ra_error *err) {
     ra_safetensors *file = ra_calloc(1, sizeof *file);
     if (!file) RA_FAIL_MEMORY(err, "an opened file", sizeof *file);
-    file->path = ra_strdup(path);
-    ra_status status =
-        file->path ? RA_OK : ra_error_set(err, RA_ERR_MEMORY, "out of memory: the name of a file");
+    ra_status status = ra_source_find(path, &file->path, err);
     if (status == RA_OK)
-        status = most ? ra_mapping_open_steady(path, *most, &file->mapping, err)
-                      : ra_mapping_open(path, &file->mapping, err);
+        status = most ? ra_mapping_open_steady(file->path, *most, &file->mapping, err)
+                      : ra_mapping_open(file->path, &file->mapping, err);
     if (status == RA_OK) status = load(file, most && !file->mapping.copied, err);
     if (status != RA_OK) {
         ra_safetensors_free(file);

@@ -1,5 +1,6 @@
-/* safetensors.h - what the parts of the safetensors reader share: header.c turns the JSON into the lists below,
- * names.c finds tensors by their names, read.c maps the file and checks the lists against it and each other. */
+/* safetensors.h - what the parts of the safetensors reader share: header.c turns the JSON into the lists below (lists.c),
+ * names.c finds tensors by their names, read.c maps the file and checks the lists against it and each other. torch.c
+ * fills the lists from a file of torch.save instead, and config.c from a config.json beside it. */
 #ifndef RA_IO_SAFETENSORS_SAFETENSORS_H
 #define RA_IO_SAFETENSORS_SAFETENSORS_H
 
@@ -39,6 +40,17 @@ struct ra_safetensors {
     size_t name_count;                     /* count, and one for each other name of a tensor */
     char *prefix;                          /* owned; NULL: none was removed */
 };
+
+/* Add to the lists; key and text are copied. *out is valid until the next call. */
+ra_status ra_safetensors_add_entry(ra_safetensors *file, const char *name, ra_safetensors_entry **out,
+                                   ra_error *err);
+ra_status ra_safetensors_add_text(ra_safetensors *file, const char *key, const char *text, ra_error *err);
+
+/* Fills the lists from a file of torch.save (torch.c). careful: copy all but matrices of floats. */
+ra_status ra_safetensors_load_torch(ra_safetensors *file, bool careful, ra_error *err);
+
+/* Adds the settings that the lists lack and a config.json beside the file has (config.c). */
+ra_status ra_safetensors_load_config(ra_safetensors *file, ra_error *err);
 
 /* Reads the header and adds entries and texts. Each entry is complete and fits its own shape and type; the
  * caller checks whether names repeat and where the bytes are. On failure the lists keep what was read. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- artifacts ----------------------------------------------------------------------------------------- */
 
@@ -476,7 +477,9 @@ START_TEST(test_refuses_what_is_neither_kind) {
     ra_fails(ra_model_open(path, NULL, &model, &err), RA_ERR_FORMAT, "it holds W_enc, b_enc, W_dec, b_dec");
     ra_fails(ra_model_open(path, NULL, &model, &err), RA_ERR_FORMAT, "`dictionary.W`");
     ra_fails(ra_model_open(test_path("absent"), NULL, &model, &err), RA_ERR_NOT_FOUND, "absent");
-    ra_fails(ra_model_open(test_folder(), NULL, &model, &err), RA_ERR_ARGUMENT, "rasae-test");
+    ck_assert_int_eq(mkdir(test_path("folder"), 0700), 0);
+    ra_fails(ra_model_open(test_path("folder"), NULL, &model, &err), RA_ERR_ARGUMENT,
+             "folder is a directory without weights");
     ra_fails(ra_model_open(test_write("text", "hello, world", 12), NULL, &model, &err), RA_ERR_FORMAT,
              "text");
     model_file_release(&file);

@@ -1,0 +1,16 @@
+/* config.h - the settings in a config.json, which other programs write beside their weights.
+ *
+ * Only keys that mean there what they mean here are taken, and only from the top level: of the names that
+ * configurations have (`encoder`, `model`, `dictionary`), many mean something else. */
+#ifndef RA_IO_CONFIG_H
+#define RA_IO_CONFIG_H
+
+#include "ra_status.h"
+
+/* Called for each of those keys, with its value as metadata has it. */
+typedef ra_status ra_config_visit(void *context, const char *key, const char *text, ra_error *err);
+
+/* RA_ERR_FORMAT for a file that is not JSON. */
+ra_status ra_config_each(const char *path, ra_config_visit *visit, void *context, ra_error *err);
+
+#endif

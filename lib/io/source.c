@@ -1,0 +1,66 @@
+/* A folder in place of a file, as hubs of models lay them out: weights, a config.json, a README. */
+#include "ra_io.h"
+#include "ra_memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* What weights are called. */
+static const char *const endings[] = {".safetensors", ".pt", ".pth", ".bin", ".ckpt"};
+
+static int is_weights(const struct dirent *item) {
+    size_t length = strlen(item->d_name);
+    if (item->d_name[0] == '.') return false;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t tail = strlen(endings[i]);
+        if (length > tail && strcmp(item->d_name + length - tail, endings[i]) == 0) return true;
+    }
+    return false;
+}
+
+static ra_status join(const char *folder, const char *name, char **file, ra_error *err) {
+    size_t size = strlen(folder) + strlen(name) + 2;
+    *file = ra_malloc(size, 1);
+    if (!*file) RA_FAIL_MEMORY(err, "the name of a file", size);
+    bool slash = folder[0] && folder[strlen(folder) - 1] == '/';
+    snprintf(*file, size, "%s%s%s", folder, slash ? "" : "/", name);
+    return RA_OK;
+}
+
+static ra_status choose(const char *folder, struct dirent **list, int count, char **file, ra_error *err) {
+    char names[256] = "";
+    size_t used = 0;
+    if (count == 1) return join(folder, list[0]->d_name, file, err);
+    if (count == 0)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "%s is a directory without weights; expected a file in it that ends with .safetensors, .pt, "
+                ".pth, .bin or "
+                ".ckpt",
+                folder);
+    for (int i = 0; i < count && used + strlen(list[i]->d_name) + 3 < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", list[i]->d_name);
+    RA_FAIL(err, RA_ERR_ARGUMENT,
+            "%s is a directory with several files of weights (%s%s); give the path of one", folder, names,
+            used + 64 > sizeof names ? ", ..." : "");
+}
+
+ra_status ra_source_find(const char *path, char **file, ra_error *err) {
+    struct stat what;
+    struct dirent **list = NULL;
+    if (stat(path, &what) != 0 || !S_ISDIR(what.st_mode)) { /* opening it will say what is wrong */
+        *file = ra_strdup(path);
+        if (!*file) RA_FAIL_MEMORY(err, "the name of a file", strlen(path) + 1);
+        return RA_OK;
+    }
+    int count = scandir(path, &list, is_weights, alphasort);
+    if (count < 0) RA_FAIL(err, RA_ERR_IO, "%s: cannot read the directory: %s", path, strerror(errno));
+    ra_status status = choose(path, list, count, file, err);
+    for (int i = 0; i < count; i++) free(list[i]); /* from scandir(), not from our allocator */
+    free(list);
+    return status;
+}

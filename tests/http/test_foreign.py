@@ -1,0 +1,57 @@
+"""Files of other programs, served as they are (lib/io/torch/, lib/io/source.c, lib/io/safetensors/config.c): what torch.save wrote of
+overcomplete's modules, and a folder as hubs lay them out, give the answers that overcomplete computed."""
+
+import json
+import os
+import shutil
+import tempfile
+import unittest
+
+from daemon import TOP, Daemon, dense, read_safetensors, relative_error, rows, run, wait_for
+
+FOLDER = os.path.join(TOP, "tests", "data", "interop", "overcomplete")
+EXPECTED, FLAGS = read_safetensors(os.path.join(FOLDER, "expected.safetensors"))
+X = rows(EXPECTED["x"])
+SERVED = {"hub": "hub", "parallel": "ra-batchtopk.pth", "legacy": "ra-batchtopk-legacy.pth", "topk": "ra-topk.pt", "jump": "jump.pt",
+          "norm": "sae-bn.pt"}
+
+
+class Foreign(unittest.TestCase):
+    def compare(self, daemon, name, file):
+        url = "/v1/dictionaries/" + name
+        reply = daemon.post(url + "/encode", {"inputs": X})
+        self.assertEqual(reply.status, 200, reply.body)
+        codes = rows(EXPECTED[file + ".codes"])
+        self.assertLess(relative_error(dense(reply.json, len(codes[0])), codes), 1e-5)
+        back = daemon.post(url + "/reconstruct", {"latents": reply.json}).json["reconstructions"]
+        self.assertLess(relative_error(back, rows(EXPECTED[file + ".x_hat"])), 1e-5)
+
+    def test_answers(self):
+        files = [part for name, file in SERVED.items() for part in ("--dictionary", name + "=" + os.path.join(FOLDER, file))]
+        for more in [], ["--private-below", "0"]:
+            with self.subTest(more), Daemon(*files, *more) as daemon:
+                for name, file in SERVED.items():
+                    with self.subTest(name):
+                        self.compare(daemon, name, file)
+
+    def test_settings_of_the_daemon_complete_a_state_dict(self):
+        files = ["--dictionary", "state=" + os.path.join(FOLDER, "state.pt")]
+        with Daemon(*files, "--sae", "topk", "--top-k", "3", "--delta", "0.5") as daemon:
+            self.compare(daemon, "state", "state.pt")
+        self.assertIn("--delta", run(*files).stderr)
+
+    def test_a_folder_is_watched(self):
+        folder = tempfile.mkdtemp(prefix="rasaed-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        shutil.copytree(os.path.join(FOLDER, "hub"), folder, dirs_exist_ok=True)
+        with Daemon("--dictionary", "hub=" + folder, "--watch") as daemon:
+            self.compare(daemon, "hub", "hub")
+            os.remove(os.path.join(folder, "config.json"))
+            shutil.copy(os.path.join(FOLDER, "ra-topk.pt"), os.path.join(folder, ".new"))
+            os.rename(os.path.join(folder, ".new"), os.path.join(folder, "model.pth"))
+            wait_for(lambda: daemon.get("/v1/dictionaries/hub").json["generation"] == 2, "the second generation")
+            self.compare(daemon, "hub", "ra-topk.pt")
+
+
+if __name__ == "__main__":
+    unittest.main()
