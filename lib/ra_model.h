@@ -129,6 +129,7 @@ typedef struct ra_model_info {
     bool from_checkpoint;
     bool has_encoder;         /* encode and explain work */
     bool has_standardization; /* of its inputs */
+    bool has_output_bias;     /* of its decoder: what is called dictionary space is then that much from it */
     size_t trace_rows;        /* R: rows per atom of the trace; 0: it has none */
     size_t point_rows;        /* nearest rows per point; 0: it has none */
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;

@@ -81,6 +81,7 @@ typedef struct ra_sae_settings {
     int dictionary;            /* ra_dictionary_kind; archetypal */
     size_t mixture;            /* archetypal: most points per atom; 0: dense, as the reference trains */
     double hull_share;         /* of mixtures: what the median atom shares with its mixture */
+    bool center_input;         /* of a model with output.bias: that is subtracted from the inputs, too */
     const char *ignored; /* tensors that a file may hold and a model leaves out, "NAME,NAME"; not kept */
 } ra_sae_settings;
 
@@ -97,6 +98,7 @@ enum ra_sae_setting {
     RA_SET_DICTIONARY,
     RA_SET_MIXTURE,
     RA_SET_HULL_SHARE,
+    RA_SET_CENTER_INPUT,
 };
 
 const ra_settings_table *ra_sae_settings_table(void);

@@ -449,6 +449,7 @@ static void print_model(const inspection *in) {
     if (info->points) printf(" on %s points", format_grouped(info->points).text);
     printf(info->has_encoder ? "" : "; no encoder: it reconstructs, but does not encode");
     printf(info->has_standardization ? "; inputs are standardized" : "");
+    printf(info->has_output_bias ? "; the decoder has a bias" : "");
     putchar('\n');
     if (info->model || info->hook) {
         printf("  of the activations");

@@ -77,7 +77,11 @@ struct ra_model {
     ra_resident resident;
 
     /* the standardization of the inputs; NULL: none */
-    const float *input_mean, *input_scale; /* [d] */
+    const float *input_mean,
+        *input_scale; /* [d] as computations use them: with the decoder's bias in the mean */
+    const float *file_mean, *file_scale; /* [d] as the file has them; NULL: it has none */
+    const float *output_bias;  /* [d] of the decoder, in the space of (x - mean) / scale; NULL: none */
+    const float *encoder_bias; /* [K] as the file has it, where that in `encoder` is another */
 
     /* the provenance of the atoms; NULL: the file has none */
     const int32_t *archetype_index; /* [K,T]; -1 after the last of an atom */

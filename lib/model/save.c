@@ -83,17 +83,25 @@ static void add_encoder(const ra_model *model, contents *a) {
     if (ra_encoder_has_tensor(encoder->kind, RA_ENCODER_WEIGHT))
         add(a, ra_encoder_tensor_names[RA_ENCODER_WEIGHT],
             ra_tensor_2d(RA_F32, encoder->tensor[RA_ENCODER_WEIGHT], concepts, model->info.dimensions));
-    for (size_t i = RA_ENCODER_WEIGHT + 1; i < RA_ENCODER_TENSORS; i++)
+    for (size_t i = RA_ENCODER_WEIGHT + 1; i < RA_ENCODER_TENSORS; i++) {
+        bool moved = i == RA_ENCODER_BIAS && model->encoder_bias;
         if (ra_encoder_has_tensor(encoder->kind, i))
-            add(a, ra_encoder_tensor_names[i], ra_tensor_1d(RA_F32, encoder->tensor[i], concepts));
+            add(a, ra_encoder_tensor_names[i],
+                ra_tensor_1d(RA_F32, moved ? model->encoder_bias : encoder->tensor[i], concepts));
+    }
     if (model->activation.theta)
         add(a, "thresholds", ra_tensor_1d(RA_F32, model->activation.theta, concepts));
+    else if (model->activation.thresholds)
+        add(a, "thresholds.value", ra_tensor_1d(RA_F32, model->activation.thresholds, concepts));
 }
 
 static void add_standardization(const ra_model *model, contents *a) {
-    if (!model->input_mean) return;
-    add(a, "input.mean", ra_tensor_1d(RA_F32, model->input_mean, model->info.dimensions));
-    add(a, "input.scale", ra_tensor_1d(RA_F32, model->input_scale, model->info.dimensions));
+    size_t d = model->info.dimensions;
+    if (model->file_mean) {
+        add(a, "input.mean", ra_tensor_1d(RA_F32, model->file_mean, d));
+        add(a, "input.scale", ra_tensor_1d(RA_F32, model->file_scale, d));
+    }
+    if (model->output_bias) add(a, "output.bias", ra_tensor_1d(RA_F32, model->output_bias, d));
 }
 
 static void add_provenance(const ra_model *model, contents *a) {

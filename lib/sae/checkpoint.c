@@ -134,6 +134,10 @@ static ra_status read_settings(const ra_safetensors *file, const ra_sae_settings
     RA_TRY(ra_sae_check_tensors(file, settings, overrides ? overrides->ignored : NULL, err));
     bool found;
     ra_encoder_kind kind;
+    if (ra_safetensors_find(file, "output.bias"))
+        RA_FAIL(err, RA_ERR_UNSUPPORTED,
+                "%s has a bias of the decoder, which is served but cannot be trained here",
+                ra_safetensors_path(file));
     RA_TRY(ra_encoder_find(file, settings, &found, &kind, err));
     if (!found)
         RA_FAIL(err, RA_ERR_STATE, "%s has a dictionary, but no encoder, so it cannot be trained",

@@ -53,6 +53,8 @@ static const ra_setting rows[] = {
         .help = "most points that an atom is a mixture of; dense: all of them"},
     [RA_SET_HULL_SHARE] = {"hull_share", RA_SETTING_REAL, AT(hull_share), .max = 1, .fallback = "0",
         .argument = "X", .help = "cosine of the median atom with its mixture; 0: what delta allows"},
+    [RA_SET_CENTER_INPUT] = {"center_input", RA_SETTING_BOOL, AT(center_input),
+        .help = "the decoder's bias is subtracted from the inputs; --no-center-input: it is not"},
 };
 /* clang-format on */
 

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char tied_copy[] = "encoder.tied_to.", thresholds[] = "thresholds";
+static const char tied_copy[] = "encoder.tied_to.", thresholds[] = "thresholds",
+                  values[] = "thresholds.value";
 
 /* Complete names, and beginnings of names that end with a dot. */
 static const char *const read_elsewhere[] = {
@@ -23,6 +24,8 @@ static const char *const read_elsewhere[] = {
     "dictionary.mixture",
     "input.mean",
     "input.scale",
+    "output.bias",
+    "thresholds.value",
     "archetypes.",
     "relaxation.",
     "hull.",
@@ -47,6 +50,7 @@ static const struct {
     {"b_dec", "is added to the reconstructions, which is not supported"},
     {"decoder.bias", "is added to the reconstructions, which is not supported"},
     {"dictionary.bias", "is added to the reconstructions, which is not supported"},
+    {"thresholds.value", "belongs to jumprelu, but the setting sae is another"},
     {"thresholds", "belongs to jumprelu, but the setting sae is another"},
 };
 
@@ -108,7 +112,8 @@ static bool is_right(const ra_safetensors *file, const ra_sae_settings *settings
     bool found, sae = ra_setting_known(settings, RA_SET_SAE);
     ra_encoder_kind kind;
     if (begins(name, tied_copy)) return is_copy(file, name);
-    if (strcmp(name, thresholds) == 0) return !sae || ra_activation_types[settings->sae]->has_thresholds;
+    if (strcmp(name, thresholds) == 0 || strcmp(name, values) == 0)
+        return !sae || ra_activation_types[settings->sae]->has_thresholds;
     if (is_encoder(name, &which)) /* opening the encoder reports its other faults */
         return ra_encoder_find(file, settings, &found, &kind, NULL) != RA_OK || !found ||
                ra_encoder_has_tensor(kind, which);

@@ -14,6 +14,8 @@ EXPECTED, FLAGS = read_safetensors(os.path.join(FOLDER, "expected.safetensors"))
 X = rows(EXPECTED["x"])
 SERVED = {"hub": "hub", "parallel": "ra-batchtopk.pth", "legacy": "ra-batchtopk-legacy.pth", "topk": "ra-topk.pt", "jump": "jump.pt",
           "norm": "sae-bn.pt"}
+LAYOUTS = os.path.dirname(FOLDER)
+OTHERS, _ = read_safetensors(os.path.join(LAYOUTS, "expected.safetensors"))
 
 
 class Foreign(unittest.TestCase):
@@ -33,6 +35,34 @@ class Foreign(unittest.TestCase):
                 for name, file in SERVED.items():
                     with self.subTest(name):
                         self.compare(daemon, name, file)
+
+    def test_layouts_of_other_libraries(self):
+        """Their decoders have a bias, which every answer has in it."""
+        names = sorted(key[:-len(".codes")] for key in OTHERS if key.endswith(".codes"))
+        files = [part for name in names for part in ("--dictionary", name.replace("/", "-") + "=" + os.path.join(LAYOUTS, name))]
+        with Daemon(*files) as daemon:
+            for name in names:
+                with self.subTest(name):
+                    url, codes, back = "/v1/dictionaries/" + name.replace("/", "-"), rows(OTHERS[name + ".codes"]), rows(OTHERS[name + ".x_hat"])
+                    reply = daemon.post(url + "/encode", {"inputs": X})
+                    self.assertLess(relative_error(dense(reply.json, len(codes[0])), codes), 1e-5)
+                    for latents in reply.json, codes:
+                        got = daemon.post(url + "/reconstruct", {"latents": latents}).json["reconstructions"]
+                        self.assertLess(relative_error(got, back), 1e-5)
+                    flat = [value for row in codes for value in row]
+                    tensor = {"name": "latents", "datatype": "FP32", "shape": [len(codes), len(codes[0])], "data": flat}
+                    output = daemon.post("/v2/models/%s/infer" % name.replace("/", "-"), {"inputs": [tensor]}).json["outputs"][0]
+                    width = len(X[0])
+                    got = [output["data"][i * width:(i + 1) * width] for i in range(len(X))]
+                    self.assertLess(relative_error(got, back), 1e-5)
+                    steered = daemon.post(url + "/steer", {"inputs": X, "steer": [], "on": "reconstruction"})
+                    if steered.status == 200:
+                        self.assertLess(relative_error(steered.json["outputs"], back), 1e-5)
+                    told = daemon.post(url + "/explain", {"inputs": X}).json["explanations"]
+                    for x, z, x_hat, one in zip(X, codes, back, told):
+                        self.assertEqual({c["atom"] for c in one["concepts"]}, {k for k, value in enumerate(z) if value})
+                        gap = sum((a - b) ** 2 for a, b in zip(x, x_hat)) ** 0.5
+                        self.assertAlmostEqual(one["residual"]["norm"], gap, places=4)
 
     def test_settings_of_the_daemon_complete_a_state_dict(self):
         files = ["--dictionary", "state=" + os.path.join(FOLDER, "state.pt")]

@@ -37,16 +37,11 @@ static ra_status add_missing(void *context, const char *key, const char *text, r
 }
 
 ra_status ra_safetensors_load_config(ra_safetensors *file, ra_error *err) {
-    static const char name[] = "config.json";
     struct stat what;
     ra_error reason = {0};
-    const char *slash = strrchr(file->path, '/');
-    size_t folder = slash ? (size_t)(slash - file->path) + 1 : 0;
-    char *path = ra_malloc(folder + sizeof name, 1);
-    if (!path) RA_FAIL_MEMORY(err, "the name of a file", folder + sizeof name);
-    memcpy(path, file->path, folder);
-    memcpy(path + folder, name, sizeof name);
+    char *path = NULL;
     ra_status status = RA_OK;
+    RA_TRY(ra_config_beside(file->path, "config.json", &path, err));
     if (stat(path, &what) == 0) status = ra_config_each(path, add_missing, &(merge){file, path}, &reason);
     ra_free(path);
     if (status == RA_ERR_MEMORY) RA_FAIL(err, status, "%s", reason.message);

@@ -91,6 +91,7 @@ static int compare_entries(const void *a, const void *b) {
 /* The readable tensors first, then the foreign ones, each kind by position. */
 static void sort_entries(ra_safetensors *file) {
     if (file->count) qsort(file->entries, file->count, sizeof *file->entries, compare_entries);
+    file->readable = 0;
     while (file->readable < file->count && !file->entries[file->readable].foreign) file->readable++;
 }
 
@@ -152,11 +153,24 @@ static ra_status set_views(ra_safetensors *file, size_t data_offset, bool carefu
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
+/* Of another library's layout: names and settings are new. */
+static ra_status adapt(ra_safetensors *file, ra_error *err) {
+    bool adapted;
+    RA_TRY(ra_safetensors_adapt(file, &adapted, err));
+    if (!adapted) return RA_OK;
+    ra_free(file->names);
+    ra_free(file->keys);
+    file->names = file->keys = NULL;
+    file->name_count = 0;
+    return ra_safetensors_index_names(file, err);
+}
+
 static ra_status load_torch(ra_safetensors *file, bool careful, ra_error *err) {
     RA_TRY(ra_safetensors_load_torch(file, careful, err));
     sort_entries(file);
     RA_TRY(ra_safetensors_remove_prefix(file, err));
-    return ra_safetensors_index_names(file, err);
+    RA_TRY(ra_safetensors_index_names(file, err));
+    return adapt(file, err);
 }
 
 static ra_status load(ra_safetensors *file, bool careful, ra_error *err) {
@@ -169,7 +183,8 @@ static ra_status load(ra_safetensors *file, bool careful, ra_error *err) {
     RA_TRY(ra_safetensors_remove_prefix(file, err));
     RA_TRY(ra_safetensors_index_names(file, err));
     RA_TRY(check_tiling(file, file->mapping.size - data_offset, err));
-    return set_views(file, data_offset, careful, err);
+    RA_TRY(set_views(file, data_offset, careful, err));
+    return adapt(file, err);
 }
 
 /* most: NULL for a mapping that is not steady. */
@@ -265,7 +280,7 @@ static const ra_safetensors_entry *entry_named(const ra_safetensors *file, const
 }
 
 ra_status ra_safetensors_narrow(ra_safetensors *file, ra_error *err) {
-    static const char *const parameters[] = {"dictionary", "encoder.", "thresholds", "input."};
+    static const char *const parameters[] = {"dictionary", "encoder.", "thresholds", "input.", "output."};
     for (size_t i = 0; i < file->readable; i++) {
         ra_safetensors_entry *entry = &file->entries[i];
         ra_tensor *tensor = &entry->tensor;

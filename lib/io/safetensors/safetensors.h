@@ -52,6 +52,9 @@ ra_status ra_safetensors_load_torch(ra_safetensors *file, bool careful, ra_error
 /* Adds the settings that the lists lack and a config.json beside the file has (config.c). */
 ra_status ra_safetensors_load_config(ra_safetensors *file, ra_error *err);
 
+/* Gives the tensors of another library's layout our names, and adds its settings (layouts.c). *adapted: it was one. */
+ra_status ra_safetensors_adapt(ra_safetensors *file, bool *adapted, ra_error *err);
+
 /* Reads the header and adds entries and texts. Each entry is complete and fits its own shape and type; the
  * caller checks whether names repeat and where the bytes are. On failure the lists keep what was read. */
 ra_status ra_safetensors_parse_header(ra_safetensors *file, ra_json_span header, ra_error *err);

@@ -67,11 +67,18 @@ static ra_status open_weights(ra_model *model, const ra_safetensors *file, ra_er
     return variance ? keep_rstd(model, variance, err) : RA_OK;
 }
 
-/* theta, and the thresholds exp(theta) that evaluation compares with. */
+/* theta, and the thresholds exp(theta) that evaluation compares with; or those alone, as other programs have them. */
 static ra_status open_thresholds(ra_model *model, const ra_safetensors *file, ra_error *err) {
     ra_tensor theta;
     void *memory = NULL;
     size_t concepts = model->info.concepts;
+    const ra_tensor *values = ra_safetensors_find(file, "thresholds.value");
+    if (values) {
+        RA_TRY(ra_model_check_tensor(model->info.path, "thresholds.value", values, RA_MODEL_ANY_FLOAT, 1,
+                                     concepts, 0, err));
+        RA_TRY(ra_model_check_finite(model, "thresholds.value", values, err));
+        return ra_model_keep_f32(model, "the thresholds", values, &model->activation.thresholds, err);
+    }
     RA_TRY(ra_safetensors_get(file, "thresholds", &theta, err));
     RA_TRY(ra_model_check_tensor(model->info.path, "thresholds", &theta, RA_MODEL_ANY_FLOAT, 1, concepts, 0,
                                  err));

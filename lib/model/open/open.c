@@ -111,7 +111,8 @@ static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_mode
 static void complete_info(ra_model *model) {
     ra_model_info *info = &model->info;
     info->dtype = model->dictionary.dtype;
-    info->has_standardization = model->input_mean != NULL;
+    info->has_standardization = model->file_mean != NULL;
+    info->has_output_bias = model->output_bias != NULL;
     info->has_relaxation = model->relaxation_norm != NULL;
     info->trace_rows = model->trace_rows;
     info->point_rows = model->point_row_count;

@@ -1,0 +1,210 @@
+/* The layouts in which other libraries of sparse autoencoders keep theirs: tensors get the names, the axes and the
+ * comparisons of proto/artifact.md, so that whoever reads ours reads these. F latents, d dimensions:
+ *
+ *     SAELens              W_enc [d,F]  b_enc  W_dec [F,d]  b_dec  threshold [F]      cfg.json
+ *     sparsify             encoder.weight [F,d]  encoder.bias  W_dec [F,d]  b_dec     cfg.json
+ *     dictionary_learning  encoder.weight [F,d]  encoder.bias  decoder.weight [d,F]  b_dec, bias or decoder.bias
+ *                          k []  threshold []                                         config.json
+ *
+ * and dictionary_learning's JumpReluAutoEncoder has SAELens's tensors. Settings come from the JSON file beside the
+ * weights (layout_settings.c); without it they are missing, and asked for. Their thresholds are strict (>), ours are not (>=), so each
+ * becomes the next float. */
+#include "io/safetensors/layouts.h"
+#include "ra_memory.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A tensor of a layout: its name there, its name here, and whether its axes are swapped. */
+typedef struct part {
+    const char *name, *ours;
+    bool swapped, required;
+} part;
+
+enum { PARTS = 5 };
+
+static const struct {
+    ra_layout layout;
+    part parts[PARTS];
+} layouts[] = {
+    {RA_LAYOUT_SAELENS,
+     {{"W_enc", "encoder.final_block.0.weight", true, true},
+      {"b_enc", "encoder.final_block.0.bias", false, true},
+      {"W_dec", "dictionary", false, true},
+      {"b_dec", "output.bias", false, true}}},
+    {RA_LAYOUT_SPARSIFY,
+     {{"encoder.weight", "encoder.final_block.0.weight", false, true},
+      {"encoder.bias", "encoder.final_block.0.bias", false, true},
+      {"W_dec", "dictionary", false, true},
+      {"b_dec", "output.bias", false, true}}},
+    {RA_LAYOUT_DICTIONARY_LEARNING,
+     {{"encoder.weight", "encoder.final_block.0.weight", false, true},
+      {"encoder.bias", "encoder.final_block.0.bias", false, true},
+      {"decoder.weight", "dictionary", true, true},
+      {"b_dec", "output.bias", false, false},
+      {"bias", "output.bias", false, false}}},
+    {RA_LAYOUT_DICTIONARY_LEARNING,
+     {{"encoder.weight", "encoder.final_block.0.weight", false, true},
+      {"encoder.bias", "encoder.final_block.0.bias", false, true},
+      {"decoder.weight", "dictionary", true, true},
+      {"decoder.bias", "output.bias", false, true}}},
+};
+
+/* Tensors that make it another model than these, by name. */
+static const struct {
+    const char *name, *what;
+} others[] = {
+    {"W_skip", "a skip connection, which only a transcoder has"},
+    {"b_dec_out", "a second bias, which only a transcoder has"},
+    {"r_mag", "a gated encoder"},
+    {"b_gate", "a gated encoder"},
+    {"gate_bias", "a gated encoder"},
+};
+
+/* ---- tensors ------------------------------------------------------------------------------------------- */
+
+static ra_safetensors_entry *find(ra_safetensors *file, const char *name) {
+    for (size_t i = 0; i < file->readable; i++)
+        if (strcmp(file->entries[i].name, name) == 0) return &file->entries[i];
+    return NULL;
+}
+
+static ra_status rename_entry(ra_safetensors_entry *entry, const char *name, ra_error *err) {
+    char *copy = ra_strdup(name);
+    if (!copy) RA_FAIL_MEMORY(err, "the name of a tensor", strlen(name) + 1);
+    ra_free(entry->name);
+    entry->name = copy;
+    return RA_OK;
+}
+
+/* The tensor as a new copy with its two axes swapped. */
+static ra_status swap_axes(ra_safetensors_entry *entry, ra_error *err) {
+    enum { TILE = 32 };
+    ra_tensor *tensor = &entry->tensor;
+    size_t rows = tensor->shape[0], cols = tensor->shape[1], width = ra_dtype_size(tensor->dtype);
+    unsigned char *swapped = ra_malloc(rows * cols, width);
+    if (!swapped) RA_FAIL_MEMORY(err, entry->name, rows * cols * width);
+    const unsigned char *from = tensor->data;
+    for (size_t r0 = 0; r0 < rows; r0 += TILE)
+        for (size_t c0 = 0; c0 < cols; c0 += TILE)
+            for (size_t r = r0; r < rows && r < r0 + TILE; r++)
+                for (size_t c = c0; c < cols && c < c0 + TILE; c++)
+                    memcpy(swapped + (c * rows + r) * width, from + (r * cols + c) * width, width);
+    ra_free(entry->copy);
+    entry->copy = swapped;
+    tensor->data = swapped;
+    tensor->shape[0] = cols;
+    tensor->shape[1] = rows;
+    return RA_OK;
+}
+
+/* The tensor as a new copy in float32, which it returns. */
+static ra_status copy_f32(ra_safetensors_entry *entry, float **values, ra_error *err) {
+    ra_tensor *tensor = &entry->tensor;
+    size_t n = ra_tensor_elements(tensor);
+    float *copy = ra_malloc(n ? n : 1, sizeof *copy);
+    if (!copy) RA_FAIL_MEMORY(err, entry->name, n * sizeof *copy);
+    ra_convert_to_f32(tensor->dtype, tensor->data, copy, n);
+    ra_free(entry->copy);
+    entry->copy = copy;
+    tensor->data = copy;
+    tensor->dtype = RA_F32;
+    *values = copy;
+    return RA_OK;
+}
+
+float ra_layout_threshold(float strict) {
+    return nextafterf(strict, INFINITY);
+}
+
+ra_status ra_layout_thresholds(ra_safetensors *file, ra_error *err) {
+    ra_safetensors_entry *entry = find(file, "threshold");
+    float *values = NULL;
+    if (!entry || entry->tensor.rank != 1) return RA_OK;
+    RA_TRY(copy_f32(entry, &values, err));
+    for (size_t k = 0; k < entry->tensor.shape[0]; k++) values[k] = ra_layout_threshold(values[k]);
+    return rename_entry(entry, "thresholds.value", err);
+}
+
+ra_status ra_layout_normalize_decoder(ra_safetensors *file, ra_error *err) {
+    ra_safetensors_entry *decoder = find(file, "dictionary"),
+                         *encoder = find(file, "encoder.final_block.0.weight"),
+                         *bias = find(file, "encoder.final_block.0.bias");
+    float *D = NULL, *E = NULL, *b = NULL;
+    RA_TRY(copy_f32(decoder, &D, err));
+    RA_TRY(copy_f32(encoder, &E, err));
+    RA_TRY(copy_f32(bias, &b, err));
+    size_t K = decoder->tensor.shape[0], d = decoder->tensor.shape[1];
+    if (encoder->tensor.shape[0] != K || encoder->tensor.shape[1] != d || bias->tensor.shape[0] != K)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: its encoder and its decoder have other sizes", file->path);
+    for (size_t k = 0; k < K; k++) {
+        double square = 0;
+        for (size_t j = 0; j < d; j++) square += (double)D[k * d + j] * (double)D[k * d + j];
+        float norm = (float)sqrt(square);
+        for (size_t j = 0; j < d; j++) {
+            E[k * d + j] *= norm;
+            D[k * d + j] = norm > 0 ? D[k * d + j] / norm : 0;
+        }
+        b[k] *= norm;
+    }
+    return RA_OK;
+}
+
+bool ra_layout_number(const ra_safetensors *file, const char *name, double *number) {
+    ra_safetensors_entry *entry = find((ra_safetensors *)file, name);
+    float value;
+    if (!entry || ra_tensor_elements(&entry->tensor) != 1) return false;
+    ra_convert_to_f32(entry->tensor.dtype, entry->tensor.data, &value, 1);
+    *number = (double)value;
+    return true;
+}
+
+ra_status ra_layout_leave_out(ra_safetensors *file, const char *name, ra_error *err) {
+    ra_safetensors_entry *entry = find(file, name);
+    char kept[64];
+    if (!entry) return RA_OK;
+    snprintf(kept, sizeof kept, "train.%s", name); /* of no use to a model */
+    return rename_entry(entry, kept, err);
+}
+
+/* ---- which one ----------------------------------------------------------------------------------------- */
+
+static bool fits(ra_safetensors *file, const part *parts) {
+    size_t biases = 0;
+    for (size_t i = 0; i < PARTS && parts[i].name; i++) {
+        const ra_safetensors_entry *entry = find(file, parts[i].name);
+        bool bias = strstr(parts[i].ours, "bias") != NULL,
+             there = entry && entry->tensor.rank == (bias ? 1 : 2);
+        if (parts[i].required && !there) return false;
+        biases += there && strcmp(parts[i].ours, "output.bias") == 0;
+    }
+    return biases == 1;
+}
+
+static ra_status refuse_others(ra_safetensors *file, ra_error *err) {
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (find(file, others[i].name))
+            RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s has the tensor %s, %s, which is not supported", file->path,
+                    others[i].name, others[i].what);
+    return RA_OK;
+}
+
+ra_status ra_safetensors_adapt(ra_safetensors *file, bool *adapted, ra_error *err) {
+    *adapted = false;
+    if (find(file, "dictionary")) return RA_OK;
+    if (find(file, "W_dec") || find(file, "decoder.weight")) RA_TRY(refuse_others(file, err));
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        const part *parts = layouts[i].parts;
+        if (!fits(file, parts)) continue;
+        *adapted = true;
+        for (size_t p = 0; p < PARTS && parts[p].name; p++) {
+            ra_safetensors_entry *entry = find(file, parts[p].name);
+            if (!entry) continue;
+            if (parts[p].swapped) RA_TRY(swap_axes(entry, err));
+            RA_TRY(rename_entry(entry, parts[p].ours, err));
+        }
+        return ra_layout_settings(file, layouts[i].layout, err);
+    }
+    return RA_OK;
+}

@@ -1,0 +1,33 @@
+/* layouts.h - what the two parts of the reader of other libraries' layouts share: layouts.c finds the layout and changes
+ * tensors, layout_settings.c reads the JSON file beside the weights. */
+#ifndef RA_IO_SAFETENSORS_LAYOUTS_H
+#define RA_IO_SAFETENSORS_LAYOUTS_H
+
+#include "io/safetensors/safetensors.h"
+
+typedef enum ra_layout {
+    RA_LAYOUT_SAELENS, /* or dictionary_learning's JumpReluAutoEncoder, which the JSON file tells */
+    RA_LAYOUT_SPARSIFY,
+    RA_LAYOUT_DICTIONARY_LEARNING,
+} ra_layout;
+
+/* Adds the settings of a file whose tensors have our names already. RA_ERR_UNSUPPORTED, by its name, for what would
+ * make it another model. */
+ra_status ra_layout_settings(ra_safetensors *file, ra_layout layout, ra_error *err);
+
+/* The least number that is above a threshold. */
+float ra_layout_threshold(float strict);
+
+/* Turns the tensor `threshold` [F], which is strict, into ours. */
+ra_status ra_layout_thresholds(ra_safetensors *file, ra_error *err);
+
+/* Latents count in units of their atom's norm: multiplies encoder and bias by it, and divides the atoms. */
+ra_status ra_layout_normalize_decoder(ra_safetensors *file, ra_error *err);
+
+/* *number <- a tensor of one number; false if there is none of that name. */
+bool ra_layout_number(const ra_safetensors *file, const char *name, double *number);
+
+/* Keeps a tensor that a model does not need from being one that it lacks. */
+ra_status ra_layout_leave_out(ra_safetensors *file, const char *name, ra_error *err);
+
+#endif

@@ -1,0 +1,119 @@
+"""Writes tests/data/interop/{saelens,dictionary_learning,sparsify}/: small autoencoders as these libraries save them.
+
+    python3 tests/data/make_layouts.py        needs torch, numpy, safetensors, einops, sae-lens 6.54.12, dictionary-learning 0.1.0
+                                              and eai-sparsify 1.3.3
+
+Each folder is what the library's own classes wrote. expected.safetensors in interop/ has `x`, the inputs, and FOLDER.codes and
+FOLDER.x_hat, what those classes compute; the names of folders that begin with refused have none. The tests do not run this script.
+"""
+
+import json
+import os
+
+import torch
+from safetensors.torch import load_file, save_file
+
+import libraries
+
+D, K, ROWS = 6, 10, 9
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "interop")
+x = torch.randn(ROWS, D, generator=torch.Generator().manual_seed(1))
+expected = {"x": x}
+
+
+def shake(model, seed):
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
+            if name == "threshold":
+                parameter.copy_(parameter.abs())
+    return model
+
+
+def answer(folder, codes, x_hat):
+    expected[folder + ".codes"], expected[folder + ".x_hat"] = codes.detach().contiguous(), x_hat.detach().contiguous()
+
+
+# ---- SAELens -------------------------------------------------------------------------------------------------------------
+
+classes = libraries.saelens()
+
+
+def saelens(folder, kind, seed, dtype="float32", **settings):
+    cls, config = classes[kind]
+    sae = shake(cls(config(d_in=D, d_sae=K, dtype=dtype, **settings)), seed)
+    sae.cfg.metadata.model_name, sae.cfg.metadata.hook_name = "gpt2-small", "blocks.6.hook_resid_pre"
+    sae.save_model(os.path.join(HERE, "saelens", folder))
+    if not folder.startswith("refused"):
+        codes = sae.encode(x.to(sae.W_enc.dtype))
+        answer("saelens/" + folder, codes.float(), sae.decode(codes).float())
+
+
+saelens("standard", "standard", 1)
+saelens("standard-plain-input", "standard", 2, apply_b_dec_to_input=False)
+saelens("topk", "topk", 3, k=3)
+saelens("topk-rescaled", "topk", 4, k=3, rescale_acts_by_decoder_norm=True)
+saelens("jumprelu", "jumprelu", 5)
+saelens("jumprelu-plain-input", "jumprelu", 6, apply_b_dec_to_input=False)
+saelens("refused-gated", "gated", 7)
+saelens("refused-layer-norm", "standard", 8, normalize_activations="layer_norm")
+cls, config = classes["batchtopk"]
+trained = shake(cls(config(d_in=D, d_sae=K, k=3)), 9)
+trained.topk_threshold = torch.tensor(0.75, dtype=trained.topk_threshold.dtype)
+trained.save_model(os.path.join(HERE, "saelens", "batchtopk"))
+trained.save_inference_model(os.path.join(HERE, "saelens", "batchtopk-inference"))
+folder = os.path.join(HERE, "saelens", "batchtopk-inference")
+cls, config = classes["jumprelu"]
+with open(os.path.join(folder, "cfg.json")) as file:
+    loaded = cls(config.from_dict(json.load(file)))
+loaded.load_state_dict(load_file(os.path.join(folder, "sae_weights.safetensors")))
+for name in "batchtopk", "batchtopk-inference":
+    answer("saelens/" + name, loaded.encode(x), loaded.decode(loaded.encode(x)))
+
+# ---- dictionary_learning ---------------------------------------------------------------------------------------------------
+
+learning = libraries.dictionary_learning()
+
+
+def dictionary_learning(folder, model, seed, threshold=None, **extra):
+    shake(model, seed)
+    if threshold is not None:
+        model.threshold.fill_(threshold)
+    path = os.path.join(HERE, "dictionary_learning", folder)
+    os.makedirs(path, exist_ok=True)
+    torch.save(model.state_dict(), os.path.join(path, "ae.pt"))
+    trainer = {"dict_class": type(model).__name__, "activation_dim": D, "dict_size": K, "lm_name": "pythia-70m", "submodule_name": "resid_post_layer_3"}
+    with open(os.path.join(path, "config.json"), "w") as file:
+        json.dump({"trainer": {**trainer, **extra}, "buffer": {"d_submodule": D}}, file, indent=4)
+    if not folder.startswith("refused"):
+        codes = model.encode(x)
+        answer("dictionary_learning/" + folder, codes, model.decode(codes))
+
+
+dictionary_learning("standard", learning.AutoEncoder(D, K), 11)
+dictionary_learning("new", learning.AutoEncoderNew(D, K), 12)
+dictionary_learning("topk", learning.AutoEncoderTopK(D, K, 3), 13, k=3)
+dictionary_learning("batchtopk", learning.BatchTopKSAE(D, K, 3), 14, threshold=0.75, k=3)
+dictionary_learning("jumprelu", learning.JumpReluAutoEncoder(D, K), 15)
+dictionary_learning("refused-gated", learning.GatedAutoEncoder(D, K), 16)
+
+# ---- sparsify --------------------------------------------------------------------------------------------------------------
+
+coder, configs = libraries.sparsify()
+
+
+def sparsify(folder, seed, **settings):
+    model = shake(coder.SparseCoder(D, configs.SparseCoderConfig(num_latents=K, **settings)), seed)
+    model.save_to_disk(os.path.join(HERE, "sparsify", folder))
+    if not folder.startswith("refused"):
+        values, indices, _ = model.encode(x)
+        codes = torch.zeros(ROWS, K).scatter_(1, indices, values)
+        answer("sparsify/" + folder, codes, codes @ model.W_dec + model.b_dec)
+
+
+sparsify("topk", 21, k=3)
+sparsify("refused-groupmax", 22, k=2, activation="groupmax")
+sparsify("refused-transcoder", 23, k=3, transcode=True, skip_connection=True)
+
+save_file(expected, os.path.join(HERE, "expected.safetensors"))
