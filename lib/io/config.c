@@ -32,6 +32,7 @@ static bool as_text(const cJSON *value, char *text, size_t size) {
 
 ra_status ra_config_open(const char *path, cJSON **tree, ra_error *err) {
     ra_mapping mapping;
+    *tree = NULL;
     RA_TRY(ra_mapping_open(path, &mapping, err));
     bool fits = mapping.size > 0 && mapping.size <= MOST_CONFIG && ra_utf8_valid(mapping.data, mapping.size);
     ra_status status = fits ? ra_json_parse(mapping.data, mapping.size, tree) : RA_ERR_FORMAT;
@@ -39,6 +40,7 @@ ra_status ra_config_open(const char *path, cJSON **tree, ra_error *err) {
     if (status == RA_ERR_MEMORY) RA_FAIL_MEMORY(err, path, mapping.size);
     if (status == RA_OK && cJSON_IsObject(*tree)) return RA_OK;
     cJSON_Delete(*tree);
+    *tree = NULL;
     RA_FAIL(err, RA_ERR_FORMAT, "%s is not a JSON object of at most %d bytes", path, MOST_CONFIG);
 }
 

@@ -132,7 +132,7 @@ START_TEST(test_mutations) {
         ra_ok(ra_mapping_open(paths[f], &mapping, &err));
         size_t begin, end;
         find_pickle(mapping.data, mapping.size, &begin, &end);
-        ra_random_seed(&random, 100 + f);
+        ra_random_seed(&random, 1000 * rounds + f); /* longer runs are other ones */
         for (size_t i = 0; i < 3000 * rounds; i++) {
             unsigned char *copy = malloc(mapping.size);
             memcpy(copy, mapping.data, mapping.size);
