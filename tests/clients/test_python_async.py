@@ -5,6 +5,7 @@ import environment
 environment.enter()
 
 import asyncio
+import contextlib
 import dataclasses
 import inspect
 import multiprocessing
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from unittest import mock
 
@@ -156,13 +158,13 @@ class Answers(unittest.TestCase):
 class Ways(unittest.TestCase):
     def test_nobody_there_and_no_answer_in_time(self):
         async def work(port):
-            async with AsyncClient("http://127.0.0.1:%d" % port, timeout=0.2, retries=1) as client:
+            async with AsyncClient("http://127.0.0.1:%d" % port, timeout=1, retries=1) as client:
                 return await client.ready(), await asyncio.gather(client.dictionaries(), return_exceptions=True)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             ready, (error,) = asyncio.run(work(port))
             self.assertEqual((ready, type(error)), (False, RequestTimeoutError))
-            self.assertIn("0.2 seconds", str(error))
+            self.assertIn("1 seconds", str(error))
         ready, (error,) = asyncio.run(work(port))
         self.assertEqual((ready, type(error), error.sent), (False, TransportError, False))
 
@@ -184,17 +186,25 @@ class Ways(unittest.TestCase):
             with Daemon("--dictionary", SERVED, "--tls-certificate", certificate, "--tls-key", key) as daemon:
                 url = "https://%s:%d" % daemon.address
                 self.both(url, ca=certificate)
-                plain = Daemon("--dictionary", SERVED)
-                self.addCleanup(plain.__exit__, None, None, None)
                 with mock.patch("rasae.exchange._pause", side_effect=AssertionError("asking again cannot help")):
                     with self.assertRaisesRegex(TransportError, "certificate .* ca="), Client(url) as client:
                         client.dictionaries()
                     with self.assertRaisesRegex(TransportError, "certificate .* ca="):
                         asyncio.run(AsyncClient(url).dictionaries())
-                    with self.assertRaisesRegex(TransportError, "is it http?"):
-                        Client("https://%s:%d" % plain.address).dictionaries()
-                    with self.assertRaisesRegex(TransportError, "is it http?"):
-                        asyncio.run(AsyncClient("https://%s:%d" % plain.address).dictionaries())
+
+    def test_https_where_http_is_spoken(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            def speak_http():
+                connection, _ = server.accept()
+                with connection, contextlib.suppress(ConnectionError):
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                    connection.recv(4096)
+            thread = threading.Thread(target=speak_http)
+            thread.start()
+            url = "https://127.0.0.1:%d" % server.getsockname()[1]
+            with self.assertRaisesRegex(TransportError, "is it http?"):
+                Client(url, timeout=PATIENCE).dictionaries()
+            thread.join()
 
     def test_a_socket_of_the_file_system(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -73,13 +73,13 @@ class HttpxTransport:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             if "SSL:" in str(error):
                 raise TransportError.of_tls(url, error) from error
-            raise TransportError(f"{url} cannot be reached: {error or type(error).__name__}", sent=False) from error
+            raise TransportError(f"{url} cannot be reached: {str(error) or type(error).__name__}", sent=False) from error
         except httpx.TimeoutException as error:
             raise RequestTimeoutError(f"{url} did not answer within {request.timeout:g} seconds") from error
         except ssl.SSLError as error:  # older versions of httpx let it through
             raise TransportError.of_tls(url, error) from error
         except (httpx.TransportError, httpx.StreamError, OSError) as error:
-            raise TransportError(f"the connection to {url} broke: {error or type(error).__name__}") from error
+            raise TransportError(f"the connection to {url} broke: {str(error) or type(error).__name__}") from error
 
     def _own(self) -> httpx.AsyncClient:
         import httpx
