@@ -256,6 +256,14 @@ class Exceptions(Told):
 class Records(Told):
     def test_an_older_server_says_less(self):
         info = Info.read(INFO)
+        self.assertEqual((info.atom_count, info.concepts), (4, 4))
+        newer = Info.read({"name": "d", "atom_count": 4, "dimensions": 2, "point_count": None})
+        self.assertEqual((newer.concepts, newer.points, newer.extra), (4, None, {}))
+        both = Info.read({**INFO, "atom_count": 4, "archetypes": 3, "archetype_count": 3})
+        self.assertEqual((both.archetype_count, both.archetypes, both.extra), (3, 3, {}))
+        for norms in ({"residual": {"norm": 2}, "input": {"norm": 3}}, {"residual_norm": 2, "input_norm": 3}):
+            told = Explanation.read({"concepts": [], **norms})
+            self.assertEqual((told.residual_norm, told.residual, told.input_norm, told.input), (2, 2, 3, 3))
         self.assertEqual((info.concepts, info.has_trace, info.settings, info.revision, info.extra), (4, None, None, None, {}))
         atom = Atom.read({"atom": 5})
         self.assertEqual((atom.norm, atom.archetypes, atom.vector, atom.relaxation, atom.statistics), (None,) * 5)

@@ -162,7 +162,7 @@ class AsyncDictionary:
         self._handle, self._transport = handle, transport
 
     def __repr__(self) -> str:
-        return f"AsyncDictionary({self.name!r}, concepts={self.info.concepts}, dimensions={self.info.dimensions})"
+        return f"AsyncDictionary({self.name!r}, concepts={self.info.atom_count}, dimensions={self.info.dimensions})"
 
     async def _run(self, make: Callable[[Operations], Call[T]]) -> T:
         return await drive_async(self._handle.run(make), self._transport)
@@ -177,7 +177,7 @@ class AsyncDictionary:
         return self._handle.info
 
     def __len__(self) -> int:
-        return self.info.concepts
+        return self.info.atom_count
 
     async def refresh(self) -> Info:
         """As Dictionary.refresh."""

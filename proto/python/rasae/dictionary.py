@@ -45,7 +45,7 @@ class Dictionary:
         self._handle, self._transport = handle, transport
 
     def __repr__(self) -> str:
-        return f"Dictionary({self.name!r}, concepts={self.info.concepts}, dimensions={self.info.dimensions})"
+        return f"Dictionary({self.name!r}, concepts={self.info.atom_count}, dimensions={self.info.dimensions})"
 
     def _run(self, make: Callable[[Operations], Call[T]]) -> T:
         return drive(self._handle.run(make), self._transport)
@@ -67,7 +67,7 @@ class Dictionary:
     # ---- atoms and points
 
     def __len__(self) -> int:
-        return self.info.concepts
+        return self.info.atom_count
 
     @overload
     def __getitem__(self, which: int) -> Atom: ...

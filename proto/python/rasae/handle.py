@@ -80,9 +80,9 @@ class Handle:
             else:
                 yield self.run(lambda now, part=part: now.atoms(part, fields))  # type: ignore[misc]
                 now = self._known()
-                if now.info.concepts != known.info.concepts:
-                    raise ConflictError(_CHANGED, f"dictionary {self.name} has {now.info.concepts} atoms now and had "
-                                        f"{known.info.concepts}: begin again")
+                if now.info.atom_count != known.info.atom_count:
+                    raise ConflictError(_CHANGED, f"dictionary {self.name} has {now.info.atom_count} atoms now and had "
+                                        f"{known.info.atom_count}: begin again")
                 known = now
 
     def download(self, file: Path, progress: Progress | None) -> Call[None]:

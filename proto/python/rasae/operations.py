@@ -61,7 +61,7 @@ class Operations:
     # ---- atoms and points
 
     def atom(self, atom: int, fields: Fields) -> Call[Atom]:
-        number = arguments.position(atom, "atom", self.info.concepts)
+        number = arguments.position(atom, "atom", self.info.atom_count)
         return Atom.read(wire.read_json((yield from self._get(f"/atoms/{number}", arguments.names(fields)))))
 
     def atoms(self, ids: Ids | None, fields: Fields) -> Call[list[Atom]]:
@@ -73,7 +73,7 @@ class Operations:
 
     def numbers(self, ids: Ids | None) -> range | NDArray[np.int64]:
         """Those of atoms, one after the other; all of them for None."""
-        chosen = arguments.positions(slice(None) if ids is None else ids, self.info.concepts)
+        chosen = arguments.positions(slice(None) if ids is None else ids, self.info.atom_count)
         return chosen if isinstance(chosen, range) else chosen.reshape(-1)
 
     def _page(self, numbers: range | NDArray[np.int64], fields: Fields) -> Call[list[Atom]]:
@@ -85,7 +85,7 @@ class Operations:
         return self._counted(list(every(Atom, wire.member(reply, "atoms"))), len(numbers))
 
     def vectors(self, ids: Ids | int | None, field: Literal["vector", "direction"]) -> Call[Floats]:
-        chosen = arguments.positions(slice(None) if ids is None else ids, self.info.concepts)
+        chosen = arguments.positions(slice(None) if ids is None else ids, self.info.atom_count)
         numbers = np.asarray(chosen, np.int64)
         flat = numbers.reshape(-1)
         limits = yield from self.session.limits()
@@ -110,14 +110,14 @@ class Operations:
         return wire.read_matrix((yield from self._get("/dictionary", accept=wire.RAW)))
 
     def point(self, point: int) -> Call[Point]:
-        number = arguments.position(point, "point", self.info.points)
+        number = arguments.position(point, "point", self.info.point_count)
         return Point.read(wire.read_json((yield from self._get(f"/points/{number}"))))
 
     # ---- searching
 
     def neighbors(self, atom: int, k: int, metric: Metric, fields: Fields) -> Call[list[Match]]:
-        number = arguments.position(atom, "atom", self.info.concepts)
-        most = min(arguments.whole(k, "k", 1), self.info.concepts - 1)
+        number = arguments.position(atom, "atom", self.info.atom_count)
+        most = min(arguments.whole(k, "k", 1), self.info.atom_count - 1)
         query = {"k": most, "metric": arguments.choice(metric, "metric", arguments.METRICS), **arguments.names(fields)}
         if most == 0:  # the only atom there is
             return []
@@ -152,7 +152,7 @@ class Operations:
             raise TypeError("give one of vectors, inputs and atoms")
         if queries.exclude_self and queries.atoms is None:
             raise TypeError("exclude_self is for atoms")
-        others = self.info.concepts - bool(queries.exclude_self)
+        others = self.info.atom_count - bool(queries.exclude_self)
         return {"k": min(arguments.whole(k, "k", 1), others),
                 "metric": arguments.choice(metric, "metric", arguments.METRICS),
                 # without a standardization the units are the same, and older servers know but one
@@ -163,7 +163,7 @@ class Operations:
                batch_size: int | None, progress: Progress | None) -> Call[tuple[tuple[int, ...], list[T]]]:
         """The axes of the queries, and what read() makes of each reply."""
         if queries.atoms is not None:
-            numbers = np.asarray(arguments.positions(queries.atoms, self.info.concepts), np.int64)
+            numbers = np.asarray(arguments.positions(queries.atoms, self.info.atom_count), np.int64)
             flat, leading, row_bytes = numbers.reshape(-1), numbers.shape, 16
 
             def body(first: int, end: int) -> Body:
@@ -192,13 +192,13 @@ class Operations:
 
         def send(first: int, end: int) -> Call[Codes]:
             reply = yield from self._post("/encode", wire.write(rows.take(first, end)), wire.RAW)
-            return wire.read_codes(reply, self.info.concepts)
+            return wire.read_codes(reply, self.info.atom_count)
         parts = yield from self._rows(rows, batch_size, progress, send)
-        empty = Codes(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), self.info.concepts)
+        empty = Codes(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), self.info.atom_count)
         return (parts[0] if len(parts) == 1 else Codes.concat([empty, *parts]))._with_axes(rows.leading)
 
     def reconstruct(self, latents: Any, batch_size: int | None, progress: Progress | None) -> Call[Floats]:
-        concepts, dimensions = self.info.concepts, self.info.dimensions
+        concepts, dimensions = self.info.atom_count, self.info.dimensions
         limits = yield from self.session.limits()
         if isinstance(latents, tuple):
             if len(latents) != 2:
@@ -246,7 +246,7 @@ class Operations:
     def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On, batch_size: int | None,
               progress: Progress | None) -> Call[Floats]:
         rows = Rows(inputs, self.info.dimensions, "inputs")
-        pushes = arguments.pushes(scales, self.info.concepts) or {0: 0.0}  # the server wants one
+        pushes = arguments.pushes(scales, self.info.atom_count) or {0: 0.0}  # the server wants one
         arguments.choice(on, "on", ("input", "reconstruction"))
         query = {"steer": ",".join(f"{atom}:{scale!r}" for atom, scale in pushes.items()), "on": on}
         as_json = len(query["steer"]) > _QUERY_BYTES  # a query has a limit, a body holds them all

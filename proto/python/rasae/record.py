@@ -69,6 +69,16 @@ def _plan(kind: type[Record]) -> _Plan:
     return _Plan({one.name: one.metadata.get("read") for one in members}, defaults, needed)
 
 
+def renamed(value: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The members of a value, former names given the present ones. A server sends both, or one of them, as old as it is."""
+    members = dict(value)
+    for former, present in names.items():
+        if former in members:
+            members.setdefault(present, members[former])
+            del members[former]
+    return members
+
+
 def every(kind: type[R], values: Any) -> tuple[R, ...]:
     """Records of a kind."""
     if not isinstance(values, list):

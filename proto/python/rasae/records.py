@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .record import Record, numbers, one, some
+from .record import Record, numbers, one, renamed, some
 
 # ---- the server
 
@@ -61,10 +61,10 @@ class Info(Record):
     """What a dictionary is."""
 
     name: str
-    concepts: int  #: K, the number of atoms
+    atom_count: int  #: K
     dimensions: int  #: d, the numbers of an atom
-    points: int | None = None  #: candidate points
-    archetypes: int | None = None  #: points kept for each atom
+    point_count: int | None = None  #: candidate points
+    archetype_count: int | None = None  #: points kept for each atom
     dtype: str | None = None  #: of the dictionary as the server holds it: "f32", "f16", "bf16"
     sae: str | None = None
     encoder: str | None = None
@@ -94,6 +94,25 @@ class Info(Record):
     state: str | None = None  #: "loaded"
     reason: str | None = None  #: why the last reload failed, if it did
     loaded_at: str | None = None  #: the time of the load, like "2025-11-23T08:15:02Z"
+
+    @classmethod
+    def flat(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        return renamed(value, {"concepts": "atom_count", "points": "point_count", "archetypes": "archetype_count"})
+
+    @property
+    def concepts(self) -> int:
+        """`atom_count` by its former name."""
+        return self.atom_count
+
+    @property
+    def points(self) -> int | None:
+        """`point_count` by its former name."""
+        return self.point_count
+
+    @property
+    def archetypes(self) -> int | None:
+        """`archetype_count` by its former name."""
+        return self.archetype_count
 
 
 @dataclass(frozen=True)
@@ -259,8 +278,8 @@ class Explanation(Record):
     """What an input is made of. Contributions add up to (x_hat . x) / |x|^2, in the units of the dictionary."""
 
     concepts: tuple[Concept, ...] = some(Concept)  #: by falling absolute contribution
-    residual: float | None = None  #: |x - x_hat|
-    input: float | None = None  #: |x|
+    residual_norm: float | None = None  #: |x - x_hat|
+    input_norm: float | None = None  #: |x|
     r2: float | None = None  #: around the mean of this input's numbers; None when they are all equal
     active: int | None = None  #: latents of the input, of which `concepts` are those that were asked for
     units: str | None = None  #: of the norms: "data" or "standardized"
@@ -268,7 +287,17 @@ class Explanation(Record):
     @classmethod
     def flat(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
         norms = {name: value[name].get("norm") for name in ("residual", "input") if isinstance(value.get(name), Mapping)}
-        return {**value, **norms}
+        return renamed({**value, **norms}, {"residual": "residual_norm", "input": "input_norm"})
+
+    @property
+    def residual(self) -> float | None:
+        """`residual_norm` by its former name."""
+        return self.residual_norm
+
+    @property
+    def input(self) -> float | None:
+        """`input_norm` by its former name."""
+        return self.input_norm
 
 
 # ---- points
