@@ -382,6 +382,37 @@ class Measured(unittest.TestCase):
                           np.sort(column)[::-1][:len(atom.statistics.top)])
                     self.assertEqual(len(atom.layout), 2)
                     self.assertIsNone(atom.vector)
+                self.find(topk)
+
+    def find(self, topk):
+        """find() and table() against the atoms."""
+        every, table = topk.atoms(fields="all"), topk.table()
+        energies = [atom.statistics.energy for atom in every]
+        close(table["energy"], energies)
+        self.assertEqual(table["index"].tolist(), list(range(len(topk))))
+        self.assertEqual(table["count"].dtype, np.int64)
+        self.assertTrue(np.isnan(table["agreement"]).all())
+        self.assertEqual(list(topk.table(["norm", "x"])), ["norm", "x"])
+        falling = sorted(range(len(topk)), key=lambda k: (-energies[k], k))
+        self.assertEqual([atom.atom for atom in topk.find(sort="energy", limit=7, fields=["norm"])], falling[:7])
+        self.assertEqual([atom.atom for atom in topk.find(sort="energy", order="desc", limit=5000)], falling)
+        alive = [atom.atom for atom in every if atom.statistics.count]
+        self.assertEqual([atom.atom for atom in topk.find(dead=False, limit=1000)], alive)
+        often = [atom.atom for atom in every if atom.statistics.frequency >= 0.5]
+        self.assertEqual([atom.atom for atom in topk.find(min_frequency=0.5, limit=1000)], often)
+        point = every[3].archetypes[0].point
+        made = [atom.atom for atom in every if any(one.point == point for one in atom.archetypes)]
+        self.assertEqual([atom.atom for atom in topk.find(point=point, limit=1000)], made)
+        with self.assertRaises(ConflictError):
+            topk.find("red")  # there are no labels
+        for wrong in {"order": "up"}, {"min_frequency": 2}, {"limit": 0}:
+            with self.assertRaises(ValueError):
+                topk.find(**wrong)
+        for wrong in {"dead": 1}, {"text": 5}, {"point": 1.5}:
+            with self.assertRaises(TypeError):
+                topk.find(**wrong)
+        with self.assertRaises(ValueError):
+            topk.table([])
 
 
 class Limits(unittest.TestCase):

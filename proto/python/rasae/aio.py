@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from .errors import RequestTimeoutError, TransportError
 from .exchange import Call, drive_async, mixed_up
 from .handle import Handle
 from .message import AsyncTransport, Request, Response
-from .operations import Fields, Metric, On, Operations, Queries
+from .operations import Fields, Metric, On, Operations, Order, Queries
 from .records import Atom, Explanation, Info, Match, Point, Server, Standardization, Unavailable
 from .rows import Floats, Numbers
 from .session import Progress, Session
@@ -200,6 +200,17 @@ class AsyncDictionary:
         for call in self._handle.pages(arguments.held(ids), fields, page):
             for atom in await drive_async(call, self._transport):
                 yield atom
+
+    async def find(self, text: str | None = None, *, sort: str | None = None, order: Order | None = None,
+                   min_frequency: float | None = None, dead: bool | None = None, point: int | None = None, limit: int = 20,
+                   fields: Fields = None) -> list[Atom]:
+        """As Dictionary.find."""
+        asked = arguments.finding(text, sort, order, min_frequency, dead, point)
+        return await self._run(lambda now: now.find(asked, limit, fields))
+
+    async def table(self, columns: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """As Dictionary.table."""
+        return await self._run(lambda now: now.table(columns))
 
     async def vectors(self, ids: Ids | int | None = None) -> Floats:
         """As Dictionary.vectors."""

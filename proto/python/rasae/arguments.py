@@ -17,6 +17,7 @@ from .rows import to_numpy
 Ids = Union[slice, range, Iterable[int], NDArray[np.integer[Any]]]
 
 METRICS = ("cosine", "dot")
+ORDERS = ("asc", "desc")
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-secret-key")
 
 
@@ -78,14 +79,30 @@ def choice(value: Any, what: str, choices: Iterable[str]) -> str:
     return str(value)
 
 
-def names(fields: str | Iterable[str] | None) -> dict[str, str]:
-    """The query of `fields`. Which ones there are is the server's to say: a newer one may know more."""
-    if fields is None:
+def names(given: str | Iterable[str] | None, what: str = "fields") -> dict[str, str]:
+    """The query of `fields`, or of another list. Which ones there are is the server's to say: a newer one may know more."""
+    if given is None:
         return {}
-    listed = fields.split(",") if isinstance(fields, str) else list(fields)
+    listed = given.split(",") if isinstance(given, str) else list(given)
     if not listed or not all(isinstance(name, str) and name and "," not in name for name in listed):
-        raise ValueError(f"fields is {fields!r}, expected names like ['label', 'norm'], or 'all'")
-    return {"fields": ",".join(listed)}
+        raise ValueError(f"{what} is {given!r}, expected names like ['label', 'norm'], or 'all'" if what == "fields" else
+                         f"{what} is {given!r}, expected names like ['label', 'norm']")
+    return {what: ",".join(listed)}
+
+
+def finding(text: str | None, sort: str | None, order: str | None, min_frequency: float | None, dead: bool | None,
+            point: int | None) -> dict[str, object]:
+    """The query of find()."""
+    for what, value in ("text", text), ("sort", sort):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{what} is {value!r}, expected text")
+    if dead is not None and not isinstance(dead, (bool, np.bool_)):
+        raise TypeError(f"dead is {dead!r}, expected True or False")
+    if min_frequency is not None and not 0 <= min_frequency <= 1:
+        raise ValueError(f"min_frequency is {min_frequency!r}, expected 0 to 1")
+    return {"q": text or None, "sort": sort, "order": None if order is None else choice(order, "order", ORDERS),
+            "min_frequency": min_frequency, "dead": None if dead is None else "true" if dead else "false",
+            "point": None if point is None else position(point, "point", None)}
 
 
 def pushes(scales: Mapping[int, float], count: int) -> dict[int, float]:

@@ -11,7 +11,7 @@ numpy.asarray takes. Arrays that come back are float32 of numpy. Any number of r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import numpy as np
@@ -24,7 +24,7 @@ from .codes import Codes
 from .exchange import Call, drive
 from .handle import Handle
 from .message import Transport
-from .operations import Fields, Metric, On, Operations, Queries
+from .operations import Fields, Metric, On, Operations, Order, Queries
 from .records import Atom, Explanation, Info, Match, Point, Standardization
 from .rows import Floats, Numbers
 from .session import Progress
@@ -103,6 +103,20 @@ class Dictionary:
         """The same one by one, asked for by the page."""
         for call in self._handle.pages(arguments.held(ids), fields, page):
             yield from drive(call, self._transport)
+
+    def find(self, text: str | None = None, *, sort: str | None = None, order: Order | None = None,
+             min_frequency: float | None = None, dead: bool | None = None, point: int | None = None, limit: int = 20,
+             fields: Fields = None) -> list[Atom]:
+        """At most `limit` atoms: those with a label that has words beginning with those of `text`, active in at least a share
+        of the rows that were measured, dead or not, made of a point; in the order of a column of table(), the largest first.
+        ConflictError when the file does not hold what that needs."""
+        asked = arguments.finding(text, sort, order, min_frequency, dead, point)
+        return self._run(lambda now: now.find(asked, limit, fields))
+
+    def table(self, columns: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """What is known of all atoms, [K] for each column, like ["index", "label", "energy"]; all columns when not given.
+        Unknown numbers are NaN, and None stands for no label."""
+        return self._run(lambda now: now.table(columns))
 
     def vectors(self, ids: Ids | int | None = None) -> Floats:
         """The rows of D with these numbers: [d] for one, [n, d] for n, all of them when not given. In the units of the

@@ -8,7 +8,7 @@ handle.py follows when another revision is served by now. An older server has no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeVar, Union
@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 Metric = Literal["cosine", "dot"]
 On = Literal["input", "reconstruction"]
+Order = Literal["asc", "desc"]
 Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "layout", "vector",
                 "direction", "units"]
 
@@ -83,6 +84,20 @@ class Operations:
         else:
             reply = yield from self._post("/atoms", wire.as_json({"ids": [int(one) for one in numbers]}), wire.JSON, query)
         return self._counted(list(every(Atom, wire.member(reply, "atoms"))), len(numbers))
+
+    def find(self, query: Mapping[str, Any], limit: int, fields: Fields) -> Call[list[Atom]]:
+        most, page = arguments.whole(limit, "limit", 1), (yield from self.session.limits()).page
+        found: list[Atom] = []
+        while len(found) < most:
+            part = {"offset": len(found), "limit": min(page, most - len(found)), **query, **arguments.names(fields)}
+            atoms = list(every(Atom, wire.member((yield from self._get("/atoms", part)), "atoms")))
+            found += atoms
+            if len(atoms) < part["limit"]:
+                break
+        return found
+
+    def table(self, columns: Sequence[str] | None) -> Call[dict[str, NDArray[Any]]]:
+        return wire.read_table((yield from self._get("/table", arguments.names(columns, "columns"))))
 
     def vectors(self, ids: Ids | int | None, field: Literal["vector", "direction"]) -> Call[Floats]:
         chosen = arguments.positions(slice(None) if ids is None else ids, self.info.atom_count)

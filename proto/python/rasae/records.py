@@ -243,6 +243,7 @@ class Atom(Record):
     agreement: Agreement | None = one(Agreement)
     direction: NDArray[np.float32] | None = numbers()  #: [d] in the units of the data: what a code of 1, or steering by 1, adds
     units: str | None = None  #: of norms and `vector`: "data" or "standardized"
+    matched: str | None = None  #: where find() found its text: "label", "archetypes" or "rows"
 
     @classmethod
     def flat(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -94,6 +94,15 @@ def read(response: Response, count: int) -> list[NDArray[Any]]:
     return arrays
 
 
+def read_table(response: Response) -> dict[str, NDArray[Any]]:
+    """A table by columns: texts as objects, None where there is none; numbers with NaN where they are unknown."""
+    columns = member(response, "columns")
+    try:
+        return {name: _column(values) for name, values in columns.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _unreadable(response, f"holds no table: {error}") from error
+
+
 def read_matrix(response: Response) -> Floats:
     array = read(response, 1)[0].astype(np.float32, copy=False)
     return array if array.flags.writeable else array.copy()
@@ -109,6 +118,14 @@ def read_codes(response: Response, concepts: int) -> Codes:
 
 def _unreadable(response: Response, why: str) -> ReplyError:
     return ReplyError(f"the server's answer {why}", response.headers.get(REQUEST_ID))
+
+
+def _column(values: list[Any]) -> NDArray[Any]:
+    if any(isinstance(value, str) for value in values):
+        return np.array(values, object)
+    if values and all(isinstance(value, int) for value in values):
+        return np.array(values, np.int64)
+    return np.array([np.nan if value is None else value for value in values], np.float32)
 
 
 def _widened(upper: NDArray[Any]) -> Floats:
