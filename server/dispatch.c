@@ -247,12 +247,22 @@ static ra_status resolve(api_call *call, const route *row, ra_error *err) {
     return RA_OK;
 }
 
-/* If-Match takes the revision of the dictionary wherever there is one. What has an entity tag is compared with that as
- * well, when it is written (http/conditions.c). */
-static bool has_revision(const api_call *call, const char *wanted) {
+/* If-Match takes the revision of the dictionary that the request is about, wherever there is one: that of the path, or
+ * the one that a handler has found. */
+static bool has_revision(const served *dictionary, const char *wanted) {
     char tag[HTTP_TAG_SIZE];
-    snprintf(tag, sizeof tag, "\"%s\"", ra_artifact_digest(call->dictionary->artifact));
+    if (!dictionary) return false; /* what is not there has none */
+    snprintf(tag, sizeof tag, "\"%s\"", ra_artifact_digest(dictionary->artifact));
     return tag_list_holds(wanted, tag, false);
+}
+
+static bool path_has_revision(const api_call *call, const char *wanted) {
+    const route *row = call->request->route;
+    if (row->captures[0] != CAPTURE_NAME) return has_revision(call->dictionary, wanted);
+    served *current = registry_acquire(call->server->dictionaries, call->request->captures[0]);
+    bool has = has_revision(current, wanted);
+    served_release(current);
+    return has;
 }
 
 static void refuse_revision(const api_call *call) {
@@ -263,17 +273,23 @@ static void refuse_revision(const api_call *call) {
         NULL);
 }
 
+/* A reply of GET may have an entity tag, and If-Match is compared with that, too, when it is written
+ * (http/conditions.c). */
 static ra_status handle(api_call *call, http_request *request, ra_error *err) {
     const route *row = request->route;
     const char **wanted = &request->headers[HTTP_IF_MATCH];
     bool tagged = (request->method == HTTP_GET || request->method == HTTP_HEAD) && !api_is_oip(request);
+    bool about_one = row->captures[0] == CAPTURE_DICTIONARY || row->captures[0] == CAPTURE_NAME;
     RA_TRY(resolve(call, row, err));
-    if (*wanted && call->dictionary && has_revision(call, *wanted)) *wanted = NULL; /* it holds */
-    if (*wanted && call->dictionary && !tagged) {
+    if (*wanted && about_one && path_has_revision(call, *wanted)) *wanted = NULL; /* it holds */
+    if (*wanted && about_one && !tagged) {
         refuse_revision(call);
         return RA_OK;
     }
-    return row->handler(call, err);
+    RA_TRY(row->handler(call, err));
+    if (*wanted && !tagged && call->dictionary && !has_revision(call->dictionary, *wanted))
+        refuse_revision(call);
+    return RA_OK;
 }
 
 /* What was computed or read is good if the file of the dictionary is what it was. Whatever else failed then failed

@@ -220,6 +220,23 @@ class Download(unittest.TestCase):
         without = {key: value for key, value in metadata.items() if key != "top_k"}
         self.assertEqual(revision("", ("--top-k", "5"), write(without, content)), revisions["a setting"])
 
+    def test_a_change_can_be_bound_to_the_revision(self):
+        keys = os.path.join(self.folder, "keys")
+        with open(keys, "w", encoding="ascii") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write("admin admin-key-for-tests-0001\n")
+        admin = {"Authorization": "Bearer admin-key-for-tests-0001"}
+        with self.start({"d": self.files["f32"]}, "--keys", keys) as served:
+            good = '"%s"' % served.get("/v1/dictionaries/d", headers=admin).json["revision"]
+            for path in ("/v1/dictionaries/d/reload", "/v1/dictionaries/d/load", "/v2/repository/models/d/load",
+                         "/v1/dictionaries/d/unload"):
+                for given, status in ('"another"', 412), (good, 200):
+                    reply = served.request("POST", path, headers={**admin, "If-Match": given})
+                    self.assertEqual(reply.status, status, (path, given, reply.body))
+            for given in good, "*":  # what is not loaded has no revision
+                reply = served.request("POST", "/v1/dictionaries/d/load", headers={**admin, "If-Match": given})
+                self.assertEqual(reply.status, 412)
+
     def test_if_match_takes_the_revision(self):
         body = {"inputs": [[0.5] * 64]}
         with self.start({"d": self.files["f32"]}) as served:
@@ -245,6 +262,11 @@ class Download(unittest.TestCase):
                 reply = served.post("/v2/models/d/infer", infer, headers={"If-Match": given})
                 self.assertEqual((reply.status, reply.headers["X-Dictionary-Revision"]), (status, info["revision"]))
             self.assertIn("error", reply.json)
+            # where the body names the dictionary
+            feature = {"model": "m", "source": "d", "index": 1}
+            for given, status in (good, 200), (bad, 412):
+                reply = served.post("/v1/util/sae-vector", feature, headers={"If-Match": given})
+                self.assertEqual((reply.status, reply.headers["X-Dictionary-Revision"]), (status, info["revision"]))
             # also where the answer is a refusal
             refused = served.post(url + "/encode", {"inputs": [[1]]})
             self.assertEqual((refused.status, refused.headers["X-Dictionary-Revision"]), (400, info["revision"]))

@@ -42,6 +42,41 @@ static void keep_tag(char *tag) {
     memcpy(tag, header("ETag"), strlen(header("ETag")) + 1);
 }
 
+START_TEST(test_a_tail_of_several_pieces_is_one_file) {
+    static const char first[] = "abcd", second[] = "efg", third[] = "h";
+    const http_piece more[] = {{second, 3}, {third, 1}};
+    static const struct {
+        const char *range, *bytes;
+    } cases[] = {{NULL, "012abcdefgh"}, {"bytes=2-3", "2a"},  {"bytes=6-8", "def"}, {"bytes=4-", "bcdefgh"},
+                 {"bytes=-2", "gh"},    {"bytes=10-10", "h"}, {"bytes=7-7", "e"}};
+    char tag[HTTP_TAG_SIZE] = "";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char sent[32] = "";
+        make("/v1/x", "application/x-safetensors", 3);
+        with_tail(first, 4);
+        response.tail.more = more;
+        response.tail.more_count = 2;
+        request.headers[HTTP_RANGE] = cases[i].range;
+        http_response_finish(&request, &response);
+        http_piece pieces[HTTP_PIECES];
+        size_t count = http_response_pieces(&response, pieces);
+        for (size_t j = 0; j < count; j++) strncat(sent, pieces[j].data, pieces[j].size);
+        ck_assert_str_eq(sent, cases[i].bytes);
+        ck_assert_uint_eq(http_response_size(&response), strlen(cases[i].bytes));
+        ck_assert_int_eq(response.status, cases[i].range ? 206 : 200);
+        if (i) ck_assert_str_eq(header("ETag"), tag);
+        keep_tag(tag);
+    }
+    make("/v1/x", "application/x-safetensors", 3);
+    with_tail(first, 4);
+    response.tail.more = more;
+    response.tail.more_count = 1; /* without the last one it is another file */
+    http_response_finish(&request, &response);
+    ck_assert_str_ne(header("ETag"), tag);
+    http_response_reset(&response);
+}
+END_TEST
+
 START_TEST(test_json_ends_with_a_newline_and_nothing_else_does) {
     make("/v1/x", "application/json", 3);
     http_response_finish(&request, &response);
@@ -213,6 +248,7 @@ START_TEST(test_ranges_that_are_none) {
 }
 END_TEST
 
-TEST_CASES(representation, test_json_ends_with_a_newline_and_nothing_else_does, test_tags_are_of_the_bytes,
+TEST_CASES(representation, test_json_ends_with_a_newline_and_nothing_else_does,
+           test_a_tail_of_several_pieces_is_one_file, test_tags_are_of_the_bytes,
            test_who_has_it_gets_nothing, test_packing, test_ranges_cross_the_border_between_body_and_tail,
            test_ranges_that_are_none)
