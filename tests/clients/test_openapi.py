@@ -255,7 +255,13 @@ class Contract(unittest.TestCase):
         for target, body in targets.items():
             self.post(D + target, body.encode(), headers={"If-Match": '"%s"' % revision})
             self.post(D + target, body.encode(), status=412, headers={"If-Match": '"another"'})
-        self.post("/v1/dictionaries/bare/reload", status=412, headers={"If-Match": '"another"'})
+        for target in ("/v1/dictionaries/bare/reload", "/v1/dictionaries/bare/load", "/v1/dictionaries/bare/unload",
+                       "/v2/repository/models/bare/load", "/v2/repository/models/bare/unload"):
+            self.post(target, status=412, headers={"If-Match": '"another"'})
+        feature = {"model": "m", "source": "words", "index": 5}
+        self.post(UTILITIES[0], feature, status=412, headers={"If-Match": '"another"'})
+        self.post(UTILITIES[1], {"feature": feature, "model": "m", "source": "words", "num_results": 1}, status=412,
+                  headers={"If-Match": '"another"'})
         for model in "/v2/models/words", "/v2/models/words/versions/1":
             for target in "", "/ready", "/config", "/stats":
                 self.get(model + target, status=412, headers={"If-Match": '"another"'})
