@@ -275,7 +275,7 @@ static registry *on_device(size_t *own) {
     return dictionaries;
 }
 
-/* The device that serves a name, and the how manyth load that is. */
+/* The device that serves a name, and how many loads of it have worked. */
 static void assert_served(registry *dictionaries, const char *name, const char *device, size_t loads) {
     served *dictionary = registry_acquire(dictionaries, name);
     ck_assert_ptr_nonnull(dictionary);
