@@ -12,7 +12,7 @@ struct http_clients {
     size_t most;
     http_addresses *addresses;
     atomic_size_t refused;
-    seldom about_connections, about_requests, about_headers;
+    seldom about_connections, about_requests, about_headers, about_disputes;
 };
 
 static const http_proxies nobody;
@@ -72,11 +72,24 @@ static void warn_broken(http_clients *clients, const forwarded *read, const char
            since, read->header, peer, (int)(read->broken_size < 64 ? read->broken_size : 64), read->broken);
 }
 
+static void warn_disputed(http_clients *clients, const forwarded *read, const char *peer) {
+    size_t since;
+    char client[IP_TEXT_SIZE], other[IP_TEXT_SIZE];
+    if (!seldom_is_due(&clients->about_disputes, &since)) return;
+    ip_write(&read->client, client);
+    ip_write(&read->other, other);
+    ra_log(RA_LOG_WARNING,
+           "%zu requests whose client is %s by X-Forwarded-For, which is believed, and %s by Forwarded: let "
+           "the trusted proxy %s delete the header that it does not write itself",
+           since, client, other, peer);
+}
+
 bool http_clients_name(http_clients *clients, const http_headers *headers, http_request *request,
                        ip_address *client) {
     forwarded read;
     forwarded_read(clients->proxies, headers, &read);
     if (read.broken) warn_broken(clients, &read, request->client);
+    if (read.disputed) warn_disputed(clients, &read, request->client);
     if (!read.found) return false;
     memcpy(request->peer, request->client, sizeof request->peer);
     ip_write(&read.client, request->client);

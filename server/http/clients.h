@@ -11,7 +11,8 @@
  *                    http_clients_end(clients, &client)
  *     the acceptor   http_clients_leave(clients, peer, connection->proxy)
  *
- * The log warns of those that are refused, and of what a proxy says and nobody can read; once per minute at most.
+ * The log warns of those that are refused, and of what a proxy says that cannot be read, or says in two ways; once per
+ * minute at most.
  * Clients on a socket of the file system are not counted. Thread safety: any thread, but for new and free.
  */
 #ifndef RASAED_HTTP_CLIENTS_H

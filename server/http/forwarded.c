@@ -170,9 +170,7 @@ static bool goes_on(const http_proxies *proxies, entry kind, const ip_address *a
     return false;
 }
 
-void forwarded_read(const http_proxies *proxies, const http_headers *headers, forwarded *out) {
-    bool standard = headers->forwarded_for.count == 0;
-    const http_lines *lines = standard ? &headers->forwarded : &headers->forwarded_for;
+static void read_lines(const http_proxies *proxies, const http_lines *lines, bool standard, forwarded *out) {
     *out = (forwarded){.header = !lines->count ? NULL : standard ? "Forwarded" : "X-Forwarded-For"};
     for (size_t i = 0; i < lines->count && i < HTTP_LAST_LINES; i++) {
         const char *at = lines->last[(lines->count - 1 - i) % HTTP_LAST_LINES];
@@ -185,4 +183,15 @@ void forwarded_read(const http_proxies *proxies, const http_headers *headers, fo
             if (!goes_on(proxies, kind, &address, piece, out)) return;
         }
     }
+}
+
+void forwarded_read(const http_proxies *proxies, const http_headers *headers, forwarded *out) {
+    forwarded other;
+    read_lines(proxies, &headers->forwarded_for, false, out);
+    if (!headers->forwarded.count) return;
+    read_lines(proxies, &headers->forwarded, true, &other);
+    if (!out->header)
+        *out = other;
+    else if (out->found && other.found && memcmp(&out->client, &other.client, sizeof other.client) != 0)
+        out->disputed = true, out->other = other.client;
 }

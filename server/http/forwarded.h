@@ -11,7 +11,8 @@
  * client is the nearest address that is known, that of the proxy after it. Several lines of a header are one list.
  *
  * X-Forwarded-For wins if both headers are there. A proxy that writes only that one, as nearly all do, passes on a
- * Forwarded that its client made up; a proxy that writes only Forwarded must take X-Forwarded-For out.
+ * Forwarded that its client made up; a proxy that writes only Forwarded must take X-Forwarded-For out. Nobody but the
+ * operator can tell which is which, so it is told when they differ.
  *
  * Source: RFC 7239 (sections 4 to 6); X-Forwarded-For has no standard, so entries with port, brackets or quotes are
  * taken as well, and "unix:", nginx's word for a client on a socket of the file system.
@@ -30,6 +31,8 @@ typedef struct forwarded {
     const char *broken; /* the entry at which the way ended because it cannot be read; NULL: none did */
     size_t broken_size;
     const char *header; /* that was read; NULL: neither was there */
+    bool disputed;      /* the other header is there, too, and names another client: `other` */
+    ip_address other;
 } forwarded;
 
 /* Strings of the result are parts of the headers. */

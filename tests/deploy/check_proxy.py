@@ -251,6 +251,7 @@ class Behind(Proxied):
             connection.close()
             self.wait_until(lambda path=path: self.clients(path), "the request in a log")
             self.assertEqual(self.clients(path), [("127.0.0.2", "127.0.0.1")], headers)
+        self.assertFalse([one for one in self.replicas if "warning" in one.log()])  # of two headers that differ
 
     def test_http2_is_the_proxys(self):
         done = subprocess.run(["curl", "-sS", "--http2", "-k", "-w", "\n%{http_version} %{http_code}", "-d", SMALL,

@@ -53,6 +53,7 @@ class Proxies(unittest.TestCase):
                  ("203.0.113.9", "127.0.0.1"), ("203.0.113.9", "127.0.0.1"), ("2001:db8::1", "127.0.0.1"),
                  ("203.0.113.9", "127.0.0.1"), ("10.0.0.7", "127.0.0.1"), ("127.0.0.1", None)])
             self.assertNotIn("not known", daemon.log())
+            daemon.says("1 requests whose client is 203.0.113.9 by X-Forwarded-For, which is believed, and 192.0.2.1 by")
 
     def test_others_are_not_believed(self):
         for trusted in ((), ("--trusted-proxy", "10.0.0.0/8"), ("--trusted-proxy", "unix")):

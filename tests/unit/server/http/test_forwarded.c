@@ -176,6 +176,29 @@ START_TEST(test_x_forwarded_for_wins) {
 }
 END_TEST
 
+START_TEST(test_two_headers_that_differ_are_told) {
+    static const struct {
+        const char *plain, *standard;
+        bool disputed;
+    } table[] = {{"198.51.100.4", "for=203.0.113.9", true},
+                 {"198.51.100.4, 10.0.0.1", "for=198.51.100.4", false},
+                 {"198.51.100.4", "for=unknown", false},
+                 {"unknown", "for=198.51.100.4", false},
+                 {"198.51.100.4", NULL, false},
+                 {NULL, "for=198.51.100.4", false}};
+    trust();
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        http_headers headers = {0};
+        forwarded read;
+        if (table[i].plain) add(&headers, "X-Forwarded-For", table[i].plain);
+        if (table[i].standard) add(&headers, "Forwarded", table[i].standard);
+        forwarded_read(&proxies, &headers, &read);
+        ck_assert_msg(read.disputed == table[i].disputed, "%zu", i);
+    }
+    http_proxies_release(&proxies);
+}
+END_TEST
+
 /* Nothing that may stand before the entry of a proxy changes what that says; nothing at all is read beyond its end. */
 START_TEST(test_hostile_bytes) {
     static const char letters[] = ",;=\"\\[]:._ \tfor=unix10203af\xff";
@@ -203,4 +226,4 @@ START_TEST(test_hostile_bytes) {
 END_TEST
 
 TEST_CASES(forwarded, test_x_forwarded_for, test_forwarded, test_several_lines_are_one_list,
-           test_x_forwarded_for_wins, test_hostile_bytes)
+           test_x_forwarded_for_wins, test_two_headers_that_differ_are_told, test_hostile_bytes)
