@@ -57,6 +57,7 @@ static ra_status send_vectors(api_call *call, const atom_fields *fields, const s
         list.at[0].data = (const float *)D->data + first * d;
         return forms_reply_in_place(call, &list.at[0], err);
     }
+    RA_TRY(api_check_size(count * d * sizeof(float), err)); /* before they are copied */
     ra_status status = RA_OK;
     for (int directions = 0; directions <= 1; directions++) {
         if (!(fields->parts & (directions ? ATOM_DIRECTION : ATOM_VECTOR))) continue;

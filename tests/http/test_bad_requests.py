@@ -87,7 +87,7 @@ class BadRequests(unittest.TestCase):
             self.get(BASIC + "/atoms?fields=" + fields, 400, "fields", "norm, label, archetypes")
 
     def test_unknown_and_repeated_parameters(self):
-        self.get(BASIC + "/atoms?limt=5", 400, "'limt'", "offset limit ids fields")
+        self.get(BASIC + "/atoms?limt=5", 400, "'limt'", "offset limit ids q ", " fields format")
         self.get(BASIC + "/atoms?limit=5&limit=6", 400, "limit", "twice")
         self.get("/v1/dictionaries?x", 400, "'x'", "offset limit state")
         self.get("/v1?x", 400, "'x'", "none")

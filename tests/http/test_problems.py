@@ -152,7 +152,7 @@ class Problems(unittest.TestCase):
     def test_a_reply_that_is_too_large(self):
         path = os.path.join(self.folder, "wide.safetensors")
         with open(path, "wb") as file:
-            file.write(content(1, 4, 2048))
+            file.write(content(1, 4, 1056))
         with Daemon("--dictionary", "wide=" + path) as daemon:
             reply = daemon.post("/v1/dictionaries/wide/atoms?format=raw", {"ids": [1] * 65536})
             self.check(reply, "reply_too_large", None, 256 << 20)

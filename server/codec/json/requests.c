@@ -173,6 +173,7 @@ static bool read_numbers(json_scan *scan, const char *name, ids_reader *reader) 
         size_t *ids = grown(scan, list->ids, &reader->capacity, list->count + 1, sizeof *ids);
         if (!ids) return false;
         list->ids = ids;
+        if (id < 0 || list->count == reader->most) json_scan_is_at(scan, &position);
         if (id < 0)
             return json_scan_fail_with(scan, RA_ERR_ARGUMENT, &(ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE},
                                        "%s[%zu] is %lld, but atoms are numbered from 0", name, list->count,
@@ -432,12 +433,14 @@ static bool read_index_row(json_scan *scan, json_position *position, void *targe
     latents_reader *reader = target;
     int64_t index;
     for (; json_scan_next_i64(scan, position, &index); position->column++) {
-        if (index < 0 || (uint64_t)index >= reader->latents)
+        if (index < 0 || (uint64_t)index >= reader->latents) {
+            json_scan_is_at(scan, position);
             return json_scan_fail_with(
                 scan, RA_ERR_ARGUMENT,
                 &(ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE, PROBLEM_LIMIT(reader->latents - 1)},
                 "%s[%zu][%zu] is %lld, but the dictionary has %zu latents, numbered from 0", position->name,
                 position->row, position->column, (long long)index, reader->latents);
+        }
         if (!push_index(scan, &reader->indices, (size_t)index)) return false;
     }
     return scan->status == RA_OK && ragged_end_row(scan, &reader->indices);

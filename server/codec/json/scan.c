@@ -308,12 +308,16 @@ bool json_scan_array(json_scan *scan) {
 }
 
 static inline bool next_element(json_scan *scan) {
-    scan->elements[scan->depth]++; /* one too many at the end, when nobody asks any more */
     return move_on(scan, ']', "a value or ']'", "',' or ']'");
 }
 
 bool json_scan_element(json_scan *scan) {
+    scan->elements[scan->depth]++; /* one too many at the end, when nobody asks any more */
     return next_element(scan);
+}
+
+void json_scan_is_at(json_scan *scan, const json_position *position) {
+    scan->elements[scan->depth] = position->column + 1;
 }
 
 /* ---- values -------------------------------------------------------------------------------------------- */
@@ -403,6 +407,7 @@ static bool fail_number(json_scan *scan, const char *name, const char *wanted, r
 static bool fail_number_at(json_scan *scan, const json_position *position, const char *wanted,
                            ra_status why) {
     char name[96];
+    json_scan_is_at(scan, position);
     if (position->flat)
         snprintf(name, sizeof name, "%s[%zu]", position->name, position->column);
     else
@@ -468,6 +473,5 @@ size_t json_scan_zeros(json_scan *scan) {
         }
     }
     scan->at = p;
-    scan->elements[scan->depth] += count;
     return count;
 }

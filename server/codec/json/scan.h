@@ -70,8 +70,9 @@ typedef struct json_scan {
     unsigned depth;
     size_t first_key[JSON_SCAN_DEPTH + 1]; /* of each open container, an index into keys */
     bool is_array[JSON_SCAN_DEPTH + 1];
-    size_t elements[JSON_SCAN_DEPTH + 1]; /* of each open array, those that were begun */
-    json_string *keys;                    /* of the open objects */
+    size_t elements[JSON_SCAN_DEPTH +
+                    1]; /* of each open array, those that were begun; not of numbers, which callers count */
+    json_string *keys;  /* of the open objects */
     size_t key_count, key_capacity;
 } json_scan;
 
@@ -115,6 +116,9 @@ bool json_scan_i64(json_scan *scan, const char *what, int64_t *value);
  * closing bracket, and after a failure, whose message names the position. */
 bool json_scan_next_f32(json_scan *scan, const json_position *position, float *value);
 bool json_scan_next_i64(json_scan *scan, const json_position *position, int64_t *value);
+
+/* There too, before a failure that is about the number which was passed last: where it is. */
+void json_scan_is_at(json_scan *scan, const json_position *position);
 
 /* There too: passes a run of elements written 0 or 0.0, except the last element of the array, at about a
  * nanosecond each; returns how many. json_scan_next_f32() continues where it stops. */
