@@ -42,12 +42,14 @@ typedef struct ra_evaluation_options {
     size_t partners_least; /* the fewest rows in which they are; 0: RA_COFIRING_LEAST_DEFAULT */
     size_t quantiles;      /* Q, of the positive codes of each latent; 0: none */
     size_t quantile_rows;  /* S, rows drawn of each; 0: RA_LATENT_QUANTILE_ROWS_DEFAULT */
-    /* Bytes for the codes of all rows, 16 for each, where partners, quantiles or bands of Z^T Z need them; if they are
-     * more, further passes encode the data again. 0: as many as `memory` */
+    /* Bytes of memory for the codes of all rows, 16 for each, where partners, quantiles or bands of Z^T Z need them. If
+     * they are more, a file without a name in this folder keeps them, 8 bytes for each; without a folder, further
+     * passes encode the data again. 0: as many as `memory` */
     size_t codes_memory;
-    ra_latent_items items;   /* that the rows are parts of, for the statistics */
-    bool basic;              /* leave out metrics that need K^2 or d^2 numbers or a sample of rows */
-    const float *directions; /* [C,d] of classifiers, for plausibility; not owned; NULL: none */
+    const char *codes_folder; /* not owned; NULL: none */
+    ra_latent_items items;    /* that the rows are parts of, for the statistics */
+    bool basic;               /* leave out metrics that need K^2 or d^2 numbers or a sample of rows */
+    const float *directions;  /* [C,d] of classifiers, for plausibility; not owned; NULL: none */
     size_t direction_count;
     const int32_t *row_class; /* [class_rows] the class of each row, below class_count, for identifiability;
                                * not owned; NULL: none */

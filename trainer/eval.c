@@ -7,6 +7,7 @@
 #include "common/progress.h"
 
 #include <limits.h>
+#include <string.h>
 
 enum { EXAMPLES_MOST = 1024 };
 
@@ -152,7 +153,20 @@ static size_t default_memory(void) {
     return quarter < usual ? quarter : usual;
 }
 
+/* Where --save writes; there is room, and a right to write. */
+static const char *folder_of_output(char *folder, size_t size) {
+    const char *slash = flags.save ? strrchr(flags.save, '/') : NULL;
+    if (!flags.save) return NULL;
+    if (!slash) return ".";
+    size_t length = slash == flags.save ? 1 : (size_t)(slash - flags.save);
+    if (length >= size) return NULL;
+    memcpy(folder, flags.save, length);
+    folder[length] = 0;
+    return folder;
+}
+
 static ra_status measure(eval_run *run, ra_error *err) {
+    char folder[PATH_MAX];
     ra_latent_items items;
     (void)ra_data_items(run->data, &items.rows, &items.width);
     const ra_evaluation_options options = {
@@ -163,6 +177,7 @@ static ra_status measure(eval_run *run, ra_error *err) {
         .quantiles = flags.save ? flags.quantiles : 0,
         .quantile_rows = flags.quantile_rows,
         .items = items,
+        .codes_folder = folder_of_output(folder, sizeof folder),
         .basic = flags.basic,
         .directions = flags.directions ? run->direction_rows.data : NULL,
         .direction_count = run->direction_rows.rows,
@@ -270,9 +285,10 @@ const command command_eval = {
              "than by chance (pmi) and with codes that vary together (correlation), and rows from all\n"
              "over its range: --quantile-rows of each of --quantiles parts of its positive codes.\n"
              "\n"
-             "The codes of all rows are kept for that, in as much memory as --memory; if they do not\n"
-             "fit, the data are encoded again for each part of the latents. Metrics that cannot be\n"
-             "measured are listed with the reason.\n",
+             "The codes of all rows are kept for that, in as much memory as --memory or else, 8 bytes\n"
+             "each, in a file beside FILE that vanishes with the process. Without --save, the data are\n"
+             "read again for each part of the K^2 products of latents that --memory holds. Metrics that\n"
+             "cannot be measured are listed with the reason.\n",
     .example = "  rasae eval words.safetensors acts.npy\n"
                "  rasae eval words.fused.safetensors acts.npy --labels words.txt --save "
                "words.fused.safetensors\n"

@@ -7,7 +7,7 @@ ra_status ra_by_latent_init(ra_by_latent *by, size_t latents, const ra_by_latent
     ra_status status;
     *by = (ra_by_latent){.options = *options, .latents = latents};
     if (options->partners || options->quantiles || options->keep)
-        ra_kept_codes_init(&by->kept, latents, options->bytes / 8 * 7);
+        ra_kept_codes_init(&by->kept, latents, options->bytes / 8 * 7, options->folder);
     if (options->partners)
         RA_TRY_OUT(status, ra_cofiring_init(&by->cofiring, latents, options->partners, options->least,
                                             options->bytes / 8, err));
@@ -57,6 +57,12 @@ static void choose(ra_by_latent *by, ra_pool *pool, const ra_latent_sums *sums, 
     if (by->options.quantiles) ra_quantiles_choose(&by->quantiles, pool, rows);
 }
 
+/* To what the codes would have taken in memory. */
+static void widen_bands(ra_by_latent *by) {
+    by->cofiring.bytes = by->options.bytes / 4 * 3;
+    by->quantiles.bytes = by->options.bytes / 4;
+}
+
 ra_status ra_by_latent_add(ra_by_latent *by, ra_pool *pool, const ra_codes *codes, bool first_pass,
                            ra_error *err) {
     if (first_pass) return ra_kept_codes_add(&by->kept, codes, err);
@@ -72,10 +78,8 @@ ra_status ra_by_latent_next_pass(ra_by_latent *by, ra_pool *pool, const ra_laten
     if (by->kept.keeps) return RA_OK;
     if (by->begun)
         choose(by, pool, sums, rows);
-    else { /* the bands may take what the codes would have taken */
-        by->cofiring.bytes = by->options.bytes / 4 * 3;
-        by->quantiles.bytes = by->options.bytes / 4;
-    }
+    else
+        widen_bands(by);
     by->begun = !is_complete(by);
     if (!by->begun) {
         by->done_rows = sums->rows;
@@ -85,18 +89,48 @@ ra_status ra_by_latent_next_pass(ra_by_latent *by, ra_pool *pool, const ra_laten
     return begin(by, sums, by->latents, err);
 }
 
-/* ---- from memory ---------------------------------------------------------------------------------------- */
+/* ---- from the codes that are kept ----------------------------------------------------------------------- */
 
-static ra_status work_through(ra_by_latent *by, ra_pool *pool, const ra_latent_sums *sums,
-                              const ra_latent_rows *rows, ra_error *err) {
-    if (by->done_rows == sums->rows) return RA_OK;
-    by->cofiring.end = by->quantiles.end = 0;
+/* With all codes in memory, a band is of few latents, whose sums stay in the cache. */
+static ra_status work_in_memory(ra_by_latent *by, ra_pool *pool, const ra_latent_sums *sums,
+                                const ra_latent_rows *rows, ra_error *err) {
     RA_TRY(ra_codes_order_set(&by->order, &by->kept.codes, 0, err));
     do {
         RA_TRY(begin(by, sums, LATENTS_AT_ONCE, err));
         add(by, pool);
         choose(by, pool, sums, rows);
     } while (!is_complete(by));
+    return RA_OK;
+}
+
+/* From a file, a band is of as many latents as memory allows, since each band reads the file. */
+static ra_status work_from_disk(ra_by_latent *by, ra_pool *pool, const ra_latent_sums *sums,
+                                const ra_latent_rows *rows, ra_error *err) {
+    size_t all = by->kept.codes.rows;
+    ra_codes chunk = {0};
+    ra_status status = RA_OK;
+    widen_bands(by);
+    do {
+        RA_TRY_OUT(status, begin(by, sums, by->latents, err));
+        for (size_t first = 0; first < all; first += RA_KEPT_CHUNK_ROWS) {
+            size_t count = all - first < RA_KEPT_CHUNK_ROWS ? all - first : RA_KEPT_CHUNK_ROWS;
+            RA_TRY_OUT(status, ra_kept_codes_read(&by->kept, first, count, &chunk, err));
+            RA_TRY_OUT(status, ra_codes_order_set(&by->order, &chunk, first, err));
+            add(by, pool);
+        }
+        choose(by, pool, sums, rows);
+    } while (!is_complete(by));
+out:
+    ra_codes_release(&chunk);
+    return status;
+}
+
+static ra_status work_through(ra_by_latent *by, ra_pool *pool, const ra_latent_sums *sums,
+                              const ra_latent_rows *rows, ra_error *err) {
+    if (by->done_rows == sums->rows) return RA_OK;
+    by->cofiring.end = by->quantiles.end = 0;
+    RA_TRY(by->kept.on_disk ? work_from_disk(by, pool, sums, rows, err)
+                            : work_in_memory(by, pool, sums, rows, err));
     by->done_rows = sums->rows;
     return RA_OK;
 }

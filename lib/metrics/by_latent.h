@@ -1,8 +1,8 @@
 /* by_latent.h - what needs all codes of a latent at once: the latents that are active with it (cofiring.h), examples by
  * quantile (quantiles.h).
  *
- * The codes of the first pass are kept if they fit into memory; the work is then done when it is asked for. If not,
- * each further pass over the data does a band of latents.
+ * The codes of the first pass are kept, in memory or in a file; the work is then done when it is asked for. If they do not
+ * fit into memory and there shall be no file, each further pass over the data does a band of latents.
  *
  * Thread safety: one thread. */
 #ifndef RA_METRICS_BY_LATENT_H
@@ -17,6 +17,7 @@ typedef struct ra_by_latent_options {
     size_t quantiles, quantile_rows; /* 0 quantiles: none */
     bool keep;                       /* the codes in any case: others use them, too */
     size_t bytes;
+    const char *folder; /* for codes that do not fit into memory; not owned; NULL: none */
 } ra_by_latent_options;
 
 typedef struct ra_by_latent {

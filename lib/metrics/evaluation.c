@@ -9,7 +9,7 @@
  *   covariance.c       means and covariances
  *   sample.c           rows for the distance of distributions
  *   classes.c          codes with the class of their row
- *   by_latent.c        all codes, if they fit into memory; partners and quantiles of each latent
+ *   by_latent.c        all codes, in memory or a file; partners and quantiles of each latent
  *
  * The next band of Z^T Z takes the codes that are kept; without them, a later pass encodes the data again. All metrics are computed in the space of
  * the dictionary, where the loss is, and where cosines with atoms are meaningful.
@@ -34,7 +34,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHUNK_ROWS = 1024, KEPT_CHUNK_ROWS = 16384 };
+enum { CHUNK_ROWS = 1024 };
 
 struct ra_evaluation {
     ra_model *model;
@@ -87,7 +87,8 @@ static ra_status prepare_optional(ra_evaluation *evaluation, ra_error *err) {
         .quantile_rows = options->quantile_rows ? options->quantile_rows : RA_LATENT_QUANTILE_ROWS_DEFAULT,
         .keep =
             !options->basic && ra_pairs_triangle(info->concepts) > options->memory / 8 * 3 / sizeof(double),
-        .bytes = options->codes_memory};
+        .bytes = options->codes_memory,
+        .folder = options->codes_folder};
     RA_TRY(ra_by_latent_init(&evaluation->by_latent, info->concepts, &wanted, err));
     if (options->basic) return RA_OK;
     ra_sample_init(&evaluation->sample, info->dimensions, options->memory / 8);
@@ -244,15 +245,16 @@ static ra_status next_band_of_pairs(ra_evaluation *evaluation, ra_error *err) {
 }
 
 /* The last band remains to be measured. */
-static ra_status pairs_from_memory(ra_evaluation *evaluation, ra_error *err) {
-    const ra_codes *kept = &evaluation->by_latent.kept.codes;
+static ra_status pairs_from_kept(ra_evaluation *evaluation, ra_error *err) {
+    ra_kept_codes *kept = &evaluation->by_latent.kept;
+    size_t all = kept->codes.rows;
     ra_codes chunk = {0};
     ra_status status = RA_OK;
     while (evaluation->pairs.end < evaluation->pairs.latents && status == RA_OK) {
         status = next_band_of_pairs(evaluation, err);
-        for (size_t from = 0; from < kept->rows && status == RA_OK; from += KEPT_CHUNK_ROWS) {
-            size_t count = kept->rows - from < KEPT_CHUNK_ROWS ? kept->rows - from : KEPT_CHUNK_ROWS;
-            status = ra_codes_slice(kept, from, count, &chunk, err);
+        for (size_t from = 0; from < all && status == RA_OK; from += RA_KEPT_CHUNK_ROWS) {
+            size_t count = all - from < RA_KEPT_CHUNK_ROWS ? all - from : RA_KEPT_CHUNK_ROWS;
+            status = ra_kept_codes_read(kept, from, count, &chunk, err);
             if (status == RA_OK) status = add_pairs(evaluation, &chunk, err);
         }
     }
@@ -262,7 +264,7 @@ static ra_status pairs_from_memory(ra_evaluation *evaluation, ra_error *err) {
 
 static ra_status next_pass_of_pairs(ra_evaluation *evaluation, bool *again, ra_error *err) {
     if (evaluation->options.basic || evaluation->pairs.end == evaluation->pairs.latents) return RA_OK;
-    if (evaluation->by_latent.kept.keeps) return pairs_from_memory(evaluation, err);
+    if (evaluation->by_latent.kept.keeps) return pairs_from_kept(evaluation, err);
     *again = true;
     return next_band_of_pairs(evaluation, err);
 }

@@ -1,9 +1,9 @@
 /* What the lists of latents that are active together cost, and the examples by quantile, without the encoding.
  *
- *     build/tests/bench_cofiring [THREADS [ROWS [CONCEPTS]]]
+ *     build/tests/bench_cofiring [THREADS [ROWS [CONCEPTS [MIB]]]]
  *
  * 50 of 32,000 latents are active in each of 1,000,000 rows; how often each is falls as 1 / rank, and groups of 16 are
- * active together. The lists of some latents are compared with plain counts before the times are printed. */
+ * active together. MIB: memory for the codes (4096); what does not fit goes to a file in the folder where it runs. The lists of some latents are compared with plain counts before the times are printed. */
 #include "ra.h"
 
 #include "app/start.h"
@@ -101,7 +101,8 @@ int main(int argc, char **argv) {
     start_with_blas(argv);
     size_t threads = argc > 1 ? strtoul(argv[1], NULL, 10) : 2,
            rows = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000000,
-           K = argc > 3 ? strtoul(argv[3], NULL, 10) : 32000;
+           K = argc > 3 ? strtoul(argv[3], NULL, 10) : 32000,
+           memory = argc > 4 ? strtoul(argv[4], NULL, 10) : 4096;
     const ra_latent_rows names = {0};
     ra_error err = {0};
     ra_pool *pool = NULL;
@@ -118,7 +119,8 @@ int main(int argc, char **argv) {
                                               .least = 5,
                                               .quantiles = lists == 1 ? QUANTILES : 0,
                                               .quantile_rows = QUANTILE_ROWS,
-                                              .bytes = (size_t)4 << 30};
+                                              .bytes = memory << 20,
+                                              .folder = "."};
         double keeping = 0, begun, worked;
         must(ra_by_latent_init(&by, K, &options, &err), &err);
         ra_random_seed(&random, 1);
@@ -134,7 +136,7 @@ int main(int argc, char **argv) {
         must(ra_by_latent_view(&by, pool, &sums, &names, &view, &err), &err);
         begun = now() - begun;
         worked = busy() - worked;
-        if (lists == 0) check(&by.kept.codes, &view, K);
+        if (lists == 0 && !by.kept.on_disk) check(&by.kept.codes, &view, K);
         printf("%s of %zu latents, %d active in each of %zu rows: keeping the codes %.2f s, then %.1f s on "
                "%zu threads "
                "(%.1f s of work)\n",

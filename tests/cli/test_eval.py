@@ -172,12 +172,13 @@ class Statistics(Saved):
                 self.assertEqual(counts, ([together[j] for j in listed] + [0] * 4)[:4])
 
     def test_the_memory_for_the_codes_changes_nothing(self):
-        """1 MiB holds the codes of 1,280 rows; of 20 times as many it does not, and they are encoded again."""
+        """1 MiB holds the codes of 1,280 rows; those of 40 times as many go to a file, of which nothing is left."""
         x = read_npy(DATA).values
         support.write_npy(self.path("x.npy"), Tensor("F32", [40 * ROWS, 16], x * 40))
         for name, memory in ("roomy", "100"), ("tight", "1"):
             self.good("eval", self.model, self.path("x.npy"), "--basic", "--save", self.path(name), "--memory", memory)
         self.assertEqual(self.read("roomy"), self.read("tight"))
+        self.assertEqual(sorted(os.listdir(self.folder)), ["fused.safetensors", "roomy", "tight", "x.npy", "z.npy"])
 
     def test_rows_of_each_quantile(self):
         self.write("labels", "".join("row %d\n" % row for row in range(ROWS)).encode())

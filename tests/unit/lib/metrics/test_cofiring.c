@@ -1,5 +1,5 @@
 /* Latents that are active together (lib/metrics/{cofiring,by_latent,kept_codes}.c) against dense matrices and plain
- * loops, with the codes in memory and in bands. */
+ * loops, with the codes in memory, in a file, and encoded again for each band. */
 #include "harness.h"
 
 #include "data_files.h"
@@ -130,8 +130,21 @@ static void forget(found *f) {
     ra_latent_sums_release(&f->sums);
 }
 
-/* All in memory; bands of few latents; one latent at a time. */
-static const size_t memory[] = {1 << 20, 3500, 1};
+/* All in memory; bands of few latents; one latent at a time; the last two also with a file. */
+static const struct how {
+    size_t bytes;
+    bool file;
+} hows[] = {{1 << 20, false}, {3500, false}, {1, false}, {3500, true}, {1, true}, {1 << 20, true}};
+enum { HOWS = sizeof hows / sizeof *hows };
+
+static ra_by_latent_options options_of(size_t m, size_t quantiles) {
+    return (ra_by_latent_options){.partners = T,
+                                  .least = LEAST,
+                                  .quantiles = quantiles,
+                                  .quantile_rows = 2,
+                                  .bytes = hows[m].bytes,
+                                  .folder = hows[m].file ? test_folder() : NULL};
+}
 
 START_TEST(test_the_strongest_partners_equal_dense_matrices) {
     found f;
@@ -139,11 +152,12 @@ START_TEST(test_the_strongest_partners_equal_dense_matrices) {
     fill();
     dense *d = measure_dense();
     ra_ok(ra_pool_new(3, 0, &pool, &err));
-    for (size_t m = 0; m < 3; m++)
+    for (size_t m = 0; m < HOWS; m++)
         for (size_t step = 1; step <= ROWS; step = step * 20) {
-            const ra_by_latent_options options = {.partners = T, .least = LEAST, .bytes = memory[m]};
+            const ra_by_latent_options options = options_of(m, 0);
             ra_ok(find(&options, step, step == 1 ? NULL : pool, &f, &err));
-            ck_assert_uint_eq(f.passes, m == 0 ? 1 : m == 1 ? 1 + K / 4 : 1 + K);
+            ck_assert_uint_eq(f.passes, m == 1 ? 1 + K / 4 : m == 2 ? 1 + K : 1);
+            ck_assert(f.by.kept.on_disk == (hows[m].file && hows[m].bytes < 1 << 20));
             ck_assert_uint_eq(f.view.cofiring.least, LEAST);
             for (size_t i = 0; i < K; i++)
                 for (int list = 0; list < RA_COFIRING_MEASURES; list++)
@@ -186,9 +200,11 @@ END_TEST
 START_TEST(test_bands_and_calls_change_no_bit) {
     found whole, part;
     fill();
-    ra_ok(find(&(ra_by_latent_options){T, LEAST, 4, 2, false, 1 << 20}, ROWS, NULL, &whole, &err));
-    for (size_t m = 1; m < 3; m++) {
-        ra_ok(find(&(ra_by_latent_options){T, LEAST, 4, 2, false, memory[m]}, 33, NULL, &part, &err));
+    ra_by_latent_options options = options_of(0, 4);
+    ra_ok(find(&options, ROWS, NULL, &whole, &err));
+    for (size_t m = 1; m < HOWS; m++) {
+        options = options_of(m, 4);
+        ra_ok(find(&options, 33, NULL, &part, &err));
         for (size_t list = 0; list < RA_COFIRING_MEASURES; list++) {
             const ra_latent_cofiring *a = &whole.view.cofiring, *b = &part.view.cofiring;
             ck_assert_mem_eq(a->atom[list], b->atom[list], K * T * sizeof **a->atom);
@@ -214,10 +230,14 @@ static ra_status find_and_forget(const ra_by_latent_options *options, ra_error *
 
 START_TEST(test_every_allocation_may_fail) {
     fill();
-    const ra_by_latent_options roomy = {T, LEAST, 4, 2, false, 1 << 20},
-                               tight = {T, LEAST, 4, 2, false, 4096};
-    fails_at_each_allocation(find_and_forget(&roomy, &err));
-    fails_at_each_allocation(find_and_forget(&tight, &err));
+    for (size_t m = 0; m < HOWS; m++) {
+        ra_by_latent_options options = options_of(m, 4);
+        if (hows[m].bytes < 4096) options.bytes = 4096; /* not forty bands */
+        fails_at_each_allocation(find_and_forget(&options, &err));
+    }
+    ra_by_latent_options options = options_of(3, 4);
+    options.folder = "no such folder";
+    ra_fails(find_and_forget(&options, &err), RA_ERR_IO, "in no such folder failed: No such file");
 }
 END_TEST
 
