@@ -24,9 +24,14 @@ CONFIGURATION = """
 expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 414, 415, 422, "5xx"]
 
 [[operations]]
-include-operation-id = "list_atoms" # ids stands beside offset or limit
+include-operation-id = "list_atoms" # ids stands beside offset or limit; a file without labels has none to find
 [operations.checks.positive_data_acceptance]
-expected-statuses = [200, 304, 400]
+expected-statuses = [200, 304, 400, 409]
+
+[[operations]]
+include-operation-id = "get_table"  # npy has columns of numbers only
+[operations.checks.positive_data_acceptance]
+expected-statuses = [200, 304, 400, 409]
 
 [[operations]]
 include-operation-id = "search"     # all atoms are one more than the others, which exclude_self leaves
