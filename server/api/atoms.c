@@ -227,7 +227,8 @@ ra_status api_neighbors(api_call *call, ra_error *err) {
     atom_fields fields;
     float *scores;
     RA_TRY(fields_query(call, ATOM_LABEL, &fields, err));
-    RA_TRY(api_query_count(call, "k", fallback, 1, others, &k, err));
+    RA_TRY(api_query_count(call, "k", fallback, 1, SIZE_MAX, &k, err));
+    if (k > others) k = others;
     RA_TRY(api_query_metric(call, RA_SIMILARITY_COSINE, &metric, err));
     RA_TRY(find_neighbors(call, k, metric, &ids, &scores, err));
     text *out = api_json(call);

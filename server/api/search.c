@@ -9,14 +9,11 @@
 
 enum { CHUNK = 256 }; /* vectors searched at a time */
 
-static ra_status check_k(const api_call *call, search_request *search, ra_error *err) {
-    size_t concepts = api_info(call)->concepts, most = concepts - (search->exclude_self ? 1 : 0);
-    if (search->k == 0) search->k = most < SEARCH_DEFAULT_K ? most : SEARCH_DEFAULT_K;
-    if (search->k > most)
-        RA_FAIL_FACTS(err, RA_ERR_ARGUMENT,
-                      (.kind = PROBLEM_OUT_OF_RANGE, .where = "k", PROBLEM_COUNTS(most, search->k)),
-                      "k is %zu, but dictionary %s has %zu%s atoms", search->k, call->dictionary->name, most,
-                      most < concepts ? " other" : "");
+/* There are no more results than atoms. */
+static ra_status choose_k(const api_call *call, search_request *search, ra_error *err) {
+    size_t most = api_info(call)->concepts - (search->exclude_self ? 1 : 0);
+    if (search->k == 0) search->k = SEARCH_DEFAULT_K;
+    if (search->k > most) search->k = most;
     if (search->k > LIMIT_RESULTS / search->vectors.rows)
         RA_FAIL_FACTS(
             err, RA_ERR_TOO_LARGE,
@@ -105,7 +102,7 @@ ra_status api_search(api_call *call, ra_error *err) {
     ra_status status;
     RA_TRY(forms_search(call, &search, err));
     RA_TRY_OUT(status, fields_query(call, ATOM_LABEL, &fields, err));
-    RA_TRY_OUT(status, check_k(call, &search, err));
+    RA_TRY_OUT(status, choose_k(call, &search, err));
     RA_TRY_OUT(status, run(call, &search, &ids, &scores, err));
     if (forms_reply_is_text(call))
         status = write_results(call, &search, &fields, ids, scores, err);

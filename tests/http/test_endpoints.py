@@ -350,7 +350,6 @@ class Endpoints(unittest.TestCase):
         self.assertEqual({one["atom"] for one in most}, set(range(count)) - {7})
         for body, query, part in (
                 ({"atoms": [count]}, "", "there is no atom %d: dictionary basic has" % count),
-                ({"atoms": [7], "k": count, "exclude_self": True}, "", "other atoms"),
                 ({"vectors": self.atoms[:1], "exclude_self": True}, "", "by vectors"),
                 ({"inputs": self.atoms[:1]}, "?exclude_self=true", "by inputs"),
                 ({"atoms": [7], "exclude_self": True}, "?exclude_self=false", "the two differ"),
