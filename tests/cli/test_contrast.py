@@ -134,6 +134,10 @@ class Contrast(Case):
         self.bad(1, "would replace", "contrast", CHECKPOINT, self.file_a, "--", self.file_b, "-o", CHECKPOINT)
         self.bad(1, "nowhere.npy", "contrast", self.model, self.file_a, "--", self.path("nowhere.npy"))
         self.bad(2, "--confidence", "contrast", self.model, self.file_a, "--", self.file_b, "--confidence", "2")
+        before = self.read("fused.safetensors")
+        self.bad(1, "fused.safetensors", "contrast", self.model, self.file_a, "--", self.file_b, "-o", self.model,
+                 preexec_fn=support.disk_of(4096))
+        self.assertEqual(self.read("fused.safetensors"), before)
         bare = support.write_safetensors(self.path("bare"), {"dictionary": Tensor("F32", [1, D], [1.0] * D)})
         self.bad(1, "no encoder", "contrast", bare, self.file_a, "--", self.file_b)
         self.assertIn("Usage", self.good("contrast", "--", "--help"))

@@ -178,6 +178,8 @@ class Statistics(Saved):
         for name, memory in ("roomy", "100"), ("tight", "1"):
             self.good("eval", self.model, self.path("x.npy"), "--basic", "--save", self.path(name), "--memory", memory)
         self.assertEqual(self.read("roomy"), self.read("tight"))
+        self.bad(1, ["do not fit into memory", "writing a file", self.folder], "eval", self.model, self.path("x.npy"),
+                 "--basic", "--save", self.path("full"), "--memory", "1", preexec_fn=support.disk_of(1 << 20))
         self.assertEqual(sorted(os.listdir(self.folder)), ["fused.safetensors", "roomy", "tight", "x.npy", "z.npy"])
 
     def test_rows_of_each_quantile(self):
