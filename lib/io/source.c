@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 /* What weights are called. */
-static const char *const endings[] = {".safetensors", ".pt", ".pth", ".bin", ".ckpt"};
+static const char *const endings[] = {".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz"};
 
 static int is_weights(const struct dirent *item) {
     size_t length = strlen(item->d_name);
@@ -39,7 +39,7 @@ static ra_status choose(const char *folder, struct dirent **list, int count, cha
     if (count == 0)
         RA_FAIL(err, RA_ERR_ARGUMENT,
                 "%s is a directory without weights; expected a file in it that ends with .safetensors, .pt, "
-                ".pth, .bin or "
+                ".pth, .bin, "
                 ".ckpt",
                 folder);
     for (int i = 0; i < count && used + strlen(list[i]->d_name) + 3 < sizeof names; i++)

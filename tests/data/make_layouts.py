@@ -1,4 +1,4 @@
-"""Writes tests/data/interop/{saelens,dictionary_learning,sparsify}/: small autoencoders as these libraries save them.
+"""Writes tests/data/interop/{saelens,dictionary_learning,sparsify,gemma_scope}/: small autoencoders as these libraries save them.
 
     python3 tests/data/make_layouts.py        needs torch, numpy, safetensors, einops, sae-lens 6.54.12, dictionary-learning 0.1.0
                                               and eai-sparsify 1.3.3
@@ -10,6 +10,7 @@ FOLDER.x_hat, what those classes compute; the names of folders that begin with r
 import json
 import os
 
+import numpy
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -70,6 +71,15 @@ with open(os.path.join(folder, "cfg.json")) as file:
 loaded.load_state_dict(load_file(os.path.join(folder, "sae_weights.safetensors")))
 for name in "batchtopk", "batchtopk-inference":
     answer("saelens/" + name, loaded.encode(x), loaded.decode(loaded.encode(x)))
+
+# Gemma Scope's files are archives of NumPy with the same function: jumprelu, and nothing subtracted.
+weights = load_file(os.path.join(HERE, "saelens", "jumprelu-plain-input", "sae_weights.safetensors"))
+for name, save in ("plain", numpy.savez), ("packed", numpy.savez_compressed):
+    folder = os.path.join(HERE, "gemma_scope", name)
+    os.makedirs(folder, exist_ok=True)
+    save(os.path.join(folder, "params.npz"), **{key: value.numpy() for key, value in weights.items()})
+    for what in ".codes", ".x_hat":
+        expected["gemma_scope/" + name + what] = expected["saelens/jumprelu-plain-input" + what].clone()
 
 # ---- dictionary_learning ---------------------------------------------------------------------------------------------------
 

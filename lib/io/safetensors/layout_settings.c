@@ -138,6 +138,18 @@ static ra_status dictionary_learning(const reading *r, ra_error *err) {
     return ra_layout_thresholds(r->file, err);
 }
 
+/* ---- Gemma Scope --------------------------------------------------------------------------------------- */
+
+/* All of it is jumprelu, and nothing is subtracted from the inputs. */
+static ra_status gemma_scope(ra_safetensors *file, ra_error *err) {
+    RA_TRY(ra_layout_thresholds(file, err));
+    if (!ra_layout_has_thresholds(file))
+        RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s has no array threshold, so it is not one of Gemma Scope's",
+                file->path);
+    RA_TRY(ra_safetensors_add_text(file, "sae", "jumprelu", err));
+    return ra_safetensors_add_text(file, "center_input", "false", err);
+}
+
 /* ---- the JSON file ------------------------------------------------------------------------------------- */
 
 /* *tree <- the JSON file of this name beside the weights; NULL: there is none. */
@@ -171,6 +183,7 @@ static ra_status read_alone(ra_safetensors *file, ra_layout layout, ra_error *er
 
 ra_status ra_layout_settings(ra_safetensors *file, ra_layout layout, ra_error *err) {
     bool found = false;
+    if (file->npz) return gemma_scope(file, err);
     if (layout == RA_LAYOUT_SAELENS) RA_TRY(read_beside(file, "cfg.json", saelens, NULL, &found, err));
     if (layout == RA_LAYOUT_SPARSIFY) RA_TRY(read_beside(file, "cfg.json", sparsify, NULL, &found, err));
     if (!found && layout != RA_LAYOUT_SPARSIFY)

@@ -6,7 +6,7 @@
  *     dictionary_learning  encoder.weight [F,d]  encoder.bias  decoder.weight [d,F]  b_dec, bias or decoder.bias
  *                          k []  threshold []                                         config.json
  *
- * and dictionary_learning's JumpReluAutoEncoder has SAELens's tensors. Settings come from the JSON file beside the
+ * dictionary_learning's JumpReluAutoEncoder has SAELens's tensors, and so has Gemma Scope, in an npz. Settings come from the JSON file beside the
  * weights (layout_settings.c); without it they are missing, and asked for. Their thresholds are strict (>), ours are not (>=), so each
  * becomes the next float. */
 #include "io/safetensors/layouts.h"
@@ -125,6 +125,10 @@ ra_status ra_layout_thresholds(ra_safetensors *file, ra_error *err) {
     RA_TRY(copy_f32(entry, &values, err));
     for (size_t k = 0; k < entry->tensor.shape[0]; k++) values[k] = ra_layout_threshold(values[k]);
     return rename_entry(entry, "thresholds.value", err);
+}
+
+bool ra_layout_has_thresholds(ra_safetensors *file) {
+    return find(file, "thresholds.value") != NULL;
 }
 
 ra_status ra_layout_normalize_decoder(ra_safetensors *file, ra_error *err) {

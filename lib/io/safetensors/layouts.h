@@ -6,7 +6,7 @@
 #include "io/safetensors/safetensors.h"
 
 typedef enum ra_layout {
-    RA_LAYOUT_SAELENS, /* or dictionary_learning's JumpReluAutoEncoder, which the JSON file tells */
+    RA_LAYOUT_SAELENS, /* or dictionary_learning's JumpReluAutoEncoder, which the JSON file tells; or Gemma Scope's, in an npz */
     RA_LAYOUT_SPARSIFY,
     RA_LAYOUT_DICTIONARY_LEARNING,
 } ra_layout;
@@ -20,6 +20,8 @@ float ra_layout_threshold(float strict);
 
 /* Turns the tensor `threshold` [F], which is strict, into ours. */
 ra_status ra_layout_thresholds(ra_safetensors *file, ra_error *err);
+
+bool ra_layout_has_thresholds(ra_safetensors *file); /* whether that has been done */
 
 /* Latents count in units of their atom's norm: multiplies encoder and bias by it, and divides the atoms. */
 ra_status ra_layout_normalize_decoder(ra_safetensors *file, ra_error *err);

@@ -165,8 +165,8 @@ static ra_status adapt(ra_safetensors *file, ra_error *err) {
     return ra_safetensors_index_names(file, err);
 }
 
-static ra_status load_torch(ra_safetensors *file, bool careful, ra_error *err) {
-    RA_TRY(ra_safetensors_load_torch(file, careful, err));
+/* The lists have been filled by the reader of another kind of file. */
+static ra_status complete(ra_safetensors *file, ra_error *err) {
     sort_entries(file);
     RA_TRY(ra_safetensors_remove_prefix(file, err));
     RA_TRY(ra_safetensors_index_names(file, err));
@@ -175,7 +175,12 @@ static ra_status load_torch(ra_safetensors *file, bool careful, ra_error *err) {
 
 static ra_status load(ra_safetensors *file, bool careful, ra_error *err) {
     ra_json_span header = {NULL, 0};
-    if (ra_torch_is(file->mapping.data, file->mapping.size)) return load_torch(file, careful, err);
+    if (ra_torch_is(file->mapping.data, file->mapping.size)) {
+        RA_TRY(ra_safetensors_load_torch(file, careful, err));
+        return complete(file, err);
+    }
+    RA_TRY(ra_safetensors_load_npz(file, careful, err));
+    if (file->npz) return complete(file, err);
     RA_TRY(find_header(file, &header, err));
     RA_TRY(read_header(file, header, err));
     size_t data_offset = PREFIX + header.size;

@@ -1,6 +1,6 @@
 /* safetensors.h - what the parts of the safetensors reader share: header.c turns the JSON into the lists below (lists.c),
  * names.c finds tensors by their names, read.c maps the file and checks the lists against it and each other. torch.c
- * fills the lists from a file of torch.save instead, and config.c from a config.json beside it. */
+ * fills the lists from a file of torch.save instead, npz.c from Gemma Scope's, and config.c from a config.json beside it. */
 #ifndef RA_IO_SAFETENSORS_SAFETENSORS_H
 #define RA_IO_SAFETENSORS_SAFETENSORS_H
 
@@ -39,6 +39,7 @@ struct ra_safetensors {
     ra_safetensors_position *names, *keys; /* of entries [name_count], and of texts [text_count] */
     size_t name_count;                     /* count, and one for each other name of a tensor */
     char *prefix;                          /* owned; NULL: none was removed */
+    bool npz;                              /* the file is an archive of arrays */
 };
 
 /* Add to the lists; key and text are copied. *out is valid until the next call. */
@@ -48,6 +49,10 @@ ra_status ra_safetensors_add_text(ra_safetensors *file, const char *key, const c
 
 /* Fills the lists from a file of torch.save (torch.c). careful: copy all but matrices of floats. */
 ra_status ra_safetensors_load_torch(ra_safetensors *file, bool careful, ra_error *err);
+
+/* Fills the lists from an archive of arrays that is a model, and sets file->npz; else does nothing (npz.c). careful: copy
+ * all of it. */
+ra_status ra_safetensors_load_npz(ra_safetensors *file, bool careful, ra_error *err);
 
 /* Adds the settings that the lists lack and a config.json beside the file has (config.c). */
 ra_status ra_safetensors_load_config(ra_safetensors *file, ra_error *err);

@@ -1,4 +1,4 @@
-/* What becomes of the tensors of other libraries' layouts, and of a config.json (lib/io/safetensors/{layouts,layout_settings,config,torch}.c,
+/* What becomes of the tensors of other libraries' layouts, and of a config.json (lib/io/safetensors/{layouts,layout_settings,config,npz,torch}.c,
  * lib/io/{config,source}.c). tests/cli/test_layouts.py compares what they compute. */
 #include "harness.h"
 #include "ra_io.h"
@@ -12,6 +12,8 @@
 #define FOLDER "tests/data/interop/"
 
 static const char *const folders[] = {
+    FOLDER "gemma_scope/plain",
+    FOLDER "gemma_scope/packed",
     FOLDER "saelens/standard",
     FOLDER "saelens/topk-rescaled",
     FOLDER "saelens/jumprelu",
