@@ -1,8 +1,8 @@
 /* archive.h - a file of torch.save: its pickle, and where its storages are.
  *
- *     zip      NAME/data.pkl, and NAME/data/KEY for each storage; stored, never packed
- *     legacy   five pickles (a magic number, a version, the machine's byte order, the object, the keys), then for each
- *              key 8 bytes with its number of elements, and the elements
+ * A zip archive has NAME/data.pkl, and NAME/data/KEY for each storage; stored, never packed. The legacy format is five
+ * pickles (a magic number, a version, the machine's byte order, the object, the keys), then for each key 8 bytes with its
+ * number of elements, and the elements.
  *
  * Storages are bytes of the file; nothing of them is read here. The pickle is copied before it is read, because
  * others may write the file meanwhile. */
