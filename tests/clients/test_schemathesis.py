@@ -94,11 +94,7 @@ def tailored():
     for _, _, operation in contract.operations(document):
         if {"key": []} in operation.get("security", []):
             operation["security"].remove({"key": []})
-    parameters["k"]["schema"]["maximum"] = contract.CONCEPTS - 1
-    schemas["SearchByVectors"]["properties"]["k"] = schemas["SearchByInputs"]["properties"]["k"] = {
-        "type": "integer", "minimum": 1, "maximum": contract.CONCEPTS}
-    schemas["SearchByAtoms"]["properties"].update(atoms={"type": "array", "items": atom, "minItems": 1},
-                                                  k=schemas["SearchByInputs"]["properties"]["k"])
+    schemas["SearchByAtoms"]["properties"].update(atoms={"type": "array", "items": atom, "minItems": 1})
     # A binary reply has the vector alone, so a request for one without it is refused.
     members = schemas["AtomField"]["enum"]
     parameters["fields"]["schema"] = {"type": "array", "enum": [["vector"], [members[0], "vector"], members]}
