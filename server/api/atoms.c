@@ -10,8 +10,8 @@ enum { DEFAULT_LIMIT = 10, DEFAULT_NEIGHBORS = 10 };
 
 /* ---- one atom ------------------------------------------------------------------------------------------ */
 
-/* Lists leave out the direction, which follows from the vector, unless it is asked for. */
-enum { LIST_PARTS = ATOM_ALL_PARTS & ~ATOM_DIRECTION };
+/* The direction follows from the vector and would double the reply: it is sent when it is asked for. */
+enum { USUAL_PARTS = ATOM_ALL_PARTS & ~ATOM_DIRECTION };
 
 /* A binary reply has the vectors, and the directions when `fields` names them. */
 static ra_status start_fields(const api_call *call, unsigned fallback, atom_fields *fields, ra_error *err) {
@@ -74,7 +74,7 @@ out:
 ra_status api_atom(api_call *call, ra_error *err) {
     atom_fields fields;
     RA_TRY(api_check_atom(call, call->index, err));
-    RA_TRY(start_fields(call, ATOM_ALL_PARTS, &fields, err));
+    RA_TRY(start_fields(call, USUAL_PARTS, &fields, err));
     call->response->cacheable = true;
     if (!forms_reply_is_text(call)) return send_vectors(call, &fields, NULL, call->index, 1, 1, err);
     return write_atom(&fields, call->index, api_json(call), err);
@@ -135,7 +135,7 @@ ra_status api_atoms_by_ids(api_call *call, ra_error *err) {
     ids_request list;
     ra_status status;
     RA_TRY(json_ids_parse(call->request->body, call->request->body_size, LIMIT_IDS, &list, err));
-    RA_TRY_OUT(status, start_fields(call, LIST_PARTS, &fields, err));
+    RA_TRY_OUT(status, start_fields(call, USUAL_PARTS, &fields, err));
     RA_TRY_OUT(status, api_check_list(call, "ids", list.ids, list.count, err));
     status = send_atoms(call, &fields, list.ids, list.count, err);
 out:
@@ -196,7 +196,7 @@ static ra_status atoms_by_page(api_call *call, atom_fields *fields, ra_error *er
 ra_status api_atoms(api_call *call, ra_error *err) {
     atom_fields fields;
     bool by_ids = http_target_parameter(&call->request->target, "ids");
-    RA_TRY(start_fields(call, LIST_PARTS, &fields, err));
+    RA_TRY(start_fields(call, USUAL_PARTS, &fields, err));
     call->response->cacheable = true;
     if (by_ids) return atoms_by_query(call, &fields, err);
     return find_is_asked(call) ? atoms_found(call, &fields, err) : atoms_by_page(call, &fields, err);

@@ -48,7 +48,7 @@ class Standardized(unittest.TestCase):
         self.assertEqual((self.mean.shape, self.scale.shape), ((d,), (d,)))
         close(self.digits.directions(), self.D * self.scale)
         close(self.digits.directions([[5, 1]]), self.D[[[5, 1]]] * self.scale)
-        atom = self.digits.atom(5)
+        atom = self.digits.atom(5, "all")
         close(atom.direction, self.D[5] * self.scale)
         close(atom.vector, self.D[5])
         self.assertEqual(atom.units, "standardized")

@@ -330,7 +330,7 @@ class Endpoints(unittest.TestCase):
                 self.close([match["vector"]], [self.atoms[match["atom"]]], 1e-6)
         everything = self.get(BASIC + "/atoms/4/neighbors?k=2&fields=all")["neighbors"]
         for match in everything:
-            self.assertEqual(self.get(BASIC + "/atoms/%d" % match["atom"]),
+            self.assertEqual(self.get(BASIC + "/atoms/%d?fields=all" % match["atom"]),
                              {key: value for key, value in match.items() if key != "score"})
         self.assertEqual(self.daemon.get(BASIC + "/atoms/4/neighbors?fields=size").status, 400)
         self.assertEqual(self.post(BASIC + "/search?metric=dot", {"vectors": self.atoms[:1]})["units"], "data")

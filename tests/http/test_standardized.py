@@ -241,7 +241,8 @@ class Standardized(unittest.TestCase):
             width = plain.get(url).json["dimensions"]
             self.assertEqual(plain.get(url + "/standardization").json,
                              {"standardized": False, "mean": [0] * width, "scale": [1] * width})
-            atom = plain.get(url + "/atoms/3").json
+            self.assertNotIn("direction", plain.get(url + "/atoms/3").json)
+            atom = plain.get(url + "/atoms/3?fields=all").json
             self.assertEqual((atom["direction"], atom["units"]), (atom["vector"], "data"))
             query = [atom["vector"]]
             self.assertEqual(plain.post(url + "/search", {"inputs": query}).json,
@@ -249,7 +250,7 @@ class Standardized(unittest.TestCase):
 
     def test_a_direction_is_what_steering_adds(self):
         for k in (7, 31):
-            atom = self.daemon.get(URL + "/atoms/%d" % k).json
+            atom = self.daemon.get(URL + "/atoms/%d?fields=all" % k).json
             self.assertEqual(atom["units"], "standardized")
             self.assertEqual(self.daemon.get(URL + "/atoms/%d?fields=units" % k).json,
                              {"atom": k, "units": "standardized"})

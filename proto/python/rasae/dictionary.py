@@ -89,7 +89,7 @@ class Dictionary:
         return isinstance(atom, (int, np.integer)) and not isinstance(atom, bool) and 0 <= int(atom) < len(self)
 
     def atom(self, atom: int, fields: Fields = None) -> Atom:
-        """One atom. fields: the parts that are wanted, like ["label", "norm"]; all of them when not given.
+        """One atom. fields: the parts that are wanted, like ["label", "norm"], or "all"; all but the direction when not given.
         TypeError for 5.7, IndexError for one that is not there."""
         return self._run(lambda now: now.atom(atom, fields))
 
