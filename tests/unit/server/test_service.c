@@ -168,12 +168,14 @@ START_TEST(test_a_lost_device_is_no_longer_ready) {
 }
 END_TEST
 
-START_TEST(test_k_is_clamped_only_when_nobody_asked_for_it) {
+START_TEST(test_a_k_above_the_number_of_atoms_is_all_of_them) {
     start();
     expect("GET", "/v1/dictionaries/m/atoms/0/neighbors?k=5", NULL, 200, "neighbors");
-    expect("GET", "/v1/dictionaries/m/atoms/0/neighbors?k=6", NULL, 400, "from 1 to 5");
+    expect("GET", "/v1/dictionaries/m/atoms/0/neighbors?k=6", NULL, 200, "{\"atom\":4,");
+    expect("GET", "/v1/dictionaries/m/atoms/0/neighbors?k=0", NULL, 400, "at least 1");
     expect("POST", "/v1/dictionaries/m/search", "{\"vectors\":[[1,2,3,4]],\"k\":6}", 200, "results");
-    expect("POST", "/v1/dictionaries/m/search", "{\"vectors\":[[1,2,3,4]],\"k\":7}", 400, "6 atoms");
+    expect("POST", "/v1/dictionaries/m/search", "{\"vectors\":[[1,2,3,4]],\"k\":7}", 200, "{\"atom\":5,");
+    expect("POST", "/v1/dictionaries/m/search", "{\"vectors\":[[1,2,3,4]],\"k\":0}", 400, "k is 0");
     stop();
 }
 END_TEST
@@ -205,5 +207,5 @@ END_TEST
 
 TEST_CASES(service, test_every_route_answers, test_labels_come_through,
            test_a_draining_server_says_so_and_ends_connections, test_a_lost_device_is_no_longer_ready,
-           test_k_is_clamped_only_when_nobody_asked_for_it)
+           test_a_k_above_the_number_of_atoms_is_all_of_them)
 TEST_CASES_LOOP(service_memory, 30, GOOD, test_any_allocation_may_fail)
