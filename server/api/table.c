@@ -142,7 +142,7 @@ static ra_status write_csv(api_call *call, const columns *chosen, ra_error *err)
 
 /* ---- as arrays ----------------------------------------------------------------------------------------- */
 
-/* Whole numbers as int64, which knows none of "unknown": a column of which nothing is known is float32, too. */
+/* Whole numbers as int64. int64 has no NaN, so a column that is unknown is float32. */
 static ra_status write_array(api_call *call, const atom_column *column, void *memory, ra_error *err) {
     const ra_model *model = api_model(call);
     size_t count = api_info(call)->concepts;

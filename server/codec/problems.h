@@ -47,7 +47,8 @@
     X(INVALID_KEY, "invalid_key", 401, "The key is none of the server's.")                                   \
     X(ADMIN_KEY_REQUIRED, "admin_key_required", 403,                                                         \
       "The key may read, and this needs one that may change the server.")                                    \
-    X(CHANGES_DISABLED, "changes_disabled", 403, "Without a key file nobody may change the server.")         \
+    X(CHANGES_DISABLED, "changes_disabled", 403,                                                             \
+      "Without a key file the server cannot be changed over HTTP.")                                          \
     X(UNKNOWN_PATH, "unknown_path", 404, "There is nothing at this path, or not on this address.")           \
     X(UNKNOWN_DICTIONARY, "unknown_dictionary", 404, "The path names a dictionary that there is not.")       \
     X(NOT_LOADED, "not_loaded", 404, "The path names a dictionary that is known and not loaded.")            \

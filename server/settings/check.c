@@ -51,7 +51,7 @@ static ra_status check_keys(const settings *chosen, ra_error *err) {
     return status;
 }
 
-/* A start only warns of an expired certificate; whoever checks wants to hear that nobody will accept it. */
+/* A start only warns of an expired certificate; here it is an error, because no client will accept it. */
 static ra_status check_tls(const settings *chosen, ra_error *err) {
     http_tls *tls = NULL;
     if (!chosen->tls_certificate) return RA_OK;

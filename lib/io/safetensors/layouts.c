@@ -1,5 +1,5 @@
 /* The layouts in which other libraries of sparse autoencoders keep theirs: tensors get the names, the axes and the
- * comparisons of proto/artifact.md, so that whoever reads ours reads these. F latents, d dimensions:
+ * comparisons of proto/artifact.md, so that a reader of ours can read these. F latents, d dimensions:
  *
  *     SAELens              W_enc [d,F]  b_enc  W_dec [F,d]  b_dec  threshold [F]      cfg.json
  *     sparsify             encoder.weight [F,d]  encoder.bias  W_dec [F,d]  b_dec     cfg.json

@@ -1,4 +1,4 @@
-/* A file of torch.save in place of a safetensors file: the same names, views and texts. Whoever opens a model or data
+/* A file of torch.save in place of a safetensors file: the same names, views and texts. Code that opens a model or data
  * thus opens both. What a file does not say about itself, a config.json beside it may (config.c). */
 #include "io/safetensors/safetensors.h"
 #include "io/torch/torch.h"

@@ -155,7 +155,7 @@ static ra_status place_members(ra_torch_archive *a, const ra_zip *zip, const cha
     return RA_OK;
 }
 
-/* Copies bytes of the file, so that nobody can change them. */
+/* Copies bytes of the file, so that a later write to it does not change them. */
 static ra_status copy_pickle(ra_torch_archive *a, const void *bytes, size_t size, ra_error *err) {
     a->copy = ra_malloc(size ? size : 1, 1);
     if (!a->copy) RA_FAIL_MEMORY(err, "the pickle of a file", size);

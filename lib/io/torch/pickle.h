@@ -8,7 +8,7 @@
  *
  * Memory: at most MOST_VALUES values of 24 bytes, and lists that hold each value that the pickle appends; texts point
  * into the bytes of the pickle, which must outlive it. Values may refer to each other in circles and may share parts
- * any number of times: whoever walks them bounds depth and number of steps.
+ * any number of times: a walk over them has to bound its depth and its number of steps.
  *
  * Thread safety: one thread at a time. Source: Python's module pickletools; protocols 2 to 5. */
 #ifndef RA_IO_TORCH_PICKLE_H

@@ -131,7 +131,7 @@ def seconds(value: Any, what: str) -> float:
 
 
 def headers(extra: Mapping[str, str] | None, key: str | None, usual_key: str | None = None) -> dict[str, str]:
-    """Of every request, names in lower case. usual_key: for a caller who gives no key, in whatever header."""
+    """Of every request, names in lower case. usual_key: used when the caller gives none, in any header."""
     made: dict[str, str] = {}
     for name, value in (extra or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
