@@ -3,12 +3,13 @@
  * queries the time goes into reading D, not into arithmetic: then each atom is widened in the first-level
  * cache. */
 #include "model/model.h"
+#include "tensor/dots.h"
 #include "tensor/vectors.h"
 
 enum {
-    FEW = 8,           /* at most so many queries are few */
     PART = 256,        /* atoms per part of the work */
-    CHUNK = 1024,      /* elements of an atom in the first-level cache */
+    AT_ONCE = 4,       /* atoms that are widened at a time in the first-level cache, */
+    CHUNK = 1024,      /* so many elements of each */
     WIDENED = 1 << 20, /* numbers of D that are widened at a time for a matrix product */
 };
 
@@ -22,23 +23,27 @@ typedef struct score_job {
 static void score_part(void *context, size_t part) {
     const score_job *job = context;
     size_t K = job->D->shape[0], d = job->D->shape[1], last = (part + 1) * PART < K ? (part + 1) * PART : K;
-    float chunk[CHUNK];
-    for (size_t k = part * PART; k < last; k++) {
-        const char *atom = ra_tensor_row(job->D, k);
-        float sums[FEW] = {0};
+    float chunk[AT_ONCE * CHUNK];
+    for (size_t k = part * PART; k < last; k += AT_ONCE)
         for (size_t from = 0; from < d; from += CHUNK) {
-            size_t n = d - from < CHUNK ? d - from : CHUNK;
-            const float *values = ra_row_widen(job->D->dtype, atom, from, n, chunk);
-            for (size_t q = 0; q < job->count; q++)
-                sums[q] += ra_dot_f32(values, job->queries + q * d + from, n);
+            ra_dots dots = {.a = job->queries + from,
+                            .lda = d,
+                            .m = job->count,
+                            .b = chunk,
+                            .ldb = CHUNK,
+                            .n = last - k < AT_ONCE ? last - k : AT_ONCE,
+                            .k = d - from < CHUNK ? d - from : CHUNK};
+            for (size_t i = 0; i < dots.n; i++)
+                (void)ra_row_widen(job->D->dtype, ra_tensor_row(job->D, k + i), from, dots.k,
+                                   chunk + i * CHUNK);
+            ra_dots_run(&dots, 1, from ? 1 : 0, job->scores + k, K);
         }
-        for (size_t q = 0; q < job->count; q++) job->scores[q * K + k] = sums[q];
-    }
 }
 
 /* Whether atoms are widened for a matrix product; a device always needs that. */
 static bool widens(const ra_model *model, const ra_execution *execution, size_t count) {
-    return model->dictionary.dtype != RA_F32 && (execution->remote || count > FEW);
+    return model->dictionary.dtype != RA_F32 &&
+           (execution->remote || count > ra_dots_most_rows(model->info.dimensions));
 }
 
 static size_t atoms_at_a_time(const ra_model *model) {

@@ -1,9 +1,9 @@
-/* Dense matrix products. OpenBLAS runs on one thread, and the pool's threads call it: C is divided into tiles
+/* Dense matrix products. Those of few rows are dot products (tensor/dots.h). Of all others, OpenBLAS runs on one thread, and the pool's threads call it: C is divided into tiles
  * by its shape, with one call per tile. So results do not depend on the number of threads, several callers
  * share the cores without OpenBLAS's global lock, and ThreadSanitizer sees every thread. Each tile packs its
  * own operands; with tiles of 256 rows or more that costs a few percent. */
 #include "backend/cpu/cpu.h"
-#include "tensor/vectors.h"
+#include "tensor/dots.h"
 
 #include <cblas.h>
 
@@ -11,7 +11,6 @@ enum {
     TILE = 256,     /* the least side of a tile, unless C is smaller */
     MAX_SPLIT = 8,  /* the most tiles along a side */
     ROW_PART = 256, /* outputs of one part of a product with few rows */
-    FEW_ROWS = 8,
 };
 
 typedef struct product {
@@ -45,17 +44,18 @@ static void tile(void *context, size_t part) {
                 p->alpha, a, (int)p->lda, b, (int)p->ldb, p->beta, p->c + m0 * p->ldc + n0, (int)p->ldc);
 }
 
-/* Few rows times a transposed B (a query against all atoms, one input through the encoder): sgemm would first
- * pack all of B. Dot products of each row of B with the few rows read B once and run at the speed of
- * memory. */
+/* Few rows times a transposed B: queries against all atoms, inputs through the encoder. */
 static void dots_part(void *context, size_t part) {
     const product *p = context;
     size_t from = part * ROW_PART, to = from + ROW_PART < p->n ? from + ROW_PART : p->n;
-    for (size_t j = from; j < to; j++)
-        for (size_t i = 0; i < p->m; i++) {
-            float *c = p->c + i * p->ldc + j, old = p->beta != 0 ? p->beta * *c : 0;
-            *c = p->alpha * ra_dot_f32(p->a + i * p->lda, p->b + j * p->ldb, p->k) + old;
-        }
+    const ra_dots dots = {.a = p->a,
+                          .lda = p->lda,
+                          .m = p->m,
+                          .b = p->b + from * p->ldb,
+                          .ldb = p->ldb,
+                          .n = to - from,
+                          .k = p->k};
+    ra_dots_run(&dots, p->alpha, p->beta, p->c + from, p->ldc);
 }
 
 /* One row times B, not transposed. op(A) is [1,k], with a step between its elements. */
@@ -74,7 +74,7 @@ ra_status cpu_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool
     ra_pool *pool = self;
     product p = {transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, split(m), split(n)};
     size_t row_parts = ra_pool_parts(n, ROW_PART);
-    if (m <= FEW_ROWS && transpose_b && !transpose_a)
+    if (transpose_b && !transpose_a && m <= ra_dots_most_rows(k))
         ra_pool_run(pool, row_parts, dots_part, &p);
     else if (m == 1 && !transpose_b)
         ra_pool_run(pool, row_parts, vector_part, &p);

@@ -1,0 +1,127 @@
+/* dots_tile.h - the loops of dots.c for one kind of machine; included once for each, with VARIANT(name), the WIDTH of its
+ * vectors in floats, the ROWS and COLUMNS of its largest tile, and the TARGET of its code. No header: it has no guard. */
+
+#define PARTS (LANES / WIDTH) /* vectors of an element's partial sums */
+#define vec VARIANT(vec)
+
+typedef float vec __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
+
+/* sums[c] <- the sum of the LANES of part[c]: the upper half is added to the lower one until one is left. */
+INLINE void VARIANT(add_lanes)(vec part[COLUMNS][PARTS], float *sums) {
+    for (size_t c = 0; c < COLUMNS; c++)
+        for (size_t half = PARTS / 2; half > 0; half /= 2)
+            for (size_t i = 0; i < half; i++) part[c][i] += part[c][i + half];
+#if WIDTH == 16 /* the halves of two vectors fill one */
+    typedef int order __attribute__((vector_size(64)));
+    static const order low8 = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23};
+    static const order high8 = {8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31};
+    static const order low4 = {0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27};
+    static const order high4 = {4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31};
+    vec a = part[0][0], b = part[1][0], c = part[2][0], d = part[3][0];
+    vec ab = __builtin_shuffle(a, b, low8) + __builtin_shuffle(a, b, high8);
+    vec cd = __builtin_shuffle(c, d, low8) + __builtin_shuffle(c, d, high8);
+    vec all = __builtin_shuffle(ab, cd, low4) + __builtin_shuffle(ab, cd, high4);
+    for (size_t i = 0; i < COLUMNS; i++) sums[i] = SUM_OF_FOUR(all, 4 * i);
+#elif WIDTH == 8
+    typedef int order __attribute__((vector_size(32)));
+    static const order low4 = {0, 1, 2, 3, 8, 9, 10, 11}, high4 = {4, 5, 6, 7, 12, 13, 14, 15};
+    vec all =
+        __builtin_shuffle(part[0][0], part[1][0], low4) + __builtin_shuffle(part[0][0], part[1][0], high4);
+    for (size_t i = 0; i < COLUMNS; i++) sums[i] = SUM_OF_FOUR(all, 4 * i);
+#else
+    for (size_t i = 0; i < COLUMNS; i++) sums[i] = SUM_OF_FOUR(part[i][0], 0);
+#endif
+}
+
+/* Adds the products of LANES elements of each row. */
+INLINE void VARIANT(multiply)(size_t rows, const float *const *a, const float *const *b, size_t i,
+                              vec part[ROWS][COLUMNS][PARTS]) {
+    for (size_t l = 0; l < PARTS; l++) {
+        vec y[COLUMNS];
+        for (size_t c = 0; c < COLUMNS; c++) y[c] = *(const vec *)(b[c] + i + l * WIDTH);
+        for (size_t r = 0; r < rows; r++) {
+            vec x = *(const vec *)(a[r] + i + l * WIDTH);
+            for (size_t c = 0; c < COLUMNS; c++) part[r][c][l] += x * y[c];
+        }
+    }
+}
+
+/* What is left of the rows behind their last LANES elements is copied before zeros. */
+INLINE void VARIANT(multiply_rest)(size_t rows, const float *const *a, const float *const *b, size_t i,
+                                   size_t count, vec part[ROWS][COLUMNS][PARTS]) {
+    float left[ROWS + COLUMNS][LANES] = {{0}};
+    const float *x[ROWS], *y[COLUMNS];
+    for (size_t r = 0; r < rows; r++) x[r] = memcpy(left[r], a[r] + i, count * sizeof(float));
+    for (size_t c = 0; c < COLUMNS; c++) y[c] = memcpy(left[ROWS + c], b[c] + i, count * sizeof(float));
+    VARIANT(multiply)(rows, x, y, 0, part);
+}
+
+/* sums[r * COLUMNS + c] <- <a[r], b[c]>. The number of rows is a constant where this is inlined. */
+INLINE void VARIANT(tile)(size_t rows, const float *const *a, const float *const *b, size_t k, fetch next,
+                          float *sums) {
+    vec part[ROWS][COLUMNS][PARTS] = {{{{0}}}};
+    size_t i = 0;
+    for (; i + LANES <= k; i += LANES, next.from += next.step) {
+        for (size_t c = 0; c < COLUMNS; c++) __builtin_prefetch(b[c] + next.from);
+        VARIANT(multiply)(rows, a, b, i, part);
+    }
+    if (i < k) VARIANT(multiply_rest)(rows, a, b, i, k - i, part);
+    for (size_t r = 0; r < rows; r++) VARIANT(add_lanes)(part[r], sums + r * COLUMNS);
+}
+
+/* All rows of A with COLUMNS rows of B from j on; beyond the last of B, they are that one again. Rows of A go in groups
+ * of nearly one size: a group of one would load as much of B for a fraction of the work. */
+INLINE void VARIANT(all_rows)(const ra_dots *p, size_t j, const target *to) {
+    const float *a[ROWS], *b[COLUMNS];
+    float sums[ROWS * COLUMNS];
+    size_t columns = p->n - j < COLUMNS ? p->n - j : COLUMNS, all_groups = (p->m + ROWS - 1) / ROWS,
+           group = 0, rows;
+    for (size_t c = 0; c < COLUMNS; c++) b[c] = p->b + (j + (c < columns ? c : columns - 1)) * p->ldb;
+    for (size_t i = 0; i < p->m; i += rows, group++) {
+        size_t groups = all_groups - group; /* that are left */
+        rows = (p->m - i + groups - 1) / groups;
+        for (size_t r = 0; r < ROWS; r++) a[r] = p->a + (i + (r < rows ? r : 0)) * p->lda;
+        fetch next = fetch_share(p, COLUMNS, group, all_groups);
+        switch (rows) {
+        case 1:
+            VARIANT(tile)(1, a, b, p->k, next, sums);
+            break;
+        case 2:
+            VARIANT(tile)(2, a, b, p->k, next, sums);
+            break;
+#if ROWS > 2
+        case 3:
+            VARIANT(tile)(3, a, b, p->k, next, sums);
+            break;
+#endif
+#if ROWS > 3
+        case 4:
+            VARIANT(tile)(4, a, b, p->k, next, sums);
+            break;
+        case 5:
+            VARIANT(tile)(5, a, b, p->k, next, sums);
+            break;
+        case 6:
+            VARIANT(tile)(6, a, b, p->k, next, sums);
+            break;
+#endif
+        }
+        for (size_t r = 0; r < rows; r++)
+            for (size_t c = 0; c < columns; c++) {
+                float *at = to->c + (i + r) * to->ldc + j + c, sum = to->alpha * sums[r * COLUMNS + c];
+                *at = to->beta != 0 ? sum + to->beta * *at : sum;
+            }
+    }
+}
+
+TARGET static void VARIANT(run)(const ra_dots *p, const target *to) {
+    for (size_t j = 0; j < p->n; j += COLUMNS) VARIANT(all_rows)(p, j, to);
+}
+
+#undef PARTS
+#undef vec
+#undef VARIANT
+#undef WIDTH
+#undef ROWS
+#undef COLUMNS
+#undef TARGET
