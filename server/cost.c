@@ -15,7 +15,8 @@ enum {
     WRITE_NANOSECONDS = 25, /* a number of an atom */
     SIFT_NANOSECONDS = 5,   /* an atom that is held against a query */
     FIND_NANOSECONDS = 100, /* an atom whose labels are searched: nearly all may be found */
-    DEFAULT_ATOMS = 10
+    DEFAULT_ATOMS = 10,
+    BRIEF_BYTES = 64 << 10 /* takes a quarter of a millisecond to parse, at most */
 };
 
 /* As the query asks; values that are not numbers will be refused soon. */
@@ -90,4 +91,9 @@ bool cost_is_heavy(const cost *stated, const http_request *request, const ra_mod
                            (stated->nanoseconds + write_cost(stated->kind, request)) +
                        (stated->kind == COST_ATOMS ? find_cost(request, info) : 0);
     return nanoseconds > HEAVY_NANOSECONDS || (info && is_for_device(stated->kind, info));
+}
+
+bool cost_is_brief(const cost *stated, const http_request *request) {
+    bool computes = stated->kind == COST_SCAN || stated->kind == COST_QUERIES || stated->kind == COST_ENTRIES;
+    return computes && request->body_size <= BRIEF_BYTES;
 }

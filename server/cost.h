@@ -36,4 +36,7 @@ typedef struct cost {
 /* The request is admitted and its body complete. info: of the dictionary; NULL when there is none. */
 bool cost_is_heavy(const cost *stated, const http_request *request, const ra_model_info *info);
 
+/* A heavy request that will be in the batcher in a moment: it computes, and its body is read in no time. */
+bool cost_is_brief(const cost *stated, const http_request *request);
+
 #endif

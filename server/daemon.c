@@ -168,19 +168,34 @@ static ra_status start_reloader(parts *self, ra_error *err) {
 }
 
 static void count_joined(void *context, size_t requests, size_t rows) {
+    const rasaed *state = context;
     (void)requests;
-    metrics_joined(context, rows);
+    metrics_joined(state->metrics, rows);
+}
+
+static size_t under_way(void *context) {
+    const rasaed *state = context;
+    return compute_under_way(state->compute);
+}
+
+static void fewer(void *context) {
+    const rasaed *state = context;
+    batcher_fewer(state->batcher);
 }
 
 static ra_status start_compute(parts *self, ra_error *err) {
     const settings *chosen = self->settings;
     rasaed *state = &self->state;
-    compute_options workers = {.threads = self->shares.compute_threads, .queue = chosen->max_queue};
+    compute_options workers = {.threads = self->shares.compute_threads,
+                               .queue = chosen->max_queue,
+                               .fewer = fewer,
+                               .context = state};
     batcher_options joining = {.slots = COMPUTATIONS_AT_ONCE,
                                .max_batch = chosen->max_batch,
                                .delay_us = (unsigned)chosen->batch_delay_us,
+                               .under_way = under_way,
                                .joined = count_joined,
-                               .context = state->metrics};
+                               .context = state};
     RA_TRY(batcher_new(&joining, &state->batcher, err));
     return compute_start(&workers, &state->compute, err);
 }

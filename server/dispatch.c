@@ -306,6 +306,7 @@ static void answer(void *context, http_request *request, http_response *response
     ra_error err = {0};
     api_call call = {.server = context, .request = request, .response = response};
     response->common = response->headers.size;
+    call.brief = cost_is_brief(&((const route *)request->route)->cost, request);
     ra_status status = handle(&call, request, &err), checked = check_dictionary(&call, &err);
     if (checked != RA_OK) status = checked;
     if (status != RA_OK) {
@@ -349,7 +350,7 @@ static bool submit(void *context, const http_request *request, void (*run)(void 
     rasaed *server = context;
     const route *row = request->route;
     if (row->cost.kind == COST_FILE) return reloader_submit(server->reloader, run, argument);
-    return compute_submit(server->compute, run, argument);
+    return compute_submit(server->compute, run, argument, cost_is_brief(&row->cost, request));
 }
 
 /* ---- telling ------------------------------------------------------------------------------------------- */

@@ -80,6 +80,7 @@ ra_status api_compute(const api_call *call, computation *wanted, ra_error *err) 
     scratch *own;
     wanted->model = api_model(call);
     wanted->canceled = call->request->canceled;
+    wanted->brief = call->brief;
     if (wanted->canceled && call->server->batcher) return batcher_run(call->server->batcher, wanted, err);
     RA_TRY(scratch_get(&own, err));
     return computation_run(wanted, own->workspace, err);

@@ -24,6 +24,7 @@ typedef struct api_call {
                          * only if its file did not change meanwhile. */
     size_t index;   /* {i} in the pattern, not yet compared with anything */
     bool encodes;   /* the model of the Open Inference Protocol that the path names is the one that encodes */
+    bool brief;     /* it will soon be in the batcher, where others may wait for it (cost.h) */
 } api_call;
 
 typedef ra_status api_handler(api_call *call, ra_error *err);

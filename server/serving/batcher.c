@@ -1,17 +1,21 @@
-/* A new request joins the queue. While a slot is free, the oldest request takes it and leads: it collects the
+/* A new request joins the queue. The oldest request that may start takes a free slot and leads: it collects the
  * requests in the queue that ask for the same computation of the same model, computes them with one call,
- * hands out the results and returns the slot, waking the request that is the oldest by then. This needs no
- * thread of its own and no timer: an idle server computes at once, on the thread that asks, and the more
- * requests arrive while the slots are taken, the more are joined. `delay_us` buys larger batches at the price
- * of latency.
+ * hands out the results and returns the slot, waking the next one. This needs no thread of its own and no timer: an idle
+ * server computes at once, on the thread that asks.
+ *
+ * What makes batches large, where many clients ask:
+ * - What one call could compute is not computed side by side. Requests that come meanwhile wait and go together.
+ * - A leader waits while brief requests are under way (compute.h): their threads parse a body, or write a reply and take
+ *   the next request then. On one core they could not do so during its computation. One client never waits.
+ * `delay_us` buys yet larger batches at the price of latency.
  *
  * What is computed alone ends early when its request is given up; what is joined is small, and computed in any case.
  *
  * A joined computation may fail because of one request (a number too large for float32). Then each is
  * computed again alone, and each has the answer, and the error, that it would have had alone.
  *
- * Rows of encode do not depend on each other, but a matrix product of many rows may add in another order than
- * that of one row: results agree to rounding. Those of reconstruct are the same bits, joined or not: codes for
+ * Rows of encode and search do not depend on each other, but a matrix product of many rows (tensor/dots.h says how many)
+ * may add in another order than that of one row: results agree to rounding. Those of reconstruct are the same bits, joined or not: codes for
  * which a device could not promise that are computed alone.
  */
 #include "serving/batcher.h"
@@ -21,7 +25,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { KEPT_BYTES = 16 << 20 }; /* of a joined input; a larger buffer is freed after use */
+enum {
+    KEPT_BYTES = 16 << 20, /* of a joined input; a larger buffer is freed after use */
+    UNDER_WAY_US = 500     /* how long requests that are under way are waited for; most take 50 us */
+};
 
 typedef enum entry_state { WAITING, TAKEN, DONE } entry_state;
 
@@ -38,6 +45,8 @@ typedef struct entry {
 typedef struct entry_group {
     entry *first, *last;
     size_t requests, rows;
+    bool open;                /* its leader waits for others */
+    struct entry_group *next; /* among those that are led */
 } entry_group;
 
 /* The memory of one computation. */
@@ -46,6 +55,8 @@ typedef struct slot {
     ra_codes codes;
     float *numbers;
     size_t capacity; /* of numbers */
+    size_t *ids;
+    size_t result_capacity; /* of ids */
     struct slot *next;
 } slot;
 
@@ -53,9 +64,11 @@ struct batcher {
     batcher_options options;
     pthread_mutex_t lock;
     pthread_cond_t arrived; /* wakes leaders that wait for others to join */
+    entry_group *led;       /* a group for each slot that is taken */
     entry *oldest, *newest;
     size_t waiting;
-    slot *slots; /* options.slots of them */
+    size_t inside; /* brief computations: those of them that are here */
+    slot *slots;   /* options.slots of them */
     slot *free;
 };
 
@@ -110,6 +123,11 @@ static void trim(slot *own) {
         own->numbers = NULL;
         own->capacity = 0;
     }
+    if (own->result_capacity > KEPT_BYTES / sizeof *own->ids) {
+        ra_free(own->ids);
+        own->ids = NULL;
+        own->result_capacity = 0;
+    }
     if (own->codes.entry_capacity > KEPT_BYTES / sizeof(float)) ra_codes_release(&own->codes);
 }
 
@@ -150,12 +168,43 @@ static ra_status join_reconstruct(const entry_group *group, slot *own, ra_error 
     return RA_OK;
 }
 
+static ra_status reserve_results(slot *own, size_t count, ra_error *err) {
+    if (count <= own->result_capacity) return RA_OK;
+    size_t *grown = ra_malloc(count, sizeof *grown);
+    if (!grown) RA_FAIL_MEMORY(err, "a joined search", count * sizeof *grown);
+    ra_free(own->ids);
+    own->ids = grown;
+    own->result_capacity = count;
+    return RA_OK;
+}
+
+static ra_status join_search(const entry_group *group, slot *own, ra_error *err) {
+    const computation *lead = group->first->wanted;
+    size_t d = ra_model_get_info(lead->model)->dimensions, k = lead->k, row = 0;
+    RA_TRY(reserve(own, group->rows * (d + k), err));
+    RA_TRY(reserve_results(own, group->rows * k, err));
+    float *scores = own->numbers + group->rows * d;
+    for (const entry *at = group->first; at; row += at->wanted->rows, at = at->next)
+        if (at->wanted->rows)
+            memcpy(own->numbers + row * d, at->wanted->x, at->wanted->rows * d * sizeof(float));
+    RA_TRY(ra_model_search(lead->model, own->workspace, own->numbers, group->rows, k, lead->metric, own->ids,
+                           scores, err));
+    row = 0;
+    for (entry *at = group->first; at; row += at->wanted->rows, at = at->next) {
+        size_t count = at->wanted->rows * k;
+        if (count) memcpy(at->wanted->ids, own->ids + row * k, count * sizeof *own->ids);
+        if (count) memcpy(at->wanted->scores, scores + row * k, count * sizeof *scores);
+        at->status = RA_OK;
+    }
+    return RA_OK;
+}
+
 static const struct {
     ra_status (*run)(const computation *wanted, ra_workspace *workspace, ra_error *err);
     ra_status (*join)(const entry_group *group, slot *own, ra_error *err); /* NULL: each is computed alone */
 } kinds[COMPUTATION_KINDS] = {
     [COMPUTE_ENCODE] = {run_encode, join_encode}, [COMPUTE_RECONSTRUCT] = {run_reconstruct, join_reconstruct},
-    [COMPUTE_EXPLAIN] = {run_explain, NULL},      [COMPUTE_SEARCH] = {run_search, NULL},
+    [COMPUTE_EXPLAIN] = {run_explain, NULL},      [COMPUTE_SEARCH] = {run_search, join_search},
     [COMPUTE_NEIGHBORS] = {run_neighbors, NULL},  [COMPUTE_STEER] = {run_steer, NULL},
 };
 
@@ -181,7 +230,6 @@ static void append(batcher *queue, entry *added) {
         queue->oldest = added;
     queue->newest = added;
     queue->waiting++;
-    if (queue->options.delay_us) pthread_cond_broadcast(&queue->arrived);
 }
 
 /* Takes out the entry after `before`; the oldest for NULL. */
@@ -222,94 +270,149 @@ static bool may_join(const computation *wanted) {
     return kinds[wanted->kind].join && (!wanted->codes || ra_model_may_join(wanted->model, wanted->codes));
 }
 
-/* Takes the entries that fit into the group, in order. */
-static void collect(batcher *queue, entry_group *group) {
-    const computation *lead = group->first->wanted;
-    size_t most = queue->options.max_batch;
-    for (entry *before = NULL, *at = queue->oldest; at; at = before ? before->next : queue->oldest) {
-        const computation *wanted = at->wanted;
-        bool fits = wanted->kind == lead->kind && wanted->model == lead->model &&
-                    rows_of(wanted) <= most - group->rows && may_join(wanted) &&
-                    (!lead->codes || wanted->codes->latents == lead->codes->latents);
-        if (is_canceled(wanted))
-            finish(take_out(queue, before));
-        else if (fits)
-            add(group, take_out(queue, before));
-        else
-            before = at;
-        if (group->rows >= most) return;
-    }
-}
-
-/* The oldest that does not join need not wait for a leader that waits, while there is another slot. */
-static void pass_on(batcher *queue) {
-    if (queue->free && queue->oldest) pthread_cond_signal(&queue->oldest->turn);
-}
-
-static void wait_for_more(batcher *queue, entry_group *group) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t nanoseconds = (uint64_t)until.tv_nsec + (uint64_t)queue->options.delay_us * 1000;
-    until.tv_sec += (time_t)(nanoseconds / 1000000000);
-    until.tv_nsec = (long)(nanoseconds % 1000000000);
-    collect(queue, group);
-    pass_on(queue);
-    while (group->rows < queue->options.max_batch &&
-           pthread_cond_timedwait(&queue->arrived, &queue->lock, &until) == 0) {
-        collect(queue, group);
-        pass_on(queue);
-    }
-}
-
-/* The oldest entry leads; a slot is free. */
-static void lead(batcher *queue) {
-    entry_group group = {0};
-    slot *own = queue->free;
-    queue->free = own->next;
-    add(&group, take_out(queue, NULL));
-    bool joins = may_join(group.first->wanted) && group.rows < queue->options.max_batch;
-    if (joins && queue->options.delay_us)
-        wait_for_more(queue, &group);
-    else if (joins)
-        collect(queue, &group);
-    pass_on(queue);
-    pthread_mutex_unlock(&queue->lock);
-    if (queue->options.joined) queue->options.joined(queue->options.context, group.requests, group.rows);
-    compute_group(&group, own);
-    trim(own);
-    pthread_mutex_lock(&queue->lock);
-    for (entry *at = group.first, *next; at; at = next) {
-        next = at->next; /* a finished entry may be gone at once, with its thread's stack */
-        finish(at);
-    }
-    own->next = queue->free;
-    queue->free = own;
-    if (queue->oldest) pthread_cond_signal(&queue->oldest->turn);
-}
-
 static entry *before_of(batcher *queue, const entry *wanted) {
     entry *before = NULL;
     for (entry *at = queue->oldest; at != wanted; at = at->next) before = at;
     return before;
 }
 
+/* Whether one call can compute both. */
+static bool same(const computation *a, const computation *b) {
+    return a->kind == b->kind && a->model == b->model && a->k == b->k && a->metric == b->metric &&
+           may_join(a) && may_join(b) && (!a->codes || a->codes->latents == b->codes->latents);
+}
+
+static bool fits(const batcher *queue, const entry_group *group, const computation *wanted) {
+    return rows_of(wanted) <= queue->options.max_batch - group->rows && same(group->first->wanted, wanted);
+}
+
+/* Takes the entries that fit into the group, in order. */
+static void collect(batcher *queue, entry_group *group) {
+    for (entry *before = NULL, *at = queue->oldest; at; at = before ? before->next : queue->oldest) {
+        if (is_canceled(at->wanted))
+            finish(take_out(queue, before));
+        else if (fits(queue, group, at->wanted))
+            add(group, take_out(queue, before));
+        else
+            before = at;
+        if (group->rows >= queue->options.max_batch) return;
+    }
+}
+
+/* False when no group that is open takes it. */
+static bool join_open(batcher *queue, entry *added) {
+    for (entry_group *group = queue->led; group; group = group->next) {
+        if (!group->open || !fits(queue, group, added->wanted)) continue;
+        add(group, added);
+        return true;
+    }
+    return false;
+}
+
+/* Two that one call could compute are better computed together than at the same time: the later one waits, and so do
+ * those that come meanwhile. A request that is too large to be joined holds up nobody. */
+static bool is_led(const batcher *queue, const computation *wanted) {
+    size_t most = queue->options.max_batch;
+    if (rows_of(wanted) > most) return false;
+    for (const entry_group *group = queue->led; group; group = group->next)
+        if (group->rows <= most && same(group->first->wanted, wanted)) return true;
+    return false;
+}
+
+/* The oldest that may start; NULL: none. */
+static entry *first_ready(const batcher *queue) {
+    entry *at = queue->free ? queue->oldest : NULL;
+    while (at && is_led(queue, at->wanted)) at = at->next;
+    return at;
+}
+
+static void wake_ready(const batcher *queue) {
+    entry *ready = first_ready(queue);
+    if (ready) pthread_cond_signal(&ready->turn);
+}
+
+static bool are_under_way(const batcher *queue) {
+    return queue->options.under_way && queue->options.under_way(queue->options.context) > queue->inside;
+}
+
+static struct timespec in_microseconds(unsigned count) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    uint64_t nanoseconds = (uint64_t)until.tv_nsec + (uint64_t)count * 1000;
+    until.tv_sec += (time_t)(nanoseconds / 1000000000);
+    until.tv_nsec = (long)(nanoseconds % 1000000000);
+    return until;
+}
+
+/* Leaves the group open to those that come while its leader waits: as long as was set, or while some are under way. */
+static void wait_for_more(batcher *queue, entry_group *group) {
+    unsigned delay = queue->options.delay_us;
+    if (group->rows >= queue->options.max_batch || (!delay && !are_under_way(queue))) return;
+    struct timespec until = in_microseconds(delay ? delay : UNDER_WAY_US);
+    group->open = true;
+    wake_ready(queue);
+    while (group->rows < queue->options.max_batch && (delay || are_under_way(queue)) &&
+           pthread_cond_timedwait(&queue->arrived, &queue->lock, &until) == 0) {}
+    group->open = false;
+}
+
+static void begin(batcher *queue, entry_group *group) {
+    group->next = queue->led;
+    queue->led = group;
+}
+
+static void end(batcher *queue, const entry_group *group) {
+    entry_group **at = &queue->led;
+    while (*at != group) at = &(*at)->next;
+    *at = group->next;
+}
+
+/* The entry, the oldest that may start, leads; a slot is free. */
+static void lead(batcher *queue, entry *leader) {
+    entry_group group = {0};
+    slot *own = queue->free;
+    queue->free = own->next;
+    add(&group, take_out(queue, before_of(queue, leader)));
+    begin(queue, &group);
+    if (may_join(leader->wanted) && group.rows < queue->options.max_batch) {
+        collect(queue, &group);
+        wait_for_more(queue, &group);
+    }
+    wake_ready(queue);
+    pthread_mutex_unlock(&queue->lock);
+    if (queue->options.joined) queue->options.joined(queue->options.context, group.requests, group.rows);
+    compute_group(&group, own);
+    trim(own);
+    pthread_mutex_lock(&queue->lock);
+    end(queue, &group);
+    for (entry *at = group.first, *next; at; at = next) {
+        next = at->next; /* a finished entry may be gone at once, with its thread's stack */
+        finish(at);
+    }
+    own->next = queue->free;
+    queue->free = own;
+    wake_ready(queue);
+}
+
 ra_status batcher_run(batcher *queue, const computation *wanted, ra_error *err) {
     entry own = {.wanted = wanted, .status = RA_ERR_CANCELED, .err = err};
     pthread_cond_init(&own.turn, NULL);
     pthread_mutex_lock(&queue->lock);
-    append(queue, &own);
+    queue->inside += wanted->brief;
+    if (is_canceled(wanted) || !join_open(queue, &own)) append(queue, &own);
+    pthread_cond_broadcast(&queue->arrived);
     while (own.state != DONE) {
         if (own.state == WAITING && is_canceled(wanted)) {
             take_out(queue, before_of(queue, &own));
             break;
         }
-        if (own.state == WAITING && queue->oldest == &own && queue->free)
-            lead(queue);
+        if (own.state == WAITING && first_ready(queue) == &own)
+            lead(queue, &own);
         else
             pthread_cond_wait(&own.turn, &queue->lock);
     }
-    if (own.status == RA_ERR_CANCELED && queue->oldest && queue->free)
-        pthread_cond_signal(&queue->oldest->turn); /* passes the turn on */
+    if (own.status == RA_ERR_CANCELED) wake_ready(queue); /* it may have been told to start */
+    queue->inside -= wanted->brief;
     pthread_mutex_unlock(&queue->lock);
     pthread_cond_destroy(&own.turn);
     if (own.status == RA_ERR_CANCELED)
@@ -342,6 +445,12 @@ void batcher_warm(batcher *queue, const ra_model *model) {
     for (size_t i = 0; i < queue->options.slots && status == RA_OK; i++)
         status = warm(&queue->slots[i], model, rows, x, NULL);
     ra_free(x);
+}
+
+void batcher_fewer(batcher *queue) {
+    pthread_mutex_lock(&queue->lock);
+    pthread_cond_broadcast(&queue->arrived);
+    pthread_mutex_unlock(&queue->lock);
 }
 
 size_t batcher_waiting(batcher *queue) {
@@ -388,6 +497,7 @@ void batcher_free(batcher *queue) {
         ra_workspace_free(queue->slots[i].workspace);
         ra_codes_release(&queue->slots[i].codes);
         ra_free(queue->slots[i].numbers);
+        ra_free(queue->slots[i].ids);
     }
     ra_free(queue->slots);
     pthread_cond_destroy(&queue->arrived);

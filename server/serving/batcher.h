@@ -1,8 +1,8 @@
 /* batcher.h - joins the computations of several requests on one dictionary.
  *
  * One row against a large dictionary reads all of it from memory; thirty rows together read it once. So
- * requests that wait for the same computation are computed together: the rows of encode, or of reconstruct,
- * of one generation of one dictionary, up to max_batch rows. Each request gets its own part of the result and
+ * requests that wait for the same computation are computed together: the rows of encode, of reconstruct, or of searches
+ * with the same k and metric, of one generation of one dictionary, up to max_batch rows. Each request gets its own part of the result and
  * its own error, and cannot tell that others were there.
  *
  *     computation wanted = {
@@ -10,7 +10,7 @@
  *     RA_TRY(batcher_run(batcher, &wanted, err));               a compute thread: waits for its turn
  *     RA_TRY(computation_run(&wanted, workspace, err));         any thread: computes it here and now
  *
- * A computation that cannot be joined (explain, search) takes its turn all the same: at most `slots` run at
+ * A computation that cannot be joined (explain, steer) takes its turn all the same: at most `slots` run at
  * once, each in a workspace that is kept for the next one, so that memory does not grow with the number of
  * threads that wait.
  *
@@ -53,6 +53,7 @@ typedef struct computation {
     ra_explanation *explanation; /* the caller releases it */
     size_t *ids;                 /* [rows, k] */
     float *scores;               /* [rows, k] */
+    bool brief;                  /* its request is one of those that are under way */
     const atomic_bool *canceled; /* true once nobody wants the result; may be NULL */
 } computation;
 
@@ -65,6 +66,9 @@ typedef struct batcher_options {
     size_t slots;      /* computations at once, at least 1; each may use all threads of the backend */
     size_t max_batch;  /* rows that are joined; a larger request is computed alone */
     unsigned delay_us; /* how long a computation that could start waits for others to join it */
+    /* How many brief requests have a thread. Those that are not in batcher_run() will be in a moment, and a computation
+     * that they may join waits for them, at most for half a millisecond. NULL: it starts at once. Called with a lock held. */
+    size_t (*under_way)(void *context);
     /* Called once per computation with what it joins, by any thread. May be NULL. */
     void (*joined)(void *context, size_t requests, size_t rows);
     void *context;
@@ -80,6 +84,9 @@ void batcher_warm(batcher *queue, const ra_model *model);
 /* Computes it when its turn has come, together with others where possible. RA_ERR_CANCELED when it was
  * canceled before it started, or, if it is computed alone, while it was computed. */
 ra_status batcher_run(batcher *queue, const computation *wanted, ra_error *err);
+
+/* Fewer are under way: a computation that waits for them may have none left to wait for. */
+void batcher_fewer(batcher *queue);
 
 size_t batcher_waiting(batcher *queue); /* computations that have not started */
 

@@ -16,6 +16,7 @@
 typedef struct queued_job {
     compute_job *job;
     void *argument;
+    bool brief;
 } queued_job;
 
 struct compute {
@@ -23,9 +24,12 @@ struct compute {
     pthread_cond_t wake;
     queued_job *ring;
     size_t capacity, first, count, running;
+    size_t brief_count, brief_running; /* of these */
     bool stop;
     pthread_t *threads;
     size_t started;
+    void (*fewer)(void *context);
+    void *context;
 };
 
 static void *work(void *argument) {
@@ -40,10 +44,17 @@ static void *work(void *argument) {
         workers->first = (workers->first + 1) % workers->capacity;
         workers->count--;
         workers->running++;
+        workers->brief_count -= next.brief;
+        workers->brief_running += next.brief;
         pthread_mutex_unlock(&workers->lock);
         next.job(next.argument);
         pthread_mutex_lock(&workers->lock);
         workers->running--;
+        workers->brief_running -= next.brief;
+        if (!next.brief || workers->brief_count || !workers->fewer) continue;
+        pthread_mutex_unlock(&workers->lock);
+        workers->fewer(workers->context);
+        pthread_mutex_lock(&workers->lock);
     }
     pthread_mutex_unlock(&workers->lock);
     return NULL;
@@ -70,6 +81,8 @@ ra_status compute_start(const compute_options *options, compute **out, ra_error 
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->wake, NULL);
     workers->capacity = options->queue;
+    workers->fewer = options->fewer;
+    workers->context = options->context;
     workers->ring = ra_calloc(options->queue, sizeof *workers->ring);
     workers->threads = ra_calloc(options->threads, sizeof *workers->threads);
     if (!workers->ring || !workers->threads) {
@@ -88,12 +101,14 @@ ra_status compute_start(const compute_options *options, compute **out, ra_error 
     return RA_OK;
 }
 
-bool compute_submit(compute *workers, compute_job *job, void *argument) {
+bool compute_submit(compute *workers, compute_job *job, void *argument, bool brief) {
     pthread_mutex_lock(&workers->lock);
     bool fits = workers->count < workers->capacity && !workers->stop;
     if (fits) {
-        workers->ring[(workers->first + workers->count) % workers->capacity] = (queued_job){job, argument};
+        workers->ring[(workers->first + workers->count) % workers->capacity] =
+            (queued_job){job, argument, brief};
         workers->count++;
+        workers->brief_count += brief;
         pthread_cond_signal(&workers->wake);
     }
     pthread_mutex_unlock(&workers->lock);
@@ -112,6 +127,15 @@ size_t compute_running(compute *workers) {
     size_t running = workers->running;
     pthread_mutex_unlock(&workers->lock);
     return running;
+}
+
+size_t compute_under_way(compute *workers) {
+    pthread_mutex_lock(&workers->lock);
+    size_t free = workers->started - workers->running;
+    size_t next = workers->brief_count < free ? workers->brief_count : free,
+           under_way = workers->brief_running + next;
+    pthread_mutex_unlock(&workers->lock);
+    return under_way;
 }
 
 bool compute_stop(compute *workers, unsigned seconds) {

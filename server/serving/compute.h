@@ -30,15 +30,22 @@ enum { COMPUTE_NICENESS = 5 };
 typedef struct compute_options {
     size_t threads; /* at least 1 */
     size_t queue;   /* jobs that may wait, at least 1 */
+    /* Called by a thread when a brief job is done and none follows at once: fewer are under way. May be NULL. */
+    void (*fewer)(void *context);
+    void *context;
 } compute_options;
 
 ra_status compute_start(const compute_options *options, compute **workers, ra_error *err);
 
-/* False when the queue is full or the threads are stopping; then the job is not taken. */
-bool compute_submit(compute *workers, compute_job *job, void *argument);
+/* False when the queue is full or the threads are stopping; then the job is not taken. brief: it takes little more
+ * than its turn in the batcher. */
+bool compute_submit(compute *workers, compute_job *job, void *argument, bool brief);
 
 size_t compute_waiting(compute *workers); /* jobs not yet started */
 size_t compute_running(compute *workers); /* jobs that a thread has taken and not finished */
+
+/* Of the brief ones, those that a thread has taken or is about to take. */
+size_t compute_under_way(compute *workers);
 
 /* Runs the jobs in the queue, then frees everything. False when a job is not over within `seconds`: then the
  * threads, and all that they use, must be left to the end of the process. NULL is fine. */

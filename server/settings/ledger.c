@@ -10,7 +10,7 @@
 
 enum {
     THREADS_PER_CORE = 4, /* compute threads: many of them wait for their turn in the batcher */
-    LEAST_THREADS = 16,
+    LEAST_THREADS = 64,
     IO_DESCRIPTORS = 4,      /* per I/O thread: two of libmicrohttpd, its own set, the bell of its mailbox */
     ADDRESS_DESCRIPTORS = 2, /* the listening socket, the bell of the acceptor */
     SPARE_DESCRIPTORS = 32,  /* a reload, the key file, news for the service manager, what libraries open */

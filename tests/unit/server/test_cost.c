@@ -78,6 +78,21 @@ START_TEST(test_a_device_computes_everything_in_turn) {
 }
 END_TEST
 
-TEST_CASES(cost, test_kinds_without_steps, test_steps_follow_body_and_dictionary,
-           test_numbers_of_atoms_count_as_rows, test_a_packed_body_counts_as_a_larger_one,
-           test_atoms_are_those_of_the_query, test_a_device_computes_everything_in_turn)
+START_TEST(test_what_computes_on_a_small_body_is_brief) {
+    static const struct {
+        cost_kind kind;
+        bool computes;
+    } cases[] = {{COST_SCAN, true},   {COST_QUERIES, true}, {COST_ENTRIES, true}, {COST_NONE, false},
+                 {COST_ATOMS, false}, {COST_TABLE, false},  {COST_FILE, false},   {COST_UNSTATED, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const cost stated = {cases[i].kind, 1};
+        ck_assert(cost_is_brief(&stated, &(http_request){.body_size = 3000}) == cases[i].computes);
+        ck_assert(!cost_is_brief(&stated, &(http_request){.body_size = 1 << 20}));
+    }
+}
+END_TEST
+
+TEST_CASES(cost, test_what_computes_on_a_small_body_is_brief, test_kinds_without_steps,
+           test_steps_follow_body_and_dictionary, test_numbers_of_atoms_count_as_rows,
+           test_a_packed_body_counts_as_a_larger_one, test_atoms_are_those_of_the_query,
+           test_a_device_computes_everything_in_turn)

@@ -174,22 +174,21 @@ START_TEST(test_errors_stay_with_those_who_made_them) {
 END_TEST
 
 static void *work_alone(void *argument) {
-    size_t number = (size_t)(uintptr_t)argument, ids[2 * 3], expected_ids[2 * 3];
-    float x[2 * WIDTH], scores[2 * 3], expected[2 * 3];
+    size_t number = (size_t)(uintptr_t)argument, atom = number % CONCEPTS, ids[3], expected_ids[3];
+    float x[2 * WIDTH], scores[3], expected[3];
     ra_workspace *own = NULL;
     ra_ok(ra_workspace_new(&own, &err));
     test_fill(x, 2 * WIDTH, number);
     for (size_t round = 0; round < ROUNDS; round++) {
-        computation search = {.kind = COMPUTE_SEARCH,
-                              .model = model,
-                              .x = x,
-                              .rows = 2,
-                              .k = 3,
-                              .metric = RA_SIMILARITY_DOT,
-                              .ids = ids,
-                              .scores = scores};
-        ra_ok(batcher_run(shared, &search, &err));
-        ra_ok(ra_model_search(model, own, x, 2, 3, RA_SIMILARITY_DOT, expected_ids, expected, &err));
+        computation neighbors = {.kind = COMPUTE_NEIGHBORS,
+                                 .model = model,
+                                 .atom = atom,
+                                 .k = 3,
+                                 .metric = RA_SIMILARITY_DOT,
+                                 .ids = ids,
+                                 .scores = scores};
+        ra_ok(batcher_run(shared, &neighbors, &err));
+        ra_ok(ra_model_neighbors(model, own, atom, 3, RA_SIMILARITY_DOT, expected_ids, expected, &err));
         ck_assert_mem_eq(ids, expected_ids, sizeof ids);
         ck_assert_mem_eq(scores, expected, sizeof scores);
         ra_explanation why = {0};
@@ -348,18 +347,19 @@ enum { DELAY_US = 400000 };
 static atomic_bool hold;
 static atomic_size_t held;
 
-static void hold_searches(void *context, size_t requests, size_t rows) {
+static void hold_neighbors(void *context, size_t requests, size_t rows) {
     (void)context, (void)requests, (void)rows;
     if (!atomic_load(&hold)) return;
     atomic_fetch_add(&held, 1);
     while (atomic_load(&hold)) sched_yield();
 }
 
-static void *search_once(void *unused) {
-    float x[WIDTH] = {1, 2, 3, 4}, score;
+/* It is never joined. */
+static void *neighbors_once(void *unused) {
+    float score;
     size_t id;
     computation wanted = {
-        .kind = COMPUTE_SEARCH, .model = model, .x = x, .rows = 1, .k = 1, .ids = &id, .scores = &score};
+        .kind = COMPUTE_NEIGHBORS, .model = model, .atom = 1, .k = 1, .ids = &id, .scores = &score};
     ra_ok(batcher_run(shared, &wanted, &err));
     return unused;
 }
@@ -373,22 +373,23 @@ static void *encode_once(void *unused) {
     return unused;
 }
 
-/* Both slots become free at once: an encode leads and waits for others, and the search behind it takes the other
+/* Both slots become free at once: an encode leads and waits for others, and the one behind it takes the other
  * slot meanwhile. */
 START_TEST(test_nobody_waits_for_a_leader_while_a_slot_is_free) {
     model = open_model();
-    batcher_options options = {.slots = 2, .max_batch = 100, .delay_us = DELAY_US, .joined = hold_searches};
+    batcher_options options = {.slots = 2, .max_batch = 100, .delay_us = DELAY_US, .joined = hold_neighbors};
     ra_ok(batcher_new(&options, &shared, &err));
     for (int round = 0; round < 8; round++) {
         pthread_t first[2], leader, behind;
         struct timespec from, to;
         atomic_store(&held, 0);
         atomic_store(&hold, true);
-        for (int i = 0; i < 2; i++) ck_assert_int_eq(pthread_create(&first[i], NULL, search_once, NULL), 0);
+        for (int i = 0; i < 2; i++)
+            ck_assert_int_eq(pthread_create(&first[i], NULL, neighbors_once, NULL), 0);
         while (atomic_load(&held) < 2) sched_yield();
         ck_assert_int_eq(pthread_create(&leader, NULL, encode_once, NULL), 0);
         while (batcher_waiting(shared) < 1) sched_yield();
-        ck_assert_int_eq(pthread_create(&behind, NULL, search_once, NULL), 0);
+        ck_assert_int_eq(pthread_create(&behind, NULL, neighbors_once, NULL), 0);
         while (batcher_waiting(shared) < 2) sched_yield();
         clock_gettime(CLOCK_MONOTONIC, &from);
         atomic_store(&hold, false);
@@ -404,6 +405,117 @@ START_TEST(test_nobody_waits_for_a_leader_while_a_slot_is_free) {
 }
 END_TEST
 
+/* ---- requests that are under way ------------------------------------------------------------------------- */
+
+static atomic_size_t under_way;
+
+static size_t count_under_way(void *context) {
+    (void)context;
+    return atomic_load(&under_way);
+}
+
+static void start_expecting(size_t requests, void (*joined)(void *, size_t, size_t)) {
+    start(64, 0);
+    batcher_free(shared);
+    atomic_store(&under_way, requests);
+    batcher_options options = {.slots = 2, .max_batch = 64, .under_way = count_under_way, .joined = joined};
+    ra_ok(batcher_new(&options, &shared, &err));
+}
+
+static void *brief_encode(void *unused) {
+    float x[WIDTH] = {1, 2, 3, 4};
+    ra_codes codes = {0};
+    computation wanted = {
+        .kind = COMPUTE_ENCODE, .model = model, .x = x, .rows = 1, .codes_out = &codes, .brief = true};
+    ra_ok(batcher_run(shared, &wanted, &err));
+    ra_codes_release(&codes);
+    return unused;
+}
+
+/* The first one cannot know of the others but by the count. How long it waits for them has a bound, so a slow machine
+ * may need another attempt. */
+START_TEST(test_those_under_way_are_joined) {
+    enum { ATTEMPTS = 200 };
+    size_t attempts = 0;
+    start_expecting(CLIENTS, note);
+    for (; attempts < ATTEMPTS && atomic_load(&most_requests) < CLIENTS; attempts++)
+        run_clients(brief_encode);
+    ck_assert_uint_eq(atomic_load(&most_requests), CLIENTS);
+    stop();
+}
+END_TEST
+
+START_TEST(test_nobody_waits_for_what_never_comes) {
+    start_expecting(1000, note);
+    for (int i = 0; i < 20; i++) brief_encode(NULL); /* ends, though there are always 999 others */
+    ck_assert_uint_eq(atomic_load(&computations), 20);
+    stop();
+}
+END_TEST
+
+static atomic_size_t running, most_running;
+static atomic_bool others_wait;
+
+static void hold_until_others_wait(void *context, size_t requests, size_t rows) {
+    note(context, requests, rows);
+    size_t now = atomic_fetch_add(&running, 1) + 1;
+    if (now > atomic_load(&most_running)) atomic_store(&most_running, now);
+    while (batcher_waiting(shared) < CLIENTS - 1 && !atomic_load(&others_wait)) sched_yield();
+    atomic_store(&others_wait, true);
+    atomic_fetch_sub(&running, 1);
+}
+
+/* There is a second slot; but what comes while the first one is computed is computed with one call after it. */
+START_TEST(test_what_can_be_joined_is_not_computed_side_by_side) {
+    start_expecting(0, hold_until_others_wait);
+    atomic_store(&others_wait, false);
+    run_clients(brief_encode);
+    ck_assert_uint_eq(atomic_load(&most_running), 1);
+    ck_assert_uint_eq(atomic_load(&computations), 2);
+    ck_assert_uint_eq(atomic_load(&most_requests), CLIENTS - 1);
+    stop();
+}
+END_TEST
+
+/* ---- joined searches ------------------------------------------------------------------------------------- */
+
+static void *search_by_number(void *argument) {
+    size_t number = (size_t)(uintptr_t)argument, k = 1 + number % 2, rows = 1 + number % 3, ids[6],
+           expected_ids[6];
+    float x[3 * WIDTH], scores[6], expected[6];
+    ra_workspace *own = NULL;
+    ra_ok(ra_workspace_new(&own, &err));
+    for (size_t round = 0; round < ROUNDS; round++) {
+        ra_similarity metric = round % 2 ? RA_SIMILARITY_COSINE : RA_SIMILARITY_DOT;
+        test_fill(x, rows * WIDTH, 77 * number + round);
+        computation search = {.kind = COMPUTE_SEARCH,
+                              .model = model,
+                              .x = x,
+                              .rows = rows,
+                              .k = k,
+                              .metric = metric,
+                              .ids = ids,
+                              .scores = scores,
+                              .brief = true};
+        ra_ok(batcher_run(shared, &search, &err));
+        ra_ok(ra_model_search(model, own, x, rows, k, metric, expected_ids, expected, &err));
+        ck_assert_mem_eq(ids, expected_ids, rows * k * sizeof *ids);
+        assert_close(scores, expected, rows * k, 1e-6);
+    }
+    ra_workspace_free(own);
+    return NULL;
+}
+
+START_TEST(test_searches_of_one_k_and_metric_are_joined) {
+    start_expecting(CLIENTS, note);
+    run_clients(search_by_number);
+    ck_assert_uint_gt(atomic_load(&most_requests), 1);
+    stop();
+}
+END_TEST
+
+TEST_CASES(batcher_under_way, test_those_under_way_are_joined, test_nobody_waits_for_what_never_comes,
+           test_what_can_be_joined_is_not_computed_side_by_side, test_searches_of_one_k_and_metric_are_joined)
 TEST_CASES_SLOW(batcher_delay, 60, test_nobody_waits_for_a_leader_while_a_slot_is_free)
 TEST_CASES_LOOP(batcher_devices, 60, 2 * MODEL_DEVICES, test_everyone_gets_their_own_part,
                 test_what_cannot_be_joined_takes_its_turn)

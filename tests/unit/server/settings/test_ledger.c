@@ -53,7 +53,7 @@ START_TEST(test_threads_follow_the_cores) {
     ledger shares;
     ra_ok(ledger_settle(&(settings){0}, false, &shares, &err));
     ck_assert_uint_ge(shares.io_threads, 1);
-    ck_assert_uint_ge(shares.compute_threads, 16);
+    ck_assert_uint_ge(shares.compute_threads, 64);
     ck_assert_uint_eq(shares.admin_connections, 0);
 }
 END_TEST
