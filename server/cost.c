@@ -22,6 +22,7 @@ enum {
 /* As the query asks; values that are not numbers will be refused soon. */
 static double atoms_asked(const http_request *request) {
     const char *limit = http_target_parameter(&request->target, "limit");
+    if (!limit) limit = http_target_parameter(&request->target, "k");
     const char *ids = http_target_parameter(&request->target, "ids");
     size_t count = ids ? 1 : DEFAULT_ATOMS;
     for (const char *c = ids; c && (c = strchr(c, ',')); c++) count++;

@@ -58,6 +58,8 @@ static route table[] = {
         .key = AUTH_READ, .gives = FORMS_MATRIX, .query = "fields format", .cost = {COST_NONE}},
     {GET, D "/atoms/{i}/neighbors", api_neighbors, "neighbors",
         .key = AUTH_READ, .query = "k metric fields", .cost = {COST_SCAN, 0.5}},
+    {GET, D "/atoms/{i}/cofiring", api_cofiring, "cofiring",
+        .key = AUTH_READ, .query = "k measure fields", .cost = {COST_ATOMS, 25}},
     {GET, D "/table", api_table, "table",
         .key = AUTH_READ, .gives = FORMS_TABLE, .query = "columns format", .cost = {COST_TABLE, 400}},
     {GET, D "/points/{i}", api_point, "point",

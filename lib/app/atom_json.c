@@ -1,4 +1,5 @@
 #include "app/atom_json.h"
+#include "app/latent_json.h"
 
 enum { ROWS_OF_A_POINT = 3 };
 
@@ -100,19 +101,6 @@ static void histogram(text *out, const ra_latent_statistics *latents, size_t lat
     json_object_end(out);
 }
 
-static void examples(text *out, const ra_latent_statistics *latents, size_t latent) {
-    ra_latent_example example;
-    json_array(out, "top");
-    for (size_t i = 0; ra_latent_statistics_example(latents, latent, i, &example); i++) {
-        json_object(out, NULL);
-        json_count(out, "row", example.row);
-        json_float(out, "value", example.value);
-        json_text(out, "label", example.label);
-        json_object_end(out);
-    }
-    json_array_end(out);
-}
-
 static void statistics(text *out, const ra_model *model, size_t atom) {
     const ra_latent_statistics *latents = ra_model_latent_statistics(model);
     if (!latents) {
@@ -127,7 +115,7 @@ static void statistics(text *out, const ra_model *model, size_t atom) {
     json_float(out, "max", latents->max[atom]);
     json_float(out, "energy", latents->energy[atom]);
     histogram(out, latents, atom);
-    examples(out, latents, atom);
+    json_latent_top(out, latents, atom);
     json_object_end(out);
 }
 
@@ -153,6 +141,7 @@ void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned par
     if (parts & ATOM_TRACE) trace(out, model, atom);
     if (parts & ATOM_AGREEMENT) agreement(out, model, atom);
     if (parts & ATOM_STATISTICS) statistics(out, model, atom);
+    if (parts & ATOM_QUANTILES) json_latent_quantiles(out, ra_model_latent_statistics(model), atom);
     if (parts & ATOM_LAYOUT) layout(out, model, atom);
     if (parts & ATOM_VECTOR) json_floats(out, "vector", numbers->vector, d);
     if (parts & ATOM_DIRECTION) json_floats(out, "direction", numbers->direction, d);

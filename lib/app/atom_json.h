@@ -18,6 +18,7 @@
     X(TRACE, trace)                                                                                          \
     X(AGREEMENT, agreement)                                                                                  \
     X(STATISTICS, statistics)                                                                                \
+    X(QUANTILES, quantiles) /* rows of each part of the range of its latent */                               \
     X(LAYOUT, layout)                                                                                        \
     X(VECTOR, vector)                                                                                        \
     X(DIRECTION, direction)                                                                                  \

@@ -26,6 +26,11 @@ curl -fsS "$url/v1/dictionaries/$name/table?columns=index,label,norm,coverage&fo
 curl -fsS "$url/v1/dictionaries/$name/atoms/5/neighbors?k=3&metric=cosine"
 # {"atom": 5, "metric": "cosine", "neighbors": [{"atom": 377, "score": 0.31, "label": "norm"}, ...]}
 
+# What is active together with atom 5 oftener than by chance, in a file that `rasae eval --save` has written.
+curl -fsS "$url/v1/dictionaries/$name/atoms/5/cofiring?k=3&measure=pmi"
+# {"atom": 5, "measure": "pmi", "rows": 7400, "count": 296, "least": 5,
+#  "partners": [{"atom": 7, "count": 120, "lift": 10.1, "pmi": 2.31, "correlation": 0.42, "label": "cat", ...}, ...]}
+
 # The point that contributes most to atom 5, and the other atoms that it is part of.
 point=$(curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=archetypes" |
     sed 's/.*"archetypes":\[{"point":\([0-9]*\).*/\1/')

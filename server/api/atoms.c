@@ -10,8 +10,9 @@ enum { DEFAULT_LIMIT = 10, DEFAULT_NEIGHBORS = 10 };
 
 /* ---- one atom ------------------------------------------------------------------------------------------ */
 
-/* The direction follows from the vector and would double the reply: it is sent when it is asked for. */
-enum { USUAL_PARTS = ATOM_ALL_PARTS & ~ATOM_DIRECTION };
+/* These are sent when they are asked for: the direction follows from the vector and would double the reply, and the rows of
+ * quantiles are many. */
+enum { USUAL_PARTS = ATOM_ALL_PARTS & ~(ATOM_DIRECTION | ATOM_QUANTILES) };
 
 /* A binary reply has the vectors, and the directions when `fields` names them. */
 static ra_status start_fields(const api_call *call, unsigned fallback, atom_fields *fields, ra_error *err) {

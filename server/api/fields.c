@@ -19,7 +19,7 @@ static ra_status query_parts(const http_target *target, unsigned *parts, ra_erro
             RA_FAIL_FACTS(
                 err, RA_ERR_ARGUMENT, (.where = "fields"),
                 "fields has '%.*s', expected norm, label, archetypes, relaxation, trace, agreement, "
-                "statistics, layout, vector, direction, units or all",
+                "statistics, quantiles, layout, vector, direction, units or all",
                 (int)(list.end - list.entry < 64 ? list.end - list.entry : 64), list.entry);
         *parts |= part;
     }

@@ -1,15 +1,18 @@
 """What the tests of the contract share: the document, and a daemon whose dictionary fits the document's own examples:
-"words", with 8 atoms of 3 dimensions, made of 16 points."""
+"words", with 8 atoms of 3 dimensions, made of 16 points, and what was measured of their latents."""
 
 import json
 import os
 import random
+import struct
+import subprocess
 import tempfile
 
-from environment import TOP, Daemon
+from environment import PROGRAM, TOP, Daemon
 
 import daemon as http
 
+RASAE = os.path.join(os.path.dirname(PROGRAM), "rasae")
 READ_KEY, ADMIN_KEY = "read-key-of-the-tests", "admin-key-of-the-tests"
 CONCEPTS, DIMENSIONS, POINTS = 8, 3, 16
 
@@ -42,6 +45,21 @@ def write_checkpoint(path, encoder=True):
     return path
 
 
+def measure(path):
+    """Makes an artifact of the checkpoint, with the statistics of its latents on 64 rows."""
+    numbers, data = random.Random(2), path + ".npy"
+    rows = [numbers.gauss(0, 1) for _ in range(64 * DIMENSIONS)]
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (64, %d), }" % DIMENSIONS
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    with open(data, "wb") as file:
+        file.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + struct.pack("<%df" % len(rows), *rows))
+    fused = path + ".fused"
+    for arguments in ("fuse", path, "-o", fused), ("eval", fused, data, "--save", path, "--basic"):
+        subprocess.run([RASAE, *arguments], check=True, capture_output=True, timeout=60)
+    os.remove(data)
+    os.remove(fused)
+
+
 class Server(Daemon):
     """A daemon with keys, and with "words", "spare" (to load and unload) and "bare" (without an encoder)."""
 
@@ -53,6 +71,7 @@ class Server(Daemon):
         os.chmod(keys, 0o600)
         for name in ("words", "spare", "bare"):
             write_checkpoint(self.file(name), encoder=name != "bare")
+        measure(self.file("words"))
         given = [part for name in ("words", "spare", "bare")
                  for part in ("--dictionary", name + "=" + self.file(name))]
         super().__init__(*given, "--keys", keys, *arguments)

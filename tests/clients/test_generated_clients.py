@@ -34,6 +34,7 @@ MORE = {
     "atoms": ({"offset": 2, "limit": 3}, {"ids": [5, 1]}, {"ids": [5], "fields": ["norm", "label"]}),
     "atoms_by_ids": ({"fields": ["norm", "label"]},),
     "atom": ({"fields": ["norm", "vector"]},),
+    "cofiring": ({"k": 3, "measure": "count"}, {"fields": ["norm", "quantiles"]}),
     "neighbors": ({"k": 3, "metric": "dot"}, {"fields": ["all"]}),
     "search": ({"k": 2, "metric": "cosine"}, {"fields": ["norm", "vector"]},
                {"body": numpy.ones((2, contract.DIMENSIONS), "f4"), "k": 2, "as_": "inputs"}),
@@ -117,7 +118,7 @@ class Generated(unittest.TestCase):
         """Plain values as what the functions take."""
         made = dict(given)
         enums = {"metric": "Metric", "format_": "MatrixForm", "on": "SteerBase", "which": "VectorOf",
-                 "as_": "SearchKind"}
+                 "as_": "SearchKind", "measure": "CofiringMeasure"}
         for name, value in given.items():
             if name in enums:
                 made[name] = getattr(self.models, enums[name])(value)

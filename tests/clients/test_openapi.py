@@ -199,6 +199,8 @@ class Contract(unittest.TestCase):
         self.post(D + "/search?fields=norm,units&exclude_self=true", {"atoms": [5, 1], "metric": "dot"})
         self.post(D + "/explain?k=2&fields=all", BATCH)
         self.get(D + "/atoms/5/neighbors?fields=all&metric=dot")
+        for measure in ("count", "pmi", "correlation"):
+            self.get(D + "/atoms/5/cofiring?k=3&fields=all&measure=" + measure)
         self.get(D + "/atoms?fields=all")
         self.post("/v1/util/sae-vector?which=decoder", {"model": "m", "source": "bare", "index": 5})
         self.post(D + "/steer?steer=5:2.0,7:-1e-1&on=reconstruction", {"inputs": [[1, 2, 3]]})
@@ -235,7 +237,7 @@ class Contract(unittest.TestCase):
         self.get(D + "/atoms/5", headers={"Accept": "application/x-npy"})
 
     def test_what_the_client_has_already(self):
-        for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/points/12",
+        for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/atoms/5/cofiring", D + "/points/12",
                        D + "/dictionary", D + "/standardization", D + "/table",
                        "/openapi.json", "/problems"):
             tag = self.get(target).headers["ETag"]
@@ -302,7 +304,7 @@ class Contract(unittest.TestCase):
 
     def test_what_there_is_not(self):
         for target in ("/v1/dictionaries/none", "/v1/dictionaries/none/atoms", D + "/atoms/8",
-                       D + "/atoms/8/neighbors", D + "/points/16", "/v1/dictionaries/none/dictionary",
+                       D + "/atoms/8/neighbors", D + "/atoms/8/cofiring", D + "/points/16", "/v1/dictionaries/none/dictionary",
                        "/v1/dictionaries/none/standardization", "/v1/dictionaries/none/table",
                        "/v2/models/none", "/v2/models/none/ready",
                        "/v2/models/none/config", "/v2/models/none/stats"):
@@ -340,6 +342,7 @@ class Contract(unittest.TestCase):
             self.get(D + target, status=406, headers={"Accept": "text/html"})
         self.post("/v1/dictionaries/bare/encode", BATCH, status=409)
         self.get("/v1/dictionaries/bare/atoms?dead=true", status=409)
+        self.get("/v1/dictionaries/bare/atoms/5/cofiring", status=409)
         self.post("/v1/dictionaries/bare/explain", BATCH, status=409)
         self.post("/v1/util/sae-vector", {"model": "m", "source": "bare", "index": 5}, status=409)
         self.post("/v1/dictionaries/bare/steer?on=reconstruction&steer=5:1",

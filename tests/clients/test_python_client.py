@@ -370,7 +370,7 @@ class Measured(unittest.TestCase):
                 self.assertTrue(topk.info.has_statistics and topk.info.has_layout)
                 rows, client = np.load(x).astype(np.float32)[:3], Client("http://%s:%d" % daemon.address)
                 told = [client.server(), client.dictionaries(), topk.info, topk.atom(5, "all"), topk.atoms([5]), topk.point(0),
-                        topk.neighbors(5, fields="all"), topk.search(rows, fields="all"), topk.explain(rows, fields="all")]
+                        topk.neighbors(5, fields="all"), topk.cofiring(5, fields="all"), topk.search(rows, fields="all"), topk.explain(rows, fields="all")]
                 self.assertEqual(unknown(told), [])
                 codes = topk.encode(np.load(x)).to_dense()
                 for atom in topk.atoms(fields=["statistics", "layout"]):
@@ -383,6 +383,42 @@ class Measured(unittest.TestCase):
                     self.assertEqual(len(atom.layout), 2)
                     self.assertIsNone(atom.vector)
                 self.find(topk)
+                self.cofiring(topk, codes)
+                self.quantiles(topk, codes)
+
+    def cofiring(self, topk, codes):
+        """cofiring() against all pairs of columns."""
+        active = (codes != 0).astype(np.float64)
+        together, count = active.T @ active, active.sum(axis=0)
+        lift = together * len(codes) / np.maximum(np.outer(count, count), 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            correlation = np.nan_to_num(np.corrcoef(codes.astype(np.float64), rowvar=False))
+        for measure, value, least in ("count", together, 0), ("pmi", lift, 1), ("correlation", correlation, 0):
+            for k in 0, 5, 11:
+                found = topk.cofiring(k, 7, measure)
+                others = [j for j in range(len(topk)) if j != k and together[k, j] >= 5 and value[k, j] > least]
+                close([getattr(one, "lift" if measure == "pmi" else measure) for one in found],
+                      sorted(value[k, others], reverse=True)[:7])
+                for one in found:
+                    self.assertEqual(one.count, together[k, one.atom])
+                    close([one.lift, one.pmi], [lift[k, one.atom], np.log(lift[k, one.atom])])
+                    close(one.correlation, correlation[k, one.atom])
+        with self.assertRaises(ValueError):
+            topk.cofiring(5, measure="jaccard")
+
+    def quantiles(self, topk, codes):
+        """The parts of the range, and that their rows are of them."""
+        for k in 0, 5, 11:
+            positive = np.sort(codes[codes[:, k] > 0, k])
+            quantiles = topk.atom(k, ["quantiles"]).quantiles
+            bounds = [positive[q * len(positive) // 10] for q in range(10)] + [positive[-1]]
+            close([one.low for one in quantiles] + [quantiles[-1].high], bounds)
+            for q, one in enumerate(quantiles):
+                size = (q + 1) * len(positive) // 10 - q * len(positive) // 10
+                self.assertEqual(len({row.row for row in one.rows}), min(5, size))
+                close([row.value for row in one.rows], codes[[row.row for row in one.rows], k])
+                self.assertTrue(all(one.low <= row.value <= one.high for row in one.rows))
+        self.assertIsNone(topk.atom(5).quantiles)
 
     def find(self, topk):
         """find() and table() against the atoms."""

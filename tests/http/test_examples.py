@@ -4,10 +4,12 @@ output contains each member, header and metric that they name."""
 import glob
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 import unittest
 
-from daemon import PATIENCE, TOP, Daemon, golden
+from daemon import PATIENCE, PROGRAM, TOP, Daemon, golden
 
 KEY = "an-admin-key-of-the-tests"
 SHOWN = re.compile(r'"(\w+)":|^# (X-[\w-]+):|^# (\w+)\{|^# ([A-Z]+)$', re.MULTILINE)
@@ -17,7 +19,13 @@ class Examples(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         # Its archetypes, labels and encoder are those of a real file; the names in the comments are.
-        cls.daemon = Daemon("--dictionary", "words=" + golden("topk-mse.final.safetensors"))
+        folder, rasae = tempfile.mkdtemp(prefix="rasaed-examples-"), os.path.join(os.path.dirname(PROGRAM), "rasae")
+        cls.addClassCleanup(shutil.rmtree, folder)
+        fused, words = os.path.join(folder, "fused"), os.path.join(folder, "words")
+        for command in (["fuse", golden("topk-mse.final.safetensors"), "-o", fused],
+                        ["eval", fused, golden("topk-mse.x.npy"), "--save", words, "--basic"]):
+            subprocess.run([rasae, *command], check=True, capture_output=True, timeout=PATIENCE)
+        cls.daemon = Daemon("--dictionary", "words=" + words)
         keys = os.path.join(cls.daemon.folder, "keys")
         with open(keys, "w", encoding="utf-8") as file:
             file.write("admin %s\n" % KEY)

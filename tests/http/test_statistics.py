@@ -93,7 +93,7 @@ class Statistics(unittest.TestCase):
         self.assertLessEqual({"statistics", "layout", "vector", "norm"}, set(whole))
         reply = self.daemon.get(PATH + "/atoms/3?fields=statistic")
         self.assertEqual(reply.status, 400)
-        self.assertIn("statistics, layout, vector", reply.json["error"])
+        self.assertIn("statistics, quantiles, layout, vector", reply.json["error"])
 
     def test_an_atom_says_in_how_many_runs_it_is(self):
         share, cosine = (tensor(self.path, "agreement." + name, "f") for name in ("share", "cosine"))

@@ -1,6 +1,7 @@
 #include "inspect/inspect.h"
 
 #include "app/format.h"
+#include "app/latent_json.h"
 #include "app/start.h"
 
 /* ---- JSON -------------------------------------------------------------------------------------------- */
@@ -13,37 +14,7 @@ static void json_partners(text *json, const ra_model *model, ra_cofiring_measure
         json_object(json, NULL);
         json_count(json, "atom", partner.latent);
         json_text(json, "label", ra_model_atom_label(model, partner.latent));
-        json_count(json, "count", partner.count);
-        json_real(json, "lift", partner.lift);
-        json_real(json, "pmi", partner.pmi);
-        json_float(json, "correlation", partner.correlation);
-        json_object_end(json);
-    }
-    json_array_end(json);
-}
-
-static void json_quantiles(text *json, const ra_latent_statistics *latents, size_t atom) {
-    const ra_latent_quantiles *quantiles = &latents->quantiles;
-    ra_latent_example example;
-    json_array(json, "quantiles");
-    for (size_t q = 0; q < quantiles->count; q++) {
-        const float *bound = quantiles->bound + atom * (quantiles->count + 1) + q;
-        json_object(json, NULL);
-        json_float(json, "low", bound[0]);
-        json_float(json, "high", bound[1]);
-        json_array(json, "rows");
-        for (size_t t = 0; ra_latent_statistics_quantile_example(latents, atom, q, t, &example); t++) {
-            json_object(json, NULL);
-            json_count(json, "row", example.row);
-            if (latents->items.rows) {
-                json_count(json, "item", example.item);
-                json_count(json, "position", example.position);
-            }
-            json_float(json, "value", example.value);
-            json_text(json, "label", example.label);
-            json_object_end(json);
-        }
-        json_array_end(json);
+        json_latent_partner(json, &partner);
         json_object_end(json);
     }
     json_array_end(json);
@@ -60,10 +31,7 @@ void inspect_latent_json(text *json, const ra_model *model, size_t atom) {
     } else {
         json_null(json, "cofiring");
     }
-    if (latents && latents->quantiles.count)
-        json_quantiles(json, latents, atom);
-    else
-        json_null(json, "quantiles");
+    json_latent_quantiles(json, latents, atom);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------- */

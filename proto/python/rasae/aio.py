@@ -23,8 +23,8 @@ from .errors import RequestTimeoutError, TransportError
 from .exchange import Call, drive_async, mixed_up
 from .handle import Handle
 from .message import AsyncTransport, Request, Response
-from .operations import Fields, Metric, On, Operations, Order, Queries
-from .records import Atom, Explanation, Info, Match, Point, Server, Standardization, Unavailable
+from .operations import Fields, Measure, Metric, On, Operations, Order, Queries
+from .records import Atom, Explanation, Info, Match, Partner, Point, Server, Standardization, Unavailable
 from .rows import Floats, Numbers
 from .session import Progress, Session
 
@@ -237,6 +237,10 @@ class AsyncDictionary:
     async def neighbors(self, atom: int, k: int = 10, metric: Metric = "cosine", fields: Fields = None) -> list[Match]:
         """As Dictionary.neighbors."""
         return await self._run(lambda now: now.neighbors(atom, k, metric, fields))
+
+    async def cofiring(self, atom: int, k: int = 10, measure: Measure = "pmi", fields: Fields = None) -> list[Partner]:
+        """As Dictionary.cofiring."""
+        return await self._run(lambda now: now.cofiring(atom, k, measure, fields))
 
     async def search(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *,
                      inputs: Numbers | None = None, atoms: Ids | int | None = None, exclude_self: bool = False,

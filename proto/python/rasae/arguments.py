@@ -18,6 +18,7 @@ Ids = Union[slice, range, Iterable[int], NDArray[np.integer[Any]]]
 
 METRICS = ("cosine", "dot")
 ORDERS = ("asc", "desc")
+MEASURES = ("count", "pmi", "correlation")
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-secret-key")
 
 

@@ -24,8 +24,8 @@ from .codes import Codes
 from .exchange import Call, drive
 from .handle import Handle
 from .message import Transport
-from .operations import Fields, Metric, On, Operations, Order, Queries
-from .records import Atom, Explanation, Info, Match, Point, Standardization
+from .operations import Fields, Measure, Metric, On, Operations, Order, Queries
+from .records import Atom, Explanation, Info, Match, Partner, Point, Standardization
 from .rows import Floats, Numbers
 from .session import Progress
 
@@ -89,7 +89,7 @@ class Dictionary:
         return isinstance(atom, (int, np.integer)) and not isinstance(atom, bool) and 0 <= int(atom) < len(self)
 
     def atom(self, atom: int, fields: Fields = None) -> Atom:
-        """One atom. fields: the parts that are wanted, like ["label", "norm"], or "all"; all but the direction when not given.
+        """One atom. fields: the parts that are wanted, like ["label", "norm"], or "all"; all but direction and quantiles when not given.
         TypeError for 5.7, IndexError for one that is not there."""
         return self._run(lambda now: now.atom(atom, fields))
 
@@ -147,6 +147,12 @@ class Dictionary:
     def neighbors(self, atom: int, k: int = 10, metric: Metric = "cosine", fields: Fields = None) -> list[Match]:
         """The k atoms nearest to an atom, nearest first; all but itself when there are fewer."""
         return self._run(lambda now: now.neighbors(atom, k, metric, fields))
+
+    def cofiring(self, atom: int, k: int = 10, measure: Measure = "pmi", fields: Fields = None) -> list[Partner]:
+        """At most k atoms whose latents are active together with that of an atom, the strongest first: by the rows in which
+        both are active, by how much oftener than by chance, or by the correlation of their codes. ConflictError when the file
+        holds no such lists."""
+        return self._run(lambda now: now.cofiring(atom, k, measure, fields))
 
     def search(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *, inputs: Numbers | None = None,
                atoms: Ids | int | None = None, exclude_self: bool = False, fields: Fields = None, batch_size: int | None = None,

@@ -23,7 +23,7 @@ from .errors import ReplyError
 from .exchange import Call
 from .message import Response
 from .record import every
-from .records import Atom, Explanation, Info, Match, Point, Standardization
+from .records import Atom, Explanation, Info, Match, Partner, Point, Standardization
 from .rows import Floats, Numbers, Rows
 from .session import Progress, Session, batch_rows, in_batches, path
 from .wire import Body
@@ -33,8 +33,9 @@ T = TypeVar("T")
 Metric = Literal["cosine", "dot"]
 On = Literal["input", "reconstruction"]
 Order = Literal["asc", "desc"]
-Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "layout", "vector",
-                "direction", "units"]
+Measure = Literal["count", "pmi", "correlation"]
+Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "quantiles", "layout",
+                "vector", "direction", "units"]
 
 #: Parts of an atom: names of fields, "all", or None for those that the server gives by itself.
 Fields = Union[Iterable[Field], Literal["all"], str, None]
@@ -138,6 +139,13 @@ class Operations:
             return []
         reply = yield from self._get(f"/atoms/{number}/neighbors", query)
         return list(every(Match, wire.member(reply, "neighbors")))
+
+    def cofiring(self, atom: int, k: int, measure: Measure, fields: Fields) -> Call[list[Partner]]:
+        number = arguments.position(atom, "atom", self.info.atom_count)
+        query = {"k": arguments.whole(k, "k", 1), "measure": arguments.choice(measure, "measure", arguments.MEASURES),
+                 **arguments.names(fields)}
+        reply = yield from self._get(f"/atoms/{number}/cofiring", query)
+        return list(every(Partner, wire.member(reply, "partners")))
 
     def search(self, queries: Queries, k: int, metric: Metric, fields: Fields, batch_size: int | None,
                progress: Progress | None) -> Call[list[list[Match]]]:

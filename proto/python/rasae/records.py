@@ -190,6 +190,17 @@ class Example(Record):
     row: int
     value: float | None = None
     label: str | None = None
+    item: int | None = None  #: that the row is a part of, where rows are parts of items
+    position: int | None = None  #: which token or patch of it
+
+
+@dataclass(frozen=True)
+class Quantile(Record):
+    """A part of the range of a latent's positive codes; each part has as many rows."""
+
+    low: float | None = None  #: the smallest code
+    high: float | None = None  #: the smallest of the next part, or the largest of all
+    rows: tuple[Example, ...] | None = some(Example)  #: drawn from it, the strongest first
 
 
 @dataclass(frozen=True)
@@ -243,6 +254,7 @@ class Atom(Record):
     agreement: Agreement | None = one(Agreement)
     direction: NDArray[np.float32] | None = numbers()  #: [d] in the units of the data: what a code of 1, or steering by 1, adds
     units: str | None = None  #: of norms and `vector`: "data" or "standardized"
+    quantiles: tuple[Quantile, ...] | None = some(Quantile, repr=False)  #: rows from all over the range of its latent
     matched: str | None = None  #: where find() found its text: "label", "archetypes" or "rows"
 
     @classmethod
@@ -258,6 +270,19 @@ class Match(Atom):
 
     def __repr__(self) -> str:
         return f"Match(atom={self.atom}, score={self.score}, label={self.label!r})"
+
+
+@dataclass(frozen=True)
+class Partner(Atom):
+    """An atom whose latent is active together with another, with the parts that were asked for."""
+
+    count: int | None = None  #: rows in which both are active
+    lift: float | None = None  #: these rows divided by what they would be by chance
+    pmi: float | None = None  #: the natural logarithm of the lift
+    correlation: float | None = None  #: of the codes over all rows
+
+    def __repr__(self) -> str:
+        return f"Partner(atom={self.atom}, count={self.count}, lift={self.lift}, label={self.label!r})"
 
 
 # ---- inputs

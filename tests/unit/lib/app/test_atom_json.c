@@ -1,4 +1,4 @@
-/* An atom in JSON, as inspect and the daemon show it. */
+/* An atom in JSON, as inspect and the daemon show it (lib/app/atom_json.c, lib/app/latent_json.c). */
 #include "app/atom_json.h"
 #include "model_files.h"
 
@@ -69,7 +69,9 @@ START_TEST(test_what_is_measured_about_an_atom) {
     check(&out,
           "{\"statistics\":{\"rows\":10,\"count\":3,\"frequency\":0.3,\"mean\":1.5,\"max\":2.5,"
           "\"energy\":0.5,\"histogram\":{\"low\":0,\"high\":4,\"counts\":[1,1,1,0]},"
-          "\"top\":[{\"row\":9,\"value\":2.5,\"label\":\"cat\"},{\"row\":0,\"value\":1,"
+          "\"top\":[{\"row\":9,\"item\":null,\"position\":null,\"value\":2.5,\"label\":\"cat\"},{\"row\":0,"
+          "\"item\":null,"
+          "\"position\":null,\"value\":1,"
           "\"label\":\"dog\"}]},\"layout\":[0,0.5],\"vector\":[1,-2,1e-7,0],\"direction\":[3,-6,0.5,0]}");
     ra_model_release(model);
 }
@@ -86,7 +88,8 @@ START_TEST(test_what_is_not_known_is_null_and_what_is_not_asked_is_absent) {
     check(&out,
           "{\"label\":null,\"label_source\":null,\"archetypes\":[{\"point\":1,\"label\":null,\"weight\":1,"
           "\"contribution\":null}],\"coverage\":1,\"hull_share\":null,\"relaxation\":{\"norm\":null,"
-          "\"share\":null},\"trace\":null,\"agreement\":null,\"statistics\":null,\"layout\":null,\"units\":"
+          "\"share\":null},\"trace\":null,\"agreement\":null,\"statistics\":null,\"quantiles\":null,"
+          "\"layout\":null,\"units\":"
           "\"data\"}");
     write_atom(&out, model, 1, 0, NULL);
     check(&out, "{}");
