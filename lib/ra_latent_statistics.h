@@ -24,7 +24,7 @@
  * The quantiles are those of the positive codes of a latent, in Q parts of the same number of rows; of each, S rows
  * are drawn.
  *
- * Symbols: K latents, H bins, T examples or partners kept for each latent, Q quantiles of S rows. Thread safety: constant data.
+ * Symbols: K latents, H bins, T examples or partners kept for each latent, Q quantiles of S rows, I items of P rows. Thread safety: constant data.
  */
 #ifndef RA_LATENT_STATISTICS_H
 #define RA_LATENT_STATISTICS_H
@@ -69,7 +69,22 @@ typedef struct ra_latent_quantiles {
 typedef struct ra_latent_items {
     size_t rows;  /* of each item; 0: the rows are not parts of items, or the items differ in size */
     size_t width; /* of a grid, whose rows follow one another; 0: the rows of an item are a sequence */
+    size_t skip;  /* rows in front of the grid or the sequence: class and register tokens */
 } ra_latent_items;
+
+/* "77" tokens, "16x16" patches line by line, "5+16x16" with five tokens in front of them; false if it is none of these. */
+bool ra_latent_items_parse(const char *text, ra_latent_items *items);
+enum { RA_LATENT_ITEMS_TEXT = 64 };
+void ra_latent_items_text(const ra_latent_items *items, char text[RA_LATENT_ITEMS_TEXT]); /* rows > 0 */
+
+/* The codes of whole items, those in which each latent is strongest. */
+typedef struct ra_latent_item_codes {
+    size_t count,
+        parts; /* I, P: rows of an item, 1 where rows are not parts of items; I = 0: there are none */
+    const int64_t *item;    /* [K,I] the one with the largest code first; -1 after the last */
+    const float *codes;     /* [K,I,P] */
+    const ra_labels *label; /* K * I lines, of the row with the largest code; NULL: no labels */
+} ra_latent_item_codes;
 
 /* A view, owned by the model or the evaluation it comes from. */
 typedef struct ra_latent_statistics {
@@ -88,12 +103,13 @@ typedef struct ra_latent_statistics {
     ra_latent_cofiring cofiring;
     ra_latent_quantiles quantiles;
     ra_latent_items items;
+    ra_latent_item_codes item_codes;
 } ra_latent_statistics;
 
 typedef struct ra_latent_example {
     size_t row; /* its number in the files */
     size_t item,
-        position; /* the item that it is a part of, and which part, from 0; without items the row and 0 */
+        position; /* the item that it is a part of, and which of its rows, from 0; without items the row and 0 */
     float value;
     const char *label; /* of the row, or NULL; lives as long as the owner of the statistics */
 } ra_latent_example;
@@ -105,6 +121,17 @@ bool ra_latent_statistics_example(const ra_latent_statistics *statistics, size_t
 /* The same of quantile q < Q, of which 0 has the smallest codes. */
 bool ra_latent_statistics_quantile_example(const ra_latent_statistics *statistics, size_t latent, size_t q,
                                            size_t t, ra_latent_example *example);
+
+typedef struct ra_latent_item {
+    size_t item, position; /* which, and which of its rows has the largest code */
+    float value;           /* that code */
+    const float *codes;    /* [P] of all its rows */
+    const char *label;     /* of that row, or NULL */
+} ra_latent_item;
+
+/* *item <- the t-th of a latent < K, the one with the largest code first; false if it has fewer. */
+bool ra_latent_statistics_item(const ra_latent_statistics *statistics, size_t latent, size_t t,
+                               ra_latent_item *item);
 
 /* A latent that is often active together with another. */
 typedef struct ra_latent_partner {

@@ -48,6 +48,7 @@ typedef struct ra_evaluation_options {
     size_t codes_memory;
     const char *codes_folder; /* not owned; NULL: none */
     ra_latent_items items;    /* that the rows are parts of, for the statistics */
+    size_t item_codes;        /* I, items whose codes are kept for each latent; 0: none */
     bool basic;               /* leave out metrics that need K^2 or d^2 numbers or a sample of rows */
     const float *directions;  /* [C,d] of classifiers, for plausibility; not owned; NULL: none */
     size_t direction_count;

@@ -13,8 +13,8 @@ enum { EXAMPLES_MOST = 1024 };
 
 static struct eval_flags {
     uint64_t known;
-    const char *tensor, *labels, *classes, *directions, *save, *runs;
-    size_t memory, examples, cofiring, together, quantiles, quantile_rows;
+    const char *tensor, *labels, *classes, *directions, *save, *runs, *item_shape;
+    size_t items, memory, examples, cofiring, together, quantiles, quantile_rows;
     bool basic, json, skip_bad_rows;
     int layout;
     model_choice model;
@@ -44,6 +44,10 @@ static const ra_setting rows[] = {
         .help = "quantiles of the positive codes of a latent that rows are kept of; 0: none"},
     {"quantile_rows", RA_SETTING_COUNT, AT(quantile_rows), .min = 1, .max = RA_LATENT_QUANTILE_ROWS_MOST,
         .fallback = "5", .argument = "S", .help = "rows kept of each quantile"},
+    {"item_shape", RA_SETTING_TEXT, AT(item_shape), .argument = "[SKIP+]HxW",
+        .help = "rows are parts of items: HxW patches or N tokens, after SKIP class and register tokens"},
+    {"items", RA_SETTING_COUNT, AT(items), .max = 1024, .argument = "I",
+        .help = "items whose codes are kept for a latent, all of them, of the largest value; 0: none (0)"},
     {"classes", RA_SETTING_TEXT, AT(classes), .argument = "FILE",
         .help = "one class per data row, for identifiability"},
     {"directions", RA_SETTING_TEXT, AT(directions), .argument = "FILE",
@@ -62,7 +66,8 @@ typedef struct eval_run {
     ra_data *data;
     ra_data *directions; /* NULL: none */
     ra_matrix direction_rows;
-    ra_labels *labels; /* NULL: none */
+    ra_labels *labels;     /* NULL: none */
+    ra_latent_items items; /* that the rows are parts of; rows 0: of none */
     row_classes classes;
     ra_class_detector *detectors;
     ra_evaluation *evaluation;
@@ -100,6 +105,27 @@ static ra_status open_labels(eval_run *run, ra_error *err) {
     return RA_OK;
 }
 
+/* The items of --item-shape, or those that the files show. */
+static ra_status choose_items(eval_run *run, ra_error *err) {
+    ra_latent_items shown = {0}, *items = &run->items;
+    size_t count = ra_data_source_rows(run->data);
+    (void)ra_data_items(run->data, &shown.rows, &shown.width);
+    *items = shown;
+    if (!flags.item_shape) return RA_OK;
+    if (!ra_latent_items_parse(flags.item_shape, items))
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--item-shape is \"%s\", expected the rows of an item, as 77, 16x16 or 5+16x16",
+                flags.item_shape);
+    if (shown.rows && shown.rows != items->rows)
+        RA_FAIL(err, RA_ERR_SHAPE, "--item-shape %s is %zu rows, but the items of %s have %zu",
+                flags.item_shape, items->rows, run->files[0], shown.rows);
+    if (count % items->rows)
+        RA_FAIL(err, RA_ERR_SHAPE,
+                "--item-shape %s is %zu rows; the %zu rows of the data are no multiple of them",
+                flags.item_shape, items->rows, count);
+    return RA_OK;
+}
+
 static ra_status open_inputs(eval_run *run, const char *model_path, ra_error *err) {
     const ra_data_options how = {.tensor_name = flags.tensor,
                                  .skip_bad_rows = flags.skip_bad_rows,
@@ -107,6 +133,7 @@ static ra_status open_inputs(eval_run *run, const char *model_path, ra_error *er
     RA_TRY(model_choice_open(&flags.model, model_path, 0, &run->model, err));
     RA_TRY(open_data_of(run->model, run->files, run->file_count, &how, &run->data, err));
     RA_TRY(check_save(run, err));
+    RA_TRY(choose_items(run, err));
     RA_TRY(open_directions(run, err));
     RA_TRY(open_labels(run, err));
     return flags.classes ? row_classes_open(flags.classes, run->data, &run->classes, err) : RA_OK;
@@ -167,8 +194,6 @@ static const char *folder_of_output(char *folder, size_t size) {
 
 static ra_status measure(eval_run *run, ra_error *err) {
     char folder[PATH_MAX];
-    ra_latent_items items;
-    (void)ra_data_items(run->data, &items.rows, &items.width);
     const ra_evaluation_options options = {
         .memory = flags.memory ? flags.memory << 20 : default_memory(),
         .examples = flags.examples,
@@ -176,7 +201,8 @@ static ra_status measure(eval_run *run, ra_error *err) {
         .partners_least = flags.together,
         .quantiles = flags.save ? flags.quantiles : 0,
         .quantile_rows = flags.quantile_rows,
-        .items = items,
+        .items = run->items,
+        .item_codes = flags.save ? flags.items : 0,
         .codes_folder = folder_of_output(folder, sizeof folder),
         .basic = flags.basic,
         .directions = flags.directions ? run->direction_rows.data : NULL,
@@ -284,6 +310,8 @@ const command command_eval = {
              "saved are the latents that are active together with each most often (count), more often\n"
              "than by chance (pmi) and with codes that vary together (correlation), and rows from all\n"
              "over its range: --quantile-rows of each of --quantiles parts of its positive codes.\n"
+             "With --items I, the codes of all rows of the I items in which a latent is strongest are\n"
+             "saved, too: of the patches of an image, or the tokens of a text.\n"
              "\n"
              "The codes of all rows are kept for that, in as much memory as --memory or else, 8 bytes\n"
              "each, in a file beside FILE that vanishes with the process. Without --save, the data are\n"

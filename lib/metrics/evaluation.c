@@ -7,6 +7,7 @@
  *   coverage.c         the best cosine of each atom
  *   pairs.c            Z^T Z, a band at a time
  *   covariance.c       means and covariances
+ *   items.c            the codes of whole items
  *   sample.c           rows for the distance of distributions
  *   classes.c          codes with the class of their row
  *   by_latent.c        all codes, in memory or a file; partners and quantiles of each latent
@@ -22,6 +23,7 @@
 #include "metrics/by_latent.h"
 #include "metrics/classes.h"
 #include "metrics/coverage.h"
+#include "metrics/items.h"
 #include "metrics/statistics.h"
 #include "metrics/covariance.h"
 #include "metrics/pairs.h"
@@ -47,6 +49,7 @@ struct ra_evaluation {
     ra_matrix wide;
     ra_reconstruction sums;
     ra_latent_sums statistics;
+    ra_item_codes items;
     ra_coverage coverage;
     ra_covariance data, reconstructed; /* d is 0 if they do not fit into memory */
     ra_sample sample;
@@ -113,6 +116,9 @@ static ra_status prepare(ra_evaluation *evaluation, ra_error *err) {
     RA_TRY(ra_matrix_init(&evaluation->x_hat, CHUNK_ROWS, info->dimensions, err));
     RA_TRY(ra_reconstruction_init(&evaluation->sums, info->dimensions, info->concepts, err));
     RA_TRY(ra_latent_sums_init(&evaluation->statistics, info->concepts, evaluation->options.examples, err));
+    const ra_evaluation_options *options = &evaluation->options;
+    RA_TRY(ra_item_codes_init(&evaluation->items, info->concepts, options->item_codes,
+                              options->items.rows ? options->items.rows : 1, options->memory, err));
     RA_TRY(ra_coverage_init(&evaluation->coverage, evaluation->host, D, err));
     return prepare_optional(evaluation, err);
 }
@@ -169,6 +175,7 @@ void ra_evaluation_free(ra_evaluation *evaluation) {
     ra_covariance_release(&evaluation->reconstructed);
     ra_coverage_release(&evaluation->coverage);
     ra_latent_sums_release(&evaluation->statistics);
+    ra_item_codes_release(&evaluation->items);
     ra_reconstruction_release(&evaluation->sums);
     ra_matrix_release(&evaluation->x_hat);
     ra_matrix_release(&evaluation->wide);
@@ -187,6 +194,10 @@ static ra_status add_pairs(ra_evaluation *evaluation, const ra_codes *codes, ra_
     return ra_pairs_add(&evaluation->pairs, ra_backend_pool(evaluation->host), codes, err);
 }
 
+static ra_latent_rows row_names(const ra_evaluation *evaluation, const ra_labels *labels) {
+    return (ra_latent_rows){evaluation->options.row_number, evaluation->options.row_context, labels};
+}
+
 /* The part of the first pass alone. */
 static ra_status add_to_sums(ra_evaluation *evaluation, const float *x, size_t rows, ra_error *err) {
     const ra_evaluation_options *options = &evaluation->options;
@@ -199,6 +210,8 @@ static ra_status add_to_sums(ra_evaluation *evaluation, const float *x, size_t r
     RA_TRY(ra_coverage_add(&evaluation->coverage, x, rows, err));
     ra_reconstruction_add(&evaluation->sums, x, x_hat, &evaluation->codes);
     ra_latent_sums_add(&evaluation->statistics, &evaluation->codes);
+    const ra_latent_rows names = row_names(evaluation, NULL);
+    ra_item_codes_add(&evaluation->items, &evaluation->codes, &names);
     if (options->row_class)
         RA_TRY(ra_classes_add(&evaluation->classes, &evaluation->codes, options->row_class + first, err));
     if (evaluation->data.d) {
@@ -232,10 +245,6 @@ static ra_status check_pass(const ra_evaluation *evaluation, ra_error *err) {
         RA_FAIL(err, RA_ERR_STATE, "pass %zu of an evaluation has %zu rows; expected %zu, as in the first",
                 evaluation->pass + 1, evaluation->pass_rows, evaluation->sums.rows);
     return RA_OK;
-}
-
-static ra_latent_rows row_names(const ra_evaluation *evaluation, const ra_labels *labels) {
-    return (ra_latent_rows){evaluation->options.row_number, evaluation->options.row_context, labels};
 }
 
 static ra_status next_band_of_pairs(ra_evaluation *evaluation, ra_error *err) {
@@ -499,6 +508,7 @@ ra_status ra_evaluation_statistics(ra_evaluation *evaluation, const ra_labels *r
     const ra_latent_rows names = row_names(evaluation, row_labels);
     RA_TRY(ra_latent_sums_view(&evaluation->statistics, evaluation->model->norm, &names, statistics, err));
     statistics->items = evaluation->options.items;
+    RA_TRY(ra_item_codes_view(&evaluation->items, &names, statistics, err));
     return ra_by_latent_view(&evaluation->by_latent, ra_backend_pool(evaluation->host),
                              &evaluation->statistics, &names, statistics, err);
 }

@@ -288,6 +288,10 @@ ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_e
                                    quantiles->count * quantiles->rows};
         RA_TRY(read_lists(model, file, &drawn, &model->quantile_labels, err));
         quantiles->label = model->quantile_labels;
+        const label_lists items = {"latents.item_labels", "latent", "latents.item", concepts,
+                                   model->statistics.item_codes.count};
+        RA_TRY(read_lists(model, file, &items, &model->item_labels, err));
+        model->statistics.item_codes.label = model->item_labels;
     }
     if (points) {
         RA_TRY(read_labels(model, file, "points.labels", points, "point", &model->point_labels, err));

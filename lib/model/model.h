@@ -121,6 +121,7 @@ struct ra_model {
     ra_latent_statistics statistics; /* rows is 0 if there are none */
     ra_labels *example_labels;       /* K * T lines; statistics.top_label */
     ra_labels *quantile_labels;      /* K * Q * S lines; statistics.quantiles.label */
+    ra_labels *item_labels;          /* K * I lines; statistics.item_codes.label */
     const float *layout;             /* [K,2]; NULL: none */
     ra_contrast *contrasts;          /* [contrast_count] by name */
     size_t contrast_count;
@@ -181,18 +182,20 @@ ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, 
 ra_status ra_model_open_contrasts(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_cofiring(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_quantiles(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_items(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_index_points(ra_model *model, ra_error *err);
 
 /* names, tensors [RA_MODEL_STATISTICS_TENSORS] <- the tensors of a file that hold the statistics; returns how
- * many. Those of the lists and the quantiles are among them. */
-enum { RA_MODEL_STATISTICS_TENSORS = 8 + 9 + 3 };
+ * many. Those of the lists, the quantiles and the items are among them. */
+enum { RA_MODEL_STATISTICS_TENSORS = 8 + 9 + 3 + 2 };
 size_t ra_model_statistics_tensors(const ra_latent_statistics *statistics, const char **names,
                                    ra_tensor *tensors);
 size_t ra_model_cofiring_tensors(const ra_latent_statistics *statistics, const char **names,
                                  ra_tensor *tensors);
 size_t ra_model_quantile_tensors(const ra_latent_statistics *statistics, const char **names,
                                  ra_tensor *tensors);
+size_t ra_model_item_tensors(const ra_latent_statistics *statistics, const char **names, ra_tensor *tensors);
 
 /* Adds a contrast to a file. *parts holds what the writer refers to: names of tensors and keys of metadata. */
 enum { RA_MODEL_CONTRAST_TENSORS = 3, RA_MODEL_CONTRAST_TEXTS = 6 };

@@ -20,7 +20,7 @@ typedef struct contents {
     const ra_contrast *contrasts[RA_CONTRASTS_MOST]; /* to be written, not owned */
     size_t contrast_count;
     ra_model_contrast_parts *contrast_parts; /* [contrast_count] */
-    ra_text atom_labels, point_labels, row_labels, example_labels, quantile_labels, trace_labels;
+    ra_text atom_labels, point_labels, row_labels, example_labels, quantile_labels, item_labels, trace_labels;
     char *given_labels; /* of a trace that is added */
 } contents;
 
@@ -36,6 +36,7 @@ static void release(contents *a) {
     ra_text_release(&a->row_labels);
     ra_text_release(&a->example_labels);
     ra_text_release(&a->quantile_labels);
+    ra_text_release(&a->item_labels);
     ra_text_release(&a->trace_labels);
     ra_free(a->given_labels);
     ra_free(a->contrast_parts);
@@ -239,6 +240,9 @@ static ra_status add_texts(const ra_model *model, const ra_model_additions *addi
     if (quantiles->label)
         RA_TRY(add_labels(quantiles->label, "latents.quantile_labels", info->concepts,
                           quantiles->count * quantiles->rows, &a->quantile_labels, a, err));
+    if (a->statistics.item_codes.label)
+        RA_TRY(add_labels(a->statistics.item_codes.label, "latents.item_labels", info->concepts,
+                          a->statistics.item_codes.count, &a->item_labels, a, err));
     return RA_OK;
 }
 

@@ -227,6 +227,38 @@ class Statistics(Saved):
         self.good("eval", self.model, self.path("x.npy"), self.path("y.npy"), "--save", self.path("m"), "--basic")
         self.assertNotIn("latents.item_shape", read_safetensors(self.path("m"))[1])
 
+    def test_codes_of_whole_items(self):
+        self.write("labels", "".join("row %d\n" % row for row in range(ROWS)).encode())
+        self.good("eval", self.model, DATA, "--save", self.path("m"), "--labels", self.path("labels"), "--basic",
+                  "--item-shape", "4+6x10", "--items", "3")
+        tensors, metadata = read_safetensors(self.path("m"))
+        self.assertEqual(metadata["latents.item_shape"], "4+6x10")
+        self.assertEqual(tensors["latents.item"].shape, [K, 3])
+        self.assertEqual(tensors["latents.item_codes"].shape, [K, 3 * 64])
+        lines = bytes(tensors["latents.item_labels"].values).decode().split("\n")
+        for k in range(K):
+            parts = [self.column(k)[item * 64 : item * 64 + 64] for item in range(20)]
+            best = sorted((item for item in range(20) if max(parts[item]) > 0), key=lambda item: -max(parts[item]))[:3]
+            self.assertEqual(list(tensors["latents.item"].values[3 * k : 3 * k + 3]), best + [-1] * (3 - len(best)))
+            codes = tensors["latents.item_codes"].values[3 * 64 * k : 3 * 64 * (k + 1)]
+            self.assertEqual(list(codes), sum((list(parts[item]) for item in best), []) + [0] * 64 * (3 - len(best)))
+            rows = [64 * item + parts[item].index(max(parts[item])) for item in best]
+            self.assertEqual([label for label in lines[k].split("\t") if label], ["row %d" % row for row in rows])
+        # Without a shape, each row is an item.
+        self.good("eval", self.model, DATA, "--save", self.path("m"), "--basic", "--items", "2", "--examples", "2")
+        tensors, _ = read_safetensors(self.path("m"))
+        self.assertEqual(tensors["latents.item_codes"].shape, [K, 2])
+        for row, item in zip(tensors["latents.top_row"].values, tensors["latents.item"].values):
+            self.assertEqual(row, item)
+
+    def test_items_that_cannot_be(self):
+        eval = ["eval", self.model, DATA, "--basic"]
+        self.bad(1, ["--item-shape", "5+16x16"], *eval, "--item-shape", "x4")
+        self.bad(1, ["49 rows", "1280"], *eval, "--item-shape", "7x7")
+        support.write_npy(self.path("x.npy"), Tensor("F32", [20, 64, 16], read_npy(DATA).values))
+        self.bad(1, ["16 rows", "have 64"], "eval", self.model, self.path("x.npy"), "--item-shape", "4x4", "--layout", "rows")
+        self.bad(1, ["do not fit"], *eval, "--save", self.path("m"), "--item-shape", "640", "--items", "1000", "--memory", "1")
+
     def test_neither_partners_nor_quantiles(self):
         self.good("eval", self.model, DATA, "--save", self.path("m"), "--cofiring", "0", "--quantiles", "0")
         tensors, metadata = read_safetensors(self.path("m"))

@@ -200,6 +200,7 @@ void ra_model_release(ra_model *model) {
     ra_labels_free(model->trace_labels);
     ra_labels_free(model->example_labels);
     ra_labels_free(model->quantile_labels);
+    ra_labels_free(model->item_labels);
     ra_safetensors_free(model->file);
     ra_backend_release(model->backend);
     ra_free((char *)model->info.path);

@@ -1,16 +1,12 @@
-/* Examples by quantile and the items that rows are parts of, which `rasae eval --save` adds to an artifact. They are
- * used in the mapping and checked once, here. */
+/* Examples by quantile, which `rasae eval --save` adds to an artifact. They are used in the mapping and checked once, here. */
 #include "model/model.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum quantile_tensor { BOUND, ROW, VALUE, QUANTILE_TENSORS };
 
 static const char *const names[QUANTILE_TENSORS] = {
     [BOUND] = "latents.quantile_bound", [ROW] = "latents.quantile_row", [VALUE] = "latents.quantile_value"};
-
-static const char item_key[] = "latents.item_shape";
 
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
@@ -45,28 +41,10 @@ static ra_status check_rows(const char *path, const ra_latent_quantiles *quantil
     return RA_OK;
 }
 
-static ra_status open_items(ra_model *model, const ra_safetensors *file, ra_error *err) {
-    const char *text = ra_safetensors_metadata(file, item_key);
-    ra_latent_items *items = &model->statistics.items;
-    if (!text) return RA_OK;
-    unsigned height, width;
-    char after;
-    int parts = sscanf(text, "%9ux%9u%c", &height, &width, &after);
-    if (!(parts == 1 && strchr(text, 'x') == NULL && ra_count_parse(text, &items->rows)) && parts != 2)
-        height = 0;
-    if (height == 0 || (parts == 2 && width == 0))
-        RA_FAIL(err, RA_ERR_FORMAT,
-                "%s: %s is \"%s\" in its metadata; expected the rows of an item, as 77 or 16x16",
-                model->info.path, item_key, text);
-    *items = (ra_latent_items){parts == 2 ? (size_t)height * width : height, parts == 2 ? width : 0};
-    return RA_OK;
-}
-
 ra_status ra_model_open_quantiles(ra_model *model, const ra_safetensors *file, ra_error *err) {
     const char *path = model->info.path;
     size_t K = model->info.concepts;
     ra_tensor bound, row, value;
-    RA_TRY(open_items(model, file, err));
     bool any = false;
     for (size_t i = 0; i < QUANTILE_TENSORS; i++) any |= ra_safetensors_find(file, names[i]) != NULL;
     if (!any) return RA_OK;
@@ -104,18 +82,6 @@ size_t ra_model_quantile_tensors(const ra_latent_statistics *statistics, const c
     tensors[ROW] = ra_tensor_2d(RA_I64, quantiles->row, K, width);
     tensors[VALUE] = ra_tensor_2d(RA_F32, quantiles->value, K, width);
     return QUANTILE_TENSORS;
-}
-
-ra_status ra_model_store_items(const ra_latent_statistics *statistics, ra_safetensors_writer *writer,
-                               ra_error *err) {
-    const ra_latent_items *items = &statistics->items;
-    char text[64];
-    if (items->rows == 0) return RA_OK;
-    if (items->width)
-        snprintf(text, sizeof text, "%zux%zu", items->rows / items->width, items->width);
-    else
-        snprintf(text, sizeof text, "%zu", items->rows);
-    return ra_safetensors_writer_metadata(writer, item_key, text, err);
 }
 
 static void fill(const ra_latent_statistics *statistics, int64_t row, float value, const char *label,

@@ -149,7 +149,7 @@ START_TEST(test_examples_know_their_item_and_label) {
     ck_assert_uint_eq(one.row, 409);
     ck_assert_str_eq(one.label, "row 409");
     ck_assert(one.item == 409 && one.position == 0); /* each row is an item */
-    d.view.items = (ra_latent_items){16, 4};
+    d.view.items = (ra_latent_items){.rows = 16, .width = 4};
     ck_assert(ra_latent_statistics_quantile_example(&d.view, 2, 3, 0, &one));
     ck_assert(one.item == 409 / 16 && one.position == 409 % 16);
     ck_assert(!ra_latent_statistics_quantile_example(&d.view, 2, Q, 0, &one));
