@@ -47,7 +47,7 @@ UNIT_SRC    := $(call c_files,tests/unit)
 
 object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 # Files that are built into the daemon (server/api/docs.c), as asset_proto_openapi_json .. asset_..._end.
-ASSETS      := proto/openapi.json proto/tensors.md $(sort $(wildcard server/web/*))
+ASSETS      := proto/openapi.json proto/tensors.md $(sort $(wildcard server/web/*.* server/web/explorer/*))
 ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(ASSETS))
 # And into the trainer, which writes them into its reports (trainer/report/page.c).
 TRAINER_ASSET_PARTS := $(patsubst %,$(OUT)/obj/assets/%.o,$(sort $(wildcard trainer/report/*.css trainer/report/*.js)))

@@ -240,6 +240,7 @@ static ra_status resolve(api_call *call, const route *row, ra_error *err) {
                                    err));
             break;
         case CAPTURE_NAME:
+        case CAPTURE_ASSET:
         case CAPTURE_NOTHING:
             break;
         }

@@ -93,7 +93,8 @@ static route table[] = {
     /* ---- the contract and its page */
     {GET, "/openapi.json", api_openapi, "openapi", .key = AUTH_OPEN, .cost = {COST_NONE}},
     {GET, "/problems", api_problems, "problems", .key = AUTH_OPEN, .cost = {COST_NONE}},
-    {GET, "/", api_index, "index", .key = AUTH_OPEN, .cost = {COST_NONE}, .page = true},
+    {GET, "/", api_index, "index", .key = AUTH_OPEN, .query = "embed panels theme", .cost = {COST_NONE}, .page = true},
+    {GET, "/explorer/{a}", api_explorer, "explorer", .key = AUTH_OPEN, .cost = {COST_NONE}, .page = true},
     {GET, "/docs", api_docs, "docs", .key = AUTH_OPEN, .cost = {COST_NONE}, .page = true},
     {GET, "/docs/docs.css", api_docs_css, "docs_css", .key = AUTH_OPEN, .cost = {COST_NONE}, .page = true},
     {GET, "/docs/docs.js", api_docs_js, "docs_js", .key = AUTH_OPEN, .cost = {COST_NONE}, .page = true},
@@ -141,6 +142,8 @@ static route_capture capture_of(char letter) {
         return CAPTURE_VERSION;
     case 'm':
         return CAPTURE_NAME;
+    case 'a':
+        return CAPTURE_ASSET;
     default:
         return CAPTURE_NUMBER;
     }

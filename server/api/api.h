@@ -45,6 +45,7 @@ api_handler api_reconstruct, api_encode, api_explain;                           
 api_handler api_steer;                                                                  /* steer.c */
 api_handler api_sae_vector, api_sae_topk, api_capabilities;                             /* neuronpedia.c */
 api_handler api_openapi, api_index, api_docs, api_docs_css, api_docs_js, api_tensors;   /* docs.c */
+api_handler api_explorer;                                                               /* explorer.c */
 api_handler api_oip_infer;                                                              /* oip_infer.c */
 api_handler api_oip_server, api_oip_model, api_oip_config, api_oip_ready, api_oip_statistics,
     api_oip_all_statistics, api_oip_index, api_oip_load, api_oip_unload; /* oip_models.c */

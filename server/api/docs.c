@@ -6,9 +6,8 @@
  *
  * The policy of the page allows it to load only these files and to talk only to this server.
  */
-#include "api/api.h"
+#include "api/document.h"
 
-#include <stddef.h>
 #include <string.h>
 
 /* handler, the file as the Makefile names it, media type */
@@ -21,7 +20,7 @@
     X(api_tensors, proto_tensors_md, "text/markdown; charset=utf-8")
 
 static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-                             "img-src data:; base-uri 'none'; form-action 'none'";
+                             "img-src 'self' data:; base-uri 'none'; form-action 'none'";
 
 /* Sends the reader to this address, relative to the present one. */
 static bool lead_to(api_call *call, const char *location) {
@@ -53,7 +52,7 @@ static bool leads_elsewhere(api_call *call) {
     return complete;
 }
 
-static ra_status send(api_call *call, const char *content_type, const char *start, const char *end) {
+ra_status document_send(api_call *call, const char *content_type, const char *start, const char *end) {
     if (strncmp(content_type, "text/html", 9) == 0 && leads_elsewhere(call)) return RA_OK;
     call->response->status = 200;
     call->response->content_type = content_type;
@@ -68,7 +67,7 @@ static ra_status send(api_call *call, const char *content_type, const char *star
     extern const char asset_##file[], asset_##file##_end[];                                                  \
     ra_status handler(api_call *call, ra_error *err) {                                                       \
         (void)err;                                                                                           \
-        return send(call, content_type, asset_##file, asset_##file##_end);                                   \
+        return document_send(call, content_type, asset_##file, asset_##file##_end);                          \
     }
 DOCUMENT_LIST(X)
 #undef X

@@ -1,5 +1,5 @@
 /* The programs and their clients: each script test_*.py in tests/cli, tests/http, tests/clients, tests/docs,
- * tests/bench and tests/deploy is one test of the suite below. It runs from the top of the tree with
+ * tests/bench, tests/deploy and tests/browser is one test of the suite below. It runs from the top of the tree with
  * RASAE_BUILD naming the build folder. When a script fails, its output is shown. `--fast` leaves them out. */
 #include "harness.h"
 
@@ -45,9 +45,9 @@ START_TEST(test_script) {
 END_TEST
 
 __attribute__((constructor)) static void find_scripts(void) {
-    static const char *const patterns[] = {"tests/cli/test_*.py",     "tests/http/test_*.py",
-                                           "tests/clients/test_*.py", "tests/docs/test_*.py",
-                                           "tests/bench/test_*.py",   "tests/deploy/test_*.py"};
+    static const char *const patterns[] = {
+        "tests/cli/test_*.py",   "tests/http/test_*.py",   "tests/clients/test_*.py", "tests/docs/test_*.py",
+        "tests/bench/test_*.py", "tests/deploy/test_*.py", "tests/browser/test_*.py"};
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
         (void)glob(patterns[i], i ? GLOB_APPEND : 0, NULL, &scripts);
     static const TTest *tests[1];

@@ -64,15 +64,18 @@ START_TEST(test_patterns_are_compiled) {
         static const struct {
             char letter;
             route_capture capture;
-        } kinds[] = {
-            {'d', CAPTURE_DICTIONARY}, {'v', CAPTURE_VERSION}, {'m', CAPTURE_NAME}, {'i', CAPTURE_NUMBER}};
+        } kinds[] = {{'d', CAPTURE_DICTIONARY},
+                     {'v', CAPTURE_VERSION},
+                     {'m', CAPTURE_NAME},
+                     {'a', CAPTURE_ASSET},
+                     {'i', CAPTURE_NUMBER}};
         const route *row = &routes_table()[i];
         size_t captured = 0;
         for (const char *at = strchr(row->pattern, '{'); at; at = strchr(at + 1, '{'), captured++) {
             ck_assert_uint_lt(captured, HTTP_CAPTURES);
             size_t kind = 0;
-            while (kind < 4 && kinds[kind].letter != at[1]) kind++;
-            ck_assert_msg(kind < 4 && at[2] == '}', "%s: unknown capture in %s", row->label, row->pattern);
+            while (kind < 5 && kinds[kind].letter != at[1]) kind++;
+            ck_assert_msg(kind < 5 && at[2] == '}', "%s: unknown capture in %s", row->label, row->pattern);
             ck_assert_int_eq(row->captures[captured], kinds[kind].capture);
         }
         for (; captured < HTTP_CAPTURES; captured++)
@@ -84,8 +87,8 @@ END_TEST
 /* A new row needs a decision about who may use it. */
 START_TEST(test_who_may_do_what) {
     static const char *const changing[] = {"reload", "load", "unload", "v2_load", "v2_unload"};
-    static const char *const open[] = {"live", "ready",    "v2_live", "v2_ready", "openapi",     "problems",
-                                       "docs", "docs_css", "docs_js", "index",    "docs_tensors"};
+    static const char *const open[] = {"live", "ready",    "v2_live", "v2_ready", "openapi",      "problems",
+                                       "docs", "docs_css", "docs_js", "index",    "docs_tensors", "explorer"};
     for (size_t i = 0; i < row_count(); i++) {
         const route *row = &routes_table()[i];
         auth_scope expected = strcmp(row->label, "metrics") == 0 ? AUTH_METRICS : AUTH_READ;

@@ -1,0 +1,71 @@
+// What rows of data were made of: pictures, sounds and texts at the addresses that the server gives, and the codes of whole
+// items as heat maps over them.
+
+import { css, quantity } from "./colors.js";
+import { el, known, num } from "./dom.js";
+
+const PICTURE = /\.(png|jpe?g|webp|gif|avif|bmp)$/i;
+const SOUND = /\.(mp3|wav|ogg|oga|flac|m4a|opus)$/i;
+const encode = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (one) => "%" + one.charCodeAt(0).toString(16).toUpperCase());
+
+// The address of a row's media; null when there is none, or the template needs what the row lacks.
+export function mediaOf(info, row) {
+  if (known(row.media)) return row.media;
+  if (!info.media_url) return null;
+  let lacks = false;
+  const address = info.media_url.replace(/\{(label|path|row|item)\}/g, (all, name) => {
+    const value = name === "row" || name === "item" ? row[name] : row.label;
+    if (!known(value)) { lacks = true; return ""; }
+    return name === "path" ? String(value).split("/").map(encode).join("/") : encode(String(value));
+  });
+  return lacks ? null : address;
+}
+
+// null when it is not what a page shows.
+export function show(address, name) {
+  const path = (address || "").split("?")[0];
+  if (PICTURE.test(path)) return el("img", { class: "media", src: address, alt: name, loading: "lazy" });
+  if (SOUND.test(path)) return el("audio", { src: address, controls: true, preload: "none", "aria-label": name });
+  return address ? el("a", { href: address }, name) : null;
+}
+
+// Where a row is in its item: a frame over the patch.
+function frame(shape, position) {
+  if (!shape?.width || !shape.height || !known(position) || position < shape.skip) return null;
+  const patch = position - shape.skip, node = el("span", { class: "patch", "aria-hidden": "true" });
+  node.style.left = patch % shape.width / shape.width * 100 + "%";
+  node.style.top = Math.floor(patch / shape.width) / shape.height * 100 + "%";
+  node.style.width = 100 / shape.width + "%";
+  node.style.height = 100 / shape.height + "%";
+  return node;
+}
+
+// A strong row with its picture, the patch marked; null when there is no media.
+export function rowMedia(info, row, name) {
+  const node = show(mediaOf(info, row), name);
+  if (!node) return null;
+  return node.tagName === "IMG" ? el("span", { class: "framed" }, node, frame(info.item_shape, row.position)) : node;
+}
+
+// An item with a code on each of its rows: patches as a grid over the picture, tokens one after the other.
+export function heat(info, shape, item, most, texts) {
+  const name = known(item.label) ? item.label : "item " + num(item.item);
+  const codes = item.codes.slice(shape.skip);
+  const share = (code) => Math.min(Math.max(code / most, 0), 1);
+  if (!shape.width || !shape.height) {
+    return el("figure", { class: "tokens" }, el("p", {}, codes.map((code, i) => {
+      const token = el("span", { class: "token", title: "position " + (i + shape.skip) + ": " + num(code) }, texts?.[i] ?? String(i));
+      if (code) token.style.backgroundColor = css(quantity(share(code)), 0.55);
+      return token;
+    })), el("figcaption", {}, name + ", at most " + num(item.value)));
+  }
+  const canvas = el("canvas", { class: "heat", width: shape.width, height: shape.height, role: "img",
+    "aria-label": "Codes on the patches of " + name + ", the largest " + num(item.value) });
+  const image = show(mediaOf(info, item), name);
+  const pen = canvas.getContext("2d"), pixels = pen.createImageData(shape.width, shape.height);
+  const over = image?.tagName === "IMG";
+  codes.forEach((code, i) => pixels.data.set([...quantity(share(code)), over ? Math.round(200 * share(code)) : 255], 4 * i));
+  pen.putImageData(pixels, 0, 0);
+  return el("figure", { class: "item" }, el("div", { class: "framed" }, over && image, canvas),
+    el("figcaption", {}, !over && image ? image : name, ", " + num(item.value)));
+}
