@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from typing import NamedTuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "deploy")]
@@ -23,7 +24,7 @@ sys.dont_write_bytecode = True
 import cluster  # noqa: E402
 import readme_block  # noqa: E402
 
-K, D, ACTIVE, CONNECTIONS, SECONDS = 10000, 768, 50, 8, int(os.environ.get("BENCH_SECONDS", "5"))
+K, D, ACTIVE, DIFFERENT, SECONDS = 10000, 768, 50, 64, int(os.environ.get("BENCH_SECONDS", "5"))
 DICTIONARY, MODEL = "/v1/dictionaries/bench", "/v2/models/bench"
 
 
@@ -47,38 +48,77 @@ def write_artifact(path):
         file.write(struct.pack("<Q", len(text)) + text + b"".join(data))
 
 
-def requests():
-    """(what, method, path, body, media type)"""
+class Kind(NamedTuple):
+    """One kind of request: DIFFERENT of them, which wrk sends in turn, over `connections`."""
+    what: str
+    method: str
+    paths: list
+    bodies: list
+    media: str = ""
+    headers: dict = {}
+    connections: int = 8
+
+
+def sparse():
     atoms = sorted(random.sample(range(K), ACTIVE))
-    values = [random.random() for _ in atoms]
-    x = array.array("f", (random.random() for _ in range(D)))
-    as_json = "application/json"
-    indices = array.array("i", atoms).tobytes()
-    numbers = array.array("f", values).tobytes()
-    infer = json.dumps({"inputs": [
-        {"name": "indices", "datatype": "INT32", "shape": [1, ACTIVE], "parameters": {"binary_data_size": len(indices)}},
-        {"name": "values", "datatype": "FP32", "shape": [1, ACTIVE], "parameters": {"binary_data_size": len(numbers)}}],
+    return atoms, [random.random() for _ in atoms]
+
+
+def as_latents(atoms, values):
+    return json.dumps({"latents": {"indices": [atoms], "values": [values]}}).encode()
+
+
+def as_infer(atoms, values):
+    """(header, body) of the Open Inference Protocol, with its tensors in binary."""
+    parts = array.array("i", atoms).tobytes(), array.array("f", values).tobytes()
+    header = json.dumps({"inputs": [
+        {"name": name, "datatype": kind, "shape": [1, ACTIVE], "parameters": {"binary_data_size": len(part)}}
+        for name, kind, part in zip(("indices", "values"), ("INT32", "FP32"), parts)],
         "parameters": {"binary_data_output": True}}).encode()
+    return header, header + b"".join(parts)
+
+
+def kinds():
+    """Of inputs and queries, each client sends others than the client beside it."""
+    codes = [sparse() for _ in range(DIFFERENT)]
+    rows = [array.array("f", (random.random() - 0.5 for _ in range(D))) for _ in range(DIFFERENT)]
+    raw = [row.tobytes() for row in rows]
+    infer = [as_infer(*one) for one in codes]
+    as_json, binary, one_row = "application/json", "application/octet-stream", {"X-Tensor-Shape": "1,%d" % D}
+    encode, search = DICTIONARY + "/encode", DICTIONARY + "/search"
     return [
-        ("an atom, with its vector", "GET", DICTIONARY + "/atoms/12", b"", as_json, {}),
-        ("reconstruct from 50 latents, JSON", "POST", DICTIONARY + "/reconstruct",
-         json.dumps({"latents": {"indices": [atoms], "values": [values]}}).encode(), as_json, {}),
-        ("infer from 50 latents, binary (/v2)", "POST", MODEL + "/infer", infer + indices + numbers,
-         "application/octet-stream", {"Inference-Header-Content-Length": str(len(infer))}),
-        ("encode an input, JSON", "POST", DICTIONARY + "/encode", json.dumps({"inputs": [list(x)]}).encode(), as_json, {}),
-        ("encode an input, raw", "POST", DICTIONARY + "/encode", x.tobytes(), "application/octet-stream",
-         {"X-Tensor-Shape": "1,%d" % D}),
-        ("search the 10 nearest atoms, JSON", "POST", DICTIONARY + "/search",
-         json.dumps({"vectors": [list(x)], "k": 10}).encode(), as_json, {}),
+        Kind("an atom, with its vector", "GET", [DICTIONARY + "/atoms/%d" % random.randrange(K) for _ in range(DIFFERENT)],
+             [b""]),
+        Kind("reconstruct from 50 latents, JSON", "POST", [DICTIONARY + "/reconstruct"],
+             [as_latents(*one) for one in codes], as_json),
+        Kind("infer from 50 latents, binary (/v2)", "POST", [MODEL + "/infer"], [body for _, body in infer], binary,
+             {"Inference-Header-Content-Length": str(len(infer[0][0]))}),
+        Kind("encode an input, JSON", "POST", [encode], [json.dumps({"inputs": [list(row)]}).encode() for row in rows],
+             as_json),
+        Kind("encode an input, raw, one client", "POST", [encode], raw, binary, one_row, 1),
+        Kind("encode an input, raw", "POST", [encode], raw, binary, one_row),
+        Kind("encode an input, raw, 32 clients", "POST", [encode], raw, binary, one_row, 32),
+        Kind("search the 10 nearest atoms, JSON", "POST", [search],
+             [json.dumps({"vectors": [list(row)], "k": 10}).encode() for row in rows], as_json),
+        Kind("search the 10 nearest atoms, raw, 32 clients", "POST", [search + "?k=10"], raw,
+             binary, {**one_row, "Accept": as_json}, 32),
     ]
 
 
-def lua(method, body, headers):
-    """A script for wrk, with bytes as decimal escapes."""
-    lines = ['wrk.method = "%s"' % method]
-    lines += ['wrk.headers["%s"] = "%s"' % pair for pair in headers.items()]
-    if body:
-        lines.append('wrk.body = "%s"' % "".join("\\%03d" % byte for byte in body))
+def headers_of(kind):
+    return {**({"Content-Type": kind.media} if kind.media else {}), **kind.headers}
+
+
+def lua(kind):
+    """A script for wrk that sends the requests in turn, with bytes as decimal escapes."""
+    lines = ['wrk.method = "%s"' % kind.method]
+    lines += ['wrk.headers["%s"] = "%s"' % pair for pair in headers_of(kind).items()]
+    lines += ["local paths, bodies, turn = {}, {}, 0"]
+    lines += ['paths[#paths + 1] = "%s"' % path for path in kind.paths]
+    lines += ['bodies[#bodies + 1] = "%s"' % "".join("\\%03d" % byte for byte in body) for body in kind.bodies]
+    lines += ["request = function()", "  turn = turn + 1",
+              "  return wrk.format(nil, paths[turn %% #paths + 1], nil, %s)"
+              % ("bodies[turn % #bodies + 1]" if kind.bodies[0] else "nil"), "end"]
     return "\n".join(lines) + "\n"
 
 
@@ -87,26 +127,27 @@ def cpu_seconds(daemon):
     return float(re.search(r"^process_cpu_seconds_total (\S+)", text, re.M).group(1))
 
 
-def ask(daemon, method, path, body, headers):
+def ask(daemon, kind, path, body):
     connection = http.client.HTTPConnection(*daemon.address, timeout=60)
-    connection.request(method, path, body or None, headers)
+    connection.request(kind.method, path, body or None, headers_of(kind))
     reply = connection.getresponse()
     answer = reply.read()
     connection.close()
     assert reply.status == 200, (path, reply.status, answer[:300])
 
 
-def measure(daemon, folder, method, path, body, headers):
+def measure(daemon, folder, kind):
     """The daemon's CPU time per request, in seconds."""
-    ask(daemon, method, path, body, headers)
+    for i in range(max(len(kind.paths), len(kind.bodies))):
+        ask(daemon, kind, kind.paths[i % len(kind.paths)], kind.bodies[i % len(kind.bodies)])
     script = os.path.join(folder, "request.lua")
     with open(script, "w", encoding="ascii") as file:
-        file.write(lua(method, body, headers))
+        file.write(lua(kind))
     wrk, environment = cluster.tool("wrk")
     before = cpu_seconds(daemon)
-    done = subprocess.run([wrk, "-t1", "-c%d" % CONNECTIONS, "-d%ds" % SECONDS, "-s", script,
-                           "http://%s:%d%s" % (*daemon.address, path)], env=environment, capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run([wrk, "-t1", "-c%d" % kind.connections, "-d%ds" % SECONDS, "-s", script,
+                           "http://%s:%d%s" % (*daemon.address, kind.paths[0])], env=environment, capture_output=True,
+                          text=True, check=True)
     took = cpu_seconds(daemon) - before
     assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
     count = int(re.search(r"(\d+) requests in", done.stdout).group(1))
@@ -130,13 +171,12 @@ def rows():
             os.sched_setaffinity(0, cores[1:] or cores)
             yield "| %s concepts of %d dimensions | one core serves | a request takes |" % (format(K, ","), D)
             yield "|---|---|---|"
-            for what, method, path, body, media_type, more in requests():
-                headers = {**({"Content-Type": media_type} if body else {}), **more}
-                seconds = measure(daemon, folder, method, path, body, headers)
+            for kind in kinds():
+                seconds = measure(daemon, folder, kind)
                 rate = round(1 / seconds, -2 if seconds < 1e-4 else -1)
-                yield "| %s | %s per second | %.0f µs |" % (what, format(rate, ",.0f"), seconds * 1e6)
-    yield "\n%d connections at once, on %s with %d cores and a load of %.0f." % (
-        CONNECTIONS, cpu_name(), len(cores), os.getloadavg()[0])
+                yield "| %s | %s per second | %.0f µs |" % (kind.what, format(rate, ",.0f"), seconds * 1e6)
+    yield ("\n8 clients at once where nothing else is said, %d different requests of each kind, on %s with %d cores and a "
+           "load of %.0f.") % (DIFFERENT, cpu_name(), len(cores), os.getloadavg()[0])
 
 
 def main():
