@@ -305,6 +305,11 @@ typedef enum ra_similarity { RA_SIMILARITY_COSINE, RA_SIMILARITY_DOT } ra_simila
 ra_status ra_model_search(const ra_model *model, ra_workspace *workspace, const float *queries, size_t count,
                           size_t k, ra_similarity metric, size_t *ids, float *scores, ra_error *err);
 
+/* The same among some atoms: those whose bit is set, bit k % 64 of among[k / 64]; 1 <= k <= their number. NULL: all. */
+ra_status ra_model_search_among(const ra_model *model, ra_workspace *workspace, const float *queries,
+                                size_t count, const uint64_t *among, size_t k, ra_similarity metric,
+                                size_t *ids, float *scores, ra_error *err);
+
 /* The same for an atom, which is not in its own list; 1 <= k <= K-1. */
 ra_status ra_model_neighbors(const ra_model *model, ra_workspace *workspace, size_t atom, size_t k,
                              ra_similarity metric, size_t *ids, float *scores, ra_error *err);

@@ -29,18 +29,19 @@ static double atoms_asked(const http_request *request) {
     return limit ? (double)strtoul(limit, NULL, 10) : (double)count;
 }
 
+static bool body_names(const http_request *request, const char *member) {
+    return request->body && memmem(request->body, request->body_size, member, strlen(member));
+}
+
 /* To find the atoms first. */
 static double find_cost(const http_request *request, const ra_model_info *info) {
     static const char *const sifted[] = {"sort", "order", "min_frequency", "dead", "point"};
     double atoms = (double)info->concepts;
-    if (http_target_parameter(&request->target, "q")) return FIND_NANOSECONDS * atoms;
+    if (http_target_parameter(&request->target, "q") || body_names(request, "\"q\""))
+        return FIND_NANOSECONDS * atoms;
     for (size_t i = 0; i < sizeof sifted / sizeof *sifted; i++)
         if (http_target_parameter(&request->target, sifted[i])) return SIFT_NANOSECONDS * atoms;
     return 0;
-}
-
-static bool body_names(const http_request *request, const char *member) {
-    return request->body && memmem(request->body, request->body_size, member, strlen(member));
 }
 
 static bool holds_atoms(const http_request *request) {
@@ -88,9 +89,10 @@ bool cost_is_heavy(const cost *stated, const http_request *request, const ra_mod
     double bytes = (double)request->body_size * (request->coding == CODING_IDENTITY ? 1 : PACKED);
     double nanoseconds = bytes * PARSE_NANOSECONDS;
     if (info && nanoseconds <= HEAVY_NANOSECONDS)
-        nanoseconds += count_steps(stated->kind, request, bytes, info) *
-                           (stated->nanoseconds + write_cost(stated->kind, request)) +
-                       (stated->kind == COST_ATOMS ? find_cost(request, info) : 0);
+        nanoseconds +=
+            count_steps(stated->kind, request, bytes, info) *
+                (stated->nanoseconds + write_cost(stated->kind, request)) +
+            (stated->kind == COST_ATOMS || stated->kind == COST_QUERIES ? find_cost(request, info) : 0);
     return nanoseconds > HEAVY_NANOSECONDS || (info && is_for_device(stated->kind, info));
 }
 

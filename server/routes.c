@@ -68,7 +68,8 @@ static route table[] = {
     /* ---- computing */
     {POST, D "/search", api_search, "search",
         .key = AUTH_READ, .takes = FORMS_MATRIX, .gives = FORMS_MATRIX | FORMS_LINES,
-        .query = "k metric as exclude_self fields format", .cost = {COST_QUERIES, 0.5}},
+        .query = "k metric as exclude_self exclude min_score q min_frequency dead point fields format",
+        .cost = {COST_QUERIES, 0.5}},
     {POST, D "/reconstruct", api_reconstruct, "reconstruct",
         .key = AUTH_READ, .takes = FORMS_MATRIX, .gives = FORMS_MATRIX,
         .query = "format", .cost = {COST_ENTRIES, 0.3}},

@@ -30,7 +30,8 @@ typedef struct search {
     const ra_model *model;
     size_t k;
     ra_similarity metric;
-    size_t except; /* an atom that is not part of the answer, or no_atom */
+    size_t except;         /* an atom that is not part of the answer, or no_atom */
+    const uint64_t *among; /* the atoms that may be, a bit each; NULL: all */
     ra_execution *execution;
     float *unit; /* [chunk,d] */
     ra_span spans[SPANS];
@@ -85,6 +86,10 @@ static ra_status reserve(search *s, ra_workspace *workspace, size_t chunk, ra_er
     return ra_execution_reserve(s->execution, "scores", s->spans, SPANS, err);
 }
 
+static bool is_out(const search *s, size_t k) {
+    return k == s->except || (s->among && !(s->among[k / 64] >> k % 64 & 1));
+}
+
 /* The score by the metric for a float32 dot product with a unit query. False if the dot product is
  * meaningless, because it overflowed, or may have underflowed because the atom is so short. */
 static bool rough(const search *s, float dot, size_t k, float *key) {
@@ -122,7 +127,7 @@ static bool candidates(const search *s, double length, const list *from, size_t 
     for (size_t i = 0; i < from->count; i++) {
         size_t k = from->id ? (size_t)from->id[i] : i;
         if (score[i] < lowest) lowest = score[i];
-        if (k == s->except) continue;
+        if (is_out(s, k)) continue;
         if (!from->are_keys && !rough(s, score[i], k, &score[i]))
             score[i] = INFINITY;
         else if (kept < s->k || score[i] > s->ranked[0].key)
@@ -132,7 +137,7 @@ static bool candidates(const search *s, double length, const list *from, size_t 
     if (from->id && !(lowest < least)) return false;
     for (size_t i = 0; i < from->count; i++) {
         size_t k = from->id ? (size_t)from->id[i] : i;
-        if (score[i] >= least && k != s->except) s->ranked[n++].id = (uint32_t)k;
+        if (score[i] >= least && !is_out(s, k)) s->ranked[n++].id = (uint32_t)k;
     }
     *found = n;
     return true;
@@ -147,7 +152,9 @@ static bool answer(const search *s, const float *query, double length, const lis
         for (size_t i = 0; i < n; i++) s->ranked[i].key = precise(s, query, length, s->ranked[i].id);
         ra_ranking_sort(s->ranked, n);
     } else { /* every atom is equally near to a query of zeros */
-        for (size_t i = 0; i < s->k; i++) s->ranked[i] = (ra_ranked){0, (uint32_t)(i + (i >= s->except))};
+        size_t n = 0;
+        for (size_t k = 0; n < s->k; k++)
+            if (!is_out(s, k)) s->ranked[n++] = (ra_ranked){0, (uint32_t)k};
     }
     for (size_t i = 0; i < s->k; i++) {
         ids[i] = s->ranked[i].id;
@@ -194,14 +201,15 @@ static list best_of(const search *s, size_t q) {
 
 /* The device keeps the scores and finds a few more than k of the best for each query. If these do not
  * suffice, because many atoms are as good as the last of them, all scores of that query are copied to the
- * host. So they are if the norms are not plain, and if k is a large part of all atoms. */
+ * host. So they are if the norms are not plain, if k is a large part of all atoms, and in a search among some atoms,
+ * which the device does not know. */
 static ra_status answer_from_device(const search *s, const float *queries, size_t n, size_t *ids,
                                     float *found, ra_error *err) {
     ra_execution *execution = s->execution;
     size_t concepts = s->model->info.concepts, d = s->model->info.dimensions;
     size_t few = s->k + SPARE + (s->except != no_atom);
     const float *scores = s->spans[SCORES].at;
-    bool keys = s->model->plain_norms, select = keys && few <= concepts / 2;
+    bool keys = s->model->plain_norms, select = keys && few <= concepts / 2 && !s->among;
     if (keys) RA_TRY(make_keys(s, n, err));
     if (select) RA_TRY(ra_stream_top_k(execution->stream, scores, n, concepts, few, -INFINITY, s->best, err));
     for (size_t q = 0; q < n; q++) {
@@ -249,15 +257,30 @@ static ra_status check_metric(ra_similarity metric, ra_error *err) {
             (int)metric);
 }
 
+/* Of the bits of all atoms. */
+static size_t count_of(const ra_model *model, const uint64_t *among) {
+    size_t concepts = model->info.concepts, count = 0;
+    if (!among) return concepts;
+    for (size_t w = 0; w < concepts / 64; w++) count += (size_t)__builtin_popcountll(among[w]);
+    uint64_t last = concepts % 64 ? among[concepts / 64] & (((uint64_t)1 << concepts % 64) - 1) : 0;
+    return count + (size_t)__builtin_popcountll(last);
+}
+
 ra_status ra_model_search(const ra_model *model, ra_workspace *workspace, const float *queries, size_t count,
                           size_t k, ra_similarity metric, size_t *ids, float *scores, ra_error *err) {
+    return ra_model_search_among(model, workspace, queries, count, NULL, k, metric, ids, scores, err);
+}
+
+ra_status ra_model_search_among(const ra_model *model, ra_workspace *workspace, const float *queries,
+                                size_t count, const uint64_t *among, size_t k, ra_similarity metric,
+                                size_t *ids, float *scores, ra_error *err) {
     RA_TRY(check_metric(metric, err));
-    if (k < 1 || k > model->info.concepts)
-        RA_FAIL(err, RA_ERR_ARGUMENT, "k is %zu; expected 1 to %zu, the number of atoms", k,
-                model->info.concepts);
+    size_t most = count_of(model, among);
+    if (k < 1 || k > most)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "k is %zu; expected 1 to %zu, the number of atoms", k, most);
     RA_TRY(ra_model_check_rows("query", queries, count, model->info.dimensions, err));
     if (count == 0) return RA_OK;
-    search s = {.model = model, .k = k, .metric = metric, .except = no_atom};
+    search s = {.model = model, .k = k, .metric = metric, .except = no_atom, .among = among};
     return run(&s, workspace, queries, count, ids, scores, err);
 }
 

@@ -4,12 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const parameters[] = {"q", "sort", "order", "min_frequency", "dead", "point"};
+static const char *const parameters[] = {"q", "min_frequency", "dead", "point", "sort", "order"};
+enum { PARAMETERS = sizeof parameters / sizeof *parameters, OF_A_FILTER = 4 };
 
-bool find_is_asked(const api_call *call) {
-    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
+static bool has_any(const api_call *call, size_t count) {
+    for (size_t i = 0; i < count; i++)
         if (http_target_parameter(&call->request->target, parameters[i])) return true;
     return false;
+}
+
+bool find_is_asked(const api_call *call) {
+    return has_any(call, PARAMETERS);
+}
+
+bool find_filter_is_asked(const api_call *call) {
+    return has_any(call, OF_A_FILTER);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
@@ -62,11 +71,15 @@ static ra_status query_frequency(const api_call *call, atom_query *query, ra_err
 }
 
 ra_status find_query(const api_call *call, atom_query *query, ra_error *err) {
+    RA_TRY(find_filter(call, query, err));
+    RA_TRY(query_sort(call, query, err));
+    return query_order(call, query, err);
+}
+
+ra_status find_filter(const api_call *call, atom_query *query, ra_error *err) {
     const http_target *target = &call->request->target;
     const char *words = http_target_parameter(target, "q");
     *query = (atom_query){.text = words && *words ? words : NULL};
-    RA_TRY(query_sort(call, query, err));
-    RA_TRY(query_order(call, query, err));
     RA_TRY(query_frequency(call, query, err));
     RA_TRY(query_dead(call, query, err));
     query->has_point = http_target_parameter(target, "point") != NULL;
@@ -83,6 +96,21 @@ static const char *blamed(const atom_query *query, const ra_model *model) {
     return query->dead != ATOM_DEAD_OR_NOT ? "dead" : "q";
 }
 
+static ra_status blame(const api_call *call, const atom_query *query, ra_status status, ra_error *err) {
+    if (status == RA_ERR_STATE)
+        return api_blame(blamed(query, api_model(call)), err, (ra_error_facts){.kind = PROBLEM_NOT_HELD});
+    if (status == RA_ERR_ARGUMENT)
+        return api_blame("q", err, (ra_error_facts){.kind = PROBLEM_INVALID_VALUE});
+    return status;
+}
+
+ra_status find_set(const api_call *call, const atom_query *query, uint64_t **set, size_t *total,
+                   ra_error *err) {
+    const atom_index *index = call->dictionary->atoms;
+    RA_TRY(scratch_bits(atom_index_scratch(index), set, err));
+    return blame(call, query, atom_index_match(index, query, *set, total, err), err);
+}
+
 ra_status find_atoms(const api_call *call, const atom_query *query, found_atoms *found, ra_error *err) {
     const atom_index *index = call->dictionary->atoms;
     uint64_t *bits;
@@ -93,11 +121,7 @@ ra_status find_atoms(const api_call *call, const atom_query *query, found_atoms 
     ra_status status =
         atom_index_find(index, query, bits, found->atoms, kinds, &found->count, &found->total, err);
     found->kinds = query->text ? kinds : NULL;
-    if (status == RA_ERR_STATE)
-        return api_blame(blamed(query, api_model(call)), err, (ra_error_facts){.kind = PROBLEM_NOT_HELD});
-    if (status == RA_ERR_ARGUMENT)
-        return api_blame("q", err, (ra_error_facts){.kind = PROBLEM_INVALID_VALUE});
-    return status;
+    return blame(call, query, status, err);
 }
 
 const char *find_kind_name(atom_label_kind kind) {

@@ -29,6 +29,14 @@ typedef struct found_atoms {
 /* PROBLEM_NOT_HELD when the file lacks what the query needs. */
 ra_status find_atoms(const api_call *call, const atom_query *query, found_atoms *found, ra_error *err);
 
+/* The parameters of a filter alone: q, min_frequency, dead and point. */
+bool find_filter_is_asked(const api_call *call);
+ra_status find_filter(const api_call *call, atom_query *query, ra_error *err);
+
+/* *set <- the atoms that match, a bit each, in this thread's scratch; *total <- how many. */
+ra_status find_set(const api_call *call, const atom_query *query, uint64_t **set, size_t *total,
+                   ra_error *err);
+
 const char *find_kind_name(atom_label_kind kind); /* "label", "archetypes" or "rows" */
 
 #endif

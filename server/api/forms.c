@@ -1,7 +1,9 @@
 #include "api/forms.h"
+#include "app/numbers.h"
 #include "ra_io.h"
 #include "ra_memory.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- bodies -------------------------------------------------------------------------------------------- */
@@ -58,13 +60,48 @@ static ra_status parse_search(const api_call *call, search_request *search, ra_e
     const http_request *request = call->request;
     bool json = request->body_form == FORM_JSON;
     int kind;
-    *search = (search_request){.metric = SEARCH_NOT_GIVEN, .exclude_self = SEARCH_NOT_GIVEN};
+    *search = (search_request){
+        .metric = SEARCH_NOT_GIVEN, .exclude_self = SEARCH_NOT_GIVEN, .min_score = -INFINITY};
     if (json)
         RA_TRY(json_search_parse(request->body, request->body_size, api_info(call)->dimensions,
                                  call->server->max_rows, search, err));
+    if (search->kind == SEARCH_EXAMPLES) return RA_OK;
     RA_TRY(api_choose_name(call, "as", kinds, json ? (int)search->kind : -1, SEARCH_VECTORS, &kind, err));
     search->kind = (search_kind)kind;
     return json ? RA_OK : binary_matrix(call, kinds[kind], &search->vectors, err);
+}
+
+static ra_status query_min_score(const api_call *call, float *least, ra_error *err) {
+    const char *given = http_target_parameter(&call->request->target, "min_score");
+    float value;
+    ra_status why = RA_ERR_FORMAT;
+    if (!given) return RA_OK;
+    const char *end = given + strlen(given);
+    if (number_scan_f32(given, end, &value, &why) != end)
+        RA_FAIL_FACTS(err, why == RA_ERR_NOT_FINITE ? why : RA_ERR_ARGUMENT, (.where = "min_score"),
+                      "min_score is '%.64s', expected a number", given);
+    RA_TRY(api_check_same("min_score", *least == -INFINITY || *least == value, err));
+    *least = value;
+    return RA_OK;
+}
+
+static ra_status query_exclude(const api_call *call, ids_request *exclude, ra_error *err) {
+    const http_target *target = &call->request->target;
+    size_t count = 0, i = 0;
+    for (http_list list = {0}; http_target_list(target, "exclude", &list);) count++;
+    if (count == 0) return RA_OK;
+    size_t *ids = ra_malloc(count, sizeof *ids);
+    if (!ids) RA_FAIL_MEMORY(err, "the atoms to leave out", count * sizeof *ids);
+    ra_status status = RA_OK;
+    for (http_list list = {0}; status == RA_OK && http_target_list(target, "exclude", &list); i++)
+        status = api_parse_index(list.entry, list.end, "exclude", &ids[i], err);
+    if (status != RA_OK) (void)api_blame("exclude", err, (ra_error_facts){.kind = PROBLEM_INVALID_VALUE});
+    bool same =
+        !exclude->ids || (exclude->count == count && memcmp(ids, exclude->ids, count * sizeof *ids) == 0);
+    if (status == RA_OK) status = api_check_same("exclude", same, err);
+    ra_free(status == RA_OK ? exclude->ids : ids);
+    if (status == RA_OK) *exclude = (ids_request){ids, count};
+    return status;
 }
 
 static ra_status complete_search(const api_call *call, search_request *search, ra_error *err) {
@@ -79,8 +116,11 @@ static ra_status complete_search(const api_call *call, search_request *search, r
     if (search->exclude_self && search->kind != SEARCH_ATOMS)
         RA_FAIL_FACTS(err, RA_ERR_ARGUMENT, (.kind = PROBLEM_CONFLICTING_PARAMETERS, .where = "exclude_self"),
                       "exclude_self is for a search by atoms, and this one is by %s",
-                      search->kind == SEARCH_INPUTS ? "inputs" : "vectors");
-    return RA_OK;
+                      search->kind == SEARCH_INPUTS    ? "inputs"
+                      : search->kind == SEARCH_VECTORS ? "vectors"
+                                                       : "examples, which are in no list");
+    RA_TRY(query_min_score(call, &search->min_score, err));
+    return query_exclude(call, &search->exclude, err);
 }
 
 static ra_status read_atoms(const api_call *call, search_request *search, ra_error *err) {
@@ -93,6 +133,36 @@ static ra_status read_atoms(const api_call *call, search_request *search, ra_err
     return RA_OK;
 }
 
+/* sum += the atom, scaled to length one, times `scale`; an atom of zeros adds nothing. */
+static ra_status add_unit(const api_call *call, size_t atom, double scale, float *vector, double *sum,
+                          ra_error *err) {
+    size_t d = api_info(call)->dimensions;
+    RA_TRY(ra_model_atom(api_model(call), atom, vector, err));
+    double square = 0;
+    for (size_t j = 0; j < d; j++) square += (double)vector[j] * (double)vector[j];
+    for (size_t j = 0; square > 0 && j < d; j++) sum[j] += scale / sqrt(square) * (double)vector[j];
+    return RA_OK;
+}
+
+/* One vector: the mean of the positive examples minus that of the negative ones, each of length one. */
+static ra_status read_examples(const api_call *call, search_request *search, ra_error *err) {
+    const ids_request *lists[] = {&search->positive, &search->negative};
+    size_t d = api_info(call)->dimensions;
+    RA_TRY(api_check_list(call, "positive", search->positive.ids, search->positive.count, err));
+    RA_TRY(api_check_list(call, "negative", search->negative.ids, search->negative.count, err));
+    RA_TRY(ra_matrix_init(&search->vectors, 1, d, err));
+    double *sum = ra_calloc(d, sizeof *sum);
+    if (!sum) RA_FAIL_MEMORY(err, "the mean of examples", d * sizeof *sum);
+    ra_status status = RA_OK;
+    for (size_t side = 0; side < 2; side++)
+        for (size_t i = 0; i < lists[side]->count && status == RA_OK; i++)
+            status = add_unit(call, lists[side]->ids[i], (side ? -1.0 : 1.0) / (double)lists[side]->count,
+                              search->vectors.data, sum, err);
+    for (size_t j = 0; j < d; j++) search->vectors.data[j] = (float)sum[j];
+    ra_free(sum);
+    return status;
+}
+
 ra_status forms_search(const api_call *call, search_request *search, ra_error *err) {
     ra_matrix *vectors = &search->vectors;
     ra_status status;
@@ -101,6 +171,7 @@ ra_status forms_search(const api_call *call, search_request *search, ra_error *e
     if (search->kind == SEARCH_INPUTS)
         RA_TRY_OUT(status, ra_model_standardize_inputs(api_model(call), vectors->data, vectors->rows, err));
     if (search->kind == SEARCH_ATOMS) RA_TRY_OUT(status, read_atoms(call, search, err));
+    if (search->kind == SEARCH_EXAMPLES) RA_TRY_OUT(status, read_examples(call, search, err));
 out:
     if (status != RA_OK) search_request_release(search);
     return status;

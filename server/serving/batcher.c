@@ -87,8 +87,8 @@ static ra_status run_explain(const computation *wanted, ra_workspace *workspace,
 }
 
 static ra_status run_search(const computation *wanted, ra_workspace *workspace, ra_error *err) {
-    return ra_model_search(wanted->model, workspace, wanted->x, wanted->rows, wanted->k, wanted->metric,
-                           wanted->ids, wanted->scores, err);
+    return ra_model_search_among(wanted->model, workspace, wanted->x, wanted->rows, wanted->among, wanted->k,
+                                 wanted->metric, wanted->ids, wanted->scores, err);
 }
 
 static ra_status run_neighbors(const computation *wanted, ra_workspace *workspace, ra_error *err) {

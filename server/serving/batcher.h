@@ -30,7 +30,7 @@ typedef enum computation_kind {
     COMPUTE_ENCODE,      /* x, rows -> codes_out */
     COMPUTE_RECONSTRUCT, /* codes -> x_hat */
     COMPUTE_EXPLAIN,     /* x, rows -> explanation */
-    COMPUTE_SEARCH,      /* x, rows, k, metric -> ids, scores */
+    COMPUTE_SEARCH,      /* x, rows, among, k, metric -> ids, scores */
     COMPUTE_NEIGHBORS,   /* atom, k, metric -> ids, scores */
     COMPUTE_STEER,       /* x, rows, base, pushes -> x_hat */
     COMPUTATION_KINDS
@@ -43,6 +43,7 @@ typedef struct computation {
     const float *x; /* [rows, d] */
     size_t rows;    /* of x; reconstruct has codes->rows */
     const ra_codes *codes;
+    const uint64_t *among; /* the atoms that a search is about, a bit each; NULL: all */
     size_t atom, k;
     ra_similarity metric;
     ra_steer_base base;

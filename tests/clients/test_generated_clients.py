@@ -36,7 +36,7 @@ MORE = {
     "atom": ({"fields": ["norm", "vector"]},),
     "cofiring": ({"k": 3, "measure": "count"}, {"fields": ["norm", "quantiles"]}),
     "neighbors": ({"k": 3, "metric": "dot"}, {"fields": ["all"]}),
-    "search": ({"k": 2, "metric": "cosine"}, {"fields": ["norm", "vector"]},
+    "search": ({"exclude": [1, 2], "min_score": 0.1, "dead": False}, {"k": 2, "metric": "cosine"}, {"fields": ["norm", "vector"]},
                {"body": numpy.ones((2, contract.DIMENSIONS), "f4"), "k": 2, "as_": "inputs"}),
     "encode": ({"format_": "json"}, {"body": numpy.ones((2, contract.DIMENSIONS), "f4")}),
     "explain": ({"body": numpy.ones((2, contract.DIMENSIONS), "f4"), "k": 2}, {"fields": ["all"]}),

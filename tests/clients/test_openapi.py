@@ -197,6 +197,9 @@ class Contract(unittest.TestCase):
         self.post(D + "/search?k=3&metric=dot", {"vectors": [[1, 2, 3]]})
         self.post(D + "/search?fields=all&as=inputs", {"inputs": [[1, 2, 3]]})
         self.post(D + "/search?fields=norm,units&exclude_self=true", {"atoms": [5, 1], "metric": "dot"})
+        self.post(D + "/search?exclude=1,2&min_score=0.1&min_frequency=0.01&dead=false&point=3", {"vectors": [[1, 2, 3]]})
+        self.post(D + "/search", {"positive": [5, 1], "negative": [2], "exclude": [3], "min_score": -0.5, "k": 2,
+                                  "filter": {"min_frequency": 0.01, "dead": False, "point": 3}})
         self.post(D + "/explain?k=2&fields=all", BATCH)
         self.get(D + "/atoms/5/neighbors?fields=all&metric=dot")
         for measure in ("count", "pmi", "correlation"):
@@ -342,6 +345,7 @@ class Contract(unittest.TestCase):
             self.get(D + target, status=406, headers={"Accept": "text/html"})
         self.post("/v1/dictionaries/bare/encode", BATCH, status=409)
         self.get("/v1/dictionaries/bare/atoms?dead=true", status=409)
+        self.post("/v1/dictionaries/bare/search", {"atoms": [5], "filter": {"dead": True}}, status=409)
         self.get("/v1/dictionaries/bare/atoms/5/cofiring", status=409)
         self.post("/v1/dictionaries/bare/explain", BATCH, status=409)
         self.post("/v1/util/sae-vector", {"model": "m", "source": "bare", "index": 5}, status=409)

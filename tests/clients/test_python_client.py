@@ -384,7 +384,35 @@ class Measured(unittest.TestCase):
                     self.assertIsNone(atom.vector)
                 self.find(topk)
                 self.cofiring(topk, codes)
+                self.examples(topk, rows)
                 self.quantiles(topk, codes)
+
+    def examples(self, topk, rows):
+        """Searches by examples and among some atoms, against all scores."""
+        D = topk.matrix().astype(np.float64)
+        units, often = D / np.linalg.norm(D, axis=1, keepdims=True), topk.table(["frequency"])["frequency"] >= 0.5
+        mean = units[[5, 9]].mean(axis=0) - units[[3]].mean(axis=0)
+        score = units @ (mean / np.linalg.norm(mean))
+        score[[5, 9, 3, 7]] = -2
+        found = topk.search(positive=[5, 9], negative=3, exclude=[7], k=6)
+        self.assertEqual([one.atom for one in found[0]], np.argsort(-score)[:6].tolist())
+        close([one.score for one in found[0]], np.sort(score)[::-1][:6])
+        atoms, scores = topk.search_arrays(positive=[5, 9], negative=3, exclude=[7], k=6)
+        self.assertEqual((atoms.tolist(), scores.shape), ([one.atom for one in found[0]], (6,)))
+        cosines = (rows / np.linalg.norm(rows, axis=1, keepdims=True)) @ units.T
+        allowed = np.flatnonzero(often & (np.arange(len(D)) != 7))
+        best = [sorted(allowed, key=lambda i: -one[i])[:4] for one in cosines]
+        for exclude in [7], [7] * 3000:  # in the query, and in the body
+            got = topk.search(vectors=rows, k=4, min_frequency=0.5, exclude=exclude)
+            self.assertEqual([[one.atom for one in matches] for matches in got], best)
+            atoms, scores = topk.search_arrays(vectors=rows, k=4, min_frequency=0.5, exclude=exclude, min_score=0.3)
+            keeps = np.array([[one[i] >= 0.3 for i in row] for one, row in zip(cosines, best)])
+            self.assertEqual(atoms.tolist(), np.where(keeps, best, -1).tolist())
+            self.assertEqual(np.isnan(scores).tolist(), (~keeps).tolist())
+        self.assertEqual(topk.search(atoms=[5], point=10 ** 6), [[]])
+        for wrong in {"atoms": [5], "negative": [1]}, {"positive": [5], "atoms": [1]}, {}:
+            with self.assertRaises(TypeError):
+                topk.search(**wrong)
 
     def cofiring(self, topk, codes):
         """cofiring() against all pairs of columns."""

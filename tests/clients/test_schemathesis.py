@@ -34,9 +34,9 @@ include-operation-id = "get_table"  # npy has columns of numbers only
 expected-statuses = [200, 304, 400, 409]
 
 [[operations]]
-include-operation-id = "search"     # all atoms are one more than the others, which exclude_self leaves
+include-operation-id = "search"     # exclude_self is for a search by atoms; a file without labels has none to find
 [operations.checks.positive_data_acceptance]
-expected-statuses = [200, 400]
+expected-statuses = [200, 400, 409]
 
 [[operations]]
 include-tag = "inference"           # 501 is that protocol's word for what is not offered
@@ -94,14 +94,18 @@ def tailored():
     for _, _, operation in contract.operations(document):
         if {"key": []} in operation.get("security", []):
             operation["security"].remove({"key": []})
-    schemas["SearchByAtoms"]["properties"].update(atoms={"type": "array", "items": atom, "minItems": 1})
+    some = {"type": "array", "items": atom}
+    schemas["SearchByAtoms"]["properties"].update(atoms={**some, "minItems": 1})
+    schemas["SearchByExamples"]["properties"].update(positive={**some, "minItems": 1}, negative=some)
+    schemas["Excluded"]["items"] = atom
     # A binary reply has the vector alone, so a request for one without it is refused.
     members = schemas["AtomField"]["enum"]
     parameters["fields"]["schema"] = {"type": "array", "enum": [["vector"], [members[0], "vector"], members]}
     # What the query and the body may both have must be the same there, so these requests have it in the body.
     schemas["SteerRequest"]["required"] = ["inputs", "steer"]
     schemas["Push"]["properties"]["atom"] = atom
-    twice = {"search": ("k", "metric", "as", "exclude_self"), "explain": ("k",), "steer": ("steer", "on")}
+    twice = {"search": ("k", "metric", "as", "exclude_self", "exclude", "min_score", "q", "min_frequency", "dead", "point"),
+             "explain": ("k",), "steer": ("steer", "on")}
     for path, name in (("/v2/repository/models/{model}/load", "spare"),
                        ("/v2/repository/models/{model}/unload", "spare"),
                        ("/v1/dictionaries/{dictionary}/load", "spare"),

@@ -243,19 +243,27 @@ class AsyncDictionary:
         return await self._run(lambda now: now.cofiring(atom, k, measure, fields))
 
     async def search(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *,
-                     inputs: Numbers | None = None, atoms: Ids | int | None = None, exclude_self: bool = False,
+                     inputs: Numbers | None = None, atoms: Ids | int | None = None, positive: Ids | int | None = None,
+                     negative: Ids | int | None = None, exclude: Ids | int | None = None, min_score: float | None = None,
+                     text: str | None = None, min_frequency: float | None = None, dead: bool | None = None,
+                     point: int | None = None, exclude_self: bool = False,
                      fields: Fields = None, batch_size: int | None = None,
                      progress: Progress | None = None) -> list[list[Match]]:
         """As Dictionary.search."""
-        queries = Queries(vectors, inputs, arguments.held(atoms), exclude_self)
+        queries = Queries(vectors, inputs, arguments.held(atoms), arguments.held(positive), arguments.held(negative), exclude_self,
+                          arguments.held(exclude), min_score, arguments.finding(text, None, None, min_frequency, dead, point))
         return await self._run(lambda now: now.search(queries, k, metric, fields, batch_size, progress))
 
     async def search_arrays(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *,
-                            inputs: Numbers | None = None, atoms: Ids | int | None = None, exclude_self: bool = False,
+                            inputs: Numbers | None = None, atoms: Ids | int | None = None, positive: Ids | int | None = None,
+                            negative: Ids | int | None = None, exclude: Ids | int | None = None, min_score: float | None = None,
+                            text: str | None = None, min_frequency: float | None = None, dead: bool | None = None,
+                            point: int | None = None, exclude_self: bool = False,
                             batch_size: int | None = None,
                             progress: Progress | None = None) -> tuple[NDArray[np.int32], Floats]:
         """As Dictionary.search_arrays."""
-        queries = Queries(vectors, inputs, arguments.held(atoms), exclude_self)
+        queries = Queries(vectors, inputs, arguments.held(atoms), arguments.held(positive), arguments.held(negative), exclude_self,
+                          arguments.held(exclude), min_score, arguments.finding(text, None, None, min_frequency, dead, point))
         return await self._run(lambda now: now.search_arrays(queries, k, metric, batch_size, progress))
 
     async def encode(self, inputs: Numbers, *, batch_size: int | None = None, progress: Progress | None = None) -> Codes:

@@ -106,6 +106,11 @@ def finding(text: str | None, sort: str | None, order: str | None, min_frequency
             "point": None if point is None else position(point, "point", None)}
 
 
+def listed(ids: Ids | int | None, count: int) -> list[int]:
+    """The numbers of atoms, one after the other."""
+    return [] if ids is None else np.asarray(positions(ids, count), np.int64).reshape(-1).tolist()
+
+
 def pushes(scales: Mapping[int, float], count: int) -> dict[int, float]:
     """What steer adds: a scale for each atom."""
     if not isinstance(scales, Mapping):

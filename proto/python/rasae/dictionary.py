@@ -155,23 +155,37 @@ class Dictionary:
         return self._run(lambda now: now.cofiring(atom, k, measure, fields))
 
     def search(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *, inputs: Numbers | None = None,
-               atoms: Ids | int | None = None, exclude_self: bool = False, fields: Fields = None, batch_size: int | None = None,
+               atoms: Ids | int | None = None, positive: Ids | int | None = None,
+               negative: Ids | int | None = None, exclude: Ids | int | None = None, min_score: float | None = None,
+               text: str | None = None, min_frequency: float | None = None, dead: bool | None = None,
+               point: int | None = None, exclude_self: bool = False, fields: Fields = None, batch_size: int | None = None,
                progress: Progress | None = None) -> list[list[Match]]:
         """The k atoms nearest to each query, nearest first. The queries are one of
 
         vectors  [..., d] in the units of the dictionary, as the vectors of atoms are
         inputs   [..., d] in the units of the data, as encode takes them
         atoms    numbers of atoms; exclude_self: without the atom itself
+        positive numbers of atoms that the found ones should be like, in one list; negative: others that they should not be like.
+                 The query is the mean of the ones minus the mean of the others, each at length one
+
+        Found are the best of the atoms that `exclude` does not name and that text, min_frequency, dead and point leave, as in
+        find(); with min_score those of at least this score.
 
         fields: the parts of atoms that are wanted; the label when not given."""
-        queries = Queries(vectors, inputs, arguments.held(atoms), exclude_self)
+        queries = Queries(vectors, inputs, arguments.held(atoms), arguments.held(positive), arguments.held(negative), exclude_self,
+                          arguments.held(exclude), min_score, arguments.finding(text, None, None, min_frequency, dead, point))
         return self._run(lambda now: now.search(queries, k, metric, fields, batch_size, progress))
 
     def search_arrays(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *,
-                      inputs: Numbers | None = None, atoms: Ids | int | None = None, exclude_self: bool = False,
+                      inputs: Numbers | None = None, atoms: Ids | int | None = None, positive: Ids | int | None = None,
+                      negative: Ids | int | None = None, exclude: Ids | int | None = None, min_score: float | None = None,
+                      text: str | None = None, min_frequency: float | None = None, dead: bool | None = None,
+                      point: int | None = None, exclude_self: bool = False,
                       batch_size: int | None = None, progress: Progress | None = None) -> tuple[NDArray[np.int32], Floats]:
-        """The same as arrays: atoms [..., k] and scores [..., k]. Much faster for many queries."""
-        queries = Queries(vectors, inputs, arguments.held(atoms), exclude_self)
+        """The same as arrays: atoms [..., k] and scores [..., k]. Much faster for many queries. After the end of a list that is
+        shorter than others come -1 and NaN; all lists are shorter than k when fewer atoms are left."""
+        queries = Queries(vectors, inputs, arguments.held(atoms), arguments.held(positive), arguments.held(negative), exclude_self,
+                          arguments.held(exclude), min_score, arguments.finding(text, None, None, min_frequency, dead, point))
         return self._run(lambda now: now.search_arrays(queries, k, metric, batch_size, progress))
 
     # ---- computing

@@ -44,12 +44,17 @@ _QUERY_BYTES = 4096  # of a query; more goes into a body
 
 
 class Queries(NamedTuple):
-    """What a search looks for: one of the first three."""
+    """What a search looks for: one of the first four. And which atoms it may find."""
 
     vectors: Numbers | None
     inputs: Numbers | None
     atoms: Ids | int | None
+    positive: Ids | int | None
+    negative: Ids | int | None
     exclude_self: bool
+    exclude: Ids | int | None
+    min_score: float | None
+    filter: Mapping[str, Any]  # arguments.finding()
 
 
 @dataclass(frozen=True)
@@ -159,45 +164,66 @@ class Operations:
     def search_arrays(self, queries: Queries, k: int, metric: Metric, batch_size: int | None,
                       progress: Progress | None) -> Call[tuple[NDArray[np.int32], Floats]]:
         query = self._search(queries, k, metric)
-        most = query["k"]
 
         def read(reply: Response, count: int) -> tuple[NDArray[np.int32], Floats]:
             atoms, scores = wire.read(reply, 2)
             return atoms.astype(np.int32, copy=False), scores.astype(np.float32, copy=False)
         leading, parts = yield from self._found(queries, query, wire.RAW, read, batch_size, progress)
+        most = parts[0][0].shape[1] if parts else query["k"]
         shape = (*leading, most)
         return (np.concatenate([np.empty((0, most), np.int32), *(atoms for atoms, _ in parts)]).reshape(shape),
                 np.concatenate([np.empty((0, most), np.float32), *(scores for _, scores in parts)]).reshape(shape))
 
     def _search(self, queries: Queries, k: int, metric: Metric) -> dict[str, Any]:
         """The query of a search; TypeError unless there is one kind of queries."""
-        if sum(one is not None for one in queries[:3]) != 1:
-            raise TypeError("give one of vectors, inputs and atoms")
+        if sum(one is not None for one in queries[:4]) != 1:
+            raise TypeError("give one of vectors, inputs, atoms and positive")
+        if queries.negative is not None and queries.positive is None:
+            raise TypeError("negative goes with positive")
         if queries.exclude_self and queries.atoms is None:
             raise TypeError("exclude_self is for atoms")
         others = self.info.atom_count - bool(queries.exclude_self)
+        least = queries.min_score
+        if least is not None and (isinstance(least, bool) or not np.isfinite(least)):
+            raise ValueError(f"min_score is {least!r}, expected a finite number")
         return {"k": min(arguments.whole(k, "k", 1), others),
                 "metric": arguments.choice(metric, "metric", arguments.METRICS),
                 # without a standardization the units are the same, and older servers know but one
                 "as": "inputs" if queries.inputs is not None and self.info.standardized is not False else None,
-                "exclude_self": "true" if queries.exclude_self else None}
+                "exclude_self": "true" if queries.exclude_self else None,
+                "min_score": None if least is None else repr(float(least)), **queries.filter}
 
     def _found(self, queries: Queries, query: Mapping[str, Any], accept: str, read: Callable[[Response, int], T],
                batch_size: int | None, progress: Progress | None) -> Call[tuple[tuple[int, ...], list[T]]]:
         """The axes of the queries, and what read() makes of each reply."""
+        excluded, count_of_atoms = arguments.listed(queries.exclude, self.info.atom_count), self.info.atom_count
+        left_out = {"exclude": excluded} if excluded else {}
+        leading: tuple[int, ...]
         if queries.atoms is not None:
             numbers = np.asarray(arguments.positions(queries.atoms, self.info.atom_count), np.int64)
             flat, leading, row_bytes = numbers.reshape(-1), numbers.shape, 16
 
             def body(first: int, end: int) -> Body:
-                return wire.as_json({"atoms": flat[first:end].tolist()})
+                return wire.as_json({"atoms": flat[first:end].tolist(), **left_out})
+        elif queries.positive is not None:
+            leading, row_bytes = (), 16
+            examples = {"positive": arguments.listed(queries.positive, count_of_atoms),
+                        "negative": arguments.listed(queries.negative, count_of_atoms), **left_out}
+
+            def body(first: int, end: int) -> Body:
+                return wire.as_json(examples)
         else:
             what = "vectors" if queries.inputs is None else "inputs"
             rows = Rows(queries.vectors if queries.inputs is None else queries.inputs, self.info.dimensions, what)
             leading, row_bytes = rows.leading, 4 * rows.width
+            text = ",".join(map(str, excluded))
+            if excluded and len(text) <= _QUERY_BYTES:
+                query = {**query, "exclude": text}
+            as_json = len(text) > _QUERY_BYTES  # a query has a limit, a body holds them all
 
             def body(first: int, end: int) -> Body:
-                return wire.write(rows.take(first, end))
+                values = rows.take(first, end)
+                return wire.as_json({what: values.tolist(), **left_out}) if as_json else wire.write(values)
 
         def send(first: int, end: int) -> Call[T]:
             if query["k"] == 0:

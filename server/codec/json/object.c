@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { MAX_MEMBERS = 8 };
+enum { MAX_MEMBERS = 12 };
 
 static const char *name_list(const json_member *members, size_t n, char *list, size_t size) {
     size_t used = 0;

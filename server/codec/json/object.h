@@ -11,7 +11,7 @@
 
 #include "codec/json/scan.h"
 
-/* A table has at most eight. */
+/* A table has at most twelve. */
 typedef struct json_member {
     const char *name;
     bool (*read)(json_scan *scan, void *request); /* passes the value; false when the scan has failed */

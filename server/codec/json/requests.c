@@ -8,6 +8,8 @@
 #include "ra_memory.h"
 #include "ra_model.h"
 
+#include <math.h>
+
 /* ---- rows of numbers ----------------------------------------------------------------------------------- */
 
 /* `array` with room for `needed` items, grown geometrically; NULL when memory is short, and then `array`
@@ -86,7 +88,9 @@ typedef struct matrix_request {
     size_t k;            /* search, explain */
     const char *queries; /* search only: the member that has them */
     int metric, exclude_self;
-    ids_request atoms;
+    ids_request atoms, positive, negative, exclude;
+    float min_score;
+    json_filter filter;
     ra_steer *pushes; /* steer only */
     size_t push_count, push_capacity;
     int base;
@@ -163,7 +167,7 @@ typedef struct ids_reader {
     size_t capacity, most;
 } ids_reader;
 
-static bool read_numbers(json_scan *scan, const char *name, ids_reader *reader) {
+static bool read_numbers_or_none(json_scan *scan, const char *name, ids_reader *reader) {
     json_position position = {.name = name, .flat = true};
     int64_t id;
     if (!json_scan_expect(scan, JSON_ARRAY, name, "a list of atoms, [5, 9, 1]")) return false;
@@ -184,9 +188,14 @@ static bool read_numbers(json_scan *scan, const char *name, ids_reader *reader) 
                                        reader->most);
         ids[list->count++] = (size_t)id;
     }
-    if (scan->status == RA_OK && reader->list.count == 0)
-        return json_scan_fail(scan, RA_ERR_SHAPE, "%s is empty, expected at least one atom", name);
     return scan->status == RA_OK;
+}
+
+static bool read_numbers(json_scan *scan, const char *name, ids_reader *reader) {
+    if (!read_numbers_or_none(scan, name, reader)) return false;
+    if (reader->list.count == 0)
+        return json_scan_fail(scan, RA_ERR_SHAPE, "%s is empty, expected at least one atom", name);
+    return true;
 }
 
 static bool read_ids(json_scan *scan, void *target) {
@@ -216,7 +225,8 @@ ra_status json_nothing_parse(const char *body, size_t size, ra_error *err) {
 /* ---- search -------------------------------------------------------------------------------------------- */
 
 static const char search_wanted[] =
-    "{\"inputs\": [[...], ...]}, {\"vectors\": [[...], ...]} or {\"atoms\": [5, 9]}, "
+    "{\"inputs\": [[...], ...]}, {\"vectors\": [[...], ...]}, {\"atoms\": [5, 9]} or {\"positive\": [5, 9], "
+    "\"negative\": [3]}, "
     "with \"k\": 10, \"metric\": \"cosine\"";
 
 /* One search has queries of one kind. */
@@ -259,39 +269,102 @@ static bool read_exclude_self(json_scan *scan, void *target) {
     return true;
 }
 
+/* A list that may be empty, unlike one of queries. */
+static bool read_list(json_scan *scan, const char *name, size_t most, ids_request *list) {
+    ids_reader reader = {.most = most};
+    bool good = read_numbers_or_none(scan, name, &reader);
+    *list = reader.list;
+    return good;
+}
+
+static bool read_positive(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    ids_reader reader = {.most = request->max_rows};
+    bool good = take_queries(scan, request, "positive") && read_numbers(scan, "positive", &reader);
+    request->positive = reader.list;
+    return good;
+}
+
+static bool read_negative(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    return read_list(scan, "negative", request->max_rows, &request->negative);
+}
+
+static bool read_exclude(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    return read_list(scan, "exclude", SEARCH_MOST_EXCLUDED, &request->exclude);
+}
+
+static bool read_min_score(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    return json_scan_f32(scan, "min_score", &request->min_score);
+}
+
+static bool read_filter(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    return json_filter_read(scan, &request->filter);
+}
+
 static ra_status fail_no_queries(ra_error *err) {
     RA_FAIL_FACTS(err, RA_ERR_FORMAT, (.kind = PROBLEM_MISSING_PARAMETER, .where = "/vectors"),
                   "the body has no member \"vectors\", \"inputs\" or \"atoms\"; expected %s", search_wanted);
+}
+
+static ra_status fail_negative(const char *queries, ra_error *err) {
+    RA_FAIL_FACTS(err, RA_ERR_FORMAT, (.kind = PROBLEM_CONFLICTING_PARAMETERS, .where = "/negative"),
+                  "negative goes with positive, and this search is by %s", queries);
+}
+
+static search_kind kind_of(const char *queries) {
+    return queries[0] == 'v'   ? SEARCH_VECTORS
+           : queries[0] == 'i' ? SEARCH_INPUTS
+           : queries[0] == 'a' ? SEARCH_ATOMS
+                               : SEARCH_EXAMPLES;
 }
 
 ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
                             search_request *out, ra_error *err) {
     static const json_member members[] = {
         {"vectors", read_vectors, true},    {"inputs", read_search_inputs, true},
-        {"atoms", read_search_atoms, true}, {"k", read_k, true},
-        {"metric", read_metric, true},      {"exclude_self", read_exclude_self, true}};
+        {"atoms", read_search_atoms, true}, {"positive", read_positive, true},
+        {"negative", read_negative, true},  {"k", read_k, true},
+        {"metric", read_metric, true},      {"exclude_self", read_exclude_self, true},
+        {"exclude", read_exclude, true},    {"min_score", read_min_score, true},
+        {"filter", read_filter, true}};
     matrix_request request = {.dimensions = dimensions,
                               .max_rows = max_rows,
                               .metric = SEARCH_NOT_GIVEN,
-                              .exclude_self = SEARCH_NOT_GIVEN};
+                              .exclude_self = SEARCH_NOT_GIVEN,
+                              .min_score = -INFINITY};
     ra_status status =
         json_body_read(body, size, search_wanted, members, sizeof members / sizeof *members, &request, err);
     *out = (search_request){.vectors = request.matrix,
                             .atoms = request.atoms,
+                            .positive = request.positive,
+                            .negative = request.negative,
+                            .exclude = request.exclude,
+                            .min_score = request.min_score,
+                            .filter = request.filter,
                             .k = request.k,
                             .metric = request.metric,
                             .exclude_self = request.exclude_self};
     if (status == RA_OK && !request.queries) status = fail_no_queries(err);
-    if (status != RA_OK)
+    if (status == RA_OK && request.negative.count && request.queries[0] != 'p')
+        status = fail_negative(request.queries, err);
+    if (status == RA_OK)
+        out->kind = kind_of(request.queries);
+    else
         search_request_release(out);
-    else if (request.queries[0] != 'v')
-        out->kind = request.queries[0] == 'i' ? SEARCH_INPUTS : SEARCH_ATOMS;
     return status;
 }
 
 void search_request_release(search_request *request) {
     ra_matrix_release(&request->vectors);
     ids_request_release(&request->atoms);
+    ids_request_release(&request->positive);
+    ids_request_release(&request->negative);
+    ids_request_release(&request->exclude);
+    json_filter_release(&request->filter);
     *request = (search_request){0};
 }
 

@@ -22,6 +22,8 @@
  *   explain       {"inputs": [[...], ...], "k": 10}
  *   search        {"vectors": [[...], ...], "k": 10, "metric": "cosine"}      "cosine" | "dot"
  *                 {"inputs": [[...], ...], ...}   {"atoms": [5, 9], "exclude_self": true, ...}
+ *                 {"positive": [5, 9], "negative": [3], ...}
+ *                 each with "exclude": [7], "min_score": 0.3, "filter": {...} (filter.h)
  *   atoms         {"ids": [5, 9, 1]}
  *   steer         {"inputs": [[...], ...], "steer": [{"atom": 5, "scale": 2.0}, ...], "on": "input"}
  *
@@ -31,6 +33,7 @@
 #ifndef RASAED_CODEC_JSON_REQUESTS_H
 #define RASAED_CODEC_JSON_REQUESTS_H
 
+#include "codec/json/filter.h"
 #include "ra_model.h"
 
 enum { SEARCH_DEFAULT_K = 10, STEER_MAX_PUSHES = 4096 };
@@ -68,18 +71,23 @@ typedef struct ids_request {
 typedef enum search_kind {
     SEARCH_VECTORS, /* in the space of the dictionary */
     SEARCH_INPUTS,  /* in that of the data */
-    SEARCH_ATOMS    /* by their numbers */
+    SEARCH_ATOMS,   /* by their numbers */
+    SEARCH_EXAMPLES /* one search, by atoms that it should be like and others that it should not */
 } search_kind;
 
-enum { SEARCH_NOT_GIVEN = -1 };
+enum { SEARCH_NOT_GIVEN = -1, SEARCH_MOST_EXCLUDED = 65536 };
 
 typedef struct search_request {
     search_kind kind;
-    ra_matrix vectors; /* [rows, d]; of the kind */
-    ids_request atoms; /* SEARCH_ATOMS; vectors is {0} then */
-    size_t k;          /* 0: not given; the caller compares it with the number of atoms */
-    int metric;        /* RA_SIMILARITY_COSINE or RA_SIMILARITY_DOT of ra_model.h, or SEARCH_NOT_GIVEN */
-    int exclude_self;  /* 0, 1 or SEARCH_NOT_GIVEN */
+    ra_matrix vectors;              /* [rows, d]; of the kind */
+    ids_request atoms;              /* SEARCH_ATOMS; vectors is {0} then */
+    ids_request positive, negative; /* SEARCH_EXAMPLES; vectors is {0} then */
+    ids_request exclude;            /* atoms that are in no list */
+    float min_score;                /* -INFINITY: not given */
+    json_filter filter;
+    size_t k;         /* 0: not given; the caller compares it with the number of atoms */
+    int metric;       /* RA_SIMILARITY_COSINE or RA_SIMILARITY_DOT of ra_model.h, or SEARCH_NOT_GIVEN */
+    int exclude_self; /* 0, 1 or SEARCH_NOT_GIVEN */
 } search_request;
 
 ra_status json_search_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,

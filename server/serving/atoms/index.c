@@ -172,15 +172,25 @@ static size_t count_bits(const uint64_t *set, size_t words) {
     return count;
 }
 
+static ra_status match(search *s, uint64_t *scratch, size_t *total, ra_error *err) {
+    for (size_t i = 0; i < SETS; i++) s->sets[i] = scratch + i * s->index->words;
+    fill(s, s->sets[MATCHES]);
+    RA_TRY(match_point(s, err));
+    RA_TRY(match_statistics(s, err));
+    RA_TRY(match_text(s, err));
+    *total = count_bits(s->sets[MATCHES], s->index->words);
+    return RA_OK;
+}
+
+ra_status atom_index_match(const atom_index *index, const atom_query *query, uint64_t *scratch, size_t *total,
+                           ra_error *err) {
+    return match(&(search){.index = index, .query = query}, scratch, total, err);
+}
+
 ra_status atom_index_find(const atom_index *index, const atom_query *query, uint64_t *scratch, size_t *atoms,
                           atom_label_kind *found, size_t *count, size_t *total, ra_error *err) {
     search s = {.index = index, .query = query};
-    for (size_t i = 0; i < SETS; i++) s.sets[i] = scratch + i * index->words;
-    fill(&s, s.sets[MATCHES]);
-    RA_TRY(match_point(&s, err));
-    RA_TRY(match_statistics(&s, err));
-    RA_TRY(match_text(&s, err));
-    *total = count_bits(s.sets[MATCHES], index->words);
+    RA_TRY(match(&s, scratch, total, err));
     page out = {.atoms = atoms, .skip = query->offset, .left = query->offset < *total ? query->limit : 0};
     if (query->text && !query->sort)
         take_by_kind(&s, &out);

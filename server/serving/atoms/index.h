@@ -40,6 +40,11 @@ typedef struct atom_query {
 /* A query computes in so many numbers of memory. */
 size_t atom_index_scratch(const atom_index *index);
 
+/* The set of those that match, as bits (bit k % 64 of word k / 64) in the first words of scratch, atom_index_scratch()
+ * numbers; *total <- how many. Fails as atom_index_find() does. */
+ra_status atom_index_match(const atom_index *index, const atom_query *query, uint64_t *scratch, size_t *total,
+                           ra_error *err);
+
 /* scratch: atom_index_scratch() numbers. atoms [limit] <- those of the page, *count of them; *total <- how many match. found, if not NULL: [limit] <- where the text
  * of each was found, the first of its kinds. RA_ERR_STATE when the query needs statistics, provenance or labels that the file
  * lacks; RA_ERR_ARGUMENT for a text that words_find() refuses. */

@@ -228,6 +228,44 @@ START_TEST(test_neighbors_leave_the_atom_itself_out) {
 }
 END_TEST
 
+/* The best of some atoms, also where those are few, or none of the best of all. */
+START_TEST(test_search_among_some_atoms) {
+    enum { K = 150, D = 12, MANY = 3 };
+    (void)model_on_device(_i);
+    ra_model *model = make_model(K, D, RA_F32);
+    ra_workspace *workspace = NULL;
+    ra_ok(ra_workspace_new(&workspace, &err));
+    expectation expected[K], left[K];
+    size_t ids[MANY * K];
+    float scores[MANY * K], queries[MANY * D];
+    test_fill(queries, MANY * D, 5);
+    memset(queries + 2 * D, 0, D * sizeof *queries);
+    for (size_t step = 1; step < 60; step += 7)
+        for (ra_similarity metric = RA_SIMILARITY_COSINE; metric <= RA_SIMILARITY_DOT; metric++) {
+            uint64_t among[(K + 63) / 64] = {0};
+            size_t count = 0;
+            for (size_t i = step / 2; i < K; i += step, count++) among[i / 64] |= (uint64_t)1 << i % 64;
+            among[K / 64] |= (uint64_t)1 << 63; /* no atom */
+            for (size_t k = 1; k <= count; k += 1 + count / 3) {
+                ra_ok(ra_model_search_among(model, workspace, queries, MANY, among, k, metric, ids, scores,
+                                            &err));
+                for (size_t q = 0; q < MANY; q++) {
+                    size_t n = 0;
+                    expect(model, queries + q * D, metric, SIZE_MAX, expected);
+                    for (size_t i = 0; i < K; i++)
+                        if (among[expected[i].id / 64] >> expected[i].id % 64 & 1) left[n++] = expected[i];
+                    check_found(left, ids + q * k, scores + q * k, k);
+                }
+            }
+            ra_fails(ra_model_search_among(model, workspace, queries, 1, among, count + 1, metric, ids,
+                                           scores, &err),
+                     RA_ERR_ARGUMENT, "the number of atoms");
+        }
+    ra_workspace_free(workspace);
+    ra_model_release(model);
+}
+END_TEST
+
 START_TEST(test_refuses_queries_that_make_no_sense) {
     enum { K = 6, D = 4 };
     ra_model *model = make_model(K, D, RA_F32);
@@ -278,7 +316,7 @@ END_TEST
 TEST_CASES_LOOP(model_search_shapes, 30, MODEL_DEVICES * sizeof shapes / sizeof *shapes,
                 test_search_equals_the_plain_loop)
 TEST_CASES_LOOP(model_search_devices, 30, MODEL_DEVICES, test_neighbors_leave_the_atom_itself_out,
-                test_atoms_at_the_edge_of_float32_are_ranked)
+                test_search_among_some_atoms, test_atoms_at_the_edge_of_float32_are_ranked)
 TEST_CASES_LOOP(model_search_serial, 30, RA_F16 - RA_F32 + 1,
                 test_a_serial_workspace_does_not_wait_for_the_pool)
 TEST_CASES(model_search, test_answers_do_not_depend_on_what_computed_them,

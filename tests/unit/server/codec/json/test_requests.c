@@ -1,4 +1,4 @@
-/* Bodies in JSON, good and malformed (server/codec/json/{requests,object,string}.c,
+/* Bodies in JSON, good and malformed (server/codec/json/{requests,filter,object,string}.c,
  * server/codec/sort_row.c). */
 #include "harness.h"
 #include "codec/json/requests.h"
@@ -184,6 +184,30 @@ START_TEST(test_search_says_what_was_not_given) {
 }
 END_TEST
 
+START_TEST(test_search_takes_examples_and_a_filter) {
+    static const char body[] =
+        "{\"positive\":[5,0],\"negative\":[2],\"exclude\":[],\"min_score\":-0.5,"
+        "\"filter\":{\"q\":\"caf\\u00e9\",\"min_frequency\":0.1,\"dead\":true,\"point\":7}}",
+                      open[] = "{\"positive\":[5],\"filter\":{}}";
+    search_request request;
+    ra_ok(json_search_parse(body, sizeof body - 1, D, ROWS, &request, &err));
+    ck_assert_int_eq(request.kind, SEARCH_EXAMPLES);
+    ck_assert_uint_eq(request.positive.count, 2);
+    ck_assert_uint_eq(request.negative.ids[0], 2);
+    ck_assert_uint_eq(request.exclude.count, 0);
+    ck_assert(request.min_score == -0.5f);
+    ck_assert_str_eq(request.filter.q.data, "caf\303\251");
+    ck_assert(request.filter.min_frequency == 0.1); /* not the nearest float */
+    ck_assert_int_eq(request.filter.dead, 1);
+    ck_assert(request.filter.has_point && request.filter.point == 7);
+    search_request_release(&request);
+    ra_ok(json_search_parse(open, sizeof open - 1, D, ROWS, &request, &err));
+    ck_assert(request.filter.given && request.filter.dead == -1 && !request.filter.has_point);
+    ck_assert(request.min_score == -INFINITY);
+    search_request_release(&request);
+}
+END_TEST
+
 START_TEST(test_search_takes_inputs_and_atoms) {
     static const char by_inputs[] = "{\"inputs\":[[1,2,3]]}",
                       by_atoms[] = "{\"exclude_self\":true,\"atoms\":[5,0]}";
@@ -330,8 +354,8 @@ static const refusal search_refused[] = {
      "metric is \"l2\", expected \"cosine\" or \"dot\""},
     {"{\"vectors\":[[1,2,3]],\"metric\":2}", RA_ERR_FORMAT, "metric is a number, expected a string"},
     {"{\"vectors\":[[1,2,3]],\"top\":2}", RA_ERR_FORMAT,
-     "unknown member \"top\"; expected \"vectors\", \"inputs\", \"atoms\", \"k\", \"metric\", "
-     "\"exclude_self\""},
+     "unknown member \"top\"; expected \"vectors\", \"inputs\", \"atoms\", \"positive\", \"negative\", "
+     "\"k\", \"metric\", \"exclude_self\", \"exclude\", \"min_score\", \"filter\""},
 };
 
 #define CHECK_REFUSALS(list, parse)                                                                          \
@@ -468,7 +492,7 @@ END_TEST
 TEST_CASES(json_requests, test_latents_of_both_forms_become_the_same_codes,
            test_a_row_without_latents_is_a_row, test_large_random_latents_survive_in_any_order,
            test_inputs_become_a_matrix, test_search_says_what_was_not_given,
-           test_search_takes_inputs_and_atoms, test_a_reply_of_encode_is_latents_as_it_is,
-           test_every_refusal_says_what_is_wrong, test_the_error_may_be_left_out,
-           test_bodies_cut_off_anywhere_are_refused, test_mutated_bodies_never_crash,
-           test_every_failed_allocation_is_reported_and_cleaned_up)
+           test_search_takes_inputs_and_atoms, test_search_takes_examples_and_a_filter,
+           test_a_reply_of_encode_is_latents_as_it_is, test_every_refusal_says_what_is_wrong,
+           test_the_error_may_be_left_out, test_bodies_cut_off_anywhere_are_refused,
+           test_mutated_bodies_never_crash, test_every_failed_allocation_is_reported_and_cleaned_up)

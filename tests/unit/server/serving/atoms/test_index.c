@@ -162,6 +162,9 @@ static void check_query(const atom_query *query) {
         ck_assert_uint_eq(got[i], all[query->offset + i]);
         ck_assert_int_eq(kinds[i], query->text ? (int)kind_of(got[i], query->text) : ATOM_LABEL_OWN);
     }
+    ra_ok(atom_index_match(table, query, scratch, &total, &err));
+    ck_assert_uint_eq(total, expected);
+    for (uint32_t k = 0; k < K; k++) ck_assert_int_eq(scratch[k / 64] >> k % 64 & 1, matches(k, query));
 }
 
 /* ---- tests --------------------------------------------------------------------------------------------- */
