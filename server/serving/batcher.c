@@ -265,9 +265,10 @@ static void add(entry_group *group, entry *taken) {
     group->rows += rows_of(taken->wanted);
 }
 
-/* Whether other requests of its kind may be computed with this one. */
+/* Whether other requests of its kind may be computed with this one. Searches among some atoms have each their own. */
 static bool may_join(const computation *wanted) {
-    return kinds[wanted->kind].join && (!wanted->codes || ra_model_may_join(wanted->model, wanted->codes));
+    return kinds[wanted->kind].join && !wanted->among &&
+           (!wanted->codes || ra_model_may_join(wanted->model, wanted->codes));
 }
 
 static entry *before_of(batcher *queue, const entry *wanted) {

@@ -1,6 +1,7 @@
 """What a search may be about (server/api/search.c): examples of what atoms should be like and what not, atoms that are left
 out, a filter, a least score; each held against all scores, which this file computes itself."""
 
+import concurrent.futures
 import json
 import math
 import os
@@ -157,6 +158,17 @@ class Search(unittest.TestCase):
         allowed = self.matching(q="red")
         found = self.post({"vectors": [zeros], "k": 3, "filter": {"q": "red"}})["results"][0]
         self.assertEqual([(one["atom"], one["score"]) for one in found], [(i, 0) for i in sorted(allowed)[:3]])
+
+    def test_each_has_its_own_atoms_when_many_ask(self):
+        """Requests that come together are computed together; a filter is of one of them."""
+        wanted = {}
+        for k in range(16):
+            body = {"vectors": self.vectors, "k": 5, "exclude": list(range(k))} if k else {"vectors": self.vectors, "k": 5}
+            wanted[k] = (body, self.post(body)["results"])
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            for k, results in pool.map(lambda k: (k, self.post(wanted[k][0])["results"]), list(range(16)) * 8):
+                self.assertEqual([[one["atom"] for one in matches] for matches in results],
+                                 [[one["atom"] for one in matches] for matches in wanted[k][1]])
 
     # ---- forms
 
