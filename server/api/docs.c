@@ -19,8 +19,9 @@
     X(api_docs_js, server_web_docs_js, "text/javascript; charset=utf-8")                                     \
     X(api_tensors, proto_tensors_md, "text/markdown; charset=utf-8")
 
-static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-                             "img-src 'self' data:; base-uri 'none'; form-action 'none'";
+static const char policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'";
 
 /* Sends the reader to this address, relative to the present one. */
 static bool lead_to(api_call *call, const char *location) {

@@ -253,6 +253,33 @@ class Views(Explorer):
             page.click("#explain")
             page.wait_for_selector("text=" + said)
 
+    # ---- media
+
+    def test_addresses_of_media(self):
+        page = self.open("#/d/digits/table", "table")
+        make = lambda template, row: page.evaluate("([info, row]) => import('/explorer/media.js').then((media) => media.mediaOf(info, row))",
+                                                   [{"media_url": template}, row])
+        row = {"row": 812, "item": 3, "position": 44, "label": "a b/\u00e9'(1).png", "value": 1}
+        self.assertEqual(make("/m/{path}", row), "/m/a%20b/%C3%A9%27%281%29.png")
+        self.assertEqual(make("/m/{label}", row), "/m/a%20b%2F%C3%A9%27%281%29.png")
+        self.assertEqual(make("/m/{item}-{row}.webp", row), "/m/3-812.webp")
+        self.assertIsNone(make("/m/{item}", {**row, "item": None}))
+        self.assertIsNone(make(None, row))
+        self.assertEqual(make(None, {**row, "media": "/x.png"}), "/x.png")
+
+    def test_a_heat_map_has_the_codes_of_its_patches(self):
+        page = self.open("#/d/digits/table", "table")
+        found = page.evaluate("""import('/explorer/media.js').then((media) => {
+            const figure = media.heat({}, {rows: 7, skip: 1, height: 2, width: 3}, {item: 4, label: null, value: 2, codes: [9, 0, 1, 2, 0, 0, 2]}, 2);
+            const canvas = figure.querySelector('canvas');
+            return [canvas.width, canvas.height, figure.textContent, Array.from(canvas.getContext('2d').getImageData(0, 0, 3, 2).data)]; })""")
+        colors = [found[3][4 * i:4 * i + 3] for i in range(6)]
+        self.assertEqual((found[0], found[1]), (3, 2))
+        self.assertIn("item 4", found[2])
+        self.assertEqual(colors[2], colors[5])
+        self.assertEqual(colors[0], colors[3])
+        self.assertEqual(len({tuple(color) for color in colors}), 3)
+
     # ---- the dictionary and the service
 
     def test_the_spectrum_is_that_of_the_dictionary(self):

@@ -23,6 +23,10 @@ export const quantity = (share) => (isDark() ? between(VIRIDIS, 0.12 + 0.88 * sh
 // value in [-1, 1] -> [r, g, b]
 export const balance = (value) => between(BALANCE, (value + 1) / 2);
 
+// The same for points on paper, where what is near zero must still be seen.
+const AROUND = { light: ["2166ac", "67a9cf", "c3c4c2", "f1a340", "b35806"], dark: ["7fc0f5", "4b88b8", "5a6068", "b97a2e", "ffb454"] };
+export const around = (value) => between(isDark() ? AROUND.dark : AROUND.light, (value + 1) / 2);
+
 // What is unknown, or not matched.
 export const none = () => (isDark() ? [74, 80, 88] : [205, 202, 195]);
 

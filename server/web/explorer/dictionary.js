@@ -120,7 +120,7 @@ export async function show(place, context) {
   el("div", { class: "grid" },
     panel("settings", "Settings", facts([["activation", info.sae], ["encoder", info.encoder], ["standardized", info.standardized ? "yes" : "no"],
       ...settings.filter(([name]) => name !== "sae" && name !== "encoder").map(([name, value]) => [name, typeof value === "number" ? num(value) : String(value)])])),
-    file(context), density(context, all), spectrum(context), await contrasted(context),
+    file(context), density(context, all), spectrum(context),
     all.hull_share && spread("hull", "Within their points: cosine of atoms with their mixtures", all.hull_share),
     all.relaxation ? spread("relaxations", "Lengths of the relaxations", all.relaxation, known(delta) ? "Training allowed " + num(delta) + " (delta)." : null)
       : panel("relaxations", "Lengths of the relaxations", missing("relaxation")),
@@ -128,5 +128,5 @@ export async function show(place, context) {
     all.agreement ? spread("agreements", "Share of other runs that find an atom", all.agreement) : panel("agreements", "Agreement with other runs", missing("agreement")),
     all.energy && panel("energies", "Energy of the atoms, strongest first", line(Array.from(all.energy).sort((a, b) => b - a),
       { label: "Energy by rank", from: "1", to: num(info.atom_count) })),
-    spread("norms", "Lengths of the atoms", all.norm))));
+    spread("norms", "Lengths of the atoms", all.norm)), await contrasted(context)));
 }

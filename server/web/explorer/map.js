@@ -2,7 +2,7 @@
 
 import { at, columns, contrasts, get, labels, maybe, once } from "./ask.js";
 import { Cloud } from "./cloud.js";
-import { balance, css, none, quantity } from "./colors.js";
+import { around, css, none, quantity } from "./colors.js";
 import { missing } from "./commands.js";
 import { el, failure, known, num, panel, percent, plural, quiet } from "./dom.js";
 import { adder, listsOf } from "./lists.js";
@@ -107,10 +107,10 @@ export async function show(place, context) {
   const legend = el("span", { class: "scale" });
 
   function paint() {
-    const around = MEASURES[state.color]?.[4];
-    const of = MEASURES[state.color] && (around ? balanced(values[state.color]) : range(values[state.color], MEASURES[state.color][3]));
+    const signed = MEASURES[state.color]?.[4];
+    const of = MEASURES[state.color] && (signed ? balanced(values[state.color]) : range(values[state.color], MEASURES[state.color][3]));
     const sizes = MEASURES[state.size] && range(values[state.size], MEASURES[state.size][3]);
-    const palette = Array.from({ length: 64 }, (_, k) => (around ? balance(k / 31.5 - 1) : quantity(k / 63))), nothing = none();
+    const palette = Array.from({ length: 64 }, (_, k) => (signed ? around(k / 31.5 - 1) : quantity(k / 63))), nothing = none();
     const shareOf = (i) => (of && known(values[state.color][i]) ? of.share(values[state.color][i]) : null);
     const lit = (i) => (!matched || matched.has(i)) && (!chosen || chosen.has(i));
     const shares = new Float32Array(cloud.count);

@@ -1,6 +1,7 @@
 // What rows of data were made of: pictures, sounds and texts at the addresses that the server gives, and the codes of whole
 // items as heat maps over them.
 
+import { fetched, key } from "./ask.js";
 import { css, quantity } from "./colors.js";
 import { el, known, num } from "./dom.js";
 
@@ -21,11 +22,22 @@ export function mediaOf(info, row) {
   return lacks ? null : address;
 }
 
+// An element cannot send a key, so with one the page asks for the file itself.
+function load(node, address) {
+  if (!key() || new URL(address, document.baseURI).origin !== location.origin) {
+    node.src = address;
+    return node;
+  }
+  fetched(address).then((response) => response.blob()).then((blob) => { node.src = URL.createObjectURL(blob); })
+    .catch((error) => { node.alt = error.message; });
+  return node;
+}
+
 // null when it is not what a page shows.
 export function show(address, name) {
   const path = (address || "").split("?")[0];
-  if (PICTURE.test(path)) return el("img", { class: "media", src: address, alt: name, loading: "lazy" });
-  if (SOUND.test(path)) return el("audio", { src: address, controls: true, preload: "none", "aria-label": name });
+  if (PICTURE.test(path)) return load(el("img", { class: "media", alt: name, loading: "lazy" }), address);
+  if (SOUND.test(path)) return load(el("audio", { controls: true, preload: "none", "aria-label": name }), address);
   return address ? el("a", { href: address }, name) : null;
 }
 
