@@ -279,9 +279,13 @@ export class Cloud {
       pen.fillText(short, x + 4, py + 0.5);
       return true;
     };
-    for (const i of new Set([this.selected, this.hovered, ...this.lines.map((line) => line.to)])) if (i >= 0) place(i, true);
+    const first = new Set([this.hovered, this.selected].filter((i) => i >= 0)), ends = this.lines.map((line) => line.to);
+    for (const i of first) place(i, true);
+    for (const i of ends) if (!first.has(i)) place(i);
+    const done = new Set([...first, ...ends]);
     let placed = 0;
-    for (let k = 0; k < this.importance.length && k < 4000 && placed < most; k++) if (place(this.importance[k])) placed++;
+    for (let k = 0; k < this.importance.length && k < 4000 && placed < most; k++)
+      if (!done.has(this.importance[k]) && place(this.importance[k])) placed++;
   }
 
   // ---- pointer and keys
