@@ -15,6 +15,7 @@
     X("cloud.js", cloud_js)                                                                                  \
     X("colors.js", colors_js)                                                                                \
     X("commands.js", commands_js)                                                                            \
+    X("compare.js", compare_js)                                                                              \
     X("dictionary.js", dictionary_js)                                                                        \
     X("dom.js", dom_js)                                                                                      \
     X("input.js", input_js)                                                                                  \

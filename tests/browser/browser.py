@@ -41,7 +41,7 @@ def rasae(*arguments):
 def make(folder, name, data, labels, *flags):
     """Trains, fuses, measures and lays out, as a user would."""
     checkpoint, model = (os.path.join(folder, name + end) for end in (".checkpoint.safetensors", ".safetensors"))
-    rasae("train", data, "--labels", labels, "-o", checkpoint, "--quiet", "--seed", "1", *flags)
+    rasae("train", data, "--labels", labels, "-o", checkpoint, "--quiet", *flags)
     rasae("fuse", checkpoint, "-o", model, "--quiet")
     rasae("eval", model, data, "--labels", labels, "--basic", "--save", model)
     rasae("layout", model, "-o", model)
@@ -114,7 +114,9 @@ class Explorer(unittest.TestCase):
             "words": make(cls.folder, "words", os.path.join(DATA, "words.safetensors"), os.path.join(DATA, "words.txt"),
                           "--concepts", "300", "--top-k", "16", "--epochs", "6"),
             "digits": make(cls.folder, "digits", os.path.join(DATA, "digits.npy"), os.path.join(DATA, "digits.txt"),
-                           "--concepts", "64", "--top-k", "8", "--epochs", "30")}
+                           "--concepts", "64", "--top-k", "8", "--epochs", "30"),
+            "digits-again": make(cls.folder, "digits-again", os.path.join(DATA, "digits.npy"), os.path.join(DATA, "digits.txt"),
+                                 "--concepts", "48", "--top-k", "8", "--epochs", "20", "--seed", "2")}
         if cls.large:
             served = {"large": make_large(os.path.join(cls.folder, "large.safetensors"))}
         return served

@@ -36,7 +36,7 @@ class Views(Explorer):
     def test_the_first_page_is_the_map_of_the_first_dictionary(self):
         page = self.open("", "map")
         self.assertIn("#/d/words/map", page.url)
-        self.assertEqual(page.eval_on_selector_all("#dictionary option", "all => all.map((one) => one.value)"), ["words", "digits"])
+        self.assertEqual(page.eval_on_selector_all("#dictionary option", "all => all.map((one) => one.value)"), ["words", "digits", "digits-again"])
         page.select_option("#dictionary", "digits")
         page.wait_for_url("**#/d/digits/map")
 
@@ -292,6 +292,24 @@ class Views(Explorer):
             return spectrum.singularValues(Float64Array.from(array.values), ...array.shape); })""")
         numpy.testing.assert_allclose(found, values, rtol=1e-6, atol=1e-6 * values[0])
         self.assertIn("%.3g" % (numpy.sum(values ** 2) / values[0] ** 2), page.inner_text("[data-panel=spectrum]"))
+
+    def test_two_dictionaries_are_compared(self):
+        import io
+        import numpy
+        unit = lambda name: (lambda x: x / numpy.maximum(numpy.linalg.norm(x, axis=1, keepdims=True), 1e-30))(numpy.load(io.BytesIO(
+            self.daemon.get("/v1/dictionaries/%s/dictionary?format=npy" % name).body)).astype(float))
+        cosines = unit("digits") @ unit("digits-again").T
+        best = cosines.max(1)
+        mutual = cosines.argmax(0)[cosines.argmax(1)] == numpy.arange(len(best))
+        page = self.both("#/d/digits/compare?with=digits-again", "digits-compare", "compare")
+        text = page.inner_text("[data-panel=alike]")
+        self.assertIn("%.3f" % best.mean(), text)
+        for share in (numpy.mean(best >= 0.7), numpy.mean(best >= 0.9), mutual.mean()):
+            self.assertIn(page.evaluate("(share) => import('/explorer/dom.js').then((dom) => dom.percent(share))", float(share)), text)
+        order = numpy.argsort(-best, kind="stable")
+        links = page.eval_on_selector_all("[data-panel=both] tbody tr", "all => all.map((row) => [...row.querySelectorAll('a')].map((one) => Number(one.hash.split('/').pop())))")
+        self.assertEqual(links[0], [int(order[0]), int(cosines[order[0]].argmax())])
+        self.assertIn("no other dictionary of 384 dimensions", self.open("#/d/words/compare", "compare").inner_text("main"))
 
     def test_the_service_counts_requests(self):
         page = self.open("#/service", "service")

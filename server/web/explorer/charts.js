@@ -43,7 +43,7 @@ export function histogram({ low, high, counts }, { marker, label, axis = tick, u
   return chart(height, label,
     [0, 0.5, 1].map((share) => [
       svg("line", { class: "axis", x1: left, x2: width - right, y1: top + tall * (1 - share), y2: top + tall * (1 - share) }),
-      (share !== 0.5 || most > 1) && svg("text", { x: left - 6, y: top + tall * (1 - share) + 4, "text-anchor": "end" }, num(Math.round(most * share)))]),
+      (share !== 0.5 || most > 1) && svg("text", { x: left - 6, y: top + tall * (1 - share) + 4, "text-anchor": "end" }, tick(most * share))]),
     counts.slice(0, last).map((count, i) => count > 0 && svg("rect", { class: "mark", x: left + i * step + 0.5,
       y: top + tall * (1 - count / most), width: Math.max(step - 1, 0.8), height: Math.max(tall * count / most, 1) },
       svg("title", {}, axis(low + (high - low) * i / counts.length) + " to " + axis(low + (high - low) * (i + 1) / counts.length) + ": " + num(count) + " " + unit))),

@@ -10,6 +10,7 @@ const byId = (id) => document.getElementById(id);
 const VIEWS = { // of a dictionary: its title and module
   map: ["Map", "./map.js"], table: ["Table", "./table.js"], atom: ["Atom", "./atom.js"], point: [null, "./point.js"],
   input: ["Input", "./input.js"], lists: ["Lists", "./lists.js"], dictionary: ["Dictionary", "./dictionary.js"],
+  compare: ["Compare", "./compare.js"],
 };
 const SERVER_VIEWS = { service: ["Service", "./service.js"] };
 
@@ -54,6 +55,7 @@ function drawFrame(now) {
     el("a", { href: address(name, view, view === "atom" ? lastAtom : undefined),
       "aria-current": now.view === view && "page" }, title)),
     el("a", { href: "#/service", "aria-current": now.view === "service" && "page" }, "Service"));
+  views.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   byId("find").hidden = !name;
 }
 
