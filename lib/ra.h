@@ -20,6 +20,7 @@
  *   ra_agreement.h   in how many runs each atom is found again
  *   ra_contrast.h    what latents do on one set of data against another
  *   ra_model.h       what is served: fused, immutable; reconstruct, encode, explain, search
+ *   ra_weights.h     a model as plain weights, for other libraries
  *   ra_train.h       losses, Adam, schedules, the loop
  *   ra_metrics.h     evaluation of a model, stability between dictionaries
  *   ra_layout.h      positions of the atoms on a map
@@ -48,6 +49,7 @@
 #include "ra_agreement.h"
 #include "ra_contrast.h"
 #include "ra_model.h"
+#include "ra_weights.h"
 #include "ra_train.h"
 #include "ra_metrics.h"
 #include "ra_layout.h"

@@ -132,6 +132,10 @@ const char *ra_npz_name(const ra_npz *npz, size_t i); /* NULL past the end */
 ra_status ra_npz_describe(const ra_npz *npz, size_t i, ra_tensor *tensor, ra_error *err);
 ra_status ra_npz_read(const ra_npz *npz, size_t i, ra_tensor *tensor, void **copy, ra_error *err);
 
+/* Writes arrays under their names, as numpy.savez does: each stored as it is, also beyond 4 GiB. */
+ra_status ra_npz_write(const char *path, const char *const *names, const ra_tensor *tensors, size_t count,
+                       ra_error *err);
+
 /* ---- safetensors -------------------------------------------------------------------------------------- */
 
 typedef struct ra_safetensors ra_safetensors;

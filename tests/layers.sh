@@ -45,7 +45,8 @@ layers='
     trainer/eval:        trainer/common
     trainer/compare:     trainer/common
     trainer/inspect:     trainer/common
-    trainer:             trainer/training trainer/eval trainer/compare trainer/inspect
+    trainer/export:      trainer/common
+    trainer:             trainer/training trainer/eval trainer/compare trainer/inspect trainer/export
 '
 
 # The layer of each file whose folder does not tell it, first the public headers. `all` is above every layer
@@ -66,6 +67,7 @@ files='
     lib/ra_sae.h:        lib/sae
     lib/ra_latent_statistics.h: lib/model
     lib/ra_model.h:      lib/model
+    lib/ra_weights.h:    lib/model
     lib/ra_data.h:       lib/data
     lib/ra_points.h:     lib/points
     lib/ra_trace.h:      lib/points

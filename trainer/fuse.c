@@ -14,22 +14,16 @@ static struct fuse_flags {
     model_choice model;
 } flags;
 
-static const char *const dtype_names[] = {[RA_F32] = "f32", [RA_F16] = "f16", [RA_BF16] = "bf16", NULL};
-
 #define AT(member) offsetof(struct fuse_flags, member)
 
 /* clang-format off */
 static const ra_setting rows[] = {
     {"output", RA_SETTING_TEXT, AT(output), .letter = 'o', .required = true, .argument = "FUSED",
         .help = "the artifact"},
-    {"dtype", RA_SETTING_NAME, AT(dtype), .names = dtype_names, .fallback = "f32", .argument = "TYPE",
-        .help = "type of the dictionary: f32, f16 or bf16"},
-    {"archetypes", RA_SETTING_COUNT, AT(archetypes), .min = 1, .max = 65536, .argument = "T",
-        .help = "points kept for each atom, largest convex weights first (16)"},
-    {"model", RA_SETTING_TEXT, AT(network), .argument = "NAME",
-        .help = "the network that the activations are from, like gpt2-small"},
-    {"hook", RA_SETTING_TEXT, AT(hook), .argument = "NAME",
-        .help = "where in it they were taken, like blocks.6.hook_resid_post"},
+    MODEL_DTYPE_ROW(AT(dtype)),
+    MODEL_ARCHETYPES_ROW(AT(archetypes)),
+    MODEL_NETWORK_ROW(AT(network)),
+    MODEL_HOOK_ROW(AT(hook)),
     {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
     {"quiet", RA_SETTING_BOOL, AT(quiet), .help = "print errors only"},
 };
@@ -42,7 +36,7 @@ static void print_result(const ra_model *model, const char *input) {
     if (info->from_checkpoint)
         printf(" was fused into ");
     else
-        printf(" was fused before; its atoms are written as %s into ", dtype_names[flags.dtype]);
+        printf(" was fused before; its atoms are written as %s into ", model_dtype_names[flags.dtype]);
     print_clean(stdout, flags.output);
     printf(": %s atoms of %zu dimensions", format_grouped(info->concepts).text, info->dimensions);
     if (info->archetypes) printf(", %zu archetypes each", info->archetypes);
@@ -58,7 +52,7 @@ static ra_status print_json(const ra_model *model, ra_error *err) {
     json_count(&json, "concepts", info->concepts);
     json_count(&json, "dimensions", info->dimensions);
     json_count(&json, "archetypes", info->archetypes);
-    json_text(&json, "dtype", dtype_names[flags.dtype]);
+    json_text(&json, "dtype", model_dtype_names[flags.dtype]);
     json_bool(&json, "has_encoder", info->has_encoder);
     json_object_end(&json);
     return json_print(&json, stdout, err);

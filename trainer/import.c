@@ -17,26 +17,20 @@ static struct import_flags {
     model_choice model;
 } flags;
 
-enum { OUTPUT, DTYPE, ARCHETYPES };
-
-static const char *const dtype_names[] = {[RA_F32] = "f32", [RA_F16] = "f16", [RA_BF16] = "bf16", NULL};
+enum { ARCHETYPES = 2 };
 
 #define AT(member) offsetof(struct import_flags, member)
 
 /* clang-format off */
 static const ra_setting rows[] = {
-    [OUTPUT] = {"output", RA_SETTING_TEXT, AT(output), .letter = 'o', .required = true, .argument = "OUT",
+    {"output", RA_SETTING_TEXT, AT(output), .letter = 'o', .required = true, .argument = "OUT",
         .help = "the file that is written"},
-    [DTYPE] = {"dtype", RA_SETTING_NAME, AT(dtype), .names = dtype_names, .fallback = "f32", .argument = "TYPE",
-        .help = "type of the dictionary: f32, f16 or bf16"},
-    [ARCHETYPES] = {"archetypes", RA_SETTING_COUNT, AT(archetypes), .min = 1, .max = 65536, .argument = "T",
-        .help = "points kept for each atom, largest convex weights first (16)"},
+    MODEL_DTYPE_ROW(AT(dtype)),
+    [ARCHETYPES] = MODEL_ARCHETYPES_ROW(AT(archetypes)),
     {"checkpoint", RA_SETTING_BOOL, AT(checkpoint),
         .help = "keep the parameters (W, C, Relax), for rasae train --init, instead of the fused dictionary"},
-    {"model", RA_SETTING_TEXT, AT(network), .argument = "NAME",
-        .help = "the network that the activations are from, like gpt2-small"},
-    {"hook", RA_SETTING_TEXT, AT(hook), .argument = "NAME",
-        .help = "where in it they were taken, like blocks.6.hook_resid_post"},
+    MODEL_NETWORK_ROW(AT(network)),
+    MODEL_HOOK_ROW(AT(hook)),
     {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
     {"quiet", RA_SETTING_BOOL, AT(quiet), .help = "print errors only"},
 };

@@ -197,7 +197,7 @@ class Readme(unittest.TestCase):
         self.assertIn(">%s<" % re.search(r'"label":"([^"]+)"', shown).group(1), read("tests", "docs", "atom.svg"))
 
     def test_flags_exist(self):
-        commands = ("train", "fuse", "encode", "reconstruct", "inspect", "eval", "compare", "layout", "trace", "import")
+        commands = ("train", "fuse", "encode", "reconstruct", "inspect", "eval", "compare", "layout", "trace", "import", "export")
         known = set()
         for words in (["rasaed"], ["rasae"], *(["rasae", command] for command in commands)):
             listed = subprocess.run([os.path.join(PROGRAMS, words[0]), *words[1:], "--help"], capture_output=True, text=True,

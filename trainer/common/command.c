@@ -165,6 +165,7 @@ ra_status model_choice_open(const model_choice *choice, const char *path, size_t
     return status;
 }
 
+const char *const model_dtype_names[] = {[RA_F32] = "f32", [RA_F16] = "f16", [RA_BF16] = "bf16", NULL};
 const char *const data_layout_names[] = {[RA_LAYOUT_GUESS] = "auto",
                                          [RA_LAYOUT_NCHW] = "nchw",
                                          [RA_LAYOUT_NHWC] = "nhwc",

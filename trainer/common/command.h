@@ -90,6 +90,32 @@ extern const char *const data_layout_names[];
                                                    "d], rows (d is last), or by their number"                \
     }
 
+/* The rows of commands that write artifacts; each member belongs to the command's struct, dtype is an int. */
+extern const char *const model_dtype_names[]; /* f32, f16, bf16, by ra_dtype */
+#define MODEL_DTYPE_ROW(member)                                                                              \
+    {                                                                                                        \
+        "dtype", RA_SETTING_NAME, member, .names = model_dtype_names, .fallback = "f32", .argument = "TYPE", \
+                                          .help = "type of the dictionary: f32, f16 or bf16"                 \
+    }
+#define MODEL_ARCHETYPES_ROW(member)                                                                         \
+    {                                                                                                        \
+        "archetypes", RA_SETTING_COUNT, member, .min = 1, .max = 65536, .argument = "T",                     \
+                                                .help = "points kept for each atom, largest convex "         \
+                                                        "weights first (16)"                                 \
+    }
+#define MODEL_NETWORK_ROW(member)                                                                            \
+    {                                                                                                        \
+        "model", RA_SETTING_TEXT, member, .argument = "NAME",                                                \
+                                          .help = "the network that the activations are from, like "         \
+                                                  "gpt2-small"                                               \
+    }
+#define MODEL_HOOK_ROW(member)                                                                               \
+    {                                                                                                        \
+        "hook", RA_SETTING_TEXT, member, .argument = "NAME",                                                 \
+                                         .help = "where in it they were taken, like "                        \
+                                                 "blocks.6.hook_resid_post"                                  \
+    }
+
 /* Opens data; fails if it has not as many dimensions as the model. */
 ra_status open_data_of(const ra_model *model, const char *const *paths, size_t count,
                        const ra_data_options *options, ra_data **data, ra_error *err);

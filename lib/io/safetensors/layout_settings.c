@@ -183,8 +183,8 @@ static ra_status read_alone(ra_safetensors *file, ra_layout layout, ra_error *er
 
 ra_status ra_layout_settings(ra_safetensors *file, ra_layout layout, ra_error *err) {
     bool found = false;
-    if (file->npz) return gemma_scope(file, err);
     if (layout == RA_LAYOUT_SAELENS) RA_TRY(read_beside(file, "cfg.json", saelens, NULL, &found, err));
+    if (file->npz && !found) return gemma_scope(file, err);
     if (layout == RA_LAYOUT_SPARSIFY) RA_TRY(read_beside(file, "cfg.json", sparsify, NULL, &found, err));
     if (!found && layout != RA_LAYOUT_SPARSIFY)
         RA_TRY(read_beside(file, "config.json", dictionary_learning, "trainer", &found, err));

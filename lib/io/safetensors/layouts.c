@@ -22,7 +22,7 @@ typedef struct part {
     bool swapped, required;
 } part;
 
-enum { PARTS = 5 };
+enum { PARTS = 6 };
 
 static const struct {
     ra_layout layout;
@@ -32,7 +32,9 @@ static const struct {
      {{"W_enc", "encoder.final_block.0.weight", true, true},
       {"b_enc", "encoder.final_block.0.bias", false, true},
       {"W_dec", "dictionary", false, true},
-      {"b_dec", "output.bias", false, true}}},
+      {"b_dec", "output.bias", false, true},
+      {"norm_weight", "encoder.final_block.1.weight", false, false},
+      {"norm_bias", "encoder.final_block.1.bias", false, false}}},
     {RA_LAYOUT_SPARSIFY,
      {{"encoder.weight", "encoder.final_block.0.weight", false, true},
       {"encoder.bias", "encoder.final_block.0.bias", false, true},
