@@ -27,6 +27,15 @@ OPTIMIZE  := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE)
 CPPFLAGS  += -D_GNU_SOURCE -Ilib
 # The same sources give the same bytes wherever they are built: neither a path of this machine nor a date goes into them.
 CFLAGS    += -ffile-prefix-map=$(CURDIR)=.
+# Hardening: an overwritten stack, a call of libc beyond its buffer and a jump to a wrong place end the process, and nothing that
+# runs can be written. Of these flags, the compiler gets those that it knows. A libc without the third level of _FORTIFY_SOURCE
+# takes the second. Sanitizers look at the same calls themselves. tests/deploy/test_hardening.py reads the files built.
+known      = $(foreach flag,$(1),$(shell $(CC) -Werror $(flag) -S -x c -o /dev/null /dev/null 2>/dev/null && echo $(flag)))
+HARDEN    := $(call known,-fstack-protector-strong -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard)
+FORTIFY   := $(if $(SANITIZE),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+CFLAGS    += $(HARDEN) $(FORTIFY) -fPIE
+HARD_LINK := -z,relro,-z,now,-z,noexecstack,-z,separate-code
+LDFLAGS   += -Wl,$(HARD_LINK)
 CFLAGS    += -std=gnu17 -g $(OPTIMIZE) -fno-math-errno -fvisibility=hidden $(WARNINGS) -MMD -MP -pthread
 LDFLAGS   += $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread
 LIBS      := -lopenblas -lcjson -lxxhash -lz -ldl -lm
@@ -99,7 +108,7 @@ TRAINER_PARTS := $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBAPP) 
 # With another value of MPI there is another stamp, and the program is linked again.
 $(OUT)/rasae: $(call object,trainer/training/ranks_$(RANKS).c) $(TRAINER_PARTS) | $(OUT)/obj/ranks-$(RANKS)
 	$(call say,LINK,$@)
-	$(Q)$(if $(MPI),$(MPICC),$(CC)) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(if $(MPI),$(MPICC),$(CC)) $(LDFLAGS) -pie -o $@ $^ $(LIBS)
 
 $(OUT)/obj/ranks-$(RANKS):
 	$(Q)mkdir -p $(@D) && rm -f $(OUT)/obj/ranks-* $(OUT)/rasae && touch $@
@@ -107,7 +116,7 @@ $(OUT)/obj/ranks-$(RANKS):
 # For the tests, which need it whether or not MPI is set.
 $(OUT)/tests/rasae-mpi: $(call object,trainer/training/ranks_mpi.c) $(TRAINER_PARTS)
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(MPICC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)mkdir -p $(@D) && $(MPICC) $(LDFLAGS) -pie -o $@ $^ $(LIBS)
 
 $(OUT)/obj/trainer/training/ranks_mpi.o: trainer/training/ranks_mpi.c
 	$(call say,MPICC,$<)
@@ -115,7 +124,7 @@ $(OUT)/obj/trainer/training/ranks_mpi.o: trainer/training/ranks_mpi.c
 
 $(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(ASSET_PARTS) $(LIBAPP) $(LIBRASAE)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SERVER_LIBS) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(SERVER_LIBS) $(LIBS)
 
 $(UNIT): $(call object,$(UNIT_SRC)) $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE) | $(PLUGINS)
 	$(call say,LINK,$@)
@@ -140,7 +149,7 @@ cuda: $(CUDA) ## build the CUDA plugin alone; print the registers and memory of 
 
 $(OUT)/librasae-cuda.so: $(CUDA_PARTS)
 	$(call say,LINK,$@)
-	$(Q)$(NVCC) -shared -cudart static -Xlinker '-rpath,$(CUDA_RUNPATH),--exclude-libs,ALL,--as-needed' -o $@ $^
+	$(Q)$(NVCC) -shared -cudart static -Xlinker '$(HARD_LINK),-rpath,$(CUDA_RUNPATH),--exclude-libs,ALL,--as-needed' -o $@ $^
 
 $(OUT)/obj/cuda/%.o: %.c
 	$(call say,CC,$<)
@@ -149,7 +158,7 @@ $(OUT)/obj/cuda/%.o: %.c
 $(OUT)/obj/cuda/%.cu.o: %.cu
 	$(call say,NVCC,$<)
 	$(Q)mkdir -p $(@D) && $(NVCC) -std=c++17 -O3 -lineinfo $(CUDA_CODE) -Ilib -MMD -MP -Xptxas -v -Werror all-warnings \
-	  -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-fno-exceptions,-fno-threadsafe-statics -c -o $@ $< 2>$(@:.o=.txt) || { cat $(@:.o=.txt); false; }
+	  -Xcompiler '$(subst $() ,$(comma),$(strip $(HARDEN) -fPIC)),-fvisibility=hidden,-Wall,-Wextra,-fno-exceptions,-fno-threadsafe-statics' -c -o $@ $< 2>$(@:.o=.txt) || { cat $(@:.o=.txt); false; }
 
 # The same sources over tests/emulation in place of CUDA. Kernels and emulation are built without sanitizers, which would
 # lose track of the stacks of its threads.
