@@ -134,6 +134,8 @@ typedef struct ra_model_info {
     size_t point_rows;        /* nearest rows per point; 0: it has none */
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
     bool has_statistics, has_layout;
+    ra_latent_items items;                    /* that the rows of the statistics are parts of */
+    size_t item_count;                        /* items whose codes are kept for each latent */
     float coverage, hull_share, trace_cosine; /* of the median atom; NaN: unknown */
     size_t agreement_runs;                   /* that the atoms were compared with (ra_agreement.h); 0: none */
     double agreement_level;                  /* the cosine from which on a run has an atom */

@@ -33,6 +33,13 @@ static bool body_names(const http_request *request, const char *member) {
     return request->body && memmem(request->body, request->body_size, member, strlen(member));
 }
 
+static double items_asked(const http_request *request, const ra_model_info *info) {
+    const char *k = http_target_parameter(&request->target, "k");
+    size_t asked = k ? strtoul(k, NULL, 10) : info->item_count;
+    return (double)(asked < info->item_count ? asked : info->item_count) *
+           (double)(info->items.rows ? info->items.rows : 1);
+}
+
 /* To find the atoms first. */
 static double find_cost(const http_request *request, const ra_model_info *info) {
     static const char *const sifted[] = {"sort", "order", "min_frequency", "dead", "point"};
@@ -63,6 +70,8 @@ static double count_steps(cost_kind kind, const http_request *request, double by
         return (rows < 1 ? 1 : rows) * (double)info->concepts * d;
     case COST_TABLE:
         return (double)info->concepts;
+    case COST_ITEMS:
+        return items_asked(request, info);
     case COST_ATOMS:
         return atoms_asked(request) * d;
     default:
@@ -80,12 +89,12 @@ static double write_cost(cost_kind kind, const http_request *request) {
 /* However little it is, what a device computes goes through the batcher: it joins requests, and only its few
  * workspaces take memory on the device. */
 static bool is_for_device(cost_kind kind, const ra_model_info *info) {
-    return kind != COST_ATOMS && kind != COST_TABLE && info->device_bytes > 0;
+    return kind != COST_ATOMS && kind != COST_TABLE && kind != COST_ITEMS && info->device_bytes > 0;
 }
 
 bool cost_is_heavy(const cost *stated, const http_request *request, const ra_model_info *info) {
     if (stated->kind == COST_NONE) return false;
-    if (stated->kind == COST_FILE || stated->kind == COST_UNSTATED) return true;
+    if (stated->kind == COST_FILE || stated->kind == COST_READ || stated->kind == COST_UNSTATED) return true;
     double bytes = (double)request->body_size * (request->coding == CODING_IDENTITY ? 1 : PACKED);
     double nanoseconds = bytes * PARSE_NANOSECONDS;
     if (info && nanoseconds <= HEAVY_NANOSECONDS)

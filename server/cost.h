@@ -25,6 +25,8 @@ typedef enum cost_kind {
     COST_QUERIES,  /* the same, but a JSON body may hold numbers of atoms in place of rows: searching */
     COST_ATOMS,    /* d steps for each atom that is asked for: writing them out */
     COST_TABLE,    /* K steps: writing what is known of every atom */
+    COST_ITEMS,    /* a step for each row of each item that is asked for */
+    COST_READ,     /* always heavy: reads a file */
     COST_FILE      /* always heavy: opens a file, or waits for one to open */
 } cost_kind;
 

@@ -52,6 +52,7 @@ typedef struct parts {
     ra_backend *backend;
     rasaed state;
     cors_policy cors;
+    media *media;
     http_proxies proxies;
     http_service service;
     http_tls *tls; /* NULL: plain http */
@@ -104,6 +105,9 @@ static ra_status prepare(parts *self, ra_error *err) {
     self->cors = (cors_policy){chosen->cors_origin.items, chosen->cors_origin.count};
     state->cors = &self->cors;
     state->metrics_access = (auth_scope)chosen->metrics_access;
+    RA_TRY(media_open(chosen->media.items, chosen->media.count, chosen->media_url.items,
+                      chosen->media_url.count, &self->media, err));
+    state->media = self->media;
     state->max_body = chosen->max_body;
     state->max_rows = chosen->max_rows;
     return RA_OK;
@@ -344,6 +348,7 @@ static void stop(parts *self) {
     unix_socket_remove(&self->admin.local);
     http_tls_free(self->tls);
     http_proxies_release(&self->proxies);
+    media_free(self->media);
 }
 
 /* A failed start says why before it stops what it has started: a part that does not end would end the process. */

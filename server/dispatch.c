@@ -241,6 +241,7 @@ static ra_status resolve(api_call *call, const route *row, ra_error *err) {
             break;
         case CAPTURE_NAME:
         case CAPTURE_ASSET:
+        case CAPTURE_FILE:
         case CAPTURE_NOTHING:
             break;
         }

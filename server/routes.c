@@ -60,6 +60,9 @@ static route table[] = {
         .key = AUTH_READ, .query = "k metric fields", .cost = {COST_SCAN, 0.5}},
     {GET, D "/atoms/{i}/cofiring", api_cofiring, "cofiring",
         .key = AUTH_READ, .query = "k measure fields", .cost = {COST_ATOMS, 25}},
+    {GET, D "/atoms/{i}/items", api_items, "items",
+        .key = AUTH_READ, .gives = FORMS_MATRIX, .query = "k format", .cost = {COST_ITEMS, 25}},
+    {GET, D "/media/{f}", api_media, "media", .key = AUTH_READ, .cost = {COST_READ}},
     {GET, D "/table", api_table, "table",
         .key = AUTH_READ, .gives = FORMS_TABLE, .query = "columns format", .cost = {COST_TABLE, 400}},
     {GET, D "/points/{i}", api_point, "point",
@@ -145,6 +148,8 @@ static route_capture capture_of(char letter) {
         return CAPTURE_NAME;
     case 'a':
         return CAPTURE_ASSET;
+    case 'f':
+        return CAPTURE_FILE;
     default:
         return CAPTURE_NUMBER;
     }
@@ -190,6 +195,7 @@ static bool matches(const char *pattern, const http_target *target, const char *
         if (!*pattern++) return false;
         if (*pattern == '{' && *segment) {
             captures[captured++] = segment;
+            if (pattern[1] == 'f') return true; /* the rest of the path */
             while (!ends(pattern)) pattern++;
             continue;
         }

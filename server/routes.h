@@ -35,6 +35,7 @@ typedef enum route_capture {
     CAPTURE_VERSION, /* {v}: the generation that it must have (a version, in the Open Inference Protocol) */
     CAPTURE_NAME,    /* {m}: a name of a dictionary that the handler looks up itself */
     CAPTURE_ASSET,   /* {a}: a file inside the program, which the handler looks up itself */
+    CAPTURE_FILE,    /* {f}: the rest of the path, of any number of segments; the first of them */
     CAPTURE_NUMBER   /* {i}: a whole number */
 } route_capture;
 

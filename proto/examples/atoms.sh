@@ -31,6 +31,12 @@ curl -fsS "$url/v1/dictionaries/$name/atoms/5/cofiring?k=3&measure=pmi"
 # {"atom": 5, "measure": "pmi", "rows": 7400, "count": 296, "least": 5,
 #  "partners": [{"atom": 7, "count": 120, "lift": 10.1, "pmi": 2.31, "correlation": 0.42, "label": "cat", ...}, ...]}
 
+# The items (images, texts) in which atom 5 is strongest, with its code on each of their rows, once
+# `rasae eval --items 5 --save` has measured them.
+curl -sS "$url/v1/dictionaries/$name/atoms/5/items?k=1"
+# {"atom": 5, "shape": {"rows": 261, "skip": 5, "height": 16, "width": 16},
+#  "items": [{"item": 203, "row": 53020, "position": 37, "value": 0.93, "label": "dog", "media": null, "codes": [0, 0.4, ...]}]}
+
 # The point that contributes most to atom 5, and the other atoms that it is part of.
 point=$(curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=archetypes" |
     sed 's/.*"archetypes":\[{"point":\([0-9]*\).*/\1/')

@@ -38,6 +38,8 @@ api_handler api_dictionaries, api_dictionary, api_dictionary_file, api_standardi
 api_handler api_load, api_reload, api_unload;                                           /* loading.c */
 api_handler api_atoms, api_atoms_by_ids, api_atom, api_neighbors;                       /* atoms.c */
 api_handler api_cofiring;                                                               /* cofiring.c */
+api_handler api_items;                                                                  /* items.c */
+api_handler api_media;                                                                  /* media.c */
 api_handler api_table;                                                                  /* table.c */
 api_handler api_point;                                                                  /* points.c */
 api_handler api_search;                                                                 /* search.c */

@@ -18,6 +18,11 @@ void api_write_dictionary(const api_call *call, text *out, const served *diction
                           bool whole) {
     registry_status known = {.reason = ""};
     registry_status_of(call->server->dictionaries, dictionary->name, &known);
+    const media_source *source = media_of(call->server->media, dictionary->name);
+    text url = {0};
+    if (source)
+        media_write_template(source, call->request->target.base ? call->request->target.base : "", &url);
+    text_append(&url, "", 1);
     json_dictionary(out, &(dictionary_reply){.name = dictionary->name,
                                              .reason = known.reason[0] ? known.reason : NULL,
                                              .loaded_at = dictionary->loaded,
@@ -25,7 +30,9 @@ void api_write_dictionary(const api_call *call, text *out, const served *diction
                                              .generation = dictionary->generation,
                                              .requests = requests,
                                              .info = ra_model_get_info(dictionary->model),
+                                             .media_url = source && !url.failed ? url.data : NULL,
                                              .with_settings = whole});
+    text_release(&url);
 }
 
 /* A weak tag: two descriptions that differ only in counters of requests count as equal. constant: the description

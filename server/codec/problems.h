@@ -54,6 +54,7 @@
     X(NOT_LOADED, "not_loaded", 404, "The path names a dictionary that is known and not loaded.")            \
     X(UNKNOWN_ATOM, "unknown_atom", 404, "The path names an atom that the dictionary does not have.")        \
     X(UNKNOWN_POINT, "unknown_point", 404, "The path names a point that the dictionary does not have.")      \
+    X(UNKNOWN_MEDIA, "unknown_media", 404, "The path names a file of media that is not served.")             \
     X(UNKNOWN_VERSION, "unknown_version", 404, "The path names a version that is not the current one.")      \
     X(METHOD_NOT_ALLOWED, "method_not_allowed", 405,                                                         \
       "The path is there; the header Allow lists its methods.")                                              \

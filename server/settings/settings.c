@@ -14,6 +14,7 @@
 #include "http/cors.h"
 #include "http/proxies.h"
 #include "ra_memory.h"
+#include "serving/media.h"
 #include "serving/registry/registry.h"
 #include "telemetry/log.h"
 
@@ -145,6 +146,11 @@ static const ra_setting rows[] = {
         .help = "open, read or admin: the key that /metrics requires when there is a key file"},
     {"cors_origin", LIST(cors_origin), .check = check_origin, .argument = "ORIGIN",
         .help = "let web pages of this origin (https://example.org), or of any (*), read replies; may be repeated"},
+    {"media", LIST(media), .check = media_check_folder, .argument = "NAME=DIR",
+        .help = "serve the pictures and sounds in DIR as the media of the rows of dictionary NAME; may be repeated"},
+    {"media_url", LIST(media_url), .check = media_check_url, .argument = "NAME=TEMPLATE",
+        .help = "the address of the media of a row, with {label}, {path} (the label with its slashes), {row} or {item} in it; "
+                "without http:// or https:// a file of --media; may be repeated"},
     {"log_format", NAME(log_format), .names = log_formats, .fallback = "text", .argument = "FORMAT",
         .help = "text or json, one line per event"},
     {"log_level", NAME(log_level), .names = log_levels, .fallback = "info", .argument = "LEVEL",

@@ -55,6 +55,7 @@ typedef struct settings {
     const char *tls_certificate, *tls_key;     /* both or neither */
     const char *keys;                          /* NULL: no keys are asked for */
     int metrics_access;                        /* auth_scope: what /metrics asks for */
+    settings_list media, media_url;            /* "NAME=DIR", "NAME=TEMPLATE": serving/media.h */
     settings_list cors_origin;                 /* "https://example.org", or one "*" */
     int log_format, log_level;                 /* log_format, ra_log_level */
     ra_sae_settings sae;                       /* the known ones complete files that lack them */

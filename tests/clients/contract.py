@@ -54,7 +54,7 @@ def measure(path):
     with open(data, "wb") as file:
         file.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + struct.pack("<%df" % len(rows), *rows))
     fused = path + ".fused"
-    for arguments in ("fuse", path, "-o", fused), ("eval", fused, data, "--save", path, "--basic"):
+    for arguments in ("fuse", path, "-o", fused), ("eval", fused, data, "--save", path, "--basic", "--item-shape", "2x2", "--items", "3"):
         subprocess.run([RASAE, *arguments], check=True, capture_output=True, timeout=60)
     os.remove(data)
     os.remove(fused)
@@ -74,7 +74,11 @@ class Server(Daemon):
         measure(self.file("words"))
         given = [part for name in ("words", "spare", "bare")
                  for part in ("--dictionary", name + "=" + self.file(name))]
-        super().__init__(*given, "--keys", keys, *arguments)
+        os.mkdir(self.file("media"))
+        with open(os.path.join(self.file("media"), "dog.png"), "wb") as file:
+            file.write(b"\x89PNG\r\n\x1a\n" + bytes(64))
+        super().__init__(*given, "--media", "words=" + self.file("media"), "--media-url", "words={item}.png", "--keys", keys,
+                         *arguments)
 
     def file(self, name):
         return os.path.join(self.files.name, name)

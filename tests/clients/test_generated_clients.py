@@ -34,6 +34,7 @@ MORE = {
     "atoms": ({"offset": 2, "limit": 3}, {"ids": [5, 1]}, {"ids": [5], "fields": ["norm", "label"]}),
     "atoms_by_ids": ({"fields": ["norm", "label"]},),
     "atom": ({"fields": ["norm", "vector"]},),
+    "items": ({"k": 3}, {"format_": "json"}),
     "cofiring": ({"k": 3, "measure": "count"}, {"fields": ["norm", "quantiles"]}),
     "neighbors": ({"k": 3, "metric": "dot"}, {"fields": ["all"]}),
     "search": ({"exclude": [1, 2], "min_score": 0.1, "dead": False}, {"k": 2, "metric": "cosine"}, {"fields": ["norm", "vector"]},

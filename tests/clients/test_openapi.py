@@ -64,7 +64,7 @@ class Contract(unittest.TestCase):
                    for status in operation["responses"]
                    if status not in spared and (operation["x-route"], status) not in cls.seen]
         # sizes and settings of other tests
-        spared = [("atoms", "413"), ("metrics", "401"), ("metrics", "403")]
+        spared = [("atoms", "413"), ("items", "413"), ("media", "413"), ("metrics", "401"), ("metrics", "403")]
         assert sorted(missing) == spared, "never seen: %s" % sorted(missing)
 
     # ---- from a request to the operation that describes it, and the reply against it
@@ -205,6 +205,7 @@ class Contract(unittest.TestCase):
         for measure in ("count", "pmi", "correlation"):
             self.get(D + "/atoms/5/cofiring?k=3&fields=all&measure=" + measure)
         self.get(D + "/atoms?fields=all")
+        self.get(D + "/atoms/5/items?k=2")
         self.post("/v1/util/sae-vector?which=decoder", {"model": "m", "source": "bare", "index": 5})
         self.post(D + "/steer?steer=5:2.0,7:-1e-1&on=reconstruction", {"inputs": [[1, 2, 3]]})
 
@@ -240,7 +241,7 @@ class Contract(unittest.TestCase):
         self.get(D + "/atoms/5", headers={"Accept": "application/x-npy"})
 
     def test_what_the_client_has_already(self):
-        for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/atoms/5/cofiring", D + "/points/12",
+        for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/atoms/5/cofiring", D + "/atoms/5/items", D + "/media/dog.png", D + "/points/12",
                        D + "/dictionary", D + "/standardization", D + "/table",
                        "/openapi.json", "/problems"):
             tag = self.get(target).headers["ETag"]
@@ -277,6 +278,8 @@ class Contract(unittest.TestCase):
         self.assertEqual(self.get(D + "/dictionary", status=206,
                          headers={"Range": "bytes=8-15"}).body, whole[8:16])
         self.get(D + "/dictionary", status=416, headers={"Range": "bytes=1000000-"})
+        self.get(D + "/media/dog.png", status=206, headers={"Range": "bytes=2-5"})
+        self.get(D + "/media/dog.png", status=416, headers={"Range": "bytes=1000000-"})
 
     def test_packed_replies(self):
         reply = self.get(D + "/atoms", headers={"Accept-Encoding": "gzip"})
@@ -307,7 +310,7 @@ class Contract(unittest.TestCase):
 
     def test_what_there_is_not(self):
         for target in ("/v1/dictionaries/none", "/v1/dictionaries/none/atoms", D + "/atoms/8",
-                       D + "/atoms/8/neighbors", D + "/atoms/8/cofiring", D + "/points/16", "/v1/dictionaries/none/dictionary",
+                       D + "/atoms/8/neighbors", D + "/atoms/8/cofiring", D + "/atoms/8/items", D + "/media/cat.png", D + "/points/16", "/v1/dictionaries/none/dictionary",
                        "/v1/dictionaries/none/standardization", "/v1/dictionaries/none/table",
                        "/v2/models/none", "/v2/models/none/ready",
                        "/v2/models/none/config", "/v2/models/none/stats"):
@@ -341,12 +344,13 @@ class Contract(unittest.TestCase):
             self.post(D + "/" + target, BATCH, status=406, headers={"Accept": "text/html"})
         self.post(D + "/atoms", {"ids": [5]}, status=415, headers={"Content-Type": "text/html"})
         self.post(D + "/atoms", {"ids": [5]}, status=406, headers={"Accept": "text/html"})
-        for target in ("/atoms", "/atoms/5", "/points/12", "/dictionary", "/standardization", "/table"):
+        for target in ("/atoms", "/atoms/5", "/atoms/5/items", "/points/12", "/dictionary", "/standardization", "/table"):
             self.get(D + target, status=406, headers={"Accept": "text/html"})
         self.post("/v1/dictionaries/bare/encode", BATCH, status=409)
         self.get("/v1/dictionaries/bare/atoms?dead=true", status=409)
         self.post("/v1/dictionaries/bare/search", {"atoms": [5], "filter": {"dead": True}}, status=409)
         self.get("/v1/dictionaries/bare/atoms/5/cofiring", status=409)
+        self.get("/v1/dictionaries/bare/atoms/5/items", status=409)
         self.post("/v1/dictionaries/bare/explain", BATCH, status=409)
         self.post("/v1/util/sae-vector", {"model": "m", "source": "bare", "index": 5}, status=409)
         self.post("/v1/dictionaries/bare/steer?on=reconstruction&steer=5:1",

@@ -363,14 +363,14 @@ class Measured(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "measured.safetensors")
             for command in (["fuse", golden("topk-mse.final.safetensors"), "-o", path],
-                            ["eval", path, x, "--save", path], ["layout", path, "-o", path]):
+                            ["eval", path, x, "--item-shape", "4+6x10", "--items", "3", "--save", path], ["layout", path, "-o", path]):
                 subprocess.run([rasae, *command], check=True, stdout=subprocess.DEVNULL)
             with Daemon("--dictionary", "topk=" + path) as daemon:
                 topk = Client("http://%s:%d" % daemon.address).dictionary("topk")
                 self.assertTrue(topk.info.has_statistics and topk.info.has_layout)
                 rows, client = np.load(x).astype(np.float32)[:3], Client("http://%s:%d" % daemon.address)
                 told = [client.server(), client.dictionaries(), topk.info, topk.atom(5, "all"), topk.atoms([5]), topk.point(0),
-                        topk.neighbors(5, fields="all"), topk.cofiring(5, fields="all"), topk.search(rows, fields="all"), topk.explain(rows, fields="all")]
+                        topk.neighbors(5, fields="all"), topk.cofiring(5, fields="all"), topk.items(5), topk.search(rows, fields="all"), topk.explain(rows, fields="all")]
                 self.assertEqual(unknown(told), [])
                 codes = topk.encode(np.load(x)).to_dense()
                 for atom in topk.atoms(fields=["statistics", "layout"]):
@@ -386,6 +386,7 @@ class Measured(unittest.TestCase):
                 self.cofiring(topk, codes)
                 self.examples(topk, rows)
                 self.quantiles(topk, codes)
+                self.items(topk, codes)
 
     def examples(self, topk, rows):
         """Searches by examples and among some atoms, against all scores."""
@@ -447,6 +448,22 @@ class Measured(unittest.TestCase):
                 close([row.value for row in one.rows], codes[[row.row for row in one.rows], k])
                 self.assertTrue(all(one.low <= row.value <= one.high for row in one.rows))
         self.assertIsNone(topk.atom(5).quantiles)
+
+    def items(self, topk, codes):
+        """items() against all codes."""
+        self.assertEqual(topk.info.item_shape, {"rows": 64, "skip": 4, "height": 6, "width": 10})
+        self.assertEqual((topk.info.item_count, topk.info.media_url), (3, None))
+        for k in range(len(topk)):
+            parts = codes[:, k].reshape(-1, 64)
+            peaks = parts.max(axis=1)
+            order = [item for item in np.argsort(-peaks, kind="stable") if peaks[item] > 0]
+            for count in 2, 3, 50:
+                found = topk.items(k, count)
+                self.assertEqual([one.item for one in found], order[:min(count, 3)])
+                for one in found:
+                    close(one.codes, parts[one.item])
+                    close(one.value, peaks[one.item])
+                    self.assertEqual((one.position, one.row), (parts[one.item].argmax(), 64 * one.item + parts[one.item].argmax()))
 
     def find(self, topk):
         """find() and table() against the atoms."""

@@ -120,6 +120,8 @@ class Problems(unittest.TestCase):
         self.get("/v1/nothing", "unknown_path")
         self.get("/v1/dictionaries/none/atoms", "unknown_dictionary", "dictionary")
         self.get(BASIC + "/points/40", "unknown_point", "point", POINTS - 1, POINTS)
+        self.get(BASIC + "/media/dog.png", "unknown_media", "path")
+        self.get(BASIC + "/atoms/1/items", "not_held")
         self.check(self.daemon.request("DELETE", BASIC), "method_not_allowed")
 
     def test_forms(self):

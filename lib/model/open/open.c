@@ -121,6 +121,8 @@ static void complete_info(ra_model *model) {
     info->has_point_vectors = model->point_vectors.data != NULL;
     info->has_statistics = model->statistics.rows > 0;
     info->has_layout = model->layout != NULL;
+    info->items = model->statistics.items;
+    info->item_count = model->statistics.item_codes.count;
     info->mapped = model->file && ra_safetensors_mapped(model->file);
     info->device = ra_backend_name(model->backend);
     ra_digest(model->dictionary.data, ra_tensor_bytes(&model->dictionary), info->digest);

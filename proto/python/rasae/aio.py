@@ -24,7 +24,7 @@ from .exchange import Call, drive_async, mixed_up
 from .handle import Handle
 from .message import AsyncTransport, Request, Response
 from .operations import Fields, Measure, Metric, On, Operations, Order, Queries
-from .records import Atom, Explanation, Info, Match, Partner, Point, Server, Standardization, Unavailable
+from .records import Atom, Explanation, Info, Item, Match, Partner, Point, Server, Standardization, Unavailable
 from .rows import Floats, Numbers
 from .session import Progress, Session
 
@@ -241,6 +241,10 @@ class AsyncDictionary:
     async def cofiring(self, atom: int, k: int = 10, measure: Measure = "pmi", fields: Fields = None) -> list[Partner]:
         """As Dictionary.cofiring."""
         return await self._run(lambda now: now.cofiring(atom, k, measure, fields))
+
+    async def items(self, atom: int, k: int = 5) -> list[Item]:
+        """As Dictionary.items."""
+        return await self._run(lambda now: now.items(atom, k))
 
     async def search(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *,
                      inputs: Numbers | None = None, atoms: Ids | int | None = None, positive: Ids | int | None = None,

@@ -25,7 +25,7 @@ from .exchange import Call, drive
 from .handle import Handle
 from .message import Transport
 from .operations import Fields, Measure, Metric, On, Operations, Order, Queries
-from .records import Atom, Explanation, Info, Match, Partner, Point, Standardization
+from .records import Atom, Explanation, Info, Item, Match, Partner, Point, Standardization
 from .rows import Floats, Numbers
 from .session import Progress
 
@@ -153,6 +153,11 @@ class Dictionary:
         both are active, by how much oftener than by chance, or by the correlation of their codes. ConflictError when the file
         holds no such lists."""
         return self._run(lambda now: now.cofiring(atom, k, measure, fields))
+
+    def items(self, atom: int, k: int = 5) -> list[Item]:
+        """At most k items in which the latent of an atom is strongest, with its code on every row of each: the patches of an
+        image, or the tokens of a text; `info.item_shape` says which. ConflictError when the file holds none."""
+        return self._run(lambda now: now.items(atom, k))
 
     def search(self, vectors: Numbers | None = None, k: int = 10, metric: Metric = "cosine", *, inputs: Numbers | None = None,
                atoms: Ids | int | None = None, positive: Ids | int | None = None,

@@ -23,7 +23,7 @@ from .errors import ReplyError
 from .exchange import Call
 from .message import Response
 from .record import every
-from .records import Atom, Explanation, Info, Match, Partner, Point, Standardization
+from .records import Atom, Explanation, Info, Item, Match, Partner, Point, Standardization
 from .rows import Floats, Numbers, Rows
 from .session import Progress, Session, batch_rows, in_batches, path
 from .wire import Body
@@ -151,6 +151,11 @@ class Operations:
                  **arguments.names(fields)}
         reply = yield from self._get(f"/atoms/{number}/cofiring", query)
         return list(every(Partner, wire.member(reply, "partners")))
+
+    def items(self, atom: int, k: int) -> Call[list[Item]]:
+        number = arguments.position(atom, "atom", self.info.atom_count)
+        reply = yield from self._get(f"/atoms/{number}/items", {"k": arguments.whole(k, "k", 1)})
+        return list(every(Item, wire.member(reply, "items")))
 
     def search(self, queries: Queries, k: int, metric: Metric, fields: Fields, batch_size: int | None,
                progress: Progress | None) -> Call[list[list[Match]]]:

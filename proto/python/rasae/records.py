@@ -89,6 +89,9 @@ class Info(Record):
     agreement: Mapping[str, Any] | None = None  #: runs, level, share and cosine, of the median atom
     has_statistics: bool | None = None  #: of its latents on data
     has_layout: bool | None = None  #: atoms have places on a map
+    item_shape: Mapping[str, Any] | None = None  #: rows, skip, height and width of what the rows of the statistics are parts of
+    item_count: int | None = None  #: items whose codes the file holds for each atom
+    media_url: str | None = None  #: where the picture or sound of a row is: {label}, {path}, {row}, {item} in it
     model: str | None = None  #: the network that the activations are from
     hook: str | None = None  #: where in it they were taken
     state: str | None = None  #: "loaded"
@@ -225,6 +228,19 @@ class Statistics(Record):
             return value
         rest = {name: bins[name] for name in bins if name != "counts"}
         return {**value, **rest, "histogram": bins.get("counts")}
+
+
+@dataclass(frozen=True)
+class Item(Record):
+    """An image or a text in which a latent is strong."""
+
+    item: int
+    codes: NDArray[np.float32] | None = numbers()  #: [P] on each of its rows
+    row: int | None = None  #: the one with the largest code ...
+    position: int | None = None  #: ... which part of the item that is ...
+    value: float | None = None  #: ... and that code
+    label: str | None = None  #: of that row
+    media: str | None = None  #: the address of its picture or sound
 
 
 def _relaxation_flat(value: Mapping[str, Any]) -> Mapping[str, Any]:

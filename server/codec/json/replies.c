@@ -63,6 +63,24 @@ static void moment(text *out, const char *key, int64_t seconds) {
     json_text(out, key, known ? stamp : NULL);
 }
 
+void json_item_shape(text *out, const char *name, const ra_latent_items *items) {
+    size_t parts = items->rows - items->skip;
+    json_object(out, name);
+    json_count(out, "rows", items->rows ? items->rows : 1);
+    json_count(out, "skip", items->skip);
+    json_known_count(out, "height", items->width ? parts / items->width : 0);
+    json_known_count(out, "width", items->width);
+    json_object_end(out);
+}
+
+static void items(text *out, const ra_model_info *info) {
+    if (info->has_statistics)
+        json_item_shape(out, "item_shape", &info->items);
+    else
+        json_null(out, "item_shape");
+    json_count(out, "item_count", info->item_count);
+}
+
 void json_dictionary(text *out, const dictionary_reply *dictionary) {
     json_object(out, NULL);
     json_text(out, "name", dictionary->name);
@@ -74,6 +92,8 @@ void json_dictionary(text *out, const dictionary_reply *dictionary) {
     json_known_count(out, "archetype_count", dictionary->info->archetypes);
     json_model_info(
         out, dictionary->info); /* concepts, points and archetypes, their former names, are deprecated */
+    items(out, dictionary->info);
+    json_text(out, "media_url", dictionary->media_url);
     json_text(out, "revision", dictionary->revision);
     json_count(out, "generation", dictionary->generation);
     json_count(out, "requests", dictionary->requests);

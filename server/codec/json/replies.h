@@ -40,10 +40,14 @@ typedef struct dictionary_reply {
     size_t generation;    /* 1 after the first load, one more after each load of another content */
     size_t requests;      /* that it answered, over all generations */
     const ra_model_info *info;
-    bool with_settings; /* the member `settings` is optional */
+    const char *media_url; /* the template of the addresses of its media; NULL: none */
+    bool with_settings;    /* the member `settings` is optional */
 } dictionary_reply;
 
 void json_dictionary(text *out, const dictionary_reply *dictionary);
+
+/* {"rows":261,"skip":5,"height":16,"width":16} of an item; rows of their own are items of one row. */
+void json_item_shape(text *out, const char *name, const ra_latent_items *items);
 
 /* One that is known and not loaded. */
 typedef struct unavailable_reply {

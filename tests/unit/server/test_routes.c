@@ -39,7 +39,8 @@ START_TEST(test_every_row_states_its_cost) {
     for (size_t i = 0; i < row_count(); i++) {
         const route *row = &routes_table()[i];
         ck_assert_msg(row->cost.kind != COST_UNSTATED, "%s states no cost in server/routes.c", row->label);
-        bool has_steps = row->cost.kind != COST_NONE && row->cost.kind != COST_FILE;
+        bool has_steps =
+            row->cost.kind != COST_NONE && row->cost.kind != COST_FILE && row->cost.kind != COST_READ;
         ck_assert_msg(has_steps == (row->cost.nanoseconds > 0), "%s: nanoseconds do not fit the kind of cost",
                       row->label);
     }
@@ -68,14 +69,15 @@ START_TEST(test_patterns_are_compiled) {
                      {'v', CAPTURE_VERSION},
                      {'m', CAPTURE_NAME},
                      {'a', CAPTURE_ASSET},
-                     {'i', CAPTURE_NUMBER}};
+                     {'i', CAPTURE_NUMBER},
+                     {'f', CAPTURE_FILE}};
         const route *row = &routes_table()[i];
         size_t captured = 0;
         for (const char *at = strchr(row->pattern, '{'); at; at = strchr(at + 1, '{'), captured++) {
             ck_assert_uint_lt(captured, HTTP_CAPTURES);
             size_t kind = 0;
-            while (kind < 5 && kinds[kind].letter != at[1]) kind++;
-            ck_assert_msg(kind < 5 && at[2] == '}', "%s: unknown capture in %s", row->label, row->pattern);
+            while (kind < 6 && kinds[kind].letter != at[1]) kind++;
+            ck_assert_msg(kind < 6 && at[2] == '}', "%s: unknown capture in %s", row->label, row->pattern);
             ck_assert_int_eq(row->captures[captured], kinds[kind].capture);
         }
         for (; captured < HTTP_CAPTURES; captured++)

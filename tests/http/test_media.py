@@ -1,0 +1,169 @@
+"""Pictures of rows (server/serving/media.c, server/api/media.c) and the items in which a latent is strongest
+(server/api/items.c): addresses by a template, and the files of a folder, none of which is outside of it."""
+
+import array
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+import unittest
+
+from daemon import PROGRAM, Daemon, golden, run
+
+RASAE = os.path.join(os.path.dirname(PROGRAM), "rasae")
+CHECKPOINT, DATA = golden("topk-mse.final.safetensors"), golden("topk-mse.x.npy")
+PATH = "/v1/dictionaries/topk"
+ROWS, K, P = 1280, 48, 64
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+
+def rasae(*arguments):
+    subprocess.run([RASAE, *map(str, arguments)], check=True, capture_output=True, timeout=240)
+
+
+class Items(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="rasaed-test-")
+        cls.path, codes, labels = (os.path.join(cls.folder, name) for name in ("items", "codes.npy", "labels"))
+        with open(labels, "w", encoding="utf-8") as file:
+            file.writelines("a b/%d %%\u00e9\n" % (row // P) for row in range(ROWS))
+        rasae("fuse", CHECKPOINT, "-o", cls.path)
+        rasae("encode", cls.path, DATA, "-o", codes)
+        rasae("eval", cls.path, DATA, "--basic", "--labels", labels, "--item-shape", "4+6x10", "--items", 3, "--save", cls.path)
+        with open(codes, "rb") as file:
+            numbers = file.read()
+        cls.codes = array.array("f", numbers[10 + struct.unpack("<H", numbers[8:10])[0]:])
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def parts(self, k):
+        column = self.codes[k::K]
+        return [list(column[P * item:P * (item + 1)]) for item in range(ROWS // P)]
+
+    def test_codes_are_those_of_the_strongest_items(self):
+        with Daemon("--dictionary", "topk=" + self.path) as daemon:
+            told = daemon.get(PATH).json
+            self.assertEqual((told["item_shape"], told["item_count"], told["media_url"]),
+                             ({"rows": P, "skip": 4, "height": 6, "width": 10}, 3, None))
+            for k in range(K):
+                parts = self.parts(k)
+                best = sorted((i for i in range(len(parts)) if max(parts[i]) > 0), key=lambda i: -max(parts[i]))[:2]
+                reply = daemon.get("%s/atoms/%d/items?k=2" % (PATH, k)).json
+                self.assertEqual((reply["atom"], reply["shape"]), (k, told["item_shape"]))
+                self.assertEqual([one["item"] for one in reply["items"]], best)
+                for one in reply["items"]:
+                    numbers = parts[one["item"]]
+                    self.assertEqual(one["position"], numbers.index(max(numbers)))
+                    self.assertEqual(one["row"], P * one["item"] + one["position"])
+                    self.assertEqual(one["label"], "a b/%d %%\u00e9" % one["item"])
+                    self.assertIsNone(one["media"])
+                    self.assertEqual([struct.unpack("f", struct.pack("f", code))[0] for code in one["codes"]], numbers)
+                raw = daemon.get("%s/atoms/%d/items?k=2&format=raw" % (PATH, k))
+                self.assertEqual(raw.headers["X-Tensor-Shape"], "%d, %d" % (len(best), P))
+                self.assertEqual(list(array.array("f", raw.body)), sum((parts[item] for item in best), []))
+            self.assertEqual(len(daemon.get(PATH + "/atoms/3/items?k=1000").json["items"]), 3)
+            self.assertEqual(daemon.get(PATH + "/atoms/3/items?k=0").status, 400)
+            tag = daemon.get(PATH + "/atoms/3/items").headers["ETag"]
+            self.assertEqual(daemon.get(PATH + "/atoms/3/items", headers={"If-None-Match": tag}).status, 304)
+
+    def test_an_address_is_made_of_the_template(self):
+        for template, wanted in (("https://example.org/{label}.webp?row={row}", "https://example.org/a%20b%2F{i}%20%25%C3%A9.webp?row={r}"),
+                                 ("/static/{item}/{path}", "/static/{i}/a%20b/{i}%20%25%C3%A9"),
+                                 ("http://[::1]:80/x", "http://[::1]:80/x")):
+            with Daemon("--dictionary", "topk=" + self.path, "--media-url", "topk=" + template) as daemon:
+                self.assertEqual(daemon.get(PATH).json["media_url"], template)
+                one = daemon.get(PATH + "/atoms/3/items").json["items"][0]
+                self.assertEqual(one["media"], wanted.replace("{i}", str(one["item"])).replace("{r}", str(one["row"])))
+        with Daemon("--dictionary", "topk=" + self.path, "--media", "topk=" + self.folder, "--base-path", "/p") as daemon:
+            start = "/p%s/media/" % PATH
+            self.assertEqual(daemon.get(PATH).json["media_url"], start + "{path}")
+            one = daemon.get(PATH + "/atoms/3/items").json["items"][0]
+            self.assertEqual(one["media"], start + "a%%20b/%d%%20%%25%%C3%%A9" % one["item"])
+
+    def test_what_is_no_template(self):
+        for flag, value, word in (("--media-url", "topk=https://x/{color}", "{color}"), ("--media-url", "topk=https://x/{row", "{row"),
+                                  ("--media-url", "topk=https://x/a b", "byte 11"), ("--media-url", "topk", "NAME=TEMPLATE"),
+                                  ("--media", "topk", "NAME=DIR"), ("--media", "=x", "NAME=DIR")):
+            done = run("--dictionary", "topk=" + self.path, flag, value)
+            self.assertEqual(done.returncode, 2, value)
+            self.assertIn(word, done.stderr)
+        for flags, word in ((["--media-url", "topk={row}.png"], "no --media topk=DIR"), (["--media", "topk=/nowhere"], "/nowhere"),
+                            (["--media", "topk=/", "--media", "topk=/tmp"], "twice")):
+            done = run("--dictionary", "topk=" + self.path, *flags)
+            self.assertEqual(done.returncode, 1, flags)
+            self.assertIn(word, done.stderr)
+
+
+class Files(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.top = tempfile.mkdtemp(prefix="rasaed-test-")
+        cls.folder = os.path.join(cls.top, "media")
+        os.makedirs(os.path.join(cls.folder, "deep", "er.png"))
+        for name, content in (("media/dog.png", PNG), ("media/deep/a b%.JPG", PNG + b"j"), ("media/\u00e9.mp3", b"sound"),
+                              ("media/.hidden.png", PNG), ("media/page.html", b"<script>"), ("media/drawing.svg", b"<svg/>"),
+                              ("media/plain", PNG), ("secret.png", b"secret"), ("media/empty.png", b"")):
+            with open(os.path.join(cls.top, name), "wb") as file:
+                file.write(content)
+        os.symlink("../secret.png", os.path.join(cls.folder, "link.png"))
+        os.symlink("dog.png", os.path.join(cls.folder, "inside.png"))
+        os.symlink("..", os.path.join(cls.folder, "up"))
+        os.mkfifo(os.path.join(cls.folder, "pipe.png"))
+        with open(os.path.join(cls.folder, "huge.png"), "wb") as file:
+            file.truncate((64 << 20) + 1)
+        cls.daemon = Daemon("--dictionary", "topk=" + CHECKPOINT, "--media", "topk=" + cls.folder,
+                            "--dictionary", "bare=" + CHECKPOINT)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.__exit__(None, None, None)
+        shutil.rmtree(cls.top)
+
+    def get(self, name, **headers):
+        return self.daemon.get("%s/media/%s" % (PATH, name), headers={key.replace("_", "-"): value for key, value in headers.items()})
+
+    def test_files_are_sent(self):
+        for name, content, kind in (("dog.png", PNG, "image/png"), ("deep/a%20b%25.JPG", PNG + b"j", "image/jpeg"),
+                                    ("deep%2Fa%20b%25.JPG", PNG + b"j", "image/jpeg"), ("%C3%A9.mp3", b"sound", "audio/mpeg"),
+                                    ("empty.png", b"", "image/png")):
+            reply = self.get(name)
+            self.assertEqual((reply.status, reply.body, reply.headers["Content-Type"]), (200, content, kind))
+            self.assertEqual(reply.headers["X-Content-Type-Options"], "nosniff")
+            self.assertEqual(reply.headers["Content-Security-Policy"], "default-src 'none'; sandbox")
+            self.assertIn("Last-Modified", reply.headers)
+
+    def test_parts_and_tags(self):
+        whole = self.get("dog.png")
+        self.assertEqual(self.get("dog.png", If_None_Match=whole.headers["ETag"]).status, 304)
+        part = self.get("dog.png", Range="bytes=4-9")
+        self.assertEqual((part.status, part.body, part.headers["Content-Range"]), (206, PNG[4:10], "bytes 4-9/264"))
+        self.assertEqual(self.get("dog.png", Range="bytes=264-").status, 416)
+        head = self.daemon.request("HEAD", PATH + "/media/dog.png")
+        self.assertEqual((head.status, head.headers["Content-Length"], head.body), (200, "264", b""))
+
+    def test_nothing_outside_and_nothing_that_runs(self):
+        for name in ("link.png", "inside.png", "up/secret.png", "up/media/dog.png", "../secret.png", "%2e%2e/secret.png",
+                     "%2E%2E%2Fsecret.png", "deep/../../secret.png", "deep%2F..%2F..%2Fsecret.png", "..%5Csecret.png", ".hidden.png",
+                     "deep/./a%20b%25.JPG", "deep/er.png", "deep/er.png/x.png", "pipe.png", "page.html", "drawing.svg", "plain", "none.png",
+                     "%2Fetc%2Fpasswd.png", "%2Fdog.png", "deep%2F%2Fa%20b%25.JPG", "dog.png%2Fx.png", "dog.png%2F", "x" * 300 + ".png"):
+            reply = self.get(name)
+            self.assertEqual(reply.status, 404, name)
+            self.assertNotIn(b"secret", reply.body.replace(b"secret.png", b""))
+            self.assertNotIn(self.top.encode(), reply.body)
+        self.assertEqual(self.get("dog.png%00").status, 400)
+        self.assertEqual(self.daemon.get("/v1/dictionaries/bare/media/dog.png").json["code"], "unknown_media")
+        self.assertEqual(self.daemon.get("/v1/dictionaries/none/media/dog.png").json["code"], "unknown_dictionary")
+        self.assertEqual(self.daemon.get(PATH + "/media").json["code"], "unknown_path")
+        self.assertEqual(self.daemon.get(PATH + "/media/dog.png?format=json").json["code"], "unknown_parameter")
+
+    def test_a_file_that_is_too_large(self):
+        reply = self.get("huge.png")
+        self.assertEqual((reply.status, reply.json["code"], reply.json["limit"]), (413, "reply_too_large", 64 << 20))
+
+
+if __name__ == "__main__":
+    unittest.main()
