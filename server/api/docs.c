@@ -19,9 +19,22 @@
     X(api_docs_js, server_web_docs_js, "text/javascript; charset=utf-8")                                     \
     X(api_tensors, proto_tensors_md, "text/markdown; charset=utf-8")
 
-static const char policy[] =
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data: blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'";
+/* Pictures and sounds may also come from where --media-url says that they are. */
+static bool put_policy(api_call *call) {
+    text origins = {0}, policy = {0};
+    media_write_origins(call->server->media, &origins);
+    text_append(&origins, "", 1);
+    text_format(&policy,
+                "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+                "img-src 'self' data: blob:%s; media-src 'self' blob:%s; base-uri 'none'; form-action 'none'",
+                origins.failed ? "" : origins.data, origins.failed ? "" : origins.data);
+    text_append(&policy, "", 1);
+    bool complete = !policy.failed && !origins.failed;
+    if (complete) http_response_header(call->response, "Content-Security-Policy", policy.data);
+    text_release(&origins);
+    text_release(&policy);
+    return complete;
+}
 
 /* Sends the reader to this address, relative to the present one. */
 static bool lead_to(api_call *call, const char *location) {
@@ -59,8 +72,8 @@ ra_status document_send(api_call *call, const char *content_type, const char *st
     call->response->content_type = content_type;
     text_append(&call->response->body, start, (size_t)(end - start));
     call->response->cacheable = true;
-    http_response_header(call->response, "Content-Security-Policy", policy);
     http_response_header(call->response, "X-Content-Type-Options", "nosniff");
+    if (!put_policy(call)) call->response->body.failed = true;
     return RA_OK;
 }
 

@@ -100,6 +100,24 @@ void media_write_template(const media_source *source, const char *base, text *ou
     text_string(out, template_of(source));
 }
 
+/* How many letters of an address are its origin; 0 when it has none of its own, or one that is no plain host and port. */
+static size_t origin_size(const char *url) {
+    static const char host[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
+    size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
+    size_t size = scheme + strspn(url + scheme, host);
+    return scheme && size > scheme && (url[size] == '/' || !url[size]) ? size : 0;
+}
+
+void media_write_origins(const media *all, text *out) {
+    for (size_t i = 0; all && i < all->count; i++) {
+        const char *url = template_of(&all->sources[i]);
+        size_t size = origin_size(url);
+        if (!size) continue;
+        text_append(out, " ", 1);
+        text_append(out, url, size);
+    }
+}
+
 static bool needs_label(const char *template) {
     return strstr(template, "{label}") || strstr(template, "{path}");
 }

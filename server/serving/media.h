@@ -41,6 +41,9 @@ const media_source *media_of(const media *all, const char *dictionary);
 /* Adds the template itself, as clients see it. base: the prefix of links, "" or "/rasae". */
 void media_write_template(const media_source *source, const char *base, text *out);
 
+/* Adds " https://example.org" for each address that is elsewhere: from where our pages may load media. */
+void media_write_origins(const media *all, text *out);
+
 typedef struct media_row {
     size_t row, item;
     const char *label; /* NULL: it has none */

@@ -38,12 +38,12 @@ def rasae(*arguments):
     assert done.returncode == 0, "rasae %s: %s" % (arguments[0], done.stderr)
 
 
-def make(folder, name, data, labels, *flags):
+def make(folder, name, data, labels, *flags, measure=()):
     """Trains, fuses, measures and lays out, as a user would."""
     checkpoint, model = (os.path.join(folder, name + end) for end in (".checkpoint.safetensors", ".safetensors"))
     rasae("train", data, "--labels", labels, "-o", checkpoint, "--quiet", *flags)
     rasae("fuse", checkpoint, "-o", model, "--quiet")
-    rasae("eval", model, data, "--labels", labels, "--basic", "--save", model)
+    rasae("eval", model, data, "--labels", labels, "--basic", "--save", model, *measure)
     rasae("layout", model, "-o", model)
     return model
 

@@ -7,7 +7,7 @@ import re
 import unittest
 import urllib.parse
 
-from browser import DATA, Explorer  # first: it enters the environment of the packages
+from browser import DATA, Explorer, make  # first: it enters the environment of the packages
 
 import axe_core_python
 
@@ -404,6 +404,58 @@ class Large(Explorer):
         page.select_option("[aria-label='Dead or alive']", "true")
         page.wait_for_selector("text=/^[34],\\d+ atoms of 32,000$/")
         self.shot(page, "large-table-1400")
+
+
+class Media(Explorer):
+    """Digits cut into sixteen patches, with their pictures, behind a key."""
+    KEY = "the-key-that-reads"
+
+    @classmethod
+    def dictionaries(cls):
+        import numpy
+        digits = numpy.load(os.path.join(DATA, "digits.npy")).astype(numpy.float32)[:600]
+        pictures = os.path.join(cls.folder, "pictures")
+        os.mkdir(pictures)
+        for i, row in enumerate(digits):
+            with open(os.path.join(pictures, "%d.png" % i), "wb") as file:
+                file.write(png(255 - row.reshape(8, 8) * 15.9))
+        rows, labels = os.path.join(cls.folder, "patches.npy"), os.path.join(cls.folder, "labels.txt")
+        numpy.save(rows, digits.reshape(-1, 4, 2, 4, 2).transpose(0, 1, 3, 2, 4).reshape(-1, 4))
+        with open(labels, "w", encoding="utf-8") as file:
+            file.writelines("patch %d\n" % i for i in range(600 * 16))
+        keys = os.path.join(cls.folder, "keys")
+        with open(keys, "w", encoding="utf-8") as file:
+            file.write("read %s\n" % cls.KEY)
+        os.chmod(keys, 0o600)
+        cls.flags = ("--media", "patches=" + pictures, "--media-url", "patches={item}.png", "--keys", keys)
+        return {"patches": make(cls.folder, "patches", rows, labels, "--concepts", "24", "--top-k", "3", "--epochs", "5",
+                                measure=("--item-shape", "4x4", "--items", "6"))}
+
+    def test_pictures_have_their_patch_and_their_heat_map(self):
+        ask = lambda path: self.daemon.get("/v1/dictionaries/patches/atoms" + path, headers={"Authorization": "Bearer " + self.KEY}).json
+        strongest = ask("?sort=energy&limit=1&fields=label")["atoms"][0]["atom"]
+        told = ask("/%d/items?k=8" % strongest)
+        page = self.page()
+        page.add_init_script("sessionStorage.setItem('rasaed-key', '%s')" % self.KEY)
+        page.goto(self.home + "/#/d/patches/atom/%d" % strongest)
+        self.wait(page, "atom")
+        self.until(page, "[...document.querySelectorAll('[data-panel=rows] img, [data-panel=items] img')].every((one) => one.naturalWidth === 8)")
+        self.assertEqual(page.locator("[data-panel=rows] .patch").count(), page.locator("[data-panel=rows] img").count())
+        self.assertEqual(page.locator("[data-panel=items] canvas.heat").count(), len(told["items"]))
+        strengths = page.evaluate("[...document.querySelector('canvas.heat').getContext('2d').getImageData(0, 0, 4, 4).data].filter((_, i) => i % 4 === 3)")
+        codes = told["items"][0]["codes"]
+        self.assertEqual([alpha > 0 for alpha in strengths], [code > 0.003 * max(codes) for code in codes])
+        self.shot(page, "patches-atom-1400", full=True)
+
+
+def png(pixels):
+    """Gray pixels as a file."""
+    import struct
+    import zlib
+    rows = b"".join(b"\0" + bytes(int(value) for value in row) for row in pixels)
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 0, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 class Keys(Explorer):

@@ -52,6 +52,14 @@ class Files(unittest.TestCase):
         for name in self.names:
             self.assertNotRegex(self.read(name).decode().replace("http://www.w3.org/2000/svg", ""), r"https?://|['\"(]//|@import", name)
 
+    def test_media_may_come_from_where_the_settings_say(self):
+        with Daemon("--dictionary", "a=" + golden("dict-basic.checkpoint.safetensors"), "--dictionary", "b=" + golden("dict-basic.checkpoint.safetensors"),
+                    "--media-url", "a=https://media.example.org:8443/{row}.webp", "--media-url", "b=http://name@host/{row}.png") as daemon:
+            policy = daemon.get("/").headers["Content-Security-Policy"]
+        self.assertIn("img-src 'self' data: blob: https://media.example.org:8443;", policy)
+        self.assertIn("script-src 'self';", policy)
+        self.assertNotIn("name", policy)
+
     def test_it_is_small(self):
         total = sum(len(self.read(name)) for name in self.names) + len(self.daemon.get("/").body)
         self.assertLess(total, MOST)

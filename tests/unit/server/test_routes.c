@@ -65,12 +65,8 @@ START_TEST(test_patterns_are_compiled) {
         static const struct {
             char letter;
             route_capture capture;
-        } kinds[] = {{'d', CAPTURE_DICTIONARY},
-                     {'v', CAPTURE_VERSION},
-                     {'m', CAPTURE_NAME},
-                     {'a', CAPTURE_ASSET},
-                     {'i', CAPTURE_NUMBER},
-                     {'f', CAPTURE_FILE}};
+        } kinds[] = {{'d', CAPTURE_DICTIONARY}, {'v', CAPTURE_VERSION}, {'m', CAPTURE_NAME},
+                     {'a', CAPTURE_ASSET},      {'i', CAPTURE_NUMBER},  {'f', CAPTURE_FILE}};
         const route *row = &routes_table()[i];
         size_t captured = 0;
         for (const char *at = strchr(row->pattern, '{'); at; at = strchr(at + 1, '{'), captured++) {
