@@ -4,10 +4,11 @@ view shows what the calls answer, wide and narrow, and axe finds no serious faul
 import json
 import os
 import re
+import subprocess
 import unittest
 import urllib.parse
 
-from browser import DATA, Explorer, make  # first: it enters the environment of the packages
+from browser import BUILD, DATA, Explorer, make, rasae  # first: it enters the environment of the packages
 
 import axe_core_python
 
@@ -456,6 +457,63 @@ def png(pixels):
     chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 0, 0, 0, 0))
             + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def serves(flag):
+    return flag in subprocess.run([os.path.join(BUILD, "rasaed"), "--help"], capture_output=True, text=True).stdout
+
+
+@unittest.skipUnless(serves("--state "), "this daemon keeps no changes")
+class State(Explorer):
+    """A daemon that keeps labels, with a contrast of small against large digits."""
+    KEY = "the-key-that-administers"
+
+    @classmethod
+    def dictionaries(cls):
+        import numpy
+        digits = numpy.load(os.path.join(DATA, "digits.npy"))
+        with open(os.path.join(DATA, "digits.txt"), encoding="utf-8") as file:
+            small = numpy.array([int(line) < 5 for line in file])
+        path = os.path.join(cls.folder, "digits.safetensors")
+        make(cls.folder, "digits", os.path.join(DATA, "digits.npy"), os.path.join(DATA, "digits.txt"), "--concepts", "64", "--top-k", "8", "--epochs", "10")
+        for name, rows in (("small", digits[small]), ("large", digits[~small])):
+            numpy.save(os.path.join(cls.folder, name + ".npy"), rows)
+        rasae("contrast", path, os.path.join(cls.folder, "small.npy"), "--", os.path.join(cls.folder, "large.npy"), "-o", path, "--name", "size",
+              "--a", "0 to 4", "--b", "5 to 9")
+        keys = os.path.join(cls.folder, "keys")
+        with open(keys, "w", encoding="utf-8") as file:
+            file.write("admin %s\n" % cls.KEY)
+        os.chmod(keys, 0o600)
+        cls.flags = ("--state", os.path.join(cls.folder, "state"), "--keys", keys)
+        return {"digits": path}
+
+    def keyed(self, address, shown):
+        page = self.page()
+        page.add_init_script("sessionStorage.setItem('rasaed-key', '%s')" % self.KEY)
+        return self.open(address, shown, page=page)
+
+    def ask(self, path):
+        return self.daemon.get("/v1/dictionaries/digits" + path, headers={"Authorization": "Bearer " + self.KEY}).json
+
+    def test_a_label_is_set(self):
+        page = self.keyed("#/d/digits/atom/3", "atom")
+        page.click("text=Change the label")
+        page.fill("[aria-label='Label of the atom']", "upper bow")
+        page.click("text=Save")
+        page.wait_for_selector("h1:text-is('upper bow')")
+        self.assertEqual(self.ask("/atoms/3?fields=label")["label"], "upper bow")
+        self.shot(page, "label-1400")
+
+    def test_contrasts_are_listed_and_color_the_map(self):
+        page = self.keyed("#/d/digits/dictionary", "dictionary")
+        self.assertIn("0 to 4 against 5 to 9", page.inner_text("[data-panel='contrast-size']"))
+        links = page.eval_on_selector_all("[data-panel='contrast-size'] tbody a", "all => all.map((one) => Number(one.hash.split('/').pop()))")
+        order = [one["atom"] for one in self.ask("/contrasts/size?sort=energy&order=desc&limit=64")["atoms"]]
+        self.assertEqual((links[0], links[-1]), (order[0], order[-1]))
+        page.click("[data-panel='contrast-size'] >> text=On the map")
+        self.wait(page, "map")
+        self.assertEqual(page.input_value("#map-color"), "contrast:size")
+        self.shot(page, "contrast-map-1400")
 
 
 class Keys(Explorer):

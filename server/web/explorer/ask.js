@@ -85,6 +85,9 @@ export const dictionary = (d, signal) => get(at(d), signal);
 
 const kept = new Map(); // what was asked, by dictionary and revision
 
+// After a change.
+export const forget = () => kept.clear();
+
 export function once(info, name, make) {
   const id = info.name + "/" + info.revision + "/" + name;
   if (!kept.has(id)) {

@@ -1,9 +1,9 @@
 // One atom: first what it is made of and how far to trust it, then when it fires, its neighbors and the vector itself.
 
-import { at, fetched, get, labels, maybe, once, Problem, put, server } from "./ask.js";
+import { at, fetched, forget, get, labels, maybe, once, Problem, put, server } from "./ask.js";
 import { bars, histogram, plot, strip } from "./charts.js";
 import { missing } from "./commands.js";
-import { copyable, el, facts, known, later, num, panel, percent, plural, quiet, save, sentence, shown, tile, word } from "./dom.js";
+import { copyable, el, known, later, num, panel, percent, plural, quiet, save, sentence, shown, tile, word } from "./dom.js";
 import { adder } from "./lists.js";
 import { heat, rowMedia } from "./media.js";
 import { picture, shapeChooser, shapeOf } from "./picture.js";
@@ -179,24 +179,17 @@ function cofiring(context, atom) {
 
 // ---- the vector -----------------------------------------------------------------------------------------------------------
 
-function cosine(a, b) {
-  let dot = 0, aa = 0, bb = 0;
-  for (let i = 0; i < a.length; i++) { dot += a[i] * b[i]; aa += a[i] * a[i]; bb += b[i] * b[i]; }
-  return aa && bb ? dot / Math.sqrt(aa * bb) : null;
-}
-
 // What the encoder listens to, beside what the decoder writes.
 function encoder(context, atom) {
   if (!shown("encoder")) return null;
   if (!context.info.has_encoder) return panel("encoder", "Encoder and decoder", missing("encoder"));
   const place = el("div");
   if (!("encoder" in atom)) return panel("encoder", "Encoder and decoder", quiet("This server does not send the rows of the encoder, so the angle between encoder and decoder is unknown."));
-  const row = atom.encoder?.weight || atom.encoder?.vector || atom.encoder;
-  if (!Array.isArray(row)) return panel("encoder", "Encoder and decoder", quiet("The encoder of this dictionary has no row for each atom."));
-  const value = known(atom.encoder.cosine) ? atom.encoder.cosine : cosine(row, atom.vector);
-  place.append(el("p", {}, "The cosine between the row of the encoder and the atom is " + num(value) + ". ",
-    value >= CLOSE ? "It fires on what it writes." : "It fires on something other than what it writes."),
-  facts([["bias of the encoder", known(atom.encoder.bias) ? num(atom.encoder.bias) : null]]), plot(row, { label: "The row of the encoder" }));
+  if (!atom.encoder) return panel("encoder", "Encoder and decoder", missing("encoder"));
+  const { vector: row, cosine } = atom.encoder;
+  place.append(el("p", {}, "The cosine between what its latent looks for and the atom is " + num(cosine) + ". ",
+    known(cosine) && (cosine >= CLOSE ? "It fires on what it writes." : "It fires on more than what it writes, or on something else.")),
+  plot(row, { label: "The encoder's weights for this latent" }));
   return panel("encoder", "Encoder and decoder", place);
 }
 
@@ -236,6 +229,7 @@ async function labelEditor(context, atom) {
     event.preventDefault();
     try {
       await put(at(context.d, "/atoms/" + atom.atom + "/label"), { label: input.value.trim(), source: "explorer" });
+      forget();
       context.again();
     } catch (error) { said.textContent = error.message; }
   } }, input, el("button", { type: "submit" }, "Save"), said);

@@ -38,7 +38,7 @@ export function tick(value) {
 export function percent(share) {
   if (!known(share)) return "unknown";
   const value = share * 100;
-  if (value !== 0 && Math.abs(value) < 0.1) return (value < 0 ? "> -0.1" : "< 0.1") + "\u00a0%";
+  if (value !== 0 && Math.abs(value) < 0.1) return value < 0 ? "about\u00a00\u00a0%" : "<\u00a00.1\u00a0%";
   return (value !== 0 && Math.abs(value) < 9.95 ? value.toFixed(1) : Math.round(value)) + "\u00a0%";
 }
 
