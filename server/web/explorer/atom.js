@@ -77,10 +77,10 @@ function relaxation(info, atom) {
 function trace(atom) {
   if (!atom.trace) return panel("trace", "Traced to real rows", missing("trace"));
   const { rows, cosine } = atom.trace;
-  const trust = !known(cosine) ? "" : cosine >= 0.9 ? "These rows nearly are the atom" : cosine >= CLOSE ? "These rows are close to the atom"
-    : "These rows are far from the atom";
-  return panel("trace", "Traced to real rows", el("p", {}, (trust || "The cosine of the atom with these rows is unknown")
-    + (known(cosine) ? ": the cosine with their best mixture is " + num(cosine) + "." : ".")),
+  const missed = known(cosine) ? Math.sqrt(Math.max(0, 1 - cosine * cosine)) : null;
+  return panel("trace", "Traced to real rows", el("p", {}, known(cosine)
+    ? "The best mixture of these rows has a cosine of " + num(cosine) + " with the atom: it misses " + percent(missed) + " of the atom's length."
+    : "The cosine of the atom with these rows is unknown."),
   bars(rows.map((row) => ({ name: named(row.label, "row " + row.row), value: row.contribution, said: percent(row.contribution),
     more: "row " + num(row.row) + ", weight " + num(row.weight) })), { label: "Rows of data in the atom" }));
 }

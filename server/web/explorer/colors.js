@@ -1,4 +1,4 @@
-// Colors that hold for the color-blind: viridis for quantities, blue to orange around zero.
+// Colors that hold for the color-blind: viridis for quantities, blue above zero and orange below it.
 
 const VIRIDIS = ["440154", "482878", "3e4a89", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "b5de2b", "fde725"];
 const BALANCE = ["2166ac", "67a9cf", "d1e5f0", "f7f7f7", "fde0b8", "f1a340", "b35806"];
@@ -21,11 +21,11 @@ export function isDark() {
 export const quantity = (share) => (isDark() ? between(VIRIDIS, 0.12 + 0.88 * share) : between(VIRIDIS, 0.93 * (1 - share)));
 
 // value in [-1, 1] -> [r, g, b]
-export const balance = (value) => between(BALANCE, (value + 1) / 2);
+export const balance = (value) => between(BALANCE, (1 - value) / 2);
 
 // The same for points on paper, where what is near zero must still be seen.
 const AROUND = { light: ["2166ac", "67a9cf", "c3c4c2", "f1a340", "b35806"], dark: ["7fc0f5", "4b88b8", "5a6068", "b97a2e", "ffb454"] };
-export const around = (value) => between(isDark() ? AROUND.dark : AROUND.light, (value + 1) / 2);
+export const around = (value) => between(isDark() ? AROUND.dark : AROUND.light, (1 - value) / 2);
 
 // What is unknown, or not matched.
 export const none = () => (isDark() ? [74, 80, 88] : [205, 202, 195]);

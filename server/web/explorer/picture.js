@@ -1,4 +1,4 @@
-// Vectors that are images, drawn as such: in gray when nothing is below zero, else blue to orange around it.
+// Vectors that are images, drawn as such: in gray when nothing is below zero, else blue above it and orange below.
 
 import { balance, isDark } from "./colors.js";
 import { el, known, num } from "./dom.js";

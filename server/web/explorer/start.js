@@ -116,7 +116,7 @@ async function route() {
 
 // ---- finding an atom -----------------------------------------------------------------------------------------------------
 
-let finding = new AbortController(), choices = [], chosen = -1;
+let finding = new AbortController(), choices = [], chosen = -1, answered = ""; // answered: the text that the choices are for
 
 function closeFound() {
   byId("found").hidden = true;
@@ -124,6 +124,7 @@ function closeFound() {
   byId("query").removeAttribute("aria-activedescendant");
   choices = [];
   chosen = -1;
+  answered = "";
 }
 
 function leadTo(atom) {
@@ -159,15 +160,22 @@ async function find() {
       choices = reply.atoms;
     }
     chosen = choices.length ? 0 : -1;
+    answered = text;
     drawFound();
   } catch (error) {
     if (error.name !== "AbortError") closeFound();
   }
 }
 
+// Leads to the choice, or to the first for what was typed since.
+async function accept() {
+  if (answered !== byId("query").value.trim()) await find();
+  if (answered === byId("query").value.trim() && choices[chosen]) leadTo(choices[chosen].atom);
+}
+
 function onFindKey(event) {
   if (event.key === "Escape") return closeFound();
-  if (event.key === "Enter" && choices[chosen]) return leadTo(choices[chosen].atom);
+  if (event.key === "Enter") return accept();
   if (!choices.length || (event.key !== "ArrowDown" && event.key !== "ArrowUp")) return undefined;
   event.preventDefault();
   chosen = (chosen + (event.key === "ArrowDown" ? 1 : choices.length - 1)) % choices.length;
