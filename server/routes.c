@@ -65,6 +65,8 @@ static route table[] = {
     {GET, D "/media/{f}", api_media, "media", .key = AUTH_READ, .cost = {COST_READ}},
     {GET, D "/table", api_table, "table",
         .key = AUTH_READ, .gives = FORMS_TABLE, .query = "columns format", .cost = {COST_TABLE, 400}},
+    {GET, D "/points", api_points, "points",
+        .key = AUTH_READ, .gives = FORMS_MATRIX | FORMS_LINES, .query = "offset limit fields format", .cost = {COST_ATOMS, 25}},
     {GET, D "/points/{i}", api_point, "point",
         .key = AUTH_READ, .gives = FORMS_MATRIX, .query = "format", .cost = {COST_NONE}},
 

@@ -127,6 +127,17 @@ static void layout(text *out, const ra_model *model, size_t atom) {
         json_null(out, "layout");
 }
 
+static void encoder(text *out, const atom_numbers *numbers, size_t d) {
+    if (!numbers->encoder) {
+        json_null(out, "encoder");
+        return;
+    }
+    json_object(out, "encoder");
+    json_floats(out, "vector", numbers->encoder, d);
+    json_float(out, "cosine", numbers->encoder_cosine);
+    json_object_end(out);
+}
+
 void json_units(text *out, const ra_model *model) {
     json_text(out, "units", ra_model_get_info(model)->has_standardization ? "standardized" : "data");
 }
@@ -145,5 +156,6 @@ void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned par
     if (parts & ATOM_LAYOUT) layout(out, model, atom);
     if (parts & ATOM_VECTOR) json_floats(out, "vector", numbers->vector, d);
     if (parts & ATOM_DIRECTION) json_floats(out, "direction", numbers->direction, d);
+    if (parts & ATOM_ENCODER) encoder(out, numbers, d);
     if (parts & ATOM_UNITS) json_units(out, model);
 }

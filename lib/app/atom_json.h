@@ -22,7 +22,8 @@
     X(LAYOUT, layout)                                                                                        \
     X(VECTOR, vector)                                                                                        \
     X(DIRECTION, direction)                                                                                  \
-    X(UNITS, units) /* of the norms and the vector */
+    X(ENCODER, encoder) /* what its latent looks for */                                                      \
+    X(UNITS, units)     /* of the norms and the vector */
 
 enum atom_part_index {
 #define X(ID, name) ATOM_INDEX_##ID,
@@ -48,9 +49,12 @@ extern const char *const atom_part_names[ATOM_PART_COUNT];
 typedef struct atom_numbers {
     const float *vector;    /* read by ra_model_atom() */
     const float *direction; /* read by ra_model_direction() */
+    const float *encoder;   /* read by ra_model_encoder_vector(); NULL without an encoder, too */
+    float encoder_cosine;   /* with the vector, both in the space of the dictionary; NaN: unknown */
 } atom_numbers;
 
-/* The members of these parts, in the object that is open. numbers may be NULL without ATOM_VECTOR and ATOM_DIRECTION. */
+/* The members of these parts, in the object that is open. numbers may be NULL without ATOM_VECTOR, ATOM_DIRECTION and
+ * ATOM_ENCODER. */
 void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned parts,
                      const atom_numbers *numbers);
 

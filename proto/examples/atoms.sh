@@ -37,6 +37,10 @@ curl -sS "$url/v1/dictionaries/$name/atoms/5/items?k=1"
 # {"atom": 5, "shape": {"rows": 261, "skip": 5, "height": 16, "width": 16},
 #  "items": [{"item": 203, "row": 53020, "position": 37, "value": 0.93, "label": "dog", "media": null, "codes": [0, 0.4, ...]}]}
 
+# All points with their labels, by pages; fields=vector adds the vectors, and format=npy sends them alone.
+curl -fsS "$url/v1/dictionaries/$name/points?limit=2"
+# {"points": [{"point": 0, "label": "..."}, ...], "offset": 0, "limit": 2, "total": 5000}
+
 # The point that contributes most to atom 5, and the other atoms that it is part of.
 point=$(curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=archetypes" |
     sed 's/.*"archetypes":\[{"point":\([0-9]*\).*/\1/')

@@ -41,7 +41,7 @@ api_handler api_cofiring;                                                       
 api_handler api_items;                                                                  /* items.c */
 api_handler api_media;                                                                  /* media.c */
 api_handler api_table;                                                                  /* table.c */
-api_handler api_point;                                                                  /* points.c */
+api_handler api_points, api_point;                                                      /* points.c */
 api_handler api_search;                                                                 /* search.c */
 api_handler api_reconstruct, api_encode, api_explain;                                   /* encode.c */
 api_handler api_steer;                                                                  /* steer.c */

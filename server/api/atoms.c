@@ -10,9 +10,9 @@ enum { DEFAULT_LIMIT = 10, DEFAULT_NEIGHBORS = 10 };
 
 /* ---- one atom ------------------------------------------------------------------------------------------ */
 
-/* These are sent when they are asked for: the direction follows from the vector and would double the reply, and the rows of
- * quantiles are many. */
-enum { USUAL_PARTS = ATOM_ALL_PARTS & ~(ATOM_DIRECTION | ATOM_QUANTILES) };
+/* These are sent when they are asked for: the direction follows from the vector and would double the reply, as the
+ * encoder's vector would, and the rows of quantiles are many. */
+enum { USUAL_PARTS = ATOM_ALL_PARTS & ~(ATOM_DIRECTION | ATOM_QUANTILES | ATOM_ENCODER) };
 
 /* A binary reply has the vectors, and the directions when `fields` names them. */
 static ra_status start_fields(const api_call *call, unsigned fallback, atom_fields *fields, ra_error *err) {

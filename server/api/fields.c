@@ -1,5 +1,6 @@
 #include "api/fields.h"
 
+#include <math.h>
 #include <string.h>
 
 static unsigned part_named(const char *name, size_t size) {
@@ -19,7 +20,7 @@ static ra_status query_parts(const http_target *target, unsigned *parts, ra_erro
             RA_FAIL_FACTS(
                 err, RA_ERR_ARGUMENT, (.where = "fields"),
                 "fields has '%.*s', expected norm, label, archetypes, relaxation, trace, agreement, "
-                "statistics, quantiles, layout, vector, direction, units or all",
+                "statistics, quantiles, layout, vector, direction, encoder, units or all",
                 (int)(list.end - list.entry < 64 ? list.end - list.entry : 64), list.entry);
         *parts |= part;
     }
@@ -31,9 +32,29 @@ ra_status fields_query(const api_call *call, unsigned fallback, atom_fields *fie
     *fields = (atom_fields){.model = api_model(call), .parts = fallback};
     if (http_target_parameter(&call->request->target, "fields"))
         RA_TRY(query_parts(&call->request->target, &fields->parts, err));
-    if (!(fields->parts & (ATOM_VECTOR | ATOM_DIRECTION))) return RA_OK;
-    RA_TRY(scratch_vectors(2 * d, &fields->memory, err));
-    fields->numbers = (atom_numbers){fields->memory, fields->memory + d};
+    if (!(fields->parts & (ATOM_VECTOR | ATOM_DIRECTION | ATOM_ENCODER))) return RA_OK;
+    RA_TRY(scratch_vectors(3 * d, &fields->memory, err));
+    fields->numbers = (atom_numbers){fields->memory, fields->memory + d,
+                                     api_info(call)->has_encoder ? fields->memory + 2 * d : NULL, NAN};
+    return RA_OK;
+}
+
+/* The encoder's vector is in the space of the data, the atom in that of the dictionary. */
+static ra_status read_encoder(atom_fields *fields, size_t atom, ra_error *err) {
+    size_t d = ra_model_get_info(fields->model)->dimensions;
+    float *D = fields->memory, *encoder = fields->memory + 2 * d;
+    const float *mean, *scale;
+    double dot = 0, squares[2] = {0};
+    RA_TRY(ra_model_atom(fields->model, atom, D, err));
+    RA_TRY(ra_model_encoder_vector(fields->model, atom, encoder, err));
+    bool standardized = ra_model_standardization(fields->model, &mean, &scale);
+    for (size_t j = 0; j < d; j++) {
+        double e = (double)encoder[j] * (standardized ? (double)scale[j] : 1);
+        dot += e * (double)D[j];
+        squares[0] += e * e;
+        squares[1] += (double)D[j] * (double)D[j];
+    }
+    fields->numbers.encoder_cosine = (float)(dot / sqrt(squares[0] * squares[1]));
     return RA_OK;
 }
 
@@ -43,5 +64,6 @@ ra_status fields_read(atom_fields *fields, size_t atom, ra_error *err) {
     if (fields->parts & ATOM_DIRECTION)
         RA_TRY(ra_model_direction(fields->model, atom, vector + ra_model_get_info(fields->model)->dimensions,
                                   err));
+    if (fields->parts & ATOM_ENCODER && fields->numbers.encoder) RA_TRY(read_encoder(fields, atom, err));
     return RA_OK;
 }

@@ -16,7 +16,7 @@ typedef struct atom_fields {
     const ra_model *model;
     unsigned parts;       /* a sum of enum atom_part */
     atom_numbers numbers; /* of the atom that was read last */
-    float *memory;        /* [2 d] of this thread's scratch */
+    float *memory;        /* [3 d] of this thread's scratch */
 } atom_fields;
 
 /* The parts of `fields=norm,label` or `fields=all`; without that parameter, `fallback`. */

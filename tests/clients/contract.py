@@ -61,7 +61,7 @@ def measure(path):
 
 
 class Server(Daemon):
-    """A daemon with keys, and with "words", "spare" (to load and unload) and "bare" (without an encoder)."""
+    """A daemon with keys, and with "words", "spare" (to load and unload) "bare" (without an encoder), "plain" (vectors alone)."""
 
     def __init__(self, *arguments):
         self.files = tempfile.TemporaryDirectory()
@@ -72,7 +72,8 @@ class Server(Daemon):
         for name in ("words", "spare", "bare"):
             write_checkpoint(self.file(name), encoder=name != "bare")
         measure(self.file("words"))
-        given = [part for name in ("words", "spare", "bare")
+        http.write_safetensors(self.file("plain"), {"dictionary": ([3, 2], [1, 2, 3, 4, 5, 6])}, {})
+        given = [part for name in ("words", "spare", "bare", "plain")
                  for part in ("--dictionary", name + "=" + self.file(name))]
         os.mkdir(self.file("media"))
         with open(os.path.join(self.file("media"), "dog.png"), "wb") as file:

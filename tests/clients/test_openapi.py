@@ -217,7 +217,7 @@ class Contract(unittest.TestCase):
         raw = struct.pack("<3f", 1, 2, 3)
         for form in ("json", "raw", "npy"):
             self.post(D + "/atoms?format=" + form, {"ids": [5, 1]})
-            for target in (D + "/atoms?limit=2&format=", D + "/atoms/5?format=", D + "/points/12?format=",
+            for target in (D + "/atoms?limit=2&format=", D + "/points?fields=vector,location&limit=3&format=", D + "/atoms/5?format=", D + "/points/12?format=",
                            D + "/standardization?format=", D + "/atoms/5?fields=vector,direction&format="):
                 self.get(target + form)
             for route in ("encode", "search", "steer"):
@@ -234,6 +234,8 @@ class Contract(unittest.TestCase):
         self.get(D + "/atoms?sort=energy&order=asc&point=12")
         lines = {"Accept": "application/x-ndjson"}
         self.get(D + "/atoms", headers=lines)
+        self.get(D + "/points?fields=all", headers=lines)
+        self.get(D + "/points?fields=all&offset=3&limit=20")
         self.post(D + "/atoms", {"ids": [5, 1]}, headers=lines)
         self.post(D + "/search", {"inputs": [[1, 2, 3]]}, headers=lines)
         self.post(D + "/explain", BATCH, headers=lines)
@@ -241,7 +243,7 @@ class Contract(unittest.TestCase):
         self.get(D + "/atoms/5", headers={"Accept": "application/x-npy"})
 
     def test_what_the_client_has_already(self):
-        for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/atoms/5/cofiring", D + "/atoms/5/items", D + "/media/dog.png", D + "/points/12",
+        for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/atoms/5/cofiring", D + "/atoms/5/items", D + "/media/dog.png", D + "/points/12", D + "/points",
                        D + "/dictionary", D + "/standardization", D + "/table",
                        "/openapi.json", "/problems"):
             tag = self.get(target).headers["ETag"]
@@ -311,7 +313,7 @@ class Contract(unittest.TestCase):
     def test_what_there_is_not(self):
         for target in ("/v1/dictionaries/none", "/v1/dictionaries/none/atoms", D + "/atoms/8",
                        D + "/atoms/8/neighbors", D + "/atoms/8/cofiring", D + "/atoms/8/items", D + "/media/cat.png", D + "/points/16", "/v1/dictionaries/none/dictionary",
-                       "/v1/dictionaries/none/standardization", "/v1/dictionaries/none/table",
+                       "/v1/dictionaries/none/standardization", "/v1/dictionaries/none/table", "/v1/dictionaries/none/points",
                        "/v2/models/none", "/v2/models/none/ready",
                        "/v2/models/none/config", "/v2/models/none/stats"):
             self.get(target, status=404)
@@ -344,13 +346,14 @@ class Contract(unittest.TestCase):
             self.post(D + "/" + target, BATCH, status=406, headers={"Accept": "text/html"})
         self.post(D + "/atoms", {"ids": [5]}, status=415, headers={"Content-Type": "text/html"})
         self.post(D + "/atoms", {"ids": [5]}, status=406, headers={"Accept": "text/html"})
-        for target in ("/atoms", "/atoms/5", "/atoms/5/items", "/points/12", "/dictionary", "/standardization", "/table"):
+        for target in ("/atoms", "/atoms/5", "/atoms/5/items", "/points", "/points/12", "/dictionary", "/standardization", "/table"):
             self.get(D + target, status=406, headers={"Accept": "text/html"})
         self.post("/v1/dictionaries/bare/encode", BATCH, status=409)
         self.get("/v1/dictionaries/bare/atoms?dead=true", status=409)
         self.post("/v1/dictionaries/bare/search", {"atoms": [5], "filter": {"dead": True}}, status=409)
         self.get("/v1/dictionaries/bare/atoms/5/cofiring", status=409)
         self.get("/v1/dictionaries/bare/atoms/5/items", status=409)
+        self.get("/v1/dictionaries/plain/points", status=409)
         self.post("/v1/dictionaries/bare/explain", BATCH, status=409)
         self.post("/v1/util/sae-vector", {"model": "m", "source": "bare", "index": 5}, status=409)
         self.post("/v1/dictionaries/bare/steer?on=reconstruction&steer=5:1",

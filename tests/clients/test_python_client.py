@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse
 
 from environment import PROGRAM, TOP, Daemon, golden
+from daemon import read_safetensors
 from tensors import tensor, torch
 
 PACKAGE = os.path.join(TOP, "proto", "python")
@@ -370,7 +371,8 @@ class Measured(unittest.TestCase):
                 self.assertTrue(topk.info.has_statistics and topk.info.has_layout)
                 rows, client = np.load(x).astype(np.float32)[:3], Client("http://%s:%d" % daemon.address)
                 told = [client.server(), client.dictionaries(), topk.info, topk.atom(5, "all"), topk.atoms([5]), topk.point(0),
-                        topk.neighbors(5, fields="all"), topk.cofiring(5, fields="all"), topk.items(5), topk.search(rows, fields="all"), topk.explain(rows, fields="all")]
+                        topk.neighbors(5, fields="all"), topk.cofiring(5, fields="all"), topk.items(5), topk.points(fields="all"),
+                        topk.search(rows, fields="all"), topk.explain(rows, fields="all")]
                 self.assertEqual(unknown(told), [])
                 codes = topk.encode(np.load(x)).to_dense()
                 for atom in topk.atoms(fields=["statistics", "layout"]):
@@ -385,6 +387,7 @@ class Measured(unittest.TestCase):
                 self.find(topk)
                 self.cofiring(topk, codes)
                 self.examples(topk, rows)
+                self.points_and_encoder(topk)
                 self.quantiles(topk, codes)
                 self.items(topk, codes)
 
@@ -414,6 +417,23 @@ class Measured(unittest.TestCase):
         for wrong in {"atoms": [5], "negative": [1]}, {"positive": [5], "atoms": [1]}, {}:
             with self.assertRaises(TypeError):
                 topk.search(**wrong)
+
+    def points_and_encoder(self, topk):
+        """Against the file that is served."""
+        held, _ = read_safetensors(golden("topk-mse.final.safetensors"))
+        C, E = (np.reshape(held[name][1], held[name][0]) for name in ("dictionary.C", "encoder.final_block.0.weight"))
+        close(topk.point_vectors(), C)
+        close(topk.point_vectors(3, 4, "location"), C[3:7])  # of data that are not standardized
+        self.assertEqual(topk.point_vectors(10 ** 6).shape, (0, C.shape[1]))
+        self.assertEqual([point.point for point in topk.points()], list(range(len(C))))
+        some = topk.points(5, 3, ["vector", "label"])
+        self.assertEqual([(one.point, one.label) for one in some], [(5, None), (6, None), (7, None)])
+        close([one.vector for one in some], C[5:8])
+        D = topk.matrix()
+        for k, atom in enumerate(topk.atoms(fields=["encoder"])):
+            close(atom.encoder.vector, E[k])
+            close(atom.encoder.cosine, E[k] @ D[k] / np.linalg.norm(E[k]) / np.linalg.norm(D[k]))
+        self.assertIsNone(topk.atom(5).encoder)
 
     def cofiring(self, topk, codes):
         """cofiring() against all pairs of columns."""

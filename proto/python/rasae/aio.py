@@ -9,7 +9,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,6 +233,15 @@ class AsyncDictionary:
     async def point(self, point: int) -> Point:
         """As Dictionary.point."""
         return await self._run(lambda now: now.point(point))
+
+    async def points(self, offset: int = 0, limit: int | None = None, fields: Fields = None) -> list[Point]:
+        """As Dictionary.points."""
+        return await self._run(lambda now: now.points(offset, limit, fields))
+
+    async def point_vectors(self, offset: int = 0, limit: int | None = None,
+                            field: Literal["vector", "location"] = "vector") -> Floats:
+        """As Dictionary.point_vectors."""
+        return await self._run(lambda now: now.point_vectors(offset, limit, field))
 
     async def neighbors(self, atom: int, k: int = 10, metric: Metric = "cosine", fields: Fields = None) -> list[Match]:
         """As Dictionary.neighbors."""

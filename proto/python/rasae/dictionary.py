@@ -12,7 +12,7 @@ numpy.asarray takes. Arrays that come back are float32 of numpy. Any number of r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +89,7 @@ class Dictionary:
         return isinstance(atom, (int, np.integer)) and not isinstance(atom, bool) and 0 <= int(atom) < len(self)
 
     def atom(self, atom: int, fields: Fields = None) -> Atom:
-        """One atom. fields: the parts that are wanted, like ["label", "norm"], or "all"; all but direction and quantiles when not given.
+        """One atom. fields: the parts that are wanted, like ["label", "norm"], or "all"; all but direction, encoder and quantiles when not given.
         TypeError for 5.7, IndexError for one that is not there."""
         return self._run(lambda now: now.atom(atom, fields))
 
@@ -141,6 +141,17 @@ class Dictionary:
     def point(self, point: int) -> Point:
         """A candidate point, and the atoms that are built from it."""
         return self._run(lambda now: now.point(point))
+
+    def points(self, offset: int = 0, limit: int | None = None, fields: Fields = None) -> list[Point]:
+        """Candidate points in the order of their numbers, all from `offset` on or at most `limit`. fields: of label, rows, vector and
+        location; the label when not given. Their atoms come with point()."""
+        return self._run(lambda now: now.points(offset, limit, fields))
+
+    def point_vectors(self, offset: int = 0, limit: int | None = None,
+                      field: Literal["vector", "location"] = "vector") -> Floats:
+        """The vectors of candidate points [n, d], or with `field` their locations in the units of the data. ConflictError when the
+        file does not hold them."""
+        return self._run(lambda now: now.point_vectors(offset, limit, field))
 
     # ---- searching
 

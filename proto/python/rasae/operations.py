@@ -35,7 +35,7 @@ On = Literal["input", "reconstruction"]
 Order = Literal["asc", "desc"]
 Measure = Literal["count", "pmi", "correlation"]
 Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "quantiles", "layout",
-                "vector", "direction", "units"]
+                "vector", "direction", "encoder", "units"]
 
 #: Parts of an atom: names of fields, "all", or None for those that the server gives by itself.
 Fields = Union[Iterable[Field], Literal["all"], str, None]
@@ -133,6 +133,28 @@ class Operations:
     def point(self, point: int) -> Call[Point]:
         number = arguments.position(point, "point", self.info.point_count)
         return Point.read(wire.read_json((yield from self._get(f"/points/{number}"))))
+
+    def points(self, offset: int, limit: int | None, fields: Fields) -> Call[list[Point]]:
+        first, total = arguments.whole(offset, "offset", 0), self.info.point_count or 0
+        end = total if limit is None else min(total, first + arguments.whole(limit, "limit", 1))
+        page, found = (yield from self.session.limits()).page, list[Point]()
+        while first < end:
+            query = {"offset": first, "limit": min(page, end - first), **arguments.names(fields)}
+            part = list(every(Point, wire.member((yield from self._get("/points", query)), "points")))
+            found += self._counted(part, min(page, end - first))
+            first += len(part)
+        return found
+
+    def point_vectors(self, offset: int, limit: int | None, field: Literal["vector", "location"]) -> Call[Floats]:
+        start, total = arguments.whole(offset, "offset", 0), self.info.point_count or 0
+        count = max(0, total - start if limit is None else min(total - start, arguments.whole(limit, "limit", 1)))
+        page = (yield from self.session.limits()).page
+
+        def send(first: int, end: int) -> Call[Floats]:
+            query = {"offset": start + first, "limit": end - first, "fields": field}
+            return wire.read_matrix((yield from self._get("/points", query, wire.RAW)))
+        parts = yield from in_batches(count, page, None, send)
+        return _joined(parts, self.info.dimensions)
 
     # ---- searching
 

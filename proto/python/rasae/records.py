@@ -207,6 +207,14 @@ class Quantile(Record):
 
 
 @dataclass(frozen=True)
+class Encoder(Record):
+    """The encoder's weights for a latent."""
+
+    vector: NDArray[np.float32] | None = numbers()  #: [d] in the units of the data: its product with a row, before norm and bias
+    cosine: float | None = None  #: with the atom, both in the space of the dictionary
+
+
+@dataclass(frozen=True)
 class Statistics(Record):
     """How often and how strongly a latent is active on data."""
 
@@ -271,6 +279,7 @@ class Atom(Record):
     direction: NDArray[np.float32] | None = numbers()  #: [d] in the units of the data: what a code of 1, or steering by 1, adds
     units: str | None = None  #: of norms and `vector`: "data" or "standardized"
     quantiles: tuple[Quantile, ...] | None = some(Quantile, repr=False)  #: rows from all over the range of its latent
+    encoder: Encoder | None = one(Encoder, repr=False)  #: what its latent looks for
     matched: str | None = None  #: where find() found its text: "label", "archetypes" or "rows"
 
     @classmethod

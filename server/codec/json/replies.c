@@ -208,3 +208,16 @@ void json_point(text *out, const point_reply *point) {
     if (point->model) json_units(out, point->model);
     json_object_end(out);
 }
+
+void json_point_parts(text *out, const point_reply *point, unsigned parts) {
+    json_object(out, NULL);
+    json_count(out, "point", point->point);
+    if (parts & POINT_LABEL) json_text(out, "label", point->label);
+    if (parts & POINT_ROWS && point->rows)
+        rows(out, point);
+    else if (parts & POINT_ROWS)
+        json_null(out, "rows");
+    if (parts & POINT_VECTOR) floats_or_null(out, "vector", point->vector, point->dimensions);
+    if (parts & POINT_LOCATION) floats_or_null(out, "location", point->location, point->dimensions);
+    json_object_end(out);
+}

@@ -100,4 +100,16 @@ typedef struct point_reply {
 
 void json_point(text *out, const point_reply *point);
 
+/* The parts of a point in a list; sums of these. */
+enum point_part {
+    POINT_LABEL = 1,
+    POINT_ROWS = 2,
+    POINT_VECTOR = 4,
+    POINT_LOCATION = 8,
+    POINT_ALL_PARTS = 15
+};
+
+/* {"point":7, ...} with the parts that were asked for. */
+void json_point_parts(text *out, const point_reply *point, unsigned parts);
+
 #endif

@@ -65,7 +65,7 @@ START_TEST(test_what_is_measured_about_an_atom) {
     text out = {0};
     const float vector[FILE_D] = {1, -2, 1e-7f, 0}, direction[FILE_D] = {3, -6, 0.5f, 0};
     write_atom(&out, model, 0, ATOM_STATISTICS | ATOM_LAYOUT | ATOM_VECTOR | ATOM_DIRECTION,
-               &(atom_numbers){vector, direction});
+               &(atom_numbers){vector, direction, NULL, 0});
     check(&out,
           "{\"statistics\":{\"rows\":10,\"count\":3,\"frequency\":0.3,\"mean\":1.5,\"max\":2.5,"
           "\"energy\":0.5,\"histogram\":{\"low\":0,\"high\":4,\"counts\":[1,1,1,0]},"
@@ -84,7 +84,8 @@ START_TEST(test_what_is_not_known_is_null_and_what_is_not_asked_is_absent) {
     for (size_t i = 0; i < sizeof away / sizeof *away; i++) model_file_drop(&file, away[i]);
     ra_model *model = open_file(&file);
     text out = {0};
-    write_atom(&out, model, 1, ATOM_ALL_PARTS & ~(unsigned)(ATOM_NORM | ATOM_VECTOR | ATOM_DIRECTION), NULL);
+    write_atom(&out, model, 1,
+               ATOM_ALL_PARTS & ~(unsigned)(ATOM_NORM | ATOM_VECTOR | ATOM_DIRECTION | ATOM_ENCODER), NULL);
     check(&out,
           "{\"label\":null,\"label_source\":null,\"archetypes\":[{\"point\":1,\"label\":null,\"weight\":1,"
           "\"contribution\":null}],\"coverage\":1,\"hull_share\":null,\"relaxation\":{\"norm\":null,"
