@@ -503,6 +503,23 @@ class State(Explorer):
         self.assertEqual(self.ask("/atoms/3?fields=label")["label"], "upper bow")
         self.shot(page, "label-1400")
 
+    def test_a_list_goes_to_the_server_and_back(self):
+        page = self.keyed("#/d/digits/atom/5", "atom")
+        page.fill("[aria-label='Name of the list']", "loops & bows")
+        page.click("text=Add to list")
+        page = self.open("#/d/digits/lists", "lists", page=page)
+        page.click("text=Save on the server")
+        page.wait_for_selector("[data-panel='shared-0']")
+        self.assertEqual(self.ask("/lists/loops-bows")["atoms"], [5])
+        page.click("text=Copy to this browser")
+        page.wait_for_selector("h2:text-is('loops-bows, 1 atom')")
+        self.daemon.request("PUT", "/v1/dictionaries/digits/lists/loops-bows", '{"atoms": [1]}',
+                            {"Authorization": "Bearer " + self.KEY, "Content-Type": "application/json"})
+        page.expected = (412,)
+        page.click("text=Save on the server >> nth=0")  # what somebody else changed meanwhile stays
+        page.wait_for_selector("main .failure")
+        self.assertEqual(self.ask("/lists/loops-bows")["atoms"], [1])
+
     def test_contrasts_are_listed_and_color_the_map(self):
         page = self.keyed("#/d/digits/dictionary", "dictionary")
         self.assertIn("0 to 4 against 5 to 9", page.inner_text("[data-panel='contrast-size']"))

@@ -1,7 +1,7 @@
 // Lists of atoms that the reader keeps in this browser, to export and to bring back.
 
-import { labels } from "./ask.js";
-import { el, num, panel, plural, quiet, save } from "./dom.js";
+import { at, fetched, get, labels, server } from "./ask.js";
+import { el, failure, num, panel, plural, quiet, save } from "./dom.js";
 
 const KEY = "rasaed-lists";
 let memory = {};
@@ -46,11 +46,31 @@ export function adder(d, atoms, text = "Add to list") {
   el("button", { type: "submit" }, text), said);
 }
 
+// A list of the same name on the server is replaced only if nobody changed it since it was read here.
+async function publish(d, title, atoms, tags) {
+  const name = title.replace(/[^\w.-]+/g, "-").slice(0, 64); // a name there has no other characters
+  await fetched(at(d, "/lists/" + encodeURIComponent(name)), { method: "PUT", body: JSON.stringify({ atoms }),
+    headers: { "Content-Type": "application/json", ...(tags.has(name) ? { "If-Match": tags.get(name) } : { "If-None-Match": "*" }) } });
+}
+
 const quoted = (text) => (/[",\r\n]/.test(text || "") ? '"' + text.replaceAll('"', '""') + '"' : text || "");
 
 export async function show(place, context) {
   const { d, info } = context;
-  const names = await labels(info);
+  const [names, { keeps_changes: keeps, access }] = await Promise.all([labels(info), server()]);
+  const tags = new Map(); // of the lists on the server
+  let shared = [];
+  const readShared = async () => {
+    if (!keeps) return;
+    shared = await Promise.all((await get(at(d, "/lists"), context.signal)).lists.map(async ({ name }) => {
+      const response = await fetched(at(d, "/lists/" + encodeURIComponent(name)), { signal: context.signal });
+      tags.set(name, response.headers.get("ETag"));
+      return response.json();
+    }));
+  };
+  await readShared();
+  const chips = (atoms) => el("div", {}, atoms.slice(0, 500).map((atom) => el("a", { class: "chip", href: context.address("atom", atom) },
+    atom + (names && names[atom] ? " " + names[atom] : ""))));
   const draw = () => {
     const mine = Object.entries(listsOf(d));
     const file = el("input", { type: "file", accept: ".json", class: "hidden", id: "import", onchange: async () => {
@@ -75,14 +95,24 @@ export async function show(place, context) {
         "text/csv") }, "Export as CSV"),
         el("label", { class: "button", for: "import" }, "Import"), file, said)),
       el("div", { class: "grid" }, mine.length ? mine.map(([name, atoms], i) => panel("list-" + i, name + ", " + plural(atoms.length, "atom"),
-        el("div", {}, atoms.slice(0, 500).map((atom) => el("a", { class: "chip", href: context.address("atom", atom) },
-          atom + (names && names[atom] ? " " + names[atom] : "")))),
+        chips(atoms),
         atoms.length > 500 && quiet("and " + num(atoms.length - 500) + " more"),
         el("p", { class: "actions" },
           el("a", { class: "button small", href: context.address("map", undefined, { list: name }) }, "Show on the map"), " ",
+          keeps && access === "admin" && [el("button", { type: "button", class: "small", onclick: async () => {
+            try {
+              await publish(d, name, atoms, tags);
+              await readShared();
+              draw();
+            } catch (error) { said.replaceChildren(failure(error)); }
+          } }, "Save on the server"), " "],
           el("button", { type: "button", class: "small", onclick: () => { change(d, (lists) => { delete lists[name]; }); draw(); } },
             "Remove this list"))))
-        : quiet("There is no list yet. An atom's page, the table and the lasso of the map add atoms to one.")));
+        : quiet("There is no list yet. An atom's page, the table and the lasso of the map add atoms to one.")),
+      shared.length ? el("h2", { class: "apart" }, "On the server") : "",
+      el("div", { class: "grid" }, shared.map((list, i) => panel("shared-" + i, list.name + ", " + plural(list.atom_count, "atom"),
+        list.description && el("p", {}, list.description), chips(list.atoms),
+        el("p", { class: "actions" }, el("button", { type: "button", class: "small", onclick: () => { addTo(d, list.name, list.atoms); draw(); } }, "Copy to this browser"))))));
   };
   draw();
 }
