@@ -13,9 +13,16 @@
 /* What weights are called. */
 static const char *const endings[] = {".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz"};
 
+/* What stands beside them and ends in the same way. */
+static const char *const others[] = {"sparsity.safetensors", "optimizer.pt",    "optimizer.bin",
+                                     "scheduler.pt",         "lr_scheduler.pt", "rng_state.pth",
+                                     "training_args.bin"};
+
 static int is_weights(const struct dirent *item) {
     size_t length = strlen(item->d_name);
     if (item->d_name[0] == '.') return false;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(item->d_name, others[i]) == 0) return false;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         size_t tail = strlen(endings[i]);
         if (length > tail && strcmp(item->d_name + length - tail, endings[i]) == 0) return true;
@@ -32,10 +39,38 @@ static ra_status join(const char *folder, const char *name, char **file, ra_erro
     return RA_OK;
 }
 
+static int is_folder(const struct dirent *item) {
+    return item->d_name[0] != '.';
+}
+
+/* The folders in a folder, "a, b, ...", as they are in a snapshot with several dictionaries. */
+static void list_folders(const char *folder, char *names, size_t size) {
+    struct dirent **list = NULL;
+    int count = scandir(folder, &list, is_folder, alphasort);
+    size_t used = 0;
+    names[0] = '\0';
+    for (int i = 0; i < count; i++) {
+        char path[4096];
+        struct stat what;
+        int length = snprintf(path, sizeof path, "%s/%s", folder, list[i]->d_name);
+        bool is =
+            length > 0 && (size_t)length < sizeof path && stat(path, &what) == 0 && S_ISDIR(what.st_mode);
+        if (is && used + strlen(list[i]->d_name) + 8 < size)
+            used += (size_t)snprintf(names + used, size - used, "%s%s", used ? ", " : "", list[i]->d_name);
+        free(list[i]);
+    }
+    free(list);
+}
+
 static ra_status choose(const char *folder, struct dirent **list, int count, char **file, ra_error *err) {
     char names[256] = "";
     size_t used = 0;
     if (count == 1) return join(folder, list[0]->d_name, file, err);
+    if (count == 0) list_folders(folder, names, sizeof names);
+    if (names[0])
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "%s is a directory without weights; it has the folders %s: give the path of one", folder,
+                names);
     if (count == 0)
         RA_FAIL(err, RA_ERR_ARGUMENT,
                 "%s is a directory without weights; expected a file in it that ends with .safetensors, .pt, "

@@ -41,10 +41,18 @@ static const char *const read_elsewhere[] = {
     "train.",
 };
 
-/* What is known of tensors that other programs write. */
+#define EXPECTED "expected one of linear, mlp_ln_1, mlp_bn_1, tied"
+
+/* What is known of tensors that other programs write; a name that ends with a dot stands for all that begin with it. */
 static const struct {
     const char *name, *what;
 } refused[] = {
+    {"encoder.mlp_blocks.",
+     "belongs to a hidden layer of an encoder that is not supported (mlp_ln_3, mlp_bn_3); " EXPECTED},
+    {"encoder.resnet_blocks.",
+     "belongs to an encoder that is not supported, one of images (resnet); " EXPECTED},
+    {"encoder.attention_blocks.",
+     "belongs to an encoder that is not supported, one of sequences (attention); " EXPECTED},
     {"Q", "holds the levels of a quantizer (QSAE), which is not supported"},
     {"pre_bias", "is subtracted from the inputs, which is not supported"},
     {"b_dec", "is added to the reconstructions, which is not supported"},
@@ -146,8 +154,14 @@ ra_status ra_sae_check_tensors(const ra_safetensors *file, const ra_sae_settings
                            ? "belongs to an encoder that is not supported; expected one of linear, mlp_ln_1, "
                              "mlp_bn_1, tied"
                            : "is not part of a model that is supported";
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        bool family = refused[i].name[strlen(refused[i].name) - 1] == '.';
+        if (family && begins(first, refused[i].name))
+            RA_FAIL(err, RA_ERR_UNSUPPORTED,
+                    "%s: the tensor %s %s; its dictionary can be served alone, in a file without its encoder",
+                    ra_safetensors_path(file), first, refused[i].what);
         if (strcmp(first, refused[i].name) == 0) what = refused[i].what;
+    }
     RA_FAIL(err, RA_ERR_UNSUPPORTED,
             "%s: the tensor %s %s; if the model does not need it, leave it out with --ignore-tensor %s",
             ra_safetensors_path(file), first, what, names);

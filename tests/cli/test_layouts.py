@@ -1,5 +1,5 @@
 """The layouts of other libraries (lib/io/safetensors/{layouts,layout_settings}.c) and the bias of a decoder (lib/model/standardize.c):
-each folder of tests/data/interop that SAELens, dictionary_learning or sparsify wrote gives the codes and reconstructions that the library
+each folder of tests/data/interop that SAELens, dictionary_learning or sparsify wrote, or that is laid out like OpenAI's, gives the codes and reconstructions that the library
 computed, as it is and imported, or is refused by name."""
 
 import json
@@ -52,7 +52,7 @@ class Layouts(Case):
             json.dump({key: value for key, value in config.items() if value is not None}, stream)
 
     def test_every_model_as_it_is(self):
-        self.assertEqual(len(MODELS), 16)
+        self.assertEqual(len(MODELS), 20)
         for name in MODELS:
             with self.subTest(name):
                 self.assertComputes(name, *self.compute(path_of(name)))
@@ -84,9 +84,11 @@ class Layouts(Case):
 
     def test_what_is_refused_is_named(self):
         for name, texts in {
-            "saelens/refused-gated": ["r_mag", "gated"],
             "saelens/refused-layer-norm": ["normalize_activations", "layer_norm"],
-            "dictionary_learning/refused-gated": ["gated"],
+            "dictionary_learning/refused-crosscoder": ["crosscoder", "tensor `dictionary`"],
+            "openai/refused-topk": ["TopK", "standardizes each input"],
+            "llama_scope/refused/checkpoints": ["Llama Scope", "SAELens"],
+            "llama_scope/refused": ["folders checkpoints", "give the path of one"],
             "sparsify/refused-groupmax": ["groupmax"],
             "sparsify/refused-transcoder": ["W_skip", "transcoder"],
         }.items():
@@ -100,7 +102,11 @@ class Layouts(Case):
             ("saelens/standard", "cfg.json", {"architecture": "temporal"}, "temporal"),
             ("saelens/standard", "cfg.json", {"architecture": None, "activation_fn_str": "tanh-relu"}, "tanh-relu"),
             ("sparsify/topk", "cfg.json", {"transcode": True}, "transcoder"),
-            ("dictionary_learning/topk", "config.json", {"trainer": {"dict_class": "MatryoshkaBatchTopKSAE"}}, "MatryoshkaBatchTopKSAE"),
+            ("dictionary_learning/topk", "config.json", {"trainer": {"dict_class": "CrossCoder"}}, "CrossCoder"),
+            ("saelens/standard", "cfg.json", {"architecture": "skip_transcoder"}, "other activations"),
+            ("saelens/standard", "cfg.json", {"architecture": "gated"}, "not those of a gated encoder"),
+            ("saelens/gated", "cfg.json", {"architecture": "standard"}, "those of a gated encoder"),
+            ("sparsify/topk", "cfg.json", {"signed": True}, "signed"),
         ]:
             with self.subTest(text):
                 folder = self.copy(name)
@@ -123,6 +129,11 @@ class Layouts(Case):
         self.assertComputes("saelens/jumprelu-plain-input", *self.compute(folder, "--sae", "jumprelu", "--no-center-input"))
         folder = self.copy("dictionary_learning/batchtopk", without=["config.json"])
         self.assertComputes("dictionary_learning/batchtopk", *self.compute(folder, "--sae", "batchtopk", "--center-input"))
+        for name in "gated", "matryoshka":  # whose tensors say enough
+            folder = self.copy("dictionary_learning/" + name, without=["config.json"])
+            self.assertComputes("dictionary_learning/" + name, *self.compute(folder))
+        folder = self.copy("saelens/gated", without=["cfg.json"])
+        self.assertComputes("saelens/gated", *self.compute(folder, "--center-input"))
         folder = self.copy("sparsify/topk", without=["cfg.json"])
         self.bad(1, "--sae", "import", folder, "-o", self.path("out"))
 
@@ -145,6 +156,34 @@ class Layouts(Case):
         self.good("import", path_of("saelens/standard"), "-o", self.path("out"))
         self.assertIn("of gpt2-small at blocks.6.hook_resid_pre", self.good("inspect", self.path("out")))
         self.assertIn("of pythia-70m at resid_post_layer_3", self.good("inspect", path_of("dictionary_learning/topk")))
+
+    def test_factorizations(self):
+        """A dictionary without an encoder."""
+        for name in "nmf", "convex-nmf":
+            codes = write_npy(self.path("codes.npy"), EXPECTED["factors/" + name + ".given"])
+            self.good("import", path_of("factors/" + name), "-o", self.path("factors"))
+            for model in path_of("factors/" + name), self.path("factors"):
+                self.good("reconstruct", model, codes, "-o", self.path("x_hat.npy"))
+                self.assertClose(read_npy(self.path("x_hat.npy")).values, EXPECTED["factors/" + name + ".decoded"].values, TOLERANCE)
+            self.bad(1, "has no encoder", "encode", path_of("factors/" + name), self.x, "-o", self.path("z.npy"))
+
+    def test_a_snapshot_of_a_hub(self):
+        """Links to blobs, as a hub's cache has them, among files that are no weights."""
+        folder, blobs = self.path("snapshots/0123"), self.path("blobs")
+        os.makedirs(folder)
+        os.mkdir(blobs)
+        for number, name in enumerate(["sae_weights.safetensors", "cfg.json"]):
+            shutil.copy(os.path.join(path_of("saelens/topk"), name), os.path.join(blobs, str(number)))
+            os.symlink(os.path.join("..", "..", "blobs", str(number)), os.path.join(folder, name))
+        for name in "README.md", "sparsity.safetensors", ".gitattributes", "optimizer.pt":
+            with open(os.path.join(folder, name), "w") as file:
+                file.write("# no weights\n")
+        self.assertComputes("saelens/topk", *self.compute(folder))
+        os.mkdir(self.path("repository"))
+        for name in "layers.0", "layers.1":
+            shutil.copytree(path_of("sparsify/topk"), os.path.join(self.path("repository"), name))
+        self.bad(1, ["layers.0, layers.1", "give the path of one"], "import", self.path("repository"), "-o", self.path("out"))
+        self.assertComputes("sparsify/topk", *self.compute(self.path("repository/layers.1")))
 
     def test_it_cannot_be_trained(self):
         for model in path_of("saelens/topk"), path_of("dictionary_learning/topk"):

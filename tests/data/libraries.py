@@ -74,7 +74,7 @@ def dictionary_learning():
     without_init("dictionary_learning")
     without_init("dictionary_learning.trainers")
     found = importlib.import_module("dictionary_learning.dictionary")
-    for module, cls in ("top_k", "AutoEncoderTopK"), ("batch_top_k", "BatchTopKSAE"):
+    for module, cls in ("top_k", "AutoEncoderTopK"), ("batch_top_k", "BatchTopKSAE"), ("matryoshka_batch_top_k", "MatryoshkaBatchTopKSAE"):
         setattr(found, cls, getattr(importlib.import_module("dictionary_learning.trainers." + module), cls))
     return found
 

@@ -1,10 +1,11 @@
-"""Writes tests/data/interop/{saelens,dictionary_learning,sparsify,gemma_scope}/: small autoencoders as these libraries save them.
+"""Writes tests/data/interop/{saelens,dictionary_learning,sparsify,gemma_scope,factors,openai,llama_scope}/: small autoencoders as these libraries save them.
 
-    python3 tests/data/make_layouts.py        needs torch, numpy, safetensors, einops, sae-lens 6.54.12, dictionary-learning 0.1.0
-                                              and eai-sparsify 1.3.3
+    python3 tests/data/make_layouts.py        needs torch, numpy, safetensors, einops, sae-lens 6.54.12, dictionary-learning 0.1.0,
+                                              eai-sparsify 1.3.3 and overcomplete 0.3.0
 
 Each folder is what the library's own classes wrote. expected.safetensors in interop/ has `x`, the inputs, and FOLDER.codes and
-FOLDER.x_hat, what those classes compute; the names of folders that begin with refused have none. The tests do not run this script.
+FOLDER.x_hat, what those classes compute; the names of folders that begin with refused have none. OpenAI's sparse_autoencoder and Llama Scope's code
+are in no package index: their state dicts are written here as these programs name them. The tests do not run this script.
 """
 
 import json
@@ -57,7 +58,7 @@ saelens("topk", "topk", 3, k=3)
 saelens("topk-rescaled", "topk", 4, k=3, rescale_acts_by_decoder_norm=True)
 saelens("jumprelu", "jumprelu", 5)
 saelens("jumprelu-plain-input", "jumprelu", 6, apply_b_dec_to_input=False)
-saelens("refused-gated", "gated", 7)
+saelens("gated", "gated", 7)
 saelens("refused-layer-norm", "standard", 8, normalize_activations="layer_norm")
 cls, config = classes["batchtopk"]
 trained = shake(cls(config(d_in=D, d_sae=K, k=3)), 9)
@@ -106,7 +107,12 @@ dictionary_learning("new", learning.AutoEncoderNew(D, K), 12)
 dictionary_learning("topk", learning.AutoEncoderTopK(D, K, 3), 13, k=3)
 dictionary_learning("batchtopk", learning.BatchTopKSAE(D, K, 3), 14, threshold=0.75, k=3)
 dictionary_learning("jumprelu", learning.JumpReluAutoEncoder(D, K), 15)
-dictionary_learning("refused-gated", learning.GatedAutoEncoder(D, K), 16)
+dictionary_learning("gated", learning.GatedAutoEncoder(D, K), 16)
+dictionary_learning("matryoshka", learning.MatryoshkaBatchTopKSAE(D, K, 3, [4, 6]), 17, threshold=0.75, k=3)
+path = os.path.join(HERE, "dictionary_learning", "refused-crosscoder")
+os.makedirs(path, exist_ok=True)
+torch.save({"encoder.weight": torch.randn(2, D, K), "encoder.bias": torch.zeros(K), "decoder.weight": torch.randn(2, K, D),
+            "decoder.bias": torch.zeros(2, D)}, os.path.join(path, "ae.pt"))
 
 # ---- sparsify --------------------------------------------------------------------------------------------------------------
 
@@ -125,5 +131,41 @@ def sparsify(folder, seed, **settings):
 sparsify("topk", 21, k=3)
 sparsify("refused-groupmax", 22, k=2, activation="groupmax")
 sparsify("refused-transcoder", 23, k=3, transcode=True, skip_connection=True)
+
+# ---- overcomplete's factorizations: a dictionary without an encoder ------------------------------------------------------------
+
+import reference  # noqa: E402, F401  (finds overcomplete)
+from overcomplete.optimization import NMF, ConvexNMF  # noqa: E402
+
+for folder, cls, whole in ("nmf", NMF, True), ("convex-nmf", ConvexNMF, False):
+    torch.manual_seed(51)
+    model = cls(4)
+    codes, _ = model.fit(x.abs(), max_iter=30)
+    path = os.path.join(HERE, "factors", folder)
+    os.makedirs(path, exist_ok=True)
+    torch.save(model if whole else model.state_dict(), os.path.join(path, "model.pt"))
+    expected["factors/" + folder + ".given"] = codes.detach().float().contiguous()
+    expected["factors/" + folder + ".decoded"] = model.decode(codes.detach()).detach().float().contiguous()
+
+# ---- OpenAI's sparse_autoencoder and Llama Scope -----------------------------------------------------------------------------
+
+for folder, activation in ("relu", "ReLU"), ("refused-topk", "TopK"):
+    generator = torch.Generator().manual_seed(41)
+    E, b, W, pre = (0.5 * torch.randn(*shape, generator=generator) for shape in ((K, D), (K,), (D, K), (D,)))
+    path = os.path.join(HERE, "openai", folder)
+    os.makedirs(path, exist_ok=True)
+    torch.save({"pre_bias": pre, "latent_bias": b, "stats_last_nonzero": torch.zeros(K, dtype=torch.long), "encoder.weight": E,
+                "decoder.weight": W, "activation": activation}, os.path.join(path, "sae.pt"))
+    codes = torch.relu((x - pre) @ E.T + b)
+    if not folder.startswith("refused"):
+        answer("openai/" + folder, codes, codes @ W.T + pre)
+
+path = os.path.join(HERE, "llama_scope", "refused")
+os.makedirs(os.path.join(path, "checkpoints"), exist_ok=True)
+save_file({"encoder.weight": E.contiguous(), "encoder.bias": b, "decoder.weight": W.contiguous(), "decoder.bias": pre},
+          os.path.join(path, "checkpoints", "final.safetensors"))
+with open(os.path.join(path, "hyperparams.json"), "w") as file:
+    json.dump({"d_model": D, "d_sae": K, "act_fn": "jumprelu", "jump_relu_threshold": 0.5, "norm_activation": "dataset-wise",
+               "dataset_average_activation_norm": {"in": 3.0, "out": 3.0}}, file)
 
 save_file(expected, os.path.join(HERE, "expected.safetensors"))

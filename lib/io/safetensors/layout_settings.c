@@ -50,8 +50,8 @@ static ra_status add_origin(const reading *r, const char *key, const char *their
 static ra_status saelens_kind(const reading *r, ra_error *err) {
     static const struct {
         const char *architecture, *sae;
-    } known[] = {
-        {"standard", "relu"}, {"topk", "topk"}, {"jumprelu", "jumprelu"}, {"batchtopk", "batchtopk"}};
+    } known[] = {{"standard", "relu"},  {"topk", "topk"},           {"jumprelu", "jumprelu"},
+                 {"gated", "jumprelu"}, {"batchtopk", "batchtopk"}, {"matryoshka_batchtopk", "batchtopk"}};
     const char *architecture = text_of(r->json, "architecture"),
                *function = text_of(r->json, "activation_fn_str");
     const cJSON *k = member(r->json, "k");
@@ -63,9 +63,21 @@ static ra_status saelens_kind(const reading *r, ra_error *err) {
     }
     size_t i = 0;
     while (i < sizeof known / sizeof *known && strcmp(known[i].architecture, architecture) != 0) i++;
-    if (i == sizeof known / sizeof *known)
-        REFUSE(r, err, "its architecture is \"%.100s\"; expected standard, topk, jumprelu or batchtopk",
+    if (strstr(architecture, "transcoder"))
+        REFUSE(r, err,
+               "its architecture is \"%.100s\", whose reconstructions are of other activations than its "
+               "inputs, which is not supported",
                architecture);
+    if (i == sizeof known / sizeof *known)
+        REFUSE(r, err,
+               "its architecture is \"%.100s\"; expected standard, topk, jumprelu, gated, batchtopk or "
+               "matryoshka_batchtopk",
+               architecture);
+    bool gated = false;
+    RA_TRY(ra_layout_gate(r->file, &gated, err));
+    if (gated != (strcmp(architecture, "gated") == 0))
+        REFUSE(r, err, "its architecture is \"%.100s\", but the tensors are %s gated encoder", architecture,
+               gated ? "those of a" : "not those of a");
     RA_TRY(add(r, "sae", known[i].sae, err));
     if (cJSON_IsNumber(k)) RA_TRY(add_number(r, "top_k", k->valuedouble, err));
     if (ra_layout_number(r->file, "topk_threshold", &threshold)) {
@@ -97,6 +109,8 @@ static ra_status sparsify(const reading *r, ra_error *err) {
     const cJSON *k = member(r->json, "k");
     if (activation && strcmp(activation, "topk") != 0)
         REFUSE(r, err, "its activation is \"%.100s\"; expected topk", activation);
+    if (cJSON_IsTrue(member(r->json, "signed")))
+        REFUSE(r, err, "it is signed: its codes are the largest of both signs, which is not supported");
     if (cJSON_IsTrue(member(r->json, "transcode")))
         REFUSE(r, err,
                "it is a transcoder, whose reconstructions are of other activations, which is not supported");
@@ -114,11 +128,17 @@ static ra_status dictionary_learning(const reading *r, ra_error *err) {
                    {"AutoEncoderNew", "relu", "false"},
                    {"AutoEncoderTopK", "topk", "true"},
                    {"BatchTopKSAE", "batchtopk", "true"},
+                   {"MatryoshkaBatchTopKSAE", "batchtopk", "true"},
+                   {"GatedAutoEncoder", "jumprelu", "true"},
                    {"JumpReluAutoEncoder", "jumprelu", "false"}};
     const cJSON *trainer = member(r->json, "trainer");
     const char *name = text_of(trainer, "dict_class");
     double number;
+    bool gated = false;
     size_t i = 0;
+    RA_TRY(ra_layout_gate(r->file, &gated, err));
+    if (!name && gated) name = "GatedAutoEncoder"; /* the tensors tell these two */
+    if (!name && ra_layout_has(r->file, "group_sizes")) name = "MatryoshkaBatchTopKSAE";
     while (name && i < sizeof classes / sizeof *classes && strcmp(classes[i].name, name) != 0) i++;
     if (name && i == sizeof classes / sizeof *classes)
         REFUSE(r, err, "its dict_class is \"%.100s\", which is not supported", name);
@@ -133,9 +153,38 @@ static ra_status dictionary_learning(const reading *r, ra_error *err) {
     if (model) RA_TRY(add(r, "model", model, err));
     if (hook) RA_TRY(add(r, "hook", hook, err));
     RA_TRY(ra_layout_leave_out(r->file, "k", err));
+    RA_TRY(ra_layout_leave_out(r->file, "group_sizes", err));
     if (ra_layout_number(r->file, "threshold", &number))
         RA_TRY(ra_layout_leave_out(r->file, "threshold", err));
     return ra_layout_thresholds(r->file, err);
+}
+
+/* ---- OpenAI's sparse_autoencoder ------------------------------------------------------------------------ */
+
+/* Its state dict names the activation. Where that is TopK, the library divides each input by its own deviation first. */
+static ra_status openai(ra_safetensors *file, ra_error *err) {
+    const char *activation = NULL;
+    for (size_t i = 0; i < file->text_count; i++)
+        if (strcmp(file->texts[i].key, "activation") == 0) activation = file->texts[i].text;
+    if (activation && strcmp(activation, "ReLU") != 0)
+        RA_FAIL(err, RA_ERR_UNSUPPORTED,
+                "%s: its activation is \"%.100s\"; expected ReLU (with TopK its library standardizes each "
+                "input by "
+                "its own mean and deviation, which is not supported)",
+                file->path, activation);
+    RA_TRY(ra_layout_leave_out(file, "stats_last_nonzero", err));
+    RA_TRY(ra_safetensors_add_text(file, "sae", "relu", err));
+    return ra_safetensors_add_text(file, "center_input", "true", err);
+}
+
+/* ---- Llama Scope --------------------------------------------------------------------------------------- */
+
+/* Its one threshold is in units of normalized inputs for some readers, and of raw ones for others. */
+static ra_status llama_scope(const reading *r, ra_error *err) {
+    REFUSE(r, err,
+           "it is of Llama Scope, whose jump_relu_threshold and norms are read in more than one way; load it "
+           "with "
+           "SAELens, save it with save_model(), and import that");
 }
 
 /* ---- Gemma Scope --------------------------------------------------------------------------------------- */
@@ -177,12 +226,21 @@ static ra_status read_beside(ra_safetensors *file, const char *name,
 /* Without the JSON, what the tensors alone say. */
 static ra_status read_alone(ra_safetensors *file, ra_layout layout, ra_error *err) {
     const reading r = {file, NULL, file->path};
-    if (layout == RA_LAYOUT_DICTIONARY_LEARNING) return dictionary_learning(&r, err);
-    return layout == RA_LAYOUT_SAELENS ? ra_layout_thresholds(file, err) : RA_OK;
+    bool gated = false;
+    if (layout == RA_LAYOUT_DICTIONARY_LEARNING || ra_layout_has(file, "group_sizes"))
+        return dictionary_learning(&r, err);
+    if (layout != RA_LAYOUT_SAELENS) return RA_OK;
+    RA_TRY(ra_layout_gate(file, &gated, err));
+    return gated ? ra_safetensors_add_text(file, "sae", "jumprelu", err) : ra_layout_thresholds(file, err);
 }
 
 ra_status ra_layout_settings(ra_safetensors *file, ra_layout layout, ra_error *err) {
     bool found = false;
+    if (layout == RA_LAYOUT_OPENAI) return openai(file, err);
+    if (layout == RA_LAYOUT_DICTIONARY_LEARNING) {
+        RA_TRY(read_beside(file, "hyperparams.json", llama_scope, NULL, &found, err));
+        RA_TRY(read_beside(file, "../hyperparams.json", llama_scope, NULL, &found, err));
+    }
     if (layout == RA_LAYOUT_SAELENS) RA_TRY(read_beside(file, "cfg.json", saelens, NULL, &found, err));
     if (file->npz && !found) return gemma_scope(file, err);
     if (layout == RA_LAYOUT_SPARSIFY) RA_TRY(read_beside(file, "cfg.json", sparsify, NULL, &found, err));

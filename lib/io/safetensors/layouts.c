@@ -2,9 +2,13 @@
  * comparisons of proto/artifact.md, so that a reader of ours can read these. F latents, d dimensions:
  *
  *     SAELens              W_enc [d,F]  b_enc  W_dec [F,d]  b_dec  threshold [F]      cfg.json
+ *       gated              b_gate, b_mag, r_mag [F] in place of b_enc
  *     sparsify             encoder.weight [F,d]  encoder.bias  W_dec [F,d]  b_dec     cfg.json
  *     dictionary_learning  encoder.weight [F,d]  encoder.bias  decoder.weight [d,F]  b_dec, bias or decoder.bias
  *                          k []  threshold []                                         config.json
+ *       gated              gate_bias, mag_bias, r_mag [F] in place of encoder.bias; decoder_bias
+ *       Matryoshka         SAELens's tensors, k, threshold [], group_sizes
+ *     OpenAI               encoder.weight [F,d]  latent_bias  decoder.weight [d,F]  pre_bias
  *
  * dictionary_learning's JumpReluAutoEncoder has SAELens's tensors, and so has Gemma Scope, in an npz. Settings come from the JSON file beside the
  * weights (layout_settings.c); without it they are missing, and asked for. Their thresholds are strict (>), ours are not (>=), so each
@@ -35,6 +39,13 @@ static const struct {
       {"b_dec", "output.bias", false, true},
       {"norm_weight", "encoder.final_block.1.weight", false, false},
       {"norm_bias", "encoder.final_block.1.bias", false, false}}},
+    {RA_LAYOUT_SAELENS,
+     {{"W_enc", "encoder.final_block.0.weight", true, true},
+      {"b_mag", "encoder.final_block.0.bias", false, true},
+      {"r_mag", "gate.scale", false, true},
+      {"b_gate", "gate.bias", false, true},
+      {"W_dec", "dictionary", false, true},
+      {"b_dec", "output.bias", false, true}}},
     {RA_LAYOUT_SPARSIFY,
      {{"encoder.weight", "encoder.final_block.0.weight", false, true},
       {"encoder.bias", "encoder.final_block.0.bias", false, true},
@@ -51,6 +62,18 @@ static const struct {
       {"encoder.bias", "encoder.final_block.0.bias", false, true},
       {"decoder.weight", "dictionary", true, true},
       {"decoder.bias", "output.bias", false, true}}},
+    {RA_LAYOUT_DICTIONARY_LEARNING,
+     {{"encoder.weight", "encoder.final_block.0.weight", false, true},
+      {"mag_bias", "encoder.final_block.0.bias", false, true},
+      {"r_mag", "gate.scale", false, true},
+      {"gate_bias", "gate.bias", false, true},
+      {"decoder.weight", "dictionary", true, true},
+      {"decoder_bias", "output.bias", false, true}}},
+    {RA_LAYOUT_OPENAI,
+     {{"encoder.weight", "encoder.final_block.0.weight", false, true},
+      {"latent_bias", "encoder.final_block.0.bias", false, true},
+      {"decoder.weight", "dictionary", true, true},
+      {"pre_bias", "output.bias", false, true}}},
 };
 
 /* Tensors that make it another model than these, by name. */
@@ -59,10 +82,12 @@ static const struct {
 } others[] = {
     {"W_skip", "a skip connection, which only a transcoder has"},
     {"b_dec_out", "a second bias, which only a transcoder has"},
-    {"r_mag", "a gated encoder"},
-    {"b_gate", "a gated encoder"},
-    {"gate_bias", "a gated encoder"},
+    {"encoder_glu.weight", "a gate of products (GLU)"},
 };
+
+static const char atoms_alone[] = "what can be served of it is a dictionary without an encoder: save its "
+                                  "decoder [latents, dimensions] as the "
+                                  "tensor `dictionary` of a safetensors file";
 
 /* ---- tensors ------------------------------------------------------------------------------------------- */
 
@@ -70,6 +95,10 @@ static ra_safetensors_entry *find(ra_safetensors *file, const char *name) {
     for (size_t i = 0; i < file->readable; i++)
         if (strcmp(file->entries[i].name, name) == 0) return &file->entries[i];
     return NULL;
+}
+
+bool ra_layout_has(const ra_safetensors *file, const char *name) {
+    return find((ra_safetensors *)file, name) != NULL;
 }
 
 static ra_status rename_entry(ra_safetensors_entry *entry, const char *name, ra_error *err) {
@@ -133,6 +162,29 @@ bool ra_layout_has_thresholds(ra_safetensors *file) {
     return find(file, "thresholds.value") != NULL;
 }
 
+ra_status ra_layout_gate(ra_safetensors *file, bool *gated, ra_error *err) {
+    ra_safetensors_entry *scale = find(file, "gate.scale"), *gate = find(file, "gate.bias"),
+                         *encoder = find(file, "encoder.final_block.0.weight"),
+                         *bias = find(file, "encoder.final_block.0.bias");
+    float *r = NULL, *g = NULL, *E = NULL, *b = NULL;
+    *gated = scale != NULL;
+    if (!scale) return RA_OK;
+    RA_TRY(copy_f32(scale, &r, err));
+    RA_TRY(copy_f32(gate, &g, err));
+    RA_TRY(copy_f32(encoder, &E, err));
+    RA_TRY(copy_f32(bias, &b, err));
+    size_t K = encoder->tensor.shape[0], d = encoder->tensor.shape[1];
+    if (scale->tensor.shape[0] != K || gate->tensor.shape[0] != K || bias->tensor.shape[0] != K)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: the parts of its gated encoder have different sizes", file->path);
+    for (size_t k = 0; k < K; k++) {
+        double gain = exp((double)r[k]);
+        for (size_t j = 0; j < d; j++) E[k * d + j] = (float)(gain * (double)E[k * d + j]);
+        g[k] = ra_layout_threshold((float)((double)b[k] - gain * (double)g[k]));
+    }
+    RA_TRY(rename_entry(gate, "thresholds.value", err));
+    return ra_layout_leave_out(file, "gate.scale", err);
+}
+
 ra_status ra_layout_normalize_decoder(ra_safetensors *file, ra_error *err) {
     ra_safetensors_entry *decoder = find(file, "dictionary"),
                          *encoder = find(file, "encoder.final_block.0.weight"),
@@ -180,8 +232,9 @@ static bool fits(ra_safetensors *file, const part *parts) {
     size_t biases = 0;
     for (size_t i = 0; i < PARTS && parts[i].name; i++) {
         const ra_safetensors_entry *entry = find(file, parts[i].name);
-        bool bias = strstr(parts[i].ours, "bias") != NULL,
-             there = entry && entry->tensor.rank == (bias ? 1 : 2);
+        bool matrix = strcmp(parts[i].ours, "dictionary") == 0 ||
+                      strcmp(parts[i].ours, "encoder.final_block.0.weight") == 0,
+             there = entry && entry->tensor.rank == (matrix ? 2 : 1);
         if (parts[i].required && !there) return false;
         biases += there && strcmp(parts[i].ours, "output.bias") == 0;
     }
@@ -191,9 +244,29 @@ static bool fits(ra_safetensors *file, const part *parts) {
 static ra_status refuse_others(ra_safetensors *file, ra_error *err) {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (find(file, others[i].name))
-            RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s has the tensor %s, %s, which is not supported", file->path,
-                    others[i].name, others[i].what);
+            RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s has the tensor %s, %s, which is not supported; %s",
+                    file->path, others[i].name, others[i].what, atoms_alone);
+    const char *const decoders[] = {"W_dec", "decoder.weight"};
+    for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++) {
+        const ra_safetensors_entry *decoder = find(file, decoders[i]);
+        if (decoder && decoder->tensor.rank == 3)
+            RA_FAIL(err, RA_ERR_UNSUPPORTED,
+                    "%s is a crosscoder, whose %s has an axis of layers or models: its codes are of several "
+                    "activations at once, which is not supported; %s, of one layer",
+                    file->path, decoders[i], atoms_alone);
+    }
     return RA_OK;
+}
+
+/* What overcomplete's NMF, SemiNMF, ConvexNMF and ArchetypalAnalysis keep: D [K,d], and perhaps the weights W of its rows. A
+ * dictionary without an encoder: their codes are the solution of a problem, which they solve anew for each batch. */
+static ra_status take_factors(ra_safetensors *file, bool *adapted, ra_error *err) {
+    ra_safetensors_entry *D = find(file, "D");
+    size_t more = file->count - (D != NULL) - (find(file, "W") != NULL);
+    if (!D || D->tensor.rank != 2 || more) return RA_OK;
+    *adapted = true;
+    RA_TRY(rename_entry(D, "dictionary", err));
+    return ra_layout_leave_out(file, "W", err);
 }
 
 ra_status ra_safetensors_adapt(ra_safetensors *file, bool *adapted, ra_error *err) {
@@ -212,5 +285,5 @@ ra_status ra_safetensors_adapt(ra_safetensors *file, bool *adapted, ra_error *er
         }
         return ra_layout_settings(file, layouts[i].layout, err);
     }
-    return RA_OK;
+    return take_factors(file, adapted, err);
 }

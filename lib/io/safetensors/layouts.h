@@ -9,6 +9,7 @@ typedef enum ra_layout {
     RA_LAYOUT_SAELENS, /* or dictionary_learning's JumpReluAutoEncoder, which the JSON file tells; or Gemma Scope's, in an npz */
     RA_LAYOUT_SPARSIFY,
     RA_LAYOUT_DICTIONARY_LEARNING,
+    RA_LAYOUT_OPENAI,
 } ra_layout;
 
 /* Adds the settings of a file whose tensors have our names already. RA_ERR_UNSUPPORTED, by its name, for what would
@@ -21,6 +22,10 @@ float ra_layout_threshold(float strict);
 /* Turns the tensor `threshold` [F], which is strict, into ours. */
 ra_status ra_layout_thresholds(ra_safetensors *file, ra_error *err);
 
+/* A gated encoder is a jumprelu: with pre-codes p, the gate p + gate > 0 and the magnitude m = relu(exp(r) p + b) it is
+ * open where m > b - exp(r) gate. *gated: the file has one; its weight, bias and thresholds are then those of the jumprelu. */
+ra_status ra_layout_gate(ra_safetensors *file, bool *gated, ra_error *err);
+
 bool ra_layout_has_thresholds(ra_safetensors *file); /* whether that has been done */
 
 /* Latents count in units of their atom's norm: multiplies encoder and bias by it, and divides the atoms. */
@@ -28,6 +33,8 @@ ra_status ra_layout_normalize_decoder(ra_safetensors *file, ra_error *err);
 
 /* *number <- a tensor of one number; false if there is none of that name. */
 bool ra_layout_number(const ra_safetensors *file, const char *name, double *number);
+
+bool ra_layout_has(const ra_safetensors *file, const char *name); /* a readable tensor of this name */
 
 /* Keeps a tensor that a model does not need from being one that it lacks. */
 ra_status ra_layout_leave_out(ra_safetensors *file, const char *name, ra_error *err);

@@ -126,6 +126,18 @@ static ra_status visit_list(walk *w, const ra_pickle_value *list, ra_error *err)
     return RA_OK;
 }
 
+/* OpenAI's state dicts name their activation in a text beside the tensors. */
+static ra_status tell_activation(walk *w, ra_error *err) {
+    const ra_pickle_value *root = w->archive.root, *value = NULL;
+    char text[64];
+    if (!ra_pickle_is(root, RA_PICKLE_DICT) || !ra_pickle_member(root, "latent_bias")) return RA_OK;
+    value = ra_pickle_member(root, "activation");
+    if (!ra_pickle_is(value, RA_PICKLE_TEXT)) return RA_OK;
+    int size = value->count < sizeof text ? (int)value->count : (int)sizeof text - 1;
+    snprintf(text, sizeof text, "%.*s", size, value->is.text);
+    return w->sink->text(w->sink->context, "activation", text, err);
+}
+
 /* In the order of Module.state_dict(). */
 static ra_status visit_module(walk *w, const ra_pickle_value *module, ra_error *err) {
     static const char *const parts[] = {"_parameters", "_buffers", "_modules"};
@@ -174,6 +186,7 @@ ra_status ra_torch_read(const void *bytes, size_t size, const char *path, bool c
     w->sink = sink;
     w->careful = careful;
     ra_status status = ra_torch_archive_open(&w->archive, bytes, size, path, err);
+    if (status == RA_OK) status = tell_activation(w, err);
     if (status == RA_OK) status = visit(w, w->archive.root, err);
     ra_torch_archive_release(&w->archive);
     ra_free(w);
