@@ -18,4 +18,8 @@ enum { RA_DIGEST_SIZE = 33 }; /* with the NUL */
 
 void ra_digest(const void *bytes, size_t size, char digest[RA_DIGEST_SIZE]);
 
+/* The same digest, of one part after the other; `done` is told of each that has been read. */
+void ra_digest_in_parts(const void *bytes, size_t size, void (*done)(const void *part, size_t size),
+                        char digest[RA_DIGEST_SIZE]);
+
 #endif

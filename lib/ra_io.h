@@ -64,8 +64,10 @@ ra_status ra_mapping_check_all(ra_error *err);
 void ra_mapping_guard(void);
 
 /* Tells the system how `size` bytes of a mapping will be read, so that it can read ahead. SOON starts to read
- * them from the disk and does not wait. A hint: it changes no result and cannot fail. */
-typedef enum ra_access { RA_ACCESS_NORMAL, RA_ACCESS_SEQUENTIAL, RA_ACCESS_SOON } ra_access;
+ * them from the disk and does not wait. DONE gives back the memory of what will not be read again soon, so that a pass over a
+ * file larger than the memory does not keep all of it; bytes that are in no mapping stay as they are. A hint: it changes no
+ * result and cannot fail. */
+typedef enum ra_access { RA_ACCESS_NORMAL, RA_ACCESS_SEQUENTIAL, RA_ACCESS_SOON, RA_ACCESS_DONE } ra_access;
 void ra_mapping_advise(const void *data, size_t size, ra_access access);
 
 /* ---- atomic writing ----------------------------------------------------------------------------------- */

@@ -2,8 +2,9 @@
  * provenance of each atom.
  *
  * W is large: [32000, 32000] is 4 GB in a published checkpoint, and after this only D is kept. So W is read
- * once, some rows at a time, from the mapping; it is never copied as a whole. */
+ * once, some rows at a time, from the mapping; it is never copied as a whole, and the memory of each part is given back. */
 #include "dictionary/provenance.h"
+#include "ra_io.h"
 #include "ra_memory.h"
 
 #include <math.h>
@@ -90,7 +91,9 @@ static ra_status fuse_rows(fuse *f, const ra_tensor *W, const ra_tensor *C, cons
                            const ra_provenance *provenance, ra_error *err) {
     size_t N = f->N, d = f->d;
     float *out = f->atoms ? f->atoms : D + first * d;
+    size_t bytes = N * ra_dtype_size(W->dtype);
     RA_TRY(load(f, W, first, rows, f->weights, err));
+    ra_mapping_advise((const char *)W->data + first * bytes, rows * bytes, RA_ACCESS_DONE);
     RA_TRY(load(f, Relax, first, rows, out, err));
     RA_TRY(ra_backend_project_simplex(f->backend, f->weights, rows, N, err));
     RA_TRY(ra_backend_project_ball(f->backend, out, rows, d, delta, err));

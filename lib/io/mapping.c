@@ -295,6 +295,10 @@ static ra_status copy(int fd, const char *path, const file_stat *info, ra_mappin
     return RA_OK;
 }
 
+static void give_back(const void *part, size_t size) {
+    ra_mapping_advise(part, size, RA_ACCESS_DONE);
+}
+
 /* *whole <- whether nothing was written meanwhile. */
 static ra_status take_steady(int fd, const char *path, size_t most, ra_mapping *mapping, bool *whole,
                              ra_error *err) {
@@ -305,7 +309,7 @@ static ra_status take_steady(int fd, const char *path, size_t most, ra_mapping *
         RA_TRY(copy(fd, path, &before, mapping, err));
     else
         RA_TRY(map_descriptor(fd, path, &before, mapping, err));
-    if (mapping->file) ra_digest(mapping->data, mapping->size, mapping->file->digest);
+    if (mapping->file) ra_digest_in_parts(mapping->data, mapping->size, give_back, mapping->file->digest);
     *whole = fstat(fd, &after) == 0 && same_state(&before, &after) &&
              mapping->size == (size_t)before.st_size && (!mapping->file || !guard_lost(mapping->file->guard));
     return RA_OK;
@@ -350,10 +354,34 @@ ra_status ra_mapping_open_steady(const char *path, size_t most, ra_mapping *mapp
 
 /* ---- reading ahead ------------------------------------------------------------------------------------- */
 
+typedef struct range {
+    uintptr_t first, end;
+    bool mapped;
+} range;
+
+static bool is_elsewhere(void *owner, void *context) {
+    const ra_mapped *file = owner;
+    range *r = context;
+    uintptr_t data = (uintptr_t)file->data;
+    r->mapped |= r->first >= data && r->end <= data + file->size;
+    return !r->mapped;
+}
+
+/* Whole pages of a mapping alone: those of other memory would lose what they hold. */
+static void let_go(uintptr_t start, size_t size, uintptr_t page) {
+    range r = {(start + page - 1) & ~(page - 1), (start + size) & ~(page - 1), false};
+    if (r.first >= r.end) return;
+    guard_each(is_elsewhere, &r);
+    if (r.mapped) (void)madvise((void *)r.first, r.end - r.first, MADV_DONTNEED);
+}
+
 void ra_mapping_advise(const void *data, size_t size, ra_access access) {
     static const int advice[] = {[RA_ACCESS_NORMAL] = MADV_NORMAL,
                                  [RA_ACCESS_SEQUENTIAL] = MADV_SEQUENTIAL,
                                  [RA_ACCESS_SOON] = MADV_WILLNEED};
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)data, first = start & ~(page - 1);
-    if (size) (void)madvise((void *)first, start + size - first, advice[access]);
+    if (access == RA_ACCESS_DONE)
+        let_go(start, size, page);
+    else if (size)
+        (void)madvise((void *)first, start + size - first, advice[access]);
 }

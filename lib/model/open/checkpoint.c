@@ -10,6 +10,7 @@
  * points of the published models are as large as D; larger ones would be most of the memory, for one route of
  * the server. */
 #include "model/model.h"
+#include "tensor/vectors.h"
 
 #include <string.h>
 
@@ -99,8 +100,23 @@ static ra_status read_parameters(const ra_model *model, const ra_safetensors *fi
     return read_multiplier(model, &multiplier, &p->multiplier, err);
 }
 
+/* W is checked some rows at a time, too, and their memory is given back: it is most of a dense checkpoint. */
+static ra_status check_weights(const ra_model *model, const ra_tensor *W, ra_error *err) {
+    enum { BYTES = 64 << 20 };
+    size_t row = ra_dtype_size(W->dtype) * W->shape[1], step = BYTES / row + 1;
+    for (size_t first = 0; first < W->shape[0]; first += step) {
+        ra_tensor rows = *W;
+        rows.data = (const char *)W->data + first * row;
+        rows.shape[0] = W->shape[0] - first < step ? W->shape[0] - first : step;
+        size_t bad = ra_tensor_find_not_finite(&rows, ra_backend_pool(model->backend));
+        if (bad < ra_tensor_elements(&rows)) return ra_model_check_finite(model, "dictionary.W", W, err);
+        ra_mapping_advise(rows.data, rows.shape[0] * row, RA_ACCESS_DONE);
+    }
+    return RA_OK;
+}
+
 static ra_status check_parameters(const ra_model *model, const parameters *p, ra_error *err) {
-    RA_TRY(ra_model_check_finite(model, "dictionary.W", p->mixtures ? &p->weight : &p->W, err));
+    RA_TRY(check_weights(model, p->mixtures ? &p->weight : &p->W, err));
     RA_TRY(ra_model_check_finite(model, "dictionary.C", &p->C, err));
     return ra_model_check_finite(model, "dictionary.Relax", &p->Relax, err);
 }

@@ -29,4 +29,28 @@ START_TEST(test_every_byte_counts) {
 }
 END_TEST
 
-TEST_CASES(digest, test_published_values, test_every_byte_counts)
+static size_t told;
+
+static void count(const void *part, size_t size) {
+    (void)part;
+    told += size;
+}
+
+START_TEST(test_in_parts) {
+    static char bytes[(64 << 20) + 1000];
+    char whole[RA_DIGEST_SIZE], parts[RA_DIGEST_SIZE];
+    for (size_t i = 0; i < sizeof bytes; i += 97) bytes[i] = (char)i;
+    for (size_t size = 0; size <= sizeof bytes; size = size ? 8 * size : 300) {
+        told = 0;
+        ra_digest(bytes, size, whole);
+        ra_digest_in_parts(bytes, size, count, parts);
+        ck_assert_str_eq(whole, parts);
+        ck_assert_uint_eq(told, size);
+    }
+    ra_digest(bytes, sizeof bytes, whole);
+    ra_digest_in_parts(bytes, sizeof bytes, count, parts);
+    ck_assert_str_eq(whole, parts);
+}
+END_TEST
+
+TEST_CASES(digest, test_in_parts, test_published_values, test_every_byte_counts)

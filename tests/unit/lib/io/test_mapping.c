@@ -233,10 +233,42 @@ START_TEST(test_opening_fails_cleanly_when_memory_is_short) {
 }
 END_TEST
 
-TEST_CASES(mapping, test_maps_the_content, test_an_empty_file_is_no_error, test_the_content_outlives_its_name,
-           test_refuses_what_is_no_regular_file, test_leaves_no_descriptor_open,
-           test_writing_in_place_is_noticed, test_a_file_that_grows_is_noticed,
-           test_another_name_owner_or_mode_changes_nothing, test_a_steady_mapping_compares_the_content,
-           test_a_small_steady_file_is_copied, test_a_steady_mapping_keeps_one_descriptor,
-           test_all_files_are_checked_also_those_that_were_closed,
+/* Pages of mapped files that the process holds. */
+static size_t mapped_pages(void) {
+    size_t count = 0;
+    FILE *status = fopen("/proc/self/statm", "r");
+    ck_assert_ptr_nonnull(status);
+    ck_assert_int_eq(fscanf(status, "%*u %*u %zu", &count), 1);
+    fclose(status);
+    return count;
+}
+
+/* The memory of what has been read is given back, and reading it again gives the same. Memory that is no mapping stays. */
+START_TEST(test_what_is_done_with) {
+    enum { PAGES = 1000 };
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = PAGES * page, sum = 0;
+    char *content = ra_malloc(size, 1);
+    memset(content, 7, size);
+    ra_mapping mapping;
+    ra_ok(ra_mapping_open(test_write("large", content, size), &mapping, &err));
+    const char *bytes = mapping.data;
+    for (size_t i = 0; i < PAGES; i++) sum += (size_t)bytes[i * page];
+    size_t before = mapped_pages();
+    ra_mapping_advise(bytes + 1, size - 1, RA_ACCESS_DONE);
+    ck_assert_uint_ge(before, mapped_pages() + PAGES - 100);
+    for (size_t i = 0; i < PAGES; i++) sum += (size_t)bytes[i * page];
+    ck_assert_uint_eq(sum, 2 * 7 * PAGES);
+    ra_mapping_advise(content, size, RA_ACCESS_DONE);
+    for (size_t i = 0; i < size; i++) ck_assert_int_eq(content[i], 7);
+    ra_mapping_close(&mapping);
+    ra_free(content);
+}
+END_TEST
+
+TEST_CASES(mapping, test_what_is_done_with, test_maps_the_content, test_an_empty_file_is_no_error,
+           test_the_content_outlives_its_name, test_refuses_what_is_no_regular_file,
+           test_leaves_no_descriptor_open, test_writing_in_place_is_noticed,
+           test_a_file_that_grows_is_noticed, test_another_name_owner_or_mode_changes_nothing,
+           test_a_steady_mapping_compares_the_content, test_a_small_steady_file_is_copied,
+           test_a_steady_mapping_keeps_one_descriptor, test_all_files_are_checked_also_those_that_were_closed,
            test_opening_fails_cleanly_when_memory_is_short)
