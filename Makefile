@@ -78,7 +78,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-barriers check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
+.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
   bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
@@ -225,6 +225,22 @@ check-built: all $(UNIT) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers fo
 
 check-fast: $(UNIT) layers ## run the unit tests alone
 	$(Q)$(TEST_ENV) $(UNIT) --fast
+
+# The programs whose files are read and written, with PyPI's torch (5 GB), in an environment of their own. Nothing of it is a GPU's.
+INTEROP_VENV := $(BUILD)/interop-venv
+INTEROP_PACKAGES := torch==2.15.0 numpy==2.4.6 safetensors==0.8.0 einops==0.8.2 scipy==1.17.1 scikit-learn==1.9.1 tqdm==4.70.1 \
+  matplotlib==3.11.2 simple-parsing==0.1.8
+INTEROP_LIBRARIES := overcomplete==0.3.0 sae-lens==6.54.12 eai-sparsify==1.3.3 dictionary-learning==0.1.0
+
+# --no-deps: tests/data/libraries.py does without the language models and data sets that they bring.
+$(INTEROP_VENV)/stamp: Makefile
+	$(call say,VENV,$(INTEROP_VENV))
+	$(Q)python3 -m venv $(INTEROP_VENV)
+	$(Q)$(INTEROP_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input $(INTEROP_PACKAGES)
+	$(Q)$(INTEROP_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps $(INTEROP_LIBRARIES) && touch $@
+
+check-interop: $(OUT)/rasae $(INTEROP_VENV)/stamp ## compare with overcomplete, SAELens, dictionary_learning, sparsify (5 GB of packages)
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(INTEROP_VENV)/bin/python tests/interop/check.py
 
 check-barriers: $(UNIT) $(CHECKED) ## remove each barrier of the CUDA kernels in turn; each must be missed (ten minutes)
 	$(Q)$(TEST_ENV) python3 tests/emulation/remove_barriers.py '$(CHECKED_CXX)' '$(CHECKED_LINK)' '$(CHECKED)' $(BARRIERS)
