@@ -258,6 +258,45 @@ class Recipe(unittest.TestCase):
                                   check=False)
             self.assertIn("[10, 4]", done.stdout, done.stderr)
 
+    def test_the_shards_of_the_example_train(self):
+        """proto/examples/collect.py, with modules and tensors that stand in for those of torch."""
+        use = """
+import os, sys
+sys.path.insert(0, os.path.join(%r, "proto", "examples"))
+from collect import Shards
+with Shards("shards") as shards:
+    shards.most = 100
+    shards.watch(layer)
+    for batch in batches * 4:
+        model(batch)
+assert not layer.hooks
+names = sorted(os.listdir("shards"))
+arrays = [numpy.load(os.path.join("shards", name)) for name in names]
+rows = numpy.concatenate(arrays)
+assert names[:2] == ["00000.npy", "00001.npy"] and len(names) > 2, names
+assert rows.dtype == numpy.float32 and rows.shape == (40, 4) == (shards.rows, 4), rows.shape
+assert (rows[0] == rows[1]).all() and (rows[4] == [8, 9, 10, 11]).all()
+with Shards("images", dtype="float16", channels=1) as images:
+    images.add(numpy.arange(48.0).reshape(2, 3, 2, 4))
+image = numpy.load("images/00000.npy")
+assert image.dtype == numpy.float16 and image.shape == (16, 3) and image[1].tolist() == [1, 9, 17], image
+try:
+    Shards("shards")
+except FileExistsError:
+    pass
+else:
+    raise AssertionError("old shards were taken for new ones")
+""" % TOP
+        python = subprocess.run(["sh", os.path.join(TOP, "tests", "clients", "venv")], check=True, stdout=subprocess.PIPE,
+                                text=True).stdout.strip()
+        with tempfile.TemporaryDirectory(prefix="rasae-shards-") as folder:
+            done = subprocess.run([python, "-B", "-c", STAND_IN + use], cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            command = os.path.join(PROGRAMS, "rasae") + " train shards/*.npy --concepts 6 --top-k 2 --points 5 --steps 2 -o model.safetensors"
+            done = shell(command, folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("40 rows", done.stdout)
+
 
 if __name__ == "__main__":
     unittest.main()
