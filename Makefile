@@ -52,7 +52,9 @@ APP_SRC  := $(call c_files,lib/app)
 RANKS       := $(if $(MPI),mpi,alone)
 TRAINER_SRC := $(filter-out trainer/training/ranks_%,$(call c_files,trainer))
 SERVER_SRC  := $(call c_files,server)
-UNIT_SRC    := $(call c_files,tests/unit)
+# The unit tests give the targets of the fuzzer what it has found before.
+FUZZ_SRC    := $(sort $(wildcard tests/fuzz/*.c))
+UNIT_SRC    := $(call c_files,tests/unit) $(filter-out %/main.c %/mutate.c,$(FUZZ_SRC))
 
 object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 # Files that are built into the daemon (server/api/docs.c), as asset_proto_openapi_json .. asset_..._end.
@@ -205,13 +207,13 @@ $(OUT)/obj/assets/%.o: % | $(PACKAGES)
 	$(call say,EMBED,$<)
 	$(Q)mkdir -p $(@D) && printf '%s\n' '.section .rodata' '.global $(call asset_name,$<), $(call asset_name,$<)_end' \
 	  '$(call asset_name,$<): .incbin "$<"' '$(call asset_name,$<)_end: .byte 0' \
-	  '.section .note.GNU-stack,"",%progbits' | $(CC) -c -x assembler -o $@ -
+	  '.section .note.GNU-stack,"",%progbits' '#ifdef __CET__' '#include <cet.h>' '#endif' | $(CC) $(HARDEN) -c -x assembler-with-cpp -o $@ -
 
 CPPFLAGS_server  := -Iserver
 CPPFLAGS_trainer := -Itrainer
 CPPFLAGS_tests   := -Iserver -Itests/unit -Itests
 
--include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(APP_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION) $(CHECKED))
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(APP_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION) $(CHECKED))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # OpenBLAS gets one thread (ours call it), so that each forked test starts from a single-threaded process.
@@ -244,6 +246,50 @@ check-interop: $(OUT)/rasae $(INTEROP_VENV)/stamp ## compare with overcomplete, 
 
 check-barriers: $(UNIT) $(CHECKED) ## remove each barrier of the CUDA kernels in turn; each must be missed (ten minutes)
 	$(Q)$(TEST_ENV) python3 tests/emulation/remove_barriers.py '$(CHECKED_CXX)' '$(CHECKED_LINK)' '$(CHECKED)' $(BARRIERS)
+
+# ---- fuzzing: tests/fuzz/README.md -------------------------------------------------------------------------------------
+# A build of its own, with clang. New inputs go to build/fuzz/NAME/inputs; one that is found to break something, beside it.
+FUZZER    := $(OUT)/tests/fuzz
+FUZZ_ALL   = $(sort $(notdir $(wildcard tests/fuzz/corpus/*)))
+FUZZ_MAKE := $(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer-no-link,address,undefined
+SECONDS   ?= 600
+
+$(FUZZER): $(call object,$(FUZZ_SRC)) $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(SERVER_LIBS) $(LIBS)
+
+.PHONY: fuzz fuzz-run fuzz-minimize fuzz-minimize-run fuzz-coverage fuzz-coverage-run
+fuzz: ## give a parser hostile bytes: FUZZ=NAME SECONDS=600; without FUZZ, each of them
+	$(Q)sh deploy/install-deps --fuzz
+	$(Q)$(FUZZ_MAKE) fuzz-run
+
+fuzz-run: $(FUZZER)
+	$(Q)for name in $(or $(FUZZ),$(FUZZ_ALL)); do mkdir -p $(BUILD)/fuzz/$$name/inputs && \
+	  OPENBLAS_NUM_THREADS=1 $(FUZZER) $$name -max_total_time=$(SECONDS) -max_len=32768 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+	    -artifact_prefix=$(BUILD)/fuzz/$$name/ $(BUILD)/fuzz/$$name/inputs tests/fuzz/corpus/$$name || exit 1; done
+
+fuzz-minimize: ## keep, of the inputs that were found, those that reach something new
+	$(Q)$(FUZZ_MAKE) fuzz-minimize-run
+
+fuzz-minimize-run: $(FUZZER)
+	$(Q)for name in $(or $(FUZZ),$(FUZZ_ALL)); do rm -rf $(BUILD)/fuzz/$$name/kept && mkdir -p $(BUILD)/fuzz/$$name/kept && \
+	  OPENBLAS_NUM_THREADS=1 $(FUZZER) $$name -merge=1 -max_len=32768 $(BUILD)/fuzz/$$name/kept tests/fuzz/corpus/$$name $(BUILD)/fuzz/$$name/inputs && \
+	  rm -rf tests/fuzz/corpus/$$name && mv $(BUILD)/fuzz/$$name/kept tests/fuzz/corpus/$$name || exit 1; done
+
+fuzz-coverage: ## print which share of each parser's lines the kept inputs reach
+	$(Q)sh deploy/install-deps --fuzz
+	$(Q)CFLAGS='-fprofile-instr-generate -fcoverage-mapping' LDFLAGS=-fprofile-instr-generate \
+	  $(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer-no-link BUILD=$(BUILD)/fuzz-coverage fuzz-coverage-run
+
+FUZZ_PARSERS = $(call c_files,lib/io server/codec -not -path '*/prometheus.c') lib/app/numbers.c lib/app/settings/file.c server/http/auth.c \
+  server/http/conditions.c server/http/forwarded.c server/http/headers.c server/http/ip.c server/http/target.c
+
+fuzz-coverage-run: $(FUZZER)
+	$(Q)rm -f $(BUILD)/*.profraw
+	$(Q)for name in $(FUZZ_ALL); do OPENBLAS_NUM_THREADS=1 LLVM_PROFILE_FILE=$(BUILD)/$$name.profraw \
+	  $(FUZZER) $$name -runs=0 tests/fuzz/corpus/$$name >$(BUILD)/$$name.log 2>&1 || exit 1; done
+	$(Q)llvm-profdata merge -o $(BUILD)/all.profdata $(BUILD)/*.profraw
+	$(Q)llvm-cov report $(FUZZER) -instr-profile=$(BUILD)/all.profdata $(FUZZ_PARSERS)
 
 # The real plugin, under another name: in this folder librasae-cuda.so is the emulated one.
 GPU_PLUGIN := $(if $(CUDA),$(OUT)/tests/librasae-cuda-device.so)

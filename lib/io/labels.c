@@ -10,8 +10,15 @@ struct ra_labels {
     size_t count;
 };
 
+/* The bytes of the mark that some editors begin a text with. */
+static size_t mark_size(const char *text, size_t size) {
+    static const char mark[] = "\xef\xbb\xbf"; /* a byte order mark, which editors on Windows write */
+    return size >= 3 && memcmp(text, mark, 3) == 0 ? 3 : 0;
+}
+
 size_t ra_labels_lines(const char *text, size_t size) {
     size_t lines = 0;
+    if (mark_size(text, size) == size) return 0;
     for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
     return lines + (size > 0 && text[size - 1] != '\n');
 }
@@ -46,9 +53,9 @@ static void split(ra_labels *labels, size_t size) {
 }
 
 ra_status ra_labels_parse(const void *bytes, size_t size, const char *where, ra_labels **out, ra_error *err) {
-    static const char mark[] = "\xef\xbb\xbf"; /* a byte order mark, which editors on Windows write */
     const char *text = bytes;
-    if (size >= 3 && memcmp(text, mark, 3) == 0) text += 3, size -= 3;
+    size_t mark = mark_size(text, size);
+    if (mark) text += mark, size -= mark;
     RA_TRY(check_text(text, size, where, err));
     ra_labels *labels = ra_calloc(1, sizeof *labels);
     if (!labels) RA_FAIL_MEMORY(err, "labels", sizeof *labels);

@@ -95,10 +95,15 @@ static void sort_entries(ra_safetensors *file) {
     while (file->readable < file->count && !file->entries[file->readable].foreign) file->readable++;
 }
 
+/* NULL for a file without tensors. */
+static const ra_safetensors_entry *entry_at(const ra_safetensors *file, size_t i) {
+    return file->entries ? file->entries + i : NULL;
+}
+
 /* Every byte of the data belongs to exactly one tensor. */
 static ra_status check_tiling(const ra_safetensors *file, size_t data_size, ra_error *err) {
-    const ra_safetensors_entry *readable = file->entries, *foreign = file->entries + file->readable;
-    const ra_safetensors_entry *readable_end = foreign, *foreign_end = file->entries + file->count;
+    const ra_safetensors_entry *readable = file->entries, *foreign = entry_at(file, file->readable);
+    const ra_safetensors_entry *readable_end = foreign, *foreign_end = entry_at(file, file->count);
     const char *previous = "";
     size_t covered = 0;
     while (readable < readable_end || foreign < foreign_end) { /* both kinds, merged by position */

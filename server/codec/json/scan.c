@@ -136,6 +136,7 @@ static bool expected_value(json_scan *scan, const char *what) {
 /* ---- begin and end ------------------------------------------------------------------------------------- */
 
 void json_scan_begin(json_scan *scan, const char *body, size_t size, ra_error *err) {
+    if (!size) body = ""; /* a request without a body has none to point to */
     *scan = (json_scan){.err = err, .start = body, .at = body, .end = body + size};
 }
 

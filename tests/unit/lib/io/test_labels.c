@@ -31,6 +31,7 @@ START_TEST(test_splits_lines) {
     ra_labels *labels = NULL;
     ra_ok(ra_labels_parse(texts[_i].text, texts[_i].size, "a test", &labels, &err));
     ck_assert_uint_eq(ra_labels_count(labels), texts[_i].count);
+    ck_assert_uint_eq(ra_labels_lines(texts[_i].text, texts[_i].size), texts[_i].count);
     for (size_t i = 0; i < texts[_i].count; i++)
         ck_assert_str_eq(ra_labels_at(labels, i), texts[_i].labels[i]);
     ck_assert_ptr_null(ra_labels_at(labels, texts[_i].count));

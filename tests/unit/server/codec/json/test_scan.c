@@ -341,7 +341,18 @@ START_TEST(test_short_memory_is_an_error) {
 }
 END_TEST
 
-TEST_CASES(json_scan, test_accepts_all_of_json, test_refuses_what_is_not_json_and_says_where,
+START_TEST(test_a_request_without_a_body_has_no_value) {
+    json_scan scan;
+    ra_error err = {0};
+    json_scan_begin(&scan, NULL, 0, &err);
+    ck_assert_int_eq(json_scan_peek(&scan), JSON_INVALID);
+    ck_assert(!json_scan_skip(&scan, NULL));
+    ck_assert_int_eq(json_scan_close(&scan), RA_ERR_FORMAT);
+}
+END_TEST
+
+TEST_CASES(json_scan, test_accepts_all_of_json, test_a_request_without_a_body_has_no_value,
+           test_refuses_what_is_not_json_and_says_where,
            test_words_for_what_is_not_finite_get_their_own_answer, test_refuses_a_member_twice,
            test_refuses_a_member_twice_among_many, test_nesting_is_limited, test_strings_are_decoded,
            test_long_strings_are_shown_in_whole_characters, test_walks_members_and_values,

@@ -1,0 +1,251 @@
+/* Files of arrays and of texts: safetensors, npy, npz, those of torch.save, the layouts of other libraries, labels, keys and
+ * settings (lib/io, server/http/auth.c, lib/app/settings/file.c). */
+#include "fuzz/fuzz.h"
+#include "http/auth.h"
+#include "io/npy.h"
+#include "io/torch/torch.h"
+#include "ra_io.h"
+#include "ra_memory.h"
+#include "settings/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- safetensors, and what is presented as one --------------------------------------------------------- */
+
+static void use_tensor(const ra_tensor *tensor) {
+    fuzz_expect(tensor->rank >= 0 && tensor->rank <= RA_MAX_RANK, "a rank out of range");
+    fuzz_expect(ra_tensor_bytes(tensor) == 0 || tensor->data, "a tensor without data");
+    fuzz_expect((uintptr_t)tensor->data % ra_dtype_size(tensor->dtype) == 0, "a tensor that is not aligned");
+    fuzz_read(tensor->data, ra_tensor_bytes(tensor));
+}
+
+static void use_safetensors(ra_safetensors *file) {
+    const char *string = "";
+    for (size_t i = 0; i < ra_safetensors_count(file); i++) {
+        const char *name = ra_safetensors_name(file, i);
+        use_tensor(ra_safetensors_at(file, i));
+        fuzz_expect(name && ra_safetensors_find(file, name), "a tensor is not found by its name");
+    }
+    for (size_t i = 0; (string = ra_safetensors_metadata_key(file, i)); i++)
+        fuzz_expect(ra_safetensors_metadata(file, string), "a key is not found");
+    for (size_t i = 0; ra_safetensors_foreign(file, i, &string); i++) fuzz_read(string, strlen(string));
+}
+
+static void open_safetensors(const char *path, bool steady) {
+    ra_error err = {0};
+    ra_safetensors *file = NULL;
+    ra_status status = steady ? ra_safetensors_open_steady(path, SIZE_MAX, &file, &err)
+                              : ra_safetensors_open(path, &file, &err);
+    fuzz_expect_error(status, &err);
+    if (status == RA_OK) use_safetensors(file);
+    ra_safetensors_free(file);
+}
+
+static void safetensors(const uint8_t *bytes, size_t size) {
+    const char *path = fuzz_file("file.safetensors", bytes, size);
+    open_safetensors(path, size % 2);
+    fuzz_remove("file.safetensors");
+}
+FUZZ_TARGET(safetensors, FUZZ_SAFETENSORS, safetensors)
+
+/* The bytes before the last 0xff that is alone in its line are the cfg.json beside the weights. */
+static void layouts(const uint8_t *bytes, size_t size) {
+    static const struct {
+        const char *weights, *settings;
+    } names[] = {{"sae_weights.safetensors", "cfg.json"},
+                 {"sae.safetensors", "cfg.json"},
+                 {"ae.pt", "config.json"},
+                 {"params.npz", "cfg.json"},
+                 {"model.safetensors", "config.json"}};
+    if (!size) return;
+    size_t which = *bytes % (sizeof names / sizeof *names);
+    bytes++, size--;
+    const uint8_t *cut = memmem(bytes, size, "\n\xff\n", 3);
+    size_t beside = cut ? (size_t)(cut - bytes) : 0, skipped = cut ? beside + 3 : 0;
+    if (cut) fuzz_file(names[which].settings, bytes, beside);
+    open_safetensors(fuzz_file(names[which].weights, bytes + skipped, size - skipped), false);
+    fuzz_remove(names[which].weights);
+    fuzz_remove(names[which].settings);
+}
+FUZZ_TARGET(layouts, FUZZ_BYTES, layouts)
+
+/* ---- torch --------------------------------------------------------------------------------------------- */
+
+static ra_status on_tensor(void *context, const char *name, const ra_tensor *tensor, void *copy,
+                           ra_error *err) {
+    (void)context, (void)err;
+    fuzz_read(name, strlen(name));
+    fuzz_read(tensor->data, ra_tensor_bytes(tensor));
+    ra_free(copy);
+    return RA_OK;
+}
+
+static ra_status on_foreign(void *context, const char *name, const char *description, ra_status refusal,
+                            ra_error *err) {
+    (void)context, (void)err;
+    fuzz_expect(refusal != RA_OK, "a foreign tensor without a reason");
+    fuzz_read(name, strlen(name));
+    fuzz_read(description, strlen(description));
+    return RA_OK;
+}
+
+static ra_status on_text(void *context, const char *key, const char *string, ra_error *err) {
+    (void)context, (void)err;
+    fuzz_read(key, strlen(key));
+    fuzz_read(string, strlen(string));
+    return RA_OK;
+}
+
+static void torch(const uint8_t *bytes, size_t size) {
+    const ra_torch_sink sink = {NULL, on_tensor, on_foreign, on_text};
+    ra_error err = {0};
+    void *copy = aligned_alloc(64, (size + 63) / 64 * 64 + 64); /* as a mapping is */
+    fuzz_expect(copy, "out of memory");
+    if (size) memcpy(copy, bytes, size);
+    ra_status status = ra_torch_read(copy, size, "file.pt", size % 2, &sink, &err);
+    fuzz_expect_error(status, &err);
+    free(copy);
+}
+FUZZ_TARGET(torch, FUZZ_BYTES, torch)
+
+/* The pickle alone, without the archive around it. */
+static void pickle(const uint8_t *bytes, size_t size) {
+    ra_error err = {0};
+    ra_pickle read = {0};
+    const ra_pickle_value *root = NULL;
+    size_t used = 0;
+    uint8_t *copy = ra_malloc(size ? size : 1, 1);
+    fuzz_expect(copy, "out of memory");
+    if (size) memcpy(copy, bytes, size);
+    ra_status status = ra_pickle_read(&read, copy, size, &used, &root, &err);
+    fuzz_expect_error(status, &err);
+    if (status == RA_OK) fuzz_expect(root && used <= size, "a pickle that ends behind its bytes");
+    ra_pickle_release(&read);
+    ra_free(copy);
+}
+FUZZ_TARGET(pickle, FUZZ_BYTES, pickle)
+
+/* ---- arrays -------------------------------------------------------------------------------------------- */
+
+static void npy(const uint8_t *bytes, size_t size) {
+    ra_error err = {0};
+    ra_tensor tensor, described;
+    size_t used = 0;
+    void *copy = NULL;
+    ra_status status = ra_npy_parse(bytes, size, "the body", &tensor, &used, &err);
+    fuzz_expect_error(status, &err);
+    if (status == RA_OK) {
+        fuzz_expect(used <= size, "an array takes more bytes than there are");
+        fuzz_read(tensor.data, ra_tensor_bytes(&tensor));
+    }
+    err = (ra_error){0};
+    status = ra_npy_load(bytes, size, "file.npy", &tensor, &copy, &err);
+    fuzz_expect_error(status, &err);
+    if (status == RA_OK) {
+        fuzz_read(tensor.data, ra_tensor_bytes(&tensor));
+        fuzz_expect(ra_npy_describe(bytes, size, "file.npy", &described, &err) == RA_OK &&
+                        described.rank == tensor.rank && described.dtype == tensor.dtype,
+                    "an array is described as another");
+    }
+    ra_free(copy);
+}
+FUZZ_TARGET(npy, FUZZ_BYTES, npy)
+
+static void npz(const uint8_t *bytes, size_t size) {
+    ra_error err = {0};
+    ra_npz *file = NULL;
+    ra_status status = ra_npz_open(fuzz_file("file.npz", bytes, size), &file, &err);
+    fuzz_expect_error(status, &err);
+    if (status == RA_OK)
+        for (size_t i = 0; i < ra_npz_count(file) && i < 16; i++) {
+            ra_tensor tensor;
+            void *copy = NULL;
+            ra_error here = {0};
+            fuzz_read(ra_npz_name(file, i), strlen(ra_npz_name(file, i)));
+            fuzz_expect_error(ra_npz_describe(file, i, &tensor, &here), &here);
+            here = (ra_error){0};
+            status = ra_npz_read(file, i, &tensor, &copy, &here);
+            fuzz_expect_error(status, &here);
+            if (status == RA_OK) fuzz_read(tensor.data, ra_tensor_bytes(&tensor));
+            ra_free(copy);
+        }
+    ra_npz_free(file);
+    fuzz_remove("file.npz");
+}
+FUZZ_TARGET(npz, FUZZ_BYTES, npz)
+
+/* ---- texts --------------------------------------------------------------------------------------------- */
+
+static void labels(const uint8_t *bytes, size_t size) {
+    ra_error err = {0};
+    ra_labels *read = NULL;
+    ra_status status = ra_labels_parse(bytes, size, "labels.txt", &read, &err);
+    fuzz_expect_error(status, &err);
+    if (status == RA_OK) {
+        fuzz_expect(ra_labels_count(read) == ra_labels_lines((const char *)bytes, size), "lines were lost");
+        for (size_t i = 0; i < ra_labels_count(read); i++) {
+            const char *label = ra_labels_at(read, i);
+            fuzz_expect(ra_utf8_valid(label, strlen(label)) && !strchr(label, '\n'), "a label is not a line");
+        }
+    }
+    ra_labels_free(read);
+}
+FUZZ_TARGET(labels, FUZZ_BYTES, labels)
+
+static void keys(const uint8_t *bytes, size_t size) {
+    ra_error err = {0};
+    auth_keys *read = NULL;
+    ra_status status = auth_open(fuzz_file("keys", bytes, size), &read, &err);
+    fuzz_expect_error(status, &err);
+    if (status == RA_OK) {
+        char name[HTTP_KEY_NAME_SIZE];
+        const char *headers[HTTP_HEADER_COUNT] = {[HTTP_AUTHORIZATION] = "Bearer 0123456789abcdef0123"};
+        fuzz_expect(auth_count(read) > 0, "a file without keys was read");
+        (void)auth_check(read, AUTH_ADMIN, headers, name);
+        fuzz_expect(auth_reload(read, &err) == RA_OK, "the same keys are refused the second time");
+    }
+    auth_free(read);
+    fuzz_remove("keys");
+}
+FUZZ_TARGET(keys, FUZZ_BYTES, keys)
+
+static char *no_variable(const char *name) {
+    (void)name;
+    return NULL;
+}
+
+/* As rasaed reads it; and its own print of what it has read must read as the same. */
+static void configuration(const uint8_t *bytes, size_t size) {
+    ra_error err = {0};
+    char flag[160], program[] = "rasaed", *none = NULL;
+    snprintf(flag, sizeof flag, "--config=%s", fuzz_file("rasaed.conf", bytes, size));
+    char *flags[] = {program, flag, NULL};
+    settings read;
+    ra_status status = settings_read(2, flags, no_variable, &none, &read, &err);
+    fuzz_expect_error(status, &err);
+    if (status == RA_OK) {
+        char *string = NULL;
+        size_t length = 0;
+        FILE *out = open_memstream(&string, &length);
+        fuzz_expect(out, "out of memory");
+        settings_print(&read, out);
+        fclose(out);
+        settings again;
+        snprintf(flag, sizeof flag, "--config=%s", fuzz_file("printed.conf", string, length));
+        char *second[] = {program, flag, NULL};
+        err = (ra_error){0};
+        status = settings_read(2, second, no_variable, &none, &again, &err);
+        if (status != RA_OK) fprintf(stderr, "%s\n", err.message);
+        fuzz_expect(status == RA_OK, "settings that were printed are refused");
+        fuzz_expect(again.max_body == read.max_body && again.deadline_ms == read.deadline_ms &&
+                        again.dictionary.count == read.dictionary.count,
+                    "settings that were printed read as others");
+        settings_close(&again);
+        free(string);
+        fuzz_remove("printed.conf");
+    }
+    if (status == RA_OK) settings_close(&read);
+    fuzz_remove("rasaed.conf");
+}
+FUZZ_TARGET(configuration, FUZZ_BYTES, configuration)
