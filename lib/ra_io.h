@@ -168,6 +168,17 @@ void ra_safetensors_free(ra_safetensors *file);
 const char *ra_safetensors_path(const ra_safetensors *file);
 const char *ra_safetensors_prefix(const ra_safetensors *file); /* what was removed; NULL: nothing */
 
+/* Whether all bytes of the file are those that its writer wrote. Opening a file of at most 128 MiB, which takes less than a
+ * tenth of a second more, verifies it, and fails with RA_ERR_FORMAT where the digest in it is that of other bytes; of a larger one
+ * that is what verify does. A file without a digest is taken as it is. Not while others use the file. */
+typedef enum ra_integrity {
+    RA_INTEGRITY_UNKNOWN,    /* the file has no digest */
+    RA_INTEGRITY_UNVERIFIED, /* it has one that was not compared */
+    RA_INTEGRITY_VERIFIED
+} ra_integrity;
+ra_integrity ra_safetensors_integrity(const ra_safetensors *file);
+ra_status ra_safetensors_verify(ra_safetensors *file, ra_error *err);
+
 /* Makes float32 copies of the parameters of a model (dictionary, encoder, thresholds) that are float64. Call it
  * before any view of them is taken. */
 ra_status ra_safetensors_narrow(ra_safetensors *file, ra_error *err);
@@ -205,6 +216,9 @@ ra_status ra_safetensors_writer_count(ra_safetensors_writer *writer, const char 
                                       ra_error *err); /* metadata as well */
 ra_status ra_safetensors_writer_tensor(ra_safetensors_writer *writer, const char *name,
                                        const ra_tensor *tensor, ra_error *err);
+/* The file gets a digest of itself, by which ra_safetensors_verify() finds every changed byte. data: a tensor whose digest
+ * (ra_digest.h) is known, which saves a pass over it; NULL: none. */
+void ra_safetensors_writer_seal(ra_safetensors_writer *writer, const void *data, const char *digest);
 ra_status ra_safetensors_writer_write(const ra_safetensors_writer *writer, const char *path, ra_error *err);
 
 /* The file without writing it. *parts [*count] <- its bytes, in order: the header, then each tensor where it is, which

@@ -63,6 +63,7 @@ typedef struct ra_model_options {
      * private_below bytes is read into memory of its own, a larger one stays mapped and has its digest taken. */
     bool steady;
     size_t private_below;
+    bool verify;       /* compare a large file, too, with the digest in it (ra_safetensors_verify()) */
     size_t workspaces; /* that will compute at the same time: a device must have memory for them; 0: 1 */
 } ra_model_options;
 

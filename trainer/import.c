@@ -92,6 +92,7 @@ static ra_status write_checkpoint(const ra_model *model, const char *source, ra_
         RA_TRY_OUT(status, ra_safetensors_writer_metadata(writer, "model", flags.network, err));
     if (flags.hook) RA_TRY_OUT(status, ra_safetensors_writer_metadata(writer, "hook", flags.hook, err));
     RA_TRY_OUT(status, copy_tensors(file, writer, err));
+    ra_safetensors_writer_seal(writer, NULL, NULL);
     status = ra_safetensors_writer_write(writer, flags.output, err);
 out:
     ra_safetensors_writer_free(writer);

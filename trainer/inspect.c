@@ -23,7 +23,7 @@ static const double SLOW_FUSE = 2e11, /* multiplications, K N d: some seconds */
 static struct inspect_flags {
     uint64_t known;
     size_t atoms;
-    bool json, device_memory;
+    bool json, device_memory, verify;
     model_choice model;
 } flags;
 
@@ -33,6 +33,8 @@ static const ra_setting rows[] = {
     {"atoms", RA_SETTING_COUNT, AT(atoms), .max = ATOMS_MOST, .fallback = "5", .argument = "A",
      .help = "atoms to show, the strongest first"},
     {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
+    {"verify", RA_SETTING_BOOL, AT(verify),
+     .help = "compare a file of more than 128 MiB, too, with the digest in it"},
     {"device_memory", RA_SETTING_BOOL, AT(device_memory),
      .help = "print the device memory that serving needs, with --threads (1)"},
 };
@@ -143,6 +145,7 @@ static ra_status look(inspection *in, ra_error *err) {
     }
     if (what == FILE_NPZ) return look_at_archive(in, err);
     RA_TRY(ra_safetensors_open(path, &in->file, err));
+    if (flags.verify) RA_TRY(ra_safetensors_verify(in->file, err));
     const struct kind_row *kind = kind_of(in->file);
     in->kind = kind->kind;
     in->is_model = kind->model;
@@ -183,6 +186,12 @@ static bool training_end(const inspection *in, report_point *end) {
         return false;
     memcpy(end, (const char *)history->data + (history->shape[0] - 1) * sizeof *end, sizeof *end);
     return true;
+}
+
+/* ---- whether its bytes are those that were written ----------------------------------------------------- */
+
+static const char *integrity_of(const inspection *in) {
+    return ra_safetensors_integrity(in->file) == RA_INTEGRITY_VERIFIED ? "verified" : "unverified";
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------------- */
@@ -286,6 +295,7 @@ static ra_status print_json(const inspection *in, ra_error *err) {
     json_text(&json, "path", in->path);
     json_text(&json, "kind", in->kind);
     json_count(&json, "bytes", in->bytes);
+    if (in->file) json_text(&json, "integrity", integrity_of(in));
     if (in->file && ra_safetensors_prefix(in->file))
         json_text(&json, "prefix", ra_safetensors_prefix(in->file));
     json_tensors(in, &json);
@@ -489,7 +499,8 @@ static void print_training(const inspection *in) {
 
 static void print_text(const inspection *in) {
     print_clean(stdout, in->path);
-    printf(": %s, %s\n", in->kind, format_bytes(in->bytes).text);
+    printf(": %s, %s%s%s\n", in->kind, format_bytes(in->bytes).text, in->file ? ", " : "",
+           in->file ? integrity_of(in) : "");
     if (in->model) print_model(in);
     print_training(in);
     if (in->problem.code != RA_OK) printf("  not opened as a model: %s\n", in->problem.message);

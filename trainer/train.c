@@ -197,6 +197,7 @@ static ra_status open_inputs(const train_options *options, const char *resume, t
     if (options->labels) RA_TRY(ra_labels_open(options->labels, &inputs->labels, err));
     if (options->point_labels) RA_TRY(ra_labels_open(options->point_labels, &inputs->point_labels, err));
     if (init) RA_TRY(ra_safetensors_open(init, &inputs->init, err));
+    if (init) RA_TRY(ra_safetensors_verify(inputs->init, err)); /* nothing goes on from bad bytes */
     if (init) RA_TRY(ra_safetensors_narrow(inputs->init, err));
     if (train_points_is_file(options->points)) RA_TRY(open_points(options->points, &inputs->points, err));
     ra_data_options how = {.tensor_name = options->tensor,

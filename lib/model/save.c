@@ -298,6 +298,7 @@ ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *ad
     contents a = {.count = 0};
     ra_safetensors_writer *writer = NULL;
     ra_status status = collect(model, additions, dtype, &a, &writer, err);
+    if (status == RA_OK) ra_safetensors_writer_seal(writer, model->dictionary.data, model->info.digest);
     if (status == RA_OK) status = ra_safetensors_writer_write(writer, path, err);
     ra_safetensors_writer_free(writer);
     release(&a);
@@ -346,6 +347,7 @@ ra_status ra_artifact_new(const ra_model *model, ra_artifact **out, ra_error *er
     if (!made) RA_FAIL_MEMORY(err, "an artifact", sizeof *made);
     ra_status status =
         collect(model, &(ra_model_additions){0}, model->dictionary.dtype, &made->content, &writer, err);
+    if (status == RA_OK) ra_safetensors_writer_seal(writer, model->dictionary.data, model->info.digest);
     if (status == RA_OK) status = ra_safetensors_writer_image(writer, &made->parts, &made->count, err);
     if (status == RA_OK) drop_empty(made);
     if (status == RA_OK) status = digest_parts(model, made, err);

@@ -5,6 +5,7 @@ ra_status settings_open_dictionaries(const settings *chosen, registry_options op
     *out = NULL;
     options.settings = chosen->sae;
     options.private_below = chosen->private_below;
+    options.verify = chosen->verify;
     options.folder = chosen->dictionary_dir;
     RA_TRY(registry_new(&options, out, err));
     for (size_t i = 0; i < chosen->dictionary.count; i++) {

@@ -100,6 +100,8 @@ static const ra_setting rows[] = {
     {"dictionary_dir", TEXT(dictionary_dir), .argument = "DIR",
         .help = "serve every *.safetensors file in DIR under its name without the suffix"},
     {"watch", BOOL(watch), .fallback = "false", .help = "reload a dictionary when its file changes"},
+    {"verify", BOOL(verify), .fallback = "false",
+        .help = "compare every dictionary's file with the digest in it, not only one of at most 128 MiB"},
     {"private_below", COUNT(private_below), .max = 0x1p62, .bytes = true, .fallback = "67108864", .argument = "BYTES",
         .help = "read a dictionary's file of at most this size into memory of its own; map a larger one"},
     {"device", TEXT(device), .fallback = "auto", .argument = "NAME", .help = "auto, cpu, reference or cuda"},

@@ -35,6 +35,7 @@ typedef struct settings {
     const char *base_path;    /* "/rasae"; NULL: none */
     settings_list trusted_proxy; /* http_proxies_check() accepts each */
     bool watch;                  /* reload a dictionary when its file changes */
+    bool verify;                 /* compare a large file with the digest in it, too */
     size_t private_below;        /* bytes of a file that is copied into memory rather than mapped */
     const char *device;
     bool tf32;

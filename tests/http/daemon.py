@@ -184,6 +184,8 @@ def read_safetensors(path):
     size = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8:8 + size])
     metadata = header.pop("__metadata__", {})
+    for key in "rasae.digest", "rasae.digest_kind":  # what is changed and written again has another digest
+        metadata.pop(key, None)
     tensors = {}
     for name, entry in header.items():
         if entry["dtype"] != "F32":

@@ -28,7 +28,10 @@ def rasae(*arguments):
 def read_header(body):
     size = struct.unpack("<Q", body[:8])[0]
     header = json.loads(body[8:8 + size])
-    return header.pop("__metadata__", {}), header, 8 + size
+    metadata = header.pop("__metadata__", {})
+    for key in "rasae.digest", "rasae.digest_kind":  # what is changed and written again has another digest
+        metadata.pop(key, None)
+    return metadata, header, 8 + size
 
 
 def questions(info):

@@ -31,6 +31,7 @@ ra_status train_begun_save(const train_run *run, const ra_kmeans_progress *kmean
     RA_TRY_OUT(status, train_save_settings(run, &run->plan->train, writer, err));
     RA_TRY_OUT(status, train_save_data(run, writer, err));
     if (kmeans && kmeans->iteration > 0) RA_TRY_OUT(status, store_kmeans(kmeans, writer, err));
+    ra_safetensors_writer_seal(writer, NULL, NULL);
     RA_TRY_OUT(status, ra_safetensors_writer_write(writer, run->models[0].output, err));
 out:
     ra_safetensors_writer_free(writer);

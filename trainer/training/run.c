@@ -335,7 +335,8 @@ static ra_status settle_seeds(const train_run *run, train_model *model, ra_error
         model->settings.shuffle_seed = model->seed;
     if (!model->resume) return RA_OK;
     RA_TRY(ra_safetensors_open(model->resume, &file, err));
-    ra_status status = ra_train_settings_read(file, &stored, err);
+    ra_status status = ra_safetensors_verify(file, err);
+    if (status == RA_OK) status = ra_train_settings_read(file, &stored, err);
     ra_safetensors_free(file);
     if (status != RA_OK) return status;
     if (ra_setting_known(&stored, RA_TRAIN_SHUFFLE_SEED)) model->settings.shuffle_seed = stored.shuffle_seed;

@@ -163,6 +163,7 @@ ra_status train_save(const train_run *run, train_model *model, ra_error *err) {
     RA_TRY_OUT(status, ra_data_store_standardization(run->inputs->data, writer, err));
     RA_TRY_OUT(status, train_save_settings(run, &model->settings, writer, err));
     RA_TRY_OUT(status, save_delta(run, model, writer, err));
+    ra_safetensors_writer_seal(writer, NULL, NULL);
     RA_TRY_OUT(status, ra_safetensors_writer_write(writer, model->output, err));
     model->saved_step = ra_trainer_done(model->trainer);
     model->saved_at = progress_elapsed(&run->progress);

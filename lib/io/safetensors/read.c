@@ -16,6 +16,7 @@
  * file all tensors but float matrices are. Wrong numbers in those give wrong results, which a check refuses, but
  * never a wrong address. */
 #include "io/safetensors/safetensors.h"
+#include "io/safetensors/digest.h"
 #include "io/extent.h"
 #include "io/kinds.h"
 #include "io/order.h"
@@ -189,10 +190,13 @@ static ra_status load(ra_safetensors *file, bool careful, ra_error *err) {
     RA_TRY(find_header(file, &header, err));
     RA_TRY(read_header(file, header, err));
     size_t data_offset = PREFIX + header.size;
+    file->header_size = header.size;
+    RA_TRY(ra_seal_take(file, err));
     sort_entries(file);
     RA_TRY(ra_safetensors_remove_prefix(file, err));
     RA_TRY(ra_safetensors_index_names(file, err));
     RA_TRY(check_tiling(file, file->mapping.size - data_offset, err));
+    RA_TRY(ra_seal_check_small(file, err));
     RA_TRY(set_views(file, data_offset, careful, err));
     return adapt(file, err);
 }

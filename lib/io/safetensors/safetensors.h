@@ -6,6 +6,7 @@
 
 #include "ra_io.h"
 #include "io/json.h"
+#include "ra_digest.h"
 
 typedef struct ra_safetensors_entry {
     char *name;        /* owned; without `module.` and the common prefix */
@@ -40,6 +41,9 @@ struct ra_safetensors {
     size_t name_count;                     /* count, and one for each other name of a tensor */
     char *prefix;                          /* owned; NULL: none was removed */
     bool npz;                              /* the file is an archive of arrays */
+    size_t header_size;                    /* of the JSON; 0 in files of another kind */
+    char digest[RA_DIGEST_SIZE];           /* that the file has of itself; "": none */
+    ra_integrity integrity;
 };
 
 /* Add to the lists; key and text are copied. *out is valid until the next call. */

@@ -5,6 +5,7 @@
 #include "ra_io.h"
 #include "ra_text.h"
 #include "io/extent.h"
+#include "io/safetensors/digest.h"
 #include "ra_memory.h"
 
 #include <stdio.h>
@@ -30,6 +31,8 @@ struct ra_safetensors_writer {
     size_t text_count;
     tensor_item *tensors;
     size_t tensor_count;
+    bool sealed;         /* the file gets a digest of itself */
+    ra_seal_known known; /* the digest of one of the tensors */
 };
 
 /* ---- collecting ---------------------------------------------------------------------------------------- */
@@ -108,6 +111,12 @@ ra_status ra_safetensors_writer_tensor(ra_safetensors_writer *writer, const char
     return RA_OK;
 }
 
+void ra_safetensors_writer_seal(ra_safetensors_writer *writer, const void *data, const char *digest) {
+    writer->sealed = true;
+    writer->known.data = data;
+    if (data) memcpy(writer->known.digits, digest, RA_DIGEST_SIZE);
+}
+
 /* ---- the header ---------------------------------------------------------------------------------------- */
 
 static void append_number(ra_text *b, size_t number) {
@@ -129,7 +138,8 @@ static void append_quoted(ra_text *b, const char *text) {
     ra_text_add(b, "\"");
 }
 
-static void append_metadata(ra_text *b, const ra_safetensors_writer *writer) {
+/* *place <- where the digits of the digest belong. */
+static void append_metadata(ra_text *b, const ra_safetensors_writer *writer, size_t *place) {
     ra_text_add(b, "\"__metadata__\":{");
     for (size_t i = 0; i < writer->text_count; i++) {
         if (i) ra_text_add(b, ",");
@@ -137,6 +147,8 @@ static void append_metadata(ra_text *b, const ra_safetensors_writer *writer) {
         ra_text_add(b, ":");
         append_quoted(b, writer->texts[i].text);
     }
+    if (writer->sealed && writer->text_count) ra_text_add(b, ",");
+    if (writer->sealed) ra_seal_text(b, place);
     ra_text_add(b, "}");
 }
 
@@ -190,9 +202,35 @@ static ra_status describe(void *context, const tensor_item *item, size_t begin, 
     return RA_OK;
 }
 
+typedef struct part_list {
+    ra_bytes *parts;
+    size_t count;
+} part_list;
+
+static ra_status add_part(void *context, const tensor_item *item, size_t begin, ra_error *err) {
+    part_list *to = context;
+    (void)begin, (void)err;
+    to->parts[to->count++] = (ra_bytes){item->tensor.data, ra_tensor_bytes(&item->tensor)};
+    return RA_OK;
+}
+
+static ra_status fill_digest(const ra_safetensors_writer *writer, ra_text *b, size_t place, ra_error *err) {
+    char digits[RA_DIGEST_SIZE];
+    part_list list = {ra_malloc(writer->tensor_count + 1, sizeof(ra_bytes)), 1};
+    if (!list.parts)
+        RA_FAIL_MEMORY(err, "the parts of a file", (writer->tensor_count + 1) * sizeof(ra_bytes));
+    list.parts[0] = (ra_bytes){b->data, b->size};
+    ra_status status = each_tensor(writer, add_part, &list, err);
+    if (status == RA_OK) status = ra_seal_parts(list.parts, list.count, &writer->known, digits, err);
+    if (status == RA_OK) memcpy(b->data + place, digits, RA_SEAL_DIGITS);
+    ra_free(list.parts);
+    return status;
+}
+
 static ra_status build_header(const ra_safetensors_writer *writer, ra_text *b, ra_error *err) {
+    size_t place = 0;
     ra_text_add(b, "        {"); /* PREFIX bytes for the length */
-    if (writer->text_count) append_metadata(b, writer);
+    if (writer->text_count || writer->sealed) append_metadata(b, writer, &place);
     RA_TRY(each_tensor(writer, describe, b, err));
     ra_text_add(b, "}");
     finish_header(b);
@@ -201,7 +239,7 @@ static ra_status build_header(const ra_safetensors_writer *writer, ra_text *b, r
         RA_FAIL(err, RA_ERR_TOO_LARGE,
                 "the header of a safetensors file takes %zu bytes, but at most %d can be read",
                 b->size - PREFIX, MOST_HEADER);
-    return RA_OK;
+    return writer->sealed ? fill_digest(writer, b, place, err) : RA_OK;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------- */
@@ -219,18 +257,6 @@ static ra_status write_content(const ra_safetensors_writer *writer, const ra_tex
 
 /* ---- the image ----------------------------------------------------------------------------------------- */
 
-typedef struct image {
-    ra_bytes *parts;
-    size_t count;
-} image;
-
-static ra_status add_part(void *context, const tensor_item *item, size_t begin, ra_error *err) {
-    image *to = context;
-    (void)begin, (void)err;
-    to->parts[to->count++] = (ra_bytes){item->tensor.data, ra_tensor_bytes(&item->tensor)};
-    return RA_OK;
-}
-
 ra_status ra_safetensors_writer_image(const ra_safetensors_writer *writer, ra_bytes **parts, size_t *count,
                                       ra_error *err) {
     ra_text header = {0};
@@ -245,7 +271,7 @@ ra_status ra_safetensors_writer_image(const ra_safetensors_writer *writer, ra_by
     }
     memcpy((char *)made + list, header.data, header.size);
     made[0] = (ra_bytes){(char *)made + list, header.size};
-    image to = {made, 1};
+    part_list to = {made, 1};
     RA_TRY_OUT(status, each_tensor(writer, add_part, &to, err));
     *parts = made;
     *count = to.count;

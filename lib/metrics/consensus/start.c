@@ -432,6 +432,7 @@ ra_status ra_consensus_write(const ra_consensus *consensus, const char *const *p
         RA_TRY_OUT(status, ra_safetensors_open(paths[r], &s.file[r], err));
     RA_TRY_OUT(status, ra_safetensors_writer_new(&s.writer, err));
     RA_TRY_OUT(status, fill(&s, agreement, err));
+    ra_safetensors_writer_seal(s.writer, NULL, NULL);
     RA_TRY_OUT(status, ra_safetensors_writer_write(s.writer, output, err));
 out:
     ra_safetensors_writer_free(s.writer);

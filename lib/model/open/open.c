@@ -137,7 +137,9 @@ static ra_status open_file(ra_model *model, const char *path, const ra_model_opt
     bool checkpoint = ra_safetensors_find(file, "dictionary.W") ||
                       ra_safetensors_find(file, "dictionary.W.index") ||
                       ra_safetensors_find(file, "dictionary._weights");
-    ra_status status = fused || checkpoint ? ra_safetensors_narrow(file, err) : neither_kind(file, err);
+    ra_status status = options->verify ? ra_safetensors_verify(file, err) : RA_OK;
+    if (status == RA_OK)
+        status = fused || checkpoint ? ra_safetensors_narrow(file, err) : neither_kind(file, err);
     if (fused) {
         model->file = file; /* which ra_model_release() frees */
         for (size_t i = 0; i < ra_safetensors_count(file); i++)

@@ -54,6 +54,7 @@ struct registry {
     device_watch *device;
     ra_sae_settings settings;
     size_t private_below;
+    bool verify;
     char *folder;
     bool folder_failed; /* guarded by `loading`: the folder could not be read, and the log says so */
     retired_list *retired;

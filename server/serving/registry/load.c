@@ -107,7 +107,8 @@ static ra_status open_model(registry *dictionaries, const entry *item, served *l
     ra_model_options options = {.backend = dictionaries->backend,
                                 .workspaces = dictionaries->workspaces,
                                 .steady = true,
-                                .private_below = dictionaries->private_below};
+                                .private_below = dictionaries->private_below,
+                                .verify = dictionaries->verify};
     RA_TRY(missing_settings(dictionaries, item->path, &options.settings, err));
     ra_status status = ra_model_open(item->path, &options, &loaded->model, &why);
     loaded->on_cpu = status == RA_ERR_MEMORY && may_fall_back(dictionaries, item);

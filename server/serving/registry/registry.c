@@ -26,6 +26,7 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
     dictionaries->device = options->device;
     dictionaries->settings = options->settings;
     dictionaries->private_below = options->private_below;
+    dictionaries->verify = options->verify;
     dictionaries->folder = folder;
     dictionaries->retired = retired;
     pthread_mutex_init(&dictionaries->lock, NULL);
