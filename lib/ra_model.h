@@ -351,11 +351,51 @@ typedef struct ra_steer {
 /* What the pushes are added to: x itself, or its reconstruction. */
 typedef enum ra_steer_base { RA_STEER_INPUT, RA_STEER_RECONSTRUCTION } ra_steer_base;
 
-/* out [B,d] <- base(x [B,d]) + the sum of scale * D_atom over the pushes, computed once in float64 for all
- * rows. An atom may occur several times; without pushes the result is the base. out may be x. RA_ERR_ARGUMENT
- * for an atom >= K; RA_ERR_NOT_FINITE for a scale or a row that is not finite, or a result beyond float32; on
+/* What a push does to a row y. v is the atom in input space (ra_model_direction()), u = v / ||v||, s the scale:
+ *
+ *   add         y + s v
+ *   orthogonal  y - <y,u> u + s <y,u> u: its part along the atom is multiplied by s, the part orthogonal to it stays; 0
+ *               removes the atom's direction (Arditi et al. 2024, "Refusal in language models is mediated by a single
+ *               direction"; ORTHOGONAL_DECOMP of Neuronpedia)
+ *   cap         y - max(<y,u> - s, 0) u: its part along the atom is at most s (activation capping of Lu et al. 2026, "The
+ *               assistant axis"; PROJECTION_CAP of Neuronpedia)
+ *
+ * orthogonal and cap are applied one push after another, in their order; what add adds does not depend on it. */
+typedef enum ra_steer_method { RA_STEER_ADD, RA_STEER_ORTHOGONAL, RA_STEER_CAP } ra_steer_method;
+
+/* out [B,d] <- base(x [B,d]), moved by the pushes in float64 and rounded once. An atom may occur several times; without
+ * pushes the result is the base. out may be x. RA_ERR_ARGUMENT for an atom >= K, and for one of norm 0 unless the method
+ * is add; RA_ERR_NOT_FINITE for a scale or a row that is not finite, or a result beyond float32; on
  * the reconstruction also the errors of ra_model_encode(). */
 ra_status ra_model_steer(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
-                         ra_steer_base base, const ra_steer *pushes, size_t count, float *out, ra_error *err);
+                         ra_steer_base base, ra_steer_method method, const ra_steer *pushes, size_t count,
+                         float *out, ra_error *err);
+
+/* What an edit makes of the code z of its atom, which is 0 where the latent is not active. The result is decoded as it
+ * is: it may be negative. */
+typedef enum ra_edit_op {
+    RA_EDIT_SET,    /* value */
+    RA_EDIT_SCALE,  /* value z */
+    RA_EDIT_ADD,    /* z + value */
+    RA_EDIT_ABLATE, /* 0 */
+    RA_EDIT_CLAMP   /* min(z, value) */
+} ra_edit_op;
+
+typedef struct ra_edit {
+    size_t atom;
+    ra_edit_op op;
+    float value; /* not used by RA_EDIT_ABLATE */
+} ra_edit;
+
+/* out [B,d] <- x + (x_hat' - x_hat), the rows with the error of the SAE kept (keep_error), or x_hat'. x_hat decodes the
+ * codes of x, x_hat' the same after the edits, which are applied in order. The decoder is affine, so x_hat' - x_hat is
+ * the sum of (z' - z) v over the atoms, v as above: mean, bias and all other codes cancel, and a row whose codes do not
+ * change stays as it is, to the bit. before, after [B,count] <- the code of each edit's atom as it found and left it.
+ * out may be x. Source: Templeton et al. 2024, "Scaling monosemanticity", steering with the error term kept.
+ *
+ * RA_ERR_ARGUMENT for an atom >= K; RA_ERR_NOT_FINITE for a value, a row or a result; the errors of ra_model_encode(). */
+ra_status ra_model_edit(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
+                        bool keep_error, const ra_edit *edits, size_t count, float *out, float *before,
+                        float *after, ra_error *err);
 
 #endif

@@ -52,7 +52,7 @@ static ra_status fail_parameter(problem_kind what, const char *name, ra_error *e
 }
 
 /* The parameters that are lists, wherever they are taken: given several times they are one list. */
-static const char lists[] = "fields ids steer exclude columns";
+static const char lists[] = "fields ids steer exclude columns set";
 
 static ra_status check_query(const http_target *target, const route *row, ra_error *err) {
     for (size_t i = 0; i < target->parameter_count; i++) {

@@ -86,7 +86,10 @@ static route table[] = {
         .query = "k fields format", .cost = {COST_SCAN, 0.3}},
     {POST, D "/steer", api_steer, "steer",
         .key = AUTH_READ, .takes = FORMS_MATRIX, .gives = FORMS_MATRIX,
-        .query = "steer on format", .cost = {COST_SCAN, 0.3}},
+        .query = "steer on method format", .cost = {COST_SCAN, 0.3}},
+    {POST, D "/edit", api_edit, "edit",
+        .key = AUTH_READ, .takes = FORMS_MATRIX, .gives = FORMS_MATRIX,
+        .query = "set keep_error format", .cost = {COST_SCAN, 0.3}},
 
     /* ---- as Neuronpedia's inference server */
     {POST, "/v1/util/sae-vector", api_sae_vector, "sae_vector",

@@ -243,8 +243,9 @@ struct ra_workspace {
     ra_scratch scores;        /* search: [K] from a device */
     ra_scratch ranked;        /* search: [K]; explain: [entries] */
     ra_scratch x_hat;         /* explain: [B,d] */
-    ra_scratch share;         /* explain: [entries] contributions */
-    ra_scratch shift;         /* steer: [d] the sum of the pushes in float64, and [d] an atom */
+    ra_scratch share;         /* explain: [entries] contributions; edit: [count] */
+    ra_scratch
+        shift;      /* steer: [d] the sum of the pushes in float64, and [d] an atom; steer, edit: ra_moving */
     ra_codes chunk; /* encode, reconstruct: codes of a chunk of rows; search: the best atoms of each query */
     ra_pursuit pursuit;          /* encode: mp */
     ra_codes codes;              /* explain, steer */

@@ -34,3 +34,9 @@ curl -fsS "$url/v1/dictionaries/$name/steer" -H 'Content-Type: application/json'
     -d "{\"inputs\": [$input], \"on\": \"input\",
          \"steer\": [{\"atom\": 5, \"scale\": 2}, {\"atom\": 7, \"scale\": -0.5}]}"
 # {"outputs": [[0.06, ...]]}
+
+# What the input would be if atom 5 were twice as strong and atom 7 silent; the error of the dictionary is kept.
+curl -fsS "$url/v1/dictionaries/$name/edit" -H 'Content-Type: application/json' \
+    -d "{\"inputs\": [$input],
+         \"set\": [{\"atom\": 5, \"op\": \"scale\", \"value\": 2}, {\"atom\": 7, \"op\": \"ablate\"}]}"
+# {"outputs": [[0.04, ...]], "edits": [{"atom": 5, "before": [0.31], "after": [0.62]}, ...]}

@@ -45,6 +45,7 @@ api_handler api_points, api_point;                                              
 api_handler api_search;                                                                 /* search.c */
 api_handler api_reconstruct, api_encode, api_explain;                                   /* encode.c */
 api_handler api_steer;                                                                  /* steer.c */
+api_handler api_edit;                                                                   /* edit.c */
 api_handler api_sae_vector, api_sae_topk, api_capabilities;                             /* neuronpedia.c */
 api_handler api_openapi, api_index, api_docs, api_docs_css, api_docs_js, api_tensors;   /* docs.c */
 api_handler api_explorer;                                                               /* explorer.c */

@@ -29,6 +29,7 @@ static void write_limits(text *out, const rasaed *server) {
     json_count(out, "ids", LIMIT_IDS);
     json_count(out, "results", LIMIT_RESULTS);
     json_count(out, "steer", STEER_MAX_PUSHES);
+    json_count(out, "edits", EDIT_MAX);
     json_count(out, "target_bytes", HTTP_MAX_TARGET);
     json_object_end(out);
 }

@@ -1,8 +1,9 @@
 /* Steering moves inputs, or their reconstructions, along atoms. The body of a binary request is only the
- * inputs, so its query says how: steer=5:2.0,9:-1&on=reconstruction. Beside a JSON body that says how, the query must
+ * inputs, so its query says how: steer=5:2.0,9:-1&on=reconstruction&method=cap. Beside a JSON body that says how, the query must
  * say the same.
  */
 #include "api/forms.h"
+#include "api/limits.h"
 #include "app/numbers.h"
 #include "ra_memory.h"
 
@@ -59,14 +60,26 @@ static ra_status query_base(const api_call *call, steer_request *request, ra_err
 }
 
 static ra_status parse(const api_call *call, steer_request *request, ra_error *err) {
-    *request = (steer_request){.base = STEER_BASE_NOT_GIVEN};
+    *request = (steer_request){.base = STEER_BASE_NOT_GIVEN, .method = STEER_METHOD_NOT_GIVEN};
     if (call->request->body_form == FORM_JSON)
         RA_TRY(json_steer_parse(call->request->body, call->request->body_size, api_info(call)->dimensions,
                                 call->server->max_rows, request, err));
     else
         RA_TRY(forms_inputs(call, &request->inputs, err));
     RA_TRY(query_pushes(call, request, err));
-    return query_base(call, request, err);
+    RA_TRY(query_base(call, request, err));
+    return api_choose_name(call, "method", steer_method_names, request->method, RA_STEER_ADD,
+                           &request->method, err);
+}
+
+/* Each row is moved by one push after another, which takes time where it is not the same for all. */
+static ra_status check_work(const steer_request *request, ra_error *err) {
+    size_t steps = request->inputs.rows * request->count;
+    if (request->method == RA_STEER_ADD || steps <= LIMIT_RESULTS) return RA_OK;
+    RA_FAIL_FACTS(err, RA_ERR_TOO_LARGE,
+                  (.kind = PROBLEM_TOO_MANY, .where = "steer", PROBLEM_COUNTS(LIMIT_RESULTS, steps)),
+                  "%zu inputs moved by %zu atoms are more than %d steps; send fewer inputs at once",
+                  request->inputs.rows, request->count, LIMIT_RESULTS);
 }
 
 static ra_status check(const api_call *call, const steer_request *request, ra_error *err) {
@@ -81,9 +94,16 @@ static ra_status check(const api_call *call, const steer_request *request, ra_er
         char where[40];
         snprintf(where, sizeof where, queried ? "steer" : "/steer/%zu/atom", i);
         RA_TRY(api_check_listed_atom(call, request->pushes[i].atom, where, err));
+        if (request->method != RA_STEER_ADD &&
+            ra_model_atom_norm(api_model(call), request->pushes[i].atom) == 0) {
+            ra_error_set(err, RA_ERR_ARGUMENT,
+                         "atom %zu is zero, so it has no direction to steer along but by adding",
+                         request->pushes[i].atom);
+            return api_blame(where, err, (ra_error_facts){.kind = PROBLEM_INVALID_VALUE});
+        }
     }
     if (request->base == RA_STEER_RECONSTRUCTION) RA_TRY(api_need_encoder(call, err));
-    return RA_OK;
+    return check_work(request, err);
 }
 
 static ra_status run(api_call *call, const steer_request *request, ra_error *err) {
@@ -94,6 +114,7 @@ static ra_status run(api_call *call, const steer_request *request, ra_error *err
                           .x = request->inputs.data,
                           .rows = rows,
                           .base = (ra_steer_base)request->base,
+                          .method = (ra_steer_method)request->method,
                           .pushes = request->pushes,
                           .push_count = request->count,
                           .x_hat = outputs};

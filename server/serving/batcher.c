@@ -97,8 +97,13 @@ static ra_status run_neighbors(const computation *wanted, ra_workspace *workspac
 }
 
 static ra_status run_steer(const computation *wanted, ra_workspace *workspace, ra_error *err) {
-    return ra_model_steer(wanted->model, workspace, wanted->x, wanted->rows, wanted->base, wanted->pushes,
-                          wanted->push_count, wanted->x_hat, err);
+    return ra_model_steer(wanted->model, workspace, wanted->x, wanted->rows, wanted->base, wanted->method,
+                          wanted->pushes, wanted->push_count, wanted->x_hat, err);
+}
+
+static ra_status run_edit(const computation *wanted, ra_workspace *workspace, ra_error *err) {
+    return ra_model_edit(wanted->model, workspace, wanted->x, wanted->rows, wanted->keep_error, wanted->edits,
+                         wanted->edit_count, wanted->x_hat, wanted->before, wanted->after, err);
 }
 
 /* ---- several joined ------------------------------------------------------------------------------------ */
@@ -203,9 +208,13 @@ static const struct {
     ra_status (*run)(const computation *wanted, ra_workspace *workspace, ra_error *err);
     ra_status (*join)(const entry_group *group, slot *own, ra_error *err); /* NULL: each is computed alone */
 } kinds[COMPUTATION_KINDS] = {
-    [COMPUTE_ENCODE] = {run_encode, join_encode}, [COMPUTE_RECONSTRUCT] = {run_reconstruct, join_reconstruct},
-    [COMPUTE_EXPLAIN] = {run_explain, NULL},      [COMPUTE_SEARCH] = {run_search, join_search},
-    [COMPUTE_NEIGHBORS] = {run_neighbors, NULL},  [COMPUTE_STEER] = {run_steer, NULL},
+    [COMPUTE_ENCODE] = {run_encode, join_encode},
+    [COMPUTE_RECONSTRUCT] = {run_reconstruct, join_reconstruct},
+    [COMPUTE_EXPLAIN] = {run_explain, NULL},
+    [COMPUTE_SEARCH] = {run_search, join_search},
+    [COMPUTE_NEIGHBORS] = {run_neighbors, NULL},
+    [COMPUTE_STEER] = {run_steer, NULL},
+    [COMPUTE_EDIT] = {run_edit, NULL},
 };
 
 ra_status computation_run(const computation *wanted, ra_workspace *workspace, ra_error *err) {

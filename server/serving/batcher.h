@@ -32,7 +32,8 @@ typedef enum computation_kind {
     COMPUTE_EXPLAIN,     /* x, rows -> explanation */
     COMPUTE_SEARCH,      /* x, rows, among, k, metric -> ids, scores */
     COMPUTE_NEIGHBORS,   /* atom, k, metric -> ids, scores */
-    COMPUTE_STEER,       /* x, rows, base, pushes -> x_hat */
+    COMPUTE_STEER,       /* x, rows, base, method, pushes -> x_hat */
+    COMPUTE_EDIT,        /* x, rows, keep_error, edits -> x_hat, before, after */
     COMPUTATION_KINDS
 } computation_kind;
 
@@ -47,8 +48,13 @@ typedef struct computation {
     size_t atom, k;
     ra_similarity metric;
     ra_steer_base base;
+    ra_steer_method method;
     const ra_steer *pushes; /* [push_count] */
     size_t push_count;
+    bool keep_error;
+    const ra_edit *edits; /* [edit_count] */
+    size_t edit_count;
+    float *before, *after;       /* [rows, edit_count] */
     ra_codes *codes_out;         /* its memory is reused */
     float *x_hat;                /* [rows, d] */
     ra_explanation *explanation; /* the caller releases it */

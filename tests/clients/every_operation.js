@@ -8,7 +8,7 @@ const configuration = new client.Configuration({ basePath: url, accessToken: key
 // Operations that change what is served, on a dictionary that no other call needs.
 const others = { v2_load: "spare", v2_unload: "spare", reload: "bare", load: "spare", unload: "spare" };
 // What else an operation is given.
-const more = { atoms: { ids: [5, 1], fields: ["norm", "label"] }, steer: { steer: ["5:2.0"] }, sae_vector: { which: "decoder" } };
+const more = { atoms: { ids: [5, 1], fields: ["norm", "label"] }, steer: { steer: ["5:2.0"] }, edit: { set: ["5:scale:2"] }, sae_vector: { which: "decoder" } };
 
 const named = (reference) => reference.slice(2).split("/").reduce((at, name) => at[name], contract);
 const camel = (name) => name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());

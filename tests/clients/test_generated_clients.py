@@ -44,6 +44,8 @@ MORE = {
     "reconstruct": ({"body": numpy.ones((2, contract.CONCEPTS), "f4")},),
     "steer": ({"steer": ["5:2.0"], "on": "input"},
               {"body": numpy.ones((2, contract.DIMENSIONS), "f4"), "steer": ["5:2.0"]}),
+    "edit": ({"set_": ["5:scale:2"], "keep_error": True},
+             {"body": numpy.ones((2, contract.DIMENSIONS), "f4"), "set_": ["5:ablate"]}),
     "sae_vector": ({"which": "decoder"},),
 }
 

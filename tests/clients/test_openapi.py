@@ -207,7 +207,8 @@ class Contract(unittest.TestCase):
         self.get(D + "/atoms?fields=all")
         self.get(D + "/atoms/5/items?k=2")
         self.post("/v1/util/sae-vector?which=decoder", {"model": "m", "source": "bare", "index": 5})
-        self.post(D + "/steer?steer=5:2.0,7:-1e-1&on=reconstruction", {"inputs": [[1, 2, 3]]})
+        self.post(D + "/steer?steer=5:2.0,7:-1e-1&on=reconstruction&method=cap", {"inputs": [[1, 2, 3]]})
+        self.post(D + "/edit?set=5:scale:2,7:ablate&keep_error=false", {"inputs": [[1, 2, 3]]})
 
     def test_the_server_and_the_key(self):
         self.assertEqual(self.get("/v1", key=contract.READ_KEY).json["access"], "read")
@@ -220,8 +221,8 @@ class Contract(unittest.TestCase):
             for target in (D + "/atoms?limit=2&format=", D + "/points?fields=vector,location&limit=3&format=", D + "/atoms/5?format=", D + "/points/12?format=",
                            D + "/standardization?format=", D + "/atoms/5?fields=vector,direction&format="):
                 self.get(target + form)
-            for route in ("encode", "search", "steer"):
-                query = "&steer=5:2" if route == "steer" else ""
+            for route in ("encode", "search", "steer", "edit"):
+                query = {"steer": "&steer=5:2", "edit": "&set=5:set:2"}.get(route, "")
                 self.post("%s/%s?format=%s%s" % (D, route, form, query), raw, headers=RAW)
             self.post(D + "/reconstruct?format=" + form, struct.pack("<8f", *range(8)), headers=RAW)
         self.post(D + "/explain?format=json", raw,
@@ -259,7 +260,7 @@ class Contract(unittest.TestCase):
         revision = self.get(D).json["revision"]
         targets = {target: json.dumps(body) for target, body in (
             ("/search", {"vectors": [[1, 2, 3]]}), ("/encode", BATCH), ("/explain", BATCH), ("/atoms", {"ids": [1]}),
-            ("/steer?steer=5:1", BATCH), ("/reconstruct", {"latents": [[0] * 8]}))}
+            ("/steer?steer=5:1", BATCH), ("/edit?set=5:ablate", BATCH), ("/reconstruct", {"latents": [[0] * 8]}))}
         for target, body in targets.items():
             self.post(D + target, body.encode(), headers={"If-Match": '"%s"' % revision})
             self.post(D + target, body.encode(), status=412, headers={"If-Match": '"another"'})
@@ -319,7 +320,7 @@ class Contract(unittest.TestCase):
             self.get(target, status=404)
         for target in ("", "/ready", "/config", "/stats"):
             self.get("/v2/models/words/versions/9" + target, status=404)
-        for target in ("search", "reconstruct", "encode", "explain", "steer", "reload", "load", "unload"):
+        for target in ("search", "reconstruct", "encode", "explain", "steer", "edit", "reload", "load", "unload"):
             self.post("/v1/dictionaries/none/" + target, status=404)
         self.post(D + "/atoms", {"ids": [8]}, status=400)
         self.get(D + "/atoms?ids=8", status=400)
@@ -333,7 +334,7 @@ class Contract(unittest.TestCase):
             target = re.sub(r"\{(?:dictionary|model)\}", "words",
                             re.sub(r"\{(?:atom|point|version)\}", "1", path))
             self.call(method.upper(), target + "?no=such", status=400)
-        for target in ("search", "reconstruct", "encode", "explain", "steer"):
+        for target in ("search", "reconstruct", "encode", "explain", "steer", "edit"):
             for body in (b"", b"{", {}, {"no": 1}, {"inputs": [[1]]}, {"latents": [[1]]}, {"vectors": 3}):
                 self.post(D + "/" + target, body, status=400)
         for target in ("/v2/models/words/infer",) + UTILITIES:
@@ -341,7 +342,7 @@ class Contract(unittest.TestCase):
                 self.post(target, body, status=400)
 
     def test_what_does_not_fit(self):
-        for target in ("search", "reconstruct", "encode", "explain", "steer"):
+        for target in ("search", "reconstruct", "encode", "explain", "steer", "edit"):
             self.post(D + "/" + target, BATCH, status=415, headers={"Content-Type": "text/html"})
             self.post(D + "/" + target, BATCH, status=406, headers={"Accept": "text/html"})
         self.post(D + "/atoms", {"ids": [5]}, status=415, headers={"Content-Type": "text/html"})
@@ -355,6 +356,7 @@ class Contract(unittest.TestCase):
         self.get("/v1/dictionaries/bare/atoms/5/items", status=409)
         self.get("/v1/dictionaries/plain/points", status=409)
         self.post("/v1/dictionaries/bare/explain", BATCH, status=409)
+        self.post("/v1/dictionaries/bare/edit", BATCH, status=409)
         self.post("/v1/util/sae-vector", {"model": "m", "source": "bare", "index": 5}, status=409)
         self.post("/v1/dictionaries/bare/steer?on=reconstruction&steer=5:1",
                   {"inputs": [[1, 2, 3]]}, status=409)
@@ -369,7 +371,7 @@ class Contract(unittest.TestCase):
         with contract.Server("--max-body", "1000", "--max-rows", "1") as small:
             everything, self.server = self.server, small
             try:
-                for target in ("search", "reconstruct", "encode", "explain", "steer", "atoms", "reload", "load", "unload"):
+                for target in ("search", "reconstruct", "encode", "explain", "steer", "edit", "atoms", "reload", "load", "unload"):
                     self.post(D + "/" + target, b" " * 1001, status=413)
                 self.post(D + "/encode", BATCH, status=413)
                 for target in OIP_BODIES + UTILITIES:

@@ -90,6 +90,9 @@ class Answers(unittest.TestCase):
                 np.testing.assert_array_equal(await other.reconstruct(codes), topk.reconstruct(codes))
                 np.testing.assert_array_equal(await other.steer(x, {5: 2}), topk.steer(x, {5: 2}))
                 self.assertEqual(await other.explain(x), topk.explain(x))
+                for got, same in ((await other.steer(x, {5: 2}, method="cap"), topk.steer(x, {5: 2}, method="cap")),
+                                  ((await other.edit(x, {5: 2})).outputs, topk.edit(x, {5: 2}).outputs)):
+                    np.testing.assert_array_equal(got, same)
                 with self.assertRaises(TypeError):
                     await other.atom(5.7)
         asyncio.run(work())

@@ -103,9 +103,11 @@ def tailored():
     parameters["fields"]["schema"] = {"type": "array", "enum": [["vector"], [members[0], "vector"], members]}
     # What the query and the body may both have must be the same there, so these requests have it in the body.
     schemas["SteerRequest"]["required"] = ["inputs", "steer"]
-    schemas["Push"]["properties"]["atom"] = atom
+    schemas["EditRequest"]["required"] = ["inputs", "set"]
+    schemas["Edit"]["required"] = ["atom", "op", "value"]
+    schemas["Push"]["properties"]["atom"] = schemas["Edit"]["properties"]["atom"] = atom
     twice = {"search": ("k", "metric", "as", "exclude_self", "exclude", "min_score", "q", "min_frequency", "dead", "point"),
-             "explain": ("k",), "steer": ("steer", "on")}
+             "explain": ("k",), "steer": ("steer", "on", "method"), "edit": ("set", "keep_error")}
     for path, name in (("/v2/repository/models/{model}/load", "spare"),
                        ("/v2/repository/models/{model}/unload", "spare"),
                        ("/v1/dictionaries/{dictionary}/load", "spare"),

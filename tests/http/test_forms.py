@@ -1,5 +1,5 @@
 """The same numbers as JSON, raw tensors and npy, in both directions, as proto/tensors.md specifies
-(server/api/{forms,neuronpedia,steer}.c)."""
+(server/api/{forms,neuronpedia,steer,edit}.c)."""
 
 import array
 import ast

@@ -14,7 +14,7 @@ for asyncio.
 
 from .aio import AsyncClient, AsyncDictionary
 from .client import Client
-from .codes import Codes, Top
+from .codes import Codes, Edited, Top
 from .dictionary import Dictionary
 from .errors import (AuthenticationError, BadRequestError, BusyError, ConflictError, NotFoundError, PermissionDeniedError,
                      RasaeError, ReplyError, RequestTimeoutError, ServerError, StatusError, TooLargeError, TransportError)
@@ -25,8 +25,9 @@ from .version import VERSION as __version__
 
 __all__ = [
     "Agreement", "Archetype", "AsyncClient", "AsyncDictionary", "AsyncTransport", "Atom", "AuthenticationError",
-    "BadRequestError", "BusyError", "Client", "Codes", "Concept", "ConflictError", "Dictionary", "Encoder", "Example",
-    "Explanation", "Form", "Info", "Item", "Limits", "Match", "NearRow", "NotFoundError", "Partner", "PermissionDeniedError",
+    "BadRequestError", "BusyError", "Client", "Codes", "Concept", "ConflictError", "Dictionary", "Edited", "Encoder",
+    "Example", "Explanation", "Form", "Info", "Item", "Limits", "Match", "NearRow", "NotFoundError", "Partner",
+    "PermissionDeniedError",
     "Point", "Quantile", "RasaeError", "ReplyError", "Request", "RequestTimeoutError", "Response", "Server", "ServerError",
     "Standardization", "Statistics", "StatusError", "TooLargeError", "Top", "Trace", "TraceRow", "Transport",
     "TransportError", "Unavailable", "Use", "__version__"]

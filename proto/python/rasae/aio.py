@@ -18,12 +18,12 @@ from . import arguments
 from .address import Address, Path
 from .arguments import Ids
 from .client import policy
-from .codes import Codes
+from .codes import Codes, Edited
 from .errors import RequestTimeoutError, TransportError
 from .exchange import Call, drive_async, mixed_up
 from .handle import Handle
 from .message import AsyncTransport, Request, Response
-from .operations import Fields, Measure, Metric, On, Operations, Order, Queries
+from .operations import Edit, Fields, Measure, Method, Metric, On, Operations, Order, Queries
 from .records import Atom, Explanation, Info, Item, Match, Partner, Point, Server, Standardization, Unavailable
 from .rows import Floats, Numbers
 from .session import Progress, Session
@@ -293,10 +293,15 @@ class AsyncDictionary:
         """As Dictionary.explain."""
         return await self._run(lambda now: now.explain(inputs, k, fields, batch_size, progress))
 
-    async def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On = "input", *, batch_size: int | None = None,
-                    progress: Progress | None = None) -> Floats:
+    async def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On = "input", *, method: Method = "add",
+                    batch_size: int | None = None, progress: Progress | None = None) -> Floats:
         """As Dictionary.steer."""
-        return await self._run(lambda now: now.steer(inputs, scales, on, batch_size, progress))
+        return await self._run(lambda now: now.steer(inputs, scales, on, method, batch_size, progress))
+
+    async def edit(self, inputs: Numbers, edits: Mapping[int, Edit], keep_error: bool = True, *, batch_size: int | None = None,
+                   progress: Progress | None = None) -> Edited:
+        """As Dictionary.edit."""
+        return await self._run(lambda now: now.edit(inputs, edits, keep_error, batch_size, progress))
 
     async def download(self, file: Path, progress: Progress | None = None) -> None:
         """As Dictionary.download."""

@@ -130,6 +130,26 @@ def pushes(scales: Mapping[int, float], count: int) -> dict[int, float]:
     return checked
 
 
+def edits(given: Mapping[int, Any], count: int) -> list[tuple[int, str, float | None]]:
+    """What edit does: an atom, an operation and its value, None for ablate."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f'edits is {given!r}, expected what to do with each atom, like {{5: ("scale", 2.0), 7: "ablate"}}')
+    if not given:
+        raise ValueError("edits is empty, expected at least one atom")
+    checked: list[tuple[int, str, float | None]] = []
+    for atom, wanted in given.items():
+        number = position(atom, "an atom of edits", count)
+        if wanted == "ablate":
+            checked.append((number, "ablate", None))
+            continue
+        op, value = wanted if isinstance(wanted, tuple) and len(wanted) == 2 else ("set", wanted)
+        if op not in ("set", "scale", "add", "clamp") or isinstance(value, (str, tuple)):
+            raise ValueError(f"the edit of atom {number} is {wanted!r}, expected a number, \"ablate\" or (\"set\", \"scale\", "
+                             '"add" or "clamp", a number)')
+        checked.append((number, op, pushes({number: value}, count)[number]))
+    return checked
+
+
 def seconds(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise ValueError(f"{what} is {value!r}, expected a number of seconds above 0")

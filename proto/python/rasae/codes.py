@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import numpy as np
@@ -22,6 +23,16 @@ class Top(NamedTuple):
 
     atoms: NDArray[np.int32]  #: [..., k], the strongest first; -1 where a row has fewer
     values: Floats  #: [..., k]; 0 there
+
+
+@dataclass(frozen=True)
+class Edited:
+    """Inputs with other codes."""
+
+    outputs: Floats  #: [..., d] in the units of the data
+    atoms: NDArray[np.int64]  #: [n] those that were edited, in the order of `edits`
+    before: Floats  #: [..., n] their codes; 0: not active
+    after: Floats  #: [..., n] likewise, after the edits
 
 
 class Codes:

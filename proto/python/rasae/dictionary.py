@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from . import arguments
 from .address import Path
 from .arguments import Ids
-from .codes import Codes
+from .codes import Codes, Edited
 from .exchange import Call, drive
 from .handle import Handle
 from .message import Transport
-from .operations import Fields, Measure, Metric, On, Operations, Order, Queries
+from .operations import Edit, Fields, Measure, Method, Metric, On, Operations, Order, Queries
 from .records import Atom, Explanation, Info, Item, Match, Partner, Point, Standardization
 from .rows import Floats, Numbers
 from .session import Progress
@@ -222,11 +222,19 @@ class Dictionary:
         fields: the parts of their atoms that are wanted, like ["label", "archetypes"]; the label when not given."""
         return self._run(lambda now: now.explain(inputs, k, fields, batch_size, progress))
 
-    def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On = "input", *, batch_size: int | None = None,
-              progress: Progress | None = None) -> Floats:
+    def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On = "input", *, method: Method = "add",
+              batch_size: int | None = None, progress: Progress | None = None) -> Floats:
         """inputs [..., d] + sum of scale * direction of the atom, in the units of the data, as in steer(x, {5: 2.0}); or on top
-        of what the dictionary makes of them (on="reconstruction"). directions() has the direction of each atom."""
-        return self._run(lambda now: now.steer(inputs, scales, on, batch_size, progress))
+        of what the dictionary makes of them (on="reconstruction"). directions() has the direction of each atom. method:
+        "orthogonal" multiplies the part of an input along the direction by the scale, "cap" limits that part, a length, to it."""
+        return self._run(lambda now: now.steer(inputs, scales, on, method, batch_size, progress))
+
+    def edit(self, inputs: Numbers, edits: Mapping[int, Edit], keep_error: bool = True, *, batch_size: int | None = None,
+             progress: Progress | None = None) -> Edited:
+        """inputs [..., d], in the units of the data, as they would be with other codes, as in
+        edit(x, {5: ("scale", 2.0), 7: "ablate", 9: 1.5}): x + (x_hat' - x_hat), or x_hat' without keep_error. A number sets
+        the code; other operations are "scale", "add", "clamp" (at most this) and "ablate"."""
+        return self._run(lambda now: now.edit(inputs, edits, keep_error, batch_size, progress))
 
     # ---- the file, administration
 

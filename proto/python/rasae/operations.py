@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import arguments, wire
 from .arguments import Ids
-from .codes import Codes
+from .codes import Codes, Edited
 from .errors import ReplyError
 from .exchange import Call
 from .message import Response
@@ -32,6 +32,9 @@ T = TypeVar("T")
 
 Metric = Literal["cosine", "dot"]
 On = Literal["input", "reconstruction"]
+Method = Literal["add", "orthogonal", "cap"]
+#: What becomes of a code: a number sets it, "ablate" makes it 0.
+Edit = Union[float, Literal["ablate"], tuple[Literal["set", "scale", "add", "clamp"], float]]
 Order = Literal["asc", "desc"]
 Measure = Literal["count", "pmi", "correlation"]
 Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "quantiles", "layout",
@@ -319,23 +322,54 @@ class Operations:
             return self._counted(list(every(Explanation, wire.member(reply, "explanations"))), end - first)
         return list(chain.from_iterable((yield from self._rows(rows, batch_size, progress, send))))
 
-    def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On, batch_size: int | None,
+    def steer(self, inputs: Numbers, scales: Mapping[int, float], on: On, method: Method, batch_size: int | None,
               progress: Progress | None) -> Call[Floats]:
         rows = Rows(inputs, self.info.dimensions, "inputs")
-        pushes = arguments.pushes(scales, self.info.atom_count) or {0: 0.0}  # the server wants one
         arguments.choice(on, "on", ("input", "reconstruction"))
-        query = {"steer": ",".join(f"{atom}:{scale!r}" for atom, scale in pushes.items()), "on": on}
+        arguments.choice(method, "method", ("add", "orthogonal", "cap"))
+        pushes = arguments.pushes(scales, self.info.atom_count)
+        if not pushes:  # the server wants one
+            pushes, method = {0: 0.0}, "add"
+        how = {"on": on} if method == "add" else {"on": on, "method": method}  # earlier servers know no method
+        query = {"steer": ",".join(f"{atom}:{scale!r}" for atom, scale in pushes.items()), **how}
         as_json = len(query["steer"]) > _QUERY_BYTES  # a query has a limit, a body holds them all
         listed = [{"atom": atom, "scale": scale} for atom, scale in pushes.items()]
 
         def send(first: int, end: int) -> Call[Floats]:
             values = rows.take(first, end)
             if as_json:
-                body = wire.as_json({"inputs": values.tolist(), "steer": listed, "on": on})
+                body = wire.as_json({"inputs": values.tolist(), "steer": listed, **how})
                 return wire.read_matrix((yield from self._post("/steer", body, wire.RAW)))
             return wire.read_matrix((yield from self._post("/steer", wire.write(values), wire.RAW, query)))
-        parts = yield from self._rows(rows, batch_size, progress, send)
+        most = batch_rows((yield from self.session.limits()), 4 * rows.width, batch_size)
+        if method != "add":
+            most = min(most, max(1, (yield from self.session.limits()).results // len(pushes)))
+        parts = yield from in_batches(rows.count, most, progress, send)
         return _joined(parts, self.info.dimensions).reshape(*rows.leading, self.info.dimensions)
+
+    def edit(self, inputs: Numbers, edits: Mapping[int, Edit], keep_error: bool, batch_size: int | None,
+             progress: Progress | None) -> Call[Edited]:
+        rows = Rows(inputs, self.info.dimensions, "inputs")
+        changes = arguments.edits(edits, self.info.atom_count)
+        if not isinstance(keep_error, (bool, np.bool_)):
+            raise TypeError(f"keep_error is {keep_error!r}, expected True or False")
+        kept = "true" if keep_error else "false"
+        listed = ",".join(f"{atom}:{op}" if value is None else f"{atom}:{op}:{value!r}" for atom, op, value in changes)
+        members = [{"atom": atom, "op": op, **({} if value is None else {"value": value})} for atom, op, value in changes]
+        limits = yield from self.session.limits()
+
+        def send(first: int, end: int) -> Call[list[NDArray[np.float32]]]:
+            values = rows.take(first, end)
+            if len(listed) > _QUERY_BYTES:
+                body = wire.as_json({"inputs": values.tolist(), "set": members, "keep_error": bool(keep_error)})
+                return wire.read((yield from self._post("/edit", body, wire.RAW)), 3)
+            query = {"set": listed, "keep_error": kept}
+            return wire.read((yield from self._post("/edit", wire.write(values), wire.RAW, query)), 3)
+        most = min(batch_rows(limits, 4 * rows.width, batch_size), max(1, limits.results // len(changes)))
+        parts = yield from in_batches(rows.count, most, progress, send)
+        outputs, before, after = (_joined([part[i] for part in parts], width).reshape(*rows.leading, width)
+                                  for i, width in enumerate((self.info.dimensions, len(changes), len(changes))))
+        return Edited(outputs, np.array([atom for atom, _, _ in changes]), before, after)
 
     # ---- requests
 

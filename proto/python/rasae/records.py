@@ -30,6 +30,7 @@ class Limits(Record):
     ids: int = 65536  #: numbers of atoms in a body
     results: int = 1 << 20  #: of a search, of all its vectors together
     steer: int = 4096  #: atoms that are pushed at once
+    edits: int = 4096  #: codes of a row that are edited at once
     target_bytes: int = 8192  #: of a path with its query
 
 

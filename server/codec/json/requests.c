@@ -93,7 +93,10 @@ typedef struct matrix_request {
     json_filter filter;
     ra_steer *pushes; /* steer only */
     size_t push_count, push_capacity;
-    int base;
+    int base, method;
+    ra_edit *edits; /* edit only */
+    size_t edit_count, edit_capacity;
+    int keep_error;
 } matrix_request;
 
 static bool read_matrix_row(json_scan *scan, json_position *position, void *target) {
@@ -258,15 +261,18 @@ static bool read_search_atoms(json_scan *scan, void *target) {
     return good;
 }
 
-static bool read_exclude_self(json_scan *scan, void *target) {
-    matrix_request *request = target;
+static bool read_truth(json_scan *scan, const char *name, int *truth) {
     json_type type = json_scan_peek(scan);
     if (!json_scan_skip(scan, NULL)) return false;
     if (type != JSON_TRUE && type != JSON_FALSE)
         return json_scan_fail_with(scan, RA_ERR_FORMAT, &(ra_error_facts){.kind = PROBLEM_INVALID_VALUE},
-                                   "exclude_self is %s, expected true or false", json_type_name(type));
-    request->exclude_self = type == JSON_TRUE;
+                                   "%s is %s, expected true or false", name, json_type_name(type));
+    *truth = type == JSON_TRUE;
     return true;
+}
+
+static bool read_exclude_self(json_scan *scan, void *target) {
+    return read_truth(scan, "exclude_self", &((matrix_request *)target)->exclude_self);
 }
 
 /* A list that may be empty, unlike one of queries. */
@@ -423,16 +429,37 @@ static bool read_base(json_scan *scan, void *target) {
     return true;
 }
 
+const char *const steer_method_names[] = {
+    [RA_STEER_ADD] = "add", [RA_STEER_ORTHOGONAL] = "orthogonal", [RA_STEER_CAP] = "cap", NULL};
+
+static bool read_method(json_scan *scan, void *target) {
+    matrix_request *request = target;
+    json_string name;
+    if (!json_scan_string(scan, "method", &name)) return false;
+    for (int i = 0; steer_method_names[i]; i++)
+        if (json_string_is(name, steer_method_names[i])) request->method = i;
+    if (request->method == STEER_METHOD_NOT_GIVEN)
+        return json_scan_fail(scan, RA_ERR_ARGUMENT,
+                              "method is \"%.*s\", expected \"add\", \"orthogonal\" or \"cap\"",
+                              json_string_shown(name), name.raw);
+    return true;
+}
+
 ra_status json_steer_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
                            steer_request *out, ra_error *err) {
-    static const json_member members[] = {
-        {"inputs", read_inputs, false}, {"steer", read_pushes, true}, {"on", read_base, true}};
-    matrix_request request = {.dimensions = dimensions, .max_rows = max_rows, .base = STEER_BASE_NOT_GIVEN};
+    static const json_member members[] = {{"inputs", read_inputs, false},
+                                          {"steer", read_pushes, true},
+                                          {"on", read_base, true},
+                                          {"method", read_method, true}};
+    matrix_request request = {.dimensions = dimensions,
+                              .max_rows = max_rows,
+                              .base = STEER_BASE_NOT_GIVEN,
+                              .method = STEER_METHOD_NOT_GIVEN};
     ra_status status = json_body_read(
         body, size,
         "{\"inputs\": [[...], ...], \"steer\": [{\"atom\": 5, \"scale\": 2.0}, ...], \"on\": \"input\"}",
         members, sizeof members / sizeof *members, &request, err);
-    *out = (steer_request){request.matrix, request.pushes, request.push_count, request.base};
+    *out = (steer_request){request.matrix, request.pushes, request.push_count, request.base, request.method};
     if (status != RA_OK) steer_request_release(out);
     return status;
 }
@@ -441,6 +468,100 @@ void steer_request_release(steer_request *request) {
     ra_matrix_release(&request->inputs);
     ra_free(request->pushes);
     *request = (steer_request){0};
+}
+
+/* ---- edit ---------------------------------------------------------------------------------------------- */
+
+const char *const edit_op_names[] = {
+    [RA_EDIT_SET] = "set",       [RA_EDIT_SCALE] = "scale", [RA_EDIT_ADD] = "add",
+    [RA_EDIT_ABLATE] = "ablate", [RA_EDIT_CLAMP] = "clamp", NULL};
+
+static const char edit_wanted[] = "{\"atom\": 5, \"op\": \"scale\", \"value\": 2}";
+
+typedef struct edit_reader {
+    ra_edit edit;
+    bool has_value;
+} edit_reader;
+
+static bool read_edit_atom(json_scan *scan, void *target) {
+    int64_t atom = 0;
+    if (!json_scan_i64(scan, "atom", &atom)) return false;
+    if (atom < 0)
+        return json_scan_fail_with(scan, RA_ERR_ARGUMENT, &(ra_error_facts){.kind = PROBLEM_OUT_OF_RANGE},
+                                   "an atom to edit is %lld, but atoms are numbered from 0", (long long)atom);
+    ((edit_reader *)target)->edit.atom = (size_t)atom;
+    return true;
+}
+
+static bool read_edit_op(json_scan *scan, void *target) {
+    edit_reader *reader = target;
+    json_string name;
+    if (!json_scan_string(scan, "op", &name)) return false;
+    for (int i = 0; edit_op_names[i]; i++)
+        if (json_string_is(name, edit_op_names[i])) {
+            reader->edit.op = (ra_edit_op)i;
+            return true;
+        }
+    return json_scan_fail(scan, RA_ERR_ARGUMENT,
+                          "op is \"%.*s\", expected \"set\", \"scale\", \"add\", \"ablate\" or \"clamp\"",
+                          json_string_shown(name), name.raw);
+}
+
+static bool read_edit_value(json_scan *scan, void *target) {
+    edit_reader *reader = target;
+    reader->has_value = true;
+    return json_scan_f32(scan, "value", &reader->edit.value);
+}
+
+static bool read_edits(json_scan *scan, void *target) {
+    static const json_member members[] = {
+        {"atom", read_edit_atom, false}, {"op", read_edit_op, false}, {"value", read_edit_value, true}};
+    matrix_request *request = target;
+    if (!json_scan_expect(scan, JSON_ARRAY, "set",
+                          "a list, [{\"atom\": 5, \"op\": \"scale\", \"value\": 2}, ...]"))
+        return false;
+    json_scan_array(scan);
+    while (json_scan_element(scan)) {
+        edit_reader reader = {0};
+        ra_edit *edits =
+            grown(scan, request->edits, &request->edit_capacity, request->edit_count + 1, sizeof *edits);
+        if (!edits) return false;
+        request->edits = edits;
+        if (request->edit_count == EDIT_MAX)
+            return json_scan_fail_with(scan, RA_ERR_TOO_LARGE, &(ra_error_facts){PROBLEM_LIMIT(EDIT_MAX)},
+                                       "set has more than %d entries", EDIT_MAX);
+        if (!json_object_read(scan, "an entry of set", edit_wanted, members, 3, &reader)) return false;
+        if (!reader.has_value && reader.edit.op != RA_EDIT_ABLATE)
+            return json_object_missing(scan, "an entry of set", "value", edit_wanted);
+        edits[request->edit_count++] = reader.edit;
+    }
+    return scan->status == RA_OK;
+}
+
+static bool read_keep_error(json_scan *scan, void *target) {
+    return read_truth(scan, "keep_error", &((matrix_request *)target)->keep_error);
+}
+
+ra_status json_edit_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
+                          edit_request *out, ra_error *err) {
+    static const json_member members[] = {
+        {"inputs", read_inputs, false}, {"set", read_edits, true}, {"keep_error", read_keep_error, true}};
+    matrix_request request = {
+        .dimensions = dimensions, .max_rows = max_rows, .keep_error = EDIT_KEEP_NOT_GIVEN};
+    ra_status status = json_body_read(
+        body, size,
+        "{\"inputs\": [[...], ...], \"set\": [{\"atom\": 5, \"op\": \"scale\", \"value\": 2}, ...], "
+        "\"keep_error\": true}",
+        members, sizeof members / sizeof *members, &request, err);
+    *out = (edit_request){request.matrix, request.edits, request.edit_count, request.keep_error};
+    if (status != RA_OK) edit_request_release(out);
+    return status;
+}
+
+void edit_request_release(edit_request *request) {
+    ra_matrix_release(&request->inputs);
+    ra_free(request->edits);
+    *request = (edit_request){0};
 }
 
 /* ---- latents: reconstruct ------------------------------------------------------------------------------ */

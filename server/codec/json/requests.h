@@ -25,7 +25,8 @@
  *                 {"positive": [5, 9], "negative": [3], ...}
  *                 each with "exclude": [7], "min_score": 0.3, "filter": {...} (filter.h)
  *   atoms         {"ids": [5, 9, 1]}
- *   steer         {"inputs": [[...], ...], "steer": [{"atom": 5, "scale": 2.0}, ...], "on": "input"}
+ *   steer         {"inputs": [[...], ...], "steer": [{"atom": 5, "scale": 2.0}, ...], "on": "input", "method": "add"}
+ *   edit          {"inputs": [[...], ...], "set": [{"atom": 5, "op": "scale", "value": 2}, ...], "keep_error": true}
  *
  * Ownership: `out` owns its memory; the function after it releases it. Memory is bounded by a small multiple
  * of the body. Thread safety: no state.
@@ -97,17 +98,34 @@ void search_request_release(search_request *request); /* leaves {0} */
 ra_status json_ids_parse(const char *body, size_t size, size_t most_ids, ids_request *out, ra_error *err);
 void ids_request_release(ids_request *request); /* leaves {0} */
 
-enum { STEER_BASE_NOT_GIVEN = -1 };
+enum { STEER_BASE_NOT_GIVEN = -1, STEER_METHOD_NOT_GIVEN = -1 };
 
 typedef struct steer_request {
     ra_matrix inputs; /* [rows, d] */
     ra_steer *pushes; /* [count]; the caller checks their atoms */
     size_t count;     /* 0: not given */
     int base;         /* ra_steer_base, or STEER_BASE_NOT_GIVEN */
+    int method;       /* ra_steer_method, or STEER_METHOD_NOT_GIVEN */
 } steer_request;
 
 ra_status json_steer_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
                            steer_request *out, ra_error *err);
 void steer_request_release(steer_request *request); /* leaves {0} */
+
+/* By ra_steer_method and ra_edit_op; NULL after the last. */
+extern const char *const steer_method_names[], *const edit_op_names[];
+
+enum { EDIT_KEEP_NOT_GIVEN = -1, EDIT_MAX = STEER_MAX_PUSHES };
+
+typedef struct edit_request {
+    ra_matrix inputs; /* [rows, d] */
+    ra_edit *edits;   /* [count]; the caller checks their atoms */
+    size_t count;     /* 0: not given */
+    int keep_error;   /* 0, 1 or EDIT_KEEP_NOT_GIVEN */
+} edit_request;
+
+ra_status json_edit_parse(const char *body, size_t size, size_t dimensions, size_t max_rows,
+                          edit_request *out, ra_error *err);
+void edit_request_release(edit_request *request); /* leaves {0} */
 
 #endif

@@ -125,8 +125,9 @@ START_TEST(test_steers_in_the_units_of_the_inputs) {
     float got[B * D], expected[B * D];
     set_up(&f, _i);
     for (size_t b = 0; b < 2; b++) {
-        ra_ok(ra_model_steer(f.model, f.workspace, f.raw, B, bases[b], pushes, 2, got, &err));
-        ra_ok(ra_model_steer(f.plain, f.workspace, f.x, B, bases[b], pushes, 2, expected, &err));
+        ra_ok(ra_model_steer(f.model, f.workspace, f.raw, B, bases[b], RA_STEER_ADD, pushes, 2, got, &err));
+        ra_ok(
+            ra_model_steer(f.plain, f.workspace, f.x, B, bases[b], RA_STEER_ADD, pushes, 2, expected, &err));
         for (size_t i = 0; i < B * D; i++) expected[i] = expected[i] * scale[i % D] + mean[i % D];
         assert_close(got, expected, B * D, 1e-6);
     }

@@ -45,6 +45,7 @@ START_TEST(test_steer_is_refused) {
         {"{\"inputs\":[[1,2]],\"steer\":[{\"atom\":1,\"scale\":1,\"x\":1}]}", RA_ERR_FORMAT,
          "unknown member"},
         {"{\"inputs\":[[1,2]],\"on\":\"output\"}", RA_ERR_ARGUMENT, "on is \"output\""},
+        {"{\"inputs\":[[1,2]],\"method\":\"turn\"}", RA_ERR_ARGUMENT, "method is \"turn\""},
         {"{\"inputs\":[[1,2]],\"on\":1}", RA_ERR_FORMAT, "on is a number"},
         {"{\"inputs\":[[1,2]],\"steer\":[{\"atom\":1,\"scale\":1}", RA_ERR_FORMAT, "not JSON"},
     };
