@@ -80,7 +80,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
+.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-faults check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
   bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
@@ -247,6 +247,9 @@ check-interop: $(OUT)/rasae $(INTEROP_VENV)/stamp ## compare with overcomplete, 
 check-barriers: $(UNIT) $(CHECKED) ## remove each barrier of the CUDA kernels in turn; each must be missed (ten minutes)
 	$(Q)$(TEST_ENV) python3 tests/emulation/remove_barriers.py '$(CHECKED_CXX)' '$(CHECKED_LINK)' '$(CHECKED)' $(BARRIERS)
 
+check-faults: all ## let each call of the system fail in its turn, through training, fusing, evaluating, serving (half an hour)
+	$(Q)for test in tests/cli/test_faults.py tests/http/test_faults.py; do $(TEST_ENV) RASAE_FAULTS=all python3 $$test || exit 1; done
+
 # ---- fuzzing: tests/fuzz/README.md -------------------------------------------------------------------------------------
 # A build of its own, with clang. New inputs go to build/fuzz/NAME/inputs; one that is found to break something, beside it.
 FUZZER    := $(OUT)/tests/fuzz
@@ -281,15 +284,20 @@ fuzz-coverage: ## print which share of each parser's lines the kept inputs reach
 	$(Q)CFLAGS='-fprofile-instr-generate -fcoverage-mapping' LDFLAGS=-fprofile-instr-generate \
 	  $(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer-no-link BUILD=$(BUILD)/fuzz-coverage fuzz-coverage-run
 
-FUZZ_PARSERS = $(call c_files,lib/io server/codec -not -path '*/prometheus.c') lib/app/numbers.c lib/app/settings/file.c server/http/auth.c \
-  server/http/conditions.c server/http/forwarded.c server/http/headers.c server/http/ip.c server/http/target.c
+FUZZ_PARSERS = $(patsubst %,lib/io/%.c,config json kinds labels npy npz order utf8 zip) \
+  $(patsubst %,lib/io/safetensors/%.c,digest header layout_settings layouts lists names npz read torch) $(call c_files,lib/io/torch) \
+  $(filter-out %/coding_table.c,$(wildcard server/codec/coding_*.c)) server/codec/negotiate.c $(call c_files,server/codec/binary) \
+  $(filter-out %/replies.c,$(wildcard server/codec/json/*.c)) $(patsubst %,server/codec/oip/%.c,request tensor) \
+  lib/app/numbers.c lib/app/settings/file.c $(patsubst %,server/http/%.c,auth conditions forwarded headers ip target)
 
 fuzz-coverage-run: $(FUZZER)
 	$(Q)rm -f $(BUILD)/*.profraw
 	$(Q)for name in $(FUZZ_ALL); do OPENBLAS_NUM_THREADS=1 LLVM_PROFILE_FILE=$(BUILD)/$$name.profraw \
 	  $(FUZZER) $$name -runs=0 tests/fuzz/corpus/$$name >$(BUILD)/$$name.log 2>&1 || exit 1; done
 	$(Q)llvm-profdata merge -o $(BUILD)/all.profdata $(BUILD)/*.profraw
-	$(Q)llvm-cov report $(FUZZER) -instr-profile=$(BUILD)/all.profdata $(FUZZ_PARSERS)
+	$(Q)llvm-cov report $(FUZZER) -instr-profile=$(BUILD)/all.profdata 2>/dev/null | \
+	  awk -v wanted='$(FUZZ_PARSERS)' 'BEGIN { n = split(wanted, list, " "); for (i = 1; i <= n; i++) of[list[i]] = 1 } \
+	    $$1 in of { lines += $$8; missed += $$9; printf "%7s  %s\n", $$10, $$1 } END { printf "%6.2f%%  lines of all\n", 100 * (1 - missed / lines) }'
 
 # The real plugin, under another name: in this folder librasae-cuda.so is the emulated one.
 GPU_PLUGIN := $(if $(CUDA),$(OUT)/tests/librasae-cuda-device.so)

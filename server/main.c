@@ -61,7 +61,8 @@ int main(int argc, char **argv) {
     settings chosen;
     ra_error err = {0};
     if (settings_read(argc, argv, getenv, environ, &chosen, &err) != RA_OK) {
-        if (err.code != RA_ERR_NOT_FOUND && err.code != RA_ERR_IO) start_end(settings_wrong(&err));
+        bool wrong = err.code != RA_ERR_NOT_FOUND && err.code != RA_ERR_IO && err.code != RA_ERR_MEMORY;
+        if (wrong) start_end(settings_wrong(&err));
         fprintf(stderr, "rasaed: %s\n", err.message);
         start_end(EXIT_FAILURE);
     }

@@ -41,6 +41,9 @@ FUNCTION = re.compile(r"\b(ra_\w+)\(\)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
+BYTES = "tests/fuzz/corpus/"  # what the fuzzer made names nothing
+
+
 def files_below(top):
     for folder, folders, names in os.walk(top):
         folders[:] = sorted(name for name in folders if name not in SKIPPED)
@@ -100,6 +103,8 @@ class Tree:
         self.names = {os.path.basename(path) for path in self.paths}
         self.texts, self.words, self.headers, makefile = {}, set(), set(), ""
         for path in self.files:
+            if path.startswith(BYTES):
+                continue
             with open(os.path.join(top, path), encoding="utf-8", errors="replace") as file:
                 text = file.read()
             if path.endswith((".c", ".h", ".cu", ".cuh")):
