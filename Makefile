@@ -94,7 +94,7 @@ all: $(PROGRAMS) $(LIBRASAE) $(CUDA) ## build the library and both programs; wit
 install-deps: ## install the packages that the build and the tests need, on Debian 12 or 13
 	$(Q)sh deploy/install-deps
 
-demo: install-deps ## train on word embeddings, serve the result, print three curl commands
+demo: install-deps ## train on word embeddings, serve the result, print three curl commands and the address to open
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)bash deploy/demo $(OUT)
 

@@ -11,7 +11,7 @@
 static const command *const commands[] = {
     &command_train,    &command_fuse,   &command_encode,  &command_reconstruct, &command_inspect,
     &command_trace,    &command_eval,   &command_compare, &command_layout,      &command_consensus,
-    &command_contrast, &command_import, &command_export};
+    &command_contrast, &command_import, &command_export,  &command_serve,       &command_explore};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static const command *find_command(const char *name) {

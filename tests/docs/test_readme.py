@@ -140,9 +140,14 @@ class Reader:
             curls = re.findall(r"^curl .*$", demo.output, re.M)
             self.test.assertEqual(len(curls), 3, demo.output)
             replies = [shell(curl, self.folder).stdout for curl in curls]
-            _, neighbors, reconstruction = map(json.loads, replies)
-            self.test.assertEqual(len(neighbors["neighbors"]), 5)
-            self.test.assertEqual(len(reconstruction["reconstructions"][0]), 384)
+            _, together, found = map(json.loads, replies)
+            self.test.assertEqual(len(together["partners"]), 5)
+            self.test.assertTrue(all(one["lift"] > 1 and one["label"] for one in together["partners"]))
+            self.test.assertEqual(len(found["atoms"]), 3)
+            self.test.assertTrue(all("music" in json.dumps(one) for one in found["atoms"]))
+            opened = re.search(r"in a browser: (http://\S+/)$", demo.output, re.M)[1]
+            with urllib.request.urlopen(opened, timeout=5) as page:
+                self.test.assertIn("text/html", page.headers["Content-Type"])
         finally:
             status = demo.stop()
         # make itself ends by the signal once its commands have ended.
@@ -197,7 +202,7 @@ class Readme(unittest.TestCase):
         self.assertIn(">%s<" % re.search(r'"label":"([^"]+)"', shown).group(1), read("tests", "docs", "atom.svg"))
 
     def test_flags_exist(self):
-        commands = ("train", "fuse", "encode", "reconstruct", "inspect", "eval", "compare", "layout", "trace", "import", "export")
+        commands = ("train", "fuse", "encode", "reconstruct", "inspect", "eval", "compare", "layout", "trace", "import", "export", "explore", "serve")
         known = set()
         for words in (["rasaed"], ["rasae"], *(["rasae", command] for command in commands)):
             listed = subprocess.run([os.path.join(PROGRAMS, words[0]), *words[1:], "--help"], capture_output=True, text=True,
