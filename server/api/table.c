@@ -1,6 +1,6 @@
 /* The whole table of the atoms in one reply, by columns: for a page that draws all of them. Labels are texts, so a binary
  * reply, one array for each column, has none. */
-#include "api/api.h"
+#include "api/dinovision.h"
 #include "codec/binary/tensors.h"
 #include "ra_memory.h"
 
@@ -184,6 +184,7 @@ ra_status api_table(api_call *call, ra_error *err) {
     call->response->cacheable = true;
     call->response->status = 200;
     call->response->content_type = form_media_type(call->request->reply_form);
+    if (call->request->reply_form == FORM_DINOVISION) return write_dinovision(call, err);
     if (call->request->reply_form == FORM_CSV) return write_csv(call, &chosen, err);
     return call->request->reply_form == FORM_NPY ? write_npy(call, &chosen, err)
                                                  : write_json(call, &chosen, err);

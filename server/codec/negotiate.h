@@ -1,8 +1,8 @@
 /* negotiate.h - the form of a body, and the form that a client wants back.
  *
  * The same numbers travel as JSON, as raw little-endian tensors and as npy; the whole dictionary also travels
- * as safetensors, lists of objects as NDJSON, one per line, and a table as CSV (proto/tensors.md). Content-Type gives the form of the
- * request body. `format=json|raw|npy|safetensors|ndjson|csv` in the query, or else Accept, chooses the form of the reply.
+ * as safetensors, lists of objects as NDJSON, one per line, and a table as CSV or as the page of DinoVision reads it (proto/tensors.md). Content-Type gives the form of the
+ * request body. `format=json|raw|npy|safetensors|ndjson|csv|dinovision` in the query, or else Accept, chooses the form of the reply.
  *
  * Source: RFC 9110, sections 8.3, 12.4.2, 12.5.1, 12.5.3. Thread safety: no state.
  */
@@ -22,7 +22,8 @@
     X(NPY, "npy", "application/x-npy")                                                                       \
     X(SAFETENSORS, "safetensors", "application/x-safetensors")                                               \
     X(NDJSON, "ndjson", "application/x-ndjson")                                                              \
-    X(CSV, "csv", "text/csv")
+    X(CSV, "csv", "text/csv")                                                                                \
+    X(DINOVISION, "dinovision", "application/vnd.dinovision+json")
 
 typedef enum form {
 #define X(id, name, media) FORM_##id,

@@ -54,7 +54,8 @@ def measure(path):
     with open(data, "wb") as file:
         file.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + struct.pack("<%df" % len(rows), *rows))
     fused = path + ".fused"
-    for arguments in ("fuse", path, "-o", fused), ("eval", fused, data, "--save", path, "--basic", "--item-shape", "2x2", "--items", "3"):
+    for arguments in (("fuse", path, "-o", fused), ("layout", fused, "-o", fused),
+                      ("eval", fused, data, "--save", path, "--basic", "--item-shape", "2x2", "--items", "3")):
         subprocess.run([RASAE, *arguments], check=True, capture_output=True, timeout=60)
     os.remove(data)
     os.remove(fused)

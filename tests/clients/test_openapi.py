@@ -229,7 +229,7 @@ class Contract(unittest.TestCase):
                   headers={**RAW, "X-Tensor-Shape": "1, 3", "X-Tensor-Dtype": "F32"})
         for form in ("safetensors", "raw", "npy"):
             self.get(D + "/dictionary?format=" + form)
-        for form in ("json", "csv", "npy"):
+        for form in ("json", "csv", "npy", "dinovision"):
             self.get(D + "/table?format=" + form)
         self.get(D + "/table?columns=index,label,energy")
         self.get(D + "/atoms?sort=energy&order=asc&point=12")
@@ -355,6 +355,7 @@ class Contract(unittest.TestCase):
         self.get("/v1/dictionaries/bare/atoms/5/cofiring", status=409)
         self.get("/v1/dictionaries/bare/atoms/5/items", status=409)
         self.get("/v1/dictionaries/plain/points", status=409)
+        self.get("/v1/dictionaries/bare/table?format=dinovision", status=409)
         self.post("/v1/dictionaries/bare/explain", BATCH, status=409)
         self.post("/v1/dictionaries/bare/edit", BATCH, status=409)
         self.post("/v1/util/sae-vector", {"model": "m", "source": "bare", "index": 5}, status=409)

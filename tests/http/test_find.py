@@ -1,5 +1,5 @@
 """Atoms as a table: found by labels, filtered by what is measured, in the order of a column (server/api/find.c), and the
-whole table by columns (server/api/table.c), held against the atoms themselves."""
+whole table by columns (server/api/table.c, server/api/dinovision.c), held against the atoms themselves."""
 
 import csv
 import io
@@ -177,6 +177,23 @@ class Find(unittest.TestCase):
             self.assertEqual((int(row[0]), row[1], row[3]), (k, table["label"][k] or "", ""))
             self.assertEqual(float(row[2]), table["max"][k])
         self.assertIn('"', "".join(filter(None, table["label"])))  # which has to be doubled
+
+    def test_the_table_as_the_page_of_dinovision_reads_it(self):
+        reply = self.daemon.get(PATH + "/table?format=dinovision")
+        self.assertEqual((reply.status, reply.headers["Content-Type"]), (200, "application/vnd.dinovision+json"))
+        shown, table = reply.json, self.daemon.get(PATH + "/table").json["columns"]
+        self.assertEqual({len(column) for column in shown.values()}, {32000})  # as many as the page reads
+        for ours, theirs in (("x", "umap_x"), ("y", "umap_y"), ("energy", "energy"), ("count", "nb_fire")):
+            self.assertEqual(shown[theirs][:K], table[ours])
+        self.assertEqual(shown["is_dead"], [int(count == 0) for count in table["count"]] + [1] * (32000 - K))
+        self.assertTrue(all(len(color) == 3 and 0 <= min(color) and max(color) <= 1 for color in shown["umap_colors"]))
+        for k in range(K):
+            self.assertAlmostEqual(shown["umap_scale"][k], table["energy"][k] / max(table["energy"]), places=6)
+            partners = self.daemon.get("%s/atoms/%d/cofiring?k=1000&measure=correlation" % (PATH, k)).json["partners"]
+            self.assertEqual(shown["connections_idx"][k], [one["atom"] for one in partners])
+            self.assertEqual(shown["connections_val"][k], [one["correlation"] for one in partners])
+        refused = self.daemon.get("/v1/dictionaries/plain/table?format=dinovision")
+        self.assertEqual((refused.status, refused.json["code"]), (409, "not_held"))
 
     def test_the_table_as_arrays(self):
         reply = self.daemon.get(PATH + "/table?columns=count,energy&format=npy")
