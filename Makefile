@@ -324,8 +324,9 @@ $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBAPP)
 .SECONDARY: $(call object,$(wildcard tests/bench/*.c))
 
 bench: install-deps ## time numbers, serving and training beside this machine's limits
-	$(Q)$(MAKE) --no-print-directory $(BENCHES)
+	$(Q)$(MAKE) --no-print-directory $(BENCHES) all
 	$(Q)for bench in $(BENCHES); do $$bench || exit 1; echo; done
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_atoms.py
 
 # The programs that benchmarks compare with, in an environment of their own.
 BENCH_VENV := $(BUILD)/bench-venv
