@@ -8,7 +8,7 @@ import os
 import threading
 import unittest
 
-from browser import TOP, Explorer  # first: it enters the environment of the packages
+from browser import DATA, TOP, Explorer, make  # first: it enters the environment of the packages
 
 from environment import Daemon
 
@@ -30,6 +30,11 @@ class Example(Explorer):
         cls.origin = "http://127.0.0.1:%d" % cls.pages.server_address[1]
         cls.flags = ("--cors-origin", cls.origin)
         super().setUpClass()
+
+    @classmethod
+    def dictionaries(cls):
+        return {"words": make(cls.folder, "words", os.path.join(DATA, "words.safetensors"), os.path.join(DATA, "words.txt"),
+                              "--concepts", "300", "--top-k", "16", "--epochs", "6")}
 
     def example(self, server, name):
         page = self.page()
