@@ -94,7 +94,7 @@ static bool is_for_device(cost_kind kind, const ra_model_info *info) {
 
 bool cost_is_heavy(const cost *stated, const http_request *request, const ra_model_info *info) {
     if (stated->kind == COST_NONE) return false;
-    if (stated->kind == COST_FILE || stated->kind == COST_READ || stated->kind == COST_UNSTATED) return true;
+    if (stated->kind >= COST_READ || stated->kind == COST_UNSTATED) return true;
     double bytes = (double)request->body_size * (request->coding == CODING_IDENTITY ? 1 : PACKED);
     double nanoseconds = bytes * PARSE_NANOSECONDS;
     if (info && nanoseconds <= HEAVY_NANOSECONDS)

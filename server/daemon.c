@@ -121,8 +121,11 @@ static ra_status load(parts *self, ra_error *err) {
     RA_TRY(
         ra_backend_reserve(self->shares.pool_threads + self->shares.io_threads + COMPUTATIONS_AT_ONCE, err));
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
-    registry_options from = {
-        .backend = self->backend, .workspaces = COMPUTATIONS_AT_ONCE, .device = &self->state.device};
+    if (chosen->state) RA_TRY(store_new(chosen->state, &self->state.changes, err));
+    registry_options from = {.backend = self->backend,
+                             .workspaces = COMPUTATIONS_AT_ONCE,
+                             .device = &self->state.device,
+                             .changes = self->state.changes};
     return settings_open_dictionaries(chosen, from, &self->state.dictionaries, err);
 }
 
@@ -339,6 +342,7 @@ static void stop(parts *self) {
     }
     batcher_free(self->state.batcher);
     registry_free(self->state.dictionaries);
+    store_free(self->state.changes);
     metrics_free(self->state.metrics);
     auth_free(self->state.keys);
     ra_backend_release(self->backend);

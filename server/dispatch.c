@@ -131,7 +131,7 @@ static bool is_served_here(const rasaed *server, const route *row, const http_re
 
 /* OPTIONS * asks what the server can do at all, and whether it is there. */
 static void answer_server_options(const http_request *request, http_response *response) {
-    static const char methods[] = "GET, HEAD, POST, OPTIONS";
+    static const char methods[] = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
     if (request->method == HTTP_OPTIONS)
         response->status = 200;
     else
@@ -153,7 +153,8 @@ static void admit(void *context, http_request *request, http_response *response,
     cors_answer(server->cors, request, response);
     request->route = row;
     memcpy(request->captures, match.captures, sizeof request->captures);
-    request->patient = row && row->cost.kind == COST_FILE;
+    request->patient =
+        row && (row->cost.kind == COST_FILE || (row->cost.kind == COST_STATE && row->method != HTTP_GET));
     request->vital = request->admin || (row && row->address == ADDRESS_BOTH);
     if (strcmp(request->target.path, "*") == 0) {
         answer_server_options(request, response);
@@ -193,6 +194,7 @@ static ra_status find_dictionary(api_call *call, const char *name, ra_error *err
         call->dictionary = registry_acquire(dictionaries, name);
         if (call->dictionary) {
             atomic_fetch_add(call->dictionary->requests, 1);
+            call->labels = store_labels(call->dictionary->changes);
             return RA_OK;
         }
         if (!registry_status_of(dictionaries, name, &known)) return api_fail_unknown(name, err);
@@ -242,6 +244,7 @@ static ra_status resolve(api_call *call, const route *row, ra_error *err) {
         case CAPTURE_NAME:
         case CAPTURE_ASSET:
         case CAPTURE_FILE:
+        case CAPTURE_TEXT:
         case CAPTURE_NOTHING:
             break;
         }
@@ -283,13 +286,14 @@ static ra_status handle(api_call *call, http_request *request, ra_error *err) {
     bool tagged = (request->method == HTTP_GET || request->method == HTTP_HEAD) && !api_is_oip(request);
     bool about_one = row->captures[0] == CAPTURE_DICTIONARY || row->captures[0] == CAPTURE_NAME;
     RA_TRY(resolve(call, row, err));
-    if (*wanted && about_one && path_has_revision(call, *wanted)) *wanted = NULL; /* it holds */
-    if (*wanted && about_one && !tagged) {
+    bool any = *wanted && strcmp(*wanted, "*") == 0 && row->own_tag; /* that is for the handler */
+    if (*wanted && about_one && !any && path_has_revision(call, *wanted)) *wanted = NULL; /* it holds */
+    if (*wanted && about_one && !tagged && !row->own_tag) {
         refuse_revision(call);
         return RA_OK;
     }
     RA_TRY(row->handler(call, err));
-    if (*wanted && !tagged && call->dictionary && !has_revision(call->dictionary, *wanted))
+    if (*wanted && !tagged && !row->own_tag && call->dictionary && !has_revision(call->dictionary, *wanted))
         refuse_revision(call);
     return RA_OK;
 }
@@ -318,12 +322,14 @@ static void answer(void *context, http_request *request, http_response *response
     }
     if (status == RA_ERR_DEVICE) device_watch_failed(&call.server->device);
     response->verbatim = api_is_oip(request);
-    if (call.dictionary) response->modified = call.dictionary->loaded;
+    /* A label that is set changes replies, and a date cannot tell two changes of one second apart. */
+    if (call.dictionary && !call.dictionary->changes) response->modified = call.dictionary->loaded;
     http_response_finish(request, response);
     if (call.dictionary && checked == RA_OK)
         http_response_header(response, "X-Dictionary-Revision",
                              ra_artifact_digest(call.dictionary->artifact));
     response->close |= atomic_load(&call.server->draining);
+    set_labels_release(call.labels);
     served_release(call.dictionary);
     scratch_trim();
 }

@@ -16,6 +16,8 @@
 
 #define GET HTTP_GET
 #define POST HTTP_POST
+#define PUT HTTP_PUT
+#define DELETE HTTP_DELETE
 #define D "/v1/dictionaries/{d}"
 #define M "/v2/models/{d}"
 #define V M "/versions/{v}"
@@ -67,8 +69,28 @@ static route table[] = {
         .key = AUTH_READ, .gives = FORMS_TABLE, .query = "columns format", .cost = {COST_TABLE, 400}},
     {GET, D "/points", api_points, "points",
         .key = AUTH_READ, .gives = FORMS_MATRIX | FORMS_LINES, .query = "offset limit fields format", .cost = {COST_ATOMS, 25}},
+    {GET, D "/contrasts", api_contrasts, "contrasts", .key = AUTH_READ, .cost = {COST_NONE}},
+    {GET, D "/contrasts/{n}", api_contrast, "contrast",
+        .key = AUTH_READ, .gives = FORMS_TABLE, .query = "sort order offset limit fields format", .cost = {COST_TABLE, 400}},
     {GET, D "/points/{i}", api_point, "point",
         .key = AUTH_READ, .gives = FORMS_MATRIX, .query = "format", .cost = {COST_NONE}},
+
+    /* ---- what is kept in the state directory */
+    {GET, D "/atoms/{i}/label", api_label, "label", .key = AUTH_READ, .cost = {COST_NONE}},
+    {PUT, D "/atoms/{i}/label", api_set_label, "set_label",
+        .key = AUTH_ADMIN, .takes = FORMS_JSON, .cost = {COST_STATE}, .own_tag = true},
+    {DELETE, D "/atoms/{i}/label", api_unset_label, "unset_label",
+        .key = AUTH_ADMIN, .takes = FORMS_NOTHING, .cost = {COST_STATE}, .own_tag = true},
+    {GET, D "/labels", api_labels, "labels",
+        .key = AUTH_READ, .gives = FORMS_LINES, .query = "offset limit format", .cost = {COST_TABLE, 100}},
+    {POST, D "/labels", api_import_labels, "import_labels",
+        .key = AUTH_ADMIN, .takes = FORMS_LINES, .cost = {COST_STATE}},
+    {GET, D "/lists", api_lists, "lists", .key = AUTH_READ, .cost = {COST_STATE}},
+    {GET, D "/lists/{n}", api_list, "list", .key = AUTH_READ, .cost = {COST_STATE}},
+    {PUT, D "/lists/{n}", api_put_list, "put_list",
+        .key = AUTH_ADMIN, .takes = FORMS_JSON, .cost = {COST_STATE}, .own_tag = true},
+    {DELETE, D "/lists/{n}", api_delete_list, "delete_list",
+        .key = AUTH_ADMIN, .takes = FORMS_NOTHING, .cost = {COST_STATE}, .own_tag = true},
 
     /* ---- computing */
     {POST, D "/search", api_search, "search",
@@ -155,6 +177,8 @@ static route_capture capture_of(char letter) {
         return CAPTURE_ASSET;
     case 'f':
         return CAPTURE_FILE;
+    case 'n':
+        return CAPTURE_TEXT;
     default:
         return CAPTURE_NUMBER;
     }

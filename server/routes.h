@@ -36,6 +36,7 @@ typedef enum route_capture {
     CAPTURE_NAME,    /* {m}: a name of a dictionary that the handler looks up itself */
     CAPTURE_ASSET,   /* {a}: a file inside the program, which the handler looks up itself */
     CAPTURE_FILE,    /* {f}: the rest of the path, of any number of segments; the first of them */
+    CAPTURE_TEXT,    /* {n}: a name that the handler looks up: request->captures[] has it */
     CAPTURE_NUMBER   /* {i}: a whole number */
 } route_capture;
 
@@ -51,7 +52,8 @@ typedef struct route {
     cost cost;             /* what a request costs; every row states it */
     route_address address; /* where the route is served */
     bool page;             /* for people alone: the contract does not describe it */
-    bool revives;          /* it also takes a dictionary that was lost; call->dictionary is NULL then */
+    bool own_tag; /* If-Match of a change is about what the path names in the dictionary; the handler looks */
+    bool revives; /* it also takes a dictionary that was lost; call->dictionary is NULL then */
     route_capture captures[HTTP_CAPTURES]; /* compiled from the pattern */
 } route;
 

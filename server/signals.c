@@ -54,6 +54,7 @@ static void hold(int signal) {
 void signals_while_loading(void) {
     main_thread = pthread_self();
     handle(SIGPIPE, SIG_IGN);
+    handle(SIGXFSZ, SIG_IGN); /* a limit on the size of files is then an error, like a full disk */
     handle(SIGTERM, end_at_once);
     handle(SIGINT, end_at_once);
     handle(SIGUSR1, SIG_IGN);

@@ -1,6 +1,8 @@
 #include "app/atom_json.h"
 #include "app/latent_json.h"
 
+#include <math.h>
+
 enum { ROWS_OF_A_POINT = 3 };
 
 const char *const atom_part_names[ATOM_PART_COUNT] = {
@@ -9,9 +11,26 @@ const char *const atom_part_names[ATOM_PART_COUNT] = {
 #undef X
 };
 
-static void label(text *out, const ra_model *model, size_t atom) {
+static void label(text *out, const ra_model *model, size_t atom, const atom_words *words) {
+    if (words) {
+        json_text(out, "label", words->label);
+        json_text(out, "label_source", "set");
+        return;
+    }
     json_text(out, "label", ra_model_atom_label(model, atom));
     json_text(out, "label_source", ra_label_source_name(ra_model_atom_label_source(model, atom)));
+}
+
+void json_explanation(text *out, const atom_words *words) {
+    if (!words || (!words->explanation && !words->source && isnan(words->score))) {
+        json_null(out, "explanation");
+        return;
+    }
+    json_object(out, "explanation");
+    json_text(out, "text", words->explanation);
+    json_text(out, "source", words->source);
+    json_float(out, "score", (float)words->score);
+    json_object_end(out);
 }
 
 static void point_rows(text *out, const ra_model *model, size_t point) {
@@ -146,7 +165,9 @@ void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned par
                      const atom_numbers *numbers) {
     size_t d = ra_model_get_info(model)->dimensions;
     if (parts & ATOM_NORM) json_float(out, "norm", ra_model_atom_norm(model, atom));
-    if (parts & ATOM_LABEL) label(out, model, atom);
+    const atom_words *words = numbers ? numbers->words : NULL;
+    if (parts & ATOM_LABEL) label(out, model, atom, words);
+    if (parts & ATOM_EXPLANATION) json_explanation(out, words);
     if (parts & ATOM_ARCHETYPES) archetypes(out, model, atom, parts & ATOM_POINT_ROWS);
     if (parts & ATOM_RELAXATION) relaxation(out, model, atom);
     if (parts & ATOM_TRACE) trace(out, model, atom);

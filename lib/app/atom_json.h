@@ -12,7 +12,8 @@
  * json_atom_parts(). */
 #define ATOM_PART_LIST(X)                                                                                    \
     X(NORM, norm)                                                                                            \
-    X(LABEL, label)           /* and label_source */                                                         \
+    X(LABEL, label) /* and label_source */                                                                   \
+    X(EXPLANATION, explanation)                                                                              \
     X(ARCHETYPES, archetypes) /* and coverage, hull_share */                                                 \
     X(RELAXATION, relaxation)                                                                                \
     X(TRACE, trace)                                                                                          \
@@ -45,18 +46,29 @@ enum atom_part {
 /* "norm", "label" and so on, by their index. */
 extern const char *const atom_part_names[ATOM_PART_COUNT];
 
+/* What somebody said of an atom, which takes the place of the model's label. */
+typedef struct atom_words {
+    const char *label;
+    const char *explanation, *source; /* NULL: unknown */
+    double score;                     /* NaN: unknown */
+} atom_words;
+
 /* The numbers of an atom, [d] each; NULL where the part is not asked for. */
 typedef struct atom_numbers {
-    const float *vector;    /* read by ra_model_atom() */
-    const float *direction; /* read by ra_model_direction() */
-    const float *encoder;   /* read by ra_model_encoder_vector(); NULL without an encoder, too */
-    float encoder_cosine;   /* with the vector, both in the space of the dictionary; NaN: unknown */
+    const float *vector;     /* read by ra_model_atom() */
+    const float *direction;  /* read by ra_model_direction() */
+    const float *encoder;    /* read by ra_model_encoder_vector(); NULL without an encoder, too */
+    float encoder_cosine;    /* with the vector, both in the space of the dictionary; NaN: unknown */
+    const atom_words *words; /* NULL: nobody said anything */
 } atom_numbers;
 
 /* The members of these parts, in the object that is open. numbers may be NULL without ATOM_VECTOR, ATOM_DIRECTION and
- * ATOM_ENCODER. */
+ * ATOM_ENCODER, where nobody said anything. */
 void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned parts,
                      const atom_numbers *numbers);
+
+/* "explanation":{"text":...,"source":...,"score":...}, or null if words is NULL or has neither. */
+void json_explanation(text *out, const atom_words *words);
 
 /* "units":"standardized", the units of norms, distances, dot products and vectors of atoms and points; "data" when the
  * model is not standardized, because then they are those of the data. */

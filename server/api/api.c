@@ -1,6 +1,7 @@
 #include "api/api.h"
 #include "api/limits.h"
 #include "codec/oip/reply.h"
+#include "http/conditions.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -182,6 +183,55 @@ ra_status api_fail_lost(const char *name, ra_error *err) {
         err, RA_ERR_CHANGED,
         "dictionary %s is not available: its file was changed while it was served; it has to be loaded again",
         name);
+}
+
+/* ---- what is kept -------------------------------------------------------------------------------------- */
+
+const char *api_atom_label(const api_call *call, size_t atom) {
+    const set_label *set = set_labels_at(call->labels, atom);
+    return set ? set->label : ra_model_atom_label(api_model(call), atom);
+}
+
+ra_status api_need_state(const api_call *call, ra_error *err) {
+    if (call->dictionary->changes) return RA_OK;
+    RA_FAIL_FACTS(
+        err, RA_ERR_STATE, (.kind = PROBLEM_STATE_DISABLED),
+        "this server keeps no labels and lists, because it was started without a state directory; start "
+        "it with --state DIR");
+}
+
+void api_put_tag(api_call *call, const char *tag) {
+    if (call->request->method == HTTP_GET || call->request->method == HTTP_HEAD) {
+        call->response->cacheable = true;
+        snprintf(call->response->tag, sizeof call->response->tag, "%s", tag);
+    } else {
+        http_response_header(call->response, "ETag", tag);
+    }
+}
+
+/* "x" and what representation.c makes of it for a packed reply. */
+static bool names_tag(const char *header, const char *tag, bool weakly) {
+    char packed[HTTP_TAG_SIZE + 16];
+    if (tag_list_holds(header, tag, weakly)) return true;
+    for (content_coding coding = CODING_IDENTITY + 1; coding < CODING_COUNT; coding++) {
+        snprintf(packed, sizeof packed, "%.*s-%s\"", (int)strlen(tag) - 1, tag, content_coding_name(coding));
+        if (tag_list_holds(header, packed, weakly)) return true;
+    }
+    return false;
+}
+
+bool api_change_holds(const http_request *request, const char *tag) {
+    const char *match = request->headers[HTTP_IF_MATCH], *none = request->headers[HTTP_IF_NONE_MATCH];
+    if (match && (!*tag || !names_tag(match, tag, false))) return false;
+    return !none || !*tag || !names_tag(none, tag, true);
+}
+
+void api_refuse_change(const api_call *call, const char *what) {
+    char sentence[160];
+    snprintf(sentence, sizeof sentence,
+             "%s is not what If-Match or If-None-Match expects: it was changed meanwhile; ask for it again",
+             what);
+    http_problem(call->request, call->response, PROBLEM_PRECONDITION_FAILED, sentence, NULL);
 }
 
 /* ---- checks -------------------------------------------------------------------------------------------- */

@@ -22,9 +22,11 @@ typedef struct api_call {
     served *
         dictionary; /* {d} in the pattern, held during the call; NULL when the route has none. The reply is sent
                          * only if its file did not change meanwhile. */
-    size_t index;   /* {i} in the pattern, not yet compared with anything */
-    bool encodes;   /* the model of the Open Inference Protocol that the path names is the one that encodes */
-    bool brief;     /* it will soon be in the batcher, where others may wait for it (cost.h) */
+    set_labels
+        *labels;  /* of the dictionary, those that were set, as they were when the call began; NULL: none */
+    size_t index; /* {i} in the pattern, not yet compared with anything */
+    bool encodes; /* the model of the Open Inference Protocol that the path names is the one that encodes */
+    bool brief;   /* it will soon be in the batcher, where others may wait for it (cost.h) */
 } api_call;
 
 typedef ra_status api_handler(api_call *call, ra_error *err);
@@ -41,6 +43,9 @@ api_handler api_cofiring;                                                       
 api_handler api_items;                                                                  /* items.c */
 api_handler api_media;                                                                  /* media.c */
 api_handler api_table;                                                                  /* table.c */
+api_handler api_label, api_set_label, api_unset_label, api_labels, api_import_labels;   /* labels.c */
+api_handler api_lists, api_list, api_put_list, api_delete_list;                         /* lists.c */
+api_handler api_contrasts, api_contrast;                                                /* contrasts.c */
 api_handler api_points, api_point;                                                      /* points.c */
 api_handler api_search;                                                                 /* search.c */
 api_handler api_reconstruct, api_encode, api_explain;                                   /* encode.c */
@@ -136,6 +141,22 @@ ra_status api_check_listed_atom(const api_call *call, size_t atom, const char *w
 /* The same for all of the list in this member of the body. */
 ra_status api_check_list(const api_call *call, const char *member, const size_t *atoms, size_t count,
                          ra_error *err);
+
+/* The label of an atom, which was set or is the file's; NULL: none. */
+const char *api_atom_label(const api_call *call, size_t atom);
+
+/* PROBLEM_STATE_DISABLED without a state directory. */
+ra_status api_need_state(const api_call *call, ra_error *err);
+
+/* The entity tag of what the path names, in the reply of a GET and in that of a change. */
+void api_put_tag(api_call *call, const char *tag);
+
+/* Whether a change may be made of what has this tag now ("": there is nothing), as If-Match and If-None-Match of the request
+ * want it. A tag of a packed reply is the same as that of a plain one. */
+bool api_change_holds(const http_request *request, const char *tag);
+
+/* A 412 for a change that these did not allow. */
+void api_refuse_change(const api_call *call, const char *what);
 
 /* RA_ERR_STATE when the dictionary has no encoder. */
 ra_status api_need_encoder(const api_call *call, ra_error *err);

@@ -17,11 +17,11 @@ static ra_status query_parts(const http_target *target, unsigned *parts, ra_erro
     while (http_target_list(target, "fields", &list)) {
         unsigned part = part_named(list.entry, (size_t)(list.end - list.entry));
         if (!part)
-            RA_FAIL_FACTS(
-                err, RA_ERR_ARGUMENT, (.where = "fields"),
-                "fields has '%.*s', expected norm, label, archetypes, relaxation, trace, agreement, "
-                "statistics, quantiles, layout, vector, direction, encoder, units or all",
-                (int)(list.end - list.entry < 64 ? list.end - list.entry : 64), list.entry);
+            RA_FAIL_FACTS(err, RA_ERR_ARGUMENT, (.where = "fields"),
+                          "fields has '%.*s', expected norm, label, explanation, archetypes, relaxation, "
+                          "trace, agreement, "
+                          "statistics, quantiles, layout, vector, direction, encoder, units or all",
+                          (int)(list.end - list.entry < 64 ? list.end - list.entry : 64), list.entry);
         *parts |= part;
     }
     return RA_OK;
@@ -29,13 +29,15 @@ static ra_status query_parts(const http_target *target, unsigned *parts, ra_erro
 
 ra_status fields_query(const api_call *call, unsigned fallback, atom_fields *fields, ra_error *err) {
     size_t d = api_info(call)->dimensions;
-    *fields = (atom_fields){.model = api_model(call), .parts = fallback};
+    *fields = (atom_fields){.model = api_model(call), .labels = call->labels, .parts = fallback};
     if (http_target_parameter(&call->request->target, "fields"))
         RA_TRY(query_parts(&call->request->target, &fields->parts, err));
     if (!(fields->parts & (ATOM_VECTOR | ATOM_DIRECTION | ATOM_ENCODER))) return RA_OK;
     RA_TRY(scratch_vectors(3 * d, &fields->memory, err));
-    fields->numbers = (atom_numbers){fields->memory, fields->memory + d,
-                                     api_info(call)->has_encoder ? fields->memory + 2 * d : NULL, NAN};
+    fields->numbers = (atom_numbers){.vector = fields->memory,
+                                     .direction = fields->memory + d,
+                                     .encoder = api_info(call)->has_encoder ? fields->memory + 2 * d : NULL,
+                                     .encoder_cosine = NAN};
     return RA_OK;
 }
 
@@ -60,6 +62,9 @@ static ra_status read_encoder(atom_fields *fields, size_t atom, ra_error *err) {
 
 ra_status fields_read(atom_fields *fields, size_t atom, ra_error *err) {
     float *vector = fields->memory;
+    const set_label *set = set_labels_at(fields->labels, atom);
+    if (set) fields->words = (atom_words){set->label, set->explanation, set->source, set->score};
+    fields->numbers.words = set ? &fields->words : NULL;
     if (fields->parts & ATOM_VECTOR) RA_TRY(ra_model_atom(fields->model, atom, vector, err));
     if (fields->parts & ATOM_DIRECTION)
         RA_TRY(ra_model_direction(fields->model, atom, vector + ra_model_get_info(fields->model)->dimensions,

@@ -14,9 +14,11 @@
 
 typedef struct atom_fields {
     const ra_model *model;
-    unsigned parts;       /* a sum of enum atom_part */
-    atom_numbers numbers; /* of the atom that was read last */
-    float *memory;        /* [3 d] of this thread's scratch */
+    const set_labels *labels; /* those that were set */
+    atom_words words;         /* of the atom that was read last, if its label was set */
+    unsigned parts;           /* a sum of enum atom_part */
+    atom_numbers numbers;     /* of the atom that was read last */
+    float *memory;            /* [3 d] of this thread's scratch */
 } atom_fields;
 
 /* The parts of `fields=norm,label` or `fields=all`; without that parameter, `fallback`. */

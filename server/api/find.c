@@ -79,7 +79,7 @@ ra_status find_query(const api_call *call, atom_query *query, ra_error *err) {
 ra_status find_filter(const api_call *call, atom_query *query, ra_error *err) {
     const http_target *target = &call->request->target;
     const char *words = http_target_parameter(target, "q");
-    *query = (atom_query){.text = words && *words ? words : NULL};
+    *query = (atom_query){.labels = call->labels, .text = words && *words ? words : NULL};
     RA_TRY(query_frequency(call, query, err));
     RA_TRY(query_dead(call, query, err));
     query->has_point = http_target_parameter(target, "point") != NULL;

@@ -37,6 +37,9 @@ ra_status find_filter(const api_call *call, atom_query *query, ra_error *err);
 ra_status find_set(const api_call *call, const atom_query *query, uint64_t **set, size_t *total,
                    ra_error *err);
 
+/* The contrast of this name in the file; NULL: there is none (contrasts.c). */
+const ra_contrast *contrast_named(const ra_model *model, const char *name, size_t size);
+
 const char *find_kind_name(atom_label_kind kind); /* "label", "archetypes" or "rows" */
 
 #endif

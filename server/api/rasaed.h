@@ -19,6 +19,7 @@
 
 typedef struct rasaed {
     registry *dictionaries;
+    store *changes;       /* labels and lists that clients set; NULL: there is no state directory */
     size_t max_body;      /* bytes of a request body */
     size_t max_rows;      /* rows of a batch */
     http_capacity bodies; /* bytes of request bodies, of all addresses */

@@ -31,7 +31,8 @@ static ra_status choose_filter(const api_call *call, const search_request *searc
         RA_FAIL_FACTS(err, RA_ERR_ARGUMENT, (.kind = PROBLEM_CONFLICTING_PARAMETERS, .where = "/filter"),
                       "the body has a filter, and so has the query; expected one of them");
     if (!filter->given) return find_filter(call, query, err);
-    *query = (atom_query){.text = filter->q.size > 1 ? filter->q.data : NULL,
+    *query = (atom_query){.labels = call->labels,
+                          .text = filter->q.size > 1 ? filter->q.data : NULL,
                           .min_frequency = filter->min_frequency,
                           .dead = filter->dead < 0 ? ATOM_DEAD_OR_NOT
                                   : filter->dead   ? ATOM_DEAD

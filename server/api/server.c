@@ -30,6 +30,7 @@ static void write_limits(text *out, const rasaed *server) {
     json_count(out, "results", LIMIT_RESULTS);
     json_count(out, "steer", STEER_MAX_PUSHES);
     json_count(out, "edits", EDIT_MAX);
+    json_count(out, "lists", LIMIT_LISTS);
     json_count(out, "target_bytes", HTTP_MAX_TARGET);
     json_object_end(out);
 }
@@ -45,6 +46,7 @@ ra_status api_server(api_call *call, ra_error *err) {
     json_text(out, "version", RA_VERSION);
     json_text(out, "access", admin ? "admin" : "read");
     json_text(out, "key_name", request->key_name[0] ? request->key_name : NULL);
+    json_bool(out, "keeps_changes", server->changes != NULL);
     write_forms(out);
     write_limits(out, server);
     json_object_end(out);

@@ -1,28 +1,60 @@
 /* The whole table of the atoms in one reply, by columns: for a page that draws all of them. Labels are texts, so a binary
  * reply, one array for each column, has none. */
 #include "api/dinovision.h"
+#include "api/find.h"
 #include "codec/binary/tensors.h"
 #include "ra_memory.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { MOST_COLUMNS = ATOM_COLUMNS + 1 };
+enum { MOST_COLUMNS = ATOM_COLUMNS + 1 + RA_CONTRASTS_MOST };
 
-/* What to send, in order; NULL stands for the label. */
+static const char contrast_prefix[] = "contrast:";
+
+/* A column of all atoms, or the difference of energy of a contrast, or, where both are NULL, the label. */
+typedef struct table_column {
+    const atom_column *known;
+    const ra_contrast *contrast;
+} table_column;
+
+/* What to send, in order. */
 typedef struct columns {
-    const atom_column *at[MOST_COLUMNS];
+    table_column at[MOST_COLUMNS];
     size_t count;
 } columns;
 
-static const char *name_of(const atom_column *column) {
-    return column ? column->name : "label";
+static bool is_label(const table_column *column) {
+    return !column->known && !column->contrast;
 }
 
-static bool has(const columns *chosen, const atom_column *column) {
+static void write_name(text *out, const table_column *column) {
+    if (column->contrast)
+        text_format(out, "%s%s", contrast_prefix, column->contrast->name);
+    else
+        text_string(out, column->known ? column->known->name : "label");
+}
+
+static double value_of(const table_column *column, const ra_model *model, size_t atom) {
+    if (column->known) return column->known->value(model, atom);
+    return column->contrast ? (double)ra_contrast_of(column->contrast, atom).energy.difference : (double)NAN;
+}
+
+static bool has(const columns *chosen, const table_column *column) {
     for (size_t i = 0; i < chosen->count; i++)
-        if (chosen->at[i] == column) return true;
+        if (chosen->at[i].known == column->known && chosen->at[i].contrast == column->contrast) return true;
     return false;
+}
+
+/* False: there is none of this name. */
+static bool find_column(const api_call *call, const char *name, size_t size, table_column *column) {
+    size_t before = sizeof contrast_prefix - 1;
+    *column = (table_column){0};
+    if (size == 5 && memcmp(name, "label", 5) == 0) return true;
+    column->known = atom_column_named(name, size);
+    if (size > before && memcmp(name, contrast_prefix, before) == 0)
+        column->contrast = contrast_named(api_model(call), name + before, size - before);
+    return column->known || column->contrast;
 }
 
 static ra_status fail_column(const char *name, int size, const char *why, problem_kind what, ra_error *err) {
@@ -38,22 +70,21 @@ static ra_status query_columns(const api_call *call, columns *chosen, ra_error *
     *chosen = (columns){0};
     if (!http_target_parameter(target, "columns")) {
         for (size_t i = 0; i < ATOM_COLUMNS; i++) {
-            chosen->at[chosen->count++] = &atom_columns[i];
-            if (i == 0 && labels) chosen->at[chosen->count++] = NULL;
+            chosen->at[chosen->count++] = (table_column){&atom_columns[i], NULL};
+            if (i == 0 && labels) chosen->at[chosen->count++] = (table_column){NULL, NULL};
         }
         return RA_OK;
     }
     while (http_target_list(target, "columns", &list)) {
         int size = (int)(list.end - list.entry);
-        bool label = size == 5 && memcmp(list.entry, "label", 5) == 0;
-        const atom_column *column = label ? NULL : atom_column_named(list.entry, (size_t)size);
-        if (!label && !column)
+        table_column column;
+        if (!find_column(call, list.entry, (size_t)size, &column))
             return fail_column(list.entry, size, ", which is no column; docs name them all",
                                PROBLEM_INVALID_VALUE, err);
-        if (label && !labels)
+        if (is_label(&column) && !labels)
             return fail_column(list.entry, size, ", which is text; npy has the numbers only",
                                PROBLEM_CONFLICTING_PARAMETERS, err);
-        if (has(chosen, column))
+        if (has(chosen, &column))
             return fail_column(list.entry, size, " twice", PROBLEM_CONFLICTING_PARAMETERS, err);
         chosen->at[chosen->count++] = column;
     }
@@ -62,8 +93,8 @@ static ra_status query_columns(const api_call *call, columns *chosen, ra_error *
 
 /* ---- as text ------------------------------------------------------------------------------------------- */
 
-static void write_number(text *out, const atom_column *column, double value) {
-    if (column->whole)
+static void write_number(text *out, const table_column *column, double value) {
+    if (column->known && column->known->whole)
         text_i64(out, (int64_t)value);
     else
         text_f32(out, (float)value);
@@ -76,12 +107,17 @@ static ra_status write_json(api_call *call, const columns *chosen, ra_error *err
     json_object(out, NULL);
     json_object(out, "columns");
     for (size_t i = 0; i < chosen->count; i++) {
-        const atom_column *column = chosen->at[i];
-        json_array(out, name_of(column));
+        const table_column *column = &chosen->at[i];
+        text name = {0};
+        write_name(&name, column);
+        text_append(&name, "", 1);
+        if (name.failed) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the columns of a table");
+        json_array(out, name.data);
+        text_release(&name);
         for (size_t atom = 0; atom < count; atom++) {
-            double value = column ? column->value(model, atom) : 0;
-            if (!column) {
-                json_text(out, NULL, ra_model_atom_label(model, atom));
+            double value = value_of(column, model, atom);
+            if (is_label(column)) {
+                json_text(out, NULL, api_atom_label(call, atom));
                 continue;
             }
             if (atom) text_append(out, ",", 1);
@@ -121,14 +157,14 @@ static ra_status write_csv(api_call *call, const columns *chosen, ra_error *err)
     const ra_model *model = api_model(call);
     text *out = &call->response->body;
     for (size_t i = 0; i < chosen->count; i++) {
-        text_string(out, name_of(chosen->at[i]));
+        write_name(out, &chosen->at[i]);
         text_string(out, i + 1 < chosen->count ? "," : "\r\n");
     }
     for (size_t atom = 0; atom < api_info(call)->concepts; atom++) {
         for (size_t i = 0; i < chosen->count; i++) {
-            const atom_column *column = chosen->at[i];
-            const char *label = column ? NULL : ra_model_atom_label(model, atom);
-            double value = column ? column->value(model, atom) : NAN;
+            const table_column *column = &chosen->at[i];
+            const char *label = is_label(column) ? api_atom_label(call, atom) : NULL;
+            double value = value_of(column, model, atom);
             if (isfinite(value))
                 write_number(out, column, value);
             else if (label)
@@ -143,12 +179,12 @@ static ra_status write_csv(api_call *call, const columns *chosen, ra_error *err)
 /* ---- as arrays ----------------------------------------------------------------------------------------- */
 
 /* Whole numbers as int64. int64 has no NaN, so a column that is unknown is float32. */
-static ra_status write_array(api_call *call, const atom_column *column, void *memory, ra_error *err) {
+static ra_status write_array(api_call *call, const table_column *column, void *memory, ra_error *err) {
     const ra_model *model = api_model(call);
     size_t count = api_info(call)->concepts;
-    bool whole = column->whole && count && isfinite(column->value(model, 0));
+    bool whole = column->known && column->known->whole && count && isfinite(value_of(column, model, 0));
     for (size_t atom = 0; atom < count; atom++) {
-        double value = column->value(model, atom);
+        double value = value_of(column, model, atom);
         if (whole)
             ((int64_t *)memory)[atom] = (int64_t)value;
         else
@@ -166,8 +202,9 @@ static ra_status write_npy(api_call *call, const columns *chosen, ra_error *err)
     void *memory = ra_malloc(bytes, 1);
     if (!memory) RA_FAIL_MEMORY(err, "a column of a table", bytes);
     for (size_t i = 0; i < chosen->count && status == RA_OK; i++) {
-        text_format(&names, "%s%s", i ? "," : "", name_of(chosen->at[i]));
-        status = write_array(call, chosen->at[i], memory, err);
+        if (i) text_append(&names, ",", 1);
+        write_name(&names, &chosen->at[i]);
+        status = write_array(call, &chosen->at[i], memory, err);
     }
     ra_free(memory);
     text_append(&names, "", 1);

@@ -49,12 +49,17 @@
       "The key may read, and this needs one that may change the server.")                                    \
     X(CHANGES_DISABLED, "changes_disabled", 403,                                                             \
       "Without a key file the server cannot be changed over HTTP.")                                          \
+    X(STATE_DISABLED, "state_disabled", 403,                                                                 \
+      "The server keeps no changes, because it was started without a state directory (--state).")            \
     X(UNKNOWN_PATH, "unknown_path", 404, "There is nothing at this path, or not on this address.")           \
     X(UNKNOWN_DICTIONARY, "unknown_dictionary", 404, "The path names a dictionary that there is not.")       \
     X(NOT_LOADED, "not_loaded", 404, "The path names a dictionary that is known and not loaded.")            \
     X(UNKNOWN_ATOM, "unknown_atom", 404, "The path names an atom that the dictionary does not have.")        \
     X(UNKNOWN_POINT, "unknown_point", 404, "The path names a point that the dictionary does not have.")      \
     X(UNKNOWN_MEDIA, "unknown_media", 404, "The path names a file of media that is not served.")             \
+    X(UNKNOWN_LIST, "unknown_list", 404, "The path names a list of atoms that there is not.")                \
+    X(UNKNOWN_CONTRAST, "unknown_contrast", 404,                                                             \
+      "The path names a contrast that the file of the dictionary does not hold.")                            \
     X(UNKNOWN_VERSION, "unknown_version", 404, "The path names a version that is not the current one.")      \
     X(METHOD_NOT_ALLOWED, "method_not_allowed", 405,                                                         \
       "The path is there; the header Allow lists its methods.")                                              \
@@ -86,6 +91,9 @@
       "Too much at once, or too little memory now; ask again after Retry-After.")                            \
     X(DEADLINE_EXCEEDED, "deadline_exceeded", 503,                                                           \
       "The answer was not ready in time; ask for less, or later.")                                           \
+    X(STATE_UNAVAILABLE, "state_unavailable", 503,                                                           \
+      "The database of the state directory cannot be used now: its disk is full, it cannot be written, it "  \
+      "is damaged or held by another program. Nothing has changed, and everything else is answered.")        \
     X(STOPPING, "stopping", 503, "The server is about to stop; ask again, perhaps another one.")             \
     X(DICTIONARY_CHANGED, "dictionary_changed", 503,                                                         \
       "The file of the dictionary was changed while it was served; it has to be loaded again.")

@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 /* The methods that routes may have, in the order in which Allow names them. */
-#define HTTP_METHOD_LIST(X) X(GET) X(HEAD) X(POST) X(OPTIONS)
+#define HTTP_METHOD_LIST(X) X(GET) X(HEAD) X(POST) X(PUT) X(DELETE) X(OPTIONS)
 
 typedef enum http_method {
 #define X(name) HTTP_##name,

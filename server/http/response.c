@@ -164,7 +164,7 @@ void http_overloaded(const http_request *request, http_response *response, const
 /* What the server alone did wrong is for its log. */
 static bool is_for_the_client(problem_kind what) {
     return problem_get(what)->status < 500 || what == PROBLEM_NOT_SUPPORTED ||
-           what == PROBLEM_DICTIONARY_CHANGED;
+           what == PROBLEM_DICTIONARY_CHANGED || what == PROBLEM_STATE_UNAVAILABLE;
 }
 
 void http_fail(const http_request *request, http_response *response, const ra_error *err) {

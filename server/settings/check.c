@@ -64,9 +64,15 @@ static ra_status check_tls(const settings *chosen, ra_error *err) {
     return RA_OK;
 }
 
+static ra_status check_state(const settings *chosen, ra_error *err) {
+    ra_error why = {0};
+    if (!chosen->state || store_check(chosen->state, &why) == RA_OK) return RA_OK;
+    RA_FAIL(err, why.code, "--state %s: %s", chosen->state, why.message);
+}
+
 ra_status settings_check(const settings *chosen, ledger *shares, ra_error *err) {
     typedef ra_status check(const settings *chosen, ra_error *err);
-    static check *const checks[] = {check_addresses, check_keys, check_tls, check_dictionaries};
+    static check *const checks[] = {check_addresses, check_keys, check_tls, check_state, check_dictionaries};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) RA_TRY(checks[i](chosen, err));
     return ledger_settle(chosen, chosen->admin_listen != NULL, shares, err);
 }

@@ -99,6 +99,9 @@ static const ra_setting rows[] = {
                 "says who its client is; may be repeated"},
     {"dictionary_dir", TEXT(dictionary_dir), .argument = "DIR",
         .help = "serve every *.safetensors file in DIR under its name without the suffix"},
+    {"state", TEXT(state), .argument = "DIR",
+        .help = "keep labels and lists that clients set (with an admin key) in a database in DIR, which is made if it "
+                "is missing; without it nothing can be set"},
     {"watch", BOOL(watch), .fallback = "false", .help = "reload a dictionary when its file changes"},
     {"verify", BOOL(verify), .fallback = "false",
         .help = "compare every dictionary's file with the digest in it, not only one of at most 128 MiB"},

@@ -34,6 +34,7 @@ typedef struct settings {
     const char *admin_listen; /* health, metrics and administration beside `listen`; NULL: no such address */
     const char *base_path;    /* "/rasae"; NULL: none */
     settings_list trusted_proxy; /* http_proxies_check() accepts each */
+    const char *state;           /* the directory where changes are kept; NULL: none are */
     bool watch;                  /* reload a dictionary when its file changes */
     bool verify;                 /* compare a large file with the digest in it, too */
     size_t private_below;        /* bytes of a file that is copied into memory rather than mapped */

@@ -61,10 +61,27 @@ def measure(path):
     os.remove(fused)
 
 
-class Server(Daemon):
-    """A daemon with keys, and with "words", "spare" (to load and unload) "bare" (without an encoder), "plain" (vectors alone)."""
+def add_contrast(path, folder):
+    """Puts a contrast "heat" into an artifact."""
+    numbers = random.Random(2)
+    sides = []
+    for name, mean in ("a", 1), ("b", -1):
+        sides.append(os.path.join(folder, name + ".safetensors"))
+        http.write_safetensors(sides[-1], {"rows": ([40, DIMENSIONS], [numbers.gauss(mean, 1) for _ in range(40 * DIMENSIONS)])},
+                               {})
+    subprocess.run([RASAE, "contrast", path, sides[0], "--", sides[1], "--a", "warm", "--b", "cold", "--name", "heat", "-o", path],
+                   check=True, capture_output=True, timeout=60)
 
-    def __init__(self, *arguments):
+
+class Server(Daemon):
+    """A daemon with keys and a state directory, and with "words", "spare" (to load and unload), "bare" (without an encoder) and
+    "plain" (vectors alone)."""
+
+    @classmethod
+    def without_state(cls):
+        return cls(state=False)
+
+    def __init__(self, *arguments, state=True):
         self.files = tempfile.TemporaryDirectory()
         keys = self.file("keys")
         with open(keys, "w", encoding="utf-8") as file:
@@ -73,6 +90,7 @@ class Server(Daemon):
         for name in ("words", "spare", "bare"):
             write_checkpoint(self.file(name), encoder=name != "bare")
         measure(self.file("words"))
+        add_contrast(self.file("words"), self.files.name)
         http.write_safetensors(self.file("plain"), {"dictionary": ([3, 2], [1, 2, 3, 4, 5, 6])}, {})
         given = [part for name in ("words", "spare", "bare", "plain")
                  for part in ("--dictionary", name + "=" + self.file(name))]
@@ -80,7 +98,11 @@ class Server(Daemon):
         with open(os.path.join(self.file("media"), "dog.png"), "wb") as file:
             file.write(b"\x89PNG\r\n\x1a\n" + bytes(64))
         super().__init__(*given, "--media", "words=" + self.file("media"), "--media-url", "words={item}.png", "--keys", keys,
-                         *arguments)
+                         *(("--state", self.file("state")) if state else ()), *arguments)
+        for path, body in (("lists/zoo", {"atoms": [5, 1]}), ("atoms/5/label", {"label": "dog"})) if state else ():
+            made = self.request("PUT", "/v1/dictionaries/words/" + path, json.dumps(body),
+                                {"Authorization": "Bearer " + ADMIN_KEY})
+            assert made.status == 200 or "--max-body" in arguments, made.body
 
     def file(self, name):
         return os.path.join(self.files.name, name)

@@ -18,7 +18,7 @@ function argumentsOf(operation) {
   const found = { ...more[operation["x-route"]] };
   for (const one of operation.parameters || []) {
     const parameter = one.$ref ? named(one.$ref) : one;
-    if (parameter.in === "path") found[parameter.name] = parameter.example;
+    if (parameter.in === "path") found[camel(parameter.name)] = parameter.example;
   }
   for (const name of ["dictionary", "model"])
     if (name in found && others[operation["x-route"]]) found[name] = others[operation["x-route"]];

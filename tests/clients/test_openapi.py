@@ -186,7 +186,8 @@ class Contract(unittest.TestCase):
             if "example" in content:
                 self.check_schema(content["schema"], content["example"], self.document)
             with self.subTest(operation["operationId"]):
-                self.call(method.upper(), target, content.get("example"))
+                self.call(method.upper(), target, content.get("example"),
+                          status=204 if "204" in operation["responses"] else 200)
 
     # ---- what else a route may be asked
 
@@ -209,6 +210,63 @@ class Contract(unittest.TestCase):
         self.post("/v1/util/sae-vector?which=decoder", {"model": "m", "source": "bare", "index": 5})
         self.post(D + "/steer?steer=5:2.0,7:-1e-1&on=reconstruction&method=cap", {"inputs": [[1, 2, 3]]})
         self.post(D + "/edit?set=5:scale:2,7:ablate&keep_error=false", {"inputs": [[1, 2, 3]]})
+
+    def test_labels_and_lists(self):
+        label, zoo = D + "/atoms/6/label", D + "/lists/park"
+        lines = {"Content-Type": "application/x-ndjson"}
+        self.call("PUT", D + "/lists/zoo", {"atoms": [5, 1]})
+        tag = self.get(label).headers["ETag"]
+        self.get(label, status=304, headers={"If-None-Match": tag})
+        self.get(label, status=412, headers={"If-Match": '"another"'})
+        self.get(D + "/labels?limit=1&offset=0&format=json")
+        self.get(D + "/labels?format=ndjson")
+        self.get(D + "/labels", status=406, headers={"Accept": "text/html"})
+        self.get(D + "/labels", status=412, headers={"If-Match": '"another"'})
+        self.get(D + "/labels", status=304, headers={"If-None-Match": self.get(D + "/labels").headers["ETag"]})
+        self.post(D + "/labels", b'{"atom": 7, "label": "cat"}\n{"complete": true, "lines": 1}\n', headers=lines)
+        for target, body in ((label, {"label": "a"}), (zoo, {"atoms": [1]})):
+            self.call("PUT", target, body)
+            tag = self.get(target).headers["ETag"]
+            self.get(target, status=304, headers={"If-None-Match": tag})
+            self.get(target, status=412, headers={"If-Match": '"another"'})
+            for method in ("PUT", "DELETE"):
+                sent = body if method == "PUT" else None
+                self.call(method, target, sent, status=412, headers={"If-Match": '"another"'})
+                self.call(method, target, sent, status=415, headers={"Content-Encoding": "br"})
+                self.call(method, target, sent, status=403, key=contract.READ_KEY)
+                self.call(method, target.replace("/6/", "/8/").replace("words/lists", "none/lists"), sent, status=404)
+            self.call("PUT", target, {}, status=400)
+            self.call("DELETE", target, {"no": 1}, status=400)
+            self.call("DELETE", target, status=204 if target == zoo else 200)
+        self.get(zoo, status=404)
+        self.get(D + "/atoms/8/label", status=404)
+        self.get(D + "/contrasts/none", status=404)
+        self.post(D + "/labels", {"labels": 5}, status=400)
+        self.post(D + "/labels", {"labels": []}, status=412, headers={"If-Match": '"another"'})
+        self.post(D + "/labels", {"labels": []}, status=415, headers={"Content-Type": "text/html"})
+        self.post(D + "/labels", {"labels": []}, status=403, key=contract.READ_KEY)
+        self.post("/v1/dictionaries/none/labels", {"labels": []}, status=404)
+        for target in ("/labels", "/lists", "/lists/zoo", "/contrasts", "/contrasts/heat"):
+            self.get("/v1/dictionaries/none" + target, status=404)
+        for target in ("/lists", "/lists/zoo", "/contrasts", "/contrasts/heat"):
+            tag = self.get(D + target).headers["ETag"]
+            self.get(D + target, status=304, headers={"If-None-Match": tag})
+            self.get(D + target, status=412, headers={"If-Match": '"another"'})
+        self.get(D + "/contrasts/heat?sort=relative&order=asc&offset=1&limit=2&fields=norm,explanation")
+        self.get(D + "/contrasts/heat?format=csv")
+        self.get(D + "/contrasts/heat?format=npy")
+        self.get(D + "/contrasts/heat", status=406, headers={"Accept": "text/html"})
+        self.get(D + "/table?columns=index,contrast:heat")
+
+    def test_labels_without_a_state_directory(self):
+        with contract.Server.without_state() as bare:
+            everything, self.server = self.server, bare
+            try:
+                for target in ("/lists", "/lists/zoo"):
+                    self.get("/v1/dictionaries/bare" + target, status=403)
+                self.call("PUT", "/v1/dictionaries/bare/atoms/5/label", {"label": "a"}, status=403)
+            finally:
+                self.server = everything
 
     def test_the_server_and_the_key(self):
         self.assertEqual(self.get("/v1", key=contract.READ_KEY).json["access"], "read")
@@ -375,8 +433,11 @@ class Contract(unittest.TestCase):
                 for target in ("search", "reconstruct", "encode", "explain", "steer", "edit", "atoms", "reload", "load", "unload"):
                     self.post(D + "/" + target, b" " * 1001, status=413)
                 self.post(D + "/encode", BATCH, status=413)
-                for target in OIP_BODIES + UTILITIES:
+                for target in OIP_BODIES + UTILITIES + (D + "/labels",):
                     self.post(target, b" " * 1001, status=413)
+                for target in (D + "/atoms/5/label", D + "/lists/zoo"):
+                    self.call("PUT", target, b" " * 1001, status=413)
+                    self.call("DELETE", target, b" " * 1001, status=413)
             finally:
                 self.server = everything
 

@@ -129,11 +129,16 @@ class Readme(unittest.TestCase):
             self.assertGreaterEqual(len(blocks), 10)
             x = np.load(data).astype(np.float32)
             names = {"x": x}
-            with Daemon("--dictionary", "words=" + served) as daemon:
+            keys = os.path.join(folder, "keys")
+            with open(keys, "w", encoding="ascii") as file:
+                file.write("admin an-admin-key-of-the-tests\n")
+            os.chmod(keys, 0o600)
+            names["key"] = "an-admin-key-of-the-tests"
+            with Daemon("--dictionary", "words=" + served, "--keys", keys, "--state", os.path.join(folder, "state")) as daemon:
                 for block in blocks:
                     block = block.replace('"words.safetensors"', repr(os.path.join(folder, "copy.safetensors")))
                     with contextlib.redirect_stdout(io.StringIO()):
-                        exec(block.replace("http://127.0.0.1:8080", "http://%s:%d" % daemon.address), names)
+                        exec(block.replace('"http://127.0.0.1:8080"', '"http://%s:%d", key=key' % daemon.address), names)
                 directions = names["words"].directions([5, 9])
                 names["client"].close()
             np.testing.assert_allclose(names["pushed"], x + 2 * directions[0] - directions[1], atol=1e-3)

@@ -84,7 +84,7 @@ class BadRequests(unittest.TestCase):
 
     def test_fields(self):
         for fields in ("color", "norm,", "", "Norm", "norm,color"):
-            self.get(BASIC + "/atoms?fields=" + fields, 400, "fields", "norm, label, archetypes")
+            self.get(BASIC + "/atoms?fields=" + fields, 400, "fields", "norm, label, explanation, archetypes")
 
     def test_unknown_and_repeated_parameters(self):
         self.get(BASIC + "/atoms?limt=5", 400, "'limt'", "offset limit ids q ", " fields format")

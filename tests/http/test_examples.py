@@ -30,7 +30,8 @@ class Examples(unittest.TestCase):
         with open(keys, "w", encoding="utf-8") as file:
             file.write("admin %s\n" % KEY)
         os.chmod(keys, 0o600)
-        cls.guarded = Daemon("--dictionary", "words=" + golden("topk-mse.final.safetensors"), "--keys", keys)
+        cls.guarded = Daemon("--dictionary", "words=" + golden("topk-mse.final.safetensors"), "--keys", keys,
+                             "--state", os.path.join(cls.daemon.folder, "state"))
 
     @classmethod
     def tearDownClass(cls):
@@ -38,7 +39,7 @@ class Examples(unittest.TestCase):
         cls.daemon.__exit__(None, None, None)
 
     def run_example(self, path):
-        admin = os.path.basename(path) == "administer.sh"
+        admin = os.path.basename(path) in ("administer.sh", "labels.sh")
         server = self.guarded if admin else self.daemon
         arguments = ["http://%s:%d" % server.address, "words"] + ([KEY] if admin else [])
         ran = subprocess.run(["sh", path, *arguments], stdin=subprocess.DEVNULL, capture_output=True,

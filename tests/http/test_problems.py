@@ -124,6 +124,21 @@ class Problems(unittest.TestCase):
         self.get(BASIC + "/atoms/1/items", "not_held")
         self.check(self.daemon.request("DELETE", BASIC), "method_not_allowed")
 
+    def test_what_is_kept(self):
+        keys, state = Keys(self), os.path.join(self.folder, "state")
+        admin = bearer(ADMIN)
+        with Daemon("--dictionary", "basic=" + golden("dict-basic.checkpoint.safetensors"), "--keys", keys.path) as daemon:
+            self.check(daemon.request("PUT", BASIC + "/atoms/1/label", '{"label": "a"}', headers=admin), "state_disabled")
+        with open(state, "wb"):
+            with Daemon("--dictionary", "basic=" + golden("dict-basic.checkpoint.safetensors"), "--keys", keys.path,
+                        "--state", state) as daemon:
+                self.check(daemon.request("PUT", BASIC + "/atoms/1/label", '{"label": "a"}', headers=admin), "state_unavailable")
+        os.remove(state)
+        with Daemon("--dictionary", "basic=" + golden("dict-basic.checkpoint.safetensors"), "--keys", keys.path,
+                    "--state", state) as daemon:
+            self.check(daemon.get(BASIC + "/lists/zoo", headers=admin), "unknown_list", "list_name")
+        self.get(BASIC + "/contrasts/heat", "unknown_contrast", "contrast")
+
     def test_forms(self):
         self.get(BASIC + "/atoms/1?format=xml", "not_acceptable", "format")
         self.get(BASIC + "/atoms/1", "not_acceptable", "Accept", headers={"Accept": "text/html"})

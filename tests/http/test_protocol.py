@@ -54,7 +54,7 @@ class Protocol(unittest.TestCase):
             self.assertEqual((reply.status, reply.headers["Allow"], reply.body), (204, allow, b""))
         self.assertEqual(self.daemon.request("OPTIONS", "/nope").status, 404)
         server = self.daemon.request("OPTIONS", "*")
-        self.assertEqual((server.status, server.headers["Allow"]), (200, "GET, HEAD, POST, OPTIONS"))
+        self.assertEqual((server.status, server.headers["Allow"]), (200, "GET, HEAD, POST, PUT, DELETE, OPTIONS"))
         self.assertEqual(self.daemon.request("GET", "*").status, 400)
 
     def test_a_prefix_of_a_proxy(self):

@@ -16,7 +16,7 @@ class Server(unittest.TestCase):
             self.assertEqual(said["version"], daemon.get("/v2").json["version"])
             limits = said["limits"]
             self.assertEqual((limits["rows"], limits["body_bytes"]), (3, 5000))
-            self.assertEqual(len(limits), 9)
+            self.assertEqual(len(limits), 11)
             width = daemon.get("/v1/dictionaries/given").json["dimensions"]
             self.assertEqual([form["format"] for form in said["forms"]], ["json", "raw", "npy", "ndjson"])
             for form in said["forms"]:

@@ -19,14 +19,17 @@ from .dictionary import Dictionary
 from .errors import (AuthenticationError, BadRequestError, BusyError, ConflictError, NotFoundError, PermissionDeniedError,
                      RasaeError, ReplyError, RequestTimeoutError, ServerError, StatusError, TooLargeError, TransportError)
 from .message import AsyncTransport, Request, Response, Transport
-from .records import (Agreement, Archetype, Atom, Concept, Encoder, Example, Explanation, Form, Info, Item, Limits, Match, NearRow,
+from .records import (Agreement, Archetype, Atom, AtomExplanation, AtomList, Concept, Contrast, ContrastAtom, ContrastFigures,
+                      ContrastSide, Encoder, Example, Explanation, Form, Info, Item, Label, Limits, Match, NearRow,
                       Partner, Point, Quantile, Server, Standardization, Statistics, Trace, TraceRow, Unavailable, Use)
 from .version import VERSION as __version__
 
 __all__ = [
-    "Agreement", "Archetype", "AsyncClient", "AsyncDictionary", "AsyncTransport", "Atom", "AuthenticationError",
-    "BadRequestError", "BusyError", "Client", "Codes", "Concept", "ConflictError", "Dictionary", "Edited", "Encoder",
-    "Example", "Explanation", "Form", "Info", "Item", "Limits", "Match", "NearRow", "NotFoundError", "Partner",
+    "Agreement", "Archetype", "AsyncClient", "AsyncDictionary", "AsyncTransport", "Atom", "AtomExplanation", "AtomList",
+    "AuthenticationError",
+    "BadRequestError", "BusyError", "Client", "Codes", "Concept", "ConflictError", "Contrast", "ContrastAtom", "ContrastFigures",
+    "ContrastSide", "Dictionary", "Edited", "Encoder",
+    "Example", "Explanation", "Form", "Info", "Item", "Label", "Limits", "Match", "NearRow", "NotFoundError", "Partner",
     "PermissionDeniedError",
     "Point", "Quantile", "RasaeError", "ReplyError", "Request", "RequestTimeoutError", "Response", "Server", "ServerError",
     "Standardization", "Statistics", "StatusError", "TooLargeError", "Top", "Trace", "TraceRow", "Transport",

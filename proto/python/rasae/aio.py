@@ -24,7 +24,8 @@ from .exchange import Call, drive_async, mixed_up
 from .handle import Handle
 from .message import AsyncTransport, Request, Response
 from .operations import Edit, Fields, Measure, Method, Metric, On, Operations, Order, Queries
-from .records import Atom, Explanation, Info, Item, Match, Partner, Point, Server, Standardization, Unavailable
+from .records import (Atom, AtomList, Contrast, Explanation, Info, Item, Label, Match, Partner, Point, Server, Standardization,
+                      Unavailable)
 from .rows import Floats, Numbers
 from .session import Progress, Session
 
@@ -302,6 +303,60 @@ class AsyncDictionary:
                    progress: Progress | None = None) -> Edited:
         """As Dictionary.edit."""
         return await self._run(lambda now: now.edit(inputs, edits, keep_error, batch_size, progress))
+
+    # ---- what the file says of two sets of data
+
+    async def contrasts(self) -> list[Contrast]:
+        """As Dictionary.contrasts."""
+        return await self._run(lambda now: now.contrasts())
+
+    async def contrast(self, name: str, limit: int | None = 20, *, sort: str = "energy", order: Order = "desc",
+                       fields: Fields = None) -> Contrast:
+        """As Dictionary.contrast."""
+        return await self._run(lambda now: now.contrast(name, limit, sort, order, fields))
+
+    # ---- what the server keeps: it needs a state directory, and changes an admin key
+
+    async def label(self, atom: int) -> Label:
+        """As Dictionary.label."""
+        return await self._run(lambda now: now.label(atom))
+
+    async def set_label(self, atom: int, label: str, *, explanation: str | None = None, source: str | None = None,
+                        score: float | None = None, only_if: str | None = None) -> Label:
+        """As Dictionary.set_label."""
+        words = arguments.words(label, explanation, source, score)
+        return await self._run(lambda now: now.set_label(atom, words, only_if))
+
+    async def delete_label(self, atom: int, *, only_if: str | None = None) -> Label:
+        """As Dictionary.delete_label."""
+        return await self._run(lambda now: now.delete_label(atom, only_if))
+
+    async def labels(self) -> list[Label]:
+        """As Dictionary.labels."""
+        return await self._run(lambda now: now.labels())
+
+    async def set_labels(self, labels: Sequence[Mapping[str, object]]) -> int:
+        """As Dictionary.set_labels."""
+        held = list(labels)
+        return await self._run(lambda now: now.set_labels(held))
+
+    async def atom_lists(self) -> list[AtomList]:
+        """As Dictionary.atom_lists."""
+        return await self._run(lambda now: now.atom_lists())
+
+    async def atom_list(self, name: str) -> AtomList:
+        """As Dictionary.atom_list."""
+        return await self._run(lambda now: now.atom_list(name))
+
+    async def set_atom_list(self, name: str, atoms: Ids, description: str | None = None, *,
+                       only_if: str | None = None) -> AtomList:
+        """As Dictionary.set_atom_list."""
+        held = arguments.held(atoms)
+        return await self._run(lambda now: now.set_atom_list(name, held, description, only_if))
+
+    async def delete_atom_list(self, name: str, *, only_if: str | None = None) -> None:
+        """As Dictionary.delete_atom_list."""
+        await self._run(lambda now: now.delete_atom_list(name, only_if))
 
     async def download(self, file: Path, progress: Progress | None = None) -> None:
         """As Dictionary.download."""

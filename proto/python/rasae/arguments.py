@@ -130,6 +130,18 @@ def pushes(scales: Mapping[int, float], count: int) -> dict[int, float]:
     return checked
 
 
+def text(value: Any, what: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{what} is {value!r}, expected a text")
+    return value
+
+
+def words(label: str, explanation: str | None, source: str | None, score: float | None) -> dict[str, object]:
+    """What is said of an atom."""
+    return {"label": text(label, "label"), "explanation": explanation, "source": source,
+            "score": None if score is None else float(score)}
+
+
 def edits(given: Mapping[int, Any], count: int) -> list[tuple[int, str, float | None]]:
     """What edit does: an atom, an operation and its value, None for ablate."""
     if not isinstance(given, Mapping):

@@ -25,7 +25,7 @@ from .exchange import Call, drive
 from .handle import Handle
 from .message import Transport
 from .operations import Edit, Fields, Measure, Method, Metric, On, Operations, Order, Queries
-from .records import Atom, Explanation, Info, Item, Match, Partner, Point, Standardization
+from .records import Atom, AtomList, Contrast, Explanation, Info, Item, Label, Match, Partner, Point, Standardization
 from .rows import Floats, Numbers
 from .session import Progress
 
@@ -235,6 +235,61 @@ class Dictionary:
         edit(x, {5: ("scale", 2.0), 7: "ablate", 9: 1.5}): x + (x_hat' - x_hat), or x_hat' without keep_error. A number sets
         the code; other operations are "scale", "add", "clamp" (at most this) and "ablate"."""
         return self._run(lambda now: now.edit(inputs, edits, keep_error, batch_size, progress))
+
+    # ---- what the file says of two sets of data
+
+    def contrasts(self) -> list[Contrast]:
+        """The contrasts that the file holds, without their atoms; `rasae contrast` saves them."""
+        return self._run(lambda now: now.contrasts())
+
+    def contrast(self, name: str, limit: int | None = 20, *, sort: str = "energy", order: Order = "desc",
+                 fields: Fields = None) -> Contrast:
+        """One of them with the atoms whose difference is largest, or smallest with order="asc"; limit=None: with all."""
+        return self._run(lambda now: now.contrast(name, limit, sort, order, fields))
+
+    # ---- what the server keeps: it needs a state directory, and changes an admin key
+
+    def label(self, atom: int) -> Label:
+        """The label of an atom, set or of the file, with its tag."""
+        return self._run(lambda now: now.label(atom))
+
+    def set_label(self, atom: int, label: str, *, explanation: str | None = None, source: str | None = None,
+                  score: float | None = None, only_if: str | None = None) -> Label:
+        """Sets the label of an atom. only_if: the tag that it must still have, or "new" where none may be set;
+        ConflictError otherwise."""
+        words = arguments.words(label, explanation, source, score)
+        return self._run(lambda now: now.set_label(atom, words, only_if))
+
+    def delete_label(self, atom: int, *, only_if: str | None = None) -> Label:
+        """Takes back what was set; returns what holds now."""
+        return self._run(lambda now: now.delete_label(atom, only_if))
+
+    def labels(self) -> list[Label]:
+        """All labels that were set, by number of atom."""
+        return self._run(lambda now: now.labels())
+
+    def set_labels(self, labels: Sequence[Mapping[str, object]]) -> int:
+        """Sets many, each as {"atom": 5, "label": "dog", "explanation": ..., "source": ..., "score": ...}; a label of None
+        takes back what was set. Up to 65,536 of them are set together or not at all."""
+        held = list(labels)
+        return self._run(lambda now: now.set_labels(held))
+
+    def atom_lists(self) -> list[AtomList]:
+        """The named lists of atoms, without their atoms."""
+        return self._run(lambda now: now.atom_lists())
+
+    def atom_list(self, name: str) -> AtomList:
+        """A named list of atoms."""
+        return self._run(lambda now: now.atom_list(name))
+
+    def set_atom_list(self, name: str, atoms: Ids, description: str | None = None, *, only_if: str | None = None) -> AtomList:
+        """Makes or replaces a named list. only_if: as set_label."""
+        held = arguments.held(atoms)
+        return self._run(lambda now: now.set_atom_list(name, held, description, only_if))
+
+    def delete_atom_list(self, name: str, *, only_if: str | None = None) -> None:
+        """Deletes a named list. only_if: as set_label."""
+        self._run(lambda now: now.delete_atom_list(name, only_if))
 
     # ---- the file, administration
 

@@ -9,9 +9,10 @@ handle.py follows when another revision is served by now. An older server has no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeVar, Union
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +24,14 @@ from .errors import ReplyError
 from .exchange import Call
 from .message import Response
 from .record import every
-from .records import Atom, Explanation, Info, Item, Match, Partner, Point, Standardization
+from .records import (Atom, AtomList, Contrast, ContrastAtom, Explanation, Info, Item, Label, Match, Partner, Point,
+                      Standardization)
 from .rows import Floats, Numbers, Rows
 from .session import Progress, Session, batch_rows, in_batches, path
 from .wire import Body
 
 T = TypeVar("T")
+R = TypeVar("R", Label, AtomList)
 
 Metric = Literal["cosine", "dot"]
 On = Literal["input", "reconstruction"]
@@ -37,8 +40,8 @@ Method = Literal["add", "orthogonal", "cap"]
 Edit = Union[float, Literal["ablate"], tuple[Literal["set", "scale", "add", "clamp"], float]]
 Order = Literal["asc", "desc"]
 Measure = Literal["count", "pmi", "correlation"]
-Field = Literal["norm", "label", "archetypes", "relaxation", "trace", "agreement", "statistics", "quantiles", "layout",
-                "vector", "direction", "encoder", "units"]
+Field = Literal["norm", "label", "explanation", "archetypes", "relaxation", "trace", "agreement", "statistics", "quantiles",
+                "layout", "vector", "direction", "encoder", "units"]
 
 #: Parts of an atom: names of fields, "all", or None for those that the server gives by itself.
 Fields = Union[Iterable[Field], Literal["all"], str, None]
@@ -107,6 +110,79 @@ class Operations:
 
     def table(self, columns: Sequence[str] | None) -> Call[dict[str, NDArray[Any]]]:
         return wire.read_table((yield from self._get("/table", arguments.names(columns, "columns"))))
+
+    def contrasts(self) -> Call[list[Contrast]]:
+        return list(every(Contrast, wire.member((yield from self._get("/contrasts")), "contrasts")))
+
+    def contrast(self, name: str, limit: int | None, sort: str, order: Order, fields: Fields) -> Call[Contrast]:
+        query = {"sort": arguments.choice(sort, "sort", ("energy", "frequency", "relative", "index")),
+                 "order": arguments.choice(order, "order", arguments.ORDERS), **arguments.names(fields)}
+        wanted = self.info.atom_count if limit is None else arguments.whole(limit, "limit", 1)
+        page = min((yield from self.session.limits()).page, wanted)
+        found: list[ContrastAtom] = []
+        while True:
+            asked = {**query, "offset": len(found), "limit": min(page, wanted - len(found))}
+            reply = yield from self._get(f"/contrasts/{quote(arguments.text(name, 'name'), safe='')}", asked)
+            part = every(ContrastAtom, wire.member(reply, "atoms"))
+            found += part
+            if not part or len(found) >= min(wanted, self.info.atom_count):
+                return replace(Contrast.read(wire.read_json(reply)), atoms=tuple(found))
+
+    # ---- what the server keeps
+
+    def label(self, atom: int) -> Call[Label]:
+        return self._tagged(Label, (yield from self._get(self._label(atom))))
+
+    def set_label(self, atom: int, words: Mapping[str, object], only_if: str | None) -> Call[Label]:
+        return self._tagged(Label, (yield from self._change("PUT", self._label(atom), words, only_if)))
+
+    def delete_label(self, atom: int, only_if: str | None) -> Call[Label]:
+        return self._tagged(Label, (yield from self._change("DELETE", self._label(atom), {}, only_if)))
+
+    def labels(self) -> Call[list[Label]]:
+        found: list[Label] = []
+        page = (yield from self.session.limits()).page
+        while True:
+            reply = yield from self._get("/labels", {"offset": len(found), "limit": page})
+            part = every(Label, wire.member(reply, "labels"))
+            found += (replace(one, label_source="set") for one in part)
+            if not part or len(found) >= wire.member(reply, "total"):
+                return found
+
+    def set_labels(self, labels: Sequence[Mapping[str, object]]) -> Call[int]:
+        most = (yield from self.session.limits()).ids
+        for first in range(0, len(labels), most):
+            yield from self._change("POST", "/labels", {"labels": labels[first:first + most]}, None)
+        return len(labels)
+
+    def atom_lists(self) -> Call[list[AtomList]]:
+        return list(every(AtomList, wire.member((yield from self._get("/lists")), "lists")))
+
+    def atom_list(self, name: str) -> Call[AtomList]:
+        return self._tagged(AtomList, (yield from self._get(self._list(name))))
+
+    def set_atom_list(self, name: str, atoms: Ids, description: str | None, only_if: str | None) -> Call[AtomList]:
+        numbers = [int(one) for one in arguments.positions(atoms, self.info.atom_count)]
+        body = {"atoms": numbers, "description": description}
+        return self._tagged(AtomList, (yield from self._change("PUT", self._list(name), body, only_if)))
+
+    def delete_atom_list(self, name: str, only_if: str | None) -> Call[None]:
+        yield from self._change("DELETE", self._list(name), {}, only_if)
+
+    def _label(self, atom: int) -> str:
+        return f"/atoms/{arguments.position(atom, 'atom', self.info.atom_count)}/label"
+
+    def _list(self, name: str) -> str:
+        return "/lists/" + quote(arguments.text(name, "name"), safe="")
+
+    def _change(self, method: str, rest: str, body: Mapping[str, object], only_if: str | None) -> Call[Response]:
+        """only_if: a tag, or "new" for what is not there yet."""
+        more = {"if-none-match": "*"} if only_if == "new" else {} if only_if is None else {"if-match": only_if}
+        return (yield from self.session.ask(method, path(self.name) + rest, wire.as_json(body), again=only_if is None, more=more))
+
+    @staticmethod
+    def _tagged(kind: type[R], reply: Response) -> R:
+        return replace(kind.read(wire.read_json(reply)), tag=reply.headers.get("etag"))
 
     def vectors(self, ids: Ids | int | None, field: Literal["vector", "direction"]) -> Call[Floats]:
         chosen = arguments.positions(slice(None) if ids is None else ids, self.info.atom_count)

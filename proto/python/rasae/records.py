@@ -30,6 +30,7 @@ class Limits(Record):
     ids: int = 65536  #: numbers of atoms in a body
     results: int = 1 << 20  #: of a search, of all its vectors together
     steer: int = 4096  #: atoms that are pushed at once
+    lists: int = 1000  #: named lists of a dictionary
     edits: int = 4096  #: codes of a row that are edited at once
     target_bytes: int = 8192  #: of a path with its query
 
@@ -51,6 +52,7 @@ class Server(Record):
     access: str | None = None  #: "read", or "admin": also reload
     key_name: str | None = None  #: of the key that the client sends, as the server's file of keys has it
     limits: Limits = field(default_factory=Limits, metadata={"read": Limits.read})
+    keeps_changes: bool | None = None  #: whether labels and lists can be set
     forms: tuple[Form, ...] | None = some(Form, repr=False)
 
 
@@ -260,6 +262,61 @@ def _relaxation_flat(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True)
+class AtomExplanation(Record):
+    """What somebody said of an atom beside its label."""
+
+    text: str | None = None
+    source: str | None = None  #: who or what said so
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Label(Record):
+    """The label of an atom, and what was said of it."""
+
+    atom: int
+    label: str | None = None
+    label_source: str | None = None  #: "set", or where the file has it from
+    explanation: str | None = None
+    source: str | None = None  #: who or what said so
+    score: float | None = None
+    changed_at: str | None = None  #: when it was set, in UTC; None: the file says it
+    tag: str | None = None  #: for `only_if` of a change
+
+
+@dataclass(frozen=True)
+class AtomList(Record):
+    """A named list of atoms, which the server keeps."""
+
+    name: str
+    description: str | None = None
+    atom_count: int | None = None
+    atoms: tuple[int, ...] | None = field(default=None, metadata={"read": tuple})  #: None in atom_lists()
+    changed_at: str | None = None  #: in UTC
+    tag: str | None = None  #: for `only_if` of a change
+
+
+@dataclass(frozen=True)
+class ContrastSide(Record):
+    """A set of data of a contrast."""
+
+    name: str
+    rows: int | None = None
+    units: int | None = None  #: items, where rows are parts of items, else rows
+
+
+@dataclass(frozen=True)
+class ContrastFigures(Record):
+    """A figure on both sets of data, and the difference with its interval."""
+
+    a: float | None = None
+    b: float | None = None
+    difference: float | None = None  #: a - b
+    low: float | None = None  #: of the interval of the difference; None: active too seldom to have one
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Atom(Record):
     """A row of the dictionary."""
 
@@ -271,7 +328,7 @@ class Atom(Record):
     vector: NDArray[np.float32] | None = numbers()  #: [d] in the units of the dictionary
     statistics: Statistics | None = one(Statistics, repr=False)
     layout: tuple[float, float] | None = field(default=None, metadata={"read": tuple})  #: place on a map of all atoms
-    label_source: str | None = None  #: "file", "rows", "trace" or "archetypes"
+    label_source: str | None = None  #: "set", "file", "rows", "trace" or "archetypes"
     coverage: float | None = None  #: sum of the archetypes' weights: 1 when none is left out
     hull_share: float | None = None  #: cosine between the atom and its mixture
     relaxation_share: float | None = None  #: share of the atom along the relaxation; may be negative
@@ -281,11 +338,38 @@ class Atom(Record):
     units: str | None = None  #: of norms and `vector`: "data" or "standardized"
     quantiles: tuple[Quantile, ...] | None = some(Quantile, repr=False)  #: rows from all over the range of its latent
     encoder: Encoder | None = one(Encoder, repr=False)  #: what its latent looks for
+    explanation: AtomExplanation | None = one(AtomExplanation)
     matched: str | None = None  #: where find() found its text: "label", "archetypes" or "rows"
 
     @classmethod
     def flat(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
         return _relaxation_flat(value)
+
+
+@dataclass(frozen=True)
+class ContrastAtom(Atom):
+    """What an atom does on both sets of data, with the parts that were asked for."""
+
+    count_a: int | None = None  #: rows of A in which its latent is active
+    count_b: int | None = None
+    energy: ContrastFigures | None = one(ContrastFigures)  #: mean of |code| over all rows times the norm of the atom
+    frequency: ContrastFigures | None = one(ContrastFigures)  #: share of the rows in which it is active
+    relative: float | None = None  #: difference of energy over the sum of both, -1 to 1
+
+
+@dataclass(frozen=True)
+class Contrast(Record):
+    """What the atoms do on a set of data A against a set B."""
+
+    name: str
+    a: ContrastSide | None = one(ContrastSide)
+    b: ContrastSide | None = one(ContrastSide)
+    confidence: float | None = None  #: with which all intervals hold at once
+    intervals: int | None = None
+    atoms: tuple[ContrastAtom, ...] | None = some(ContrastAtom)  #: None in contrasts()
+
+    def __repr__(self) -> str:
+        return f"Contrast(name={self.name!r}, a={self.a!r}, b={self.b!r})"
 
 
 @dataclass(frozen=True)

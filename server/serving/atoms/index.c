@@ -70,15 +70,30 @@ static void fill(const search *s, uint64_t *set) {
     if (rest) set[words - 1] = ((uint64_t)1 << rest) - 1;
 }
 
+static void mark_set(void *context, size_t atom) {
+    uint64_t *own = context;
+    own[atom / 64] |= (uint64_t)1 << atom % 64;
+}
+
+/* Labels that were set take the place of those of the file. */
+static ra_status match_set_labels(const search *s, uint64_t *own, ra_error *err) {
+    for (size_t i = 0; i < set_labels_count(s->query->labels); i++) {
+        size_t atom = set_labels_item(s->query->labels, i)->atom;
+        if (atom < s->index->count) own[atom / 64] &= ~((uint64_t)1 << atom % 64);
+    }
+    return set_labels_find(s->query->labels, s->query->text, mark_set, own, err);
+}
+
 static ra_status match_text(const search *s, ra_error *err) {
     uint64_t *const kinds[ATOM_LABEL_KINDS] = {s->sets[KINDS], s->sets[KINDS + 1], s->sets[KINDS + 2]};
     if (!s->query->text) return RA_OK;
-    if (!s->index->labels)
+    if (!s->index->labels && set_labels_count(s->query->labels) == 0)
         RA_FAIL(err, RA_ERR_STATE,
                 "the file has no labels of atoms, archetypes or rows, in which q could be found");
     for (size_t kind = 0; kind < ATOM_LABEL_KINDS; kind++)
         memset(kinds[kind], 0, s->index->words * sizeof *kinds[kind]);
-    RA_TRY(atom_labels_find(s->index->labels, s->query->text, kinds, err));
+    if (s->index->labels) RA_TRY(atom_labels_find(s->index->labels, s->query->text, kinds, err));
+    RA_TRY(match_set_labels(s, kinds[ATOM_LABEL_OWN], err));
     for (size_t w = 0; w < s->index->words; w++)
         s->sets[MATCHES][w] &= kinds[0][w] | kinds[1][w] | kinds[2][w];
     return RA_OK;

@@ -13,6 +13,7 @@
 
 #include "serving/atoms/columns.h"
 #include "serving/atoms/labels.h"
+#include "state/set_labels.h"
 
 typedef struct atom_index atom_index;
 
@@ -25,7 +26,8 @@ typedef enum atom_dead { ATOM_DEAD_OR_NOT, ATOM_DEAD, ATOM_NOT_DEAD } atom_dead;
 
 /* {0} with a limit: all atoms, by number. */
 typedef struct atom_query {
-    const char *text; /* of labels (words_find()); NULL: any */
+    set_labels *labels; /* that were set, which take the place of the atoms' own; NULL: none */
+    const char *text;   /* of labels (words_find()); NULL: any */
     const atom_column
         *sort; /* NULL: with a text those that have it as their own label come first, then those whose
                               * archetypes have it, then those whose rows have it, each by number; without: by number */

@@ -55,6 +55,7 @@ struct registry {
     ra_sae_settings settings;
     size_t private_below;
     bool verify;
+    store *changes;
     char *folder;
     bool folder_failed; /* guarded by `loading`: the folder could not be read, and the log says so */
     retired_list *retired;

@@ -134,7 +134,11 @@ static ra_status open_generation(registry *dictionaries, entry *item, served **o
     ra_status status = open_model(dictionaries, item, loaded, err);
     if (status == RA_OK) status = ra_artifact_new(loaded->model, &loaded->artifact, err);
     if (status == RA_OK) status = atom_index_new(loaded->model, &loaded->atoms, err);
+    if (status == RA_OK && dictionaries->changes)
+        status = store_slot_of(dictionaries->changes, ra_model_get_info(loaded->model)->digest,
+                               &loaded->changes, err);
     if (status != RA_OK) {
+        atom_index_free(loaded->atoms);
         ra_artifact_free(loaded->artifact);
         ra_model_release(loaded->model);
         ra_free(loaded);

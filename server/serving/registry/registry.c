@@ -27,6 +27,7 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
     dictionaries->settings = options->settings;
     dictionaries->private_below = options->private_below;
     dictionaries->verify = options->verify;
+    dictionaries->changes = options->changes;
     dictionaries->folder = folder;
     dictionaries->retired = retired;
     pthread_mutex_init(&dictionaries->lock, NULL);

@@ -44,8 +44,9 @@ typedef struct registry_options {
     device_watch *device;     /* told when the device fails at a load; may be NULL */
     ra_sae_settings settings; /* for files whose metadata lacks them; a setting in a file always wins */
     size_t private_below;     /* of ra_model_options */
-    bool verify;              /* likewise */
-    const char *folder;       /* copied; every NAME.safetensors in it may be served. NULL: none */
+    store *changes;     /* what is kept of dictionaries; lives longer than the registry. NULL: nothing is */
+    bool verify;        /* likewise */
+    const char *folder; /* copied; every NAME.safetensors in it may be served. NULL: none */
 } registry_options;
 
 ra_status registry_new(const registry_options *options, registry **out, ra_error *err);

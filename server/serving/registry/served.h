@@ -10,6 +10,7 @@
 
 #include "ra_model.h"
 #include "serving/atoms/index.h"
+#include "state/store.h"
 #include "telemetry/statistics.h"
 
 #include <stdatomic.h>
@@ -23,6 +24,7 @@ typedef struct served {
     ra_model *model;
     ra_artifact *artifact;   /* the model as a file; its digest is the revision of the dictionary */
     atom_index *atoms;       /* its atoms as a table that can be queried */
+    store_slot *changes;     /* what is kept of it; NULL: there is no state directory */
     bool on_cpu;             /* the device had no memory for it, so the CPU serves it */
     atomic_size_t *requests; /* of the dictionary, over all generations */
     statistics *inference;   /* likewise, of reconstructions */

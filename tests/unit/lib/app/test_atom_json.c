@@ -2,6 +2,8 @@
 #include "app/atom_json.h"
 #include "model_files.h"
 
+#include <math.h>
+
 static void check(text *out, const char *expected) {
     ck_assert(!out->failed);
     text_append(out, "", 1);
@@ -65,7 +67,7 @@ START_TEST(test_what_is_measured_about_an_atom) {
     text out = {0};
     const float vector[FILE_D] = {1, -2, 1e-7f, 0}, direction[FILE_D] = {3, -6, 0.5f, 0};
     write_atom(&out, model, 0, ATOM_STATISTICS | ATOM_LAYOUT | ATOM_VECTOR | ATOM_DIRECTION,
-               &(atom_numbers){vector, direction, NULL, 0});
+               &(atom_numbers){.vector = vector, .direction = direction});
     check(&out,
           "{\"statistics\":{\"rows\":10,\"count\":3,\"frequency\":0.3,\"mean\":1.5,\"max\":2.5,"
           "\"energy\":0.5,\"histogram\":{\"low\":0,\"high\":4,\"counts\":[1,1,1,0]},"
@@ -87,13 +89,20 @@ START_TEST(test_what_is_not_known_is_null_and_what_is_not_asked_is_absent) {
     write_atom(&out, model, 1,
                ATOM_ALL_PARTS & ~(unsigned)(ATOM_NORM | ATOM_VECTOR | ATOM_DIRECTION | ATOM_ENCODER), NULL);
     check(&out,
-          "{\"label\":null,\"label_source\":null,\"archetypes\":[{\"point\":1,\"label\":null,\"weight\":1,"
+          "{\"label\":null,\"label_source\":null,\"explanation\":null,\"archetypes\":[{\"point\":1,\"label\":"
+          "null,\"weight\":1,"
           "\"contribution\":null}],\"coverage\":1,\"hull_share\":null,\"relaxation\":{\"norm\":null,"
           "\"share\":null},\"trace\":null,\"agreement\":null,\"statistics\":null,\"quantiles\":null,"
           "\"layout\":null,\"units\":"
           "\"data\"}");
     write_atom(&out, model, 1, 0, NULL);
     check(&out, "{}");
+    atom_words words = {.label = "a", .score = NAN};
+    write_atom(&out, model, 1, ATOM_LABEL | ATOM_EXPLANATION, &(atom_numbers){.words = &words});
+    check(&out, "{\"label\":\"a\",\"label_source\":\"set\",\"explanation\":null}");
+    words.source = "me";
+    write_atom(&out, model, 1, ATOM_EXPLANATION, &(atom_numbers){.words = &words});
+    check(&out, "{\"explanation\":{\"text\":null,\"source\":\"me\",\"score\":null}}");
     ck_assert_str_eq(atom_part_names[ATOM_INDEX_ARCHETYPES], "archetypes");
     ra_model_release(model);
 }
