@@ -156,7 +156,7 @@ ra_status ra_safetensors_open(const char *path, ra_safetensors **file, ra_error 
  * modules keep as attributes is its metadata, and so is what only a config.json beside the file has (`top_k`, `delta`,
  * `running_threshold`, `threshold_momentum`, `bandwidth`, `kernel`, `use_multiplier`). A path may be that of a folder
  * (ra_source_find()). RA_ERR_UNSUPPORTED, by its name, for what such a file may not have in it. The layouts of SAELens,
- * sparsify and dictionary_learning, in files of either kind, get the names and axes of ours (proto/artifact.md).
+ * sparsify, dictionary_learning and OpenAI, in files of either kind, get the names and axes of ours (proto/artifact.md).
  *
  * The same with ra_mapping_open_steady(). */
 ra_status ra_safetensors_open_steady(const char *path, size_t most, ra_safetensors **file, ra_error *err);
