@@ -155,7 +155,7 @@ static const ra_setting rows[] = {
         .help = "serve the pictures and sounds in DIR as the media of the rows of dictionary NAME; may be repeated"},
     {"media_url", LIST(media_url), .check = media_check_url, .argument = "NAME=TEMPLATE",
         .help = "the address of the media of a row, with {label}, {path} (the label with its slashes), {row} or {item} in it; "
-                "without http:// or https:// a file of --media; may be repeated"},
+                "without http:// or https:// a file of --media (may be repeated)"},
     {"log_format", NAME(log_format), .names = log_formats, .fallback = "text", .argument = "FORMAT",
         .help = "text or json, one line per event"},
     {"log_level", NAME(log_level), .names = log_levels, .fallback = "info", .argument = "LEVEL",
