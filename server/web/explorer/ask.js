@@ -163,7 +163,8 @@ export function columns(info, names) {
 
 // One label for each atom; null: none. More of them than this would only fill memory: then the page asks for each.
 const MOST_LABELS = 200000;
-export function labels(info) {
-  if (!info.has_atom_labels || info.atom_count > MOST_LABELS) return Promise.resolve(null);
+export async function labels(info) {
+  if (info.atom_count > MOST_LABELS) return null;
+  if (!info.has_atom_labels && !(await server()).keeps_changes) return null; // what was set is a label, too
   return once(info, "labels", async () => (await get(at(info.name, "/table?columns=label"))).columns.label);
 }
