@@ -123,7 +123,7 @@ class Readme(unittest.TestCase):
             for command in (["train", data, "--labels", labels, "--standardize", "element", "--concepts", "128", "--top-k", "8",
                              "--steps", "400", "-o", checkpoint],
                             ["fuse", checkpoint, "-o", served],
-                            ["eval", served, data, "--labels", labels, "--save", served]):
+                            ["eval", served, data, "--labels", labels, "--items", "3", "--save", served]):
                 subprocess.run([tool, *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             blocks = re.findall(r"^```python\n(.*?)^```", text("proto", "python", "README.md"), re.M | re.S)
             self.assertGreaterEqual(len(blocks), 10)

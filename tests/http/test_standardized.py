@@ -57,6 +57,7 @@ class Standardized(unittest.TestCase):
             ["fuse", checkpoint, "-o", fused],
         ):
             subprocess.run([RASAE, *command], check=True, stdout=subprocess.DEVNULL, timeout=daemon.PATIENCE)
+        cls.fused = fused
         tensors, cls.settings = read_safetensors(fused)
         cls.mean, cls.scale = tensors["input.mean"][1], tensors["input.scale"][1]
         cls.D, cls.E = rows(tensors["dictionary"]), rows(tensors["encoder.final_block.0.weight"])
@@ -302,16 +303,23 @@ class Standardized(unittest.TestCase):
         self.assertGreater(wrong, 0.5 * len(atoms))
 
     def test_the_examples_are_right_about_units(self):
+        measured = os.path.join(self.folder, "measured.safetensors")  # a filter by frequency needs statistics
+        subprocess.run([RASAE, "eval", self.fused, DIGITS, "--save", measured, "--basic"], check=True,
+                       stdout=subprocess.DEVNULL, timeout=daemon.PATIENCE)
+        with Daemon("--dictionary", "digits=" + measured) as served:
+            self.try_examples(served)
+
+    def try_examples(self, served):
         for name in "encode", "search":
             path = os.path.join(daemon.TOP, "proto", "examples", name + ".sh")
-            ran = subprocess.run(["sh", path, "http://%s:%d" % self.daemon.address, "digits"], check=True,
+            ran = subprocess.run(["sh", path, "http://%s:%d" % served.address, "digits"], check=True,
                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=daemon.PATIENCE)
             replies = [json.loads(line) for line in ran.stdout.decode().splitlines()]
             if name == "search":
                 self.assertEqual(replies[0]["results"][0][0]["atom"], 5)  # by inputs
                 self.assertEqual(replies[1]["results"][0], self.daemon.get(
                     URL + "/atoms/5/neighbors?k=2&fields=label,norm").json["neighbors"])
-                self.assertEqual(replies[2]["units"], "standardized")
+                self.assertEqual(replies[3]["units"], "standardized")
                 continue
             direction, statistics, codes, explained = replies[:4]
             self.assertEqual(direction["atom"], 5)
