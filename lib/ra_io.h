@@ -271,6 +271,24 @@ void ra_labels_free(ra_labels *labels);
 size_t ra_labels_count(const ra_labels *labels);
 const char *ra_labels_at(const ra_labels *labels, size_t i); /* NULL past the end */
 
+/* Labels of the atoms of a dictionary, in a file that its name's ending tells:
+ *
+ *   .txt             one line for each atom
+ *   .csv             a line that names the columns, atom (or index) and label (or description) among them; RFC 4180
+ *   .jsonl, .ndjson  an object per line with these members, as rasaed and Neuronpedia export them
+ *
+ * An empty label (or null) takes the label of an atom away. Tabs and line ends in a label become blanks. Other columns and
+ * members are passed over. RA_ERR_FORMAT for malformed text and an atom that is named twice; RA_ERR_SHAPE for a .txt of
+ * another number of lines; RA_ERR_ARGUMENT for an atom from `atoms` on, and another ending. Messages name the file
+ * and the line. */
+typedef struct ra_atom_labels ra_atom_labels;
+
+ra_status ra_atom_labels_open(const char *path, size_t atoms, ra_atom_labels **labels, ra_error *err);
+void ra_atom_labels_free(ra_atom_labels *labels); /* NULL is fine */
+size_t ra_atom_labels_atoms(const ra_atom_labels *labels);
+/* NULL if the file does not name the atom; "" if it takes its label away. */
+const char *ra_atom_labels_at(const ra_atom_labels *labels, size_t atom);
+
 /* Whether the bytes are well-formed UTF-8 (RFC 3629: nothing overlong, no surrogates, up to U+10FFFF). */
 bool ra_utf8_valid(const void *text, size_t size);
 

@@ -96,13 +96,14 @@ typedef struct ra_model_additions {
     const ra_trace *trace;                  /* of its K atoms */
     const ra_labels *row_labels;            /* one per row in the files, for the trace; NULL: none */
     const ra_agreement *agreement;          /* of its K atoms with other runs */
-    const ra_contrast *contrast; /* of its K latents; replaces that of the same name, others stay */
-    const char *model, *hook;    /* as in ra_model_info */
+    const ra_contrast *contrast;       /* of its K latents; replaces that of the same name, others stay */
+    const ra_atom_labels *atom_labels; /* of its K atoms; those that it does not name stay */
+    const char *model, *hook;          /* as in ra_model_info */
 } ra_model_additions;
 
 /* ra_model_save() with additions or replacements. path may be that of the file the model was opened from: the
- * file is replaced as a whole, and the model keeps the old one. RA_ERR_SHAPE for statistics, a trace
- * or an agreement of another number of latents. */
+ * file is replaced as a whole, and the model keeps the old one. RA_ERR_SHAPE for statistics, a trace,
+ * an agreement or labels of another number of latents. */
 ra_status ra_model_save_with(const ra_model *model, const ra_model_additions *additions, const char *path,
                              ra_dtype dtype, ra_error *err);
 
@@ -180,7 +181,7 @@ const ra_tensor *ra_model_dictionary(const ra_model *model);
 
 /* ---- atoms and points --------------------------------------------------------------------------------- */
 
-/* Labels come from the file. If it has none, they are derived from other labels:
+/* Labels come from the file. If it has none of points, or none of an atom, they are derived from other labels:
  *   of a point: the first three different labels of its nearest rows, "cat, dog, cow";
  *   of an atom: at most three different labels of the rows on which its latent is strongest, "cat, kitten";
  *   without statistics, of the rows of its trace, "cat + purr"; without a trace, of its archetypes. None that

@@ -6,6 +6,6 @@
 
 extern const command command_train, command_fuse, command_encode, command_reconstruct, command_inspect,
     command_trace, command_eval, command_compare, command_layout, command_consensus, command_contrast,
-    command_import, command_export, command_serve, command_explore;
+    command_label, command_import, command_export, command_serve, command_explore;
 
 #endif

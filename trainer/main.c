@@ -9,9 +9,10 @@
 #include <string.h>
 
 static const command *const commands[] = {
-    &command_train,    &command_fuse,   &command_encode,  &command_reconstruct, &command_inspect,
-    &command_trace,    &command_eval,   &command_compare, &command_layout,      &command_consensus,
-    &command_contrast, &command_import, &command_export,  &command_serve,       &command_explore};
+    &command_train,   &command_fuse,      &command_encode,   &command_reconstruct,
+    &command_inspect, &command_trace,     &command_eval,     &command_compare,
+    &command_layout,  &command_consensus, &command_contrast, &command_label,
+    &command_import,  &command_export,    &command_serve,    &command_explore};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static const command *find_command(const char *name) {

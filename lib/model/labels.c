@@ -4,7 +4,8 @@
  * data explains itself:
  *
  *   a point   the first LABELS_OF_A_POINT different labels of its nearest rows, "cat, dog, cow"
- *   an atom   from the first of these that has labels, at most LABELS_OF_AN_ATOM different ones:
+ *   an atom   whose line is empty, too: from the first of these that has labels, at most LABELS_OF_AN_ATOM
+ *             different ones:
  *               the rows on which its latent is strongest, each with its code      "cat, kitten"
  *               the rows of its trace, each with its contribution                  "cat + purr"
  *               its archetypes, each with its contribution (its weight, in a file that lacks those); the name
@@ -224,9 +225,13 @@ static bool join(parts *found, const char *between, double least, ra_text *text)
     return true;
 }
 
-/* The line of an atom, from the first source that has a label for it. */
-static void describe_atom(ra_model *model, size_t atom, parts *found, ra_text *text) {
-    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+/* The line of an atom: the file's own, or from the first source that has a label for it. */
+static void describe_atom(ra_model *model, const char *given, size_t atom, parts *found, ra_text *text) {
+    if (given) {
+        ra_text_add(text, given);
+        model->atom_label_source[atom] = RA_LABEL_FILE;
+    }
+    for (size_t i = 0; !given && i < sizeof sources / sizeof *sources; i++) {
         found->count = 0;
         found->unlabeled = 0;
         if (has_source(model, sources[i].source)) sources[i].collect(model, atom, found);
@@ -241,11 +246,16 @@ static ra_status derive_atoms(ra_model *model, ra_error *err) {
     size_t most = model->statistics.examples + model->trace_rows + model->info.archetypes;
     parts found = {ra_malloc(most, sizeof *found.label), ra_malloc(most, sizeof *found.sum), 0, 0};
     ra_text text = {0};
+    ra_labels *given = model->atom_labels, *all = NULL;
     if (!found.label || !found.sum) text.failed = true;
-    for (size_t k = 0; k < model->info.concepts && !text.failed; k++) describe_atom(model, k, &found, &text);
+    for (size_t k = 0; k < model->info.concepts && !text.failed; k++)
+        describe_atom(model, ra_model_label(given, k), k, &found, &text);
     ra_free(found.label);
     ra_free(found.sum);
-    return parse_text(model, &text, &model->atom_labels, err);
+    RA_TRY(parse_text(model, &text, &all, err));
+    ra_labels_free(given);
+    model->atom_labels = all;
+    return RA_OK;
 }
 
 typedef void describer(const ra_model *model, size_t which, ra_text *text);
@@ -257,17 +267,18 @@ static ra_status derive(ra_model *model, size_t count, describer *describe, ra_l
     return parse_text(model, &text, labels, err);
 }
 
-/* Where the labels of the atoms are from, when they are not derived. */
+/* Labels for the atoms that the file has none of, and where all are from. */
 static ra_status open_atom_labels(ra_model *model, ra_error *err) {
     size_t K = model->info.concepts;
-    bool any = model->atom_labels != NULL;
+    bool given = model->atom_labels != NULL, derived = false;
     void *memory = NULL;
-    model->atom_labels_are_given = any;
-    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) any |= has_source(model, sources[i].source);
-    if (!any) return RA_OK;
+    model->atom_labels_are_given = given;
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        derived |= has_source(model, sources[i].source);
+    if (!given && !derived) return RA_OK;
     RA_TRY(ra_model_allocate(model, "the sources of labels", K, 1, &memory, err));
     model->atom_label_source = memset(memory, RA_LABEL_NONE, K);
-    if (!model->atom_labels) return derive_atoms(model, err);
+    if (derived) return derive_atoms(model, err);
     for (size_t k = 0; k < K; k++)
         if (ra_model_label(model->atom_labels, k)) model->atom_label_source[k] = RA_LABEL_FILE;
     return RA_OK;

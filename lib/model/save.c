@@ -217,6 +217,28 @@ static ra_status add_trace_labels(const ra_trace *trace, const ra_labels *row_la
     return RA_OK;
 }
 
+/* Those that are given, otherwise those of the model's file: derived labels are never written. */
+static ra_status add_atom_labels(const ra_model *model, const ra_atom_labels *given, contents *a,
+                                 ra_error *err) {
+    size_t K = model->info.concepts;
+    bool any = false;
+    if (given && ra_atom_labels_atoms(given) != K)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu atoms; labels of %zu cannot be saved with it",
+                model->info.path, K, ra_atom_labels_atoms(given));
+    if (!given && !model->atom_labels_are_given) return RA_OK;
+    for (size_t k = 0; k < K; k++) {
+        const char *label = given ? ra_atom_labels_at(given, k) : NULL;
+        if (!label && ra_model_atom_label_source(model, k) == RA_LABEL_FILE)
+            label = ra_model_label(model->atom_labels, k);
+        any |= label && *label;
+        if (label) ra_text_add(&a->atom_labels, label);
+        ra_text_add(&a->atom_labels, "\n");
+    }
+    if (a->atom_labels.failed) RA_FAIL_MEMORY(err, "atoms.labels", a->atom_labels.size);
+    if (any) add(a, "atoms.labels", ra_tensor_1d(RA_U8, a->atom_labels.data, a->atom_labels.size));
+    return RA_OK;
+}
+
 static ra_status add_texts(const ra_model *model, const ra_model_additions *additions, contents *a,
                            ra_error *err) {
     const ra_model_info *info = &model->info;
@@ -226,8 +248,7 @@ static ra_status add_texts(const ra_model *model, const ra_model_additions *addi
     if (model->point_row_labels)
         RA_TRY(add_labels(model->point_row_labels, "points.row_labels", info->points, model->point_row_count,
                           &a->row_labels, a, err));
-    if (model->atom_labels_are_given)
-        RA_TRY(add_labels(model->atom_labels, "atoms.labels", info->concepts, 1, &a->atom_labels, a, err));
+    RA_TRY(add_atom_labels(model, additions->atom_labels, a, err));
     if (given && additions->row_labels)
         RA_TRY(add_trace_labels(given, additions->row_labels, a, err));
     else if (!given && model->trace_labels)

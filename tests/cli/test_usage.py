@@ -7,7 +7,7 @@ import support
 from support import Case, golden
 
 COMMANDS = ["train", "fuse", "encode", "reconstruct", "inspect", "trace", "eval", "compare", "layout", "consensus",
-            "contrast", "import", "export", "serve", "explore"]
+            "contrast", "label", "import", "export", "serve", "explore"]
 
 
 class Help(Case):

@@ -39,7 +39,7 @@ class Manual(unittest.TestCase):
 
     def test_every_flag_of_every_command(self):
         page = rendered(self.there.path(PAGES["rasae"]))
-        self.assertEqual(len(commands()), 15)
+        self.assertEqual(len(commands()), 16)
         sections = re.split(r"^   rasae (\w+)$", page, flags=re.M)
         texts = dict(zip(sections[1::2], sections[2::2]))
         self.assertEqual(sorted(texts), sorted(commands()))

@@ -179,6 +179,15 @@ class Labels(Kept):
         self.assertEqual(self.good(daemon, "POST", "/labels", exported, **ndjson).json, {"set": len(wanted), "removed": 0})
         again = [json.loads(line) for line in self.good(daemon, "GET", "/labels?format=ndjson").body.splitlines()]
         self.assertEqual([{name: one[name] for name in wanted[0]} for one in again[:-1]], wanted)
+        # and the artifact takes what was exported
+        path, out = os.path.join(self.folder, "labels.ndjson"), os.path.join(self.folder, "labeled.safetensors")
+        with open(path, "wb") as file:
+            file.write(exported)
+        said = subprocess.run([RASAE, "label", TOPK, path, "-o", out, "--json"], check=True, capture_output=True, timeout=60).stdout
+        self.assertEqual(json.loads(said), {"concepts": K, "set": len(wanted), "removed": 0, "labeled": len(wanted)})
+        with Daemon("--dictionary", "topk=" + out) as other:
+            atom = other.get(D + "/atoms/3").json
+            self.assertEqual((atom["label"], atom["label_source"]), ("label 3", "file"))
         # all or nothing
         bad = b'{"atom": 1, "label": "good"}\n\n{"atom": 48, "label": "bad"}\n'
         self.assertEqual(self.ask(daemon, "POST", "/labels", bad, **ndjson).json["code"], "out_of_range")

@@ -33,7 +33,10 @@ START_TEST(test_labels_are_made_up_by_the_documented_rules) {
     check_label(ra_model_point_label(model, 0), "p0");
     check_label(ra_model_point_label(model, 1), NULL);
     check_label(ra_model_atom_label(model, 1), "a1");
-    check_label(ra_model_atom_label(model, 2), NULL);
+    ck_assert_int_eq(ra_model_atom_label_source(model, 1), RA_LABEL_FILE);
+    check_label(ra_model_atom_label(model, 2),
+                "p3 + p0 + p4"); /* an empty line leaves the atom to its archetypes */
+    ck_assert_int_eq(ra_model_atom_label_source(model, 2), RA_LABEL_ARCHETYPES);
     ra_model_release(model);
 
     model_file_drop(&file, "atoms.labels"); /* labels in the file also name atoms */

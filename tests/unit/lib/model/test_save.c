@@ -212,6 +212,37 @@ START_TEST(test_what_a_checkpoint_knows_of_its_points_passes_through) {
 }
 END_TEST
 
+/* Labels that are given stand beside those of the file; an empty one takes that of the file away. */
+START_TEST(test_labels_are_added) {
+    static const char csv[] = "atom,label\n0,\n1,\"x, y\"\n5,z\n";
+    static const char *const expected[] = {NULL, "x, y", "c", "d", NULL, "z"};
+    model_file file = {0};
+    ra_atom_labels *labels = NULL;
+    model_file_artifact(&file);
+    model_file_put_text(&file, "atoms.labels", "a\n\nc\nd\n\nf");
+    ra_model *model = model_open(model_file_write(&file, "from.safetensors"));
+    const char *path = test_write("labels.csv", csv, sizeof csv - 1);
+    ra_ok(ra_atom_labels_open(path, FILE_K, &labels, &err));
+    ra_ok(ra_model_save_with(model, &(ra_model_additions){.atom_labels = labels},
+                             test_path("labeled.safetensors"), RA_F32, &err));
+    ra_atom_labels_free(labels);
+    ra_model *labeled = model_open(test_path("labeled.safetensors"));
+    for (size_t k = 0; k < FILE_K; k++) {
+        bool own = ra_model_atom_label_source(labeled, k) == RA_LABEL_FILE;
+        ck_assert_int_eq(own, expected[k] != NULL);
+        if (own) ck_assert_str_eq(ra_model_atom_label(labeled, k), expected[k]);
+    }
+    ra_model_release(labeled);
+    ra_ok(ra_atom_labels_open(path, FILE_K + 1, &labels, &err));
+    ra_fails(ra_model_save_with(model, &(ra_model_additions){.atom_labels = labels},
+                                test_path("refused.safetensors"), RA_F32, &err),
+             RA_ERR_SHAPE, "labels of 7 cannot be saved");
+    ra_atom_labels_free(labels);
+    ra_model_release(model);
+    model_file_release(&file);
+}
+END_TEST
+
 /* The artifact of a checkpoint holds the settings that were given to open it, and needs none. */
 START_TEST(test_given_settings_are_saved) {
     ra_model_options options = {.settings =
@@ -267,4 +298,4 @@ END_TEST
 TEST_CASES_LOOP(model_save_runs, 0, sizeof runs / sizeof *runs, test_a_saved_model_answers_as_its_checkpoint)
 TEST_CASES(model_save, test_an_artifact_in_memory_is_the_file, test_the_same_model_gives_the_same_bytes,
            test_what_a_checkpoint_knows_of_its_points_passes_through, test_given_settings_are_saved,
-           test_large_points_are_left_out, test_refuses_types_that_cannot_hold_it)
+           test_labels_are_added, test_large_points_are_left_out, test_refuses_types_that_cannot_hold_it)
