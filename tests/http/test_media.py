@@ -136,6 +136,13 @@ class Files(unittest.TestCase):
             self.assertEqual(reply.headers["Content-Security-Policy"], "default-src 'none'; sandbox")
             self.assertIn("Last-Modified", reply.headers)
 
+    def test_a_file_has_its_own_date(self):
+        """That of the dictionary would tell a client that its copy of a file that changed since is still good."""
+        os.utime(os.path.join(self.folder, "dog.png"), (1000000000, 1000000000))
+        for given, status in (("Sun, 09 Sep 2001 01:46:40 GMT", 304), ("Sun, 09 Sep 2001 01:46:39 GMT", 200)):
+            reply = self.get("dog.png", If_Modified_Since=given)
+            self.assertEqual((reply.status, reply.headers["Last-Modified"]), (status, "Sun, 09 Sep 2001 01:46:40 GMT"))
+
     def test_parts_and_tags(self):
         whole = self.get("dog.png")
         self.assertEqual(self.get("dog.png", If_None_Match=whole.headers["ETag"]).status, 304)
