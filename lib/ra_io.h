@@ -22,6 +22,7 @@
 #ifndef RA_IO_H
 #define RA_IO_H
 
+#include "ra_digest.h"
 #include "ra_settings.h"
 #include "ra_tensor.h"
 
@@ -57,6 +58,10 @@ ra_status ra_mapping_check(const ra_mapping *mapping, ra_error *err);
 
 /* The same for all files that are mapped, and for those whose mapping, not a steady one, was closed after a change. */
 ra_status ra_mapping_check_all(ra_error *err);
+
+/* digest <- that of all bytes (ra_digest.h), as they were when the mapping was opened. Known for a file that is mapped
+ * steadily, else a pass over it. */
+void ra_mapping_digest(const ra_mapping *mapping, char digest[RA_DIGEST_SIZE]);
 
 /* Reading a page that the file has lost ends the process (SIGBUS). After this call, which is for main(), it reads
  * zeros, and ra_mapping_check() fails. Other users of SIGBUS get what is theirs. SIGIO, if it is free, is taken for

@@ -81,6 +81,18 @@ ra_status ra_model_open(const char *path, const ra_model_options *options, ra_mo
  * for a checkpoint and for private memory, else what ra_mapping_check() costs. Any thread may call it. */
 ra_status ra_model_check(const ra_model *model, ra_error *err);
 
+/* The file that a model was opened from, as it was then, in its mapping or in memory of the model's own. Valid as long as
+ * the model; of a mapping, ra_model_check() says whether the bytes are still those. */
+typedef struct ra_model_file {
+    const char *path;   /* of the file itself where the model was opened by its folder */
+    ra_bytes bytes;     /* all of it */
+    const char *digest; /* of all its bytes (ra_digest.h): a changed byte changes it */
+    bool safetensors;   /* rather than a file of another kind */
+} ra_model_file;
+
+/* False for a checkpoint, whose file is closed once it is read, and for a model that was not opened `steady`. */
+bool ra_model_get_file(const ra_model *model, ra_model_file *file);
+
 ra_model *ra_model_retain(ra_model *model);
 void ra_model_release(ra_model *model); /* NULL is fine */
 

@@ -323,7 +323,7 @@ static void answer(void *context, http_request *request, http_response *response
     if (status == RA_ERR_DEVICE) device_watch_failed(&call.server->device);
     response->verbatim = api_is_oip(request);
     /* A label that is set changes replies, and a date cannot tell two changes of one second apart. */
-    if (call.dictionary && !call.dictionary->changes && !response->modified)
+    if (call.dictionary && !call.dictionary->changes && !response->modified && !response->undated)
         response->modified = call.dictionary->loaded;
     http_response_finish(request, response);
     if (call.dictionary && checked == RA_OK)

@@ -40,6 +40,7 @@ static route table[] = {
         .key = AUTH_READ, .cost = {COST_NONE}},
     {GET, D "/dictionary", api_dictionary_file, "dictionary_file",
         .key = AUTH_READ, .gives = FORMS_FILE, .query = "format", .cost = {COST_NONE}},
+    {GET, D "/artifact", api_artifact, "artifact", .key = AUTH_READ, .cost = {COST_NONE}},
     {GET, D "/standardization", api_standardization, "standardization",
         .key = AUTH_READ, .gives = FORMS_MATRIX, .query = "format", .cost = {COST_NONE}},
     {POST, D "/reload", api_reload, "reload",

@@ -148,6 +148,13 @@ ra_status ra_mapping_check(const ra_mapping *mapping, ra_error *err) {
     return mapping->file ? check(mapping->file, err) : RA_OK;
 }
 
+void ra_mapping_digest(const ra_mapping *mapping, char digest[RA_DIGEST_SIZE]) {
+    if (mapping->file && mapping->file->digest[0])
+        memcpy(digest, mapping->file->digest, RA_DIGEST_SIZE);
+    else
+        ra_digest(mapping->data, mapping->size, digest);
+}
+
 /* ---- checks of all files ------------------------------------------------------------------------------- */
 
 static pthread_mutex_t closing = PTHREAD_MUTEX_INITIALIZER;

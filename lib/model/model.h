@@ -60,8 +60,9 @@ typedef struct ra_resident {
 struct ra_model {
     atomic_size_t references;
     ra_backend *backend;
-    ra_safetensors *file; /* the mapped artifact; NULL: the file was a checkpoint */
-    ra_model_info info;   /* info.path is the model's own copy */
+    ra_safetensors *file;             /* the mapped artifact; NULL: the file was a checkpoint */
+    char file_digest[RA_DIGEST_SIZE]; /* of all its bytes; "": it was not opened `steady` */
+    ra_model_info info;               /* info.path is the model's own copy */
     void *allocations[RA_MODEL_ALLOCATIONS];
     size_t allocation_count;
 

@@ -18,6 +18,9 @@ curl -fsS "$url/v1/dictionaries/$name/dictionary" -o "$temporary/words.safetenso
 curl -fsS "$url/v1/dictionaries/$name/dictionary?format=npy" -o "$temporary/words.npy"
 head -c 6 "$temporary/words.npy" | tail -c 5 && echo
 
+# The file itself that the server opened, byte for byte.
+curl -fsS "$url/v1/dictionaries/$name/artifact" -o "$temporary/served.safetensors"
+
 # A part of it, and nothing if it has not changed: the answers are 206 and 304.
 curl -fsS "$url/v1/dictionaries/$name/dictionary" -H 'Range: bytes=0-63' -o "$temporary/part" \
     -w '%{http_code}\n'

@@ -278,6 +278,12 @@ void forms_reply_artifact(api_call *call) {
     call->response->tail.more_count = count - 1;
 }
 
+void forms_reply_bytes(api_call *call, const ra_bytes *bytes, const char *content_type) {
+    call->response->status = 200;
+    call->response->content_type = content_type;
+    call->response->tail = tail_of(call, bytes->data, bytes->size);
+}
+
 ra_status forms_reply_in_place(api_call *call, const ra_tensor *tensor, ra_error *err) {
     void *header = NULL;
     size_t size = 0;

@@ -58,4 +58,7 @@ ra_status forms_reply_in_place(api_call *call, const ra_tensor *tensor, ra_error
 /* The dictionary of the call as a file, likewise. */
 void forms_reply_artifact(api_call *call);
 
+/* Bytes of its own file, likewise. */
+void forms_reply_bytes(api_call *call, const ra_bytes *bytes, const char *content_type);
+
 #endif

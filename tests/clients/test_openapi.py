@@ -303,7 +303,7 @@ class Contract(unittest.TestCase):
 
     def test_what_the_client_has_already(self):
         for target in (D + "/atoms", D + "/atoms/5", D + "/atoms/5/neighbors", D + "/atoms/5/cofiring", D + "/atoms/5/items", D + "/media/dog.png", D + "/points/12", D + "/points",
-                       D + "/dictionary", D + "/standardization", D + "/table",
+                       D + "/dictionary", D + "/artifact", D + "/standardization", D + "/table",
                        "/openapi.json", "/problems"):
             tag = self.get(target).headers["ETag"]
             self.get(target, status=304, headers={"If-None-Match": tag})
@@ -339,6 +339,9 @@ class Contract(unittest.TestCase):
         self.assertEqual(self.get(D + "/dictionary", status=206,
                          headers={"Range": "bytes=8-15"}).body, whole[8:16])
         self.get(D + "/dictionary", status=416, headers={"Range": "bytes=1000000-"})
+        whole = self.get(D + "/artifact").body
+        self.assertEqual(self.get(D + "/artifact", status=206, headers={"Range": "bytes=8-15"}).body, whole[8:16])
+        self.get(D + "/artifact", status=416, headers={"Range": "bytes=1000000-"})
         self.get(D + "/media/dog.png", status=206, headers={"Range": "bytes=2-5"})
         self.get(D + "/media/dog.png", status=416, headers={"Range": "bytes=1000000-"})
 
@@ -371,7 +374,7 @@ class Contract(unittest.TestCase):
 
     def test_what_there_is_not(self):
         for target in ("/v1/dictionaries/none", "/v1/dictionaries/none/atoms", D + "/atoms/8",
-                       D + "/atoms/8/neighbors", D + "/atoms/8/cofiring", D + "/atoms/8/items", D + "/media/cat.png", D + "/points/16", "/v1/dictionaries/none/dictionary",
+                       D + "/atoms/8/neighbors", D + "/atoms/8/cofiring", D + "/atoms/8/items", D + "/media/cat.png", D + "/points/16", "/v1/dictionaries/none/dictionary", "/v1/dictionaries/none/artifact",
                        "/v1/dictionaries/none/standardization", "/v1/dictionaries/none/table", "/v1/dictionaries/none/points",
                        "/v2/models/none", "/v2/models/none/ready",
                        "/v2/models/none/config", "/v2/models/none/stats"):
@@ -413,6 +416,7 @@ class Contract(unittest.TestCase):
         self.get("/v1/dictionaries/bare/atoms/5/cofiring", status=409)
         self.get("/v1/dictionaries/bare/atoms/5/items", status=409)
         self.get("/v1/dictionaries/plain/points", status=409)
+        self.get("/v1/dictionaries/bare/artifact", status=409)
         self.get("/v1/dictionaries/bare/table?format=dinovision", status=409)
         self.post("/v1/dictionaries/bare/explain", BATCH, status=409)
         self.post("/v1/dictionaries/bare/edit", BATCH, status=409)

@@ -5,8 +5,10 @@ import environment
 
 environment.enter()
 
+import asyncio
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -14,11 +16,11 @@ from unittest import mock
 
 import numpy as np
 
-from environment import TOP, Daemon, golden
+from environment import PATIENCE, PROGRAM, TOP, Daemon, golden
 
 sys.path.insert(0, os.path.join(TOP, "proto", "python"))
 
-from rasae import Client, ConflictError, ReplyError, Response  # noqa: E402
+from rasae import AsyncClient, Client, ConflictError, ReplyError, Response  # noqa: E402
 
 KEY = "an-admin-key-of-24-bytes"
 FIRST, SECOND = golden("topk-mse.final.safetensors"), golden("topk-mse.init.safetensors")
@@ -115,6 +117,62 @@ class Reloads(unittest.TestCase):
         with mock.patch("rasae.handle._PIECE", 5000), self.assertRaises(ConflictError):
             self.d.download(os.path.join(self.folder, "copy"), replace)
         self.assertEqual(sorted(os.listdir(self.folder)), before)
+
+
+class Artifacts(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.fused, self.copy, keys = (os.path.join(self.folder, name) for name in ("fused", "copy", "keys"))
+        self.fuse(FIRST)
+        with open(keys, "w", encoding="utf-8") as out:
+            out.write("admin %s\n" % KEY)
+        daemon = Daemon("--dictionary", "fused=" + self.fused, "--dictionary", "checkpoint=" + FIRST, "--keys", keys)
+        self.addCleanup(daemon.__exit__, None, None, None)
+        self.url = "http://%s:%d" % daemon.address
+
+    def fuse(self, checkpoint):
+        rasae = os.path.join(os.path.dirname(PROGRAM), "rasae")
+        subprocess.run([rasae, "fuse", checkpoint, "-o", self.fused], check=True, capture_output=True, timeout=PATIENCE)
+
+    def content(self, path):
+        with open(path, "rb") as file:
+            return file.read()
+
+    def test_it_is_the_file_of_the_server(self):
+        seen = []
+        with Client(self.url, key=KEY) as client, mock.patch("rasae.handle._PIECE", 5000):
+            client.dictionary("fused").download_artifact(self.copy, progress=lambda done, total: seen.append((done, total)))
+            self.assertEqual(self.content(self.copy), self.content(self.fused))
+            self.assertEqual(seen[-1], (os.path.getsize(self.fused),) * 2)
+            self.assertGreater(len(seen), 2)
+            os.unlink(self.copy)
+            with self.assertRaises(ConflictError) as caught:
+                client.dictionary("checkpoint").download_artifact(self.copy)
+            self.assertEqual(caught.exception.status, 409)
+            self.assertEqual(sorted(os.listdir(self.folder)), ["fused", "keys"])
+
+    def test_one_that_is_pinned_never_gets_another_file(self):
+        with Client(self.url, key=KEY) as client:
+            pinned = client.dictionary("fused", revision=client.dictionary("fused").info.revision)
+
+            def replace(done, total):
+                self.fuse(SECOND)
+                client.dictionary("fused").reload()
+            with mock.patch("rasae.handle._PIECE", 5000), self.assertRaises(ConflictError) as caught:
+                pinned.download_artifact(self.copy, progress=replace)
+            self.assertEqual(caught.exception.status, 412)
+            with self.assertRaises(ConflictError):
+                pinned.download_artifact(self.copy)
+            self.assertEqual(sorted(os.listdir(self.folder)), ["fused", "keys"])
+
+    def test_also_without_blocking(self):
+        async def work():
+            async with AsyncClient(self.url, key=KEY) as client:
+                await (await client.dictionary("fused")).download_artifact(self.copy)
+        asyncio.run(work())
+        self.assertEqual(self.content(self.copy), self.content(self.fused))
 
 
 class OlderServers(unittest.TestCase):

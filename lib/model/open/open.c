@@ -6,6 +6,7 @@
  * is kept of a checkpoint is copied, and its mapping (gigabytes of W) is closed before ra_model_open()
  * returns. */
 #include "model/model.h"
+#include "io/safetensors/safetensors.h"
 #include "tensor/vectors.h"
 
 #include <math.h>
@@ -148,6 +149,8 @@ static ra_status open_file(ra_model *model, const char *path, const ra_model_opt
     model->info.from_checkpoint = !fused;
     if (status == RA_OK) status = open_parts(model, file, options, err);
     if (status == RA_OK) complete_info(model);
+    if (status == RA_OK && fused && options->steady)
+        ra_mapping_digest(ra_safetensors_mapping(file), model->file_digest);
     ra_error changed = {0};
     if (ra_safetensors_check(file, &changed) != RA_OK) /* then any other failure comes from it */
         status = ra_error_set(err, changed.code, "%s", changed.message);
@@ -187,6 +190,16 @@ ra_status ra_model_open(const char *path, const ra_model_options *options, ra_mo
 
 ra_status ra_model_check(const ra_model *model, ra_error *err) {
     return model->file ? ra_safetensors_check(model->file, err) : RA_OK;
+}
+
+bool ra_model_get_file(const ra_model *model, ra_model_file *file) {
+    if (!model->file || !model->file_digest[0]) return false;
+    const ra_mapping *mapping = ra_safetensors_mapping(model->file);
+    *file = (ra_model_file){.path = ra_safetensors_path(model->file),
+                            .bytes = {mapping->data, mapping->size},
+                            .digest = model->file_digest,
+                            .safetensors = model->file->header_size > 0};
+    return true;
 }
 
 ra_model *ra_model_retain(ra_model *model) {

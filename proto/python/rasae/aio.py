@@ -362,6 +362,10 @@ class AsyncDictionary:
         """As Dictionary.download."""
         await drive_async(self._handle.download(file, progress), self._transport)
 
+    async def download_artifact(self, file: Path, progress: Progress | None = None) -> None:
+        """As Dictionary.download_artifact."""
+        await drive_async(self._handle.download(file, progress, "artifact"), self._transport)
+
     async def reload(self) -> Info:
         """As Dictionary.reload."""
         return await drive_async(self._handle.reload(), self._transport)

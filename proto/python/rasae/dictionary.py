@@ -298,6 +298,11 @@ class Dictionary:
         served again and answers the same. progress: called with the bytes that are there, and all of them."""
         drive(self._handle.download(file, progress), self._transport)
 
+    def download_artifact(self, file: Path, progress: Progress | None = None) -> None:
+        """As download, but the file that the server opened, byte for byte; ConflictError when that was a checkpoint, which
+        the server does not keep."""
+        drive(self._handle.download(file, progress, "artifact"), self._transport)
+
     def reload(self) -> Info:
         """Has the server open the file again; needs an admin key. RasaeError when that fails, and the old generation goes on
         serving."""

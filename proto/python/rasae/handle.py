@@ -85,7 +85,7 @@ class Handle:
                                         f"{known.info.atom_count}: begin again")
                 known = now
 
-    def download(self, file: Path, progress: Progress | None) -> Call[None]:
+    def download(self, file: Path, progress: Progress | None, what: str = "dictionary?format=safetensors") -> Call[None]:
         """In pieces, so that memory stays small and a connection that breaks costs one piece. The file appears when it is
         complete."""
         where = os.path.abspath(os.fspath(file))
@@ -98,7 +98,7 @@ class Handle:
                     more = {"range": f"bytes={out.tell()}-{out.tell() + _PIECE - 1}", "accept-encoding": "identity"}
                     if tag is not None:
                         more["if-match"] = tag
-                    reply = yield from self.session.ask("GET", path(self.name) + "/dictionary?format=safetensors",
+                    reply = yield from self.session.ask("GET", path(self.name) + "/" + what,
                                                         accept="*/*", more=more)
                     tag = reply.headers.get("etag") or tag
                     total = _total(reply, out.tell())

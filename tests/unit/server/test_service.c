@@ -71,6 +71,7 @@ static const struct {
     {"GET", "/v1/dictionaries/m/atoms?limit=2&offset=1&format=npy", NULL, "NUMPY"},
     {"GET", "/v1/dictionaries/m/atoms?ids=5,0&format=npy", NULL, "NUMPY"},
     {"GET", "/v1/dictionaries/m/dictionary", NULL, ""},
+    {"GET", "/v1/dictionaries/m/artifact", NULL, ""},
     {"GET", "/v1/dictionaries/m/dictionary?format=npy", NULL, "NUMPY"},
     {"POST", "/v1/dictionaries/m/search?format=npy&k=2", "{\"vectors\":[[1,2,3,4]]}", "NUMPY"},
     {"POST", "/v1/dictionaries/m/reconstruct?format=raw", "{\"latents\":[[1,0,0,2,0,0]]}", ""},

@@ -188,6 +188,27 @@ START_TEST(test_a_small_steady_file_is_copied) {
 }
 END_TEST
 
+START_TEST(test_the_digest_is_that_of_the_bytes_when_it_was_opened) {
+    const char *path = write_large("a", 'a');
+    char expected[RA_DIGEST_SIZE], digest[RA_DIGEST_SIZE];
+    ra_mapping plain, copied, steady;
+    ra_ok(ra_mapping_open(path, &plain, &err));
+    ra_digest(plain.data, plain.size, expected);
+    ra_mapping_digest(&plain, digest);
+    ck_assert_str_eq(digest, expected);
+    ra_mapping_close(&plain);
+    ra_ok(ra_mapping_open_steady(path, LARGE, &copied, &err));
+    ra_ok(open_steady(path, &steady, &err));
+    overwrite(path, 100, false);
+    ra_mapping_digest(&copied, digest);
+    ck_assert_str_eq(digest, expected);
+    ra_mapping_digest(&steady, digest);
+    ck_assert_str_eq(digest, expected);
+    ra_mapping_close(&copied);
+    ra_mapping_close(&steady);
+}
+END_TEST
+
 START_TEST(test_a_steady_mapping_keeps_one_descriptor) {
     ra_mapping mapping;
     int before = dup(0), after;
@@ -270,5 +291,6 @@ TEST_CASES(mapping, test_what_is_done_with, test_maps_the_content, test_an_empty
            test_leaves_no_descriptor_open, test_writing_in_place_is_noticed,
            test_a_file_that_grows_is_noticed, test_another_name_owner_or_mode_changes_nothing,
            test_a_steady_mapping_compares_the_content, test_a_small_steady_file_is_copied,
+           test_the_digest_is_that_of_the_bytes_when_it_was_opened,
            test_a_steady_mapping_keeps_one_descriptor, test_all_files_are_checked_also_those_that_were_closed,
            test_opening_fails_cleanly_when_memory_is_short)

@@ -170,6 +170,36 @@ START_TEST(test_the_artifact_as_it_is_opens) {
 END_TEST
 
 /* Only D is needed; any tensor of the points tells how many there are. */
+START_TEST(test_the_file_of_a_steady_artifact_is_kept) {
+    model_file file = {0};
+    model_file_artifact(&file);
+    const char *path = model_file_write(&file, "kept.safetensors");
+    ra_mapping mapping;
+    ra_ok(ra_mapping_open(path, &mapping, &err));
+    char digest[RA_DIGEST_SIZE];
+    ra_digest(mapping.data, mapping.size, digest);
+    for (size_t most = 0; most <= mapping.size; most += mapping.size) {
+        ra_model *model = NULL;
+        ra_model_file kept;
+        ra_ok(ra_model_open(path, &(ra_model_options){.steady = true, .private_below = most}, &model, &err));
+        ck_assert(ra_model_get_file(model, &kept));
+        ck_assert_str_eq(kept.path, path);
+        ck_assert_str_eq(kept.digest, digest);
+        ck_assert(kept.safetensors);
+        ck_assert_uint_eq(kept.bytes.size, mapping.size);
+        ck_assert_mem_eq(kept.bytes.data, mapping.data, mapping.size);
+        ra_model_release(model);
+    }
+    ra_mapping_close(&mapping);
+    ra_model_file none;
+    ra_model *model = NULL;
+    ra_ok(ra_model_open(path, NULL, &model, &err));
+    ck_assert(!ra_model_get_file(model, &none)); /* it may change at any time */
+    ra_model_release(model);
+    model_file_release(&file);
+}
+END_TEST
+
 START_TEST(test_artifacts_made_by_hand_open) {
     static const struct {
         const char *drop[4];
@@ -503,7 +533,8 @@ TEST_CASES_LOOP(model_open_checkpoints, 0, sizeof checkpoints / sizeof *checkpoi
                 test_refuses_checkpoints_that_cannot_be_fused)
 TEST_CASES(model_open, test_a_setting_that_an_activation_needs_is_asked_for,
            test_float64_parameters_are_narrowed, test_the_artifact_as_it_is_opens,
-           test_artifacts_made_by_hand_open, test_encoder_tensors_of_any_float_type_open,
-           test_refuses_negative_variances, test_settings_given_stand_in_for_missing_ones,
+           test_the_file_of_a_steady_artifact_is_kept, test_artifacts_made_by_hand_open,
+           test_encoder_tensors_of_any_float_type_open, test_refuses_negative_variances,
+           test_settings_given_stand_in_for_missing_ones,
            test_a_bare_dictionary_serves_all_but_encode_and_explain, test_parameters_of_any_float_type_fuse,
            test_plain_dictionaries_are_normalized_and_scaled, test_refuses_what_is_neither_kind)
