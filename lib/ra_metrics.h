@@ -237,6 +237,18 @@ void ra_comparison_release(ra_comparison *comparison); /* leaves {0} */
  * floor of the figure. K and d as for ra_compare(). */
 ra_status ra_compare_directions(ra_backend *backend, size_t K, size_t d, double *stability, ra_error *err);
 
+/* What two models have in common of the candidate points that atoms are mixtures of. */
+typedef struct ra_shared_points {
+    bool known;    /* both files hold their points, of as many dimensions */
+    size_t equal;  /* the same in both, by position */
+    size_t common; /* the same in both, wherever they stand */
+    size_t of;     /* the number of points of the model that has fewer */
+} ra_shared_points;
+
+/* Needs memory for all points of both. */
+ra_status ra_count_shared_points(const ra_model *a, const ra_model *b, ra_shared_points *points,
+                                 ra_error *err);
+
 /* On how many rows matched latents are active together: of the rows on which one of two latents is active, the share on
  * which both are; the mean over the pairs of which one is active at all. Owns its arrays; {0} is a valid, empty value. */
 typedef struct ra_code_overlap {

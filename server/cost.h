@@ -27,6 +27,7 @@ typedef enum cost_kind {
     COST_TABLE,    /* K steps: writing what is known of every atom */
     COST_ITEMS,    /* a step for each row of each item that is asked for */
     COST_READ,     /* always heavy: reads a file */
+    COST_PAIRS,    /* always heavy: compares all atoms with all others */
     COST_STATE,    /* always heavy: waits for the database of changes */
     COST_FILE      /* always heavy: opens a file, or waits for one to open */
 } cost_kind;

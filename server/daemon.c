@@ -32,6 +32,7 @@ enum {
     /* Each uses all threads of the backend, or a stream of a device; a second one lets small computations
      * wait less. */
     COMPUTATIONS_AT_ONCE = 2,
+    COMPARISONS_AT_ONCE = 1, /* api/compare.c */
     LOG_END_MS = 500,        /* how long the end waits, twice at most, for a log that nobody reads */
     COMPUTE_END_SECONDS = 2, /* how long a stop waits for computations that nobody waits for */
     RELOAD_END_SECONDS = 1
@@ -118,8 +119,9 @@ static ra_status load(parts *self, ra_error *err) {
     ra_backend_options options = {
         .threads = chosen->compute_threads, .tf32 = chosen->tf32, .yield = true, .nice = COMPUTE_NICENESS};
     RA_TRY(ra_backend_open(chosen->device, &options, &self->backend, err));
-    RA_TRY(
-        ra_backend_reserve(self->shares.pool_threads + self->shares.io_threads + COMPUTATIONS_AT_ONCE, err));
+    RA_TRY(ra_backend_reserve(self->shares.pool_threads + self->shares.io_threads + COMPUTATIONS_AT_ONCE +
+                                  COMPARISONS_AT_ONCE,
+                              err));
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
     if (chosen->state) RA_TRY(store_new(chosen->state, &self->state.changes, err));
     registry_options from = {.backend = self->backend,

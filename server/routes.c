@@ -110,6 +110,7 @@ static route table[] = {
     {POST, D "/steer", api_steer, "steer",
         .key = AUTH_READ, .takes = FORMS_MATRIX, .gives = FORMS_MATRIX,
         .query = "steer on method format", .cost = {COST_SCAN, 0.3}},
+    {POST, D "/compare", api_compare, "compare", .key = AUTH_READ, .takes = FORMS_JSON, .cost = {COST_PAIRS}},
     {POST, D "/edit", api_edit, "edit",
         .key = AUTH_READ, .takes = FORMS_MATRIX, .gives = FORMS_MATRIX,
         .query = "set keep_error format", .cost = {COST_SCAN, 0.3}},

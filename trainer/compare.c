@@ -61,7 +61,7 @@ static ra_status compare_pair(comparison *c, const char *const *path, ra_backend
     compared_pair *pair = &c->pairs[c->pair_count];
     const ra_matrix *A = &c->D[a], *B = &c->D[b];
     *pair = (compared_pair){.a = a, .b = b};
-    RA_TRY(count_shared_points(c->model[a], c->model[b], &pair->points, err));
+    RA_TRY(ra_count_shared_points(c->model[a], c->model[b], &pair->points, err));
     RA_TRY(compare_starts(backend, path[a], path[b], &pair->starts, err));
     const ra_compare_options watched = {progress_share, &c->progress};
     char what[64];

@@ -31,3 +31,7 @@ curl -fsS "$url/v1/dictionaries/$name/dictionary" -H "If-None-Match: $tag" -w '%
 revision=$(curl -fsSI "$url/v1/dictionaries/$name" | tr -d '\r' | sed -n 's/^X-Dictionary-Revision: //ip')
 curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=norm" -H "If-Match: \"$revision\"" -D - -o "$temporary/atom"
 # X-Dictionary-Revision: 5f0c6a1b9d2e4c7788a1f0e3b2d4c6a9
+
+# How alike two dictionaries are that the server has, here one and itself.
+curl -fsS "$url/v1/dictionaries/$name/compare" -H 'Content-Type: application/json' -d "{\"with\": \"$name\"}"
+# {"dictionary": "words", "with": "words", ..., "stability_with_flips": 1, ..., "match": [0, 1, ...], ...}

@@ -38,6 +38,7 @@ api_handler api_live, api_ready, api_oip_live, api_oip_server_ready;            
 api_handler api_metrics;                                                                /* metrics.c */
 api_handler api_dictionaries, api_dictionary, api_dictionary_file, api_standardization; /* dictionaries.c */
 api_handler api_artifact;                                                               /* artifact.c */
+api_handler api_compare;                                                                /* compare.c */
 api_handler api_load, api_reload, api_unload;                                           /* loading.c */
 api_handler api_atoms, api_atoms_by_ids, api_atom, api_neighbors;                       /* atoms.c */
 api_handler api_cofiring;                                                               /* cofiring.c */

@@ -11,7 +11,7 @@ import unittest
 import contract
 
 VERBS = {"get", "list", "search", "find", "encode", "explain", "reconstruct", "steer", "edit", "set", "delete", "load", "unload", "reload", "check",
-         "download", "infer"}
+         "download", "infer", "compare"}
 EMPTY = re.compile(r"^(as it is|see|the [a-z_]+|[a-z_]+)\.?$", re.IGNORECASE)
 LEAST = 12  # letters of a text that says something
 

@@ -314,6 +314,14 @@ class Contract(unittest.TestCase):
             self.get(target, status=304, headers={"If-None-Match": tag})
             self.get(target, status=412, headers={"If-Match": '"another"'})
 
+    def test_two_dictionaries(self):
+        self.assertEqual(self.post(D + "/compare", {"with": "words"}).json["points"], 16)
+        self.post(D + "/compare", {"with": "plain"}, status=400)
+        self.post(D + "/compare", {"with": "none"}, status=404)
+        self.post(D + "/compare", b'{"with": "\\u0000"}', status=400)
+        self.post(D + "/compare", {"with": "words"}, status=412, headers={"If-Match": '"another"'})
+        self.post(D + "/compare", {"with": "words"}, status=415, headers={"Content-Type": "text/html"})
+
     def test_the_revision_as_a_condition(self):
         revision = self.get(D).json["revision"]
         targets = {target: json.dumps(body) for target, body in (
@@ -434,7 +442,7 @@ class Contract(unittest.TestCase):
         with contract.Server("--max-body", "1000", "--max-rows", "1") as small:
             everything, self.server = self.server, small
             try:
-                for target in ("search", "reconstruct", "encode", "explain", "steer", "edit", "atoms", "reload", "load", "unload"):
+                for target in ("search", "reconstruct", "encode", "explain", "steer", "edit", "compare", "atoms", "reload", "load", "unload"):
                     self.post(D + "/" + target, b" " * 1001, status=413)
                 self.post(D + "/encode", BATCH, status=413)
                 for target in OIP_BODIES + UTILITIES + (D + "/labels",):

@@ -20,7 +20,7 @@ from environment import PATIENCE, PROGRAM, TOP, Daemon, golden
 
 sys.path.insert(0, os.path.join(TOP, "proto", "python"))
 
-from rasae import AsyncClient, Client, ConflictError, ReplyError, Response  # noqa: E402
+from rasae import AsyncClient, Client, ConflictError, NotFoundError, ReplyError, Response  # noqa: E402
 
 KEY = "an-admin-key-of-24-bytes"
 FIRST, SECOND = golden("topk-mse.final.safetensors"), golden("topk-mse.init.safetensors")
@@ -173,6 +173,30 @@ class Artifacts(unittest.TestCase):
                 await (await client.dictionary("fused")).download_artifact(self.copy)
         asyncio.run(work())
         self.assertEqual(self.content(self.copy), self.content(self.fused))
+
+
+class Comparisons(unittest.TestCase):
+    def test_with_numpy_and_without_blocking(self):
+        names = {"first": FIRST, "second": SECOND}
+        with Daemon(*(part for name, file in names.items() for part in ("--dictionary", name + "=" + file))) as daemon:
+            url = "http://%s:%d" % daemon.address
+            with Client(url) as client:
+                first, second = (client.dictionary(name) for name in names)
+                found = first.compare("second")
+                unit = [D / np.linalg.norm(D, axis=1, keepdims=True) for D in (first.matrix(), second.matrix())]
+                cosine = (unit[0] * unit[1][list(found.match)]).sum(1)
+                np.testing.assert_allclose(found.match_cosine, cosine, atol=1e-5)
+                self.assertAlmostEqual(found.stability_without_flips, cosine.mean(), places=5)
+                self.assertEqual((found.dictionary, found.other, found.other_revision, found.concepts),
+                                 ("first", "second", second.info.revision, len(first)))
+                self.assertEqual(first.compare("first").stability_with_flips, 1)
+                with self.assertRaises(NotFoundError):
+                    first.compare("none")
+
+            async def work():
+                async with AsyncClient(url) as client:
+                    return await (await client.dictionary("first")).compare("second")
+            self.assertEqual(asyncio.run(work()), found)
 
 
 class OlderServers(unittest.TestCase):

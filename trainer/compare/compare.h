@@ -1,6 +1,5 @@
 /* compare.h - the parts of `rasae compare`, whose flags and models are in trainer/compare.c.
  *
- *   points.c   which candidate points two models share
  *   starts.c   how alike two runs were before their first step
  *   codes.c    on how many rows matched latents are active together
  *   floor.c    what untrained dictionaries have in common
@@ -11,20 +10,10 @@
 
 #include "ra.h"
 
-/* What is known of the points of two models. */
-typedef struct shared_points {
-    bool known;
-    size_t equal;  /* the same in both, by position */
-    size_t common; /* the same in both, wherever they stand */
-    size_t of;     /* the number of points of the model that has fewer */
-} shared_points;
-
-ra_status count_shared_points(const ra_model *a, const ra_model *b, shared_points *points, ra_error *err);
-
 typedef struct compared_pair {
     size_t a, b; /* which models, a < b */
     ra_comparison result;
-    shared_points points;
+    ra_shared_points points;
     double codes;  /* share of the rows of --data that matched latents have in common; NaN: unknown */
     double starts; /* mean cosine of the atoms before the first step, without flips; NaN: unknown */
 } compared_pair;

@@ -19,7 +19,7 @@ from .dictionary import Dictionary
 from .errors import (AuthenticationError, BadRequestError, BusyError, ConflictError, NotFoundError, PermissionDeniedError,
                      RasaeError, ReplyError, RequestTimeoutError, ServerError, StatusError, TooLargeError, TransportError)
 from .message import AsyncTransport, Request, Response, Transport
-from .records import (Agreement, Archetype, Atom, AtomExplanation, AtomList, Concept, Contrast, ContrastAtom, ContrastFigures,
+from .records import (Agreement, Archetype, Atom, AtomExplanation, AtomList, Comparison, Concept, Contrast, ContrastAtom, ContrastFigures,
                       ContrastSide, Encoder, Example, Explanation, Form, Info, Item, Label, Limits, Match, NearRow,
                       Partner, Point, Quantile, Server, Standardization, Statistics, Trace, TraceRow, Unavailable, Use)
 from .version import VERSION as __version__
@@ -27,7 +27,7 @@ from .version import VERSION as __version__
 __all__ = [
     "Agreement", "Archetype", "AsyncClient", "AsyncDictionary", "AsyncTransport", "Atom", "AtomExplanation", "AtomList",
     "AuthenticationError",
-    "BadRequestError", "BusyError", "Client", "Codes", "Concept", "ConflictError", "Contrast", "ContrastAtom", "ContrastFigures",
+    "BadRequestError", "BusyError", "Client", "Codes", "Comparison", "Concept", "ConflictError", "Contrast", "ContrastAtom", "ContrastFigures",
     "ContrastSide", "Dictionary", "Edited", "Encoder",
     "Example", "Explanation", "Form", "Info", "Item", "Label", "Limits", "Match", "NearRow", "NotFoundError", "Partner",
     "PermissionDeniedError",

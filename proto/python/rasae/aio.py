@@ -24,7 +24,7 @@ from .exchange import Call, drive_async, mixed_up
 from .handle import Handle
 from .message import AsyncTransport, Request, Response
 from .operations import Edit, Fields, Measure, Method, Metric, On, Operations, Order, Queries
-from .records import (Atom, AtomList, Contrast, Explanation, Info, Item, Label, Match, Partner, Point, Server, Standardization,
+from .records import (Atom, AtomList, Comparison, Contrast, Explanation, Info, Item, Label, Match, Partner, Point, Server, Standardization,
                       Unavailable)
 from .rows import Floats, Numbers
 from .session import Progress, Session
@@ -305,6 +305,10 @@ class AsyncDictionary:
         return await self._run(lambda now: now.edit(inputs, edits, keep_error, batch_size, progress))
 
     # ---- what the file says of two sets of data
+
+    async def compare(self, other: str) -> Comparison:
+        """As Dictionary.compare."""
+        return await self._run(lambda now: now.compare(other))
 
     async def contrasts(self) -> list[Contrast]:
         """As Dictionary.contrasts."""

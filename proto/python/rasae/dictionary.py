@@ -25,7 +25,7 @@ from .exchange import Call, drive
 from .handle import Handle
 from .message import Transport
 from .operations import Edit, Fields, Measure, Method, Metric, On, Operations, Order, Queries
-from .records import Atom, AtomList, Contrast, Explanation, Info, Item, Label, Match, Partner, Point, Standardization
+from .records import Atom, AtomList, Comparison, Contrast, Explanation, Info, Item, Label, Match, Partner, Point, Standardization
 from .rows import Floats, Numbers
 from .session import Progress
 
@@ -235,6 +235,11 @@ class Dictionary:
         edit(x, {5: ("scale", 2.0), 7: "ablate", 9: 1.5}): x + (x_hat' - x_hat), or x_hat' without keep_error. A number sets
         the code; other operations are "scale", "add", "clamp" (at most this) and "ablate"."""
         return self._run(lambda now: now.edit(inputs, edits, keep_error, batch_size, progress))
+
+    def compare(self, other: str) -> Comparison:
+        """How alike this dictionary and another one of the server are, by its name; both have the same shape. The server matches
+        their atoms one to one."""
+        return self._run(lambda now: now.compare(other))
 
     # ---- what the file says of two sets of data
 

@@ -24,7 +24,7 @@ from .errors import ReplyError
 from .exchange import Call
 from .message import Response
 from .record import every
-from .records import (Atom, AtomList, Contrast, ContrastAtom, Explanation, Info, Item, Label, Match, Partner, Point,
+from .records import (Atom, AtomList, Comparison, Contrast, ContrastAtom, Explanation, Info, Item, Label, Match, Partner, Point,
                       Standardization)
 from .rows import Floats, Numbers, Rows
 from .session import Progress, Session, batch_rows, in_batches, path
@@ -422,6 +422,10 @@ class Operations:
             most = min(most, max(1, (yield from self.session.limits()).results // len(pushes)))
         parts = yield from in_batches(rows.count, most, progress, send)
         return _joined(parts, self.info.dimensions).reshape(*rows.leading, self.info.dimensions)
+
+    def compare(self, other: str) -> Call[Comparison]:
+        body = wire.as_json({"with": arguments.text(other, "other")})
+        return Comparison.read(wire.read_json((yield from self._post("/compare", body, wire.JSON))))
 
     def edit(self, inputs: Numbers, edits: Mapping[int, Edit], keep_error: bool, batch_size: int | None,
              progress: Progress | None) -> Call[Edited]:

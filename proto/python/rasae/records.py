@@ -285,6 +285,32 @@ class Label(Record):
 
 
 @dataclass(frozen=True)
+class Comparison(Record):
+    """How alike two dictionaries of one shape are. None: unknown."""
+
+    dictionary: str
+    other: str
+    other_revision: str | None = None
+    concepts: int | None = None
+    stability_with_flips: float | None = None  #: PW-MCC; 1: the same dictionary
+    stability_without_flips: float | None = None
+    stability_centered: float | None = None
+    share_over_90: float | None = None
+    share_over_70: float | None = None
+    cosine_hungarian_loss: float | None = None
+    hungarian_loss: float | None = None
+    shared_points: int | None = None  #: by position
+    shared_points_in_any_order: int | None = None
+    points: int | None = None  #: of the dictionary that has fewer
+    match: tuple[int, ...] = field(default=(), metadata={"read": tuple})  #: of each atom, that of the other
+    match_cosine: tuple[float, ...] = field(default=(), metadata={"read": tuple})
+
+    @classmethod
+    def flat(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        return renamed(value, {"with": "other", "with_revision": "other_revision"})
+
+
+@dataclass(frozen=True)
 class AtomList(Record):
     """A named list of atoms, which the server keeps."""
 

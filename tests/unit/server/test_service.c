@@ -83,6 +83,7 @@ static const struct {
      "\"outputs\":[["},
     {"POST", "/v1/dictionaries/m/edit?set=1:ablate,0:add:-1", "{\"inputs\":[[1,2,3,4]]}",
      "\"edits\":[{\"atom\":1,\"before\":["},
+    {"POST", "/v1/dictionaries/m/compare", "{\"with\":\"m\"}", "\"stability_with_flips\":1,"},
     {"POST", "/v1/dictionaries/m/edit?format=npy",
      "{\"inputs\":[[1,2,3,4]],\"set\":[{\"atom\":1,\"op\":\"set\",\"value\":2}]}", "NUMPY"},
     {"POST", "/v1/util/sae-vector", "{\"model\":\"x\",\"source\":\"m\",\"index\":1}", "{\"vector\":["},

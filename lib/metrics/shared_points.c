@@ -1,6 +1,7 @@
 /* Compares points as strings of bytes: both lists are sorted and walked side by side. Points that were drawn
  * again all differ; points in another order are all found. */
-#include "compare/compare.h"
+#include "ra_memory.h"
+#include "ra_metrics.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static ra_status read_points(const ra_model *model, point_list *list, ra_error *
     return RA_OK;
 }
 
-static void count(const point_list *a, const point_list *b, shared_points *points) {
+static void count(const point_list *a, const point_list *b, ra_shared_points *points) {
     size_t bytes = a->rows.cols * sizeof(float), i = 0, j = 0;
     points->of = a->rows.rows < b->rows.rows ? a->rows.rows : b->rows.rows;
     for (size_t k = 0; k < points->of; k++)
@@ -42,10 +43,11 @@ static void count(const point_list *a, const point_list *b, shared_points *point
     }
 }
 
-ra_status count_shared_points(const ra_model *a, const ra_model *b, shared_points *points, ra_error *err) {
+ra_status ra_count_shared_points(const ra_model *a, const ra_model *b, ra_shared_points *points,
+                                 ra_error *err) {
     const ra_model_info *first = ra_model_get_info(a), *second = ra_model_get_info(b);
     point_list lists[2] = {0};
-    *points = (shared_points){0};
+    *points = (ra_shared_points){0};
     if (!first->has_point_vectors || !second->has_point_vectors || first->dimensions != second->dimensions)
         return RA_OK;
     ra_status status = read_points(a, &lists[0], err);
