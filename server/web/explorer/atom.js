@@ -136,7 +136,7 @@ function quantiles(atom) {
 
 // All codes of the items in which it is strongest.
 function items(context, atom) {
-  if (!context.info.item_count || !shown("items")) return null;
+  if (!context.info.item_count || !shown("items") || !(context.info.item_shape?.rows > 1)) return null; // of one row: the rows above
   const place = el("div");
   later(place, maybe(get(at(context.d, "/atoms/" + atom.atom + "/items?k=8"), context.signal)), (reply) => {
     if (!reply || !reply.items.length) return quiet("There is none.");
