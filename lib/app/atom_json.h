@@ -46,7 +46,7 @@ enum atom_part {
 /* "norm", "label" and so on, by their index. */
 extern const char *const atom_part_names[ATOM_PART_COUNT];
 
-/* What somebody said of an atom, which takes the place of the model's label. */
+/* What was set for an atom over HTTP, which takes the place of the model's label. */
 typedef struct atom_words {
     const char *label;
     const char *explanation, *source; /* NULL: unknown */
@@ -59,11 +59,11 @@ typedef struct atom_numbers {
     const float *direction;  /* read by ra_model_direction() */
     const float *encoder;    /* read by ra_model_encoder_vector(); NULL without an encoder, too */
     float encoder_cosine;    /* with the vector, both in the space of the dictionary; NaN: unknown */
-    const atom_words *words; /* NULL: nobody said anything */
+    const atom_words *words; /* NULL: nothing was set */
 } atom_numbers;
 
 /* The members of these parts, in the object that is open. numbers may be NULL without ATOM_VECTOR, ATOM_DIRECTION and
- * ATOM_ENCODER, where nobody said anything. */
+ * ATOM_ENCODER, where nothing was set. */
 void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned parts,
                      const atom_numbers *numbers);
 

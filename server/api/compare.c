@@ -1,7 +1,7 @@
 /* How alike two served dictionaries are: the figures and the match of `rasae compare`, computed by this thread with its own
  * backend, since what is compared may be in the memory of a device. The match takes K^2 numbers and, at worst, K^3 steps: so
- * K is bounded, and one comparison runs at a time, so that the other threads stay free: whoever asks meanwhile is asked to come
- * again. It ends when nobody waits for it any more. */
+ * K is bounded, and one comparison runs at a time, so that the other threads stay free: another request is told to come
+ * again meanwhile. It ends when its client has left. */
 #include "api/api.h"
 #include "api/limits.h"
 #include "codec/json/compare.h"

@@ -146,7 +146,7 @@ struct http_response {
     bool verbatim;           /* sent as it is written: never tagged, packed or cut */
     char tag[HTTP_TAG_SIZE]; /* with its quotes; "": http_response_finish() makes one from the content */
     int64_t modified;        /* when the content last changed, in seconds since 1970; 0: unknown */
-    bool undated;            /* and nobody else shall say it: no date could tell two contents apart */
+    bool undated;            /* no Last-Modified is added: a date could not tell two contents apart */
     bool partial;            /* of body and tail, only `length` bytes from `first` on are sent */
     size_t first, length;
     text spare;    /* memory for packing the body */

@@ -320,7 +320,7 @@ static bool join_open(batcher *queue, entry *added) {
 }
 
 /* Two that one call could compute are better computed together than at the same time: the later one waits, and so do
- * those that come meanwhile. A request that is too large to be joined holds up nobody. */
+ * those that come meanwhile. A request that is too large to be joined holds up no other. */
 static bool is_led(const batcher *queue, const computation *wanted) {
     size_t most = queue->options.max_batch;
     if (rows_of(wanted) > most) return false;

@@ -1,4 +1,4 @@
-"""Large replies are sent in pieces (server/http/careful.c): whoever asks for little beside them is answered at once, and
+"""Large replies are sent in pieces (server/http/careful.c): small requests beside them are answered at once, and
 each reply is whole, from memory and from a mapping."""
 
 import array

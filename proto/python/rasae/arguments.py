@@ -137,7 +137,7 @@ def text(value: Any, what: str) -> str:
 
 
 def words(label: str, explanation: str | None, source: str | None, score: float | None) -> dict[str, object]:
-    """What is said of an atom."""
+    """A label, an explanation or a source."""
     return {"label": text(label, "label"), "explanation": explanation, "source": source,
             "score": None if score is None else float(score)}
 

@@ -263,7 +263,7 @@ def _relaxation_flat(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class AtomExplanation(Record):
-    """What somebody said of an atom beside its label."""
+    """What was written about an atom beside its label."""
 
     text: str | None = None
     source: str | None = None  #: who or what said so

@@ -9,7 +9,7 @@ import { heat, rowMedia } from "./media.js";
 import { picture, shapeChooser, shapeOf } from "./picture.js";
 
 const SOURCES = { file: "from a file of labels", rows: "the rows on which it is strongest", trace: "the rows of its trace",
-  archetypes: "the labels of its points", set: "somebody, on this server" };
+  archetypes: "the labels of its points", set: "a user of this server" };
 const CLOSE = 0.7; // from where on two directions are called the same
 
 const named = (label, otherwise) => (known(label) && label !== "" ? label : otherwise);
