@@ -18,7 +18,7 @@ DATA = os.path.join(daemon.TOP, "tests", "data")
 DIGITS = os.path.join(DATA, "digits.npy")
 LABELS = os.path.join(DATA, "digits.txt")
 # What one process knows and a file does not say; `source` is "artifact" once it is a file of its own.
-OF_THE_PROCESS = {"generation", "requests", "bytes", "source"}
+OF_THE_PROCESS = {"generation", "loaded_at", "requests", "bytes", "source"}
 
 
 def rasae(*arguments):
