@@ -25,6 +25,7 @@
 #include "ra_digest.h"
 #include "ra_settings.h"
 #include "ra_tensor.h"
+#include "ra_text.h"
 
 #include <sys/types.h>
 
@@ -276,14 +277,31 @@ void ra_labels_free(ra_labels *labels);
 size_t ra_labels_count(const ra_labels *labels);
 const char *ra_labels_at(const ra_labels *labels, size_t i); /* NULL past the end */
 
+/* Texts of several lines among labels: a tab is written as "\\t", a line end as "\\n" and a backslash as "\\\\". Unescaping is
+ * for once after parsing; another character behind a backslash is RA_ERR_FORMAT, `where` as in ra_labels_parse(). */
+void ra_labels_escape(ra_text *out, const char *text);
+ra_status ra_labels_unescape(ra_labels *labels, const char *where, ra_error *err);
+
+/* What is said with the label of an atom. Its texts live as long as what they come from. */
+typedef struct ra_label_words {
+    const char *explanation, *source; /* source: who or what said it; NULL: unknown */
+    float score;                      /* of the explanation, by whatever measure; NaN: unknown */
+} ra_label_words;
+
+/* The most bytes of a label, an explanation and a source, in files of labels and in what clients of rasaed set. */
+enum { RA_LABEL_BYTES = 1024, RA_EXPLANATION_BYTES = 16384, RA_LABEL_SOURCE_BYTES = 256 };
+
 /* Labels of the atoms of a dictionary, in a file that its name's ending tells:
  *
  *   .txt             one line for each atom
- *   .csv             a line that names the columns, atom (or index) and label (or description) among them; RFC 4180
+ *   .csv             a line that names the columns: atom (or index), label (or description) and, if there are any, explanation,
+ *                    source (or explanationModelName) and score (or scoreV1); RFC 4180
  *   .jsonl, .ndjson  an object per line with these members, as rasaed and Neuronpedia export them
  *
- * An empty label (or null) takes the label of an atom away. Tabs and line ends in a label become blanks. Other columns and
- * members are passed over. RA_ERR_FORMAT for malformed text and an atom that is named twice; RA_ERR_SHAPE for a .txt of
+ * An empty label (or null) takes the label of an atom away, and what is said with it. Tabs and line ends in a label become
+ * blanks; an explanation keeps them. Other columns and members are passed over. RA_ERR_FORMAT for malformed text, a text that
+ * is too long or has control characters, a score that is no number, and an atom that is named twice (but with Neuronpedia's
+ * modelId the one with the highest score is taken, or the first); RA_ERR_SHAPE for a .txt of
  * another number of lines; RA_ERR_ARGUMENT for an atom from `atoms` on, and another ending. Messages name the file
  * and the line. */
 typedef struct ra_atom_labels ra_atom_labels;
@@ -293,6 +311,8 @@ void ra_atom_labels_free(ra_atom_labels *labels); /* NULL is fine */
 size_t ra_atom_labels_atoms(const ra_atom_labels *labels);
 /* NULL if the file does not name the atom; "" if it takes its label away. */
 const char *ra_atom_labels_at(const ra_atom_labels *labels, size_t atom);
+/* False if the file says nothing with the label; *words is then all unknown. */
+bool ra_atom_labels_words(const ra_atom_labels *labels, size_t atom, ra_label_words *words);
 
 /* Whether the bytes are well-formed UTF-8 (RFC 3629: nothing overlong, no surrogates, up to U+10FFFF). */
 bool ra_utf8_valid(const void *text, size_t size);

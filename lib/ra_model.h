@@ -108,9 +108,11 @@ typedef struct ra_model_additions {
     const ra_trace *trace;                  /* of its K atoms */
     const ra_labels *row_labels;            /* one per row in the files, for the trace; NULL: none */
     const ra_agreement *agreement;          /* of its K atoms with other runs */
-    const ra_contrast *contrast;       /* of its K latents; replaces that of the same name, others stay */
-    const ra_atom_labels *atom_labels; /* of its K atoms; those that it does not name stay */
-    const char *model, *hook;          /* as in ra_model_info */
+    const ra_contrast *contrast; /* of its K latents; replaces that of the same name, others stay */
+    const ra_atom_labels
+        *atom_labels;         /* of its K atoms, with what is said with them; those that it does not name
+                                          stay */
+    const char *model, *hook; /* as in ra_model_info */
 } ra_model_additions;
 
 /* ra_model_save() with additions or replacements. path may be that of the file the model was opened from: the
@@ -147,6 +149,7 @@ typedef struct ra_model_info {
     size_t trace_rows;        /* R: rows per atom of the trace; 0: it has none */
     size_t point_rows;        /* nearest rows per point; 0: it has none */
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
+    bool has_explanations; /* the file says something with labels of its atoms (ra_model_atom_words()) */
     bool has_statistics, has_layout;
     ra_latent_items items;                    /* that the rows of the statistics are parts of */
     size_t item_count;                        /* items whose codes are kept for each latent */
@@ -244,6 +247,10 @@ float ra_model_atom_norm(const ra_model *model, size_t atom);        /* ||D_k||,
 float ra_model_atom_relaxation(const ra_model *model, size_t atom);  /* ||Relax_k||; NaN: unknown */
 const char *ra_model_atom_label(const ra_model *model, size_t atom); /* NULL: none */
 ra_label_source ra_model_atom_label_source(const ra_model *model, size_t atom);
+
+/* What the file says with its label of the atom; false if nothing, with *words all unknown. Its texts live as long as the
+ * model. */
+bool ra_model_atom_words(const ra_model *model, size_t atom, ra_label_words *words);
 
 /* How much of the atom its listed archetypes account for: the sum of their convex weights, where all points of
  * the atom sum to 1. How much of it is its mixture, and how much its relaxation (ra_provenance). NaN: unknown. */

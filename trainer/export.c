@@ -18,15 +18,16 @@ static struct export_flags {
 enum { LAYER = 5 };
 
 static const export_format *const formats[] = {&export_saelens, &export_overcomplete, &export_neuronpedia,
-                                               &export_npz, &export_csv};
-static const char *const format_names[] = {"saelens", "overcomplete", "neuronpedia", "npz", "csv", NULL};
+                                               &export_npz,     &export_csv,          &export_labels};
+static const char *const format_names[] = {"saelens", "overcomplete", "neuronpedia", "npz",
+                                           "csv",     "labels",       NULL};
 
 #define AT(member) offsetof(struct export_flags, member)
 
 /* clang-format off */
 static const ra_setting rows[] = {
     {"to", RA_SETTING_NAME, AT(format), .names = format_names, .required = true, .argument = "FORMAT",
-        .help = "saelens, overcomplete, neuronpedia, npz or csv"},
+        .help = "saelens, overcomplete, neuronpedia, npz, csv or labels"},
     {"output", RA_SETTING_TEXT, AT(output), .letter = 'o', .required = true, .argument = "DIR",
         .help = "the folder that is made"},
     MODEL_NETWORK_ROW(AT(network)),
@@ -103,7 +104,8 @@ const command command_export = {
     .about =
         "Makes a folder that the other program reads: SAELens (SAE.load_from_disk), overcomplete (load.py\n"
         "in the folder makes its object), Neuronpedia's batches of features, arrays of NumPy under\n"
-        "SAELens's names, or tables. Numbers are the model's own; a standardization and a BatchNorm are\n"
+        "SAELens's names, tables, or the labels of the file, which rasae label and rasaed read. Numbers are "
+        "the model's own; a standardization and a BatchNorm are\n"
         "multiplied into the weights. What a format cannot hold is refused, with the reason. Thresholds are\n"
         "strict in SAELens and npz, so each is the next smaller float.\n",
     .example = "  rasae export words.safetensors --to saelens -o words-saelens\n"

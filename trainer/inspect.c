@@ -238,7 +238,8 @@ static void json_model(const inspection *in, text *json) {
         json_object(json, NULL);
         json_count(json, "atom", in->strongest[i]);
         json_atom_parts(json, in->model, in->strongest[i],
-                        ATOM_NORM | ATOM_PROVENANCE | ATOM_AGREEMENT | ATOM_POINT_ROWS, NULL);
+                        ATOM_NORM | ATOM_EXPLANATION | ATOM_PROVENANCE | ATOM_AGREEMENT | ATOM_POINT_ROWS,
+                        NULL);
         inspect_latent_json(json, in->model, in->strongest[i]);
         json_object_end(json);
     }
@@ -432,6 +433,23 @@ static void print_agreement(const ra_model *model, size_t atom) {
            (double)ra_model_atom_agreement_cosine(model, atom));
 }
 
+/* What the file says with the label. */
+static void print_explanation(const ra_model *model, size_t atom) {
+    ra_label_words words;
+    if (!ra_model_atom_words(model, atom, &words)) return;
+    printf("    explained");
+    if (words.source) {
+        printf(" by ");
+        print_clean(stdout, words.source);
+    }
+    if (isfinite(words.score)) printf(" (score %.3g)", (double)words.score);
+    if (words.explanation) {
+        printf(": ");
+        print_clean(stdout, words.explanation);
+    }
+    putchar('\n');
+}
+
 static void print_atom(const ra_model *model, size_t atom) {
     const char *label = ra_model_atom_label(model, atom);
     printf("  atom %zu: ", atom);
@@ -440,6 +458,7 @@ static void print_atom(const ra_model *model, size_t atom) {
         printf(" (label from %s), ", ra_label_source_name(ra_model_atom_label_source(model, atom)));
     }
     printf("norm %.4g\n", (double)ra_model_atom_norm(model, atom));
+    print_explanation(model, atom);
     print_archetypes(model, atom);
     print_relaxation(model, atom);
     print_trace(model, atom);

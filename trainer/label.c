@@ -1,4 +1,4 @@
-/* rasae label: labels of atoms from a file, stored in the artifact. */
+/* rasae label: labels of atoms from a file, with their explanations, stored in the artifact. */
 #include "app/format.h"
 #include "app/json.h"
 #include "commands.h"
@@ -86,14 +86,17 @@ const command command_label = {
     .about =
         "Writes the artifact with labels of atoms. LABELS is one of\n"
         "  .txt             one line for each atom\n"
-        "  .csv             first a line with the names of its columns, atom and label among them\n"
-        "  .jsonl, .ndjson  lines like {\"atom\": 5, \"label\": \"cat\"}: what rasaed exports from\n"
-        "                   GET .../labels, and Neuronpedia with `index` and `description`\n"
+        "  .csv             first a line with the names of its columns: atom, label, and perhaps\n"
+        "                   explanation, source and score\n"
+        "  .jsonl, .ndjson  lines like {\"atom\": 5, \"label\": \"cat\"}, and perhaps \"explanation\",\n"
+        "                   \"source\", \"score\": what rasaed exports from GET .../labels and rasae export\n"
+        "                   --to labels; Neuronpedia's have index, description, explanationModelName\n"
         "\n"
         "Atoms that the file does not name keep their labels. An empty label (or null) takes that of an\n"
         "atom away; it then has the one that follows from its rows, its trace or its archetypes again.\n"
-        "Other columns and members (explanation, source, score) are passed over. MODEL is a fused\n"
-        "artifact or a checkpoint. A label is one line: tabs and line ends in it become blanks.\n",
+        "What is said with a label comes and goes with it: a file without explanations takes those of the\n"
+        "atoms that it names away. Other columns and members are passed over. MODEL is a fused artifact or\n"
+        "a checkpoint. A label is one line: tabs and line ends in it become blanks.\n",
     .example = "  rasae label words.fused.safetensors labels.csv -o words.fused.safetensors\n"
                "  rasae label sae.safetensors explanations.jsonl -o sae.labeled.safetensors\n",
     .min_arguments = 2,

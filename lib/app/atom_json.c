@@ -21,8 +21,15 @@ static void label(text *out, const ra_model *model, size_t atom, const atom_word
     json_text(out, "label_source", ra_label_source_name(ra_model_atom_label_source(model, atom)));
 }
 
-void json_explanation(text *out, const atom_words *words) {
-    if (!words || (!words->explanation && !words->source && isnan(words->score))) {
+atom_words model_atom_words(const ra_model *model, size_t atom) {
+    ra_label_words words;
+    ra_model_atom_words(model, atom, &words);
+    return (atom_words){ra_model_atom_label(model, atom), words.explanation, words.source,
+                        (double)words.score};
+}
+
+static void explanation(text *out, const atom_words *words) {
+    if (!words->explanation && !words->source && isnan(words->score)) {
         json_null(out, "explanation");
         return;
     }
@@ -167,7 +174,8 @@ void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned par
     if (parts & ATOM_NORM) json_float(out, "norm", ra_model_atom_norm(model, atom));
     const atom_words *words = numbers ? numbers->words : NULL;
     if (parts & ATOM_LABEL) label(out, model, atom, words);
-    if (parts & ATOM_EXPLANATION) json_explanation(out, words);
+    const atom_words own = words ? *words : model_atom_words(model, atom);
+    if (parts & ATOM_EXPLANATION) explanation(out, &own);
     if (parts & ATOM_ARCHETYPES) archetypes(out, model, atom, parts & ATOM_POINT_ROWS);
     if (parts & ATOM_RELAXATION) relaxation(out, model, atom);
     if (parts & ATOM_TRACE) trace(out, model, atom);

@@ -46,7 +46,7 @@ enum atom_part {
 /* "norm", "label" and so on, by their index. */
 extern const char *const atom_part_names[ATOM_PART_COUNT];
 
-/* What was set for an atom over HTTP, which takes the place of the model's label. */
+/* What is said of an atom: in the model's file, or set over HTTP, which takes its place. */
 typedef struct atom_words {
     const char *label;
     const char *explanation, *source; /* NULL: unknown */
@@ -67,8 +67,8 @@ typedef struct atom_numbers {
 void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned parts,
                      const atom_numbers *numbers);
 
-/* "explanation":{"text":...,"source":...,"score":...}, or null if words is NULL or has neither. */
-void json_explanation(text *out, const atom_words *words);
+/* What the model's file says of the atom; the label may be a derived one, or NULL. */
+atom_words model_atom_words(const ra_model *model, size_t atom);
 
 /* "units":"standardized", the units of norms, distances, dot products and vectors of atoms and points; "data" when the
  * model is not standardized, because then they are those of the data. */

@@ -1,20 +1,28 @@
-/* A file is read once from begin to end. The labels lie behind one another in one text, each with a NUL; where one begins
- * is kept for its atom. */
+/* A file is read once from begin to end. Labels, explanations and sources lie behind one another in one text, each with a
+ * NUL; where one begins is kept for its atom. */
 #include "io/json.h"
 #include "ra_io.h"
 #include "ra_memory.h"
 #include "ra_text.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+/* What the file says of an atom. */
+typedef struct entry {
+    size_t line;                       /* of the file, from 1; 0: it does not name the atom */
+    size_t label, explanation, source; /* offset in `texts`, plus one; 0: none */
+    float score;
+    bool several; /* Neuronpedia's: there may be more of one atom */
+} entry;
+
 struct ra_atom_labels {
     size_t atoms;
     ra_text texts;
-    size_t *at;   /* [atoms] offset in `texts` */
-    size_t *line; /* [atoms] of the file, from 1; 0: the file does not name the atom */
+    entry *entries; /* [atoms] */
 };
 
 typedef struct reader {
@@ -24,6 +32,14 @@ typedef struct reader {
 } reader;
 
 /* ---- what every kind of file has in common ------------------------------------------------------------- */
+
+/* What a line says of an atom; its texts live until it is kept. */
+typedef struct said {
+    size_t line, atom;
+    const char *label, *explanation, *source; /* explanation, source NULL: none */
+    float score;                              /* NaN: none */
+    bool several;
+} said;
 
 /* On one line, as artifacts have it: tabs and line ends within become a blank, others are dropped. */
 static void add_line(ra_text *texts, const char *label) {
@@ -35,33 +51,102 @@ static void add_line(ra_text *texts, const char *label) {
         label += size + strspn(label + size, between);
         if (*label) ra_text_add(texts, " ");
     }
-    ra_text_add_bytes(texts, "", 1);
 }
 
-static ra_status keep(const reader *r, size_t line, size_t atom, const char *label, ra_error *err) {
-    ra_atom_labels *labels = r->labels;
-    if (labels->line[atom])
-        RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu names atom %zu again, which line %zu has named", r->path,
-                line, atom, labels->line[atom]);
-    labels->line[atom] = line;
-    labels->at[atom] = labels->texts.size;
-    add_line(&labels->texts, label);
-    if (labels->texts.failed) RA_FAIL_MEMORY(err, "labels of atoms", labels->texts.size);
+/* With its line ends, as "\n". */
+static void add_lines(ra_text *texts, const char *explanation) {
+    while (*explanation) {
+        size_t size = strcspn(explanation, "\r");
+        ra_text_add_bytes(texts, explanation, size);
+        explanation += size;
+        if (*explanation != '\r') continue;
+        ra_text_add(texts, "\n");
+        explanation += 1 + (explanation[1] == '\n');
+    }
+}
+
+static bool has_controls(const char *text, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)text[i] < 32 && text[i] != '\n' && text[i] != '\t') return true;
+    return false;
+}
+
+/* *at <- where the text is kept. */
+static ra_status add_text(const reader *r, const said *one, const char *what, const char *text,
+                          void (*add)(ra_text *texts, const char *text), size_t most, size_t *at,
+                          ra_error *err) {
+    ra_text *texts = &r->labels->texts;
+    size_t start = texts->size;
+    *at = 0;
+    if (!text) return RA_OK;
+    add(texts, text);
+    size_t size = texts->size - start;
+    ra_text_add_bytes(texts, "", 1);
+    if (texts->failed) RA_FAIL_MEMORY(err, "labels of atoms", texts->size);
+    if (size > most)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu has %s of %zu bytes; expected at most %zu", r->path,
+                one->line, what, size, most);
+    if (has_controls(texts->data + start, size))
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu has %s with control characters in it", r->path, one->line,
+                what);
+    if (size) *at = start + 1;
     return RA_OK;
 }
 
-/* *atom <- decimal digits. */
-static ra_status read_atom(const reader *r, size_t line, const char *digits, size_t *atom, ra_error *err) {
+/* Whether a row says more of an atom than what an earlier one has said. Neuronpedia may have several explanations of a
+ * feature: then the one with the highest score is taken, or else the first. */
+static ra_status is_better(const reader *r, const said *one, bool *better, ra_error *err) {
+    const entry *had = &r->labels->entries[one->atom];
+    *better = true;
+    if (!had->line) return RA_OK;
+    if (!had->several || !one->several)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu names atom %zu again, which line %zu has named", r->path,
+                one->line, one->atom, had->line);
+    *better = one->score > had->score || (isnan(had->score) && !isnan(one->score));
+    return RA_OK;
+}
+
+static ra_status keep(const reader *r, const said *one, ra_error *err) {
+    entry made = {.line = one->line, .score = NAN, .several = one->several};
+    bool better;
+    RA_TRY(is_better(r, one, &better, err));
+    if (!better) return RA_OK;
+    RA_TRY(add_text(r, one, "a label", one->label, add_line, RA_LABEL_BYTES, &made.label, err));
+    if (made.label) { /* there is nothing to explain without one */
+        RA_TRY(add_text(r, one, "an explanation", one->explanation, add_lines, RA_EXPLANATION_BYTES,
+                        &made.explanation, err));
+        RA_TRY(add_text(r, one, "a source", one->source, add_line, RA_LABEL_SOURCE_BYTES, &made.source, err));
+        made.score = one->score;
+    }
+    r->labels->entries[one->atom] = made;
+    return RA_OK;
+}
+
+/* one->atom <- decimal digits. */
+static ra_status read_atom(const reader *r, const char *digits, said *one, ra_error *err) {
     size_t length = strlen(digits), atoms = r->labels->atoms;
     if (length == 0 || strspn(digits, "0123456789") != length)
         RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu has \"%.40s\" where the number of an atom is expected",
-                r->path, line, digits);
+                r->path, one->line, digits);
     unsigned long long number = strtoull(digits, NULL, 10); /* the largest one, if it is too large */
     if (number >= atoms)
         RA_FAIL(err, RA_ERR_ARGUMENT, "%s: line %zu names atom %.40s; there are %zu atoms, numbered from 0",
-                r->path, line, digits, atoms);
-    *atom = (size_t)number;
+                r->path, one->line, digits, atoms);
+    one->atom = (size_t)number;
     return RA_OK;
+}
+
+static ra_status bad_score(const reader *r, const said *one, ra_error *err) {
+    RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu has a score that is not a number within float32", r->path,
+            one->line);
+}
+
+/* one->score <- decimal digits; NULL and "": none. */
+static ra_status read_score(const reader *r, const char *digits, said *one, ra_error *err) {
+    char *end;
+    if (!digits || !*digits) return RA_OK;
+    one->score = strtof(digits, &end);
+    return *end || !isfinite(one->score) ? bad_score(r, one, err) : RA_OK;
 }
 
 /* ---- txt ----------------------------------------------------------------------------------------------- */
@@ -74,8 +159,10 @@ static ra_status read_txt(reader *r, ra_error *err) {
     if (count != atoms)
         status = ra_error_set(err, RA_ERR_SHAPE, "%s has %zu lines; expected %zu, one for each atom", r->path,
                               count, atoms);
-    for (size_t k = 0; status == RA_OK && k < count; k++)
-        status = keep(r, k + 1, k, ra_labels_at(lines, k), err);
+    for (size_t k = 0; status == RA_OK && k < count; k++) {
+        const said one = {.line = k + 1, .atom = k, .label = ra_labels_at(lines, k), .score = NAN};
+        status = keep(r, &one, err);
+    }
     ra_labels_free(lines);
     return status;
 }
@@ -151,21 +238,46 @@ static size_t find_column(const record *header, const char *name, const char *ot
     return other ? find_column(header, other, NULL) : MOST_COLUMNS;
 }
 
+typedef struct columns {
+    size_t count, atom, label, explanation, source, score; /* MOST_COLUMNS: there is none */
+    bool several;
+} columns;
+
+static const char *cell(const record *one, size_t column) {
+    return column < MOST_COLUMNS ? field_of(one, column) : NULL;
+}
+
+static ra_status keep_record(const reader *r, const record *fields, const columns *at, ra_error *err) {
+    said one = {.line = fields->line,
+                .label = cell(fields, at->label),
+                .explanation = cell(fields, at->explanation),
+                .source = cell(fields, at->source),
+                .score = NAN,
+                .several = at->several};
+    RA_TRY(read_atom(r, cell(fields, at->atom), &one, err));
+    RA_TRY(read_score(r, cell(fields, at->score), &one, err));
+    return keep(r, &one, err);
+}
+
 static ra_status read_records(reader *r, record *one, ra_error *err) {
     RA_TRY(read_record(r, one, err));
-    size_t columns = one->count, atoms = find_column(one, "atom", "index"),
-           labels = find_column(one, "label", "description"), atom;
-    if (atoms == MOST_COLUMNS || labels == MOST_COLUMNS)
+    const columns at = {.count = one->count,
+                        .atom = find_column(one, "atom", "index"),
+                        .label = find_column(one, "label", "description"),
+                        .explanation = find_column(one, "explanation", NULL),
+                        .source = find_column(one, "source", "explanationModelName"),
+                        .score = find_column(one, "score", "scoreV1"),
+                        .several = find_column(one, "modelId", NULL) < MOST_COLUMNS};
+    if (at.atom == MOST_COLUMNS || at.label == MOST_COLUMNS)
         RA_FAIL(err, RA_ERR_FORMAT,
                 "%s: line 1 does not name the columns atom and label, as in \"atom,label\"", r->path);
     for (;;) {
         RA_TRY(read_record(r, one, err));
         if (one->count == 0) return RA_OK;
-        if (one->count != columns)
+        if (one->count != at.count)
             RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu has %zu fields; expected %zu, as many as line 1",
-                    r->path, one->line, one->count, columns);
-        RA_TRY(read_atom(r, one->line, field_of(one, atoms), &atom, err));
-        RA_TRY(keep(r, one->line, atom, field_of(one, labels), err));
+                    r->path, one->line, one->count, at.count);
+        RA_TRY(keep_record(r, one, &at, err));
     }
 }
 
@@ -188,20 +300,39 @@ static const cJSON *member_of(const cJSON *row, const char *name, const char *ot
     return value ? value : cJSON_GetObjectItemCaseSensitive(row, other);
 }
 
-static ra_status read_row(const reader *r, const cJSON *row, ra_error *err) {
-    const cJSON *number = member_of(row, "atom", "index"), *label = member_of(row, "label", "description");
+/* *text <- a member that may be missing or null. */
+static ra_status read_member(const reader *r, const cJSON *value, const char *name, const char **text,
+                             ra_error *err) {
+    if (value && !cJSON_IsString(value) && !cJSON_IsNull(value))
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu has %s that is not a text", r->path, r->line, name);
+    *text = cJSON_IsString(value) ? value->valuestring : NULL;
+    return RA_OK;
+}
+
+static ra_status read_row(const reader *r, const cJSON *object, ra_error *err) {
+    const cJSON *number = member_of(object, "atom", "index"),
+                *label = member_of(object, "label", "description"),
+                *score = member_of(object, "score", "scoreV1");
+    said one = {.line = r->line, .score = NAN, .several = member_of(object, "modelId", "modelId")};
     char digits[64];
-    size_t atom;
-    if (is_end(row)) return RA_OK;
+    if (is_end(object)) return RA_OK;
     if (!cJSON_IsNumber(number) && !cJSON_IsString(number))
         RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu has no atom, as in {\"atom\": 5, \"label\": \"cat\"}",
                 r->path, r->line);
     if (!cJSON_IsString(label) && !cJSON_IsNull(label))
         RA_FAIL(err, RA_ERR_FORMAT, "%s: line %zu has no label, as in {\"atom\": 5, \"label\": \"cat\"}",
                 r->path, r->line);
+    one.label = cJSON_IsNull(label) ? "" : label->valuestring;
     if (cJSON_IsNumber(number)) snprintf(digits, sizeof digits, "%.17g", number->valuedouble);
-    RA_TRY(read_atom(r, r->line, cJSON_IsNumber(number) ? digits : number->valuestring, &atom, err));
-    return keep(r, r->line, atom, cJSON_IsNull(label) ? "" : label->valuestring, err);
+    RA_TRY(read_atom(r, cJSON_IsNumber(number) ? digits : number->valuestring, &one, err));
+    RA_TRY(read_member(r, member_of(object, "explanation", "explanation"), "an explanation", &one.explanation,
+                       err));
+    RA_TRY(read_member(r, member_of(object, "source", "explanationModelName"), "a source", &one.source, err));
+    if (score && !cJSON_IsNull(score)) {
+        if (cJSON_IsNumber(score)) one.score = (float)score->valuedouble;
+        if (!isfinite(one.score)) return bad_score(r, &one, err);
+    }
+    return keep(r, &one, err);
 }
 
 static ra_status read_line(const reader *r, size_t size, ra_error *err) {
@@ -283,10 +414,9 @@ ra_status ra_atom_labels_open(const char *path, size_t atoms, ra_atom_labels **o
     ra_status status = RA_OK;
     if (labels) {
         labels->atoms = atoms;
-        labels->at = ra_calloc(atoms, sizeof *labels->at);
-        labels->line = ra_calloc(atoms, sizeof *labels->line);
+        labels->entries = ra_calloc(atoms, sizeof *labels->entries);
     }
-    if (!labels || !labels->at || !labels->line)
+    if (!labels || !labels->entries)
         status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: labels of %zu atoms", atoms);
     reader r = {.path = path,
                 .at = file.data,
@@ -307,8 +437,7 @@ ra_status ra_atom_labels_open(const char *path, size_t atoms, ra_atom_labels **o
 void ra_atom_labels_free(ra_atom_labels *labels) {
     if (!labels) return;
     ra_text_release(&labels->texts);
-    ra_free(labels->at);
-    ra_free(labels->line);
+    ra_free(labels->entries);
     ra_free(labels);
 }
 
@@ -316,7 +445,20 @@ size_t ra_atom_labels_atoms(const ra_atom_labels *labels) {
     return labels->atoms;
 }
 
+static const char *text_at(const ra_atom_labels *labels, size_t at) {
+    return at ? labels->texts.data + at - 1 : NULL;
+}
+
 const char *ra_atom_labels_at(const ra_atom_labels *labels, size_t atom) {
-    bool named = atom < labels->atoms && labels->line[atom];
-    return named ? labels->texts.data + labels->at[atom] : NULL;
+    if (atom >= labels->atoms || !labels->entries[atom].line) return NULL;
+    const char *label = text_at(labels, labels->entries[atom].label);
+    return label ? label : "";
+}
+
+bool ra_atom_labels_words(const ra_atom_labels *labels, size_t atom, ra_label_words *words) {
+    *words = (ra_label_words){.score = NAN};
+    if (atom >= labels->atoms || !labels->entries[atom].line) return false;
+    const entry *one = &labels->entries[atom];
+    *words = (ra_label_words){text_at(labels, one->explanation), text_at(labels, one->source), one->score};
+    return one->explanation || one->source || !isnan(one->score);
 }

@@ -95,3 +95,43 @@ size_t ra_labels_count(const ra_labels *labels) {
 const char *ra_labels_at(const ra_labels *labels, size_t i) {
     return i < labels->count ? labels->text + labels->start[i] : NULL;
 }
+
+/* ---- texts of several lines ---------------------------------------------------------------------------- */
+
+static const char escaped[] = "\t\n\\", letters[] = "tn\\";
+
+void ra_labels_escape(ra_text *out, const char *text) {
+    while (*text) {
+        size_t size = strcspn(text, escaped);
+        ra_text_add_bytes(out, text, size);
+        text += size;
+        if (!*text) return;
+        ra_text_add(out, "\\");
+        ra_text_add_bytes(out, &letters[strchr(escaped, *text++) - escaped], 1);
+    }
+}
+
+/* In place: a text only becomes shorter. */
+static bool unescape(char *text) {
+    char *to = text;
+    for (const char *from = text; *from; from++) {
+        const char *letter = from;
+        if (*from == '\\') {
+            letter = from[1] ? strchr(letters, *++from) : NULL;
+            if (!letter) return false;
+            letter = &escaped[letter - letters];
+        }
+        *to++ = *letter;
+    }
+    *to = '\0';
+    return true;
+}
+
+ra_status ra_labels_unescape(ra_labels *labels, const char *where, ra_error *err) {
+    for (size_t i = 0; i < labels->count; i++)
+        if (!unescape(labels->text + labels->start[i]))
+            RA_FAIL(err, RA_ERR_FORMAT,
+                    "%s: line %zu has a backslash before another character than t, n or a backslash", where,
+                    i + 1);
+    return RA_OK;
+}

@@ -16,7 +16,9 @@
  *             it: with a tenth, a sixth of the concepts of the words and two fifths of those of the digits had a
  *             name that none of their 16 strongest rows has; with half, 3 and 2 %.
  *
- * Derived labels are derived again on each load and never saved. An empty line is no label. */
+ * Derived labels are derived again on each load and never saved. An empty line is no label.
+ *
+ * What is said with a label (an explanation, its source, its score) is only of labels in the file. */
 #include "model/model.h"
 #include "ra_memory.h"
 #include "ra_text.h"
@@ -284,9 +286,43 @@ static ra_status open_atom_labels(ra_model *model, ra_error *err) {
     return RA_OK;
 }
 
+/* ---- what is said with the labels of the atoms --------------------------------------------------------- */
+
+static ra_status read_words(ra_model *model, const ra_safetensors *file, const char *name, ra_labels **texts,
+                            ra_error *err) {
+    char where[RA_ERROR_MESSAGE_SIZE];
+    if (!ra_safetensors_find(file, name)) return RA_OK;
+    if (!model->atom_labels)
+        RA_FAIL(err, RA_ERR_FORMAT, "%s holds %s without atoms.labels, which they belong to",
+                model->info.path, name);
+    RA_TRY(read_labels(model, file, name, model->info.concepts, "atom", texts, err));
+    snprintf(where, sizeof where, "%s: %s", model->info.path, name);
+    return ra_labels_unescape(*texts, where, err);
+}
+
+static ra_status read_scores(ra_model *model, const ra_safetensors *file, ra_error *err) {
+    static const char name[] = "atoms.label_scores";
+    const ra_tensor *tensor = ra_safetensors_find(file, name);
+    if (!tensor) return RA_OK;
+    RA_TRY(ra_model_check_tensor(model->info.path, name, tensor, RA_F32, 1, model->info.concepts, 0, err));
+    return ra_model_keep_f32(model, "the scores of labels", tensor, &model->label_score, err);
+}
+
+bool ra_model_atom_words(const ra_model *model, size_t atom, ra_label_words *words) {
+    *words = (ra_label_words){.score = NAN};
+    if (ra_model_atom_label_source(model, atom) != RA_LABEL_FILE) return false;
+    words->explanation = ra_model_label(model->explanations, atom);
+    words->source = ra_model_label(model->label_authors, atom);
+    if (model->label_score && isfinite(model->label_score[atom])) words->score = model->label_score[atom];
+    return words->explanation || words->source || !isnan(words->score);
+}
+
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err) {
     size_t concepts = model->info.concepts, points = model->info.points;
     RA_TRY(read_labels(model, file, "atoms.labels", concepts, "atom", &model->atom_labels, err));
+    RA_TRY(read_words(model, file, "atoms.explanations", &model->explanations, err));
+    RA_TRY(read_words(model, file, "atoms.label_sources", &model->label_authors, err));
+    RA_TRY(read_scores(model, file, err));
     const label_lists traces = {"trace.labels", "atom", "trace.row", concepts, model->trace_rows};
     RA_TRY(read_lists(model, file, &traces, &model->trace_labels, err));
     if (!model->info.from_checkpoint) {

@@ -97,8 +97,10 @@ struct ra_model {
     size_t *use_start;      /* [U+1]: the i-th of them has the entries use[use_start[i] .. use_start[i+1]) */
     ra_ranked *use;         /* key: weight, descending; id: atom */
     ra_labels *atom_labels; /* K lines */
-    bool atom_labels_are_given; /* some, by the file: RA_LABEL_FILE; others are derived */
-    uint8_t *atom_label_source; /* [K] ra_label_source; NULL: no atom has a label */
+    bool atom_labels_are_given;              /* some, by the file: RA_LABEL_FILE; others are derived */
+    uint8_t *atom_label_source;              /* [K] ra_label_source; NULL: no atom has a label */
+    ra_labels *explanations, *label_authors; /* K lines, of the labels in the file; NULL: the file has none */
+    const float *label_score;                /* [K]; likewise */
 
     /* the trace of the atoms (open/trace.c) */
     size_t trace_rows;                              /* R: data rows per atom; 0: the file has no trace */

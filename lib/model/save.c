@@ -4,6 +4,7 @@
 #include "ra_text.h"
 #include "tensor/vectors.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { MAX_TENSORS = 64 };
@@ -21,7 +22,9 @@ typedef struct contents {
     size_t contrast_count;
     ra_model_contrast_parts *contrast_parts; /* [contrast_count] */
     ra_text atom_labels, point_labels, row_labels, example_labels, quantile_labels, item_labels, trace_labels;
-    char *given_labels; /* of a trace that is added */
+    ra_text explanations, label_sources;
+    float *label_scores; /* [K]; owned */
+    char *given_labels;  /* of a trace that is added */
 } contents;
 
 static void add(contents *a, const char *name, ra_tensor tensor) {
@@ -32,6 +35,9 @@ static void add(contents *a, const char *name, ra_tensor tensor) {
 static void release(contents *a) {
     ra_free(a->dictionary);
     ra_text_release(&a->atom_labels);
+    ra_text_release(&a->explanations);
+    ra_text_release(&a->label_sources);
+    ra_free(a->label_scores);
     ra_text_release(&a->point_labels);
     ra_text_release(&a->row_labels);
     ra_text_release(&a->example_labels);
@@ -217,25 +223,56 @@ static ra_status add_trace_labels(const ra_trace *trace, const ra_labels *row_la
     return RA_OK;
 }
 
-/* Those that are given, otherwise those of the model's file: derived labels are never written. */
+/* The label of an atom that is written, and what is said with it: the given one, otherwise that of the model's file, since
+ * derived labels are never written. NULL: none. */
+static const char *choose_label(const ra_model *model, const ra_atom_labels *given, size_t k,
+                                ra_label_words *words) {
+    const char *label = given ? ra_atom_labels_at(given, k) : NULL;
+    if (label)
+        ra_atom_labels_words(given, k, words);
+    else
+        ra_model_atom_words(model, k, words);
+    if (label) return *label ? label : NULL;
+    return ra_model_atom_label_source(model, k) == RA_LABEL_FILE ? ra_model_label(model->atom_labels, k)
+                                                                 : NULL;
+}
+
+static void add_line(ra_text *text, const char *line, bool *any) {
+    if (line) *any = true;
+    if (line) ra_labels_escape(text, line);
+    ra_text_add(text, "\n");
+}
+
 static ra_status add_atom_labels(const ra_model *model, const ra_atom_labels *given, contents *a,
                                  ra_error *err) {
     size_t K = model->info.concepts;
-    bool any = false;
+    bool labeled = false, explained = false, sourced = false, scored = false;
     if (given && ra_atom_labels_atoms(given) != K)
         RA_FAIL(err, RA_ERR_SHAPE, "%s has %zu atoms; labels of %zu cannot be saved with it",
                 model->info.path, K, ra_atom_labels_atoms(given));
     if (!given && !model->atom_labels_are_given) return RA_OK;
+    a->label_scores = ra_malloc(K, sizeof *a->label_scores);
+    if (!a->label_scores) RA_FAIL_MEMORY(err, "the scores of labels", K * sizeof *a->label_scores);
     for (size_t k = 0; k < K; k++) {
-        const char *label = given ? ra_atom_labels_at(given, k) : NULL;
-        if (!label && ra_model_atom_label_source(model, k) == RA_LABEL_FILE)
-            label = ra_model_label(model->atom_labels, k);
-        any |= label && *label;
+        ra_label_words words;
+        const char *label = choose_label(model, given, k, &words);
+        labeled |= label != NULL;
         if (label) ra_text_add(&a->atom_labels, label);
         ra_text_add(&a->atom_labels, "\n");
+        add_line(&a->explanations, words.explanation, &explained);
+        add_line(&a->label_sources, words.source, &sourced);
+        a->label_scores[k] = words.score;
+        scored |= !isnan(words.score);
     }
-    if (a->atom_labels.failed) RA_FAIL_MEMORY(err, "atoms.labels", a->atom_labels.size);
-    if (any) add(a, "atoms.labels", ra_tensor_1d(RA_U8, a->atom_labels.data, a->atom_labels.size));
+    const ra_text *texts[] = {&a->atom_labels, &a->explanations, &a->label_sources};
+    for (size_t i = 0; i < 3; i++)
+        if (texts[i]->failed) RA_FAIL_MEMORY(err, "the labels of the atoms", texts[i]->size);
+    if (labeled) add(a, "atoms.labels", ra_tensor_1d(RA_U8, a->atom_labels.data, a->atom_labels.size));
+    if (explained)
+        add(a, "atoms.explanations", ra_tensor_1d(RA_U8, a->explanations.data, a->explanations.size));
+    if (sourced)
+        add(a, "atoms.label_sources", ra_tensor_1d(RA_U8, a->label_sources.data, a->label_sources.size));
+    if (scored) add(a, "atoms.label_scores", ra_tensor_1d(RA_F32, a->label_scores, K));
     return RA_OK;
 }
 

@@ -33,14 +33,10 @@ static void write_time(text *out, int64_t seconds) {
     json_text(out, "changed_at", date);
 }
 
-static void write_words(text *out, const set_label *set) {
-    json_text(out, "explanation", set ? set->explanation : NULL);
-    json_text(out, "source", set ? set->source : NULL);
-    json_float(out, "score", set ? (float)set->score : NAN);
-    if (set)
-        write_time(out, set->time);
-    else
-        json_null(out, "changed_at");
+static void write_words(text *out, const char *explanation, const char *source, double score) {
+    json_text(out, "explanation", explanation);
+    json_text(out, "source", source);
+    json_float(out, "score", (float)score);
 }
 
 static ra_status write_label(api_call *call, const set_labels *labels) {
@@ -53,7 +49,14 @@ static ra_status write_label(api_call *call, const set_labels *labels) {
     json_text(out, "label", set ? set->label : ra_model_atom_label(model, call->index));
     json_text(out, "label_source",
               set ? "set" : ra_label_source_name(ra_model_atom_label_source(model, call->index)));
-    write_words(out, set);
+    if (set) {
+        write_words(out, set->explanation, set->source, set->score);
+        write_time(out, set->time);
+    } else {
+        const atom_words own = model_atom_words(model, call->index);
+        write_words(out, own.explanation, own.source, own.score);
+        json_null(out, "changed_at");
+    }
     json_object_end(out);
     make_tag(call, set ? set->change : 0, tag);
     api_put_tag(call, tag);
@@ -82,7 +85,8 @@ ra_status api_labels(api_call *call, ra_error *err) {
         json_object(out, NULL);
         json_count(out, "atom", set->atom);
         json_text(out, "label", set->label);
-        write_words(out, set);
+        write_words(out, set->explanation, set->source, set->score);
+        write_time(out, set->time);
         json_object_end(out);
         RA_TRY(forms_list_next(call, err));
     }

@@ -107,6 +107,38 @@ class Labels(Kept):
         again = [a["atom"] for a in self.good(daemon, "GET", "/atoms?q=fox&limit=100").json["atoms"] if a["matched"] == "label"]
         self.assertEqual(again, own[1:])
 
+    def test_what_is_set_hides_what_the_file_explains(self):
+        words, fused = os.path.join(self.folder, "words.jsonl"), os.path.join(self.folder, "fused.safetensors")
+        with open(words, "w", encoding="utf-8") as file:
+            file.write(json.dumps({"atom": 5, "label": "dog", "explanation": "any\ndog", "source": "me", "score": 0.5}) + "\n" +
+                       json.dumps({"atom": 6, "label": "cat"}))
+        subprocess.run([RASAE, "label", TOPK, words, "-o", fused], check=True, capture_output=True)
+        daemon = Daemon("--dictionary", "topk=" + fused, "--keys", self.keys.path, "--state", self.state)
+        self.addCleanup(daemon.__exit__, None, None, None)
+        explanation = {"text": "any\ndog", "source": "me", "score": 0.5}
+        first = self.good(daemon, "GET", "/atoms/5/label")
+        self.assertEqual(first.json, {"atom": 5, "label": "dog", "label_source": "file", "explanation": "any\ndog", "source": "me",
+                                      "score": 0.5, "changed_at": None})
+        for path in ("/atoms?offset=5&limit=1", "/atoms?ids=5&fields=explanation", "/atoms?q=dog&fields=explanation"):
+            self.assertEqual(self.good(daemon, "GET", path).json["atoms"][0]["explanation"], explanation, path)
+        self.assertEqual(self.good(daemon, "POST", "/atoms?fields=explanation", {"ids": [5]}).json["atoms"][0]["explanation"], explanation)
+        self.assertEqual(self.good(daemon, "GET", "/atoms/6").json["explanation"], None)
+        self.assertEqual(self.good(daemon, "GET", "/labels").json["total"], 0)  # only those that were set
+        self.good(daemon, "PUT", "/atoms/5/label", {"label": "wolf"})
+        atom = self.good(daemon, "GET", "/atoms/5").json
+        self.assertEqual((atom["label"], atom["explanation"]), ("wolf", None))
+        back = self.good(daemon, "DELETE", "/atoms/5/label")
+        self.assertEqual((back.json, back.headers["ETag"]), (first.json, first.headers["ETag"]))
+        self.assertEqual(self.good(daemon, "GET", "/atoms/5").json["explanation"], explanation)
+        # a download has it
+        saved = os.path.join(self.folder, "saved.safetensors")
+        with open(saved, "wb") as file:
+            file.write(self.good(daemon, "GET", "/dictionary?format=safetensors").body)
+        with Daemon("--dictionary", "topk=" + saved) as other:
+            reply = other.get(D + "/atoms/5")
+            self.assertEqual(reply.json["explanation"], explanation)
+            self.assertEqual(reply.headers["X-Dictionary-Revision"], first.headers["X-Dictionary-Revision"])
+
     def test_conditions(self):
         daemon = self.start()
         first = self.good(daemon, "GET", "/atoms/7/label").headers["ETag"]
@@ -186,8 +218,17 @@ class Labels(Kept):
         said = subprocess.run([RASAE, "label", TOPK, path, "-o", out, "--json"], check=True, capture_output=True, timeout=60).stdout
         self.assertEqual(json.loads(said), {"concepts": K, "set": len(wanted), "removed": 0, "labeled": len(wanted)})
         with Daemon("--dictionary", "topk=" + out) as other:
-            atom = other.get(D + "/atoms/3").json
-            self.assertEqual((atom["label"], atom["label_source"]), ("label 3", "file"))
+            for one in wanted:
+                atom = other.get(D + "/atoms/%d" % one["atom"]).json
+                self.assertEqual((atom["label"], atom["label_source"]), (one["label"], "file"))
+                self.assertEqual(atom["explanation"], {"text": one["explanation"], "source": "test", "score": one["score"]})
+        # and what the artifact exports is what the daemon has exported, and takes
+        subprocess.run([RASAE, "export", out, "--to", "labels", "-o", path + ".d"], check=True, capture_output=True)
+        with open(os.path.join(path + ".d", "labels.jsonl"), "rb") as file:
+            of_artifact = file.read()
+        self.assertEqual([json.loads(line) for line in of_artifact.splitlines()[:-1]],
+                         [{name: value for name, value in one.items() if name != "changed_at"} for one in lines])
+        self.assertEqual(self.good(daemon, "POST", "/labels", of_artifact, **ndjson).json, {"set": len(wanted), "removed": 0})
         # all or nothing
         bad = b'{"atom": 1, "label": "good"}\n\n{"atom": 48, "label": "bad"}\n'
         self.assertEqual(self.ask(daemon, "POST", "/labels", bad, **ndjson).json["code"], "out_of_range")

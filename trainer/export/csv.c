@@ -105,7 +105,7 @@ static ra_status write_atoms(const export_job *job, table *t, ra_error *err) {
     const ra_model *model = job->model;
     const ra_latent_statistics *statistics = ra_model_latent_statistics(model);
     text_string(&t->row, "atom,label,label_source,norm,coverage,hull_share,relaxation,frequency,mean,max,"
-                         "energy,archetypes\n");
+                         "energy,archetypes,explanation,explanation_source,explanation_score\n");
     for (size_t k = 0; k < job->weights->concepts; k++) {
         text archetypes = {0};
         ra_archetype archetype;
@@ -128,6 +128,11 @@ static ra_status write_atoms(const export_job *job, table *t, ra_error *err) {
         char *list = text_detach(&archetypes, NULL);
         cell_text(&t->row, list && list[0] ? list : NULL);
         ra_free(list);
+        ra_label_words words;
+        ra_model_atom_words(model, k, &words);
+        cell_text(&t->row, words.explanation);
+        cell_text(&t->row, words.source);
+        cell_number(&t->row, words.score);
         RA_TRY(end_row(t, err));
     }
     return RA_OK;

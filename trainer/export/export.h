@@ -23,7 +23,8 @@ typedef struct export_format {
     ra_status (*write)(const export_job *job, ra_error *err);
 } export_format;
 
-extern const export_format export_saelens, export_overcomplete, export_neuronpedia, export_npz, export_csv;
+extern const export_format export_saelens, export_overcomplete, export_neuronpedia, export_npz, export_csv,
+    export_labels;
 
 /* ---- what they share (parts.c) ------------------------------------------------------------------------- */
 

@@ -118,6 +118,7 @@ static void complete_info(ra_model *model) {
     info->trace_rows = model->trace_rows;
     info->point_rows = model->point_row_count;
     info->has_atom_labels = model->atom_labels != NULL;
+    info->has_explanations = model->explanations || model->label_authors || model->label_score;
     info->has_point_labels = model->point_labels != NULL;
     info->has_point_vectors = model->point_vectors.data != NULL;
     info->has_statistics = model->statistics.rows > 0;
@@ -212,6 +213,8 @@ void ra_model_release(ra_model *model) {
     ra_model_release_resident(model);
     for (size_t i = 0; i < model->allocation_count; i++) ra_free(model->allocations[i]);
     ra_labels_free(model->atom_labels);
+    ra_labels_free(model->explanations);
+    ra_labels_free(model->label_authors);
     ra_labels_free(model->point_labels);
     ra_labels_free(model->point_row_labels);
     ra_labels_free(model->trace_labels);

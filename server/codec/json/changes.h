@@ -13,12 +13,17 @@
 #define RASAED_CODEC_JSON_CHANGES_H
 
 #include "app/text.h"
-#include "ra_status.h"
+#include "ra_io.h"
 
 #include <stdbool.h>
 
-/* Bytes of the texts. */
-enum { LABEL_BYTES = 1024, EXPLANATION_BYTES = 16384, SOURCE_BYTES = 256, DESCRIPTION_BYTES = 4096 };
+/* Bytes of the texts. Those of a label are as many as a file may have (ra_io.h), so that labels can go both ways. */
+enum {
+    LABEL_BYTES = RA_LABEL_BYTES,
+    EXPLANATION_BYTES = RA_EXPLANATION_BYTES,
+    SOURCE_BYTES = RA_LABEL_SOURCE_BYTES,
+    DESCRIPTION_BYTES = 4096
+};
 
 typedef struct label_change {
     size_t atom;                              /* the caller checks it */

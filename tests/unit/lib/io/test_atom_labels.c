@@ -3,6 +3,8 @@
 #include "ra_io.h"
 #include "ra_memory.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { ATOMS = 4 };
@@ -64,6 +66,89 @@ START_TEST(test_reads_labels) {
 END_TEST
 TEST_CASES_LOOP(atom_labels, 0, sizeof good / sizeof *good, test_reads_labels)
 
+/* What is said with the labels of atoms 0 to 2. */
+static const struct {
+    const char *name, *text;
+    ra_label_words words[3];
+} said[] = {
+    {"a.txt", "cat\ndog\nfox\nhen\n", {{NULL, NULL, NAN}, {NULL, NULL, NAN}, {NULL, NULL, NAN}}},
+    {"a.csv",
+     "score,atom,source,label,explanation\n0.5,0,me,cat,\"a \"\"cat\"\"\r\n\tor "
+     "two\"\n,1,\"\",dog,\n-1e-3,2,,fox,\\n\n",
+     {{"a \"cat\"\n\tor two", "me", 0.5f}, {NULL, NULL, NAN}, {"\\n", NULL, -1e-3f}}},
+    {"a.jsonl",
+     "{\"atom\":0,\"label\":\"cat\",\"explanation\":\"a\\r\\nb\\rc\\u00eb\",\"source\":\"my\\nself\","
+     "\"score\":1}\n"
+     "{\"atom\":1,\"label\":\"dog\",\"explanation\":null,\"source\":null,\"score\":null}\n"
+     "{\"atom\":2,\"label\":null,\"explanation\":\"of nothing\",\"source\":\"me\",\"score\":2}\n",
+     {{"a\nb\nc\xc3\xab", "my self", 1}, {NULL, NULL, NAN}, {NULL, NULL, NAN}}},
+    {"neuronpedia.jsonl",
+     "{\"modelId\":\"m\",\"index\":\"0\",\"description\":\"days\",\"explanationModelName\":\"gpt-4o\","
+     "\"embedding\":[1]}\n"
+     "{\"modelId\":\"m\",\"index\":\"1\",\"description\":\"a\",\"explanationModelName\":\"x\",\"scoreV1\":0."
+     "25}\n"
+     "{\"modelId\":\"m\",\"index\":\"0\",\"description\":\"days again\",\"explanationModelName\":\"other\"}\n"
+     "{\"modelId\":\"m\",\"index\":\"1\",\"description\":\"b\",\"explanationModelName\":\"y\",\"scoreV1\":0."
+     "75}\n"
+     "{\"modelId\":\"m\",\"index\":\"1\",\"description\":\"c\",\"explanationModelName\":\"z\",\"scoreV1\":0."
+     "5}\n",
+     {{NULL, "gpt-4o", NAN}, {NULL, "y", 0.75f}, {NULL, NULL, NAN}}},
+    {"neuronpedia.csv",
+     "modelId,index,description,explanationModelName,scoreV1\nm,0,a,x,\nm,0,b,y,0\nm,2,c,z,\n",
+     {{NULL, "y", 0}, {NULL, NULL, NAN}, {NULL, "z", NAN}}},
+};
+
+static void check_text(const char *got, const char *expected) {
+    ck_assert(!got == !expected);
+    if (got) ck_assert_str_eq(got, expected);
+}
+
+START_TEST(test_keeps_what_is_said_with_a_label) {
+    ra_atom_labels *labels = NULL;
+    ra_ok(open_text(said[_i].name, said[_i].text, &labels, &err));
+    for (size_t k = 0; k < 3; k++) {
+        const ra_label_words *expected = &said[_i].words[k];
+        ra_label_words words;
+        bool any = expected->explanation || expected->source || !isnan(expected->score);
+        ck_assert(ra_atom_labels_words(labels, k, &words) == any);
+        check_text(words.explanation, expected->explanation);
+        check_text(words.source, expected->source);
+        ck_assert(words.score == expected->score || (isnan(words.score) && isnan(expected->score)));
+    }
+    ra_label_words none;
+    ck_assert(!ra_atom_labels_words(labels, ATOMS, &none) && !none.explanation && isnan(none.score));
+    ra_atom_labels_free(labels);
+}
+END_TEST
+TEST_CASES_LOOP(atom_labels_words, 0, sizeof said / sizeof *said, test_keeps_what_is_said_with_a_label)
+
+/* The longest texts are as long as what clients of rasaed may set. */
+START_TEST(test_texts_have_a_length) {
+    static const struct {
+        const char *member, *what;
+        int most;
+    } texts[] = {{"label", "a label", RA_LABEL_BYTES},
+                 {"explanation", "an explanation", RA_EXPLANATION_BYTES},
+                 {"source", "a source", RA_LABEL_SOURCE_BYTES}};
+    char *line = ra_malloc(1 << 16, 1), expected[128];
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        for (int more = 0; more < 2; more++) {
+            ra_atom_labels *labels = NULL;
+            snprintf(line, 1 << 16, "{\"atom\":1%s,\"%s\":\"%0*d\"}", i ? ",\"label\":\"x\"" : "",
+                     texts[i].member, texts[i].most + more, 0);
+            snprintf(expected, sizeof expected, "line 1 has %s of %d bytes; expected at most %d",
+                     texts[i].what, texts[i].most + 1, texts[i].most);
+            if (more)
+                ra_fails(open_text("long.jsonl", line, &labels, &err), RA_ERR_FORMAT, expected);
+            else
+                ra_ok(open_text("long.jsonl", line, &labels, &err));
+            ra_atom_labels_free(labels);
+        }
+    ra_free(line);
+}
+END_TEST
+TEST_CASES(atom_labels_lengths, test_texts_have_a_length)
+
 static const struct {
     const char *name, *text;
     ra_status status;
@@ -97,6 +182,21 @@ static const struct {
     {"far.jsonl", "{\"index\":\"4\",\"description\":\"a\"}\n", RA_ERR_ARGUMENT, "line 1 names atom 4"},
     {"twice.jsonl", "{\"atom\":1,\"label\":\"a\"}\n{\"index\":\"1\",\"label\":\"b\"}", RA_ERR_FORMAT,
      "line 2 names atom 1 again"},
+    {"score.csv", "atom,label,score\n1,a,0.5\n2,b,high\n", RA_ERR_FORMAT, "line 3 has a score that is not"},
+    {"much.csv", "atom,label,score\n1,a,1e40\n", RA_ERR_FORMAT, "line 2 has a score that is not"},
+    {"nan.csv", "atom,label,score\n1,a,nan\n", RA_ERR_FORMAT, "line 2 has a score that is not"},
+    {"score.jsonl", "{\"atom\":1,\"label\":\"a\",\"score\":\"0.5\"}\n", RA_ERR_FORMAT,
+     "line 1 has a score that is not"},
+    {"much.jsonl", "{\"atom\":1,\"label\":\"a\",\"score\":1e39}\n", RA_ERR_FORMAT, "line 1 has a score"},
+    {"list.jsonl", "{\"atom\":1,\"label\":\"a\",\"explanation\":[\"b\"]}\n", RA_ERR_FORMAT,
+     "line 1 has an explanation that is not a text"},
+    {"by.jsonl", "{\"atom\":1,\"label\":\"a\",\"source\":7}\n", RA_ERR_FORMAT,
+     "line 1 has a source that is not a text"},
+    {"bell.jsonl", "{\"atom\":1,\"label\":\"a\\u0007\"}\n", RA_ERR_FORMAT,
+     "line 1 has a label with control characters"},
+    {"bell.txt", "a\nb\n\x1b[1mc\nd\n", RA_ERR_FORMAT, "line 3 has a label with control characters"},
+    {"bell.csv", "atom,label,explanation\n1,a,\x07\n", RA_ERR_FORMAT,
+     "line 2 has an explanation with control characters"},
     {"nul.jsonl", "{\"atom\":1,\"label\":\"a\\u0000b\"}", RA_ERR_FORMAT, "line 1 has a \\u0000"},
 };
 

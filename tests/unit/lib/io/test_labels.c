@@ -79,6 +79,31 @@ START_TEST(test_short_memory_is_an_error) {
 }
 END_TEST
 
+START_TEST(test_texts_of_several_lines) {
+    static const char *const several[] = {"", "a", "a\tb\nc", "\\", "\\n", "\n\n\\\\t\t", "Zo\xc3\xab\n"};
+    enum { SEVERAL = sizeof several / sizeof *several };
+    ra_text lines = {0};
+    ra_labels *labels = NULL;
+    for (size_t i = 0; i < SEVERAL; i++) {
+        ra_labels_escape(&lines, several[i]);
+        ra_text_add(&lines, "\n");
+    }
+    ra_ok(ra_labels_parse(lines.data, lines.size, "here", &labels, &err));
+    ck_assert_uint_eq(ra_labels_count(labels), SEVERAL);
+    ck_assert_str_eq(ra_labels_at(labels, 2), "a\\tb\\nc");
+    ra_ok(ra_labels_unescape(labels, "here", &err));
+    for (size_t i = 0; i < SEVERAL; i++) ck_assert_str_eq(ra_labels_at(labels, i), several[i]);
+    ra_labels_free(labels);
+    ra_text_release(&lines);
+    static const char *const bad[] = {"a\nb\\\n", "a\n\\r\n", "\nab\\ n"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ra_ok(ra_labels_parse(bad[i], strlen(bad[i]), "here", &labels, &err));
+        ra_fails(ra_labels_unescape(labels, "here", &err), RA_ERR_FORMAT, "here: line 2 has a backslash");
+        ra_labels_free(labels);
+    }
+}
+END_TEST
+
 /* ---- UTF-8 -------------------------------------------------------------------------------------------- */
 
 static size_t encode(uint32_t c, unsigned char *to) {
@@ -135,4 +160,5 @@ START_TEST(test_utf8_refuses_malformed_bytes) {
 END_TEST
 
 TEST_CASES_SLOW(labels, 20, test_reads_a_file, test_refuses_what_is_no_text, test_short_memory_is_an_error,
-                test_utf8_accepts_every_character_and_no_surrogate, test_utf8_refuses_malformed_bytes)
+                test_texts_of_several_lines, test_utf8_accepts_every_character_and_no_surrogate,
+                test_utf8_refuses_malformed_bytes)

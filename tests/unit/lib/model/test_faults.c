@@ -58,6 +58,9 @@ START_TEST(test_every_allocation_may_fail) {
         model_file_convert(&file, "encoder.final_block.0.weight", RA_BF16);
         model_file_put_text(&file, "points.labels", "a\nb\nc\nd\ne");
         model_file_put_text(&file, "atoms.labels", "a\nb\nc\nd\ne\nf");
+        model_file_put_text(&file, "atoms.explanations", "a\\nb\n\nc\n\n\n\n");
+        model_file_put_text(&file, "atoms.label_sources", "\n\nme\n\n\n\n");
+        model_file_put(&file, "atoms.label_scores", RA_F32, 1, FILE_K, 0, NULL);
     }
     if (_i == 3) { /* inputs that are copied */
         static const float mean[FILE_D] = {1, 2, 3, 4}, scale[FILE_D] = {4, 3, 2, 1};

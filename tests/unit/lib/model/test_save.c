@@ -4,6 +4,7 @@
 
 #include "ra_memory.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,6 +244,66 @@ START_TEST(test_labels_are_added) {
 }
 END_TEST
 
+static void check_words(const ra_model *model, size_t atom, const char *explanation, const char *source,
+                        float score) {
+    ra_label_words words;
+    bool any = ra_model_atom_words(model, atom, &words);
+    ck_assert(any == (explanation || source || !isnan(score)));
+    ck_assert(!words.explanation == !explanation && !words.source == !source);
+    if (explanation) ck_assert_str_eq(words.explanation, explanation);
+    if (source) ck_assert_str_eq(words.source, source);
+    ck_assert(words.score == score || (isnan(words.score) && isnan(score)));
+}
+
+/* What is said with a label comes and goes with it; saved again it is the same, and it is part of the digest. */
+START_TEST(test_what_is_said_with_labels_is_kept) {
+    static const char first[] =
+        "{\"atom\":1,\"label\":\"b\",\"explanation\":\"a\\\\n\\tb\\nc\",\"score\":0.5}\n"
+        "{\"atom\":2,\"label\":\"c\",\"source\":\"me\"}\n"
+        "{\"atom\":3,\"label\":\"d\",\"explanation\":\"e\",\"source\":\"f\",\"score\":-2}\n";
+    static const char second[] = "atom,label\n2,\n3,other\n";
+    model_file file = {0};
+    ra_atom_labels *labels = NULL;
+    ra_artifact *digests[2];
+    model_file_artifact(&file);
+    ra_model *model = model_open(model_file_write(&file, "from.safetensors"));
+    ck_assert(!ra_model_get_info(model)->has_explanations);
+    ra_ok(ra_atom_labels_open(test_write("1.jsonl", first, sizeof first - 1), FILE_K, &labels, &err));
+    ra_ok(ra_model_save_with(model, &(ra_model_additions){.atom_labels = labels}, test_path("1.safetensors"),
+                             RA_F32, &err));
+    ra_atom_labels_free(labels);
+    ra_model_release(model);
+    model = model_open(test_path("1.safetensors"));
+    ck_assert(ra_model_get_info(model)->has_explanations);
+    for (size_t turn = 0; turn < 2; turn++) {
+        check_words(model, 0, NULL, NULL, NAN);
+        check_words(model, 1, "a\\n\tb\nc", NULL, 0.5f);
+        check_words(model, 2, NULL, "me", NAN);
+        check_words(model, 3, "e", "f", -2);
+        if (turn) break;
+        ra_ok(ra_model_save(model, test_path("2.safetensors"), RA_F32, &err));
+        check_same_file(test_path("1.safetensors"), test_path("2.safetensors"));
+        ra_model_release(model);
+        model = model_open(test_path("2.safetensors"));
+    }
+    ra_ok(ra_artifact_new(model, &digests[0], &err));
+    ra_ok(ra_atom_labels_open(test_write("2.csv", second, sizeof second - 1), FILE_K, &labels, &err));
+    ra_ok(ra_model_save_with(model, &(ra_model_additions){.atom_labels = labels}, test_path("3.safetensors"),
+                             RA_F32, &err));
+    ra_atom_labels_free(labels);
+    ra_model *after = model_open(test_path("3.safetensors"));
+    check_words(after, 1, "a\\n\tb\nc", NULL, 0.5f);
+    check_words(after, 2, NULL, NULL, NAN);
+    check_words(after, 3, NULL, NULL, NAN);
+    ra_ok(ra_artifact_new(after, &digests[1], &err));
+    ck_assert_str_ne(ra_artifact_digest(digests[0]), ra_artifact_digest(digests[1]));
+    for (size_t i = 0; i < 2; i++) ra_artifact_free(digests[i]);
+    ra_model_release(after);
+    ra_model_release(model);
+    model_file_release(&file);
+}
+END_TEST
+
 /* The artifact of a checkpoint holds the settings that were given to open it, and needs none. */
 START_TEST(test_given_settings_are_saved) {
     ra_model_options options = {.settings =
@@ -298,4 +359,5 @@ END_TEST
 TEST_CASES_LOOP(model_save_runs, 0, sizeof runs / sizeof *runs, test_a_saved_model_answers_as_its_checkpoint)
 TEST_CASES(model_save, test_an_artifact_in_memory_is_the_file, test_the_same_model_gives_the_same_bytes,
            test_what_a_checkpoint_knows_of_its_points_passes_through, test_given_settings_are_saved,
-           test_labels_are_added, test_large_points_are_left_out, test_refuses_types_that_cannot_hold_it)
+           test_labels_are_added, test_what_is_said_with_labels_is_kept, test_large_points_are_left_out,
+           test_refuses_types_that_cannot_hold_it)

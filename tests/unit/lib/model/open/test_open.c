@@ -141,6 +141,7 @@ static const spoilt_model artifacts[] = {
      {"line 4", "expected 2"}},
     {LINES, "atoms.labels", "a\nb\nc\nd\ne\nf\ng", 0, 0, 0, RA_ERR_SHAPE, {"atoms.labels has 7 lines", "6"}},
     {SHAPE, "atoms.labels", NULL, 6, 0, 0, RA_ERR_DTYPE, {"atoms.labels has the type F32", "U8"}},
+    {LINES, "atoms.explanations", "a\n\n\n\n\n\n", 0, 0, 0, RA_ERR_FORMAT, {"without atoms.labels", NULL}},
 };
 
 START_TEST(test_refuses_artifacts_that_break_the_format) {
@@ -166,6 +167,68 @@ START_TEST(test_the_artifact_as_it_is_opens) {
     ck_assert_uint_gt(info->bytes, FILE_K * FILE_D * sizeof(float) * 2);
     ra_model_release(model);
     model_file_release(&file);
+}
+END_TEST
+
+static void labeled_artifact(model_file *file) {
+    model_file_artifact(file);
+    model_file_put_text(file, "atoms.labels", "a\nb\nc\nd\ne\nf");
+}
+
+/* Words with labels are of the labels in the file. */
+START_TEST(test_refuses_words_that_break_the_format) {
+    static const spoilt_model words[] = {
+        {LINES,
+         "atoms.explanations",
+         "a\n\n\n",
+         0,
+         0,
+         0,
+         RA_ERR_SHAPE,
+         {"atoms.explanations has 3 lines", "6"}},
+        {LINES,
+         "atoms.explanations",
+         "\n\na\\tb\\\\n\n\\r\n\n\n",
+         0,
+         0,
+         0,
+         RA_ERR_FORMAT,
+         {"atoms.explanations: line 4 has a backslash before another character", NULL}},
+        {LINES,
+         "atoms.label_sources",
+         "\n\n\n\n\nx\\\n",
+         0,
+         0,
+         0,
+         RA_ERR_FORMAT,
+         {"line 6 has a backslash", NULL}},
+        {SHAPE,
+         "atoms.label_sources",
+         NULL,
+         6,
+         0,
+         0,
+         RA_ERR_DTYPE,
+         {"atoms.label_sources has the type F32", "U8"}},
+        {SHAPE,
+         "atoms.label_scores",
+         NULL,
+         7,
+         0,
+         0,
+         RA_ERR_SHAPE,
+         {"atoms.label_scores has the shape [7]", "[6]"}},
+        {LINES,
+         "atoms.label_scores",
+         "123456",
+         0,
+         0,
+         0,
+         RA_ERR_DTYPE,
+         {"atoms.label_scores has the type U8", "F32"}},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        spoilt_model_is_refused(labeled_artifact, &words[i]);
 }
 END_TEST
 
@@ -533,8 +596,8 @@ TEST_CASES_LOOP(model_open_checkpoints, 0, sizeof checkpoints / sizeof *checkpoi
                 test_refuses_checkpoints_that_cannot_be_fused)
 TEST_CASES(model_open, test_a_setting_that_an_activation_needs_is_asked_for,
            test_float64_parameters_are_narrowed, test_the_artifact_as_it_is_opens,
-           test_the_file_of_a_steady_artifact_is_kept, test_artifacts_made_by_hand_open,
-           test_encoder_tensors_of_any_float_type_open, test_refuses_negative_variances,
-           test_settings_given_stand_in_for_missing_ones,
+           test_the_file_of_a_steady_artifact_is_kept, test_refuses_words_that_break_the_format,
+           test_artifacts_made_by_hand_open, test_encoder_tensors_of_any_float_type_open,
+           test_refuses_negative_variances, test_settings_given_stand_in_for_missing_ones,
            test_a_bare_dictionary_serves_all_but_encode_and_explain, test_parameters_of_any_float_type_fuse,
            test_plain_dictionaries_are_normalized_and_scaled, test_refuses_what_is_neither_kind)
