@@ -272,6 +272,9 @@ ra_status ra_labels_open(const char *path, ra_labels **labels, ra_error *err);
 /* From the bytes of a U8 tensor of an artifact; copies them. `where` names the source in messages. */
 ra_status ra_labels_parse(const void *text, size_t size, const char *where, ra_labels **labels,
                           ra_error *err);
+/* Texts that each end with a NUL and may hold line ends. */
+ra_status ra_labels_parse_texts(const void *texts, size_t size, const char *where, ra_labels **labels,
+                                ra_error *err);
 size_t ra_labels_lines(const char *text, size_t size); /* how many labels ra_labels_parse() would find */
 void ra_labels_free(ra_labels *labels);
 size_t ra_labels_count(const ra_labels *labels);
@@ -313,6 +316,31 @@ size_t ra_atom_labels_atoms(const ra_atom_labels *labels);
 const char *ra_atom_labels_at(const ra_atom_labels *labels, size_t atom);
 /* False if the file says nothing with the label; *words is then all unknown. */
 bool ra_atom_labels_words(const ra_atom_labels *labels, size_t atom, ra_label_words *words);
+
+/* ---- tokens ------------------------------------------------------------------------------------------- */
+
+/* The tokens of texts: one line per text, a JSON array of strings, "\n" or "\r\n", the last newline optional. A token may
+ * be empty; it holds no NUL, no half of a surrogate pair, and at most RA_TOKEN_MOST bytes. The tokens of a line belong to the
+ * rows of a text in order. The first `skip` rows (class and register tokens) may be left out, in all lines or in some. */
+enum { RA_TOKEN_MOST = 4096 };
+typedef struct ra_token_lines ra_token_lines;
+
+/* Checks all of the file, which stays mapped: `texts` lines of `rows` tokens, or of rows - skip. RA_ERR_SHAPE for other
+ * numbers, RA_ERR_FORMAT for what is no list of strings, RA_ERR_TOO_LARGE for a longer token; messages name the file and
+ * the line. */
+ra_status ra_token_lines_open(const char *path, size_t texts, size_t rows, size_t skip,
+                              ra_token_lines **lines, ra_error *err);
+void ra_token_lines_free(ra_token_lines *lines); /* NULL is fine */
+size_t ra_token_lines_texts(const ra_token_lines *lines);
+size_t ra_token_lines_rows(const ra_token_lines *lines);
+
+/* Called for each token of a text in order, with its row, from 0; `token` ends with a NUL and lives for this call only. */
+typedef ra_status ra_token_reader(void *context, size_t row, const char *token, ra_error *err);
+
+/* Reads text < texts. Rows whose tokens the line leaves out are passed over. The file is checked again, since others may have
+ * written it. One thread at a time. */
+ra_status ra_token_lines_read(ra_token_lines *lines, size_t text, ra_token_reader *token, void *context,
+                              ra_error *err);
 
 /* Whether the bytes are well-formed UTF-8 (RFC 3629: nothing overlong, no surrogates, up to U+10FFFF). */
 bool ra_utf8_valid(const void *text, size_t size);

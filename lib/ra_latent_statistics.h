@@ -24,7 +24,8 @@
  * The quantiles are those of the positive codes of a latent, in Q parts of the same number of rows; of each, S rows
  * are drawn.
  *
- * Symbols: K latents, H bins, T examples or partners kept for each latent, Q quantiles of S rows, I items of P rows. Thread safety: constant data.
+ * Symbols: K latents, H bins, T examples or partners kept for each latent, Q quantiles of S rows, I items of P rows, M items of known
+ * tokens. Thread safety: constant data.
  */
 #ifndef RA_LATENT_STATISTICS_H
 #define RA_LATENT_STATISTICS_H
@@ -86,6 +87,17 @@ typedef struct ra_latent_item_codes {
     const ra_labels *label; /* K * I lines, of the row with the largest code; NULL: no labels */
 } ra_latent_item_codes;
 
+/* What the tokens of texts say: of the items that a latent has codes of, all; of the other rows, theirs. Each is a number in the
+ * list of the different ones, -1 where it is not known. */
+typedef struct ra_latent_tokens {
+    const ra_labels *words;  /* the different tokens; NULL: there are none, and all below is 0 */
+    size_t items, parts;     /* M, P */
+    const int64_t *item;     /* [M] ascending */
+    const int32_t *word;     /* [M,P] */
+    const int32_t *top;      /* [K,T] of the rows in top_row */
+    const int32_t *quantile; /* [K,Q*S] of those in quantiles.row; NULL without them */
+} ra_latent_tokens;
+
 /* A view, owned by the model or the evaluation it comes from. */
 typedef struct ra_latent_statistics {
     size_t rows;                /* of the data */
@@ -104,6 +116,7 @@ typedef struct ra_latent_statistics {
     ra_latent_quantiles quantiles;
     ra_latent_items items;
     ra_latent_item_codes item_codes;
+    ra_latent_tokens tokens;
 } ra_latent_statistics;
 
 typedef struct ra_latent_example {
@@ -112,6 +125,7 @@ typedef struct ra_latent_example {
         position; /* the item that it is a part of, and which of its rows, from 0; without items the row and 0 */
     float value;
     const char *label; /* of the row, or NULL; lives as long as the owner of the statistics */
+    const char *token; /* likewise */
 } ra_latent_example;
 
 /* *example <- the t-th of a latent < K, largest value first; false if it has fewer. */
@@ -127,11 +141,18 @@ typedef struct ra_latent_item {
     float value;           /* that code */
     const float *codes;    /* [P] of all its rows */
     const char *label;     /* of that row, or NULL */
+    const int32_t *words;  /* [P] the tokens of its rows, for ra_latent_tokens_word(); NULL: unknown */
 } ra_latent_item;
 
 /* *item <- the t-th of a latent < K, the one with the largest code first; false if it has fewer. */
 bool ra_latent_statistics_item(const ra_latent_statistics *statistics, size_t latent, size_t t,
                                ra_latent_item *item);
+
+/* NULL for a number that is not in the list. */
+const char *ra_latent_tokens_word(const ra_latent_tokens *tokens, int32_t word);
+
+/* The numbers [P] of the tokens of an item; NULL if they are not known. */
+const int32_t *ra_latent_tokens_item(const ra_latent_tokens *tokens, size_t item);
 
 /* A latent that is often active together with another. */
 typedef struct ra_latent_partner {

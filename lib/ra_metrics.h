@@ -128,6 +128,15 @@ ra_status ra_evaluation_finish(ra_evaluation *evaluation, ra_evaluation_result *
 ra_status ra_evaluation_statistics(ra_evaluation *evaluation, const ra_labels *row_labels,
                                    ra_latent_statistics *statistics, ra_error *err);
 
+/* The tokens of the rows and the items in statistics, of items that are texts. RA_ERR_SHAPE if the lines are those of other items;
+ * RA_ERR_TOO_LARGE for more than RA_KEPT_TOKENS_MOST bytes of different tokens. statistics->tokens is a view of what is kept,
+ * as long as it lives. */
+enum { RA_KEPT_TOKENS_MOST = 256 << 20 };
+typedef struct ra_kept_tokens ra_kept_tokens;
+ra_status ra_kept_tokens_new(ra_latent_statistics *statistics, ra_token_lines *lines, ra_kept_tokens **kept,
+                             ra_error *err);
+void ra_kept_tokens_free(ra_kept_tokens *kept); /* NULL is fine */
+
 /* The best single latent for a class: rows with z_latent > threshold are assigned to the class. */
 typedef struct ra_class_detector {
     double accuracy;

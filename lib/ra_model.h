@@ -153,6 +153,7 @@ typedef struct ra_model_info {
     bool has_statistics, has_layout;
     ra_latent_items items;                    /* that the rows of the statistics are parts of */
     size_t item_count;                        /* items whose codes are kept for each latent */
+    bool has_tokens;                          /* of the rows and items of the statistics */
     float coverage, hull_share, trace_cosine; /* of the median atom; NaN: unknown */
     size_t agreement_runs;                   /* that the atoms were compared with (ra_agreement.h); 0: none */
     double agreement_level;                  /* the cosine from which on a run has an atom */

@@ -37,7 +37,7 @@ static double items_asked(const http_request *request, const ra_model_info *info
     const char *k = http_target_parameter(&request->target, "k");
     size_t asked = k ? strtoul(k, NULL, 10) : info->item_count;
     return (double)(asked < info->item_count ? asked : info->item_count) *
-           (double)(info->items.rows ? info->items.rows : 1);
+           (double)(info->items.rows ? info->items.rows : 1) * (info->has_tokens ? 2 : 1);
 }
 
 /* To find the atoms first. */

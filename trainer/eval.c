@@ -13,7 +13,7 @@ enum { EXAMPLES_MOST = 1024 };
 
 static struct eval_flags {
     uint64_t known;
-    const char *tensor, *labels, *classes, *directions, *save, *runs, *item_shape;
+    const char *tensor, *labels, *classes, *directions, *save, *runs, *item_shape, *tokens;
     size_t items, memory, examples, cofiring, together, quantiles, quantile_rows;
     bool basic, json, skip_bad_rows;
     int layout;
@@ -48,6 +48,8 @@ static const ra_setting rows[] = {
         .help = "rows are parts of items: HxW patches or N tokens, after SKIP class and register tokens"},
     {"items", RA_SETTING_COUNT, AT(items), .max = 1024, .argument = "I",
         .help = "items whose codes are kept for a latent, all of them, of the largest value; 0: none (0)"},
+    {"tokens", RA_SETTING_TEXT, AT(tokens), .argument = "FILE",
+        .help = "one JSON array of strings per item, its tokens; those of the items and rows that are kept are saved"},
     {"classes", RA_SETTING_TEXT, AT(classes), .argument = "FILE",
         .help = "one class per data row, for identifiability"},
     {"directions", RA_SETTING_TEXT, AT(directions), .argument = "FILE",
@@ -66,8 +68,10 @@ typedef struct eval_run {
     ra_data *data;
     ra_data *directions; /* NULL: none */
     ra_matrix direction_rows;
-    ra_labels *labels;     /* NULL: none */
-    ra_latent_items items; /* that the rows are parts of; rows 0: of none */
+    ra_labels *labels;      /* NULL: none */
+    ra_latent_items items;  /* that the rows are parts of; rows 0: of none */
+    ra_token_lines *tokens; /* NULL: none */
+    ra_kept_tokens *kept_tokens;
     row_classes classes;
     ra_class_detector *detectors;
     ra_evaluation *evaluation;
@@ -80,7 +84,7 @@ typedef struct eval_run {
 /* The saved file may replace the artifact that it is made from, but no other input. */
 static ra_status check_save(const eval_run *run, ra_error *err) {
     const ra_model_info *info = ra_model_get_info(run->model);
-    const char *const others[] = {flags.labels, flags.classes, flags.directions,
+    const char *const others[] = {flags.labels, flags.classes, flags.directions, flags.tokens,
                                   info->from_checkpoint ? info->path : NULL};
     if (!flags.save) return RA_OK;
     RA_TRY(check_output(flags.save, OUTPUT_MODEL, run->files, run->file_count, err));
@@ -126,6 +130,27 @@ static ra_status choose_items(eval_run *run, ra_error *err) {
     return RA_OK;
 }
 
+static ra_status open_tokens(eval_run *run, ra_error *err) {
+    const ra_latent_items *items = &run->items;
+    if (!flags.tokens) return RA_OK;
+    if (!flags.save)
+        RA_FAIL(err, RA_ERR_ARGUMENT, "--tokens is given without --save FILE, which would keep the tokens");
+    if (items->rows == 0)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--tokens names the tokens of texts, but the rows of %s are not parts of items; --item-shape "
+                "N says how "
+                "many are a text",
+                run->files[0]);
+    if (items->width)
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "--tokens names the tokens of texts, but the items of %s are grids of patches; --item-shape "
+                "%zu makes "
+                "texts of them",
+                run->files[0], items->rows);
+    return ra_token_lines_open(flags.tokens, ra_data_source_rows(run->data) / items->rows, items->rows,
+                               items->skip, &run->tokens, err);
+}
+
 static ra_status open_inputs(eval_run *run, const char *model_path, ra_error *err) {
     const ra_data_options how = {.tensor_name = flags.tensor,
                                  .skip_bad_rows = flags.skip_bad_rows,
@@ -136,6 +161,7 @@ static ra_status open_inputs(eval_run *run, const char *model_path, ra_error *er
     RA_TRY(choose_items(run, err));
     RA_TRY(open_directions(run, err));
     RA_TRY(open_labels(run, err));
+    RA_TRY(open_tokens(run, err));
     return flags.classes ? row_classes_open(flags.classes, run->data, &run->classes, err) : RA_OK;
 }
 
@@ -223,7 +249,8 @@ static ra_status measure(eval_run *run, ra_error *err) {
             RA_FAIL(err, RA_ERR_MEMORY, "out of memory: detectors of %zu classes", run->classes.count);
         RA_TRY(ra_evaluation_classes(run->evaluation, run->detectors, err));
     }
-    return ra_evaluation_statistics(run->evaluation, run->labels, &report->latents, err);
+    RA_TRY(ra_evaluation_statistics(run->evaluation, run->labels, &report->latents, err));
+    return run->tokens ? ra_kept_tokens_new(&report->latents, run->tokens, &run->kept_tokens, err) : RA_OK;
 }
 
 static ra_status measure_agreement(eval_run *run, ra_error *err) {
@@ -288,6 +315,8 @@ out:
     ra_agreement_release(&run.agreement);
     row_classes_release(&run.classes);
     ra_labels_free(run.labels);
+    ra_kept_tokens_free(run.kept_tokens);
+    ra_token_lines_free(run.tokens);
     ra_matrix_release(&run.direction_rows);
     ra_data_free(run.directions);
     ra_data_free(run.data);
@@ -311,7 +340,10 @@ const command command_eval = {
              "than by chance (pmi) and with codes that vary together (correlation), and rows from all\n"
              "over its range: --quantile-rows of each of --quantiles parts of its positive codes.\n"
              "With --items I, the codes of all rows of the I items in which a latent is strongest are\n"
-             "saved, too: of the patches of an image, or the tokens of a text.\n"
+             "saved, too: of the patches of an image, or the tokens of a text. --tokens FILE says what\n"
+             "the tokens of texts are: a line such as [\"The\", \" cat\"] for each text, in the order of\n"
+             "the data, with a string for each row (or for each after the SKIP in front). Those of these\n"
+             "items, and of the rows that are saved, are saved with them.\n"
              "\n"
              "The codes of all rows are kept for that, in as much memory as --memory or else, 8 bytes\n"
              "each, in a file beside FILE that vanishes with the process. Without --save, the data are\n"

@@ -21,7 +21,7 @@ extern char **environ;
 
 static struct explore_flags {
     uint64_t known;
-    const char *output, *labels, *tensor, *item_shape, *listen, *media, *media_url;
+    const char *output, *labels, *tensor, *item_shape, *tokens, *listen, *media, *media_url;
     size_t items;
     int layout;
     bool serve;
@@ -40,6 +40,8 @@ static const ra_setting rows[] = {
     DATA_LAYOUT_ROW(AT(layout)),
     {"item_shape", RA_SETTING_TEXT, AT(item_shape), .argument = "[SKIP+]HxW",
         .help = "rows are parts of items: HxW patches or N tokens, after SKIP class and register tokens"},
+    {"tokens", RA_SETTING_TEXT, AT(tokens), .argument = "FILE",
+        .help = "one JSON array of strings per item, its tokens"},
     {"items", RA_SETTING_COUNT, AT(items), .max = 1024, .fallback = "4", .argument = "I",
         .help = "items whose codes are kept for a latent; 0: none"},
     {"listen", RA_SETTING_TEXT, AT(listen), .argument = "HOST:PORT",
@@ -116,6 +118,7 @@ static ra_status run_steps(const char *checkpoint, char **data, size_t count, co
     add_flag(line, "--labels", flags.labels);
     add_flag(line, "--tensor", flags.tensor);
     add_flag(line, "--item-shape", flags.item_shape);
+    add_flag(line, "--tokens", flags.tokens);
     add_flag(line, "--layout", data_layout_names[flags.layout]);
     add(line, "--basic");
     RA_TRY(run_step(line, err));

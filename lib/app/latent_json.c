@@ -13,6 +13,7 @@ static void json_row(text *out, const ra_latent_statistics *latents, const ra_la
     }
     json_float(out, "value", example->value);
     json_text(out, "label", example->label);
+    json_text(out, "token", example->token);
     json_object_end(out);
 }
 

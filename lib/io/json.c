@@ -165,6 +165,38 @@ static bool scan_value(scanner *s, int depth) {
     return scan_word(s);
 }
 
+/* ---- a list of strings ----------------------------------------------------------------------------------- */
+
+/* Up to the closing bracket, whose opening one was taken. */
+static ra_status visit_strings(scanner *s, ra_json_item *item, void *context, ra_error *err) {
+    skip_space(s);
+    if (take(s, ']')) return RA_OK;
+    do {
+        skip_space(s);
+        const char *begin = s->at;
+        if (!scan_string(s)) return RA_OK;
+        RA_TRY(item(context, (ra_json_span){begin, (size_t)(s->at - begin)}, err));
+        skip_space(s);
+    } while (take(s, ','));
+    if (!take(s, ']')) wrong(s, "a comma or a closing bracket is missing");
+    return RA_OK;
+}
+
+ra_status ra_json_each_string(ra_json_span array, ra_json_item *item, void *context, const char **problem,
+                              size_t *at, ra_error *err) {
+    scanner s = {array.text, array.text + array.size, NULL};
+    skip_space(&s);
+    if (take(&s, '['))
+        RA_TRY(visit_strings(&s, item, context, err));
+    else
+        wrong(&s, "an opening bracket is missing");
+    skip_space(&s);
+    if (!s.problem && s.at < s.end) wrong(&s, "there is more after the closing bracket");
+    *problem = s.problem;
+    *at = (size_t)(s.at - array.text);
+    return RA_OK;
+}
+
 /* ---- the walk ------------------------------------------------------------------------------------------ */
 
 ra_status ra_json_tree(ra_json_span value, cJSON **tree, ra_error *err) {

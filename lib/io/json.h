@@ -38,6 +38,14 @@ typedef ra_status ra_json_member(void *context, const char *name, ra_json_span v
 ra_status ra_json_each_member(const char *where, ra_json_span header, ra_json_span object,
                               ra_json_member *member, void *context, ra_error *err);
 
+/* Called for each string of an array in order: `value` is valid, with its quotes. */
+typedef ra_status ra_json_item(void *context, ra_json_span value, ra_error *err);
+
+/* Calls `item` for the strings of an array, which is all of `array`; the first failure ends the calls. *problem <- what is
+ * wrong, and *at <- how many bytes are in front of it; NULL if nothing is. `array` is valid UTF-8. */
+ra_status ra_json_each_string(ra_json_span array, ra_json_item *item, void *context, const char **problem,
+                              size_t *at, ra_error *err);
+
 /* *tree <- a valid value; the caller's to cJSON_Delete(). */
 ra_status ra_json_tree(ra_json_span value, cJSON **tree, ra_error *err);
 

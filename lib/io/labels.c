@@ -73,6 +73,41 @@ ra_status ra_labels_parse(const void *bytes, size_t size, const char *where, ra_
     return RA_OK;
 }
 
+/* Checks and divides labels->text, whose `size` bytes have a NUL behind them. */
+static ra_status split_texts(ra_labels *labels, size_t size, const char *where, ra_error *err) {
+    size_t count = 0;
+    if (size && labels->text[size - 1])
+        RA_FAIL(err, RA_ERR_FORMAT, "%s: the last text does not end with a NUL", where);
+    for (size_t i = 0, length; i < size; i += length + 1, count++) {
+        length = strlen(labels->text + i);
+        if (!ra_utf8_valid(labels->text + i, length))
+            RA_FAIL(err, RA_ERR_FORMAT, "%s: text %zu is not valid UTF-8", where, count);
+    }
+    labels->start = ra_malloc(count, sizeof *labels->start);
+    if (!labels->start) RA_FAIL_MEMORY(err, "texts", count * sizeof *labels->start);
+    for (size_t i = 0; i < size; i += strlen(labels->text + i) + 1) labels->start[labels->count++] = i;
+    return RA_OK;
+}
+
+ra_status ra_labels_parse_texts(const void *texts, size_t size, const char *where, ra_labels **out,
+                                ra_error *err) {
+    ra_labels *labels = ra_calloc(1, sizeof *labels);
+    if (labels) labels->text = ra_malloc(size + 1, 1);
+    ra_status status = labels && labels->text
+                           ? RA_OK
+                           : ra_error_set(err, RA_ERR_MEMORY, "out of memory: %zu bytes of texts", size);
+    if (status == RA_OK) {
+        if (size) memcpy(labels->text, texts, size); /* before it is looked at: others may write it */
+        labels->text[size] = '\0';
+        status = split_texts(labels, size, where, err);
+    }
+    if (status == RA_OK)
+        *out = labels;
+    else
+        ra_labels_free(labels);
+    return status;
+}
+
 ra_status ra_labels_open(const char *path, ra_labels **labels, ra_error *err) {
     ra_mapping mapping;
     RA_TRY(ra_mapping_open_steady(path, SIZE_MAX, &mapping, err)); /* it is read more than once */

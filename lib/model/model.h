@@ -29,6 +29,7 @@
 
 #include "ra_model.h"
 #include "ra_memory.h"
+#include "ra_text.h"
 #include "model/execution.h"
 #include "model/ranking.h"
 #include "sae/activation.h"
@@ -125,6 +126,7 @@ struct ra_model {
     ra_labels *example_labels;       /* K * T lines; statistics.top_label */
     ra_labels *quantile_labels;      /* K * Q * S lines; statistics.quantiles.label */
     ra_labels *item_labels;          /* K * I lines; statistics.item_codes.label */
+    ra_labels *token_words;          /* statistics.tokens.words */
     const float *layout;             /* [K,2]; NULL: none */
     ra_contrast *contrasts;          /* [contrast_count] by name */
     size_t contrast_count;
@@ -186,12 +188,13 @@ ra_status ra_model_open_contrasts(ra_model *model, const ra_safetensors *file, r
 ra_status ra_model_open_cofiring(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_quantiles(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_items(ra_model *model, const ra_safetensors *file, ra_error *err);
+ra_status ra_model_open_tokens(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_index_points(ra_model *model, ra_error *err);
 
 /* names, tensors [RA_MODEL_STATISTICS_TENSORS] <- the tensors of a file that hold the statistics; returns how
- * many. Those of the lists, the quantiles and the items are among them. */
-enum { RA_MODEL_STATISTICS_TENSORS = 8 + 9 + 3 + 2 };
+ * many. Those of the lists, the quantiles, the items and the tokens (but their words) are among them. */
+enum { RA_MODEL_STATISTICS_TENSORS = 8 + 9 + 3 + 2 + 4 };
 size_t ra_model_statistics_tensors(const ra_latent_statistics *statistics, const char **names,
                                    ra_tensor *tensors);
 size_t ra_model_cofiring_tensors(const ra_latent_statistics *statistics, const char **names,
@@ -199,6 +202,11 @@ size_t ra_model_cofiring_tensors(const ra_latent_statistics *statistics, const c
 size_t ra_model_quantile_tensors(const ra_latent_statistics *statistics, const char **names,
                                  ra_tensor *tensors);
 size_t ra_model_item_tensors(const ra_latent_statistics *statistics, const char **names, ra_tensor *tensors);
+size_t ra_model_token_tensors(const ra_latent_statistics *statistics, const char **names, ra_tensor *tensors);
+
+/* The words of the tokens, written into `text`. */
+ra_status ra_model_add_token_words(const ra_latent_statistics *statistics, ra_text *text, ra_tensor *tensor,
+                                   const char **name, ra_error *err);
 
 /* Adds a contrast to a file. *parts holds what the writer refers to: names of tensors and keys of metadata. */
 enum { RA_MODEL_CONTRAST_TENSORS = 3, RA_MODEL_CONTRAST_TEXTS = 6 };

@@ -22,7 +22,7 @@ typedef struct contents {
     size_t contrast_count;
     ra_model_contrast_parts *contrast_parts; /* [contrast_count] */
     ra_text atom_labels, point_labels, row_labels, example_labels, quantile_labels, item_labels, trace_labels;
-    ra_text explanations, label_sources;
+    ra_text explanations, label_sources, token_words;
     float *label_scores; /* [K]; owned */
     char *given_labels;  /* of a trace that is added */
 } contents;
@@ -44,6 +44,7 @@ static void release(contents *a) {
     ra_text_release(&a->quantile_labels);
     ra_text_release(&a->item_labels);
     ra_text_release(&a->trace_labels);
+    ra_text_release(&a->token_words);
     ra_free(a->given_labels);
     ra_free(a->contrast_parts);
 }
@@ -276,6 +277,15 @@ static ra_status add_atom_labels(const ra_model *model, const ra_atom_labels *gi
     return RA_OK;
 }
 
+static ra_status add_tokens(contents *a, ra_error *err) {
+    const char *name;
+    ra_tensor words;
+    if (!a->statistics.tokens.words) return RA_OK;
+    RA_TRY(ra_model_add_token_words(&a->statistics, &a->token_words, &words, &name, err));
+    add(a, name, words);
+    return RA_OK;
+}
+
 static ra_status add_texts(const ra_model *model, const ra_model_additions *additions, contents *a,
                            ra_error *err) {
     const ra_model_info *info = &model->info;
@@ -301,7 +311,7 @@ static ra_status add_texts(const ra_model *model, const ra_model_additions *addi
     if (a->statistics.item_codes.label)
         RA_TRY(add_labels(a->statistics.item_codes.label, "latents.item_labels", info->concepts,
                           a->statistics.item_codes.count, &a->item_labels, a, err));
-    return RA_OK;
+    return add_tokens(a, err);
 }
 
 /* ---- the file ----------------------------------------------------------------------------------------- */

@@ -32,10 +32,11 @@ curl -fsS "$url/v1/dictionaries/$name/atoms/5/cofiring?k=3&measure=pmi"
 #  "partners": [{"atom": 7, "count": 120, "lift": 10.1, "pmi": 2.31, "correlation": 0.42, "label": "cat", ...}, ...]}
 
 # The items (images, texts) in which atom 5 is strongest, with its code on each of their rows, once
-# `rasae eval --items 5 --save` has measured them.
+# `rasae eval --items 5 --save` has measured them; with --tokens, the tokens of texts are there, too.
 curl -sS "$url/v1/dictionaries/$name/atoms/5/items?k=1"
 # {"atom": 5, "shape": {"rows": 261, "skip": 5, "height": 16, "width": 16},
-#  "items": [{"item": 203, "row": 53020, "position": 37, "value": 0.93, "label": "dog", "media": null, "codes": [0, 0.4, ...]}]}
+#  "items": [{"item": 203, "row": 53020, "position": 37, "value": 0.93, "label": "dog", "media": null, "codes": [0, 0.4, ...],
+#             "tokens": null}]}
 
 # All points with their labels, by pages; fields=vector adds the vectors, and format=npy sends them alone.
 curl -fsS "$url/v1/dictionaries/$name/points?limit=2"

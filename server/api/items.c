@@ -37,6 +37,19 @@ static void write_link(const api_call *call, const media_source *source, const r
     text_release(&link);
 }
 
+/* null where they are not known: of all rows, or of some, as those of class and register tokens. */
+static void write_tokens(const ra_latent_statistics *latents, const ra_latent_item *item, size_t parts,
+                         text *out) {
+    if (!item->words) {
+        json_null(out, "tokens");
+        return;
+    }
+    json_array(out, "tokens");
+    for (size_t p = 0; p < parts; p++)
+        json_text(out, NULL, ra_latent_tokens_word(&latents->tokens, item->words[p]));
+    json_array_end(out);
+}
+
 ra_status api_items(api_call *call, ra_error *err) {
     const ra_latent_statistics *latents;
     size_t k, atom = call->index;
@@ -67,6 +80,7 @@ ra_status api_items(api_call *call, ra_error *err) {
         json_text(out, "label", item.label);
         write_link(call, source, &item, kept->parts, out);
         json_floats(out, "codes", item.codes, kept->parts);
+        write_tokens(latents, &item, kept->parts, out);
         json_object_end(out);
         RA_TRY(api_check_reply(call, err));
     }

@@ -50,6 +50,47 @@ class Media(Explorer):
         self.shot(page, "patches-atom-1400", full=True)
 
 
+class Texts(Explorer):
+    """Texts of a class token and fifteen words, of which the file of tokens has the words."""
+
+    @classmethod
+    def dictionaries(cls):
+        import json
+        import numpy
+        digits = numpy.load(os.path.join(DATA, "digits.npy")).astype(numpy.float32)[:300].reshape(-1, 4)
+        rows, labels, tokens = (os.path.join(cls.folder, name) for name in ("rows.npy", "labels.txt", "tokens.jsonl"))
+        numpy.save(rows, digits)
+        with open(labels, "w", encoding="utf-8") as file:
+            file.writelines("text %d\n" % (i // 16) for i in range(300 * 16))
+        with open(os.path.join(DATA, "words.txt"), encoding="utf-8") as file:
+            words = file.read().split("\n")
+        cls.texts = [[" " + words[(31 * i + p) % 900] for p in range(12)] + ["\n", "<i>\u00eb</i>", ""] for i in range(300)]
+        with open(tokens, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(text) + "\n" for text in cls.texts)
+        return {"texts": make(cls.folder, "texts", rows, labels, "--concepts", "24", "--top-k", "3", "--epochs", "5",
+                              measure=("--item-shape", "1+15", "--items", "4", "--tokens", tokens))}
+
+    def test_texts_are_shaded_by_their_codes(self):
+        ask = lambda path: self.daemon.get("/v1/dictionaries/texts/atoms" + path).json
+        strongest = ask("?sort=energy&limit=1&fields=label")["atoms"][0]["atom"]
+        told = ask("/%d/items?k=8" % strongest)["items"]
+        page = self.open("#/d/texts/atom/%d" % strongest, "atom")
+        page.wait_for_selector("[data-panel=items] figure.text")
+        shown = page.eval_on_selector_all("[data-panel=items] figure.text", """all => all.map((figure) =>
+            [...figure.querySelectorAll('.token')].map((one) => [one.textContent, one.style.backgroundColor !== '']))""")
+        self.assertEqual(len(shown), len(told))
+        signs = {"\n": "\u21b5"}
+        for figure, item in zip(shown, told):
+            self.assertEqual(figure, [[signs.get(token, token), code != 0] for token, code in zip(self.texts[item["item"]], item["codes"][1:])])
+        self.assertEqual(page.locator("[data-panel=items] i").count(), 0)
+        rows = ask("/%d?fields=statistics" % strongest)["statistics"]["top"]
+        names = page.eval_on_selector_all("[data-panel=rows] li span:first-child", "all => all.map((one) => one.textContent)")
+        empty = {"\n": "\u21b5", "": "\u2205"}
+        wanted = [(empty.get(row["token"], row["token"]) + " in " if row["token"] is not None else "") + row["label"] for row in rows]
+        self.assertEqual([name for name in names if " in text" in name or name.startswith("text")], wanted)
+        self.shot(page, "texts-atom-1400", full=True)
+
+
 def png(pixels):
     """Gray pixels as a file."""
     import struct

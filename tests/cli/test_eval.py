@@ -1,6 +1,7 @@
 """`rasae eval` (trainer/eval): its figures as text and as JSON, the statistics that --save writes, --classes,
 --directions and --memory; compared with plain loops over what `rasae encode` writes."""
 
+import json
 import math
 import os
 
@@ -250,6 +251,63 @@ class Statistics(Saved):
         self.assertEqual(tensors["latents.item_codes"].shape, [K, 2])
         for row, item in zip(tensors["latents.top_row"].values, tensors["latents.item"].values):
             self.assertEqual(row, item)
+
+    def token_lines(self, skip=4):
+        """Texts of 64 rows; every third line leaves out the first `skip`."""
+        texts = [["w%d" % (7 * item % 5), "\n", "\u00eb\U0001f98a", ""] * 16 for item in range(20)]
+        self.write("tokens.jsonl", "".join(json.dumps(text[skip if item % 3 == 0 else 0 :], ensure_ascii=item % 2 == 0) + "\n"
+                                           for item, text in enumerate(texts)).encode())
+        return [[None] * skip + text[skip:] if item % 3 == 0 else text for item, text in enumerate(texts)]
+
+    def test_tokens_of_items_and_rows(self):
+        texts = self.token_lines()
+        self.good("eval", self.model, DATA, "--save", self.path("m"), "--basic", "--item-shape", "4+60", "--items", "2",
+                  "--tokens", self.path("tokens.jsonl"), "--quantiles", "3", "--quantile-rows", "2")
+        tensors, _ = read_safetensors(self.path("m"))
+        words = bytes(tensors["latents.token_words"].values).decode().split("\0")
+        self.assertEqual(words.pop(), "")
+        self.assertEqual(len(set(words)), len(words))
+        named = sorted(set(tensors["latents.item"].values) - {-1})
+        self.assertEqual(list(tensors["latents.token_item"].values), named)
+        numbers = tensors["latents.token_word"].values
+        self.assertEqual(tensors["latents.token_word"].shape, [len(named), 64])
+        for m, item in enumerate(named):
+            self.assertEqual([None if n < 0 else words[n] for n in numbers[64 * m : 64 * m + 64]], texts[item])
+        for row, token in (("latents.top_row", "latents.top_token"), ("latents.quantile_row", "latents.quantile_token")):
+            self.assertEqual(tensors[row].shape, tensors[token].shape)
+            for r, n in zip(tensors[row].values, tensors[token].values):
+                self.assertEqual(None if n < 0 else words[n], texts[r // 64][r % 64] if r >= 0 else None)
+        atom = self.good_json("inspect", self.path("m"), "--json", "--atoms", "1")["atoms"][0]
+        for row in atom["quantiles"][2]["rows"]:
+            self.assertEqual(row["token"], texts[row["item"]][row["position"]])
+        # They go with the statistics, and new statistics without tokens take them away.
+        self.good("layout", self.path("m"), "-o", self.path("m2"))
+        for name in "token_words", "token_item", "token_word", "top_token", "quantile_token":
+            self.assertEqual(read_safetensors(self.path("m2"))[0]["latents." + name].values, tensors["latents." + name].values)
+        self.good("eval", self.path("m2"), DATA, "--save", self.path("m2"), "--basic")
+        self.assertFalse([name for name in read_safetensors(self.path("m2"))[0] if "token" in name])
+
+    def test_tokens_that_cannot_be(self):
+        self.token_lines()
+        tokens = self.path("tokens.jsonl")
+        eval = ["eval", self.model, DATA, "--basic", "--tokens", tokens]
+        save = [*eval, "--save", self.path("m")]
+        self.bad(1, ["--tokens", "--save"], *eval, "--item-shape", "4+60")
+        self.bad(1, ["--item-shape N"], *save)
+        self.bad(1, ["grids of patches", "--item-shape 64"], *save, "--item-shape", "8x8")
+        self.bad(1, ["tokens.jsonl has 20 lines", "expected 40"], *save, "--item-shape", "4+28")
+        self.bad(1, ["line 1 has 60 tokens; expected 64,"], *save, "--item-shape", "64")
+        self.bad(1, ["line 1 has 60 tokens; expected 64, one for each row of a text, or 59 without the 5 class"], *save,
+                 "--item-shape", "5+59")
+        self.write("tokens.jsonl", b'["a"]\n["b", 1]\n' + 18 * b'["c"]\n')
+        self.bad(1, ["line 1 has 1 tokens"], *save, "--item-shape", "64")
+        for line, word in (b'{"text": "a"}', "no JSON array"), (b'["\xff"]', "not valid UTF-8"), (b'["\\u0000"]', "a NUL"):
+            self.write("tokens.jsonl", line + b"\n" + 19 * b'["c"]\n')
+            self.bad(1, ["line 1", word], *save, "--item-shape", "64")
+        self.bad(1, ["missing"], "eval", self.model, DATA, "--basic", "--tokens", self.path("missing"), "--save", self.path("m"),
+                 "--item-shape", "64")
+        self.bad(1, ["tokens.jsonl"], *eval, "--item-shape", "64", "--save", tokens)
+        self.assertFalse(os.path.exists(self.path("m")))
 
     def test_items_that_cannot_be(self):
         eval = ["eval", self.model, DATA, "--basic"]

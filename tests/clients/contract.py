@@ -53,11 +53,14 @@ def measure(path):
     header += " " * (-(len(header) + 11) % 64) + "\n"
     with open(data, "wb") as file:
         file.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + struct.pack("<%df" % len(rows), *rows))
-    fused = path + ".fused"
+    fused, tokens = path + ".fused", path + ".jsonl"
+    with open(tokens, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(["t%d" % item, " \u00eb\n", ""]) + "\n" for item in range(16))
     for arguments in (("fuse", path, "-o", fused), ("layout", fused, "-o", fused),
-                      ("eval", fused, data, "--save", path, "--basic", "--item-shape", "2x2", "--items", "3")):
+                      ("eval", fused, data, "--save", path, "--basic", "--item-shape", "1+3", "--items", "3", "--tokens", tokens)):
         subprocess.run([RASAE, *arguments], check=True, capture_output=True, timeout=60)
     os.remove(data)
+    os.remove(tokens)
     os.remove(fused)
 
 

@@ -7,6 +7,7 @@ environment.enter()
 
 import contextlib
 import dataclasses
+import json
 import os
 import socket
 import subprocess
@@ -362,9 +363,11 @@ class Measured(unittest.TestCase):
         rasae = os.path.join(os.path.dirname(PROGRAM), "rasae")
         x = golden("topk-mse.x.npy")
         with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "measured.safetensors")
+            path, tokens = os.path.join(folder, "measured.safetensors"), os.path.join(folder, "tokens.jsonl")
+            with open(tokens, "w", encoding="utf-8") as file:
+                file.writelines(json.dumps(["t%d" % (item * p) for p in range(60)]) + "\n" for item in range(20))
             for command in (["fuse", golden("topk-mse.final.safetensors"), "-o", path],
-                            ["eval", path, x, "--item-shape", "4+6x10", "--items", "3", "--save", path], ["layout", path, "-o", path]):
+                            ["eval", path, x, "--item-shape", "4+60", "--items", "3", "--tokens", tokens, "--save", path], ["layout", path, "-o", path]):
                 subprocess.run([rasae, *command], check=True, stdout=subprocess.DEVNULL)
             with Daemon("--dictionary", "topk=" + path) as daemon:
                 topk = Client("http://%s:%d" % daemon.address).dictionary("topk")
@@ -471,8 +474,10 @@ class Measured(unittest.TestCase):
 
     def items(self, topk, codes):
         """items() against all codes."""
-        self.assertEqual(topk.info.item_shape, {"rows": 64, "skip": 4, "height": 6, "width": 10})
-        self.assertEqual((topk.info.item_count, topk.info.media_url), (3, None))
+        self.assertEqual(topk.info.item_shape, {"rows": 64, "skip": 4, "height": None, "width": None})
+        self.assertEqual((topk.info.item_count, topk.info.media_url, topk.info.has_tokens), (3, None, True))
+        for row in topk.atom(5, "statistics").statistics.top:
+            self.assertEqual(row.token, "t%d" % (row.item * (row.position - 4)) if row.position >= 4 else None)
         for k in range(len(topk)):
             parts = codes[:, k].reshape(-1, 64)
             peaks = parts.max(axis=1)
@@ -483,6 +488,7 @@ class Measured(unittest.TestCase):
                 for one in found:
                     close(one.codes, parts[one.item])
                     close(one.value, peaks[one.item])
+                    self.assertEqual(one.tokens, (None, None, None, None, *("t%d" % (one.item * p) for p in range(60))))
                     self.assertEqual((one.position, one.row), (parts[one.item].argmax(), 64 * one.item + parts[one.item].argmax()))
 
     def find(self, topk):

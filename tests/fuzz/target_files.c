@@ -1,5 +1,5 @@
-/* Files of arrays and of texts: safetensors, npy, npz, those of torch.save, the layouts of other libraries, labels, keys and
- * settings (lib/io, server/http/auth.c, lib/app/settings/file.c). */
+/* Files of arrays and of texts: safetensors, npy, npz, those of torch.save, the layouts of other libraries, labels, tokens,
+ * keys and settings (lib/io, server/http/auth.c, lib/app/settings/file.c). */
 #include "fuzz/fuzz.h"
 #include "http/auth.h"
 #include "io/npy.h"
@@ -192,6 +192,43 @@ static void labels(const uint8_t *bytes, size_t size) {
     ra_labels_free(read);
 }
 FUZZ_TARGET(labels, FUZZ_BYTES, labels)
+
+enum { ROWS = 3, SKIP = 1 };
+
+typedef struct seen_tokens {
+    size_t count, last;
+} seen_tokens;
+
+static ra_status see_token(void *context, size_t row, const char *token, ra_error *err) {
+    seen_tokens *seen = context;
+    size_t size = strlen(token);
+    fuzz_expect(row < ROWS && (seen->count == 0 || row == seen->last + 1), "rows are not in their order");
+    fuzz_expect(size <= RA_TOKEN_MOST && ra_utf8_valid(token, size), "a token is too long, or no text");
+    seen->count++;
+    seen->last = row;
+    (void)err;
+    return RA_OK;
+}
+
+/* As many texts as there are lines, of three rows, one of which may be left out. */
+static void tokens(const uint8_t *bytes, size_t size) {
+    ra_error err = {0};
+    ra_token_lines *read = NULL;
+    const char *path = fuzz_file("tokens", bytes, size);
+    size_t lines = ra_labels_lines((const char *)bytes, size);
+    ra_status status = ra_token_lines_open(path, lines, ROWS, SKIP, &read, &err);
+    fuzz_expect_error(status, &err);
+    for (size_t i = 0; status == RA_OK && i < lines; i++) {
+        seen_tokens seen = {0};
+        fuzz_expect(ra_token_lines_read(read, i, see_token, &seen, NULL) == RA_OK,
+                    "a line is refused the second time");
+        fuzz_expect(seen.count == ROWS || seen.count == ROWS - SKIP, "another number of tokens");
+        fuzz_expect(seen.last == ROWS - 1, "the tokens are not those of the last rows");
+    }
+    ra_token_lines_free(read);
+    fuzz_remove("tokens");
+}
+FUZZ_TARGET(tokens, FUZZ_BYTES, tokens)
 
 static void keys(const uint8_t *bytes, size_t size) {
     ra_error err = {0};

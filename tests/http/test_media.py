@@ -2,6 +2,7 @@
 (server/api/items.c): addresses by a template, and the files of a folder, none of which is outside of it."""
 
 import array
+import json
 import os
 import shutil
 import struct
@@ -61,6 +62,7 @@ class Items(unittest.TestCase):
                     self.assertEqual(one["row"], P * one["item"] + one["position"])
                     self.assertEqual(one["label"], "a b/%d %%\u00e9" % one["item"])
                     self.assertIsNone(one["media"])
+                    self.assertIsNone(one["tokens"])
                     self.assertEqual([struct.unpack("f", struct.pack("f", code))[0] for code in one["codes"]], numbers)
                 raw = daemon.get("%s/atoms/%d/items?k=2&format=raw" % (PATH, k))
                 self.assertEqual(raw.headers["X-Tensor-Shape"], "%d, %d" % (len(best), P))
@@ -96,6 +98,48 @@ class Items(unittest.TestCase):
             done = run("--dictionary", "topk=" + self.path, *flags)
             self.assertEqual(done.returncode, 1, flags)
             self.assertIn(word, done.stderr)
+
+
+class Tokens(unittest.TestCase):
+    """The tokens of texts that `rasae eval --tokens` keeps."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="rasaed-test-")
+        cls.path, tokens = os.path.join(cls.folder, "items"), os.path.join(cls.folder, "tokens.jsonl")
+        cls.texts = [[None, *("%s%d" % (word, item) for word in ("a", "\n", "\u00eb<b>", "") for _ in range(3)), " ", *("x" * n for n in range(50))]
+                     for item in range(ROWS // P)]
+        with open(tokens, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(text[1:]) + "\n" for text in cls.texts)
+        rasae("fuse", CHECKPOINT, "-o", cls.path)
+        rasae("eval", cls.path, DATA, "--basic", "--item-shape", "1+63", "--items", 3, "--tokens", tokens, "--save", cls.path)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def test_rows_and_items_have_their_tokens(self):
+        with Daemon("--dictionary", "topk=" + self.path, "--dictionary", "bare=" + CHECKPOINT) as daemon:
+            self.assertIs(daemon.get(PATH).json["has_tokens"], True)
+            self.assertIs(daemon.get("/v1/dictionaries/bare").json["has_tokens"], False)
+            seen = set()
+            for k in range(K):
+                for one in daemon.get("%s/atoms/%d/items?k=3" % (PATH, k)).json["items"]:
+                    self.assertEqual(one["tokens"], self.texts[one["item"]])
+                    self.assertEqual(len(one["tokens"]), len(one["codes"]))
+                atom = daemon.get("%s/atoms/%d?fields=statistics,quantiles" % (PATH, k)).json
+                for row in [row for part in atom["quantiles"] for row in part["rows"]] + atom["statistics"]["top"]:
+                    self.assertEqual(row["token"], self.texts[row["item"]][row["position"]])
+                    seen.add(row["token"])
+            self.assertIn(None, seen)
+            self.assertIn("\u00eb<b>3", seen)
+            whole = daemon.get(PATH + "/dictionary?format=safetensors").body
+        again = os.path.join(self.folder, "again")
+        with open(again, "wb") as file:
+            file.write(whole)
+        with Daemon("--dictionary", "topk=" + again) as daemon:
+            one = daemon.get(PATH + "/atoms/3/items?k=1").json["items"][0]
+            self.assertEqual(one["tokens"], self.texts[one["item"]])
 
 
 class Files(unittest.TestCase):

@@ -54,8 +54,16 @@ static void print_partners(const ra_model *model, size_t atom) {
 }
 
 static void print_row(const ra_latent_statistics *latents, const ra_latent_example *example) {
+    if (example->token) {
+        putchar('"');
+        print_clean(stdout, example->token);
+        putchar('"');
+    }
+    if (example->token && example->label) printf(" in ");
     if (example->label)
         print_clean(stdout, example->label);
+    else if (example->token)
+        return;
     else if (latents->items.rows)
         printf("position %zu of item %zu", example->position, example->item);
     else

@@ -136,7 +136,8 @@ bool ra_latent_statistics_item(const ra_latent_statistics *statistics, size_t la
     *item = (ra_latent_item){.item = (size_t)items->item[at],
                              .value = peak_of(codes, items->parts),
                              .codes = codes,
-                             .label = ra_model_label(items->label, at)};
+                             .label = ra_model_label(items->label, at),
+                             .words = ra_latent_tokens_item(&statistics->tokens, (size_t)items->item[at])};
     while (codes[item->position] < item->value) item->position++;
     return true;
 }

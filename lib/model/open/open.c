@@ -125,6 +125,7 @@ static void complete_info(ra_model *model) {
     info->has_layout = model->layout != NULL;
     info->items = model->statistics.items;
     info->item_count = model->statistics.item_codes.count;
+    info->has_tokens = model->statistics.tokens.words != NULL;
     info->mapped = model->file && ra_safetensors_mapped(model->file);
     info->device = ra_backend_name(model->backend);
     ra_digest(model->dictionary.data, ra_tensor_bytes(&model->dictionary), info->digest);
@@ -221,6 +222,7 @@ void ra_model_release(ra_model *model) {
     ra_labels_free(model->example_labels);
     ra_labels_free(model->quantile_labels);
     ra_labels_free(model->item_labels);
+    ra_labels_free(model->token_words);
     ra_safetensors_free(model->file);
     ra_backend_release(model->backend);
     ra_free((char *)model->info.path);

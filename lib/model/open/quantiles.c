@@ -84,10 +84,12 @@ size_t ra_model_quantile_tensors(const ra_latent_statistics *statistics, const c
     return QUANTILE_TENSORS;
 }
 
+/* words: the numbers of the tokens of a list of rows, of which this is number `at`; NULL: unknown. */
 static void fill(const ra_latent_statistics *statistics, int64_t row, float value, const char *label,
-                 ra_latent_example *example) {
+                 const int32_t *words, size_t at, ra_latent_example *example) {
     size_t number = (size_t)row, parts = statistics->items.rows ? statistics->items.rows : 1;
-    *example = (ra_latent_example){number, number / parts, number % parts, value, label};
+    const char *token = words ? ra_latent_tokens_word(&statistics->tokens, words[at]) : NULL;
+    *example = (ra_latent_example){number, number / parts, number % parts, value, label, token};
 }
 
 bool ra_latent_statistics_example(const ra_latent_statistics *statistics, size_t latent, size_t t,
@@ -95,7 +97,7 @@ bool ra_latent_statistics_example(const ra_latent_statistics *statistics, size_t
     size_t at = latent * statistics->examples + t;
     if (t >= statistics->examples || statistics->top_row[at] < 0) return false;
     fill(statistics, statistics->top_row[at], statistics->top_value[at],
-         ra_model_label(statistics->top_label, at), example);
+         ra_model_label(statistics->top_label, at), statistics->tokens.top, at, example);
     return true;
 }
 
@@ -105,6 +107,7 @@ bool ra_latent_statistics_quantile_example(const ra_latent_statistics *statistic
     if (q >= quantiles->count || t >= quantiles->rows) return false;
     size_t at = (latent * quantiles->count + q) * quantiles->rows + t;
     if (quantiles->row[at] < 0) return false;
-    fill(statistics, quantiles->row[at], quantiles->value[at], ra_model_label(quantiles->label, at), example);
+    fill(statistics, quantiles->row[at], quantiles->value[at], ra_model_label(quantiles->label, at),
+         statistics->tokens.quantile, at, example);
     return true;
 }

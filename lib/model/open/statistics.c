@@ -139,7 +139,8 @@ static ra_status open_statistics(ra_model *model, const ra_safetensors *file, ra
     model->statistics = statistics;
     RA_TRY(ra_model_open_cofiring(model, file, err));
     RA_TRY(ra_model_open_quantiles(model, file, err));
-    return ra_model_open_items(model, file, err);
+    RA_TRY(ra_model_open_items(model, file, err));
+    return ra_model_open_tokens(model, file, err);
 }
 
 static ra_status open_layout(ra_model *model, const ra_safetensors *file, ra_error *err) {
@@ -182,7 +183,8 @@ size_t ra_model_statistics_tensors(const ra_latent_statistics *statistics, const
     size_t count = TENSOR_COUNT;
     count += ra_model_cofiring_tensors(statistics, names + count, tensors + count);
     count += ra_model_quantile_tensors(statistics, names + count, tensors + count);
-    return count + ra_model_item_tensors(statistics, names + count, tensors + count);
+    count += ra_model_item_tensors(statistics, names + count, tensors + count);
+    return count + ra_model_token_tensors(statistics, names + count, tensors + count);
 }
 
 ra_status ra_model_store_statistics(const ra_latent_statistics *statistics, ra_safetensors_writer *writer,

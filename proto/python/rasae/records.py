@@ -94,6 +94,7 @@ class Info(Record):
     has_layout: bool | None = None  #: atoms have places on a map
     item_shape: Mapping[str, Any] | None = None  #: rows, skip, height and width of what the rows of the statistics are parts of
     item_count: int | None = None  #: items whose codes the file holds for each atom
+    has_tokens: bool | None = None  #: the file says what the tokens of texts are
     media_url: str | None = None  #: where the picture or sound of a row is: {label}, {path}, {row}, {item} in it
     model: str | None = None  #: the network that the activations are from
     hook: str | None = None  #: where in it they were taken
@@ -198,6 +199,7 @@ class Example(Record):
     label: str | None = None
     item: int | None = None  #: that the row is a part of, where rows are parts of items
     position: int | None = None  #: which token or patch of it
+    token: str | None = None  #: the token of a text that the row is
 
 
 @dataclass(frozen=True)
@@ -252,6 +254,7 @@ class Item(Record):
     value: float | None = None  #: ... and that code
     label: str | None = None  #: of that row
     media: str | None = None  #: the address of its picture or sound
+    tokens: tuple[str | None, ...] | None = field(default=None, metadata={"read": tuple})  #: [P] of a text; None: unknown
 
 
 def _relaxation_flat(value: Mapping[str, Any]) -> Mapping[str, Any]:

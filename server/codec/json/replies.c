@@ -79,6 +79,7 @@ static void items(text *out, const ra_model_info *info) {
     else
         json_null(out, "item_shape");
     json_count(out, "item_count", info->item_count);
+    json_bool(out, "has_tokens", info->has_tokens);
 }
 
 void json_dictionary(text *out, const dictionary_reply *dictionary) {

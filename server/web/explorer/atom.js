@@ -5,7 +5,7 @@ import { bars, histogram, plot, strip } from "./charts.js";
 import { missing } from "./commands.js";
 import { copyable, el, known, later, num, panel, percent, plural, quiet, save, sentence, shown, tile, word } from "./dom.js";
 import { adder } from "./lists.js";
-import { heat, rowMedia } from "./media.js";
+import { heat, rowMedia, tokenText } from "./media.js";
 import { picture, shapeChooser, shapeOf } from "./picture.js";
 
 const SOURCES = { file: "from a file of labels", rows: "the rows on which it is strongest", trace: "the rows of its trace",
@@ -113,6 +113,10 @@ function fires(atom) {
 
 const rowName = (row) => named(row.label, "row " + num(row.row));
 
+// With the token that the row is, where it is of a text.
+const rowTitle = (row) => (known(row.token) ? [el("span", { class: "token", title: "position " + num(row.position) + " of item " + num(row.item) },
+  tokenText(row.token)), known(row.label) && row.label !== "" && " in " + row.label] : rowName(row));
+
 function top(info, atom) {
   const measured = atom.statistics;
   if (!measured) return null;
@@ -121,7 +125,7 @@ function top(info, atom) {
   if (media.some(Boolean)) return panel("rows", "Strongest rows", el("div", { class: "gallery" }, measured.top.map((row, i) =>
     el("figure", { title: "row " + row.row }, media[i], el("figcaption", {}, rowName(row) + ", " + num(row.value))))));
   return panel("rows", "Strongest rows", el("ul", { class: "rows" }, measured.top.map((row) =>
-    el("li", { title: "row " + row.row }, el("span", {}, rowName(row)), el("small", {}, num(row.value))))));
+    el("li", { title: "row " + row.row }, el("span", {}, rowTitle(row)), el("small", {}, num(row.value))))));
 }
 
 function quantiles(atom) {
@@ -131,7 +135,7 @@ function quantiles(atom) {
   return panel("quantiles", "Rows from all over its range", el("div", { class: "scroll" }, el("table", { class: "plain" },
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "values"), el("th", { scope: "col" }, "rows"))),
     el("tbody", {}, [...list].reverse().map((one) => el("tr", {}, el("td", {}, num(one.low) + " to " + num(one.high)),
-      el("td", {}, one.rows.map((row) => rowName(row)).join(", ") || "none")))))));
+      el("td", {}, one.rows.length ? one.rows.map((row, i) => [i > 0 && ", ", rowTitle(row)]) : "none")))))));
 }
 
 // All codes of the items in which it is strongest.

@@ -59,18 +59,29 @@ export function rowMedia(info, row, name) {
   return node.tagName === "IMG" ? el("span", { class: "framed" }, node, frame(info.item_shape, row.position)) : node;
 }
 
+// A token as one sees it: line ends and tabs have signs, and so has an empty one.
+export const tokenText = (token) => (token === "" ? "\u2205" : token.replace(/\n/g, "\u21b5").replace(/\r/g, "\u240d").replace(/\t/g, "\u21e5"));
+
+// The tokens of a text, one after the other, each with its code; without their words, by their positions. Where no token has a
+// blank of its own (" cat", or the signs of tokenizers), they get one between them.
+function text(shape, item, share, name) {
+  const words = item.tokens?.slice(shape.skip);
+  const apart = !words || !words.some((word) => known(word) && /[\s\u2581\u0120]/.test(word));
+  return el("figure", { class: words ? "tokens text" : "tokens" }, el("p", {}, item.codes.slice(shape.skip).map((code, i) => {
+    const position = i + shape.skip, word = words && known(words[i]) ? words[i] : null;
+    const token = el("span", { class: "token", title: "position " + position + ": " + num(code) },
+      word === null ? String(position) : word === "" ? "" : tokenText(word));
+    if (code) token.style.backgroundColor = css(quantity(share(code)), 0.55);
+    return [token, word !== null && /\n/.test(word) && el("br"), apart && " "];
+  })), el("figcaption", {}, name + ", at most " + num(item.value)));
+}
+
 // An item with a code on each of its rows: patches as a grid over the picture, tokens one after the other.
-export function heat(info, shape, item, most, texts) {
+export function heat(info, shape, item, most) {
   const name = known(item.label) ? item.label : "item " + num(item.item);
   const codes = item.codes.slice(shape.skip);
   const share = (code) => Math.min(Math.max(code / most, 0), 1);
-  if (!shape.width || !shape.height) {
-    return el("figure", { class: "tokens" }, el("p", {}, codes.map((code, i) => {
-      const token = el("span", { class: "token", title: "position " + (i + shape.skip) + ": " + num(code) }, texts?.[i] ?? String(i));
-      if (code) token.style.backgroundColor = css(quantity(share(code)), 0.55);
-      return token;
-    })), el("figcaption", {}, name + ", at most " + num(item.value)));
-  }
+  if (!shape.width || !shape.height) return text(shape, item, share, name);
   const canvas = el("canvas", { class: "heat", width: shape.width, height: shape.height, role: "img",
     "aria-label": "Codes on the patches of " + name + ", the largest " + num(item.value) });
   const image = show(mediaOf(info, item), name);

@@ -68,13 +68,14 @@ START_TEST(test_what_is_measured_about_an_atom) {
     const float vector[FILE_D] = {1, -2, 1e-7f, 0}, direction[FILE_D] = {3, -6, 0.5f, 0};
     write_atom(&out, model, 0, ATOM_STATISTICS | ATOM_LAYOUT | ATOM_VECTOR | ATOM_DIRECTION,
                &(atom_numbers){.vector = vector, .direction = direction});
-    check(&out,
-          "{\"statistics\":{\"rows\":10,\"count\":3,\"frequency\":0.3,\"mean\":1.5,\"max\":2.5,"
-          "\"energy\":0.5,\"histogram\":{\"low\":0,\"high\":4,\"counts\":[1,1,1,0]},"
-          "\"top\":[{\"row\":9,\"item\":null,\"position\":null,\"value\":2.5,\"label\":\"cat\"},{\"row\":0,"
-          "\"item\":null,"
-          "\"position\":null,\"value\":1,"
-          "\"label\":\"dog\"}]},\"layout\":[0,0.5],\"vector\":[1,-2,1e-7,0],\"direction\":[3,-6,0.5,0]}");
+    check(&out, "{\"statistics\":{\"rows\":10,\"count\":3,\"frequency\":0.3,\"mean\":1.5,\"max\":2.5,"
+                "\"energy\":0.5,\"histogram\":{\"low\":0,\"high\":4,\"counts\":[1,1,1,0]},"
+                "\"top\":[{\"row\":9,\"item\":null,\"position\":null,\"value\":2.5,\"label\":\"cat\","
+                "\"token\":null},{\"row\":0,"
+                "\"item\":null,"
+                "\"position\":null,\"value\":1,"
+                "\"label\":\"dog\",\"token\":null}]},\"layout\":[0,0.5],\"vector\":[1,-2,1e-7,0],"
+                "\"direction\":[3,-6,0.5,0]}");
     ra_model_release(model);
 }
 END_TEST

@@ -65,12 +65,39 @@ START_TEST(test_refuses_what_is_no_text) {
 }
 END_TEST
 
+START_TEST(test_texts_may_hold_line_ends) {
+    static const char joined[] = "a\nb\0\0 c\r\n";
+    ra_labels *labels = NULL;
+    ra_ok(ra_labels_parse_texts(joined, sizeof joined, "a test", &labels, &err));
+    ck_assert_uint_eq(ra_labels_count(labels), 3);
+    ck_assert_str_eq(ra_labels_at(labels, 0), "a\nb");
+    ck_assert_str_eq(ra_labels_at(labels, 1), "");
+    ck_assert_str_eq(ra_labels_at(labels, 2), " c\r\n");
+    ra_labels_free(labels);
+    labels = NULL;
+    ra_ok(ra_labels_parse_texts("", 0, "a test", &labels, &err));
+    ck_assert_uint_eq(ra_labels_count(labels), 0);
+    ra_labels_free(labels);
+    labels = NULL;
+    ra_fails(ra_labels_parse_texts("a\0b", 3, "words", &labels, &err), RA_ERR_FORMAT,
+             "words: the last text does not end with a NUL");
+    ra_fails(ra_labels_parse_texts("a\0\xef\0", 4, "words", &labels, &err), RA_ERR_FORMAT,
+             "words: text 1 is not valid UTF-8");
+    ck_assert_ptr_null(labels);
+}
+END_TEST
+
 START_TEST(test_short_memory_is_an_error) {
     for (size_t n = 1;; n++) {
         ra_labels *labels = NULL;
         ck_assert_uint_lt(n, 100);
         ra_memory_fail_at(n);
         ra_status status = ra_labels_parse("a\nb", 3, "a test", &labels, NULL);
+        if (status == RA_OK) {
+            ra_labels_free(labels);
+            labels = NULL;
+            status = ra_labels_parse_texts("a\0b", 4, "a test", &labels, NULL);
+        }
         ra_memory_fail_at(0);
         ra_labels_free(labels);
         if (status == RA_OK) break;
@@ -160,5 +187,5 @@ START_TEST(test_utf8_refuses_malformed_bytes) {
 END_TEST
 
 TEST_CASES_SLOW(labels, 20, test_reads_a_file, test_refuses_what_is_no_text, test_short_memory_is_an_error,
-                test_texts_of_several_lines, test_utf8_accepts_every_character_and_no_surrogate,
-                test_utf8_refuses_malformed_bytes)
+                test_texts_of_several_lines, test_texts_may_hold_line_ends,
+                test_utf8_accepts_every_character_and_no_surrogate, test_utf8_refuses_malformed_bytes)

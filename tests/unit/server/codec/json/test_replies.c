@@ -67,7 +67,7 @@ START_TEST(test_a_dictionary_never_names_its_file) {
           "\"trace_cosine\":null,\"agreement\":null,\"has_statistics\":false,\"has_layout\":false,\"model\":"
           "null,\"hook\":null,"
           "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
-          "123,\"item_shape\":null,\"item_count\":0,\"media_url\":null,"
+          "123,\"item_shape\":null,\"item_count\":0,\"has_tokens\":false,\"media_url\":null,"
           "\"revision\":\"d1\",\"generation\":2,\"requests\":7}");
     reply.with_settings = true;
     json_dictionary(&out, &reply);
