@@ -122,6 +122,10 @@ static float *rounded(const float *x, size_t bytes) {
 
 static void run_gemm(emulation_task *task) {
     gemm_task *g = (gemm_task *)(void *)task;
+    if (emulation_is_lost()) {
+        free(g);
+        return;
+    }
     emulation_unlock_memory();
     float *a = g->tf32 ? rounded(g->a, g->bytes_a) : NULL, *b = g->tf32 ? rounded(g->b, g->bytes_b) : NULL;
     cblas_sgemm(CblasColMajor, g->transpose_a, g->transpose_b, g->m, g->n, g->k, g->alpha, a ? a : g->a,

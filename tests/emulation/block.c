@@ -5,8 +5,8 @@
  * one before it. All of them share one thread of the host.
  *
  * A kernel runs twice from the same memory, the second time with its blocks and threads in the opposite
- * order: where a barrier is missing, or two threads write one place, the results differ. Shared memory is NaN
- * when a block begins.
+ * order or, by turns, in a shuffled one: where a barrier is missing, or two threads write one place, the
+ * results differ. Shared memory is NaN when a block begins.
  *
  * The checked plugin does not rely on that: it knows of each access (races.c).
  *
@@ -99,7 +99,10 @@ static unsigned fiber_count, idle_count;
 static const emulation_kernel *kernel;
 static const char *kernel_name;
 static unsigned threads, started;
-static bool backwards;
+/* The order of blocks and of threads: place i is taken by the one of number (first + i step) mod count. */
+typedef enum order { FORWARD, BACKWARD, SHUFFLED } order;
+static order order_now;
+static uint32_t shuffle; /* a number that is different in each shuffled run */
 static state states[MOST_THREADS];
 static fiber *fiber_of[MOST_THREADS];
 static uint64_t exchanged[2][MOST_THREADS];
@@ -109,8 +112,16 @@ const char *emulation_running(void) {
     return kernel_name;
 }
 
-static unsigned in_order(unsigned place, unsigned count) {
-    return backwards ? count - 1 - place : place;
+static size_t common_divisor(size_t a, size_t b) {
+    return b ? common_divisor(b, a % b) : a;
+}
+
+static size_t in_order(size_t place, size_t count) {
+    if (order_now == FORWARD) return place;
+    if (order_now == BACKWARD) return count - 1 - place;
+    size_t step = 1 + shuffle / 3 % count, first = shuffle % count;
+    while (common_divisor(step, count) != 1) step = step % count + 1;
+    return (first + place % count * step) % count;
 }
 
 static void take_turn(unsigned thread) {
@@ -122,7 +133,7 @@ static void take_turn(unsigned thread) {
 static void fiber_body(void) {
     for (;;) {
         while (started < threads) {
-            unsigned thread = in_order(started++, threads);
+            unsigned thread = (unsigned)in_order(started++, threads);
             take_turn(thread);
             fiber_of[thread] = current;
             states[thread] = READY;
@@ -201,7 +212,7 @@ static void run_block(void) {
             emulation_fault("kernel %s, block (%u,%u): a barrier or an exchange that not all threads reach",
                             kernel_name, blockIdx.x, blockIdx.y);
         for (unsigned i = 0; i < threads; i++) {
-            unsigned t = in_order(i, threads);
+            unsigned t = (unsigned)in_order(i, threads);
             if (states[t] == READY) resume(fiber_of[t]);
         }
     }
@@ -224,32 +235,52 @@ const uint64_t *emulation_exchange(unsigned mask, uint64_t value) {
 
 /* ---- a grid -------------------------------------------------------------------------------------------- */
 
-static void run_grid(const emulation_kernel *which, bool in_reverse) {
+static void run_grid(const emulation_kernel *which, order wanted) {
     kernel = which;
-    backwards = in_reverse;
+    order_now = wanted;
     gridDim = which->grid;
     blockDim = which->block;
     threads = which->block.x;
     size_t blocks = (size_t)which->grid.x * which->grid.y;
     if (emulation_kernel_begins) emulation_kernel_begins();
     for (size_t i = 0; i < blocks; i++) {
-        size_t b = in_reverse ? blocks - 1 - i : i;
+        size_t b = in_order(i, blocks);
         blockIdx = (emulation_size){(unsigned)(b % which->grid.x), (unsigned)(b / which->grid.x), 0};
         run_block();
     }
 }
 
+/* The second run of a kernel, by turns: backward, then in a shuffled order that is another one each time. */
+static order other_order(const void *function) {
+    enum { KERNELS = 256 };
+    static struct {
+        const void *function;
+        uint32_t runs;
+    } known[KERNELS];
+    size_t i = 0;
+    while (i < KERNELS - 1 && known[i].function && known[i].function != function) i++;
+    known[i].function = function;
+    uint32_t run = known[i].runs++;
+    shuffle = (run + 1) * 2654435761u;
+    shuffle ^= shuffle >> 15;
+    return run % 2 ? SHUFFLED : BACKWARD;
+}
+
 static void run_kernel(emulation_task *task) {
     emulation_kernel *which = (emulation_kernel *)(void *)task;
     Dl_info about;
+    if (emulation_is_lost()) {
+        which->discard(which);
+        return;
+    }
     kernel_name = dladdr(which->function, &about) && about.dli_sname ? about.dli_sname : "without a name";
     emulation_unlock_memory();
     void *before = run_twice ? emulation_snapshot() : NULL;
-    run_grid(which, false);
+    run_grid(which, FORWARD);
     if (before) {
         void *after = emulation_snapshot();
         emulation_restore(before);
-        run_grid(which, true);
+        run_grid(which, other_order(which->function));
         if (!emulation_equals(after))
             emulation_fault("kernel %s: its results depend on the order of its threads", kernel_name);
         free(after);
@@ -257,6 +288,7 @@ static void run_kernel(emulation_task *task) {
     }
     emulation_lock_memory(kernel_name);
     kernel_name = NULL;
+    emulation_kernel_ends();
     which->discard(which);
 }
 

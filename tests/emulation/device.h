@@ -21,6 +21,10 @@ void emulation_fault(const char *format, ...) __attribute__((format(printf, 1, 2
 cudaError_t emulation_begin(void);
 cudaError_t emulation_end(cudaError_t code);
 extern emulation_counts emulation_counted; /* between the two */
+/* Has a kernel lost the device? Work that waits then comes to nothing. After a kernel: does it lose it? */
+bool emulation_is_lost(void);
+void emulation_kernel_ends(void);
+cudaError_t emulation_after_wait(cudaError_t code); /* what the wait has to report */
 /* The same for a call of cuBLAS, which has a runtime of its own: ours does not learn of its failures. */
 cudaError_t emulation_begin_blas(void);
 void emulation_end_blas(void);

@@ -14,6 +14,12 @@
 typedef void emulation_fail_at_fn(size_t call, int error);
 #define EMULATION_FAIL_AT "emulation_fail_at"
 
+/* The launch-th kernel from now (1: the next; 0: none) loses the device with this error when it runs, as an
+ * access of its own would: its launch succeeds, the next wait reports the error, and so does all that follows,
+ * until emulation_fail_at(0, 0). */
+typedef void emulation_fail_later_fn(size_t launch, int error);
+#define EMULATION_FAIL_LATER "emulation_fail_later"
+
 /* A program that a test cannot reach into has the GPUs whose generations the environment variable
  * EMULATION_DEVICES lists, "90,75" for two. */
 
@@ -39,8 +45,8 @@ typedef void emulation_machine_fn(int driver, int devices, int generation);
 typedef void emulation_set_memory_fn(size_t bytes);
 #define EMULATION_SET_MEMORY "emulation_set_memory"
 
-/* Whether every kernel runs twice, in opposite orders of its blocks and threads, and has to give the same
- * bytes (it does at the start). */
+/* Whether every kernel runs twice, in two orders of its blocks and threads, and has to give the same bytes (it
+ * does at the start). */
 typedef void emulation_run_twice_fn(int twice);
 #define EMULATION_RUN_TWICE "emulation_run_twice"
 

@@ -48,6 +48,14 @@ extern "C" __global__ void plant_same_place(float *x) {
     x[0] = (float)(blockIdx.x * blockDim.x + threadIdx.x);
 }
 
+/* The thread in the middle reads what those before it have written: the same in both directions. */
+extern "C" __global__ void plant_middle(float *x) {
+    if (threadIdx.x == 1)
+        x[0] = x[1];
+    else
+        x[1] += 1;
+}
+
 /* What two fixed orders of threads do not show: the results are the same in both. */
 
 /* The neighbor's number, without a barrier, where only a tree of sums uses it: a sum of ones. */
@@ -188,6 +196,13 @@ static void race_of_blocks(scene *s) {
     start(s, 4, THREADS, plant_same_place, s->device);
     wait(s);
 }
+static void race_in_the_middle(scene *s) {
+    for (int i = 0; i < 8; i++) {
+        (void)cudaMemsetAsync(s->device, 0, BYTES, s->stream);
+        start(s, 1, 3, plant_middle, s->device);
+    }
+    wait(s);
+}
 /* Right, then wrong. */
 static void twice(scene *s, unsigned blocks, void (*kernel)(float *, bool), bool right) {
     (void)cudaMemsetAsync(s->device, 0, BYTES, s->stream);
@@ -281,6 +296,7 @@ static const struct {
     {"source reused", source_reused},
     {"missing barrier", missing_barrier},
     {"race of blocks", race_of_blocks},
+    {"race in the middle", race_in_the_middle},
     {"divergent barrier", divergent_barrier},
     {"divergent exchange", divergent_exchange},
     {"stream destroyed", stream_destroyed},

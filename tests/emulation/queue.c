@@ -76,14 +76,14 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     check_stream(stream, "cudaStreamSynchronize");
     emulation_counted.waits++;
     if (code == cudaSuccess) run_until(stream, stream->submitted);
-    return emulation_end(code);
+    return emulation_end(emulation_after_wait(code));
 }
 
 cudaError_t cudaDeviceSynchronize(void) {
     cudaError_t code = emulation_begin();
     emulation_counted.waits++;
     if (code == cudaSuccess) emulation_run_all();
-    return emulation_end(code);
+    return emulation_end(emulation_after_wait(code));
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
@@ -127,7 +127,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     check_event(event, "cudaEventSynchronize");
     emulation_counted.waits++;
     if (code == cudaSuccess && event->stream) run_until(event->stream, event->position);
-    return emulation_end(code);
+    return emulation_end(emulation_after_wait(code));
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
@@ -160,6 +160,10 @@ typedef struct copy_task {
 
 static void run_copy(emulation_task *task) {
     copy_task *copy = (copy_task *)(void *)task;
+    if (emulation_is_lost()) {
+        free(copy);
+        return;
+    }
     bool up = copy->kind == cudaMemcpyHostToDevice;
     emulation_check_range(copy->target, copy->bytes, up ? cudaMemoryTypeDevice : cudaMemoryTypeHost,
                           "a copy");
@@ -204,6 +208,10 @@ typedef struct fill_task {
 
 static void run_fill(emulation_task *task) {
     fill_task *fill = (fill_task *)(void *)task;
+    if (emulation_is_lost()) {
+        free(fill);
+        return;
+    }
     emulation_check_range(fill->block, fill->bytes, cudaMemoryTypeDevice, "a fill");
     emulation_unlock_memory();
     memset(fill->block, fill->byte, fill->bytes);

@@ -12,6 +12,7 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 EXPORTED emulation_fail_at_fn emulation_fail_at;
+EXPORTED emulation_fail_later_fn emulation_fail_later;
 EXPORTED emulation_calls_fn emulation_calls;
 EXPORTED emulation_live_fn emulation_live;
 EXPORTED emulation_machine_fn emulation_machine;
@@ -21,8 +22,8 @@ EXPORTED emulation_count_fn emulation_count;
 size_t emulation_blas_live(void);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static size_t calls, fail_at;
-static cudaError_t fail_with, last_error, lost;
+static size_t calls, fail_at, fail_later;
+static cudaError_t fail_with, later_with, last_error, lost;
 static const char *lost_file; /* EMULATION_LOST */
 enum { MOST_DEVICES = 8 };
 static int driver = CUDART_VERSION, devices = 1, generation[MOST_DEVICES] = {90};
@@ -96,7 +97,27 @@ void emulation_fail_at(size_t call, int error) {
     fail_at = call;
     fail_with = (cudaError_t)error;
     lost = last_error = cudaSuccess;
+    fail_later = 0;
     pthread_mutex_unlock(&lock);
+}
+
+void emulation_fail_later(size_t launch, int error) {
+    pthread_mutex_lock(&lock);
+    fail_later = launch;
+    later_with = (cudaError_t)error;
+    pthread_mutex_unlock(&lock);
+}
+
+bool emulation_is_lost(void) {
+    return lost != cudaSuccess;
+}
+
+void emulation_kernel_ends(void) {
+    if (fail_later && --fail_later == 0) lost = later_with;
+}
+
+cudaError_t emulation_after_wait(cudaError_t code) {
+    return code == cudaSuccess ? lost : code;
 }
 
 size_t emulation_calls(void) {

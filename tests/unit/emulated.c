@@ -23,6 +23,7 @@ static emulated open_plugin(const char *file) {
     emulated device = {.library = dlopen(path, RTLD_NOW | RTLD_LOCAL)};
     ck_assert_msg(device.library != NULL, "%s", dlerror());
     find(device.library, EMULATION_FAIL_AT, &device.fail_at);
+    find(device.library, EMULATION_FAIL_LATER, &device.fail_later);
     find(device.library, EMULATION_CALLS, &device.calls);
     find(device.library, EMULATION_LIVE, &device.live);
     find(device.library, EMULATION_MACHINE, &device.machine);

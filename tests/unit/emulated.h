@@ -8,6 +8,7 @@
 typedef struct emulated {
     void *library; /* kept loaded: settings and counts live in it */
     emulation_fail_at_fn *fail_at;
+    emulation_fail_later_fn *fail_later;
     emulation_calls_fn *calls;
     emulation_live_fn *live;
     emulation_machine_fn *machine;

@@ -34,6 +34,7 @@ static const planted faults[] = {
     {"missing wait", "an answer that nobody waited for"},
     {"missing barrier", "kernel plant_rotate: its results depend on the order of its threads"},
     {"race of blocks", "kernel plant_same_place: its results depend on the order of its threads"},
+    {"race in the middle", "kernel plant_middle: its results depend on the order of its threads"},
     {"divergent barrier", "kernel plant_half_a_barrier, block (0,0): a barrier or an exchange that not all"},
     {"divergent exchange",
      "kernel plant_half_an_exchange, block (0,0): a barrier or an exchange that not all"},

@@ -382,6 +382,37 @@ START_TEST(test_a_lost_device_stays_lost) {
 }
 END_TEST
 
+/* A kernel fails after its launch: the next wait tells, whatever waits, and everything after it. */
+START_TEST(test_a_kernel_that_fails_when_it_runs) {
+    emulated device = emulated_open();
+    for (int how = 0; how < 4; how++) {
+        ra_backend *backend = NULL;
+        ra_ok(ra_backend_open(DEVICE, &(ra_backend_options){.yield = how == 3}, &backend, &err));
+        void *block = NULL;
+        float got[4] = {7, 7, 7, 7};
+        double sum = 0;
+        ra_ok(ra_backend_allocate(backend, sizeof got, &block, &err));
+        device.fail_later(2, 700);
+        ra_ok(ra_backend_axpby(backend, 0, NULL, 1, block, 4, &err));
+        ra_ok(ra_backend_relu(backend, block, block, 4, &err)); /* this one */
+        ra_ok(ra_backend_relu(backend, block, block, 4, &err)); /* is not known yet */
+        static const char said[] =
+            "the device cuda:0 failed at waiting for a stream and does not respond until the "
+            "program is restarted: an illegal memory access was encountered";
+        if (how == 0) ra_fails(ra_backend_synchronize(backend, &err), RA_ERR_DEVICE, said);
+        if (how == 1) ra_fails(ra_backend_dot(backend, block, block, 4, &sum, &err), RA_ERR_DEVICE, said);
+        if (how >= 2) ra_fails(ra_backend_get(backend, got, block, sizeof got, &err), RA_ERR_DEVICE, said);
+        for (int i = 0; i < 4; i++) ck_assert(got[i] == 7);
+        ra_fails(ra_backend_gemm(backend, false, false, 1, 1, 1, 1, block, 1, block, 1, 0, block, 1, &err),
+                 RA_ERR_DEVICE, "failed at an earlier call");
+        device.fail_at(0, 0);
+        ra_backend_deallocate(backend, block);
+        ra_backend_release(backend);
+    }
+    emulated_close(&device);
+}
+END_TEST
+
 /* cuBLAS has a runtime of its own, so only the device itself says that it is lost. */
 START_TEST(test_a_failure_within_cublas) {
     emulated device = emulated_open();
@@ -452,5 +483,5 @@ TEST_CASES_SLOW(backend_cuda, 30, test_says_what_is_missing, test_a_device_descr
                 test_the_work_area_of_products_is_counted, test_a_product_over_nothing,
                 test_memory_that_is_left, test_threads_share_a_device, test_selections_of_special_numbers,
                 test_atoms_of_another_type_are_refused, test_a_lost_device_stays_lost,
-                test_a_failure_within_cublas, test_a_thread_that_waits_may_sleep,
-                test_processes_take_devices_by_turns)
+                test_a_kernel_that_fails_when_it_runs, test_a_failure_within_cublas,
+                test_a_thread_that_waits_may_sleep, test_processes_take_devices_by_turns)
