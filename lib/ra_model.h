@@ -151,6 +151,7 @@ typedef struct ra_model_info {
     bool has_relaxation, has_atom_labels, has_point_labels, has_point_vectors;
     bool has_explanations; /* the file says something with labels of its atoms (ra_model_atom_words()) */
     bool has_statistics, has_layout;
+    bool has_cofiring, has_quantiles, has_contrasts; /* parts of the statistics, and contrasts */
     ra_latent_items items;                    /* that the rows of the statistics are parts of */
     size_t item_count;                        /* items whose codes are kept for each latent */
     bool has_tokens;                          /* of the rows and items of the statistics */

@@ -58,6 +58,7 @@ void json_model_info(text *out, const ra_model_info *info) {
     json_bool(out, "standardized", info->has_standardization);
     json_bool(out, "has_relaxation", info->has_relaxation);
     json_bool(out, "has_atom_labels", info->has_atom_labels);
+    json_bool(out, "has_explanations", info->has_explanations);
     json_bool(out, "has_point_labels", info->has_point_labels);
     json_bool(out, "has_point_vectors", info->has_point_vectors);
     json_bool(out, "has_trace", info->trace_rows > 0);
@@ -66,6 +67,9 @@ void json_model_info(text *out, const ra_model_info *info) {
     json_float(out, "trace_cosine", info->trace_cosine);
     agreement(out, info);
     json_bool(out, "has_statistics", info->has_statistics);
+    json_bool(out, "has_cofiring", info->has_cofiring);
+    json_bool(out, "has_quantiles", info->has_quantiles);
+    json_bool(out, "has_contrasts", info->has_contrasts);
     json_bool(out, "has_layout", info->has_layout);
     json_text(out, "model", info->model);
     json_text(out, "hook", info->hook);

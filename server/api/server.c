@@ -6,14 +6,13 @@
 #include "codec/negotiate.h"
 #include "ra.h"
 
-/* Of requests and replies that hold a matrix, and of lists. */
+/* All that some route takes or sends. */
 static void write_forms(text *out) {
-    static const form forms[] = {FORM_JSON, FORM_RAW, FORM_NPY, FORM_NDJSON};
     json_array(out, "forms");
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    for (int i = 0; i < FORM_COUNT; i++) {
         json_object(out, NULL);
-        json_text(out, "format", form_name(forms[i]));
-        json_text(out, "media_type", form_media_type(forms[i]));
+        json_text(out, "format", form_name((form)i));
+        json_text(out, "media_type", form_media_type((form)i));
         json_object_end(out);
     }
     json_array_end(out);
@@ -31,6 +30,7 @@ static void write_limits(text *out, const rasaed *server) {
     json_count(out, "steer", STEER_MAX_PUSHES);
     json_count(out, "edits", EDIT_MAX);
     json_count(out, "lists", LIMIT_LISTS);
+    json_count(out, "compared_atoms", LIMIT_COMPARED);
     json_count(out, "target_bytes", HTTP_MAX_TARGET);
     json_object_end(out);
 }

@@ -141,9 +141,7 @@ class Explorer(unittest.TestCase):
     def check(self, page):
         if page.is_closed():
             return
-        faults = [fault for fault in page.faults if not any("status of %d" % status in fault for status in page.expected)
-                  # A file or a server without it: the page says so, and the browser logs the answer.
-                  and not ("/cofiring?" in fault and ("status of 404" in fault or "status of 409" in fault))]
+        faults = [fault for fault in page.faults if not any("status of %d" % status in fault for status in page.expected)]
         self.assertEqual(faults + page.evaluate("violations"), [])
 
     def open(self, address="", shown=None, **how):

@@ -16,17 +16,36 @@ class Server(unittest.TestCase):
             self.assertEqual(said["version"], daemon.get("/v2").json["version"])
             limits = said["limits"]
             self.assertEqual((limits["rows"], limits["body_bytes"]), (3, 5000))
-            self.assertEqual(len(limits), 11)
+            self.assertEqual(len(limits), 12)
+            self.assertEqual(limits["compared_atoms"], 4096)  # test_compare.py asks for more
             width = daemon.get("/v1/dictionaries/given").json["dimensions"]
-            self.assertEqual([form["format"] for form in said["forms"]], ["json", "raw", "npy", "ndjson"])
-            for form in said["forms"]:
-                reply = daemon.get("/v1/dictionaries/given/atoms?limit=1&format=" + form["format"])
-                self.assertEqual(reply.headers["Content-Type"], form["media_type"])
+            forms = {form["format"]: form["media_type"] for form in said["forms"]}
+            self.assertEqual(list(forms), ["json", "raw", "npy", "safetensors", "ndjson", "csv", "dinovision"])
+            for path, names in (("atoms?limit=1", ["json", "raw", "npy", "ndjson"]), ("table?columns=index", ["csv"]),
+                                ("dictionary", ["safetensors"])):
+                for name in names:
+                    reply = daemon.get("/v1/dictionaries/given/%s%sformat=%s" % (path, "&" if "?" in path else "?", name))
+                    self.assertEqual((reply.status, reply.headers["Content-Type"]), (200, forms[name]))
             row = [0.5] * width
             path = "/v1/dictionaries/given/encode"
             self.assertEqual(daemon.post(path, {"inputs": [row] * limits["rows"]}).status, 200)
             self.assertEqual(daemon.post(path, {"inputs": [row] * (limits["rows"] + 1)}).status, 413)
             self.assertEqual(daemon.post(path, b" " * (limits["body_bytes"] + 1)).status, 413)
+
+    def test_it_names_every_form_of_the_contract(self):
+        with Daemon(*GIVEN) as daemon:
+            contract, forms = daemon.get("/openapi.json").json, daemon.get("/v1").json["forms"]
+        wanted = set()
+        for path in contract["paths"].values():
+            for operation in path.values():
+                for parameter in operation.get("parameters", ()) if isinstance(operation, dict) else ():
+                    parameter = contract["components"]["parameters"][parameter["$ref"].split("/")[-1]] if "$ref" in parameter else parameter
+                    if parameter["name"] == "format":
+                        schema = parameter["schema"]
+                        schema = contract["components"]["schemas"][schema["$ref"].split("/")[-1]] if "$ref" in schema else schema
+                        wanted.update(schema["enum"])
+        self.assertGreaterEqual(wanted, {"json", "raw", "csv", "dinovision"})
+        self.assertEqual(wanted, {form["format"] for form in forms})
 
     def test_its_other_limits(self):
         with Daemon(*GIVEN) as daemon:

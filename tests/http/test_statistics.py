@@ -113,6 +113,16 @@ class Statistics(unittest.TestCase):
         self.assertEqual((one["agreement"]["runs"], one["agreement"]["level"]), (2, 0.7))
         bare = self.get("/v1/dictionaries/bare")
         self.assertFalse(bare["has_statistics"] or bare["has_layout"])
+        # what it says of itself is what asking gives
+        for name, info in (("bare", bare), (PATH.split("/")[-1], one)):
+            path = "/v1/dictionaries/" + name
+            status = self.daemon.get(path + "/atoms/3/cofiring").status
+            self.assertEqual((info["has_cofiring"], status), (status == 200, 200 if info["has_cofiring"] else 409))
+            quantiles = self.get(path + "/atoms/3?fields=quantiles")["quantiles"]
+            self.assertEqual(info["has_quantiles"], quantiles is not None)
+            self.assertEqual(info["has_contrasts"], self.get(path + "/contrasts")["total"] > 0)
+            explanations = [atom["explanation"] for atom in self.get(path + "/atoms?limit=48&fields=explanation")["atoms"]]
+            self.assertEqual(info["has_explanations"], any(explanations))
         atom = self.get("/v1/dictionaries/bare/atoms/3")
         self.assertIsNone(atom["statistics"])
         self.assertIsNone(atom["layout"])

@@ -122,6 +122,9 @@ static void complete_info(ra_model *model) {
     info->has_point_labels = model->point_labels != NULL;
     info->has_point_vectors = model->point_vectors.data != NULL;
     info->has_statistics = model->statistics.rows > 0;
+    info->has_cofiring = model->statistics.cofiring.partners > 0;
+    info->has_quantiles = model->statistics.quantiles.count > 0;
+    info->has_contrasts = model->contrast_count > 0;
     info->has_layout = model->layout != NULL;
     info->items = model->statistics.items;
     info->item_count = model->statistics.item_codes.count;

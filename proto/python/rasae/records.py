@@ -31,13 +31,14 @@ class Limits(Record):
     results: int = 1 << 20  #: of a search, of all its vectors together
     steer: int = 4096  #: atoms that are pushed at once
     lists: int = 1000  #: named lists of a dictionary
+    compared_atoms: int = 4096  #: atoms of dictionaries that are compared
     edits: int = 4096  #: codes of a row that are edited at once
     target_bytes: int = 8192  #: of a path with its query
 
 
 @dataclass(frozen=True)
 class Form(Record):
-    """A form in which matrices travel."""
+    """A form of requests or replies."""
 
     format: str | None = None  #: its name in queries, like "raw"
     media_type: str | None = None  #: its name in headers
@@ -92,6 +93,10 @@ class Info(Record):
     agreement: Mapping[str, Any] | None = None  #: runs, level, share and cosine, of the median atom
     has_statistics: bool | None = None  #: of its latents on data
     has_layout: bool | None = None  #: atoms have places on a map
+    has_explanations: bool | None = None  #: the file says something with labels of its atoms
+    has_cofiring: bool | None = None  #: cofiring() answers
+    has_quantiles: bool | None = None  #: the `quantiles` of an atom are known
+    has_contrasts: bool | None = None  #: the file holds contrasts
     item_shape: Mapping[str, Any] | None = None  #: rows, skip, height and width of what the rows of the statistics are parts of
     item_count: int | None = None  #: items whose codes the file holds for each atom
     has_tokens: bool | None = None  #: the file says what the tokens of texts are

@@ -46,7 +46,7 @@ const LINES = {
   points: ["atoms that share points", "archetype_count", sharing],
   neighbors: ["nearest directions", null, async (context, atom) =>
     (await get(at(context.d, "/atoms/" + atom + "/neighbors?k=10"), context.signal)).neighbors.map((one) => [one.atom, one.score])],
-  cofiring: ["atoms active together", "has_statistics", async (context, atom) => ((await maybe(
+  cofiring: ["atoms active together", "has_cofiring", async (context, atom) => ((await maybe(
     get(at(context.d, "/atoms/" + atom + "/cofiring?k=10&measure=correlation"), context.signal)))?.partners || []).map((one) => [one.atom, one.correlation])],
 };
 
