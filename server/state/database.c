@@ -51,6 +51,11 @@ ra_status database_fail(sqlite3 *database, ra_error *err) {
     }
 }
 
+bool database_has_moved(sqlite3 *database) {
+    int moved = 0;
+    return sqlite3_file_control(database, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+}
+
 ra_status database_run(sqlite3 *database, const char *statements, ra_error *err) {
     return sqlite3_exec(database, statements, NULL, NULL, NULL) == SQLITE_OK ? RA_OK
                                                                              : database_fail(database, err);

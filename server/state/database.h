@@ -18,6 +18,7 @@
 #include "ra_status.h"
 
 #include <sqlite3.h>
+#include <stdbool.h>
 
 enum { DATABASE_BUSY_MS = 2000 };
 
@@ -27,6 +28,9 @@ ra_status database_open(const char *folder, sqlite3 **out, ra_error *err);
 
 ra_status database_run(sqlite3 *database, const char *statements, ra_error *err);
 ra_status database_prepare(sqlite3 *database, const char *statement, sqlite3_stmt **out, ra_error *err);
+
+/* Whether its file is no longer the one at its path: somebody removed or replaced it, and what is written is lost. */
+bool database_has_moved(sqlite3 *database);
 
 /* What the last call on this connection failed with, as a sentence for clients, which names no file; unless err is NULL, the log
  * has the rest. */

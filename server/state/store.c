@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -25,10 +26,12 @@ struct store_slot {
 
 struct store {
     char *folder;
-    pthread_mutex_t lock; /* of all below; held while the database works */
-    sqlite3 *database;    /* NULL: it cannot be used */
+    pthread_mutex_t lock; /* of `taken`; held for a few instructions */
+    pthread_cond_t given;
+    bool taken;        /* by the thread that uses what follows, while the database works */
+    sqlite3 *database; /* NULL: it cannot be used */
     store_slot *slots;
-    bool stale; /* labels may differ from those of the database */
+    atomic_bool stale; /* labels may differ from those of the database */
     /* the thread that looks */
     pthread_t thread;
     pthread_mutex_t ending_lock;
@@ -38,24 +41,54 @@ struct store {
 
 /* ---- the connection ------------------------------------------------------------------------------------ */
 
+/* By a clock that nobody sets. */
+static struct timespec after(long milliseconds) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += milliseconds / 1000;
+    until.tv_nsec += milliseconds % 1000 * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return until;
+}
+
+/* False if others have it until then; until NULL: waits for them. */
+static bool take_until(store *kept, const struct timespec *until) {
+    int code = 0;
+    pthread_mutex_lock(&kept->lock);
+    while (kept->taken && code != ETIMEDOUT)
+        code = until ? pthread_cond_timedwait(&kept->given, &kept->lock, until)
+                     : pthread_cond_wait(&kept->given, &kept->lock);
+    bool mine = !kept->taken;
+    kept->taken = true;
+    pthread_mutex_unlock(&kept->lock);
+    return mine;
+}
+
 /* Not for ever: while another program holds the database, many requests may wait, each on a compute thread. */
 static ra_status take(store *kept, ra_error *err) {
-    struct timespec until;
+    const struct timespec until = after(DATABASE_BUSY_MS);
     ra_waiting_check("the database of changes");
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += DATABASE_BUSY_MS / 1000;
-    if (pthread_mutex_timedlock(&kept->lock, &until) == 0) return RA_OK;
+    if (take_until(kept, &until)) return RA_OK;
     RA_FAIL_FACTS(err, RA_ERR_IO, (.kind = PROBLEM_STATE_UNAVAILABLE),
                   "changes cannot be kept now: others wait for the database of the state directory");
 }
 
 static void give(store *kept) {
+    pthread_mutex_lock(&kept->lock);
+    kept->taken = false;
+    pthread_cond_signal(&kept->given);
     pthread_mutex_unlock(&kept->lock);
 }
 
-/* With the lock held. */
+/* Also opens it anew when its file is no longer there, or another one is: a change in the old one would be lost. For the
+ * thread that has taken it. */
 static ra_status need(store *kept, ra_error *err) {
-    return kept->database ? RA_OK : database_open(kept->folder, &kept->database, err);
+    if (kept->database && !database_has_moved(kept->database)) return RA_OK;
+    if (kept->database) kept->stale = true;
+    sqlite3_close(kept->database);
+    kept->database = NULL;
+    return database_open(kept->folder, &kept->database, err);
 }
 
 static ra_status begin(store *kept, ra_error *err) {
@@ -345,7 +378,7 @@ static store_slot *find_slot(store *kept, const char *digest) {
     return slot;
 }
 
-/* With the lock held. What cannot be read now is read when the database can be opened. */
+/* For the thread that has taken the store. What cannot be read now is read when the database can be opened. */
 static store_slot *new_slot(store *kept, const char *digest) {
     store_slot *slot = ra_calloc(1, sizeof *slot);
     if (!slot) return NULL;
@@ -354,12 +387,12 @@ static store_slot *new_slot(store *kept, const char *digest) {
     pthread_mutex_init(&slot->lock, NULL);
     slot->next = kept->slots;
     kept->slots = slot;
-    kept->stale |= !kept->database || refresh(slot, NULL) != RA_OK;
+    if (!kept->database || refresh(slot, NULL) != RA_OK) kept->stale = true;
     return slot;
 }
 
 ra_status store_slot_of(store *kept, const char *digest, store_slot **out, ra_error *err) {
-    pthread_mutex_lock(&kept->lock);
+    take_until(kept, NULL);
     *out = find_slot(kept, digest);
     if (!*out) *out = new_slot(kept, digest);
     give(kept);
@@ -388,27 +421,16 @@ static int64_t data_version(sqlite3 *watcher) {
 }
 
 static void refresh_all(store *kept) {
-    pthread_mutex_lock(&kept->lock);
+    take_until(kept, NULL);
     bool failed = need(kept, NULL) != RA_OK;
     for (store_slot *slot = kept->slots; slot && !failed; slot = slot->next)
         failed = refresh(slot, NULL) != RA_OK;
     kept->stale = failed;
-    pthread_mutex_unlock(&kept->lock);
-}
-
-static bool is_stale(store *kept) {
-    pthread_mutex_lock(&kept->lock);
-    bool stale = kept->stale;
-    pthread_mutex_unlock(&kept->lock);
-    return stale;
+    give(kept);
 }
 
 static bool sleep_or_end(store *kept) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += STORE_LOOK_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    const struct timespec until = after(STORE_LOOK_MS);
     pthread_mutex_lock(&kept->ending_lock);
     while (!kept->ends && pthread_cond_timedwait(&kept->ending, &kept->ending_lock, &until) != ETIMEDOUT) {}
     bool ends = kept->ends;
@@ -422,9 +444,14 @@ static void *look(void *context) {
     sqlite3 *watcher = NULL;
     int64_t seen = -1;
     while (sleep_or_end(kept)) {
+        if (watcher && database_has_moved(watcher)) {
+            sqlite3_close(watcher);
+            watcher = NULL;
+            seen = -1;
+        }
         if (!watcher && database_open(kept->folder, &watcher, NULL) != RA_OK) continue;
         int64_t version = data_version(watcher);
-        if (version == seen && !is_stale(kept)) continue;
+        if (version == seen && !kept->stale) continue;
         seen = version;
         refresh_all(kept);
     }
@@ -441,12 +468,15 @@ ra_status store_check(const char *folder, ra_error *err) {
     return RA_OK;
 }
 
-static bool start_looking(store *kept) {
+static void init_condition(pthread_cond_t *condition) {
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&kept->ending, &attributes);
+    pthread_cond_init(condition, &attributes);
     pthread_condattr_destroy(&attributes);
+}
+
+static bool start_looking(store *kept) {
     kept->has_thread = pthread_create(&kept->thread, NULL, look, kept) == 0;
     return kept->has_thread;
 }
@@ -458,6 +488,9 @@ ra_status store_new(const char *folder, store **out, ra_error *err) {
     if (!kept) RA_FAIL_MEMORY(err, "the store of changes", sizeof *kept);
     pthread_mutex_init(&kept->lock, NULL);
     pthread_mutex_init(&kept->ending_lock, NULL);
+    init_condition(&kept->given);
+    init_condition(&kept->ending);
+    atomic_init(&kept->stale, false);
     kept->folder = ra_malloc(size, 1);
     if (kept->folder) memcpy(kept->folder, folder, size);
     if (kept->folder && database_open(folder, &kept->database, &why) != RA_OK)
@@ -478,7 +511,6 @@ void store_free(store *kept) {
         pthread_cond_signal(&kept->ending);
         pthread_mutex_unlock(&kept->ending_lock);
         pthread_join(kept->thread, NULL);
-        pthread_cond_destroy(&kept->ending);
     }
     while (kept->slots) {
         store_slot *next = kept->slots->next;
@@ -490,6 +522,8 @@ void store_free(store *kept) {
     sqlite3_close(kept->database);
     pthread_mutex_destroy(&kept->lock);
     pthread_mutex_destroy(&kept->ending_lock);
+    pthread_cond_destroy(&kept->given);
+    pthread_cond_destroy(&kept->ending);
     ra_free(kept->folder);
     ra_free(kept);
 }

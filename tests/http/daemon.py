@@ -74,12 +74,24 @@ def handing_over(sockets, names=""):
     return ["bash", "-c", script]
 
 
+def obeying_permissions():
+    """The beginning of a command line whose rest may write and read what the permissions of files say, as root, too, who may
+    write everywhere by two capabilities: these are dropped."""
+    script = """import ctypes, os, sys
+for capability in 1, 2:  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+os.execv(sys.argv[1], sys.argv[1:])"""
+    return [sys.executable, "-c", script]
+
+
 class Daemon:
-    def __init__(self, *arguments, env=(), sockets=(), names=""):
+    """through: the beginning of the command line, which becomes the daemon."""
+
+    def __init__(self, *arguments, env=(), sockets=(), names="", through=()):
         self.folder = tempfile.mkdtemp(prefix="rasaed-test-")
         self.log_path = os.path.join(self.folder, "log")
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([*(handing_over(sockets, names) if sockets else ()),
+            self.process = subprocess.Popen([*(handing_over(sockets, names) if sockets else ()), *through,
                                              PROGRAM, "--listen", "127.0.0.1:0", *arguments],
                                             env=environment(env), stdin=subprocess.DEVNULL,
                                             stdout=subprocess.PIPE, stderr=log,
