@@ -186,6 +186,30 @@ ra_status ra_dictionary_forward_dense(ra_dictionary *dictionary, const float *z,
  * ra_dictionary_gradient_memory(), nothing is copied. */
 ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_error *err);
 
+/* x_hat = z D and its gradients without D: for D = e^m (W C + Relax) and few active latents, the products
+ *
+ *     x_hat = e^m ((z W) C + z Relax)        g = e^m dx_hat C^T        dW = z^T g
+ *     dz = g . W_k + e^m dx_hat . Relax_k    dRelax = e^m z^T dx_hat   dm = sum(dx_hat * x_hat)
+ *
+ * are of B rows where W C and dD C^T are of as many as there are active atoms. Whether they cost less for a batch of
+ * `rows` with this many active latents and different atoms follows from these numbers alone, so the same batch
+ * always takes the same way. Only in host memory, and never for other kinds of dictionary. */
+bool ra_dictionary_decodes(const ra_dictionary *dictionary, size_t rows, size_t entries, size_t atoms);
+
+/* x_hat [B,d] <- z D, if ra_dictionary_decodes(). */
+ra_status ra_dictionary_decode(ra_dictionary *dictionary, const ra_codes *z, float *x_hat, ra_error *err);
+
+/* Writes the gradients of the parameters, those of W and Relax packed as in `packed`, and those of the values
+ * of z: dvalue [entries]. After ra_dictionary_decode() of the same codes. */
+typedef struct ra_decoded {
+    const ra_codes *z;      /* [B,K] */
+    const ra_codes *packed; /* the same, with latents numbered as the rows of the gradients */
+    const float *x_hat;     /* [B,d] as it was decoded */
+    const float *dx_hat;    /* [B,d] the gradient of the loss */
+} ra_decoded;
+ra_status ra_dictionary_decode_backward(ra_dictionary *dictionary, const ra_decoded *decoded, float *dvalue,
+                                        ra_error *err);
+
 /* [K,d] of the dictionary's own memory to write dD to: the gradient of Relax or _weights. */
 float *ra_dictionary_gradient_memory(ra_dictionary *dictionary);
 

@@ -197,7 +197,8 @@ typedef struct ra_sae_pass {
     float *pre;        /* [B,K] before the activation (after the norm) */
     ra_codes codes;    /* z */
     float *x_hat;      /* [B,d] */
-    const float *D;    /* [atom_count,d] as this pass used it; owned by the dictionary */
+    const float *D;    /* [atom_count,d] as this pass used it; owned by the dictionary. NULL: it did without
+                        * (ra_dictionary_decodes()), which happens only in training and without all_atoms */
     int32_t *atoms;    /* [atom_count] the atoms in D, ascending: those active in the batch; NULL: all K */
     size_t atom_count;
     /* private */

@@ -56,8 +56,62 @@ static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t cou
     return ra_backend_axpby(dictionary->backend, scale, dD, 0, relax, count * d, err);
 }
 
-static const ra_dictionary_type archetypal = {
-    .project = project, .compose = compose, .backward = backward, .dense = RELAX};
+/* ---- the same without D (ra_dictionary_decode()) ----------------------------------------------------------- */
+
+static ra_status decode(ra_dictionary *dictionary, const ra_codes *z, float *x_hat, ra_error *err) {
+    const ra_parameter *p = dictionary->parameters;
+    ra_backend *backend = dictionary->backend;
+    size_t B = z->rows, N = dictionary->points, d = dictionary->dimensions;
+    float scale;
+    RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
+    RA_TRY(ra_buffer_reserve(&dictionary->of_points, backend, B * N, err));
+    float *mixed = dictionary->of_points.data;
+    RA_TRY(ra_backend_decode(backend, z, RA_F32, p[W].value, N, mixed, err));
+    RA_TRY(ra_backend_decode(backend, z, RA_F32, p[RELAX].value, d, x_hat, err));
+    return ra_backend_gemm(backend, false, false, B, d, N, scale, mixed, N, p[C].value, d, scale, x_hat, d,
+                           err);
+}
+
+/* out [rows,n] <- z^T x */
+static ra_status gather(ra_backend *backend, const ra_codes *z, const float *x, size_t n, float *out,
+                        ra_error *err) {
+    RA_TRY(ra_backend_axpby(backend, 0, NULL, 0, out, z->latents * n, err));
+    return ra_backend_accumulate(backend, z, z->value, x, n, out, err);
+}
+
+static ra_status decode_backward(ra_dictionary *dictionary, const ra_decoded *decoded, float *dvalue,
+                                 ra_error *err) {
+    const ra_parameter *p = dictionary->parameters;
+    ra_backend *backend = dictionary->backend;
+    const ra_codes *z = decoded->z;
+    size_t B = z->rows, N = dictionary->points, d = dictionary->dimensions, entries = ra_codes_entries(z);
+    const float *dx = decoded->dx_hat;
+    float scale;
+    RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
+    if (p[MULTIPLIER].gradient) {
+        double sum;
+        RA_TRY(ra_backend_dot(backend, dx, decoded->x_hat, B * d, &sum, err));
+        float gradient = (float)sum;
+        RA_TRY(ra_backend_put(backend, p[MULTIPLIER].gradient, &gradient, sizeof gradient, err));
+    }
+    RA_TRY(ra_buffer_reserve(&dictionary->of_points, backend, B * N, err));
+    RA_TRY(ra_buffer_reserve(&dictionary->of_values, backend, entries, err));
+    float *g = dictionary->of_points.data, *by_relax = dictionary->of_values.data;
+    RA_TRY(ra_backend_gemm(backend, false, true, B, N, d, scale, dx, d, p[C].value, d, 0, g, N, err));
+    RA_TRY(ra_backend_decode_gradient(backend, z, g, p[W].value, N, dvalue, err));
+    RA_TRY(ra_backend_decode_gradient(backend, z, dx, p[RELAX].value, d, by_relax, err));
+    RA_TRY(ra_backend_axpby(backend, scale, by_relax, 1, dvalue, entries, err));
+    RA_TRY(gather(backend, decoded->packed, g, N, p[W].gradient, err));
+    RA_TRY(gather(backend, decoded->packed, dx, d, p[RELAX].gradient, err));
+    return ra_backend_axpby(backend, 0, NULL, scale, p[RELAX].gradient, decoded->packed->latents * d, err);
+}
+
+static const ra_dictionary_type archetypal = {.project = project,
+                                              .compose = compose,
+                                              .backward = backward,
+                                              .decode = decode,
+                                              .decode_backward = decode_backward,
+                                              .dense = RELAX};
 
 /* W <- eye(K, N): atom k starts as point k. */
 static ra_status start_at_points(ra_dictionary *dictionary, ra_error *err) {

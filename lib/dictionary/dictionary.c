@@ -66,6 +66,8 @@ void ra_dictionary_free(ra_dictionary *dictionary) {
         ra_backend_deallocate(dictionary->backend, dictionary->parameters[i].value);
         ra_backend_deallocate(dictionary->backend, dictionary->parameters[i].gradient);
     }
+    ra_buffer_release(&dictionary->of_points);
+    ra_buffer_release(&dictionary->of_values);
     ra_backend_deallocate(dictionary->backend, dictionary->D);
     ra_backend_deallocate(dictionary->backend, dictionary->atoms);
     ra_backend_release(dictionary->backend);
@@ -189,6 +191,30 @@ ra_status ra_dictionary_backward(ra_dictionary *dictionary, const float *dD, ra_
 
 float *ra_dictionary_gradient_memory(ra_dictionary *dictionary) {
     return dictionary->parameters[dictionary->type->dense].gradient;
+}
+
+/* ---- without D ------------------------------------------------------------------------------------------ */
+
+/* With D, 2 A N d additions for W C and as many for dD C^T, A being the number of active atoms. Without it, 2 B N d
+ * twice, and 2 N for each active latent in z W, z^T g and g . W_k, which gather rows: per addition they take
+ * GATHER times as long as a product of dense matrices (measured: 8 to 10 with AVX-512, 5 with AVX2). N is in all of
+ * them. */
+bool ra_dictionary_decodes(const ra_dictionary *dictionary, size_t rows, size_t entries, size_t atoms) {
+    const double GATHER = 10, GATHERED = 3, PRODUCTS = 2;
+    double d = (double)dictionary->dimensions;
+    double with = PRODUCTS * (double)atoms * d;
+    double without = PRODUCTS * (double)rows * d + GATHERED * GATHER * (double)entries;
+    return dictionary->type->decode && ra_backend_host_memory(dictionary->backend) && without < with;
+}
+
+ra_status ra_dictionary_decode(ra_dictionary *dictionary, const ra_codes *z, float *x_hat, ra_error *err) {
+    RA_TRY(ra_dictionary_project(dictionary, err));
+    return dictionary->type->decode(dictionary, z, x_hat, err);
+}
+
+ra_status ra_dictionary_decode_backward(ra_dictionary *dictionary, const ra_decoded *decoded, float *dvalue,
+                                        ra_error *err) {
+    return dictionary->type->decode_backward(dictionary, decoded, dvalue, err);
 }
 
 /* ---- multiplier ---------------------------------------------------------------------------------------- */

@@ -13,6 +13,10 @@ typedef struct ra_dictionary_type {
                          ra_error *err);
     /* the gradients of the parameters <- dD [count,d]; D holds the same atoms */
     ra_status (*backward)(ra_dictionary *dictionary, const float *dD, size_t count, ra_error *err);
+    /* the same products without D (ra_dictionary_decode() and ra_dictionary_decode_backward()); NULL: none */
+    ra_status (*decode)(ra_dictionary *dictionary, const ra_codes *z, float *x_hat, ra_error *err);
+    ra_status (*decode_backward)(ra_dictionary *dictionary, const ra_decoded *decoded, float *dvalue,
+                                 ra_error *err);
     void (*moved)(ra_dictionary *dictionary, size_t step, double rate); /* may be NULL */
     ra_status (*loaded)(ra_dictionary *dictionary, ra_error *err);      /* may be NULL */
     void (*release)(ra_dictionary *dictionary);                         /* may be NULL */
@@ -35,6 +39,7 @@ struct ra_dictionary {
     int32_t *atoms;  /* [K] backend memory: the selection */
     ra_parameter parameters[RA_DICTIONARY_PARAMETERS];
     size_t count;
+    ra_buffer of_points, of_values;   /* of products without D: [B,N], [entries] */
     struct ra_mixture_state *mixture; /* of mixtures alone */
 };
 

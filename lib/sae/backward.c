@@ -1,5 +1,6 @@
 /* The gradient of every parameter. dD comes from decoding and, if the dictionary encodes, too, from encoding;
- * when it is complete, the dictionary computes the gradients of its parameters.
+ * when it is complete, the dictionary computes the gradients of its parameters. A pass that did without D (forward.c)
+ * does without dD: the dictionary's gradients come from those of x_hat.
  *
  * The gradient of the codes is needed for active latents only, with two exceptions that need it for all:
  * jumprelu, whose thresholds learn from inactive latents, too, and encoders with a norm, in which every
@@ -9,9 +10,21 @@
 
 #include <string.h>
 
+/* The gradients of the dictionary's parameters, and pass->dvalue <- that of the active codes through x_hat. */
+static ra_status backward_without(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g, ra_error *err) {
+    size_t n = pass->rows * sae->encoder.dimensions;
+    const ra_decoded decoded = {.z = &pass->codes,
+                                .packed = ra_sae_pass_codes(pass),
+                                .x_hat = pass->x_hat,
+                                .dx_hat = g->x_hat ? g->x_hat : pass->x_hat};
+    if (!g->x_hat) RA_TRY(ra_backend_axpby(sae->backend, 0, NULL, 0, pass->x_hat, n, err));
+    return ra_dictionary_decode_backward(sae->dictionary, &decoded, pass->dvalue, err);
+}
+
 /* dD <- codes^T dx_hat + the loss's own gradient of D. */
-static ra_status backward_decoding(const ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g, float *dD,
+static ra_status backward_decoding(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g, float *dD,
                                    ra_error *err) {
+    if (!pass->D) return backward_without(sae, pass, g, err);
     size_t d = sae->encoder.dimensions, n = pass->atom_count * d;
     RA_TRY(ra_backend_axpby(sae->backend, g->D ? 1 : 0, g->D, 0, dD, n, err));
     if (!g->x_hat) return RA_OK;
@@ -35,11 +48,12 @@ static ra_status dense_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sa
 static ra_status sparse_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gradients *g,
                                       ra_error *err) {
     size_t d = sae->encoder.dimensions, entries = ra_codes_entries(&pass->codes);
-    if (g->x_hat)
+    bool there = g->x_hat || !pass->D;
+    if (g->x_hat && pass->D)
         RA_TRY(ra_backend_decode_gradient(sae->backend, ra_sae_pass_codes(pass), g->x_hat, pass->D, d,
                                           pass->dvalue, err));
-    if (g->value || !g->x_hat)
-        RA_TRY(ra_backend_axpby(sae->backend, g->value ? 1 : 0, g->value, g->x_hat ? 1 : 0, pass->dvalue,
+    if (g->value || !there)
+        RA_TRY(ra_backend_axpby(sae->backend, g->value ? 1 : 0, g->value, there ? 1 : 0, pass->dvalue,
                                 entries, err));
     return g->codes ? ra_backend_gather_entries(sae->backend, &pass->codes, g->codes, 1, pass->dvalue, err)
                     : RA_OK;
@@ -94,10 +108,11 @@ static ra_status sum_gradients(const ra_sae *sae, const ra_sae_pass *pass, ra_er
     return RA_OK;
 }
 
-/* The gradients of the dictionary's parameters, from dD summed over the members. */
+/* The gradients of the dictionary's parameters, from dD summed over the members; they may be there already. */
 static ra_status backward_dictionary(ra_sae *sae, const ra_sae_pass *pass, float *dD, ra_error *err) {
     for (size_t i = sae->owned; i < sae->count; i++)
         sae->packed[i] = pass->atoms && sae->parameters[i].rank == 2 && sae->parameters[i].gradient;
+    if (!pass->D) return RA_OK;
     RA_TRY(sum_over_members(sae, dD, pass->atom_count * sae->encoder.dimensions, err));
     return ra_dictionary_backward(sae->dictionary, dD, err);
 }

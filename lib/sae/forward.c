@@ -2,7 +2,8 @@
  *
  * Codes are sparse. In training, only the atoms that are active in the batch are computed: the others change
  * neither x_hat nor any gradient, and their rows of W C would cost as much as those of the active ones. The
- * active atoms are a dictionary of their own, for which the latents of the codes are numbered anew.
+ * active atoms are a dictionary of their own, for which the latents of the codes are numbered anew. Of many atoms
+ * made of many points not even that is computed, but the codes times W, times C (ra_dictionary_decode()).
  * Thresholds that learn from inactive latents, and some losses, need the whole dictionary. */
 #include "sae/sae.h"
 #include "ra_memory.h"
@@ -110,7 +111,8 @@ static bool encodes_with_dictionary(const ra_sae *sae) {
     return ra_activation_types[sae->activation.kind]->pursues || !sae->encoder.tensor[RA_ENCODER_WEIGHT];
 }
 
-static ra_status read_dictionary(ra_sae *sae, ra_sae_pass *pass, ra_error *err) {
+/* pass->x_hat <- the codes times the dictionary, and what of it the backward pass needs. */
+static ra_status decode(ra_sae *sae, ra_sae_pass *pass, ra_error *err) {
     size_t K = sae->encoder.concepts;
     bool whole = !sae->training || pass->all_atoms || encodes_with_dictionary(sae) ||
                  ra_activation_types[sae->activation.kind]->theta_gradient != NULL;
@@ -118,7 +120,14 @@ static ra_status read_dictionary(ra_sae *sae, ra_sae_pass *pass, ra_error *err) 
     if (whole) pass->atom_count = K;
     pass->atoms = pass->atom_count < K ? pass->atom_list : NULL;
     if (pass->atoms) RA_TRY(pack_codes(sae, pass, err));
-    return ra_dictionary_select(sae->dictionary, pass->atoms, pass->atom_count, &pass->D, err);
+    bool without =
+        !whole && ra_group_size(sae->group) == 1 &&
+        ra_dictionary_decodes(sae->dictionary, pass->rows, ra_codes_entries(&pass->codes), pass->atom_count);
+    pass->D = NULL;
+    if (without) return ra_dictionary_decode(sae->dictionary, &pass->codes, pass->x_hat, err);
+    RA_TRY(ra_dictionary_select(sae->dictionary, pass->atoms, pass->atom_count, &pass->D, err));
+    return ra_backend_decode(sae->backend, ra_sae_pass_codes(pass), RA_F32, pass->D, sae->encoder.dimensions,
+                             pass->x_hat, err);
 }
 
 static ra_status pursue(ra_sae *sae, const float *x, ra_sae_pass *pass, ra_error *err) {
@@ -149,7 +158,5 @@ ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *
         RA_TRY(type->evaluate(&sae->activation, ra_backend_default_stream(sae->backend), pass->pre, rows, K,
                               &pass->codes, err));
     }
-    RA_TRY(read_dictionary(sae, pass, err));
-    return ra_backend_decode(sae->backend, ra_sae_pass_codes(pass), RA_F32, pass->D, sae->encoder.dimensions,
-                             pass->x_hat, err);
+    return decode(sae, pass, err);
 }

@@ -105,6 +105,16 @@ class SameBytes(Resume):
         whole = self.train("--steps", "30")
         self.assertEqual(self.train("--steps", "30", "--checkpoint-steps", "4"), whole)
 
+    def test_neither_threads_nor_parts_matter_where_the_dictionary_is_not_computed(self):
+        # wide rows and few active latents: x_hat is z W C + z Relax, and no atom is computed (ra_dictionary_decodes())
+        self.x = support.write_npy(self.path("wide.npy"), small_data(rows=96, d=64))
+        self.flags = ["--concepts", "64", "--batch-size", "8", "--seed", "3", "--quiet"]
+        flags = ["--mixture", "dense", "--top-k", "3"]
+        whole = self.train(*flags, "--steps", "30", "--threads", "1")
+        self.assertEqual(self.train(*flags, "--steps", "30", "--threads", "3"), whole)
+        self.train(*flags, "--steps", "13", "--threads", "2")
+        self.assertEqual(self.train(*flags, "--steps", "30", "--threads", "1", "--resume", self.out), whole)
+
     def test_the_number_of_threads_may_change(self):
         whole = self.train("--steps", "30", "--threads", "1")
         self.train("--steps", "13", "--threads", "2")
