@@ -632,15 +632,31 @@ START_TEST(test_jobs_run_in_order_on_the_thread_of_the_reloader) {
 }
 END_TEST
 
+/* Whether a mapping of this process is of that file. */
+static bool is_mapped(const char *path) {
+    char line[1024];
+    bool found = false;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    ck_assert_ptr_nonnull(maps);
+    while (!found && fgets(line, sizeof line, maps)) found = strstr(line, path) != NULL;
+    fclose(maps);
+    return found;
+}
+
 START_TEST(test_the_reloader_frees_what_nobody_holds) {
-    registry *dictionaries = with_one(write_model("a.safetensors", 1));
+    const char *path = write_model("a.safetensors", 1);
+    registry *dictionaries = with_one(path);
     reloader *worker = NULL;
     ra_ok(reloader_start(dictionaries, &(reloader_options){.queue = 3}, &worker, &err));
     served *old = registry_acquire(dictionaries, "words");
     ra_ok(registry_unload(dictionaries, "words", &err));
+    ck_assert(is_mapped(path));
     served_release(old);
-    usleep(50000);
-    ck_assert_uint_eq(registry_free_retired(dictionaries), 0); /* it was quicker */
+    for (int tries = 0; is_mapped(path); tries++) { /* nobody else asks for it */
+        ck_assert_int_lt(tries, 5000);
+        usleep(10000);
+    }
+    ck_assert_uint_eq(registry_free_retired(dictionaries), 0);
     ck_assert(reloader_stop(worker, 30));
     registry_free(dictionaries);
 }
