@@ -152,10 +152,11 @@ typedef struct ra_model_info {
     bool has_explanations; /* the file says something with labels of its atoms (ra_model_atom_words()) */
     bool has_statistics, has_layout;
     bool has_cofiring, has_quantiles, has_contrasts; /* parts of the statistics, and contrasts */
-    ra_latent_items items;                    /* that the rows of the statistics are parts of */
-    size_t item_count;                        /* items whose codes are kept for each latent */
-    bool has_tokens;                          /* of the rows and items of the statistics */
-    float coverage, hull_share, trace_cosine; /* of the median atom; NaN: unknown */
+    size_t training_bins;                            /* of the course of the training; 0: unknown */
+    ra_latent_items items;                           /* that the rows of the statistics are parts of */
+    size_t item_count;                               /* items whose codes are kept for each latent */
+    bool has_tokens;                                 /* of the rows and items of the statistics */
+    float coverage, hull_share, trace_cosine;        /* of the median atom; NaN: unknown */
     size_t agreement_runs;                   /* that the atoms were compared with (ra_agreement.h); 0: none */
     double agreement_level;                  /* the cosine from which on a run has an atom */
     float agreement_share, agreement_cosine; /* of the median atom; NaN: unknown */
@@ -279,6 +280,29 @@ const ra_latent_statistics *ra_model_latent_statistics(const ra_model *model);
 
 /* position <- x and y of atom < K on the map of all atoms; false if the file has no layout. */
 bool ra_model_atom_layout(const ra_model *model, size_t atom, float position[2]);
+
+/* The course of the training, which `rasae train` writes into a checkpoint (proto/artifact.md, train.history). */
+typedef enum ra_training_column {
+    RA_TRAINING_STEP, /* the last one of the bin, from 1 */
+    RA_TRAINING_ROWS, /* of its batches */
+    RA_TRAINING_LOSS,
+    RA_TRAINING_R2,               /* around one mean of all numbers */
+    RA_TRAINING_L0,               /* active latents per row */
+    RA_TRAINING_GRAD_NORM,        /* before clipping */
+    RA_TRAINING_DEAD,             /* share of the latents */
+    RA_TRAINING_LR,               /* learning rate */
+    RA_TRAINING_R2_PER_DIMENSION, /* around the mean of each dimension */
+    RA_TRAINING_COLUMNS
+} ra_training_column;
+
+enum { RA_TRAINING_BINS = 2048 }; /* at most */
+
+extern const char *const ra_training_names[RA_TRAINING_COLUMNS]; /* "step", "rows", "loss", ... */
+
+/* [*bins, RA_TRAINING_COLUMNS], one row for so many consecutive steps, in their order: loss, both R2, L0 and the gradient
+ * norm are means over the rows of the bin, the others the values of its last step. An R2 is NaN where nothing varied. NULL
+ * and 0 if the file has none; it lives as long as the model. */
+const float *ra_model_training(const ra_model *model, size_t *bins);
 
 /* The contrasts that the file holds (ra_contrast.h), by name; they live as long as the model. NULL past the last. */
 size_t ra_model_contrast_count(const ra_model *model);

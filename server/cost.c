@@ -70,6 +70,8 @@ static double count_steps(cost_kind kind, const http_request *request, double by
         return (rows < 1 ? 1 : rows) * (double)info->concepts * d;
     case COST_TABLE:
         return (double)info->concepts;
+    case COST_TRAINING:
+        return (double)info->training_bins * RA_TRAINING_COLUMNS;
     case COST_ITEMS:
         return items_asked(request, info);
     case COST_ATOMS:
@@ -89,7 +91,8 @@ static double write_cost(cost_kind kind, const http_request *request) {
 /* However little it is, what a device computes goes through the batcher: it joins requests, and only its few
  * workspaces take memory on the device. */
 static bool is_for_device(cost_kind kind, const ra_model_info *info) {
-    return kind != COST_ATOMS && kind != COST_TABLE && kind != COST_ITEMS && info->device_bytes > 0;
+    bool computes = kind == COST_ENTRIES || kind == COST_SCAN || kind == COST_QUERIES;
+    return computes && info->device_bytes > 0;
 }
 
 bool cost_is_heavy(const cost *stated, const http_request *request, const ra_model_info *info) {

@@ -25,6 +25,7 @@ typedef enum cost_kind {
     COST_QUERIES,  /* the same, but a JSON body may hold numbers of atoms in place of rows: searching */
     COST_ATOMS,    /* d steps for each atom that is asked for: writing them out */
     COST_TABLE,    /* K steps: writing what is known of every atom */
+    COST_TRAINING, /* a step for each number of the course of the training */
     COST_ITEMS,    /* a step for each row of each item that is asked for */
     COST_READ,     /* always heavy: reads a file */
     COST_PAIRS,    /* always heavy: compares all atoms with all others */

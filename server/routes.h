@@ -22,7 +22,8 @@ enum {
     FORMS_JSON = 1u << FORM_JSON,
     FORMS_MATRIX = FORMS_JSON | 1u << FORM_RAW | 1u << FORM_NPY,
     FORMS_LINES = FORMS_JSON | 1u << FORM_NDJSON,
-    FORMS_TABLE = FORMS_JSON | 1u << FORM_NPY | 1u << FORM_CSV | 1u << FORM_DINOVISION,
+    FORMS_COLUMNS = FORMS_JSON | 1u << FORM_NPY | 1u << FORM_CSV,
+    FORMS_TABLE = FORMS_COLUMNS | 1u << FORM_DINOVISION,
     FORMS_FILE = 1u << FORM_SAFETENSORS | 1u << FORM_RAW | 1u << FORM_NPY,
     FORMS_OIP = 1u << FORM_COUNT,         /* of the Open Inference Protocol, whatever Content-Type says */
     FORMS_NOTHING = 1u << FORM_COUNT << 1 /* no body, or {}, which some clients always send; likewise */

@@ -232,6 +232,7 @@ static void json_model(const inspection *in, text *json) {
     json_object(json, "model");
     json_model_info(json, ra_model_get_info(in->model));
     json_object_end(json);
+    inspect_training_json(json, in->model);
     inspect_contrasts_json(json, in->model);
     json_array(json, "atoms");
     for (size_t i = 0; i < in->shown; i++) {
@@ -491,6 +492,7 @@ static void print_model(const inspection *in) {
         if (isfinite(info->hull_share)) printf(", cosine with the mixture %.3f", (double)info->hull_share);
         putchar('\n');
     }
+    inspect_training_print(in->model);
     if (isfinite(info->trace_cosine))
         printf("  traced to at most %zu rows of data, cosine %.3f for the median atom\n", info->trace_rows,
                (double)info->trace_cosine);

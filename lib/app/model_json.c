@@ -71,6 +71,7 @@ void json_model_info(text *out, const ra_model_info *info) {
     json_bool(out, "has_quantiles", info->has_quantiles);
     json_bool(out, "has_contrasts", info->has_contrasts);
     json_bool(out, "has_layout", info->has_layout);
+    json_bool(out, "has_training", info->training_bins > 0);
     json_text(out, "model", info->model);
     json_text(out, "hook", info->hook);
     json_text(out, "source", info->from_checkpoint ? "checkpoint" : "artifact");

@@ -40,6 +40,8 @@
 
 enum { RA_MODEL_ALLOCATIONS = 32 };
 
+extern const char ra_model_training_name[]; /* of the tensor, in checkpoints and artifacts */
+
 /* The value of `format` in the metadata of a fused artifact. */
 #define RA_MODEL_FORMAT "rasae.fused.v1"
 
@@ -128,7 +130,8 @@ struct ra_model {
     ra_labels *item_labels;          /* K * I lines; statistics.item_codes.label */
     ra_labels *token_words;          /* statistics.tokens.words */
     const float *layout;             /* [K,2]; NULL: none */
-    ra_contrast *contrasts;          /* [contrast_count] by name */
+    const float *training;  /* [info.training_bins, RA_TRAINING_COLUMNS]; NULL: unknown (training.c) */
+    ra_contrast *contrasts; /* [contrast_count] by name */
     size_t contrast_count;
 };
 
@@ -181,6 +184,7 @@ ra_status ra_model_open_points(ra_model *model, const ra_safetensors *file, ra_e
 /* The figures of info about the median atom. */
 ra_status ra_model_measure_provenance(ra_model *model, ra_error *err);
 
+ra_status ra_model_open_training(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_trace(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_agreement(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, ra_error *err);

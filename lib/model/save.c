@@ -201,6 +201,9 @@ static ra_status add_additions(const ra_model *model, const ra_model_additions *
     if (layout) add(a, "atoms.layout", ra_tensor_2d(RA_F32, layout, model->info.concepts, 2));
     RA_TRY(choose_agreement(model, additions->agreement, a, err));
     RA_TRY(choose_contrasts(model, additions->contrast, a, err));
+    if (model->training)
+        add(a, ra_model_training_name,
+            ra_tensor_2d(RA_F32, model->training, model->info.training_bins, RA_TRAINING_COLUMNS));
     return add_trace(model, additions->trace, a, err);
 }
 

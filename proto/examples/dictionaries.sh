@@ -32,6 +32,11 @@ revision=$(curl -fsSI "$url/v1/dictionaries/$name" | tr -d '\r' | sed -n 's/^X-D
 curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=norm" -H "If-Match: \"$revision\"" -D - -o "$temporary/atom"
 # X-Dictionary-Revision: 5f0c6a1b9d2e4c7788a1f0e3b2d4c6a9
 
+# The course of the training, for a chart: a table with a line for each bin of steps.
+curl -sS "$url/v1/dictionaries/$name/training?columns=step,loss,r2,l0,dead&format=csv"
+# step,loss,r2,l0,dead
+# 8,0.0123,0.41,16,0.2
+
 # How alike two dictionaries are that the server has, here one and itself.
 curl -fsS "$url/v1/dictionaries/$name/compare" -H 'Content-Type: application/json' -d "{\"with\": \"$name\"}"
 # {"dictionary": "words", "with": "words", ..., "stability_with_flips": 1, ..., "match": [0, 1, ...], ...}

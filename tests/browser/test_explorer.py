@@ -100,7 +100,7 @@ class Views(Explorer):
         from environment import Daemon, golden
         with Daemon("--dictionary", "bare=" + golden("dict-basic.checkpoint.safetensors")) as bare:
             page = self.page()
-            for view, panel, command in (("atom/0", "fires", "rasae eval"), ("atom/0", "trace", "rasae trace"), ("map", None, "rasae layout")):
+            for view, panel, command in (("atom/0", "fires", "rasae eval"), ("atom/0", "trace", "rasae trace"), ("dictionary", "training", "rasae train"), ("map", None, "rasae layout")):
                 page.goto("http://%s:%d/#/d/bare/%s" % (*bare.address, view))
                 self.wait(page, view.split("/")[0])
                 self.assertIn(command, page.inner_text("[data-panel=%s]" % panel if panel else "main"))
@@ -309,6 +309,20 @@ class Views(Explorer):
         links = page.eval_on_selector_all("[data-panel=both] tbody tr", "all => all.map((row) => [...row.querySelectorAll('a')].map((one) => Number(one.hash.split('/').pop())))")
         self.assertEqual(links[0], [int(order[0]), int(cosines[order[0]].argmax())])
         self.assertIn("no other dictionary of 384 dimensions", self.open("#/d/words/compare", "compare").inner_text("main"))
+
+    def test_the_course_of_the_training(self):
+        found = self.daemon.get("/v1/dictionaries/digits/training").json["columns"]
+        page = self.both("#/d/digits/dictionary?", "digits-dictionary", "dictionary")
+        page.wait_for_selector("[data-panel=training] svg")
+        text = page.inner_text("[data-panel=training] p")
+        for value in (found["step"][-1], found["loss"][-1], found["r2"][-1]):
+            self.assertIn(page.evaluate("(value) => import('/explorer/dom.js').then((dom) => dom.num(value))", value), text)
+        self.assertEqual(page.locator("[data-panel=training] svg").count(), 4)
+        path = page.get_attribute("[data-panel=training] svg >> nth=0 >> path.line", "d")
+        self.assertEqual(path.count("M") + path.count("L"), len(found["step"]))
+        chart = page.locator("[data-panel=training] svg").nth(0)
+        chart.hover(position={"x": chart.bounding_box()["width"] - 5, "y": 20})
+        page.wait_for_selector("[data-panel=training] >> text=/^step %d: /" % found["step"][-1])
 
     def test_the_service_counts_requests(self):
         page = self.open("#/service", "service")

@@ -1,5 +1,6 @@
 """`rasae inspect` (trainer/inspect): what it prints of each kind of file, and of files that are broken."""
 
+import json
 import math
 import re
 
@@ -30,6 +31,19 @@ class Inspect(Case):
             {t["name"]: t["shape"] for t in report["tensors"]}, {n: t.shape for n, t in tensors.items()}
         )
         self.assertEqual(report["metadata"], metadata)
+
+    def test_how_far_the_training_went(self):
+        model, fused, log = (self.path(name) for name in ("model", "fused", "log"))
+        self.good("train", DATA, "--concepts", "12", "--top-k", "3", "--points", "20", "--steps", "5", "-o", model, "--log", log)
+        self.good("fuse", model, "-o", fused)
+        with open(log, encoding="utf-8") as file:
+            last = [json.loads(line) for line in file][-1]
+        for path in (model, fused):
+            self.assertIn("  trained for 5 steps, at the end with a loss of %.4g, L0 3," % last["loss"], self.good("inspect", path))
+            told = self.good_json("inspect", path, "--json")["training"]
+            self.assertEqual((told["bins"], told["steps"]), (5, 5))
+            self.assertClose([told[name] for name in ("loss", "r2", "l0")], [last[name] for name in ("loss", "r2", "l0")], 1e-6)
+        self.assertIsNone(self.good_json("inspect", CHECKPOINT, "--json")["training"])
 
     def test_what_a_device_needs_for_it(self):
         model = golden("jumprelu-l0.final.safetensors")

@@ -2,6 +2,7 @@
 "words", with 8 atoms of 3 dimensions, made of 16 points, and what was measured of their latents."""
 
 import json
+import math
 import os
 import random
 import struct
@@ -41,6 +42,7 @@ def write_checkpoint(path, encoder=True):
     if encoder:
         tensors["encoder.final_block.0.weight"] = tensor(CONCEPTS, DIMENSIONS)
         tensors["encoder.final_block.0.bias"] = tensor(CONCEPTS)
+        tensors["train.history"] = [2, 9], [8, 64, 0.5, 0.25, 3, 1, 0.125, 0.001, 0.5, 16, 64, 0.25, math.nan, 3, 1, 0, 0.001, 0.75]
     http.write_safetensors(path, tensors, {"sae": "topk", "top_k": "3", "delta": "0.5"})
     return path
 

@@ -47,6 +47,7 @@ MORE = {
     "edit": ({"set_": ["5:scale:2"], "keep_error": True},
              {"body": numpy.ones((2, contract.DIMENSIONS), "f4"), "set_": ["5:ablate"]}),
     "contrast": ({"limit": 2},),
+    "training": ({"columns": ["step", "loss"]},),
     "sae_vector": ({"which": "decoder"},),
 }
 
@@ -128,6 +129,8 @@ class Generated(unittest.TestCase):
                 made[name] = getattr(self.models, enums[name])(value)
             elif name == "fields":
                 made[name] = [self.models.AtomField(one) for one in value]
+            elif name == "columns":
+                made[name] = [self.models.TrainingColumn(one) for one in value]
             elif name == "body" and isinstance(value, numpy.ndarray):
                 file = io.BytesIO()
                 numpy.save(file, value)

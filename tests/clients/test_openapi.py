@@ -314,6 +314,18 @@ class Contract(unittest.TestCase):
             self.get(target, status=304, headers={"If-None-Match": tag})
             self.get(target, status=412, headers={"If-Match": '"another"'})
 
+    def test_the_course_of_a_training(self):
+        target = D + "/training"
+        self.assertEqual(self.get(target).json["columns"]["step"], [8, 16])
+        self.get(target + "?columns=loss,step&format=csv")
+        self.get(target + "?format=npy")
+        self.get(target + "?columns=color", status=400)
+        self.get(target, status=304, headers={"If-None-Match": self.get(target).headers["ETag"]})
+        self.get(target, status=406, headers={"Accept": "text/html"})
+        self.get(target, status=412, headers={"If-Match": '"another"'})
+        self.get("/v1/dictionaries/none/training", status=404)
+        self.get("/v1/dictionaries/bare/training", status=409)
+
     def test_two_dictionaries(self):
         self.assertEqual(self.post(D + "/compare", {"with": "words"}).json["points"], 16)
         self.post(D + "/compare", {"with": "plain"}, status=400)

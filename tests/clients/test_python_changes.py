@@ -81,6 +81,14 @@ class Changes(unittest.TestCase):
         with self.assertRaises(ValueError):
             self.words.contrast("heat", sort="color")
 
+    def test_the_course_of_the_training(self):
+        course = self.words.training()
+        self.assertEqual(list(course["step"]), [8, 16])
+        self.assertTrue(np.isnan(course["r2"][1]))
+        self.assertEqual({name: list(values) for name, values in self.words.training(["loss", "step"]).items()},
+                         {"loss": [0.5, 0.25], "step": [8, 16]})
+        self.assertTrue(self.words.info.has_training)
+
     def test_the_same_in_asyncio(self):
         async def work():
             async with AsyncClient(self.server.url, key=contract.ADMIN_KEY) as client:
@@ -96,6 +104,7 @@ class Changes(unittest.TestCase):
                 await words.delete_atom_list("pond")
                 self.assertEqual([one.name for one in await words.contrasts()], ["heat"])
                 self.assertEqual(await words.contrast("heat", 2), self.words.contrast("heat", 2))
+                self.assertEqual(list((await words.training(["step"]))["step"]), [8, 16])
         asyncio.run(work())
 
 

@@ -2,6 +2,7 @@
  *
  *   contrasts.c  the contrasts of sets of data that the file holds
  *   latents.c    what was measured of a latent on data: which others are active with it, rows from all over its range
+ *   training.c   how far the training went
  *
  * Thread safety: one thread.
  */
@@ -10,6 +11,10 @@
 
 #include "app/json.h"
 #include "ra.h"
+
+/* `training`, an object of its last values, or null; a line. */
+void inspect_training_json(text *json, const ra_model *model);
+void inspect_training_print(const ra_model *model);
 
 /* `contrasts`, an array in the object of the file; a line for each contrast. */
 void inspect_contrasts_json(text *json, const ra_model *model);

@@ -107,6 +107,8 @@ static ra_status store_point_labels(const train_run *run, ra_safetensors_writer 
 /* The history of a run is part of its checkpoint, so that the report of a resumed run has the whole curve.
  * Files without one start an empty history. */
 enum { COLUMNS = sizeof(report_point) / sizeof(double) }; /* all of its members are doubles */
+_Static_assert((int)COLUMNS == (int)RA_TRAINING_COLUMNS && (int)REPORT_POINTS == (int)RA_TRAINING_BINS,
+               "a model reads the history of its checkpoint");
 
 static const char history_name[] = "train.history", width_key[] = "train.history_width",
                   begun_key[] = "train.history_begun";

@@ -101,6 +101,7 @@ static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_mode
     RA_TRY(ra_model_open_points(model, file, err));
     RA_TRY(ra_model_open_trace(model, file, err));
     RA_TRY(ra_model_open_agreement(model, file, err));
+    RA_TRY(ra_model_open_training(model, file, err));
     RA_TRY(ra_model_open_contrasts(model, file, err));
     RA_TRY(ra_model_measure_provenance(model, err));
     RA_TRY(ra_model_open_statistics(model, file, err));

@@ -8,8 +8,12 @@
 
 /* ---- checks ------------------------------------------------------------------------------------------- */
 
-/* "[48, any]": a size of 0, the last one or all, stands for any. */
+/* "[48, any]": a size of 0 stands for any. */
 static const char *expected_text(int rank, const size_t *sizes, char *buffer, size_t size) {
+    if (rank == 2 && !sizes[0] && sizes[1]) {
+        snprintf(buffer, size, "[any, %zu]", sizes[1]);
+        return buffer;
+    }
     if (sizes[rank - 1]) return ra_shape_text(rank, sizes, buffer, size);
     if (!sizes[0]) return rank == 1 ? "[any]" : "[any, any]";
     snprintf(buffer, size, "[%zu, any]", sizes[0]);

@@ -304,6 +304,12 @@ class AsyncDictionary:
         """As Dictionary.edit."""
         return await self._run(lambda now: now.edit(inputs, edits, keep_error, batch_size, progress))
 
+    # ---- what the file says of its training
+
+    async def training(self, columns: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """As Dictionary.training."""
+        return await self._run(lambda now: now.training(columns))
+
     # ---- what the file says of two sets of data
 
     async def compare(self, other: str) -> Comparison:

@@ -241,6 +241,13 @@ class Dictionary:
         their atoms one to one."""
         return self._run(lambda now: now.compare(other))
 
+    # ---- what the file says of its training
+
+    def training(self, columns: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """The course of the training, one array per column, one number per bin of steps: "step", "loss", "r2", "l0", "dead" and
+        others; NaN: unknown. ConflictError when the file does not have it."""
+        return self._run(lambda now: now.training(columns))
+
     # ---- what the file says of two sets of data
 
     def contrasts(self) -> list[Contrast]:

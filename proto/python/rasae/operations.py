@@ -111,6 +111,9 @@ class Operations:
     def table(self, columns: Sequence[str] | None) -> Call[dict[str, NDArray[Any]]]:
         return wire.read_table((yield from self._get("/table", arguments.names(columns, "columns"))))
 
+    def training(self, columns: Sequence[str] | None) -> Call[dict[str, NDArray[Any]]]:
+        return wire.read_table((yield from self._get("/training", arguments.names(columns, "columns"))))
+
     def contrasts(self) -> Call[list[Contrast]]:
         return list(every(Contrast, wire.member((yield from self._get("/contrasts")), "contrasts")))
 

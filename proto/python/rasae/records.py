@@ -97,6 +97,7 @@ class Info(Record):
     has_cofiring: bool | None = None  #: cofiring() answers
     has_quantiles: bool | None = None  #: the `quantiles` of an atom are known
     has_contrasts: bool | None = None  #: the file holds contrasts
+    has_training: bool | None = None  #: for training()
     item_shape: Mapping[str, Any] | None = None  #: rows, skip, height and width of what the rows of the statistics are parts of
     item_count: int | None = None  #: items whose codes the file holds for each atom
     has_tokens: bool | None = None  #: the file says what the tokens of texts are

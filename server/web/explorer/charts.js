@@ -24,7 +24,7 @@ export function strip(parts) {
   }));
 }
 
-const FRAME = { width: 560, left: 44, right: 10, top: 8, bottom: 22 };
+const FRAME = { width: 560, left: 50, right: 10, top: 8, bottom: 22 };
 
 function chart(height, label, ...children) {
   return svg("svg", { class: "chart", viewBox: "0 0 " + FRAME.width + " " + height, role: "img", "aria-label": label }, ...children);
@@ -108,25 +108,46 @@ export function plot(values, { label, height = 130 } = {}) {
   return node;
 }
 
-// A line over steps, from the left to the right.
-export function line(values, { label, height = 130, low = 0, axis = tick, from = "", to = "" } = {}) {
-  const { width, left, right, top, bottom } = FRAME;
+// A line from the left to the right; the pointer says which value is where. places: where on the axis each value is, rising;
+// without it they are as far from each other. low: where the axis begins; null: below the values, but for the few lowest. log: for
+// values above zero.
+export function line(values, { label, height = 130, low = 0, log = false, places = null, axis = tick, from = "", to = "", say } = {}) {
+  const { width, right, top, bottom } = FRAME;
+  const good = Array.from(values).filter((value) => Number.isFinite(value) && (!log || value > 0)).sort((a, b) => a - b);
+  const turn = log ? Math.log : (value) => value, back = log ? Math.exp : (value) => value;
+  let least = low === null || log ? turn(good[log ? 0 : Math.floor(0.03 * good.length)] ?? 1) : low;
+  let most = good.length ? Math.max(turn(good.at(-1)), least) : least;
+  if (most === least) { most += low === null ? Math.abs(most) / 2 || 1 : 1; if (low === null) least -= Math.abs(least) / 2 || 1; }
+  const marks = [0, 0.5, 1].map((share) => axis(back(least + (most - least) * share)));
+  const left = Math.max(FRAME.left, 12 + 7.5 * Math.max(...marks.map((mark) => mark.length)));
   const inner = width - left - right, tall = height - top - bottom;
-  let most = low;
-  for (const value of values) if (Number.isFinite(value)) most = Math.max(most, value);
-  if (most === low) most = low + 1;
-  const x = (i) => left + inner * (values.length > 1 ? i / (values.length - 1) : 0.5);
-  const y = (value) => top + tall * (1 - (value - low) / (most - low));
+  const first = places ? places[0] : 0, last = places ? places.at(-1) : values.length - 1;
+  const x = (i) => left + inner * (last > first ? ((places ? places[i] : i) - first) / (last - first) : 0.5);
+  const y = (value) => top + tall * (1 - Math.max((turn(value) - least) / (most - least), 0));
   let path = "", open = false;
   values.forEach((value, i) => {
-    if (!Number.isFinite(value)) { open = false; return; }
+    if (!Number.isFinite(value) || (log && !(value > 0))) { open = false; return; }
     path += (open ? "L" : "M") + x(i).toFixed(1) + " " + y(value).toFixed(1);
     open = true;
   });
-  return chart(height, label,
-    [0, 0.5, 1].map((share) => [
-      svg("line", { class: "axis", x1: left, x2: width - right, y1: top + tall * (1 - share), y2: top + tall * (1 - share) }),
-      svg("text", { x: left - 6, y: top + tall * (1 - share) + 4, "text-anchor": "end" }, axis(low + (most - low) * share))]),
+  const said = svg("text", { class: "marked", x: width - right, y: top + 4, "text-anchor": "end" });
+  const cursor = svg("line", { class: "marker", y1: top, y2: top + tall, visibility: "hidden" });
+  const node = chart(height, label,
+    marks.map((mark, i) => [
+      svg("line", { class: "axis", x1: left, x2: width - right, y1: top + tall * (1 - i / 2), y2: top + tall * (1 - i / 2) }),
+      svg("text", { x: left - 6, y: top + tall * (1 - i / 2) + 4, "text-anchor": "end" }, mark)]),
     svg("path", { class: "line", d: path || "M0 0" }),
-    svg("text", { x: left, y: height - 6 }, from), svg("text", { x: width - right, y: height - 6, "text-anchor": "end" }, to));
+    svg("text", { x: left, y: height - 6 }, from), svg("text", { x: width - right, y: height - 6, "text-anchor": "end" }, to), cursor, said);
+  if (!say) return node;
+  node.addEventListener("pointermove", (event) => {
+    const box = node.getBoundingClientRect(), wanted = (event.clientX - box.left) / box.width * width;
+    let i = 0;
+    for (let step = 1 << 12; step; step >>= 1) if (i + step < values.length && x(i + step) <= wanted) i += step;
+    if (i + 1 < values.length && x(i + 1) - wanted < wanted - x(i)) i++;
+    said.textContent = say(i);
+    for (const end of ["x1", "x2"]) cursor.setAttribute(end, x(i));
+    cursor.setAttribute("visibility", "visible");
+  });
+  node.addEventListener("pointerleave", () => { said.textContent = ""; cursor.setAttribute("visibility", "hidden"); });
+  return node;
 }

@@ -5,6 +5,8 @@ const COMMANDS = {
   relaxation: ["The file does not say how far atoms are from their mixtures.", "rasae fuse CHECKPOINT -o MODEL"],
   statistics: ["The file has no statistics of its latents on data.",
     "rasae eval MODEL DATA --labels LABELS --save MODEL"],
+  training: ["The file does not have the course of its training; checkpoints of `rasae train` do, unless --no-state left it out.",
+    "rasae train DATA -o CHECKPOINT\nrasae fuse CHECKPOINT -o MODEL"],
   layout: ["The file has no map of its atoms.", "rasae layout MODEL -o MODEL"],
   trace: ["The atoms are not traced to rows of data.", "rasae trace MODEL DATA --labels LABELS -o MODEL"],
   agreement: ["Other training runs were not compared with this one.", "rasae eval MODEL DATA --runs RUN1,RUN2 --save MODEL"],
@@ -16,9 +18,9 @@ const COMMANDS = {
   points: ["The file does not hold the vectors of its points.", "rasae fuse CHECKPOINT -o MODEL"],
 };
 
-import { copyable, el } from "./dom.js";
+import { copyable, el, inline } from "./dom.js";
 
 export function missing(what) {
   const [why, command] = COMMANDS[what];
-  return el("div", { class: "missing" }, el("p", {}, why + " This makes it:"), copyable(command, "the command"));
+  return el("div", { class: "missing" }, el("p", {}, inline(why + " This makes it:")), copyable(command, "the command"));
 }

@@ -1,6 +1,6 @@
 // The dictionary as a whole: its settings, how dense and how trustworthy its atoms are, its spectrum, and the file.
 
-import { at, columns, contrasts, fetched, get, npy, post } from "./ask.js";
+import { at, columns, contrasts, fetched, get, npy, once, post } from "./ask.js";
 import { bins, histogram, line } from "./charts.js";
 import { missing } from "./commands.js";
 import { bytes, el, facts, failure, known, later, num, panel, percent, plural, quiet, tick, tile } from "./dom.js";
@@ -53,6 +53,29 @@ function spectrum(context) {
   if (small <= 512 && numbers <= 4e6) compute();
   else place.append(el("button", { type: "button", onclick: compute }, "Compute it here (some seconds)"));
   return panel("spectrum", "Spectrum: the singular values of D", place);
+}
+
+const CURVES = [ // name, title, how a value is said, options of its chart
+  ["loss", "loss", num, { log: true }], ["r2", "R², the variance explained", num, { low: null }],
+  ["l0", "L0, latents active per row", num, {}], ["dead", "dead latents", percent, { axis: percent }],
+];
+
+// The course of the training, which the file keeps.
+function training(context) {
+  const { info, d, signal } = context;
+  const title = "Training";
+  if (info.has_training === undefined) return null; // an older server
+  if (!info.has_training) return panel("training", title, missing("training"));
+  const place = el("div");
+  later(place, once(info, "training", () => get(at(d, "/training?columns=step," + CURVES.map(([name]) => name).join()), signal)), ({ columns: all }) => {
+    const steps = all.step, last = steps.length - 1;
+    return [el("p", {}, "After " + plural(steps[last], "step") + ": " + CURVES.map(([name, , say]) => (name === "r2" ? "R²" : name === "l0" ? "L0"
+      : name === "dead" ? "dead" : name) + " " + say(all[name][last])).join(", ") + "."),
+    el("div", { class: "curves" }, CURVES.map(([name, text, say, options]) => el("figure", {}, el("figcaption", {}, text),
+      line(all[name].map((value) => value ?? NaN), { ...options, label: text + " by step", places: steps, from: num(steps[0]), to: num(steps[last]) + " steps",
+        say: (i) => "step " + num(steps[i]) + ": " + say(all[name][i]) }))))];
+  });
+  return panel("training", title, place);
 }
 
 // What the latents do on one set of data against another: the largest differences, with their intervals.
@@ -120,7 +143,7 @@ export async function show(place, context) {
   el("div", { class: "grid" },
     panel("settings", "Settings", facts([["activation", info.sae], ["encoder", info.encoder], ["standardized", info.standardized ? "yes" : "no"],
       ...settings.filter(([name]) => name !== "sae" && name !== "encoder").map(([name, value]) => [name, typeof value === "number" ? num(value) : String(value)])])),
-    file(context), density(context, all), spectrum(context),
+    file(context), density(context, all), training(context), spectrum(context),
     all.hull_share && spread("hull", "Within their points: cosine of atoms with their mixtures", all.hull_share),
     all.relaxation ? spread("relaxations", "Lengths of the relaxations", all.relaxation, known(delta) ? "Training allowed " + num(delta) + " (delta)." : null)
       : panel("relaxations", "Lengths of the relaxations", missing("relaxation")),
