@@ -54,7 +54,22 @@ static void point_rows(text *out, const ra_model *model, size_t point) {
     json_array_end(out);
 }
 
-static void archetypes(text *out, const ra_model *model, size_t atom, bool rows) {
+/* The row nearest to the point stands for it; all null where the file does not say which that is. */
+static void nearest_row(text *out, const ra_model *model, size_t point, const row_places *places) {
+    ra_point_row row;
+    if (ra_model_point_rows(model, point, &row, 1)) {
+        json_count(out, "row", row.row);
+        json_row_item(out, places, row.row);
+        json_row_media(out, places, row.row, row.label);
+    } else {
+        json_null(out, "row");
+        json_null(out, "item");
+        json_null(out, "position");
+        json_null(out, "media");
+    }
+}
+
+static void archetypes(text *out, const ra_model *model, size_t atom, bool rows, const row_places *places) {
     ra_archetype archetype;
     bool known = ra_model_get_info(model)->archetypes > 0;
     if (known)
@@ -68,6 +83,7 @@ static void archetypes(text *out, const ra_model *model, size_t atom, bool rows)
         json_float(out, "weight", archetype.weight);
         json_float(out, "contribution", archetype.contribution);
         if (rows) point_rows(out, model, archetype.point);
+        if (places) nearest_row(out, model, archetype.point, places);
         json_object_end(out);
     }
     if (known) json_array_end(out);
@@ -82,7 +98,7 @@ static void relaxation(text *out, const ra_model *model, size_t atom) {
     json_object_end(out);
 }
 
-static void trace(text *out, const ra_model *model, size_t atom) {
+static void trace(text *out, const ra_model *model, size_t atom, const row_places *places) {
     ra_trace_row row;
     if (ra_model_get_info(model)->trace_rows == 0) {
         json_null(out, "trace");
@@ -93,9 +109,11 @@ static void trace(text *out, const ra_model *model, size_t atom) {
     for (size_t t = 0; ra_model_atom_trace_row(model, atom, t, &row); t++) {
         json_object(out, NULL);
         json_count(out, "row", row.row);
+        if (places) json_row_item(out, places, row.row);
         json_text(out, "label", row.label);
         json_float(out, "weight", row.weight);
         json_float(out, "contribution", row.contribution);
+        if (places) json_row_media(out, places, row.row, row.label);
         json_object_end(out);
     }
     json_array_end(out);
@@ -127,7 +145,7 @@ static void histogram(text *out, const ra_latent_statistics *latents, size_t lat
     json_object_end(out);
 }
 
-static void statistics(text *out, const ra_model *model, size_t atom) {
+static void statistics(text *out, const ra_model *model, size_t atom, const row_places *places) {
     const ra_latent_statistics *latents = ra_model_latent_statistics(model);
     if (!latents) {
         json_null(out, "statistics");
@@ -141,7 +159,7 @@ static void statistics(text *out, const ra_model *model, size_t atom) {
     json_float(out, "max", latents->max[atom]);
     json_float(out, "energy", latents->energy[atom]);
     histogram(out, latents, atom);
-    json_latent_top(out, latents, atom);
+    json_latent_top(out, latents, atom, places);
     json_object_end(out);
 }
 
@@ -173,15 +191,16 @@ void json_atom_parts(text *out, const ra_model *model, size_t atom, unsigned par
     size_t d = ra_model_get_info(model)->dimensions;
     if (parts & ATOM_NORM) json_float(out, "norm", ra_model_atom_norm(model, atom));
     const atom_words *words = numbers ? numbers->words : NULL;
+    const row_places *places = numbers ? numbers->places : NULL;
     if (parts & ATOM_LABEL) label(out, model, atom, words);
     const atom_words own = words ? *words : model_atom_words(model, atom);
     if (parts & ATOM_EXPLANATION) explanation(out, &own);
-    if (parts & ATOM_ARCHETYPES) archetypes(out, model, atom, parts & ATOM_POINT_ROWS);
+    if (parts & ATOM_ARCHETYPES) archetypes(out, model, atom, parts & ATOM_POINT_ROWS, places);
     if (parts & ATOM_RELAXATION) relaxation(out, model, atom);
-    if (parts & ATOM_TRACE) trace(out, model, atom);
+    if (parts & ATOM_TRACE) trace(out, model, atom, places);
     if (parts & ATOM_AGREEMENT) agreement(out, model, atom);
-    if (parts & ATOM_STATISTICS) statistics(out, model, atom);
-    if (parts & ATOM_QUANTILES) json_latent_quantiles(out, ra_model_latent_statistics(model), atom);
+    if (parts & ATOM_STATISTICS) statistics(out, model, atom, places);
+    if (parts & ATOM_QUANTILES) json_latent_quantiles(out, ra_model_latent_statistics(model), atom, places);
     if (parts & ATOM_LAYOUT) layout(out, model, atom);
     if (parts & ATOM_VECTOR) json_floats(out, "vector", numbers->vector, d);
     if (parts & ATOM_DIRECTION) json_floats(out, "direction", numbers->direction, d);

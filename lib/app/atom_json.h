@@ -5,8 +5,7 @@
 #ifndef RA_APP_ATOM_JSON_H
 #define RA_APP_ATOM_JSON_H
 
-#include "app/json.h"
-#include "ra_model.h"
+#include "app/row_json.h"
 
 /* The parts of an atom that can be asked for. To add one: a row here, a line in
  * json_atom_parts(). */
@@ -55,11 +54,12 @@ typedef struct atom_words {
 
 /* The numbers of an atom, [d] each; NULL where the part is not asked for. */
 typedef struct atom_numbers {
-    const float *vector;     /* read by ra_model_atom() */
-    const float *direction;  /* read by ra_model_direction() */
-    const float *encoder;    /* read by ra_model_encoder_vector(); NULL without an encoder, too */
-    float encoder_cosine;    /* with the vector, both in the space of the dictionary; NaN: unknown */
-    const atom_words *words; /* NULL: nothing was set */
+    const float *vector;      /* read by ra_model_atom() */
+    const float *direction;   /* read by ra_model_direction() */
+    const float *encoder;     /* read by ra_model_encoder_vector(); NULL without an encoder, too */
+    float encoder_cosine;     /* with the vector, both in the space of the dictionary; NaN: unknown */
+    const atom_words *words;  /* NULL: nothing was set */
+    const row_places *places; /* for the item, position and media of each row; NULL: without them */
 } atom_numbers;
 
 /* The members of these parts, in the object that is open. numbers may be NULL without ATOM_VECTOR, ATOM_DIRECTION and

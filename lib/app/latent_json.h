@@ -6,14 +6,14 @@
 #ifndef RA_APP_LATENT_JSON_H
 #define RA_APP_LATENT_JSON_H
 
-#include "app/json.h"
-#include "ra_latent_statistics.h"
+#include "app/row_json.h"
 
-/* "top": the rows with its largest values. */
-void json_latent_top(text *out, const ra_latent_statistics *latents, size_t latent);
+/* "top": the rows with its largest values. places: with the media of each, if that is not NULL; so below. */
+void json_latent_top(text *out, const ra_latent_statistics *latents, size_t latent, const row_places *places);
 
 /* "quantiles": rows of each part of its range, the smallest codes first. null without; latents may be NULL. */
-void json_latent_quantiles(text *out, const ra_latent_statistics *latents, size_t latent);
+void json_latent_quantiles(text *out, const ra_latent_statistics *latents, size_t latent,
+                           const row_places *places);
 
 /* "count", "lift", "pmi" and "correlation", in the object that is open. */
 void json_latent_partner(text *out, const ra_latent_partner *partner);

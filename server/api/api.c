@@ -187,6 +187,19 @@ ra_status api_fail_lost(const char *name, ra_error *err) {
 
 /* ---- what is kept -------------------------------------------------------------------------------------- */
 
+static bool write_media(const void *source, const char *base, const media_row *row, text *out) {
+    return media_write_link(source, base, row, out);
+}
+
+row_places api_row_places(const api_call *call) {
+    const char *base = call->request->target.base;
+    row_places places = row_places_of(api_model(call));
+    places.source = media_of(call->server->media, call->dictionary->name);
+    places.media = places.source ? write_media : NULL;
+    places.base = base ? base : "";
+    return places;
+}
+
 const char *api_atom_label(const api_call *call, size_t atom) {
     const set_label *set = set_labels_at(call->labels, atom);
     return set ? set->label : ra_model_atom_label(api_model(call), atom);

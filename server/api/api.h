@@ -145,6 +145,9 @@ ra_status api_check_listed_atom(const api_call *call, size_t atom, const char *w
 ra_status api_check_list(const api_call *call, const char *member, const size_t *atoms, size_t count,
                          ra_error *err);
 
+/* Where the rows of the dictionary's data are, with the addresses of their media. */
+row_places api_row_places(const api_call *call);
+
 /* The label of an atom, which was set or is the file's; NULL: none. */
 const char *api_atom_label(const api_call *call, size_t atom);
 

@@ -29,7 +29,8 @@ static ra_status query_parts(const http_target *target, unsigned *parts, ra_erro
 
 ra_status fields_query(const api_call *call, unsigned fallback, atom_fields *fields, ra_error *err) {
     size_t d = api_info(call)->dimensions;
-    *fields = (atom_fields){.model = api_model(call), .labels = call->labels, .parts = fallback};
+    *fields = (atom_fields){
+        .model = api_model(call), .labels = call->labels, .places = api_row_places(call), .parts = fallback};
     if (http_target_parameter(&call->request->target, "fields"))
         RA_TRY(query_parts(&call->request->target, &fields->parts, err));
     if (!(fields->parts & (ATOM_VECTOR | ATOM_DIRECTION | ATOM_ENCODER))) return RA_OK;
@@ -65,6 +66,7 @@ ra_status fields_read(atom_fields *fields, size_t atom, ra_error *err) {
     const set_label *set = set_labels_at(fields->labels, atom);
     if (set) fields->words = (atom_words){set->label, set->explanation, set->source, set->score};
     fields->numbers.words = set ? &fields->words : NULL;
+    fields->numbers.places = &fields->places;
     if (fields->parts & ATOM_VECTOR) RA_TRY(ra_model_atom(fields->model, atom, vector, err));
     if (fields->parts & ATOM_DIRECTION)
         RA_TRY(ra_model_direction(fields->model, atom, vector + ra_model_get_info(fields->model)->dimensions,

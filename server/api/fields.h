@@ -16,6 +16,7 @@ typedef struct atom_fields {
     const ra_model *model;
     const set_labels *labels; /* those that were set */
     atom_words words;         /* of the atom that was read last, if its label was set */
+    row_places places;        /* of the rows of its data */
     unsigned parts;           /* a sum of enum atom_part */
     atom_numbers numbers;     /* of the atom that was read last */
     float *memory;            /* [3 d] of this thread's scratch */

@@ -23,20 +23,6 @@ static size_t count_items(const ra_latent_statistics *latents, size_t atom, size
     return count;
 }
 
-static void write_link(const api_call *call, const media_source *source, const ra_latent_item *item,
-                       size_t parts, text *out) {
-    const media_row row = {item->item * parts + item->position, item->item, item->label};
-    const char *base = call->request->target.base ? call->request->target.base : "";
-    text link = {0};
-    if (source && media_write_link(source, base, &row, &link)) {
-        text_append(&link, "", 1);
-        json_text(out, "media", link.failed ? NULL : link.data);
-    } else {
-        json_null(out, "media");
-    }
-    text_release(&link);
-}
-
 /* null where they are not known: of all rows, or of some, as those of class and register tokens. */
 static void write_tokens(const ra_latent_statistics *latents, const ra_latent_item *item, size_t parts,
                          text *out) {
@@ -65,7 +51,8 @@ ra_status api_items(api_call *call, ra_error *err) {
         const ra_tensor tensor = ra_tensor_2d(RA_F32, codes, count, kept->parts);
         return forms_reply_in_place(call, &tensor, err);
     }
-    const media_source *source = media_of(call->server->media, call->dictionary->name);
+    row_places places = api_row_places(call);
+    places.rows = 0; /* these are of the data that was measured */
     text *out = api_json(call);
     json_object(out, NULL);
     json_count(out, "atom", atom);
@@ -78,7 +65,7 @@ ra_status api_items(api_call *call, ra_error *err) {
         json_count(out, "position", item.position);
         json_float(out, "value", item.value);
         json_text(out, "label", item.label);
-        write_link(call, source, &item, kept->parts, out);
+        json_row_media(out, &places, item.item * kept->parts + item.position, item.label);
         json_floats(out, "codes", item.codes, kept->parts);
         write_tokens(latents, &item, kept->parts, out);
         json_object_end(out);

@@ -66,7 +66,8 @@ static ra_status send_vector(api_call *call, const point_reply *reply, ra_error 
 }
 
 ra_status api_point(api_call *call, ra_error *err) {
-    point_reply reply = {.point = call->index, .model = api_model(call)};
+    const row_places places = api_row_places(call);
+    point_reply reply = {.point = call->index, .places = &places, .model = api_model(call)};
     RA_TRY(check_point(call, err));
     call->response->cacheable = true;
     RA_TRY(read_vector(call, &reply, err));
@@ -140,9 +141,13 @@ static ra_status send_page(api_call *call, const page *here, unsigned parts, ra_
 }
 
 static ra_status write_page(api_call *call, const page *here, unsigned parts, ra_error *err) {
+    const row_places places = api_row_places(call);
     text *out = forms_list_begin(call, "points");
     for (size_t i = here->offset; i < here->end; i++) {
-        point_reply reply = {.point = i, .model = api_model(call), .dimensions = api_info(call)->dimensions};
+        point_reply reply = {.point = i,
+                             .places = &places,
+                             .model = api_model(call),
+                             .dimensions = api_info(call)->dimensions};
         reply.label = ra_model_point_label(api_model(call), i);
         if (parts & POINT_ROWS && api_info(call)->point_rows) RA_TRY(read_rows(call, &reply, err));
         if (parts & (POINT_VECTOR | POINT_LOCATION)) RA_TRY(read_vector(call, &reply, err));

@@ -125,6 +125,7 @@ static bool needs_label(const char *template) {
 bool media_write_link(const media_source *source, const char *base, const media_row *row, text *out) {
     const char *at = template_of(source);
     if (needs_label(at) && !row->label) return false;
+    if (strstr(at, "{item}") && !row->has_item) return false;
     write_start(source, base, out);
     while (*at) {
         size_t plain = strcspn(at, "{");

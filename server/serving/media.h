@@ -18,8 +18,7 @@
 #ifndef RASAED_SERVING_MEDIA_H
 #define RASAED_SERVING_MEDIA_H
 
-#include "app/text.h"
-#include "ra_status.h"
+#include "app/row_json.h"
 
 #include <stdint.h>
 
@@ -44,12 +43,7 @@ void media_write_template(const media_source *source, const char *base, text *ou
 /* Adds " https://example.org" for each address that is elsewhere: from where our pages may load media. */
 void media_write_origins(const media *all, text *out);
 
-typedef struct media_row {
-    size_t row, item;
-    const char *label; /* NULL: it has none */
-} media_row;
-
-/* Adds the address for a row; false, and nothing added, if the template needs a label and there is none. */
+/* Adds the address for a row; false, and nothing added, if the template needs a label or an item and the row has none. */
 bool media_write_link(const media_source *source, const char *base, const media_row *row, text *out);
 
 typedef struct media_file {

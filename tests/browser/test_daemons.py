@@ -47,7 +47,12 @@ class Media(Explorer):
         strengths = page.evaluate("[...document.querySelector('canvas.heat').getContext('2d').getImageData(0, 0, 4, 4).data].filter((_, i) => i % 4 === 3)")
         codes = told["items"][0]["codes"]
         self.assertEqual([alpha > 0 for alpha in strengths], [code > 0.003 * max(codes) for code in codes])
+        atom = ask("/%d?fields=archetypes,trace" % strongest)
+        self.assertEqual(page.locator("[data-panel=made] .thumb img").count(), sum(point["media"] is not None for point in atom["archetypes"]))
+        self.assertEqual(page.locator("[data-panel=trace] .thumb img").count(), len(atom["trace"]["rows"]))
         self.shot(page, "patches-atom-1400", full=True)
+        page = self.open("#/d/patches/point/%d" % atom["archetypes"][0]["point"], "point", page=page)
+        self.assertGreater(page.locator("[data-panel=near] .thumb .patch").count(), 0)
 
 
 class Texts(Explorer):

@@ -254,22 +254,20 @@ class Views(Explorer):
 
     # ---- media
 
-    def test_addresses_of_media(self):
+    def test_media_are_shown_by_their_kind(self):
         page = self.open("#/d/digits/table", "table")
-        make = lambda template, row: page.evaluate("([info, row]) => import('/explorer/media.js').then((media) => media.mediaOf(info, row))",
-                                                   [{"media_url": template}, row])
-        row = {"row": 812, "item": 3, "position": 44, "label": "a b/\u00e9'(1).png", "value": 1}
-        self.assertEqual(make("/m/{path}", row), "/m/a%20b/%C3%A9%27%281%29.png")
-        self.assertEqual(make("/m/{label}", row), "/m/a%20b%2F%C3%A9%27%281%29.png")
-        self.assertEqual(make("/m/{item}-{row}.webp", row), "/m/3-812.webp")
-        self.assertIsNone(make("/m/{item}", {**row, "item": None}))
-        self.assertIsNone(make(None, row))
-        self.assertEqual(make(None, {**row, "media": "/x.png"}), "/x.png")
+        tag = lambda media: page.evaluate("""([media]) => import('/explorer/media.js').then(({ rowMedia }) => {
+            const node = rowMedia({item_shape: {rows: 5, skip: 1, height: 2, width: 2}}, {row: 8, position: 3, media}, 'row 8');
+            return node && node.outerHTML; })""", [media])
+        self.assertIn('<span class="patch" aria-hidden="true" style="left: 0%; top: 50%; width: 50%; height: 50%;">', tag("/none.png?v=1"))
+        self.assertIn("<audio", tag("/none.mp3"))
+        self.assertIn('<a href="/page">row 8</a>', tag("/page"))
+        self.assertIsNone(tag(None))
 
     def test_a_heat_map_has_the_codes_of_its_patches(self):
         page = self.open("#/d/digits/table", "table")
         found = page.evaluate("""import('/explorer/media.js').then((media) => {
-            const figure = media.heat({}, {rows: 7, skip: 1, height: 2, width: 3}, {item: 4, label: null, value: 2, codes: [9, 0, 1, 2, 0, 0, 2]}, 2);
+            const figure = media.heat({rows: 7, skip: 1, height: 2, width: 3}, {item: 4, label: null, value: 2, codes: [9, 0, 1, 2, 0, 0, 2]}, 2);
             const canvas = figure.querySelector('canvas');
             return [canvas.width, canvas.height, figure.textContent, Array.from(canvas.getContext('2d').getImageData(0, 0, 3, 2).data)]; })""")
         colors = [found[3][4 * i:4 * i + 3] for i in range(6)]

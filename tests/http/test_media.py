@@ -14,6 +14,7 @@ from daemon import PROGRAM, Daemon, golden, run
 
 RASAE = os.path.join(os.path.dirname(PROGRAM), "rasae")
 CHECKPOINT, DATA = golden("topk-mse.final.safetensors"), golden("topk-mse.x.npy")
+DIGITS, LABELS = (os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", name) for name in ("digits.npy", "digits.txt"))
 PATH = "/v1/dictionaries/topk"
 ROWS, K, P = 1280, 48, 64
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -140,6 +141,90 @@ class Tokens(unittest.TestCase):
         with Daemon("--dictionary", "topk=" + again) as daemon:
             one = daemon.get(PATH + "/atoms/3/items?k=1").json["items"][0]
             self.assertEqual(one["tokens"], self.texts[one["item"]])
+
+
+class Rows(unittest.TestCase):
+    """Every row in a reply has its item and the address of its media: of top rows, quantiles, traces, archetypes and points."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="rasaed-test-")
+        cls.checkpoint, cls.path = os.path.join(cls.folder, "checkpoint"), os.path.join(cls.folder, "digits")
+        with open(LABELS, encoding="utf-8") as file:
+            cls.labels = file.read().splitlines()
+        cls.half = os.path.join(cls.folder, "half.npy")
+        with open(DIGITS, "rb") as file:
+            whole = file.read()
+        start = 10 + struct.unpack("<H", whole[8:10])[0]
+        cls.rows = len(cls.labels)
+        size = (len(whole) - start) // cls.rows
+        header = whole[10:start].decode().replace("(%d," % cls.rows, "(900,")
+        with open(cls.half, "wb") as file:
+            header = header.rstrip().ljust(start - 11) + "\n"
+            file.write(whole[:10] + header.encode() + whole[start:start + 900 * size])
+        rasae("train", DIGITS, "--labels", LABELS, "--concepts", 12, "--top-k", 3, "--epochs", 2, "-o", cls.checkpoint)
+        rasae("fuse", cls.checkpoint, "-o", cls.path)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    @staticmethod
+    def rows_of(daemon, points):
+        """The rows of a trace, of archetypes and of points, which are of the data of training; then those that were measured."""
+        atoms = daemon.get("/v1/dictionaries/d/atoms?limit=1000&fields=all").json["atoms"]
+        trained = [row for atom in atoms for row in atom["trace"]["rows"]]
+        for archetype in [archetype for atom in atoms for archetype in atom["archetypes"]]:
+            nearest = points[archetype["point"]]["rows"][0]
+            assert {name: archetype[name] for name in ("row", "item", "position", "media")} == {
+                name: nearest[name] for name in ("row", "item", "position", "media")}
+        trained += [row for point in points for row in point["rows"]]
+        measured = [row for atom in atoms if atom["statistics"] for row in atom["statistics"]["top"]
+                    + [row for part in atom["quantiles"] or () for row in part["rows"]]]
+        return trained, measured
+
+    def check(self, path, template, item_of, wanted, labels=None, limit=None, flags=()):
+        """item_of: of a row's number; None: no items are known. wanted: of row, item and label."""
+        with Daemon("--dictionary", "d=" + path, "--media-url", "d=" + template, *flags) as daemon:
+            points = daemon.get("/v1/dictionaries/d/points?limit=1000000&fields=rows").json["points"]
+            self.assertEqual(daemon.get("/v1/dictionaries/d/points/3").json["rows"], points[3]["rows"])
+            trained, measured = self.rows_of(daemon, points)
+            self.assertTrue(trained)
+            for row, known in [(row, limit is None or row["row"] < limit) for row in trained] + [(row, True) for row in measured]:
+                item, position = item_of(row["row"]) if item_of and known else (None, None)
+                self.assertEqual((row["item"], row["position"]), (item, position))
+                at = item if item_of else row["row"]
+                self.assertEqual(row["media"], wanted(row["row"], at, row["label"]) if known or "{item}" not in template else None)
+            return trained, measured
+
+    def test_every_row_has_its_address(self):
+        measured = os.path.join(self.folder, "measured")
+        rasae("eval", self.path, DIGITS, "--labels", LABELS, "--basic", "--item-shape", "1+2", "--save", measured)
+        parts = lambda row: divmod(row, 3)
+        trained, rows = self.check(measured, "https://example.org/{label}/{item}-{row}.png", parts,
+                                   lambda row, item, label: "https://example.org/%s/%d-%d.png" % (self.labels[row], item, row))
+        self.assertGreater(len({row["row"] for row in rows}), 100)
+        # Rows that are not parts of items are items of their own.
+        rasae("eval", self.path, DIGITS, "--basic", "--save", measured)
+        self.check(measured, "/{item}.png", None, lambda row, item, label: "/%d.png" % row)
+        # Statistics have no labels; those of the trace and the points are from training.
+        self.check(measured, "/{path}.png", None, lambda row, item, label: "/%s.png" % label if label is not None else None)
+
+    def test_rows_of_other_data_have_no_item(self):
+        """The statistics are of the first half of the rows of training."""
+        measured = os.path.join(self.folder, "half")
+        rasae("eval", self.path, self.half, "--basic", "--item-shape", "3", "--save", measured)
+        trained, _ = self.check(measured, "/{item}.png", lambda row: divmod(row, 3), lambda row, item, label: "/%d.png" % item, limit=900)
+        self.assertTrue(any(row["row"] >= 900 for row in trained))
+
+    def test_without_media(self):
+        with Daemon("--dictionary", "d=" + self.checkpoint) as daemon:
+            points = daemon.get("/v1/dictionaries/d/points?limit=1000000&fields=rows").json["points"]
+            trained, measured = self.rows_of(daemon, points)
+            self.assertEqual(({row["media"] for row in trained}, {row["item"] for row in trained}, measured), ({None}, {None}, []))
+        with Daemon("--dictionary", "topk=" + CHECKPOINT) as daemon:  # whose points have no rows
+            for archetype in daemon.get(PATH + "/atoms/3?fields=archetypes").json["archetypes"]:
+                self.assertEqual([archetype[name] for name in ("row", "item", "position", "media")], [None] * 4)
 
 
 class Files(unittest.TestCase):

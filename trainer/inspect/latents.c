@@ -31,7 +31,7 @@ void inspect_latent_json(text *json, const ra_model *model, size_t atom) {
     } else {
         json_null(json, "cofiring");
     }
-    json_latent_quantiles(json, latents, atom);
+    json_latent_quantiles(json, latents, atom, NULL);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------- */

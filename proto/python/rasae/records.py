@@ -157,6 +157,9 @@ class NearRow(Record):
     row: int
     distance: float | None = None  #: in the units of the dictionary
     label: str | None = None
+    item: int | None = None  #: that the row is a part of, where rows are parts of items
+    position: int | None = None  #: which token or patch of it
+    media: str | None = None  #: the address of its picture or sound
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,10 @@ class Archetype(Record):
     label: str | None = None
     weight: float | None = None  #: in the mixture of the atom, whose weights add up to 1
     contribution: float | None = None  #: share of the atom along the point; may be negative
+    row: int | None = None  #: of the training data, nearest to the point
+    item: int | None = None  #: that this row is a part of, where rows are parts of items
+    position: int | None = None  #: which token or patch of it
+    media: str | None = None  #: the address of the row's picture or sound
 
 
 @dataclass(frozen=True)
@@ -177,6 +184,9 @@ class TraceRow(Record):
     label: str | None = None
     weight: float | None = None  #: of the row at unit length; the weights add up to 1
     contribution: float | None = None  #: the share of the atom along this row; they add up to cosine ** 2
+    item: int | None = None  #: that the row is a part of, where rows are parts of items
+    position: int | None = None  #: which token or patch of it
+    media: str | None = None  #: the address of its picture or sound
 
 
 @dataclass(frozen=True)
@@ -206,6 +216,7 @@ class Example(Record):
     item: int | None = None  #: that the row is a part of, where rows are parts of items
     position: int | None = None  #: which token or patch of it
     token: str | None = None  #: the token of a text that the row is
+    media: str | None = None  #: the address of its picture or sound
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,8 @@ static void rows(text *out, const point_reply *point) {
         json_count(out, "row", point->rows[i].row);
         json_float(out, "distance", point->rows[i].distance);
         json_text(out, "label", point->rows[i].label);
+        json_row_item(out, point->places, point->rows[i].row);
+        json_row_media(out, point->places, point->rows[i].row, point->rows[i].label);
         json_object_end(out);
     }
     json_array_end(out);

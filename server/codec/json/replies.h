@@ -92,8 +92,9 @@ typedef struct point_reply {
     size_t use_count;
     const ra_point_row *rows; /* NULL: unknown */
     size_t row_count;
-    const float *vector;   /* [dimensions]; NULL when the file does not hold the points */
-    const float *location; /* [dimensions] the same point in the units of the data; NULL likewise */
+    const row_places *places; /* of these rows */
+    const float *vector;      /* [dimensions]; NULL when the file does not hold the points */
+    const float *location;    /* [dimensions] the same point in the units of the data; NULL likewise */
     size_t dimensions;
     const ra_model *model;
 } point_reply;

@@ -5,7 +5,7 @@ import { bars, histogram, plot, strip } from "./charts.js";
 import { missing } from "./commands.js";
 import { copyable, el, known, later, num, panel, percent, plural, quiet, save, sentence, shown, tile, word } from "./dom.js";
 import { adder } from "./lists.js";
-import { heat, rowMedia, tokenText } from "./media.js";
+import { heat, rowMedia, thumb, tokenText } from "./media.js";
 import { picture, shapeChooser, shapeOf } from "./picture.js";
 
 const SOURCES = { file: "from a file of labels", rows: "the rows on which it is strongest", trace: "the rows of its trace",
@@ -30,8 +30,8 @@ function made(context, atom) {
       + (known(left) && Math.abs(left) > 0.005 ? ", points that the file leaves out for " + percent(left) : "") + ".";
   const rows = points.map((point, i) => ({ name: named(point.label, "point " + point.point), href: context.address("point", point.point),
     value: told ? point.contribution : point.weight, said: percent(told ? point.contribution : point.weight),
-    kind: !told || point.contribution >= 0 ? "s" + Math.min(i, 7) : "minus", more: el("span", { "data-point": point.point },
-      told ? "weight " + num(point.weight) : "") }));
+    kind: !told || point.contribution >= 0 ? "s" + Math.min(i, 7) : "minus", more: [thumb(context.info, point, named(point.label, "the point")),
+      el("span", { "data-point": point.point }, told ? "weight " + num(point.weight) : "")] }));
   if (told && known(share)) rows.push({ name: "the relaxation", value: share, said: percent(share), kind: share < 0 ? "minus" : "rest",
     more: "no point accounts for it" });
   if (known(left) && left > 0.005) rows.push({ name: "points not listed", value: left, said: percent(left), kind: "rest" });
@@ -74,7 +74,7 @@ function relaxation(info, atom) {
     quiet("Its share of the atom is " + percent(share) + "."));
 }
 
-function trace(atom) {
+function trace(info, atom) {
   if (!atom.trace) return panel("trace", "Traced to real rows", missing("trace"));
   const { rows, cosine } = atom.trace;
   const missed = known(cosine) ? Math.sqrt(Math.max(0, 1 - cosine * cosine)) : null;
@@ -82,7 +82,8 @@ function trace(atom) {
     ? "The best mixture of these rows has a cosine of " + num(cosine) + " with the atom: it misses " + percent(missed) + " of the atom's length."
     : "The cosine of the atom with these rows is unknown."),
   bars(rows.map((row) => ({ name: named(row.label, "row " + row.row), value: row.contribution, said: percent(row.contribution),
-    more: "row " + num(row.row) + ", weight " + num(row.weight) })), { label: "Rows of data in the atom" }));
+    more: [thumb(info, row, named(row.label, "row " + row.row)), "row " + num(row.row) + ", weight " + num(row.weight)] })),
+  { label: "Rows of data in the atom" }));
 }
 
 function agreement(info, atom) {
@@ -145,7 +146,7 @@ function items(context, atom) {
   later(place, maybe(get(at(context.d, "/atoms/" + atom.atom + "/items?k=8"), context.signal)), (reply) => {
     if (!reply || !reply.items.length) return quiet("There is none.");
     const most = Math.max(...reply.items.map((item) => item.value), 1e-30);
-    return el("div", { class: reply.shape.width ? "gallery" : "" }, reply.items.map((item) => heat(context.info, reply.shape, item, most)));
+    return el("div", { class: reply.shape.width ? "gallery" : "" }, reply.items.map((item) => heat(reply.shape, item, most)));
   });
   return panel("items", "Strongest items, with a code for each part", place);
 }
@@ -268,7 +269,7 @@ export async function show(place, context) {
         info.has_layout && el("a", { class: "button", href: context.address("map", undefined, { atom: number }) }, "On the map"),
         adder(context.d, () => [number]))) : "",
     el("div", { class: "columns" },
-      el("div", {}, made(context, atom), trace(atom),
+      el("div", {}, made(context, atom), trace(info, atom),
         el("div", { class: "pair" }, relaxation(info, atom), agreement(info, atom)), encoder(context, atom), vector(context, atom)),
       el("div", {}, fires(atom), top(info, atom), items(context, atom), el("div", { class: "pair" }, neighbors(context, atom), cofiring(context, atom)), quantiles(atom))));
   for (const empty of place.querySelectorAll(".pair:empty, .columns > div:empty")) empty.remove();

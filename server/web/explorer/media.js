@@ -7,20 +7,6 @@ import { el, known, num } from "./dom.js";
 
 const PICTURE = /\.(png|jpe?g|webp|gif|avif|bmp)$/i;
 const SOUND = /\.(mp3|wav|ogg|oga|flac|m4a|opus)$/i;
-const encode = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (one) => "%" + one.charCodeAt(0).toString(16).toUpperCase());
-
-// The address of a row's media; null when there is none, or the template needs what the row lacks.
-export function mediaOf(info, row) {
-  if (known(row.media)) return row.media;
-  if (!info.media_url) return null;
-  let lacks = false;
-  const address = info.media_url.replace(/\{(label|path|row|item)\}/g, (all, name) => {
-    const value = name === "row" || name === "item" ? row[name] : row.label;
-    if (!known(value)) { lacks = true; return ""; }
-    return name === "path" ? String(value).split("/").map(encode).join("/") : encode(String(value));
-  });
-  return lacks ? null : address;
-}
 
 // An element cannot send a key, so with one the page asks for the file itself.
 function load(node, address) {
@@ -54,9 +40,15 @@ function frame(shape, position) {
 
 // A strong row with its picture, the patch marked; null when there is no media.
 export function rowMedia(info, row, name) {
-  const node = show(mediaOf(info, row), name);
+  const node = show(row.media, name);
   if (!node) return null;
   return node.tagName === "IMG" ? el("span", { class: "framed" }, node, frame(info.item_shape, row.position)) : node;
+}
+
+// The same as large as a word, for pictures and sounds alone.
+export function thumb(info, row, name) {
+  const node = row && rowMedia(info, row, name);
+  return node && node.tagName !== "A" ? el("span", { class: "thumb" }, node) : null;
 }
 
 // A token as one sees it: line ends and tabs have signs, and so has an empty one.
@@ -77,14 +69,14 @@ function text(shape, item, share, name) {
 }
 
 // An item with a code on each of its rows: patches as a grid over the picture, tokens one after the other.
-export function heat(info, shape, item, most) {
+export function heat(shape, item, most) {
   const name = known(item.label) ? item.label : "item " + num(item.item);
   const codes = item.codes.slice(shape.skip);
   const share = (code) => Math.min(Math.max(code / most, 0), 1);
   if (!shape.width || !shape.height) return text(shape, item, share, name);
   const canvas = el("canvas", { class: "heat", width: shape.width, height: shape.height, role: "img",
     "aria-label": "Codes on the patches of " + name + ", the largest " + num(item.value) });
-  const image = show(mediaOf(info, item), name);
+  const image = show(item.media, name);
   const pen = canvas.getContext("2d"), pixels = pen.createImageData(shape.width, shape.height);
   const over = image?.tagName === "IMG";
   codes.forEach((code, i) => pixels.data.set([...quantity(share(code)), over ? Math.round(200 * share(code)) : 255], 4 * i));

@@ -4,6 +4,7 @@ import { at, get, labels } from "./ask.js";
 import { bars, plot } from "./charts.js";
 import { missing } from "./commands.js";
 import { el, known, num, panel, percent, plural, quiet } from "./dom.js";
+import { thumb } from "./media.js";
 import { picture, shapeChooser, shapeOf } from "./picture.js";
 
 export async function show(place, context) {
@@ -23,7 +24,7 @@ export async function show(place, context) {
             value: use.weight, said: percent(use.weight) })), { most: 1, label: "Weights in atoms" })])),
       el("div", {},
         panel("near", "The rows nearest to it", !point.rows ? quiet("The file does not say.") : el("ul", { class: "rows single" }, point.rows.map((row) =>
-          el("li", {}, el("span", {}, row.label || "row " + num(row.row)), el("small", {}, "row " + num(row.row) + ", distance " + num(row.distance)))))),
+          el("li", {}, el("span", {}, thumb(info, row, row.label || "row " + row.row), row.label || "row " + num(row.row)), el("small", {}, "row " + num(row.row) + ", distance " + num(row.distance)))))),
         panel("vector", "The vector", !point.vector ? missing("points") : [shapeChooser(info, context.again),
           shape && el("div", { class: "pictures" }, picture(point.location || point.vector, shape, "the point")),
           plot(point.vector, { label: "The numbers of the point, by dimension" })]))));

@@ -1,8 +1,9 @@
-/* An atom in JSON, as inspect and the daemon show it (lib/app/atom_json.c, lib/app/latent_json.c). */
+/* An atom in JSON, as inspect and the daemon show it (lib/app/{atom,latent,row}_json.c). */
 #include "app/atom_json.h"
 #include "model_files.h"
 
 #include <math.h>
+#include <string.h>
 
 static void check(text *out, const char *expected) {
     ck_assert(!out->failed);
@@ -122,6 +123,57 @@ START_TEST(test_archetypes_can_name_the_rows_of_their_points) {
 }
 END_TEST
 
-TEST_CASES(atom_json, test_what_explains_an_atom, test_what_is_measured_about_an_atom,
+/* "BASE/LABEL/ITEM/ROW", of labeled rows alone. */
+static bool name_media(const void *source, const char *base, const media_row *row, text *out) {
+    ck_assert_str_eq(source, "source");
+    if (!row->label) return false;
+    text_format(out, "%s/%s/%zu/%zu", base, row->label, row->has_item ? row->item : 77, row->row);
+    return true;
+}
+
+START_TEST(test_rows_tell_where_they_are_from) {
+    static const int64_t row[FILE_K * 2] = {7, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    static const float weight[FILE_K * 2] = {0.75f, 0.25f}, cosine[FILE_K] = {0.5f};
+    model_file file = {0};
+    model_file_measured(&file);
+    model_file_put(&file, "trace.row", RA_I64, 2, FILE_K, 2, row);
+    model_file_put(&file, "trace.weight", RA_F32, 2, FILE_K, 2, weight);
+    model_file_put(&file, "trace.contribution", RA_F32, 2, FILE_K, 2, weight);
+    model_file_put(&file, "trace.cosine", RA_F32, 1, FILE_K, 0, cosine);
+    model_file_put_text(&file, "trace.labels", "cat\tpurr\n\t\n\t\n\t\n\t\n\t\n");
+    model_file_text(&file, "latents.item_shape", "4");
+    ra_model *model = open_file(&file);
+    text out = {0};
+    row_places places = row_places_of(model);
+    ck_assert_uint_eq(places.rows, FILE_ROWS);
+    places.media = name_media;
+    places.source = "source";
+    places.base = "/m";
+    const atom_numbers numbers = {.places = &places};
+    write_atom(&out, model, 0, ATOM_TRACE,
+               &numbers); /* the statistics have 10 rows, so row 12 is of other data */
+    check(&out,
+          "{\"trace\":{\"rows\":[{\"row\":7,\"item\":1,\"position\":3,\"label\":\"cat\",\"weight\":0.75,"
+          "\"contribution\":0.75,\"media\":\"/m/cat/1/7\"},{\"row\":12,\"item\":null,\"position\":null,"
+          "\"label\":\"purr\",\"weight\":0.25,\"contribution\":0.25,\"media\":\"/m/purr/77/12\"}],"
+          "\"cosine\":0.5}}");
+    write_atom(&out, model, 0, ATOM_ARCHETYPES, &numbers);
+    text_append(&out, "", 1);
+    ck_assert_ptr_nonnull(strstr(out.data,
+                                 "\"point\":0,\"label\":\"cat\",\"weight\":0.5,\"contribution\":null,"
+                                 "\"row\":7,\"item\":1,\"position\":3,\"media\":\"/m/cat/1/7\"}"));
+    text_release(&out);
+    write_atom(&out, model, 0, ATOM_STATISTICS, &numbers);
+    text_append(&out, "", 1);
+    ck_assert_ptr_nonnull(strstr(out.data,
+                                 "{\"row\":9,\"item\":2,\"position\":1,\"value\":2.5,\"label\":\"cat\","
+                                 "\"token\":null,\"media\":\"/m/cat/2/9\"}"));
+    text_release(&out);
+    ra_model_release(model);
+}
+END_TEST
+
+TEST_CASES(atom_json, test_rows_tell_where_they_are_from, test_what_explains_an_atom,
+           test_what_is_measured_about_an_atom,
            test_what_is_not_known_is_null_and_what_is_not_asked_is_absent,
            test_archetypes_can_name_the_rows_of_their_points)

@@ -114,14 +114,15 @@ START_TEST(test_a_point_with_and_without_its_vector) {
                          .use_count = 2,
                          .rows = (ra_point_row[]){{99, 0.125f, "row"}},
                          .row_count = 1,
+                         .places = &(row_places){.items = {.rows = 10}},
                          .vector = (float[]){1, 2},
                          .location = (float[]){3, 5},
                          .dimensions = 2};
     json_point(&out, &point);
-    check(
-        &out,
-        "{\"point\":4,\"label\":\"p\",\"atoms\":[{\"atom\":1,\"weight\":0.5},{\"atom\":2,\"weight\":0.25}],"
-        "\"rows\":[{\"row\":99,\"distance\":0.125,\"label\":\"row\"}],\"vector\":[1,2],\"location\":[3,5]}");
+    check(&out,
+          "{\"point\":4,\"label\":\"p\",\"atoms\":[{\"atom\":1,\"weight\":0.5},{\"atom\":2,\"weight\":0.25}],"
+          "\"rows\":[{\"row\":99,\"distance\":0.125,\"label\":\"row\",\"item\":9,\"position\":9,"
+          "\"media\":null}],\"vector\":[1,2],\"location\":[3,5]}");
     json_point(&out, &(point_reply){.point = 0});
     check(&out,
           "{\"point\":0,\"label\":null,\"atoms\":null,\"rows\":null,\"vector\":null,\"location\":null}");
