@@ -9,13 +9,16 @@
 
 /* the name in the path, the file as the Makefile names it */
 #define SCRIPT_LIST(X)                                                                                       \
+    X("arrays.js", arrays_js)                                                                                \
     X("ask.js", ask_js)                                                                                      \
     X("atom.js", atom_js)                                                                                    \
     X("charts.js", charts_js)                                                                                \
+    X("choose.js", choose_js)                                                                                \
     X("cloud.js", cloud_js)                                                                                  \
     X("colors.js", colors_js)                                                                                \
     X("commands.js", commands_js)                                                                            \
     X("compare.js", compare_js)                                                                              \
+    X("contrast.js", contrast_js)                                                                            \
     X("dictionary.js", dictionary_js)                                                                        \
     X("dom.js", dom_js)                                                                                      \
     X("input.js", input_js)                                                                                  \

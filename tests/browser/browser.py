@@ -20,6 +20,7 @@ import environment  # noqa: E402
 
 environment.enter()
 
+import axe_core_python  # noqa: E402
 import numpy  # noqa: E402
 from environment import TOP, Daemon  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
@@ -28,6 +29,8 @@ BUILD = os.path.join(TOP, os.environ.get("RASAE_BUILD", "build"))
 SHOTS = os.path.join(BUILD, "browser")
 DATA = os.path.join(TOP, "tests", "data")
 CHROMIUM = "/usr/bin/chromium"
+with open(os.path.join(os.path.dirname(axe_core_python.__file__), "axe.min.js"), encoding="utf-8") as axe:
+    AXE = axe.read()
 PATIENCE = 30000  # milliseconds
 WATCH = "window.violations = []; addEventListener('securitypolicyviolation', (event) => violations.push(" \
         "event.violatedDirective + ' ' + event.blockedURI));"
@@ -116,7 +119,9 @@ class Explorer(unittest.TestCase):
             "digits": make(cls.folder, "digits", os.path.join(DATA, "digits.npy"), os.path.join(DATA, "digits.txt"),
                            "--concepts", "64", "--top-k", "8", "--epochs", "30"),
             "digits-again": make(cls.folder, "digits-again", os.path.join(DATA, "digits.npy"), os.path.join(DATA, "digits.txt"),
-                                 "--concepts", "48", "--top-k", "8", "--epochs", "20", "--seed", "2")}
+                                 "--concepts", "48", "--top-k", "8", "--epochs", "20", "--seed", "2"),
+            "digits-third": make(cls.folder, "digits-third", os.path.join(DATA, "digits.npy"), os.path.join(DATA, "digits.txt"),
+                                 "--concepts", "64", "--top-k", "8", "--epochs", "20", "--seed", "3")}
         if cls.large:
             served = {"large": make_large(os.path.join(cls.folder, "large.safetensors"))}
         return served
@@ -167,3 +172,20 @@ class Explorer(unittest.TestCase):
     def fits(self, page):
         """Nothing is wider than the window."""
         self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), page.viewport_size["width"])
+
+    def accessible(self, page):
+        page.evaluate(AXE)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [(one["id"], one["help"], [node["html"][:160] for node in one["nodes"][:3]]) for one in found["violations"]
+                   if one["impact"] in ("serious", "critical")]
+        self.assertEqual(serious, [])
+
+    def both(self, address, name, shown=None):
+        """Wide in light and narrow in dark, each looked at by axe."""
+        for width, scheme in ((1400, "light"), (400, "dark")):
+            page = self.open(address, shown, width=width, scheme=scheme)
+            page.wait_for_timeout(250)
+            self.fits(page)
+            self.accessible(page)
+            self.shot(page, "%s-%d" % (name, width), full=True)
+        return page

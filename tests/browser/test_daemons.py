@@ -170,6 +170,9 @@ class State(Explorer):
 
     def test_contrasts_are_listed_and_color_the_map(self):
         page = self.keyed("#/d/digits/dictionary", "dictionary")
+        self.assertIn("0 to 4 against 5 to 9", page.inner_text("[data-panel='contrasts']"))
+        page.click("[data-panel='contrasts'] >> text=the largest differences")
+        self.wait(page, "compare")
         self.assertIn("0 to 4 against 5 to 9", page.inner_text("[data-panel='contrast-size']"))
         links = page.eval_on_selector_all("[data-panel='contrast-size'] tbody a", "all => all.map((one) => Number(one.hash.split('/').pop()))")
         order = [one["atom"] for one in self.ask("/contrasts/size?sort=energy&order=desc&limit=64")["atoms"]]

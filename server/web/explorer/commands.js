@@ -13,6 +13,7 @@ const COMMANDS = {
   cofiring: ["The file does not say which latents are active together.",
     "rasae eval MODEL DATA --labels LABELS --save MODEL"],
   quantiles: ["The file has no examples by quantile.", "rasae eval MODEL DATA --labels LABELS --save MODEL"],
+  contrast: ["The file has no contrast: what its latents do on one set of data against another.", "rasae contrast MODEL A -- B -o MODEL"],
   labels: ["Neither atoms nor points have labels.", "rasae eval MODEL DATA --labels LABELS --save MODEL"],
   encoder: ["The dictionary has no encoder, so nothing can be encoded.", "rasae fuse CHECKPOINT -o MODEL"],
   points: ["The file does not hold the vectors of its points.", "rasae fuse CHECKPOINT -o MODEL"],

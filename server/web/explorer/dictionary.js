@@ -78,25 +78,10 @@ function training(context) {
   return panel("training", title, place);
 }
 
-// What the latents do on one set of data against another: the largest differences, with their intervals.
-async function contrasted(context) {
-  const { info, d, signal } = context;
-  const all = await contrasts(info);
-  return Promise.all(all.map(async (one) => {
-    const path = at(d, "/contrasts/" + encodeURIComponent(one.name) + "?sort=energy&limit=6&order=");
-    const [more, less] = await Promise.all([get(path + "desc", signal), get(path + "asc", signal)]);
-    const name = (side, otherwise) => one[side]?.name || otherwise;
-    const rows = (reply, above) => reply.atoms.filter((atom) => (atom.energy.difference > 0) === above).map((atom) => el("tr", {},
-      el("td", {}, el("a", { href: context.address("atom", atom.atom) }, atom.label || "atom " + atom.atom)),
-      [atom.energy.a, atom.energy.b, atom.energy.difference].map((value) => el("td", { class: "n" }, num(value))),
-      el("td", { class: "n" }, known(atom.energy.low) ? num(atom.energy.low) + " to " + num(atom.energy.high) : "unknown")));
-    return panel("contrast-" + one.name, name("a", "A") + " against " + name("b", "B"),
-      el("p", {}, num(one.a?.rows) + " rows against " + num(one.b?.rows) + ". ",
-        el("a", { href: context.address("map", undefined, { color: "contrast:" + one.name }) }, "On the map")),
-      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Largest differences" }, el("table", { class: "plain" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "energy"),
-        [name("a", "A"), name("b", "B"), "difference", known(one.confidence) ? percent(one.confidence) + " interval" : "interval"].map((title) => el("th", { scope: "col", class: "n" }, title)))),
-      el("tbody", {}, rows(more, true), rows(less, false).reverse()))));
-  }));
+function contrasted(context, all) {
+  return all.length ? panel("contrasts", "Contrasts of sets of data", el("ul", {}, all.map((one) => el("li", {}, (one.a?.name || "A") + " against " + (one.b?.name || "B") + ": ",
+    el("a", { href: context.address("compare") }, "the largest differences"), ", ",
+    el("a", { href: context.address("map", undefined, { color: "contrast:" + one.name }) }, "on the map"))))) : null;
 }
 
 function file(context) {
@@ -151,5 +136,5 @@ export async function show(place, context) {
     all.agreement ? spread("agreements", "Share of other runs that find an atom", all.agreement) : panel("agreements", "Agreement with other runs", missing("agreement")),
     all.energy && panel("energies", "Energy of the atoms, strongest first", line(Array.from(all.energy).sort((a, b) => b - a),
       { label: "Energy by rank", from: "1", to: num(info.atom_count) })),
-    spread("norms", "Lengths of the atoms", all.norm)), await contrasted(context)));
+    spread("norms", "Lengths of the atoms", all.norm)), contrasted(context, await contrasts(info))));
 }

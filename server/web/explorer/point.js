@@ -19,7 +19,8 @@ export async function show(place, context) {
       "Explain it as an input"))),
     el("div", { class: "columns" },
       el("div", {}, panel("uses", "The atoms made of it", !uses ? missing("archetypes") : !uses.length ? quiet("No atom is made of it.")
-        : [el("p", {}, "It is in " + plural(uses.length, "atom") + "; the bars are its weights in their mixtures."),
+        : [el("p", {}, "It is in " + plural(uses.length, "atom") + "; the bars are its weights in their mixtures. ",
+          el("a", { href: context.address("table", undefined, { point: point.point }) }, "As a table")),
           bars(uses.slice(0, 200).map((use) => ({ name: names?.[use.atom] || "atom " + use.atom, href: context.address("atom", use.atom),
             value: use.weight, said: percent(use.weight) })), { most: 1, label: "Weights in atoms" })])),
       el("div", {},

@@ -2,6 +2,7 @@
 
 import { at, columns, fetched, get, labels } from "./ask.js";
 import { el, failure, known, num, percent, plural, save } from "./dom.js";
+import { chooser } from "./choose.js";
 import { adder } from "./lists.js";
 
 const ROW = 34;
@@ -22,7 +23,8 @@ export async function show(place, context) {
   const { d, info, options, signal } = context;
   const shownColumns = COLUMNS.filter(([, , , needs]) => !needs || info[needs]);
   const state = { q: options.get("q") || "", sort: options.get("sort") || (info.has_statistics ? "energy" : "index"),
-    order: options.get("order") || "", dead: options.get("dead") || "", min: options.get("min_frequency") || "" };
+    order: options.get("order") || "", dead: options.get("dead") || "", min: options.get("min_frequency") || "",
+    point: options.get("point") || "" };
   if (!state.order) state.order = state.sort === "index" ? "asc" : "desc";
   const [values, names] = await Promise.all([columns(info, ["index", ...shownColumns.map(([name]) => name)]), labels(info)]);
 
@@ -38,6 +40,7 @@ export async function show(place, context) {
     if (state.q) wanted.set("q", state.q);
     if (state.dead) wanted.set("dead", state.dead);
     if (state.min) wanted.set("min_frequency", Number(state.min) / 100);
+    if (state.point) wanted.set("point", state.point);
     return "/atoms?" + wanted;
   };
 
@@ -55,6 +58,7 @@ export async function show(place, context) {
         grid.setAttribute("aria-rowcount", total + 1);
         said.textContent = total === info.atom_count ? plural(total, "atom") : plural(total, "atom") + " of " + num(info.atom_count);
       }
+      if (number === 0) grid.removeAttribute("aria-busy");
       draw();
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -105,10 +109,23 @@ export async function show(place, context) {
     asked = new AbortController();
     pages = new Map();
     total = 0;
+    grid.setAttribute("aria-busy", "true"); // the rows are those of the query before
     grid.scrollTop = 0;
-    context.remember({ q: state.q, sort: state.sort, order: state.order, dead: state.dead, min_frequency: state.min });
+    context.remember({ q: state.q, sort: state.sort, order: state.order, dead: state.dead, min_frequency: state.min, point: state.point });
+    drawPoint();
     drawHead();
     page(0);
+  }
+
+  // The point that the atoms are made of, if one was chosen.
+  const chip = el("span");
+  let pointLabel = null;
+  async function drawPoint() {
+    const { point } = state;
+    if (point && pointLabel === null) pointLabel = (await get(at(d, "/points/" + point), signal).catch(() => null))?.label || "";
+    if (point !== state.point) return;
+    chip.replaceChildren(...(point ? [el("a", { class: "chip", href: context.address("point", point) }, "made of " + (pointLabel || "point " + point)),
+      el("button", { type: "button", class: "small", "aria-label": "Atoms of any point", onclick: () => { state.point = ""; again(); } }, "×")] : []));
   }
 
   let waiting;
@@ -126,6 +143,11 @@ export async function show(place, context) {
       size: 4, class: "small", "aria-label": "Least frequency in percent", oninput: later((value) => { state.min = value; }) }), "% of rows"),
     info.has_statistics && el("select", { "aria-label": "Dead or alive", onchange: later((value) => { state.dead = value; }) },
       [["", "dead and alive"], ["false", "alive"], ["true", "dead"]].map(([value, text]) => el("option", { value, selected: state.dead === value }, text))),
+    info.archetype_count > 0 && chooser(context, "point", { title: "made of point", action: "Filter", chosen: (point, label) => {
+      state.point = point === null ? "" : String(point);
+      pointLabel = label;
+      again();
+    } }), chip,
     said,
     el("button", { type: "button", class: "small", onclick: async () => {
       try { save(d + ".csv", await (await fetched(at(d, "/table?format=csv"))).blob()); } catch (error) { said.replaceChildren(failure(error)); }
@@ -139,5 +161,6 @@ export async function show(place, context) {
   addEventListener("resize", draw, { signal });
   signal.addEventListener("abort", () => asked.abort());
   drawHead();
+  drawPoint();
   await page(0);
 }

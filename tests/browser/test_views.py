@@ -1,41 +1,20 @@
-"""The explorer at / (server/web/explorer), in a headless Chromium against a live daemon with the words and the digits: every
-view shows what the calls answer, wide and narrow, and axe finds no serious fault."""
+"""The explorer at / (server/web/explorer), in a headless Chromium against a live daemon with the words and the digits: map,
+table, atoms and the frame around the views show what the calls answer, wide and narrow, and axe finds no serious fault."""
 
 import json
-import os
 import re
 import unittest
 
-from browser import DATA, Explorer  # first: it enters the environment of the packages
+from browser import Explorer  # first: it enters the environment of the packages
 
-import axe_core_python
-
-AXE = open(os.path.join(os.path.dirname(axe_core_python.__file__), "axe.min.js"), encoding="utf-8").read()
 D = "/v1/dictionaries/words"
 
 
 class Views(Explorer):
-    def accessible(self, page):
-        page.evaluate(AXE)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        serious = [(one["id"], one["help"], [node["html"][:160] for node in one["nodes"][:3]]) for one in found["violations"]
-                   if one["impact"] in ("serious", "critical")]
-        self.assertEqual(serious, [])
-
-    def both(self, address, name, shown=None):
-        """Wide in light and narrow in dark, each looked at by axe."""
-        for width, scheme in ((1400, "light"), (400, "dark")):
-            page = self.open(address, shown, width=width, scheme=scheme)
-            page.wait_for_timeout(250)
-            self.fits(page)
-            self.accessible(page)
-            self.shot(page, "%s-%d" % (name, width), full=True)
-        return page
-
     def test_the_first_page_is_the_map_of_the_first_dictionary(self):
         page = self.open("", "map")
         self.assertIn("#/d/words/map", page.url)
-        self.assertEqual(page.eval_on_selector_all("#dictionary option", "all => all.map((one) => one.value)"), ["words", "digits", "digits-again"])
+        self.assertEqual(page.eval_on_selector_all("#dictionary option", "all => all.map((one) => one.value)"), ["words", "digits", "digits-again", "digits-third"])
         page.select_option("#dictionary", "digits")
         page.wait_for_url("**#/d/digits/map")
 
@@ -120,7 +99,7 @@ class Views(Explorer):
         self.assertEqual(cells()[:10], order("sort=energy&order=desc")[:10])
         page.click(".atoms [role=columnheader] >> text=length")
         self.until(page, "document.querySelector('[aria-sort]').textContent.startsWith('length')")
-        self.until(page, "document.querySelector('.atoms .body a')")
+        self.until(page, "document.querySelector('.atoms:not([aria-busy]) .body a')")
         self.assertEqual(cells()[:10], order("sort=norm&order=desc")[:10])
         self.assertIn("sort=norm", page.url)
         page.evaluate("document.querySelector('.atoms').scrollTop = 1e6")
@@ -131,6 +110,18 @@ class Views(Explorer):
         wanted = order("q=water&sort=norm&order=desc")
         self.until(page, "document.querySelector('.atoms').getAttribute('aria-rowcount') == '%d'" % (len(wanted) + 1))
         self.assertEqual(sorted(cells()), sorted(wanted)[:len(cells())])
+
+    def test_the_atoms_of_a_point_in_the_table(self):
+        point = self.daemon.get(D + "/atoms/5?fields=archetypes").json["archetypes"][0]
+        page = self.open("#/d/words/table", "table")
+        page.fill("[aria-label='made of point']", str(point["point"]))
+        page.press("[aria-label='made of point']", "Enter")
+        total = self.daemon.get(D + "/atoms?fields=label&point=%d" % point["point"]).json["total"]
+        page.wait_for_selector("text=/^%d atoms? of 300$/" % total)
+        page.wait_for_selector("text=made of " + point["label"])
+        self.assertIn("point=%d" % point["point"], page.url)
+        page.click("[aria-label='Atoms of any point']")
+        page.wait_for_selector("text=/^300 atoms$/")
 
     # ---- the map
 
@@ -190,68 +181,6 @@ class Views(Explorer):
         self.assertIn("q=water", page.url)
         self.shot(page, "map-match-1400")
 
-    # ---- inputs
-
-    def row(self, name, number):
-        import numpy
-        return numpy.load(os.path.join(DATA, name))[number].astype(float)
-
-    def test_an_input_is_explained_edited_and_drawn(self):
-        import numpy
-        row = self.row("digits.npy", 10)
-        told = self.daemon.request("POST", "/v1/dictionaries/digits/explain?fields=label", json.dumps({"inputs": [row.tolist()]}),
-                                   {"Content-Type": "application/json"}).json["explanations"][0]
-        page = self.open("#/d/digits/input", "input")
-        page.fill("#numbers", ", ".join(map(str, row)))
-        page.click("#explain")
-        page.wait_for_selector("[data-panel=edited] .tile")
-        self.assertIn("%.3f" % told["r2"], page.inner_text("[data-panel=explained]"))
-        atoms = page.eval_on_selector_all(".edits li", "all => all.map((one) => Number(one.dataset.atom))")
-        self.assertEqual(atoms, [one["atom"] for one in told["concepts"]])
-        page.click(".edits li >> nth=0 >> text=Ablate")
-        rest = told["concepts"][1:]
-        ask = lambda concepts: numpy.array(self.daemon.request("POST", "/v1/dictionaries/digits/reconstruct", json.dumps({"latents": {
-            "indices": [[one["atom"] for one in concepts]], "values": [[one["code"] for one in concepts]]}}),
-            {"Content-Type": "application/json"}).json["reconstructions"][0])
-        moved = float(numpy.linalg.norm(ask(rest) - ask(told["concepts"])))
-        self.until(page, "document.querySelector('[data-panel=edited] .tile b')?.textContent == %s" % json.dumps(page.evaluate(
-            "(value) => import('/explorer/dom.js').then((dom) => dom.num(value))", moved)))
-        page.check("text=Draw vectors as pictures of")
-        self.wait(page, "input")
-        page.fill("#numbers", json.dumps({"inputs": [row.tolist()]}))
-        page.click("#explain")
-        page.wait_for_selector("[data-panel=edited] canvas.picture")
-        self.assertEqual(page.locator("[data-panel=explained] canvas.picture").count(), 3)
-        drawn = page.evaluate("(() => { const c = document.querySelector('canvas.picture'); const p = c.getContext('2d').getImageData(0, 0, 8, 8).data;"
-                              "return [c.width, c.height, Array.from({length: 64}, (_, i) => 255 - p[4 * i])]; })()")
-        self.assertEqual(drawn[:2], [8, 8])
-        numpy.testing.assert_allclose(drawn[2], row * 255 / row.max(), atol=1)
-        self.shot(page, "digits-input-1400", full=True)
-        for view in ("atom/3", "point/3"):
-            page = self.open("#/d/digits/" + view, page=page)
-            page.wait_for_selector("canvas.picture")
-            self.shot(page, "digits-%s-1400" % view.split("/")[0], full=True)
-
-    def test_a_file_of_rows_is_read(self):
-        page = self.open("#/d/digits/input", "input")
-        page.set_input_files("#file", os.path.join(DATA, "digits.npy"))
-        page.wait_for_selector("[data-panel=explained]")
-        page.wait_for_selector("text=1,797 rows")
-        self.assertEqual(json.loads(page.input_value("#numbers")), self.row("digits.npy", 0).tolist())
-        page.fill("[aria-label='Row of the file']", "7")
-        page.press("[aria-label='Row of the file']", "Enter")
-        page.keyboard.press("Tab")
-        self.until(page, "JSON.parse(document.querySelector('#numbers').value).join() == %s" % json.dumps(",".join(
-            str(int(value)) for value in self.row("digits.npy", 7))))
-
-    def test_what_is_no_input_is_a_sentence(self):
-        page = self.open("#/d/digits/input", "input")
-        for text, said in (("1, 2, 3", "An input has 64 numbers; these are 3."), ("", "There are no numbers yet."), ("[1, ", "This is no JSON"),
-                           ("1, x", "Number 2 of them is none.")):
-            page.fill("#numbers", text)
-            page.click("#explain")
-            page.wait_for_selector("text=" + said)
-
     # ---- media
 
     def test_media_are_shown_by_their_kind(self):
@@ -276,66 +205,6 @@ class Views(Explorer):
         self.assertEqual(colors[2], colors[5])
         self.assertEqual(colors[0], colors[3])
         self.assertEqual(len({tuple(color) for color in colors}), 3)
-
-    # ---- the dictionary and the service
-
-    def test_the_spectrum_is_that_of_the_dictionary(self):
-        import io
-        import numpy
-        values = numpy.linalg.svd(numpy.load(io.BytesIO(self.daemon.get("/v1/dictionaries/digits/dictionary?format=npy").body)), compute_uv=False)
-        page = self.open("#/d/digits/dictionary", "dictionary")
-        found = page.evaluate("""Promise.all([import('/explorer/ask.js'), import('/explorer/spectrum.js')]).then(async ([ask, spectrum]) => {
-            const array = ask.npy(await (await fetch('/v1/dictionaries/digits/dictionary?format=npy')).arrayBuffer());
-            return spectrum.singularValues(Float64Array.from(array.values), ...array.shape); })""")
-        numpy.testing.assert_allclose(found, values, rtol=1e-6, atol=1e-6 * values[0])
-        self.assertIn("%.3g" % (numpy.sum(values ** 2) / values[0] ** 2), page.inner_text("[data-panel=spectrum]"))
-
-    def test_two_dictionaries_are_compared(self):
-        import io
-        import numpy
-        unit = lambda name: (lambda x: x / numpy.maximum(numpy.linalg.norm(x, axis=1, keepdims=True), 1e-30))(numpy.load(io.BytesIO(
-            self.daemon.get("/v1/dictionaries/%s/dictionary?format=npy" % name).body)).astype(float))
-        cosines = unit("digits") @ unit("digits-again").T
-        best = cosines.max(1)
-        mutual = cosines.argmax(0)[cosines.argmax(1)] == numpy.arange(len(best))
-        page = self.both("#/d/digits/compare?with=digits-again", "digits-compare", "compare")
-        text = page.inner_text("[data-panel=alike]")
-        self.assertIn("%.3f" % best.mean(), text)
-        for share in (numpy.mean(best >= 0.7), numpy.mean(best >= 0.9), mutual.mean()):
-            self.assertIn(page.evaluate("(share) => import('/explorer/dom.js').then((dom) => dom.percent(share))", float(share)), text)
-        order = numpy.argsort(-best, kind="stable")
-        links = page.eval_on_selector_all("[data-panel=both] tbody tr", "all => all.map((row) => [...row.querySelectorAll('a')].map((one) => Number(one.hash.split('/').pop())))")
-        self.assertEqual(links[0], [int(order[0]), int(cosines[order[0]].argmax())])
-        self.assertIn("no other dictionary of 384 dimensions", self.open("#/d/words/compare", "compare").inner_text("main"))
-
-    def test_the_course_of_the_training(self):
-        found = self.daemon.get("/v1/dictionaries/digits/training").json["columns"]
-        page = self.both("#/d/digits/dictionary?", "digits-dictionary", "dictionary")
-        page.wait_for_selector("[data-panel=training] svg")
-        text = page.inner_text("[data-panel=training] p")
-        for value in (found["step"][-1], found["loss"][-1], found["r2"][-1]):
-            self.assertIn(page.evaluate("(value) => import('/explorer/dom.js').then((dom) => dom.num(value))", value), text)
-        self.assertEqual(page.locator("[data-panel=training] svg").count(), 4)
-        path = page.get_attribute("[data-panel=training] svg >> nth=0 >> path.line", "d")
-        self.assertEqual(path.count("M") + path.count("L"), len(found["step"]))
-        chart = page.locator("[data-panel=training] svg").nth(0)
-        chart.hover(position={"x": chart.bounding_box()["width"] - 5, "y": 20})
-        page.wait_for_selector("[data-panel=training] >> text=/^step %d: /" % found["step"][-1])
-
-    def test_the_service_counts_requests(self):
-        page = self.open("#/service", "service")
-        page.wait_for_selector("[data-panel=routes] tbody tr")
-        for _ in range(20):
-            self.daemon.get(D + "/atoms/5")
-        self.until(page, "parseFloat(document.querySelector('[data-panel=load] .tile b').textContent) > 0")
-        row = [line for line in page.inner_text("[data-panel=routes] tbody").splitlines() if line.startswith("atom\t")][0].split("\t")
-        self.assertGreaterEqual(int(row[1].replace(",", "")), 20)
-
-    def test_reloading_needs_a_key(self):
-        page = self.open("#/d/words/dictionary", "dictionary")
-        page.expected = (401, 403)
-        page.click("text=Reload the file")
-        page.wait_for_selector("[data-panel=file] .failure")
 
     # ---- the frame
 
