@@ -80,7 +80,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-faults check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
+.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-numbers check-faults check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
   bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
@@ -250,6 +250,13 @@ check-barriers: $(UNIT) $(CHECKED) ## remove each barrier of the CUDA kernels in
 check-faults: all ## let each call of the system fail in its turn, through training, fusing, evaluating, serving (half an hour)
 	$(Q)for test in tests/cli/test_faults.py tests/http/test_faults.py; do $(TEST_ENV) RASAE_FAULTS=all python3 $$test || exit 1; done
 
+$(OUT)/tests/all_f32: tests/numbers/all_f32.cc $(OUT)/obj/tests/numbers/variants.o $(LIBAPP) $(LIBRASAE)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) -std=c++17 -O2 -Wall -Wextra -fPIE $(CPPFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+check-numbers: $(OUT)/tests/all_f32 ## print and read back every float32, beside std::to_chars (ten minutes)
+	$(Q)$<
+
 # ---- fuzzing: tests/fuzz/README.md -------------------------------------------------------------------------------------
 # A build of its own, with clang. New inputs go to build/fuzz/NAME/inputs; one that is found to break something, beside it.
 FUZZER    := $(OUT)/tests/fuzz
@@ -288,7 +295,7 @@ FUZZ_PARSERS = $(patsubst %,lib/io/%.c,config json kinds labels npy npz order ut
   $(patsubst %,lib/io/safetensors/%.c,digest header layout_settings layouts lists names npz read torch) $(call c_files,lib/io/torch) \
   $(filter-out %/coding_table.c,$(wildcard server/codec/coding_*.c)) server/codec/negotiate.c $(call c_files,server/codec/binary) \
   $(filter-out %/replies.c,$(wildcard server/codec/json/*.c)) $(patsubst %,server/codec/oip/%.c,request tensor) \
-  lib/app/numbers.c lib/app/settings/file.c $(patsubst %,server/http/%.c,auth conditions forwarded headers ip target)
+  lib/app/numbers.c lib/app/print_f32.c lib/app/settings/file.c $(patsubst %,server/http/%.c,auth conditions forwarded headers ip target)
 
 fuzz-coverage-run: $(FUZZER)
 	$(Q)rm -f $(BUILD)/*.profraw

@@ -14,23 +14,17 @@
  * Notation: positional for 1e-4 <= |v| < 1e9 ("0.00012", "-3.5", "16777216"), otherwise with an exponent
  * ("1e-7", "3.4028235e38"); zero is "0" and negative zero "-0.0", so that its sign survives in every client.
  *
- * Cost: a few tens of nanoseconds per number; tests/bench/bench_numbers.c measures it. How it works: numbers.c.
+ * Cost: five to thirty nanoseconds per number; tests/bench/bench_numbers.c measures it. How it works: numbers.c, print_f32.c.
  * Thread safety: no state.
  */
 #ifndef RA_APP_NUMBERS_H
 #define RA_APP_NUMBERS_H
 
+#include "app/print_f32.h"
 #include "app/text.h"
 #include "ra_status.h"
 
 #include <stdint.h>
-
-/* Room that number_print_f32() may write to. The text itself has at most 15 characters. */
-enum { NUMBER_F32_MAX = 32 };
-
-/* Writes v, without a terminator; returns how many characters the text has. JSON has no word for NaN and
- * infinity, which are written "null"; replies are checked before they get here. */
-size_t number_print_f32(float v, char *out);
 
 /* Reads the number at `p`, looking at nothing from `end` on. Returns the first character behind it, and the
  * number in *value. Returns NULL and a reason in *why when there is none:
