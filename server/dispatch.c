@@ -106,14 +106,14 @@ static void choose_reply(const route *row, http_request *request, http_response 
     form chosen = row->gives & FORMS_JSON || !row->gives ? FORM_JSON : FORM_SAFETENSORS;
     request->reply_form = chosen;
     if (!row->gives) return;
-    form_names(row->gives, names, sizeof names);
     if (asked && (!form_from_name(asked, &request->reply_form) || !(row->gives >> request->reply_form & 1))) {
         snprintf(sentence, sizeof sentence, "format is '%.64s', but the reply is available as %s", asked,
-                 names);
+                 form_names(row->gives, names, sizeof names));
         refuse_header(request, response, PROBLEM_NOT_ACCEPTABLE, sentence, "format");
     } else if (!asked &&
                !form_choose(request->headers[HTTP_ACCEPT], row->gives, chosen, &request->reply_form)) {
-        snprintf(sentence, sizeof sentence, "Accept excludes every form of the reply: %s", names);
+        snprintf(sentence, sizeof sentence, "Accept excludes every form of the reply: %s",
+                 form_names(row->gives, names, sizeof names));
         refuse_header(request, response, PROBLEM_NOT_ACCEPTABLE, sentence, "Accept");
     }
 }

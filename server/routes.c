@@ -195,6 +195,11 @@ static void compile(void) {
         if (!row->query) row->query = "";
         for (const char *at = row->pattern; at && (at = strchr(at, '{')); at++)
             *capture++ = capture_of(at[1]);
+        for (const char *at = row->pattern; at && (at = strchr(at, '/')); at++) {
+            row->segments++;
+            row->last = at[1];
+            row->open = strncmp(at, "/{f}", 4) == 0;
+        }
     }
 }
 
@@ -220,7 +225,13 @@ static bool ends(const char *part) {
     return !*part || *part == '/';
 }
 
-/* Every request is held against every pattern, and nearly all differ in their first letters. */
+/* Every request is held against every pattern. Nearly all differ in this. */
+static bool may_match(const route *row, const http_target *target) {
+    size_t count = target->segment_count;
+    if (row->open) return count >= row->segments;
+    return count == row->segments && (row->last == '{' || row->last == target->segments[count - 1][0]);
+}
+
 static bool matches(const char *pattern, const http_target *target, const char **captures) {
     size_t captured = 0;
     for (size_t i = 0; i < target->segment_count; i++) {
@@ -244,7 +255,7 @@ void routes_find(const http_target *target, http_method method, route_match *mat
     const route *row = routes_table();
     for (; row->pattern; row++) {
         const char *captures[HTTP_CAPTURES] = {NULL};
-        if (!matches(row->pattern, target, captures)) continue;
+        if (!may_match(row, target) || !matches(row->pattern, target, captures)) continue;
         match->methods |= 1u << row->method | 1u << HTTP_OPTIONS;
         if (row->method == HTTP_GET) match->methods |= 1u << HTTP_HEAD;
         if (row->method != wanted || match->route) continue;

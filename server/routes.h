@@ -55,7 +55,11 @@ typedef struct route {
     bool page;             /* for people alone: the contract does not describe it */
     bool own_tag; /* If-Match of a change is about what the path names in the dictionary; the handler looks */
     bool revives; /* it also takes a dictionary that was lost; call->dictionary is NULL then */
-    route_capture captures[HTTP_CAPTURES]; /* compiled from the pattern */
+    /* compiled from the pattern: */
+    route_capture captures[HTTP_CAPTURES];
+    size_t segments; /* how many it has; a path may have more if `open` */
+    bool open;
+    char last; /* the first letter of the last segment; '{' when the pattern leaves it open */
 } route;
 
 /* All rows; the last one has no pattern. */

@@ -21,13 +21,18 @@ const char *http_method_name(http_method method) {
 
 /* ---- headers ------------------------------------------------------------------------------------------- */
 
+/* Control characters are left out; a header is whole or absent. */
 void http_response_header(http_response *response, const char *name, const char *value) {
-    size_t before = response->headers.size;
-    text_append(&response->headers, name, strlen(name) + 1);
-    for (const char *c = value; *c; c++)
-        if ((unsigned char)*c >= ' ' && *c != 0x7f) text_append(&response->headers, c, 1);
-    text_append(&response->headers, "", 1);
-    if (response->headers.failed) response->headers.size = before; /* a header is whole or absent */
+    size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
+    char *to = text_reserve(&response->headers, name_size + value_size), *start = to;
+    if (!to) return;
+    to = (char *)memcpy(to, name, name_size) + name_size;
+    for (const char *c = value; *c; c++) {
+        *to = *c;
+        to += (unsigned char)*c >= ' ' && *c != 0x7f;
+    }
+    *to++ = '\0';
+    response->headers.size += (size_t)(to - start);
 }
 
 bool http_response_next_header(const http_response *response, size_t *position, const char **name,

@@ -15,7 +15,7 @@
 /* `array` with room for `needed` items, grown geometrically; NULL when memory is short, and then `array`
  * stays. */
 static void *grown(json_scan *scan, void *array, size_t *capacity, size_t needed, size_t item) {
-    enum { LEAST = 16 };
+    enum { LEAST = 64 };
     if (array && needed <= *capacity) return array;
     size_t wanted = 2 * *capacity > LEAST ? 2 * *capacity : LEAST;
     if (wanted < needed) wanted = needed;
