@@ -176,6 +176,11 @@ typedef struct ra_stream {
 ra_status ra_backend_open(const char *device, const ra_backend_options *options, ra_backend **backend,
                           ra_error *err);
 
+/* What ra_backend_open() will try first for `device`: "auto" is "cuda" if that plugin is installed and finds a device, which
+ * loads it and may start its driver, and otherwise "cpu", with the log line; any other name is itself. For a program that
+ * prepares differently for a device. */
+const char *ra_backend_choose(const char *device);
+
 /* *host <- a backend that computes in host memory: this one, retained, or else a CPU backend with as many
  * threads. */
 ra_status ra_backend_open_host(ra_backend *backend, ra_backend **host, ra_error *err);

@@ -14,6 +14,7 @@
 #include "http/server.h"
 #include "ra.h"
 #include "routes.h"
+#include "sandbox.h"
 #include "serving/reloader.h"
 #include "settings/dictionaries.h"
 #include "settings/ledger.h"
@@ -26,6 +27,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -51,6 +53,7 @@ typedef struct parts {
     const settings *settings;
     ledger shares;
     ra_backend *backend;
+    bool on_device; /* the backend is no CPU */
     rasaed state;
     cors_policy cors;
     media *media;
@@ -114,11 +117,21 @@ static ra_status prepare(parts *self, ra_error *err) {
     return RA_OK;
 }
 
-static ra_status load(parts *self, ra_error *err) {
+/* Dictionaries are read in the sandbox, and the threads of the backend start in it; the driver of a device has files and threads
+ * of its own. */
+static ra_status open_backend(parts *self, ra_error *err) {
     const settings *chosen = self->settings;
     ra_backend_options options = {
         .threads = chosen->compute_threads, .tf32 = chosen->tf32, .yield = true, .nice = COMPUTE_NICENESS};
-    RA_TRY(ra_backend_open(chosen->device, &options, &self->backend, err));
+    const char *device = ra_backend_choose(chosen->device);
+    self->on_device = strcmp(device, "cpu") != 0 && strcmp(device, "reference") != 0;
+    RA_TRY(sandbox_files(chosen, self->on_device, err));
+    return ra_backend_open(self->on_device ? chosen->device : device, &options, &self->backend, err);
+}
+
+static ra_status load(parts *self, ra_error *err) {
+    const settings *chosen = self->settings;
+    RA_TRY(open_backend(self, err));
     RA_TRY(ra_backend_reserve(self->shares.pool_threads + self->shares.io_threads + COMPUTATIONS_AT_ONCE +
                                   COMPARISONS_AT_ONCE,
                               err));
@@ -278,6 +291,7 @@ static ra_status start(parts *self, ra_error *err) {
     warm_device(self);
     self->service = dispatch_service(&self->state);
     self->service.base_path = self->settings->base_path;
+    RA_TRY(sandbox_calls(self->settings, self->on_device, err));
     if (self->state.has_admin) RA_TRY(start_server(self, true, err));
     RA_TRY(start_server(self, false, err));
     RA_TRY(heartbeat_start(self->main.server, self->manager.watchdog_us, &self->heartbeat, err));

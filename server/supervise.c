@@ -26,6 +26,7 @@ enum { MILLION = 1000000, BEATS = 3, LEAST_BEAT_US = 1000 };
 
 static struct sockaddr_un manager;
 static socklen_t manager_size; /* 0: there is none */
+static int way = -1;           /* made at the start: later the sandbox makes no socket */
 
 static bool is_for_us(const char *pid) {
     size_t number;
@@ -62,6 +63,8 @@ static ra_status take_sockets(settings_lookup *environment, supervised *out, ra_
 
 static ra_status take_manager(const char *path, ra_error *err) {
     manager_size = 0;
+    if (way >= 0) close(way);
+    way = -1;
     if (!path) return RA_OK;
     size_t size = strlen(path);
     if ((*path != '/' && *path != '@') || size >= sizeof manager.sun_path)
@@ -73,6 +76,7 @@ static ra_status take_manager(const char *path, ra_error *err) {
     memcpy(manager.sun_path, path, size);
     if (*path == '@') manager.sun_path[0] = '\0';
     manager_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
+    way = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     return RA_OK;
 }
 
@@ -90,16 +94,13 @@ ra_status supervise_start(settings_lookup *environment, supervised *out, ra_erro
 
 void supervise_tell(const char *format, ...) {
     char message[512];
-    if (!manager_size) return;
+    if (way < 0) return;
     va_list args;
     va_start(args, format);
     int size = vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (descriptor < 0) return;
     size_t sent = (size_t)size < sizeof message ? (size_t)size : sizeof message - 1;
-    (void)sendto(descriptor, message, sent, MSG_NOSIGNAL, (struct sockaddr *)&manager, manager_size);
-    close(descriptor);
+    (void)sendto(way, message, sent, MSG_NOSIGNAL, (struct sockaddr *)&manager, manager_size);
 }
 
 /* The time tells the manager that this is the reload that it asked for. */

@@ -31,13 +31,14 @@ layers='
     server/codec/json:   server/codec
     server/codec/oip:    server/codec/json
     server/codec/binary: server/codec/json
+    server/confine:      lib/app
     server/http:         server/codec
     server/telemetry:    server/http
     server/state:        server/telemetry
     server/serving:      server/state
     server/settings:     server/serving
     server/api:          server/settings server/codec/oip server/codec/binary
-    server:              server/api
+    server:              server/api server/confine
 
     trainer/common:      lib/app
     trainer/report:      trainer/common

@@ -115,6 +115,15 @@ out:
     return status;
 }
 
+const char *ra_backend_choose(const char *device) {
+    const ra_backend_ops *ops;
+    ra_error reason;
+    if (strcmp(device, "auto") != 0) return device;
+    if (load_plugin("cuda", &ops, &reason) == RA_OK) return "cuda";
+    ra_log(RA_LOG_INFO, "using the CPU: %s", reason.message);
+    return "cpu";
+}
+
 ra_status ra_backend_open(const char *device, const ra_backend_options *options, ra_backend **backend,
                           ra_error *err) {
     ra_backend_options chosen = options ? *options : (ra_backend_options){0};

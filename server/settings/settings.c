@@ -29,6 +29,9 @@ static const char *const log_formats[] = {[LOG_TEXT] = "text", [LOG_JSON] = "jso
 static const char *const scopes[] = {
     [AUTH_OPEN] = "open", [AUTH_READ] = "read", [AUTH_ADMIN] = "admin", NULL};
 
+static const char *const sandbox_modes[] = {
+    [SANDBOX_ON] = "on", [SANDBOX_REQUIRE] = "require", [SANDBOX_OFF] = "off", NULL};
+
 /* ---- checks of values ---------------------------------------------------------------------------------- */
 
 static ra_status split_dictionary(const char *words, settings_dictionary_item *item, ra_error *err) {
@@ -156,6 +159,11 @@ static const ra_setting rows[] = {
     {"media_url", LIST(media_url), .check = media_check_url, .argument = "NAME=TEMPLATE",
         .help = "the address of the media of a row, with {label}, {path} (the label with its slashes), {row} or {item} in it; "
                 "without http:// or https:// a file of --media (may be repeated)"},
+    {"sandbox", NAME(sandbox), .names = sandbox_modes, .fallback = "on", .argument = "MODE",
+        .help = "once it serves, open no file but those of its settings, start no program, make no connection: on as far as the "
+                "system can, require (or do not start), or off"},
+    {"readable", LIST(readable), .argument = "DIR",
+        .help = "a folder that the sandbox lets the daemon read as well, for links that will lead there; may be repeated"},
     {"log_format", NAME(log_format), .names = log_formats, .fallback = "text", .argument = "FORMAT",
         .help = "text or json, one line per event"},
     {"log_level", NAME(log_level), .names = log_levels, .fallback = "info", .argument = "LEVEL",

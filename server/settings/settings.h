@@ -26,6 +26,12 @@ typedef struct settings_asked {
     bool check_config, print_config, version;
 } settings_asked;
 
+typedef enum sandbox_mode {
+    SANDBOX_ON, /* as far as the system can */
+    SANDBOX_REQUIRE,
+    SANDBOX_OFF
+} sandbox_mode;
+
 typedef struct settings {
     uint64_t known;
     settings_list dictionary; /* "NAME=FILE" each: settings_dictionary() */
@@ -60,6 +66,8 @@ typedef struct settings {
     settings_list media, media_url;            /* "NAME=DIR", "NAME=TEMPLATE": serving/media.h */
     settings_list cors_origin;                 /* "https://example.org", or one "*" */
     int log_format, log_level;                 /* log_format, ra_log_level */
+    int sandbox;                               /* sandbox_mode: sandbox.h */
+    settings_list readable;                    /* folders that the sandbox lets the daemon read as well */
     ra_sae_settings sae;                       /* the known ones complete files that lack them */
     bool help;                                 /* --help: nothing else is read */
     settings_asked asked;

@@ -83,7 +83,7 @@ class Faults(unittest.TestCase):
         log = open(os.path.join(self.folder, "log"), "w+b")
         self.addCleanup(log.close)
         process = subprocess.Popen(
-            [PROGRAM, "--listen", "127.0.0.1:0", "--dictionary", "m=" + self.model, "--threads", "1", "--compute-threads", "1",
+            [PROGRAM, "--listen", "127.0.0.1:0", "--sandbox", "off", "--dictionary", "m=" + self.model, "--threads", "1", "--compute-threads", "1",
              "--drain-seconds", "1"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
             env=environment({"LD_PRELOAD": self.library, "OPENBLAS_NUM_THREADS": "1", "FAIL_COUNTS": self.counts, **more}))
         try:
