@@ -68,6 +68,31 @@ static ra_status add_encoding(http_headers *headers, const char *value, size_t s
     RA_FAIL(err, RA_ERR_FORMAT, "the header Transfer-Encoding must be chunked");
 }
 
+/* A name or an address, and perhaps a port (RFC 9110, 7.2), without the comma that a list of hosts would have. */
+static bool is_host(const char *value, size_t size) {
+    static const char signs[] = "-._~!$&'()*+;=%", inside[] = "0123456789abcdefABCDEF:.%";
+    size_t at = 0;
+    if (size && value[0] == '[') {
+        for (at = 1; at < size && value[at] != ']';) {
+            unsigned char c = (unsigned char)value[at++];
+            if (!is_letter_or_digit(c) && !strchr(inside, c)) return false;
+        }
+        if (at++ == size || at == 2) return false;
+    } else {
+        while (at < size && (is_letter_or_digit((unsigned char)value[at]) || strchr(signs, value[at]))) at++;
+        if (at == 0) return false;
+    }
+    if (at < size && value[at++] != ':') return false;
+    while (at < size && value[at] >= '0' && value[at] <= '9') at++;
+    return at == size;
+}
+
+static ra_status add_host(http_headers *headers, const char *value, size_t size, ra_error *err) {
+    RA_TRY(take_once(&headers->has_host, "Host", err));
+    if (is_host(value, size)) return RA_OK;
+    RA_FAIL(err, RA_ERR_FORMAT, "the header Host is no name or address with or without a port");
+}
+
 static ra_status add_line(http_lines *lines, const char *value) {
     lines->last[lines->count++ % HTTP_LAST_LINES] = value;
     return RA_OK;
@@ -101,7 +126,7 @@ ra_status http_headers_add(http_headers *headers, const char *name, size_t name_
     if (has_control(value, value_size))
         RA_FAIL(err, RA_ERR_FORMAT, "the header %.*s has a control character",
                 (int)(name_size < 64 ? name_size : 64), name);
-    if (is_name(name, name_size, "Host")) return take_once(&headers->has_host, "Host", err);
+    if (is_name(name, name_size, "Host")) return add_host(headers, value, value_size, err);
     if (is_name(name, name_size, "Content-Length")) return add_length(headers, value, value_size, err);
     if (is_name(name, name_size, "Transfer-Encoding")) return add_encoding(headers, value, value_size, err);
     if (is_name(name, name_size, "Forwarded")) return add_line(&headers->forwarded, value);

@@ -43,6 +43,17 @@ START_TEST(test_refuses_a_bad_header) {
         {"Content-Length", "1 ", "whole number"},
         {"Content-Length", "1,1", "whole number"},
         {"Content-Length", "0x1", "whole number"},
+        {"Host", "", "Host"},
+        {"Host", "a, b", "Host"},
+        {"Host", "a,b", "Host"},
+        {"Host", "user@a", "Host"},
+        {"Host", "a/b", "Host"},
+        {"Host", "a:b", "Host"},
+        {"Host", ":80", "Host"},
+        {"Host", "[::1", "Host"},
+        {"Host", "[]", "Host"},
+        {"Host", "[::1]x", "Host"},
+        {"Host", "[a/b]", "Host"},
         {"Transfer-Encoding", "gzip", "chunked"},
         {"Transfer-Encoding", "chunked, chunked", "chunked"},
         {"Transfer-Encoding", "", "chunked"},
@@ -53,6 +64,17 @@ START_TEST(test_refuses_a_bad_header) {
     }
     http_headers headers = {0};
     ra_fails(http_headers_add(&headers, "X", 1, "a\0b", 3, &err), RA_ERR_FORMAT, "control");
+}
+END_TEST
+
+START_TEST(test_takes_every_host) {
+    static const char *const hosts[] = {"x",     "a.example:8080",        "127.0.0.1:80",
+                                        "[::1]", "[fe80::1%25eth0]:443",  "a_b-c.d",
+                                        "a:",    "xn--bcher-kva.example", "b%C3%BC"};
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        http_headers headers = {0};
+        ra_ok(add(&headers, "Host", hosts[i], &err));
+    }
 }
 END_TEST
 
@@ -122,6 +144,6 @@ START_TEST(test_the_first_line) {
 END_TEST
 
 TEST_CASES(headers, test_refuses_too_many_headers_and_too_long_ones, test_the_first_line,
-           test_keeps_what_someone_looks_at, test_refuses_a_bad_header,
+           test_keeps_what_someone_looks_at, test_refuses_a_bad_header, test_takes_every_host,
            test_refuses_twice_what_may_stand_once, test_refuses_headers_that_contradict_each_other,
            test_an_endless_length_is_over_every_limit)
