@@ -20,10 +20,10 @@
  * Results of the built-in backends do not depend on the number of threads: work is divided by shape, never by
  * thread count.
  *
- * Pointers given to operations are backend memory, except that sparse codes (start, index, value) and
- * everything of type double are host memory. An operation that reads host memory has read it when it returns,
+ * Pointers given to operations are backend memory, except that sparse codes (start, index, value), if the device
+ * does not keep them, and everything of type double are host memory. An operation that reads host memory has read it when it returns,
  * so the caller may change it at once; an operation that returns codes or doubles waits for its stream first.
- * All others may still be running when they return. After a failure the contents of outputs are undefined,
+ * (ra_backend_defer() puts that off for doubles.) All others may still be running when they return. After a failure the contents of outputs are undefined,
  * and output codes have no rows.
  *
  * Thread safety: several threads may use one backend, each with a stream of its own. An operation that fails
@@ -34,7 +34,7 @@
 
 #include "ra_tensor.h"
 
-enum { RA_BACKEND_API_VERSION = 6 };
+enum { RA_BACKEND_API_VERSION = 7 };
 
 typedef struct ra_backend_options {
     size_t threads; /* CPU threads, including the caller's; 0: one per core */
@@ -138,6 +138,13 @@ typedef struct ra_backend_ops {
     ra_status (*download)(void *self, ra_backend_stream *stream, void *host, const void *device, size_t bytes,
                           ra_error *err);
     ra_status (*synchronize)(void *self, ra_backend_stream *stream, ra_error *err);
+    void (*defer)(void *self, ra_backend_stream *stream, bool deferred);
+
+    /* Codes in the device's memory; *device stays NULL where backend memory is ordinary memory. */
+    ra_status (*codes_new)(void *self, ra_device_codes **device, ra_error *err);
+    ra_status (*codes_pack)(void *self, ra_backend_stream *stream, const ra_codes *codes,
+                            const int32_t *position, size_t latents, ra_codes *packed, ra_error *err);
+    ra_status (*codes_view)(void *self, ra_backend_stream *stream, ra_codes *codes, ra_error *err);
 
 #define RA_OPERATION(name, parameters, arguments)                                                            \
     ra_status (*name)(void *self, ra_backend_stream *stream, RA_UNPACK parameters, ra_error *err);
@@ -259,7 +266,7 @@ static inline void ra_stream_free(ra_stream stream) {
 }
 
 /* Asynchronous copies. A download is there after synchronize(), which waits for the stream and reports the
- * failures of what ran on it. An upload has read ordinary memory when it returns; memory that the caller has
+ * failures of what ran on it, or after an operation on the stream that waits for it. An upload has read ordinary memory when it returns; memory that the caller has
  * pinned must stay unchanged until synchronize(). */
 static inline ra_status ra_stream_upload(ra_stream stream, void *device, const void *host, size_t bytes,
                                          ra_error *err) {
@@ -282,6 +289,31 @@ static inline ra_status ra_backend_download(const ra_backend *backend, void *hos
 }
 static inline ra_status ra_backend_synchronize(const ra_backend *backend, ra_error *err) {
     return backend->ops->synchronize(backend->self, NULL, err);
+}
+
+/* Codes that stay on the device. keep: what selects codes (top_k, threshold) leaves these in its memory from now on,
+ * until ra_codes_release(), which has to come before the backend's end; operations that read codes find them there, and
+ * take codes->value for the values there. Nothing changes where backend memory is ordinary memory. pack: packed, which
+ * is kept, too, <- the same entries with latents numbered by position [K], host memory; it is valid as long as the
+ * codes are unchanged. view: start, index and value <- the codes, if a device has them. On the default stream. */
+static inline ra_status ra_backend_codes_keep(const ra_backend *backend, ra_codes *codes, ra_error *err) {
+    return codes->device ? RA_OK : backend->ops->codes_new(backend->self, &codes->device, err);
+}
+static inline ra_status ra_backend_codes_pack(const ra_backend *backend, const ra_codes *codes,
+                                              const int32_t *position, size_t latents, ra_codes *packed,
+                                              ra_error *err) {
+    return backend->ops->codes_pack(backend->self, NULL, codes, position, latents, packed, err);
+}
+static inline ra_status ra_backend_codes_view(const ra_backend *backend, ra_codes *codes, ra_error *err) {
+    return codes->device ? backend->ops->codes_view(backend->self, NULL, codes, err) : RA_OK;
+}
+
+/* While deferred, operations on the default stream do not wait for the doubles that they return: these are there
+ * after the next wait for it (ra_backend_synchronize(), an operation that returns codes, one that returns doubles
+ * and is not deferred), until when their place must stay. So several of them cost one wait. Where backend memory is
+ * ordinary memory, they are there at once. */
+static inline void ra_backend_defer(const ra_backend *backend, bool deferred) {
+    backend->ops->defer(backend->self, NULL, deferred);
 }
 
 #define RA_OPERATION(name, parameters, arguments)                                                            \

@@ -28,6 +28,9 @@ RA_OPERATION(gemm,
 /* *sum <- x . y, both [n], in float64 */
 RA_OPERATION(dot, (const float *x, const float *y, size_t n, double *sum), (x, y, n, sum))
 
+/* out [1] <- x . y, both [n], in float64 as `dot` gives it, rounded once; the host does not learn it */
+RA_OPERATION(dot_into, (const float *x, const float *y, size_t n, float *out), (x, y, n, out))
+
 /* sums [count] <- x_i . x_i for each array x_i [n_i], in float64, as `dot` gives it; x, n: host memory */
 RA_OPERATION(squares, (const float *const *x, const size_t *n, size_t count, double *sums),
              (x, n, count, sums))
@@ -119,6 +122,10 @@ RA_OPERATION(latent_sums, (const ra_codes *codes, const float *value, float *out
  * anything */
 RA_OPERATION(gather_entries, (const ra_codes *codes, const float *dense, float beta, float *value),
              (codes, dense, beta, value))
+
+/* gradient [entries] <- scale, or -scale where the value is negative; *sum <- sum |value|, in float64 */
+RA_OPERATION(magnitudes, (const ra_codes *codes, float scale, float *gradient, double *sum),
+             (codes, scale, gradient, sum))
 
 /* dense [B,K] += alpha value at each entry (b, k); value as for accumulate */
 RA_OPERATION(scatter_entries, (const ra_codes *codes, float alpha, const float *value, float *dense),

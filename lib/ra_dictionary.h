@@ -168,6 +168,12 @@ void ra_dictionary_set_training(ra_dictionary *dictionary, bool training);
  * change. */
 ra_status ra_dictionary_get(ra_dictionary *dictionary, const float **D, ra_error *err);
 
+/* D is asked for soon: its scale starts on its way from a device, and has arrived with the next wait for the
+ * default stream, which ra_dictionary_arrived() tells; ra_dictionary_get() and _select() then need no wait of their
+ * own. The dictionary has to stay until that wait. */
+ra_status ra_dictionary_ask(ra_dictionary *dictionary, ra_error *err);
+void ra_dictionary_arrived(ra_dictionary *dictionary);
+
 /* The atoms of a batch: *D [count,d] <- the rows of D of these atoms (ascending), packed; owned by the
  * dictionary, valid until the next call or change. atoms NULL: all K, as ra_dictionary_get(). With 50 of
  * 10,000 latents active, most atoms take no part in a batch, and their rows of W C are not computed. The

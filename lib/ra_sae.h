@@ -191,8 +191,10 @@ const ra_group *ra_sae_group(const ra_sae *sae);
 /* What a forward pass leaves for the loss and the backward pass; reuse it for every batch. {0} is valid.
  * Arrays are backend memory, except codes and what refers to their latents. */
 typedef struct ra_sae_pass {
-    bool all_atoms;    /* set by the caller if the loss needs inactive atoms, too: D is then whole */
-    size_t rows;       /* B */
+    bool all_atoms; /* set by the caller if the loss needs inactive atoms, too: D is then whole */
+    bool
+        keeps_codes; /* set by the caller if codes may stay on a device in training (ra_backend_codes_view()) */
+    size_t rows;     /* B */
     size_t total_rows; /* of the batch over all members of the group */
     float *pre;        /* [B,K] before the activation (after the norm) */
     ra_codes codes;    /* z */

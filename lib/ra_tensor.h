@@ -87,7 +87,16 @@ float *ra_matrix_row(const ra_matrix *matrix, size_t row);
 /* Sparse codes of a batch in compressed rows (CSR): row b has the latents index[start[b] .. start[b+1]),
  * ascending, each with its value. Every activation produces codes in this form, and decoding takes it: with
  * 50 of 10,000 latents active, the dense form is 200 times as large and as slow. Owns its memory and keeps it
- * when reused. {0} is a valid, empty value. */
+ * when reused. {0} is a valid, empty value.
+ *
+ * Codes may be in a device's memory instead (ra_backend_codes_keep()): then start, index and value are undefined
+ * until ra_backend_codes_view(). */
+typedef struct ra_device_codes { /* the first members of a struct of the backend's */
+    void (*free)(struct ra_device_codes *self);
+    size_t entries;
+    const uint8_t *active; /* [latents] host memory: 1 where a latent has entries */
+} ra_device_codes;
+
 typedef struct ra_codes {
     size_t rows;    /* B */
     size_t latents; /* K: every index is below it */
@@ -95,6 +104,7 @@ typedef struct ra_codes {
     int32_t *index; /* [entries], entries = start[rows] */
     float *value;   /* [entries] */
     size_t row_capacity, entry_capacity;
+    ra_device_codes *device; /* where a device keeps them; NULL: start, index and value do */
 } ra_codes;
 
 /* Makes room for `rows` rows and `entries` entries; sets rows and latents, and start[0] = 0. The contents of

@@ -52,8 +52,10 @@ typedef struct ra_loss_gradients {
     ra_buffer D;          /* [K,d] */
     ra_buffer value;      /* [entries] of the codes */
     bool has_value, has_pre, has_codes, has_D;
-    double active;                                        /* as in ra_sae_gradients; only l0 sets it */
-    double residual;                                      /* no gradient: ||x - x_hat||^2 over these rows */
+    double active;   /* as in ra_sae_gradients; only l0 sets it */
+    double residual; /* no gradient: ||x - x_hat||^2 over these rows; from a device with the next wait */
+    double term;     /* the loss without its mean squared error, and without: */
+    double magnitude, penalty; /* their product; the first comes with the residual */
     ra_buffer scratch_wide, scratch_narrow, scratch_rest; /* [B,K], [B,d], [B,d] */
     ra_codes scratch_codes;
     float *entries; /* `value` in host memory */
@@ -61,6 +63,9 @@ typedef struct ra_loss_gradients {
 } ra_loss_gradients;
 
 void ra_loss_gradients_release(ra_loss_gradients *gradients);
+
+/* Whether a loss reads codes in host memory; others may stay on a device (ra_sae_pass.keeps_codes). */
+bool ra_loss_reads_codes(ra_loss loss);
 
 /* Whether a loss depends on inactive atoms (ra_sae_pass.all_atoms). */
 bool ra_loss_needs_all_atoms(ra_loss loss);
@@ -83,6 +88,12 @@ bool ra_loss_needs_all_atoms(ra_loss loss);
  * member's part: means are over the rows of all members, so the members' values and gradients add up. */
 ra_status ra_loss_evaluate(ra_loss loss, const ra_loss_batch *batch, double *value,
                            ra_loss_gradients *gradients, ra_error *err);
+
+/* The same in two halves, so that a device can compute the backward pass meanwhile: `gradients` has to stay until the
+ * next wait for the default stream, after which the value is known. */
+ra_status ra_loss_start(ra_loss loss, const ra_loss_batch *batch, ra_loss_gradients *gradients,
+                        ra_error *err);
+double ra_loss_value(const ra_loss_batch *batch, const ra_loss_gradients *gradients);
 
 /* The same gradients as ra_sae_backward() takes them; the result points into `gradients`. */
 ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *gradients);

@@ -47,6 +47,29 @@ ra_status ra_host_synchronize(void *self, ra_backend_stream *stream, ra_error *e
     return RA_OK;
 }
 
+void ra_host_defer(void *self, ra_backend_stream *stream, bool deferred) {
+    (void)self, (void)stream, (void)deferred;
+}
+
+/* ---- codes that a device would keep -------------------------------------------------------------------- */
+
+ra_status ra_host_codes_new(void *self, ra_device_codes **device, ra_error *err) {
+    (void)self, (void)device, (void)err;
+    return RA_OK;
+}
+
+/* Never called: there are none. */
+ra_status ra_host_codes_pack(void *self, ra_backend_stream *stream, const ra_codes *codes,
+                             const int32_t *position, size_t latents, ra_codes *packed, ra_error *err) {
+    (void)self, (void)stream, (void)codes, (void)position, (void)latents, (void)packed;
+    RA_FAIL(err, RA_ERR_INTERNAL, "codes in ordinary memory cannot be packed for a device");
+}
+
+ra_status ra_host_codes_view(void *self, ra_backend_stream *stream, ra_codes *codes, ra_error *err) {
+    (void)self, (void)stream, (void)codes, (void)err;
+    return RA_OK;
+}
+
 /* ---- copies -------------------------------------------------------------------------------------------- */
 
 /* Without a wait: a device reads ordinary memory before `upload` returns. */

@@ -37,7 +37,7 @@ static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t
         w = p[W].gradient;
         relax = p[RELAX].gradient;
     }
-    RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
+    RA_TRY(ra_dictionary_scale(dictionary, &scale, err));
     RA_TRY(ra_backend_axpby(dictionary->backend, scale, relax, 0, D, count * d, err));
     return ra_backend_gemm(dictionary->backend, false, false, count, d, N, scale, w, N, p[C].value, d, 1, D,
                            d, err);
@@ -48,8 +48,8 @@ static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t cou
     const ra_parameter *p = dictionary->parameters;
     size_t N = dictionary->points, d = dictionary->dimensions;
     float scale, *relax = p[RELAX].gradient;
-    RA_TRY(ra_dictionary_multiplier_gradient(dictionary, MULTIPLIER, dD, count, err));
-    RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
+    RA_TRY(ra_dictionary_multiplier_gradient(dictionary, dD, count, err));
+    RA_TRY(ra_dictionary_scale(dictionary, &scale, err));
     RA_TRY(ra_backend_gemm(dictionary->backend, false, true, count, N, d, scale, dD, d, p[C].value, d, 0,
                            p[W].gradient, N, err));
     if (dD == relax) return ra_backend_axpby(dictionary->backend, 0, NULL, scale, relax, count * d, err);
@@ -63,7 +63,7 @@ static ra_status decode(ra_dictionary *dictionary, const ra_codes *z, float *x_h
     ra_backend *backend = dictionary->backend;
     size_t B = z->rows, N = dictionary->points, d = dictionary->dimensions;
     float scale;
-    RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
+    RA_TRY(ra_dictionary_scale(dictionary, &scale, err));
     RA_TRY(ra_buffer_reserve(&dictionary->of_points, backend, B * N, err));
     float *mixed = dictionary->of_points.data;
     RA_TRY(ra_backend_decode(backend, z, RA_F32, p[W].value, N, mixed, err));
@@ -87,13 +87,9 @@ static ra_status decode_backward(ra_dictionary *dictionary, const ra_decoded *de
     size_t B = z->rows, N = dictionary->points, d = dictionary->dimensions, entries = ra_codes_entries(z);
     const float *dx = decoded->dx_hat;
     float scale;
-    RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
-    if (p[MULTIPLIER].gradient) {
-        double sum;
-        RA_TRY(ra_backend_dot(backend, dx, decoded->x_hat, B * d, &sum, err));
-        float gradient = (float)sum;
-        RA_TRY(ra_backend_put(backend, p[MULTIPLIER].gradient, &gradient, sizeof gradient, err));
-    }
+    RA_TRY(ra_dictionary_scale(dictionary, &scale, err));
+    if (p[MULTIPLIER].gradient)
+        RA_TRY(ra_backend_dot_into(backend, dx, decoded->x_hat, B * d, p[MULTIPLIER].gradient, err));
     RA_TRY(ra_buffer_reserve(&dictionary->of_points, backend, B * N, err));
     RA_TRY(ra_buffer_reserve(&dictionary->of_values, backend, entries, err));
     float *g = dictionary->of_points.data, *by_relax = dictionary->of_values.data;
@@ -111,7 +107,8 @@ static const ra_dictionary_type archetypal = {.project = project,
                                               .backward = backward,
                                               .decode = decode,
                                               .decode_backward = decode_backward,
-                                              .dense = RELAX};
+                                              .dense = RELAX,
+                                              .multiplier = MULTIPLIER};
 
 /* W <- eye(K, N): atom k starts as point k. */
 static ra_status start_at_points(ra_dictionary *dictionary, ra_error *err) {

@@ -114,7 +114,7 @@ const ra_parameter *ra_dictionary_parameters(const ra_dictionary *dictionary, si
 }
 
 void ra_dictionary_changed(ra_dictionary *dictionary) {
-    dictionary->fresh = dictionary->projected = dictionary->scaled = false;
+    dictionary->fresh = dictionary->projected = dictionary->scaled = dictionary->ahead = false;
 }
 
 void ra_dictionary_moved(ra_dictionary *dictionary, size_t step, double rate) {
@@ -219,25 +219,40 @@ ra_status ra_dictionary_decode_backward(ra_dictionary *dictionary, const ra_deco
 
 /* ---- multiplier ---------------------------------------------------------------------------------------- */
 
+static const ra_parameter *multiplier_of(const ra_dictionary *dictionary) {
+    return &dictionary->parameters[dictionary->type->multiplier];
+}
+
+ra_status ra_dictionary_ask(ra_dictionary *dictionary, ra_error *err) {
+    if (dictionary->scaled) return RA_OK;
+    RA_TRY(ra_backend_download(dictionary->backend, &dictionary->arriving, multiplier_of(dictionary)->value,
+                               sizeof dictionary->arriving, err));
+    dictionary->ahead = true;
+    return RA_OK;
+}
+
+void ra_dictionary_arrived(ra_dictionary *dictionary) {
+    if (!dictionary->ahead) return;
+    dictionary->scale = expf(dictionary->arriving);
+    dictionary->scaled = true;
+    dictionary->ahead = false;
+}
+
 /* From a device, a number costs a wait; a step needs it forward and backward. */
-ra_status ra_dictionary_scale(ra_dictionary *dictionary, size_t i, float *scale, ra_error *err) {
-    float multiplier = 0;
+ra_status ra_dictionary_scale(ra_dictionary *dictionary, float *scale, ra_error *err) {
     if (!dictionary->scaled) {
-        RA_TRY(ra_backend_get(dictionary->backend, &multiplier, dictionary->parameters[i].value,
-                              sizeof multiplier, err));
-        dictionary->scale = expf(multiplier);
-        dictionary->scaled = true;
+        RA_TRY(ra_dictionary_ask(dictionary, err));
+        RA_TRY(ra_backend_synchronize(dictionary->backend, err));
+        ra_dictionary_arrived(dictionary);
     }
     *scale = dictionary->scale;
     return RA_OK;
 }
 
-ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, size_t i, const float *dD,
-                                            size_t count, ra_error *err) {
-    if (!dictionary->parameters[i].gradient) return RA_OK;
-    double sum;
-    RA_TRY(ra_backend_dot(dictionary->backend, dD, dictionary->D, count * dictionary->dimensions, &sum, err));
-    float gradient = (float)sum;
-    return ra_backend_put(dictionary->backend, dictionary->parameters[i].gradient, &gradient, sizeof gradient,
-                          err);
+ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, const float *dD, size_t count,
+                                            ra_error *err) {
+    float *gradient = multiplier_of(dictionary)->gradient;
+    if (!gradient) return RA_OK;
+    return ra_backend_dot_into(dictionary->backend, dD, dictionary->D, count * dictionary->dimensions,
+                               gradient, err);
 }

@@ -20,6 +20,7 @@ typedef struct ra_dictionary_type {
     void (*moved)(ra_dictionary *dictionary, size_t step, double rate); /* may be NULL */
     ra_status (*loaded)(ra_dictionary *dictionary, ra_error *err);      /* may be NULL */
     void (*release)(ra_dictionary *dictionary);                         /* may be NULL */
+    size_t multiplier;                                                  /* the parameter */
     size_t dense; /* the parameter whose gradient has the shape of dD, and may hold it */
 } ra_dictionary_type;
 
@@ -30,9 +31,11 @@ struct ra_dictionary {
     size_t concepts, dimensions, points; /* K, d, N (0 for a plain one) */
     float delta;
     bool training;
-    bool projected;  /* the parameters have not changed since they were projected */
-    bool scaled;     /* `scale` is that of the parameters' present values */
-    float scale;     /* e^multiplier */
+    bool projected; /* the parameters have not changed since they were projected */
+    bool scaled;    /* `scale` is that of the parameters' present values */
+    float scale;    /* e^multiplier */
+    bool ahead;     /* the multiplier is on its way to `arriving`: ra_dictionary_ask() */
+    float arriving;
     bool fresh;      /* D holds all K rows of the parameters' present values */
     size_t selected; /* rows of D when it was last read: K, or those of a selection */
     float *D;        /* [K,d] backend memory */
@@ -59,11 +62,11 @@ ra_status ra_dictionary_check_points(const ra_tensor *points, size_t dimensions,
 ra_status ra_parameter_upload(ra_backend *backend, const ra_parameter *parameter, const ra_tensor *values,
                               ra_error *err);
 
-/* e^multiplier; the multiplier is parameter i. */
-ra_status ra_dictionary_scale(ra_dictionary *dictionary, size_t i, float *scale, ra_error *err);
+/* e^multiplier. */
+ra_status ra_dictionary_scale(ra_dictionary *dictionary, float *scale, ra_error *err);
 
-/* The gradient of the multiplier, parameter i, if it is trained: sum(dD * D), both [count,d]. */
-ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, size_t i, const float *dD,
-                                            size_t count, ra_error *err);
+/* The gradient of the multiplier, if it is trained: sum(dD * D), both [count,d]. */
+ra_status ra_dictionary_multiplier_gradient(ra_dictionary *dictionary, const float *dD, size_t count,
+                                            ra_error *err);
 
 #endif

@@ -52,7 +52,7 @@ static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t
             ra_backend_gather_rows(dictionary->backend, weights, atoms, count, d, p[WEIGHTS].gradient, err));
         weights = p[WEIGHTS].gradient;
     }
-    RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
+    RA_TRY(ra_dictionary_scale(dictionary, &scale, err));
     return ra_backend_axpby(dictionary->backend, scale, weights, 0, D, count * d, err);
 }
 
@@ -60,14 +60,17 @@ static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t
 static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t count, ra_error *err) {
     float scale, *weights = dictionary->parameters[WEIGHTS].gradient;
     size_t n = count * dictionary->dimensions;
-    RA_TRY(ra_dictionary_multiplier_gradient(dictionary, MULTIPLIER, dD, count, err));
-    RA_TRY(ra_dictionary_scale(dictionary, MULTIPLIER, &scale, err));
+    RA_TRY(ra_dictionary_multiplier_gradient(dictionary, dD, count, err));
+    RA_TRY(ra_dictionary_scale(dictionary, &scale, err));
     if (dD == weights) return ra_backend_axpby(dictionary->backend, 0, NULL, scale, weights, n, err);
     return ra_backend_axpby(dictionary->backend, scale, dD, 0, weights, n, err);
 }
 
-static const ra_dictionary_type plain = {
-    .project = normalize, .compose = compose, .backward = backward, .dense = WEIGHTS};
+static const ra_dictionary_type plain = {.project = normalize,
+                                         .compose = compose,
+                                         .backward = backward,
+                                         .dense = WEIGHTS,
+                                         .multiplier = MULTIPLIER};
 
 /* Other random numbers than the encoder's: with the same ones, every atom would start parallel to its encoder
  * row. */

@@ -28,8 +28,8 @@ static ra_status backward_decoding(ra_sae *sae, ra_sae_pass *pass, const ra_sae_
     size_t d = sae->encoder.dimensions, n = pass->atom_count * d;
     RA_TRY(ra_backend_axpby(sae->backend, g->D ? 1 : 0, g->D, 0, dD, n, err));
     if (!g->x_hat) return RA_OK;
-    return ra_backend_accumulate(sae->backend, ra_sae_pass_codes(pass), pass->codes.value, g->x_hat, d, dD,
-                                 err);
+    const ra_codes *codes = ra_sae_pass_codes(pass);
+    return ra_backend_accumulate(sae->backend, codes, codes->value, g->x_hat, d, dD, err);
 }
 
 /* pass->scratch [B,K] <- the gradient of all codes, active or not. */

@@ -12,7 +12,10 @@
 
 /* ---- the memory of a pass ------------------------------------------------------------------------------ */
 
+/* The codes first: they may be on the device. */
 void ra_sae_pass_release(ra_sae_pass *pass) {
+    ra_codes_release(&pass->codes);
+    if (pass->packed.device) pass->packed.device->free(pass->packed.device);
     if (pass->backend) {
         float *arrays[] = {pass->pre,  pass->x_hat,   pass->linear, pass->mean,
                            pass->rstd, pass->scratch, pass->dvalue};
@@ -22,7 +25,6 @@ void ra_sae_pass_release(ra_sae_pass *pass) {
     }
     if (pass->pursuit) ra_pursuit_release(pass->pursuit);
     ra_free(pass->pursuit);
-    ra_codes_release(&pass->codes);
     ra_free(pass->sums);
     ra_free(pass->packed.index);
     ra_free(pass->atom_list);
@@ -65,6 +67,10 @@ static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_e
         pass->pursuit = ra_calloc(1, sizeof *pass->pursuit);
         if (!pass->pursuit) RA_FAIL_MEMORY(err, "a pursuit", sizeof *pass->pursuit);
     }
+    if (pass->keeps_codes && sae->training && !pass->pursuit) {
+        RA_TRY(ra_backend_codes_keep(pass->backend, &pass->codes, err));
+        RA_TRY(ra_backend_codes_keep(pass->backend, &pass->packed, err));
+    }
     uint64_t total = rows;
     if (sae->training) RA_TRY(ra_group_sum_u64(sae->group, &total, 1, err));
     pass->rows = rows;
@@ -75,8 +81,13 @@ static ra_status prepare(const ra_sae *sae, ra_sae_pass *pass, size_t rows, ra_e
 /* pass->atom_list <- the latents that are active in the batch of any member of the group. */
 static ra_status list_active(const ra_sae *sae, ra_sae_pass *pass, ra_error *err) {
     size_t K = sae->encoder.concepts, entries = ra_codes_entries(&pass->codes);
-    memset(pass->active, 0, K);
-    for (size_t e = 0; e < entries; e++) pass->active[pass->codes.index[e]] = 1;
+    const ra_device_codes *device = pass->codes.device;
+    if (device)
+        memcpy(pass->active, device->active, K);
+    else {
+        memset(pass->active, 0, K);
+        for (size_t e = 0; e < entries; e++) pass->active[pass->codes.index[e]] = 1;
+    }
     RA_TRY(ra_group_unite(sae->group, pass->active, K, err));
     pass->atom_count = 0;
     for (size_t k = 0; k < K; k++)
@@ -88,16 +99,24 @@ static ra_status list_active(const ra_sae *sae, ra_sae_pass *pass, ra_error *err
 static ra_status pack_codes(const ra_sae *sae, ra_sae_pass *pass, ra_error *err) {
     size_t K = sae->encoder.concepts, entries = ra_codes_entries(&pass->codes);
     int32_t *position = ra_malloc(K, sizeof *position), *index = pass->packed.index;
-    if (position && entries > pass->packed_capacity) {
+    bool kept = pass->codes.device != NULL;
+    if (position && !kept && entries > pass->packed_capacity) {
         index = ra_realloc(pass->packed.index, entries, sizeof *index);
         if (index) pass->packed_capacity = entries;
         if (index) pass->packed.index = index;
     }
-    if (!position || (entries && !index)) {
+    if (!position || (entries && !kept && !index)) {
         ra_free(position);
         RA_FAIL_MEMORY(err, "the codes of a batch", entries * sizeof *index);
     }
+    for (size_t k = 0; k < K; k++) position[k] = -1;
     for (size_t i = 0; i < pass->atom_count; i++) position[pass->atom_list[i]] = (int32_t)i;
+    if (kept) {
+        ra_status status =
+            ra_backend_codes_pack(sae->backend, &pass->codes, position, pass->atom_count, &pass->packed, err);
+        ra_free(position);
+        return status;
+    }
     for (size_t e = 0; e < entries; e++) index[e] = position[pass->codes.index[e]];
     pass->packed = pass->codes;
     pass->packed.index = index;
@@ -138,13 +157,15 @@ static ra_status pursue(ra_sae *sae, const float *x, ra_sae_pass *pass, ra_error
                           pass->scratch, &pass->codes, err);
 }
 
-ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *pass, ra_error *err) {
+/* The scale of the dictionary is on its way while the codes are computed, whose selection waits. */
+static ra_status run_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *pass, ra_error *err) {
     const ra_activation_type *type = ra_activation_types[sae->activation.kind];
     size_t K = sae->encoder.concepts;
     RA_TRY(prepare(sae, pass, rows, err));
     RA_TRY(ra_sae_thresholds(sae, err));
     pass->D = NULL;
     if (encodes_with_dictionary(sae)) RA_TRY(ra_dictionary_get(sae->dictionary, &pass->D, err));
+    RA_TRY(ra_dictionary_ask(sae->dictionary, err));
     RA_TRY(ra_encoder_forward(&sae->encoder, sae->backend, x, rows, sae->training, pass, err));
     if (type->pursues) {
         RA_TRY(pursue(sae, x, pass, err));
@@ -158,5 +179,16 @@ ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *
         RA_TRY(type->evaluate(&sae->activation, ra_backend_default_stream(sae->backend), pass->pre, rows, K,
                               &pass->codes, err));
     }
+    ra_dictionary_arrived(sae->dictionary);
     return decode(sae, pass, err);
+}
+
+/* After a failure, nothing is on its way to the dictionary. */
+ra_status ra_sae_forward(ra_sae *sae, const float *x, size_t rows, ra_sae_pass *pass, ra_error *err) {
+    ra_status status = run_forward(sae, x, rows, pass, err);
+    if (status != RA_OK) {
+        (void)ra_backend_synchronize(sae->backend, NULL);
+        ra_dictionary_changed(sae->dictionary);
+    }
+    return status;
 }

@@ -35,11 +35,13 @@ void ra_codes_release(ra_codes *codes) {
     ra_free(codes->start);
     ra_free(codes->index);
     ra_free(codes->value);
+    if (codes->device) codes->device->free(codes->device);
     *codes = (ra_codes){0};
 }
 
 size_t ra_codes_entries(const ra_codes *codes) {
-    return codes->rows ? codes->start[codes->rows] : 0;
+    if (codes->rows == 0) return 0;
+    return codes->device ? codes->device->entries : codes->start[codes->rows];
 }
 
 static void copy_entries(ra_codes *to, size_t at, const ra_codes *from, size_t first, size_t count) {

@@ -18,11 +18,17 @@ RA_MULTIVERSION static void add_squares(double *restrict sum, const float *restr
     }
 }
 
-ra_status ra_fit_measure(const ra_group *group, const float *x, size_t rows, size_t d, size_t total_rows,
-                         double residual, ra_fit *fit, ra_error *err) {
+ra_fit ra_fit_of(ra_spread spread, double residual) {
+    double all = spread.within + spread.between;
+    return (ra_fit){.r2_per_dimension = spread.within > 0 ? 1 - residual / spread.within : NAN,
+                    .r2 = all > 0 ? 1 - residual / all : NAN};
+}
+
+ra_status ra_spread_measure(const ra_group *group, const float *x, size_t rows, size_t d, size_t total_rows,
+                            ra_spread *spread, ra_error *err) {
     double *mean = ra_calloc(2 * d, sizeof *mean), *square = mean + d;
     if (!mean) RA_FAIL_MEMORY(err, "the means of a batch", 2 * d * sizeof *mean);
-    double n = (double)total_rows, center = 0, within = 0, between = 0;
+    double n = (double)total_rows, center = 0;
     ra_status status;
     for (size_t i = 0; i < rows; i++) add_row(mean, x + i * d, d);
     RA_TRY_OUT(status, ra_group_sum_f64(group, mean, d, err));
@@ -32,12 +38,11 @@ ra_status ra_fit_measure(const ra_group *group, const float *x, size_t rows, siz
     }
     for (size_t i = 0; i < rows; i++) add_squares(square, x + i * d, mean, d);
     RA_TRY_OUT(status, ra_group_sum_f64(group, square, d, err));
+    *spread = (ra_spread){0};
     for (size_t j = 0; j < d; j++) {
-        within += square[j];
-        between += n * (mean[j] - center) * (mean[j] - center);
+        spread->within += square[j];
+        spread->between += n * (mean[j] - center) * (mean[j] - center);
     }
-    fit->r2_per_dimension = within > 0 ? 1 - residual / within : NAN;
-    fit->r2 = within + between > 0 ? 1 - residual / (within + between) : NAN;
 out:
     ra_free(mean);
     return status;

@@ -9,9 +9,16 @@ typedef struct ra_fit {
     double r2;               /* the same about one mean of all numbers, as in overcomplete */
 } ra_fit;                    /* NaN where there is no variance */
 
-/* x [rows,d]: this member's slice of a batch of total_rows rows, in host memory; residual: ||x - x_hat||^2 of the
- * whole batch. */
-ra_status ra_fit_measure(const ra_group *group, const float *x, size_t rows, size_t d, size_t total_rows,
-                         double residual, ra_fit *fit, ra_error *err);
+/* The sums of squares of a batch: about each dimension's mean, and of these about one mean. */
+typedef struct ra_spread {
+    double within, between;
+} ra_spread;
+
+/* x [rows,d]: this member's slice of a batch of total_rows rows, in host memory. */
+ra_status ra_spread_measure(const ra_group *group, const float *x, size_t rows, size_t d, size_t total_rows,
+                            ra_spread *spread, ra_error *err);
+
+/* residual: ||x - x_hat||^2 of the whole batch */
+ra_fit ra_fit_of(ra_spread spread, double residual);
 
 #endif

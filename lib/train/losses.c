@@ -65,14 +65,15 @@ void ra_loss_gradients_release(ra_loss_gradients *gradients) {
 /* ---- mse ----------------------------------------------------------------------------------------------- */
 
 /* Overwrites the gradient of x_hat; the terms below add to it. */
-static ra_status mse(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients, ra_error *err) {
+static ra_status mse(const ra_loss_batch *batch, ra_loss_gradients *gradients, ra_error *err) {
     size_t n = batch->rows * batch->dimensions;
-    double numbers = batch_numbers(batch);
     RA_TRY(ra_buffer_reserve(&gradients->x_hat, batch->backend, n, err));
-    RA_TRY(ra_backend_squared_error(batch->backend, batch->x_hat, batch->x, n, 2 / numbers,
-                                    gradients->x_hat.data, &gradients->residual, err));
-    *value = gradients->residual / numbers;
-    return RA_OK;
+    ra_backend_defer(batch->backend, true);
+    ra_status status =
+        ra_backend_squared_error(batch->backend, batch->x_hat, batch->x, n, 2 / batch_numbers(batch),
+                                 gradients->x_hat.data, &gradients->residual, err);
+    ra_backend_defer(batch->backend, false);
+    return status;
 }
 
 static ra_status no_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
@@ -87,15 +88,16 @@ static ra_status no_term(const ra_loss_batch *batch, double *value, ra_loss_grad
 static ra_status l1_term(const ra_loss_batch *batch, double *value, ra_loss_gradients *gradients,
                          ra_error *err) {
     size_t entries = ra_codes_entries(batch->codes);
-    RA_TRY(reserve_entries(gradients, entries, err));
-    double sum = 0;
-    for (size_t e = 0; e < entries; e++) {
-        float z = batch->codes->value[e];
-        sum += z < 0 ? -(double)z : (double)z;
-        gradients->entries[e] = (float)(z < 0 ? -batch->penalty : batch->penalty);
-    }
-    *value = batch->penalty * sum;
-    return send_entries(batch, gradients, err);
+    gradients->has_value = entries > 0;
+    gradients->penalty = batch->penalty;
+    *value = 0;
+    if (entries == 0) return RA_OK;
+    RA_TRY(ra_buffer_reserve(&gradients->value, batch->backend, entries, err));
+    ra_backend_defer(batch->backend, true);
+    ra_status status = ra_backend_magnitudes(batch->backend, batch->codes, (float)batch->penalty,
+                                             gradients->value.data, &gradients->magnitude, err);
+    ra_backend_defer(batch->backend, false);
+    return status;
 }
 
 /* ---- auxk ---------------------------------------------------------------------------------------------- */
@@ -333,30 +335,47 @@ static const struct {
     double least, most; /* of the penalty */
     bool all_atoms;     /* it depends on inactive atoms */
     bool thresholds;    /* it changes nothing but thresholds */
+    bool counts_codes;  /* it reads no codes, or leaves them to the backend */
 } losses[RA_LOSS_COUNT] = {
-    [RA_LOSS_MSE] = {no_term, 0, INFINITY},
-    [RA_LOSS_MSE_L1] = {l1_term, 0, INFINITY},
+    [RA_LOSS_MSE] = {no_term, 0, INFINITY, .counts_codes = true},
+    [RA_LOSS_MSE_L1] = {l1_term, 0, INFINITY, .counts_codes = true},
     [RA_LOSS_AUXK] = {auxk_term, 0, INFINITY, .all_atoms = true},
     [RA_LOSS_REANIMATE] = {ra_loss_reanimation, 0, INFINITY},
     [RA_LOSS_ELASTIC] = {elastic_term, 0, 1, .all_atoms = true},
     [RA_LOSS_HOYER] = {hoyer_term, -INFINITY, INFINITY},
     [RA_LOSS_KAPPA_4] = {kappa_term, -INFINITY, INFINITY},
-    [RA_LOSS_L0] = {l0_term, 0, INFINITY, .thresholds = true},
+    [RA_LOSS_L0] = {l0_term, 0, INFINITY, .thresholds = true, .counts_codes = true},
 };
+
+bool ra_loss_reads_codes(ra_loss loss) {
+    return !losses[loss].counts_codes;
+}
 
 bool ra_loss_needs_all_atoms(ra_loss loss) {
     return losses[loss].all_atoms;
 }
 
+ra_status ra_loss_start(ra_loss loss, const ra_loss_batch *batch, ra_loss_gradients *gradients,
+                        ra_error *err) {
+    gradients->has_value = gradients->has_pre = gradients->has_codes = gradients->has_D = false;
+    gradients->active = gradients->magnitude = gradients->penalty = 0;
+    RA_TRY(mse(batch, gradients, err));
+    return losses[loss].term(batch, &gradients->term, gradients, err);
+}
+
+double ra_loss_value(const ra_loss_batch *batch, const ra_loss_gradients *gradients) {
+    return gradients->residual / batch_numbers(batch) + gradients->term +
+           gradients->penalty * gradients->magnitude;
+}
+
+/* Waits after a failure, too: the residual may be on its way. */
 ra_status ra_loss_evaluate(ra_loss loss, const ra_loss_batch *batch, double *value,
                            ra_loss_gradients *gradients, ra_error *err) {
-    double error, term;
-    gradients->has_value = gradients->has_pre = gradients->has_codes = gradients->has_D = false;
-    gradients->active = 0;
-    RA_TRY(mse(batch, &error, gradients, err));
-    RA_TRY(losses[loss].term(batch, &term, gradients, err));
-    *value = error + term;
-    return RA_OK;
+    ra_status status = ra_loss_start(loss, batch, gradients, err);
+    ra_status waited = ra_backend_synchronize(batch->backend, status == RA_OK ? err : NULL);
+    if (status == RA_OK) status = waited;
+    if (status == RA_OK) *value = ra_loss_value(batch, gradients);
+    return status;
 }
 
 ra_sae_gradients ra_loss_sae_gradients(const ra_loss_gradients *g) {

@@ -60,31 +60,42 @@ void ra_moments_release(ra_moments *moments) {
 
 /* ---- steps --------------------------------------------------------------------------------------------- */
 
-ra_status ra_moments_gradient_norm(const ra_moments *moments, const ra_sae_pass *pass, double *norm,
-                                   ra_error *err) {
+ra_status ra_moments_ask_norm(ra_moments *moments, const ra_sae_pass *pass, ra_error *err) {
     const float *gradient[RA_MOMENTS_SLOTS];
     size_t size[RA_MOMENTS_SLOTS];
-    double sums[RA_MOMENTS_SLOTS], total = 0;
+    ra_backend *backend = ra_sae_backend(moments->sae);
     for (size_t i = 0; i < moments->count; i++) {
         const ra_parameter *p = moments->slots[i].parameter;
         bool packed = ra_sae_packed(moments->sae, moments->slots[i].index);
         gradient[i] = p->gradient;
         size[i] = packed ? pass->atom_count * p->shape[1] : ra_parameter_size(p);
     }
-    RA_TRY(ra_backend_squares(ra_sae_backend(moments->sae), gradient, size, moments->count, sums, err));
-    for (size_t i = 0; i < moments->count; i++) total += sums[i];
-    *norm = sqrt(total);
-    return RA_OK;
+    ra_backend_defer(backend, true);
+    ra_status status = ra_backend_squares(backend, gradient, size, moments->count, moments->squares, err);
+    ra_backend_defer(backend, false);
+    return status;
 }
 
-/* moments->position <- the row of each atom in the packed gradient. */
+double ra_moments_gradient_norm(const ra_moments *moments) {
+    double total = 0;
+    for (size_t i = 0; i < moments->count; i++) total += moments->squares[i];
+    return sqrt(total);
+}
+
+/* moments->position <- the row of each atom in the packed gradient: mostly the same for all parameters of a step. */
 static ra_status find_positions(ra_moments *moments, ra_moments_slot *slot, const ra_sae_pass *pass,
                                 ra_error *err) {
-    size_t rows = slot->parameter->shape[0];
-    for (size_t a = 0; a < pass->atom_count; a++) slot->touched[pass->atoms[a]] = 1;
-    for (size_t k = 0; k < rows; k++)
-        moments->position[k] = slot->touched[k] ? RA_ROW_STILL : RA_ROW_UNTOUCHED;
-    for (size_t a = 0; a < pass->atom_count; a++) moments->position[pass->atoms[a]] = (int32_t)a;
+    size_t rows = slot->parameter->shape[0], a = 0;
+    bool changed = !moments->positions_sent;
+    for (size_t k = 0; k < rows; k++) {
+        bool active = a < pass->atom_count && (size_t)pass->atoms[a] == k;
+        if (active) slot->touched[k] = 1;
+        int32_t position = active ? (int32_t)a++ : slot->touched[k] ? RA_ROW_STILL : RA_ROW_UNTOUCHED;
+        changed = changed || moments->position[k] != position;
+        moments->position[k] = position;
+    }
+    if (!changed) return RA_OK;
+    moments->positions_sent = true;
     return ra_backend_put(ra_sae_backend(moments->sae), moments->device_position, moments->position,
                           rows * sizeof *moments->position, err);
 }

@@ -24,17 +24,20 @@ typedef struct ra_moments {
     const ra_train_settings *settings; /* not owned */
     size_t count;
     ra_moments_slot slots[RA_MOMENTS_SLOTS];
-    int32_t *position;        /* [K] the row of each atom in a packed gradient, or ra_row_position */
-    int32_t *device_position; /* the same in backend memory */
+    double squares[RA_MOMENTS_SLOTS]; /* of the gradients */
+    int32_t *position;                /* [K] the row of each atom in a packed gradient, or ra_row_position */
+    int32_t *device_position;         /* the same in backend memory */
+    bool positions_sent;
 } ra_moments;
 
 /* The moments start at zero. Call ra_moments_release() even if it fails. */
 ra_status ra_moments_init(ra_moments *moments, ra_sae *sae, const ra_train_settings *settings, ra_error *err);
 void ra_moments_release(ra_moments *moments);
 
-/* The norm of the gradient over all parameters. */
-ra_status ra_moments_gradient_norm(const ra_moments *moments, const ra_sae_pass *pass, double *norm,
-                                   ra_error *err);
+/* The norm of the gradient over all parameters, in two halves: it is known after the next wait for the default
+ * stream, until when `moments` has to stay. */
+ra_status ra_moments_ask_norm(ra_moments *moments, const ra_sae_pass *pass, ra_error *err);
+double ra_moments_gradient_norm(const ra_moments *moments);
 
 /* Updates the parameters in step 1, 2, ... with a learning rate; norm is that of the gradient, for the
  * clipping that the settings ask for. */

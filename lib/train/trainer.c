@@ -106,6 +106,7 @@ ra_status ra_trainer_new(ra_sae *sae, const ra_train_settings *settings, size_t 
     ra_train_settings_defaults(&trainer->settings);
     trainer->dimensions = ra_dictionary_dimensions(ra_sae_dictionary(sae));
     trainer->concepts = ra_dictionary_concepts(ra_sae_dictionary(sae));
+    trainer->pass.keeps_codes = !ra_loss_reads_codes((ra_loss)trainer->settings.loss);
     trainer->pass.all_atoms = ra_loss_needs_all_atoms((ra_loss)trainer->settings.loss);
     trainer->penalty = trainer->settings.penalty;
     ra_sae_set_threshold_rate(sae, trainer->settings.threshold_rate);
@@ -182,9 +183,10 @@ typedef struct batch_sums {
     double loss, residual, entries;
 } batch_sums;
 
-static ra_status sum_batch(const ra_trainer *trainer, double loss, batch_sums *sums, ra_error *err) {
+static ra_status sum_batch(const ra_trainer *trainer, const ra_loss_batch *batch, batch_sums *sums,
+                           ra_error *err) {
     const ra_sae_pass *pass = &trainer->pass;
-    *sums = (batch_sums){.loss = loss,
+    *sums = (batch_sums){.loss = ra_loss_value(batch, &trainer->gradients),
                          .residual = trainer->gradients.residual,
                          .entries = (double)ra_codes_entries(&pass->codes)};
     return ra_group_sum_f64(ra_sae_group(trainer->sae), &sums->loss, sizeof *sums / sizeof(double), err);
@@ -202,21 +204,20 @@ static double dead_share(ra_trainer *trainer, size_t step) {
     return (double)dead / (double)trainer->concepts;
 }
 
-static ra_status evaluate_loss(ra_trainer *trainer, const float *x, double *loss, ra_error *err) {
+static ra_loss_batch loss_batch(const ra_trainer *trainer, const float *x) {
     const ra_sae_pass *pass = &trainer->pass;
-    const ra_loss_batch batch = {.backend = ra_sae_backend(trainer->sae),
-                                 .group = ra_sae_group(trainer->sae),
-                                 .rows = pass->rows,
-                                 .dimensions = trainer->dimensions,
-                                 .concepts = trainer->concepts,
-                                 .total_rows = pass->total_rows,
-                                 .x = x,
-                                 .x_hat = pass->x_hat,
-                                 .pre = pass->pre,
-                                 .codes = &pass->codes,
-                                 .D = pass->D,
-                                 .penalty = trainer->penalty};
-    return ra_loss_evaluate((ra_loss)trainer->settings.loss, &batch, loss, &trainer->gradients, err);
+    return (ra_loss_batch){.backend = ra_sae_backend(trainer->sae),
+                           .group = ra_sae_group(trainer->sae),
+                           .rows = pass->rows,
+                           .dimensions = trainer->dimensions,
+                           .concepts = trainer->concepts,
+                           .total_rows = pass->total_rows,
+                           .x = x,
+                           .x_hat = pass->x_hat,
+                           .pre = pass->pre,
+                           .codes = &pass->codes,
+                           .D = pass->D,
+                           .penalty = trainer->penalty};
 }
 
 /* The penalty follows the target: up while more latents are active, down while fewer are, by at most PENALTY_SPEED a step.
@@ -242,28 +243,34 @@ static ra_status take_batch(ra_trainer *trainer, const float *host, size_t rows,
     return ra_backend_upload(backend, trainer->x.data, host, n * sizeof *host, err);
 }
 
+/* A device computes the whole step while the host measures the batch; one wait brings the loss and the norm of the
+ * gradient. */
 static ra_status run_step(ra_trainer *trainer, const float *host, size_t rows, ra_train_progress *progress,
                           ra_error *err) {
     size_t step = trainer->done + 1;
-    double rate = ra_schedule_rate(&trainer->schedule, step), loss, norm;
+    double rate = ra_schedule_rate(&trainer->schedule, step);
     ra_sae_pass *pass = &trainer->pass;
     batch_sums sums;
-    ra_fit fit;
+    ra_spread spread;
     const float *x;
     RA_TRY(take_batch(trainer, host, rows, &x, err));
     RA_TRY(ra_sae_forward(trainer->sae, x, rows, pass, err));
-    RA_TRY(evaluate_loss(trainer, x, &loss, err));
-    RA_TRY(sum_batch(trainer, loss, &sums, err));
-    if (!isfinite(sums.loss)) return fail_not_finite(trainer, "loss", sums.loss, rate, err);
-    RA_TRY(ra_fit_measure(ra_sae_group(trainer->sae), host, rows, trainer->dimensions, pass->total_rows,
-                          sums.residual, &fit, err));
+    const ra_loss_batch batch = loss_batch(trainer, x);
+    RA_TRY(ra_loss_start((ra_loss)trainer->settings.loss, &batch, &trainer->gradients, err));
     const ra_sae_gradients gradients = ra_loss_sae_gradients(&trainer->gradients);
     RA_TRY(ra_sae_backward(trainer->sae, x, pass, &gradients, err));
-    RA_TRY(ra_moments_gradient_norm(&trainer->moments, pass, &norm, err));
+    RA_TRY(ra_moments_ask_norm(&trainer->moments, pass, err));
+    RA_TRY(ra_spread_measure(ra_sae_group(trainer->sae), host, rows, trainer->dimensions, pass->total_rows,
+                             &spread, err));
+    RA_TRY(ra_backend_synchronize(ra_sae_backend(trainer->sae), err));
+    RA_TRY(sum_batch(trainer, &batch, &sums, err));
+    if (!isfinite(sums.loss)) return fail_not_finite(trainer, "loss", sums.loss, rate, err);
+    double norm = ra_moments_gradient_norm(&trainer->moments);
     /* in Adam's moments a NaN would stay, and the loss of sparse codes may not show it */
     if (!isfinite(norm)) return fail_not_finite(trainer, "gradient", norm, rate, err);
     RA_TRY(ra_moments_step(&trainer->moments, pass, step, rate, norm, err));
     trainer->done = step;
+    ra_fit fit = ra_fit_of(spread, sums.residual);
     follow_target(trainer, sums.entries / (double)pass->total_rows);
     *progress = (ra_train_progress){.step = step,
                                     .steps = trainer->steps,

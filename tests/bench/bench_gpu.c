@@ -114,6 +114,8 @@ static void clean_up(bench *b) {
     void *const host[] = {b->factors, b->sums, b->host};
     for (size_t i = 0; i < sizeof host / sizeof *host; i++) ra_free(host[i]);
     ra_codes_release(&b->codes);
+    ra_codes_release(&b->kept);
+    ra_codes_release(&b->over);
     ra_backend_release(b->tf32);
     ra_backend_release(b->backend);
 }

@@ -28,6 +28,7 @@ typedef struct bench {
     double *factors, *sums; /* [B] ones; [2,K] */
     void *host;             /* [B,d] numbers */
     ra_codes codes;
+    ra_codes kept, over; /* on the device */
     double gbytes, tflops, tflops_tf32;
 } bench;
 

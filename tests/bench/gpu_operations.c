@@ -89,6 +89,24 @@ static void decode_gradient(bench *b) {
 static void accumulate(bench *b) {
     CALL(b, accumulate, &b->codes, b->value, b->x, b->d, b->grad);
 }
+/* Codes that stay on the device, by latent, too. */
+static void top_k_kept(bench *b) {
+    CALL(b, codes_keep, &b->kept);
+    CALL(b, top_k, b->pre, b->rows, b->K, b->active, 0, &b->kept);
+}
+static void decode_kept(bench *b) {
+    CALL(b, decode, &b->kept, RA_F32, b->D, b->d, b->x_hat);
+}
+static void accumulate_kept(bench *b) {
+    CALL(b, accumulate, &b->kept, b->kept.value, b->x, b->d, b->grad);
+}
+static void threshold_kept(bench *b) {
+    CALL(b, codes_keep, &b->over);
+    CALL(b, threshold, b->pre, b->rows, b->K, NULL, b->codes.value[0], &b->over);
+}
+static void magnitudes(bench *b) {
+    CALL(b, magnitudes, &b->kept, 1, b->value, b->sums);
+}
 static void latent_sums(bench *b) {
     CALL(b, latent_sums, &b->codes, b->value, b->latent);
 }
@@ -113,6 +131,9 @@ static void gather(bench *b) {
 }
 static void dot(bench *b) {
     CALL(b, dot, b->D, b->m, b->K * b->d, b->sums);
+}
+static void dot_into(bench *b) {
+    CALL(b, dot_into, b->D, b->m, b->K * b->d, b->latent);
 }
 static void squares(bench *b) {
     const float *const x[] = {b->D, b->m};
@@ -226,6 +247,11 @@ void print_table(bench *b) {
         {"the same as a product of dense codes", dense, 0, 2 * BK * d / 1e12},
         {"decode_gradient", decode_gradient, entries * (4 * d + 8) + 4 * Bd, 0},
         {"accumulate", accumulate, entries * (4 * d + 12), 0},
+        {"top_k, codes stay, also by latent", top_k_kept, 4.25 * BK + 60 * entries, 0},
+        {"threshold, codes stay, also by latent", threshold_kept, 8.25 * BK, 0},
+        {"decode, of codes there", decode_kept, entries * (4 * d + 8) + 4 * Bd, 0},
+        {"accumulate, of codes there", accumulate_kept, entries * (4 * d + 12), 0},
+        {"magnitudes, of codes there", magnitudes, 8 * entries, 0},
         {"latent_sums", latent_sums, 8 * entries, 0},
         {"pick", pick, 12 * entries, 0},
         {"put", put, 16 * entries, 0},
@@ -234,6 +260,7 @@ void print_table(bench *b) {
         {"project_ball", project_ball, 8 * Kd, 0},
         {"gather", gather, 8 * Kd, 0},
         {"dot", dot, 8 * Kd, 0},
+        {"dot_into", dot_into, 8 * Kd, 0},
         {"squares, of two arrays", squares, 8 * Kd, 0},
         {"row_norms", row_norms, 4 * Kd, 0},
         {"widen, bfloat16", widen, 6 * Kd, 0},

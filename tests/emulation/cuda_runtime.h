@@ -87,12 +87,26 @@ static inline void __syncthreads() {
 }
 
 /* All 32 lanes of a warp exchange a value of up to 8 bytes. */
-template <typename T> static inline T __shfl_xor_sync(unsigned mask, T value, int lanes) {
+template <typename T> static inline T emulation_lane(unsigned mask, T value, unsigned lane) {
     uint64_t bits = 0;
     memcpy(&bits, &value, sizeof value);
-    bits = emulation_exchange(mask, bits)[(threadIdx.x ^ (unsigned)lanes) % 32];
+    bits = emulation_exchange(mask, bits)[lane];
     memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+template <typename T> static inline T __shfl_xor_sync(unsigned mask, T value, int lanes) {
+    return emulation_lane(mask, value, (threadIdx.x ^ (unsigned)lanes) % 32);
+}
+
+template <typename T> static inline T __shfl_sync(unsigned mask, T value, unsigned lane) {
+    return emulation_lane(mask, value, lane % 32);
+}
+
+/* The value of the lane so many before; the first ones keep their own. */
+template <typename T> static inline T __shfl_up_sync(unsigned mask, T value, unsigned lanes) {
+    unsigned lane = threadIdx.x % 32;
+    return emulation_lane(mask, value, lane < lanes ? lane : lane - lanes);
 }
 
 static inline unsigned __ballot_sync(unsigned mask, bool vote) {
@@ -110,6 +124,20 @@ template <typename T> __attribute__((no_sanitize("thread"))) static inline T ato
     if (emulation_atomic) emulation_atomic(place, sizeof *place);
     T old = *place;
     *place += value;
+    return old;
+}
+
+template <typename T> __attribute__((no_sanitize("thread"))) static inline T atomicOr(T *place, T value) {
+    if (emulation_atomic) emulation_atomic(place, sizeof *place);
+    T old = *place;
+    *place |= value;
+    return old;
+}
+
+template <typename T> __attribute__((no_sanitize("thread"))) static inline T atomicMax(T *place, T value) {
+    if (emulation_atomic) emulation_atomic(place, sizeof *place);
+    T old = *place;
+    if (value > old) *place = value;
     return old;
 }
 

@@ -31,6 +31,18 @@ ra_status cpu_gather_entries(void *self, ra_backend_stream *stream, const ra_cod
     return RA_OK;
 }
 
+ra_status cpu_magnitudes(void *self, ra_backend_stream *stream, const ra_codes *codes, float scale,
+                         float *gradient, double *sum, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    *sum = 0;
+    for (size_t e = 0; e < ra_codes_entries(codes); e++) {
+        float z = codes->value[e];
+        *sum += z < 0 ? -(double)z : (double)z;
+        gradient[e] = z < 0 ? -scale : scale;
+    }
+    return RA_OK;
+}
+
 static void scatter_part(void *context, size_t part) {
     const entries_job *job = context;
     const ra_codes *codes = job->codes;

@@ -52,6 +52,14 @@ ra_status cpu_dot(void *self, ra_backend_stream *stream, const float *x, const f
     return RA_OK;
 }
 
+ra_status cpu_dot_into(void *self, ra_backend_stream *stream, const float *x, const float *y, size_t n,
+                       float *out, ra_error *err) {
+    double sum;
+    RA_TRY(cpu_dot(self, stream, x, y, n, &sum, err));
+    *out = (float)sum;
+    return RA_OK;
+}
+
 ra_status cpu_squares(void *self, ra_backend_stream *stream, const float *const *x, const size_t *n,
                       size_t count, double *sums, ra_error *err) {
     for (size_t i = 0; i < count; i++) RA_TRY(cpu_dot(self, stream, x[i], x[i], n[i], &sums[i], err));

@@ -50,6 +50,7 @@ struct ra_backend_stream {
     staging_slot slots[STAGING_SLOTS];
     unsigned next_slot;
     size_t copies, copies_before; /* through the slots: in all, and before the current operation */
+    bool deferred;                /* doubles arrive with the next wait */
     bool lost_downloads;          /* of an earlier operation, by a failure that a later one has reported */
     void *scratch; /* device memory for one operation; calls on a stream run in order, so one is enough */
     size_t scratch_bytes;
@@ -91,6 +92,7 @@ ra_status cuda_upload(void *self, ra_backend_stream *stream, void *device, const
                       ra_error *err);
 ra_status cuda_download(void *self, ra_backend_stream *stream, void *host, const void *device, size_t bytes,
                         ra_error *err);
+void cuda_defer(void *self, ra_backend_stream *stream, bool deferred);
 ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err);
 
 /* context.c */
@@ -100,7 +102,7 @@ ra_status cuda_allocate(void *self, size_t bytes, void **memory, ra_error *err);
 void cuda_deallocate(void *self, void *memory);
 ra_status cuda_memory(void *self, size_t *available, size_t *total, ra_error *err);
 
-/* sums.c: n doubles of the device in host memory; waits */
+/* sums.c: n doubles of the device in host memory; waits, unless that is deferred */
 ra_status cuda_take_doubles(ra_backend_stream *s, double *host, const double *device, size_t n,
                             ra_error *err);
 

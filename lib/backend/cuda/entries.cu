@@ -49,7 +49,7 @@ cudaError_t ra_cuda_scatter_entries(cudaStream_t stream, cuda_codes codes, size_
                  dense);
 }
 
-/* out [K] <- the sum of value[entry] over the entries of each latent that has entries. A warp has one latent;
+/* out [K] <- the sum of value[entry] over the entries of each latent. A warp has one latent;
  * each lane has one sum, and the lanes are added as a tree.
  *
  * 8 bytes per entry (its value in a piece of 32) and 16 per latent, one addition per entry: bound by
@@ -58,10 +58,11 @@ extern "C" __global__ void ra_latent_sums(cuda_by_latent codes, const float *val
     unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     for (size_t l = (size_t)blockIdx.x * WARPS + warp; l < codes.latents; l += (size_t)gridDim.x * WARPS) {
         float sum = 0;
-        for (uint64_t e = codes.start[l] + lane; e < codes.start[l + 1]; e += WARP)
+        for (uint32_t e = codes.division.start[l] + lane; e < codes.division.start[l + 1]; e += WARP)
             sum += value[codes.entry[e]];
         for (int step = WARP / 2; step; step /= 2) sum += __shfl_xor_sync(ALL_LANES, sum, step);
-        if (lane == 0) out[codes.latent[l]] = sum;
+        int32_t row = codes.position ? codes.position[l] : (int32_t)l;
+        if (lane == 0 && row >= 0) out[row] = sum;
     }
 }
 
@@ -69,4 +70,27 @@ cudaError_t ra_cuda_latent_sums(cudaStream_t stream, cuda_by_latent codes, const
     if (codes.latents == 0) return cudaSuccess;
     return start(stream, dim3(blocks_for((codes.latents + WARPS - 1) / WARPS, MOST_BLOCKS)), ROW_THREADS,
                  ra_latent_sums, codes, value, out);
+}
+
+/* gradient [entries] <- scale, or -scale where the value is negative; the sum of |value|. 8 bytes per entry: bound by
+ * memory. */
+extern "C" __global__ void ra_magnitude_parts(const float *value, size_t entries, float scale,
+                                              float *gradient, double *partial) {
+    __shared__ double warps[MOST_WARPS];
+    double sum = 0;
+    for (size_t e = (size_t)blockIdx.x * blockDim.x + threadIdx.x; e < entries;
+         e += (size_t)gridDim.x * blockDim.x) {
+        sum += fabs((double)value[e]);
+        gradient[e] = value[e] < 0 ? -scale : scale;
+    }
+    sum = block_sum(sum, warps);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+cudaError_t ra_cuda_magnitudes(cudaStream_t stream, const float *value, size_t entries, float scale,
+                               float *gradient, double *partial, double *sum) {
+    unsigned parts = ra_cuda_sum_parts(entries);
+    cudaError_t status =
+        start(stream, dim3(parts), ROW_THREADS, ra_magnitude_parts, value, entries, scale, gradient, partial);
+    return status != cudaSuccess ? status : ra_cuda_add_sum_parts(stream, partial, parts, sum);
 }

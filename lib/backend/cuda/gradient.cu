@@ -54,18 +54,24 @@ cudaError_t ra_cuda_decode_gradient(cudaStream_t stream, cuda_codes codes, const
  *
  * 4 d + 12 bytes per entry and 8 d per latent with entries, 2 d operations per entry: bound by memory, and
  * by the cache where the batch fits it (B d floats). A part of several costs 8 d bytes more. */
+static __device__ inline size_t row_of(const cuda_by_latent &codes, int32_t latent) {
+    return (size_t)(codes.position ? codes.position[latent] : latent);
+}
+
 template <int width>
 static __device__ void accumulate(const cuda_by_latent &codes, const float *value, const float *x, size_t d,
-                                  float *out, float *partial) {
-    size_t column = ((size_t)blockIdx.y * blockDim.x + threadIdx.x) * width;
-    if (column >= d) return;
-    for (size_t p = blockIdx.x; p < codes.parts; p += gridDim.x) {
-        int32_t own = codes.part_sum[p];
-        float *row = (own < 0 ? out + (size_t)codes.part_latent[p] * d : partial + (size_t)own * d) + column;
+                                  size_t first, size_t last, float *out, float *partial) {
+    size_t column = first + ((size_t)blockIdx.y * blockDim.x + threadIdx.x) * width;
+    if (column >= last) return;
+    const cuda_division &by = codes.division;
+    for (size_t p = blockIdx.x, parts = by.counts->parts; p < parts; p += gridDim.x) {
+        int32_t own = by.part_sum[p];
+        float *row = own < 0 ? out + row_of(codes, by.part_latent[p]) * d + column
+                             : partial + (size_t)own * (last - first) + (column - first);
         pack<float, width> sum = {};
         if (own < 0) sum = load<float, width>(row);
 #pragma unroll 4
-        for (uint64_t e = codes.part_start[p]; e < codes.part_start[p + 1]; e++) {
+        for (uint32_t e = by.part_start[p]; e < by.part_start[p + 1]; e++) {
             pack<float, width> input = load<float, width>(x + (size_t)codes.row[e] * d + column);
             float factor = value[codes.entry[e]];
 #pragma unroll
@@ -76,26 +82,29 @@ static __device__ void accumulate(const cuda_by_latent &codes, const float *valu
 }
 
 extern "C" __global__ void ra_accumulate(cuda_by_latent codes, const float *value, const float *x, size_t d,
-                                         float *out, float *partial) {
-    accumulate<PACK>(codes, value, x, d, out, partial);
+                                         size_t first, size_t last, float *out, float *partial) {
+    accumulate<PACK>(codes, value, x, d, first, last, out, partial);
 }
 extern "C" __global__ void ra_accumulate_narrow(cuda_by_latent codes, const float *value, const float *x,
-                                                size_t d, float *out, float *partial) {
-    accumulate<1>(codes, value, x, d, out, partial);
+                                                size_t d, size_t first, size_t last, float *out,
+                                                float *partial) {
+    accumulate<1>(codes, value, x, d, first, last, out, partial);
 }
 
 /* out += the partial sums of each latent that has several. 4 d bytes per partial sum and 8 d per latent. */
 template <int width>
-static __device__ void add_parts(const cuda_by_latent &codes, const float *partial, size_t d, float *out) {
-    size_t column = ((size_t)blockIdx.y * blockDim.x + threadIdx.x) * width;
-    if (column >= d) return;
-    for (size_t l = blockIdx.x; l < codes.divided_count; l += gridDim.x) {
-        cuda_divided of = codes.divided[l];
-        float *row = out + (size_t)of.latent * d + column;
+static __device__ void add_parts(const cuda_by_latent &codes, const float *partial, size_t d, size_t first,
+                                 size_t last, float *out) {
+    size_t column = first + ((size_t)blockIdx.y * blockDim.x + threadIdx.x) * width;
+    if (column >= last) return;
+    for (size_t l = blockIdx.x, divided = codes.division.counts->divided; l < divided; l += gridDim.x) {
+        cuda_divided of = codes.division.divided[l];
+        float *row = out + row_of(codes, of.latent) * d + column;
         pack<float, width> sum = load<float, width>(row);
 #pragma unroll 4
         for (int32_t i = 0; i < of.count; i++) {
-            pack<float, width> part = load<float, width>(partial + (size_t)(of.first + i) * d + column);
+            pack<float, width> part =
+                load<float, width>(partial + (size_t)(of.first + i) * (last - first) + (column - first));
 #pragma unroll
             for (int c = 0; c < width; c++) sum.element[c] += part.element[c];
         }
@@ -103,24 +112,28 @@ static __device__ void add_parts(const cuda_by_latent &codes, const float *parti
     }
 }
 
-extern "C" __global__ void ra_add_parts(cuda_by_latent codes, const float *partial, size_t d, float *out) {
-    add_parts<PACK>(codes, partial, d, out);
+extern "C" __global__ void ra_add_parts(cuda_by_latent codes, const float *partial, size_t d, size_t first,
+                                        size_t last, float *out) {
+    add_parts<PACK>(codes, partial, d, first, last, out);
 }
 extern "C" __global__ void ra_add_parts_narrow(cuda_by_latent codes, const float *partial, size_t d,
-                                               float *out) {
-    add_parts<1>(codes, partial, d, out);
+                                               size_t first, size_t last, float *out) {
+    add_parts<1>(codes, partial, d, first, last, out);
 }
 
 cudaError_t ra_cuda_accumulate(cudaStream_t stream, cuda_by_latent codes, const float *value, const float *x,
-                               size_t d, float *out, float *partial) {
-    if (codes.latents == 0 || d == 0) return cudaSuccess;
-    bool wide = is_wide(x, d * sizeof *x) && is_wide(out, 0);
-    size_t columns = wide ? d / PACK : d, tiles = (columns + THREADS - 1) / THREADS;
+                               size_t d, size_t first, size_t last, float *out, float *partial) {
+    if (codes.latents == 0 || first == last) return cudaSuccess;
+    bool wide =
+        is_wide(x, d * sizeof *x) && is_wide(out, 0) && is_wide(partial, 0) && (first | last) % PACK == 0;
+    size_t columns = wide ? (last - first) / PACK : last - first, tiles = (columns + THREADS - 1) / THREADS;
     unsigned threads = columns < THREADS ? threads_for(columns) : (unsigned)THREADS;
     if (tiles > MOST_TILES) return cudaErrorInvalidConfiguration;
-    cudaError_t status = start(stream, dim3(blocks_for(codes.parts, MOST_BLOCKS), (unsigned)tiles), threads,
-                               wide ? ra_accumulate : ra_accumulate_narrow, codes, value, x, d, out, partial);
-    if (status != cudaSuccess || codes.divided_count == 0) return status;
-    return start(stream, dim3(blocks_for(codes.divided_count, MOST_BLOCKS), (unsigned)tiles), threads,
-                 wide ? ra_add_parts : ra_add_parts_narrow, codes, (const float *)partial, d, out);
+    cudaError_t status =
+        start(stream, dim3(blocks_for(codes.most_parts, MOST_BLOCKS), (unsigned)tiles), threads,
+              wide ? ra_accumulate : ra_accumulate_narrow, codes, value, x, d, first, last, out, partial);
+    if (status != cudaSuccess || codes.most_divided == 0) return status;
+    return start(stream, dim3(blocks_for(codes.most_divided, MOST_BLOCKS), (unsigned)tiles), threads,
+                 wide ? ra_add_parts : ra_add_parts_narrow, codes, (const float *)partial, d, first, last,
+                 out);
 }

@@ -26,27 +26,38 @@ typedef struct cuda_codes {
     size_t longest; /* entries of the longest row */
 } cuda_codes;
 
-/* The same entries by latent, without latents that have none; within a latent in the order of the rows. */
-typedef struct cuda_by_latent {
-    const uint64_t *start; /* [latents + 1] */
-    const int32_t *latent; /* [latents] which one */
-    const uint32_t *row;   /* [entries] of the batch */
-    const uint32_t *entry; /* [entries] the index of its value */
-    size_t latents;
-    /* The entries of a latent in parts of at most RA_CUDA_PART_ENTRIES, which are added up side by side. */
-    const uint64_t *part_start; /* [parts + 1] */
-    const int32_t *part_latent; /* [parts] */
-    const int32_t
-        *part_sum; /* [parts] the row of its sum among the partial ones; -1: its latent's only part */
-    size_t parts;
-    const struct cuda_divided *divided; /* [divided_count] latents of several parts */
-    size_t divided_count, sums;         /* sums: partial ones in all */
-} cuda_by_latent;
-
+/* The entries of each latent, in parts of at most RA_CUDA_PART_ENTRIES, which are added up side by side. The host knows
+ * the most that there can be of everything; how many there are stands in `counts`. */
 enum { RA_CUDA_PART_ENTRIES = 256 };
 typedef struct cuda_divided {
     int32_t latent, first, count; /* the rows of its partial sums */
 } cuda_divided;
+
+typedef struct cuda_division {
+    uint32_t *start;       /* [latents + 1] */
+    uint32_t *part_start;  /* [parts + 1] */
+    int32_t *part_latent;  /* [parts] */
+    int32_t *part_sum;     /* [parts] the row of its sum among the partial ones; -1: its latent's only part */
+    cuda_divided *divided; /* [divided] latents of several parts */
+    struct cuda_division_counts {
+        uint32_t parts, divided;
+    } * counts;
+} cuda_division;
+
+/* The same entries as cuda_codes, by latent, within a latent in the order of the rows. */
+typedef struct cuda_by_latent {
+    cuda_division division;
+    const uint32_t *row;     /* [entries] of the batch */
+    const uint32_t *entry;   /* [entries] the index of its value */
+    const int32_t *position; /* [latents] the row of the sum of each; NULL: its number */
+    size_t latents, most_parts, most_divided, most_sums; /* sums: partial ones */
+} cuda_by_latent;
+
+/* What a selection has found. */
+typedef struct cuda_found {
+    uint64_t entries;
+    uint32_t longest, padding;
+} cuda_found;
 
 typedef enum cuda_width { CUDA_WIDTH_F32, CUDA_WIDTH_F16, CUDA_WIDTH_BF16 } cuda_width;
 
@@ -68,8 +79,12 @@ cudaError_t ra_cuda_row_norms(cudaStream_t stream, const float *x, size_t rows, 
 
 /* sums.cu: sum[0] <- x . y, ||a - b||^2; partial has scratch for RA_CUDA_SUM_PARTS numbers */
 enum { RA_CUDA_SUM_PARTS = 1024 };
+unsigned ra_cuda_sum_parts(size_t n);
+cudaError_t ra_cuda_add_sum_parts(cudaStream_t stream, const double *partial, unsigned parts, double *total);
 cudaError_t ra_cuda_dot(cudaStream_t stream, const float *x, const float *y, size_t n, double *partial,
                         double *sum);
+cudaError_t ra_cuda_dot_into(cudaStream_t stream, const float *x, const float *y, size_t n, double *partial,
+                             float *out); /* rounded */
 cudaError_t ra_cuda_squared_error(cudaStream_t stream, const float *a, const float *b, size_t n, double scale,
                                   float *g, double *partial, double *sum);
 
@@ -113,17 +128,38 @@ cudaError_t ra_cuda_decode(cudaStream_t stream, cuda_codes codes, cuda_width wid
 /* gradient.cu */
 cudaError_t ra_cuda_decode_gradient(cudaStream_t stream, cuda_codes codes, const float *g, const float *D,
                                     size_t d, float *dvalue);
-/* partial: scratch for codes.sums rows of d numbers */
+/* of the columns from `first` up to `last`; partial: scratch for codes.most_sums rows of as many numbers */
 cudaError_t ra_cuda_accumulate(cudaStream_t stream, cuda_by_latent codes, const float *value, const float *x,
-                               size_t d, float *out, float *partial);
+                               size_t d, size_t first, size_t last, float *out, float *partial);
+
+/* transpose.cu: out, row, entry <- the codes by latent; active [latents] (unless NULL) <- 1 where it has entries.
+ * bits, before [latents, words], count [latents]: scratch */
+typedef struct cuda_marks {
+    uint32_t *bits, *before, *count;
+} cuda_marks;
+static inline size_t ra_cuda_mark_words(size_t rows) {
+    return rows / 32 + 1;
+}
+cudaError_t ra_cuda_transpose(cudaStream_t stream, cuda_codes codes, size_t latents, cuda_marks marks,
+                              cuda_division out, uint8_t *active, uint32_t *row, uint32_t *entry);
+/* start [rows + 1] <- of rows with these counts, none behind `most` entries */
+cudaError_t ra_cuda_scan_rows(cudaStream_t stream, const uint32_t *count, size_t rows, size_t most,
+                              uint64_t *start, cuda_found *found);
+cudaError_t ra_cuda_close_up(cudaStream_t stream, cuda_codes codes, const int32_t *from_index,
+                             const float *from_value, size_t k, int32_t *index, float *value);
+cudaError_t ra_cuda_pack_latents(cudaStream_t stream, const int32_t *index, const int32_t *position,
+                                 size_t entries, int32_t *packed);
 
 /* entries.cu; latents: K, the length of the dense rows. scatter_entries adds codes.value. */
 cudaError_t ra_cuda_gather_entries(cudaStream_t stream, cuda_codes codes, size_t latents, const float *dense,
                                    float beta, float *value);
 cudaError_t ra_cuda_scatter_entries(cudaStream_t stream, cuda_codes codes, size_t latents, float alpha,
                                     float *dense);
-/* writes only latents that have entries */
 cudaError_t ra_cuda_latent_sums(cudaStream_t stream, cuda_by_latent codes, const float *value, float *out);
+
+/* gradient <- scale with the sign of each value; sum[0] <- of their sizes; partial as in sums.cu */
+cudaError_t ra_cuda_magnitudes(cudaStream_t stream, const float *value, size_t entries, float scale,
+                               float *gradient, double *partial, double *sum);
 
 /* pursuit.cu; cuda_path is ra_pursuit_path */
 typedef struct cuda_path {

@@ -3,6 +3,7 @@
  *
  * A plugin has its own copy of the few library functions that it calls (the allocator, codes, errors): it
  * shares only the structs of the public headers with the program that loads it. */
+#include "backend/cuda/codes.h"
 #include "backend/cuda/operations.h"
 
 #include <stdio.h>
@@ -39,6 +40,10 @@ const ra_backend_ops *ra_backend_plugin_ops(void) {
         .upload = cuda_upload,
         .download = cuda_download,
         .synchronize = cuda_synchronize,
+        .defer = cuda_defer,
+        .codes_new = cuda_codes_new,
+        .codes_pack = cuda_codes_pack,
+        .codes_view = cuda_codes_view,
 #define RA_OPERATION(name, parameters, arguments) .name = call_##name,
 #include "ra_backend_operations.h"
     };

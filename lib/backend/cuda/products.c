@@ -14,7 +14,8 @@ enum {
     DENSE_SHARE = RA_DENSE_SHARE,
     DENSE_SHARE_HALF = RA_DENSE_SHARE / 2,
     DENSE_ROWS = 16,
-    BLOCK_FLOATS = 1 << 24
+    BLOCK_FLOATS = 1 << 24,
+    PARTIAL_BYTES = 1 << 28 /* four columns of the most entries that codes may have */
 };
 
 static bool is_dense(const ra_codes *codes, ra_dtype dtype) {
@@ -48,8 +49,8 @@ static ra_status decode_dense(ra_backend_stream *s, const ra_codes *codes, ra_dt
            atoms = dtype == RA_F32 ? 0 : block_rows(K, d) * d;
     cuda_codes on_device;
     void *scratch;
-    RA_TRY(cuda_codes_upload(s, codes, codes->value, (floats + atoms) * sizeof(float), &on_device, &scratch,
-                             err));
+    RA_TRY(
+        cuda_codes_take(s, codes, codes->value, (floats + atoms) * sizeof(float), &on_device, &scratch, err));
     float *widened = scratch, *z = widened + atoms;
     for (size_t first = 0; first < codes->rows; first += block) {
         cuda_codes part = on_device;
@@ -67,7 +68,7 @@ static ra_status decode_dense(ra_backend_stream *s, const ra_codes *codes, ra_dt
 static ra_status decode_sparse(ra_backend_stream *s, const ra_codes *codes, ra_dtype dtype, const void *D,
                                size_t d, float *x_hat, ra_error *err) {
     cuda_codes on_device;
-    RA_TRY(cuda_codes_upload(s, codes, codes->value, 0, &on_device, NULL, err));
+    RA_TRY(cuda_codes_take(s, codes, codes->value, 0, &on_device, NULL, err));
     return cuda_check(s->context, ra_cuda_decode(s->handle, on_device, cuda_width_of(dtype), D, d, x_hat),
                       "decoding", err);
 }
@@ -94,19 +95,28 @@ ra_status cuda_decode_gradient(ra_backend_stream *s, const ra_codes *codes, cons
                                size_t d, float *dvalue, ra_error *err) {
     cuda_codes on_device;
     if (ra_codes_entries(codes) == 0) return RA_OK;
-    RA_TRY(cuda_codes_upload(s, codes, NULL, 0, &on_device, NULL, err));
+    RA_TRY(cuda_codes_take(s, codes, NULL, 0, &on_device, NULL, err));
     return cuda_check(s->context, ra_cuda_decode_gradient(s->handle, on_device, g, D, d, dvalue),
                       "the gradient of codes", err);
 }
 
+/* As many columns at a time as the memory for their partial sums allows. */
 ra_status cuda_accumulate(ra_backend_stream *s, const ra_codes *codes, const float *value, const float *x,
                           size_t d, float *out, ra_error *err) {
     cuda_by_latent on_device;
     const float *value_on_device;
+    void *partial = NULL;
     if (ra_codes_entries(codes) == 0) return RA_OK;
-    float *partial;
-    RA_TRY(cuda_codes_upload_by_latent(s, codes, value, d, &on_device, &value_on_device, &partial, err));
-    return cuda_check(s->context,
-                      ra_cuda_accumulate(s->handle, on_device, value_on_device, x, d, out, partial),
-                      "a sum by latents", err);
+    RA_TRY(cuda_codes_take_by_latent(s, codes, value, d * sizeof *out, PARTIAL_BYTES, &on_device,
+                                     &value_on_device, &partial, err));
+    size_t columns = on_device.most_sums ? PARTIAL_BYTES / sizeof *out / on_device.most_sums / 4 * 4 : d;
+    if (columns < 4) columns = 4;
+    for (size_t first = 0; first < d; first += columns) {
+        size_t last = d - first < columns ? d : first + columns;
+        RA_TRY(cuda_check(
+            s->context,
+            ra_cuda_accumulate(s->handle, on_device, value_on_device, x, d, first, last, out, partial),
+            "a sum by latents", err));
+    }
+    return RA_OK;
 }

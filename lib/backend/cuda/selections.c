@@ -1,5 +1,6 @@
 /* Selections: the device finds, the host gets sparse codes. Each waits for its results, since the caller
  * needs them next. After a failure the codes have no rows. */
+#include "backend/cuda/codes.h"
 #include "backend/cuda/operations.h"
 
 #include <string.h>
@@ -52,12 +53,62 @@ static ra_status top_k(ra_backend_stream *s, const float *scores, size_t rows, s
     return RA_OK;
 }
 
+/* Codes that stay: k places per row, then without gaps, then by latent. */
+static ra_status top_k_kept(ra_backend_stream *s, const float *scores, size_t rows, size_t n, size_t k,
+                            float above, ra_codes *codes, ra_error *err) {
+    cuda_kept *kept = cuda_kept_of(codes);
+    size_t entries = rows * k, bytes;
+    int32_t *index;
+    float *value;
+    uint32_t *counts;
+    cuda_marks marks;
+    void *scratch;
+    bool complete;
+    const cuda_array arrays[] = {{&index, entries * sizeof *index},
+                                 {&value, entries * sizeof *value},
+                                 {&counts, rows * sizeof *counts}};
+    RA_TRY(cuda_codes_check(rows, entries, err));
+    RA_TRY(cuda_kept_reserve(kept, rows, n, entries, err));
+    bytes = cuda_lay_out(arrays, 3, NULL);
+    RA_TRY(cuda_scratch(s, bytes + cuda_marks_layout(&marks, n, rows, NULL), &scratch, err));
+    cuda_lay_out(arrays, 3, scratch);
+    cuda_marks_layout(&marks, n, rows, (char *)scratch + bytes);
+    kept->codes.rows = rows;
+    kept->codes.longest = k;
+    cudaError_t code = ra_cuda_top_k(s->handle, scores, rows, n, k, above, index, value, counts);
+    if (code == cudaSuccess)
+        code = ra_cuda_scan_rows(s->handle, counts, rows, entries, (uint64_t *)(uintptr_t)kept->codes.start,
+                                 kept->found);
+    if (code == cudaSuccess)
+        code =
+            ra_cuda_close_up(s->handle, kept->codes, index, value, k, (int32_t *)(uintptr_t)kept->codes.index,
+                             (float *)(uintptr_t)kept->codes.value);
+    RA_TRY(cuda_check(s->context, code, "a selection of the largest", err));
+    return cuda_kept_finish(s, kept, codes, rows, n, marks, &complete, err);
+}
+
+/* Nothing selected. */
+static ra_status keep_none(ra_codes *codes, size_t rows, size_t n, ra_error *err) {
+    cuda_kept *kept = cuda_kept_of(codes);
+    RA_TRY(cuda_kept_reserve(kept, rows, n, 0, err));
+    memset(kept->arrived, 0, kept->arrived_bytes);
+    kept->head.entries = 0;
+    kept->head.active = (const uint8_t *)kept->arrived + sizeof(cuda_found);
+    kept->codes.rows = codes->rows = rows;
+    kept->codes.longest = 0;
+    codes->latents = n;
+    return RA_OK;
+}
+
 ra_status cuda_top_k(ra_backend_stream *s, const float *scores, size_t rows, size_t n, size_t k, float above,
                      ra_codes *codes, ra_error *err) {
     uint32_t *count = NULL;
     if (k > n) k = n;
     RA_TRY(prepare("the largest", rows, n, codes, &count, err));
-    ra_status status = rows ? top_k(s, scores, rows, n, k, above, codes, count, err) : RA_OK;
+    ra_status status = codes->device ? rows ? top_k_kept(s, scores, rows, n, k, above, codes, err)
+                                            : keep_none(codes, rows, n, err)
+                       : rows ? top_k(s, scores, rows, n, k, above, codes, count, err)
+                                     : RA_OK;
     ra_free(count);
     if (status != RA_OK) codes->rows = 0;
     return status;
@@ -99,12 +150,53 @@ static ra_status select_above(ra_backend_stream *s, const float *scores, size_t 
     return cuda_wait(s, err);
 }
 
+/* Codes that stay: counted, and written into the memory that the last ones needed. More of it is made, and all
+ * written again, only where these are more. */
+static ra_status keep_above(ra_backend_stream *s, const float *scores, size_t rows, size_t n,
+                            const float *thresholds, float threshold, ra_codes *codes, ra_error *err) {
+    cuda_kept *kept = cuda_kept_of(codes);
+    size_t most = rows * n, entries = kept->rows == rows && kept->latents == n ? kept->entries : most / 32;
+    bool complete = false;
+    uint32_t *counts;
+    cuda_marks marks;
+    void *scratch;
+    const cuda_array arrays[] = {{&counts, rows * sizeof *counts}};
+    size_t bytes = cuda_lay_out(arrays, 1, NULL);
+    RA_TRY(cuda_scratch(s, bytes + cuda_marks_layout(&marks, n, rows, NULL), &scratch, err));
+    cuda_lay_out(arrays, 1, scratch);
+    cuda_marks_layout(&marks, n, rows, (char *)scratch + bytes);
+    RA_TRY(cuda_check(s->context,
+                      ra_cuda_threshold_count(s->handle, scores, rows, n, thresholds, threshold, counts),
+                      "a count of scores", err));
+    while (!complete) {
+        RA_TRY(cuda_codes_check(rows, entries, err));
+        RA_TRY(cuda_kept_reserve(kept, rows, n, entries, err));
+        kept->codes.rows = rows;
+        kept->codes.longest = n;
+        uint64_t *start = (uint64_t *)(uintptr_t)kept->codes.start;
+        cudaError_t code = ra_cuda_scan_rows(s->handle, counts, rows, entries, start, kept->found);
+        if (code == cudaSuccess)
+            code = ra_cuda_threshold_fill(s->handle, scores, rows, n, thresholds, threshold, start,
+                                          (int32_t *)(uintptr_t)kept->codes.index,
+                                          (float *)(uintptr_t)kept->codes.value);
+        RA_TRY(cuda_check(s->context, code, "a selection by threshold", err));
+        RA_TRY(cuda_kept_finish(s, kept, codes, rows, n, marks, &complete, err));
+        entries = kept->head.entries + kept->head.entries / 2 < most
+                      ? kept->head.entries + kept->head.entries / 2
+                      : most;
+    }
+    return RA_OK;
+}
+
 ra_status cuda_threshold(ra_backend_stream *s, const float *scores, size_t rows, size_t n,
                          const float *thresholds, float threshold, ra_codes *codes, ra_error *err) {
     uint32_t *count = NULL;
     RA_TRY(prepare("a threshold", rows, n, codes, &count, err));
-    ra_status status =
-        rows ? select_above(s, scores, rows, n, thresholds, threshold, codes, count, err) : RA_OK;
+    ra_status status = codes->device ? rows && n
+                                           ? keep_above(s, scores, rows, n, thresholds, threshold, codes, err)
+                                           : keep_none(codes, rows, n, err)
+                       : rows ? select_above(s, scores, rows, n, thresholds, threshold, codes, count, err)
+                              : RA_OK;
     ra_free(count);
     if (status != RA_OK) codes->rows = 0;
     return status;

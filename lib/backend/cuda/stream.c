@@ -126,6 +126,14 @@ ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err)
     return cuda_leave(s, status);
 }
 
+void cuda_defer(void *self, ra_backend_stream *stream, bool deferred) {
+    cuda_context *context = self;
+    ra_backend_stream *s = stream ? stream : context->default_stream;
+    pthread_mutex_lock(&s->lock);
+    s->deferred = deferred;
+    pthread_mutex_unlock(&s->lock);
+}
+
 /* Scratch memory grows as needed, by half of itself at least so that it soon stops, and is kept. Operations
  * that have started may still use the old memory. */
 ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **memory, ra_error *err) {

@@ -4,7 +4,7 @@
 ra_status cuda_take_doubles(ra_backend_stream *s, double *host, const double *device, size_t n,
                             ra_error *err) {
     RA_TRY(cuda_download_bytes(s, host, device, n * sizeof *host, err));
-    return cuda_wait(s, err);
+    return s->deferred ? RA_OK : cuda_wait(s, err);
 }
 
 /* For a sum over everything: its parts, then the whole. */
@@ -22,6 +22,13 @@ ra_status cuda_dot(ra_backend_stream *s, const float *x, const float *y, size_t 
     RA_TRY(reserve(s, &partial, &total, err));
     RA_TRY(cuda_check(s->context, ra_cuda_dot(s->handle, x, y, n, partial, total), "a dot product", err));
     return cuda_take_doubles(s, sum, total, 1, err);
+}
+
+ra_status cuda_dot_into(ra_backend_stream *s, const float *x, const float *y, size_t n, float *out,
+                        ra_error *err) {
+    double *partial, *total;
+    RA_TRY(reserve(s, &partial, &total, err));
+    return cuda_check(s->context, ra_cuda_dot_into(s->handle, x, y, n, partial, out), "a dot product", err);
 }
 
 /* The arrays one after the other, and one wait for all. */

@@ -4,16 +4,30 @@
 
 enum { PAIRS_PER_BLOCK = 4096 };
 
-static unsigned parts_of(size_t n) {
+unsigned ra_cuda_sum_parts(size_t n) {
     return blocks_for((n + PAIRS_PER_BLOCK - 1) / PAIRS_PER_BLOCK, RA_CUDA_SUM_PARTS);
+}
+
+static __device__ inline double sum_of_parts(const double *partial, unsigned parts, double *warps) {
+    double sum = 0;
+    for (unsigned i = threadIdx.x; i < parts; i += blockDim.x) sum += partial[i];
+    return block_sum(sum, warps);
 }
 
 extern "C" __global__ void ra_sum_parts(const double *partial, unsigned parts, double *total) {
     __shared__ double warps[MOST_WARPS];
-    double sum = 0;
-    for (unsigned i = threadIdx.x; i < parts; i += blockDim.x) sum += partial[i];
-    sum = block_sum(sum, warps);
+    double sum = sum_of_parts(partial, parts, warps);
     if (threadIdx.x == 0) *total = sum;
+}
+
+extern "C" __global__ void ra_sum_parts_rounded(const double *partial, unsigned parts, float *out) {
+    __shared__ double warps[MOST_WARPS];
+    double sum = sum_of_parts(partial, parts, warps);
+    if (threadIdx.x == 0) *out = (float)sum;
+}
+
+cudaError_t ra_cuda_add_sum_parts(cudaStream_t stream, const double *partial, unsigned parts, double *total) {
+    return start(stream, dim3(1), threads_for(parts), ra_sum_parts, partial, parts, total);
 }
 
 /* x . y
@@ -31,10 +45,18 @@ extern "C" __global__ void ra_dot_parts(const float *x, const float *y, size_t n
 
 cudaError_t ra_cuda_dot(cudaStream_t stream, const float *x, const float *y, size_t n, double *partial,
                         double *sum) {
-    unsigned parts = parts_of(n);
+    unsigned parts = ra_cuda_sum_parts(n);
     cudaError_t status = start(stream, dim3(parts), ROW_THREADS, ra_dot_parts, x, y, n, partial);
     if (status != cudaSuccess) return status;
-    return start(stream, dim3(1), threads_for(parts), ra_sum_parts, partial, parts, sum);
+    return ra_cuda_add_sum_parts(stream, partial, parts, sum);
+}
+
+cudaError_t ra_cuda_dot_into(cudaStream_t stream, const float *x, const float *y, size_t n, double *partial,
+                             float *out) {
+    unsigned parts = ra_cuda_sum_parts(n);
+    cudaError_t status = start(stream, dim3(parts), ROW_THREADS, ra_dot_parts, x, y, n, partial);
+    if (status != cudaSuccess) return status;
+    return start(stream, dim3(1), threads_for(parts), ra_sum_parts_rounded, partial, parts, out);
 }
 
 /* g [n] <- scale (a - b), in float64 and rounded once; ||a - b||^2. g may be a or b.
@@ -57,9 +79,9 @@ extern "C" __global__ void ra_squared_error_parts(const float *a, const float *b
 
 cudaError_t ra_cuda_squared_error(cudaStream_t stream, const float *a, const float *b, size_t n, double scale,
                                   float *g, double *partial, double *sum) {
-    unsigned parts = parts_of(n);
+    unsigned parts = ra_cuda_sum_parts(n);
     cudaError_t status =
         start(stream, dim3(parts), ROW_THREADS, ra_squared_error_parts, a, b, n, scale, g, partial);
     if (status != cudaSuccess) return status;
-    return start(stream, dim3(1), threads_for(parts), ra_sum_parts, partial, parts, sum);
+    return ra_cuda_add_sum_parts(stream, partial, parts, sum);
 }

@@ -30,14 +30,14 @@ extern "C" __global__ void ra_threshold_fill(const float *scores, size_t rows, s
     __shared__ tile_counts counts;
     for (size_t b = blockIdx.x; b < rows; b += gridDim.x) {
         const float *row = scores + b * n;
-        uint64_t done = start_of[b];
+        uint64_t done = start_of[b], end = start_of[b + 1]; /* less than it has, if the host's memory ends */
         unsigned tile = 0;
         for (size_t from = 0; from < n; from += blockDim.x, tile++) {
             size_t j = from + threadIdx.x;
             bool taken = j < n && reaches(row, thresholds, threshold, j);
             tally before, total;
             rank_in_tile(taken, false, &counts, tile, &before, &total);
-            if (taken) {
+            if (taken && done + before.sure < end) {
                 index[done + before.sure] = (int32_t)j;
                 value[done + before.sure] = row[j];
             }

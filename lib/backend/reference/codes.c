@@ -62,6 +62,18 @@ ra_status reference_gather_entries(void *self, ra_backend_stream *stream, const 
     return RA_OK;
 }
 
+ra_status reference_magnitudes(void *self, ra_backend_stream *stream, const ra_codes *codes, float scale,
+                               float *gradient, double *sum, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    *sum = 0;
+    for (size_t e = 0; e < ra_codes_entries(codes); e++) {
+        float z = codes->value[e];
+        *sum += z < 0 ? -(double)z : (double)z;
+        gradient[e] = z < 0 ? -scale : scale;
+    }
+    return RA_OK;
+}
+
 ra_status reference_scatter_entries(void *self, ra_backend_stream *stream, const ra_codes *codes, float alpha,
                                     const float *value, float *dense, ra_error *err) {
     (void)self, (void)stream, (void)err;

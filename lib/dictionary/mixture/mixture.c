@@ -80,7 +80,7 @@ static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t
                          ra_error *err) {
     ra_mixture view = ra_mixture_view(dictionary);
     float scale;
-    RA_TRY(ra_dictionary_scale(dictionary, RA_MIXTURE_MULTIPLIER, &scale, err));
+    RA_TRY(ra_dictionary_scale(dictionary, &scale, err));
     return ra_backend_mixture_compose(dictionary->backend, &view, atoms, count, scale, D, err);
 }
 
@@ -88,8 +88,8 @@ static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t
 static ra_status backward(ra_dictionary *dictionary, const float *dD, size_t count, ra_error *err) {
     float scale, *relax = dictionary->parameters[RA_MIXTURE_RELAX].gradient;
     size_t n = count * dictionary->dimensions;
-    RA_TRY(ra_dictionary_multiplier_gradient(dictionary, RA_MIXTURE_MULTIPLIER, dD, count, err));
-    RA_TRY(ra_dictionary_scale(dictionary, RA_MIXTURE_MULTIPLIER, &scale, err));
+    RA_TRY(ra_dictionary_multiplier_gradient(dictionary, dD, count, err));
+    RA_TRY(ra_dictionary_scale(dictionary, &scale, err));
     if (dD == relax) return ra_backend_axpby(dictionary->backend, 0, NULL, scale, relax, n, err);
     return ra_backend_axpby(dictionary->backend, scale, dD, 0, relax, n, err);
 }
@@ -173,7 +173,8 @@ static const ra_dictionary_type mixture = {.project = project,
                                            .moved = note_step,
                                            .loaded = loaded,
                                            .release = release,
-                                           .dense = RA_MIXTURE_RELAX};
+                                           .dense = RA_MIXTURE_RELAX,
+                                           .multiplier = RA_MIXTURE_MULTIPLIER};
 
 /* ---- making one ---------------------------------------------------------------------------------------- */
 

@@ -95,6 +95,11 @@ START_TEST(test_projections_combine_and_dot) {
     ra_ok(ra_backend_dot(p.oracle, z, z, size, &a, &err));
     ra_ok(ra_backend_dot(p.tested, on_z, on_z, size, &b, &err));
     ck_assert_double_eq_tol(a, b, 1e-10 * a);
+    float into, *on_into = pair_put(&p, &(float){0}, sizeof into);
+    PAIR_RUN(p, dot_into, (z, z, size, &into), (on_z, on_z, size, on_into));
+    pair_get(&p, y, on_into, sizeof into);
+    ck_assert_float_eq_tol(into, y[0], 1e-6f * into);
+    ck_assert(into == (float)a);
     double sums[3] = {0}, each;
     const float *const arrays[] = {on_z, on_y, on_z};
     const size_t sizes[] = {size, n, 0};
@@ -104,7 +109,7 @@ START_TEST(test_projections_combine_and_dot) {
         ck_assert(sums[i] == each);
     }
     ra_ok(ra_backend_squares(p.tested, NULL, NULL, 0, NULL, &err));
-    pair_drop(&p, BLOCKS(on_y, on_z));
+    pair_drop(&p, BLOCKS(on_y, on_z, on_into));
     forget(BLOCKS(x, y, z));
     pair_close(&p);
 }

@@ -37,6 +37,11 @@ START_TEST(test_entries) {
             pair_get(&p, sums[1], on_sums, K * 4);
             assert_close(sums[1], sums[0], K, 5e-5); /* one sum of 300 numbers may cancel */
         }
+        double sizes[2];
+        PAIR_RUN(p, magnitudes, (&codes, 0.5f, value, &sizes[0]), (&codes, 0.5f, on_value, &sizes[1]));
+        ck_assert_double_eq_tol(sizes[0], sizes[1], 1e-9 * (1 + sizes[0]));
+        pair_get(&p, other, on_value, size);
+        assert_close(other, value, entries, 0);
         pair_drop(&p, BLOCKS(on_value));
         forget(BLOCKS(value, other));
         ra_codes_release(&codes);

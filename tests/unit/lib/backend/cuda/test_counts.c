@@ -10,13 +10,13 @@
 
 typedef struct expected {
     const char *run;
-    size_t waits, launches, products, fills, uploads, downloads;
+    size_t waits, launches, products, fills, uploads, downloads, bytes_up, bytes_down;
 } expected;
 
 static const expected runs[] = {
-    {"topk-mse", 5, 34, 4, 2, 11, 7},         {"relu-mse_l1", 6, 34, 4, 2, 9, 7},
-    {"jumprelu-mse_l1", 9, 39, 5, 2, 12, 10}, {"batchtopk-mse", 7, 41, 4, 3, 12, 8},
-    {"topk-mse-tied", 5, 28, 4, 2, 7, 7},
+    {"topk-mse", 2, 41, 4, 2, 3, 4, 2360, 116},         {"relu-mse_l1", 2, 43, 4, 2, 1, 5, 2048, 124},
+    {"jumprelu-mse_l1", 5, 48, 5, 2, 3, 8, 2432, 1284}, {"batchtopk-mse", 3, 49, 4, 3, 3, 5, 2356, 120},
+    {"topk-mse-tied", 3, 34, 4, 2, 1, 4, 2048, 108},
 };
 enum { RUNS = sizeof runs / sizeof *runs };
 
@@ -49,11 +49,13 @@ START_TEST(test_a_training_step) {
     }
     emulation_counts got = device.count();
     char text[2][256];
-    const char *form = "%zu waits, %zu launches, %zu products, %zu fills, %zu uploads, %zu downloads";
+    const char *form =
+        "%zu waits, %zu launches, %zu products, %zu fills, %zu uploads, %zu downloads, %zu bytes up, "
+        "%zu bytes down";
     snprintf(text[0], sizeof text[0], form, got.waits, got.launches, got.products, got.fills, got.uploads,
-             got.downloads);
+             got.downloads, got.bytes_up, got.bytes_down);
     snprintf(text[1], sizeof text[1], form, wanted->waits, wanted->launches, wanted->products, wanted->fills,
-             wanted->uploads, wanted->downloads);
+             wanted->uploads, wanted->downloads, wanted->bytes_up, wanted->bytes_down);
     ck_assert_str_eq(text[0], text[1]);
     ra_free(x);
     ra_trainer_free(trainer);

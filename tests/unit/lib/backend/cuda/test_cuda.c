@@ -183,6 +183,36 @@ START_TEST(test_a_stream_runs_in_order_and_only_when_waited_for) {
 }
 END_TEST
 
+/* Doubles that are deferred: several sums, one wait. */
+START_TEST(test_sums_that_come_later) {
+    emulated device = emulated_open();
+    ra_backend *backend = open_device();
+    void *block = NULL;
+    const float x[3] = {1, 2, 3};
+    double sums[3] = {-1, -1, -1};
+    float rounded = 0;
+    ra_ok(ra_backend_allocate(backend, 2 * sizeof x, &block, &err));
+    ra_ok(ra_backend_put(backend, block, x, sizeof x, &err));
+    ra_ok(ra_backend_dot(backend, block, block, 3, &sums[2], &err)); /* makes scratch memory, which waits */
+    (void)device.count();
+    ra_backend_defer(backend, true);
+    ra_ok(ra_backend_dot(backend, block, block, 3, &sums[0], &err));
+    ra_ok(ra_backend_dot(backend, block, block, 2, &sums[1], &err));
+    ra_backend_defer(backend, false);
+    ra_ok(ra_backend_dot_into(backend, block, block, 3, (float *)block + 3, &err));
+    ck_assert(sums[0] == -1 && sums[1] == -1);
+    ck_assert_uint_eq(device.count().waits, 0);
+    ra_ok(ra_backend_dot(backend, block, block, 1, &sums[2], &err));
+    ck_assert_uint_eq(device.count().waits, 1);
+    ck_assert(sums[0] == 14 && sums[1] == 5 && sums[2] == 1);
+    ra_ok(ra_backend_get(backend, &rounded, (float *)block + 3, sizeof rounded, &err));
+    ck_assert(rounded == 14);
+    ra_backend_deallocate(backend, block);
+    ra_backend_release(backend);
+    emulated_close(&device);
+}
+END_TEST
+
 /* ---- memory -------------------------------------------------------------------------------------------- */
 
 /* cuBLAS works in memory that is counted, and in less of it where there is little. */
@@ -480,8 +510,9 @@ END_TEST
 TEST_CASES_SLOW(backend_cuda, 30, test_says_what_is_missing, test_a_device_describes_itself,
                 test_auto_takes_the_device_or_says_why_not, test_a_plugin_stays_loaded,
                 test_copies_of_any_size, test_a_stream_runs_in_order_and_only_when_waited_for,
-                test_the_work_area_of_products_is_counted, test_a_product_over_nothing,
-                test_memory_that_is_left, test_threads_share_a_device, test_selections_of_special_numbers,
-                test_atoms_of_another_type_are_refused, test_a_lost_device_stays_lost,
-                test_a_kernel_that_fails_when_it_runs, test_a_failure_within_cublas,
-                test_a_thread_that_waits_may_sleep, test_processes_take_devices_by_turns)
+                test_sums_that_come_later, test_the_work_area_of_products_is_counted,
+                test_a_product_over_nothing, test_memory_that_is_left, test_threads_share_a_device,
+                test_selections_of_special_numbers, test_atoms_of_another_type_are_refused,
+                test_a_lost_device_stays_lost, test_a_kernel_that_fails_when_it_runs,
+                test_a_failure_within_cublas, test_a_thread_that_waits_may_sleep,
+                test_processes_take_devices_by_turns)
