@@ -144,6 +144,7 @@ typedef struct ra_model_info {
     ra_dtype dtype;    /* of the dictionary in memory */
     bool from_checkpoint;
     bool has_encoder;         /* encode and explain work */
+    size_t hidden_layers;     /* of the encoder; with any, a latent has no vector in it */
     bool has_standardization; /* of its inputs */
     bool has_output_bias;     /* of its decoder: what is called dictionary space is then that much from it */
     size_t trace_rows;        /* R: rows per atom of the trace; 0: it has none */

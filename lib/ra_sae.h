@@ -8,6 +8,12 @@
  *   mlp_bn_1   the same, followed by a BatchNorm of each latent over the batch
  *   tied       pre = x D^T + b, with the dictionary as its weight
  *   identity   pre = x D^T; only mp has it
+ *   and, served but not trained here (sae/hidden.h):
+ *   mlp_rms_1  linear, followed by an RMSNorm over the K latents of a row
+ *   mlp_ln_3, mlp_bn_3
+ *              two hidden layers of linear map, LayerNorm or BatchNorm, and an activation come first
+ *   mlp_n, mlp_ln_n, mlp_bn_n, mlp_rms_n
+ *              as many hidden layers as the file has: without a norm, or with the one that is named
  *
  * Activations (the setting `sae`), each after a ReLU
  *   relu       the positive pre-codes
@@ -58,11 +64,35 @@ typedef enum ra_sae_kind { RA_ACTIVATIONS(RA_SAE_ENUM) RA_SAE_KIND_COUNT } ra_sa
     X(MLP_LN_1, mlp_ln_1)                                                                                    \
     X(MLP_BN_1, mlp_bn_1)                                                                                    \
     X(TIED, tied)                                                                                            \
-    X(IDENTITY, identity)
+    X(IDENTITY, identity)                                                                                    \
+    X(MLP_RMS_1, mlp_rms_1)                                                                                  \
+    X(MLP_LN_3, mlp_ln_3)                                                                                    \
+    X(MLP_BN_3, mlp_bn_3)                                                                                    \
+    X(MLP_N, mlp_n)                                                                                          \
+    X(MLP_LN_N, mlp_ln_n)                                                                                    \
+    X(MLP_BN_N, mlp_bn_n)                                                                                    \
+    X(MLP_RMS_N, mlp_rms_n)
 
 #define RA_ENCODER_ENUM(ID, name) RA_ENCODER_##ID,
 typedef enum ra_encoder_kind { RA_ENCODERS(RA_ENCODER_ENUM) RA_ENCODER_KIND_COUNT } ra_encoder_kind;
 #undef RA_ENCODER_ENUM
+
+/* What a hidden layer of an encoder ends with: the names of the setting `hidden_activation`, as torch.nn has them. */
+#define RA_HIDDEN_ACTIVATIONS(X)                                                                             \
+    X(RELU, relu)                                                                                            \
+    X(GELU, gelu)                                                                                            \
+    X(SILU, silu)                                                                                            \
+    X(TANH, tanh)                                                                                            \
+    X(SIGMOID, sigmoid)                                                                                      \
+    X(ELU, elu)                                                                                              \
+    X(LEAKY_RELU, leaky_relu)                                                                                \
+    X(IDENTITY, identity)
+
+#define RA_HIDDEN_ENUM(ID, name) RA_HIDDEN_##ID,
+typedef enum ra_hidden_activation {
+    RA_HIDDEN_ACTIVATIONS(RA_HIDDEN_ENUM) RA_HIDDEN_COUNT
+} ra_hidden_activation;
+#undef RA_HIDDEN_ENUM
 
 /* The settings that a state dict does not contain, so that `__metadata__` must. A value is meaningful if its
  * bit in `known` is set; bits are in the order of ra_sae_setting. */
@@ -82,6 +112,8 @@ typedef struct ra_sae_settings {
     size_t mixture;            /* archetypal: most points per atom; 0: dense, as the reference trains */
     double hull_share;         /* of mixtures: what the median atom shares with its mixture */
     bool center_input;         /* of a model with output.bias: that is subtracted from the inputs, too */
+    int hidden_activation;     /* of an encoder with hidden layers: ra_hidden_activation */
+    bool hidden_residual;      /* of one: each adds its input to its output */
     const char *ignored; /* tensors that a file may hold and a model leaves out, "NAME,NAME"; not kept */
 } ra_sae_settings;
 
@@ -99,6 +131,8 @@ enum ra_sae_setting {
     RA_SET_MIXTURE,
     RA_SET_HULL_SHARE,
     RA_SET_CENTER_INPUT,
+    RA_SET_HIDDEN_ACTIVATION,
+    RA_SET_HIDDEN_RESIDUAL,
 };
 
 const ra_settings_table *ra_sae_settings_table(void);
@@ -121,7 +155,8 @@ ra_status ra_sae_check_tensors(const ra_safetensors *file, const ra_sae_settings
 /* Fills the unknown settings that have a default in overcomplete's constructors. */
 void ra_sae_settings_defaults(ra_sae_settings *settings);
 
-/* RA_ERR_ARGUMENT for settings that contradict each other: mp, and only mp, has the encoder identity. */
+/* RA_ERR_ARGUMENT for settings that no autoencoder can be trained with: mp, and only mp, has the encoder identity, and
+ * some encoders are only served. */
 ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err);
 
 /* Whether training with the setting `sae` needs another setting, such as RA_SET_TOP_K; false if `sae` is

@@ -9,8 +9,9 @@
 
 enum { MOST_CONFIG = 1 << 20, TEXT_SIZE = 64 };
 
-static const char *const keys[] = {"top_k",     "delta",  "running_threshold", "threshold_momentum",
-                                   "bandwidth", "kernel", "use_multiplier"};
+static const char *const keys[] = {"top_k",          "delta",  "running_threshold", "threshold_momentum",
+                                   "bandwidth",      "kernel", "use_multiplier",    "hidden_activation",
+                                   "hidden_residual"};
 
 int ra_config_number(double number, char *text, size_t size) {
     int length = 0;

@@ -2,6 +2,7 @@
  *
  * The rows are encoded in chunks, because pre-codes are dense, [rows, K]: those of thousands of rows and tens
  * of thousands of atoms would not fit into memory. In evaluation mode no row depends on another. */
+#include "model/hidden.h"
 #include "model/model.h"
 
 #include <string.h>
@@ -19,7 +20,8 @@ static size_t rows_at_a_time(const ra_model *model, size_t rows) {
 
 static void measure_spans(const ra_model *model, bool remote, size_t rows, ra_span *spans) {
     bool by_row = ra_encoder_norm(model->encoder.kind) == RA_ENCODER_LAYER_NORM;
-    spans[INPUTS] = (ra_span){.bytes = remote ? rows * model->info.dimensions * sizeof(float) : 0};
+    size_t inputs = model->encoder.dimensions;
+    spans[INPUTS] = (ra_span){.bytes = remote ? rows * inputs * sizeof(float) : 0};
     spans[PRE] = (ra_span){.bytes = rows * model->info.concepts * sizeof(float)};
     spans[STATISTICS] = (ra_span){.bytes = by_row ? 2 * rows * sizeof(float) : 0};
 }
@@ -42,6 +44,9 @@ ra_status ra_model_encoder_vector(const ra_model *model, size_t latent, float *v
     const ra_encoder_weights *encoder = &model->encoder;
     size_t d = model->info.dimensions;
     if (!model->info.has_encoder) RA_FAIL(err, RA_ERR_STATE, "%s has no encoder", model->info.path);
+    if (model->hidden)
+        RA_FAIL(err, RA_ERR_STATE, "%s has an encoder with hidden layers, in which a latent has no vector",
+                model->info.path);
     RA_TRY(ra_model_atom(model, latent, vector, err));
     if (ra_encoder_has_tensor(encoder->kind, RA_ENCODER_WEIGHT))
         memcpy(vector, encoder->tensor[RA_ENCODER_WEIGHT] + latent * d, d * sizeof *vector);
@@ -54,8 +59,9 @@ static ra_status encode_chunk(const ra_model *model, ra_workspace *workspace, ra
     const ra_encoder_weights *encoder = &model->resident.encoder;
     const ra_activation *activation = &model->resident.activation;
     const ra_activation_type *type = ra_activation_types[activation->kind];
-    size_t d = model->info.dimensions, K = model->info.concepts;
+    size_t d = encoder->dimensions, K = model->info.concepts;
     ra_span spans[SPANS];
+    RA_TRY(ra_model_apply_hidden(model, workspace, x, rows, &x, err));
     measure_spans(model, execution->remote, rows, spans);
     RA_TRY(ra_execution_reserve(execution, "pre-codes", spans, SPANS, err));
     float *pre = spans[PRE].at;

@@ -15,6 +15,7 @@
  *   standardize.c      into standardized space and back
  *   resident.c         the copies on a device
  *   save.c             writes an artifact (proto/artifact.md)
+ *   hidden.c           the hidden layers of an encoder
  *   encode.c reconstruct.c search.c search_score.c explain.c steer.c
  *                      the computations
  *   workspace.c execution.c ranking.c
@@ -76,6 +77,7 @@ struct ra_model {
 
     /* with an encoder */
     ra_encoder_weights encoder;
+    struct ra_model_hidden *hidden; /* NULL: none */
     ra_activation activation;
 
     ra_resident resident;
@@ -253,6 +255,7 @@ typedef struct ra_scratch {
 struct ra_workspace {
     ra_executions executions; /* where backends compute */
     ra_scratch input;         /* encode: [B,d] standardized inputs */
+    ra_scratch hidden;        /* encode: two layers of a chunk, and what a norm measures */
     ra_scratch query;         /* search: [chunk,d] unit queries */
     ra_scratch neighbor;      /* neighbors: [d] the atom */
     ra_scratch scores;        /* search: [K] from a device */

@@ -1,5 +1,6 @@
 /* The fused artifact, proto/artifact.md: a list of tensors and a list of strings, in a fixed order, so the
  * same model gives the same bytes. D may change its type; everything else is written as it is. */
+#include "model/hidden.h"
 #include "model/model.h"
 #include "ra_text.h"
 #include "tensor/vectors.h"
@@ -7,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_TENSORS = 64 };
+enum { MAX_TENSORS = 64 + RA_HIDDEN_MOST * RA_ENCODER_TENSORS };
 
 typedef struct contents {
     struct {
@@ -90,13 +91,15 @@ static void add_encoder(const ra_model *model, contents *a) {
     if (!model->info.has_encoder) return;
     if (ra_encoder_has_tensor(encoder->kind, RA_ENCODER_WEIGHT))
         add(a, ra_encoder_tensor_names[RA_ENCODER_WEIGHT],
-            ra_tensor_2d(RA_F32, encoder->tensor[RA_ENCODER_WEIGHT], concepts, model->info.dimensions));
+            ra_tensor_2d(RA_F32, encoder->tensor[RA_ENCODER_WEIGHT], concepts, encoder->dimensions));
     for (size_t i = RA_ENCODER_WEIGHT + 1; i < RA_ENCODER_TENSORS; i++) {
         bool moved = i == RA_ENCODER_BIAS && model->encoder_bias;
         if (ra_encoder_has_tensor(encoder->kind, i))
             add(a, ra_encoder_tensor_names[i],
                 ra_tensor_1d(RA_F32, moved ? model->encoder_bias : encoder->tensor[i], concepts));
     }
+    for (size_t i = 0; model->hidden && i < model->hidden->part_count; i++)
+        add(a, model->hidden->part[i].name.text, model->hidden->part[i].tensor);
     if (model->activation.theta)
         add(a, "thresholds", ra_tensor_1d(RA_F32, model->activation.theta, concepts));
     else if (model->activation.thresholds)

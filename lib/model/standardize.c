@@ -34,6 +34,11 @@ static ra_status restore_inputs(ra_model *model, ra_error *err) {
                 "%s: matching pursuit with a bias of the decoder that is not subtracted from the inputs is "
                 "not supported",
                 model->info.path);
+    if (model->hidden)
+        RA_FAIL(err, RA_ERR_UNSUPPORTED,
+                "%s: hidden layers with a bias of the decoder that is not subtracted from the inputs are not "
+                "supported",
+                model->info.path);
     RA_TRY(ra_model_allocate(model, "the bias of the encoder", K, sizeof(float), &memory, err));
     float *bias = memory;
     for (size_t k = 0; k < K; k++)

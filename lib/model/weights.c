@@ -103,6 +103,12 @@ ra_status ra_weights_init(ra_weights *weights, const ra_model *model, ra_error *
         RA_FAIL(err, RA_ERR_UNSUPPORTED,
                 "%s is a matching pursuit on standardized inputs, which is none on the inputs themselves",
                 info->path);
+    if (model->hidden || (encoder && ra_encoder_norm(model->encoder.kind) == RA_ENCODER_RMS_NORM))
+        RA_FAIL(
+            err, RA_ERR_UNSUPPORTED,
+            "%s has an encoder with %s, which is not one matrix of weights: it can be served, and saved by "
+            "`rasae import`",
+            info->path, model->hidden ? "hidden layers" : "an RMSNorm");
     RA_TRY(allocate(&w, encoder, thresholds, err));
     copy_decoder(&w, model);
     if (encoder) copy_encoder(&w, model);

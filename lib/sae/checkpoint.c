@@ -142,6 +142,9 @@ static ra_status read_settings(const ra_safetensors *file, const ra_sae_settings
     if (!found)
         RA_FAIL(err, RA_ERR_STATE, "%s has a dictionary, but no encoder, so it cannot be trained",
                 ra_safetensors_path(file));
+    if (!ra_encoder_can_train(kind))
+        RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s has the encoder %s, which is served but cannot be trained here",
+                ra_safetensors_path(file), table->rows[RA_SET_ENCODER].names[kind]);
     settings->encoder = (int)kind;
     settings->known |= 1u << RA_SET_ENCODER;
     RA_TRY(need(file, settings, RA_SET_SAE, "an encoder", err));

@@ -2,6 +2,8 @@
 #include "sae/activation.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 const char *const ra_encoder_tensor_names[RA_ENCODER_TENSORS] = {
     [RA_ENCODER_WEIGHT] = "encoder.final_block.0.weight",
@@ -14,20 +16,44 @@ const char *const ra_encoder_tensor_names[RA_ENCODER_TENSORS] = {
 
 const char ra_encoder_batch_counter[] = "encoder.final_block.1.num_batches_tracked";
 
-/* The tensors of each kind, first .. end-1, and its norm. */
+/* Where the tensors of a norm end. */
+static const size_t norm_ends[] = {[RA_ENCODER_NO_NORM] = RA_ENCODER_NORM_WEIGHT,
+                                   [RA_ENCODER_LAYER_NORM] = RA_ENCODER_RUNNING_MEAN,
+                                   [RA_ENCODER_BATCH_NORM] = RA_ENCODER_TENSORS,
+                                   [RA_ENCODER_RMS_NORM] = RA_ENCODER_NORM_BIAS};
+
+/* The first tensor of each kind and its norm; how many hidden layers: of ANY the file tells it. */
+enum { NONE = 0, ANY = -1 };
 static const struct {
-    size_t first, end;
+    size_t first;
     ra_encoder_norm_kind norm;
+    int hidden;
+    bool served_only;
 } types[RA_ENCODER_KIND_COUNT] = {
-    [RA_ENCODER_LINEAR] = {RA_ENCODER_WEIGHT, RA_ENCODER_NORM_WEIGHT, RA_ENCODER_NO_NORM},
-    [RA_ENCODER_MLP_LN_1] = {RA_ENCODER_WEIGHT, RA_ENCODER_RUNNING_MEAN, RA_ENCODER_LAYER_NORM},
-    [RA_ENCODER_MLP_BN_1] = {RA_ENCODER_WEIGHT, RA_ENCODER_TENSORS, RA_ENCODER_BATCH_NORM},
-    [RA_ENCODER_TIED] = {RA_ENCODER_BIAS, RA_ENCODER_NORM_WEIGHT, RA_ENCODER_NO_NORM},
-    [RA_ENCODER_IDENTITY] = {RA_ENCODER_TENSORS, RA_ENCODER_TENSORS, RA_ENCODER_NO_NORM},
+    [RA_ENCODER_LINEAR] = {RA_ENCODER_WEIGHT, RA_ENCODER_NO_NORM, NONE, false},
+    [RA_ENCODER_MLP_LN_1] = {RA_ENCODER_WEIGHT, RA_ENCODER_LAYER_NORM, NONE, false},
+    [RA_ENCODER_MLP_BN_1] = {RA_ENCODER_WEIGHT, RA_ENCODER_BATCH_NORM, NONE, false},
+    [RA_ENCODER_TIED] = {RA_ENCODER_BIAS, RA_ENCODER_NO_NORM, NONE, false},
+    [RA_ENCODER_IDENTITY] = {RA_ENCODER_TENSORS, RA_ENCODER_NO_NORM, NONE, false},
+    [RA_ENCODER_MLP_RMS_1] = {RA_ENCODER_WEIGHT, RA_ENCODER_RMS_NORM, NONE, true},
+    [RA_ENCODER_MLP_LN_3] = {RA_ENCODER_WEIGHT, RA_ENCODER_LAYER_NORM, 2, true},
+    [RA_ENCODER_MLP_BN_3] = {RA_ENCODER_WEIGHT, RA_ENCODER_BATCH_NORM, 2, true},
+    [RA_ENCODER_MLP_N] = {RA_ENCODER_WEIGHT, RA_ENCODER_NO_NORM, ANY, true},
+    [RA_ENCODER_MLP_LN_N] = {RA_ENCODER_WEIGHT, RA_ENCODER_LAYER_NORM, ANY, true},
+    [RA_ENCODER_MLP_BN_N] = {RA_ENCODER_WEIGHT, RA_ENCODER_BATCH_NORM, ANY, true},
+    [RA_ENCODER_MLP_RMS_N] = {RA_ENCODER_WEIGHT, RA_ENCODER_RMS_NORM, ANY, true},
 };
 
 bool ra_encoder_has_tensor(ra_encoder_kind kind, size_t i) {
-    return i >= types[kind].first && i < types[kind].end;
+    return i >= types[kind].first && i < norm_ends[types[kind].norm];
+}
+
+bool ra_encoder_has_hidden(ra_encoder_kind kind) {
+    return types[kind].hidden != NONE;
+}
+
+bool ra_encoder_can_train(ra_encoder_kind kind) {
+    return !types[kind].served_only;
 }
 
 ra_encoder_norm_kind ra_encoder_norm(ra_encoder_kind kind) {
@@ -39,27 +65,88 @@ bool ra_encoder_tensor_is_optional(const ra_safetensors *file, ra_encoder_kind k
     return i == RA_ENCODER_BIAS && (kind == RA_ENCODER_TIED || (kind == RA_ENCODER_LINEAR && untied));
 }
 
+/* ---- hidden layers ------------------------------------------------------------------------------------- */
+
+static const char blocks[] = "encoder.mlp_blocks.", final[] = "encoder.final_block.";
+
+ra_hidden_name ra_hidden_tensor_name(size_t layer, size_t which) {
+    ra_hidden_name name;
+    snprintf(name.text, sizeof name.text, "%s%zu.%s", blocks, layer,
+             ra_encoder_tensor_names[which] + sizeof final - 1);
+    return name;
+}
+
+bool ra_hidden_has_name(const char *name, bool *counter) {
+    *counter = false;
+    if (strncmp(name, blocks, sizeof blocks - 1) != 0) return false;
+    for (size_t i = 0; i < RA_HIDDEN_MOST; i++) {
+        char batches[64];
+        for (size_t which = 0; which < RA_ENCODER_TENSORS; which++)
+            if (strcmp(name, ra_hidden_tensor_name(i, which).text) == 0) return true;
+        snprintf(batches, sizeof batches, "%s%zu.%s", blocks, i, ra_encoder_batch_counter + sizeof final - 1);
+        *counter = strcmp(name, batches) == 0;
+        if (*counter) return true;
+    }
+    return false;
+}
+
+size_t ra_hidden_count(const ra_safetensors *file) {
+    size_t count = 0;
+    while (count < RA_HIDDEN_MOST &&
+           ra_safetensors_find(file, ra_hidden_tensor_name(count, RA_ENCODER_WEIGHT).text))
+        count++;
+    return count;
+}
+
 /* ---- in a file ----------------------------------------------------------------------------------------- */
 
-/* The kind that has the first of these tensors that the file has. */
+/* The norm whose last tensors the file has. */
+static ra_encoder_norm_kind norm_of_tensors(const ra_safetensors *file) {
+    if (ra_safetensors_find(file, "encoder.final_block.1.running_mean")) return RA_ENCODER_BATCH_NORM;
+    if (ra_safetensors_find(file, "encoder.final_block.1.bias")) return RA_ENCODER_LAYER_NORM;
+    return ra_safetensors_find(file, "encoder.final_block.1.weight") ? RA_ENCODER_RMS_NORM
+                                                                     : RA_ENCODER_NO_NORM;
+}
+
+/* The kind with this norm and number of hidden layers; one that names the number comes before one that does not. */
+static ra_encoder_kind kind_of(ra_encoder_norm_kind norm, int hidden) {
+    int kind = 0;
+    while (types[kind].first != RA_ENCODER_WEIGHT || types[kind].norm != norm ||
+           (types[kind].hidden != hidden && !(types[kind].hidden == ANY && hidden)))
+        kind++;
+    return (ra_encoder_kind)kind;
+}
+
+/* The kind that the tensors tell. */
 static bool kind_of_tensors(const ra_safetensors *file, ra_encoder_kind *kind) {
     static const struct {
         const char *tensor;
         ra_encoder_kind kind;
     } signs[] = {
-        {"encoder.final_block.1.running_mean", RA_ENCODER_MLP_BN_1},
-        {"encoder.final_block.1.weight", RA_ENCODER_MLP_LN_1},
-        {"encoder.final_block.0.weight", RA_ENCODER_LINEAR},
         {"encoder.final_block.0.bias", RA_ENCODER_TIED},
         {"encoder.tied_to._weights", RA_ENCODER_TIED},
         {"encoder.tied_to.W", RA_ENCODER_TIED},
     };
+    if (ra_safetensors_find(file, "encoder.final_block.0.weight")) {
+        *kind = kind_of(norm_of_tensors(file), (int)ra_hidden_count(file));
+        return true;
+    }
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
         if (!ra_safetensors_find(file, signs[i].tensor)) continue;
         *kind = signs[i].kind;
         return true;
     }
     return false;
+}
+
+/* What torch.nn.RMSNorm writes, a LayerNorm without a bias writes as well. */
+static ra_status check_rms_norm(const ra_safetensors *file, bool named, ra_encoder_kind kind, ra_error *err) {
+    if (named || types[kind].norm != RA_ENCODER_RMS_NORM) return RA_OK;
+    RA_FAIL(err, RA_ERR_SETTING,
+            "%s: the norm of its encoder has a weight and no bias, as an RMSNorm has, but also a LayerNorm "
+            "without "
+            "bias, which is not supported; if it is an RMSNorm, give --encoder %s",
+            ra_safetensors_path(file), ra_sae_settings_table()->rows[RA_SET_ENCODER].names[kind]);
 }
 
 ra_status ra_encoder_find(const ra_safetensors *file, const ra_sae_settings *settings, bool *found,
@@ -75,7 +162,7 @@ ra_status ra_encoder_find(const ra_safetensors *file, const ra_sae_settings *set
         RA_FAIL(err, RA_ERR_FORMAT,
                 "%s: the setting sae is mp, which has no encoder, but the tensors are those of %s",
                 ra_safetensors_path(file), names[*kind]);
-    if (*found) return RA_OK;
+    if (*found) return check_rms_norm(file, named, *kind, err);
     *found = mp || (named && !ra_encoder_has_tensor((ra_encoder_kind)settings->encoder, RA_ENCODER_WEIGHT));
     if (*found) *kind = named ? (ra_encoder_kind)settings->encoder : RA_ENCODER_IDENTITY;
     if (mp && *kind != RA_ENCODER_IDENTITY)
@@ -119,19 +206,43 @@ ra_status ra_encoder_linear(ra_stream stream, const ra_encoder_weights *weights,
                           bias ? 1 : 0, linear, K, err);
 }
 
-ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weights, const float *x,
-                              size_t rows, float *statistics, float *pre, ra_error *err) {
-    size_t K = weights->concepts;
-    bool by_row = types[weights->kind].norm == RA_ENCODER_LAYER_NORM;
-    RA_TRY(ra_encoder_linear(stream, weights, x, rows, pre, err));
-    if (types[weights->kind].norm == RA_ENCODER_NO_NORM) return RA_OK;
+/* each row of u [rows,n] <- row / sqrt(mean of its squares + epsilon) */
+static ra_status divide_by_rms(ra_stream stream, float *u, size_t rows, size_t n, ra_error *err) {
+    enum { MOST = 256 };
+    double factor[MOST];
+    for (size_t from = 0; from < rows; from += MOST) {
+        size_t count = rows - from < MOST ? rows - from : MOST;
+        RA_TRY(ra_stream_row_norms(stream, u + from * n, count, n, false, factor, err));
+        for (size_t i = 0; i < count; i++)
+            factor[i] = 1 / sqrt(factor[i] * factor[i] / (double)n + RA_RMS_EPSILON);
+        RA_TRY(ra_stream_scale_rows(stream, factor, u + from * n, count, n, err));
+    }
+    return RA_OK;
+}
+
+ra_status ra_encoder_normalize(ra_stream stream, const ra_encoder_scale *scale, float *statistics, float *u,
+                               size_t rows, size_t n, ra_error *err) {
+    bool by_row = scale->kind == RA_ENCODER_LAYER_NORM;
+    if (scale->kind == RA_ENCODER_NO_NORM) return RA_OK;
+    if (scale->kind == RA_ENCODER_RMS_NORM) RA_TRY(divide_by_rms(stream, u, rows, n, err));
     if (by_row)
-        RA_TRY(ra_stream_row_statistics(stream, pre, rows, K, RA_NORM_EPSILON, statistics, statistics + rows,
+        RA_TRY(ra_stream_row_statistics(stream, u, rows, n, RA_NORM_EPSILON, statistics, statistics + rows,
                                         err));
     const ra_norm norm = {.by_row = by_row,
-                          .mean = by_row ? statistics : weights->tensor[RA_ENCODER_RUNNING_MEAN],
-                          .rstd = by_row ? statistics + rows : weights->rstd,
-                          .gamma = weights->tensor[RA_ENCODER_NORM_WEIGHT],
-                          .beta = weights->tensor[RA_ENCODER_NORM_BIAS]};
-    return ra_stream_normalize(stream, &norm, pre, pre, rows, K, err);
+                          .mean = by_row ? statistics : scale->mean,
+                          .rstd = by_row ? statistics + rows : scale->rstd,
+                          .gamma = scale->gamma,
+                          .beta = scale->beta};
+    return ra_stream_normalize(stream, &norm, u, u, rows, n, err);
+}
+
+ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weights, const float *x,
+                              size_t rows, float *statistics, float *pre, ra_error *err) {
+    const ra_encoder_scale scale = {.kind = types[weights->kind].norm,
+                                    .gamma = weights->tensor[RA_ENCODER_NORM_WEIGHT],
+                                    .beta = weights->tensor[RA_ENCODER_NORM_BIAS],
+                                    .mean = weights->tensor[RA_ENCODER_RUNNING_MEAN],
+                                    .rstd = weights->rstd};
+    RA_TRY(ra_encoder_linear(stream, weights, x, rows, pre, err));
+    return ra_encoder_normalize(stream, &scale, statistics, pre, rows, weights->concepts, err);
 }

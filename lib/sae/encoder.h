@@ -5,9 +5,12 @@
  *   mlp_bn_1   pre = BatchNorm(x E^T + b), of each latent over the batch; in evaluation, running statistics
  *   tied       pre = x D^T + b; the dictionary is the weight, and gets the gradients of both
  *   identity   pre = x D^T, the first scores of mp; no tensors
+ *   mlp_rms_1  pre = RMSNorm(x E^T + b), over the K latents of a row; evaluation only, as all that follow
+ *   mlp_*_3, mlp_*_n
+ *              x goes through hidden layers first (hidden.h), and E is [K,h], h being the size of the last
  *
  * Both norms have eps 1e-5, then an affine map gamma, beta per latent (torch.nn.LayerNorm,
- * torch.nn.BatchNorm1d).
+ * torch.nn.BatchNorm1d). An RMSNorm has eps 2^-23 and a gamma only (torch.nn.RMSNorm).
  *
  * To add an encoder of such parts: a row of RA_ENCODERS (ra_sae.h), its rows in the tables of encoder.c, a
  * golden case. Other arithmetic goes into ra_encoder_evaluate(), and into encoder_train.c with its gradient.
@@ -21,7 +24,7 @@
 
 /* State-dict names; the order is that of ra_encoder_weights.tensor. */
 typedef enum ra_encoder_tensor {
-    RA_ENCODER_WEIGHT,       /* encoder.final_block.0.weight [K,d] */
+    RA_ENCODER_WEIGHT,       /* encoder.final_block.0.weight [K,d], after hidden layers [K,h] */
     RA_ENCODER_BIAS,         /* encoder.final_block.0.bias [K] */
     RA_ENCODER_NORM_WEIGHT,  /* encoder.final_block.1.weight [K], gamma */
     RA_ENCODER_NORM_BIAS,    /* encoder.final_block.1.bias [K], beta */
@@ -41,17 +44,45 @@ typedef enum ra_encoder_norm_kind {
     RA_ENCODER_NO_NORM,
     RA_ENCODER_LAYER_NORM, /* by row */
     RA_ENCODER_BATCH_NORM, /* by latent */
+    RA_ENCODER_RMS_NORM,   /* by row */
 } ra_encoder_norm_kind;
 
 ra_encoder_norm_kind ra_encoder_norm(ra_encoder_kind kind);
 
+/* Whether hidden layers come before the final block (hidden.h), and whether this kind can be trained here. */
+bool ra_encoder_has_hidden(ra_encoder_kind kind);
+bool ra_encoder_can_train(ra_encoder_kind kind);
+
+/* ---- the names of hidden layers (hidden.h) ------------------------------------------------------------- */
+
+enum { RA_HIDDEN_MOST = 16 };
+
+/* "encoder.mlp_blocks.2.1.bias" */
+typedef struct ra_hidden_name {
+    char text[64];
+} ra_hidden_name;
+ra_hidden_name ra_hidden_tensor_name(size_t layer, size_t which);
+
+/* Whether a tensor belongs to a hidden layer; *counter: and only counts the batches of training. */
+bool ra_hidden_has_name(const char *name, bool *counter);
+
+/* How many a file has, from layer 0 on without a gap. */
+size_t ra_hidden_count(const ra_safetensors *file);
+
 /* Views of backend memory. A tensor that the kind does not have is NULL; in place of a weight it is D. */
 typedef struct ra_encoder_weights {
     ra_encoder_kind kind;
-    size_t concepts, dimensions; /* K, d */
+    size_t concepts, dimensions; /* K; d, or h after hidden layers */
     const float *tensor[RA_ENCODER_TENSORS];
-    const float *rstd; /* BatchNorm [K]: ra_encoder_rstd() of the running variances */
+    const float *rstd; /* BatchNorm [K]: ra_encoder_rstd() of the running variances; RMSNorm: ones */
 } ra_encoder_weights;
+
+/* A norm over n numbers in evaluation. What a LayerNorm measures is NULL here; of an RMSNorm mean and beta are zeros and
+ * rstd is ones, so that its gamma is applied as that of a BatchNorm is. */
+typedef struct ra_encoder_scale {
+    ra_encoder_norm_kind kind;
+    const float *gamma, *beta, *mean, *rstd; /* [n] */
+} ra_encoder_scale;
 
 /* The encoder of a file, if it has one. Its tensors tell the kind; if there are none, the settings do
  * (`encoder` is tied or identity, or `sae` is mp). RA_ERR_FORMAT if they disagree. */
@@ -65,7 +96,8 @@ bool ra_encoder_tensor_is_optional(const ra_safetensors *file, ra_encoder_kind k
 ra_status ra_encoder_tensor_get(const ra_safetensors *file, ra_encoder_kind kind, size_t i, size_t concepts,
                                 size_t dimensions, ra_tensor *tensor, ra_error *err);
 
-#define RA_NORM_EPSILON 1e-5 /* of torch.nn.LayerNorm and BatchNorm1d */
+#define RA_NORM_EPSILON 1e-5   /* of torch.nn.LayerNorm and BatchNorm1d */
+#define RA_RMS_EPSILON 0x1p-23 /* of torch.nn.RMSNorm: that of float32 */
 
 /* rstd [K] <- 1 / sqrt(variance + epsilon); host memory. */
 void ra_encoder_rstd(const float *variance, float *rstd, size_t concepts);
@@ -74,8 +106,12 @@ void ra_encoder_rstd(const float *variance, float *rstd, size_t concepts);
 ra_status ra_encoder_linear(ra_stream stream, const ra_encoder_weights *weights, const float *x, size_t rows,
                             float *linear, ra_error *err);
 
-/* Evaluation mode: pre [B,K] <- x [B,d]. statistics [2,B]: scratch memory for a LayerNorm. All is backend
- * memory. */
+/* u [rows,n] <- its norm. statistics [2,rows]: scratch memory for a LayerNorm. All is backend memory. */
+ra_status ra_encoder_normalize(ra_stream stream, const ra_encoder_scale *scale, float *statistics, float *u,
+                               size_t rows, size_t n, ra_error *err);
+
+/* Evaluation mode: pre [B,K] <- x [B,d], which has gone through hidden layers, if there are any. statistics [2,B]: scratch
+ * memory for a LayerNorm. All is backend memory. */
 ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weights, const float *x,
                               size_t rows, float *statistics, float *pre, ra_error *err);
 

@@ -8,6 +8,12 @@ static bool pursues(const ra_sae_settings *settings) {
 
 ra_status ra_sae_settings_check(const ra_sae_settings *settings, ra_error *err) {
     const ra_setting *rows = ra_sae_settings_table()->rows;
+    bool named = ra_setting_known(settings, RA_SET_ENCODER);
+    if (named && !ra_encoder_can_train((ra_encoder_kind)settings->encoder))
+        RA_FAIL(err, RA_ERR_ARGUMENT,
+                "the encoder %s is served but cannot be trained here; expected linear, mlp_ln_1, mlp_bn_1 or "
+                "tied",
+                rows[RA_SET_ENCODER].names[settings->encoder]);
     if (!ra_setting_known(settings, RA_SET_SAE) || !ra_setting_known(settings, RA_SET_ENCODER)) return RA_OK;
     if (pursues(settings) != (settings->encoder == RA_ENCODER_IDENTITY))
         RA_FAIL(err, RA_ERR_ARGUMENT,

@@ -4,6 +4,7 @@
 #define NAME(ID, name) #name,
 static const char *const sae_names[] = {RA_ACTIVATIONS(NAME) NULL};
 static const char *const encoder_names[] = {RA_ENCODERS(NAME) NULL};
+static const char *const hidden_names[] = {RA_HIDDEN_ACTIVATIONS(NAME) NULL};
 #undef NAME
 
 /* In the order of their enums. */
@@ -28,7 +29,8 @@ static const ra_setting rows[] = {
     [RA_SET_SAE] = {"sae", RA_SETTING_NAME, AT(sae), .names = sae_names,
         .refusals = sae_refusals, .argument = "KIND"},
     [RA_SET_ENCODER] = {"encoder", RA_SETTING_NAME, AT(encoder), .names = encoder_names,
-        .fallback = "linear", .argument = "KIND"},
+        .fallback = "linear", .argument = "KIND",
+        .help = "linear, mlp_ln_1, mlp_bn_1, tied; only served: mlp_rms_1, mlp_ln_3, mlp_bn_3, ..."},
     [RA_SET_TOP_K] = {"top_k", RA_SETTING_COUNT, AT(top_k), .min = 1, .max = 2147483647, .argument = "k",
         .help = "active latents per row (topk, batchtopk, mp)"},
     [RA_SET_DELTA] = {"delta", RA_SETTING_REAL, AT(delta), .max = 1e30, .unit = "x",
@@ -55,6 +57,11 @@ static const ra_setting rows[] = {
         .argument = "X", .help = "cosine of the median atom with its mixture; 0: what delta allows"},
     [RA_SET_CENTER_INPUT] = {"center_input", RA_SETTING_BOOL, AT(center_input),
         .help = "the decoder's bias is subtracted from the inputs; --no-center-input: it is not"},
+    [RA_SET_HIDDEN_ACTIVATION] = {"hidden_activation", RA_SETTING_NAME, AT(hidden_activation),
+        .names = hidden_names, .argument = "NAME",
+        .help = "activation of an encoder's hidden layers: relu, gelu, silu, ..."},
+    [RA_SET_HIDDEN_RESIDUAL] = {"hidden_residual", RA_SETTING_BOOL, AT(hidden_residual),
+        .help = "each hidden layer adds its input to its output; --no-hidden-residual: it does not"},
 };
 /* clang-format on */
 

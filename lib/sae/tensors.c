@@ -41,18 +41,20 @@ static const char *const read_elsewhere[] = {
     "train.",
 };
 
-#define EXPECTED "expected one of linear, mlp_ln_1, mlp_bn_1, tied"
+#define EXPECTED "expected one of linear, mlp_ln_1, mlp_bn_1, mlp_ln_3, mlp_bn_3, tied"
 
 /* What is known of tensors that other programs write; a name that ends with a dot stands for all that begin with it. */
 static const struct {
     const char *name, *what;
 } refused[] = {
-    {"encoder.mlp_blocks.",
-     "belongs to a hidden layer of an encoder that is not supported (mlp_ln_3, mlp_bn_3); " EXPECTED},
+    {"encoder.mlp_blocks.", "belongs to a hidden layer of an encoder that is not supported: of more than 16 "
+                            "layers, or with another norm than "
+                            "the final block; " EXPECTED},
     {"encoder.resnet_blocks.",
      "belongs to an encoder that is not supported, one of images (resnet); " EXPECTED},
-    {"encoder.attention_blocks.",
-     "belongs to an encoder that is not supported, one of sequences (attention); " EXPECTED},
+    {"encoder.attention_blocks.", "belongs to an encoder that is not supported (attention): in overcomplete "
+                                  "its codes of an input depend on the "
+                                  "others of the batch; " EXPECTED},
     {"Q", "holds the levels of a quantizer (QSAE), which is not supported"},
     {"pre_bias", "is subtracted from the inputs, which is not supported"},
     {"b_dec", "is added to the reconstructions, which is not supported"},
@@ -89,8 +91,10 @@ static bool is_encoder(const char *name, size_t *which) {
 
 ra_tensor_use ra_sae_tensor_use(const char *name) {
     size_t which;
-    if (strcmp(name, ra_encoder_batch_counter) == 0 || begins(name, tied_copy)) return RA_TENSOR_UNUSED;
-    bool known = is_listed(name) || strcmp(name, thresholds) == 0 || is_encoder(name, &which);
+    bool counter, hidden = ra_hidden_has_name(name, &counter);
+    if (counter || strcmp(name, ra_encoder_batch_counter) == 0 || begins(name, tied_copy))
+        return RA_TENSOR_UNUSED;
+    bool known = hidden || is_listed(name) || strcmp(name, thresholds) == 0 || is_encoder(name, &which);
     return known ? RA_TENSOR_USED : RA_TENSOR_UNKNOWN;
 }
 
@@ -115,13 +119,27 @@ static bool is_copy(const ra_safetensors *file, const char *name) {
     return memcmp(a->data, b->data, ra_tensor_bytes(a)) == 0;
 }
 
+/* A tensor of a layer that is counted, and of its norm. */
+static bool is_hidden(const ra_safetensors *file, ra_encoder_kind kind, const char *name) {
+    size_t count = ra_hidden_count(file);
+    bool counter;
+    for (size_t i = 0; i < count; i++)
+        for (size_t which = 0; which < RA_ENCODER_TENSORS; which++)
+            if (strcmp(name, ra_hidden_tensor_name(i, which).text) == 0)
+                return ra_encoder_has_tensor(kind, which);
+    return ra_hidden_has_name(name, &counter) && counter;
+}
+
 static bool is_right(const ra_safetensors *file, const ra_sae_settings *settings, const char *name) {
     size_t which;
-    bool found, sae = ra_setting_known(settings, RA_SET_SAE);
+    bool found, counter, sae = ra_setting_known(settings, RA_SET_SAE);
     ra_encoder_kind kind;
     if (begins(name, tied_copy)) return is_copy(file, name);
     if (strcmp(name, thresholds) == 0 || strcmp(name, values) == 0)
         return !sae || ra_activation_types[settings->sae]->has_thresholds;
+    if (ra_hidden_has_name(name, &counter))
+        return ra_encoder_find(file, settings, &found, &kind, NULL) != RA_OK || !found ||
+               (ra_encoder_has_hidden(kind) && is_hidden(file, kind, name));
     if (is_encoder(name, &which)) /* opening the encoder reports its other faults */
         return ra_encoder_find(file, settings, &found, &kind, NULL) != RA_OK || !found ||
                ra_encoder_has_tensor(kind, which);
@@ -150,10 +168,8 @@ ra_status ra_sae_check_tensors(const ra_safetensors *file, const ra_sae_settings
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? "," : "", name);
     }
     if (!first) return RA_OK;
-    const char *what = begins(first, "encoder.")
-                           ? "belongs to an encoder that is not supported; expected one of linear, mlp_ln_1, "
-                             "mlp_bn_1, tied"
-                           : "is not part of a model that is supported";
+    const char *what = begins(first, "encoder.") ? "belongs to an encoder that is not supported; " EXPECTED
+                                                 : "is not part of a model that is supported";
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         bool family = refused[i].name[strlen(refused[i].name) - 1] == '.';
         if (family && begins(first, refused[i].name))

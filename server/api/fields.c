@@ -29,6 +29,7 @@ static ra_status query_parts(const http_target *target, unsigned *parts, ra_erro
 
 ra_status fields_query(const api_call *call, unsigned fallback, atom_fields *fields, ra_error *err) {
     size_t d = api_info(call)->dimensions;
+    bool encodes = api_info(call)->has_encoder && !api_info(call)->hidden_layers;
     *fields = (atom_fields){
         .model = api_model(call), .labels = call->labels, .places = api_row_places(call), .parts = fallback};
     if (http_target_parameter(&call->request->target, "fields"))
@@ -37,7 +38,7 @@ ra_status fields_query(const api_call *call, unsigned fallback, atom_fields *fie
     RA_TRY(scratch_vectors(3 * d, &fields->memory, err));
     fields->numbers = (atom_numbers){.vector = fields->memory,
                                      .direction = fields->memory + d,
-                                     .encoder = api_info(call)->has_encoder ? fields->memory + 2 * d : NULL,
+                                     .encoder = encodes ? fields->memory + 2 * d : NULL,
                                      .encoder_cosine = NAN};
     return RA_OK;
 }

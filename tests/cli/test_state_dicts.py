@@ -11,7 +11,7 @@ FOLDER = support.data("state_dicts")
 EXPECTED, FLAGS = read_safetensors(os.path.join(FOLDER, "expected.safetensors"))
 REFUSED = {
     "qsae": ["the tensor Q", "QSAE", "--ignore-tensor Q"],
-    "sae-mlp-ln-3": ["encoder.mlp_blocks.0.0", "encoder that is not supported"],
+    "sae-mlp-ln-3": ["mlp_ln_3"],
     "omp": ["omp", "orthogonal", "third"],
 }
 

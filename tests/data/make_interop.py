@@ -143,6 +143,28 @@ write("sae-bn.pt", plain(encoder_module="mlp_bn_1"))
 write("sae-l1.pt", plain(dictionary_params={"normalization": "l1", "use_multiplier": True}))
 write("sae-max-l2.pt", plain(dictionary_params={"normalization": "max_l2"}))
 write("topk.pt", plain(sae.TopKSAE, top_k=3))
+write("mlp-ln-3.pt", plain(sae.TopKSAE, top_k=3, encoder_module="mlp_ln_3"))
+write("mlp-bn-3.pt", plain(encoder_module="mlp_bn_3"))
+
+
+def layers(*norm, **how):
+    """Encoders that the package's class makes and its factory has no name for."""
+    torch.manual_seed(6)
+    return sae.modules.MLPEncoder(D, K, norm_layer=norm[0], **how)
+
+
+HIDDEN = "--hidden-activation relu --no-hidden-residual"
+write("state-mlp-ln-3.pt", plain(encoder_module="mlp_ln_3"), "--sae relu --dictionary-kind l2 " + HIDDEN, state="")
+write("mlp-rms-1.pt", plain(sae.TopKSAE, top_k=3, encoder_module=layers(torch.nn.RMSNorm)))
+write("state-mlp-rms-1.pt", plain(encoder_module=layers(torch.nn.RMSNorm)), "--sae relu --dictionary-kind l2 --encoder mlp_rms_1", state="")
+write("mlp-rms-gelu.pt", plain(encoder_module=layers(torch.nn.RMSNorm, nb_blocks=3, hidden_activation=torch.nn.GELU, residual=True)))
+write("mlp-ln-silu.pt", plain(encoder_module=layers(torch.nn.LayerNorm, nb_blocks=4, hidden_dim=9, hidden_activation=torch.nn.SiLU,
+                                                    residual=True)))
+write("mlp-bn-tanh.pt", plain(encoder_module=layers(torch.nn.BatchNorm1d, nb_blocks=2, hidden_dim=4, hidden_activation=torch.nn.Tanh)))
+write("mlp-elu.pt", plain(encoder_module=layers(torch.nn.Identity, nb_blocks=2, hidden_activation=torch.nn.ELU, residual=True)))
+write("mlp-leaky.pt", plain(encoder_module=layers(torch.nn.Identity, nb_blocks=3, hidden_activation=torch.nn.LeakyReLU)))
+write("mlp-sigmoid.pt", plain(encoder_module=layers(torch.nn.LayerNorm, nb_blocks=2, hidden_activation=torch.nn.Sigmoid)))
+write("mlp-identity.pt", plain(encoder_module=layers(torch.nn.LayerNorm, nb_blocks=2, hidden_activation=torch.nn.Identity)))
 write("jump.pt", plain(sae.JumpSAE, kernel="gaussian", bandwidth=0.01))
 write("mp.pt", plain(sae.MpSAE, k=3))
 batch = plain(sae.BatchTopKSAE, top_k=3 * ROWS)
@@ -193,11 +215,24 @@ answer("state-training.pt", trained, RA)
 # What is refused, by name.
 write("refused-omp.pt", plain(sae.OMPSAE, k=3), None)
 write("refused-qsae.pt", plain(sae.QSAE, q=4), None)
-write("refused-mlp-ln-3.pt", plain(encoder_module="mlp_ln_3"), None)
-from overcomplete.sae.modules import MLPEncoder  # noqa: E402
-
-gelu = MLPEncoder(D, K, norm_layer=torch.nn.LayerNorm, output_activation=torch.nn.GELU)
-write("refused-gelu.pt", plain(encoder_module=gelu), None)
+write("refused-gelu.pt", plain(encoder_module=layers(torch.nn.LayerNorm, output_activation=torch.nn.GELU)), None)
+write("refused-hardtanh.pt", plain(encoder_module=layers(torch.nn.LayerNorm, nb_blocks=2, hidden_activation=torch.nn.Hardtanh)), None)
+for name in "resnet_1b", "attention_1b":
+    shape = (D, 4, 4) if "resnet" in name else (4, 8)
+    torch.manual_seed(3)
+    write("refused-%s.pt" % name, shake(sae.SAE(shape, K, encoder_module=name)), None)
+bare = layers(torch.nn.LayerNorm)
+bare.final_block[1] = torch.nn.LayerNorm(K, elementwise_affine=False)
+write("refused-bare-norm.pt", plain(encoder_module=bare), None)
+unbiased = layers(torch.nn.LayerNorm)
+unbiased.final_block[1] = torch.nn.LayerNorm(K, bias=False)
+write("refused-no-bias.pt", plain(encoder_module=unbiased), None)
+leaky = layers(torch.nn.LayerNorm, nb_blocks=2)
+leaky.mlp_blocks[0][2] = torch.nn.LeakyReLU(0.2)
+write("refused-leaky.pt", plain(encoder_module=leaky), None)
+mixed = layers(torch.nn.LayerNorm, nb_blocks=3)
+mixed.mlp_blocks[1][2] = torch.nn.GELU()
+write("refused-mixed.pt", plain(encoder_module=mixed), None)
 
 save_file({name: tensor.contiguous() for name, tensor in expected.items()},
           path_of("overcomplete", "expected.safetensors"), flags)

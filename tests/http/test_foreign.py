@@ -13,7 +13,7 @@ FOLDER = os.path.join(TOP, "tests", "data", "interop", "overcomplete")
 EXPECTED, FLAGS = read_safetensors(os.path.join(FOLDER, "expected.safetensors"))
 X = rows(EXPECTED["x"])
 SERVED = {"hub": "hub", "parallel": "ra-batchtopk.pth", "legacy": "ra-batchtopk-legacy.pth", "topk": "ra-topk.pt", "jump": "jump.pt",
-          "norm": "sae-bn.pt"}
+          "norm": "sae-bn.pt", "hidden": "mlp-ln-3.pt", "rms": "mlp-rms-gelu.pt"}
 LAYOUTS = os.path.dirname(FOLDER)
 OTHERS, _ = read_safetensors(os.path.join(LAYOUTS, "expected.safetensors"))
 
@@ -35,6 +35,17 @@ class Foreign(unittest.TestCase):
                 for name, file in SERVED.items():
                     with self.subTest(name):
                         self.compare(daemon, name, file)
+
+    def test_a_latent_of_an_encoder_with_hidden_layers_has_no_vector(self):
+        with Daemon("--dictionary", "hidden=" + os.path.join(FOLDER, SERVED["hidden"])) as daemon:
+            told = daemon.get("/v1/dictionaries/hidden").json
+            self.assertEqual((told["encoder"], told["settings"]["hidden_activation"], told["settings"]["hidden_residual"]), ("mlp_ln_3", "relu", False))
+            self.assertIsNone(daemon.get("/v1/dictionaries/hidden/atoms/1?fields=all").json["encoder"])
+            explained = daemon.post("/v1/dictionaries/hidden/explain", {"inputs": X[:1]}).json["explanations"][0]
+            self.assertAlmostEqual(explained["input_norm"], sum(value * value for value in X[0]) ** 0.5, 4)
+            reply = daemon.post("/v1/util/sae-vector", {"model": "", "source": "hidden", "index": 1})
+            self.assertEqual(reply.status, 409, reply.body)
+            self.assertIn("hidden layers", reply.json["detail"])
 
     def test_layouts_of_other_libraries(self):
         """Their decoders have a bias, which every answer has in it."""

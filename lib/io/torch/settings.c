@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_SIZE = 200, TEXT_SIZE = 64 };
+enum { NAME_SIZE = 200, TEXT_SIZE = 64, MOST_LAYERS = 16 /* RA_HIDDEN_MOST of sae/hidden.h */ };
 
 /* A module that is being read. */
 typedef struct reading {
@@ -95,40 +95,139 @@ static ra_status add_dictionary(const reading *r, const ra_pickle_value *diction
 
 /* ---- the encoder --------------------------------------------------------------------------------------- */
 
-static ra_status check_epsilon(const reading *r, const ra_pickle_value *norm, ra_error *err) {
-    static const double usual = 1e-5;
-    double epsilon = usual;
+/* Norms of a final block and of hidden layers. One without weights, or that measures each batch, has the tensors of another
+ * encoder. */
+static const struct {
+    const char *name;
+    double epsilon;
+    const char *kind[2]; /* the setting `encoder` without and with hidden layers; NULL: the tensors tell it */
+} norms[] = {
+    {"torch.nn.modules.linear.Identity", 0, {NULL, NULL}},
+    {"torch.nn.modules.normalization.LayerNorm", 1e-5, {NULL, NULL}},
+    {"torch.nn.modules.batchnorm.BatchNorm1d", 1e-5, {NULL, NULL}},
+    {"torch.nn.modules.normalization.RMSNorm",
+     0,
+     {"mlp_rms_1", "mlp_rms_n"}}, /* eps is None: that of float32 */
+};
+enum { NORMS = sizeof norms / sizeof *norms };
+
+static ra_status check_norm_attributes(const reading *r, const ra_pickle_value *norm, size_t kind,
+                                       ra_error *err) {
+    static const char *const needed[] = {"affine", "elementwise_affine", "track_running_stats"};
     const ra_pickle_value *value = ra_pickle_member(norm, "eps");
-    if (value) RA_TRY(get_number(r, value, "eps", &epsilon, err));
-    if (epsilon == usual) return RA_OK;
-    RA_FAIL(err, RA_ERR_UNSUPPORTED,
-            "%s: the norm of its encoder has another eps than %g, which is not supported", r->archive->path,
-            usual);
+    double epsilon = norms[kind].epsilon;
+    if (value && !ra_pickle_is(value, RA_PICKLE_NONE)) RA_TRY(get_number(r, value, "eps", &epsilon, err));
+    if (epsilon != norms[kind].epsilon)
+        RA_FAIL(err, RA_ERR_UNSUPPORTED,
+                "%s: the norm of its encoder has another eps than its class has by default, which is not "
+                "supported",
+                r->archive->path);
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        const ra_pickle_value *flag = ra_pickle_member(norm, needed[i]);
+        if (flag && !(ra_pickle_is(flag, RA_PICKLE_BOOL) && flag->is.truth))
+            RA_FAIL(err, RA_ERR_UNSUPPORTED,
+                    "%s: the norm of its encoder has %s = False, which is not supported", r->archive->path,
+                    needed[i]);
+    }
+    const ra_pickle_value *bias = ra_pickle_member(ra_pickle_member(norm, "_parameters"), "bias");
+    if (ra_pickle_is(bias, RA_PICKLE_NONE))
+        RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s: the norm of its encoder has no bias, which is not supported",
+                r->archive->path);
+    return RA_OK;
 }
 
-/* Tensors tell which encoder it is, but not what an MLPEncoder ends with. */
-static ra_status check_encoder(const reading *r, const ra_pickle_value *encoder, ra_error *err) {
-    static const char *const norms[] = {"torch.nn.modules.linear.Identity",
-                                        "torch.nn.modules.normalization.LayerNorm",
-                                        "torch.nn.modules.batchnorm.BatchNorm1d"};
+/* *kind <- which of the norms. */
+static ra_status check_norm(const reading *r, const ra_pickle_value *norm, size_t *kind, ra_error *err) {
     char name[NAME_SIZE] = "";
+    (void)ra_pickle_name(norm, name, sizeof name);
+    for (*kind = 0; *kind < NORMS && strcmp(norms[*kind].name, name) != 0;) (*kind)++;
+    if (*kind == NORMS)
+        RA_FAIL(err, RA_ERR_UNSUPPORTED,
+                "%s: its encoder has the norm %s; expected LayerNorm, BatchNorm1d, RMSNorm or none",
+                r->archive->path, name);
+    return check_norm_attributes(r, norm, *kind, err);
+}
+
+/* Classes of torch.nn.modules.activation, made without arguments; and the attribute that another one would show in. */
+static const struct {
+    const char *name, *setting, *attribute;
+    double value;
+} activations[] = {
+    {"torch.nn.modules.activation.ReLU", "relu", NULL, 0},
+    {"torch.nn.modules.activation.GELU", "gelu", NULL, 0},
+    {"torch.nn.modules.activation.SiLU", "silu", NULL, 0},
+    {"torch.nn.modules.activation.Tanh", "tanh", NULL, 0},
+    {"torch.nn.modules.activation.Sigmoid", "sigmoid", NULL, 0},
+    {"torch.nn.modules.activation.ELU", "elu", "alpha", 1},
+    {"torch.nn.modules.activation.LeakyReLU", "leaky_relu", "negative_slope", 0.01},
+    {"torch.nn.modules.linear.Identity", "identity", NULL, 0},
+};
+enum { ACTIVATIONS = sizeof activations / sizeof *activations };
+
+static ra_status check_activation(const reading *r, const ra_pickle_value *module, size_t *which,
+                                  ra_error *err) {
+    char name[NAME_SIZE] = "";
+    (void)ra_pickle_name(module, name, sizeof name);
+    for (*which = 0; *which < ACTIVATIONS && strcmp(activations[*which].name, name) != 0;) (*which)++;
+    bool known = *which < ACTIVATIONS;
+    const ra_pickle_value *approximate = ra_pickle_member(module, "approximate");
+    if (known && activations[*which].attribute) {
+        double value = activations[*which].value;
+        const ra_pickle_value *given = ra_pickle_member(module, activations[*which].attribute);
+        if (given) RA_TRY(get_number(r, given, activations[*which].attribute, &value, err));
+        known = value == activations[*which].value;
+    }
+    if (known && (!approximate || ra_pickle_text_is(approximate, "none"))) return RA_OK;
+    RA_FAIL(
+        err, RA_ERR_UNSUPPORTED,
+        "%s: a hidden layer of its encoder has the activation %s, with arguments or of a kind that is not "
+        "supported; expected ReLU, GELU, SiLU, Tanh, Sigmoid, ELU, LeakyReLU or none, without arguments",
+        r->archive->path, name);
+}
+
+/* Each hidden layer is a linear map, a norm and an activation, the same for all. */
+static ra_status add_hidden(const reading *r, const ra_pickle_value *encoder, const ra_pickle_value *layers,
+                            size_t norm, ra_error *err) {
+    const ra_pickle_value *residual = ra_pickle_member(encoder, "residual");
+    size_t first = 0;
+    if (layers->count / 2 > MOST_LAYERS)
+        RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s: its encoder has more than %d hidden layers", r->archive->path,
+                MOST_LAYERS);
+    for (uint32_t i = 0; i + 1 < layers->count; i += 2) {
+        const ra_pickle_value *parts = ra_pickle_member(layers->is.list.items[i + 1], "_modules");
+        size_t its_norm, activation;
+        RA_TRY(check_norm(r, ra_pickle_member(parts, "1"), &its_norm, err));
+        RA_TRY(check_activation(r, ra_pickle_member(parts, "2"), &activation, err));
+        if (i == 0) first = activation;
+        if (its_norm != norm || activation != first)
+            RA_FAIL(
+                err, RA_ERR_UNSUPPORTED,
+                "%s: the layers of its encoder have different norms or activations, which is not supported",
+                r->archive->path);
+    }
+    RA_TRY(add_text(r, "hidden_activation", activations[first].setting, err));
+    return add_text(r, "hidden_residual",
+                    ra_pickle_is(residual, RA_PICKLE_BOOL) && residual->is.truth ? "true" : "false", err);
+}
+
+/* Tensors tell most of an encoder, but not what an MLPEncoder ends with, and not what its hidden layers end with. */
+static ra_status check_encoder(const reading *r, const ra_pickle_value *encoder, ra_error *err) {
+    char name[NAME_SIZE] = "";
+    size_t kind;
     const ra_pickle_value *modules = ra_pickle_member(encoder, "_modules");
     const ra_pickle_value *last = ra_pickle_member(modules, "final_activation"),
                           *block = ra_pickle_member(modules, "final_block"),
-                          *norm = ra_pickle_member(ra_pickle_member(block, "_modules"), "1");
+                          *norm = ra_pickle_member(ra_pickle_member(block, "_modules"), "1"),
+                          *layers = ra_pickle_member(ra_pickle_member(modules, "mlp_blocks"), "_modules");
     if (last &&
         (!ra_pickle_name(last, name, sizeof name) || strcmp(name, "torch.nn.modules.activation.ReLU") != 0))
         RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s: its encoder ends with a %s; expected a ReLU", r->archive->path,
                 name);
     if (!norm) return RA_OK;
-    bool known = false;
-    (void)ra_pickle_name(norm, name, sizeof name);
-    for (size_t i = 0; i < sizeof norms / sizeof *norms; i++) known |= strcmp(name, norms[i]) == 0;
-    if (!known)
-        RA_FAIL(err, RA_ERR_UNSUPPORTED,
-                "%s: its encoder has the norm %s; expected LayerNorm, BatchNorm1d or none", r->archive->path,
-                name);
-    return check_epsilon(r, norm, err);
+    RA_TRY(check_norm(r, norm, &kind, err));
+    bool hidden = ra_pickle_is(layers, RA_PICKLE_DICT) && layers->count > 0;
+    if (norms[kind].kind[hidden]) RA_TRY(add_text(r, "encoder", norms[kind].kind[hidden], err));
+    return hidden ? add_hidden(r, encoder, layers, kind, err) : RA_OK;
 }
 
 /* ---- the classes --------------------------------------------------------------------------------------- */

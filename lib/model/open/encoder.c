@@ -1,5 +1,6 @@
 /* Encoder and activation of both kinds of file. A file without an encoder is a bare dictionary, a model that
  * cannot encode and explain. Tensors that are not known were refused before (sae/tensors.c). */
+#include "model/hidden.h"
 #include "model/model.h"
 
 #include <string.h>
@@ -33,6 +34,19 @@ static ra_status zero_bias(ra_model *model, ra_error *err) {
     return RA_OK;
 }
 
+/* An RMSNorm is applied as a BatchNorm of these: mean and beta 0, rstd 1 (ra_encoder_scale). */
+static ra_status complete_rms_norm(ra_model *model, ra_error *err) {
+    void *memory = NULL;
+    size_t concepts = model->info.concepts;
+    RA_TRY(ra_model_allocate(model, "the encoder", 2 * concepts, sizeof(float), &memory, err));
+    float *zeros = memset(memory, 0, 2 * concepts * sizeof(float)), *ones = zeros + concepts;
+    for (size_t k = 0; k < concepts; k++) ones[k] = 1;
+    model->encoder.tensor[RA_ENCODER_RUNNING_MEAN] = zeros;
+    model->encoder.tensor[RA_ENCODER_NORM_BIAS] = zeros;
+    model->encoder.rstd = ones;
+    return RA_OK;
+}
+
 static ra_status keep_rstd(ra_model *model, const float *variance, ra_error *err) {
     void *memory = NULL;
     size_t concepts = model->info.concepts;
@@ -58,6 +72,7 @@ static ra_status open_weights(ra_model *model, const ra_safetensors *file, ra_er
         RA_TRY(ra_model_check_finite(model, ra_encoder_tensor_names[i], &tensor, err));
         RA_TRY(ra_model_keep_f32(model, "the encoder", &tensor, &encoder->tensor[i], err));
     }
+    if (ra_encoder_norm(encoder->kind) == RA_ENCODER_RMS_NORM) RA_TRY(complete_rms_norm(model, err));
     const float *variance = encoder->tensor[RA_ENCODER_RUNNING_VAR];
     for (size_t k = 0; variance && k < encoder->concepts; k++)
         if (variance[k] < 0)
@@ -99,6 +114,7 @@ ra_status ra_model_open_encoder(ra_model *model, const ra_safetensors *file, ra_
     settle_kind(model, kind);
     RA_TRY(ra_activation_init(&model->activation, &model->info.settings, model->info.concepts, false,
                               model->info.path, err));
+    RA_TRY(ra_model_open_hidden(model, file, err));
     RA_TRY(open_weights(model, file, err));
     if (ra_activation_types[model->activation.kind]->has_thresholds)
         RA_TRY(open_thresholds(model, file, err));

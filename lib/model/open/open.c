@@ -5,6 +5,7 @@
  * An artifact stays open, and computations read it where it is, in a mapping or in memory. Everything that
  * is kept of a checkpoint is copied, and its mapping (gigabytes of W) is closed before ra_model_open()
  * returns. */
+#include "model/hidden.h"
 #include "model/model.h"
 #include "io/safetensors/safetensors.h"
 #include "tensor/vectors.h"
@@ -216,6 +217,7 @@ ra_model *ra_model_retain(ra_model *model) {
 void ra_model_release(ra_model *model) {
     if (!model || atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) != 1) return;
     ra_model_release_resident(model);
+    if (model->hidden) ra_backend_release(model->hidden->backend);
     for (size_t i = 0; i < model->allocation_count; i++) ra_free(model->allocations[i]);
     ra_labels_free(model->atom_labels);
     ra_labels_free(model->explanations);

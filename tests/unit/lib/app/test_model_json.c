@@ -83,7 +83,9 @@ START_TEST(test_settings_have_the_types_of_json) {
     check(&out, "{\"settings\":{\"sae\":\"jumprelu\",\"encoder\":null,\"top_k\":32,\"delta\":0.1,\"use_"
                 "multiplier\":true,"
                 "\"running_threshold\":null,\"threshold_momentum\":null,\"bandwidth\":null,\"kernel\":null,"
-                "\"dictionary\":null,\"mixture\":null,\"hull_share\":null,\"center_input\":null}}");
+                "\"dictionary\":null,\"mixture\":null,\"hull_share\":null,\"center_input\":null,\"hidden_"
+                "activation\":null,"
+                "\"hidden_residual\":null}}");
 }
 END_TEST
 
