@@ -80,7 +80,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-numbers check-faults check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
+.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-numbers check-faults check-kills soak check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
   bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
@@ -256,6 +256,15 @@ $(OUT)/tests/all_f32: tests/numbers/all_f32.cc $(OUT)/obj/tests/numbers/variants
 
 check-numbers: $(OUT)/tests/all_f32 ## print and read back every float32, beside std::to_chars (ten minutes)
 	$(Q)$<
+
+KILLS ?= 200
+check-kills: all ## end daemon and commands at random moments (KILLS=200 each), and cut the power after every call (minutes)
+	$(Q)$(TEST_ENV) RASAE_KILLS=$(KILLS) python3 tests/http/test_kills.py
+	$(Q)$(TEST_ENV) RASAE_POWER_CUTS=1 python3 tests/cli/test_power_cut.py
+
+MINUTES ?= 30
+soak: all ## mixed traffic for so long (MINUTES=30), every answer checked; memory, descriptors and threads must stay
+	$(Q)$(TEST_ENV) python3 tests/http/soak.py $$(($(MINUTES) * 60))
 
 # ---- fuzzing: tests/fuzz/README.md -------------------------------------------------------------------------------------
 # A build of its own, with clang. New inputs go to build/fuzz/NAME/inputs; one that is found to break something, beside it.
